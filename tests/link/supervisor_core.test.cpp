@@ -282,6 +282,60 @@ TEST_CASE("SupervisorCore takes a connection that falls before it is stable for 
     CHECK(falls_after(0s) == 2s);
 }
 
+TEST_CASE("SupervisorCore counts what is stable from the validation, whatever comes meanwhile",
+          "[link][supervisor_core][unit]") {
+    timeline::SupervisorCore core{Policy{Backoff{NoJitter{}, Cap{64s}, 1s}, ResetWhenStable{10s}}};
+    Random bits{Seed{1}};
+    Turn turn{start_of_time, bits};
+    core.step({.input = Input::start}, turn);
+    turn.now += 1s;
+    core.step({.input = Input::opened}, turn);
+    const Instant validated = turn.now;
+    CHECK(core.deadline() == validated + 10s);
+    // What is no reason to begin anew does not.
+    for (const timeline::Step& step :
+         {timeline::Step{}, timeline::Step{.input = Input::start},
+          timeline::Step{.input = Input::opened},
+          timeline::Step{.input = Input::gates, .gates = 1, .within = 5s},
+          timeline::Step{.input = Input::gates, .gates = 3, .within = 5s},
+          timeline::Step{.input = Input::gates}, timeline::Step{.input = Input::credentials},
+          timeline::Step{}}) {
+        turn.now += 1s;
+        const timeline::Actions actions = core.step(step, turn);
+        CHECK_FALSE(actions.notify);
+        CHECK(core.status().state == LinkState::connected);
+        CHECK(core.status().since == validated);
+    }
+    CHECK(core.deadline() == validated + 10s);
+    SECTION("at its tick") {
+        turn.now = validated + 10s - 1ns;
+        core.step({}, turn);
+        CHECK(core.status().attempt == 1);
+        turn.now += 1ns;
+        core.step({}, turn);
+        CHECK(core.status().attempt == 0);
+        CHECK(core.deadline() == never);
+    }
+    SECTION("at a drain whose tick is late") {
+        turn.now = validated + 10s;
+        core.step({.input = Input::drain, .within = 1s}, turn);
+        CHECK(core.status().attempt == 0);
+    }
+    SECTION("at a drain before") {
+        turn.now = validated + 10s - 1ns;
+        core.step({.input = Input::drain, .within = 1h}, turn);
+        turn.now += 1min;
+        core.step({.input = Input::closed, .failure = {.cause = Cause::planned}}, turn);
+        CHECK(core.status().state == LinkState::stopped);
+    }
+    SECTION("after a clock that stood still") {
+        // A suspended machine: it was connected all the time.
+        turn.now = validated + 9h;
+        core.step({.input = Input::closed, .failure = {.cause = Cause::lost}}, turn);
+        CHECK(core.deadline() == turn.now + 1s);
+    }
+}
+
 TEST_CASE("SupervisorCore settles with jitter after a gate opens",
           "[link][supervisor_core][unit]") {
     // Pitfall 25: a fleet of laptops whose timers all fire at once.

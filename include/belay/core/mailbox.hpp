@@ -108,7 +108,8 @@ public:
 
     /// Whether anything waits, from any thread.
     [[nodiscard]] bool empty() const noexcept {
-        return local_.empty() && foreign_count_.load(std::memory_order_acquire) == 0;
+        return local_.empty() && spliced_.empty() &&
+               foreign_count_.load(std::memory_order_acquire) == 0;
     }
     [[nodiscard]] std::size_t size() const noexcept { return local_.size(); }
     [[nodiscard]] std::size_t messages_max() const noexcept { return messages_max_; }
@@ -158,6 +159,7 @@ public:
             foreign_count_.store(0, std::memory_order_release);
         }
         local_.clear();
+        spliced_.clear();
     }
 
     /// Runs `f` under the mailbox's lock; for the machine's published status.
@@ -172,7 +174,7 @@ private:
     template <class F, class R>
     Post post(bool message, F&& make, R&& repeats) {
         if (is_home()) {
-            if (foreign_count_.load(std::memory_order_acquire) != 0) splice();
+            splice();
             return post_home(message, make, repeats);
         }
         return post_foreign(message, make, repeats);
@@ -241,7 +243,9 @@ private:
         return false;
     }
 
+    /// Throws: std::bad_alloc; what it did not move then is moved by the next.
     void splice() {
+        if (!spliced_.empty()) move_spliced();
         if (foreign_count_.load(std::memory_order_acquire) == 0) return;
         {
             const detail::SpinLock lock{mutex_};
@@ -250,10 +254,11 @@ private:
             foreign_messages_ = 0;
             foreign_count_.store(0, std::memory_order_release);
         }
-        while (!spliced_.empty()) {
-            E event = spliced_.pop();
-            local_.push(std::move(event));
-        }
+        move_spliced();
+    }
+    void move_spliced() {
+        // Room is made before an event leaves its place.
+        while (!spliced_.empty()) local_.emplace([this]() -> E { return spliced_.pop(); });
     }
 
     static constexpr std::size_t crowded = 64;

@@ -30,6 +30,10 @@ struct Wire {
     std::function<void(belay::Link<M>)> on_open;
     /// Runs inside close().
     std::function<void()> on_close;
+    /// Runs inside send().
+    std::function<void()> on_send;
+    /// Runs inside resume_reading().
+    std::function<void()> on_resume;
 };
 
 /// A connection without optional members; `Full` adds them.
@@ -53,6 +57,7 @@ public:
         wire_.log.emplace_back("destroy");
     }
     belay::SendResult send(const std::string& m) noexcept {
+        if (wire_.on_send) wire_.on_send();
         if (wire_.answer == belay::SendResult::sent) wire_.sent.push_back(m);
         return wire_.answer;
     }
@@ -70,7 +75,10 @@ public:
         if (wire_.on_close) wire_.on_close();
     }
     void ping() noexcept { ++wire_.pings; }
-    void resume_reading() noexcept { ++wire_.resumes; }
+    void resume_reading() noexcept {
+        ++wire_.resumes;
+        if (wire_.on_resume) wire_.on_resume();
+    }
     void limit_messages(std::size_t bytes) noexcept { wire_.limit = bytes; }
 };
 

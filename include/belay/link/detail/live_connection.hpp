@@ -34,7 +34,7 @@ public:
     [[nodiscard]] Transport& transport() noexcept { return transport_; }
     [[nodiscard]] bool exists() const noexcept { return connection_.get() != nullptr; }
     /// Whether one of its calls is on the stack, so that it must not be destroyed.
-    [[nodiscard]] bool in_part() const noexcept { return in_part_; }
+    [[nodiscard]] bool in_part() const noexcept { return in_part_ || in_send_; }
     [[nodiscard]] std::uint32_t epoch() const noexcept {
         return box_->epoch.load(std::memory_order_relaxed);
     }
@@ -57,7 +57,14 @@ public:
     }
     [[nodiscard]] SendResult send(const M& message, Lane lane) noexcept {
         if (!exists() || lingering() != 0) return SendResult::down;
-        return part::send<M>(*connection_.get(), lane, message);
+        SendResult result;
+        {
+            const InPart in{in_send_};
+            result = part::send<M>(*connection_.get(), lane, message);
+        }
+        // Also outside of a turn, behind which nobody might look soon.
+        reap();
+        return result;
     }
     void run_timers(Turn& turn) {
         if (!exists()) return;
@@ -127,6 +134,10 @@ public:
                 return say_goodbye();
             }
         }
+        if (in_send_) {
+            dead_ = true;
+            return;
+        }
         connection_.reset();
     }
     void end_linger() noexcept {
@@ -135,7 +146,7 @@ public:
     }
     /// Destroys a connection that was given up inside one of its own calls.
     void reap() noexcept {
-        if (dead_ && !in_part_) {
+        if (dead_ && !in_part()) {
             dead_ = false;
             connection_.reset();
         }
@@ -171,6 +182,7 @@ private:
     Ref<Box> box_;
     std::uint32_t last_epoch_ = 0;
     bool in_part_ = false;
+    bool in_send_ = false;  // which may say goodbye all the same
     bool dead_ = false;
     bool parting_ = false;  // its close() was called
     Instant linger_ends_ = never;
