@@ -250,7 +250,8 @@ struct RoomSeat {
         RoomTrunkBase* const trunk = peer->trunk;
         if (trunk == nullptr) return;
         const bool settled = stage == SeatStage::member || stage == SeatStage::closing;
-        const bool counts = !settled || check.waits();
+        const bool will_ask = stage == SeatStage::member && held_tokens != 0;
+        const bool counts = !settled || check.waits() || will_ask;
         if (std::exchange(judged, counts) == counts) return;
         trunk->judged = counts ? trunk->judged + 1 : trunk->judged - 1;
         trunk->waker.touch();
@@ -265,7 +266,8 @@ struct RoomSeat {
     driver::Question<Grant> check;
     Waker waker{};
     RoomBase* room = nullptr;
-    std::size_t place = 0;  ///< among the manager's
+    std::size_t place = 0;        ///< among the manager's
+    std::size_t held_tokens = 0;  ///< of what came before it was let in, those still to be checked
     SeatStage stage = SeatStage::checking;
     bool reaped = false;
     bool judged = false;     ///< among those of its connection that are

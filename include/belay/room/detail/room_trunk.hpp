@@ -146,6 +146,7 @@ struct RoomTrunk : RoomTrunkBase {
     void forget(Branch& branch) noexcept {
         for (const Bytes& frame : branch.held) held_bytes -= frame.size();
         branch.held.clear();
+        branch.held_tokens = 0;
         const auto found = branches.find(BytesView{branch.name()});
         if (found != branches.end() && found->second == &branch) branches.erase(found);
         waker.touch();
