@@ -179,6 +179,8 @@ private:
     /// What users wanted while libcurl ran.
     void settle() noexcept {
         for (std::size_t i = transfers_.size(); i != 0; --i) {
+            // What is dropped may own handles of others, which are gone with it.
+            if (i > transfers_.size()) continue;
             const Ref<CurlTransfer> transfer = transfers_[i - 1];
             if (transfer->dropped) {
                 remove(*transfer);
