@@ -16,7 +16,7 @@ namespace belay::inline BELAY_ABI::detail {
 /// A URL as libcurl reads it, so that nobody reads it in another way than who sends the request.
 ///
 /// Thread safety: distinct objects safe.
-/// Throws:        std::bad_alloc: what there is no memory to read is no bad URL, nor another origin.
+/// Throws:        std::bad_alloc: what no memory is left to read is no bad URL, nor another origin.
 class CurlUrl {
 public:
     explicit CurlUrl(const std::string& text) : parsed_{curl_url()} {
