@@ -186,6 +186,7 @@ struct World {
     LinkState told = LinkState::stopped;
     bool expect_stopped = false, stop_in_part = false;
     int starts_left = 0;
+    std::uint32_t undialled = 0;  // attempts that were stopped in the goodbye before them
     std::uint32_t posted = 0, sent_posts = 0, unsent = 0, fulls = 0, resumes = 0;
     std::uint32_t drains = 0, drains_late = 0, drained_behind = 0, recycled = 0;
     bool voided = false;
@@ -281,6 +282,15 @@ struct World {
         if (depth > 0 && pending) expect_stopped = true;
         if (depth == 0)
             expect(told == LinkState::stopped, "stop: must have told before it returned");
+    }
+    /// In a call of a transport.
+    void stop_inside() {
+        if (link->status().state == LinkState::stopped) return;
+        stop_in_part = true;
+        // The start that led here may not have been told yet.
+        starts_left = told == LinkState::stopped ? 1 : 0;
+        voided = cut_short = true;
+        link->stop();
     }
     void start() {
         ++starts_left;
@@ -571,13 +581,7 @@ Socket<K>::Socket(World& world, const Link<Msg>& link) : world_{world}, link_{li
         if (what == 0) world.opened(K);
         if (what == 1) world.closed(K, world.chance(100));
         if (what == 2) world.receive(K, Say_::data);
-        if (what == 3 && world.link->status().state != LinkState::stopped) {
-            world.stop_in_part = true;
-            // The start that led here may not have been told yet.
-            world.starts_left = world.told == LinkState::stopped ? 1 : 0;
-            world.voided = world.cut_short = true;
-            world.link->stop();
-        }
+        if (what == 3) world.stop_inside();
         if (what == 4) {
             l.exists = false;
             throw Thrown{};
@@ -622,6 +626,10 @@ void Socket<K>::close(const Failure&) noexcept
     world_.expect(!link_.alive() || world_.link->status().state == LinkState::draining,
                   "closed gracefully before its epoch was void");
     world_.expect(!std::exchange(world_.leaf[K].closing, true), "said goodbye twice");
+    if (world_.chance(20) == 0) {
+        if (world_.link->status().state == LinkState::connecting) ++world_.undialled;
+        world_.stop_inside();
+    }
     if (world_.chance(2) == 0) world_.ended(K, {.cause = Cause::planned});
     world_.transport_code();
     world_.expect(world_.leaf[K].exists, "destroyed in its own close");

@@ -99,6 +99,31 @@ TEST_CASE("YjsDocument merges when it is asked, and when its list is full, not a
     CHECK(whole(by_bytes).size() == letter(0).size() + 49);
 }
 
+TEST_CASE("YjsDocument: what merging costs stays in proportion to what comes",
+          "[room][yjs_document][unit]") {
+    const bool by_bytes = GENERATE(true, false);
+    YjsDocument document{by_bytes ? YjsDocumentOptions{.pending_bytes_max = 1000}
+                                  : YjsDocumentOptions{.pending_updates_max = 2}};
+    std::size_t merges = 0;
+    std::size_t merged = 0;
+    const std::string text(500, 'x');
+    for (std::uint64_t n = 0; n < 1000; ++n) {
+        Bytes update = from_hex("0101");  // each of another client
+        yjs::append_varuint(update, 1000 + n);
+        const Bytes head = from_hex("0004010174");
+        update.insert(update.end(), head.begin(), head.end());
+        yjs::append_varbytes(update, as_bytes(text));
+        update.push_back(std::byte{0});
+        REQUIRE(!document.apply(update));
+        if (document.status().pending_updates != 0) continue;
+        ++merges;
+        merged += document.bytes();
+    }
+    CHECK(merges > 10);
+    // Each byte is merged a few times, not once for each thousand that come behind it.
+    CHECK(merged < (by_bytes ? 8U : 12U) * document.bytes());
+}
+
 TEST_CASE("YjsDocument::check says what adds nothing", "[room][yjs_document][unit]") {
     YjsDocument document;
     CHECK(!adds(document, from_hex("0000")));

@@ -3,10 +3,11 @@
 /// YjsDocument: one merged update, and the few that came since.
 #pragma once
 
-#include <cstddef>  // std::size_t
-#include <cstdint>  // std::uint8_t
-#include <span>     // std::span
-#include <vector>   // std::vector
+#include <algorithm>  // std::max, std::min
+#include <cstddef>    // std::size_t
+#include <cstdint>    // std::uint8_t
+#include <span>       // std::span
+#include <vector>     // std::vector
 
 #include <belay/core/result.hpp>
 #include <belay/room/detail/yjs_coverage.hpp>
@@ -26,7 +27,9 @@ struct YjsDocumentOptions {
     yjs::Limits limits{};
     /// Of the document, as `check` sees it: what is checked but not yet applied may come on top.
     std::size_t bytes_max = std::size_t{64} << 20;
-    /// It merges when so many updates, or bytes of them, wait to be merged.
+    /// It merges when so many updates, or bytes of them, wait to be merged; of a large document
+    /// when there is one for each KiB of it, or a quarter of its bytes, so that what merging costs
+    /// stays in proportion to what comes.
     std::size_t pending_updates_max = 500;
     std::size_t pending_bytes_max = std::size_t{1} << 20;
     Compaction compaction = Compaction::coalesce;
@@ -85,8 +88,8 @@ public:
         if (summary->structs == 0 && summary->delete_ranges == 0) return {};
         pending_.emplace_back(update.begin(), update.end());
         pending_bytes_ += update.size();
-        if (pending_.size() >= options_.pending_updates_max ||
-            pending_bytes_ >= options_.pending_bytes_max) {
+        if (pending_.size() >= std::max(options_.pending_updates_max, merged_.size() / 1024) ||
+            pending_bytes_ >= std::max(options_.pending_bytes_max, merged_.size() / 4)) {
             merge();
         }
         return {};

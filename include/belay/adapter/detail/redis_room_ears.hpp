@@ -3,7 +3,8 @@
 /// RedisRoomEars: the subscriptions of a RedisRooms, and the connection that hears of changes.
 #pragma once
 
-#include <chrono>        // std::chrono::steady_clock
+#include <algorithm>     // std::clamp
+#include <chrono>        // std::chrono::ceil, std::chrono::steady_clock
 #include <deque>         // std::deque
 #include <functional>    // std::less
 #include <map>           // std::map
@@ -56,6 +57,12 @@ public:
         found->second.changed = true;
     }
 
+    /// It may be another one, or gone.
+    void changed(const std::string& id) {
+        const auto found = subs_.find(id);
+        if (found != subs_.end()) found->second.changed = true;
+    }
+
     /// Hears, and answers.   Returns: whether there is more to do at once.
     bool step() {
         sweep();
@@ -69,6 +76,8 @@ public:
         if (heard) return down(heard);
         const PersistenceError silent = watch();
         if (silent) return down(silent);
+        compare();
+        if (store_->outages() != seen_) return true;
         for (auto& [id, sub] : subs_) {
             if (sub.done && sub.confirmed && (sub.changed || !sub.messages.empty()))
                 answer(id, sub);
@@ -80,7 +89,9 @@ public:
     /// Until when nothing need be done, if nothing is heard.
     [[nodiscard]] std::chrono::milliseconds patience() const noexcept {
         if (subs_.empty()) return std::chrono::milliseconds{-1};
-        return store_->is_down() ? options_.retry_after : std::chrono::milliseconds{1000};
+        if (store_->is_down()) return options_.retry_after;
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(compares_at_ - Clock::now());
+        return std::clamp(left, std::chrono::milliseconds{1}, std::chrono::milliseconds{1000});
     }
 
 private:
@@ -165,6 +176,15 @@ private:
         expect();
         return {};
     }
+    /// A Redis that was emptied tells nobody, however busy it is. It must be known which one it
+    /// was before a room is read for the first time, or it could be emptied in between.
+    void compare() {
+        const Clock::time_point now = Clock::now();
+        if (now < compares_at_) return;
+        compares_at_ = now + options_.command_timeout;
+        if (!store_->is_another(mark_)) return;
+        for (auto& [id, sub] : subs_) sub.changed = true;
+    }
     bool down(const PersistenceError& why) {
         store_->went_down(why);
         lose(why);
@@ -240,7 +260,9 @@ private:
     Subs subs_;
     std::map<std::string, Subs::iterator, std::less<>> by_channel_;
     std::uint64_t seen_ = 0;  ///< outages that were told
+    std::string mark_{};      ///< of the store
     Clock::time_point sweeps_at_{};
+    Clock::time_point compares_at_{};
     Clock::time_point expects_until_{};
     Clock::time_point heard_at_{};
     bool expects_ = false;

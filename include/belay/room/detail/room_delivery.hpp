@@ -4,13 +4,16 @@
 #pragma once
 
 #include <algorithm>  // std::rotate
-#include <utility>    // std::move
+#include <concepts>   // std::derived_from
+#include <memory>     // std::make_unique
+#include <utility>    // std::exchange, std::move
 #include <vector>     // std::vector
 
 #include <belay/queue/storage_like.hpp>
 #include <belay/room/detail/room_state.hpp>
 #include <belay/room/document_like.hpp>
 #include <belay/room/room_stats.hpp>
+#include <belay/room/yjs_document.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
 
@@ -115,20 +118,34 @@ public:
     /// Answers a state vector: pieces, of which the last is a state.   Errors: the document's.
     [[nodiscard]] std::error_code answer(RoomSeat& seat, BytesView theirs, Instant now) {
         Room& room = static_cast<Room&>(*seat.room);
-        const std::size_t others = *answers_;
-        if (seat.peer->output.answers() != 0 ||
-            (others != 0 && others + room.document.bytes() > options_->answers_bytes_max)) {
+        RoomPeer& peer = *seat.peer;
+        const std::size_t size = room.document.bytes();
+        const bool waits = peer.answer || peer.output.answers() != 0 ||
+                           (*answers_ != 0 && *answers_ + size > options_->answers_bytes_max);
+        if (waits || !may_work(now)) {
             seat.asked.emplace(theirs.begin(), theirs.end());
-            seat.retry_at = after(now, std::chrono::milliseconds{50});
+            seat.retry_at = after(now, std::chrono::milliseconds{waits ? 50 : 1});
             return {};
         }
-        const std::error_code error = send_state(seat, room, theirs, Kind::state, now);
-        // Where frames have addresses each state vector is answered by one, too.
-        if (!error && seat.peer->trunk != nullptr)
-            say(seat, {Kind::state_vector, vector_of(room)}, now);
-        return error;
+        // What is compared costs time, however little is sent.
+        done_ += size;
+        if constexpr (std::derived_from<Document, YjsDocument>) {
+            auto diff = room.document.diff(theirs);
+            if (!diff.has_value()) return static_cast<std::error_code>(diff.error());
+            if (diff->size() > RoomParts::part_bytes) {
+                peer.answer = std::make_unique<RoomParts>(std::move(*diff), *answers_);
+                peer.asker = &seat;
+                go_on_answering(peer, now);
+                return {};
+            }
+            send_pieces(seat, *diff, Kind::state, now);
+        } else if (const auto error = send_state(seat, room, theirs, Kind::state, now)) {
+            return error;
+        }
+        ask_back(seat, now);
+        return {};
     }
-    void count_answers_in(const std::size_t& answers) noexcept { answers_ = &answers; }
+    void count_answers_in(std::size_t& answers) noexcept { answers_ = &answers; }
 
     /// There may be room: sends what waits, then what it has missed.
     void catch_up(RoomPeer& peer, Instant now) {
@@ -142,6 +159,7 @@ public:
             peer.said(now);
         }
         peer.output_ends = never;
+        go_on_answering(peer, now);
         for (std::size_t left = peer.seats.size(); left != 0 && peer.output.empty(); --left) {
             // Who comes first now comes last the next time.
             std::rotate(peer.seats.begin(), peer.seats.begin() + 1, peer.seats.end());
@@ -165,13 +183,7 @@ public:
             if (!diff.has_value()) return static_cast<std::error_code>(diff.error());
             // To cut it would hold up everybody, for nothing.
             if (diff->size() > most) return RoomErrc::too_slow;
-            const std::vector<Bytes> pieces =
-                seat.ops->split(seat, *diff, options_->piece_bytes_max);
-            for (std::size_t i = 0; i < pieces.size(); ++i) {
-                const bool ends = i + 1 == pieces.size();
-                say(seat, {ends ? last : Kind::update, pieces[i]}, now);
-            }
-            if (pieces.empty() && last == Kind::state) say(seat, {last, {}}, now);
+            send_pieces(seat, *diff, last, now);
         } else {
             if (room.document.bytes() > most) return RoomErrc::too_slow;
             for (const Bytes& part : room.document.snapshot()) say(seat, {Kind::update, part}, now);
@@ -181,6 +193,41 @@ public:
     }
 
 private:
+    /// Whether more is made of answers before all others have had their turn.
+    [[nodiscard]] bool may_work(Instant now) noexcept {
+        if (std::exchange(turn_, now) != now) done_ = 0;
+        return done_ < RoomParts::part_bytes;
+    }
+    /// Cuts and sends what is taken, of as much as a turn may make.
+    void go_on_answering(RoomPeer& peer, Instant now) {
+        while (peer.answer && peer.output.empty()) {
+            RoomSeat& seat = *peer.asker;
+            if (!may_work(now)) {
+                seat.retry_at = after(now, std::chrono::milliseconds{1});
+                return seat.waker.touch();
+            }
+            const Bytes part = peer.answer->next();
+            done_ += part.size();
+            const bool ends = !peer.answer->has_more();
+            if (ends) peer.answer.reset();
+            send_pieces(seat, part, ends ? Kind::state : Kind::update, now);
+            if (ends) ask_back(seat, now);
+        }
+    }
+    /// Where frames have addresses each state vector is answered by one, too.
+    void ask_back(RoomSeat& seat, Instant now) {
+        if (seat.stage == SeatStage::member && seat.peer->trunk != nullptr)
+            say(seat, {Kind::state_vector, vector_of(static_cast<Room&>(*seat.room))}, now);
+    }
+    void send_pieces(RoomSeat& seat, BytesView update, Kind last, Instant now) {
+        const std::vector<Bytes> pieces = seat.ops->split(seat, update, options_->piece_bytes_max);
+        for (std::size_t i = 0; i < pieces.size(); ++i) {
+            const bool ends = i + 1 == pieces.size();
+            say(seat, {ends ? last : Kind::update, pieces[i]}, now);
+        }
+        if (pieces.empty() && last == Kind::state) say(seat, {last, {}}, now);
+    }
+
     struct Written {
         const RoomSeatOps* ops;
         Ref<RoomFrame> frame;
@@ -296,7 +343,9 @@ private:
     Owner* owner_;
     const RoomOptions* options_;
     RoomCounters* counters_;
-    const std::size_t* answers_ = nullptr;
+    std::size_t* answers_ = nullptr;
+    Instant turn_ = always;
+    std::size_t done_ = 0;  ///< bytes that were compared and cut in this turn
     std::vector<Written> frames_;
 };
 

@@ -245,7 +245,7 @@ private:
         if (!found) return true;
         room.epoch = found->epoch;
         room.position = found->position;
-        return network_.take_parts(room, room.document, found);
+        return !network_.take_parts(room, room.document, found);
     }
     [[nodiscard]] std::error_code why_ended() const noexcept {
         if (runs()) return RoomErrc::not_loaded;
@@ -314,6 +314,11 @@ private:
     }
     void not_durable(RoomBase& base, const PersistenceError& why) {
         auto& room = static_cast<Room&>(base);
+        if (room.over) return;
+        if (why.code == RoomErrc::history_reset) {
+            counters_.lost_updates += room.pending.size();
+            return end_history(room, why.code);
+        }
         counters_.lost_updates += room.pending.size();
         std::deque<PendingUpdate> lost = std::exchange(room.pending, {});
         room.pending_bytes = room.flushing = 0;

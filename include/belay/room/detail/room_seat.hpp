@@ -6,6 +6,7 @@
 #include <cstddef>       // std::size_t
 #include <cstdint>       // std::uint64_t
 #include <deque>         // std::deque, std::erase_if
+#include <memory>        // std::unique_ptr
 #include <optional>      // std::optional
 #include <system_error>  // std::error_code
 #include <utility>       // std::exchange, std::move
@@ -17,6 +18,7 @@
 #include <belay/link/detail/pulse.hpp>
 #include <belay/link/event.hpp>
 #include <belay/room/access.hpp>
+#include <belay/room/detail/room_parts.hpp>
 #include <belay/room/detail/room_awareness.hpp>
 #include <belay/room/room_options.hpp>
 #include <belay/room/room_protocol_like.hpp>
@@ -138,11 +140,14 @@ struct RoomPeer {
     void rest() noexcept {
         output_ends = say_at = never;
         pulse.rest();
+        answer.reset();
         output.clear();
     }
 
     RoomSend send;
     RoomOutput output;
+    std::unique_ptr<RoomParts> answer{};  ///< to the state vector of `asker`, one at a time
+    RoomSeat* asker = nullptr;
     std::vector<RoomSeat*> seats{};
     RoomTrunkBase* trunk = nullptr;  ///< itself, if it may have several seats
     Waker* wake = nullptr;
@@ -227,6 +232,7 @@ struct RoomSeat {
         if (peer->trunk == nullptr) {
             peer->rest();
         } else {
+            if (peer->asker == this) peer->answer.reset();
             peer->output.drop(id);
         }
         lag_from.reset();
