@@ -102,7 +102,7 @@ bool is_enough(belay_test::HttpRig<CurlHttp>& rig, HttpRequest request, std::siz
     return enough;
 }
 
-HttpRequest moved(const belay_test::HttpServer& server) {
+HttpRequest moving_put(const belay_test::HttpServer& server) {
     return {.url = server.url("/redirect/307?" + server.url("/hello?moved")),
             .method = "PUT",
             .headers = {{"X-Long-Name-Of-A-Header", std::string(100, 'v')}},
@@ -155,7 +155,7 @@ TEST_CASE("CurlHttp and libcurl without memory fail a request, and go on",
         CHECK(good > 30);
     };
     survives([&] { return HttpRequest{.url = server.url("/hello")}; });
-    survives([&] { return moved(server); });
+    survives([&] { return moving_put(server); });
 }
 
 TEST_CASE("CurlHttp does not send half made what libcurl has no memory for",
@@ -173,7 +173,7 @@ TEST_CASE("CurlHttp does not send half made what libcurl has no memory for",
             std::optional<CurlHttp::Handle> handle;
             bool thrown = false;
             try {
-                handle = rig.http.request(moved(server), asked.completion());
+                handle = rig.http.request(moving_put(server), asked.completion());
             } catch (const std::bad_alloc&) {
                 thrown = true;
             }
