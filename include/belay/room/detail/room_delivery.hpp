@@ -14,8 +14,9 @@
 
 namespace belay::inline BELAY_ABI::detail {
 
-/// Sends to clients; nobody waits for anybody. For a slow one there is a budget of updates: beyond
-/// it what it has is noted, and it is sent the rest in one when it has taken what waits. Who is
+/// Sends to clients; nobody waits for anybody. For a slow one there is a budget of updates, half of
+/// it its connection's: beyond it what it has is noted, and it is sent the rest in one when it has
+/// taken what waits. Who is
 /// here never waits for it: it is told in pieces when there is room, as it is then.
 ///
 /// `Owner` has `fail(RoomSeat&, std::error_code)` and `fail_peer(RoomPeer&, std::error_code)`.
@@ -38,7 +39,7 @@ public:
             const std::size_t size = frame_for(*seat, message)->bytes.size();
             if (seat->lag_from) continue;
             // Kept as one that could be needed: who takes it is known when it is sent.
-            seat->may_lag = seat->peer->output.counted() + size > options_->client_bytes_max;
+            seat->may_lag = seat->peer->output.counted() + size > waiting_max();
             if (seat->may_lag && !before) before = vector_of(room);
             if (seat->may_lag) seat->lag_from = *before;
         }
@@ -101,7 +102,7 @@ public:
     /// budget goes to whom nothing else waits for.
     void say_raw(RoomSeat& seat, const Ref<RoomFrame>& frame, Instant now) {
         const RoomOutput& output = seat.peer->output;
-        if (!output.empty() && output.counted() + frame->bytes.size() > options_->client_bytes_max)
+        if (!output.empty() && output.counted() + frame->bytes.size() > waiting_max())
             return owner_->fail(seat, make_error_code(RoomErrc::too_slow));
         give(seat, frame, true, now);
     }
@@ -156,9 +157,14 @@ public:
             return {};
         }
     }
-    /// What somebody lacks, as updates.   Errors: the document's; too_slow: it is more than `most`.
+    /// What somebody lacks, as updates; where there is a `most`, they count as the room's.
+    /// Errors: the document's; too_slow: it is more than `most`.
     std::error_code send_state(RoomSeat& seat, Room& room, BytesView theirs, Kind last, Instant now,
                                std::size_t most = no_limit) {
+        const auto put = [&](Kind kind, BytesView piece) {
+            auto frame = Ref<RoomFrame>::make(seat.ops->write(seat, {kind, piece}));
+            give(seat, std::move(frame), most != no_limit, now);
+        };
         if constexpr (ComparesDocument<Document>) {
             auto diff = room.document.diff(theirs);
             if (!diff.has_value()) return static_cast<std::error_code>(diff.error());
@@ -168,18 +174,23 @@ public:
                 seat.ops->split(seat, *diff, options_->piece_bytes_max);
             for (std::size_t i = 0; i < pieces.size(); ++i) {
                 const bool ends = i + 1 == pieces.size();
-                say(seat, {ends ? last : Kind::update, pieces[i]}, now);
+                put(ends ? last : Kind::update, pieces[i]);
             }
-            if (pieces.empty() && last == Kind::state) say(seat, {last, {}}, now);
+            if (pieces.empty() && last == Kind::state) put(last, {});
         } else {
             if (room.document.bytes() > most) return RoomErrc::too_slow;
-            for (const Bytes& part : room.document.snapshot()) say(seat, {Kind::update, part}, now);
-            if (last == Kind::state) say(seat, {last, {}}, now);
+            for (const Bytes& part : room.document.snapshot()) put(Kind::update, part);
+            if (last == Kind::state) put(last, {});
         }
         return {};
     }
 
 private:
+    /// Updates that may wait here, of one connection, which has the rest of the budget itself.
+    [[nodiscard]] std::size_t waiting_max() const noexcept {
+        const std::size_t all = options_->client_bytes_max;
+        return all - connection_bytes_max(all);
+    }
     struct Written {
         const RoomSeatOps* ops;
         Ref<RoomFrame> frame;
@@ -274,11 +285,10 @@ private:
         Room& room = static_cast<Room&>(*seat.room);
         const Bytes had = std::move(*seat.lag_from);
         seat.lag_from.reset();
-        const std::size_t before = seat.peer->output.answers();
         if (const std::error_code e =
                 send_state(seat, room, had, Kind::update, now, options_->client_bytes_max))
             return owner_->fail(seat, e);
-        if (seat.peer->output.answers() - before > options_->client_bytes_max)
+        if (seat.peer->output.counted() > waiting_max())
             return owner_->fail(seat, make_error_code(RoomErrc::too_slow));
         ++counters_->resyncs;
     }

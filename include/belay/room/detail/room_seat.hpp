@@ -53,6 +53,11 @@ struct RoomFrame : Counted {
     const Bytes bytes;
 };
 
+/// Of the bytes that may wait for a client, those that may wait in its connection.
+[[nodiscard]] constexpr std::size_t connection_bytes_max(std::size_t client_bytes_max) noexcept {
+    return client_bytes_max / 2;
+}
+
 /// What waits to be sent on one connection.
 class RoomOutput {
 public:
