@@ -70,6 +70,7 @@ GOALS = [
     Goal("adapter/beast_websocket/echo", "by_hand", 0.9, "0.9 of Beast by hand"),
     Goal("link/handle/post", "mutex", 1.5, "1.5x a queue under a mutex with a condition variable"),
     Goal("link/herd/peak_after", AT_MOST, 1.2, "1.2 % of all clients within 100 ms of each other, server back"),
+    Goal("fleet/fleet/idle", AT_MOST, 1400, "1.4 kB for a service that is idle"),
     Goal("link/herd/dials", AT_MOST, 6.5, "6.5 dials for each client, 20 s without a server"),
     Goal("sync/memory_store/batches_of_1000", PER_SECOND, 1e6, "a million operations per second"),
     Goal("sync/memory_store/batches_of_1000", "unordered_map", 0.5, "0.5 of the same writes into a bare hash table"),

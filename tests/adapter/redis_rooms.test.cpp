@@ -56,8 +56,9 @@ PersistenceError save(RedisRooms& rooms, std::string_view snapshot, std::uint64_
     return awaited<PersistenceError>(
         [&](auto done) { rooms.save("board", parts, covers, std::move(done)); });
 }
-HeardNews hear(RedisRooms& rooms, std::uint64_t from) {
-    return awaited<HeardNews>([&](auto done) { rooms.subscribe("board", from, std::move(done)); });
+part::HeardNews hear(RedisRooms& rooms, std::uint64_t from) {
+    return awaited<part::HeardNews>(
+        [&](auto done) { rooms.subscribe("board", from, std::move(done)); });
 }
 std::uint64_t append(RedisRooms& rooms, std::string_view text) {
     const auto position = rooms.append("board", as_bytes(text));
@@ -72,7 +73,7 @@ void begin(RedisRooms& rooms, const Id& epoch = some_epoch) {
     REQUIRE_FALSE(flush(rooms));
 }
 /// "a,b*": the updates; with a star the own ones.
-std::string words_in(const HeardNews& news) {
+std::string words_in(const part::HeardNews& news) {
     REQUIRE(news);
     std::string text;
     for (const auto& entry : news->entries) {
@@ -99,7 +100,7 @@ TEST_CASE("RedisRooms keeps rooms as a storage must", "[adapter][redis_rooms][pr
     const RedisServer server;
     int made = 0;
     const auto open = [&] { return RedisRooms{rooms_at(server, "p" + std::to_string(made))}; };
-    const auto fault = check_persistence(
+    const auto fault = check::persistence(
         [&] {
             ++made;
             return open();
@@ -116,13 +117,13 @@ TEST_CASE("RedisRooms: each hears what the others append", "[adapter][redis_room
     RedisRooms two{rooms_at(server)};
     CHECK(words_in(load(two)) == "none");
     // It waits, for there is no room yet.
-    driver::Question<HeardNews> waiting;
+    driver::Question<part::HeardNews> waiting;
     two.subscribe("board", 0, waiting.ask());
     begin(one);
     append(one, "a");
     append(one, "b");
     for (int i = 0; i < 30'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
-    HeardNews news = *waiting.take();
+    part::HeardNews news = *waiting.take();
     REQUIRE(news);
     CHECK(news->epoch == some_epoch);
     std::string all = words_in(news);
@@ -190,7 +191,7 @@ TEST_CASE("RedisRooms: a snapshot covers nothing of another copy",
 }
 
 TEST_CASE("RedisRooms: what is gone behind a position is a gap", "[adapter][redis_rooms][fault]") {
-    using State = FanoutNews::State;
+    using State = part::FanoutNews::State;
     const RedisServer server;
     RedisRooms one{rooms_at(server)};
     RedisRooms two{rooms_at(server)};
@@ -199,7 +200,7 @@ TEST_CASE("RedisRooms: what is gone behind a position is a gap", "[adapter][redi
     const std::uint64_t read = (*load(two))->position;
     append(one, "b");
     const auto state = [&](std::uint64_t from) {
-        const HeardNews news = hear(two, from);
+        const part::HeardNews news = hear(two, from);
         REQUIRE(news);
         return news->state;
     };
@@ -276,14 +277,14 @@ TEST_CASE("RedisRooms: what others write is passed on, and bounded",
     const std::string key = "belay:{board}:updates";
     server.ask({"XADD", key, "*", "x", "y"});
     server.ask({"XADD", key, "*", "u", "foreign", "n", "12345678"});
-    const HeardNews odd = hear(one, read);
+    const part::HeardNews odd = hear(one, read);
     CHECK(words_in(odd) == ",foreign,");
     for (int i = 0; i < 30; ++i) server.ask({"XADD", key, "*", "u", "1"});
     server.ask({"XADD", key, "*", "u", std::string(500, 'x')});
     std::vector<std::size_t> sizes;
     std::uint64_t at = odd->entries.back().position;
     while (sizes.size() < 4) {
-        const HeardNews some = hear(one, at);
+        const part::HeardNews some = hear(one, at);
         REQUIRE(some);
         sizes.push_back(some->entries.size());
         at = some->entries.back().position;
@@ -295,7 +296,7 @@ TEST_CASE("RedisRooms: what others write is passed on, and bounded",
     std::string last;
     std::size_t heard = 0;
     while (last != "19") {
-        const HeardNews some = hear(one, at);
+        const part::HeardNews some = hear(one, at);
         REQUIRE(some);
         CHECK(some->messages.size() <= 5);
         heard += some->messages.size();
@@ -305,7 +306,7 @@ TEST_CASE("RedisRooms: what others write is passed on, and bounded",
     // No clock gives this.
     server.ask({"XADD", key, "99999999999999999-1", "u", "late"});
     server.ask({"PUBLISH", "belay:{board}:news", "e"});
-    const HeardNews wrong = hear(one, at);
+    const part::HeardNews wrong = hear(one, at);
     REQUIRE_FALSE(wrong);
     CHECK(wrong.error().code == RedisErrc::bad_reply);
     CHECK(wrong.error().path == "belay:{board}:room");
@@ -320,7 +321,7 @@ TEST_CASE("RedisRooms says what is wrong with Redis", "[adapter][redis_rooms][fa
         REQUIRE_FALSE(found);
         CHECK(found.error().code == RedisErrc::unauthorized);
         CHECK(found.error().message().find("set user and password") != std::string::npos);
-        const HeardNews news = hear(rooms, 0);
+        const part::HeardNews news = hear(rooms, 0);
         CHECK(news.error().code == RedisErrc::unauthorized);
     }
     SECTION("a password is wrong") {
@@ -356,7 +357,7 @@ TEST_CASE("RedisRooms: a frozen Redis is noticed, and fails no call twice as slo
     RedisRooms rooms{options};
     begin(rooms);
     const std::uint64_t read = (*load(rooms))->position;
-    driver::Question<HeardNews> waiting;
+    driver::Question<part::HeardNews> waiting;
     rooms.subscribe("board", read, waiting.ask());
     server.freeze();
     // Nobody asks it anything, but for a sign of life.
@@ -373,7 +374,7 @@ TEST_CASE("RedisRooms: of an outage a subscription is told once", "[adapter][red
     begin(rooms);
     std::uint64_t read = (*load(rooms))->position;
     for (int outage = 0; outage < 2; ++outage) {
-        driver::Question<HeardNews> waiting;
+        driver::Question<part::HeardNews> waiting;
         rooms.subscribe("board", read, waiting.ask());
         ::poll(nullptr, 0, 100);
         server.kill();
@@ -386,7 +387,7 @@ TEST_CASE("RedisRooms: of an outage a subscription is told once", "[adapter][red
         server.start();
         for (int i = 0; i < 30'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
         REQUIRE(waiting.answered());
-        CHECK((*waiting.take())->state == FanoutNews::State::gap);
+        CHECK((*waiting.take())->state == part::FanoutNews::State::gap);
         CHECK(words_in(load(rooms)) == "none");
         begin(rooms);
         read = (*load(rooms))->position;

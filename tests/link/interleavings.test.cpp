@@ -704,7 +704,7 @@ Advice Recorder::lost(const Failure& f, Turn& turn) noexcept {
 }
 Advice Recorder::review(const Advice& plan, Turn&) noexcept {
     world->expect(!world->begun && !world->planned, "planned twice, or under way");
-    world->expect(plan.verb != Verb::stop, "planned what was stopped");
+    world->expect(plan.verb != Advice::Verb::stop, "planned what was stopped");
     world->planned = true;
     return Advice::go();
 }

@@ -3,6 +3,8 @@
 // afterwards.
 #include <belay/link/served_link.hpp>
 
+#include <thread>
+
 #include <belay/core/nest.hpp>
 #include <belay/link/bundle.hpp>
 #include <belay/link/heartbeat.hpp>
@@ -73,6 +75,19 @@ TEST_CASE("ServedLink bounds messages and output through decorators, where the c
     link.limit_output(200);
     CHECK(a.limit == 100);
     CHECK(a.output_limit == 50);
+}
+
+TEST_CASE("ServedLink knows of an end behind what was not taken", "[link][served_link][unit]") {
+    Served s;
+    CHECK_FALSE(s.link.has_hung_up());
+    receive(s.wire.link, "unread");
+    CHECK_FALSE(s.link.has_hung_up());
+    std::thread{[&] { s.wire.link.closed(); }}.join();
+    CHECK(s.link.has_hung_up());
+    CHECK_FALSE(s.link.ended());
+    s.run(0s);
+    CHECK(s.seen == Seen{"unread"});
+    CHECK(s.link.has_hung_up());
 }
 
 TEST_CASE("ServedLink ends with its connection", "[link][served_link][unit]") {

@@ -505,6 +505,34 @@ TEST_CASE("Supervisor::stop in open destroys the connection that it returned",
     CHECK(rig.wire.live == 0);
 }
 
+TEST_CASE("Supervisor::stop in close is told last, and nothing is dialled behind it",
+          "[link][supervisor][fault]") {
+    Rig<> rig;
+    rig.connect();
+    rig.notes.seen.clear();
+    rig.wire.on_close = [&] { rig.link.stop(); };
+    SECTION("of a connection that is made anew") {
+        CHECK(rig.link.reconnect_now().granted);
+        rig.run(0s);
+        CHECK(rig.notes.seen == Rig<>::Seen{"connecting", "stopped"});
+    }
+    SECTION("of one that a gate ends") {
+        rig.link.shut(Gate::paused);
+        rig.run(0s);
+        CHECK(rig.notes.seen == Rig<>::Seen{"offline", "stopped"});
+    }
+    SECTION("of one that is drained") {
+        rig.link.drain(1s);
+        rig.run(0s);
+        CHECK(rig.notes.seen == Rig<>::Seen{"draining", "stopped"});
+    }
+    CHECK(rig.link.handle().status() == rig.link.status());
+    CHECK(rig.link.status().state == LinkState::stopped);
+    CHECK(rig.wire.dials == 1);
+    rig.run(10s);
+    CHECK(rig.wire.live == 0);
+}
+
 TEST_CASE("Supervisor needs a budget of events, and refuses to be advanced in a hook",
           "[link][supervisor][unit]") {
     using belay_test::aborts_with;

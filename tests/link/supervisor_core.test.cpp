@@ -35,9 +35,9 @@ struct Spender {
                                      Shared{std::declval<TokenBudget&>(), AskAgain{2s}}});
 
     TokenBudget& budget;
-    SupervisorCore<Budgeted> core{
+    timeline::SupervisorCore<Budgeted> core{
         Policy{Backoff{NoJitter{}, Cap{8s}, 4s}, Shared{budget, AskAgain{2s}}},
-        SupervisorCoreOptions{.settle_within = 0s}};
+        timeline::SupervisorCoreOptions{.settle_within = 0s}};
     Instant now = start_of_time;
     Random bits{Seed{1}};
 
@@ -164,7 +164,7 @@ TEST_CASE("SupervisorCore with MaxElapsed fails when its first attempt is not le
     };
     SECTION("held open by a person: it asks until the time is over") {
         breaker.set_mode(BreakerMode::forced_open);
-        SupervisorCore core{policy};
+        timeline::SupervisorCore core{policy};
         CHECK(run(core, {{.input = Input::start}}) == 30s);
         // A shut gate stops the time, and one that opens lets it run on.
         turn.now = start_of_time;
@@ -177,15 +177,16 @@ TEST_CASE("SupervisorCore with MaxElapsed fails when its first attempt is not le
     }
     SECTION("opened by others for five minutes: it does not wait for them to be over") {
         static_cast<void>(breaker.acquire(turn).failure(turn));
-        SupervisorCore core{policy};
+        timeline::SupervisorCore core{policy};
         CHECK(run(core, {{.input = Input::start}}) == 0s);
         // Not even where it begins with a wait of its own.
-        SupervisorCore later{policy, SupervisorCoreOptions{.start_within = 1s}};
+        timeline::SupervisorCore later{policy, timeline::SupervisorCoreOptions{.start_within = 1s}};
         turn.now = start_of_time;
         CHECK(run(later, {{.input = Input::start}}) == 0s);
     }
     SECTION("opened by others in a wait of its own") {
-        SupervisorCore core{policy, SupervisorCoreOptions{.start_within = 1min}};
+        timeline::SupervisorCore core{policy,
+                                      timeline::SupervisorCoreOptions{.start_within = 1min}};
         core.step({.input = Input::start}, turn);
         const Duration jitter = elapsed(turn.now, core.deadline());
         REQUIRE(jitter > 30s);
@@ -194,7 +195,7 @@ TEST_CASE("SupervisorCore with MaxElapsed fails when its first attempt is not le
         CHECK(run(core, {}) == jitter);
     }
     SECTION("after a connection that was closed as planned") {
-        SupervisorCore core{policy};
+        timeline::SupervisorCore core{policy};
         core.step({.input = Input::start}, turn);
         core.step({.input = Input::opened}, turn);
         breaker.set_mode(BreakerMode::forced_open);
@@ -205,7 +206,8 @@ TEST_CASE("SupervisorCore with MaxElapsed fails when its first attempt is not le
 
 TEST_CASE("SupervisorCore with MaxElapsed counts no wait of its own before an attempt",
           "[link][supervisor_core][unit]") {
-    SupervisorCore core{MaxElapsed{0s}, SupervisorCoreOptions{.start_within = 1h}};
+    timeline::SupervisorCore core{MaxElapsed{0s},
+                                  timeline::SupervisorCoreOptions{.start_within = 1h}};
     Random bits{Seed{1}};
     Turn turn{start_of_time, bits};
     core.step({.input = Input::start}, turn);
@@ -224,7 +226,7 @@ TEST_CASE("SupervisorCore does not wait for a Deadline that will be over",
     Random bits{Seed{1}};
     Turn turn{start_of_time, bits};
     static_cast<void>(breaker.acquire(turn).failure(turn));
-    SupervisorCore core{Policy{Shared{breaker}, Deadline{start_of_time + 1min}}};
+    timeline::SupervisorCore core{Policy{Shared{breaker}, Deadline{start_of_time + 1min}}};
     core.step({.input = Input::start}, turn);
     CHECK(core.status().state == LinkState::failed);
     CHECK(core.status().decided_by == "Deadline");
@@ -232,8 +234,8 @@ TEST_CASE("SupervisorCore does not wait for a Deadline that will be over",
 
 TEST_CASE("SupervisorCore with MaxElapsed counts no time behind a shut gate",
           "[link][supervisor_core][unit]") {
-    SupervisorCore core{Policy{Backoff{NoJitter{}, Cap{4s}, 4s}, MaxElapsed{10s}},
-                        SupervisorCoreOptions{.settle_within = 0s}};
+    timeline::SupervisorCore core{Policy{Backoff{NoJitter{}, Cap{4s}, 4s}, MaxElapsed{10s}},
+                                  timeline::SupervisorCoreOptions{.settle_within = 0s}};
     Random bits{Seed{1}};
     Turn turn{start_of_time, bits};
     const auto step = [&](const timeline::Step& s, Duration wait = 0s) {
@@ -258,7 +260,7 @@ TEST_CASE("SupervisorCore with MaxElapsed counts no time behind a shut gate",
 
 TEST_CASE("SupervisorCore takes a connection that falls before it is stable for a failed attempt",
           "[link][supervisor_core][unit]") {
-    SupervisorCore core{Policy{Backoff{NoJitter{}, Cap{64s}, 1s}, ResetWhenStable{10s}}};
+    timeline::SupervisorCore core{Policy{Backoff{NoJitter{}, Cap{64s}, 1s}, ResetWhenStable{10s}}};
     Random bits{Seed{1}};
     Turn turn{start_of_time, bits};
     const auto falls_after = [&](Duration up) {
@@ -285,8 +287,8 @@ TEST_CASE("SupervisorCore settles with jitter after a gate opens",
     // Pitfall 25: a fleet of laptops whose timers all fire at once.
     std::vector<Duration> waits;
     for (std::uint64_t seed = 1; seed <= 200; ++seed) {
-        SupervisorCore core{Policy{Backoff{NoJitter{}, Cap{64s}, 1s}},
-                            SupervisorCoreOptions{.settle_within = 2s}};
+        timeline::SupervisorCore core{Policy{Backoff{NoJitter{}, Cap{64s}, 1s}},
+                                      timeline::SupervisorCoreOptions{.settle_within = 2s}};
         Random bits{Seed{seed}};
         Turn turn{start_of_time, bits};
         core.step({.input = Input::start}, turn);

@@ -151,6 +151,48 @@ TEST_CASE("Audited writes so many refusals in a minute, from the first on",
     CHECK(book.open.size() == 6);
 }
 
+TEST_CASE("Audited writes down, by the same rate, whom others refuse", "[room][audited][unit]") {
+    struct AtTheDoor {  // as a listener tells it
+        std::error_code error;
+        int status = 0;
+        std::string ip{};
+        std::string path{};
+    };
+    AuditBook book;
+    int second = 1'700'000'000;
+    BookedGrant audited{OneGrant{{"mallory", Access::none, forever}}, BookAudit{&book},
+                        AuditClock{&second}, AuditedOptions{.refusals_per_minute = 4}};
+    auto door = audited.refusals();
+    const BookedGrant moved{std::move(audited)};
+    door.on_refused(AtTheDoor{{}, 403, "::1", "/ws/" + std::string(10'000, 'x')});
+    REQUIRE(book.rows.size() == 1);
+    const AuditRow& row = book.rows.front();
+    CHECK(row.action == "refused");
+    CHECK(row.ip == "::1");
+    CHECK(row.board == "/ws/" + std::string(96, 'x'));
+    CHECK(row.level == Access::none);
+    CHECK(row.user.empty());
+    CHECK(row.time == WallTime{std::chrono::seconds{second}});
+    CHECK(door.dropped() == 0);
+    for (int i = 0; i < 9; ++i) door.on_refused(AtTheDoor{});
+    CHECK(book.rows.size() == 4);
+    CHECK(door.dropped() == 6);
+    driver::Question<Grant> question;
+    BookedGrant again{moved};
+    again.check(request, question.ask());
+    CHECK(book.rows.size() == 4);
+    CHECK(door.dropped() == 7);
+    // What the book does not take is no row.
+    second += 60;
+    book.answer = std::make_error_code(std::errc::no_space_on_device);
+    door.on_refused(AtTheDoor{});
+    CHECK(door.dropped() == 8);
+    book.later = true;
+    door.on_refused(AtTheDoor{});
+    book.open.clear();
+    CHECK(door.dropped() == 9);
+}
+
 TEST_CASE("Audited: no refusals are written where none are wanted", "[room][audited][unit]") {
     AuditBook book;
     driver::Question<Grant> question;

@@ -12,17 +12,17 @@ using namespace belay;
 struct MinimalFanout {
     static Result<std::uint64_t> begin(std::string_view, const Id&) { return std::uint64_t{1}; }
     static void publish(std::string_view, BytesView) {}
-    static void subscribe(std::string_view, std::uint64_t, Completion<HeardNews>) {}
+    static void subscribe(std::string_view, std::uint64_t, Completion<part::HeardNews>) {}
 };
 struct FanoutWithoutBegin {
     static void publish(std::string_view, BytesView) {}
-    static void subscribe(std::string_view, std::uint64_t, Completion<HeardNews>) {}
+    static void subscribe(std::string_view, std::uint64_t, Completion<part::HeardNews>) {}
 };
 struct FanoutPublishesText : MinimalFanout {
     static void publish(std::string_view, int) {}
 };
 struct FanoutSubscribesForGood : MinimalFanout {
-    static void subscribe(std::string_view, Completion<HeardNews>) {}
+    static void subscribe(std::string_view, Completion<part::HeardNews>) {}
 };
 struct FanoutOfOverloads {
     static void subscribe(int) {}

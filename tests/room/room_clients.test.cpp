@@ -13,7 +13,7 @@
 using namespace belay;
 using namespace belay_test;
 using namespace std::chrono_literals;
-using Kind = RoomMessage::Kind;
+using Kind = part::RoomMessage::Kind;
 
 namespace {
 Bytes raw_bytes(std::initializer_list<int> values) {

@@ -407,7 +407,7 @@ TEST_CASE("servers: who is here is known to all, and forgotten", "[room][fanout]
     }
     SECTION("nobody speaks for another") {
         cid->raw(YjsProtocol{}.write(
-            {RoomMessage::Kind::awareness, awareness_of(1, 99, "{\"name\":\"not ann\"}")}));
+            {part::RoomMessage::Kind::awareness, awareness_of(1, 99, "{\"name\":\"not ann\"}")}));
         c.world.run_for(1s);
         CHECK(bob->present.at(1) == "{\"name\":\"ann\"}");
     }

@@ -102,8 +102,8 @@ public:
                     message.size());
     }
     /// Errors: bad_room_id; storage_busy; those of Redis and the system.
-    void subscribe(std::string_view id, std::uint64_t from, Completion<HeardNews> done) {
-        if (auto error = refused(id, 0)) return done(HeardNews{std::move(error)});
+    void subscribe(std::string_view id, std::uint64_t from, Completion<part::HeardNews> done) {
+        if (auto error = refused(id, 0)) return done(part::HeardNews{std::move(error)});
         work_->post(Work::Subscribe{std::string{id}, from, std::move(done)}, 0);
     }
 

@@ -5,9 +5,11 @@
 
 #include <algorithm>  // std::max, std::min
 #include <chrono>     // std::chrono::duration
+#include <cstdint>    // std::uint64_t
 #include <memory>     // std::shared_ptr
 #include <optional>   // std::optional
 #include <ratio>      // std::ratio
+#include <string>     // std::string, std::string_view
 #include <utility>    // std::move
 
 #include <belay/core/clock_like.hpp>
@@ -20,7 +22,7 @@ namespace belay::inline BELAY_ABI {
 /// What an Audited writes down beside accesses.
 struct AuditedOptions {
     /// Refusals that are written: at most so many at once, in a minute, and that wait to be
-    /// written. Whoever floods the door fills no disk; RoomCounters::refused counts them all.
+    /// written. Whoever floods the door fills no disk; `refusals().dropped()` counts the others.
     unsigned refusals_per_minute = 60;
 };
 
@@ -43,6 +45,17 @@ public:
                           Completion<Grant>{Granted{book_, std::move(row), std::move(answer)}});
     }
 
+    /// An observer that has the rows of refusals by others written by the same rate: of a
+    /// BeastListener, which refuses who never comes to an authorizer. What was asked for stands in
+    /// the row's `board`, its first room_id_bytes_max bytes. To be taken before this is moved, and
+    /// copied at will; `dropped()` of it is how many refusals of all kinds are in no row.
+    ///
+    ///     auto refusals = audited.refusals();
+    ///     BeastListener listener{loop, on_accept, {}, refusals};  // or Tee{Log{}, refusals}
+    ///
+    /// Thread safety: the audit is called where the listener tells, too.
+    [[nodiscard]] auto refusals() const { return Refusals{book_}; }
+
 private:
     /// Outlives the authorizer, whose answer may come late.
     struct Book {
@@ -59,14 +72,32 @@ private:
             const std::chrono::duration<double, std::ratio<60>> minutes{passed};
             left = std::min(most, left + std::max(0.0, minutes.count()) * most);
             since = now;
-            if (left < 1 || waiting >= most) return false;
+            if (left < 1 || waiting >= most) {
+                ++dropped;
+                return false;
+            }
             left -= 1;
             ++waiting;
             return true;
         }
-        void refusal_done() noexcept {
+        void refusal_done(bool written) noexcept {
             const detail::SpinLock lock{mutex};
             --waiting;
+            dropped += written ? 0 : 1;
+        }
+        [[nodiscard]] std::uint64_t count_dropped() noexcept {
+            const detail::SpinLock lock{mutex};
+            return dropped;
+        }
+        /// A row, if there may be one more.
+        static void refuse(const std::shared_ptr<Book>& book, AuditRow row) {
+            row.action = "refused";
+            if (!book->takes_refusal(row.time)) return;
+            book->audit.record(
+                std::move(row),
+                Completion<std::error_code>{[book](std::optional<std::error_code> error) noexcept {
+                    book->refusal_done(error && !*error);
+                }});
         }
         Audit audit;
         WallClock clock;
@@ -76,7 +107,28 @@ private:
         detail::SpinMutex mutex;
         double left;
         unsigned waiting = 0;
+        std::uint64_t dropped = 0;
         WallTime since{};
+    };
+    class Refusals {
+    public:
+        explicit Refusals(std::shared_ptr<Book> book) noexcept : book_{std::move(book)} {}
+        /// As RefusedUpgrade says it.
+        template <class Refused>
+            requires requires(const Refused& r) {
+                std::string{r.ip};
+                std::string_view{r.path};
+            }
+        void on_refused(const Refused& r) {
+            const std::string_view asked =
+                std::string_view{r.path}.substr(0, part::room_id_bytes_max);
+            Book::refuse(book_,
+                         {.board = std::string{asked}, .ip = r.ip, .time = book_->clock.now()});
+        }
+        [[nodiscard]] std::uint64_t dropped() const noexcept { return book_->count_dropped(); }
+
+    private:
+        std::shared_ptr<Book> book_;
     };
     struct Granted {
         std::shared_ptr<Book> book;
@@ -93,11 +145,7 @@ private:
         }
         void refused(Grant grant) noexcept {
             answer(std::move(grant));
-            if (!book->takes_refusal(row.time)) return;
-            row.action = "refused";
-            auto& audit = book->audit;
-            audit.record(std::move(row), Completion<std::error_code>{
-                                             [b = book](auto) noexcept { b->refusal_done(); }});
+            Book::refuse(book, std::move(row));
         }
     };
     struct Written {

@@ -17,6 +17,8 @@
 
 namespace belay::inline BELAY_ABI {
 
+namespace part {
+
 /// What has become of a room behind a position.
 struct FanoutNews {
     enum class State : std::uint8_t {
@@ -43,6 +45,8 @@ struct FanoutNews {
 /// What `subscribe` answers: news, or why there may be some and nobody knows.
 using HeardNews = Result<FanoutNews, PersistenceError>;
 
+}  // namespace part
+
 namespace detail {
 
 BELAY_DETAIL_MEMBER(publish);
@@ -58,8 +62,10 @@ concept PublishesNews = requires(F& f, std::string_view id, BytesView message) {
 };
 template <class F>
 concept SubscribesToNews =
-    requires(F& f, std::string_view id, std::uint64_t from, Completion<HeardNews> done) {
-        { f.subscribe(id, from, static_cast<Completion<HeardNews>&&>(done)) } -> std::same_as<void>;
+    requires(F& f, std::string_view id, std::uint64_t from, Completion<part::HeardNews> done) {
+        {
+            f.subscribe(id, from, static_cast<Completion<part::HeardNews>&&>(done))
+        } -> std::same_as<void>;
     };
 template <class F>
 concept TellsOthers = BeginsRooms<F> && PublishesNews<F> && SubscribesToNews<F>;
@@ -72,7 +78,7 @@ concept FanoutIsSound = TellsOthers<F> || !(has_publish<F>() || has_subscribe<F>
 /// Beside what PersistenceLike asks for, of a storage that several servers share at a time: each
 /// finds the others' changes. A RoomManager whose persistence models it does so by itself.
 ///
-/// - `subscribe(id, from, done)`: answers HeardNews, once, as soon as there are some: entries
+/// - `subscribe(id, from, done)`: answers part::HeardNews, once, as soon as there are some: entries
 ///   behind the position `from`, so many as one turn should take, or messages. Positions are those
 ///   of `load`, and 0 where there was no room. The own entries are among them. Who has read them
 ///   asks again: a gap is answered until the room is loaded. One answer to a room is awaited at a
@@ -98,7 +104,7 @@ struct NoFanout {
         return make_error_code(RoomErrc::unknown_room);
     }
     void publish(std::string_view, BytesView) const noexcept {}
-    void subscribe(std::string_view, std::uint64_t, Completion<HeardNews>) const noexcept {}
+    void subscribe(std::string_view, std::uint64_t, Completion<part::HeardNews>) const noexcept {}
 };
 
 namespace explain {
@@ -114,7 +120,7 @@ consteval bool fanout_like() {
                   "message)'");
     static_assert(detail::SubscribesToNews<F>,
                   "FanoutLike: F needs 'void subscribe(std::string_view id, std::uint64_t from, "
-                  "belay::Completion<belay::HeardNews>)'");
+                  "belay::Completion<belay::part::HeardNews>)'");
     return FanoutLike<F>;
 }
 

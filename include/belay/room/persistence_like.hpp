@@ -22,8 +22,12 @@
 
 namespace belay::inline BELAY_ABI {
 
+namespace part {
+
 /// The longest id of a room; the shortest has one byte. Any bytes may be in it.
 inline constexpr std::size_t room_id_bytes_max = 100;
+
+}  // namespace part
 
 /// What is stored of a room: the document is made by all of `snapshot`, then all of `updates`.
 struct StoredRoom {
@@ -48,7 +52,7 @@ namespace detail {
 BELAY_DETAIL_MEMBER(lagging);
 
 [[nodiscard]] constexpr bool is_room_id(std::string_view id) noexcept {
-    return !id.empty() && id.size() <= room_id_bytes_max;
+    return !id.empty() && id.size() <= part::room_id_bytes_max;
 }
 
 template <class P>
@@ -95,7 +99,7 @@ concept LaggingIsSound = TellsLagging<P> || !has_lagging<P>();
 
 }  // namespace detail
 
-/// Keeps rooms by their ids: 1 to `room_id_bytes_max` bytes, whatever they are.
+/// Keeps rooms by their ids: 1 to `part::room_id_bytes_max` bytes, whatever they are.
 ///
 /// Changes are made at once, and are *stored* by a flush:
 ///

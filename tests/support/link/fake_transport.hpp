@@ -29,6 +29,8 @@ struct Wire {
     belay::SendResult answer = belay::SendResult::sent;
     /// Runs inside open().
     std::function<void(belay::Link<M>)> on_open;
+    /// Runs inside close().
+    std::function<void()> on_close;
 };
 
 /// A connection without optional members; `Full` adds them.
@@ -64,7 +66,10 @@ template <>
 class FakeConnection<true> : public FakeConnection<false> {
 public:
     using FakeConnection<false>::FakeConnection;
-    void close(const belay::Failure&) noexcept { wire_.log.emplace_back("close"); }
+    void close(const belay::Failure&) noexcept {
+        wire_.log.emplace_back("close");
+        if (wire_.on_close) wire_.on_close();
+    }
     void ping() noexcept { ++wire_.pings; }
     void resume_reading() noexcept { ++wire_.resumes; }
     void limit_messages(std::size_t bytes) noexcept { wire_.limit = bytes; }

@@ -45,7 +45,7 @@ struct SharedStore {
         std::uint64_t log = 0;   // that the server has loaded or begun; 0: none
         std::uint64_t from = 0;  // of the subscription
         std::deque<Bytes> messages{};
-        std::optional<Completion<HeardNews>> done{};
+        std::optional<Completion<part::HeardNews>> done{};
     };
     struct Server {
         bool away = false;    ///< nothing gets through
@@ -77,7 +77,7 @@ struct SharedStore {
         for (auto& [id, line] : servers[server].lines) {
             if (is && line.done) {
                 auto done = std::move(*std::exchange(line.done, std::nullopt));
-                done(HeardNews{lost()});
+                done(part::HeardNews{lost()});
             }
         }
         tell_all();
@@ -101,23 +101,23 @@ struct SharedStore {
         Server& server = servers[number];
         Line& line = server.lines[id];
         if (server.away || server.deaf || !line.done) return;
-        FanoutNews news = news_of(number, id);
-        if (news.state == FanoutNews::State::goes_on && news.entries.empty() &&
+        part::FanoutNews news = news_of(number, id);
+        if (news.state == part::FanoutNews::State::goes_on && news.entries.empty() &&
             line.messages.empty())
             return;
         news.messages.assign(line.messages.begin(), line.messages.end());
         line.messages.clear();
         server.longest = std::max(server.longest, news.entries.size());
         auto done = std::move(*std::exchange(line.done, std::nullopt));
-        done(HeardNews{std::move(news)});
+        done(part::HeardNews{std::move(news)});
     }
-    [[nodiscard]] FanoutNews news_of(int number, const std::string& id) {
+    [[nodiscard]] part::FanoutNews news_of(int number, const std::string& id) {
         Line& line = servers[number].lines[id];
         const auto at = rooms.find(id);
-        FanoutNews news;
+        part::FanoutNews news;
         if (at == rooms.end() || (line.log != 0 && at->second.log != line.log)) {
-            if (line.log != 0) news.state = FanoutNews::State::gap;
-            if (ended.contains(line.log)) news.state = FanoutNews::State::over;
+            if (line.log != 0) news.state = part::FanoutNews::State::gap;
+            if (ended.contains(line.log)) news.state = part::FanoutNews::State::over;
             return news;
         }
         const Room& room = at->second;
@@ -127,7 +127,7 @@ struct SharedStore {
                               std::any_of(room.entries.begin(), room.entries.end(),
                                           [&](const Entry& e) { return e.position == line.from; });
         if (line.from < room.covers || !has_from) {
-            news.state = FanoutNews::State::gap;
+            news.state = part::FanoutNews::State::gap;
             return news;
         }
         std::size_t fresh = 0;
@@ -254,8 +254,8 @@ public:
         }
         store_->tell_all();
     }
-    void subscribe(std::string_view id, std::uint64_t from, Completion<HeardNews> done) {
-        if (me().away) return done(HeardNews{SharedStore::lost()});
+    void subscribe(std::string_view id, std::uint64_t from, Completion<part::HeardNews> done) {
+        if (me().away) return done(part::HeardNews{SharedStore::lost()});
         line(id).from = from;
         line(id).done = std::move(done);
         store_->tell(number_, std::string{id});

@@ -34,7 +34,7 @@ public:
         connection_.use(connection_of(options));
     }
 
-    void subscribe(const std::string& id, std::uint64_t from, Completion<HeardNews> done) {
+    void subscribe(const std::string& id, std::uint64_t from, Completion<part::HeardNews> done) {
         if (!done.wanted()) return;
         auto found = subs_.find(id);
         if (found == subs_.end()) {
@@ -88,7 +88,7 @@ private:
         std::string channel{};
         std::string log{};
         std::uint64_t from = 0;
-        std::optional<Completion<HeardNews>> done{};
+        std::optional<Completion<part::HeardNews>> done{};
         std::deque<Bytes> messages{};
         std::size_t message_bytes = 0;
         Clock::time_point answered_at{};
@@ -178,26 +178,26 @@ private:
             sub.asked = sub.confirmed = false;
             sub.changed = true;
             if (!sub.done || std::exchange(sub.told, true)) continue;
-            Completion<HeardNews> done = std::move(*std::exchange(sub.done, std::nullopt));
+            Completion<part::HeardNews> done = std::move(*std::exchange(sub.done, std::nullopt));
             sub.answered_at = Clock::now();
-            done(HeardNews{why});
+            done(part::HeardNews{why});
         }
     }
 
     // ---- subscriptions -------------------------------------------------------------------------
 
     void answer(const std::string& id, Sub& sub) {
-        HeardNews news = FanoutNews{};
+        part::HeardNews news = part::FanoutNews{};
         if (sub.changed) {
             news = store_->news(id, sub.log, sub.from);
             // What has more to say is asked again, a gap until the room is loaded; an outage is
             // told to all at once.
             if (!news && store_->outages() != seen_) return;
             sub.changed =
-                !news || !news->entries.empty() || news->state != FanoutNews::State::goes_on;
+                !news || !news->entries.empty() || news->state != part::FanoutNews::State::goes_on;
         }
         if (news) {
-            const bool nothing = news->state == FanoutNews::State::goes_on &&
+            const bool nothing = news->state == part::FanoutNews::State::goes_on &&
                                  news->entries.empty() && sub.messages.empty();
             if (nothing) return;
             news->messages.assign(std::move_iterator{sub.messages.begin()},
@@ -206,7 +206,7 @@ private:
             sub.message_bytes = 0;
             if (!news->entries.empty()) sub.from = news->entries.back().position;
         }
-        Completion<HeardNews> done = std::move(*std::exchange(sub.done, std::nullopt));
+        Completion<part::HeardNews> done = std::move(*std::exchange(sub.done, std::nullopt));
         sub.answered_at = Clock::now();
         done(std::move(news));
     }

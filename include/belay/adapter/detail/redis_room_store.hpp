@@ -82,13 +82,13 @@ public:
         const auto position = redis_position(reply_text(reply_at(reply.get(), 2)));
         auto parts = redis_unpacked(as_bytes(reply_text(reply_at(reply.get(), 3))));
         if (!parts) return PersistenceError{RoomErrc::snapshot_damaged, keys.snapshot, {}};
-        std::vector<FanoutNews::Entry> entries;
+        std::vector<part::FanoutNews::Entry> entries;
         if (!position || !take_epoch(reply_at(reply.get(), 0), room.epoch) ||
             !take_entries(reply_at(reply.get(), 4), entries))
             return foreign(keys.room);
         room.snapshot = std::move(*parts);
         room.position = *position;
-        for (FanoutNews::Entry& entry : entries) {
+        for (part::FanoutNews::Entry& entry : entries) {
             room.position = entry.position;
             room.updates.push_back(std::move(entry.update));
         }
@@ -172,7 +172,7 @@ public:
     }
 
     /// What is behind `from`, of the history `log`, which it learns if it is empty.
-    [[nodiscard]] HeardNews news(std::string_view id, std::string& log, std::uint64_t from) {
+    [[nodiscard]] part::HeardNews news(std::string_view id, std::string& log, std::uint64_t from) {
         const RedisRoomKeys keys{options_.prefix, id};
         const RedisRoomBook::State state = book_->state(id);
         const std::uint64_t acked = state.log == log ? state.acked : 0;
@@ -184,13 +184,14 @@ public:
                      std::to_string(options_.news_bytes_max)},
                     reply))
             return e;
-        FanoutNews news;
+        part::FanoutNews news;
         const std::string_view is = reply_text(reply_at(reply.get(), 0));
-        if (is == "gap") news.state = FanoutNews::State::gap;
-        if (is == "over") news.state = FanoutNews::State::over;
+        if (is == "gap") news.state = part::FanoutNews::State::gap;
+        if (is == "over") news.state = part::FanoutNews::State::over;
         if (is != "on")
-            return is == "gap" || is == "over" || is == "none" ? HeardNews{std::move(news)}
-                                                               : HeardNews{foreign(keys.room)};
+            return is == "gap" || is == "over" || is == "none"
+                       ? part::HeardNews{std::move(news)}
+                       : part::HeardNews{foreign(keys.room)};
         if (!take_epoch(reply_at(reply.get(), 1), news.epoch) ||
             !take_entries(reply_at(reply.get(), 3), news.entries))
             return foreign(keys.room);
@@ -246,12 +247,12 @@ private:
     }
     /// Whatever is in an entry is its reader's to judge; without an update it is an empty one.
     [[nodiscard]] bool take_entries(const redisReply* reply,
-                                    std::vector<FanoutNews::Entry>& to) const {
+                                    std::vector<part::FanoutNews::Entry>& to) const {
         for (std::size_t i = 0; reply_at(reply, i) != nullptr; ++i) {
             const redisReply* const one = reply_at(reply, i);
             const auto position = redis_position(reply_text(reply_at(one, 0)));
             if (!position) return false;
-            FanoutNews::Entry entry{*position, 0, {}};
+            part::FanoutNews::Entry entry{*position, 0, {}};
             const redisReply* const fields = reply_at(one, 1);
             bool ours = false;
             for (std::size_t f = 0; reply_at(fields, f + 1) != nullptr; f += 2) {

@@ -57,7 +57,7 @@ public:
     struct Subscribe {
         std::string id;
         std::uint64_t from;
-        Completion<HeardNews> done;
+        Completion<part::HeardNews> done;
     };
 
     /// The thread begins with `start`.

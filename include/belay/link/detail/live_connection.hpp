@@ -3,6 +3,8 @@
 /// LiveConnection: the one connection of a supervisor, from its dial to its goodbye.
 #pragma once
 
+#include <cstddef>  // std::size_t
+#include <cstdint>  // std::uint32_t
 #include <utility>  // std::move, std::exchange
 
 #include <belay/link/link_errc.hpp>
@@ -10,8 +12,8 @@
 
 namespace belay::inline BELAY_ABI::detail {
 
-/// Owns the transport and at most one connection, which is alive, says goodbye (its epoch is void,
-/// its end is still awaited), or is dead and waits until its own call has returned.
+/// Owns the mailbox, the transport and at most one connection, which is alive, says goodbye (its
+/// epoch is void, its end is still awaited), or is dead and waits until its own call has returned.
 ///
 /// Thread safety: home thread of the supervisor.
 template <TransportLike Transport>
@@ -21,11 +23,14 @@ class LiveConnection {
     using Box = LinkBox<M>;
 
 public:
-    LiveConnection(Transport transport, detail::Ref<Box> box)
-        : box_{std::move(box)}, transport_{std::move(transport)} {}
+    /// `messages_max`: of its mailbox.
+    LiveConnection(Transport transport, std::size_t messages_max)
+        : box_{Ref<Box>::make(messages_max)}, transport_{std::move(transport)} {}
     LiveConnection(const LiveConnection&) = delete;
     LiveConnection& operator=(const LiveConnection&) = delete;
 
+    /// Where its events arrive, and outlives it.
+    [[nodiscard]] const Ref<Box>& box() const noexcept { return box_; }
     [[nodiscard]] Transport& transport() noexcept { return transport_; }
     [[nodiscard]] bool exists() const noexcept { return connection_.get() != nullptr; }
     /// Whether one of its calls is on the stack, so that it must not be destroyed.
@@ -163,7 +168,7 @@ private:
         box_->lingering.store(0, std::memory_order_release);
     }
 
-    detail::Ref<Box> box_;
+    Ref<Box> box_;
     std::uint32_t last_epoch_ = 0;
     bool in_part_ = false;
     bool dead_ = false;

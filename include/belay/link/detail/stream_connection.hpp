@@ -214,25 +214,25 @@ private:
     bool take_input(bool told) noexcept {
         bool answered = false;
         for (;;) {
-            const Cut cut = input_.next();
+            const part::Cut cut = input_.next();
             switch (cut.kind) {
-                case Cut::Kind::more:
+                case part::Cut::Kind::more:
                     if (answered || !told) link_.pong(answered);
                     return true;
-                case Cut::Kind::message:
+                case part::Cut::Kind::message:
                     if (!guarded([&] { held_.assign(cut.body.begin(), cut.body.end()); }))
                         return false;
                     if (!offer()) return false;
                     told = true;
                     break;
-                case Cut::Kind::alive:
+                case part::Cut::Kind::alive:
                     // One that asks for an answer is the peer's ping.
                     answered = answered || cut.body.empty();
                     if (!cut.body.empty()) {
                         put_once([&] { output_.append(cut.body); }, answer_ends_);
                     }
                     break;
-                case Cut::Kind::failed:
+                case part::Cut::Kind::failed:
                     end(cut.failure);
                     return false;
             }

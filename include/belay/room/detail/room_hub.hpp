@@ -35,7 +35,7 @@ class RoomHub
     friend struct RoomMachine<RoomHub, Document>;
     using Network = RoomNetwork<RoomHub, FanoutOf<Persistence>, Document>;
     friend Network;
-    using Event = RoomCore::Event;
+    using Event = timeline::RoomCore::Event;
     using Clients::aware_;
     using Clients::bits_;
     using Clients::delivery_;
@@ -192,7 +192,7 @@ private:
     void step(RoomBase& base, Event event) {
         if (base.over) return;
         Turn turn{now_, bits_};
-        const RoomCore::Actions todo = base.core.step(event, turn);
+        const timeline::RoomCore::Actions todo = base.core.step(event, turn);
         auto& room = static_cast<Room&>(base);
         if (todo.load) vault_.begin_load(room, now_);
         if (todo.save) {
@@ -304,7 +304,7 @@ private:
     }
     /// Into the document, and to all but one.
     void put(RoomState<Document>& room, BytesView update, std::uint64_t author) {
-        const RoomMessage message{RoomMessage::Kind::update, update};
+        const part::RoomMessage message{part::RoomMessage::Kind::update, update};
         delivery_.prepare(room, message);
         const std::error_code error{room.document.apply(update)};
         BELAY_INVARIANT(!error, "RoomManager: a document must apply what it has checked");

@@ -191,21 +191,21 @@ private:
     // ---- news ----------------------------------------------------------------------------------
 
     void take(Room& room) {
-        std::optional<HeardNews> heard = room.others->asked.take();
+        std::optional<part::HeardNews> heard = room.others->asked.take();
         const bool told = heard && heard->has_value();
         if (!told) {
             fail(room, heard ? heard->error()
                              : PersistenceError{RoomErrc::no_answer, {}, "nobody subscribed"});
             return ask_later(room);
         }
-        FanoutNews& news = **heard;
+        part::FanoutNews& news = **heard;
         hear_words(room, news.messages);
-        if (news.state == FanoutNews::State::over)
+        if (news.state == part::FanoutNews::State::over)
             return hub_->end_history(room, make_error_code(RoomErrc::history_reset));
-        if (news.state == FanoutNews::State::gap) return load_again(room);
+        if (news.state == part::FanoutNews::State::gap) return load_again(room);
         if (!take_epoch(room, news.epoch))
             return hub_->end_history(room, make_error_code(RoomErrc::history_reset));
-        for (FanoutNews::Entry& entry : news.entries) take(room, entry);
+        for (part::FanoutNews::Entry& entry : news.entries) take(room, entry);
         listen(room);
     }
     /// Of two servers that begin a room at a time one does; the other learns it here.
@@ -217,7 +217,7 @@ private:
         room.others->begins = room.others->unproven = false;
         return true;
     }
-    void take(Room& room, FanoutNews::Entry& entry) {
+    void take(Room& room, part::FanoutNews::Entry& entry) {
         RoomNews& news = *room.others;
         if (entry.position <= news.read) return;
         news.read = entry.position;
@@ -267,7 +267,7 @@ private:
             const std::error_code error = hub_->vault_.append(room, update, 0, hub_->bits_);
             if (error) return lost(room, true);
             room.pending.back().known = true;
-            hub_->step(room, RoomCore::Event::appended);
+            hub_->step(room, timeline::RoomCore::Event::appended);
         }
     }
 

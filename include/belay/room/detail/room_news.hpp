@@ -35,7 +35,7 @@ struct RoomNews {
 
     static constexpr std::size_t echoes_max = 65'536;
 
-    driver::Question<HeardNews> asked;
+    driver::Question<part::HeardNews> asked;
     Instant again_at = never;      ///< it is asked, or loaded, again
     Instant recovers_at = always;  ///< a gap is looked at not before
     std::uint64_t read = 0;        ///< position of the last entry that was read

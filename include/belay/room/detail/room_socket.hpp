@@ -109,7 +109,7 @@ private:
                         of(s).closed.reset();
                         if (of(s).link) of(s).link->abort();
                     },
-                .write = [](const RoomSeat& s, const RoomMessage& m) -> Bytes {
+                .write = [](const RoomSeat& s, const part::RoomMessage& m) -> Bytes {
                     return of(s).protocol.write(m);
                 },
                 .split = &RoomSocket::split,
