@@ -18,8 +18,8 @@
 #include <belay/link/detail/pulse.hpp>
 #include <belay/link/event.hpp>
 #include <belay/room/access.hpp>
-#include <belay/room/detail/room_parts.hpp>
 #include <belay/room/detail/room_awareness.hpp>
+#include <belay/room/detail/room_parts.hpp>
 #include <belay/room/room_options.hpp>
 #include <belay/room/room_protocol_like.hpp>
 #include <belay/room/room_request.hpp>
@@ -55,6 +55,11 @@ struct RoomFrame : Counted {
     explicit RoomFrame(Bytes b) noexcept : bytes{std::move(b)} {}
     const Bytes bytes;
 };
+
+/// Of the bytes that may wait for a client, those that may wait in its connection.
+[[nodiscard]] constexpr std::size_t connection_bytes_max(std::size_t client_bytes_max) noexcept {
+    return client_bytes_max / 2;
+}
 
 /// What waits to be sent on one connection.
 class RoomOutput {

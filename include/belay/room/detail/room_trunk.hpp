@@ -192,6 +192,7 @@ private:
                         t.closed.reset();
                         // Many read before they know from whom.
                         t.link->limit_messages(o.piece_bytes_max);
+                        t.link->limit_output(connection_bytes_max(o.client_bytes_max));
                         t.waker.touch();
                     },
                 .close =
