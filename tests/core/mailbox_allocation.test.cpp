@@ -16,14 +16,14 @@ using namespace belay;
 namespace {
 
 /// Counts those that are there.
-struct Parcel {
-    explicit Parcel(int n) noexcept : number{n} { ++live; }
-    Parcel(Parcel&& other) noexcept : number{other.number} { ++live; }
-    Parcel(const Parcel&) = delete;
-    Parcel& operator=(const Parcel&) = delete;
-    ~Parcel() { --live; }
+struct CountedMail {
+    explicit CountedMail(int n) noexcept : number{n} { ++live; }
+    CountedMail(CountedMail&& other) noexcept : number{other.number} { ++live; }
+    CountedMail(const CountedMail&) = delete;
+    CountedMail& operator=(const CountedMail&) = delete;
+    ~CountedMail() { --live; }
     [[nodiscard]] bool is_message() const noexcept { return number % 2 == 0; }
-    [[nodiscard]] bool same_control(const Parcel&) const noexcept { return false; }
+    [[nodiscard]] bool same_control(const CountedMail&) const noexcept { return false; }
     int number;
     static inline int live = 0;
 };
@@ -35,10 +35,10 @@ TEST_CASE("Mailbox loses nothing that came from another thread where there is no
     constexpr int each = 100;
     for (std::size_t good = 0; good < 10; ++good) {
         INFO("memory for " << good);
-        driver::Mailbox<Parcel> box{1000};
+        driver::Mailbox<CountedMail> box{1000};
         box.begin_turn();
         const auto post = [&](int from) {
-            for (int i = from; i < from + each; ++i) box.post_control(Parcel{i});
+            for (int i = from; i < from + each; ++i) box.post_control(CountedMail{i});
         };
         std::thread{[&] { post(0); }}.join();
         bool thrown = false;
@@ -52,11 +52,11 @@ TEST_CASE("Mailbox loses nothing that came from another thread where there is no
         CHECK_FALSE(box.empty());
         std::thread{[&] { post(each); }}.join();
         SECTION("which the next turn collects") {}
-        SECTION("which a post collects") { box.post_control(Parcel{2 * each}); }
+        SECTION("which a post collects") { box.post_control(CountedMail{2 * each}); }
         SECTION("which is gone with it") {
             box.close();
             CHECK(box.empty());
-            CHECK(Parcel::live == 0);
+            CHECK(CountedMail::live == 0);
             continue;
         }
         box.begin_turn();
@@ -64,6 +64,6 @@ TEST_CASE("Mailbox loses nothing that came from another thread where there is no
         while (box.size() != 0) CHECK(box.pop().number == next++);
         CHECK(next >= 2 * each);
         CHECK(box.empty());
-        CHECK(Parcel::live == 0);
+        CHECK(CountedMail::live == 0);
     }
 }

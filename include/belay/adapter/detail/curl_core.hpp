@@ -26,14 +26,8 @@ class CurlCore : public Counted {
 public:
     CurlCore(posix::Poller& poller, CurlConfigure configure)
         : poller_{poller}, configure_{std::move(configure)} {
-        if (global_init() != CURLE_OK) return;
-        multi_ = curl_multi_init();
-        const bool told =
-            multi_ != nullptr && curl_multi_setopt(multi_, CURLMOPT_SOCKETDATA, this) == CURLM_OK &&
-            curl_multi_setopt(multi_, CURLMOPT_SOCKETFUNCTION, OnSocket{&on_socket}) == CURLM_OK &&
-            curl_multi_setopt(multi_, CURLMOPT_TIMERDATA, this) == CURLM_OK &&
-            curl_multi_setopt(multi_, CURLMOPT_TIMERFUNCTION, OnTimer{&on_timer}) == CURLM_OK;
-        if (!told) curl_multi_cleanup(std::exchange(multi_, nullptr));
+        // The process is made ready before anybody else calls libcurl.
+        static_cast<void>(is_ready());
     }
     CurlCore(const CurlCore&) = delete;
     CurlCore& operator=(const CurlCore&) = delete;
@@ -61,7 +55,7 @@ public:
                                           Completion<HttpResponse>&& completion) {
         auto transfer = Ref<CurlTransfer>::make(std::move(request), std::move(completion));
         std::optional<HttpErrc> error = transfer->prepare(configure_);
-        if (!error && multi_ == nullptr) error = HttpErrc::client_failed;
+        if (!error && !is_ready()) error = HttpErrc::client_failed;
         if (error) {
             end(transfer, CURLE_OK, error);
             return transfer;
@@ -119,6 +113,23 @@ private:
     [[nodiscard]] static CURLcode global_init() noexcept {
         static const CURLcode code = curl_global_init(CURL_GLOBAL_DEFAULT);
         return code;
+    }
+
+    /// Makes the multi handle, if there is none.   Returns: whether there is one.
+    [[nodiscard]] bool is_ready() noexcept {
+        if (multi_ != nullptr) return true;
+        if (global_init() != CURLE_OK) return false;
+        multi_ = curl_multi_init();
+        const bool told =
+            multi_ != nullptr && curl_multi_setopt(multi_, CURLMOPT_SOCKETDATA, this) == CURLM_OK &&
+            curl_multi_setopt(multi_, CURLMOPT_SOCKETFUNCTION, OnSocket{&on_socket}) == CURLM_OK &&
+            curl_multi_setopt(multi_, CURLMOPT_TIMERDATA, this) == CURLM_OK &&
+            curl_multi_setopt(multi_, CURLMOPT_TIMERFUNCTION, OnTimer{&on_timer}) == CURLM_OK;
+        if (!told) end_multi();
+        return told;
+    }
+    void end_multi() noexcept {
+        if (multi_ != nullptr) curl_multi_cleanup(std::exchange(multi_, nullptr));
     }
 
     // ---- what libcurl calls: nothing may be thrown ---------------------------------------------
@@ -179,6 +190,8 @@ private:
     /// What users wanted while libcurl ran.
     void settle() noexcept {
         for (std::size_t i = transfers_.size(); i != 0; --i) {
+            // What is dropped may own handles of others, which are gone with it.
+            if (i > transfers_.size()) continue;
             const Ref<CurlTransfer> transfer = transfers_[i - 1];
             if (transfer->dropped) {
                 remove(*transfer);
@@ -188,6 +201,12 @@ private:
         }
     }
     void fail_all() {
+        // libcurl 7.88 does not put its own house in order where it had no memory: it divides by
+        // zero when the number of a socket comes back that it could not note. It begins anew.
+        for (const Ref<CurlTransfer>& t : transfers_) curl_multi_remove_handle(multi_, t->easy());
+        end_multi();
+        timer_ = never;
+        broken_ = false;
         // Those that begin meanwhile are behind; whoever is answered may end others, and all.
         for (std::size_t i = transfers_.size(); i != 0; --i) {
             if (i > transfers_.size()) continue;
@@ -260,7 +279,7 @@ private:
             remove(*transfer);
             transfer->refuse();
         }
-        if (multi_ != nullptr) curl_multi_cleanup(std::exchange(multi_, nullptr));
+        end_multi();
     }
 
     posix::Poller& poller_;
