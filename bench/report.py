@@ -88,7 +88,7 @@ GOALS = [
       for share in ("p50", "p99") for peer in ROOM_PEERS),
     *(Goal(f"room/servers/cpu_per_delivery_{n}_writing", peer, 5.0, "a fifth of its processor time, 100 clients")
       for n in (1, 10) for peer in ROOM_PEERS),
-    Goal("room/servers/stalled_client", AT_MOST, 2.33, "2.33 MB: two budgets and a frame, 2.12 MB, and a tenth for the allocator"),
+    Goal("room/servers/stalled_client", AT_MOST, 1.18, "1.18 MB: its budget and a frame, 1.07 MB, and a tenth for the allocator"),
     Goal("room/servers/idle_room", "hocuspocus", 5.0, "a fifth of its memory for a room"),
     Goal("room/servers/reconnect_1_mb", AT_MOST, 10_000, "10 kB for a document that has not changed"),
     Goal("sim/world/events", "bare_queue", 0.3, "0.3 of a bare priority queue, with the hash of all that happens"),

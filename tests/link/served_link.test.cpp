@@ -50,7 +50,7 @@ TEST_CASE("ServedLink hands on messages, and asks for more when there is room",
     CHECK_FALSE(s.link.take_writable());
 }
 
-TEST_CASE("ServedLink bounds messages through decorators, where the connection can",
+TEST_CASE("ServedLink bounds messages and output through decorators, where the connection can",
           "[link][served_link][unit]") {
     Wire a, b, plain;
     const HeartbeatOptions beats{.every = 1s, .dead_after = 3s};
@@ -60,14 +60,21 @@ TEST_CASE("ServedLink bounds messages through decorators, where the connection c
     link.limit_messages(100);
     CHECK(a.limit == 100);
     CHECK(b.limit == 100);
+    link.limit_output(50);
+    CHECK(a.output_limit == 50);
+    CHECK(b.output_limit == 50);
 
     ServedLink<FakeTransport<false>> unbounded{FakeTransport<false>{plain}, 2, Waker{}, 1};
     unbounded.limit_messages(100);
+    unbounded.limit_output(100);
     CHECK(plain.limit == 0);
+    CHECK(plain.output_limit == 0);
 
     link.abort();
     link.limit_messages(200);
+    link.limit_output(200);
     CHECK(a.limit == 100);
+    CHECK(a.output_limit == 50);
 }
 
 TEST_CASE("ServedLink knows of an end behind what was not taken", "[link][served_link][unit]") {

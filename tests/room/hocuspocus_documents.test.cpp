@@ -523,6 +523,29 @@ TEST_CASE("Rooms over hocuspocus: all documents of a connection share one budget
     CHECK(w.rooms().clients() == 2);
 }
 
+TEST_CASE("Rooms over hocuspocus: what waits in a connection is a part of its budget",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w{Seed{1}, {.client_bytes_max = 3000}};
+    RoomEditor ada{w, "ada", 1};
+    w.requests["ada"] = {.board = "one", .token = "ada"};
+    HocusWire slow{w, "slow"};
+    slow.dial();
+    slow.token("one", "slow");
+    ada.dial();
+    w.run(1s);
+    slow.stall(true);
+    const auto types = [&](int times) {
+        for (int i = 0; i < times; ++i) {
+            ada.type(std::string(100, 'a'));
+            w.run(100ms);
+        }
+    };
+    types(10);  // of which its own mailbox has some
+    const std::size_t before = w.taken["slow"].bytes;
+    types(40);
+    CHECK(w.taken["slow"].bytes - before <= 1500);
+}
+
 TEST_CASE("Rooms over hocuspocus: sockets are counted before they are anybody",
           "[room][hocuspocus][sim]") {
     RoomWorld w{Seed{1}, {.waiting_max = 3}};

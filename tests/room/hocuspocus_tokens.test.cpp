@@ -60,6 +60,36 @@ TEST_CASE("Rooms over hocuspocus: fresh tokens are judged eight at a time",
     CHECK(f.eve.closed_with == 0);
 }
 
+TEST_CASE("Rooms over hocuspocus: tokens that came before a document was open have no other share",
+          "[room][hocuspocus][sim]") {
+    TokenFlood f{1, {.frames_per_second = 100, .frames_burst = 300}};
+    // Of seven documents a fresh token is held, until they are let in; then the rate is used up.
+    for (int i = 1; i < 8; ++i) {
+        f.eve.token(TokenFlood::name(i), "eve");
+        f.eve.token(TokenFlood::name(i), "fresh");
+    }
+    const int pings = GENERATE(180, 200, 250, 450);
+    CAPTURE(pings);
+    for (int i = 0; i < pings; ++i) f.eve.say("09");
+    for (int i = 8; i < 16; ++i) f.eve.token(TokenFlood::name(i), "eve");
+    f.w.run(10ms);
+    const auto answers = [&] {
+        for (auto& one : std::exchange(f.w.rights.hung, {}))
+            one(Grant{"eve", Access::edit, forever});
+    };
+    answers();
+    for (int i = 0; i < 50; ++i) {
+        f.w.run(100ms);
+        REQUIRE(f.wanted() <= 8);
+    }
+    CHECK(f.wanted() == 8);
+    f.w.rights.hangs = false;
+    answers();
+    f.w.run(10s);
+    CHECK(f.w.rooms().clients() == 16);
+    CHECK(f.eve.closed_with == 0);
+}
+
 TEST_CASE("Rooms over hocuspocus: of one document one token is judged at a time, the last counts",
           "[room][hocuspocus][sim]") {
     TokenFlood f{1};

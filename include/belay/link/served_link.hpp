@@ -91,6 +91,10 @@ public:
     void limit_messages(std::size_t bytes) noexcept {
         if (!ended()) part::limit_messages(*connection_.get(), bytes);
     }
+    /// Likewise, what waits in the connection to be sent.
+    void limit_output(std::size_t bytes) noexcept {
+        if (!ended()) part::limit_output(*connection_.get(), bytes);
+    }
     [[nodiscard]] bool take_writable() noexcept { return std::exchange(writable_, false); }
     /// Whether the peer has given a sign of life since the last call: a message, a part of one, or
     /// an answered ping of the transport.

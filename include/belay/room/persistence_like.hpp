@@ -116,9 +116,9 @@ concept LaggingIsSound = TellsLagging<P> || !has_lagging<P>();
 /// without a history, a full disk. What cannot be known at once may come out as the error of the
 /// flush.
 ///
-/// A flush whose error names `rooms` has stored the changes of all others. Otherwise, and of those
-/// that are named: after a flush that failed each of the changes since the last one that did not
-/// may be stored, now or later, or not at all, but never in part. A `load` says what is stored.
+/// A flush whose error names `rooms` has stored the changes of all others. Of those that it names,
+/// and of all if it names none, each of the changes since the last flush that did not fail may be
+/// stored, now or later, or not at all, but never in part. A `load` tells what is stored now.
 ///
 /// - `load(id, done)`: answers a LoadedRoom: what is stored of the room now, and nothing that is
 ///   not. No room is an answer; an error is none, and the room must not be begun anew then.

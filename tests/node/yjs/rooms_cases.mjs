@@ -324,12 +324,12 @@ export const cases = {
   },
 
   slow_reader_resynced: {
-    options: { 'client-bytes': 16 << 20 },
+    options: { 'client-bytes': 32 << 20 },
     async play (server) {
       const [ada, bob] = await editors(server, 2)
       const slow = await RawClient.open(server, 'slow')
       slow.stall()
-      // More than the kernel and the budget take, and less than two budgets.
+      // More than the kernel, the socket and the half of the budget that waits in the room take, by less than that half.
       await overwrite(ada, bob, 1450)
       await agree(docs([ada, bob]), 'a slow one holds up another')
       check(await count(server, 'resyncs') === 0, 'resynced, and has read nothing')
@@ -343,7 +343,7 @@ export const cases = {
 
   slow_reader_closed: {
     async play (server) {
-      const budget = (1 << 20) + (1 << 20)  // the room's, and that of the socket
+      const budget = 1 << 20
       const grown = async (board, readers) => {
         const [ada, bob] = await editors(server, 2, { board })
         const slow = await Promise.all(Array.from({ length: readers }, (unused, i) => RawClient.open(server, `slow${i}`, { board, document: false })))

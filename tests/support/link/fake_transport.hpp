@@ -22,7 +22,8 @@ struct Wire {
     int most_live = 0;
     int pings = 0;
     int resumes = 0;
-    std::size_t limit = 0;  ///< of messages; the latest that was set
+    std::size_t limit = 0;         ///< of messages; the latest that was set
+    std::size_t output_limit = 0;  ///< likewise
     std::vector<std::string> sent;
     std::vector<std::string> log;
     belay::SendResult answer = belay::SendResult::sent;
@@ -80,6 +81,7 @@ public:
         if (wire_.on_resume) wire_.on_resume();
     }
     void limit_messages(std::size_t bytes) noexcept { wire_.limit = bytes; }
+    void limit_output(std::size_t bytes) noexcept { wire_.output_limit = bytes; }
 };
 
 template <bool Full = true>

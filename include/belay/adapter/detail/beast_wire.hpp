@@ -80,6 +80,7 @@ public:
         : options_{std::move(options)},
           link_{link},
           limit_{options_->message_bytes_max},
+          output_limit_{options_->output_bytes_max},
           context_{context},
           goodbye_{context},
           ws_{std::forward<A>(stream)...} {}
@@ -114,6 +115,9 @@ public:
     }
     void limit_messages(std::size_t bytes) noexcept {
         limit_ = smaller(bytes, options_->message_bytes_max);
+    }
+    void limit_output(std::size_t bytes) noexcept {
+        output_limit_ = smaller(bytes, options_->output_bytes_max);
     }
     void resume_reading() noexcept {
         if (!holds_ || state_ != State::open || !offer()) return;
@@ -278,8 +282,7 @@ protected:
         return message.size() + message_cost;
     }
     [[nodiscard]] bool fits(std::size_t cost) const noexcept {
-        const std::size_t most = options_->output_bytes_max;
-        return waiting_ == 0 || (cost <= most && waiting_ <= most - cost);
+        return waiting_ == 0 || (cost <= output_limit_ && waiting_ <= output_limit_ - cost);
     }
     /// Returns: false if there is no memory; the connection has ended then.
     bool guarded(auto&& f) noexcept {
@@ -351,7 +354,7 @@ protected:
     /// Once after send() answered busy: when half the buffer is free, and what was refused fits.
     void tell_room() noexcept {
         if (refused_cost_ == 0 || state_ != State::open) return;
-        if (waiting_ > options_->output_bytes_max / 2 || !fits(refused_cost_)) return;
+        if (waiting_ > output_limit_ / 2 || !fits(refused_cost_)) return;
         refused_cost_ = 0;
         link_.writable();
     }
@@ -370,6 +373,7 @@ protected:
     Failure why_{};
     Code code_ = Code::normal;
     std::size_t limit_;
+    std::size_t output_limit_;
     std::size_t waiting_ = 0;       ///< costs of what is in output_
     std::size_t refused_cost_ = 0;  ///< of what send() last answered busy to; 0 for none
     std::deque<Bytes> output_;

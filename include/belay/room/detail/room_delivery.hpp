@@ -17,9 +17,10 @@
 
 namespace belay::inline BELAY_ABI::detail {
 
-/// Sends to clients; nobody waits for anybody. For a slow one there is a budget of updates: beyond
-/// it what it has is noted, and it is sent the rest in one when it has taken what waits. Who is
-/// here never waits for it: it is told in pieces when there is room, as it is then.
+/// Sends to clients; nobody waits for anybody. For a slow one there is a budget of updates, half of
+/// it its connection's: beyond it what it has is noted, and it is sent the rest in one when it has
+/// taken what waits. Who is here never waits for it: it is told in pieces when there is room, as it
+/// is then.
 ///
 /// `Owner` has `fail(RoomSeat&, std::error_code)` and `fail_peer(RoomPeer&, std::error_code)`.
 ///
@@ -41,7 +42,7 @@ public:
             const std::size_t size = frame_for(*seat, message)->bytes.size();
             if (seat->lag_from) continue;
             // Kept as one that could be needed: who takes it is known when it is sent.
-            seat->may_lag = seat->peer->output.counted() + size > options_->client_bytes_max;
+            seat->may_lag = seat->peer->output.counted() + size > waiting_max();
             if (seat->may_lag && !before) before = vector_of(room);
             if (seat->may_lag) seat->lag_from = *before;
         }
@@ -81,7 +82,7 @@ public:
 
     /// An answer to one client, or a question.
     void say(RoomSeat& seat, const part::RoomMessage& message, Instant now) {
-        give(seat, Ref<RoomFrame>::make(seat.ops->write(seat, message)), false, now);
+        give_message(seat, message, false, now);
     }
     /// What a connection is told that is no part of a document: who does not take it is closed.
     void tell(RoomPeer& peer, const Ref<RoomFrame>& address, Bytes frame, Instant now) {
@@ -105,7 +106,7 @@ public:
     /// budget goes to whom nothing else waits for.
     void say_raw(RoomSeat& seat, const Ref<RoomFrame>& frame, Instant now) {
         const RoomOutput& output = seat.peer->output;
-        if (!output.empty() && output.counted() + frame->bytes.size() > options_->client_bytes_max)
+        if (!output.empty() && output.counted() + frame->bytes.size() > waiting_max())
             return owner_->fail(seat, make_error_code(RoomErrc::too_slow));
         give(seat, frame, true, now);
     }
@@ -138,7 +139,7 @@ public:
                 go_on_answering(peer, now);
                 return {};
             }
-            send_pieces(seat, *diff, Kind::state, now);
+            send_pieces(seat, *diff, Kind::state, false, now);
         } else if (const auto error = send_state(seat, room, theirs, Kind::state, now)) {
             return error;
         }
@@ -175,24 +176,32 @@ public:
             return {};
         }
     }
-    /// What somebody lacks, as updates.   Errors: the document's; too_slow: it is more than `most`.
+    /// What somebody lacks, as updates; where there is a `most`, they count as the room's.
+    /// Errors: the document's; too_slow: it is more than `most`.
     std::error_code send_state(RoomSeat& seat, Room& room, BytesView theirs, Kind last, Instant now,
                                std::size_t most = no_limit) {
+        const bool counts = most != no_limit;
         if constexpr (ComparesDocument<Document>) {
             auto diff = room.document.diff(theirs);
             if (!diff.has_value()) return static_cast<std::error_code>(diff.error());
             // To cut it would hold up everybody, for nothing.
             if (diff->size() > most) return RoomErrc::too_slow;
-            send_pieces(seat, *diff, last, now);
+            send_pieces(seat, *diff, last, counts, now);
         } else {
             if (room.document.bytes() > most) return RoomErrc::too_slow;
-            for (const Bytes& part : room.document.snapshot()) say(seat, {Kind::update, part}, now);
-            if (last == Kind::state) say(seat, {last, {}}, now);
+            for (const Bytes& part : room.document.snapshot())
+                give_message(seat, {Kind::update, part}, counts, now);
+            if (last == Kind::state) give_message(seat, {last, {}}, counts, now);
         }
         return {};
     }
 
 private:
+    /// Updates that may wait here, of one connection, which has the rest of the budget itself.
+    [[nodiscard]] std::size_t waiting_max() const noexcept {
+        const std::size_t all = options_->client_bytes_max;
+        return all - connection_bytes_max(all);
+    }
     /// Whether more is made of answers before all others have had their turn.
     [[nodiscard]] bool may_work(Instant now) noexcept {
         if (std::exchange(turn_, now) != now) done_ = 0;
@@ -210,7 +219,7 @@ private:
             done_ += part.size();
             const bool ends = !peer.answer->has_more();
             if (ends) peer.answer.reset();
-            send_pieces(seat, part, ends ? Kind::state : Kind::update, now);
+            send_pieces(seat, part, ends ? Kind::state : Kind::update, false, now);
             if (ends) ask_back(seat, now);
         }
     }
@@ -219,13 +228,16 @@ private:
         if (seat.stage == SeatStage::member && seat.peer->trunk != nullptr)
             say(seat, {Kind::state_vector, vector_of(static_cast<Room&>(*seat.room))}, now);
     }
-    void send_pieces(RoomSeat& seat, BytesView update, Kind last, Instant now) {
+    void send_pieces(RoomSeat& seat, BytesView update, Kind last, bool counts, Instant now) {
         const std::vector<Bytes> pieces = seat.ops->split(seat, update, options_->piece_bytes_max);
         for (std::size_t i = 0; i < pieces.size(); ++i) {
             const bool ends = i + 1 == pieces.size();
-            say(seat, {ends ? last : Kind::update, pieces[i]}, now);
+            give_message(seat, {ends ? last : Kind::update, pieces[i]}, counts, now);
         }
-        if (pieces.empty() && last == Kind::state) say(seat, {last, {}}, now);
+        if (pieces.empty() && last == Kind::state) give_message(seat, {last, {}}, counts, now);
+    }
+    void give_message(RoomSeat& seat, const part::RoomMessage& message, bool counts, Instant now) {
+        give(seat, Ref<RoomFrame>::make(seat.ops->write(seat, message)), counts, now);
     }
 
     struct Written {
@@ -322,11 +334,10 @@ private:
         Room& room = static_cast<Room&>(*seat.room);
         const Bytes had = std::move(*seat.lag_from);
         seat.lag_from.reset();
-        const std::size_t before = seat.peer->output.answers();
         if (const std::error_code e =
                 send_state(seat, room, had, Kind::update, now, options_->client_bytes_max))
             return owner_->fail(seat, e);
-        if (seat.peer->output.answers() - before > options_->client_bytes_max)
+        if (seat.peer->output.counted() > waiting_max())
             return owner_->fail(seat, make_error_code(RoomErrc::too_slow));
         ++counters_->resyncs;
     }

@@ -18,8 +18,8 @@
 #include <belay/link/detail/pulse.hpp>
 #include <belay/link/event.hpp>
 #include <belay/room/access.hpp>
-#include <belay/room/detail/room_parts.hpp>
 #include <belay/room/detail/room_awareness.hpp>
+#include <belay/room/detail/room_parts.hpp>
 #include <belay/room/room_options.hpp>
 #include <belay/room/room_protocol_like.hpp>
 #include <belay/room/room_request.hpp>
@@ -55,6 +55,11 @@ struct RoomFrame : Counted {
     explicit RoomFrame(Bytes b) noexcept : bytes{std::move(b)} {}
     const Bytes bytes;
 };
+
+/// Of the bytes that may wait for a client, those that may wait in its connection.
+[[nodiscard]] constexpr std::size_t connection_bytes_max(std::size_t client_bytes_max) noexcept {
+    return client_bytes_max / 2;
+}
 
 /// What waits to be sent on one connection.
 class RoomOutput {
@@ -250,7 +255,8 @@ struct RoomSeat {
         RoomTrunkBase* const trunk = peer->trunk;
         if (trunk == nullptr) return;
         const bool settled = stage == SeatStage::member || stage == SeatStage::closing;
-        const bool counts = !settled || check.waits();
+        const bool will_ask = stage == SeatStage::member && held_tokens != 0;
+        const bool counts = !settled || check.waits() || will_ask;
         if (std::exchange(judged, counts) == counts) return;
         trunk->judged = counts ? trunk->judged + 1 : trunk->judged - 1;
         trunk->waker.touch();
@@ -265,7 +271,8 @@ struct RoomSeat {
     driver::Question<Grant> check;
     Waker waker{};
     RoomBase* room = nullptr;
-    std::size_t place = 0;  ///< among the manager's
+    std::size_t place = 0;        ///< among the manager's
+    std::size_t held_tokens = 0;  ///< of what came before it was let in, those still to be checked
     SeatStage stage = SeatStage::checking;
     bool reaped = false;
     bool judged = false;     ///< among those of its connection that are

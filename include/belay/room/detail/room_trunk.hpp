@@ -146,6 +146,7 @@ struct RoomTrunk : RoomTrunkBase {
     void forget(Branch& branch) noexcept {
         for (const Bytes& frame : branch.held) held_bytes -= frame.size();
         branch.held.clear();
+        branch.held_tokens = 0;
         const auto found = branches.find(BytesView{branch.name()});
         if (found != branches.end() && found->second == &branch) branches.erase(found);
         waker.touch();
@@ -191,6 +192,7 @@ private:
                         t.closed.reset();
                         // Many read before they know from whom.
                         t.link->limit_messages(o.piece_bytes_max);
+                        t.link->limit_output(connection_bytes_max(o.client_bytes_max));
                         t.waker.touch();
                     },
                 .close =

@@ -83,7 +83,10 @@ public:
             trunk.held_bytes -= frame.size();
             trunk.waker.touch();
             const auto read = trunk.protocol.read(BytesView{frame}.subspan(branch.name().size()));
-            if (read.has_value()) take(branch, *read);
+            if (!read.has_value()) continue;
+            if (read->kind == Kind::token) --branch.held_tokens;
+            take(branch, *read);
+            branch.count();
         }
         if (branch.stage != SeatStage::closing) this->watch(branch);
         if (branch.stage == SeatStage::member && branch.renew_at <= now_) {
@@ -217,6 +220,7 @@ private:
         if (branch->stage == SeatStage::member && heard) return take(*branch, said);
         branch->held.push_back(frame);
         trunk.held_bytes += frame.size();
+        if (said.kind == Kind::token) ++branch->held_tokens;
     }
     /// Its check goes on, as one of those that its connection may have.
     template <class Trunk, class Branch>
