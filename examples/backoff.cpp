@@ -25,7 +25,7 @@ static_assert(slower.max_delay(2) == 2250ms);
 
 // A growth of one's own: 1 s, 4 s, 9 s, ...
 constexpr auto squares = [](std::uint64_t n) noexcept {
-    return saturating_multiply(saturating_multiply(Duration{1s}, n + 1), n + 1);
+    return part::saturating_multiply(part::saturating_multiply(Duration{1s}, n + 1), n + 1);
 };
 static_assert(Backoff{FullJitter{}, Cap{1h}, squares}.max_delay(2) == 9s);
 

@@ -14,8 +14,8 @@ namespace {
 
 /// A jitter: never early, up to a quarter late.
 struct UpToAQuarterLate {
-    static constexpr WaitRange range(const NominalWait& nominal) noexcept {
-        const Duration late = saturating_add(nominal.wait, nominal.wait / 4);
+    static constexpr part::WaitRange range(const part::NominalWait& nominal) noexcept {
+        const Duration late = part::saturating_add(nominal.wait, nominal.wait / 4);
         return {nominal.wait, late < nominal.most ? late : nominal.most};
     }
 };
@@ -25,7 +25,7 @@ struct Squares {
     Duration unit;
     constexpr Duration operator()(std::uint64_t failures) const noexcept {
         if (failures >= 1'000'000) return forever;
-        return saturating_multiply(unit, (failures + 1) * (failures + 1));
+        return part::saturating_multiply(unit, (failures + 1) * (failures + 1));
     }
 };
 

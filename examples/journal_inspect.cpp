@@ -49,8 +49,8 @@ std::string beginning(BytesView body) {
     return text;
 }
 
-void print(const JournalReport& found) {
-    for (const JournalReport::Segment& s : found.segments) {
+void print(const tool::JournalReport& found) {
+    for (const tool::JournalReport::Segment& s : found.segments) {
         std::printf("%s: %llu bytes, ", s.path.c_str(), static_cast<unsigned long long>(s.bytes));
         if (s.operations == 0) {
             std::printf("no operation%s\n", s.sealed ? ", sealed" : "");
@@ -69,12 +69,12 @@ void print(const JournalReport& found) {
         std::printf("%llu bytes at the end are an unfinished write; opening clears them away\n",
                     static_cast<unsigned long long>(found.unfinished_bytes));
     }
-    for (const JournalReport::Damage& damage : found.damages) {
+    for (const tool::JournalReport::Damage& damage : found.damages) {
         std::printf("DAMAGE: %s at byte %llu, %llu bytes: %s\n", damage.path.c_str(),
                     static_cast<unsigned long long>(damage.offset),
                     static_cast<unsigned long long>(damage.bytes), damage.what.c_str());
     }
-    for (const JournalReport::Range& lost : found.lost) {
+    for (const tool::JournalReport::Range& lost : found.lost) {
         std::printf("LOST: operations %llu to %llu\n", static_cast<unsigned long long>(lost.first),
                     static_cast<unsigned long long>(lost.last));
     }
@@ -90,16 +90,16 @@ void print_item(const WorkItem& item) {
                 static_cast<unsigned long>(item.deliveries), beginning(item.body).c_str());
 }
 
-int verdict(const JournalReport& found) {
+int verdict(const tool::JournalReport& found) {
     std::puts(found.is_whole() ? "verdict: whole" : "verdict: damaged");
     return found.is_whole() ? 0 : 1;
 }
 
 /// What is done with a journal, and with one that is a work queue's.
-int look_at_journal(posix::Files& files, const Options& options, const JournalReport& found) {
+int look_at_journal(posix::Files& files, const Options& options, const tool::JournalReport& found) {
     if (options.operations) {
-        const auto again =
-            inspect_journal(files, options.directory, [&](std::uint64_t number, BytesView body) {
+        const auto again = tool::inspect_journal(
+            files, options.directory, [&](std::uint64_t number, BytesView body) {
                 if (number <= found.acked) return;
                 std::printf("%llu: %zu bytes: %s\n", static_cast<unsigned long long>(number),
                             body.size(), beginning(body).c_str());
@@ -107,18 +107,19 @@ int look_at_journal(posix::Files& files, const Options& options, const JournalRe
         if (!again) return refuse(again.error().message());
     }
     if (!options.salvage_to.empty()) {
-        const auto done = salvage_journal(files, options.directory, options.salvage_to);
+        const auto done = tool::salvage_journal(files, options.directory, options.salvage_to);
         if (!done) return refuse(done.error().message());
         std::printf("salvaged: %llu operations are in %s\n",
                     static_cast<unsigned long long>(done->copied), options.salvage_to.c_str());
     }
     return verdict(found);
 }
-int look_at_work(posix::Files& files, const Options& options, const JournalReport& found) {
+int look_at_work(posix::Files& files, const Options& options, const tool::JournalReport& found) {
     const Moment now{SteadyClock{}.now(), SystemClock{}.now()};
-    const auto items = inspect_work_queue(files, options.directory, now, [&](const WorkItem& item) {
-        if (options.operations) print_item(item);
-    });
+    const auto items =
+        tool::inspect_work_queue(files, options.directory, now, [&](const WorkItem& item) {
+            if (options.operations) print_item(item);
+        });
     if (!items) return refuse(items.error().message());
     std::printf("a work queue: %llu items, %llu of them delayed; %llu dead letters",
                 static_cast<unsigned long long>(items->living),
@@ -130,7 +131,8 @@ int look_at_work(posix::Files& files, const Options& options, const JournalRepor
     }
     std::puts("");
     if (!options.salvage_to.empty()) {
-        const auto done = salvage_work_queue(files, options.directory, options.salvage_to, now);
+        const auto done =
+            tool::salvage_work_queue(files, options.directory, options.salvage_to, now);
         if (!done) return refuse(done.error().message());
         std::printf("salvaged: %llu items are in %s\n",
                     static_cast<unsigned long long>(done->copied), options.salvage_to.c_str());
@@ -141,10 +143,10 @@ int look_at_work(posix::Files& files, const Options& options, const JournalRepor
 int run(const Options& options) {
     posix::Files files;
     // How far operations were acknowledged is known at the end only, so they are told later.
-    auto found = inspect_journal(files, options.directory, [](std::uint64_t, BytesView) {});
+    auto found = tool::inspect_journal(files, options.directory, [](std::uint64_t, BytesView) {});
     if (!found) return refuse(found.error().message());
     print(*found);
-    const auto is_work = is_work_queue(files, options.directory);
+    const auto is_work = tool::is_work_queue(files, options.directory);
     if (!is_work) return refuse(is_work.error().message());
     return *is_work ? look_at_work(files, options, *found)
                     : look_at_journal(files, options, *found);

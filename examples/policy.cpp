@@ -32,12 +32,12 @@ int main() {
                             Cause::timed_out, Cause::lost,    Cause::corrupt};
     for (const Cause cause : causes) {
         Turn turn{now, bits};
-        if (policy.begin(turn).verb != Verb::go) return 1;
+        if (policy.begin(turn).verb != Advice::Verb::go) return 1;
         const Advice advice = policy.failed(Failure{.cause = cause}, turn);
         std::printf("%6.1f s  %-10s -> ",
                     std::chrono::duration<double>(now.time_since_epoch()).count(),
                     to_string(cause).data());
-        if (advice.verb == Verb::stop) {
+        if (advice.verb == Advice::Verb::stop) {
             std::printf("stop, says %s\n", advice.by.data());
             return cause == Cause::corrupt ? 0 : 1;
         }

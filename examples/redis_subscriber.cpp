@@ -10,21 +10,21 @@ using namespace belay;  // in examples only
 using namespace std::chrono_literals;
 
 struct Resp {  // RESP2: "+text", "-error", ":number", "$length", "*count", each with "\r\n"
-    static Cut cut(BytesView bytes, const CutHints&) noexcept {
+    static part::Cut cut(BytesView bytes, const part::CutHints&) noexcept {
         std::size_t at = 0;
-        if (bytes.size() > 1'000'000) return Cut::garbage();
+        if (bytes.size() > 1'000'000) return part::Cut::garbage();
         for (long parts = 1; parts > 0; --parts) {
             const std::size_t end = as_text(bytes).find("\r\n", at);
-            if (end == std::string_view::npos) return Cut::more();
+            if (end == std::string_view::npos) return part::Cut::more();
             const char kind = as_text(bytes)[at];
             const long number = std::atol(as_text(bytes).data() + at + 1);  // "\r\n" ends it
             at = end + 2;
-            if (number > 1'000'000) return Cut::garbage();
+            if (number > 1'000'000) return part::Cut::garbage();
             if (kind == '*' && number > 0) parts += number;
             if (kind == '$' && number >= 0) at += static_cast<std::size_t>(number) + 2;
-            if (at > bytes.size()) return Cut::more(at);
+            if (at > bytes.size()) return part::Cut::more(at);
         }
-        return Cut::message(at, bytes.first(at));
+        return part::Cut::message(at, bytes.first(at));
     }
     static bool put(BytesView command, Bytes& out) {  // a line, as one would type it
         out.insert(out.end(), command.begin(), command.end());

@@ -211,10 +211,10 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
 
     boost::asio::io_context context{1};
     AsioLoop loop{context};
-    RoomManager rooms{
-        OnThread{std::move(stored)},
-        Audited{JwtAuthorizer{std::move(*verifier), rights}, Audit{&boards}, SystemClock{}},
-        RoomOptions{.close_codes = yjs_close_codes()}, App{&context}};
+    Audited audited{JwtAuthorizer{std::move(*verifier), rights}, Audit{&boards}, SystemClock{}};
+    const auto refusals = audited.refusals();  // of the listener
+    RoomManager rooms{OnThread{std::move(stored)}, std::move(audited),
+                      RoomOptions{.close_codes = yjs_close_codes()}, App{&context}};
     loop.attach(rooms);
     rooms.start();
 
@@ -234,7 +234,7 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
                                RoomRequest request = room_request(client.request(), "/ws/canvas/");
                                rooms.accept(std::move(client), YjsProtocol{}, std::move(request));
                            },
-                           options};
+                           options, refusals};
     doors = [&] { return listener.counters(); };
     if (const auto error = listener.listen({"127.0.0.1", port})) {
         const bool taken = error == std::errc::address_in_use;

@@ -12,7 +12,7 @@ namespace {
 using Suite = belay_test::AsioLoopSuite<boost::asio::io_context>;
 }
 
-TEST_CASE("check_driver finds nothing wrong with AsioLoop", "[adapter][asio_loop][unit]") {
+TEST_CASE("check::driver finds nothing wrong with AsioLoop", "[adapter][asio_loop][unit]") {
     Suite::checked();
 }
 

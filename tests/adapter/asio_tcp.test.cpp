@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: AsioTcp is a right transport over Boost's sockets, and nothing of it comes back after its end.
-// Method: check_transport against an echo over real sockets; plain sockets as peers. The standalone
+// Method: check::transport against an echo over real sockets; plain sockets as peers. The standalone
 // asio: standalone_asio.test.cpp.
 #include <belay/adapter/asio_tcp.hpp>
 
@@ -13,7 +13,7 @@ namespace {
 using TcpSuite = belay_test::AsioTcpSuite<boost::asio::io_context>;
 }
 
-TEST_CASE("check_transport finds nothing wrong with AsioTcp", "[adapter][asio_tcp][unit]") {
+TEST_CASE("check::transport finds nothing wrong with AsioTcp", "[adapter][asio_tcp][unit]") {
     TcpSuite::checked();
 }
 

@@ -14,6 +14,7 @@
 #include <belay/adapter/beast_websocket.hpp>
 #include <belay/core/random.hpp>
 #include <belay/link/transport_check.hpp>
+#include <belay/room/audited.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
 
@@ -39,7 +40,7 @@ int status_of(std::string_view answer) {
     return answer.size() < 12 ? 0 : std::atoi(std::string{answer.substr(9, 3)}.c_str());
 }
 
-/// For check_transport: our side is the one that was accepted, the peer sends all back.
+/// For check::transport: our side is the one that was accepted, the peer sends all back.
 struct AcceptedRig {
     AcceptedRig() { REQUIRE_FALSE(listener.listen({"127.0.0.1", 0})); }
     /// Each attempt is another client, that was let in.
@@ -301,17 +302,64 @@ TEST_CASE("Too many are closed unheard, and come in when others have left",
     std::vector<RawSocket> waiting;
     for (int i = 0; i < 3; ++i) waiting.push_back(RawSocket::connect(rig.port));
     rig.until([&] { return rig.counters().accepted == 3; });
-    for (int i = 0; i < 100; ++i) {
+    for (int i = 0; i < 200; ++i) {
         const RawSocket flood = RawSocket::connect(rig.port);
         rig.until([&] { return is_over(flood); });
     }
-    CHECK(rig.counters().turned_away == 100);
-    CHECK(rig.refused.empty());
+    CHECK(rig.counters().turned_away == 200);
+    // Whoever listens is not flooded: 60 are told, and one more for each second.
+    CHECK(rig.refused.size() >= 60);
+    CHECK(rig.refused.size() < 200);
+    for (const RefusedUpgrade& one : rig.refused) {
+        CHECK(one.error == WebSocketErrc::too_many_upgrades);
+        CHECK(one.ip == "127.0.0.1");
+        CHECK(one.status == 0);
+        CHECK(one.path.empty());
+    }
     waiting.pop_back();
     rig.until([&] { return rig.counters().upgrades_aborted == 1; });
     const RawSocket next = RawSocket::connect(rig.port);
     next.send(UpgradeText{}.text());
     rig.until([&] { return rig.counters().upgraded == 1; });
+}
+
+TEST_CASE("Whom a listener refuses an audit has, without the token",
+          "[adapter][beast_listener][unit]") {
+    struct AuditRows {
+        std::vector<AuditRow>* rows;
+        void record(AuditRow row, Completion<std::error_code> done) {
+            rows->push_back(std::move(row));
+            done(std::error_code{});
+        }
+    };
+    std::vector<AuditRow> rows;
+    const Audited audited{EveryoneEdits{}, AuditRows{&rows}, SystemClock{},
+                          AuditedOptions{.refusals_per_minute = 2}};
+    const auto refusals = audited.refusals();
+    boost::asio::io_context context;
+    AsioLoop loop{context};
+    BeastListener listener{loop, [](BeastAccepted<>) {}, {.waiting_per_ip_max = 1}, refusals};
+    REQUIRE_FALSE(listener.listen({"127.0.0.1", 0}));
+    const auto refused = [&](std::uint64_t times) {
+        while (listener.counters().refused + listener.counters().turned_away != times)
+            context.restart(), context.run_one_for(1ms);
+    };
+    const RawSocket foreign = RawSocket::connect(listener.port());
+    foreign.send(
+        UpgradeText{.target = "/ws/b?token=secret", .more = "Origin: https://evil\r\n"}.text());
+    refused(1);
+    const RawSocket waits = RawSocket::connect(listener.port());
+    while (listener.counters().accepted != 2) context.restart(), context.run_one_for(1ms);
+    const RawSocket one = RawSocket::connect(listener.port());
+    const RawSocket two = RawSocket::connect(listener.port());
+    refused(3);
+    REQUIRE(rows.size() == 2);
+    CHECK(rows[0].action == "refused");
+    CHECK(rows[0].board == "/ws/b");
+    CHECK(rows[0].ip == "127.0.0.1");
+    CHECK(rows[1].board.empty());  // unheard
+    CHECK(rows[1].ip == "127.0.0.1");
+    CHECK(refusals.dropped() == 1);
 }
 
 TEST_CASE("Who is refused too often is not heard", "[adapter][beast_listener][fault]") {
@@ -455,9 +503,9 @@ TEST_CASE("A process without descriptors says so, pauses, and goes on",
     rig.until([&] { return rig.counters().upgraded == 1; });
 }
 
-TEST_CASE("check_transport finds nothing wrong with BeastAccepted",
+TEST_CASE("check::transport finds nothing wrong with BeastAccepted",
           "[adapter][beast_listener][unit]") {
-    const auto broken = check_transport(
+    const auto broken = check::transport(
         [] { return std::make_unique<AcceptedRig>(); },
         [](std::uint64_t i) { return Bytes(100 + i % 7, static_cast<std::byte>(i)); });
     INFO((broken ? to_string(*broken) : ""));
@@ -595,10 +643,17 @@ TEST_CASE("A listener may be destroyed by what it tells", "[adapter][beast_liste
         void operator()(BeastAccepted<>) const {}
     };
     std::optional<BeastListener<Take, boost::beast::tcp_stream, Ends>> listener;
-    listener.emplace(loop, Take{}, BeastListenerOptions{}, Ends{[&] { listener.reset(); }});
+    listener.emplace(loop, Take{}, BeastListenerOptions{.waiting_per_ip_max = 1},
+                     Ends{[&] { listener.reset(); }});
     REQUIRE_FALSE(listener->listen({"127.0.0.1", 0}));
+    const bool unheard = GENERATE(false, true);
     const RawSocket peer = RawSocket::connect(listener->port());
-    peer.send("garbage\r\n\r\n");
+    std::optional<RawSocket> too_many;
+    if (unheard) {
+        too_many.emplace(RawSocket::connect(listener->port()));
+    } else {
+        peer.send("garbage\r\n\r\n");
+    }
     while (listener) context.restart(), context.run_one_for(1ms);
     context.restart();
     context.run();

@@ -36,7 +36,7 @@ struct PlainRig : belay_test::WebSocketRig<Plain> {
           }} {}
 };
 
-/// For check_transport.
+/// For check::transport.
 struct NodeRig {
     NodeRig(NodeServer& s, const WebSocketOptions& options)
         : server{s}, transport{context, {"localhost", s.port}, options} {}
@@ -68,7 +68,7 @@ belay_test::WebSocketRig<Tokened> with_token(const NodeServer& server, const std
 
 }  // namespace
 
-TEST_CASE("check_transport finds nothing wrong with BeastWebSocket",
+TEST_CASE("check::transport finds nothing wrong with BeastWebSocket",
           "[adapter][beast_websocket][unit]") {
     if (!NodeServer::is_here()) return;
     NodeServer server;
@@ -83,7 +83,7 @@ TEST_CASE("check_transport finds nothing wrong with BeastWebSocket",
             .frames = text ? WebSocketFrames::text : WebSocketFrames::binary,
             .deflate = text};
         const auto broken =
-            check_transport([&] { return std::make_unique<NodeRig>(server, options); }, message);
+            check::transport([&] { return std::make_unique<NodeRig>(server, options); }, message);
         INFO((broken ? to_string(*broken) : ""));
         CHECK_FALSE(broken.has_value());
     }

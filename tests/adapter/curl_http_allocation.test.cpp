@@ -1,9 +1,16 @@
 // SPDX-License-Identifier: MIT
 // Goal: without memory a request fails, and nothing else: every question has its answer, and the
-// client goes on. Method: memory runs out at each allocation in turn.
+// client goes on. Method: memory runs out at each allocation in turn; what is freed is overwritten,
+// so that whoever still reads it is found out, libcurl as well.
 #include <belay/adapter/curl_http.hpp>
 
+#include <cstdlib>
+#include <cstring>
 #include <new>
+
+#if defined(__GLIBC__)
+#    include <malloc.h>
+#endif
 
 #include "support/adapter/http_rig.hpp"
 #include "support/catch.hpp"
@@ -15,8 +22,56 @@ using namespace std::chrono_literals;
 
 namespace {
 
+/// While it lives, freed memory is no longer what it was (where the allocator can do that).
+struct FreedIsSpoiled {
+#if defined(__GLIBC__)
+    FreedIsSpoiled() { static_cast<void>(::mallopt(M_PERTURB, 0x5a)); }
+    FreedIsSpoiled(const FreedIsSpoiled&) = delete;
+    FreedIsSpoiled& operator=(const FreedIsSpoiled&) = delete;
+    ~FreedIsSpoiled() { static_cast<void>(::mallopt(M_PERTURB, 0)); }
+#endif
+};
+
+/// The memory that libcurl takes: while one of these lives it ends as FailingNew says, or it lacks
+/// once.
+struct CurlMemory {
+    enum class Lack { none, all, once };
+    static inline thread_local Lack lack = Lack::none;
+    static inline thread_local std::size_t left = 0;  // before it lacks once
+
+    static bool ends() noexcept {
+        if (lack == Lack::all) return belay_test::allocation_fails();
+        if (lack != Lack::once || left-- != 0) return false;
+        lack = Lack::none;
+        return true;
+    }
+    static void* take(std::size_t n) { return ends() ? nullptr : std::malloc(n); }
+    static void* take_zeros(std::size_t n, std::size_t size) {
+        return ends() ? nullptr : std::calloc(n, size);
+    }
+    static void* take_more(void* p, std::size_t n) { return ends() ? nullptr : std::realloc(p, n); }
+    static char* take_text(const char* text) { return ends() ? nullptr : ::strdup(text); }
+    static void give_back(void* p) { std::free(p); }
+
+    /// Before any client is there: libcurl takes it from the first who asks only.
+    static inline const CURLcode told = curl_global_init_mem(CURL_GLOBAL_DEFAULT, &take, &give_back,
+                                                             &take_more, &take_text, &take_zeros);
+
+    CurlMemory() noexcept { lack = Lack::all; }
+    explicit CurlMemory(std::size_t good) noexcept {
+        lack = Lack::once;
+        left = good;
+    }
+    CurlMemory(const CurlMemory&) = delete;
+    CurlMemory& operator=(const CurlMemory&) = delete;
+    ~CurlMemory() { lack = Lack::none; }
+    [[nodiscard]] bool lacked() const noexcept { return lack != Lack::once; }
+};
+
 /// Asks with memory for so many allocations.   Returns: whether that was enough.
-bool is_enough(belay_test::HttpRig<CurlHttp>& rig, HttpRequest request, std::size_t good) {
+/// `any`: it may fail for whatever libcurl calls it.
+bool is_enough(belay_test::HttpRig<CurlHttp>& rig, HttpRequest request, std::size_t good,
+               bool any = false) {
     belay_test::Asked asked;
     Completion<HttpResponse> completion = asked.completion();
     std::optional<CurlHttp::Handle> handle;
@@ -39,6 +94,7 @@ bool is_enough(belay_test::HttpRig<CurlHttp>& rig, HttpRequest request, std::siz
         CHECK(asked.response->body == "hello");
     } else if (asked.response) {
         CHECK((asked.response->body == "hello" ||
+               (any && asked.response->failure.cause != Cause::none) ||
                asked.response->failure == Failure::from(HttpErrc::client_failed)));
     } else {
         CHECK(thrown);
@@ -46,10 +102,19 @@ bool is_enough(belay_test::HttpRig<CurlHttp>& rig, HttpRequest request, std::siz
     return enough;
 }
 
+HttpRequest moving_put(const belay_test::HttpServer& server) {
+    return {.url = server.url("/redirect/307?" + server.url("/hello?moved")),
+            .method = "PUT",
+            .headers = {{"X-Long-Name-Of-A-Header", std::string(100, 'v')}},
+            .body = std::string(100, 'b'),
+            .redirects = true};
+}
+
 }  // namespace
 
 TEST_CASE("CurlHttp fails a request without memory, and goes on",
           "[adapter][curl_http_allocation][fault]") {
+    [[maybe_unused]] const FreedIsSpoiled spoiled;
     belay_test::HttpServer server;
     const auto survives = [&](auto make) {
         std::size_t good = 0;
@@ -69,4 +134,71 @@ TEST_CASE("CurlHttp fails a request without memory, and goes on",
                            .body = std::string(100, 'b'),
                            .redirects = true};
     });
+}
+
+TEST_CASE("CurlHttp and libcurl without memory fail a request, and go on",
+          "[adapter][curl_http_allocation][fault]") {
+    [[maybe_unused]] const FreedIsSpoiled spoiled;
+    REQUIRE(CurlMemory::told == CURLE_OK);
+    belay_test::HttpServer server;
+    const auto survives = [&](auto make) {
+        std::size_t good = 0;
+        for (bool enough = false; !enough; ++good) {
+            INFO("memory for " << good);
+            belay_test::HttpRig<CurlHttp> rig;
+            {
+                const CurlMemory both;
+                enough = is_enough(rig, make(), good, true);
+            }
+            CHECK(rig.get(server.url("/hello")).body == "hello");
+        }
+        CHECK(good > 30);
+    };
+    survives([&] { return HttpRequest{.url = server.url("/hello")}; });
+    survives([&] { return moving_put(server); });
+}
+
+TEST_CASE("CurlHttp does not send half made what libcurl has no memory for",
+          "[adapter][curl_http_allocation][fault]") {
+    [[maybe_unused]] const FreedIsSpoiled spoiled;
+    REQUIRE(CurlMemory::told == CURLE_OK);
+    belay_test::HttpServer server;
+    std::size_t good = 0;
+    for (bool enough = false; !enough; ++good) {
+        INFO("memory for " << good);
+        belay_test::HttpRig<CurlHttp> rig;
+        belay_test::Asked asked;
+        {
+            const CurlMemory memory{good};
+            std::optional<CurlHttp::Handle> handle;
+            bool thrown = false;
+            try {
+                handle = rig.http.request(moving_put(server), asked.completion());
+            } catch (const std::bad_alloc&) {
+                thrown = true;
+            }
+            rig.until([&] { return asked.told; });
+            CHECK(thrown == !asked.response);
+            enough = !memory.lacked();
+        }
+        if (!asked.response) continue;
+        INFO(asked.response->status << " " << asked.response->body << " "
+                                    << asked.response->failure.message());
+        // libcurl 7.88 leaves a query away that it has no memory for.
+        const std::string* const location = asked.response->headers.find("Location");
+        const bool asked_less = location != nullptr && location->empty();
+        CHECK((asked.response->body == "hello" || asked_less) == asked.response->complete());
+        CHECK(asked.response->failure != Failure::from(HttpErrc::bad_url));
+        CHECK(rig.get(server.url("/hello")).body == "hello");
+    }
+    CHECK(good > 30);
+    belay_test::HttpRig<CurlHttp> rig;
+    const std::string target = "/hello?moved";
+    const std::string before = "/redirect/307?" + server.url(target);
+    CHECK(rig.seen(server, "PUT " + target) > 0);
+    CHECK(rig.seen(server, "PUT " + target) <= rig.seen(server, "PUT " + before));
+    for (const std::string method : {"POST ", "GET "}) {
+        CHECK(rig.seen(server, method + target) == 0);
+        CHECK(rig.seen(server, method + before) == 0);
+    }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: CurlHttp keeps all that check_http asks.
+// Goal: CurlHttp keeps all that check::http asks.
 #include <belay/adapter/curl_http.hpp>
 #include <belay/posix/http_check.hpp>
 #include <belay/posix/loop.hpp>
@@ -24,7 +24,7 @@ struct CurlCheckRig {
 
 }  // namespace
 
-TEST_CASE("CurlHttp keeps what check_http asks", "[adapter][curl_http_check][unit]") {
-    const auto broken = posix::check_http([] { return std::make_unique<CurlCheckRig>(); });
+TEST_CASE("CurlHttp keeps what check::http asks", "[adapter][curl_http_check][unit]") {
+    const auto broken = check::http([] { return std::make_unique<CurlCheckRig>(); });
     CHECK(std::string{broken ? to_string(*broken) : "right"} == "right");
 }

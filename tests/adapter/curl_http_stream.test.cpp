@@ -281,6 +281,34 @@ TEST_CASE("A request begun inside of on_chunk, or an answer, is one like others"
     CHECK(third.response->body == "hello");
 }
 
+TEST_CASE("A request that is dropped inside of its on_chunk may own another, which ends with it",
+          "[adapter][curl_http_stream][fault]") {
+    HttpServer server;
+    Stage stage{server};
+    Asked owned;
+    // The first among those under way.
+    auto inner = std::make_shared<std::optional<CurlHttp::Handle>>();
+    *inner =
+        stage.http->request({.url = server.url("/never"), .deadline = forever}, owned.completion());
+    HttpRequest outer = stage.stream();
+    outer.on_chunk = [&stage, owner = std::move(inner)](const HttpResponse&,
+                                                        std::string_view) noexcept {
+        ++stage.calls;
+        stage.handle.reset();
+    };
+    stage.handle = stage.http->request(std::move(outer), stage.asked.completion());
+    stage.until([&] { return stage.calls != 0; });
+    CHECK(stage.asked.told);
+    CHECK(owned.told);
+    CHECK_FALSE(owned.response);
+    stage.settle();
+    CHECK(stage.calls == 1);
+    Asked hello;
+    const auto fresh = stage.http->request({.url = server.url("/hello")}, hello.completion());
+    stage.until([&] { return hello.told; });
+    CHECK(hello.response->body == "hello");
+}
+
 TEST_CASE("A handle that outlives its answer does nothing, and a client moves",
           "[adapter][curl_http_stream][unit]") {
     HttpServer server;

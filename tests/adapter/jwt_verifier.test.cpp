@@ -121,6 +121,28 @@ TEST_CASE("Keys that are weak, unreadable or ambiguous are not taken",
     CHECK_FALSE(taken(by_rsa, {{pem.substr(0, pem.size() / 2)}}));
     CHECK_FALSE(taken(by_rsa, {{RsaPair{1024}.public_pem()}}));
     CHECK_FALSE(taken(by_rsa, {{pem, "a"}, {"", "b"}}));
+    const auto text = [](JwtAlgorithm algorithm, std::vector<JwtKey> keys) {
+        return JwtVerifier::make({.algorithm = algorithm}, std::move(keys)).error().message();
+    };
+    // Which key, what it is, what is wanted, and what to do; nothing of the key itself.
+    CHECK(text(hs256, {{secret, "a"}, {std::string(16, 'q'), "b"}}) ==
+          "key 2 of 2, \"b\": it has 16 bytes, HS256 needs 32 at least: take what 'openssl rand "
+          "-base64 48' prints, here and where tokens are signed");
+    CHECK(text(hs256, {{pem}}) ==
+          "key 1 of 1: it is a PEM text, which is no secret: of tokens that are signed by RS256 "
+          "choose JwtAlgorithm::rs256");
+    CHECK(
+        text(by_rsa, {{RsaPair{1024}.public_pem(), "a"}, {pem, "b"}}) ==
+        "key 1 of 2, \"a\": it has 1024 bits, RS256 needs 2048 to 16384: let the issuer sign with "
+        "a new pair, 'openssl genrsa 2048'");
+    CHECK(text(by_rsa, {{secret}}) ==
+          "key 1 of 1: it is no public RSA key as PEM (-----BEGIN PUBLIC KEY-----): 'openssl rsa "
+          "-pubout' prints that of a private one");
+    CHECK(text(hs256, {{secret, "a"}, {secret + "x"}}) ==
+          "key 2 of 2: it has no id: of several each needs the 'kid' of its tokens, JwtKey::id");
+    CHECK(text(hs256, {{secret, "a"}, {secret + "x", "a"}}) ==
+          "key 2 of 2, \"a\": another has this id: give each its own, and sign with that as 'kid'");
+    CHECK(text(hs256, {}) == "there is no key: give JwtVerifier::make one JwtKey at least");
     for (const Duration leeway : {Duration{-1}, Duration{10min} + Duration{1}}) {
         const auto made = JwtVerifier::make({.leeway = leeway}, {{secret}});
         REQUIRE_FALSE(made);

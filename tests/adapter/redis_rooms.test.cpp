@@ -10,6 +10,7 @@
 
 #include <belay/room/persistence_check.hpp>
 
+#include "support/adapter/redis_proxy.hpp"
 #include "support/adapter/redis_server.hpp"
 
 using namespace belay;
@@ -56,8 +57,9 @@ PersistenceError save(RedisRooms& rooms, std::string_view snapshot, std::uint64_
     return awaited<PersistenceError>(
         [&](auto done) { rooms.save("board", parts, covers, std::move(done)); });
 }
-HeardNews hear(RedisRooms& rooms, std::uint64_t from) {
-    return awaited<HeardNews>([&](auto done) { rooms.subscribe("board", from, std::move(done)); });
+part::HeardNews hear(RedisRooms& rooms, std::uint64_t from) {
+    return awaited<part::HeardNews>(
+        [&](auto done) { rooms.subscribe("board", from, std::move(done)); });
 }
 std::uint64_t append(RedisRooms& rooms, std::string_view text) {
     const auto position = rooms.append("board", as_bytes(text));
@@ -68,11 +70,11 @@ std::uint64_t append(RedisRooms& rooms, std::string_view text) {
     return *position;
 }
 void begin(RedisRooms& rooms, const Id& epoch = some_epoch) {
-    REQUIRE(rooms.begin("board", epoch));
+    REQUIRE(rooms.begin("board", epoch, false));
     REQUIRE_FALSE(flush(rooms));
 }
 /// "a,b*": the updates; with a star the own ones.
-std::string words_in(const HeardNews& news) {
+std::string words_in(const part::HeardNews& news) {
     REQUIRE(news);
     std::string text;
     for (const auto& entry : news->entries) {
@@ -99,7 +101,7 @@ TEST_CASE("RedisRooms keeps rooms as a storage must", "[adapter][redis_rooms][pr
     const RedisServer server;
     int made = 0;
     const auto open = [&] { return RedisRooms{rooms_at(server, "p" + std::to_string(made))}; };
-    const auto fault = check_persistence(
+    const auto fault = check::persistence(
         [&] {
             ++made;
             return open();
@@ -116,13 +118,13 @@ TEST_CASE("RedisRooms: each hears what the others append", "[adapter][redis_room
     RedisRooms two{rooms_at(server)};
     CHECK(words_in(load(two)) == "none");
     // It waits, for there is no room yet.
-    driver::Question<HeardNews> waiting;
+    driver::Question<part::HeardNews> waiting;
     two.subscribe("board", 0, waiting.ask());
     begin(one);
     append(one, "a");
     append(one, "b");
     for (int i = 0; i < 30'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
-    HeardNews news = *waiting.take();
+    part::HeardNews news = *waiting.take();
     REQUIRE(news);
     CHECK(news->epoch == some_epoch);
     std::string all = words_in(news);
@@ -190,7 +192,7 @@ TEST_CASE("RedisRooms: a snapshot covers nothing of another copy",
 }
 
 TEST_CASE("RedisRooms: what is gone behind a position is a gap", "[adapter][redis_rooms][fault]") {
-    using State = FanoutNews::State;
+    using State = part::FanoutNews::State;
     const RedisServer server;
     RedisRooms one{rooms_at(server)};
     RedisRooms two{rooms_at(server)};
@@ -199,7 +201,7 @@ TEST_CASE("RedisRooms: what is gone behind a position is a gap", "[adapter][redi
     const std::uint64_t read = (*load(two))->position;
     append(one, "b");
     const auto state = [&](std::uint64_t from) {
-        const HeardNews news = hear(two, from);
+        const part::HeardNews news = hear(two, from);
         REQUIRE(news);
         return news->state;
     };
@@ -263,6 +265,132 @@ TEST_CASE("RedisRooms: what is gone behind a position is a gap", "[adapter][redi
     }
 }
 
+TEST_CASE("RedisRooms: an emptied Redis is found out, however busy it is",
+          "[adapter][redis_rooms][fault]") {
+    const RedisServer server;
+    RedisRoomsOptions options = rooms_at(server);
+    options.command_timeout = 200ms;
+    RedisRooms rooms{options};
+    begin(rooms);
+    const std::uint64_t read = (*load(rooms))->position;
+    driver::Question<part::HeardNews> waiting;
+    rooms.subscribe("board", read, waiting.ask());
+    driver::Question<part::HeardNews> noise;
+    rooms.subscribe("noise", 0, noise.ask());
+    for (int times = 0; times < 2; ++times) {
+        ::poll(nullptr, 0, 50);
+        CHECK_FALSE(waiting.answered());
+        server.ask({"FLUSHALL"});
+        for (int i = 0; i < 30'000 && !waiting.answered(); ++i) {
+            ::poll(nullptr, 0, 1);
+            server.ask({"PUBLISH", "belay:{noise}:news", "mnoise"});
+            if (!noise.answered()) continue;
+            REQUIRE(noise.take());
+            rooms.subscribe("noise", 0, noise.ask());
+        }
+        REQUIRE(waiting.answered());
+        CHECK((*waiting.take())->state == part::FanoutNews::State::gap);
+        CHECK(words_in(load(rooms)) == "none");
+        CHECK(server.ask({"EXISTS", "belay:store"}) == "1");
+        REQUIRE(rooms.begin("board", some_epoch, true));
+        REQUIRE_FALSE(flush(rooms));
+        rooms.subscribe("board", (*load(rooms))->position, waiting.ask());
+    }
+}
+
+TEST_CASE("RedisRooms: what is refused names its room, and has it compared",
+          "[adapter][redis_rooms][fault]") {
+    const RedisServer server;
+    RedisRooms rooms{rooms_at(server)};
+    begin(rooms);
+    REQUIRE(rooms.begin("other", other_epoch, false));
+    REQUIRE_FALSE(flush(rooms));
+    const std::uint64_t read = (*load(rooms))->position;
+    CHECK((*load(rooms, "other"))->epoch == other_epoch);
+    driver::Question<part::HeardNews> waiting;
+    rooms.subscribe("board", read, waiting.ask());
+    ::poll(nullptr, 0, 50);
+    server.ask({"DEL", "belay:{board}:room"});
+    CHECK(rooms.append("board", as_bytes("refused")));
+    CHECK(rooms.append("other", as_bytes("kept")));
+    const PersistenceError error = flush(rooms);
+    CHECK(error.code == RoomErrc::unknown_room);
+    REQUIRE(error.rooms.size() == 1);
+    CHECK(error.rooms.front().first == "board");
+    CHECK(error.message().find("given back") != std::string::npos);
+    CHECK(words_in(load(rooms, "other")) == "|kept,");
+    for (int i = 0; i < 2'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
+    REQUIRE(waiting.answered());
+    CHECK((*waiting.take())->state == part::FanoutNews::State::gap);
+}
+
+TEST_CASE("RedisRooms: what was ended on purpose is not begun again",
+          "[adapter][redis_rooms][fault]") {
+    const RedisServer server;
+    belay_test::RedisProxy proxy{server.socket()};
+    RedisRoomsOptions options = rooms_at(server);
+    options.socket = proxy.socket();
+    RedisRooms one{options};
+    RedisRooms two{rooms_at(server)};
+    CHECK(words_in(load(one)) == "none");
+    SECTION("by who began it, and has loaded it since") {
+        begin(one);
+        CHECK(words_in(load(one)) == "|");
+    }
+    SECTION("by who began it") { begin(one); }
+    SECTION("by who wanted to, when another one had") {
+        begin(two, other_epoch);
+        begin(one);
+    }
+    SECTION("by who began it without an answer") {
+        proxy.lose_reply_behind(1);
+        REQUIRE(one.begin("board", some_epoch, false));
+        CHECK(flush(one).rooms.empty());
+        REQUIRE(server.ask({"EXISTS", "belay:{board}:room"}) == "1");
+    }
+    CHECK_FALSE(two.erase("board"));
+    REQUIRE_FALSE(flush(two));
+    // An outage is over.
+    for (int i = 0;
+         i < 2'000 && !awaited<ListedRooms>([&](auto done) { one.list({}, 9, std::move(done)); });
+         ++i)
+        ::poll(nullptr, 0, 1);
+    const auto again = [&] {
+        REQUIRE(one.begin("board", some_epoch, true));
+        CHECK(one.append("board", as_bytes("a")));
+        return flush(one);
+    };
+    for (int times = 0; times < 2; ++times) {
+        const PersistenceError error = again();
+        CHECK(error.code == RoomErrc::history_reset);
+        REQUIRE(error.rooms.size() == 1);
+        CHECK(error.rooms.front().second == RoomErrc::history_reset);
+    }
+    // Nor is it brought into what somebody has begun since.
+    begin(two, other_epoch);
+    CHECK(again().code == RoomErrc::history_reset);
+    CHECK(words_in(load(two)) == "|");
+    // Who knows of no history may begin one, also of this name: a backup is brought back.
+    CHECK_FALSE(two.erase("board"));
+    REQUIRE_FALSE(flush(two));
+    begin(one);
+    append(one, "b");
+    CHECK(words_in(load(two)) == "|b,");
+}
+
+TEST_CASE("RedisRooms: who appends to what was ended is told so", "[adapter][redis_rooms][fault]") {
+    const RedisServer server;
+    RedisRooms one{rooms_at(server)};
+    RedisRooms two{rooms_at(server)};
+    begin(one);
+    CHECK_FALSE(two.erase("board"));
+    REQUIRE_FALSE(flush(two));
+    CHECK(one.append("board", as_bytes("a")));
+    CHECK(flush(one).code == RoomErrc::history_reset);
+    // Of what was begun here, and not read yet, the end is heard, too.
+    CHECK(hear(one, 0)->state == part::FanoutNews::State::over);
+}
+
 TEST_CASE("RedisRooms: what others write is passed on, and bounded",
           "[adapter][redis_rooms][fault]") {
     const RedisServer server;
@@ -276,14 +404,14 @@ TEST_CASE("RedisRooms: what others write is passed on, and bounded",
     const std::string key = "belay:{board}:updates";
     server.ask({"XADD", key, "*", "x", "y"});
     server.ask({"XADD", key, "*", "u", "foreign", "n", "12345678"});
-    const HeardNews odd = hear(one, read);
+    const part::HeardNews odd = hear(one, read);
     CHECK(words_in(odd) == ",foreign,");
     for (int i = 0; i < 30; ++i) server.ask({"XADD", key, "*", "u", "1"});
     server.ask({"XADD", key, "*", "u", std::string(500, 'x')});
     std::vector<std::size_t> sizes;
     std::uint64_t at = odd->entries.back().position;
     while (sizes.size() < 4) {
-        const HeardNews some = hear(one, at);
+        const part::HeardNews some = hear(one, at);
         REQUIRE(some);
         sizes.push_back(some->entries.size());
         at = some->entries.back().position;
@@ -295,7 +423,7 @@ TEST_CASE("RedisRooms: what others write is passed on, and bounded",
     std::string last;
     std::size_t heard = 0;
     while (last != "19") {
-        const HeardNews some = hear(one, at);
+        const part::HeardNews some = hear(one, at);
         REQUIRE(some);
         CHECK(some->messages.size() <= 5);
         heard += some->messages.size();
@@ -305,7 +433,7 @@ TEST_CASE("RedisRooms: what others write is passed on, and bounded",
     // No clock gives this.
     server.ask({"XADD", key, "99999999999999999-1", "u", "late"});
     server.ask({"PUBLISH", "belay:{board}:news", "e"});
-    const HeardNews wrong = hear(one, at);
+    const part::HeardNews wrong = hear(one, at);
     REQUIRE_FALSE(wrong);
     CHECK(wrong.error().code == RedisErrc::bad_reply);
     CHECK(wrong.error().path == "belay:{board}:room");
@@ -320,7 +448,7 @@ TEST_CASE("RedisRooms says what is wrong with Redis", "[adapter][redis_rooms][fa
         REQUIRE_FALSE(found);
         CHECK(found.error().code == RedisErrc::unauthorized);
         CHECK(found.error().message().find("set user and password") != std::string::npos);
-        const HeardNews news = hear(rooms, 0);
+        const part::HeardNews news = hear(rooms, 0);
         CHECK(news.error().code == RedisErrc::unauthorized);
     }
     SECTION("a password is wrong") {
@@ -356,13 +484,14 @@ TEST_CASE("RedisRooms: a frozen Redis is noticed, and fails no call twice as slo
     RedisRooms rooms{options};
     begin(rooms);
     const std::uint64_t read = (*load(rooms))->position;
-    driver::Question<HeardNews> waiting;
+    driver::Question<part::HeardNews> waiting;
     rooms.subscribe("board", read, waiting.ask());
     server.freeze();
     // Nobody asks it anything, but for a sign of life.
     for (int i = 0; i < 30'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
     REQUIRE(waiting.answered());
     CHECK(waiting.take()->error().code == RedisErrc::no_answer);
+    CHECK(load(rooms).error().message().find("see to Redis") != std::string::npos);
     for (int i = 0; i < 100; ++i) CHECK(load(rooms).error().code == RedisErrc::no_answer);
     server.thaw();
 }
@@ -373,7 +502,7 @@ TEST_CASE("RedisRooms: of an outage a subscription is told once", "[adapter][red
     begin(rooms);
     std::uint64_t read = (*load(rooms))->position;
     for (int outage = 0; outage < 2; ++outage) {
-        driver::Question<HeardNews> waiting;
+        driver::Question<part::HeardNews> waiting;
         rooms.subscribe("board", read, waiting.ask());
         ::poll(nullptr, 0, 100);
         server.kill();
@@ -386,7 +515,7 @@ TEST_CASE("RedisRooms: of an outage a subscription is told once", "[adapter][red
         server.start();
         for (int i = 0; i < 30'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
         REQUIRE(waiting.answered());
-        CHECK((*waiting.take())->state == FanoutNews::State::gap);
+        CHECK((*waiting.take())->state == part::FanoutNews::State::gap);
         CHECK(words_in(load(rooms)) == "none");
         begin(rooms);
         read = (*load(rooms))->position;

@@ -26,8 +26,8 @@ RedisRoomsOptions quick(const RedisServer& redis) {
 /// Two servers, with a client each.
 struct TwoServers {
     explicit TwoServers(RedisServer::Settings settings = {}) : redis{std::move(settings)} {
-        ann.dial(one.port());
-        bob.dial(two.port());
+        ann.dial(one->port());
+        bob.dial(two->port());
         until([&] { return ann.synced && bob.synced; });
     }
     /// If it never does, the test's own time limit ends it.
@@ -42,8 +42,8 @@ struct TwoServers {
     template <class F>
     void editing_until(F&& holds) {
         until([&] {
-            if (!ann.online()) ann.dial(one.port());
-            if (!bob.online()) bob.dial(two.port());
+            if (!ann.online()) ann.dial(one->port());
+            if (!bob.online()) bob.dial(two->port());
             return holds();
         });
     }
@@ -54,6 +54,23 @@ struct TwoServers {
         editing_until([&] { return ann.has(b) && bob.has(a); });
         CHECK(ann.document() == bob.document());
     }
+    /// Both servers are others now, which have loaded what there is.
+    void begin_again() {
+        for (RoomProcess* const old : {&*one, &*two}) old->kill();
+        until([&] { return !ann.online() && !bob.online(); });
+        one.emplace(quick(redis));
+        two.emplace(quick(redis));
+        ann.dial(one->port());
+        bob.dial(two->port());
+        until([&] { return ann.synced && bob.synced; });
+    }
+    /// Scripts that Redis has run, of all servers.
+    [[nodiscard]] std::size_t scripts() const {
+        const std::string all = redis.ask({"INFO", "commandstats"});
+        const std::string name = "cmdstat_eval:calls=";
+        const auto at = all.find(name);
+        return at == all.npos ? 0 : std::stoul(all.substr(at + name.size()));
+    }
     /// What somebody reads who comes to a server that begins now.
     void new_server_agrees() {
         RoomProcess three{quick(redis)};
@@ -63,8 +80,8 @@ struct TwoServers {
     }
 
     RedisServer redis;
-    RoomProcess one{quick(redis)};
-    RoomProcess two{quick(redis)};
+    std::optional<RoomProcess> one{std::in_place, quick(redis)};
+    std::optional<RoomProcess> two{std::in_place, quick(redis)};
     posix::Loop<> loop{};
     TcpEditor ann{loop, 1};
     TcpEditor bob{loop, 2};
@@ -92,7 +109,7 @@ TEST_CASE("two servers over Redis: one is killed, and begins again", "[adapter][
     t.both_edit();
     const Bytes last = t.ann.type("last");
     t.until([&] { return t.bob.has(last); });
-    t.one.kill();
+    t.one->kill();
     const Bytes meanwhile = t.bob.type("meanwhile");
     t.until([&] { return !t.ann.online(); });
     const Bytes offline = t.ann.type("offline");
@@ -112,7 +129,7 @@ TEST_CASE("two servers over Redis: Redis is killed and begins again", "[adapter]
     t.redis.kill();
     // What is there can be read meanwhile; who edits is closed, and told to come again.
     TcpEditor cid{t.loop, 3};
-    cid.dial(t.two.port());
+    cid.dial(t.two->port());
     t.until([&] { return cid.synced && cid.has(last); });
     t.ann.type("unstored");
     t.until([&] { return !t.ann.online(); });
@@ -127,9 +144,29 @@ TEST_CASE("two servers over Redis: Redis is killed and begins again", "[adapter]
 TEST_CASE("two servers over Redis: Redis is emptied", "[adapter][redis_servers]") {
     TwoServers t;
     t.both_edit();
+    SECTION("whoever began the room lives") {}
+    SECTION("all have only loaded it") { t.begin_again(); }
+    t.redis.ask({"FLUSHALL"});
+    // The editors do not wait before they dial again: what is refused must not be for long.
+    const std::size_t before = t.scripts();
+    t.both_edit();
+    CHECK(t.scripts() - before < 200);
+    // At once again, what was given back waits a little.
     t.redis.ask({"FLUSHALL"});
     t.both_edit();
     t.new_server_agrees();
+}
+
+TEST_CASE("two servers over Redis: Redis is emptied, and nobody edits",
+          "[adapter][redis_servers]") {
+    TwoServers t;
+    t.both_edit();
+    SECTION("whoever began the room lives") {}
+    SECTION("all have only loaded it") { t.begin_again(); }
+    t.redis.ask({"FLUSHALL"});
+    t.until([&] { return t.redis.ask({"EXISTS", "belay:{board}:room"}) == "1"; });
+    t.new_server_agrees();
+    CHECK((t.ann.online() && t.bob.online()));
 }
 
 TEST_CASE("two servers over Redis: the stream is trimmed by somebody else",
@@ -150,7 +187,7 @@ TEST_CASE("two servers over Redis: Redis is frozen for a while", "[adapter][redi
     CHECK(t.ann.closed_with == 1013);
     CHECK_FALSE(t.bob.has(waits));
     TcpEditor cid{t.loop, 3};
-    cid.dial(t.two.port());
+    cid.dial(t.two->port());
     t.until([&] { return cid.synced; });
     t.redis.thaw();
     t.editing_until([&] { return t.bob.has(waits); });

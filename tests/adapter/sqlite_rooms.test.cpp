@@ -76,10 +76,10 @@ TEST_CASE("SqliteRooms is a right persistence, also on a thread", "[adapter][sql
     int count = 0;
     const auto make = [&] { return rooms_in(dir / std::to_string(++count)); };
     const auto reopen = [&] { return rooms_in(dir / std::to_string(count)); };
-    const auto fault = check_persistence(make, reopen);
+    const auto fault = check::persistence(make, reopen);
     if (fault) FAIL(to_string(fault->rule) << " in history " << fault->history);
-    const auto on_thread = check_persistence([&] { return OnThread{make()}; },
-                                             [&] { return OnThread{reopen()}; }, {.histories = 3});
+    const auto on_thread = check::persistence([&] { return OnThread{make()}; },
+                                              [&] { return OnThread{reopen()}; }, {.histories = 3});
     if (on_thread) FAIL(to_string(on_thread->rule) << " in history " << on_thread->history);
 }
 

@@ -53,7 +53,7 @@ TEST_CASE("SqliteStore is a right store", "[adapter][sqlite_store]") {
     const auto value = [](std::uint64_t i) {
         return i % 7 == 0 ? std::string(i % 3, '\0') + std::to_string(i) : std::to_string(i);
     };
-    const auto fault = check_store(make, value, reopen, {.histories = 10, .steps = 150});
+    const auto fault = check::store(make, value, reopen, {.histories = 10, .steps = 150});
     if (fault) FAIL(to_string(fault->rule) << " in history " << fault->history);
 }
 
@@ -172,7 +172,7 @@ TEST_CASE("SqliteStore notices damage of an element", "[adapter][sqlite_store]")
         run_sql(dir / "s", "UPDATE element SET " + change);
         INFO(change);
         TextStore store = store_in(dir / "s");
-        const ElementKey key{change[0] == 's' ? "t" : "s", change[0] == 'i' ? "f" : "e"};
+        const part::ElementKey key{change[0] == 's' ? "t" : "s", change[0] == 'i' ? "f" : "e"};
         CHECK(store.find(key).error() == QueueErrc::corrupt);
         CHECK(store.read(key).error() == QueueErrc::corrupt);
         CHECK(store.for_each(key.session, [](auto&&...) {}) == QueueErrc::corrupt);
@@ -230,8 +230,8 @@ TEST_CASE("SqliteStore whose transaction was ended by a read that failed writes 
           "[adapter][sqlite_store]") {
     const TemporaryDirectory dir;
     TextStore store = store_in(dir / "s");
-    const WriteMark before{stamp(1), fresh_id(), 5};
-    const WriteMark after{stamp(2), fresh_id(), 5};
+    const part::WriteMark before{stamp(1), fresh_id(), 5};
+    const part::WriteMark after{stamp(2), fresh_id(), 5};
     REQUIRE_FALSE(store.add({"s", "long"}, std::string(500'000, 'x'), before));
     std::error_code written;
     auto body = [&]() -> std::error_code {

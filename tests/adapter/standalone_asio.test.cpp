@@ -9,7 +9,7 @@
 
 TEST_CASE("AsioLoop in the io_context of the standalone asio", "[adapter][standalone_asio][unit]") {
     using Suite = belay_test::AsioLoopSuite<asio::io_context>;
-    SECTION("check_driver") { Suite::checked(); }
+    SECTION("check::driver") { Suite::checked(); }
     SECTION("AsioLoop runs machines, timers and posts of other threads") { Suite::runs_machines(); }
     SECTION("context.run() ends when no machine waits for anything") { Suite::context_ends(); }
     SECTION("A timer that was asked for again does not come twice") { Suite::timer_comes_once(); }
@@ -25,7 +25,7 @@ TEST_CASE("AsioLoop in the io_context of the standalone asio", "[adapter][standa
 
 TEST_CASE("AsioTcp over the sockets of the standalone asio", "[adapter][standalone_asio][unit]") {
     using Suite = belay_test::AsioTcpSuite<asio::io_context>;
-    SECTION("check_transport") { Suite::checked(); }
+    SECTION("check::transport") { Suite::checked(); }
     SECTION("nobody listens") { Suite::nobody_listens(); }
     SECTION("peers that end") { Suite::peers_that_end(); }
     SECTION("destroyed at any time") { Suite::destroyed_at_any_time(); }

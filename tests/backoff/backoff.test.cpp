@@ -39,10 +39,10 @@ constinit Backoff static_b{FullJitter{}, Cap{30s}, 1s};
 // A jitter with state, and the optional reset: its waits get shorter.
 struct Shrinking {
     std::uint64_t draws = 0;
-    constexpr WaitRange range(const NominalWait& nominal) const noexcept {
+    constexpr part::WaitRange range(const part::NominalWait& nominal) const noexcept {
         return {0ns, nominal.wait};
     }
-    constexpr Duration delay(WaitRange range, std::uint64_t, Random&) noexcept {
+    constexpr Duration delay(part::WaitRange range, std::uint64_t, Random&) noexcept {
         return range.most - Duration{static_cast<std::int64_t>(draws++)};
     }
     constexpr void reset() noexcept { draws = 0; }
@@ -140,7 +140,7 @@ TEST_CASE("Backoff doubles from the base up to the cap", "[backoff][backoff][uni
 
 TEST_CASE("Backoff takes a growth of the user's", "[backoff][backoff][unit]") {
     constexpr auto quadratic = [](std::uint64_t n) noexcept {
-        return saturating_multiply(saturating_multiply(Duration{1s}, n + 1), n + 1);
+        return part::saturating_multiply(part::saturating_multiply(Duration{1s}, n + 1), n + 1);
     };
     STATIC_REQUIRE([quadratic] {
         Backoff b{NoJitter{}, Cap{20s}, quadratic};
@@ -433,7 +433,7 @@ TEST_CASE("Backoff advises never rather than an instant that does not fit",
     for (const Instant now : {Instant{}, never - 1ns, never, Instant{} - 10h}) {
         Turn turn{now, bits};
         const Advice advice = backoff.failed(Failure{Cause::lost}, turn);
-        CHECK(advice.verb == Verb::wait_at_least);
+        CHECK(advice.verb == Advice::Verb::wait_at_least);
         CHECK(advice.until >= now);
     }
 }
@@ -493,13 +493,15 @@ TEST_CASE("Backoff refuses at run time what makes no sense, and says what",
 TEST_CASE("Backoff refuses what a part of the user's does against its contract",
           "[backoff][backoff][fault]") {
     struct Beyond {
-        WaitRange range(const NominalWait& nominal) const noexcept {
-            return {nominal.wait, saturating_add(nominal.most, 1ns)};
+        part::WaitRange range(const part::NominalWait& nominal) const noexcept {
+            return {nominal.wait, part::saturating_add(nominal.most, 1ns)};
         }
     };
     struct Outside {
-        WaitRange range(const NominalWait& nominal) const noexcept { return {0ns, nominal.wait}; }
-        Duration delay(WaitRange range, std::uint64_t, Random&) noexcept {
+        part::WaitRange range(const part::NominalWait& nominal) const noexcept {
+            return {0ns, nominal.wait};
+        }
+        Duration delay(part::WaitRange range, std::uint64_t, Random&) noexcept {
             return range.most + 1ns;
         }
     };

@@ -55,7 +55,7 @@ TEST_CASE("DecorrelatedJitter draws from the base to three times the wait before
             const Duration wait = backoff.next();
             RC_ASSERT(wait >= base);
             RC_ASSERT(wait <= cap);
-            RC_ASSERT(wait <= saturating_multiply(before, 3));
+            RC_ASSERT(wait <= part::saturating_multiply(before, 3));
             RC_ASSERT(wait <= backoff.max_delay(n));
             before = wait;
         }

@@ -12,10 +12,10 @@ using namespace std::chrono_literals;
 using belay_test::wait_samples;
 
 TEST_CASE("EqualJitter::range is the upper half", "[backoff][equal_jitter][unit]") {
-    STATIC_REQUIRE(EqualJitter{}.range({10s, 30s, 3}) == WaitRange{5s, 10s});
-    STATIC_REQUIRE(EqualJitter{}.range({1ns, 30s, 0}) == WaitRange{1ns, 1ns});
-    STATIC_REQUIRE(EqualJitter{}.range({3ns, 30s, 0}) == WaitRange{2ns, 3ns});
-    STATIC_REQUIRE(EqualJitter{}.range({0ns, 30s, 0}) == WaitRange{0ns, 0ns});
+    STATIC_REQUIRE(EqualJitter{}.range({10s, 30s, 3}) == part::WaitRange{5s, 10s});
+    STATIC_REQUIRE(EqualJitter{}.range({1ns, 30s, 0}) == part::WaitRange{1ns, 1ns});
+    STATIC_REQUIRE(EqualJitter{}.range({3ns, 30s, 0}) == part::WaitRange{2ns, 3ns});
+    STATIC_REQUIRE(EqualJitter{}.range({0ns, 30s, 0}) == part::WaitRange{0ns, 0ns});
     STATIC_REQUIRE(EqualJitter{}.range({forever, forever, 0}).least.count() == 1LL << 62);
 }
 

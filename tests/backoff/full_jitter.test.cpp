@@ -13,9 +13,9 @@ using belay_test::wait_samples;
 
 TEST_CASE("FullJitter::range reaches from nothing to the nominal wait",
           "[backoff][full_jitter][unit]") {
-    STATIC_REQUIRE(FullJitter{}.range({5s, 30s, 3}) == WaitRange{0s, 5s});
-    STATIC_REQUIRE(FullJitter{}.range({0s, 30s, 0}) == WaitRange{0s, 0s});
-    STATIC_REQUIRE(FullJitter{}.range({forever, forever, 9}) == WaitRange{0s, forever});
+    STATIC_REQUIRE(FullJitter{}.range({5s, 30s, 3}) == part::WaitRange{0s, 5s});
+    STATIC_REQUIRE(FullJitter{}.range({0s, 30s, 0}) == part::WaitRange{0s, 0s});
+    STATIC_REQUIRE(FullJitter{}.range({forever, forever, 9}) == part::WaitRange{0s, forever});
 }
 
 TEST_CASE("FullJitter reaches both ends, and their mean", "[backoff][full_jitter][unit]") {

@@ -71,7 +71,7 @@ std::uint64_t advised_by(P policy) {
         const Advice advice = policy.failed(failure, turn);
         sum = added(sum, advice.until - turn.now);
         sum = added(sum, Duration{static_cast<int>(advice.verb)});
-        if (advice.verb == Verb::stop || n % 11 == 10) policy.reset();
+        if (advice.verb == Advice::Verb::stop || n % 11 == 10) policy.reset();
     }
     return sum;
 }

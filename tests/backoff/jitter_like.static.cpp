@@ -12,11 +12,11 @@ static_assert(JitterLike<belay_test::MinimalJitter>);
 static_assert(explain::jitter_like<belay_test::MinimalJitter>());
 
 struct Base {
-    WaitRange range(const NominalWait&) const noexcept;
+    part::WaitRange range(const part::NominalWait&) const noexcept;
 };
 struct JitterWithAll : Base {
     static constexpr bool grows = true;
-    Duration delay(WaitRange, std::uint64_t, Random&) noexcept;
+    Duration delay(part::WaitRange, std::uint64_t, Random&) noexcept;
     void reset() noexcept;
     BackoffErrc check() const noexcept;
 };
@@ -24,16 +24,16 @@ static_assert(JitterLike<JitterWithAll> && explain::jitter_like<JitterWithAll>()
 static_assert(detail::GrowsByItself<JitterWithAll> && !detail::GrowsByItself<Base>);
 
 struct JitterWithoutRange {
-    Duration delay(WaitRange, std::uint64_t, Random&) noexcept;
+    Duration delay(part::WaitRange, std::uint64_t, Random&) noexcept;
 };
 struct JitterThatThrows {
-    WaitRange range(const NominalWait&) const;
+    part::WaitRange range(const part::NominalWait&) const;
 };
 struct JitterThatChanges {
-    WaitRange range(const NominalWait&) noexcept;
+    part::WaitRange range(const part::NominalWait&) noexcept;
 };
 struct JitterOfOneWait {
-    Duration range(const NominalWait&) const noexcept;
+    Duration range(const part::NominalWait&) const noexcept;
 };
 struct JitterThatMovesOnly : Base {
     JitterThatMovesOnly(JitterThatMovesOnly&&) = default;
@@ -44,13 +44,13 @@ static_assert(!JitterLike<JitterOfOneWait> && !JitterLike<JitterThatMovesOnly>);
 
 // An optional part of another form would be ignored in silence.
 struct JitterWithThrowingDelay : Base {
-    Duration delay(WaitRange, std::uint64_t, Random&);
+    Duration delay(part::WaitRange, std::uint64_t, Random&);
 };
 struct JitterWithDelayOfOldForm : Base {
     Duration delay(Duration, Random&) noexcept;
 };
 struct JitterInSeconds : Base {
-    std::chrono::seconds delay(WaitRange, std::uint64_t, Random&) noexcept;
+    std::chrono::seconds delay(part::WaitRange, std::uint64_t, Random&) noexcept;
 };
 struct JitterWithThrowingReset : Base {
     void reset();

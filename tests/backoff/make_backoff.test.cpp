@@ -26,7 +26,7 @@ namespace {
 struct Square {
     std::int64_t base;
     constexpr Duration operator()(std::uint64_t n) const noexcept {
-        return saturating_multiply(saturating_multiply(Duration{base}, n + 1), n + 1);
+        return part::saturating_multiply(part::saturating_multiply(Duration{base}, n + 1), n + 1);
     }
     constexpr BackoffErrc check() const noexcept {
         return base > 0 ? BackoffErrc{} : BackoffErrc::bad_base;

@@ -63,7 +63,7 @@ belay::Backoff backoff{belay::FullJitter{}, belay::Cap{belay::forever}, growth};
 namespace jitter_reset {
 struct Alternating {
     bool low = false;
-    belay::WaitRange range(const belay::NominalWait& nominal) const noexcept {
+    belay::part::WaitRange range(const belay::part::NominalWait& nominal) const noexcept {
         return {nominal.wait, nominal.wait};
     }
 #if defined(BELAY_CONTROL)
@@ -81,9 +81,13 @@ belay::Backoff backoff{Alternating{}, belay::Cap{std::chrono::seconds{30}},
 namespace jitter_that_throws {
 struct Jitter {
 #if defined(BELAY_CONTROL)
-    belay::WaitRange range(const belay::NominalWait& n) const noexcept { return {n.wait, n.wait}; }
+    belay::part::WaitRange range(const belay::part::NominalWait& n) const noexcept {
+        return {n.wait, n.wait};
+    }
 #else
-    belay::WaitRange range(const belay::NominalWait& n) const { return {n.wait, n.wait}; }
+    belay::part::WaitRange range(const belay::part::NominalWait& n) const {
+        return {n.wait, n.wait};
+    }
 #endif
 };
 
@@ -131,7 +135,7 @@ public:
     void reset() noexcept {}
 
 public:
-    belay::WaitRange range(const belay::NominalWait& nominal) const noexcept {
+    belay::part::WaitRange range(const belay::part::NominalWait& nominal) const noexcept {
         return {nominal.wait, nominal.wait};
     }
 };

@@ -10,8 +10,8 @@ using namespace belay;
 using namespace std::chrono_literals;
 
 TEST_CASE("NoJitter::range is the nominal wait", "[backoff][no_jitter][unit]") {
-    STATIC_REQUIRE(NoJitter{}.range({5s, 30s, 3}) == WaitRange{5s, 5s});
-    STATIC_REQUIRE(NoJitter{}.range({forever, forever, 3}) == WaitRange{forever, forever});
+    STATIC_REQUIRE(NoJitter{}.range({5s, 30s, 3}) == part::WaitRange{5s, 5s});
+    STATIC_REQUIRE(NoJitter{}.range({forever, forever, 3}) == part::WaitRange{forever, forever});
 }
 
 TEST_CASE("NoJitter draws nothing, and so works unseeded in a constant expression",

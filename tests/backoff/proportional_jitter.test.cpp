@@ -19,7 +19,7 @@ constexpr auto upwards = ProportionalJitter::plus_percent(10);
 
 TEST_CASE("ProportionalJitter spreads around the nominal wait, both ways",
           "[backoff][proportional_jitter][unit]") {
-    STATIC_REQUIRE(both_ways.range({1000ns, forever, 0}) == WaitRange{800ns, 1200ns});
+    STATIC_REQUIRE(both_ways.range({1000ns, forever, 0}) == part::WaitRange{800ns, 1200ns});
     const auto seen = wait_samples(Backoff{both_ways, NoCap{}, 1000ns}, 0, 100'000);
     CHECK(seen.least == 800ns);
     CHECK(seen.most == 1200ns);
@@ -29,7 +29,7 @@ TEST_CASE("ProportionalJitter spreads around the nominal wait, both ways",
 
 TEST_CASE("ProportionalJitter upwards never waits less than the nominal wait",
           "[backoff][proportional_jitter][unit]") {
-    STATIC_REQUIRE(upwards.range({1s, forever, 0}) == WaitRange{1s, 1100ms});
+    STATIC_REQUIRE(upwards.range({1s, forever, 0}) == part::WaitRange{1s, 1100ms});
     const auto seen = wait_samples(Backoff{upwards, NoCap{}, 1000ns}, 0, 20'000);
     CHECK(seen.least == 1000ns);
     CHECK(seen.most == 1100ns);
@@ -39,11 +39,12 @@ TEST_CASE("ProportionalJitter upwards never waits less than the nominal wait",
 
 TEST_CASE("ProportionalJitter takes every percentage from 0 to 100",
           "[backoff][proportional_jitter][unit]") {
-    constexpr NominalWait nominal{7ns, forever, 0};
-    STATIC_REQUIRE(ProportionalJitter::plus_percent(0).range(nominal) == WaitRange{7ns, 7ns});
-    STATIC_REQUIRE(ProportionalJitter::plus_percent(100).range(nominal) == WaitRange{7ns, 14ns});
+    constexpr part::NominalWait nominal{7ns, forever, 0};
+    STATIC_REQUIRE(ProportionalJitter::plus_percent(0).range(nominal) == part::WaitRange{7ns, 7ns});
+    STATIC_REQUIRE(ProportionalJitter::plus_percent(100).range(nominal) ==
+                   part::WaitRange{7ns, 14ns});
     STATIC_REQUIRE(ProportionalJitter::plus_minus_percent(100).range(nominal) ==
-                   WaitRange{0ns, 14ns});
+                   part::WaitRange{0ns, 14ns});
     STATIC_REQUIRE(ProportionalJitter::plus_percent(100).check() == BackoffErrc{});
     STATIC_REQUIRE(ProportionalJitter::plus_percent(101).check() == BackoffErrc::bad_jitter);
     STATIC_REQUIRE(ProportionalJitter::plus_minus_percent(4'294'967'295U).check() ==
@@ -86,7 +87,7 @@ TEST_CASE("ProportionalJitter keeps its bounds for every percentage and wait",
         const Duration cap{*length};
         Duration nominal{*length};
         if (nominal > cap) nominal = cap;
-        const WaitRange range = jitter.range({nominal, cap, n});
+        const part::WaitRange range = jitter.range({nominal, cap, n});
         RC_ASSERT(range.least >= 0ns);
         RC_ASSERT(range.least <= range.most);
         RC_ASSERT(range.most <= cap);

@@ -137,7 +137,7 @@ TEST_CASE("SmoothJitter is defined for every attempt", "[backoff][smooth_jitter]
             CHECK(open.max_delay(n) >= capped.max_delay(n));
             CHECK(open.min_delay(n) == 0ns);
             SmoothJitter jitter;
-            const WaitRange range{0ns, open.max_delay(n)};
+            const part::WaitRange range{0ns, open.max_delay(n)};
             for (int i = 0; i < 10; ++i) {
                 const Duration wait = jitter.delay(range, n, bits);
                 CHECK(wait >= 0ns);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: uniform_wait is even over its range, both ends included, the same on every compiler.
+// Goal: part::uniform_wait is even over its range, both ends included, the same on every compiler.
 #include <belay/backoff/wait_range.hpp>
 
 #include <array>
@@ -16,10 +16,10 @@ TEST_CASE("uniform_wait stays in its range", "[backoff][wait_range][property]") 
                            rc::gen::nonNegative<Duration::rep>(), rc::gen::just(forever.count()));
         const Duration a{*length};
         const Duration b{*length};
-        const WaitRange range = a < b ? WaitRange{a, b} : WaitRange{b, a};
+        const part::WaitRange range = a < b ? part::WaitRange{a, b} : part::WaitRange{b, a};
         Random bits{Seed{seed}};
         for (int i = 0; i < 20; ++i) {
-            const Duration wait = uniform_wait(range, bits);
+            const Duration wait = part::uniform_wait(range, bits);
             RC_ASSERT(wait >= range.least);
             RC_ASSERT(wait <= range.most);
         }
@@ -30,21 +30,21 @@ TEST_CASE("uniform_wait draws each wait as often as any other", "[backoff][wait_
     Random bits{Seed{3}};
     std::array<int, 5> seen{};
     for (int i = 0; i < 50'000; ++i) {
-        ++seen[static_cast<std::size_t>((uniform_wait({10ns, 14ns}, bits) - 10ns).count())];
+        ++seen[static_cast<std::size_t>((part::uniform_wait({10ns, 14ns}, bits) - 10ns).count())];
     }
     for (const int count : seen) {
         CHECK(count > 9'700);
         CHECK(count < 10'300);
     }
-    CHECK(uniform_wait({7s, 7s}, bits) == 7s);
-    CHECK(uniform_wait({forever, forever}, bits) == forever);
+    CHECK(part::uniform_wait({7s, 7s}, bits) == 7s);
+    CHECK(part::uniform_wait({forever, forever}, bits) == forever);
 }
 
 TEST_CASE("uniform_wait draws the same sequence for ever", "[backoff][wait_range][golden]") {
     STATIC_REQUIRE([] {
         Random bits{Seed{7}};
-        return uniform_wait({0ns, 1s}, bits).count() == 389'829'748 &&
-               uniform_wait({1s, 2s}, bits).count() == 1'016'788'294 &&
-               uniform_wait({0ns, 30s}, bits).count() == 27'022'820'419;
+        return part::uniform_wait({0ns, 1s}, bits).count() == 389'829'748 &&
+               part::uniform_wait({1s, 2s}, bits).count() == 1'016'788'294 &&
+               part::uniform_wait({0ns, 30s}, bits).count() == 27'022'820'419;
     }());
 }

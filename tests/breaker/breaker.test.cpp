@@ -55,7 +55,7 @@ TEST_CASE("Breaker opens at the n-th failure in a row", "[breaker][breaker][unit
     }());
     STATIC_REQUIRE([] {
         auto b = bench(1);
-        return b.fail().verb == Verb::suspend;
+        return b.fail().verb == Advice::Verb::suspend;
     }());
 }
 
@@ -79,7 +79,7 @@ TEST_CASE("Breaker closes after a probe that succeeds, and starts to count afres
         b.succeed();
         bool ok = b.state() == BreakerState::closed;
         ok = ok && b.fail() == Advice::go() && b.fail() == Advice::go();
-        return ok && b.fail().verb == Verb::suspend;
+        return ok && b.fail().verb == Advice::Verb::suspend;
     }());
 }
 
@@ -135,7 +135,7 @@ TEST_CASE("Breaker counts neither planned nor abandoned attempts", "[breaker][br
     }
     CHECK(b.fail() == Advice::go());
     b.abandon();
-    CHECK(b.fail().verb == Verb::suspend);
+    CHECK(b.fail().verb == Advice::Verb::suspend);
 }
 
 TEST_CASE("Breaker takes an answer that says no for a sign of life", "[breaker][breaker][unit]") {
@@ -146,7 +146,7 @@ TEST_CASE("Breaker takes an answer that says no for a sign of life", "[breaker][
         CHECK(b.fail() == Advice::go());
         CHECK(b.fail(Failure{no}) == Advice::go());
         CHECK(b.fail() == Advice::go());
-        CHECK(b.fail().verb == Verb::suspend);
+        CHECK(b.fail().verb == Advice::Verb::suspend);
         b.now += 300s;
         CHECK(b.fail(Failure{no}) == Advice::go());
         CHECK(b.state() == BreakerState::closed);
@@ -155,7 +155,7 @@ TEST_CASE("Breaker takes an answer that says no for a sign of life", "[breaker][
                                Cause::overloaded, Cause::protocol, Cause::corrupt}) {
         auto b = bench(2);
         CHECK(b.fail(Failure{broken}) == Advice::go());
-        CHECK(b.fail(Failure{broken}).verb == Verb::suspend);
+        CHECK(b.fail(Failure{broken}).verb == Advice::Verb::suspend);
     }
 }
 
@@ -176,7 +176,7 @@ TEST_CASE("Breaker learns nothing from what no peer answered", "[breaker][breake
         // Nor does it end a row of failures, or a probe.
         CHECK(b.fail() == Advice::go());
         CHECK(b.fail(Failure::from(error)) == Advice::go());
-        CHECK(b.fail().verb == Verb::suspend);
+        CHECK(b.fail().verb == Advice::Verb::suspend);
         b.now += 300s;
         for (int i = 0; i < 10; ++i) {
             CHECK(b.fail(Failure::from(error)) == Advice::go());
@@ -190,7 +190,7 @@ TEST_CASE("Breaker learns nothing from what no peer answered", "[breaker][breake
         CallErrc::call_failed};
     for (const std::error_code& error : theirs) {
         auto b = bench(1);
-        CHECK(b.fail(Failure::from(error)).verb == Verb::suspend);
+        CHECK(b.fail(Failure::from(error)).verb == Advice::Verb::suspend);
     }
 }
 
@@ -203,7 +203,7 @@ TEST_CASE("Breaker waits out a clock that stands still, goes back or jumps",
     b.now += 100h + 365 * 24h;
     CHECK(b.admits());
     b.now = never;
-    CHECK(b.fail().verb == Verb::go);
+    CHECK(b.fail().verb == Advice::Verb::go);
     CHECK(b.state() == BreakerState::half_open);
     b.succeed();
     CHECK(b.state() == BreakerState::closed);
@@ -262,7 +262,7 @@ TEST_CASE("Breaker tells the remaining time, so that nobody asks in a hot loop",
     auto b = opened_bench();
     for (int asked = 0; asked < 3; ++asked) {
         const Advice advice = b.breaker.admit(b.now);
-        CHECK(advice.verb == Verb::suspend);
+        CHECK(advice.verb == Advice::Verb::suspend);
         CHECK(advice.until - b.now == 300s - asked * 100s);
         b.now += 100s;
     }
@@ -276,11 +276,11 @@ TEST_CASE("Breaker in a policy outlasts shorter waits, and longer ones outlast i
     Random bits{Seed{1}};
     Turn turn{Instant{}, bits};
     CHECK(policy.failed(Failure{Cause::lost}, turn) ==
-          Advice{Verb::suspend, turn.now + 300s, "Breaker"});
+          Advice{Advice::Verb::suspend, turn.now + 300s, "Breaker"});
     turn.now += 300s;
-    CHECK(policy.begin(turn).verb == Verb::go);
+    CHECK(policy.begin(turn).verb == Advice::Verb::go);
     CHECK(policy.failed(Failure{Cause::lost}, turn) ==
-          Advice{Verb::suspend, turn.now + 400s, "Breaker"});
+          Advice{Advice::Verb::suspend, turn.now + 400s, "Breaker"});
 }
 
 TEST_CASE("Breaker is never stuck", "[breaker][breaker][property]") {
@@ -293,10 +293,10 @@ TEST_CASE("Breaker is never stuck", "[breaker][breaker][property]") {
             if (event == 4) b.now += Duration{*rc::gen::inRange<std::int64_t>(0, 400'000'000'000)};
             if (event == 5) b.now -= 1s;
             const Advice advice = b.breaker.admit(b.now);
-            if (advice.verb != Verb::go) {
-                RC_ASSERT(advice.verb == Verb::suspend);
+            if (advice.verb != Advice::Verb::go) {
+                RC_ASSERT(advice.verb == Advice::Verb::suspend);
                 RC_ASSERT(advice.until > b.now);
-                RC_ASSERT(b.breaker.admit(advice.until).verb == Verb::go);
+                RC_ASSERT(b.breaker.admit(advice.until).verb == Advice::Verb::go);
             }
         }
     }));

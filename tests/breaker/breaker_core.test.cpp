@@ -30,7 +30,7 @@ struct CoreBench {
 
     constexpr explicit CoreBench(C c) : core{c} {}
 
-    constexpr bool admits() const { return core.admit(now).verb == Verb::go; }
+    constexpr bool admits() const { return core.admit(now).verb == Advice::Verb::go; }
     constexpr BreakerState state() const { return core.state(now); }
     constexpr auto acquire() { return core.acquire(now); }
     constexpr BreakerChange verdict(bool failed, std::uint32_t generation) {
@@ -86,9 +86,11 @@ TEST_CASE("BreakerCore is half-open at its instant, and not a nanosecond before"
     STATIC_REQUIRE([] {
         auto b = tripped();
         b.now += 60s - 1ns;
-        bool ok = b.state() == BreakerState::open && b.acquire().advice.verb == Verb::suspend;
+        bool ok =
+            b.state() == BreakerState::open && b.acquire().advice.verb == Advice::Verb::suspend;
         b.now += 1ns;
-        return ok && b.state() == BreakerState::half_open && b.acquire().advice.verb == Verb::go;
+        return ok && b.state() == BreakerState::half_open &&
+               b.acquire().advice.verb == Advice::Verb::go;
     }());
 }
 
@@ -98,11 +100,11 @@ TEST_CASE("BreakerCore gives no more permits at a time than it has probes",
     STATIC_REQUIRE([] {
         auto b = due({.probes = 3, .successes = 3});
         for (int i = 0; i < 3; ++i) {
-            if (b.acquire().advice.verb != Verb::go) return false;
+            if (b.acquire().advice.verb != Advice::Verb::go) return false;
         }
         bool ok = b.acquire().advice == Advice::suspend(b.now + belay::detail::breaker_recheck);
         b.core.neutral(b.core.generation());
-        return ok && b.admits() && b.acquire().advice.verb == Verb::go && !b.admits();
+        return ok && b.admits() && b.acquire().advice.verb == Advice::Verb::go && !b.admits();
     }());
 }
 
@@ -113,7 +115,7 @@ TEST_CASE("BreakerCore has no more probes under way than could still be needed",
         auto b = due({.probes = 3, .successes = 2});
         static_cast<void>(b.acquire());
         static_cast<void>(b.acquire());
-        bool ok = !b.admits() && b.acquire().advice.verb == Verb::suspend;
+        bool ok = !b.admits() && b.acquire().advice.verb == Advice::Verb::suspend;
         // One more is needed, and one is under way.
         return ok && b.succeed() == none && !b.admits() && b.succeed() == BreakerChange::closed;
     }());
@@ -283,7 +285,7 @@ TEST_CASE("BreakerCore gives a lost probe's permit to the next caller after its 
         const auto lost = b.core.generation();
         b.now += 10s - 1ns;
         bool ok = b.core.admit(b.now) == Advice::suspend(b.now + 1ns);
-        ok = ok && b.acquire().advice.verb == Verb::suspend;
+        ok = ok && b.acquire().advice.verb == Advice::Verb::suspend;
         b.now += 1ns;
         ok = ok && b.admits() && b.acquire().change == probe_lost;
         ok = ok && b.verdict(false, lost) == none && b.verdict(true, lost) == none;
@@ -314,7 +316,7 @@ TEST_CASE("BreakerCore gives probes up when the last one's time is over",
         b.now += 5s;
         ok = ok && !b.admits();
         b.now += 5s;
-        ok = ok && b.acquire().change == probe_lost && b.acquire().advice.verb == Verb::go;
+        ok = ok && b.acquire().change == probe_lost && b.acquire().advice.verb == Advice::Verb::go;
         // The success from before still counts: it was no less true.
         return ok && !b.admits() && b.succeed() == BreakerChange::closed;
     }());
@@ -504,7 +506,8 @@ struct Caller {
 };
 
 void run(auto& b, std::vector<Caller>& out, int event) {
-    if (event <= 2 && b.acquire().advice.verb == Verb::go) out.push_back({b.core.generation()});
+    if (event <= 2 && b.acquire().advice.verb == Advice::Verb::go)
+        out.push_back({b.core.generation()});
     if (event == 3) b.now += Duration{*rc::gen::inRange<std::int64_t>(0, 90'000'000'000)};
     if (event == 4) b.now -= 1s;
     if (event == 9) {
@@ -539,11 +542,11 @@ TEST_CASE("BreakerCore is never stuck, though probes are lost",
         for (const int event : *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 9))) {
             run(b, out, event);
             const Advice advice = b.core.admit(b.now);
-            RC_ASSERT(advice.verb == Verb::go || advice.until > b.now);
+            RC_ASSERT(advice.verb == Advice::Verb::go || advice.until > b.now);
         }
         for (int calls = 0; b.state() != BreakerState::closed; ++calls) {
             RC_ASSERT(calls < 6);
-            for (int asked = 0; b.acquire().advice.verb != Verb::go; ++asked) {
+            for (int asked = 0; b.acquire().advice.verb != Advice::Verb::go; ++asked) {
                 // The open wait, or the probes' time in steps of breaker_recheck; and clocks went
                 // back.
                 RC_ASSERT(asked < 150);
@@ -584,7 +587,7 @@ TEST_CASE("BreakerCore never has more under way than it may, and is never stuck 
                 if (answer.change == half_opened) worked = failed = 0;
                 // A new round starts from nothing; probes that were lost leave what was found.
                 if (answer.change == probe_lost && half_open.at_most != forever) return;
-                if (answer.advice.verb == Verb::go) out.push_back({b.core.generation()});
+                if (answer.advice.verb == Advice::Verb::go) out.push_back({b.core.generation()});
             }
             if (event == 4) b.now += Duration{*rc::gen::inRange<std::int64_t>(0, 40'000'000'000)};
             if ((event == 5 || event == 6) && !out.empty()) verdict(event == 5);
@@ -600,7 +603,7 @@ TEST_CASE("BreakerCore never has more under way than it may, and is never stuck 
             RC_ASSERT(current == 0 || current <= may_be_out());
             // Nobody waits for nothing: there is a place, or somebody has it and a time for it.
             RC_ASSERT(b.admits() || current == may_be_out());
-            RC_ASSERT(b.core.admit(b.now + half_open.probe_timeout).verb == Verb::go);
+            RC_ASSERT(b.core.admit(b.now + half_open.probe_timeout).verb == Advice::Verb::go);
         }
     }));
 }

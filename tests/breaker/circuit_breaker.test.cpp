@@ -284,7 +284,7 @@ TEST_CASE("CircuitBreaker gives up even the default probe one day",
     open(breaker, 1);
     clock.advance(60s);
     const Permit hangs = breaker.acquire();
-    for (int asked = 0; breaker.acquire().advice().verb != Verb::go; ++asked) {
+    for (int asked = 0; breaker.acquire().advice().verb != Advice::Verb::go; ++asked) {
         REQUIRE(asked < 300);
         clock.advance(1s);
     }
@@ -424,7 +424,8 @@ TEST_CASE("CircuitBreaker trips by a rate though its callers' turns are of diffe
                            OpenFor{30s}};
     for (int i = 0; i < 50; ++i) {
         Turn turn{Instant{1000s} + i * 100us - (i % 2 == 0 ? 0ms : 150ms), bits};
-        CHECK(breaker.acquire(turn).failure(turn).verb == (i < 49 ? Verb::go : Verb::suspend));
+        CHECK(breaker.acquire(turn).failure(turn).verb ==
+              (i < 49 ? Advice::Verb::go : Advice::Verb::suspend));
     }
 }
 
@@ -524,9 +525,9 @@ void are_equal(Trip trip, OpenWait open_wait, HalfOpenOptions half_open) {
         Turn b{now, bits_of_object};
         const Failure failure{event == 5 ? Cause::planned : Cause::refused};
         // A shared breaker takes no forced probes: ask first.
-        if (event >= 3 && !begun && value.admit(now).verb == Verb::go) {
+        if (event >= 3 && !begun && value.admit(now).verb == Advice::Verb::go) {
             value.begin(a);
-            RC_ASSERT(rule.begin(b).verb == Verb::go);
+            RC_ASSERT(rule.begin(b).verb == Advice::Verb::go);
             begun = true;
         } else if (begun && event >= 3) {
             if (event <= 5) RC_ASSERT(value.failed(failure, a) == rule.failed(failure, b));

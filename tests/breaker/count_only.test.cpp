@@ -46,9 +46,9 @@ TEST_CASE("CountOnly counts the causes of its list, and takes others for success
         for (int i = 0; i < 5; ++i) ok = ok && b.fail({Cause::lost}) == Advice::go();
         ok = ok && b.fail({Cause::timed_out}) == Advice::go();
         ok = ok && b.fail({Cause::planned}) == Advice::go();
-        ok = ok && b.fail({Cause::forbidden}).verb == Verb::suspend;
+        ok = ok && b.fail({Cause::forbidden}).verb == Advice::Verb::suspend;
         b.now += 60s;
-        ok = ok && b.fail({Cause::timed_out}).verb == Verb::suspend;
+        ok = ok && b.fail({Cause::timed_out}).verb == Advice::Verb::suspend;
         b.now += 60s;
         ok = ok && b.fail({Cause::planned}) == Advice::go();
         ok = ok && b.state() == BreakerState::half_open;
@@ -62,7 +62,7 @@ TEST_CASE("CountOnly asks a callable, which may look at all of the failure",
         BreakerBench b{Breaker{CountOnly{ConsecutiveFailures{2}, FiveHundreds{}}, OpenFor{60s}}};
         bool ok = b.fail(status(503)) == Advice::go() && b.fail(status(404)) == Advice::go();
         ok = ok && b.fail(status(503)) == Advice::go();
-        return ok && b.fail(status(500)).verb == Verb::suspend;
+        return ok && b.fail(status(500)).verb == Advice::Verb::suspend;
     }());
 }
 
@@ -76,7 +76,7 @@ TEST_CASE("CountOnly's callable may say of a call that it says nothing",
         BreakerBench b{Breaker{CountOnly{ConsecutiveFailures{2}, judge}, OpenFor{60s}}};
         bool ok = b.fail(status(500)) == Advice::go() && b.fail(status(404)) == Advice::go();
         ok = ok && b.fail(status(500)) == Advice::go() && b.fail(status(1)) == Advice::go();
-        return ok && b.fail(status(500)).verb == Verb::suspend;
+        return ok && b.fail(status(500)).verb == Advice::Verb::suspend;
     }());
 }
 
@@ -86,7 +86,7 @@ TEST_CASE("CountOnly is not asked of what says nothing of the peer",
     BreakerBench b{Breaker{CountOnly{ConsecutiveFailures{1}, all}, OpenFor{60s}}};
     const auto no_memory = std::make_error_code(std::errc::not_enough_memory);
     for (int i = 0; i < 3; ++i) CHECK(b.fail(Failure::from(no_memory)) == Advice::go());
-    CHECK(b.fail({Cause::unauthorized}).verb == Verb::suspend);
+    CHECK(b.fail({Cause::unauthorized}).verb == Advice::Verb::suspend);
 }
 
 TEST_CASE("CountOnly works in a shared breaker, whatever its trip", "[breaker][count_only][unit]") {
@@ -143,7 +143,7 @@ TEST_CASE("A shared breaker is told the failure by a rule, and so heeds what cou
     Random bits{Seed{1}};
     Turn turn{Instant{}, bits};
     const auto fail = [&](Cause cause) {
-        REQUIRE(rule.begin(turn).verb == Verb::go);
+        REQUIRE(rule.begin(turn).verb == Advice::Verb::go);
         return rule.failed(Failure{cause}, turn);
     };
     for (int i = 0; i < 5; ++i) CHECK(fail(Cause::permanent) == Advice::go());

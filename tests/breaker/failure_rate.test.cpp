@@ -70,7 +70,7 @@ TEST_CASE("FailureRate as the trip of a Breaker", "[breaker][failure_rate][unit]
         bool ok = b.admits();  // never more than one call in the window
         for (int i = 0; i < 2; ++i) b.succeed();
         static_cast<void>(b.fail());
-        ok = ok && b.admits() && b.fail().verb == Verb::suspend;
+        ok = ok && b.admits() && b.fail().verb == Advice::Verb::suspend;
         b.now += 60s;
         b.succeed();
         return ok && b.state() == BreakerState::closed && b.fail() == Advice::go();

@@ -17,11 +17,11 @@ bool rule_opens() {
     Random bits{Seed{1}};
     Turn turn{Instant{1s}, bits};
     for (int i = 0; i < 2; ++i) {
-        if (policy.begin(turn).verb != Verb::go) return false;
+        if (policy.begin(turn).verb != Advice::Verb::go) return false;
         static_cast<void>(policy.failed(Failure{Cause::lost}, turn));
     }
-    return policy.admit(turn.now).verb == Verb::suspend &&
-           policy.admit(after(turn.now, 10s)).verb == Verb::go;
+    return policy.admit(turn.now).verb == Advice::Verb::suspend &&
+           policy.admit(after(turn.now, 10s)).verb == Advice::Verb::go;
 }
 
 bool shared_one_opens_and_closes() {
@@ -31,13 +31,13 @@ bool shared_one_opens_and_closes() {
     Random bits{Seed{1}};
     Turn turn{clock.now(), bits};
     for (int i = 0; i < 2; ++i) {
-        if (policy.begin(turn).verb != Verb::go) return false;
+        if (policy.begin(turn).verb != Advice::Verb::go) return false;
         static_cast<void>(policy.failed(Failure{Cause::lost}, turn));
     }
-    if (breaker.acquire().advice().verb != Verb::suspend) return false;
+    if (breaker.acquire().advice().verb != Advice::Verb::suspend) return false;
     clock.advance(10s);
     breaker.acquire().success();
-    return policy.admit(clock.now()).verb == Verb::go;
+    return policy.admit(clock.now()).verb == Advice::Verb::go;
 }
 
 }  // namespace

@@ -59,7 +59,7 @@ TEST_CASE("TripWhen with a lambda over time is the trip of a breaker",
         b.succeed();
         const bool ok = b.fail() == Advice::go() && b.fail() == Advice::suspend(b.now + 10s);
         b.now += 10s;
-        return ok && b.fail().verb == Verb::suspend;
+        return ok && b.fail().verb == Advice::Verb::suspend;
     }());
 }
 
@@ -70,6 +70,6 @@ TEST_CASE("A user's own struct is the trip of a breaker", "[breaker][trip_when][
         for (int i = 0; i < 10; ++i, b.now += 500ms) ok = ok && b.fail() == Advice::go();
         b.now += 1h;
         ok = ok && b.fail() == Advice::go() && b.fail() == Advice::go();
-        return ok && b.fail().verb == Verb::suspend;
+        return ok && b.fail().verb == Advice::Verb::suspend;
     }());
 }

@@ -161,18 +161,18 @@ TEST_CASE("AdaptiveLimit in a policy gives its place back on every path",
     Turn turn{Instant{}, bits};
     {
         Policy policy{Backoff{NoJitter{}, Cap{1s}, 1s}, Shared{limit}};
-        CHECK(policy.begin(turn).verb == Verb::go);
+        CHECK(policy.begin(turn).verb == Advice::Verb::go);
         Policy copy{policy};
-        CHECK(copy.begin(turn) == Advice{Verb::suspend, turn.now + 100ms, "AdaptiveLimit"});
+        CHECK(copy.begin(turn) == Advice{Advice::Verb::suspend, turn.now + 100ms, "AdaptiveLimit"});
         // Not held over the wait: nothing is under way then.
-        CHECK(policy.failed(Failure{Cause::lost}, turn).verb == Verb::wait_at_least);
+        CHECK(policy.failed(Failure{Cause::lost}, turn).verb == Advice::Verb::wait_at_least);
         CHECK(limit.in_flight() == 0);
-        CHECK(copy.begin(turn).verb == Verb::go);
+        CHECK(copy.begin(turn).verb == Advice::Verb::go);
         copy.succeeded(turn);
-        CHECK(policy.begin(turn).verb == Verb::go);
+        CHECK(policy.begin(turn).verb == Advice::Verb::go);
         policy.abandoned(turn);
         CHECK(limit.in_flight() == 0);
-        CHECK(policy.begin(turn).verb == Verb::go);
+        CHECK(policy.begin(turn).verb == Advice::Verb::go);
     }
     CHECK(limit.in_flight() == 0);
 }
@@ -189,7 +189,7 @@ TEST_CASE("AdaptiveLimit counts its permits exactly", "[budget][adaptive_limit][
                 const bool room = out.size() < limit.limit();
                 auto permit = limit.acquire(turn);
                 RC_ASSERT(static_cast<bool>(permit) == room);
-                RC_ASSERT((limit.admit(turn.now).verb == Verb::go) ==
+                RC_ASSERT((limit.admit(turn.now).verb == Advice::Verb::go) ==
                           (limit.in_flight() < limit.limit()));
                 if (permit) out.push_back(std::move(permit));
             } else if (!out.empty()) {

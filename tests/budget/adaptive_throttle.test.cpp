@@ -154,15 +154,15 @@ TEST_CASE("AdaptiveThrottle counts nothing that is planned, abandoned or dropped
     Shared rule{b.throttle};
     Turn turn{b.now, b.bits};
     for (int i = 0; i < 10; ++i) {
-        CHECK(rule.begin(turn).verb == Verb::go);
-        CHECK(rule.failed(Failure{Cause::planned}, turn).verb == Verb::go);
-        CHECK(rule.begin(turn).verb == Verb::go);
+        CHECK(rule.begin(turn).verb == Advice::Verb::go);
+        CHECK(rule.failed(Failure{Cause::planned}, turn).verb == Advice::Verb::go);
+        CHECK(rule.begin(turn).verb == Advice::Verb::go);
         rule.abandoned(turn);
         static_cast<void>(b.acquire());
     }
     CHECK(b.refused() == 0);
-    CHECK(rule.begin(turn).verb == Verb::go);
-    CHECK(rule.failed(Failure{Cause::lost}, turn).verb == Verb::go);
+    CHECK(rule.begin(turn).verb == Advice::Verb::go);
+    CHECK(rule.failed(Failure{Cause::lost}, turn).verb == Advice::Verb::go);
     CHECK(b.refused() == 500);
 }
 

@@ -22,7 +22,7 @@ void fail(Object& object, const Failure& why, Instant now = Instant{1h}) {
     Random bits{Seed{1}};
     Turn turn{now, bits};
     Shared rule{object};
-    if (rule.begin(turn).verb == Verb::go) static_cast<void>(rule.failed(why, turn));
+    if (rule.begin(turn).verb == Advice::Verb::go) static_cast<void>(rule.failed(why, turn));
 }
 
 const Failure no_memory = Failure::from(std::make_error_code(std::errc::not_enough_memory));

@@ -20,8 +20,8 @@ bool begins_after_failures(Budget& budget, int failures) {
     Random bits{Seed{1}};
     Turn turn{Instant{1s}, bits};
     for (int i = 0; i < failures; ++i) {
-        if (policy.begin(turn).verb != Verb::go) return false;
-        if (policy.failed(Failure{Cause::lost}, turn).verb == Verb::stop) return false;
+        if (policy.begin(turn).verb != Advice::Verb::go) return false;
+        if (policy.failed(Failure{Cause::lost}, turn).verb == Advice::Verb::stop) return false;
     }
     return true;
 }

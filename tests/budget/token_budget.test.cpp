@@ -154,12 +154,12 @@ TEST_CASE("TokenBudget is asked before the wait, and its tokens are held over it
     TokenBench b;
     TokenBudget budget{closed_terms};
     Policy policy{Backoff{NoJitter{}, Cap{1h}, 1h}, Shared{budget}};
-    CHECK(policy.begin(b.turn).verb == Verb::go);
+    CHECK(policy.begin(b.turn).verb == Advice::Verb::go);
     CHECK(budget.tokens_milli() == 10'000);
-    CHECK(policy.failed(Failure{Cause::timed_out}, b.turn).verb == Verb::wait_at_least);
+    CHECK(policy.failed(Failure{Cause::timed_out}, b.turn).verb == Advice::Verb::wait_at_least);
     CHECK(budget.tokens_milli() == 7'000);
     b.turn.now += 1h;
-    CHECK(policy.begin(b.turn).verb == Verb::go);
+    CHECK(policy.begin(b.turn).verb == Advice::Verb::go);
     CHECK(budget.tokens_milli() == 7'000);
     policy.succeeded(b.turn);
     CHECK(budget.tokens_milli() == 10'000);

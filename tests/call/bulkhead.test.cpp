@@ -53,7 +53,7 @@ TEST_CASE("Bulkhead counts whom it admitted and whom it refused", "[call][bulkhe
     for (int i = 0; i < 3; ++i) {
         const auto permit = bulkhead.acquire(at(0s));
         CHECK_FALSE(granted(bulkhead.acquire(at(0s))));
-        CHECK(bulkhead.admit(at(0s)).verb == Verb::suspend);
+        CHECK(bulkhead.admit(at(0s)).verb == Advice::Verb::suspend);
     }
     CHECK(bulkhead.counters() == PermitCounters{.admitted = 3, .refused = 3});
 }

@@ -109,15 +109,15 @@ TEST_CASE("policies::aws_standard makes no retries once the quota is spent",
     Random bits{Seed{1}};
     Turn turn{Instant{}, bits};
     const auto fails = [&](auto& policy) {
-        CHECK(policy.begin(turn).verb == Verb::go);
+        CHECK(policy.begin(turn).verb == Advice::Verb::go);
         return policy.failed(lost, turn).verb;
     };
-    CHECK(fails(first) == Verb::wait_at_least);
-    CHECK(fails(second) == Verb::wait_at_least);
-    CHECK(fails(third) == Verb::wait_at_least);
+    CHECK(fails(first) == Advice::Verb::wait_at_least);
+    CHECK(fails(second) == Advice::Verb::wait_at_least);
+    CHECK(fails(third) == Advice::Verb::wait_at_least);
     auto fourth = policies::aws_standard(quota);
-    CHECK(fails(fourth) == Verb::stop);
-    CHECK(first.begin(turn).verb == Verb::go);
+    CHECK(fails(fourth) == Advice::Verb::stop);
+    CHECK(first.begin(turn).verb == Advice::Verb::go);
     first.succeeded(turn);
     CHECK(quota.tokens_milli() == 5'000);
 }
@@ -173,7 +173,7 @@ TEST_CASE("policies::reconnection has made three attempts that hang within 90 s 
         Advice advice = policy.lost(lost, turn);
         for (int attempt = 1; attempt <= 3; ++attempt) {
             turn.now = advice.until;
-            REQUIRE(policy.begin(turn).verb == Verb::go);
+            REQUIRE(policy.begin(turn).verb == Advice::Verb::go);
             turn.now += policy.attempt_limit();
             advice = policy.failed(Failure{.cause = Cause::timed_out}, turn);
         }
@@ -188,7 +188,7 @@ TEST_CASE("policies::reconnection gives a Supervisor 10 attempts after a loss",
     Turn turn{Instant{}, bits};
     Advice advice = policy.lost(lost, turn);
     int attempts = 0;
-    while (advice.verb != Verb::stop) {
+    while (advice.verb != Advice::Verb::stop) {
         CHECK(advice.until > turn.now);
         turn.now = advice.until;
         static_cast<void>(policy.begin(turn));
@@ -236,10 +236,10 @@ TEST_CASE("policies::connection waits exactly 5..15 s after 'try again later', a
         Random bits{Seed{seed}};
         Turn turn{Instant{}, bits};
         for (int i = 0; i < 5; ++i) {
-            CHECK(policy.failed(overloaded, turn).verb == Verb::wait_exactly);
+            CHECK(policy.failed(overloaded, turn).verb == Advice::Verb::wait_exactly);
         }
         const Advice next = policy.failed(lost, turn);
-        CHECK(next.verb == Verb::wait_at_least);
+        CHECK(next.verb == Advice::Verb::wait_at_least);
         beyond_one_second = beyond_one_second || next.until > turn.now + 16s;
     }
     CHECK(beyond_one_second);

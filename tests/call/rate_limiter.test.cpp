@@ -189,7 +189,7 @@ TEST_CASE("RateLimiter keeps its promise by the latest of all turns",
                                                 rc::gen::inRange<std::int64_t>(0, 2000),
                                                 rc::gen::just<std::int64_t>(3'600'000'000'000))};
             latest += step;
-            if (limiter.acquire(latest - late).advice().verb == Verb::go) ++grants;
+            if (limiter.acquire(latest - late).advice().verb == Advice::Verb::go) ++grants;
             const auto passed = static_cast<std::uint64_t>((latest - start).count());
             RC_ASSERT(grants <= burst + passed / 100);
         }
@@ -236,7 +236,7 @@ TEST_CASE("RateLimiter agrees with a model that remembers every grant",
                  {1, rc::gen::inRange<std::int64_t>(0, 20 * per.count())}})};
             const Duration wait = model.wait(now);
             const Advice advice = limiter.admit(now);
-            RC_ASSERT((advice.verb == Verb::go) == (wait == Duration{}));
+            RC_ASSERT((advice.verb == Advice::Verb::go) == (wait == Duration{}));
             const auto permit = limiter.acquire(now);
             RC_ASSERT(static_cast<bool>(permit) == model.acquire(now));
             if (permit) {

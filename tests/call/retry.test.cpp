@@ -295,7 +295,8 @@ TEST_CASE("retry tells its observer of each retry: attempt, cause, wait and rule
     REQUIRE(observer.events.size() == 2);
     CHECK(observer.events[0].attempt.number == 1);
     CHECK(observer.events[0].failure.cause == Cause::overloaded);
-    CHECK(observer.events[0].advice == Advice{Verb::wait_exactly, Instant{} + 5s, "CooldownOn"});
+    CHECK(observer.events[0].advice ==
+          Advice{Advice::Verb::wait_exactly, Instant{} + 5s, "CooldownOn"});
     CHECK(observer.events[0].wait == 5s);
     CHECK(observer.events[1].attempt.number == 2);
     CHECK(observer.events[1].failure == Failure::from(timed_out));

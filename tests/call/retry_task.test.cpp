@@ -212,11 +212,11 @@ TEST_CASE("Destroying retry in a wait or in a call ends it, and gives its permit
         auto task = retry(policy, sleeper, fn);
         task.start();
         CHECK(event.awaited());
-        CHECK(breaker.admit(sleeper.now()).verb == Verb::suspend);  // the probe is out
+        CHECK(breaker.admit(sleeper.now()).verb == Advice::Verb::suspend);  // the probe is out
     }
     CHECK(event.cancelled == 1);
     CHECK(seen == Counts::Seen{2, 1, 0, 2});
-    CHECK(breaker.admit(sleeper.now()).verb == Verb::go);
+    CHECK(breaker.admit(sleeper.now()).verb == Advice::Verb::go);
     CHECK(resumed == 1);
 }
 

@@ -20,8 +20,8 @@ TEST_CASE("StopBridge passes a request on, before and after it was made",
     std::stop_source source;
     const StopBridge bridge{source.get_token()};
     int woken = 0;
-    const StopWaiter waiter{bridge.token(), [](void* n) noexcept { ++*static_cast<int*>(n); },
-                            &woken};
+    const part::StopWaiter waiter{bridge.token(), [](void* n) noexcept { ++*static_cast<int*>(n); },
+                                  &woken};
     CHECK_FALSE(bridge.token().stop_requested());
     source.request_stop();
     CHECK(bridge.token().stop_requested());

@@ -78,5 +78,5 @@ TEST_CASE("TableCategory describes what it knows", "[core][cause][unit]") {
     CHECK(app_category().message(0) == "unknown error");
     CHECK(app_category().message(99) == "unknown error");
     CHECK(make_error_condition(Cause::corrupt).message() == "corrupt");
-    CHECK(std::string{cause_category().name()} == "belay.cause");
+    CHECK(std::string{detail::cause_category().name()} == "belay.cause");
 }

@@ -27,14 +27,16 @@ static_assert(elapsed(at(1s), at(3s)) == 2s);
 static_assert(elapsed(at(3s), at(1s)) == 0s && elapsed(at(3s), at(3s)) == 0s);
 static_assert(elapsed(always, never) == forever && elapsed(always, Instant{}) == forever);
 static_assert(elapsed(always + 1ns, Instant{}) == forever);
-static_assert(saturating_add(forever, forever) == forever && saturating_add(1s, 2s) == 3s);
-static_assert(saturating_add(forever - 1ns, 1ns) == forever &&
-              saturating_add(forever, 0s) == forever);
-static_assert(saturating_multiply(3s, 4) == 12s && saturating_multiply(forever, 0) == 0s);
-static_assert(saturating_multiply(0s, ~std::uint64_t{0}) == 0s);
-static_assert(saturating_multiply(1ns, ~std::uint64_t{0}) == forever);
-static_assert(saturating_multiply(2ns, 1ULL << 62) == forever);
-static_assert(saturating_multiply(1ns, 1ULL << 62) == Duration{std::int64_t{1} << 62});
+static_assert(part::saturating_add(forever, forever) == forever &&
+              part::saturating_add(1s, 2s) == 3s);
+static_assert(part::saturating_add(forever - 1ns, 1ns) == forever &&
+              part::saturating_add(forever, 0s) == forever);
+static_assert(part::saturating_multiply(3s, 4) == 12s &&
+              part::saturating_multiply(forever, 0) == 0s);
+static_assert(part::saturating_multiply(0s, ~std::uint64_t{0}) == 0s);
+static_assert(part::saturating_multiply(1ns, ~std::uint64_t{0}) == forever);
+static_assert(part::saturating_multiply(2ns, 1ULL << 62) == forever);
+static_assert(part::saturating_multiply(1ns, 1ULL << 62) == Duration{std::int64_t{1} << 62});
 
 /// The same sums in 128 bits.
 __extension__ using Wide = __int128;
@@ -51,13 +53,13 @@ TEST_CASE("after, elapsed and the saturating operations agree with 128-bit arith
           "[core][instant][property]") {
     CHECK(rc::check("saturating_add", [](std::int64_t a, std::int64_t b) {
         const Duration x = positive(a), y = positive(b);
-        RC_ASSERT(saturating_add(x, y) == clamp(Wide{x.count()} + y.count()));
+        RC_ASSERT(part::saturating_add(x, y) == clamp(Wide{x.count()} + y.count()));
     }));
     CHECK(rc::check("saturating_multiply", [](std::int64_t a, std::uint64_t factor) {
         const Duration x = positive(a);
         const auto product = static_cast<UWide>(x.count()) * factor;
         const auto most = static_cast<UWide>(forever.count());
-        RC_ASSERT(saturating_multiply(x, factor) ==
+        RC_ASSERT(part::saturating_multiply(x, factor) ==
                   Duration{static_cast<std::int64_t>(product > most ? most : product)});
     }));
     CHECK(rc::check("elapsed", [](std::int64_t a, std::int64_t b) {
@@ -78,9 +80,9 @@ TEST_CASE("after refuses a negative duration", "[core][instant][unit]") {
               static_cast<void>(after(Instant{}, Duration{-1}));
           }).find("after: the duration must be >= 0ns") != std::string::npos);
     CHECK(belay_test::aborts_with([] {
-              static_cast<void>(saturating_add(-1ns, 1s));
+              static_cast<void>(part::saturating_add(-1ns, 1s));
           }).find("operands must be >= 0ns") != std::string::npos);
     CHECK(belay_test::aborts_with([] {
-              static_cast<void>(saturating_multiply(-1ns, 1));
+              static_cast<void>(part::saturating_multiply(-1ns, 1));
           }).find("must be >= 0ns") != std::string::npos);
 }

@@ -4,4 +4,4 @@
 
 using namespace belay;
 
-static_assert(BitSource<Random> && sizeof(Random) == 8);
+static_assert(part::BitSource<Random> && sizeof(Random) == 8);

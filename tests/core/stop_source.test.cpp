@@ -28,7 +28,7 @@ struct Says {
 static_assert(StopTokenLike<StopToken> && StopTokenLike<NeverStops>);
 static_assert(!StopTokenLike<int> && !StopTokenLike<AsksForever> && !StopTokenLike<Says>);
 static_assert(std::copyable<StopToken> && std::copyable<StopSource>);
-static_assert(!std::is_move_constructible_v<StopWaiter>);
+static_assert(!std::is_move_constructible_v<part::StopWaiter>);
 
 TEST_CASE("StopSource tells all its tokens, once and for all", "[core][stop_source][unit]") {
     std::optional<StopSource> source{std::in_place};
@@ -49,15 +49,15 @@ TEST_CASE("StopSource tells all its tokens, once and for all", "[core][stop_sour
 TEST_CASE("StopWaiter is woken once, at once if it comes late", "[core][stop_source][unit]") {
     const StopSource source;
     std::atomic<int> woken{0};
-    const StopWaiter early{source.token(), count_up, &woken};
+    const part::StopWaiter early{source.token(), count_up, &woken};
     CHECK(woken == 0);
     source.request_stop();
     CHECK(woken == 1);
     source.request_stop();
     CHECK(woken == 1);
-    const StopWaiter late{source.token(), count_up, &woken};
+    const part::StopWaiter late{source.token(), count_up, &woken};
     CHECK(woken == 2);
-    const StopWaiter of_nobody{StopToken{}, count_up, &woken};
+    const part::StopWaiter of_nobody{StopToken{}, count_up, &woken};
     CHECK(woken == 2);
 }
 
@@ -66,7 +66,7 @@ TEST_CASE("StopWaiter that is gone is not woken, in whatever order they go",
     CHECK(rc::check("exactly those that are left are woken", [] {
         const StopSource source;
         std::vector<std::atomic<int>> woken(6);
-        std::vector<std::optional<StopWaiter>> waiters(6);
+        std::vector<std::optional<part::StopWaiter>> waiters(6);
         std::vector<bool> left(6, true);
         for (std::size_t i = 0; i < 6; ++i) waiters[i].emplace(source.token(), count_up, &woken[i]);
         for (const auto i :
@@ -89,7 +89,7 @@ TEST_CASE("StopWaiter may come and go while another thread stops", "[core][stop_
                 while (!go.load()) std::this_thread::yield();
                 for (int i = 0; i < 20; ++i) {
                     std::atomic<int> woken{0};
-                    { const StopWaiter waiter{token, count_up, &woken}; }
+                    { const part::StopWaiter waiter{token, count_up, &woken}; }
                     const int after = woken.load();
                     if (after > 1) std::abort();
                 }
@@ -114,9 +114,9 @@ TEST_CASE("A LocalStop wakes as a StopSource does, and may be asked by another's
             };
             std::thread other{[&source] { source.request_stop(); }};
             {
-                const StopWaiter outer{source.token(), relay, &local};
+                const part::StopWaiter outer{source.token(), relay, &local};
                 const StopToken token = local.token();
-                const StopWaiter inner{token, count_up, &woken};
+                const part::StopWaiter inner{token, count_up, &woken};
                 while (!token.stop_requested()) std::this_thread::yield();
             }
             other.join();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: check_driver finds what is wrong with a driver, and nothing with belay's own. Method: a small
+// Goal: check::driver finds what is wrong with a driver, and nothing with belay's own. Method: a small
 // driver with one planted mistake each.
 #include <belay/drive/driver_check.hpp>
 
@@ -25,7 +25,7 @@ namespace {
 
 template <class T>
 std::string verdict_on() {
-    const auto broken = check_driver([] { return std::make_unique<T>(); });
+    const auto broken = check::driver([] { return std::make_unique<T>(); });
     return broken ? to_string(*broken) : "right";
 }
 
@@ -95,7 +95,7 @@ std::string found() {
 
 }  // namespace
 
-TEST_CASE("check_driver finds nothing wrong with belay's drivers", "[drive][driver_check][unit]") {
+TEST_CASE("check::driver finds nothing wrong with belay's drivers", "[drive][driver_check][unit]") {
     CHECK(verdict_on<LoopRig<Loop<>>>() == "right");
     CHECK(verdict_on<LoopRig<posix::Loop<>>>() == "right");
     CHECK(verdict_on<PolledRig>() == "right");
@@ -104,9 +104,9 @@ TEST_CASE("check_driver finds nothing wrong with belay's drivers", "[drive][driv
     CHECK(found<DriverMistake::none>() == "right");
 }
 
-TEST_CASE("check_driver calls each mistake by its name", "[drive][driver_check][unit]") {
+TEST_CASE("check::driver calls each mistake by its name", "[drive][driver_check][unit]") {
     using M = DriverMistake;
-    using R = DriverRule;
+    using R = check::DriverRule;
     CHECK(found<M::attaches_twice>() == to_string(R::introduces_itself));
     CHECK(found<M::knows_no_time>() == to_string(R::introduces_itself));
     CHECK(found<M::one_seed_for_all>() == to_string(R::gives_each_its_own_seed));

@@ -8,15 +8,15 @@ using namespace belay;
 
 namespace {
 constexpr bool all_differ() {
-    const auto last = static_cast<int>(DriverRule::ends_before_machines);
+    const auto last = static_cast<int>(check::DriverRule::ends_before_machines);
     for (int i = 0; i <= last; ++i) {
-        const std::string_view text = to_string(static_cast<DriverRule>(i));
+        const std::string_view text = to_string(static_cast<check::DriverRule>(i));
         if (text == "unknown") return false;
         for (int j = 0; j < i; ++j) {
-            if (text == to_string(static_cast<DriverRule>(j))) return false;
+            if (text == to_string(static_cast<check::DriverRule>(j))) return false;
         }
     }
-    return std::string_view{to_string(static_cast<DriverRule>(last + 1))} == "unknown";
+    return std::string_view{to_string(static_cast<check::DriverRule>(last + 1))} == "unknown";
 }
 }  // namespace
 

@@ -107,14 +107,14 @@ TEST_CASE(
     }
     const std::int64_t each = counting.held() / count;
     INFO("bytes for each service that was never started: " << each);
-    CHECK(each <= 1350);
+    CHECK(each <= 1050);
     fleet.start();
     Instant now{};
     static_cast<void>(run_to(fleet, now, at(20s)));
     REQUIRE(fleet.status().count(LinkState::connected) == count);
     const std::int64_t used = counting.held() / count;
     INFO("bytes for each that is connected: " << used);
-    CHECK(used <= 1600);
+    CHECK(used <= 1300);
     // Stable by now: nothing is due, ever, until something happens.
     CHECK(fleet.deadline() == never);
     CHECK(run_to(fleet, now, at(1000h)) == 0);

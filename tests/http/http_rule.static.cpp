@@ -8,15 +8,15 @@ using namespace belay;
 
 namespace {
 constexpr bool all_http_rules_differ() {
-    const auto last = static_cast<int>(HttpRule::end_says_no);
+    const auto last = static_cast<int>(check::HttpRule::end_says_no);
     for (int i = 0; i <= last; ++i) {
-        const std::string_view text = to_string(static_cast<HttpRule>(i));
+        const std::string_view text = to_string(static_cast<check::HttpRule>(i));
         if (text == "unknown") return false;
         for (int j = 0; j < i; ++j) {
-            if (text == to_string(static_cast<HttpRule>(j))) return false;
+            if (text == to_string(static_cast<check::HttpRule>(j))) return false;
         }
     }
-    return std::string_view{to_string(static_cast<HttpRule>(last + 1))} == "unknown";
+    return std::string_view{to_string(static_cast<check::HttpRule>(last + 1))} == "unknown";
 }
 }  // namespace
 

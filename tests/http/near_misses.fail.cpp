@@ -34,7 +34,7 @@ struct Http {
 static_assert(belay::explain::http_like<Http>());
 }  // namespace http_without_handle
 
-// expect-error: check_http: make must be callable and give a pointer
+// expect-error: check::http: make must be callable and give a pointer
 namespace check_of_a_rig_that_never_runs {
 struct Http {
     struct Handle {};
@@ -48,6 +48,6 @@ struct Rig {
 };
 
 void use() {
-    static_cast<void>(belay::posix::check_http([] { return std::make_unique<Rig>(); }));
+    static_cast<void>(belay::check::http([] { return std::make_unique<Rig>(); }));
 }
 }  // namespace check_of_a_rig_that_never_runs

@@ -266,7 +266,7 @@ TEST_CASE("Journal's run grows over losses of power in openings that follow one 
         for (int i = 0; i < 24; ++i) {
             // An opening takes at most seven operations.
             disk.halt_at(bits() % 2 == 0 ? disk.operations() + 1 + bits() % 7 : 0);
-            const auto looked = inspect_journal(disk, "q", [](std::uint64_t, BytesView) {});
+            const auto looked = tool::inspect_journal(disk, "q", [](std::uint64_t, BytesView) {});
             auto journal = SimJournal::open(disk, "q", small_journal(seed));
             INFO("seed " << seed << ", opening " << i << ", run " << run);
             if (looked) {
@@ -324,7 +324,7 @@ TEST_CASE("Journal survives a loss of power while it deletes segments",
             disk.crash(bits);
             model.drop_process();
             INFO("step " << step << ", torn " << torn << ": " << model.message());
-            const auto looked = inspect_journal(disk, "q", [](std::uint64_t, BytesView) {});
+            const auto looked = tool::inspect_journal(disk, "q", [](std::uint64_t, BytesView) {});
             REQUIRE(looked);
             REQUIRE(looked->is_whole());
             const std::uint64_t spread =

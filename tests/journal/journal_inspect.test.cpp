@@ -34,7 +34,7 @@ void fill_segments(sim::Disk& disk) {
 }
 
 struct Seen {
-    JournalReport inspection;
+    tool::JournalReport inspection;
     std::map<std::uint64_t, Bytes> bodies;
     bool right = true;
 };
@@ -42,7 +42,7 @@ struct Seen {
 std::optional<Seen> look(sim::Disk& disk) {
     Seen seen;
     std::uint64_t previous = 0;
-    auto found = inspect_journal(disk, "q", [&](std::uint64_t number, BytesView body) {
+    auto found = tool::inspect_journal(disk, "q", [&](std::uint64_t number, BytesView body) {
         const Bytes expected = body_of(number, 0);
         seen.right = seen.right && number > previous &&
                      std::equal(body.begin(), body.end(), expected.begin(), expected.end());
@@ -54,15 +54,16 @@ std::optional<Seen> look(sim::Disk& disk) {
     return seen;
 }
 
-std::uint64_t lost(const JournalReport& inspection) {
+std::uint64_t lost(const tool::JournalReport& inspection) {
     std::uint64_t sum = 0;
-    for (const JournalReport::Range& range : inspection.lost) sum += range.last - range.first + 1;
+    for (const tool::JournalReport::Range& range : inspection.lost)
+        sum += range.last - range.first + 1;
     return sum;
 }
 
 }  // namespace
 
-TEST_CASE("inspect_journal sees everything, and changes nothing",
+TEST_CASE("tool::inspect_journal sees everything, and changes nothing",
           "[journal][journal_inspect][unit]") {
     sim::Disk disk;
     fill_segments(disk);
@@ -72,7 +73,7 @@ TEST_CASE("inspect_journal sees everything, and changes nothing",
     CHECK(disk.image() == before);
     CHECK(seen->right);
     CHECK(seen->bodies.size() == inspected_operations);
-    const JournalReport& found = seen->inspection;
+    const tool::JournalReport& found = seen->inspection;
     CHECK(found.is_whole());
     CHECK(found.acked == inspected_acked);
     CHECK(found.operations == inspected_operations - inspected_acked);
@@ -94,14 +95,15 @@ TEST_CASE("inspect_journal sees everything, and changes nothing",
     CHECK(look(disk)->inspection.journal == journal->journal_id());
 }
 
-TEST_CASE("inspect_journal says what keeps it from looking", "[journal][journal_inspect][unit]") {
+TEST_CASE("tool::inspect_journal says what keeps it from looking",
+          "[journal][journal_inspect][unit]") {
     sim::Disk disk;
-    const auto none = inspect_journal(disk, "nowhere", [](std::uint64_t, BytesView) {});
+    const auto none = tool::inspect_journal(disk, "nowhere", [](std::uint64_t, BytesView) {});
     REQUIRE_FALSE(none);
     CHECK(none.error().path == "nowhere");
 
     REQUIRE_FALSE(disk.create_directory("empty"));
-    const auto empty = inspect_journal(disk, "empty", [](std::uint64_t, BytesView) {});
+    const auto empty = tool::inspect_journal(disk, "empty", [](std::uint64_t, BytesView) {});
     REQUIRE_FALSE(empty);
     CHECK(empty.error().what == "there is no journal in it");
     CHECK(empty.error().message().find("files that end in .journal") != std::string::npos);
@@ -111,13 +113,13 @@ TEST_CASE("inspect_journal says what keeps it from looking", "[journal][journal_
     store_le<std::uint32_t>(newer.data() + 8, journal_format::version + 1);
     store_le<std::uint32_t>(newer.data() + 124, crc32c(BytesView{newer}.first(124)));
     disk.put(segment_file(2), newer);
-    const auto later = inspect_journal(disk, "q", [](std::uint64_t, BytesView) {});
+    const auto later = tool::inspect_journal(disk, "q", [](std::uint64_t, BytesView) {});
     REQUIRE_FALSE(later);
     CHECK(later.error().code == QueueErrc::future_version);
     CHECK(later.error().path == segment_file(2));
 }
 
-TEST_CASE("inspect_journal loses one operation to one flipped bit, and finds all others",
+TEST_CASE("tool::inspect_journal loses one operation to one flipped bit, and finds all others",
           "[journal][journal_inspect][fault]") {
     sim::Disk disk;
     fill_segments(disk);
@@ -132,7 +134,7 @@ TEST_CASE("inspect_journal loses one operation to one flipped bit, and finds all
             const auto seen = look(disk);
             INFO(path << ", byte " << at);
             REQUIRE(seen);
-            const JournalReport& found = seen->inspection;
+            const tool::JournalReport& found = seen->inspection;
             REQUIRE(seen->right);
             REQUIRE(seen->bodies.size() + 1 >= inspected_operations);
             // What is missing is reported: as lost, or, of the very last write, as unfinished.
@@ -146,7 +148,7 @@ TEST_CASE("inspect_journal loses one operation to one flipped bit, and finds all
     CHECK(seen_damages > 1000);
 }
 
-TEST_CASE("inspect_journal finds the operations of a file without its header",
+TEST_CASE("tool::inspect_journal finds the operations of a file without its header",
           "[journal][journal_inspect][fault]") {
     sim::Disk disk;
     fill_segments(disk);
@@ -169,12 +171,12 @@ TEST_CASE("inspect_journal finds the operations of a file without its header",
     }
 }
 
-TEST_CASE("inspect_journal names what a missing or cut file takes along",
+TEST_CASE("tool::inspect_journal names what a missing or cut file takes along",
           "[journal][journal_inspect][fault]") {
     sim::Disk disk;
     fill_segments(disk);
-    const JournalReport whole = look(disk)->inspection;
-    const JournalReport::Segment& second = whole.segments[1];
+    const tool::JournalReport whole = look(disk)->inspection;
+    const tool::JournalReport::Segment& second = whole.segments[1];
     const Bytes bytes = disk.contents(second.path);
 
     REQUIRE_FALSE(disk.remove(second.path));
@@ -184,7 +186,7 @@ TEST_CASE("inspect_journal names what a missing or cut file takes along",
     REQUIRE(missing->inspection.damages.size() == 1);
     CHECK(missing->inspection.damages[0].path == second.path);
     CHECK(missing->inspection.lost ==
-          std::vector<JournalReport::Range>{{second.first, second.last}});
+          std::vector<tool::JournalReport::Range>{{second.first, second.last}});
     CHECK(missing->inspection.operations == whole.operations - second.operations);
 
     for (std::size_t keep = 0; keep < second.end; keep += 64) {
@@ -204,7 +206,8 @@ TEST_CASE("inspect_journal names what a missing or cut file takes along",
     CHECK_FALSE(copied->inspection.is_whole());
 }
 
-TEST_CASE("inspect_journal misses a file at either end", "[journal][journal_inspect][regression]") {
+TEST_CASE("tool::inspect_journal misses a file at either end",
+          "[journal][journal_inspect][regression]") {
     sim::Disk disk;
     {
         auto journal = SimJournal::open(disk, "q", small_journal(1));
@@ -213,29 +216,29 @@ TEST_CASE("inspect_journal misses a file at either end", "[journal][journal_insp
             REQUIRE(journal->append(body_of(n, 0)));
         REQUIRE_FALSE(journal->commit());
     }
-    const JournalReport whole = look(disk)->inspection;
+    const tool::JournalReport whole = look(disk)->inspection;
     REQUIRE(whole.is_whole());
     REQUIRE(whole.segments.size() > 2);
-    const JournalReport::Segment& first = whole.segments.front();
-    const JournalReport::Segment& last = whole.segments.back();
+    const tool::JournalReport::Segment& first = whole.segments.front();
+    const tool::JournalReport::Segment& last = whole.segments.back();
     const Bytes first_bytes = disk.contents(first.path);
     const Bytes last_bytes = disk.contents(last.path);
 
     REQUIRE_FALSE(disk.remove(first.path));
-    const JournalReport headless = look(disk)->inspection;
+    const tool::JournalReport headless = look(disk)->inspection;
     CHECK_FALSE(headless.damages.empty());
-    CHECK(headless.lost == std::vector<JournalReport::Range>{{1, first.last}});
+    CHECK(headless.lost == std::vector<tool::JournalReport::Range>{{1, first.last}});
     CHECK(headless.operations == inspected_operations - first.last);
 
     disk.put(first.path, Bytes(4096));
-    const JournalReport zeros = look(disk)->inspection;
+    const tool::JournalReport zeros = look(disk)->inspection;
     CHECK_FALSE(zeros.damages.empty());
-    CHECK(zeros.lost == std::vector<JournalReport::Range>{{1, first.last}});
+    CHECK(zeros.lost == std::vector<tool::JournalReport::Range>{{1, first.last}});
     CHECK(zeros.operations == inspected_operations - first.last);
     disk.put(first.path, first_bytes);
 
     REQUIRE_FALSE(disk.remove(last.path));
-    const JournalReport tailless = look(disk)->inspection;
+    const tool::JournalReport tailless = look(disk)->inspection;
     REQUIRE(tailless.damages.size() == 1);
     CHECK(tailless.damages[0].path == last.path);
 
@@ -244,7 +247,7 @@ TEST_CASE("inspect_journal misses a file at either end", "[journal][journal_insp
     CHECK_FALSE(look(disk)->inspection.is_whole());
 }
 
-TEST_CASE("inspect_journal tells a flipped version from a later one",
+TEST_CASE("tool::inspect_journal tells a flipped version from a later one",
           "[journal][journal_inspect][regression]") {
     sim::Disk disk;
     fill_segments(disk);
@@ -273,12 +276,12 @@ TEST_CASE("inspect_journal tells a flipped version from a later one",
         journal_format::record_seed(header->nonce, header->run));
     journal_format::encode(h, record);
     disk.put(segment_file(1), bytes);
-    const auto later = inspect_journal(disk, "q", [](std::uint64_t, BytesView) {});
+    const auto later = tool::inspect_journal(disk, "q", [](std::uint64_t, BytesView) {});
     REQUIRE_FALSE(later);
     CHECK(later.error().code == QueueErrc::future_version);
 }
 
-TEST_CASE("inspect_journal finds what is wrong in an unfinished roll",
+TEST_CASE("tool::inspect_journal finds what is wrong in an unfinished roll",
           "[journal][journal_inspect][regression]") {
     // A new file behind one without a seal, as a crash leaves it.
     sim::Disk disk;
@@ -298,7 +301,7 @@ TEST_CASE("inspect_journal finds what is wrong in an unfinished roll",
     Bytes fresh = disk.contents(segment_file(2));
     for (std::size_t i = next->made_bytes; i < fresh.size(); ++i) fresh[i] = std::byte{0};
     disk.put(segment_file(2), fresh);
-    const JournalReport crash = look(disk)->inspection;
+    const tool::JournalReport crash = look(disk)->inspection;
     CHECK(crash.is_whole());
     CHECK(crash.unfinished_roll);
 
@@ -333,7 +336,7 @@ struct CountingDisk : sim::Disk {
 
 }  // namespace
 
-TEST_CASE("inspect_journal reads in small pieces, and passes over zeros",
+TEST_CASE("tool::inspect_journal reads in small pieces, and passes over zeros",
           "[journal][journal_inspect][regression]") {
     CountingDisk disk;
     fill_segments(disk);
@@ -349,7 +352,7 @@ TEST_CASE("inspect_journal reads in small pieces, and passes over zeros",
         std::copy(whole.begin(), whole.end(), bytes.begin() + half);
     }
     disk.put(segment_file(last), bytes);
-    const auto found = inspect_journal(disk, "q", [](std::uint64_t, BytesView) {});
+    const auto found = tool::inspect_journal(disk, "q", [](std::uint64_t, BytesView) {});
     REQUIRE(found);
     CHECK(found->segments.back().bytes == size);
     CHECK(found->operations + lost(*found) == inspected_operations - inspected_acked);
@@ -357,7 +360,7 @@ TEST_CASE("inspect_journal reads in small pieces, and passes over zeros",
     CHECK(disk.total <= 12 * size);
 }
 
-TEST_CASE("inspect_journal calls whole what opening takes, and nothing else",
+TEST_CASE("tool::inspect_journal calls whole what opening takes, and nothing else",
           "[journal][journal_inspect][regression]") {
     using namespace journal_format;
     sim::Disk disk;
@@ -396,7 +399,7 @@ TEST_CASE("inspect_journal calls whole what opening takes, and nothing else",
     CHECK(seen->inspection.damages[0].offset == opened.error().offset);
 }
 
-TEST_CASE("inspect_journal calls no crash damage, and sees what opening will find",
+TEST_CASE("tool::inspect_journal calls no crash damage, and sees what opening will find",
           "[journal][journal_inspect][fault]") {
     std::uint64_t states = 0;
     for (std::uint64_t script = 1; script <= 8; ++script) {
@@ -417,7 +420,7 @@ TEST_CASE("inspect_journal calls no crash damage, and sees what opening will fin
             disk.crash(bits);
             model.drop_process();
             INFO("script " << script << ", operation " << halt);
-            const auto found = inspect_journal(disk, "q", [](std::uint64_t, BytesView) {});
+            const auto found = tool::inspect_journal(disk, "q", [](std::uint64_t, BytesView) {});
             auto opened = SimJournal::open(disk, "q", small_journal(script));
             REQUIRE(opened);
             if (!found) {
@@ -434,8 +437,9 @@ TEST_CASE("inspect_journal calls no crash damage, and sees what opening will fin
     CHECK(states > 300);
 }
 
-TEST_CASE("inspect_journal calls damage what opening refuses: a whole record with another number",
-          "[journal][journal_inspect][regression]") {
+TEST_CASE(
+    "tool::inspect_journal calls damage what opening refuses: a whole record with another number",
+    "[journal][journal_inspect][regression]") {
     // The last write came twice, or the number in front was left out.
     const bool again = GENERATE(true, false);
     const bool is_acked = GENERATE(true, false);

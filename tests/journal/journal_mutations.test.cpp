@@ -209,7 +209,7 @@ void check_mutated(const sim::Disk::Image& image, const Original& original,
     sim::Disk disk;
     disk.restore(image);
     std::set<std::uint64_t> shown;
-    const auto report = inspect_journal(disk, "q", [&](std::uint64_t number, BytesView body) {
+    const auto report = tool::inspect_journal(disk, "q", [&](std::uint64_t number, BytesView body) {
         REQUIRE((shown.empty() || *shown.rbegin() < number));
         REQUIRE(original.has(number, body));
         shown.insert(number);
@@ -235,7 +235,7 @@ void check_mutated(const sim::Disk::Image& image, const Original& original,
             if (number > report->acked && number <= last) REQUIRE(tail->contains(number));
         }
     }
-    REQUIRE(salvage_journal(disk, "q", "new", small_journal(4)));
+    REQUIRE(tool::salvage_journal(disk, "q", "new", small_journal(4)));
     auto salvaged = SimJournal::open(disk, "new", small_journal(5));
     REQUIRE(salvaged);
     std::uint64_t next = salvaged->base();

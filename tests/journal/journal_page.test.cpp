@@ -198,7 +198,7 @@ TEST_CASE("The page: what fills up, and what is behind a seal, is in no checksum
     CHECK(page.wrong == "");
     CHECK(page.last == 20);
     // An inspection looks at it.
-    const auto report = inspect_journal(disk, "q", [](std::uint64_t, BytesView) {});
+    const auto report = tool::inspect_journal(disk, "q", [](std::uint64_t, BytesView) {});
     REQUIRE(report);
     CHECK_FALSE(report->is_whole());
     CHECK(opens(disk, Verify::everything));

@@ -49,18 +49,18 @@ std::vector<std::uint64_t> waiting_but(std::uint64_t lost) {
 
 }  // namespace
 
-TEST_CASE("salvage_journal copies what waits of a whole journal",
+TEST_CASE("tool::salvage_journal copies what waits of a whole journal",
           "[journal][journal_salvage][unit]") {
     sim::Disk disk;
     fill_for_salvage(disk);
-    const auto done = salvage_journal(disk, "q", "new", small_journal(2));
+    const auto done = tool::salvage_journal(disk, "q", "new", small_journal(2));
     REQUIRE(done);
     CHECK(done->copied == salvaged_operations - salvaged_acked);
     CHECK(done->inspection.is_whole());
     CHECK(is_copy_of(disk, waiting_but(0)));
 }
 
-TEST_CASE("salvage_journal copies around damage, and leaves the damaged one as it is",
+TEST_CASE("tool::salvage_journal copies around damage, and leaves the damaged one as it is",
           "[journal][journal_salvage][fault]") {
     sim::Disk disk;
     fill_for_salvage(disk);
@@ -78,45 +78,47 @@ TEST_CASE("salvage_journal copies around damage, and leaves the damaged one as i
     disk.put(path, bytes);
     const Bytes damaged = disk.contents(path);
 
-    const auto done = salvage_journal(disk, "q", "new", small_journal(2));
+    const auto done = tool::salvage_journal(disk, "q", "new", small_journal(2));
     REQUIRE(done);
     CHECK(done->copied == salvaged_operations - salvaged_acked - 1);
-    CHECK(done->inspection.lost == std::vector<JournalReport::Range>{{number, number}});
+    CHECK(done->inspection.lost == std::vector<tool::JournalReport::Range>{{number, number}});
     CHECK(disk.contents(path) == damaged);
     CHECK(is_copy_of(disk, waiting_but(number)));
 }
 
-TEST_CASE("salvage_journal overwrites no journal, and needs one to read",
+TEST_CASE("tool::salvage_journal overwrites no journal, and needs one to read",
           "[journal][journal_salvage][unit]") {
     sim::Disk disk;
     fill_for_salvage(disk);
     { REQUIRE(SimJournal::open(disk, "new", small_journal(2))); }
     const sim::Disk::Image before = disk.image();
-    const auto there = salvage_journal(disk, "q", "new", small_journal(2));
+    const auto there = tool::salvage_journal(disk, "q", "new", small_journal(2));
     REQUIRE_FALSE(there);
     CHECK(there.error().code == std::errc::file_exists);
     CHECK(there.error().path == "new");
-    CHECK(salvage_journal(disk, "q", "q", small_journal(2)).error().code == std::errc::file_exists);
+    CHECK(tool::salvage_journal(disk, "q", "q", small_journal(2)).error().code ==
+          std::errc::file_exists);
     CHECK(disk.image() == before);
 
-    const auto none = salvage_journal(disk, "nowhere", "other", small_journal(2));
+    const auto none = tool::salvage_journal(disk, "nowhere", "other", small_journal(2));
     REQUIRE_FALSE(none);
     CHECK(none.error().path == "nowhere");
     CHECK(disk.list("other")->empty());
 }
 
-TEST_CASE("salvage_journal says when the new disk is full", "[journal][journal_salvage][fault]") {
+TEST_CASE("tool::salvage_journal says when the new disk is full",
+          "[journal][journal_salvage][fault]") {
     sim::Disk disk;
     fill_for_salvage(disk);
     const std::uint64_t before = disk.operations();
-    REQUIRE(salvage_journal(disk, "q", "new", small_journal(2)));
+    REQUIRE(tool::salvage_journal(disk, "q", "new", small_journal(2)));
     const std::uint64_t needed = disk.operations() - before;
     for (std::uint64_t failing = 1; failing <= needed; ++failing) {
         sim::Disk other;
         fill_for_salvage(other);
         other.fail_at(other.operations() + failing,
                       std::make_error_code(std::errc::no_space_on_device));
-        const auto done = salvage_journal(other, "q", "new", small_journal(2));
+        const auto done = tool::salvage_journal(other, "q", "new", small_journal(2));
         INFO("operation " << failing);
         // What is left of it may fail where it does no harm; then all is there.
         if (done) {
@@ -127,7 +129,7 @@ TEST_CASE("salvage_journal says when the new disk is full", "[journal][journal_s
     }
 }
 
-TEST_CASE("salvage_journal copies operations of any length",
+TEST_CASE("tool::salvage_journal copies operations of any length",
           "[journal][journal_salvage][regression]") {
     sim::Disk disk;
     const Bytes longest(50'000, std::byte{7});
@@ -140,7 +142,7 @@ TEST_CASE("salvage_journal copies operations of any length",
         REQUIRE(journal->append(as_bytes("short again")));
         REQUIRE_FALSE(journal->commit());
     }
-    const auto done = salvage_journal(disk, "q", "new", small_journal(2));
+    const auto done = tool::salvage_journal(disk, "q", "new", small_journal(2));
     REQUIRE(done);
     CHECK(done->copied == 3);
     auto journal = SimJournal::open(disk, "new", small_journal(3));
@@ -150,8 +152,9 @@ TEST_CASE("salvage_journal copies operations of any length",
     CHECK(std::equal(body->begin(), body->end(), longest.begin(), longest.end()));
 }
 
-TEST_CASE("salvage_journal keeps what was committed after a crash loop, behind a damaged record",
-          "[journal][salvage][regression]") {
+TEST_CASE(
+    "tool::salvage_journal keeps what was committed after a crash loop, behind a damaged record",
+    "[journal][salvage][regression]") {
     const int kills = GENERATE(1, 2, 3, 4, 40);
     sim::Disk disk;
     const auto open = [&] { return SimJournal::open(disk, "q", small_journal(1)); };
@@ -173,7 +176,7 @@ TEST_CASE("salvage_journal keeps what was committed after a crash loop, behind a
         std::byte{1};
     disk.put(segment_file(1), bytes);
     std::vector<std::uint64_t> shown;
-    const auto report = inspect_journal(
+    const auto report = tool::inspect_journal(
         disk, "q", [&](std::uint64_t number, BytesView) { shown.push_back(number); });
     REQUIRE(report);
     CHECK(shown == std::vector<std::uint64_t>{2});

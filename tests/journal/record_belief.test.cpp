@@ -53,9 +53,9 @@ void write_around(sim::Disk& disk, const JournalOptions& options, Make&& make) {
     disk.kill();
 }
 /// The numbers that an inspection shows, all of them of short operations.
-std::vector<std::uint64_t> short_ones(sim::Disk& disk, JournalReport& report) {
+std::vector<std::uint64_t> short_ones(sim::Disk& disk, tool::JournalReport& report) {
     std::vector<std::uint64_t> numbers;
-    auto found = inspect_journal(disk, "q", [&](std::uint64_t number, BytesView body) {
+    auto found = tool::inspect_journal(disk, "q", [&](std::uint64_t number, BytesView body) {
         REQUIRE(body.size() == 100);
         numbers.push_back(number);
     });
@@ -89,7 +89,7 @@ TEST_CASE("A body of small integers behind a lost sector is no record",
                 return body;
             });
             zero_sector(disk, journal_format::segment_header_bytes + 10 * 128);
-            JournalReport report;
+            tool::JournalReport report;
             const auto numbers = short_ones(disk, report);
             // The sector has the ends of two short ones and the header of the long one.
             const std::uint64_t first = numbers.size() - 100;
@@ -99,8 +99,8 @@ TEST_CASE("A body of small integers behind a lost sector is no record",
                         return lost;
                     }()));
             REQUIRE(report.damages.size() == 1);
-            REQUIRE(report.lost == std::vector<JournalReport::Range>{{first + 1, 11}});
-            REQUIRE(salvage_journal(disk, "q", "new", with_room(bytes, seed))->copied ==
+            REQUIRE(report.lost == std::vector<tool::JournalReport::Range>{{first + 1, 11}});
+            REQUIRE(tool::salvage_journal(disk, "q", "new", with_room(bytes, seed))->copied ==
                     first + 100);
         },
         12);
@@ -125,7 +125,7 @@ TEST_CASE("A record of a later run that no opening tells of needs a number that 
     sim::Disk disk;
     write_around(disk, with_room(bytes, Seed{1}), make);
     zero_sector(disk, journal_format::segment_header_bytes + 10 * 128 + 8);
-    JournalReport report;
+    tool::JournalReport report;
     CHECK(short_ones(disk, report).size() >= 107);
     CHECK(report.acked == 0);
     CHECK(report.damages.size() == 1);
@@ -175,12 +175,12 @@ TEST_CASE("One operation behind openings that were lost with their sector is bel
     disk.put(segment_file(1), bytes);
     std::vector<std::uint64_t> shown;
     const auto report =
-        inspect_journal(disk, "q", [&](std::uint64_t n, BytesView) { shown.push_back(n); });
+        tool::inspect_journal(disk, "q", [&](std::uint64_t n, BytesView) { shown.push_back(n); });
     REQUIRE(report);
     const auto last = static_cast<std::uint64_t>(runs) + 2;
     CHECK(shown == std::vector<std::uint64_t>{1, last});
     CHECK(report->unfinished_bytes == 0);
-    CHECK(report->lost == std::vector<JournalReport::Range>{{2, last - 1}});
+    CHECK(report->lost == std::vector<tool::JournalReport::Range>{{2, last - 1}});
     CHECK(SimJournal::open(disk, "q", small_journal(1)).error().code == QueueErrc::corrupt);
 }
 
@@ -206,10 +206,10 @@ TEST_CASE("Equal integers in a body are no seed for a file without its header",
         disk.kill();
     }
     zero_sector(disk, 0);
-    JournalReport report;
+    tool::JournalReport report;
     CHECK(short_ones(disk, report) == all_but(101, {1}));
     CHECK(report.acked == 0);
-    CHECK(salvage_journal(disk, "q", "new", with_room(bytes, Seed{2}))->copied == 100);
+    CHECK(tool::salvage_journal(disk, "q", "new", with_room(bytes, Seed{2}))->copied == 100);
 }
 
 TEST_CASE("A file without its header has its runs counted by an opening",
@@ -228,7 +228,7 @@ TEST_CASE("A file without its header has its runs counted by an opening",
     std::fill_n(bytes.begin(), journal_format::segment_header_bytes, std::byte{0});
     disk.put(segment_file(1), bytes);
     std::vector<std::uint64_t> shown;
-    const auto report = inspect_journal(disk, "q", [&](std::uint64_t n, BytesView body) {
+    const auto report = tool::inspect_journal(disk, "q", [&](std::uint64_t n, BytesView body) {
         const Bytes expected = body_of(n, 0);
         REQUIRE(std::equal(body.begin(), body.end(), expected.begin(), expected.end()));
         shown.push_back(n);
@@ -279,8 +279,8 @@ TEST_CASE("A later record copied over an earlier one costs what it covers, and n
             disk.put(segment_file(1), bytes);
             INFO("the record at " << from.offset << " copied to " << to.offset);
             std::vector<std::uint64_t> shown;
-            REQUIRE(inspect_journal(disk, "q",
-                                    [&](std::uint64_t n, BytesView) { shown.push_back(n); }));
+            REQUIRE(tool::inspect_journal(disk, "q",
+                                          [&](std::uint64_t n, BytesView) { shown.push_back(n); }));
             REQUIRE(shown == all_but(last, covered));
             auto journal = SimJournal::open(disk, "q", small_journal(1));
             REQUIRE(journal);
@@ -314,7 +314,7 @@ TEST_CASE("A record that knows of later bytes on the medium is valid for nobody"
     disk.put(path, bytes);
     std::vector<std::uint64_t> shown;
     const auto report =
-        inspect_journal(disk, "q", [&](std::uint64_t n, BytesView) { shown.push_back(n); });
+        tool::inspect_journal(disk, "q", [&](std::uint64_t n, BytesView) { shown.push_back(n); });
     REQUIRE(report);
     CHECK_FALSE(report->is_whole());
     CHECK(std::find(shown.begin(), shown.end(), h.number) == shown.end());

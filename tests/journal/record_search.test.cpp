@@ -236,7 +236,7 @@ TEST_CASE("What a crash left is looked at a few times, whatever it looks like",
     CHECK(asked.asked < 128 * bytes.size());
 }
 
-TEST_CASE("inspect_journal reads a file without its header a few times, whatever is in it",
+TEST_CASE("tool::inspect_journal reads a file without its header a few times, whatever is in it",
           "[journal][record_search][regression]") {
     const bool has_header = GENERATE(true, false);
     constexpr std::size_t bytes = std::size_t{1} << 20;
@@ -260,7 +260,7 @@ TEST_CASE("inspect_journal reads a file without its header a few times, whatever
     disk.put("q/" + journal_format::segment_name(1), damaged);
     disk.bytes_read = 0;
     std::uint64_t shown = 0;
-    REQUIRE(inspect_journal(disk, "q", [&](std::uint64_t, BytesView) { ++shown; }));
+    REQUIRE(tool::inspect_journal(disk, "q", [&](std::uint64_t, BytesView) { ++shown; }));
     CHECK(shown == 10);
     CHECK(disk.bytes_read < 64 * damaged.size());
 }

@@ -46,7 +46,7 @@ template class belay::Bundle<Plain, Pinged, OnLanes>;
 template class belay::Bundle<Plain>;
 template class belay::Endpoints<MinimalPlaces, MinimalPlace>;
 template class belay::ServedLink<Plain>;
-template class belay::SupervisorCore<MinimalRule>;
+template class belay::timeline::SupervisorCore<MinimalRule>;
 template class belay::Supervisor<Plain, MinimalRule, NoObserver>;
 template class belay::Supervisor<OnLanes, Policy<MinimalRule>, MinimalObserver>;
 template class belay::Supervisor<Bundle<Plain, Heartbeat<Pinged>>, MinimalRule, NoObserver>;
@@ -154,6 +154,6 @@ static_assert(Bundle<Plain, Validated<Bundle<Plain, Plain>, MinimalCheck>>::lane
 
 static_assert(sizeof(void*) != 8 || (sizeof(Link<int>) == 16 && sizeof(LinkStatus) == 72));
 static_assert(sizeof(belay::part::ConnectionOf<Heartbeat<Pinged>>) <= 96);
-static_assert(sizeof(SupervisorCore<Policy<MinimalRule>>) <= 248);
+static_assert(sizeof(timeline::SupervisorCore<Policy<MinimalRule>>) <= 248);
 
 }  // namespace

@@ -15,71 +15,78 @@ using namespace std::chrono_literals;
 
 // ---- detection --------------------------------------------------------------------------------
 
-static_assert(detects_within(HeartbeatOptions{.every = 10s, .dead_after = 25s}, 30s));
-static_assert(detects_within(HeartbeatOptions{}, 30s));
-static_assert(detects_within({.every = 10s, .dead_after = 25s}, 25s));
-static_assert(!detects_within({.every = 10s, .dead_after = 25s}, 25s - 1ns));
-static_assert(!detects_within({.every = 25s, .dead_after = 25s}, 30s));
-static_assert(!detects_within({.every = 0s, .dead_after = 25s}, 30s));
+static_assert(timeline::detects_within(HeartbeatOptions{.every = 10s, .dead_after = 25s}, 30s));
+static_assert(timeline::detects_within(HeartbeatOptions{}, 30s));
+static_assert(timeline::detects_within({.every = 10s, .dead_after = 25s}, 25s));
+static_assert(!timeline::detects_within({.every = 10s, .dead_after = 25s}, 25s - 1ns));
+static_assert(!timeline::detects_within({.every = 25s, .dead_after = 25s}, 30s));
+static_assert(!timeline::detects_within({.every = 0s, .dead_after = 25s}, 30s));
 
 // ---- reconnection -----------------------------------------------------------------------------
 
-static_assert(reconnects_within(policies::reconnection(), 3, 90s));
+static_assert(timeline::reconnects_within(policies::reconnection(), 3, 90s));
 // 1.1 + 2.2 + 4.4 s of waits, 3 * 25 s of attempts.
-static_assert(reconnects_within(policies::reconnection(), 3, 82'700ms));
-static_assert(!reconnects_within(policies::reconnection(), 3, 82'700ms - 1ns));
+static_assert(timeline::reconnects_within(policies::reconnection(), 3, 82'700ms));
+static_assert(!timeline::reconnects_within(policies::reconnection(), 3, 82'700ms - 1ns));
 
 inline constexpr Backoff doubled_waits{NoJitter{}, Cap{60s}, 1s};
 // Without an AttemptTimeout an attempt takes 30 s: 7 + 90 s.
-static_assert(!reconnects_within(Policy{doubled_waits}, 3, 90s));
-static_assert(reconnects_within(Policy{doubled_waits}, 3, 97s));
-static_assert(!reconnects_within(Policy{doubled_waits}, 3, 97s - 1ns));
+static_assert(!timeline::reconnects_within(Policy{doubled_waits}, 3, 90s));
+static_assert(timeline::reconnects_within(Policy{doubled_waits}, 3, 97s));
+static_assert(!timeline::reconnects_within(Policy{doubled_waits}, 3, 97s - 1ns));
 // Rules of a nested policy count as if they were written in its place.
-static_assert(reconnects_within(Policy{Policy{doubled_waits}, AttemptTimeout{10s}}, 3, 37s));
-static_assert(!reconnects_within(Policy{Policy{doubled_waits}, AttemptTimeout{10s}}, 3, 37s - 1ns));
+static_assert(timeline::reconnects_within(Policy{Policy{doubled_waits}, AttemptTimeout{10s}}, 3,
+                                          37s));
+static_assert(!timeline::reconnects_within(Policy{Policy{doubled_waits}, AttemptTimeout{10s}}, 3,
+                                           37s - 1ns));
 
 // The longest wait of all rules counts.
 inline constexpr CooldownOn room_reset{Cause::overloaded, 5s, 15s};
-static_assert(reconnects_within(Policy{doubled_waits, room_reset, AttemptTimeout{10s}}, 3, 75s));
-static_assert(!reconnects_within(Policy{doubled_waits, room_reset, AttemptTimeout{10s}}, 3,
-                                 75s - 1ns));
+static_assert(timeline::reconnects_within(Policy{doubled_waits, room_reset, AttemptTimeout{10s}}, 3,
+                                          75s));
+static_assert(!timeline::reconnects_within(Policy{doubled_waits, room_reset, AttemptTimeout{10s}},
+                                           3, 75s - 1ns));
 
 // A rule that stops before is no promise, however long.
-static_assert(reconnects_within(Policy{doubled_waits, MaxAttempts{3}}, 3, 97s));
-static_assert(!reconnects_within(Policy{doubled_waits, MaxAttempts{2}}, 3, forever));
-static_assert(!reconnects_within(Policy{doubled_waits, AttemptTimeout{forever}}, 3, forever));
-static_assert(reconnects_within(Policy{doubled_waits, StopOn{Cause::permanent}}, 3, 97s));
-static_assert(!reconnects_within(Policy{doubled_waits, StopOn{Cause::timed_out}}, 1, forever));
-static_assert(!reconnects_within(Policy{doubled_waits, StopOn::all_but(Cause::lost)}, 1, forever));
+static_assert(timeline::reconnects_within(Policy{doubled_waits, MaxAttempts{3}}, 3, 97s));
+static_assert(!timeline::reconnects_within(Policy{doubled_waits, MaxAttempts{2}}, 3, forever));
+static_assert(!timeline::reconnects_within(Policy{doubled_waits, AttemptTimeout{forever}}, 3,
+                                           forever));
+static_assert(timeline::reconnects_within(Policy{doubled_waits, StopOn{Cause::permanent}}, 3, 97s));
+static_assert(!timeline::reconnects_within(Policy{doubled_waits, StopOn{Cause::timed_out}}, 1,
+                                           forever));
+static_assert(!timeline::reconnects_within(Policy{doubled_waits, StopOn::all_but(Cause::lost)}, 1,
+                                           forever));
 
 // A breaker that opens before the last attempt is waited for, one that opens later is not.
 template <std::uint32_t limit>
 inline constexpr Policy broken{doubled_waits, Breaker{ConsecutiveFailures{limit}, OpenFor{100s}},
                                AttemptTimeout{10s}};
-static_assert(reconnects_within(broken<3>, 3, 37s));
-static_assert(reconnects_within(broken<2>, 3, 133s));  // 1 + 2 + 100
-static_assert(!reconnects_within(broken<2>, 3, 133s - 1ns));
-static_assert(reconnects_within(broken<1>, 3, 231s));  // 1 + 100 + 100
-static_assert(!reconnects_within(broken<1>, 3, 231s - 1ns));
+static_assert(timeline::reconnects_within(broken<3>, 3, 37s));
+static_assert(timeline::reconnects_within(broken<2>, 3, 133s));  // 1 + 2 + 100
+static_assert(!timeline::reconnects_within(broken<2>, 3, 133s - 1ns));
+static_assert(timeline::reconnects_within(broken<1>, 3, 231s));  // 1 + 100 + 100
+static_assert(!timeline::reconnects_within(broken<1>, 3, 231s - 1ns));
 // One whose trip does not say when it opens may do so at the first failure.
-static_assert(!reconnects_within(
+static_assert(!timeline::reconnects_within(
     Policy{doubled_waits,
            Breaker{FailureRate{CountWindow<4>{}, {.percent = 50, .min_calls = 4}}, OpenFor{100s}},
            AttemptTimeout{10s}},
     2, 100s));
 // Open waits that grow.
-static_assert(reconnects_within(
+static_assert(timeline::reconnects_within(
     Policy{Breaker{ConsecutiveFailures{1}, Backoff{NoJitter{}, Cap{60s}, 10s}}, AttemptTimeout{1s}},
     4, 74s));  // 0 + 10 + 20 + 40, and 4
-static_assert(!reconnects_within(
+static_assert(!timeline::reconnects_within(
     Policy{Breaker{ConsecutiveFailures{1}, Backoff{NoJitter{}, Cap{60s}, 10s}}, AttemptTimeout{1s}},
     4, 74s - 1ns));
-static_assert(reconnects_within(
+static_assert(timeline::reconnects_within(
     Policy{Breaker{ConsecutiveFailures{1}, OpenAsAsked{OpenFor{5s}, 10min}}, AttemptTimeout{1s}}, 2,
     7s));
 
-static_assert(reconnects_within(policies::connection(), 3, 135s));  // 15 s of cooldown each time
-static_assert(!reconnects_within(policies::connection(), 3, 90s));
+static_assert(timeline::reconnects_within(policies::connection(), 3,
+                                          135s));  // 15 s of cooldown each time
+static_assert(!timeline::reconnects_within(policies::connection(), 3, 90s));
 
 // ---- who can say ------------------------------------------------------------------------------
 

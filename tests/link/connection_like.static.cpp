@@ -28,6 +28,7 @@ struct ConnectionWhoseOptionsAreSound : MinimalConnection {
     void ping() noexcept;
     void resume_reading() noexcept;
     void limit_messages(std::size_t) noexcept;
+    void limit_output(std::size_t) noexcept;
 };
 struct ConnectionWhoseCloseThrows : MinimalConnection {
     void close(const Failure&);
@@ -40,6 +41,9 @@ struct ConnectionWhoseResumeReadingThrows : MinimalConnection {
 };
 struct ConnectionWhoseLimitThrows : MinimalConnection {
     void limit_messages(std::size_t);
+};
+struct ConnectionWhoseOutputLimitThrows : MinimalConnection {
+    void limit_output(std::size_t);
 };
 
 static_assert(ConnectionLike<MinimalConnection, MinimalMessage>);
@@ -55,6 +59,7 @@ static_assert(!ConnectionLike<ConnectionWhoseCloseThrows, MinimalMessage>);
 static_assert(!ConnectionLike<ConnectionWhosePingThrows, MinimalMessage>);
 static_assert(!ConnectionLike<ConnectionWhoseResumeReadingThrows, MinimalMessage>);
 static_assert(!ConnectionLike<ConnectionWhoseLimitThrows, MinimalMessage>);
+static_assert(!ConnectionLike<ConnectionWhoseOutputLimitThrows, MinimalMessage>);
 static_assert(!ConnectionLike<void, MinimalMessage>);
 
 }  // namespace

@@ -50,7 +50,7 @@ struct Probe {
     Advice admit(Instant now) const noexcept {
         if (now == asks_counts) return tell(open + 10 * fails + 1000 * planned + 10000 * faults);
         if (now == asks_advised) return Advice::suspend(advised);
-        if (mood.advice.verb != Verb::go && !mood.advice.allows(now)) return mood.advice;
+        if (mood.advice.verb != Advice::Verb::go && !mood.advice.allows(now)) return mood.advice;
         if (fails >= 4) return Advice::stop();
         return fails == 3 && now < advised ? Advice::suspend(advised) : Advice::go();
     }
@@ -61,7 +61,7 @@ struct Probe {
         return Advice::go();
     }
     Advice review(const Advice& plan, Turn&) noexcept {
-        faults += open != 0 || planned++ != 0 || plan.verb == Verb::stop;
+        faults += open != 0 || planned++ != 0 || plan.verb == Advice::Verb::stop;
         return Advice::go();
     }
     Advice failed(const Failure& f, Turn& turn) noexcept {
@@ -143,7 +143,7 @@ struct Explored : belay::detail::BasicSupervisorCore<Rule, Fault> {
         f(waits ? elapsed(now, s.retry_at) / 1ms : 0);
         const bool limited = s.state == LinkState::connecting || s.state == LinkState::draining;
         f(limited ? left(this->attempt_ends_) : 0);
-        f(s.state == LinkState::connected ? left(after(this->validated_at_, 3s)) : 0);
+        f(s.state == LinkState::connected ? left(after(s.since, 3s)) : 0);
         f(left(this->floor_));
         f(left(this->not_before_));
         f(this->manual_at_ == always ? 0 : left(after(this->manual_at_, 1s)));

@@ -9,11 +9,11 @@ namespace {
 using namespace belay;
 
 struct Smallest {
-    static Cut cut(BytesView, const CutHints&) noexcept { return Cut::more(); }
+    static part::Cut cut(BytesView, const part::CutHints&) noexcept { return part::Cut::more(); }
     static bool put(BytesView, Bytes&) { return false; }
 };
 struct ThrowsInCut : Smallest {
-    static Cut cut(BytesView, const CutHints&) { return Cut::more(); }
+    static part::Cut cut(BytesView, const part::CutHints&) { return part::Cut::more(); }
 };
 struct SaysNothingOfPut : Smallest {
     static void put(BytesView, Bytes&) {}

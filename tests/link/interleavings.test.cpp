@@ -186,6 +186,7 @@ struct World {
     LinkState told = LinkState::stopped;
     bool expect_stopped = false, stop_in_part = false;
     int starts_left = 0;
+    std::uint32_t undialled = 0;  // attempts that were stopped in the goodbye before them
     std::uint32_t posted = 0, sent_posts = 0, unsent = 0, fulls = 0, resumes = 0;
     std::uint32_t drains = 0, drains_late = 0, drained_behind = 0, recycled = 0;
     bool voided = false;
@@ -201,6 +202,8 @@ struct World {
     std::deque<Act> hooks;
     std::array<std::deque<int>, leaves> in_open;
     int stop_in_check = 0;
+    int stop_in_call = 0;  // of close, send, ping or resume_reading
+    std::uint32_t stopped_in_call = 0;
 
     std::unique_ptr<Sup> link;
     std::unique_ptr<Sup::Handle> handle;
@@ -278,6 +281,15 @@ struct World {
         if (depth > 0 && pending) expect_stopped = true;
         if (depth == 0)
             expect(told == LinkState::stopped, "stop: must have told before it returned");
+    }
+    /// In a call of a transport.
+    void stop_inside() {
+        if (link->status().state == LinkState::stopped) return;
+        stop_in_part = true;
+        // The start that led here may not have been told yet.
+        starts_left = told == LinkState::stopped ? 1 : 0;
+        voided = cut_short = true;
+        link->stop();
     }
     void start() {
         ++starts_left;
@@ -420,6 +432,16 @@ struct World {
         perform(a);
     }
 
+    /// What the next call of a transport does, if the script says so.
+    void transport_code() {
+        if (stop_in_call == 0 || link->status().state == LinkState::stopped) return;
+        --stop_in_call;
+        ++stopped_in_call;
+        note("stop in call");
+        if (link->status().state == LinkState::connecting && !alive()) ++undialled;
+        stop_inside();
+    }
+
     // ---- what must hold ----
     bool alive() const { return leaf[0].link.alive(); }
 
@@ -452,7 +474,7 @@ struct World {
         const LinkStatus& s = link->status();
         expect(handle->status() == s, "the published status differs");
         expect(s.state == told, "a transition was not told");
-        expect(connectings == epochs, "dials and told attempts differ");
+        expect(connectings == epochs + undialled, "dials and told attempts differ");
         expect(link->core().gates() == gates, "a gate was forgotten");
         expect(link->deadline() > now, "deadline must have moved");
         expect(s.attempt == attempt, "the attempt counter is wrong");
@@ -555,13 +577,7 @@ Socket<K>::Socket(World& world, const Link<Msg>& link) : world_{world}, link_{li
         if (what == 0) world.opened(K);
         if (what == 1) world.closed(K, world.chance(100));
         if (what == 2) world.receive(K, Say_::data);
-        if (what == 3 && world.link->status().state != LinkState::stopped) {
-            world.stop_in_part = true;
-            // The start that led here may not have been told yet.
-            world.starts_left = world.told == LinkState::stopped ? 1 : 0;
-            world.voided = world.cut_short = true;
-            world.link->stop();
-        }
+        if (what == 3) world.stop_inside();
         if (what == 4) {
             l.exists = false;
             throw Thrown{};
@@ -594,6 +610,8 @@ SendResult Socket<K>::send(const Msg& m) noexcept {
     if (world_.chance(8) == 0) return SendResult::busy;
     if (m.what == Say_::posted) ++world_.sent_posts;
     world_.note("send " + std::to_string(K));
+    if (m.what != Say_::question) world_.transport_code();
+    world_.expect(world_.leaf[K].exists, "destroyed in its own send");
     return SendResult::sent;
 }
 template <int K>
@@ -605,15 +623,18 @@ void Socket<K>::close(const Failure&) noexcept
                   "closed gracefully before its epoch was void");
     world_.expect(!std::exchange(world_.leaf[K].closing, true), "said goodbye twice");
     if (world_.chance(2) == 0) world_.ended(K, {.cause = Cause::planned});
+    world_.transport_code();
+    world_.expect(world_.leaf[K].exists, "destroyed in its own close");
 }
 template <int K>
 void Socket<K>::ping() noexcept
     requires(K != 2)
 {
     world_.note("ping " + std::to_string(K));
-    world_.expect(link_.alive(), "pinged a dead connection");
+    world_.expect(link_.alive() || world_.stop_in_part, "pinged a dead connection");
     if (world_.chance(4) != 0 && link_.pong() == belay::driver::Post::taken)
         world_.leaf[K].sign(world_.now, false);
+    world_.transport_code();
 }
 template <int K>
 void Socket<K>::resume_reading() noexcept
@@ -621,6 +642,7 @@ void Socket<K>::resume_reading() noexcept
 {
     if (K == 0) ++world_.resumes;
     world_.leaf[K].paused = false;
+    world_.transport_code();
 }
 
 template <int K>
@@ -704,7 +726,7 @@ Advice Recorder::lost(const Failure& f, Turn& turn) noexcept {
 }
 Advice Recorder::review(const Advice& plan, Turn&) noexcept {
     world->expect(!world->begun && !world->planned, "planned twice, or under way");
-    world->expect(plan.verb != Verb::stop, "planned what was stopped");
+    world->expect(plan.verb != Advice::Verb::stop, "planned what was stopped");
     world->planned = true;
     return Advice::go();
 }
@@ -959,6 +981,7 @@ void script_step(World& w) {
         }
         case 24:
             if (x < 100) ++w.stop_in_check;
+            if (x >= 800) ++w.stop_in_call;
             break;
         case 25:
             if (x < 300)
@@ -1052,7 +1075,7 @@ TEST_CASE("Supervisor keeps its contract under random interleavings",
     const std::uint64_t count = replay ? 1 : number_from("BELAY_SEEDS", 2000);
     REQUIRE(count > 0);
     std::size_t connects = 0, stable = 0, refused = 0, early = 0, recycled = 0;
-    std::size_t drains = 0, late = 0, behind = 0;
+    std::size_t drains = 0, late = 0, behind = 0, stopped = 0;
     for (std::uint64_t seed = first; seed < first + count; ++seed) {
         World sparse{seed, false};
         const std::string broken = run(sparse);
@@ -1076,6 +1099,7 @@ TEST_CASE("Supervisor keeps its contract under random interleavings",
         late += sparse.drains_late;
         behind += sparse.drained_behind != 0 ? 1U : 0U;
         recycled += sparse.recycled;
+        stopped += sparse.stopped_in_call;
         early += sparse.log.find("message") != std::string::npos ? 1U : 0U;
     }
     // The scripts reach what they are meant to test; fewer of them say little about shares.
@@ -1088,5 +1112,6 @@ TEST_CASE("Supervisor keeps its contract under random interleavings",
         CHECK(late > count / 20);
         CHECK(behind > count / 50);
         CHECK(recycled > count / 100);
+        CHECK(stopped > count / 20);
     }
 }

@@ -30,8 +30,8 @@ TEST_CASE("LengthPrefixed writes the bytes of its format", "[link][length_prefix
     Bytes out;
     REQUIRE(framing.put(as_bytes("abc"), out));
     LengthPrefixed::put_ping(out);
-    const Cut ping = framing.cut(BytesView{out}.subspan(8), {});
-    CHECK(ping.kind == Cut::Kind::alive);
+    const part::Cut ping = framing.cut(BytesView{out}.subspan(8), {});
+    CHECK(ping.kind == part::Cut::Kind::alive);
     out.insert(out.end(), ping.body.begin(), ping.body.end());
     CHECK(as_text(out) == "\x03\0\0\0\0abc\0\0\0\0\1\0\0\0\0\2"s);
     // A pong is not answered.
@@ -67,11 +67,11 @@ TEST_CASE("A limit that is lowered counts from the next message on",
         input.arrived(bytes.size());
     };
     arrive("\x05\0\0\0\0ab"s);
-    CHECK(input.next().kind == Cut::Kind::more);
+    CHECK(input.next().kind == part::Cut::Kind::more);
     input.limit_messages(3);
     arrive("cde\x04\0\0\0\0"s);
     CHECK(as_text(input.next().body) == "abcde");
-    CHECK(input.next().kind == Cut::Kind::failed);
+    CHECK(input.next().kind == part::Cut::Kind::failed);
 }
 
 TEST_CASE("An announced length costs no memory before it arrives",
@@ -82,7 +82,7 @@ TEST_CASE("An announced length costs no memory before it arrives",
     REQUIRE(LengthPrefixed{}.put_header(std::size_t{8} << 20U, header));
     std::memcpy(input.room().data(), header.data(), header.size());
     input.arrived(header.size());
-    CHECK(input.next().kind == Cut::Kind::more);
+    CHECK(input.next().kind == part::Cut::Kind::more);
     std::size_t have = header.size();
     std::size_t most = 0;
     while (have < (std::size_t{8} << 20U) + header.size()) {
@@ -115,7 +115,7 @@ TEST_CASE("A long message that comes in small pieces is moved a few times only",
             std::memcpy(room.data(), have == 0 ? begin.data() : Bytes(n).data(), n);
             input.arrived(n);
             have += n;
-            if (input.next().kind != Cut::Kind::more) return std::size_t{0};
+            if (input.next().kind != part::Cut::Kind::more) return std::size_t{0};
         }
         return moves;
     };

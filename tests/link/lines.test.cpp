@@ -63,13 +63,13 @@ TEST_CASE("Lines refuses to send what is no line", "[link][lines][unit]") {
 TEST_CASE("A framing is told as seen only what it has looked at", "[link][lines][unit]") {
     // Two lines are a message; it counts their ends as they come.
     struct Couplets {
-        [[nodiscard]] Cut cut(BytesView bytes, const CutHints& hints) noexcept {
+        [[nodiscard]] part::Cut cut(BytesView bytes, const part::CutHints& hints) noexcept {
             for (std::size_t i = hints.seen; i < bytes.size(); ++i) {
                 if (bytes[i] != std::byte{'\n'} || ++ends != 2) continue;
                 ends = 0;
-                return Cut::message(i + 1, bytes.first(i));
+                return part::Cut::message(i + 1, bytes.first(i));
             }
-            return Cut::more(bytes.size() + 2 - ends);
+            return part::Cut::more(bytes.size() + 2 - ends);
         }
         [[nodiscard]] bool put(BytesView, Bytes&) const { return false; }
         std::size_t ends = 0;

@@ -76,7 +76,7 @@ struct Transport {
 void use() { belay::Supervisor link{Transport{}, belay::MaxAttempts{1}}; }
 }  // namespace connection_that_may_not_resume
 
-// expect-error: check_transport: make must be callable and give a pointer
+// expect-error: check::transport: make must be callable and give a pointer
 namespace check_of_a_rig_that_never_hangs_up {
 struct Transport {
     using message_type = int;
@@ -94,8 +94,8 @@ struct Rig {
 };
 
 void use() {
-    static_cast<void>(belay::check_transport([] { return std::make_unique<Rig>(); },
-                                             [](std::uint64_t i) { return static_cast<int>(i); }));
+    static_cast<void>(belay::check::transport([] { return std::make_unique<Rig>(); },
+                                              [](std::uint64_t i) { return static_cast<int>(i); }));
 }
 }  // namespace check_of_a_rig_that_never_hangs_up
 
@@ -393,7 +393,8 @@ struct Mondays {
 };
 
 bool use() {
-    return belay::reconnects_within(belay::Policy{Mondays{}}, 3, std::chrono::seconds{120});
+    return belay::timeline::reconnects_within(belay::Policy{Mondays{}}, 3,
+                                              std::chrono::seconds{120});
 }
 }  // namespace unbounded_rule
 

@@ -153,7 +153,7 @@ TEST_CASE("race 30: whoever slept through the end of a wait does not dial at the
           "[link][race]") {
     std::vector<Duration> waits;
     for (std::uint64_t seed = 1; seed <= 100; ++seed) {
-        SupervisorCore core{doubling()};
+        timeline::SupervisorCore core{doubling()};
         Random bits{Seed{seed}};
         Turn turn{at(1s), bits};
         core.step({.input = timeline::Input::start}, turn);

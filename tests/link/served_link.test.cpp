@@ -3,6 +3,8 @@
 // afterwards.
 #include <belay/link/served_link.hpp>
 
+#include <thread>
+
 #include <belay/core/nest.hpp>
 #include <belay/link/bundle.hpp>
 #include <belay/link/heartbeat.hpp>
@@ -48,7 +50,7 @@ TEST_CASE("ServedLink hands on messages, and asks for more when there is room",
     CHECK_FALSE(s.link.take_writable());
 }
 
-TEST_CASE("ServedLink bounds messages through decorators, where the connection can",
+TEST_CASE("ServedLink bounds messages and output through decorators, where the connection can",
           "[link][served_link][unit]") {
     Wire a, b, plain;
     const HeartbeatOptions beats{.every = 1s, .dead_after = 3s};
@@ -58,14 +60,34 @@ TEST_CASE("ServedLink bounds messages through decorators, where the connection c
     link.limit_messages(100);
     CHECK(a.limit == 100);
     CHECK(b.limit == 100);
+    link.limit_output(50);
+    CHECK(a.output_limit == 50);
+    CHECK(b.output_limit == 50);
 
     ServedLink<FakeTransport<false>> unbounded{FakeTransport<false>{plain}, 2, Waker{}, 1};
     unbounded.limit_messages(100);
+    unbounded.limit_output(100);
     CHECK(plain.limit == 0);
+    CHECK(plain.output_limit == 0);
 
     link.abort();
     link.limit_messages(200);
+    link.limit_output(200);
     CHECK(a.limit == 100);
+    CHECK(a.output_limit == 50);
+}
+
+TEST_CASE("ServedLink knows of an end behind what was not taken", "[link][served_link][unit]") {
+    Served s;
+    CHECK_FALSE(s.link.has_hung_up());
+    receive(s.wire.link, "unread");
+    CHECK_FALSE(s.link.has_hung_up());
+    std::thread{[&] { s.wire.link.closed(); }}.join();
+    CHECK(s.link.has_hung_up());
+    CHECK_FALSE(s.link.ended());
+    s.run(0s);
+    CHECK(s.seen == Seen{"unread"});
+    CHECK(s.link.has_hung_up());
 }
 
 TEST_CASE("ServedLink ends with its connection", "[link][served_link][unit]") {

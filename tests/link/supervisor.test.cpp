@@ -505,6 +505,128 @@ TEST_CASE("Supervisor::stop in open destroys the connection that it returned",
     CHECK(rig.wire.live == 0);
 }
 
+TEST_CASE("Supervisor::stop in close is told last, and nothing is dialled behind it",
+          "[link][supervisor][fault]") {
+    Rig<> rig;
+    rig.connect();
+    rig.notes.seen.clear();
+    rig.wire.on_close = [&] { rig.link.stop(); };
+    SECTION("of a connection that is made anew") {
+        CHECK(rig.link.reconnect_now().granted);
+        rig.run(0s);
+        CHECK(rig.notes.seen == Rig<>::Seen{"connecting", "stopped"});
+    }
+    SECTION("of one that a gate ends") {
+        rig.link.shut(Gate::paused);
+        rig.run(0s);
+        CHECK(rig.notes.seen == Rig<>::Seen{"offline", "stopped"});
+    }
+    SECTION("of one that is drained") {
+        rig.link.drain(1s);
+        rig.run(0s);
+        CHECK(rig.notes.seen == Rig<>::Seen{"draining", "stopped"});
+    }
+    CHECK(rig.link.handle().status() == rig.link.status());
+    CHECK(rig.link.status().state == LinkState::stopped);
+    CHECK(rig.wire.dials == 1);
+    rig.run(10s);
+    CHECK(rig.wire.live == 0);
+}
+
+TEST_CASE("Supervisor::stop in send says goodbye, if there is one", "[link][supervisor][fault]") {
+    Rig<> rig;
+    rig.connect();
+    rig.notes.seen.clear();
+    rig.wire.on_send = [&] { rig.link.stop(); };
+    CHECK(rig.link.send("x") == SendResult::sent);
+    CHECK(rig.wire.log == Rig<>::Seen{"open", "close"});
+    CHECK(rig.notes.seen == Rig<>::Seen{"stopped"});
+    CHECK(rig.wire.live == 1);
+    rig.run(10s);
+    CHECK(rig.wire.live == 0);
+}
+
+TEST_CASE("Supervisor::stop in send ends the connection when its call has returned",
+          "[link][supervisor][fault]") {
+    Rig<false> rig;
+    rig.connect();
+    rig.notes.seen.clear();
+    bool existed = false;
+    rig.wire.on_send = [&] {
+        rig.link.stop();
+        existed = rig.wire.live == 1;
+    };
+    SECTION("outside of a turn") {
+        static_cast<void>(rig.link.send("x"));
+        CHECK(existed);
+        // Nothing is awaited: a turn might be far away.
+        CHECK(rig.wire.live == 0);
+        CHECK(rig.notes.seen == std::vector<std::string>{"stopped"});
+    }
+    SECTION("in a hook") {
+        rig.notes.message_hook = [&](const std::string&) {
+            static_cast<void>(rig.link.send("x"));
+            rig.notes.seen.emplace_back("sent");
+        };
+        CHECK(rig.wire.link.received("m") == belay::driver::Post::taken);
+        rig.run(0s);
+        CHECK(existed);
+        CHECK(rig.notes.seen == std::vector<std::string>{"message m", "sent", "stopped"});
+    }
+    SECTION("in what another thread posted") {
+        CHECK(rig.link.handle().post("x") == belay::driver::Post::taken);
+        rig.run(0s);
+        CHECK(existed);
+        CHECK(rig.notes.seen == std::vector<std::string>{"stopped"});
+    }
+    CHECK(rig.wire.live == 0);
+    CHECK(rig.wire.sent == std::vector<std::string>{"x"});
+    CHECK(rig.link.deadline() == never);
+}
+
+TEST_CASE("Supervisor::stop in resume_reading is told in the next turn, which is at once",
+          "[link][supervisor][fault]") {
+    Wire wire;
+    HookedNotes notes;
+    Supervisor link{FakeTransport<>{wire}, policy(), SupervisorOptions{.messages_max = 1},
+                    std::ref(notes)};
+    link.start();
+    link.advance(at(0s));
+    wire.link.opened();
+    link.advance(at(0s));
+    CHECK(wire.link.received("a") == belay::driver::Post::taken);
+    CHECK(wire.link.received("b") == belay::driver::Post::full);
+    wire.on_resume = [&] { link.stop(); };
+    notes.seen.clear();
+    for (int i = 0; i < 10 && link.deadline() <= at(0s); ++i) link.advance(at(0s));
+    CHECK(notes.seen == std::vector<std::string>{"message a", "stopped"});
+    CHECK(wire.resumes == 1);
+    CHECK(wire.live == 0);
+    CHECK(link.deadline() == never);
+}
+
+TEST_CASE("Supervisor tells a stop() in a goodbye although the hook before it throws",
+          "[link][supervisor][fault]") {
+    Rig<> rig;
+    rig.connect();
+    rig.notes.seen.clear();
+    rig.wire.on_close = [&] { rig.link.stop(); };
+    rig.notes.hook = [](LinkState state) {
+        if (state != LinkState::stopped) throw 1;
+    };
+    CHECK(rig.link.reconnect_now().granted);
+    CHECK_THROWS_AS(rig.link.advance(at(0s)), int);
+    // Commands between change nothing of it, and a start() counts behind it.
+    rig.link.stop();
+    rig.link.start();
+    rig.notes.hook = {};
+    rig.wire.on_close = {};
+    rig.run(0s);
+    CHECK(rig.notes.seen == Rig<>::Seen{"connecting", "stopped", "connecting"});
+    CHECK(rig.wire.dials == 2);
+    CHECK(rig.wire.live == 1);
+}
+
 TEST_CASE("Supervisor needs a budget of events, and refuses to be advanced in a hook",
           "[link][supervisor][unit]") {
     using belay_test::aborts_with;

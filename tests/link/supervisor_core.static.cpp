@@ -27,7 +27,7 @@ namespace {
 /// A world of one supervisor core: events go in at chosen times, ticks whenever the core wants one.
 template <class P>
 struct Timeline {
-    SupervisorCore<P> core;
+    timeline::SupervisorCore<P> core;
     Random bits{Seed{1}};
     Instant now{};
     std::array<Instant, 32> dials{};
@@ -62,7 +62,7 @@ struct Timeline {
 // ---- docs/link.md has these lines: keep both in step --------------------------------------------
 
 consteval bool gives_up_after_two() {
-    SupervisorCore core{Policy{Backoff{NoJitter{}, Cap{8s}, 1s}, MaxAttempts{2}}};
+    timeline::SupervisorCore core{Policy{Backoff{NoJitter{}, Cap{8s}, 1s}, MaxAttempts{2}}};
     Random bits{Seed{1}};
     Turn turn{Instant{}, bits};
     if (!core.step({.input = timeline::Input::start}, turn).dial) return false;
@@ -277,8 +277,8 @@ static_assert(a_drain_ends_stopped({}, Cause::timed_out));
 // -------
 
 consteval bool recycled(bool recycle) {
-    SupervisorCore core{Policy{Backoff{NoJitter{}, Cap{60s}, 1s}},
-                        SupervisorCoreOptions{.recycle = recycle}};
+    timeline::SupervisorCore core{Policy{Backoff{NoJitter{}, Cap{60s}, 1s}},
+                                  timeline::SupervisorCoreOptions{.recycle = recycle}};
     Random bits{Seed{1}};
     Turn turn{at(0s), bits};
     core.step({.input = Input::start}, turn);

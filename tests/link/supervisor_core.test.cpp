@@ -35,9 +35,9 @@ struct Spender {
                                      Shared{std::declval<TokenBudget&>(), AskAgain{2s}}});
 
     TokenBudget& budget;
-    SupervisorCore<Budgeted> core{
+    timeline::SupervisorCore<Budgeted> core{
         Policy{Backoff{NoJitter{}, Cap{8s}, 4s}, Shared{budget, AskAgain{2s}}},
-        SupervisorCoreOptions{.settle_within = 0s}};
+        timeline::SupervisorCoreOptions{.settle_within = 0s}};
     Instant now = start_of_time;
     Random bits{Seed{1}};
 
@@ -164,7 +164,7 @@ TEST_CASE("SupervisorCore with MaxElapsed fails when its first attempt is not le
     };
     SECTION("held open by a person: it asks until the time is over") {
         breaker.set_mode(BreakerMode::forced_open);
-        SupervisorCore core{policy};
+        timeline::SupervisorCore core{policy};
         CHECK(run(core, {{.input = Input::start}}) == 30s);
         // A shut gate stops the time, and one that opens lets it run on.
         turn.now = start_of_time;
@@ -177,15 +177,16 @@ TEST_CASE("SupervisorCore with MaxElapsed fails when its first attempt is not le
     }
     SECTION("opened by others for five minutes: it does not wait for them to be over") {
         static_cast<void>(breaker.acquire(turn).failure(turn));
-        SupervisorCore core{policy};
+        timeline::SupervisorCore core{policy};
         CHECK(run(core, {{.input = Input::start}}) == 0s);
         // Not even where it begins with a wait of its own.
-        SupervisorCore later{policy, SupervisorCoreOptions{.start_within = 1s}};
+        timeline::SupervisorCore later{policy, timeline::SupervisorCoreOptions{.start_within = 1s}};
         turn.now = start_of_time;
         CHECK(run(later, {{.input = Input::start}}) == 0s);
     }
     SECTION("opened by others in a wait of its own") {
-        SupervisorCore core{policy, SupervisorCoreOptions{.start_within = 1min}};
+        timeline::SupervisorCore core{policy,
+                                      timeline::SupervisorCoreOptions{.start_within = 1min}};
         core.step({.input = Input::start}, turn);
         const Duration jitter = elapsed(turn.now, core.deadline());
         REQUIRE(jitter > 30s);
@@ -194,7 +195,7 @@ TEST_CASE("SupervisorCore with MaxElapsed fails when its first attempt is not le
         CHECK(run(core, {}) == jitter);
     }
     SECTION("after a connection that was closed as planned") {
-        SupervisorCore core{policy};
+        timeline::SupervisorCore core{policy};
         core.step({.input = Input::start}, turn);
         core.step({.input = Input::opened}, turn);
         breaker.set_mode(BreakerMode::forced_open);
@@ -205,7 +206,8 @@ TEST_CASE("SupervisorCore with MaxElapsed fails when its first attempt is not le
 
 TEST_CASE("SupervisorCore with MaxElapsed counts no wait of its own before an attempt",
           "[link][supervisor_core][unit]") {
-    SupervisorCore core{MaxElapsed{0s}, SupervisorCoreOptions{.start_within = 1h}};
+    timeline::SupervisorCore core{MaxElapsed{0s},
+                                  timeline::SupervisorCoreOptions{.start_within = 1h}};
     Random bits{Seed{1}};
     Turn turn{start_of_time, bits};
     core.step({.input = Input::start}, turn);
@@ -224,7 +226,7 @@ TEST_CASE("SupervisorCore does not wait for a Deadline that will be over",
     Random bits{Seed{1}};
     Turn turn{start_of_time, bits};
     static_cast<void>(breaker.acquire(turn).failure(turn));
-    SupervisorCore core{Policy{Shared{breaker}, Deadline{start_of_time + 1min}}};
+    timeline::SupervisorCore core{Policy{Shared{breaker}, Deadline{start_of_time + 1min}}};
     core.step({.input = Input::start}, turn);
     CHECK(core.status().state == LinkState::failed);
     CHECK(core.status().decided_by == "Deadline");
@@ -232,8 +234,8 @@ TEST_CASE("SupervisorCore does not wait for a Deadline that will be over",
 
 TEST_CASE("SupervisorCore with MaxElapsed counts no time behind a shut gate",
           "[link][supervisor_core][unit]") {
-    SupervisorCore core{Policy{Backoff{NoJitter{}, Cap{4s}, 4s}, MaxElapsed{10s}},
-                        SupervisorCoreOptions{.settle_within = 0s}};
+    timeline::SupervisorCore core{Policy{Backoff{NoJitter{}, Cap{4s}, 4s}, MaxElapsed{10s}},
+                                  timeline::SupervisorCoreOptions{.settle_within = 0s}};
     Random bits{Seed{1}};
     Turn turn{start_of_time, bits};
     const auto step = [&](const timeline::Step& s, Duration wait = 0s) {
@@ -258,7 +260,7 @@ TEST_CASE("SupervisorCore with MaxElapsed counts no time behind a shut gate",
 
 TEST_CASE("SupervisorCore takes a connection that falls before it is stable for a failed attempt",
           "[link][supervisor_core][unit]") {
-    SupervisorCore core{Policy{Backoff{NoJitter{}, Cap{64s}, 1s}, ResetWhenStable{10s}}};
+    timeline::SupervisorCore core{Policy{Backoff{NoJitter{}, Cap{64s}, 1s}, ResetWhenStable{10s}}};
     Random bits{Seed{1}};
     Turn turn{start_of_time, bits};
     const auto falls_after = [&](Duration up) {
@@ -280,13 +282,67 @@ TEST_CASE("SupervisorCore takes a connection that falls before it is stable for 
     CHECK(falls_after(0s) == 2s);
 }
 
+TEST_CASE("SupervisorCore counts what is stable from the validation, whatever comes meanwhile",
+          "[link][supervisor_core][unit]") {
+    timeline::SupervisorCore core{Policy{Backoff{NoJitter{}, Cap{64s}, 1s}, ResetWhenStable{10s}}};
+    Random bits{Seed{1}};
+    Turn turn{start_of_time, bits};
+    core.step({.input = Input::start}, turn);
+    turn.now += 1s;
+    core.step({.input = Input::opened}, turn);
+    const Instant validated = turn.now;
+    CHECK(core.deadline() == validated + 10s);
+    // What is no reason to begin anew does not.
+    for (const timeline::Step& step :
+         {timeline::Step{}, timeline::Step{.input = Input::start},
+          timeline::Step{.input = Input::opened},
+          timeline::Step{.input = Input::gates, .gates = 1, .within = 5s},
+          timeline::Step{.input = Input::gates, .gates = 3, .within = 5s},
+          timeline::Step{.input = Input::gates}, timeline::Step{.input = Input::credentials},
+          timeline::Step{}}) {
+        turn.now += 1s;
+        const timeline::Actions actions = core.step(step, turn);
+        CHECK_FALSE(actions.notify);
+        CHECK(core.status().state == LinkState::connected);
+        CHECK(core.status().since == validated);
+    }
+    CHECK(core.deadline() == validated + 10s);
+    SECTION("at its tick") {
+        turn.now = validated + 10s - 1ns;
+        core.step({}, turn);
+        CHECK(core.status().attempt == 1);
+        turn.now += 1ns;
+        core.step({}, turn);
+        CHECK(core.status().attempt == 0);
+        CHECK(core.deadline() == never);
+    }
+    SECTION("at a drain whose tick is late") {
+        turn.now = validated + 10s;
+        core.step({.input = Input::drain, .within = 1s}, turn);
+        CHECK(core.status().attempt == 0);
+    }
+    SECTION("at a drain before") {
+        turn.now = validated + 10s - 1ns;
+        core.step({.input = Input::drain, .within = 1h}, turn);
+        turn.now += 1min;
+        core.step({.input = Input::closed, .failure = {.cause = Cause::planned}}, turn);
+        CHECK(core.status().state == LinkState::stopped);
+    }
+    SECTION("after a clock that stood still") {
+        // A suspended machine: it was connected all the time.
+        turn.now = validated + 9h;
+        core.step({.input = Input::closed, .failure = {.cause = Cause::lost}}, turn);
+        CHECK(core.deadline() == turn.now + 1s);
+    }
+}
+
 TEST_CASE("SupervisorCore settles with jitter after a gate opens",
           "[link][supervisor_core][unit]") {
     // Pitfall 25: a fleet of laptops whose timers all fire at once.
     std::vector<Duration> waits;
     for (std::uint64_t seed = 1; seed <= 200; ++seed) {
-        SupervisorCore core{Policy{Backoff{NoJitter{}, Cap{64s}, 1s}},
-                            SupervisorCoreOptions{.settle_within = 2s}};
+        timeline::SupervisorCore core{Policy{Backoff{NoJitter{}, Cap{64s}, 1s}},
+                                      timeline::SupervisorCoreOptions{.settle_within = 2s}};
         Random bits{Seed{seed}};
         Turn turn{start_of_time, bits};
         core.step({.input = Input::start}, turn);

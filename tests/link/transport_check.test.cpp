@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: check_transport finds what is wrong with a transport, and nothing with belay's own. Method: a
+// Goal: check::transport finds what is wrong with a transport, and nothing with belay's own. Method: a
 // small transport with one planted mistake each; the real ones against an echo of the same kind.
 #include <belay/link/transport_check.hpp>
 
@@ -25,14 +25,14 @@ namespace {
 template <TransportMistake mistake>
 std::string found() {
     const auto broken =
-        check_transport([] { return std::make_unique<belay_test::BrokenTransportRig<mistake>>(); },
-                        belay_test::nth_text);
+        check::transport([] { return std::make_unique<belay_test::BrokenTransportRig<mistake>>(); },
+                         belay_test::nth_text);
     return broken ? to_string(*broken) : "right";
 }
 template <class Rig>
 std::string verdict_on() {
     const auto broken =
-        check_transport([] { return std::make_unique<Rig>(); }, belay_test::nth_bytes);
+        check::transport([] { return std::make_unique<Rig>(); }, belay_test::nth_bytes);
     return broken ? to_string(*broken) : "right";
 }
 
@@ -99,9 +99,9 @@ struct SimRig {
 
 }  // namespace
 
-TEST_CASE("check_transport calls each mistake by its name", "[link][transport_check][unit]") {
+TEST_CASE("check::transport calls each mistake by its name", "[link][transport_check][unit]") {
     using M = TransportMistake;
-    using R = TransportRule;
+    using R = check::TransportRule;
     CHECK(found<M::none>() == "right");
     CHECK(found<M::never_opens>() == to_string(R::opens));
     CHECK(found<M::opens_twice>() == to_string(R::opens_once));
@@ -133,7 +133,7 @@ TEST_CASE("check_transport calls each mistake by its name", "[link][transport_ch
     CHECK(found<M::reports_after_its_destructor>() == to_string(R::destructor_calls_nobody));
 }
 
-TEST_CASE("check_transport finds nothing wrong with belay's transports",
+TEST_CASE("check::transport finds nothing wrong with belay's transports",
           "[link][transport_check][unit]") {
     CHECK(verdict_on<TcpEchoRig<LengthPrefixed>>() == "right");
     CHECK(verdict_on<TcpEchoRig<Lines>>() == "right");

@@ -8,15 +8,15 @@ using namespace belay;
 
 namespace {
 constexpr bool all_differ() {
-    const auto last = static_cast<int>(TransportRule::destructor_calls_nobody);
+    const auto last = static_cast<int>(check::TransportRule::destructor_calls_nobody);
     for (int i = 0; i <= last; ++i) {
-        const std::string_view text = to_string(static_cast<TransportRule>(i));
+        const std::string_view text = to_string(static_cast<check::TransportRule>(i));
         if (text == "unknown") return false;
         for (int j = 0; j < i; ++j) {
-            if (text == to_string(static_cast<TransportRule>(j))) return false;
+            if (text == to_string(static_cast<check::TransportRule>(j))) return false;
         }
     }
-    return std::string_view{to_string(static_cast<TransportRule>(last + 1))} == "unknown";
+    return std::string_view{to_string(static_cast<check::TransportRule>(last + 1))} == "unknown";
 }
 }  // namespace
 

@@ -232,18 +232,22 @@ TEST_CASE("WithToken takes a second 403 for what it is, and not the first",
     }
 }
 
-TEST_CASE("WithToken bounds the messages of the connection that it opens later",
+TEST_CASE("WithToken bounds messages and output of the connection that it opens later",
           "[link][with_token][unit]") {
     Wire wire;
     Desk desk;
     WithToken transport{TokenTransport{&wire}, Source{&desk}};
     ServedLink served{std::move(transport), 4, Waker{}, 0};
     served.limit_messages(100);
+    served.limit_output(50);
     CHECK(wire.dials == 0);
     desk.waiting.at(0)("t");
     served.advance(at(0s), 4, [](const std::string&, Lane) {});
     REQUIRE(wire.dials == 1);
     CHECK(wire.limit == 100);
+    CHECK(wire.output_limit == 50);
     served.limit_messages(7);
+    served.limit_output(3);
     CHECK(wire.limit == 7);
+    CHECK(wire.output_limit == 3);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The client of docs/http.md, over calls of libcurl that block, keeps all that check_http asks.
+// The client of docs/http.md, over calls of libcurl that block, keeps all that check::http asks.
 #include <curl/curl.h>
 
 #include <algorithm>
@@ -161,7 +161,7 @@ struct Rig {
 
 int main() {
     curl_global_init(CURL_GLOBAL_ALL);
-    const auto broken = posix::check_http([] { return std::make_unique<Rig>(); });
+    const auto broken = check::http([] { return std::make_unique<Rig>(); });
     std::puts(broken ? to_string(*broken) : "right");
     std::fflush(stdout);
     // Threads may still wait for a server that never answers.

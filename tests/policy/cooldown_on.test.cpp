@@ -17,13 +17,13 @@ TEST_CASE("CooldownOn waits between its bounds, both included", "[policy][cooldo
     Duration most{};
     for (int i = 0; i < 1000; ++i) {
         const Advice advice = rule.failed(Failure{Cause::overloaded}, turn);
-        CHECK(advice.verb == Verb::wait_exactly);
+        CHECK(advice.verb == Advice::Verb::wait_exactly);
         least = std::min(least, advice.until - turn.now);
         most = std::max(most, advice.until - turn.now);
     }
     CHECK(least == 5ns);
     CHECK(most == 15ns);
-    CHECK(rule.lost(Failure{Cause::overloaded}, turn).verb == Verb::wait_exactly);
+    CHECK(rule.lost(Failure{Cause::overloaded}, turn).verb == Advice::Verb::wait_exactly);
 }
 
 TEST_CASE("CooldownOn has no opinion on other causes, and draws nothing for them",

@@ -24,11 +24,11 @@ static_assert(sizeof(Deadline) == 8 && std::is_trivially_copyable_v<Deadline>);
 static_assert(Deadline{noon} == Deadline{noon} && Deadline{noon} != Deadline{never});
 
 TEST_CASE("Deadline admits up to its instant, and at it", "[policy][deadline][unit]") {
-    STATIC_REQUIRE(Deadline{noon}.admit(always).verb == Verb::go);
-    STATIC_REQUIRE(Deadline{noon}.admit(noon).verb == Verb::go);
-    STATIC_REQUIRE(Deadline{noon}.admit(noon + 1ns).verb == Verb::stop);
-    STATIC_REQUIRE(Deadline{never}.admit(never).verb == Verb::go);
-    STATIC_REQUIRE(Deadline{always}.admit(Instant{}).verb == Verb::stop);
+    STATIC_REQUIRE(Deadline{noon}.admit(always).verb == Advice::Verb::go);
+    STATIC_REQUIRE(Deadline{noon}.admit(noon).verb == Advice::Verb::go);
+    STATIC_REQUIRE(Deadline{noon}.admit(noon + 1ns).verb == Advice::Verb::stop);
+    STATIC_REQUIRE(Deadline{never}.admit(never).verb == Advice::Verb::go);
+    STATIC_REQUIRE(Deadline{always}.admit(Instant{}).verb == Advice::Verb::stop);
 }
 
 TEST_CASE("Deadline stops a plan that ends after it, whatever the verb",
@@ -59,12 +59,14 @@ TEST_CASE("Deadline in a policy fails now instead of waiting for a hint, or an o
     Turn turn{noon - 60s, bits};
     static_cast<void>(policy.begin(turn));
     CHECK(policy.failed(Failure{.cause = Cause::lost, .retry_after = 60s}, turn) ==
-          Advice{Verb::wait_at_least, noon, "Backoff"});
+          Advice{Advice::Verb::wait_at_least, noon, "Backoff"});
     static_cast<void>(policy.begin(turn));
     // The breaker opens until after the deadline.
-    CHECK(policy.failed(Failure{Cause::lost}, turn) == Advice{Verb::stop, never, "Deadline"});
+    CHECK(policy.failed(Failure{Cause::lost}, turn) ==
+          Advice{Advice::Verb::stop, never, "Deadline"});
     policy.reset();
-    CHECK(policy.lost(Failure{.cause = Cause::lost, .retry_after = 61s}, turn).verb == Verb::stop);
+    CHECK(policy.lost(Failure{.cause = Cause::lost, .retry_after = 61s}, turn).verb ==
+          Advice::Verb::stop);
 }
 
 TEST_CASE("Deadline ends a retry before the wait that would be too long",
@@ -94,8 +96,8 @@ TEST_CASE("Deadline lets no attempt start after it", "[policy][deadline][propert
             const Instant until{Duration{*rc::gen::inRange<std::int64_t>(0, 120)}};
             const Advice advice = Deadline{last}.review(Advice::wait_at_least(until), turn);
             const Instant start = until > turn.now ? until : turn.now;
-            RC_ASSERT((advice.verb == Verb::stop) == (start > last));
-            RC_ASSERT((policy.admit(start).verb == Verb::stop) == (start > last));
+            RC_ASSERT((advice.verb == Advice::Verb::stop) == (start > last));
+            RC_ASSERT((policy.admit(start).verb == Advice::Verb::stop) == (start > last));
             turn.now += Duration{*rc::gen::inRange<std::int64_t>(-2, 5)};
         }
     }));

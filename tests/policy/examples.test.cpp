@@ -87,5 +87,5 @@ TEST_CASE("Example: a rule of one's own", "[policy][examples][unit]") {
         return policy.failed(Failure{Cause::lost}, turn);
     };
     static_assert(RuleLike<Breather>);
-    static_assert(fifth_wait() == Advice{Verb::wait_at_least, Instant{} + 60s, "Breather"});
+    static_assert(fifth_wait() == Advice{Advice::Verb::wait_at_least, Instant{} + 60s, "Breather"});
 }

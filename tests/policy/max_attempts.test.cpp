@@ -17,8 +17,8 @@ constexpr std::uint64_t attempts_until_stop(R rule, std::uint64_t most) {
     Random bits{Seed{1}};
     Turn turn{Instant{}, bits};
     for (std::uint64_t n = 1; n <= most; ++n) {
-        if (rule.admit(turn.now).verb != Verb::go) return n - 1;
-        if (rule.failed(Failure{Cause::lost}, turn).verb == Verb::stop) return n;
+        if (rule.admit(turn.now).verb != Advice::Verb::go) return n - 1;
+        if (rule.failed(Failure{Cause::lost}, turn).verb == Advice::Verb::stop) return n;
     }
     return most + 1;
 }
@@ -38,11 +38,11 @@ TEST_CASE("MaxAttempts keeps saying stop until it is reset", "[policy][max_attem
     MaxAttempts rule{2};
     static_cast<void>(rule.failed(Failure{Cause::lost}, turn));
     static_cast<void>(rule.failed(Failure{Cause::lost}, turn));
-    CHECK(rule.admit(turn.now).verb == Verb::stop);
-    CHECK(rule.failed(Failure{Cause::lost}, turn).verb == Verb::stop);
+    CHECK(rule.admit(turn.now).verb == Advice::Verb::stop);
+    CHECK(rule.failed(Failure{Cause::lost}, turn).verb == Advice::Verb::stop);
     rule.reset();
     CHECK(rule == MaxAttempts{2});
-    CHECK(rule.admit(turn.now).verb == Verb::go);
+    CHECK(rule.admit(turn.now).verb == Advice::Verb::go);
 }
 
 TEST_CASE("MaxAttempts counts neither planned, abandoned nor lost attempts",
@@ -66,9 +66,9 @@ TEST_CASE("MaxAttempts counts neither planned, abandoned nor lost attempts",
             } else {
                 const Advice advice = attempts.failed(Failure{Cause::lost}, turn);
                 ++failures;
-                RC_ASSERT((advice.verb == Verb::stop) == (failures >= most));
+                RC_ASSERT((advice.verb == Advice::Verb::stop) == (failures >= most));
             }
-            RC_ASSERT((attempts.admit(turn.now).verb == Verb::stop) == (failures >= most));
+            RC_ASSERT((attempts.admit(turn.now).verb == Advice::Verb::stop) == (failures >= most));
         }
     }));
 }

@@ -54,7 +54,7 @@ struct Run {
     constexpr void succeed(Duration later = 0s) {
         at(later, [](auto& p, Turn& t) { p.succeeded(t); });
     }
-    constexpr Verb admit(Duration later = 0s) {
+    constexpr Advice::Verb admit(Duration later = 0s) {
         return at(later, [](auto& p, Turn& t) { return p.admit(t.now).verb; });
     }
 };
@@ -83,15 +83,15 @@ TEST_CASE("MaxElapsed adds the next wait to the time that has passed since the f
         auto run = limited(3s);
         run.begin();
         // 2 s have passed, 1 s will: exactly the limit.
-        bool ok = run.fail(2s) == Advice{Verb::wait_at_least, run.now + 1s, "Backoff"};
+        bool ok = run.fail(2s) == Advice{Advice::Verb::wait_at_least, run.now + 1s, "Backoff"};
         run.begin(1s);
-        ok = ok && run.fail() == Advice{Verb::stop, never, "MaxElapsed"};
+        ok = ok && run.fail() == Advice{Advice::Verb::stop, never, "MaxElapsed"};
         return ok;
     }());
     STATIC_REQUIRE([] {
         auto run = limited(3s - 1ns);
         run.begin();
-        return run.fail(2s).verb == Verb::stop;
+        return run.fail(2s).verb == Advice::Verb::stop;
     }());
 }
 
@@ -101,19 +101,19 @@ TEST_CASE("MaxElapsed fails now when a server's hint ends too late, not after th
         auto run = limited(60s);
         run.begin();
         bool ok = run.fail(0s, Failure{.cause = Cause::overloaded, .retry_after = 60s}).verb ==
-                  Verb::wait_at_least;
+                  Advice::Verb::wait_at_least;
         run.begin();
         ok = ok && run.fail(0s, Failure{.cause = Cause::overloaded, .retry_after = 60s + 1ns}) ==
-                       Advice{Verb::stop, never, "MaxElapsed"};
+                       Advice{Advice::Verb::stop, never, "MaxElapsed"};
         return ok;
     }());
     // The wait that counts is the folded one, whichever rule said it.
     Run run{Policy{MaxElapsed{10s}, CooldownOn{Cause::overloaded, 11s, 11s},
                    Backoff{NoJitter{}, Cap{1s}, 1s}}};
     run.begin();
-    CHECK(run.fail().verb == Verb::wait_at_least);
+    CHECK(run.fail().verb == Advice::Verb::wait_at_least);
     run.begin();
-    CHECK(run.fail(0s, Failure{Cause::overloaded}).verb == Verb::stop);
+    CHECK(run.fail(0s, Failure{Cause::overloaded}).verb == Advice::Verb::stop);
 }
 
 TEST_CASE("MaxElapsed is not started afresh by a flap, only by success or reset",
@@ -121,96 +121,96 @@ TEST_CASE("MaxElapsed is not started afresh by a flap, only by success or reset"
     // Pitfall 10: a connection that opens and falls at once would otherwise be tried for ever.
     STATIC_REQUIRE([] {
         auto run = limited(10s);
-        bool ok = run.lose().verb == Verb::wait_at_least;
+        bool ok = run.lose().verb == Advice::Verb::wait_at_least;
         for (int i = 0; i < 9; ++i) {
             run.begin(1s);
-            ok = ok && run.fail().verb == Verb::wait_at_least;
+            ok = ok && run.fail().verb == Advice::Verb::wait_at_least;
         }
         run.begin(1s);
-        return ok && run.fail().verb == Verb::stop;
+        return ok && run.fail().verb == Advice::Verb::stop;
     }());
     STATIC_REQUIRE([] {
         auto run = limited(10s);
         run.begin();
         run.succeed(9s);
         // Up for a day; the outage begins when it ends.
-        bool ok = run.lose(24h).verb == Verb::wait_at_least;
+        bool ok = run.lose(24h).verb == Advice::Verb::wait_at_least;
         run.begin(9s);
-        ok = ok && run.fail().verb == Verb::wait_at_least;
+        ok = ok && run.fail().verb == Advice::Verb::wait_at_least;
         run.begin(1s);
-        return ok && run.fail().verb == Verb::stop;
+        return ok && run.fail().verb == Advice::Verb::stop;
     }());
     auto run = limited(10s);
     run.begin();
-    CHECK(run.fail(10s).verb == Verb::stop);
-    CHECK(run.admit(1ns) == Verb::stop);
+    CHECK(run.fail(10s).verb == Advice::Verb::stop);
+    CHECK(run.admit(1ns) == Advice::Verb::stop);
     run.policy.reset();
-    CHECK(run.admit() == Verb::go);
+    CHECK(run.admit() == Advice::Verb::go);
     run.begin();
-    CHECK(run.fail(9s).verb == Verb::wait_at_least);
+    CHECK(run.fail(9s).verb == Advice::Verb::wait_at_least);
 }
 
 TEST_CASE("MaxElapsed admits nothing once the time is over", "[policy][max_elapsed][unit]") {
     STATIC_REQUIRE([] {
         auto run = limited(5s);
         run.begin();
-        bool ok = run.fail(1s).verb == Verb::wait_at_least;
-        ok = ok && run.admit(4s) == Verb::go;
-        return ok && run.admit(1ns) == Verb::stop;
+        bool ok = run.fail(1s).verb == Advice::Verb::wait_at_least;
+        ok = ok && run.admit(4s) == Advice::Verb::go;
+        return ok && run.admit(1ns) == Advice::Verb::stop;
     }());
     Policy untouched{MaxElapsed{0s}};
-    CHECK(untouched.admit(never).verb == Verb::go);
+    CHECK(untouched.admit(never).verb == Advice::Verb::go);
 }
 
 TEST_CASE("MaxElapsed of 0 allows one attempt, or several in one instant",
           "[policy][max_elapsed][unit]") {
     Run run{Policy{MaxElapsed{0s}}};
     run.begin();
-    CHECK(run.fail().verb == Verb::go);
+    CHECK(run.fail().verb == Advice::Verb::go);
     run.begin();
-    CHECK(run.fail(1ns).verb == Verb::stop);
+    CHECK(run.fail(1ns).verb == Advice::Verb::stop);
 }
 
 TEST_CASE("MaxElapsed stands still while nobody tries", "[policy][max_elapsed][unit]") {
     STATIC_REQUIRE([] {
         auto run = limited(10s);
         run.begin();
-        bool ok = run.fail(4s).verb == Verb::wait_at_least;
+        bool ok = run.fail(4s).verb == Advice::Verb::wait_at_least;
         // The gate shuts over night.
         run.abandon(500ms);
-        ok = ok && run.admit(8h) == Verb::go;
+        ok = ok && run.admit(8h) == Advice::Verb::go;
         run.begin();
-        ok = ok && run.fail(4500ms).verb == Verb::wait_at_least;
+        ok = ok && run.fail(4500ms).verb == Advice::Verb::wait_at_least;
         run.begin(1s);
-        return ok && run.fail(1ns).verb == Verb::stop;
+        return ok && run.fail(1ns).verb == Advice::Verb::stop;
     }());
     // In one instant: it began, failed, was planned again, and the gate shut.
     auto at_once = limited(10s);
     at_once.begin();
-    CHECK(at_once.fail().verb == Verb::wait_at_least);
+    CHECK(at_once.fail().verb == Advice::Verb::wait_at_least);
     at_once.abandon();
-    CHECK(at_once.admit(8h) == Verb::go);
+    CHECK(at_once.admit(8h) == Advice::Verb::go);
     // In the very instant in which it began.
     auto in_one = limited(10s);
     in_one.begin();
-    CHECK(in_one.fail(4s).verb == Verb::wait_at_least);
+    CHECK(in_one.fail(4s).verb == Advice::Verb::wait_at_least);
     in_one.begin(1s);
     in_one.abandon();
-    CHECK(in_one.admit(8h) == Verb::go);
+    CHECK(in_one.admit(8h) == Advice::Verb::go);
     in_one.begin();
-    CHECK(in_one.fail(4s).verb == Verb::wait_at_least);
+    CHECK(in_one.fail(4s).verb == Advice::Verb::wait_at_least);
     in_one.begin(1s);
-    CHECK(in_one.fail(1ns).verb == Verb::stop);
+    CHECK(in_one.fail(1ns).verb == Advice::Verb::stop);
     // Twice abandoned is not twice counted.
     auto run = limited(10s);
     run.begin();
     run.abandon(4s);
     run.abandon(100s);
     run.begin();
-    CHECK(run.fail(5s).verb == Verb::wait_at_least);
+    CHECK(run.fail(5s).verb == Advice::Verb::wait_at_least);
     run.abandon();
     run.begin(1h);
-    CHECK(run.fail(1ns).verb == Verb::stop);
+    CHECK(run.fail(1ns).verb == Advice::Verb::stop);
 }
 
 TEST_CASE("MaxElapsed runs on while another rule refuses to begin", "[policy][max_elapsed][unit]") {
@@ -219,12 +219,12 @@ TEST_CASE("MaxElapsed runs on while another rule refuses to begin", "[policy][ma
         Run run{policy};
         static_cast<void>(run.lose());
         for (int i = 0; i < 10; ++i) {
-            CHECK(run.admit() == Verb::go);
+            CHECK(run.admit() == Advice::Verb::go);
             run.begin();
             run.now += 1s;
         }
-        CHECK(run.admit() == Verb::go);
-        CHECK(run.admit(1ns) == Verb::stop);
+        CHECK(run.admit() == Advice::Verb::go);
+        CHECK(run.admit(1ns) == Advice::Verb::stop);
     };
     check(Policy{MaxElapsed{10s}, Refuses{1s}});
     check(Policy{Refuses{1s}, MaxElapsed{10s}});
@@ -236,27 +236,27 @@ TEST_CASE("MaxElapsed runs from the moment at which an attempt is wanted",
     STATIC_REQUIRE([] {
         auto run = limited(5s);
         run.want();
-        bool ok = run.admit(5s) == Verb::go;
-        return ok && run.admit(1ns) == Verb::stop;
+        bool ok = run.admit(5s) == Advice::Verb::go;
+        return ok && run.admit(1ns) == Advice::Verb::stop;
     }());
     // The attempt for which it waited does not start it again.
     STATIC_REQUIRE([] {
         auto run = limited(5s);
         run.want();
         run.begin(3s);
-        bool ok = run.fail(1s).verb == Verb::wait_at_least;
+        bool ok = run.fail(1s).verb == Advice::Verb::wait_at_least;
         run.begin(1s);
-        return ok && run.fail().verb == Verb::stop;
+        return ok && run.fail().verb == Advice::Verb::stop;
     }());
     // Wanted no more, and again: the time between does not count.
     STATIC_REQUIRE([] {
         auto run = limited(5s);
         run.want();
         run.abandon(2s);
-        bool ok = run.admit(8h) == Verb::go;
+        bool ok = run.admit(8h) == Advice::Verb::go;
         run.want();
-        ok = ok && run.admit(3s) == Verb::go;
-        return ok && run.admit(1ns) == Verb::stop;
+        ok = ok && run.admit(3s) == Advice::Verb::go;
+        return ok && run.admit(1ns) == Advice::Verb::stop;
     }());
     // Neither success nor reset leaves it running.
     STATIC_REQUIRE([] {
@@ -264,10 +264,10 @@ TEST_CASE("MaxElapsed runs from the moment at which an attempt is wanted",
         run.want();
         run.begin(4s);
         run.succeed();
-        bool ok = run.admit(1h) == Verb::go;
+        bool ok = run.admit(1h) == Advice::Verb::go;
         run.want();
         run.policy.reset();
-        return ok && run.admit(1h) == Verb::go;
+        return ok && run.admit(1h) == Advice::Verb::go;
     }());
 }
 
@@ -276,7 +276,7 @@ TEST_CASE("MaxElapsed does not begin to run by a refusal that nobody wanted",
     // No attempt began, as if the other rule had refused when it was asked.
     Run run{Policy{MaxElapsed{10s}, Refuses{1s}}};
     for (int i = 0; i < 100; ++i) {
-        CHECK(run.admit() == Verb::go);
+        CHECK(run.admit() == Advice::Verb::go);
         run.begin();
         run.now += 1s;
     }
@@ -287,14 +287,14 @@ TEST_CASE(
     "[policy][max_elapsed][unit]") {
     auto run = limited(10s);
     run.begin();
-    CHECK(run.fail(10s, Failure{Cause::planned}).verb == Verb::stop);
+    CHECK(run.fail(10s, Failure{Cause::planned}).verb == Advice::Verb::stop);
     Random bits{Seed{1}};
     Turn turn{Instant{}, bits};
     MaxElapsed rule{24h * 365 * 100};
     rule.begin(turn);
-    CHECK(rule.review(Advice::suspend(never), turn).verb == Verb::stop);
-    CHECK(rule.review(Advice::suspend(Instant{} + 24h), turn).verb == Verb::go);
-    CHECK(MaxElapsed{forever}.review(Advice::suspend(never), turn).verb == Verb::go);
+    CHECK(rule.review(Advice::suspend(never), turn).verb == Advice::Verb::stop);
+    CHECK(rule.review(Advice::suspend(Instant{} + 24h), turn).verb == Advice::Verb::go);
+    CHECK(MaxElapsed{forever}.review(Advice::suspend(never), turn).verb == Advice::Verb::go);
 }
 
 TEST_CASE("MaxElapsed survives clocks that stand still, step back or jump",
@@ -302,15 +302,15 @@ TEST_CASE("MaxElapsed survives clocks that stand still, step back or jump",
     // Pitfall 11.
     auto run = limited(10s);
     run.begin();
-    for (int i = 0; i < 100; ++i) CHECK(run.fail().verb == Verb::wait_at_least);
-    CHECK(run.fail(-1000h).verb == Verb::wait_at_least);
-    CHECK(run.admit() == Verb::go);
-    CHECK(run.fail(1000h + 24h).verb == Verb::stop);
+    for (int i = 0; i < 100; ++i) CHECK(run.fail().verb == Advice::Verb::wait_at_least);
+    CHECK(run.fail(-1000h).verb == Advice::Verb::wait_at_least);
+    CHECK(run.admit() == Advice::Verb::go);
+    CHECK(run.fail(1000h + 24h).verb == Advice::Verb::stop);
     Run ends{Policy{MaxElapsed{10s}}};
     ends.now = always;
     ends.begin();
     ends.now = never;
-    CHECK(ends.fail().verb == Verb::stop);
+    CHECK(ends.fail().verb == Advice::Verb::stop);
 }
 
 TEST_CASE("MaxElapsed ends a retry before the wait that would be too long",
@@ -349,7 +349,7 @@ TEST_CASE("MaxElapsed never lets an attempt start too late", "[policy][max_elaps
                     turn.now + Duration{*rc::gen::inRange<std::int64_t>(0, 20)});
                 under_way = false;
                 const bool late = tried + (planned.until - turn.now) > most;
-                RC_ASSERT((rule.review(planned, turn).verb == Verb::stop) == late);
+                RC_ASSERT((rule.review(planned, turn).verb == Advice::Verb::stop) == late);
             } else if (event == 2 && under_way) {
                 rule.succeeded(turn);
                 tried = Duration{0};
@@ -368,7 +368,7 @@ TEST_CASE("MaxElapsed never lets an attempt start too late", "[policy][max_elaps
                 rule.wanted(turn);
                 running = true;
             }
-            RC_ASSERT((rule.admit(turn.now).verb == Verb::stop) == (tried > most));
+            RC_ASSERT((rule.admit(turn.now).verb == Advice::Verb::stop) == (tried > most));
         }
     }));
 }

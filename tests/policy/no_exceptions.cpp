@@ -23,12 +23,12 @@ bool rules_fold() {
                   ResetWhenStable{10s}, CooldownOn{Cause::overloaded, 5s, 15s}};
     Random bits{Seed{1}};
     Turn turn{Instant{1s}, bits};
-    if (policy.begin(turn).verb != Verb::go) return false;
+    if (policy.begin(turn).verb != Advice::Verb::go) return false;
     const Advice cooled = policy.failed(Failure{Cause::overloaded}, turn);
-    if (cooled.verb == Verb::stop || cooled.until < after(turn.now, 5s)) return false;
+    if (cooled.verb == Advice::Verb::stop || cooled.until < after(turn.now, 5s)) return false;
     turn.now = cooled.until;
-    if (policy.begin(turn).verb != Verb::go) return false;
-    return policy.failed(Failure{Cause::permanent}, turn).verb == Verb::stop;
+    if (policy.begin(turn).verb != Advice::Verb::go) return false;
+    return policy.failed(Failure{Cause::permanent}, turn).verb == Advice::Verb::stop;
 }
 
 bool attempts_end() {
@@ -36,9 +36,9 @@ bool attempts_end() {
     Random bits{Seed{1}};
     Turn turn{Instant{1s}, bits};
     static_cast<void>(policy.begin(turn));
-    if (policy.failed(Failure{Cause::lost}, turn).verb == Verb::stop) return false;
+    if (policy.failed(Failure{Cause::lost}, turn).verb == Advice::Verb::stop) return false;
     static_cast<void>(policy.begin(turn));
-    return policy.failed(Failure{Cause::lost}, turn).verb == Verb::stop;
+    return policy.failed(Failure{Cause::lost}, turn).verb == Advice::Verb::stop;
 }
 
 }  // namespace

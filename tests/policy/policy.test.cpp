@@ -98,10 +98,10 @@ TEST_CASE("Policy uses of a rule only what RuleLike promises", "[policy][policy]
     Policy policy{belay_test::MinimalRule{1}};
     Random bits;
     Turn turn{Instant{}, bits};
-    CHECK(policy.admit(turn.now).verb == Verb::go);
-    CHECK(policy.begin(turn).verb == Verb::go);
-    CHECK(policy.failed(Failure{}, turn).verb == Verb::stop);
-    CHECK(policy.lost(Failure{}, turn).verb == Verb::go);
+    CHECK(policy.admit(turn.now).verb == Advice::Verb::go);
+    CHECK(policy.begin(turn).verb == Advice::Verb::go);
+    CHECK(policy.failed(Failure{}, turn).verb == Advice::Verb::stop);
+    CHECK(policy.lost(Failure{}, turn).verb == Advice::Verb::go);
     policy.succeeded(turn);
     policy.abandoned(turn);
     policy.reset();
@@ -114,7 +114,7 @@ TEST_CASE("Policy lets every rule see every event, in the written order",
     CHECK(rc::check("whatever the others answer", [] {
         std::vector<std::string> seen;
         const auto answer = [] {
-            return Advice{static_cast<Verb>(*rc::gen::inRange(0, 5)), {}, {}};
+            return Advice{static_cast<Advice::Verb>(*rc::gen::inRange(0, 5)), {}, {}};
         };
         const auto go = Advice::go();
         Policy policy{Scribe{&seen, "a", answer(), go},
@@ -165,7 +165,7 @@ TEST_CASE("Policy::begin abandons in reverse what had begun before the refusal",
                   Scribe{&seen, "d", go, Advice::suspend(at(7s))}, Scribe{&seen, "e", go, go}};
     Random bits;
     Turn turn{Instant{}, bits};
-    CHECK(policy.begin(turn) == Advice{Verb::suspend, at(7s), "Scribe"});
+    CHECK(policy.begin(turn) == Advice{Advice::Verb::suspend, at(7s), "Scribe"});
     CHECK(seen == std::vector<std::string>{"a.begin", "b.begin", "c.begin", "d.begin",
                                            "c.abandoned", "b.abandoned", "a.abandoned"});
 }
@@ -197,7 +197,7 @@ TEST_CASE("Policy::begin begins the rules that cannot refuse when no other has r
     Policy refuses{Certain{&seen, "a"}, Planner{&seen},
                    Policy{Certain{&seen, "b"}, Scribe{&seen, "c", go, go}},
                    Scribe{&seen, "d", go, Advice::suspend(at(7s))}, Certain{&seen, "e"}};
-    CHECK(refuses.begin(turn).verb == Verb::suspend);
+    CHECK(refuses.begin(turn).verb == Advice::Verb::suspend);
     CHECK(seen == std::vector<std::string>{"c.begin", "d.begin", "c.abandoned"});
 
     seen.clear();
@@ -214,7 +214,7 @@ TEST_CASE("Policy::begin undoes a refusal inside a nested policy", "[policy][pol
                   Policy{Scribe{&seen, "b", go, go}, Scribe{&seen, "c", go, Advice::stop()}}};
     Random bits;
     Turn turn{Instant{}, bits};
-    CHECK(policy.begin(turn).verb == Verb::stop);
+    CHECK(policy.begin(turn).verb == Advice::Verb::stop);
     CHECK(seen ==
           std::vector<std::string>{"a.begin", "b.begin", "c.begin", "b.abandoned", "a.abandoned"});
 }
@@ -224,23 +224,23 @@ TEST_CASE("Policy suspends until the latest of all waits, outranked ones too",
     CHECK(rc::check("in any order and nesting", [] {
         std::array<Advice, 4> advice;
         for (auto& a : advice) {
-            a = {static_cast<Verb>(*rc::gen::inRange(0, 5)),
+            a = {static_cast<Advice::Verb>(*rc::gen::inRange(0, 5)),
                  at(Duration{*rc::gen::inRange(0, 9)}),
                  {}};
         }
         const auto [a, b, c, d] = advice;
         const Advice flat = folded(Policy{Says{a}, Says{b}, Says{c}, Says{d}});
 
-        const Verb top = std::max({a.verb, b.verb, c.verb, d.verb});
+        const Advice::Verb top = std::max({a.verb, b.verb, c.verb, d.verb});
         Instant latest_of_top = always;
         Instant latest = always;
         for (const auto& x : advice) {
             if (x.verb == top) latest_of_top = std::max(latest_of_top, x.until);
-            if (x.verb != Verb::go) latest = std::max(latest, x.until);
+            if (x.verb != Advice::Verb::go) latest = std::max(latest, x.until);
         }
         RC_ASSERT(flat.verb == top);
-        if (top != Verb::go && top != Verb::stop) {
-            RC_ASSERT(flat.until == (top == Verb::suspend ? latest : latest_of_top));
+        if (top != Advice::Verb::go && top != Advice::Verb::stop) {
+            RC_ASSERT(flat.until == (top == Advice::Verb::suspend ? latest : latest_of_top));
         }
 
         RC_ASSERT(folded(Policy{Policy{Says{a}, Says{b}}, Policy{Says{c}, Says{d}}}) == flat);
@@ -302,7 +302,7 @@ TEST_CASE("Policy does not let rules review what is stopped already", "[policy][
     Random bits{Seed{1}};
     Turn turn{Instant{}, bits};
 
-    CHECK(policy.failed(Failure{Cause::permanent}, turn).verb == Verb::stop);
+    CHECK(policy.failed(Failure{Cause::permanent}, turn).verb == Advice::Verb::stop);
     CHECK(seen == std::vector<std::string>{"a.failed"});
 }
 
@@ -319,7 +319,7 @@ TEST_CASE("Policy abandons, in reverse, the rules that reviewed a plan which a l
 
     const Advice advice = policy.lost(Failure{Cause::lost}, turn);
 
-    CHECK(advice.verb == Verb::stop);
+    CHECK(advice.verb == Advice::Verb::stop);
     CHECK(advice.by == "Reviewer");
     CHECK(seen == std::vector<std::string>{"quiet.lost", "a.review", "b.review", "c.review",
                                            "d.review", "stops.review", "d.abandoned", "c.abandoned",
@@ -335,7 +335,7 @@ TEST_CASE("Policy names the deciding rule", "[policy][policy][unit]") {
     CHECK(policy.failed(Failure{Cause::permanent}, turn).by == "StopOn");
     CHECK(policy.failed(Failure{Cause::lost}, turn).by == "MaxAttempts");
     CHECK(folded(Policy{Says{Advice::stop()}}).by.empty());
-    CHECK(folded(Policy{Says{{Verb::stop, never, "its own"}}}).by == "its own");
+    CHECK(folded(Policy{Says{{Advice::Verb::stop, never, "its own"}}}).by == "its own");
 }
 
 TEST_CASE("Policy takes the longest stable window and the shortest attempt limit",
@@ -367,13 +367,14 @@ struct Timeline {
 
     constexpr Advice fail(Cause cause) {
         Turn turn{now, bits};
-        if (policy.admit(now).verb != Verb::go) return Advice::go();
-        if (policy.begin(turn).verb != Verb::go) return Advice::go();
+        if (policy.admit(now).verb != Advice::Verb::go) return Advice::go();
+        if (policy.begin(turn).verb != Advice::Verb::go) return Advice::go();
         const Advice advice = policy.failed(Failure{cause}, turn);
-        if (advice.verb != Verb::stop) now = advice.until;
+        if (advice.verb != Advice::Verb::stop) now = advice.until;
         return advice;
     }
-    constexpr bool waits(Cause cause, Duration wait, Verb verb = Verb::wait_at_least) {
+    constexpr bool waits(Cause cause, Duration wait,
+                         Advice::Verb verb = Advice::Verb::wait_at_least) {
         const Instant before = now;
         const Advice advice = fail(cause);
         return advice.verb == verb && advice.until == before + wait;
@@ -387,25 +388,25 @@ constexpr bool outage_ends_in_stop() {
     // "Try again later" waits its own 5..15 s, and counts.
     const Instant before = t.now;
     const Advice cooldown = t.fail(Cause::overloaded);
-    ok = ok && cooldown.verb == Verb::wait_exactly && cooldown.by == "CooldownOn";
+    ok = ok && cooldown.verb == Advice::Verb::wait_exactly && cooldown.by == "CooldownOn";
     ok = ok && cooldown.until - before >= 5s && cooldown.until - before <= 15s;
     // The fifth failure in a row opens the breaker; each failed probe opens it again.
-    ok = ok && t.waits(Cause::refused, 300s, Verb::suspend);
-    ok = ok && t.waits(Cause::refused, 300s, Verb::suspend);
-    ok = ok && t.waits(Cause::refused, 300s, Verb::suspend);
-    ok = ok && t.waits(Cause::refused, 300s, Verb::suspend);
-    return ok && t.fail(Cause::refused).verb == Verb::stop;
+    ok = ok && t.waits(Cause::refused, 300s, Advice::Verb::suspend);
+    ok = ok && t.waits(Cause::refused, 300s, Advice::Verb::suspend);
+    ok = ok && t.waits(Cause::refused, 300s, Advice::Verb::suspend);
+    ok = ok && t.waits(Cause::refused, 300s, Advice::Verb::suspend);
+    return ok && t.fail(Cause::refused).verb == Advice::Verb::stop;
 }
 
 constexpr bool success_starts_afresh() {
     Timeline t;
     bool ok = true;
-    for (int i = 0; i < 7; ++i) ok = ok && t.fail(Cause::lost).verb != Verb::stop;
+    for (int i = 0; i < 7; ++i) ok = ok && t.fail(Cause::lost).verb != Advice::Verb::stop;
     Turn turn{t.now, t.bits};
-    ok = ok && t.policy.begin(turn).verb == Verb::go;
+    ok = ok && t.policy.begin(turn).verb == Advice::Verb::go;
     t.policy.succeeded(turn);
     const Advice lost = t.policy.lost(Failure{Cause::lost}, turn);
-    ok = ok && lost.verb == Verb::wait_at_least && lost.until == t.now + 1s;
+    ok = ok && lost.verb == Advice::Verb::wait_at_least && lost.until == t.now + 1s;
     return ok && t.waits(Cause::lost, 2s) && t.waits(Cause::lost, 4s) && t.waits(Cause::lost, 8s);
 }
 

@@ -92,11 +92,12 @@ TEST_CASE("Remembered lets a crash loop back off", "[policy][remembered][unit]")
         Remembered policy{history, doubling(), turn};
         policy.reset();  // as whoever starts a run does
         const Advice advice = policy.admit(turn.now);
-        waits.push_back(advice.verb == Verb::go ? Duration{} : elapsed(turn.now, advice.until));
+        waits.push_back(advice.verb == Advice::Verb::go ? Duration{}
+                                                        : elapsed(turn.now, advice.until));
         computer.pass(waits.back());
         turn.now = computer.now;
         REQUIRE(policy.admit(turn.now).allows(turn.now));
-        REQUIRE(policy.begin(turn).verb == Verb::go);
+        REQUIRE(policy.begin(turn).verb == Advice::Verb::go);
         computer.save(history);  // and here the program crashes, in the middle of its attempt
     }
     // Each wait begins at the crash, and a start takes 10 ms.
@@ -124,7 +125,7 @@ TEST_CASE("Remembered waits what was left of the wait", "[policy][remembered][un
         later.start(restored, gone);
         const Remembered resumed{restored, doubling(), later.turn()};
         const Advice advice = resumed.admit(later.now);
-        return advice.verb == Verb::go ? Duration{} : elapsed(later.now, advice.until);
+        return advice.verb == Advice::Verb::go ? Duration{} : elapsed(later.now, advice.until);
     };
     CHECK(left_after(0s, 0s) == 7s);
     CHECK(left_after(3s, 0s) == 4s);
@@ -136,14 +137,14 @@ TEST_CASE("Remembered waits what was left of the wait", "[policy][remembered][un
 TEST_CASE("Remembered counts attempts over restarts, and ends", "[policy][remembered][unit]") {
     Computer computer;
     int attempts = 0;
-    std::optional<Verb> verb;
-    for (int life = 0; life < 10 && verb != Verb::stop; ++life) {
+    std::optional<Advice::Verb> verb;
+    for (int life = 0; life < 10 && verb != Advice::Verb::stop; ++life) {
         PolicyHistory history;
         if (life != 0) computer.start(history, 1h);
         Turn turn = computer.turn();
         Remembered policy{history, Policy{MaxAttempts{5}, Backoff{NoJitter{}, Cap{30s}, 1s}}, turn};
-        for (int i = 0; i < 2 && verb != Verb::stop; ++i) {
-            REQUIRE(policy.begin(turn).verb == Verb::go);
+        for (int i = 0; i < 2 && verb != Advice::Verb::stop; ++i) {
+            REQUIRE(policy.begin(turn).verb == Advice::Verb::go);
             ++attempts;
             verb = policy.failed(lost, turn).verb;
             computer.save(history);
@@ -163,7 +164,7 @@ TEST_CASE("Remembered keeps a breaker open", "[policy][remembered][unit]") {
     Remembered policy{history, rules};
     Turn turn = computer.turn();
     for (int i = 0; i < 3; ++i) {
-        REQUIRE(policy.begin(turn).verb == Verb::go);
+        REQUIRE(policy.begin(turn).verb == Advice::Verb::go);
         static_cast<void>(policy.failed(lost, turn));
     }
     computer.save(history);
@@ -172,7 +173,7 @@ TEST_CASE("Remembered keeps a breaker open", "[policy][remembered][unit]") {
     computer.start(restored, 20s);
     const Remembered resumed{restored, rules, computer.turn()};
     const Advice advice = resumed.admit(computer.now);
-    CHECK(advice.verb == Verb::suspend);
+    CHECK(advice.verb == Advice::Verb::suspend);
     CHECK(advice.until == computer.now + 40s);
     CHECK(resumed.admit(computer.now + 40s).allows(computer.now + 40s));
 }
@@ -183,8 +184,8 @@ TEST_CASE("Remembered restores windows of time", "[policy][remembered][unit]") {
     Remembered policy{history, Policy{RestartIntensity<3>{60s}}};
     for (int i = 0; i < 3; ++i) {
         Turn turn = computer.turn();
-        REQUIRE(policy.begin(turn).verb == Verb::go);
-        CHECK(policy.failed(lost, turn).verb == Verb::go);
+        REQUIRE(policy.begin(turn).verb == Advice::Verb::go);
+        CHECK(policy.failed(lost, turn).verb == Advice::Verb::go);
         computer.save(history);
         computer.pass(10s);
     }
@@ -197,8 +198,8 @@ TEST_CASE("Remembered restores windows of time", "[policy][remembered][unit]") {
         static_cast<void>(resumed.begin(turn));
         return resumed.failed(lost, turn).verb;
     };
-    CHECK(fourth(29s) == Verb::stop);  // 59 s after the first
-    CHECK(fourth(31s) == Verb::go);
+    CHECK(fourth(29s) == Advice::Verb::stop);  // 59 s after the first
+    CHECK(fourth(31s) == Advice::Verb::go);
 }
 
 TEST_CASE("Remembered tells a user's rule everything again", "[policy][remembered][unit]") {
@@ -253,8 +254,8 @@ TEST_CASE("Remembered obeys rules that have become stricter", "[policy][remember
     Remembered resumed{restored, Policy{MaxAttempts{3}}, turn};
     // It would have been stopped, and somebody has started it again: three attempts.
     for (int i = 0; i < 3; ++i) {
-        CHECK(resumed.begin(turn).verb == Verb::go);
-        CHECK((resumed.failed(lost, turn).verb == Verb::stop) == (i == 2));
+        CHECK(resumed.begin(turn).verb == Advice::Verb::go);
+        CHECK((resumed.failed(lost, turn).verb == Advice::Verb::stop) == (i == 2));
     }
 }
 
@@ -284,9 +285,10 @@ TEST_CASE("Remembered starts afresh when it is told to", "[policy][remembered][u
     static_cast<void>(policy.failed(lost, turn));
     policy.reset();
     CHECK(history.events().empty());
-    CHECK(policy.admit(turn.now).verb == Verb::go);
+    CHECK(policy.admit(turn.now).verb == Advice::Verb::go);
     static_cast<void>(policy.begin(turn));
-    CHECK(policy.failed(lost, turn) == Advice{Verb::wait_at_least, turn.now + 1s, "Backoff"});
+    CHECK(policy.failed(lost, turn) ==
+          Advice{Advice::Verb::wait_at_least, turn.now + 1s, "Backoff"});
 }
 
 TEST_CASE("Remembered tries again after a long absence", "[policy][remembered][regression]") {
@@ -306,8 +308,8 @@ TEST_CASE("Remembered tries again after a long absence", "[policy][remembered][r
             Turn now = computer.turn();
             Remembered resumed{restored, rules, now};
             CHECK(resumed.admit(now.now).allows(now.now));
-            REQUIRE(resumed.begin(now).verb == Verb::go);
-            CHECK(resumed.failed(lost, now).verb == Verb::wait_at_least);
+            REQUIRE(resumed.begin(now).verb == Advice::Verb::go);
+            CHECK(resumed.failed(lost, now).verb == Advice::Verb::wait_at_least);
         }
     }
 }
@@ -318,14 +320,14 @@ TEST_CASE("Remembered counts as trying neither a shut gate nor the time without 
         for (const auto gone : {0h, 24h}) {
             Computer computer;
             const Policy rules{Backoff{NoJitter{}, Cap{30s}, 1s}, MaxAttempts{5}, MaxElapsed{1h}};
-            std::vector<Verb> verdicts;
+            std::vector<Advice::Verb> verdicts;
             PolicyHistory history;
             std::optional<Remembered<Policy<Backoff<NoJitter, Cap>, MaxAttempts, MaxElapsed>>>
                 policy{std::in_place, history, rules};
             for (int life = 0; life < 5; ++life) {
                 Turn turn = computer.turn();
                 policy->wanted(turn);
-                REQUIRE(policy->begin(turn).verb == Verb::go);
+                REQUIRE(policy->begin(turn).verb == Advice::Verb::go);
                 verdicts.push_back(policy->failed(lost, turn).verb);
                 computer.pass(1min);
                 turn.now = computer.now;
@@ -338,8 +340,9 @@ TEST_CASE("Remembered counts as trying neither a shut gate nor the time without 
             }
             CAPTURE(gate.count(), gone.count());
             // Every failure is remembered, and none of them came too late.
-            CHECK(verdicts == std::vector{Verb::wait_at_least, Verb::wait_at_least,
-                                          Verb::wait_at_least, Verb::wait_at_least, Verb::stop});
+            CHECK(verdicts == std::vector{Advice::Verb::wait_at_least, Advice::Verb::wait_at_least,
+                                          Advice::Verb::wait_at_least, Advice::Verb::wait_at_least,
+                                          Advice::Verb::stop});
         }
     }
 }
@@ -416,7 +419,7 @@ TEST_CASE("Remembered waits no longer for a first attempt because the program is
     for (int life = 0; life < 5; ++life) {
         PolicyHistory history;
         if (life != 0) computer.start(history, 0s);
-        SupervisorCore core{Remembered{history, rules, computer.turn()}};
+        timeline::SupervisorCore core{Remembered{history, rules, computer.turn()}};
         Turn turn = computer.turn();
         core.step({.input = timeline::Input::start}, turn);
         for (int second = 0; second < 10; ++second) {
@@ -444,7 +447,7 @@ TEST_CASE("Remembered knows when it was first tried, after any number of failure
         for (int failures = 1; failures < 100; ++failures) {
             turn.now = computer.now;
             static_cast<void>(policy.begin(turn));
-            if (policy.failed(lost, turn).verb == Verb::stop) return failures;
+            if (policy.failed(lost, turn).verb == Advice::Verb::stop) return failures;
             computer.pass(1min);
             computer.save(history);
             PolicyHistory restored;
@@ -488,7 +491,7 @@ TEST_CASE("Remembered ends a crash loop as its rules say, and lets the next star
         PolicyHistory history;
         if (life != 0) computer.start(history, 1h);
         Turn turn = computer.turn();
-        SupervisorCore core{Remembered{history, rules, turn}};
+        timeline::SupervisorCore core{Remembered{history, rules, turn}};
         const bool dialed = core.step({timeline::Input::start}, turn).dial;
         lives.push_back(dialed ? 'd' : core.status().state == LinkState::failed ? 'f' : 'w');
         computer.save(history);  // and the program ends, in the middle of an attempt if it dialed
@@ -522,9 +525,9 @@ TEST_CASE("Remembered leaves alone what is shared with others",
     CHECK(breaker.state() == BreakerState::closed);
     // The breaker's refusals hid nothing from the others: 41 of 60.
     int more = 0;
-    for (Verb verb = Verb::go; verb != Verb::stop && more < 100; ++more) {
+    for (Advice::Verb verb = Advice::Verb::go; verb != Advice::Verb::stop && more < 100; ++more) {
         turn.now += 1h;
-        REQUIRE(resumed.begin(turn).verb == Verb::go);
+        REQUIRE(resumed.begin(turn).verb == Advice::Verb::go);
         verb = resumed.failed(lost, turn).verb;
     }
     CHECK(more == 19);
@@ -554,7 +557,7 @@ TEST_CASE("Remembered makes a supervisor wait with its first attempt after a res
     Computer computer;
     PolicyHistory history;
     {
-        SupervisorCore core{Remembered{history, doubling()}};
+        timeline::SupervisorCore core{Remembered{history, doubling()}};
         Turn turn = computer.turn();
         CHECK(core.step({timeline::Input::start}, turn).dial);
         for (int i = 0; i < 3; ++i) {
@@ -569,13 +572,13 @@ TEST_CASE("Remembered makes a supervisor wait with its first attempt after a res
     PolicyHistory restored;
     computer.start(restored, 1s);
     Turn turn = computer.turn();
-    SupervisorCore core{Remembered{restored, doubling(), turn}};
+    timeline::SupervisorCore core{Remembered{restored, doubling(), turn}};
     CHECK_FALSE(core.step({timeline::Input::start}, turn).dial);
     CHECK(core.status().state == LinkState::cooldown);
     CHECK(core.status().decided_by == "Remembered");
     CHECK(core.deadline() == computer.now + 7s);
     // A person who does not want to wait does not.
-    SupervisorCore impatient = core;
+    timeline::SupervisorCore impatient = core;
     CHECK(impatient.step({.input = timeline::Input::reconnect_now, .force = true}, turn).dial);
     // Stopping and starting by hand is a new start.
     static_cast<void>(core.step({timeline::Input::stop}, turn));

@@ -21,13 +21,13 @@ using belay_test::lost;
 namespace {
 
 template <std::size_t Most>
-constexpr Verb fail(RestartIntensity<Most>& rule, Instant now, Failure failure = lost) {
+constexpr Advice::Verb fail(RestartIntensity<Most>& rule, Instant now, Failure failure = lost) {
     Random bits{Seed{1}};
     Turn turn{now, bits};
     return rule.failed(failure, turn).verb;
 }
 template <std::size_t Most>
-constexpr Verb lose(RestartIntensity<Most>& rule, Instant now) {
+constexpr Advice::Verb lose(RestartIntensity<Most>& rule, Instant now) {
     Random bits{Seed{1}};
     Turn turn{now, bits};
     return rule.lost(lost, turn).verb;
@@ -58,9 +58,9 @@ void agrees_with_model() {
     for (const auto step :
          *rc::gen::container<std::vector<std::int64_t>>(rc::gen::inRange<std::int64_t>(0, 20))) {
         now += Duration{step};
-        const bool stop = (step % 2 == 0 ? fail(rule, now) : lose(rule, now)) == Verb::stop;
+        const bool stop = (step % 2 == 0 ? fail(rule, now) : lose(rule, now)) == Advice::Verb::stop;
         RC_ASSERT(stop == model.fail(now));
-        RC_ASSERT((rule.admit(now).verb == Verb::stop) == model.stopped);
+        RC_ASSERT((rule.admit(now).verb == Advice::Verb::stop) == model.stopped);
         if (stop && step % 3 == 0) {
             rule.reset();
             model = Model{Most, period};
@@ -78,20 +78,21 @@ TEST_CASE("RestartIntensity stops at one more than it allows within the period",
     STATIC_REQUIRE([] {
         RestartIntensity<3> rule{60s};
         bool ok = true;
-        for (int i = 0; i < 3; ++i) ok = ok && fail(rule, Instant{i * 20s}) == Verb::go;
+        for (int i = 0; i < 3; ++i) ok = ok && fail(rule, Instant{i * 20s}) == Advice::Verb::go;
         // At exactly 60 s the first one is still within the period, as in Erlang.
-        return ok && fail(rule, Instant{60s}) == Verb::stop;
+        return ok && fail(rule, Instant{60s}) == Advice::Verb::stop;
     }());
     STATIC_REQUIRE([] {
         RestartIntensity<3> rule{60s};
         bool ok = true;
-        for (int i = 0; i < 3; ++i) ok = ok && fail(rule, Instant{i * 20s}) == Verb::go;
-        return ok && fail(rule, Instant{60s + 1ns}) == Verb::go;
+        for (int i = 0; i < 3; ++i) ok = ok && fail(rule, Instant{i * 20s}) == Advice::Verb::go;
+        return ok && fail(rule, Instant{60s + 1ns}) == Advice::Verb::go;
     }());
     STATIC_REQUIRE([] {
         RestartIntensity<1> rule{1ns};
-        return fail(rule, Instant{}) == Verb::go && fail(rule, Instant{2ns}) == Verb::go &&
-               fail(rule, Instant{3ns}) == Verb::stop;
+        return fail(rule, Instant{}) == Advice::Verb::go &&
+               fail(rule, Instant{2ns}) == Advice::Verb::go &&
+               fail(rule, Instant{3ns}) == Advice::Verb::stop;
     }());
 }
 
@@ -99,13 +100,13 @@ TEST_CASE("RestartIntensity slides: no edge forgets what happened around it",
           "[policy][restart_intensity][unit]") {
     // Pitfall 17: five at the end of one fixed window, five at the start of the next.
     RestartIntensity<5> rule{30s};
-    for (int i = 0; i < 5; ++i) CHECK(fail(rule, Instant{29900ms}) == Verb::go);
-    CHECK(fail(rule, Instant{30100ms}) == Verb::stop);
+    for (int i = 0; i < 5; ++i) CHECK(fail(rule, Instant{29900ms}) == Advice::Verb::go);
+    CHECK(fail(rule, Instant{30100ms}) == Advice::Verb::stop);
 }
 
 TEST_CASE("RestartIntensity allows a slow trickle for ever", "[policy][restart_intensity][unit]") {
     RestartIntensity<2> rule{10s};
-    for (int i = 0; i < 1000; ++i) CHECK(fail(rule, Instant{i * 5001ms}) == Verb::go);
+    for (int i = 0; i < 1000; ++i) CHECK(fail(rule, Instant{i * 5001ms}) == Advice::Verb::go);
 }
 
 TEST_CASE("RestartIntensity counts lost connections, and does not forget on success",
@@ -120,7 +121,7 @@ TEST_CASE("RestartIntensity counts lost connections, and does not forget on succ
         turn.now += 10s;
         policy.succeeded(turn);
         const Advice advice = policy.lost(lost, turn);
-        CHECK(advice.verb == (i < 2 ? Verb::go : Verb::stop));
+        CHECK(advice.verb == (i < 2 ? Advice::Verb::go : Advice::Verb::stop));
         if (i == 2) CHECK(advice.by == "RestartIntensity");
     }
 }
@@ -130,14 +131,14 @@ TEST_CASE("RestartIntensity counts nothing planned or abandoned, and is forgotte
     STATIC_REQUIRE(!detail::HasAbandoned<RestartIntensity<2>>);
     RestartIntensity<1> rule{60s};
     for (int i = 0; i < 10; ++i) {
-        CHECK(fail(rule, Instant{}, Failure{Cause::planned}) == Verb::go);
+        CHECK(fail(rule, Instant{}, Failure{Cause::planned}) == Advice::Verb::go);
     }
     CHECK(rule == RestartIntensity<1>{60s});
-    CHECK(fail(rule, Instant{}) == Verb::go);
-    CHECK(fail(rule, Instant{}) == Verb::stop);
+    CHECK(fail(rule, Instant{}) == Advice::Verb::go);
+    CHECK(fail(rule, Instant{}) == Advice::Verb::stop);
     // Time alone does not help: stop is for good.
-    CHECK(rule.admit(Instant{24h}).verb == Verb::stop);
-    CHECK(fail(rule, Instant{24h}) == Verb::stop);
+    CHECK(rule.admit(Instant{24h}).verb == Advice::Verb::stop);
+    CHECK(fail(rule, Instant{24h}) == Advice::Verb::stop);
     rule.reset();
     CHECK(rule == RestartIntensity<1>{60s});
 }
@@ -146,16 +147,16 @@ TEST_CASE("RestartIntensity survives clocks that stand still, step back or jump"
           "[policy][restart_intensity][unit]") {
     // Pitfall 11: a step back counts as no time; nothing overflows.
     RestartIntensity<2> rule{10s};
-    CHECK(fail(rule, Instant{100h}) == Verb::go);
-    CHECK(fail(rule, Instant{1h}) == Verb::go);
-    CHECK(fail(rule, always) == Verb::stop);
+    CHECK(fail(rule, Instant{100h}) == Advice::Verb::go);
+    CHECK(fail(rule, Instant{1h}) == Advice::Verb::go);
+    CHECK(fail(rule, always) == Advice::Verb::stop);
     RestartIntensity<2> ends{forever};
-    CHECK(fail(ends, always) == Verb::go);
-    CHECK(fail(ends, Instant{}) == Verb::go);
-    CHECK(fail(ends, never) == Verb::stop);
+    CHECK(fail(ends, always) == Advice::Verb::go);
+    CHECK(fail(ends, Instant{}) == Advice::Verb::go);
+    CHECK(fail(ends, never) == Advice::Verb::stop);
     RestartIntensity<1> jump{10s};
-    CHECK(fail(jump, always) == Verb::go);
-    CHECK(fail(jump, never) == Verb::go);
+    CHECK(fail(jump, always) == Advice::Verb::go);
+    CHECK(fail(jump, never) == Advice::Verb::go);
 }
 
 TEST_CASE("RestartIntensity bounds a retry that has no wait", "[policy][restart_intensity][unit]") {

@@ -15,14 +15,16 @@ namespace {
 
 Advice arbitrary_advice() {
     const int verb = *rc::gen::inRange(0, 5);
-    return {static_cast<Verb>(verb), at(Duration{*rc::gen::inRange(-5, 6)}), {}};
+    return {static_cast<Advice::Verb>(verb), at(Duration{*rc::gen::inRange(-5, 6)}), {}};
 }
 
 }  // namespace
 
 static_assert(sizeof(Advice) <= 32);
-static_assert(Verb::go < Verb::wait_at_least && Verb::wait_at_least < Verb::wait_exactly);
-static_assert(Verb::wait_exactly < Verb::suspend && Verb::suspend < Verb::stop);
+static_assert(Advice::Verb::go < Advice::Verb::wait_at_least &&
+              Advice::Verb::wait_at_least < Advice::Verb::wait_exactly);
+static_assert(Advice::Verb::wait_exactly < Advice::Verb::suspend &&
+              Advice::Verb::suspend < Advice::Verb::stop);
 
 TEST_CASE("stronger ranks stop over suspend over exact over least waits", "[policy][rule][unit]") {
     STATIC_REQUIRE(belay::detail::stronger(Advice::go(), Advice::wait_at_least(at(1s))).until ==
@@ -33,7 +35,7 @@ TEST_CASE("stronger ranks stop over suspend over exact over least waits", "[poli
     STATIC_REQUIRE(belay::detail::stronger(Advice::wait_exactly(at(9s)),
                                            Advice::suspend(at(20s))) == Advice::suspend(at(20s)));
     STATIC_REQUIRE(belay::detail::stronger(Advice::stop(), Advice::suspend(never)).verb ==
-                   Verb::stop);
+                   Advice::Verb::stop);
 }
 
 TEST_CASE("stronger lengthens a suspension by a longer wait", "[policy][rule][unit]") {
@@ -41,14 +43,15 @@ TEST_CASE("stronger lengthens a suspension by a longer wait", "[policy][rule][un
                                            Advice::suspend(at(5s))) == Advice::suspend(at(9s)));
     STATIC_REQUIRE(belay::detail::stronger(Advice::suspend(at(5s)), Advice::wait_exactly(at(9s))) ==
                    Advice::suspend(at(9s)));
-    STATIC_REQUIRE(belay::detail::stronger(Advice::suspend(at(5s)), Advice{Verb::go, at(9s), {}}) ==
-                   Advice::suspend(at(5s)));
+    STATIC_REQUIRE(
+        belay::detail::stronger(Advice::suspend(at(5s)), Advice{Advice::Verb::go, at(9s), {}}) ==
+        Advice::suspend(at(5s)));
 }
 
 TEST_CASE("stronger keeps the name of the winner, of equals the first", "[policy][rule][unit]") {
-    constexpr Advice a{Verb::suspend, at(1s), "a"};
-    constexpr Advice b{Verb::wait_exactly, at(2s), "b"};
-    constexpr Advice c{Verb::suspend, at(1s), "c"};
+    constexpr Advice a{Advice::Verb::suspend, at(1s), "a"};
+    constexpr Advice b{Advice::Verb::wait_exactly, at(2s), "b"};
+    constexpr Advice c{Advice::Verb::suspend, at(1s), "c"};
     STATIC_REQUIRE(belay::detail::stronger(a, b).by == "a");
     STATIC_REQUIRE(belay::detail::stronger(b, a).by == "a");
     STATIC_REQUIRE(belay::detail::stronger(a, c).by == "a");
@@ -73,5 +76,5 @@ TEST_CASE("Advice::allows an attempt at its instant, not before", "[policy][rule
     STATIC_REQUIRE(Advice::wait_at_least(at(1s)).allows(at(1s)));
     STATIC_REQUIRE(Advice::suspend(at(1s)).allows(at(1s)));
     STATIC_REQUIRE_FALSE(Advice::stop().allows(never));
-    STATIC_REQUIRE_FALSE(Advice{Verb::stop, always, {}}.allows(never));
+    STATIC_REQUIRE_FALSE(Advice{Advice::Verb::stop, always, {}}.allows(never));
 }

@@ -83,10 +83,10 @@ struct Driver {
     Random bits{Seed{1}};
     Turn turn{Instant{1000s}, bits};
 
-    Verb fail(auto& policy, Failure failure = Failure{Cause::lost}) {
+    Advice::Verb fail(auto& policy, Failure failure = Failure{Cause::lost}) {
         return policy.failed(failure, turn).verb;
     }
-    Verb begin(auto& policy) { return policy.begin(turn).verb; }
+    Advice::Verb begin(auto& policy) { return policy.begin(turn).verb; }
 };
 
 }  // namespace
@@ -111,14 +111,14 @@ TEST_CASE("Shared copies refer to one object and never double a permit", "[polic
     Turn turn{Instant{}, bits};
     {
         Shared a{object};
-        CHECK(a.begin(turn).verb == Verb::go);
+        CHECK(a.begin(turn).verb == Advice::Verb::go);
         Shared b{a};
         CHECK(object.out == 1);
-        CHECK(b.begin(turn).verb == Verb::go);
+        CHECK(b.begin(turn).verb == Advice::Verb::go);
         CHECK(object.out == 2);
         Shared c{object};
-        CHECK(c.admit(turn.now).verb == Verb::stop);
-        CHECK(c.begin(turn).verb == Verb::stop);
+        CHECK(c.admit(turn.now).verb == Advice::Verb::stop);
+        CHECK(c.begin(turn).verb == Advice::Verb::stop);
         // Assignment gives back what the target held; moving moves the permit.
         a = c;
         CHECK(object.out == 1);
@@ -157,7 +157,7 @@ TEST_CASE("Shared returns the permit at each verdict", "[policy][shared][unit]")
     Turn turn{Instant{}, bits};
     Shared rule{object};
     for (int verdict = 0; verdict < 4; ++verdict) {
-        CHECK(rule.begin(turn).verb == Verb::go);
+        CHECK(rule.begin(turn).verb == Advice::Verb::go);
         CHECK(object.out == 1);
         if (verdict == 0) static_cast<void>(rule.failed(Failure{Cause::lost}, turn));
         if (verdict == 1) static_cast<void>(rule.failed(Failure{Cause::planned}, turn));
@@ -173,7 +173,7 @@ TEST_CASE("Shared gives its permit back when a later rule refuses", "[policy][sh
     Policy policy{Shared{plenty}, Shared{none}};
     Random bits{Seed{1}};
     Turn turn{Instant{}, bits};
-    CHECK(policy.begin(turn).verb == Verb::stop);
+    CHECK(policy.begin(turn).verb == Advice::Verb::stop);
     CHECK(plenty.out == 0);
 }
 
@@ -183,14 +183,14 @@ TEST_CASE("Shared breakers use the turn's time, never their own clock", "[policy
     Policy policy{Shared{breaker}};
     Random bits{Seed{1}};
     Turn turn{Instant{} + 100h, bits};
-    CHECK(policy.begin(turn).verb == Verb::go);
+    CHECK(policy.begin(turn).verb == Advice::Verb::go);
     CHECK(policy.failed(Failure{Cause::lost}, turn) ==
-          Advice{Verb::suspend, turn.now + 10s, "CircuitBreaker"});
+          Advice{Advice::Verb::suspend, turn.now + 10s, "CircuitBreaker"});
     turn.now += 10s;
-    CHECK(policy.admit(turn.now).verb == Verb::go);
-    CHECK(policy.begin(turn).verb == Verb::go);
+    CHECK(policy.admit(turn.now).verb == Advice::Verb::go);
+    CHECK(policy.begin(turn).verb == Advice::Verb::go);
     policy.abandoned(turn);
-    CHECK(policy.begin(turn).verb == Verb::go);
+    CHECK(policy.begin(turn).verb == Advice::Verb::go);
     policy.succeeded(turn);
     CHECK_FALSE(asked);
 }
@@ -205,13 +205,14 @@ TEST_CASE("Shared refuses to begin when another caller took the probe", "[policy
     Random bits{Seed{1}};
     Turn turn{clock.now(), bits};
     // Both are admitted: asking takes nothing. One begins.
-    CHECK(first.admit(turn.now).verb == Verb::go);
-    CHECK(second.admit(turn.now).verb == Verb::go);
-    CHECK(first.begin(turn).verb == Verb::go);
-    CHECK(second.begin(turn) ==
-          Advice{Verb::suspend, turn.now + belay::detail::breaker_recheck, "CircuitBreaker"});
+    CHECK(first.admit(turn.now).verb == Advice::Verb::go);
+    CHECK(second.admit(turn.now).verb == Advice::Verb::go);
+    CHECK(first.begin(turn).verb == Advice::Verb::go);
+    CHECK(second.begin(turn) == Advice{Advice::Verb::suspend,
+                                       turn.now + belay::detail::breaker_recheck,
+                                       "CircuitBreaker"});
     first.succeeded(turn);
-    CHECK(second.begin(turn).verb == Verb::go);
+    CHECK(second.begin(turn).verb == Advice::Verb::go);
 }
 
 TEST_CASE("Shared opens one breaker for all policies that use it", "[policy][shared][unit]") {
@@ -223,15 +224,15 @@ TEST_CASE("Shared opens one breaker for all policies that use it", "[policy][sha
     Random bits{Seed{1}};
     Turn turn{clock.now(), bits};
     for (int i = 0; i < 2; ++i) {
-        CHECK(a.begin(turn).verb == Verb::go);
-        CHECK(b.begin(turn).verb == Verb::go);
+        CHECK(a.begin(turn).verb == Advice::Verb::go);
+        CHECK(b.begin(turn).verb == Advice::Verb::go);
         static_cast<void>(a.failed(Failure{Cause::lost}, turn));
         static_cast<void>(b.failed(Failure{Cause::lost}, turn));
     }
-    CHECK(a.admit(turn.now) == Advice{Verb::suspend, turn.now + 10s, "CircuitBreaker"});
+    CHECK(a.admit(turn.now) == Advice{Advice::Verb::suspend, turn.now + 10s, "CircuitBreaker"});
     CHECK(b.admit(turn.now) == a.admit(turn.now));
     CHECK(calls.admit(turn.now) == a.admit(turn.now));
-    CHECK(static_policy.admit(turn.now).verb == Verb::go);
+    CHECK(static_policy.admit(turn.now).verb == Advice::Verb::go);
 }
 
 TEST_CASE("Shared budgets pay for retries when they are planned, and hold over the wait",
@@ -239,25 +240,25 @@ TEST_CASE("Shared budgets pay for retries when they are planned, and hold over t
     MinimalBudget budget{1};
     Driver d;
     Policy policy{Backoff{NoJitter{}, Cap{10s}, 1s}, Shared{budget}};
-    CHECK(d.begin(policy) == Verb::go);
+    CHECK(d.begin(policy) == Advice::Verb::go);
     CHECK(budget.out == 0);
     CHECK(budget.free == 1);
-    CHECK(d.fail(policy, Failure{Cause::timed_out}) == Verb::wait_at_least);
+    CHECK(d.fail(policy, Failure{Cause::timed_out}) == Advice::Verb::wait_at_least);
     CHECK(budget.out == 1);
     CHECK(budget.free == 0);
     CHECK(budget.why == Cause::timed_out);
     d.turn.now += 1s;
-    CHECK(d.begin(policy) == Verb::go);
+    CHECK(d.begin(policy) == Advice::Verb::go);
     CHECK(budget.asked == 1);
     CHECK(budget.out == 1);
     // The verdict ends it; the next retry is paid for anew.
-    CHECK(d.fail(policy) == Verb::wait_at_least);
+    CHECK(d.fail(policy) == Advice::Verb::wait_at_least);
     CHECK(budget.asked == 2);
-    CHECK(d.begin(policy) == Verb::go);
+    CHECK(d.begin(policy) == Advice::Verb::go);
     policy.succeeded(d.turn);
     CHECK(budget.out == 0);
     // Afresh: the next one is a first attempt again.
-    CHECK(d.begin(policy) == Verb::go);
+    CHECK(d.begin(policy) == Advice::Verb::go);
     CHECK(budget.free == 1);
     CHECK(budget.asked == 2);
 }
@@ -266,16 +267,17 @@ TEST_CASE("Shared budgets that are empty stop, or are asked again", "[policy][sh
     MinimalBudget budget{0};
     Driver d;
     Policy gives_up{Backoff{NoJitter{}, Cap{10s}, 10s}, Shared{budget}};
-    CHECK(d.begin(gives_up) == Verb::go);
-    CHECK(gives_up.failed(Failure{Cause::lost}, d.turn) == Advice{Verb::stop, never, "Shared"});
+    CHECK(d.begin(gives_up) == Advice::Verb::go);
+    CHECK(gives_up.failed(Failure{Cause::lost}, d.turn) ==
+          Advice{Advice::Verb::stop, never, "Shared"});
 
     Policy waits{Backoff{NoJitter{}, Cap{10s}, 10s}, Shared{budget, AskAgain{3s}}};
-    CHECK(d.begin(waits) == Verb::go);
+    CHECK(d.begin(waits) == Advice::Verb::go);
     // The longer wait counts.
     CHECK(waits.failed(Failure{Cause::lost}, d.turn) ==
-          Advice{Verb::suspend, d.turn.now + 10s, "Shared"});
+          Advice{Advice::Verb::suspend, d.turn.now + 10s, "Shared"});
     d.turn.now += 10s;
-    CHECK(waits.begin(d.turn) == Advice{Verb::suspend, d.turn.now + 3s, "Shared"});
+    CHECK(waits.begin(d.turn) == Advice{Advice::Verb::suspend, d.turn.now + 3s, "Shared"});
     d.turn.now += 3s;
     budget.most = 1;
     CHECK(waits.begin(d.turn) == Advice::go());
@@ -290,22 +292,22 @@ TEST_CASE("Shared budgets get back what is abandoned, and are asked again before
     MinimalBudget budget{1};
     Driver d;
     Shared rule{budget};
-    CHECK(d.begin(rule) == Verb::go);
-    CHECK(d.fail(rule) == Verb::go);
+    CHECK(d.begin(rule) == Advice::Verb::go);
+    CHECK(d.fail(rule) == Advice::Verb::go);
     CHECK(rule.review(Advice::go(), d.turn) == Advice::go());
     CHECK(budget.out == 1);
     rule.abandoned(d.turn);
     rule.abandoned(d.turn);
     CHECK(budget.out == 0);
     // A gate opened: it is still a retry.
-    CHECK(d.begin(rule) == Verb::go);
+    CHECK(d.begin(rule) == Advice::Verb::go);
     CHECK(budget.out == 1);
     rule.abandoned(d.turn);
     budget.most = 0;
-    CHECK(d.begin(rule) == Verb::stop);
+    CHECK(d.begin(rule) == Advice::Verb::stop);
     // Started afresh by command: a first attempt.
     rule.reset();
-    CHECK(d.begin(rule) == Verb::go);
+    CHECK(d.begin(rule) == Advice::Verb::go);
     CHECK(budget.free == 1);
 }
 
@@ -314,22 +316,22 @@ TEST_CASE("Shared budgets pay for nothing planned, and nothing that was stopped"
     MinimalBudget budget{5};
     Driver d;
     Policy policy{Shared{budget}, MaxAttempts{2}};
-    CHECK(d.begin(policy) == Verb::go);
-    CHECK(d.fail(policy, Failure{Cause::planned}) == Verb::go);
+    CHECK(d.begin(policy) == Advice::Verb::go);
+    CHECK(d.fail(policy, Failure{Cause::planned}) == Advice::Verb::go);
     CHECK(budget.asked == 0);
-    CHECK(d.begin(policy) == Verb::go);
+    CHECK(d.begin(policy) == Advice::Verb::go);
     CHECK(budget.free == 1);
     // A failure without a name is one.
-    CHECK(d.fail(policy, Failure{Cause::none}) == Verb::go);
+    CHECK(d.fail(policy, Failure{Cause::none}) == Advice::Verb::go);
     CHECK(budget.out == 1);
     CHECK(budget.why == Cause::lost);
-    CHECK(d.begin(policy) == Verb::go);
-    CHECK(d.fail(policy) == Verb::stop);
+    CHECK(d.begin(policy) == Advice::Verb::go);
+    CHECK(d.fail(policy) == Advice::Verb::stop);
     CHECK(budget.asked == 1);
     CHECK(budget.out == 0);
     // What was lost is got back for free.
     policy.reset();
-    CHECK(policy.lost(Failure{Cause::lost}, d.turn).verb == Verb::go);
+    CHECK(policy.lost(Failure{Cause::lost}, d.turn).verb == Advice::Verb::go);
     CHECK(budget.asked == 1);
 }
 
@@ -339,17 +341,17 @@ TEST_CASE("Shared budgets are left by copies and destructors with nothing held",
     Driver d;
     {
         Policy waiting{Shared{budget}};
-        CHECK(d.begin(waiting) == Verb::go);
-        CHECK(d.fail(waiting) == Verb::go);
+        CHECK(d.begin(waiting) == Advice::Verb::go);
+        CHECK(d.fail(waiting) == Advice::Verb::go);
         CHECK(budget.out == 1);
         // In mid-run: the copy holds nothing, and pays for its own retry.
         Policy copy{waiting};
         CHECK(budget.out == 1);
-        CHECK(d.begin(copy) == Verb::go);
+        CHECK(d.begin(copy) == Advice::Verb::go);
         CHECK(budget.out == 2);
         Policy moved{std::move(waiting)};
         CHECK(budget.out == 2);
-        CHECK(d.begin(moved) == Verb::go);
+        CHECK(d.begin(moved) == Advice::Verb::go);
         CHECK(budget.out == 2);
         copy = moved;
         CHECK(budget.out == 1);
@@ -369,13 +371,13 @@ TEST_CASE("Shared budgets keep a plan that another rule refuses to begin",
     for (int order = 0; order < 2; ++order) {
         const auto run = [&](auto& policy) {
             d.turn.now += 1h;
-            CHECK(d.begin(policy) == Verb::go);
-            CHECK(d.fail(policy) == Verb::suspend);
+            CHECK(d.begin(policy) == Advice::Verb::go);
+            CHECK(d.fail(policy) == Advice::Verb::suspend);
             d.turn.now += 1s;
             auto probe = breaker.acquire(d.turn);
-            CHECK(d.begin(policy) == Verb::suspend);
+            CHECK(d.begin(policy) == Advice::Verb::suspend);
             probe.success(d.turn);
-            CHECK(d.begin(policy) == Verb::go);
+            CHECK(d.begin(policy) == Advice::Verb::go);
             CHECK(budget.out == 1);
             policy.succeeded(d.turn);
             CHECK(budget.out == 0);
@@ -394,13 +396,13 @@ TEST_CASE("Shared budgets leak nothing on any path", "[policy][shared][property]
         bool retry = false;
         for (const int event : *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 7))) {
             if (event <= 1 && state != 1) {
-                const bool granted = d.begin(rule) == Verb::go;
+                const bool granted = d.begin(rule) == Advice::Verb::go;
                 RC_ASSERT(granted == (!retry || budget.most > 0));
                 state = granted ? 1 : state;
             } else if (event == 2 && state == 1) {
-                RC_ASSERT(d.fail(rule) == Verb::go);
+                RC_ASSERT(d.fail(rule) == Advice::Verb::go);
                 retry = true;
-                state = rule.review(Advice::go(), d.turn).verb == Verb::go ? 2 : 0;
+                state = rule.review(Advice::go(), d.turn).verb == Advice::Verb::go ? 2 : 0;
             } else if (event == 3 && state == 1) {
                 rule.succeeded(d.turn);
                 retry = false;
@@ -413,7 +415,7 @@ TEST_CASE("Shared budgets leak nothing on any path", "[policy][shared][property]
                 retry = false;
             } else if (event == 6) {
                 Shared copy{rule};
-                RC_ASSERT(d.begin(copy) == Verb::go || budget.most <= (state != 0));
+                RC_ASSERT(d.begin(copy) == Advice::Verb::go || budget.most <= (state != 0));
             }
             RC_ASSERT(budget.out == (retry && state != 0 ? 1 : 0));
             RC_ASSERT(budget.free == (!retry && state == 1 ? 1 : 0));

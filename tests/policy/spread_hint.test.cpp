@@ -52,7 +52,7 @@ TEST_CASE("SpreadHint draws evenly between the hint and some percent more",
     double sum = 0;
     for (std::uint64_t seed = 1; seed <= 10'000; ++seed) {
         const Advice advice = advised(policy, hinted(30s), seed);
-        CHECK(advice.verb == Verb::wait_at_least);
+        CHECK(advice.verb == Advice::Verb::wait_at_least);
         const Duration wait = advice.until - start;
         least = std::min(least, wait);
         most = std::max(most, wait);
@@ -90,7 +90,7 @@ TEST_CASE("SpreadHint spreads whoever heeds the hint", "[policy][spread_hint][un
     // A hint that a CooldownOn heeds exactly.
     const Policy cooldown{CooldownOn{Cause::overloaded, 5s, 15s}, SpreadHint::plus_percent(10)};
     const Advice after_1013 = advised(cooldown, hinted(20s, Cause::overloaded));
-    CHECK(after_1013.verb == Verb::wait_exactly);
+    CHECK(after_1013.verb == Advice::Verb::wait_exactly);
     CHECK(after_1013.until > start + 20s);
     CHECK(after_1013.until <= start + 22s);
     // Its own draw is spread already.
@@ -101,12 +101,12 @@ TEST_CASE("SpreadHint spreads whoever heeds the hint", "[policy][spread_hint][un
     const Advice longer =
         advised(Policy{Breaks{}, Backoff{NoJitter{}, Cap{1s}, 1s}, SpreadHint::plus_percent(10)},
                 hinted(100s));
-    CHECK(longer.verb == Verb::suspend);
+    CHECK(longer.verb == Advice::Verb::suspend);
     CHECK(longer.until > start + 100s);
     CHECK(longer.until <= start + 110s);
     // Nobody else heeds it: it is a hint all the same.
     const Advice alone = advised(Policy{SpreadHint::plus_percent(10)}, hinted(10s));
-    CHECK(alone.verb == Verb::wait_at_least);
+    CHECK(alone.verb == Advice::Verb::wait_at_least);
     CHECK(alone.until >= start + 10s);
     CHECK(alone.until <= start + 11s);
 }
@@ -121,8 +121,8 @@ TEST_CASE("SpreadHint is reviewed by the limits after it", "[policy][spread_hint
         static_cast<void>(run.begin(turn));
         // [9 s, 18 s]: one in nine is in time.
         const Advice advice = run.failed(hinted(9s), turn);
-        if (advice.verb == Verb::stop) ++stopped;
-        CHECK((advice.verb == Verb::stop || advice.until <= start + 10s));
+        if (advice.verb == Advice::Verb::stop) ++stopped;
+        CHECK((advice.verb == Advice::Verb::stop || advice.until <= start + 10s));
     }
     CHECK(stopped > 820);
     CHECK(stopped < 950);
@@ -138,7 +138,7 @@ TEST_CASE("SpreadHint saturates, and never shortens", "[policy][spread_hint][pro
         const Advice advice = advised(policy, hinted(hint), seed);
         RC_ASSERT(advice.until >= after(start, hint < 1ms ? Duration{} : hint));
         const Duration more{hint.count() / 100 * percent + hint.count() % 100 * percent / 100};
-        const Duration most = hint < 1ms ? saturating_add(Duration{1ms}, more) : hint;
+        const Duration most = hint < 1ms ? part::saturating_add(Duration{1ms}, more) : hint;
         RC_ASSERT(advice.until <= after(after(start, most), more));
     }));
 }

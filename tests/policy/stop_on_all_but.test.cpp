@@ -21,9 +21,9 @@ template <class R>
 constexpr bool stops(R rule, Cause cause) {
     Random bits{Seed{1}};
     Turn turn{Instant{}, bits};
-    const Verb failed = rule.failed(Failure{cause}, turn).verb;
+    const Advice::Verb failed = rule.failed(Failure{cause}, turn).verb;
     if (failed != rule.lost(Failure{cause}, turn).verb) throw "failed and lost disagree";
-    return failed == Verb::stop;
+    return failed == Advice::Verb::stop;
 }
 
 template <class... Causes>
@@ -72,7 +72,7 @@ TEST_CASE("StopOn::all_but ends a retry with the answer it got", "[policy][stop_
     CHECK(answer == std::errc::permission_denied);
     Policy policy{StopOn::all_but(Cause::timed_out)};
     Turn turn{Instant{}, bits};
-    CHECK(policy.lost(Failure{Cause::lost}, turn) == Advice{Verb::stop, never, "StopOn"});
+    CHECK(policy.lost(Failure{Cause::lost}, turn) == Advice{Advice::Verb::stop, never, "StopOn"});
     // No state: it would let the next run try.
-    CHECK(policy.admit(turn.now).verb == Verb::go);
+    CHECK(policy.admit(turn.now).verb == Advice::Verb::go);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: check_http finds what is wrong with an HTTP client, by its name. Method: a small client with
+// Goal: check::http finds what is wrong with an HTTP client, by its name. Method: a small client with
 // one planted mistake each, over sockets; belay's own clients are judged in adapter.
 #include <belay/posix/http_check.hpp>
 
@@ -17,15 +17,15 @@ namespace {
 template <HttpMistake mistake>
 std::string wrong_with() {
     const auto broken =
-        posix::check_http([] { return std::make_unique<belay_test::BrokenHttpRig<mistake>>(); });
+        check::http([] { return std::make_unique<belay_test::BrokenHttpRig<mistake>>(); });
     return broken ? to_string(*broken) : "right";
 }
 
 }  // namespace
 
-TEST_CASE("check_http calls each mistake by its name", "[posix][http_check][unit]") {
+TEST_CASE("check::http calls each mistake by its name", "[posix][http_check][unit]") {
     using M = HttpMistake;
-    using R = HttpRule;
+    using R = check::HttpRule;
     CHECK(wrong_with<M::none>() == "right");
     CHECK(wrong_with<M::waits_for_nobody>() == to_string(R::answers));
     CHECK(wrong_with<M::fails_by_status>() == to_string(R::tells_the_response));

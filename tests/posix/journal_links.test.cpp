@@ -86,7 +86,7 @@ TEST_CASE("Journal::open refuses links, pipes and directories in the place of it
     const std::string bytes = text_of(dir / "moved");
     posix::Files files;
     const auto look = [&] {
-        return inspect_journal(files, dir / "q", [](std::uint64_t, BytesView) {});
+        return tool::inspect_journal(files, dir / "q", [](std::uint64_t, BytesView) {});
     };
 
     std::filesystem::create_symlink(dir / "moved", path);

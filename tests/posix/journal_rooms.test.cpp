@@ -29,7 +29,7 @@ TEST_CASE("posix::JournalRooms keeps what a persistence must keep",
         ++made;
         return open();
     };
-    const auto fault = check_persistence(make, open, {.histories = 2, .steps = 100});
+    const auto fault = check::persistence(make, open, {.histories = 2, .steps = 100});
     CHECK(!fault);
 }
 

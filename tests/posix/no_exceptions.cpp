@@ -43,7 +43,7 @@ struct DeafHttpRig {
     void run_once() {}
 };
 bool judges_http_clients() {
-    return posix::check_http([] { return std::make_unique<DeafHttpRig>(); }) == HttpRule::answers;
+    return check::http([] { return std::make_unique<DeafHttpRig>(); }) == check::HttpRule::answers;
 }
 
 }  // namespace

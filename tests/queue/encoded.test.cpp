@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: Encoded is a storage of values over one of bytes, and loses nothing where its codec fails.
-// Method: check_storage, and codecs that refuse and throw.
+// Method: check::storage, and codecs that refuse and throw.
 #include <belay/queue/encoded.hpp>
 
 #include <algorithm>

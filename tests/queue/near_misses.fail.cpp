@@ -190,7 +190,7 @@ struct Value {
 void make() { belay::SpscRing<Value> ring{1}; }
 }  // namespace spsc_ring_throwing_move
 
-// expect-error: check_storage: values need ==
+// expect-error: check::storage: values need ==
 namespace storage_check_value {
 struct Task {
     std::uint64_t number = 0;
@@ -199,8 +199,8 @@ struct Task {
 #endif
 };
 
-const auto fault = belay::check_storage([] { return belay::Ring<Task>{8}; },
-                                        [](std::uint64_t i) { return Task{i}; });
+const auto fault = belay::check::storage([] { return belay::Ring<Task>{8}; },
+                                         [](std::uint64_t i) { return Task{i}; });
 }  // namespace storage_check_value
 
 // expect-error: StorageLike: S needs 'try_pop'

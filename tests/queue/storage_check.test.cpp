@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: check_storage finds what is wrong with a storage, and nothing wrong with ours. Method:
+// Goal: check::storage finds what is wrong with a storage, and nothing wrong with ours. Method:
 // storages with one planted mistake each.
 #include <belay/queue/storage_check.hpp>
 
@@ -25,7 +25,7 @@ namespace {
 /// The rule that the mistake is found to break, as a sentence; "" if it is not found.
 template <Mistake mistake>
 std::string broken_by() {
-    const std::optional<StorageFault> fault = fault_of<mistake>();
+    const std::optional<check::StorageFault> fault = fault_of<mistake>();
     return fault ? to_string(fault->rule) : "";
 }
 
@@ -75,79 +75,90 @@ PlainStorage::Value owned_value(std::uint64_t i) {
 
 }  // namespace
 
-TEST_CASE("check_storage finds nothing in a right storage", "[queue][storage_check][unit]") {
+TEST_CASE("check::storage finds nothing in a right storage", "[queue][storage_check][unit]") {
     CHECK(text_of(fault_of<Mistake::none>()) == "");
     CHECK(text_of(fault_of<Mistake::none>({.histories = 1000})) == "");
 }
 
-TEST_CASE("check_storage finds what is wrong with a storage, and says which rule it breaks",
+TEST_CASE("check::storage finds what is wrong with a storage, and says which rule it breaks",
           "[queue][storage_check][unit]") {
-    const auto rule = [](StorageRule r) { return std::string{to_string(r)}; };
-    CHECK(broken_by<Mistake::not_empty_at_first>() == rule(StorageRule::starts_empty));
-    CHECK(broken_by<Mistake::no_capacity>() == rule(StorageRule::has_capacity));
-    CHECK(broken_by<Mistake::grows_its_capacity>() == rule(StorageRule::has_capacity));
-    CHECK(broken_by<Mistake::size_off_by_one>() == rule(StorageRule::counts_its_values));
-    CHECK(broken_by<Mistake::refuses_one_early>() == rule(StorageRule::takes_while_there_is_room));
-    CHECK(broken_by<Mistake::drops_oldest_when_full>() == rule(StorageRule::refuses_when_full));
+    const auto rule = [](check::StorageRule r) { return std::string{to_string(r)}; };
+    CHECK(broken_by<Mistake::not_empty_at_first>() == rule(check::StorageRule::starts_empty));
+    CHECK(broken_by<Mistake::no_capacity>() == rule(check::StorageRule::has_capacity));
+    CHECK(broken_by<Mistake::grows_its_capacity>() == rule(check::StorageRule::has_capacity));
+    CHECK(broken_by<Mistake::size_off_by_one>() == rule(check::StorageRule::counts_its_values));
+    CHECK(broken_by<Mistake::refuses_one_early>() ==
+          rule(check::StorageRule::takes_while_there_is_room));
+    CHECK(broken_by<Mistake::drops_oldest_when_full>() ==
+          rule(check::StorageRule::refuses_when_full));
     CHECK(broken_by<Mistake::forgets_oldest_on_refusal>() ==
-          rule(StorageRule::refusal_changes_nothing));
-    CHECK(broken_by<Mistake::changes_refused>() == rule(StorageRule::refusal_changes_nothing));
-    CHECK(broken_by<Mistake::takes_newest>() == rule(StorageRule::pops_the_oldest));
-    CHECK(broken_by<Mistake::gives_from_nothing>() == rule(StorageRule::starts_empty));
+          rule(check::StorageRule::refusal_changes_nothing));
+    CHECK(broken_by<Mistake::changes_refused>() ==
+          rule(check::StorageRule::refusal_changes_nothing));
+    CHECK(broken_by<Mistake::takes_newest>() == rule(check::StorageRule::pops_the_oldest));
+    CHECK(broken_by<Mistake::gives_from_nothing>() == rule(check::StorageRule::starts_empty));
 }
 
-TEST_CASE("check_storage finds what moving and reopening lose", "[queue][storage_check][unit]") {
-    const auto rule = [](StorageRule r) { return std::string{to_string(r)}; };
+TEST_CASE("check::storage finds what moving and reopening lose", "[queue][storage_check][unit]") {
+    const auto rule = [](check::StorageRule r) { return std::string{to_string(r)}; };
     // Whether what `reopen` returns is moved is the compiler's choice: it may show there first.
     const std::string lost = broken_by<Mistake::loses_on_move>();
-    CHECK((lost == rule(StorageRule::move_keeps_everything) ||
-           lost == rule(StorageRule::reopening_keeps_everything) ||
-           lost == rule(StorageRule::reopening_ends_the_loan)));
-    CHECK(broken_by<Mistake::copies_on_move>() == rule(StorageRule::move_keeps_everything));
+    CHECK((lost == rule(check::StorageRule::move_keeps_everything) ||
+           lost == rule(check::StorageRule::reopening_keeps_everything) ||
+           lost == rule(check::StorageRule::reopening_ends_the_loan)));
+    CHECK(broken_by<Mistake::copies_on_move>() == rule(check::StorageRule::move_keeps_everything));
     CHECK(broken_by<Mistake::forgets_on_reopening>() ==
-          rule(StorageRule::reopening_keeps_everything));
+          rule(check::StorageRule::reopening_keeps_everything));
     CHECK(broken_by<Mistake::brings_back_acknowledged>() ==
-          rule(StorageRule::reopening_keeps_everything));
-    CHECK(broken_by<Mistake::forgets_what_is_lent>() == rule(StorageRule::reopening_ends_the_loan));
+          rule(check::StorageRule::reopening_keeps_everything));
+    CHECK(broken_by<Mistake::forgets_what_is_lent>() ==
+          rule(check::StorageRule::reopening_ends_the_loan));
 }
 
-TEST_CASE("check_storage finds what is wrong with loans", "[queue][storage_check][unit]") {
-    const auto rule = [](StorageRule r) { return std::string{to_string(r)}; };
-    CHECK(broken_by<Mistake::lends_newest>() == rule(StorageRule::lends_the_oldest));
-    CHECK(broken_by<Mistake::lends_from_nothing>() == rule(StorageRule::lends_the_oldest));
-    CHECK(broken_by<Mistake::push_moves_what_is_lent>() == rule(StorageRule::push_keeps_the_loan));
-    CHECK(broken_by<Mistake::lends_the_next_again>() == rule(StorageRule::lends_the_same_again));
-    CHECK(broken_by<Mistake::leaves_out_what_is_lent>() == rule(StorageRule::counts_what_it_lends));
-    CHECK(broken_by<Mistake::ack_drops_newest>() == rule(StorageRule::ack_removes_what_was_lent));
-    CHECK(broken_by<Mistake::ack_drops_two>() == rule(StorageRule::ack_removes_what_was_lent));
-    CHECK(broken_by<Mistake::keeps_on_ack>() == rule(StorageRule::ack_removes_what_was_lent));
-    CHECK(broken_by<Mistake::ack_fails>() == rule(StorageRule::ack_removes_what_was_lent));
+TEST_CASE("check::storage finds what is wrong with loans", "[queue][storage_check][unit]") {
+    const auto rule = [](check::StorageRule r) { return std::string{to_string(r)}; };
+    CHECK(broken_by<Mistake::lends_newest>() == rule(check::StorageRule::lends_the_oldest));
+    CHECK(broken_by<Mistake::lends_from_nothing>() == rule(check::StorageRule::lends_the_oldest));
+    CHECK(broken_by<Mistake::push_moves_what_is_lent>() ==
+          rule(check::StorageRule::push_keeps_the_loan));
+    CHECK(broken_by<Mistake::lends_the_next_again>() ==
+          rule(check::StorageRule::lends_the_same_again));
+    CHECK(broken_by<Mistake::leaves_out_what_is_lent>() ==
+          rule(check::StorageRule::counts_what_it_lends));
+    CHECK(broken_by<Mistake::ack_drops_newest>() ==
+          rule(check::StorageRule::ack_removes_what_was_lent));
+    CHECK(broken_by<Mistake::ack_drops_two>() ==
+          rule(check::StorageRule::ack_removes_what_was_lent));
+    CHECK(broken_by<Mistake::keeps_on_ack>() ==
+          rule(check::StorageRule::ack_removes_what_was_lent));
+    CHECK(broken_by<Mistake::ack_fails>() == rule(check::StorageRule::ack_removes_what_was_lent));
     CHECK(broken_by<Mistake::pops_the_next_of_what_is_lent>() ==
-          rule(StorageRule::pop_takes_what_was_lent));
-    CHECK(broken_by<Mistake::pop_leaves_the_loan>() == rule(StorageRule::pop_takes_what_was_lent));
-    CHECK(broken_by<Mistake::loses_on_nack>() == rule(StorageRule::nack_keeps_everything));
-    CHECK(broken_by<Mistake::doubles_on_nack>() == rule(StorageRule::nack_keeps_everything));
-    CHECK(broken_by<Mistake::nack_puts_last>() == rule(StorageRule::nack_keeps_everything));
+          rule(check::StorageRule::pop_takes_what_was_lent));
+    CHECK(broken_by<Mistake::pop_leaves_the_loan>() ==
+          rule(check::StorageRule::pop_takes_what_was_lent));
+    CHECK(broken_by<Mistake::loses_on_nack>() == rule(check::StorageRule::nack_keeps_everything));
+    CHECK(broken_by<Mistake::doubles_on_nack>() == rule(check::StorageRule::nack_keeps_everything));
+    CHECK(broken_by<Mistake::nack_puts_last>() == rule(check::StorageRule::nack_keeps_everything));
     CHECK(broken_by<Mistake::loses_in_unwinding>() ==
-          rule(StorageRule::nack_in_unwinding_keeps_everything));
+          rule(check::StorageRule::nack_in_unwinding_keeps_everything));
 }
 
-TEST_CASE("check_storage checks storages that do not lend", "[queue][storage_check][unit]") {
-    CHECK(text_of(check_storage([] { return PlainStorage{}; }, owned_value)) == "");
-    const auto fault = check_storage([] { return PlainStorage{{}, 2}; }, owned_value);
+TEST_CASE("check::storage checks storages that do not lend", "[queue][storage_check][unit]") {
+    CHECK(text_of(check::storage([] { return PlainStorage{}; }, owned_value)) == "");
+    const auto fault = check::storage([] { return PlainStorage{{}, 2}; }, owned_value);
     REQUIRE(fault);
-    CHECK(fault->rule == StorageRule::takes_while_there_is_room);
+    CHECK(fault->rule == check::StorageRule::takes_while_there_is_room);
     CHECK(fault->history == 0);
     CHECK(fault->pushed == 4);  // two first steps, two that filled it
 }
 
-TEST_CASE("check_storage looks as long as its options say", "[queue][storage_check][unit]") {
+TEST_CASE("check::storage looks as long as its options say", "[queue][storage_check][unit]") {
     // A mistake that is rare shows only in a long history, and in the same one each time.
-    const StorageCheckOptions few{.histories = 3, .steps = 30};
+    const check::StorageOptions few{.histories = 3, .steps = 30};
     CHECK_FALSE(fault_of<Mistake::swaps_one>(few));
     const auto fault = fault_of<Mistake::swaps_one>();
     REQUIRE(fault);
-    CHECK(fault->rule == StorageRule::pops_the_oldest);
+    CHECK(fault->rule == check::StorageRule::pops_the_oldest);
     CHECK(fault->history > 0);
     const auto again = fault_of<Mistake::swaps_one>();
     CHECK(again->history == fault->history);
@@ -155,7 +166,7 @@ TEST_CASE("check_storage looks as long as its options say", "[queue][storage_che
 
     std::size_t made = 0;
     std::uint64_t highest = 0;
-    CHECK_FALSE(check_storage(
+    CHECK_FALSE(check::storage(
         [&] {
             ++made;
             return PlainStorage{};
@@ -169,14 +180,14 @@ TEST_CASE("check_storage looks as long as its options say", "[queue][storage_che
     CHECK(highest < 10);
 }
 
-TEST_CASE("check_storage lets what the storage throws through", "[queue][storage_check][unit]") {
+TEST_CASE("check::storage lets what the storage throws through", "[queue][storage_check][unit]") {
     struct Throwing : PlainStorage {
         std::optional<Value> try_pop() { throw 7; }
     };
-    CHECK_THROWS_AS(static_cast<void>(check_storage([] { return Throwing{}; }, owned_value)), int);
+    CHECK_THROWS_AS(static_cast<void>(check::storage([] { return Throwing{}; }, owned_value)), int);
 }
 
-TEST_CASE("check_storage opens a journal again and again", "[queue][storage_check][property]") {
+TEST_CASE("check::storage opens a journal again and again", "[queue][storage_check][property]") {
     std::unique_ptr<sim::Disk> disk;
     const auto open = [&] {
         return Journal<sim::Disk>::open(*disk, "q", belay_test::small_journal(1)).value();
@@ -191,22 +202,22 @@ TEST_CASE("check_storage opens a journal again and again", "[queue][storage_chec
         [](std::uint64_t i) { return Bytes(i % 50, std::byte(i)); }, open, {.histories = 30});
 }
 
-TEST_CASE("Every StorageRule has a sentence of its own", "[queue][storage_check][unit]") {
+TEST_CASE("Every check::StorageRule has a sentence of its own", "[queue][storage_check][unit]") {
     std::vector<std::string> sentences;
-    for (int i = 0; i <= static_cast<int>(StorageRule::reopening_ends_the_loan); ++i) {
-        const std::string sentence = to_string(static_cast<StorageRule>(i));
+    for (int i = 0; i <= static_cast<int>(check::StorageRule::reopening_ends_the_loan); ++i) {
+        const std::string sentence = to_string(static_cast<check::StorageRule>(i));
         CHECK(std::find(sentences.begin(), sentences.end(), sentence) == sentences.end());
         CHECK(sentence != "unknown");
         sentences.push_back(sentence);
     }
-    CHECK(to_string(static_cast<StorageRule>(200)) == std::string{"unknown"});
+    CHECK(to_string(static_cast<check::StorageRule>(200)) == std::string{"unknown"});
 }
 
-TEST_CASE("check_storage makes the same histories with every compiler",
+TEST_CASE("check::storage makes the same histories with every compiler",
           "[queue][storage_check][golden]") {
     std::uint64_t sum = 0;
-    const auto fault = check_storage([&] { return SummedRing{sum}; },
-                                     [](std::uint64_t i) { return static_cast<int>(i); });
+    const auto fault = check::storage([&] { return SummedRing{sum}; },
+                                      [](std::uint64_t i) { return static_cast<int>(i); });
     CHECK(text_of(fault) == "");
     CHECK(sum == 11547617494969701218U);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: Weighed is the storage it wraps, and always knows its bytes. Method: check_storage, and a
+// Goal: Weighed is the storage it wraps, and always knows its bytes. Method: check::storage, and a
 // sum beside random histories.
 #include <belay/queue/weighed.hpp>
 

@@ -2,8 +2,10 @@
 // Goal: who is let in is written down, and who cannot be is not let in. Method: a book by hand.
 #include <belay/room/audited.hpp>
 
+#include <memory>
 #include <vector>
 
+#include "support/aborts.hpp"
 #include "support/catch.hpp"
 
 using namespace belay;
@@ -149,6 +151,101 @@ TEST_CASE("Audited writes so many refusals in a minute, from the first on",
     second += 60;
     knock(100);
     CHECK(book.open.size() == 6);
+}
+
+TEST_CASE("Audited writes down, by the same rate, whom others refuse", "[room][audited][unit]") {
+    struct AtTheDoor {  // as a listener tells it
+        std::error_code error;
+        int status = 0;
+        std::string ip{};
+        std::string path{};
+    };
+    AuditBook book;
+    int second = 1'700'000'000;
+    BookedGrant audited{OneGrant{{"mallory", Access::none, forever}}, BookAudit{&book},
+                        AuditClock{&second}, AuditedOptions{.refusals_per_minute = 4}};
+    auto door = audited.refusals();
+    const BookedGrant moved{std::move(audited)};
+    door.on_refused(AtTheDoor{{}, 403, "::1", "/ws/" + std::string(10'000, 'x')});
+    REQUIRE(book.rows.size() == 1);
+    const AuditRow& row = book.rows.front();
+    CHECK(row.action == "refused");
+    CHECK(row.ip == "::1");
+    CHECK(row.board == "/ws/" + std::string(96, 'x'));
+    CHECK(row.level == Access::none);
+    CHECK(row.user.empty());
+    CHECK(row.time == WallTime{std::chrono::seconds{second}});
+    CHECK(door.dropped() == 0);
+    for (int i = 0; i < 9; ++i) door.on_refused(AtTheDoor{{}, 403, "::1"});
+    CHECK(book.rows.size() == 4);
+    CHECK(door.dropped() == 6);
+    driver::Question<Grant> question;
+    BookedGrant again{moved};
+    again.check(request, question.ask());
+    CHECK(book.rows.size() == 4);
+    CHECK(door.dropped() == 7);
+    // What the book does not take is no row.
+    second += 60;
+    book.answer = std::make_error_code(std::errc::no_space_on_device);
+    door.on_refused(AtTheDoor{{}, 403, "::1"});
+    CHECK(door.dropped() == 8);
+    book.later = true;
+    door.on_refused(AtTheDoor{{}, 403, "::1"});
+    book.open.clear();
+    CHECK(door.dropped() == 9);
+}
+
+TEST_CASE("Audited writes no row of nobody: a listener that finds no descriptor refuses none",
+          "[room][audited][unit]") {
+    struct Exhausted {
+        std::string ip{};
+        std::string path{};
+    };
+    AuditBook book;
+    BookedGrant audited{OneGrant{{"mallory", Access::none, forever}}, BookAudit{&book},
+                        AuditClock{}, AuditedOptions{.refusals_per_minute = 4}};
+    auto door = audited.refusals();
+    for (int i = 0; i < 100; ++i) door.on_refused(Exhausted{});
+    CHECK(book.rows.empty());
+    CHECK(door.dropped() == 0);
+    driver::Question<Grant> question;
+    audited.check(request, question.ask());
+    CHECK(book.rows.size() == 1);
+}
+
+TEST_CASE("Audited: an audit that never answers is gone with those who ask it",
+          "[room][audited][unit]") {
+    struct Keeper {  // of what it was asked
+        std::unique_ptr<int, void (*)(int*)> alive;
+        std::vector<Completion<std::error_code>> open{};
+        void record(AuditRow, Completion<std::error_code> done) { open.push_back(std::move(done)); }
+    };
+    struct AtTheDoor {
+        std::string ip{"::1"};
+        std::string path{};
+    };
+    int ended = 0;
+    driver::Question<Grant> question;
+    {
+        Audited audited{OneGrant{{"mallory", Access::none, forever}},
+                        Keeper{{&ended, [](int* n) { ++*n; }}}, AuditClock{}};
+        audited.check(request, question.ask());
+        auto door = audited.refusals();
+        door.on_refused(AtTheDoor{});
+        CHECK(ended == 0);
+    }
+    CHECK(ended == 1);
+}
+
+TEST_CASE("Audited::refusals of one that has moved says so at once", "[room][audited][unit]") {
+    AuditBook book;
+    BookedGrant audited{OneGrant{}, BookAudit{&book}, AuditClock{}};
+    const BookedGrant moved{std::move(audited)};
+    const std::string said = belay_test::aborts_with([&] {
+        auto door = audited.refusals();  // NOLINT(bugprone-use-after-move): that is it
+        static_cast<void>(door);
+    });
+    CHECK(said.find("Audited::refusals: must be taken before it is moved") != said.npos);
 }
 
 TEST_CASE("Audited: no refusals are written where none are wanted", "[room][audited][unit]") {

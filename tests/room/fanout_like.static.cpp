@@ -10,19 +10,24 @@ namespace {
 using namespace belay;
 
 struct MinimalFanout {
-    static Result<std::uint64_t> begin(std::string_view, const Id&) { return std::uint64_t{1}; }
+    static Result<std::uint64_t> begin(std::string_view, const Id&, bool) {
+        return std::uint64_t{1};
+    }
     static void publish(std::string_view, BytesView) {}
-    static void subscribe(std::string_view, std::uint64_t, Completion<HeardNews>) {}
+    static void subscribe(std::string_view, std::uint64_t, Completion<part::HeardNews>) {}
 };
 struct FanoutWithoutBegin {
     static void publish(std::string_view, BytesView) {}
-    static void subscribe(std::string_view, std::uint64_t, Completion<HeardNews>) {}
+    static void subscribe(std::string_view, std::uint64_t, Completion<part::HeardNews>) {}
+};
+struct FanoutBeginsBlindly : MinimalFanout {
+    static Result<std::uint64_t> begin(std::string_view, const Id&) { return std::uint64_t{1}; }
 };
 struct FanoutPublishesText : MinimalFanout {
     static void publish(std::string_view, int) {}
 };
 struct FanoutSubscribesForGood : MinimalFanout {
-    static void subscribe(std::string_view, Completion<HeardNews>) {}
+    static void subscribe(std::string_view, Completion<part::HeardNews>) {}
 };
 struct FanoutOfOverloads {
     static void subscribe(int) {}
@@ -39,6 +44,7 @@ static_assert(!FanoutLike<FanoutSubscribesForGood> && !FanoutLike<MemoryRooms>);
 
 static_assert(detail::FanoutIsSound<MinimalFanout> && detail::FanoutIsSound<MemoryRooms>);
 static_assert(!detail::FanoutIsSound<FanoutWithoutBegin>);
+static_assert(!FanoutLike<FanoutBeginsBlindly> && !detail::FanoutIsSound<FanoutBeginsBlindly>);
 static_assert(!detail::FanoutIsSound<FanoutPublishesText>);
 static_assert(!detail::FanoutIsSound<FanoutSubscribesForGood>);
 static_assert(!detail::FanoutIsSound<FanoutOfOverloads> && !detail::FanoutIsSound<FanoutInPrivate>);

@@ -33,7 +33,7 @@ std::string text_frame(std::string_view head, std::string_view text) {
 }
 std::string update_frame(std::uint64_t author, std::uint64_t clock, std::string_view text) {
     return to_hex(
-        HocuspocusProtocol{}.write({RoomMessage::Kind::update, typed(author, clock, text)}));
+        HocuspocusProtocol{}.write({part::RoomMessage::Kind::update, typed(author, clock, text)}));
 }
 long count_of(const Frames& frames, const std::string& frame) {
     return std::count(frames.begin(), frames.end(), frame);
@@ -507,7 +507,7 @@ TEST_CASE("Rooms over hocuspocus: all documents of a connection share one budget
         const auto address = HocuspocusProtocol{}.address(frame);
         REQUIRE(address);
         const auto read = HocuspocusProtocol{}.read(BytesView{frame}.subspan(address->size()));
-        if (!read || read->kind != RoomMessage::Kind::update) continue;
+        if (!read || read->kind != part::RoomMessage::Kind::update) continue;
         static_cast<void>(
             (HocuspocusProtocol{}.board(*address) == "one" ? one : two).apply(read->payload));
     }
@@ -521,6 +521,29 @@ TEST_CASE("Rooms over hocuspocus: all documents of a connection share one budget
         w.run(1s);
     }
     CHECK(w.rooms().clients() == 2);
+}
+
+TEST_CASE("Rooms over hocuspocus: what waits in a connection is a part of its budget",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w{Seed{1}, {.client_bytes_max = 3000}};
+    RoomEditor ada{w, "ada", 1};
+    w.requests["ada"] = {.board = "one", .token = "ada"};
+    HocusWire slow{w, "slow"};
+    slow.dial();
+    slow.token("one", "slow");
+    ada.dial();
+    w.run(1s);
+    slow.stall(true);
+    const auto types = [&](int times) {
+        for (int i = 0; i < times; ++i) {
+            ada.type(std::string(100, 'a'));
+            w.run(100ms);
+        }
+    };
+    types(10);  // of which its own mailbox has some
+    const std::size_t before = w.taken["slow"].bytes;
+    types(40);
+    CHECK(w.taken["slow"].bytes - before <= 1500);
 }
 
 TEST_CASE("Rooms over hocuspocus: sockets are counted before they are anybody",
@@ -773,7 +796,7 @@ TEST_CASE("Rooms over hocuspocus: what is checked holds up nothing that waits to
         const auto address = HocuspocusProtocol{}.address(frame);
         REQUIRE(address);
         const auto read = HocuspocusProtocol{}.read(BytesView{frame}.subspan(address->size()));
-        if (!read || read->kind != RoomMessage::Kind::update) continue;
+        if (!read || read->kind != part::RoomMessage::Kind::update) continue;
         static_cast<void>(one.apply(read->payload));
     }
     CHECK((one.snapshot().front() == ada.document()));
@@ -820,7 +843,7 @@ TEST_CASE("Rooms over hocuspocus: a viewer who has heard of a change elsewhere h
     const Bytes e = ada.type("seen by another tab");
     w.run(1s);
     static_cast<void>(vera.heard());
-    vera.say("board", to_hex(HocuspocusProtocol{}.write({RoomMessage::Kind::state, e})));
+    vera.say("board", to_hex(HocuspocusProtocol{}.write({part::RoomMessage::Kind::state, e})));
     w.run(1s);
     CHECK(vera.heard() == Frames{named("board", durable)});
 }

@@ -16,7 +16,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-using Said = RoomMessage::Kind;
+using Said = part::RoomMessage::Kind;
 
 const HocuspocusProtocol hocuspocus;
 

@@ -86,7 +86,7 @@ TEST_CASE("JournalRooms takes updates of any length, and ids of any bytes",
           "[room][journal_rooms][unit]") {
     sim::Disk disk;
     DiskRooms rooms{disk};
-    const std::string id = std::string(room_id_bytes_max - 2, '/') + std::string{"\0\xff", 2};
+    const std::string id = std::string(part::room_id_bytes_max - 2, '/') + std::string{"\0\xff", 2};
     REQUIRE(rooms->reset(id, first_epoch));
     for (const std::size_t size : {0U, 1U, 195U, 196U, 197U, 376U, 377U, 5000U}) {
         REQUIRE(rooms->append(id, as_bytes(std::string(size, 'x'))));
@@ -101,7 +101,7 @@ TEST_CASE("JournalRooms takes updates of any length, and ids of any bytes",
     REQUIRE(!saved(*rooms, id, room.updates, room.position));
     rooms.reopen();
     CHECK(rooms.room(id).snapshot == room.updates);
-    for (const std::string& bad : {std::string{}, std::string(room_id_bytes_max + 1, 'x')}) {
+    for (const std::string& bad : {std::string{}, std::string(part::room_id_bytes_max + 1, 'x')}) {
         CHECK(rooms->reset(bad, first_epoch).error() == RoomErrc::bad_room_id);
         CHECK(rooms->append(bad, {}).error() == RoomErrc::bad_room_id);
         CHECK(rooms->erase(bad) == RoomErrc::bad_room_id);

@@ -131,3 +131,19 @@ TEST_CASE("Lib0Reader keeps its first error, and reads nothing after it", "[room
     CHECK(std::string{in.what()} == "a length is beyond the end");
     CHECK(in.offset() == 0);
 }
+
+TEST_CASE("A text has as many units as UTF-16 needs, however long it is", "[room][lib0][unit]") {
+    const std::string_view characters[] = {"a", "\xC3\xA4", "\xE2\x82\xAC", "\xF0\x9F\x98\x80"};
+    // Of one kind, so that each of its bytes comes to stand at each place; and of all kinds.
+    for (std::size_t kind = 0; kind <= 4; ++kind) {
+        std::string text;
+        std::size_t units = 0;
+        for (std::size_t n = 0; n < 1200; ++n) {
+            const std::size_t one = kind < 4 ? kind : (n * n + n / 7) % 4;
+            text += characters[one];
+            units += one == 3 ? 2 : 1;
+            REQUIRE(detail::utf16_units(text) == units);
+        }
+    }
+    CHECK(detail::utf16_units("") == 0);
+}

@@ -62,7 +62,7 @@ TEST_CASE("MemoryRooms begins histories anew, and ends them", "[room][memory_roo
 TEST_CASE("MemoryRooms lists ids in their order, and refuses bad ones",
           "[room][memory_rooms][unit]") {
     MemoryRooms rooms;
-    const std::string longest(room_id_bytes_max, 'x');
+    const std::string longest(part::room_id_bytes_max, 'x');
     const std::string with_nul{"a\0b", 3};
     for (const std::string& id : {std::string{"b"}, longest, with_nul, std::string{"\xff"}}) {
         REQUIRE(rooms.reset(id, first_epoch));

@@ -105,8 +105,10 @@ void use() { belay::RoomManager rooms{belay::MemoryRooms{}, Mine{}}; }
 // expect-error: RoomProtocolLike: 'disjoint' must be 'bool disjoint
 namespace protocol_disjoint {
 struct Protocol {
-    belay::Result<belay::RoomMessage> read(belay::BytesView) const { return belay::RoomMessage{}; }
-    belay::Bytes write(const belay::RoomMessage&) const { return {}; }
+    belay::Result<belay::part::RoomMessage> read(belay::BytesView) const {
+        return belay::part::RoomMessage{};
+    }
+    belay::Bytes write(const belay::part::RoomMessage&) const { return {}; }
 #if defined(BELAY_CONTROL)
     bool disjoint(belay::BytesView, belay::BytesView) const { return false; }
 #else
@@ -119,8 +121,10 @@ static_assert(belay::explain::room_protocol_like<Protocol>());
 // expect-error: RoomProtocolLike: 'belay::Result<belay::BytesView> address
 namespace protocol_address_without_board {
 struct Protocol {
-    belay::Result<belay::RoomMessage> read(belay::BytesView) const { return belay::RoomMessage{}; }
-    belay::Bytes write(const belay::RoomMessage&) const { return {}; }
+    belay::Result<belay::part::RoomMessage> read(belay::BytesView) const {
+        return belay::part::RoomMessage{};
+    }
+    belay::Bytes write(const belay::part::RoomMessage&) const { return {}; }
     belay::Result<belay::BytesView> address(belay::BytesView frame) const { return frame; }
 #if defined(BELAY_CONTROL)
     std::string_view board(belay::BytesView) const { return {}; }
@@ -167,20 +171,20 @@ void use() { belay::RoomManager rooms{Rooms{}, belay::EveryoneEdits{}}; }
 namespace fanout_without_from {
 struct Fanout : belay::NoFanout {
 #if !defined(BELAY_CONTROL)
-    void subscribe(std::string_view, belay::Completion<belay::HeardNews>) {}
+    void subscribe(std::string_view, belay::Completion<belay::part::HeardNews>) {}
 #endif
 };
 static_assert(belay::explain::fanout_like<Fanout>());
 }  // namespace fanout_without_from
 
-// expect-error: check_persistence: make must be callable
+// expect-error: check::persistence: make must be callable
 namespace check_of_a_value {
 #if defined(BELAY_CONTROL)
 const auto make = [] { return belay::MemoryRooms{}; };
 #else
 const int make = 0;
 #endif
-void use() { static_cast<void>(belay::check_persistence(make)); }
+void use() { static_cast<void>(belay::check::persistence(make)); }
 }  // namespace check_of_a_value
 
 int main() {}

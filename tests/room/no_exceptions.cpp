@@ -96,7 +96,8 @@ int main() {
     OpaqueDocument opaque;
     if (opaque.apply(bytes) || opaque.check(bytes).value_or(true)) return 8;
     const HocuspocusProtocol hocuspocus;
-    const Bytes granted = hocuspocus.write({RoomMessage::Kind::granted, as_bytes("view"), {}});
+    const Bytes granted =
+        hocuspocus.write({part::RoomMessage::Kind::granted, as_bytes("view"), {}});
     if (granted.size() != 11 || hocuspocus.read(granted)) return 10;
     if (const int failed = rooms_without_exceptions(bytes)) return failed;
     if (!stores_rooms()) return 9;

@@ -386,7 +386,7 @@ TEST_CASE("peer defect 15: cursors of who has gone", "[room][peer_defects][sim]"
     w.run(1s);
     // Several of one socket.
     for (const std::uint64_t id : {11U, 12U, 13U})
-        bob.say({RoomMessage::Kind::awareness, awareness_of(id, 5, "{}")});
+        bob.say({part::RoomMessage::Kind::awareness, awareness_of(id, 5, "{}")});
     w.run(1s);
     REQUIRE(alice.present.size() == 3);
     SECTION("that says goodbye") { bob.hang_up(); }
@@ -401,7 +401,7 @@ TEST_CASE("peer defect 15: cursors of who has gone", "[room][peer_defects][sim]"
     w.requests["late"] = {.board = "board", .token = "bob"};
     late.dial();
     w.run(1s);
-    late.say({RoomMessage::Kind::awareness, awareness_of(11, 5, "{}")});
+    late.say({part::RoomMessage::Kind::awareness, awareness_of(11, 5, "{}")});
     w.run(1s);
     CHECK(alice.present.empty());
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: check_persistence finds nothing in what is right, and every rule broken that is planted.
+// Goal: check::persistence finds nothing in what is right, and every rule broken that is planted.
 // Method: all persistences of the library; and MemoryRooms with one mistake each.
 #include <belay/room/persistence_check.hpp>
 
@@ -14,7 +14,7 @@ using namespace belay_test;
 
 namespace {
 
-[[nodiscard]] std::string verdict_on(const std::optional<PersistenceFault>& fault) {
+[[nodiscard]] std::string verdict_on(const std::optional<check::PersistenceFault>& fault) {
     if (!fault) return "right";
     return std::string{to_string(fault->rule)} + ", history " + std::to_string(fault->history) +
            ", step " + std::to_string(fault->step);
@@ -44,30 +44,30 @@ struct RoomsHost {
 
 }  // namespace
 
-TEST_CASE("check_persistence finds nothing wrong with MemoryRooms",
+TEST_CASE("check::persistence finds nothing wrong with MemoryRooms",
           "[room][persistence_check][unit]") {
-    CHECK(verdict_on(check_persistence([] { return MemoryRooms{}; })) == "right");
-    CHECK(verdict_on(check_persistence([] { return OnThread{MemoryRooms{}}; },
-                                       {.histories = 50})) == "right");
+    CHECK(verdict_on(check::persistence([] { return MemoryRooms{}; })) == "right");
+    CHECK(verdict_on(check::persistence([] { return OnThread{MemoryRooms{}}; },
+                                        {.histories = 50})) == "right");
 }
 
-TEST_CASE("check_persistence finds nothing wrong with JournalRooms over losses of power",
+TEST_CASE("check::persistence finds nothing wrong with JournalRooms over losses of power",
           "[room][persistence_check][fault]") {
     RoomsHost host;
-    CHECK(verdict_on(check_persistence([&] { return host.make(); },
-                                       [&] { return host.reopen(); })) == "right");
+    CHECK(verdict_on(check::persistence([&] { return host.make(); },
+                                        [&] { return host.reopen(); })) == "right");
     const auto on_thread =
-        check_persistence([&] { return OnThread{host.make()}; },
-                          [&] { return OnThread{host.reopen()}; }, {.histories = 50});
+        check::persistence([&] { return OnThread{host.make()}; },
+                           [&] { return OnThread{host.reopen()}; }, {.histories = 50});
     CHECK(verdict_on(on_thread) == "right");
 }
 
-TEST_CASE("check_persistence finds what is wrong, and names it",
+TEST_CASE("check::persistence finds what is wrong, and names it",
           "[room][persistence_check][unit]") {
     for (int i = 0; i < static_cast<int>(Mistake::count); ++i) {
         const auto mistake = static_cast<Mistake>(i);
         BrokenRooms::Medium medium;
-        const auto fault = check_persistence(
+        const auto fault = check::persistence(
             [&] {
                 return BrokenRooms{mistake, medium, true};
             },
@@ -80,7 +80,7 @@ TEST_CASE("check_persistence finds what is wrong, and names it",
         CHECK(std::string{to_string(fault->rule)} == to_string(rule_of(mistake)));
     }
     BrokenRooms::Medium medium;
-    CHECK(verdict_on(check_persistence(
+    CHECK(verdict_on(check::persistence(
               [&] {
                   return BrokenRooms{Mistake::none, medium, true};
               },
@@ -89,14 +89,14 @@ TEST_CASE("check_persistence finds what is wrong, and names it",
               })) == "right");
 }
 
-TEST_CASE("check_persistence runs what brings the answers", "[room][persistence_check][unit]") {
+TEST_CASE("check::persistence runs what brings the answers", "[room][persistence_check][unit]") {
     BrokenRooms::Medium medium;
     int pumped = 0;
     const auto pump = [&] {
         ++pumped;
         medium.answer_later();
     };
-    const auto fault = check_persistence(
+    const auto fault = check::persistence(
         [&] {
             return BrokenRooms{Mistake::answers_late, medium, true};
         },

@@ -18,8 +18,13 @@ TEST_CASE("PersistenceError says what, where, and what to do", "[room][persisten
     CHECK(PersistenceError{full, {}, {}}.message().starts_with("the rooms: "));
     const std::string otherwise =
         PersistenceError{std::make_error_code(std::errc::io_error), {}, {}}.advice();
-    for (int i = static_cast<int>(RoomErrc::bad_room_id);
-         i <= static_cast<int>(RoomErrc::storage_busy); ++i) {
+    for (int i = 1; i <= static_cast<int>(RoomErrc::room_erased); ++i) {
         CHECK(PersistenceError{static_cast<RoomErrc>(i), {}, {}}.advice() != otherwise);
     }
+    // Of a storage that is elsewhere.
+    for (const std::errc far : {std::errc::connection_refused, std::errc::timed_out})
+        CHECK(PersistenceError{std::make_error_code(far), {}, {}}.advice() != otherwise);
+    PersistenceError own{std::make_error_code(std::errc::io_error), {}, {}};
+    own.cure = "ask its owner";
+    CHECK(own.message() == "the rooms: Input/output error: ask its owner.");
 }

@@ -6,7 +6,7 @@
 
 namespace {
 
-using belay::PersistenceRule;
+using belay::check::PersistenceRule;
 
 consteval bool all_have_sentences() {
     for (int i = 0; i <= static_cast<int>(PersistenceRule::reopening_keeps_everything); ++i) {

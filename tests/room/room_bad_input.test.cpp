@@ -47,7 +47,7 @@ TEST_CASE("bad input: clients that only say what they have", "[room][room_bad_in
     const auto before = w.taken["m0"].bytes;
     for (int i = 0; i < 100; ++i) {
         for (const auto& m : hostile) {
-            for (int n = 0; n < 20; ++n) m->say({RoomMessage::Kind::state_vector, Bytes(1)});
+            for (int n = 0; n < 20; ++n) m->say({part::RoomMessage::Kind::state_vector, Bytes(1)});
         }
         is_served(w, alice, bob);
     }
@@ -76,8 +76,8 @@ TEST_CASE("bad input: clocks of who is here that are as high as can be",
     alice.show("{}");
     w.run(1s);
     // Nobody's id but their own: alice is still there, and can still move.
-    mallory.say({RoomMessage::Kind::awareness, awareness_of(1, yjs::varuint_max - 1, "{}")});
-    mallory.say({RoomMessage::Kind::awareness, awareness_of(7, yjs::varuint_max - 1, "{}")});
+    mallory.say({part::RoomMessage::Kind::awareness, awareness_of(1, yjs::varuint_max - 1, "{}")});
+    mallory.say({part::RoomMessage::Kind::awareness, awareness_of(7, yjs::varuint_max - 1, "{}")});
     w.run(1s);
     CHECK(mallory.online());
     alice.show("[1]");
@@ -85,7 +85,7 @@ TEST_CASE("bad input: clocks of who is here that are as high as can be",
     CHECK(bob.present[1] == "[1]");
     CHECK(bob.present.contains(7));
     // One higher there is no clock left for its end.
-    mallory.say({RoomMessage::Kind::awareness, awareness_of(8, yjs::varuint_max, "{}")});
+    mallory.say({part::RoomMessage::Kind::awareness, awareness_of(8, yjs::varuint_max, "{}")});
     w.run(1s);
     CHECK(mallory.closed_with == 1007);
     CHECK_FALSE(bob.present.contains(7));
@@ -94,7 +94,7 @@ TEST_CASE("bad input: clocks of who is here that are as high as can be",
     w.run(2min);
     alice.dial();
     w.run(1s);
-    alice.say({RoomMessage::Kind::awareness, awareness_of(7, 1, "{}")});
+    alice.say({part::RoomMessage::Kind::awareness, awareness_of(7, 1, "{}")});
     w.run(1s);
     CHECK(bob.present.contains(7));
 }

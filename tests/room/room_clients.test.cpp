@@ -13,7 +13,7 @@
 using namespace belay;
 using namespace belay_test;
 using namespace std::chrono_literals;
-using Kind = RoomMessage::Kind;
+using Kind = part::RoomMessage::Kind;
 
 namespace {
 Bytes raw_bytes(std::initializer_list<int> values) {
@@ -332,6 +332,40 @@ TEST_CASE("RoomManager: a slow reader holds nobody up, costs its budget, and get
     alice.type("!");
     w.run(1s);
     CHECK(slow.document() == alice.document());
+}
+
+TEST_CASE("RoomManager: what waits in a slow reader's connection is a part of its budget",
+          "[room][room_clients][sim]") {
+    RoomWorld w{Seed{1}, {.client_bytes_max = 100'000, .piece_bytes_max = 1024}};
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor slow{w, "slow", 3};
+    alice.dial();
+    slow.dial();
+    w.run(1s);
+    const auto types = [&](int times) {
+        for (int i = 0; i < times; ++i) {
+            alice.type(std::string(1000, 'x'));
+            w.run(50ms);
+        }
+    };
+    const auto taken = [&] { return w.taken["slow"].bytes; };
+    slow.stall(true);
+    types(10);  // of which its own mailbox has some
+    const std::size_t before = taken();
+    types(170);
+    CHECK(taken() - before <= 50'000);
+    slow.stall(false);
+    while (w.rooms().counters().resyncs == 0) w.run(1ms);
+    slow.stall(true);
+    w.run(1s);
+    // So is what it had missed: it waits there, and here, while more is said.
+    const std::size_t stalled = taken();
+    types(200);
+    CHECK(taken() == stalled);
+    slow.stall(false);
+    w.run(2s);
+    CHECK(slow.closed_with == 1013);
+    CHECK(taken() - stalled <= 50'000);
 }
 
 TEST_CASE("RoomManager: of a slow reader awareness is dropped first, and comes in one",

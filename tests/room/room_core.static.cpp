@@ -5,15 +5,15 @@
 
 using namespace belay;
 using namespace std::chrono_literals;
-using Event = RoomCore::Event;
-using Todo = RoomCore::Actions;
+using Event = timeline::RoomCore::Event;
+using Todo = timeline::RoomCore::Actions;
 
 namespace {
 
 constexpr RoomOptions room_defaults{};
 
 struct Life {
-    RoomCore core{Instant{}, room_defaults, Instant{}};
+    timeline::RoomCore core{Instant{}, room_defaults, Instant{}};
     Random bits{Seed{7}};
     Instant now{};
     int saves = 0;

@@ -211,7 +211,7 @@ struct Hostility {
     explicit Hostility(Seed seed) : w{seed} {
         for (RoomEditor* const e : {&alice, &bob, &mallory}) e->dial();
         w.run(1s);
-        using Kind = RoomMessage::Kind;
+        using Kind = part::RoomMessage::Kind;
         const YjsProtocol protocol;
         for (const auto& vector : yjs_vectors) {
             for (const auto hex : vector.updates)

@@ -752,14 +752,15 @@ TEST_CASE("RoomManager: the server's own edits, frames and goodbyes", "[room][ro
     CHECK(bob.has(typed(9, 1, "y")));
     CHECK_FALSE(alice.has(typed(9, 1, "y")));
     const auto frames = bob.frames;
-    CHECK(rooms.broadcast("board", YjsProtocol{}.write({RoomMessage::Kind::query_awareness, {}}),
-                          first));
+    CHECK(rooms.broadcast(
+        "board", YjsProtocol{}.write({part::RoomMessage::Kind::query_awareness, {}}), first));
     CHECK_FALSE(rooms.broadcast("nowhere", BytesView{}));
     w.run(1s);
     CHECK(bob.frames == frames + 1);
     // Who is not slow gets also what is longer than the budget of one who is.
     const Bytes why(w.options.client_bytes_max + 1, std::byte{'x'});
-    CHECK(rooms.broadcast("board", YjsProtocol{}.write({RoomMessage::Kind::denied, why}), first));
+    CHECK(rooms.broadcast("board", YjsProtocol{}.write({part::RoomMessage::Kind::denied, why}),
+                          first));
     w.run(1s);
     CHECK(bob.closed_with == 0);
     CHECK(bob.denials.size() == 1);

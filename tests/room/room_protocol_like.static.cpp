@@ -9,8 +9,8 @@ using namespace belay;
 namespace {
 struct LeastProtocol {
     LeastProtocol(LeastProtocol&&) = default;
-    Result<RoomMessage> read(BytesView) const;
-    Bytes write(const RoomMessage&) const;
+    Result<part::RoomMessage> read(BytesView) const;
+    Bytes write(const part::RoomMessage&) const;
 };
 struct ProtocolWithAll : LeastProtocol {
     std::vector<Bytes> split(BytesView, std::size_t) const;
@@ -40,11 +40,11 @@ struct ProtocolWithAnotherBoard : LeastProtocol {
     Bytes board(BytesView) const;
 };
 struct ProtocolThatChanges {
-    Result<RoomMessage> read(BytesView);
-    Bytes write(const RoomMessage&) const;
+    Result<part::RoomMessage> read(BytesView);
+    Bytes write(const part::RoomMessage&) const;
 };
 struct ProtocolThatOnlyReads {
-    Result<RoomMessage> read(BytesView) const;
+    Result<part::RoomMessage> read(BytesView) const;
 };
 }  // namespace
 

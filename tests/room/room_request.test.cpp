@@ -34,8 +34,8 @@ TEST_CASE("room_request decodes once", "[room][room_request][unit]") {
 TEST_CASE("room_request: what is no board of a URL", "[room][room_request][unit]") {
     for (const char* board : {"%00", "a%00b", "a%0Ab", "%1F", "%7F", "%FF", "%C3", "%ED%A0%80"})
         CHECK(asked("/ws/canvas/" + std::string{board}).board.empty());
-    CHECK(asked("/ws/canvas/" + std::string(room_id_bytes_max, 'x')).board.size() == 100);
-    CHECK(asked("/ws/canvas/" + std::string(room_id_bytes_max + 1, 'x')).board.empty());
+    CHECK(asked("/ws/canvas/" + std::string(part::room_id_bytes_max, 'x')).board.size() == 100);
+    CHECK(asked("/ws/canvas/" + std::string(part::room_id_bytes_max + 1, 'x')).board.empty());
     CHECK(asked("/ws/canvas/" + std::string(10'000, 'x')).board.empty());
 }
 

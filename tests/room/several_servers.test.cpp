@@ -19,6 +19,16 @@ using ServerRooms = RoomManager<SharedRooms, ListedRights, RoomEar>;
 
 /// Servers "server1" to "server3", and clients that dial one of them.
 struct Cluster {
+    /// Whether the store was emptied each server asks every 5 s.
+    struct Looks {
+        SharedStore* store;
+        int number;
+        sim::Host* host;
+        void operator()() const {
+            store->look(number);
+            host->after(5s, *this);
+        }
+    };
     explicit Cluster(Seed seed = Seed{1}, std::vector<YjsDocumentOptions> documents = {})
         : world{seed} {
         documents.resize(3);
@@ -30,6 +40,7 @@ struct Cluster {
                                                   options, RoomEar{&told}, YjsDocument{limits});
                 h.attach(*rooms);
                 rooms->start();
+                h.after(5s, Looks{&store, n, &h});
                 h.listen(1, [r = rooms.get()](sim::Accepted a) {
                     const std::string who{a.peer()};
                     r->accept(Coded<sim::Accepted>{std::move(a)}, YjsProtocol{},
@@ -187,6 +198,116 @@ TEST_CASE("servers: who is trimmed behind loads, and goes on", "[room][fanout]")
     CHECK(c.document(1) == c.document(2));
 }
 
+TEST_CASE("servers: a storage that was emptied in silence is found out, without an edit",
+          "[room][fanout]") {
+    Cluster c;
+    auto ann = c.editor("ann", 1, 1);
+    const auto bob = c.editor("bob", 2, 2);
+    const Bytes a = ann->type("one");
+    c.world.run_for(1min);
+    SECTION("whoever has begun it lives") {}
+    SECTION("all have only loaded it") {
+        c.world.restart(c.host(1));
+        c.world.run_for(1s);
+        ann->dial();
+        c.world.run_for(1s);
+    }
+    SECTION("one that nobody has edited since it was given back") {
+        c.store.wipe();
+        c.world.run_for(10s);
+    }
+    c.store.wipe();
+    c.world.run_for(6s);
+    REQUIRE(c.store.rooms.contains("board"));
+    CHECK(c.stored() == ann->document());
+    CHECK((ann->online() && bob->online()));
+    const Bytes b = bob->type("two");
+    c.world.run_for(1s);
+    CHECK((ann->has(b) && bob->online()));
+}
+
+TEST_CASE("servers: an edit finds it out at once, and a lost history costs few calls",
+          "[room][fanout]") {
+    Cluster c;
+    const auto ann = c.editor("ann", 1, 1);
+    const auto bob = c.editor("bob", 2, 2);
+    const Bytes a = ann->type("one");
+    c.world.run_for(1min);
+    SECTION("by who has begun it") {}
+    SECTION("by who has only loaded it") {
+        c.world.restart(c.host(1));
+        c.world.run_for(1s);
+        ann->dial();
+        c.world.run_for(1s);
+    }
+    c.store.wipe();
+    for (auto& [n, server] : c.store.servers) server.calls = 0;
+    // Clients that do not wait before they dial again.
+    const Bytes b = ann->type("two");
+    for (int i = 0; i < 100; ++i) {
+        for (RoomEditor* const e : {ann.get(), bob.get()}) {
+            if (!e->online()) e->dial();
+        }
+        c.world.run_for(10ms);
+    }
+    CHECK((ann->online() && bob->online()));
+    CHECK((bob->has(b) && c.stored() == ann->document()));
+    c.world.run_for(3s);
+    CHECK(c.store.servers[1].calls + c.store.servers[2].calls < 40);
+}
+
+TEST_CASE("servers: a room that is refused stands in no other's way", "[room][fanout]") {
+    Cluster c;
+    ServerRooms& rooms = c.rooms(1);
+    for (const char* const board : {"board", "other"}) {
+        REQUIRE(rooms.get_or_create_room(board));
+        c.world.run_for(1s);
+        REQUIRE_FALSE(rooms.apply_update(board, typed(1, 0, "one")));
+        c.world.run_for(1s);
+    }
+    c.store.rooms.erase("board");
+    const std::uint64_t lost = rooms.counters().lost_updates;
+    REQUIRE_FALSE(rooms.apply_update("board", typed(2, 0, "refused")));
+    const Bytes kept = typed(2, 0, "kept");
+    REQUIRE_FALSE(rooms.apply_update("other", kept));
+    c.world.run_for(1s);
+    CHECK(rooms.counters().lost_updates == lost + 1);
+    CHECK(c.was_told("failed board: the room is unknown"));
+    CHECK_FALSE(c.was_told("failed other"));
+    YjsDocument other;
+    const auto parts = rooms.get_state("other");
+    REQUIRE(parts);
+    for (const Bytes& part : *parts) static_cast<void>(other.apply(part));
+    static_cast<void>(other.state_vector());
+    CHECK_FALSE(other.check(kept).value());
+    // What it had is given back.
+    REQUIRE(c.store.rooms.contains("board"));
+    CHECK(c.stored() == c.document(1));
+}
+
+TEST_CASE("servers: what stays wrong is tried less and less often", "[room][fanout]") {
+    Cluster c;
+    const auto ann = c.editor("ann", 1, 1);
+    const auto bob = c.editor("bob", 2, 2);
+    ann->type("one");
+    c.world.run_for(1s);
+    c.store.deaf(2, true);
+    ann->type("trimmed");
+    c.world.run_for(1min);
+    Bytes later = typed(9, 0, "of a later version");
+    later[4] = std::byte{30};
+    c.store.write("board", later);
+    c.world.run_for(1s);
+    c.world.kill(c.host(1));
+    c.store.deaf(2, false);
+    const std::size_t before = c.rooms(2).counters().loads;
+    c.world.run_for(10min);
+    const std::size_t loads = c.rooms(2).counters().loads - before;
+    CHECK(loads > 10);
+    CHECK(loads < 25);
+    CHECK(c.was_told("failed board: the update has content of an unknown kind"));
+}
+
 TEST_CASE("servers: what the storage forgets is given back", "[room][fanout]") {
     Cluster c;
     const auto ann = c.editor("ann", 1, 1);
@@ -200,6 +321,8 @@ TEST_CASE("servers: what the storage forgets is given back", "[room][fanout]") {
         ann->type("unsaved");
         c.world.run_for(1s);
         c.store.lose_tail("board", 1);
+        c.store.reconnect(1);
+        c.store.reconnect(2);
     }
     SECTION("all of it, and it is begun anew elsewhere") {
         c.store.wipe();
@@ -210,8 +333,7 @@ TEST_CASE("servers: what the storage forgets is given back", "[room][fanout]") {
         c.store.deaf(1, false);
         c.store.deaf(2, false);
     }
-    c.store.tell_all();
-    c.world.run_for(3s);
+    c.world.run_for(8s);
     CHECK(c.stored() == c.document(1));
     CHECK(c.document(1) == c.document(2));
     const auto cid = c.editor("cid", 3, 3);
@@ -234,7 +356,6 @@ TEST_CASE("servers: what is forgotten is given back also if the first load takes
     c.world.run_for(1min);
     c.store.servers[1].slow = true;
     c.store.wipe();
-    c.store.tell_all();
     c.world.run_for(1min);
     c.store.servers[1].slow = false;
     c.world.run_for(1min);
@@ -380,6 +501,65 @@ TEST_CASE("servers: a history that somebody ends is over for all", "[room][fanou
     CHECK(cid->online());
 }
 
+TEST_CASE("servers: who has not heard of an end begins nothing anew", "[room][fanout]") {
+    Cluster c;
+    const auto ann = c.editor("ann", 1, 1);
+    SharedRooms other{c.store, 9};
+    const auto flush = [&] {
+        other.flush(Completion<PersistenceError>{[](std::optional<PersistenceError>) noexcept {}});
+    };
+    SECTION("of a room that it has begun") {
+        ann->type("begun here");
+        c.world.run_for(1s);
+        c.store.away(1, true);
+        ann->type("lost");
+        c.world.run_for(1s);
+        CHECK(ann->closed_with == 1013);
+        c.store.servers[1].deaf = true;
+        c.store.away(1, false);
+    }
+    SECTION("of one that it has begun, and read nothing of") {
+        c.store.deaf(1, true);
+        ann->type("begun here");
+        c.world.run_for(1s);
+        CHECK(ann->online());
+    }
+    SECTION("of one that it began without an answer") {
+        c.store.deaf(1, true);
+        c.store.servers[1].unsure = true;
+        ann->type("begun here");
+        c.world.run_for(1s);
+        CHECK(ann->closed_with == 1013);
+        c.store.servers[1].unsure = false;
+    }
+    SECTION("of one that another began at the same time") {
+        REQUIRE(other.begin("board", Id{std::byte{9}}, false));
+        flush();
+        c.store.deaf(1, true);
+        ann->type("begun here");
+        c.world.run_for(1s);
+        CHECK(ann->online());
+    }
+    REQUIRE(c.store.rooms.contains("board"));
+    CHECK_FALSE(other.erase("board"));
+    flush();
+    if (!ann->online()) ann->dial();
+    c.world.run_for(2s);
+    ann->type("more");
+    c.world.run_for(2s);
+    CHECK(ann->closed_with == 4409);
+    CHECK_FALSE(c.store.rooms.contains("board"));
+    CHECK_FALSE(c.rooms(1).stats("board"));
+    c.store.deaf(1, false);
+    c.world.run_for(10s);
+    CHECK_FALSE(c.store.rooms.contains("board"));
+    // Who comes without it may begin another one.
+    const auto bob = c.editor("bob", 2, 1);
+    bob->type("new");
+    c.world.run_for(2s);
+    CHECK((bob->online() && c.stored() == bob->document()));
+}
+
 TEST_CASE("servers: who is here is known to all, and forgotten", "[room][fanout]") {
     Cluster c;
     const auto ann = c.editor("ann", 1, 1);
@@ -407,7 +587,7 @@ TEST_CASE("servers: who is here is known to all, and forgotten", "[room][fanout]
     }
     SECTION("nobody speaks for another") {
         cid->raw(YjsProtocol{}.write(
-            {RoomMessage::Kind::awareness, awareness_of(1, 99, "{\"name\":\"not ann\"}")}));
+            {part::RoomMessage::Kind::awareness, awareness_of(1, 99, "{\"name\":\"not ann\"}")}));
         c.world.run_for(1s);
         CHECK(bob->present.at(1) == "{\"name\":\"ann\"}");
     }

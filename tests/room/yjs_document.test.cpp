@@ -99,6 +99,31 @@ TEST_CASE("YjsDocument merges when it is asked, and when its list is full, not a
     CHECK(whole(by_bytes).size() == letter(0).size() + 49);
 }
 
+TEST_CASE("YjsDocument: what merging costs stays in proportion to what comes",
+          "[room][yjs_document][unit]") {
+    const bool by_bytes = GENERATE(true, false);
+    YjsDocument document{by_bytes ? YjsDocumentOptions{.pending_bytes_max = 1000}
+                                  : YjsDocumentOptions{.pending_updates_max = 2}};
+    std::size_t merges = 0;
+    std::size_t merged = 0;
+    const std::string text(500, 'x');
+    for (std::uint64_t n = 0; n < 1000; ++n) {
+        Bytes update = from_hex("0101");  // each of another client
+        yjs::append_varuint(update, 1000 + n);
+        const Bytes head = from_hex("0004010174");
+        update.insert(update.end(), head.begin(), head.end());
+        yjs::append_varbytes(update, as_bytes(text));
+        update.push_back(std::byte{0});
+        REQUIRE(!document.apply(update));
+        if (document.status().pending_updates != 0) continue;
+        ++merges;
+        merged += document.bytes();
+    }
+    CHECK(merges > 10);
+    // Each byte is merged a few times, not once for each thousand that come behind it.
+    CHECK(merged < (by_bytes ? 8U : 12U) * document.bytes());
+}
+
 TEST_CASE("YjsDocument::check says what adds nothing", "[room][yjs_document][unit]") {
     YjsDocument document;
     CHECK(!adds(document, from_hex("0000")));
@@ -204,6 +229,50 @@ TEST_CASE("YjsDocument is the same for any order, thresholds and repetitions",
             CHECK(to_hex(whole(of_copy)) == vector.coalesced);
         }
     }
+}
+
+TEST_CASE("YjsDocument merges and joins at once as the functions do one after the other",
+          "[room][yjs_document][property]") {
+    Random bits{Seed{11}};
+    std::size_t conflicts = 0;
+    std::size_t gaps = 0;
+    for (int run = 0; run < 2000; ++run) {
+        const auto& vector = yjs_vectors[uniform_upto(bits, std::size(yjs_vectors) - 1)];
+        INFO(vector.name << ", run " << run);
+        YjsDocument document;
+        std::vector<Bytes> updates;
+        for (const auto hex : vector.updates) {
+            const Bytes update = from_hex(hex);
+            // Cut in two ways, and with lies that are well-formed: overlaps, gaps, conflicts.
+            for (const Bytes& one :
+                 {update, belay_test::mutated(update, update, bits),
+                  yjs::diff_update(update,
+                                   belay_test::mutated(from_hex(vector.state_vector), update, bits))
+                      .value_or(Bytes(2))}) {
+                if (!yjs::validate(one) || uniform_upto(bits, 4) == 0) continue;
+                updates.push_back(one);
+                REQUIRE(!document.apply(one));
+            }
+        }
+        const auto merged = yjs::merge_updates(updates);
+        REQUIRE(merged);
+        CHECK(document.state_vector() == *yjs::state_vector(merged->update));
+        const auto joined = yjs::coalesce(merged->update);
+        REQUIRE(joined);
+        const auto snapshot = document.snapshot();
+        CHECK(to_hex(snapshot.empty() ? Bytes(2) : snapshot[0]) == to_hex(*joined));
+        CHECK(to_hex(*document.diff(from_hex("00"))) ==
+              to_hex(*yjs::diff_update(*joined, from_hex("00"))));
+        CHECK(document.status().gaps == merged->gaps);
+        CHECK(document.status().conflicts == merged->conflicts);
+        for (const Bytes& one : updates) {
+            if (merged->conflicts == 0) CHECK(!adds(document, one));
+        }
+        conflicts += merged->conflicts;
+        gaps += merged->gaps;
+    }
+    CHECK(conflicts > 100);
+    CHECK(gaps > 100);
 }
 
 TEST_CASE("YjsDocument: what it has is not refused when it is full", "[room][yjs_document]") {

@@ -6,7 +6,7 @@
 #include "support/catch.hpp"
 
 using namespace belay;
-using Kind = RoomMessage::Kind;
+using Kind = part::RoomMessage::Kind;
 
 namespace {
 Bytes frame_of(std::initializer_list<int> values) {

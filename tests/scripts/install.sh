@@ -96,7 +96,7 @@ need_node() {
 
 # Without them the tests that need them are left out, and say so.
 node_packages() {
-    npm_packages "tests/node/$1" --omit=dev || echo "its tests are left out" >&2
+    npm_packages "tests/node/$1" --omit=dev --omit=optional || echo "its tests are left out" >&2
 }
 
 # npm_packages FOLDER [OPTION...]

@@ -111,7 +111,7 @@ TEST_CASE("ReceiverCore's credit never shrinks, covers one payload, and is exact
           "[session][receiver_core][property]") {
     CHECK(rc::check("whatever is applied, skipped and granted", [](std::uint64_t seed) {
         Random bits{Seed{seed}};
-        const ReceiverLimits limits{
+        const ReceiverOptions::Limits limits{
             .number_window = 1 + bits() % 8,
             .byte_window = bits() % 64,
             .payload_bytes_max = 1 + static_cast<std::uint32_t>(bits() % 32)};

@@ -21,9 +21,9 @@ static_assert(!belay::detail::Authorizes<WantsText>);
 static_assert(!belay::detail::Authorizes<int>);
 
 // The defaults of the protocol's section 7.
-static_assert(belay::ReceiverLimits{}.number_window == 1024);
-static_assert(belay::ReceiverLimits{}.byte_window == 4U << 20U);
-static_assert(belay::ReceiverLimits{}.payload_bytes_max == 1U << 20U);
+static_assert(belay::ReceiverOptions::Limits{}.number_window == 1024);
+static_assert(belay::ReceiverOptions::Limits{}.byte_window == 4U << 20U);
+static_assert(belay::ReceiverOptions::Limits{}.payload_bytes_max == 1U << 20U);
 static_assert(belay::ReceiverOptions{}.commit_within == belay::Duration::zero());
 static_assert(belay::ReceiverOptions{}.greeting_max == std::chrono::seconds{5});
 

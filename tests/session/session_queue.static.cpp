@@ -34,15 +34,15 @@ struct PushWithoutAnswer : MinimalSessionQueue {
 };
 
 static_assert(explain::session_queue<MinimalSessionQueue>());
-static_assert(SessionQueueLike<Queue<DiskJournal>>);
-static_assert(SessionQueueLike<Queue<DiskJournal, Reject>>);
-static_assert(!SessionQueueLike<Queue<DiskJournal, DropOldest>>);
-static_assert(!SessionQueueLike<Queue<Deque<Bytes>>>);
-static_assert(!SessionQueueLike<DiskJournal>);  // without a limit
-static_assert(!SessionQueueLike<NoStorage>);
-static_assert(!SessionQueueLike<Drops>);
-static_assert(!SessionQueueLike<DropsSometimes>);
-static_assert(!SessionQueueLike<PushesText>);
-static_assert(!SessionQueueLike<PushWithoutAnswer>);
+static_assert(detail::SessionQueueLike<Queue<DiskJournal>>);
+static_assert(detail::SessionQueueLike<Queue<DiskJournal, Reject>>);
+static_assert(!detail::SessionQueueLike<Queue<DiskJournal, DropOldest>>);
+static_assert(!detail::SessionQueueLike<Queue<Deque<Bytes>>>);
+static_assert(!detail::SessionQueueLike<DiskJournal>);  // without a limit
+static_assert(!detail::SessionQueueLike<NoStorage>);
+static_assert(!detail::SessionQueueLike<Drops>);
+static_assert(!detail::SessionQueueLike<DropsSometimes>);
+static_assert(!detail::SessionQueueLike<PushesText>);
+static_assert(!detail::SessionQueueLike<PushWithoutAnswer>);
 
 }  // namespace

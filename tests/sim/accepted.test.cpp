@@ -4,6 +4,8 @@
 
 #include <optional>
 
+#include <belay/link/served_link.hpp>
+
 #include "support/catch.hpp"
 #include "support/sim/sim_peers.hpp"
 
@@ -99,4 +101,24 @@ TEST_CASE("Accepted of a dead process is closed when it is opened", "[sim][accep
         CHECK(rig.there.messages().size() <= 1);
         CHECK(rig.there.seen.back() == "failed lost");
     }
+}
+
+TEST_CASE("Accepted holds no more than limit_output says", "[sim][accepted][unit]") {
+    AcceptedRig rig;
+    ServedLink served{std::move(*rig.accepted), 4, Waker{}, 0};
+    served.limit_output(300);
+    const Bytes message(84);  // which counts 100
+    int sent = 0;
+    while (served.send(message) == SendResult::sent) ++sent;
+    CHECK(sent == 3);
+    CHECK(served.send(message) == SendResult::busy);
+    rig.world.run_for(1s);
+    served.advance(rig.world.now(), 4, [](const Bytes&, Lane) {});
+    CHECK(served.take_writable());
+    CHECK(served.send(message) == SendResult::sent);
+    // One is taken whatever it is, where nothing waits.
+    served.limit_output(0);
+    rig.world.run_for(1s);
+    CHECK(served.send(message) == SendResult::sent);
+    CHECK(served.send(message) == SendResult::busy);
 }

@@ -71,7 +71,7 @@ TEST_CASE("Tcp carries messages both ways, whole and in order", "[sim][tcp][unit
 
 namespace {
 
-/// For check_transport: an echo in a simulated world.
+/// For check::transport: an echo in a simulated world.
 struct CheckedRig {
     Server::Book book{};
     sim::World world{Seed{7}};
@@ -90,10 +90,10 @@ struct CheckedRig {
 
 }  // namespace
 
-TEST_CASE("check_transport finds nothing wrong with the simulated Tcp", "[sim][tcp][unit]") {
+TEST_CASE("check::transport finds nothing wrong with the simulated Tcp", "[sim][tcp][unit]") {
     const auto broken =
-        check_transport([] { return std::make_unique<CheckedRig>(); },
-                        [](std::uint64_t i) { return bytes(std::to_string(i) + " message"); });
+        check::transport([] { return std::make_unique<CheckedRig>(); },
+                         [](std::uint64_t i) { return bytes(std::to_string(i) + " message"); });
     INFO((broken ? to_string(*broken) : ""));
     CHECK_FALSE(broken.has_value());
 }

@@ -270,7 +270,8 @@ TEST_CASE("rooms task 1: the plan's names", "[spec][rooms]") {
     w.run(1s);
     CHECK(rooms.get_or_create_room("board").has_value());
     CHECK_FALSE(rooms.apply_update("board", typed(9, 0, "x"), RoomClientId{}));
-    CHECK(rooms.broadcast("board", YjsProtocol{}.write({RoomMessage::Kind::query_awareness, {}})));
+    CHECK(rooms.broadcast("board",
+                          YjsProtocol{}.write({part::RoomMessage::Kind::query_awareness, {}})));
     w.run(1s);
     CHECK(rooms.get_state("board").has_value());
     CHECK_FALSE(rooms.get_state("unknown").has_value());

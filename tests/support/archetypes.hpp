@@ -23,7 +23,8 @@ struct MinimalClock {
 struct MinimalJitter {
     MinimalJitter() = delete;
     explicit MinimalJitter(int) noexcept {}
-    [[nodiscard]] belay::WaitRange range(const belay::NominalWait& nominal) const noexcept {
+    [[nodiscard]] belay::part::WaitRange range(
+        const belay::part::NominalWait& nominal) const noexcept {
         return {nominal.wait, nominal.wait};
     }
 };

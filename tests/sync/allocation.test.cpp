@@ -12,7 +12,7 @@ namespace {
 
 struct StoreThatIsDown : Memory {
     using operation_type = Op;
-    std::error_code add(const ElementKey&, const std::string&, const WriteMark&) {
+    std::error_code add(const part::ElementKey&, const std::string&, const part::WriteMark&) {
         return SyncErrc::store_busy;
     }
 };
@@ -52,7 +52,7 @@ TEST_CASE("a MemoryStore holds nothing of sessions whose elements are all forgot
     const auto a_thousand_sessions = [&] {
         for (int i = 0; i < 1000; ++i) {
             const std::string name = "a session with a long name " + std::to_string(++time);
-            const ElementKey key{name, "the only element of it"};
+            const part::ElementKey key{name, "the only element of it"};
             REQUIRE_FALSE(store.add(key, "1", {stamp(time), fresh_id(), 1}));
             REQUIRE_FALSE(store.remove(key, {stamp(time), fresh_id(), 1}));
         }

@@ -32,24 +32,26 @@ struct LyingStore {
     using operation_type = Op;
     enum class Lie { none, find, nothing_to_read, add, update, remove, remember, applied, expire };
 
-    Result<ElementState> find(const ElementKey& key) {
-        if (lie == Lie::find) return ElementState{Presence::live, belay_test::stamp(1)};
+    Result<part::ElementState> find(const part::ElementKey& key) {
+        if (lie == Lie::find) return part::ElementState{part::Presence::live, belay_test::stamp(1)};
         return store.find(key);
     }
-    Result<std::optional<std::string>> read(const ElementKey& key) {
+    Result<std::optional<std::string>> read(const part::ElementKey& key) {
         if (lie == Lie::nothing_to_read) return std::optional<std::string>{};
         return store.read(key);
     }
-    std::error_code add(const ElementKey& key, const std::string& value, const WriteMark& mark) {
+    std::error_code add(const part::ElementKey& key, const std::string& value,
+                        const part::WriteMark& mark) {
         return lie == Lie::add ? answer : store.add(key, value, mark);
     }
-    std::error_code update(const ElementKey& key, const std::string& value, const WriteMark& mark) {
+    std::error_code update(const part::ElementKey& key, const std::string& value,
+                           const part::WriteMark& mark) {
         return lie == Lie::update ? answer : store.update(key, value, mark);
     }
-    std::error_code remove(const ElementKey& key, const WriteMark& mark) {
+    std::error_code remove(const part::ElementKey& key, const part::WriteMark& mark) {
         return lie == Lie::remove ? answer : store.remove(key, mark);
     }
-    std::error_code remember(const WriteMark& mark) {
+    std::error_code remember(const part::WriteMark& mark) {
         return lie == Lie::remember ? answer : store.remember(mark);
     }
     Result<std::optional<std::uint64_t>> applied(const Id& id) {

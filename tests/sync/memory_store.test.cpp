@@ -14,7 +14,7 @@ using namespace belay_test;
 
 namespace {
 
-WriteMark mark_at(std::int64_t time) { return {stamp(time), fresh_id(), 7}; }
+part::WriteMark mark_at(std::int64_t time) { return {stamp(time), fresh_id(), 7}; }
 
 }  // namespace
 
@@ -58,7 +58,7 @@ TEST_CASE("MemoryStore has as many elements as it may have", "[sync][memory_stor
     Memory store{MemoryStoreOptions{.elements_max = 2}};
     CHECK_FALSE(store.add({"s", "a"}, "1", mark_at(1)));
     CHECK_FALSE(store.remove({"t", "b"}, mark_at(1)));
-    const WriteMark refused = mark_at(1);
+    const part::WriteMark refused = mark_at(1);
     CHECK(store.add({"s", "c"}, "1", refused) == SyncErrc::store_full);
     CHECK_FALSE(store.applied(refused.operation).value());
     CHECK_FALSE(store.add({"s", "a"}, "2", mark_at(2)));
@@ -85,7 +85,7 @@ TEST_CASE("MemoryStore::update refuses what is not live", "[sync][memory_store]"
 
 TEST_CASE("MemoryStore moves with everything", "[sync][memory_store]") {
     Memory store{MemoryStoreOptions{.tombstones_kept = Duration{100}}};
-    const WriteMark mark = mark_at(1);
+    const part::WriteMark mark = mark_at(1);
     CHECK_FALSE(store.add({"s", "a"}, "1", mark));
     CHECK_FALSE(store.remove({"s", "b"}, mark_at(1)));
     Memory moved{std::move(store)};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: check_store passes right stores, and finds what is wrong with others. Method: MemoryStore,
+// Goal: check::store passes right stores, and finds what is wrong with others. Method: MemoryStore,
 // a store with transactions, and broken ones, each found by the name of its fault.
 #include <belay/sync/store_check.hpp>
 
@@ -20,33 +20,36 @@ struct PlainStore {
     using operation_type = Op;
     using Key = std::pair<std::string, std::string>;
     struct Contents {
-        std::map<Key, std::pair<ElementState, std::string>> elements{};
+        std::map<Key, std::pair<part::ElementState, std::string>> elements{};
         std::map<Id, std::uint64_t> known{};
         WallTime horizon = WallTime::min();
     };
 
-    Result<ElementState> find(const ElementKey& key) {
+    Result<part::ElementState> find(const part::ElementKey& key) {
         const auto at = in.elements.find(named(key));
-        return at != in.elements.end() ? at->second.first : ElementState{};
+        return at != in.elements.end() ? at->second.first : part::ElementState{};
     }
-    Result<std::optional<std::string>> read(const ElementKey& key) {
+    Result<std::optional<std::string>> read(const part::ElementKey& key) {
         const auto at = in.elements.find(named(key));
-        const bool live = at != in.elements.end() && at->second.first.presence == Presence::live;
+        const bool live =
+            at != in.elements.end() && at->second.first.presence == part::Presence::live;
         return live ? std::optional{at->second.second} : std::nullopt;
     }
-    std::error_code add(const ElementKey& key, const std::string& value, const WriteMark& mark) {
-        in.elements[named(key)] = {{Presence::live, mark.stamp}, value};
+    std::error_code add(const part::ElementKey& key, const std::string& value,
+                        const part::WriteMark& mark) {
+        in.elements[named(key)] = {{part::Presence::live, mark.stamp}, value};
         return remember(mark);
     }
-    std::error_code update(const ElementKey& key, const std::string& value, const WriteMark& mark) {
-        if (find(key)->presence != Presence::live) return SyncErrc::store_disagrees;
+    std::error_code update(const part::ElementKey& key, const std::string& value,
+                           const part::WriteMark& mark) {
+        if (find(key)->presence != part::Presence::live) return SyncErrc::store_disagrees;
         return add(key, value, mark);
     }
-    std::error_code remove(const ElementKey& key, const WriteMark& mark) {
-        in.elements[named(key)] = {{Presence::removed, mark.stamp}, ""};
+    std::error_code remove(const part::ElementKey& key, const part::WriteMark& mark) {
+        in.elements[named(key)] = {{part::Presence::removed, mark.stamp}, ""};
         return remember(mark);
     }
-    std::error_code remember(const WriteMark& mark) {
+    std::error_code remember(const part::WriteMark& mark) {
         in.known[mark.operation] = mark.hash;
         return {};
     }
@@ -58,8 +61,8 @@ struct PlainStore {
         const WallTime until{now.time_since_epoch() - std::chrono::hours{24 * 30}};
         if (until > in.horizon) in.horizon = until;
         std::erase_if(in.elements, [&](const auto& one) {
-            const ElementState& state = one.second.first;
-            return state.presence == Presence::removed && state.stamp.wall < in.horizon;
+            const part::ElementState& state = one.second.first;
+            return state.presence == part::Presence::removed && state.stamp.wall < in.horizon;
         });
         return {};
     }
@@ -78,31 +81,33 @@ struct PlainStore {
         return error;
     }
 
-    static Key named(const ElementKey& key) {
+    static Key named(const part::ElementKey& key) {
         return {std::string{key.session}, std::string{key.id}};
     }
     Contents in{};
 };
 
 template <class Store>
-std::optional<StoreRule> found_in() {
-    const auto fault = check_store([] { return Store{}; }, numbered);
+std::optional<check::StoreRule> found_in() {
+    const auto fault = check::store([] { return Store{}; }, numbered);
     return fault ? std::optional{fault->rule} : std::nullopt;
 }
 
 struct UpdateUpserts : PlainStore {
-    std::error_code update(const ElementKey& key, const std::string& value, const WriteMark& mark) {
+    std::error_code update(const part::ElementKey& key, const std::string& value,
+                           const part::WriteMark& mark) {
         return add(key, value, mark);
     }
 };
 struct RemoveForgets : PlainStore {
-    std::error_code remove(const ElementKey& key, const WriteMark& mark) {
+    std::error_code remove(const part::ElementKey& key, const part::WriteMark& mark) {
         in.elements.erase(named(key));
         return remember(mark);
     }
 };
 struct UpdateKeepsOldStamp : PlainStore {
-    std::error_code update(const ElementKey& key, const std::string& value, const WriteMark& mark) {
+    std::error_code update(const part::ElementKey& key, const std::string& value,
+                           const part::WriteMark& mark) {
         const Stamp before = find(key)->stamp;
         const std::error_code error = PlainStore::update(key, value, mark);
         if (!error) in.elements[named(key)].first.stamp = before;
@@ -110,31 +115,35 @@ struct UpdateKeepsOldStamp : PlainStore {
     }
 };
 struct RemoveForgetsItsId : PlainStore {
-    std::error_code remove(const ElementKey& key, const WriteMark& mark) {
-        in.elements[named(key)] = {{Presence::removed, mark.stamp}, ""};
+    std::error_code remove(const part::ElementKey& key, const part::WriteMark& mark) {
+        in.elements[named(key)] = {{part::Presence::removed, mark.stamp}, ""};
         return {};
     }
 };
 struct OneSessionForAll : PlainStore {
-    Result<ElementState> find(const ElementKey& key) { return PlainStore::find({"", key.id}); }
-    Result<std::optional<std::string>> read(const ElementKey& key) {
+    Result<part::ElementState> find(const part::ElementKey& key) {
+        return PlainStore::find({"", key.id});
+    }
+    Result<std::optional<std::string>> read(const part::ElementKey& key) {
         return PlainStore::read({"", key.id});
     }
-    std::error_code add(const ElementKey& key, const std::string& value, const WriteMark& mark) {
+    std::error_code add(const part::ElementKey& key, const std::string& value,
+                        const part::WriteMark& mark) {
         return PlainStore::add({"", key.id}, value, mark);
     }
-    std::error_code update(const ElementKey& key, const std::string& value, const WriteMark& mark) {
-        if (find(key)->presence != Presence::live) return SyncErrc::store_disagrees;
+    std::error_code update(const part::ElementKey& key, const std::string& value,
+                           const part::WriteMark& mark) {
+        if (find(key)->presence != part::Presence::live) return SyncErrc::store_disagrees;
         return add(key, value, mark);
     }
-    std::error_code remove(const ElementKey& key, const WriteMark& mark) {
+    std::error_code remove(const part::ElementKey& key, const part::WriteMark& mark) {
         return PlainStore::remove({"", key.id}, mark);
     }
 };
 struct ExpiresAllTombstones : PlainStore {
     std::error_code expire(WallTime) {
         std::erase_if(in.elements, [&](const auto& one) {
-            return one.second.first.presence == Presence::removed;
+            return one.second.first.presence == part::Presence::removed;
         });
         return {};
     }
@@ -155,7 +164,8 @@ struct HorizonFollowsTheClock : PlainStore {
     }
 };
 struct RefusedUpdateIsRemembered : PlainStore {
-    std::error_code update(const ElementKey& key, const std::string& value, const WriteMark& mark) {
+    std::error_code update(const part::ElementKey& key, const std::string& value,
+                           const part::WriteMark& mark) {
         static_cast<void>(remember(mark));
         return PlainStore::update(key, value, mark);
     }
@@ -204,42 +214,43 @@ struct TransactionForgetsForGood : PlainStore {
         };
         const std::error_code error = PlainStore::transaction(watched);
         std::erase_if(in.elements, [&](const auto& one) {
-            const ElementState& state = one.second.first;
-            return state.presence == Presence::removed && state.stamp.wall < reached;
+            const part::ElementState& state = one.second.first;
+            return state.presence == part::Presence::removed && state.stamp.wall < reached;
         });
         return error;
     }
 };
 struct RefusesToBeAskedOfNoElement : PlainStore {
-    Result<ElementState> find(const ElementKey& key) {
+    Result<part::ElementState> find(const part::ElementKey& key) {
         if (key.id.empty()) return SyncErrc::bad_operation;
         return PlainStore::find(key);
     }
 };
 struct ReadsRemoved : PlainStore {
-    Result<std::optional<std::string>> read(const ElementKey& key) {
+    Result<std::optional<std::string>> read(const part::ElementKey& key) {
         const auto at = in.elements.find(named(key));
         return at != in.elements.end() ? std::optional{at->second.second} : std::nullopt;
     }
 };
 struct ForgetsOldIdsTooSoon : PlainStore {
-    std::error_code remember(const WriteMark& mark) {
+    std::error_code remember(const part::WriteMark& mark) {
         if (in.known.size() >= 10) in.known.clear();
         return PlainStore::remember(mark);
     }
-    std::error_code add(const ElementKey& key, const std::string& value, const WriteMark& mark) {
-        in.elements[named(key)] = {{Presence::live, mark.stamp}, value};
+    std::error_code add(const part::ElementKey& key, const std::string& value,
+                        const part::WriteMark& mark) {
+        in.elements[named(key)] = {{part::Presence::live, mark.stamp}, value};
         return remember(mark);
     }
 };
 
 }  // namespace
 
-TEST_CASE("check_store passes right stores", "[sync][store_check]") {
+TEST_CASE("check::store passes right stores", "[sync][store_check]") {
     CHECK_FALSE(found_in<Memory>());
     CHECK_FALSE(found_in<PlainStore>());
     const auto small = [] { return Memory{MemoryStoreOptions{.ids_remembered = 50}}; };
-    CHECK_FALSE(check_store(small, numbered));
+    CHECK_FALSE(check::store(small, numbered));
     // One that outlives its object.
     static PlainStore kept;
     struct Kept : PlainStore {
@@ -260,46 +271,47 @@ TEST_CASE("check_store passes right stores", "[sync][store_check]") {
         again.in = kept.in;
         return again;
     };
-    CHECK_FALSE(check_store([] { return Kept{}; }, numbered, reopen));
+    CHECK_FALSE(check::store([] { return Kept{}; }, numbered, reopen));
     const auto forgets_its_horizon = [&] {
         Kept again = reopen();
         again.in.horizon = WallTime::min();
         return again;
     };
-    const auto resurrects = check_store([] { return Kept{}; }, numbered, forgets_its_horizon);
+    const auto resurrects = check::store([] { return Kept{}; }, numbered, forgets_its_horizon);
     REQUIRE(resurrects);
-    CHECK(resurrects->rule == StoreRule::horizon_never_goes_back);
+    CHECK(resurrects->rule == check::StoreRule::horizon_never_goes_back);
     const auto forgets = [] { return Kept{}; };
-    const auto fault = check_store([] { return Kept{}; }, numbered, forgets);
+    const auto fault = check::store([] { return Kept{}; }, numbered, forgets);
     REQUIRE(fault);
-    CHECK(fault->rule == StoreRule::reopening_keeps_everything);
+    CHECK(fault->rule == check::StoreRule::reopening_keeps_everything);
 }
 
-TEST_CASE("check_store finds what is broken, and calls it by its name", "[sync][store_check]") {
-    CHECK(found_in<UpdateUpserts>() == StoreRule::update_needs_a_live_element);
-    CHECK(found_in<RemoveForgets>() == StoreRule::finds_what_was_written);
-    CHECK(found_in<UpdateKeepsOldStamp>() == StoreRule::finds_what_was_written);
-    CHECK(found_in<RemoveForgetsItsId>() == StoreRule::knows_applied_operations);
+TEST_CASE("check::store finds what is broken, and calls it by its name", "[sync][store_check]") {
+    CHECK(found_in<UpdateUpserts>() == check::StoreRule::update_needs_a_live_element);
+    CHECK(found_in<RemoveForgets>() == check::StoreRule::finds_what_was_written);
+    CHECK(found_in<UpdateKeepsOldStamp>() == check::StoreRule::finds_what_was_written);
+    CHECK(found_in<RemoveForgetsItsId>() == check::StoreRule::knows_applied_operations);
     CHECK(found_in<OneSessionForAll>().has_value());
-    CHECK(found_in<ExpiresAllTombstones>() == StoreRule::expire_keeps_later_tombstones);
-    CHECK(found_in<ExpiresWhatIsLive>() == StoreRule::expire_keeps_what_is_live);
-    CHECK(found_in<HorizonFollowsTheClock>() == StoreRule::horizon_never_goes_back);
-    CHECK(found_in<RefusedUpdateIsRemembered>() == StoreRule::refusal_changes_nothing);
-    CHECK(found_in<TransactionKeepsIds>() == StoreRule::transaction_undoes_everything);
-    CHECK(found_in<TransactionNeverUndoes>() == StoreRule::transaction_undoes_everything);
-    CHECK(found_in<TransactionSwallowsErrors>() == StoreRule::transaction_answers_its_error);
-    CHECK(found_in<TransactionKeepsWhatThrew>() == StoreRule::transaction_undoes_everything);
-    CHECK(found_in<TransactionSwallowsExceptions>() == StoreRule::transaction_answers_its_error);
-    CHECK(found_in<TransactionForgetsForGood>() == StoreRule::transaction_undoes_everything);
-    CHECK(found_in<RefusesToBeAskedOfNoElement>() == StoreRule::starts_empty);
-    CHECK(found_in<ReadsRemoved>() == StoreRule::reads_only_what_is_live);
-    CHECK(found_in<ForgetsOldIdsTooSoon>() == StoreRule::knows_applied_operations);
+    CHECK(found_in<ExpiresAllTombstones>() == check::StoreRule::expire_keeps_later_tombstones);
+    CHECK(found_in<ExpiresWhatIsLive>() == check::StoreRule::expire_keeps_what_is_live);
+    CHECK(found_in<HorizonFollowsTheClock>() == check::StoreRule::horizon_never_goes_back);
+    CHECK(found_in<RefusedUpdateIsRemembered>() == check::StoreRule::refusal_changes_nothing);
+    CHECK(found_in<TransactionKeepsIds>() == check::StoreRule::transaction_undoes_everything);
+    CHECK(found_in<TransactionNeverUndoes>() == check::StoreRule::transaction_undoes_everything);
+    CHECK(found_in<TransactionSwallowsErrors>() == check::StoreRule::transaction_answers_its_error);
+    CHECK(found_in<TransactionKeepsWhatThrew>() == check::StoreRule::transaction_undoes_everything);
+    CHECK(found_in<TransactionSwallowsExceptions>() ==
+          check::StoreRule::transaction_answers_its_error);
+    CHECK(found_in<TransactionForgetsForGood>() == check::StoreRule::transaction_undoes_everything);
+    CHECK(found_in<RefusesToBeAskedOfNoElement>() == check::StoreRule::starts_empty);
+    CHECK(found_in<ReadsRemoved>() == check::StoreRule::reads_only_what_is_live);
+    CHECK(found_in<ForgetsOldIdsTooSoon>() == check::StoreRule::knows_applied_operations);
 }
 
-TEST_CASE("every StoreRule is a sentence of its own", "[sync][store_check]") {
+TEST_CASE("every check::StoreRule is a sentence of its own", "[sync][store_check]") {
     std::set<std::string> sentences;
-    for (int i = 0; i <= static_cast<int>(StoreRule::reopening_keeps_everything); ++i) {
-        CHECK(sentences.insert(to_string(static_cast<StoreRule>(i))).second);
+    for (int i = 0; i <= static_cast<int>(check::StoreRule::reopening_keeps_everything); ++i) {
+        CHECK(sentences.insert(to_string(static_cast<check::StoreRule>(i))).second);
     }
-    CHECK(std::string{to_string(static_cast<StoreRule>(99))} == "unknown");
+    CHECK(std::string{to_string(static_cast<check::StoreRule>(99))} == "unknown");
 }

@@ -10,19 +10,20 @@ struct StoreWithoutOperations : MinimalStore {
     using operation_type = int;
 };
 struct FindsWithoutErrors : MinimalStore {
-    belay::ElementState find(const belay::ElementKey&);
+    belay::part::ElementState find(const belay::part::ElementKey&);
 };
 struct ReadsNoOptional : MinimalStore {
-    belay::Result<belay_test::MinimalValue> read(const belay::ElementKey&);
+    belay::Result<belay_test::MinimalValue> read(const belay::part::ElementKey&);
 };
 struct AddsWithoutError : MinimalStore {
-    void add(const belay::ElementKey&, const belay_test::MinimalValue&, const belay::WriteMark&);
+    void add(const belay::part::ElementKey&, const belay_test::MinimalValue&,
+             const belay::part::WriteMark&);
 };
 struct UpdatesWithoutMark : MinimalStore {
-    std::error_code update(const belay::ElementKey&, const belay_test::MinimalValue&);
+    std::error_code update(const belay::part::ElementKey&, const belay_test::MinimalValue&);
 };
 struct RemovesWithoutMark : MinimalStore {
-    std::error_code remove(const belay::ElementKey&);
+    std::error_code remove(const belay::part::ElementKey&);
 };
 struct KnowsWithoutHash : MinimalStore {
     belay::Result<bool> applied(const belay::Id&);

@@ -234,7 +234,7 @@ namespace {
 struct TableOracle {
     struct Row {
         OperationKind kind;
-        Presence local;
+        part::Presence local;
         const char* when;      // R against L: ">", "<", "=", or any
         const char* under[3];  // LastWriteWins, LocalWins, RemoteWins
         const char* reason;
@@ -242,26 +242,26 @@ struct TableOracle {
     static constexpr OperationKind add_ = OperationKind::add, update_ = OperationKind::update,
                                    remove_ = OperationKind::remove;
     static constexpr Row rows[] = {
-        {add_, Presence::absent, "", {"apply", "apply", "apply"}, ""},
-        {add_, Presence::live, ">", {"apply", "skip", "apply"}, "ElementAlreadyExists"},
-        {add_, Presence::live, "<", {"skip", "skip", "apply"}, "StaleTimestamp"},
-        {add_, Presence::live, "=", {"origin", "skip", "apply"}, "ElementAlreadyExists"},
-        {add_, Presence::removed, ">", {"apply", "skip", "apply"}, "ConcurrentModification"},
-        {add_, Presence::removed, "<=", {"skip", "skip", "apply"}, "StaleTimestamp"},
-        {update_, Presence::absent, "", {"skip", "skip", "skip"}, "ElementNotFound"},
-        {update_, Presence::live, ">", {"apply", "apply", "apply"}, ""},
-        {update_, Presence::live, "=", {"origin", "skip", "apply"}, "ConcurrentModification"},
-        {update_, Presence::live, "<", {"skip", "skip", "apply"}, "StaleTimestamp"},
-        {update_, Presence::removed, "", {"skip", "skip", "skip"}, "ElementNotFound"},
-        {remove_, Presence::absent, "", {"bury", "bury", "bury"}, "ElementNotFound"},
-        {remove_, Presence::live, ">", {"apply", "apply", "apply"}, ""},
-        {remove_, Presence::live, "=", {"origin", "skip", "apply"}, "ConcurrentModification"},
-        {remove_, Presence::live, "<", {"skip", "skip", "apply"}, "StaleTimestamp"},
-        {remove_, Presence::removed, "", {"raise", "raise", "raise"}, ""},
+        {add_, part::Presence::absent, "", {"apply", "apply", "apply"}, ""},
+        {add_, part::Presence::live, ">", {"apply", "skip", "apply"}, "ElementAlreadyExists"},
+        {add_, part::Presence::live, "<", {"skip", "skip", "apply"}, "StaleTimestamp"},
+        {add_, part::Presence::live, "=", {"origin", "skip", "apply"}, "ElementAlreadyExists"},
+        {add_, part::Presence::removed, ">", {"apply", "skip", "apply"}, "ConcurrentModification"},
+        {add_, part::Presence::removed, "<=", {"skip", "skip", "apply"}, "StaleTimestamp"},
+        {update_, part::Presence::absent, "", {"skip", "skip", "skip"}, "ElementNotFound"},
+        {update_, part::Presence::live, ">", {"apply", "apply", "apply"}, ""},
+        {update_, part::Presence::live, "=", {"origin", "skip", "apply"}, "ConcurrentModification"},
+        {update_, part::Presence::live, "<", {"skip", "skip", "apply"}, "StaleTimestamp"},
+        {update_, part::Presence::removed, "", {"skip", "skip", "skip"}, "ElementNotFound"},
+        {remove_, part::Presence::absent, "", {"bury", "bury", "bury"}, "ElementNotFound"},
+        {remove_, part::Presence::live, ">", {"apply", "apply", "apply"}, ""},
+        {remove_, part::Presence::live, "=", {"origin", "skip", "apply"}, "ConcurrentModification"},
+        {remove_, part::Presence::live, "<", {"skip", "skip", "apply"}, "StaleTimestamp"},
+        {remove_, part::Presence::removed, "", {"raise", "raise", "raise"}, ""},
     };
 
     std::size_t column = 0;
-    Presence presence = Presence::absent;
+    part::Presence presence = part::Presence::absent;
     Stamp stamp{};
     std::string value{};
 
@@ -273,8 +273,8 @@ struct TableOracle {
             if (does == "origin") does = stamp.origin < op.stamp.origin ? "apply" : "skip";
             if (does == "skip") return "skip " + std::string{row.reason};
             // It never gets older.
-            stamp = presence == Presence::absent || stamp < op.stamp ? op.stamp : stamp;
-            presence = op.kind() == remove_ ? Presence::removed : Presence::live;
+            stamp = presence == part::Presence::absent || stamp < op.stamp ? op.stamp : stamp;
+            presence = op.kind() == remove_ ? part::Presence::removed : part::Presence::live;
             value = op.kind() == remove_ ? "" : op.value();
             return does == "bury" ? "skip " + std::string{row.reason} : "apply";
         }
@@ -282,8 +282,8 @@ struct TableOracle {
     }
     [[nodiscard]] std::string text() const {
         const auto at = std::to_string(stamp.wall.time_since_epoch().count());
-        if (presence == Presence::absent) return "absent";
-        return presence == Presence::live ? "live " + at + " " + value : "removed " + at;
+        if (presence == part::Presence::absent) return "absent";
+        return presence == part::Presence::live ? "live " + at + " " + value : "removed " + at;
     }
 
 private:
@@ -292,7 +292,8 @@ private:
         // Of what was removed the whole stamp counts, else all but the origin.
         auto order = remote.wall <=> stamp.wall;
         if (order == 0) order = remote.counter <=> stamp.counter;
-        if (order == 0 && presence == Presence::removed) order = remote.origin <=> stamp.origin;
+        if (order == 0 && presence == part::Presence::removed)
+            order = remote.origin <=> stamp.origin;
         if (when == ">") return order > 0;
         if (when == "<") return order < 0;
         if (when == "=") return order == 0;

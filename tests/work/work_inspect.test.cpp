@@ -44,13 +44,13 @@ void fill_for_inspection(sim::Disk& disk) {
 }
 
 struct Seen {
-    WorkReport found;
+    tool::WorkReport found;
     std::string items;  // id, body, state, cause
 };
 
 std::optional<Seen> look(sim::Disk& disk, const char* path) {
     std::string items;
-    auto found = inspect_work_queue(disk, path, start, [&items](const WorkItem& item) {
+    auto found = tool::inspect_work_queue(disk, path, start, [&items](const WorkItem& item) {
         items += std::to_string(item.id) + ' ' + std::string{as_text(item.body)} + ' ' +
                  std::to_string(static_cast<int>(item.state)) + ' ' +
                  std::to_string(static_cast<int>(item.cause)) + '\n';
@@ -65,7 +65,7 @@ const std::string all_items =
 
 }  // namespace
 
-TEST_CASE("inspect_work_queue shows what is not gone, and changes nothing",
+TEST_CASE("tool::inspect_work_queue shows what is not gone, and changes nothing",
           "[work][work_inspect][unit]") {
     sim::Disk disk;
     fill_for_inspection(disk);
@@ -87,7 +87,7 @@ TEST_CASE("inspect_work_queue shows what is not gone, and changes nothing",
     CHECK(look(disk, "w")->items == all_items);
 }
 
-TEST_CASE("inspect_work_queue shows a damaged entry as an item without a body",
+TEST_CASE("tool::inspect_work_queue shows a damaged entry as an item without a body",
           "[work][work_inspect][fault]") {
     sim::Disk disk;
     fill_for_inspection(disk);
@@ -104,7 +104,7 @@ TEST_CASE("inspect_work_queue shows a damaged entry as an item without a body",
     CHECK_FALSE(seen->found.journal.is_whole());
 }
 
-TEST_CASE("inspect_work_queue shows an item that was copied forward once, under its id",
+TEST_CASE("tool::inspect_work_queue shows an item that was copied forward once, under its id",
           "[work][work_inspect][unit]") {
     // Many files, of which the first ones are given up, and copies of what was in them.
     sim::Disk disk;
@@ -125,7 +125,7 @@ TEST_CASE("inspect_work_queue shows an item that was copied forward once, under 
         REQUIRE_FALSE(work->commit());
     }
     REQUIRE(work->log().base() > *old);
-    CHECK(*is_work_queue(disk, "w"));
+    CHECK(*tool::is_work_queue(disk, "w"));
     const auto seen = look(disk, "w");
     REQUIRE(seen);
     CHECK(seen->items == std::to_string(*old) + " old 0 0\n");
@@ -133,27 +133,28 @@ TEST_CASE("inspect_work_queue shows an item that was copied forward once, under 
     CHECK(seen->found.journal.acked + 1 >= work->log().base());
 }
 
-TEST_CASE("inspect_work_queue says what keeps it from looking", "[work][work_inspect][unit]") {
+TEST_CASE("tool::inspect_work_queue says what keeps it from looking",
+          "[work][work_inspect][unit]") {
     sim::Disk disk;
     const auto nothing = [](const WorkItem&) {};
-    const auto none = inspect_work_queue(disk, "nowhere", start, nothing);
+    const auto none = tool::inspect_work_queue(disk, "nowhere", start, nothing);
     REQUIRE_FALSE(none);
     CHECK(none.error().path == "nowhere");
-    CHECK_FALSE(is_work_queue(disk, "nowhere"));
+    CHECK_FALSE(tool::is_work_queue(disk, "nowhere"));
     {
         auto other = SimJournal::open(disk, "other", small_journal(1));
         REQUIRE(other);
         REQUIRE(other->append(as_bytes("no entry of a work queue")));
         REQUIRE_FALSE(other->commit());
     }
-    CHECK_FALSE(*is_work_queue(disk, "other"));
-    const auto foreign = inspect_work_queue(disk, "other", start, nothing);
+    CHECK_FALSE(*tool::is_work_queue(disk, "other"));
+    const auto foreign = tool::inspect_work_queue(disk, "other", start, nothing);
     REQUIRE_FALSE(foreign);
     CHECK(foreign.error().path == "other");
     CHECK(foreign.error().what.find("entry 1: ") == 0);
 }
 
-TEST_CASE("inspect_work_queue and salvage_work_queue need no header of a file",
+TEST_CASE("tool::inspect_work_queue and tool::salvage_work_queue need no header of a file",
           "[work][work_inspect][fault]") {
     // The id is nowhere else: the entries' own mark tells whose they are.
     sim::Disk disk;
@@ -161,12 +162,12 @@ TEST_CASE("inspect_work_queue and salvage_work_queue need no header of a file",
     Bytes bytes = disk.contents(first_file);
     bytes[0] ^= std::byte{1};
     disk.put(first_file, bytes);
-    REQUIRE(inspect_journal(disk, "w", [](std::uint64_t, BytesView) {})->journal == no_id);
-    CHECK(*is_work_queue(disk, "w"));
+    REQUIRE(tool::inspect_journal(disk, "w", [](std::uint64_t, BytesView) {})->journal == no_id);
+    CHECK(*tool::is_work_queue(disk, "w"));
     const auto seen = look(disk, "w");
     REQUIRE(seen);
     CHECK(seen->items == all_items);
-    const auto done = salvage_work_queue(disk, "w", "new", start, small_journal(2));
+    const auto done = tool::salvage_work_queue(disk, "w", "new", start, small_journal(2));
     REQUIRE(done);
     CHECK(done->copied == 5);
     const SimWork work = open_at_start(disk, "new", 3);
@@ -174,27 +175,28 @@ TEST_CASE("inspect_work_queue and salvage_work_queue need no header of a file",
     CHECK(work.dead() == 1);
 }
 
-TEST_CASE("is_work_queue tells a work queue's journal from others", "[work][work_inspect][unit]") {
+TEST_CASE("tool::is_work_queue tells a work queue's journal from others",
+          "[work][work_inspect][unit]") {
     sim::Disk disk;
-    CHECK_FALSE(is_work_queue(disk, "w"));
+    CHECK_FALSE(tool::is_work_queue(disk, "w"));
     fill_for_inspection(disk);
-    CHECK(*is_work_queue(disk, "w"));
+    CHECK(*tool::is_work_queue(disk, "w"));
 
-    // Its copy by salvage_journal is one no more: the marks are another journal's.
-    REQUIRE(salvage_journal(disk, "w", "copy", small_journal(2)));
-    CHECK_FALSE(*is_work_queue(disk, "copy"));
-    const auto refused = inspect_work_queue(disk, "copy", start, [](const WorkItem&) {});
+    // Its copy by tool::salvage_journal is one no more: the marks are another journal's.
+    REQUIRE(tool::salvage_journal(disk, "w", "copy", small_journal(2)));
+    CHECK_FALSE(*tool::is_work_queue(disk, "copy"));
+    const auto refused = tool::inspect_work_queue(disk, "copy", start, [](const WorkItem&) {});
     REQUIRE_FALSE(refused);
     CHECK(refused.error().code == QueueErrc::foreign_file);
 
-    // Plain items only: a copy by salvage_journal is what it was.
+    // Plain items only: a copy by tool::salvage_journal is what it was.
     {
         SimWork work = open_at_start(disk, "plain", 3);
         for (const char* const body : {"one", "two"}) REQUIRE(work.push(as_bytes(body), start));
         REQUIRE_FALSE(work.commit());
     }
-    CHECK_FALSE(*is_work_queue(disk, "plain"));
-    REQUIRE(salvage_journal(disk, "plain", "plain copy", small_journal(4)));
+    CHECK_FALSE(*tool::is_work_queue(disk, "plain"));
+    REQUIRE(tool::salvage_journal(disk, "plain", "plain copy", small_journal(4)));
     CHECK(look(disk, "plain copy")->items == "1 one 0 0\n2 two 0 0\n");
     const SimWork work = open_at_start(disk, "plain copy", 5);
     CHECK(work.size() == 2);
@@ -212,18 +214,19 @@ TEST_CASE("is_work_queue tells a work queue's journal from others", "[work][work
         REQUIRE_FALSE(other->commit());
     };
     make_other("other", false);
-    CHECK_FALSE(*is_work_queue(disk, "other"));
+    CHECK_FALSE(*tool::is_work_queue(disk, "other"));
     // Where the id is lost, one that looks like an entry is not enough.
     make_other("lost", true);
     const std::string lost = "lost/" + journal_format::segment_name(1);
     Bytes bytes = disk.contents(lost);
     bytes[0] ^= std::byte{1};
     disk.put(lost, bytes);
-    CHECK_FALSE(*is_work_queue(disk, "lost"));
+    CHECK_FALSE(*tool::is_work_queue(disk, "lost"));
 }
 
-TEST_CASE("is_work_queue and inspect_work_queue see at most one entry less for a flipped bit",
-          "[work][work_inspect][fault]") {
+TEST_CASE(
+    "tool::is_work_queue and tool::inspect_work_queue see at most one entry less for a flipped bit",
+    "[work][work_inspect][fault]") {
     sim::Disk disk;
     fill_for_inspection(disk);
     const Bytes whole = disk.contents(first_file);
@@ -233,7 +236,7 @@ TEST_CASE("is_work_queue and inspect_work_queue see at most one entry less for a
         bytes[at] ^= std::byte{static_cast<unsigned char>(1U << (at % 8))};
         disk.put(first_file, bytes);
         INFO("byte " << at);
-        REQUIRE(*is_work_queue(disk, "w"));
+        REQUIRE(*tool::is_work_queue(disk, "w"));
         const auto seen = look(disk, "w");
         REQUIRE(seen);
         const std::uint64_t all = seen->found.living + seen->found.dead + seen->found.unreadable;
@@ -259,7 +262,7 @@ struct Busy : sim::Disk {
 };
 }  // namespace
 
-TEST_CASE("inspect_work_queue takes nothing for damage that is given up while it looks",
+TEST_CASE("tool::inspect_work_queue takes nothing for damage that is given up while it looks",
           "[work][work_inspect][regression]") {
     Busy disk;
     disk.meanwhile = [] {};
@@ -276,7 +279,7 @@ TEST_CASE("inspect_work_queue takes nothing for damage that is given up while it
         REQUIRE_FALSE(work->commit());
     };
     std::uint64_t first = 0;
-    const auto seen = inspect_work_queue(disk, "w", start, [&first](const WorkItem& item) {
+    const auto seen = tool::inspect_work_queue(disk, "w", start, [&first](const WorkItem& item) {
         if (first == 0) first = item.id;
     });
     REQUIRE(seen);

@@ -313,7 +313,7 @@ TEST_CASE("WorkQueue: a poison item becomes a dead letter, and blocks nobody",
     }));
     REQUIRE(dead.size() == 1);
     CHECK(dead[0].cause == DeathCause::failed);
-    CHECK(dead[0].state == WorkState::dead);
+    CHECK(dead[0].state == WorkItem::State::dead);
     CHECK(dead[0].deliveries == 3);
 }
 

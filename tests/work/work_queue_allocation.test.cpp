@@ -61,9 +61,9 @@ SparingWork open_sparing(MemoryMedium& medium, const WorkOptions& options, Momen
 std::vector<std::string> listed(SparingWork& work) {
     std::vector<std::string> lines;
     const auto list = [&lines](const WorkItem& item) {
-        const std::uint32_t open = item.state == WorkState::leased ? 1 : 0;
+        const std::uint32_t open = item.state == WorkItem::State::leased ? 1 : 0;
         lines.push_back(std::to_string(item.id) + ' ' + std::to_string(item.deliveries - open) +
-                        (item.state == WorkState::dead ? " dead " : " ") +
+                        (item.state == WorkItem::State::dead ? " dead " : " ") +
                         std::string{as_text(item.body)});
     };
     REQUIRE_FALSE(work.for_each(list));

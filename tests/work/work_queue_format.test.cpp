@@ -153,7 +153,7 @@ TEST_CASE("WorkDecoder gives back what was encoded", "[work][work_queue][propert
             REQUIRE(read.expires == e.expires);
             REQUIRE(read.delay == e.delay);
             REQUIRE(read.print.same_key(e.print));
-            // Cut anywhere, it is refused, or its tail is shorter.
+            // part::Cut anywhere, it is refused, or its tail is shorter.
             const std::size_t cut = bits() % bytes.size();
             const WorkError of_cut =
                 WorkDecoder{BytesView{bytes}.first(cut), 1000, mark}.decode(read);
@@ -185,7 +185,7 @@ TEST_CASE("WorkDecoder says what is wrong", "[work][work_queue][unit]") {
     CHECK(why_not("05000000000000000100000001000000") == "a part of fewer parts"sv);
     CHECK(why_not("0408000000000000c1c2c3c4e7030000000000000000000004000000") == ""sv);
     CHECK(why_not("0300000000000000c1c2c3c50500000000000000") ==
-          "salvaged as a journal: its numbers are others; use salvage_work_queue"sv);
+          "salvaged as a journal: its numbers are others; use tool::salvage_work_queue"sv);
     WorkEntry entry;
     CHECK(decode_hex("06", entry) == make_error_code(QueueErrc::corrupt));
     CHECK(decode_hex("0600000000000000", entry) == make_error_code(QueueErrc::future_version));

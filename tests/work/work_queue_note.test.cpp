@@ -174,7 +174,7 @@ TEST_CASE("WorkQueue::keep: a crash anywhere leaves the note that was durable, o
     CHECK(later > 20);
 }
 
-TEST_CASE("inspect_work_queue shows the note, and salvage_work_queue keeps it",
+TEST_CASE("tool::inspect_work_queue shows the note, and tool::salvage_work_queue keeps it",
           "[work][work_salvage][unit]") {
     sim::Disk disk;
     {
@@ -183,10 +183,10 @@ TEST_CASE("inspect_work_queue shows the note, and salvage_work_queue keeps it",
         REQUIRE(work->push(as_bytes("item"), start));
         REQUIRE_FALSE(work->keep(as_bytes("breaker open")));
     }
-    const auto seen = inspect_work_queue(disk, "w", start, [](const WorkItem&) {});
+    const auto seen = tool::inspect_work_queue(disk, "w", start, [](const WorkItem&) {});
     REQUIRE(seen);
     CHECK(as_text(seen->journal.note) == "breaker open");
-    REQUIRE(salvage_work_queue(disk, "w", "new", start, small_journal(2)));
+    REQUIRE(tool::salvage_work_queue(disk, "w", "new", start, small_journal(2)));
     const auto work = open_to_note(disk, 3, "new");
     REQUIRE(work);
     CHECK(as_text(work->kept()) == "breaker open");
@@ -215,10 +215,10 @@ int attempts_in_ten_minutes(bool remembers) {
         Remembered policy{history, Policy{Backoff{NoJitter{}, Cap{60s}, 1s}}, turn};
         policy.reset();  // as whoever starts a run does
         const Advice advice = policy.admit(turn.now);
-        REQUIRE(advice.verb != Verb::stop);
-        if (advice.verb == Verb::go || advice.until < now.now + 2s) {
-            if (advice.verb != Verb::go) turn.now = advice.until;
-            REQUIRE(policy.begin(turn).verb == Verb::go);
+        REQUIRE(advice.verb != Advice::Verb::stop);
+        if (advice.verb == Advice::Verb::go || advice.until < now.now + 2s) {
+            if (advice.verb != Advice::Verb::go) turn.now = advice.until;
+            REQUIRE(policy.begin(turn).verb == Advice::Verb::go);
             ++attempts;
             std::array<std::byte, PolicyHistory::bytes_max> room;
             const WallTime wall = now.wall + elapsed(now.now, turn.now);

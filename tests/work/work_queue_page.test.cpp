@@ -94,13 +94,13 @@ void compare_items(PagedWork& work, const PageWork& page) {
         REQUIRE(of_page != page.items.end());
         const PageItem& known = of_page->second;
         const bool is_dead = known.state >= 1 && known.state <= 3;
-        REQUIRE((item.state == WorkState::dead) == is_dead);
+        REQUIRE((item.state == WorkItem::State::dead) == is_dead);
         if (is_dead) REQUIRE(static_cast<std::uint64_t>(item.cause) == known.state);
         if (known.state == 3) return;
         REQUIRE(page_copy(item.body) == known.body);
         REQUIRE(item.deliveries == known.delivered);
         // The wall clock stands still here.
-        REQUIRE((item.state == WorkState::delayed) == (!is_dead && known.delay_ns != 0));
+        REQUIRE((item.state == WorkItem::State::delayed) == (!is_dead && known.delay_ns != 0));
     };
     REQUIRE_FALSE(work.for_each(compare));
     REQUIRE_FALSE(work.for_each_dead(compare));

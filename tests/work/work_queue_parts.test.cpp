@@ -17,7 +17,7 @@ using namespace belay::detail;
 namespace {
 
 struct Known {
-    WorkState state = WorkState::ready;
+    WorkItem::State state = WorkItem::State::ready;
     Instant when{};
     std::uint32_t slot = 0;
 };
@@ -26,9 +26,9 @@ struct Known {
 std::pair<std::uint64_t, std::uint64_t> firsts(const std::map<std::uint64_t, Known>& model) {
     std::uint64_t ready = 0, due = 0;
     for (const auto& [id, known] : model) {
-        if (known.state == WorkState::ready) {
+        if (known.state == WorkItem::State::ready) {
             if (ready == 0) ready = id;
-        } else if (known.state != WorkState::dead &&
+        } else if (known.state != WorkItem::State::dead &&
                    (due == 0 || known.when < model.at(due).when)) {
             due = id;
         }
@@ -58,7 +58,7 @@ TEST_CASE("WorkSlots finds by id, and keeps both orders", "[work][work_queue][pr
                     if (model.contains(id)) continue;
                     slots.reserve();
                     const std::uint32_t i = slots.add({.id = id, .position = id + 5});
-                    model[id] = {WorkState::ready, {}, i};
+                    model[id] = {WorkItem::State::ready, {}, i};
                     REQUIRE(slots[i].position == id + 5);
                     REQUIRE(slots[i].token == 0);
                 } else if (draw < 4) {
@@ -68,11 +68,11 @@ TEST_CASE("WorkSlots finds by id, and keeps both orders", "[work][work_queue][pr
                     model.erase(i);
                 } else {
                     Known& known = some()->second;
-                    known.state = static_cast<WorkState>(bits() % 4);
+                    known.state = static_cast<WorkItem::State>(bits() % 4);
                     known.when = Instant{Duration{static_cast<std::int64_t>(bits() % 20)}};
-                    if (known.state == WorkState::ready) {
+                    if (known.state == WorkItem::State::ready) {
                         slots.make_ready(known.slot);
-                    } else if (known.state == WorkState::dead) {
+                    } else if (known.state == WorkItem::State::dead) {
                         slots.make_dead(known.slot);
                     } else {
                         slots.make_wait(known.slot, known.state, known.when);
@@ -98,7 +98,7 @@ TEST_CASE("WorkSlots finds by id, and keeps both orders", "[work][work_queue][pr
             for (const bool dead : {false, true}) {
                 std::vector<std::uint64_t> expected, found;
                 for (const auto& [id, known] : model) {
-                    if ((known.state == WorkState::dead) == dead) expected.push_back(id);
+                    if ((known.state == WorkItem::State::dead) == dead) expected.push_back(id);
                 }
                 for (const std::uint32_t i : slots.in_order(dead)) found.push_back(slots[i].id);
                 REQUIRE(found == expected);
@@ -111,7 +111,7 @@ TEST_CASE("WorkSlots: of equal times the lower id is due first", "[work][work_qu
     WorkSlots slots;
     for (const std::uint64_t id : {7u, 3u, 5u}) {
         slots.reserve();
-        slots.make_wait(slots.add({.id = id, .position = id}), WorkState::delayed, Instant{});
+        slots.make_wait(slots.add({.id = id, .position = id}), WorkItem::State::delayed, Instant{});
     }
     for (const std::uint64_t id : {3u, 5u, 7u}) {
         REQUIRE(slots[slots.next_due()].id == id);

@@ -69,10 +69,11 @@ std::string all_shown(SimWork& work) {
 
 }  // namespace
 
-TEST_CASE("salvage_work_queue copies what lives, as it was", "[work][work_salvage][unit]") {
+TEST_CASE("tool::salvage_work_queue copies what lives, as it was", "[work][work_salvage][unit]") {
     sim::Disk disk;
     fill_for_salvage(disk);
-    const auto done = salvage_work_queue(disk, "w", "new", three_seconds_on, small_journal(2));
+    const auto done =
+        tool::salvage_work_queue(disk, "w", "new", three_seconds_on, small_journal(2));
     REQUIRE(done);
     CHECK(done->copied == 7);
     CHECK(done->unreadable == 0);
@@ -104,14 +105,14 @@ TEST_CASE("salvage_work_queue copies what lives, as it was", "[work][work_salvag
 TEST_CASE("WorkQueue refuses its journal salvaged as a journal", "[work][work_salvage][unit]") {
     sim::Disk disk;
     fill_for_salvage(disk);
-    REQUIRE(salvage_journal(disk, "w", "copy", small_journal(2)));
+    REQUIRE(tool::salvage_journal(disk, "w", "copy", small_journal(2)));
     const auto work = open_work(disk, "copy", 3, three_seconds_on);
     REQUIRE_FALSE(work);
     CHECK(work.error().code == QueueErrc::foreign_file);
-    CHECK(work.error().message().find("use salvage_work_queue") != std::string::npos);
+    CHECK(work.error().message().find("use tool::salvage_work_queue") != std::string::npos);
 }
 
-TEST_CASE("salvage_work_queue passes over what is damaged, anywhere",
+TEST_CASE("tool::salvage_work_queue passes over what is damaged, anywhere",
           "[work][work_salvage][fault]") {
     sim::Disk whole;
     fill_for_salvage(whole);
@@ -124,7 +125,8 @@ TEST_CASE("salvage_work_queue passes over what is damaged, anywhere",
         Bytes bytes = disk.contents(path);
         bytes[at] ^= std::byte{1};
         disk.put(path, bytes);
-        const auto done = salvage_work_queue(disk, "w", "new", three_seconds_on, small_journal(2));
+        const auto done =
+            tool::salvage_work_queue(disk, "w", "new", three_seconds_on, small_journal(2));
         if (!done) continue;
         auto work = open_work(disk, "new", 3, three_seconds_on);
         REQUIRE(work);
@@ -137,14 +139,15 @@ TEST_CASE("salvage_work_queue passes over what is damaged, anywhere",
     CHECK(passed_over > 10);
 }
 
-TEST_CASE("salvage_work_queue says what it cannot do", "[work][work_salvage][unit]") {
+TEST_CASE("tool::salvage_work_queue says what it cannot do", "[work][work_salvage][unit]") {
     sim::Disk disk;
-    CHECK_FALSE(salvage_work_queue(disk, "w", "new", three_seconds_on, small_journal(2)));
+    CHECK_FALSE(tool::salvage_work_queue(disk, "w", "new", three_seconds_on, small_journal(2)));
     fill_for_salvage(disk);
-    REQUIRE(salvage_work_queue(disk, "w", "new", three_seconds_on, small_journal(2)));
+    REQUIRE(tool::salvage_work_queue(disk, "w", "new", three_seconds_on, small_journal(2)));
     const sim::Disk::Image before = disk.image();
-    CHECK_FALSE(salvage_work_queue(disk, "w", "w", three_seconds_on, small_journal(2)));
-    const auto again = salvage_work_queue(disk, "w", "new", three_seconds_on, small_journal(2));
+    CHECK_FALSE(tool::salvage_work_queue(disk, "w", "w", three_seconds_on, small_journal(2)));
+    const auto again =
+        tool::salvage_work_queue(disk, "w", "new", three_seconds_on, small_journal(2));
     REQUIRE_FALSE(again);
     CHECK(again.error().code == std::errc::file_exists);
     CHECK(disk.image() == before);
@@ -155,7 +158,7 @@ TEST_CASE("salvage_work_queue says what it cannot do", "[work][work_salvage][uni
         REQUIRE_FALSE(other->commit());
     }
     const auto foreign =
-        salvage_work_queue(disk, "other", "third", three_seconds_on, small_journal(2));
+        tool::salvage_work_queue(disk, "other", "third", three_seconds_on, small_journal(2));
     REQUIRE_FALSE(foreign);
     CHECK(foreign.error().what.find("entry 1: ") == 0);
 }

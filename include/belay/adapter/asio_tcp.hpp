@@ -29,7 +29,7 @@ struct AsioTcpOptions {
 /// is frozen or cut off. TLS and WebSockets: beast_websocket.hpp.
 ///
 /// Models:        TransportLike; its connections have close(), resume_reading(), limit_messages(),
-///                and ping() where the framing has one.
+///                limit_output(), and ping() where the framing has one.
 /// Thread safety: the thread that runs the context, which must outlive it.
 template <class Context, FramingLike Framing = LengthPrefixed>
 class AsioTcp {
@@ -62,6 +62,7 @@ public:
             wire_->ping();
         }
         void limit_messages(std::size_t bytes) noexcept { wire_->limit_messages(bytes); }
+        void limit_output(std::size_t bytes) noexcept { wire_->limit_output(bytes); }
         void resume_reading() noexcept { wire_->resume_reading(); }
         /// Writes what waits, says goodbye, and reports Link::closed when the peer has said so too.
         void close(const Failure& why) noexcept { wire_->close(why); }

@@ -20,9 +20,10 @@ struct BeastListenerCounters {
     std::uint64_t upgraded = 0;  ///< that have become WebSockets
     /// Given up by the peer before that: its business, and told nobody.
     std::uint64_t upgrades_aborted = 0;
-    std::uint64_t pages = 0;        ///< that were no WebSockets, and got an answer
-    std::uint64_t refused = 0;      ///< by the listener, which tells, or by the user
-    std::uint64_t turned_away = 0;  ///< closed unheard: there are too many, or of this ip
+    std::uint64_t pages = 0;    ///< that were no WebSockets, and got an answer
+    std::uint64_t refused = 0;  ///< by the listener, which tells, or by the user
+    /// Closed unheard: there are too many, or of this ip. 60 a minute of them are told.
+    std::uint64_t turned_away = 0;
 };
 
 /// Why a BeastListener did not let somebody in; told to an observer's `on_refused`.

@@ -30,7 +30,8 @@ namespace belay::inline BELAY_ABI {
 /// goes over TLS, or to this machine itself; no Failure holds it.
 ///
 /// Models:        TransportLike; its connections have close(), ping(), resume_reading(),
-///                limit_messages(). For WithToken: open(link, token), the token a std::string.
+///                limit_messages(), limit_output(). For WithToken: open(link, token), the token a
+///                std::string.
 /// Thread safety: the thread that runs the context, which must outlive it.
 /// Costs:         10 to 20 seconds, and 1 GB, to compile: keep it in one file.
 template <class Stream = boost::beast::tcp_stream>

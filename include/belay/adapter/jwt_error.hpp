@@ -3,6 +3,10 @@
 /// JwtErrc: why a token is not believed, or a key not taken.
 #pragma once
 
+#include <string>        // std::string
+#include <system_error>  // std::error_code
+#include <utility>       // std::move
+
 #include <belay/core/cause.hpp>
 
 namespace belay::inline BELAY_ABI {
@@ -38,7 +42,7 @@ inline constexpr ErrorText jwt_error_texts[] = {
     {"the token is for somebody else", Cause::unauthorized},
     {"the token's subject is missing, or of another form", Cause::unauthorized},
     {"a key is too weak, unreadable, or named twice", Cause::permanent},
-    {"the leeway is negative, or more than ten minutes", Cause::permanent},
+    {"JwtOptions::leeway is below 0, or above 10 minutes", Cause::permanent},
     {"there is no token", Cause::unauthorized},
     {"the token could not be verified", Cause::overloaded},
 };
@@ -59,3 +63,23 @@ inline constexpr ErrorText jwt_error_texts[] = {
 
 template <>
 struct std::is_error_code_enum<belay::JwtErrc> : std::true_type {};
+
+namespace belay::inline BELAY_ABI::detail {
+
+/// Why a verifier was not made, with what the code alone cannot say.
+///
+/// Thread safety: a plain value.
+struct JwtSetupError : std::error_code {
+    JwtSetupError() noexcept = default;
+    JwtSetupError(JwtErrc error, std::string text)
+        : std::error_code{error}, what{std::move(text)} {}
+
+    /// What is wrong, and what to do.   Allocates; throws std::bad_alloc.
+    [[nodiscard]] std::string message() const {
+        return what.empty() ? std::error_code::message() : what;
+    }
+
+    std::string what;
+};
+
+}  // namespace belay::inline BELAY_ABI::detail

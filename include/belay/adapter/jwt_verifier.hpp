@@ -77,19 +77,25 @@ class JwtVerifier {
 public:
     static constexpr std::size_t token_bytes_max = 4096;
 
-    /// Errors: bad_key, bad_options.   Throws: std::bad_alloc.
-    [[nodiscard]] static Result<JwtVerifier> make(JwtOptions options, std::vector<JwtKey> keys) {
-        if (options.leeway < Duration{} || options.leeway > std::chrono::minutes{10}) {
-            return make_error_code(JwtErrc::bad_options);
+    /// Errors: bad_key, bad_options: their message() says which key, what is wrong with it, and
+    /// what to do; nothing that is secret.   Throws: std::bad_alloc.
+    [[nodiscard]] static Result<JwtVerifier, detail::JwtSetupError> make(JwtOptions options,
+                                                                         std::vector<JwtKey> keys) {
+        if (options.leeway < Duration{} || options.leeway > std::chrono::minutes{10})
+            return detail::JwtSetupError{JwtErrc::bad_options, {}};
+        if (keys.empty()) {
+            return detail::JwtSetupError{
+                JwtErrc::bad_key, "there is no key: give JwtVerifier::make one JwtKey at least"};
         }
         JwtVerifier out{std::move(options)};
         for (JwtKey& key : keys) {
-            const bool named = !key.id.empty() || keys.size() == 1;
-            if (!named || out.find(key.id) != nullptr || !out.add(std::move(key))) {
-                return make_error_code(JwtErrc::bad_key);
-            }
+            std::string which = "key " + std::to_string(out.keys_.size() + 1) + " of " +
+                                std::to_string(keys.size());
+            if (!key.id.empty()) which += ", \"" + key.id + '"';
+            const std::string wrong = out.add(std::move(key), keys.size() == 1);
+            if (!wrong.empty())
+                return detail::JwtSetupError{JwtErrc::bad_key, which + ": " + wrong};
         }
-        if (out.keys_.empty()) return make_error_code(JwtErrc::bad_key);
         return out;
     }
 
@@ -121,16 +127,23 @@ private:
 
     explicit JwtVerifier(JwtOptions options) : options_{std::move(options)} {}
 
-    [[nodiscard]] bool add(JwtKey key) {
+    /// Returns: what is wrong with it, and what to do; empty if nothing is.
+    [[nodiscard]] std::string add(JwtKey key, bool only) {
+        if (key.id.empty() && !only)
+            return "it has no id: of several each needs the 'kid' of its tokens, JwtKey::id";
+        if (find(key.id) != nullptr)
+            return "another has this id: give each its own, and sign with that as 'kid'";
+        std::string wrong;
         if (options_.algorithm == JwtAlgorithm::hs256) {
-            if (!detail::HmacKey::is_strong(key.material)) return false;
+            wrong = detail::HmacKey::why_not(key.material);
+            if (!wrong.empty()) return wrong;
             keys_.push_back({std::move(key.id), detail::HmacKey{std::move(key.material)}});
-            return true;
+        } else {
+            detail::RsaKey rsa = detail::RsaKey::read(key.material, wrong);
+            if (!rsa) return wrong;
+            keys_.push_back({std::move(key.id), std::move(rsa)});
         }
-        detail::RsaKey rsa = detail::RsaKey::read(key.material);
-        if (!rsa) return false;
-        keys_.push_back({std::move(key.id), std::move(rsa)});
-        return true;
+        return {};
     }
     [[nodiscard]] const Key* find(std::string_view id) const noexcept {
         for (const Key& key : keys_) {

@@ -25,7 +25,8 @@ namespace belay::inline BELAY_ABI {
 /// - While it is away, or frozen, calls fail after the timeouts of the options, and at once from
 ///   then on; it is tried again by itself. Subscriptions that wait are told once.
 /// - Whatever it loses, a subscription answers a gap: by the log of the history, the last entry
-///   that was read, and the last own one.
+///   that was read, and the last own one. These are compared when something was stored, when Redis
+///   was away, and when all of it was emptied, which is found within `command_timeout`, and a call.
 /// - A snapshot never covers what another server has appended behind what was read here, whatever
 ///   position a `save` is given.
 ///
@@ -63,17 +64,20 @@ public:
         return stage(Change::Kind::reset, id, epoch, {});
     }
     /// Errors: bad_room_id; storage_busy.
-    [[nodiscard]] Result<std::uint64_t> begin(std::string_view id, const Id& epoch) {
-        return stage(Change::Kind::begin, id, epoch, {});
+    [[nodiscard]] Result<std::uint64_t> begin(std::string_view id, const Id& epoch, bool again) {
+        auto begun = stage(Change::Kind::begin, id, epoch, {});
+        if (begun) staged_.changes.back().again = again;
+        return begun;
     }
     /// Errors: bad_room_id; storage_busy.
     [[nodiscard]] std::error_code erase(std::string_view id) {
         if (const auto error = refused(id, 0)) return error.code;
-        staged_.changes.push_back({Change::Kind::erase, std::string{id}, 0, no_id, {}});
+        staged_.changes.push_back({Change::Kind::erase, std::string{id}, 0, no_id, {}, false});
         return {};
     }
-    /// Errors: storage_busy; those of Redis and the system; unknown_room: something was appended
-    /// to a room that has no history, or another one by now.
+    /// Errors: storage_busy; those of Redis and the system. Of single rooms: unknown_room, where
+    /// something was appended to a room that has no history, or another one by now; history_reset,
+    /// where that was ended on purpose.
     void flush(Completion<PersistenceError> done) {
         detail::RedisRoomStaged staged = std::exchange(staged_, {});
         if (!work_->takes({}, staged.bytes)) return done(busy());
@@ -102,8 +106,8 @@ public:
                     message.size());
     }
     /// Errors: bad_room_id; storage_busy; those of Redis and the system.
-    void subscribe(std::string_view id, std::uint64_t from, Completion<HeardNews> done) {
-        if (auto error = refused(id, 0)) return done(HeardNews{std::move(error)});
+    void subscribe(std::string_view id, std::uint64_t from, Completion<part::HeardNews> done) {
+        if (auto error = refused(id, 0)) return done(part::HeardNews{std::move(error)});
         work_->post(Work::Subscribe{std::string{id}, from, std::move(done)}, 0);
     }
 
@@ -127,7 +131,7 @@ private:
         if (const auto error = refused(id, update.size())) return error.code;
         const std::uint64_t own = work_->book.next(id);
         staged_.changes.push_back(
-            {kind, std::string{id}, own, epoch, {update.begin(), update.end()}});
+            {kind, std::string{id}, own, epoch, {update.begin(), update.end()}, false});
         staged_.bytes += update.size();
         return own;
     }

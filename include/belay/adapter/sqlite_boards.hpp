@@ -31,26 +31,6 @@ struct SqliteBoardsOptions {
     Duration audit_kept = std::chrono::hours{24 * 365};
 };
 
-/// Somebody, and a board.
-struct BoardMember {
-    std::string_view board;
-    std::string_view user;
-};
-
-/// A row of the audit as it was kept, with its number: they count up from 1.
-///
-/// Thread safety: a plain value.
-struct AuditRecord {
-    std::int64_t number = 0;
-    std::string user{};
-    std::string board{};
-    std::string action{};
-    Access level = Access::none;
-    std::string ip{};
-    std::string user_agent{};
-    WallTime time{};
-};
-
 /// Rights and audit of rooms, in the tables of an SQLite database of their own.
 ///
 ///     auto boards = SqliteBoards::open("access.db");                     // a Result
@@ -76,6 +56,26 @@ struct AuditRecord {
 ///                nobody in.
 class SqliteBoards {
 public:
+    /// Somebody, and a board.
+    struct Member {
+        std::string_view board;
+        std::string_view user;
+    };
+
+    /// A row of the audit as it was kept, with its number: they count up from 1.
+    ///
+    /// Thread safety: a plain value.
+    struct Record {
+        std::int64_t number = 0;
+        std::string user{};
+        std::string board{};
+        std::string action{};
+        Access level = Access::none;
+        std::string ip{};
+        std::string user_agent{};
+        WallTime time{};
+    };
+
     /// Opens the file `path`, or makes it.
     ///
     /// Errors: what, where, and what to do, see SqliteError. A file of another program, or of a
@@ -119,7 +119,7 @@ public:
     }
     /// The board is theirs; both are made where they are not.
     /// Errors: invalid_argument: no name; RoomErrc::bad_room_id.
-    [[nodiscard]] std::error_code set_owner(const BoardMember& owner) {
+    [[nodiscard]] std::error_code set_owner(const Member& owner) {
         if (!detail::is_room_id(owner.board)) return RoomErrc::bad_room_id;
         return db_.in_one_piece([&] {
             const std::error_code error = add_user(owner.user);
@@ -136,7 +136,7 @@ public:
     }
     /// The user, who is made if there is none, may do this on the board, whatever others may.
     /// Errors: invalid_argument: no name, no level; RoomErrc::unknown_room.
-    [[nodiscard]] std::error_code permit(const BoardMember& member, Access level) {
+    [[nodiscard]] std::error_code permit(const Member& member, Access level) {
         if (!is_level(level)) return std::make_error_code(std::errc::invalid_argument);
         return db_.in_one_piece([&]() -> std::error_code {
             const Result<std::optional<Board>> board = find(member.board);
@@ -149,7 +149,7 @@ public:
         });
     }
     /// Nothing was permitted to the user in particular.
-    [[nodiscard]] std::error_code withdraw(const BoardMember& member) {
+    [[nodiscard]] std::error_code withdraw(const Member& member) {
         return db_.write(withdraw_, as_bytes(member.board), as_bytes(member.user));
     }
     /// What every user may do on the board; `none` for those only to whom it is permitted.
@@ -163,7 +163,7 @@ public:
 
     /// What the user may do on the board: `none` also if there is no such board. Nothing if there
     /// is no such user.
-    [[nodiscard]] Result<std::optional<Access>> access(const BoardMember& member) {
+    [[nodiscard]] Result<std::optional<Access>> access(const Member& member) {
         const Result<bool> known = is_user(member.user);
         if (!known) return known.error();
         if (!*known) return std::optional<Access>{};
@@ -186,8 +186,8 @@ public:
     void record(AuditRow row, Completion<std::error_code> answer) { answer(recorded(row)); }
 
     /// Rows behind number `after`, `count` at most; the first of all behind 0.
-    [[nodiscard]] Result<std::vector<AuditRecord>> audited(std::int64_t after, std::size_t count) {
-        std::vector<AuditRecord> rows;
+    [[nodiscard]] Result<std::vector<Record>> audited(std::int64_t after, std::size_t count) {
+        std::vector<Record> rows;
         const SqliteRun run{audited_};
         run.bind(1, after);
         run.bind(2, static_cast<std::int64_t>(

@@ -80,31 +80,33 @@ public:
         return store;
     }
 
-    [[nodiscard]] Result<ElementState> find(const ElementKey& key) {
+    [[nodiscard]] Result<part::ElementState> find(const part::ElementKey& key) {
         return tables_.find(key, nullptr);
     }
-    [[nodiscard]] Result<std::optional<value_type>> read(const ElementKey& key) {
-        const Result<ElementState> found = tables_.find(key, &bytes_);
+    [[nodiscard]] Result<std::optional<value_type>> read(const part::ElementKey& key) {
+        const Result<part::ElementState> found = tables_.find(key, &bytes_);
         if (!found) return found.error();
-        if (found->presence != Presence::live) return std::optional<value_type>{};
+        if (found->presence != part::Presence::live) return std::optional<value_type>{};
         std::optional<value_type> value = codec_.decode(BytesView{bytes_});
         if (!value) return make_error_code(QueueErrc::corrupt);
         return value;
     }
-    [[nodiscard]] std::error_code add(const ElementKey& key, const value_type& value,
-                                      const WriteMark& mark) {
+    [[nodiscard]] std::error_code add(const part::ElementKey& key, const value_type& value,
+                                      const part::WriteMark& mark) {
         if (!encode(value)) return SyncErrc::bad_operation;
         return tables_.put(key, BytesView{bytes_}, mark);
     }
-    [[nodiscard]] std::error_code update(const ElementKey& key, const value_type& value,
-                                         const WriteMark& mark) {
+    [[nodiscard]] std::error_code update(const part::ElementKey& key, const value_type& value,
+                                         const part::WriteMark& mark) {
         if (!encode(value)) return SyncErrc::bad_operation;
         return tables_.update(key, bytes_, mark);
     }
-    [[nodiscard]] std::error_code remove(const ElementKey& key, const WriteMark& mark) {
+    [[nodiscard]] std::error_code remove(const part::ElementKey& key, const part::WriteMark& mark) {
         return tables_.put(key, std::nullopt, mark);
     }
-    [[nodiscard]] std::error_code remember(const WriteMark& mark) { return tables_.remember(mark); }
+    [[nodiscard]] std::error_code remember(const part::WriteMark& mark) {
+        return tables_.remember(mark);
+    }
     [[nodiscard]] Result<std::optional<std::uint64_t>> applied(const Id& operation) {
         return tables_.applied(operation);
     }

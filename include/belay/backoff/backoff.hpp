@@ -97,14 +97,14 @@ public:
         if (most.count() <= 0 || most < nominal) return BackoffErrc::bad_cap;
         // Nor may cap or floor leave only one wait to a jitter that chooses: all clients would wait
         // alike.
-        const WaitRange free =
-            jitter.range(NominalWait{.wait = nominal, .most = forever, .failures = 0});
-        const WaitRange first = ranged(jitter, cap, growth, 0);
+        const part::WaitRange free =
+            jitter.range(part::NominalWait{.wait = nominal, .most = forever, .failures = 0});
+        const part::WaitRange first = ranged(jitter, cap, growth, 0);
         if (chooses(free) && !chooses(first)) return BackoffErrc::bad_cap;
         if constexpr (detail::HasLeast<Limit>) {
             const Duration floor = cap.least();
             if (floor.count() < 0 || floor > cap.limit(nominal)) return BackoffErrc::bad_floor;
-            const WaitRange late = ranged(jitter, cap, growth, settled);
+            const part::WaitRange late = ranged(jitter, cap, growth, settled);
             if ((chooses(first) && floor >= first.most) || (chooses(late) && floor >= late.most)) {
                 return BackoffErrc::bad_floor;
             }
@@ -147,10 +147,11 @@ public:
         const std::uint64_t exact = waits < settled ? waits : settled;
         Duration total{};
         for (std::uint64_t i = 0; i < exact && total != forever; ++i) {
-            total = saturating_add(total, max_delay(i));
+            total = part::saturating_add(total, max_delay(i));
         }
         if (waits == exact) return total;
-        return saturating_add(total, saturating_multiply(max_delay(waits - 1), waits - exact));
+        return part::saturating_add(total,
+                                    part::saturating_multiply(max_delay(waits - 1), waits - exact));
     }
 
     /// How many waits have been drawn since the last reset; at most 2^32 - 1.
@@ -204,27 +205,27 @@ private:
     // After so many waits a growth falls no more, see GrowthLike.
     static constexpr std::uint64_t settled = 256;
 
-    [[nodiscard]] static constexpr bool chooses(WaitRange range) noexcept {
+    [[nodiscard]] static constexpr bool chooses(part::WaitRange range) noexcept {
         return range.least < range.most;
     }
     /// The range after `failures` others, but for the floor.
-    [[nodiscard]] static constexpr WaitRange ranged(const Jitter& jitter, const Limit& cap,
-                                                    const Growth& growth,
-                                                    std::uint64_t failures) noexcept {
+    [[nodiscard]] static constexpr part::WaitRange ranged(const Jitter& jitter, const Limit& cap,
+                                                          const Growth& growth,
+                                                          std::uint64_t failures) noexcept {
         const Duration grown = growth(failures);
         BELAY_PRECONDITION(grown.count() >= 0, "GrowthLike: the nominal wait must be >= 0ns");
         Duration most = forever;
         if constexpr (!detail::CapsBeforeJitter<Limit>) most = cap.limit(forever);
-        const WaitRange range =
-            jitter.range(NominalWait{.wait = cap.limit(grown), .most = most, .failures = failures});
+        const part::WaitRange range = jitter.range(
+            part::NominalWait{.wait = cap.limit(grown), .most = most, .failures = failures});
         BELAY_PRECONDITION(
             range.least.count() >= 0 && range.least <= range.most && range.most <= most,
             "JitterLike::range: must be in [0ns, nominal.most]");
         return range;
     }
     /// The range, raised by the floor.
-    [[nodiscard]] static constexpr WaitRange raised([[maybe_unused]] const Limit& cap,
-                                                    WaitRange range) noexcept {
+    [[nodiscard]] static constexpr part::WaitRange raised([[maybe_unused]] const Limit& cap,
+                                                          part::WaitRange range) noexcept {
         if constexpr (detail::HasLeast<Limit>) {
             const Duration floor = cap.least();
             if (range.least < floor) range.least = floor;
@@ -233,20 +234,20 @@ private:
         return range;
     }
     /// Between which waits the jitter chooses after `failures` others.
-    [[nodiscard]] constexpr WaitRange range(std::uint64_t failures) const noexcept {
+    [[nodiscard]] constexpr part::WaitRange range(std::uint64_t failures) const noexcept {
         return raised(cap_, ranged(jitter_, cap_, growth_, failures));
     }
 
     [[nodiscard]] constexpr Duration draw(Jitter& jitter, std::uint64_t failures,
                                           Random& bits) const noexcept {
-        const WaitRange chosen = range(failures);
+        const part::WaitRange chosen = range(failures);
         if constexpr (detail::HasDelay<Jitter>) {
             const Duration wait = jitter.delay(chosen, failures, bits);
             BELAY_PRECONDITION(chosen.least <= wait && wait <= chosen.most,
                                "JitterLike::delay: must be in the range");
             return wait;
         } else {
-            return uniform_wait(chosen, bits);
+            return part::uniform_wait(chosen, bits);
         }
     }
 

@@ -25,18 +25,18 @@ public:
     static constexpr bool grows = true;
 
     /// Errors: none; saturates.   Complexity: O(log failures).
-    [[nodiscard]] constexpr WaitRange range(const NominalWait& nominal) const noexcept {
+    [[nodiscard]] constexpr part::WaitRange range(const part::NominalWait& nominal) const noexcept {
         const std::uint64_t more = nominal.failures != ~std::uint64_t{0} ? 1 : 0;
         const Duration reach = Exponential{nominal.wait, 3}(nominal.failures + more);
         return {nominal.wait, reach < nominal.most ? reach : nominal.most};
     }
 
     /// Errors: none; saturates.   Complexity: O(1), one draw.
-    [[nodiscard]] constexpr Duration delay(WaitRange range, std::uint64_t failures,
+    [[nodiscard]] constexpr Duration delay(part::WaitRange range, std::uint64_t failures,
                                            Random& bits) noexcept {
-        const Duration reach = saturating_multiply(failures == 0 ? range.least : before_, 3);
+        const Duration reach = part::saturating_multiply(failures == 0 ? range.least : before_, 3);
         if (reach < range.most) range.most = reach < range.least ? range.least : reach;
-        before_ = uniform_wait(range, bits);
+        before_ = part::uniform_wait(range, bits);
         return before_;
     }
     constexpr void reset() noexcept { before_ = Duration::zero(); }

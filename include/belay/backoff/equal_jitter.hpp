@@ -14,7 +14,7 @@ namespace belay::inline BELAY_ABI {
 /// Source:        M. Brooker, "Exponential Backoff And Jitter" (2015), variant "Equal Jitter".
 struct EqualJitter {
     /// Errors: none.   Complexity: O(1).
-    [[nodiscard]] constexpr WaitRange range(const NominalWait& nominal) const noexcept {
+    [[nodiscard]] constexpr part::WaitRange range(const part::NominalWait& nominal) const noexcept {
         return {nominal.wait - nominal.wait / 2, nominal.wait};
     }
 

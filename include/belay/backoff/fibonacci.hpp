@@ -31,7 +31,7 @@ public:
             before = now;
             now = next;
         }
-        return saturating_multiply(base_, now);
+        return part::saturating_multiply(base_, now);
     }
     [[nodiscard]] constexpr BackoffErrc check() const noexcept {
         return base_.count() > 0 ? BackoffErrc{} : BackoffErrc::bad_base;

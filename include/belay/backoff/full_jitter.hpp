@@ -17,7 +17,7 @@ namespace belay::inline BELAY_ABI {
 /// Source:        M. Brooker, "Exponential Backoff And Jitter" (2015), variant "Full Jitter".
 struct FullJitter {
     /// Errors: none.   Complexity: O(1).
-    [[nodiscard]] constexpr WaitRange range(const NominalWait& nominal) const noexcept {
+    [[nodiscard]] constexpr part::WaitRange range(const part::NominalWait& nominal) const noexcept {
         return {Duration::zero(), nominal.wait};
     }
 

@@ -15,6 +15,8 @@
 
 namespace belay::inline BELAY_ABI {
 
+namespace part {
+
 /// One wait as it is before the jitter.   0ns <= wait <= most.
 struct NominalWait {
     /// What the growth says, not above the cap.
@@ -25,30 +27,33 @@ struct NominalWait {
     std::uint64_t failures;
 };
 
+}  // namespace part
+
 namespace detail {
 BELAY_DETAIL_MEMBER(delay);
 BELAY_DETAIL_MEMBER(check);
 BELAY_DETAIL_MEMBER(grows);
 
 template <class J>
-concept HasRange = requires(const J& jitter, const NominalWait& nominal) { jitter.range(nominal); };
+concept HasRange =
+    requires(const J& jitter, const part::NominalWait& nominal) { jitter.range(nominal); };
 template <class J>
-concept RangeIsWaitRange = requires(const J& jitter, const NominalWait& nominal) {
-    { jitter.range(nominal) } -> std::same_as<WaitRange>;
+concept RangeIsWaitRange = requires(const J& jitter, const part::NominalWait& nominal) {
+    { jitter.range(nominal) } -> std::same_as<part::WaitRange>;
 };
 template <class J>
-concept RangeIsNoexcept = requires(const J& jitter, const NominalWait& nominal) {
+concept RangeIsNoexcept = requires(const J& jitter, const part::NominalWait& nominal) {
     { jitter.range(nominal) } noexcept;
 };
 
 // Of each optional part: whether J has it in any form that can be seen, and whether it is as it
 // must be. A part of another form would be ignored in silence.
 template <class J>
-concept HasDelay = has_delay<J>() || requires(J& jitter, WaitRange range, std::uint64_t n,
+concept HasDelay = has_delay<J>() || requires(J& jitter, part::WaitRange range, std::uint64_t n,
                                               Random& bits) { jitter.delay(range, n, bits); };
 template <class J>
 concept DelayIsSound =
-    !HasDelay<J> || requires(J& jitter, WaitRange range, std::uint64_t n, Random& bits) {
+    !HasDelay<J> || requires(J& jitter, part::WaitRange range, std::uint64_t n, Random& bits) {
         { jitter.delay(range, n, bits) } noexcept -> std::same_as<Duration>;
     };
 template <class J>
@@ -75,7 +80,7 @@ concept GrowsIsFlag = !has_grows<J>() || requires {
 
 /// Spreads retries in time.
 ///
-/// - `range(const NominalWait&) const -> WaitRange`: between which waits to choose.
+/// - `range(const part::NominalWait&) const -> part::WaitRange`: between which waits to choose.
 /// - optional `delay(WaitRange, std::uint64_t failures, Random&) -> Duration`: the choice; may
 ///   change the jitter's state. Without it every wait of the range is equally likely.
 /// - optional `reset()`: forgets state.
@@ -99,17 +104,17 @@ namespace explain {
 template <class J>
 consteval bool jitter_like() {
     static_assert(std::copyable<J>, "JitterLike: J must be copyable");
-    static_assert(
-        detail::HasRange<J>,
-        "JitterLike: J needs 'WaitRange range(const NominalWait&) const', see docs/backoff.md");
+    static_assert(detail::HasRange<J>,
+                  "JitterLike: J needs 'part::WaitRange range(const part::NominalWait&) const', "
+                  "see docs/backoff.md");
     if constexpr (detail::HasRange<J>) {
         static_assert(detail::RangeIsWaitRange<J>,
-                      "JitterLike: J::range must return belay::WaitRange");
+                      "JitterLike: J::range must return belay::part::WaitRange");
         static_assert(detail::RangeIsNoexcept<J>, "JitterLike: J::range must be noexcept");
     }
     static_assert(detail::DelayIsSound<J>,
                   "JitterLike: J::delay must be "
-                  "'Duration delay(WaitRange, std::uint64_t, Random&) noexcept'");
+                  "'Duration delay(part::WaitRange, std::uint64_t, Random&) noexcept'");
     static_assert(detail::ForgetsSoundly<J>,
                   "JitterLike: J::reset must be 'void reset() noexcept'");
     static_assert(detail::ChecksSoundly<J>,

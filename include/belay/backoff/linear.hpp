@@ -22,7 +22,7 @@ public:
     /// Errors: none; saturates.   Complexity: O(1).
     [[nodiscard]] constexpr Duration operator()(std::uint64_t failures) const noexcept {
         const bool last = failures == ~std::uint64_t{0};
-        return saturating_multiply(base_, last ? failures : failures + 1);
+        return part::saturating_multiply(base_, last ? failures : failures + 1);
     }
     [[nodiscard]] constexpr BackoffErrc check() const noexcept {
         return base_.count() > 0 ? BackoffErrc{} : BackoffErrc::bad_base;

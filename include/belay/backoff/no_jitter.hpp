@@ -16,11 +16,12 @@ namespace belay::inline BELAY_ABI {
 /// Thread safety: distinct objects safe; a shared one safe (no state).
 struct NoJitter {
     /// Errors: none.   Complexity: O(1).
-    [[nodiscard]] constexpr WaitRange range(const NominalWait& nominal) const noexcept {
+    [[nodiscard]] constexpr part::WaitRange range(const part::NominalWait& nominal) const noexcept {
         return {nominal.wait, nominal.wait};
     }
     /// Draws nothing.   Errors: none.   Complexity: O(1).
-    [[nodiscard]] constexpr Duration delay(WaitRange range, std::uint64_t, Random&) const noexcept {
+    [[nodiscard]] constexpr Duration delay(part::WaitRange range, std::uint64_t,
+                                           Random&) const noexcept {
         return range.most;
     }
 

@@ -31,7 +31,7 @@ public:
     }
 
     /// Errors: none; saturates.   Complexity: O(1).
-    [[nodiscard]] constexpr WaitRange range(const NominalWait& nominal) const noexcept {
+    [[nodiscard]] constexpr part::WaitRange range(const part::NominalWait& nominal) const noexcept {
         const Duration peak = peak_of(nominal.wait);
         const Duration most = peak < nominal.most ? peak : nominal.most;
         return {floor_of(most), most};
@@ -58,8 +58,8 @@ private:
     [[nodiscard]] constexpr Duration peak_of(Duration nominal) const noexcept {
         const std::uint64_t share = std::uint64_t{100} + percents_.above;
         const auto rest = static_cast<std::uint64_t>((nominal % 100).count()) * share / 100;
-        return saturating_add(saturating_multiply(nominal / 100, share),
-                              Duration{static_cast<Duration::rep>(rest)});
+        return part::saturating_add(part::saturating_multiply(nominal / 100, share),
+                                    Duration{static_cast<Duration::rep>(rest)});
     }
 
     // most * (100 - below) / (100 + above), in parts that cannot overflow; rounded up, so that

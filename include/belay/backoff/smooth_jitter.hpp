@@ -77,7 +77,7 @@ public:
     static constexpr bool grows = true;
 
     /// From 0ns: two retries may fall together.   Errors: none; saturates.   Complexity: O(1).
-    [[nodiscard]] constexpr WaitRange range(const NominalWait& nominal) const noexcept {
+    [[nodiscard]] constexpr part::WaitRange range(const part::NominalWait& nominal) const noexcept {
         // base * 2^n * (5/7 * reach / 2), rounded up so that no draw is above it.
         const Duration doubled = Exponential{nominal.wait}(nominal.failures);
         const std::uint64_t share = detail::smooth_reach(nominal.failures) * 5 / 7 + 1;
@@ -90,7 +90,7 @@ public:
     }
 
     /// Errors: none.   Complexity: O(1), draws 64 bits.
-    [[nodiscard]] constexpr Duration delay(WaitRange range, std::uint64_t failures,
+    [[nodiscard]] constexpr Duration delay(part::WaitRange range, std::uint64_t failures,
                                            Random& bits) noexcept {
         const std::uint64_t drawn = bits();
         auto point = static_cast<std::uint32_t>(drawn >> 32);

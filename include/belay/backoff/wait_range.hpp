@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/backoff/wait_range.hpp
-/// WaitRange: between which two waits a jitter may choose, and the even draw between them.
+/// part::WaitRange: between which two waits a jitter may choose, and the even draw between them.
 #pragma once
 
 #include <cstdint>  // std::uint64_t
@@ -8,7 +8,7 @@
 #include <belay/core/instant.hpp>
 #include <belay/core/random.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay::inline BELAY_ABI::part {
 
 /// All waits from `least` to `most`, both included.   0ns <= least <= most.
 struct WaitRange {
@@ -30,4 +30,4 @@ struct WaitRange {
     return range.least + Duration{static_cast<Duration::rep>(detail::uniform_below(bits, count))};
 }
 
-}  // namespace belay::inline BELAY_ABI
+}  // namespace belay::inline BELAY_ABI::part

@@ -24,7 +24,7 @@ class FailureRate {
 
 public:
     /// Pre: the threshold's, and that its min_calls fit into the window.
-    constexpr explicit FailureRate(Window window, RateThreshold threshold = {}) noexcept
+    constexpr explicit FailureRate(Window window, part::RateThreshold threshold = {}) noexcept
         : window_{window}, threshold_{threshold} {
         detail::check(threshold, window);
     }
@@ -45,12 +45,12 @@ public:
 
 private:
     Window window_;
-    RateThreshold threshold_;
+    part::RateThreshold threshold_;
 };
 
 template <class Window>
 FailureRate(Window) -> FailureRate<Window>;
 template <class Window>
-FailureRate(Window, RateThreshold) -> FailureRate<Window>;
+FailureRate(Window, part::RateThreshold) -> FailureRate<Window>;
 
 }  // namespace belay::inline BELAY_ABI

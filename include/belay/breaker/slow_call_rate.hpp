@@ -26,7 +26,7 @@ class SlowCallRate {
 public:
     /// Pre: slow_after > 0ns; the threshold's, and that its min_calls fit into the window.
     constexpr SlowCallRate(Duration slow_after, Window window,
-                           RateThreshold threshold = {}) noexcept
+                           part::RateThreshold threshold = {}) noexcept
         : slow_after_{slow_after}, rate_{window, threshold} {
         BELAY_PRECONDITION(slow_after.count() > 0, "SlowCallRate: slow_after must be > 0ns");
     }
@@ -47,6 +47,6 @@ private:
 template <class Window>
 SlowCallRate(Duration, Window) -> SlowCallRate<Window>;
 template <class Window>
-SlowCallRate(Duration, Window, RateThreshold) -> SlowCallRate<Window>;
+SlowCallRate(Duration, Window, part::RateThreshold) -> SlowCallRate<Window>;
 
 }  // namespace belay::inline BELAY_ABI

@@ -127,7 +127,9 @@ template <class First, class... Inner>
 
 }  // namespace detail
 
-/// What the layers of a Pipeline share during one call.
+namespace part {
+
+/// What the layers of a Pipeline share during one call: a layer of yours is given it.
 template <class Sleeper, class Stop, class Observer = const NoObserver>
 struct CallContext {
     /// Time, chance and waits.
@@ -156,6 +158,8 @@ struct CallContext {
         }
     }
 };
+
+}  // namespace part
 
 /// Wraps one call in layers, the first of which is the outermost.
 ///
@@ -208,8 +212,8 @@ public:
             detail::explain_observer<detail::PipelineHooks, std::remove_reference_t<Observer>>());
         using Callable = std::remove_reference_t<F>;
         using Callee = detail::Callee<Callable, detail::CallResult<Callable>>;
-        CallContext<Sleeper, Stop, std::remove_reference_t<Observer>> context{sleeper, stop,
-                                                                              observer};
+        part::CallContext<Sleeper, Stop, std::remove_reference_t<Observer>> context{sleeper, stop,
+                                                                                    observer};
         return Callee::unwrap(
             layers_.template run<typename Callee::Answer>(context, fn, Attempt{}));
     }
@@ -245,8 +249,8 @@ private:
     template <class Callee, class Sleeper, class F, class Stop, class Observer>
     Task<typename Callee::Result> await(Sleeper& sleeper, F fn, Stop stop,
                                         Observer observer) const {
-        CallContext<Sleeper, Stop, std::remove_reference_t<Observer>> context{sleeper, stop,
-                                                                              observer};
+        part::CallContext<Sleeper, Stop, std::remove_reference_t<Observer>> context{sleeper, stop,
+                                                                                    observer};
         auto answering =
             layers_.template await<typename Callee::Answer, false>(context, fn, Attempt{});
         auto answer = co_await std::move(answering);

@@ -83,7 +83,7 @@ public:
     constexpr RateLimiter(Rate rate, Burst burst, std::uint32_t queue = 0) noexcept
         : interval_{rate.interval()},
           burst_{bounded(burst.calls(), rate.interval())},
-          tolerance_{saturating_multiply(interval_, burst_ - 1)},
+          tolerance_{part::saturating_multiply(interval_, burst_ - 1)},
           queue_{queue} {
         BELAY_PRECONDITION(burst_ == burst.calls(),
                            "RateLimiter: the whole burst must be earned within 146 years");
@@ -167,12 +167,13 @@ private:
     }
     // How far away `due` may be for so many calls at once.   Pre: they fit the burst.
     [[nodiscard]] Duration slack(std::uint64_t calls) const noexcept {
-        return calls == 0 ? tolerance_ : tolerance_ - saturating_multiply(interval_, calls - 1);
+        return calls == 0 ? tolerance_
+                          : tolerance_ - part::saturating_multiply(interval_, calls - 1);
     }
     [[nodiscard]] bool take(Instant now, std::uint64_t calls) noexcept {
         if (calls == 0) return true;
         const Duration most = slack(calls);
-        const Duration cost = saturating_multiply(interval_, calls);
+        const Duration cost = part::saturating_multiply(interval_, calls);
         Duration::rep seen = due_.load(std::memory_order_relaxed);
         for (;;) {
             const Instant due{Duration{seen}};
@@ -200,7 +201,7 @@ private:
     // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): in the order of the line
     [[nodiscard]] Instant turn_of(std::uint64_t ahead, std::uint64_t calls) const noexcept {
         // Not before(): the last due is as far away as an instant can be, and still comes.
-        const Instant full = after(due(), saturating_multiply(interval_, ahead));
+        const Instant full = after(due(), part::saturating_multiply(interval_, ahead));
         const Duration early = slack(calls);
         const bool fits = full.time_since_epoch() >= Duration::min() + early;
         return fits ? Instant{full.time_since_epoch() - early} : always;

@@ -55,16 +55,16 @@ public:
         if (planned_wait) advice = detail::stronger(standing_, advice);
         if (advice.allows(turn.now)) {
             advice = policy_.begin(turn);
-            if (advice.verb == Verb::go) return begun(turn.now);
+            if (advice.verb == Advice::Verb::go) return begun(turn.now);
         }
-        if (advice.verb == Verb::stop) return end(CallErrc::gave_up, advice);
+        if (advice.verb == Advice::Verb::stop) return end(CallErrc::gave_up, advice);
         if (advice.until == never) return end(CallErrc::breaker_open, advice);
         if (advice.until > deadline_) {
             return end(std::make_error_code(std::errc::timed_out), advice);
         }
         // Nobody sleeps for an attempt that a rule will not allow when it is due.
         const Advice then = policy_.admit(advice.until);
-        if (then.verb == Verb::stop) return end(CallErrc::gave_up, then);
+        if (then.verb == Advice::Verb::stop) return end(CallErrc::gave_up, then);
         if constexpr (hears<RetryRunHooks::Refusal, Observer>) {
             if (!planned_wait) {
                 tell<RetryRunHooks::Refusal>(
@@ -89,14 +89,15 @@ public:
             return;
         }
         standing_ = policy_.failed(*failure, turn);
-        if (standing_.verb == Verb::stop) {
+        if (standing_.verb == Advice::Verb::stop) {
             static_cast<void>(end(CallErrc::gave_up, standing_));
             return;
         }
         held_ = true;
         if constexpr (hears<RetryRunHooks::Planned, Observer>) {
-            const Duration wait =
-                standing_.verb == Verb::go ? Duration{} : elapsed(turn.now, standing_.until);
+            const Duration wait = standing_.verb == Advice::Verb::go
+                                      ? Duration{}
+                                      : elapsed(turn.now, standing_.until);
             tell<RetryRunHooks::Planned>(RetryPlanned{attempt_, *failure, standing_, wait});
         }
     }

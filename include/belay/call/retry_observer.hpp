@@ -159,7 +159,7 @@ struct RetryCounters {
     friend constexpr bool operator==(const RetryCounters&, const RetryCounters&) noexcept = default;
 
 private:
-    constexpr void add(Duration wait) noexcept { waited = saturating_add(waited, wait); }
+    constexpr void add(Duration wait) noexcept { waited = part::saturating_add(waited, wait); }
 };
 
 }  // namespace belay::inline BELAY_ABI

@@ -19,6 +19,8 @@ struct CallCounts {
     friend constexpr bool operator==(const CallCounts&, const CallCounts&) noexcept = default;
 };
 
+namespace part {
+
 /// So many of a hundred, but not before so many calls.
 struct RateThreshold {
     /// Too many are at least so many bad ones of a hundred.   Pre: in [1, 100].
@@ -32,6 +34,8 @@ struct RateThreshold {
         return seen.calls >= min_calls && seen.bad * 100 >= seen.calls * percent;
     }
 };
+
+}  // namespace part
 
 namespace detail {
 
@@ -54,7 +58,7 @@ concept CallWindow = std::copyable<W> &&
 
 /// Whether the threshold makes sense, and the window can ever hold enough calls to reach it.
 template <CallWindow W>
-constexpr void check(const RateThreshold& threshold, const W& window) noexcept {
+constexpr void check(const part::RateThreshold& threshold, const W& window) noexcept {
     BELAY_PRECONDITION(threshold.percent >= 1 && threshold.percent <= 100,
                        "RateThreshold: percent must be in [1, 100]");
     BELAY_PRECONDITION(threshold.min_calls >= 1, "RateThreshold: min_calls must be >= 1");

@@ -58,17 +58,17 @@ struct ErrorText {
     Cause cause;
 };
 
-}  // namespace detail
-
 /// The category of Cause as an error condition.
 [[nodiscard]] inline const std::error_category& cause_category() noexcept {
-    static const detail::CauseCategory category;
+    static const CauseCategory category;
     return category;
 }
 
+}  // namespace detail
+
 /// So that `code == Cause::timed_out` compares.
 [[nodiscard]] inline std::error_condition make_error_condition(Cause cause) noexcept {
-    return {static_cast<int>(cause), cause_category()};
+    return {static_cast<int>(cause), detail::cause_category()};
 }
 
 namespace detail {
@@ -139,7 +139,8 @@ private:
 [[nodiscard]] inline Cause cause_of(const std::error_code& code) noexcept {
     if (!code) return Cause::none;
     const std::error_condition condition = code.default_error_condition();
-    if (condition.category() == cause_category()) return static_cast<Cause>(condition.value());
+    if (condition.category() == detail::cause_category())
+        return static_cast<Cause>(condition.value());
     // By name: Boost's, which others of its codes map to, is another object until Boost 1.76.
     if (condition.category() == std::generic_category() ||
         std::string_view{condition.category().name()} == std::generic_category().name()) {

@@ -58,6 +58,8 @@ inline constexpr Duration forever = Duration::max();
     return ticks > most ? forever : Duration{static_cast<std::int64_t>(ticks)};
 }
 
+namespace part {
+
 /// `a + b`, at most `forever`.
 ///
 /// Pre: a, b >= 0ns.   Errors: none.   Complexity: O(1).
@@ -76,5 +78,7 @@ inline constexpr Duration forever = Duration::max();
     const auto ticks = static_cast<std::uint64_t>(d.count());
     return factor > most / ticks ? forever : Duration{static_cast<std::int64_t>(ticks * factor)};
 }
+
+}  // namespace part
 
 }  // namespace belay::inline BELAY_ABI

@@ -120,6 +120,11 @@ struct LifelineOf {
             return Lives{};
         }
     }
+    /// Whether one of its turns is on the stack.
+    template <class M>
+    [[nodiscard]] static bool in_turn(const M& machine) noexcept {
+        return machine.line_.in_turn();
+    }
 };
 
 }  // namespace detail

@@ -5,7 +5,7 @@
 
 #include <atomic>   // std::atomic
 #include <cstddef>  // std::ptrdiff_t
-#include <cstdint>  // std::uint8_t
+#include <cstdint>  // std::uint8_t, std::uint32_t
 #include <utility>  // std::move
 
 #include <belay/core/detail/event_ring.hpp>
@@ -108,9 +108,11 @@ public:
 
     /// Whether anything waits, from any thread.
     [[nodiscard]] bool empty() const noexcept {
-        return local_.empty() && foreign_count_.load(std::memory_order_acquire) == 0;
+        return local_.empty() && spliced_.empty() &&
+               foreign_count_.load(std::memory_order_acquire) == 0;
     }
     [[nodiscard]] std::size_t size() const noexcept { return local_.size(); }
+    [[nodiscard]] std::size_t messages_max() const noexcept { return messages_max_; }
     [[nodiscard]] E& peek(std::size_t i) noexcept { return local_[i]; }
 
     /// The next event that was collected.   Pre: size() > 0.
@@ -157,6 +159,7 @@ public:
             foreign_count_.store(0, std::memory_order_release);
         }
         local_.clear();
+        spliced_.clear();
     }
 
     /// Runs `f` under the mailbox's lock; for the machine's published status.
@@ -171,7 +174,7 @@ private:
     template <class F, class R>
     Post post(bool message, F&& make, R&& repeats) {
         if (is_home()) {
-            if (foreign_count_.load(std::memory_order_acquire) != 0) splice();
+            splice();
             return post_home(message, make, repeats);
         }
         return post_foreign(message, make, repeats);
@@ -204,7 +207,7 @@ private:
             if (message) {
                 // What was collected and not handled yet counts too, or the bound would hold for a
                 // turn only.
-                full = foreign_messages_ + local_messages() >= messages_max_;
+                full = local_messages() + foreign_messages_ >= messages_max_;
             }
             if (repeats(foreign_)) return Post::taken;
             if (full) {
@@ -214,7 +217,7 @@ private:
                 foreign_.emplace(make);
                 if (message) ++foreign_messages_;
                 const std::size_t count = foreign_.size();
-                foreign_count_.store(count, std::memory_order_release);
+                foreign_count_.store(static_cast<std::uint32_t>(count), std::memory_order_release);
                 if (count == 1) wake = waker_.handle();
             }
         }
@@ -227,8 +230,8 @@ private:
     }
     /// Not an atomic addition: there is one writer.
     void count_local(std::ptrdiff_t change) noexcept {
-        local_messages_.store(local_messages() + static_cast<std::size_t>(change),
-                              std::memory_order_relaxed);
+        const std::size_t count = local_messages() + static_cast<std::size_t>(change);
+        local_messages_.store(static_cast<std::uint32_t>(count), std::memory_order_relaxed);
     }
 
     /// Keeps a source that repeats itself for ever from filling the memory.
@@ -240,7 +243,9 @@ private:
         return false;
     }
 
+    /// Throws: std::bad_alloc; what it did not move then is moved by the next.
     void splice() {
+        if (!spliced_.empty()) move_spliced();
         if (foreign_count_.load(std::memory_order_acquire) == 0) return;
         {
             const detail::SpinLock lock{mutex_};
@@ -249,29 +254,32 @@ private:
             foreign_messages_ = 0;
             foreign_count_.store(0, std::memory_order_release);
         }
-        while (!spliced_.empty()) {
-            E event = spliced_.pop();
-            local_.push(std::move(event));
-        }
+        move_spliced();
+    }
+    void move_spliced() {
+        // Room is made before an event leaves its place.
+        while (!spliced_.empty()) local_.emplace([this]() -> E { return spliced_.pop(); });
     }
 
     static constexpr std::size_t crowded = 64;
 
+    // In an order without gaps: most mailboxes are idle, and there may be a hundred thousand.
+    std::atomic<std::uint32_t> foreign_count_{0};
     const std::size_t messages_max_;
     std::atomic<const void*> home_{nullptr};
-    std::atomic<std::size_t> foreign_count_{0};
-    std::atomic<bool> refused_{false};
     // Written on the home thread only; others read it for the bound.
-    std::atomic<std::size_t> local_messages_{0};
+    std::atomic<std::uint32_t> local_messages_{0};
+    // Under mutex_, as foreign_, waker_ and closed_. The last two change on the home thread only,
+    // which may read them freely.
+    std::uint32_t foreign_messages_ = 0;
     // Home thread only.
     detail::EventRing<E> local_;
     detail::EventRing<E> spliced_;
-    // Under mutex_; waker_ and closed_ change on the home thread only, which may read them freely.
-    mutable detail::SpinMutex mutex_;
     detail::EventRing<E> foreign_;
-    std::size_t foreign_messages_ = 0;
-    bool closed_ = false;
     Waker waker_;
+    bool closed_ = false;
+    std::atomic<bool> refused_{false};
+    mutable detail::SpinMutex mutex_;
 };
 
 }  // namespace belay::inline BELAY_ABI::driver

@@ -16,6 +16,8 @@
 
 namespace belay::inline BELAY_ABI {
 
+namespace part {
+
 /// A source of uniformly distributed 64-bit values.
 ///
 /// Semantics the compiler cannot check: all 2^64 values are equally likely.
@@ -23,6 +25,8 @@ template <class B>
 concept BitSource = requires(B& bits) {
     { bits() } noexcept -> std::same_as<std::uint64_t>;
 };
+
+}  // namespace part
 
 /// Fixes the sequence of a Random, and so of everything that draws from it.
 struct Seed {
@@ -83,7 +87,7 @@ struct Product {
 /// objects all differ; copies made after the first draw, or of a seeded object, repeat its
 /// sequence.
 ///
-/// Models:        BitSource, std::copyable.
+/// Models:        part::BitSource, std::copyable.
 /// Thread safety: distinct objects safe; a shared one not.
 /// Source:        splitmix64 (G. Steele, D. Lea, C. Flood, "Fast Splittable Pseudorandom Number
 ///                Generators", 2014), with the zero state kept for "not seeded yet".
@@ -115,7 +119,7 @@ private:
 namespace detail {
 
 /// A value uniformly from [0, count).   Pre: count > 0.
-template <BitSource Bits>
+template <part::BitSource Bits>
 [[nodiscard]] constexpr std::uint64_t uniform_below(Bits& bits, std::uint64_t count) noexcept {
     Product p = multiply(bits(), count);
     // Divides almost never: only where the product may be one of those that are too many.
@@ -130,7 +134,7 @@ template <BitSource Bits>
 /// Errors: none.   Complexity: O(1); one draw, and again with probability <= last / 2^64.
 /// Source: D. Lemire, "Fast Random Integer Generation in an Interval" (2019). Not
 ///         std::uniform_int_distribution, whose output differs between standard libraries.
-template <BitSource Bits>
+template <part::BitSource Bits>
 [[nodiscard]] constexpr std::uint64_t uniform_upto(Bits& bits, std::uint64_t last) noexcept {
     return last == ~std::uint64_t{0} ? bits() : detail::uniform_below(bits, last + 1);
 }

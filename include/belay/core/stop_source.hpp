@@ -25,7 +25,9 @@ struct NeverStops {
     [[nodiscard]] static constexpr bool stop_requested() noexcept { return false; }
 };
 
+namespace part {
 class StopWaiter;
+}  // namespace part
 
 namespace detail {
 
@@ -44,8 +46,8 @@ public:
         return requested_.load(std::memory_order_acquire);
     }
     inline void request() noexcept;
-    inline void add(StopWaiter& waiter) noexcept;
-    inline void remove(StopWaiter& waiter) noexcept;
+    inline void add(part::StopWaiter& waiter) noexcept;
+    inline void remove(part::StopWaiter& waiter) noexcept;
 
 private:
     static void free(StopState* state) noexcept { delete state; }
@@ -53,7 +55,7 @@ private:
     void (*const free_)(StopState*) noexcept;
     std::atomic<bool> requested_{false};
     detail::SpinMutex mutex_;
-    StopWaiter* first_ = nullptr;  // under mutex_
+    part::StopWaiter* first_ = nullptr;  // under mutex_
 };
 
 }  // namespace detail
@@ -71,7 +73,7 @@ public:
 
 private:
     friend class StopSource;
-    friend class StopWaiter;
+    friend class part::StopWaiter;
     friend class detail::LocalStop;
     explicit StopToken(detail::Ref<detail::StopState> state) noexcept : state_{std::move(state)} {}
 
@@ -101,6 +103,8 @@ public:
 private:
     detail::Ref<detail::StopState> state_;
 };
+
+namespace part {
 
 /// For those who write sleepers: has a function called once when the stop is requested, at once if
 /// it was already.
@@ -133,6 +137,8 @@ private:
     StopWaiter** previous_ = nullptr;  // who points to us; null: not in the list
 };
 
+}  // namespace part
+
 namespace detail {
 
 /// A source that lives where its owner does, and allocates nothing. It must outlive its tokens,
@@ -154,10 +160,10 @@ private:
 inline void detail::StopState::request() noexcept {
     const detail::SpinLock lock{mutex_};
     if (requested_.exchange(true, std::memory_order_acq_rel)) return;
-    for (StopWaiter* w = first_; w != nullptr; w = w->next_) w->wake_(w->context_);
+    for (part::StopWaiter* w = first_; w != nullptr; w = w->next_) w->wake_(w->context_);
 }
 
-inline void detail::StopState::add(StopWaiter& waiter) noexcept {
+inline void detail::StopState::add(part::StopWaiter& waiter) noexcept {
     const detail::SpinLock lock{mutex_};
     if (requested()) {
         waiter.wake_(waiter.context_);
@@ -169,7 +175,7 @@ inline void detail::StopState::add(StopWaiter& waiter) noexcept {
     first_ = &waiter;
 }
 
-inline void detail::StopState::remove(StopWaiter& waiter) noexcept {
+inline void detail::StopState::remove(part::StopWaiter& waiter) noexcept {
     const detail::SpinLock lock{mutex_};
     if (waiter.previous_ == nullptr) return;
     *waiter.previous_ = waiter.next_;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/drive/driver_check.hpp
-/// check_driver: is a driver right? For tests of drivers; drive.hpp does not include it.
+/// check::driver: is a driver right? For tests of drivers; drive.hpp does not include it.
 #pragma once
 
 #include <optional>  // std::optional
 
 #include <belay/drive/detail/driver_checker.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay::inline BELAY_ABI::check {
 
 /// Plays machines on a driver, and answers the first rule that it breaks; nothing if it keeps all.
 ///
@@ -15,7 +15,7 @@ namespace belay::inline BELAY_ABI {
 ///         Mine driver;
 ///         void run_once() { driver.poll(); }
 ///     };
-///     const auto broken = check_driver([] { return std::make_unique<Rig>(); });
+///     const auto broken = check::driver([] { return std::make_unique<Rig>(); });
 ///     if (broken) std::puts(to_string(*broken));
 ///
 /// `make()` gives a pointer to something new that has `driver` and `run_once()`, which lets the
@@ -26,8 +26,8 @@ namespace belay::inline BELAY_ABI {
 /// Errors: the rule.   Throws: what the driver and `make` throw.
 /// Blocks: by `run_once()`: for a second in all if everything is right, longer for one that stalls.
 template <class Make>
-[[nodiscard]] std::optional<DriverRule> check_driver(Make make) {
+[[nodiscard]] std::optional<DriverRule> driver(Make make) {
     return detail::DriverChecker<Make>{make}.run();
 }
 
-}  // namespace belay::inline BELAY_ABI
+}  // namespace belay::inline BELAY_ABI::check

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/drive/driver_rule.hpp
-/// DriverRule: what check_driver looks for.
+/// check::DriverRule: what check::driver looks for.
 #pragma once
 
 #include <cstdint>  // std::uint8_t
 
 #include <belay/core/assert.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay::inline BELAY_ABI::check {
 
 /// What a driver must do and the compiler cannot check, see DriverLike.
 enum class DriverRule : std::uint8_t {
@@ -62,4 +62,4 @@ enum class DriverRule : std::uint8_t {
     return "unknown";
 }
 
-}  // namespace belay::inline BELAY_ABI
+}  // namespace belay::inline BELAY_ABI::check

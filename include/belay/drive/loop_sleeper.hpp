@@ -71,7 +71,7 @@ private:
     Instant ask_at_ = never;
     Waker waker_;
     // Ends before the Waker, which it uses.
-    std::optional<StopWaiter> waiter_;
+    std::optional<part::StopWaiter> waiter_;
 };
 
 }  // namespace detail

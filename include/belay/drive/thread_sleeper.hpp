@@ -34,7 +34,7 @@ public:
     /// Returns when it is `until`, or a stop was requested.   Blocks: until then.
     void sleep_until(Instant until, const StopToken& stop) noexcept {
         Wakeable wakeable;
-        const StopWaiter waiter{stop, &Wakeable::wake, &wakeable};
+        const part::StopWaiter waiter{stop, &Wakeable::wake, &wakeable};
         for (Instant t = now(); t < until && !stop.stop_requested(); t = now()) {
             wakeable.wait(earlier(until, after(t, longest_wait)));
         }

@@ -117,7 +117,7 @@ public:
         const auto found = services_.find(name);
         if (found == services_.end()) return false;
         Seat& seat = **found;
-        const bool busy = seat.line.in_turn();
+        const bool busy = seat.ops->in_turn(seat);
         if (busy) leaving_.push_back(&seat);
         services_.erase(found);
         --hub_->count(seat.counted);

@@ -46,11 +46,6 @@ public:
         this->priority = options.priority;
     }
 
-    void advance(Instant now) {
-        const driver::TurnGuard guard{this->line};
-        Base::advance(now);
-    }
-
     /// As Supervisor::reconnect_now(); nor does it wait until a network is trusted again that is
     /// suspect.
     Reconnect reconnect_now(bool force = false) {
@@ -81,6 +76,7 @@ private:
                 const auto& depth = of(s).queued_;
                 return depth ? (*depth)() : 0;
             },
+            .in_turn = [](const Seat& s) noexcept { return detail::LifelineOf::in_turn(of(s)); },
             .start = [](Seat& s) { of(s).start(); },
             .stop = [](Seat& s) { of(s).stop(); },
             .reconnect = [](Seat& s, bool force) { return of(s).reconnect_now(force); },

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/http/http_rule.hpp
-/// HttpRule: what check_http looks for.
+/// check::HttpRule: what check::http looks for.
 #pragma once
 
 #include <cstdint>  // std::uint8_t
 
 #include <belay/core/assert.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay::inline BELAY_ABI::check {
 
 /// What an HTTP client must do and the compiler cannot check, see HttpLike and HttpRequest.
 enum class HttpRule : std::uint8_t {
@@ -61,4 +61,4 @@ enum class HttpRule : std::uint8_t {
     return i < sizeof sentences / sizeof sentences[0] ? sentences[i] : "unknown";
 }
 
-}  // namespace belay::inline BELAY_ABI
+}  // namespace belay::inline BELAY_ABI::check

@@ -21,7 +21,7 @@ inline constexpr Id no_id{};
 /// A fresh id, which is never `no_id`.
 ///
 /// Errors: none.   Complexity: O(1); draws 128 bits, and again with probability 2^-128.
-template <BitSource Bits>
+template <part::BitSource Bits>
 [[nodiscard]] constexpr Id make_id(Bits& bits) noexcept {
     Id id{};
     while (id == no_id) {

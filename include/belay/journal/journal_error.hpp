@@ -38,7 +38,7 @@ struct JournalError {
         }
         if (code == QueueErrc::corrupt) {
             return "put the directory back from a copy; or copy what can be read of it into a new "
-                   "journal with salvage_journal: what is lost is named";
+                   "journal with tool::salvage_journal: what is lost is named";
         }
         if (code == QueueErrc::foreign_file) {
             return "move the file out of the directory, or choose a directory of the journal's own";

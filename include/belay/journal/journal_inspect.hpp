@@ -17,9 +17,9 @@
 #include <belay/journal/file_system_like.hpp>
 #include <belay/journal/journal_error.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay::inline BELAY_ABI::tool {
 
-/// What `inspect_journal` found.
+/// What `tool::inspect_journal` found.
 struct JournalReport {
     /// What one file of a journal holds.
     struct Segment {
@@ -69,7 +69,9 @@ struct JournalReport {
     [[nodiscard]] bool is_whole() const noexcept { return damages.empty() && lost.empty(); }
 };
 
-namespace detail {
+}  // namespace belay::inline BELAY_ABI::tool
+
+namespace belay::inline BELAY_ABI::detail {
 
 /// One inspection, file by file.
 template <class FileSystem, class OnOperation>
@@ -78,7 +80,7 @@ public:
     JournalInspector(FileSystem& fs, const std::string& path, OnOperation& on_operation) noexcept
         : fs_{fs}, path_{path}, on_operation_{on_operation} {}
 
-    [[nodiscard]] Result<JournalReport, JournalError> run() {
+    [[nodiscard]] Result<tool::JournalReport, JournalError> run() {
         if (JournalError error = list()) return error;
         // A roll makes the next file before it seals the one before: without that seal a file that
         // is still as it was made is the trace of a crash.
@@ -128,7 +130,7 @@ private:
 
     JournalError look_at(std::size_t i) {
         const std::uint64_t index = indices_[i];
-        JournalReport::Segment segment;
+        tool::JournalReport::Segment segment;
         segment.path = path_of(index);
         segment.index = index;
         Result<File> file = fs_.open(segment.path, OpenMode::read);
@@ -227,13 +229,15 @@ private:
     std::vector<std::uint64_t> indices_;
     std::optional<journal_format::SegmentHeader> fresh_;
     JournalOutline outline_;
-    JournalReport found_;
-    std::vector<JournalReport::Damage> missing_;  // files in the middle
-    std::uint64_t behind_gap_ = 0;                // index of the file behind the last of them
-    std::uint64_t row_begins_ = 0;                // the number that it begins with
+    tool::JournalReport found_;
+    std::vector<tool::JournalReport::Damage> missing_;  // files in the middle
+    std::uint64_t behind_gap_ = 0;                      // index of the file behind the last of them
+    std::uint64_t row_begins_ = 0;                      // the number that it begins with
 };
 
-}  // namespace detail
+}  // namespace belay::inline BELAY_ABI::detail
+
+namespace belay::inline BELAY_ABI::tool {
 
 /// Reads every byte of the journal in directory `path`, and calls `on_operation(number, body)` for
 /// each operation that can be read, acknowledged or not, in their order. Behind damage it goes on
@@ -243,7 +247,7 @@ private:
 /// end may then look unfinished, and files that are given up meanwhile, missing.
 ///
 /// Errors: what keeps it from reading at all: no such directory, no journal in it, files of a later
-///         version. Damage is no error: see JournalReport.
+///         version. Damage is no error: see tool::JournalReport.
 /// Throws: std::bad_alloc; what on_operation throws.   Memory: the longest operation, and a quarter
 /// of a byte for each.   Complexity: O(bytes), reads everything a few times.
 template <FileSystemLike FileSystem, class OnOperation>
@@ -253,4 +257,4 @@ template <FileSystemLike FileSystem, class OnOperation>
     return detail::JournalInspector<FileSystem, OnOperation>{fs, path, on_operation}.run();
 }
 
-}  // namespace belay::inline BELAY_ABI
+}  // namespace belay::inline BELAY_ABI::tool

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/journal/journal_salvage.hpp
-/// salvage_journal: what can still be read of a damaged journal, in a new one.
+/// tool::salvage_journal: what can still be read of a damaged journal, in a new one.
 ///
 /// For tools; belay.hpp does not include it.
 #pragma once
@@ -11,15 +11,17 @@
 #include <belay/journal/journal.hpp>
 #include <belay/journal/journal_inspect.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay::inline BELAY_ABI::tool {
 
-/// What `salvage_journal` did.
+/// What `tool::salvage_journal` did.
 struct JournalSalvageReport {
     JournalReport inspection;  ///< of the damaged one
     std::uint64_t copied = 0;  ///< operations that are in the new one, durably
 };
 
-namespace detail {
+}  // namespace belay::inline BELAY_ABI::tool
+
+namespace belay::inline BELAY_ABI::detail {
 
 /// A new journal in directory `to`, for operations of up to `longest` bytes.
 ///
@@ -44,7 +46,9 @@ template <FileSystemLike FileSystem>
     return Journal<FileSystem>::open(fs, to, options);
 }
 
-}  // namespace detail
+}  // namespace belay::inline BELAY_ABI::detail
+
+namespace belay::inline BELAY_ABI::tool {
 
 /// Copies all operations that can be read and were not acknowledged, in their order, and the kept
 /// note, into a new journal in directory `to`. The old one is not changed. The new one takes
@@ -87,4 +91,4 @@ template <FileSystemLike FileSystem>
     return done;
 }
 
-}  // namespace belay::inline BELAY_ABI
+}  // namespace belay::inline BELAY_ABI::tool

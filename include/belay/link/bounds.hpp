@@ -8,11 +8,12 @@
 #include <belay/link/heartbeat_options.hpp>
 #include <belay/policy/policy.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay::inline BELAY_ABI::timeline {
 
 /// Whether a peer that is frozen, or cut off, is noticed within so long of its last sign of life.
 ///
-///     static_assert(detects_within(HeartbeatOptions{.every = 10s, .dead_after = 25s}, 30s));
+///     constexpr HeartbeatOptions beats{.every = 10s, .dead_after = 25s};
+///     static_assert(timeline::detects_within(beats, 30s));
 ///
 /// That is `dead_after`, by a driver that is on time. A connection that is closed is noticed at
 /// once. False for options that a Heartbeat does not take. A peer that asks for fewer pings may
@@ -29,7 +30,7 @@ namespace belay::inline BELAY_ABI {
 /// within so long, even if each takes as long as it may: whoever can be reached again when the last
 /// of them begins is connected by then, validated included.
 ///
-///     static_assert(reconnects_within(policies::reconnection(), 3, 90s));
+///     static_assert(timeline::reconnects_within(policies::reconnection(), 3, 90s));
 ///
 /// The sum of the longest waits that the policy's rules can lead to, open breakers included, and of
 /// its attempt limit, 30 s if no rule says one. False if a rule may stop before. Every rule must
@@ -48,9 +49,9 @@ template <class... Rules>
     Duration total{};
     for (std::uint64_t failures = 0; failures < attempts && total <= within; ++failures) {
         const Duration wait = policy.longest_wait(failures);
-        total = saturating_add(total, saturating_add(wait, policy.attempt_limit()));
+        total = part::saturating_add(total, part::saturating_add(wait, policy.attempt_limit()));
     }
     return total <= within && total != forever;
 }
 
-}  // namespace belay::inline BELAY_ABI
+}  // namespace belay::inline BELAY_ABI::timeline

@@ -83,6 +83,8 @@ private:
             (detail::HasResumeReading<part::ConnectionOf<At<Is>>> || ...);
         static constexpr bool any_limit =
             (detail::HasLimitMessages<part::ConnectionOf<At<Is>>> || ...);
+        static constexpr bool any_limit_output =
+            (detail::HasLimitOutput<part::ConnectionOf<At<Is>>> || ...);
 
     public:
         Connections(Bundle& owner, const Link<M>& own)
@@ -140,6 +142,11 @@ private:
             requires any_limit
         {
             (part::limit_messages(leaf<Is>(), bytes), ...);
+        }
+        void limit_output(std::size_t bytes) noexcept
+            requires any_limit_output
+        {
+            (part::limit_output(leaf<Is>(), bytes), ...);
         }
         [[nodiscard]] Instant deadline() const noexcept {
             Instant first = never;

@@ -38,6 +38,10 @@ concept HasLimitMessages = requires(C& c, std::size_t bytes) {
     { c.limit_messages(bytes) } noexcept;
 };
 template <class C>
+concept HasLimitOutput = requires(C& c, std::size_t bytes) {
+    { c.limit_output(bytes) } noexcept;
+};
+template <class C>
 concept HasProbe = requires(C& c, Turn& turn, Duration within) {
     { c.probe(turn, within) } noexcept;
 };
@@ -60,6 +64,9 @@ concept ResumesSoundly = HasResumeReading<C> || !requires(C& c) { c.resume_readi
 template <class C>
 concept LimitsSoundly =
     HasLimitMessages<C> || !requires(C& c, std::size_t bytes) { c.limit_messages(bytes); };
+template <class C>
+concept LimitsOutputSoundly =
+    HasLimitOutput<C> || !requires(C& c, std::size_t bytes) { c.limit_output(bytes); };
 }  // namespace detail
 
 /// One connection. All state of an attempt lives in it and dies with it.
@@ -71,15 +78,18 @@ concept LimitsSoundly =
 /// life; `resume_reading() noexcept` says that there is room after a message was refused;
 /// `limit_messages(std::size_t bytes) noexcept` bounds what the peer may make it hold, until it is
 /// told otherwise: a longer message ends the connection before it is read;
+/// `limit_output(std::size_t bytes) noexcept` bounds what waits in it to be sent, beside its own
+/// bound, until it is told otherwise: what does not fit is `busy`, unless nothing waits;
 /// `sift(Event<M>&, Turn&) -> bool`, `deadline()/advance(Turn&)` and `probe(Turn&, Duration)`
-/// are for decorators. The first four must be noexcept where they are.
+/// are for decorators. The first five must be noexcept where they are.
 ///
 /// It is built at its final address and never moved, so it may register `this`.
 template <class C, class M>
 concept ConnectionLike =
     std::is_nothrow_destructible_v<C> &&
     (detail::SendsPlain<C, M> || detail::SendsOnLane<C, M>)&&detail::ClosesSoundly<C> &&
-    detail::PingsSoundly<C> && detail::ResumesSoundly<C> && detail::LimitsSoundly<C>;
+    detail::PingsSoundly<C> && detail::ResumesSoundly<C> && detail::LimitsSoundly<C> &&
+    detail::LimitsOutputSoundly<C>;
 
 namespace explain {
 
@@ -95,6 +105,8 @@ consteval bool connection_like() {
     static_assert(detail::PingsSoundly<C>, "ConnectionLike: 'ping' must be noexcept");
     static_assert(detail::ResumesSoundly<C>, "ConnectionLike: 'resume_reading' must be noexcept");
     static_assert(detail::LimitsSoundly<C>, "ConnectionLike: 'limit_messages' must be noexcept");
+    static_assert(detail::LimitsOutputSoundly<C>,
+                  "ConnectionLike: 'limit_output' must be noexcept");
     return ConnectionLike<C, M>;
 }
 

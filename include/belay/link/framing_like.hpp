@@ -11,6 +11,8 @@
 
 namespace belay::inline BELAY_ABI {
 
+namespace part {
+
 /// What a framing has found at the front of a stream.
 struct Cut {
     enum class Kind : std::uint8_t {
@@ -56,13 +58,15 @@ struct CutHints {
     std::size_t message_bytes_max = static_cast<std::size_t>(-1);
 };
 
+}  // namespace part
+
 namespace detail {
 BELAY_DETAIL_MEMBER(put_ping);
 BELAY_DETAIL_MEMBER(put_header);
 
 template <class F>
-concept CutsStream = requires(F& framing, BytesView bytes, const CutHints& hints) {
-    { framing.cut(bytes, hints) } noexcept -> std::same_as<Cut>;
+concept CutsStream = requires(F& framing, BytesView bytes, const part::CutHints& hints) {
+    { framing.cut(bytes, hints) } noexcept -> std::same_as<part::Cut>;
 };
 template <class F>
 concept PutsMessage = requires(F& framing, BytesView message, Bytes& out) {
@@ -104,9 +108,9 @@ namespace explain {
 template <class F>
 consteval bool framing_like() {
     static_assert(std::copyable<F>, "FramingLike: F must be copyable, each connection has one");
-    static_assert(
-        detail::CutsStream<F>,
-        "FramingLike: F needs 'belay::Cut cut(belay::BytesView, const belay::CutHints&) noexcept'");
+    static_assert(detail::CutsStream<F>,
+                  "FramingLike: F needs 'belay::part::Cut cut(belay::BytesView, const "
+                  "belay::part::CutHints&) noexcept'");
     static_assert(detail::PutsMessage<F>,
                   "FramingLike: F needs 'bool put(belay::BytesView message, belay::Bytes& out)'");
     static_assert(detail::PingIsSound<F>,

@@ -20,24 +20,27 @@ struct LengthPrefixed {
 
     static constexpr std::size_t header_bytes = 5;
 
-    [[nodiscard]] Cut cut(BytesView bytes, const CutHints& hints) const noexcept {
-        if (bytes.size() < header_bytes) return Cut::more(header_bytes);
+    [[nodiscard]] part::Cut cut(BytesView bytes, const part::CutHints& hints) const noexcept {
+        if (bytes.size() < header_bytes) return part::Cut::more(header_bytes);
         const std::size_t length = load_le<std::uint32_t>(bytes.data());
         switch (static_cast<Kind>(bytes[4])) {
             case Kind::message:
                 // What had begun before a lower limit was set may end.
                 if (length > bytes_max ||
                     (hints.seen < header_bytes && length > hints.message_bytes_max)) {
-                    return Cut::garbage();
+                    return part::Cut::garbage();
                 }
-                if (bytes.size() - header_bytes < length) return Cut::more(header_bytes + length);
-                return Cut::message(header_bytes + length, bytes.subspan(header_bytes, length));
+                if (bytes.size() - header_bytes < length)
+                    return part::Cut::more(header_bytes + length);
+                return part::Cut::message(header_bytes + length,
+                                          bytes.subspan(header_bytes, length));
             case Kind::ping:
-                return length == 0 ? Cut::alive(header_bytes, pong_bytes) : Cut::garbage();
+                return length == 0 ? part::Cut::alive(header_bytes, pong_bytes)
+                                   : part::Cut::garbage();
             case Kind::pong:
-                return length == 0 ? Cut::alive(header_bytes) : Cut::garbage();
+                return length == 0 ? part::Cut::alive(header_bytes) : part::Cut::garbage();
         }
-        return Cut::garbage();
+        return part::Cut::garbage();
     }
 
     /// Throws: std::bad_alloc, and then nothing was appended.

@@ -23,14 +23,14 @@ struct Lines {
     /// Whether lines are sent with "\r\n". Both ends are understood, always.
     bool carriage_return = false;
 
-    [[nodiscard]] Cut cut(BytesView bytes, const CutHints& hints) const noexcept {
+    [[nodiscard]] part::Cut cut(BytesView bytes, const part::CutHints& hints) const noexcept {
         const std::size_t most = detail::smaller(bytes_max, hints.message_bytes_max);
         std::size_t size = hints.seen + end_of_line(bytes.subspan(hints.seen));
         const bool whole = size != bytes.size();
         const std::size_t used = size + 1;
         if (size != 0 && bytes[size - 1] == std::byte{'\r'}) --size;
-        if (size > most) return Cut::garbage();
-        return whole ? Cut::message(used, bytes.first(size)) : Cut::more();
+        if (size > most) return part::Cut::garbage();
+        return whole ? part::Cut::message(used, bytes.first(size)) : part::Cut::more();
     }
 
     /// Throws: std::bad_alloc, and then nothing was appended.

@@ -24,9 +24,9 @@ struct LinkBox : driver::Mailbox<part::Event<M>> {
     std::atomic<std::uint32_t> epoch{0};
     /// The closing connection whose `closed` is still awaited; 0 for none.
     std::atomic<std::uint32_t> lingering{0};
-    /// Under the mailbox's lock: the status, and how many attempts were a first.
-    LinkStatus status{};
+    /// Under the mailbox's lock: how many attempts were a first, and the status.
     std::uint32_t first_attempts = 0;
+    LinkStatus status{};
 
     /// `dials`: with it an attempt begins.
     void publish(const LinkStatus& now, bool dials) noexcept {

@@ -102,7 +102,7 @@ private:
         std::size_t i = 0;
         while (i < bounds.size() && d > bounds[i]) ++i;
         ++h.counts[i];
-        h.sum = saturating_add(h.sum, d);
+        h.sum = part::saturating_add(h.sum, d);
     }
 
     std::string name_;

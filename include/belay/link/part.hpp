@@ -86,6 +86,12 @@ void limit_messages(C& c, std::size_t bytes) noexcept {
     if constexpr (detail::HasLimitMessages<C>) c.limit_messages(bytes);
 }
 
+/// `c.limit_output(bytes)`, if it has that.
+template <class C>
+void limit_output(C& c, std::size_t bytes) noexcept {
+    if constexpr (detail::HasLimitOutput<C>) c.limit_output(bytes);
+}
+
 /// Holds a part that can be neither copied nor moved, made in place by a function.
 ///
 /// Not std::optional: emplacing through a conversion would call a greedy constructor of the user's
@@ -160,6 +166,11 @@ public:
         requires detail::HasLimitMessages<C>
     {
         inner_.limit_messages(bytes);
+    }
+    void limit_output(std::size_t bytes) noexcept
+        requires detail::HasLimitOutput<C>
+    {
+        inner_.limit_output(bytes);
     }
     [[nodiscard]] bool sift(Event<M>& event, Turn& turn) {
         return part::rise<M>(inner_, event, turn);

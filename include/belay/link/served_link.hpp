@@ -91,12 +91,28 @@ public:
     void limit_messages(std::size_t bytes) noexcept {
         if (!ended()) part::limit_messages(*connection_.get(), bytes);
     }
+    /// Likewise, what waits in the connection to be sent.
+    void limit_output(std::size_t bytes) noexcept {
+        if (!ended()) part::limit_output(*connection_.get(), bytes);
+    }
     [[nodiscard]] bool take_writable() noexcept { return std::exchange(writable_, false); }
     /// Whether the peer has given a sign of life since the last call: a message, a part of one, or
     /// an answered ping of the transport.
     [[nodiscard]] bool take_heard() noexcept { return std::exchange(heard_, false); }
     /// Whether something of it has arrived, and awaits a turn.
     [[nodiscard]] bool has_arrived() const noexcept { return !ended() && !box_->empty(); }
+
+    /// Whether its end has arrived, behind messages that were not taken yet: for who takes none for
+    /// a while. One that the transport does not read, as it was refused before, has not.
+    /// Complexity: O(messages_max).
+    [[nodiscard]] bool has_hung_up() {
+        if (ended()) return true;
+        box_->begin_turn();
+        for (std::size_t i = box_->size(); i-- != 0;) {
+            if (box_->peek(i).kind == part::EventKind::closed) return true;
+        }
+        return false;
+    }
 
     /// Says goodbye, and is gone after `linger_max` at the latest. Nothing is received any more.
     void close(const Failure& why, Duration linger_max) noexcept {

@@ -49,13 +49,11 @@ public:
 
     explicit Supervisor(Transport transport, Policy policy, SupervisorOptions options = {},
                         Observer observer = {})
-        : messages_max_{detail::checked(options).messages_max},
-          linger_max_{options.linger_max},
+        : linger_max_{detail::checked(options).linger_max},
           events_per_turn_max_{options.events_per_turn_max},
-          box_{detail::Ref<Box>::make(options.messages_max)},
           observer_{std::move(observer)},
           core_{std::move(policy), options.core},
-          live_{std::move(transport), box_} {
+          live_{std::move(transport), options.messages_max} {
         static_assert(detail::explain_observer<Hooks, Observer>());
     }
     Supervisor(const Supervisor&) = delete;
@@ -65,27 +63,27 @@ public:
                            "~Supervisor: must not run inside a transport or a check");
         live_.abort();
         // Nobody is told, but permits go back.
-        Turn turn{detail::larger(now_, box_->waker().now()), bits_};
+        Turn turn{detail::larger(now_, box().waker().now()), bits_};
         static_cast<void>(core_.step({.input = timeline::Input::stop}, turn));
-        box_->close();
+        box().close();
     }
 
     // ---- for the driver ------------------------------------------------------------------------
 
     void attach(Waker waker) {
         bits_ = Random{waker.seed()};
-        box_->attach(std::move(waker));
+        box().attach(std::move(waker));
     }
 
     [[nodiscard]] Instant deadline() const noexcept {
-        if (has_untold() || !box_->empty() || box_->refused()) return always;
+        if (has_untold() || !box().empty() || box().refused()) return always;
         return detail::smaller(core_.deadline(), live_.deadline());
     }
 
     /// One turn: events first, then timers; see docs/link.md for the order.
     void advance(Instant now) {
         BELAY_PRECONDITION(!line_.in_turn(), "Supervisor::advance: must not be called in a hook");
-        box_->begin_turn();
+        box().begin_turn();
         now_ = detail::larger(now_, now);
         driver::TurnGuard guard{line_};
         if (!tell(guard)) return;
@@ -100,7 +98,7 @@ public:
             step({.input = timeline::Input::tick});
             if (!tell(guard)) return;
         }
-        if (box_->take_refusal()) live_.resume_reading();
+        if (box().take_refusal()) live_.resume_reading();
     }
 
     // ---- commands ------------------------------------------------------------------------------
@@ -112,17 +110,17 @@ public:
     void stop() {
         // What was queued before the stop is void, but a connection that has ended already must
         // not linger.
-        box_->discard_unless([this](const part::Event<message_type>& event) {
+        box().discard_unless([this](const part::Event<message_type>& event) {
             if (event.kind == part::EventKind::closed) {
                 return event.epoch == live_.epoch() && !event.goodbye;
             }
             return event.kind == part::EventKind::command && detail::outlives_stop(event.code);
         });
         if (line_.in_turn()) return step({.input = timeline::Input::stop});
-        now_ = detail::larger(now_, box_->waker().now());
+        now_ = detail::larger(now_, box().waker().now());
         driver::TurnGuard guard{line_};
         step({.input = timeline::Input::stop});
-        if (tell(guard)) box_->waker().touch();
+        if (tell(guard)) box().waker().touch();
     }
 
     /// Shuts a gate. With a grace nothing happens before that is over, and nothing at all if the
@@ -162,7 +160,7 @@ public:
     /// through. From failed and blocked_auth it starts afresh; a live connection is closed and
     /// dialled again.
     Reconnect reconnect_now(bool force = false) {
-        const Instant now = detail::larger(now_, box_->waker().now());
+        const Instant now = detail::larger(now_, box().waker().now());
         const Instant at = core_.manual_attempt_at(now, force);
         detail::LinkCommandsOf::give(handle(),
                                      force ? detail::Command::force : detail::Command::reconnect);
@@ -179,7 +177,7 @@ public:
         event.epoch = live_.epoch();
         event.failure = failure;
         event.goodbye = core_.status().state == LinkState::connected;
-        box_->post_control(std::move(event));
+        box().post_control(std::move(event));
     }
 
     /// Sends on the live connection.   Complexity: of the transport.   Throws: nothing.
@@ -193,8 +191,8 @@ public:
     }
 
     [[nodiscard]] const LinkStatus& status() const noexcept { return core_.status(); }
-    [[nodiscard]] const SupervisorCore<Policy>& core() const noexcept { return core_; }
-    [[nodiscard]] Handle handle() const { return Handle{box_}; }
+    [[nodiscard]] const timeline::SupervisorCore<Policy>& core() const noexcept { return core_; }
+    [[nodiscard]] Handle handle() const { return Handle{live_.box()}; }
     [[nodiscard]] auto& observer() noexcept { return detail::unwrap(observer_); }
     [[nodiscard]] Transport& transport() noexcept { return live_.transport(); }
     /// When the live connection last said anything: a message, a part of one, an answered ping.
@@ -207,12 +205,14 @@ private:
     using Box = detail::LinkBox<message_type>;
     using Hooks = detail::SupervisorHooks<Supervisor, message_type>;
 
+    [[nodiscard]] Box& box() const noexcept { return *live_.box(); }
+
     /// Returns: false if the supervisor is gone.
     bool run_events(unsigned& left, const driver::TurnGuard& guard) {
         if (guard.gone() || !tell(guard)) return false;
-        while (left != 0 && box_->size() != 0) {
+        while (left != 0 && box().size() != 0) {
             --left;
-            dispatch(box_->pop());
+            dispatch(box().pop());
             if (guard.gone() || !tell(guard)) return false;
         }
         return true;
@@ -269,8 +269,8 @@ private:
     void close(const part::Event<message_type>& event) {
         Failure failure = event.failure;
         bool goodbye = event.goodbye;
-        for (std::size_t i = 0; i < box_->size(); ++i) {
-            const part::Event<message_type>& other = box_->peek(i);
+        for (std::size_t i = 0; i < box().size(); ++i) {
+            const part::Event<message_type>& other = box().peek(i);
             if (other.kind == part::EventKind::closed && other.epoch == live_.epoch()) {
                 failure = detail::more_severe(failure, other.failure);
                 goodbye = goodbye && other.goodbye;
@@ -285,7 +285,7 @@ private:
             return detail::notify<typename Hooks::Message>(observer_, *this, std::move(message),
                                                            Lane{lane});
         }
-        if (untold_.early_count() >= messages_max_) {
+        if (untold_.early_count() >= box().messages_max()) {
             return step(
                 {.input = timeline::Input::closed, .failure = {.cause = Cause::overloaded}});
         }
@@ -341,14 +341,15 @@ private:
     void step(const timeline::Step& s) {
         Turn turn{now_, bits_};
         const timeline::Actions actions = core_.step(s, turn);
+        // First noted: a transport that is told to close may call stop(), which comes behind it.
+        if (actions.notify) untold_.add(actions.change);
+        box().publish(core_.status(), actions.dial);
         if (actions.teardown) {
             untold_.drop_early();
             const bool open = s.goodbye || actions.change.from == LinkState::connected;
             live_.teardown(actions.graceful && open, after(now_, linger_max_));
         }
-        if (actions.notify) untold_.add(actions.change);
-        box_->publish(core_.status(), actions.dial);
-        if (actions.dial) live_.dial();
+        if (actions.dial && core_.status().state == LinkState::connecting) live_.dial();
         if (actions.drain && !live_.drain()) {
             step({.input = timeline::Input::closed, .failure = {.cause = Cause::planned}});
         }
@@ -363,7 +364,7 @@ private:
         live_.reap();
         while (has_untold()) {
             if (untold_.has_change()) {
-                const Transition change = untold_.take_change();
+                const Transition change = untold_.take_change(core_.status());
                 detail::notify<typename Hooks::State>(observer_, *this, change);
             } else {
                 auto early = untold_.take_early();
@@ -375,14 +376,12 @@ private:
         return true;
     }
 
-    const std::size_t messages_max_;
     const Duration linger_max_;
     const unsigned events_per_turn_max_;
-    detail::Ref<Box> box_;
     [[no_unique_address]] Observer observer_;
     Random bits_;
     driver::Lifeline line_;
-    SupervisorCore<Policy> core_;
+    timeline::SupervisorCore<Policy> core_;
     detail::Untold<message_type> untold_;
     Instant now_ = always;
     Instant heard_at_ = always;

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/supervisor_core_options.hpp
-/// SupervisorCoreOptions: what a SupervisorCore is tuned by.
+/// timeline::SupervisorCoreOptions: what a timeline::SupervisorCore is tuned by.
 #pragma once
 
 #include <belay/core/assert.hpp>
 #include <belay/core/instant.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay::inline BELAY_ABI::timeline {
 
-/// What a SupervisorCore is tuned by.
+/// What a timeline::SupervisorCore is tuned by.
 struct SupervisorCoreOptions {
     /// The first attempt waits uniformly up to this; 0 attempts at once.
     Duration start_within{0};
@@ -25,14 +25,15 @@ struct SupervisorCoreOptions {
     bool recycle = false;
 };
 
-namespace detail {
+}  // namespace belay::inline BELAY_ABI::timeline
+
+namespace belay::inline BELAY_ABI::detail {
 /// Options that no supervisor could keep end the program when it is made.
-[[nodiscard]] constexpr const SupervisorCoreOptions& checked(const SupervisorCoreOptions& options) {
+[[nodiscard]] constexpr const timeline::SupervisorCoreOptions& checked(
+    const timeline::SupervisorCoreOptions& options) {
     BELAY_PRECONDITION(options.start_within.count() >= 0 && options.settle_within.count() >= 0 &&
                            options.manual_gap.count() >= 0 && options.overslept_after.count() >= 0,
                        "SupervisorCoreOptions: durations must be >= 0ns");
     return options;
 }
-}  // namespace detail
-
-}  // namespace belay::inline BELAY_ABI
+}  // namespace belay::inline BELAY_ABI::detail

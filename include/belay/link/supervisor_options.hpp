@@ -15,8 +15,8 @@ struct SupervisorOptions {
     unsigned events_per_turn_max = 64;
     /// How long a connection that is closed gracefully may take for it.
     Duration linger_max = std::chrono::seconds{2};
-    /// See SupervisorCoreOptions.
-    SupervisorCoreOptions core{};
+    /// See timeline::SupervisorCoreOptions.
+    timeline::SupervisorCoreOptions core{};
 };
 
 namespace detail {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/transport_check.hpp
-/// check_transport: is a transport right? For tests of transports; link.hpp does not include it.
+/// check::transport: is a transport right? For tests of transports; link.hpp does not include it.
 #pragma once
 
 #include <optional>  // std::optional
 
 #include <belay/link/detail/transport_checker.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay::inline BELAY_ABI::check {
 
 /// Plays the supervisor of a transport whose peer sends every message back, and answers the first
 /// rule that it breaks; nothing if it keeps all.
@@ -18,7 +18,7 @@ namespace belay::inline BELAY_ABI {
 ///         void run_once() { poll(transport, peer); }
 ///         void hang_up() { peer.close_all(); }   // and takes the next connection
 ///     };
-///     const auto broken = check_transport([] { return std::make_unique<Rig>(); },
+///     const auto broken = check::transport([] { return std::make_unique<Rig>(); },
 ///                                         [](std::uint64_t i) { return text_of(i); });
 ///     if (broken) std::puts(to_string(*broken));
 ///
@@ -33,7 +33,7 @@ namespace belay::inline BELAY_ABI {
 /// Errors: the rule.   Throws: what the transport, `make` and `message` throw.
 /// Blocks: by `run_once()`: for a second or so if everything is right, longer for one that stalls.
 template <class Make, class Message>
-[[nodiscard]] std::optional<TransportRule> check_transport(Make make, Message message) {
+[[nodiscard]] std::optional<TransportRule> transport(Make make, Message message) {
     if constexpr (requires {
                       make()->transport;
                       make()->run_once();
@@ -42,11 +42,11 @@ template <class Make, class Message>
         return detail::TransportChecker<Make, Message>{make, message}.run();
     } else {
         static_assert(!sizeof(Make),
-                      "check_transport: make must be callable and give a pointer to what has "
+                      "check::transport: make must be callable and give a pointer to what has "
                       "'transport', 'run_once()' and 'hang_up()': [] { return "
                       "std::make_unique<Rig>(); }");
         return std::nullopt;
     }
 }
 
-}  // namespace belay::inline BELAY_ABI
+}  // namespace belay::inline BELAY_ABI::check

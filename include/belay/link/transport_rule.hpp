@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/transport_rule.hpp
-/// TransportRule: what check_transport looks for.
+/// check::TransportRule: what check::transport looks for.
 #pragma once
 
 #include <cstdint>  // std::uint8_t
 
 #include <belay/core/assert.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay::inline BELAY_ABI::check {
 
 /// What a transport must do and the compiler cannot check, see TransportLike and ConnectionLike.
 enum class TransportRule : std::uint8_t {
@@ -75,4 +75,4 @@ enum class TransportRule : std::uint8_t {
     return "unknown";
 }
 
-}  // namespace belay::inline BELAY_ABI
+}  // namespace belay::inline BELAY_ABI::check

@@ -91,6 +91,13 @@ public:
             message_bytes_max_ = bytes;
             if (Inner* const c = inner_.get()) c->limit_messages(bytes);
         }
+        /// Likewise.
+        void limit_output(std::size_t bytes) noexcept
+            requires detail::HasLimitOutput<Inner>
+        {
+            output_bytes_max_ = bytes;
+            if (Inner* const c = inner_.get()) c->limit_output(bytes);
+        }
         [[nodiscard]] bool sift(part::Event<message_type>& event, Turn& turn) {
             if (event.depth == 0) return true;
             Inner* const c = inner_.get();
@@ -130,12 +137,14 @@ public:
             });
             unwind.armed = false;
             part::limit_messages(inner, message_bytes_max_);
+            part::limit_output(inner, output_bytes_max_);
         }
 
         WithToken& owner_;
         Link<message_type> own_;
         std::tuple<A...> rest_;
         std::size_t message_bytes_max_ = ~std::size_t{0};
+        std::size_t output_bytes_max_ = ~std::size_t{0};
         detail::AskingByLink<Token, message_type> token_;
         part::Slot<Inner> inner_;
     };

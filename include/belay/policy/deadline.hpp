@@ -28,7 +28,7 @@ public:
         return now > last_ ? Advice::stop() : Advice::go();
     }
     [[nodiscard]] constexpr Advice review(const Advice& planned, Turn& turn) const noexcept {
-        const bool waits = planned.verb != Verb::go && planned.until > turn.now;
+        const bool waits = planned.verb != Advice::Verb::go && planned.until > turn.now;
         return admit(waits ? planned.until : turn.now);
     }
 

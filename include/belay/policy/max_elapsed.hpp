@@ -43,8 +43,8 @@ public:
     }
     [[nodiscard]] constexpr Advice review(const Advice& planned, Turn& turn) const noexcept {
         const Duration wait =
-            planned.verb == Verb::go ? Duration::zero() : elapsed(turn.now, planned.until);
-        return saturating_add(spent(turn.now), wait) > most_ ? Advice::stop() : Advice::go();
+            planned.verb == Advice::Verb::go ? Duration::zero() : elapsed(turn.now, planned.until);
+        return part::saturating_add(spent(turn.now), wait) > most_ ? Advice::stop() : Advice::go();
     }
     constexpr void succeeded(Turn&) noexcept { reset(); }
     constexpr void abandoned(Turn& turn) noexcept {
@@ -58,7 +58,7 @@ public:
 
     /// How long trying has taken so far.
     [[nodiscard]] constexpr Duration spent(Instant now) const noexcept {
-        return running_ ? saturating_add(spent_, elapsed(since_, now)) : spent_;
+        return running_ ? part::saturating_add(spent_, elapsed(since_, now)) : spent_;
     }
 
     friend constexpr bool operator==(const MaxElapsed&, const MaxElapsed&) noexcept = default;

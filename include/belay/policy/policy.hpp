@@ -81,7 +81,7 @@ public:
     /// Errors: none.   Complexity: O(rules).
     constexpr Advice begin(Turn& turn) noexcept {
         const Advice refusal = begin_from<0>(turn);
-        if (refusal.verb != Verb::go) return refusal;
+        if (refusal.verb != Advice::Verb::go) return refusal;
         visit([&]<class R>(R& rule) {
             if constexpr (!detail::BeginAdvises<R> && requires { rule.begin(turn); }) {
                 rule.begin(turn);
@@ -256,7 +256,7 @@ private:
     template <class R>
     static constexpr bool began([[maybe_unused]] R& rule, [[maybe_unused]] Turn& turn) noexcept {
         if constexpr (detail::BeginAdvises<R>) {
-            return rule.begin(turn).verb == Verb::go;
+            return rule.begin(turn).verb == Advice::Verb::go;
         } else {
             if constexpr (requires { rule.begin(turn); }) rule.begin(turn);
             return true;
@@ -295,13 +295,13 @@ private:
             using R = std::remove_reference_t<decltype(rule)>;
             if constexpr (detail::is_policy<R>) {
                 const Advice refusal = rule.template begin_from<0>(turn);
-                if (refusal.verb != Verb::go) return refusal;
+                if (refusal.verb != Advice::Verb::go) return refusal;
             } else if constexpr (detail::BeginAdvises<R>) {
                 const Advice refusal = detail::sign(rule.begin(turn), rule);
-                if (refusal.verb != Verb::go) return refusal;
+                if (refusal.verb != Advice::Verb::go) return refusal;
             }
             const Advice rest = begin_from<I + 1>(turn);
-            if (rest.verb != Verb::go) abandon_refusing(rule, turn);
+            if (rest.verb != Advice::Verb::go) abandon_refusing(rule, turn);
             return rest;
         }
     }

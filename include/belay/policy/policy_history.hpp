@@ -232,7 +232,7 @@ private:
         event.cause = static_cast<Cause>(cause);
         event.times = load_le<std::uint16_t>(p + 2);
         event.retry_after = std::chrono::milliseconds{load_le<std::uint32_t>(p + 4)};
-        event.at = ago(now, saturating_add(duration(load_le<std::uint64_t>(p + 8)), gone));
+        event.at = ago(now, part::saturating_add(duration(load_le<std::uint64_t>(p + 8)), gone));
         return event.times != 0;
     }
     [[nodiscard]] static bool is_whole(BytesView saved) noexcept {

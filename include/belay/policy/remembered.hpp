@@ -56,7 +56,7 @@ public:
     }
     Advice begin(Turn& turn) noexcept {
         const Advice advice = policy_.begin(turn);
-        if (advice.verb == Verb::go) {
+        if (advice.verb == Advice::Verb::go) {
             restored_ = false;
             until_ = always;
             history_->began();
@@ -109,8 +109,8 @@ private:
     // Whether nobody waits for the next attempt, since a rule says stop by then.
     [[nodiscard]] bool stops_at(Instant now) const noexcept {
         const Advice next = admit(now);
-        return next.verb == Verb::stop ||
-               (!next.allows(now) && policy_.admit(next.until).verb == Verb::stop);
+        return next.verb == Advice::Verb::stop ||
+               (!next.allows(now) && policy_.admit(next.until).verb == Advice::Verb::stop);
     }
     // From now on nobody tries, until somebody wants it again: who asks for that goes by it.
     void paused(Instant now) noexcept {
@@ -123,10 +123,10 @@ private:
 
     Advice noted(detail::Outcome what, const Failure& failure, const Advice& advice,
                  const Turn& turn) noexcept {
-        if (advice.verb == Verb::stop) {
+        if (advice.verb == Advice::Verb::stop) {
             history_->clear();
         } else {
-            const Instant until = advice.verb == Verb::go ? always : advice.until;
+            const Instant until = advice.verb == Advice::Verb::go ? always : advice.until;
             history_->note(turn.now, what, failure, until);
         }
         return advice;
@@ -149,7 +149,7 @@ private:
             const Failure crash{.cause = Cause::lost};
             stopped_ = noted(detail::Outcome::failed, crash,
                              policy_.relive(detail::Outcome::failed, crash, end), end)
-                           .verb == Verb::stop;
+                           .verb == Advice::Verb::stop;
             planned = true;
         }
         if (planned) {
@@ -157,7 +157,7 @@ private:
             paused(end.now);
         }
         // It has stopped, or would, for what is long ago: somebody wants it to try again.
-        if (!stopped_ && policy_.admit(turn.now).verb == Verb::stop) return forget();
+        if (!stopped_ && policy_.admit(turn.now).verb == Advice::Verb::stop) return forget();
         until_ = history_->until();
         restored_ = stopped_ || !history_->events().empty();
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/policy/rule.hpp
-/// Verb, Advice, RuleLike: what one rule of a policy may say, and when it is asked.
+/// Advice, RuleLike: what one rule of a policy may say, and when it is asked.
 #pragma once
 
 #include <concepts>     // std::copyable, std::same_as
@@ -14,20 +14,20 @@
 
 namespace belay::inline BELAY_ABI {
 
-/// What may happen next, by ascending rank: of two opinions the higher counts.
-enum class Verb : std::uint8_t {
-    go = 0,             ///< at once
-    wait_at_least = 1,  ///< not before `until`
-    wait_exactly = 2,   ///< at `until`, whatever shorter or longer wait_at_least others gave
-    suspend = 3,        ///< not before `until`; attempts make no sense (a breaker is open)
-    stop = 4            ///< never again, until somebody resets the policy
-};
-
 /// One rule's opinion on the next attempt, or the folded opinion of all rules.
 ///
 /// Holds absolute instants, so that it stays true while gates open and shut.
 /// Thread safety: a plain value.
 struct Advice {
+    /// What may happen next, by ascending rank: of two opinions the higher counts.
+    enum class Verb : std::uint8_t {
+        go = 0,             ///< at once
+        wait_at_least = 1,  ///< not before `until`
+        wait_exactly = 2,   ///< at `until`, whatever shorter or longer wait_at_least others gave
+        suspend = 3,        ///< not before `until`; attempts make no sense (a breaker is open)
+        stop = 4            ///< never again, until somebody resets the policy
+    };
+
     Verb verb = Verb::go;
     /// When the next attempt may start; without meaning for `go` and `stop`.
     Instant until = always;
@@ -65,7 +65,8 @@ namespace detail {
         second.verb > first.verb || (second.verb == first.verb && second.until > first.until);
     Advice winner = second_wins ? second : first;
     const Advice& loser = second_wins ? first : second;
-    if (winner.verb == Verb::suspend && loser.verb != Verb::go && loser.until > winner.until) {
+    if (winner.verb == Advice::Verb::suspend && loser.verb != Advice::Verb::go &&
+        loser.until > winner.until) {
         winner.until = loser.until;
     }
     return winner;

@@ -151,10 +151,11 @@ private:
     [[nodiscard]] constexpr Advice reserve(Turn& turn) noexcept
         requires reserves
     {
-        if (permit_.advice().verb == Verb::go) return Advice::go();
+        if (permit_.advice().verb == Advice::Verb::go) return Advice::go();
         permit_ = object_->reserve(memory_.why, turn);
         const Advice advice = permit_.advice();
-        if (advice.verb != Verb::stop || memory_.ask_again == Duration::zero()) return advice;
+        if (advice.verb != Advice::Verb::stop || memory_.ask_again == Duration::zero())
+            return advice;
         return Advice::suspend(after(turn.now, memory_.ask_again));
     }
 

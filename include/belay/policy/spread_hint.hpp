@@ -46,11 +46,12 @@ public:
     [[nodiscard]] constexpr Advice review(const Advice& planned, Turn& turn) const noexcept {
         if (hint_.count() <= 0) return Advice::go();
         const Instant hinted = after(turn.now, hint_);
-        if (planned.verb != Verb::go && planned.until > hinted) return Advice::go();
+        if (planned.verb != Advice::Verb::go && planned.until > hinted) return Advice::go();
         const auto ticks = static_cast<std::uint64_t>(hint_.count());
         const std::uint64_t most = ticks / 100 * percent_ + ticks % 100 * percent_ / 100;
         const Duration more{static_cast<Duration::rep>(uniform_upto(turn.bits, most))};
-        const Verb verb = planned.verb == Verb::go ? Verb::wait_at_least : planned.verb;
+        const Advice::Verb verb =
+            planned.verb == Advice::Verb::go ? Advice::Verb::wait_at_least : planned.verb;
         return {verb, after(hinted, more), {}};
     }
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/posix/http_check.hpp
-/// check_http: is an HTTP client right? For tests of clients; posix.hpp does not include it.
+/// check::http: is an HTTP client right? For tests of clients; posix.hpp does not include it.
 #pragma once
 
 #include <optional>  // std::optional
 
 #include <belay/posix/detail/http_checker.hpp>
 
-namespace belay::inline BELAY_ABI::posix {
+namespace belay::inline BELAY_ABI::check {
 
 /// Asks an HTTP client what an HttpLike must bear, and answers the first rule that it breaks;
 /// nothing if it keeps all.
@@ -17,7 +17,7 @@ namespace belay::inline BELAY_ABI::posix {
 ///         Mine http{loop};
 ///         void run_once() { loop.poll(1ms); }
 ///     };
-///     const auto broken = posix::check_http([] { return std::make_unique<Rig>(); });
+///     const auto broken = check::http([] { return std::make_unique<Rig>(); });
 ///     if (broken) std::puts(to_string(*broken));
 ///
 /// `make()` gives a pointer to something new that has `http`, an HttpLike that goes through no
@@ -32,18 +32,19 @@ namespace belay::inline BELAY_ABI::posix {
 /// Errors: the rule.   Throws: std::bad_alloc, and what the client and `make` throw.
 /// Blocks: by `run_once()`: for a second or so if everything is right, longer for one that stalls.
 template <class Make>
-[[nodiscard]] std::optional<HttpRule> check_http(Make make) {
+[[nodiscard]] std::optional<HttpRule> http(Make make) {
     if constexpr (requires {
                       make()->http;
                       make()->run_once();
                   }) {
-        return detail::HttpChecker<Make>{make}.run();
+        return posix::detail::HttpChecker<Make>{make}.run();
     } else {
-        static_assert(!sizeof(Make),
-                      "check_http: make must be callable and give a pointer to what has 'http' and "
-                      "'run_once()': [] { return std::make_unique<Rig>(); }");
+        static_assert(
+            !sizeof(Make),
+            "check::http: make must be callable and give a pointer to what has 'http' and "
+            "'run_once()': [] { return std::make_unique<Rig>(); }");
         return std::nullopt;
     }
 }
 
-}  // namespace belay::inline BELAY_ABI::posix
+}  // namespace belay::inline BELAY_ABI::check

@@ -30,7 +30,8 @@ struct Anywhere {};
 /// Wrap it in a Heartbeat: TCP alone does not notice a peer that is frozen or cut off.
 ///
 /// Models:        TransportLike, if it has an endpoint; its connections have close(),
-///                resume_reading(), limit_messages(), and ping() where the framing has one.
+///                resume_reading(), limit_messages(), limit_output(), and ping() where the framing
+///                has one.
 /// Thread safety: the loop's thread. The loop, and the resolver, must live as long as connections
 ///                are opened.
 /// Format:        docs/posix.md, "Frames".

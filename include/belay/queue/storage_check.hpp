@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/queue/storage_check.hpp
-/// check_storage: is a storage right? For tests of storages; belay.hpp does not include it.
+/// check::storage: is a storage right? For tests of storages; belay.hpp does not include it.
 #pragma once
 
 #include <concepts>     // std::invocable
@@ -13,7 +13,7 @@
 #include <belay/core/random.hpp>
 #include <belay/queue/queue.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay::inline BELAY_ABI::check {
 
 /// What a storage must do and the compiler cannot check, see StorageLike and LeasableLike.
 enum class StorageRule : std::uint8_t {
@@ -81,7 +81,7 @@ enum class StorageRule : std::uint8_t {
     return "unknown";
 }
 
-/// What check_storage found.
+/// What check::storage found.
 struct StorageFault {
     /// The rule that is broken.
     StorageRule rule{};
@@ -92,8 +92,8 @@ struct StorageFault {
     std::uint64_t pushed = 0;
 };
 
-/// How long check_storage looks.
-struct StorageCheckOptions {
+/// How long check::storage looks.
+struct StorageOptions {
     std::uint64_t histories = 100;
     /// Pushes, pops, loans, moves and reopenings in a history.
     std::size_t steps = 300;
@@ -101,7 +101,9 @@ struct StorageCheckOptions {
     std::size_t fill = 1000;
 };
 
-namespace detail {
+}  // namespace belay::inline BELAY_ABI::check
+
+namespace belay::inline BELAY_ABI::detail {
 
 template <class A, class B>
 concept EqualAsOne = requires(const A& a, const B& b) { static_cast<bool>(a == b); };
@@ -124,7 +126,7 @@ template <class A, class B>
         return true;
     } else {
         static_assert(!sizeof(A),
-                      "check_storage: what front() lends needs == with a value, or elements that "
+                      "check::storage: what front() lends needs == with a value, or elements that "
                       "have");
     }
 }
@@ -136,11 +138,13 @@ struct NeverReopened {
 /// One storage, and beside it all that a right one would hold: the values `first_` to `next_`.
 template <class Make, class Value, class Reopen>
 class StorageChecker {
+    using Rule = check::StorageRule;
+
 public:
     StorageChecker(Make& make, Value& value, Reopen& reopen)
         : value_{value}, reopen_{reopen}, storage_{make()}, capacity_{storage_->capacity()} {
-        expect(storage_->size() == 0 && !storage_->try_pop(), StorageRule::starts_empty);
-        expect(capacity_ > 0, StorageRule::has_capacity);
+        expect(storage_->size() == 0 && !storage_->try_pop(), Rule::starts_empty);
+        expect(capacity_ > 0, Rule::has_capacity);
     }
 
     /// One thing at a time, so that what is simply wrong is called by its name.
@@ -152,7 +156,7 @@ public:
             if (right()) lend_and_nack();
         }
         if constexpr (reopens) {
-            if (right()) reopen(StorageRule::reopening_keeps_everything);
+            if (right()) reopen(Rule::reopening_keeps_everything);
         }
         while (right() && held() > 0) pop();
     }
@@ -174,7 +178,7 @@ public:
         if (right()) pop();
     }
 
-    [[nodiscard]] const std::optional<StorageRule>& broken() const noexcept { return broken_; }
+    [[nodiscard]] const std::optional<Rule>& broken() const noexcept { return broken_; }
     [[nodiscard]] std::uint64_t pushed() const noexcept { return next_; }
 
 private:
@@ -183,7 +187,7 @@ private:
     using Given = std::remove_cvref_t<std::invoke_result_t<Value&, std::uint64_t>>;
     static_assert(EqualAsOne<typename Storage::value_type, Given> ||
                       EqualByElements<typename Storage::value_type, Given>,
-                  "check_storage: values need ==, or elements that have: a struct of yours says "
+                  "check::storage: values need ==, or elements that have: a struct of yours says "
                   "'friend bool operator==(const Task&, const Task&) = default'");
     static constexpr bool reopens = !std::same_as<Reopen, NeverReopened>;
 
@@ -194,7 +198,7 @@ private:
         if (what < 9) return pop();
         if (what < 10) return move();
         if constexpr (reopens) {
-            if (what < 11) return reopen(StorageRule::reopening_keeps_everything);
+            if (what < 11) return reopen(Rule::reopening_keeps_everything);
         }
         if constexpr (LeasableLike<Storage>) borrow(chance);
     }
@@ -202,30 +206,30 @@ private:
     void push() {
         typename Storage::value_type offered = value_(next_);
         if (!taken(storage_->try_push(std::move(offered)))) {
-            return expect(false, StorageRule::takes_while_there_is_room);
+            return expect(false, Rule::takes_while_there_is_room);
         }
         ++next_;
-        count(StorageRule::counts_its_values);
+        count(Rule::counts_its_values);
     }
     void refuse() {
         typename Storage::value_type offered = value_(next_);
-        expect(!taken(storage_->try_push(std::move(offered))), StorageRule::refuses_when_full);
-        expect(same_value(offered, value_(next_)), StorageRule::refusal_changes_nothing);
-        unchanged(StorageRule::refusal_changes_nothing);
+        expect(!taken(storage_->try_push(std::move(offered))), Rule::refuses_when_full);
+        expect(same_value(offered, value_(next_)), Rule::refusal_changes_nothing);
+        unchanged(Rule::refusal_changes_nothing);
     }
     void pop() {
         const std::optional<typename Storage::value_type> got = storage_->try_pop();
-        if (held() == 0) return expect(!got, StorageRule::pops_the_oldest);
-        expect(got && same_value(*got, value_(first_)), StorageRule::pops_the_oldest);
+        if (held() == 0) return expect(!got, Rule::pops_the_oldest);
+        expect(got && same_value(*got, value_(first_)), Rule::pops_the_oldest);
         ++first_;
-        count(StorageRule::counts_its_values);
+        count(Rule::counts_its_values);
     }
     void move() {
         Storage moved{std::move(*storage_)};
         *storage_ = std::move(moved);
-        unchanged(StorageRule::move_keeps_everything);
+        unchanged(Rule::move_keeps_everything);
     }
-    void reopen(StorageRule rule) {
+    void reopen(Rule rule) {
         storage_.reset();
         storage_.emplace(reopen_());
         unchanged(rule);
@@ -233,50 +237,50 @@ private:
 
     void borrow(std::uint64_t chance) {
         auto&& lent = storage_->front();
-        if (held() == 0 || !lent) return first_is(lent, StorageRule::lends_the_oldest);
-        first_is(lent, StorageRule::lends_the_oldest);
-        count(StorageRule::counts_what_it_lends);
+        if (held() == 0 || !lent) return first_is(lent, Rule::lends_the_oldest);
+        first_is(lent, Rule::lends_the_oldest);
+        count(Rule::counts_what_it_lends);
         if (right() && chance % 2 == 0 && held() < capacity_) {
             push();
-            first_is(lent, StorageRule::push_keeps_the_loan);
+            first_is(lent, Rule::push_keeps_the_loan);
         }
         if (right() && chance / 2 % 2 == 0) {
             auto&& again = storage_->front();
-            first_is(again, StorageRule::lends_the_same_again);
+            first_is(again, Rule::lends_the_same_again);
         }
         if (right()) end_loan(chance / 4 % 8);
     }
     void lend_and_nack() {
         {
             auto&& lent = storage_->front();
-            first_is(lent, StorageRule::lends_the_oldest);
+            first_is(lent, Rule::lends_the_oldest);
             if (held() == 0 || !right()) return;
         }
         nack();
-        if (right()) unchanged(StorageRule::nack_keeps_everything);
+        if (right()) unchanged(Rule::nack_keeps_everything);
     }
     void nack() {
-        expect(done([&] { return storage_->nack(); }), StorageRule::nack_keeps_everything);
+        expect(done([&] { return storage_->nack(); }), Rule::nack_keeps_everything);
     }
     void end_loan(std::uint64_t chance) {
         if (chance == 0) return nack_in_unwinding();
         if (chance <= 2) {
             nack();
-            return unchanged(StorageRule::nack_keeps_everything);
+            return unchanged(Rule::nack_keeps_everything);
         }
         if constexpr (reopens) {
-            if (chance == 3) return reopen(StorageRule::reopening_ends_the_loan);
+            if (chance == 3) return reopen(Rule::reopening_ends_the_loan);
         }
         if (chance == 4) return pop_what_is_lent();
         ++first_;
-        expect(done([&] { return storage_->ack(); }), StorageRule::ack_removes_what_was_lent);
-        unchanged(StorageRule::ack_removes_what_was_lent);
+        expect(done([&] { return storage_->ack(); }), Rule::ack_removes_what_was_lent);
+        unchanged(Rule::ack_removes_what_was_lent);
     }
     void pop_what_is_lent() {
         const std::optional<typename Storage::value_type> got = storage_->try_pop();
-        expect(got && same_value(*got, value_(first_)), StorageRule::pop_takes_what_was_lent);
+        expect(got && same_value(*got, value_(first_)), Rule::pop_takes_what_was_lent);
         ++first_;
-        unchanged(StorageRule::pop_takes_what_was_lent);
+        unchanged(Rule::pop_takes_what_was_lent);
     }
     void nack_in_unwinding() {
 #if defined(__cpp_exceptions)
@@ -288,12 +292,12 @@ private:
 #else
         static_cast<void>(storage_->nack());
 #endif
-        unchanged(StorageRule::nack_in_unwinding_keeps_everything);
+        unchanged(Rule::nack_in_unwinding_keeps_everything);
     }
 
     /// The storage holds what it should: as many values, and the right one first.
-    void unchanged(StorageRule rule) {
-        expect(storage_->capacity() == capacity_, StorageRule::has_capacity);
+    void unchanged(Rule rule) {
+        expect(storage_->capacity() == capacity_, Rule::has_capacity);
         count(rule);
         if constexpr (LeasableLike<Storage>) {
             auto&& lent = storage_->front();
@@ -302,10 +306,10 @@ private:
         }
     }
     template <class Lent>
-    void first_is(const Lent& lent, StorageRule rule) {
+    void first_is(const Lent& lent, Rule rule) {
         expect(held() == 0 ? !lent : lent && same_value(*lent, value_(first_)), rule);
     }
-    void count(StorageRule rule) { expect(storage_->size() == held(), rule); }
+    void count(Rule rule) { expect(storage_->size() == held(), rule); }
 
     template <class Answer>
     static bool taken(const Answer& answer) {
@@ -316,7 +320,7 @@ private:
         return !error_of_call(QueueErrc::queue_empty, call);
     }
 
-    void expect(bool kept, StorageRule rule) noexcept {
+    void expect(bool kept, Rule rule) noexcept {
         if (!kept && !broken_) broken_ = rule;
     }
     [[nodiscard]] bool right() const noexcept { return !broken_; }
@@ -330,15 +334,17 @@ private:
     std::size_t capacity_;
     std::uint64_t first_ = 0;
     std::uint64_t next_ = 0;
-    std::optional<StorageRule> broken_;
+    std::optional<Rule> broken_;
 };
 
-}  // namespace detail
+}  // namespace belay::inline BELAY_ABI::detail
+
+namespace belay::inline BELAY_ABI::check {
 
 /// Runs random histories of pushes, pops, loans, moves and reopenings on a storage, and answers the
 /// first fault; nothing if there is none.
 ///
-///     const auto fault = check_storage([] { return Mine{}; }, [](auto i) { return Task{i}; });
+///     const auto fault = check::storage([] { return Mine{}; }, [](auto i) { return Task{i}; });
 ///     if (fault) std::puts(to_string(fault->rule));
 ///
 /// - `make()` gives a new, empty storage;
@@ -352,8 +358,8 @@ private:
 /// Complexity: `histories` times `steps`.
 /// Source:     a model beside the implementation, as in QuickCheck (K. Claessen, J. Hughes, 2000).
 template <class Make, class Value, std::invocable Reopen>
-[[nodiscard]] std::optional<StorageFault> check_storage(Make make, Value value, Reopen reopen,
-                                                        StorageCheckOptions options = {}) {
+[[nodiscard]] std::optional<StorageFault> storage(Make make, Value value, Reopen reopen,
+                                                  StorageOptions options = {}) {
     for (std::uint64_t history = 0; history <= options.histories; ++history) {
         detail::StorageChecker<Make, Value, Reopen> checker{make, value, reopen};
         if (history == 0) {
@@ -369,9 +375,9 @@ template <class Make, class Value, std::invocable Reopen>
 
 /// The same for a storage that ends with its object.
 template <class Make, class Value>
-[[nodiscard]] std::optional<StorageFault> check_storage(Make make, Value value,
-                                                        StorageCheckOptions options = {}) {
-    return check_storage(std::move(make), std::move(value), detail::NeverReopened{}, options);
+[[nodiscard]] std::optional<StorageFault> storage(Make make, Value value,
+                                                  StorageOptions options = {}) {
+    return storage(std::move(make), std::move(value), detail::NeverReopened{}, options);
 }
 
-}  // namespace belay::inline BELAY_ABI
+}  // namespace belay::inline BELAY_ABI::check

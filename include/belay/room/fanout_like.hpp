@@ -17,6 +17,8 @@
 
 namespace belay::inline BELAY_ABI {
 
+namespace part {
+
 /// What has become of a room behind a position.
 struct FanoutNews {
     enum class State : std::uint8_t {
@@ -43,14 +45,16 @@ struct FanoutNews {
 /// What `subscribe` answers: news, or why there may be some and nobody knows.
 using HeardNews = Result<FanoutNews, PersistenceError>;
 
+}  // namespace part
+
 namespace detail {
 
 BELAY_DETAIL_MEMBER(publish);
 BELAY_DETAIL_MEMBER(subscribe);
 
 template <class F>
-concept BeginsRooms = requires(F& f, std::string_view id, const Id& epoch) {
-    { f.begin(id, epoch) } -> std::same_as<Result<std::uint64_t>>;
+concept BeginsRooms = requires(F& f, std::string_view id, const Id& epoch, bool again) {
+    { f.begin(id, epoch, again) } -> std::same_as<Result<std::uint64_t>>;
 };
 template <class F>
 concept PublishesNews = requires(F& f, std::string_view id, BytesView message) {
@@ -58,8 +62,10 @@ concept PublishesNews = requires(F& f, std::string_view id, BytesView message) {
 };
 template <class F>
 concept SubscribesToNews =
-    requires(F& f, std::string_view id, std::uint64_t from, Completion<HeardNews> done) {
-        { f.subscribe(id, from, static_cast<Completion<HeardNews>&&>(done)) } -> std::same_as<void>;
+    requires(F& f, std::string_view id, std::uint64_t from, Completion<part::HeardNews> done) {
+        {
+            f.subscribe(id, from, static_cast<Completion<part::HeardNews>&&>(done))
+        } -> std::same_as<void>;
     };
 template <class F>
 concept TellsOthers = BeginsRooms<F> && PublishesNews<F> && SubscribesToNews<F>;
@@ -72,15 +78,18 @@ concept FanoutIsSound = TellsOthers<F> || !(has_publish<F>() || has_subscribe<F>
 /// Beside what PersistenceLike asks for, of a storage that several servers share at a time: each
 /// finds the others' changes. A RoomManager whose persistence models it does so by itself.
 ///
-/// - `subscribe(id, from, done)`: answers HeardNews, once, as soon as there are some: entries
+/// - `subscribe(id, from, done)`: answers part::HeardNews, once, as soon as there are some: entries
 ///   behind the position `from`, so many as one turn should take, or messages. Positions are those
 ///   of `load`, and 0 where there was no room. The own entries are among them. Who has read them
 ///   asks again: a gap is answered until the room is loaded. One answer to a room is awaited at a
-///   time; a Completion that is not `wanted` any more ends it.
+///   time; a Completion that is not `wanted` any more ends it. A gap is found within a time that
+///   the fan-out states, also if nobody changes anything; at once when a flush has named the room.
 /// - `publish(id, message)`: to all that are subscribed to the room, soon or not at all; the own
 ///   subscription may hear it, too. It is not stored.
-/// - `begin(id, epoch) -> Result<std::uint64_t>`: as `reset`, of a room that there is not; a
-///   history that another server has begun meanwhile goes on instead.
+/// - `begin(id, epoch, again) -> Result<std::uint64_t>`: as `reset`, of a room that there is not; a
+///   history that another server has begun meanwhile goes on instead. `again`: the server has had,
+///   or has begun, a history of the room: the storage has lost it. If it was ended on purpose the
+///   flush names the room, with `history_reset`, and nothing begins.
 ///
 /// A position that is *read* covers all before it. One that `append` answers does not, where others
 /// append too, so that a `save` is given the last one read.
@@ -94,11 +103,11 @@ concept FanoutLike = detail::TellsOthers<F>;
 ///
 /// Models: FanoutLike. `subscribe` answers no, and there is nothing to `begin`.
 struct NoFanout {
-    [[nodiscard]] Result<std::uint64_t> begin(std::string_view, const Id&) const noexcept {
+    [[nodiscard]] Result<std::uint64_t> begin(std::string_view, const Id&, bool) const noexcept {
         return make_error_code(RoomErrc::unknown_room);
     }
     void publish(std::string_view, BytesView) const noexcept {}
-    void subscribe(std::string_view, std::uint64_t, Completion<HeardNews>) const noexcept {}
+    void subscribe(std::string_view, std::uint64_t, Completion<part::HeardNews>) const noexcept {}
 };
 
 namespace explain {
@@ -108,13 +117,13 @@ template <class F>
 consteval bool fanout_like() {
     static_assert(detail::BeginsRooms<F>,
                   "FanoutLike: F needs 'belay::Result<std::uint64_t> begin(std::string_view id, "
-                  "const belay::Id& epoch)'");
+                  "const belay::Id& epoch, bool again)'");
     static_assert(detail::PublishesNews<F>,
                   "FanoutLike: F needs 'void publish(std::string_view id, belay::BytesView "
                   "message)'");
     static_assert(detail::SubscribesToNews<F>,
                   "FanoutLike: F needs 'void subscribe(std::string_view id, std::uint64_t from, "
-                  "belay::Completion<belay::HeardNews>)'");
+                  "belay::Completion<belay::part::HeardNews>)'");
     return FanoutLike<F>;
 }
 

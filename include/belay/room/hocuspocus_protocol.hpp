@@ -28,7 +28,7 @@ namespace belay::inline BELAY_ABI {
 /// Thread safety: no state.
 /// Source:        @hocuspocus/provider 3.4.4 and 4.8.0, @hocuspocus/server 3.4.4 and 4.7.0.
 struct HocuspocusProtocol {
-    using Kind = RoomMessage::Kind;
+    using Kind = part::RoomMessage::Kind;
 
     /// The name of a frame, with its length.   Errors: malformed_frame.   Complexity: O(name).
     [[nodiscard]] Result<BytesView> address(BytesView frame) const {
@@ -45,10 +45,10 @@ struct HocuspocusProtocol {
     }
 
     /// Errors: malformed_frame, unknown_message.   Complexity: O(bytes of a token), else O(1).
-    [[nodiscard]] Result<RoomMessage> read(BytesView body) const {
+    [[nodiscard]] Result<part::RoomMessage> read(BytesView body) const {
         yjs::Lib0Reader in{body};
         const std::uint64_t type = in.varuint();
-        RoomMessage message;
+        part::RoomMessage message;
         if (type == 2) {
             if (in.varuint() != 0 && !in.failed())
                 return make_error_code(RoomErrc::unknown_message);
@@ -68,7 +68,7 @@ struct HocuspocusProtocol {
         return message;
     }
 
-    [[nodiscard]] Bytes write(const RoomMessage& message) const {
+    [[nodiscard]] Bytes write(const part::RoomMessage& message) const {
         switch (message.kind) {
             case Kind::token:
                 return frame({2, 0});

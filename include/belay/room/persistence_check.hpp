@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/persistence_check.hpp
-/// check_persistence: is a persistence of rooms right? For tests; room.hpp does not include it.
+/// check::persistence: is a persistence of rooms right? For tests; room.hpp does not include it.
 #pragma once
 
 #include <cstdint>   // std::uint64_t
@@ -11,10 +11,10 @@
 #include <belay/room/detail/persistence_checker.hpp>
 #include <belay/room/persistence_rule.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay::inline BELAY_ABI::check {
 
-/// How long check_persistence looks, and waits.
-struct PersistenceCheckOptions {
+/// How long check::persistence looks, and waits.
+struct PersistenceOptions {
     std::uint64_t histories = 100;
     /// Changes, flushes, saves, loads, reopenings and so on in a history.
     std::uint64_t steps = 200;
@@ -27,7 +27,7 @@ struct PersistenceCheckOptions {
 /// Runs random histories of some rooms on a persistence, and answers the first fault; nothing if
 /// there is none.
 ///
-///     const auto fault = check_persistence([] { return MemoryRooms{}; });
+///     const auto fault = check::persistence([] { return MemoryRooms{}; });
 ///     if (fault) std::puts(to_string(fault->rule));
 ///
 /// - `make()` gives a new, empty persistence;
@@ -39,8 +39,8 @@ struct PersistenceCheckOptions {
 /// Errors:     the fault.   Throws: what the persistence, `make`, `reopen` and `pump` throw.
 /// Complexity: `histories` times `steps`, times a few rooms.
 template <class Make, std::invocable Reopen, std::invocable Pump>
-[[nodiscard]] std::optional<PersistenceFault> check_persistence(
-    Make make, Reopen reopen, Pump pump, const PersistenceCheckOptions& options = {}) {
+[[nodiscard]] std::optional<PersistenceFault> persistence(Make make, Reopen reopen, Pump pump,
+                                                          const PersistenceOptions& options = {}) {
     for (std::uint64_t history = 0; history < options.histories; ++history) {
         detail::PersistenceChecker<Make, Reopen, Pump> checker{
             make, reopen, {pump, options.answer_timeout}, {history, options.update_bytes_max}};
@@ -54,24 +54,24 @@ template <class Make, std::invocable Reopen, std::invocable Pump>
 
 /// The same for one that answers inside of its calls, or from a thread of its own.
 template <class Make, std::invocable Reopen>
-[[nodiscard]] std::optional<PersistenceFault> check_persistence(
-    Make make, Reopen reopen, const PersistenceCheckOptions& options = {}) {
-    return check_persistence(
+[[nodiscard]] std::optional<PersistenceFault> persistence(Make make, Reopen reopen,
+                                                          const PersistenceOptions& options = {}) {
+    return persistence(
         std::move(make), std::move(reopen), [] { std::this_thread::yield(); }, options);
 }
 
 /// The same for one that ends with its object.
 template <class Make>
-[[nodiscard]] std::optional<PersistenceFault> check_persistence(
-    Make make, const PersistenceCheckOptions& options = {}) {
+[[nodiscard]] std::optional<PersistenceFault> persistence(Make make,
+                                                          const PersistenceOptions& options = {}) {
     if constexpr (std::invocable<Make&>) {
-        return check_persistence(std::move(make), detail::NeverReopenedRooms{}, options);
+        return persistence(std::move(make), detail::NeverReopenedRooms{}, options);
     } else {
         static_assert(!sizeof(Make),
-                      "check_persistence: make must be callable and give a new persistence: [] { "
+                      "check::persistence: make must be callable and give a new persistence: [] { "
                       "return Mine{}; }");
         return std::nullopt;
     }
 }
 
-}  // namespace belay::inline BELAY_ABI
+}  // namespace belay::inline BELAY_ABI::check

@@ -5,6 +5,8 @@
 
 #include <string>        // std::string
 #include <system_error>  // std::error_code
+#include <utility>       // std::pair
+#include <vector>        // std::vector
 
 #include <belay/journal/detail/file_advice.hpp>
 #include <belay/room/room_errc.hpp>
@@ -20,9 +22,15 @@ struct PersistenceError {
     std::string path{};
     /// What is wrong, in the words of this case; may be empty.
     std::string what{};
+    /// What its storage says can be done, a text that stays; null: what the code says.
+    const char* cure = nullptr;
+    /// Of a flush: the only rooms whose changes are not stored, and why. Empty: those of any may
+    /// not be.
+    std::vector<std::pair<std::string, std::error_code>> rooms{};
 
     /// What the reader can do, as a sentence without its full stop.   Complexity: O(1).
     [[nodiscard]] const char* advice() const noexcept {
+        if (cure != nullptr) return cure;
         if (code == RoomErrc::bad_room_id) return "refuse the room: its id has 1 to 100 bytes";
         if (code == RoomErrc::unknown_room) return "begin its history with `reset` first";
         if (code == RoomErrc::stale_snapshot) return "go on: what is stored has more";
@@ -39,7 +47,12 @@ struct PersistenceError {
                    "open with `adopt`: what it had and no snapshot has is lost";
         }
         if (code == RoomErrc::storage_busy) return "try again when less is under way";
-        return detail::file_advice(code);
+        if (code == RoomErrc::history_reset || code == RoomErrc::room_erased)
+            return "let its clients come again: somebody has ended its history";
+        if (code.category() == detail::room_category()) return by_cause();
+        const Cause cause = cause_of(code);
+        const bool far = cause == Cause::refused || cause == Cause::timed_out;
+        return far ? "see to the storage, and to the way there" : detail::file_advice(code);
     }
 
     /// "boards/6162.room: the stored snapshot is damaged (its check is wrong): put the …".
@@ -51,6 +64,15 @@ struct PersistenceError {
 
     operator std::error_code() const noexcept { return code; }
     explicit operator bool() const noexcept { return static_cast<bool>(code); }
+
+private:
+    [[nodiscard]] const char* by_cause() const noexcept {
+        if (code == Cause::overloaded) return "try again later, or raise the limits of RoomOptions";
+        if (code == Cause::timed_out) return "see to the storage, which was asked and said nothing";
+        if (code == Cause::planned) return "start them again";
+        if (code == Cause::protocol) return "see who has written it: this version reads no such";
+        return "make it smaller, or raise the limits of the document and of RoomOptions";
+    }
 };
 
 }  // namespace belay::inline BELAY_ABI

@@ -22,8 +22,12 @@
 
 namespace belay::inline BELAY_ABI {
 
+namespace part {
+
 /// The longest id of a room; the shortest has one byte. Any bytes may be in it.
 inline constexpr std::size_t room_id_bytes_max = 100;
+
+}  // namespace part
 
 /// What is stored of a room: the document is made by all of `snapshot`, then all of `updates`.
 struct StoredRoom {
@@ -48,7 +52,7 @@ namespace detail {
 BELAY_DETAIL_MEMBER(lagging);
 
 [[nodiscard]] constexpr bool is_room_id(std::string_view id) noexcept {
-    return !id.empty() && id.size() <= room_id_bytes_max;
+    return !id.empty() && id.size() <= part::room_id_bytes_max;
 }
 
 template <class P>
@@ -95,7 +99,7 @@ concept LaggingIsSound = TellsLagging<P> || !has_lagging<P>();
 
 }  // namespace detail
 
-/// Keeps rooms by their ids: 1 to `room_id_bytes_max` bytes, whatever they are.
+/// Keeps rooms by their ids: 1 to `part::room_id_bytes_max` bytes, whatever they are.
 ///
 /// Changes are made at once, and are *stored* by a flush:
 ///
@@ -112,8 +116,9 @@ concept LaggingIsSound = TellsLagging<P> || !has_lagging<P>();
 /// without a history, a full disk. What cannot be known at once may come out as the error of the
 /// flush.
 ///
-/// After a flush that failed each of the changes since the last one that did not may be stored, now
-/// or later, or not at all, but never in part. A `load` tells what is stored now.
+/// A flush whose error names `rooms` has stored the changes of all others. Of those that it names,
+/// and of all if it names none, each of the changes since the last flush that did not fail may be
+/// stored, now or later, or not at all, but never in part. A `load` tells what is stored now.
 ///
 /// - `load(id, done)`: answers a LoadedRoom: what is stored of the room now, and nothing that is
 ///   not. No room is an answer; an error is none, and the room must not be begun anew then.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/persistence_rule.hpp
-/// PersistenceRule: what a persistence of rooms must do and the compiler cannot check.
+/// check::PersistenceRule: what a persistence of rooms must do and the compiler cannot check.
 #pragma once
 
 #include <cstddef>  // std::size_t
@@ -8,7 +8,7 @@
 
 #include <belay/core/assert.hpp>  // BELAY_ABI
 
-namespace belay::inline BELAY_ABI {
+namespace belay::inline BELAY_ABI::check {
 
 /// What a persistence must do and the compiler cannot check, see PersistenceLike.
 enum class PersistenceRule : std::uint8_t {
@@ -63,7 +63,7 @@ enum class PersistenceRule : std::uint8_t {
     return i < sizeof sentences / sizeof sentences[0] ? sentences[i] : "unknown";
 }
 
-/// What check_persistence found.
+/// What check::persistence found.
 struct PersistenceFault {
     /// The rule that is broken.
     PersistenceRule rule{};
@@ -73,4 +73,4 @@ struct PersistenceFault {
     std::uint64_t step = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}  // namespace belay::inline BELAY_ABI::check

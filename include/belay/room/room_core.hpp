@@ -10,7 +10,7 @@
 #include <belay/core/turn.hpp>
 #include <belay/room/room_options.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay::inline BELAY_ABI::timeline {
 
 /// Decides about one room: `step(event, turn)` answers what is to be done, and the owner does it.
 ///
@@ -163,9 +163,10 @@ private:
         dirty_ = true;
         if (stopping_) gave_up_ = true;
         if (failures_ < 32) ++failures_;
-        const Duration nominal = smaller(
-            saturating_multiply(options_->save_retry_min, std::uint64_t{1} << (failures_ - 1)),
-            options_->save_retry_max);
+        const Duration nominal =
+            smaller(part::saturating_multiply(options_->save_retry_min,
+                                              std::uint64_t{1} << (failures_ - 1)),
+                    options_->save_retry_max);
         const auto half = static_cast<std::uint64_t>(nominal.count() / 2);
         const auto drawn = static_cast<std::int64_t>(uniform_upto(turn.bits, half));
         save_at_ = after(turn.now, nominal - Duration{drawn});
@@ -178,7 +179,7 @@ private:
         const auto since = static_cast<std::uint64_t>(elapsed(started_, idle).count());
         const auto every = static_cast<std::uint64_t>(options_->sweep_every.count());
         const std::uint64_t sweeps = since / every + (since % every != 0 ? 1 : 0);
-        return after(started_, saturating_multiply(options_->sweep_every, sweeps));
+        return after(started_, part::saturating_multiply(options_->sweep_every, sweeps));
     }
     constexpr Actions decide(Instant now) noexcept {
         if (stopping_) return decide_to_stop();
@@ -225,4 +226,4 @@ private:
     bool gave_up_ = false;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}  // namespace belay::inline BELAY_ABI::timeline

@@ -17,10 +17,10 @@ enum class RoomErrc {
     malformed_state_vector = 4,  ///< the bytes are not what the format of state vectors says
     update_too_large = 5,        ///< an update that is beyond one of the limits
     document_full = 6,           ///< the document would be larger than its limit
-    bad_room_id = 7,          ///< of no byte, more than `room_id_bytes_max`, or malformed in a URL
-    unknown_room = 8,         ///< there is no room of this id, or it has no history yet
-    stale_snapshot = 9,       ///< a newer one is stored, or the history is another by now
-    bad_position = 10,        ///< a snapshot that covers what is not durable
+    bad_room_id = 7,     ///< of no byte, more than `part::room_id_bytes_max`, or malformed in a URL
+    unknown_room = 8,    ///< there is no room of this id, or it has no history yet
+    stale_snapshot = 9,  ///< a newer one is stored, or the history is another by now
+    bad_position = 10,   ///< a snapshot that covers what is not durable
     snapshot_damaged = 11,    ///< the bytes of a stored snapshot are not what was written
     snapshot_missing = 12,    ///< a snapshot that was stored is not there any more
     snapshot_misplaced = 13,  ///< of another room, another log, or of an earlier time

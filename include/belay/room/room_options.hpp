@@ -77,8 +77,12 @@ struct RoomOptions {
     /// answer has pieces at most.
     unsigned frames_per_second = 500;
     unsigned frames_burst = 2'000;
-    /// What waits for one client to be sent; who is here never does. Beyond it the client gets no
-    /// more updates, but once what it has missed, in one; if that does not fit either it is closed.
+    /// Updates that wait for one client to be sent, beside a frame; who is here never does. Half of
+    /// it is its connection's (`limit_output`; one that has no such member holds what it holds,
+    /// beside). Beyond it the client gets no more of them, but once what it has missed, in one; if
+    /// that does not fit either it is closed.
+    /// What it has sent of documents that it is not let into yet, or that are loaded again, waits
+    /// until there is so much of it: the last frame may go beyond.
     std::size_t client_bytes_max = std::size_t{1} << 20;
     /// Answers to state vectors that wait to be sent, of all clients; further ones come later.
     std::size_t answers_bytes_max = std::size_t{256} << 20;

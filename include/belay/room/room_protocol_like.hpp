@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/room_protocol_like.hpp
-/// RoomProtocolLike and RoomMessage: how a client's frames are read and written.
+/// RoomProtocolLike and part::RoomMessage: how a client's frames are read and written.
 #pragma once
 
 #include <concepts>      // std::same_as, std::convertible_to
@@ -14,6 +14,8 @@
 #include <belay/core/detail/member_names.hpp>
 
 namespace belay::inline BELAY_ABI {
+
+namespace part {
 
 /// What a frame between a client and a room says.
 struct RoomMessage {
@@ -39,6 +41,8 @@ struct RoomMessage {
     std::string_view version{};  ///< of a token: of a client that answers pings; else empty
 };
 
+}  // namespace part
+
 namespace detail {
 BELAY_DETAIL_MEMBER(split);
 BELAY_DETAIL_MEMBER(disjoint);
@@ -48,7 +52,7 @@ BELAY_DETAIL_MEMBER(board);
 template <class R>
 concept ResultOfFrame = requires(R&& r) {
     { r.has_value() } -> std::convertible_to<bool>;
-    { *static_cast<R&&>(r) } -> std::convertible_to<RoomMessage>;
+    { *static_cast<R&&>(r) } -> std::convertible_to<part::RoomMessage>;
     { r.error() } -> std::convertible_to<std::error_code>;
 };
 template <class P>
@@ -56,7 +60,7 @@ concept ReadsFrame = requires(const P& protocol, BytesView frame) {
     { protocol.read(frame) } -> ResultOfFrame;
 };
 template <class P>
-concept WritesFrame = requires(const P& protocol, const RoomMessage& message) {
+concept WritesFrame = requires(const P& protocol, const part::RoomMessage& message) {
     { protocol.write(message) } -> std::same_as<Bytes>;
 };
 template <class P>
@@ -92,7 +96,7 @@ concept OptionalsAreSound = (SplitsUpdate<P> || !has_split<P>()) &&
 /// - `read(BytesView frame) const`: what a client says, as a `Result<RoomMessage>` whose payload is
 ///   part of the frame. An error closes the client: RoomErrc::unknown_message, or what a malformed
 ///   payload is;
-/// - `write(const RoomMessage&) const`: Bytes, the frame of all kinds but `nothing`;
+/// - `write(const part::RoomMessage&) const`: Bytes, the frame of all kinds but `nothing`;
 /// - optional `split(BytesView update, std::size_t bytes_max) const`: a std::vector<Bytes> of
 ///   updates that together say the same; else an update goes in one frame, whatever its length;
 /// - optional `disjoint(BytesView a, BytesView b) const`: whether two state vectors, neither of
@@ -118,11 +122,11 @@ template <class P>
 consteval bool room_protocol_like() {
     static_assert(std::move_constructible<P>, "RoomProtocolLike: P must be move constructible");
     static_assert(detail::ReadsFrame<P>,
-                  "RoomProtocolLike: P needs 'belay::Result<belay::RoomMessage> "
+                  "RoomProtocolLike: P needs 'belay::Result<belay::part::RoomMessage> "
                   "read(belay::BytesView) const'");
     static_assert(
         detail::WritesFrame<P>,
-        "RoomProtocolLike: P needs 'belay::Bytes write(const belay::RoomMessage&) const'");
+        "RoomProtocolLike: P needs 'belay::Bytes write(const belay::part::RoomMessage&) const'");
     static_assert(detail::SplitsUpdate<P> || !detail::has_split<P>(),
                   "RoomProtocolLike: 'split' must be 'std::vector<belay::Bytes> "
                   "split(belay::BytesView, std::size_t) const'");

@@ -3,10 +3,11 @@
 /// YjsDocument: one merged update, and the few that came since.
 #pragma once
 
-#include <cstddef>  // std::size_t
-#include <cstdint>  // std::uint8_t
-#include <span>     // std::span
-#include <vector>   // std::vector
+#include <algorithm>  // std::max, std::min
+#include <cstddef>    // std::size_t
+#include <cstdint>    // std::uint8_t
+#include <span>       // std::span
+#include <vector>     // std::vector
 
 #include <belay/core/result.hpp>
 #include <belay/room/detail/yjs_coverage.hpp>
@@ -26,7 +27,9 @@ struct YjsDocumentOptions {
     yjs::Limits limits{};
     /// Of the document, as `check` sees it: what is checked but not yet applied may come on top.
     std::size_t bytes_max = std::size_t{64} << 20;
-    /// It merges when so many updates, or bytes of them, wait to be merged.
+    /// It merges when so many updates, or bytes of them, wait to be merged; of a large document
+    /// when there is one for each KiB of it, or a quarter of its bytes, so that what merging costs
+    /// stays in proportion to what comes.
     std::size_t pending_updates_max = 500;
     std::size_t pending_bytes_max = std::size_t{1} << 20;
     Compaction compaction = Compaction::coalesce;
@@ -85,8 +88,8 @@ public:
         if (summary->structs == 0 && summary->delete_ranges == 0) return {};
         pending_.emplace_back(update.begin(), update.end());
         pending_bytes_ += update.size();
-        if (pending_.size() >= options_.pending_updates_max ||
-            pending_bytes_ >= options_.pending_bytes_max) {
+        if (pending_.size() >= std::max(options_.pending_updates_max, merged_.size() / 1024) ||
+            pending_bytes_ >= std::max(options_.pending_bytes_max, merged_.size() / 4)) {
             merge();
         }
         return {};
@@ -101,10 +104,7 @@ public:
     /// What the document holds of each client. Merges first.
     [[nodiscard]] Bytes state_vector() {
         merge();
-        if (merged_.empty()) return Bytes(1);
-        const BytesView merged{merged_};
-        yjs::detail::Sources sources = read(merged);
-        return yjs::detail::state_vector_of(sources);
+        return known_.state_vector();
     }
 
     /// The update that somebody lacks who has `state_vector`, `00 00` if nothing. Merges first.
@@ -116,6 +116,7 @@ public:
         if (auto error = yjs::detail::read_state_vector(state_vector, limits, clocks)) return error;
         merge();
         if (merged_.empty()) return Bytes(2);
+        if (clocks.empty()) return Bytes{merged_};
         const BytesView merged{merged_};
         yjs::detail::Sources sources = read(merged);
         return yjs::detail::diff_of(sources, clocks);
@@ -148,19 +149,21 @@ private:
         yjs::detail::Sources sources{updates};
         const auto error = yjs::detail::read_sources<false>(yjs::Limits::none(), sources);
         BELAY_INVARIANT(!error, "YjsDocument: the bytes were checked");
-        yjs::Merged merged = yjs::detail::Merger{sources}.run();
+        yjs::detail::Merger merger{sources, options_.compaction == Compaction::coalesce};
+        yjs::Merged merged = merger.run();
         merged_ = compacted(std::move(merged.update));
+        if (merged_.capacity() - merged_.size() > merged_.size() / 8) merged_.shrink_to_fit();
         gaps_ = merged.gaps;
         conflicts_ += merged.conflicts;
         pending_.clear();
         pending_bytes_ = 0;
-        const BytesView whole{merged_};
-        yjs::detail::Sources parts = read(whole);
-        known_ = yjs::detail::Coverage{parts};
+        known_ = yjs::detail::Coverage{merger.take_runs(), std::move(sources.deletes)};
     }
 
+    /// What is joined already stays as it is.
     [[nodiscard]] Bytes compacted(Bytes update) const {
-        if (options_.compaction == Compaction::coalesce_and_scrub) {
+        if (options_.compaction == Compaction::coalesce) return update;
+        {
             const BytesView whole{update};
             yjs::detail::Sources sources = read(whole);
             update = yjs::detail::scrubbed(sources);

@@ -26,13 +26,13 @@ namespace belay::inline BELAY_ABI {
 /// Thread safety: no state.
 /// Source:        y-protocols:sync.js, awareness.js, auth.js; y-websocket:y-websocket.js.
 struct YjsProtocol {
-    using Kind = RoomMessage::Kind;
+    using Kind = part::RoomMessage::Kind;
 
     /// Errors: malformed_frame, unknown_message.   Complexity: O(1).
-    [[nodiscard]] Result<RoomMessage> read(BytesView frame) const {
+    [[nodiscard]] Result<part::RoomMessage> read(BytesView frame) const {
         yjs::Lib0Reader in{frame};
         const std::uint64_t type = in.varuint();
-        RoomMessage message;
+        part::RoomMessage message;
         if (type == 0) {
             const std::uint64_t step = in.varuint();
             if (!in.failed() && step > 2) return make_error_code(RoomErrc::unknown_message);
@@ -55,7 +55,7 @@ struct YjsProtocol {
         return message;
     }
 
-    [[nodiscard]] Bytes write(const RoomMessage& message) const {
+    [[nodiscard]] Bytes write(const part::RoomMessage& message) const {
         const BytesView payload = message.payload;
         switch (message.kind) {
             case Kind::state_vector:

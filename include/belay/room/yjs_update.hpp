@@ -115,14 +115,16 @@ template <class Updates>
 ///
 /// Each piece begins at a clock of its own. What is deleted comes last.
 ///
-/// Pre: piece_bytes_max >= split_bytes_min.   Complexity: O(n log n).
+/// Pre: piece_bytes_max >= split_bytes_min.   Complexity: O(bytes), and of delete ranges n log n.
 [[nodiscard]] inline Result<std::vector<Bytes>, UpdateError> split_update(
     BytesView update, std::size_t piece_bytes_max, const Limits& limits = {}) {
     BELAY_PRECONDITION(piece_bytes_max >= split_bytes_min,
                        "yjs::split_update: piece_bytes_max must be >= split_bytes_min");
-    detail::Sources sources{{&update, 1}};
-    if (UpdateError error = detail::read_sources<true>(limits, sources)) return error;
-    return detail::Splitter{sources, piece_bytes_max}.run();
+    if (const auto summary = validate(update, limits); !summary) return summary.error();
+    detail::Splitter splitter{update, piece_bytes_max};
+    std::vector<Bytes> pieces;
+    while (auto piece = splitter.next()) pieces.push_back(std::move(*piece));
+    return pieces;
 }
 
 }  // namespace belay::inline BELAY_ABI::yjs

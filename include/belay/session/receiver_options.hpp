@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/session/receiver_options.hpp
-/// ReceiverOptions, ReceiverLimits, AllowAll: what a Receiver is tuned by, and whom it lets in.
+/// ReceiverOptions, AllowAll: what a Receiver is tuned by, and whom it lets in.
 #pragma once
 
 #include <concepts>  // std::same_as
@@ -12,16 +12,16 @@
 
 namespace belay::inline BELAY_ABI {
 
-/// How much a receiver lets a sender send ahead, and how large.
-struct ReceiverLimits {
-    std::uint64_t number_window = 1024;
-    std::uint64_t byte_window = std::uint64_t{4} << 20U;
-    std::uint32_t payload_bytes_max = std::uint32_t{1} << 20U;
-};
-
 /// What a Receiver is tuned by.
 struct ReceiverOptions {
-    ReceiverLimits limits{};
+    /// How much a receiver lets a sender send ahead, and how large.
+    struct Limits {
+        std::uint64_t number_window = 1024;
+        std::uint64_t byte_window = std::uint64_t{4} << 20U;
+        std::uint32_t payload_bytes_max = std::uint32_t{1} << 20U;
+    };
+
+    Limits limits{};
     /// A commit, and the ACK for it, may wait this long for more operations; 0 commits once a turn.
     Duration commit_within{0};
     /// A connection must say HELLO within this, and START within as much more where its journal is

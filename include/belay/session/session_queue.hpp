@@ -27,12 +27,12 @@ concept PushesBytes = requires(Q& queue, BytesView operation) {
     { queue.push(operation) } -> std::same_as<std::error_code>;
 };
 
-}  // namespace detail
-
 /// What a Session keeps its operations in: `Queue<Journal<...>>`, with a limit, and with an
 /// overflow policy that refuses or blocks.
 template <class Q>
-concept SessionQueueLike = detail::HasJournal<Q> && detail::NeverDrops<Q> && detail::PushesBytes<Q>;
+concept SessionQueueLike = HasJournal<Q> && NeverDrops<Q> && PushesBytes<Q>;
+
+}  // namespace detail
 
 namespace explain {
 
@@ -44,7 +44,7 @@ consteval bool session_queue() {
     static_assert(detail::NeverDrops<Q>,
                   "Session: a queue that drops operations cannot deliver each exactly once");
     static_assert(detail::PushesBytes<Q>, "Session: the queue must take belay::BytesView");
-    return SessionQueueLike<Q>;
+    return detail::SessionQueueLike<Q>;
 }
 
 }  // namespace explain

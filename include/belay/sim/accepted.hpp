@@ -26,7 +26,8 @@ namespace detail {
 ///
 /// A message longer than limit_messages() says ends it, at both ends.
 ///
-/// Models:        ConnectionLike, with close, ping, resume_reading and limit_messages.
+/// Models:        ConnectionLike, with close, ping, resume_reading, limit_messages and
+///                limit_output.
 /// Thread safety: the world's thread.
 class Connection {
 public:
@@ -50,6 +51,9 @@ public:
     }
     void limit_messages(std::size_t bytes) noexcept {
         if (channel_) channel_->limit_messages(side_, bytes);
+    }
+    void limit_output(std::size_t bytes) noexcept {
+        if (channel_) channel_->limit_output(side_, bytes);
     }
 
 private:

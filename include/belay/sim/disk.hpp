@@ -98,7 +98,7 @@ public:
     }
 
     /// The power fails, and comes back: the processes die, and what was not synced is lost in part.
-    template <BitSource Bits>
+    template <part::BitSource Bits>
     void crash(Bits&& bits) {
         kill();
         names_.crash(bits);

@@ -67,18 +67,19 @@ public:
         if (sessions_.find(name) == sessions_.end()) sessions_.try_emplace(Name{name});
     }
 
-    [[nodiscard]] Result<ElementState> find(const ElementKey& key) {
+    [[nodiscard]] Result<part::ElementState> find(const part::ElementKey& key) {
         Home* const session = session_of(key.session);
         if (session == nullptr) {
             if (!options_.creates_sessions) return SyncErrc::unknown_session;
-            return ElementState{};
+            return part::ElementState{};
         }
         const Node* const node = node_of(session->second, key.id);
-        if (node == nullptr) return ElementState{};
+        if (node == nullptr) return part::ElementState{};
         const Entry& entry = node->row;
-        return ElementState{entry.value ? Presence::live : Presence::removed, entry.stamp};
+        return part::ElementState{entry.value ? part::Presence::live : part::Presence::removed,
+                                  entry.stamp};
     }
-    [[nodiscard]] Result<std::optional<Value>> read(const ElementKey& key) {
+    [[nodiscard]] Result<std::optional<Value>> read(const part::ElementKey& key) {
         Home* const session = session_of(key.session);
         if (session == nullptr) {
             if (!options_.creates_sessions) return SyncErrc::unknown_session;
@@ -88,26 +89,26 @@ public:
         return node != nullptr ? node->row.value : std::nullopt;
     }
 
-    [[nodiscard]] std::error_code add(const ElementKey& key, const Value& value,
-                                      const WriteMark& mark) {
+    [[nodiscard]] std::error_code add(const part::ElementKey& key, const Value& value,
+                                      const part::WriteMark& mark) {
         Home* const session = session_of(key.session);
         Node* const node = session != nullptr ? node_of(session->second, key.id) : nullptr;
         return write(key, {session, node}, &value, mark);
     }
-    [[nodiscard]] std::error_code update(const ElementKey& key, const Value& value,
-                                         const WriteMark& mark) {
+    [[nodiscard]] std::error_code update(const part::ElementKey& key, const Value& value,
+                                         const part::WriteMark& mark) {
         Home* const session = session_of(key.session);
         if (session == nullptr && !options_.creates_sessions) return SyncErrc::unknown_session;
         Node* const node = session != nullptr ? node_of(session->second, key.id) : nullptr;
         if (node == nullptr || !node->row.value) return SyncErrc::store_disagrees;
         return write(key, {session, node}, &value, mark);
     }
-    [[nodiscard]] std::error_code remove(const ElementKey& key, const WriteMark& mark) {
+    [[nodiscard]] std::error_code remove(const part::ElementKey& key, const part::WriteMark& mark) {
         Home* const session = session_of(key.session);
         Node* const node = session != nullptr ? node_of(session->second, key.id) : nullptr;
         return write(key, {session, node}, nullptr, mark);
     }
-    [[nodiscard]] std::error_code remember(const WriteMark& mark) {
+    [[nodiscard]] std::error_code remember(const part::WriteMark& mark) {
         ids_.prepare();
         note(mark);
         return {};
@@ -218,8 +219,8 @@ private:
     }
 
     /// Writes a value, or a tombstone, where the element is, or is to be.
-    std::error_code write(const ElementKey& key, Place at, const Value* value,
-                          const WriteMark& mark) {
+    std::error_code write(const part::ElementKey& key, Place at, const Value* value,
+                          const part::WriteMark& mark) {
         if (at.session == nullptr && !options_.creates_sessions) return SyncErrc::unknown_session;
         if (at.node == nullptr && count_ >= std::min(options_.elements_max, Session::most)) {
             return SyncErrc::store_full;
@@ -256,7 +257,7 @@ private:
         }
         return false;
     }
-    void note(const WriteMark& mark) noexcept { ids_.insert(mark.operation, mark.hash); }
+    void note(const part::WriteMark& mark) noexcept { ids_.insert(mark.operation, mark.hash); }
 
     /// Pre: there is room in graves_.
     void dig(const Grave& grave) noexcept {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/store_check.hpp
-/// check_store: is a store right? For tests of stores; sync.hpp does not include it.
+/// check::store: is a store right? For tests of stores; sync.hpp does not include it.
 #pragma once
 
 #include <concepts>     // std::same_as, std::equality_comparable
@@ -15,7 +15,7 @@
 #include <belay/core/random.hpp>
 #include <belay/sync/store_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay::inline BELAY_ABI::check {
 
 /// What a store must do and the compiler cannot check, see StoreLike.
 enum class StoreRule : std::uint8_t {
@@ -64,7 +64,7 @@ enum class StoreRule : std::uint8_t {
     return i < sizeof sentences / sizeof sentences[0] ? sentences[i] : "unknown";
 }
 
-/// What check_store found.
+/// What check::store found.
 struct StoreFault {
     /// The rule that is broken.
     StoreRule rule{};
@@ -74,8 +74,8 @@ struct StoreFault {
     std::uint64_t step = 0;
 };
 
-/// How long check_store looks.
-struct StoreCheckOptions {
+/// How long check::store looks.
+struct StoreOptions {
     std::uint64_t histories = 100;
     /// Writes, transactions, moves and so on in a history.
     std::size_t steps = 200;
@@ -83,7 +83,9 @@ struct StoreCheckOptions {
     std::size_t ids_remembered = 50;
 };
 
-namespace detail {
+}  // namespace belay::inline BELAY_ABI::check
+
+namespace belay::inline BELAY_ABI::detail {
 
 struct NeverReopenedStore {
     void operator()() const noexcept {}
@@ -92,22 +94,24 @@ struct NeverReopenedStore {
 /// One store, and beside it all that a right one would hold.
 template <class Make, class Value, class Reopen>
 class StoreChecker {
+    using Rule = check::StoreRule;
+
 public:
     StoreChecker(Make& make, Value& value, Reopen& reopen, std::size_t ids, Random bits)
         : value_{value}, reopen_{reopen}, ids_{ids}, bits_{bits}, store_{make()} {
         for (const char* session : sessions) {
-            for (const char* id : elements) look_at({session, id}, StoreRule::starts_empty);
-            look_at({session, ""}, StoreRule::starts_empty);
+            for (const char* id : elements) look_at({session, id}, Rule::starts_empty);
+            look_at({session, ""}, Rule::starts_empty);
         }
-        knows(id_of(1), std::nullopt, StoreRule::starts_empty);
+        knows(id_of(1), std::nullopt, Rule::starts_empty);
     }
 
     void step() {
         const std::uint64_t what = bits_() % 32;
         // What was wrong before is not blamed on what comes now.
-        if (what % 4 == 0 || what >= 22) same_as_before(StoreRule::finds_what_was_written);
+        if (what % 4 == 0 || what >= 22) same_as_before(Rule::finds_what_was_written);
         if (what < 18) {
-            write(StoreRule::takes_what_it_should);
+            write(Rule::takes_what_it_should);
         } else if (what < 20) {
             refused_update();
         } else if (what < 22) {
@@ -117,35 +121,35 @@ public:
         } else if (what < 25) {
             Store moved{std::move(*store_)};
             *store_ = std::move(moved);
-            same_as_before(StoreRule::move_keeps_everything);
+            same_as_before(Rule::move_keeps_everything);
         } else if (what < 26) {
             if constexpr (!std::same_as<Reopen, NeverReopenedStore>) {
                 store_.reset();
                 store_.emplace(reopen_());
-                same_as_before(StoreRule::reopening_keeps_everything);
+                same_as_before(Rule::reopening_keeps_everything);
             }
         } else if constexpr (HasTransaction<Store>) {
             transact(static_cast<BodyEnd>(what % 3));
         }
     }
-    [[nodiscard]] const std::optional<StoreRule>& broken() const noexcept { return broken_; }
+    [[nodiscard]] const std::optional<Rule>& broken() const noexcept { return broken_; }
 
 private:
     using Store = std::remove_cvref_t<decltype(std::declval<Make&>()())>;
     static_assert(explain::store_like<Store>());
     using Given = ValueOfStore<Store>;
-    static_assert(std::equality_comparable<Given>, "check_store: values need ==");
+    static_assert(std::equality_comparable<Given>, "check::store: values need ==");
     static constexpr const char* sessions[] = {"one", "two", ""};
     static constexpr const char* elements[] = {"a", "b", "ab", "a b"};
 
     struct Element {
-        ElementState state{};
+        part::ElementState state{};
         std::uint64_t value = 0;
     };
     using Name = std::pair<std::string, std::string>;
     struct Model {
         std::map<Name, Element> elements{};
-        std::vector<WriteMark> known{};
+        std::vector<part::WriteMark> known{};
         WallTime horizon = WallTime::min();
     };
 
@@ -154,7 +158,7 @@ private:
         store_le<std::uint64_t>(id.data(), number);
         return id;
     }
-    [[nodiscard]] WriteMark new_mark() {
+    [[nodiscard]] part::WriteMark new_mark() {
         // Days, so that a store that keeps tombstones for so long comes to forget some.
         const auto day = std::chrono::hours{24} * static_cast<std::int64_t>(bits_() % 60);
         WallTime wall{std::chrono::hours{24} * 365 * 30 + day};
@@ -167,61 +171,62 @@ private:
         return {sessions[bits_() % std::size(sessions)], elements[bits_() % std::size(elements)]};
     }
 
-    void write(StoreRule rule) {
+    void write(Rule rule) {
         const Name name = any_name();
-        const ElementKey key{name.first, name.second};
-        const WriteMark mark = new_mark();
+        const part::ElementKey key{name.first, name.second};
+        const part::WriteMark mark = new_mark();
         Element& element = model_.elements[name];
         const std::uint64_t what = bits_() % 3;
         std::error_code error;
         if (what == 0) {
             error = store_->remove(key, mark);
-        } else if (what == 1 && element.state.presence == Presence::live) {
+        } else if (what == 1 && element.state.presence == part::Presence::live) {
             error = store_->update(key, value_(last_), mark);
         } else {
             error = store_->add(key, value_(last_), mark);
         }
         expect(!error, rule);
-        element = {{what == 0 ? Presence::removed : Presence::live, mark.stamp}, last_};
+        element = {{what == 0 ? part::Presence::removed : part::Presence::live, mark.stamp}, last_};
         note(mark);
-        look_at(name, StoreRule::finds_what_was_written);
+        look_at(name, Rule::finds_what_was_written);
     }
     void refused_update() {
         const Name name = any_name();
         const auto at = model_.elements.find(name);
-        if (at != model_.elements.end() && at->second.state.presence == Presence::live) return;
-        const WriteMark mark = new_mark();
+        if (at != model_.elements.end() && at->second.state.presence == part::Presence::live)
+            return;
+        const part::WriteMark mark = new_mark();
         expect(static_cast<bool>(store_->update({name.first, name.second}, value_(last_), mark)),
-               StoreRule::update_needs_a_live_element);
-        look_at(name, StoreRule::refusal_changes_nothing);
-        knows(mark.operation, std::nullopt, StoreRule::refusal_changes_nothing);
+               Rule::update_needs_a_live_element);
+        look_at(name, Rule::refusal_changes_nothing);
+        knows(mark.operation, std::nullopt, Rule::refusal_changes_nothing);
     }
     void remember() {
-        const WriteMark mark = new_mark();
-        expect(!store_->remember(mark), StoreRule::takes_what_it_should);
+        const part::WriteMark mark = new_mark();
+        expect(!store_->remember(mark), Rule::takes_what_it_should);
         note(mark);
     }
-    void note(const WriteMark& mark) {
+    void note(const part::WriteMark& mark) {
         model_.known.push_back(mark);
-        knows(mark.operation, mark.hash, StoreRule::knows_applied_operations);
-        knows(id_of(last_ + 1), std::nullopt, StoreRule::knows_no_others);
+        knows(mark.operation, mark.hash, Rule::knows_applied_operations);
+        knows(id_of(last_ + 1), std::nullopt, Rule::knows_no_others);
     }
 
     void expire() {
         const auto day = std::chrono::hours{24} * static_cast<std::int64_t>(bits_() % 90);
         expect(!store_->expire(WallTime{std::chrono::hours{24} * 365 * 30 + day}),
-               StoreRule::takes_what_it_should);
-        expect(store_->horizon() >= model_.horizon, StoreRule::horizon_never_goes_back);
+               Rule::takes_what_it_should);
+        expect(store_->horizon() >= model_.horizon, Rule::horizon_never_goes_back);
         model_.horizon = store_->horizon();
         for (auto& [name, element] : model_.elements) {
-            if (element.state.presence == Presence::live) {
-                look_at(name, StoreRule::expire_keeps_what_is_live);
+            if (element.state.presence == part::Presence::live) {
+                look_at(name, Rule::expire_keeps_what_is_live);
             } else if (element.state.stamp.wall >= store_->horizon()) {
-                look_at(name, StoreRule::expire_keeps_later_tombstones);
+                look_at(name, Rule::expire_keeps_later_tombstones);
             } else {
                 // It may have gone.
                 const auto found = store_->find({name.first, name.second});
-                if (found && found->presence == Presence::absent) element = {};
+                if (found && found->presence == part::Presence::absent) element = {};
             }
         }
     }
@@ -238,7 +243,7 @@ private:
         auto body = [&]() -> std::error_code {
             ++runs;
             for (std::uint64_t i = bits_() % 5; i > 0; --i) {
-                write(StoreRule::takes_what_it_should);
+                write(Rule::takes_what_it_should);
             }
             remember();
             if (bits_() % 2 == 0) expire();
@@ -257,51 +262,52 @@ private:
 #else
         const bool right = store_->transaction(body) == wanted;
 #endif
-        expect(runs == 1, StoreRule::transaction_runs_once);
-        expect(right, StoreRule::transaction_answers_its_error);
-        if (keeps) return same_as_before(StoreRule::transaction_keeps_everything);
+        expect(runs == 1, Rule::transaction_runs_once);
+        expect(right, Rule::transaction_answers_its_error);
+        if (keeps) return same_as_before(Rule::transaction_keeps_everything);
         model_ = before;
         for (std::uint64_t id = first; id <= last_; ++id) {
-            knows(id_of(id), std::nullopt, StoreRule::transaction_undoes_everything);
+            knows(id_of(id), std::nullopt, Rule::transaction_undoes_everything);
         }
-        same_as_before(StoreRule::transaction_undoes_everything);
+        same_as_before(Rule::transaction_undoes_everything);
     }
 
-    void look_at(const Name& name, StoreRule rule) {
+    void look_at(const Name& name, Rule rule) {
         const auto at = model_.elements.find(name);
         const Element element = at != model_.elements.end() ? at->second : Element{};
-        const ElementKey key{name.first, name.second};
+        const part::ElementKey key{name.first, name.second};
         const auto found = store_->find(key);
-        const ElementState& state = element.state;
+        const part::ElementState& state = element.state;
         expect(found && found->presence == state.presence, rule);
-        if (found && state.presence != Presence::absent) expect(found->stamp == state.stamp, rule);
+        if (found && state.presence != part::Presence::absent)
+            expect(found->stamp == state.stamp, rule);
         const auto read = store_->read(key);
-        const bool live = state.presence == Presence::live;
-        const bool particular = rule != StoreRule::finds_what_was_written;
+        const bool live = state.presence == part::Presence::live;
+        const bool particular = rule != Rule::finds_what_was_written;
         expect(read && read->has_value() == live,
-               particular ? rule : StoreRule::reads_only_what_is_live);
+               particular ? rule : Rule::reads_only_what_is_live);
         if (live && read && *read) {
             expect(**read == value_(element.value),
-                   particular ? rule : StoreRule::reads_what_was_written);
+                   particular ? rule : Rule::reads_what_was_written);
         }
     }
-    void knows(const Id& id, std::optional<std::uint64_t> hash, StoreRule rule) {
+    void knows(const Id& id, std::optional<std::uint64_t> hash, Rule rule) {
         const auto answer = store_->applied(id);
         expect(answer && *answer == hash, rule);
     }
-    void same_as_before(StoreRule rule) {
+    void same_as_before(Rule rule) {
         for (const char* session : sessions) {
             for (const char* id : elements) look_at({session, id}, rule);
         }
         const std::size_t count = model_.known.size();
         for (std::size_t i = count > ids_ ? count - ids_ : 0; i < count; ++i) {
-            const bool particular = rule != StoreRule::finds_what_was_written;
+            const bool particular = rule != Rule::finds_what_was_written;
             knows(model_.known[i].operation, model_.known[i].hash,
-                  particular ? rule : StoreRule::knows_applied_operations);
+                  particular ? rule : Rule::knows_applied_operations);
         }
-        expect(store_->horizon() >= model_.horizon, StoreRule::horizon_never_goes_back);
+        expect(store_->horizon() >= model_.horizon, Rule::horizon_never_goes_back);
     }
-    void expect(bool kept, StoreRule rule) noexcept {
+    void expect(bool kept, Rule rule) noexcept {
         if (!kept && !broken_) broken_ = rule;
     }
 
@@ -312,15 +318,17 @@ private:
     std::optional<Store> store_;
     Model model_{};
     std::uint64_t last_ = 0;
-    std::optional<StoreRule> broken_{};
+    std::optional<Rule> broken_{};
 };
 
-}  // namespace detail
+}  // namespace belay::inline BELAY_ABI::detail
+
+namespace belay::inline BELAY_ABI::check {
 
 /// Runs random histories of writes, transactions, expiries, moves and reopenings on a store, and
 /// answers the first fault; nothing if there is none.
 ///
-///     const auto fault = check_store([] { return Mine{}; }, [](auto i) { return Note{i}; });
+///     const auto fault = check::store([] { return Mine{}; }, [](auto i) { return Note{i}; });
 ///     if (fault) std::puts(to_string(fault->rule));
 ///
 /// - `make()` gives a new, empty store, which makes sessions as they come;
@@ -333,8 +341,8 @@ private:
 /// Errors:     the fault.   Throws: what the store, `make`, `value` and `reopen` throw.
 /// Complexity: `histories` times `steps`, times a few elements.
 template <class Make, class Value, std::invocable Reopen>
-[[nodiscard]] std::optional<StoreFault> check_store(Make make, Value value, Reopen reopen,
-                                                    StoreCheckOptions options = {}) {
+[[nodiscard]] std::optional<StoreFault> store(Make make, Value value, Reopen reopen,
+                                              StoreOptions options = {}) {
     for (std::uint64_t history = 0; history < options.histories; ++history) {
         detail::StoreChecker<Make, Value, Reopen> checker{
             make, value, reopen, options.ids_remembered, Random{Seed{history}}};
@@ -348,9 +356,8 @@ template <class Make, class Value, std::invocable Reopen>
 
 /// The same for a store that ends with its object.
 template <class Make, class Value>
-[[nodiscard]] std::optional<StoreFault> check_store(Make make, Value value,
-                                                    StoreCheckOptions options = {}) {
-    return check_store(std::move(make), std::move(value), detail::NeverReopenedStore{}, options);
+[[nodiscard]] std::optional<StoreFault> store(Make make, Value value, StoreOptions options = {}) {
+    return store(std::move(make), std::move(value), detail::NeverReopenedStore{}, options);
 }
 
-}  // namespace belay::inline BELAY_ABI
+}  // namespace belay::inline BELAY_ABI::check

@@ -16,6 +16,8 @@
 
 namespace belay::inline BELAY_ABI {
 
+namespace part {
+
 /// Which element is meant: views, good for the call that takes them.
 struct ElementKey {
     /// The document, board or scene that the element is of.
@@ -50,6 +52,8 @@ struct WriteMark {
     std::uint64_t hash = 0;
 };
 
+}  // namespace part
+
 namespace detail {
 
 BELAY_DETAIL_MEMBER(transaction);
@@ -61,30 +65,31 @@ template <class S>
 using ValueOfStore = typename S::operation_type::value_type;
 
 template <class S>
-concept HasFind = requires(S& store, const ElementKey& key) {
-    { store.find(key) } -> std::same_as<Result<ElementState>>;
+concept HasFind = requires(S& store, const part::ElementKey& key) {
+    { store.find(key) } -> std::same_as<Result<part::ElementState>>;
 };
 template <class S>
-concept HasRead = HasOperationType<S> && requires(S& store, const ElementKey& key) {
+concept HasRead = HasOperationType<S> && requires(S& store, const part::ElementKey& key) {
     { store.read(key) } -> std::same_as<Result<std::optional<ValueOfStore<S>>>>;
 };
 template <class S>
-concept HasAdd = HasOperationType<S> && requires(S& store, const ElementKey& key,
-                                                 const ValueOfStore<S>& value, const WriteMark& m) {
-    { store.add(key, value, m) } -> std::same_as<std::error_code>;
-};
+concept HasAdd =
+    HasOperationType<S> && requires(S& store, const part::ElementKey& key,
+                                    const ValueOfStore<S>& value, const part::WriteMark& m) {
+        { store.add(key, value, m) } -> std::same_as<std::error_code>;
+    };
 template <class S>
 concept HasUpdate =
-    HasOperationType<S> &&
-    requires(S& store, const ElementKey& key, const ValueOfStore<S>& value, const WriteMark& m) {
+    HasOperationType<S> && requires(S& store, const part::ElementKey& key,
+                                    const ValueOfStore<S>& value, const part::WriteMark& m) {
         { store.update(key, value, m) } -> std::same_as<std::error_code>;
     };
 template <class S>
-concept HasRemove = requires(S& store, const ElementKey& key, const WriteMark& mark) {
+concept HasRemove = requires(S& store, const part::ElementKey& key, const part::WriteMark& mark) {
     { store.remove(key, mark) } -> std::same_as<std::error_code>;
 };
 template <class S>
-concept HasRemember = requires(S& store, const WriteMark& mark) {
+concept HasRemember = requires(S& store, const part::WriteMark& mark) {
     { store.remember(mark) } -> std::same_as<std::error_code>;
 };
 template <class S>
@@ -151,24 +156,27 @@ consteval bool store_like() {
                   "StoreLike: S needs an operation_type that is OperationLike, see "
                   "docs/offline-first.md");
     static_assert(detail::HasFind<S>,
-                  "StoreLike: S needs 'belay::Result<belay::ElementState> find(const "
-                  "belay::ElementKey&)'");
+                  "StoreLike: S needs 'belay::Result<belay::part::ElementState> find(const "
+                  "belay::part::ElementKey&)'");
     if constexpr (detail::HasOperationType<S>) {
         static_assert(detail::HasRead<S>,
                       "StoreLike: S needs 'belay::Result<std::optional<value>> read(const "
-                      "belay::ElementKey&)'");
-        static_assert(detail::HasAdd<S>,
-                      "StoreLike: S needs 'std::error_code add(const belay::ElementKey&, const "
-                      "value&, const belay::WriteMark&)'");
-        static_assert(detail::HasUpdate<S>,
-                      "StoreLike: S needs 'std::error_code update(const belay::ElementKey&, const "
-                      "value&, const belay::WriteMark&)'");
+                      "belay::part::ElementKey&)'");
+        static_assert(
+            detail::HasAdd<S>,
+            "StoreLike: S needs 'std::error_code add(const belay::part::ElementKey&, const "
+            "value&, const belay::part::WriteMark&)'");
+        static_assert(
+            detail::HasUpdate<S>,
+            "StoreLike: S needs 'std::error_code update(const belay::part::ElementKey&, const "
+            "value&, const belay::part::WriteMark&)'");
     }
-    static_assert(detail::HasRemove<S>,
-                  "StoreLike: S needs 'std::error_code remove(const belay::ElementKey&, const "
-                  "belay::WriteMark&)'");
+    static_assert(
+        detail::HasRemove<S>,
+        "StoreLike: S needs 'std::error_code remove(const belay::part::ElementKey&, const "
+        "belay::part::WriteMark&)'");
     static_assert(detail::HasRemember<S>,
-                  "StoreLike: S needs 'std::error_code remember(const belay::WriteMark&)'");
+                  "StoreLike: S needs 'std::error_code remember(const belay::part::WriteMark&)'");
     static_assert(detail::HasApplied<S>,
                   "StoreLike: S needs 'belay::Result<std::optional<std::uint64_t>> applied(const "
                   "belay::Id&)'");

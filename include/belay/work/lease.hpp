@@ -35,14 +35,6 @@ struct Lease {
     std::uint64_t token = 0;
 };
 
-/// What an item of a WorkQueue does at the moment.
-enum class WorkState : std::uint8_t {
-    ready,    ///< waits to be lent
-    delayed,  ///< is not lent before its delay has passed
-    leased,   ///< is lent
-    dead      ///< is kept as a dead letter
-};
-
 /// Why an item is not lent any more.
 enum class DeathCause : std::uint8_t {
     none = 0,       ///< it lives
@@ -60,9 +52,17 @@ enum class DeathCause : std::uint8_t {
 
 /// An item as `peek`, `for_each` and `for_each_dead` show it. `body` is valid during the visit.
 struct WorkItem {
+    /// What it does at the moment.
+    enum class State : std::uint8_t {
+        ready,    ///< waits to be lent
+        delayed,  ///< is not lent before its delay has passed
+        leased,   ///< is lent
+        dead      ///< is kept as a dead letter
+    };
+
     std::uint64_t id = 0;
     BytesView body;
-    WorkState state = WorkState::ready;
+    State state = State::ready;
     DeathCause cause = DeathCause::none;
     /// How often it was lent.
     std::uint32_t deliveries = 0;

@@ -16,9 +16,9 @@
 #include <belay/work/detail/work_replay.hpp>
 #include <belay/work/detail/work_view.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay::inline BELAY_ABI::tool {
 
-/// What `inspect_work_queue` found.
+/// What `tool::inspect_work_queue` found.
 struct WorkReport {
     JournalReport journal;         ///< its operations are entries, some of them items
     std::uint64_t living = 0;      ///< items that are not dead
@@ -27,7 +27,9 @@ struct WorkReport {
     std::uint64_t unreadable = 0;  ///< entries that cannot be read, and may have been items
 };
 
-namespace detail {
+}  // namespace belay::inline BELAY_ABI::tool
+
+namespace belay::inline BELAY_ABI::detail {
 
 /// The mark of the log in an entry that names items; nothing in other entries, and operations.
 [[nodiscard]] inline std::optional<std::uint32_t> mark_in(std::uint64_t number,
@@ -108,19 +110,19 @@ private:
 
 /// A damaged work queue, as far as it can be read.
 struct WorkLeft {
-    JournalReport inspection;
+    tool::JournalReport inspection;
     std::unique_ptr<WorkItems<EntriesLeft>> items;
 };
 
-/// Errors: as inspect_work_queue.   Throws: std::bad_alloc.
+/// Errors: as tool::inspect_work_queue.   Throws: std::bad_alloc.
 template <FileSystemLike FileSystem>
 [[nodiscard]] Result<WorkLeft, JournalError> read_work_left(FileSystem& fs, const std::string& path,
                                                             Moment moment) {
     // Twice: how far entries were given up is written behind them.
-    auto inspection = inspect_journal(fs, path, [](std::uint64_t, BytesView) {});
+    auto inspection = tool::inspect_journal(fs, path, [](std::uint64_t, BytesView) {});
     if (!inspection) return inspection.error();
     EntriesLeft left{inspection->journal, inspection->acked};
-    auto again = inspect_journal(
+    auto again = tool::inspect_journal(
         fs, path, [&left](std::uint64_t number, BytesView body) { left.add(number, body); });
     if (!again) return again.error();
     left.give_up(again->acked);
@@ -131,7 +133,9 @@ template <FileSystemLike FileSystem>
     return WorkLeft{std::move(*again), std::move(items)};
 }
 
-}  // namespace detail
+}  // namespace belay::inline BELAY_ABI::detail
+
+namespace belay::inline BELAY_ABI::tool {
 
 /// Whether the journal in directory `path`, damaged or not, is a work queue's: whether it has an
 /// entry that names items of this journal.
@@ -140,7 +144,7 @@ template <FileSystemLike FileSystem>
 /// can be read, has only plain items and keys: `salvage_journal` copies those as well, but the keys
 /// are of the old journal, and refuse nothing any more.
 ///
-/// Errors: those of inspect_journal.   Throws: std::bad_alloc.
+/// Errors: those of tool::inspect_journal.   Throws: std::bad_alloc.
 /// Complexity: O(bytes), reads everything twice.
 template <FileSystemLike FileSystem>
 [[nodiscard]] Result<bool, JournalError> is_work_queue(FileSystem& fs, const std::string& path) {
@@ -172,7 +176,7 @@ template <FileSystemLike FileSystem>
 /// one has not made durable is missing here, and what it lends is not lent here.
 ///
 /// Errors: those of inspect_journal; foreign_file, future_version, corrupt: an entry that is no
-///         work queue's of this journal. Damage is no error: see WorkReport.
+///         work queue's of this journal. Damage is no error: see tool::WorkReport.
 /// Throws: std::bad_alloc; what on_item throws.   Complexity: O(bytes), reads everything twice, and
 ///         keeps the entries that wait in memory.
 template <FileSystemLike FileSystem, class OnItem>
@@ -183,11 +187,11 @@ template <FileSystemLike FileSystem, class OnItem>
     if (!left) return left.error();
     WorkReport found{std::move(left->inspection)};
     const auto show = [&](const WorkItem& item) {
-        const bool dead = item.state == WorkState::dead;
+        const bool dead = item.state == WorkItem::State::dead;
         ++(!dead                                  ? found.living
            : item.cause == DeathCause::unreadable ? found.unreadable
                                                   : found.dead);
-        if (item.state == WorkState::delayed) ++found.delayed;
+        if (item.state == WorkItem::State::delayed) ++found.delayed;
         on_item(item);
     };
     std::error_code error = detail::show_living(*left->items, show);
@@ -196,4 +200,4 @@ template <FileSystemLike FileSystem, class OnItem>
     return found;
 }
 
-}  // namespace belay::inline BELAY_ABI
+}  // namespace belay::inline BELAY_ABI::tool

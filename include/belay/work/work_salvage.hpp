@@ -11,9 +11,9 @@
 #include <belay/journal/journal_salvage.hpp>
 #include <belay/work/work_inspect.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay::inline BELAY_ABI::tool {
 
-/// What `salvage_work_queue` did.
+/// What `tool::salvage_work_queue` did.
 struct WorkSalvageReport {
     JournalReport inspection;      ///< of the damaged one
     std::uint64_t copied = 0;      ///< items that are in the new one, durably; also dead ones
@@ -71,7 +71,7 @@ template <FileSystemLike FileSystem>
         ++done.copied;
         if (place.slot != detail::WorkSlots::none) {
             const detail::WorkSlot& known = work.slots()[place.slot];
-            const bool waits = known.state == WorkState::delayed;
+            const bool waits = known.state == WorkItem::State::delayed;
             if (!append({.kind = detail::WorkKind::note,
                          .written = detail::stamp_of(moment.wall),
                          .id = *id,
@@ -92,4 +92,4 @@ template <FileSystemLike FileSystem>
     return done;
 }
 
-}  // namespace belay::inline BELAY_ABI
+}  // namespace belay::inline BELAY_ABI::tool

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 // What hocuspocus.mjs plays.
-import { HocuspocusProvider, HocuspocusProviderWebsocket } from '@hocuspocus/provider'
 import { WebSocket } from 'ws'
 import * as Y from 'yjs'
 import { WebsocketProvider } from 'y-websocket'
 import { agree, check, until } from './rig.mjs'
+
+const { HocuspocusProvider, HocuspocusProviderWebsocket } = await import(process.env.BELAY_YJS_CLIENT ?? '@hocuspocus/provider')
 
 /// A connection, which several documents may share.
 const socketTo = server => new HocuspocusProviderWebsocket({
@@ -31,12 +32,12 @@ class Editor {
       token: access === null ? null : () => `${user}:${access}`,
       sessionAwareness,
       onAuthenticationFailed: ({ reason }) => this.denials.push(reason),
-      onUnsyncedChanges: ({ number }) => {
-        // Before any of its own changes it has nothing to be told of.
-        if (number === 0 && this.text.length > this.durable.length) this.durable = this.text.toString()
+      onUnsyncedChanges: changes => {
+        // Version 2 passes the number itself. Before any of its own changes it has nothing to be told of.
+        if ((changes.number ?? changes) === 0 && this.text.length > this.durable.length) this.durable = this.text.toString()
       }
     })
-    this.provider.attach()
+    this.provider.attach?.()  // version 2 is attached as it is made
   }
 
   synced () { return until(() => this.provider.synced, 'a client is synced') }

@@ -38,7 +38,7 @@ struct AsioTicker {
 
 template <class Context>
 struct AsioLoopSuite {
-    /// What check_driver plays on.
+    /// What check::driver plays on.
     struct Rig {
         Context context{};
         AsioLoop<Context> driver{context};
@@ -49,7 +49,7 @@ struct AsioLoopSuite {
         }
     };
     static void checked() {
-        const auto broken = check_driver([] { return std::make_unique<Rig>(); });
+        const auto broken = check::driver([] { return std::make_unique<Rig>(); });
         INFO((broken ? to_string(*broken) : ""));
         CHECK_FALSE(broken.has_value());
     }

@@ -85,7 +85,7 @@ struct AsioTcpSuite {
     template <class Framing>
     static void checked() {
         const auto broken =
-            check_transport([] { return std::make_unique<Rig<Framing>>(); }, nth_bytes);
+            check::transport([] { return std::make_unique<Rig<Framing>>(); }, nth_bytes);
         INFO((broken ? to_string(*broken) : ""));
         CHECK_FALSE(broken.has_value());
     }

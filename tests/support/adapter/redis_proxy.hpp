@@ -42,6 +42,11 @@ public:
 
     [[nodiscard]] std::string socket() const { return directory_ / "proxy"; }
     void next(Fault fault) { fault_ = fault; }
+    /// The reply behind so many more is lost.
+    void lose_reply_behind(int replies) {
+        passing_ = replies;
+        fault_ = Fault::lose_reply;
+    }
     /// What hold_command kept, and then broke the connection, arrives after all. Returns when it
     /// is answered.
     void deliver_held() {
@@ -99,6 +104,7 @@ private:
             }
             return pass(server, piece);
         }
+        if (passing_ != 0) return --passing_, pass(client, piece);
         const Fault fault = fault_.exchange(Fault::none);
         if (fault == Fault::lose_reply) return false;
         if (fault == Fault::double_reply) return pass(client, std::string{piece} += piece);
@@ -109,6 +115,7 @@ private:
     std::string server_;
     int listener_ = -1;
     std::atomic<Fault> fault_ = Fault::none;
+    std::atomic<int> passing_ = 0;
     std::string held_;
     std::atomic<bool> ends_ = false;
     std::thread thread_;

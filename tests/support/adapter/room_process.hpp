@@ -89,7 +89,7 @@ private:
 /// A Yjs editor without a CRDT.
 class TcpEditor {
 public:
-    using Kind = RoomMessage::Kind;
+    using Kind = part::RoomMessage::Kind;
 
     TcpEditor(posix::Loop<>& loop, std::uint64_t author) : loop_{&loop}, author_{author} {}
 
@@ -111,7 +111,7 @@ public:
     void show(std::string_view state) {
         say({Kind::awareness, awareness_of(author_, ++awareness_clock_, state)});
     }
-    void say(const RoomMessage& message) {
+    void say(const part::RoomMessage& message) {
         if (online()) static_cast<void>(line_->link->send(YjsProtocol{}.write(message)));
     }
     [[nodiscard]] Bytes document() {

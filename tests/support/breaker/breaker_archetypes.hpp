@@ -50,7 +50,7 @@ struct BreakerBench {
 
     constexpr explicit BreakerBench(B b) : breaker{b} {}
 
-    constexpr bool admits() const { return breaker.admit(now).verb == belay::Verb::go; }
+    constexpr bool admits() const { return breaker.admit(now).verb == belay::Advice::Verb::go; }
     constexpr belay::BreakerState state() const { return breaker.state(now); }
     constexpr belay::Advice fail(belay::Failure failure = {belay::Cause::lost},
                                  belay::Duration took = {}) {

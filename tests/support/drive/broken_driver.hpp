@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/drive/broken_driver.hpp
-/// BrokenDriver: a small driver with one planted mistake, or none; what check_driver must find.
+/// BrokenDriver: a small driver with one planted mistake, or none; what check::driver must find.
 #pragma once
 
 #include <algorithm>

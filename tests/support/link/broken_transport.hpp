@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/link/broken_transport.hpp
 /// BrokenTransport: a transport to an echo in memory, with one planted mistake, or none; what
-/// check_transport must find.
+/// check::transport must find.
 #pragma once
 
 #include <deque>

@@ -22,12 +22,19 @@ struct Wire {
     int most_live = 0;
     int pings = 0;
     int resumes = 0;
-    std::size_t limit = 0;  ///< of messages; the latest that was set
+    std::size_t limit = 0;         ///< of messages; the latest that was set
+    std::size_t output_limit = 0;  ///< likewise
     std::vector<std::string> sent;
     std::vector<std::string> log;
     belay::SendResult answer = belay::SendResult::sent;
     /// Runs inside open().
     std::function<void(belay::Link<M>)> on_open;
+    /// Runs inside close().
+    std::function<void()> on_close;
+    /// Runs inside send().
+    std::function<void()> on_send;
+    /// Runs inside resume_reading().
+    std::function<void()> on_resume;
 };
 
 /// A connection without optional members; `Full` adds them.
@@ -51,6 +58,7 @@ public:
         wire_.log.emplace_back("destroy");
     }
     belay::SendResult send(const std::string& m) noexcept {
+        if (wire_.on_send) wire_.on_send();
         if (wire_.answer == belay::SendResult::sent) wire_.sent.push_back(m);
         return wire_.answer;
     }
@@ -63,10 +71,17 @@ template <>
 class FakeConnection<true> : public FakeConnection<false> {
 public:
     using FakeConnection<false>::FakeConnection;
-    void close(const belay::Failure&) noexcept { wire_.log.emplace_back("close"); }
+    void close(const belay::Failure&) noexcept {
+        wire_.log.emplace_back("close");
+        if (wire_.on_close) wire_.on_close();
+    }
     void ping() noexcept { ++wire_.pings; }
-    void resume_reading() noexcept { ++wire_.resumes; }
+    void resume_reading() noexcept {
+        ++wire_.resumes;
+        if (wire_.on_resume) wire_.on_resume();
+    }
     void limit_messages(std::size_t bytes) noexcept { wire_.limit = bytes; }
+    void limit_output(std::size_t bytes) noexcept { wire_.output_limit = bytes; }
 };
 
 template <bool Full = true>

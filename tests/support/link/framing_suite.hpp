@@ -37,19 +37,19 @@ Findings find_in(const F& framing, std::string_view stream, belay::Random& bits,
         input.arrived(n);
         at += n;
         for (bool more = true; more;) {
-            const belay::Cut cut = input.next();
+            const belay::part::Cut cut = input.next();
             switch (cut.kind) {
-                case belay::Cut::Kind::more:
+                case belay::part::Cut::Kind::more:
                     more = false;
                     break;
-                case belay::Cut::Kind::message:
+                case belay::part::Cut::Kind::message:
                     REQUIRE(cut.body.size() <= message_bytes_max);
                     found.push_back("\"" + std::string{belay::as_text(cut.body)} + "\"");
                     break;
-                case belay::Cut::Kind::alive:
+                case belay::part::Cut::Kind::alive:
                     found.emplace_back("alive");
                     break;
-                case belay::Cut::Kind::failed:
+                case belay::part::Cut::Kind::failed:
                     REQUIRE(cut.failure.cause != belay::Cause::none);
                     found.emplace_back("failed");
                     return found;
@@ -100,7 +100,7 @@ void check_framing(const F& framing, const std::function<std::string(belay::Rand
     CHECK(find_in(framing, stream, bits, 0) == said);
     CHECK(find_in(framing, stream, bits, 1) == said);
     CHECK(find_in(framing, stream, bits, 1 + belay::uniform_upto(bits, 40)) == said);
-    // Cut anywhere: what had come whole, and no more.
+    // part::Cut anywhere: what had come whole, and no more.
     for (int i = 0; i < 20; ++i) {
         const std::size_t end = belay::uniform_upto(bits, stream.size());
         const Findings found = find_in(framing, stream.substr(0, end), bits, 7);

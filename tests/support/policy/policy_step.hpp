@@ -15,7 +15,7 @@ template <class P>
 std::size_t policy_step(P& policy, belay::Turn& turn, int i) {
     std::size_t said = 0;
     const bool allowed = policy.admit(turn.now).allows(turn.now);
-    if (allowed && policy.begin(turn).verb == belay::Verb::go) {
+    if (allowed && policy.begin(turn).verb == belay::Advice::Verb::go) {
         if (i % 3 == 0) {
             policy.succeeded(turn);
         } else {

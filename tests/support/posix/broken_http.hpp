@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/posix/broken_http.hpp
-/// BrokenHttp: a small HTTP client with one planted mistake, or none; what check_http must find.
+/// BrokenHttp: a small HTTP client with one planted mistake, or none; what check::http must find.
 #pragma once
 
 #include <charconv>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/posix/echo_server.hpp
-/// EchoServer: sends every message back over TCP, on a port of its own; for check_transport.
+/// EchoServer: sends every message back over TCP, on a port of its own; for check::transport.
 #pragma once
 
 #include <deque>

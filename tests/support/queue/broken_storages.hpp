@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/queue/broken_storages.hpp
-/// BrokenStorage: a durable storage with one planted mistake, or none; what check_storage must
+/// BrokenStorage: a durable storage with one planted mistake, or none; what check::storage must
 /// find.
 #pragma once
 
@@ -173,12 +173,12 @@ private:
     std::size_t capacity_ = room;
 };
 
-/// What check_storage finds in it, opened and opened again.
+/// What check::storage finds in it, opened and opened again.
 template <Mistake mistake>
-std::optional<belay::StorageFault> fault_of(belay::StorageCheckOptions options = {}) {
+std::optional<belay::check::StorageFault> fault_of(belay::check::StorageOptions options = {}) {
     using Storage = BrokenStorage<mistake>;
     std::shared_ptr<typename Storage::Disk> disk;
-    return belay::check_storage(
+    return belay::check::storage(
         [&] {
             disk = std::make_shared<typename Storage::Disk>();
             return Storage{disk};

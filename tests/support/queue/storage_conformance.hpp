@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/queue/storage_conformance.hpp
-/// check_storage_conformance: belay::check_storage as a check of Catch2; check_under_queue.
+/// check_storage_conformance: belay::check::storage as a check of Catch2; check_under_queue.
 #pragma once
 
 #include <belay/core/bytes.hpp>
@@ -16,20 +16,20 @@
 namespace belay_test {
 
 /// What a fault says, or "".
-inline std::string text_of(const std::optional<belay::StorageFault>& fault) {
+inline std::string text_of(const std::optional<belay::check::StorageFault>& fault) {
     if (!fault) return "";
     return std::string{"broken: "} + to_string(fault->rule) + " (history " +
            std::to_string(fault->history) + ", " + std::to_string(fault->pushed) + " pushed)";
 }
 
 template <class Make, class Value>
-void check_storage_conformance(Make make, Value value, belay::StorageCheckOptions options = {}) {
-    CHECK(text_of(belay::check_storage(make, value, options)) == "");
+void check_storage_conformance(Make make, Value value, belay::check::StorageOptions options = {}) {
+    CHECK(text_of(belay::check::storage(make, value, options)) == "");
 }
 template <class Make, class Value, std::invocable Reopen>
 void check_storage_conformance(Make make, Value value, Reopen reopen,
-                               belay::StorageCheckOptions options = {}) {
-    CHECK(text_of(belay::check_storage(make, value, reopen, options)) == "");
+                               belay::check::StorageOptions options = {}) {
+    CHECK(text_of(belay::check::storage(make, value, reopen, options)) == "");
 }
 
 /// A Queue of at most 3 operations over an empty one: refuses, drains up to an operation that

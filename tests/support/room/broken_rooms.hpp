@@ -47,8 +47,8 @@ enum class Mistake {
     answers_late
 };
 
-[[nodiscard]] inline belay::PersistenceRule rule_of(Mistake mistake) {
-    using Rule = belay::PersistenceRule;
+[[nodiscard]] inline belay::check::PersistenceRule rule_of(Mistake mistake) {
+    using Rule = belay::check::PersistenceRule;
     constexpr Rule rules[] = {Rule::starts_empty,
                               Rule::answers_every_call,
                               Rule::answers_every_call,

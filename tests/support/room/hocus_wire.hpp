@@ -49,6 +49,8 @@ public:
     }
     /// What has come since.
     Frames heard() { return std::exchange(heard_, {}); }
+    /// Frames that the server has left here.
+    [[nodiscard]] std::size_t unsent() const { return line_->waiting.size(); }
     [[nodiscard]] bool open() const { return line_ && !line_->link->ended(); }
     void stall(bool stalled) {
         stalled_ = stalled;

@@ -143,6 +143,7 @@ struct RoomRights {
     bool drops = false;
     int asked = 0;
     std::string hangs_for{};  ///< a board of which no answer comes
+    bool hangs = false;       ///< likewise, of any
     std::vector<Completion<Grant>> hung{};
 };
 struct ListedRights {
@@ -151,7 +152,7 @@ struct ListedRights {
     void check(const RoomRequest& request, Completion<Grant> answer) const {
         ++rights->asked;
         if (rights->drops) return;
-        if (!rights->hangs_for.empty() && request.board == rights->hangs_for)
+        if (rights->hangs || (!rights->hangs_for.empty() && request.board == rights->hangs_for))
             return rights->hung.push_back(std::move(answer));
         auto found = rights->grants.find(request.token + "@" + request.board);
         if (found == rights->grants.end()) found = rights->grants.find(request.token);
@@ -326,7 +327,7 @@ inline Bytes awareness_of(std::uint64_t id, std::uint64_t clock, std::string_vie
 /// A Yjs editor without a CRDT, at a host of its own: it dials once each time it is told to.
 class RoomEditor {
 public:
-    using Kind = RoomMessage::Kind;
+    using Kind = part::RoomMessage::Kind;
 
     RoomEditor(sim::World& world, const std::string& name, std::uint64_t author)
         : host_{&world.host(name)}, author_{author} {}
@@ -371,7 +372,7 @@ public:
     void show(std::string_view state) {
         say({Kind::awareness, awareness_of(author_, ++awareness_clock_, state)});
     }
-    void say(const RoomMessage& message) {
+    void say(const part::RoomMessage& message) {
         Bytes frame = address_;
         const Bytes body = YjsProtocol{}.write(message);
         frame.insert(frame.end(), body.begin(), body.end());
@@ -506,7 +507,7 @@ private:
             on_message(*message);
         }
     }
-    void on_message(const RoomMessage& message) {
+    void on_message(const part::RoomMessage& message) {
         switch (message.kind) {
             case Kind::state_vector: {
                 ++questions;

@@ -40,12 +40,17 @@ struct SharedStore {
         Id epoch{};
         std::uint64_t own = 0;
         Bytes update{};
+        bool again = false;
     };
     struct Line {
-        std::uint64_t log = 0;   // that the server has loaded or begun; 0: none
-        std::uint64_t from = 0;  // of the subscription
+        std::uint64_t log = 0;    // that the subscription reads; 0: none
+        std::uint64_t book = 0;   // that the server has loaded, or heard to be begun
+        std::uint64_t was = 0;    // the same, also when that is lost
+        std::uint64_t tried = 0;  // of a beginning that was not answered
+        std::uint64_t from = 0;   // of the subscription
+        bool changed = true;      // it is compared; else nobody looks at the store
         std::deque<Bytes> messages{};
-        std::optional<Completion<HeardNews>> done{};
+        std::optional<Completion<part::HeardNews>> done{};
     };
     struct Server {
         bool away = false;    ///< nothing gets through
@@ -53,15 +58,21 @@ struct SharedStore {
         bool unsure = false;  ///< flushes are carried out, and fail
         bool slow = false;    ///< loads are carried out, and nobody waits for them any more
         std::uint64_t last_own = 0;
+        std::uint64_t mark = 0;   ///< of the store, as the server knows it
         std::size_t longest = 0;  ///< of the answers to it, in entries
+        std::size_t calls = 0;    ///< loads, flushes and comparisons
         std::vector<Change> staged{};
         std::map<std::string, Line, std::less<>> lines{};
     };
 
     // ---- what tests do -------------------------------------------------------------------------
 
-    /// As FLUSHALL.
-    void wipe() { rooms.clear(); }
+    /// As FLUSHALL: nobody is told.
+    void wipe() {
+        rooms.clear();
+        ended.clear();
+        mark = ++last;
+    }
     /// The last entries of a room are gone, as after a crash of a server that had not synced.
     void lose_tail(const std::string& id, std::size_t count) {
         auto& entries = rooms.at(id).entries;
@@ -70,27 +81,46 @@ struct SharedStore {
     /// By whoever else writes there.
     void write(const std::string& id, Bytes update) {
         rooms.at(id).entries.push_back({++last, 0, 0, std::move(update)});
+        change(id);
         tell_all();
     }
     void away(int server, bool is) {
-        servers[server].away = is;
+        const bool was = std::exchange(servers[server].away, is);
         for (auto& [id, line] : servers[server].lines) {
             if (is && line.done) {
                 auto done = std::move(*std::exchange(line.done, std::nullopt));
-                done(HeardNews{lost()});
+                done(part::HeardNews{lost()});
             }
         }
-        tell_all();
+        if (was && !is) reconnect(server);
     }
     void deaf(int server, bool is) {
         servers[server].deaf = is;
         tell_all();
+    }
+    /// Who connects again compares all.
+    void reconnect(int server) {
+        for (auto& [id, line] : servers[server].lines) line.changed = true;
+        tell_all();
+    }
+    /// What every server does from time to time.
+    void look(int server) {
+        Server& s = servers[server];
+        if (s.away || std::exchange(s.mark, mark) == mark) return;
+        reconnect(server);
     }
 
     // ---- for the servers -----------------------------------------------------------------------
 
     [[nodiscard]] static PersistenceError lost() {
         return {std::make_error_code(std::errc::connection_refused), {}, {}};
+    }
+    /// Whoever listens to a room is told that it has changed.
+    void change(const std::string& id) {
+        for (auto& [number, server] : servers) {
+            const auto at = server.lines.find(id);
+            if (at != server.lines.end()) at->second.changed = true;
+        }
     }
     void tell_all() {
         for (auto& [number, server] : servers) {
@@ -101,23 +131,29 @@ struct SharedStore {
         Server& server = servers[number];
         Line& line = server.lines[id];
         if (server.away || server.deaf || !line.done) return;
-        FanoutNews news = news_of(number, id);
-        if (news.state == FanoutNews::State::goes_on && news.entries.empty() &&
+        part::FanoutNews news;
+        if (line.changed) {
+            ++server.calls;
+            news = news_of(number, id);
+            line.changed = news.state != part::FanoutNews::State::goes_on || !news.entries.empty();
+        }
+        if (news.state == part::FanoutNews::State::goes_on && news.entries.empty() &&
             line.messages.empty())
             return;
         news.messages.assign(line.messages.begin(), line.messages.end());
         line.messages.clear();
         server.longest = std::max(server.longest, news.entries.size());
         auto done = std::move(*std::exchange(line.done, std::nullopt));
-        done(HeardNews{std::move(news)});
+        done(part::HeardNews{std::move(news)});
     }
-    [[nodiscard]] FanoutNews news_of(int number, const std::string& id) {
+    [[nodiscard]] part::FanoutNews news_of(int number, const std::string& id) {
         Line& line = servers[number].lines[id];
         const auto at = rooms.find(id);
-        FanoutNews news;
+        part::FanoutNews news;
+        if (line.log == 0) line.log = line.book;
         if (at == rooms.end() || (line.log != 0 && at->second.log != line.log)) {
-            if (line.log != 0) news.state = FanoutNews::State::gap;
-            if (ended.contains(line.log)) news.state = FanoutNews::State::over;
+            if (line.log != 0) news.state = part::FanoutNews::State::gap;
+            if (ended.contains(line.log)) news.state = part::FanoutNews::State::over;
             return news;
         }
         const Room& room = at->second;
@@ -127,7 +163,7 @@ struct SharedStore {
                               std::any_of(room.entries.begin(), room.entries.end(),
                                           [&](const Entry& e) { return e.position == line.from; });
         if (line.from < room.covers || !has_from) {
-            news.state = FanoutNews::State::gap;
+            news.state = part::FanoutNews::State::gap;
             return news;
         }
         std::size_t fresh = 0;
@@ -142,26 +178,55 @@ struct SharedStore {
         return news;
     }
     [[nodiscard]] PersistenceError take(int number, Change& change) {
-        const auto at = rooms.find(change.id);
         using Kind = Change::Kind;
-        if (change.kind == Kind::append) {
-            if (at == rooms.end()) return {RoomErrc::unknown_room, change.id, {}};
-            at->second.entries.push_back({++last, number, change.own, std::move(change.update)});
-            return {};
-        }
-        if (change.kind == Kind::begin && at != rooms.end()) {
-            servers[number].lines[change.id].log = at->second.log;
-            return {};
-        }
+        if (change.kind == Kind::append) return append(number, change);
+        if (change.kind == Kind::begin) return begin(number, change);
+        const auto at = rooms.find(change.id);
         if (at != rooms.end()) {
             ended.insert(at->second.log);
             rooms.erase(at);
         }
-        if (change.kind != Kind::erase) {
+        if (change.kind == Kind::reset) {
             rooms[change.id].epoch = change.epoch;
-            servers[number].lines[change.id].log = rooms[change.id].log = ++last;
+            learn(number, change.id, rooms[change.id].log = ++last);
         }
+        this->change(change.id);
         return {};
+    }
+    [[nodiscard]] PersistenceError append(int number, Change& change) {
+        const auto at = rooms.find(change.id);
+        const std::uint64_t book = servers[number].lines[change.id].book;
+        if (at == rooms.end() || (book != 0 && book != at->second.log)) {
+            const bool over = ended.contains(book);
+            return {over ? RoomErrc::history_reset : RoomErrc::unknown_room, change.id, {}};
+        }
+        at->second.entries.push_back({++last, number, change.own, std::move(change.update)});
+        learn(number, change.id, at->second.log);
+        this->change(change.id);
+        return {};
+    }
+    [[nodiscard]] PersistenceError begin(int number, const Change& change) {
+        Line& line = servers[number].lines[change.id];
+        if (!change.again || line.tried == 0) line.tried = ++last;
+        if (change.again && (ended.contains(line.was) || ended.contains(line.tried)))
+            return {RoomErrc::history_reset, change.id, {}};
+        const std::uint64_t log = line.tried;
+        const bool is_new = !rooms.contains(change.id);
+        Room& room = rooms[change.id];
+        if (is_new) {
+            room.epoch = change.epoch;
+            room.log = log;
+            this->change(change.id);
+        }
+        learn(number, change.id, room.log);
+        return {};
+    }
+    /// What the answer says, if there is one.
+    void learn(int number, const std::string& id, std::uint64_t log) {
+        if (servers[number].unsure) return;
+        Line& line = servers[number].lines[id];
+        line.book = line.was = log;
+        line.tried = 0;
     }
     [[nodiscard]] PersistenceError save(int number, const std::string& id,
                                         std::span<const Bytes> snapshot, std::uint64_t covers) {
@@ -169,7 +234,7 @@ struct SharedStore {
         if (at == rooms.end()) return {RoomErrc::unknown_room, id, {}};
         Room& room = at->second;
         // As Redis is asked to: what was in another history covers nothing of this one.
-        const std::uint64_t log = servers[number].lines[id].log;
+        const std::uint64_t log = servers[number].lines[id].book;
         if (log != 0 && log != room.log) return {RoomErrc::stale_snapshot, id, {}};
         if (covers > last) return {RoomErrc::bad_position, id, {}};
         if (covers < room.covers) return {RoomErrc::stale_snapshot, id, {}};
@@ -183,6 +248,7 @@ struct SharedStore {
     std::map<int, Server> servers{};
     std::set<std::uint64_t> ended{};
     std::uint64_t last = 0;
+    std::uint64_t mark = 0;  ///< of the store: another one when it was emptied
     std::size_t batch = 16;
     bool repeats = false;  ///< each answer begins with all that there is
 };
@@ -194,12 +260,20 @@ public:
         // What a server that has ended waited for.
         me().staged.clear();
         me().lines.clear();
+        me().mark = 0;
     }
 
     void load(std::string_view id, Completion<LoadedRoom> done) {
+        ++me().calls;
         if (me().away) return done(LoadedRoom{SharedStore::lost()});
         const auto at = store_->rooms.find(id);
-        line(id).log = at == store_->rooms.end() ? 0 : at->second.log;
+        SharedStore::Line& known = line(id);
+        known.log = known.book = at == store_->rooms.end() ? 0 : at->second.log;
+        known.changed = true;
+        if (known.log != 0) {
+            known.was = known.log;
+            known.tried = 0;
+        }
         if (me().slow) return;
         if (at == store_->rooms.end()) return done(LoadedRoom{std::optional<StoredRoom>{}});
         StoredRoom room{at->second.epoch, at->second.snapshot, {}, at->second.covers};
@@ -215,32 +289,39 @@ public:
     Result<std::uint64_t> reset(std::string_view id, const Id& epoch) {
         return stage(SharedStore::Change::Kind::reset, id, epoch, {});
     }
-    Result<std::uint64_t> begin(std::string_view id, const Id& epoch) {
-        return stage(SharedStore::Change::Kind::begin, id, epoch, {});
+    Result<std::uint64_t> begin(std::string_view id, const Id& epoch, bool again) {
+        auto begun = stage(SharedStore::Change::Kind::begin, id, epoch, {});
+        me().staged.back().again = again;
+        return begun;
     }
     std::error_code erase(std::string_view id) {
         static_cast<void>(stage(SharedStore::Change::Kind::erase, id, {}, {}));
         return {};
     }
     void flush(Completion<PersistenceError> done) {
-        PersistenceError error;
+        ++me().calls;
         auto changes = std::exchange(me().staged, {});
         if (me().away) return done(SharedStore::lost());
-        std::size_t taken = 0;
+        PersistenceError error;
+        const auto is_refused = [&](const std::string& id) {
+            return std::any_of(error.rooms.begin(), error.rooms.end(),
+                               [&](const auto& room) { return room.first == id; });
+        };
         for (auto& change : changes) {
-            if (!error) error = store_->take(number_, change);
-            if (!error) ++taken;
+            if (is_refused(change.id)) continue;
+            const PersistenceError refused = store_->take(number_, change);
+            if (!refused) continue;
+            if (!error) error = refused;
+            error.rooms.emplace_back(change.id, refused.code);
+            line(change.id).changed = true;
         }
-        if (me().unsure) error = SharedStore::lost();
-        done(error);
-        // What changed nothing wakes nobody.
-        if (taken != 0) store_->tell_all();
+        done(me().unsure ? SharedStore::lost() : error);
+        store_->tell_all();
     }
     void save(std::string_view id, std::span<const Bytes> snapshot, std::uint64_t covers,
               Completion<PersistenceError> done) {
         if (me().away) return done(SharedStore::lost());
         done(store_->save(number_, std::string{id}, snapshot, covers));
-        store_->tell_all();
     }
     void list(std::string_view, std::size_t, Completion<ListedRooms> done) {
         done(ListedRooms{std::vector<std::string>{}});
@@ -249,14 +330,14 @@ public:
         if (me().away) return;
         for (auto& [number, server] : store_->servers) {
             const auto at = server.lines.find(id);
-            if (at != server.lines.end())
-                at->second.messages.emplace_back(message.begin(), message.end());
+            if (at == server.lines.end()) continue;
+            at->second.messages.emplace_back(message.begin(), message.end());
+            store_->tell(number, at->first);
         }
-        store_->tell_all();
     }
-    void subscribe(std::string_view id, std::uint64_t from, Completion<HeardNews> done) {
-        if (me().away) return done(HeardNews{SharedStore::lost()});
-        line(id).from = from;
+    void subscribe(std::string_view id, std::uint64_t from, Completion<part::HeardNews> done) {
+        if (me().away) return done(part::HeardNews{SharedStore::lost()});
+        if (std::exchange(line(id).from, from) != from) line(id).changed = true;
         line(id).done = std::move(done);
         store_->tell(number_, std::string{id});
     }
@@ -269,7 +350,8 @@ private:
     Result<std::uint64_t> stage(SharedStore::Change::Kind kind, std::string_view id,
                                 const Id& epoch, BytesView update) {
         const std::uint64_t own = ++me().last_own;
-        me().staged.push_back({kind, std::string{id}, epoch, own, {update.begin(), update.end()}});
+        me().staged.push_back(
+            {kind, std::string{id}, epoch, own, {update.begin(), update.end()}, false});
         return own;
     }
 

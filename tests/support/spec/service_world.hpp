@@ -30,8 +30,8 @@ using namespace std::chrono_literals;
 
 /// What the specification asks for: noticed within 30 s, back within three attempts and 90 s.
 inline constexpr belay::HeartbeatOptions service_beats{.every = 10s, .dead_after = 25s};
-static_assert(belay::detects_within(service_beats, 30s));
-static_assert(belay::reconnects_within(belay::policies::reconnection(), 3, 90s));
+static_assert(belay::timeline::detects_within(service_beats, 30s));
+static_assert(belay::timeline::reconnects_within(belay::policies::reconnection(), 3, 90s));
 using ServicePolicy = decltype(belay::policies::reconnection());
 
 /// Asks "hello", and passes when the service answers: a frozen one accepts, too.

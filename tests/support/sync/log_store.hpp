@@ -117,7 +117,7 @@ public:
         char kind;  // add, update, remove, remember
         std::string element;
         std::string value;
-        belay::WriteMark mark;
+        belay::part::WriteMark mark;
     };
 
     LogStore(SimJournal& log, belay::Random bits, SyncBug bug)
@@ -125,30 +125,32 @@ public:
         static_cast<void>(load());
     }
 
-    belay::Result<belay::ElementState> find(const belay::ElementKey& key) {
+    belay::Result<belay::part::ElementState> find(const belay::part::ElementKey& key) {
         if (dead_) return belay::SyncErrc::store_failed;
         auto found = memory_.find(key);
         if (bug_ == SyncBug::forgets_tombstones && found &&
-            found->presence == belay::Presence::removed) {
-            return belay::ElementState{};
+            found->presence == belay::part::Presence::removed) {
+            return belay::part::ElementState{};
         }
         return found;
     }
-    belay::Result<std::optional<std::string>> read(const belay::ElementKey& key) {
+    belay::Result<std::optional<std::string>> read(const belay::part::ElementKey& key) {
         return memory_.read(key);
     }
-    std::error_code add(const belay::ElementKey& key, const std::string& value,
-                        const belay::WriteMark& mark) {
+    std::error_code add(const belay::part::ElementKey& key, const std::string& value,
+                        const belay::part::WriteMark& mark) {
         return write({'a', std::string{key.id}, value, mark});
     }
-    std::error_code update(const belay::ElementKey& key, const std::string& value,
-                           const belay::WriteMark& mark) {
+    std::error_code update(const belay::part::ElementKey& key, const std::string& value,
+                           const belay::part::WriteMark& mark) {
         return write({'u', std::string{key.id}, value, mark});
     }
-    std::error_code remove(const belay::ElementKey& key, const belay::WriteMark& mark) {
+    std::error_code remove(const belay::part::ElementKey& key, const belay::part::WriteMark& mark) {
         return write({'r', std::string{key.id}, {}, mark});
     }
-    std::error_code remember(const belay::WriteMark& mark) { return write({'m', {}, {}, mark}); }
+    std::error_code remember(const belay::part::WriteMark& mark) {
+        return write({'m', {}, {}, mark});
+    }
     belay::Result<std::optional<std::uint64_t>> applied(const belay::Id& id) {
         if (dead_) return belay::SyncErrc::store_failed;
         if (bug_ == SyncBug::forgets_ids && std::to_integer<int>(id[0]) % 4 == 0) {
@@ -212,7 +214,7 @@ private:
         return {};
     }
     std::error_code apply(const Write& one) {
-        const belay::ElementKey key{"s", one.element};
+        const belay::part::ElementKey key{"s", one.element};
         if (one.kind == 'a') return memory_.add(key, one.value, one.mark);
         if (one.kind == 'u') return memory_.update(key, one.value, one.mark);
         if (one.kind == 'r') return memory_.remove(key, one.mark);

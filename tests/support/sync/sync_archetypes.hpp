@@ -35,20 +35,24 @@ struct MinimalStore {
     MinimalStore(const MinimalStore&) = delete;
     MinimalStore& operator=(const MinimalStore&) = delete;
 
-    belay::Result<belay::ElementState> find(const belay::ElementKey&) {
-        return belay::ElementState{};
+    belay::Result<belay::part::ElementState> find(const belay::part::ElementKey&) {
+        return belay::part::ElementState{};
     }
-    belay::Result<std::optional<MinimalValue>> read(const belay::ElementKey&) {
+    belay::Result<std::optional<MinimalValue>> read(const belay::part::ElementKey&) {
         return std::optional<MinimalValue>{};
     }
-    std::error_code add(const belay::ElementKey&, const MinimalValue&, const belay::WriteMark&) {
+    std::error_code add(const belay::part::ElementKey&, const MinimalValue&,
+                        const belay::part::WriteMark&) {
         return {};
     }
-    std::error_code update(const belay::ElementKey&, const MinimalValue&, const belay::WriteMark&) {
+    std::error_code update(const belay::part::ElementKey&, const MinimalValue&,
+                           const belay::part::WriteMark&) {
         return {};
     }
-    std::error_code remove(const belay::ElementKey&, const belay::WriteMark&) { return {}; }
-    std::error_code remember(const belay::WriteMark&) { return {}; }
+    std::error_code remove(const belay::part::ElementKey&, const belay::part::WriteMark&) {
+        return {};
+    }
+    std::error_code remember(const belay::part::WriteMark&) { return {}; }
     belay::Result<std::optional<std::uint64_t>> applied(const belay::Id&) {
         return std::optional<std::uint64_t>{};
     }

@@ -54,11 +54,11 @@ inline Op interaction(const std::string& what, const belay::Stamp& at) {
 /// "live 5 x", "removed 5" or "absent" of an element of the session "s".
 template <class Store>
 std::string seen(Store& store, const std::string& element, const std::string& session = "s") {
-    const belay::ElementKey key{session, element};
+    const belay::part::ElementKey key{session, element};
     const auto found = store.find(key);
-    if (!found || found->presence == belay::Presence::absent) return "absent";
+    if (!found || found->presence == belay::part::Presence::absent) return "absent";
     const auto time = std::to_string(found->stamp.wall.time_since_epoch().count());
-    if (found->presence == belay::Presence::removed) return "removed " + time;
+    if (found->presence == belay::part::Presence::removed) return "removed " + time;
     return "live " + time + " " + store.read(key).value().value_or("(no value)");
 }
 
@@ -73,31 +73,33 @@ public:
     }
     /// The next call that writes this element goes through, whatever comes after it.
     void pass(const std::string& element) { faults_[element].push_back(std::nullopt); }
-    belay::Result<belay::ElementState> find(const belay::ElementKey& key) {
+    belay::Result<belay::part::ElementState> find(const belay::part::ElementKey& key) {
         return store.find(key);
     }
-    belay::Result<std::optional<std::string>> read(const belay::ElementKey& key) {
+    belay::Result<std::optional<std::string>> read(const belay::part::ElementKey& key) {
         return store.read(key);
     }
-    std::error_code add(const belay::ElementKey& key, const std::string& value,
-                        const belay::WriteMark& mark) {
+    std::error_code add(const belay::part::ElementKey& key, const std::string& value,
+                        const belay::part::WriteMark& mark) {
         if (const auto fault = faulty(key)) return *fault;
-        return wrote(
-            key, [=](Memory& in, const belay::ElementKey& at) { return in.add(at, value, mark); });
+        return wrote(key, [=](Memory& in, const belay::part::ElementKey& at) {
+            return in.add(at, value, mark);
+        });
     }
-    std::error_code update(const belay::ElementKey& key, const std::string& value,
-                           const belay::WriteMark& mark) {
+    std::error_code update(const belay::part::ElementKey& key, const std::string& value,
+                           const belay::part::WriteMark& mark) {
         if (const auto fault = faulty(key)) return *fault;
-        return wrote(key, [=](Memory& in, const belay::ElementKey& at) {
+        return wrote(key, [=](Memory& in, const belay::part::ElementKey& at) {
             return in.update(at, value, mark);
         });
     }
-    std::error_code remove(const belay::ElementKey& key, const belay::WriteMark& mark) {
+    std::error_code remove(const belay::part::ElementKey& key, const belay::part::WriteMark& mark) {
         if (const auto fault = faulty(key)) return *fault;
-        return wrote(key,
-                     [=](Memory& in, const belay::ElementKey& at) { return in.remove(at, mark); });
+        return wrote(key, [=](Memory& in, const belay::part::ElementKey& at) {
+            return in.remove(at, mark);
+        });
     }
-    std::error_code remember(const belay::WriteMark& mark) {
+    std::error_code remember(const belay::part::WriteMark& mark) {
         log.push_back([=](Memory& in) { return in.remember(mark); });
         return log.back()(store);
     }
@@ -114,7 +116,7 @@ public:
     std::vector<std::function<std::error_code(Memory&)>> log{};
 
 private:
-    std::optional<std::error_code> faulty(const belay::ElementKey& key) {
+    std::optional<std::error_code> faulty(const belay::part::ElementKey& key) {
         ++calls;
         auto& faults = faults_[std::string{key.id}];
         if (faults.empty()) return std::nullopt;
@@ -124,7 +126,7 @@ private:
         return fault;
     }
     template <class Write>
-    std::error_code wrote(const belay::ElementKey& key, Write write) {
+    std::error_code wrote(const belay::part::ElementKey& key, Write write) {
         log.push_back(
             [write, session = std::string{key.session}, id = std::string{key.id}](Memory& in) {
                 return write(in, {session, id});

@@ -112,7 +112,7 @@ public:
     [[nodiscard]] belay::Moment now() const { return now_; }
 
 private:
-    using State = belay::WorkState;
+    using State = belay::WorkItem::State;
     struct Item {
         belay::Bytes body;
         State state = State::ready;

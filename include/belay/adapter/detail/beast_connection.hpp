@@ -35,6 +35,9 @@ public:
     void limit_messages(std::size_t bytes) noexcept {
         if (wire_) wire_->limit_messages(bytes);
     }
+    void limit_output(std::size_t bytes) noexcept {
+        if (wire_) wire_->limit_output(bytes);
+    }
     void resume_reading() noexcept {
         if (wire_) wire_->resume_reading();
     }

@@ -31,7 +31,7 @@ public:
     template <class... A>
     BeastDial(boost::asio::io_context& runs_in, std::shared_ptr<const WebSocketOptions> options,
               const Link<Bytes>& link, A&... stream)
-        : Wire{runs_in, std::move(options), link, runs_in, stream...}, context_{runs_in} {}
+        : Wire{runs_in, std::move(options), link, runs_in, stream...} {}
 
     void dial(const posix::Endpoint& server, const std::string* token) {
         server_ = server;
@@ -47,7 +47,7 @@ public:
             const Tcp::endpoint one{address, next.port};
             return connect(Tcp::resolver::results_type::create(one, next.host, port));
         }
-        this->resolver_.emplace(context_);
+        this->resolver_.emplace(this->context_);
         this->resolver_->async_resolve(next.host, port, Tcp::resolver::numeric_service,
                                        on([](auto& self, const Error& e, const auto& found) {
                                            e ? self.end(BeastFailure::of_dial(e))
@@ -140,7 +140,6 @@ private:
         this->begin();
     }
 
-    boost::asio::io_context& context_;
     bool has_token_ = false;
     posix::Endpoint server_;
     BeastRequest request_;

@@ -3,8 +3,9 @@
 /// BeastHall: the socket that a BeastListener listens at.
 #pragma once
 
-#include <memory>   // std::enable_shared_from_this
-#include <utility>  // std::move; before asio, which in Boost 1.74 uses std::exchange without
+#include <memory>    // std::enable_shared_from_this
+#include <optional>  // std::optional
+#include <utility>   // std::move; before asio, which in Boost 1.74 uses std::exchange without
 
 #include <belay/adapter/detail/beast_knock.hpp>
 #include <belay/core/observer.hpp>
@@ -108,13 +109,23 @@ private:
         ++this->book->counters.accepted;
         if (!ip || !this->book->enter()) {
             ++this->book->counters.turned_away;
-            return;
+            return tell_of(ip);
         }
         UpgradeSlot slot{this->book};
         // Of those behind a proxy it is counted when it is known who they are.
-        if (!this->forwarded.is_proxy(*ip) && !slot.claim(*ip)) return slot.turned_away();
+        if (!this->forwarded.is_proxy(*ip) && !slot.claim(*ip)) {
+            slot.turned_away();
+            return tell_of(ip);
+        }
         std::make_shared<Knock>(this->shared_from_this(), std::move(socket), std::move(slot))
             ->start(*ip);
+    }
+    /// Who is turned away; whoever listens to that is flooded by nobody.
+    void tell_of(const std::optional<IpAddress>& ip) {
+        const Instant now = SteadyClock{}.now();
+        if (!told_.allows(now, turned_away_per_minute)) return;
+        told_.spend(now, turned_away_per_minute);
+        tell({WebSocketErrc::too_many_upgrades, 0, ip ? ip->to_string() : std::string{}, {}});
     }
     /// The connection that cannot be accepted would keep the loop busy: looks away for a while.
     void exhausted(const Error& error) {
@@ -136,8 +147,11 @@ private:
         return false;
     }
 
+    static constexpr unsigned turned_away_per_minute = 60;
+
     F on_accept_;
     Observer observer_;
+    MinuteRate told_;            ///< of those who were turned away
     std::uint64_t listens_ = 0;  ///< counts listen() and close(): what comes later is for nobody
     Tcp::acceptor acceptor_;
     Asio::Timer pause_;

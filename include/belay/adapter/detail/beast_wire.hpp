@@ -80,6 +80,8 @@ public:
         : options_{std::move(options)},
           link_{link},
           limit_{options_->message_bytes_max},
+          output_limit_{options_->output_bytes_max},
+          context_{context},
           goodbye_{context},
           ws_{std::forward<A>(stream)...} {}
     BeastWire(const BeastWire&) = delete;
@@ -95,7 +97,11 @@ public:
             refused_cost_ = cost;
             return SendResult::busy;
         }
-        if (!guarded([&] { output_.push_back(message); })) return SendResult::down;
+        const bool kept = guarded([&] {
+            spare_.assign(message.begin(), message.end());
+            output_.push_back(std::move(spare_));
+        });
+        if (!kept) return SendResult::down;
         waiting_ += cost;
         write();
         return SendResult::sent;
@@ -109,6 +115,9 @@ public:
     }
     void limit_messages(std::size_t bytes) noexcept {
         limit_ = smaller(bytes, options_->message_bytes_max);
+    }
+    void limit_output(std::size_t bytes) noexcept {
+        output_limit_ = smaller(bytes, options_->output_bytes_max);
     }
     void resume_reading() noexcept {
         if (!holds_ || state_ != State::open || !offer()) return;
@@ -136,6 +145,8 @@ protected:
     static constexpr std::size_t read_bytes = std::size_t{64} << 10;
     /// Messages up to so much leave in one call of the kernel.
     static constexpr std::size_t gathered_bytes_max = std::size_t{16} << 10;
+    /// Up to so much of what has left is kept for the next message.
+    static constexpr std::size_t spare_bytes_max = std::size_t{4} << 10;
     /// What a message costs beside its bytes, so that empty ones are bounded, too.
     static constexpr std::size_t message_cost = 64;
     /// How long a peer may take to answer a goodbye, or to end the stream after its own.
@@ -251,7 +262,9 @@ protected:
         if (!guarded([&] { held_.assign(first, first + bytes.size()); })) return;
         input_.consume(input_.size());
         if (input_.capacity() > 2 * read_bytes) input_ = {};
-        if (offer()) read();
+        if (!offer()) return;
+        reads_ = true;
+        soon();
     }
     [[nodiscard]] Failure end_of_input(const Error& error) const noexcept {
         if (has_goodbye_) return BeastFailure::of_goodbye(ws_.reason());
@@ -269,8 +282,7 @@ protected:
         return message.size() + message_cost;
     }
     [[nodiscard]] bool fits(std::size_t cost) const noexcept {
-        const std::size_t most = options_->output_bytes_max;
-        return waiting_ == 0 || (cost <= most && waiting_ <= most - cost);
+        return waiting_ == 0 || (cost <= output_limit_ && waiting_ <= output_limit_ - cost);
     }
     /// Returns: false if there is no memory; the connection has ended then.
     bool guarded(auto&& f) noexcept {
@@ -285,10 +297,22 @@ protected:
     /// After this turn: what else is said in it leaves with it.
     void write() noexcept {
         if (writes_ || output_.empty()) return;
-        guarded([&] {
-            boost::asio::post(ws_.get_executor(), on([](auto& self) { self.write_some(); }));
-            writes_ = true;
-        });
+        writes_ = true;
+        soon();
+    }
+    /// What is read next, and what is said meanwhile: a message that came is heard in a turn that
+    /// waits in the context's queue already. An answer leaves behind it without another way through
+    /// the queue, each of which asks the kernel for news; and the peer has it before it is asked
+    /// for more.
+    void soon() noexcept {
+        if (std::exchange(posted_, true)) return;
+        // Not by the stream's executor, which is a type-erased one of this very context.
+        guarded([&] { boost::asio::post(context_, on([](auto& self) { self.go_on(); })); });
+    }
+    void go_on() noexcept {
+        posted_ = false;
+        if (writes_ && leaving_ == 0) write_some();
+        if (std::exchange(reads_, false) && state_ != State::over) read();
     }
     void write_some() noexcept {
         guarded([&] {
@@ -316,6 +340,7 @@ protected:
         }
         for (; leaving_ != 0; --leaving_) {
             waiting_ -= cost_of(output_.front());
+            if (output_.front().capacity() <= spare_bytes_max) spare_.swap(output_.front());
             output_.pop_front();
         }
         writes_ = !output_.empty();
@@ -329,7 +354,7 @@ protected:
     /// Once after send() answered busy: when half the buffer is free, and what was refused fits.
     void tell_room() noexcept {
         if (refused_cost_ == 0 || state_ != State::open) return;
-        if (waiting_ > options_->output_bytes_max / 2 || !fits(refused_cost_)) return;
+        if (waiting_ > output_limit_ / 2 || !fits(refused_cost_)) return;
         refused_cost_ = 0;
         link_.writable();
     }
@@ -341,17 +366,22 @@ protected:
     bool holds_ = false;
     bool writes_ = false;
     bool pings_ = false;
+    bool posted_ = false;       ///< go_on() comes
+    bool reads_ = false;        ///< and reads
     bool has_goodbye_ = false;  ///< the peer's, whose code counts however the stream ends
     std::error_code broken_;
     Failure why_{};
     Code code_ = Code::normal;
     std::size_t limit_;
+    std::size_t output_limit_;
     std::size_t waiting_ = 0;       ///< costs of what is in output_
     std::size_t refused_cost_ = 0;  ///< of what send() last answered busy to; 0 for none
     std::deque<Bytes> output_;
     std::size_t leaving_ = 0;  ///< of these are being written
+    Bytes spare_;  ///< one that has left, for the next: most connections say one at a time
     Bytes held_;
     boost::beast::flat_buffer input_;
+    Context& context_;
     std::optional<Tcp::resolver> resolver_;  ///< while a name is looked up
     Asio::Timer goodbye_;
     UpgradeSlot slot_;  ///< of one that was accepted

@@ -26,14 +26,8 @@ class CurlCore : public Counted {
 public:
     CurlCore(posix::Poller& poller, CurlConfigure configure)
         : poller_{poller}, configure_{std::move(configure)} {
-        if (global_init() != CURLE_OK) return;
-        multi_ = curl_multi_init();
-        const bool told =
-            multi_ != nullptr && curl_multi_setopt(multi_, CURLMOPT_SOCKETDATA, this) == CURLM_OK &&
-            curl_multi_setopt(multi_, CURLMOPT_SOCKETFUNCTION, OnSocket{&on_socket}) == CURLM_OK &&
-            curl_multi_setopt(multi_, CURLMOPT_TIMERDATA, this) == CURLM_OK &&
-            curl_multi_setopt(multi_, CURLMOPT_TIMERFUNCTION, OnTimer{&on_timer}) == CURLM_OK;
-        if (!told) curl_multi_cleanup(std::exchange(multi_, nullptr));
+        // The process is made ready before anybody else calls libcurl.
+        static_cast<void>(is_ready());
     }
     CurlCore(const CurlCore&) = delete;
     CurlCore& operator=(const CurlCore&) = delete;
@@ -61,7 +55,7 @@ public:
                                           Completion<HttpResponse>&& completion) {
         auto transfer = Ref<CurlTransfer>::make(std::move(request), std::move(completion));
         std::optional<HttpErrc> error = transfer->prepare(configure_);
-        if (!error && multi_ == nullptr) error = HttpErrc::client_failed;
+        if (!error && !is_ready()) error = HttpErrc::client_failed;
         if (error) {
             end(transfer, CURLE_OK, error);
             return transfer;
@@ -71,7 +65,6 @@ public:
         transfer->due = after(waker_.now(), transfer->limit());
         if (transfer->due < earliest_) earliest_ = transfer->due;
         start(*transfer);
-        waker_.touch();
         return transfer;
     }
     /// The handle of a request is gone.
@@ -122,12 +115,31 @@ private:
         return code;
     }
 
+    /// Makes the multi handle, if there is none.   Returns: whether there is one.
+    [[nodiscard]] bool is_ready() noexcept {
+        if (multi_ != nullptr) return true;
+        if (global_init() != CURLE_OK) return false;
+        multi_ = curl_multi_init();
+        const bool told =
+            multi_ != nullptr && curl_multi_setopt(multi_, CURLMOPT_SOCKETDATA, this) == CURLM_OK &&
+            curl_multi_setopt(multi_, CURLMOPT_SOCKETFUNCTION, OnSocket{&on_socket}) == CURLM_OK &&
+            curl_multi_setopt(multi_, CURLMOPT_TIMERDATA, this) == CURLM_OK &&
+            curl_multi_setopt(multi_, CURLMOPT_TIMERFUNCTION, OnTimer{&on_timer}) == CURLM_OK;
+        if (!told) end_multi();
+        return told;
+    }
+    void end_multi() noexcept {
+        if (multi_ != nullptr) curl_multi_cleanup(std::exchange(multi_, nullptr));
+    }
+
     // ---- what libcurl calls: nothing may be thrown ---------------------------------------------
 
     // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): libcurl's form
     static int on_socket(CURL*, curl_socket_t socket, int what, void* self, void* known) noexcept {
-        auto* const at = static_cast<Socket*>(known);
-        return static_cast<CurlCore*>(self)->watch(what, at, socket) ? 0 : -1;
+        // Never -1: libcurl 7.88 keeps the request among those of the socket then, for good, and
+        // reads it when it is long freed and the socket's number has come back.
+        static_cast<CurlCore*>(self)->watch(what, static_cast<Socket*>(known), socket);
+        return 0;
     }
     static int on_timer(CURLM*, long milliseconds, void* self) noexcept {
         CurlCore& core = *static_cast<CurlCore*>(self);
@@ -137,29 +149,29 @@ private:
         core.waker_.touch();
         return 0;
     }
-    [[nodiscard]] bool watch(int what, Socket* at, curl_socket_t socket) noexcept {
+    /// What cannot be watched breaks all that is under way, once libcurl has returned.
+    void watch(int what, Socket* at, curl_socket_t socket) noexcept {
         if (what == CURL_POLL_REMOVE) {
             delete at;
-            return true;
+            return;
         }
         const auto events = static_cast<short>(((what & CURL_POLL_IN) != 0 ? POLLIN : 0) |
                                                ((what & CURL_POLL_OUT) != 0 ? POLLOUT : 0));
         if (at != nullptr) {
             at->watch.modify(events);
-            return true;
+            return;
         }
         try {
             auto fresh = std::make_unique<Socket>(*this, socket);
             fresh->watch.start(socket, events);
             if (curl_multi_assign(multi_, socket, fresh.get()) == CURLM_OK) {
                 static_cast<void>(fresh.release());
-                return true;
+                return;
             }
         } catch (...) {
             // No memory: said below.
         }
         broken_ = true;
-        return false;
     }
 
     // ---- work ----------------------------------------------------------------------------------
@@ -178,6 +190,8 @@ private:
     /// What users wanted while libcurl ran.
     void settle() noexcept {
         for (std::size_t i = transfers_.size(); i != 0; --i) {
+            // What is dropped may own handles of others, which are gone with it.
+            if (i > transfers_.size()) continue;
             const Ref<CurlTransfer> transfer = transfers_[i - 1];
             if (transfer->dropped) {
                 remove(*transfer);
@@ -187,6 +201,12 @@ private:
         }
     }
     void fail_all() {
+        // libcurl 7.88 does not put its own house in order where it had no memory: it divides by
+        // zero when the number of a socket comes back that it could not note. It begins anew.
+        for (const Ref<CurlTransfer>& t : transfers_) curl_multi_remove_handle(multi_, t->easy());
+        end_multi();
+        timer_ = never;
+        broken_ = false;
         // Those that begin meanwhile are behind; whoever is answered may end others, and all.
         for (std::size_t i = transfers_.size(); i != 0; --i) {
             if (i > transfers_.size()) continue;
@@ -228,6 +248,7 @@ private:
         } else if (curl_multi_add_handle(multi_, transfer.easy()) != CURLM_OK) {
             broken_ = true;
         }
+        waker_.touch();
     }
     void end(const Ref<CurlTransfer>& transfer, CURLcode code, std::optional<HttpErrc> error) {
         remove(*transfer);
@@ -258,7 +279,7 @@ private:
             remove(*transfer);
             transfer->refuse();
         }
-        if (multi_ != nullptr) curl_multi_cleanup(std::exchange(multi_, nullptr));
+        end_multi();
     }
 
     posix::Poller& poller_;

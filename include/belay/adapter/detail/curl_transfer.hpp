@@ -303,9 +303,8 @@ inline bool CurlTransfer::prepare_redirect() {
     head_ = {};
     body_sent_ = body_bytes_ = 0;
     ++redirects_;
-    const CURLcode code = set_request();
-    if (code != CURLE_OK) error_ = HttpErrc::client_failed;
-    return true;
+    // Never half made: without its method it would be another one.
+    return set_request() == CURLE_OK || fail(HttpErrc::client_failed);
 }
 
 inline HttpResponse CurlTransfer::conclude(CURLcode code, std::optional<HttpErrc> error) {

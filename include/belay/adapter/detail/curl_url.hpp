@@ -3,8 +3,9 @@
 /// CurlUrl: what a URL says of whom is asked, as libcurl reads it.
 #pragma once
 
-#include <string>   // std::string
-#include <utility>  // std::exchange
+#include <memory>  // std::unique_ptr
+#include <new>     // std::bad_alloc
+#include <string>  // std::string
 
 #include <curl/curl.h>
 
@@ -15,15 +16,14 @@ namespace belay::inline BELAY_ABI::detail {
 /// A URL as libcurl reads it, so that nobody reads it in another way than who sends the request.
 ///
 /// Thread safety: distinct objects safe.
+/// Throws:        std::bad_alloc: what no memory is left to read is no bad URL, nor another origin.
 class CurlUrl {
 public:
     explicit CurlUrl(const std::string& text) : parsed_{curl_url()} {
+        if (!parsed_) throw std::bad_alloc{};
         // A NUL would end it early for libcurl alone.
-        valid_ = parsed_ != nullptr && is_one_word(text) && set(text);
+        valid_ = is_one_word(text) && set(text);
     }
-    CurlUrl(const CurlUrl&) = delete;
-    CurlUrl& operator=(const CurlUrl&) = delete;
-    ~CurlUrl() { curl_url_cleanup(parsed_); }
 
     /// Whether it is absolute, of http or https, and has no credentials in it.
     [[nodiscard]] bool is_http() const {
@@ -43,15 +43,23 @@ public:
     }
 
 private:
-    [[nodiscard]] bool set(const std::string& text) noexcept {
-        return curl_url_set(parsed_, CURLUPART_URL, text.c_str(),
-                            CURLU_DISALLOW_USER | CURLU_PATH_AS_IS) == CURLUE_OK;
+    struct Free {
+        void operator()(CURLU* url) const noexcept { curl_url_cleanup(url); }
+    };
+
+    [[nodiscard]] static bool is_ok(CURLUcode code) {
+        if (code == CURLUE_OUT_OF_MEMORY) throw std::bad_alloc{};
+        return code == CURLUE_OK;
+    }
+    [[nodiscard]] bool set(const std::string& text) {
+        return is_ok(curl_url_set(parsed_.get(), CURLUPART_URL, text.c_str(),
+                                  CURLU_DISALLOW_USER | CURLU_PATH_AS_IS));
     }
     [[nodiscard]] std::string part(CURLUPart which) const {
         char* text = nullptr;
         // Also of a port that is not written.
         const unsigned flags = which == CURLUPART_PORT ? CURLU_DEFAULT_PORT : 0;
-        if (curl_url_get(parsed_, which, &text, flags) != CURLUE_OK) return {};
+        if (!is_ok(curl_url_get(parsed_.get(), which, &text, flags))) return {};
         struct Freed {
             char* text;
             ~Freed() { curl_free(text); }
@@ -59,7 +67,7 @@ private:
         return text;
     }
 
-    CURLU* parsed_;
+    std::unique_ptr<CURLU, Free> parsed_;
     bool valid_ = false;
 };
 

@@ -35,9 +35,18 @@ class HmacKey {
 public:
     static constexpr std::size_t least_bytes = 32;
 
-    [[nodiscard]] static bool is_strong(std::string_view secret) noexcept {
+    /// What is wrong with a secret, and what to do; empty if nothing is.
+    [[nodiscard]] static std::string why_not(std::string_view secret) {
         // The text of a key of another kind is no secret.
-        return secret.size() >= least_bytes && secret.find("-----BEGIN") == std::string_view::npos;
+        if (secret.find("-----BEGIN") != std::string_view::npos) {
+            return "it is a PEM text, which is no secret: of tokens that are signed by RS256 "
+                   "choose JwtAlgorithm::rs256";
+        }
+        if (secret.size() >= least_bytes) return {};
+        return "it has " + std::to_string(secret.size()) + " bytes, HS256 needs " +
+               std::to_string(least_bytes) +
+               " at least: take what 'openssl rand -base64 48' prints, here and where tokens are "
+               "signed";
     }
     explicit HmacKey(std::string secret) : secret_{std::move(secret)} {}
 
@@ -63,18 +72,27 @@ public:
     static constexpr int least_bits = 2048;
     static constexpr int most_bits = 16384;
 
-    /// `pem` is a public key, "-----BEGIN PUBLIC KEY-----".   Errors: an empty one.
-    [[nodiscard]] static RsaKey read(const std::string& pem) {
+    /// `pem` is a public key, "-----BEGIN PUBLIC KEY-----".
+    /// Errors: an empty one, and `wrong` says what is, and what to do.
+    [[nodiscard]] static RsaKey read(const std::string& pem, std::string& wrong) {
         RsaKey out;
         const std::unique_ptr<BIO, int (*)(BIO*)> text{
             BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())), &BIO_free};
         if (text) out.key_.reset(PEM_read_bio_PUBKEY(text.get(), nullptr, nullptr, nullptr));
         ERR_clear_error();  // the thread's queue is TLS's, too
-        if (!out.key_) return out;
+        if (out.key_ && EVP_PKEY_base_id(out.key_.get()) != EVP_PKEY_RSA) out.key_.reset();
+        if (!out.key_) {
+            wrong =
+                "it is no public RSA key as PEM (-----BEGIN PUBLIC KEY-----): 'openssl rsa "
+                "-pubout' prints that of a private one";
+            return out;
+        }
         const int bits = EVP_PKEY_bits(out.key_.get());
-        const bool right = EVP_PKEY_base_id(out.key_.get()) == EVP_PKEY_RSA && bits >= least_bits &&
-                           bits <= most_bits;
-        if (!right) out.key_.reset();
+        if (bits >= least_bits && bits <= most_bits) return out;
+        wrong = "it has " + std::to_string(bits) + " bits, RS256 needs " +
+                std::to_string(least_bits) + " to " + std::to_string(most_bits) +
+                ": let the issuer sign with a new pair, 'openssl genrsa 2048'";
+        out.key_.reset();
         return out;
     }
     [[nodiscard]] explicit operator bool() const noexcept { return key_ != nullptr; }

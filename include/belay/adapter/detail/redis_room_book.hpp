@@ -29,6 +29,11 @@ public:
         std::uint64_t read = 0;   ///< the last entry that was loaded, or heard of
         std::uint64_t acked = 0;  ///< the last own entry since
     };
+    /// What a history that is begun again may have been.
+    struct Begun {
+        std::string was{};    ///< its log, also when it is lost
+        std::string tried{};  ///< of a beginning that was not answered
+    };
 
     /// The position of a change that is not sent yet.
     [[nodiscard]] std::uint64_t next(std::string_view id) {
@@ -40,11 +45,22 @@ public:
         const auto found = rooms_.find(id);
         return found != rooms_.end() ? found->second.state : State{};
     }
+    [[nodiscard]] Begun begun(std::string_view id) const {
+        const std::lock_guard lock{mutex_};
+        const auto found = rooms_.find(id);
+        return found != rooms_.end() ? found->second.begun : Begun{};
+    }
+    /// It will be asked to begin.
+    void begins(std::string_view id, std::string_view log) {
+        const std::lock_guard lock{mutex_};
+        at(id).begun.tried = log;
+    }
     /// A room as it was loaded; without a log there is none.
     void loaded(std::string_view id, std::uint64_t position, std::string_view log) {
         const std::lock_guard lock{mutex_};
         Room& room = at(id);
         room.state = {std::string{log}, position, 0};
+        if (!log.empty()) room.begun = {std::string{log}, {}};
         room.given = std::max(room.given, position);
     }
     /// The log that a room has now.
@@ -52,6 +68,7 @@ public:
         const std::lock_guard lock{mutex_};
         Room& room = at(id);
         if (room.state.log != log) room.state = {std::string{log}, began, 0};
+        room.begun = {std::string{log}, {}};
         room.given = std::max(room.given, began);
     }
     void read(std::string_view id, std::uint64_t position) {
@@ -90,6 +107,7 @@ public:
 private:
     struct Room {
         State state{};
+        Begun begun{};
         std::uint64_t given = 0;
         std::vector<std::pair<std::uint64_t, std::uint64_t>> own{};
     };

@@ -3,7 +3,8 @@
 /// RedisRoomEars: the subscriptions of a RedisRooms, and the connection that hears of changes.
 #pragma once
 
-#include <chrono>        // std::chrono::steady_clock
+#include <algorithm>     // std::clamp
+#include <chrono>        // std::chrono::ceil, std::chrono::steady_clock
 #include <deque>         // std::deque
 #include <functional>    // std::less
 #include <map>           // std::map
@@ -34,7 +35,7 @@ public:
         connection_.use(connection_of(options));
     }
 
-    void subscribe(const std::string& id, std::uint64_t from, Completion<HeardNews> done) {
+    void subscribe(const std::string& id, std::uint64_t from, Completion<part::HeardNews> done) {
         if (!done.wanted()) return;
         auto found = subs_.find(id);
         if (found == subs_.end()) {
@@ -56,6 +57,12 @@ public:
         found->second.changed = true;
     }
 
+    /// It may be another one, or gone.
+    void changed(const std::string& id) {
+        const auto found = subs_.find(id);
+        if (found != subs_.end()) found->second.changed = true;
+    }
+
     /// Hears, and answers.   Returns: whether there is more to do at once.
     bool step() {
         sweep();
@@ -69,6 +76,8 @@ public:
         if (heard) return down(heard);
         const PersistenceError silent = watch();
         if (silent) return down(silent);
+        compare();
+        if (store_->outages() != seen_) return true;
         for (auto& [id, sub] : subs_) {
             if (sub.done && sub.confirmed && (sub.changed || !sub.messages.empty()))
                 answer(id, sub);
@@ -80,7 +89,9 @@ public:
     /// Until when nothing need be done, if nothing is heard.
     [[nodiscard]] std::chrono::milliseconds patience() const noexcept {
         if (subs_.empty()) return std::chrono::milliseconds{-1};
-        return store_->is_down() ? options_.retry_after : std::chrono::milliseconds{1000};
+        if (store_->is_down()) return options_.retry_after;
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(compares_at_ - Clock::now());
+        return std::clamp(left, std::chrono::milliseconds{1}, std::chrono::milliseconds{1000});
     }
 
 private:
@@ -88,7 +99,7 @@ private:
         std::string channel{};
         std::string log{};
         std::uint64_t from = 0;
-        std::optional<Completion<HeardNews>> done{};
+        std::optional<Completion<part::HeardNews>> done{};
         std::deque<Bytes> messages{};
         std::size_t message_bytes = 0;
         Clock::time_point answered_at{};
@@ -165,6 +176,15 @@ private:
         expect();
         return {};
     }
+    /// A Redis that was emptied tells nobody, however busy it is. It must be known which one it
+    /// was before a room is read for the first time, or it could be emptied in between.
+    void compare() {
+        const Clock::time_point now = Clock::now();
+        if (now < compares_at_) return;
+        compares_at_ = now + options_.command_timeout;
+        if (!store_->is_another(mark_)) return;
+        for (auto& [id, sub] : subs_) sub.changed = true;
+    }
     bool down(const PersistenceError& why) {
         store_->went_down(why);
         lose(why);
@@ -178,26 +198,26 @@ private:
             sub.asked = sub.confirmed = false;
             sub.changed = true;
             if (!sub.done || std::exchange(sub.told, true)) continue;
-            Completion<HeardNews> done = std::move(*std::exchange(sub.done, std::nullopt));
+            Completion<part::HeardNews> done = std::move(*std::exchange(sub.done, std::nullopt));
             sub.answered_at = Clock::now();
-            done(HeardNews{why});
+            done(part::HeardNews{why});
         }
     }
 
     // ---- subscriptions -------------------------------------------------------------------------
 
     void answer(const std::string& id, Sub& sub) {
-        HeardNews news = FanoutNews{};
+        part::HeardNews news = part::FanoutNews{};
         if (sub.changed) {
             news = store_->news(id, sub.log, sub.from);
             // What has more to say is asked again, a gap until the room is loaded; an outage is
             // told to all at once.
             if (!news && store_->outages() != seen_) return;
             sub.changed =
-                !news || !news->entries.empty() || news->state != FanoutNews::State::goes_on;
+                !news || !news->entries.empty() || news->state != part::FanoutNews::State::goes_on;
         }
         if (news) {
-            const bool nothing = news->state == FanoutNews::State::goes_on &&
+            const bool nothing = news->state == part::FanoutNews::State::goes_on &&
                                  news->entries.empty() && sub.messages.empty();
             if (nothing) return;
             news->messages.assign(std::move_iterator{sub.messages.begin()},
@@ -206,7 +226,7 @@ private:
             sub.message_bytes = 0;
             if (!news->entries.empty()) sub.from = news->entries.back().position;
         }
-        Completion<HeardNews> done = std::move(*std::exchange(sub.done, std::nullopt));
+        Completion<part::HeardNews> done = std::move(*std::exchange(sub.done, std::nullopt));
         sub.answered_at = Clock::now();
         done(std::move(news));
     }
@@ -240,7 +260,9 @@ private:
     Subs subs_;
     std::map<std::string, Subs::iterator, std::less<>> by_channel_;
     std::uint64_t seen_ = 0;  ///< outages that were told
+    std::string mark_{};      ///< of the store
     Clock::time_point sweeps_at_{};
+    Clock::time_point compares_at_{};
     Clock::time_point expects_until_{};
     Clock::time_point heard_at_{};
     bool expects_ = false;

@@ -16,9 +16,14 @@ namespace belay::inline BELAY_ABI::detail {
 // A history that is ended on purpose leaves a key behind for a while, with its log: else it could
 // not be told from one that Redis has lost.
 
-/// ARGV: 1 to begin anew, epoch, log, channel, for how long an end is remembered.
-/// Answers {log, began}; of the one that goes on.
+/// ARGV: 1 to begin anew, epoch, log, channel, for how long an end is remembered, a log that the
+/// server has had, or ''. Answers {log, began}; of the one that goes on. 'over' if what would be
+/// begun again was ended on purpose: only what was lost may be.
 inline constexpr std::string_view redis_room_begin = R"(
+if ARGV[1] == '0' and redis.call('EXISTS', KEYS[2] .. ':over:' .. ARGV[3],
+    KEYS[2] .. ':over:' .. ARGV[6]) ~= 0 then
+  return 'over'
+end
 local old = redis.call('HMGET', KEYS[2], 'log', 'began')
 if old[1] then
   if ARGV[1] == '0' then return old end
@@ -47,10 +52,12 @@ return 1
 )";
 
 /// ARGV: log or '', channel, server, updates: each with its length and its number in front.
-/// Answers {log, entries}; nil if there is no such history.
+/// Answers {log, entries}; nil if there is no such history, 'over' if it was ended on purpose.
 inline constexpr std::string_view redis_room_append = R"(
 local log = redis.call('HGET', KEYS[2], 'log')
-if not log or (ARGV[1] ~= '' and ARGV[1] ~= log) then return false end
+if not log or (ARGV[1] ~= '' and ARGV[1] ~= log) then
+  return redis.call('EXISTS', KEYS[2] .. ':over:' .. ARGV[1]) == 1 and 'over'
+end
 local ids, at, all = {}, 1, ARGV[4]
 while at <= #all do
   local size = struct.unpack('<I4', all, at)
@@ -60,6 +67,13 @@ while at <= #all do
 end
 redis.call('PUBLISH', ARGV[2], 'e')
 return {log, ids}
+)";
+
+/// KEYS[1] is the mark of the whole store, ARGV[1] what it becomes where there is none. Answers
+/// what it is: another one than before, and the store was emptied, which Redis tells nobody.
+inline constexpr std::string_view redis_room_mark = R"(
+if not redis.call('GET', KEYS[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
+return redis.call('GET', KEYS[1])
 )";
 
 /// Answers {epoch, log, covers, snapshot, entries}; nil if there is no room.

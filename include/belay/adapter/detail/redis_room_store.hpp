@@ -32,6 +32,7 @@ struct RedisRoomChange {
     std::uint64_t own = 0;
     Id epoch{};
     Bytes update{};
+    bool again = false;
 };
 
 /// Thread safety: one thread, but for the book.   Blocks: every call that answers an error.
@@ -58,12 +59,7 @@ public:
         down_until_ = Clock::now() + options_.retry_after;
     }
     [[nodiscard]] PersistenceError explain(const std::error_code& code, const char* words) const {
-        PersistenceError error{code, connection_.peer(), words};
-        const char* const advice = advice_for(code);
-        if (advice == nullptr) return error;
-        if (!error.what.empty()) error.what += "; ";
-        error.what += advice;
-        return error;
+        return {code, connection_.peer(), words, advice_for(code)};
     }
 
     // ---- calls ---------------------------------------------------------------------------------
@@ -82,13 +78,13 @@ public:
         const auto position = redis_position(reply_text(reply_at(reply.get(), 2)));
         auto parts = redis_unpacked(as_bytes(reply_text(reply_at(reply.get(), 3))));
         if (!parts) return PersistenceError{RoomErrc::snapshot_damaged, keys.snapshot, {}};
-        std::vector<FanoutNews::Entry> entries;
+        std::vector<part::FanoutNews::Entry> entries;
         if (!position || !take_epoch(reply_at(reply.get(), 0), room.epoch) ||
             !take_entries(reply_at(reply.get(), 4), entries))
             return foreign(keys.room);
         room.snapshot = std::move(*parts);
         room.position = *position;
-        for (FanoutNews::Entry& entry : entries) {
+        for (part::FanoutNews::Entry& entry : entries) {
             room.position = entry.position;
             room.updates.push_back(std::move(entry.update));
         }
@@ -96,24 +92,23 @@ public:
         return std::optional{std::move(room)};
     }
 
-    /// The changes of each room in their order, its appends in one step each.
+    /// The changes of each room in their order, its appends in one step each. What one room is
+    /// refused stands in no other's way; an outage ends all.
     [[nodiscard]] PersistenceError flush(const std::vector<Change>& changes) {
         std::map<std::string_view, std::vector<const Change*>> by_room;
         for (const Change& change : changes) by_room[change.id].push_back(&change);
+        PersistenceError first;
+        const std::uint64_t before = outages_;
         for (const auto& [id, of_room] : by_room) {
-            const RedisRoomKeys keys{options_.prefix, id};
-            std::size_t at = 0;
-            while (at < of_room.size()) {
-                const auto rest = std::span{of_room}.subspan(at);
-                const bool appends = rest.front()->kind == Change::Kind::append;
-                const std::size_t count = appends ? together(rest) : 1;
-                PersistenceError error =
-                    appends ? append(keys, rest.first(count)) : turn(keys, *rest.front());
-                if (error) return error;
-                at += count;
-            }
+            PersistenceError error = flush(RedisRoomKeys{options_.prefix, id}, of_room);
+            if (!error) continue;
+            if (is_down() || outages_ != before) return error;
+            std::vector refused = std::move(first.rooms);
+            refused.emplace_back(id, error.code);
+            if (!first) first = std::move(error);
+            first.rooms = std::move(refused);
         }
-        return {};
+        return first;
     }
 
     [[nodiscard]] PersistenceError save(std::string_view id, std::span<const Bytes> snapshot,
@@ -171,10 +166,24 @@ public:
         static_cast<void>(ask({"PUBLISH", keys.channel, payload}, reply));
     }
 
+    /// The mark of the store; `mark` is what it was found to be last.
+    /// Returns: whether it is another one, or nobody can tell.
+    [[nodiscard]] bool is_another(std::string& mark) {
+        RedisReply reply;
+        if (ask({"EVAL", redis_room_mark, "1", options_.prefix + ":store", fresh()}, reply))
+            return true;
+        const std::string_view found = reply_text(reply.get());
+        if (mark == found) return false;
+        mark = found;
+        return true;
+    }
+
     /// What is behind `from`, of the history `log`, which it learns if it is empty.
-    [[nodiscard]] HeardNews news(std::string_view id, std::string& log, std::uint64_t from) {
+    [[nodiscard]] part::HeardNews news(std::string_view id, std::string& log, std::uint64_t from) {
         const RedisRoomKeys keys{options_.prefix, id};
         const RedisRoomBook::State state = book_->state(id);
+        // One that was begun here, and of which nothing was read yet.
+        if (log.empty()) log = state.log;
         const std::uint64_t acked = state.log == log ? state.acked : 0;
         RedisReply reply;
         if (PersistenceError e =
@@ -184,13 +193,14 @@ public:
                      std::to_string(options_.news_bytes_max)},
                     reply))
             return e;
-        FanoutNews news;
+        part::FanoutNews news;
         const std::string_view is = reply_text(reply_at(reply.get(), 0));
-        if (is == "gap") news.state = FanoutNews::State::gap;
-        if (is == "over") news.state = FanoutNews::State::over;
+        if (is == "gap") news.state = part::FanoutNews::State::gap;
+        if (is == "over") news.state = part::FanoutNews::State::over;
         if (is != "on")
-            return is == "gap" || is == "over" || is == "none" ? HeardNews{std::move(news)}
-                                                               : HeardNews{foreign(keys.room)};
+            return is == "gap" || is == "over" || is == "none"
+                       ? part::HeardNews{std::move(news)}
+                       : part::HeardNews{foreign(keys.room)};
         if (!take_epoch(reply_at(reply.get(), 1), news.epoch) ||
             !take_entries(reply_at(reply.get(), 3), news.entries))
             return foreign(keys.room);
@@ -214,15 +224,28 @@ private:
                code == RedisErrc::no_answer || code == RedisErrc::bad_reply ||
                code == RedisErrc::unauthorized || code == RedisErrc::not_ready;
     }
-    /// Where what is to be done with a queue in Redis is what is to be done with rooms.
+    /// Where what is to be done with a queue in Redis is not what is to be done with rooms.
     [[nodiscard]] static const char* advice_for(const std::error_code& code) {
-        const bool other = code == RedisErrc::connection_lost || code == RedisErrc::no_answer ||
-                           code == RedisErrc::forbidden || code == RedisErrc::refused ||
-                           code == RedisErrc::out_of_memory || code == RedisErrc::wrong_type;
-        return other ? nullptr : RedisError{code, {}, {}}.advice();
+        if (code == RedisErrc::connection_lost || code == RedisErrc::no_answer)
+            return "see to Redis, and to the way there; it is tried again by itself";
+        if (code == RedisErrc::forbidden)
+            return "let this user do on the keys of the prefix what docs/several-servers.md lists";
+        if (code == RedisErrc::out_of_memory)
+            return "give Redis more memory; until then rooms can be read, and edits are refused";
+        if (code == RedisErrc::refused || code == RedisErrc::wrong_type)
+            return "see who else writes to the keys of the prefix, and whether Redis is 6.2 or "
+                   "later";
+        return RedisError{code, {}, {}}.advice();
     }
     [[nodiscard]] static PersistenceError foreign(const std::string& key) {
-        return {make_error_code(RedisErrc::bad_reply), key, "another program has written it"};
+        return {make_error_code(RedisErrc::bad_reply), key, "another program has written it",
+                "see which; `erase` gives the room up"};
+    }
+    /// It has another history by now, or none.
+    [[nodiscard]] static PersistenceError gone(const std::string& key, std::string_view answer) {
+        if (answer == "over") return {RoomErrc::history_reset, key, {}};
+        return {RoomErrc::unknown_room, key, "it has another history, or none, by now",
+                "wait: the room is compared with what is there, and given back"};
     }
     [[nodiscard]] std::string index() const { return options_.prefix + ":rooms"; }
     /// 32 digits that nobody else has.
@@ -246,12 +269,12 @@ private:
     }
     /// Whatever is in an entry is its reader's to judge; without an update it is an empty one.
     [[nodiscard]] bool take_entries(const redisReply* reply,
-                                    std::vector<FanoutNews::Entry>& to) const {
+                                    std::vector<part::FanoutNews::Entry>& to) const {
         for (std::size_t i = 0; reply_at(reply, i) != nullptr; ++i) {
             const redisReply* const one = reply_at(reply, i);
             const auto position = redis_position(reply_text(reply_at(one, 0)));
             if (!position) return false;
-            FanoutNews::Entry entry{*position, 0, {}};
+            part::FanoutNews::Entry entry{*position, 0, {}};
             const redisReply* const fields = reply_at(one, 1);
             bool ours = false;
             for (std::size_t f = 0; reply_at(fields, f + 1) != nullptr; f += 2) {
@@ -270,6 +293,18 @@ private:
 
     // ---- changes -------------------------------------------------------------------------------
 
+    [[nodiscard]] PersistenceError flush(const RedisRoomKeys& keys,
+                                         std::span<const Change* const> changes) {
+        while (!changes.empty()) {
+            const bool appends = changes.front()->kind == Change::Kind::append;
+            const std::size_t count = appends ? together(changes) : 1;
+            PersistenceError error =
+                appends ? append(keys, changes.first(count)) : turn(keys, *changes.front());
+            if (error) return error;
+            changes = changes.subspan(count);
+        }
+        return {};
+    }
     /// How many of them are appends that go together.
     [[nodiscard]] static std::size_t together(std::span<const Change* const> changes) noexcept {
         std::size_t bytes = 0;
@@ -299,7 +334,7 @@ private:
                      book_->state(id).log, keys.channel, server_, all},
                     reply))
             return e;
-        if (reply->type == REDIS_REPLY_NIL) return {RoomErrc::unknown_room, keys.room, {}};
+        if (reply->type != REDIS_REPLY_ARRAY) return gone(keys.room, reply_text(reply.get()));
         const redisReply* const ids = reply_at(reply.get(), 1);
         book_->begun(id, 0, reply_text(reply_at(reply.get(), 0)));
         for (std::size_t i = 0; i < changes.size(); ++i) {
@@ -322,11 +357,18 @@ private:
         // meanwhile takes it off the list.
         if (PersistenceError e = ask({"ZADD", index(), "0", change.id}, reply)) return e;
         const bool anew = change.kind == Change::Kind::reset;
-        if (PersistenceError e =
-                ask({"EVAL", redis_room_begin, "3", keys.updates, keys.room, keys.snapshot,
-                     anew ? "1" : "0", as_text(change.epoch), fresh(), keys.channel, keep},
-                    reply))
+        RedisRoomBook::Begun known;
+        if (change.again) known = book_->begun(change.id);
+        if (known.tried.empty()) known.tried = fresh();
+        // One that was not answered may have been begun, and be over by now: tried again it is the
+        // same one.
+        book_->begins(change.id, known.tried);
+        if (PersistenceError e = ask({"EVAL", redis_room_begin, "3", keys.updates, keys.room,
+                                      keys.snapshot, anew ? "1" : "0", as_text(change.epoch),
+                                      known.tried, keys.channel, keep, known.was},
+                                     reply))
             return e;
+        if (reply->type != REDIS_REPLY_ARRAY) return gone(keys.room, reply_text(reply.get()));
         const auto began = redis_position(reply_text(reply_at(reply.get(), 1)));
         if (!began) return foreign(keys.room);
         book_->begun(change.id, *began, reply_text(reply_at(reply.get(), 0)));

@@ -57,7 +57,7 @@ public:
     struct Subscribe {
         std::string id;
         std::uint64_t from;
-        Completion<HeardNews> done;
+        Completion<part::HeardNews> done;
     };
 
     /// The thread begins with `start`.
@@ -151,7 +151,12 @@ private:
         if (found) ears_.loaded(call.id);
         call.done(std::move(found));
     }
-    void make(Flush& call) { call.done(store_.flush(call.changes)); }
+    void make(Flush& call) {
+        PersistenceError error = store_.flush(call.changes);
+        // Nobody is told of what was lost in silence, but who asks.
+        for (const auto& [id, code] : error.rooms) ears_.changed(id);
+        call.done(std::move(error));
+    }
     void make(Save& call) { call.done(store_.save(call.id, call.snapshot, call.covers)); }
     void make(List& call) {
         if (call.done.wanted()) call.done(store_.list(call.after, call.count));

@@ -54,15 +54,15 @@ public:
     }
 
     /// The element, and its value's bytes if it is live.
-    [[nodiscard]] Result<ElementState> find(const ElementKey& key, Bytes* value) {
+    [[nodiscard]] Result<part::ElementState> find(const part::ElementKey& key, Bytes* value) {
         const SqliteRun run{find_};
         run.bind(1, as_bytes(key.session));
         run.bind(2, as_bytes(key.id));
         const int answer = run.step();
-        if (answer == SQLITE_DONE) return ElementState{};
+        if (answer == SQLITE_DONE) return part::ElementState{};
         if (answer != SQLITE_ROW) return read_failed(answer);
         BytesView bytes;
-        const Result<ElementState> found = read_row(run, key, bytes);
+        const Result<part::ElementState> found = read_row(run, key, bytes);
         if (found && value != nullptr) value->assign(bytes.begin(), bytes.end());
         return found;
     }
@@ -75,31 +75,32 @@ public:
         while ((answer = run.step()) == SQLITE_ROW) {
             const std::string_view id = as_text(run.bytes(5));
             BytesView bytes;
-            const Result<ElementState> found = read_row(run, {session, id}, bytes);
+            const Result<part::ElementState> found = read_row(run, {session, id}, bytes);
             if (!found) return found.error();
-            if (found->presence != Presence::live) continue;
+            if (found->presence != part::Presence::live) continue;
             if (const std::error_code error = visit(id, found->stamp, bytes)) return error;
         }
         return answer == SQLITE_DONE ? std::error_code{} : read_failed(answer);
     }
     /// The element is live with this value, whatever it was; no value: a tombstone.
-    [[nodiscard]] std::error_code put(const ElementKey& key, const std::optional<BytesView>& value,
-                                      const WriteMark& mark) {
+    [[nodiscard]] std::error_code put(const part::ElementKey& key,
+                                      const std::optional<BytesView>& value,
+                                      const part::WriteMark& mark) {
         return in_one_piece([&]() -> std::error_code {
             const int answer = write(put_, key, value, mark);
             return answer == SQLITE_DONE ? note(mark) : failed(answer);
         });
     }
     /// The same of what is live.   Errors: store_disagrees: it is not.
-    [[nodiscard]] std::error_code update(const ElementKey& key, BytesView value,
-                                         const WriteMark& mark) {
+    [[nodiscard]] std::error_code update(const part::ElementKey& key, BytesView value,
+                                         const part::WriteMark& mark) {
         return in_one_piece([&]() -> std::error_code {
             const int answer = write(update_, key, value, mark);
             if (answer != SQLITE_DONE) return failed(answer);
             return db_.changes() == 1 ? note(mark) : make_error_code(SyncErrc::store_disagrees);
         });
     }
-    [[nodiscard]] std::error_code remember(const WriteMark& mark) {
+    [[nodiscard]] std::error_code remember(const part::WriteMark& mark) {
         return in_one_piece([&] { return note(mark); });
     }
     [[nodiscard]] Result<std::optional<std::uint64_t>> applied(const Id& operation) {
@@ -163,7 +164,7 @@ private:
     // So many more than asked for are remembered at most, before the oldest go.
     static constexpr std::int64_t forgotten_at_once = 1024;
 
-    [[nodiscard]] static std::uint32_t check(const ElementKey& key, const Stamp& stamp,
+    [[nodiscard]] static std::uint32_t check(const part::ElementKey& key, const Stamp& stamp,
                                              BytesView value, bool live) noexcept {
         std::byte head[29];
         store_le(head, static_cast<std::uint64_t>(stamp.wall.time_since_epoch().count()));
@@ -173,8 +174,9 @@ private:
         return crc32c(value, crc32c(as_bytes(key.id), crc32c(as_bytes(key.session), crc32c(head))));
     }
     /// The row of an element: crc, wall, counter, origin, value.
-    [[nodiscard]] static Result<ElementState> read_row(const SqliteRun& run, const ElementKey& key,
-                                                       BytesView& value) {
+    [[nodiscard]] static Result<part::ElementState> read_row(const SqliteRun& run,
+                                                             const part::ElementKey& key,
+                                                             BytesView& value) {
         const BytesView origin = run.bytes(3);
         const bool live = !run.is_null(4);
         if (live) value = run.bytes(4);
@@ -185,7 +187,7 @@ private:
         if (run.number(0) != check(key, stamp, value, live)) {
             return make_error_code(QueueErrc::corrupt);
         }
-        return ElementState{live ? Presence::live : Presence::removed, stamp};
+        return part::ElementState{live ? part::Presence::live : part::Presence::removed, stamp};
     }
     [[nodiscard]] std::error_code create() noexcept {
         return db_.execute(
@@ -197,8 +199,9 @@ private:
             "NULL); INSERT INTO past VALUES (-9223372036854775808); PRAGMA "
             "application_id=0x62656C73; PRAGMA user_version=1; COMMIT");
     }
-    [[nodiscard]] static int write(const SqliteStatement& statement, const ElementKey& key,
-                                   const std::optional<BytesView>& value, const WriteMark& mark) {
+    [[nodiscard]] static int write(const SqliteStatement& statement, const part::ElementKey& key,
+                                   const std::optional<BytesView>& value,
+                                   const part::WriteMark& mark) {
         const Stamp& stamp = mark.stamp;
         const SqliteRun run{statement};
         run.bind(1, as_bytes(key.session));
@@ -211,7 +214,7 @@ private:
         if (value) run.bind(7, *value);
         return run.step();
     }
-    [[nodiscard]] std::error_code note(const WriteMark& mark) {
+    [[nodiscard]] std::error_code note(const part::WriteMark& mark) {
         {
             const SqliteRun run{remember_};
             run.bind(1, BytesView{mark.operation});

@@ -67,7 +67,7 @@ public:
     /// Takes a permit of the generation that is current afterwards, unless the advice is not `go`.
     [[nodiscard]] constexpr Answer acquire(Instant now) noexcept {
         const Advice advice = admit(now);
-        if (advice.verb != Verb::go || state_ == BreakerState::closed) return {advice};
+        if (advice.verb != Advice::Verb::go || state_ == BreakerState::closed) return {advice};
         BreakerChange change = BreakerChange::none;
         if (state_ == BreakerState::open || round_is_over(now)) {
             change = out_ > 0 ? BreakerChange::probe_lost : BreakerChange::half_opened;

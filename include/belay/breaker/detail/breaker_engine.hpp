@@ -155,7 +155,7 @@ private:
         {
             const detail::SpinLock lock{mutex_};
             const auto answer = core_.acquire(now);
-            if (answer.advice.verb != Verb::go) {
+            if (answer.advice.verb != Advice::Verb::go) {
                 ++counters_.rejected;
                 return {false, 0, answer.advice.until};
             }

@@ -110,7 +110,7 @@ public:
 private:
     static void relay(void* wake) noexcept { static_cast<LocalStop*>(wake)->request_stop(); }
 
-    StopWaiter waiter_;
+    part::StopWaiter waiter_;
 };
 
 }  // namespace belay::inline BELAY_ABI::detail

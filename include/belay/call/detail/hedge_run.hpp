@@ -147,7 +147,7 @@ public:
         // The first call of each attempt of a Retrying is what its policy counts.
         if (!first || !counted) {
             const Advice advice = call.permit.take(plan_.budget, first, why_, turn);
-            if (advice.verb != Verb::go) return refuse(attempt, advice, turn);
+            if (advice.verb != Advice::Verb::go) return refuse(attempt, advice, turn);
         }
         // If these throw there is no call, and its permit goes back.
         if (!first) context_.hedged(attempt);
@@ -186,11 +186,11 @@ private:
     void refuse(const Attempt& attempt, const Advice& advice, const Turn& turn) {
         calls_[begun_].permit.give_back();
         context_.refused(attempt, advice);
-        closed_ = advice.verb == Verb::stop || advice.until == never || begun_ == 0;
+        closed_ = advice.verb == Advice::Verb::stop || advice.until == never || begun_ == 0;
         next_at_ = advice.until;
         if (begun_ != 0) return;
         const Duration wait =
-            advice.verb == Verb::stop ? Duration{} : elapsed(turn.now, advice.until);
+            advice.verb == Advice::Verb::stop ? Duration{} : elapsed(turn.now, advice.until);
         last_.emplace(Answer::refuse(CallErrc::call_refused, wait));
     }
 

@@ -20,9 +20,9 @@ public:
         if constexpr (requires { rule_.wanted(turn); }) rule_.wanted(turn);
         // Without admit: who takes a permit or is refused one is counted.
         advice_ = rule_.begin(turn);
-        held_ = advice_.verb == Verb::go;
+        held_ = advice_.verb == Advice::Verb::go;
         advice_.by = Rule::name;
-        if (!held_ && advice_.verb != Verb::stop) wait_ = elapsed(turn.now, advice_.until);
+        if (!held_ && advice_.verb != Advice::Verb::stop) wait_ = elapsed(turn.now, advice_.until);
     }
     HeldPermit(const HeldPermit&) = delete;
     HeldPermit& operator=(const HeldPermit&) = delete;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>      // std::size_t
+#include <cstdint>      // std::uint32_t
 #include <new>          // placement new, std::align_val_t
 #include <type_traits>  // std::is_nothrow_move_constructible_v
 #include <utility>      // std::move, std::exchange
@@ -59,7 +60,7 @@ public:
 
     /// The i-th from the front.   Pre: i < size().
     [[nodiscard]] E& operator[](std::size_t i) noexcept {
-        return slots_[(first_ + i) & (capacity_ - 1)];
+        return slots_[(first_ + static_cast<std::uint32_t>(i)) & (capacity_ - 1)];
     }
 
     [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
@@ -81,22 +82,27 @@ private:
         ::operator delete(static_cast<void*>(slots), std::align_val_t{alignof(E)});
     }
     void grow() {
-        const std::size_t capacity = capacity_ == 0 ? 2 : capacity_ * 2;
-        E* const slots =
-            static_cast<E*>(::operator new(capacity * sizeof(E), std::align_val_t{alignof(E)}));
-        const std::size_t size = size_;
+        const std::size_t capacity = capacity_ == 0 ? 2 : std::size_t{capacity_} * 2;
+        // More than can be counted is asked for as more than there is.
+        constexpr std::size_t too_much = ~std::size_t{0} / 2 + 1;
+        const std::size_t bytes = capacity <= capacity_max ? capacity * sizeof(E) : too_much;
+        E* const slots = static_cast<E*>(::operator new(bytes, std::align_val_t{alignof(E)}));
+        const std::uint32_t size = size_;
         for (std::size_t i = 0; i < size; ++i) ::new (static_cast<void*>(slots + i)) E(pop());
         if (slots_ != nullptr) release(slots_);
         slots_ = slots;
-        capacity_ = capacity;
+        capacity_ = static_cast<std::uint32_t>(capacity);
         first_ = 0;
         size_ = size;
     }
 
+    static constexpr std::size_t capacity_max = std::size_t{1} << 31;
+
+    // Small: an idle connection has four of these.
     E* slots_ = nullptr;
-    std::size_t capacity_ = 0;
-    std::size_t first_ = 0;
-    std::size_t size_ = 0;
+    std::uint32_t capacity_ = 0;
+    std::uint32_t first_ = 0;
+    std::uint32_t size_ = 0;
 };
 
 }  // namespace belay::inline BELAY_ABI::detail

@@ -67,6 +67,7 @@ constexpr bool is_simulated = [] {
 /// Plays all that a driver must bear; `broken()` is the first rule that it broke.
 template <class Make>
 class DriverChecker {
+    using Rule = check::DriverRule;
     using Pointer = std::remove_cvref_t<decltype(std::declval<Make&>()())>;
     using Rig = typename std::pointer_traits<Pointer>::element_type;
     using Driver = std::remove_cvref_t<decltype(std::declval<Rig&>().driver)>;
@@ -76,7 +77,7 @@ class DriverChecker {
 public:
     explicit DriverChecker(Make& make) noexcept : make_{make} {}
 
-    [[nodiscard]] std::optional<DriverRule> run() {
+    [[nodiscard]] std::optional<Rule> run() {
         using Check = void (DriverChecker::*)();
         constexpr Check checks[] = {&DriverChecker::introduction, &DriverChecker::turns,
                                     &DriverChecker::touches,      &DriverChecker::wakes,
@@ -103,14 +104,13 @@ private:
         DriverProbe a, b;
         rig_->driver.attach(a);
         rig_->driver.attach(b);
-        expect(a.attached == 1 && a.waker.handle().node() != nullptr,
-               DriverRule::introduces_itself);
+        expect(a.attached == 1 && a.waker.handle().node() != nullptr, Rule::introduces_itself);
         const Instant before = rig_->driver.now();
         const Instant told = a.waker.now();
-        expect(before <= told && told <= rig_->driver.now(), DriverRule::introduces_itself);
-        expect(a.waker.seed().value != b.waker.seed().value, DriverRule::gives_each_its_own_seed);
+        expect(before <= told && told <= rig_->driver.now(), Rule::introduces_itself);
+        expect(a.waker.seed().value != b.waker.seed().value, Rule::gives_each_its_own_seed);
         rest();
-        expect(a.attached == 1, DriverRule::introduces_itself);
+        expect(a.attached == 1, Rule::introduces_itself);
     }
 
     void turns() {
@@ -120,7 +120,7 @@ private:
             rig_->driver.attach(m);
         }
         for (DriverProbe& m : many) {
-            until([&] { return m.turns > 0; }, DriverRule::runs_what_is_due);
+            until([&] { return m.turns > 0; }, Rule::runs_what_is_due);
         }
         DriverProbe late, ticks;
         late.due = after(rig_->driver.now(), std::chrono::milliseconds{2});
@@ -128,10 +128,10 @@ private:
         ticks.every = std::chrono::milliseconds{1};
         rig_->driver.attach(late);
         rig_->driver.attach(ticks);
-        until([&] { return late.due_turns == 1; }, DriverRule::runs_what_is_due);
-        expect(late.latest <= rig_->driver.now(), DriverRule::tells_the_time);
-        until([&] { return ticks.due_turns >= 5; }, DriverRule::reads_the_deadline_after_each_turn);
-        expect(ticks.latest <= rig_->driver.now(), DriverRule::tells_the_time);
+        until([&] { return late.due_turns == 1; }, Rule::runs_what_is_due);
+        expect(late.latest <= rig_->driver.now(), Rule::tells_the_time);
+        until([&] { return ticks.due_turns >= 5; }, Rule::reads_the_deadline_after_each_turn);
+        expect(ticks.latest <= rig_->driver.now(), Rule::tells_the_time);
     }
 
     void touches() {
@@ -143,7 +143,7 @@ private:
         for (DriverProbe* const m : {&idle, &distant}) {
             m->due = always;
             m->waker.touch();
-            until([&] { return m->due_turns == 1; }, DriverRule::hears_touch);
+            until([&] { return m->due_turns == 1; }, Rule::hears_touch);
         }
     }
 
@@ -155,7 +155,7 @@ private:
             for (int i = 1; i <= 3 && !broken_; ++i) {
                 idle.due = always;
                 std::thread{[wake = idle.waker.handle()] { wake.wake(); }}.join();
-                until([&] { return idle.due_turns == i; }, DriverRule::hears_wake);
+                until([&] { return idle.due_turns == i; }, Rule::hears_wake);
             }
             wake_behind_a_reading(idle);
         }
@@ -177,7 +177,7 @@ private:
         const int before = idle.turns;
         idle.waker.touch();
         until([&] { return woken && idle.turns > before && !idle.mail; },
-              DriverRule::hears_wake_behind_a_reading);
+              Rule::hears_wake_behind_a_reading);
         if (other.joinable()) other.join();
         idle.on_reading = {};
     }
@@ -190,7 +190,7 @@ private:
         settle();
         const int before = idle.turns + distant.turns;
         settle();
-        expect(idle.turns + distant.turns <= before + 2, DriverRule::lets_machines_rest);
+        expect(idle.turns + distant.turns <= before + 2, Rule::lets_machines_rest);
     }
 
     void fairness() {
@@ -213,15 +213,15 @@ private:
             ran = true;
             when_post_ran = busy.turns;
         }));
-        until([&] { return other.turns > 0 && ran; }, DriverRule::starves_nobody);
-        expect(when_other_ran < turns_max && when_post_ran < turns_max, DriverRule::starves_nobody);
+        until([&] { return other.turns > 0 && ran; }, Rule::starves_nobody);
+        expect(when_other_ran < turns_max && when_post_ran < turns_max, Rule::starves_nobody);
         busy.every = forever;
         busy.due = never;
         settle();
     }
 
     void posts() {
-        constexpr auto rule = DriverRule::posts_run_at_home_later_once;
+        constexpr auto rule = Rule::posts_run_at_home_later_once;
         const std::thread::id home = std::this_thread::get_id();
         int ran = 0;
         bool in_post = true;
@@ -251,7 +251,7 @@ private:
     }
 
     void leaves() {
-        constexpr auto rule = DriverRule::forgets_who_left;
+        constexpr auto rule = Rule::forgets_who_left;
         DriverProbe gone, first, second, own;
         rig_->driver.attach(gone);
         settle();
@@ -269,7 +269,7 @@ private:
         };
         for (DriverProbe* const m : {&first, &second, &own}) rig_->driver.attach(*m);
         until([&] { return first.turns + second.turns > 0 && own.turns > 0; },
-              DriverRule::runs_what_is_due);
+              Rule::runs_what_is_due);
         settle();
         expect(gone.turns == 0 && own.turns == 1 && (first.turns == 0 || second.turns == 0), rule);
     }
@@ -284,9 +284,9 @@ private:
         guest.due = always;
         guest.waker.touch();
         settle();
-        expect(guest.turns == 0, DriverRule::hands_over);
+        expect(guest.turns == 0, Rule::hands_over);
         for (int i = 0; i < rounds_max && guest.due_turns == 0; ++i) other->run_once();
-        expect(guest.due_turns == 1, DriverRule::hands_over);
+        expect(guest.due_turns == 1, Rule::hands_over);
         guest.waker = Waker{};
     }
 
@@ -298,31 +298,31 @@ private:
         rig_ = Pointer{};
         idle.waker.touch();
         wake.wake();
-        expect(idle.waker.now() == always, DriverRule::ends_before_machines);
+        expect(idle.waker.now() == always, Rule::ends_before_machines);
     }
 
     void step() {
         rig_->run_once();
         const Instant now = rig_->driver.now();
-        expect(now >= time_, DriverRule::tells_the_time);
+        expect(now >= time_, Rule::tells_the_time);
         time_ = now;
     }
     void settle() {
         for (int i = 0; i < rounds_of_rest; ++i) step();
     }
     template <class Done>
-    void until(Done done, DriverRule rule) {
+    void until(Done done, Rule rule) {
         for (int i = 0; i < rounds_max && !done() && !broken_; ++i) step();
         expect(done(), rule);
     }
-    void expect(bool kept, DriverRule rule) noexcept {
+    void expect(bool kept, Rule rule) noexcept {
         if (!kept && !broken_) broken_ = rule;
     }
 
     Make& make_;
     Pointer rig_{};
     Instant time_ = always;
-    std::optional<DriverRule> broken_;
+    std::optional<Rule> broken_;
 };
 
 }  // namespace detail

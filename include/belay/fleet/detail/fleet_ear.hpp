@@ -17,8 +17,6 @@ struct FleetEar {
     void tell(Machine& machine, A&&... a) {
         if (seat->removed) return;
         if constexpr (requires(const Transition& t) { take_state(a...); }) take_state(a...);
-        // A hook that removes its own service goes on with it: it ends later.
-        const driver::TurnGuard guard{seat->line};
         notify<H>(user, machine, static_cast<A&&>(a)...);
     }
     void take_state(const Transition& t) noexcept { seat->hub->moved(*seat, t.to.state); }

@@ -31,7 +31,7 @@ struct FleetHub : Counted {
         leave(seat);
         // Not a rank above all lower ones: whoever waits gets ahead of those that ask later.
         const auto steps = static_cast<std::uint64_t>(seat.priority);
-        seat.at = before(seat.asked_at, saturating_multiply(options.head_start, steps));
+        seat.at = before(seat.asked_at, part::saturating_multiply(options.head_start, steps));
         line.push(seat);
         seat.phase = SeatPhase::in_line;
         touch();

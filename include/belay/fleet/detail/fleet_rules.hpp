@@ -59,7 +59,7 @@ public:
         const Duration window = policy_.stable_window();
         if (!seat_->was_held) return window;
         if (seat_->told_at == always) return forever;
-        return saturating_add(window, elapsed(seat_->at, seat_->told_at));
+        return part::saturating_add(window, elapsed(seat_->at, seat_->told_at));
     }
     /// The connection's part in the fleet keeps the time, from the dial on.
     [[nodiscard]] Duration attempt_limit() const noexcept { return forever; }

@@ -23,6 +23,8 @@ struct FleetSeat;
 struct FleetOps {
     const LinkStatus& (*status)(const FleetSeat&) noexcept;
     std::size_t (*queued)(const FleetSeat&);
+    /// Whether one of its turns or hooks is on the stack.
+    bool (*in_turn)(const FleetSeat&) noexcept;
     void (*start)(FleetSeat&);
     void (*stop)(FleetSeat&);
     Reconnect (*reconnect)(FleetSeat&, bool force);
@@ -60,7 +62,6 @@ struct FleetSeat {
     const FleetOps* ops;
     Ref<FleetHub> hub;
     const std::string name;
-    driver::Lifeline line;  ///< one of its turns or hooks is on the stack
     FleetSeat* previous = nullptr;
     FleetSeat* next = nullptr;
     /// In line: its rank, a time. Dialling: since when. Held: when it failed.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/detail/basic_supervisor_core.hpp
-/// BasicSupervisorCore: the body of a SupervisorCore, with what it is said to leave out.
+/// BasicSupervisorCore: the body of a timeline::SupervisorCore, with what it is said to leave out.
 #pragma once
 
 #include <utility>  // std::move
@@ -15,14 +15,14 @@
 
 namespace belay::inline BELAY_ABI::detail {
 
-/// See SupervisorCore. Its state is for tests that explore it, which derive from it.
+/// See timeline::SupervisorCore. Its state is for tests that explore it, which derive from it.
 template <RuleLike Policy, class Fault = NoCoreFault>
 class BasicSupervisorCore : protected LinkStanding {
-    using Rules = AsPolicy<Policy>;
+    using Verb = Advice::Verb;
 
 public:
-    constexpr explicit BasicSupervisorCore(Policy policy, SupervisorCoreOptions options = {})
-        : policy_{as_policy(std::move(policy))}, options_{checked(options)} {}
+    constexpr explicit BasicSupervisorCore(Policy p, timeline::SupervisorCoreOptions options = {})
+        : policy_{as_policy(std::move(p))}, options_{checked(options)} {}
 
     /// Takes one event; at most one transition follows.   Complexity: O(rules).   Allocates: never.
     constexpr timeline::Actions step(const timeline::Step& s, Turn& turn) noexcept {
@@ -192,7 +192,6 @@ private:
 
     constexpr void on_opened(Turn& turn) noexcept {
         if (status_.state != LinkState::connecting) return;
-        validated_at_ = turn.now;
         floor_ = not_before_ = always;
         status_.decided_by = {};
         status_.down_since = never;
@@ -293,7 +292,7 @@ private:
 
     /// An attempt is wanted that nobody planned; while only our own jitter passes, none is.
     constexpr void want([[maybe_unused]] Turn& turn) noexcept {
-        if constexpr (HasWanted<Rules>) {
+        if constexpr (HasWanted<AsPolicy<Policy>>) {
             if (!begun_ && !planned_) policy_.wanted(turn);
             planned_ = !begun_;
         }
@@ -378,23 +377,24 @@ private:
         floor_ = not_before_ = manual_at_ = always;
     }
 
+    /// While connected, which begins when the connection is validated.
     [[nodiscard]] constexpr Instant stable_at() const noexcept {
-        return after(validated_at_, policy_.stable_window());
+        return after(status_.since, policy_.stable_window());
     }
 
 protected:
-    Rules policy_;
-    SupervisorCoreOptions options_;
-    Gates gates_;
+    // The four where the base has room left.
     bool begun_ = false;              // the policy has begun an attempt, and awaits its verdict
     bool planned_ = false;            // it has planned one, and may hold tokens, or knows it wanted
     bool spread_ = false;             // the end of this wait was slept through, and is another now
     bool fresh_credentials_ = false;  // given since the attempt in flight began
-    Instant attempt_ends_ = never;    // connecting, draining: when that has taken too long
-    Instant validated_at_ = never;    // connected: since when
-    Instant floor_ = always;          // what a server or breaker asked for: no command goes below
-    Instant not_before_ = always;     // offline: the wait that a shut gate interrupted
-    Instant manual_at_ = always;      // the last attempt that reconnect_now() was granted
+    AsPolicy<Policy> policy_;
+    timeline::SupervisorCoreOptions options_;
+    Gates gates_;
+    Instant attempt_ends_ = never;  // connecting, draining: when that has taken too long
+    Instant floor_ = always;        // what a server or breaker asked for: no command goes below
+    Instant not_before_ = always;   // offline: the wait that a shut gate interrupted
+    Instant manual_at_ = always;    // the last attempt that reconnect_now() was granted
 };
 
 }  // namespace belay::inline BELAY_ABI::detail

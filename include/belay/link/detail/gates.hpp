@@ -20,10 +20,14 @@ namespace belay::inline BELAY_ABI::detail {
 /// Thread safety: distinct objects safe.   Complexity: O(1) each.
 class Gates {
 public:
+    constexpr Gates() noexcept {
+        for (Instant& ends : ends_) ends = never;
+    }
+
     /// All that are shut, those in their grace included.
     [[nodiscard]] constexpr std::uint32_t all() const noexcept {
         std::uint32_t gates = shut_;
-        for (const Grace& g : graces_) gates |= g.gates;
+        for (const std::uint32_t g : graces_) gates |= g;
         return gates;
     }
     /// Whether one is shut that has no grace, or one that has been found to be over.
@@ -35,13 +39,13 @@ public:
     /// When the first grace ends; `never` if none runs.
     [[nodiscard]] constexpr Instant deadline() const noexcept {
         Instant first = never;
-        for (const Grace& g : graces_) first = smaller(first, g.ends);
+        for (const Instant ends : ends_) first = smaller(first, ends);
         return first;
     }
     /// When the grace of a gate ends; `always` if it has none, or is open.
     [[nodiscard]] constexpr Instant grace_ends(std::uint32_t gate) const noexcept {
-        for (const Grace& g : graces_) {
-            if ((g.gates & gate) != 0) return g.ends;
+        for (std::size_t i = 0; i < graces_max; ++i) {
+            if ((graces_[i] & gate) != 0) return ends_[i];
         }
         return always;
     }
@@ -51,9 +55,9 @@ public:
     constexpr void set(std::uint32_t gates, Duration grace, Instant now) noexcept {
         const std::uint32_t fresh = gates & ~all();
         shut_ &= gates;
-        for (Grace& g : graces_) {
-            g.gates &= gates;
-            if (g.gates == 0) g.ends = never;
+        for (std::size_t i = 0; i < graces_max; ++i) {
+            graces_[i] &= gates;
+            if (graces_[i] == 0) ends_[i] = never;
         }
         if (fresh == 0) return;
         if (grace <= Duration::zero()) {
@@ -61,36 +65,33 @@ public:
             return;
         }
         const Instant ends = after(now, grace);
-        Grace& g = place_for(ends, now);
-        g.ends = g.gates == 0 ? ends : larger(g.ends, ends);
-        g.gates |= fresh;
+        const std::size_t i = place_for(ends, now);
+        ends_[i] = graces_[i] == 0 ? ends : larger(ends_[i], ends);
+        graces_[i] |= fresh;
     }
 
 private:
-    struct Grace {
-        std::uint32_t gates = 0;
-        Instant ends = never;
-    };
     static constexpr std::size_t graces_max = 4;
 
     /// A free place; else one whose grace is over, or else that of the grace that ends last.
     // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): as everywhere, now comes last
-    [[nodiscard]] constexpr Grace& place_for(Instant ends, Instant now) noexcept {
-        Grace* place = &graces_[0];
-        for (Grace& g : graces_) {
-            if (g.gates == 0 || g.ends == ends) return g;
-            if (g.ends <= now) place = &g;
-            if (now < place->ends && place->ends < g.ends) place = &g;
+    [[nodiscard]] constexpr std::size_t place_for(Instant ends, Instant now) noexcept {
+        std::size_t place = 0;
+        for (std::size_t i = 0; i < graces_max; ++i) {
+            if (graces_[i] == 0 || ends_[i] == ends) return i;
+            if (ends_[i] <= now) place = i;
+            if (now < ends_[place] && ends_[place] < ends_[i]) place = i;
         }
-        if (place->ends <= now) {
-            shut_ |= place->gates;
-            place->gates = 0;
+        if (ends_[place] <= now) {
+            shut_ |= graces_[place];
+            graces_[place] = 0;
         }
-        return *place;
+        return place;
     }
 
-    std::uint32_t shut_ = 0;  // without a grace, or when it is over
-    Grace graces_[graces_max]{};
+    std::uint32_t shut_ = 0;              // without a grace, or when it is over
+    std::uint32_t graces_[graces_max]{};  // the gates of each
+    Instant ends_[graces_max];            // when each is over; never: it is free
 };
 
 }  // namespace belay::inline BELAY_ABI::detail

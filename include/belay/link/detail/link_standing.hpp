@@ -11,7 +11,7 @@
 
 namespace belay::inline BELAY_ABI::detail {
 
-/// The base of a SupervisorCore, which decides; this one writes down what it has decided.
+/// The base of a timeline::SupervisorCore, which decides; this one writes down what it has decided.
 ///
 /// Thread safety: distinct objects safe.   Complexity: O(1) each.
 class LinkStanding {

@@ -3,6 +3,8 @@
 /// LiveConnection: the one connection of a supervisor, from its dial to its goodbye.
 #pragma once
 
+#include <cstddef>  // std::size_t
+#include <cstdint>  // std::uint32_t
 #include <utility>  // std::move, std::exchange
 
 #include <belay/link/link_errc.hpp>
@@ -10,8 +12,8 @@
 
 namespace belay::inline BELAY_ABI::detail {
 
-/// Owns the transport and at most one connection, which is alive, says goodbye (its epoch is void,
-/// its end is still awaited), or is dead and waits until its own call has returned.
+/// Owns the mailbox, the transport and at most one connection, which is alive, says goodbye (its
+/// epoch is void, its end is still awaited), or is dead and waits until its own call has returned.
 ///
 /// Thread safety: home thread of the supervisor.
 template <TransportLike Transport>
@@ -21,15 +23,18 @@ class LiveConnection {
     using Box = LinkBox<M>;
 
 public:
-    LiveConnection(Transport transport, detail::Ref<Box> box)
-        : box_{std::move(box)}, transport_{std::move(transport)} {}
+    /// `messages_max`: of its mailbox.
+    LiveConnection(Transport transport, std::size_t messages_max)
+        : box_{Ref<Box>::make(messages_max)}, transport_{std::move(transport)} {}
     LiveConnection(const LiveConnection&) = delete;
     LiveConnection& operator=(const LiveConnection&) = delete;
 
+    /// Where its events arrive, and outlives it.
+    [[nodiscard]] const Ref<Box>& box() const noexcept { return box_; }
     [[nodiscard]] Transport& transport() noexcept { return transport_; }
     [[nodiscard]] bool exists() const noexcept { return connection_.get() != nullptr; }
     /// Whether one of its calls is on the stack, so that it must not be destroyed.
-    [[nodiscard]] bool in_part() const noexcept { return in_part_; }
+    [[nodiscard]] bool in_part() const noexcept { return in_part_ || in_send_; }
     [[nodiscard]] std::uint32_t epoch() const noexcept {
         return box_->epoch.load(std::memory_order_relaxed);
     }
@@ -52,7 +57,14 @@ public:
     }
     [[nodiscard]] SendResult send(const M& message, Lane lane) noexcept {
         if (!exists() || lingering() != 0) return SendResult::down;
-        return part::send<M>(*connection_.get(), lane, message);
+        SendResult result;
+        {
+            const InPart in{in_send_};
+            result = part::send<M>(*connection_.get(), lane, message);
+        }
+        // Also outside of a turn, behind which nobody might look soon.
+        reap();
+        return result;
     }
     void run_timers(Turn& turn) {
         if (!exists()) return;
@@ -122,6 +134,10 @@ public:
                 return say_goodbye();
             }
         }
+        if (in_send_) {
+            dead_ = true;
+            return;
+        }
         connection_.reset();
     }
     void end_linger() noexcept {
@@ -130,7 +146,7 @@ public:
     }
     /// Destroys a connection that was given up inside one of its own calls.
     void reap() noexcept {
-        if (dead_ && !in_part_) {
+        if (dead_ && !in_part()) {
             dead_ = false;
             connection_.reset();
         }
@@ -163,9 +179,10 @@ private:
         box_->lingering.store(0, std::memory_order_release);
     }
 
-    detail::Ref<Box> box_;
+    Ref<Box> box_;
     std::uint32_t last_epoch_ = 0;
     bool in_part_ = false;
+    bool in_send_ = false;  // which may say goodbye all the same
     bool dead_ = false;
     bool parting_ = false;  // its close() was called
     Instant linger_ends_ = never;

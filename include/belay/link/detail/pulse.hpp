@@ -48,10 +48,10 @@ public:
     /// Returns: whether it is, and by more than before.
     constexpr bool penalize() noexcept {
         constexpr Duration every_max = std::chrono::hours{1};
-        const Duration longer = saturating_multiply(options_.every, 2);
+        const Duration longer = part::saturating_multiply(options_.every, 2);
         const Duration least = spare();
         if (options_.every < every_max) options_.every = longer < every_max ? longer : every_max;
-        const Duration needed = saturating_add(options_.every, least);
+        const Duration needed = part::saturating_add(options_.every, least);
         if (needed <= options_.dead_after) return false;
         options_.dead_after = needed;
         return true;

@@ -93,6 +93,10 @@ public:
     /// Bounds the messages that begin from here on, beside what the framing takes; a longer one
     /// ends the connection before its first byte is kept.
     void limit_messages(std::size_t bytes) noexcept { input_.limit_messages(bytes); }
+    /// Bounds what waits to be sent, beside what `output_bytes_max` says.
+    void limit_output(std::size_t bytes) noexcept {
+        output_limit_ = smaller(bytes, output_bytes_max_);
+    }
 
     /// Takes reading up again after a message was refused; offers that one first.
     void resume_reading() noexcept {
@@ -210,25 +214,25 @@ private:
     bool take_input(bool told) noexcept {
         bool answered = false;
         for (;;) {
-            const Cut cut = input_.next();
+            const part::Cut cut = input_.next();
             switch (cut.kind) {
-                case Cut::Kind::more:
+                case part::Cut::Kind::more:
                     if (answered || !told) link_.pong(answered);
                     return true;
-                case Cut::Kind::message:
+                case part::Cut::Kind::message:
                     if (!guarded([&] { held_.assign(cut.body.begin(), cut.body.end()); }))
                         return false;
                     if (!offer()) return false;
                     told = true;
                     break;
-                case Cut::Kind::alive:
+                case part::Cut::Kind::alive:
                     // One that asks for an answer is the peer's ping.
                     answered = answered || cut.body.empty();
                     if (!cut.body.empty()) {
                         put_once([&] { output_.append(cut.body); }, answer_ends_);
                     }
                     break;
-                case Cut::Kind::failed:
+                case part::Cut::Kind::failed:
                     end(cut.failure);
                     return false;
             }
@@ -246,7 +250,7 @@ private:
 
     /// Whether so many bytes may follow those that wait.
     [[nodiscard]] bool fits(std::size_t waiting, std::size_t size) const noexcept {
-        return waiting == 0 || (size <= output_bytes_max_ && waiting <= output_bytes_max_ - size);
+        return waiting == 0 || (size <= output_limit_ && waiting <= output_limit_ - size);
     }
     /// Returns: false if there is no memory; the connection has ended then.
     bool guarded(auto&& f) noexcept {
@@ -285,7 +289,7 @@ private:
             if (wrote.kind == Kind::ended) return broken(make_error_code(std::errc::broken_pipe));
             if (wrote.kind == Kind::failed) return broken(wrote.error);
             output_.consume(wrote.bytes);
-            output_.give_back_above(output_bytes_max_);
+            output_.give_back_above(output_limit_);
             written_ += wrote.bytes;
         }
         if (state_ == State::closing && output_.empty()) {
@@ -326,13 +330,14 @@ private:
     /// and reader do not take turns by the message, and the refused message fits.
     void tell_room() noexcept {
         if (refused_bytes_ == 0 || state_ != State::open) return;
-        if (output_.size() > output_bytes_max_ / 2) return;
+        if (output_.size() > output_limit_ / 2) return;
         if (!fits(output_.size(), refused_bytes_)) return;
         refused_bytes_ = 0;
         link_.writable();
     }
 
     const std::size_t output_bytes_max_;
+    std::size_t output_limit_ = output_bytes_max_;
     Link<Bytes> link_;
     State state_ = State::connecting;
     /// Nothing is read: held_ was refused; when closing: the peer has said goodbye.

@@ -53,23 +53,23 @@ public:
     void drop() noexcept { begin_ = end_ = wanted_ = 0; }
 
     /// What comes next. Its views are valid until the next call of room().
-    [[nodiscard]] Cut next() noexcept {
+    [[nodiscard]] part::Cut next() noexcept {
         const BytesView bytes{buffer_.get() + begin_, end_ - begin_};
         // What it has not looked at it has not seen.
-        if (bytes.empty() || bytes.size() < wanted_) return Cut::more(wanted_);
-        const Cut cut = framing_.cut(bytes, hints_);
-        if (cut.kind == Cut::Kind::more) {
+        if (bytes.empty() || bytes.size() < wanted_) return part::Cut::more(wanted_);
+        const part::Cut cut = framing_.cut(bytes, hints_);
+        if (cut.kind == part::Cut::Kind::more) {
             hints_.seen = bytes.size();
             wanted_ = cut.bytes;
             return cut;
         }
         hints_.seen = wanted_ = 0;
-        if (cut.kind == Cut::Kind::failed) return cut;
+        if (cut.kind == part::Cut::Kind::failed) return cut;
         const bool sound = cut.bytes != 0 && cut.bytes <= bytes.size();
         BELAY_PRECONDITION(sound,
                            "FramingLike::cut: of what it was given it must use up 1 byte at "
                            "least, and no more than there are");
-        if (!sound) return Cut::garbage();
+        if (!sound) return part::Cut::garbage();
         begin_ += cut.bytes;
         return cut;
     }
@@ -91,7 +91,7 @@ private:
     }
 
     Framing framing_;
-    CutHints hints_{};
+    part::CutHints hints_{};
     std::unique_ptr<std::byte[]> buffer_{};
     std::size_t capacity_ = 0;
     std::size_t begin_ = 0;

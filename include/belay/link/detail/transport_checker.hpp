@@ -24,7 +24,7 @@ class TransportChecker {
     using M = typename Transport::message_type;
     using Connection = part::ConnectionOf<Transport>;
     using Box = LinkBox<M>;
-    using Rule = TransportRule;
+    using Rule = check::TransportRule;
 
 public:
     TransportChecker(Make& make, Message& message) noexcept : make_{make}, message_{message} {}

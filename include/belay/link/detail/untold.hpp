@@ -4,7 +4,7 @@
 #pragma once
 
 #include <cstddef>  // std::size_t
-#include <utility>  // std::move
+#include <utility>  // std::exchange, std::move
 
 #include <belay/core/assert.hpp>
 #include <belay/core/detail/event_ring.hpp>
@@ -26,15 +26,22 @@ public:
     };
 
     void add(const Transition& change) {
-        BELAY_INVARIANT(changes_count_ < changes_max, "Untold::add: too many transitions");
-        changes_[changes_count_++] = change;
+        if (!has_change()) {
+            first_ = change;
+            has_first_ = true;
+            return;
+        }
+        BELAY_INVARIANT(!has_last_ && change.to.state == LinkState::stopped,
+                        "Untold::add: only a stop comes before the observer is told");
+        last_from_ = change.from;
+        has_last_ = true;
     }
-    [[nodiscard]] bool has_change() const noexcept { return changes_count_ != 0; }
-    [[nodiscard]] Transition take_change() noexcept {
-        const Transition change = changes_[0];
-        --changes_count_;
-        for (std::size_t i = 0; i < changes_count_; ++i) changes_[i] = changes_[i + 1];
-        return change;
+    [[nodiscard]] bool has_change() const noexcept { return has_first_ || has_last_; }
+    /// `now`: the status, to which the last transition has led.
+    [[nodiscard]] Transition take_change(const LinkStatus& now) noexcept {
+        if (std::exchange(has_first_, false)) return first_;
+        has_last_ = false;
+        return {last_from_, now};
     }
 
     /// A greeting that came before the last lane was open.   Throws: std::bad_alloc.
@@ -45,13 +52,13 @@ public:
     void drop_early() noexcept { early_.clear(); }
 
 private:
-    /// Two at most between two looks: a dial, or a drain, that is over before it returns. A third
-    /// for a transport that stops its supervisor where it is told to close.
-    static constexpr std::size_t changes_max = 3;
-
     EventRing<Early> early_;
-    Transition changes_[changes_max]{};
-    std::size_t changes_count_ = 0;
+    // Two at most between two looks: the second is the end of a drain without a goodbye, or a
+    // stop() in a transport or check; nothing follows that without a command.
+    Transition first_{};
+    bool has_first_ = false;
+    bool has_last_ = false;
+    LinkState last_from_ = LinkState::stopped;
 };
 
 }  // namespace belay::inline BELAY_ABI::detail

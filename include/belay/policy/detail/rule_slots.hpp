@@ -72,12 +72,14 @@ class AdviceFold {
 public:
     constexpr void add(const Advice& advice) noexcept {
         strongest_ = detail::stronger(strongest_, advice);
-        if (advice.verb != Verb::go && advice.until > latest_) latest_ = advice.until;
+        if (advice.verb != Advice::Verb::go && advice.until > latest_) latest_ = advice.until;
     }
-    [[nodiscard]] constexpr bool stopped() const noexcept { return strongest_.verb == Verb::stop; }
+    [[nodiscard]] constexpr bool stopped() const noexcept {
+        return strongest_.verb == Advice::Verb::stop;
+    }
     [[nodiscard]] constexpr Advice result() const noexcept {
         Advice advice = strongest_;
-        if (advice.verb == Verb::suspend) advice.until = latest_;
+        if (advice.verb == Advice::Verb::suspend) advice.until = latest_;
         return advice;
     }
 

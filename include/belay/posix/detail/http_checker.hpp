@@ -37,7 +37,7 @@ class HttpChecker {
     using Http = std::remove_cvref_t<decltype(std::declval<Rig&>().http)>;
     static_assert(explain::http_like<Http>());
     using Handle = belay::detail::HttpHandleOf<Http>;
-    using Rule = HttpRule;
+    using Rule = check::HttpRule;
     using Asked = std::shared_ptr<HttpAsked>;
 
 public:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/posix/detail/http_stage.hpp
-/// HttpStage: the server that check_http plays, as good or bad as its pages say.
+/// HttpStage: the server that check::http plays, as good or bad as its pages say.
 #pragma once
 
 #include <algorithm>    // std::count_if
@@ -36,7 +36,7 @@ public:
         std::memcpy(&address, &here, sizeof here);
         const bool bound =
             ::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof here) == 0;
-        BELAY_PRECONDITION(bound, "check_http: 127.0.0.1 must have three free ports");
+        BELAY_PRECONDITION(bound, "check::http: 127.0.0.1 must have three free ports");
         port_ = SocketAddress::local(socket_).port();
     }
     void listen() const noexcept { static_cast<void>(::listen(socket_.get(), 64)); }

@@ -28,8 +28,8 @@ struct TcpOptions {
 ///
 /// Pinned. What is sent in a turn is written at the end of the loop's round, together.
 ///
-/// Models:        ConnectionLike, with close(), resume_reading(), limit_messages(), and ping()
-///                where the framing has one.
+/// Models:        ConnectionLike, with close(), resume_reading(), limit_messages(), limit_output(),
+///                and ping() where the framing has one.
 /// Thread safety: the loop's thread.
 template <FramingLike Framing = LengthPrefixed>
 class TcpConnection : private belay::detail::StreamConnection<TcpConnection<Framing>, Framing> {
@@ -68,6 +68,7 @@ public:
 
     using Stream::close;
     using Stream::limit_messages;
+    using Stream::limit_output;
     using Stream::ping;
     using Stream::resume_reading;
     using Stream::send;

@@ -63,7 +63,7 @@ template <class Make, class Reopen, class Pump>
 class PersistenceChecker {
     using P = std::remove_cvref_t<decltype(std::declval<Make&>()())>;
     static_assert(explain::persistence_like<P>());
-    using Rule = PersistenceRule;
+    using Rule = check::PersistenceRule;
 
 public:
     PersistenceChecker(Make& make, Reopen& reopen, AnswerWait<Pump> wait, PersistencePlay play)
@@ -215,7 +215,8 @@ private:
         for (ModelRoom& other : model_) look_at(other, Rule::refusal_changes_nothing);
     }
     void refused_ids() {
-        for (const std::string& id : {std::string{}, std::string(room_id_bytes_max + 1, 'x')}) {
+        for (const std::string& id :
+             {std::string{}, std::string(part::room_id_bytes_max + 1, 'x')}) {
             const std::error_code bad = RoomErrc::bad_room_id;
             bool refused = rooms_->reset(id, Id{}).error() == bad;
             refused = rooms_->append(id, Bytes(3)).error() == bad && refused;

@@ -50,9 +50,9 @@ struct ModelState {
     }
 
     /// Which rule a load breaks that answers this; nothing if it is right.
-    [[nodiscard]] std::optional<PersistenceRule> broken_by(
+    [[nodiscard]] std::optional<check::PersistenceRule> broken_by(
         const std::optional<StoredRoom>& found) const {
-        using Rule = PersistenceRule;
+        using Rule = check::PersistenceRule;
         if (!exists && !found) return std::nullopt;
         if (!exists) {
             return erased ? Rule::erase_ends_the_room : Rule::load_shows_only_what_is_stored;
@@ -108,16 +108,18 @@ struct ModelRoom {
         return std::nullopt;
     }
     /// What is wrong with an answer that is none of them.
-    [[nodiscard]] PersistenceRule blame(const std::optional<StoredRoom>& found) const {
+    [[nodiscard]] check::PersistenceRule blame(const std::optional<StoredRoom>& found) const {
         const ModelState& stored = states[shown];
-        return stored.broken_by(found).value_or(PersistenceRule::load_finds_what_was_flushed);
+        return stored.broken_by(found).value_or(
+            check::PersistenceRule::load_finds_what_was_flushed);
     }
 };
 
 [[nodiscard]] inline std::vector<ModelRoom> model_rooms() {
     std::vector<ModelRoom> rooms;
-    for (const std::string& id : {std::string{"a"}, std::string{"A"}, std::string{"a\0b", 3},
-                                  std::string{"../\xff%' "}, std::string(room_id_bytes_max, 'x')}) {
+    for (const std::string& id :
+         {std::string{"a"}, std::string{"A"}, std::string{"a\0b", 3}, std::string{"../\xff%' "},
+          std::string(part::room_id_bytes_max, 'x')}) {
         rooms.emplace_back().id = id;
     }
     return rooms;

@@ -23,7 +23,7 @@ class RoomClients : public RoomDoor<Hub, Authorizer, Document> {
 public:
     using Door::counters_;
     using Door::fail;
-    using Kind = RoomMessage::Kind;
+    using Kind = part::RoomMessage::Kind;
     using Room = RoomState<Document>;
     template <class T, class P>
     using Socket = RoomSocket<Hub, T, P>;
@@ -152,7 +152,7 @@ protected:
         if (!read.has_value()) return fail(seat, static_cast<std::error_code>(read.error()));
         on_message(seat, *read);
     }
-    void on_message(RoomSeat& seat, const RoomMessage& said) {
+    void on_message(RoomSeat& seat, const part::RoomMessage& said) {
         std::error_code error;
         auto& room = static_cast<Room&>(*seat.room);
         switch (said.kind) {
@@ -188,7 +188,8 @@ protected:
         room.waker.touch();
         return error;
     }
-    [[nodiscard]] std::error_code on_update(RoomSeat& seat, Room& room, const RoomMessage& said) {
+    [[nodiscard]] std::error_code on_update(RoomSeat& seat, Room& room,
+                                            const part::RoomMessage& said) {
         // Each update is owed a status. What answers a state vector has in it all that was refused
         // before, and settles that.
         const bool answers = said.kind == Kind::state;
@@ -212,8 +213,8 @@ protected:
         deny(seat, "the document is full");
         return {};
     }
-    [[nodiscard]] std::error_code on_viewers(RoomSeat& seat, Room& room, const RoomMessage& said,
-                                             std::uint32_t due) {
+    [[nodiscard]] std::error_code on_viewers(RoomSeat& seat, Room& room,
+                                             const part::RoomMessage& said, std::uint32_t due) {
         const bool answers = said.kind == Kind::state;
         ++counters_.denied;
         if (answers && seat.peer->trunk == nullptr) return {};
@@ -253,13 +254,14 @@ protected:
     void pay(RoomPeer& seat, std::size_t frames) {
         if (frames == 0) return;
         const Duration each = Duration{std::chrono::seconds{1}} / options_.frames_per_second;
-        seat.paid_until = after(larger(seat.paid_until, now_), saturating_multiply(each, frames));
+        seat.paid_until =
+            after(larger(seat.paid_until, now_), part::saturating_multiply(each, frames));
         // However much it asks for, it must be heard again before it counts as silent.
-        const Duration most = saturating_add(saturating_multiply(each, options_.frames_burst),
-                                             options_.heartbeat.every / 2);
+        const Duration most = part::saturating_add(
+            part::saturating_multiply(each, options_.frames_burst), options_.heartbeat.every / 2);
         seat.paid_until = smaller(seat.paid_until, after(now_, most));
         const Instant read_at =
-            before(seat.paid_until, saturating_multiply(each, options_.frames_burst));
+            before(seat.paid_until, part::saturating_multiply(each, options_.frames_burst));
         if (read_at > now_) seat.read_at = larger(seat.read_at, read_at);
     }
     void watch(RoomSeat& seat) {

@@ -4,19 +4,23 @@
 #pragma once
 
 #include <algorithm>  // std::rotate
-#include <utility>    // std::move
+#include <concepts>   // std::derived_from
+#include <memory>     // std::make_unique
+#include <utility>    // std::exchange, std::move
 #include <vector>     // std::vector
 
 #include <belay/queue/storage_like.hpp>
 #include <belay/room/detail/room_state.hpp>
 #include <belay/room/document_like.hpp>
 #include <belay/room/room_stats.hpp>
+#include <belay/room/yjs_document.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
 
-/// Sends to clients; nobody waits for anybody. For a slow one there is a budget of updates: beyond
-/// it what it has is noted, and it is sent the rest in one when it has taken what waits. Who is
-/// here never waits for it: it is told in pieces when there is room, as it is then.
+/// Sends to clients; nobody waits for anybody. For a slow one there is a budget of updates, half of
+/// it its connection's: beyond it what it has is noted, and it is sent the rest in one when it has
+/// taken what waits. Who is here never waits for it: it is told in pieces when there is room, as it
+/// is then.
 ///
 /// `Owner` has `fail(RoomSeat&, std::error_code)` and `fail_peer(RoomPeer&, std::error_code)`.
 ///
@@ -25,26 +29,27 @@ template <class Owner, DocumentLike Document>
 class RoomDelivery {
 public:
     using Room = RoomState<Document>;
-    using Kind = RoomMessage::Kind;
+    using Kind = part::RoomMessage::Kind;
 
     RoomDelivery(Owner& owner, const RoomOptions& options, RoomCounters& counters) noexcept
         : owner_{&owner}, options_{&options}, counters_{&counters} {}
 
     /// Writes the frames for a room's members, before its document has what they say.
-    void prepare(Room& room, const RoomMessage& message) {
+    void prepare(Room& room, const part::RoomMessage& message) {
         frames_.clear();
         std::optional<Bytes> before;
         for (RoomSeat* const seat : room.members) {
             const std::size_t size = frame_for(*seat, message)->bytes.size();
             if (seat->lag_from) continue;
             // Kept as one that could be needed: who takes it is known when it is sent.
-            seat->may_lag = seat->peer->output.counted() + size > options_->client_bytes_max;
+            seat->may_lag = seat->peer->output.counted() + size > waiting_max();
             if (seat->may_lag && !before) before = vector_of(room);
             if (seat->may_lag) seat->lag_from = *before;
         }
     }
     /// Sends what was prepared to all members but one.
-    void send_prepared(Room& room, const RoomMessage& message, std::uint64_t except, Instant now) {
+    void send_prepared(Room& room, const part::RoomMessage& message, std::uint64_t except,
+                       Instant now) {
         for (std::size_t i = room.members.size(); i-- != 0;) {
             // One that fails takes along what else is of its connection.
             if (i >= room.members.size()) continue;
@@ -64,7 +69,7 @@ public:
             const AwarenessWalk before = room.awareness.told();
             const Bytes piece = room.awareness.take_changes(options_->piece_bytes_max);
             if (piece.empty()) break;
-            const RoomMessage message{Kind::awareness, piece};
+            const part::RoomMessage message{Kind::awareness, piece};
             for (std::size_t i = room.members.size(); i-- != 0;) {
                 // One that fails takes along what else is of its connection.
                 if (i >= room.members.size()) continue;
@@ -76,8 +81,8 @@ public:
     }
 
     /// An answer to one client, or a question.
-    void say(RoomSeat& seat, const RoomMessage& message, Instant now) {
-        give(seat, Ref<RoomFrame>::make(seat.ops->write(seat, message)), false, now);
+    void say(RoomSeat& seat, const part::RoomMessage& message, Instant now) {
+        give_message(seat, message, false, now);
     }
     /// What a connection is told that is no part of a document: who does not take it is closed.
     void tell(RoomPeer& peer, const Ref<RoomFrame>& address, Bytes frame, Instant now) {
@@ -101,7 +106,7 @@ public:
     /// budget goes to whom nothing else waits for.
     void say_raw(RoomSeat& seat, const Ref<RoomFrame>& frame, Instant now) {
         const RoomOutput& output = seat.peer->output;
-        if (!output.empty() && output.counted() + frame->bytes.size() > options_->client_bytes_max)
+        if (!output.empty() && output.counted() + frame->bytes.size() > waiting_max())
             return owner_->fail(seat, make_error_code(RoomErrc::too_slow));
         give(seat, frame, true, now);
     }
@@ -114,20 +119,34 @@ public:
     /// Answers a state vector: pieces, of which the last is a state.   Errors: the document's.
     [[nodiscard]] std::error_code answer(RoomSeat& seat, BytesView theirs, Instant now) {
         Room& room = static_cast<Room&>(*seat.room);
-        const std::size_t others = *answers_;
-        if (seat.peer->output.answers() != 0 ||
-            (others != 0 && others + room.document.bytes() > options_->answers_bytes_max)) {
+        RoomPeer& peer = *seat.peer;
+        const std::size_t size = room.document.bytes();
+        const bool waits = peer.answer || peer.output.answers() != 0 ||
+                           (*answers_ != 0 && *answers_ + size > options_->answers_bytes_max);
+        if (waits || !may_work(now)) {
             seat.asked.emplace(theirs.begin(), theirs.end());
-            seat.retry_at = after(now, std::chrono::milliseconds{50});
+            seat.retry_at = after(now, std::chrono::milliseconds{waits ? 50 : 1});
             return {};
         }
-        const std::error_code error = send_state(seat, room, theirs, Kind::state, now);
-        // Where frames have addresses each state vector is answered by one, too.
-        if (!error && seat.peer->trunk != nullptr)
-            say(seat, {Kind::state_vector, vector_of(room)}, now);
-        return error;
+        // What is compared costs time, however little is sent.
+        done_ += size;
+        if constexpr (std::derived_from<Document, YjsDocument>) {
+            auto diff = room.document.diff(theirs);
+            if (!diff.has_value()) return static_cast<std::error_code>(diff.error());
+            if (diff->size() > RoomParts::part_bytes) {
+                peer.answer = std::make_unique<RoomParts>(std::move(*diff), *answers_);
+                peer.asker = &seat;
+                go_on_answering(peer, now);
+                return {};
+            }
+            send_pieces(seat, *diff, Kind::state, false, now);
+        } else if (const auto error = send_state(seat, room, theirs, Kind::state, now)) {
+            return error;
+        }
+        ask_back(seat, now);
+        return {};
     }
-    void count_answers_in(const std::size_t& answers) noexcept { answers_ = &answers; }
+    void count_answers_in(std::size_t& answers) noexcept { answers_ = &answers; }
 
     /// There may be room: sends what waits, then what it has missed.
     void catch_up(RoomPeer& peer, Instant now) {
@@ -141,6 +160,7 @@ public:
             peer.said(now);
         }
         peer.output_ends = never;
+        go_on_answering(peer, now);
         for (std::size_t left = peer.seats.size(); left != 0 && peer.output.empty(); --left) {
             // Who comes first now comes last the next time.
             std::rotate(peer.seats.begin(), peer.seats.begin() + 1, peer.seats.end());
@@ -156,36 +176,76 @@ public:
             return {};
         }
     }
-    /// What somebody lacks, as updates.   Errors: the document's; too_slow: it is more than `most`.
+    /// What somebody lacks, as updates; where there is a `most`, they count as the room's.
+    /// Errors: the document's; too_slow: it is more than `most`.
     std::error_code send_state(RoomSeat& seat, Room& room, BytesView theirs, Kind last, Instant now,
                                std::size_t most = no_limit) {
+        const bool counts = most != no_limit;
         if constexpr (ComparesDocument<Document>) {
             auto diff = room.document.diff(theirs);
             if (!diff.has_value()) return static_cast<std::error_code>(diff.error());
             // To cut it would hold up everybody, for nothing.
             if (diff->size() > most) return RoomErrc::too_slow;
-            const std::vector<Bytes> pieces =
-                seat.ops->split(seat, *diff, options_->piece_bytes_max);
-            for (std::size_t i = 0; i < pieces.size(); ++i) {
-                const bool ends = i + 1 == pieces.size();
-                say(seat, {ends ? last : Kind::update, pieces[i]}, now);
-            }
-            if (pieces.empty() && last == Kind::state) say(seat, {last, {}}, now);
+            send_pieces(seat, *diff, last, counts, now);
         } else {
             if (room.document.bytes() > most) return RoomErrc::too_slow;
-            for (const Bytes& part : room.document.snapshot()) say(seat, {Kind::update, part}, now);
-            if (last == Kind::state) say(seat, {last, {}}, now);
+            for (const Bytes& part : room.document.snapshot())
+                give_message(seat, {Kind::update, part}, counts, now);
+            if (last == Kind::state) give_message(seat, {last, {}}, counts, now);
         }
         return {};
     }
 
 private:
+    /// Updates that may wait here, of one connection, which has the rest of the budget itself.
+    [[nodiscard]] std::size_t waiting_max() const noexcept {
+        const std::size_t all = options_->client_bytes_max;
+        return all - connection_bytes_max(all);
+    }
+    /// Whether more is made of answers before all others have had their turn.
+    [[nodiscard]] bool may_work(Instant now) noexcept {
+        if (std::exchange(turn_, now) != now) done_ = 0;
+        return done_ < RoomParts::part_bytes;
+    }
+    /// Cuts and sends what is taken, of as much as a turn may make.
+    void go_on_answering(RoomPeer& peer, Instant now) {
+        while (peer.answer && peer.output.empty()) {
+            RoomSeat& seat = *peer.asker;
+            if (!may_work(now)) {
+                seat.retry_at = after(now, std::chrono::milliseconds{1});
+                return seat.waker.touch();
+            }
+            const Bytes part = peer.answer->next();
+            done_ += part.size();
+            const bool ends = !peer.answer->has_more();
+            if (ends) peer.answer.reset();
+            send_pieces(seat, part, ends ? Kind::state : Kind::update, false, now);
+            if (ends) ask_back(seat, now);
+        }
+    }
+    /// Where frames have addresses each state vector is answered by one, too.
+    void ask_back(RoomSeat& seat, Instant now) {
+        if (seat.stage == SeatStage::member && seat.peer->trunk != nullptr)
+            say(seat, {Kind::state_vector, vector_of(static_cast<Room&>(*seat.room))}, now);
+    }
+    void send_pieces(RoomSeat& seat, BytesView update, Kind last, bool counts, Instant now) {
+        const std::vector<Bytes> pieces = seat.ops->split(seat, update, options_->piece_bytes_max);
+        for (std::size_t i = 0; i < pieces.size(); ++i) {
+            const bool ends = i + 1 == pieces.size();
+            give_message(seat, {ends ? last : Kind::update, pieces[i]}, counts, now);
+        }
+        if (pieces.empty() && last == Kind::state) give_message(seat, {last, {}}, counts, now);
+    }
+    void give_message(RoomSeat& seat, const part::RoomMessage& message, bool counts, Instant now) {
+        give(seat, Ref<RoomFrame>::make(seat.ops->write(seat, message)), counts, now);
+    }
+
     struct Written {
         const RoomSeatOps* ops;
         Ref<RoomFrame> frame;
     };
 
-    [[nodiscard]] Ref<RoomFrame> frame_for(RoomSeat& seat, const RoomMessage& message) {
+    [[nodiscard]] Ref<RoomFrame> frame_for(RoomSeat& seat, const part::RoomMessage& message) {
         for (const Written& w : frames_) {
             if (w.ops == seat.ops) return w.frame;
         }
@@ -274,11 +334,10 @@ private:
         Room& room = static_cast<Room&>(*seat.room);
         const Bytes had = std::move(*seat.lag_from);
         seat.lag_from.reset();
-        const std::size_t before = seat.peer->output.answers();
         if (const std::error_code e =
                 send_state(seat, room, had, Kind::update, now, options_->client_bytes_max))
             return owner_->fail(seat, e);
-        if (seat.peer->output.answers() - before > options_->client_bytes_max)
+        if (seat.peer->output.counted() > waiting_max())
             return owner_->fail(seat, make_error_code(RoomErrc::too_slow));
         ++counters_->resyncs;
     }
@@ -295,7 +354,9 @@ private:
     Owner* owner_;
     const RoomOptions* options_;
     RoomCounters* counters_;
-    const std::size_t* answers_ = nullptr;
+    std::size_t* answers_ = nullptr;
+    Instant turn_ = always;
+    std::size_t done_ = 0;  ///< bytes that were compared and cut in this turn
     std::vector<Written> frames_;
 };
 

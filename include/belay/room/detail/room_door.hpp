@@ -19,18 +19,6 @@
 
 namespace belay::inline BELAY_ABI::detail {
 
-/// An id as it stands in URLs; empty of no_id.
-[[nodiscard]] inline std::string epoch_text(const Id& epoch) {
-    constexpr char digits[] = "0123456789abcdef";
-    std::string text;
-    if (epoch == no_id) return text;
-    for (const std::byte b : epoch) {
-        text += digits[static_cast<unsigned>(b) >> 4U];
-        text += digits[static_cast<unsigned>(b) & 15U];
-    }
-    return text;
-}
-
 /// The clients of a manager, all but what they say. `Hub` is what derives from it, has the rooms,
 /// and serves the clients.
 ///
@@ -39,7 +27,7 @@ template <class Hub, AuthorizerLike Authorizer, DocumentLike Document>
 class RoomDoor {
 public:
     enum class Phase : std::uint8_t { idle, running, stopping, stopped };
-    using Kind = RoomMessage::Kind;
+    using Kind = part::RoomMessage::Kind;
     using Room = RoomState<Document>;
     template <class T, class P>
     using Socket = RoomSocket<Hub, T, P>;
@@ -98,7 +86,9 @@ public:
     /// Asks again what somebody may do; a client in the room goes on meanwhile.
     void check(RoomSeat& seat) {
         seat.wait_ends = after(now_, options_.check_within);
+        seat.overtaken = false;
         authorizer_.check(seat.request, seat.check.ask());
+        seat.count();
         seat.waker.touch();
     }
     /// Tells a client to go; `why` says with which code.
@@ -119,11 +109,7 @@ public:
     /// All documents of a connection, and itself.
     void dismiss(RoomTrunkBase& trunk, const std::error_code& why) {
         if (std::exchange(trunk.ends, true)) return;
-        for (RoomSeat* const seat : trunk.seats) {
-            if (seat->stage != SeatStage::closing) release(*seat);
-            seat->waker.touch();
-        }
-        trunk.rest();
+        release_all(trunk);
         trunk.token_ends = never;
         if (!trunk.proven) --waiting_;
         trunk.farewell = why;
@@ -252,6 +238,7 @@ protected:
     void enlist(RoomSeat& seat) {
         seats_.emplace(seat.id, &seat);
         ++waiting_;
+        seat.count();
     }
     void admit(RoomSeat& seat, const std::error_code& error) {
         if (error) return fail(seat, error);
@@ -277,6 +264,11 @@ protected:
     }
     void on_grant(RoomSeat& seat) {
         std::optional<Grant> grant = seat.check.take();
+        seat.count();
+        if (seat.stage == SeatStage::closing) return;
+        const bool lets_in = grant && grant->access != Access::none;
+        const bool overtaken = std::exchange(seat.overtaken, false);
+        if (overtaken && !lets_in) return check_until(seat, seat.wait_ends);
         if (seat.stage != SeatStage::opening) seat.wait_ends = never;
         if (!grant) return fail(seat, make_error_code(RoomErrc::no_answer));
         const bool could_edit = seat.may_edit();
@@ -297,11 +289,17 @@ protected:
         welcome(seat);
         if (seat.stage == SeatStage::member && seat.may_edit() && !could_edit)
             hub().ask_for_more(seat);
+        if (seat.stage == SeatStage::member && overtaken) check(seat);
+    }
+    /// Who sends one token after the other puts off no answer that may end what there is.
+    void check_until(RoomSeat& seat, Instant end) {
+        check(seat);
+        seat.wait_ends = smaller(seat.wait_ends, end);
     }
     /// Where frames have addresses, a client hears what it may do.
     void welcome(RoomSeat& seat) {
         if (seat.peer->trunk == nullptr) return;
-        const RoomMessage message{Kind::granted, as_bytes(to_string(seat.grant.access)), {}};
+        const part::RoomMessage message{Kind::granted, as_bytes(to_string(seat.grant.access)), {}};
         delivery_.tell(*seat.peer, seat.address, seat.ops->write(seat, message), now_);
     }
     void find_place(RoomSeat& seat) {
@@ -311,7 +309,7 @@ protected:
         if (room->core.clients() >= options_.clients_per_room_max)
             return fail(seat, make_error_code(RoomErrc::too_many));
         seat.room = room;
-        hub().step(*room, RoomCore::Event::joined);
+        hub().step(*room, timeline::RoomCore::Event::joined);
         if (room->core.live()) return open(seat);
         set_stage(seat, SeatStage::waiting);
         room->waiting.push_back(&seat);
@@ -336,10 +334,22 @@ protected:
                why != RoomErrc::room_erased;
     }
     void release(RoomSeat& seat) {
+        withdraw(seat);
+        seat.drop_check();
+    }
+    /// All but its check.
+    void withdraw(RoomSeat& seat) {
         leave(seat);
         set_stage(seat, SeatStage::closing);
         seat.let_go();
-        seat.check.drop();
+    }
+    void release_all(RoomTrunkBase& trunk) {
+        for (RoomSeat* const seat : trunk.seats) {
+            if (seat->stage != SeatStage::closing) release(*seat);
+            seat->drop_check();
+            seat->waker.touch();
+        }
+        trunk.rest();
     }
     void leave(RoomSeat& seat) {
         RoomTrunkBase* const trunk = seat.peer->trunk;
@@ -353,7 +363,7 @@ protected:
         room->awareness.close(seat.id, now_);
         if (seat.stage == SeatStage::member) hub().network_.gone(*room, seat);
         note_aware(*room);
-        hub().step(*room, RoomCore::Event::left);
+        hub().step(*room, timeline::RoomCore::Event::left);
     }
     void set_stage(RoomSeat& seat, SeatStage stage) noexcept {
         const auto waits = [](SeatStage s) {
@@ -361,6 +371,7 @@ protected:
         };
         if (waits(seat.stage) && !waits(stage)) --waiting_;
         seat.stage = stage;
+        seat.count();
     }
     void refused(const RoomRequest& request, const std::string& user, const std::error_code& why) {
         ++counters_.refused;

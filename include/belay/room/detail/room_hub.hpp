@@ -35,7 +35,7 @@ class RoomHub
     friend struct RoomMachine<RoomHub, Document>;
     using Network = RoomNetwork<RoomHub, FanoutOf<Persistence>, Document>;
     friend Network;
-    using Event = RoomCore::Event;
+    using Event = timeline::RoomCore::Event;
     using Clients::aware_;
     using Clients::bits_;
     using Clients::delivery_;
@@ -192,7 +192,7 @@ private:
     void step(RoomBase& base, Event event) {
         if (base.over) return;
         Turn turn{now_, bits_};
-        const RoomCore::Actions todo = base.core.step(event, turn);
+        const timeline::RoomCore::Actions todo = base.core.step(event, turn);
         auto& room = static_cast<Room&>(base);
         if (todo.load) vault_.begin_load(room, now_);
         if (todo.save) {
@@ -245,7 +245,7 @@ private:
         if (!found) return true;
         room.epoch = found->epoch;
         room.position = found->position;
-        return network_.take_parts(room, room.document, found);
+        return !network_.take_parts(room, room.document, found);
     }
     [[nodiscard]] std::error_code why_ended() const noexcept {
         if (runs()) return RoomErrc::not_loaded;
@@ -304,7 +304,7 @@ private:
     }
     /// Into the document, and to all but one.
     void put(RoomState<Document>& room, BytesView update, std::uint64_t author) {
-        const RoomMessage message{RoomMessage::Kind::update, update};
+        const part::RoomMessage message{part::RoomMessage::Kind::update, update};
         delivery_.prepare(room, message);
         const std::error_code error{room.document.apply(update)};
         BELAY_INVARIANT(!error, "RoomManager: a document must apply what it has checked");
@@ -314,6 +314,11 @@ private:
     }
     void not_durable(RoomBase& base, const PersistenceError& why) {
         auto& room = static_cast<Room&>(base);
+        if (room.over) return;
+        if (why.code == RoomErrc::history_reset) {
+            counters_.lost_updates += room.pending.size();
+            return end_history(room, why.code);
+        }
         counters_.lost_updates += room.pending.size();
         std::deque<PendingUpdate> lost = std::exchange(room.pending, {});
         room.pending_bytes = room.flushing = 0;

@@ -90,10 +90,12 @@ public:
     void found(Room& room, const PersistenceError& error, std::optional<StoredRoom>& stored) {
         if constexpr (!alone) {
             Document theirs{hub_->empty_};
-            if (error || !take_parts(room, theirs, stored)) {
+            const std::error_code wrong = error ? error.code : take_parts(room, theirs, stored);
+            if (wrong) {
+                if (!error) fail(room, {wrong, {}, "what is stored by another server"});
                 // The fan-out may have taken the room for loaded, and tell of no gap any more.
-                if (!error || error.code == RoomErrc::no_answer) room.others->lacks = true;
-                return ask_later(room);
+                if (!error || wrong == RoomErrc::no_answer) room.others->lacks = true;
+                return ask_later(room, wrong);
             }
             room.others->lacks = false;
             catch_up(room, theirs, stored);
@@ -102,23 +104,23 @@ public:
     }
 
     /// Fills an empty document.
-    [[nodiscard]] bool take_parts(RoomBase& room, Document& document,
-                                  const std::optional<StoredRoom>& found) {
-        if (!found) return true;
+    [[nodiscard]] std::error_code take_parts(RoomBase& room, Document& document,
+                                             const std::optional<StoredRoom>& found) {
+        if (!found) return {};
         const auto apply = [&](const Bytes& update) {
             return static_cast<std::error_code>(document.apply(update));
         };
         for (const Bytes& update : found->snapshot) {
-            if (apply(update)) return false;
+            if (const std::error_code error = apply(update)) return error;
         }
         for (const Bytes& update : found->updates) {
             const std::error_code error = apply(update);
             if (!error) continue;
             // Who else may write there must not be able to end the room.
-            if (alone || error != RoomErrc::malformed_update) return false;
+            if (alone || error != RoomErrc::malformed_update) return error;
             hub_->failed(room.id, {error, {}, "a change by another server"});
         }
-        return true;
+        return {};
     }
 
     // ---- own changes ---------------------------------------------------------------------------
@@ -136,12 +138,11 @@ public:
     void lost(RoomBase& room, bool known) {
         if constexpr (!alone) {
             RoomNews& news = *room.others;
-            // What it began may have been stored, and be gone again with all that was in it: who
-            // begins it once more without looking would begin it without that.
-            if (std::exchange(news.unproven, false)) news.begins = known = true;
+            // Whether it was begun, and is over by now, the storage knows.
+            if (std::exchange(news.unproven, false)) news.begins = true;
             if (!known) return;
             news.lacks = true;
-            ask_later(room);
+            ask_later(room, {});
         }
     }
 
@@ -166,8 +167,14 @@ private:
         fanout().subscribe(room.id, room.others->read, room.others->asked.ask());
         room.waker.touch();
     }
-    void ask_later(RoomBase& room) {
-        room.others->again_at = after(hub_->now_, options_->save_retry_min);
+    /// What does not pass by itself, as a storage comes back, is tried less and less often.
+    void ask_later(RoomBase& room, const std::error_code& why) {
+        const Cause cause = cause_of(why);
+        const bool stays =
+            cause == Cause::protocol || cause == Cause::corrupt || cause == Cause::permanent;
+        const Duration wait =
+            stays ? room.others->failed.next(hub_->now_, *options_) : options_->save_retry_min;
+        room.others->again_at = after(hub_->now_, wait);
         room.waker.touch();
     }
     void fail(RoomBase& room, const PersistenceError& error) {
@@ -191,33 +198,36 @@ private:
     // ---- news ----------------------------------------------------------------------------------
 
     void take(Room& room) {
-        std::optional<HeardNews> heard = room.others->asked.take();
+        std::optional<part::HeardNews> heard = room.others->asked.take();
         const bool told = heard && heard->has_value();
         if (!told) {
-            fail(room, heard ? heard->error()
-                             : PersistenceError{RoomErrc::no_answer, {}, "nobody subscribed"});
-            return ask_later(room);
+            const PersistenceError error =
+                heard ? heard->error()
+                      : PersistenceError{RoomErrc::no_answer, {}, "nobody subscribed"};
+            fail(room, error);
+            return ask_later(room, error.code);
         }
-        FanoutNews& news = **heard;
+        part::FanoutNews& news = **heard;
         hear_words(room, news.messages);
-        if (news.state == FanoutNews::State::over)
+        if (news.state == part::FanoutNews::State::over)
             return hub_->end_history(room, make_error_code(RoomErrc::history_reset));
-        if (news.state == FanoutNews::State::gap) return load_again(room);
+        if (news.state == part::FanoutNews::State::gap) return load_again(room);
         if (!take_epoch(room, news.epoch))
             return hub_->end_history(room, make_error_code(RoomErrc::history_reset));
-        for (FanoutNews::Entry& entry : news.entries) take(room, entry);
+        for (part::FanoutNews::Entry& entry : news.entries) take(room, entry);
         listen(room);
     }
     /// Of two servers that begin a room at a time one does; the other learns it here.
     [[nodiscard]] bool take_epoch(Room& room, const Id& epoch) {
-        if (epoch == no_id || epoch == room.epoch) return true;
-        const bool knew = room.epoch != no_id && !room.others->unproven && !room.others->begins;
-        if (knew) return false;
+        if (epoch == no_id) return true;
+        RoomNews& news = *room.others;
+        const bool knew = room.epoch != no_id && !news.unproven && !news.begins;
+        if (knew && epoch != room.epoch) return false;
         room.epoch = epoch;
-        room.others->begins = room.others->unproven = false;
+        news.begins = news.unproven = false;
         return true;
     }
-    void take(Room& room, FanoutNews::Entry& entry) {
+    void take(Room& room, part::FanoutNews::Entry& entry) {
         RoomNews& news = *room.others;
         if (entry.position <= news.read) return;
         news.read = entry.position;
@@ -267,7 +277,7 @@ private:
             const std::error_code error = hub_->vault_.append(room, update, 0, hub_->bits_);
             if (error) return lost(room, true);
             room.pending.back().known = true;
-            hub_->step(room, RoomCore::Event::appended);
+            hub_->step(room, timeline::RoomCore::Event::appended);
         }
     }
 

@@ -8,10 +8,28 @@
 #include <cstdint>    // std::uint64_t
 #include <vector>     // std::vector
 
+#include <belay/core/instant.hpp>
 #include <belay/core/order.hpp>
 #include <belay/room/fanout_like.hpp>
+#include <belay/room/room_options.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
+
+/// Between what failed and its next try: doubles from RoomOptions::save_retry_min to
+/// save_retry_max, and begins anew when nothing has failed for that long.
+struct RoomPause {
+    [[nodiscard]] Duration next(Instant now, const RoomOptions& options) noexcept {
+        if (after(until, options.save_retry_max) < now) times = 0;
+        const Duration wait =
+            smaller(part::saturating_multiply(options.save_retry_min, std::uint64_t{1} << times),
+                    options.save_retry_max);
+        if (times < 32) ++times;
+        until = after(now, wait);
+        return wait;
+    }
+    Instant until = always;
+    unsigned times = 0;
+};
 
 /// Thread safety: the manager's home thread.
 struct RoomNews {
@@ -35,9 +53,10 @@ struct RoomNews {
 
     static constexpr std::size_t echoes_max = 65'536;
 
-    driver::Question<HeardNews> asked;
+    driver::Question<part::HeardNews> asked;
     Instant again_at = never;      ///< it is asked, or loaded, again
     Instant recovers_at = always;  ///< a gap is looked at not before
+    RoomPause failed{};            ///< how long what failed waits
     std::uint64_t read = 0;        ///< position of the last entry that was read
     std::vector<std::uint64_t> echoes{};
     bool lacks = false;     ///< the storage has lost what the document has: it is loaded

@@ -265,7 +265,7 @@ private:
             if (const std::error_code e =
                     vault_->append(room, update, 0, hub_->bits_, import.content.epoch))
                 return fail(import.done, e);
-            hub_->step(room, RoomCore::Event::appended);
+            hub_->step(room, timeline::RoomCore::Event::appended);
         }
         if (adding.empty()) return answer(import.done, PersistenceError{});
         room.pending.back().done = std::move(import.done);

@@ -6,8 +6,10 @@
 #include <cstddef>       // std::size_t
 #include <cstdint>       // std::uint64_t
 #include <deque>         // std::deque, std::erase_if
+#include <memory>        // std::unique_ptr
 #include <optional>      // std::optional
 #include <system_error>  // std::error_code
+#include <utility>       // std::exchange, std::move
 #include <vector>        // std::vector
 
 #include <belay/core/completion.hpp>
@@ -17,6 +19,7 @@
 #include <belay/link/event.hpp>
 #include <belay/room/access.hpp>
 #include <belay/room/detail/room_awareness.hpp>
+#include <belay/room/detail/room_parts.hpp>
 #include <belay/room/room_options.hpp>
 #include <belay/room/room_protocol_like.hpp>
 #include <belay/room/room_request.hpp>
@@ -40,7 +43,7 @@ struct RoomSeatOps {
     void (*open)(RoomSeat&);
     void (*close)(RoomSeat&, const std::error_code& why) noexcept;
     void (*abort)(RoomSeat&) noexcept;
-    Bytes (*write)(const RoomSeat&, const RoomMessage&);
+    Bytes (*write)(const RoomSeat&, const part::RoomMessage&);
     std::vector<Bytes> (*split)(const RoomSeat&, BytesView update, std::size_t bytes_max);
     bool (*disjoint)(const RoomSeat&, BytesView, BytesView);
     /// Destroys it: at once, or when its turn is over.
@@ -52,6 +55,11 @@ struct RoomFrame : Counted {
     explicit RoomFrame(Bytes b) noexcept : bytes{std::move(b)} {}
     const Bytes bytes;
 };
+
+/// Of the bytes that may wait for a client, those that may wait in its connection.
+[[nodiscard]] constexpr std::size_t connection_bytes_max(std::size_t client_bytes_max) noexcept {
+    return client_bytes_max / 2;
+}
 
 /// What waits to be sent on one connection.
 class RoomOutput {
@@ -137,11 +145,14 @@ struct RoomPeer {
     void rest() noexcept {
         output_ends = say_at = never;
         pulse.rest();
+        answer.reset();
         output.clear();
     }
 
     RoomSend send;
     RoomOutput output;
+    std::unique_ptr<RoomParts> answer{};  ///< to the state vector of `asker`, one at a time
+    RoomSeat* asker = nullptr;
     std::vector<RoomSeat*> seats{};
     RoomTrunkBase* trunk = nullptr;  ///< itself, if it may have several seats
     Waker* wake = nullptr;
@@ -176,12 +187,15 @@ struct RoomTrunkBase : RoomPeer {
     Instant wait_ends = never;                  ///< of the opening
     Instant token_ends = never;                 ///< it has no document, and must have one by then
     Instant try_at = always;                    ///< to send, while it is not read
+    Instant look_at = always;                   ///< for its end, while it is not read
     std::size_t members = 0;                    ///< of its seats
+    std::size_t judged = 0;                     ///< of its seats, those that are checked or loaded
     std::size_t held_bytes = 0;   ///< of frames for documents that it is not let into yet
     std::size_t token_bytes = 0;  ///< of what it has said before it was let in
     bool asked = false;           ///< it has sent a token
     bool proven = false;          ///< it was let in somewhere
     bool pings = false;           ///< it answers pings
+    bool hung_up = false;         ///< its end has come, behind what is not read yet
     bool ends = false;            ///< told to go
     bool reaped = false;
 };
@@ -223,12 +237,29 @@ struct RoomSeat {
         if (peer->trunk == nullptr) {
             peer->rest();
         } else {
+            if (peer->asker == this) peer->answer.reset();
             peer->output.drop(id);
         }
         lag_from.reset();
         unaware.reset();
         asked.reset();
         statuses = 0;
+    }
+
+    void drop_check() noexcept {
+        check.drop();
+        count();
+    }
+    /// A connection has a share of what is checked and loaded, whoever has asked for it.
+    void count() noexcept {
+        RoomTrunkBase* const trunk = peer->trunk;
+        if (trunk == nullptr) return;
+        const bool settled = stage == SeatStage::member || stage == SeatStage::closing;
+        const bool will_ask = stage == SeatStage::member && held_tokens != 0;
+        const bool counts = !settled || check.waits() || will_ask;
+        if (std::exchange(judged, counts) == counts) return;
+        trunk->judged = counts ? trunk->judged + 1 : trunk->judged - 1;
+        trunk->waker.touch();
     }
 
     const RoomSeatOps* ops;
@@ -240,9 +271,12 @@ struct RoomSeat {
     driver::Question<Grant> check;
     Waker waker{};
     RoomBase* room = nullptr;
-    std::size_t place = 0;  ///< among the manager's
+    std::size_t place = 0;        ///< among the manager's
+    std::size_t held_tokens = 0;  ///< of what came before it was let in, those still to be checked
     SeatStage stage = SeatStage::checking;
     bool reaped = false;
+    bool judged = false;     ///< among those of its connection that are
+    bool overtaken = false;  ///< a fresher token has come than the one that is checked
     bool told_denied = false;
     bool unasked = false;                       ///< for what it has: its room is loaded again
     bool may_lag = false;                       ///< by the update that is about to be sent

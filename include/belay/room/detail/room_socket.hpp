@@ -80,6 +80,7 @@ private:
         s.link.emplace(std::move(*s.closed), s.options_->messages_max, s.waker, 0);
         s.closed.reset();
         s.link->limit_messages(s.options_->frame_bytes_max);
+        s.link->limit_output(connection_bytes_max(s.options_->client_bytes_max));
         s.waker.touch();
     }
     static std::vector<Bytes> split(const RoomSeat& seat, BytesView update, std::size_t most) {
@@ -108,7 +109,7 @@ private:
                         of(s).closed.reset();
                         if (of(s).link) of(s).link->abort();
                     },
-                .write = [](const RoomSeat& s, const RoomMessage& m) -> Bytes {
+                .write = [](const RoomSeat& s, const part::RoomMessage& m) -> Bytes {
                     return of(s).protocol.write(m);
                 },
                 .split = &RoomSocket::split,

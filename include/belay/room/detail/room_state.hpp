@@ -19,6 +19,18 @@
 
 namespace belay::inline BELAY_ABI::detail {
 
+/// An id as it stands in URLs; empty of no_id.
+[[nodiscard]] inline std::string epoch_text(const Id& epoch) {
+    constexpr char digits[] = "0123456789abcdef";
+    std::string text;
+    if (epoch == no_id) return text;
+    for (const std::byte b : epoch) {
+        text += digits[static_cast<unsigned>(b) >> 4U];
+        text += digits[static_cast<unsigned>(b) & 15U];
+    }
+    return text;
+}
+
 /// A change that is not durable yet.
 struct PendingUpdate {
     Bytes update;
@@ -54,7 +66,7 @@ struct RoomBase {
     }
 
     const std::string id;
-    RoomCore core;
+    timeline::RoomCore core;
     RoomAwareness awareness;
     driver::Question<LoadedRoom> load;
     driver::Question<PersistenceError> save;

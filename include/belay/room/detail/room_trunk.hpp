@@ -32,6 +32,8 @@ struct RoomBranch : RoomSeat {
     }
     [[nodiscard]] Instant deadline() const noexcept {
         if (reaped) return never;
+        if (stage == SeatStage::closing && check.waits())
+            return smaller(check.deadline(), wait_ends);
         if (stage == SeatStage::closing || stage == SeatStage::opening) return always;
         const Instant other = smaller(check.deadline(), timers());
         const bool reads = stage == SeatStage::member && !held.empty() && room->core.live();
@@ -60,7 +62,7 @@ private:
                         of(s).trunk->forget(of(s));
                     },
                 .abort = [](RoomSeat& s) noexcept { s.waker.touch(); },
-                .write = [](const RoomSeat& s, const RoomMessage& m) -> Bytes {
+                .write = [](const RoomSeat& s, const part::RoomMessage& m) -> Bytes {
                     return of(s).trunk->protocol.write(m);
                 },
                 .split = [](const RoomSeat& s, BytesView update,
@@ -121,15 +123,16 @@ struct RoomTrunk : RoomTrunkBase {
         if (link->ended() || (farewell && link->opened())) return always;
         if (link->closing()) return smaller(other, link->deadline());
         const Instant mine = unheard() ? smaller(other, try_at) : other;
-        return full() ? mine : smaller(mine, larger(link->deadline(), read_at));
+        return full() ? smaller(mine, look_at) : smaller(mine, larger(link->deadline(), read_at));
     }
     void advance(Instant) { manager->serve(*this); }
 
     [[nodiscard]] bool gone() const noexcept { return link ? link->ended() : !closed; }
     /// Nothing more is read until it is known into which documents it is let.
     [[nodiscard]] bool full() const noexcept {
+        if (hung_up) return false;
         return (held_bytes != 0 && (!proven || held_bytes >= options_->client_bytes_max)) ||
-               branches.size() - members >= checks_max;
+               judged >= checks_max;
     }
     /// What waits to be sent does not learn of room: that stands behind what is not read.
     [[nodiscard]] bool unheard() const noexcept {
@@ -143,6 +146,7 @@ struct RoomTrunk : RoomTrunkBase {
     void forget(Branch& branch) noexcept {
         for (const Bytes& frame : branch.held) held_bytes -= frame.size();
         branch.held.clear();
+        branch.held_tokens = 0;
         const auto found = branches.find(BytesView{branch.name()});
         if (found != branches.end() && found->second == &branch) branches.erase(found);
         waker.touch();
@@ -155,7 +159,7 @@ struct RoomTrunk : RoomTrunkBase {
         }
     };
 
-    /// Of its documents, those that are checked or loaded at a time.
+    /// Of its documents, those that are checked or loaded at a time; fresh tokens likewise.
     static constexpr std::size_t checks_max = 8;
 
     Manager* manager;
@@ -188,6 +192,7 @@ private:
                         t.closed.reset();
                         // Many read before they know from whom.
                         t.link->limit_messages(o.piece_bytes_max);
+                        t.link->limit_output(connection_bytes_max(o.client_bytes_max));
                         t.waker.touch();
                     },
                 .close =

@@ -24,13 +24,18 @@ class RoomTrunks : public RoomClients<Hub, Authorizer, Document> {
     friend RoomDoor<Hub, Authorizer, Document>;
 
 public:
-    using Kind = RoomMessage::Kind;
+    using Kind = part::RoomMessage::Kind;
     using Clients::serve;
 
     // ---- for the nest --------------------------------------------------------------------------
 
     template <class T, class P>
     void serve(RoomTrunk<Hub, T, P>& trunk) {
+        // Of one that is not read the end is behind what it has said: that is read then.
+        if (trunk.link && trunk.full() && trunk.look_at <= now_) {
+            trunk.look_at = after(now_, std::chrono::seconds{1});
+            trunk.hung_up = trunk.link->has_hung_up();
+        }
         if (trunk.link && (trunk.ends || (trunk.read_at <= now_ && !trunk.full()))) {
             std::size_t frames = 0;
             // One by one: what is read when enough is held was in the way of nothing before.
@@ -78,7 +83,10 @@ public:
             trunk.held_bytes -= frame.size();
             trunk.waker.touch();
             const auto read = trunk.protocol.read(BytesView{frame}.subspan(branch.name().size()));
-            if (read.has_value()) take(branch, *read);
+            if (!read.has_value()) continue;
+            if (read->kind == Kind::token) --branch.held_tokens;
+            take(branch, *read);
+            branch.count();
         }
         if (branch.stage != SeatStage::closing) this->watch(branch);
         if (branch.stage == SeatStage::member && branch.renew_at <= now_) {
@@ -89,6 +97,8 @@ public:
         if (branch.stage != SeatStage::closing) return;
         if (branch.farewell && !trunk.ends) say_goodbye(branch);
         trunk.forget(branch);
+        if (branch.wait_ends <= now_) branch.drop_check();
+        if (branch.check.waits()) return;
         if (!std::exchange(branch.reaped, true)) this->ended_.push_back(&branch);
     }
 
@@ -158,11 +168,7 @@ private:
         trunk.wait_ends = trunk.token_ends = never;
         if (std::exchange(trunk.ends, true)) return;
         if (!trunk.proven) --this->waiting_;
-        for (RoomSeat* const seat : trunk.seats) {
-            if (seat->stage != SeatStage::closing) this->release(*seat);
-            seat->waker.touch();
-        }
-        trunk.rest();
+        this->release_all(trunk);
     }
 
     // ---- what it says --------------------------------------------------------------------------
@@ -190,7 +196,7 @@ private:
         const auto read = trunk.protocol.read(BytesView{frame}.subspan(name.size()));
         if (!read.has_value())
             return this->fail_peer(trunk, static_cast<std::error_code>(read.error()));
-        const RoomMessage& said = *read;
+        const part::RoomMessage& said = *read;
         if (said.kind == Kind::token && frame.size() > options_.bytes_until_token)
             return bad(RoomErrc::frame_too_large);
         if (name.empty() != (said.kind == Kind::ping || said.kind == Kind::pong))
@@ -201,26 +207,32 @@ private:
         route(trunk, name, said, frame);
     }
     template <class Trunk>
-    void route(Trunk& trunk, BytesView name, const RoomMessage& said, const Bytes& frame) {
+    void route(Trunk& trunk, BytesView name, const part::RoomMessage& said, const Bytes& frame) {
         auto* const branch = trunk.find(name);
         if (branch == nullptr) {
             // Of a document that it is not let into nothing counts but a token.
-            if (said.kind == Kind::token) knock(trunk, name, said);
+            if (said.kind == Kind::token && !trunk.hung_up) knock(trunk, name, said);
             return;
         }
-        if (said.kind == Kind::goodbye) {
-            this->release(*branch);
-            trunk.forget(*branch);
-            return branch->waker.touch();
-        }
+        if (said.kind == Kind::goodbye) return take_back(trunk, *branch);
         // A right may end while a room is loaded again.
         const bool heard = said.kind == Kind::token || (branch->held.empty() && is_live(*branch));
         if (branch->stage == SeatStage::member && heard) return take(*branch, said);
         branch->held.push_back(frame);
         trunk.held_bytes += frame.size();
+        if (said.kind == Kind::token) ++branch->held_tokens;
+    }
+    /// Its check goes on, as one of those that its connection may have.
+    template <class Trunk, class Branch>
+    void take_back(Trunk& trunk, Branch& branch) {
+        const Instant ends = branch.wait_ends;
+        this->withdraw(branch);
+        branch.wait_ends = branch.check.waits() ? ends : never;
+        trunk.forget(branch);
+        branch.waker.touch();
     }
     template <class Trunk>
-    void knock(Trunk& trunk, BytesView name, const RoomMessage& said) {
+    void knock(Trunk& trunk, BytesView name, const part::RoomMessage& said) {
         trunk.asked = true;
         trunk.pings = trunk.pings || !said.version.empty();
         this->pay(trunk, token_frames);
@@ -293,15 +305,16 @@ private:
         this->enter(branch);
     }
     template <class Branch>
-    void take(Branch& branch, const RoomMessage& said) {
+    void take(Branch& branch, const part::RoomMessage& said) {
         if (said.kind != Kind::token) return this->on_message(branch, said);
         // A fresh one: what it may do is asked for again, and it goes on meanwhile.
         branch.request.token = as_text(said.payload);
         this->pay(*branch.trunk, token_frames);
-        const Instant asked = branch.check.waits() ? branch.wait_ends : never;
-        this->check(branch);
-        // Who sends one after the other puts off no answer that may end what there is.
-        branch.wait_ends = smaller(branch.wait_ends, asked);
+        if (branch.check.waits() || branch.trunk->hung_up) {
+            branch.overtaken = true;
+        } else {
+            this->check(branch);
+        }
     }
 };
 

@@ -3,12 +3,13 @@
 /// RoomVault: what a manager asks of its storage, and until when it waits for the answers.
 #pragma once
 
-#include <algorithm>  // std::find
-#include <cstddef>    // std::size_t
-#include <deque>      // std::deque
-#include <string>     // std::string
-#include <utility>    // std::exchange, std::move
-#include <vector>     // std::vector
+#include <algorithm>    // std::find
+#include <cstddef>      // std::size_t
+#include <deque>        // std::deque
+#include <string>       // std::string
+#include <string_view>  // std::string_view
+#include <utility>      // std::exchange, std::move
+#include <vector>       // std::vector
 
 #include <belay/core/order.hpp>
 #include <belay/room/detail/room_state.hpp>
@@ -94,7 +95,7 @@ public:
         Id epoch = room.epoch;
         if (epoch == no_id) epoch = first != no_id ? first : make_id(bits);
         if (begins) {
-            const auto begun = begin(room, epoch);
+            const auto begun = begin(room, epoch, room.epoch != no_id);
             if (!begun) return refused(room, begun.error());
         }
         const auto position = persistence_.append(room.id, update);
@@ -215,15 +216,35 @@ private:
             return false;
         }
         flush_ends_ = never;
-        if (error) {
+        if (error && error.rooms.empty()) {
             failed({}, error);
             lose(error);
             return true;
         }
-        for (RoomBase* const room : std::exchange(flushing_, {})) owner_->durable(*room);
-        for (RoomTurn& turn : std::exchange(turning_, {})) owner_->turned(turn, {});
+        for (RoomBase* const room : std::exchange(flushing_, {})) {
+            const PersistenceError why = of_room(error, room->id);
+            why ? refuse(*room, why) : owner_->durable(*room);
+        }
+        for (RoomTurn& turn : std::exchange(turning_, {}))
+            owner_->turned(turn, of_room(error, turn.board));
         ask_who_lags();
         return true;
+    }
+    [[nodiscard]] static PersistenceError of_room(const PersistenceError& error,
+                                                  std::string_view id) {
+        for (const auto& [room, code] : error.rooms) {
+            if (room != id) continue;
+            if (code == error.code) return {code, error.path, error.what, error.cure};
+            return {code, {}, {}};
+        }
+        return {};
+    }
+    /// What was appended since stands on what was refused.
+    void refuse(RoomBase& room, const PersistenceError& why) {
+        if (std::exchange(room.listed, false)) std::erase(appended_, &room);
+        // That somebody has ended it is no failure.
+        if (why.code != RoomErrc::history_reset) failed(room.id, why);
+        owner_->not_durable(room, why);
     }
     /// What was appended since the flush began stands on what was lost.
     void lose(const PersistenceError& error) {
@@ -241,9 +262,9 @@ private:
                 owner_->lagging(*board);
         }
     }
-    [[nodiscard]] Result<std::uint64_t> begin(const RoomBase& room, const Id& epoch) {
+    [[nodiscard]] Result<std::uint64_t> begin(const RoomBase& room, const Id& epoch, bool again) {
         if constexpr (FanoutLike<Persistence>) {
-            return persistence_.begin(room.id, epoch);
+            return persistence_.begin(room.id, epoch, again);
         } else {
             return persistence_.reset(room.id, epoch);
         }

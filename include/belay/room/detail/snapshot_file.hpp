@@ -163,11 +163,11 @@ template <class File>
     const auto parts = load_le<std::uint64_t>(head.data() + 16);
     const auto bytes = load_le<std::uint64_t>(head.data() + 24);
     const std::uint64_t most = *length;
-    if (id_bytes > room_id_bytes_max || bytes > most || parts > most / 8 ||
+    if (id_bytes > part::room_id_bytes_max || bytes > most || parts > most / 8 ||
         head.size() + id_bytes + 8 * parts + bytes + 4 != most) {
         return damaged("its length is not what it says");
     }
-    std::array<std::byte, room_id_bytes_max> own{};
+    std::array<std::byte, part::room_id_bytes_max> own{};
     const std::span<std::byte> own_id = std::span{own}.first(static_cast<std::size_t>(id_bytes));
     if (!input.get(own_id)) return damaged("it ends too early");
     SnapshotFile found{load_state(head.data() + 32), {}};

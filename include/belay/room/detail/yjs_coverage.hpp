@@ -14,13 +14,26 @@ namespace belay::inline BELAY_ABI::yjs::detail {
 class Coverage {
 public:
     Coverage() = default;
-    /// Of a merged update.   Complexity: O(n).
-    explicit Coverage(Sources& merged) {
-        merged.sort_blocks();
-        for_each_run(merged, [this](const DeleteRange& run) { runs_.push_back(run); });
-        unite_ranges(merged.deletes);
-        deletes_ = std::move(merged.deletes);
+    /// Of what a Merger has merged.
+    // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): of clocks, both
+    Coverage(std::vector<DeleteRange> runs, std::vector<DeleteRange> deletes) noexcept
+        : runs_{std::move(runs)}, deletes_{std::move(deletes)} {
         runs_.shrink_to_fit();
+        deletes_.shrink_to_fit();
+    }
+
+    /// What is there of each client without a gap, as a state vector.   Complexity: O(runs).
+    [[nodiscard]] Bytes state_vector() const {
+        Bytes out;
+        std::uint64_t clients = 0;
+        for (const DeleteRange& run : runs_) {
+            if (run.clock != 0) continue;
+            append_varuint(out, run.client);
+            append_varuint(out, run.len);
+            ++clients;
+        }
+        insert_varuints(out, 0, {clients});
+        return out;
     }
 
     /// Whether an update says nothing new.   Complexity: O(m log n).

@@ -16,6 +16,7 @@ class Clocks {
 public:
     void reserve(std::size_t clients) { clocks_.reserve(clients); }
     void add(Id clock) { clocks_.push_back(clock); }
+    [[nodiscard]] bool empty() const noexcept { return clocks_.empty(); }
     /// Once, when all are there.
     void sort() {
         std::stable_sort(clocks_.begin(), clocks_.end(),

@@ -8,6 +8,7 @@
 #include <span>     // std::span
 #include <vector>   // std::vector
 
+#include <belay/room/detail/yjs_coalescer.hpp>
 #include <belay/room/detail/yjs_overlap.hpp>
 
 namespace belay::inline BELAY_ABI::yjs::detail {
@@ -68,9 +69,11 @@ template <bool checked>
     return {};
 }
 
+/// Merges what was read; where it `joins`, what was typed letter by letter is one.
 class Merger {
 public:
-    explicit Merger(Sources& sources) noexcept : sources_{sources} {}
+    explicit Merger(Sources& sources, bool joins = false) noexcept
+        : sources_{sources}, joins_{joins} {}
 
     [[nodiscard]] Merged run() {
         std::size_t bytes = 0;
@@ -87,6 +90,8 @@ public:
         merged_.update = writer_.finish(sources_.deletes);
         return std::move(merged_);
     }
+    /// Of what was merged the clocks that are there, the highest client first.
+    [[nodiscard]] std::vector<DeleteRange> take_runs() noexcept { return std::move(runs_); }
 
 private:
     [[nodiscard]] std::size_t longest() const noexcept {
@@ -110,6 +115,7 @@ private:
             if (s.kind() == ref::skip) continue;
             if (!begun) {
                 writer_.begin_block({s.client, s.clock});
+                runs_.push_back({s.client, s.clock, 0});
                 begun = true;
                 if (s.clock != 0) ++merged_.gaps;
                 end = s.clock;
@@ -117,18 +123,27 @@ private:
             if (s.clock < end && overlap.differs_from(s)) note_conflict(s);
             if (s.clock_end() <= end) continue;
             if (s.clock > end) {
+                coalescer_.end_run();
                 writer_.put_skip(s.clock - end);
+                runs_.push_back({s.client, s.clock, 0});
                 ++merged_.gaps;
             }
-            if (s.clock < end) {
-                writer_.put_slice(s, end - s.clock);
-            } else {
-                writer_.put(s);
-            }
+            put(s, s.clock < end ? end - s.clock : 0);
             end = s.clock_end();
+            runs_.back().len = end - runs_.back().clock;
             overlap.keep(s);
         }
+        coalescer_.end_run();
+        slices_.clear();
         if (begun) writer_.end_block();
+    }
+    /// Without its first `off` units.
+    void put(const Struct& s, std::uint64_t off) {
+        if (!joins_) return off != 0 ? writer_.put_slice(s, off) : writer_.put(s);
+        if (off == 0) return coalescer_.put(s);
+        append_slice(slices_.emplace_back(), s, off);
+        Lib0Reader in{slices_.back()};
+        coalescer_.put(StructReader<false>{in, nesting_ceiling}.read({s.client, s.clock + off}));
     }
 
     void note_conflict(const Struct& s) noexcept {
@@ -154,7 +169,11 @@ private:
     }
 
     Sources& sources_;
+    bool joins_;
     UpdateWriter writer_;
+    Coalescer coalescer_{writer_};
+    std::vector<Bytes> slices_;  ///< what the coalescer may still refer to
+    std::vector<DeleteRange> runs_;
     Merged merged_;
 };
 

@@ -3,34 +3,61 @@
 /// Splitter: cuts an update into pieces that fit into messages.
 #pragma once
 
-#include <cstddef>  // std::size_t
-#include <cstdint>  // std::uint64_t
-#include <span>     // std::span
-#include <vector>   // std::vector
+#include <cstddef>   // std::size_t
+#include <cstdint>   // std::uint64_t
+#include <deque>     // std::deque
+#include <optional>  // std::optional
+#include <span>      // std::span
+#include <vector>    // std::vector
 
 #include <belay/room/detail/yjs_merge.hpp>
 
 namespace belay::inline BELAY_ABI::yjs::detail {
 
+/// Cuts piece by piece, so that nobody has to wait for all of them.
 class Splitter {
 public:
-    Splitter(Sources& sources, std::size_t piece_bytes_max) noexcept
-        : sources_{sources}, room_{piece_bytes_max - frame_bytes} {}
+    /// The update was checked before, and must outlive this.
+    Splitter(BytesView update, std::size_t piece_bytes_max) noexcept
+        : in_{update}, blocks_{in_.varuint()}, room_{piece_bytes_max - frame_bytes} {}
+    Splitter(const Splitter&) = delete;
+    Splitter& operator=(const Splitter&) = delete;
 
-    [[nodiscard]] std::vector<Bytes> run() {
-        sources_.sort_blocks();
-        for (Block block : sources_.blocks) {
-            while (block.structs > 0) put(sources_.take(block));
-            if (std::exchange(opened_, false)) writer_.end_block();
-            gap_ = 0;
-        }
-        end_piece();
-        unite_ranges(sources_.deletes);
-        put_deletes();
-        return std::move(pieces_);
+    /// The next piece; none behind the last.   Complexity: O(its bytes), or of a value's.
+    [[nodiscard]] std::optional<Bytes> next() {
+        while (pieces_.empty() && !over_) step();
+        if (pieces_.empty()) return std::nullopt;
+        Bytes piece = std::move(pieces_.front());
+        pieces_.pop_front();
+        return piece;
     }
 
 private:
+    /// A struct, the head of a block, or the end.
+    void step() {
+        BELAY_INVARIANT(!in_.failed(), "Splitter: the bytes were checked");
+        if (structs_ != 0) {
+            --structs_;
+            const Struct s = StructReader<false>{in_, nesting_ceiling}.read(at_);
+            at_.clock = s.clock_end();
+            return put(s);
+        }
+        if (std::exchange(opened_, false)) writer_.end_block();
+        gap_ = 0;
+        if (blocks_ != 0) {
+            --blocks_;
+            structs_ = in_.varuint();
+            at_.client = in_.varuint();
+            at_.clock = in_.varuint();
+            return;
+        }
+        over_ = true;
+        end_piece();
+        read_delete_ranges(in_.rest(), deletes_);
+        unite_ranges(deletes_);
+        put_deletes();
+    }
+
     // The counts of clients and of ranges; of an open block that of structs, client and clock.
     static constexpr std::size_t frame_bytes = 4 * 8;
     static constexpr std::size_t gap_bytes = 1 + 8;
@@ -47,7 +74,7 @@ private:
     void end_piece() {
         if (std::exchange(opened_, false)) writer_.end_block();
         gap_ = 0;
-        if (writer_.blocks() > 0) pieces_.push_back(writer_.finish({}));
+        if (writer_.blocks() > 0) push(writer_.finish({}));
         writer_ = UpdateWriter{};
     }
 
@@ -128,19 +155,29 @@ private:
 
     void put_deletes() {
         const std::size_t most = std::max<std::size_t>(room_ / range_bytes, 1);
-        std::span<const DeleteRange> ranges{sources_.deletes};
+        std::span<const DeleteRange> ranges{deletes_};
         while (!ranges.empty()) {
             const std::size_t n = std::min(most, ranges.size());
-            pieces_.push_back(UpdateWriter{}.finish(ranges.first(n)));
+            push(UpdateWriter{}.finish(ranges.first(n)));
             ranges = ranges.subspan(n);
         }
-        if (pieces_.empty()) pieces_.push_back(UpdateWriter{}.finish({}));
+        if (!any_) push(UpdateWriter{}.finish({}));
+    }
+    void push(Bytes piece) {
+        any_ = true;
+        pieces_.push_back(std::move(piece));
     }
 
-    Sources& sources_;
+    Lib0Reader in_;
+    std::uint64_t blocks_;       ///< whose heads are not read yet
+    std::uint64_t structs_ = 0;  ///< of this block
+    Id at_;                      ///< of the next of them
     std::size_t room_;
     UpdateWriter writer_;
-    std::vector<Bytes> pieces_;
+    std::deque<Bytes> pieces_;
+    std::vector<DeleteRange> deletes_;
+    bool any_ = false;
+    bool over_ = false;
     std::uint64_t gap_ = 0;
     bool opened_ = false;
 };

@@ -48,7 +48,8 @@ public:
     static constexpr std::uint64_t runs_ahead_max = std::uint64_t{1} << 20U;
 
     /// `authorized`: whoever says HELLO for a sender has shown that it may.
-    ReceiverCore(const Id& store, const ReceiverLimits& limits, bool authorized = false) noexcept
+    ReceiverCore(const Id& store, const ReceiverOptions::Limits& limits,
+                 bool authorized = false) noexcept
         : store_{store}, limits_{limits}, authorized_{authorized} {}
 
     /// Steps 1 to 3: looks at a HELLO, changes nothing.   `record`: the store's, for this sender.
@@ -190,7 +191,7 @@ private:
     }
 
     Id store_;
-    ReceiverLimits limits_;
+    ReceiverOptions::Limits limits_;
     Id journal_{};                // of the last connection that was attached
     std::uint64_t attach_ = 0;    // its number
     std::uint32_t attached_ = 0;  // that connection while it lives; 0 for none

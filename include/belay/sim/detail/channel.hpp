@@ -3,6 +3,7 @@
 /// Channel: one simulated connection, from its dialling until both kernels have forgotten it.
 #pragma once
 
+#include <algorithm>     // std::min
 #include <system_error>  // std::errc
 
 #include <belay/core/crc32c.hpp>
@@ -49,7 +50,7 @@ public:
         Pipe& out = pipe_[side];
         if (!can_send(e)) return SendResult::down;
         const std::size_t cost = cost_of(message);
-        if (out.unread_bytes != 0 && out.unread_bytes + cost > fabric_->window_bytes) {
+        if (out.unread_bytes != 0 && out.unread_bytes + cost > window_of(out)) {
             e.starved = true;
             return SendResult::busy;
         }
@@ -73,6 +74,8 @@ public:
     void limit_messages(int side, std::size_t bytes) noexcept {
         end_[side].message_bytes_max = bytes;
     }
+    /// As if the window were no larger.
+    void limit_output(int side, std::size_t bytes) noexcept { pipe_[side].bytes_max = bytes; }
     /// Says goodbye behind everything that was sent.
     void close(int side) {
         End& e = end_[side];
@@ -183,6 +186,9 @@ private:
     static Failure reset_failure(const End& e) noexcept {
         return Failure::from(std::make_error_code(e.up ? std::errc::connection_reset
                                                        : std::errc::connection_refused));
+    }
+    [[nodiscard]] std::size_t window_of(const Pipe& p) const noexcept {
+        return std::min(fabric_->window_bytes, p.bytes_max);
     }
     [[nodiscard]] bool can_send(const End& e) const noexcept {
         return fabric_ != nullptr && e.exists && e.up && !e.closing && !e.ended;
@@ -303,7 +309,7 @@ private:
     /// The process has read: its peer may send again, if it waits for that.
     void free_window(int side, std::size_t cost) {
         const std::size_t unread = pipe_[1 - side].unread_bytes -= cost;
-        if (!end_[1 - side].starved || unread > fabric_->window_bytes / 2) return;
+        if (!end_[1 - side].starved || unread > window_of(pipe_[1 - side]) / 2) return;
         if (!end_[side].exists || cut_) return;
         if (!std::exchange(pipe_[side].window_unread, true)) push(side, SegmentKind::window);
     }

@@ -58,10 +58,11 @@ struct Pipe {
     Random bits;
     Instant held_until = always;   // what a partition has held comes no earlier
     std::size_t unread_bytes = 0;  // sent, and not yet read by the process at the other end
-    bool scheduled = false;        // the agenda knows of it
-    bool blocked = false;          // a partition holds it
-    bool ping_unread = false;      // one at a time
-    bool window_unread = false;    // likewise
+    std::size_t bytes_max = ~std::size_t{0};  // of those, beside what the window says
+    bool scheduled = false;                   // the agenda knows of it
+    bool blocked = false;                     // a partition holds it
+    bool ping_unread = false;                 // one at a time
+    bool window_unread = false;               // likewise
 };
 
 /// One end of a connection.

@@ -28,10 +28,10 @@ struct Judgement {
 };
 
 /// Rows 1 to 6: Add.
-[[nodiscard]] constexpr Judgement judge_add(const ElementState& local,
+[[nodiscard]] constexpr Judgement judge_add(const part::ElementState& local,
                                             const Stamp& remote) noexcept {
-    if (local.presence == Presence::absent) return {};
-    if (local.presence == Presence::live) {
+    if (local.presence == part::Presence::absent) return {};
+    if (local.presence == part::Presence::live) {
         if (compare_moments(remote, local.stamp) < 0) {
             return {Ruling::strategy_decides, StaleTimestamp{local.stamp, remote}};
         }
@@ -50,17 +50,17 @@ struct Judgement {
     return {Ruling::strategy_decides, StaleTimestamp{local, remote}};
 }
 
-[[nodiscard]] constexpr Judgement judge(OperationKind kind, const ElementState& local,
+[[nodiscard]] constexpr Judgement judge(OperationKind kind, const part::ElementState& local,
                                         const Stamp& remote) noexcept {
     switch (kind) {
         case OperationKind::add:
             return judge_add(local, remote);
         case OperationKind::update:
-            if (local.presence == Presence::live) return judge_change(local.stamp, remote);
+            if (local.presence == part::Presence::live) return judge_change(local.stamp, remote);
             return {Ruling::skip, ElementNotFound{}};
         case OperationKind::remove:
-            if (local.presence == Presence::live) return judge_change(local.stamp, remote);
-            if (local.presence == Presence::removed) return {Ruling::raise_tombstone, {}};
+            if (local.presence == part::Presence::live) return judge_change(local.stamp, remote);
+            if (local.presence == part::Presence::removed) return {Ruling::raise_tombstone, {}};
             return {Ruling::skip_and_bury, ElementNotFound{}};
         case OperationKind::interaction:
             break;

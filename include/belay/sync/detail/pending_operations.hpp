@@ -44,7 +44,7 @@ public:
         return at != hashes_.end() ? std::optional{at->second} : std::nullopt;
     }
     /// All of an element, in the order of their stamps.
-    [[nodiscard]] std::vector<Op> of(const ElementKey& key) {
+    [[nodiscard]] std::vector<Op> of(const part::ElementKey& key) {
         const std::vector<Op>* const there = find(key);
         std::vector<Op> all = there != nullptr ? *there : std::vector<Op>{};
         std::sort(all.begin(), all.end(),
@@ -53,7 +53,7 @@ public:
     }
 
     /// The element has changed: its operations are to be judged again, if there are any.
-    void changed(const ElementKey& key) {
+    void changed(const part::ElementKey& key) {
         if (!hashes_.empty() && find(key) != nullptr) {
             due_.try_emplace({std::string{key.session}, std::string{key.id}}, false);
         }
@@ -93,13 +93,13 @@ private:
     [[nodiscard]] static auto position(std::vector<Op>& in, const Id& id) {
         return std::find_if(in.begin(), in.end(), [&](const Op& op) { return op.id == id; });
     }
-    [[nodiscard]] std::vector<Op>* find(const ElementKey& key) {
+    [[nodiscard]] std::vector<Op>* find(const part::ElementKey& key) {
         const auto of_session = sessions_.find(key.session);
         if (of_session == sessions_.end()) return nullptr;
         const auto at = of_session->second.find(key.id);
         return at != of_session->second.end() ? &at->second : nullptr;
     }
-    void forget(const ElementKey& key) {
+    void forget(const part::ElementKey& key) {
         if (!due_.empty()) due_.erase({std::string{key.session}, std::string{key.id}});
         const auto of_session = sessions_.find(key.session);
         of_session->second.erase(of_session->second.find(key.id));

@@ -198,7 +198,7 @@ private:
     }
     /// Judges all of one element, and again while that wakes others: each time there are fewer.
     /// Answers whether some is to be tried again.
-    [[nodiscard]] bool judge_again(const ElementKey& key, WallTime now) {
+    [[nodiscard]] bool judge_again(const part::ElementKey& key, WallTime now) {
         bool again = false;
         for (bool woken = true; woken && !again;) {
             woken = false;

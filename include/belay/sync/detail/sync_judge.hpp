@@ -74,7 +74,7 @@ public:
                                   std::optional<std::uint64_t> pending) {
         const OperationKind kind = op.kind();
         if (const std::error_code error = malformed(op, kind, now)) return Outcome::error_of(error);
-        WriteMark mark{op.stamp, op.id, hash_of_operation(session, op)};
+        part::WriteMark mark{op.stamp, op.id, hash_of_operation(session, op)};
         const auto known = ask_store([&] { return store_.applied(mark.operation); });
         if (!known) return Outcome::error_of(known.error());
         if (*known) {
@@ -85,7 +85,7 @@ public:
         if (kind != OperationKind::interaction && op.stamp.wall < store_.horizon()) {
             return Outcome::error_of(SyncErrc::too_old);
         }
-        const ElementKey key{session, op.element()};
+        const part::ElementKey key{session, op.element()};
         const auto local = ask_store([&] { return store_.find(key); });
         if (!local) return Outcome::error_of(local.error());
         return rule(key, op, *local, mark);
@@ -97,7 +97,7 @@ public:
         const auto known = ask_store([&] { return store_.applied(op.id); });
         if (!known) return known.error();
         if (*known) return std::optional<ConflictReason>{};
-        const ElementKey key{session, op.element()};
+        const part::ElementKey key{session, op.element()};
         const auto local = ask_store([&] { return store_.find(key); });
         if (!local) return local.error();
         return judge(op.kind(), *local, op.stamp).reason;
@@ -105,7 +105,7 @@ public:
     /// What the strategy, or the table, decides of it.
     [[nodiscard]] Answer decide(std::string_view session, const Op& op,
                                 const ConflictReason& reason) {
-        const ElementKey key{session, op.element()};
+        const part::ElementKey key{session, op.element()};
         const auto local = ask_store([&] { return store_.find(key); });
         if (!local) return Answer::pending();
         const Judgement judgement = judge(op.kind(), *local, op.stamp);
@@ -128,15 +128,15 @@ private:
             op.stamp.wall <= later(now, options_.skew_max);
         return right ? std::error_code{} : make_error_code(SyncErrc::bad_operation);
     }
-    [[nodiscard]] bool waits_for_add(const Op& op, const ElementState& local) const noexcept {
-        return options_.upsert_updates && local.presence == Presence::absent &&
+    [[nodiscard]] bool waits_for_add(const Op& op, const part::ElementState& local) const noexcept {
+        return options_.upsert_updates && local.presence == part::Presence::absent &&
                op.kind() == OperationKind::update;
     }
 
-    [[nodiscard]] Outcome rule(const ElementKey& key, const Op& op, const ElementState& local,
-                               WriteMark& mark) {
+    [[nodiscard]] Outcome rule(const part::ElementKey& key, const Op& op,
+                               const part::ElementState& local, part::WriteMark& mark) {
         Judgement judgement = judge(op.kind(), local, op.stamp);
-        if (local.presence != Presence::absent && mark.stamp < local.stamp) {
+        if (local.presence != part::Presence::absent && mark.stamp < local.stamp) {
             // Also where an older operation is applied, the element does not get older.
             mark.stamp = local.stamp;
         }
@@ -161,8 +161,9 @@ private:
         return resolve(key, op, local, mark, *judgement.reason);
     }
 
-    [[nodiscard]] Outcome resolve(const ElementKey& key, const Op& op, const ElementState& local,
-                                  WriteMark& mark, const ConflictReason& reason) {
+    [[nodiscard]] Outcome resolve(const part::ElementKey& key, const Op& op,
+                                  const part::ElementState& local, part::WriteMark& mark,
+                                  const ConflictReason& reason) {
         std::error_code error;
         const Answer answer = ask_strategy(key, op, local, reason, error);
         if (error) return Outcome::error_of(error);
@@ -188,13 +189,13 @@ private:
         }
         return outcome;
     }
-    [[nodiscard]] Answer ask_strategy(const ElementKey& key, const Op& op,
-                                      const ElementState& local, const ConflictReason& reason,
+    [[nodiscard]] Answer ask_strategy(const part::ElementKey& key, const Op& op,
+                                      const part::ElementState& local, const ConflictReason& reason,
                                       std::error_code& error) {
         ConflictSides<Op> sides{op, reason, local.stamp};
         std::optional<Value> there;
         if constexpr (needs_values<Strategy>()) {
-            if (local.presence == Presence::live) {
+            if (local.presence == part::Presence::live) {
                 auto read = ask_store([&] { return store_.read(key); });
                 if (read && !*read) error = SyncErrc::store_disagrees;
                 if (!read) error = read.error();
@@ -211,7 +212,8 @@ private:
         return strategy_(sides);
     }
 
-    [[nodiscard]] Outcome apply(const ElementKey& key, const Op& op, const WriteMark& mark) {
+    [[nodiscard]] Outcome apply(const part::ElementKey& key, const Op& op,
+                                const part::WriteMark& mark) {
         return done(ask_store([&]() -> std::error_code {
                         switch (op.kind()) {
                             case OperationKind::add:
@@ -224,7 +226,7 @@ private:
                     }),
                     OperationOutcome::applied);
     }
-    [[nodiscard]] Outcome write_or(const WriteMark& mark, OperationOutcome outcome) {
+    [[nodiscard]] Outcome write_or(const part::WriteMark& mark, OperationOutcome outcome) {
         return done(ask_store([&] { return store_.remember(mark); }), outcome);
     }
     [[nodiscard]] static Outcome done(const std::error_code& error, OperationOutcome outcome) {

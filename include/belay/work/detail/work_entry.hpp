@@ -169,7 +169,7 @@ public:
         if (short_) return corrupt("it is shorter than its fields");
         if (is_foreign) {
             return {make_error_code(QueueErrc::foreign_file), number_,
-                    "salvaged as a journal: its numbers are others; use salvage_work_queue"};
+                    "salvaged as a journal: its numbers are others; use tool::salvage_work_queue"};
         }
         e.delay = delay_ns > static_cast<std::uint64_t>(forever.count())
                       ? forever

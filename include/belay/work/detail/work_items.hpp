@@ -240,7 +240,7 @@ private:
     /// How often the item was lent, as far as the log may know: a delivery in progress has not
     /// failed yet, unless it counted before.
     [[nodiscard]] static std::uint32_t ended_deliveries(const WorkSlot& slot) noexcept {
-        const bool counts = slot.state != WorkState::leased || slot.counted;
+        const bool counts = slot.state != WorkItem::State::leased || slot.counted;
         return slot.deliveries - (counts ? 0U : 1U);
     }
     /// Appends what could not be noted before.
@@ -306,7 +306,8 @@ private:
             entry.deliveries = ended_deliveries(known);
             entry.cause = known.cause;
             if (known.cause == cause_revived) entry.expires = no_expiry;
-            if (known.state == WorkState::delayed) entry.delay = elapsed(clock_.now, known.when);
+            if (known.state == WorkItem::State::delayed)
+                entry.delay = elapsed(clock_.now, known.when);
         }
         const Result<std::uint64_t> number = append(entry, Holds::body);
         if (!number) {

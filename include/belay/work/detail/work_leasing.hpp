@@ -48,7 +48,7 @@ public:
         const Result<std::uint64_t> id = items_.append(entry, delayed ? Holds::body : Holds::plain);
         if (!id) return id;
         if (delayed) {
-            slots().make_wait(slots().add({.id = *id, .position = *id}), WorkState::delayed,
+            slots().make_wait(slots().add({.id = *id, .position = *id}), WorkItem::State::delayed,
                               after(moment.now, with.delay));
         }
         if (entry.has_key) items_.keys().add(entry.print, *id);
@@ -97,7 +97,7 @@ public:
         slot.unnoted = false;
         slot.token = 0;
         if (delay > Duration::zero()) {
-            slots().make_wait(lease.slot, WorkState::delayed, after(moment.now, delay));
+            slots().make_wait(lease.slot, WorkItem::State::delayed, after(moment.now, delay));
         } else {
             slots().make_ready(lease.slot);
         }
@@ -108,7 +108,7 @@ public:
     [[nodiscard]] std::error_code extend(Lease& lease, Instant until) noexcept {
         if (const std::error_code error = check(lease)) return error;
         lease.deadline = until;
-        slots().make_wait(lease.slot, WorkState::leased, until);
+        slots().make_wait(lease.slot, WorkItem::State::leased, until);
         return {};
     }
 
@@ -124,7 +124,7 @@ private:
             if (i == WorkSlots::none || items_.failed()) return;
             WorkSlot& slot = slots()[i];
             if (slot.when > items_.clock().now) return;
-            if (slot.state == WorkState::leased && !slot.counted) {
+            if (slot.state == WorkItem::State::leased && !slot.counted) {
                 items_.note_soon(slot);
                 slot.counted = true;
             }
@@ -149,7 +149,7 @@ private:
         slot.token = ++tokens_;
         slot.counted = options().count_before_lending;
         const Instant until = after(items_.clock().now, options().lease);
-        slots().make_wait(i, WorkState::leased, until);
+        slots().make_wait(i, WorkItem::State::leased, until);
         return Lease{.id = item.id,
                      .body = entry.tail,
                      .delivery = slot.deliveries,

@@ -148,7 +148,7 @@ private:
         if (entry.cause != cause_none && entry.cause <= cause_dead_max) {
             slots_.make_dead(slot);
         } else if (wait > Duration::zero()) {
-            slots_.make_wait(slot, WorkState::delayed, after(items_.clock().now, wait));
+            slots_.make_wait(slot, WorkItem::State::delayed, after(items_.clock().now, wait));
         } else {
             slots_.make_ready(slot);
         }

@@ -22,7 +22,7 @@ struct WorkSlot {
     Instant when{};              // delayed, leased: until then
     std::uint32_t deliveries = 0;
     std::uint32_t place = 0;  // in the heap of its state; free: the next free slot
-    WorkState state = WorkState::ready;
+    WorkItem::State state = WorkItem::State::ready;
     std::uint8_t cause = 0;  // as in the log
     bool unnoted = false;    // the log had no space for it yet
     bool counted = false;    // the last delivery counts, also while it is in progress
@@ -92,20 +92,20 @@ public:
 
     void make_ready(std::uint32_t i) noexcept {
         leave_state(i);
-        slots_[i].state = WorkState::ready;
+        slots_[i].state = WorkItem::State::ready;
         push(ready_, i);
     }
     /// Pre: state is delayed or leased.
-    void make_wait(std::uint32_t i, WorkState state, Instant until) noexcept {
+    void make_wait(std::uint32_t i, WorkItem::State state, Instant until) noexcept {
         leave_state(i);
         slots_[i].state = state;
         slots_[i].when = until;
-        leased_ += state == WorkState::leased ? 1U : 0U;
+        leased_ += state == WorkItem::State::leased ? 1U : 0U;
         push(timed_, i);
     }
     void make_dead(std::uint32_t i) noexcept {
         leave_state(i);
-        slots_[i].state = WorkState::dead;
+        slots_[i].state = WorkItem::State::dead;
         ++dead_;
     }
 
@@ -122,7 +122,7 @@ public:
         std::vector<std::uint32_t> order;
         order.reserve(size_);
         for (std::uint32_t i = 0; i < end(); ++i) {
-            if (slots_[i].id != 0 && (slots_[i].state == WorkState::dead) == dead) {
+            if (slots_[i].id != 0 && (slots_[i].state == WorkItem::State::dead) == dead) {
                 order.push_back(i);
             }
         }
@@ -155,13 +155,13 @@ private:
     }
     void leave_state(std::uint32_t i) noexcept {
         switch (slots_[i].state) {
-            case WorkState::ready:
+            case WorkItem::State::ready:
                 pop(ready_, slots_[i].place);
                 break;
-            case WorkState::leased:
+            case WorkItem::State::leased:
                 --leased_;
                 [[fallthrough]];
-            case WorkState::delayed:
+            case WorkItem::State::delayed:
                 pop(timed_, slots_[i].place);
                 break;
             default:
@@ -201,7 +201,7 @@ private:
     [[nodiscard]] bool before(std::uint32_t a, std::uint32_t b) const noexcept {
         const WorkSlot& x = slots_[a];
         const WorkSlot& y = slots_[b];
-        if (x.state != WorkState::ready && x.when != y.when) return x.when < y.when;
+        if (x.state != WorkItem::State::ready && x.when != y.when) return x.when < y.when;
         return x.id < y.id;
     }
     void set(Heap& heap, std::size_t at, std::uint32_t i) noexcept {

@@ -86,7 +86,7 @@ public:
     [[nodiscard]] WorkPlace first_living() noexcept {
         WorkPlace first = first_plain();
         for (std::uint32_t i = 0; i < slots_.end(); ++i) {
-            if (slots_[i].id == 0 || slots_[i].state == WorkState::dead) continue;
+            if (slots_[i].id == 0 || slots_[i].state == WorkItem::State::dead) continue;
             if (first.id == 0 || slots_[i].id < first.id) first = place_of(i);
         }
         return first;

@@ -26,7 +26,7 @@ template <class Log, class Visitor>
         const WorkSlot& slot = items.slots()[item.slot];
         shown.state = slot.state;
         shown.deliveries = slot.deliveries;
-        if (slot.state == WorkState::dead) shown.cause = static_cast<DeathCause>(slot.cause);
+        if (slot.state == WorkItem::State::dead) shown.cause = static_cast<DeathCause>(slot.cause);
     }
     // Of one that died of it this is no news, and must not hide the others.
     const bool is_known = error == std::errc::io_error && shown.cause == DeathCause::unreadable;
@@ -80,7 +80,7 @@ template <class Log>
 template <class Log>
 [[nodiscard]] std::error_code revive(WorkItems<Log>& items, std::uint64_t id) {
     const std::uint32_t i = items.slots().find(id);
-    if (i == WorkSlots::none || items.slots()[i].state != WorkState::dead) {
+    if (i == WorkSlots::none || items.slots()[i].state != WorkItem::State::dead) {
         return make_error_code(QueueErrc::unknown_number);
     }
     WorkSlot revived = items.slots()[i];
@@ -103,7 +103,8 @@ template <class Log>
     WorkTable& table = items.table();
     for (std::uint32_t i = 0; i < table.slots().end() && !items.failed(); ++i) {
         const WorkSlot& slot = table.slots()[i];
-        if (slot.id != 0 && (slot.state == WorkState::dead) == dead) finish(table.place_of(i));
+        if (slot.id != 0 && (slot.state == WorkItem::State::dead) == dead)
+            finish(table.place_of(i));
     }
     while (!dead && table.positions().ready() != 0 && !items.failed()) finish(table.first_plain());
     return items.failed();

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+// Goal: who joins a large document holds up nobody, and misses nothing of what is said meanwhile.
+// Method: documents of megabytes in simulated worlds, looked at turn by turn.
+#include <belay/room/room_manager.hpp>
+
+#include "support/catch.hpp"
+#include "support/room/room_world.hpp"
+#include "support/seeds.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr std::size_t part_bytes = std::size_t{1} << 20;
+
+/// The document of so many authors, each of whom has typed so much.
+StoredRoom of_authors(std::uint64_t authors, std::size_t bytes) {
+    StoredRoom room;
+    for (std::uint64_t i = 0; i < authors; ++i)
+        room.updates.push_back(typed(1000 + i, 0, std::string(bytes, 'x')));
+    return room;
+}
+void bring_in(RoomWorld& w, StoredRoom room) {
+    w.rooms().import_room("board", std::move(room),
+                          Completion<PersistenceError>{[](auto) noexcept {}});
+    w.run(10s);
+}
+std::size_t taken_of_all(const RoomWorld& w) {
+    std::size_t bytes = 0;
+    for (const auto& [host, taken] : w.taken) bytes += taken.bytes;
+    return bytes;
+}
+
+}  // namespace
+
+TEST_CASE("RoomManager: of the answers to those who join a large document a turn makes a part",
+          "[room][room_large][sim]") {
+    RoomWorld w;
+    w.world.network().window_bytes(std::size_t{1} << 30);
+    bring_in(w, of_authors(80, 100'000));
+    std::vector<RoomEditor> editors;
+    for (std::uint64_t i = 0; i < 4; ++i) {
+        const std::string name = "editor" + std::to_string(i);
+        editors.push_back(i % 2 == 0 ? RoomEditor{w, name, i + 1}
+                                     : RoomEditor::addressed(w, name, i + 1));
+    }
+    for (RoomEditor& one : editors) one.dial();
+    std::size_t before = 0;
+    std::size_t most = 0;
+    const auto look = [&] {  // after each turn
+        const std::size_t now = taken_of_all(w);
+        most = std::max(most, now - before);
+        before = now;
+        return false;
+    };
+    CHECK_FALSE(w.world.run_until(look, 2s));
+    CHECK(most <= 2 * part_bytes);
+    CHECK(before > 4 * 8'000'000);
+    for (RoomEditor& one : editors) {
+        CHECK(one.synced);
+        CHECK(one.document() == state_of(w.rooms()));
+    }
+}
+
+TEST_CASE("RoomManager: nothing is lost between the parts of an answer and what happens meanwhile",
+          "[room][room_large][sim]") {
+    for_each_seed(
+        [](Seed seed) {
+            RoomWorld w{seed, {.client_bytes_max = 200'000}};
+            bring_in(w, of_authors(30, 100'000));
+            Random& bits = w.world.bits();
+            w.world.network().window_bytes(std::size_t{1000} << uniform_upto(bits, 12));
+            RoomEditor ada{w, "ada", 1};
+            RoomEditor bob{w, "bob", 2};
+            RoomEditor carol = RoomEditor::addressed(w, "carol", 3);
+            ada.dial();
+            w.run(20s);
+            REQUIRE(ada.synced);
+            for (RoomEditor* const one : {&bob, &carol}) {
+                if (uniform_upto(bits, 1) == 0) static_cast<void>(one->type("offline "));
+                one->dial();
+            }
+            for (int i = 0; i < 100; ++i) {
+                RoomEditor* const all[] = {&ada, &bob, &carol};
+                RoomEditor& one = *all[uniform_upto(bits, 2)];
+                switch (uniform_upto(bits, 9)) {
+                    case 0:
+                        one.stall(true);
+                        break;
+                    case 1:
+                        if (!one.online()) one.dial();
+                        break;
+                    case 2:
+                        one.hang_up();
+                        break;
+                    case 3:
+                        w.disk.fail_flushes = 1;
+                        break;
+                    case 4:
+                        one.say({part::RoomMessage::Kind::state_vector, Bytes(1)});
+                        break;
+                    case 5:
+                    case 6:
+                        one.type(std::string(1 + uniform_upto(bits, 5000), 'y'));
+                        break;
+                    default:
+                        one.stall(false);
+                        break;
+                }
+                w.run(std::chrono::milliseconds{uniform_upto(bits, 20)});
+            }
+            w.disk.fail_flushes = 0;
+            for (RoomEditor* const one : {&ada, &bob, &carol}) one->stall(false);
+            for (int i = 0; i < 5; ++i) {
+                w.run(20s);
+                for (RoomEditor* const one : {&ada, &bob, &carol}) {
+                    if (!one->online()) one->dial();
+                }
+            }
+            w.run(20s);
+            for (RoomEditor* const one : {&ada, &bob, &carol}) {
+                CHECK(one->synced);
+                CHECK((one->document() == state_of(w.rooms())));
+            }
+            CHECK(carol.unsynced == 0);
+        },
+        20);
+}
+
+TEST_CASE("RoomManager: an answer that is not taken costs what it says, and ends with its client",
+          "[room][room_large][sim]") {
+    RoomWorld w{Seed{1}, {.answers_bytes_max = 10'000'000}};
+    w.world.network().window_bytes(10'000);
+    bring_in(w, of_authors(80, 100'000));
+    RoomEditor slow{w, "slow", 1};
+    RoomEditor bob{w, "bob", 2};
+    slow.dial();
+    w.run(100ms);
+    slow.stall(true);
+    w.run(100ms);
+    bob.dial();
+    w.run(10s);
+    CHECK_FALSE(bob.synced);  // there is no room for another answer of this size
+    w.run(50s);
+    CHECK(w.rooms().stats("board")->clients == 1);  // who takes nothing is closed
+    w.world.network().window_bytes(10'000'000);
+    bob.dial();
+    w.run(30s);
+    CHECK(bob.synced);
+    CHECK(bob.document() == state_of(w.rooms()));
+}

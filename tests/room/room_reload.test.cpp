@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+// Goal: nobody who is in a room while it is loaded again stays there for ever unread, and what he
+// has said meanwhile counts. Method: loads that hang after a flush that failed, simulated worlds.
+#include <belay/room/room_manager.hpp>
+
+#include "support/catch.hpp"
+#include "support/room/room_world.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// A room with a member of each protocol, which is loaded again for so long, or for ever.
+struct Reload {
+    explicit Reload(Duration takes, RoomOptions options = {}) : w{Seed{1}, options} {
+        for (RoomEditor* const one : {&ada, &bob, &carol}) one->dial();
+        w.run(1s);
+        bob.show("{}");
+        carol.show("{}");
+        w.run(1s);
+        w.disk.fail_flushes = 1;
+        w.disk.load_takes = takes == forever ? Duration{} : takes;
+        w.disk.hang_loads = takes == forever ? 1 : 0;
+        ada.type("lost");
+        w.run(1s);
+        REQUIRE_FALSE(w.rooms().stats("board")->loaded);
+        REQUIRE(w.rooms().stats("board")->clients == 2);
+    }
+
+    RoomWorld w;
+    RoomEditor ada{w, "ada", 1};
+    RoomEditor bob{w, "bob", 2};
+    RoomEditor carol = RoomEditor::addressed(w, "carol", 3);
+};
+
+}  // namespace
+
+TEST_CASE("RoomManager: who is in a room that is never loaded again is sent away, to come again",
+          "[room][room_reload][sim]") {
+    Reload r{forever};
+    const Bytes bobs = r.bob.type("of bob");
+    const Bytes carols = r.carol.type("of carol");
+    r.w.run(28s);
+    CHECK(r.w.rooms().clients() == 2);
+    r.w.run(3s);
+    CHECK(r.bob.closed_with == 1013);
+    CHECK(r.carol.closed_with == 1013);
+    CHECK(r.w.rooms().clients() == 0);
+    CHECK(r.w.rooms().rooms() == 0);
+    for (RoomEditor* const one : {&r.ada, &r.bob, &r.carol}) one->dial();
+    r.w.run(1s);
+    CHECK(r.ada.has(bobs));
+    CHECK(r.ada.has(carols));
+    CHECK(r.ada.document() == r.carol.document());
+}
+
+TEST_CASE(
+    "RoomManager: who dies while his room is loaded again is no member for longer than others",
+    "[room][room_reload][sim]") {
+    Reload r{forever, {.answer_within = 1h}};
+    for (RoomEditor* const one : {&r.bob, &r.carol})
+        r.w.world.network().partition(r.w.server, one->host());
+    r.w.run(1min);
+    CHECK(r.w.rooms().clients() == 0);
+    // Nor does what somebody sends hold up his end.
+    Reload flood{forever, {.answer_within = 1h, .client_bytes_max = 1000}};
+    for (int i = 0; i < 100; ++i) {
+        flood.bob.type(std::string(100, 'b'));
+        flood.carol.type(std::string(100, 'c'));
+    }
+    flood.w.run(1min);
+    CHECK(flood.w.rooms().clients() == 0);
+}
+
+TEST_CASE("RoomManager: what was said before the end counts, though the room was loaded again",
+          "[room][room_reload][sim]") {
+    Reload r{5s};
+    const Bytes last = r.bob.type("last words");
+    r.w.run(100ms);
+    r.bob.hang_up();
+    r.w.run(10s);
+    r.ada.dial();
+    r.w.run(1s);
+    CHECK(r.ada.has(last));
+    CHECK(r.ada.present.size() == 1);
+    CHECK(r.w.rooms().stats("board")->clients == 2);
+}
