@@ -156,6 +156,53 @@ TEST_CASE("race 69: a service is removed in a hook that runs outside of its turn
     CHECK(rig.wires[0].live == 0);
 }
 
+TEST_CASE("race 69: a service is removed inside of what its transport is told",
+          "[fleet][fleet][fault]") {
+    FleetRig rig;
+    rig.wires.emplace_back();
+    Wire& wire = rig.wires.back();
+    Lines_ told;
+    std::function<void(std::string)> act = [&](std::string what) { told.push_back(what); };
+    auto& own = rig.fleet.add("own", FakeTransport<>{wire}, MaxAttempts{9}, Doing{&act, "own"});
+    const auto remove = [&] {
+        CHECK(rig.fleet.remove("own"));
+        CHECK(wire.live == 1);
+    };
+    rig.fleet.start();
+    SECTION("its open") {
+        wire.on_open = [&](const auto&) { CHECK(rig.fleet.remove("own")); };
+        rig.run(0s);
+        CHECK(wire.dials == 1);
+        // It waited for its turn to dial.
+        CHECK(told == Lines_{"own connecting"});
+    }
+    SECTION("its close") {
+        rig.run(0s);
+        rig.open(0);
+        rig.run(0s);
+        told.clear();
+        wire.on_close = remove;
+        CHECK(rig.fleet.reconnect_now("own", true).granted);
+        rig.run(0s);
+        CHECK(wire.dials == 1);
+        CHECK(told.empty());
+    }
+    SECTION("its send, in a turn") {
+        rig.run(0s);
+        rig.open(0);
+        rig.run(0s);
+        told.clear();
+        wire.on_send = remove;
+        CHECK(own.handle().post("x") == driver::Post::taken);
+        rig.run(0s);
+        CHECK(wire.sent == Lines_{"x"});
+        CHECK(told.empty());
+    }
+    CHECK(rig.fleet.size() == 0);
+    CHECK(wire.live == 0);
+    CHECK(rig.fleet.deadline() == never);
+}
+
 TEST_CASE("race 69: a hook removes others, adds some, and destroys the fleet",
           "[fleet][fleet][unit]") {
     std::deque<Wire> wires(3);

@@ -202,8 +202,7 @@ struct World {
     std::deque<Act> hooks;
     std::array<std::deque<int>, leaves> in_open;
     int stop_in_check = 0;
-    int stop_in_call = 0;         // of close, send, ping or resume_reading
-    std::uint32_t undialled = 0;  // attempts that were stopped in the goodbye before them
+    int stop_in_call = 0;  // of close, send, ping or resume_reading
     std::uint32_t stopped_in_call = 0;
 
     std::unique_ptr<Sup> link;
@@ -440,10 +439,7 @@ struct World {
         ++stopped_in_call;
         note("stop in call");
         if (link->status().state == LinkState::connecting && !alive()) ++undialled;
-        stop_in_part = true;
-        starts_left = told == LinkState::stopped ? 1 : 0;
-        voided = cut_short = true;
-        link->stop();
+        stop_inside();
     }
 
     // ---- what must hold ----
@@ -626,10 +622,6 @@ void Socket<K>::close(const Failure&) noexcept
     world_.expect(!link_.alive() || world_.link->status().state == LinkState::draining,
                   "closed gracefully before its epoch was void");
     world_.expect(!std::exchange(world_.leaf[K].closing, true), "said goodbye twice");
-    if (world_.chance(20) == 0) {
-        if (world_.link->status().state == LinkState::connecting) ++world_.undialled;
-        world_.stop_inside();
-    }
     if (world_.chance(2) == 0) world_.ended(K, {.cause = Cause::planned});
     world_.transport_code();
     world_.expect(world_.leaf[K].exists, "destroyed in its own close");
