@@ -393,6 +393,27 @@ TEST_CASE("Who is let go of unanswered is closed, and counted as refused",
     CHECK(rig.refused.empty());
 }
 
+TEST_CASE("A connection holds no more than limit_output says", "[adapter][beast_listener][unit]") {
+    ListenerRig<> rig;
+    const RawSocket peer = RawSocket::connect(rig.port);
+    peer.send(UpgradeText{}.text());
+    rig.until([&] { return !rig.guests.empty() && rig.counters().upgraded == 1; });
+    auto& link = rig.guests.front().link();
+    link.limit_output(25'000);
+    // Nothing leaves before the turn is over.
+    const auto taken = [&] {
+        int count = 0;
+        while (link.send(Bytes(10'000)) == SendResult::sent) ++count;
+        return count;
+    };
+    CHECK(taken() == 2);
+    rig.until([&] {
+        static_cast<void>(peer.read_some());
+        return link.take_writable();
+    });
+    CHECK(taken() >= 1);
+}
+
 TEST_CASE("What is no WebSocket is a page, if somebody has pages",
           "[adapter][beast_listener][unit]") {
     std::optional<ListenerRig<>> rig;

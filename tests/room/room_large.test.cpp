@@ -39,7 +39,7 @@ TEST_CASE("RoomManager: of the answers to those who join a large document a turn
           "[room][room_large][sim]") {
     RoomWorld w;
     w.world.network().window_bytes(std::size_t{1} << 30);
-    bring_in(w, of_authors(80, 100'000));
+    bring_in(w, of_authors(30, 100'000));
     std::vector<RoomEditor> editors;
     for (std::uint64_t i = 0; i < 4; ++i) {
         const std::string name = "editor" + std::to_string(i);
@@ -57,7 +57,7 @@ TEST_CASE("RoomManager: of the answers to those who join a large document a turn
     };
     CHECK_FALSE(w.world.run_until(look, 2s));
     CHECK(most <= 2 * part_bytes);
-    CHECK(before > 4 * 8'000'000);
+    CHECK(before > 4 * 3'000'000);
     for (RoomEditor& one : editors) {
         CHECK(one.synced);
         CHECK(one.document() == state_of(w.rooms()));
@@ -69,7 +69,7 @@ TEST_CASE("RoomManager: nothing is lost between the parts of an answer and what 
     for_each_seed(
         [](Seed seed) {
             RoomWorld w{seed, {.client_bytes_max = 200'000}};
-            bring_in(w, of_authors(30, 100'000));
+            bring_in(w, of_authors(13, 100'000));
             Random& bits = w.world.bits();
             w.world.network().window_bytes(std::size_t{1000} << uniform_upto(bits, 12));
             RoomEditor ada{w, "ada", 1};
@@ -126,14 +126,14 @@ TEST_CASE("RoomManager: nothing is lost between the parts of an answer and what 
             }
             CHECK(carol.unsynced == 0);
         },
-        20);
+        8);
 }
 
 TEST_CASE("RoomManager: an answer that is not taken costs what it says, and ends with its client",
           "[room][room_large][sim]") {
-    RoomWorld w{Seed{1}, {.answers_bytes_max = 10'000'000}};
+    RoomWorld w{Seed{1}, {.answers_bytes_max = 4'000'000}};
     w.world.network().window_bytes(10'000);
-    bring_in(w, of_authors(80, 100'000));
+    bring_in(w, of_authors(30, 100'000));
     RoomEditor slow{w, "slow", 1};
     RoomEditor bob{w, "bob", 2};
     slow.dial();

@@ -144,9 +144,9 @@ concept TakesTls = NeedsTls<typename StreamTakenBy<F>::Type>;
 /// The stream is the one that on_accept takes; with TLS include <belay/adapter/beast_tls.hpp>, and
 /// the context has the certificate and the key. What does not come in time, is too long or wrong is
 /// refused, and told to the observer's `on_refused(const RefusedUpgrade&)`; a peer that gives up is
-/// counted and told nobody. Those that are too many are closed unheard, and counted; at most 60 of
-/// them at once, and in a minute, are told, too. `Audited::refusals()` is such an observer, which
-/// writes them into an audit.
+/// counted and told nobody. Those that are too many are closed unheard, and counted; 60 of
+/// them at once, and then 60 a minute, are told, too. `Audited::refusals()` is such an observer,
+/// which writes them into an audit.
 ///
 /// on_accept and on_refused may do everything, and destroy the listener; what they throw leaves the
 /// context's run().

@@ -22,7 +22,7 @@ struct BeastListenerCounters {
     std::uint64_t upgrades_aborted = 0;
     std::uint64_t pages = 0;    ///< that were no WebSockets, and got an answer
     std::uint64_t refused = 0;  ///< by the listener, which tells, or by the user
-    /// Closed unheard: there are too many, or of this ip. 60 a minute of them are told.
+    /// Closed unheard: there are too many, or of this ip. 60 at once and then 60 a minute are told.
     std::uint64_t turned_away = 0;
 };
 

@@ -22,8 +22,9 @@ namespace belay::inline BELAY_ABI {
 
 /// What an Audited writes down beside accesses.
 struct AuditedOptions {
-    /// Refusals that are written: at most so many at once, in a minute, and that wait to be
-    /// written. Whoever floods the door fills no disk; `refusals().dropped()` counts the others.
+    /// Refusals that are written: at most so many at once, from then on so many a minute (twice as
+    /// many in the first), and so many that wait to be written. Whoever floods the door fills no
+    /// disk; `refusals().dropped()` counts the others.
     unsigned refusals_per_minute = 60;
 };
 
