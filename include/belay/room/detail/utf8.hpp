@@ -76,7 +76,8 @@ namespace belay::inline BELAY_ABI::detail {
             following += (word >> 7) & ~(word >> 6) & ones;
             pairs += (word >> 7) & (word >> 6) & (word >> 5) & (word >> 4) & ones;
         }
-        units += words * 8 + ((pairs * ones) >> 56) - ((following * ones) >> 56);
+        units += words * 8 + static_cast<std::size_t>((pairs * ones) >> 56) -
+                 static_cast<std::size_t>((following * ones) >> 56);
     }
     for (; i != text.size(); ++i) {
         const auto b = static_cast<unsigned char>(text[i]);

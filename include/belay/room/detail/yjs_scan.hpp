@@ -187,6 +187,21 @@ template <bool checked>
     return Scanner<checked>{update, limits, blocks}.run(number, found);
 }
 
+/// How many ranges a delete set has that was checked before.   Complexity: O(bytes).
+[[nodiscard]] inline std::size_t count_delete_ranges(BytesView delete_set) noexcept {
+    Lib0Reader in{delete_set};
+    std::size_t count = 0;
+    for (std::uint64_t clients = in.varuint(); clients > 0; --clients) {
+        static_cast<void>(in.varuint());
+        for (std::uint64_t n = in.varuint(); n > 0; --n, ++count) {
+            static_cast<void>(in.varuint());
+            static_cast<void>(in.varuint());
+        }
+    }
+    BELAY_INVARIANT(!in.failed(), "count_delete_ranges: the bytes were checked");
+    return count;
+}
+
 /// Appends the ranges of a delete set that was checked before.
 inline void read_delete_ranges(BytesView delete_set, std::vector<DeleteRange>& ranges) {
     Lib0Reader in{delete_set};
