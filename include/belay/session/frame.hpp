@@ -55,7 +55,8 @@ inline constexpr std::uint32_t payload_bytes_ceiling = 16U << 20U;
 inline void append_frame(Bytes& message, const Frame& frame) {
     const std::size_t start = message.size();
     message.resize(start + frame_header_bytes);
-    message.insert(message.end(), frame.payload.begin(), frame.payload.end());
+    const std::byte* const payload = frame.payload.data();
+    message.insert(message.end(), payload, payload + frame.payload.size());
     std::byte* const p = message.data() + start;
     store_le<std::uint32_t>(p + 4, static_cast<std::uint32_t>(frame.payload.size()));
     store_le<std::uint8_t>(p + 8, frame_version);

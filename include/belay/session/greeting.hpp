@@ -61,7 +61,7 @@ public:
         bytes_.resize(at + sizeof(T));
         store_le<T>(bytes_.data() + at, value);
     }
-    void put_bytes(BytesView b) { bytes_.insert(bytes_.end(), b.begin(), b.end()); }
+    void put_bytes(BytesView b) { bytes_.insert(bytes_.end(), b.data(), b.data() + b.size()); }
     [[nodiscard]] BytesView view() const noexcept { return bytes_; }
 
 private:
