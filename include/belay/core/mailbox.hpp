@@ -263,20 +263,22 @@ private:
 
     static constexpr std::size_t crowded = 64;
 
-    // In an order without gaps: most mailboxes are idle, and there may be a hundred thousand.
-    std::atomic<std::uint32_t> foreign_count_{0};
-    const std::size_t messages_max_;
-    std::atomic<const void*> home_{nullptr};
+    // In an order without gaps, for most mailboxes are idle, and there may be a hundred thousand;
+    // and what one thread writes for each event is a cache line away from what the other one does.
+    //
     // Written on the home thread only; others read it for the bound.
     std::atomic<std::uint32_t> local_messages_{0};
-    // Under mutex_, as foreign_, waker_ and closed_. The last two change on the home thread only,
-    // which may read them freely.
-    std::uint32_t foreign_messages_ = 0;
     // Home thread only.
     detail::EventRing<E> local_;
     detail::EventRing<E> spliced_;
-    detail::EventRing<E> foreign_;
+    // Under mutex_, but written on the home thread only, which may read it freely.
     Waker waker_;
+    std::atomic<const void*> home_{nullptr};
+    const std::size_t messages_max_;
+    // Under mutex_; closed_ changes on the home thread only, as waker_ does.
+    detail::EventRing<E> foreign_;
+    std::uint32_t foreign_messages_ = 0;
+    std::atomic<std::uint32_t> foreign_count_{0};
     bool closed_ = false;
     std::atomic<bool> refused_{false};
     mutable detail::SpinMutex mutex_;
