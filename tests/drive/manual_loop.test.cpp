@@ -11,31 +11,17 @@
 #include <belay/core/manual_clock.hpp>
 
 #include "support/catch.hpp"
+#include "support/drive/ticker.hpp"
 #include "support/shorthand.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
 using belay_test::at;
+using belay_test::Ticker;
 
 namespace {
 
 static_assert(DriverLike<ManualLoop<>> && DriverLike<ManualLoop<ManualClock::View>>);
-
-struct Polled {
-    void attach(Waker w) { waker = std::move(w); }
-    [[nodiscard]] Instant deadline() const noexcept { return due; }
-    void advance(Instant now) {
-        if (now < due) return;
-        ++turns;
-        due = every == forever ? never : after(now, every);
-        if (throws) throw std::runtime_error{"machine"};
-    }
-    Instant due = always;
-    Duration every = 1s;
-    bool throws = false;
-    int turns = 0;
-    Waker waker{};
-};
 
 }  // namespace
 
@@ -44,7 +30,7 @@ TEST_CASE("poll() runs what is due and says when it is wanted again",
     ManualClock clock{at(1h)};
     ManualLoop loop{clock.view()};
     CHECK(loop.poll() == never);
-    Polled a, b;
+    Ticker a, b;
     b.every = 3s;
     loop.attach(a);
     loop.attach(b);
@@ -73,7 +59,7 @@ TEST_CASE("poll() runs what is due and says when it is wanted again",
 TEST_CASE("poll() says that something waits already", "[drive][manual_loop][unit]") {
     ManualClock clock{at(1h)};
     ManualLoop loop{clock.view()};
-    Polled busy;
+    Ticker busy;
     busy.every = 0s;
     loop.attach(busy);
     // As often as it is polled, and no more: a frame is not held up by one that is always due.
@@ -96,7 +82,7 @@ TEST_CASE("poll() says that something waits already", "[drive][manual_loop][unit
 TEST_CASE("What threads wake and post has its turn at the next poll",
           "[drive][manual_loop][unit]") {
     ManualLoop loop;
-    Polled idle;
+    Ticker idle;
     idle.every = forever;
     loop.attach(idle);
     CHECK(loop.poll() == never);
@@ -118,7 +104,7 @@ TEST_CASE("A poll goes on after what a machine threw, and machines may outlive t
           "[drive][manual_loop][fault]") {
     ManualClock clock{at(1h)};
     std::optional<ManualLoop<ManualClock::View>> loop{std::in_place, clock.view()};
-    Polled bad, good;
+    Ticker bad, good;
     bad.throws = true;
     loop->attach(bad);
     loop->attach(good);

@@ -21,11 +21,14 @@
 #include <belay/sim.hpp>
 
 #include "support/catch.hpp"
+#include "support/drive/ticker.hpp"
 #include "support/shorthand.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
 using belay_test::at;
+using belay_test::Ticker;
+using belay_test::wake_beyond_the_end;
 
 namespace page {
 
@@ -108,22 +111,6 @@ struct PlayedLoop {
     Instant when = never;
     std::function<void()> timer;
     std::vector<std::function<void()>> calls;
-};
-
-struct Ticker {
-    void attach(Waker w) { waker = std::move(w); }
-    [[nodiscard]] Instant deadline() const noexcept { return due; }
-    void advance(Instant now) {
-        if (now < due) return;
-        ++turns;
-        due = after(now, every);
-        if (throws) throw std::runtime_error{"machine"};
-    }
-    Instant due = always;
-    Duration every = 1s;
-    bool throws = false;
-    int turns = 0;
-    Waker waker;
 };
 
 }  // namespace
@@ -312,19 +299,7 @@ TEST_CASE("OnEventLoop's machines are woken from threads that outlive it",
     Ticker ticker;
     ticker.every = 1h;
     driver->attach(ticker);
-    std::atomic<bool> over{false};
-    std::atomic<int> wakes{0};
-    std::thread other{[&, wake = ticker.waker.handle()] {
-        while (!over) {
-            wake.wake();
-            ++wakes;
-        }
-    }};
-    while (wakes < 1000 || ticker.turns == 0) loop.run_once();
-    driver.reset();
-    const int before = wakes;
-    while (wakes < before + 1000) std::this_thread::yield();
-    over = true;
-    other.join();
+    wake_beyond_the_end(
+        ticker, [&] { loop.run_once(); }, [&] { driver.reset(); });
     CHECK(ticker.turns == 1);
 }

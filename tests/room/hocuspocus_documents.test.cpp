@@ -103,9 +103,7 @@ TEST_CASE("Rooms over hocuspocus: a check that hangs, or a load, holds up its do
           "[room][hocuspocus][sim]") {
     RoomWorld w;
     HocusWire ada{w, "ada"};
-    ada.dial();
-    ada.token("one", "ada");
-    w.run(1s);
+    ada.enter({"one"});
     w.rights.hangs_for = "two";
     w.disk.hang_loads = 1;
     ada.token("two", "ada");
@@ -132,9 +130,7 @@ TEST_CASE("Rooms over hocuspocus: what comes while a room is loaded again is tak
     RoomWorld w;
     RoomEditor ada{w, "ada", 1};
     RoomEditor bob = RoomEditor::addressed(w, "bob", 2);
-    ada.dial();
-    bob.dial();
-    w.run(1s);
+    w.dial(ada, bob);
     w.disk.fail_flushes = 1;
     w.disk.load_takes = 2s;
     ada.type("lost");
@@ -146,8 +142,7 @@ TEST_CASE("Rooms over hocuspocus: what comes while a room is loaded again is tak
     CHECK(bob.unsynced == 1);
     w.run(1s);
     CHECK(bob.unsynced == 0);
-    ada.dial();
-    w.run(1s);
+    w.dial(ada);
     CHECK(ada.has(update));
     CHECK(ada.document() == bob.document());
 }
@@ -188,9 +183,7 @@ TEST_CASE("Rooms over hocuspocus: who takes no answers is closed", "[room][hocus
     RoomWorld w{Seed{1}, {.documents_per_client_max = documents, .frames_per_second = 1'000'000}};
     w.world.network().window_bytes(2000);
     HocusWire eve{w, "eve"};
-    eve.dial();
-    eve.token("doc", "eve");
-    w.run(1s);
+    eve.enter({"doc"});
     eve.stall(true);
     for (int i = 0; i < 2000; ++i) {
         eve.token("doc" + std::to_string(i), "eve");
@@ -242,10 +235,7 @@ TEST_CASE("Rooms over hocuspocus: a document that is closed can be opened again 
     RoomWorld w;
     w.disk.flush_takes = 500ms;
     HocusWire ada{w, "ada"};
-    ada.dial();
-    ada.token("doc", "ada");
-    w.run(1s);
-    static_cast<void>(ada.heard());
+    ada.enter({"doc"});
     ada.say("doc", update_frame(7, 0, "hi"));
     ada.say("doc", "07");
     ada.token("doc", "ada");
@@ -273,8 +263,7 @@ TEST_CASE("Rooms over hocuspocus: a viewer is told so, and hears what it cannot 
     RoomEditor vera = RoomEditor::addressed(w, "vera", 2);
     ada.dial();
     ada.type("of an editor");
-    vera.dial();
-    w.run(1s);
+    w.dial(vera);
     CHECK(vera.scope == "readonly");
     CHECK(vera.synced);
     CHECK(vera.unsynced == 0);
@@ -287,8 +276,7 @@ TEST_CASE("Rooms over hocuspocus: a viewer is told so, and hears what it cannot 
     CHECK(w.rooms().counters().denied == 1);
     CHECK(vera.online());
     // Offline changes of a viewer are not taken either, and it does not think so.
-    vera.dial();
-    w.run(1s);
+    w.dial(vera);
     CHECK(vera.unsynced == 1);
     CHECK_FALSE(ada.has(refused));
     // Once it may, all of it counts.
@@ -349,11 +337,7 @@ TEST_CASE("Rooms over hocuspocus: a fresh token renews a right, which is asked f
 TEST_CASE("Rooms over hocuspocus: a right that is taken away", "[room][hocuspocus][sim]") {
     RoomWorld w;
     HocusWire ada{w, "ada"};
-    ada.dial();
-    ada.token("doc", "ada");
-    ada.token("other", "ada");
-    w.run(1s);
-    static_cast<void>(ada.heard());
+    ada.enter({"doc", "other"});
     w.rights.grants["ada@doc"] = Grant{.user = "ada"};
     CHECK(w.rooms().reauthorize("doc") == 1);
     w.run(1s);
@@ -370,10 +354,7 @@ TEST_CASE("Rooms over hocuspocus: a document that is erased leaves the others go
           "[room][hocuspocus][sim]") {
     RoomWorld w;
     HocusWire ada{w, "ada"};
-    ada.dial();
-    ada.token("doc", "ada");
-    ada.token("other", "ada");
-    w.run(1s);
+    ada.enter({"doc", "other"});
     ada.say("doc", update_frame(7, 0, "hi"));
     w.run(1s);
     static_cast<void>(ada.heard());
@@ -444,8 +425,7 @@ TEST_CASE("Rooms over hocuspocus: a client is removed with all its documents, an
     CHECK(mute.closed_with == 1001);
     CHECK(w.told.back() == "stopped: ");
     HocusWire late{w, "late"};
-    late.dial();
-    w.run(1s);
+    w.dial(late);
     CHECK(late.closed_with == 1001);
 }
 
@@ -486,9 +466,7 @@ TEST_CASE("Rooms over hocuspocus: all documents of a connection share one budget
     slow.dial();
     slow.token("one", "slow");
     slow.token("two", "slow");
-    ada.dial();
-    bob.dial();
-    w.run(1s);
+    w.dial(ada, bob);
     slow.stall(true);
     // Of either document less than the budget.
     for (int i = 0; i < 20; ++i) {
@@ -531,8 +509,7 @@ TEST_CASE("Rooms over hocuspocus: what waits in a connection is a part of its bu
     HocusWire slow{w, "slow"};
     slow.dial();
     slow.token("one", "slow");
-    ada.dial();
-    w.run(1s);
+    w.dial(ada);
     slow.stall(true);
     const auto types = [&](int times) {
         for (int i = 0; i < times; ++i) {
@@ -566,28 +543,11 @@ TEST_CASE("Rooms over hocuspocus: sockets are counted before they are anybody",
     CHECK(wires.front()->heard() == Frames{named("doc", let_in)});
 }
 
-namespace {
-
-/// A connection that is gone before its upgrade is answered; or never answers it.
-struct HalfOpened {
-    using message_type = Bytes;
-    struct Connection {
-        SendResult send(const Bytes&) noexcept { return SendResult::down; }
-    };
-    Connection open(const Link<Bytes>& link) {
-        if (gone) static_cast<void>(link.closed(Failure::from(LinkErrc::closed_by_peer)));
-        return {};
-    }
-    bool gone = true;
-};
-
-}  // namespace
-
 TEST_CASE("Rooms over hocuspocus: connections that never open leave nothing behind",
           "[room][hocuspocus][sim]") {
     RoomWorld w{Seed{1}, {.waiting_max = 2}};
     for (int i = 0; i < 10; ++i) {
-        w.rooms().accept(HalfOpened{.gone = i < 5}, HocuspocusProtocol{}, {});
+        w.rooms().accept(AbortedUpgrade{.gone = i < 5}, HocuspocusProtocol{}, {});
         w.run(1min);
     }
     CHECK(w.rooms().counters().upgrades_aborted == 5);
@@ -644,9 +604,7 @@ TEST_CASE("Rooms over hocuspocus: a mutated frame closes its sender at most",
             RoomEditor alice = RoomEditor::addressed(w, "alice", 1);
             RoomEditor bob{w, "bob", 2};
             HocusWire mallory{w, "mallory"};
-            alice.dial();
-            bob.dial();
-            w.run(1s);
+            w.dial(alice, bob);
             Random& bits = w.world.bits();
             const std::string seeds[] = {named("board", update_frame(3, 0, "hello")),
                                          named("board", "000003010105"),
@@ -716,9 +674,7 @@ TEST_CASE("Rooms over hocuspocus: who sends one token after the other is not jud
     RoomWorld w;
     w.rights.takes = 100ms;
     HocusWire eve{w, "eve"};
-    eve.dial();
-    eve.token("doc", "eve");
-    w.run(1s);
+    eve.enter({"doc"});
     CHECK(w.rooms().clients() == 1);
     w.rights.grants["eve@doc"] = Grant{.user = "eve"};
     CHECK(w.rooms().reauthorize("doc") == 1);
@@ -777,8 +733,7 @@ TEST_CASE("Rooms over hocuspocus: what is checked holds up nothing that waits to
     HocusWire slow{w, "slow"};
     slow.dial();
     slow.token("board", "slow");
-    ada.dial();
-    w.run(1s);
+    w.dial(ada);
     slow.stall(true);
     for (int i = 0; i < 20; ++i) {
         ada.type(std::string(100, 'a'));
@@ -809,9 +764,7 @@ TEST_CASE(
     w.rights.grants["vera"] = Grant{"vera", Access::view, forever};
     RoomEditor ada{w, "ada", 1};
     RoomEditor vera = RoomEditor::addressed(w, "vera", 2);
-    ada.dial();
-    vera.dial();
-    w.run(1s);
+    w.dial(ada, vera);
     const Bytes mine = vera.type("of a viewer");
     w.run(1s);
     CHECK(vera.unsynced == 1);
@@ -824,8 +777,7 @@ TEST_CASE(
     w.run(5s);
     CHECK(vera.scope == "read-write");
     CHECK(vera.unsynced == 0);
-    ada.dial();
-    w.run(1s);
+    w.dial(ada);
     CHECK(ada.has(mine));
 }
 

@@ -141,10 +141,7 @@ TEST_CASE("Rooms over hocuspocus: a change has its status when it is durable, an
     RoomWorld w;
     w.disk.flush_takes = 2s;
     HocusWire ada{w, "ada"};
-    ada.dial();
-    ada.token("doc", "ada");
-    w.run(1s);
-    static_cast<void>(ada.heard());
+    ada.enter({"doc"});
     ada.say(of_doc(hi_update));
     w.run(1900ms);
     CHECK(ada.heard().empty());
@@ -269,10 +266,7 @@ TEST_CASE("Rooms over hocuspocus: what is said of a document before its token do
     RoomEditor bob{w, "bob", 2};
     w.requests["bob"] = {.board = "secret", .token = "bob"};
     bob.dial();
-    ada.dial();
-    ada.token("doc", "ada");
-    w.run(1s);
-    static_cast<void>(ada.heard());
+    ada.enter({"doc"});
     for (const auto* const body : {"00000100", "00020c010107000401017402686900", "0106010700027b7d",
                                    "03", "0001020000", "07"}) {
         ada.say("secret", body);
@@ -291,8 +285,7 @@ TEST_CASE("Rooms over hocuspocus: what follows a token waits for the answer, and
     w.rights.takes = 3s;
     w.disk.load_takes = 2s;
     RoomEditor ada = RoomEditor::addressed(w, "ada", 1);
-    ada.dial();
-    w.run(1s);
+    w.dial(ada);
     for (int i = 0; i < 50; ++i) ada.type("typed while it waits");
     w.run(1s);
     CHECK(w.rooms().rooms() == 0);

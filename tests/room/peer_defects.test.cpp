@@ -7,7 +7,7 @@
 
 #include "support/catch.hpp"
 #include "support/room/disk_rooms.hpp"
-#include "support/room/room_world.hpp"
+#include "support/room/served_room.hpp"
 
 using namespace belay;
 using namespace belay_test;
@@ -24,15 +24,26 @@ RoomOptions hasty() {
     return options;
 }
 
+struct HastyRoom {
+    /// Alice writes this; it is saved, and the room let go.
+    void alice_wrote(std::string_view text) {
+        alice.type(text);
+        alice.dial();
+        w.run(5s);
+        alice.hang_up();
+        w.run(1min);
+    }
+
+    RoomWorld w{Seed{1}, hasty()};
+    RoomEditor alice{w, "alice", 1};
+};
+
 }  // namespace
 
-TEST_CASE("peer defect 1: a room is let go while a later change is not saved",
-          "[room][peer_defects][sim]") {
-    RoomWorld w{Seed{1}, hasty()};
+TEST_CASE_METHOD(HastyRoom, "peer defect 1: a room is let go while a later change is not saved",
+                 "[room][peer_defects][sim]") {
     w.disk.save_takes = 10s;
-    RoomEditor alice{w, "alice", 1};
-    alice.dial();
-    w.run(1s);
+    w.dial(alice);
     alice.type("one");
     w.run(2s);
     REQUIRE(w.disk.saving == 1);
@@ -42,8 +53,7 @@ TEST_CASE("peer defect 1: a room is let go while a later change is not saved",
     for (int i = 0; i < 30; ++i) {
         w.run(1s);
         RoomEditor bob{w, "bob" + std::to_string(i), 2};
-        bob.dial();
-        w.run(1s);
+        w.dial(bob);
         REQUIRE(bob.document() == alice.document());
     }
     w.run(1min);
@@ -51,13 +61,10 @@ TEST_CASE("peer defect 1: a room is let go while a later change is not saved",
     CHECK(w.disk.saves == 2);
 }
 
-TEST_CASE("peer defect 2: the end saves nothing, or each change anew",
-          "[room][peer_defects][sim]") {
-    RoomWorld w{Seed{1}, hasty()};
+TEST_CASE_METHOD(HastyRoom, "peer defect 2: the end saves nothing, or each change anew",
+                 "[room][peer_defects][sim]") {
     w.disk.save_takes = 20s;  // slower than changes come
-    RoomEditor alice{w, "alice", 1};
-    alice.dial();
-    w.run(1s);
+    w.dial(alice);
     for (int i = 0; i < 100; ++i) {
         alice.type("x");
         w.run(1100ms);
@@ -68,44 +75,33 @@ TEST_CASE("peer defect 2: the end saves nothing, or each change anew",
     w.rooms().stop();
     w.run(30s);
     CHECK(w.told.back() == "stopped: ");
-    driver::Question<LoadedRoom> question;
-    w.disk.durable.load("board", question.ask());
-    const auto stored = question.take();
-    REQUIRE((stored && *stored && **stored));
-    CHECK((**stored)->updates.empty());
-    CHECK((**stored)->snapshot == std::vector<Bytes>{alice.document()});
+    const auto stored = stored_of(w.disk);
+    REQUIRE(stored);
+    CHECK(stored->updates.empty());
+    CHECK(stored->snapshot == std::vector<Bytes>{alice.document()});
 }
 
-TEST_CASE("peer defect 3: a room that cannot be loaded is empty, and saved as that",
-          "[room][peer_defects][sim]") {
-    RoomWorld w{Seed{1}, hasty()};
-    RoomEditor alice{w, "alice", 1};
-    alice.type("of worth");
-    alice.dial();
-    w.run(5s);
-    alice.hang_up();
-    w.run(1min);
+TEST_CASE_METHOD(HastyRoom,
+                 "peer defect 3: a room that cannot be loaded is empty, and saved as that",
+                 "[room][peer_defects][sim]") {
+    alice_wrote("of worth");
     REQUIRE(w.rooms().rooms() == 0);
     const int saves = w.disk.saves;
     w.disk.fail_loads = 1;
     RoomEditor bob{w, "bob", 2};
-    bob.dial();
-    w.run(1s);
+    w.dial(bob);
     CHECK(bob.closed_with == 1013);
     CHECK_FALSE(bob.synced);
     CHECK(w.rooms().rooms() == 0);
     w.run(1min);
     CHECK(w.disk.saves == saves);
-    bob.dial();
-    w.run(1s);
+    w.dial(bob);
     CHECK(bob.document() == alice.document());
 }
 
-TEST_CASE("peer defect 4: two of one room, while the first is let go",
-          "[room][peer_defects][sim]") {
-    RoomWorld w{Seed{1}, hasty()};
+TEST_CASE_METHOD(HastyRoom, "peer defect 4: two of one room, while the first is let go",
+                 "[room][peer_defects][sim]") {
     w.disk.save_takes = w.disk.load_takes = 3s;
-    RoomEditor alice{w, "alice", 1};
     RoomEditor bob{w, "bob", 2};
     for (int i = 0; i < 40; ++i) {
         // At each of the moments between a goodbye and the room's end.
@@ -128,15 +124,10 @@ TEST_CASE("peer defect 4: two of one room, while the first is let go",
     }
 }
 
-TEST_CASE("peer defect 5: an answer before the document is there, and rooms that stay",
-          "[room][peer_defects][sim]") {
-    RoomWorld w{Seed{1}, hasty()};
-    RoomEditor alice{w, "alice", 1};
-    alice.type("a");
-    alice.dial();
-    w.run(5s);
-    alice.hang_up();
-    w.run(1min);
+TEST_CASE_METHOD(HastyRoom,
+                 "peer defect 5: an answer before the document is there, and rooms that stay",
+                 "[room][peer_defects][sim]") {
+    alice_wrote("a");
     w.disk.load_takes = 5s;
     RoomEditor bob{w, "bob", 2};
     bob.dial();
@@ -151,14 +142,9 @@ TEST_CASE("peer defect 5: an answer before the document is there, and rooms that
     CHECK(w.rooms().clients() == 0);
 }
 
-TEST_CASE("peer defect 6: who only reads causes a save", "[room][peer_defects][sim]") {
-    RoomWorld w{Seed{1}, hasty()};
-    RoomEditor alice{w, "alice", 1};
-    alice.type("a");
-    alice.dial();
-    w.run(5s);
-    alice.hang_up();
-    w.run(1min);
+TEST_CASE_METHOD(HastyRoom, "peer defect 6: who only reads causes a save",
+                 "[room][peer_defects][sim]") {
+    alice_wrote("a");
     const int saves = w.disk.saves;
     const int flushes = w.disk.flushes;
     w.rights.grants["eve"] = Grant{"eve", Access::view, forever};
@@ -172,19 +158,16 @@ TEST_CASE("peer defect 6: who only reads causes a save", "[room][peer_defects][s
     CHECK(w.disk.flushes == flushes);
 }
 
-TEST_CASE("peer defect 7: after a restart each client sends all it has, and it is stored again",
-          "[room][peer_defects][sim]") {
-    RoomWorld w;
-    RoomEditor alice{w, "alice", 1};
-    alice.dial();
-    w.run(1s);
+TEST_CASE_METHOD(
+    RoomOfOne,
+    "peer defect 7: after a restart each client sends all it has, and it is stored again",
+    "[room][peer_defects][sim]") {
     for (int i = 0; i < 100; ++i) alice.type(std::string(100, 'x'));
     w.run(1min);
     for (int i = 0; i < 5; ++i) {
         w.world.restart(w.server);
         const int flushes = w.disk.flushes;
-        alice.dial();
-        w.run(1s);
+        w.dial(alice);
         REQUIRE(alice.synced);
         // What the client sent was the difference: none.
         CHECK(w.rooms().counters().updates == 0);
@@ -193,15 +176,12 @@ TEST_CASE("peer defect 7: after a restart each client sends all it has, and it i
     }
     alice.hang_up();
     alice.type("y");
-    alice.dial();
-    w.run(1s);
+    w.dial(alice);
     CHECK(w.rooms().counters().updates == 1);
-    driver::Question<LoadedRoom> question;
-    w.disk.durable.load("board", question.ask());
-    const auto stored = question.take();
-    REQUIRE((stored && *stored && **stored));
-    REQUIRE((**stored)->updates.size() == 1);
-    CHECK((**stored)->updates.front().size() < 30);
+    const auto stored = stored_of(w.disk);
+    REQUIRE(stored);
+    REQUIRE(stored->updates.size() == 1);
+    CHECK(stored->updates.front().size() < 30);
 }
 
 TEST_CASE("peer defect 8: the whole document is merged with each change",
@@ -250,12 +230,10 @@ TEST_CASE("peer defect 9: what is stored grows without an end", "[room][peer_def
     CHECK(server.disk().contents(DiskRooms::file("board")).size() < 3000 + 300);
 }
 
-TEST_CASE("peer defect 10: a history that the server begins anew doubles the content",
-          "[room][peer_defects][sim]") {
-    RoomWorld w{Seed{1}, hasty()};
-    RoomEditor alice{w, "alice", 1};
-    alice.dial();
-    w.run(1s);
+TEST_CASE_METHOD(HastyRoom,
+                 "peer defect 10: a history that the server begins anew doubles the content",
+                 "[room][peer_defects][sim]") {
+    w.dial(alice);
     alice.type("once");
     w.run(5s);
     const Bytes before = alice.document();
@@ -267,8 +245,7 @@ TEST_CASE("peer defect 10: a history that the server begins anew doubles the con
         } else {
             w.world.restart(w.server);
         }
-        alice.dial();
-        w.run(1s);
+        w.dial(alice);
         REQUIRE(alice.synced);
         REQUIRE(alice.document() == before);
         REQUIRE(state_of(w.rooms()) == before);
@@ -277,8 +254,7 @@ TEST_CASE("peer defect 10: a history that the server begins anew doubles the con
     // One that was begun elsewhere is told of.
     RoomEditor bob{w, "bob", 2};
     bob.type("elsewhere");
-    bob.dial();
-    w.run(1s);
+    w.dial(bob);
     CHECK(std::count(w.told.begin(), w.told.end(), "divergence bob") == 1);
 }
 
@@ -312,9 +288,7 @@ TEST_CASE("peer defect 12: a message that is too big is sent again for ever",
     w.world.network().window_bytes(1 << 20);
     RoomEditor alice{w, "alice", 1};
     RoomEditor bob{w, "bob", 2};
-    alice.dial();
-    bob.dial();
-    w.run(1s);
+    w.dial(alice, bob);
     // What the server itself has to say is never longer than a client's own limit may be.
     for (int i = 0; i < 100; ++i) {
         alice.type(std::string(1500, 'x'));
@@ -339,9 +313,7 @@ TEST_CASE("peer defect 13: what a slow client has not read is kept without a bou
     w.world.network().window_bytes(1000);
     RoomEditor alice{w, "alice", 1};
     RoomEditor slow{w, "slow", 2};
-    alice.dial();
-    slow.dial();
-    w.run(1s);
+    w.dial(alice, slow);
     slow.stall(true);
     for (int i = 0; i < 200; ++i) {
         alice.type(std::string(500, 'x'));
@@ -377,13 +349,8 @@ TEST_CASE("peer defect 14: what one client sends ends the room for all",
     CHECK(w.rooms().counters().refused > 200);
 }
 
-TEST_CASE("peer defect 15: cursors of who has gone", "[room][peer_defects][sim]") {
-    RoomWorld w;
-    RoomEditor alice{w, "alice", 1};
-    RoomEditor bob{w, "bob", 2};
-    alice.dial();
-    bob.dial();
-    w.run(1s);
+TEST_CASE_METHOD(RoomOfTwo, "peer defect 15: cursors of who has gone",
+                 "[room][peer_defects][sim]") {
     // Several of one socket.
     for (const std::uint64_t id : {11U, 12U, 13U})
         bob.say({part::RoomMessage::Kind::awareness, awareness_of(id, 5, "{}")});
@@ -399,8 +366,7 @@ TEST_CASE("peer defect 15: cursors of who has gone", "[room][peer_defects][sim]"
     // What they said last comes late, over another socket: it brings nobody back.
     RoomEditor late{w, "late", 3};
     w.requests["late"] = {.board = "board", .token = "bob"};
-    late.dial();
-    w.run(1s);
+    w.dial(late);
     late.say({part::RoomMessage::Kind::awareness, awareness_of(11, 5, "{}")});
     w.run(1s);
     CHECK(alice.present.empty());

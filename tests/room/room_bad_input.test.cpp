@@ -28,9 +28,7 @@ TEST_CASE("bad input: clients that only say what they have", "[room][room_bad_in
     w.world.network().window_bytes(1 << 20);
     RoomEditor alice{w, "alice", 1};
     RoomEditor bob{w, "bob", 2};
-    alice.dial();
-    bob.dial();
-    w.run(1s);
+    w.dial(alice, bob);
     alice.type(std::string(100'000, 'x'));
     w.run(1s);
     std::vector<std::unique_ptr<RoomEditor>> hostile;
@@ -69,10 +67,7 @@ TEST_CASE("bad input: clocks of who is here that are as high as can be",
     RoomEditor alice{w, "alice", 1};
     RoomEditor bob{w, "bob", 2};
     RoomEditor mallory{w, "mallory", 3};
-    alice.dial();
-    bob.dial();
-    mallory.dial();
-    w.run(1s);
+    w.dial(alice, bob, mallory);
     alice.show("{}");
     w.run(1s);
     // Nobody's id but their own: alice is still there, and can still move.
@@ -92,8 +87,7 @@ TEST_CASE("bad input: clocks of who is here that are as high as can be",
     CHECK_FALSE(bob.present.contains(8));
     // Its last clock was used up, and it is another's id when it is forgotten.
     w.run(2min);
-    alice.dial();
-    w.run(1s);
+    w.dial(alice);
     alice.say({part::RoomMessage::Kind::awareness, awareness_of(7, 1, "{}")});
     w.run(1s);
     CHECK(bob.present.contains(7));

@@ -8,7 +8,7 @@
 #include <belay/room/hocuspocus_protocol.hpp>
 
 #include "support/catch.hpp"
-#include "support/room/room_world.hpp"
+#include "support/room/served_room.hpp"
 
 using namespace belay;
 using namespace belay_test;
@@ -33,9 +33,7 @@ TEST_CASE("RoomManager: who may not come in gets the upgrade, a code, and no dat
     w.requests["anon"] = {.board = "board"};
     RoomEditor anon{w, "anon", 1};
     RoomEditor mallory{w, "mallory", 2};
-    anon.dial();
-    mallory.dial();
-    w.run(1s);
+    w.dial(anon, mallory);
     CHECK(anon.closed_with == 4001);
     CHECK(mallory.closed_with == 4003);
     CHECK(anon.frames + mallory.frames == 0);
@@ -55,9 +53,7 @@ TEST_CASE("RoomManager: codes at which Yjs's own clients stop", "[room][room_cli
     w.rights.grants["mallory"] = Grant{.user = "mallory"};
     RoomEditor anon{w, "anon", 1};
     RoomEditor mallory{w, "mallory", 2};
-    anon.dial();
-    mallory.dial();
-    w.run(1s);
+    w.dial(anon, mallory);
     CHECK(anon.closed_with == 4401);
     CHECK(mallory.closed_with == 4403);
 }
@@ -80,8 +76,7 @@ TEST_CASE("RoomManager: the token is checked before the upgrade; a check that ha
     w.run(2s);
     CHECK(alice.closed_with == 1013);
     w.rights.drops = true;
-    alice.dial();
-    w.run(1s);
+    w.dial(alice);
     CHECK(alice.closed_with == 1013);
 }
 
@@ -94,8 +89,7 @@ TEST_CASE("RoomManager: who views or comments receives, and changes nothing",
         RoomEditor viewer{w, "viewer", 2};
         alice.dial();
         viewer.type("offline");
-        viewer.dial();
-        w.run(1s);
+        w.dial(viewer);
         CHECK(viewer.questions == 0);
         viewer.type("graffiti");
         viewer.type("again");
@@ -110,14 +104,9 @@ TEST_CASE("RoomManager: who views or comments receives, and changes nothing",
     }
 }
 
-TEST_CASE("RoomManager::reauthorize: downgrade, upgrade and revocation while connected",
-          "[room][room_clients][sim]") {
-    RoomWorld w;
-    RoomEditor alice{w, "alice", 1};
-    RoomEditor bob{w, "bob", 2};
-    alice.dial();
-    bob.dial();
-    w.run(1s);
+TEST_CASE_METHOD(RoomOfTwo,
+                 "RoomManager::reauthorize: downgrade, upgrade and revocation while connected",
+                 "[room][room_clients][sim]") {
     w.rights.grants["bob"] = Grant{"bob", Access::view, forever};
     CHECK(w.rooms().reauthorize("board") == 2);
     CHECK(w.rooms().reauthorize("nowhere") == 0);
@@ -144,8 +133,7 @@ TEST_CASE("RoomManager::reauthorize: of one that is not in yet, a check that han
     RoomWorld w;
     RoomEditor alice{w, "alice", 1};
     w.disk.load_takes = 5s;
-    alice.dial();
-    w.run(1s);
+    w.dial(alice);
     w.rights.takes = 1h;
     CHECK(w.rooms().reauthorize("board") == 1);
     w.run(6s);
@@ -194,8 +182,7 @@ TEST_CASE("RoomManager: a bad frame costs only its sender", "[room][room_clients
         {Bytes(2000), 1009},
     };
     for (const Case& c : cases) {
-        mallory.dial();
-        w.run(1s);
+        w.dial(mallory);
         REQUIRE(mallory.synced);
         mallory.raw(c.frame);
         w.run(3s);
@@ -294,10 +281,7 @@ TEST_CASE("RoomManager: a slow reader holds nobody up, costs its budget, and get
     RoomEditor alice{w, "alice", 1};
     RoomEditor bob{w, "bob", 2};
     RoomEditor slow{w, "slow", 3};
-    alice.dial();
-    bob.dial();
-    slow.dial();
-    w.run(1s);
+    w.dial(alice, bob, slow);
     slow.stall(true);
     for (int i = 0; i < 100; ++i) {
         alice.type(std::string(1000, 'x'));
@@ -314,8 +298,7 @@ TEST_CASE("RoomManager: a slow reader holds nobody up, costs its budget, and get
     CHECK(slow.frames - frames < 40);
     // Nobody has cut into pieces what it could not be sent, while the others waited.
     CHECK(w.cuts == 0);
-    slow.dial();
-    w.run(1s);
+    w.dial(slow);
     CHECK(slow.document() == alice.document());
     // Within the budget it is not: many updates that join to a small one.
     slow.stall(true);
@@ -339,9 +322,7 @@ TEST_CASE("RoomManager: what waits in a slow reader's connection is a part of it
     RoomWorld w{Seed{1}, {.client_bytes_max = 100'000, .piece_bytes_max = 1024}};
     RoomEditor alice{w, "alice", 1};
     RoomEditor slow{w, "slow", 3};
-    alice.dial();
-    slow.dial();
-    w.run(1s);
+    w.dial(alice, slow);
     const auto types = [&](int times) {
         for (int i = 0; i < times; ++i) {
             alice.type(std::string(1000, 'x'));
@@ -374,9 +355,7 @@ TEST_CASE("RoomManager: of a slow reader awareness is dropped first, and comes i
     w.world.network().window_bytes(2000);
     RoomEditor alice{w, "alice", 1};
     RoomEditor slow{w, "slow", 3};
-    alice.dial();
-    slow.dial();
-    w.run(1s);
+    w.dial(alice, slow);
     slow.stall(true);
     for (int i = 0; i < 500; ++i) {
         alice.show("{\"x\":" + std::to_string(i) + ",\"p\":\"" + std::string(100, 'p') + "\"}");
@@ -395,9 +374,7 @@ TEST_CASE("RoomManager: a slow reader that has missed updates is told who is her
     w.world.network().window_bytes(4096);
     RoomEditor alice{w, "alice", 1};
     RoomEditor slow{w, "slow", 3};
-    alice.dial();
-    slow.dial();
-    w.run(1s);
+    w.dial(alice, slow);
     slow.stall(true);
     for (int i = 0; i < 1000; ++i) {
         alice.type("y");
@@ -417,9 +394,7 @@ TEST_CASE("RoomManager: who takes nothing for too long is closed", "[room][room_
     w.world.network().window_bytes(2000);
     RoomEditor alice{w, "alice", 1};
     RoomEditor slow{w, "slow", 3};
-    alice.dial();
-    slow.dial();
-    w.run(1s);
+    w.dial(alice, slow);
     slow.stall(true);
     for (int i = 0; i < 60; ++i) {
         alice.type(std::string(500, 'x'));
@@ -434,9 +409,7 @@ TEST_CASE("RoomManager: dead clients are removed, and who is here knows",
     RoomWorld w;
     RoomEditor alice{w, "alice", 1};
     RoomEditor dead{w, "dead", 2};
-    alice.dial();
-    dead.dial();
-    w.run(1s);
+    w.dial(alice, dead);
     dead.show("{}");
     alice.show("{}");
     w.run(1s);
@@ -482,18 +455,14 @@ TEST_CASE("RoomManager: who knocks and is gone leaves nothing", "[room][room_cli
 
 // ---- who is here -------------------------------------------------------------------------------
 
-TEST_CASE("RoomManager: awareness, echoed, for those who come late, and gone with its client",
-          "[room][room_clients][sim]") {
-    RoomWorld w;
-    RoomEditor alice{w, "alice", 1};
+TEST_CASE_METHOD(
+    RoomOfOne, "RoomManager: awareness, echoed, for those who come late, and gone with its client",
+    "[room][room_clients][sim]") {
     RoomEditor bob{w, "bob", 2};
-    alice.dial();
-    w.run(1s);
     alice.show("{\"name\":\"a\"}");
     w.run(1s);
     CHECK(alice.present == std::map<std::uint64_t, std::string>{{1, "{\"name\":\"a\"}"}});
-    bob.dial();
-    w.run(1s);
+    w.dial(bob);
     CHECK(bob.present == alice.present);
     alice.hang_up();
     w.run(1s);
@@ -508,13 +477,8 @@ TEST_CASE("RoomManager: awareness, echoed, for those who come late, and gone wit
     CHECK(bob.frames == frames + 1);
 }
 
-TEST_CASE("RoomManager: awareness that is not renewed is gone", "[room][room_clients][sim]") {
-    RoomWorld w;
-    RoomEditor alice{w, "alice", 1};
-    RoomEditor bob{w, "bob", 2};
-    alice.dial();
-    bob.dial();
-    w.run(1s);
+TEST_CASE_METHOD(RoomOfTwo, "RoomManager: awareness that is not renewed is gone",
+                 "[room][room_clients][sim]") {
     alice.show("{}");
     w.run(29s);
     CHECK(bob.present.size() == 1);
@@ -531,10 +495,7 @@ TEST_CASE("RoomManager: an awareness id belongs to one socket", "[room][room_cli
     RoomEditor alice{w, "alice", 1};
     RoomEditor mallory{w, "mallory", 2};
     RoomEditor bob{w, "bob", 3};
-    alice.dial();
-    mallory.dial();
-    bob.dial();
-    w.run(1s);
+    w.dial(alice, mallory, bob);
     alice.show("{\"name\":\"a\"}");
     w.run(1s);
     mallory.say({Kind::awareness, awareness_of(1, 1000, "{\"name\":\"m\"}")});
@@ -545,8 +506,7 @@ TEST_CASE("RoomManager: an awareness id belongs to one socket", "[room][room_cli
     // A new socket of the same user takes it over, and the old one's end says nothing.
     RoomEditor again{w, "again", 1};
     w.requests["again"] = {.board = "board", .token = "alice"};
-    again.dial();
-    w.run(1s);
+    w.dial(again);
     again.say({Kind::awareness, awareness_of(1, 2, "{\"name\":\"b\"}")});
     w.run(1s);
     CHECK(bob.present[1] == "{\"name\":\"b\"}");
@@ -560,8 +520,7 @@ TEST_CASE("RoomManager: an awareness id belongs to one socket", "[room][room_cli
     mallory.say({Kind::awareness, awareness_of(1, 1000, "{\"name\":\"m\"}")});
     w.run(1s);
     CHECK_FALSE(bob.present.contains(1));
-    alice.dial();
-    w.run(1s);
+    w.dial(alice);
     alice.say({Kind::awareness, awareness_of(1, 20, "{\"name\":\"c\"}")});
     w.run(1s);
     CHECK(bob.present[1] == "{\"name\":\"c\"}");
@@ -571,8 +530,7 @@ TEST_CASE("RoomManager: one client has so many awareness ids at most",
           "[room][room_clients][sim]") {
     RoomWorld w;
     RoomEditor mallory{w, "mallory", 1};
-    mallory.dial();
-    w.run(1s);
+    w.dial(mallory);
     for (std::uint64_t id = 1; id < 100; ++id)
         mallory.say({Kind::awareness, awareness_of(id, 1, "{}")});
     w.run(1s);
@@ -590,11 +548,7 @@ TEST_CASE("RoomManager: a reader that stalls at any time knows in the end who is
     for (std::uint64_t seed = 1; seed <= 10; ++seed) {
         RoomWorld w{Seed{seed}, {.piece_bytes_max = 1024}};
         w.world.network().window_bytes(1000 * seed);
-        std::vector<std::unique_ptr<RoomEditor>> editors;
-        for (std::uint64_t i = 1; i <= 30; ++i) {
-            editors.push_back(std::make_unique<RoomEditor>(w, "e" + std::to_string(i), i));
-            editors.back()->dial();
-        }
+        const auto editors = crowd(w, 30);
         RoomEditor slow{w, "slow", 100};
         slow.dial();
         Random bits{Seed{seed}};
@@ -623,8 +577,7 @@ TEST_CASE("RoomManager: a reader that stalls at any time knows in the end who is
         slow.stall(false);
         w.run(3s);
         RoomEditor late{w, "late", 101};
-        late.dial();
-        w.run(1s);
+        w.dial(late);
         CHECK(slow.online());
         CHECK(slow.present.size() > 10);
         CHECK(slow.present == late.present);
@@ -637,9 +590,7 @@ TEST_CASE("RoomManager: what the ids of one client say together is bounded",
     RoomWorld w{Seed{1}, {.awareness_bytes_max = 1000}};
     RoomEditor alice{w, "alice", 1};
     RoomEditor mallory{w, "mallory", 2};
-    alice.dial();
-    mallory.dial();
-    w.run(1s);
+    w.dial(alice, mallory);
     const auto state = [](std::size_t bytes) { return '"' + std::string(bytes - 2, 'x') + '"'; };
     alice.show(state(1000));
     mallory.say({Kind::awareness, awareness_of(10, 1, state(600))});
@@ -675,11 +626,7 @@ TEST_CASE("RoomManager: of who is here one piece waits for a stalled client, how
     const auto state = [&](char c) {
         return '"' + std::string(w.options.awareness_bytes_max - 2, c) + '"';
     };
-    std::vector<std::unique_ptr<RoomEditor>> editors;
-    for (std::uint64_t i = 1; i <= 100; ++i) {
-        editors.push_back(std::make_unique<RoomEditor>(w, "e" + std::to_string(i), i));
-        editors.back()->dial();
-    }
+    const auto editors = crowd(w, 100);
     w.run(1s);
     for (const auto& e : editors) e->show(state('a'));
     w.run(5s);
@@ -726,10 +673,7 @@ TEST_CASE("RoomManager: a slow reader is told of who has gone meanwhile",
     RoomEditor alice{w, "alice", 1};
     RoomEditor bob{w, "bob", 2};
     RoomEditor slow{w, "slow", 3};
-    alice.dial();
-    bob.dial();
-    slow.dial();
-    w.run(1s);
+    w.dial(alice, bob, slow);
     bob.show("{}");
     w.run(1s);
     CHECK(slow.present.contains(2));
@@ -755,9 +699,7 @@ TEST_CASE("RoomManager: whether viewers are seen is an option", "[room][room_cli
         w.rights.grants["viewer"] = Grant{"viewer", Access::view, forever};
         RoomEditor alice{w, "alice", 1};
         RoomEditor viewer{w, "viewer", 2};
-        alice.dial();
-        viewer.dial();
-        w.run(1s);
+        w.dial(alice, viewer);
         alice.show("{}");
         viewer.show("{}");
         w.run(1s);
@@ -765,23 +707,6 @@ TEST_CASE("RoomManager: whether viewers are seen is an option", "[room][room_cli
         CHECK(viewer.present.count(1) == 1);
     }
 }
-
-namespace {
-
-/// A connection that is gone before its upgrade is answered; or never answers it.
-struct AbortedUpgrade {
-    using message_type = Bytes;
-    struct Connection {
-        SendResult send(const Bytes&) noexcept { return SendResult::down; }
-    };
-    Connection open(const Link<Bytes>& link) {
-        if (gone) static_cast<void>(link.closed(Failure::from(LinkErrc::closed_by_peer)));
-        return {};
-    }
-    bool gone = true;
-};
-
-}  // namespace
 
 TEST_CASE("RoomManager counts upgrades that ended before they were done, and tells nobody",
           "[room][room_clients][sim]") {
@@ -811,9 +736,7 @@ TEST_CASE("RoomManager counts upgrades that ended before they were done, and tel
     // One that was let in, or read why not, was upgraded.
     RoomEditor alice{w, "alice", 1};
     RoomEditor bob{w, "bob", 2};
-    alice.dial();
-    bob.dial();
-    w.run(1s);
+    w.dial(alice, bob);
     alice.hang_up();
     w.run(1min);
     CHECK(bob.closed_with == 4003);

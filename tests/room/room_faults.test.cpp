@@ -209,8 +209,7 @@ struct Chaos {
 /// Who sends anything, beside two who work.
 struct Hostility {
     explicit Hostility(Seed seed) : w{seed} {
-        for (RoomEditor* const e : {&alice, &bob, &mallory}) e->dial();
-        w.run(1s);
+        w.dial(alice, bob, mallory);
         using Kind = part::RoomMessage::Kind;
         const YjsProtocol protocol;
         for (const auto& vector : yjs_vectors) {

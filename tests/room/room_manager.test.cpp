@@ -6,22 +6,17 @@
 #include <belay/room/opaque_document.hpp>
 
 #include "support/catch.hpp"
-#include "support/room/room_world.hpp"
+#include "support/room/served_room.hpp"
 
 using namespace belay;
 using namespace belay_test;
 using namespace std::chrono_literals;
 using Told = std::vector<std::string>;
 
-TEST_CASE("RoomManager: two editors see each other's edits, a late one everything",
-          "[room][room_manager][sim]") {
-    RoomWorld w;
-    RoomEditor alice{w, "alice", 1};
-    RoomEditor bob{w, "bob", 2};
+TEST_CASE_METHOD(RoomOfTwo,
+                 "RoomManager: two editors see each other's edits, a late one everything",
+                 "[room][room_manager][sim]") {
     RoomEditor carol{w, "carol", 3};
-    alice.dial();
-    bob.dial();
-    w.run(1s);
     CHECK(alice.synced);
     CHECK(alice.questions == 1);
     alice.type("hello ");
@@ -29,8 +24,7 @@ TEST_CASE("RoomManager: two editors see each other's edits, a late one everythin
     w.run(1s);
     CHECK(alice.document() == bob.document());
     CHECK(alice.updates == 1);
-    carol.dial();
-    w.run(1s);
+    w.dial(carol);
     CHECK(carol.document() == alice.document());
     CHECK(w.rooms().counters().updates == 2);
     CHECK(w.rooms().stats("board")->clients == 3);
@@ -43,15 +37,12 @@ TEST_CASE("RoomManager: offline edits of both sides meet", "[room][room_manager]
     RoomEditor bob{w, "bob", 2};
     alice.type("from the train");
     bob.type("from the plane");
-    alice.dial();
-    bob.dial();
-    w.run(1s);
+    w.dial(alice, bob);
     CHECK(alice.document() == bob.document());
     CHECK(state_of(w.rooms()) == bob.document());
     // Coming back with nothing new stores nothing.
     const auto updates = w.rooms().counters().updates;
-    alice.dial();
-    w.run(1s);
+    w.dial(alice);
     CHECK(alice.synced);
     CHECK(w.rooms().counters().updates == updates);
     CHECK(w.rooms().counters().unchanged > 0);
@@ -96,8 +87,7 @@ TEST_CASE("RoomManager: a failed load refuses with 1013, and never saves an empt
     CHECK(w.rooms().rooms() == 0);
     CHECK(w.told == Told{"failed board: the stored snapshot is damaged",
                          "refused board bob: the room is not loaded"});
-    bob.dial();
-    w.run(1s);
+    w.dial(bob);
     CHECK(bob.document() == state_of(w.rooms()));
     CHECK(bob.has(typed(1, 0, "precious")));
 }
@@ -113,8 +103,7 @@ TEST_CASE("RoomManager: a load that hangs ends in 1013, and its late answer in n
     CHECK(alice.frames == 0);
     w.run(2s);
     CHECK(alice.closed_with == 1013);
-    alice.dial();
-    w.run(1s);
+    w.dial(alice);
     CHECK(alice.synced);
     alice.type("x");
     w.run(1s);
@@ -141,8 +130,7 @@ TEST_CASE("RoomManager: stop during a load", "[room][room_manager][sim]") {
     RoomWorld w;
     w.disk.load_takes = 10s;
     RoomEditor alice{w, "alice", 1};
-    alice.dial();
-    w.run(1s);
+    w.dial(alice);
     w.rooms().stop();
     w.run(1s);
     CHECK(alice.closed_with == 1001);
@@ -154,15 +142,10 @@ TEST_CASE("RoomManager: stop during a load", "[room][room_manager][sim]") {
 
 // ---- durable, then shown -----------------------------------------------------------------------
 
-TEST_CASE("RoomManager: nobody sees a change before it is durable, its author gone or not",
-          "[room][room_manager][sim]") {
-    RoomWorld w;
-    RoomEditor alice{w, "alice", 1};
-    RoomEditor bob{w, "bob", 2};
+TEST_CASE_METHOD(RoomOfTwo,
+                 "RoomManager: nobody sees a change before it is durable, its author gone or not",
+                 "[room][room_manager][sim]") {
     RoomEditor carol{w, "carol", 3};
-    alice.dial();
-    bob.dial();
-    w.run(1s);
     w.disk.flush_takes = 200ms;
     alice.type("x");
     w.run(100ms);
@@ -210,14 +193,9 @@ TEST_CASE("RoomManager: after a failed flush nothing unflushed is kept or shown"
     }
 }
 
-TEST_CASE("RoomManager: what is appended during a flush that fails is lost with it",
-          "[room][room_manager][sim]") {
-    RoomWorld w;
-    RoomEditor alice{w, "alice", 1};
-    RoomEditor bob{w, "bob", 2};
-    alice.dial();
-    bob.dial();
-    w.run(1s);
+TEST_CASE_METHOD(RoomOfTwo,
+                 "RoomManager: what is appended during a flush that fails is lost with it",
+                 "[room][room_manager][sim]") {
     w.disk.fail_flushes = 1;
     w.disk.flush_takes = 50ms;
     alice.type("a");
@@ -227,9 +205,7 @@ TEST_CASE("RoomManager: what is appended during a flush that fails is lost with 
     CHECK(alice.closed_with == 1013);
     CHECK(bob.closed_with == 1013);
     CHECK(w.rooms().counters().lost_updates == 2);
-    alice.dial();
-    bob.dial();
-    w.run(1s);
+    w.dial(alice, bob);
     CHECK(alice.document() == bob.document());
     CHECK(alice.has(typed(2, 0, "b")));
 }
@@ -240,18 +216,15 @@ TEST_CASE("RoomManager: with a full disk rooms are readable, and edits come when
     RoomEditor alice{w, "alice", 1};
     RoomEditor bob{w, "bob", 2};
     alice.type("before");
-    alice.dial();
-    w.run(1s);
+    w.dial(alice);
     w.disk.full = true;
     alice.type("during");
-    bob.dial();
-    w.run(1s);
+    w.dial(bob);
     CHECK(alice.closed_with == 1013);
     CHECK(bob.has(typed(1, 0, "before")));
     CHECK_FALSE(bob.has(typed(1, 6, "during")));
     w.disk.full = false;
-    alice.dial();
-    w.run(1s);
+    w.dial(alice);
     CHECK(bob.has(typed(1, 6, "during")));
 }
 
@@ -261,9 +234,7 @@ TEST_CASE("RoomManager: a room whose first change was refused takes the next",
     w.requests["bob"] = {.board = "other", .token = "bob", .ip = "bob"};
     RoomEditor alice{w, "alice", 1};
     RoomEditor bob{w, "bob", 2};
-    alice.dial();
-    bob.dial();
-    w.run(1s);
+    w.dial(alice, bob);
     // Its history has begun, and nothing of it waits for the flush that loses that.
     w.disk.refuses = true;
     alice.type("x");
@@ -274,18 +245,13 @@ TEST_CASE("RoomManager: a room whose first change was refused takes the next",
     bob.type("y");
     w.run(1s);
     CHECK(bob.closed_with == 1013);
-    alice.dial();
-    w.run(1s);
+    w.dial(alice);
     CHECK(alice.closed_with == 0);
     CHECK(state_of(w.rooms()) == alice.document());
 }
 
-TEST_CASE("RoomManager: a flush that is never answered is a failed one",
-          "[room][room_manager][sim]") {
-    RoomWorld w;
-    RoomEditor alice{w, "alice", 1};
-    alice.dial();
-    w.run(1s);
+TEST_CASE_METHOD(RoomOfOne, "RoomManager: a flush that is never answered is a failed one",
+                 "[room][room_manager][sim]") {
     w.disk.flush_takes = 1h;
     alice.type("x");
     w.run(29s);
@@ -293,8 +259,7 @@ TEST_CASE("RoomManager: a flush that is never answered is a failed one",
     w.run(2s);
     CHECK(alice.closed_with == 1013);
     w.disk.flush_takes = 0s;
-    alice.dial();
-    w.run(1s);
+    w.dial(alice);
     CHECK(state_of(w.rooms()) == alice.document());
 }
 
@@ -302,8 +267,7 @@ TEST_CASE("RoomManager: one flush for all changes of a turn", "[room][room_manag
     RoomWorld w;
     w.world.network().latency(1ms, 1ms);
     RoomEditor alice{w, "alice", 1};
-    alice.dial();
-    w.run(1s);
+    w.dial(alice);
     const int before = w.disk.flushes;
     for (int i = 0; i < 8; ++i) alice.type("x");
     w.run(1s);
@@ -313,12 +277,9 @@ TEST_CASE("RoomManager: one flush for all changes of a turn", "[room][room_manag
 
 // ---- saving and letting go ---------------------------------------------------------------------
 
-TEST_CASE("RoomManager: saved 5 s after the last change, and at most 30 s after the first",
-          "[room][room_manager][sim]") {
-    RoomWorld w;
-    RoomEditor alice{w, "alice", 1};
-    alice.dial();
-    w.run(1s);
+TEST_CASE_METHOD(RoomOfOne,
+                 "RoomManager: saved 5 s after the last change, and at most 30 s after the first",
+                 "[room][room_manager][sim]") {
     alice.type("x");
     w.run(4900ms);
     CHECK(w.disk.saves == 0);
@@ -420,12 +381,10 @@ TEST_CASE("RoomManager: a crowd of saves does not hold up a flush", "[room][room
     }
 }
 
-TEST_CASE("RoomManager: a save covers what the document has, and nothing that waits for a flush",
-          "[room][room_manager][sim]") {
-    RoomWorld w;
-    RoomEditor alice{w, "alice", 1};
-    alice.dial();
-    w.run(1s);
+TEST_CASE_METHOD(
+    RoomOfOne,
+    "RoomManager: a save covers what the document has, and nothing that waits for a flush",
+    "[room][room_manager][sim]") {
     alice.type("a");
     w.run(4500ms);
     w.disk.flush_takes = 1s;
@@ -472,22 +431,16 @@ TEST_CASE("RoomManager: let go 30 minutes after the last client, at the sweep",
     CHECK(w.rooms().rooms() == 1);
     w.run(20s);
     CHECK(w.rooms().rooms() == 0);
-    alice.dial();
-    w.run(1s);
+    w.dial(alice);
     CHECK(w.disk.loads == 2);
     CHECK(state_of(w.rooms()) == alice.document());
 }
 
-TEST_CASE("RoomManager: a client that comes meanwhile keeps the room",
-          "[room][room_manager][sim]") {
-    RoomWorld w;
-    RoomEditor alice{w, "alice", 1};
-    alice.dial();
-    w.run(1s);
+TEST_CASE_METHOD(RoomOfOne, "RoomManager: a client that comes meanwhile keeps the room",
+                 "[room][room_manager][sim]") {
     alice.hang_up();
     w.run(29min);
-    alice.dial();
-    w.run(1s);
+    w.dial(alice);
     alice.hang_up();
     w.run(29min);
     CHECK(w.disk.loads == 1);
@@ -498,11 +451,8 @@ TEST_CASE("RoomManager: a client that comes meanwhile keeps the room",
     CHECK(alice.closed_with == 0);
 }
 
-TEST_CASE("RoomManager: what cannot be saved is never let go", "[room][room_manager][sim]") {
-    RoomWorld w;
-    RoomEditor alice{w, "alice", 1};
-    alice.dial();
-    w.run(1s);
+TEST_CASE_METHOD(RoomOfOne, "RoomManager: what cannot be saved is never let go",
+                 "[room][room_manager][sim]") {
     w.disk.fail_saves = 1'000'000;
     alice.type("x");
     w.run(1s);
@@ -514,12 +464,9 @@ TEST_CASE("RoomManager: what cannot be saved is never let go", "[room][room_mana
     CHECK(w.rooms().rooms() == 0);
 }
 
-TEST_CASE("RoomManager: a join while the last save is under way", "[room][room_manager][sim]") {
-    RoomWorld w;
-    RoomEditor alice{w, "alice", 1};
+TEST_CASE_METHOD(RoomOfOne, "RoomManager: a join while the last save is under way",
+                 "[room][room_manager][sim]") {
     RoomEditor bob{w, "bob", 2};
-    alice.dial();
-    w.run(1s);
     w.disk.fail_saves = 1'000'000;
     alice.type("x");
     w.run(1s);
@@ -528,8 +475,7 @@ TEST_CASE("RoomManager: a join while the last save is under way", "[room][room_m
     w.disk.fail_saves = 0;
     w.disk.save_takes = 20s;
     REQUIRE(w.world.run_until([&] { return w.disk.saving == 1; }, 2min));  // of who is to go
-    bob.dial();
-    w.run(1s);
+    w.dial(bob);
     CHECK(bob.has(typed(1, 0, "x")));
     w.run(10min);
     CHECK(w.rooms().rooms() == 1);
@@ -539,12 +485,9 @@ TEST_CASE("RoomManager: a join while the last save is under way", "[room][room_m
     CHECK(w.rooms().rooms() == 0);
 }
 
-TEST_CASE("RoomManager: a reader does not cause a save, and its room is not stored",
-          "[room][room_manager][sim]") {
-    RoomWorld w;
-    RoomEditor alice{w, "alice", 1};
-    alice.dial();
-    w.run(1s);
+TEST_CASE_METHOD(RoomOfOne,
+                 "RoomManager: a reader does not cause a save, and its room is not stored",
+                 "[room][room_manager][sim]") {
     alice.hang_up();
     w.run(1h);
     CHECK(w.disk.saves == 0);
@@ -556,16 +499,14 @@ TEST_CASE("RoomManager: saves a room that holds up the log", "[room][room_manage
     RoomWorld w;
     RoomEditor alice{w, "alice", 1};
     w.requests["alice"] = {.board = "old", .token = "alice"};
-    alice.dial();
-    w.run(1s);
+    w.dial(alice);
     alice.type("x");
     w.run(1s);
     w.world.restart(w.server);  // never saved
     CHECK(w.disk.saves == 0);
     w.disk.lags = "old";
     RoomEditor bob{w, "bob", 2};
-    bob.dial();
-    w.run(1s);
+    w.dial(bob);
     bob.type("y");
     w.run(1s);
     CHECK(w.disk.saves == 1);  // of the old one, which nobody has opened
@@ -580,9 +521,7 @@ TEST_CASE("RoomManager::stop makes all durable, saves it, says 1001 and tells",
     RoomEditor alice{w, "alice", 1};
     RoomEditor bob{w, "bob", 2};
     w.requests["bob"] = {.board = "other", .token = "bob"};
-    alice.dial();
-    bob.dial();
-    w.run(1s);
+    w.dial(alice, bob);
     w.disk.flush_takes = 500ms;
     w.disk.save_takes = 1s;
     alice.type("x");
@@ -597,21 +536,16 @@ TEST_CASE("RoomManager::stop makes all durable, saves it, says 1001 and tells",
     CHECK(w.rooms().rooms() == 0);
     CHECK(w.disk.saves == 2);
     RoomEditor late{w, "late", 3};
-    late.dial();
-    w.run(1s);
+    w.dial(late);
     CHECK(late.closed_with == 1001);
     w.disk.flush_takes = w.disk.save_takes = 0s;
     w.world.restart(w.server);
-    late.dial();
-    w.run(1s);
+    w.dial(late);
     CHECK(late.document() == alice.document());
 }
 
-TEST_CASE("RoomManager::stop does not wait for ever", "[room][room_manager][sim]") {
-    RoomWorld w;
-    RoomEditor alice{w, "alice", 1};
-    alice.dial();
-    w.run(1s);
+TEST_CASE_METHOD(RoomOfOne, "RoomManager::stop does not wait for ever",
+                 "[room][room_manager][sim]") {
     alice.type("x");
     w.run(1s);
     w.disk.save_takes = 1h;
@@ -627,8 +561,7 @@ TEST_CASE("RoomManager::stop: a client that takes no goodbye is no failure",
           "[room][room_manager][sim]") {
     RoomWorld w{Seed{1}, {.stop_within = 1s, .linger_max = 5s}};
     RoomEditor alice{w, "alice", 1};
-    alice.dial();
-    w.run(1s);
+    w.dial(alice);
     alice.type("x");
     w.run(1s);
     alice.stall(true);
@@ -640,11 +573,8 @@ TEST_CASE("RoomManager::stop: a client that takes no goodbye is no failure",
     CHECK(w.told.back() == "stopped: ");
 }
 
-TEST_CASE("RoomManager::stop tells what could not be saved", "[room][room_manager][sim]") {
-    RoomWorld w;
-    RoomEditor alice{w, "alice", 1};
-    alice.dial();
-    w.run(1s);
+TEST_CASE_METHOD(RoomOfOne, "RoomManager::stop tells what could not be saved",
+                 "[room][room_manager][sim]") {
     alice.type("x");
     w.run(1s);
     w.disk.fail_saves = 1;
@@ -654,38 +584,27 @@ TEST_CASE("RoomManager::stop tells what could not be saved", "[room][room_manage
     CHECK(w.told[1].starts_with("stopped: Input/output error"));
     // It can be started again, and what was flushed is there.
     w.rooms().start();
-    alice.dial();
-    w.run(1s);
+    w.dial(alice);
     CHECK(state_of(w.rooms()) == alice.document());
 }
 
-TEST_CASE("RoomManager: what was seen before a crash is there after it",
-          "[room][room_manager][sim]") {
-    RoomWorld w;
-    RoomEditor alice{w, "alice", 1};
-    RoomEditor bob{w, "bob", 2};
-    alice.dial();
-    bob.dial();
-    w.run(1s);
+TEST_CASE_METHOD(RoomOfTwo, "RoomManager: what was seen before a crash is there after it",
+                 "[room][room_manager][sim]") {
     alice.type("x");
     w.run(100ms);
     REQUIRE(bob.updates == 1);
     w.world.restart(w.server);
     RoomEditor carol{w, "carol", 3};
-    carol.dial();
-    w.run(1s);
+    w.dial(carol);
     CHECK(carol.document() == alice.document());
     CHECK(w.disk.saves == 0);
 }
 
 // ---- histories ---------------------------------------------------------------------------------
 
-TEST_CASE("RoomManager: only a client that sends another epoch is closed, with 4409",
-          "[room][room_manager][sim]") {
-    RoomWorld w;
-    RoomEditor alice{w, "alice", 1};
-    alice.dial();
-    w.run(1s);
+TEST_CASE_METHOD(RoomOfOne,
+                 "RoomManager: only a client that sends another epoch is closed, with 4409",
+                 "[room][room_manager][sim]") {
     CHECK(w.rooms().stats("board")->epoch.empty());
     alice.type("x");
     w.run(1s);
@@ -693,17 +612,14 @@ TEST_CASE("RoomManager: only a client that sends another epoch is closed, with 4
     CHECK(epoch.size() == 32);
     RoomEditor bob{w, "bob", 2};
     w.requests["bob"] = {.board = "board", .token = "bob", .epoch = epoch};
-    bob.dial();
-    w.run(1s);
+    w.dial(bob);
     CHECK(bob.synced);
     w.requests["bob"].epoch = std::string(32, '0');
-    bob.dial();
-    w.run(1s);
+    w.dial(bob);
     CHECK(bob.closed_with == 4409);
     w.world.restart(w.server);
     w.requests["bob"].epoch = epoch;
-    bob.dial();
-    w.run(1s);
+    w.dial(bob);
     CHECK(bob.synced);
 }
 
@@ -713,15 +629,12 @@ TEST_CASE("RoomManager: tells of a history that began apart, and joins it",
     RoomEditor alice{w, "alice", 1};
     RoomEditor bob{w, "bob", 2};
     alice.type("x");
-    alice.dial();
-    w.run(1s);
+    w.dial(alice);
     bob.type("y");
-    bob.dial();
-    w.run(1s);
+    w.dial(bob);
     CHECK(w.told == Told{"divergence bob"});
     CHECK(alice.document() == bob.document());
-    bob.dial();
-    w.run(1s);
+    w.dial(bob);
     CHECK(w.told.size() == 1);
 }
 
@@ -741,11 +654,9 @@ TEST_CASE("RoomManager: the server's own edits, frames and goodbyes", "[room][ro
     CHECK(rooms.apply_update("board", BytesView{}) == RoomErrc::malformed_update);
     RoomEditor alice{w, "alice", 1};
     RoomEditor bob{w, "bob", 2};
-    alice.dial();
-    w.run(1s);
+    w.dial(alice);
     const RoomClientId first = w.last_client;
-    bob.dial();
-    w.run(1s);
+    w.dial(bob);
     CHECK(bob.has(typed(9, 0, "x")));
     CHECK_FALSE(rooms.apply_update("board", typed(9, 1, "y"), first));
     w.run(1s);

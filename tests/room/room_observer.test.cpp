@@ -10,7 +10,7 @@
 #include <belay/sim/world.hpp>
 
 #include "support/catch.hpp"
-#include "support/room/room_world.hpp"
+#include "support/room/served_room.hpp"
 
 using namespace belay;
 using namespace belay_test;
@@ -54,15 +54,10 @@ TEST_CASE("RoomManager tells observers in all forms", "[room][room_observer][uni
     CHECK(with == 2);
 }
 
-TEST_CASE("RoomManager tells what becomes of rooms and clients, in order",
-          "[room][room_observer][sim]") {
-    RoomWorld w;
-    RoomEditor alice{w, "alice", 1};
+TEST_CASE_METHOD(RoomOfOne, "RoomManager tells what becomes of rooms and clients, in order",
+                 "[room][room_observer][sim]") {
     RoomEditor bob{w, "bob", 2};
-    alice.dial();
-    w.run(1s);
-    bob.dial();
-    w.run(1s);
+    w.dial(bob);
     CHECK(w.rooms().observer().last_joined == w.last_client);
     alice.type("one");
     bob.type("two");
@@ -86,12 +81,8 @@ TEST_CASE("RoomManager tells what becomes of rooms and clients, in order",
     CHECK(w.events.size() == 3);
 }
 
-TEST_CASE("RoomManager: a save that fails tells of its changes once",
-          "[room][room_observer][sim]") {
-    RoomWorld w;
-    RoomEditor alice{w, "alice", 1};
-    alice.dial();
-    w.run(1s);
+TEST_CASE_METHOD(RoomOfOne, "RoomManager: a save that fails tells of its changes once",
+                 "[room][room_observer][sim]") {
     w.events.clear();
     w.disk.fail_saves = 2;
     alice.type("x");
@@ -101,8 +92,7 @@ TEST_CASE("RoomManager: a save that fails tells of its changes once",
     // Loaded again: the room was here all the time.
     w.disk.fail_flushes = 1;
     RoomEditor bob{w, "bob", 2};
-    bob.dial();
-    w.run(1s);
+    w.dial(bob);
     bob.type("y");
     w.run(1min);
     CHECK(w.events == Told{"joined board bob 2", "left board bob 1"});
@@ -114,10 +104,8 @@ TEST_CASE("RoomManager: whoever joined leaves, and rooms that came go, whatever 
     RoomEditor alice{w, "alice", 1};
     RoomEditor bob{w, "bob", 2};
     const auto dial_both = [&] {
-        alice.dial();
-        w.run(1s);
-        bob.dial();
-        w.run(1s);
+        w.dial(alice);
+        w.dial(bob);
         w.events.clear();
     };
     dial_both();

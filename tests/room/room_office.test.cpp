@@ -9,7 +9,7 @@
 
 #include "support/catch.hpp"
 #include "support/room/disk_rooms.hpp"
-#include "support/room/room_world.hpp"
+#include "support/room/served_room.hpp"
 #include "support/seeds.hpp"
 
 using namespace belay;
@@ -41,12 +41,13 @@ struct Answered {
     }
 };
 
-/// What the storage has of a room.
-std::optional<StoredRoom> stored_of(RoomScript& disk, std::string_view id = "board") {
-    const LoadedRoom found = loaded(disk.durable, id);
-    REQUIRE(found);
-    return *found;
-}
+/// Calls, and rooms with one client or two, which they outlive: what a room drops at its end is told.
+struct Calls {
+    Answered calls{};
+};
+struct OfficeOfOne : Calls, RoomOfOne {};
+struct OfficeOfTwo : Calls, RoomOfTwo {};
+
 bool has(const StoredRoom& room, BytesView update) {
     YjsDocument document;
     for (const auto* part : {&room.snapshot, &room.updates}) {
@@ -61,15 +62,9 @@ std::string epoch_of(TestRooms& rooms) { return rooms.stats("board")->epoch; }
 
 // ---- erase -------------------------------------------------------------------------------------
 
-TEST_CASE("RoomManager::erase ends a room, its clients with 4410, and what is stored of it",
-          "[room][room_office][sim]") {
-    RoomWorld w;
-    Answered calls;
-    RoomEditor alice{w, "alice", 1};
-    RoomEditor bob{w, "bob", 2};
-    alice.dial();
-    bob.dial();
-    w.run(1s);
+TEST_CASE_METHOD(OfficeOfTwo,
+                 "RoomManager::erase ends a room, its clients with 4410, and what is stored of it",
+                 "[room][room_office][sim]") {
     const Bytes said = alice.type("secret");
     w.run(10s);
     REQUIRE(w.disk.saves == 1);
@@ -87,21 +82,17 @@ TEST_CASE("RoomManager::erase ends a room, its clients with 4410, and what is st
     w.run(1min);
     CHECK(w.disk.saves == 1);
     RoomEditor carol{w, "carol", 3};
-    carol.dial();
-    w.run(1s);
+    w.dial(carol);
     CHECK(carol.synced);
     CHECK_FALSE(carol.has(said));
     w.world.restart(w.server);
     CHECK_FALSE(stored_of(w.disk));
 }
 
-TEST_CASE("RoomManager::erase: of nothing, twice at once, of a bad id, of one that is stopped",
-          "[room][room_office][sim]") {
-    RoomWorld w;
-    Answered calls;
-    RoomEditor alice{w, "alice", 1};
-    alice.dial();
-    w.run(1s);
+TEST_CASE_METHOD(
+    OfficeOfOne,
+    "RoomManager::erase: of nothing, twice at once, of a bad id, of one that is stopped",
+    "[room][room_office][sim]") {
     alice.type("x");
     w.run(1s);
     w.rooms().erase("nowhere", calls.error("nowhere"));
@@ -129,13 +120,11 @@ TEST_CASE("RoomManager::erase during a load", "[room][room_office][sim]") {
     Answered calls;
     RoomEditor alice{w, "alice", 1};
     alice.type("x");
-    alice.dial();
-    w.run(1s);
+    w.dial(alice);
     w.world.restart(w.server);
     w.disk.load_takes = 10s;
     RoomEditor bob{w, "bob", 2};
-    bob.dial();
-    w.run(1s);
+    w.dial(bob);
     w.rooms().erase("board", calls.error("erase"));
     w.run(1s);
     CHECK(calls.said == Told{"erase: done"});
@@ -146,13 +135,9 @@ TEST_CASE("RoomManager::erase during a load", "[room][room_office][sim]") {
     CHECK_FALSE(stored_of(w.disk));
 }
 
-TEST_CASE("RoomManager::erase during a save: its late answer brings nothing back",
-          "[room][room_office][sim]") {
-    RoomWorld w;
-    Answered calls;
-    RoomEditor alice{w, "alice", 1};
-    alice.dial();
-    w.run(1s);
+TEST_CASE_METHOD(OfficeOfOne,
+                 "RoomManager::erase during a save: its late answer brings nothing back",
+                 "[room][room_office][sim]") {
     w.disk.save_takes = 10s;
     alice.type("x");
     w.run(6s);
@@ -172,8 +157,7 @@ TEST_CASE("RoomManager::erase while a room is let go, saved first", "[room][room
     RoomWorld w{Seed{1}, options};
     Answered calls;
     RoomEditor alice{w, "alice", 1};
-    alice.dial();
-    w.run(1s);
+    w.dial(alice);
     alice.type("x");
     w.run(1s);
     alice.hang_up();
@@ -187,12 +171,8 @@ TEST_CASE("RoomManager::erase while a room is let go, saved first", "[room][room
     CHECK_FALSE(stored_of(w.disk));
 }
 
-TEST_CASE("RoomManager::erase with changes that are being flushed", "[room][room_office][sim]") {
-    RoomWorld w;
-    Answered calls;
-    RoomEditor alice{w, "alice", 1};
-    alice.dial();
-    w.run(1s);
+TEST_CASE_METHOD(OfficeOfOne, "RoomManager::erase with changes that are being flushed",
+                 "[room][room_office][sim]") {
     w.disk.flush_takes = 3s;
     alice.type("under way");
     w.run(1s);
@@ -208,21 +188,16 @@ TEST_CASE("RoomManager::erase with changes that are being flushed", "[room][room
     CHECK_FALSE(stored_of(w.disk));
 }
 
-TEST_CASE("RoomManager::erase: who comes before it is stored waits, and finds nothing",
-          "[room][room_office][sim]") {
-    RoomWorld w;
-    Answered calls;
-    RoomEditor alice{w, "alice", 1};
-    alice.dial();
-    w.run(1s);
+TEST_CASE_METHOD(OfficeOfOne,
+                 "RoomManager::erase: who comes before it is stored waits, and finds nothing",
+                 "[room][room_office][sim]") {
     const Bytes said = alice.type("secret");
     w.run(1s);
     w.disk.flush_takes = 5s;
     w.rooms().erase("board", calls.error("erase"));
     w.run(1s);
     RoomEditor bob{w, "bob", 2};
-    bob.dial();
-    w.run(1s);
+    w.dial(bob);
     CHECK_FALSE(bob.synced);
     CHECK(w.disk.loads == 1);
     w.run(5s);
@@ -235,8 +210,7 @@ TEST_CASE("RoomManager::erase: who comes before it is stored waits, and finds no
     w.rooms().erase("board", calls.error("again"));
     w.run(1s);
     RoomEditor carol{w, "carol", 3};
-    carol.dial();
-    w.run(1s);
+    w.dial(carol);
     w.rooms().erase("board", calls.error("and again"));
     w.run(1s);
     CHECK(carol.closed_with == 4410);
@@ -245,13 +219,10 @@ TEST_CASE("RoomManager::erase: who comes before it is stored waits, and finds no
     CHECK_FALSE(stored_of(w.disk));
 }
 
-TEST_CASE("RoomManager::erase whose flush fails, or that is refused: the room is as it is stored",
-          "[room][room_office][sim]") {
-    RoomWorld w;
-    Answered calls;
-    RoomEditor alice{w, "alice", 1};
-    alice.dial();
-    w.run(1s);
+TEST_CASE_METHOD(
+    OfficeOfOne,
+    "RoomManager::erase whose flush fails, or that is refused: the room is as it is stored",
+    "[room][room_office][sim]") {
     const Bytes said = alice.type("x");
     w.run(1s);
     w.disk.full = true;
@@ -270,8 +241,7 @@ TEST_CASE("RoomManager::erase whose flush fails, or that is refused: the room is
     CHECK(calls.said[2].starts_with("fails: Input"));
     CHECK(w.told.size() == 3);
     RoomEditor bob{w, "bob", 2};
-    bob.dial();
-    w.run(1s);
+    w.dial(bob);
     CHECK(bob.has(said));
 }
 
@@ -314,13 +284,10 @@ TEST_CASE("RoomManager::stop ends what is never answered", "[room][room_office][
 
 // ---- reset -------------------------------------------------------------------------------------
 
-TEST_CASE("RoomManager::reset: clients are closed with 4409, and so is who sends the old epoch",
-          "[room][room_office][sim]") {
-    RoomWorld w;
-    Answered calls;
-    RoomEditor alice{w, "alice", 1};
-    alice.dial();
-    w.run(1s);
+TEST_CASE_METHOD(
+    OfficeOfOne,
+    "RoomManager::reset: clients are closed with 4409, and so is who sends the old epoch",
+    "[room][room_office][sim]") {
     const Bytes said = alice.type("old");
     w.run(10s);
     const std::string first = epoch_of(w.rooms());
@@ -335,21 +302,18 @@ TEST_CASE("RoomManager::reset: clients are closed with 4409, and so is who sends
 
     w.requests["bob"] = {.board = "board", .token = "bob", .epoch = first};
     RoomEditor bob{w, "bob", 2};
-    bob.dial();
-    w.run(1s);
+    w.dial(bob);
     CHECK(bob.closed_with == 4409);
     const std::string second = epoch_of(w.rooms());
     CHECK(second != first);
     w.requests["bob"].epoch = second;
-    bob.dial();
-    w.run(1s);
+    w.dial(bob);
     CHECK(bob.synced);
     CHECK_FALSE(bob.has(said));
     bob.type("new");
     w.run(1s);
     // One that says no epoch is joined; that it began apart is told.
-    alice.dial();
-    w.run(1s);
+    w.dial(alice);
     CHECK(bob.has(said));
     CHECK(w.rooms().counters().divergences == 1);
 }
@@ -359,8 +323,7 @@ TEST_CASE("RoomManager::reset: who is at the door comes again", "[room][room_off
     Answered calls;
     w.disk.load_takes = 5s;
     RoomEditor alice{w, "alice", 1};
-    alice.dial();
-    w.run(1s);
+    w.dial(alice);
     w.rooms().reset("board", calls.error("reset"));
     w.run(1s);
     CHECK(alice.closed_with == 1013);
@@ -424,13 +387,9 @@ TEST_CASE("RoomManager::list: a storage that hangs, and more calls than may wait
 
 // ---- export and import -------------------------------------------------------------------------
 
-TEST_CASE("RoomManager::export_room: one that is here, one that is not, none, a damaged one",
-          "[room][room_office][sim]") {
-    RoomWorld w;
-    Answered calls;
-    RoomEditor alice{w, "alice", 1};
-    alice.dial();
-    w.run(1s);
+TEST_CASE_METHOD(OfficeOfOne,
+                 "RoomManager::export_room: one that is here, one that is not, none, a damaged one",
+                 "[room][room_office][sim]") {
     alice.type("one ");
     alice.type("two");
     w.run(1s);
@@ -465,13 +424,9 @@ TEST_CASE("RoomManager::export_room: one that is here, one that is not, none, a 
     CHECK(w.rooms().rooms() == 1);
 }
 
-TEST_CASE("RoomManager::import_room: what was exported comes back, with its epoch",
-          "[room][room_office][sim]") {
-    RoomWorld w;
-    Answered calls;
-    RoomEditor alice{w, "alice", 1};
-    alice.dial();
-    w.run(1s);
+TEST_CASE_METHOD(OfficeOfOne,
+                 "RoomManager::import_room: what was exported comes back, with its epoch",
+                 "[room][room_office][sim]") {
     alice.type("to keep");
     w.run(1s);
     const std::string epoch = epoch_of(w.rooms());
@@ -489,19 +444,15 @@ TEST_CASE("RoomManager::import_room: what was exported comes back, with its epoc
     CHECK(state_of(w.rooms()) == alice.document());
     w.world.restart(w.server);
     w.requests["alice"] = {.board = "board", .token = "alice", .epoch = epoch};
-    alice.dial();
-    w.run(1s);
+    w.dial(alice);
     CHECK(alice.synced);
     CHECK(state_of(w.rooms()) == alice.document());
 }
 
-TEST_CASE("RoomManager::import_room into a room that is there is joined, and sent to its clients",
-          "[room][room_office][sim]") {
-    RoomWorld w;
-    Answered calls;
-    RoomEditor alice{w, "alice", 1};
-    alice.dial();
-    w.run(1s);
+TEST_CASE_METHOD(
+    OfficeOfOne,
+    "RoomManager::import_room into a room that is there is joined, and sent to its clients",
+    "[room][room_office][sim]") {
     const Bytes mine = alice.type("mine");
     w.run(1s);
     const std::string epoch = epoch_of(w.rooms());

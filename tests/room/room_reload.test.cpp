@@ -15,8 +15,7 @@ namespace {
 /// A room with a member of each protocol, which is loaded again for so long, or for ever.
 struct Reload {
     explicit Reload(Duration takes, RoomOptions options = {}) : w{Seed{1}, options} {
-        for (RoomEditor* const one : {&ada, &bob, &carol}) one->dial();
-        w.run(1s);
+        w.dial(ada, bob, carol);
         bob.show("{}");
         carol.show("{}");
         w.run(1s);
@@ -49,8 +48,7 @@ TEST_CASE("RoomManager: who is in a room that is never loaded again is sent away
     CHECK(r.carol.closed_with == 1013);
     CHECK(r.w.rooms().clients() == 0);
     CHECK(r.w.rooms().rooms() == 0);
-    for (RoomEditor* const one : {&r.ada, &r.bob, &r.carol}) one->dial();
-    r.w.run(1s);
+    r.w.dial(r.ada, r.bob, r.carol);
     CHECK(r.ada.has(bobs));
     CHECK(r.ada.has(carols));
     CHECK(r.ada.document() == r.carol.document());

@@ -89,12 +89,17 @@ struct Cluster {
     std::vector<sim::Host*> hosts{};
 };
 
+/// Two who edit one room, each at a server of his own.
+struct AnnAndBob {
+    Cluster c{};
+    const std::unique_ptr<RoomEditor> ann = c.editor("ann", 1, 1);
+    const std::unique_ptr<RoomEditor> bob = c.editor("bob", 2, 2);
+};
+
 }  // namespace
 
-TEST_CASE("servers: an edit reaches the clients of all of them, once", "[room][fanout]") {
-    Cluster c;
-    const auto ann = c.editor("ann", 1, 1);
-    const auto bob = c.editor("bob", 2, 2);
+TEST_CASE_METHOD(AnnAndBob, "servers: an edit reaches the clients of all of them, once",
+                 "[room][fanout]") {
     const auto cid = c.editor("cid", 3, 2);
     const Bytes a = ann->type("one");
     c.world.run_for(1s);
@@ -114,10 +119,8 @@ TEST_CASE("servers: an edit reaches the clients of all of them, once", "[room][f
     CHECK((dan->has(a) && dan->has(b)));
 }
 
-TEST_CASE("servers: what is repeated, or comes out of order, changes nothing", "[room][fanout]") {
-    Cluster c;
-    const auto ann = c.editor("ann", 1, 1);
-    const auto bob = c.editor("bob", 2, 2);
+TEST_CASE_METHOD(AnnAndBob, "servers: what is repeated, or comes out of order, changes nothing",
+                 "[room][fanout]") {
     c.store.repeats = true;
     for (int i = 0; i < 10; ++i) {
         ann->type("a");
@@ -148,10 +151,7 @@ TEST_CASE("servers: who begins a room at the same time begins it once", "[room][
     CHECK(c.rooms(1).stats("board")->epoch == detail::epoch_text(c.store.rooms.at("board").epoch));
 }
 
-TEST_CASE("servers: who lags covers only what it has read", "[room][fanout]") {
-    Cluster c;
-    const auto ann = c.editor("ann", 1, 1);
-    const auto bob = c.editor("bob", 2, 2);
+TEST_CASE_METHOD(AnnAndBob, "servers: who lags covers only what it has read", "[room][fanout]") {
     ann->type("begun");
     c.world.run_for(1s);
     c.store.deaf(2, true);
@@ -176,10 +176,7 @@ TEST_CASE("servers: who lags covers only what it has read", "[room][fanout]") {
     CHECK((cid->has(a) && cid->has(b)));
 }
 
-TEST_CASE("servers: who is trimmed behind loads, and goes on", "[room][fanout]") {
-    Cluster c;
-    const auto ann = c.editor("ann", 1, 1);
-    const auto bob = c.editor("bob", 2, 2);
+TEST_CASE_METHOD(AnnAndBob, "servers: who is trimmed behind loads, and goes on", "[room][fanout]") {
     ann->type("begun");
     c.world.run_for(1s);
     c.store.deaf(2, true);
@@ -198,11 +195,9 @@ TEST_CASE("servers: who is trimmed behind loads, and goes on", "[room][fanout]")
     CHECK(c.document(1) == c.document(2));
 }
 
-TEST_CASE("servers: a storage that was emptied in silence is found out, without an edit",
-          "[room][fanout]") {
-    Cluster c;
-    auto ann = c.editor("ann", 1, 1);
-    const auto bob = c.editor("bob", 2, 2);
+TEST_CASE_METHOD(AnnAndBob,
+                 "servers: a storage that was emptied in silence is found out, without an edit",
+                 "[room][fanout]") {
     const Bytes a = ann->type("one");
     c.world.run_for(1min);
     SECTION("whoever has begun it lives") {}
@@ -226,11 +221,9 @@ TEST_CASE("servers: a storage that was emptied in silence is found out, without 
     CHECK((ann->has(b) && bob->online()));
 }
 
-TEST_CASE("servers: an edit finds it out at once, and a lost history costs few calls",
-          "[room][fanout]") {
-    Cluster c;
-    const auto ann = c.editor("ann", 1, 1);
-    const auto bob = c.editor("bob", 2, 2);
+TEST_CASE_METHOD(AnnAndBob,
+                 "servers: an edit finds it out at once, and a lost history costs few calls",
+                 "[room][fanout]") {
     const Bytes a = ann->type("one");
     c.world.run_for(1min);
     SECTION("by who has begun it") {}
@@ -285,10 +278,8 @@ TEST_CASE("servers: a room that is refused stands in no other's way", "[room][fa
     CHECK(c.stored() == c.document(1));
 }
 
-TEST_CASE("servers: what stays wrong is tried less and less often", "[room][fanout]") {
-    Cluster c;
-    const auto ann = c.editor("ann", 1, 1);
-    const auto bob = c.editor("bob", 2, 2);
+TEST_CASE_METHOD(AnnAndBob, "servers: what stays wrong is tried less and less often",
+                 "[room][fanout]") {
     ann->type("one");
     c.world.run_for(1s);
     c.store.deaf(2, true);
@@ -308,10 +299,7 @@ TEST_CASE("servers: what stays wrong is tried less and less often", "[room][fano
     CHECK(c.was_told("failed board: the update has content of an unknown kind"));
 }
 
-TEST_CASE("servers: what the storage forgets is given back", "[room][fanout]") {
-    Cluster c;
-    const auto ann = c.editor("ann", 1, 1);
-    const auto bob = c.editor("bob", 2, 2);
+TEST_CASE_METHOD(AnnAndBob, "servers: what the storage forgets is given back", "[room][fanout]") {
     const Bytes a = ann->type("one");
     const Bytes b = bob->type("two");
     c.world.run_for(1min);
@@ -368,10 +356,8 @@ TEST_CASE("servers: what is forgotten is given back also if the first load takes
     CHECK((bob->has(a) && bob->has(b)));
 }
 
-TEST_CASE("servers: without the storage rooms are read, and edits wait", "[room][fanout]") {
-    Cluster c;
-    const auto ann = c.editor("ann", 1, 1);
-    const auto bob = c.editor("bob", 2, 2);
+TEST_CASE_METHOD(AnnAndBob, "servers: without the storage rooms are read, and edits wait",
+                 "[room][fanout]") {
     const Bytes a = ann->type("one");
     c.world.run_for(1s);
     c.store.away(1, true);
@@ -411,10 +397,8 @@ TEST_CASE("servers: a room that could not be begun is begun later", "[room][fano
     CHECK(bob->has(a));
 }
 
-TEST_CASE("servers: a change of which nobody knows comes back", "[room][fanout]") {
-    Cluster c;
-    const auto ann = c.editor("ann", 1, 1);
-    const auto bob = c.editor("bob", 2, 2);
+TEST_CASE_METHOD(AnnAndBob, "servers: a change of which nobody knows comes back",
+                 "[room][fanout]") {
     ann->type("one");
     c.world.run_for(1s);
     c.store.servers[1].unsure = true;
@@ -428,10 +412,8 @@ TEST_CASE("servers: a change of which nobody knows comes back", "[room][fanout]"
     CHECK(c.stored() == c.document(2));
 }
 
-TEST_CASE("servers: what another program writes is judged as a client's", "[room][fanout]") {
-    Cluster c;
-    const auto ann = c.editor("ann", 1, 1);
-    const auto bob = c.editor("bob", 2, 2);
+TEST_CASE_METHOD(AnnAndBob, "servers: what another program writes is judged as a client's",
+                 "[room][fanout]") {
     const Bytes a = ann->type("one");
     c.world.run_for(1s);
     c.store.write("board", Bytes(40, std::byte{0xff}));
@@ -469,10 +451,7 @@ TEST_CASE("servers: what one of them cannot take it does not cover", "[room][fan
     CHECK((cid->has(large) && cid->has(b)));
 }
 
-TEST_CASE("servers: a flood is read in parts", "[room][fanout]") {
-    Cluster c;
-    const auto ann = c.editor("ann", 1, 1);
-    const auto bob = c.editor("bob", 2, 2);
+TEST_CASE_METHOD(AnnAndBob, "servers: a flood is read in parts", "[room][fanout]") {
     ann->type("one");
     c.world.run_for(1s);
     c.store.deaf(2, true);
@@ -560,10 +539,8 @@ TEST_CASE("servers: who has not heard of an end begins nothing anew", "[room][fa
     CHECK((bob->online() && c.stored() == bob->document()));
 }
 
-TEST_CASE("servers: who is here is known to all, and forgotten", "[room][fanout]") {
-    Cluster c;
-    const auto ann = c.editor("ann", 1, 1);
-    const auto bob = c.editor("bob", 2, 2);
+TEST_CASE_METHOD(AnnAndBob, "servers: who is here is known to all, and forgotten",
+                 "[room][fanout]") {
     ann->show("{\"name\":\"ann\"}");
     bob->show("{\"name\":\"bob\"}");
     c.world.run_for(1s);

@@ -154,7 +154,7 @@ TEST_CASE("yjs: what validate accepts Yjs applies without an exception",
     const std::vector<std::string> answers = yjs.run("apply.mjs", lines);
     REQUIRE(answers.size() == reasons.size());
     std::erase_if(lines, [](const std::string& line) { return line.starts_with("base"); });
-    // Where we are stricter than Yjs, as docs/room.md says. What it cannot read it refuses, too.
+    // Where we are stricter than Yjs, as docs/yjs-updates.md says. What it cannot read it refuses, too.
     const std::set<std::string> stricter{
         "bytes behind the end of the update",
         "a client that is there twice",

@@ -30,7 +30,7 @@ SPECIAL = {
                 "[link](link.md#proving-bounds)",
     "tool": "over the files of a journal or work queue, damaged or not: [journal](journal.md#a-damaged-one), "
             "[work](work.md)",
-    "yjs": "the bytes of Yjs updates, without a CRDT: [room](room.md)",
+    "yjs": "the bytes of Yjs updates, without a CRDT: [Yjs updates](yjs-updates.md)",
     "session_format": "the bytes of the session protocol: [session protocol](session-protocol.md)",
 }
 NAMES_MAX = 446

@@ -6,7 +6,7 @@
 #include <belay/room/room_manager.hpp>
 
 #include "support/catch.hpp"
-#include "support/room/room_world.hpp"
+#include "support/room/served_room.hpp"
 
 using namespace belay;
 using namespace belay_test;
@@ -17,8 +17,7 @@ TEST_CASE("rooms truth 1: the endpoint accepts", "[spec][rooms]") {
     RoomEditor alice{w, "alice", 1};
     const UpgradeRequest upgrade{"/ws/canvas/7f3a?token=alice", "10.0.0.1", "agent", ""};
     w.requests["alice"] = room_request(upgrade, "/ws/canvas/");
-    alice.dial();
-    w.run(1s);
+    w.dial(alice);
     CHECK(alice.synced);
     CHECK(w.rooms().stats("7f3a")->clients == 1);
 }
@@ -43,30 +42,22 @@ TEST_CASE("rooms truth 3: permission is checked before the connection is allowed
     RoomWorld w;
     w.rights.grants["mallory"] = Grant{.user = "mallory"};
     RoomEditor mallory{w, "mallory", 1};
-    mallory.dial();
-    w.run(1s);
+    w.dial(mallory);
     CHECK(mallory.closed_with == 4003);
     CHECK(w.disk.loads == 0);
 }
 
 TEST_CASE("rooms truth 4: the document syncs between several clients", "[spec][rooms]") {
     RoomWorld w;
-    std::vector<std::unique_ptr<RoomEditor>> editors;
-    for (std::uint64_t i = 1; i <= 10; ++i) {
-        editors.push_back(std::make_unique<RoomEditor>(w, "e" + std::to_string(i), i));
-        editors.back()->dial();
-    }
+    const auto editors = crowd(w, 10);
     w.run(1s);
     for (const auto& e : editors) e->type("by each");
     w.run(1s);
     for (const auto& e : editors) CHECK(e->document() == state_of(w.rooms()));
 }
 
-TEST_CASE("rooms truth 5: the room is saved on changes, debounced", "[spec][rooms]") {
-    RoomWorld w;
-    RoomEditor alice{w, "alice", 1};
-    alice.dial();
-    w.run(1s);
+TEST_CASE_METHOD(RoomOfOne, "rooms truth 5: the room is saved on changes, debounced",
+                 "[spec][rooms]") {
     for (int i = 0; i < 10; ++i) {
         alice.type("x");
         w.run(100ms);
@@ -77,11 +68,8 @@ TEST_CASE("rooms truth 5: the room is saved on changes, debounced", "[spec][room
     CHECK(w.disk.saves == 1);
 }
 
-TEST_CASE("rooms truth 6: the room unloads after 30 minutes of inactivity", "[spec][rooms]") {
-    RoomWorld w;
-    RoomEditor alice{w, "alice", 1};
-    alice.dial();
-    w.run(1s);
+TEST_CASE_METHOD(RoomOfOne, "rooms truth 6: the room unloads after 30 minutes of inactivity",
+                 "[spec][rooms]") {
     alice.hang_up();
     w.run(29min);
     CHECK(w.rooms().rooms() == 1);
@@ -89,13 +77,8 @@ TEST_CASE("rooms truth 6: the room unloads after 30 minutes of inactivity", "[sp
     CHECK(w.rooms().rooms() == 0);
 }
 
-TEST_CASE("rooms truth 7: a reconnecting client gets the full state (SYNC-05)", "[spec][rooms]") {
-    RoomWorld w;
-    RoomEditor alice{w, "alice", 1};
-    RoomEditor bob{w, "bob", 2};
-    alice.dial();
-    bob.dial();
-    w.run(1s);
+TEST_CASE_METHOD(RoomOfTwo, "rooms truth 7: a reconnecting client gets the full state (SYNC-05)",
+                 "[spec][rooms]") {
     bob.hang_up();
     alice.type("meanwhile");
     bob.type("offline");
@@ -111,8 +94,7 @@ TEST_CASE("rooms truth 7: a reconnecting client gets the full state (SYNC-05)", 
         w.world.restart(w.server);
         alice.dial();
     }
-    bob.dial();
-    w.run(1s);
+    w.dial(bob);
     CHECK(bob.synced);
     CHECK(bob.document() == alice.document());
     CHECK(bob.has(typed(1, 0, "meanwhile")));
@@ -124,12 +106,9 @@ TEST_CASE("rooms verification 1: the manager is there by its header", "[spec][ro
     STATIC_REQUIRE(MachineLike<RoomManager<MemoryRooms, EveryoneEdits>>);
 }
 
-TEST_CASE("rooms verification 2: the server starts with its manager, and stops with it",
-          "[spec][rooms]") {
-    RoomWorld w;
-    RoomEditor alice{w, "alice", 1};
-    alice.dial();
-    w.run(1s);
+TEST_CASE_METHOD(RoomOfOne,
+                 "rooms verification 2: the server starts with its manager, and stops with it",
+                 "[spec][rooms]") {
     alice.type("x");
     w.run(1s);
     w.rooms().stop();
@@ -169,8 +148,7 @@ TEST_CASE("rooms verification 6: connect, disconnect, reconnect: the full state"
     RoomEditor alice{w, "alice", 1};
     alice.type("x");
     for (int i = 0; i < 3; ++i) {
-        alice.dial();
-        w.run(1s);
+        w.dial(alice);
         CHECK(alice.synced);
         CHECK(state_of(w.rooms()) == alice.document());
         alice.hang_up();
@@ -188,8 +166,7 @@ TEST_CASE("rooms success 1: a document for each board, loaded when somebody come
     w.run(1min);
     CHECK(w.disk.loads == 0);
     w.disk.load_takes = 500ms;
-    for (RoomEditor* const e : {&alice, &bob, &carol}) e->dial();
-    w.run(1s);
+    w.dial(alice, bob, carol);
     CHECK(w.disk.loads == 2);
     alice.type("of the one");
     bob.type("of the other");
@@ -199,12 +176,9 @@ TEST_CASE("rooms success 1: a document for each board, loaded when somebody come
     CHECK(state_of(w.rooms(), "other") == bob.document());
 }
 
-TEST_CASE("rooms success 2: rooms are saved by themselves, 5 s after the last change",
-          "[spec][rooms]") {
-    RoomWorld w;
-    RoomEditor alice{w, "alice", 1};
-    alice.dial();
-    w.run(1s);
+TEST_CASE_METHOD(RoomOfOne,
+                 "rooms success 2: rooms are saved by themselves, 5 s after the last change",
+                 "[spec][rooms]") {
     alice.type("x");
     w.run(4900ms);
     CHECK(w.disk.saves == 0);
@@ -236,8 +210,7 @@ TEST_CASE("rooms success 7: who views or comments receives, and does not send", 
     RoomEditor alice{w, "alice", 1};
     RoomEditor viewer{w, "viewer", 2};
     RoomEditor critic{w, "critic", 3};
-    for (RoomEditor* const e : {&alice, &viewer, &critic}) e->dial();
-    w.run(1s);
+    w.dial(alice, viewer, critic);
     viewer.type("no");
     critic.type("no");
     alice.type("yes");
@@ -247,13 +220,7 @@ TEST_CASE("rooms success 7: who views or comments receives, and does not send", 
     CHECK(critic.has(typed(1, 0, "yes")));
 }
 
-TEST_CASE("rooms success 8: who edits sends and receives", "[spec][rooms]") {
-    RoomWorld w;
-    RoomEditor alice{w, "alice", 1};
-    RoomEditor bob{w, "bob", 2};
-    alice.dial();
-    bob.dial();
-    w.run(1s);
+TEST_CASE_METHOD(RoomOfTwo, "rooms success 8: who edits sends and receives", "[spec][rooms]") {
     alice.type("a");
     bob.type("b");
     w.run(1s);
@@ -266,8 +233,7 @@ TEST_CASE("rooms task 1: the plan's names", "[spec][rooms]") {
     TestRooms& rooms = w.rooms();
     rooms.start();
     RoomEditor alice{w, "alice", 1};
-    alice.dial();
-    w.run(1s);
+    w.dial(alice);
     CHECK(rooms.get_or_create_room("board").has_value());
     CHECK_FALSE(rooms.apply_update("board", typed(9, 0, "x"), RoomClientId{}));
     CHECK(rooms.broadcast("board",
@@ -281,19 +247,15 @@ TEST_CASE("rooms task 1: the plan's names", "[spec][rooms]") {
     CHECK(rooms.rooms() == 0);
 }
 
-TEST_CASE("rooms success 10: who comes back receives the full state (SYNC-05)", "[spec][rooms]") {
-    RoomWorld w;
-    RoomEditor alice{w, "alice", 1};
-    alice.dial();
-    w.run(1s);
+TEST_CASE_METHOD(RoomOfOne, "rooms success 10: who comes back receives the full state (SYNC-05)",
+                 "[spec][rooms]") {
     alice.type("before");
     w.run(1s);
     alice.hang_up();
     // It has lost all that it had.
     RoomEditor again{w, "again", 2};
     w.requests["again"] = {.board = "board", .token = "alice"};
-    again.dial();
-    w.run(1s);
+    w.dial(again);
     CHECK(again.synced);
     CHECK(again.document() == alice.document());
 }
@@ -304,9 +266,7 @@ TEST_CASE("SYNC-03: an edit is seen within 200 ms", "[spec][rooms]") {
     w.disk.flush_takes = 20ms;  // of a slow disk
     RoomEditor alice{w, "alice", 1};
     RoomEditor bob{w, "bob", 2};
-    alice.dial();
-    bob.dial();
-    w.run(1s);
+    w.dial(alice, bob);
     for (int i = 0; i < 50; ++i) {
         const auto before = bob.updates;
         alice.type("x");

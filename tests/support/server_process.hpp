@@ -4,35 +4,26 @@
 #pragma once
 
 #include <fcntl.h>
-#include <signal.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "support/catch.hpp"
+#include "support/child_process.hpp"
 
 namespace belay_test {
 
-/// A program that is told, and tells, by lines; killed at the end, also when the test case fails,
-/// or its process dies.
-class ServerProcess {
+/// A program that is told, and tells, by lines.
+class ServerProcess : public ChildProcess {
 public:
     explicit ServerProcess(std::vector<std::string> words) {
         int in[2];
         int out[2];
         REQUIRE(::pipe2(in, O_CLOEXEC) == 0);
         REQUIRE(::pipe2(out, O_CLOEXEC) == 0);
-        std::vector<char*> argv;
-        for (std::string& word : words) argv.push_back(word.data());
-        argv.push_back(nullptr);
-        process_ = ::fork();
-        REQUIRE(process_ >= 0);
-        if (process_ == 0) {
-            ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+        const std::vector<char*> argv = argv_of(words);
+        if (forks()) {
             ::dup2(in[0], 0);
             ::dup2(out[1], 1);
             ::execvp(argv[0], argv.data());
@@ -43,8 +34,6 @@ public:
         in_ = in[1];
         out_ = out[0];
     }
-    ServerProcess(const ServerProcess&) = delete;
-    ServerProcess& operator=(const ServerProcess&) = delete;
     ~ServerProcess() {
         kill();
         ::close(in_);
@@ -62,15 +51,6 @@ public:
         line += '\n';
         REQUIRE(::write(in_, line.data(), line.size()) == static_cast<ssize_t>(line.size()));
     }
-    void kill() {
-        if (process_ <= 0) return;
-        ::kill(process_, SIGKILL);
-        ::waitpid(process_, nullptr, 0);
-        process_ = -1;
-    }
-    /// It listens, and does not answer.
-    void freeze() const { ::kill(process_, SIGSTOP); }
-    void thaw() const { ::kill(process_, SIGCONT); }
 
 private:
     std::string next_line() {
@@ -84,7 +64,6 @@ private:
 
     int in_ = -1;
     int out_ = -1;
-    pid_t process_ = -1;
 };
 
 }  // namespace belay_test

@@ -42,7 +42,7 @@ struct JournalRoomsStatus {
 ///
 /// The log must wait for the disk when it commits: Flush::group, or each. It must be nobody else's,
 /// and so must the directory of the snapshots, which is not the log's. The files are described in
-/// docs/room.md, what survives what, too.
+/// docs/room-storage.md, what survives what, too.
 ///
 /// Models:        PersistenceLike, with `lagging`.
 /// Thread safety: distinct objects safe.

@@ -3,7 +3,6 @@
 /// What AsioLoop must do in an io_context, whichever asio that is of.
 #pragma once
 
-#include <atomic>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -14,27 +13,12 @@
 #include <belay/drive/driver_check.hpp>
 
 #include "support/catch.hpp"
+#include "support/drive/ticker.hpp"
 
 namespace belay_test {
 
 using namespace belay;
 using namespace std::chrono_literals;
-
-struct AsioTicker {
-    void attach(Waker w) { waker = std::move(w); }
-    [[nodiscard]] Instant deadline() const noexcept { return due; }
-    void advance(Instant now) {
-        if (now < due) return;
-        ++turns;
-        due = every == forever ? never : after(now, every);
-        if (throws) throw std::runtime_error{"machine"};
-    }
-    Instant due = always;
-    Duration every = 1ms;
-    bool throws = false;
-    int turns = 0;
-    Waker waker{};
-};
 
 template <class Context>
 struct AsioLoopSuite {
@@ -57,7 +41,7 @@ struct AsioLoopSuite {
         Context context;
         AsioLoop loop{context};
         static_assert(DriverLike<AsioLoop<Context>>);
-        AsioTicker ticker;
+        Ticker ticker{.every = 1ms};
         loop.attach(ticker);
         CHECK(ticker.turns == 0);  // nothing runs but in run()
         bool timed = false;
@@ -72,7 +56,7 @@ struct AsioLoopSuite {
     static void context_ends() {
         Context context;
         AsioLoop loop{context};
-        AsioTicker ticker;
+        Ticker ticker;
         ticker.every = forever;
         loop.attach(ticker);
         context.run();
@@ -105,7 +89,7 @@ struct AsioLoopSuite {
     static void loop_may_end() {
         Context context;
         std::optional<AsioLoop<Context>> loop{std::in_place, context};
-        AsioTicker ticker;
+        Ticker ticker{.every = 1ms};
         loop->attach(ticker);
         context.run_one();
         REQUIRE(ticker.turns == 1);
@@ -161,7 +145,7 @@ struct AsioLoopSuite {
     }
     static void context_may_end() {
         const auto held = std::make_shared<int>(7);
-        AsioTicker ticker;
+        Ticker ticker;
         {
             Context context;
             AsioLoop loop{context};
@@ -175,7 +159,7 @@ struct AsioLoopSuite {
     static void machine_throws() {
         Context context;
         AsioLoop loop{context};
-        AsioTicker bad, good;
+        Ticker bad, good;
         bad.throws = true;
         bad.every = good.every = forever;
         loop.attach(bad);
@@ -187,28 +171,15 @@ struct AsioLoopSuite {
     static void woken_by_threads() {
         Context context;
         std::optional<AsioLoop<Context>> loop{std::in_place, context};
-        AsioTicker ticker;
+        Ticker ticker;
         ticker.every = forever;
         loop->attach(ticker);
-        std::atomic<bool> over{false};
-        std::atomic<int> wakes{0};
-        std::thread other{[&, wake = ticker.waker.handle()] {
-            while (!over) {
-                wake.wake();
-                ++wakes;
-            }
-        }};
-        while (wakes < 1000 || ticker.turns == 0) {
+        const auto run_once = [&] {
             context.restart();
             context.poll();
-        }
-        loop.reset();
-        const int before = wakes;
-        while (wakes < before + 1000) std::this_thread::yield();
-        over = true;
-        other.join();
-        context.restart();
-        context.poll();
+        };
+        wake_beyond_the_end(ticker, run_once, [&] { loop.reset(); });
+        run_once();
         CHECK(ticker.turns == 1);
     }
 };

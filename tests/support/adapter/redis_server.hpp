@@ -6,8 +6,6 @@
 #include <fcntl.h>
 #include <hiredis/hiredis.h>
 #include <poll.h>
-#include <signal.h>
-#include <sys/prctl.h>
 
 #include <chrono>
 #include <initializer_list>
@@ -17,6 +15,7 @@
 
 #include <belay/adapter/redis_stream.hpp>
 
+#include "support/child_process.hpp"
 #include "support/temporary_directory.hpp"
 
 namespace belay_test {
@@ -43,15 +42,13 @@ inline std::string first_of(belay::RedisStream&& queue) {
 }
 inline std::string first_of(belay::RedisStream& queue) { return first_of(std::move(queue)); }
 
-/// Listens on a Unix domain socket in a directory that vanishes with it; killed at the end, also
-/// when the test case fails, or its process dies. `settings` are those of redis.conf.
-class RedisServer {
+/// Listens on a Unix domain socket in a directory that vanishes with it. `settings` are those of
+/// redis.conf.
+class RedisServer : public ChildProcess {
 public:
     using Settings = std::vector<std::string>;
 
     explicit RedisServer(Settings settings = {}) : settings_{std::move(settings)} { start(); }
-    RedisServer(const RedisServer&) = delete;
-    RedisServer& operator=(const RedisServer&) = delete;
     ~RedisServer() { kill(); }
 
     [[nodiscard]] std::string socket() const { return directory_ / "socket"; }
@@ -87,13 +84,8 @@ public:
             "--logfile",    directory_ / "log", "--save", ""};
         if (!asked_for("--port")) words.insert(words.end(), {"--port", "0"});
         words.insert(words.end(), settings_.begin(), settings_.end());
-        std::vector<char*> argv;
-        for (std::string& word : words) argv.push_back(word.data());
-        argv.push_back(nullptr);
-        process_ = ::fork();
-        REQUIRE(process_ >= 0);
-        if (process_ == 0) {
-            ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+        const std::vector<char*> argv = argv_of(words);
+        if (forks()) {
             const int null = ::open("/dev/null", O_RDWR);
             for (int fd = 0; fd <= 2; ++fd) ::dup2(null, fd);
             ::execvp(argv[0], argv.data());
@@ -105,23 +97,11 @@ public:
         // Until it answers, or has ended.
         for (int i = 0; i < 20'000; ++i) {
             if (answers()) return;
-            int status = 0;
-            if (::waitpid(process_, &status, WNOHANG) == process_) process_ = -1;
-            REQUIRE(process_ > 0);
+            REQUIRE_FALSE(has_ended());
             ::poll(nullptr, 0, 1);
         }
         FAIL("redis-server does not answer");
     }
-    /// SIGKILL: nothing is saved that was not.
-    void kill() {
-        if (process_ <= 0) return;
-        ::kill(process_, SIGKILL);
-        ::waitpid(process_, nullptr, 0);
-        process_ = -1;
-    }
-    /// SIGSTOP and SIGCONT: it listens, and does not answer.
-    void freeze() const { ::kill(process_, SIGSTOP); }
-    void thaw() const { ::kill(process_, SIGCONT); }
 
     /// The reply to a command of another program, as text; numbers in decimal, arrays with commas.
     /// Any thread.
@@ -168,7 +148,6 @@ private:
 
     TemporaryDirectory directory_;
     Settings settings_;
-    pid_t process_ = -1;
 };
 
 }  // namespace belay_test

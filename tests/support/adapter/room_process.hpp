@@ -3,16 +3,14 @@
 /// A server of rooms in Redis as a process of its own, and editors that dial it over TCP.
 #pragma once
 
-#include <signal.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <deque>
-#include <map>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
+#include <utility>
 
 #include <belay/adapter/redis_rooms.hpp>
 #include <belay/posix/listener.hpp>
@@ -21,20 +19,18 @@
 #include <belay/room/room_manager.hpp>
 #include <belay/room/yjs_protocol.hpp>
 
+#include "support/child_process.hpp"
 #include "support/room/room_world.hpp"
 
 namespace belay_test {
 
-/// One server of several; killed at the end.
-class RoomProcess {
+/// One server of several.
+class RoomProcess : public ChildProcess {
 public:
     explicit RoomProcess(const RedisRoomsOptions& options) {
         int ends[2];
         REQUIRE(::pipe(ends) == 0);
-        process_ = ::fork();
-        REQUIRE(process_ >= 0);
-        if (process_ == 0) {
-            ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (forks()) {
             // The test's report is none of its business.
             for (const int signal : {SIGTERM, SIGABRT, SIGSEGV}) ::signal(signal, SIG_DFL);
             serve(options, ends[1]);
@@ -43,16 +39,6 @@ public:
         const auto got = ::read(ends[0], &port_, sizeof port_);
         ::close(ends[0]);
         REQUIRE(got == sizeof port_);
-    }
-    RoomProcess(const RoomProcess&) = delete;
-    RoomProcess& operator=(const RoomProcess&) = delete;
-    ~RoomProcess() { kill(); }
-
-    void kill() {
-        if (process_ <= 0) return;
-        ::kill(process_, SIGKILL);
-        ::waitpid(process_, nullptr, 0);
-        process_ = -1;
     }
     [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
 
@@ -82,16 +68,13 @@ private:
         ::_exit(0);
     }
 
-    pid_t process_ = -1;
     std::uint16_t port_ = 0;
 };
 
 /// A Yjs editor without a CRDT.
-class TcpEditor {
+class TcpEditor : public YjsEditor {
 public:
-    using Kind = part::RoomMessage::Kind;
-
-    TcpEditor(posix::Loop<>& loop, std::uint64_t author) : loop_{&loop}, author_{author} {}
+    TcpEditor(posix::Loop<>& loop, std::uint64_t author) : YjsEditor{author}, loop_{&loop} {}
 
     void dial(std::uint16_t port) {
         line_.reset();
@@ -102,31 +85,14 @@ public:
     }
     [[nodiscard]] bool online() const { return line_ && !line_->link->ended(); }
     Bytes type(std::string_view text) {
-        Bytes update = typed(author_, clock_, text);
-        clock_ += text.size();
-        static_cast<void>(document_.apply(update));
+        Bytes update = types(text);
         if (line_ && line_->link->opened()) say({Kind::update, update});
         return update;
     }
-    void show(std::string_view state) {
-        say({Kind::awareness, awareness_of(author_, ++awareness_clock_, state)});
-    }
+    void show(std::string_view state) { say({Kind::awareness, shows(state)}); }
     void say(const part::RoomMessage& message) {
         if (online()) static_cast<void>(line_->link->send(YjsProtocol{}.write(message)));
     }
-    [[nodiscard]] Bytes document() {
-        const auto parts = document_.snapshot();
-        return parts.empty() ? Bytes(2) : parts.front();
-    }
-    [[nodiscard]] bool has(BytesView update) {
-        static_cast<void>(document_.state_vector());
-        return !document_.check(update).value_or(true);
-    }
-
-    int closed_with = 0;
-    bool synced = false;
-    std::size_t updates = 0;  ///< that others have made
-    std::map<std::uint64_t, std::string> present{};
 
 private:
     struct Line {
@@ -139,7 +105,7 @@ private:
         void advance(Instant now) {
             link->advance(now, 64, [&](const Bytes& coded, Lane) { editor->hear(coded); });
             if (link->opened() && !std::exchange(greeted, true))
-                editor->say({Kind::state_vector, editor->document_.state_vector()});
+                editor->say({Kind::state_vector, editor->state_vector()});
         }
         TcpEditor* editor;
         std::uint16_t port;
@@ -149,42 +115,13 @@ private:
     };
 
     void hear(const Bytes& coded) {
-        if (coded.front() == std::byte{1}) {
-            closed_with = static_cast<int>(coded[1]) | static_cast<int>(coded[2]) << 8;
-            return;
-        }
-        const Bytes frame(coded.begin() + 1, coded.end());
-        const auto message = YjsProtocol{}.read(frame);
-        if (!message) return;
-        if (message->kind == Kind::state_vector) {
-            const auto diff = document_.diff(message->payload);
-            return say({Kind::state, diff ? BytesView{*diff} : BytesView{}});
-        }
-        if (message->kind == Kind::query_awareness)
-            return say({Kind::awareness, Bytes{std::byte{0}}});
-        if (message->kind == Kind::awareness) return see(message->payload);
-        if (message->kind != Kind::update && message->kind != Kind::state) return;
-        synced = synced || message->kind == Kind::state;
-        if (message->kind == Kind::update) ++updates;
-        if (document_.check(message->payload).value_or(false))
-            static_cast<void>(document_.apply(message->payload));
-    }
-    void see(BytesView said) {
-        yjs::Lib0Reader in{said};
-        for (std::uint64_t left = in.varuint(); left != 0 && !in.failed(); --left) {
-            const std::uint64_t id = in.varuint();
-            static_cast<void>(in.varuint());
-            const std::string state{in.varstring()};
-            present[id] = state;
-            if (state == "null") present.erase(id);
-        }
+        if (coded.front() == std::byte{1}) return hear_goodbye(coded);
+        const auto message = YjsProtocol{}.read(BytesView{coded}.subspan(1));
+        if (!message) throw std::runtime_error{"the server has sent a bad frame"};
+        hear_message(*message, [this](const part::RoomMessage& answer) { say(answer); });
     }
 
     posix::Loop<>* loop_;
-    std::uint64_t author_;
-    std::uint64_t clock_ = 0;
-    std::uint64_t awareness_clock_ = 0;
-    YjsDocument document_{};
     std::unique_ptr<Line> line_;
 };
 

@@ -3,6 +3,7 @@
 /// HocusWire: a client of many documents in a RoomWorld, frame by frame.
 #pragma once
 
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -19,7 +20,8 @@ using Frames = std::vector<std::string>;
 /// A socket at a host of its own, for frames by hand, as hexadecimal text.
 class HocusWire {
 public:
-    HocusWire(RoomWorld& rooms, const std::string& name) : host_{&rooms.world.host(name)} {
+    HocusWire(RoomWorld& rooms, const std::string& name)
+        : rooms_{&rooms}, host_{&rooms.world.host(name)} {
         rooms.in_band.insert(name);
     }
     HocusWire& dial() {
@@ -27,6 +29,13 @@ public:
         line_ = std::make_unique<Line>(*this);
         host_->attach(*line_);
         return *this;
+    }
+    /// Dials, and has a second to come into these documents; what it hears of that is forgotten.
+    void enter(std::initializer_list<std::string_view> documents) {
+        dial();
+        for (const std::string_view document : documents) token(document, host_->name());
+        rooms_->run(std::chrono::seconds{1});
+        static_cast<void>(heard());
     }
     void say(std::string_view hex) { say(from_hex(hex)); }
     void say(const Bytes& frame) {
@@ -92,6 +101,7 @@ private:
         std::optional<ServedLink<sim::Tcp>> link{};
     };
 
+    RoomWorld* rooms_;
     sim::Host* host_;
     Frames heard_{};
     bool stalled_ = false;

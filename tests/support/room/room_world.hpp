@@ -17,6 +17,8 @@
 #include <belay/room/yjs_protocol.hpp>
 #include <belay/sim/world.hpp>
 
+#include "support/room/yjs_editor.hpp"
+
 namespace belay_test {
 
 using namespace belay;
@@ -216,6 +218,19 @@ private:
     Taken* taken_;
 };
 
+/// A connection that is gone before its upgrade is answered; or never answers it.
+struct AbortedUpgrade {
+    using message_type = Bytes;
+    struct Connection {
+        SendResult send(const Bytes&) noexcept { return SendResult::down; }
+    };
+    Connection open(const Link<Bytes>& link) {
+        if (gone) static_cast<void>(link.closed(Failure::from(LinkErrc::closed_by_peer)));
+        return {};
+    }
+    bool gone = true;
+};
+
 /// What clients speak, counted.
 struct CountingYjs : YjsProtocol {
     std::size_t* cuts;
@@ -280,6 +295,12 @@ struct RoomWorld {
         return {.board = "board", .token = who, .ip = who};
     }
     void run(Duration d) { world.run_for(d); }
+    /// Each of them dials, and has a second to come in.
+    template <class... Editors>
+    void dial(Editors&... who) {
+        (who.dial(), ...);
+        run(std::chrono::seconds{1});
+    }
 
     RoomOptions options;
     RoomScript disk{};
@@ -297,40 +318,11 @@ struct RoomWorld {
 
 // ---- a client ----------------------------------------------------------------------------------
 
-/// The update that types `text` behind all that its author has typed before.
-inline Bytes typed(std::uint64_t author, std::uint64_t clock, std::string_view text) {
-    Bytes update;
-    yjs::append_varuint(update, 1);
-    yjs::append_varuint(update, 1);
-    yjs::append_varuint(update, author);
-    yjs::append_varuint(update, clock);
-    if (clock == 0) {  // at the root named t; else behind what it has typed last
-        for (const int b : {4, 1, 1, 116}) update.push_back(static_cast<std::byte>(b));
-    } else {
-        update.push_back(std::byte{132});
-        yjs::append_varuint(update, author);
-        yjs::append_varuint(update, clock - 1);
-    }
-    yjs::append_varbytes(update, as_bytes(text));
-    update.push_back(std::byte{0});
-    return update;
-}
-inline Bytes awareness_of(std::uint64_t id, std::uint64_t clock, std::string_view state) {
-    Bytes said;
-    yjs::append_varuint(said, 1);
-    yjs::append_varuint(said, id);
-    yjs::append_varuint(said, clock);
-    yjs::append_varbytes(said, as_bytes(state));
-    return said;
-}
-
 /// A Yjs editor without a CRDT, at a host of its own: it dials once each time it is told to.
-class RoomEditor {
+class RoomEditor : public YjsEditor {
 public:
-    using Kind = part::RoomMessage::Kind;
-
     RoomEditor(sim::World& world, const std::string& name, std::uint64_t author)
-        : host_{&world.host(name)}, author_{author} {}
+        : YjsEditor{author}, host_{&world.host(name)} {}
     RoomEditor(RoomWorld& rooms, const std::string& name, std::uint64_t author)
         : RoomEditor{rooms.world, name, author} {}
     /// One that speaks hocuspocus, and has one document.
@@ -362,16 +354,12 @@ public:
 
     /// Types, and sends it if it is online.   Returns: the update.
     Bytes type(std::string_view text) {
-        Bytes update = typed(author_, clock_, text);
-        clock_ += text.size();
-        take(update);
+        Bytes update = types(text);
         ++unsynced;
         if (line_ && line_->link->opened()) say({Kind::update, update});
         return update;
     }
-    void show(std::string_view state) {
-        say({Kind::awareness, awareness_of(author_, ++awareness_clock_, state)});
-    }
+    void show(std::string_view state) { say({Kind::awareness, shows(state)}); }
     void say(const part::RoomMessage& message) {
         Bytes frame = address_;
         const Bytes body = YjsProtocol{}.write(message);
@@ -391,15 +379,6 @@ public:
         line_->waiting.push_back(frame);
         line_->drain();
     }
-    /// All of its document, as bytes that are equal for equal documents.
-    [[nodiscard]] Bytes document() {
-        const auto parts = document_.snapshot();
-        return parts.empty() ? Bytes(2) : parts.front();
-    }
-    [[nodiscard]] bool has(BytesView update) {
-        static_cast<void>(document_.state_vector());
-        return !document_.check(update).value_or(true);
-    }
     [[nodiscard]] sim::Host& host() { return *host_; }
     /// Reads nothing any more, or again.
     void stall(bool stalled) {
@@ -408,20 +387,13 @@ public:
     }
 
     std::string dials = "server";
-    bool answers_queries = true;
-    int closed_with = 0;
-    bool synced = false;
     std::size_t frames = 0;
-    std::size_t updates = 0;    ///< that others have made
-    std::size_t questions = 0;  ///< state vectors of the server
-    std::size_t queries = 0;
     std::vector<std::string> denials{};
     std::string token{};  ///< of one that speaks hocuspocus, as the rest of these
     std::string scope{};
     std::size_t unsynced = 0;  ///< as HocuspocusProvider counts it
     std::size_t refusals = 0;  ///< of changes
     std::size_t pings = 0;
-    std::map<std::uint64_t, std::string> present{};  ///< who is here
 
 private:
     struct Line {
@@ -453,17 +425,11 @@ private:
     void begin() {
         if (!address_.empty()) send_token();
         unsynced = 1;
-        say({Kind::state_vector, document_.state_vector()});
-    }
-    void take(BytesView update) {
-        if (document_.check(update).value_or(false)) static_cast<void>(document_.apply(update));
+        say({Kind::state_vector, state_vector()});
     }
     void hear(const Bytes& coded) {
         heard_at_ = host_->now();
-        if (coded.front() == std::byte{1}) {
-            closed_with = static_cast<int>(coded[1]) | static_cast<int>(coded[2]) << 8;
-            return;
-        }
+        if (coded.front() == std::byte{1}) return hear_goodbye(coded);
         ++frames;
         const Bytes frame(coded.begin() + 1, coded.end());
         if (!address_.empty()) return hear_addressed(frame);
@@ -508,51 +474,14 @@ private:
         }
     }
     void on_message(const part::RoomMessage& message) {
-        switch (message.kind) {
-            case Kind::state_vector: {
-                ++questions;
-                const auto diff = document_.diff(message.payload);
-                return say({Kind::state, diff ? BytesView{*diff} : BytesView{}});
-            }
-            case Kind::state:
-                synced = true;
-                return take(message.payload);
-            case Kind::update:
-                ++updates;
-                return take(message.payload);
-            case Kind::awareness:
-                return see(message.payload);
-            case Kind::query_awareness:
-                ++queries;
-                if (!answers_queries) return;
-                return say({Kind::awareness, Bytes{std::byte{0}}});
-            default:
-                return;
-        }
-    }
-    void see(BytesView said) {
-        yjs::Lib0Reader in{said};
-        for (std::uint64_t left = in.varuint(); left != 0 && !in.failed(); --left) {
-            const std::uint64_t id = in.varuint();
-            static_cast<void>(in.varuint());
-            const std::string state{in.varstring()};
-            if (state == "null")
-                present.erase(id);
-            else
-                present[id] = state;
-        }
-        if (in.failed()) throw std::runtime_error{"the server has sent bad awareness"};
+        hear_message(message, [this](const part::RoomMessage& answer) { say(answer); });
     }
 
     sim::Host* host_;
-    std::uint64_t author_;
-    std::uint64_t clock_ = 0;
-    std::uint64_t awareness_clock_ = 0;
     bool stalled_ = false;
     bool out_ = false;  ///< of its document, though the connection may be open
     Bytes address_{};   ///< in front of its frames
     Instant heard_at_{};
-    YjsDocument document_{};
     std::unique_ptr<Line> line_;
 };
 

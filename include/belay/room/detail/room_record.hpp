@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/detail/room_record.hpp
-/// RoomRecord: one operation in the log of rooms; the format is in docs/room.md.
+/// RoomRecord: one operation in the log of rooms; the format is in docs/room-storage.md.
 #pragma once
 
 #include <algorithm>    // std::copy_n

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/detail/snapshot_file.hpp
-/// SnapshotFile: the bytes of a room's snapshot in a file; the format is in docs/room.md.
+/// SnapshotFile: the bytes of a room's snapshot in a file; the format is in docs/room-storage.md.
 #pragma once
 
 #include <algorithm>    // std::copy_n, std::min
