@@ -194,6 +194,8 @@ struct RoomTrunkBase : RoomPeer {
     std::size_t token_bytes = 0;  ///< of what it has said before it was let in
     bool asked = false;           ///< it has sent a token
     bool proven = false;          ///< it was let in somewhere
+    bool bare = false;            ///< among those without seats
+    bool waits = false;           ///< among those at the door
     bool pings = false;           ///< it answers pings
     bool hung_up = false;         ///< its end has come, behind what is not read yet
     bool ends = false;            ///< told to go
