@@ -68,15 +68,16 @@ protected:
     /// A room is loaded, or loaded again.
     void on_loaded(Room& room) {
         const std::optional<Bytes> had = std::exchange(room.reloads, std::nullopt);
-        for (RoomSeat* const seat : std::vector<RoomSeat*>{room.members}) {
+        const std::vector<RoomSeat*> members = room.members;
+        std::error_code error;
+        if (had) error = delivery_.send_state(members, room, *had, Kind::update, now_);
+        for (RoomSeat* const seat : members) {
             // One that fails takes along what else is of its connection.
             if (seat->stage != SeatStage::member) continue;
             if (seat->peer->trunk == nullptr) seat->peer->read_at = always;
             seat->waker.touch();
-            std::error_code error;
-            if (had) error = delivery_.send_state(*seat, room, *had, Kind::update, now_);
             if (error) fail(*seat, error);
-            if (seat->stage == SeatStage::member) greet(*seat);
+            greet(*seat);
             // A question that came due meanwhile could not be answered.
             if (seat->stage == SeatStage::member) delivery_.catch_up(*seat->peer, now_);
         }
