@@ -50,7 +50,10 @@ public:
                 peer.output_ends = never;
                 delivery_.catch_up(peer, now_);
             }
+        } else if (seat.link) {
+            look_for_signs(peer, *seat.link);
         }
+        peer.looked_at = now_;
         watch(seat);
         if (seat.stage == SeatStage::member) watch_alone(seat);
         if (!seat.gone() || std::exchange(seat.reaped, true)) return;
@@ -264,6 +267,11 @@ protected:
         const Instant read_at =
             before(seat.paid_until, part::saturating_multiply(each, options_.frames_burst));
         if (read_at > now_) seat.read_at = larger(seat.read_at, read_at);
+    }
+    /// Of one that is not read for a while: what has arrived since it was looked at last.
+    template <class Link>
+    void look_for_signs(RoomPeer& peer, Link& link) {
+        if (link.has_signs()) peer.pulse.heard(peer.looked_at);
     }
     void watch(RoomSeat& seat) {
         if (seat.wait_ends <= now_) {

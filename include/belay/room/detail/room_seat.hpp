@@ -161,6 +161,7 @@ struct RoomPeer {
     Instant output_ends = never;  ///< for which there is no room
     Instant say_at = never;       ///< it wants to hear something
     Instant read_at = always;     ///< it has sent too much to be read before
+    Instant looked_at = always;   ///< for signs of life
     Instant paid_until = always;  ///< by its rate, what it has sent is worth this time
 };
 

@@ -35,6 +35,8 @@ public:
         if (trunk.link && trunk.full() && trunk.look_at <= now_) {
             trunk.look_at = after(now_, std::chrono::seconds{1});
             trunk.hung_up = trunk.link->has_hung_up();
+            if (!trunk.ends) this->look_for_signs(trunk, *trunk.link);
+            trunk.looked_at = now_;
         }
         if (trunk.link && (trunk.ends || (trunk.read_at <= now_ && !trunk.full()))) {
             std::size_t frames = 0;
@@ -49,6 +51,7 @@ public:
                 if (!trunk.link->has_arrived() || trunk.full()) break;
             }
             this->pay(trunk, frames);
+            trunk.looked_at = now_;
             if (trunk.link->opened()) on_opened(trunk);
             if (trunk.link->take_heard() && !trunk.ends) trunk.pulse.heard(now_);
             if (trunk.link->take_writable() && !trunk.ends) {
