@@ -125,7 +125,7 @@ public:
         const bool waits = peer.answer || peer.output.answers() != 0 ||
                            (*answers_ != 0 && *answers_ + size > options_->answers_bytes_max);
         if (waits || !may_work(now)) {
-            seat.asked.emplace(theirs.begin(), theirs.end());
+            seat.keep_question(theirs);
             seat.retry_at = after(now, std::chrono::milliseconds{waits ? 50 : 1});
             return {};
         }
@@ -355,8 +355,7 @@ private:
         ++counters_->resyncs;
     }
     void ask_again(RoomSeat& seat, Instant now) {
-        const Bytes theirs = std::move(*seat.asked);
-        seat.asked.reset();
+        const Bytes theirs = *seat.take_question();
         seat.retry_at = never;
         if (const std::error_code e = answer(seat, theirs, now)) owner_->fail(seat, e);
     }

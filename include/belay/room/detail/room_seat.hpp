@@ -191,7 +191,7 @@ struct RoomTrunkBase : RoomPeer {
     Instant look_at = always;                   ///< for its end, while it is not read
     std::size_t members = 0;                    ///< of its seats
     std::size_t judged = 0;                     ///< of its seats, those that are checked or loaded
-    std::size_t held_bytes = 0;   ///< of frames for documents that it is not let into yet
+    std::size_t held_bytes = 0;   ///< of frames that wait for their documents, and of questions
     std::size_t token_bytes = 0;  ///< of what it has said before it was let in
     bool asked = false;           ///< it has sent a token
     bool proven = false;          ///< it was let in somewhere
@@ -245,8 +245,21 @@ struct RoomSeat {
         }
         lag_from.reset();
         unaware.reset();
-        asked.reset();
+        static_cast<void>(take_question());
         statuses = 0;
+    }
+
+    /// A state vector is answered later. Of a connection that has several documents it is held as
+    /// their frames are.
+    void keep_question(BytesView theirs) {
+        static_cast<void>(take_question());
+        asked.emplace(theirs.begin(), theirs.end());
+        hold(asked->size());
+    }
+    /// Nothing if none waits.
+    [[nodiscard]] std::optional<Bytes> take_question() noexcept {
+        if (asked) hold(0 - asked->size());
+        return std::exchange(asked, std::nullopt);
     }
 
     void drop_check() noexcept {
@@ -299,6 +312,13 @@ struct RoomSeat {
     Instant grant_ends = never;
     Instant retry_at = never;  ///< of `asked`
     Instant renew_at = never;  ///< a fresh token is asked for
+
+private:
+    void hold(std::size_t bytes) noexcept {
+        if (peer->trunk == nullptr) return;
+        peer->trunk->held_bytes += bytes;
+        peer->trunk->waker.touch();
+    }
 };
 
 }  // namespace belay::inline BELAY_ABI::detail
