@@ -86,6 +86,22 @@ TEST_CASE("OnThread answers what was refused with the next flush, and no later o
     CHECK(room_of(rooms, "a").updates.size() == 1);
 }
 
+TEST_CASE("OnThread names the rooms whose changes were refused: those of others are stored",
+          "[drive][on_thread][unit]") {
+    using Rooms = std::vector<std::pair<std::string, std::error_code>>;
+    OnThread rooms{MemoryRooms{{.bytes_max = 3}}};
+    REQUIRE((rooms.reset("a", epoch) && rooms.reset("b", epoch)));
+    REQUIRE((rooms.append("a", as_bytes("1234")) && rooms.append("a", as_bytes("5678"))));
+    REQUIRE((rooms.append("nobody", as_bytes("1")) && rooms.append("b", as_bytes("12"))));
+    const auto error = waited<PersistenceError>([&](auto done) { rooms.flush(std::move(done)); });
+    REQUIRE(error);
+    CHECK(error->code == std::errc::no_space_on_device);
+    CHECK(error->rooms == Rooms{{"a", std::make_error_code(std::errc::no_space_on_device)},
+                                {"nobody", make_error_code(RoomErrc::unknown_room)}});
+    CHECK(room_of(rooms, "b").updates.size() == 1);
+    CHECK(flush_of(rooms) == std::error_code{});
+}
+
 TEST_CASE("OnThread saves what a load answered, also of a room with changes since",
           "[drive][on_thread][unit]") {
     MemoryRooms before;

@@ -129,6 +129,30 @@ TEST_CASE("yjs: memory is a small multiple of mutated inputs", "[room][allocatio
     }
 }
 
+TEST_CASE("yjs: of what is longer than a piece each is cut when it is asked for",
+          "[room][allocation][unit]") {
+    constexpr std::size_t long_bytes = std::size_t{4} << 20;
+    constexpr std::size_t piece_bytes = std::size_t{64} << 10;
+    Bytes text = from_hex("0101070004010174");
+    yjs::append_varbytes(text, as_bytes(std::string(long_bytes, 'x')));
+    text.push_back(std::byte{0});
+    Bytes list = from_hex("0101070008010174");
+    yjs::append_varuint(list, long_bytes);
+    list.insert(list.end(), long_bytes, std::byte{126});
+    list.push_back(std::byte{0});
+    for (const Bytes& update : {text, list}) {
+        yjs::detail::Splitter splitter{update, piece_bytes};
+        std::size_t pieces = 0;
+        const Counting counting;
+        while (const auto piece = splitter.next()) {
+            ++pieces;
+            REQUIRE(piece->size() <= piece_bytes);
+        }
+        CHECK(pieces == long_bytes / piece_bytes + 1);
+        CHECK(counting.peak() < 8 * static_cast<std::int64_t>(piece_bytes));
+    }
+}
+
 TEST_CASE("JournalRooms opens ten thousand rooms, and holds nothing of what their updates say",
           "[room][journal_rooms][unit]") {
     constexpr std::int64_t rooms_count = 10'000;

@@ -596,6 +596,34 @@ TEST_CASE("Rooms over hocuspocus: a crowd at the door comes in, and one client i
     CHECK(w.rooms().clients() > 61);
 }
 
+TEST_CASE("Rooms over hocuspocus: clients_max are let in, and waiting_max at a time",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w{Seed{1}, {.clients_max = 6, .waiting_max = 2}};
+    w.rights.takes = 1s;
+    std::vector<std::unique_ptr<HocusWire>> wires;
+    int hosts = 0;
+    const auto come = [&](int count) {
+        for (int i = 0; i < count; ++i) {
+            wires.push_back(std::make_unique<HocusWire>(w, "host" + std::to_string(++hosts)));
+            wires.back()->dial();
+            wires.back()->token("doc", "me");
+        }
+        w.run(2s);
+    };
+    for (int i = 0; i < 3; ++i) come(2);
+    for (const auto& wire : wires) CHECK(wire->heard().front() == named("doc", let_in));
+    CHECK(w.rooms().clients() == 6);
+    CHECK(w.told.empty());
+    come(1);
+    CHECK(wires.back()->closed_with == 1013);
+    // Who has gone has made room, at the door, too.
+    wires.front()->hang_up();
+    wires.pop_back();
+    w.run(1s);
+    come(1);
+    CHECK(wires.back()->heard().front() == named("doc", let_in));
+}
+
 TEST_CASE("Rooms over hocuspocus: a mutated frame closes its sender at most",
           "[room][hocuspocus][sim]") {
     for_each_seed(

@@ -183,6 +183,48 @@ TEST_CASE("Rooms over hocuspocus: a client that is not read is gone when its con
     CHECK(f.wanted() == 0);
 }
 
+TEST_CASE("Rooms over hocuspocus: state vectors that wait for their answers hold a budget, too",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w{Seed{1}, {.messages_max = 1, .client_bytes_max = 200'000}};
+    StoredRoom large;
+    for (std::uint64_t i = 0; i < 100; ++i)
+        large.updates.push_back(typed(1000 + i, 0, std::string(100'000, 'x')));
+    w.rooms().import_room("doc0", std::move(large),
+                          Completion<PersistenceError>{[](auto) noexcept {}});
+    w.world.network().window_bytes(10'000);
+    HocusWire eve{w, "eve"};
+    eve.dial();
+    for (int i = 0; i < 40; ++i) eve.token(TokenFlood::name(i), "eve");
+    w.run(10s);
+    REQUIRE(w.rooms().clients() == 40);
+    // The first one's answer takes long; each of the others waits for that.
+    Bytes vector;
+    yjs::append_varuint(vector, 10'000);
+    for (std::uint64_t id = 10'000; id < 20'000; ++id) {
+        yjs::append_varuint(vector, id);
+        yjs::append_varuint(vector, 1);
+    }
+    const auto ask = [&](int i, const Bytes& what) {
+        Bytes body{std::byte{0}, std::byte{0}};
+        yjs::append_varbytes(body, what);
+        eve.say(TokenFlood::name(i), to_hex(body));
+    };
+    ask(0, Bytes(1));
+    for (int i = 1; i < 40; ++i) ask(i, vector);
+    w.run(8s);
+    const std::size_t gone = 40 - eve.unsent();
+    CHECK(gone >= 5);
+    CHECK(gone <= 1 + 200'000 / vector.size() + 4);
+    // They are answered after it.
+    w.world.network().window_bytes(1'000'000);
+    for (int i = 0; i < 3; ++i) {
+        w.run(10s);
+        eve.say("0a");
+    }
+    CHECK(eve.unsent() == 0);
+    CHECK(w.rooms().clients() == 40);
+}
+
 TEST_CASE("Rooms over hocuspocus: what a client is not let into yet holds its budget and a frame",
           "[room][hocuspocus][sim]") {
     const std::size_t frame = GENERATE(std::size_t{1000}, std::size_t{70'000});

@@ -137,6 +137,18 @@ TEST_CASE("JournalRooms gives up the log behind the oldest room that is not save
     CHECK(rooms->status().rooms == 3);
 }
 
+TEST_CASE("JournalRooms without a limit of its log asks for no saves, and says no state again",
+          "[room][journal_rooms][unit]") {
+    sim::Disk disk;
+    DiskRooms rooms{disk, {.log_bytes_max = no_limit}};
+    for (const char* id : {"idle", "busy"}) REQUIRE(rooms->reset(id, first_epoch));
+    for (int i = 0; i < 100; ++i) {
+        REQUIRE((rooms->append("busy", as_bytes(std::string(50, 'x'))) && !flushed(*rooms)));
+        CHECK_FALSE(rooms->lagging());
+    }
+    CHECK(rooms->status().log_records == 102);
+}
+
 TEST_CASE("JournalRooms whose snapshot is damaged anywhere answers an error, and no empty room",
           "[room][journal_rooms][fault]") {
     sim::Disk disk;

@@ -229,6 +229,18 @@ TEST_CASE("RoomManager: limits on clients and rooms, and those at the door",
     CHECK(w.rooms().rooms() == 2);
 }
 
+TEST_CASE("RoomManager: no limit on clients is none", "[room][room_clients][sim]") {
+    RoomWorld w{Seed{1}, {.clients_max = no_limit, .waiting_max = 2}};
+    RoomEditor ada{w, "ada", 1};
+    RoomEditor bob = RoomEditor::addressed(w, "bob", 2);
+    RoomEditor carol{w, "carol", 3};
+    for (RoomEditor* const one : {&ada, &bob, &carol}) {
+        one->dial();
+        w.run(1s);
+    }
+    CHECK(w.rooms().clients() == 3);
+}
+
 TEST_CASE("RoomManager: who sends too much is read later", "[room][room_clients][sim]") {
     RoomWorld w{Seed{1}, {.frames_per_second = 10, .frames_burst = 20}};
     w.world.network().window_bytes(1 << 20);

@@ -736,6 +736,75 @@ std::string found_after(sim::Disk& disk) {
 
 }  // namespace
 
+TEST_CASE("RoomManager over a log: what a flush has failed to end the next one may end",
+          "[room][room_office][fault]") {
+    const bool erases = GENERATE(true, false);
+    CAPTURE(erases);
+    const Bytes one = typed(1, 0, "one");
+    const Bytes two = typed(2, 0, "two");
+    sim::Disk disk;
+    Answered calls;
+    StoredRoom told;
+    {
+        auto opened = open_rooms(disk);
+        REQUIRE(opened);
+        ManualLoop loop;
+        RoomManager<JournalRoomsOnDisk, EveryoneEdits> rooms{std::move(*opened), EveryoneEdits{}};
+        loop.attach(rooms);
+        rooms.start();
+        const auto polls = [&] {
+            for (int i = 0; i < 6; ++i) loop.poll();
+        };
+        rooms.import_room("a", {.updates = {one}}, calls.error("one"));
+        polls();
+        // The log has it, and writes it with the next commit.
+        disk.fail_at(disk.operations() + 1, std::make_error_code(std::errc::no_space_on_device));
+        erases ? rooms.erase("a", calls.error("end")) : rooms.reset("a", calls.error("end"));
+        polls();
+        rooms.import_room("a", {.updates = {two}}, calls.error("two"));
+        polls();
+        CHECK(calls.said == Told{"one: done", "end: No space left on device", "two: done"});
+        rooms.export_room("a", calls.content());
+        polls();
+        REQUIRE((calls.room && *calls.room && **calls.room));
+        told = ***calls.room;
+    }
+    auto opened = open_rooms(disk, {}, 2);
+    REQUIRE(opened);
+    const LoadedRoom found = loaded(*opened, "a");
+    REQUIRE((found && *found));
+    CHECK((*found)->epoch == told.epoch);
+    CHECK(has(**found, one) == has(told, one));
+    CHECK(has(**found, two));
+    CHECK(has(told, two));
+}
+
+TEST_CASE("RoomManager: who waits for an end that is not stored is sent away, to come again",
+          "[room][room_office][sim]") {
+    RoomWorld w;
+    Answered calls;
+    w.disk.flush_takes = 2s;
+    RoomEditor alice{w, "alice", 1};
+    w.disk.fail_flushes = 2;
+    w.rooms().erase("board", calls.error("erase"));
+    w.run(1s);
+    alice.dial();
+    w.run(500ms);
+    CHECK(alice.closed_with == 0);
+    w.run(1s);
+    CHECK(calls.said == Told{"erase: Input/output error"});
+    CHECK(alice.closed_with == 1013);
+    for (const bool comes_in : {false, true}) {
+        alice.dial();
+        w.run(3s);
+        CHECK((alice.closed_with == 0) == comes_in);
+        CHECK(alice.synced == comes_in);
+    }
+    w.rooms().stop();
+    w.run(5s);
+    CHECK(w.told.back() == "stopped: ");
+}
+
 TEST_CASE("RoomManager over a log: a crash at every operation leaves what was answered",
           "[room][room_office][fault]") {
     sim::Disk whole;

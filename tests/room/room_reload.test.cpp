@@ -4,6 +4,7 @@
 #include <belay/room/room_manager.hpp>
 
 #include "support/catch.hpp"
+#include "support/room/hocus_wire.hpp"
 #include "support/room/room_world.hpp"
 
 using namespace belay;
@@ -70,6 +71,49 @@ TEST_CASE(
     }
     flood.w.run(1min);
     CHECK(flood.w.rooms().clients() == 0);
+}
+
+TEST_CASE("RoomManager: who gives signs of life while a room is loaded again is not silent",
+          "[room][room_reload][sim]") {
+    // Heard last almost 20 s before it began; 45 s of silence are the end.
+    RoomWorld w{Seed{1}, {.answer_within = 40s}};
+    RoomEditor ada{w, "ada", 1};
+    RoomEditor bob{w, "bob", 2};
+    RoomEditor dead{w, "dead", 3};
+    for (RoomEditor* const one : {&ada, &bob, &dead}) one->dial();
+    w.run(19s);
+    w.disk.fail_flushes = 1;
+    w.disk.load_takes = 35s;
+    ada.type("lost");
+    w.run(100ms);
+    REQUIRE_FALSE(w.rooms().stats("board")->loaded);
+    w.world.network().partition(w.server, dead.host());
+    w.run(34s);
+    CHECK(w.rooms().stats("board")->clients == 1);
+    w.run(2s);
+    CHECK(bob.online());
+    CHECK(w.rooms().stats("board")->loaded);
+    CHECK(w.rooms().stats("board")->clients == 1);
+}
+
+TEST_CASE("Rooms over hocuspocus: who gives signs of life while he is judged is not silent",
+          "[room][room_reload][hocuspocus][sim]") {
+    RoomWorld w{Seed{1}, {.check_within = 2min}};
+    RoomEditor ada = RoomEditor::addressed(w, "ada", 1);
+    HocusWire eve{w, "eve"};
+    ada.dial();
+    eve.dial();
+    eve.token("board", "eve");
+    w.run(1s);
+    w.rights.hangs = true;
+    for (int i = 0; i < 8; ++i) eve.token("doc" + std::to_string(i), "eve");
+    for (int i = 0; i < 6; ++i) {
+        w.run(18s);
+        eve.say("0a");
+    }
+    CHECK(eve.open());
+    w.run(1min);
+    CHECK_FALSE(eve.open());
 }
 
 TEST_CASE("RoomManager: what was said before the end counts, though the room was loaded again",

@@ -99,6 +99,47 @@ TEST_CASE("YjsDocument merges when it is asked, and when its list is full, not a
     CHECK(whole(by_bytes).size() == letter(0).size() + 49);
 }
 
+TEST_CASE("YjsDocument: who has it comes back, however many updates its authors came in",
+          "[room][yjs_document][unit]") {
+    YjsDocumentOptions options;
+    options.limits.clients_max = 10;
+    YjsDocument document{options};
+    const auto of_clients = [](std::uint64_t first, std::uint64_t count) {
+        Bytes update = from_hex("");
+        yjs::append_varuint(update, count);
+        for (std::uint64_t id = first + count; id-- != first;) {
+            yjs::append_varuint(update, 1);
+            yjs::append_varuint(update, id);
+            const Bytes rest = from_hex(
+                "000401017401"
+                "61");
+            update.insert(update.end(), rest.begin(), rest.end());
+        }
+        update.push_back(std::byte{0});
+        return update;
+    };
+    CHECK(document.check(of_clients(100, 11)).error().code == RoomErrc::update_too_large);
+    for (std::uint64_t i = 1; i <= 3; ++i) {
+        REQUIRE(document.check(of_clients(100 * i, 8)).value_or(false));
+        REQUIRE(!document.apply(of_clients(100 * i, 8)));
+    }
+    const auto diff = document.diff(document.state_vector());
+    REQUIRE(diff);
+    CHECK(to_hex(*diff) == "0000");
+    // What one has typed offline comes on top, in as many sessions as may be in an update.
+    const auto vector_of = [](std::uint64_t count) {
+        Bytes vector;
+        yjs::append_varuint(vector, count);
+        for (std::uint64_t id = 1; id <= count; ++id) {
+            yjs::append_varuint(vector, id);
+            yjs::append_varuint(vector, 1);
+        }
+        return vector;
+    };
+    CHECK(document.diff(vector_of(34)));
+    CHECK(document.diff(vector_of(35)).error().code == RoomErrc::update_too_large);
+}
+
 TEST_CASE("YjsDocument: what merging costs stays in proportion to what comes",
           "[room][yjs_document][unit]") {
     const bool by_bytes = GENERATE(true, false);

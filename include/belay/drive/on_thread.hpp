@@ -8,6 +8,7 @@
 #include <cstddef>             // std::size_t
 #include <cstdint>             // std::uint64_t
 #include <deque>               // std::deque
+#include <map>                 // std::map
 #include <memory>              // std::unique_ptr
 #include <mutex>               // std::mutex
 #include <optional>            // std::optional
@@ -15,7 +16,7 @@
 #include <string>              // std::string
 #include <string_view>         // std::string_view
 #include <thread>              // std::thread
-#include <utility>             // std::move
+#include <utility>             // std::exchange, std::move
 #include <variant>             // std::variant
 #include <vector>              // std::vector
 
@@ -40,7 +41,8 @@ struct OnThreadOptions {
 ///     OnThread persistence{std::move(*rooms)};
 ///
 /// No call waits for it. What it refuses of `reset`, `append` and `erase` is the error of the next
-/// flush. Positions are OnThread's own. Where too much waits, calls are answered `storage_busy`.
+/// flush, which names the rooms. Positions are OnThread's own. Where too much waits, calls are
+/// answered `storage_busy`.
 ///
 /// The end waits for the call that is under way, and drops the others with their Completions: who
 /// wants all of it flushes first, and waits for the answer.
@@ -233,7 +235,8 @@ private:
             took(call.id, call.number, persistence_.reset(call.id, call.epoch));
         }
         void make(Erase& call) {
-            if (const std::error_code error = persistence_.erase(call.id)) return failed(error);
+            if (const std::error_code error = persistence_.erase(call.id))
+                return refused(call.id, error);
             positions_.erased(call.id, call.number);
         }
         void make(Flush& call) {
@@ -242,8 +245,7 @@ private:
             std::optional<PersistenceError> error = answer(asked);
             if (!error) return;
             if (!*error) positions_.flushed();
-            if (failed_ && !*error) error = std::move(failed_);
-            failed_.reset();
+            add_refused(*error);
             ask_lagging();
             call.done(std::move(*error));
         }
@@ -273,11 +275,21 @@ private:
         }
         void took(const std::string& id, std::uint64_t number,
                   const Result<std::uint64_t>& position) {
-            if (!position) return failed(position.error());
+            if (!position) return refused(id, position.error());
             positions_.add(id, {number, *position});
         }
-        void failed(std::error_code error) {
-            if (!failed_) failed_ = PersistenceError{error, {}, "a change was refused"};
+        void refused(const std::string& id, std::error_code error) {
+            if (refused_.empty()) first_refusal_ = error;
+            refused_.try_emplace(id, error);
+        }
+        /// What was refused is not stored; of other rooms the flush tells.
+        void add_refused(PersistenceError& error) {
+            const bool others = error && error.rooms.empty();
+            if (!error && !refused_.empty())
+                error = PersistenceError{first_refusal_, {}, "a change was refused"};
+            for (auto& [id, why] : std::exchange(refused_, {})) {
+                if (!others) error.rooms.emplace_back(id, why);
+            }
         }
         void ask_lagging() {
             if constexpr (detail::TellsLagging<P>) {
@@ -290,7 +302,8 @@ private:
         // Of the other thread, and of the end.
         P persistence_;
         detail::RoomPositions positions_{};
-        std::optional<PersistenceError> failed_{};
+        std::map<std::string, std::error_code> refused_{};  // since the last flush
+        std::error_code first_refusal_{};
         std::size_t bytes_done_ = 0;
         // Of both.
         const OnThreadOptions options_;

@@ -55,6 +55,7 @@ public:
     void advance(Instant now, unsigned events_max, F&& on_message) {
         box_->begin_turn();
         now_ = now;
+        signs_ = 0;
         Turn turn{now, bits_};
         while (events_max != 0 && box_->size() != 0 && !ended()) {
             --events_max;
@@ -114,6 +115,21 @@ public:
         return false;
     }
 
+    /// Whether the peer has given a sign of life since the last call, or turn, that no turn has
+    /// taken: for who takes none for a while. What the transport does not read is none.
+    /// Complexity: O(messages_max).
+    [[nodiscard]] bool has_signs() {
+        if (ended()) return false;
+        box_->begin_turn();
+        std::size_t signs = 0;
+        for (std::size_t i = box_->size(); i-- != 0;) {
+            const part::EventKind kind = box_->peek(i).kind;
+            const bool sign = kind == part::EventKind::received || kind == part::EventKind::pong;
+            signs += sign ? 1 : 0;
+        }
+        return signs > std::exchange(signs_, signs);
+    }
+
     /// Says goodbye, and is gone after `linger_max` at the latest. Nothing is received any more.
     void close(const Failure& why, Duration linger_max) noexcept {
         if (ended() || closing_) return;
@@ -154,6 +170,7 @@ private:
     Failure failure_{};
     Instant now_ = always;
     Instant linger_ends_ = never;
+    std::size_t signs_ = 0;  // that wait, and were told of
     bool opened_ = false;
     bool closing_ = false;
     bool writable_ = false;

@@ -82,7 +82,8 @@ struct RoomOptions {
     /// beside). Beyond it the client gets no more of them, but once what it has missed, in one; if
     /// that does not fit either it is closed.
     /// What it has sent of documents that it is not let into yet, or that are loaded again, waits
-    /// until there is so much of it: the last frame may go beyond.
+    /// until there is so much of it, and so do its state vectors, where it has several documents:
+    /// the last frame may go beyond.
     std::size_t client_bytes_max = std::size_t{1} << 20;
     /// Answers to state vectors that wait to be sent, of all clients; further ones come later.
     std::size_t answers_bytes_max = std::size_t{256} << 20;

@@ -109,12 +109,15 @@ public:
 
     /// The update that somebody lacks who has `state_vector`, `00 00` if nothing. Merges first.
     ///
-    /// Errors: malformed_state_vector, or beyond the limits.
+    /// Errors: malformed_state_vector; update_too_large: it names more clients than there are in
+    /// the document, and in an update at most.
     [[nodiscard]] Result<Bytes, yjs::UpdateError> diff(BytesView state_vector) {
-        yjs::detail::Clocks clocks;
-        const yjs::Limits& limits = options_.limits;
-        if (auto error = yjs::detail::read_state_vector(state_vector, limits, clocks)) return error;
         merge();
+        yjs::detail::Clocks clocks;
+        yjs::Limits limits = options_.limits;
+        // Who has the document names all of its authors, however many updates they came in.
+        limits.clients_max += std::min(known_.clients(), no_limit - limits.clients_max);
+        if (auto error = yjs::detail::read_state_vector(state_vector, limits, clocks)) return error;
         if (merged_.empty()) return Bytes(2);
         if (clocks.empty()) return Bytes{merged_};
         const BytesView merged{merged_};

@@ -50,7 +50,10 @@ public:
                 peer.output_ends = never;
                 delivery_.catch_up(peer, now_);
             }
+        } else if (seat.link) {
+            look_for_signs(peer, *seat.link);
         }
+        peer.looked_at = now_;
         watch(seat);
         if (seat.stage == SeatStage::member) watch_alone(seat);
         if (!seat.gone() || std::exchange(seat.reaped, true)) return;
@@ -68,15 +71,16 @@ protected:
     /// A room is loaded, or loaded again.
     void on_loaded(Room& room) {
         const std::optional<Bytes> had = std::exchange(room.reloads, std::nullopt);
-        for (RoomSeat* const seat : std::vector<RoomSeat*>{room.members}) {
+        const std::vector<RoomSeat*> members = room.members;
+        std::error_code error;
+        if (had) error = delivery_.send_state(members, room, *had, Kind::update, now_);
+        for (RoomSeat* const seat : members) {
             // One that fails takes along what else is of its connection.
             if (seat->stage != SeatStage::member) continue;
             if (seat->peer->trunk == nullptr) seat->peer->read_at = always;
             seat->waker.touch();
-            std::error_code error;
-            if (had) error = delivery_.send_state(*seat, room, *had, Kind::update, now_);
             if (error) fail(*seat, error);
-            if (seat->stage == SeatStage::member) greet(*seat);
+            greet(*seat);
             // A question that came due meanwhile could not be answered.
             if (seat->stage == SeatStage::member) delivery_.catch_up(*seat->peer, now_);
         }
@@ -263,6 +267,11 @@ protected:
         const Instant read_at =
             before(seat.paid_until, part::saturating_multiply(each, options_.frames_burst));
         if (read_at > now_) seat.read_at = larger(seat.read_at, read_at);
+    }
+    /// Of one that is not read for a while: what has arrived since it was looked at last.
+    template <class Link>
+    void look_for_signs(RoomPeer& peer, Link& link) {
+        if (link.has_signs()) peer.pulse.heard(peer.looked_at);
     }
     void watch(RoomSeat& seat) {
         if (seat.wait_ends <= now_) {

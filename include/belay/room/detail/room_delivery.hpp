@@ -6,6 +6,7 @@
 #include <algorithm>  // std::rotate
 #include <concepts>   // std::derived_from
 #include <memory>     // std::make_unique
+#include <span>       // std::span
 #include <utility>    // std::exchange, std::move
 #include <vector>     // std::vector
 
@@ -124,7 +125,7 @@ public:
         const bool waits = peer.answer || peer.output.answers() != 0 ||
                            (*answers_ != 0 && *answers_ + size > options_->answers_bytes_max);
         if (waits || !may_work(now)) {
-            seat.asked.emplace(theirs.begin(), theirs.end());
+            seat.keep_question(theirs);
             seat.retry_at = after(now, std::chrono::milliseconds{waits ? 50 : 1});
             return {};
         }
@@ -140,8 +141,10 @@ public:
                 return {};
             }
             send_pieces(seat, *diff, Kind::state, false, now);
-        } else if (const auto error = send_state(seat, room, theirs, Kind::state, now)) {
-            return error;
+        } else {
+            RoomSeat* const one = &seat;
+            if (const auto error = send_state({&one, 1}, room, theirs, Kind::state, now))
+                return error;
         }
         ask_back(seat, now);
         return {};
@@ -176,22 +179,31 @@ public:
             return {};
         }
     }
-    /// What somebody lacks, as updates; where there is a `most`, they count as the room's.
+    /// What those lack who have `theirs`, as updates; where there is a `most`, they count as the
+    /// room's. It is compared once: that costs as much as the document is long.
     /// Errors: the document's; too_slow: it is more than `most`.
-    std::error_code send_state(RoomSeat& seat, Room& room, BytesView theirs, Kind last, Instant now,
-                               std::size_t most = no_limit) {
+    std::error_code send_state(std::span<RoomSeat* const> to, Room& room, BytesView theirs,
+                               Kind last, Instant now, std::size_t most = no_limit) {
         const bool counts = most != no_limit;
+        const auto each = [&](auto&& send_to) {
+            for (RoomSeat* const seat : to) {
+                // One that fails takes along what else is of its connection.
+                if (seat->stage == SeatStage::member) send_to(*seat);
+            }
+        };
         if constexpr (ComparesDocument<Document>) {
             auto diff = room.document.diff(theirs);
             if (!diff.has_value()) return static_cast<std::error_code>(diff.error());
             // To cut it would hold up everybody, for nothing.
             if (diff->size() > most) return RoomErrc::too_slow;
-            send_pieces(seat, *diff, last, counts, now);
+            each([&](RoomSeat& seat) { send_pieces(seat, *diff, last, counts, now); });
         } else {
             if (room.document.bytes() > most) return RoomErrc::too_slow;
-            for (const Bytes& part : room.document.snapshot())
-                give_message(seat, {Kind::update, part}, counts, now);
-            if (last == Kind::state) give_message(seat, {last, {}}, counts, now);
+            each([&](RoomSeat& seat) {
+                for (const Bytes& part : room.document.snapshot())
+                    give_message(seat, {Kind::update, part}, counts, now);
+                if (last == Kind::state) give_message(seat, {last, {}}, counts, now);
+            });
         }
         return {};
     }
@@ -334,16 +346,16 @@ private:
         Room& room = static_cast<Room&>(*seat.room);
         const Bytes had = std::move(*seat.lag_from);
         seat.lag_from.reset();
+        RoomSeat* const one = &seat;
         if (const std::error_code e =
-                send_state(seat, room, had, Kind::update, now, options_->client_bytes_max))
+                send_state({&one, 1}, room, had, Kind::update, now, options_->client_bytes_max))
             return owner_->fail(seat, e);
         if (seat.peer->output.counted() > waiting_max())
             return owner_->fail(seat, make_error_code(RoomErrc::too_slow));
         ++counters_->resyncs;
     }
     void ask_again(RoomSeat& seat, Instant now) {
-        const Bytes theirs = std::move(*seat.asked);
-        seat.asked.reset();
+        const Bytes theirs = *seat.take_question();
         seat.retry_at = never;
         if (const std::error_code e = answer(seat, theirs, now)) owner_->fail(seat, e);
     }

@@ -111,7 +111,7 @@ public:
         if (std::exchange(trunk.ends, true)) return;
         release_all(trunk);
         trunk.token_ends = never;
-        if (!trunk.proven) --waiting_;
+        hub().count(trunk);
         trunk.farewell = why;
         trunk.wait_ends = after(now_, options_.check_within);
         trunk.ops->open(trunk);
@@ -176,6 +176,7 @@ protected:
         }
         ended_trunks_.clear();
         for (const auto& [id, trunk] : std::exchange(trunks_, {})) trunk->ops->end(*trunk);
+        bare_ = 0;
     }
     void reap() {
         for (RoomSeat* const seat : std::exchange(ended_, {})) {
@@ -183,10 +184,12 @@ protected:
             set_stage(*seat, SeatStage::closing);
             seats_.erase(seat->id);
             std::erase(seat->peer->seats, seat);
+            if (seat->peer->trunk != nullptr) hub().count(*seat->peer->trunk);
             seat->ops->end(*seat);
         }
         for (RoomTrunkBase* const trunk : std::exchange(ended_trunks_, {})) {
             trunks_.erase(trunk->id);
+            --bare_;
             trunk->ops->end(*trunk);
         }
     }
@@ -218,7 +221,8 @@ protected:
 
     /// There are so many that none is even told.
     [[nodiscard]] bool crowded() const noexcept {
-        return seats_.size() + trunks_.size() >= options_.clients_max + options_.waiting_max;
+        const std::size_t all = seats_.size() + bare_;
+        return all >= options_.clients_max && all - options_.clients_max >= options_.waiting_max;
     }
     template <class M, class... A>
     [[nodiscard]] M& make(A&&... args) {
@@ -250,12 +254,12 @@ protected:
             return RoomErrc::too_many;
         return {};
     }
-    /// Of a document of a trunk. The first takes the trunk's own place among those that wait.
+    /// Of a document of a trunk. The first takes the trunk's own place.
     [[nodiscard]] std::error_code why_not_another(const RoomTrunkBase& trunk) const noexcept {
         if (phase_ != Phase::running) return RoomErrc::manager_stopped;
-        const bool first = !trunk.proven && trunk.seats.empty();
-        if (crowded() || seats_.size() >= options_.clients_max ||
-            (!first && waiting_ >= options_.waiting_max))
+        const bool first = trunk.seats.empty();
+        if ((!first && crowded()) || seats_.size() >= options_.clients_max ||
+            (!trunk.waits && waiting_ >= options_.waiting_max))
             return RoomErrc::too_many;
         return {};
     }
@@ -381,7 +385,8 @@ protected:
     std::vector<RoomSeat*> ended_;
     std::vector<RoomTrunkBase*> ended_trunks_;
     std::map<std::uint64_t, RoomTrunkBase*> trunks_;
-    std::size_t waiting_ = 0;  ///< seats, and trunks that were not let in anywhere
+    std::size_t waiting_ = 0;  ///< seats, and trunks without any that were not let in anywhere
+    std::size_t bare_ = 0;     ///< trunks without seats
 
 private:
     driver::Nest nest_;

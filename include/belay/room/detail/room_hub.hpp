@@ -120,7 +120,7 @@ public:
         Room& room = *made;
         network_.made(room);
         rooms_.emplace(room.id, std::move(made));
-        if (!office.turning(board)) vault_.begin_load(room, now_);
+        if (!office.turns(room.id)) vault_.begin_load(room, now_);
         return &room;
     }
     [[nodiscard]] Room* find(std::string_view board) const {
@@ -285,6 +285,7 @@ private:
         return static_cast<Room&>(base).document.snapshot();
     }
     void turned(RoomTurn& turn, const PersistenceError& error) { office.turned(turn, error); }
+    void all_stored() noexcept { office.all_stored(); }
 
     void durable(RoomBase& base) {
         auto& room = static_cast<Room&>(base);

@@ -8,6 +8,7 @@
 #include <functional>    // std::less
 #include <map>           // std::map
 #include <optional>      // std::optional
+#include <set>           // std::set
 #include <string>        // std::string
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
@@ -68,8 +69,15 @@ public:
     void turn(Instant now) { static_cast<void>(nest_.advance(now)); }
     /// Whether all has been answered.
     [[nodiscard]] bool empty() const noexcept { return calls_ == 0; }
-    /// Whether a board's history is about to end or to begin.
-    [[nodiscard]] bool turning(std::string_view board) const { return turning_.contains(board); }
+    /// Whether a board's history is about to end or to begin: who comes waits for the flush, and
+    /// after one that has failed for the next.
+    [[nodiscard]] bool turns(const std::string& board) {
+        if (turning_.contains(board)) return true;
+        if (!unsettled_.contains(board)) return false;
+        ++turning_[board];
+        vault_->await({board, std::nullopt});
+        return true;
+    }
 
     // ---- histories -----------------------------------------------------------------------------
 
@@ -85,12 +93,20 @@ public:
     }
     /// The vault: it is stored now, or nobody knows.
     void turned(RoomTurn& turn, const PersistenceError& error) {
-        answer(turn.done, error);
+        if (turn.done) answer(*turn.done, error);
+        if (error) unsettled_.insert(turn.board);
         const auto found = turning_.find(turn.board);
         if (--found->second != 0) return;
         turning_.erase(found);
-        if (auto* const room = hub_->find(turn.board)) vault_->begin_load(*room, hub_->now_);
+        auto* const room = hub_->find(turn.board);
+        if (room == nullptr) return;
+        if (!error) return vault_->begin_load(*room, hub_->now_);
+        // A load would tell what the next flush may end.
+        fail_imports(*room, error);
+        hub_->step(*room, timeline::RoomCore::Event::load_failed);
     }
+    /// Nothing is waited for any more that should have been stored before.
+    void all_stored() noexcept { unsettled_.clear(); }
 
     // ---- what is stored ------------------------------------------------------------------------
 
@@ -163,7 +179,9 @@ public:
         const auto why = make_error_code(RoomErrc::no_answer);
         end_all(lists_, why);
         end_all(exports_, why);
-        for (RoomTurn& turn : vault_->forget_turns()) fail(turn.done, why);
+        for (RoomTurn& turn : vault_->forget_turns()) {
+            if (turn.done) fail(*turn.done, why);
+        }
         turning_.clear();
     }
 
@@ -303,6 +321,8 @@ private:
     Asks<LoadedRoom> exports_;
     /// Boards, and how many changes of each wait to be stored.
     std::map<std::string, std::size_t, std::less<>> turning_;
+    /// Those whose flush has failed: what it should have stored may be stored by the next.
+    std::set<std::string, std::less<>> unsettled_;
     std::size_t calls_ = 0;
 };
 

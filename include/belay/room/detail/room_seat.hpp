@@ -161,6 +161,7 @@ struct RoomPeer {
     Instant output_ends = never;  ///< for which there is no room
     Instant say_at = never;       ///< it wants to hear something
     Instant read_at = always;     ///< it has sent too much to be read before
+    Instant looked_at = always;   ///< for signs of life
     Instant paid_until = always;  ///< by its rate, what it has sent is worth this time
 };
 
@@ -190,10 +191,12 @@ struct RoomTrunkBase : RoomPeer {
     Instant look_at = always;                   ///< for its end, while it is not read
     std::size_t members = 0;                    ///< of its seats
     std::size_t judged = 0;                     ///< of its seats, those that are checked or loaded
-    std::size_t held_bytes = 0;   ///< of frames for documents that it is not let into yet
+    std::size_t held_bytes = 0;   ///< of frames that wait for their documents, and of questions
     std::size_t token_bytes = 0;  ///< of what it has said before it was let in
     bool asked = false;           ///< it has sent a token
     bool proven = false;          ///< it was let in somewhere
+    bool bare = false;            ///< among those without seats
+    bool waits = false;           ///< among those at the door
     bool pings = false;           ///< it answers pings
     bool hung_up = false;         ///< its end has come, behind what is not read yet
     bool ends = false;            ///< told to go
@@ -242,8 +245,21 @@ struct RoomSeat {
         }
         lag_from.reset();
         unaware.reset();
-        asked.reset();
+        static_cast<void>(take_question());
         statuses = 0;
+    }
+
+    /// A state vector is answered later. Of a connection that has several documents it is held as
+    /// their frames are.
+    void keep_question(BytesView theirs) {
+        static_cast<void>(take_question());
+        asked.emplace(theirs.begin(), theirs.end());
+        hold(asked->size());
+    }
+    /// Nothing if none waits.
+    [[nodiscard]] std::optional<Bytes> take_question() noexcept {
+        if (asked) hold(0 - asked->size());
+        return std::exchange(asked, std::nullopt);
     }
 
     void drop_check() noexcept {
@@ -296,6 +312,13 @@ struct RoomSeat {
     Instant grant_ends = never;
     Instant retry_at = never;  ///< of `asked`
     Instant renew_at = never;  ///< a fresh token is asked for
+
+private:
+    void hold(std::size_t bytes) noexcept {
+        if (peer->trunk == nullptr) return;
+        peer->trunk->held_bytes += bytes;
+        peer->trunk->waker.touch();
+    }
 };
 
 }  // namespace belay::inline BELAY_ABI::detail

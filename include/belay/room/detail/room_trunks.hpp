@@ -35,6 +35,8 @@ public:
         if (trunk.link && trunk.full() && trunk.look_at <= now_) {
             trunk.look_at = after(now_, std::chrono::seconds{1});
             trunk.hung_up = trunk.link->has_hung_up();
+            if (!trunk.ends) this->look_for_signs(trunk, *trunk.link);
+            trunk.looked_at = now_;
         }
         if (trunk.link && (trunk.ends || (trunk.read_at <= now_ && !trunk.full()))) {
             std::size_t frames = 0;
@@ -49,6 +51,7 @@ public:
                 if (!trunk.link->has_arrived() || trunk.full()) break;
             }
             this->pay(trunk, frames);
+            trunk.looked_at = now_;
             if (trunk.link->opened()) on_opened(trunk);
             if (trunk.link->take_heard() && !trunk.ends) trunk.pulse.heard(now_);
             if (trunk.link->take_writable() && !trunk.ends) {
@@ -114,7 +117,7 @@ private:
     /// It has come.
     std::uint64_t begin(RoomTrunkBase& trunk) {
         this->trunks_.emplace(trunk.id, &trunk);
-        ++this->waiting_;
+        count(trunk);
         trunk.wait_ends = after(now_, options_.check_within);
         if (const std::error_code error = this->why_not_yet()) {
             this->fail_peer(trunk, error);
@@ -122,6 +125,13 @@ private:
             trunk.ops->open(trunk);
         }
         return trunk.id;
+    }
+    /// A connection counts for itself while it has no document, and then these do.
+    void count(RoomTrunkBase& trunk) noexcept {
+        const bool bare = trunk.seats.empty();
+        const bool waits = bare && !trunk.proven && !trunk.ends;
+        if (std::exchange(trunk.bare, bare) != bare) bare ? ++this->bare_ : --this->bare_;
+        if (std::exchange(trunk.waits, waits) != waits) waits ? ++this->waiting_ : --this->waiting_;
     }
     template <class Trunk>
     void on_opened(Trunk& trunk) {
@@ -167,7 +177,7 @@ private:
     void end(RoomTrunkBase& trunk) {
         trunk.wait_ends = trunk.token_ends = never;
         if (std::exchange(trunk.ends, true)) return;
-        if (!trunk.proven) --this->waiting_;
+        count(trunk);
         this->release_all(trunk);
     }
 
@@ -246,7 +256,7 @@ private:
         // Whose tokens were all refused so far is not asked about any more.
         const bool late = trunk.token_ends <= now_ &&
                           std::none_of(trunk.seats.begin(), trunk.seats.end(), is_let_in);
-        if (late || trunk.branches.size() >= options_.documents_per_client_max || this->crowded()) {
+        if (late || trunk.branches.size() >= options_.documents_per_client_max) {
             const auto why = make_error_code(late ? RoomErrc::unauthorized : RoomErrc::too_many);
             this->refused(request, {}, why);
             return refuse(trunk, Ref<RoomFrame>::make(Bytes{name.begin(), name.end()}), why);
@@ -254,6 +264,7 @@ private:
         auto& branch =
             this->template make_branch<typename Trunk::Branch>(trunk, name, std::move(request));
         trunk.seats.push_back(&branch);
+        count(trunk);
         trunk.branches.emplace(Bytes{name.begin(), name.end()}, &branch);
         this->enlist(branch);
         // A name is a peer's, as one in a URL is.
@@ -298,7 +309,6 @@ private:
         ++trunk.members;
         trunk.waker.touch();
         if (!std::exchange(trunk.proven, true)) {
-            --this->waiting_;
             trunk.link->limit_messages(options_.frame_bytes_max);
         }
         branch.was_member = true;

@@ -18,10 +18,11 @@
 
 namespace belay::inline BELAY_ABI::detail {
 
-/// A history that ends or begins by command: its answer waits for the flush.
+/// A history that ends or begins by command: its answer waits for the flush. Without one: somebody
+/// waits who wants to know whether it has.
 struct RoomTurn {
     std::string board;
-    Completion<PersistenceError> done;
+    std::optional<Completion<PersistenceError>> done;
 };
 
 /// Loads, appends, flushes and saves. Of flushes one is under way at a time, for all rooms: what
@@ -31,7 +32,7 @@ struct RoomTurn {
 /// `Owner` has `durable(RoomBase&)`: the first `flushing` of its pending changes are;
 /// `not_durable(RoomBase&, PersistenceError)`: none of them is; `failed(board, PersistenceError)`;
 /// `lagging(std::string_view board)`; `turned(RoomTurn&, PersistenceError)`: it is stored, or not;
-/// `snapshot_of(RoomBase&)`.
+/// `all_stored()`, what should have been stored before included; `snapshot_of(RoomBase&)`.
 ///
 /// Thread safety: the manager's home thread.
 template <class Owner, PersistenceLike Persistence>
@@ -227,6 +228,7 @@ private:
         }
         for (RoomTurn& turn : std::exchange(turning_, {}))
             owner_->turned(turn, of_room(error, turn.board));
+        if (!error) owner_->all_stored();
         ask_who_lags();
         return true;
     }

@@ -203,7 +203,8 @@ private:
     }
     // The states of all rooms are in the log, whatever its limit; twice, while they are repeated.
     [[nodiscard]] bool is_long() const noexcept {
-        return held_.sum() > bytes_max_ + 2 * index_.states_bytes();
+        const std::uint64_t held = held_.sum();
+        return held > bytes_max_ && held - bytes_max_ > 2 * index_.states_bytes();
     }
     [[nodiscard]] bool has_history(std::string_view id) {
         const auto staged = histories_.find(id);

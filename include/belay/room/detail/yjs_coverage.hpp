@@ -22,6 +22,8 @@ public:
         deletes_.shrink_to_fit();
     }
 
+    /// How many clients there are, at most.
+    [[nodiscard]] std::size_t clients() const noexcept { return runs_.size(); }
     /// What is there of each client without a gap, as a state vector.   Complexity: O(runs).
     [[nodiscard]] Bytes state_vector() const {
         Bytes out;

@@ -33,9 +33,10 @@ public:
     }
 
 private:
-    /// A struct, the head of a block, or the end.
+    /// A struct, a part of one, the head of a block, or the end.
     void step() {
         BELAY_INVARIANT(!in_.failed(), "Splitter: the bytes were checked");
+        if (cut_) return put_part();
         if (structs_ != 0) {
             --structs_;
             const Struct s = StructReader<false>{in_, nesting_ceiling}.read(at_);
@@ -90,7 +91,7 @@ private:
         open({s.client, s.clock});
         if (gap_ > 0) writer_.put_skip(std::exchange(gap_, 0));
         if (s.raw().size() <= left() || !may_be_cut(s)) return writer_.put(s);
-        cut(s);
+        cut_ = Cut{s, s.values(), s.len};
     }
 
     [[nodiscard]] static bool may_be_cut(const Struct& s) noexcept {
@@ -98,61 +99,70 @@ private:
                (s.kind() == ref::string || s.kind() == ref::json || s.kind() == ref::any);
     }
 
-    // The left part keeps the head; the right parts say that they follow.
-    void cut(const Struct& whole) {
-        Bytes slice;
-        Struct s = whole;
-        for (;;) {
-            const std::uint64_t units = fitting_units(s);
-            put_left(s, units);
-            if (units == s.len) return;
-            Bytes next;
-            append_slice(next, s, units);
-            end_piece();
-            slice = std::move(next);
-            Lib0Reader in{slice};
-            s = StructReader<false>{in, nesting_ceiling}.read({s.client, s.clock + units});
-            open({s.client, s.clock});
+    /// A struct of which some parts are written.
+    struct Cut {
+        Struct whole;
+        BytesView rest;       ///< its values that are not
+        std::uint64_t units;  ///< of these
+    };
+    struct Part {
+        std::uint64_t units;
+        std::size_t bytes;
+    };
+
+    /// As much as there is room for. The left part keeps the head; the right parts say that they
+    /// follow.
+    void put_part() {
+        const Struct& s = cut_->whole;
+        const Id at{s.client, s.clock_end() - cut_->units};
+        const bool begins = at.clock == s.clock;
+        open(at);
+        Bytes head;
+        if (begins) {
+            append(head, s.head());
+        } else {
+            append_varuint(head, at.client);
+            append_varuint(head, at.clock - 1);
+            if (s.has(has_right_origin)) {
+                append_varuint(head, s.right_origin.client);
+                append_varuint(head, s.right_origin.clock);
+            }
         }
+        const Part part = fitting(head.size());
+        const bool ends = part.units == cut_->units;
+        Bytes& out = writer_.out();
+        const unsigned follows = s.kind() | has_origin | (s.info & has_right_origin);
+        out.push_back(static_cast<std::byte>(begins ? s.written_info() : follows));
+        append(out, head);
+        append_varuint(out, s.kind() == ref::string ? part.bytes : part.units);
+        append(out, cut_->rest.first(part.bytes));
+        writer_.wrote_struct();
+        if (ends) return cut_.reset();
+        cut_->rest = cut_->rest.subspan(part.bytes);
+        cut_->units -= part.units;
+        end_piece();
     }
 
-    /// As many units as there is room for, at least one character or value; never half a pair.
-    [[nodiscard]] std::uint64_t fitting_units(const Struct& s) const noexcept {
-        const std::size_t head = s.head().size() + 1 + 8;
+    /// Of what is left of the cut, at least one character or value; never half a pair.
+    [[nodiscard]] Part fitting(std::size_t head_bytes) const noexcept {
+        const BytesView values = cut_->rest;
+        const std::size_t head = head_bytes + 1 + 8;
         const std::size_t room = left() - std::min(left(), head);
-        if (s.values().size() <= room) return s.len;
-        if (s.kind() == ref::string) {
-            const std::string_view text = as_text(s.values());
+        if (values.size() <= room) return {cut_->units, values.size()};
+        if (cut_->whole.kind() == ref::string) {
+            const std::string_view text = as_text(values);
             std::size_t bytes = room;
             while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xC0) == 0x80) --bytes;
             if (bytes == 0) bytes = ::belay::detail::utf8_character(text.data(), text.size());
-            return ::belay::detail::utf16_units(text.substr(0, bytes));
+            return {::belay::detail::utf16_units(text.substr(0, bytes)), bytes};
         }
-        BytesView rest = s.values();
-        std::uint64_t units = 0;
-        while (units < s.len) {
-            rest = after_values(s, rest, 1);
-            if (units > 0 && s.values().size() - rest.size() > room) break;
-            ++units;
+        Part part{0, 0};
+        while (part.units < cut_->units) {
+            const BytesView rest = after_values(cut_->whole, values.subspan(part.bytes), 1);
+            if (part.units > 0 && values.size() - rest.size() > room) break;
+            part = {part.units + 1, values.size() - rest.size()};
         }
-        return units;
-    }
-
-    void put_left(const Struct& s, std::uint64_t units) {
-        if (units == s.len) return writer_.put(s);
-        Bytes& out = writer_.out();
-        out.push_back(static_cast<std::byte>(s.written_info()));
-        append(out, s.head());
-        BytesView values = s.values();
-        if (s.kind() == ref::string) {
-            values = values.first(::belay::detail::cut_utf16(as_text(values), units).bytes);
-            append_varuint(out, values.size());
-        } else {
-            values = values.first(values.size() - after_values(s, values, units).size());
-            append_varuint(out, units);
-        }
-        append(out, values);
-        writer_.wrote_struct();
+        return part;
     }
 
     void put_deletes() {
@@ -182,6 +192,7 @@ private:
     bool over_ = false;
     std::uint64_t gap_ = 0;
     bool opened_ = false;
+    std::optional<Cut> cut_;  ///< what is longer than a piece
 };
 
 }  // namespace belay::inline BELAY_ABI::yjs::detail
