@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+// Goal: rooms in Redis lose nothing that was answered, and bring nothing back that was ended,
+// whatever Redis loses or refuses, and in whichever order servers hear of it. Method: single calls,
+// against a redis-server of their own.
+#include <belay/adapter/redis_rooms.hpp>
+
+#include <chrono>
+#include <filesystem>
+
+#include "support/adapter/redis_proxy.hpp"
+#include "support/adapter/redis_rooms_rig.hpp"
+
+using namespace belay;
+using namespace std::literals;
+using namespace belay_test;
+
+using State = part::FanoutNews::State;
+
+TEST_CASE("RedisRooms needs no right but those that the page lists",
+          "[adapter][redis_rooms][unit]") {
+    const RedisServer server;
+    server.ask({"ACL",          "SETUSER",  "rooms",      "on",           ">secret", "~belay:*",
+                "&belay:*",     "-@all",    "+eval",      "+xadd",        "+xtrim",  "+xrange",
+                "+xinfo",       "+hmget",   "+hget",      "+hset",        "+get",    "+set",
+                "+del",         "+exists",  "+expire",    "+persist",     "+zadd",   "+zrem",
+                "+zrangebylex", "+publish", "+subscribe", "+unsubscribe", "+ping"});
+    RedisRoomsOptions options = rooms_at(server);
+    options.user = "rooms";
+    options.password = "secret";
+    options.command_timeout = 100ms;
+    RedisRooms rooms{options};
+    begin(rooms);
+    std::uint64_t read = (*load(rooms))->position;
+    append(rooms, "a");
+    const part::HeardNews news = hear(rooms, read);
+    CHECK(words_in(news) == "a*,");
+    read = news->entries.back().position;
+    CHECK_FALSE(save(rooms, "[a]", read));
+    CHECK(listed(rooms) == "board,");
+    rooms.publish("board", as_bytes("word"));
+    CHECK(hear(rooms, read)->messages.size() == 1);
+    REQUIRE_FALSE(reset(rooms, other_epoch));
+    REQUIRE_FALSE(erase(rooms));
+    CHECK(hear(rooms, read)->state == State::over);
+    CHECK(words_in(load(rooms)) == "none");
+}
