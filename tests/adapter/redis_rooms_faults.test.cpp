@@ -44,3 +44,36 @@ TEST_CASE("RedisRooms needs no right but those that the page lists",
     CHECK(hear(rooms, read)->state == State::over);
     CHECK(words_in(load(rooms)) == "none");
 }
+
+TEST_CASE("RedisRooms: a room that could not be erased is listed",
+          "[adapter][redis_rooms][fault]") {
+    const RedisServer server;
+    RedisProxy proxy{server.socket()};
+    RedisRoomsOptions options = rooms_at(server);
+    options.socket = proxy.socket();
+    RedisRooms one{options};
+    begin(one);
+    CHECK(listed(one) == "board,");
+    SECTION("the connection is lost behind each of its commands") {
+        const int replies = GENERATE(0, 1, 2);
+        proxy.lose_reply_behind(replies);
+        CHECK(erase(one));
+        back(one);
+        CHECK(listed(one) == (words_in(load(one)) == "none" ? "" : "board,"));
+    }
+    SECTION("without memory it can be erased") {
+        server.ask({"CONFIG", "SET", "maxmemory", "1"});
+        REQUIRE(one.append("board", as_bytes("a")));
+        CHECK(flush(one).code == RedisErrc::out_of_memory);
+        CHECK_FALSE(erase(one));
+        CHECK(listed(one).empty());
+        CHECK(words_in(load(one)) == "none");
+    }
+    SECTION("another one begins it meanwhile") {
+        RedisRooms two{rooms_at(server)};
+        CHECK_FALSE(erase(one));
+        CHECK(listed(one).empty());
+        begin(two, other_epoch);
+        CHECK(listed(one) == "board,");
+    }
+}

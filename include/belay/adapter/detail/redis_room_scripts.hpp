@@ -40,13 +40,14 @@ return {ARGV[3], id}
 )";
 
 /// ARGV: channel, for how long. The stream stays for as long, so that its entries go on rising.
+/// What needs no memory comes first: a script that has written is not stopped for lack of it.
 inline constexpr std::string_view redis_room_erase = R"(
 local old = redis.call('HGET', KEYS[2], 'log')
 if not old then return 0 end
-redis.call('SET', KEYS[2] .. ':over:' .. old, '1', 'EX', ARGV[2])
 redis.call('XTRIM', KEYS[1], 'MAXLEN', '0')
 redis.call('EXPIRE', KEYS[1], ARGV[2])
 redis.call('DEL', KEYS[2], KEYS[3])
+redis.call('SET', KEYS[2] .. ':over:' .. old, '1', 'EX', ARGV[2])
 redis.call('PUBLISH', ARGV[1], 'e')
 return 1
 )";

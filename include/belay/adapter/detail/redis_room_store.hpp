@@ -348,10 +348,16 @@ private:
         const std::string keep = std::to_string(options_.end_is_known.count());
         RedisReply reply;
         if (change.kind == Change::Kind::erase) {
+            if (PersistenceError e = ask({"EVAL", redis_room_erase, "3", keys.updates, keys.room,
+                                          keys.snapshot, keys.channel, keep},
+                                         reply))
+                return e;
+            // Behind it, for what could not be erased must be found. Who has begun it meanwhile may
+            // have put it on the list before.
             if (PersistenceError e = ask({"ZREM", index(), change.id}, reply)) return e;
-            return ask({"EVAL", redis_room_erase, "3", keys.updates, keys.room, keys.snapshot,
-                        keys.channel, keep},
-                       reply);
+            if (PersistenceError e = ask({"EXISTS", keys.room}, reply)) return e;
+            if (reply->integer == 0) return {};
+            return ask({"ZADD", index(), "0", change.id}, reply);
         }
         // Before it, for a room that is not listed is not found; behind it, for who erases one
         // meanwhile takes it off the list.
