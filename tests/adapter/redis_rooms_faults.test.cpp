@@ -77,3 +77,70 @@ TEST_CASE("RedisRooms: a room that could not be erased is listed",
         CHECK(listed(one) == "board,");
     }
 }
+
+TEST_CASE("RedisRooms: what was given back, and ended by somebody, is not begun again",
+          "[adapter][redis_rooms][fault]") {
+    const RedisServer server;
+    RedisProxy proxy{server.socket()};
+    RedisRoomsOptions options = rooms_at(server);
+    options.socket = proxy.socket();
+    RedisRooms one{options};
+    RedisRooms two{rooms_at(server)};
+    begin(one);
+    append(one, "a");
+    REQUIRE(load(two));
+    server.ask({"FLUSHALL"});
+    CHECK(words_in(load(one)) == "none");
+    CHECK(words_in(load(two)) == "none");
+    bool erased = false;
+    SECTION("without an answer to who gave it back") {
+        proxy.lose_reply_behind(1);
+        CHECK(give_back(one, some_epoch, "a").rooms.empty());
+        REQUIRE(server.ask({"EXISTS", room_key}) == "1");
+        back(one);
+        SECTION("and it was erased") { erased = !erase(two); }
+        SECTION("and it was begun anew") { REQUIRE_FALSE(reset(two, other_epoch)); }
+    }
+    SECTION("by who gave it back") {
+        REQUIRE_FALSE(give_back(two, some_epoch, "a"));
+        SECTION("and it was erased") { erased = !erase(two); }
+        SECTION("and it was begun anew") { REQUIRE_FALSE(reset(two, other_epoch)); }
+    }
+    // A server compares the room before it gives back what it has.
+    const LoadedRoom found = load(one);
+    REQUIRE(found);
+    CHECK(found->has_value() != erased);
+    const PersistenceError error = give_back(one, some_epoch, "a");
+    CHECK(error.code == RoomErrc::history_reset);
+    CHECK(words_in(load(two)) == (erased ? "none" : "|"));
+    // Who brings a backup back begins its history, and that can be lost and given back as another.
+    if (!erased) REQUIRE_FALSE(erase(two));
+    begin(two);
+    server.ask({"DEL", room_key});
+    CHECK(words_in(load(two)) == "none");
+    CHECK_FALSE(give_back(two, some_epoch, "backup"));
+    CHECK(words_in(load(one)) == "|backup,");
+}
+
+TEST_CASE("RedisRooms: a room is ended also where Redis has just lost it",
+          "[adapter][redis_rooms][fault]") {
+    const RedisServer server;
+    RedisRooms one{rooms_at(server)};
+    RedisRooms two{rooms_at(server)};
+    begin(one);
+    append(one, "a");
+    const std::uint64_t read = (*load(two))->position;
+    server.ask({"FLUSHALL"});
+    SECTION("erased") {
+        REQUIRE_FALSE(erase(one));
+        CHECK(hear(two, read)->state == State::over);
+        CHECK(give_back(two, some_epoch, "a").code == RoomErrc::history_reset);
+        CHECK(words_in(load(one)) == "none");
+    }
+    SECTION("begun anew") {
+        REQUIRE_FALSE(reset(one, other_epoch));
+        CHECK(hear(two, read)->state == State::over);
+        CHECK(give_back(two, some_epoch, "a").code == RoomErrc::history_reset);
+        CHECK(words_in(load(one)) == "|");
+    }
+}

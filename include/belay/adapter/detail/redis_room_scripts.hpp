@@ -13,23 +13,29 @@ namespace belay::inline BELAY_ABI::detail {
 // u, the update. KEYS[2] is a hash: epoch; log, another one each time the history begins; began and
 // covers, entries; trimmed, up to which they are gone: those that the snapshot before the last one
 // covers, so that a server which is a little late need not load the room. KEYS[3] is the snapshot.
-// A history that is ended on purpose leaves a key behind for a while, with its log: else it could
-// not be told from one that Redis has lost.
+// A history that is ended on purpose leaves keys behind for a while, with its log and its epoch:
+// else it could not be told from one that Redis has lost. The epoch stays when what was lost is
+// given back, under another log: who has not heard of that either must not do so again.
 
-/// ARGV: 1 to begin anew, epoch, log, channel, for how long an end is remembered, a log that the
-/// server has had, or ''. Answers {log, began}; of the one that goes on. 'over' if what would be
-/// begun again was ended on purpose: only what was lost may be.
+/// ARGV: 'again', 'new', or 'reset'; epoch, log, channel, for how long an end is remembered, and
+/// logs that the server has had, and has wanted to begin, or ''. Answers {log, began}; of the one
+/// that goes on, but of a reset. 'over' if what would be begun again was ended on purpose: only
+/// what was lost may be. A reset ends also what Redis has just lost.
 inline constexpr std::string_view redis_room_begin = R"(
-if ARGV[1] == '0' and redis.call('EXISTS', KEYS[2] .. ':over:' .. ARGV[3],
-    KEYS[2] .. ':over:' .. ARGV[6]) ~= 0 then
+local over, how = KEYS[2] .. ':over:', ARGV[1]
+if how == 'again' and redis.call('EXISTS', over .. ARGV[2], over .. ARGV[3],
+    over .. ARGV[6]) ~= 0 then
   return 'over'
 end
-local old = redis.call('HMGET', KEYS[2], 'log', 'began')
-if old[1] then
-  if ARGV[1] == '0' then return old end
-  redis.call('SET', KEYS[2] .. ':over:' .. old[1], '1', 'EX', ARGV[5])
-end
+local old = redis.call('HMGET', KEYS[2], 'log', 'began', 'epoch')
+if old[1] and how ~= 'reset' then return {old[1], old[2]} end
 local id = redis.call('XADD', KEYS[1], '*', 'began', '')
+if how == 'reset' then
+  for _, was in ipairs({old[1] or '', old[3] or '', ARGV[6], ARGV[7]}) do
+    if was ~= '' then redis.call('SET', over .. was, '1', 'EX', ARGV[5]) end
+  end
+end
+redis.call('DEL', over .. ARGV[2])
 redis.call('XTRIM', KEYS[1], 'MAXLEN', '0')
 redis.call('PERSIST', KEYS[1])
 redis.call('DEL', KEYS[3])
@@ -39,15 +45,16 @@ redis.call('PUBLISH', ARGV[4], 'e')
 return {ARGV[3], id}
 )";
 
-/// ARGV: channel, for how long. The stream stays for as long, so that its entries go on rising.
+/// ARGV: channel, for how long, and logs as above. The stream stays for as long, so that its entries go on rising.
 /// What needs no memory comes first: a script that has written is not stopped for lack of it.
 inline constexpr std::string_view redis_room_erase = R"(
-local old = redis.call('HGET', KEYS[2], 'log')
-if not old then return 0 end
+local old = redis.call('HMGET', KEYS[2], 'log', 'epoch')
 redis.call('XTRIM', KEYS[1], 'MAXLEN', '0')
 redis.call('EXPIRE', KEYS[1], ARGV[2])
 redis.call('DEL', KEYS[2], KEYS[3])
-redis.call('SET', KEYS[2] .. ':over:' .. old, '1', 'EX', ARGV[2])
+for _, was in ipairs({old[1] or '', old[2] or '', ARGV[3], ARGV[4]}) do
+  if was ~= '' then redis.call('SET', KEYS[2] .. ':over:' .. was, '1', 'EX', ARGV[2]) end
+end
 redis.call('PUBLISH', ARGV[1], 'e')
 return 1
 )";

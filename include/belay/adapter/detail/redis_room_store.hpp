@@ -347,10 +347,12 @@ private:
     [[nodiscard]] PersistenceError turn(const RedisRoomKeys& keys, const Change& change) {
         const std::string keep = std::to_string(options_.end_is_known.count());
         RedisReply reply;
+        RedisRoomBook::Begun known = book_->begun(change.id);
         if (change.kind == Change::Kind::erase) {
-            if (PersistenceError e = ask({"EVAL", redis_room_erase, "3", keys.updates, keys.room,
-                                          keys.snapshot, keys.channel, keep},
-                                         reply))
+            if (PersistenceError e =
+                    ask({"EVAL", redis_room_erase, "3", keys.updates, keys.room, keys.snapshot,
+                         keys.channel, keep, known.was, known.tried},
+                        reply))
                 return e;
             // Behind it, for what could not be erased must be found. Who has begun it meanwhile may
             // have put it on the list before.
@@ -363,16 +365,15 @@ private:
         // meanwhile takes it off the list.
         if (PersistenceError e = ask({"ZADD", index(), "0", change.id}, reply)) return e;
         const bool anew = change.kind == Change::Kind::reset;
-        RedisRoomBook::Begun known;
-        if (change.again) known = book_->begun(change.id);
-        if (known.tried.empty()) known.tried = fresh();
         // One that was not answered may have been begun, and be over by now: tried again it is the
         // same one.
-        book_->begins(change.id, known.tried);
-        if (PersistenceError e = ask({"EVAL", redis_room_begin, "3", keys.updates, keys.room,
-                                      keys.snapshot, anew ? "1" : "0", as_text(change.epoch),
-                                      known.tried, keys.channel, keep, known.was},
-                                     reply))
+        const std::string log = change.again && !known.tried.empty() ? known.tried : fresh();
+        book_->begins(change.id, log);
+        const std::string_view how = anew ? "reset" : change.again ? "again" : "new";
+        if (PersistenceError e =
+                ask({"EVAL", redis_room_begin, "3", keys.updates, keys.room, keys.snapshot, how,
+                     as_text(change.epoch), log, keys.channel, keep, known.was, known.tried},
+                    reply))
             return e;
         if (reply->type != REDIS_REPLY_ARRAY) return gone(keys.room, reply_text(reply.get()));
         const auto began = redis_position(reply_text(reply_at(reply.get(), 1)));
