@@ -144,3 +144,44 @@ TEST_CASE("RedisRooms: a room is ended also where Redis has just lost it",
         CHECK(words_in(load(one)) == "|");
     }
 }
+
+TEST_CASE("RedisRooms: a change is of the history that it was made in",
+          "[adapter][redis_rooms][fault]") {
+    const RedisServer server;
+    RedisRooms one{rooms_at(server)};
+    RedisRooms two{rooms_at(server)};
+    SECTION("made before another one was loaded") {
+        begin(one);
+        REQUIRE(one.append("board", as_bytes("old")));
+        REQUIRE_FALSE(reset(two, other_epoch));
+        CHECK(words_in(load(one)) == "|");
+        const PersistenceError error = flush(one);
+        CHECK(error.code == RoomErrc::unknown_room);
+        CHECK(error.rooms.size() == 1);
+    }
+    SECTION("of which the room was heard, and not loaded") {
+        CHECK(words_in(load(one)) == "none");
+        begin(two);
+        append(two, "a");
+        CHECK(words_in(hear(one, 0)) == "a,");
+        REQUIRE_FALSE(reset(two, other_epoch));
+        REQUIRE(one.append("board", as_bytes("old")));
+        CHECK(flush(one).code == RoomErrc::history_reset);
+    }
+    SECTION("that was not begun, since it had been ended") {
+        begin(one);
+        REQUIRE_FALSE(reset(two, other_epoch));
+        driver::Question<PersistenceError> first;
+        REQUIRE(one.begin("board", some_epoch, true));
+        one.flush(first.ask());
+        REQUIRE(one.append("board", as_bytes("old")));
+        CHECK(words_in(load(one)) == "|");
+        CHECK(first.take()->code == RoomErrc::history_reset);
+        CHECK(flush(one).code == RoomErrc::unknown_room);
+    }
+    CHECK(words_in(load(two)) == "|");
+    // What follows is of the new one.
+    REQUIRE(load(one));
+    append(one, "new");
+    CHECK(words_in(load(two)) == "|new,");
+}

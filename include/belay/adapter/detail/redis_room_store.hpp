@@ -33,6 +33,7 @@ struct RedisRoomChange {
     Id epoch{};
     Bytes update{};
     bool again = false;
+    RedisRoomBook::Basis basis{};
 };
 
 /// Thread safety: one thread, but for the book.   Blocks: every call that answers an error.
@@ -205,6 +206,8 @@ public:
             !take_entries(reply_at(reply.get(), 3), news.entries))
             return foreign(keys.room);
         log = reply_text(reply_at(reply.get(), 2));
+        // What is appended from now on is of this one, and of none that follows it.
+        book_->heard(id, from, log);
         if (!news.entries.empty()) book_->read(id, news.entries.back().position);
         return news;
     }
@@ -298,6 +301,9 @@ private:
         while (!changes.empty()) {
             const bool appends = changes.front()->kind == Change::Kind::append;
             const std::size_t count = appends ? together(changes) : 1;
+            // It was made before the room became what it is, and nobody waits for it in there.
+            if (appends && !book_->stands(changes.front()->id, changes.front()->basis))
+                return gone(keys.room, {});
             PersistenceError error =
                 appends ? append(keys, changes.first(count)) : turn(keys, *changes.front());
             if (error) return error;
@@ -312,6 +318,7 @@ private:
         for (const Change* const change : changes) {
             bytes += change->update.size();
             if (change->kind != Change::Kind::append || count == 1000) break;
+            if (change->basis != changes.front()->basis) break;
             if (count != 0 && bytes > std::size_t{1} << 20) break;
             ++count;
         }
@@ -354,6 +361,7 @@ private:
                          keys.channel, keep, known.was, known.tried},
                         reply))
                 return e;
+            book_->turned(change.id, change.basis.turn);
             // Behind it, for what could not be erased must be found. Who has begun it meanwhile may
             // have put it on the list before.
             if (PersistenceError e = ask({"ZREM", index(), change.id}, reply)) return e;
@@ -379,6 +387,7 @@ private:
         const auto began = redis_position(reply_text(reply_at(reply.get(), 1)));
         if (!began) return foreign(keys.room);
         book_->begun(change.id, *began, reply_text(reply_at(reply.get(), 0)));
+        book_->turned(change.id, change.basis.turn);
         if (anew) book_->stored(change.id, change.own, *began);
         return ask({"ZADD", index(), "0", change.id}, reply);
     }
