@@ -142,7 +142,7 @@ TEST_CASE("RedisRooms: what is gone behind a position is a gap", "[adapter][redi
                     "local all = redis.call('XRANGE', KEYS[1], '-', '+') "
                     "return redis.call('XDEL', KEYS[1], all[#all][1])",
                     "1", "belay:{board}:updates"});
-        append(one, "c");
+        append(two, "c");
         CHECK(state(last) == State::gap);
     }
     SECTION("not what a snapshot covers") {

@@ -185,3 +185,19 @@ TEST_CASE("RedisRooms: a change is of the history that it was made in",
     append(one, "new");
     CHECK(words_in(load(two)) == "|new,");
 }
+
+TEST_CASE("RedisRooms: a loss is not hidden by the next change", "[adapter][redis_rooms][fault]") {
+    const RedisServer server;
+    RedisRooms one{rooms_at(server)};
+    begin(one);
+    const std::uint64_t read = (*load(one))->position;
+    append(one, "lost");
+    lose_last_entry(server);
+    // It was answered, and has not come back yet.
+    REQUIRE(one.append("board", as_bytes("next")));
+    CHECK(flush(one).code == RoomErrc::unknown_room);
+    CHECK(hear(one, read)->state == State::gap);
+    REQUIRE(load(one));
+    append(one, "lost");
+    CHECK(words_in(load(one)) == "|lost,");
+}

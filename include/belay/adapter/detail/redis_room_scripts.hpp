@@ -59,13 +59,31 @@ redis.call('PUBLISH', ARGV[1], 'e')
 return 1
 )";
 
-/// ARGV: log or '', channel, server, updates: each with its length and its number in front.
-/// Answers {log, entries}; nil if there is no such history, 'over' if it was ended on purpose.
-inline constexpr std::string_view redis_room_append = R"(
-local log = redis.call('HGET', KEYS[2], 'log')
+#define BELAY_DETAIL_REDIS_LESS                                   \
+    "local function less(a, b)\n"                                 \
+    "  local am, as = string.match(a, '^(%d+)-(%d+)$')\n"         \
+    "  local bm, bs = string.match(b, '^(%d+)-(%d+)$')\n"         \
+    "  if am ~= bm then return tonumber(am) < tonumber(bm) end\n" \
+    "  return tonumber(as) < tonumber(bs)\n"                      \
+    "end\n"
+/// An entry that the snapshot covers is not lost, whoever has trimmed the stream.
+#define BELAY_DETAIL_REDIS_LOST                                                               \
+    BELAY_DETAIL_REDIS_LESS                                                                   \
+    "local function lost(id, trimmed, covers)\n"                                              \
+    "  return less(trimmed, id) and id ~= covers and #redis.call('XRANGE', KEYS[1], id, id) " \
+    "== 0\n"                                                                                  \
+    "end\n"
+
+/// ARGV: log or '', channel, server, updates: each with its length and its number in front, and the
+/// last of one's own that Redis has answered. Answers {log, entries}; nil if there is no such
+/// history, or that one is lost: the next would hide it. 'over' if it was ended on purpose.
+inline constexpr std::string_view redis_room_append = BELAY_DETAIL_REDIS_LOST R"(
+local room = redis.call('HMGET', KEYS[2], 'log', 'trimmed', 'covers')
+local log = room[1]
 if not log or (ARGV[1] ~= '' and ARGV[1] ~= log) then
   return redis.call('EXISTS', KEYS[2] .. ':over:' .. ARGV[1]) == 1 and 'over'
 end
+if lost(ARGV[5], room[2], room[3]) then return false end
 local ids, at, all = {}, 1, ARGV[4]
 while at <= #all do
   local size = struct.unpack('<I4', all, at)
@@ -92,29 +110,19 @@ return {room[1], room[2], room[3], redis.call('GET', KEYS[3]) or '',
   redis.call('XRANGE', KEYS[1], '(' .. room[3], '+')}
 )";
 
-#define BELAY_DETAIL_REDIS_LESS                                   \
-    "local function less(a, b)\n"                                 \
-    "  local am, as = string.match(a, '^(%d+)-(%d+)$')\n"         \
-    "  local bm, bs = string.match(b, '^(%d+)-(%d+)$')\n"         \
-    "  if am ~= bm then return tonumber(am) < tonumber(bm) end\n" \
-    "  return tonumber(as) < tonumber(bs)\n"                      \
-    "end\n"
-
 /// ARGV: log or '', the last entry that was read, the last of one's own that Redis has answered,
-/// entries and bytes at most. Answers {state, epoch, log, entries}. An entry that the snapshot
-/// covers is not lost, whoever has trimmed the stream.
-inline constexpr std::string_view redis_room_news = BELAY_DETAIL_REDIS_LESS R"(
+/// entries and bytes at most. Answers {state, epoch, log, entries}.
+inline constexpr std::string_view redis_room_news = BELAY_DETAIL_REDIS_LOST R"(
 local room = redis.call('HMGET', KEYS[2], 'epoch', 'log', 'trimmed', 'began', 'covers')
 local log, trimmed, from = room[2], room[3], ARGV[2]
 if ARGV[1] ~= '' and ARGV[1] ~= log then
   return {redis.call('EXISTS', KEYS[2] .. ':over:' .. ARGV[1]) == 1 and 'over' or 'gap'}
 end
 if not log then return {'none'} end
-local function lost(id)
-  return less(trimmed, id) and id ~= room[5] and #redis.call('XRANGE', KEYS[1], id, id) == 0
-end
 if from == '0-0' then from = room[4] end
-if less(from, trimmed) or lost(from) or lost(ARGV[3]) then return {'gap'} end
+if less(from, trimmed) or lost(from, trimmed, room[5]) or lost(ARGV[3], trimmed, room[5]) then
+  return {'gap'}
+end
 local got, bytes, some = redis.call('XRANGE', KEYS[1], '(' .. from, '+', 'COUNT', ARGV[4]), 0, {}
 for i = 1, #got do
   for _, text in ipairs(got[i][2]) do bytes = bytes + #text end
@@ -156,6 +164,7 @@ if less(room[2], to) then
 end
 return 'saved'
 )";
+#undef BELAY_DETAIL_REDIS_LOST
 #undef BELAY_DETAIL_REDIS_LESS
 
 }  // namespace belay::inline BELAY_ABI::detail

@@ -335,10 +335,11 @@ private:
             all += as_text(head);
             all += as_text(change->update);
         }
+        const RedisRoomBook::State state = book_->state(id);
         RedisReply reply;
         if (PersistenceError e =
                 ask({"EVAL", redis_room_append, "3", keys.updates, keys.room, keys.snapshot,
-                     book_->state(id).log, keys.channel, server_, all},
+                     state.log, keys.channel, server_, all, redis_entry_id(state.acked)},
                     reply))
             return e;
         if (reply->type != REDIS_REPLY_ARRAY) return gone(keys.room, reply_text(reply.get()));
