@@ -201,3 +201,26 @@ TEST_CASE("RedisRooms: a loss is not hidden by the next change", "[adapter][redi
     append(one, "lost");
     CHECK(words_in(load(one)) == "|lost,");
 }
+
+TEST_CASE("RedisRooms: the position of a change is no other entry's",
+          "[adapter][redis_rooms][fault]") {
+    const RedisServer server;
+    RedisRooms one{rooms_at(server)};
+    begin(one);
+    // By others, within one millisecond.
+    const std::string ms =
+        std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(
+                           (std::chrono::system_clock::now() + 1h).time_since_epoch())
+                           .count());
+    server.ask({"XADD", updates_key, ms + "-0", "u", "a"});
+    const std::uint64_t read = (*load(one))->position;
+    server.ask({"XADD", updates_key, ms + "-1", "u", "b"});
+    const auto own = one.append("board", as_bytes("own"));
+    REQUIRE(own);
+    REQUIRE_FALSE(flush(one));
+    const part::HeardNews news = hear(one, read);
+    CHECK(words_in(news) == "b,own*,");
+    CHECK(*own < news->entries.back().position);
+    CHECK_FALSE(save(one, "[a,b]", news->entries.front().position));
+    CHECK(words_in(load(one)) == "[a,b]|own,");
+}

@@ -18,7 +18,7 @@ namespace belay::inline BELAY_ABI::detail {
 
 /// Of each room that was loaded or changed: its log, how far it was read, and which entries the own
 /// changes have become. A change has a position before Redis has given it one: the next behind the
-/// last that is known, which is never beyond the one that Redis gives.
+/// last that is known, which is never beyond the one that Redis gives, and odd, as none of these.
 ///
 /// Thread safety: all members.
 class RedisRoomBook {
@@ -52,7 +52,7 @@ public:
     [[nodiscard]] Given next(std::string_view id) {
         const std::lock_guard lock{mutex_};
         Room& room = at(id);
-        ++room.given;
+        room.given += 1 + room.given % 2;
         if (room.turn != room.turned) return {room.given, {room.turn, {}}};
         return {room.given, {0, room.state.log}};
     }
