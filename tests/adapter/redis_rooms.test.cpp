@@ -111,8 +111,10 @@ TEST_CASE("RedisRooms: a snapshot covers nothing of another copy",
                 "redis.call('XADD', KEYS[1], ms .. '-9', 's', 'other', 'n', '', 'u', 'b') "
                 "return redis.call('XADD', KEYS[1], '*', 's', 'other', 'n', '', 'u', 'c')",
                 "1", "belay:{board}:updates"});
-    CHECK_FALSE(save(two, "[a,lost]", read));
-    CHECK(words_in(load(one)) == "[a,lost]|a,b,c,");
+    CHECK(save(two, "[a,lost]", read).code == RoomErrc::stale_snapshot);
+    CHECK(words_in(load(one)) == "|a,b,c,");
+    // It is compared, and what is lost is given back.
+    CHECK(hear(two, read)->state == part::FanoutNews::State::gap);
 }
 
 TEST_CASE("RedisRooms: what is gone behind a position is a gap", "[adapter][redis_rooms][fault]") {

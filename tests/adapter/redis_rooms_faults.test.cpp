@@ -224,3 +224,56 @@ TEST_CASE("RedisRooms: the position of a change is no other entry's",
     CHECK_FALSE(save(one, "[a,b]", news->entries.front().position));
     CHECK(words_in(load(one)) == "[a,b]|own,");
 }
+
+TEST_CASE("RedisRooms: a snapshot covers nothing unread, also if that is trimmed",
+          "[adapter][redis_rooms][fault]") {
+    const RedisServer server;
+    RedisRooms one{rooms_at(server)};
+    RedisRooms two{rooms_at(server)};
+    begin(one);
+    static_cast<void>(load(two));
+    append(one, "a");
+    CHECK_FALSE(save(one, "[a]", (*load(one))->position));
+    append(two, "own");
+    CHECK_FALSE(save(one, "[a,own]", (*load(one))->position));
+    // All that is left of the stream is its own.
+    const std::uint64_t own = append(two, "too");
+    CHECK(save(two, "[own,too]", own).code == RoomErrc::stale_snapshot);
+    CHECK(words_in(load(one)) == "[a,own]|too,");
+    // Who goes on alone covers what it has appended, time after time.
+    RedisRooms alone{rooms_at(server, "alone")};
+    begin(alone);
+    std::string all;
+    for (const char* const text : {"a", "b", "c"}) {
+        all += text;
+        CHECK_FALSE(save(alone, all, append(alone, text)));
+    }
+    CHECK(words_in(load(alone)) == "abc|");
+}
+
+TEST_CASE("RedisRooms: a snapshot of what is lost replaces none of what is there",
+          "[adapter][redis_rooms][fault]") {
+    const RedisServer server;
+    RedisRooms one{rooms_at(server)};
+    RedisRooms two{rooms_at(server)};
+    begin(one);
+    append(one, "a");
+    ::poll(nullptr, 0, 5);
+    append(one, "lost");
+    const std::uint64_t read = (*load(two))->position;
+    // A replica without the last entry takes over, its clock is late, and another server saves.
+    server.ask({"EVAL",
+                "local all = redis.call('XRANGE', KEYS[1], '-', '+') "
+                "redis.call('DEL', KEYS[1]) "
+                "redis.call('XADD', KEYS[1], all[1][1], unpack(all[1][2])) "
+                "local ms = string.match(all[1][1], '^(%d+)') "
+                "return redis.call('XADD', KEYS[1], ms .. '-9', 's', 'other', 'n', '', 'u', 'b')",
+                "1", updates_key});
+    RedisRooms three{rooms_at(server)};
+    CHECK_FALSE(save(three, "[a,b]", (*load(three))->position));
+    append(three, "c");
+    CHECK(save(two, "[a,lost]", read).code == RoomErrc::stale_snapshot);
+    CHECK(words_in(load(three)) == "[a,b]|c,");
+    // It is compared, and given back.
+    CHECK(hear(two, read)->state == State::gap);
+}

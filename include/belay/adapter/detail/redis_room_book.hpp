@@ -150,9 +150,13 @@ public:
                                       [&](const auto& pair) { return pair.first == position; });
         return own != room.own.end() ? own->second : position;
     }
-    void saved(std::string_view id, std::uint64_t entry) {
+    /// A snapshot is stored as of `entry`, and covers all up to `covered`: between what was read and
+    /// that there are own entries only.
+    void saved(std::string_view id, std::uint64_t entry, std::uint64_t covered) {
         const std::lock_guard lock{mutex_};
-        drop_before(at(id), entry);
+        Room& room = at(id);
+        room.state.read = std::max(room.state.read, covered);
+        drop_before(room, entry);
     }
 
 private:

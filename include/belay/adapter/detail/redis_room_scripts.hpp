@@ -133,19 +133,20 @@ return {'on', room[1], log, some}
 )";
 
 /// ARGV: log or '', what it covers, the last entry that was read, server, the snapshot.
-/// What others appended behind what was read is not covered; and nothing new if the entry is gone:
-/// in this copy of the room there may be others before it.
+/// Answers what is covered now: not what others appended behind what was read. Nothing is stored if
+/// some of that is trimmed; nor if the entry is gone: in this copy of the room there may be others
+/// before it, and they may be covered.
 inline constexpr std::string_view redis_room_save = BELAY_DETAIL_REDIS_LESS R"(
 local room = redis.call('HMGET', KEYS[2], 'log', 'covers', 'trimmed')
 if not room[1] then return 'none' end
 if ARGV[1] ~= '' and ARGV[1] ~= room[1] then return 'stale' end
 local to, read = ARGV[2], ARGV[3]
-if less(to, room[2]) then return 'stale' end
+if less(to, room[2]) or less(read, room[3]) then return 'stale' end
 local info = redis.call('XINFO', 'STREAM', KEYS[1])
 for i = 1, #info, 2 do
   if info[i] == 'last-generated-id' and less(info[i + 1], to) then return 'beyond' end
 end
-if less(room[3], to) and #redis.call('XRANGE', KEYS[1], to, to) == 0 then to = room[2] end
+if less(room[2], to) and #redis.call('XRANGE', KEYS[1], to, to) == 0 then return 'stale' end
 if less(read, to) then
   local last = read
   for _, entry in ipairs(redis.call('XRANGE', KEYS[1], '(' .. read, to)) do
@@ -162,7 +163,7 @@ if less(room[2], to) then
   local ms, seq = string.match(room[2], '^(%d+)-(%d+)$')
   redis.call('XTRIM', KEYS[1], 'MINID', ms .. '-' .. string.format('%.0f', tonumber(seq) + 1))
 end
-return 'saved'
+return to
 )";
 #undef BELAY_DETAIL_REDIS_LOST
 #undef BELAY_DETAIL_REDIS_LESS

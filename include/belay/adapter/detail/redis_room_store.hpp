@@ -131,8 +131,9 @@ public:
         if (answer == "none") return {RoomErrc::unknown_room, keys.room, {}};
         if (answer == "stale") return {RoomErrc::stale_snapshot, keys.room, {}};
         if (answer == "beyond") return {RoomErrc::bad_position, keys.room, {}};
-        if (answer != "saved") return foreign(keys.room);
-        book_->saved(id, *entry);
+        const auto covered = redis_position(answer);
+        if (!covered) return foreign(keys.room);
+        book_->saved(id, *entry, *covered);
         return {};
     }
 

@@ -165,7 +165,12 @@ private:
         for (const auto& [id, code] : error.rooms) ears_.changed(id);
         call.done(std::move(error));
     }
-    void make(Save& call) { call.done(store_.save(call.id, call.snapshot, call.covers)); }
+    void make(Save& call) {
+        PersistenceError error = store_.save(call.id, call.snapshot, call.covers);
+        // What it would cover may be lost.
+        if (error.code == RoomErrc::stale_snapshot) ears_.changed(call.id);
+        call.done(std::move(error));
+    }
     void make(List& call) {
         if (call.done.wanted()) call.done(store_.list(call.after, call.count));
     }
