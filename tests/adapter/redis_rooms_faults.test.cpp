@@ -277,3 +277,42 @@ TEST_CASE("RedisRooms: a snapshot of what is lost replaces none of what is there
     // It is compared, and given back.
     CHECK(hear(two, read)->state == State::gap);
 }
+
+TEST_CASE("RedisRooms: who has become a replica is left", "[adapter][redis_rooms][fault]") {
+    const RedisServer first;
+    const RedisServer second;
+    // As a name that leads to the master.
+    const TemporaryDirectory directory;
+    const std::string name = directory / "master";
+    std::filesystem::create_symlink(first.socket(), name);
+    RedisRoomsOptions options = rooms_at(first);
+    options.socket = name;
+    RedisRooms rooms{options};
+    begin(rooms);
+    const std::uint64_t read = (*load(rooms))->position;
+    driver::Question<part::HeardNews> waiting;
+    rooms.subscribe("board", read, waiting.ask());
+    ::poll(nullptr, 0, 100);
+    // Whoever is connected stays so.
+    CHECK(first.ask({"REPLICAOF", "127.0.0.1", "1"}) == "OK");
+    std::filesystem::remove(name);
+    std::filesystem::create_symlink(second.socket(), name);
+    REQUIRE(rooms.append("board", as_bytes("refused")));
+    CHECK(flush(rooms).code == RedisErrc::read_only);
+    PersistenceError error;
+    for (int i = 0; i < 100; ++i) {
+        ::poll(nullptr, 0, 10);
+        REQUIRE(rooms.begin("board", some_epoch, true));
+        error = flush(rooms);
+        if (!error) break;
+    }
+    CHECK_FALSE(error);
+    CHECK(second.ask({"EXISTS", room_key}) == "1");
+    // The subscription is told why, and heard where the rooms are by then.
+    for (int i = 0; i < 2'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
+    REQUIRE(waiting.answered());
+    CHECK(waiting.take()->error().code == RedisErrc::read_only);
+    rooms.subscribe("board", read, waiting.ask());
+    for (int i = 0; i < 2'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
+    REQUIRE(waiting.answered());
+}

@@ -58,6 +58,8 @@ public:
         ++outages_;
         down_ = std::move(why);
         down_until_ = Clock::now() + options_.retry_after;
+        // The same name may lead to another one by then.
+        connection_.close();
     }
     [[nodiscard]] PersistenceError explain(const std::error_code& code, const char* words) const {
         return {code, connection_.peer(), words, advice_for(code)};
@@ -226,7 +228,8 @@ private:
     [[nodiscard]] static bool is_outage(const std::error_code& code) noexcept {
         return code.category() != redis_category() || code == RedisErrc::connection_lost ||
                code == RedisErrc::no_answer || code == RedisErrc::bad_reply ||
-               code == RedisErrc::unauthorized || code == RedisErrc::not_ready;
+               code == RedisErrc::unauthorized || code == RedisErrc::not_ready ||
+               code == RedisErrc::read_only;
     }
     /// Where what is to be done with a queue in Redis is not what is to be done with rooms.
     [[nodiscard]] static const char* advice_for(const std::error_code& code) {
