@@ -316,3 +316,35 @@ TEST_CASE("RedisRooms: who has become a replica is left", "[adapter][redis_rooms
     for (int i = 0; i < 2'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
     REQUIRE(waiting.answered());
 }
+
+TEST_CASE("RedisRooms: a Redis that cannot save is not away", "[adapter][redis_rooms][fault]") {
+    const RedisServer server{{"--save", "900 1", "--dbfilename", "taken"}};
+    const std::string taken = server.socket().substr(0, server.socket().rfind('/')) + "/taken";
+    std::filesystem::create_directories(taken + "/by something");
+    RedisRoomsOptions options = rooms_at(server);
+    options.command_timeout = 100ms;
+    RedisRooms rooms{options};
+    begin(rooms);
+    const std::uint64_t read = (*load(rooms))->position;
+    server.ask({"BGSAVE"});
+    for (int i = 0; i < 5'000; ++i) {
+        if (server.ask({"SET", "x", "y"}).starts_with("MISCONF")) break;
+        ::poll(nullptr, 0, 1);
+    }
+    REQUIRE(server.ask({"PING"}).starts_with("MISCONF"));
+    driver::Question<part::HeardNews> waiting;
+    rooms.subscribe("board", read, waiting.ask());
+    REQUIRE(rooms.append("board", as_bytes("refused")));
+    CHECK(flush(rooms).code == RedisErrc::cannot_persist);
+    // It is asked for signs of life meanwhile.
+    for (int i = 0; i < 50; ++i) {
+        ::poll(nullptr, 0, 10);
+        CHECK(load(rooms));
+    }
+    CHECK_FALSE(waiting.answered());
+    server.ask({"CONFIG", "SET", "stop-writes-on-bgsave-error", "no"});
+    append(rooms, "a");
+    for (int i = 0; i < 2'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
+    REQUIRE(waiting.answered());
+    CHECK(words_in(*waiting.take()) == "a*,");
+}

@@ -136,7 +136,10 @@ private:
             heard_at_ = Clock::now();
             if (reply->type == REDIS_REPLY_ERROR) {
                 const std::string words{reply_text(reply.get())};
-                return store_->explain(code_of_redis(words), words.c_str());
+                const std::error_code code = code_of_redis(words);
+                // To a PING: a sign of life, of a Redis that reads and publishes.
+                if (code == RedisErrc::cannot_persist) continue;
+                return store_->explain(code, words.c_str());
             }
             take(*reply);
         }
