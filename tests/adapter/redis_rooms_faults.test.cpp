@@ -348,3 +348,41 @@ TEST_CASE("RedisRooms: a Redis that cannot save is not away", "[adapter][redis_r
     REQUIRE(waiting.answered());
     CHECK(words_in(*waiting.take()) == "a*,");
 }
+
+TEST_CASE("RedisRooms: who hears is not deaf after a connection that ended unheard",
+          "[adapter][redis_rooms][fault]") {
+    const RedisServer server;
+    RedisRooms rooms{rooms_at(server)};
+    RedisRooms other{rooms_at(server)};
+    begin(rooms);
+    const std::uint64_t read = (*load(rooms))->position;
+    driver::Question<part::HeardNews> waiting;
+    rooms.subscribe("board", read, waiting.ask());
+    driver::Question<part::HeardNews> left;
+    rooms.subscribe("left", 0, left.ask());
+    ::poll(nullptr, 0, 200);
+    // Redis stands still, and ends the connection then; a room is left meanwhile, another one comes.
+    redisContext* const context = redisConnectUnix(server.socket().c_str());
+    freeReplyObject(redisCommand(context, "PING"));
+    server.freeze();
+    redisAppendCommand(context, "CLIENT KILL TYPE pubsub");
+    int sent = 0;
+    REQUIRE(redisBufferWrite(context, &sent) == REDIS_OK);
+    left.drop();
+    driver::Question<LoadedRoom> loading;
+    rooms.load("board", loading.ask());
+    driver::Question<part::HeardNews> fresh;
+    rooms.subscribe("fresh", 0, fresh.ask());
+    ::poll(nullptr, 0, 1'200);
+    server.thaw();
+    redisFree(context);
+    ::poll(nullptr, 0, 300);
+    REQUIRE(loading.answered());
+    // Whether or not it was told of an outage, it hears what comes.
+    if (waiting.answered()) rooms.subscribe("board", read, waiting.ask());
+    REQUIRE(load(other));
+    append(other, "a");
+    for (int i = 0; i < 2'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
+    REQUIRE(waiting.answered());
+    CHECK(words_in(*waiting.take()) == "a,");
+}

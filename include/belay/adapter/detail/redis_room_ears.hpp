@@ -113,6 +113,10 @@ private:
     // ---- the connection ------------------------------------------------------------------------
 
     [[nodiscard]] PersistenceError ask_for_all() {
+        // One that ended unheard, when a room was left, has ended for all.
+        if (connection_.descriptor() < 0) {
+            for (auto& [id, sub] : subs_) sub.asked = sub.confirmed = false;
+        }
         for (auto& [id, sub] : subs_) {
             if (sub.asked) continue;
             if (const std::error_code e = connection_.post({"SUBSCRIBE", sub.channel}))
