@@ -11,91 +11,15 @@
 #include <belay/room/persistence_check.hpp>
 
 #include "support/adapter/redis_proxy.hpp"
-#include "support/adapter/redis_server.hpp"
+#include "support/adapter/redis_rooms_rig.hpp"
 
 using namespace belay;
 using namespace std::literals;
-using belay_test::RedisServer;
+using namespace belay_test;
 
 static_assert(explain::persistence_like<RedisRooms>() && explain::fanout_like<RedisRooms>());
 static_assert(std::is_nothrow_move_constructible_v<RedisRooms> &&
               std::is_nothrow_move_assignable_v<RedisRooms>);
-
-namespace {
-
-constexpr Id some_epoch{std::byte{1}};
-constexpr Id other_epoch{std::byte{2}};
-
-RedisRoomsOptions rooms_at(const RedisServer& server, std::string prefix = "belay") {
-    RedisRoomsOptions options;
-    options.prefix = std::move(prefix);
-    options.socket = server.socket();
-    options.retry_after = 20ms;
-    return options;
-}
-
-/// Waits for the other thread.
-template <class V, class Ask>
-V awaited(Ask&& ask) {
-    driver::Question<V> question;
-    ask(question.ask());
-    for (int i = 0; i < 30'000 && !question.answered(); ++i) ::poll(nullptr, 0, 1);
-    REQUIRE(question.answered());
-    std::optional<V> answer = question.take();
-    REQUIRE(answer);
-    return std::move(*answer);
-}
-PersistenceError flush(RedisRooms& rooms) {
-    return awaited<PersistenceError>([&](auto done) { rooms.flush(std::move(done)); });
-}
-LoadedRoom load(RedisRooms& rooms, std::string_view id = "board") {
-    return awaited<LoadedRoom>([&](auto done) { rooms.load(id, std::move(done)); });
-}
-PersistenceError save(RedisRooms& rooms, std::string_view snapshot, std::uint64_t covers) {
-    const BytesView bytes = as_bytes(snapshot);
-    const std::vector<Bytes> parts{{bytes.begin(), bytes.end()}};
-    return awaited<PersistenceError>(
-        [&](auto done) { rooms.save("board", parts, covers, std::move(done)); });
-}
-part::HeardNews hear(RedisRooms& rooms, std::uint64_t from) {
-    return awaited<part::HeardNews>(
-        [&](auto done) { rooms.subscribe("board", from, std::move(done)); });
-}
-std::uint64_t append(RedisRooms& rooms, std::string_view text) {
-    const auto position = rooms.append("board", as_bytes(text));
-    REQUIRE(position);
-    const PersistenceError error = flush(rooms);
-    INFO(error.message());
-    REQUIRE_FALSE(error);
-    return *position;
-}
-void begin(RedisRooms& rooms, const Id& epoch = some_epoch) {
-    REQUIRE(rooms.begin("board", epoch, false));
-    REQUIRE_FALSE(flush(rooms));
-}
-/// "a,b*": the updates; with a star the own ones.
-std::string words_in(const part::HeardNews& news) {
-    REQUIRE(news);
-    std::string text;
-    for (const auto& entry : news->entries) {
-        text += as_text(entry.update);
-        if (entry.own != 0) text += '*';
-        text += ',';
-    }
-    return text;
-}
-/// "snapshot|a,b,".
-std::string words_in(const LoadedRoom& found) {
-    REQUIRE(found);
-    if (!*found) return "none";
-    std::string text;
-    for (const Bytes& part : (*found)->snapshot) text += as_text(part);
-    text += '|';
-    for (const Bytes& update : (*found)->updates) text += std::string{as_text(update)} + ',';
-    return text;
-}
-
-}  // namespace
 
 TEST_CASE("RedisRooms keeps rooms as a storage must", "[adapter][redis_rooms][property]") {
     const RedisServer server;
@@ -187,8 +111,10 @@ TEST_CASE("RedisRooms: a snapshot covers nothing of another copy",
                 "redis.call('XADD', KEYS[1], ms .. '-9', 's', 'other', 'n', '', 'u', 'b') "
                 "return redis.call('XADD', KEYS[1], '*', 's', 'other', 'n', '', 'u', 'c')",
                 "1", "belay:{board}:updates"});
-    CHECK_FALSE(save(two, "[a,lost]", read));
-    CHECK(words_in(load(one)) == "[a,lost]|a,b,c,");
+    CHECK(save(two, "[a,lost]", read).code == RoomErrc::stale_snapshot);
+    CHECK(words_in(load(one)) == "|a,b,c,");
+    // It is compared, and what is lost is given back.
+    CHECK(hear(two, read)->state == part::FanoutNews::State::gap);
 }
 
 TEST_CASE("RedisRooms: what is gone behind a position is a gap", "[adapter][redis_rooms][fault]") {
@@ -218,7 +144,7 @@ TEST_CASE("RedisRooms: what is gone behind a position is a gap", "[adapter][redi
                     "local all = redis.call('XRANGE', KEYS[1], '-', '+') "
                     "return redis.call('XDEL', KEYS[1], all[#all][1])",
                     "1", "belay:{board}:updates"});
-        append(one, "c");
+        append(two, "c");
         CHECK(state(last) == State::gap);
     }
     SECTION("not what a snapshot covers") {

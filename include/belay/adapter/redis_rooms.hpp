@@ -72,7 +72,8 @@ public:
     /// Errors: bad_room_id; storage_busy.
     [[nodiscard]] std::error_code erase(std::string_view id) {
         if (const auto error = refused(id, 0)) return error.code;
-        staged_.changes.push_back({Change::Kind::erase, std::string{id}, 0, no_id, {}, false});
+        staged_.changes.push_back({Change::Kind::erase, std::string{id}, 0, no_id, {}, false, {}});
+        staged_.changes.back().basis.turn = work_->book.turns(id);
         return {};
     }
     /// Errors: storage_busy; those of Redis and the system. Of single rooms: unknown_room, where
@@ -80,7 +81,10 @@ public:
     /// where that was ended on purpose.
     void flush(Completion<PersistenceError> done) {
         detail::RedisRoomStaged staged = std::exchange(staged_, {});
-        if (!work_->takes({}, staged.bytes)) return done(busy());
+        if (!work_->takes({}, staged.bytes)) {
+            work_->forget_turns(staged.changes);
+            return done(busy());
+        }
         work_->post(Work::Flush{std::move(staged.changes), std::move(done)}, staged.bytes);
     }
     /// Errors: as PersistenceLike says; bad_room_id; storage_busy; those of Redis and the system.
@@ -129,9 +133,15 @@ private:
     [[nodiscard]] Result<std::uint64_t> stage(Change::Kind kind, std::string_view id,
                                               const Id& epoch, BytesView update) {
         if (const auto error = refused(id, update.size())) return error.code;
-        const std::uint64_t own = work_->book.next(id);
-        staged_.changes.push_back(
-            {kind, std::string{id}, own, epoch, {update.begin(), update.end()}, false});
+        auto [own, basis] = work_->book.next(id);
+        if (kind != Change::Kind::append) basis = {work_->book.turns(id), {}};
+        staged_.changes.push_back({kind,
+                                   std::string{id},
+                                   own,
+                                   epoch,
+                                   {update.begin(), update.end()},
+                                   false,
+                                   std::move(basis)});
         staged_.bytes += update.size();
         return own;
     }

@@ -18,7 +18,7 @@ namespace belay::inline BELAY_ABI::detail {
 
 /// Of each room that was loaded or changed: its log, how far it was read, and which entries the own
 /// changes have become. A change has a position before Redis has given it one: the next behind the
-/// last that is known, which is never beyond the one that Redis gives.
+/// last that is known, which is never beyond the one that Redis gives, and odd, as none of these.
 ///
 /// Thread safety: all members.
 class RedisRoomBook {
@@ -35,10 +35,53 @@ public:
         std::string tried{};  ///< of a beginning that was not answered
     };
 
+    /// What a change is made upon: the history that is known, if any; or what a change before it
+    /// makes of the room, which is not carried out yet.
+    struct Basis {
+        std::uint64_t turn = 0;  ///< its number; 0: none
+        std::string log{};
+
+        friend bool operator==(const Basis&, const Basis&) = default;
+    };
+    struct Given {
+        std::uint64_t position;
+        Basis basis;
+    };
+
     /// The position of a change that is not sent yet.
-    [[nodiscard]] std::uint64_t next(std::string_view id) {
+    [[nodiscard]] Given next(std::string_view id) {
         const std::lock_guard lock{mutex_};
-        return ++at(id).given;
+        Room& room = at(id);
+        room.given += 1 + room.given % 2;
+        if (room.turn != room.turned) return {room.given, {room.turn, {}}};
+        return {room.given, {0, room.state.log}};
+    }
+    /// A change begins a history, or ends one.   Returns: its number.
+    [[nodiscard]] std::uint64_t turns(std::string_view id) {
+        const std::lock_guard lock{mutex_};
+        return at(id).turn = ++turns_;
+    }
+    /// It is carried out.
+    void turned(std::string_view id, std::uint64_t turn) {
+        const std::lock_guard lock{mutex_};
+        Room& room = at(id);
+        room.turned = turn;
+        room.turned_to = room.state.log;
+    }
+    /// It is over, also if it was not.
+    void forget_turn(std::string_view id, std::uint64_t turn) {
+        const std::lock_guard lock{mutex_};
+        Room& room = at(id);
+        if (room.turn == turn) room.turn = room.turned;
+    }
+    /// Whether the room is still what a change was made upon.
+    [[nodiscard]] bool stands(std::string_view id, const Basis& basis) const {
+        const std::lock_guard lock{mutex_};
+        const auto found = rooms_.find(id);
+        if (found == rooms_.end() || basis == Basis{}) return true;
+        const Room& room = found->second;
+        if (basis.turn == 0) return basis.log == room.state.log;
+        return basis.turn == room.turned && room.turned_to == room.state.log;
     }
     [[nodiscard]] State state(std::string_view id) const {
         const std::lock_guard lock{mutex_};
@@ -71,6 +114,14 @@ public:
         room.begun = {std::string{log}, {}};
         room.given = std::max(room.given, began);
     }
+    /// The log that a room has behind `from`, of which nothing was known.
+    void heard(std::string_view id, std::uint64_t from, std::string_view log) {
+        const std::lock_guard lock{mutex_};
+        Room& room = at(id);
+        if (!room.state.log.empty()) return;
+        room.state = {std::string{log}, from, 0};
+        room.begun.was = log;
+    }
     void read(std::string_view id, std::uint64_t position) {
         const std::lock_guard lock{mutex_};
         Room& room = at(id);
@@ -99,9 +150,13 @@ public:
                                       [&](const auto& pair) { return pair.first == position; });
         return own != room.own.end() ? own->second : position;
     }
-    void saved(std::string_view id, std::uint64_t entry) {
+    /// A snapshot is stored as of `entry`, and covers all up to `covered`: between what was read and
+    /// that there are own entries only.
+    void saved(std::string_view id, std::uint64_t entry, std::uint64_t covered) {
         const std::lock_guard lock{mutex_};
-        drop_before(at(id), entry);
+        Room& room = at(id);
+        room.state.read = std::max(room.state.read, covered);
+        drop_before(room, entry);
     }
 
 private:
@@ -109,6 +164,9 @@ private:
         State state{};
         Begun begun{};
         std::uint64_t given = 0;
+        std::uint64_t turn = 0;    ///< the last change that begins or ends a history
+        std::uint64_t turned = 0;  ///< the last of these that was carried out
+        std::string turned_to{};   ///< the log since then
         std::vector<std::pair<std::uint64_t, std::uint64_t>> own{};
     };
     [[nodiscard]] Room& at(std::string_view id) {
@@ -122,6 +180,7 @@ private:
 
     mutable std::mutex mutex_;
     std::map<std::string, Room, std::less<>> rooms_;
+    std::uint64_t turns_ = 0;
 };
 
 }  // namespace belay::inline BELAY_ABI::detail

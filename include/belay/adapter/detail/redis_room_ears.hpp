@@ -113,6 +113,10 @@ private:
     // ---- the connection ------------------------------------------------------------------------
 
     [[nodiscard]] PersistenceError ask_for_all() {
+        // One that ended unheard, when a room was left, has ended for all.
+        if (connection_.descriptor() < 0) {
+            for (auto& [id, sub] : subs_) sub.asked = sub.confirmed = false;
+        }
         for (auto& [id, sub] : subs_) {
             if (sub.asked) continue;
             if (const std::error_code e = connection_.post({"SUBSCRIBE", sub.channel}))
@@ -136,7 +140,10 @@ private:
             heard_at_ = Clock::now();
             if (reply->type == REDIS_REPLY_ERROR) {
                 const std::string words{reply_text(reply.get())};
-                return store_->explain(code_of_redis(words), words.c_str());
+                const std::error_code code = code_of_redis(words);
+                // To a PING: a sign of life, of a Redis that reads and publishes.
+                if (code == RedisErrc::cannot_persist) continue;
+                return store_->explain(code, words.c_str());
             }
             take(*reply);
         }

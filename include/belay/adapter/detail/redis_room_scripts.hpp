@@ -13,23 +13,29 @@ namespace belay::inline BELAY_ABI::detail {
 // u, the update. KEYS[2] is a hash: epoch; log, another one each time the history begins; began and
 // covers, entries; trimmed, up to which they are gone: those that the snapshot before the last one
 // covers, so that a server which is a little late need not load the room. KEYS[3] is the snapshot.
-// A history that is ended on purpose leaves a key behind for a while, with its log: else it could
-// not be told from one that Redis has lost.
+// A history that is ended on purpose leaves keys behind for a while, with its log and its epoch:
+// else it could not be told from one that Redis has lost. The epoch stays when what was lost is
+// given back, under another log: who has not heard of that either must not do so again.
 
-/// ARGV: 1 to begin anew, epoch, log, channel, for how long an end is remembered, a log that the
-/// server has had, or ''. Answers {log, began}; of the one that goes on. 'over' if what would be
-/// begun again was ended on purpose: only what was lost may be.
+/// ARGV: 'again', 'new', or 'reset'; epoch, log, channel, for how long an end is remembered, and
+/// logs that the server has had, and has wanted to begin, or ''. Answers {log, began}; of the one
+/// that goes on, but of a reset. 'over' if what would be begun again was ended on purpose: only
+/// what was lost may be. A reset ends also what Redis has just lost.
 inline constexpr std::string_view redis_room_begin = R"(
-if ARGV[1] == '0' and redis.call('EXISTS', KEYS[2] .. ':over:' .. ARGV[3],
-    KEYS[2] .. ':over:' .. ARGV[6]) ~= 0 then
+local over, how = KEYS[2] .. ':over:', ARGV[1]
+if how == 'again' and redis.call('EXISTS', over .. ARGV[2], over .. ARGV[3],
+    over .. ARGV[6]) ~= 0 then
   return 'over'
 end
-local old = redis.call('HMGET', KEYS[2], 'log', 'began')
-if old[1] then
-  if ARGV[1] == '0' then return old end
-  redis.call('SET', KEYS[2] .. ':over:' .. old[1], '1', 'EX', ARGV[5])
-end
+local old = redis.call('HMGET', KEYS[2], 'log', 'began', 'epoch')
+if old[1] and how ~= 'reset' then return {old[1], old[2]} end
 local id = redis.call('XADD', KEYS[1], '*', 'began', '')
+if how == 'reset' then
+  for _, was in ipairs({old[1] or '', old[3] or '', ARGV[6], ARGV[7]}) do
+    if was ~= '' then redis.call('SET', over .. was, '1', 'EX', ARGV[5]) end
+  end
+end
+redis.call('DEL', over .. ARGV[2])
 redis.call('XTRIM', KEYS[1], 'MAXLEN', '0')
 redis.call('PERSIST', KEYS[1])
 redis.call('DEL', KEYS[3])
@@ -39,25 +45,45 @@ redis.call('PUBLISH', ARGV[4], 'e')
 return {ARGV[3], id}
 )";
 
-/// ARGV: channel, for how long. The stream stays for as long, so that its entries go on rising.
+/// ARGV: channel, for how long, and logs as above. The stream stays for as long, so that its entries go on rising.
+/// What needs no memory comes first: a script that has written is not stopped for lack of it.
 inline constexpr std::string_view redis_room_erase = R"(
-local old = redis.call('HGET', KEYS[2], 'log')
-if not old then return 0 end
-redis.call('SET', KEYS[2] .. ':over:' .. old, '1', 'EX', ARGV[2])
+local old = redis.call('HMGET', KEYS[2], 'log', 'epoch')
 redis.call('XTRIM', KEYS[1], 'MAXLEN', '0')
 redis.call('EXPIRE', KEYS[1], ARGV[2])
 redis.call('DEL', KEYS[2], KEYS[3])
+for _, was in ipairs({old[1] or '', old[2] or '', ARGV[3], ARGV[4]}) do
+  if was ~= '' then redis.call('SET', KEYS[2] .. ':over:' .. was, '1', 'EX', ARGV[2]) end
+end
 redis.call('PUBLISH', ARGV[1], 'e')
 return 1
 )";
 
-/// ARGV: log or '', channel, server, updates: each with its length and its number in front.
-/// Answers {log, entries}; nil if there is no such history, 'over' if it was ended on purpose.
-inline constexpr std::string_view redis_room_append = R"(
-local log = redis.call('HGET', KEYS[2], 'log')
+#define BELAY_DETAIL_REDIS_LESS                                   \
+    "local function less(a, b)\n"                                 \
+    "  local am, as = string.match(a, '^(%d+)-(%d+)$')\n"         \
+    "  local bm, bs = string.match(b, '^(%d+)-(%d+)$')\n"         \
+    "  if am ~= bm then return tonumber(am) < tonumber(bm) end\n" \
+    "  return tonumber(as) < tonumber(bs)\n"                      \
+    "end\n"
+/// An entry that the snapshot covers is not lost, whoever has trimmed the stream.
+#define BELAY_DETAIL_REDIS_LOST                                                               \
+    BELAY_DETAIL_REDIS_LESS                                                                   \
+    "local function lost(id, trimmed, covers)\n"                                              \
+    "  return less(trimmed, id) and id ~= covers and #redis.call('XRANGE', KEYS[1], id, id) " \
+    "== 0\n"                                                                                  \
+    "end\n"
+
+/// ARGV: log or '', channel, server, updates: each with its length and its number in front, and the
+/// last of one's own that Redis has answered. Answers {log, entries}; nil if there is no such
+/// history, or that one is lost: the next would hide it. 'over' if it was ended on purpose.
+inline constexpr std::string_view redis_room_append = BELAY_DETAIL_REDIS_LOST R"(
+local room = redis.call('HMGET', KEYS[2], 'log', 'trimmed', 'covers')
+local log = room[1]
 if not log or (ARGV[1] ~= '' and ARGV[1] ~= log) then
   return redis.call('EXISTS', KEYS[2] .. ':over:' .. ARGV[1]) == 1 and 'over'
 end
+if lost(ARGV[5], room[2], room[3]) then return false end
 local ids, at, all = {}, 1, ARGV[4]
 while at <= #all do
   local size = struct.unpack('<I4', all, at)
@@ -84,29 +110,19 @@ return {room[1], room[2], room[3], redis.call('GET', KEYS[3]) or '',
   redis.call('XRANGE', KEYS[1], '(' .. room[3], '+')}
 )";
 
-#define BELAY_DETAIL_REDIS_LESS                                   \
-    "local function less(a, b)\n"                                 \
-    "  local am, as = string.match(a, '^(%d+)-(%d+)$')\n"         \
-    "  local bm, bs = string.match(b, '^(%d+)-(%d+)$')\n"         \
-    "  if am ~= bm then return tonumber(am) < tonumber(bm) end\n" \
-    "  return tonumber(as) < tonumber(bs)\n"                      \
-    "end\n"
-
 /// ARGV: log or '', the last entry that was read, the last of one's own that Redis has answered,
-/// entries and bytes at most. Answers {state, epoch, log, entries}. An entry that the snapshot
-/// covers is not lost, whoever has trimmed the stream.
-inline constexpr std::string_view redis_room_news = BELAY_DETAIL_REDIS_LESS R"(
+/// entries and bytes at most. Answers {state, epoch, log, entries}.
+inline constexpr std::string_view redis_room_news = BELAY_DETAIL_REDIS_LOST R"(
 local room = redis.call('HMGET', KEYS[2], 'epoch', 'log', 'trimmed', 'began', 'covers')
 local log, trimmed, from = room[2], room[3], ARGV[2]
 if ARGV[1] ~= '' and ARGV[1] ~= log then
   return {redis.call('EXISTS', KEYS[2] .. ':over:' .. ARGV[1]) == 1 and 'over' or 'gap'}
 end
 if not log then return {'none'} end
-local function lost(id)
-  return less(trimmed, id) and id ~= room[5] and #redis.call('XRANGE', KEYS[1], id, id) == 0
-end
 if from == '0-0' then from = room[4] end
-if less(from, trimmed) or lost(from) or lost(ARGV[3]) then return {'gap'} end
+if less(from, trimmed) or lost(from, trimmed, room[5]) or lost(ARGV[3], trimmed, room[5]) then
+  return {'gap'}
+end
 local got, bytes, some = redis.call('XRANGE', KEYS[1], '(' .. from, '+', 'COUNT', ARGV[4]), 0, {}
 for i = 1, #got do
   for _, text in ipairs(got[i][2]) do bytes = bytes + #text end
@@ -117,19 +133,20 @@ return {'on', room[1], log, some}
 )";
 
 /// ARGV: log or '', what it covers, the last entry that was read, server, the snapshot.
-/// What others appended behind what was read is not covered; and nothing new if the entry is gone:
-/// in this copy of the room there may be others before it.
+/// Answers what is covered now: not what others appended behind what was read. Nothing is stored if
+/// some of that is trimmed; nor if the entry is gone: in this copy of the room there may be others
+/// before it, and they may be covered.
 inline constexpr std::string_view redis_room_save = BELAY_DETAIL_REDIS_LESS R"(
 local room = redis.call('HMGET', KEYS[2], 'log', 'covers', 'trimmed')
 if not room[1] then return 'none' end
 if ARGV[1] ~= '' and ARGV[1] ~= room[1] then return 'stale' end
 local to, read = ARGV[2], ARGV[3]
-if less(to, room[2]) then return 'stale' end
+if less(to, room[2]) or less(read, room[3]) then return 'stale' end
 local info = redis.call('XINFO', 'STREAM', KEYS[1])
 for i = 1, #info, 2 do
   if info[i] == 'last-generated-id' and less(info[i + 1], to) then return 'beyond' end
 end
-if less(room[3], to) and #redis.call('XRANGE', KEYS[1], to, to) == 0 then to = room[2] end
+if less(room[2], to) and #redis.call('XRANGE', KEYS[1], to, to) == 0 then return 'stale' end
 if less(read, to) then
   local last = read
   for _, entry in ipairs(redis.call('XRANGE', KEYS[1], '(' .. read, to)) do
@@ -146,8 +163,9 @@ if less(room[2], to) then
   local ms, seq = string.match(room[2], '^(%d+)-(%d+)$')
   redis.call('XTRIM', KEYS[1], 'MINID', ms .. '-' .. string.format('%.0f', tonumber(seq) + 1))
 end
-return 'saved'
+return to
 )";
+#undef BELAY_DETAIL_REDIS_LOST
 #undef BELAY_DETAIL_REDIS_LESS
 
 }  // namespace belay::inline BELAY_ABI::detail

@@ -33,6 +33,7 @@ struct RedisRoomChange {
     Id epoch{};
     Bytes update{};
     bool again = false;
+    RedisRoomBook::Basis basis{};
 };
 
 /// Thread safety: one thread, but for the book.   Blocks: every call that answers an error.
@@ -57,6 +58,8 @@ public:
         ++outages_;
         down_ = std::move(why);
         down_until_ = Clock::now() + options_.retry_after;
+        // The same name may lead to another one by then.
+        connection_.close();
     }
     [[nodiscard]] PersistenceError explain(const std::error_code& code, const char* words) const {
         return {code, connection_.peer(), words, advice_for(code)};
@@ -130,8 +133,9 @@ public:
         if (answer == "none") return {RoomErrc::unknown_room, keys.room, {}};
         if (answer == "stale") return {RoomErrc::stale_snapshot, keys.room, {}};
         if (answer == "beyond") return {RoomErrc::bad_position, keys.room, {}};
-        if (answer != "saved") return foreign(keys.room);
-        book_->saved(id, *entry);
+        const auto covered = redis_position(answer);
+        if (!covered) return foreign(keys.room);
+        book_->saved(id, *entry, *covered);
         return {};
     }
 
@@ -205,6 +209,8 @@ public:
             !take_entries(reply_at(reply.get(), 3), news.entries))
             return foreign(keys.room);
         log = reply_text(reply_at(reply.get(), 2));
+        // What is appended from now on is of this one, and of none that follows it.
+        book_->heard(id, from, log);
         if (!news.entries.empty()) book_->read(id, news.entries.back().position);
         return news;
     }
@@ -222,7 +228,8 @@ private:
     [[nodiscard]] static bool is_outage(const std::error_code& code) noexcept {
         return code.category() != redis_category() || code == RedisErrc::connection_lost ||
                code == RedisErrc::no_answer || code == RedisErrc::bad_reply ||
-               code == RedisErrc::unauthorized || code == RedisErrc::not_ready;
+               code == RedisErrc::unauthorized || code == RedisErrc::not_ready ||
+               code == RedisErrc::read_only;
     }
     /// Where what is to be done with a queue in Redis is not what is to be done with rooms.
     [[nodiscard]] static const char* advice_for(const std::error_code& code) {
@@ -298,6 +305,9 @@ private:
         while (!changes.empty()) {
             const bool appends = changes.front()->kind == Change::Kind::append;
             const std::size_t count = appends ? together(changes) : 1;
+            // It was made before the room became what it is, and nobody waits for it in there.
+            if (appends && !book_->stands(changes.front()->id, changes.front()->basis))
+                return gone(keys.room, {});
             PersistenceError error =
                 appends ? append(keys, changes.first(count)) : turn(keys, *changes.front());
             if (error) return error;
@@ -312,6 +322,7 @@ private:
         for (const Change* const change : changes) {
             bytes += change->update.size();
             if (change->kind != Change::Kind::append || count == 1000) break;
+            if (change->basis != changes.front()->basis) break;
             if (count != 0 && bytes > std::size_t{1} << 20) break;
             ++count;
         }
@@ -328,10 +339,11 @@ private:
             all += as_text(head);
             all += as_text(change->update);
         }
+        const RedisRoomBook::State state = book_->state(id);
         RedisReply reply;
         if (PersistenceError e =
                 ask({"EVAL", redis_room_append, "3", keys.updates, keys.room, keys.snapshot,
-                     book_->state(id).log, keys.channel, server_, all},
+                     state.log, keys.channel, server_, all, redis_entry_id(state.acked)},
                     reply))
             return e;
         if (reply->type != REDIS_REPLY_ARRAY) return gone(keys.room, reply_text(reply.get()));
@@ -347,31 +359,40 @@ private:
     [[nodiscard]] PersistenceError turn(const RedisRoomKeys& keys, const Change& change) {
         const std::string keep = std::to_string(options_.end_is_known.count());
         RedisReply reply;
+        RedisRoomBook::Begun known = book_->begun(change.id);
         if (change.kind == Change::Kind::erase) {
+            if (PersistenceError e =
+                    ask({"EVAL", redis_room_erase, "3", keys.updates, keys.room, keys.snapshot,
+                         keys.channel, keep, known.was, known.tried},
+                        reply))
+                return e;
+            book_->turned(change.id, change.basis.turn);
+            // Behind it, for what could not be erased must be found. Who has begun it meanwhile may
+            // have put it on the list before.
             if (PersistenceError e = ask({"ZREM", index(), change.id}, reply)) return e;
-            return ask({"EVAL", redis_room_erase, "3", keys.updates, keys.room, keys.snapshot,
-                        keys.channel, keep},
-                       reply);
+            if (PersistenceError e = ask({"EXISTS", keys.room}, reply)) return e;
+            if (reply->integer == 0) return {};
+            return ask({"ZADD", index(), "0", change.id}, reply);
         }
         // Before it, for a room that is not listed is not found; behind it, for who erases one
         // meanwhile takes it off the list.
         if (PersistenceError e = ask({"ZADD", index(), "0", change.id}, reply)) return e;
         const bool anew = change.kind == Change::Kind::reset;
-        RedisRoomBook::Begun known;
-        if (change.again) known = book_->begun(change.id);
-        if (known.tried.empty()) known.tried = fresh();
         // One that was not answered may have been begun, and be over by now: tried again it is the
         // same one.
-        book_->begins(change.id, known.tried);
-        if (PersistenceError e = ask({"EVAL", redis_room_begin, "3", keys.updates, keys.room,
-                                      keys.snapshot, anew ? "1" : "0", as_text(change.epoch),
-                                      known.tried, keys.channel, keep, known.was},
-                                     reply))
+        const std::string log = change.again && !known.tried.empty() ? known.tried : fresh();
+        book_->begins(change.id, log);
+        const std::string_view how = anew ? "reset" : change.again ? "again" : "new";
+        if (PersistenceError e =
+                ask({"EVAL", redis_room_begin, "3", keys.updates, keys.room, keys.snapshot, how,
+                     as_text(change.epoch), log, keys.channel, keep, known.was, known.tried},
+                    reply))
             return e;
         if (reply->type != REDIS_REPLY_ARRAY) return gone(keys.room, reply_text(reply.get()));
         const auto began = redis_position(reply_text(reply_at(reply.get(), 1)));
         if (!began) return foreign(keys.room);
         book_->begun(change.id, *began, reply_text(reply_at(reply.get(), 0)));
+        book_->turned(change.id, change.basis.turn);
         if (anew) book_->stored(change.id, change.own, *began);
         return ask({"ZADD", index(), "0", change.id}, reply);
     }

@@ -42,10 +42,11 @@ struct RedisRoomKeys {
     std::string channel{};
 };
 
-/// An entry's id, milliseconds and a number, as one number of the same order: 44 and 20 bits.
+/// An entry's id, milliseconds and a number, as one number of the same order: 43 and 20 bits, and
+/// a 0. With a 1 behind it is the position of a change that is not sent yet: no entry has that.
 inline constexpr unsigned redis_sequence_bits = 20;
 
-/// Nothing if it is none that a clock gives before the year 2500.
+/// Nothing if it is none that a clock gives before the year 2248.
 [[nodiscard]] inline std::optional<std::uint64_t> redis_position(std::string_view id) noexcept {
     const char* const end = id.data() + id.size();
     std::uint64_t time = 0;
@@ -54,12 +55,13 @@ inline constexpr unsigned redis_sequence_bits = 20;
     if (first.ec != std::errc{} || first.ptr == end || *first.ptr != '-') return std::nullopt;
     const auto second = std::from_chars(first.ptr + 1, end, sequence);
     if (second.ec != std::errc{} || second.ptr != end) return std::nullopt;
-    if (time >> (64 - redis_sequence_bits) != 0 || sequence >> redis_sequence_bits != 0)
+    if (time >> (63 - redis_sequence_bits) != 0 || sequence >> redis_sequence_bits != 0)
         return std::nullopt;
-    return time << redis_sequence_bits | sequence;
+    return (time << redis_sequence_bits | sequence) << 1U;
 }
 [[nodiscard]] inline std::string redis_entry_id(std::uint64_t position) {
     constexpr std::uint64_t mask = (std::uint64_t{1} << redis_sequence_bits) - 1;
+    position >>= 1U;
     return std::to_string(position >> redis_sequence_bits) + '-' + std::to_string(position & mask);
 }
 

@@ -88,6 +88,13 @@ public:
         return calls_.size() + staged.changes.size() < options_.calls_max &&
                (bytes <= room || waits == 0);
     }
+    /// What waits for changes that will not be carried out any more must not do so for ever.
+    void forget_turns(const std::vector<RedisRoomChange>& changes) {
+        for (const RedisRoomChange& change : changes) {
+            if (change.kind != RedisRoomChange::Kind::append)
+                book.forget_turn(change.id, change.basis.turn);
+        }
+    }
     template <class C>
     void post(C call, std::size_t bytes) {
         {
@@ -153,11 +160,17 @@ private:
     }
     void make(Flush& call) {
         PersistenceError error = store_.flush(call.changes);
+        forget_turns(call.changes);
         // Nobody is told of what was lost in silence, but who asks.
         for (const auto& [id, code] : error.rooms) ears_.changed(id);
         call.done(std::move(error));
     }
-    void make(Save& call) { call.done(store_.save(call.id, call.snapshot, call.covers)); }
+    void make(Save& call) {
+        PersistenceError error = store_.save(call.id, call.snapshot, call.covers);
+        // What it would cover may be lost.
+        if (error.code == RoomErrc::stale_snapshot) ears_.changed(call.id);
+        call.done(std::move(error));
+    }
     void make(List& call) {
         if (call.done.wanted()) call.done(store_.list(call.after, call.count));
     }

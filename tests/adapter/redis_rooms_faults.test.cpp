@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: MIT
+// Goal: rooms in Redis lose nothing that was answered, and bring nothing back that was ended,
+// whatever Redis loses or refuses, and in whichever order servers hear of it. Method: single calls,
+// against a redis-server of their own.
+#include <belay/adapter/redis_rooms.hpp>
+
+#include <chrono>
+#include <filesystem>
+
+#include "support/adapter/redis_proxy.hpp"
+#include "support/adapter/redis_rooms_rig.hpp"
+
+using namespace belay;
+using namespace std::literals;
+using namespace belay_test;
+
+using State = part::FanoutNews::State;
+
+TEST_CASE("RedisRooms needs no right but those that the page lists",
+          "[adapter][redis_rooms][unit]") {
+    const RedisServer server;
+    server.ask({"ACL",          "SETUSER",  "rooms",      "on",           ">secret", "~belay:*",
+                "&belay:*",     "-@all",    "+eval",      "+xadd",        "+xtrim",  "+xrange",
+                "+xinfo",       "+hmget",   "+hget",      "+hset",        "+get",    "+set",
+                "+del",         "+exists",  "+expire",    "+persist",     "+zadd",   "+zrem",
+                "+zrangebylex", "+publish", "+subscribe", "+unsubscribe", "+ping"});
+    RedisRoomsOptions options = rooms_at(server);
+    options.user = "rooms";
+    options.password = "secret";
+    options.command_timeout = 100ms;
+    RedisRooms rooms{options};
+    begin(rooms);
+    std::uint64_t read = (*load(rooms))->position;
+    append(rooms, "a");
+    const part::HeardNews news = hear(rooms, read);
+    CHECK(words_in(news) == "a*,");
+    read = news->entries.back().position;
+    CHECK_FALSE(save(rooms, "[a]", read));
+    CHECK(listed(rooms) == "board,");
+    rooms.publish("board", as_bytes("word"));
+    CHECK(hear(rooms, read)->messages.size() == 1);
+    REQUIRE_FALSE(reset(rooms, other_epoch));
+    REQUIRE_FALSE(erase(rooms));
+    CHECK(hear(rooms, read)->state == State::over);
+    CHECK(words_in(load(rooms)) == "none");
+}
+
+TEST_CASE("RedisRooms: a room that could not be erased is listed",
+          "[adapter][redis_rooms][fault]") {
+    const RedisServer server;
+    RedisProxy proxy{server.socket()};
+    RedisRoomsOptions options = rooms_at(server);
+    options.socket = proxy.socket();
+    RedisRooms one{options};
+    begin(one);
+    CHECK(listed(one) == "board,");
+    SECTION("the connection is lost behind each of its commands") {
+        const int replies = GENERATE(0, 1, 2);
+        proxy.lose_reply_behind(replies);
+        CHECK(erase(one));
+        back(one);
+        CHECK(listed(one) == (words_in(load(one)) == "none" ? "" : "board,"));
+    }
+    SECTION("without memory it can be erased") {
+        server.ask({"CONFIG", "SET", "maxmemory", "1"});
+        REQUIRE(one.append("board", as_bytes("a")));
+        CHECK(flush(one).code == RedisErrc::out_of_memory);
+        CHECK_FALSE(erase(one));
+        CHECK(listed(one).empty());
+        CHECK(words_in(load(one)) == "none");
+    }
+    SECTION("another one begins it meanwhile") {
+        RedisRooms two{rooms_at(server)};
+        CHECK_FALSE(erase(one));
+        CHECK(listed(one).empty());
+        begin(two, other_epoch);
+        CHECK(listed(one) == "board,");
+    }
+}
+
+TEST_CASE("RedisRooms: what was given back, and ended by somebody, is not begun again",
+          "[adapter][redis_rooms][fault]") {
+    const RedisServer server;
+    RedisProxy proxy{server.socket()};
+    RedisRoomsOptions options = rooms_at(server);
+    options.socket = proxy.socket();
+    RedisRooms one{options};
+    RedisRooms two{rooms_at(server)};
+    begin(one);
+    append(one, "a");
+    REQUIRE(load(two));
+    server.ask({"FLUSHALL"});
+    CHECK(words_in(load(one)) == "none");
+    CHECK(words_in(load(two)) == "none");
+    bool erased = false;
+    SECTION("without an answer to who gave it back") {
+        proxy.lose_reply_behind(1);
+        CHECK(give_back(one, some_epoch, "a").rooms.empty());
+        REQUIRE(server.ask({"EXISTS", room_key}) == "1");
+        back(one);
+        SECTION("and it was erased") { erased = !erase(two); }
+        SECTION("and it was begun anew") { REQUIRE_FALSE(reset(two, other_epoch)); }
+    }
+    SECTION("by who gave it back") {
+        REQUIRE_FALSE(give_back(two, some_epoch, "a"));
+        SECTION("and it was erased") { erased = !erase(two); }
+        SECTION("and it was begun anew") { REQUIRE_FALSE(reset(two, other_epoch)); }
+    }
+    // A server compares the room before it gives back what it has.
+    const LoadedRoom found = load(one);
+    REQUIRE(found);
+    CHECK(found->has_value() != erased);
+    const PersistenceError error = give_back(one, some_epoch, "a");
+    CHECK(error.code == RoomErrc::history_reset);
+    CHECK(words_in(load(two)) == (erased ? "none" : "|"));
+    // Who brings a backup back begins its history, and that can be lost and given back as another.
+    if (!erased) REQUIRE_FALSE(erase(two));
+    begin(two);
+    server.ask({"DEL", room_key});
+    CHECK(words_in(load(two)) == "none");
+    CHECK_FALSE(give_back(two, some_epoch, "backup"));
+    CHECK(words_in(load(one)) == "|backup,");
+}
+
+TEST_CASE("RedisRooms: a room is ended also where Redis has just lost it",
+          "[adapter][redis_rooms][fault]") {
+    const RedisServer server;
+    RedisRooms one{rooms_at(server)};
+    RedisRooms two{rooms_at(server)};
+    begin(one);
+    append(one, "a");
+    const std::uint64_t read = (*load(two))->position;
+    server.ask({"FLUSHALL"});
+    SECTION("erased") {
+        REQUIRE_FALSE(erase(one));
+        CHECK(hear(two, read)->state == State::over);
+        CHECK(give_back(two, some_epoch, "a").code == RoomErrc::history_reset);
+        CHECK(words_in(load(one)) == "none");
+    }
+    SECTION("begun anew") {
+        REQUIRE_FALSE(reset(one, other_epoch));
+        CHECK(hear(two, read)->state == State::over);
+        CHECK(give_back(two, some_epoch, "a").code == RoomErrc::history_reset);
+        CHECK(words_in(load(one)) == "|");
+    }
+}
+
+TEST_CASE("RedisRooms: a change is of the history that it was made in",
+          "[adapter][redis_rooms][fault]") {
+    const RedisServer server;
+    RedisRooms one{rooms_at(server)};
+    RedisRooms two{rooms_at(server)};
+    SECTION("made before another one was loaded") {
+        begin(one);
+        REQUIRE(one.append("board", as_bytes("old")));
+        REQUIRE_FALSE(reset(two, other_epoch));
+        CHECK(words_in(load(one)) == "|");
+        const PersistenceError error = flush(one);
+        CHECK(error.code == RoomErrc::unknown_room);
+        CHECK(error.rooms.size() == 1);
+    }
+    SECTION("of which the room was heard, and not loaded") {
+        CHECK(words_in(load(one)) == "none");
+        begin(two);
+        append(two, "a");
+        CHECK(words_in(hear(one, 0)) == "a,");
+        REQUIRE_FALSE(reset(two, other_epoch));
+        REQUIRE(one.append("board", as_bytes("old")));
+        CHECK(flush(one).code == RoomErrc::history_reset);
+    }
+    SECTION("that was not begun, since it had been ended") {
+        begin(one);
+        REQUIRE_FALSE(reset(two, other_epoch));
+        driver::Question<PersistenceError> first;
+        REQUIRE(one.begin("board", some_epoch, true));
+        one.flush(first.ask());
+        REQUIRE(one.append("board", as_bytes("old")));
+        CHECK(words_in(load(one)) == "|");
+        CHECK(first.take()->code == RoomErrc::history_reset);
+        CHECK(flush(one).code == RoomErrc::unknown_room);
+    }
+    CHECK(words_in(load(two)) == "|");
+    // What follows is of the new one.
+    REQUIRE(load(one));
+    append(one, "new");
+    CHECK(words_in(load(two)) == "|new,");
+}
+
+TEST_CASE("RedisRooms: a loss is not hidden by the next change", "[adapter][redis_rooms][fault]") {
+    const RedisServer server;
+    RedisRooms one{rooms_at(server)};
+    begin(one);
+    const std::uint64_t read = (*load(one))->position;
+    append(one, "lost");
+    lose_last_entry(server);
+    // It was answered, and has not come back yet.
+    REQUIRE(one.append("board", as_bytes("next")));
+    CHECK(flush(one).code == RoomErrc::unknown_room);
+    CHECK(hear(one, read)->state == State::gap);
+    REQUIRE(load(one));
+    append(one, "lost");
+    CHECK(words_in(load(one)) == "|lost,");
+}
+
+TEST_CASE("RedisRooms: the position of a change is no other entry's",
+          "[adapter][redis_rooms][fault]") {
+    const RedisServer server;
+    RedisRooms one{rooms_at(server)};
+    begin(one);
+    // By others, within one millisecond.
+    const std::string ms =
+        std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(
+                           (std::chrono::system_clock::now() + 1h).time_since_epoch())
+                           .count());
+    server.ask({"XADD", updates_key, ms + "-0", "u", "a"});
+    const std::uint64_t read = (*load(one))->position;
+    server.ask({"XADD", updates_key, ms + "-1", "u", "b"});
+    const auto own = one.append("board", as_bytes("own"));
+    REQUIRE(own);
+    REQUIRE_FALSE(flush(one));
+    const part::HeardNews news = hear(one, read);
+    CHECK(words_in(news) == "b,own*,");
+    CHECK(*own < news->entries.back().position);
+    CHECK_FALSE(save(one, "[a,b]", news->entries.front().position));
+    CHECK(words_in(load(one)) == "[a,b]|own,");
+}
+
+TEST_CASE("RedisRooms: a snapshot covers nothing unread, also if that is trimmed",
+          "[adapter][redis_rooms][fault]") {
+    const RedisServer server;
+    RedisRooms one{rooms_at(server)};
+    RedisRooms two{rooms_at(server)};
+    begin(one);
+    static_cast<void>(load(two));
+    append(one, "a");
+    CHECK_FALSE(save(one, "[a]", (*load(one))->position));
+    append(two, "own");
+    CHECK_FALSE(save(one, "[a,own]", (*load(one))->position));
+    // All that is left of the stream is its own.
+    const std::uint64_t own = append(two, "too");
+    CHECK(save(two, "[own,too]", own).code == RoomErrc::stale_snapshot);
+    CHECK(words_in(load(one)) == "[a,own]|too,");
+    // Who goes on alone covers what it has appended, time after time.
+    RedisRooms alone{rooms_at(server, "alone")};
+    begin(alone);
+    std::string all;
+    for (const char* const text : {"a", "b", "c"}) {
+        all += text;
+        CHECK_FALSE(save(alone, all, append(alone, text)));
+    }
+    CHECK(words_in(load(alone)) == "abc|");
+}
+
+TEST_CASE("RedisRooms: a snapshot of what is lost replaces none of what is there",
+          "[adapter][redis_rooms][fault]") {
+    const RedisServer server;
+    RedisRooms one{rooms_at(server)};
+    RedisRooms two{rooms_at(server)};
+    begin(one);
+    append(one, "a");
+    ::poll(nullptr, 0, 5);
+    append(one, "lost");
+    const std::uint64_t read = (*load(two))->position;
+    // A replica without the last entry takes over, its clock is late, and another server saves.
+    server.ask({"EVAL",
+                "local all = redis.call('XRANGE', KEYS[1], '-', '+') "
+                "redis.call('DEL', KEYS[1]) "
+                "redis.call('XADD', KEYS[1], all[1][1], unpack(all[1][2])) "
+                "local ms = string.match(all[1][1], '^(%d+)') "
+                "return redis.call('XADD', KEYS[1], ms .. '-9', 's', 'other', 'n', '', 'u', 'b')",
+                "1", updates_key});
+    RedisRooms three{rooms_at(server)};
+    CHECK_FALSE(save(three, "[a,b]", (*load(three))->position));
+    append(three, "c");
+    CHECK(save(two, "[a,lost]", read).code == RoomErrc::stale_snapshot);
+    CHECK(words_in(load(three)) == "[a,b]|c,");
+    // It is compared, and given back.
+    CHECK(hear(two, read)->state == State::gap);
+}
+
+TEST_CASE("RedisRooms: who has become a replica is left", "[adapter][redis_rooms][fault]") {
+    const RedisServer first;
+    const RedisServer second;
+    // As a name that leads to the master.
+    const TemporaryDirectory directory;
+    const std::string name = directory / "master";
+    std::filesystem::create_symlink(first.socket(), name);
+    RedisRoomsOptions options = rooms_at(first);
+    options.socket = name;
+    RedisRooms rooms{options};
+    begin(rooms);
+    const std::uint64_t read = (*load(rooms))->position;
+    driver::Question<part::HeardNews> waiting;
+    rooms.subscribe("board", read, waiting.ask());
+    ::poll(nullptr, 0, 100);
+    // Whoever is connected stays so.
+    CHECK(first.ask({"REPLICAOF", "127.0.0.1", "1"}) == "OK");
+    std::filesystem::remove(name);
+    std::filesystem::create_symlink(second.socket(), name);
+    REQUIRE(rooms.append("board", as_bytes("refused")));
+    CHECK(flush(rooms).code == RedisErrc::read_only);
+    PersistenceError error;
+    for (int i = 0; i < 100; ++i) {
+        ::poll(nullptr, 0, 10);
+        REQUIRE(rooms.begin("board", some_epoch, true));
+        error = flush(rooms);
+        if (!error) break;
+    }
+    CHECK_FALSE(error);
+    CHECK(second.ask({"EXISTS", room_key}) == "1");
+    // The subscription is told why, and heard where the rooms are by then.
+    for (int i = 0; i < 2'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
+    REQUIRE(waiting.answered());
+    CHECK(waiting.take()->error().code == RedisErrc::read_only);
+    rooms.subscribe("board", read, waiting.ask());
+    for (int i = 0; i < 2'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
+    REQUIRE(waiting.answered());
+}
+
+TEST_CASE("RedisRooms: a Redis that cannot save is not away", "[adapter][redis_rooms][fault]") {
+    const RedisServer server{{"--save", "900 1", "--dbfilename", "taken"}};
+    const std::string taken = server.socket().substr(0, server.socket().rfind('/')) + "/taken";
+    std::filesystem::create_directories(taken + "/by something");
+    RedisRoomsOptions options = rooms_at(server);
+    options.command_timeout = 100ms;
+    RedisRooms rooms{options};
+    begin(rooms);
+    const std::uint64_t read = (*load(rooms))->position;
+    server.ask({"BGSAVE"});
+    for (int i = 0; i < 5'000; ++i) {
+        if (server.ask({"SET", "x", "y"}).starts_with("MISCONF")) break;
+        ::poll(nullptr, 0, 1);
+    }
+    REQUIRE(server.ask({"PING"}).starts_with("MISCONF"));
+    driver::Question<part::HeardNews> waiting;
+    rooms.subscribe("board", read, waiting.ask());
+    REQUIRE(rooms.append("board", as_bytes("refused")));
+    CHECK(flush(rooms).code == RedisErrc::cannot_persist);
+    // It is asked for signs of life meanwhile.
+    for (int i = 0; i < 50; ++i) {
+        ::poll(nullptr, 0, 10);
+        CHECK(load(rooms));
+    }
+    CHECK_FALSE(waiting.answered());
+    server.ask({"CONFIG", "SET", "stop-writes-on-bgsave-error", "no"});
+    append(rooms, "a");
+    for (int i = 0; i < 2'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
+    REQUIRE(waiting.answered());
+    CHECK(words_in(*waiting.take()) == "a*,");
+}
+
+TEST_CASE("RedisRooms: who hears is not deaf after a connection that ended unheard",
+          "[adapter][redis_rooms][fault]") {
+    const RedisServer server;
+    RedisRooms rooms{rooms_at(server)};
+    RedisRooms other{rooms_at(server)};
+    begin(rooms);
+    const std::uint64_t read = (*load(rooms))->position;
+    driver::Question<part::HeardNews> waiting;
+    rooms.subscribe("board", read, waiting.ask());
+    driver::Question<part::HeardNews> left;
+    rooms.subscribe("left", 0, left.ask());
+    ::poll(nullptr, 0, 200);
+    // Redis stands still, and ends the connection then; a room is left meanwhile, another one comes.
+    redisContext* const context = redisConnectUnix(server.socket().c_str());
+    freeReplyObject(redisCommand(context, "PING"));
+    server.freeze();
+    redisAppendCommand(context, "CLIENT KILL TYPE pubsub");
+    int sent = 0;
+    REQUIRE(redisBufferWrite(context, &sent) == REDIS_OK);
+    left.drop();
+    driver::Question<LoadedRoom> loading;
+    rooms.load("board", loading.ask());
+    driver::Question<part::HeardNews> fresh;
+    rooms.subscribe("fresh", 0, fresh.ask());
+    ::poll(nullptr, 0, 1'200);
+    server.thaw();
+    redisFree(context);
+    ::poll(nullptr, 0, 300);
+    REQUIRE(loading.answered());
+    // Whether or not it was told of an outage, it hears what comes.
+    if (waiting.answered()) rooms.subscribe("board", read, waiting.ask());
+    REQUIRE(load(other));
+    append(other, "a");
+    for (int i = 0; i < 2'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
+    REQUIRE(waiting.answered());
+    CHECK(words_in(*waiting.take()) == "a,");
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT
+/// \file tests/support/adapter/redis_rooms_rig.hpp
+/// The calls of a RedisRooms as functions that wait for its answers, and what they say as text.
+#pragma once
+
+#include <poll.h>
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include <belay/adapter/redis_rooms.hpp>
+
+#include "support/adapter/redis_server.hpp"
+
+namespace belay_test {
+
+using namespace belay;
+
+inline constexpr Id some_epoch{std::byte{1}};
+inline constexpr Id other_epoch{std::byte{2}};
+
+[[nodiscard]] inline RedisRoomsOptions rooms_at(const RedisServer& server,
+                                                std::string prefix = "belay") {
+    RedisRoomsOptions options;
+    options.prefix = std::move(prefix);
+    options.socket = server.socket();
+    options.retry_after = std::chrono::milliseconds{20};
+    return options;
+}
+
+/// Waits for the other thread.
+template <class V, class Ask>
+[[nodiscard]] V awaited(Ask&& ask) {
+    driver::Question<V> question;
+    ask(question.ask());
+    for (int i = 0; i < 30'000 && !question.answered(); ++i) ::poll(nullptr, 0, 1);
+    REQUIRE(question.answered());
+    std::optional<V> answer = question.take();
+    REQUIRE(answer);
+    return std::move(*answer);
+}
+[[nodiscard]] inline PersistenceError flush(RedisRooms& rooms) {
+    return awaited<PersistenceError>([&](auto done) { rooms.flush(std::move(done)); });
+}
+[[nodiscard]] inline LoadedRoom load(RedisRooms& rooms, std::string_view id = "board") {
+    return awaited<LoadedRoom>([&](auto done) { rooms.load(id, std::move(done)); });
+}
+[[nodiscard]] inline PersistenceError save(RedisRooms& rooms, std::string_view snapshot,
+                                           std::uint64_t covers) {
+    const BytesView bytes = as_bytes(snapshot);
+    const std::vector<Bytes> parts{{bytes.begin(), bytes.end()}};
+    return awaited<PersistenceError>(
+        [&](auto done) { rooms.save("board", parts, covers, std::move(done)); });
+}
+[[nodiscard]] inline part::HeardNews hear(RedisRooms& rooms, std::uint64_t from) {
+    return awaited<part::HeardNews>(
+        [&](auto done) { rooms.subscribe("board", from, std::move(done)); });
+}
+inline std::uint64_t append(RedisRooms& rooms, std::string_view text) {
+    const auto position = rooms.append("board", as_bytes(text));
+    REQUIRE(position);
+    const PersistenceError error = flush(rooms);
+    INFO(error.message());
+    REQUIRE_FALSE(error);
+    return *position;
+}
+inline void begin(RedisRooms& rooms, const Id& epoch = some_epoch) {
+    REQUIRE(rooms.begin("board", epoch, false));
+    REQUIRE_FALSE(flush(rooms));
+}
+/// "a,b*": the updates; with a star the own ones.
+[[nodiscard]] inline std::string words_in(const part::HeardNews& news) {
+    REQUIRE(news);
+    std::string text;
+    for (const auto& entry : news->entries) {
+        text += as_text(entry.update);
+        if (entry.own != 0) text += '*';
+        text += ',';
+    }
+    return text;
+}
+/// "snapshot|a,b,".
+[[nodiscard]] inline std::string words_in(const LoadedRoom& found) {
+    REQUIRE(found);
+    if (!*found) return "none";
+    std::string text;
+    for (const Bytes& part : (*found)->snapshot) text += as_text(part);
+    text += '|';
+    for (const Bytes& update : (*found)->updates) text += std::string{as_text(update)} + ',';
+    return text;
+}
+
+inline const std::string updates_key = "belay:{board}:updates";
+inline const std::string room_key = "belay:{board}:room";
+
+[[nodiscard]] inline PersistenceError reset(RedisRooms& rooms, const Id& epoch) {
+    REQUIRE(rooms.reset("board", epoch));
+    return flush(rooms);
+}
+[[nodiscard]] inline PersistenceError erase(RedisRooms& rooms) {
+    REQUIRE_FALSE(rooms.erase("board"));
+    return flush(rooms);
+}
+/// As a server that gives back what it has.
+[[nodiscard]] inline PersistenceError give_back(RedisRooms& rooms, const Id& epoch,
+                                                std::string_view text) {
+    REQUIRE(rooms.begin("board", epoch, true));
+    REQUIRE(rooms.append("board", as_bytes(text)));
+    return flush(rooms);
+}
+[[nodiscard]] inline std::string listed(RedisRooms& rooms) {
+    const auto ids = awaited<ListedRooms>([&](auto done) { rooms.list({}, 9, std::move(done)); });
+    REQUIRE(ids);
+    std::string all;
+    for (const std::string& id : *ids) all += id + ',';
+    return all;
+}
+/// Until Redis answers again.
+inline void back(RedisRooms& rooms) {
+    for (int i = 0; i < 2'000 && !load(rooms, "elsewhere"); ++i) ::poll(nullptr, 0, 1);
+}
+inline void lose_last_entry(const RedisServer& server) {
+    server.ask({"EVAL",
+                "local all = redis.call('XRANGE', KEYS[1], '-', '+') "
+                "return redis.call('XDEL', KEYS[1], all[#all][1])",
+                "1", updates_key});
+}
+
+}  // namespace belay_test
