@@ -33,9 +33,38 @@ public:
     }
 
 private:
-    /// A struct, the head of a block, or the end.
+    /// A struct that is too long for a piece, and what of it is not written yet.
+    struct Rest {
+        Struct whole;
+        BytesView values;
+        std::uint64_t off = 0;  ///< so many of its units are
+
+        [[nodiscard]] std::uint64_t len() const noexcept { return whole.len - off; }
+        /// All in front of the count: what comes behind a cut says that it follows.
+        [[nodiscard]] Bytes head() const {
+            Bytes out;
+            const Struct& s = whole;
+            if (off == 0) {
+                out.push_back(static_cast<std::byte>(s.written_info()));
+                append(out, s.head());
+                return out;
+            }
+            out.push_back(
+                static_cast<std::byte>(s.kind() | has_origin | (s.info & has_right_origin)));
+            append_varuint(out, s.client);
+            append_varuint(out, s.clock + off - 1);
+            if (s.has(has_right_origin)) {
+                append_varuint(out, s.right_origin.client);
+                append_varuint(out, s.right_origin.clock);
+            }
+            return out;
+        }
+    };
+
+    /// A struct, a part of a long one, the head of a block, or the end.
     void step() {
         BELAY_INVARIANT(!in_.failed(), "Splitter: the bytes were checked");
+        if (cuts_) return cut();
         if (structs_ != 0) {
             --structs_;
             const Struct s = StructReader<false>{in_, nesting_ceiling}.read(at_);
@@ -90,7 +119,8 @@ private:
         open({s.client, s.clock});
         if (gap_ > 0) writer_.put_skip(std::exchange(gap_, 0));
         if (s.raw().size() <= left() || !may_be_cut(s)) return writer_.put(s);
-        cut(s);
+        cuts_ = Rest{s, s.values()};
+        cut();
     }
 
     [[nodiscard]] static bool may_be_cut(const Struct& s) noexcept {
@@ -98,61 +128,48 @@ private:
                (s.kind() == ref::string || s.kind() == ref::json || s.kind() == ref::any);
     }
 
-    // The left part keeps the head; the right parts say that they follow.
-    void cut(const Struct& whole) {
-        Bytes slice;
-        Struct s = whole;
-        for (;;) {
-            const std::uint64_t units = fitting_units(s);
-            put_left(s, units);
-            if (units == s.len) return;
-            Bytes next;
-            append_slice(next, s, units);
+    /// The next part. Nothing behind it is read or copied, however much there is.
+    void cut() {
+        Rest& rest = *cuts_;
+        if (rest.off != 0) {
             end_piece();
-            slice = std::move(next);
-            Lib0Reader in{slice};
-            s = StructReader<false>{in, nesting_ceiling}.read({s.client, s.clock + units});
-            open({s.client, s.clock});
+            open({rest.whole.client, rest.whole.clock + rest.off});
         }
+        const Bytes head = rest.head();
+        const Part part = fitting(rest, left() - std::min(left(), head.size() + 8));
+        Bytes& out = writer_.out();
+        append(out, head);
+        append_varuint(out, rest.whole.kind() == ref::string ? part.bytes : part.units);
+        append(out, rest.values.first(part.bytes));
+        writer_.wrote_struct();
+        rest.values = rest.values.subspan(part.bytes);
+        rest.off += part.units;
+        if (rest.len() == 0) cuts_.reset();
     }
 
-    /// As many units as there is room for, at least one character or value; never half a pair.
-    [[nodiscard]] std::uint64_t fitting_units(const Struct& s) const noexcept {
-        const std::size_t head = s.head().size() + 1 + 8;
-        const std::size_t room = left() - std::min(left(), head);
-        if (s.values().size() <= room) return s.len;
-        if (s.kind() == ref::string) {
-            const std::string_view text = as_text(s.values());
+    struct Part {
+        std::uint64_t units = 0;
+        std::size_t bytes = 0;
+    };
+    /// As much as there is room for, at least one character or value; never half a pair.
+    [[nodiscard]] static Part fitting(const Rest& rest, std::size_t room) noexcept {
+        const BytesView values = rest.values;
+        if (values.size() <= room) return {rest.len(), values.size()};
+        if (rest.whole.kind() == ref::string) {
+            const std::string_view text = as_text(values);
             std::size_t bytes = room;
             while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xC0) == 0x80) --bytes;
             if (bytes == 0) bytes = ::belay::detail::utf8_character(text.data(), text.size());
-            return ::belay::detail::utf16_units(text.substr(0, bytes));
+            return {::belay::detail::utf16_units(text.substr(0, bytes)), bytes};
         }
-        BytesView rest = s.values();
-        std::uint64_t units = 0;
-        while (units < s.len) {
-            rest = after_values(s, rest, 1);
-            if (units > 0 && s.values().size() - rest.size() > room) break;
-            ++units;
+        Part part;
+        while (part.units < rest.len()) {
+            const BytesView behind = after_values(rest.whole, values.subspan(part.bytes), 1);
+            const std::size_t bytes = values.size() - behind.size();
+            if (part.units > 0 && bytes > room) break;
+            part = {part.units + 1, bytes};
         }
-        return units;
-    }
-
-    void put_left(const Struct& s, std::uint64_t units) {
-        if (units == s.len) return writer_.put(s);
-        Bytes& out = writer_.out();
-        out.push_back(static_cast<std::byte>(s.written_info()));
-        append(out, s.head());
-        BytesView values = s.values();
-        if (s.kind() == ref::string) {
-            values = values.first(::belay::detail::cut_utf16(as_text(values), units).bytes);
-            append_varuint(out, values.size());
-        } else {
-            values = values.first(values.size() - after_values(s, values, units).size());
-            append_varuint(out, units);
-        }
-        append(out, values);
-        writer_.wrote_struct();
+        return part;
     }
 
     void put_deletes() {
@@ -177,6 +194,7 @@ private:
     std::size_t room_;
     UpdateWriter writer_;
     std::deque<Bytes> pieces_;
+    std::optional<Rest> cuts_;
     std::vector<DeleteRange> deletes_;
     bool any_ = false;
     bool over_ = false;
