@@ -554,6 +554,18 @@ TEST_CASE("check::transport finds nothing wrong with BeastAccepted",
     CHECK_FALSE(broken.has_value());
 }
 
+TEST_CASE("What a client has asked with is not kept longer than it takes",
+          "[adapter][beast_listener][unit]") {
+    AcceptedRig rig;
+    rig.let_in();
+    REQUIRE_FALSE(rig.accepted->request().target.empty());
+    const auto box = detail::Ref<detail::LinkBox<Bytes>>::make(std::size_t{8});
+    box->epoch = 1;
+    const auto connection = rig.accepted->open(Link<Bytes>{box, 1});
+    CHECK(rig.accepted->request().target.empty());
+    CHECK(rig.accepted->header("Host").empty());
+}
+
 TEST_CASE("It opens once", "[adapter][beast_listener][unit]") {
     AcceptedRig rig;
     rig.let_in();

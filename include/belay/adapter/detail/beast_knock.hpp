@@ -125,6 +125,7 @@ public:
                                                        std::move(stream_));
         taken_ = true;
         connection->answer(request_, std::move(slot_));
+        request_ = {};  // not kept longer than it takes: it has a token, and may be long
         end();
         return connection;
     }
