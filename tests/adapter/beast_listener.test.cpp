@@ -486,6 +486,27 @@ TEST_CASE("Behind a named proxy each client has a share of its own",
     CHECK(rig.refused.back().error == WebSocketErrc::too_many_upgrades);
 }
 
+TEST_CASE("Behind a named proxy who is refused is told of, and counted, by their own address",
+          "[adapter][beast_listener][fault]") {
+    ListenerRig<> rig{{.refusals_per_ip_and_minute = 3, .proxies = {"127.0.0.1"}}};
+    const auto from = [](const std::string& ip, UpgradeText text) {
+        text.more += "X-Forwarded-For: " + ip + "\r\n";
+        return text.text();
+    };
+    const std::string mallory = "192.0.2.66";
+    CHECK(status_of(rig.answer_to(from(mallory, {.more = "Origin: https://evil\r\n"}))) == 403);
+    CHECK(rig.refused.back().ip == mallory);
+    CHECK(status_of(rig.answer_to(from(mallory, {.upgrade = ""}))) == 426);
+    CHECK(rig.refused.back().ip == mallory);
+    CHECK(status_of(rig.answer_to(from(mallory, {.more = "Content-Length: 1\r\n"}))) == 400);
+    CHECK(rig.refused.back().ip == mallory);
+    CHECK(status_of(rig.answer_to(from(mallory, {}))) == 429);
+    CHECK(rig.refused.back().ip == mallory);
+    const RawSocket other = RawSocket::connect(rig.port);
+    other.send(from("192.0.2.1", {}));
+    rig.until([&] { return rig.counters().upgraded == 1; });
+}
+
 TEST_CASE("Options that would never match are told when it listens",
           "[adapter][beast_listener][unit]") {
     boost::asio::io_context context;
@@ -531,6 +552,18 @@ TEST_CASE("check::transport finds nothing wrong with BeastAccepted",
         [](std::uint64_t i) { return Bytes(100 + i % 7, static_cast<std::byte>(i)); });
     INFO((broken ? to_string(*broken) : ""));
     CHECK_FALSE(broken.has_value());
+}
+
+TEST_CASE("What a client has asked with is not kept longer than it takes",
+          "[adapter][beast_listener][unit]") {
+    AcceptedRig rig;
+    rig.let_in();
+    REQUIRE_FALSE(rig.accepted->request().target.empty());
+    const auto box = detail::Ref<detail::LinkBox<Bytes>>::make(std::size_t{8});
+    box->epoch = 1;
+    const auto connection = rig.accepted->open(Link<Bytes>{box, 1});
+    CHECK(rig.accepted->request().target.empty());
+    CHECK(rig.accepted->header("Host").empty());
 }
 
 TEST_CASE("It opens once", "[adapter][beast_listener][unit]") {

@@ -157,3 +157,25 @@ TEST_CASE("yjs: many overlapping pieces of one text are compared once each",
     CHECK(merged->conflicts == 0);
     CHECK(merged->update == text);
 }
+
+TEST_CASE("yjs: what is cut into many pieces is read once, not once for each of them",
+          "[room][yjs_abuse][fault]") {
+    // Copied and read from each cut to its end, this would be 10^11 values, and as many letters.
+    constexpr std::size_t count = 4'000'000;
+    Bytes list = from_hex("0101070008010174");
+    yjs::append_varuint(list, count);
+    list.insert(list.end(), count, std::byte{126});  // null
+    list.push_back(std::byte{0});
+    Bytes text = from_hex("0101070004010174");
+    yjs::append_varbytes(text, as_bytes(std::string(count, 'a')));
+    text.push_back(std::byte{0});
+    for (const Bytes& update : {list, text}) {
+        const auto pieces = yjs::split_update(update, yjs::split_bytes_min);
+        REQUIRE(pieces);
+        CHECK(pieces->size() > count / yjs::split_bytes_min);
+        const auto merged = yjs::merge_updates(*pieces);
+        REQUIRE(merged);
+        CHECK(merged->gaps == 0);
+        CHECK(*yjs::coalesce(merged->update) == update);
+    }
+}

@@ -46,8 +46,8 @@ public:
         if (knock_) knock_->drop();
     }
 
-    /// What it asks for, and who it is. Nothing of it is proven but the ip, and the origin of a
-    /// page in a browser.   Throws: std::bad_alloc.
+    /// What it asks for, and who it is; but for the ip nothing once it is open. Nothing of it is
+    /// proven but the ip, and the origin of a page in a browser.   Throws: std::bad_alloc.
     [[nodiscard]] UpgradeRequest request() const {
         using Field = detail::Upgrade::Field;
         const auto& asked = knock_->request();

@@ -125,6 +125,7 @@ public:
                                                        std::move(stream_));
         taken_ = true;
         connection->answer(request_, std::move(slot_));
+        request_ = {};  // not kept longer than it takes: it has a token, and may be long
         end();
         return connection;
     }
@@ -187,16 +188,17 @@ private:
         const bool has_more = has_body || input_.size() != 0;
         request_ = parser_->release();
         parser_.reset(), input_ = {};
-        if (has_more) return turn_down({WebSocketErrc::upgrade_malformed, 400});
-        const BeastListenerOptions& options = door_->book->options();
-        const bool is_page = options.pages && Upgrade::asks_for_page(request_);
-        const auto verdict = is_page ? std::nullopt : Upgrade::judge(request_, options);
-        if (verdict) return turn_down(*verdict);
+        // Before anything is refused: whom it is counted for, and told of.
         ip_ = door_->forwarded.client(peer_, Upgrade::forwarded_for(request_));
         // Of others it is counted since they were accepted.
         if (door_->forwarded.is_proxy(peer_) && ip_ != peer_ && !slot_.claim(ip_)) {
             return turn_down({WebSocketErrc::too_many_upgrades, 429});
         }
+        if (has_more) return turn_down({WebSocketErrc::upgrade_malformed, 400});
+        const BeastListenerOptions& options = door_->book->options();
+        const bool is_page = options.pages && Upgrade::asks_for_page(request_);
+        const auto verdict = is_page ? std::nullopt : Upgrade::judge(request_, options);
+        if (verdict) return turn_down(*verdict);
         if (is_page) return serve(options.pages);
         forget();
         timer_.cancel();
