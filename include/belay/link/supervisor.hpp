@@ -169,7 +169,7 @@ public:
 
     /// Closes the live connection on outside evidence; a failure like any other. What was sent on
     /// it still leaves, until the next attempt and for `linger_max` at most. Else does nothing.
-    void report_unhealthy(Failure failure = {}) {
+    void report_unhealthy(Failure failure = {}) noexcept {
         if (live_.epoch() == 0) return;
         if (failure.cause == Cause::none) failure = failure_of(LinkErrc::reported_unhealthy);
         part::Event<message_type> event;
@@ -177,7 +177,7 @@ public:
         event.epoch = live_.epoch();
         event.failure = failure;
         event.goodbye = core_.status().state == LinkState::connected;
-        box().post_control(std::move(event));
+        box().post_end(std::move(event));
     }
 
     /// Sends on the live connection.   Complexity: of the transport.   Throws: nothing.
@@ -239,7 +239,10 @@ private:
             case part::EventKind::opened:
                 return step({.input = timeline::Input::opened});
             case part::EventKind::closed:
-                return close(event);
+                box().join_ends(event);
+                return step({.input = timeline::Input::closed,
+                             .failure = event.failure,
+                             .goodbye = event.goodbye});
             case part::EventKind::received:
                 return deliver(std::move(*event.message), event.lane);
             case part::EventKind::writable:
@@ -262,21 +265,6 @@ private:
                 return detail::notify<typename Hooks::PolicyConflict>(
                     observer_, *this, Duration{time}, Lane{event.lane});
         }
-    }
-
-    /// Two failures in one turn are one loss, of the more severe cause; a connection that has ended
-    /// by itself says no goodbye.
-    void close(const part::Event<message_type>& event) {
-        Failure failure = event.failure;
-        bool goodbye = event.goodbye;
-        for (std::size_t i = 0; i < box().size(); ++i) {
-            const part::Event<message_type>& other = box().peek(i);
-            if (other.kind == part::EventKind::closed && other.epoch == live_.epoch()) {
-                failure = detail::more_severe(failure, other.failure);
-                goodbye = goodbye && other.goodbye;
-            }
-        }
-        step({.input = timeline::Input::closed, .failure = failure, .goodbye = goodbye});
     }
 
     void deliver(message_type message, Lane lane) {
