@@ -118,7 +118,8 @@ public:
             blocked = blocked || members_[i]->status().state == LinkState::blocked_auth;
         }
         if (running_ && blocked && scout_ == none) scout(first);
-        for (auto& member : members_) member->credentials(values...);
+        // Who is told may change how many there are.
+        for (std::size_t i = 0; i < members_.size(); ++i) members_[i]->credentials(values...);
     }
     /// Keeps so many from now on. The last ones go first, lent or not; their leases go stale.
     /// Throws: std::bad_alloc.
