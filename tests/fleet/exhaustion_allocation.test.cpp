@@ -110,6 +110,33 @@ TEST_CASE("Fleet: a verdict for which there was no memory comes all the same",
     CHECK(rig.wires[0].dials == 2);
 }
 
+TEST_CASE("Pool::start and resize may be called again where they ran out of memory",
+          "[fleet][exhaustion_allocation][fault]") {
+    for (const bool grows : {false, true}) {
+        bool thrown = true;
+        for (std::size_t good = 0; thrown; ++good) {
+            INFO("grows " << grows << ", memory for " << good);
+            REQUIRE(good < 100);
+            PoolRig rig{grows ? 0U : 4U};
+            rig.harbour.opens = true;
+            const auto act = [&] { grows ? rig.pool->resize(4) : rig.pool->start(); };
+            if (grows) rig.pool->start();
+            thrown = false;
+            try {
+                const FailingNew failing{good};
+                act();
+            } catch (const std::bad_alloc&) {
+                thrown = true;
+            }
+            SECTION("at once") {}
+            SECTION("later") { rig.run(5s); }
+            act();
+            rig.run(20s);
+            CHECK(rig.pool->status().connected == 4);
+        }
+    }
+}
+
 TEST_CASE("PoolLease gives back a suspect connection where there is no memory",
           "[fleet][exhaustion_allocation][fault]") {
     std::size_t refused = 0;
