@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include <belay/link/awaitable.hpp>
 #include <belay/link/detail/stream_connection.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/lines.hpp>
@@ -19,6 +20,7 @@
 #include "support/catch.hpp"
 #include "support/failing_new.hpp"
 #include "support/link/link_rig.hpp"
+#include "support/link/stage.hpp"
 
 using namespace belay;
 using namespace belay_test;
@@ -253,5 +255,151 @@ TEST_CASE("A stream ends its connection where there is no memory to hand on what
         CHECK((link.status().state == LinkState::cooldown) == ended);
         run(10s);
         CHECK(link.status().state == LinkState::connected);
+    }
+}
+
+namespace {
+
+struct SlotOf {
+    std::function<void(int)>* emit;
+    [[nodiscard]] bool is_connected() const { return emit != nullptr; }
+    template <class F>
+    void emplace(F f) {
+        const SpareMemory spare;
+        *emit = std::move(f);
+    }
+    void clear() { *emit = {}; }
+};
+/// A completion handler as asio has them, with a cancellation slot.
+struct SlottedHandler {
+    std::function<void()>* act;
+    std::function<void(int)>* emit;
+    void operator()(auto&&) && { (*act)(); }
+    friend SlotOf get_associated_cancellation_slot(const SlottedHandler& h) { return {h.emit}; }
+};
+struct SlottedToken {
+    std::function<void()>* act;
+    std::function<void(int)>* emit;
+};
+template <class Token, class Signature, class Init>
+void async_initiate(Init&& init, SlottedToken& token) {
+    init(SlottedHandler{token.act, token.emit});
+}
+
+using AwaitedLink = Supervisor<FakeTransport<>, decltype(doubling()), LinkAwaits<std::string>>;
+
+}  // namespace
+
+TEST_CASE("connected() that found no memory has no handler that is called later",
+          "[link][exhaustion_allocation][fault]") {
+    Wire wire;
+    AwaitedLink link{FakeTransport<>{wire}, doubling(), {}, LinkAwaits<std::string>{}};
+    int calls = 0;
+    std::function<void()> act = [&] { ++calls; };
+    std::function<void(int)> emit;
+    SlottedToken token{&act, &emit};
+    const auto waits = [&] { connected(link, token); };
+    CHECK_THROWS_AS(without_memory(waits, 1), std::bad_alloc);
+    CHECK_FALSE(emit);
+    connected(link, token);
+    CHECK(emit);
+    link.advance(at(0s));
+    CHECK(calls == 1);
+}
+
+TEST_CASE("A wait may be cancelled behind the end of its link, in the turn of another one",
+          "[link][exhaustion_allocation][fault]") {
+    for (const bool receives : {false, true}) {
+        INFO("receives " << receives);
+        Wire wire;
+        auto link = std::make_unique<AwaitedLink>(FakeTransport<>{wire}, doubling(),
+                                                  SupervisorOptions{}, LinkAwaits<std::string>{});
+        link->start();
+        link->advance(at(0s));
+        if (receives) {
+            wire.link.opened();
+            link->advance(at(0s));
+        }
+        std::function<void(int)> signals[2];
+        int calls = 0;
+        std::function<void()> first = [&] {
+            ++calls;
+            link.reset();
+            // Nothing is left to cancel.
+            CHECK_FALSE(signals[1]);
+            if (signals[1]) signals[1](1);
+        };
+        std::function<void()> second = [&] { ++calls; };
+        SlottedToken tokens[2] = {{&first, &signals[0]}, {&second, &signals[1]}};
+        for (SlottedToken& token : tokens) {
+            receives ? receive(*link, token) : connected(*link, token);
+        }
+        link->advance(at(0s));
+        REQUIRE(link);
+        receives ? wire.link.closed() : wire.link.opened();
+        link->advance(at(0s));
+        CHECK(link == nullptr);
+        CHECK(calls == 1);
+    }
+}
+
+TEST_CASE("A wait whose forerunner throws goes on later", "[link][exhaustion_allocation][fault]") {
+    Wire wire;
+    AwaitedLink link{FakeTransport<>{wire}, doubling(), {}, LinkAwaits<std::string>{}};
+    std::function<void(int)> signals[2];
+    int calls = 0;
+    std::function<void()> first = [] { throw 1; };
+    std::function<void()> second = [&] { ++calls; };
+    SlottedToken tokens[2] = {{&first, &signals[0]}, {&second, &signals[1]}};
+    link.start();
+    link.advance(at(0s));
+    for (SlottedToken& token : tokens) connected(link, token);
+    link.advance(at(0s));
+    wire.link.opened();
+    CHECK_THROWS_AS(link.advance(at(0s)), int);
+    CHECK(calls == 0);
+    wire.link.closed();
+    link.advance(at(0s));
+    link.advance(at(1s));
+    wire.link.opened();
+    link.advance(at(1s));
+    CHECK(calls == 1);
+}
+
+TEST_CASE("Supervisor lives on after a lack of memory at any allocation of its life",
+          "[link][exhaustion_allocation][fault]") {
+    using L =
+        Supervisor<decltype(stage_transport<true>(std::declval<Stage&>())), StageRule, StageApp>;
+    std::size_t failures = 1;
+    for (std::size_t good = 0; failures != 0; ++good) {
+        INFO("memory for " << good);
+        REQUIRE(good < 1000);
+        failures = 0;
+        Stage stage;
+        std::size_t left = good;
+        L link{
+            stage_transport<true>(stage), StageRule{&stage}, {.messages_max = 1}, StageApp{&stage}};
+        stage.loop.attach(link);
+        stage.poll = [&] {
+            if (failures != 0) return stage.loop.poll();
+            const FailingNew failing{left};
+            Instant next = always;
+            try {
+                next = stage.loop.poll();
+            } catch (const std::bad_alloc&) {
+            }
+            failures = failing.failed();
+            left = allocations_left;
+            return next;
+        };
+        stage.reach = [&](const std::string& place) {
+            if (place != "on_message") return;
+            // More than there is room for.
+            for (int i = 0; i < 5; ++i) link.open(Gate::hidden);
+        };
+        play(stage, [&] { return &link; });
+        prove_alive(stage, link);
+        CHECK(stage.wrong == "");
+        CHECK(stage.live == 0);
     }
 }
