@@ -540,6 +540,8 @@ TEST_CASE("Supervisor::stop in send says goodbye, if there is one", "[link][supe
     rig.wire.on_send = [&] { rig.link.stop(); };
     CHECK(rig.link.send("x") == SendResult::sent);
     CHECK(rig.wire.log == Rig<>::Seen{"open", "close"});
+    CHECK(rig.link.status().state == LinkState::stopped);
+    rig.run(0s);
     CHECK(rig.notes.seen == Rig<>::Seen{"stopped"});
     CHECK(rig.wire.live == 1);
     rig.run(10s);
@@ -561,6 +563,9 @@ TEST_CASE("Supervisor::stop in send ends the connection when its call has return
         CHECK(existed);
         // Nothing is awaited: a turn might be far away.
         CHECK(rig.wire.live == 0);
+        // A hook might destroy what still runs.
+        CHECK(rig.notes.seen.empty());
+        rig.run(0s);
         CHECK(rig.notes.seen == std::vector<std::string>{"stopped"});
     }
     SECTION("in a hook") {

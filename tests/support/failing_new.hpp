@@ -37,6 +37,14 @@ struct FailingNew {
     [[nodiscard]] std::size_t failed() const noexcept { return allocations_failed; }
 };
 
+/// Calls `f()`, to which memory is given `good` times.   Returns: how often it was refused.
+template <class F>
+std::size_t without_memory(F&& f, std::size_t good = 0) {
+    const FailingNew failing{good};
+    f();
+    return failing.failed();
+}
+
 /// While it lives, there is memory all the same: for what a test needs itself.
 struct SpareMemory {
     SpareMemory() noexcept : ended{std::exchange(memory_ends, false)} {}

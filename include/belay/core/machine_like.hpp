@@ -120,10 +120,10 @@ struct LifelineOf {
             return Lives{};
         }
     }
-    /// Whether one of its turns is on the stack.
+    /// Whether one of its turns is on the stack, or a call of its transport.
     template <class M>
     [[nodiscard]] static bool in_turn(const M& machine) noexcept {
-        return machine.line_.in_turn();
+        return machine.line_.in_turn() || machine.live_.in_part();
     }
 };
 

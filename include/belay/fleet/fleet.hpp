@@ -110,8 +110,9 @@ public:
                    std::move(observer));
     }
 
-    /// Ends a service: its observer hears nothing any more. In one of its own hooks it lives on
-    /// until that has returned; else it is destroyed at once.
+    /// Ends a service: its observer hears nothing any more. In one of its own hooks, and inside of
+    /// what its transport is told, it lives on until that has returned; else it is destroyed at
+    /// once.
     /// Returns: whether there was one.
     bool remove(std::string_view name) {
         const auto found = services_.find(name);
@@ -126,8 +127,8 @@ public:
             seat.ops->end(seat);
             return true;
         }
-        seat.ops->stop(seat);
         waker_.touch();
+        seat.ops->stop(seat);
         return true;
     }
     [[nodiscard]] bool contains(std::string_view name) const noexcept {

@@ -76,10 +76,14 @@ public:
 
     // ---- commands ------------------------------------------------------------------------------
 
+    /// Throws: std::bad_alloc, and then it is to be called again.
     void start() {
-        if (std::exchange(running_, true)) return;
+        if (running_) return;
         if (!members_.empty()) scout(0);
         for (auto& member : members_) member->start();
+        running_ = true;
+        // Some may be up, whom one that ran out of memory has started.
+        arrange();
     }
     /// As Supervisor::stop(), of all. Leases go stale.
     void stop() {
@@ -118,10 +122,11 @@ public:
             blocked = blocked || members_[i]->status().state == LinkState::blocked_auth;
         }
         if (running_ && blocked && scout_ == none) scout(first);
-        for (auto& member : members_) member->credentials(values...);
+        // Who is told may change how many there are.
+        for (std::size_t i = 0; i < members_.size(); ++i) members_[i]->credentials(values...);
     }
     /// Keeps so many from now on. The last ones go first, lent or not; their leases go stale.
-    /// Throws: std::bad_alloc.
+    /// Throws: std::bad_alloc, and then it keeps those that it could make.
     void resize(std::size_t size) {
         while (members_.size() > size) {
             // Perhaps in one of its own hooks: it is destroyed in the next turn.
@@ -134,8 +139,16 @@ public:
             members_.push_back(nest_.template make<Member>(transport_, policy_, options_,
                                                            Ear{this, members_.size()}));
             if (!running_) continue;
+            struct Undo {
+                std::vector<driver::Nested<Member>>& members;
+                bool armed = true;
+                ~Undo() {
+                    if (armed) members.pop_back();
+                }
+            } undo{members_};
             arrange();
             members_.back()->start();
+            undo.armed = false;
         }
         arrange();
         waker_.touch();

@@ -69,13 +69,13 @@ public:
     void on_state(const Transition& change) {
         const driver::TurnGuard guard{line_};
         // Those who begin to wait now are for a later transition.
-        detail::LinkWaiters waiting;
-        if (settles(change.to)) waiting.add_all(connections_);
+        const Going going{connected_, connections_, guard};
+        if (settles(change.to)) connected_.add_all(connections_);
         if (hears(change.from) && !hears(change.to.state)) {
             full_ = false;
             end(detail::why_not(change.to), guard);
         }
-        waiting.go_each<Connection>(detail::connection_or_why(change.to), guard);
+        connected_.go_each<Connection>(detail::connection_or_why(change.to), guard);
     }
     void on_message(auto& link, M message) {
         if (full_) return;
@@ -93,13 +93,13 @@ public:
         const LinkStatus status = link.status();
         while (!guard.gone() && !cancelled_.empty()) cancelled_.first().go();
         if (guard.gone()) return;
-        detail::LinkWaiters waiting;
-        if (settles(status)) waiting.add_all(connections_);
+        const Going going{connected_, connections_, guard};
+        if (settles(status)) connected_.add_all(connections_);
         while (!guard.gone() && !receivers_.empty() && !kept_.empty()) give(take());
         if (!guard.gone() && !receivers_.empty() && !hears(status.state)) {
             end(detail::why_not(status), guard);
         }
-        waiting.go_each<Connection>(detail::connection_or_why(status), guard);
+        connected_.go_each<Connection>(detail::connection_or_why(status), guard);
     }
 
 private:
@@ -112,6 +112,15 @@ private:
     using Connection = detail::ConnectionWaiter;
     using Receiver = detail::MessageWaiter<M>;
     using Answer = Result<M, Failure>;
+    /// Whom an exception of another one has left in the list of those who go on waits again.
+    struct Going {
+        detail::LinkWaiters& now;
+        detail::LinkWaiters& waiting;
+        const driver::TurnGuard& guard;
+        ~Going() {
+            if (!guard.gone()) waiting.add_all(now);
+        }
+    };
     struct Kept {
         std::optional<M> message;  ///< none: the end of a connection
         Failure why;
@@ -127,9 +136,9 @@ private:
     /// All who receive hear of an end; if nobody does, it is kept.
     void end(const Failure& why, const driver::TurnGuard& guard) {
         if (kept_.empty() && !receivers_.empty()) {
-            detail::LinkWaiters ended;
-            ended.add_all(receivers_);
-            return ended.go_each<Receiver>(Answer::failure(why), guard);
+            const Going going{ended_, receivers_, guard};
+            ended_.add_all(receivers_);
+            return ended_.go_each<Receiver>(Answer::failure(why), guard);
         }
         if (kept_.empty() || kept_[kept_.size() - 1].message) kept_.push({std::nullopt, why});
     }
@@ -147,9 +156,12 @@ private:
     }
 
     const std::size_t messages_max_;
+    detail::LinkWaiters cancelled_;  // ends last: who is dropped may cancel others
     detail::LinkWaiters connections_;
     detail::LinkWaiters receivers_;
-    detail::LinkWaiters cancelled_;
+    // Who goes on now, of both. Members, so that whoever destroys the link has ended these, too.
+    detail::LinkWaiters connected_;
+    detail::LinkWaiters ended_;
     detail::EventRing<Kept> kept_;
     std::size_t messages_count_ = 0;  // of what is kept
     bool full_ = false;               // one message was too many: the connection is about to end

@@ -75,8 +75,8 @@ public:
                 case detail::Pulse::Due::lost:
                     // Not closed yet: a sign of life may wait in the queue, and is seen before the
                     // note.
-                    suspect_ = true;
                     own_.note(0);
+                    suspect_ = true;
             }
         }
 

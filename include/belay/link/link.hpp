@@ -3,8 +3,11 @@
 /// Link: the handle by which a transport reports to its supervisor, from any thread.
 #pragma once
 
-#include <atomic>   // std::atomic
-#include <utility>  // std::move
+#include <atomic>        // std::atomic
+#include <cstddef>       // std::size_t
+#include <new>           // std::bad_alloc
+#include <system_error>  // std::make_error_code
+#include <utility>       // std::move
 
 #include <belay/core/mailbox.hpp>
 #include <belay/link/event.hpp>
@@ -18,15 +21,60 @@ namespace detail {
 /// status.
 template <class M>
 struct LinkBox : driver::Mailbox<part::Event<M>> {
-    using driver::Mailbox<part::Event<M>>::Mailbox;
+    using Base = driver::Mailbox<part::Event<M>>;
+    using Base::Base;
 
     /// The attempt whose events count; 0 for none. Written on the home thread.
     std::atomic<std::uint32_t> epoch{0};
     /// The closing connection whose `closed` is still awaited; 0 for none.
     std::atomic<std::uint32_t> lingering{0};
+    /// The attempt whose end there was no memory to queue; 0 for none.
+    std::atomic<std::uint32_t> unqueued_end{0};
     /// Under the mailbox's lock: how many attempts were a first, and the status.
     std::uint32_t first_attempts = 0;
     LinkStatus status{};
+
+    /// Queues the end of a connection. Where there is no memory for it, it comes all the same,
+    /// behind what is queued, and that is why; that of a goodbye does not.
+    driver::Post post_end(part::Event<M>&& event) noexcept {
+#if defined(__cpp_exceptions)
+        try {
+            return this->post_control(std::move(event));
+        } catch (const std::bad_alloc&) {
+            if (epoch.load(std::memory_order_acquire) == event.epoch) {
+                unqueued_end.store(event.epoch, std::memory_order_release);
+                this->wake();
+            }
+            return driver::Post::taken;
+        }
+#else
+        return this->post_control(std::move(event));
+#endif
+    }
+    void begin_turn() {
+        Base::begin_turn();
+        if (!has_unqueued_end() || !Base::empty()) return;
+        part::Event<M> end;
+        end.kind = part::EventKind::closed;
+        end.epoch = unqueued_end.exchange(0, std::memory_order_acq_rel);
+        end.failure = Failure::from(std::make_error_code(std::errc::not_enough_memory));
+        post_end(std::move(end));
+    }
+    [[nodiscard]] bool empty() const noexcept { return !has_unqueued_end() && Base::empty(); }
+    [[nodiscard]] bool has_unqueued_end() const noexcept {
+        return unqueued_end.load(std::memory_order_acquire) != 0;
+    }
+
+    /// Two failures in one turn are one loss, of the more severe cause; a connection that has ended
+    /// by itself says no goodbye.
+    void join_ends(part::Event<M>& end) noexcept {
+        for (std::size_t i = 0; i < this->size(); ++i) {
+            const part::Event<M>& other = this->peek(i);
+            if (other.kind != part::EventKind::closed || other.epoch != end.epoch) continue;
+            end.failure = more_severe(end.failure, other.failure);
+            end.goodbye = end.goodbye && other.goodbye;
+        }
+    }
 
     /// `dials`: with it an attempt begins.
     void publish(const LinkStatus& now, bool dials) noexcept {
@@ -46,7 +94,8 @@ struct LinkBox : driver::Mailbox<part::Event<M>> {
 /// `gone` and do nothing; nobody needs to unregister anything.
 ///
 /// Thread safety: any thread; distinct objects safe.   Size: 16 bytes.
-/// Throws:        std::bad_alloc while a queue grows; nothing else.
+/// Throws:        std::bad_alloc while a queue grows, but closed(), which says not_enough_memory
+///                then; nothing else.
 template <class M>
 class Link {
 public:
@@ -62,14 +111,14 @@ public:
     /// The connection is usable.
     driver::Post opened() const { return control(part::EventKind::opened); }
     /// The connection ended, or could not be opened. Report it once; what follows is dropped.
-    driver::Post closed(const Failure& failure = {}) const {
+    driver::Post closed(const Failure& failure = {}) const noexcept {
         if (!box_) return driver::Post::gone;
         const bool lingers = box_->lingering.load(std::memory_order_acquire) == epoch_;
         if (!alive() && !lingers) return driver::Post::gone;
         part::Event<M> event = make(part::EventKind::closed);
         event.failure = failure;
         if (event.failure.cause == Cause::none) event.failure.cause = Cause::lost;
-        return box_->post_control(std::move(event));
+        return box_->post_end(std::move(event));
     }
     /// A whole message. `message` is untouched unless it was taken. After `full` stop reading;
     /// resume_reading() of the connection follows exactly once.

@@ -108,6 +108,7 @@ public:
     /// Complexity: O(messages_max).
     [[nodiscard]] bool has_hung_up() {
         if (ended()) return true;
+        if (box_->has_unqueued_end()) return true;
         box_->begin_turn();
         for (std::size_t i = box_->size(); i-- != 0;) {
             if (box_->peek(i).kind == part::EventKind::closed) return true;

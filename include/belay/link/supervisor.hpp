@@ -59,9 +59,10 @@ public:
     Supervisor(const Supervisor&) = delete;
     Supervisor& operator=(const Supervisor&) = delete;
     ~Supervisor() {
-        BELAY_PRECONDITION(!live_.in_part(),
-                           "~Supervisor: must not run inside a transport or a check");
+        BELAY_PRECONDITION(!live_.in_part() && !decides_,
+                           "~Supervisor: must not run inside a transport or a check, nor a rule");
         live_.abort();
+        decides_ = true;
         // Nobody is told, but permits go back.
         Turn turn{detail::larger(now_, box().waker().now()), bits_};
         static_cast<void>(core_.step({.input = timeline::Input::stop}, turn));
@@ -105,8 +106,9 @@ public:
 
     void start() { handle().start(); }
     /// Ends everything. Outside a turn the observer has seen the end when this returns. Inside a
-    /// turn the status changes at once, and the observer is told when the running hook has
-    /// returned, before anything else; nothing follows it but what a later start() brings.
+    /// turn, and inside of what the transport is told, the status changes at once, and the observer
+    /// is told when that has returned, before anything else; nothing follows it but what a later
+    /// start() brings. Inside a rule, or the observer of a breaker, it is the next decision.
     void stop() {
         // What was queued before the stop is void, but a connection that has ended already must
         // not linger.
@@ -116,11 +118,15 @@ public:
             }
             return event.kind == part::EventKind::command && detail::outlives_stop(event.code);
         });
+        if (decides_) return static_cast<void>(stops_ = true);
         if (line_.in_turn()) return step({.input = timeline::Input::stop});
         now_ = detail::larger(now_, box().waker().now());
         driver::TurnGuard guard{line_};
         step({.input = timeline::Input::stop});
-        if (tell(guard)) box().waker().touch();
+        // Before a hook can throw.
+        box().waker().touch();
+        // A hook may destroy what a send() is running in.
+        if (!live_.in_part()) static_cast<void>(tell(guard));
     }
 
     /// Shuts a gate. With a grace nothing happens before that is over, and nothing at all if the
@@ -151,7 +157,7 @@ public:
     /// ones is closed as planned, and made anew.
     template <class... A>
     void credentials(A&&... values) {
-        if constexpr (sizeof...(A) != 0) live_.transport().credentials(std::forward<A>(values)...);
+        if constexpr (sizeof...(A) != 0) live_.credentials(std::forward<A>(values)...);
         handle().credentials();
     }
 
@@ -169,7 +175,7 @@ public:
 
     /// Closes the live connection on outside evidence; a failure like any other. What was sent on
     /// it still leaves, until the next attempt and for `linger_max` at most. Else does nothing.
-    void report_unhealthy(Failure failure = {}) {
+    void report_unhealthy(Failure failure = {}) noexcept {
         if (live_.epoch() == 0) return;
         if (failure.cause == Cause::none) failure = failure_of(LinkErrc::reported_unhealthy);
         part::Event<message_type> event;
@@ -177,7 +183,7 @@ public:
         event.epoch = live_.epoch();
         event.failure = failure;
         event.goodbye = core_.status().state == LinkState::connected;
-        box().post_control(std::move(event));
+        box().post_end(std::move(event));
     }
 
     /// Sends on the live connection.   Complexity: of the transport.   Throws: nothing.
@@ -239,7 +245,10 @@ private:
             case part::EventKind::opened:
                 return step({.input = timeline::Input::opened});
             case part::EventKind::closed:
-                return close(event);
+                box().join_ends(event);
+                return step({.input = timeline::Input::closed,
+                             .failure = event.failure,
+                             .goodbye = event.goodbye});
             case part::EventKind::received:
                 return deliver(std::move(*event.message), event.lane);
             case part::EventKind::writable:
@@ -262,21 +271,6 @@ private:
                 return detail::notify<typename Hooks::PolicyConflict>(
                     observer_, *this, Duration{time}, Lane{event.lane});
         }
-    }
-
-    /// Two failures in one turn are one loss, of the more severe cause; a connection that has ended
-    /// by itself says no goodbye.
-    void close(const part::Event<message_type>& event) {
-        Failure failure = event.failure;
-        bool goodbye = event.goodbye;
-        for (std::size_t i = 0; i < box().size(); ++i) {
-            const part::Event<message_type>& other = box().peek(i);
-            if (other.kind == part::EventKind::closed && other.epoch == live_.epoch()) {
-                failure = detail::more_severe(failure, other.failure);
-                goodbye = goodbye && other.goodbye;
-            }
-        }
-        step({.input = timeline::Input::closed, .failure = failure, .goodbye = goodbye});
     }
 
     void deliver(message_type message, Lane lane) {
@@ -340,7 +334,9 @@ private:
     /// Lets the core decide, and carries it out; the observer is told by tell().
     void step(const timeline::Step& s) {
         Turn turn{now_, bits_};
+        decides_ = true;
         const timeline::Actions actions = core_.step(s, turn);
+        decides_ = false;
         // First noted: a transport that is told to close may call stop(), which comes behind it.
         if (actions.notify) untold_.add(actions.change);
         box().publish(core_.status(), actions.dial);
@@ -349,6 +345,7 @@ private:
             const bool open = s.goodbye || actions.change.from == LinkState::connected;
             live_.teardown(actions.graceful && open, after(now_, linger_max_));
         }
+        if (std::exchange(stops_, false)) return step({.input = timeline::Input::stop});
         if (actions.dial && core_.status().state == LinkState::connecting) live_.dial();
         if (actions.drain && !live_.drain()) {
             step({.input = timeline::Input::closed, .failure = {.cause = Cause::planned}});
@@ -379,6 +376,8 @@ private:
     const Duration linger_max_;
     const unsigned events_per_turn_max_;
     [[no_unique_address]] Observer observer_;
+    bool decides_ = false;  // the core is: rules run
+    bool stops_ = false;    // as soon as it has decided
     Random bits_;
     driver::Lifeline line_;
     timeline::SupervisorCore<Policy> core_;

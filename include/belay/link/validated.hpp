@@ -73,7 +73,7 @@ concept CheckLike = std::copyable<Check> && requires(Check& check, const M& mess
 /// limit runs meanwhile, so a peer that never answers is a failed attempt: this is how
 /// accept-then-drop and frozen servers are told from working ones.
 ///
-/// The check may call stop() of the supervisor; it must not destroy it.
+/// The check may call everything of the supervisor; it must not destroy it.
 ///
 /// Models:        TransportLike.
 /// Thread safety: as the transport inside; the check runs on the home thread.

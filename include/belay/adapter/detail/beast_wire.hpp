@@ -180,7 +180,7 @@ protected:
         ws_.binary(options_->frames == WebSocketFrames::binary);
         ws_.control_callback([this](websocket::frame_type kind, boost::beast::string_view) {
             if (state_ != State::open) return;
-            link_.pong(kind == websocket::frame_type::pong);
+            if (!guarded([&] { link_.pong(kind == websocket::frame_type::pong); })) return;
             if (kind == websocket::frame_type::close) await_end();
         });
     }
@@ -189,8 +189,7 @@ protected:
         using Base = boost::beast::websocket::stream_base;
         ws_.set_option(Base::timeout{goodbye_max, Base::none(), false});
         state_ = State::open;
-        link_.opened();
-        read();
+        if (guarded([&] { link_.opened(); })) read();
     }
     /// The one place where Link::closed is reported. What asio may still write from stays.
     void end(const Failure& why) noexcept {
@@ -254,8 +253,8 @@ protected:
         const bool right_kind = ws_.got_binary() == (options_->frames == WebSocketFrames::binary);
         if (!right_kind) return give_up(Code::unknown_data);
         if (!ws_.is_message_done()) {
-            link_.pong(false);
-            return read();
+            if (guarded([&] { link_.pong(false); })) read();
+            return;
         }
         const auto bytes = input_.cdata();
         const auto* const first = static_cast<const std::byte*>(bytes.data());
@@ -271,9 +270,9 @@ protected:
         return broken_ ? Failure::from(broken_) : BeastFailure::of_stream(error);
     }
     /// Hands a message up.   Returns: false if nobody takes it now; it is kept.
-    bool offer() {
-        holds_ = link_.received(std::move(held_)) != driver::Post::taken;
-        return !holds_;
+    bool offer() noexcept {
+        return guarded([&] { holds_ = link_.received(std::move(held_)) != driver::Post::taken; }) &&
+               !holds_;
     }
 
     // ---- output --------------------------------------------------------------------------------
@@ -356,7 +355,7 @@ protected:
         if (refused_cost_ == 0 || state_ != State::open) return;
         if (waiting_ > output_limit_ / 2 || !fits(refused_cost_)) return;
         refused_cost_ = 0;
-        link_.writable();
+        guarded([&] { link_.writable(); });
     }
 
     const std::shared_ptr<const Options> options_;

@@ -109,13 +109,14 @@ struct FleetHub : Counted {
     void let_dial(Instant now) {
         while (!line.empty() && dialling.size() < options.dials_max && next_dial <= now) {
             FleetSeat& seat = line.front();
+            // First: without memory it stays in line.
+            seat.ops->dial(seat);
             line.remove(seat);
             seat.phase = SeatPhase::dialling;
             seat.passes = false;
             seat.at = now;
             dialling.push(seat);
             next_dial = after(now, options.dial_gap);
-            seat.ops->dial(seat);
         }
     }
     /// Judges the failures that were held long enough.

@@ -79,12 +79,13 @@ struct PoolMember : Supervisor<Transport, Policy, PoolEar<Pool>> {
     void wait_for_scout(bool yes) {
         // The last of those that are the user's own.
         constexpr Gate gate{1U << 31};
-        if (std::exchange(waits, yes) == yes) return;
+        if (waits == yes) return;
         if (yes) {
             this->shut(gate);
         } else {
             this->open(gate);
         }
+        waits = yes;
     }
 
     std::uint64_t ticket = 0;  ///< of the lease; 0: none

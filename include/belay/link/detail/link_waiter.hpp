@@ -94,11 +94,11 @@ public:
     void add_all(LinkWaiters& others) noexcept {
         while (!others.empty()) add(others.first());
     }
-    /// Answers each, and goes on with it, until the link is gone. Who is destroyed meanwhile has
-    /// left.
+    /// Answers each, and goes on with it, until the link is gone, and this with it. Who is
+    /// destroyed meanwhile has left.
     template <class Waiter, class A>
     void go_each(const A& answer, const driver::TurnGuard& guard) {
-        while (!empty() && !guard.gone()) {
+        while (!guard.gone() && !empty()) {
             Waiter& waiter = static_cast<Waiter&>(first());
             waiter.answer.emplace(answer);
             waiter.go();
@@ -184,14 +184,16 @@ public:
         }
     }
 
+    /// Its end, without a call.
+    void drop() {
+        leave_slot();
+        delete this;
+    }
+
 private:
     /// Its slot is free before it is called, or goes.
     void leave_slot() noexcept {
         if constexpr (Cancellable<Handler>) get_associated_cancellation_slot(handler_).clear();
-    }
-    void drop() {
-        leave_slot();
-        delete this;
     }
     void call() {
         leave_slot();
@@ -207,10 +209,16 @@ private:
 /// `look()` asks for a turn in which those who wait are looked at, `cancelled` too.
 template <class Waiter, class Handler, class Look>
 void wait_with(LinkWaiters& waiters, Handler handler, LinkWaiters& cancelled, const Look& look) {
-    auto* const waiter = new WithHandler<Waiter, Handler>{std::move(handler)};
-    waiters.add(*waiter);
-    waiter->end_by_slot(cancelled, look);
+    // Not in the list before it is sure to be looked at: else it would go on although this threw.
+    struct Undo {
+        WithHandler<Waiter, Handler>* waiter;
+        ~Undo() {
+            if (waiter != nullptr) waiter->drop();
+        }
+    } undo{new WithHandler<Waiter, Handler>{std::move(handler)}};
+    undo.waiter->end_by_slot(cancelled, look);
     look();
+    waiters.add(*std::exchange(undo.waiter, nullptr));
 }
 
 }  // namespace belay::inline BELAY_ABI::detail

@@ -5,7 +5,7 @@
 
 #include <cstddef>  // std::size_t
 #include <cstdint>  // std::uint32_t
-#include <utility>  // std::move, std::exchange
+#include <utility>  // std::exchange, std::forward, std::move
 
 #include <belay/link/link_errc.hpp>
 #include <belay/link/part.hpp>
@@ -65,6 +65,15 @@ public:
         // Also outside of a turn, behind which nobody might look soon.
         reap();
         return result;
+    }
+    /// Hands new credentials to the transport.
+    template <class... A>
+    void credentials(A&&... values) {
+        {
+            const InPart in{in_send_};
+            transport_.credentials(std::forward<A>(values)...);
+        }
+        reap();
     }
     void run_timers(Turn& turn) {
         if (!exists()) return;
@@ -182,7 +191,7 @@ private:
     Ref<Box> box_;
     std::uint32_t last_epoch_ = 0;
     bool in_part_ = false;
-    bool in_send_ = false;  // which may say goodbye all the same
+    bool in_send_ = false;  // or credentials(): it may say goodbye all the same
     bool dead_ = false;
     bool parting_ = false;  // its close() was called
     Instant linger_ends_ = never;

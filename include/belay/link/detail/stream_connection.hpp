@@ -127,8 +127,7 @@ protected:
     /// The socket is connected.
     void begin() noexcept {
         state_ = State::open;
-        link_.opened();
-        watch();
+        if (guarded([&] { link_.opened(); })) watch();
     }
     /// The one place where Link::closed is reported.
     void end(const Failure& why) noexcept {
@@ -195,8 +194,8 @@ private:
             if (state_ == State::open) {
                 input_.arrived(got.bytes);
                 if (!take_input(false)) break;
-            } else {
-                link_.pong(false);  // dropped, but a sign of life
+            } else if (!guarded([&] { link_.pong(false); })) {
+                return;  // else dropped, but a sign of life
             }
             if (got.bytes < most) break;
         }
@@ -217,8 +216,7 @@ private:
             const part::Cut cut = input_.next();
             switch (cut.kind) {
                 case part::Cut::Kind::more:
-                    if (answered || !told) link_.pong(answered);
-                    return true;
+                    return (told && !answered) || guarded([&] { link_.pong(answered); });
                 case part::Cut::Kind::message:
                     if (!guarded([&] { held_.assign(cut.body.begin(), cut.body.end()); }))
                         return false;
@@ -242,8 +240,8 @@ private:
     /// Hands a message up.   Returns: false if nobody takes it now; it is kept.
     bool offer() noexcept {
         // Gone: our end follows, or we linger; there is nobody to read for.
-        holds_ = link_.received(std::move(held_)) != driver::Post::taken;
-        return !holds_;
+        return guarded([&] { holds_ = link_.received(std::move(held_)) != driver::Post::taken; }) &&
+               !holds_;
     }
 
     // ---- output --------------------------------------------------------------------------------
@@ -333,7 +331,7 @@ private:
         if (output_.size() > output_limit_ / 2) return;
         if (!fits(output_.size(), refused_bytes_)) return;
         refused_bytes_ = 0;
-        link_.writable();
+        guarded([&] { link_.writable(); });
     }
 
     const std::size_t output_bytes_max_;

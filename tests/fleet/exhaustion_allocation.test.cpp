@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT
+// Goal: a lack of memory, at any allocation, ends what it must and nothing else: no program, and no
+// service that would never dial again. Method: memory runs out where it hurts. counting_new.hpp is
+// in allocation.test.cpp, which is in the same executable.
+#include <belay/fleet/fleet.hpp>
+
+#include <functional>
+#include <new>
+#include <optional>
+#include <string>
+
+#include <belay/fleet/pool.hpp>
+#include <belay/policy/max_attempts.hpp>
+
+#include "support/catch.hpp"
+#include "support/failing_new.hpp"
+#include "support/fleet/fleet_rig.hpp"
+#include "support/fleet/pool_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Does something once, where its service is told.
+struct Once {
+    std::function<void()>* act;
+    void on_state(const Transition&) { run(); }
+    void on_message(const std::string&) { run(); }
+    void run() const {
+        if (*act) std::exchange(*act, {})();
+    }
+};
+
+}  // namespace
+
+TEST_CASE("Fleet: a service that could not be told to dial stays in line",
+          "[fleet][exhaustion_allocation][fault]") {
+    FleetRig rig;
+    rig.wires.resize(2);
+    std::function<void()> act;
+    std::optional<FailingNew> failing;
+    auto& second =
+        rig.fleet.add("second", FakeTransport<>{rig.wires[0]}, MaxAttempts{9}, Once{&act});
+    auto& third = rig.fleet.add("third", FakeTransport<>{rig.wires[1]}, MaxAttempts{9}, Once{&act});
+    second.start();
+    third.start();
+    // In the turn of the third, of which the second is in line; its queue of two is full then.
+    int told = 0;
+    act = [&] {
+        act = [&] {
+            ++told;
+            const auto handle = second.handle();
+            static_cast<void>(handle.open(Gate::paused));
+            static_cast<void>(handle.open(Gate::paused));
+            failing.emplace(0);
+        };
+    };
+    bool thrown = false;
+    try {
+        rig.fleet.advance(at(0s));
+    } catch (const std::bad_alloc&) {
+        thrown = true;
+    }
+    failing.reset();
+    CHECK(thrown);
+    CHECK(told == 1);
+    rig.run(1s);
+    CHECK(rig.wires[0].dials == 1);
+    CHECK(rig.wires[1].dials == 1);
+}
+
+TEST_CASE("Fleet: a verdict for which there was no memory comes all the same",
+          "[fleet][exhaustion_allocation][fault]") {
+    FleetRig rig;
+    std::function<void()> act;
+    std::optional<FailingNew> failing;
+    rig.wires.resize(2);
+    auto& own = rig.fleet.add("own", FakeTransport<>{rig.wires[0]},
+                              Hears{&rig.heard.emplace_back()}, Once{&act});
+    rig.fleet.add("other", FakeTransport<>{rig.wires[1]}, MaxAttempts{9}, Once{&act});
+    rig.fleet.start();
+    rig.run(0s);
+    rig.open(0);
+    rig.open(1);
+    rig.run(20s);
+    rig.fail(0);
+    rig.run(20100ms);
+    CHECK(own.status().state == LinkState::connected);
+    CHECK(rig.wires[1].link.received("now") == driver::Post::taken);
+    act = [&] {
+        static_cast<void>(own.handle().open(Gate::paused));
+        static_cast<void>(own.handle().open(Gate::paused));
+        failing.emplace(0);
+    };
+    bool thrown = false;
+    try {
+        rig.fleet.advance(at(20200ms));
+    } catch (const std::bad_alloc&) {
+        thrown = true;
+    }
+    const std::size_t failed = failing ? failing->failed() : 0;
+    failing.reset();
+    CHECK_FALSE(thrown);
+    CHECK(failed == 1);
+    rig.run(20300ms);
+    CHECK(own.status().state == LinkState::cooldown);
+    rig.run(30s);
+    CHECK(rig.wires[0].dials == 2);
+}
+
+TEST_CASE("Pool::start and resize may be called again where they ran out of memory",
+          "[fleet][exhaustion_allocation][fault]") {
+    for (const bool grows : {false, true}) {
+        bool thrown = true;
+        for (std::size_t good = 0; thrown; ++good) {
+            INFO("grows " << grows << ", memory for " << good);
+            REQUIRE(good < 100);
+            PoolRig rig{grows ? 0U : 4U};
+            rig.harbour.opens = true;
+            const auto act = [&] { grows ? rig.pool->resize(4) : rig.pool->start(); };
+            if (grows) rig.pool->start();
+            thrown = false;
+            try {
+                const FailingNew failing{good};
+                act();
+            } catch (const std::bad_alloc&) {
+                thrown = true;
+            }
+            SECTION("at once") {}
+            SECTION("later") { rig.run(5s); }
+            act();
+            rig.run(20s);
+            CHECK(rig.pool->status().connected == 4);
+        }
+    }
+}
+
+TEST_CASE("PoolLease gives back a suspect connection where there is no memory",
+          "[fleet][exhaustion_allocation][fault]") {
+    std::size_t refused = 0;
+    for (int queued = 0; queued < 8; ++queued) {
+        INFO("queued " << queued);
+        PoolRig rig{3};
+        rig.up();
+        auto dead = rig.pool->acquire();
+        auto suspect = rig.pool->acquire();
+        REQUIRE(suspect);
+        dead.report_unhealthy();
+        rig.harbour.opens = true;
+        rig.run(15s);
+        REQUIRE(rig.pool->status().connected == 3);
+        const std::size_t dials = rig.harbour.all.size();
+        for (auto& berth : rig.harbour.all) {
+            for (int i = 0; i < queued; ++i) static_cast<void>(berth.link.writable());
+        }
+        refused += without_memory([&] { suspect.give_back(); });
+        rig.run(20s);
+        CHECK(rig.harbour.all.size() == dials + 1);
+        CHECK(rig.pool->status().connected == 3);
+    }
+    CHECK(refused != 0);
+}

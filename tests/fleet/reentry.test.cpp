@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: MIT
+// Goal: services are added and removed, pools grow and shrink, in all user code that they run.
+// Method: every command, in every place, at its first calls; AddressSanitizer sees the rest.
+#include <belay/fleet/fleet.hpp>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <belay/fleet/pool.hpp>
+
+#include "support/catch.hpp"
+#include "support/link/fake_transport.hpp"
+#include "support/link/stage.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// A fleet whose service `own` is the stage's.
+template <bool Full>
+struct StagedFleet {
+    using Own = Fleet<>::Service<decltype(stage_transport<Full>(std::declval<Stage&>())), StageRule,
+                                 StageApp>;
+
+    StagedFleet() : fleet{std::make_unique<Fleet<>>()} {
+        stage.loop.attach(*fleet);
+        fleet->add("other", FakeTransport<>{wire}, StageRule{&quiet});
+        ServiceOptions options{};
+        options.supervisor.messages_max = 1;
+        own = &fleet->add("own", stage_transport<Full>(stage), StageRule{&stage},
+                          std::move(options), StageApp{&stage});
+    }
+    void remove_own() {
+        own = nullptr;
+        stage.expect(fleet->remove("own"), "own is not there");
+        stage.expect(!fleet->contains("own"), "own is still there");
+    }
+
+    Stage quiet;
+    Stage stage;
+    Wire wire;
+    std::unique_ptr<Fleet<>> fleet;
+    Own* own = nullptr;
+    int added = 0;
+};
+
+template <class F>
+struct FleetCommand {
+    const char* name;
+    std::function<void(F&)> give;
+};
+template <class F>
+std::vector<FleetCommand<F>> fleet_commands() {
+    return {
+        {"remove", [](F& f) { f.remove_own(); }},
+        {"remove another", [](F& f) { f.fleet->remove("other"); }},
+        {"stop, remove", [](F& f) { f.own->stop(), f.remove_own(); }},
+        {"add",
+         [](F& f) {
+             f.fleet->add(std::to_string(++f.added), FakeTransport<>{f.wire}, StageRule{&f.quiet});
+             f.fleet->start();
+         }},
+        {"reconnect", [](F& f) { static_cast<void>(f.fleet->reconnect_now("own", true)); }},
+        {"reconnect all", [](F& f) { f.fleet->reconnect_all(true); }},
+        {"unhealthy", [](F& f) { f.fleet->report_unhealthy("own"); }},
+        {"status", [](F& f) { static_cast<void>(f.fleet->status()); }},
+        {"stop", [](F& f) { f.own->stop(); }},
+        {"drain", [](F& f) { f.own->drain(1s); }},
+        {"end",
+         [](F& f) {
+             f.own = nullptr;
+             f.fleet.reset();
+         }},
+    };
+}
+
+template <bool Full>
+std::string fleet_life(const std::function<void(const std::string&)>& look,
+                       const FleetCommand<StagedFleet<Full>>* command = nullptr,
+                       const std::string& place = {}, int nth = 0) {
+    StagedFleet<Full> f;
+    f.stage.reach = [&](const std::string& reached) {
+        if (look) look(reached);
+        const bool is_hook = reached.starts_with("on_");
+        f.stage.expect(!is_hook || f.own != nullptr || reached == place, "told after its end");
+        if (command == nullptr || f.own == nullptr || reached != place || --nth != 0) return;
+        command->give(f);
+    };
+    play(f.stage, [&] { return f.own; });
+    if (f.own != nullptr) prove_alive(f.stage, *f.own);
+    f.stage.run(10s);
+    if (f.own == nullptr) f.stage.expect(f.stage.live == 0, "a connection outlives its service");
+    f.fleet.reset();
+    f.stage.expect(f.stage.live == 0 && f.wire.live == 0, "a connection outlives the fleet");
+    return f.stage.wrong;
+}
+
+template <bool Full>
+void all_fleet_commands_in_all_places() {
+    const auto reached = places([](auto look) { CHECK(fleet_life<Full>(look) == ""); });
+    CHECK(reached.size() == (Full ? 20 : 19));
+    for (const auto& [place, times] : reached) {
+        const bool is_hook = place.starts_with("on_");
+        for (const auto& command : fleet_commands<StagedFleet<Full>>()) {
+            if (command.name == std::string{"end"} && !is_hook) continue;
+            for (int nth = 1; nth <= times && nth <= 6; ++nth) {
+                INFO(command.name << " in " << place << ", call " << nth);
+                CHECK(fleet_life<Full>({}, &command, place, nth) == "");
+            }
+        }
+    }
+}
+
+/// Hears all of a pool.
+struct StagedPoolApp {
+    void on_state(std::size_t, const Transition&) { stage->at("on_state"); }
+    void on_message(std::size_t, const std::string&) { stage->at("on_message"); }
+    void on_writable(std::size_t, Lane) { stage->at("on_writable"); }
+    void on_idle() { stage->at("on_idle"); }
+    Stage* stage;
+};
+using StagedPool =
+    Pool<decltype(stage_transport<true>(std::declval<Stage&>())), StageRule, StagedPoolApp>;
+
+struct PoolCommand {
+    const char* name;
+    std::function<void(std::unique_ptr<StagedPool>&)> give;
+};
+std::vector<PoolCommand> pool_commands() {
+    return {
+        {"start", [](auto& pool) { pool->start(); }},
+        {"stop", [](auto& pool) { pool->stop(); }},
+        {"stop, start", [](auto& pool) { pool->stop(), pool->start(); }},
+        {"shrink", [](auto& pool) { pool->resize(0); }},
+        {"shrink, grow", [](auto& pool) { pool->resize(0), pool->resize(2); }},
+        {"grow", [](auto& pool) { pool->resize(20); }},
+        {"reconnect", [](auto& pool) { pool->reconnect_now(); }},
+        {"credentials", [](auto& pool) { pool->credentials(2); }},
+        {"borrow", [](auto& pool) { static_cast<void>(pool->acquire().send("inside")); }},
+        {"status", [](auto& pool) { static_cast<void>(pool->status()); }},
+        {"end", [](auto& pool) { pool.reset(); }},
+    };
+}
+
+std::string pool_life(const std::function<void(const std::string&)>& look,
+                      const PoolCommand* command = nullptr, const std::string& place = {},
+                      int nth = 0) {
+    Stage stage;
+    auto pool = std::make_unique<StagedPool>(stage_transport<true>(stage), StageRule{&stage},
+                                             PoolOptions{.size = 3}, StagedPoolApp{&stage});
+    stage.loop.attach(*pool);
+    stage.reach = [&](const std::string& reached) {
+        if (look) look(reached);
+        if (command == nullptr || pool == nullptr || reached != place || --nth != 0) return;
+        command->give(pool);
+    };
+    const auto step = [&](auto&& f) {
+        if (pool != nullptr) f(*pool);
+        stage.run({});
+    };
+    const auto all_up = [&] {
+        for (int i = 0; i < 10; ++i) {
+            stage.open();
+            stage.run(500ms);
+        }
+    };
+    step([](auto& p) { static_cast<void>(p.acquire()); });
+    step([](auto& p) { p.start(); });
+    all_up();
+    stage.peers([](const auto& peer) { peer.received("hello"); });
+    std::vector<StagedPool::Lease> leases;
+    for (int i = 0; i < 2; ++i) {
+        step([&](auto& p) { leases.push_back(p.acquire()); });
+        step([&](auto&) { static_cast<void>(leases.back().send("lent")); });
+    }
+    stage.peers([](const auto& peer) { peer.writable(); });
+    step([](auto& p) { p.credentials(1); });
+    step([&](auto&) { leases.front().report_unhealthy(); });
+    leases.clear();
+    all_up();
+    stage.peers([](const auto& peer) { peer.closed({.cause = Cause::lost}); });
+    stage.run(2s);
+    stage.peers([](const auto& peer) { peer.closed({.cause = Cause::refused}); });
+    all_up();
+    step([](auto& p) { p.resize(1); });
+    step([](auto& p) { p.resize(2); });
+    all_up();
+    step([](auto& p) { p.stop(); });
+    stage.run(10s);
+    stage.reach = {};
+    if (pool != nullptr) {
+        pool->stop();
+        stage.run({});
+        pool->resize(3);
+        pool->start();
+        all_up();
+        stage.expect(pool->status().connected == 3, "not all connect any more");
+        pool->stop();
+        stage.run(10s);
+        stage.expect(stage.live == 0, "a connection outlives stop()");
+    }
+    pool.reset();
+    stage.expect(stage.live == 0, "a connection outlives its pool");
+    return stage.wrong;
+}
+
+}  // namespace
+
+TEST_CASE("Fleet takes every command in all user code of its services", "[fleet][reentry][fault]") {
+    SECTION("of connections that say goodbye") { all_fleet_commands_in_all_places<true>(); }
+    SECTION("of connections that do not") { all_fleet_commands_in_all_places<false>(); }
+}
+
+TEST_CASE("Pool takes every command in all user code of its connections",
+          "[fleet][reentry][fault]") {
+    const auto reached = places([](auto look) { CHECK(pool_life(look) == ""); });
+    CHECK(reached.size() == 15);
+    for (const auto& [place, times] : reached) {
+        const bool is_hook = place.starts_with("on_");
+        for (const PoolCommand& command : pool_commands()) {
+            if (command.name == std::string{"end"} && !is_hook) continue;
+            for (int nth = 1; nth <= times && nth <= 6; ++nth) {
+                INFO(command.name << " in " << place << ", call " << nth);
+                CHECK(pool_life({}, &command, place, nth) == "");
+            }
+        }
+    }
+}

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MIT
+// Goal: whatever user code a supervisor runs, it may give any command from inside of it, and hooks
+// may end the supervisor; what follows is one path of states, and a link that lives on.
+// Method: every command, in every place, at its first calls; AddressSanitizer sees the rest.
+#include <belay/link/supervisor.hpp>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <belay/breaker/circuit_breaker.hpp>
+#include <belay/breaker/consecutive_failures.hpp>
+#include <belay/breaker/open_for.hpp>
+#include <belay/policy/shared.hpp>
+
+#include "support/catch.hpp"
+#include "support/link/link_rig.hpp"
+#include "support/link/stage.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+template <bool Full>
+using StagedLink =
+    Supervisor<decltype(stage_transport<Full>(std::declval<Stage&>())), StageRule, StageApp>;
+
+template <class L>
+struct StagedCommand {
+    const char* name;
+    std::function<void(std::unique_ptr<L>&)> give;
+};
+
+template <class L>
+std::vector<StagedCommand<L>> staged_commands() {
+    return {
+        {"start", [](auto& link) { link->start(); }},
+        {"stop", [](auto& link) { link->stop(); }},
+        {"stop, start", [](auto& link) { link->stop(), link->start(); }},
+        {"shut", [](auto& link) { link->shut(Gate::paused); }},
+        {"shut with grace", [](auto& link) { link->shut(Gate::paused, 1s); }},
+        {"open", [](auto& link) { link->open(Gate::paused); }},
+        {"drain", [](auto& link) { link->drain(1s); }},
+        {"reconnect", [](auto& link) { static_cast<void>(link->reconnect_now()); }},
+        {"force", [](auto& link) { static_cast<void>(link->reconnect_now(true)); }},
+        {"unhealthy", [](auto& link) { link->report_unhealthy(); }},
+        {"credentials", [](auto& link) { link->credentials(2); }},
+        {"probe", [](auto& link) { link->probe_now(1s); }},
+        {"send", [](auto& link) { static_cast<void>(link->send("inside")); }},
+        {"post", [](auto& link) { link->handle().post("inside"); }},
+        {"stop by handle", [](auto& link) { link->handle().stop(); }},
+        {"status", [](auto& link) { static_cast<void>(link->handle().status()); }},
+        {"end", [](auto& link) { link.reset(); }},
+    };
+}
+
+/// One life, in which `command` is given where `place` is reached for the nth time.
+template <bool Full>
+std::string staged_life(const std::function<void(const std::string&)>& look,
+                        const StagedCommand<StagedLink<Full>>* command = nullptr,
+                        const std::string& place = {}, int nth = 0) {
+    Stage stage;
+    auto link =
+        std::make_unique<StagedLink<Full>>(stage_transport<Full>(stage), StageRule{&stage},
+                                           SupervisorOptions{.messages_max = 1}, StageApp{&stage});
+    stage.loop.attach(*link);
+    stage.reach = [&](const std::string& reached) {
+        if (look) look(reached);
+        if (command == nullptr || link == nullptr || reached != place || --nth != 0) return;
+        command->give(link);
+    };
+    play(stage, [&] { return link.get(); });
+    if (link != nullptr) prove_alive(stage, *link);
+    link.reset();
+    stage.expect(stage.live == 0, "a connection outlives its link");
+    return stage.wrong;
+}
+
+template <bool Full>
+void all_commands_in_all_places() {
+    const auto reached = places([](auto look) { CHECK(staged_life<Full>(look) == ""); });
+    CHECK(reached.size() == (Full ? 20 : 19));
+    for (const auto& [place, times] : reached) {
+        const bool is_hook = place.starts_with("on_");
+        for (const auto& command : staged_commands<StagedLink<Full>>()) {
+            if (command.name == std::string{"end"} && !is_hook) continue;
+            for (int nth = 1; nth <= times && nth <= 6; ++nth) {
+                INFO(command.name << " in " << place << ", call " << nth);
+                CHECK(staged_life<Full>({}, &command, place, nth) == "");
+            }
+        }
+    }
+}
+
+}  // namespace
+
+TEST_CASE("Supervisor takes every command in all user code that it runs",
+          "[link][reentry][fault]") {
+    SECTION("of connections that say goodbye") { all_commands_in_all_places<true>(); }
+    SECTION("of connections that do not") { all_commands_in_all_places<false>(); }
+}
+
+TEST_CASE("Supervisor::stop in what hears a breaker is the next decision",
+          "[link][reentry][fault]") {
+    struct Hears {
+        std::function<void()>* act;
+        void on_breaker(const BreakerEvent&) noexcept { (*act)(); }
+    };
+    std::function<void()> act = [] {};
+    CircuitBreaker<SteadyClock, ConsecutiveFailures, OpenFor, Hears> breaker{
+        ConsecutiveFailures{1}, OpenFor{300s}, SteadyClock{}, HalfOpenOptions{}, Hears{&act}};
+    Wire wire;
+    Notes notes;
+    Supervisor link{FakeTransport<>{wire}, Policy{Shared{breaker}}, {}, std::ref(notes)};
+    act = [&] { link.stop(); };
+    link.start();
+    link.advance(at(0s));
+    wire.link.closed({.cause = Cause::refused});
+    for (int i = 0; i < 10 && link.deadline() <= at(0s); ++i) link.advance(at(0s));
+    CHECK(notes.seen == Seen{"connecting", "suspended", "stopped"});
+    CHECK(link.status().state == LinkState::stopped);
+    CHECK(link.handle().status() == link.status());
+    CHECK(wire.live == 0);
+    CHECK(link.deadline() == never);
+}
+
+TEST_CASE("Supervisor::stop in a send outside of a turn is told when that has returned",
+          "[link][reentry][fault]") {
+    Stage stage;
+    Wire wire;
+    struct Ends {
+        std::function<void()>* act;
+        void on_state(const Transition& t) {
+            if (t.to.state == LinkState::stopped) (*act)();
+        }
+    };
+    std::function<void()> end = [] {};
+    using S = Supervisor<FakeTransport<>, decltype(doubling()), Ends>;
+    auto link =
+        std::make_unique<S>(FakeTransport<>{wire}, doubling(), SupervisorOptions{}, Ends{&end});
+    stage.loop.attach(*link);
+    link->start();
+    stage.run(0s);
+    wire.link.opened();
+    stage.run(0s);
+    wire.on_send = [&] { link->stop(); };
+    // As any hook may.
+    end = [&] { link.reset(); };
+    CHECK(link->send("x") == SendResult::sent);
+    CHECK(link != nullptr);
+    stage.run(0s);
+    CHECK(link == nullptr);
+    CHECK(wire.live == 0);
+}
+
+TEST_CASE("Supervisor::stop whose hook throws still ends the goodbye in time",
+          "[link][reentry][fault]") {
+    Stage stage;
+    Wire wire;
+    struct Throws {
+        void on_state(const Transition& t) {
+            if (t.to.state == LinkState::stopped) throw 1;
+        }
+    };
+    Supervisor link{FakeTransport<>{wire}, doubling(), {}, Throws{}};
+    stage.loop.attach(link);
+    link.start();
+    stage.run(0s);
+    wire.link.opened();
+    stage.run(1min);
+    CHECK_THROWS_AS(link.stop(), int);
+    CHECK(wire.live == 1);
+    stage.run(10s);
+    CHECK(wire.live == 0);
+}
