@@ -120,8 +120,10 @@ public:
     ///
     /// Returns: its id; none if there are far too many, and it was sent away without a word.
     /// Pre: attached.   Throws: std::bad_alloc; what the authorizer's check throws.
-    template <TransportLike Transport, RoomProtocolLike Protocol>
+    template <class Transport, class Protocol>
     RoomClientId accept(Transport transport, Protocol protocol, RoomRequest request) {
+        static_assert(explain::transport_like<Transport>());
+        static_assert(explain::room_protocol_like<Protocol>());
         static_assert(std::is_same_v<typename Transport::message_type, Bytes>,
                       "RoomManager: the transport must carry belay::Bytes");
         return {hub_.accept(std::move(transport), std::move(protocol), std::move(request),
