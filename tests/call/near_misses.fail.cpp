@@ -2,7 +2,9 @@
 // Goal: what must not compile in this room does not, and says why. Method: each case, from one
 // expect-error to the next, has an error of that text; with BELAY_CONTROL all of them compile.
 #include <functional>
+#include <future>
 #include <memory>
+#include <stdexcept>
 #include <system_error>
 #include <tuple>
 #include <vector>
@@ -17,6 +19,7 @@
 #include <belay/call/hedge.hpp>
 #include <belay/call/pipeline.hpp>
 #include <belay/call/retry.hpp>
+#include <belay/call/retry_log.hpp>
 #include <belay/call/retry_task.hpp>
 #include <belay/call/retrying.hpp>
 #include <belay/call/timeout.hpp>
@@ -658,3 +661,51 @@ void use(belay_test::MinimalSleeper& sleeper) {
 #endif
 }
 }  // namespace pipeline_observer_without_stop
+
+// expect-error: fails_on: this type takes the exceptions of one inside, which would never be
+namespace fails_on_base_outside {
+bool heals(const std::runtime_error&) { return false; }
+const auto call = [] { return true; };
+#if defined(BELAY_CONTROL)
+auto judged = belay::fails_on<std::runtime_error>(belay::fails_on<std::exception>(call), heals);
+#else
+auto judged = belay::fails_on<std::exception>(belay::fails_on<std::runtime_error>(call, heals));
+#endif
+}  // namespace fails_on_base_outside
+
+// expect-error: fails_on: this type takes the exceptions of one inside, which would never be
+namespace fails_on_twice {
+// Also where others are between them.
+const auto is_bad = [](int n) { return n < 0; };
+const auto inner = belay::fails_if(belay::fails_on<std::runtime_error>([] { return 1; }), is_bad);
+#if defined(BELAY_CONTROL)
+auto judged = belay::fails_on<std::logic_error>(inner);
+#else
+auto judged = belay::fails_on<std::runtime_error>(inner);
+#endif
+}  // namespace fails_on_twice
+
+// expect-error: retry: fn returns a future
+namespace retry_return_future {
+// Each would be a success, before anything has happened.
+void use(belay_test::MinimalSleeper& sleeper) {
+    const auto begin = [] { return std::async(std::launch::async, [] { return false; }); };
+#if defined(BELAY_CONTROL)
+    const auto call = [&] { return begin().get(); };
+#else
+    const auto& call = begin;
+#endif
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper, call));
+}
+}  // namespace retry_return_future
+
+// expect-error: RetryLog: the sink must be callable with a std::string_view
+namespace retry_log_into_a_string {
+#if defined(BELAY_CONTROL)
+constexpr auto sink = [](std::string_view) {};
+#else
+constexpr auto sink = [](const std::string&) {};
+#endif
+
+belay::RetryLog log{sink};
+}  // namespace retry_log_into_a_string

@@ -437,7 +437,7 @@ TEMPLATE_TEST_CASE("A Pipeline tells its observer which layer refused a call",
     CircuitBreaker<SteadyClock> breaker{ConsecutiveFailures{3}, OpenFor{60s}};
     RateLimiter limiter{Rate{1, 10s}, Burst{1}};
     Bulkhead bulkhead{{.limit = 1, .ask_every = 2ms}};
-    const Pipeline pipeline{Fallback{[] { return 0; }}, Shared{breaker}, Queued{bulkhead},
+    const Pipeline pipeline{Fallback{[] { return 0; }}, Shared{breaker}, Shared{bulkhead},
                             Shared{limiter}};
     ask(TestType{}, pipeline, sleeper, refusals);
     CHECK(refusals.by.empty());

@@ -18,6 +18,7 @@
 #include <belay/call/timeout.hpp>
 #include <belay/policy/max_attempts.hpp>
 
+#include "support/aborts.hpp"
 #include "support/budget/granted.hpp"
 #include "support/call/async_sleeper.hpp"
 #include "support/catch.hpp"
@@ -538,5 +539,23 @@ TEST_CASE("A limiter with a line grants what it promised, to those who wait and 
                 RC_ASSERT(j - i + 1 <= burst + in_time);
             }
         }
+    }));
+}
+
+TEST_CASE("Queued refuses what has no line to wait in", "[call][queued][unit]") {
+    const auto says = [](auto&& f) {
+        return belay_test::aborts_with(f).find("must have a queue > 0") != std::string::npos;
+    };
+    CHECK(says([] {
+        Bulkhead bulkhead{{.limit = 8}};
+        const Pipeline pipeline{Queued{bulkhead}};
+    }));
+    CHECK(says([] {
+        RateLimiter limiter{Rate{10, 1s}, Burst{5}};
+        const Pipeline pipeline{Queued{limiter}};
+    }));
+    CHECK(says([] {
+        RateLimiter limiter{Rate{10, 1s}, Burst{5}};
+        const Pipeline pipeline{Queued{limiter, 2}};
     }));
 }

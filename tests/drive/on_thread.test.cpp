@@ -8,6 +8,7 @@
 #include <latch>
 #include <thread>
 
+#include "support/aborts.hpp"
 #include "support/catch.hpp"
 #include "support/drive/waiting_rooms.hpp"
 
@@ -230,4 +231,11 @@ TEST_CASE("OnThread of a persistence that answers nothing answers no", "[drive][
     CHECK(!waited<LoadedRoom>([&](auto done) { rooms.load("a", std::move(done)); }));
     CHECK(!waited<PersistenceError>([&](auto done) { rooms.flush(std::move(done)); }));
     CHECK(!waited<ListedRooms>([&](auto done) { rooms.list("", 1, std::move(done)); }));
+}
+
+TEST_CASE("OnThread refuses to take no call at all", "[drive][on_thread][unit]") {
+    const std::string said = belay_test::aborts_with([] {
+        const OnThread rooms{MemoryRooms{}, {.calls_max = 0}};
+    });
+    CHECK(said.find("OnThread: calls_max must be > 0") != std::string::npos);
 }

@@ -51,9 +51,12 @@ struct TellsItsLimit : MinimalSequenced {
 struct LimitThatThrows : MinimalSequenced {
     std::size_t record_bytes_max() const;
 };
+struct DurableAckThatThrows : MinimalSequenced {
+    std::uint64_t acked_durable() const;
+};
 
 static_assert(LogLike<TellsItsLimit> && detail::TellsRecordLimit<TellsItsLimit>);
-static_assert(LogLike<LimitThatThrows> && !detail::TellsRecordLimit<LimitThatThrows>);
+static_assert(!LogLike<LimitThatThrows> && !LogLike<DurableAckThatThrows>);
 static_assert(!detail::TellsRecordLimit<MinimalSequenced>);
 static_assert(detail::TellsRecordLimit<Journal<sim::Disk>>);
 static_assert(!LogLike<IdByValue>);

@@ -2,6 +2,7 @@
 // Goal: what must not compile in this room does not, and says why. Method: each case, from one
 // expect-error to the next, has an error of that text; with BELAY_CONTROL all of them compile.
 #include <belay/journal/file_system_like.hpp>
+#include <belay/journal/log_like.hpp>
 
 #include "support/queue/queue_archetypes.hpp"
 
@@ -69,3 +70,16 @@ struct Files : belay_test::MinimalFileSystem {
 };
 static_assert(belay::explain::file_system_like<Files>());
 }  // namespace now_alone
+
+// expect-error: LogLike: where they are, 'acked_durable.. const noexcept
+namespace log_whose_acknowledgements_nobody_asks_for {
+// What has no space would be taken for durable.
+struct Log : belay_test::MinimalSequenced {
+#if defined(BELAY_CONTROL)
+    std::uint64_t acked_durable() const noexcept { return 0; }
+#else
+    std::uint64_t acked_durable() const { return 0; }
+#endif
+};
+static_assert(belay::explain::log_like<Log>());
+}  // namespace log_whose_acknowledgements_nobody_asks_for

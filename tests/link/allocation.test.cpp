@@ -70,12 +70,14 @@ TEST_CASE("Supervisor allocates for no message and no dial once it is warm",
         a.opened();
         b.opened();
         int seven = 7;
-        b.received(std::move(seven));
+        static_cast<void>(b.received(std::move(seven)));
         run();
     };
     const auto exchange = [&](int rounds) {
         for (int i = 0; i < rounds; ++i) {
-            for (int k = 1; k <= 16; ++k) (k % 2 == 0 ? a : b).received(std::move(k));
+            for (int k = 1; k <= 16; ++k) {
+                static_cast<void>((k % 2 == 0 ? a : b).received(std::move(k)));
+            }
             static_cast<void>(link.send(i, static_cast<Lane>(i % 2)));
             now += 100ms;
             run();

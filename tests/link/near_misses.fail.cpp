@@ -6,8 +6,10 @@
 #include <belay/link/awaitable.hpp>
 #include <belay/link/bounds.hpp>
 #include <belay/link/bundle.hpp>
+#include <belay/link/countdown.hpp>
 #include <belay/link/endpoints.hpp>
 #include <belay/link/heartbeat.hpp>
+#include <belay/link/link_log.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/link/transport_check.hpp>
 #include <belay/link/validated.hpp>
@@ -58,7 +60,7 @@ auto use(belay::Validated<Transport, Check>& v, const belay::Link<int>& link) {
 }
 }  // namespace check_without_judge
 
-// expect-error: ConnectionLike: .resume_reading. must be noexcept
+// expect-error: ConnectionLike: resume_reading must be 'void resume_reading.. noexcept'
 namespace connection_that_may_not_resume {
 struct Transport {
     using message_type = int;
@@ -449,3 +451,250 @@ bool use(belay::Supervisor<Transport, belay::MaxAttempts, Observer>& link) {
     return belay::receive(link).await_ready();
 }
 }  // namespace awaited_without_observer
+
+// expect-error: ConnectionLike: close must be 'void close
+namespace connection_closed_without_a_reason {
+// No goodbye would ever be said.
+struct Transport {
+    using message_type = int;
+    struct Connection {
+        belay::SendResult send(const int&) noexcept { return belay::SendResult::sent; }
+#if defined(BELAY_CONTROL)
+        void close(const belay::Failure&) noexcept {}
+#else
+        void close() noexcept {}
+#endif
+    };
+    Connection open(belay::Link<int>) { return {}; }
+};
+
+void use() { belay::Supervisor link{Transport{}, belay::MaxAttempts{1}}; }
+}  // namespace connection_closed_without_a_reason
+
+// expect-error: ConnectionLike: ping must be 'void ping
+namespace connection_pinged_with_a_number {
+struct Transport {
+    using message_type = int;
+    struct Connection {
+        belay::SendResult send(const int&) noexcept { return belay::SendResult::sent; }
+#if defined(BELAY_CONTROL)
+        void ping() noexcept {}
+#else
+        void ping(int) noexcept {}
+#endif
+    };
+    Connection open(belay::Link<int>) { return {}; }
+};
+
+void use() { belay::Supervisor link{Transport{}, belay::MaxAttempts{1}}; }
+}  // namespace connection_pinged_with_a_number
+
+// expect-error: ConnectionLike: resume_reading must be 'void resume_reading
+namespace connection_resumed_with_room {
+struct Transport {
+    using message_type = int;
+    struct Connection {
+        belay::SendResult send(const int&) noexcept { return belay::SendResult::sent; }
+#if defined(BELAY_CONTROL)
+        void resume_reading() noexcept {}
+#else
+        void resume_reading(std::size_t) noexcept {}
+#endif
+    };
+    Connection open(belay::Link<int>) { return {}; }
+};
+
+void use() { belay::Supervisor link{Transport{}, belay::MaxAttempts{1}}; }
+}  // namespace connection_resumed_with_room
+
+// expect-error: ConnectionLike: limit_messages must be 'void limit_messages
+namespace connection_limits_by_pointer {
+struct Transport {
+    using message_type = int;
+    struct Connection {
+        belay::SendResult send(const int&) noexcept { return belay::SendResult::sent; }
+#if defined(BELAY_CONTROL)
+        void limit_messages(std::size_t) noexcept {}
+#else
+        void limit_messages(std::size_t*) noexcept {}
+#endif
+    };
+    Connection open(belay::Link<int>) { return {}; }
+};
+
+void use() { belay::Supervisor link{Transport{}, belay::MaxAttempts{1}}; }
+}  // namespace connection_limits_by_pointer
+
+// expect-error: ConnectionLike: limit_output must be 'void limit_output
+namespace connection_limits_nothing {
+struct Transport {
+    using message_type = int;
+    struct Connection {
+        belay::SendResult send(const int&) noexcept { return belay::SendResult::sent; }
+#if defined(BELAY_CONTROL)
+        void limit_output(std::size_t) noexcept {}
+#else
+        void limit_output() noexcept {}
+#endif
+    };
+    Connection open(belay::Link<int>) { return {}; }
+};
+
+void use() { belay::Supervisor link{Transport{}, belay::MaxAttempts{1}}; }
+}  // namespace connection_limits_nothing
+
+// expect-error: ConnectionLike: sift must be 'bool sift
+namespace connection_sifts_in_silence {
+struct Transport {
+    using message_type = int;
+    struct Connection {
+        belay::SendResult send(const int&) noexcept { return belay::SendResult::sent; }
+#if defined(BELAY_CONTROL)
+        bool sift(belay::part::Event<int>&, belay::Turn&) { return true; }
+#else
+        void sift(belay::part::Event<int>&, belay::Turn&) {}
+#endif
+    };
+    Connection open(belay::Link<int>) { return {}; }
+};
+
+void use() { belay::Supervisor link{Transport{}, belay::MaxAttempts{1}}; }
+}  // namespace connection_sifts_in_silence
+
+// expect-error: ConnectionLike: advance.belay::Turn&. needs
+namespace connection_deadline_that_throws {
+// Its timer would never run.
+struct Transport {
+    using message_type = int;
+    struct Connection {
+        belay::SendResult send(const int&) noexcept { return belay::SendResult::sent; }
+#if defined(BELAY_CONTROL)
+        belay::Instant deadline() const noexcept { return belay::never; }
+#else
+        belay::Instant deadline() const { return belay::never; }
+#endif
+        void advance(belay::Turn&) {}
+    };
+    Connection open(belay::Link<int>) { return {}; }
+};
+
+void use() { belay::Supervisor link{Transport{}, belay::MaxAttempts{1}}; }
+}  // namespace connection_deadline_that_throws
+
+// expect-error: Countdown: show must be callable with a belay::Duration
+namespace countdown_in_text {
+#if defined(BELAY_CONTROL)
+constexpr auto show = [](belay::Duration) {};
+#else
+constexpr auto show = [](const char*) {};
+#endif
+
+belay::Countdown countdown{belay::Duration{1}, show};
+}  // namespace countdown_in_text
+
+// expect-error: observer: a hook must return void: nobody reads its answer, and a coroutine
+namespace hook_that_is_a_coroutine {
+struct Transport {
+    using message_type = int;
+    struct Connection {
+        belay::SendResult send(const int&) noexcept { return belay::SendResult::sent; }
+    };
+    Connection open(belay::Link<int>) { return {}; }
+};
+
+// It would be made, dropped, and never run.
+struct Coroutine {};
+struct App {
+#if defined(BELAY_CONTROL)
+    void on_message(int) {}
+#else
+    Coroutine on_message(int) { return {}; }
+#endif
+};
+
+void use() {
+    belay::Supervisor link{Transport{}, belay::MaxAttempts{3}, {}, App{}};
+    link.advance(belay::always);
+}
+}  // namespace hook_that_is_a_coroutine
+
+// expect-error: LinkLog: the sink must be callable with a std::string_view
+namespace log_into_a_string {
+#if defined(BELAY_CONTROL)
+constexpr auto sink = [](std::string_view) {};
+#else
+constexpr auto sink = [](const std::string&) {};
+#endif
+
+belay::LinkLog log{sink};
+}  // namespace log_into_a_string
+
+// expect-error: ignoring return value
+namespace posted_message_that_is_lost {
+// `full` says that it was not taken.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic error "-Wunused-result"
+void use(const belay::LinkHandle<int>& link) {
+#if defined(BELAY_CONTROL)
+    static_cast<void>(link.post(1));
+#else
+    link.post(1);
+#endif
+}
+#pragma GCC diagnostic pop
+}  // namespace posted_message_that_is_lost
+
+// expect-error: ignoring return value
+namespace question_that_is_lost {
+// Nobody would be asked, and the check wait until the attempt's limit.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic error "-Wunused-result"
+struct Connection {
+    belay::SendResult send(const int&) noexcept { return belay::SendResult::sent; }
+};
+void use(const belay::part::Say<Connection, int>& say) {
+#if defined(BELAY_CONTROL)
+    static_cast<void>(say(1));
+#else
+    say(1);
+#endif
+}
+#pragma GCC diagnostic pop
+}  // namespace question_that_is_lost
+
+// expect-error: ignoring return value
+namespace received_message_that_is_lost {
+#pragma GCC diagnostic push
+#pragma GCC diagnostic error "-Wunused-result"
+void use(const belay::Link<int>& link) {
+#if defined(BELAY_CONTROL)
+    static_cast<void>(link.received(1));
+#else
+    link.received(1);
+#endif
+}
+#pragma GCC diagnostic pop
+}  // namespace received_message_that_is_lost
+
+// expect-error: WithToken: the source needs 'void operator
+namespace source_that_is_a_coroutine {
+struct Transport {
+    using message_type = int;
+    struct Connection {
+        belay::SendResult send(const int&) noexcept { return belay::SendResult::sent; }
+    };
+    Connection open(belay::Link<int>, const int&) { return {}; }
+};
+
+struct Coroutine {};
+struct Source {
+    using token_type = int;
+#if defined(BELAY_CONTROL)
+    void operator()(belay::Completion<int> done) { done(1); }
+#else
+    Coroutine operator()(belay::Completion<int>) { return {}; }
+#endif
+};
+
+void use() { belay::WithToken asks{Transport{}, Source{}}; }
+}  // namespace source_that_is_a_coroutine

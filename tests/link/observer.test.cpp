@@ -28,7 +28,7 @@ Seen watched(O observer) {
     wire.link.writable();
     rig.run(0s);
     wire.answer = SendResult::down;
-    rig.link.handle().post("p", 0);
+    static_cast<void>(rig.link.handle().post("p", 0));
     rig.run(0s);
     return seen;
 }
@@ -89,7 +89,7 @@ const auto a_life_of_a_link = [](auto observer) {
     wire.link.writable();
     rig.run(0s);
     wire.answer = SendResult::down;
-    rig.link.handle().post("posted", 3);
+    static_cast<void>(rig.link.handle().post("posted", 3));
     rig.run(0s);
 };
 const Told all_of_a_link{"connecting",

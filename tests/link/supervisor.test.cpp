@@ -181,8 +181,8 @@ TEST_CASE("Supervisor::stop inside a hook acts at once and tells after the hook"
     };
     rig.connect();
     std::string a = "a", b = "b";
-    rig.wire.link.received(std::move(a));
-    rig.wire.link.received(std::move(b));
+    static_cast<void>(rig.wire.link.received(std::move(a)));
+    static_cast<void>(rig.wire.link.received(std::move(b)));
     rig.run(1s);
     CHECK(rig.notes.seen == Rig<>::Seen{"connecting", "connected", "message a", "stopped"});
 }
@@ -196,7 +196,7 @@ TEST_CASE("Supervisor::start after stop in one hook makes one new attempt",
     };
     rig.connect();
     std::string a = "a";
-    rig.wire.link.received(std::move(a));
+    static_cast<void>(rig.wire.link.received(std::move(a)));
     rig.run(1s);
     CHECK(rig.notes.seen ==
           Rig<>::Seen{"connecting", "connected", "message a", "stopped", "connecting"});
@@ -250,7 +250,7 @@ TEST_CASE("Supervisor may be destroyed in every hook", "[link][supervisor][fault
         step([&] { wire.link.opened(); });
         step([&] {
             std::string m = "m";
-            wire.link.received(std::move(m));
+            static_cast<void>(wire.link.received(std::move(m)));
         });
         if (at_what == "stopped") step([&] { link->stop(); });
         step([&] { wire.link.closed(); });
@@ -273,7 +273,7 @@ TEST_CASE("Supervisor is consistent after a hook has thrown", "[link][supervisor
     rig.link.start();
     rig.run(0s);
     std::string m = "early";
-    rig.wire.link.received(std::move(m));
+    static_cast<void>(rig.wire.link.received(std::move(m)));
     rig.wire.link.opened();
     CHECK_THROWS_AS(rig.link.advance(at(0s)), std::runtime_error);
     CHECK(rig.link.deadline() == always);
@@ -639,6 +639,11 @@ TEST_CASE("Supervisor needs a budget of events, and refuses to be advanced in a 
               Wire wire;
               Supervisor link{FakeTransport<>{wire}, policy(), {.events_per_turn_max = 0}};
           }).find("events_per_turn_max must be > 0") != std::string::npos);
+    // No limit is no 0: every message would be refused, for ever.
+    CHECK(aborts_with([] {
+              Wire wire;
+              Supervisor link{FakeTransport<>{wire}, policy(), {.messages_max = 0}};
+          }).find("messages_max and") != std::string::npos);
     CHECK(aborts_with([] {
               Wire wire;
               Supervisor link{FakeTransport<>{wire}, policy(), {.linger_max = -1ns}};

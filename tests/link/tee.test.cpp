@@ -47,7 +47,7 @@ TEST_CASE("Tee passes every hook on, in order", "[link][tee][unit]") {
     wire.link.writable();
     rig.run(0s);
     wire.answer = SendResult::busy;
-    rig.link.handle().post("p");
+    static_cast<void>(rig.link.handle().post("p"));
     rig.run(0s);
     CHECK(seen == Seen{"a:connecting", "b:connecting", "a:connected", "b:connected", "a:m", "b:m",
                        "room on 0", "a:unsent p", "b:unsent p"});

@@ -31,7 +31,7 @@ struct Asks {
         if (m == "me") return Verdict::passed();
         if (m == "no") return Verdict::refused({.cause = Cause::unauthorized});
         if (m == "odd") return Verdict::refused();
-        say("again?");
+        static_cast<void>(say("again?"));
         return Verdict::pending();
     }
 };

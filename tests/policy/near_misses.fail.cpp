@@ -180,3 +180,52 @@ public:
 } budget;
 belay::Shared rule{budget};
 }  // namespace shareable_hook_private
+
+// expect-error: RuleLike: succeeded must be .void succeeded.Turn&. noexcept.
+namespace rule_answers_a_success {
+// An Advice that nobody would heed: one success, and no more attempts.
+struct Once {
+    belay::Advice failed(const belay::Failure&, belay::Turn&) noexcept { return {}; }
+#if defined(BELAY_CONTROL)
+    void succeeded(belay::Turn&) noexcept {}
+#else
+    belay::Advice succeeded(belay::Turn&) noexcept { return belay::Advice::stop(); }
+#endif
+};
+
+belay::Policy policy{Once{}};
+}  // namespace rule_answers_a_success
+
+// expect-error: RuleLike: abandoned must be .void abandoned.Turn&. noexcept.
+namespace rule_answers_the_abandoned {
+struct Rule {
+    belay::Advice failed(const belay::Failure&, belay::Turn&) noexcept { return {}; }
+#if defined(BELAY_CONTROL)
+    void abandoned(belay::Turn&) noexcept {}
+#else
+    belay::Advice abandoned(belay::Turn&) noexcept { return belay::Advice::stop(); }
+#endif
+};
+
+belay::Policy policy{Rule{}};
+}  // namespace rule_answers_the_abandoned
+
+// expect-error: ShareableLike: S::Permit needs advice, failure, success and neutral
+namespace shareable_permit_answers_a_success {
+struct Permit {
+    belay::Advice advice() const noexcept { return belay::Advice::go(); }
+    belay::Advice failure(belay::Turn&) noexcept { return belay::Advice::go(); }
+#if defined(BELAY_CONTROL)
+    void success(belay::Turn&) noexcept {}
+#else
+    belay::Advice success(belay::Turn&) noexcept { return belay::Advice::stop(); }
+#endif
+    void neutral() noexcept {}
+};
+struct Object {
+    using Permit = shareable_permit_answers_a_success::Permit;
+    belay::Advice admit(belay::Instant) const noexcept { return belay::Advice::go(); }
+    Permit acquire(belay::Turn&) noexcept { return {}; }
+} object;
+belay::Shared rule{object};
+}  // namespace shareable_permit_answers_a_success

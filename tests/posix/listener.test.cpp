@@ -16,6 +16,7 @@
 #include <belay/session/receiver.hpp>
 #include <belay/session/session.hpp>
 
+#include "support/aborts.hpp"
 #include "support/posix/tcp_rig.hpp"
 #include "support/session/memory_ledger.hpp"
 #include "support/temporary_directory.hpp"
@@ -434,4 +435,18 @@ TEST_CASE("Handles of other threads send over Tcp", "[posix][posix_listener][fau
         in_order = in_order && m.substr(2) == std::to_string(expected++);
     }
     CHECK(in_order);
+}
+
+TEST_CASE("Listener refuses options by which it would accept nothing",
+          "[posix][posix_listener][unit]") {
+    const auto aborts = [](const posix::ListenerOptions& options) {
+        return aborts_with([&] {
+            posix::Loop<> loop;
+            Listener listener{loop, [](Accepted<>) {}, options};
+        });
+    };
+    CHECK(aborts({.accepts_per_turn_max = 0}).find("accepts_per_turn_max must be > 0") !=
+          std::string::npos);
+    CHECK(aborts({.exhausted_pause = -1ns}).find("exhausted_pause must be >= 0ns") !=
+          std::string::npos);
 }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Goal: what must not compile in this room does not, and says why. Method: each case, from one
 // expect-error to the next, has an error of that text; with BELAY_CONTROL all of them compile.
+#include <string>
+#include <vector>
+
 #include <belay/queue/codec_like.hpp>
 #include <belay/queue/deque.hpp>
 #include <belay/queue/encoded.hpp>
@@ -246,3 +249,54 @@ belay::Queue<belay::Deque<int>> log;
 #endif
 belay::FlushEvery flusher{log, 100ms};
 }  // namespace flush_every_of_memory
+
+// expect-error: Queue::drain: the executor must return void, bool, std::error_code
+namespace drain_with_a_number {
+// Is 0 a failure, or -1?
+void use(belay::Queue<belay::Deque<int>>& queue) {
+#ifdef BELAY_CONTROL
+    static_cast<void>(queue.drain([](int) { return true; }));
+#else
+    static_cast<void>(queue.drain([](int) { return 0; }));
+#endif
+}
+}  // namespace drain_with_a_number
+
+// expect-error: ignoring return value
+namespace drain_whose_error_is_lost {
+#pragma GCC diagnostic push
+#pragma GCC diagnostic error "-Wunused-result"
+void use(belay::Queue<belay::Deque<int>>& queue) {
+#ifdef BELAY_CONTROL
+    static_cast<void>(queue.drain([](int) { return true; }));
+#else
+    queue.drain([](int) { return true; });
+#endif
+}
+#pragma GCC diagnostic pop
+}  // namespace drain_whose_error_is_lost
+
+// expect-error: Queue: the third argument is belay::QueueOptions
+namespace queue_observer_in_the_place_of_options {
+struct Observer {
+    void on_pushed(std::size_t size);
+};
+
+#ifdef BELAY_CONTROL
+belay::Queue queue{belay::Deque<int>{}, belay::Reject{}, belay::QueueOptions{}, Observer{}};
+#else
+belay::Queue queue{belay::Deque<int>{}, belay::Reject{}, Observer{}};
+#endif
+}  // namespace queue_observer_in_the_place_of_options
+
+// expect-error: Weighed: bytes_of needs 'operator...const value_type&. const noexcept ->
+namespace weighed_texts {
+// Of each text so many bytes as of an empty one: a limit would be none.
+#ifdef BELAY_CONTROL
+using Value = std::string;
+#else
+using Value = std::vector<std::string>;
+#endif
+
+belay::Weighed weighed{belay::Deque<Value>{}};
+}  // namespace weighed_texts

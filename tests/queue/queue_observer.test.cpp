@@ -48,7 +48,7 @@ const auto a_life_of_a_queue = [](auto observer) {
     Queue queue{Deque<int>{}, DropOldest{}, {.limit = 2}, std::move(observer)};
     for (int i = 1; i <= 3; ++i) CHECK_FALSE(queue.push(i));
     CHECK(queue.pop() == 2);
-    queue.drain([](int) {});
+    static_cast<void>(queue.drain([](int) {}));
     CHECK_FALSE(queue.push(4));
     // As a Session does.
     queue.storage().ack();
@@ -216,11 +216,11 @@ TEST_CASE("Queue does not tell of a drain that never began, and tells of the out
     Queue queue{Deque<int>{}, Reject{}, {}, Diary{}};
     CHECK_FALSE(queue.push(1));
     static_cast<void>(queue.observer().take());
-    queue.drain([&](int) {
+    static_cast<void>(queue.drain([&](int) {
         CHECK(queue.drain([](int) {}).error == QueueErrc::draining);
         CHECK_FALSE(queue.pop());
         CHECK(queue.observer().take() == "");
-    });
+    }));
     CHECK(queue.observer().take() == "drained:1,0 ");
 }
 

@@ -90,7 +90,7 @@ struct Mine : belay::MemoryRooms {
 void use() { belay::RoomManager rooms{Mine{}, belay::EveryoneEdits{}}; }
 }  // namespace manager_of_a_wrong_persistence
 
-// expect-error: AuthorizerLike: A needs 'check
+// expect-error: AuthorizerLike: A needs 'void check
 namespace manager_of_a_wrong_authorizer {
 struct Mine {
 #if defined(BELAY_CONTROL)
@@ -133,7 +133,7 @@ struct Protocol {
 static_assert(belay::explain::room_protocol_like<Protocol>());
 }  // namespace protocol_address_without_board
 
-// expect-error: AuthorizerLike: A needs 'check
+// expect-error: AuthorizerLike: A needs 'void check
 namespace authorizer_answers_at_once {
 struct Authorizer {
 #if defined(BELAY_CONTROL)
@@ -145,7 +145,7 @@ struct Authorizer {
 static_assert(belay::explain::authorizer_like<Authorizer>());
 }  // namespace authorizer_answers_at_once
 
-// expect-error: AuditLike: A needs 'record
+// expect-error: AuditLike: A needs 'void record
 namespace audit_says_nothing {
 struct Audit {
 #if defined(BELAY_CONTROL)
@@ -186,5 +186,49 @@ const int make = 0;
 #endif
 void use() { static_cast<void>(belay::check::persistence(make)); }
 }  // namespace check_of_a_value
+
+// expect-error: AuthorizerLike: A needs 'void check
+namespace authorizer_that_is_a_coroutine {
+// It would be made, dropped, and never run: nobody would be let in.
+struct Coroutine {};
+struct Authorizer {
+#if defined(BELAY_CONTROL)
+    void check(const belay::RoomRequest&, belay::Completion<belay::Grant>) {}
+#else
+    Coroutine check(const belay::RoomRequest&, belay::Completion<belay::Grant>) { return {}; }
+#endif
+};
+static_assert(belay::explain::authorizer_like<Authorizer>());
+}  // namespace authorizer_that_is_a_coroutine
+
+// expect-error: AuditLike: A needs 'void record
+namespace audit_that_answers_twice {
+struct Audit {
+#if defined(BELAY_CONTROL)
+    void record(belay::AuditRow, belay::Completion<std::error_code>) {}
+#else
+    bool record(belay::AuditRow, belay::Completion<std::error_code>) { return true; }
+#endif
+};
+static_assert(belay::explain::audit_like<Audit>());
+}  // namespace audit_that_answers_twice
+
+// expect-error: RoomProtocolLike: P needs 'belay::Bytes write
+namespace client_of_a_wrong_protocol {
+struct Protocol {
+    belay::Result<belay::part::RoomMessage> read(belay::BytesView) const {
+        return belay::part::RoomMessage{};
+    }
+#if defined(BELAY_CONTROL)
+    belay::Bytes write(const belay::part::RoomMessage&) const { return {}; }
+#else
+    void write(const belay::part::RoomMessage&) const {}
+#endif
+};
+void use(belay::RoomManager<belay::MemoryRooms, belay::EveryoneEdits>& rooms,
+         belay::sim::Accepted client) {
+    static_cast<void>(rooms.accept(std::move(client), Protocol{}, belay::RoomRequest{}));
+}
+}  // namespace client_of_a_wrong_protocol
 
 int main() {}

@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "support/aborts.hpp"
 #include "support/session/receiver_rig.hpp"
 
 using namespace belay;
@@ -715,4 +716,16 @@ TEST_CASE("Receiver::stop leaves no deadline behind for who never said HELLO",
     r.run(1s);  // checks that the deadline has moved on
     r.run(2s);
     CHECK(r.receiver.connections() == 0);
+}
+
+TEST_CASE("Receiver refuses limits of 0, by which it would serve nobody",
+          "[session][receiver][unit]") {
+    const auto aborts = [](const ReceiverOptions& options) {
+        const std::string said = aborts_with([&] { const ReceiverRig<> r{options}; });
+        return said.find("connections_max, senders_max and messages_max must be > 0") !=
+               std::string::npos;
+    };
+    CHECK(aborts({.connections_max = 0}));
+    CHECK(aborts({.senders_max = 0}));
+    CHECK(aborts({.messages_max = 0}));
 }

@@ -5,6 +5,8 @@
 
 #include <belay/call/policies.hpp>
 #include <belay/sync/bridge.hpp>
+#include <belay/sync/pull.hpp>
+#include <belay/sync/push.hpp>
 #include <belay/sync/sync_processor.hpp>
 
 #include "support/sync/bridge_archetypes.hpp"
@@ -168,3 +170,45 @@ void use(belay_test::MinimalLocal& local, Remote& remote) {
     belay::Bridge bridge{std::ref(local), std::ref(remote), belay::policies::bridge()};
 }
 }  // namespace remote_closed_without_answer
+
+// expect-error: Push: the fourth argument is belay::BridgePushOptions
+namespace push_observer_in_the_place_of_options {
+struct App {
+    void on_state(const belay::Connectivity&) {}
+};
+void use(belay_test::MinimalLocal& local, belay_test::MinimalRemote& remote) {
+#if defined(BELAY_CONTROL)
+    belay::Push half{std::ref(local), std::ref(remote), belay::policies::bridge(), {}, App{}};
+#else
+    belay::Push half{std::ref(local), std::ref(remote), belay::policies::bridge(), App{}};
+#endif
+}
+}  // namespace push_observer_in_the_place_of_options
+
+// expect-error: Pull: the fourth argument is belay::BridgePullOptions
+namespace pull_observer_in_the_place_of_options {
+struct App {
+    void on_state(const belay::Connectivity&) {}
+};
+void use(belay_test::MinimalLocal& local, belay_test::MinimalRemote& remote) {
+#if defined(BELAY_CONTROL)
+    belay::Pull half{std::ref(local), std::ref(remote), belay::policies::bridge(), {}, App{}};
+#else
+    belay::Pull half{std::ref(local), std::ref(remote), belay::policies::bridge(), App{}};
+#endif
+}
+}  // namespace pull_observer_in_the_place_of_options
+
+// expect-error: SyncProcessor: the third argument is belay::SyncOptions
+namespace sync_observer_in_the_place_of_options {
+struct App {
+    void on_progress(const belay::SyncProgress&) {}
+};
+void use(belay_test::MinimalStore& store) {
+#if defined(BELAY_CONTROL)
+    belay::SyncProcessor processor{std::ref(store), belay::LastWriteWins{}, {}, App{}};
+#else
+    belay::SyncProcessor processor{std::ref(store), belay::LastWriteWins{}, App{}};
+#endif
+}
+}  // namespace sync_observer_in_the_place_of_options

@@ -105,6 +105,9 @@ consteval auto outcome_of_call() {
         return std::type_identity<
             PredicateOutcome<Returned, Unwrapped<F>::template judges_value<Returned>>>{};
     } else {
+        static_assert(!Future<Returned>,
+                      "retry: fn returns a future, which does not know yet what becomes of it: "
+                      "wait in fn, and return what its get() gives");
         static_assert(!Unsupported<Returned>,
                       "retry: fn must return bool, optional, error_code, an expected-like type, "
                       "one with ok(), a plain value or void; for any other say with fails_if, or "

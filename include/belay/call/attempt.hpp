@@ -86,6 +86,15 @@ template <class F>
 struct CallAdapter {
     using Adapted = F;
     static constexpr bool judges = Judges<F>;
+    /// Whether a fails_on in here would be asked of nothing inside of a fails_on<Outer>.
+    template <class Outer>
+    static constexpr bool hidden_behind = [] {
+        if constexpr (Adapts<F>) {
+            return Unwrapped<F>::template hidden_behind<Outer>;
+        } else {
+            return false;
+        }
+    }();
 
     F fn;
 

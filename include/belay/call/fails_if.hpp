@@ -5,7 +5,7 @@
 
 #include <concepts>     // std::invocable, std::same_as
 #include <optional>     // std::optional
-#include <type_traits>  // std::decay_t, std::is_member_pointer_v
+#include <type_traits>  // std::decay_t, std::is_base_of_v, std::is_member_pointer_v
 #include <utility>      // std::forward, std::move
 
 #include <belay/call/answer_traits.hpp>
@@ -141,7 +141,14 @@ struct AnyOfType {
 
 template <class E, class F, class Judge>
 struct FailsOn : CallAdapter<F> {
+    static_assert(!CallAdapter<F>::template hidden_behind<E>,
+                  "fails_on: this type takes the exceptions of one inside, which would never be "
+                  "asked: the more derived type goes outside");
+
     static constexpr bool judges = true;
+    template <class Outer>
+    static constexpr bool hidden_behind = std::same_as<Outer, E> || std::is_base_of_v<Outer, E> ||
+                                          CallAdapter<F>::template hidden_behind<Outer>;
 
     Judge judge;
 
@@ -190,7 +197,8 @@ private:
 ///
 ///     retry(policy, fails_on<NetworkError>(fetch));
 ///
-/// Several are nested: `fails_on<A>(fails_on<B>(fn))`; the outermost type that fits decides.
+/// Several are nested: `fails_on<A>(fails_on<B>(fn))`; the outermost type that fits decides, so a B
+/// that is an A, and would never be asked, does not compile.
 /// The predicate is as that of fails_if. Not there without exceptions.   Complexity: O(1).
 template <class E, class F, class Predicate = detail::AnyOfType>
 [[nodiscard]] constexpr auto fails_on(F&& fn, Predicate predicate = {}) {

@@ -39,12 +39,16 @@ class Queued {
                   "Queued: callers wait in line for a Bulkhead or a RateLimiter");
 
 public:
-    constexpr explicit Queued(Object& object) noexcept : object_{&object} {}
-    /// Pre: permits >= 1.
+    /// Pre: there is a line: its `queue` is > 0.
+    constexpr explicit Queued(Object& object) noexcept : object_{&object} {
+        BELAY_PRECONDITION(has_line(object), nobody_waits);
+    }
+    /// Pre: permits >= 1; there is a line.
     constexpr Queued(Object& object, std::uint64_t permits) noexcept
         requires is_limiter
         : object_{&object}, permits_{permits} {
         BELAY_PRECONDITION(permits >= 1, "Queued: there must be >= 1 permits for each call");
+        BELAY_PRECONDITION(has_line(object), nobody_waits);
     }
 
     template <class Next, class Context>
@@ -71,6 +75,17 @@ private:
     using Place = typename Object::Place;
     using Permit = typename Object::Permit;
     using Standing = detail::LineAnswer::Standing;
+
+    static constexpr const char* nobody_waits =
+        "Queued: the bulkhead or limiter must have a queue > 0, or nobody could wait; without one "
+        "it is Shared{object}";
+    [[nodiscard]] static constexpr bool has_line(const Object& object) noexcept {
+        if constexpr (is_limiter) {
+            return object.queue_ > 0;
+        } else {
+            return object.options_.queue > 0;
+        }
+    }
 
     // One caller's way through the line. Afterwards there is a permit or a refusal.
     template <class Answer, class Context>

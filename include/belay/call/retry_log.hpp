@@ -22,6 +22,10 @@ namespace belay::inline BELAY_ABI {
 /// Throws:        std::bad_alloc, and what the sink throws.
 template <class Sink>
 class RetryLog {
+    static_assert(
+        requires(Sink& sink, std::string_view line) { sink(line); },
+        "RetryLog: the sink must be callable with a std::string_view");
+
 public:
     explicit RetryLog(Sink sink, std::string name = "call")
         : sink_{std::move(sink)}, name_{std::move(name)} {}

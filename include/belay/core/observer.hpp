@@ -129,10 +129,18 @@ struct Hook {
                       "Tee: what is handed over cannot be copied: only the last observer that "
                       "hears of it may take it away, the others must take it as const&");
         if constexpr (takes_machine<O>() && fits) {
+            explain_answer<decltype(Name::call(o, machine, static_cast<B&&>(b)...))>();
             static_cast<void>(Name::call(o, machine, static_cast<B&&>(b)...));
         } else if constexpr (fits) {
+            explain_answer<decltype(Name::call(o, static_cast<B&&>(b)...))>();
             static_cast<void>(Name::call(o, static_cast<B&&>(b)...));
         }
+    }
+    template <class Answer>
+    static consteval void explain_answer() {
+        static_assert(std::is_void_v<Answer>,
+                      "observer: a hook must return void: nobody reads its answer, and a coroutine "
+                      "would never run");
     }
     template <class O>
     [[nodiscard]] static consteval bool never_throws() {

@@ -60,8 +60,10 @@ class OnThread {
 
 public:
     /// P must answer inside of its calls: an answer that comes later is none.
+    /// Pre: options.calls_max > 0.
     explicit OnThread(P persistence, OnThreadOptions options = {})
         : work_{std::make_unique<Work>(std::move(persistence), options)} {
+        BELAY_PRECONDITION(options.calls_max > 0, "OnThread: calls_max must be > 0");
         work_->thread = std::thread{[work = work_.get()] { work->run(); }};
     }
     OnThread(OnThread&&) noexcept = default;

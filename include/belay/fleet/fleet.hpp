@@ -47,6 +47,13 @@ public:
                            "Fleet::Fleet: dial_gap, head_start and hold must be >= 0ns");
         static_assert(detail::explain_observer<Hooks, Observer>());
     }
+    template <class O>
+        requires(!std::convertible_to<O, FleetOptions> && !std::same_as<O, Fleet>)
+    explicit Fleet(const O&) : Fleet{FleetOptions{}} {
+        static_assert(std::convertible_to<O, FleetOptions>,
+                      "Fleet: the first argument is belay::FleetOptions, the observer comes behind "
+                      "it");
+    }
     Fleet(const Fleet&) = delete;
     Fleet& operator=(const Fleet&) = delete;
     /// Silent, as the end of a Supervisor.
@@ -108,6 +115,15 @@ public:
                                        O observer = {}) {
         return add(std::move(name), std::move(transport), std::move(policy), ServiceOptions{},
                    std::move(observer));
+    }
+
+    template <class Transport, class Policy, class O>
+        requires(!std::same_as<O, ServiceOptions>)
+    Service<Transport, Policy, O>& add(std::string name, Transport transport, Policy policy,
+                                       O observer, const ServiceOptions&) {
+        static_assert(std::same_as<O, ServiceOptions>,
+                      "Fleet::add: belay::ServiceOptions come before the observer");
+        return add(std::move(name), std::move(transport), std::move(policy), std::move(observer));
     }
 
     /// Ends a service: its observer hears nothing any more. In one of its own hooks, and inside of
@@ -220,5 +236,9 @@ private:
     std::vector<Seat*> leaving_;  // removed in their own turns
     Instant now_ = always;
 };
+
+template <class O>
+    requires(!std::convertible_to<O, FleetOptions>)
+Fleet(const O&) -> Fleet<>;
 
 }  // namespace belay::inline BELAY_ABI

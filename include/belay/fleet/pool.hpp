@@ -47,6 +47,14 @@ public:
         static_assert(detail::explain_observer<Hooks, Observer>());
         resize(options.size);
     }
+    template <class O>
+        requires(!std::convertible_to<O, PoolOptions>)
+    Pool(Transport transport, Policy policy, const O&)
+        : Pool{std::move(transport), std::move(policy)} {
+        static_assert(std::convertible_to<O, PoolOptions>,
+                      "Pool: the third argument is belay::PoolOptions, the observer comes behind "
+                      "it");
+    }
     Pool(const Pool&) = delete;
     Pool& operator=(const Pool&) = delete;
     /// Silent. Leases go stale.
@@ -306,6 +314,9 @@ private:
 
 template <class Transport, class Policy>
 Pool(Transport, Policy) -> Pool<Transport, Policy, NoObserver>;
+template <class Transport, class Policy, class O>
+    requires(!std::convertible_to<O, PoolOptions>)
+Pool(Transport, Policy, const O&) -> Pool<Transport, Policy, NoObserver>;
 template <class Transport, class Policy>
 Pool(Transport, Policy, PoolOptions) -> Pool<Transport, Policy, NoObserver>;
 template <class Transport, class Policy, class Observer>

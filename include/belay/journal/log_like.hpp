@@ -59,6 +59,10 @@ template <class S>
 concept TellsRecordLimit = requires(const S& s) {
     { s.record_bytes_max() } noexcept -> std::same_as<std::size_t>;
 };
+// Members of these names that cannot be asked so would be passed over in silence.
+template <class S>
+concept TellsSoundly = (TellsDurableAck<S> || !requires { &S::acked_durable; }) &&
+                       (TellsRecordLimit<S> || !requires { &S::record_bytes_max; });
 template <class S>
 concept HasMediumFailure = requires(const S& s) {
     { s.failed() } noexcept -> std::same_as<std::error_code>;
@@ -92,7 +96,8 @@ template <class S>
 concept LogLike =
     std::movable<S> && detail::HasJournalIdentity<S> && detail::HasStorePin<S> &&
     detail::HasNumbers<S> && detail::HasAppendAndCommit<S> && detail::HasNumberedRead<S> &&
-    detail::HasCheckOf<S> && detail::HasNumberedAck<S> && detail::HasMediumFailure<S>;
+    detail::HasCheckOf<S> && detail::HasNumberedAck<S> && detail::HasMediumFailure<S> &&
+    detail::TellsSoundly<S>;
 
 namespace explain {
 
@@ -121,6 +126,9 @@ consteval bool log_like() {
                   "LogLike: S needs 'ack(std::uint64_t) noexcept -> std::error_code'");
     static_assert(detail::HasMediumFailure<S>,
                   "LogLike: S needs 'failed() const noexcept -> std::error_code'");
+    static_assert(detail::TellsSoundly<S>,
+                  "LogLike: where they are, 'acked_durable() const noexcept -> std::uint64_t' and "
+                  "'record_bytes_max() const noexcept -> std::size_t' must be so");
     return LogLike<S>;
 }
 

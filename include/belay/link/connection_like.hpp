@@ -54,19 +54,22 @@ concept HasTimer = requires(C& c, const C& k, Turn& turn) {
     { k.deadline() } noexcept -> std::same_as<Instant>;
     c.advance(turn);
 };
-// One that may throw would be passed over in silence: a connection that never reads on, say.
+// One that may throw, or of another form, would be passed over in silence: a connection that never
+// reads on, say. By its address, which a decorator's has not whose part inside has none.
 template <class C>
-concept ClosesSoundly = HasClose<C> || !requires(C& c, const Failure& why) { c.close(why); };
+concept ClosesSoundly = HasClose<C> || !requires { &C::close; };
 template <class C>
-concept PingsSoundly = HasPing<C> || !requires(C& c) { c.ping(); };
+concept PingsSoundly = HasPing<C> || !requires { &C::ping; };
 template <class C>
-concept ResumesSoundly = HasResumeReading<C> || !requires(C& c) { c.resume_reading(); };
+concept ResumesSoundly = HasResumeReading<C> || !requires { &C::resume_reading; };
 template <class C>
-concept LimitsSoundly =
-    HasLimitMessages<C> || !requires(C& c, std::size_t bytes) { c.limit_messages(bytes); };
+concept LimitsSoundly = HasLimitMessages<C> || !requires { &C::limit_messages; };
 template <class C>
-concept LimitsOutputSoundly =
-    HasLimitOutput<C> || !requires(C& c, std::size_t bytes) { c.limit_output(bytes); };
+concept LimitsOutputSoundly = HasLimitOutput<C> || !requires { &C::limit_output; };
+template <class C, class M>
+concept SiftsSoundly = HasSift<C, M> || !requires { &C::sift; };
+template <class C>
+concept TimesSoundly = HasTimer<C> || !requires(C& c, Turn& turn) { c.advance(turn); };
 }  // namespace detail
 
 /// One connection. All state of an attempt lives in it and dies with it.
@@ -81,7 +84,7 @@ concept LimitsOutputSoundly =
 /// `limit_output(std::size_t bytes) noexcept` bounds what waits in it to be sent, beside its own
 /// bound, until it is told otherwise: what does not fit is `busy`, unless nothing waits;
 /// `sift(Event<M>&, Turn&) -> bool`, `deadline()/advance(Turn&)` and `probe(Turn&, Duration)`
-/// are for decorators. The first five must be noexcept where they are.
+/// are for decorators. Where they are, they must be as they are said here.
 ///
 /// It is built at its final address and never moved, so it may register `this`.
 template <class C, class M>
@@ -89,7 +92,7 @@ concept ConnectionLike =
     std::is_nothrow_destructible_v<C> &&
     (detail::SendsPlain<C, M> || detail::SendsOnLane<C, M>)&&detail::ClosesSoundly<C> &&
     detail::PingsSoundly<C> && detail::ResumesSoundly<C> && detail::LimitsSoundly<C> &&
-    detail::LimitsOutputSoundly<C>;
+    detail::LimitsOutputSoundly<C> && detail::SiftsSoundly<C, M> && detail::TimesSoundly<C>;
 
 namespace explain {
 
@@ -101,12 +104,23 @@ consteval bool connection_like() {
     static_assert(detail::SendsPlain<C, M> || detail::SendsOnLane<C, M>,
                   "ConnectionLike: the connection needs 'SendResult send(const message_type&) "
                   "noexcept', see docs/link.md");
-    static_assert(detail::ClosesSoundly<C>, "ConnectionLike: 'close' must be noexcept");
-    static_assert(detail::PingsSoundly<C>, "ConnectionLike: 'ping' must be noexcept");
-    static_assert(detail::ResumesSoundly<C>, "ConnectionLike: 'resume_reading' must be noexcept");
-    static_assert(detail::LimitsSoundly<C>, "ConnectionLike: 'limit_messages' must be noexcept");
+    static_assert(detail::ClosesSoundly<C>,
+                  "ConnectionLike: close must be 'void close(const belay::Failure&) noexcept'");
+    static_assert(detail::PingsSoundly<C>, "ConnectionLike: ping must be 'void ping() noexcept'");
+    static_assert(detail::ResumesSoundly<C>,
+                  "ConnectionLike: resume_reading must be 'void resume_reading() noexcept'");
+    static_assert(detail::LimitsSoundly<C>,
+                  "ConnectionLike: limit_messages must be 'void limit_messages(std::size_t bytes) "
+                  "noexcept'");
     static_assert(detail::LimitsOutputSoundly<C>,
-                  "ConnectionLike: 'limit_output' must be noexcept");
+                  "ConnectionLike: limit_output must be 'void limit_output(std::size_t bytes) "
+                  "noexcept'");
+    static_assert(detail::SiftsSoundly<C, M>,
+                  "ConnectionLike: sift must be 'bool sift(belay::part::Event<message_type>&, "
+                  "belay::Turn&)'");
+    static_assert(detail::TimesSoundly<C>,
+                  "ConnectionLike: advance(belay::Turn&) needs 'belay::Instant deadline() const "
+                  "noexcept'");
     return ConnectionLike<C, M>;
 }
 

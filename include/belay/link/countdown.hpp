@@ -25,6 +25,10 @@ namespace belay::inline BELAY_ABI {
 /// Thread safety: home thread of the supervisor.   Throws: what `show` throws.
 template <class Show>
 class Countdown {
+    static_assert(
+        requires(Show& show, Duration left) { show(left); },
+        "Countdown: show must be callable with a belay::Duration");
+
 public:
     /// Pre: every > 0ns.
     Countdown(Duration every, Show show) : every_{every}, show_{std::move(show)} {

@@ -122,7 +122,7 @@ public:
     }
     /// A whole message. `message` is untouched unless it was taken. After `full` stop reading;
     /// resume_reading() of the connection follows exactly once.
-    driver::Post received(M&& message) const {
+    [[nodiscard]] driver::Post received(M&& message) const {
         if (!alive()) return driver::Post::gone;
         return box_->emplace_message([&]() -> part::Event<M> {
             part::Event<M> event = make(part::EventKind::received);

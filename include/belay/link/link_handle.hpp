@@ -117,7 +117,7 @@ public:
 
     /// Sends a message in the supervisor's next turn. Bounded: `full` asks to try again later. What
     /// cannot be sent then is given back to the observer's on_unsent.
-    driver::Post post(M message, Lane lane = 0) const {
+    [[nodiscard]] driver::Post post(M message, Lane lane = 0) const {
         if (!this->box_) return driver::Post::gone;
         part::Event<M> event = this->make(detail::Command::send);
         event.lane = lane;

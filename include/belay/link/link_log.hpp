@@ -23,6 +23,10 @@ enum class LogLevel : std::uint8_t {
 /// Thread safety: home thread.   Allocates: one string per line; none where nothing is said.
 template <class Sink>
 class LinkLog {
+    static_assert(
+        requires(Sink& sink, std::string_view line) { sink(line); },
+        "LinkLog: the sink must be callable with a std::string_view");
+
 public:
     explicit LinkLog(Sink sink, LogLevel level = LogLevel::quiet, std::string name = "link")
         : sink_{std::move(sink)}, name_{std::move(name)}, level_{level} {}

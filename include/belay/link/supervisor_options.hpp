@@ -9,9 +9,10 @@ namespace belay::inline BELAY_ABI {
 
 /// What a Supervisor is tuned by.
 struct SupervisorOptions {
-    /// Messages that may wait for the supervisor; more are refused until it has caught up.
+    /// Messages that may wait for the supervisor; more are refused until it has caught up. > 0.
     std::size_t messages_max = 1024;
     /// Events handled in one turn, so that one busy connection cannot starve its neighbours.
+    /// > 0.
     unsigned events_per_turn_max = 64;
     /// How long a connection that is closed gracefully may take for it.
     Duration linger_max = std::chrono::seconds{2};
@@ -22,8 +23,8 @@ struct SupervisorOptions {
 namespace detail {
 /// Options that no supervisor could keep end the program when it is made.
 [[nodiscard]] constexpr const SupervisorOptions& checked(const SupervisorOptions& options) {
-    BELAY_PRECONDITION(options.events_per_turn_max > 0,
-                       "SupervisorOptions: events_per_turn_max must be > 0");
+    BELAY_PRECONDITION(options.messages_max > 0 && options.events_per_turn_max > 0,
+                       "SupervisorOptions: messages_max and events_per_turn_max must be > 0");
     BELAY_PRECONDITION(options.linger_max.count() >= 0,
                        "SupervisorOptions: linger_max must be >= 0ns");
     return options;

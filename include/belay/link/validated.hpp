@@ -48,7 +48,7 @@ template <class C, class M>
 class Say {
 public:
     explicit Say(C& connection) noexcept : connection_{&connection} {}
-    SendResult operator()(const M& message, Lane lane = 0) const noexcept {
+    [[nodiscard]] SendResult operator()(const M& message, Lane lane = 0) const noexcept {
         return send<M>(*connection_, lane, message);
     }
 

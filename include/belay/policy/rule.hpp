@@ -141,19 +141,19 @@ template <class R>
 concept HasSucceeded = has_succeeded<R>() || requires(R& r, Turn& t) { r.succeeded(t); };
 template <class R>
 concept SucceededIsSound = !HasSucceeded<R> || requires(R& r, Turn& t) {
-    { r.succeeded(t) } noexcept;
+    { r.succeeded(t) } noexcept -> std::same_as<void>;
 };
 template <class R>
 concept HasAbandoned = has_abandoned<R>() || requires(R& r, Turn& t) { r.abandoned(t); };
 template <class R>
 concept AbandonedIsSound = !HasAbandoned<R> || requires(R& r, Turn& t) {
-    { r.abandoned(t) } noexcept;
+    { r.abandoned(t) } noexcept -> std::same_as<void>;
 };
 template <class R>
 concept HasReset = has_reset<R>() || requires(R& r) { r.reset(); };
 template <class R>
 concept ResetIsSound = !HasReset<R> || requires(R& r) {
-    { r.reset() } noexcept;
+    { r.reset() } noexcept -> std::same_as<void>;
 };
 template <class R>
 concept HasStableWindow = has_stable_window<R>() || requires(const R& r) { r.stable_window(); };

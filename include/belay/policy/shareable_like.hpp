@@ -25,8 +25,8 @@ template <class P>
 concept TakesVerdicts = requires(P& permit, const P& asked, Turn& turn) {
     { asked.advice() } noexcept -> std::same_as<Advice>;
     { permit.failure(turn) } noexcept -> std::same_as<Advice>;
-    { permit.success(turn) } noexcept;
-    { permit.neutral() } noexcept;
+    { permit.success(turn) } noexcept -> std::same_as<void>;
+    { permit.neutral() } noexcept -> std::same_as<void>;
 };
 // Or the failure is told in vain.
 template <class P>

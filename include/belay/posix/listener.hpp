@@ -3,8 +3,9 @@
 /// posix::Listener and posix::Accepted: the server's end of posix::Tcp.
 #pragma once
 
-#include <concepts>  // std::invocable
-#include <utility>   // std::move
+#include <concepts>     // std::invocable
+#include <type_traits>  // std::invoke_result_t, std::is_void_v
+#include <utility>      // std::move
 
 #include <belay/core/machine_like.hpp>
 #include <belay/link/transport_like.hpp>
@@ -51,9 +52,9 @@ struct ListenerOptions {
     TcpOptions connection{};
     /// Connections that the kernel keeps until they are accepted.
     int backlog = 128;
-    /// Connections accepted in one turn, so that a rush does not starve those that are there.
+    /// Connections accepted in one turn, so that a rush does not starve those that are there. > 0.
     unsigned accepts_per_turn_max = 64;
-    /// The pause when the process or the system has no descriptors or memory left.
+    /// The pause when the process or the system has no descriptors or memory left. >= 0ns.
     Duration exhausted_pause = std::chrono::milliseconds{100};
 };
 
@@ -71,6 +72,9 @@ template <class F, FramingLike Framing = LengthPrefixed>
 class Listener {
     static_assert(std::invocable<F&, Accepted<Framing>>,
                   "Listener: on_accept must be callable with a belay::posix::Accepted<Framing>");
+    static_assert(std::is_void_v<std::invoke_result_t<F&, Accepted<Framing>>>,
+                  "Listener: on_accept must return void: nobody reads its answer, and a coroutine "
+                  "would never run");
 
 public:
     template <ClockLike Clock>
@@ -80,6 +84,10 @@ public:
           options_{options},
           on_accept_{std::move(on_accept)},
           watch_{loop, this, [](void* self, short) { static_cast<Listener*>(self)->ready(); }} {
+        BELAY_PRECONDITION(options.accepts_per_turn_max > 0,
+                           "ListenerOptions: accepts_per_turn_max must be > 0");
+        BELAY_PRECONDITION(options.exhausted_pause.count() >= 0,
+                           "ListenerOptions: exhausted_pause must be >= 0ns");
         loop.attach(*this);
     }
     template <ClockLike Clock>

@@ -60,6 +60,14 @@ public:
                            "Queue::Queue: a limit of bytes needs a storage that has 'bytes()'");
         static_assert(detail::explain_observer<Hooks, Observer>());
     }
+    template <class O>
+        requires(!std::convertible_to<O, QueueOptions>)
+    Queue(Storage storage, Overflow overflow, const O&)
+        : Queue{std::move(storage), std::move(overflow)} {
+        static_assert(std::convertible_to<O, QueueOptions>,
+                      "Queue: the third argument is belay::QueueOptions, the observer comes behind "
+                      "it");
+    }
     // Templates, so that Clang 14 leaves them alone where they cannot be.
     template <class O = Overflow>
         requires std::default_initializable<O> && std::default_initializable<Observer>
@@ -120,7 +128,7 @@ public:
     /// Complexity: at most `most` calls, and at most as many as values waited at the start.
     template <class Executor>
         requires LeasableLike<Storage>
-    DrainReport drain(Executor&& executor, std::size_t most = no_limit) {
+    [[nodiscard]] DrainReport drain(Executor&& executor, std::size_t most = no_limit) {
         if (draining_) return {0, make_error_code(QueueErrc::draining)};
         Draining scope{*this};
         DrainReport& result = scope.result;
@@ -300,6 +308,9 @@ template <class Storage, class Overflow>
 Queue(Storage, Overflow) -> Queue<Storage, Overflow>;
 template <class Storage, class Overflow>
 Queue(Storage, Overflow, QueueOptions) -> Queue<Storage, Overflow>;
+template <class Storage, class Overflow, class O>
+    requires(!std::convertible_to<O, QueueOptions>)
+Queue(Storage, Overflow, const O&) -> Queue<Storage, Overflow>;
 template <class Storage, class Overflow, class Observer>
 Queue(Storage, Overflow, QueueOptions, Observer) -> Queue<Storage, Overflow, Observer>;
 

@@ -20,7 +20,10 @@ concept LendsPointer = LeasableLike<S> && requires(S& s) {
 };
 /// The bytes of a contiguous container's elements: of Bytes, a string, a vector of numbers.
 struct BytesOfElements {
-    [[nodiscard]] constexpr std::size_t operator()(const auto& value) const noexcept {
+    [[nodiscard]] constexpr std::size_t operator()(const auto& value) const noexcept
+        // What an element has elsewhere would count nothing.
+        requires std::is_trivially_copyable_v<std::remove_cvref_t<decltype(*value.data())>>
+    {
         return value.size() * sizeof *value.data();
     }
 };

@@ -3,6 +3,7 @@
 /// AuditLike and AuditRow: who has come to which board, for those who must know later.
 #pragma once
 
+#include <concepts>      // std::same_as
 #include <string>        // std::string
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
@@ -28,7 +29,10 @@ struct AuditRow {
 namespace detail {
 template <class A>
 concept RecordsRow = requires(A& audit, AuditRow row, Completion<std::error_code> answer) {
-    audit.record(static_cast<AuditRow&&>(row), static_cast<Completion<std::error_code>&&>(answer));
+    {
+        audit.record(static_cast<AuditRow&&>(row),
+                     static_cast<Completion<std::error_code>&&>(answer))
+    } -> std::same_as<void>;
 };
 }  // namespace detail
 
@@ -49,7 +53,7 @@ template <class A>
 consteval bool audit_like() {
     static_assert(std::is_nothrow_destructible_v<A>, "AuditLike: A's destructor must be noexcept");
     static_assert(detail::RecordsRow<A>,
-                  "AuditLike: A needs 'record(belay::AuditRow, "
+                  "AuditLike: A needs 'void record(belay::AuditRow, "
                   "belay::Completion<std::error_code>)'");
     return AuditLike<A>;
 }

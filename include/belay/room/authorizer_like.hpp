@@ -3,6 +3,8 @@
 /// AuthorizerLike: who may come into which room; and EveryoneEdits, which asks nobody.
 #pragma once
 
+#include <concepts>  // std::same_as
+
 #include <belay/core/completion.hpp>
 #include <belay/room/access.hpp>
 #include <belay/room/room_request.hpp>
@@ -13,7 +15,9 @@ namespace detail {
 template <class A>
 concept ChecksRequest =
     requires(A& authorizer, const RoomRequest& request, Completion<Grant> answer) {
-        authorizer.check(request, static_cast<Completion<Grant>&&>(answer));
+        {
+            authorizer.check(request, static_cast<Completion<Grant>&&>(answer))
+        } -> std::same_as<void>;
     };
 }  // namespace detail
 
@@ -49,7 +53,7 @@ consteval bool authorizer_like() {
     static_assert(std::is_nothrow_destructible_v<A>,
                   "AuthorizerLike: A's destructor must be noexcept");
     static_assert(detail::ChecksRequest<A>,
-                  "AuthorizerLike: A needs 'check(const belay::RoomRequest&, "
+                  "AuthorizerLike: A needs 'void check(const belay::RoomRequest&, "
                   "belay::Completion<belay::Grant>)'");
     return AuthorizerLike<A>;
 }

@@ -53,7 +53,8 @@ public:
     /// The persistence is moved in; a named one is never copied. `empty` is what each room begins
     /// with.
     /// Pre: of the options all durations > 0ns, all limits > 0, 0 < heartbeat.every <
-    /// heartbeat.dead_after, save_retry_min <= save_retry_max, piece_bytes_max >= 1 KiB.
+    /// heartbeat.dead_after, save_after <= save_within, save_retry_min <= save_retry_max,
+    /// piece_bytes_max >= 1 KiB, close codes as RoomCloseCodes says.
     template <class P>
         requires std::constructible_from<Persistence, P>
     RoomManager(P&& persistence, Authorizer authorizer, RoomOptions options = {},
@@ -120,8 +121,10 @@ public:
     ///
     /// Returns: its id; none if there are far too many, and it was sent away without a word.
     /// Pre: attached.   Throws: std::bad_alloc; what the authorizer's check throws.
-    template <TransportLike Transport, RoomProtocolLike Protocol>
+    template <class Transport, class Protocol>
     RoomClientId accept(Transport transport, Protocol protocol, RoomRequest request) {
+        static_assert(explain::transport_like<Transport>());
+        static_assert(explain::room_protocol_like<Protocol>());
         static_assert(std::is_same_v<typename Transport::message_type, Bytes>,
                       "RoomManager: the transport must carry belay::Bytes");
         return {hub_.accept(std::move(transport), std::move(protocol), std::move(request),
@@ -244,6 +247,9 @@ private:
         hub_.at(waker_.now());
         return hub_;
     }
+    [[nodiscard]] static constexpr bool closes(int code) noexcept {
+        return code == 1008 || (code >= 3000 && code <= 4999);
+    }
     [[nodiscard]] static const RoomOptions& checked(const RoomOptions& o) {
         constexpr Duration zero{};
         BELAY_PRECONDITION(o.save_after > zero && o.save_within > zero && o.unload_after > zero &&
@@ -252,6 +258,12 @@ private:
                                o.linger_max > zero && o.awareness_within > zero &&
                                o.token_within > zero,
                            "RoomOptions: durations must be > 0ns");
+        BELAY_PRECONDITION(o.save_after <= o.save_within,
+                           "RoomOptions: save_after <= save_within must hold: a change is saved "
+                           "within save_within, whatever follows it");
+        BELAY_PRECONDITION(closes(o.close_codes.unauthorized) && closes(o.close_codes.forbidden),
+                           "RoomOptions: close_codes must be 1008, or 3000 to 4999, not "
+                           "of HTTP: 4401 for 401");
         BELAY_PRECONDITION(zero < o.save_retry_min && o.save_retry_min <= o.save_retry_max,
                            "RoomOptions: 0ns < save_retry_min <= save_retry_max must hold");
         BELAY_PRECONDITION(o.rooms_max > 0 && o.clients_max > 0 && o.clients_per_room_max > 0 &&

@@ -10,7 +10,7 @@
 
 namespace belay::inline BELAY_ABI {
 
-/// With which WebSocket codes a client learns that it may not come in.
+/// With which WebSocket codes a client learns that it may not come in: 1008, or 3000 to 4999.
 struct RoomCloseCodes {
     int unauthorized = 4001;  ///< nobody that is known
     int forbidden = 4003;     ///< known, without the right
@@ -25,7 +25,7 @@ struct RoomOptions {
 
     /// A change is saved when there was none for so long,
     Duration save_after = std::chrono::seconds{5};
-    /// but at most so long after the first; a log has it meanwhile.
+    /// but at most so long after the first, which is no less; a log has it meanwhile.
     Duration save_within = std::chrono::seconds{30};
     /// Between a save that failed and the next: doubles from the first to the second, half of it
     /// by chance.

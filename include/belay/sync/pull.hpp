@@ -27,6 +27,14 @@ public:
          Observer observer = {})
         : Base{std::forward<L>(local), std::forward<R>(remote), std::move(policy),
                BridgeOptions{.pull = options, .push = {.enabled = false}}, std::move(observer)} {}
+    template <class L, class R, class O>
+        requires(!std::convertible_to<O, BridgePullOptions>)
+    Pull(L&& local, R&& remote, Policy policy, const O&)
+        : Pull{std::forward<L>(local), std::forward<R>(remote), std::move(policy)} {
+        static_assert(std::convertible_to<O, BridgePullOptions>,
+                      "Pull: the fourth argument is belay::BridgePullOptions, the observer comes "
+                      "behind it");
+    }
 };
 
 template <class L, class R, class Policy>
@@ -34,6 +42,9 @@ Pull(L&&, R&&, Policy) -> Pull<std::remove_cvref_t<L>, std::remove_cvref_t<R>, P
 template <class L, class R, class Policy>
 Pull(L&&, R&&, Policy, BridgePullOptions)
     -> Pull<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy>;
+template <class L, class R, class Policy, class O>
+    requires(!std::convertible_to<O, BridgePullOptions>)
+Pull(L&&, R&&, Policy, const O&) -> Pull<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy>;
 template <class L, class R, class Policy, class Observer>
 Pull(L&&, R&&, Policy, BridgePullOptions, Observer)
     -> Pull<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy, Observer>;

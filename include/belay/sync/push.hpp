@@ -29,6 +29,14 @@ public:
          Observer observer = {})
         : Base{std::forward<L>(local), std::forward<R>(remote), std::move(policy),
                BridgeOptions{.pull = {.enabled = false}, .push = options}, std::move(observer)} {}
+    template <class L, class R, class O>
+        requires(!std::convertible_to<O, BridgePushOptions>)
+    Push(L&& local, R&& remote, Policy policy, const O&)
+        : Push{std::forward<L>(local), std::forward<R>(remote), std::move(policy)} {
+        static_assert(std::convertible_to<O, BridgePushOptions>,
+                      "Push: the fourth argument is belay::BridgePushOptions, the observer comes "
+                      "behind it");
+    }
 
     /// As of a Bridge.   Throws: std::bad_alloc.
     void changed(std::string_view session, Origin origin = Origin::local) {
@@ -41,6 +49,9 @@ Push(L&&, R&&, Policy) -> Push<std::remove_cvref_t<L>, std::remove_cvref_t<R>, P
 template <class L, class R, class Policy>
 Push(L&&, R&&, Policy, BridgePushOptions)
     -> Push<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy>;
+template <class L, class R, class Policy, class O>
+    requires(!std::convertible_to<O, BridgePushOptions>)
+Push(L&&, R&&, Policy, const O&) -> Push<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy>;
 template <class L, class R, class Policy, class Observer>
 Push(L&&, R&&, Policy, BridgePushOptions, Observer)
     -> Push<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy, Observer>;

@@ -81,6 +81,14 @@ public:
         BELAY_PRECONDITION(options.skew_max >= Duration{},
                            "SyncProcessor: skew_max must be >= 0ns");
     }
+    template <class S, class O>
+        requires(!std::convertible_to<O, SyncOptions>)
+    SyncProcessor(S&& store, Strategy strategy, const O&)
+        : SyncProcessor{std::forward<S>(store), std::move(strategy)} {
+        static_assert(std::convertible_to<O, SyncOptions>,
+                      "SyncProcessor: the third argument is belay::SyncOptions, the observer comes "
+                      "behind it");
+    }
 
     /// Tries each operation once.
     ///
@@ -177,6 +185,9 @@ SyncProcessor(Store&&, Strategy) -> SyncProcessor<std::remove_cvref_t<Store>, St
 template <class Store, class Strategy>
 SyncProcessor(Store&&, Strategy, SyncOptions)
     -> SyncProcessor<std::remove_cvref_t<Store>, Strategy>;
+template <class Store, class Strategy, class O>
+    requires(!std::convertible_to<O, SyncOptions>)
+SyncProcessor(Store&&, Strategy, const O&) -> SyncProcessor<std::remove_cvref_t<Store>, Strategy>;
 template <class Store, class Strategy, class Observer>
 SyncProcessor(Store&&, Strategy, SyncOptions, Observer)
     -> SyncProcessor<std::remove_cvref_t<Store>, Strategy, Observer>;

@@ -90,6 +90,14 @@ concept MayBeFailure = (std::is_class_v<R> || std::is_union_v<R>)&&(
     (TestsAsBool<R> && !SmartPointer<R>) || HasOk<R> || SaysSomehow<R> || HasCode<R> ||
     std::derived_from<R, Failure> || std::convertible_to<const R&, std::error_code>);
 
+// As std::future: the call has only begun.
+template <class R>
+concept Future = requires(R& r) {
+    r.valid();
+    r.wait();
+    r.get();
+};
+
 // What was judged already.
 template <class R>
 inline constexpr bool is_outcome = false;

@@ -5,7 +5,7 @@
 
 #include <cstddef>      // std::size_t, std::max_align_t
 #include <new>          // placement new
-#include <type_traits>  // std::decay_t, std::is_invocable_r_v
+#include <type_traits>  // std::decay_t, std::invoke_result_t, std::is_invocable_r_v, std::is_void_v
 #include <utility>      // std::forward, std::move
 
 #include <belay/core/assert.hpp>
@@ -60,6 +60,9 @@ public:
                  std::is_invocable_r_v<R, std::decay_t<F>&, A...>)
     Function(F&& f) {
         using Kept = std::decay_t<F>;
+        static_assert(!std::is_void_v<R> || std::is_void_v<std::invoke_result_t<Kept&, A...>>,
+                      "a function that is called later must return void: nobody reads its answer, "
+                      "and a coroutine would never run");
         if constexpr (fits<Kept>) {
             ::new (static_cast<void*>(storage_)) Kept(std::forward<F>(f));
             ops_ = &Inside<Kept>::ops;

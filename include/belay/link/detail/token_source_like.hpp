@@ -15,7 +15,7 @@ template <class Source>
 concept AnswersTokens =
     HasTokenType<Source> &&
     requires(Source& source, Completion<typename Source::token_type> completion) {
-        source(std::move(completion));
+        { source(std::move(completion)) } -> std::same_as<void>;
     };
 
 }  // namespace belay::inline BELAY_ABI::detail

@@ -31,6 +31,13 @@ template <class Answer>
     } else if constexpr (std::convertible_to<const Answer&, std::error_code>) {
         return answer;
     } else {
+        static_assert(
+            requires {
+                answer.has_value();
+                answer.error();
+            },
+            "Queue::drain: the executor must return void, bool, std::error_code, or what "
+            "has has_value() and error()");
         return answer.has_value() ? std::error_code{} : std::error_code{answer.error()};
     }
 }

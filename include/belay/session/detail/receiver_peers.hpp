@@ -19,6 +19,9 @@ namespace belay::inline BELAY_ABI::detail {
     BELAY_PRECONDITION(options.greeting_max > Duration::zero() && options.events_per_turn_max > 0,
                        "ReceiverOptions: greeting_max and events_per_turn_max must be > 0");
     BELAY_PRECONDITION(
+        options.connections_max > 0 && options.senders_max > 0 && options.messages_max > 0,
+        "ReceiverOptions: connections_max, senders_max and messages_max must be > 0");
+    BELAY_PRECONDITION(
         options.commit_within >= Duration::zero() && options.linger_max >= Duration::zero(),
         "ReceiverOptions: commit_within and linger_max must be >= 0ns");
     return options;

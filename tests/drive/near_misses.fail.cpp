@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+// Goal: what must not compile in this room does not, and says why. Method: each case, from one
+// expect-error to the next, has an error of that text; with BELAY_CONTROL all of them compile.
+#include <belay/drive/loop.hpp>
+#include <belay/drive/on_event_loop.hpp>
+
+namespace {
+// What calls it drops it, and it never runs.
+struct Coroutine {};
+}  // namespace
+
+// expect-error: post: the function must return void: nobody reads its answer, and a coroutine
+namespace posted_coroutine {
+void use(belay::Loop<>& loop) {
+#if defined(BELAY_CONTROL)
+    static_cast<void>(loop.post([] {}));
+#else
+    static_cast<void>(loop.post([] { return Coroutine{}; }));
+#endif
+}
+}  // namespace posted_coroutine
+
+// expect-error: post: the function must return void: nobody reads its answer, and a coroutine
+namespace coroutine_posted_to_an_event_loop {
+struct EventLoop {
+    template <class F>
+    void call(F) {}
+    template <class F>
+    void call_at(belay::Instant, F) {}
+    belay::Instant now() const noexcept { return belay::never; }
+};
+void use(belay::OnEventLoop<EventLoop>& loop) {
+#if defined(BELAY_CONTROL)
+    static_cast<void>(loop.post([] {}));
+#else
+    static_cast<void>(loop.post([] { return Coroutine{}; }));
+#endif
+}
+}  // namespace coroutine_posted_to_an_event_loop
+
+// expect-error: a function that is called later must return void: nobody reads its answer, and
+namespace timed_coroutine {
+void use(belay::Loop<>& loop) {
+#if defined(BELAY_CONTROL)
+    static_cast<void>(loop.after(belay::Duration{1}, [] {}));
+#else
+    static_cast<void>(loop.after(belay::Duration{1}, [] { return Coroutine{}; }));
+#endif
+}
+}  // namespace timed_coroutine

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+// Goal: what must not compile in this room does not, and says why. Method: each case, from one
+// expect-error to the next, has an error of that text; with BELAY_CONTROL all of them compile.
+#include <belay/posix/listener.hpp>
+
+// expect-error: Listener: on_accept must return void: nobody reads its answer, and a coroutine
+namespace accepted_by_a_coroutine {
+// It would be made, dropped, and never run.
+struct Coroutine {};
+void use(belay::posix::Loop<>& loop) {
+#if defined(BELAY_CONTROL)
+    const auto on_accept = [](belay::posix::Accepted<>) {};
+#else
+    const auto on_accept = [](belay::posix::Accepted<>) { return Coroutine{}; };
+#endif
+    belay::posix::Listener listener{loop, on_accept};
+}
+}  // namespace accepted_by_a_coroutine

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+// Goal: options that contradict each other are refused when a RoomManager is made, not obeyed in
+// part.
+#include <belay/room/room_options.hpp>
+
+#include <string>
+
+#include <belay/room/memory_rooms.hpp>
+#include <belay/room/room_manager.hpp>
+
+#include "support/aborts.hpp"
+#include "support/catch.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+TEST_CASE("RoomManager refuses to save after more than it has time for",
+          "[room][room_options][unit]") {
+    const auto said = [](const RoomOptions& options) {
+        return belay_test::aborts_with([&] {
+            const RoomManager rooms{MemoryRooms{}, EveryoneEdits{}, options};
+        });
+    };
+    CHECK(said({.save_after = 60s}).find("save_after <= save_within") != std::string::npos);
+    CHECK(said({.save_after = 60s, .save_within = 60s}) == "did not abort");
+}
+
+TEST_CASE("RoomManager refuses to close with codes that no WebSocket has",
+          "[room][room_options][unit]") {
+    const auto said = [](RoomCloseCodes codes) {
+        return belay_test::aborts_with([&] {
+            const RoomManager rooms{MemoryRooms{}, EveryoneEdits{}, {.close_codes = codes}};
+        });
+    };
+    // It would be 1000: all is well.
+    CHECK(said({401, 4403}).find("not of HTTP") != std::string::npos);
+    CHECK(said({4401, 403}).find("not of HTTP") != std::string::npos);
+    CHECK(said({4401, 5000}).find("not of HTTP") != std::string::npos);
+    CHECK(said({1005, 1005}).find("not of HTTP") != std::string::npos);
+    CHECK(said({1008, 1008}) == "did not abort");
+    CHECK(said(yjs_close_codes()) == "did not abort");
+}
