@@ -766,9 +766,9 @@ TEST_CASE("Over TLS a page and a refusal end with a goodbye of TLS",
         client.next_layer().connect({boost::asio::ip::address_v4::loopback(), rig.port});
         std::optional<boost::system::error_code> ended;
         std::string answer;
-        client.async_handshake(ssl::stream_base::client, [&](boost::system::error_code e) {
+        client.async_handshake(ssl::stream_base::client, [&, &asked = request](auto e) {
             if (e) return static_cast<void>(ended = e);
-            boost::asio::write(client, boost::asio::buffer(request), e);
+            boost::asio::write(client, boost::asio::buffer(asked), e);
             boost::asio::async_read(
                 client, boost::asio::dynamic_buffer(answer),
                 [&](boost::system::error_code end, std::size_t) { ended = end; });
