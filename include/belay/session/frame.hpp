@@ -54,7 +54,8 @@ inline constexpr std::uint32_t payload_bytes_ceiling = 16U << 20U;
 /// Appends a frame to a message.   Pre: the payload is under 4 GiB.   Throws: std::bad_alloc.
 inline void append_frame(Bytes& message, const Frame& frame) {
     const std::size_t start = message.size();
-    message.resize(start + frame_header_bytes);
+    const std::byte header[frame_header_bytes]{};
+    message.insert(message.end(), header, header + frame_header_bytes);
     const std::byte* const payload = frame.payload.data();
     message.insert(message.end(), payload, payload + frame.payload.size());
     std::byte* const p = message.data() + start;

@@ -57,9 +57,9 @@ class FieldWriter {
 public:
     template <class T>
     void put(T value) {
-        const std::size_t at = bytes_.size();
-        bytes_.resize(at + sizeof(T));
-        store_le<T>(bytes_.data() + at, value);
+        std::byte field[sizeof(T)];
+        store_le<T>(field, value);
+        bytes_.insert(bytes_.end(), field, field + sizeof(T));
     }
     void put_bytes(BytesView b) { bytes_.insert(bytes_.end(), b.data(), b.data() + b.size()); }
     [[nodiscard]] BytesView view() const noexcept { return bytes_; }
