@@ -518,6 +518,10 @@ TEST_CASE("Options that would never match are told when it listens",
     CHECK_FALSE(listens({.origins = {"*"}}));
     CHECK(listens({.origins = {"example.org"}}) == std::errc::invalid_argument);
     CHECK(listens({.proxies = {"proxy.example"}}) == std::errc::invalid_argument);
+    // Not "without limit": nobody would ever come in.
+    CHECK(listens({.connections_max = 0}) == std::errc::invalid_argument);
+    CHECK(listens({.upgrades_per_ip_and_minute = 0}) == std::errc::invalid_argument);
+    CHECK(listens({.upgrade_within = {}}) == std::errc::invalid_argument);
     BeastListener first{loop, [](BeastAccepted<>) {}};
     REQUIRE_FALSE(first.listen({"127.0.0.1", 0}));
     BeastListener second{loop, [](BeastAccepted<>) {}};

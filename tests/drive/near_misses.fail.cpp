@@ -3,6 +3,8 @@
 // expect-error to the next, has an error of that text; with BELAY_CONTROL all of them compile.
 #include <belay/drive/loop.hpp>
 #include <belay/drive/on_event_loop.hpp>
+#include <belay/drive/on_thread.hpp>
+#include <belay/room/memory_rooms.hpp>
 
 namespace {
 // What calls it drops it, and it never runs.
@@ -48,3 +50,13 @@ void use(belay::Loop<>& loop) {
 #endif
 }
 }  // namespace timed_coroutine
+
+// expect-error: PersistenceLike: P needs 'std::error_code erase
+namespace thread_of_no_persistence {
+struct Rooms : belay::MemoryRooms {
+#if !defined(BELAY_CONTROL)
+    void erase(std::string_view) {}
+#endif
+};
+void use() { belay::OnThread rooms{Rooms{}}; }
+}  // namespace thread_of_no_persistence

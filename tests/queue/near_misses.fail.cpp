@@ -300,3 +300,44 @@ using Value = std::vector<std::string>;
 
 belay::Weighed weighed{belay::Deque<Value>{}};
 }  // namespace weighed_texts
+
+// expect-error: StorageLike: S needs 'try_pop'
+namespace queue_over_what_gives_nothing {
+struct Storage {
+    using value_type = int;
+    bool try_push(int&&) noexcept;
+#ifdef BELAY_CONTROL
+    std::optional<int> try_pop();
+#endif
+    std::size_t size() const noexcept;
+    std::size_t capacity() const noexcept;
+};
+
+belay::Queue queue{Storage{}};
+}  // namespace queue_over_what_gives_nothing
+
+// expect-error: OverflowLike: O needs 'static constexpr bool drops'
+namespace queue_whose_overflow_does_not_say {
+struct Overflow {
+#ifdef BELAY_CONTROL
+    static constexpr bool drops = false;
+#endif
+    std::error_code make_room(auto&);
+};
+
+belay::Queue queue{belay::Deque<int>{}, Overflow{}};
+}  // namespace queue_whose_overflow_does_not_say
+
+// expect-error: CodecLike: C needs 'encode.const T&, Bytes& into. -> bool'
+namespace encoded_by_a_wrong_codec {
+struct Codec {
+#ifdef BELAY_CONTROL
+    bool encode(const int&, belay::Bytes& into);
+#else
+    void encode(const int&, belay::Bytes& into);
+#endif
+    std::optional<int> decode(belay::BytesView bytes);
+};
+
+belay::Encoded encoded{belay::Ring<belay::Bytes, 4>{}, Codec{}};
+}  // namespace encoded_by_a_wrong_codec

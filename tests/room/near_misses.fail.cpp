@@ -2,6 +2,7 @@
 // Goal: what must not compile in this room does not, and says why. Method: each case, from one
 // expect-error to the next, has an error of that text; with BELAY_CONTROL all of them compile.
 #include <belay/room/audit_like.hpp>
+#include <belay/room/audited.hpp>
 #include <belay/room/memory_rooms.hpp>
 #include <belay/room/persistence_check.hpp>
 #include <belay/room/room_manager.hpp>
@@ -230,5 +231,17 @@ void use(belay::RoomManager<belay::MemoryRooms, belay::EveryoneEdits>& rooms,
     static_cast<void>(rooms.accept(std::move(client), Protocol{}, belay::RoomRequest{}));
 }
 }  // namespace client_of_a_wrong_protocol
+
+// expect-error: AuditLike: A needs 'void record
+namespace audited_by_nobody {
+struct Audit {
+#if defined(BELAY_CONTROL)
+    void record(belay::AuditRow, belay::Completion<std::error_code>) {}
+#else
+    void record(belay::AuditRow) {}
+#endif
+};
+belay::Audited audited{belay::EveryoneEdits{}, Audit{}, belay::SystemClock{}};
+}  // namespace audited_by_nobody
 
 int main() {}

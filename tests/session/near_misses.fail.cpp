@@ -174,3 +174,56 @@ void use(belay_test::MinimalSessionQueue queue) {
 #endif
 }
 }  // namespace session_observer_without_options
+
+// expect-error: ConnectionLike: the connection needs 'SendResult send
+namespace session_over_what_cannot_send {
+struct Transport {
+    using message_type = belay::Bytes;
+    struct Connection {
+#if defined(BELAY_CONTROL)
+        belay::SendResult send(const belay::Bytes&) noexcept { return belay::SendResult::sent; }
+#else
+        belay::SendResult send(const belay::Bytes&) { return belay::SendResult::sent; }
+#endif
+    };
+    Connection open(belay::Link<belay::Bytes>) { return {}; }
+};
+
+void use(belay_test::MinimalSessionQueue queue) {
+    belay::Session session{Transport{}, belay::MaxAttempts{3}, std::move(queue),
+                           belay::SessionOptions{}};
+}
+}  // namespace session_over_what_cannot_send
+
+// expect-error: RuleLike: failed must be 'Advice failed
+namespace session_by_a_wrong_rule {
+struct Rule {
+#if defined(BELAY_CONTROL)
+    belay::Advice failed(const belay::Failure&, belay::Turn&) noexcept { return {}; }
+#else
+    belay::Advice failed(const belay::Failure&, belay::Turn&) { return {}; }
+#endif
+};
+
+void use(belay_test::MinimalSessionQueue queue) {
+    belay::Session session{belay_test::MinimalBytesTransport{0}, Rule{}, std::move(queue),
+                           belay::SessionOptions{}};
+}
+}  // namespace session_by_a_wrong_rule
+
+// expect-error: TransportLike: T needs 'open
+namespace receiver_over_what_does_not_open {
+struct Transport {
+    using message_type = belay::Bytes;
+    struct Connection {
+        belay::SendResult send(const belay::Bytes&) noexcept { return belay::SendResult::sent; }
+    };
+#if defined(BELAY_CONTROL)
+    Connection open(belay::Link<belay::Bytes>) { return {}; }
+#else
+    Connection open() { return {}; }
+#endif
+};
+
+std::size_t use() { return sizeof(belay::Receiver<Transport, belay_test::MinimalLedger>); }
+}  // namespace receiver_over_what_does_not_open

@@ -159,6 +159,9 @@ template <class F, class Stream = typename detail::StreamTakenBy<F>::Type,
 class BeastListener {
     static_assert(std::invocable<F&, BeastAccepted<Stream>>,
                   "BeastListener: on_accept must be callable with a belay::BeastAccepted<Stream>");
+    static_assert(std::is_void_v<std::invoke_result_t<F&, BeastAccepted<Stream>>>,
+                  "BeastListener: on_accept must return void: nobody reads its answer, and a "
+                  "coroutine would never run");
     static_assert(detail::explain_observer<detail::ListenerHooks, Observer>());
     using Loop = AsioLoop<boost::asio::io_context>;
     using Tcp = boost::asio::ip::tcp;
@@ -182,7 +185,7 @@ public:
     /// Starts to listen; a listener that listens already stops first.
     ///
     /// Errors: what the system says, std::errc::address_in_use above all; invalid_argument where
-    /// the options name an origin or a proxy that is none.
+    /// the options name an origin or a proxy that is none, or a duration or limit is not > 0.
     /// Blocks: while a name is looked up.   Throws: std::bad_alloc.
     [[nodiscard]] std::error_code listen(const posix::Endpoint& endpoint) {
         close();

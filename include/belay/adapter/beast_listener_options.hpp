@@ -76,4 +76,18 @@ struct BeastListenerOptions {
     Duration exhausted_pause = std::chrono::milliseconds{100};
 };
 
+namespace detail {
+
+/// Whether all durations and limits are above 0: by one that is not nobody would ever come in.
+[[nodiscard]] inline bool possible(const BeastListenerOptions& o) noexcept {
+    constexpr Duration zero{};
+    return o.message_bytes_max > 0 && o.output_bytes_max > 0 && o.upgrade_within > zero &&
+           o.tls_within > zero && o.header_bytes_max > 0 && o.waiting_max > 0 &&
+           o.connections_max > 0 && o.waiting_per_ip_max > 0 && o.connections_per_ip_max > 0 &&
+           o.upgrades_per_ip_and_minute > 0 && o.refusals_per_ip_and_minute > 0 && o.backlog > 0 &&
+           o.exhausted_pause > zero;
+}
+
+}  // namespace detail
+
 }  // namespace belay::inline BELAY_ABI

@@ -52,8 +52,10 @@ struct OnThreadOptions {
 /// Blocks:        at its end only.   Throws: std::bad_alloc. P must not throw: the program ends.
 /// Memory:        what waits, some 100 bytes for each room that was loaded or changed, and 16 for
 ///                each update that no snapshot covers.
-template <PersistenceLike P>
+template <class P>
 class OnThread {
+    // No constraint: the compilers' words for a failed one would hide the sentence.
+    static_assert(explain::persistence_like<P>());
     static_assert(!FanoutLike<P>,
                   "OnThread: P is a FanoutLike, which takes no call's time by itself; behind an "
                   "OnThread its servers would not hear of each other");

@@ -33,8 +33,11 @@ namespace belay::inline BELAY_ABI {
 /// Allocates:     nothing to push, once its buffer is as long as the longest value, where the
 ///                storage takes a BytesView; else a copy of the bytes. To pop, what the storage
 ///                and the codec do.
-template <LeasableLike Storage, CodecLike Codec, class DeadLetters = KeepDead>
+template <class Storage, class Codec, class DeadLetters = KeepDead>
 class Encoded {
+    // Not constraints: the compilers' words for a failed one would hide the sentences.
+    static_assert(explain::leasable_like<Storage>());
+    static_assert(explain::codec_like<Codec>());
     static_assert(detail::TakesDead<DeadLetters>,
                   "Encoded: DeadLetters must be KeepDead or have 'try_push(Bytes&&)', which "
                   "answers bool or std::error_code");

@@ -46,8 +46,11 @@ struct PriorityOptions {
 /// Complexity:    O(lanes), and that of a lane.
 /// Source:        strict priority with a bound on waiting ("aging"), A. Silberschatz et al.,
 ///                "Operating System Concepts", CPU scheduling.
-template <StorageLike Storage, std::size_t Lanes, class LaneOf>
+template <class Storage, std::size_t Lanes, class LaneOf>
 class Priority {
+    // No constraint: the compilers' words for a failed one would hide the sentence.
+    static_assert(explain::storage_like<Storage>());
+
 public:
     using value_type = typename Storage::value_type;
 

@@ -35,8 +35,11 @@ struct QueueOptions {
 /// values when the queue is destroyed is up to the storage: a durable one closes in order.
 ///
 /// Thread safety: distinct objects safe; one queue is for one thread, whatever its storage allows.
-template <StorageLike Storage, OverflowLike Overflow = Reject, class Observer = NoObserver>
+template <class Storage, class Overflow = Reject, class Observer = NoObserver>
 class Queue {
+    // Not constraints: the compilers' words for a failed one would hide the sentences.
+    static_assert(explain::storage_like<Storage>());
+    static_assert(explain::overflow_like<Overflow>());
     static constexpr bool counts_bytes = detail::CountsBytes<Storage>;
 
 public:

@@ -40,8 +40,11 @@ struct BytesOfElements {
 /// Models:        StorageLike; LeasableLike if the storage does, and lends pointers.
 /// Thread safety: distinct objects safe, one thread at a time, whatever the storage allows.
 /// Errors, complexity: those of the storage.   Allocates: what the storage does.
-template <StorageLike Storage, class BytesOf = detail::BytesOfElements>
+template <class Storage, class BytesOf = detail::BytesOfElements>
 class Weighed {
+    // No constraint: the compilers' words for a failed one would hide the sentence.
+    static_assert(explain::storage_like<Storage>());
+
 public:
     using value_type = typename Storage::value_type;
 

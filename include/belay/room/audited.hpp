@@ -34,8 +34,12 @@ struct AuditedOptions {
 ///
 /// Models:        AuthorizerLike.
 /// Thread safety: as its parts; the audit is called where the authorizer answers.
-template <AuthorizerLike Authorizer, AuditLike Audit, WallClockLike WallClock>
+template <class Authorizer, class Audit, WallClockLike WallClock>
 class Audited {
+    // Not constraints: the compilers' words for a failed one would hide the sentences.
+    static_assert(explain::authorizer_like<Authorizer>());
+    static_assert(explain::audit_like<Audit>());
+
 public:
     Audited(Authorizer authorizer, Audit audit, WallClock clock, AuditedOptions options = {})
         : authorizer_{std::move(authorizer)},

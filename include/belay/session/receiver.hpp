@@ -21,8 +21,7 @@ namespace belay::inline BELAY_ABI {
 /// Models:        MachineLike.
 /// Thread safety: home thread only.
 /// Source:        docs/session-protocol.md, section 5.2.
-template <TransportLike Transport, class Ledger, class Authorize = AllowAll,
-          class Observer = NoObserver>
+template <class Transport, class Ledger, class Authorize = AllowAll, class Observer = NoObserver>
 class Receiver
     : public detail::BasicReceiver<Receiver<Transport, Ledger, Authorize, Observer>,
                                    detail::NoFault, Transport, Ledger, Authorize, Observer> {

@@ -28,7 +28,7 @@ namespace belay::inline BELAY_ABI {
 /// Models:        MachineLike.
 /// Thread safety: home thread, as its supervisor; handle() for other threads.
 /// Source:        docs/session-protocol.md.
-template <TransportLike Transport, RuleLike Policy, class Queue, class Observer = NoObserver>
+template <class Transport, class Policy, class Queue, class Observer = NoObserver>
 class Session : public detail::BasicSession<Session<Transport, Policy, Queue, Observer>,
                                             detail::NoFault, Transport, Policy, Queue, Observer> {
 public:

@@ -74,9 +74,10 @@ public:
     }
 
 private:
-    /// Whether the options name nothing that would never match.
+    /// Whether the options name nothing that would never match, and let somebody in.
     [[nodiscard]] bool understood() {
         const BeastListenerOptions& options = this->book->options();
+        if (!possible(options)) return false;
         for (const std::string& one : options.origins) {
             if (one != "*" && !WebOrigin::parse(one)) return false;
         }

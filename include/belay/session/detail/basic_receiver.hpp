@@ -16,9 +16,10 @@ namespace belay::inline BELAY_ABI::detail {
 
 /// What Receiver is, told of as `Self` to its observer. belay's own tests derive from it with a
 /// rule of the protocol left out (see planted_fault.hpp), and must find the damage.
-template <class Self, class Fault, TransportLike Transport, class Ledger, class Authorize,
-          class Observer>
+template <class Self, class Fault, class Transport, class Ledger, class Authorize, class Observer>
 class BasicReceiver {
+    // No constraint: the compilers' words for a failed one would hide the sentence.
+    static_assert(explain::transport_like<Transport>());
     static_assert(explain::ledger_like<Ledger>());
     static_assert(
         Authorizes<Authorize>,

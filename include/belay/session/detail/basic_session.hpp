@@ -18,9 +18,11 @@ namespace belay::inline BELAY_ABI::detail {
 
 /// What Session is, told of as `Self` to its observer. belay's own tests derive from it with a rule
 /// of the protocol left out (see planted_fault.hpp), and must find the damage.
-template <class Self, class Fault, TransportLike Transport, RuleLike Policy, class Queue,
-          class Observer>
+template <class Self, class Fault, class Transport, class Policy, class Queue, class Observer>
 class BasicSession {
+    // Not constraints: the compilers' words for a failed one would hide the sentences.
+    static_assert(explain::transport_like<Transport>());
+    static_assert(explain::rule_like<Policy>());
     static_assert(explain::session_queue<Queue>());
     static_assert(std::is_same_v<typename Transport::message_type, Bytes>,
                   "Session: the transport must carry belay::Bytes");
