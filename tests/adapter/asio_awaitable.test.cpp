@@ -19,6 +19,7 @@
 #include <belay/link/supervisor.hpp>
 #include <belay/policy/max_attempts.hpp>
 
+#include "support/adapter/run_until.hpp"
 #include "support/catch.hpp"
 #include "support/posix/raw_socket.hpp"
 
@@ -50,10 +51,7 @@ struct AsioAwaitRig {
     }
     template <class Done>
     void until(Done done) {
-        while (!done()) {
-            context.restart();
-            context.run_one_for(1ms);
-        }
+        belay_test::run_until(context, done);
     }
     asio::awaitable<void> hear_all() {
         if (co_await connected(link, asio::use_awaitable)) seen.emplace_back("up");

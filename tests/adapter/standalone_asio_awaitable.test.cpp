@@ -189,10 +189,7 @@ TEST_CASE("asio's coroutines await a link or a timer, whichever comes first",
     AwaitsEither w;
     w.wire.on_open = [](const Link<std::string>& link) { link.opened(); };
     asio::co_spawn(w.context, w.talk(), asio::detached);
-    while (!w.over) {
-        w.context.restart();
-        w.context.run_one_for(1ms);
-    }
+    belay_test::run_until(w.context, [&] { return w.over; });
     CHECK(w.seen == Seen{"the timer", "kept"});
 }
 

@@ -13,6 +13,7 @@
 #include <belay/link/part.hpp>
 #include <belay/link/transport_check.hpp>
 
+#include "support/adapter/run_until.hpp"
 #include "support/catch.hpp"
 #include "support/posix/echo_server.hpp"
 #include "support/posix/proxy.hpp"
@@ -106,10 +107,7 @@ struct AsioTcpSuite {
         }
         template <class Done>
         void until(Done done) {
-            while (!done()) {
-                context.restart();
-                context.run_one_for(1ms);
-            }
+            run_until(context, done);
         }
         Failure failure() {
             until([&] { return app.ends > 0; });
@@ -119,6 +117,35 @@ struct AsioTcpSuite {
         AsioLoop<Context> loop{context};
         AsioApp app{};
         Supervisor<AsioTcp<Context, Lines>, OneAttempt, std::reference_wrapper<AsioApp>> link;
+    };
+
+    /// A connection of frames, accepted. `make` turns the AsioTcp into what is supervised.
+    template <class Transport = AsioTcp<Context>>
+    struct Framed {
+        template <class Make>
+        explicit Framed(Make make)
+            : link{make(AsioTcp{context, {"127.0.0.1", server.port()}}),
+                   OneAttempt{MaxAttempts{1}},
+                   {},
+                   std::ref(app)} {
+            loop.attach(link);
+            link.start();
+            until([&] { return app.state == LinkState::connected; });
+            peer = server.accept();
+        }
+        Framed() : Framed{[](Transport tcp) { return tcp; }} {}
+        template <class Done>
+        void until(Done done) {
+            run_until(context, done);
+        }
+        void step() { context.restart(), context.run_one_for(1ms); }
+
+        RawSocket server = RawSocket::listen();
+        RawSocket peer{};
+        Context context{};
+        AsioLoop<Context> loop{context};
+        AsioApp app{};
+        Supervisor<Transport, OneAttempt, std::reference_wrapper<AsioApp>> link;
     };
 
     static void nobody_listens() {
@@ -182,89 +209,50 @@ struct AsioTcpSuite {
         }
     }
     static void bytes_on_the_wire() {
-        RawSocket server = RawSocket::listen();
-        Context context;
-        AsioLoop loop{context};
-        AsioApp app;
-        Supervisor link{AsioTcp{context, {"127.0.0.1", server.port()}},
-                        OneAttempt{MaxAttempts{1}},
-                        {},
-                        std::ref(app)};
-        loop.attach(link);
-        link.start();
-        const auto until = [&](auto done) {
-            while (!done()) {
-                context.restart();
-                context.run_one_for(1ms);
-            }
-        };
-        until([&] { return app.state == LinkState::connected; });
-        RawSocket peer = server.accept();
-        REQUIRE(link.send(Bytes(3, std::byte{'a'})) == SendResult::sent);
-        REQUIRE(link.send(Bytes{}) == SendResult::sent);
+        Framed<> rig;
+        REQUIRE(rig.link.send(Bytes(3, std::byte{'a'})) == SendResult::sent);
+        REQUIRE(rig.link.send(Bytes{}) == SendResult::sent);
         std::string got;
         const std::string wanted{"\3\0\0\0\0aaa\0\0\0\0\0", 13};
-        until([&] { return (got += peer.read_some()).size() >= wanted.size(); });
+        rig.until([&] { return (got += rig.peer.read_some()).size() >= wanted.size(); });
         CHECK(got == wanted);
         // What was sent before a stop leaves, and then the connection ends.
-        REQUIRE(link.send(Bytes(1, std::byte{'z'})) == SendResult::sent);
-        link.stop();
+        REQUIRE(rig.link.send(Bytes(1, std::byte{'z'})) == SendResult::sent);
+        rig.link.stop();
         got.clear();
-        until([&] { return (got += peer.read_some()).size() >= 6; });
+        rig.until([&] { return (got += rig.peer.read_some()).size() >= 6; });
         CHECK(got.back() == 'z');
     }
     /// What a drain drops still shows that the peer is alive.
     static void slow_peer_in_a_drain() {
-        RawSocket server = RawSocket::listen();
-        Context context;
-        AsioLoop loop{context};
-        AsioApp app;
         int pongs = 0;
-        Supervisor link{CountsPongs{AsioTcp{context, {"127.0.0.1", server.port()}}, pongs},
-                        OneAttempt{MaxAttempts{1}},
-                        {},
-                        std::ref(app)};
-        loop.attach(link);
-        link.start();
-        const auto step = [&] { context.restart(), context.run_one_for(1ms); };
-        while (app.state != LinkState::connected) step();
-        const RawSocket peer = server.accept();
-        REQUIRE(link.send(Bytes(8'000'000)) == SendResult::sent);
-        link.drain(1h);
-        while (link.status().state == LinkState::connected) step();
-        REQUIRE(link.status().state == LinkState::draining);
+        Framed<CountsPongs<AsioTcp<Context>>> rig{[&](AsioTcp<Context> tcp) {
+            return CountsPongs{std::move(tcp), pongs};
+        }};
+        REQUIRE(rig.link.send(Bytes(8'000'000)) == SendResult::sent);
+        rig.link.drain(1h);
+        rig.until([&] { return rig.link.status().state != LinkState::connected; });
+        REQUIRE(rig.link.status().state == LinkState::draining);
         pongs = 0;
-        peer.send(std::string("\4\0\0\0\0busy", 9));
-        for (int i = 0; i < 5'000 && pongs == 0; ++i) step();
+        rig.peer.send(std::string("\4\0\0\0\0busy", 9));
+        for (int i = 0; i < 5'000 && pongs == 0; ++i) rig.step();
         CHECK(pongs > 0);
-        CHECK(link.status().state == LinkState::draining);
+        CHECK(rig.link.status().state == LinkState::draining);
     }
     /// A peer that only sends no more may read on.
     static void half_closed_in_a_drain() {
-        RawSocket server = RawSocket::listen();
-        Context context;
-        AsioLoop loop{context};
-        AsioApp app;
-        Supervisor link{AsioTcp{context, {"127.0.0.1", server.port()}},
-                        OneAttempt{MaxAttempts{1}},
-                        {},
-                        std::ref(app)};
-        loop.attach(link);
-        link.start();
-        const auto step = [&] { context.restart(), context.run_one_for(1ms); };
-        while (app.state != LinkState::connected) step();
-        const RawSocket peer = server.accept();
+        Framed<> rig;
         // More than the kernel takes at once.
         constexpr std::size_t size = 8'000'000;
-        REQUIRE(link.send(Bytes(size)) == SendResult::sent);
-        link.drain(1h);
-        peer.shut_down_writing();
-        for (int i = 0; i < 10; ++i) step();
+        REQUIRE(rig.link.send(Bytes(size)) == SendResult::sent);
+        rig.link.drain(1h);
+        rig.peer.shut_down_writing();
+        for (int i = 0; i < 10; ++i) rig.step();
         std::size_t got = 0;
-        while (got < size && !peer.ended()) step(), got += peer.read_some().size();
+        while (got < size && !rig.peer.ended()) rig.step(), got += rig.peer.read_some().size();
         CHECK(got >= size);
-        while (app.state != LinkState::stopped) step();
-        CHECK(link.status().failure.cause == Cause::none);
+        rig.until([&] { return rig.app.state == LinkState::stopped; });
+        CHECK(rig.link.status().failure.cause == Cause::none);
     }
     /// An echo behind a network that cuts its answers after any number of bytes.
     static void behind_a_bad_network() {

@@ -12,6 +12,7 @@
 #include <belay/link/supervisor.hpp>
 #include <belay/policy/max_attempts.hpp>
 
+#include "support/adapter/run_until.hpp"
 #include "support/catch.hpp"
 
 namespace belay_test {
@@ -42,10 +43,7 @@ struct WebSocketRig {
     }
     template <class Done>
     void until(Done done) {
-        while (!done()) {
-            context.restart();
-            context.run_one_for(std::chrono::milliseconds{1});
-        }
+        run_until(context, done);
     }
     void connect() {
         until([&] { return app.state == belay::LinkState::connected || app.ends > 0; });

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+/// \file tests/support/adapter/run_until.hpp
+/// run_until: an io_context of either asio, as long as it takes.
+#pragma once
+
+#include <chrono>
+
+namespace belay_test {
+
+/// Runs handlers until something holds. If it never does, the test's own time limit ends it.
+template <class Context, class Done>
+void run_until(Context& context, Done done) {
+    while (!done()) {
+        context.restart();
+        context.run_one_for(std::chrono::milliseconds{1});
+    }
+}
+
+}  // namespace belay_test
