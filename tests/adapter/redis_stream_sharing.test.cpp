@@ -24,12 +24,16 @@ namespace {
 
 const std::string empty = make_error_code(QueueErrc::queue_empty).message();
 
-}  // namespace
-
-TEST_CASE("RedisStream lends a value to one consumer only", "[adapter][redis_stream][unit]") {
-    const RedisServer server;
+struct TwoConsumers {
+    const RedisServer server{};
     RedisStream one = server.open("one");
     RedisStream two = server.open("two");
+};
+
+}  // namespace
+
+TEST_CASE_METHOD(TwoConsumers, "RedisStream lends a value to one consumer only",
+                 "[adapter][redis_stream][unit]") {
     for (const char* text : {"a", "b", "c"}) push(one, text);
     CHECK(first_of(one) == "a");
     CHECK(first_of(two) == "b");
@@ -98,11 +102,8 @@ TEST_CASE("RedisStream takes over before it takes what nobody had",
     CHECK(two.size() == 25);
 }
 
-TEST_CASE("RedisStream::nack makes a value the first, for whoever asks next",
-          "[adapter][redis_stream][unit]") {
-    const RedisServer server;
-    RedisStream one = server.open("one");
-    RedisStream two = server.open("two");
+TEST_CASE_METHOD(TwoConsumers, "RedisStream::nack makes a value the first, for whoever asks next",
+                 "[adapter][redis_stream][unit]") {
     push(one, "a");
     push(one, "b");
     for (std::uint64_t times = 1; times <= 3; ++times) {
@@ -122,11 +123,8 @@ TEST_CASE("RedisStream::nack makes a value the first, for whoever asks next",
     CHECK(first_of(three) == "b");
 }
 
-TEST_CASE("RedisStream::nack gives nothing back that another consumer has",
-          "[adapter][redis_stream][unit]") {
-    const RedisServer server;
-    RedisStream one = server.open("one");
-    RedisStream two = server.open("two");
+TEST_CASE_METHOD(TwoConsumers, "RedisStream::nack gives nothing back that another consumer has",
+                 "[adapter][redis_stream][unit]") {
     RedisStream three = server.open("three");
     push(one, "a");
     REQUIRE(first_of(one) == "a");
@@ -162,10 +160,8 @@ TEST_CASE("RedisStream: a nack or renewal that comes late changes nothing of a l
     CHECK(first_of(two) == "a");
 }
 
-TEST_CASE("RedisStream::ack counts also after the lease, once", "[adapter][redis_stream][unit]") {
-    const RedisServer server;
-    RedisStream one = server.open("one");
-    RedisStream two = server.open("two");
+TEST_CASE_METHOD(TwoConsumers, "RedisStream::ack counts also after the lease, once",
+                 "[adapter][redis_stream][unit]") {
     push(one, "a");
     push(one, "b");
     REQUIRE(first_of(one) == "a");
@@ -179,11 +175,9 @@ TEST_CASE("RedisStream::ack counts also after the lease, once", "[adapter][redis
     CHECK(first_of(two) == "b");
 }
 
-TEST_CASE("RedisStream::renew begins the lease anew, unless another one has it",
-          "[adapter][redis_stream][unit]") {
-    const RedisServer server;
-    RedisStream one = server.open("one");
-    RedisStream two = server.open("two");
+TEST_CASE_METHOD(TwoConsumers,
+                 "RedisStream::renew begins the lease anew, unless another one has it",
+                 "[adapter][redis_stream][unit]") {
     push(one, "a");
     REQUIRE(first_of(one) == "a");
     server.age("one");

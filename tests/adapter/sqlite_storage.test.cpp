@@ -13,14 +13,7 @@
 #include "support/adapter/database_suite.hpp"
 
 using namespace belay;
-using belay_test::bytes_of;
-using belay_test::fill;
-using belay_test::in_child;
-using belay_test::notices;
-using belay_test::opened;
-using belay_test::refused;
-using belay_test::TemporaryDirectory;
-using belay_test::text_for;
+using namespace belay_test;
 
 namespace {
 
