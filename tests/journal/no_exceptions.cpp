@@ -8,7 +8,10 @@
 #include <belay/queue/queue_counters.hpp>
 #include <belay/sim/disk.hpp>
 
+#include "support/queue/number_codec.hpp"
+
 using namespace belay;
+using belay_test::NumberCodec;
 
 namespace {
 
@@ -23,18 +26,6 @@ bool journal_works() {
     }
     return true;
 }
-
-struct NumberCodec {
-    bool encode(const std::uint32_t& number, Bytes& into) {
-        into.resize(4);
-        store_le(into.data(), number);
-        return number != 0;
-    }
-    std::optional<std::uint32_t> decode(BytesView bytes) {
-        if (bytes.size() != 4) return std::nullopt;
-        return load_le<std::uint32_t>(bytes.data());
-    }
-};
 
 bool encoded_and_flushed_work() {
     sim::Disk disk;

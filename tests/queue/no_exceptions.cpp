@@ -15,7 +15,10 @@
 #include <belay/queue/spsc_ring.hpp>
 #include <belay/queue/weighed.hpp>
 
+#include "support/queue/number_codec.hpp"
+
 using namespace belay;
+using belay_test::NumberCodec;
 
 namespace {
 
@@ -38,20 +41,8 @@ bool rings_work() {
            passes_on(MpmcRing<int>{2}) && taken && blocking.pop_wait() == 1 && !blocking.pop_wait();
 }
 
-struct IntCodec {
-    bool encode(const std::uint32_t& number, Bytes& into) {
-        into.resize(4);
-        store_le(into.data(), number);
-        return number != 0;
-    }
-    std::optional<std::uint32_t> decode(BytesView bytes) {
-        if (bytes.size() != 4) return std::nullopt;
-        return load_le<std::uint32_t>(bytes.data());
-    }
-};
-
 bool encoded_works() {
-    Queue queue{Encoded{Deque<Bytes>{}, IntCodec{}}, DropNewest{}, {}, QueueCounters{}};
+    Queue queue{Encoded{Deque<Bytes>{}, NumberCodec{}}, DropNewest{}, {}, QueueCounters{}};
     if (queue.push(7u) || queue.push(0u) != QueueErrc::bad_encoding) return false;
     OldestAge<> oldest;
     oldest.sample(Instant{}, queue.observer().pushed, queue.size());

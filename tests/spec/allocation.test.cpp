@@ -9,26 +9,11 @@
 
 #include "support/catch.hpp"
 #include "support/counting_new.hpp"
+#include "support/spec/refusing_transport.hpp"
 
 using namespace belay;
 using namespace belay_test;
 using namespace std::chrono_literals;
-
-namespace {
-
-/// A transport to a server that is away.
-struct RefusingTransport {
-    using message_type = int;
-    struct Connection {
-        SendResult send(const int&) noexcept { return SendResult::down; }
-    };
-    Connection open(const Link<int>& link) {
-        link.closed({.cause = Cause::refused});
-        return {};
-    }
-};
-
-}  // namespace
 
 TEST_CASE("memory is stable during long disconnections", "[spec][reconnection][unit]") {
     Supervisor link{RefusingTransport{}, Policy{Backoff{FullJitter{}, Cap{60s}, 1s}}};

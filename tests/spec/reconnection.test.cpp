@@ -12,6 +12,7 @@
 
 #include "support/catch.hpp"
 #include "support/seeds.hpp"
+#include "support/spec/refusing_transport.hpp"
 #include "support/spec/service_world.hpp"
 
 using namespace belay;
@@ -319,19 +320,8 @@ TEST_CASE("the state machine takes its own paths only", "[spec][reconnection][si
 }
 
 TEST_CASE("a handle commands a reconnection from any thread", "[spec][reconnection][fault]") {
-    /// A transport that refuses at once.
-    struct Refuses {
-        using message_type = int;
-        struct Connection {
-            SendResult send(const int&) noexcept { return SendResult::down; }
-        };
-        Connection open(const Link<int>& link) {
-            link.closed({.cause = Cause::refused});
-            return {};
-        }
-    };
     Loop loop;
-    Supervisor link{Refuses{}, policies::reconnection()};
+    Supervisor link{RefusingTransport{}, policies::reconnection()};
     loop.attach(link);
     const auto handle = link.handle();
     std::atomic<bool> done{false};
