@@ -31,6 +31,19 @@ struct Served {
     }
 };
 
+/// With a heartbeat each second, which gives up after three.
+struct BeatingLink {
+    void run(Duration now) {
+        for (int i = 0; i < 50 && link.deadline() <= at(now); ++i)
+            link.advance(at(now), 8, [](std::string, Lane) {});
+        REQUIRE(link.deadline() > at(now));
+    }
+
+    Wire wire{};
+    ServedLink<Heartbeat<FakeTransport<>>> link{
+        Heartbeat{FakeTransport<>{wire}, {.every = 1s, .dead_after = 3s}}, 10, Waker{}, 1};
+};
+
 }  // namespace
 
 TEST_CASE("ServedLink hands on messages, and asks for more when there is room",
@@ -144,16 +157,8 @@ TEST_CASE("ServedLink rests while it says goodbye to a peer that it had refused"
     CHECK(s.link.ended());
 }
 
-TEST_CASE("ServedLink reports nothing of decorators while it says goodbye",
-          "[link][served_link][unit]") {
-    Wire wire;
-    ServedLink link{Heartbeat{FakeTransport<>{wire}, {.every = 1s, .dead_after = 3s}}, 10, Waker{},
-                    1};
-    const auto run = [&](Duration now) {
-        for (int i = 0; i < 50 && link.deadline() <= at(now); ++i)
-            link.advance(at(now), 8, [](std::string, Lane) {});
-        REQUIRE(link.deadline() > at(now));
-    };
+TEST_CASE_METHOD(BeatingLink, "ServedLink reports nothing of decorators while it says goodbye",
+                 "[link][served_link][unit]") {
     wire.link.opened();
     run(0s);
     link.close({}, 10s);
@@ -219,14 +224,8 @@ TEST_CASE("ServedLink in a nest wakes its own entry, also when its end comes fro
     CHECK(a->link.ended());
 }
 
-TEST_CASE("ServedLink runs the timers of its decorators", "[link][served_link][unit]") {
-    Wire wire;
-    ServedLink link{Heartbeat{FakeTransport<>{wire}, {.every = 1s, .dead_after = 3s}}, 10, Waker{},
-                    1};
-    const auto run = [&](Duration now) {
-        for (int i = 0; i < 50 && link.deadline() <= at(now); ++i)
-            link.advance(at(now), 8, [](std::string, Lane) {});
-    };
+TEST_CASE_METHOD(BeatingLink, "ServedLink runs the timers of its decorators",
+                 "[link][served_link][unit]") {
     wire.link.opened();
     run(0s);
     run(1s);

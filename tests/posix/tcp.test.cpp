@@ -37,6 +37,21 @@ struct BeatingRig : TcpRig<Heartbeat<Tcp<>>> {
               }} {}
 };
 
+/// Not attached: the supervisor, which takes so many messages at once, has its turns from the test.
+struct HandTurnedRig : TcpRig<> {
+    explicit HandTurnedRig(std::size_t messages_max)
+        : TcpRig<>{{}, {.messages_max = messages_max}} {
+        turn();
+        link.start();
+        until([&] {
+            turn();
+            return app.state() == LinkState::connected;
+        });
+        peer = server.accept();
+    }
+    void turn() { link.advance(clock.now()); }
+};
+
 /// Counts what it copies.
 struct CountedPuts : LengthPrefixed {
     bool put(BytesView message, Bytes& out) const {
@@ -248,16 +263,7 @@ TEST_CASE("Tcp takes any legal message when its buffer is empty", "[posix][posix
 
 TEST_CASE("Tcp stops reading when its supervisor is full, and loses nothing",
           "[posix][posix_tcp][unit]") {
-    // Not attached: the supervisor gets its turns from the test.
-    TcpRig<> rig{{}, {.messages_max = 4}};
-    const auto turn = [&] { rig.link.advance(rig.clock.now()); };
-    turn();
-    rig.link.start();
-    rig.until([&] {
-        turn();
-        return rig.app.state() == LinkState::connected;
-    });
-    rig.peer = rig.server.accept();
+    HandTurnedRig rig{4};
     std::vector<std::string> messages;
     std::string stream;
     for (int i = 0; i < 20'000; ++i) {
@@ -284,7 +290,7 @@ TEST_CASE("Tcp stops reading when its supervisor is full, and loses nothing",
     CHECK(rest.size() > stream.size() / 4);
     CHECK(rig.app.messages.empty());
     rig.spin_until([&] {
-        turn();
+        rig.turn();
         pump();
         return rig.app.messages.size() >= messages.size();
     });
@@ -585,15 +591,7 @@ TEST_CASE("Tcp that is drained hears that a slow peer is alive", "[posix][posix_
 
 TEST_CASE("Tcp that is not read from notices a reset when its supervisor has caught up",
           "[posix][posix_tcp][fault]") {
-    TcpRig<> rig{{}, {.messages_max = 2}};
-    const auto turn = [&] { rig.link.advance(rig.clock.now()); };
-    turn();
-    rig.link.start();
-    rig.until([&] {
-        turn();
-        return rig.app.state() == LinkState::connected;
-    });
-    rig.peer = rig.server.accept();
+    HandTurnedRig rig{2};
     std::string stream;
     for (int i = 0; i < 10; ++i) stream += frame("message");
     rig.peer.send(stream);
@@ -610,7 +608,7 @@ TEST_CASE("Tcp that is not read from notices a reset when its supervisor has cau
     // Each turn takes what there is; none waits for anything but the loop.
     int turns = 0;
     rig.spin_until([&] {
-        turn();
+        rig.turn();
         ++turns;
         return rig.app.state() != LinkState::connected;
     });
@@ -621,21 +619,13 @@ TEST_CASE("Tcp that is not read from notices a reset when its supervisor has cau
 }
 
 TEST_CASE("Tcp closes gracefully with a supervisor that was full", "[posix][posix_tcp][fault]") {
-    TcpRig<> rig{{}, {.messages_max = 2}};
-    const auto turn = [&] { rig.link.advance(rig.clock.now()); };
-    turn();
-    rig.link.start();
-    rig.until([&] {
-        turn();
-        return rig.app.state() == LinkState::connected;
-    });
-    rig.peer = rig.server.accept();
+    HandTurnedRig rig{2};
     for (int i = 0; i < 10; ++i) rig.peer.send(frame("message"));
     rig.round();
     rig.link.stop();
     rig.peer.close();
     rig.until([&] {
-        turn();
+        rig.turn();
         return rig.loop.watched() == 0;
     });
     CHECK(rig.app.messages.empty());
@@ -643,15 +633,7 @@ TEST_CASE("Tcp closes gracefully with a supervisor that was full", "[posix][posi
 
 TEST_CASE("Tcp that closes while its input is full drops what comes as fast as it reads",
           "[posix][posix_tcp][fault]") {
-    TcpRig<> rig{{}, {.messages_max = 2}};
-    const auto turn = [&] { rig.link.advance(rig.clock.now()); };
-    turn();
-    rig.link.start();
-    rig.until([&] {
-        turn();
-        return rig.app.state() == LinkState::connected;
-    });
-    rig.peer = rig.server.accept();
+    HandTurnedRig rig{2};
     std::string flood;
     while (flood.size() < 300'000) flood += frame("m");
     rig.peer.send(flood);
@@ -660,7 +642,7 @@ TEST_CASE("Tcp that closes while its input is full drops what comes as fast as i
     rig.peer.close();
     int rounds = 0;
     rig.until([&] {
-        turn();
+        rig.turn();
         ++rounds;
         return rig.loop.watched() == 0;
     });

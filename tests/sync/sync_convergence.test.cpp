@@ -81,6 +81,20 @@ bool in_batches(Processor& processor, std::span<const Op> all) {
     return true;
 }
 
+/// Add, Update and Remove of one element at moments 1 and 2 by origins 1 and 2.
+Ops all_twelve() {
+    Ops all;
+    for (const int time : {1, 2}) {
+        for (const std::uint64_t origin : {1U, 2U}) {
+            const std::string value = std::to_string(time) + std::to_string(origin);
+            all.push_back(add("a", "a" + value, stamp(time, origin)));
+            all.push_back(update("a", "u" + value, stamp(time, origin)));
+            all.push_back(removal("a", stamp(time, origin)));
+        }
+    }
+    return all;
+}
+
 }  // namespace
 
 TEST_CASE("every operation is synced, a conflict, or failed", "[sync][convergence][property]") {
@@ -193,17 +207,8 @@ TEST_CASE("upsert_updates makes Adds and Updates converge wherever the Add comes
 
 TEST_CASE("every order of every small set of operations ends as the oracle says",
           "[sync][convergence]") {
-    // Add, Update and Remove of one element at moments 1 and 2 by origins 1 and 2: 12 operations,
-    // all ordered choices of three of them.
-    Ops all;
-    for (const int time : {1, 2}) {
-        for (const std::uint64_t origin : {1U, 2U}) {
-            const std::string value = std::to_string(time) + std::to_string(origin);
-            all.push_back(add("a", "a" + value, stamp(time, origin)));
-            all.push_back(update("a", "u" + value, stamp(time, origin)));
-            all.push_back(removal("a", stamp(time, origin)));
-        }
-    }
+    // All ordered choices of three of them.
+    const Ops all = all_twelve();
     std::size_t wrong = 0;
     for (const Op& one : all) {
         for (const Op& two : all) {
@@ -337,15 +342,7 @@ std::size_t disagreements(const Ops& all, Strategy strategy, std::size_t column)
 
 TEST_CASE("every three operations do what the table says, under each strategy",
           "[sync][convergence]") {
-    Ops all;
-    for (const int time : {1, 2}) {
-        for (const std::uint64_t origin : {1U, 2U}) {
-            const std::string value = std::to_string(time) + std::to_string(origin);
-            all.push_back(add("a", "a" + value, stamp(time, origin)));
-            all.push_back(update("a", "u" + value, stamp(time, origin)));
-            all.push_back(removal("a", stamp(time, origin)));
-        }
-    }
+    const Ops all = all_twelve();
     CHECK(disagreements(all, LastWriteWins{}, 0) == 0);
     CHECK(disagreements(all, LocalWins{}, 1) == 0);
     CHECK(disagreements(all, RemoteWins{}, 2) == 0);
