@@ -147,7 +147,7 @@ TEST_CASE("A goodbye has the code of its failure, behind what was sent",
         box->epoch = 1;
         auto connection = transport.open(Link<Bytes>{box, 1});
         const auto until_told = [&] {
-            run_until(context, [&] { return !box->empty(); });
+            belay_test::run_until(context, [&] { return !box->empty(); });
             box->begin_turn();
             return box->pop();
         };
