@@ -3,7 +3,7 @@
 /// RoomTrunk and RoomBranch: a client's connection that has many documents, and one of these.
 #pragma once
 
-#include <algorithm>  // std::lexicographical_compare
+#include <algorithm>  // std::any_of, std::lexicographical_compare
 #include <deque>      // std::deque
 #include <map>        // std::map
 #include <optional>   // std::optional
@@ -120,6 +120,7 @@ struct RoomTrunk : RoomTrunkBase {
         const Instant token = seats.empty() ? token_ends : never;
         const Instant other = ends ? wait_ends : smaller(smaller(wait_ends, token), timers());
         if (!link) return closed ? other : always;
+        if (link->ended() && has_words()) return other;
         if (link->ended() || (farewell && link->opened())) return always;
         if (link->closing()) return smaller(other, link->deadline());
         const Instant mine = unheard() ? smaller(other, try_at) : other;
@@ -128,6 +129,13 @@ struct RoomTrunk : RoomTrunkBase {
     void advance(Instant) { manager->serve(*this); }
 
     [[nodiscard]] bool gone() const noexcept { return link ? link->ended() : !closed; }
+    /// Whether something is held of a document that it is in.
+    [[nodiscard]] bool has_words() const noexcept {
+        if (ends || held_bytes == 0) return false;
+        return std::any_of(branches.begin(), branches.end(), [](const auto& one) {
+            return one.second->stage == SeatStage::member && !one.second->held.empty();
+        });
+    }
     /// Nothing more is read until it is known into which documents it is let.
     [[nodiscard]] bool full() const noexcept {
         if (hung_up) return false;

@@ -65,6 +65,9 @@ public:
         }
         watch_trunk(trunk);
         if (!trunk.gone()) return;
+        // What it has said before its end counts, though it is taken later.
+        trunk.hung_up = true;
+        if (trunk.has_words()) return;
         // Nobody's error: a page that was closed, a network that went.
         if (trunk.wait_ends != never && !trunk.proven) ++this->counters_.upgrades_aborted;
         end(trunk);
