@@ -348,6 +348,26 @@ TEST_CASE("servers: what the storage forgets is given back", "[room][fanout]") {
     static_cast<void>(epoch);
 }
 
+TEST_CASE("servers: what is forgotten is given back also if it is longer than what may wait",
+          "[room][fanout]") {
+    Cluster c;
+    c.options.unflushed_bytes_max = 300;
+    c.world.restart(c.host(1));
+    const auto ann = c.editor("ann", 1, 1);
+    for (int i = 0; i < 5; ++i) {
+        ann->type(std::string(200, 'x'));
+        c.world.run_for(1s);
+    }
+    REQUIRE(ann->online());
+    c.store.wipe();
+    c.world.run_for(10s);
+    REQUIRE(c.store.rooms.contains("board"));
+    CHECK(c.stored() == ann->document());
+    ann->type("more");
+    c.world.run_for(1s);
+    CHECK((ann->online() && c.stored() == ann->document()));
+}
+
 TEST_CASE("servers: what is forgotten is given back also if the first load takes too long",
           "[room][fanout]") {
     Cluster c;

@@ -296,9 +296,9 @@ private:
         news.gives = news.begins && !ours.empty();
         room.position = news.frozen ? 0 : news.read;
         for (const Bytes& update : ours) {
-            const std::error_code error = hub_->vault_.append(room, update, 0, hub_->bits_);
+            const std::error_code error =
+                hub_->vault_.append(room, update, 0, hub_->bits_, no_id, true);
             if (error) return lost(room, true);
-            room.pending.back().known = true;
             hub_->step(room, timeline::RoomCore::Event::appended);
         }
     }
