@@ -336,6 +336,26 @@ TEST_CASE_METHOD(AnnAndBob, "servers: what the storage forgets is given back", "
     static_cast<void>(epoch);
 }
 
+TEST_CASE("servers: what is forgotten is given back also if it is longer than what may wait",
+          "[room][fanout]") {
+    Cluster c;
+    c.options.unflushed_bytes_max = 300;
+    c.world.restart(c.host(1));
+    const auto ann = c.editor("ann", 1, 1);
+    for (int i = 0; i < 5; ++i) {
+        ann->type(std::string(200, 'x'));
+        c.world.run_for(1s);
+    }
+    REQUIRE(ann->online());
+    c.store.wipe();
+    c.world.run_for(10s);
+    REQUIRE(c.store.rooms.contains("board"));
+    CHECK(c.stored() == ann->document());
+    ann->type("more");
+    c.world.run_for(1s);
+    CHECK((ann->online() && c.stored() == ann->document()));
+}
+
 TEST_CASE("servers: what is forgotten is given back also if the first load takes too long",
           "[room][fanout]") {
     Cluster c;
@@ -537,6 +557,87 @@ TEST_CASE("servers: who has not heard of an end begins nothing anew", "[room][fa
     bob->type("new");
     c.world.run_for(2s);
     CHECK((bob->online() && c.stored() == bob->document()));
+}
+
+TEST_CASE("servers: what is given back goes into no history that follows its end",
+          "[room][fanout]") {
+    Cluster c;
+    const auto ann = c.editor("ann", 1, 1);
+    const auto bob = c.editor("bob", 2, 2);
+    const Bytes old = ann->type("old");
+    c.world.run_for(1min);
+    SharedRooms other{c.store, 9};
+    const Id next{std::byte{9}};
+    const auto flush = [&] {
+        other.flush(Completion<PersistenceError>{[](std::optional<PersistenceError>) noexcept {}});
+    };
+    const auto end = [&](bool begins) {
+        if (begins) {
+            CHECK(other.reset("board", next));
+            CHECK(other.append("board", typed(9, 0, "next")));
+        } else {
+            CHECK_FALSE(other.erase("board"));
+        }
+        flush();
+        c.store.change("board");
+    };
+    bool begun = true;
+    SECTION("given back without an answer") {
+        c.world.kill(c.host(2));
+        c.world.run_for(1s);
+        c.store.servers[1].unsure = true;
+        c.store.wipe();
+        c.store.look(1);
+        // It hears that the room is lost, and not what it has begun.
+        c.store.deaf(1, true);
+        c.world.run_for(100ms);
+        REQUIRE(c.store.rooms.contains("board"));
+        SECTION("and begun anew") { end(true); }
+        SECTION("and erased") { end(begun = false); }
+        c.store.servers[1].unsure = false;
+        c.store.deaf(1, false);
+    }
+    SECTION("given back by another server") {
+        c.store.deaf(1, true);
+        c.store.wipe();
+        c.store.look(2);
+        c.world.run_for(2s);
+        REQUIRE(c.store.rooms.contains("board"));
+        SECTION("and begun anew") { end(true); }
+        SECTION("and erased") { end(begun = false); }
+        c.world.run_for(1s);
+        c.store.deaf(1, false);
+        c.store.reconnect(1);
+    }
+    SECTION("lost once more, and begun anew by who never had it") {
+        // Nobody has ended it: it belongs there.
+        c.store.deaf(1, true);
+        c.world.kill(c.host(2));
+        c.store.wipe();
+        REQUIRE(other.begin("board", next, false));
+        flush();
+        c.store.deaf(1, false);
+        c.store.reconnect(1);
+        c.world.run_for(10s);
+        CHECK(ann->online());
+        CHECK(c.stored() == ann->document());
+        CHECK(c.rooms(1).stats("board")->epoch == detail::epoch_text(next));
+        const Bytes more = ann->type("more");
+        c.world.run_for(10s);
+        CHECK((ann->online() && c.stored() == ann->document()));
+        return;
+    }
+    c.world.run_for(10s);
+    CHECK(ann->closed_with == 4409);
+    CHECK_FALSE(c.rooms(1).stats("board"));
+    REQUIRE(c.store.rooms.contains("board") == begun);
+    if (begun) CHECK(c.stored() == typed(9, 0, "next"));
+    // Nor later, by who comes now.
+    const auto cid = c.editor("cid", 3, 1);
+    const Bytes fresh = cid->type("new");
+    c.world.run_for(1min);
+    CHECK_FALSE(cid->has(old));
+    CHECK(c.stored() == cid->document());
 }
 
 TEST_CASE_METHOD(AnnAndBob, "servers: who is here is known to all, and forgotten",

@@ -41,6 +41,8 @@ struct SharedStore {
         std::uint64_t own = 0;
         Bytes update{};
         bool again = false;
+        std::uint64_t basis =
+            0;  ///< the log that it was made upon; 0: none, or what goes before it
     };
     struct Line {
         std::uint64_t log = 0;    // that the subscription reads; 0: none
@@ -71,6 +73,7 @@ struct SharedStore {
     void wipe() {
         rooms.clear();
         ended.clear();
+        ended_epochs.clear();
         mark = ++last;
     }
     /// The last entries of a room are gone, as after a crash of a server that had not synced.
@@ -158,6 +161,7 @@ struct SharedStore {
         }
         const Room& room = at->second;
         line.log = room.log;
+        if (line.book == 0) line.book = line.was = room.log;
         news.epoch = room.epoch;
         const bool has_from = line.from == room.covers || line.from == 0 ||
                               std::any_of(room.entries.begin(), room.entries.end(),
@@ -182,11 +186,16 @@ struct SharedStore {
         if (change.kind == Kind::append) return append(number, change);
         if (change.kind == Kind::begin) return begin(number, change);
         const auto at = rooms.find(change.id);
+        const Line& line = servers[number].lines[change.id];
+        ended.insert({line.was, line.tried});
+        ended.erase(0);
         if (at != rooms.end()) {
             ended.insert(at->second.log);
+            ended_epochs.insert(at->second.epoch);
             rooms.erase(at);
         }
         if (change.kind == Kind::reset) {
+            ended_epochs.erase(change.epoch);
             rooms[change.id].epoch = change.epoch;
             learn(number, change.id, rooms[change.id].log = ++last);
         }
@@ -196,6 +205,8 @@ struct SharedStore {
     [[nodiscard]] PersistenceError append(int number, Change& change) {
         const auto at = rooms.find(change.id);
         const std::uint64_t book = servers[number].lines[change.id].book;
+        if (change.basis != 0 && change.basis != book)
+            return {RoomErrc::unknown_room, change.id, {}};
         if (at == rooms.end() || (book != 0 && book != at->second.log)) {
             const bool over = ended.contains(book);
             return {over ? RoomErrc::history_reset : RoomErrc::unknown_room, change.id, {}};
@@ -208,12 +219,14 @@ struct SharedStore {
     [[nodiscard]] PersistenceError begin(int number, const Change& change) {
         Line& line = servers[number].lines[change.id];
         if (!change.again || line.tried == 0) line.tried = ++last;
-        if (change.again && (ended.contains(line.was) || ended.contains(line.tried)))
+        if (change.again && (ended.contains(line.was) || ended.contains(line.tried) ||
+                             ended_epochs.contains(change.epoch)))
             return {RoomErrc::history_reset, change.id, {}};
         const std::uint64_t log = line.tried;
         const bool is_new = !rooms.contains(change.id);
         Room& room = rooms[change.id];
         if (is_new) {
+            ended_epochs.erase(change.epoch);
             room.epoch = change.epoch;
             room.log = log;
             this->change(change.id);
@@ -237,7 +250,8 @@ struct SharedStore {
         const std::uint64_t log = servers[number].lines[id].book;
         if (log != 0 && log != room.log) return {RoomErrc::stale_snapshot, id, {}};
         if (covers > last) return {RoomErrc::bad_position, id, {}};
-        if (covers < room.covers) return {RoomErrc::stale_snapshot, id, {}};
+        // Nothing was read, and there may be something.
+        if (covers < room.covers || covers == 0) return {RoomErrc::stale_snapshot, id, {}};
         room.snapshot.assign(snapshot.begin(), snapshot.end());
         room.covers = covers;
         std::erase_if(room.entries, [&](const Entry& e) { return e.position <= covers; });
@@ -247,6 +261,7 @@ struct SharedStore {
     std::map<std::string, Room, std::less<>> rooms{};
     std::map<int, Server> servers{};
     std::set<std::uint64_t> ended{};
+    std::set<Id> ended_epochs{};
     std::uint64_t last = 0;
     std::uint64_t mark = 0;  ///< of the store: another one when it was emptied
     std::size_t batch = 16;
@@ -350,8 +365,16 @@ private:
     Result<std::uint64_t> stage(SharedStore::Change::Kind kind, std::string_view id,
                                 const Id& epoch, BytesView update) {
         const std::uint64_t own = ++me().last_own;
-        me().staged.push_back(
-            {kind, std::string{id}, epoch, own, {update.begin(), update.end()}, false});
+        const bool turns = std::any_of(me().staged.begin(), me().staged.end(), [&](const auto& c) {
+            return c.id == id && c.kind != SharedStore::Change::Kind::append;
+        });
+        me().staged.push_back({kind,
+                               std::string{id},
+                               epoch,
+                               own,
+                               {update.begin(), update.end()},
+                               false,
+                               turns ? 0 : line(id).book});
         return own;
     }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/redis_room_book.hpp
-/// RedisRoomBook: what a RedisRooms remembers of rooms, for both of its threads.
+/// RedisRoomBook: what a RedisRooms remembers of rooms, and RedisRoomChange: what it is to change.
 #pragma once
 
 #include <algorithm>    // std::find_if, std::max
@@ -13,6 +13,9 @@
 #include <string_view>  // std::string_view
 #include <utility>      // std::pair
 #include <vector>       // std::vector
+
+#include <belay/core/bytes.hpp>
+#include <belay/journal/id.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
 
@@ -150,8 +153,8 @@ public:
                                       [&](const auto& pair) { return pair.first == position; });
         return own != room.own.end() ? own->second : position;
     }
-    /// A snapshot is stored as of `entry`, and covers all up to `covered`: between what was read and
-    /// that there are own entries only.
+    /// A snapshot is stored as of `entry`, and covers all up to `covered`: between what was read
+    /// and that there are own entries only.
     void saved(std::string_view id, std::uint64_t entry, std::uint64_t covered) {
         const std::lock_guard lock{mutex_};
         Room& room = at(id);
@@ -181,6 +184,18 @@ private:
     mutable std::mutex mutex_;
     std::map<std::string, Room, std::less<>> rooms_;
     std::uint64_t turns_ = 0;
+};
+
+/// A change that waits for a flush.
+struct RedisRoomChange {
+    enum class Kind : std::uint8_t { append, begin, reset, erase };
+    Kind kind{};
+    std::string id{};
+    std::uint64_t own = 0;
+    Id epoch{};
+    Bytes update{};
+    bool again = false;
+    RedisRoomBook::Basis basis{};
 };
 
 }  // namespace belay::inline BELAY_ABI::detail

@@ -45,8 +45,9 @@ redis.call('PUBLISH', ARGV[4], 'e')
 return {ARGV[3], id}
 )";
 
-/// ARGV: channel, for how long, and logs as above. The stream stays for as long, so that its entries go on rising.
-/// What needs no memory comes first: a script that has written is not stopped for lack of it.
+/// ARGV: channel, for how long, and logs as above. The stream stays for as long, so that its
+/// entries go on rising. What needs no memory comes first: a script that has written is not stopped
+/// for lack of it.
 inline constexpr std::string_view redis_room_erase = R"(
 local old = redis.call('HMGET', KEYS[2], 'log', 'epoch')
 redis.call('XTRIM', KEYS[1], 'MAXLEN', '0')

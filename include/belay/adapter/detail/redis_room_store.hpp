@@ -24,18 +24,6 @@
 
 namespace belay::inline BELAY_ABI::detail {
 
-/// A change that waits for a flush.
-struct RedisRoomChange {
-    enum class Kind : std::uint8_t { append, begin, reset, erase };
-    Kind kind{};
-    std::string id{};
-    std::uint64_t own = 0;
-    Id epoch{};
-    Bytes update{};
-    bool again = false;
-    RedisRoomBook::Basis basis{};
-};
-
 /// Thread safety: one thread, but for the book.   Blocks: every call that answers an error.
 class RedisRoomStore {
 public:

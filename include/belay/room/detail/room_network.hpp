@@ -99,7 +99,7 @@ public:
             }
             room.others->lacks = false;
             catch_up(room, theirs, stored);
-            listen(room);
+            if (!room.others->waits) listen(room);
         }
     }
 
@@ -131,13 +131,21 @@ public:
             room.position = change.position;
         } else {
             // Others may have come before it: what it covers is known when it has come back.
-            room.others->expect(change.position);
+            RoomNews& news = *room.others;
+            news.expect(change.position);
+            if (!change.known) return;
+            news.gives = false;
+            if (!std::exchange(news.waits, false)) return;
+            news.joins = news.lacks = true;
+            news.recovers_at = news.again_at = always;
+            room.waker.touch();
         }
     }
     /// Changes that did not, or nobody knows. Those that did come back as others' do.
     void lost(RoomBase& room, bool known) {
         if constexpr (!alone) {
             RoomNews& news = *room.others;
+            news.gives = news.waits = false;
             // Whether it was begun, and is over by now, the storage knows.
             if (std::exchange(news.unproven, false)) news.begins = true;
             if (!known) return;
@@ -212,6 +220,12 @@ private:
         if (news.state == part::FanoutNews::State::over)
             return hub_->end_history(room, make_error_code(RoomErrc::history_reset));
         if (news.state == part::FanoutNews::State::gap) return load_again(room);
+        RoomNews& known = *room.others;
+        if ((known.gives || known.lacks) && news.epoch != no_id && news.epoch != room.epoch) {
+            // Behind what is given back, or lacks, it is loaded.
+            known.waits = known.gives;
+            return;
+        }
         if (!take_epoch(room, news.epoch))
             return hub_->end_history(room, make_error_code(RoomErrc::history_reset));
         for (part::FanoutNews::Entry& entry : news.entries) take(room, entry);
@@ -224,7 +238,7 @@ private:
         const bool knew = room.epoch != no_id && !news.unproven && !news.begins;
         if (knew && epoch != room.epoch) return false;
         room.epoch = epoch;
-        news.begins = news.unproven = false;
+        news.begins = news.unproven = news.gives = false;
         return true;
     }
     void take(Room& room, part::FanoutNews::Entry& entry) {
@@ -260,23 +274,31 @@ private:
         if (error != RoomErrc::malformed_update) room.others->frozen = true;
         fail(room, {error, {}, "a change by another server"});
     }
-    /// After a loss: each gets what the other one has.
+    /// After a loss: each gets what the other one has. Where another history is there, the one that
+    /// the room had may have been ended on purpose: nothing of the two is mixed before the storage
+    /// has taken what is given back.
     void catch_up(Room& room, Document& theirs, const std::optional<StoredRoom>& stored) {
         RoomNews& news = *room.others;
+        const std::vector<Bytes> ours = lacking(room.document, theirs);
+        const bool joins = std::exchange(news.joins, false);
+        const bool other = stored && room.epoch != no_id && stored->epoch != room.epoch;
+        news.waits = other && !joins && !ours.empty();
+        const bool takes = stored && !news.waits;
         news.frozen = false;
         news.echoes.clear();
-        news.read = stored ? stored->position : 0;
-        if (stored) {
+        news.read = takes ? stored->position : 0;
+        if (takes) {
             room.epoch = stored->epoch;
             news.unproven = false;
+            for (const Bytes& update : lacking(theirs, room.document)) enter(room, update);
         }
-        news.begins = !stored && room.epoch != no_id;
-        for (const Bytes& update : lacking(theirs, room.document)) enter(room, update);
+        news.begins = !takes && room.epoch != no_id;
+        news.gives = news.begins && !ours.empty();
         room.position = news.frozen ? 0 : news.read;
-        for (const Bytes& update : lacking(room.document, theirs)) {
-            const std::error_code error = hub_->vault_.append(room, update, 0, hub_->bits_);
+        for (const Bytes& update : ours) {
+            const std::error_code error =
+                hub_->vault_.append(room, update, 0, hub_->bits_, no_id, true);
             if (error) return lost(room, true);
-            room.pending.back().known = true;
             hub_->step(room, timeline::RoomCore::Event::appended);
         }
     }

@@ -63,6 +63,9 @@ struct RoomNews {
     bool begins = false;    ///< its history must be begun again, under its epoch
     bool unproven = false;  ///< nobody has said yet that its history is begun
     bool frozen = false;    ///< an entry is not in the document: no snapshot covers it
+    bool gives = false;     ///< what it had is given back, and the storage has not said yet: taken
+    bool waits = false;     ///< for that: another history is there, which is not touched before
+    bool joins = false;     ///< it was taken: the room is what is there
 };
 
 }  // namespace belay::inline BELAY_ABI::detail

@@ -86,11 +86,14 @@ public:
 
     // ---- changes -------------------------------------------------------------------------------
 
-    /// Begins to make a change durable. A history that it begins is `first`, if that is one.
+    /// Begins to make a change durable. A history that it begins is `first`, if that is one; what
+    /// is `known` the document has already, so that it has a length that was taken once.
     /// Errors: the storage's; not_durable of too many.
     [[nodiscard]] std::error_code append(RoomBase& room, BytesView update, std::uint64_t author,
-                                         Random& bits, const Id& first = no_id) {
-        if (update.size() > options_->unflushed_bytes_max - room.pending_bytes)
+                                         Random& bits, const Id& first = no_id,
+                                         bool known = false) {
+        const std::size_t most = options_->unflushed_bytes_max;
+        if (!known && update.size() > most - smaller(most, room.pending_bytes))
             return RoomErrc::not_durable;
         const bool begins = room.epoch == no_id || (room.others && room.others->begins);
         Id epoch = room.epoch;
@@ -107,7 +110,7 @@ public:
             room.others->begins = false;
             room.others->unproven = true;
         }
-        room.pending.push_back({{update.begin(), update.end()}, *position, author, {}});
+        room.pending.push_back({{update.begin(), update.end()}, *position, author, {}, {}, known});
         room.pending_bytes += update.size();
         if (!std::exchange(room.listed, true)) appended_.push_back(&room);
         return {};
