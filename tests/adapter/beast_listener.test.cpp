@@ -664,6 +664,25 @@ TEST_CASE("Frames that are mutated end their sender, and nobody else",
     CHECK(c.accepted == 301);
 }
 
+TEST_CASE("Who breaks the protocol, and neither speaks nor hangs up, is gone soon",
+          "[adapter][beast_listener][fault]") {
+    ListenerRig<> rig;
+    for (const std::string& wrong :
+         {std::string{"\x82\x01\x41"},                        // not masked
+          std::string{"\xF2\x81\x00\x00\x00\x00\x41", 7},     // bits that are reserved
+          std::string{"\x88\x81\x00\x00\x00\x00\x41", 7}}) {  // half a code
+        const RawSocket peer = RawSocket::connect(rig.port);
+        peer.send(UpgradeText{}.text());
+        const auto guests = rig.guests.size();
+        rig.until([&] { return rig.guests.size() > guests && rig.guests.back().link().opened(); });
+        peer.send(wrong);
+        const Instant latest = after(SteadyClock{}.now(), 4s);
+        rig.until([&] { return rig.guests.back().link().ended() || SteadyClock{}.now() > latest; });
+        CHECK(rig.guests.back().link().ended());
+        CHECK(rig.guests.back().link().failure().cause == Cause::protocol);
+    }
+}
+
 TEST_CASE("Listener and clients, and what was handed out, may end at any time",
           "[adapter][beast_listener][fault]") {
     for (int steps = 0; steps < 24; ++steps) {

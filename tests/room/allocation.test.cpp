@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Goal: memory is bounded by the bytes that came, whatever counts a peer writes, and that of stored
 // rooms by their number. Method: a counting operator new over the worst inputs of the format, over
-// mutated ones, and over an opening of ten thousand rooms.
+// mutated ones, over what is said of who is here, and over an opening of ten thousand rooms.
 #include <array>
 #include <string>
 
+#include <belay/room/detail/room_awareness.hpp>
 #include <belay/room/journal_rooms.hpp>
 #include <belay/room/yjs_update.hpp>
 
@@ -151,6 +152,25 @@ TEST_CASE("yjs: of what is longer than a piece each is cut when it is asked for"
         CHECK(pieces == long_bytes / piece_bytes + 1);
         CHECK(counting.peak() < 8 * static_cast<std::int64_t>(piece_bytes));
     }
+}
+
+TEST_CASE("Who is here: what a client says of others, and nobody takes, is not held",
+          "[room][allocation][fault]") {
+    const RoomOptions options;
+    Bytes said;
+    yjs::append_varuint(said, 10'000);
+    for (std::uint64_t id = 1; id <= 10'000; ++id) {
+        for (const std::uint64_t n : {id, std::uint64_t{1}}) yjs::append_varuint(said, n);
+        yjs::append_varbytes(said, as_bytes("1"));
+    }
+    const Counting counting;
+    ::belay::detail::RoomAwareness here{options};
+    REQUIRE_FALSE(here.hear({1, "ada"}, said, Instant{}));
+    CHECK(here.size() == options.awareness_ids_per_client_max);
+    CHECK(counting.held() < 4096);
+    said.pop_back();
+    CHECK(here.hear({1, "ada"}, said, Instant{}) == RoomErrc::malformed_frame);
+    CHECK(counting.held() < 4096);
 }
 
 TEST_CASE("JournalRooms opens ten thousand rooms, and holds nothing of what their updates say",

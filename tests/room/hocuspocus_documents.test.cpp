@@ -69,6 +69,9 @@ TEST_CASE("Rooms over hocuspocus: a document that is refused leaves the others g
     CHECK(count_of(heard, named("", no)) == 1);
     CHECK(count_of(heard, named("a\nb", no)) == 1);
     CHECK(heard.size() == 7);
+    // Nor is it told by its name, which may hold lines of a log.
+    const std::string none = "refused  : " + make_error_code(RoomErrc::bad_room_id).message();
+    CHECK(std::count(w.told.begin(), w.told.end(), none) == 3);
     CHECK(w.rooms().clients() == 2);
     CHECK(w.rooms().rooms() == 2);
     ada.say("one", update_frame(7, 0, "still"));

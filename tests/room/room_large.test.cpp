@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: who joins a large document holds up nobody, and misses nothing of what is said meanwhile.
 // Method: documents of megabytes in simulated worlds, looked at turn by turn.
+#include <belay/drive/manual_loop.hpp>
 #include <belay/room/room_manager.hpp>
 
 #include "support/catch.hpp"
@@ -200,4 +201,54 @@ TEST_CASE("RoomManager: an answer that is not taken costs what it says, and ends
     w.run(30s);
     CHECK(bob.synced);
     CHECK(bob.document() == state_of(w.rooms()));
+}
+
+namespace {
+
+/// How often it is asked what it has, for which it is merged.
+struct AskedDocument : YjsDocument {
+    [[nodiscard]] Bytes state_vector() {
+        ++asked;
+        return YjsDocument::state_vector();
+    }
+    inline static std::size_t asked = 0;
+};
+/// A connection that takes all that it is sent.
+struct Taker {
+    using message_type = Bytes;
+    struct Connection {
+        SendResult send(const Bytes&) noexcept { return SendResult::sent; }
+    };
+    Connection open(const Link<Bytes>& link) const {
+        *says = link;
+        static_cast<void>(link.opened());
+        return {};
+    }
+    Link<Bytes>* says;
+};
+
+}  // namespace
+
+TEST_CASE("RoomManager: a long update that everybody takes does not have its document merged",
+          "[room][room_large][unit]") {
+    ManualLoop loop;
+    RoomManager rooms{MemoryRooms{}, EveryoneEdits{}, RoomOptions{}, NoObserver{}, AskedDocument{}};
+    loop.attach(rooms);
+    rooms.start();
+    Link<Bytes> ada;
+    Link<Bytes> bob;
+    for (Link<Bytes>* const link : {&ada, &bob}) {
+        rooms.accept(Taker{link}, YjsProtocol{}, {.board = "board"});
+    }
+    for (int i = 0; i < 5; ++i) loop.poll();
+    const std::size_t before = AskedDocument::asked;
+    constexpr std::size_t letters = 600'000;  // more than half of client_bytes_max
+    for (std::uint64_t i = 0; i < 5; ++i) {
+        const Bytes update = typed(7, i * letters, std::string(letters, 'a'));
+        static_cast<void>(
+            ada.received(YjsProtocol{}.write({part::RoomMessage::Kind::update, update})));
+        for (int n = 0; n < 3; ++n) loop.poll();
+    }
+    CHECK(rooms.counters().updates == 5);
+    CHECK(AskedDocument::asked == before);
 }

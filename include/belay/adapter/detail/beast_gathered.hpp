@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>      // std::size_t
+#include <functional>   // std::function
 #include <type_traits>  // std::decay_t
 #include <utility>      // std::forward; before asio, which in Boost 1.74 uses std::exchange without
 
@@ -34,6 +35,12 @@ public:
 
     template <class... A>
     explicit BeastGathered(A&&... stream) : next_{std::forward<A>(stream)...} {}
+
+    /// Calls `f` when Beast begins to wait for the end of the stream, for which it sets no limit.
+    void on_teardown(std::function<void()> f) { on_teardown_ = std::move(f); }
+    void tear_down() {
+        if (on_teardown_) on_teardown_();
+    }
 
     [[nodiscard]] executor_type get_executor() noexcept { return next_.get_executor(); }
     [[nodiscard]] Stream& next_layer() noexcept { return next_; }
@@ -110,6 +117,7 @@ private:
     };
 
     Stream next_;
+    std::function<void()> on_teardown_{};
     Bytes waiting_;
     Bytes leaving_;      ///< with one write
     bool torn_ = false;  ///< the kernel took a part of a frame
@@ -126,6 +134,7 @@ template <class Stream, class Handler>
 void async_teardown(boost::beast::role_type role, BeastGathered<Stream>& stream,
                     Handler&& handler) {
     using boost::beast::websocket::async_teardown;
+    stream.tear_down();
     async_teardown(role, stream.next_layer(), std::forward<Handler>(handler));
 }
 

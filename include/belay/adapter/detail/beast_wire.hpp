@@ -181,7 +181,13 @@ protected:
         ws_.control_callback([this](websocket::frame_type kind, boost::beast::string_view) {
             if (state_ != State::open) return;
             if (!guarded([&] { link_.pong(kind == websocket::frame_type::pong); })) return;
-            if (kind == websocket::frame_type::close) await_end();
+            if (kind != websocket::frame_type::close) return;
+            has_goodbye_ = true;
+            await_end();
+        });
+        // It has been answered; or the peer did what it may not, and was told so.
+        ws_.next_layer().on_teardown([this] {
+            if (state_ == State::open && !has_goodbye_) await_end();
         });
     }
     /// The handshake has succeeded.
@@ -217,10 +223,10 @@ protected:
             ws_.async_close(code_, on([](auto& self, const Error&) { self.end(self.why_); }));
         });
     }
-    /// Beast has begun to answer a goodbye, and would wait without end for that of the stream.
+    /// Beast ends the connection, and would wait without end for that of the stream.
     void await_end() noexcept {
-        broken_ = std::make_error_code(std::errc::broken_pipe);
-        has_goodbye_ = true;
+        broken_ =
+            std::make_error_code(has_goodbye_ ? std::errc::broken_pipe : std::errc::protocol_error);
         goodbye_.expires_after(goodbye_max);
         guarded([&] {
             goodbye_.async_wait(

@@ -51,12 +51,17 @@ public:
     /// closed.
     /// Complexity: O(m log n), and reads the JSON.
     [[nodiscard]] std::error_code hear(AwarenessSpeaker from, BytesView said, Instant now) {
-        if (const std::error_code e = read(said)) return e;
-        for (const Said& s : said_) take(from, s, now);
-        // By what it has had before; when it has said all, for one id may give up what another has.
-        if (owned_by(from.socket).bytes > options_->awareness_bytes_max)
-            return RoomErrc::frame_too_large;
-        return {};
+        std::error_code error = read(said);
+        if (!error) {
+            for (const Said& s : said_) take(from, s, now);
+            // By what it has had before; when it has said all, for one id may give up what another
+            // has.
+            if (owned_by(from.socket).bytes > options_->awareness_bytes_max)
+                error = RoomErrc::frame_too_large;
+        }
+        // A room is here for long, and few say so much at once.
+        if (said_.capacity() > said_kept_max) said_ = std::vector<Said>{};
+        return error;
     }
 
     /// A socket is closed: whom it has announced is gone.   Complexity: O(n).
@@ -263,6 +268,8 @@ private:
     }
 
     static constexpr std::size_t json_nesting_max = 64;
+    /// Entries of a message that there stays room for.
+    static constexpr std::size_t said_kept_max = 16;
     /// Beside a state, or "null": the id, the clock and a length.
     static constexpr std::size_t entry_bytes = 24;
     /// Beside the entries: their number, and the head of a frame.

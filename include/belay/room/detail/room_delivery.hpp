@@ -35,32 +35,25 @@ public:
     RoomDelivery(Owner& owner, const RoomOptions& options, RoomCounters& counters) noexcept
         : owner_{&owner}, options_{&options}, counters_{&counters} {}
 
-    /// Writes the frames for a room's members, before its document has what they say.
-    void prepare(Room& room, const part::RoomMessage& message) {
+    /// Sends an update to all members but one, before the document has it: who does not take it
+    /// lags, by what the document had.
+    void send_update(Room& room, BytesView update, std::uint64_t except, Instant now) {
         frames_.clear();
+        const part::RoomMessage message{Kind::update, update};
         std::optional<Bytes> before;
-        for (RoomSeat* const seat : room.members) {
-            const std::size_t size = frame_for(*seat, message)->bytes.size();
-            if (seat->lag_from) continue;
-            // Kept as one that could be needed: who takes it is known when it is sent.
-            seat->may_lag = seat->peer->output.counted() + size > waiting_max();
-            if (seat->may_lag && !before) before = vector_of(room);
-            if (seat->may_lag) seat->lag_from = *before;
-        }
-    }
-    /// Sends what was prepared to all members but one.
-    void send_prepared(Room& room, const part::RoomMessage& message, std::uint64_t except,
-                       Instant now) {
         for (std::size_t i = room.members.size(); i-- != 0;) {
             // One that fails takes along what else is of its connection.
             if (i >= room.members.size()) continue;
             RoomSeat& seat = *room.members[i];
-            const bool may_lag = std::exchange(seat.may_lag, false);
-            if (seat.is(except)) {
-                if (may_lag) seat.lag_from.reset();
-                continue;
+            if (seat.is(except) || seat.lag_from) continue;
+            const Ref<RoomFrame> frame = frame_for(seat, message);
+            if (seat.peer->output.counted() + frame->bytes.size() <= waiting_max()) {
+                give(seat, frame, true, now);
+            } else if (!takes_at_once(seat, frame->bytes, now)) {
+                // To look costs as much as the document is large.
+                if (!before) before = vector_of(room);
+                seat.lag_from = *before;
             }
-            give_update(seat, frame_for(seat, message), may_lag, now);
         }
         frames_.clear();
     }
@@ -264,16 +257,21 @@ private:
         frames_.push_back({seat.ops, Ref<RoomFrame>::make(seat.ops->write(seat, message))});
         return frames_.back().frame;
     }
-    void give_update(RoomSeat& seat, Ref<RoomFrame> frame, bool may_lag, Instant now) {
-        if (seat.lag_from && !may_lag) return;
-        if (!may_lag) return give(seat, std::move(frame), true, now);
-        if (!seat.peer->output.empty()) return;  // it lags from here on
-        const SendResult sent = send(seat, frame->bytes);
-        if (sent == SendResult::busy) return wait(*seat.peer, now);
-        seat.lag_from.reset();
-        if (sent == SendResult::refused)
-            return owner_->fail(seat, make_error_code(RoomErrc::frame_too_large));
-        seat.peer->said(now);
+    /// Whether it need not wait: nothing else does, and the connection has room. One that fails
+    /// waits for nothing.
+    [[nodiscard]] bool takes_at_once(RoomSeat& seat, const Bytes& frame, Instant now) {
+        if (!seat.peer->output.empty()) return false;
+        const SendResult sent = send(seat, frame);
+        if (sent == SendResult::busy) {
+            wait(*seat.peer, now);
+            return false;
+        }
+        if (sent == SendResult::refused) {
+            owner_->fail(seat, make_error_code(RoomErrc::frame_too_large));
+        } else {
+            seat.peer->said(now);
+        }
+        return true;
     }
     void give_awareness(RoomSeat& seat, const Ref<RoomFrame>& frame, const AwarenessWalk& before,
                         Instant now) {

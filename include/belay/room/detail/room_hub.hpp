@@ -303,15 +303,13 @@ private:
         this->acknowledge(change);
         step(room, Event::entered);
     }
-    /// Into the document, and to all but one.
+    /// To all but one, and into the document.
     void put(RoomState<Document>& room, BytesView update, std::uint64_t author) {
-        const part::RoomMessage message{part::RoomMessage::Kind::update, update};
-        delivery_.prepare(room, message);
+        delivery_.send_update(room, update, author, now_);
         const std::error_code error{room.document.apply(update)};
         BELAY_INVARIANT(!error, "RoomManager: a document must apply what it has checked");
         room.news = true;
         ++counters_.updates;
-        delivery_.send_prepared(room, message, author, now_);
     }
     void not_durable(RoomBase& base, const PersistenceError& why) {
         auto& room = static_cast<Room&>(base);

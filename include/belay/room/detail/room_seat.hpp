@@ -295,7 +295,6 @@ struct RoomSeat {
     bool overtaken = false;  ///< a fresher token has come than the one that is checked
     bool told_denied = false;
     bool unasked = false;                       ///< for what it has: its room is loaded again
-    bool may_lag = false;                       ///< by the update that is about to be sent
     std::optional<std::error_code> farewell{};  ///< of closing: what it is told once it is open
     /// It missed updates: what it had before the first.
     std::optional<Bytes> lag_from{};

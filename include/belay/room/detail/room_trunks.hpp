@@ -254,6 +254,8 @@ private:
             return this->fail_peer(trunk, error);
         RoomRequest request = trunk.request;
         request.board = trunk.protocol.board(name);
+        // A name is a peer's, as one in a URL is: one that is none is shown to nobody.
+        if (!is_board_of_url(request.board)) request.board.clear();
         request.token = as_text(said.payload);
         request.epoch.clear();
         // Whose tokens were all refused so far is not asked about any more.
@@ -270,9 +272,7 @@ private:
         count(trunk);
         trunk.branches.emplace(Bytes{name.begin(), name.end()}, &branch);
         this->enlist(branch);
-        // A name is a peer's, as one in a URL is.
-        const bool good = is_board_of_url(branch.request.board);
-        this->admit(branch, good ? std::error_code{} : make_error_code(RoomErrc::bad_room_id));
+        this->admit(branch, this->why_not(branch.request));
     }
     /// Somebody who waits for a room that is slow has shown who he is.
     [[nodiscard]] static bool is_let_in(const RoomSeat* seat) noexcept {
