@@ -44,8 +44,10 @@ public:
         return {last_from_, now};
     }
 
-    /// A greeting that came before the last lane was open.   Throws: std::bad_alloc.
-    void add(M message, Lane lane) { early_.push({std::move(message), lane}); }
+    /// A greeting that came before the last lane was open.   Returns: false if there is no memory.
+    [[nodiscard]] bool add(M message, Lane lane) noexcept {
+        return early_.try_push({std::move(message), lane});
+    }
     [[nodiscard]] std::size_t early_count() const noexcept { return early_.size(); }
     [[nodiscard]] Early take_early() noexcept { return early_.pop(); }
     /// Their connection is over.
