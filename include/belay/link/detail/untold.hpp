@@ -56,7 +56,7 @@ public:
 private:
     EventRing<Early> early_;
     // Two at most between two looks: the second is the end of a drain without a goodbye, or a
-    // stop() in a transport or check; nothing follows that without a command.
+    // stop() in a transport, check or rule; nothing follows that without a command.
     Transition first_{};
     bool has_first_ = false;
     bool has_last_ = false;
