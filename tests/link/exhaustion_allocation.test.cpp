@@ -290,6 +290,35 @@ using AwaitedLink = Supervisor<FakeTransport<>, decltype(doubling()), LinkAwaits
 
 }  // namespace
 
+TEST_CASE("A message for which there is no memory is not left out of a conversation that goes on",
+          "[link][exhaustion_allocation][fault]") {
+    Wire wire;
+    AwaitedLink link{FakeTransport<>{wire}, doubling(), {}, LinkAwaits<std::string>{}};
+    link.start();
+    link.advance(at(0s));
+    wire.log.reserve(100);
+    SECTION("one that comes early") { receive(wire.link, "1"); }
+    SECTION("one that nobody has received yet") {
+        wire.link.opened();
+        link.advance(at(0s));
+        receive(wire.link, "1");
+    }
+    bool thrown = false;
+    const std::size_t refused = without_memory([&] {
+        try {
+            link.advance(at(0s));
+            link.advance(at(0s));
+        } catch (const std::bad_alloc&) {
+            thrown = true;
+        }
+    });
+    CHECK(refused != 0);
+    CHECK_FALSE(thrown);
+    CHECK(link.status().state == LinkState::cooldown);
+    CHECK(link.status().failure.cause == Cause::overloaded);
+    CHECK(wire.link.opened() == driver::Post::gone);
+}
+
 TEST_CASE("connected() that found no memory has no handler that is called later",
           "[link][exhaustion_allocation][fault]") {
     Wire wire;

@@ -3,11 +3,13 @@
 // afterwards.
 #include <belay/link/served_link.hpp>
 
+#include <functional>
 #include <thread>
 
 #include <belay/core/nest.hpp>
 #include <belay/link/bundle.hpp>
 #include <belay/link/heartbeat.hpp>
+#include <belay/link/validated.hpp>
 
 #include "support/link/link_rig.hpp"
 
@@ -44,6 +46,16 @@ struct BeatingLink {
         Heartbeat{FakeTransport<>{wire}, {.every = 1s, .dead_after = 3s}}, 10, Waker{}, 1};
 };
 
+/// Does what the test says when it is asked.
+struct ActsInCheck {
+    std::function<void()>* act;
+    Verdict begin(const auto&) { return Verdict::pending(); }
+    Verdict judge(const std::string&, const auto&) {
+        (*act)();
+        return Verdict::passed();
+    }
+};
+
 }  // namespace
 
 TEST_CASE("ServedLink hands on messages, and asks for more when there is room",
@@ -61,6 +73,68 @@ TEST_CASE("ServedLink hands on messages, and asks for more when there is room",
     s.run(0s);
     CHECK(s.link.take_writable());
     CHECK_FALSE(s.link.take_writable());
+}
+
+TEST_CASE("ServedLink may be aborted in all that its transport is told",
+          "[link][served_link][fault]") {
+    Wire wire;
+    bool existed = false;
+    std::function<void()> ends = [] {};
+    using Tested = Validated<FakeTransport<>, ActsInCheck>;
+    ServedLink<Tested> link{Tested{FakeTransport<>{wire}, ActsInCheck{&ends}}, 1, Waker{}, 1};
+    const auto abort = [&] {
+        link.abort();
+        CHECK(link.ended());
+        existed = wire.live == 1;
+    };
+    int messages = 0;
+    const auto run = [&] {
+        for (int i = 0; i < 10 && link.deadline() <= at(0s); ++i) {
+            link.advance(at(0s), 9, [&](const std::string&, Lane) {
+                ++messages;
+                static_cast<void>(link.send("y"));
+            });
+        }
+    };
+    wire.link.opened();
+    run();
+    SECTION("its check") {
+        ends = abort;
+        receive(wire.link, "yes");
+        run();
+        CHECK_FALSE(link.opened());
+    }
+    SECTION("its send") {
+        wire.on_send = abort;
+        CHECK(link.send("x") == SendResult::sent);
+        CHECK(wire.live == 0);
+    }
+    SECTION("its send, in a turn") {
+        receive(wire.link, "yes");
+        run();
+        wire.on_send = abort;
+        receive(wire.link, "x");
+        run();
+        CHECK(messages == 1);
+    }
+    SECTION("its close") {
+        wire.on_close = abort;
+        link.close({.cause = Cause::planned}, 1s);
+    }
+    SECTION("its resume_reading") {
+        receive(wire.link, "yes");
+        run();
+        wire.on_resume = abort;
+        receive(wire.link, "1");
+        receive(wire.link, "2");
+        run();
+        CHECK(messages == 1);
+    }
+    CHECK(existed);
+    CHECK(link.ended());
+    CHECK(wire.live == 0);
+    CHECK(link.send("x") == SendResult::down);
+    CHECK(link.deadline() == never);
 }
 
 TEST_CASE("ServedLink bounds messages and output through decorators, where the connection can",

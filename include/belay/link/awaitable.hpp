@@ -43,8 +43,9 @@ struct LinkAwaitsOf;
 ///         while (auto message = co_await receive(link)) { ... }
 ///     }
 ///
-/// It keeps the messages that nobody has received yet: at most so many; one more ends the
-/// connection, as overloaded. What was kept before is received still, and then that end.
+/// It keeps the messages that nobody has received yet: at most so many; one more, or one for which
+/// there is no memory, ends the connection, as overloaded. What was kept before is received still,
+/// and then that end.
 ///
 /// Moves only before anybody waits. Destroyed with its supervisor it goes on with nobody.
 ///
@@ -80,11 +81,10 @@ public:
     void on_message(auto& link, M message) {
         if (full_) return;
         if (kept_.empty() && !receivers_.empty()) return give(std::move(message));
-        if (messages_count_ == messages_max_) {
+        if (messages_count_ == messages_max_ || !kept_.try_push({std::move(message), {}})) {
             full_ = true;
             return link.report_unhealthy({.cause = Cause::overloaded});
         }
-        kept_.push({std::move(message), {}});
         ++messages_count_;
     }
     /// What was commanded before somebody began to wait has been obeyed.
@@ -140,7 +140,9 @@ private:
             ended_.add_all(receivers_);
             return ended_.go_each<Receiver>(Answer::failure(why), guard);
         }
-        if (kept_.empty() || kept_[kept_.size() - 1].message) kept_.push({std::nullopt, why});
+        if (!kept_.empty() && !kept_[kept_.size() - 1].message) return;
+        // Without memory nobody hears of it who does not listen yet; those who do are not held up.
+        static_cast<void>(kept_.try_push({std::nullopt, why}));
     }
     void give(Answer answer) {
         Receiver& first = static_cast<Receiver&>(receivers_.first());

@@ -97,6 +97,8 @@ concept HeaderIsSound = PutsHeader<F> || !has_put_header<F>();
 /// - optional `put_header(std::size_t message_bytes, Bytes& out) -> bool`: where `put` is a header
 ///   and then the message as it is, the header alone: long messages then go out without a copy.
 ///
+/// They are about bytes: none of them calls what its connection belongs to.
+///
 /// Models: LengthPrefixed, Lines.
 template <class F>
 concept FramingLike = std::copyable<F> && detail::CutsStream<F> && detail::PutsMessage<F> &&

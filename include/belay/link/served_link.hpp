@@ -3,7 +3,7 @@
 /// ServedLink: one connection that was accepted, run by the machine that serves it.
 #pragma once
 
-#include <utility>  // std::move
+#include <utility>  // std::exchange, std::move
 
 #include <belay/core/order.hpp>
 #include <belay/link/part.hpp>
@@ -37,6 +37,7 @@ public:
     ServedLink(const ServedLink&) = delete;
     ServedLink& operator=(const ServedLink&) = delete;
     ~ServedLink() {
+        BELAY_PRECONDITION(!in_part_, "~ServedLink: must not run inside a transport or a check");
         box_->epoch.store(0, std::memory_order_release);
         box_->lingering.store(0, std::memory_order_release);
         connection_.reset();
@@ -50,7 +51,7 @@ public:
     }
 
     /// One turn: gives up to `events_max` messages to `on_message(message, lane)`, which may close
-    /// or abort this connection, but not destroy it.
+    /// or abort this connection, but not destroy it; so may what the transport is told.
     template <class F>
     void advance(Instant now, unsigned events_max, F&& on_message) {
         box_->begin_turn();
@@ -60,7 +61,8 @@ public:
         while (events_max != 0 && box_->size() != 0 && !ended()) {
             --events_max;
             part::Event<message_type> event = box_->pop();
-            if (!part::sift(*connection_.get(), event, turn)) continue;
+            const bool rose = call([&](auto& c) { return part::sift(c, event, turn); });
+            if (!rose || ended()) continue;
             if (event.kind == part::EventKind::closed) {
                 if (!closing_) failure_ = event.failure;
                 return abort();
@@ -78,23 +80,24 @@ public:
             if (linger_ends_ <= now) abort();
             return;
         }
-        part::advance(*connection_.get(), turn);
-        if (box_->take_refusal()) part::resume_reading(*connection_.get());
+        call([&](auto& c) { part::advance(c, turn); });
+        if (ended() || !box_->take_refusal()) return;
+        call([](auto& c) { part::resume_reading(c); });
     }
 
     /// As Supervisor::send; after `busy`, take_writable() says when there is room.
     [[nodiscard]] SendResult send(const message_type& message, Lane lane = 0) noexcept {
         if (ended() || closing_) return SendResult::down;
-        return part::send<message_type>(*connection_.get(), lane, message);
+        return call([&](auto& c) { return part::send<message_type>(c, lane, message); });
     }
     /// Bounds the messages that are read from here on, where the connection can; see
     /// ConnectionLike.
     void limit_messages(std::size_t bytes) noexcept {
-        if (!ended()) part::limit_messages(*connection_.get(), bytes);
+        if (!ended()) call([&](auto& c) { part::limit_messages(c, bytes); });
     }
     /// Likewise, what waits in the connection to be sent.
     void limit_output(std::size_t bytes) noexcept {
-        if (!ended()) part::limit_output(*connection_.get(), bytes);
+        if (!ended()) call([&](auto& c) { part::limit_output(c, bytes); });
     }
     [[nodiscard]] bool take_writable() noexcept { return std::exchange(writable_, false); }
     /// Whether the peer has given a sign of life since the last call: a message, a part of one, or
@@ -142,7 +145,7 @@ public:
             // Whoever still sends hears that nobody takes it.
             box_->lingering.store(1, std::memory_order_release);
             box_->epoch.store(0, std::memory_order_release);
-            connection_.get()->close(why);
+            call([&](auto& c) { c.close(why); });
             box_->waker().touch();
         } else {
             abort();
@@ -153,18 +156,33 @@ public:
     void abort() noexcept {
         box_->epoch.store(0, std::memory_order_release);
         box_->lingering.store(0, std::memory_order_release);
-        connection_.reset();
+        ended_ = true;
+        if (!in_part_) connection_.reset();
         box_->waker().touch();
     }
 
     /// Whether it has been usable: what is sent before may be answered `down`.
     [[nodiscard]] bool opened() const noexcept { return opened_; }
-    [[nodiscard]] bool ended() const noexcept { return connection_.get() == nullptr; }
+    [[nodiscard]] bool ended() const noexcept { return ended_; }
     [[nodiscard]] bool closing() const noexcept { return closing_ || ended(); }
     [[nodiscard]] const Failure& failure() const noexcept { return failure_; }
 
 private:
     using Box = detail::LinkBox<message_type>;
+
+    /// Calls the connection, which lives until that has returned, whatever it leads to.
+    template <class F>
+    decltype(auto) call(F&& f) {
+        struct Call {
+            ServedLink& link;
+            const bool outer = std::exchange(link.in_part_, true);
+            ~Call() {
+                link.in_part_ = outer;
+                if (link.ended_ && !outer) link.connection_.reset();
+            }
+        } const in{*this};
+        return f(*connection_.get());
+    }
 
     detail::Ref<Box> box_;
     Random bits_;
@@ -176,6 +194,8 @@ private:
     bool closing_ = false;
     bool writable_ = false;
     bool heard_ = false;
+    bool ended_ = false;
+    bool in_part_ = false;  // one of its calls is on the stack
     Transport transport_;
     part::Slot<part::ConnectionOf<Transport>> connection_;
 };

@@ -279,11 +279,10 @@ private:
             return detail::notify<typename Hooks::Message>(observer_, *this, std::move(message),
                                                            Lane{lane});
         }
-        if (untold_.early_count() >= box().messages_max()) {
-            return step(
-                {.input = timeline::Input::closed, .failure = {.cause = Cause::overloaded}});
-        }
-        untold_.add(std::move(message), lane);
+        const bool has_room = untold_.early_count() < box().messages_max();
+        if (has_room && untold_.add(std::move(message), lane)) return;
+        // Without one of them the others would be another conversation.
+        step({.input = timeline::Input::closed, .failure = {.cause = Cause::overloaded}});
     }
 
     void shut_gate(std::uint32_t bit, Duration grace) {

@@ -5,7 +5,7 @@
 
 #include <cstddef>      // std::size_t
 #include <cstdint>      // std::uint32_t
-#include <new>          // placement new, std::align_val_t
+#include <new>          // placement new, std::align_val_t, std::bad_alloc
 #include <type_traits>  // std::is_nothrow_move_constructible_v
 #include <utility>      // std::move, std::exchange
 
@@ -33,6 +33,19 @@ public:
     /// Adds at the back.   Throws: std::bad_alloc, and then `event` is untouched.
     void push(E&& event) {
         emplace([&]() -> E { return std::move(event); });
+    }
+    /// The same, for who goes on without memory.   Returns: false if there is none.
+    [[nodiscard]] bool try_push(E&& event) noexcept {
+#if defined(__cpp_exceptions)
+        try {
+            push(std::move(event));
+        } catch (const std::bad_alloc&) {
+            return false;
+        }
+#else
+        push(std::move(event));
+#endif
+        return true;
     }
     /// Adds what `make()` returns, built in its place: an event that is written in pieces and then
     /// moved as a whole would wait for its own writes. If there is no memory it is not called.

@@ -44,8 +44,10 @@ public:
         return {last_from_, now};
     }
 
-    /// A greeting that came before the last lane was open.   Throws: std::bad_alloc.
-    void add(M message, Lane lane) { early_.push({std::move(message), lane}); }
+    /// A greeting that came before the last lane was open.   Returns: false if there is no memory.
+    [[nodiscard]] bool add(M message, Lane lane) noexcept {
+        return early_.try_push({std::move(message), lane});
+    }
     [[nodiscard]] std::size_t early_count() const noexcept { return early_.size(); }
     [[nodiscard]] Early take_early() noexcept { return early_.pop(); }
     /// Their connection is over.
@@ -54,7 +56,7 @@ public:
 private:
     EventRing<Early> early_;
     // Two at most between two looks: the second is the end of a drain without a goodbye, or a
-    // stop() in a transport or check; nothing follows that without a command.
+    // stop() in a transport, check or rule; nothing follows that without a command.
     Transition first_{};
     bool has_first_ = false;
     bool has_last_ = false;
