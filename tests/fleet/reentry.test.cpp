@@ -171,7 +171,7 @@ std::string pool_life(const std::function<void(const std::string&)>& look,
     step([](auto& p) { static_cast<void>(p.acquire()); });
     step([](auto& p) { p.start(); });
     all_up();
-    stage.peers([](const auto& peer) { peer.received("hello"); });
+    stage.peers([](const auto& peer) { static_cast<void>(peer.received("hello")); });
     std::vector<StagedPool::Lease> leases;
     for (int i = 0; i < 2; ++i) {
         step([&](auto& p) { leases.push_back(p.acquire()); });

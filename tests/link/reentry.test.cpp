@@ -51,7 +51,7 @@ std::vector<StagedCommand<L>> staged_commands() {
         {"credentials", [](auto& link) { link->credentials(2); }},
         {"probe", [](auto& link) { link->probe_now(1s); }},
         {"send", [](auto& link) { static_cast<void>(link->send("inside")); }},
-        {"post", [](auto& link) { link->handle().post("inside"); }},
+        {"post", [](auto& link) { static_cast<void>(link->handle().post("inside")); }},
         {"stop by handle", [](auto& link) { link->handle().stop(); }},
         {"status", [](auto& link) { static_cast<void>(link->handle().status()); }},
         {"end", [](auto& link) { link.reset(); }},
