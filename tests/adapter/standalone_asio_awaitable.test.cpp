@@ -22,6 +22,7 @@
 
 #include <belay/adapter/asio_loop.hpp>
 
+#include "support/adapter/run_until.hpp"
 #include "support/catch.hpp"
 #include "support/link/link_rig.hpp"
 
