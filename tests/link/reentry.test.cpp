@@ -128,6 +128,36 @@ TEST_CASE("Supervisor::stop in what hears a breaker is the next decision",
     CHECK(link.deadline() == never);
 }
 
+TEST_CASE("Supervisor::stop in front of a dial lets the goodbye before that go on",
+          "[link][reentry][fault]") {
+    Stage stage;
+    Wire wire;
+    Notes notes;
+    Supervisor link{FakeTransport<>{wire}, StageRule{&stage}, {}, std::ref(notes)};
+    const auto run = [&](Duration until) {
+        for (int i = 0; i < 10 && link.deadline() <= at(until); ++i) link.advance(at(until));
+    };
+    link.start();
+    run(0s);
+    wire.link.opened();
+    run(0s);
+    SECTION("in a rule") {
+        stage.reach = [&](const std::string& place) {
+            if (place == "rule begins") link.stop();
+        };
+    }
+    SECTION("in the goodbye") {
+        wire.on_close = [&] { link.stop(); };
+    }
+    CHECK(link.reconnect_now().granted);
+    run(0s);
+    CHECK(notes.seen == Seen{"connecting", "connected", "connecting", "stopped"});
+    CHECK(wire.dials == 1);
+    CHECK(wire.live == 1);
+    run(10s);
+    CHECK(wire.live == 0);
+}
+
 TEST_CASE("Supervisor::stop in a send outside of a turn is told when that has returned",
           "[link][reentry][fault]") {
     Stage stage;

@@ -130,6 +130,8 @@ public:
     /// Ends the epoch, and the connection with it: at once, or with a goodbye until `linger_ends`.
     void teardown(bool goodbye, Instant linger_ends) noexcept {
         const std::uint32_t old = epoch();
+        // What says goodbye already goes on with that.
+        if (old == 0) return;
         void_epoch();
         box_->forget_refusal();
         if (in_part_) {
