@@ -15,7 +15,7 @@ export function paint (canvas, shapes, cursors, view, selected) {
   for (const shape of shapes) {
     c.strokeStyle = c.fillStyle = shape.color
     c.setLineDash(shape.id === selected ? [8, 6] : [])
-    draw[shape.kind]?.(c, shape)
+    if (Object.hasOwn(draw, shape.kind)) draw[shape.kind](c, shape)
   }
   c.setLineDash([])
   c.font = '13px system-ui, sans-serif'

@@ -74,7 +74,7 @@ function showUsers () {
   const users = [...awareness.getStates()].filter(([, s]) => s.user).map(([id, s]) => {
     const item = document.createElement('li')
     const dot = document.createElement('b')
-    dot.style.background = s.user.color
+    dot.style.backgroundColor = s.user.color  // a colour, and never an address
     const level = document.createElement('small')
     level.textContent = s.user.access
     item.append(dot, id === awareness.clientID ? `${s.user.name} (you)` : String(s.user.name), level)
