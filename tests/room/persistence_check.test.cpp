@@ -79,14 +79,16 @@ TEST_CASE("check::persistence finds what is wrong, and names it",
         REQUIRE(fault);
         CHECK(std::string{to_string(fault->rule)} == to_string(rule_of(mistake)));
     }
-    BrokenRooms::Medium medium;
-    CHECK(verdict_on(check::persistence(
-              [&] {
-                  return BrokenRooms{Mistake::none, medium, true};
-              },
-              [&] {
-                  return BrokenRooms{Mistake::none, medium, false};
-              })) == "right");
+    for (const Mistake none : {Mistake::none, Mistake::refuses_late}) {
+        BrokenRooms::Medium medium;
+        CHECK(verdict_on(check::persistence(
+                  [&] {
+                      return BrokenRooms{none, medium, true};
+                  },
+                  [&] {
+                      return BrokenRooms{none, medium, false};
+                  })) == "right");
+    }
 }
 
 TEST_CASE("check::persistence runs what brings the answers", "[room][persistence_check][unit]") {

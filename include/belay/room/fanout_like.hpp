@@ -91,8 +91,8 @@ concept FanoutIsSound = TellsOthers<F> || !(has_publish<F>() || has_subscribe<F>
 ///   or has begun, a history of the room under this epoch: the storage has lost it, and others may
 ///   have given it back, or begun another one, which goes on then. If it was ended on purpose,
 ///   whatever came later, the flush names the room, with `history_reset`, and nothing begins.
-/// - `append(id, update)` is of the history that the server knew, or has begun, when it was made: if
-///   another one is there when it is flushed, the flush names the room.
+/// - `append(id, update)` is of the history that the server knew, or has begun, when it was made:
+///   if another one is there when it is flushed, the flush names the room.
 ///
 /// A position that is *read* covers all before it. One that `append` answers does not, where others
 /// append too, so that a `save` is given the last one read.

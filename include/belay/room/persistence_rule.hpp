@@ -32,7 +32,8 @@ enum class PersistenceRule : std::uint8_t {
     erase_ends_the_room,
     list_has_what_is_stored,
     move_keeps_everything,
-    reopening_keeps_everything
+    reopening_keeps_everything,
+    failed_flush_names_what_it_refuses
 };
 
 /// The rule as a sentence.
@@ -58,7 +59,8 @@ enum class PersistenceRule : std::uint8_t {
         "erase leaves nothing of the room",
         "list answers the stored ids behind `after`, in the order of their bytes, up to `count`",
         "moving a persistence keeps everything",
-        "closing and opening a persistence keeps everything that was flushed"};
+        "closing and opening a persistence keeps everything that was flushed",
+        "a flush that fails for some rooms names them, and has stored the changes of all others"};
     const auto i = static_cast<std::size_t>(rule);
     return i < sizeof sentences / sizeof sentences[0] ? sentences[i] : "unknown";
 }

@@ -42,9 +42,13 @@ enum class Mistake {
     replay_resurrects,
     move_loses,
     reopening_loses,
+    names_another_room,
+    names_another_reason,
+    loses_what_it_does_not_name,
     count,
     none = count,
-    answers_late
+    answers_late,
+    refuses_late
 };
 
 [[nodiscard]] inline belay::check::PersistenceRule rule_of(Mistake mistake) {
@@ -73,7 +77,10 @@ enum class Mistake {
                               Rule::list_has_what_is_stored,
                               Rule::reopening_keeps_everything,
                               Rule::move_keeps_everything,
-                              Rule::reopening_keeps_everything};
+                              Rule::reopening_keeps_everything,
+                              Rule::failed_flush_names_what_it_refuses,
+                              Rule::failed_flush_names_what_it_refuses,
+                              Rule::failed_flush_names_what_it_refuses};
     static_assert(std::size(rules) == static_cast<std::size_t>(Mistake::count));
     return rules[static_cast<std::size_t>(mistake)];
 }
@@ -132,6 +139,13 @@ public:
         if (is(Mistake::loses_an_update) && appends_ % 7 == 0) update = {};
         if (is(Mistake::cuts_an_update) && update.size() > 1000) update = update.first(1000);
         const auto position = rooms_.append(id, update);
+        if (position.error() == belay::RoomErrc::unknown_room && refuses_late()) {
+            // A number that nothing else has.
+            const auto number = rooms_.reset(id, {});
+            static_cast<void>(rooms_.erase(id));
+            refused_ = id;
+            return number;
+        }
         if (!position && is(Mistake::refused_append_begins)) {
             static_cast<void>(rooms_.reset(id, {}));
         }
@@ -153,6 +167,7 @@ public:
     }
     void flush(belay::Completion<belay::PersistenceError> done) {
         if (is(Mistake::drops_completions)) return;
+        if (!refused_.empty()) return done(refusal());
         static_cast<void>(flushed(rooms_));
         medium_->stored = rooms_;
         if (is(Mistake::never_answers) || is(Mistake::answers_late)) {
@@ -189,12 +204,35 @@ public:
 
 private:
     [[nodiscard]] bool is(Mistake mistake) const noexcept { return mistake_ == mistake; }
+    /// Whether a flush says that an append has no history.
+    [[nodiscard]] bool refuses_late() const noexcept {
+        return is(Mistake::refuses_late) || is(Mistake::names_another_room) ||
+               is(Mistake::names_another_reason) || is(Mistake::loses_what_it_does_not_name);
+    }
+    /// A flush all the same, of what else there is.
+    [[nodiscard]] belay::PersistenceError refusal() {
+        if (is(Mistake::loses_what_it_does_not_name)) {
+            rooms_ = medium_->stored;
+            // Its numbers go on.
+            for (int i = 0; i < 50; ++i) static_cast<void>(rooms_.erase("nobody"));
+        }
+        static_cast<void>(flushed(rooms_));
+        medium_->stored = rooms_;
+        belay::PersistenceError error{belay::RoomErrc::unknown_room, {}, {}};
+        std::error_code why = error.code;
+        if (is(Mistake::names_another_reason)) why = belay::RoomErrc::history_reset;
+        std::string id = std::exchange(refused_, {});
+        if (is(Mistake::names_another_room)) id = "another";
+        error.rooms.emplace_back(std::move(id), why);
+        return error;
+    }
 
     Mistake mistake_;
     Medium* medium_;
     belay::MemoryRooms rooms_{};
     std::map<std::string, std::uint64_t> covered_{};
     int appends_ = 0;
+    std::string refused_{};
 };
 
 }  // namespace belay_test

@@ -3,7 +3,7 @@
 /// PersistenceChecker: one persistence, and beside it all that a right one would hold.
 #pragma once
 
-#include <algorithm>    // std::max, std::sort
+#include <algorithm>    // std::find_if, std::max, std::sort
 #include <atomic>       // std::atomic
 #include <concepts>     // std::invocable
 #include <cstdint>      // std::uint64_t
@@ -207,12 +207,54 @@ private:
     void refused_append(ModelRoom& room) {
         if (room.states.back().exists) return;
         flush();
+        // Where a flush says which rooms it refuses, the others' changes come with the next one.
+        if (refuses(room, false)) static_cast<void>(refuses(room, true));
+    }
+    /// An append to a room without a history.   Returns: whether a flush has named it.
+    [[nodiscard]] bool refuses(ModelRoom& room, bool beside) {
+        if (beside) change_others(room);
         const Result<std::uint64_t> position = rooms_->append(room.id, Bytes(3));
-        const std::error_code error = position ? flushed().code : position.error();
-        expect(error == RoomErrc::unknown_room, Rule::append_needs_a_history);
-        if (position) room.given = std::max(room.given, *position);
+        if (beside) change_others(room);
+        const PersistenceError error =
+            position ? flushed() : PersistenceError{position.error(), {}, {}};
+        expect(error.code == RoomErrc::unknown_room, Rule::append_needs_a_history);
+        if (position) {
+            room.given = std::max(room.given, *position);
+            judge(room, error);
+        }
         expect(!flushed(), Rule::append_needs_a_history);
-        for (ModelRoom& other : model_) look_at(other, Rule::refusal_changes_nothing);
+        for (ModelRoom& other : model_) {
+            other.settle(other.states.size() - 1);
+            look_at(other, Rule::refusal_changes_nothing);
+        }
+        return position && !error.rooms.empty();
+    }
+    void change_others(const ModelRoom& room) {
+        for (ModelRoom& other : model_) {
+            if (&other != &room && bits_() % 2 == 0) append(other);
+        }
+    }
+    /// Of a flush that has refused a change of `room`, and had no reason to refuse another.
+    void judge(const ModelRoom& room, const PersistenceError& error) {
+        const auto named = [&](const ModelRoom& one) {
+            return std::find_if(error.rooms.begin(), error.rooms.end(),
+                                [&](const auto& pair) { return pair.first == one.id; });
+        };
+        if (!error.rooms.empty()) {
+            const auto why = named(room);
+            expect(why != error.rooms.end() && why->second == RoomErrc::unknown_room,
+                   Rule::failed_flush_names_what_it_refuses);
+        }
+        for (ModelRoom& other : model_) {
+            if (other.states.size() == 1) continue;
+            if (!error.rooms.empty() && named(other) == error.rooms.end()) {
+                other.settle(other.states.size() - 1);
+                look_at(other, Rule::failed_flush_names_what_it_refuses);
+            } else {
+                // Nobody knows what is stored of it, now or later.
+                erase(other);
+            }
+        }
     }
     void refused_ids() {
         for (const std::string& id :
