@@ -86,6 +86,17 @@ TEST_CASE("A forwarded ip counts where proxies are named, and only the last that
     CHECK(client("10.0.0.1", "unknown") == "10.0.0.1");
     CHECK(client("10.0.0.1", "203.0.113.7, junk, 10.0.0.2") == "10.0.0.2");
     CHECK(client("10.0.0.1", ",,,") == "10.0.0.1");
+    // With a port, as some proxies write it.
+    CHECK(client("10.0.0.1", "203.0.113.7:51234, 10.0.0.2:80") == "203.0.113.7");
+    CHECK(client("10.0.0.1", "[2001:db8::5]:51234") == "2001:db8::5");
+    CHECK(client("10.0.0.1", "[2001:db8::5]") == "2001:db8::5");
+    CHECK(client("10.0.0.1", "::ffff:203.0.113.7") == client("10.0.0.1", "203.0.113.7"));
+    for (const char* const torn :
+         {"203.0.113.7:", "203.0.113.7:x", "203.0.113.7:123456", "[2001:db8::5", "[2001:db8::5]x",
+          "[]", "[]:1", ":80", "2001:db8::5]:1"}) {
+        INFO(torn);
+        CHECK(client("10.0.0.1", torn) == "10.0.0.1");
+    }
     CHECK_FALSE(ForwardedFor{}.trust({"proxy.example"}));
     CHECK_FALSE(ForwardedFor{}.trust({""}));
     CHECK_FALSE(IpAddress::parse(std::string_view{"1.2.3.4\0", 8}).has_value());

@@ -61,6 +61,20 @@ TEST_CASE("bad input: clients that only say what they have", "[room][room_bad_in
     is_served(w, alice, bob);
 }
 
+TEST_CASE("bad input: an update that is longer than what may ever wait",
+          "[room][room_bad_input][sim]") {
+    RoomWorld w{Seed{1}, {.unflushed_bytes_max = 1000}};
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor bob{w, "bob", 2};
+    RoomEditor mallory{w, "mallory", 3};
+    w.dial(alice, bob, mallory);
+    mallory.type(std::string(2000, 'x'));
+    w.run(1s);
+    // Not 1013, at which it would come again, and send it again.
+    CHECK(mallory.closed_with == 1009);
+    is_served(w, alice, bob);
+}
+
 TEST_CASE("bad input: clocks of who is here that are as high as can be",
           "[room][room_bad_input][sim]") {
     RoomWorld w;

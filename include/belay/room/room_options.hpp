@@ -90,8 +90,8 @@ struct RoomOptions {
     /// Updates that are longer are sent in pieces, where the protocol can; who is here always,
     /// with one state in each at least. >= 1 KiB.
     std::size_t piece_bytes_max = std::size_t{64} << 10;
-    /// Changes of one room that wait to become durable; who sends more is closed. Of imports that
-    /// wait for their room likewise.
+    /// Changes of one room that wait to become durable; who sends more is closed, and may come
+    /// again, but for one that is longer by itself. Of imports that wait for their room likewise.
     std::size_t unflushed_bytes_max = std::size_t{32} << 20;
 
     /// Whether those who may not edit are seen by others.

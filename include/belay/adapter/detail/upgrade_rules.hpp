@@ -3,7 +3,7 @@
 /// What a server looks at in a request to become a WebSocket: its origin, its key, who sent it.
 #pragma once
 
-#include <algorithm>    // std::find_if
+#include <algorithm>    // std::all_of, std::find, std::find_if
 #include <array>        // std::array
 #include <cstddef>      // std::size_t
 #include <optional>     // std::optional
@@ -145,7 +145,7 @@ public:
         while (is_proxy(seen) && !list.empty()) {
             const auto comma = list.rfind(',');
             const bool is_last = comma == std::string_view::npos;
-            const auto next = IpAddress::parse(trimmed(is_last ? list : list.substr(comma + 1)));
+            const auto next = address_of(trimmed(is_last ? list : list.substr(comma + 1)));
             if (!next) break;
             seen = *next;
             list = is_last ? std::string_view{} : list.substr(0, comma);
@@ -154,6 +154,25 @@ public:
     }
 
 private:
+    /// Some proxies write a port behind, and an address of IPv6 in brackets (RFC 7239, section 6).
+    [[nodiscard]] static std::optional<IpAddress> address_of(std::string_view node) {
+        const auto end = node.find(']');
+        if (node.starts_with('[') && end != std::string_view::npos) {
+            const std::string_view port = node.substr(end + 1);
+            return port.empty() || is_port(port) ? IpAddress::parse(node.substr(1, end - 1))
+                                                 : std::nullopt;
+        }
+        const auto colon = node.find(':');
+        const bool has_port = colon != std::string_view::npos && is_port(node.substr(colon)) &&
+                              node.find('.') < colon;
+        return IpAddress::parse(has_port ? node.substr(0, colon) : node);
+    }
+    [[nodiscard]] static bool is_port(std::string_view text) noexcept {
+        const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+        return text.size() > 1 && text.size() <= 6 && text.front() == ':' &&
+               std::all_of(text.begin() + 1, text.end(), is_digit);
+    }
+
     std::vector<IpAddress> proxies_;
 };
 

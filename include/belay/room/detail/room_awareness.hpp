@@ -231,7 +231,7 @@ private:
     }
     /// Of those that are here, and of those that have just gone.
     [[nodiscard]] std::size_t entries_max() const noexcept {
-        const std::size_t each = 2 * options_->awareness_ids_per_client_max;
+        const std::size_t each = 2 * smaller(options_->awareness_ids_per_client_max, no_limit / 2);
         const std::size_t clients = smaller(options_->clients_per_room_max, no_limit / each);
         return clients * each;
     }

@@ -88,11 +88,13 @@ public:
 
     /// Begins to make a change durable. A history that it begins is `first`, if that is one; what
     /// is `known` the document has already, so that it has a length that was taken once.
-    /// Errors: the storage's; not_durable of too many.
+    /// Errors: the storage's; not_durable of too many; update_too_large of one that would not fit
+    /// alone.
     [[nodiscard]] std::error_code append(RoomBase& room, BytesView update, std::uint64_t author,
                                          Random& bits, const Id& first = no_id,
                                          bool known = false) {
         const std::size_t most = options_->unflushed_bytes_max;
+        if (!known && update.size() > most) return RoomErrc::update_too_large;
         if (!known && update.size() > most - smaller(most, room.pending_bytes))
             return RoomErrc::not_durable;
         const bool begins = room.epoch == no_id || (room.others && room.others->begins);
