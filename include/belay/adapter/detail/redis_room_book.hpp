@@ -50,6 +50,12 @@ public:
         std::uint64_t position;
         Basis basis;
     };
+    /// What is in a snapshot: it is stored as of an entry; between that and what it covers there
+    /// are own entries only.
+    struct Snapshot {
+        std::uint64_t entry;
+        std::uint64_t covered;
+    };
 
     /// The position of a change that is not sent yet.
     [[nodiscard]] Given next(std::string_view id) {
@@ -153,13 +159,11 @@ public:
                                       [&](const auto& pair) { return pair.first == position; });
         return own != room.own.end() ? own->second : position;
     }
-    /// A snapshot is stored as of `entry`, and covers all up to `covered`: between what was read
-    /// and that there are own entries only.
-    void saved(std::string_view id, std::uint64_t entry, std::uint64_t covered) {
+    void saved(std::string_view id, const Snapshot& snapshot) {
         const std::lock_guard lock{mutex_};
         Room& room = at(id);
-        room.state.read = std::max(room.state.read, covered);
-        drop_before(room, entry);
+        room.state.read = std::max(room.state.read, snapshot.covered);
+        drop_before(room, snapshot.entry);
     }
 
 private:

@@ -123,7 +123,7 @@ public:
         if (answer == "beyond") return {RoomErrc::bad_position, keys.room, {}};
         const auto covered = redis_position(answer);
         if (!covered) return foreign(keys.room);
-        book_->saved(id, *entry, *covered);
+        book_->saved(id, {.entry = *entry, .covered = *covered});
         return {};
     }
 
