@@ -243,3 +243,31 @@ TEST_CASE("Rooms over hocuspocus: what a client is not let into yet holds its bu
     CHECK(gone >= held);
     CHECK(gone <= held + 3);
 }
+
+TEST_CASE("Rooms over hocuspocus: what is said behind a fresh token is judged by its right",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w;
+    w.rights.grants["weak"] = Grant{"eve", Access::view, forever};
+    w.rights.grants["stolen"] = Grant{};
+    HocusWire eve{w, "eve"};
+    eve.enter({"doc", "other"});
+    const auto said = [&] {
+        Bytes body{std::byte{0}, std::byte{2}};
+        yjs::append_varbytes(body, typed(9, 0, "hi"));
+        eve.say("doc", to_hex(body));
+    };
+    SECTION("it may only look on") {
+        eve.token("doc", "weak");
+        said();
+        w.run(1s);
+        CHECK(w.rooms().counters().denied == 1);
+    }
+    SECTION("it may not be there") {
+        eve.token("doc", "stolen");
+        said();
+        w.run(1s);
+        CHECK(w.rooms().clients() == 1);
+    }
+    CHECK(w.rooms().counters().updates == 0);
+    CHECK(eve.closed_with == 0);
+}

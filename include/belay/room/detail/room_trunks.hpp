@@ -223,7 +223,13 @@ private:
     }
     template <class Trunk>
     void route(Trunk& trunk, BytesView name, const part::RoomMessage& said, const Bytes& frame) {
-        auto* const branch = trunk.find(name);
+        auto* branch = trunk.find(name);
+        // What its own turn would do first: an answer that is there counts.
+        if (branch != nullptr && branch->check.answered()) {
+            this->on_grant(*branch);
+            if (trunk.ends) return;
+            branch = trunk.find(name);
+        }
         if (branch == nullptr) {
             // Of a document that it is not let into nothing counts but a token.
             if (said.kind == Kind::token && !trunk.hung_up) knock(trunk, name, said);
