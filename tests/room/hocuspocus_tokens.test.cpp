@@ -243,3 +243,81 @@ TEST_CASE("Rooms over hocuspocus: what a client is not let into yet holds its bu
     CHECK(gone >= held);
     CHECK(gone <= held + 3);
 }
+
+TEST_CASE("Rooms over hocuspocus: what is said behind a fresh token is judged by its right",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w;
+    w.rights.grants["weak"] = Grant{"eve", Access::view, forever};
+    w.rights.grants["stolen"] = Grant{};
+    HocusWire eve{w, "eve"};
+    eve.enter({"doc", "other"});
+    const auto said = [&] {
+        Bytes body{std::byte{0}, std::byte{2}};
+        yjs::append_varbytes(body, typed(9, 0, "hi"));
+        eve.say("doc", to_hex(body));
+    };
+    SECTION("it may only look on") {
+        eve.token("doc", "weak");
+        said();
+        w.run(1s);
+        CHECK(w.rooms().counters().denied == 1);
+    }
+    SECTION("it may not be there") {
+        eve.token("doc", "stolen");
+        said();
+        w.run(1s);
+        CHECK(w.rooms().clients() == 1);
+    }
+    CHECK(w.rooms().counters().updates == 0);
+    CHECK(eve.closed_with == 0);
+}
+
+TEST_CASE("Rooms over hocuspocus: with a fresh token of somebody else one leaves, the other comes",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w;
+    RoomEditor ann{w, "ann", 1};
+    w.requests["ann"] = {.board = "doc", .token = "ann"};
+    HocusWire eve{w, "eve"};
+    eve.enter({"doc"});
+    ann.dial();
+    eve.say("doc", "0106010700027b7d");
+    w.run(1s);
+    w.events.clear();
+    SECTION("who may not come does not leave") {
+        w.rights.grants["bob"] = GENERATE(Grant{}, Grant{.user = "bob"});
+        eve.token("doc", "bob");
+        w.run(1s);
+        CHECK(w.events == std::vector<std::string>{"left doc eve 1"});
+        CHECK_FALSE(ann.present.contains(7));
+    }
+    SECTION("who was there is not judged again") {
+        eve.token("doc", "bob");
+        w.run(1s);
+        CHECK(w.events == std::vector<std::string>{"left doc eve 1", "joined doc bob 2"});
+        CHECK(w.rooms().stats("doc")->clients == 2);
+        CHECK(ann.present.contains(7));
+        // What is announced is the newcomer's, who finds it again when he dials.
+        eve.hang_up();
+        w.run(1s);
+        CHECK(w.events.back() == "left doc bob 1");
+        CHECK_FALSE(ann.present.contains(7));
+        w.rights.grants["eve"] = Grant{"bob", Access::edit, forever};
+        eve.enter({"doc"});
+        eve.say("doc", "0106010702027b7d");
+        w.run(1s);
+        CHECK(ann.present.contains(7));
+    }
+    SECTION("nobody else has it") {
+        eve.token("doc", "bob");
+        w.run(1s);
+        HocusWire mal{w, "mal"};
+        w.rights.grants["mal"] = Grant{"eve", Access::edit, forever};
+        mal.enter({"doc"});
+        mal.say("doc", "0106010705027b7d");
+        w.run(1s);
+        CHECK(mal.closed_with == 0);
+        mal.hang_up();
+        w.run(1s);
+        CHECK(ann.present.contains(7));
+    }
+}

@@ -3,6 +3,8 @@
 // has said meanwhile counts. Method: loads that hang after a flush that failed, simulated worlds.
 #include <belay/room/room_manager.hpp>
 
+#include <algorithm>
+
 #include "support/catch.hpp"
 #include "support/room/hocus_wire.hpp"
 #include "support/room/room_world.hpp"
@@ -12,6 +14,17 @@ using namespace belay_test;
 using namespace std::chrono_literals;
 
 namespace {
+
+constexpr const char* goodbye = "07";
+constexpr const char* ask_state = "00000100";
+
+std::string update_frame(std::uint64_t author, std::uint64_t clock, std::string_view text) {
+    return to_hex(
+        HocuspocusProtocol{}.write({part::RoomMessage::Kind::update, typed(author, clock, text)}));
+}
+long count_of(const Frames& frames, const std::string& frame) {
+    return std::count(frames.begin(), frames.end(), frame);
+}
 
 /// A room with a member of each protocol, which is loaded again for so long, or for ever.
 struct Reload {
@@ -129,4 +142,125 @@ TEST_CASE("RoomManager: what was said before the end counts, though the room was
     CHECK(r.ada.has(last));
     CHECK(r.ada.present.size() == 1);
     CHECK(r.w.rooms().stats("board")->clients == 2);
+}
+
+TEST_CASE(
+    "Rooms over hocuspocus: what was said before a document was closed counts, though its "
+    "room was loaded again",
+    "[room][room_reload][hocuspocus][sim]") {
+    const bool opened_again = GENERATE(true, false);
+    const bool hangs_up = GENERATE(true, false);
+    CAPTURE(opened_again, hangs_up);
+    Reload r{5s};
+    HocusWire eve{r.w, "eve"};
+    r.w.run(10s);
+    r.w.disk.load_takes = {};
+    eve.enter({"board", "other"});
+    r.ada.dial();
+    r.w.run(1s);
+    r.w.disk.fail_flushes = 1;
+    r.w.disk.load_takes = 5s;
+    r.ada.type("lost again");
+    r.w.run(1s);
+    REQUIRE_FALSE(r.w.rooms().stats("board")->loaded);
+    REQUIRE(r.w.rooms().stats("board")->clients == 3);
+    static_cast<void>(eve.heard());
+    r.w.events.clear();
+    eve.say("board", update_frame(9, 0, "last words"));
+    eve.say("board", goodbye);
+    if (opened_again) {
+        eve.token("board", "eve");
+        eve.say("board", ask_state);
+    }
+    r.w.run(100ms);
+    r.bob.show("{}");
+    r.w.run(100ms);
+    CHECK(eve.heard().empty());
+    if (hangs_up) eve.hang_up();
+    r.w.run(10s);
+    CHECK(r.bob.has(typed(9, 0, "last words")));
+    const bool stays = opened_again && !hangs_up;
+    const auto events = [&](std::string_view start) {
+        return std::count_if(r.w.events.begin(), r.w.events.end(),
+                             [&](const std::string& event) { return event.starts_with(start); });
+    };
+    CHECK(events("left board eve ") - events("joined board eve ") == (stays ? 0 : 1));
+    CHECK(r.w.rooms().stats("board")->clients == (stays ? 3 : 2));
+    if (hangs_up) return;
+    // What the one before would have heard is not for the next.
+    const Frames heard = eve.heard();
+    CHECK(count_of(heard, "05626f6172640801") == 0);
+    CHECK(count_of(heard, "05626f61726402020a726561642d7772697465") == (stays ? 1 : 0));
+    CHECK(heard.empty() == !stays);
+    if (stays) CHECK(heard.front() == "05626f61726402020a726561642d7772697465");
+    eve.say("other", update_frame(9, 0, "still"));
+    r.w.run(1s);
+    CHECK(eve.heard() == Frames{"056f746865720801"});
+}
+
+TEST_CASE(
+    "Rooms over hocuspocus: what was said before a document was closed counts, though it "
+    "was only just opened",
+    "[room][room_reload][hocuspocus][sim]") {
+    // It is let in while nothing of it is read, for it has said too much.
+    const bool hangs_up = GENERATE(true, false);
+    CAPTURE(hangs_up);
+    RoomWorld w{Seed{1}, {.frames_per_second = 20, .frames_burst = 20}};
+    RoomEditor bob{w, "bob", 2};
+    HocusWire eve{w, "eve"};
+    eve.enter({"other"});
+    w.run(1s);
+    w.rights.takes = 300ms;
+    const std::uint64_t updates = 15;
+    eve.token("board", "eve");
+    for (std::uint64_t i = 0; i < updates; ++i) eve.say("board", update_frame(9, i, "x"));
+    w.run(100ms);
+    eve.say("board", goodbye);
+    if (hangs_up) {
+        w.run(10ms);
+        REQUIRE(eve.unsent() == 0);
+        eve.hang_up();
+    }
+    w.run(5s);
+    w.rights.takes = {};
+    CHECK(w.rooms().counters().updates == updates);
+    w.dial(bob);
+    CHECK(bob.has(typed(9, updates - 1, "x")));
+    CHECK(w.rooms().stats("board")->clients == 1);
+}
+
+TEST_CASE("Rooms over hocuspocus: documents that are closed and have words to be taken are bounded",
+          "[room][room_reload][hocuspocus][sim]") {
+    RoomWorld w{Seed{1}, {.documents_per_client_max = 3}};
+    RoomEditor ada{w, "ada", 1};
+    HocusWire eve{w, "eve"};
+    const auto name = [](char c) { return std::string("board\0", 6) + c; };
+    eve.enter({name('a'), name('b'), name('c')});
+    w.dial(ada);
+    w.disk.fail_flushes = 1;
+    w.disk.load_takes = 5s;
+    ada.type("lost");
+    w.run(1s);
+    REQUIRE_FALSE(w.rooms().stats("board")->loaded);
+    for (std::uint64_t i = 0; i < 3; ++i) {
+        eve.say(name(static_cast<char>('a' + i)), update_frame(9 + i, 0, "last words"));
+        eve.say(name(static_cast<char>('a' + i)), goodbye);
+    }
+    // They are in nobody's way.
+    for (char c = 'a'; c < 'e'; ++c) eve.token(name(c), "eve");
+    w.run(1s);
+    Frames heard = eve.heard();
+    CHECK(heard.size() == 1);
+    w.run(10s);
+    heard = eve.heard();
+    CHECK(std::count_if(heard.begin(), heard.end(), [](const std::string& f) {
+              return f.ends_with("646f6e6c79") || f.ends_with("7772697465");
+          }) == 3);
+    CHECK(w.rooms().stats("board")->clients == 3);
+    w.dial(ada);
+    for (std::uint64_t i = 0; i < 3; ++i) CHECK(ada.has(typed(9 + i, 0, "last words")));
+    eve.say(name('a'), goodbye);
+    eve.token(name('d'), "eve");
+    w.run(1s);
+    CHECK(w.rooms().stats("board")->clients == 4);
 }

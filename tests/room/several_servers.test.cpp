@@ -669,6 +669,21 @@ TEST_CASE_METHOD(AnnAndBob, "servers: who is here is known to all, and forgotten
         c.world.run_for(1s);
         CHECK(bob->present.at(1) == "{\"name\":\"ann\"}");
     }
+    SECTION("who comes in another's place has what was announced there, at all of them") {
+        c.rights.grants["ann"] = Grant{"zoe", Access::edit, forever};
+        c.rooms(1).reauthorize("board");
+        c.world.run_for(1s);
+        ann->hang_up();
+        c.world.run_for(1s);
+        CHECK_FALSE(bob->present.contains(1));
+        ann->dials = "server2";
+        ann->dial();
+        c.world.run_for(1s);
+        ann->raw(YjsProtocol{}.write(
+            {part::RoomMessage::Kind::awareness, awareness_of(1, 99, "{\"name\":\"zoe\"}")}));
+        c.world.run_for(1s);
+        CHECK(bob->present.contains(1));
+    }
     SECTION("garbage is refused") {
         SharedRooms other{c.store, 9};
         other.publish("board", Bytes(30, std::byte{0xff}));

@@ -70,6 +70,12 @@ public:
             if (entry.socket == socket) remove(entry, now);
         }
     }
+    /// Of a socket: it has another user.   Complexity: O(n).
+    void hand_over(std::uint64_t socket, std::string_view user) {
+        for (auto& [id, entry] : entries_) {
+            if (entry.socket == socket) entry.user = user;
+        }
+    }
     /// Removes who was not renewed in time, and forgets who is gone for as long.
     /// Complexity: O(n) when something is due.
     void expire(Instant now) {
@@ -193,6 +199,7 @@ private:
         }
         Entry& entry = found->second;
         if (entry.socket == from.socket) {
+            entry.user = from.user;
             const bool ends = gone && said.clock == entry.clock && !entry.state.empty();
             if (said.clock <= entry.clock && !ends) return;
         } else {

@@ -127,6 +127,21 @@ protected:
             greet(seat);
         }
     }
+    /// With that of somebody else one leaves, and the other comes, who has what was announced.
+    void take_grant(RoomSeat& seat, Grant grant) {
+        const bool changes = seat.stage == SeatStage::member && seat.grant.user != grant.user;
+        if (changes) {
+            std::erase(seat.room->members, &seat);
+            this->tell(RoomEvent::Kind::left, *seat.room, &seat);
+        }
+        seat.grant = std::move(grant);
+        if (!changes) return;
+        seat.room->members.push_back(&seat);
+        ++counters_.joined;
+        this->tell(RoomEvent::Kind::joined, *seat.room, &seat);
+        seat.room->awareness.hand_over(seat.id, seat.grant.user);
+        this->hub().network_.says(*seat.room, seat);
+    }
     void greet(RoomSeat& seat) {
         if (seat.stage != SeatStage::member) return;
         // Who has an address asks first, and counts the questions.

@@ -45,7 +45,7 @@ public:
             // One that fails takes along what else is of its connection.
             if (i >= room.members.size()) continue;
             RoomSeat& seat = *room.members[i];
-            if (seat.is(except) || seat.lag_from) continue;
+            if (seat.is(except) || seat.leaves || seat.lag_from) continue;
             const Ref<RoomFrame> frame = frame_for(seat, message);
             if (seat.peer->output.counted() + frame->bytes.size() <= waiting_max()) {
                 give(seat, frame, true, now);
@@ -68,6 +68,7 @@ public:
                 // One that fails takes along what else is of its connection.
                 if (i >= room.members.size()) continue;
                 RoomSeat& seat = *room.members[i];
+                if (seat.leaves) continue;
                 give_awareness(seat, frame_for(seat, message), before, now);
             }
             frames_.clear();

@@ -275,12 +275,15 @@ protected:
         if (overtaken && !lets_in) return check_until(seat, seat.wait_ends);
         if (seat.stage != SeatStage::opening) seat.wait_ends = never;
         if (!grant) return fail(seat, make_error_code(RoomErrc::no_answer));
-        const bool could_edit = seat.may_edit();
-        seat.grant = std::move(*grant);
-        if (seat.grant.access == Access::none) {
-            return fail(seat, make_error_code(seat.grant.user.empty() ? RoomErrc::unauthorized
-                                                                      : RoomErrc::forbidden));
+        if (!lets_in) {
+            // Who is refused may be another than who was there, and leaves.
+            const auto why =
+                make_error_code(grant->user.empty() ? RoomErrc::unauthorized : RoomErrc::forbidden);
+            refused(seat.request, grant->user, why);
+            return dismiss(seat, why);
         }
+        const bool could_edit = seat.may_edit();
+        hub().take_grant(seat, std::move(*grant));
         seat.grant_ends = after(now_, seat.grant.valid_for);
         seat.renew_at = never;
         // Early enough for the answer, and for the check of what it brings.

@@ -237,12 +237,13 @@ struct RoomSeat {
     /// Nothing more is expected of it.
     void let_go() noexcept {
         wait_ends = grant_ends = retry_at = renew_at = never;
-        if (peer->trunk == nullptr) {
-            peer->rest();
-        } else {
-            if (peer->asker == this) peer->answer.reset();
-            peer->output.drop(id);
-        }
+        if (peer->trunk == nullptr) peer->rest();
+        drop_output();
+    }
+    /// Of what it was to be told it is told nothing.
+    void drop_output() noexcept {
+        if (peer->asker == this) peer->answer.reset();
+        peer->output.drop(id);
         lag_from.reset();
         unaware.reset();
         static_cast<void>(take_question());
@@ -282,7 +283,8 @@ struct RoomSeat {
     RoomPeer* peer;
     const std::uint64_t id;
     RoomRequest request;
-    Ref<RoomFrame> address{};  ///< in front of what it is sent; null: nothing
+    Ref<RoomFrame>
+        address{};  ///< in front of what it is sent; null: nothing; empty: it is not sent
     Grant grant{};
     driver::Question<Grant> check;
     Waker waker{};
@@ -292,6 +294,7 @@ struct RoomSeat {
     SeatStage stage = SeatStage::checking;
     bool reaped = false;
     bool judged = false;     ///< among those of its connection that are
+    bool leaves = false;     ///< it has closed its document: it hears nothing more
     bool overtaken = false;  ///< a fresher token has come than the one that is checked
     bool told_denied = false;
     bool unasked = false;                       ///< for what it has: its room is loaded again

@@ -3,8 +3,9 @@
 /// RoomTrunk and RoomBranch: a client's connection that has many documents, and one of these.
 #pragma once
 
-#include <algorithm>  // std::any_of, std::lexicographical_compare
+#include <algorithm>  // std::any_of, std::count_if, std::find_if, ...
 #include <deque>      // std::deque
+#include <iterator>   // std::prev
 #include <map>        // std::map
 #include <optional>   // std::optional
 #include <utility>    // std::move
@@ -23,7 +24,7 @@ template <class Trunk>
 struct RoomBranch : RoomSeat {
     RoomBranch(Trunk& t, std::uint64_t number, BytesView name, RoomRequest r)
         : RoomSeat{table, t, number, std::move(r)}, trunk{&t} {
-        address = Ref<RoomFrame>::make(Bytes{name.begin(), name.end()});
+        address = name_ = Ref<RoomFrame>::make(Bytes{name.begin(), name.end()});
     }
 
     void attach(Waker w) {
@@ -41,7 +42,17 @@ struct RoomBranch : RoomSeat {
     }
     void advance(Instant) { trunk->manager->serve(*this); }
 
-    [[nodiscard]] const Bytes& name() const noexcept { return address->bytes; }
+    [[nodiscard]] const Bytes& name() const noexcept { return name_->bytes; }
+    /// Whether something is held of it that counts: it is let in.
+    [[nodiscard]] bool has_words() const noexcept {
+        return (stage == SeatStage::member || stage == SeatStage::opening) && !held.empty();
+    }
+    /// It is there until what it has said is taken; another may have its address.
+    void leave_behind_words() {
+        leaves = true;
+        address = Ref<RoomFrame>::make(Bytes{});
+        drop_output();
+    }
 
     Trunk* trunk;
     std::deque<Bytes> held{};  ///< frames that came before it was let in
@@ -49,6 +60,8 @@ struct RoomBranch : RoomSeat {
     driver::Nested<RoomBranch> self;
 
 private:
+    Ref<RoomFrame> name_{};
+
     static RoomBranch& of(RoomSeat& seat) noexcept { return static_cast<RoomBranch&>(seat); }
     static const RoomBranch& of(const RoomSeat& seat) noexcept {
         return static_cast<const RoomBranch&>(seat);
@@ -129,12 +142,10 @@ struct RoomTrunk : RoomTrunkBase {
     void advance(Instant) { manager->serve(*this); }
 
     [[nodiscard]] bool gone() const noexcept { return link ? link->ended() : !closed; }
-    /// Whether something is held of a document that it is in.
     [[nodiscard]] bool has_words() const noexcept {
         if (ends || held_bytes == 0) return false;
-        return std::any_of(branches.begin(), branches.end(), [](const auto& one) {
-            return one.second->stage == SeatStage::member && !one.second->held.empty();
-        });
+        return std::any_of(branches.begin(), branches.end(),
+                           [](const auto& one) { return one.second->has_words(); });
     }
     /// Nothing more is read until it is known into which documents it is let.
     [[nodiscard]] bool full() const noexcept {
@@ -147,16 +158,31 @@ struct RoomTrunk : RoomTrunkBase {
         return link && !ends && !output.empty() && (full() || read_at > try_at);
     }
     [[nodiscard]] Branch* find(BytesView name) const {
-        const auto found = branches.find(name);
-        return found != branches.end() ? found->second : nullptr;
+        // What it has closed stands in front.
+        const auto behind = branches.upper_bound(name);
+        if (behind == branches.begin()) return nullptr;
+        Branch* const last = std::prev(behind)->second;
+        return !last->leaves && std::ranges::equal(last->name(), name) ? last : nullptr;
+    }
+    /// Whether it may have one document more. Those that it has closed stand in no other's way
+    /// before they are as many.
+    [[nodiscard]] bool takes_another() const noexcept {
+        const std::size_t most = options_->documents_per_client_max;
+        if (branches.size() < most) return true;
+        const auto leaving = std::count_if(branches.begin(), branches.end(),
+                                           [](const auto& one) { return one.second->leaves; });
+        return branches.size() - static_cast<std::size_t>(leaving) < most &&
+               branches.size() / 2 < most;
     }
     /// Another may have its address.
     void forget(Branch& branch) noexcept {
         for (const Bytes& frame : branch.held) held_bytes -= frame.size();
         branch.held.clear();
         branch.held_tokens = 0;
-        const auto found = branches.find(BytesView{branch.name()});
-        if (found != branches.end() && found->second == &branch) branches.erase(found);
+        const auto [from, to] = branches.equal_range(BytesView{branch.name()});
+        const auto found =
+            std::find_if(from, to, [&](const auto& one) { return one.second == &branch; });
+        if (found != to) branches.erase(found);
         waker.touch();
     }
 
@@ -175,7 +201,7 @@ struct RoomTrunk : RoomTrunkBase {
     [[no_unique_address]] Protocol protocol;
     std::optional<Transport> closed;  ///< not opened yet
     std::optional<Link> link;
-    std::map<Bytes, Branch*, ByBytes> branches{};  ///< by their addresses
+    std::multimap<Bytes, Branch*, ByBytes> branches{};  ///< by their addresses
     driver::Nested<RoomTrunk> self;
 
 private:
@@ -184,6 +210,7 @@ private:
         auto& link = static_cast<RoomTrunk&>(peer).link;
         if (!link) return SendResult::down;
         if (address == nullptr) return link->send(frame);
+        if (address->bytes.empty()) return SendResult::sent;
         Bytes whole;
         whole.reserve(address->bytes.size() + frame.size());
         whole = address->bytes;

@@ -94,6 +94,8 @@ public:
             take(branch, *read);
             branch.count();
         }
+        if (branch.leaves && branch.held.empty() && branch.stage == SeatStage::member)
+            take_back(trunk, branch);
         if (branch.stage != SeatStage::closing) this->watch(branch);
         if (branch.stage == SeatStage::member && branch.renew_at <= now_) {
             branch.renew_at = never;
@@ -221,13 +223,22 @@ private:
     }
     template <class Trunk>
     void route(Trunk& trunk, BytesView name, const part::RoomMessage& said, const Bytes& frame) {
-        auto* const branch = trunk.find(name);
+        auto* branch = trunk.find(name);
+        // What its own turn would do first: an answer that is there counts.
+        if (branch != nullptr && branch->check.answered()) {
+            this->on_grant(*branch);
+            if (trunk.ends) return;
+            branch = trunk.find(name);
+        }
         if (branch == nullptr) {
             // Of a document that it is not let into nothing counts but a token.
             if (said.kind == Kind::token && !trunk.hung_up) knock(trunk, name, said);
             return;
         }
-        if (said.kind == Kind::goodbye) return take_back(trunk, *branch);
+        if (said.kind == Kind::goodbye) {
+            // What was said before counts, as before the end of the connection.
+            return branch->has_words() ? branch->leave_behind_words() : take_back(trunk, *branch);
+        }
         // A right may end while a room is loaded again.
         const bool heard = said.kind == Kind::token || (branch->held.empty() && is_live(*branch));
         if (branch->stage == SeatStage::member && heard) return take(*branch, said);
@@ -261,7 +272,7 @@ private:
         // Whose tokens were all refused so far is not asked about any more.
         const bool late = trunk.token_ends <= now_ &&
                           std::none_of(trunk.seats.begin(), trunk.seats.end(), is_let_in);
-        if (late || trunk.branches.size() >= options_.documents_per_client_max) {
+        if (late || !trunk.takes_another()) {
             const auto why = make_error_code(late ? RoomErrc::unauthorized : RoomErrc::too_many);
             this->refused(request, {}, why);
             return refuse(trunk, Ref<RoomFrame>::make(Bytes{name.begin(), name.end()}), why);
