@@ -160,6 +160,8 @@ public:
             if (sent == SendResult::refused)
                 return owner_->fail_peer(peer, make_error_code(RoomErrc::frame_too_large));
             peer.said(now);
+            // It has taken something: one that is not read does not say so.
+            peer.output_ends = never;
             note_taken(peer);
         }
         peer.output_ends = never;
