@@ -53,6 +53,13 @@ public:
         return false;
     }
 
+    /// Whether others are before it in line.
+    [[nodiscard]] bool is_behind(const RoomSeat& seat) const noexcept {
+        if (seat.line == AnswerLine::none) return false;
+        const std::deque<std::uint64_t>& line = lines_[index(seat.line)];
+        return !line.empty() && line.front() != seat.id;
+    }
+
     std::size_t waiting = 0;  ///< bytes that were cut, and wait to be sent
     std::size_t uncut = 0;    ///< of answers that are cut as they are sent, the whole
 
