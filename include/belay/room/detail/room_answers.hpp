@@ -12,7 +12,7 @@
 #include <utility>    // std::exchange
 #include <vector>     // std::erase_if, std::vector
 
-#include <belay/room/detail/room_seat.hpp>
+#include <belay/room/detail/room_state.hpp>
 #include <belay/room/room_errc.hpp>
 
 namespace belay::inline BELAY_ABI::detail {
