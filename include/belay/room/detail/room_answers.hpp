@@ -78,8 +78,8 @@ private:
         const RoomSeat* const seat = owner_->seat(id);
         if (seat == nullptr || seat->line != which) return false;
         if (seat == &asks) return true;
-        return seat->stage == SeatStage::member && seat->asked && seat->peer->output.empty() &&
-               !seat->peer->answer && seat->room->core.live();
+        return seat->stage == SeatStage::member && seat->asked && seat->retry_at != never &&
+               seat->peer->output.empty() && !seat->peer->answer && seat->room->core.live();
     }
     void leave(std::deque<std::uint64_t>& line, AnswerLine which) {
         RoomSeat* const seat = owner_->seat(line.front());
