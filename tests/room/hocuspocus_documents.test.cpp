@@ -856,3 +856,66 @@ TEST_CASE("Rooms over hocuspocus: what was held costs no less than what comes la
     w.run(60s);
     CHECK(w.rooms().counters().divergences == 1000);
 }
+
+TEST_CASE("Rooms over hocuspocus: what costs much is read one by one", "[room][hocuspocus][sim]") {
+    RoomWorld w{Seed{1},
+                {.frames_per_second = 10, .frames_burst = 20, .piece_bytes_max = 16 << 10}};
+    HocusWire eve{w, "eve"};
+    eve.dial();
+    std::vector<std::string> names;
+    for (std::uint64_t i = 0; i < 16; ++i) {
+        names.push_back("big" + std::to_string(i));
+        w.rooms().import_room(names.back(), {.updates = {typed(i, 0, std::string(1 << 20, 'x'))}},
+                              Completion<PersistenceError>{[](auto) noexcept {}});
+    }
+    w.run(5s);
+    for (const std::string& name : names) {
+        eve.token(name, "eve");
+        w.run(5s);
+    }
+    // What it has said until now is paid.
+    const auto wait = [&](int seconds) {
+        for (int i = 0; i < seconds; i += 15) {
+            eve.say("0a");
+            w.run(15s);
+        }
+    };
+    wait(60);
+    REQUIRE(w.rooms().clients() == 16);
+    // Each is worth 65 frames, and 6.5 s.
+    for (const std::string& name : names) eve.say(name, "00000401ac0201");
+    wait(30);
+    CHECK(w.rooms().counters().divergences >= 4);
+    CHECK(w.rooms().counters().divergences <= 6);
+    wait(90);
+    CHECK(w.rooms().counters().divergences == 16);
+    CHECK(eve.closed_with == 0);
+}
+
+TEST_CASE("Rooms over hocuspocus: who is not read, and takes what it is sent slowly, is not closed",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w{Seed{1}, {.check_within = 200s, .piece_bytes_max = 4096}};
+    w.world.network().window_bytes(20'000);
+    w.rooms().import_room("big", {.updates = {typed(1, 0, std::string(8 << 20, 'x'))}},
+                          Completion<PersistenceError>{[](auto) noexcept {}});
+    w.run(5s);
+    HocusWire slow{w, "slow"};
+    slow.enter({"big"});
+    slow.stall(true);
+    slow.say("big", ask_state);
+    w.run(100ms);
+    w.rights.hangs_for = "hang";
+    // It is read again when these are checked.
+    for (int i = 0; i < 8; ++i) slow.token(std::string("hang\0", 5) + char('a' + i), "x");
+    for (int i = 0; i < 40; ++i) {
+        slow.stall(false);
+        w.run(1ms);
+        slow.stall(true);
+        if (i % 8 == 0) slow.say("0a");
+        w.run(4s);
+    }
+    CHECK(slow.closed_with == 0);
+    CHECK(w.rooms().clients() == 9);
+    CHECK(w.taken["slow"].bytes > 1'000'000);
+    CHECK(w.taken["slow"].bytes < 8'000'000);
+}

@@ -203,6 +203,76 @@ TEST_CASE("RoomManager: an answer that is not taken costs what it says, and ends
     CHECK(bob.document() == state_of(w.rooms()));
 }
 
+TEST_CASE("RoomManager: who takes its answer slowly gives its place to those who wait",
+          "[room][room_large][sim]") {
+    RoomWorld w{Seed{1}, {.answers_bytes_max = 4'000'000}};
+    w.world.network().window_bytes(100'000);
+    bring_in(w, of_authors(30, 100'000));
+    RoomEditor slow{w, "slow", 1};
+    RoomEditor eve = RoomEditor::addressed(w, "eve", 2);
+    RoomEditor bob{w, "bob", 3};
+    RoomEditor carol{w, "carol", 4};
+    w.requests["carol"] = {.board = "small", .token = "carol", .ip = "carol"};
+    // They give signs of life, take something every 44 s, and come again when they are closed.
+    Duration took{};
+    const auto pass = [&](Duration d) {
+        for (; d > Duration{}; d -= 1s, took += 1s) {
+            for (RoomEditor* const one : {&slow, &eve}) {
+                if (took % 44s == 0s) one->stall(false);
+                if (took % 20s == 0s) one->show("1");
+                if (one->closed_with != 0) one->dial();
+            }
+            w.run(10ms);
+            for (RoomEditor* const one : {&slow, &eve}) one->stall(true);
+            w.run(990ms);
+        }
+    };
+    slow.dial();
+    pass(2s);
+    eve.dial();
+    pass(2s);
+    bob.dial();
+    pass(5s);
+    CHECK_FALSE(bob.synced);  // two are before it
+    carol.dial();
+    pass(1s);
+    CHECK(carol.synced);  // a small document does not wait for large ones
+    CHECK(w.rooms().counters().refused == 0);
+    pass(105s);
+    CHECK(bob.synced);
+    CHECK((bob.document() == state_of(w.rooms())));
+    CHECK(bob.closed_with == 0);
+    CHECK(w.rooms().counters().refused >= 2);
+}
+
+TEST_CASE("RoomManager: who takes its answer slowly has it in the end, where nobody waits",
+          "[room][room_large][sim]") {
+    RoomWorld w{Seed{1}, {.answers_bytes_max = 4'000'000, .piece_bytes_max = 4096}};
+    w.world.network().window_bytes(20'000);
+    bring_in(w, of_authors(30, 100'000));
+    RoomEditor slow{w, "slow", 1};
+    slow.dial();
+    w.run(100ms);
+    const auto pass = [&](int seconds) {
+        for (int i = 0; i < seconds; ++i) {
+            slow.stall(false);
+            w.run(1ms);
+            slow.stall(true);
+            if (i % 15 == 0) slow.show("1");
+            w.run(2s);
+        }
+    };
+    pass(40);
+    CHECK_FALSE(slow.synced);
+    CHECK(slow.closed_with == 0);
+    slow.stall(false);
+    w.run(20s);
+    CHECK(slow.synced);
+    CHECK(slow.closed_with == 0);
+    CHECK((slow.document() == state_of(w.rooms())));
+    CHECK(w.rooms().counters().refused == 0);
+}
+
 namespace {
 
 /// How often it is asked what it has, for which it is merged.

@@ -85,7 +85,10 @@ struct RoomOptions {
     /// until there is so much of it, and so do its state vectors, where it has several documents:
     /// the last frame may go beyond.
     std::size_t client_bytes_max = std::size_t{1} << 20;
-    /// Answers to state vectors that wait to be sent, of all clients; further ones come later.
+    /// Answers to state vectors that wait to be sent, of all clients; those of documents of more
+    /// than a megabyte have as much again for themselves. Further ones come later, in the order in
+    /// which they were asked for: who has had one under way for heartbeat.dead_after is closed when
+    /// it needs the place.
     std::size_t answers_bytes_max = std::size_t{256} << 20;
     /// Updates that are longer are sent in pieces, where the protocol can; who is here always,
     /// with one state in each at least. >= 1 KiB.

@@ -11,6 +11,7 @@
 #include <vector>     // std::vector
 
 #include <belay/queue/storage_like.hpp>
+#include <belay/room/detail/room_answers.hpp>
 #include <belay/room/detail/room_state.hpp>
 #include <belay/room/document_like.hpp>
 #include <belay/room/room_stats.hpp>
@@ -32,8 +33,9 @@ public:
     using Room = RoomState<Document>;
     using Kind = part::RoomMessage::Kind;
 
-    RoomDelivery(Owner& owner, const RoomOptions& options, RoomCounters& counters) noexcept
-        : owner_{&owner}, options_{&options}, counters_{&counters} {}
+    RoomDelivery(Owner& owner, const RoomOptions& options, RoomCounters& counters,
+                 RoomAnswers<Owner>& answers) noexcept
+        : owner_{&owner}, options_{&options}, counters_{&counters}, answers_{&answers} {}
 
     /// Sends an update to all members but one, before the document has it: who does not take it
     /// lags, by what the document had.
@@ -116,20 +118,25 @@ public:
         Room& room = static_cast<Room&>(*seat.room);
         RoomPeer& peer = *seat.peer;
         const std::size_t size = room.document.bytes();
-        const bool waits = peer.answer || peer.output.answers() != 0 ||
-                           (*answers_ != 0 && *answers_ + size > options_->answers_bytes_max);
-        if (waits || !may_work(now)) {
+        constexpr bool cuts = std::derived_from<Document, YjsDocument>;
+        const AnswerLine line =
+            cuts && size > RoomParts::part_bytes ? AnswerLine::parts : AnswerLine::whole;
+        const bool busy = peer.answer || peer.output.answers() != 0;
+        const bool works = may_work(now);
+        if (busy || !works || !answers_->has_room(seat, size, line, now)) {
+            const bool soon = !busy && !works && !answers_->is_behind(seat);
             seat.keep_question(theirs);
-            seat.retry_at = after(now, std::chrono::milliseconds{waits ? 50 : 1});
+            seat.retry_at = after(now, std::chrono::milliseconds{soon ? 1 : 50});
             return {};
         }
+        peer.answers_from = now;
         // What is compared costs time, however little is sent.
         done_ += size;
-        if constexpr (std::derived_from<Document, YjsDocument>) {
+        if constexpr (cuts) {
             auto diff = room.document.diff(theirs);
             if (!diff.has_value()) return static_cast<std::error_code>(diff.error());
             if (diff->size() > RoomParts::part_bytes) {
-                peer.answer = std::make_unique<RoomParts>(std::move(*diff), *answers_);
+                peer.answer = std::make_unique<RoomParts>(std::move(*diff), answers_->uncut);
                 peer.asker = &seat;
                 go_on_answering(peer, now);
                 return {};
@@ -141,9 +148,9 @@ public:
                 return error;
         }
         ask_back(seat, now);
+        note_taken(peer);
         return {};
     }
-    void count_answers_in(std::size_t& answers) noexcept { answers_ = &answers; }
 
     /// There may be room: sends what waits, then what it has missed.
     void catch_up(RoomPeer& peer, Instant now) {
@@ -155,6 +162,9 @@ public:
             if (sent == SendResult::refused)
                 return owner_->fail_peer(peer, make_error_code(RoomErrc::frame_too_large));
             peer.said(now);
+            // It has taken something: one that is not read does not say so.
+            peer.output_ends = never;
+            note_taken(peer);
         }
         peer.output_ends = never;
         go_on_answering(peer, now);
@@ -228,6 +238,10 @@ private:
             send_pieces(seat, part, ends ? Kind::state : Kind::update, false, now);
             if (ends) ask_back(seat, now);
         }
+        note_taken(peer);
+    }
+    static void note_taken(RoomPeer& peer) noexcept {
+        if (!peer.answer && peer.output.answers() == 0) peer.answers_from = never;
     }
     /// Where frames have addresses each state vector is answered by one, too.
     void ask_back(RoomSeat& seat, Instant now) {
@@ -365,7 +379,7 @@ private:
     Owner* owner_;
     const RoomOptions* options_;
     RoomCounters* counters_;
-    std::size_t* answers_ = nullptr;
+    RoomAnswers<Owner>* answers_;
     Instant turn_ = always;
     std::size_t done_ = 0;  ///< bytes that were compared and cut in this turn
     std::vector<Written> frames_;

@@ -11,6 +11,7 @@
 #include <vector>        // std::vector
 
 #include <belay/room/authorizer_like.hpp>
+#include <belay/room/detail/room_answers.hpp>
 #include <belay/room/detail/room_close.hpp>
 #include <belay/room/detail/room_delivery.hpp>
 #include <belay/room/detail/room_notice.hpp>
@@ -35,9 +36,8 @@ public:
     RoomDoor(Authorizer authorizer, const RoomOptions& options)
         : options_{options},
           authorizer_{std::move(authorizer)},
-          delivery_{*this, options_, counters_} {
-        delivery_.count_answers_in(answers_);
-    }
+          answers_{*this, options_},
+          delivery_{*this, options_, counters_, answers_} {}
     RoomDoor(const RoomDoor&) = delete;
     RoomDoor& operator=(const RoomDoor&) = delete;
 
@@ -130,6 +130,11 @@ public:
     }
 
     [[nodiscard]] std::size_t clients() const noexcept { return seats_.size(); }
+    [[nodiscard]] std::vector<RoomSeat*> all() const {
+        std::vector<RoomSeat*> found;
+        for (const auto& [id, one] : seats_) found.push_back(one);
+        return found;
+    }
 
     /// Something that somebody may want to hear of.
     void tell(RoomEvent::Kind kind, const RoomBase& room, const RoomSeat* seat = nullptr) {
@@ -156,11 +161,6 @@ protected:
     }
     void turn() { static_cast<void>(nest_.advance(now_)); }
     [[nodiscard]] bool empty() const noexcept { return seats_.empty() && trunks_.empty(); }
-    [[nodiscard]] std::vector<RoomSeat*> all() const {
-        std::vector<RoomSeat*> found;
-        for (const auto& [id, one] : seats_) found.push_back(one);
-        return found;
-    }
     void dismiss_all(const std::error_code& why) {
         for (const auto& [id, trunk] : trunks_) dismiss(*trunk, why);
         for (RoomSeat* const seat : all()) dismiss(*seat, why);
@@ -210,8 +210,8 @@ protected:
     Random bits_;
     Instant now_ = always;
     Phase phase_ = Phase::idle;
-    std::size_t answers_ = 0;  ///< bytes that wait, over all clients
     Authorizer authorizer_;
+    RoomAnswers<RoomDoor> answers_;
     RoomDelivery<RoomDoor, Document> delivery_;
     std::vector<RoomBase*> aware_;  ///< whose clients are to be told who is here
 
@@ -227,7 +227,7 @@ protected:
     template <class M, class... A>
     [[nodiscard]] M& make(A&&... args) {
         auto made = nest_.template make<M>(hub(), ++last_id_, std::forward<A>(args)...,
-                                           RoomHouse{options_, answers_});
+                                           RoomHouse{options_, answers_.waiting});
         M& machine = *made;
         machine.self = std::move(made);
         return machine;

@@ -153,6 +153,7 @@ struct RoomPeer {
     RoomOutput output;
     std::unique_ptr<RoomParts> answer{};  ///< to the state vector of `asker`, one at a time
     RoomSeat* asker = nullptr;
+    Instant answers_from = never;  ///< since then it has one that it has not taken
     std::vector<RoomSeat*> seats{};
     RoomTrunkBase* trunk = nullptr;  ///< itself, if it may have several seats
     Waker* wake = nullptr;
@@ -213,6 +214,13 @@ enum class SeatStage : std::uint8_t {
 };
 
 struct RoomBase;
+
+/// Where a client waits for room for its answer.
+enum class AnswerLine : std::uint8_t {
+    none,
+    whole,  ///< among those whose answers are sent at once
+    parts   ///< among those whose answers are cut as they are sent (RoomParts)
+};
 
 /// One client.
 ///
@@ -292,6 +300,7 @@ struct RoomSeat {
     std::size_t place = 0;        ///< among the manager's
     std::size_t held_tokens = 0;  ///< of what came before it was let in, those still to be checked
     SeatStage stage = SeatStage::checking;
+    AnswerLine line = AnswerLine::none;
     bool reaped = false;
     bool judged = false;     ///< among those of its connection that are
     bool leaves = false;     ///< it has closed its document: it hears nothing more

@@ -40,7 +40,8 @@ public:
         }
         if (trunk.link && (trunk.ends || (trunk.read_at <= now_ && !trunk.full()))) {
             std::size_t frames = 0;
-            // One by one: what is read when enough is held was in the way of nothing before.
+            // One by one: what is read when enough is held was in the way of nothing before, and
+            // what costs much is paid before more is read.
             for (unsigned left = options_.frames_per_turn_max; left != 0; --left) {
                 trunk.link->advance(now_, 1, [&](const Bytes& frame, Lane) {
                     on_opened(trunk);
@@ -48,7 +49,7 @@ public:
                     ++frames;
                     hear(trunk, frame);
                 });
-                if (!trunk.link->has_arrived() || trunk.full()) break;
+                if (!trunk.link->has_arrived() || trunk.full() || trunk.read_at > now_) break;
             }
             this->pay(trunk, frames);
             trunk.looked_at = now_;
