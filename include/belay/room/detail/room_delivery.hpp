@@ -127,6 +127,8 @@ public:
             const bool soon = !busy && !works && !answers_->is_behind(seat);
             seat.keep_question(theirs);
             seat.retry_at = after(now, std::chrono::milliseconds{soon ? 1 : 50});
+            // It may be its connection's turn, not its own.
+            seat.waker.touch();
             return {};
         }
         peer.answers_from = now;
