@@ -34,6 +34,67 @@ std::size_t taken_of_all(const RoomWorld& w) {
     return bytes;
 }
 
+/// Three who come, go, stall and edit, one of them over a connection of many documents.
+void live_with_answers(Seed seed, const RoomOptions& options) {
+    RoomWorld w{seed, options};
+    bring_in(w, of_authors(13, 100'000));
+    Random& bits = w.world.bits();
+    w.world.network().window_bytes(std::size_t{1000} << uniform_upto(bits, 12));
+    RoomEditor ada{w, "ada", 1};
+    RoomEditor bob{w, "bob", 2};
+    RoomEditor carol = RoomEditor::addressed(w, "carol", 3);
+    ada.dial();
+    w.run(20s);
+    REQUIRE(ada.synced);
+    for (RoomEditor* const one : {&bob, &carol}) {
+        if (uniform_upto(bits, 1) == 0) static_cast<void>(one->type("offline "));
+        one->dial();
+    }
+    for (int i = 0; i < 100; ++i) {
+        RoomEditor* const all[] = {&ada, &bob, &carol};
+        RoomEditor& one = *all[uniform_upto(bits, 2)];
+        switch (uniform_upto(bits, 9)) {
+            case 0:
+                one.stall(true);
+                break;
+            case 1:
+                if (!one.online()) one.dial();
+                break;
+            case 2:
+                one.hang_up();
+                break;
+            case 3:
+                w.disk.fail_flushes = 1;
+                break;
+            case 4:
+                one.say({part::RoomMessage::Kind::state_vector, Bytes(1)});
+                break;
+            case 5:
+            case 6:
+                one.type(std::string(1 + uniform_upto(bits, 5000), 'y'));
+                break;
+            default:
+                one.stall(false);
+                break;
+        }
+        w.run(std::chrono::milliseconds{uniform_upto(bits, 20)});
+    }
+    w.disk.fail_flushes = 0;
+    for (RoomEditor* const one : {&ada, &bob, &carol}) one->stall(false);
+    for (int i = 0; i < 5; ++i) {
+        w.run(20s);
+        for (RoomEditor* const one : {&ada, &bob, &carol}) {
+            if (!one->online()) one->dial();
+        }
+    }
+    w.run(20s);
+    for (RoomEditor* const one : {&ada, &bob, &carol}) {
+        CHECK(one->synced);
+        CHECK((one->document() == state_of(w.rooms())));
+    }
+    CHECK(carol.unsynced == 0);
+}
+
 }  // namespace
 
 TEST_CASE("RoomManager: of the answers to those who join a large document a turn makes a part",
@@ -117,67 +178,14 @@ TEST_CASE("RoomManager: a room that is loaded again is compared once, however ma
 
 TEST_CASE("RoomManager: nothing is lost between the parts of an answer and what happens meanwhile",
           "[room][room_large][sim]") {
-    for_each_seed(
-        [](Seed seed) {
-            RoomWorld w{seed, {.client_bytes_max = 200'000}};
-            bring_in(w, of_authors(13, 100'000));
-            Random& bits = w.world.bits();
-            w.world.network().window_bytes(std::size_t{1000} << uniform_upto(bits, 12));
-            RoomEditor ada{w, "ada", 1};
-            RoomEditor bob{w, "bob", 2};
-            RoomEditor carol = RoomEditor::addressed(w, "carol", 3);
-            ada.dial();
-            w.run(20s);
-            REQUIRE(ada.synced);
-            for (RoomEditor* const one : {&bob, &carol}) {
-                if (uniform_upto(bits, 1) == 0) static_cast<void>(one->type("offline "));
-                one->dial();
-            }
-            for (int i = 0; i < 100; ++i) {
-                RoomEditor* const all[] = {&ada, &bob, &carol};
-                RoomEditor& one = *all[uniform_upto(bits, 2)];
-                switch (uniform_upto(bits, 9)) {
-                    case 0:
-                        one.stall(true);
-                        break;
-                    case 1:
-                        if (!one.online()) one.dial();
-                        break;
-                    case 2:
-                        one.hang_up();
-                        break;
-                    case 3:
-                        w.disk.fail_flushes = 1;
-                        break;
-                    case 4:
-                        one.say({part::RoomMessage::Kind::state_vector, Bytes(1)});
-                        break;
-                    case 5:
-                    case 6:
-                        one.type(std::string(1 + uniform_upto(bits, 5000), 'y'));
-                        break;
-                    default:
-                        one.stall(false);
-                        break;
-                }
-                w.run(std::chrono::milliseconds{uniform_upto(bits, 20)});
-            }
-            w.disk.fail_flushes = 0;
-            for (RoomEditor* const one : {&ada, &bob, &carol}) one->stall(false);
-            for (int i = 0; i < 5; ++i) {
-                w.run(20s);
-                for (RoomEditor* const one : {&ada, &bob, &carol}) {
-                    if (!one->online()) one->dial();
-                }
-            }
-            w.run(20s);
-            for (RoomEditor* const one : {&ada, &bob, &carol}) {
-                CHECK(one->synced);
-                CHECK((one->document() == state_of(w.rooms())));
-            }
-            CHECK(carol.unsynced == 0);
-        },
-        8);
+    for_each_seed([](Seed seed) { live_with_answers(seed, {.client_bytes_max = 200'000}); }, 8);
+}
+
+TEST_CASE("RoomManager: who waits in line for an answer has it in the end, whoever is slow or gone",
+          "[room][room_large][sim]") {
+    const RoomOptions options{
+        .heartbeat = {500ms, 3s}, .client_bytes_max = 200'000, .answers_bytes_max = 1'500'000};
+    for_each_seed([&](Seed seed) { live_with_answers(seed, options); }, 60);
 }
 
 TEST_CASE("RoomManager: an answer that is not taken costs what it says, and ends with its client",
