@@ -36,10 +36,8 @@ TEST_CASE("RedisRooms keeps rooms as a storage must", "[adapter][redis_rooms][pr
     CHECK(made == 12);
 }
 
-TEST_CASE("RedisRooms: each hears what the others append", "[adapter][redis_rooms][unit]") {
-    const RedisServer server;
-    RedisRooms one{rooms_at(server)};
-    RedisRooms two{rooms_at(server)};
+TEST_CASE_METHOD(TwoServers, "RedisRooms: each hears what the others append",
+                 "[adapter][redis_rooms][unit]") {
     CHECK(words_in(load(two)) == "none");
     // It waits, for there is no room yet.
     driver::Question<part::HeardNews> waiting;
@@ -67,10 +65,8 @@ TEST_CASE("RedisRooms: each hears what the others append", "[adapter][redis_room
     CHECK(server.ask({"EXISTS", "belay:{board}:updates"}) == "1");
 }
 
-TEST_CASE("RedisRooms: a snapshot covers what was read", "[adapter][redis_rooms][unit]") {
-    const RedisServer server;
-    RedisRooms one{rooms_at(server)};
-    RedisRooms two{rooms_at(server)};
+TEST_CASE_METHOD(TwoServers, "RedisRooms: a snapshot covers what was read",
+                 "[adapter][redis_rooms][unit]") {
     begin(one);
     append(one, "a");
     static_cast<void>(load(two));
@@ -92,25 +88,10 @@ TEST_CASE("RedisRooms: a snapshot covers what was read", "[adapter][redis_rooms]
     CHECK(server.ask({"XLEN", "belay:{board}:updates"}) == "1");
 }
 
-TEST_CASE("RedisRooms: a snapshot covers nothing of another copy",
-          "[adapter][redis_rooms][fault]") {
-    const RedisServer server;
-    RedisRooms one{rooms_at(server)};
-    RedisRooms two{rooms_at(server)};
-    begin(one);
-    append(one, "a");
-    ::poll(nullptr, 0, 5);
-    append(one, "lost");
-    const std::uint64_t read = (*load(two))->position;
-    // A replica without the last entry takes over, and its clock is a little late.
-    server.ask({"EVAL",
-                "local all = redis.call('XRANGE', KEYS[1], '-', '+') "
-                "redis.call('DEL', KEYS[1]) "
-                "redis.call('XADD', KEYS[1], all[1][1], unpack(all[1][2])) "
-                "local ms = string.match(all[1][1], '^(%d+)') "
-                "redis.call('XADD', KEYS[1], ms .. '-9', 's', 'other', 'n', '', 'u', 'b') "
-                "return redis.call('XADD', KEYS[1], '*', 's', 'other', 'n', '', 'u', 'c')",
-                "1", "belay:{board}:updates"});
+TEST_CASE_METHOD(TwoServers, "RedisRooms: a snapshot covers nothing of another copy",
+                 "[adapter][redis_rooms][fault]") {
+    const std::uint64_t read = lose_by_failover();
+    server.ask({"XADD", updates_key, "*", "s", "other", "n", "", "u", "c"});
     CHECK(save(two, "[a,lost]", read).code == RoomErrc::stale_snapshot);
     CHECK(words_in(load(one)) == "|a,b,c,");
     // It is compared, and what is lost is given back.
@@ -304,10 +285,8 @@ TEST_CASE("RedisRooms: what was ended on purpose is not begun again",
     CHECK(words_in(load(two)) == "|b,");
 }
 
-TEST_CASE("RedisRooms: who appends to what was ended is told so", "[adapter][redis_rooms][fault]") {
-    const RedisServer server;
-    RedisRooms one{rooms_at(server)};
-    RedisRooms two{rooms_at(server)};
+TEST_CASE_METHOD(TwoServers, "RedisRooms: who appends to what was ended is told so",
+                 "[adapter][redis_rooms][fault]") {
     begin(one);
     CHECK_FALSE(two.erase("board"));
     REQUIRE_FALSE(flush(two));

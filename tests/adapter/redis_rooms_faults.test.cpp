@@ -122,11 +122,8 @@ TEST_CASE("RedisRooms: what was given back, and ended by somebody, is not begun 
     CHECK(words_in(load(one)) == "|backup,");
 }
 
-TEST_CASE("RedisRooms: a room is ended also where Redis has just lost it",
-          "[adapter][redis_rooms][fault]") {
-    const RedisServer server;
-    RedisRooms one{rooms_at(server)};
-    RedisRooms two{rooms_at(server)};
+TEST_CASE_METHOD(TwoServers, "RedisRooms: a room is ended also where Redis has just lost it",
+                 "[adapter][redis_rooms][fault]") {
     begin(one);
     append(one, "a");
     const std::uint64_t read = (*load(two))->position;
@@ -145,11 +142,8 @@ TEST_CASE("RedisRooms: a room is ended also where Redis has just lost it",
     }
 }
 
-TEST_CASE("RedisRooms: a change is of the history that it was made in",
-          "[adapter][redis_rooms][fault]") {
-    const RedisServer server;
-    RedisRooms one{rooms_at(server)};
-    RedisRooms two{rooms_at(server)};
+TEST_CASE_METHOD(TwoServers, "RedisRooms: a change is of the history that it was made in",
+                 "[adapter][redis_rooms][fault]") {
     SECTION("made before another one was loaded") {
         begin(one);
         REQUIRE(one.append("board", as_bytes("old")));
@@ -225,11 +219,9 @@ TEST_CASE("RedisRooms: the position of a change is no other entry's",
     CHECK(words_in(load(one)) == "[a,b]|own,");
 }
 
-TEST_CASE("RedisRooms: a snapshot covers nothing unread, also if that is trimmed",
-          "[adapter][redis_rooms][fault]") {
-    const RedisServer server;
-    RedisRooms one{rooms_at(server)};
-    RedisRooms two{rooms_at(server)};
+TEST_CASE_METHOD(TwoServers,
+                 "RedisRooms: a snapshot covers nothing unread, also if that is trimmed",
+                 "[adapter][redis_rooms][fault]") {
     begin(one);
     static_cast<void>(load(two));
     append(one, "a");
@@ -251,24 +243,10 @@ TEST_CASE("RedisRooms: a snapshot covers nothing unread, also if that is trimmed
     CHECK(words_in(load(alone)) == "abc|");
 }
 
-TEST_CASE("RedisRooms: a snapshot of what is lost replaces none of what is there",
-          "[adapter][redis_rooms][fault]") {
-    const RedisServer server;
-    RedisRooms one{rooms_at(server)};
-    RedisRooms two{rooms_at(server)};
-    begin(one);
-    append(one, "a");
-    ::poll(nullptr, 0, 5);
-    append(one, "lost");
-    const std::uint64_t read = (*load(two))->position;
-    // A replica without the last entry takes over, its clock is late, and another server saves.
-    server.ask({"EVAL",
-                "local all = redis.call('XRANGE', KEYS[1], '-', '+') "
-                "redis.call('DEL', KEYS[1]) "
-                "redis.call('XADD', KEYS[1], all[1][1], unpack(all[1][2])) "
-                "local ms = string.match(all[1][1], '^(%d+)') "
-                "return redis.call('XADD', KEYS[1], ms .. '-9', 's', 'other', 'n', '', 'u', 'b')",
-                "1", updates_key});
+TEST_CASE_METHOD(TwoServers,
+                 "RedisRooms: a snapshot of what is lost replaces none of what is there",
+                 "[adapter][redis_rooms][fault]") {
+    const std::uint64_t read = lose_by_failover();
     RedisRooms three{rooms_at(server)};
     CHECK_FALSE(save(three, "[a,b]", (*load(three))->position));
     append(three, "c");

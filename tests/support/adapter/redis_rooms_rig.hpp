@@ -127,4 +127,30 @@ inline void lose_last_entry(const RedisServer& server) {
                 "1", updates_key});
 }
 
+/// Two servers of rooms, and the Redis that they share.
+struct TwoServers {
+    const RedisServer server{};
+    RedisRooms one{rooms_at(server)};
+    RedisRooms two{rooms_at(server)};
+
+    /// The board is begun, and a replica takes over that lacks its last entry, "lost", and whose
+    /// clock is a little late: it has "a" and "b".   Returns: the position of what was lost.
+    [[nodiscard]] std::uint64_t lose_by_failover() {
+        begin(one);
+        append(one, "a");
+        ::poll(nullptr, 0, 5);
+        append(one, "lost");
+        const std::uint64_t read = (*load(two))->position;
+        server.ask(
+            {"EVAL",
+             "local all = redis.call('XRANGE', KEYS[1], '-', '+') "
+             "redis.call('DEL', KEYS[1]) "
+             "redis.call('XADD', KEYS[1], all[1][1], unpack(all[1][2])) "
+             "local ms = string.match(all[1][1], '^(%d+)') "
+             "return redis.call('XADD', KEYS[1], ms .. '-9', 's', 'other', 'n', '', 'u', 'b')",
+             "1", updates_key});
+        return read;
+    }
+};
+
 }  // namespace belay_test
