@@ -36,7 +36,7 @@ TEST_CASE("RedisRooms keeps rooms as a storage must", "[adapter][redis_rooms][pr
     CHECK(made == 12);
 }
 
-TEST_CASE_METHOD(TwoServers, "RedisRooms: each hears what the others append",
+TEST_CASE_METHOD(TwoRedisRooms, "RedisRooms: each hears what the others append",
                  "[adapter][redis_rooms][unit]") {
     CHECK(words_in(load(two)) == "none");
     // It waits, for there is no room yet.
@@ -65,7 +65,7 @@ TEST_CASE_METHOD(TwoServers, "RedisRooms: each hears what the others append",
     CHECK(server.ask({"EXISTS", "belay:{board}:updates"}) == "1");
 }
 
-TEST_CASE_METHOD(TwoServers, "RedisRooms: a snapshot covers what was read",
+TEST_CASE_METHOD(TwoRedisRooms, "RedisRooms: a snapshot covers what was read",
                  "[adapter][redis_rooms][unit]") {
     begin(one);
     append(one, "a");
@@ -88,7 +88,7 @@ TEST_CASE_METHOD(TwoServers, "RedisRooms: a snapshot covers what was read",
     CHECK(server.ask({"XLEN", "belay:{board}:updates"}) == "1");
 }
 
-TEST_CASE_METHOD(TwoServers, "RedisRooms: a snapshot covers nothing of another copy",
+TEST_CASE_METHOD(TwoRedisRooms, "RedisRooms: a snapshot covers nothing of another copy",
                  "[adapter][redis_rooms][fault]") {
     const std::uint64_t read = lose_by_failover();
     server.ask({"XADD", updates_key, "*", "s", "other", "n", "", "u", "c"});
@@ -285,7 +285,7 @@ TEST_CASE("RedisRooms: what was ended on purpose is not begun again",
     CHECK(words_in(load(two)) == "|b,");
 }
 
-TEST_CASE_METHOD(TwoServers, "RedisRooms: who appends to what was ended is told so",
+TEST_CASE_METHOD(TwoRedisRooms, "RedisRooms: who appends to what was ended is told so",
                  "[adapter][redis_rooms][fault]") {
     begin(one);
     CHECK_FALSE(two.erase("board"));

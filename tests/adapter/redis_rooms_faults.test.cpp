@@ -122,7 +122,7 @@ TEST_CASE("RedisRooms: what was given back, and ended by somebody, is not begun 
     CHECK(words_in(load(one)) == "|backup,");
 }
 
-TEST_CASE_METHOD(TwoServers, "RedisRooms: a room is ended also where Redis has just lost it",
+TEST_CASE_METHOD(TwoRedisRooms, "RedisRooms: a room is ended also where Redis has just lost it",
                  "[adapter][redis_rooms][fault]") {
     begin(one);
     append(one, "a");
@@ -142,7 +142,7 @@ TEST_CASE_METHOD(TwoServers, "RedisRooms: a room is ended also where Redis has j
     }
 }
 
-TEST_CASE_METHOD(TwoServers, "RedisRooms: a change is of the history that it was made in",
+TEST_CASE_METHOD(TwoRedisRooms, "RedisRooms: a change is of the history that it was made in",
                  "[adapter][redis_rooms][fault]") {
     SECTION("made before another one was loaded") {
         begin(one);
@@ -219,7 +219,7 @@ TEST_CASE("RedisRooms: the position of a change is no other entry's",
     CHECK(words_in(load(one)) == "[a,b]|own,");
 }
 
-TEST_CASE_METHOD(TwoServers,
+TEST_CASE_METHOD(TwoRedisRooms,
                  "RedisRooms: a snapshot covers nothing unread, also if that is trimmed",
                  "[adapter][redis_rooms][fault]") {
     begin(one);
@@ -243,7 +243,7 @@ TEST_CASE_METHOD(TwoServers,
     CHECK(words_in(load(alone)) == "abc|");
 }
 
-TEST_CASE_METHOD(TwoServers,
+TEST_CASE_METHOD(TwoRedisRooms,
                  "RedisRooms: a snapshot of what is lost replaces none of what is there",
                  "[adapter][redis_rooms][fault]") {
     const std::uint64_t read = lose_by_failover();

@@ -128,7 +128,7 @@ inline void lose_last_entry(const RedisServer& server) {
 }
 
 /// Two servers of rooms, and the Redis that they share.
-struct TwoServers {
+struct TwoRedisRooms {
     const RedisServer server{};
     RedisRooms one{rooms_at(server)};
     RedisRooms two{rooms_at(server)};
