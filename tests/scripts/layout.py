@@ -98,6 +98,7 @@ HEADER_LINES_GOAL = 300
 HEADER_SHARE_WITHIN_GOAL = 0.9
 LINE_COLUMNS_MAX = 100
 
+NAMESPACE = "namespace belay { inline namespace BELAY_ABI {"
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 DEFINE = re.compile(r"^\s*#\s*define\s+(\w+)")
 # Spelt so that these lines do not match themselves.
@@ -215,6 +216,8 @@ class Layout:
             if len(line) > LINE_COLUMNS_MAX:
                 # clang-format leaves comments as they are: it would tear lists and fields.
                 self.report(path, number, "line-length", f"{len(line)} columns, the limit is {LINE_COLUMNS_MAX}")
+            if line.startswith("namespace belay") and not line.startswith(NAMESPACE):
+                self.report(path, number, "namespace", f'write "{NAMESPACE}", which ctags can read')
             if line.startswith("using namespace "):
                 self.report(path, number, "using-namespace", "imposed on every user of this header")
             if line.startswith("static_assert("):

@@ -114,6 +114,10 @@ class LayoutTest(unittest.TestCase):
         passing = {"include/belay/core/a.hpp": a + "#define BELAY_DETAIL_X 1\n#undef BELAY_DETAIL_X\n"}
         self.assertEqual(violations(passing), [])
 
+    def test_a_namespace_that_tags_cannot_read(self):
+        a = CLEAN["include/belay/core/a.hpp"]
+        self.finds("namespace", {"include/belay/core/a.hpp": a + "namespace belay::inline BELAY_ABI {\n}\n"})
+
     def test_asserts_at_namespace_scope(self):
         a = CLEAN["include/belay/core/a.hpp"]
         self.finds("namespace-assert", {"include/belay/core/a.hpp": a + "static_assert(sizeof(int) == 4);\n"})

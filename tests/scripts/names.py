@@ -49,7 +49,9 @@ Supervisor Heartbeat LinkState LinkLog Tee Session Receiver
 Loop ThreadSleeper posix::Loop posix::Tcp posix::Listener posix::Journal sim::World
 """.split())
 
-NAMESPACE = re.compile(r"^namespace ([\w: ]+?) \{$")
+# "namespace belay { inline namespace BELAY_ABI { namespace part {", and within it "namespace detail {".
+NAMESPACE = re.compile(r"^(?:inline )?namespace [\w:]+ \{")
+NAMESPACE_NAME = re.compile(r"namespace ([\w:]+) \{")
 TYPE = re.compile(r"^(?:class|struct|union|enum class|enum) (?:\[\[\w+\]\] )?(?:alignas\(\w+\) )?(\w+)(?![\w<]|::)")
 CONCEPT = re.compile(r"^concept (\w+) =")
 ALIAS = re.compile(r"^using (\w+) =")
@@ -82,11 +84,10 @@ def names_of(lines):
     for line in lines:
         opened = NAMESPACE.match(line)
         if opened:
-            path = opened[1].replace("inline BELAY_ABI", "").replace(" ", "")
-            spaces.append([space for space in path.split("::") if space])
+            spaces += [name.split("::") for name in NAMESPACE_NAME.findall(line)]
             comment = []
-        elif line.startswith("}  // namespace"):
-            spaces.pop()
+        elif re.match(r"\}+  // namespace", line):
+            del spaces[-line.index(" "):]
             comment = []
         elif line.startswith("///"):
             comment.append(line)
@@ -94,7 +95,7 @@ def names_of(lines):
             comment = []
         elif spaces and not LEAD.match(line):
             name = declared(line)
-            path = [space for part in spaces for space in part]
+            path = [space for part in spaces for space in part if space != "BELAY_ABI"]
             if name and path[0] == "belay" and "detail" not in path:
                 yield "::".join(path[1:]), name, first_sentence(comment)
             comment = []

@@ -15,7 +15,7 @@ HEADER = """// SPDX-License-Identifier: MIT
 /// What it is.
 #pragma once
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 /// Nobody's business.
@@ -62,14 +62,21 @@ struct Traits<Thing> {};
 
 inline int Thing::member() const { return 1; }
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay
 
-namespace belay::inline BELAY_ABI::driver {
+namespace belay { inline namespace BELAY_ABI { namespace driver {
 
 /// For few.
 struct Node {};
 
-}  // namespace belay::inline BELAY_ABI::driver
+}}}  // namespace belay::driver
+
+namespace belay { inline namespace BELAY_ABI { namespace posix::detail {
+
+/// Hidden, too.
+struct Socket {};
+
+}}}  // namespace belay::posix::detail
 """
 PUBLIC = {"Thing": "Something to have", "ThingLike": "What things do", "things_max": "So many", "Alias": "Another name",
           "Kind": "Kinds", "make_thing": "Makes one"}

@@ -6,7 +6,7 @@
 
 #include <belay/core/instant.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 // Not templates: they win over those of std::chrono.
 Instant operator+(Instant, Duration) = delete;
@@ -16,4 +16,4 @@ Duration operator-(Instant, Instant) = delete;
 Instant& operator+=(Instant&, Duration) = delete;
 Instant& operator-=(Instant&, Duration) = delete;
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

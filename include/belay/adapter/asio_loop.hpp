@@ -11,7 +11,7 @@
 #include <belay/core/steady_clock.hpp>
 #include <belay/drive/on_event_loop.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
@@ -111,4 +111,4 @@ AsioLoop(Context&) -> AsioLoop<Context>;
 template <class Context>
 AsioLoop(Context&, Seed) -> AsioLoop<Context>;
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -11,7 +11,7 @@
 #include <belay/link/length_prefixed.hpp>
 #include <belay/link/transport_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// How connections of AsioTcp are tuned.
 struct AsioTcpOptions {
@@ -109,4 +109,4 @@ AsioTcp(Context&, posix::Endpoint, Framing) -> AsioTcp<Context, Framing>;
 template <class Context, class Framing>
 AsioTcp(Context&, posix::Endpoint, Framing, AsioTcpOptions) -> AsioTcp<Context, Framing>;
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

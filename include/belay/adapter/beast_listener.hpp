@@ -15,7 +15,7 @@
 #include <belay/link/transport_like.hpp>
 #include <belay/room/room_request.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// A client that wants to be a WebSocket, as a transport that can be opened once.
 ///
@@ -221,4 +221,4 @@ template <class T, detail::TakesTls F, class O>
 BeastListener(AsioLoop<boost::asio::io_context>&, T&, F, BeastListenerOptions, O)
     -> BeastListener<F, typename detail::StreamTakenBy<F>::Type, O>;
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

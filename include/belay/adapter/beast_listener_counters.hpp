@@ -9,7 +9,7 @@
 
 #include <belay/core/assert.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// What a BeastListener has done since it was made. Each connection is counted once as `accepted`,
 /// and, when it is decided, once as one of the five that follow.
@@ -36,4 +36,4 @@ struct RefusedUpgrade {
     std::string path{};  ///< asked for, without the query; empty if it was not read
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

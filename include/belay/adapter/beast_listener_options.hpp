@@ -11,7 +11,7 @@
 #include <belay/core/instant.hpp>
 #include <belay/http/http_message.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Whom a BeastListener lets in, and what it grants each of them. All durations are > 0ns, all
 /// limits > 0.
@@ -90,4 +90,4 @@ namespace detail {
 
 }  // namespace detail
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

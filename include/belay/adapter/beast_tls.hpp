@@ -11,7 +11,7 @@
 
 #include <belay/adapter/beast_websocket.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 template <NeedsTls Stream>
 struct BeastTls<Stream> {
@@ -61,4 +61,4 @@ struct BeastTls<Stream> {
     }
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -11,7 +11,7 @@
 #include <belay/adapter/detail/beast_dial.hpp>
 #include <belay/link/transport_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Dials a WebSocket server over streams of your type, a new one for each attempt:
 /// `boost::beast::tcp_stream`, or with <belay/adapter/beast_tls.hpp>
@@ -95,4 +95,4 @@ private:
     std::shared_ptr<const WebSocketOptions> options_;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -17,7 +17,7 @@
 #include <belay/adapter/detail/asio_of.hpp>
 #include <belay/core/cause.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 template <>
 struct AsioOf<boost::asio::io_context> {
@@ -63,4 +63,4 @@ struct AsioOf<boost::asio::io_context> {
     }
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

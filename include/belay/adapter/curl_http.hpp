@@ -9,7 +9,7 @@
 #include <belay/adapter/detail/curl_core.hpp>
 #include <belay/http/http_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Makes HTTP requests by libcurl, which brings TLS, HTTP/2, proxies and kept connections.
 ///
@@ -109,4 +109,4 @@ private:
     detail::Ref<detail::CurlCore> core_;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

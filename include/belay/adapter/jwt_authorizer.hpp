@@ -12,7 +12,7 @@
 #include <belay/core/steady_clock.hpp>
 #include <belay/room/authorizer_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 template <class F>
@@ -88,4 +88,4 @@ private:
     Clock clock_;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -9,7 +9,7 @@
 
 #include <belay/core/cause.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Errors of JwtVerifier; category "belay.jwt".
 enum class JwtErrc {
@@ -59,12 +59,12 @@ inline constexpr ErrorText jwt_error_texts[] = {
     return {static_cast<int>(e), detail::jwt_error_category()};
 }
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay
 
 template <>
 struct std::is_error_code_enum<belay::JwtErrc> : std::true_type {};
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Why a verifier was not made, with what the code alone cannot say.
 ///
@@ -82,4 +82,4 @@ struct JwtSetupError : std::error_code {
     std::string what;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -15,7 +15,7 @@
 #include <belay/adapter/jwt_error.hpp>
 #include <belay/core/result.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// By what tokens are signed. A verifier takes one of them: the token has no say in it.
 enum class JwtAlgorithm : std::uint8_t {
@@ -246,4 +246,4 @@ private:
     std::vector<Key> keys_;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -11,7 +11,7 @@
 #include <belay/core/result.hpp>
 #include <belay/queue/leasable_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// When what an LmdbStorage was told is on the medium.
 enum class LmdbFlush : std::uint8_t {
@@ -74,4 +74,4 @@ private:
     LmdbStorage() noexcept = default;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

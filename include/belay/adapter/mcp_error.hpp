@@ -8,7 +8,7 @@
 
 #include <belay/core/failure.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// What is wrong with what a server of the Model Context Protocol answers; category "belay.mcp".
 /// Values are appended, never renumbered. What HTTP itself says are errors of HTTP.
@@ -79,7 +79,7 @@ struct McpError {
     }
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay
 
 template <>
 struct std::is_error_code_enum<belay::McpErrc> : std::true_type {};

@@ -15,7 +15,7 @@
 #include <belay/core/detail/function.hpp>
 #include <belay/link/detail/token_source_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
@@ -108,4 +108,4 @@ struct McpOptions {
     std::size_t depth_max = 64;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

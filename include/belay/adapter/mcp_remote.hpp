@@ -19,7 +19,7 @@
 #include <belay/adapter/nlohmann_json.hpp>
 #include <belay/sync/remote_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Keeps scenes in a server that is spoken to by MCP over Streamable HTTP: by two of its tools, see
 /// McpOptions.
@@ -192,4 +192,4 @@ McpRemote(Http, std::string) -> McpRemote<Http>;
 template <class Http>
 McpRemote(Http, std::string, McpOptions) -> McpRemote<Http>;
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -53,7 +53,7 @@ namespace nlohmann {
 
 }  // namespace nlohmann
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
@@ -302,4 +302,4 @@ void from_json(const nlohmann::json& json, SyncResult<Op>& result) {
     }
 }
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -10,7 +10,7 @@
 #include <belay/journal/detail/file_advice.hpp>
 #include <belay/queue/queue_errc.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// The errors of a queue in Redis; category "belay.redis". Values are appended, never renumbered.
 ///
@@ -207,7 +207,7 @@ private:
     }
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay
 
 template <>
 struct std::is_error_code_enum<belay::RedisErrc> : std::true_type {};

@@ -12,7 +12,7 @@
 
 #include <belay/core/assert.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// How a queue in Redis is opened.
 struct RedisOptions {
@@ -73,4 +73,4 @@ inline constexpr std::chrono::milliseconds redis_longest{86'400'000};
 
 }  // namespace detail
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -14,7 +14,7 @@
 #include <belay/adapter/detail/redis_room_work.hpp>
 #include <belay/core/assert.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Rooms in Redis: of each a stream of updates, and a snapshot. Each server reads what the others
 /// append, and tells them who is here.
@@ -150,4 +150,4 @@ private:
     detail::RedisRoomStaged staged_{};
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

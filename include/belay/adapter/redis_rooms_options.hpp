@@ -10,7 +10,7 @@
 
 #include <belay/adapter/redis_options.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// How a RedisRooms reaches its rooms, and what may wait for it.
 struct RedisRoomsOptions {
@@ -87,4 +87,4 @@ namespace detail {
 
 }  // namespace detail
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

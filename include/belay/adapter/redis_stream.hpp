@@ -14,7 +14,7 @@
 #include <belay/core/result.hpp>
 #include <belay/queue/leasable_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Operations in a Redis stream: entries with one field, `body`, that are deleted when they are
 /// acknowledged, and a consumer group. Any number of objects, threads, processes and machines push,
@@ -319,4 +319,4 @@ private:
     bool is_taken_ = false;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

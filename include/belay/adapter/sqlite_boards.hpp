@@ -20,7 +20,7 @@
 #include <belay/room/persistence_like.hpp>
 #include <belay/sync/stamp.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// How a SqliteBoards writes, and how long it remembers who came.
 struct SqliteBoardsOptions {
@@ -341,4 +341,4 @@ private:
     SqliteStatement least_time_{};
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

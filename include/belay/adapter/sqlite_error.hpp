@@ -11,7 +11,7 @@
 #include <belay/journal/detail/file_advice.hpp>
 #include <belay/queue/queue_errc.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
@@ -75,4 +75,4 @@ struct SqliteError {
     explicit operator bool() const noexcept { return static_cast<bool>(code); }
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -14,7 +14,7 @@
 #include <belay/adapter/sqlite_error.hpp>
 #include <belay/room/persistence_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// How rooms in SQLite are kept.
 struct SqliteRoomsOptions {
@@ -163,4 +163,4 @@ private:
     std::uint64_t last_ = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

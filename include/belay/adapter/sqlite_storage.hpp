@@ -11,7 +11,7 @@
 #include <belay/core/result.hpp>
 #include <belay/queue/leasable_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// When what a SqliteStorage was told is on the medium; the names are those of SQLite's
 /// `synchronous`.
@@ -64,4 +64,4 @@ private:
     SqliteStorage() noexcept = default;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

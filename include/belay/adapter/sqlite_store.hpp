@@ -14,7 +14,7 @@
 #include <belay/sync/store_like.hpp>
 #include <belay/sync/sync_errc.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// How a store in SQLite is opened, and what it keeps.
 struct SqliteStoreOptions {
@@ -157,4 +157,4 @@ private:
     Bytes bytes_{};
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

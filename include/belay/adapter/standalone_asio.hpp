@@ -17,7 +17,7 @@
 #include <belay/adapter/detail/asio_of.hpp>
 #include <belay/core/cause.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 template <>
 struct AsioOf<asio::io_context> {
@@ -61,4 +61,4 @@ struct AsioOf<asio::io_context> {
     }
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

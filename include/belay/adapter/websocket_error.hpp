@@ -5,7 +5,7 @@
 
 #include <belay/core/cause.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Errors of WebSocket transports beside close codes and HTTP statuses; category
 /// "belay.websocket".
@@ -51,7 +51,7 @@ inline constexpr ErrorText websocket_error_texts[] = {
     return {static_cast<int>(e), detail::websocket_error_category()};
 }
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay
 
 template <>
 struct std::is_error_code_enum<belay::WebSocketErrc> : std::true_type {};

@@ -17,7 +17,7 @@
 #include <belay/backoff/jitter_like.hpp>
 #include <belay/policy/rule.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 template <class Jitter>
@@ -298,4 +298,4 @@ template <class Jitter, class Rep, class Period, class Limit>
 Backoff(Jitter, std::chrono::duration<Rep, Period>, Limit)
     -> Backoff<Jitter, Limit, detail::CapAfterBase>;
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -7,7 +7,7 @@
 
 #include <belay/core/cause.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// The errors of belay/backoff. Appended to, never renumbered.
 enum class BackoffErrc {
@@ -44,7 +44,7 @@ inline constexpr ErrorText backoff_error_texts[] = {
     return {static_cast<int>(errc), detail::backoff_category()};
 }
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay
 
 template <>
 struct std::is_error_code_enum<belay::BackoffErrc> : std::true_type {};

@@ -6,7 +6,7 @@
 #include <belay/backoff/cap_like.hpp>
 #include <belay/backoff/detail/any_unit.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// A hard cap: the jitter chooses below it, so that no wait is above it and none piles up on it.
 ///
@@ -29,4 +29,4 @@ private:
     Duration most_;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

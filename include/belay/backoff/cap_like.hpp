@@ -9,7 +9,7 @@
 #include <belay/core/detail/member_names.hpp>
 #include <belay/core/instant.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 BELAY_DETAIL_MEMBER(least);
@@ -76,4 +76,4 @@ consteval bool cap_like() {
 
 }  // namespace explain
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -8,7 +8,7 @@
 #include <belay/backoff/detail/any_unit.hpp>
 #include <belay/backoff/growth_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// base, base, base, ...
 ///
@@ -31,4 +31,4 @@ private:
     Duration base_;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -8,7 +8,7 @@
 #include <belay/backoff/exponential.hpp>
 #include <belay/backoff/jitter_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Waits evenly in [base, 3 * the wait before]; in [base, 3 * base] first.
 ///
@@ -48,4 +48,4 @@ private:
     Duration before_{};
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -10,7 +10,7 @@
 #include <belay/backoff/detail/any_unit.hpp>
 #include <belay/backoff/growth_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// The waits as they are written, `Delays{0s, 2s, 10s, 30s}`; the last one repeats.
 ///
@@ -47,4 +47,4 @@ private:
 template <std::convertible_to<detail::AnyUnit>... Ds>
 Delays(Ds...) -> Delays<sizeof...(Ds)>;
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

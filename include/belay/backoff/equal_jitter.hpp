@@ -5,7 +5,7 @@
 
 #include <belay/backoff/jitter_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Waits evenly in [nominal / 2, nominal].
 ///
@@ -21,4 +21,4 @@ struct EqualJitter {
     friend constexpr bool operator==(EqualJitter, EqualJitter) noexcept = default;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

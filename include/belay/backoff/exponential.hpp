@@ -10,7 +10,7 @@
 #include <belay/backoff/growth_like.hpp>
 #include <belay/core/random.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
@@ -179,4 +179,4 @@ private:
 Exponential(detail::AnyUnit) -> Exponential<detail::FactorTwo>;
 Exponential(detail::AnyUnit, double) -> Exponential<detail::AnyFactor>;
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -8,7 +8,7 @@
 #include <belay/backoff/detail/any_unit.hpp>
 #include <belay/backoff/growth_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// base * 1, 1, 2, 3, 5, 8, ...; `forever` where that does not fit. Slower than doubling: the
 /// factor from wait to wait nears 1.618.
@@ -43,4 +43,4 @@ private:
     Duration base_;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

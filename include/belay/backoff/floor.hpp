@@ -6,7 +6,7 @@
 #include <belay/backoff/cap_like.hpp>
 #include <belay/backoff/detail/any_unit.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// A floor beside a cap, `Floor{100ms, Cap{30s}}`: the jitter chooses above it. Nothing is raised
 /// after the draw, so that no waits pile up on the floor.
@@ -40,4 +40,4 @@ private:
     [[no_unique_address]] Limit cap_;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

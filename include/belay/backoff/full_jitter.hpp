@@ -5,7 +5,7 @@
 
 #include <belay/backoff/jitter_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Waits evenly in [0, nominal]; 0ns is a legal answer ("retry at once").
 ///
@@ -24,4 +24,4 @@ struct FullJitter {
     friend constexpr bool operator==(FullJitter, FullJitter) noexcept = default;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -9,7 +9,7 @@
 #include <belay/backoff/jitter_like.hpp>
 #include <belay/core/instant.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 template <class G>
@@ -58,4 +58,4 @@ consteval bool growth_like() {
 
 }  // namespace explain
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -13,7 +13,7 @@
 #include <belay/core/instant.hpp>
 #include <belay/core/random.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace part {
 
@@ -126,4 +126,4 @@ consteval bool jitter_like() {
 
 }  // namespace explain
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

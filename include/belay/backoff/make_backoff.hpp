@@ -8,7 +8,7 @@
 #include <belay/backoff/backoff.hpp>
 #include <belay/core/result.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// The Backoff of these parts, or what is wrong with them; the parts may hold any values, lengths
 /// of time in any unit (hours, years, seconds as a double).
@@ -34,4 +34,4 @@ template <class Jitter, class Limit, class Third, std::same_as<Seed>... Fixed>
     return Made{jitter, cap, growth, seed...};
 }
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

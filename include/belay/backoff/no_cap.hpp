@@ -5,7 +5,7 @@
 
 #include <belay/backoff/cap_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// No bound; a wait that does not fit is `forever`.
 ///
@@ -20,4 +20,4 @@ struct NoCap {
     friend constexpr bool operator==(NoCap, NoCap) noexcept = default;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

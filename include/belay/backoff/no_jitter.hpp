@@ -7,7 +7,7 @@
 
 #include <belay/backoff/jitter_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// The nominal wait itself. A fleet that waits so returns in step: prefer any other
 /// jitter.
@@ -28,4 +28,4 @@ struct NoJitter {
     friend constexpr bool operator==(NoJitter, NoJitter) noexcept = default;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

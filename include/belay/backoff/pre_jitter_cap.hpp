@@ -6,7 +6,7 @@
 #include <belay/backoff/cap_like.hpp>
 #include <belay/backoff/detail/any_unit.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// A cap on the wait before the jitter: with +-20 % and 120 s the late waits lie in [96 s, 144 s].
 ///
@@ -33,4 +33,4 @@ private:
     Duration most_;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

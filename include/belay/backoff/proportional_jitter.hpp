@@ -7,7 +7,7 @@
 
 #include <belay/backoff/jitter_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Waits evenly in [nominal - below %, nominal + above %].
 ///
@@ -75,4 +75,4 @@ private:
     Percents percents_;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -9,7 +9,7 @@
 #include <belay/backoff/exponential.hpp>
 #include <belay/backoff/jitter_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
@@ -116,4 +116,4 @@ private:
     std::uint32_t before_ = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

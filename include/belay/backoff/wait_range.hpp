@@ -8,7 +8,7 @@
 #include <belay/core/instant.hpp>
 #include <belay/core/random.hpp>
 
-namespace belay::inline BELAY_ABI::part {
+namespace belay { inline namespace BELAY_ABI { namespace part {
 
 /// All waits from `least` to `most`, both included.   0ns <= least <= most.
 struct WaitRange {
@@ -30,4 +30,4 @@ struct WaitRange {
     return range.least + Duration{static_cast<Duration::rep>(detail::uniform_below(bits, count))};
 }
 
-}  // namespace belay::inline BELAY_ABI::part
+}}}  // namespace belay::part

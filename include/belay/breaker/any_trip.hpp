@@ -8,7 +8,7 @@
 
 #include <belay/breaker/trip_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
@@ -122,4 +122,4 @@ AnyTrip(Trips...) -> AnyTrip<Trips...>;
 template <class... Trips>
 AllTrips(Trips...) -> AllTrips<Trips...>;
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

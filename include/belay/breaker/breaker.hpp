@@ -11,7 +11,7 @@
 #include <belay/breaker/open_for.hpp>
 #include <belay/policy/rule.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// A circuit breaker as a rule: closed, open, half-open.
 ///
@@ -104,4 +104,4 @@ Breaker(Trip, OpenWait) -> Breaker<Trip, OpenWait>;
 template <class Trip, class OpenWait>
 Breaker(Trip, OpenWait, HalfOpenOptions) -> Breaker<Trip, OpenWait>;
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

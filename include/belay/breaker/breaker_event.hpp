@@ -13,7 +13,7 @@
 #include <belay/core/detail/spin_mutex.hpp>
 #include <belay/core/observer.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// One change of a CircuitBreaker.
 struct BreakerEvent {
@@ -134,4 +134,4 @@ public:
 
 }  // namespace detail
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -8,7 +8,7 @@
 
 #include <belay/core/instant.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// What a breaker lets through.
 enum class BreakerState : std::uint8_t {
@@ -112,4 +112,4 @@ inline constexpr Duration breaker_recheck = std::chrono::seconds{1};
 
 }  // namespace detail
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -11,7 +11,7 @@
 #include <belay/core/clock_like.hpp>
 #include <belay/core/steady_clock.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 template <class Clock>
@@ -271,4 +271,4 @@ template <class Trip, class OpenWait, class Clock, class Observer>
 CircuitBreaker(Trip, OpenWait, Clock, HalfOpenOptions, Observer)
     -> CircuitBreaker<Clock, Trip, OpenWait, Observer>;
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -7,7 +7,7 @@
 
 #include <belay/breaker/trip_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Trips when so many failures came in a row. The right one for connections and for little traffic:
 /// rates need a minimum of calls, which a rarely used peer never sees.
@@ -38,4 +38,4 @@ private:
     std::uint32_t failures_ = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

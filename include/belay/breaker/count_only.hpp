@@ -10,7 +10,7 @@
 #include <belay/breaker/trip_like.hpp>
 #include <belay/policy/detail/cause_set.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 template <class F>
@@ -70,4 +70,4 @@ template <class Filter>
 inline constexpr bool counts_in_row<CountOnly<ConsecutiveFailures, Filter>> = true;
 }  // namespace detail
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

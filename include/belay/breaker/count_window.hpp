@@ -8,7 +8,7 @@
 
 #include <belay/core/call_counts.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// The last `Calls` calls, one bit each: exact, and no clock is read for it.
 ///
@@ -44,4 +44,4 @@ private:
     std::uint32_t bad_ = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

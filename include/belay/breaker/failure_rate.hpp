@@ -6,7 +6,7 @@
 #include <belay/breaker/trip_like.hpp>
 #include <belay/core/call_counts.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Trips when so many of a hundred calls in the window failed:
 ///
@@ -53,4 +53,4 @@ FailureRate(Window) -> FailureRate<Window>;
 template <class Window>
 FailureRate(Window, part::RateThreshold) -> FailureRate<Window>;
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -8,7 +8,7 @@
 #include <belay/breaker/open_wait_like.hpp>
 #include <belay/policy/rule.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 // Of a base: a member that is there on a condition is one in another form.
@@ -59,4 +59,4 @@ private:
     Duration at_most_;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

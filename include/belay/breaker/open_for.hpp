@@ -5,7 +5,7 @@
 
 #include <belay/breaker/open_wait_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Every open wait lasts as long. Where many clients watch one peer, a Backoff spreads their
 /// probes.
@@ -26,4 +26,4 @@ private:
     Duration wait_;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -10,7 +10,7 @@
 #include <belay/core/instant.hpp>
 #include <belay/core/random.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 template <class W>
@@ -88,4 +88,4 @@ consteval bool open_wait_like() {
 
 }  // namespace explain
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

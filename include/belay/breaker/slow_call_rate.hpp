@@ -7,7 +7,7 @@
 #include <belay/breaker/trip_like.hpp>
 #include <belay/core/call_counts.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Trips when so many of a hundred calls in the window took `slow_after` or longer, whether they
 /// worked or not; a slow probe counts as failed:
@@ -49,4 +49,4 @@ SlowCallRate(Duration, Window) -> SlowCallRate<Window>;
 template <class Window>
 SlowCallRate(Duration, Window, part::RateThreshold) -> SlowCallRate<Window>;
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -9,7 +9,7 @@
 #include <belay/core/instant.hpp>
 #include <belay/policy/detail/says_of_peer.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 BELAY_DETAIL_MEMBER(too_slow);
@@ -158,4 +158,4 @@ consteval bool trip_like() {
 
 }  // namespace explain
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

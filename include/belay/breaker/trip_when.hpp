@@ -8,7 +8,7 @@
 #include <belay/breaker/trip_like.hpp>
 #include <belay/core/call_counts.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 template <class P>
@@ -60,4 +60,4 @@ private:
 template <class Window, class Predicate>
 TripWhen(Window, Predicate) -> TripWhen<Window, Predicate>;
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -12,7 +12,7 @@
 #include <belay/policy/detail/guarded.hpp>
 #include <belay/policy/shareable_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 template <class A>
@@ -123,4 +123,4 @@ private:
     detail::Guarded<State> state_;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

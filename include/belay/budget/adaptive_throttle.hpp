@@ -11,7 +11,7 @@
 #include <belay/policy/detail/guarded.hpp>
 #include <belay/policy/shareable_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// What an AdaptiveThrottle is tuned by.   Thread safety: a plain value.
 struct AdaptiveThrottleOptions {
@@ -122,4 +122,4 @@ private:
     detail::Guarded<TimeWindow<>> attempts_;  // bad: those that did not work
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -7,7 +7,7 @@
 
 #include <belay/core/instant.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// What an Aimd is tuned by.   Thread safety: a plain value.
 struct AimdOptions {
@@ -62,4 +62,4 @@ private:
     AimdOptions options_;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -7,7 +7,7 @@
 
 #include <belay/core/instant.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// What a Gradient is tuned by.   Thread safety: a plain value.
 struct GradientOptions {
@@ -108,4 +108,4 @@ private:
     GradientOptions options_;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

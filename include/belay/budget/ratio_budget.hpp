@@ -11,7 +11,7 @@
 #include <belay/policy/detail/guarded.hpp>
 #include <belay/policy/shareable_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// What a RatioBudget allows.   Thread safety: a plain value.
 struct RatioBudgetOptions {
@@ -184,4 +184,4 @@ private:
     detail::Guarded<State> state_;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -10,7 +10,7 @@
 #include <belay/budget/detail/budget_permit.hpp>
 #include <belay/policy/shareable_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// What a TokenBudget gives and takes, all in thousandths of a token.
 ///
@@ -155,4 +155,4 @@ private:
     const TokenBudgetOptions options_;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

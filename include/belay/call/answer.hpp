@@ -16,7 +16,7 @@
 #include <belay/core/failure.hpp>
 #include <belay/policy/detail/says_of_peer.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// What a call returned or threw and whether that is a failure, or why there was no call.
 ///
@@ -190,4 +190,4 @@ struct Callee {
 
 }  // namespace detail
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

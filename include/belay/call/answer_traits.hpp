@@ -9,7 +9,7 @@
 
 #include <belay/core/failure.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Says of each R that a call returns whether it is a failure: for types of other libraries that
 /// are neither bool, optional-like, expected-like nor an error code, and have no ok().
@@ -57,4 +57,4 @@ concept TraitsAreSound = !HasAnswerTraits<R> || requires(const R& returned) {
 
 }  // namespace detail
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -6,7 +6,7 @@
 #include <belay/call/detail/awaitable.hpp>
 #include <belay/core/sleeper_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
@@ -54,4 +54,4 @@ consteval bool async_sleeper_like() {
 
 }  // namespace explain
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -11,7 +11,7 @@
 #include <belay/core/instant.hpp>
 #include <belay/core/observer.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Which attempt this is, and how long anybody waits for it; passed to callables that take one.
 /// Coroutines take it by value, since it may be gone when they go on.
@@ -184,4 +184,4 @@ template <class F>
     return detail::Within<std::decay_t<F>>{std::forward<F>(fn), outer};
 }
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -13,7 +13,7 @@
 #include <belay/core/detail/spin_mutex.hpp>
 #include <belay/policy/rule.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// What a Bulkhead may be told.
 struct BulkheadOptions {
@@ -228,4 +228,4 @@ private:
     detail::CallerLine line_;  // under mutex_
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

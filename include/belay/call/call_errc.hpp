@@ -7,7 +7,7 @@
 
 #include <belay/core/cause.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// The errors of belay/call. Appended to, never renumbered.
 enum class CallErrc {
@@ -39,7 +39,7 @@ inline constexpr ErrorText call_error_texts[] = {
     return {static_cast<int>(errc), detail::call_category()};
 }
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay
 
 template <>
 struct std::is_error_code_enum<belay::CallErrc> : std::true_type {};

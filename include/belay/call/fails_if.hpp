@@ -12,7 +12,7 @@
 #include <belay/call/attempt.hpp>
 #include <belay/call/retry_outcome.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
@@ -208,4 +208,4 @@ template <class E, class F, class Predicate = detail::AnyOfType>
 
 #endif
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -11,7 +11,7 @@
 #include <belay/call/detail/awaited_call.hpp>
 #include <belay/policy/detail/cause_set.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 struct EveryFailure {
@@ -124,4 +124,4 @@ Fallback(F, Chosen) -> Fallback<F, Chosen>;
 template <class F, std::same_as<Cause>... More>
 Fallback(F, Cause, More...) -> Fallback<F, detail::CauseSet>;
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -15,7 +15,7 @@
 #include <belay/policy/shareable_like.hpp>
 #include <belay/policy/shared.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Makes further calls of what is inside while the earlier ones have not answered; the first
 /// success counts, and the others are destroyed in the middle of their calls.
@@ -116,4 +116,4 @@ Hedge(Duration, std::size_t) -> Hedge<>;
 template <class Budget>
 Hedge(Duration, std::size_t, Shared<Budget>) -> Hedge<Budget>;
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -11,7 +11,7 @@
 #include <belay/core/failure.hpp>
 #include <belay/core/result.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
@@ -124,4 +124,4 @@ private:
     Cause cause_;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

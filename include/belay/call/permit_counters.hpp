@@ -8,7 +8,7 @@
 
 #include <belay/core/assert.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// What became of those who asked a RateLimiter or a Bulkhead since it was made. No number ever
 /// falls. Who only asked `admit` is not among them: so a policy asks before it begins, also when an
@@ -49,4 +49,4 @@ private:
 
 }  // namespace detail
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -15,7 +15,7 @@
 #include <belay/core/stop_source.hpp>
 #include <belay/policy/rule.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
@@ -263,4 +263,4 @@ private:
 template <class... Layers>
 Pipeline(Layers...) -> Pipeline<Layers...>;
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -19,7 +19,7 @@
 #include <belay/policy/shared.hpp>
 #include <belay/policy/stop_on.hpp>
 
-namespace belay::inline BELAY_ABI::policies {
+namespace belay { inline namespace BELAY_ABI { namespace policies {
 
 /// gRPC's connection backoff: 1 s, 1.6 times as long each time, to 120 s, then +-20 %: at most
 /// 144 s. No end of attempts. Each may take 20 s.
@@ -100,4 +100,4 @@ namespace belay::inline BELAY_ABI::policies {
                   ResetWhenStable{seconds{10}}};
 }
 
-}  // namespace belay::inline BELAY_ABI::policies
+}}}  // namespace belay::policies

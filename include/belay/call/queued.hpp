@@ -16,7 +16,7 @@
 #include <belay/call/detail/caller_line.hpp>
 #include <belay/call/rate_limiter.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Each call needs a permit of the bulkhead or of the limiter; without one it waits in its line,
 /// and is refused if that is full.
@@ -171,4 +171,4 @@ Queued(Object&) -> Queued<Object>;
 template <class Object>
 Queued(Object&, std::uint64_t) -> Queued<Object>;
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -14,7 +14,7 @@
 #include <belay/core/order.hpp>
 #include <belay/policy/rule.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// So many calls in so long, on average.   Thread safety: a plain value.
 struct Rate {
@@ -284,4 +284,4 @@ private:
     detail::CallerLine line_;  // under mutex_
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

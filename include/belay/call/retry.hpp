@@ -15,7 +15,7 @@
 #include <belay/core/stop_source.hpp>
 #include <belay/policy/policy.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
@@ -310,4 +310,4 @@ Result<void> retry(const P&, S&&, F&&, Rest&&...) {
     return {};
 }
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

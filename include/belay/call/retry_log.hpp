@@ -10,7 +10,7 @@
 #include <belay/call/retry_observer.hpp>
 #include <belay/core/detail/duration_text.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Writes a line for each attempt that failed or may not start, with its number, the wait, the
 /// cause and the rule, as LinkLog does for links: `RetryLog{[](std::string_view line) {...}}`.
@@ -72,4 +72,4 @@ RetryLog(Sink) -> RetryLog<Sink>;
 template <class Sink>
 RetryLog(Sink, std::string) -> RetryLog<Sink>;
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

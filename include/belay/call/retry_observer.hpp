@@ -10,7 +10,7 @@
 #include <belay/core/observer.hpp>
 #include <belay/policy/rule.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// An attempt failed, and there will be another: `on_retry`.
 struct RetryPlanned {
@@ -162,4 +162,4 @@ private:
     constexpr void add(Duration wait) noexcept { waited = part::saturating_add(waited, wait); }
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -14,9 +14,7 @@
 #include <belay/call/detail/answer_kinds.hpp>
 #include <belay/call/outcome.hpp>
 
-namespace belay::inline BELAY_ABI {
-
-namespace detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 template <class E>
 [[nodiscard]] E make_error(const std::error_code& why) {
@@ -268,6 +266,4 @@ consteval auto outcome_of_predicate() {
 template <class R, bool by_value>
 using PredicateOutcome = typename decltype(detail::outcome_of_predicate<R, by_value>())::type;
 
-}  // namespace detail
-
-}  // namespace belay::inline BELAY_ABI
+}}}  // namespace belay::detail

@@ -11,7 +11,7 @@
 #include <belay/call/retry.hpp>
 #include <belay/call/task.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
@@ -123,4 +123,4 @@ template <RuleLike P, class Sleeper, class F, StopTokenLike Stop = NeverStops,
                                              std::forward<Observer>(observer));
 }
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

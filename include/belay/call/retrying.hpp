@@ -10,7 +10,7 @@
 #include <belay/call/task.hpp>
 #include <belay/call/timeout.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Repeats what is inside as its policy says; each call runs a copy of the policy.
 ///
@@ -81,4 +81,4 @@ Retrying(P, Observer&) -> Retrying<P, detail::Unwrapped<Observer>>;
 template <class P, detail::Reference Wrapper>
 Retrying(P, Wrapper&&) -> Retrying<P, detail::Unwrapped<Wrapper>>;
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -13,7 +13,7 @@
 
 #include <belay/core/stop_source.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// A StopToken that is asked to stop when a std::stop_token is.
 ///
@@ -43,4 +43,4 @@ private:
     std::stop_callback<Request> callback_;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

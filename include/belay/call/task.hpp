@@ -13,7 +13,7 @@
 
 #include <belay/core/assert.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 template <class T>
 class Task;
@@ -172,4 +172,4 @@ belay::Task<T> detail::TaskPromise<T>::get_return_object() noexcept {
     return belay::Task<T>{std::coroutine_handle<TaskPromise>::from_promise(*this)};
 }
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

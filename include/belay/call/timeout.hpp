@@ -11,7 +11,7 @@
 #include <belay/call/detail/awaited_call.hpp>
 #include <belay/policy/rule.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Gives what is inside so much time.
 ///
@@ -77,4 +77,4 @@ private:
     Duration limit_;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

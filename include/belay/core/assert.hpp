@@ -28,8 +28,7 @@
 #    define BELAY_ABI v0
 #endif
 
-namespace belay::inline BELAY_ABI {
-namespace detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 // Not constexpr, so that a broken condition in a constant expression is a compile error.
 [[noreturn]] inline void assertion_failed(const char* kind, const char* what, const char* condition,
@@ -38,8 +37,7 @@ namespace detail {
     std::abort();
 }
 
-}  // namespace detail
-}  // namespace belay::inline BELAY_ABI
+}}}  // namespace belay::detail
 
 #if BELAY_ASSERTIONS
 #    define BELAY_DETAIL_CHECK(kind, cond, what) \

@@ -16,7 +16,7 @@
 #    define BELAY_DETAIL_LITTLE_ENDIAN 1
 #endif
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Bytes that somebody owns.
 using Bytes = std::vector<std::byte>;
@@ -68,6 +68,6 @@ constexpr void store_le(std::byte* to, T value) noexcept {
     }
 }
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay
 
 #undef BELAY_DETAIL_LITTLE_ENDIAN

@@ -8,7 +8,7 @@
 
 #include <belay/core/instant.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// What a window saw of the last calls.
 struct CallCounts {
@@ -69,4 +69,4 @@ constexpr void check(const part::RateThreshold& threshold, const W& window) noex
 
 }  // namespace detail
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

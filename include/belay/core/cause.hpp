@@ -12,7 +12,7 @@
 
 #include <belay/core/assert.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Why something failed, by rising severity: of two failures in one turn the more severe counts.
 ///
@@ -149,7 +149,7 @@ private:
     return Cause::lost;
 }
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay
 
 template <>
 struct std::is_error_condition_enum<belay::Cause> : std::true_type {};

@@ -12,7 +12,7 @@
 #include <belay/core/detail/spin_mutex.hpp>
 #include <belay/core/waker.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 template <class V>
 class Completion;
@@ -300,4 +300,4 @@ private:
 
 }  // namespace driver
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -29,8 +29,7 @@
 
 #include <belay/core/bytes.hpp>
 
-namespace belay::inline BELAY_ABI {
-namespace detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 struct CrcTables {
     std::uint32_t of[8][256];
@@ -182,7 +181,9 @@ inline constexpr bool arm_has_crc32 = true;
 }
 #endif
 
-}  // namespace detail
+}}}  // namespace belay::detail
+
+namespace belay { inline namespace BELAY_ABI {
 
 /// The CRC32C (Castagnoli) of `bytes`, continuing from the value `seed` of what came before.
 ///
@@ -206,7 +207,7 @@ inline constexpr bool arm_has_crc32 = true;
     return ~detail::crc32c_portable(~seed, bytes.data(), bytes.size());
 }
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay
 
 #undef BELAY_DETAIL_CRC_X86
 #undef BELAY_DETAIL_CRC_ARM

@@ -8,7 +8,7 @@
 #include <belay/core/mailbox.hpp>
 #include <belay/core/waker.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
@@ -87,4 +87,4 @@ consteval bool event_loop_like() {
 
 }  // namespace explain
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -8,7 +8,7 @@
 #include <belay/core/cause.hpp>
 #include <belay/core/instant.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Why an attempt failed, a connection ended, or a call did not work.
 ///
@@ -55,4 +55,4 @@ namespace detail {
 
 }  // namespace detail
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -5,7 +5,7 @@
 
 #include <belay/core/failure.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
@@ -56,4 +56,4 @@ public:
     return failure;
 }
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

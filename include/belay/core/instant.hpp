@@ -9,7 +9,7 @@
 
 #include <belay/core/assert.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// A length of time. All of belay computes in nanoseconds.
 using Duration = std::chrono::nanoseconds;
@@ -81,4 +81,4 @@ namespace part {
 
 }  // namespace part
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -8,7 +8,7 @@
 
 #include <belay/core/waker.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 template <class M>
@@ -129,4 +129,4 @@ struct LifelineOf {
 
 }  // namespace detail
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -13,7 +13,7 @@
 #include <belay/core/detail/spin_mutex.hpp>
 #include <belay/core/waker.hpp>
 
-namespace belay::inline BELAY_ABI::driver {
+namespace belay { inline namespace BELAY_ABI { namespace driver {
 
 /// What became of an event that was posted.
 enum class Post : std::uint8_t {
@@ -22,9 +22,9 @@ enum class Post : std::uint8_t {
     gone    ///< its attempt is over, or the machine is: nobody will ever handle it
 };
 
-}  // namespace belay::inline BELAY_ABI::driver
+}}}  // namespace belay::driver
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Names the calling thread, without <thread>: the address is its own in every thread.
 [[nodiscard]] inline const void* this_thread() noexcept {
@@ -32,9 +32,9 @@ namespace belay::inline BELAY_ABI::detail {
     return &name;
 }
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail
 
-namespace belay::inline BELAY_ABI::driver {
+namespace belay { inline namespace BELAY_ABI { namespace driver {
 
 /// A bounded queue of events for one machine.
 ///
@@ -284,4 +284,4 @@ private:
     mutable detail::SpinMutex mutex_;
 };
 
-}  // namespace belay::inline BELAY_ABI::driver
+}}}  // namespace belay::driver

@@ -7,7 +7,7 @@
 
 #include <belay/core/clock_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// A clock that stands still until it is moved.
 ///
@@ -49,4 +49,4 @@ private:
     std::atomic<Duration::rep> ticks_;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -11,7 +11,7 @@
 #include <belay/core/machine_like.hpp>
 #include <belay/core/order.hpp>
 
-namespace belay::inline BELAY_ABI::driver {
+namespace belay { inline namespace BELAY_ABI { namespace driver {
 
 template <class M>
 class Nested;
@@ -286,4 +286,4 @@ private:
     Nest::Owned<M>* node_ = nullptr;
 };
 
-}  // namespace belay::inline BELAY_ABI::driver
+}}}  // namespace belay::driver

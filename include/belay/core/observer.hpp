@@ -14,7 +14,7 @@
 #include <belay/core/assert.hpp>
 #include <belay/core/detail/member_names.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Hears nothing, and costs nothing. An observer that may hear nothing derives from it.
 struct NoObserver {};
@@ -207,4 +207,4 @@ constexpr void notify(O& wrapped, Machine& machine, A&&... a) {
 }
 
 }  // namespace detail
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -8,7 +8,7 @@
 
 #include <belay/core/assert.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// The smaller of two values; the first of equals. By value, so that nothing dangles.
 template <class T>
@@ -40,4 +40,4 @@ template <class Sequence, class Before>
     return low;
 }
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -14,7 +14,7 @@
 
 #include <belay/core/assert.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace part {
 
@@ -139,6 +139,6 @@ template <part::BitSource Bits>
     return last == ~std::uint64_t{0} ? bits() : detail::uniform_below(bits, last + 1);
 }
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay
 
 #undef BELAY_DETAIL_HAS_GETENTROPY

@@ -12,7 +12,7 @@
 
 #include <belay/core/assert.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// A `T`, or an `E` that says why there is none. Members are named as in std::expected (C++23).
 ///
@@ -105,4 +105,4 @@ private:
     E error_{};
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

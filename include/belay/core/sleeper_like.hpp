@@ -8,7 +8,7 @@
 #include <belay/core/clock_like.hpp>
 #include <belay/core/random.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
@@ -62,4 +62,4 @@ consteval bool sleeper_like() {
 
 }  // namespace explain
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -5,7 +5,7 @@
 
 #include <belay/core/clock_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// The machine's steady clock.   Models: ClockLike.   Thread safety: any thread.
 struct SteadyClock {
@@ -21,4 +21,4 @@ struct SystemClock {
     }
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

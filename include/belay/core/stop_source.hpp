@@ -9,7 +9,7 @@
 #include <belay/core/detail/intrusive.hpp>
 #include <belay/core/detail/spin_mutex.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Says whether somebody asked to stop: `stop_requested() const noexcept -> bool`.
 ///
@@ -182,4 +182,4 @@ inline void detail::StopState::remove(part::StopWaiter& waiter) noexcept {
     if (waiter.next_ != nullptr) waiter.next_->previous_ = waiter.previous_;
 }
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

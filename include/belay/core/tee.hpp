@@ -12,7 +12,7 @@
 #include <belay/core/machine_like.hpp>
 #include <belay/core/observer.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Feeds several observers of one part, in order: `Tee{LinkLog{sink}, std::ref(app)}`.
 ///
@@ -97,4 +97,4 @@ private:
 template <class... Os>
 Tee(Os...) -> Tee<Os...>;
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

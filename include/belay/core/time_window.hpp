@@ -8,7 +8,7 @@
 
 #include <belay/core/call_counts.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// The calls of the last `length`, in buckets that roll: `TimeWindow{30s}`.
 ///
@@ -94,4 +94,4 @@ private:
 template <class Rep, class Period>
 TimeWindow(std::chrono::duration<Rep, Period>) -> TimeWindow<>;
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

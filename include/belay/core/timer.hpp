@@ -12,7 +12,7 @@
 #include <belay/core/detail/intrusive.hpp>
 #include <belay/core/machine_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 class Timer;
 
@@ -188,4 +188,4 @@ Timer detail::TimerQueue::set(const Ref<TimerQueue>& queue, Instant due, F&& f) 
     return {queue, slot};
 }
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -6,7 +6,7 @@
 #include <belay/core/instant.hpp>
 #include <belay/core/random.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// One step of a driver: what time it is, and where random bits come from.
 ///
@@ -17,4 +17,4 @@ struct Turn {
     Random& bits;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -11,7 +11,7 @@
 #include <belay/core/instant.hpp>
 #include <belay/core/random.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace driver {
 
@@ -141,4 +141,4 @@ private:
     bool owns_ = false;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -7,7 +7,7 @@
 
 #include <belay/drive/detail/driver_checker.hpp>
 
-namespace belay::inline BELAY_ABI::check {
+namespace belay { inline namespace BELAY_ABI { namespace check {
 
 /// Plays machines on a driver, and answers the first rule that it breaks; nothing if it keeps all.
 ///
@@ -30,4 +30,4 @@ template <class Make>
     return detail::DriverChecker<Make>{make}.run();
 }
 
-}  // namespace belay::inline BELAY_ABI::check
+}}}  // namespace belay::check

@@ -7,7 +7,7 @@
 
 #include <belay/core/assert.hpp>
 
-namespace belay::inline BELAY_ABI::check {
+namespace belay { inline namespace BELAY_ABI { namespace check {
 
 /// What a driver must do and the compiler cannot check, see DriverLike.
 enum class DriverRule : std::uint8_t {
@@ -62,4 +62,4 @@ enum class DriverRule : std::uint8_t {
     return "unknown";
 }
 
-}  // namespace belay::inline BELAY_ABI::check
+}}}  // namespace belay::check

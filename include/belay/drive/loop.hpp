@@ -11,7 +11,7 @@
 #include <belay/core/steady_clock.hpp>
 #include <belay/drive/detail/basic_loop.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
@@ -77,4 +77,4 @@ public:
     explicit Loop(Clock clock) : Base{std::move(clock)} {}
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

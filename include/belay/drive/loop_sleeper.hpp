@@ -13,7 +13,7 @@
 #include <belay/core/machine_like.hpp>
 #include <belay/core/stop_source.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
@@ -120,4 +120,4 @@ private:
     Random bits_;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

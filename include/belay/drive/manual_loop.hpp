@@ -10,7 +10,7 @@
 #include <belay/core/steady_clock.hpp>
 #include <belay/drive/detail/basic_loop.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
@@ -74,4 +74,4 @@ public:
     using Base::posted_per_round_max;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

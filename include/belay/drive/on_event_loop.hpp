@@ -12,7 +12,7 @@
 #include <belay/core/nest.hpp>
 #include <belay/core/timer.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// A driver on top of somebody else's event loop: asio, libuv, Qt, or one of your own.
 ///
@@ -146,4 +146,4 @@ constinit const driver::WakeOps OnEventLoop<EventLoop>::Root::table{
     [](driver::WakeNode&) noexcept {},
     [](driver::WakeNode* node) noexcept { delete static_cast<Root*>(node); }};
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

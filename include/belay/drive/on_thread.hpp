@@ -24,7 +24,7 @@
 #include <belay/room/fanout_like.hpp>
 #include <belay/room/persistence_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// What may wait for the thread of an OnThread.
 struct OnThreadOptions {
@@ -329,4 +329,4 @@ private:
     std::uint64_t last_ = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

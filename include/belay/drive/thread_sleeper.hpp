@@ -10,7 +10,7 @@
 #include <belay/call/retry.hpp>
 #include <belay/core/steady_clock.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Blocks the calling thread by the machine's steady clock.
 ///
@@ -88,4 +88,4 @@ auto retry(const P& policy, F&& fn, const Stop& stop = {}, Observer&& observer =
     return retry(policy, sleeper, std::forward<F>(fn), stop, std::forward<Observer>(observer));
 }
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -13,7 +13,7 @@
 #include <belay/fleet/fleet_status.hpp>
 #include <belay/fleet/observer.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Keeps any number of connections alive, of any transports, each under its name and policy.
 ///
@@ -241,4 +241,4 @@ template <class O>
     requires(!std::convertible_to<O, FleetOptions>)
 Fleet(const O&) -> Fleet<>;
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -6,7 +6,7 @@
 #include <belay/core/detail/function.hpp>
 #include <belay/link/supervisor_options.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// What a Fleet is tuned by.
 struct FleetOptions {
@@ -38,4 +38,4 @@ struct ServiceOptions {
     detail::Function<std::size_t()> queued{};
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

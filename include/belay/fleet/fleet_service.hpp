@@ -14,7 +14,7 @@
 #include <belay/fleet/detail/in_fleet.hpp>
 #include <belay/link/supervisor.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 template <class Observer>
 class Fleet;
@@ -106,4 +106,4 @@ template <class Transport, class Policy, class Observer>
 constinit const detail::FleetOps FleetService<Transport, Policy, Observer>::table =
     FleetService<Transport, Policy, Observer>::make_table();
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

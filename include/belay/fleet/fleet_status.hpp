@@ -10,7 +10,7 @@
 
 #include <belay/link/status.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Where one service of a Fleet stands.
 struct ServiceStatus {
@@ -46,4 +46,4 @@ struct FleetStatus {
     }
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -7,7 +7,7 @@
 
 #include <belay/core/failure.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// All live services of a Fleet failed within a moment: not they, but the network here is suspect.
 ///
@@ -25,4 +25,4 @@ struct NetworkSuspect {
     Failure failure{};
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

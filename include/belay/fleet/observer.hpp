@@ -10,7 +10,7 @@
 #include <belay/core/observer.hpp>
 #include <belay/fleet/network_suspect.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 BELAY_DETAIL_HOOK(OnNetworkSuspect, on_network_suspect);
 
@@ -31,4 +31,4 @@ struct FleetHooks {
     }
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

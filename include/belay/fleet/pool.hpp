@@ -12,7 +12,7 @@
 #include <belay/fleet/pool_lease.hpp>
 #include <belay/fleet/pool_status.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Keeps connections to one service alive, and lends them.
 ///
@@ -322,4 +322,4 @@ Pool(Transport, Policy, PoolOptions) -> Pool<Transport, Policy, NoObserver>;
 template <class Transport, class Policy, class Observer>
 Pool(Transport, Policy, PoolOptions, Observer) -> Pool<Transport, Policy, Observer>;
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

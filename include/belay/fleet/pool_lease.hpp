@@ -10,7 +10,7 @@
 #include <belay/core/detail/intrusive.hpp>
 #include <belay/link/event.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
@@ -91,4 +91,4 @@ private:
     detail::PoolLoan loan_{};
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -7,7 +7,7 @@
 
 #include <belay/link/supervisor_options.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// What a Pool is tuned by.
 struct PoolOptions {
@@ -29,4 +29,4 @@ struct PoolStatus {
     bool scouting = false;      ///< one redials, and the others wait for it
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -5,7 +5,7 @@
 
 #include <belay/core/cause.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Why an HTTP request has no whole response; category "belay.http". Statuses have a category of
 /// their own, see http_category().
@@ -53,7 +53,7 @@ inline constexpr ErrorText http_error_texts[] = {
     return {static_cast<int>(e), detail::http_error_category()};
 }
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay
 
 template <>
 struct std::is_error_code_enum<belay::HttpErrc> : std::true_type {};

@@ -9,7 +9,7 @@
 #include <belay/core/completion.hpp>
 #include <belay/http/http_message.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 /// What keeps a request going.
@@ -67,4 +67,4 @@ consteval bool http_like() {
 
 }  // namespace explain
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -15,7 +15,7 @@
 #include <belay/http/detail/http_text.hpp>
 #include <belay/http/http_errc.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// The header fields of a request or response, in their order; names are read in any case.
 ///
@@ -159,4 +159,4 @@ struct HttpRequest {
     detail::OnChunk on_chunk{};
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

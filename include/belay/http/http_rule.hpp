@@ -7,7 +7,7 @@
 
 #include <belay/core/assert.hpp>
 
-namespace belay::inline BELAY_ABI::check {
+namespace belay { inline namespace BELAY_ABI { namespace check {
 
 /// What an HTTP client must do and the compiler cannot check, see HttpLike and HttpRequest.
 enum class HttpRule : std::uint8_t {
@@ -61,4 +61,4 @@ enum class HttpRule : std::uint8_t {
     return i < sizeof sentences / sizeof sentences[0] ? sentences[i] : "unknown";
 }
 
-}  // namespace belay::inline BELAY_ABI::check
+}}}  // namespace belay::check

@@ -13,7 +13,7 @@
 #include <belay/core/random.hpp>
 #include <belay/journal/id.hpp>
 
-namespace belay::inline BELAY_ABI::journal_format {
+namespace belay { inline namespace BELAY_ABI { namespace journal_format {
 
 /// The check before the first operation: it depends on the journal alone.   Complexity: O(1).
 [[nodiscard]] constexpr std::uint64_t first_check(const Id& journal) noexcept {
@@ -45,4 +45,4 @@ namespace belay::inline BELAY_ABI::journal_format {
     return next_check(previous, crc32c(body), static_cast<std::uint32_t>(body.size()), salt);
 }
 
-}  // namespace belay::inline BELAY_ABI::journal_format
+}}}  // namespace belay::journal_format

@@ -17,7 +17,7 @@
 #include <belay/core/instant.hpp>
 #include <belay/core/result.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// How a file is opened.
 enum class OpenMode : std::uint8_t {
@@ -168,4 +168,4 @@ consteval bool file_system_like() {
 
 }  // namespace explain
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

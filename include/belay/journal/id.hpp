@@ -10,7 +10,7 @@
 #include <belay/core/bytes.hpp>
 #include <belay/core/random.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// The name of a journal or a store. Random, but not a secret.
 using Id = std::array<std::byte, 16>;
@@ -31,4 +31,4 @@ template <part::BitSource Bits>
     return id;
 }
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -10,7 +10,7 @@
 #include <belay/journal/log_like.hpp>
 #include <belay/queue/leasable_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Operations, numbered from 1, in segment files in a directory of their own.
 ///
@@ -250,4 +250,4 @@ private:
     RecoveryReport report_;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -10,7 +10,7 @@
 #include <belay/journal/detail/file_advice.hpp>
 #include <belay/queue/queue_errc.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Why a journal could not be opened: what, where, and what to do about it.
 ///
@@ -87,4 +87,4 @@ struct RecoveryReport {
     bool created = false;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -19,7 +19,7 @@
 #include <belay/journal/id.hpp>
 #include <belay/queue/queue_errc.hpp>
 
-namespace belay::inline BELAY_ABI::journal_format {
+namespace belay { inline namespace BELAY_ABI { namespace journal_format {
 
 /// What every segment begins with.
 inline constexpr std::string_view magic = "belay/j\n";
@@ -37,15 +37,15 @@ inline constexpr std::size_t alignment = 8;
 /// deleted, and half for openings and pins.
 inline constexpr std::size_t reserve_bytes = 1024;
 /// The largest segment: places in it have 32 bits, with room to spare.
-inline constexpr std::size_t segment_bytes_max = std::size_t{1} << 30;
+inline constexpr std::size_t segment_bytes_max = 1U << 30;
 /// How many runs may have begun by two openings that follow one another: they are written in turn.
-inline constexpr std::uint32_t runs_in_a_row_max = std::uint32_t{1} << 20;
+inline constexpr std::uint32_t runs_in_a_row_max = 1U << 20;
 /// The longest kept note.
 inline constexpr std::size_t note_bytes_max = 512;
 /// The first operation of a segment has a mark in its seal, and every 64th after it.
 inline constexpr std::uint64_t operations_per_mark = 64;
 /// The last number that an operation can have: what comes behind it must have a number too.
-inline constexpr std::uint64_t number_max = ~std::uint64_t{0} - 1;
+inline constexpr std::uint64_t number_max = ~0ULL - 1;
 /// The name of the file whose lock admits one opener at a time.
 inline constexpr std::string_view lock_name = "lock";
 /// The name of a segment that is being made.
@@ -321,4 +321,4 @@ struct Seal {
     return index;
 }
 
-}  // namespace belay::inline BELAY_ABI::journal_format
+}}}  // namespace belay::journal_format

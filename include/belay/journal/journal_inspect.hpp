@@ -17,7 +17,7 @@
 #include <belay/journal/file_system_like.hpp>
 #include <belay/journal/journal_error.hpp>
 
-namespace belay::inline BELAY_ABI::tool {
+namespace belay { inline namespace BELAY_ABI { namespace tool {
 
 /// What `tool::inspect_journal` found.
 struct JournalReport {
@@ -69,9 +69,9 @@ struct JournalReport {
     [[nodiscard]] bool is_whole() const noexcept { return damages.empty() && lost.empty(); }
 };
 
-}  // namespace belay::inline BELAY_ABI::tool
+}}}  // namespace belay::tool
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// One inspection, file by file.
 template <class FileSystem, class OnOperation>
@@ -235,9 +235,9 @@ private:
     std::uint64_t row_begins_ = 0;                      // the number that it begins with
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail
 
-namespace belay::inline BELAY_ABI::tool {
+namespace belay { inline namespace BELAY_ABI { namespace tool {
 
 /// Reads every byte of the journal in directory `path`, and calls `on_operation(number, body)` for
 /// each operation that can be read, acknowledged or not, in their order. Behind damage it goes on
@@ -257,4 +257,4 @@ template <FileSystemLike FileSystem, class OnOperation>
     return detail::JournalInspector<FileSystem, OnOperation>{fs, path, on_operation}.run();
 }
 
-}  // namespace belay::inline BELAY_ABI::tool
+}}}  // namespace belay::tool

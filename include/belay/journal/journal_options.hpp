@@ -10,7 +10,7 @@
 #include <belay/core/random.hpp>
 #include <belay/journal/journal_format.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// When what a Journal was told survives.
 ///
@@ -74,4 +74,4 @@ namespace detail {
 }
 
 }  // namespace detail
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -11,7 +11,7 @@
 #include <belay/journal/journal.hpp>
 #include <belay/journal/journal_inspect.hpp>
 
-namespace belay::inline BELAY_ABI::tool {
+namespace belay { inline namespace BELAY_ABI { namespace tool {
 
 /// What `tool::salvage_journal` did.
 struct JournalSalvageReport {
@@ -19,9 +19,9 @@ struct JournalSalvageReport {
     std::uint64_t copied = 0;  ///< operations that are in the new one, durably
 };
 
-}  // namespace belay::inline BELAY_ABI::tool
+}}}  // namespace belay::tool
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A new journal in directory `to`, for operations of up to `longest` bytes.
 ///
@@ -46,9 +46,9 @@ template <FileSystemLike FileSystem>
     return Journal<FileSystem>::open(fs, to, options);
 }
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail
 
-namespace belay::inline BELAY_ABI::tool {
+namespace belay { inline namespace BELAY_ABI { namespace tool {
 
 /// Copies all operations that can be read and were not acknowledged, in their order, and the kept
 /// note, into a new journal in directory `to`. The old one is not changed. The new one takes
@@ -91,4 +91,4 @@ template <FileSystemLike FileSystem>
     return done;
 }
 
-}  // namespace belay::inline BELAY_ABI::tool
+}}}  // namespace belay::tool

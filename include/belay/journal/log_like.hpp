@@ -12,7 +12,7 @@
 #include <belay/core/result.hpp>
 #include <belay/journal/id.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
@@ -134,4 +134,4 @@ consteval bool log_like() {
 
 }  // namespace explain
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -18,7 +18,7 @@
 #include <belay/link/detail/link_waiter.hpp>
 #include <belay/link/link_handle.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 /// As a Supervisor. Of other things that have a `receive` these functions are no part.
@@ -324,4 +324,4 @@ auto receive(Link& link, Token&& token) {
         token);
 }
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -8,7 +8,7 @@
 #include <belay/link/heartbeat_options.hpp>
 #include <belay/policy/policy.hpp>
 
-namespace belay::inline BELAY_ABI::timeline {
+namespace belay { inline namespace BELAY_ABI { namespace timeline {
 
 /// Whether a peer that is frozen, or cut off, is noticed within so long of its last sign of life.
 ///
@@ -54,4 +54,4 @@ template <class... Rules>
     return total <= within && total != forever;
 }
 
-}  // namespace belay::inline BELAY_ABI::timeline
+}}}  // namespace belay::timeline

@@ -11,7 +11,7 @@
 
 #include <belay/link/part.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
@@ -215,4 +215,4 @@ private:
 template <class... Ts>
 Bundle(Ts...) -> Bundle<Ts...>;
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

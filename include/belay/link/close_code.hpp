@@ -5,7 +5,7 @@
 
 #include <belay/core/failure.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
@@ -53,4 +53,4 @@ public:
     return Failure::from({code, websocket_category()}, retry_after);
 }
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -10,7 +10,7 @@
 #include <belay/core/turn.hpp>
 #include <belay/link/event.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 template <class C, class M>
@@ -126,4 +126,4 @@ consteval bool connection_like() {
 
 }  // namespace explain
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

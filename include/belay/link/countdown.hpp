@@ -9,7 +9,7 @@
 #include <belay/core/order.hpp>
 #include <belay/link/status.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Calls `show(Duration left)` while a supervisor waits for its next attempt, at most once per
 /// `every`, and with 0ns when the wait is over, if anything was shown of it.
@@ -86,4 +86,4 @@ private:
 template <class Show>
 Countdown(Duration, Show) -> Countdown<Show>;
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

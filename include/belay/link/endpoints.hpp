@@ -13,7 +13,7 @@
 #include <belay/core/result.hpp>
 #include <belay/link/part.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// In which order an Endpoints tries its list.
 enum class EndpointOrder : std::uint8_t {
@@ -167,4 +167,4 @@ Endpoints(Transport, std::vector<Endpoint>) -> Endpoints<Transport, Endpoint>;
 template <class Transport, class Endpoint>
 Endpoints(Transport, std::vector<Endpoint>, EndpointsOptions) -> Endpoints<Transport, Endpoint>;
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -8,7 +8,7 @@
 
 #include <belay/core/failure.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Which connection of a bundle: the index of the transport in `Bundle{...}`; 0 where there is one.
 using Lane = std::uint16_t;
@@ -72,4 +72,4 @@ struct Event {
 
 }  // namespace part
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -9,7 +9,7 @@
 #include <belay/core/detail/member_names.hpp>
 #include <belay/core/failure.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace part {
 
@@ -126,4 +126,4 @@ consteval bool framing_like() {
 
 }  // namespace explain
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -11,7 +11,7 @@
 #include <belay/link/link_errc.hpp>
 #include <belay/link/part.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// A transport whose connections are pinged, and closed with Cause::timed_out when nothing comes
 /// back.
@@ -151,4 +151,4 @@ private:
 template <class Transport>
 Heartbeat(Transport, HeartbeatOptions) -> Heartbeat<Transport>;
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

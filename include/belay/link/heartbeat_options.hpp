@@ -5,7 +5,7 @@
 
 #include <belay/core/instant.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// How a Heartbeat, a Session or a Receiver watches its peer.   Pre: 0ns < every < dead_after.
 struct HeartbeatOptions {
@@ -19,4 +19,4 @@ struct HeartbeatOptions {
     Duration dead_after = std::chrono::seconds{25};
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

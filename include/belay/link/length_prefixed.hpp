@@ -6,7 +6,7 @@
 #include <belay/core/order.hpp>
 #include <belay/link/framing_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// A frame is: u32 length of the message (little endian), u8 kind (0 message, 1 ping, 2 pong),
 /// message. Pings and pongs carry none; a ping is answered by a pong.
@@ -74,4 +74,4 @@ private:
     }
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

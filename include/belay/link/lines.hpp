@@ -8,7 +8,7 @@
 #include <belay/core/order.hpp>
 #include <belay/link/framing_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// A message is what stands before a "\n" or "\r\n"; an empty line is an empty message.
 ///
@@ -57,4 +57,4 @@ private:
     }
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -13,7 +13,7 @@
 #include <belay/link/event.hpp>
 #include <belay/link/status.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
@@ -214,4 +214,4 @@ private:
     std::uint8_t depth_ = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

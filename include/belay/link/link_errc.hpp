@@ -5,7 +5,7 @@
 
 #include <belay/core/failure.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Errors of the link layer; category "belay.link".
 enum class LinkErrc {
@@ -54,7 +54,7 @@ inline constexpr ErrorText link_error_texts[] = {
     return f;
 }
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay
 
 template <>
 struct std::is_error_code_enum<belay::LinkErrc> : std::true_type {};

@@ -7,7 +7,7 @@
 
 #include <belay/link/link.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 /// The commands of a supervisor, as they travel through its mailbox in Event::code.
@@ -138,4 +138,4 @@ public:
     }
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

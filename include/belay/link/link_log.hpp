@@ -9,7 +9,7 @@
 #include <belay/core/detail/duration_text.hpp>
 #include <belay/link/observer.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// How much a LinkLog says.
 enum class LogLevel : std::uint8_t {
@@ -116,4 +116,4 @@ LinkLog(Sink, LogLevel) -> LinkLog<Sink>;
 template <class Sink>
 LinkLog(Sink, LogLevel, std::string) -> LinkLog<Sink>;
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -14,7 +14,7 @@
 #include <belay/link/event.hpp>
 #include <belay/link/status.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Counts what happens to a supervised connection, and how long its outages and the answers to its
 /// pings take. Nothing in it grows.
@@ -249,4 +249,4 @@ inline void to_prometheus(std::string& out, const LinkMetrics& link) {
     to_prometheus(out, std::span{&one, 1});
 }
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

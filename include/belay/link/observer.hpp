@@ -14,7 +14,7 @@
 #include <belay/link/event.hpp>
 #include <belay/link/status.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// on_message may leave out the lane.
 template <class S, class M>
@@ -77,4 +77,4 @@ struct SupervisorHooks {
     }
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

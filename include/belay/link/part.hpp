@@ -9,7 +9,7 @@
 
 #include <belay/link/transport_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// How a decorator talks to the part inside it: the optional members, with their defaults.
 namespace part {
@@ -210,4 +210,4 @@ protected:
 
 }  // namespace part
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -8,7 +8,7 @@
 #include <belay/core/order.hpp>
 #include <belay/link/part.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// What an acceptor's machine holds for each connection: the other end of a Supervisor, without a
 /// policy, since who was dialled does not dial again.
@@ -200,4 +200,4 @@ private:
     part::Slot<part::ConnectionOf<Transport>> connection_;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -9,7 +9,7 @@
 
 #include <belay/core/failure.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// The states of a supervised connection. Every one that is not final has one thing that will wake
 /// it.
@@ -109,4 +109,4 @@ enum class Gate : std::uint32_t {
     custom = 1U << 8    ///< the first of the users' own: custom << 0 .. custom << 23
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -15,7 +15,7 @@
 #include <belay/link/observer.hpp>
 #include <belay/link/supervisor_options.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Says what is wrong with the types it is given. The real one is specialised below.
 template <class Transport, class Policy, class Observer = NoObserver>
@@ -394,4 +394,4 @@ template <class Transport, class Policy, class Observer>
 Supervisor(Transport, Policy, SupervisorOptions, Observer)
     -> Supervisor<Transport, Policy, Observer>;
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

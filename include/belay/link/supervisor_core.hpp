@@ -8,7 +8,7 @@
 
 #include <belay/link/detail/basic_supervisor_core.hpp>
 
-namespace belay::inline BELAY_ABI::timeline {
+namespace belay { inline namespace BELAY_ABI { namespace timeline {
 
 /// The brain of a Supervisor.
 ///
@@ -32,4 +32,4 @@ SupervisorCore(Policy) -> SupervisorCore<Policy>;
 template <class Policy>
 SupervisorCore(Policy, SupervisorCoreOptions) -> SupervisorCore<Policy>;
 
-}  // namespace belay::inline BELAY_ABI::timeline
+}}}  // namespace belay::timeline

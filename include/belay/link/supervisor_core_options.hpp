@@ -6,7 +6,7 @@
 #include <belay/core/assert.hpp>
 #include <belay/core/instant.hpp>
 
-namespace belay::inline BELAY_ABI::timeline {
+namespace belay { inline namespace BELAY_ABI { namespace timeline {
 
 /// What a timeline::SupervisorCore is tuned by.
 struct SupervisorCoreOptions {
@@ -25,9 +25,9 @@ struct SupervisorCoreOptions {
     bool recycle = false;
 };
 
-}  // namespace belay::inline BELAY_ABI::timeline
+}}}  // namespace belay::timeline
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// Options that no supervisor could keep end the program when it is made.
 [[nodiscard]] constexpr const timeline::SupervisorCoreOptions& checked(
     const timeline::SupervisorCoreOptions& options) {
@@ -36,4 +36,4 @@ namespace belay::inline BELAY_ABI::detail {
                        "SupervisorCoreOptions: durations must be >= 0ns");
     return options;
 }
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -5,7 +5,7 @@
 
 #include <belay/link/supervisor_core.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// What a Supervisor is tuned by.
 struct SupervisorOptions {
@@ -41,4 +41,4 @@ struct Reconnect {
     Instant until = never;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -5,9 +5,7 @@
 
 #include <belay/link/status.hpp>
 
-namespace belay::inline BELAY_ABI {
-
-namespace timeline {
+namespace belay { inline namespace BELAY_ABI { namespace timeline {
 
 /// What can happen to a supervisor.
 enum class Input : std::uint8_t {
@@ -43,6 +41,4 @@ struct Actions {
     Transition change{};
 };
 
-}  // namespace timeline
-
-}  // namespace belay::inline BELAY_ABI
+}}}  // namespace belay::timeline

@@ -7,7 +7,7 @@
 
 #include <belay/link/detail/transport_checker.hpp>
 
-namespace belay::inline BELAY_ABI::check {
+namespace belay { inline namespace BELAY_ABI { namespace check {
 
 /// Plays the supervisor of a transport whose peer sends every message back, and answers the first
 /// rule that it breaks; nothing if it keeps all.
@@ -49,4 +49,4 @@ template <class Make, class Message>
     }
 }
 
-}  // namespace belay::inline BELAY_ABI::check
+}}}  // namespace belay::check

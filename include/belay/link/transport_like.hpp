@@ -9,7 +9,7 @@
 #include <belay/link/connection_like.hpp>
 #include <belay/link/link.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 template <class T>
@@ -66,4 +66,4 @@ consteval bool transport_like() {
 
 }  // namespace explain
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

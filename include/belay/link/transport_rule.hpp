@@ -7,7 +7,7 @@
 
 #include <belay/core/assert.hpp>
 
-namespace belay::inline BELAY_ABI::check {
+namespace belay { inline namespace BELAY_ABI { namespace check {
 
 /// What a transport must do and the compiler cannot check, see TransportLike and ConnectionLike.
 enum class TransportRule : std::uint8_t {
@@ -75,4 +75,4 @@ enum class TransportRule : std::uint8_t {
     return "unknown";
 }
 
-}  // namespace belay::inline BELAY_ABI::check
+}}}  // namespace belay::check

@@ -9,7 +9,7 @@
 #include <belay/link/link_errc.hpp>
 #include <belay/link/part.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// What a check says of a connection.
 class Verdict {
@@ -149,4 +149,4 @@ private:
 template <class Transport, class Check>
 Validated(Transport, Check) -> Validated<Transport, Check>;
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -13,7 +13,7 @@
 #include <belay/link/link_errc.hpp>
 #include <belay/link/part.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// A transport that asks a source for a token (a JSON web token, a role, a signed URL: it is
 /// opaque) at each attempt, and opens the transport inside with `open(link, token)`.
@@ -182,4 +182,4 @@ private:
 template <class Transport, class Source>
 WithToken(Transport, Source) -> WithToken<Transport, Source>;
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -5,7 +5,7 @@
 
 #include <belay/policy/rule.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Wishes for a limit on each attempt, from dialling to the validated connection.
 ///
@@ -37,4 +37,4 @@ private:
     Duration most_;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

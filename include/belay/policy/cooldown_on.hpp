@@ -7,7 +7,7 @@
 
 #include <belay/policy/rule.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Advises wait_exactly after failures of one cause: uniformly from [least, most], or what the
 /// server asked for, if that is longer.
@@ -51,4 +51,4 @@ private:
     Cause cause_;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -7,7 +7,7 @@
 
 #include <belay/policy/rule.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Stops when an attempt would start after `last`.
 ///
@@ -38,4 +38,4 @@ private:
     Instant last_;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

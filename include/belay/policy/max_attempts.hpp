@@ -7,7 +7,7 @@
 
 #include <belay/policy/rule.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Stops after `most` failed attempts since the last success or reset, the first one included.
 ///
@@ -46,4 +46,4 @@ private:
     std::uint64_t failures_ = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -7,7 +7,7 @@
 
 #include <belay/policy/rule.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Stops when an attempt would start later than `most` after one was first wanted, or after the
 /// connection was lost.
@@ -76,4 +76,4 @@ private:
     bool running_ = false;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

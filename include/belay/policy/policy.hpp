@@ -11,7 +11,7 @@
 #include <belay/policy/detail/rule_slots.hpp>
 #include <belay/policy/rule.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
@@ -377,4 +377,4 @@ template <class R>
 using AsPolicy = decltype(as_policy(std::declval<R>()));
 }  // namespace detail
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -13,7 +13,7 @@
 #include <belay/core/order.hpp>
 #include <belay/policy/rule.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// The latest verdicts on the attempts of one run, so that a program that crashes again and again
 /// goes on with its backoff and its open breaker, instead of starting them afresh each time.
@@ -267,4 +267,4 @@ private:
     bool attempting_ = false;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -9,7 +9,7 @@
 #include <belay/policy/policy.hpp>
 #include <belay/policy/policy_history.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Wraps a whole policy, and writes down in a PolicyHistory what it is told:
 ///
@@ -183,4 +183,4 @@ Remembered(PolicyHistory&, P) -> Remembered<P>;
 template <class P>
 Remembered(PolicyHistory&, P, Turn) -> Remembered<P>;
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -5,7 +5,7 @@
 
 #include <belay/policy/rule.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Wishes for a stable window. A connection that dies younger has failed, so that a server that
 /// accepts and drops does not reset the backoff each time.
@@ -36,4 +36,4 @@ private:
     Duration window_;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

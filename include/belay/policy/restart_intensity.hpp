@@ -8,7 +8,7 @@
 
 #include <belay/policy/rule.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Stops when more than `Most` failures came within `period`, both ends included.
 ///
@@ -66,4 +66,4 @@ private:
     Instant last_[Most]{};
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -12,7 +12,7 @@
 #include <belay/core/failure.hpp>
 #include <belay/core/turn.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// One rule's opinion on the next attempt, or the folded opinion of all rules.
 ///
@@ -342,4 +342,4 @@ consteval bool bounded_rule() {
 
 }  // namespace explain
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -8,7 +8,7 @@
 #include <belay/policy/rule.hpp>
 #include <belay/policy/shareable_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// What an empty budget refuses, a Shared rule asks for again after so long, instead of giving up.
 ///
@@ -169,4 +169,4 @@ Shared(Object&) -> Shared<Object>;
 template <class Object>
 Shared(Object&, AskAgain) -> Shared<Object>;
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -8,7 +8,7 @@
 
 #include <belay/policy/rule.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Adds up to so many percent to a wait that a server asked for, evenly: with 50 % and a hint of
 /// 30 s the waits lie in [30 s, 45 s]. Only adds: earlier is not what the server asked for.
@@ -67,4 +67,4 @@ private:
     Duration hint_{};  // of the last failure
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -8,7 +8,7 @@
 #include <belay/policy/detail/cause_set.hpp>
 #include <belay/policy/rule.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Stops at once after a failure of one of the given causes.
 ///
@@ -59,4 +59,4 @@ private:
     detail::CauseSet causes_;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -7,7 +7,7 @@
 
 #include <belay/core/instant.hpp>
 
-namespace belay::inline BELAY_ABI::posix {
+namespace belay { inline namespace BELAY_ABI { namespace posix {
 
 /// The time since the machine was started, its sleep included. SteadyClock leaves that out: a
 /// laptop that was shut for a night takes a connection for as alive as it was, and waits on.
@@ -33,4 +33,4 @@ struct BootClock {
     }
 };
 
-}  // namespace belay::inline BELAY_ABI::posix
+}}}  // namespace belay::posix

@@ -8,7 +8,7 @@
 
 #include <belay/core/result.hpp>
 
-namespace belay::inline BELAY_ABI::posix {
+namespace belay { inline namespace BELAY_ABI { namespace posix {
 
 /// A host and a port: "127.0.0.1:9000", "[::1]:9000", "localhost:9000".
 ///
@@ -56,4 +56,4 @@ struct Endpoint {
     friend bool operator==(const Endpoint&, const Endpoint&) = default;
 };
 
-}  // namespace belay::inline BELAY_ABI::posix
+}}}  // namespace belay::posix

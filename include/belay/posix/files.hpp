@@ -19,7 +19,7 @@
 #include <belay/posix/detail/descriptor.hpp>
 #include <belay/queue/queue_errc.hpp>
 
-namespace belay::inline BELAY_ABI::posix {
+namespace belay { inline namespace BELAY_ABI { namespace posix {
 
 namespace detail {
 
@@ -288,4 +288,4 @@ private:
     }
 };
 
-}  // namespace belay::inline BELAY_ABI::posix
+}}}  // namespace belay::posix

@@ -7,7 +7,7 @@
 
 #include <belay/posix/detail/http_checker.hpp>
 
-namespace belay::inline BELAY_ABI::check {
+namespace belay { inline namespace BELAY_ABI { namespace check {
 
 /// Asks an HTTP client what an HttpLike must bear, and answers the first rule that it breaks;
 /// nothing if it keeps all.
@@ -47,4 +47,4 @@ template <class Make>
     }
 }
 
-}  // namespace belay::inline BELAY_ABI::check
+}}}  // namespace belay::check

@@ -6,9 +6,9 @@
 #include <belay/journal/journal.hpp>
 #include <belay/posix/files.hpp>
 
-namespace belay::inline BELAY_ABI::posix {
+namespace belay { inline namespace BELAY_ABI { namespace posix {
 
 /// `posix::Journal::open("outbox", {.flush = Flush::group})`; see belay::Journal.
 using Journal = belay::Journal<Files>;
 
-}  // namespace belay::inline BELAY_ABI::posix
+}}}  // namespace belay::posix

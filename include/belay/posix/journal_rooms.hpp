@@ -6,9 +6,9 @@
 #include <belay/posix/journal.hpp>
 #include <belay/room/journal_rooms.hpp>
 
-namespace belay::inline BELAY_ABI::posix {
+namespace belay { inline namespace BELAY_ABI { namespace posix {
 
 /// `posix::JournalRooms::open("boards", std::move(*log))`; see belay::JournalRooms.
 using JournalRooms = belay::JournalRooms<Journal, Files>;
 
-}  // namespace belay::inline BELAY_ABI::posix
+}}}  // namespace belay::posix

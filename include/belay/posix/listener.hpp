@@ -12,7 +12,7 @@
 #include <belay/posix/detail/tcp_connection.hpp>
 #include <belay/posix/loop.hpp>
 
-namespace belay::inline BELAY_ABI::posix {
+namespace belay { inline namespace BELAY_ABI { namespace posix {
 
 /// A connection that a Listener has accepted, as a transport that can be opened once.
 ///
@@ -213,4 +213,4 @@ Listener(Loop<Clock>&, F, Framing) -> Listener<F, Framing>;
 template <ClockLike Clock, class F, FramingLike Framing>
 Listener(Loop<Clock>&, F, Framing, ListenerOptions) -> Listener<F, Framing>;
 
-}  // namespace belay::inline BELAY_ABI::posix
+}}}  // namespace belay::posix

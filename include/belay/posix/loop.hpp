@@ -13,7 +13,7 @@
 #include <belay/posix/detail/boot_poller.hpp>
 #include <belay/posix/poller.hpp>
 
-namespace belay::inline BELAY_ABI::posix {
+namespace belay { inline namespace BELAY_ABI { namespace posix {
 
 namespace detail {
 /// What waits as a clock counts.
@@ -47,4 +47,4 @@ public:
     explicit Loop(Clock clock) : Base{std::move(clock)} {}
 };
 
-}  // namespace belay::inline BELAY_ABI::posix
+}}}  // namespace belay::posix

@@ -11,7 +11,7 @@
 #include <belay/core/instant.hpp>
 #include <belay/posix/detail/bell.hpp>
 
-namespace belay::inline BELAY_ABI::posix {
+namespace belay { inline namespace BELAY_ABI { namespace posix {
 
 class Watch;
 
@@ -228,4 +228,4 @@ inline void Poller::finish_round() {
     }
 }
 
-}  // namespace belay::inline BELAY_ABI::posix
+}}}  // namespace belay::posix

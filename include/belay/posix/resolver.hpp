@@ -5,7 +5,7 @@
 
 #include <belay/posix/detail/basic_resolver.hpp>
 
-namespace belay::inline BELAY_ABI::posix {
+namespace belay { inline namespace BELAY_ABI { namespace posix {
 
 /// Looks up names for any number of posix::Tcp, by getaddrinfo(3), on threads of its own.
 ///
@@ -29,4 +29,4 @@ public:
         : BasicResolver{options, &detail::look_up_by_system} {}
 };
 
-}  // namespace belay::inline BELAY_ABI::posix
+}}}  // namespace belay::posix

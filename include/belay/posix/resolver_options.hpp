@@ -7,7 +7,7 @@
 
 #include <belay/core/assert.hpp>
 
-namespace belay::inline BELAY_ABI::posix {
+namespace belay { inline namespace BELAY_ABI { namespace posix {
 
 /// Limits of a Resolver.
 struct ResolverOptions {
@@ -17,4 +17,4 @@ struct ResolverOptions {
     std::size_t waiting_max = 1024;
 };
 
-}  // namespace belay::inline BELAY_ABI::posix
+}}}  // namespace belay::posix

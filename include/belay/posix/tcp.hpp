@@ -10,7 +10,7 @@
 #include <belay/posix/detail/tcp_connection.hpp>
 #include <belay/posix/resolver.hpp>
 
-namespace belay::inline BELAY_ABI::posix {
+namespace belay { inline namespace BELAY_ABI { namespace posix {
 
 namespace detail {
 /// Of a Tcp that is told where to dial at each attempt.
@@ -133,4 +133,4 @@ Tcp(Loop&, R&, Framing) -> Tcp<Framing, detail::Anywhere>;
 template <class Loop, detail::IsResolver R, FramingLike Framing>
 Tcp(Loop&, R&, Framing, TcpOptions) -> Tcp<Framing, detail::Anywhere>;
 
-}  // namespace belay::inline BELAY_ABI::posix
+}}}  // namespace belay::posix

@@ -8,7 +8,7 @@
 #include <belay/core/sleeper_like.hpp>
 #include <belay/queue/overflow_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// How long a push waits, and how often it looks.
 struct BlockOptions {
@@ -58,4 +58,4 @@ private:
     BlockOptions options_;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -9,7 +9,7 @@
 #include <belay/queue/detail/basic_blocking_ring.hpp>
 #include <belay/queue/storage_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// How a BlockingRing waits.
 struct BlockingRingOptions {
@@ -40,4 +40,4 @@ public:
         : Base{capacity, options.spins} {}
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -9,7 +9,7 @@
 
 #include <belay/core/bytes.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
@@ -72,4 +72,4 @@ consteval bool codec_like() {
 
 }  // namespace explain
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

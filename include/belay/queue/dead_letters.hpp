@@ -8,7 +8,7 @@
 
 #include <belay/core/bytes.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// No storage for dead letters: they stay where they are. In a WorkQueue in its log, until they are
 /// revived or purged; in an Encoded the first, until they are acknowledged.
@@ -65,4 +65,4 @@ template <TakesDead DeadLetters>
 }
 
 }  // namespace detail
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

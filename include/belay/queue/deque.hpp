@@ -13,7 +13,7 @@
 
 #include <belay/queue/leasable_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// A first-in, first-out queue of at most `capacity` values, in blocks of about 1 KiB.
 ///
@@ -153,4 +153,4 @@ private:
     std::size_t popped_ = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -5,7 +5,7 @@
 
 #include <belay/queue/overflow_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Takes the push, and drops its value: for those who push and must not care, such as a sampler.
 ///
@@ -25,4 +25,4 @@ struct DropNewest {
     }
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

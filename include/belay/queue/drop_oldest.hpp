@@ -5,7 +5,7 @@
 
 #include <belay/queue/overflow_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Makes room by dropping the oldest values, for queues of which only the newest matter.
 ///
@@ -30,4 +30,4 @@ struct DropOldest {
     }
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -14,7 +14,7 @@
 #include <belay/queue/flushable_like.hpp>
 #include <belay/queue/leasable_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Keeps values as bytes, through a codec, in a storage of bytes such as a Journal.
 ///
@@ -218,4 +218,4 @@ private:
     bool undecoded_ = false;  // the storage lends what is no value
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

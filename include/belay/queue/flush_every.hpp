@@ -9,7 +9,7 @@
 #include <belay/core/machine_like.hpp>
 #include <belay/queue/flushable_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Flushes a log once per interval, as long as there is something to flush.
 ///
@@ -91,4 +91,4 @@ private:
     std::atomic<bool> noticed_{false};  // appended, and no turn since
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

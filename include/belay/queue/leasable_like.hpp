@@ -8,7 +8,7 @@
 
 #include <belay/queue/storage_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
@@ -63,4 +63,4 @@ consteval bool leasable_like() {
 
 }  // namespace explain
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

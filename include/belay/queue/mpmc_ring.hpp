@@ -8,7 +8,7 @@
 #include <belay/queue/detail/basic_mpmc_ring.hpp>
 #include <belay/queue/storage_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// A first-in, first-out queue of at most `capacity` values, for any number of threads.
 ///
@@ -35,4 +35,4 @@ public:
     using detail::BasicMpmcRing<T, std::atomic>::BasicMpmcRing;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -8,7 +8,7 @@
 #include <belay/queue/detail/basic_mpsc_ring.hpp>
 #include <belay/queue/leasable_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// A first-in, first-out queue of at most `capacity` values, which any number of threads push
 /// (producers) and one takes (the consumer).
@@ -36,4 +36,4 @@ public:
     using detail::BasicMpscRing<T, std::atomic>::BasicMpscRing;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -8,7 +8,7 @@
 
 #include <belay/core/instant.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Tells how long the oldest value of a first-in, first-out queue waits, without a stamp on any
 /// value: pushing and taking cost nothing, and the queue needs no clock.
@@ -85,4 +85,4 @@ private:
     bool waits_ = false;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

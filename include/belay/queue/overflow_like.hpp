@@ -8,7 +8,7 @@
 
 #include <belay/queue/queue_errc.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
@@ -70,4 +70,4 @@ struct Reject {
     }
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -12,7 +12,7 @@
 #include <belay/core/order.hpp>
 #include <belay/queue/queue.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// How a Priority shares.
 struct PriorityOptions {
@@ -230,4 +230,4 @@ private:
     std::array<std::size_t, Lanes> passed_{};
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -16,7 +16,7 @@
 #include <belay/queue/overflow_like.hpp>
 #include <belay/queue/queue_observer.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// How a Queue is set up.
 struct QueueOptions {
@@ -317,4 +317,4 @@ Queue(Storage, Overflow, const O&) -> Queue<Storage, Overflow>;
 template <class Storage, class Overflow, class Observer>
 Queue(Storage, Overflow, QueueOptions, Observer) -> Queue<Storage, Overflow, Observer>;
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

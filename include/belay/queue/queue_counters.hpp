@@ -7,7 +7,7 @@
 
 #include <belay/queue/queue_observer.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Counts what a queue does, from its own beginning.
 ///
@@ -54,4 +54,4 @@ struct QueueCounters {
     friend constexpr bool operator==(const QueueCounters&, const QueueCounters&) noexcept = default;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -7,7 +7,7 @@
 
 #include <belay/core/cause.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// The errors of queue/; category "belay.queue". Values are appended, never renumbered.
 enum class QueueErrc {
@@ -66,7 +66,7 @@ inline constexpr ErrorText queue_error_texts[] = {
     return {static_cast<int>(error), detail::queue_category()};
 }
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay
 
 template <>
 struct std::is_error_code_enum<belay::QueueErrc> : std::true_type {};

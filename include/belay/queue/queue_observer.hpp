@@ -25,7 +25,7 @@
 
 #include <belay/core/observer.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// What `Queue::drain` did.
 struct DrainReport {
@@ -102,4 +102,4 @@ struct QueueHooks {
 };
 
 }  // namespace detail
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

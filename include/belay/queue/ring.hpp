@@ -12,7 +12,7 @@
 #include <belay/queue/detail/ring_slots.hpp>
 #include <belay/queue/leasable_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// A first-in, first-out queue of at most `N` values, or of as many as its constructor is told.
 ///
@@ -126,4 +126,4 @@ private:
     detail::RingSlots<T, N> slots_;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

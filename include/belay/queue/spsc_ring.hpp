@@ -8,7 +8,7 @@
 #include <belay/queue/detail/basic_spsc_ring.hpp>
 #include <belay/queue/leasable_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// A first-in, first-out queue of at most `capacity` values, with one thread that pushes (the
 /// producer) and one that takes (the consumer).
@@ -35,4 +35,4 @@ public:
     using detail::BasicSpscRing<T, std::atomic>::BasicSpscRing;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -13,7 +13,7 @@
 #include <belay/core/random.hpp>
 #include <belay/queue/queue.hpp>
 
-namespace belay::inline BELAY_ABI::check {
+namespace belay { inline namespace BELAY_ABI { namespace check {
 
 /// What a storage must do and the compiler cannot check, see StorageLike and LeasableLike.
 enum class StorageRule : std::uint8_t {
@@ -101,9 +101,9 @@ struct StorageOptions {
     std::size_t fill = 1000;
 };
 
-}  // namespace belay::inline BELAY_ABI::check
+}}}  // namespace belay::check
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 template <class A, class B>
 concept EqualAsOne = requires(const A& a, const B& b) { static_cast<bool>(a == b); };
@@ -337,9 +337,9 @@ private:
     std::optional<Rule> broken_;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail
 
-namespace belay::inline BELAY_ABI::check {
+namespace belay { inline namespace BELAY_ABI { namespace check {
 
 /// Runs random histories of pushes, pops, loans, moves and reopenings on a storage, and answers the
 /// first fault; nothing if there is none.
@@ -380,4 +380,4 @@ template <class Make, class Value>
     return storage(std::move(make), std::move(value), detail::NeverReopened{}, options);
 }
 
-}  // namespace belay::inline BELAY_ABI::check
+}}}  // namespace belay::check

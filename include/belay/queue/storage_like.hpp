@@ -11,10 +11,10 @@
 
 #include <belay/core/assert.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// The limit of what has none.
-inline constexpr std::size_t no_limit = ~std::size_t{0};
+inline constexpr std::size_t no_limit = static_cast<std::size_t>(-1);
 
 namespace detail {
 
@@ -92,4 +92,4 @@ consteval bool storage_like() {
 
 }  // namespace explain
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

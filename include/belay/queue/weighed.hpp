@@ -11,7 +11,7 @@
 #include <belay/queue/detail/storage_calls.hpp>
 #include <belay/queue/leasable_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 template <class S>
@@ -136,4 +136,4 @@ private:
     std::uint64_t lent_bytes_ = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

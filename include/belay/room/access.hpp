@@ -9,7 +9,7 @@
 
 #include <belay/core/instant.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// What a client may do in a room, by rising right. Who may not edit receives, and changes nothing.
 enum class Access : std::uint8_t {
@@ -40,4 +40,4 @@ struct Grant {
     Duration valid_for = forever;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

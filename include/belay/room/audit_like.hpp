@@ -11,7 +11,7 @@
 #include <belay/core/completion.hpp>
 #include <belay/room/access.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// One access to a board.
 ///
@@ -60,4 +60,4 @@ consteval bool audit_like() {
 
 }  // namespace explain
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -18,7 +18,7 @@
 #include <belay/room/audit_like.hpp>
 #include <belay/room/authorizer_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// What an Audited writes down beside accesses.
 struct AuditedOptions {
@@ -181,4 +181,4 @@ private:
     std::shared_ptr<Book> book_;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

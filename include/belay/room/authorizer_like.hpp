@@ -9,7 +9,7 @@
 #include <belay/room/access.hpp>
 #include <belay/room/room_request.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 template <class A>
@@ -60,4 +60,4 @@ consteval bool authorizer_like() {
 
 }  // namespace explain
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -11,7 +11,7 @@
 #include <belay/core/bytes.hpp>
 #include <belay/core/detail/member_names.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
@@ -106,4 +106,4 @@ consteval bool document_like() {
 
 }  // namespace explain
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

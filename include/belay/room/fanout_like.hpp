@@ -15,7 +15,7 @@
 #include <belay/journal/id.hpp>
 #include <belay/room/persistence_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace part {
 
@@ -132,4 +132,4 @@ consteval bool fanout_like() {
 
 }  // namespace explain
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -11,7 +11,7 @@
 #include <belay/room/access.hpp>
 #include <belay/room/yjs_protocol.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Speaks hocuspocus: many documents over one WebSocket, each frame led by the name of its
 /// document, which is the room's id; behind a NUL may stand which of several of one client's.
@@ -119,4 +119,4 @@ private:
     }
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

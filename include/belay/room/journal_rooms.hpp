@@ -15,7 +15,7 @@
 #include <belay/room/detail/rooms_log.hpp>
 #include <belay/room/persistence_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// How a JournalRooms is opened.
 struct JournalRoomsOptions {
@@ -241,4 +241,4 @@ private:
     std::error_code tidying_{};
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

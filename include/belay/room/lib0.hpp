@@ -11,7 +11,7 @@
 #include <belay/room/detail/utf8.hpp>
 #include <belay/room/room_errc.hpp>
 
-namespace belay::inline BELAY_ABI::yjs {
+namespace belay { inline namespace BELAY_ABI { namespace yjs {
 
 /// The largest number that lib0 writes, 2^53 - 1: what a JavaScript number holds exactly.
 inline constexpr std::uint64_t varuint_max = (std::uint64_t{1} << 53) - 1;
@@ -193,4 +193,4 @@ private:
     RoomErrc error_ = RoomErrc::malformed_update;
 };
 
-}  // namespace belay::inline BELAY_ABI::yjs
+}}}  // namespace belay::yjs

@@ -15,7 +15,7 @@
 
 #include <belay/room/persistence_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// What a MemoryRooms takes.
 struct MemoryRoomsOptions {
@@ -185,4 +185,4 @@ private:
     std::size_t bytes_ = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

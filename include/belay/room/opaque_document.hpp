@@ -14,7 +14,7 @@
 #include <belay/core/result.hpp>
 #include <belay/room/room_errc.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// What an OpaqueDocument takes of peers.
 struct OpaqueDocumentOptions {
@@ -91,4 +91,4 @@ private:
     std::size_t bytes_ = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -11,7 +11,7 @@
 #include <belay/room/detail/persistence_checker.hpp>
 #include <belay/room/persistence_rule.hpp>
 
-namespace belay::inline BELAY_ABI::check {
+namespace belay { inline namespace BELAY_ABI { namespace check {
 
 /// How long check::persistence looks, and waits.
 struct PersistenceOptions {
@@ -74,4 +74,4 @@ template <class Make>
     }
 }
 
-}  // namespace belay::inline BELAY_ABI::check
+}}}  // namespace belay::check

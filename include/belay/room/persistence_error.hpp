@@ -11,7 +11,7 @@
 #include <belay/journal/detail/file_advice.hpp>
 #include <belay/room/room_errc.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// What is wrong with a stored room, where, and what to do about it; false if nothing is.
 ///
@@ -75,4 +75,4 @@ private:
     }
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -20,7 +20,7 @@
 #include <belay/journal/id.hpp>
 #include <belay/room/persistence_error.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace part {
 
@@ -177,4 +177,4 @@ consteval bool persistence_like() {
 
 }  // namespace explain
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

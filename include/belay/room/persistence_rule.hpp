@@ -8,7 +8,7 @@
 
 #include <belay/core/assert.hpp>  // BELAY_ABI
 
-namespace belay::inline BELAY_ABI::check {
+namespace belay { inline namespace BELAY_ABI { namespace check {
 
 /// What a persistence must do and the compiler cannot check, see PersistenceLike.
 enum class PersistenceRule : std::uint8_t {
@@ -75,4 +75,4 @@ struct PersistenceFault {
     std::uint64_t step = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI::check
+}}}  // namespace belay::check

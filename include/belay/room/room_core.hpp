@@ -10,7 +10,7 @@
 #include <belay/core/turn.hpp>
 #include <belay/room/room_options.hpp>
 
-namespace belay::inline BELAY_ABI::timeline {
+namespace belay { inline namespace BELAY_ABI { namespace timeline {
 
 /// Decides about one room: `step(event, turn)` answers what is to be done, and the owner does it.
 ///
@@ -226,4 +226,4 @@ private:
     bool gave_up_ = false;
 };
 
-}  // namespace belay::inline BELAY_ABI::timeline
+}}}  // namespace belay::timeline

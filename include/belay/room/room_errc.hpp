@@ -7,7 +7,7 @@
 
 #include <belay/core/cause.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// The errors of room/; category "belay.room". Values are appended, never renumbered.
 enum class RoomErrc {
@@ -87,7 +87,7 @@ inline constexpr ErrorText room_error_texts[] = {
     return {static_cast<int>(error), detail::room_category()};
 }
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay
 
 template <>
 struct std::is_error_code_enum<belay::RoomErrc> : std::true_type {};

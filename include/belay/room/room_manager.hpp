@@ -16,7 +16,7 @@
 #include <belay/room/detail/room_hub.hpp>
 #include <belay/room/yjs_document.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Keeps rooms: a document each, loaded when somebody comes, saved while it changes, let go when
 /// nobody was there for long.
@@ -327,4 +327,4 @@ RoomManager(P&&, A, RoomOptions, O) -> RoomManager<std::remove_cvref_t<P>, A, O>
 template <class P, class A, class O, class D>
 RoomManager(P&&, A, RoomOptions, O, D) -> RoomManager<std::remove_cvref_t<P>, A, O, D>;
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -18,7 +18,7 @@
 #include <belay/core/observer.hpp>
 #include <belay/room/persistence_error.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// A client of a RoomManager, for as long as the manager lives; none by default.
 struct RoomClientId {
@@ -116,4 +116,4 @@ struct RoomHooks {
 
 }  // namespace detail
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -8,7 +8,7 @@
 #include <belay/core/instant.hpp>
 #include <belay/link/heartbeat_options.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// With which WebSocket codes a client learns that it may not come in: 1008, or 3000 to 4999.
 struct RoomCloseCodes {
@@ -107,4 +107,4 @@ struct RoomOptions {
     std::size_t awareness_ids_per_client_max = 8;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -13,7 +13,7 @@
 #include <belay/core/bytes.hpp>
 #include <belay/core/detail/member_names.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace part {
 
@@ -141,4 +141,4 @@ consteval bool room_protocol_like() {
 
 }  // namespace explain
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

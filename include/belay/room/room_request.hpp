@@ -11,7 +11,7 @@
 #include <belay/room/detail/utf8.hpp>
 #include <belay/room/persistence_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// What a listener knows of a connection that wants to be a WebSocket.
 ///
@@ -125,4 +125,4 @@ namespace detail {
     return request;
 }
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

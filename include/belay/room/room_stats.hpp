@@ -9,7 +9,7 @@
 
 #include <belay/core/instant.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// What a room is like now.
 ///
@@ -44,4 +44,4 @@ struct RoomCounters {
     std::uint64_t divergences = 0;       ///< clients whose history began apart
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -13,7 +13,7 @@
 #include <belay/room/detail/yjs_coverage.hpp>
 #include <belay/room/yjs_update.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// What a YjsDocument does to updates when it merges them.
 enum class Compaction : std::uint8_t {
@@ -185,4 +185,4 @@ private:
     std::size_t conflicts_ = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -9,7 +9,7 @@
 
 #include <belay/room/room_errc.hpp>
 
-namespace belay::inline BELAY_ABI::yjs {
+namespace belay { inline namespace BELAY_ABI { namespace yjs {
 
 /// Why an update, or a state vector, is refused: what, where, and what to do about it.
 ///
@@ -61,4 +61,4 @@ struct UpdateError {
     explicit operator bool() const noexcept { return static_cast<bool>(code); }
 };
 
-}  // namespace belay::inline BELAY_ABI::yjs
+}}}  // namespace belay::yjs

@@ -8,7 +8,7 @@
 #include <belay/queue/storage_like.hpp>
 #include <belay/room/lib0.hpp>
 
-namespace belay::inline BELAY_ABI::yjs {
+namespace belay { inline namespace BELAY_ABI { namespace yjs {
 
 /// The least limit for pieces of `split_update`: below it, heads alone would fill them.
 inline constexpr std::size_t split_bytes_min = 128;
@@ -35,4 +35,4 @@ struct Limits {
     }
 };
 
-}  // namespace belay::inline BELAY_ABI::yjs
+}}}  // namespace belay::yjs

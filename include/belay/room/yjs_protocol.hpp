@@ -13,7 +13,7 @@
 #include <belay/room/room_protocol_like.hpp>
 #include <belay/room/yjs_update.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Speaks y-websocket: one frame is one binary message of a WebSocket.
 ///
@@ -115,4 +115,4 @@ private:
     }
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

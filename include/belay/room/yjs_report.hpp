@@ -10,7 +10,7 @@
 
 #include <belay/core/bytes.hpp>
 
-namespace belay::inline BELAY_ABI::yjs {
+namespace belay { inline namespace BELAY_ABI { namespace yjs {
 
 /// What one update holds, by `validate`.
 ///
@@ -46,4 +46,4 @@ struct Merged {
     std::uint64_t conflict_clock = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI::yjs
+}}}  // namespace belay::yjs

@@ -15,7 +15,7 @@
 #include <belay/room/detail/yjs_diff.hpp>
 #include <belay/room/detail/yjs_split.hpp>
 
-namespace belay::inline BELAY_ABI::yjs {
+namespace belay { inline namespace BELAY_ABI { namespace yjs {
 
 // For all functions here: updates are of version 1, what doc.on('update') gives. Every byte is
 // checked first; of a malformed update nothing is used. n is the number of structs, delete ranges
@@ -127,4 +127,4 @@ template <class Updates>
     return pieces;
 }
 
-}  // namespace belay::inline BELAY_ABI::yjs
+}}}  // namespace belay::yjs

@@ -7,7 +7,7 @@
 
 #include <belay/journal/id.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Why a session does not send, although it is connected or could be. Nothing goes on by guessing.
 enum class Blocked : std::uint8_t {
@@ -43,4 +43,4 @@ struct BlockedDetails {
     std::uint64_t replaced_applied = 0;  ///< what the receiver had of that one
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -10,7 +10,7 @@
 #include <belay/core/result.hpp>
 #include <belay/session/session_errc.hpp>
 
-namespace belay::inline BELAY_ABI::session_format {
+namespace belay { inline namespace BELAY_ABI { namespace session_format {
 
 /// What a frame is. Numbers are fixed for ever.
 enum class FrameType : std::uint8_t {
@@ -153,4 +153,4 @@ private:
     bool read_any_ = false;
 };
 
-}  // namespace belay::inline BELAY_ABI::session_format
+}}}  // namespace belay::session_format

@@ -8,7 +8,7 @@
 #include <belay/journal/id.hpp>
 #include <belay/session/frame.hpp>
 
-namespace belay::inline BELAY_ABI::session_format {
+namespace belay { inline namespace BELAY_ABI { namespace session_format {
 
 /// What a sender says first (one lane, one direction).
 struct Hello {
@@ -45,9 +45,9 @@ struct Welcome {
     std::uint64_t replaced_applied = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI::session_format
+}}}  // namespace belay::session_format
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 inline constexpr char session_magic[8] = {'b', 'e', 'l', 'a', 'y', '/', 's', '\n'};
 inline constexpr std::uint64_t number_ceiling = std::uint64_t{1} << 63U;
@@ -109,9 +109,9 @@ private:
     return as_text(b) == std::string_view{session_magic, sizeof session_magic};
 }
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail
 
-namespace belay::inline BELAY_ABI::session_format {
+namespace belay { inline namespace BELAY_ABI { namespace session_format {
 
 /// Appends a HELLO frame to a message.   Pre: the token is at most 4 KiB.
 inline void append_hello(Bytes& message, const Hello& h) {
@@ -256,4 +256,4 @@ inline void append_error(Bytes& message, SessionErrc code, std::uint64_t detail,
                            .payload = payload});
 }
 
-}  // namespace belay::inline BELAY_ABI::session_format
+}}}  // namespace belay::session_format

@@ -9,7 +9,7 @@
 #include <belay/core/bytes.hpp>
 #include <belay/journal/id.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// How far a receiver has come with one sender. It is what makes "once" true, so it is written with
 /// the effect, never before or after it.
@@ -88,4 +88,4 @@ consteval bool ledger_like() {
 
 }  // namespace explain
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

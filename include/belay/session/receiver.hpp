@@ -8,7 +8,7 @@
 #include <belay/session/detail/basic_receiver.hpp>
 #include <belay/session/detail/planted_fault.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Serves sessions over connections that a listener hands it, into one ledger.
 ///
@@ -36,4 +36,4 @@ public:
                                   std::move(observer)} {}
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -10,7 +10,7 @@
 #include <belay/link/heartbeat_options.hpp>
 #include <belay/session/session_errc.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// What a Receiver is tuned by.
 struct ReceiverOptions {
@@ -56,4 +56,4 @@ concept Authorizes = requires(A& authorize, const Id& sender, BytesView token) {
 };
 }  // namespace detail
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

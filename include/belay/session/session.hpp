@@ -10,7 +10,7 @@
 #include <belay/session/detail/basic_session.hpp>
 #include <belay/session/detail/planted_fault.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Sends operations to a Receiver, each exactly once and in order, whatever fails on the way.
 ///
@@ -54,4 +54,4 @@ template <class Transport, class Policy, class Queue, class Observer>
 Session(Transport, Policy, Queue, SessionOptions, Observer)
     -> Session<Transport, Policy, Queue, Observer>;
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

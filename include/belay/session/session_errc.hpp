@@ -5,7 +5,7 @@
 
 #include <belay/core/failure.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Errors of the session protocol; category "belay.session". 1 to 13, and 19, are codes of ERROR
 /// frames.
@@ -77,7 +77,7 @@ inline constexpr ErrorText session_error_texts[] = {
     return Failure::from(make_error_code(e), retry_after);
 }
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay
 
 template <>
 struct std::is_error_code_enum<belay::SessionErrc> : std::true_type {};

@@ -26,7 +26,7 @@
 #include <belay/session/ledger_like.hpp>
 #include <belay/session/session_errc.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// What a Session S tells.
 template <class S>
@@ -104,4 +104,4 @@ struct ReceiverHooks {
     }
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

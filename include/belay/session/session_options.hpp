@@ -9,7 +9,7 @@
 #include <belay/link/supervisor_options.hpp>
 #include <belay/session/blocked.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// What a Session is tuned by.
 struct SessionOptions {
@@ -49,4 +49,4 @@ struct SessionStatus {
     std::uint64_t acknowledged = 0;   ///< delivered up to here
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

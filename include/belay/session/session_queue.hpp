@@ -9,7 +9,7 @@
 #include <belay/journal/log_like.hpp>
 #include <belay/queue/queue.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
@@ -49,4 +49,4 @@ consteval bool session_queue() {
 
 }  // namespace explain
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

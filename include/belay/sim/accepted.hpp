@@ -9,7 +9,7 @@
 #include <belay/link/transport_like.hpp>
 #include <belay/sim/detail/channel.hpp>
 
-namespace belay::inline BELAY_ABI::sim {
+namespace belay { inline namespace BELAY_ABI { namespace sim {
 
 class Accepted;
 class Tcp;
@@ -105,4 +105,4 @@ private:
     belay::detail::Ref<detail::Channel> channel_;
 };
 
-}  // namespace belay::inline BELAY_ABI::sim
+}}}  // namespace belay::sim

@@ -6,7 +6,7 @@
 #include <belay/core/clock_like.hpp>
 #include <belay/sim/detail/engine.hpp>
 
-namespace belay::inline BELAY_ABI::sim {
+namespace belay { inline namespace BELAY_ABI { namespace sim {
 
 /// A copyable reference to the time of a world, which must outlive it.
 ///
@@ -21,4 +21,4 @@ private:
     const detail::Engine* engine_;
 };
 
-}  // namespace belay::inline BELAY_ABI::sim
+}}}  // namespace belay::sim

@@ -14,7 +14,7 @@
 #include <belay/queue/queue_errc.hpp>
 #include <belay/sim/detail/disk_names.hpp>
 
-namespace belay::inline BELAY_ABI::sim {
+namespace belay { inline namespace BELAY_ABI { namespace sim {
 
 /// The disk of one simulated host. It outlives the processes that use it.
 ///
@@ -320,4 +320,4 @@ inline Result<Disk::Lock> Disk::lock(const std::string& path) noexcept {
     return Lock{std::move(file)};
 }
 
-}  // namespace belay::inline BELAY_ABI::sim
+}}}  // namespace belay::sim

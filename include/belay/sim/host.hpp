@@ -14,7 +14,7 @@
 #include <belay/sim/clock.hpp>
 #include <belay/sim/disk.hpp>
 
-namespace belay::inline BELAY_ABI::sim {
+namespace belay { inline namespace BELAY_ABI { namespace sim {
 
 namespace detail {
 /// Its address names a type, without RTTI.
@@ -217,4 +217,4 @@ private:
     std::uint64_t next_machine_ = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI::sim
+}}}  // namespace belay::sim

@@ -8,7 +8,7 @@
 
 #include <belay/sim/host.hpp>
 
-namespace belay::inline BELAY_ABI::sim {
+namespace belay { inline namespace BELAY_ABI { namespace sim {
 
 /// The network of a world. Its faults hold until they are taken back.
 ///
@@ -119,4 +119,4 @@ private:
     detail::Fabric& fabric_;
 };
 
-}  // namespace belay::inline BELAY_ABI::sim
+}}}  // namespace belay::sim

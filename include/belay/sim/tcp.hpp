@@ -9,7 +9,7 @@
 
 #include <belay/sim/host.hpp>
 
-namespace belay::inline BELAY_ABI::sim {
+namespace belay { inline namespace BELAY_ABI { namespace sim {
 
 /// Connections from a host to a port of another, named as in a name service.
 ///
@@ -55,4 +55,4 @@ private:
     std::uint16_t port_;
 };
 
-}  // namespace belay::inline BELAY_ABI::sim
+}}}  // namespace belay::sim

@@ -12,7 +12,7 @@
 #include <belay/sim/network.hpp>
 #include <belay/sim/tcp.hpp>
 
-namespace belay::inline BELAY_ABI::sim {
+namespace belay { inline namespace BELAY_ABI { namespace sim {
 
 /// What a World may be told beyond its seed.
 struct WorldOptions {
@@ -183,4 +183,4 @@ private:
     std::vector<Deferred> deferred_;
 };
 
-}  // namespace belay::inline BELAY_ABI::sim
+}}}  // namespace belay::sim

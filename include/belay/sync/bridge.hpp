@@ -9,7 +9,7 @@
 
 #include <belay/sync/detail/basic_bridge.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Keeps the scenes of a LocalLike and those of a RemoteLike in step: what changes here is pushed,
 /// what changes there is pulled; the later stamp wins.
@@ -75,4 +75,4 @@ template <class L, class R, class Policy, class Observer>
 Bridge(L&&, R&&, Policy, BridgeOptions, Observer)
     -> Bridge<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy, Observer>;
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

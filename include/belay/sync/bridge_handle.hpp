@@ -8,7 +8,7 @@
 #include <belay/core/mailbox.hpp>
 #include <belay/link/status.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
@@ -53,4 +53,4 @@ private:
     detail::Ref<detail::BridgeBox> box_;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -17,7 +17,7 @@
 #include <belay/link/status.hpp>
 #include <belay/sync/scene.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Both sides have changed a session, and one of the changes is gone: `on_conflict`.
 ///
@@ -102,4 +102,4 @@ struct BridgeHooks {
 
 }  // namespace detail
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -8,7 +8,7 @@
 
 #include <belay/backoff/backoff.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// When local changes are pushed.
 struct BridgePushOptions {
@@ -43,4 +43,4 @@ struct BridgeOptions {
     std::size_t calls_max = 8;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

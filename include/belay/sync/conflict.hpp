@@ -12,7 +12,7 @@
 #include <belay/core/assert.hpp>
 #include <belay/sync/operation_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 // As everywhere in sync, *local* is what the store has, and *remote* the operation that comes.
 
@@ -96,4 +96,4 @@ private:
     std::optional<Value> value_{};
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

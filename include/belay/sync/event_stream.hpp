@@ -12,7 +12,7 @@
 #include <belay/core/instant.hpp>
 #include <belay/http/detail/http_text.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Reads server-sent events ("text/event-stream") out of bytes, however they are cut.
 ///
@@ -151,4 +151,4 @@ private:
     bool too_long_ = false;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -15,7 +15,7 @@
 #include <belay/sync/stamp.hpp>
 #include <belay/sync/sync_errc.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// How a HybridClock behaves.
 struct HybridClockOptions {
@@ -146,4 +146,4 @@ private:
     WallTime covered_ = WallTime::min();
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -14,7 +14,7 @@
 #include <belay/sync/operation_like.hpp>
 #include <belay/sync/scene.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
@@ -92,4 +92,4 @@ consteval bool local_like() {
 
 }  // namespace explain
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -19,7 +19,7 @@
 #include <belay/sync/store_like.hpp>
 #include <belay/sync/sync_errc.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// What a MemoryStore keeps, and how long.
 struct MemoryStoreOptions {
@@ -294,4 +294,4 @@ private:
     Found found_;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -12,7 +12,7 @@
 #include <belay/core/assert.hpp>
 #include <belay/sync/operation_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Brings a whole element.
 template <class Value>
@@ -116,4 +116,4 @@ struct Operation {
     }
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

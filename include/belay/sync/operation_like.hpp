@@ -13,7 +13,7 @@
 #include <belay/core/random.hpp>
 #include <belay/sync/stamp.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// What an operation does.
 enum class OperationKind : std::uint8_t {
@@ -209,4 +209,4 @@ template <OperationLike O>
 
 }  // namespace detail
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -7,7 +7,7 @@
 
 #include <belay/sync/detail/basic_bridge.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Brings what is new on a remote server here, and never changes anything there. A Bridge whose
 /// pushes are not enabled, with the usual options for all but the pulls.
@@ -49,4 +49,4 @@ template <class L, class R, class Policy, class Observer>
 Pull(L&&, R&&, Policy, BridgePullOptions, Observer)
     -> Pull<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy, Observer>;
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

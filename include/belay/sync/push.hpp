@@ -8,7 +8,7 @@
 
 #include <belay/sync/detail/basic_bridge.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Brings local changes to a remote server, which nobody else changes: it never looks at what is
 /// there. A Bridge whose pulls are not enabled, with the usual options for all but the debounce.
@@ -56,4 +56,4 @@ template <class L, class R, class Policy, class Observer>
 Push(L&&, R&&, Policy, BridgePushOptions, Observer)
     -> Push<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy, Observer>;
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

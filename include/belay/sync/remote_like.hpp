@@ -14,7 +14,7 @@
 #include <belay/core/result.hpp>
 #include <belay/sync/local_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// What a remote answers to `fetch`: the scene, nullopt if it knows no such session, or why it
 /// cannot say.
@@ -110,4 +110,4 @@ consteval bool remote_like() {
 
 }  // namespace explain
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -8,7 +8,7 @@
 
 #include <belay/sync/stamp.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// What a session looks like as a whole, and when it was changed last.
 ///
@@ -37,4 +37,4 @@ enum class Origin : std::uint8_t {
     return origin == Origin::local ? "local" : origin == Origin::remote ? "remote" : "unknown";
 }
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -9,7 +9,7 @@
 #include <belay/core/instant.hpp>
 #include <belay/journal/id.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// When something was changed, and by whom: the order in which a last writer wins.
 ///
@@ -64,4 +64,4 @@ namespace detail {
 
 }  // namespace detail
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -15,7 +15,7 @@
 #include <belay/core/random.hpp>
 #include <belay/sync/store_like.hpp>
 
-namespace belay::inline BELAY_ABI::check {
+namespace belay { inline namespace BELAY_ABI { namespace check {
 
 /// What a store must do and the compiler cannot check, see StoreLike.
 enum class StoreRule : std::uint8_t {
@@ -83,9 +83,9 @@ struct StoreOptions {
     std::size_t ids_remembered = 50;
 };
 
-}  // namespace belay::inline BELAY_ABI::check
+}}}  // namespace belay::check
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 struct NeverReopenedStore {
     void operator()() const noexcept {}
@@ -321,9 +321,9 @@ private:
     std::optional<Rule> broken_{};
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail
 
-namespace belay::inline BELAY_ABI::check {
+namespace belay { inline namespace BELAY_ABI { namespace check {
 
 /// Runs random histories of writes, transactions, expiries, moves and reopenings on a store, and
 /// answers the first fault; nothing if there is none.
@@ -360,4 +360,4 @@ template <class Make, class Value>
     return store(std::move(make), std::move(value), detail::NeverReopenedStore{}, options);
 }
 
-}  // namespace belay::inline BELAY_ABI::check
+}}}  // namespace belay::check

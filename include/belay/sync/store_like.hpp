@@ -14,7 +14,7 @@
 #include <belay/sync/operation_like.hpp>
 #include <belay/sync/stamp.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace part {
 
@@ -191,4 +191,4 @@ consteval bool store_like() {
 
 }  // namespace explain
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

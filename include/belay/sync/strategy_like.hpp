@@ -7,7 +7,7 @@
 
 #include <belay/sync/conflict.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// What a strategy decides by.
 template <OperationLike Op>
@@ -103,4 +103,4 @@ consteval bool strategy_like() {
 
 }  // namespace explain
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -5,7 +5,7 @@
 
 #include <belay/core/failure.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Why an operation failed; category "belay.sync". Stores answer with these, or with codes of their
 /// own: what has a cause that time may heal (`lost`, `refused`, `timed_out`, `overloaded`) is tried
@@ -63,7 +63,7 @@ inline constexpr ErrorText sync_error_texts[] = {
     return {static_cast<int>(e), detail::sync_category()};
 }
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay
 
 template <>
 struct std::is_error_code_enum<belay::SyncErrc> : std::true_type {};

@@ -13,7 +13,7 @@
 #include <belay/core/observer.hpp>
 #include <belay/sync/conflict.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// What became of an operation.
 enum class OperationOutcome : std::uint8_t {
@@ -94,4 +94,4 @@ struct SyncHooks {
 
 }  // namespace detail
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -5,7 +5,7 @@
 
 #include <belay/core/instant.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// What a SyncProcessor refuses, and keeps.
 struct SyncOptions {
@@ -23,4 +23,4 @@ struct SyncOptions {
     std::size_t transaction_operations = 1000;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

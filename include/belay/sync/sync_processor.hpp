@@ -15,7 +15,7 @@
 #include <belay/core/steady_clock.hpp>
 #include <belay/sync/detail/sync_engine.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
@@ -213,4 +213,4 @@ struct SyncProcessorAccess {
 
 }  // namespace detail
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -10,7 +10,7 @@
 
 #include <belay/sync/conflict.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// An operation that was neither applied nor decided.
 template <OperationLike Op>
@@ -68,4 +68,4 @@ template <OperationLike Op>
            std::to_string(milliseconds.count()) + " ms";
 }
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

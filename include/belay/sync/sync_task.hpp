@@ -10,7 +10,7 @@
 #include <belay/call/retry_task.hpp>
 #include <belay/sync/sync_processor.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Awaits what SyncProcessor::process_with_retry does: other coroutines run in the waits, also with
 /// batches of the same processor.
@@ -43,4 +43,4 @@ template <class Processor, RuleLike Policy, AsyncSleeperLike Sleeper,
                                                     elapsed(since, sleeper.now()));
 }
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -10,7 +10,7 @@
 #include <belay/core/bytes.hpp>
 #include <belay/core/instant.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// Work that is lent until `deadline`, and the right to end the loan.
 ///
@@ -78,4 +78,4 @@ struct DeadWork {
     std::uint32_t deliveries = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -10,7 +10,7 @@
 
 #include <belay/queue/queue_errc.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// What stood in the way of opening, and at which entry. Nothing was changed in the log.
 ///
@@ -46,4 +46,4 @@ struct WorkError {
     explicit operator bool() const noexcept { return static_cast<bool>(code); }
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -16,7 +16,7 @@
 #include <belay/work/detail/work_replay.hpp>
 #include <belay/work/detail/work_view.hpp>
 
-namespace belay::inline BELAY_ABI::tool {
+namespace belay { inline namespace BELAY_ABI { namespace tool {
 
 /// What `tool::inspect_work_queue` found.
 struct WorkReport {
@@ -27,9 +27,9 @@ struct WorkReport {
     std::uint64_t unreadable = 0;  ///< entries that cannot be read, and may have been items
 };
 
-}  // namespace belay::inline BELAY_ABI::tool
+}}}  // namespace belay::tool
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// The mark of the log in an entry that names items; nothing in other entries, and operations.
 [[nodiscard]] inline std::optional<std::uint32_t> mark_in(std::uint64_t number,
@@ -133,9 +133,9 @@ template <FileSystemLike FileSystem>
     return WorkLeft{std::move(*again), std::move(items)};
 }
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail
 
-namespace belay::inline BELAY_ABI::tool {
+namespace belay { inline namespace BELAY_ABI { namespace tool {
 
 /// Whether the journal in directory `path`, damaged or not, is a work queue's: whether it has an
 /// entry that names items of this journal.
@@ -200,4 +200,4 @@ template <FileSystemLike FileSystem, class OnItem>
     return found;
 }
 
-}  // namespace belay::inline BELAY_ABI::tool
+}}}  // namespace belay::tool

@@ -11,7 +11,7 @@
 #include <belay/core/instant.hpp>
 #include <belay/queue/storage_like.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// One moment on both time lines: waits go by `now`, what is stored goes by `wall`.
 struct Moment {
@@ -76,4 +76,4 @@ namespace detail {
 }
 
 }  // namespace detail
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -17,7 +17,7 @@
 #include <belay/work/detail/work_replay.hpp>
 #include <belay/work/detail/work_view.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// A durable queue with leases, delays, acknowledgement in any order, dead letters, expiry and
 /// idempotency keys.
@@ -309,4 +309,4 @@ private:
     [[no_unique_address]] Letters letters_;
 };
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

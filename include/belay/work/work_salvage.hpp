@@ -11,7 +11,7 @@
 #include <belay/journal/journal_salvage.hpp>
 #include <belay/work/work_inspect.hpp>
 
-namespace belay::inline BELAY_ABI::tool {
+namespace belay { inline namespace BELAY_ABI { namespace tool {
 
 /// What `tool::salvage_work_queue` did.
 struct WorkSalvageReport {
@@ -92,4 +92,4 @@ template <FileSystemLike FileSystem>
     return done;
 }
 
-}  // namespace belay::inline BELAY_ABI::tool
+}}}  // namespace belay::tool

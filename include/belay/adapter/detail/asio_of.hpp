@@ -5,7 +5,7 @@
 
 #include <belay/core/assert.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// The asio that an io_context belongs to; boost_asio.hpp and standalone_asio.hpp have one each.
 ///
@@ -27,4 +27,4 @@ consteval bool known_asio() {
     return KnownAsio<Context>;
 }
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -12,7 +12,7 @@
 #include <belay/link/detail/stream_connection.hpp>
 #include <belay/posix/endpoint.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// What a connection does. Every handler holds a reference, and does nothing once it is over: asio
 /// calls those that were cancelled later, and those that were queued with success.
@@ -154,4 +154,4 @@ private:
     typename Tcp::socket socket_;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -12,7 +12,7 @@
 #include <belay/adapter/detail/beast_wire.hpp>
 #include <belay/link/link_errc.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Whether a peer has gone away, rather than done something wrong.
 template <class Stream>
@@ -95,4 +95,4 @@ private:
     }
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -8,7 +8,7 @@
 
 #include <belay/adapter/detail/beast_wire.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// One connection, dialled or accepted. Its end closes the socket, and calls nobody.
 template <class Stream>
@@ -51,4 +51,4 @@ private:
     std::shared_ptr<BeastWire<Stream>> wire_;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -16,7 +16,7 @@
 #include <belay/adapter/detail/beast_request.hpp>
 #include <belay/adapter/detail/beast_wire.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A connection of BeastWebSocket, from the look-up of the name to the answered upgrade.
 template <class Stream>
@@ -148,4 +148,4 @@ private:
     boost::beast::websocket::response_type response_;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -14,7 +14,7 @@
 #include <belay/link/close_code.hpp>
 #include <belay/link/link_errc.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Failures by where the error came up.
 struct BeastFailure {
@@ -67,4 +67,4 @@ private:
     }
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -15,7 +15,7 @@
 
 #include <belay/core/bytes.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// What is written to it in the blocking way waits here, and leaves in front of what is next
 /// written in the other way: whole frames, which Beast writes one after the other, whoever says
@@ -138,4 +138,4 @@ void async_teardown(boost::beast::role_type role, BeastGathered<Stream>& stream,
     async_teardown(role, stream.next_layer(), std::forward<Handler>(handler));
 }
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

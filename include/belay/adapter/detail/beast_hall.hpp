@@ -11,7 +11,7 @@
 #include <belay/core/observer.hpp>
 #include <belay/posix/endpoint.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Accepts, for as long as it listens. Handlers hold it; `Accepted` is what `F` takes.
 ///
@@ -158,4 +158,4 @@ private:
     Asio::Timer pause_;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

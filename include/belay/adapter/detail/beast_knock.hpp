@@ -18,7 +18,7 @@
 #include <belay/adapter/detail/beast_upgrade.hpp>
 #include <belay/adapter/websocket_error.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 template <class Stream>
 class BeastKnock;
@@ -291,4 +291,4 @@ private:
     Stream stream_;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -14,7 +14,7 @@
 #include <belay/core/http_failure.hpp>
 #include <belay/http/detail/http_text.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// The texts of a request. Nothing that a caller gave gets into it unchecked.
 struct BeastRequest {
@@ -90,4 +90,4 @@ template <class Message>
     return http_failure(status, wait);
 }
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

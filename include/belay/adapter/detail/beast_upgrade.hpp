@@ -18,7 +18,7 @@
 #include <belay/http/detail/http_text.hpp>
 #include <belay/http/http_message.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 struct Upgrade {
     using Request = boost::beast::http::request<boost::beast::http::empty_body>;
@@ -137,4 +137,4 @@ private:
     }
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

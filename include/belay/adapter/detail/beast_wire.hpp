@@ -24,7 +24,7 @@
 #include <belay/link/close_code.hpp>
 #include <belay/link/link.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// How a stream of the user's type does TLS; beast_tls.hpp has the one for OpenSSL.
 template <class Stream>
@@ -393,4 +393,4 @@ protected:
     boost::beast::websocket::stream<BeastGathered<Stream>> ws_;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -14,7 +14,7 @@
 #include <belay/core/waker.hpp>
 #include <belay/posix/poller.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// All requests of a client: they are under way in libcurl, which says what to wait for.
 ///
@@ -295,4 +295,4 @@ private:
     bool closed_ = false;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

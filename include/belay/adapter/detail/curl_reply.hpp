@@ -11,7 +11,7 @@
 
 #include <belay/http/http_message.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Reads the header lines of a response, one at a time.
 class HttpHead {
@@ -86,4 +86,4 @@ private:
     return static_cast<int>(code) == 100 ? HttpErrc::too_long : HttpErrc::lost;
 }
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

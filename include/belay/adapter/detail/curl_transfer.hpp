@@ -16,7 +16,7 @@
 #include <belay/core/completion.hpp>
 #include <belay/http/http_message.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Of the user's, for what libcurl can do beside.
 using CurlConfigure = Function<CURLcode(CURL*)>;
@@ -333,4 +333,4 @@ inline void CurlTransfer::release() noexcept {
     curl_slist_free_all(std::exchange(lines_, nullptr));
 }
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

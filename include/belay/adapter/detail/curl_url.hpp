@@ -11,7 +11,7 @@
 
 #include <belay/http/detail/http_text.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A URL as libcurl reads it, so that nobody reads it in another way than who sends the request.
 ///
@@ -71,4 +71,4 @@ private:
     bool valid_ = false;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

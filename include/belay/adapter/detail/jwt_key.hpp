@@ -16,7 +16,7 @@
 
 #include <belay/core/assert.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 enum class Verified : unsigned char { yes, no, failed };
 
@@ -118,4 +118,4 @@ private:
     std::unique_ptr<EVP_PKEY, Free> key_;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -15,7 +15,7 @@
 
 #include <belay/core/instant.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Base64 for URLs, without padding (RFC 7515, section 2). One text for each sequence of bytes:
 /// bits that stand for nothing are 0.
@@ -103,4 +103,4 @@ struct JwtParts {
     return text.size() < most.size() || text <= most;
 }
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -19,7 +19,7 @@
 #include <belay/core/bytes.hpp>
 #include <belay/posix/files.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A number as a key: big endian, so that LMDB orders by it.
 class LmdbKey {
@@ -197,4 +197,4 @@ private:
     bool is_unmapped_ = false;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

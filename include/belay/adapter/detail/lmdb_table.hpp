@@ -11,7 +11,7 @@
 #include <belay/adapter/detail/record_check.hpp>
 #include <belay/adapter/detail/table_storage.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// The Table of TableStorage in LMDB; see LmdbStorage for the format.
 class LmdbTable {
@@ -173,4 +173,4 @@ private:
     bool flushes_each_ = true;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

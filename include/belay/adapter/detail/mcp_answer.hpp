@@ -13,7 +13,7 @@
 #include <belay/http/http_message.hpp>
 #include <belay/sync/event_stream.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// So many requests of the server's are answered at once.
 inline constexpr std::size_t mcp_requests_max = 16;
@@ -116,4 +116,4 @@ private:
     std::vector<McpMessage> requests_;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -17,7 +17,7 @@
 #include <belay/http/http_like.hpp>
 #include <belay/link/link_errc.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A machine; pinned. The user's source of tokens may destroy it.
 ///
@@ -209,4 +209,4 @@ private:
     std::list<Wire> wires_;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

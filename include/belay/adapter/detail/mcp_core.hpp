@@ -16,7 +16,7 @@
 #include <belay/adapter/mcp_options.hpp>
 #include <belay/version.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// What may be read, and who judges it.
 struct McpCoreOptions {
@@ -380,4 +380,4 @@ private:
     Failure farewell_{};
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -14,7 +14,7 @@
 #include <belay/http/http_errc.hpp>
 #include <nlohmann/json.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 using McpJson = nlohmann::json;
 
@@ -195,4 +195,4 @@ private:
     return json.dump();
 }
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

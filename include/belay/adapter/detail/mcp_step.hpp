@@ -11,7 +11,7 @@
 
 #include <belay/adapter/detail/mcp_message.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A request to be made over HTTP.
 struct McpSend {
@@ -132,4 +132,4 @@ private:
     return code == -32700 || (code <= -32600 && code >= -32603);
 }
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

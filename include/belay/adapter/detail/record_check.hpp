@@ -8,7 +8,7 @@
 #include <belay/core/bytes.hpp>
 #include <belay/core/crc32c.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// The CRC32C of the number, 8 bytes little endian, and the body: a body that stands at another
 /// number is found as well.
@@ -18,4 +18,4 @@ namespace belay::inline BELAY_ABI::detail {
     return crc32c(body, crc32c(bytes));
 }
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

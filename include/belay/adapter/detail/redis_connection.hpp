@@ -22,7 +22,7 @@
 #include <belay/core/bytes.hpp>
 #include <belay/posix/detail/socket.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 struct RedisFree {
     void operator()(redisContext* context) const noexcept { redisFree(context); }
@@ -291,4 +291,4 @@ private:
     char said_[200] = "";
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -17,7 +17,7 @@
 #include <belay/core/bytes.hpp>
 #include <belay/journal/id.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Of each room that was loaded or changed: its log, how far it was read, and which entries the own
 /// changes have become. A change has a position before Redis has given it one: the next behind the
@@ -202,4 +202,4 @@ struct RedisRoomChange {
     RedisRoomBook::Basis basis{};
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -16,7 +16,7 @@
 
 #include <belay/adapter/detail/redis_room_store.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A connection in Redis's mode for subscribers says which rooms have changed, and what was
 /// published; what has changed is read by the store's connection.
@@ -275,4 +275,4 @@ private:
     bool expects_ = false;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

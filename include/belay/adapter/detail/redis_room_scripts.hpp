@@ -7,7 +7,7 @@
 
 #include <belay/core/assert.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 // KEYS[1] is the stream of a room: entries of s, the server that appended it; n, its own number;
 // u, the update. KEYS[2] is a hash: epoch; log, another one each time the history begins; began and
@@ -169,4 +169,4 @@ return to
 #undef BELAY_DETAIL_REDIS_LOST
 #undef BELAY_DETAIL_REDIS_LESS
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -22,7 +22,7 @@
 #include <belay/core/random.hpp>
 #include <belay/room/fanout_like.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Thread safety: one thread, but for the book.   Blocks: every call that answers an error.
 class RedisRoomStore {
@@ -395,4 +395,4 @@ private:
     std::uint64_t outages_ = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

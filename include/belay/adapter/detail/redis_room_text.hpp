@@ -14,7 +14,7 @@
 
 #include <belay/core/bytes.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// The keys of a room, all with its id in braces: one slot of a cluster.
 struct RedisRoomKeys {
@@ -90,4 +90,4 @@ inline constexpr unsigned redis_sequence_bits = 20;
     return parts;
 }
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

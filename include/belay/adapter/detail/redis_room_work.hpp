@@ -20,7 +20,7 @@
 #include <belay/adapter/detail/redis_room_ears.hpp>
 #include <belay/posix/detail/bell.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Changes since the last flush.
 struct RedisRoomStaged {
@@ -190,4 +190,4 @@ private:
     std::thread thread_{};
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

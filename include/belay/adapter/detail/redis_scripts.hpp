@@ -7,7 +7,7 @@
 
 #include <belay/core/assert.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 // KEYS[1] is the stream; ARGV[1] the group, ARGV[2] this consumer, ARGV[3] the entry or the lease.
 // An entry is {id, {field, value, ...}}; one that is pending and was deleted is false, or missing.
@@ -62,4 +62,4 @@ redis.call('XCLAIM', key, group, me, 0, id, 'IDLE', ARGV[4], 'JUSTID')
 return 1
 )";
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

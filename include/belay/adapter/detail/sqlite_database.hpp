@@ -14,7 +14,7 @@
 #include <belay/adapter/sqlite_error.hpp>
 #include <belay/core/bytes.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 struct SqliteClose {
     // Also when statements are left, which a move assignment ends only afterwards.
@@ -270,4 +270,4 @@ private:
     SqliteStatement commit_;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -15,7 +15,7 @@
 #include <belay/sync/store_like.hpp>
 #include <belay/sync/sync_errc.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// What a SqliteStore says to its tables; see there for the format.
 class SqliteElements {
@@ -263,4 +263,4 @@ private:
     std::error_code broken_{};  // the transaction under way cannot be kept
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -20,7 +20,7 @@
 #include <belay/core/result.hpp>
 #include <belay/room/persistence_like.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A change that awaits the flush that stores it.
 struct SqliteRoomChange {
@@ -273,4 +273,4 @@ private:
     std::uint64_t last_ = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

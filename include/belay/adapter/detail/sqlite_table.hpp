@@ -10,7 +10,7 @@
 #include <belay/adapter/detail/sqlite_database.hpp>
 #include <belay/adapter/detail/table_storage.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// The Table of TableStorage in SQLite; see SqliteStorage for the format.
 class SqliteTable {
@@ -103,4 +103,4 @@ private:
     bool flushes_each_ = true;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -15,7 +15,7 @@
 #include <belay/queue/leasable_like.hpp>
 #include <belay/queue/queue_errc.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// The numbers of the operations in a table, without gaps.
 struct NumberRange {
@@ -133,4 +133,4 @@ private:
     bool has_front_ = false;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

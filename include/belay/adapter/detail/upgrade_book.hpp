@@ -18,7 +18,7 @@
 #include <belay/core/steady_clock.hpp>
 #include <belay/link/close_code.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// So many a minute, and so many at once.
 class MinuteRate {
@@ -202,4 +202,4 @@ private:
     bool waits_ = true;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -15,7 +15,7 @@
 
 #include <belay/core/assert.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// The 16 bytes of an address; those of IPv4 as IPv6 has them.
 struct IpAddress {
@@ -201,4 +201,4 @@ struct WordList {
     }
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

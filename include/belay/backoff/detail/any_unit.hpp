@@ -9,7 +9,7 @@
 
 #include <belay/core/instant.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A parameter for a length of time that a configuration may hold in any unit, hours or years, as
 /// integer or floating-point number. What does not fit 292 years of nanoseconds, or is no number,
@@ -56,4 +56,4 @@ private:
     Duration length_;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

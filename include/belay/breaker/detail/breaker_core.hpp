@@ -11,7 +11,7 @@
 #include <belay/core/order.hpp>
 #include <belay/policy/rule.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// The brain of a breaker: who may call, and what verdicts do. Breaker and CircuitBreaker wrap it;
 /// use one of them.
@@ -259,4 +259,4 @@ private:
     std::uint16_t openings_ = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -14,8 +14,7 @@
 #include <belay/breaker/detail/breaker_word.hpp>
 #include <belay/core/detail/spin_mutex.hpp>
 
-namespace belay::inline BELAY_ABI {
-namespace detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A permit as the engine sees it.
 struct BreakerGrant {
@@ -258,5 +257,4 @@ private:
     [[no_unique_address]] BreakerEvents<Breaker, Observer> events_;
 };
 
-}  // namespace detail
-}  // namespace belay::inline BELAY_ABI
+}}}  // namespace belay::detail

@@ -8,8 +8,7 @@
 
 #include <belay/core/assert.hpp>
 
-namespace belay::inline BELAY_ABI {
-namespace detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// All that `acquire` needs to know of a breaker, and the failures in a row of a closed one.
 struct BreakerWord {
@@ -82,5 +81,4 @@ private:
 #endif
 };
 
-}  // namespace detail
-}  // namespace belay::inline BELAY_ABI
+}}}  // namespace belay::detail

@@ -8,7 +8,7 @@
 #include <belay/policy/detail/says_of_peer.hpp>
 #include <belay/policy/rule.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// The right to make one attempt, and the duty to say how it went; the Permit of all budgets.
 ///
@@ -82,4 +82,4 @@ private:
     [[no_unique_address]] Stake stake_{};
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -17,7 +17,7 @@
 #include <belay/call/outcome.hpp>
 #include <belay/core/failure.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 template <class R>
 concept OptionalLike = !std::same_as<R, bool> && requires(const R& r) {
@@ -156,4 +156,4 @@ concept Unsupported =
                              std::same_as<R, Failure> || std::same_as<R, std::error_condition> ||
                              (!JudgesItself<R> && MayBeFailure<R>) || detail::holds_failed<R>()));
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -8,7 +8,7 @@
 
 #include <belay/core/assert.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 template <class A>
 concept HasMemberAwait = requires(A&& a) { static_cast<A&&>(a).operator co_await(); };
@@ -33,4 +33,4 @@ decltype(auto) awaiter_of(A&& a) {
 template <Awaitable A>
 using AwaitResult = decltype(detail::awaiter_of(std::declval<A>()).await_resume());
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

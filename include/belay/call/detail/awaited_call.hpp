@@ -12,7 +12,7 @@
 #include <belay/call/task.hpp>
 #include <belay/core/stop_source.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 template <class F>
 concept AwaitingCall = Attemptable<F> && Awaitable<CallResult<F>>;
@@ -103,4 +103,4 @@ private:
     bool done_ = false;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -8,7 +8,7 @@
 #include <belay/core/instant.hpp>
 #include <belay/core/stop_source.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// One who waits: on the stack of a caller that blocks, or in the frame of a coroutine. Pinned.
 struct LineSpot {
@@ -113,4 +113,4 @@ private:
     part::StopWaiter waiter_;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

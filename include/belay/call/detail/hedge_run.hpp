@@ -16,7 +16,7 @@
 #include <belay/policy/rule.hpp>
 #include <belay/policy/shared.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// In place of a budget: nobody pays.
 struct NoBudget {};
@@ -208,4 +208,4 @@ private:
     std::optional<Answer> last_;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -8,7 +8,7 @@
 #include <belay/policy/rule.hpp>
 #include <belay/policy/shared.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// One permit in the course of a call. Without a verdict its destructor gives it back.
 template <class Rule, class Context>
@@ -97,4 +97,4 @@ template <class Object>
     return {rule};
 }
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

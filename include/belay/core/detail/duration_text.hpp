@@ -7,7 +7,7 @@
 
 #include <belay/core/instant.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// "250 ms", or "1.5 s" from a second on.   Pre: d >= 0ns.   Throws: std::bad_alloc.
 [[nodiscard]] inline std::string duration_text(Duration d) {
@@ -16,4 +16,4 @@ namespace belay::inline BELAY_ABI::detail {
     return std::to_string(ms / 1000) + "." + std::to_string(ms % 1000 / 100) + " s";
 }
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

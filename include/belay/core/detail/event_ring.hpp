@@ -11,7 +11,7 @@
 
 #include <belay/core/assert.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A queue of events. It allocates only while it grows, so a steady state allocates nothing.
 ///
@@ -118,4 +118,4 @@ private:
     std::uint32_t size_ = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

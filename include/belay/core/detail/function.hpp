@@ -10,7 +10,7 @@
 
 #include <belay/core/assert.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 template <class Signature>
 class Function;
@@ -103,4 +103,4 @@ private:
     const Ops* ops_ = nullptr;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

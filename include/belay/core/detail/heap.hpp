@@ -7,7 +7,7 @@
 
 #include <belay/core/assert.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Moves the item at a place towards the front, past those that it is before.
 ///
@@ -41,4 +41,4 @@ constexpr void sink_in_heap(const Items& items, std::size_t place, const Before&
     put(place, item);
 }
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

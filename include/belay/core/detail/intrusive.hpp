@@ -9,7 +9,7 @@
 
 #include <belay/core/assert.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Counts its references; derive from it to be held by Ref.   Thread safety: any thread.
 class Counted {
@@ -88,4 +88,4 @@ private:
     T* to_ = nullptr;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -8,7 +8,7 @@
 
 #include <belay/core/assert.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 // The names of all hooks that a user's class may have or not: of observers, rules and what Shared
 // refers to, jitters, growths and caps, trips and open waits, framings, documents, what keeps
@@ -73,4 +73,4 @@ BELAY_DETAIL_MEMBER(listens);
 BELAY_DETAIL_MEMBER(is_shared);
 BELAY_DETAIL_MEMBER(reserve);
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

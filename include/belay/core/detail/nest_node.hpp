@@ -13,11 +13,11 @@
 #include <belay/core/detail/intrusive.hpp>
 #include <belay/core/waker.hpp>
 
-namespace belay::inline BELAY_ABI::driver {
+namespace belay { inline namespace BELAY_ABI { namespace driver {
 class Nest;
-}  // namespace belay::inline BELAY_ABI::driver
+}}}  // namespace belay::driver
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 struct NestNode;
 
@@ -217,4 +217,4 @@ private:
     std::size_t heap_ = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -7,7 +7,7 @@
 
 #include <belay/core/assert.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A mutex without <mutex>, whose parse time every user would pay.
 ///
@@ -51,4 +51,4 @@ private:
     SpinMutex& mutex_;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

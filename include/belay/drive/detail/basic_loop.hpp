@@ -13,8 +13,7 @@
 #include <belay/core/timer.hpp>
 #include <belay/drive/detail/loop_inbox.hpp>
 
-namespace belay::inline BELAY_ABI {
-namespace detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Runs machines on one thread: see belay::Loop and belay::posix::Loop.
 ///
@@ -309,5 +308,4 @@ constinit const driver::WakeOps BasicLoop<Clock, Waiter>::Node::ops{
     &BasicLoop::on_wake, &BasicLoop::on_touch, &BasicLoop::on_now, &BasicLoop::on_detach,
     &BasicLoop::on_destroy};
 
-}  // namespace detail
-}  // namespace belay::inline BELAY_ABI
+}}}  // namespace belay::detail

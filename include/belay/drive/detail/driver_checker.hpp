@@ -15,9 +15,7 @@
 #include <belay/core/driver_like.hpp>
 #include <belay/drive/driver_rule.hpp>
 
-namespace belay::inline BELAY_ABI {
-
-namespace detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A machine that the checker plays.
 struct DriverProbe {
@@ -325,6 +323,4 @@ private:
     std::optional<Rule> broken_;
 };
 
-}  // namespace detail
-
-}  // namespace belay::inline BELAY_ABI
+}}}  // namespace belay::detail

@@ -13,8 +13,7 @@
 #include <belay/core/mailbox.hpp>
 #include <belay/drive/detail/timer_heap.hpp>
 
-namespace belay::inline BELAY_ABI {
-namespace detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A function that waits for its loop; a link in a list.
 struct Task {
@@ -193,5 +192,4 @@ private:
     bool closed_ = false;
 };
 
-}  // namespace detail
-}  // namespace belay::inline BELAY_ABI
+}}}  // namespace belay::detail

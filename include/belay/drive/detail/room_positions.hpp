@@ -14,7 +14,7 @@
 
 #include <belay/core/assert.hpp>  // BELAY_ABI
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Numbers grow, and the positions that they stand for do not fall, in each room.
 ///
@@ -91,4 +91,4 @@ private:
     std::vector<std::pair<std::string, std::uint64_t>> erased_;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

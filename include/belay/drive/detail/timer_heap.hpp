@@ -9,8 +9,7 @@
 #include <belay/core/detail/heap.hpp>
 #include <belay/core/waker.hpp>
 
-namespace belay::inline BELAY_ABI {
-namespace detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A loop's entry for one machine. Outlives both; whoever holds a pointer holds a reference.
 struct LoopNode : driver::WakeNode {
@@ -92,5 +91,4 @@ private:
     std::vector<LoopNode*> nodes_;
 };
 
-}  // namespace detail
-}  // namespace belay::inline BELAY_ABI
+}}}  // namespace belay::detail

@@ -6,7 +6,7 @@
 #include <belay/fleet/detail/fleet_hub.hpp>
 #include <belay/link/observer.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// The observer of a service's supervisor. A service that was removed tells nobody any more.
 ///
@@ -41,4 +41,4 @@ struct Audience<FleetEar<O>> {
     }
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

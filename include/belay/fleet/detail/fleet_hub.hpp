@@ -15,7 +15,7 @@
 #include <belay/fleet/fleet_options.hpp>
 #include <belay/fleet/network_suspect.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// What the services of a fleet share; outlives it while there are services.
 ///
@@ -195,4 +195,4 @@ inline FleetSeat::FleetSeat(const FleetOps& o, Ref<FleetHub> h, std::string n) n
     : ops{&o}, hub{std::move(h)}, name{std::move(n)} {}
 inline FleetSeat::~FleetSeat() = default;
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

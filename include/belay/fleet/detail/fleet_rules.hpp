@@ -8,7 +8,7 @@
 #include <belay/fleet/detail/fleet_hub.hpp>
 #include <belay/policy/policy.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// No attempt while the network is suspect.
 struct NetworkWait {
@@ -86,4 +86,4 @@ template <class P>
                           InFleetTime<AsPolicy<P>>{as_policy(std::move(policy)), seat}};
 }
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -14,7 +14,7 @@
 #include <belay/link/status.hpp>
 #include <belay/link/supervisor_options.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 struct FleetHub;
 struct FleetSeat;
@@ -162,4 +162,4 @@ private:
     std::uint64_t tickets_ = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

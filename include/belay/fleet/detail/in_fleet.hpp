@@ -11,7 +11,7 @@
 #include <belay/link/part.hpp>
 #include <belay/policy/detail/says_of_peer.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Whether a failure may be the network's, and not a lack of memory here, say.
 [[nodiscard]] inline bool may_be_network(const Failure& failure) noexcept {
@@ -178,4 +178,4 @@ private:
     Connection* live_ = nullptr;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

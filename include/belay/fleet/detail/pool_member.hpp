@@ -9,7 +9,7 @@
 #include <belay/core/observer.hpp>
 #include <belay/link/supervisor.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 BELAY_DETAIL_HOOK(OnIdle, on_idle);
 
@@ -93,4 +93,4 @@ struct PoolMember : Supervisor<Transport, Policy, PoolEar<Pool>> {
     bool waits = false;        ///< its gate is shut
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

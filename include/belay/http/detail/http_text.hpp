@@ -11,7 +11,7 @@
 #include <belay/core/bytes.hpp>
 #include <belay/core/instant.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Beast throws at 64 KiB, inside of a handler; servers take less.
 inline constexpr std::size_t header_bytes_max = std::size_t{32} << 10;
@@ -129,4 +129,4 @@ struct RetryAfter {
     }
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -10,7 +10,7 @@
 
 #include <belay/queue/queue_errc.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 [[nodiscard]] inline bool is_lack_of_space(const std::error_code& code) noexcept {
     if (code.category() != std::generic_category() && code.category() != std::system_category()) {
@@ -72,4 +72,4 @@ namespace belay::inline BELAY_ABI::detail {
     return where + ": " + advice + ".";
 }
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -9,7 +9,7 @@
 #include <belay/journal/detail/file_window.hpp>
 #include <belay/journal/journal_format.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// How many bytes there are without the zeros at their end.
 [[nodiscard]] inline std::size_t bytes_before_zeros(BytesView bytes) noexcept {
@@ -96,4 +96,4 @@ private:
     std::uint64_t used_ = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -7,7 +7,7 @@
 #include <belay/core/order.hpp>
 #include <belay/core/result.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A part of a file in memory, which moves on as it is asked for.
 class FileWindow {
@@ -53,4 +53,4 @@ private:
     std::size_t size_ = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

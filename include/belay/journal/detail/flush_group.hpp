@@ -10,7 +10,7 @@
 #include <belay/core/instant.hpp>
 #include <belay/core/order.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Threads that a flush has served come again a moment after the next one has begun, and so each
 /// would find only half of them. Who is about to flush gives way for a moment instead, until as
@@ -90,4 +90,4 @@ private:
     Duration patience_{};
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -17,7 +17,7 @@
 #include <belay/journal/journal_error.hpp>
 #include <belay/journal/journal_options.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Threads put records under a short lock into one buffer. Whoever needs its records on the disk
 /// first writes and flushes the whole buffer without the lock, for everyone who came until then;
@@ -397,4 +397,4 @@ private:
     std::atomic<std::uint64_t> durable_;   // operation on the medium
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -8,7 +8,7 @@
 
 #include <belay/journal/detail/journal_state.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Appends records to the last segment, makes the next one, and deletes the first.
 ///
@@ -300,4 +300,4 @@ private:
     }
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

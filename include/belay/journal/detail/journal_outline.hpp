@@ -9,7 +9,7 @@
 #include <belay/core/bytes.hpp>
 #include <belay/journal/id.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Numbers that no record has, although there were operations with them.
 struct NumberGap {
@@ -38,4 +38,4 @@ struct DamagedPart {
     const char* what;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

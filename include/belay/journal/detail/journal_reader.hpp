@@ -9,7 +9,7 @@
 #include <belay/journal/detail/journal_log.hpp>
 #include <belay/journal/detail/record_search.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Reads a journal while it is being appended to.
 ///
@@ -225,4 +225,4 @@ private:
     Bytes unwritten_;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -9,7 +9,7 @@
 #include <belay/core/order.hpp>
 #include <belay/journal/detail/journal_log.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Opens or makes the files of a journal.
 ///
@@ -397,4 +397,4 @@ private:
     bool unfinished_ = false;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

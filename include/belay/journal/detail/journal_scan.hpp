@@ -15,7 +15,7 @@
 #include <belay/journal/detail/segment_index.hpp>
 #include <belay/journal/journal_format.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Everything that the records of a journal say, gathered segment by segment.
 struct Gathered {
@@ -339,4 +339,4 @@ private:
     bool last_is_opening_ = false;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

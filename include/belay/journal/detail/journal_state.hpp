@@ -12,7 +12,7 @@
 #include <belay/journal/detail/journal_scan.hpp>
 #include <belay/journal/detail/segment_files.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Numbers, segments and the writer of the last one, of a JournalLog.
 ///
@@ -164,4 +164,4 @@ protected:
     mutable Writer writer_;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

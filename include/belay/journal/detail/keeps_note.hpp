@@ -8,7 +8,7 @@
 
 #include <belay/core/bytes.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Semantics the compiler cannot check: the latest note is kept instead of the one before, for as
 /// long as the log is; `commit()` makes it durable.
@@ -18,4 +18,4 @@ concept KeepsNote = requires(L& log, const L& known, BytesView note) {
     { known.kept() } noexcept -> std::same_as<BytesView>;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -10,7 +10,7 @@
 #include <belay/core/crc32c.hpp>
 #include <belay/core/order.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// The product of two polynomials, bit-reversed, modulo that of CRC32C.
 // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): a times b is b times a.
@@ -96,4 +96,4 @@ private:
     std::vector<std::uint32_t> up_to_;  // the checksums up to multiples of `step`
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

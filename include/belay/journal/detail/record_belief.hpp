@@ -10,7 +10,7 @@
 #include <belay/journal/detail/record_search.hpp>
 #include <belay/journal/journal_format.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// What is known of a segment's records: their nonce, runs and numbers.
 ///
@@ -134,4 +134,4 @@ template <class Source>
     return vouched;
 }
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -7,7 +7,7 @@
 
 #include <belay/journal/journal_format.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Builds records one behind the other. It never moves what it holds, but in `drop_front`.
 ///
@@ -65,4 +65,4 @@ private:
     std::size_t size_ = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -10,7 +10,7 @@
 #include <belay/journal/detail/part_crcs.hpp>
 #include <belay/journal/journal_format.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Of an opening's record: the salt.
 inline constexpr std::size_t opening_payload_bytes = 4;
@@ -187,4 +187,4 @@ private:
     PartCrcs<Source> crcs_;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

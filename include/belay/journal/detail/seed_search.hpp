@@ -11,7 +11,7 @@
 #include <belay/journal/detail/record_belief.hpp>
 #include <belay/journal/detail/record_search.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// The records of a segment that have one seed.
 struct SeededRows {
@@ -101,4 +101,4 @@ template <class Source>
     return belief;
 }
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

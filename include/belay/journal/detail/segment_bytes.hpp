@@ -11,7 +11,7 @@
 #include <belay/journal/detail/record_search.hpp>
 #include <belay/journal/journal_format.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A file, and the window into it.
 template <class File>
@@ -68,4 +68,4 @@ template <class File>
     return whole ? std::optional{*header} : std::nullopt;
 }
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -13,7 +13,7 @@
 #include <belay/journal/file_system_like.hpp>
 #include <belay/queue/queue_errc.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// An error by which a file was not found, as a journal says it: its files were there.
 [[nodiscard]] inline std::error_code displaced_if_gone(const std::error_code& error) noexcept {
@@ -195,4 +195,4 @@ private:
     }
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -9,7 +9,7 @@
 #include <belay/journal/file_system_like.hpp>
 #include <belay/journal/journal_format.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 using journal_format::Mark;
 using journal_format::Opening;
@@ -178,4 +178,4 @@ private:
     std::uint64_t sealed_bytes_ = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

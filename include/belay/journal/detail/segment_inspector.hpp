@@ -16,7 +16,7 @@
 #include <belay/journal/detail/seed_search.hpp>
 #include <belay/journal/detail/segment_bytes.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Reads one segment from its bytes.
 template <class File>
@@ -368,4 +368,4 @@ private:
     std::vector<DamagedPart> damages_;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -9,7 +9,7 @@
 #include <belay/core/bytes.hpp>
 #include <belay/journal/id.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// 128 bits, the first of them in `low`.
 struct Hash128 {
@@ -66,4 +66,4 @@ struct Hash128 {
     return {low, a ^ b ^ c ^ d};
 }
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -13,7 +13,7 @@
 #include <belay/link/supervisor_core_options.hpp>
 #include <belay/policy/policy.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// See timeline::SupervisorCore. Its state is for tests that explore it, which derive from it.
 template <RuleLike Policy, class Fault = NoCoreFault>
@@ -397,4 +397,4 @@ protected:
     Instant manual_at_ = always;    // the last attempt that reconnect_now() was granted
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -6,7 +6,7 @@
 
 #include <belay/core/assert.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// The rules of a SupervisorCore that can be left out, and none is; as NoFault of the session.
 /// Costs nothing.
@@ -28,4 +28,4 @@ struct NoCoreFault {
     static constexpr bool keeps_credentials = false;     ///< a connection, with `recycle`
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -9,7 +9,7 @@
 #include <belay/core/instant.hpp>
 #include <belay/core/order.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A set of gates. One that is shut with a grace has no effect before that is over, and none at all
 /// if it is opened before.
@@ -94,4 +94,4 @@ private:
     Instant ends_[graces_max];            // when each is over; never: it is free
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -9,7 +9,7 @@
 #include <belay/link/link_errc.hpp>
 #include <belay/link/timeline.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// The base of a timeline::SupervisorCore, which decides; this one writes down what it has decided.
 ///
@@ -61,4 +61,4 @@ protected:
     std::uint8_t tries_failed_ = 0;         // whether a try has failed in this outage
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

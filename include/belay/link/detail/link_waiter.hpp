@@ -14,7 +14,7 @@
 #include <belay/core/result.hpp>
 #include <belay/link/status.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Only a command leads on from there.
 [[nodiscard]] constexpr bool rests(LinkState state) noexcept {
@@ -221,4 +221,4 @@ void wait_with(LinkWaiters& waiters, Handler handler, LinkWaiters& cancelled, co
     waiters.add(*std::exchange(undo.waiter, nullptr));
 }
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

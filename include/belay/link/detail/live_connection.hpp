@@ -10,7 +10,7 @@
 #include <belay/link/link_errc.hpp>
 #include <belay/link/part.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Owns the mailbox, the transport and at most one connection, which is alive, says goodbye (its
 /// epoch is void, its end is still awaited), or is dead and waits until its own call has returned.
@@ -201,4 +201,4 @@ private:
     part::Slot<Connection> connection_;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -7,7 +7,7 @@
 #include <belay/core/order.hpp>
 #include <belay/link/heartbeat_options.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Decides for one connection; at rest until something is heard.
 ///
@@ -108,4 +108,4 @@ private:
     bool spared_ = false;  // likewise
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

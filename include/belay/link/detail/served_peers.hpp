@@ -12,7 +12,7 @@
 #include <belay/link/detail/pulse.hpp>
 #include <belay/link/served_link.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 template <TransportLike Transport, class State, class Owner>
 class ServedPeers;
@@ -196,4 +196,4 @@ private:
     std::vector<Peer*> ended_;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -13,7 +13,7 @@
 #include <belay/link/link.hpp>
 #include <belay/link/link_errc.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// What a socket did when it was asked to read or to write.
 struct StreamAnswer {
@@ -355,4 +355,4 @@ private:
     Bytes held_;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -11,7 +11,7 @@
 #include <belay/core/order.hpp>
 #include <belay/link/framing_like.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// What a transport over a stream reads into.
 ///
@@ -99,4 +99,4 @@ private:
     std::size_t wanted_ = 0;  // bytes in all before the framing need be asked again
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -8,7 +8,7 @@
 #include <belay/core/bytes.hpp>
 #include <belay/core/order.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// What a transport over a stream writes from.   Thread safety: distinct objects safe.
 class StreamOutput {
@@ -59,4 +59,4 @@ private:
     std::size_t first_ = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

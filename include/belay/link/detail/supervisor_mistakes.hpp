@@ -10,7 +10,7 @@
 #include <belay/link/transport_like.hpp>
 #include <belay/policy/rule.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 /// In place of an observer, where one stands in the place of the options.
@@ -50,4 +50,4 @@ template <class Transport, class Policy, class Observer>
 Supervisor(Transport, Policy, Observer)
     -> Supervisor<Transport, Policy, detail::ObserverWithoutOptions>;
 
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

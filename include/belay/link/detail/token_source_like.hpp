@@ -7,7 +7,7 @@
 
 #include <belay/core/completion.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 template <class Source>
 concept HasTokenType = requires { typename Source::token_type; };
@@ -18,4 +18,4 @@ concept AnswersTokens =
         { source(std::move(completion)) } -> std::same_as<void>;
     };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -6,7 +6,7 @@
 #include <belay/core/completion.hpp>
 #include <belay/link/link.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Wakes the connection that asked, by its link: an attempt that is over is not woken.
 template <class M>
@@ -19,4 +19,4 @@ struct ToldByLink {
 template <class V, class M>
 using AskingByLink = Asking<V, ToldByLink<M>>;
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

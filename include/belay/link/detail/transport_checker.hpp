@@ -12,7 +12,7 @@
 #include <belay/link/part.hpp>
 #include <belay/link/transport_rule.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Plays what a connection must bear; `broken()` is the first rule that it broke.
 template <class Make, class Message>
@@ -274,4 +274,4 @@ private:
     Failure failure_{};
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

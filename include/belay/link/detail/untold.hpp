@@ -11,7 +11,7 @@
 #include <belay/link/event.hpp>
 #include <belay/link/status.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Transitions, in their order, and the messages that rose before `connected`, which come behind
 /// them.
@@ -63,4 +63,4 @@ private:
     LinkState last_from_ = LinkState::stopped;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

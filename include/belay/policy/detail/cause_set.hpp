@@ -8,7 +8,7 @@
 
 #include <belay/core/failure.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Some causes; as a predicate on failures, whether theirs is one of them.
 ///
@@ -42,4 +42,4 @@ private:
     std::uint32_t bits_;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -7,7 +7,7 @@
 
 #include <belay/core/detail/spin_mutex.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// The state of a shared object whose changes concern several numbers at once. In a constant
 /// expression, where there is one thread, it takes no lock, so that timelines can be proven.
@@ -44,4 +44,4 @@ private:
     mutable detail::SpinMutex mutex_;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

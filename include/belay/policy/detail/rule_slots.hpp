@@ -9,7 +9,7 @@
 
 #include <belay/policy/rule.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 // Not std::tuple: it is not trivially copyable, and costs every user its parse time.
 template <std::size_t, class R>
@@ -88,4 +88,4 @@ private:
     Instant latest_ = always;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -10,7 +10,7 @@
 
 #include <belay/core/failure.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// What is known of the peer after an attempt that failed.
 enum class OfPeer : std::uint8_t {
@@ -58,4 +58,4 @@ enum class OfPeer : std::uint8_t {
     }
 }
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -14,8 +14,7 @@
 #include <belay/core/cause.hpp>
 #include <belay/posix/endpoint.hpp>
 
-namespace belay::inline BELAY_ABI::posix {
-namespace detail {
+namespace belay { inline namespace BELAY_ABI { namespace posix::detail {
 
 class ResolveCategory final : public std::error_category {
 public:
@@ -86,5 +85,4 @@ private:
     addrinfo* first_ = nullptr;
 };
 
-}  // namespace detail
-}  // namespace belay::inline BELAY_ABI::posix
+}}}  // namespace belay::posix::detail

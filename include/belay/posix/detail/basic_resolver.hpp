@@ -18,9 +18,7 @@
 #include <belay/posix/detail/socket.hpp>
 #include <belay/posix/resolver_options.hpp>
 
-namespace belay::inline BELAY_ABI::posix {
-
-namespace detail {
+namespace belay { inline namespace BELAY_ABI { namespace posix::detail {
 
 /// What a name stands for, in the order in which to try it; with port 0.
 struct Found {
@@ -260,6 +258,4 @@ private:
     belay::detail::Ref<LookUps> look_ups_;
 };
 
-}  // namespace detail
-
-}  // namespace belay::inline BELAY_ABI::posix
+}}}  // namespace belay::posix::detail

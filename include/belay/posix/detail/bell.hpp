@@ -18,8 +18,7 @@
 
 #include <belay/core/assert.hpp>
 
-namespace belay::inline BELAY_ABI::posix {
-namespace detail {
+namespace belay { inline namespace BELAY_ABI { namespace posix::detail {
 
 /// A descriptor that becomes readable when somebody rings.
 ///
@@ -80,7 +79,6 @@ private:
     std::atomic<bool> rung_{false};
 };
 
-}  // namespace detail
-}  // namespace belay::inline BELAY_ABI::posix
+}}}  // namespace belay::posix::detail
 
 #undef BELAY_DETAIL_HAS_EVENTFD

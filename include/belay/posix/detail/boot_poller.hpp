@@ -14,7 +14,7 @@
 #    include <belay/posix/detail/descriptor.hpp>
 #    include <belay/posix/poller.hpp>
 
-namespace belay::inline BELAY_ABI::posix::detail {
+namespace belay { inline namespace BELAY_ABI { namespace posix::detail {
 
 /// Waits on a timer of CLOCK_BOOTTIME: the timeout of poll(2) stands still in the machine's sleep,
 /// so that what was due in it would come late by what was left of the wait.
@@ -61,14 +61,14 @@ private:
     Watch watch_;
 };
 
-}  // namespace belay::inline BELAY_ABI::posix::detail
+}}}  // namespace belay::posix::detail
 
 #else
 
 #    include <belay/posix/poller.hpp>
 
-namespace belay::inline BELAY_ABI::posix::detail {
+namespace belay { inline namespace BELAY_ABI { namespace posix::detail {
 using BootPoller = Poller;
-}
+}}}  // namespace belay::posix::detail
 
 #endif

@@ -11,7 +11,7 @@
 
 #include <belay/core/assert.hpp>
 
-namespace belay::inline BELAY_ABI::posix::detail {
+namespace belay { inline namespace BELAY_ABI { namespace posix::detail {
 
 /// What the last failed system call said.
 [[nodiscard]] inline std::error_code errno_code() noexcept {
@@ -44,4 +44,4 @@ private:
     int fd_ = -1;
 };
 
-}  // namespace belay::inline BELAY_ABI::posix::detail
+}}}  // namespace belay::posix::detail

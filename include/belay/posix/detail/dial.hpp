@@ -9,8 +9,7 @@
 #include <belay/link/detail/told_by_link.hpp>
 #include <belay/posix/detail/basic_resolver.hpp>
 
-namespace belay::inline BELAY_ABI::posix {
-namespace detail {
+namespace belay { inline namespace BELAY_ABI { namespace posix::detail {
 
 /// What an attempt needs until it is connected: the addresses, and the question for them.
 ///
@@ -69,5 +68,4 @@ private:
     belay::detail::AskingByLink<Found, Bytes> question_;
 };
 
-}  // namespace detail
-}  // namespace belay::inline BELAY_ABI::posix
+}}}  // namespace belay::posix::detail

@@ -13,7 +13,7 @@
 #include <belay/http/http_rule.hpp>
 #include <belay/posix/detail/http_stage.hpp>
 
-namespace belay::inline BELAY_ABI::posix::detail {
+namespace belay { inline namespace BELAY_ABI { namespace posix::detail {
 
 /// What became of a request. Answers come on any thread, pieces on one.
 struct HttpAsked {
@@ -327,4 +327,4 @@ private:
     std::optional<Rule> broken_;
 };
 
-}  // namespace belay::inline BELAY_ABI::posix::detail
+}}}  // namespace belay::posix::detail

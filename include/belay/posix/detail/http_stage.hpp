@@ -15,7 +15,7 @@
 #include <belay/http/http_message.hpp>
 #include <belay/posix/detail/socket.hpp>
 
-namespace belay::inline BELAY_ABI::posix::detail {
+namespace belay { inline namespace BELAY_ABI { namespace posix::detail {
 
 /// What the stage has read.
 struct StagedRequest {
@@ -227,4 +227,4 @@ private:
     std::uint64_t steps_ = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI::posix::detail
+}}}  // namespace belay::posix::detail

@@ -13,8 +13,7 @@
 #include <belay/core/bytes.hpp>
 #include <belay/posix/detail/descriptor.hpp>
 
-namespace belay::inline BELAY_ABI::posix {
-namespace detail {
+namespace belay { inline namespace BELAY_ABI { namespace posix::detail {
 
 /// Whether a system call on a socket only has to be tried again later.
 [[nodiscard]] inline bool would_block(int error) noexcept {
@@ -100,5 +99,4 @@ struct SocketAddress {
            reinterpret_cast<const sockaddr_in&>(there.storage).sin_addr.s_addr;
 }
 
-}  // namespace detail
-}  // namespace belay::inline BELAY_ABI::posix
+}}}  // namespace belay::posix::detail

@@ -14,7 +14,7 @@
 #include <belay/posix/detail/socket.hpp>
 #include <belay/posix/poller.hpp>
 
-namespace belay::inline BELAY_ABI::posix {
+namespace belay { inline namespace BELAY_ABI { namespace posix {
 
 /// How connections of posix::Tcp and posix::Listener are tuned.
 struct TcpOptions {
@@ -158,4 +158,4 @@ private:
     Watch watch_;
 };
 
-}  // namespace belay::inline BELAY_ABI::posix
+}}}  // namespace belay::posix

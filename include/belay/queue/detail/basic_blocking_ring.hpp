@@ -12,7 +12,7 @@
 
 #include <belay/queue/detail/ring_waiters.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A BlockingRing; with another `Atomic` than std::atomic every order of its accesses can be tried.
 template <class Ring, template <class> class Atomic>
@@ -108,4 +108,4 @@ private:
     unsigned spins_;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -10,7 +10,7 @@
 
 #include <belay/queue/detail/numbered_ring.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A MpmcRing; with another `Atomic` than std::atomic every order of its accesses can be tried.
 template <class T, template <class> class Atomic>
@@ -40,4 +40,4 @@ public:
     }
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

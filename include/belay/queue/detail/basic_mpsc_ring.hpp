@@ -11,7 +11,7 @@
 
 #include <belay/queue/detail/numbered_ring.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A MpscRing; with another `Atomic` than std::atomic every order of its accesses can be tried.
 template <class T, template <class> class Atomic>
@@ -68,4 +68,4 @@ private:
     void publish_head(std::size_t head) noexcept { head_.store(head, std::memory_order_relaxed); }
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -13,7 +13,7 @@
 
 #include <belay/queue/detail/ring_slots.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A SpscRing; with another `Atomic` than std::atomic every order of its accesses can be tried.
 ///
@@ -176,4 +176,4 @@ private:
     alignas(side_bytes) Atomic<std::size_t> head_{0};
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

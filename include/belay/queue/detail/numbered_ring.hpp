@@ -11,7 +11,7 @@
 
 #include <belay/queue/detail/numbered_slots.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A ring that any number of threads push to. Who takes, and how, is for the class over it, which
 /// moves `head_`.
@@ -88,4 +88,4 @@ private:
     }
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -12,7 +12,7 @@
 
 #include <belay/queue/detail/ring_slots.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Slots, and the two steps that use them: claim positions, then fill or empty their slots.
 ///
@@ -145,4 +145,4 @@ private:
     RingSlots<Slot, dynamic_capacity> slots_;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -12,7 +12,7 @@
 
 #include <belay/core/assert.hpp>
 
-namespace belay::inline BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI {
 
 /// The capacity of a Ring that is chosen when it is made.
 inline constexpr std::size_t dynamic_capacity = 0;
@@ -104,4 +104,4 @@ private:
 };
 
 }  // namespace detail
-}  // namespace belay::inline BELAY_ABI
+}}  // namespace belay

@@ -8,7 +8,7 @@
 
 #include <belay/queue/detail/ring_slots.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Tells the processor that this thread is only looking.
 inline void pause_briefly() noexcept {
@@ -69,4 +69,4 @@ private:
     Atomic<std::uint32_t> changes_{0};
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -10,7 +10,7 @@
 #include <belay/queue/leasable_like.hpp>
 #include <belay/queue/queue_errc.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 template <class S, class V>
 concept TakesPush = requires(S& s, V&& value) { s.try_push(static_cast<V&&>(value)); };
@@ -76,4 +76,4 @@ struct Loan {
     bool ended = false;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

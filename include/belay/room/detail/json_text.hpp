@@ -8,7 +8,7 @@
 
 #include <belay/core/assert.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Reads JSON and keeps nothing of it. Bounded recursion.
 ///
@@ -134,4 +134,4 @@ private:
     bool deep_ = false;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -19,7 +19,7 @@
 #include <belay/room/detail/persistence_model.hpp>
 #include <belay/room/persistence_like.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 struct NeverReopenedRooms {
     void operator()() const noexcept {}
@@ -348,4 +348,4 @@ private:
     std::optional<Rule> broken_{};
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -14,7 +14,7 @@
 #include <belay/room/persistence_like.hpp>
 #include <belay/room/persistence_rule.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A room after some change. Positions are 0 where they are not known.
 struct ModelState {
@@ -125,4 +125,4 @@ struct ModelRoom {
     return rooms;
 }
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

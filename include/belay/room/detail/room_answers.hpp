@@ -15,7 +15,7 @@
 #include <belay/room/detail/room_state.hpp>
 #include <belay/room/room_errc.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Shares `answers_bytes_max` among all clients: who finds no room waits in line. An answer keeps
 /// its room however slowly it is taken, while nobody needs it. For who is first in line those who
@@ -117,4 +117,4 @@ private:
     std::array<Instant, 2> look_at_{always, always};
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -17,7 +17,7 @@
 #include <belay/room/lib0.hpp>
 #include <belay/room/room_options.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Who says something, and for whom.
 struct AwarenessSpeaker {
@@ -291,4 +291,4 @@ private:
     Instant expires_at_ = never;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

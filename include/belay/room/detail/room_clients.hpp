@@ -10,7 +10,7 @@
 
 #include <belay/room/detail/room_door.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// The clients of a manager. `Hub` is what derives from it, and has the rooms.
 ///
@@ -324,4 +324,4 @@ protected:
     }
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

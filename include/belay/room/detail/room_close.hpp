@@ -9,7 +9,7 @@
 #include <belay/room/room_errc.hpp>
 #include <belay/room/room_options.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// The close code for an error; 1000 for none.
 [[nodiscard]] inline int room_close_code(const std::error_code& why,
@@ -36,4 +36,4 @@ namespace belay::inline BELAY_ABI::detail {
     return websocket_failure(room_close_code(why, codes));
 }
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -17,7 +17,7 @@
 #include <belay/room/room_stats.hpp>
 #include <belay/room/yjs_document.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Sends to clients; nobody waits for anybody. For a slow one there is a budget of updates, half of
 /// it its connection's: beyond it what it has is noted, and it is sent the rest in one when it has
@@ -387,4 +387,4 @@ private:
     std::vector<Written> frames_;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -18,7 +18,7 @@
 #include <belay/room/detail/room_socket.hpp>
 #include <belay/room/detail/room_trunk.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// The clients of a manager, all but what they say. `Hub` is what derives from it, has the rooms,
 /// and serves the clients.
@@ -397,4 +397,4 @@ private:
     std::uint64_t last_id_ = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -17,7 +17,7 @@
 #include <belay/room/detail/room_trunks.hpp>
 #include <belay/room/detail/room_vault.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// All that a RoomManager is but its observer: rooms by their ids, with clients (RoomClients),
 /// storage (RoomVault), and what is sent (RoomDelivery).
@@ -395,4 +395,4 @@ private:
     std::error_code stop_error_;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -16,7 +16,7 @@
 #include <belay/room/document_like.hpp>
 #include <belay/room/fanout_like.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 template <class Persistence>
 using FanoutOf = std::conditional_t<FanoutLike<Persistence>, Persistence, NoFanout>;
@@ -333,4 +333,4 @@ private:
     Id server_{};
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -13,7 +13,7 @@
 #include <belay/room/fanout_like.hpp>
 #include <belay/room/room_options.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Between what failed and its next try: doubles from RoomOptions::save_retry_min to
 /// save_retry_max, and begins anew when nothing has failed for that long.
@@ -68,4 +68,4 @@ struct RoomNews {
     bool joins = false;     ///< it was taken: the room is what is there
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

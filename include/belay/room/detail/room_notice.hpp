@@ -11,7 +11,7 @@
 #include <belay/room/persistence_like.hpp>
 #include <belay/room/room_observer.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// An answer to somebody outside, whose function may call the manager, or destroy it.
 template <class V>
@@ -31,4 +31,4 @@ using RoomNotice =
     std::variant<RoomRefusal, RoomDivergence, RoomFailure, RoomEvent, std::error_code,
                  RoomAnswer<PersistenceError>, RoomAnswer<LoadedRoom>, RoomAnswer<ListedRooms>>;
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

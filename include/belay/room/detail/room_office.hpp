@@ -21,7 +21,7 @@
 #include <belay/room/detail/room_vault.hpp>
 #include <belay/room/document_like.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A question to the storage on behalf of somebody outside: a machine of the office's nest.
 template <class Office, class V>
@@ -326,4 +326,4 @@ private:
     std::size_t calls_ = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -9,7 +9,7 @@
 
 #include <belay/room/detail/yjs_split.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A Yjs update in parts, each cut when it is asked for: nobody waits until all of them are.
 ///
@@ -46,4 +46,4 @@ private:
     std::optional<Bytes> ahead_;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -14,7 +14,7 @@
 #include <belay/queue/queue_errc.hpp>
 #include <belay/room/persistence_like.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Which history of a room it is, and what stands for its beginning.
 struct HistoryState {
@@ -129,4 +129,4 @@ inline void encode(const RoomRecord& record, Bytes& to) {
     return record;
 }
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

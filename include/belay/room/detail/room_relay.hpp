@@ -13,7 +13,7 @@
 #include <belay/room/lib0.hpp>
 #include <belay/room/room_errc.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A version, a kind, the server's id, and as lib0 writes them the client's number, its user, and
 /// what it says.
@@ -68,4 +68,4 @@ inline constexpr std::byte relay_version{1};
     return word;
 }
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

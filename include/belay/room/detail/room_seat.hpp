@@ -24,7 +24,7 @@
 #include <belay/room/room_protocol_like.hpp>
 #include <belay/room/room_request.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 struct RoomFrame;
 struct RoomPeer;
@@ -332,4 +332,4 @@ private:
     }
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -11,7 +11,7 @@
 #include <belay/room/detail/room_close.hpp>
 #include <belay/room/detail/room_seat.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A machine of its manager's nest: its turn is `manager.serve(socket)`.
 ///
@@ -128,4 +128,4 @@ template <class Manager, TransportLike Transport, RoomProtocolLike Protocol>
 constinit const RoomSeatOps RoomSocket<Manager, Transport, Protocol>::table =
     RoomSocket<Manager, Transport, Protocol>::make_table();
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -17,7 +17,7 @@
 #include <belay/room/persistence_like.hpp>
 #include <belay/room/room_core.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// An id as it stands in URLs; empty of no_id.
 [[nodiscard]] inline std::string epoch_text(const Id& epoch) {
@@ -119,4 +119,4 @@ struct RoomMachine : RoomState<Document> {
     Manager* manager;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -15,7 +15,7 @@
 #include <belay/room/detail/room_close.hpp>
 #include <belay/room/detail/room_state.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// One document of a connection.
 ///
@@ -249,4 +249,4 @@ template <class Manager, TransportLike Transport, RoomProtocolLike Protocol>
 constinit const RoomTrunkBase::Ops RoomTrunk<Manager, Transport, Protocol>::table =
     RoomTrunk<Manager, Transport, Protocol>::make_table();
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

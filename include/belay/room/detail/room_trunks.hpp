@@ -11,7 +11,7 @@
 
 #include <belay/room/detail/room_clients.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// The clients of a manager, those of protocols whose frames have addresses included: each
 /// connection is a trunk, and each of its documents a seat like any other, whose frames are handed
@@ -343,4 +343,4 @@ private:
     }
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

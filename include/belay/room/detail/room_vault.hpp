@@ -16,7 +16,7 @@
 #include <belay/room/fanout_like.hpp>
 #include <belay/room/room_stats.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A history that ends or begins by command: its answer waits for the flush. Without one: somebody
 /// waits who wants to know whether it has.
@@ -300,4 +300,4 @@ private:
     std::vector<RoomTurn> turning_;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -13,7 +13,7 @@
 
 #include <belay/room/detail/snapshot_file.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// "6162" for "ab".
 [[nodiscard]] inline std::string hex_of(std::string_view id) {
@@ -155,4 +155,4 @@ private:
     bool has_log_ = false;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

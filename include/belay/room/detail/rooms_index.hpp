@@ -16,7 +16,7 @@
 
 #include <belay/room/detail/room_record.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// How many bytes a log holds from its first needed record on, to some KiB.
 class HeldBytes {
@@ -223,4 +223,4 @@ private:
     std::uint64_t states_bytes_ = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

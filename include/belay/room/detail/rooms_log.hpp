@@ -16,7 +16,7 @@
 #include <belay/journal/log_like.hpp>
 #include <belay/room/detail/rooms_index.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A log of rooms, and an index of what is durable in it.
 ///
@@ -264,4 +264,4 @@ private:
     Bytes scratch_{};
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

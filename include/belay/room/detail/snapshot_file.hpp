@@ -13,7 +13,7 @@
 #include <belay/journal/file_system_like.hpp>
 #include <belay/room/detail/room_record.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// What a snapshot file says.
 struct SnapshotFile {
@@ -191,4 +191,4 @@ template <class File>
     return found;
 }
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

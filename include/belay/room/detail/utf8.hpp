@@ -11,7 +11,7 @@
 
 #include <belay/core/assert.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// How many of the bytes at the beginning are ASCII, eight at a time; the rest is for others.
 [[nodiscard]] inline std::size_t ascii_prefix(const char* text, std::size_t size) noexcept {
@@ -105,4 +105,4 @@ struct Utf16Cut {
     return {i, false};
 }
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -8,7 +8,7 @@
 
 #include <belay/room/detail/yjs_write.hpp>
 
-namespace belay::inline BELAY_ABI::yjs::detail {
+namespace belay { inline namespace BELAY_ABI { namespace yjs::detail {
 
 /// Joins neighbours that were typed one after the other, as Yjs does in its own documents. The
 /// bytes of a struct that was put must be there until the run has ended.
@@ -70,4 +70,4 @@ private:
     bool single_ = false;
 };
 
-}  // namespace belay::inline BELAY_ABI::yjs::detail
+}}}  // namespace belay::yjs::detail

@@ -8,7 +8,7 @@
 
 #include <belay/room/detail/yjs_merge.hpp>
 
-namespace belay::inline BELAY_ABI::yjs::detail {
+namespace belay { inline namespace BELAY_ABI { namespace yjs::detail {
 
 /// Writes each block of the sources by `put(struct)`, and `end_block()` behind its last.
 template <class Put, class End>
@@ -83,4 +83,4 @@ private:
     return writer.finish(sources.deletes);
 }
 
-}  // namespace belay::inline BELAY_ABI::yjs::detail
+}}}  // namespace belay::yjs::detail

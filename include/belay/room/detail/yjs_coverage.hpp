@@ -9,7 +9,7 @@
 
 #include <belay/room/detail/yjs_merge.hpp>
 
-namespace belay::inline BELAY_ABI::yjs::detail {
+namespace belay { inline namespace BELAY_ABI { namespace yjs::detail {
 
 class Coverage {
 public:
@@ -80,4 +80,4 @@ private:
     std::vector<DeleteRange> deletes_;
 };
 
-}  // namespace belay::inline BELAY_ABI::yjs::detail
+}}}  // namespace belay::yjs::detail

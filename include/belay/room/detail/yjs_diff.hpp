@@ -9,7 +9,7 @@
 
 #include <belay/room/detail/yjs_merge.hpp>
 
-namespace belay::inline BELAY_ABI::yjs::detail {
+namespace belay { inline namespace BELAY_ABI { namespace yjs::detail {
 
 /// The clocks of a state vector, by client.
 class Clocks {
@@ -102,4 +102,4 @@ private:
     return writer.finish(sources.deletes);
 }
 
-}  // namespace belay::inline BELAY_ABI::yjs::detail
+}}}  // namespace belay::yjs::detail

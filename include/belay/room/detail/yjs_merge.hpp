@@ -11,7 +11,7 @@
 #include <belay/room/detail/yjs_coalescer.hpp>
 #include <belay/room/detail/yjs_overlap.hpp>
 
-namespace belay::inline BELAY_ABI::yjs::detail {
+namespace belay { inline namespace BELAY_ABI { namespace yjs::detail {
 
 /// The blocks of several updates, and where their bytes end.
 struct Sources {
@@ -177,4 +177,4 @@ private:
     Merged merged_;
 };
 
-}  // namespace belay::inline BELAY_ABI::yjs::detail
+}}}  // namespace belay::yjs::detail

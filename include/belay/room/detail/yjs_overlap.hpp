@@ -9,7 +9,7 @@
 
 #include <belay/room/detail/yjs_write.hpp>
 
-namespace belay::inline BELAY_ABI::yjs::detail {
+namespace belay { inline namespace BELAY_ABI { namespace yjs::detail {
 
 /// The UTF-16 units of a UTF-8 text, one by one.
 class Utf16Units {
@@ -177,4 +177,4 @@ private:
     std::uint64_t passed_ = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI::yjs::detail
+}}}  // namespace belay::yjs::detail

@@ -13,7 +13,7 @@
 #include <belay/room/yjs_limits.hpp>
 #include <belay/room/yjs_report.hpp>
 
-namespace belay::inline BELAY_ABI::yjs::detail {
+namespace belay { inline namespace BELAY_ABI { namespace yjs::detail {
 
 /// The structs of one client in one update. They are read again where they are.
 struct Block {
@@ -216,4 +216,4 @@ inline void read_delete_ranges(BytesView delete_set, std::vector<DeleteRange>& r
     BELAY_INVARIANT(!in.failed(), "read_delete_ranges: the bytes were checked");
 }
 
-}  // namespace belay::inline BELAY_ABI::yjs::detail
+}}}  // namespace belay::yjs::detail

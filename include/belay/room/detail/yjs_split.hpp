@@ -12,7 +12,7 @@
 
 #include <belay/room/detail/yjs_merge.hpp>
 
-namespace belay::inline BELAY_ABI::yjs::detail {
+namespace belay { inline namespace BELAY_ABI { namespace yjs::detail {
 
 /// Cuts piece by piece, so that nobody has to wait for all of them.
 class Splitter {
@@ -195,4 +195,4 @@ private:
     std::optional<Cut> cut_;  ///< what is longer than a piece
 };
 
-}  // namespace belay::inline BELAY_ABI::yjs::detail
+}}}  // namespace belay::yjs::detail

@@ -10,7 +10,7 @@
 #include <belay/room/detail/json_text.hpp>
 #include <belay/room/lib0.hpp>
 
-namespace belay::inline BELAY_ABI::yjs::detail {
+namespace belay { inline namespace BELAY_ABI { namespace yjs::detail {
 
 /// The kinds of content, by their number in the format.
 namespace ref {
@@ -240,4 +240,4 @@ private:
     std::string_view guid_;
 };
 
-}  // namespace belay::inline BELAY_ABI::yjs::detail
+}}}  // namespace belay::yjs::detail

@@ -11,7 +11,7 @@
 
 #include <belay/room/detail/yjs_scan.hpp>
 
-namespace belay::inline BELAY_ABI::yjs::detail {
+namespace belay { inline namespace BELAY_ABI { namespace yjs::detail {
 
 inline void append(Bytes& out, BytesView bytes) {
     out.insert(out.end(), bytes.begin(), bytes.end());
@@ -164,4 +164,4 @@ inline void unite_ranges(std::vector<DeleteRange>& ranges) {
     ranges.resize(kept);
 }
 
-}  // namespace belay::inline BELAY_ABI::yjs::detail
+}}}  // namespace belay::yjs::detail

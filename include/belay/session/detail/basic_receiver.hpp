@@ -12,7 +12,7 @@
 #include <belay/session/detail/receiver_peers.hpp>
 #include <belay/session/detail/sender_table.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// What Receiver is, told of as `Self` to its observer. belay's own tests derive from it with a
 /// rule of the protocol left out (see planted_fault.hpp), and must find the damage.
@@ -396,4 +396,4 @@ private:
     Peers peers_{*this};
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -14,7 +14,7 @@
 #include <belay/session/session_options.hpp>
 #include <belay/session/session_queue.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// What Session is, told of as `Self` to its observer. belay's own tests derive from it with a rule
 /// of the protocol left out (see planted_fault.hpp), and must find the damage.
@@ -378,4 +378,4 @@ private:
     Link link_;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -8,7 +8,7 @@
 
 #include <belay/core/order.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// The last operation's number, and the bytes of one attachment, that a receiver takes.
 struct Credit {
@@ -71,4 +71,4 @@ private:
     bool starved_ = false;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

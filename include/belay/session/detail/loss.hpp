@@ -6,7 +6,7 @@
 #include <belay/session/blocked.hpp>
 #include <belay/session/greeting.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// What a sender has, to be compared with what its receiver says.
 struct SenderFacts {
@@ -38,4 +38,4 @@ struct Loss {
     return {};
 }
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

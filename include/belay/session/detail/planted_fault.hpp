@@ -5,7 +5,7 @@
 
 #include <belay/core/assert.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// The rules of the session protocol that can be left out, and none is.
 ///
@@ -27,4 +27,4 @@ struct NoFault {
     static constexpr bool never_pin = false;               ///< follow any store
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

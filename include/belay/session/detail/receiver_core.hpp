@@ -11,7 +11,7 @@
 #include <belay/session/ledger_like.hpp>
 #include <belay/session/receiver_options.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Decides for one sender which connection is served, and which operation comes next.
 ///
@@ -201,4 +201,4 @@ private:
     Credit credit_{};
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -7,7 +7,7 @@
 #include <belay/session/session_errc.hpp>
 #include <belay/session/session_observer.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 struct ReceiverNotice {
     enum class Kind : std::uint8_t { attached, committed, replaced, refused, failed } kind;
@@ -38,4 +38,4 @@ void tell(O& observer, R& receiver, const ReceiverNotice& n) {
     }
 }
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -11,7 +11,7 @@
 #include <belay/session/greeting.hpp>
 #include <belay/session/receiver_options.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Options that no receiver could keep end the program when it is made, not when somebody comes.
 [[nodiscard]] inline const ReceiverOptions& checked(const ReceiverOptions& options) {
@@ -111,4 +111,4 @@ private:
     std::vector<Peer*> peers_;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -13,7 +13,7 @@
 #include <belay/session/detail/planted_fault.hpp>
 #include <belay/session/greeting.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// What a SenderCore is tuned by.
 struct SenderOptions {
@@ -315,4 +315,4 @@ private:
     SendWindow window_;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -10,7 +10,7 @@
 #include <belay/core/order.hpp>
 #include <belay/journal/id.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A bounded, sorted table.   Thread safety: home thread of the receiver.
 template <class Core>
@@ -71,4 +71,4 @@ private:
     std::vector<Id> begun_;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

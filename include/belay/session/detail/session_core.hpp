@@ -8,7 +8,7 @@
 #include <belay/link/status.hpp>
 #include <belay/session/blocked.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// What a SessionCore is tuned by; see SessionOptions.
 struct SessionTimes {
@@ -172,4 +172,4 @@ private:
     Pulse pulse_;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

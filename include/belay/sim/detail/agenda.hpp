@@ -10,7 +10,7 @@
 #include <belay/core/assert.hpp>
 #include <belay/core/instant.hpp>
 
-namespace belay::inline BELAY_ABI::sim::detail {
+namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
 
 /// A function to be called with its object. The object stays alive until then: nothing is removed.
 struct Appointment {
@@ -67,4 +67,4 @@ private:
     std::uint64_t order_ = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI::sim::detail
+}}}  // namespace belay::sim::detail

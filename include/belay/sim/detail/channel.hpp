@@ -10,7 +10,7 @@
 #include <belay/link/link_errc.hpp>
 #include <belay/sim/detail/segment.hpp>
 
-namespace belay::inline BELAY_ABI::sim::detail {
+namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
 
 /// A connection between two hosts, modelled on TCP with whole messages.
 ///
@@ -321,4 +321,4 @@ private:
     Pipe pipe_[2];
 };
 
-}  // namespace belay::inline BELAY_ABI::sim::detail
+}}}  // namespace belay::sim::detail

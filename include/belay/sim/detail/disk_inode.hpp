@@ -8,7 +8,7 @@
 
 #include <belay/core/bytes.hpp>
 
-namespace belay::inline BELAY_ABI::sim::detail {
+namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
 
 /// A file's bytes, by sectors of 512 bytes: what a real disk writes at once, or does not.
 ///
@@ -110,4 +110,4 @@ private:
     std::vector<bool> dirty_;  // per sector: `now_` may differ from `durable_`
 };
 
-}  // namespace belay::inline BELAY_ABI::sim::detail
+}}}  // namespace belay::sim::detail

@@ -13,7 +13,7 @@
 
 #include <belay/sim/detail/disk_inode.hpp>
 
-namespace belay::inline BELAY_ABI::sim::detail {
+namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
 
 /// A file, whatever its names.
 struct DiskFile {
@@ -159,4 +159,4 @@ private:
     std::uint64_t files_ = 0;  // that were made
 };
 
-}  // namespace belay::inline BELAY_ABI::sim::detail
+}}}  // namespace belay::sim::detail

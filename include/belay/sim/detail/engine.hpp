@@ -14,7 +14,7 @@
 #include <belay/sim/detail/timers.hpp>
 #include <belay/sim/detail/trace.hpp>
 
-namespace belay::inline BELAY_ABI::sim::detail {
+namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
 
 using belay::detail::Function;
 
@@ -247,4 +247,4 @@ private:
     std::uint64_t next_order_ = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI::sim::detail
+}}}  // namespace belay::sim::detail

@@ -7,7 +7,7 @@
 #include <belay/link/link.hpp>
 #include <belay/sim/detail/station.hpp>
 
-namespace belay::inline BELAY_ABI::sim::detail {
+namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
 
 /// What travels in a connection.
 struct Segment {
@@ -82,7 +82,7 @@ struct End {
     std::size_t message_bytes_max = ~std::size_t{0};  // what the process takes
 };
 
-}  // namespace belay::inline BELAY_ABI::sim::detail
+}}}  // namespace belay::sim::detail
 
 // As in station.hpp.
 #include <belay/sim/detail/channel.hpp>

@@ -12,7 +12,7 @@
 #include <belay/core/detail/intrusive.hpp>
 #include <belay/sim/detail/engine.hpp>
 
-namespace belay::inline BELAY_ABI::sim::detail {
+namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
 
 class Channel;
 
@@ -67,7 +67,7 @@ struct Fabric {
     }
 };
 
-}  // namespace belay::inline BELAY_ABI::sim::detail
+}}}  // namespace belay::sim::detail
 
 // A Ref to a channel deletes it, so whoever has a Station needs all of Channel, which is there.
 #include <belay/sim/detail/segment.hpp>

@@ -10,7 +10,7 @@
 #include <belay/core/detail/heap.hpp>
 #include <belay/core/waker.hpp>
 
-namespace belay::inline BELAY_ABI::sim::detail {
+namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
 
 class Engine;
 
@@ -89,4 +89,4 @@ private:
     std::vector<Attached*> heap_;
 };
 
-}  // namespace belay::inline BELAY_ABI::sim::detail
+}}}  // namespace belay::sim::detail

@@ -9,7 +9,7 @@
 #include <belay/core/instant.hpp>
 #include <belay/core/random.hpp>
 
-namespace belay::inline BELAY_ABI::sim::detail {
+namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
 
 /// What a line of the history says. Values are part of every hash: append, never renumber.
 enum class Mark : std::uint8_t {
@@ -59,4 +59,4 @@ private:
     std::uint64_t hash_ = 0x62656C6179U;
 };
 
-}  // namespace belay::inline BELAY_ABI::sim::detail
+}}}  // namespace belay::sim::detail

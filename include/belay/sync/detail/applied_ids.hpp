@@ -14,7 +14,7 @@
 #include <belay/journal/id.hpp>
 #include <belay/sync/detail/tag_index.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// So many ids, the oldest goes first: a ring, and an index over it.
 ///
@@ -79,4 +79,4 @@ private:
     TagIndex index_;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

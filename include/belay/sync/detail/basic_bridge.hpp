@@ -11,7 +11,7 @@
 #include <belay/sync/bridge_handle.hpp>
 #include <belay/sync/detail/bridge_engine.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 // A side that is named, and neither referred to nor moved.
 template <class S>
@@ -243,4 +243,4 @@ private:
     Engine engine_;  // last: it refers to all above
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

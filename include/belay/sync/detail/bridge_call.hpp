@@ -12,7 +12,7 @@
 #include <belay/sync/remote_like.hpp>
 #include <belay/sync/sync_errc.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// The time and chance of a call's policy.
 struct CallClock {
@@ -176,4 +176,4 @@ private:
     bool at_once_ = false;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -11,7 +11,7 @@
 #include <belay/sync/detail/bridge_news.hpp>
 #include <belay/sync/detail/bridge_sides.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// The rounds of all sessions. A round reads what the remote has, unless there are no pulls; judges
 /// it against what is here; and applies it, or pushes. A session has one round at a time, with one
@@ -397,4 +397,4 @@ private:
     std::vector<std::unique_ptr<Call>> calls_;  // last: they refer to all above
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

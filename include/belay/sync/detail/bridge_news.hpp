@@ -11,7 +11,7 @@
 
 #include <belay/sync/bridge_observer.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Keeps what happens until no part of the bridge is at work: hooks may do whatever they like.
 ///
@@ -122,4 +122,4 @@ private:
     std::deque<One> all_;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

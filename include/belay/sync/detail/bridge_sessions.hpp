@@ -14,7 +14,7 @@
 #include <belay/sync/detail/remote_health.hpp>
 #include <belay/sync/detail/scene_judge.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// One session.
 struct BridgeSession {
@@ -160,4 +160,4 @@ private:
     std::uint64_t last_order_ = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -12,7 +12,7 @@
 #include <belay/sync/remote_like.hpp>
 #include <belay/sync/sync_errc.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Stamp and hash of a scene.   Throws: what a user's hash throws.
 template <class Content>
@@ -91,4 +91,4 @@ private:
     bool inside_ = false;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

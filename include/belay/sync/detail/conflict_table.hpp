@@ -9,7 +9,7 @@
 #include <belay/sync/conflict.hpp>
 #include <belay/sync/store_like.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// What the table says of an operation.
 enum class Ruling : std::uint8_t {
@@ -68,4 +68,4 @@ struct Judgement {
     return {Ruling::log, {}};
 }
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -14,7 +14,7 @@
 #include <belay/sync/detail/tag_index.hpp>
 #include <belay/sync/operation_like.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Rows by name, which stay where they are.
 ///
@@ -100,4 +100,4 @@ private:
     std::size_t count_ = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

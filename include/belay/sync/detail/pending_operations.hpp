@@ -14,7 +14,7 @@
 
 #include <belay/sync/store_like.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 template <OperationLike Op>
 class PendingOperations {
@@ -111,4 +111,4 @@ private:
     Due due_;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -7,7 +7,7 @@
 #include <belay/link/status.hpp>
 #include <belay/sync/bridge_options.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 using OutageWait = decltype(BridgeOptions::outage_wait);
 
@@ -67,4 +67,4 @@ private:
     return cause >= Cause::protocol && cause <= Cause::forbidden;
 }
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

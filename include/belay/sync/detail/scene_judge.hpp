@@ -12,7 +12,7 @@
 #include <belay/core/order.hpp>
 #include <belay/sync/stamp.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A scene without its content.
 struct SceneMark {
@@ -102,4 +102,4 @@ struct SceneVerdict {
     return {Move::push, lost, unpushed || !base};
 }
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

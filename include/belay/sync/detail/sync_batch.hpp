@@ -12,7 +12,7 @@
 #include <belay/sync/sync_errc.hpp>
 #include <belay/sync/sync_result.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// What is left of a batch, and what became of the rest.
 template <OperationLike Op>
@@ -85,4 +85,4 @@ struct SyncBatch {
     SyncResult<Op> result{};
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -18,7 +18,7 @@
 #include <belay/sync/detail/sync_batch.hpp>
 #include <belay/sync/detail/sync_judge.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// What a SyncEngine works with, and its processor owns.
 template <class Store, class Strategy, class Observer, class Op>
@@ -261,4 +261,4 @@ private:
     std::map<Id, std::uint64_t> pending_now_{};    // the hashes of what is pending by it
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -15,7 +15,7 @@
 #include <belay/sync/sync_observer.hpp>
 #include <belay/sync/sync_options.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Calls the store: what it throws is an error of this call.
 template <class Call>
@@ -247,4 +247,4 @@ private:
     const SyncOptions& options_;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -7,7 +7,7 @@
 #include <cstdint>  // std::uint32_t
 #include <vector>   // std::vector
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Numbers from 1, found by 32 bits of a hash: open addressing, eight bytes a place, half of them
 /// empty at least. What is not here is mostly found out without looking at what is numbered.
@@ -74,4 +74,4 @@ private:
     std::vector<Place> places_;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

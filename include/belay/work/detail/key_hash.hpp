@@ -5,7 +5,7 @@
 
 #include <belay/journal/detail/siphash.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// 96 bits, the first of them in `low`.
 struct Hash96 {
@@ -87,4 +87,4 @@ private:
     std::array<Triple, factors> factors_{};
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

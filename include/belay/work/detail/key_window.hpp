@@ -15,7 +15,7 @@
 #    include <emmintrin.h>
 #endif
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// What is remembered of a key: 96 bits of a hash of it, and the CRC32C of the content that came
 /// with it.
@@ -233,4 +233,4 @@ private:
     std::size_t next_slot_ = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

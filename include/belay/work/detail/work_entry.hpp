@@ -11,7 +11,7 @@
 #include <belay/work/lease.hpp>
 #include <belay/work/work_error.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 enum class WorkKind : std::uint8_t {
     item = 1,   // an item; its id is the number of this entry
@@ -244,4 +244,4 @@ inline void store_print(const detail::KeyPrint& print, std::byte* p) noexcept {
     store_le<std::uint32_t>(p + 12, print.content);
 }
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

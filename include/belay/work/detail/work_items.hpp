@@ -15,7 +15,7 @@
 #include <belay/work/detail/work_table.hpp>
 #include <belay/work/work_options.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A log whose entries are facts about items, and what of them counts now.
 ///
@@ -335,4 +335,4 @@ private:
     std::uint64_t copied_to_ = 0;          // the last such copy, which is not known to be durable
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -12,7 +12,7 @@
 #include <belay/work/detail/work_entry.hpp>
 #include <belay/work/work_options.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// The last keys. The log has each in its item's entry, or in the last copy of all of them: a
 /// window, whose parts follow each other.
@@ -111,4 +111,4 @@ private:
     std::uint64_t begun_ = 0;    // with this entry
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -7,7 +7,7 @@
 
 #include <belay/work/detail/work_items.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// The loans of the items that it owns. `letters` are those of WorkLetters: where what dies is put.
 ///
@@ -195,4 +195,4 @@ private:
     std::uint64_t unread_ = 0;  // the item that last could not be read
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -11,7 +11,7 @@
 #include <belay/work/detail/work_items.hpp>
 #include <belay/work/lease.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// What a WorkQueue W tells.
 template <class W>
@@ -116,4 +116,4 @@ private:
     [[no_unique_address]] Observer observer_;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

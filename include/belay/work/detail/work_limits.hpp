@@ -7,7 +7,7 @@
 #include <belay/work/work_error.hpp>
 #include <belay/work/work_options.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Why a queue cannot be opened so over this log. One that takes shorter records than the queue may
 /// write could refuse copies of items and keys, and would grow then.
@@ -22,4 +22,4 @@ template <LogLike Log>
     return {};
 }
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

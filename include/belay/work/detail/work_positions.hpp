@@ -9,7 +9,7 @@
 #include <belay/core/assert.hpp>
 #include <belay/journal/journal_format.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// For each entry from the log's base on: whether it holds an item, whether that item is plain and
 /// can be lent, and how many bytes the entry takes.
@@ -175,4 +175,4 @@ private:
     std::uint64_t idle_bytes_ = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -7,7 +7,7 @@
 
 #include <belay/work/detail/work_items.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Tells WorkItems, which know nothing yet, every entry of their log.
 ///
@@ -186,4 +186,4 @@ private:
     std::uint32_t next_part_ = 0;            // which must come next; 0: a first one
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

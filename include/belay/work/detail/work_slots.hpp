@@ -12,7 +12,7 @@
 #include <belay/core/instant.hpp>
 #include <belay/work/lease.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// What is known of an item that is or was lent, is delayed, dead, or was moved.
 struct WorkSlot {
@@ -255,4 +255,4 @@ private:
     std::size_t dead_ = 0;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -9,7 +9,7 @@
 #include <belay/work/detail/work_positions.hpp>
 #include <belay/work/detail/work_slots.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Where an item is; plain if it has no slot. Id 0: there is none.
 struct WorkPlace {
@@ -114,4 +114,4 @@ private:
     WorkSlots slots_;
 };
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail

@@ -7,7 +7,7 @@
 
 #include <belay/work/detail/work_items.hpp>
 
-namespace belay::inline BELAY_ABI::detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Shows an item to `visitor(const WorkItem&)`; the body of one that is unreadable is empty.
 ///
@@ -110,4 +110,4 @@ template <class Log>
     return items.failed();
 }
 
-}  // namespace belay::inline BELAY_ABI::detail
+}}}  // namespace belay::detail
