@@ -1,0 +1,251 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Checks what people read: README, the pages in docs/, the docstrings of public headers, and commit subjects.
+
+    prose.py [--root DIR] [--long] [PATH...]   prints "path:line: rule: what is wrong: what to write"; exits with 1 if
+                                               it printed any; --long also lists sentences of 25 to 30 words
+
+A sentence names its subject, does not use the idioms below, and has at most 30 words; up to 25 is better. Code blocks,
+headings, quotations, tables of formats and docs/names.md, which follows from the docstrings, are not read.
+
+A line that must break a rule has an excuse: "<!-- prose: reason -->" alone on the line before a paragraph or list
+item, or "// prose: reason" on the line before a docstring. At most EXCUSES_MAX in the tree.
+"""
+
+import argparse
+import pathlib
+import re
+import subprocess
+import sys
+
+# Pages of which only the first paragraph is read. A change that rewrites a page removes it from the list.
+FIRST_PARAGRAPH_ONLY = {
+    "docs/backoff.md", "docs/breaker.md", "docs/budget.md", "docs/choosing-a-policy.md", "docs/policy.md",
+    "docs/bridge.md", "docs/offline-first.md",
+    "docs/collaboration-server.md", "docs/room-clients.md", "docs/room-protocols.md", "docs/room-storage.md",
+    "docs/room.md", "docs/several-servers.md", "docs/webhooks.md", "docs/yjs-updates.md",
+}
+NOT_READ = {"docs/names.md"}
+# Their tables list bytes and fields.
+TABLES_NOT_READ = {"docs/journal-format.md", "docs/work-queue-format.md", "docs/session-protocol.md",
+                   "docs/yjs-updates.md"}
+# Subjects of commits after this one are checked.
+FIRST_COMMIT = "06a969a8c4a9431da33270856e6f48d2da653d0d"
+SUBJECT_MAX = 72
+WORDS_MAX = 30
+WORDS_LONG = 25
+EXCUSES_MAX = 30
+
+# (what it matches at the start of a sentence, what to write instead)
+STARTS = [
+    (r"(?:Who|Whoever|Whom|Whose|What|Whatever|Whichever)\b", "name the subject: a type, a function, a client, you"),
+    (r"Of\b", "start with the subject, and put the condition last"),
+    (r"But for\b", 'write "except"'),
+    (r"Beside\b", 'write "in addition to" or "compared with"'),
+    (r"(?:Nobody|Somebody|Everybody|Anybody)\b", "name who it is: a client, a thread, a caller"),
+]
+# (what it matches anywhere, what to write instead)
+IDIOMS = [
+    (r"(?:is|are|was|were|be|been|being) told\b", 'write "is notified", or name the hook that is called'),
+    (r"(?:tells|told|tell)\b", 'write "reports", "notifies" or "returns"'),
+    (r"(?:hear|hears|heard)\b", 'write "is notified" or "receives"'),
+    (r"(?:says|said)\b", 'write "returns", "reports", "states" or "specifies"'),
+    (r"(?:nobody|somebody|everybody|anybody|whoever|whatever|whom|whomever)\b",
+     "name who or what it is: a client, a thread, a caller"),
+    (r"but for\b", 'write "except"'),
+    (r"beside\b", 'write "next to", "in addition to" or "compared with"'),
+    (r"(?:lets|let|letting) go\b", 'write "releases" or "evicts"'),
+    (r"(?:believes|believed|listens to reason)\b", "write what the code compares or computes"),
+]
+STARTS = [(re.compile(form), instead) for form, instead in STARTS]
+IDIOMS = [(re.compile(r"\b" + form, re.IGNORECASE), instead) for form, instead in IDIOMS]
+
+SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]*]*\s+(?=[\"'(\[*]*[A-Z0-9`])")
+ITEM = re.compile(r"\s*(?:[-*+]|\d+[.)])\s+")
+FIELD = re.compile(r"[A-Z][a-z]+(?: [a-z]+)?:\s")
+EXCUSE_PAGE = re.compile(r"\s*<!-- prose: (.+?) -->\s*$")
+EXCUSE_HEADER = re.compile(r"\s*// prose: (.+)$")
+
+
+def plain(text):
+    """The text without markup; code in backquotes counts as one word."""
+    text = re.sub(r"`[^`]*`", "code", text)
+    text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
+    return re.sub(r"[*_]{1,2}(?=\w)|(?<=\w)[*_]{1,2}(?!\w)", "", text).strip()
+
+
+def page_blocks(lines, tables=True):
+    """(line, text, excused, kind) of each paragraph, list item and table cell."""
+    begin, text, fenced, excused = 0, [], False, False
+
+    def done():
+        nonlocal text, excused
+        if text:
+            yield begin, " ".join(text), excused, "text"
+            excused = False
+        text = []
+
+    for number, line in enumerate(lines, 1):
+        fence = line.lstrip().startswith("```")
+        if fence or fenced:
+            yield from done()
+            fenced = fenced != fence
+        elif EXCUSE_PAGE.match(line):
+            yield from done()
+            excused = True
+        elif not line.strip() or line.startswith(("#", ">", "<", "![")):
+            yield from done()
+        elif line.lstrip().startswith("|"):
+            yield from done()
+            if tables and not re.match(r"\s*\|[\s:|-]*$", line):
+                for cell in re.split(r"(?<!\\)\|", line.strip().strip("|")):
+                    yield number, cell.strip(), excused, "cell"
+            excused = False
+        elif ITEM.match(line):
+            yield from done()
+            begin, text = number, [ITEM.sub("", line, count=1)]
+        else:
+            if not text:
+                begin = number
+            text.append(line.strip())
+    yield from done()
+
+
+def docstring_blocks(lines):
+    """The same of each paragraph, list item and field of the docstrings in a header."""
+    begin, text, excused, fenced = 0, [], False, False
+    trailing = False
+
+    def done():
+        nonlocal text
+        if text:
+            yield begin, " ".join(text), excused, "text"
+        text = []
+
+    for number, line in enumerate(lines, 1):
+        if EXCUSE_HEADER.match(line):
+            yield from done()
+            excused = True
+            continue
+        found = re.search(r"(?:^|\s)///(<?) ?(.*)$", line)
+        if not found:
+            yield from done()
+            excused = fenced = False
+            continue
+        after, words = found[1] == "<", found[2]
+        own_line = line.lstrip().startswith("///")
+        fence = words.lstrip().startswith("```")
+        if fence or fenced:
+            yield from done()
+            fenced = fenced != fence
+        elif not words.strip() or words.startswith(("\\file", "    ", "|")):
+            yield from done()
+        else:
+            starts = ITEM.match(words) or FIELD.match(words) or (after and not own_line) or trailing != after
+            if starts or not text:
+                yield from done()
+                begin = number
+            text.append(ITEM.sub("", words, count=1).strip())
+            trailing = after
+    yield from done()
+
+
+def sentences(text):
+    return [s for s in SENTENCE_END.split(plain(text)) if s]
+
+
+def word_count(sentence):
+    return len([word for word in sentence.split() if re.search(r"\w", word)])
+
+
+class Prose:
+    def __init__(self, root):
+        self.root = root
+        self.found, self.long, self.excuses = [], [], 0
+
+    def report(self, path, line, rule, what):
+        self.found.append(f"{path}:{line}: {rule}: {what}")
+
+    def read(self, path):
+        lines = (self.root / path).read_text(encoding="utf-8").splitlines()
+        if path.endswith(".md"):
+            self.excuses += sum(bool(EXCUSE_PAGE.match(line)) for line in lines)
+            blocks = page_blocks(lines, path not in TABLES_NOT_READ)
+            if path in FIRST_PARAGRAPH_ONLY:
+                blocks = [block for block in blocks if block[3] == "text"][:1]
+        else:
+            self.excuses += sum(bool(EXCUSE_HEADER.match(line)) for line in lines)
+            blocks = docstring_blocks(lines)
+        for number, text, excused, _ in blocks:
+            if not excused:
+                for sentence in sentences(text):
+                    self.sentence(path, number, sentence)
+
+    def sentence(self, path, number, sentence):
+        shown = sentence if len(sentence) <= 70 else sentence[:67] + "..."
+        bare = sentence.lstrip("\"'([*")
+        if not sentence.rstrip("\"')*").endswith("?"):
+            for form, instead in STARTS:
+                if form.match(bare):
+                    self.report(path, number, "subject", f'"{shown}": {instead}')
+        for form, instead in IDIOMS:
+            found = form.search(sentence)
+            if found:
+                self.report(path, number, "idiom", f'"{found[0]}" in "{shown}": {instead}')
+        count = word_count(sentence)
+        if count > WORDS_MAX:
+            self.report(path, number, "length", f'{count} words in "{shown}": write two sentences, or a list')
+        elif count >= WORDS_LONG:
+            self.long.append(f'{path}:{number}: long: {count} words in "{shown}"')
+
+    def subjects(self):
+        git = ["git", "-c", "safe.directory=*", "-C", str(self.root)]
+        if subprocess.run(git + ["cat-file", "-e", FIRST_COMMIT], capture_output=True).returncode:
+            return
+        listed = subprocess.run(git + ["log", "--format=%h %s", f"{FIRST_COMMIT}..HEAD"], capture_output=True, text=True)
+        for line in listed.stdout.splitlines():
+            commit, _, subject = line.partition(" ")
+            self.subject(commit, subject)
+
+    def subject(self, commit, subject):
+        if len(subject) > SUBJECT_MAX:
+            self.report(f"commit {commit}", 1, "commit-subject",
+                        f"{len(subject)} characters: at most {SUBJECT_MAX}, imperative, the reason goes into the body")
+        for form, instead in STARTS:
+            if form.match(subject):
+                self.report(f"commit {commit}", 1, "commit-subject", f'"{subject}": {instead}')
+
+    def check(self, paths=None):
+        pages = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+        pages = [page for page in pages if (self.root / page).is_file()]
+        pages += sorted(str(path.relative_to(self.root)) for path in (self.root / "docs").glob("*.md"))
+        headers = sorted(str(path.relative_to(self.root)) for path in (self.root / "include").rglob("*.hpp")
+                         if "detail" not in path.parts)
+        chosen = [path for path in pages + headers if path not in NOT_READ]
+        if paths:
+            chosen = [path for path in chosen if any(path == p or path.startswith(p.rstrip("/") + "/") for p in paths)]
+        for path in chosen:
+            self.read(path)
+        if not paths:
+            self.subjects()
+        if self.excuses > EXCUSES_MAX:
+            self.report("tests/scripts/prose.py", 1, "excuses", f"{self.excuses} excuses, the limit is {EXCUSES_MAX}")
+        return self.found
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--root", type=pathlib.Path, default=pathlib.Path(__file__).resolve().parents[2])
+    parser.add_argument("--long", action="store_true", help="list sentences of 25 to 30 words, too")
+    parser.add_argument("path", nargs="*", help="only these files and folders, from the root")
+    options = parser.parse_args()
+    prose = Prose(options.root)
+    found = prose.check(options.path)
+    print("\n".join(found + (prose.long if options.long else [])
+                    + [f"{len(found)} to rewrite, {len(prose.long)} sentences of {WORDS_LONG} to {WORDS_MAX} words, "
+                       f"{prose.excuses} excuses"]))
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
