@@ -9,11 +9,11 @@
 #include <belay/adapter/boost_asio.hpp>
 #include <belay/adapter/jwt_authorizer.hpp>
 #include <belay/adapter/sqlite_boards.hpp>
-#include <belay/drive/on_thread.hpp>
 #include <belay/posix.hpp>
 #include <belay/posix/journal_rooms.hpp>
 #include <belay/room.hpp>
 #include <belay/room/audited.hpp>
+#include <belay/room/on_thread.hpp>
 
 #include <boost/asio/signal_set.hpp>
 

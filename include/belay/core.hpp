@@ -17,6 +17,7 @@
 #include <belay/core/machine_like.hpp>
 #include <belay/core/mailbox.hpp>
 #include <belay/core/manual_clock.hpp>
+#include <belay/core/no_limit.hpp>
 #include <belay/core/observer.hpp>
 #include <belay/core/order.hpp>
 #include <belay/core/random.hpp>

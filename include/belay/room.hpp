@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room.hpp
-/// All of room/: shared documents: the bytes of Yjs updates, and what keeps them.
+/// All of room/: documents that several clients edit, their storages, and the server.
 #pragma once
 
 #include <belay/room/access.hpp>
@@ -11,7 +11,6 @@
 #include <belay/room/fanout_like.hpp>
 #include <belay/room/hocuspocus_protocol.hpp>
 #include <belay/room/journal_rooms.hpp>
-#include <belay/room/lib0.hpp>
 #include <belay/room/memory_rooms.hpp>
 #include <belay/room/opaque_document.hpp>
 #include <belay/room/persistence_error.hpp>
@@ -24,9 +23,4 @@
 #include <belay/room/room_protocol_like.hpp>
 #include <belay/room/room_request.hpp>
 #include <belay/room/room_stats.hpp>
-#include <belay/room/yjs_document.hpp>
-#include <belay/room/yjs_error.hpp>
-#include <belay/room/yjs_limits.hpp>
 #include <belay/room/yjs_protocol.hpp>
-#include <belay/room/yjs_report.hpp>
-#include <belay/room/yjs_update.hpp>

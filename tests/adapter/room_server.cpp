@@ -17,10 +17,10 @@
 
 #include <belay/adapter/beast_listener.hpp>
 #include <belay/adapter/boost_asio.hpp>
-#include <belay/drive/on_thread.hpp>
 #include <belay/posix.hpp>
 #include <belay/posix/journal_rooms.hpp>
 #include <belay/room.hpp>
+#include <belay/room/on_thread.hpp>
 
 #include <boost/asio/signal_set.hpp>
 

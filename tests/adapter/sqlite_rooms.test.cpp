@@ -11,8 +11,8 @@
 #include <fstream>
 
 #include <belay/core/random.hpp>
-#include <belay/drive/on_thread.hpp>
 #include <belay/room/memory_rooms.hpp>
+#include <belay/room/on_thread.hpp>
 #include <belay/room/persistence_check.hpp>
 
 #include "support/catch.hpp"

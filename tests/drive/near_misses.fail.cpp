@@ -3,8 +3,8 @@
 // expect-error to the next, has an error of that text; with BELAY_CONTROL all of them compile.
 #include <belay/drive/loop.hpp>
 #include <belay/drive/on_event_loop.hpp>
-#include <belay/drive/on_thread.hpp>
 #include <belay/room/memory_rooms.hpp>
+#include <belay/room/on_thread.hpp>
 
 namespace {
 // What calls it drops it, and it never runs.

@@ -7,14 +7,14 @@
 
 #include <belay/room/detail/room_awareness.hpp>
 #include <belay/room/journal_rooms.hpp>
-#include <belay/room/yjs_update.hpp>
+#include <belay/yjs/yjs_update.hpp>
 
 #include "support/catch.hpp"
 #include "support/counting_new.hpp"
 #include "support/hex.hpp"
 #include "support/room/disk_rooms.hpp"
-#include "support/room/yjs_mutations.hpp"
-#include "support/room/yjs_vectors.hpp"
+#include "support/yjs/yjs_mutations.hpp"
+#include "support/yjs/yjs_vectors.hpp"
 
 using namespace belay;
 using belay_test::Counting;

@@ -2,7 +2,7 @@
 // Goal: the smallest document is one; each omission, and each half comparison, is none.
 #include <belay/room/document_like.hpp>
 #include <belay/room/opaque_document.hpp>
-#include <belay/room/yjs_document.hpp>
+#include <belay/yjs/yjs_document.hpp>
 
 #include "support/room/room_archetypes.hpp"
 

@@ -6,9 +6,9 @@
 #include <span>
 
 #include <belay/drive/manual_loop.hpp>
-#include <belay/drive/on_thread.hpp>
 #include <belay/journal/journal.hpp>
 #include <belay/room.hpp>
+#include <belay/room/on_thread.hpp>
 #include <belay/sim/disk.hpp>
 
 using namespace belay;

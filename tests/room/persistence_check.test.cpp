@@ -3,7 +3,7 @@
 // Method: all persistences of the library; and MemoryRooms with one mistake each.
 #include <belay/room/persistence_check.hpp>
 
-#include <belay/drive/on_thread.hpp>
+#include <belay/room/on_thread.hpp>
 
 #include "support/catch.hpp"
 #include "support/room/broken_rooms.hpp"

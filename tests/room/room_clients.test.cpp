@@ -280,8 +280,7 @@ TEST_CASE("RoomManager: a full document says so, and keeps its editors",
     world.run_for(1s);
     CHECK_FALSE(rooms.apply_update("board", typed(1, 0, std::string(50, 'x'))));
     world.run_for(1s);
-    CHECK(rooms.apply_update("board", typed(2, 0, std::string(80, 'x'))) ==
-          RoomErrc::document_full);
+    CHECK(rooms.apply_update("board", typed(2, 0, std::string(80, 'x'))) == YjsErrc::document_full);
 }
 
 // ---- slow and dead clients ---------------------------------------------------------------------

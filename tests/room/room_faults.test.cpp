@@ -7,9 +7,9 @@
 #include "support/hex.hpp"
 #include "support/room/disk_rooms.hpp"
 #include "support/room/room_world.hpp"
-#include "support/room/yjs_mutations.hpp"
-#include "support/room/yjs_vectors.hpp"
 #include "support/seeds.hpp"
+#include "support/yjs/yjs_mutations.hpp"
+#include "support/yjs/yjs_vectors.hpp"
 
 using namespace belay;
 using namespace belay_test;

@@ -14,39 +14,51 @@ import re
 import subprocess
 import sys
 
-# The rooms of include/belay, from the ground up, and upon which each stands. Arrows are transitive.
-FLOORS = {
+# The libraries and their components, from the ground up. A library is an order of folders, pages and checks, not a
+# target of CMake. The bindings may stand on all libraries but testing, and nothing stands on testing or the bindings.
+LIBRARIES = {
+    "belay": ("core", "policy", "backoff", "breaker", "budget", "call", "link", "fleet", "drive"),
+    "durable": ("queue", "journal", "work", "session"),
+    "sync": ("http", "sync"),
+    "rooms": ("yjs", "room"),
+    "testing": ("sim",),
+    "bindings": ("posix", "adapter"),
+}
+STANDS_ON = {
+    "belay": (),
+    "durable": ("belay",),
+    "sync": ("belay", "durable"),
+    "rooms": ("belay", "durable", "sync"),
+    "testing": ("belay", "durable", "sync", "rooms"),
+    "bindings": ("belay", "durable", "sync", "rooms"),
+}
+# Which components' headers each component includes: exactly these.
+ARROWS = {
     "core": (),
     "policy": ("core",),
-    "backoff": ("policy",),
-    "breaker": ("policy",),
-    "budget": ("policy",),
-    "call": ("policy", "backoff", "breaker", "budget"),
+    "backoff": ("core", "policy"),
+    "breaker": ("core", "policy"),
+    "budget": ("core", "policy"),
+    "call": ("core", "policy", "backoff", "breaker", "budget"),
+    "link": ("core", "policy"),
+    "fleet": ("core", "policy", "backoff", "link"),
+    "drive": ("core", "call"),
     "queue": ("core",),
-    "journal": ("queue",),
-    "work": ("journal",),
-    "link": ("policy", "backoff", "breaker", "budget"),
-    "fleet": ("link",),
+    "journal": ("core", "queue"),
+    "work": ("core", "queue", "journal"),
+    "session": ("core", "link", "queue", "journal"),
     "http": ("core",),
-    "session": ("journal", "queue", "link"),
-    "sync": ("session", "call", "http"),
-    "room": ("sync",),
-    "drive": ("room", "work", "fleet"),
-    "posix": ("drive",),
-    "sim": ("room", "work", "fleet"),
-    "adapter": ("posix",),
+    "sync": ("core", "backoff", "call", "link", "journal", "http"),
+    "yjs": ("core",),
+    "room": ("core", "link", "queue", "journal", "yjs"),
+    "sim": ("core", "link", "queue", "journal"),
+    "posix": ("core", "link", "drive", "queue", "journal", "http", "room"),
+    "adapter": ("core", "link", "drive", "queue", "journal", "http", "sync", "room", "posix"),
 }
-
-
-def standing_on(folder):
-    """The folder and all that are below it: what its headers may include."""
-    return {folder}.union(*(standing_on(below) for below in FLOORS[folder]))
-
-
-LAYERS = {folder: standing_on(folder) for folder in FLOORS}
-# Headers outside the rooms: what a user includes to get many at once. Each public header of a room is in exactly one
-# of its umbrellas, or left out with a reason. Adapters have none: each needs a library of its own.
-UMBRELLAS = {f"{folder}.hpp": folder for folder in FLOORS if folder != "adapter"} | {"call_coroutines.hpp": "call"}
+LIBRARY_OF = {component: library for library, components in LIBRARIES.items() for component in components}
+# Headers outside the components: what a user includes to get many at once. Each public header of a component is in
+# exactly one of its umbrellas, or left out with a reason. Adapters have none: each needs a library of its own.
+UMBRELLAS = {f"{component}.hpp": component for component in ARROWS if component != "adapter"} | {"call_coroutines.hpp": "call"}
 LEFT_OUT = {
     "call/policies.hpp": "few programs take a policy as it is, and it brings all that the ready-made ones use",
     "call/retry_log.hpp": "few programs need it, include it by name",
@@ -54,7 +66,6 @@ LEFT_OUT = {
     "core/nest.hpp": "for writers of machines that own many others; it weighs as much as the rest of core's machines",
     "drive/driver_check.hpp": "for the tests of drivers",
     "drive/driver_rule.hpp": "for the tests of drivers",
-    "drive/on_thread.hpp": "<thread>; few programs need it, include it by name",
     "http/http_rule.hpp": "for the tests of HTTP clients",
     "journal/journal_inspect.hpp": "a tool for damaged files",
     "journal/journal_salvage.hpp": "a tool for damaged files",
@@ -67,9 +78,10 @@ LEFT_OUT = {
     "posix/http_check.hpp": "for the tests of HTTP clients",
     "posix/journal_rooms.hpp": "few programs need it, include it by name",
     "queue/storage_check.hpp": "for the tests of storages",
-    "sync/event_stream.hpp": "few programs need it, include it by name",
+    "room/on_thread.hpp": "<thread>; few programs need it, include it by name",
     "room/persistence_check.hpp": "for the tests of persistences",
     "room/persistence_rule.hpp": "for the tests of persistences",
+    "sync/event_stream.hpp": "few programs need it, include it by name",
     "sync/store_check.hpp": "for the tests of stores",
     "sync/sync_task.hpp": "<coroutine>, which few programs pay for",
     "work/work_inspect.hpp": "a tool for damaged files",
@@ -77,14 +89,16 @@ LEFT_OUT = {
 }
 # The one that includes umbrellas.
 MOST = "belay.hpp"
-MOST_ROOMS = ("backoff", "breaker", "budget", "call", "core", "link", "policy", "queue")
+MOST_COMPONENTS = ("backoff", "breaker", "budget", "call", "core", "link", "policy", "queue")
 # Programs: tests and examples may include everything, benchmarks of the simulation included.
 PROGRAMS = ("tests", "examples", "bench")
 
 HEAVY = {"iostream", "regex", "filesystem", "future", "random"}
 THREADS = {"mutex", "condition_variable", "thread"}
-FORBIDDEN = {folder: HEAVY for folder in LAYERS["room"] | LAYERS["work"] | LAYERS["fleet"]}
-FORBIDDEN |= {folder: HEAVY | THREADS for folder in LAYERS["call"] | LAYERS["work"]}
+FORBIDDEN = {component: HEAVY for library in ("belay", "durable", "sync", "rooms") for component in LIBRARIES[library]
+             if component != "drive"}
+FORBIDDEN |= {component: HEAVY | THREADS for component in ("core", "policy", "backoff", "breaker", "budget", "call", "queue",
+                                                           "journal", "work")}
 FORBIDDEN_ANYWHERE = {"iostream"}
 
 # The only places where system headers and other libraries may be included.
@@ -148,6 +162,7 @@ class Layout:
                 self.check_example_includes(path, lines)
             if path.startswith("tests/") and re.search(r"\.(test|static)\.cpp$", path):
                 self.check_test_form(path, lines)
+        self.check_circles()
         self.check_umbrellas()
         self.check_header_share()
         self.check_readme_code()
@@ -234,7 +249,7 @@ class Layout:
         folder = parts[2] if len(parts) > 3 else None
         name = parts[2]
         if folder:
-            allowed = LAYERS.get(folder)
+            allowed = {folder, *ARROWS[folder]} if folder in ARROWS else None
         elif name in UMBRELLAS:
             allowed = {UMBRELLAS[name]}
         else:
@@ -262,12 +277,37 @@ class Layout:
         parts = target.split("/")
         if len(parts) == 2:
             # Only the version is included from above, and umbrellas by the one that is for them.
-            of_most = path == f"include/belay/{MOST}" and parts[1].removesuffix(".hpp") in MOST_ROOMS
+            of_most = path == f"include/belay/{MOST}" and parts[1].removesuffix(".hpp") in MOST_COMPONENTS
             if parts[1] != "version.hpp" and not of_most:
                 self.report(path, number, "layer", f"<{target}>: an umbrella inside the library")
             return
         if parts[1] not in allowed:
             self.report(path, number, "layer", f"<{target}>: {folder or path.split('/')[-1]} may not include {parts[1]}")
+
+    def includes(self, path):
+        """The headers of belay that a header includes."""
+        found = (INCLUDE.match(line) for line in self.text[path])
+        return [f"include/{include[2]}" for include in found if include and include[2].startswith("belay/")]
+
+    def check_circles(self):
+        for names, targets in ((list(ARROWS), ARROWS.get), (self.headers, self.includes)):
+            circle = first_circle(names, targets)
+            if circle:
+                self.report(circle[0], 1, "circle", "includes itself by " + " > ".join(circle[1:]))
+
+    def check_arrows(self):
+        """Of the whole tree: ARROWS has no arrow that no header uses, and none from a library to a higher one."""
+        used = {(path.split("/")[2], target.split("/")[2]) for path in self.headers for target in self.includes(path)}
+        for component, below in ARROWS.items():
+            library = LIBRARY_OF[component]
+            for target in below:
+                if (component, target) not in used:
+                    self.report("tests/scripts/layout.py", 1, "arrow",
+                                f"no header of {component} includes {target}: remove it from ARROWS")
+                if LIBRARY_OF[target] not in (library, *STANDS_ON[library]):
+                    self.report("tests/scripts/layout.py", 1, "arrow", f"{component} is in {library}, which may not stand on "
+                                f"{LIBRARY_OF[target]}, where {target} is")
+        return self.found
 
     def check_standard_include(self, path, number, folder, target, conditional):
         if target in FORBIDDEN_ANYWHERE | FORBIDDEN.get(folder, set()):
@@ -326,6 +366,23 @@ class Layout:
                         f"{len(over)} of {len(self.headers)} headers are over {HEADER_LINES_GOAL} lines: {names}")
 
 
+def first_circle(names, targets):
+    """The first way from one of the names back to itself; None if there is none."""
+    done = set()
+
+    def visit(name, way):
+        if name in way:
+            return way[way.index(name):] + [name]
+        if name in done:
+            return None
+        circle = next(filter(None, (visit(target, way + [name]) for target in targets(name) if target in known)), None)
+        done.add(name)
+        return circle
+
+    known = set(names)
+    return next(filter(None, (visit(name, []) for name in names)), None)
+
+
 def code_blocks(lines, language):
     """Line number and lines of each fenced block in that language."""
     begin = None
@@ -380,7 +437,8 @@ def main():
         print(f"{root}: no include/belay here", file=sys.stderr)
         return 2
     layout = Layout(root)
-    found = layout.check()
+    layout.check()
+    found = layout.check_arrows()
     for line in found:
         print(line)
     print(f"{len(layout.headers)} headers, {len(layout.text)} files, {len(found)} violations")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import layout  # noqa: E402
@@ -65,7 +66,7 @@ def violations(changes):
 
 
 def umbrella(folder, *names):
-    """The umbrella of a room with what the clean tree has in it, and `names`."""
+    """The umbrella of a component with what the clean tree has in it, and `names`."""
     text = CLEAN.get(f"include/belay/{folder}.hpp", header(f"{folder}.hpp"))
     lines = "".join(f"#include <belay/{folder}/{name}.hpp>\n" for name in names)
     return {} if folder == "adapter" else {f"include/belay/{folder}.hpp": text + lines}
@@ -164,7 +165,7 @@ class LayoutTest(unittest.TestCase):
         self.finds("pitfall", test | {"docs/pitfalls.md": '| 1 | x | y | "a falls" |\n'})
 
     def test_heavy_includes(self):
-        tests = {f"tests/{folder}/h.test.cpp": test_of(f"{folder}/h.hpp") for folder in layout.LAYERS}
+        tests = {f"tests/{folder}/h.test.cpp": test_of(f"{folder}/h.hpp") for folder in layout.ARROWS}
         for folder in ("core", "policy", "budget", "journal", "work", "link", "fleet", "session", "sync", "room"):
             planted = {f"tests/{folder}/h.test.cpp": tests[f"tests/{folder}/h.test.cpp"]} | umbrella(folder, "h")
             for name in ("iostream", "regex", "filesystem", "future", "random"):
@@ -184,8 +185,8 @@ class LayoutTest(unittest.TestCase):
         self.finds("include-form", including("link/l.hpp", "<belay/core/missing.hpp>"))
 
     def test_every_pair_of_layers(self):
-        for including_folder, allowed in layout.LAYERS.items():
-            for included in layout.LAYERS:
+        for including_folder, below in layout.ARROWS.items():
+            for included in layout.ARROWS:
                 name = f"{including_folder}/from.hpp"
                 changes = including(name, f"<belay/{included}/to.hpp>") | {
                     f"include/belay/{included}/to.hpp": header(f"{included}/to.hpp"),
@@ -194,34 +195,55 @@ class LayoutTest(unittest.TestCase):
                 } | umbrella(included, "to") | umbrella(including_folder, "from")
                 if included == including_folder:
                     changes |= umbrella(included, "from", "to")
-                if included in allowed:
+                if included in (including_folder, *below):
                     self.assertEqual(violations(changes), [], changes)
                 else:
                     self.finds("layer", changes)
 
-    def test_the_table_of_layers_itself(self):
-        # The layers in their own words, so that a slip in the table is a slip in two places.
-        self.assertEqual(layout.LAYERS["work"], {"core", "queue", "journal", "work"})
-        self.assertEqual(layout.LAYERS["link"], {"core", "policy", "backoff", "breaker", "budget", "link"})
-        self.assertEqual(layout.LAYERS["call"], layout.LAYERS["link"] - {"link"} | {"call"})
-        self.assertEqual(layout.LAYERS["fleet"], layout.LAYERS["link"] | {"fleet"})
-        self.assertEqual(layout.LAYERS["session"], layout.LAYERS["link"] | {"queue", "journal", "session"})
-        for room in ("backoff", "breaker", "budget"):
-            self.assertEqual(layout.LAYERS[room], {"core", "policy", room})
-        for room in ("drive", "posix"):
-            self.assertNotIn(room, layout.LAYERS["sim"])
-        for folder, allowed in layout.LAYERS.items():
-            self.assertEqual("sim" in allowed, folder == "sim")
-            self.assertEqual("adapter" in allowed, folder == "adapter")
+    def test_the_tables_of_layers_themselves(self):
+        # In their own words, so that a slip in a table is a slip in two places.
+        self.assertEqual(sorted(layout.LIBRARY_OF), sorted(layout.ARROWS))
+        self.assertEqual(layout.ARROWS["yjs"], ("core",))
+        self.assertEqual(layout.ARROWS["drive"], ("core", "call"))
+        for component in ("backoff", "breaker", "budget"):
+            self.assertEqual(layout.ARROWS[component], ("core", "policy"))
+        for component, below in layout.ARROWS.items():
+            self.assertNotIn("sim", below)
+            self.assertNotIn("adapter", below)
+        self.assertNotIn("testing", layout.STANDS_ON["bindings"])
 
-    def test_umbrellas_include_their_room(self):
+    def arrows(self, table, *changes):
+        """What check_arrows reports of the clean tree, with this table of arrows."""
+        with mock.patch.object(layout, "ARROWS", table), tempfile.TemporaryDirectory() as folder:
+            root = pathlib.Path(folder)
+            for name, text in (CLEAN | dict(changes)).items():
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                (root / name).write_text(text)
+            return [line.split(": ", 2)[2] for line in layout.Layout(root).check_arrows()]
+
+    def test_arrows_that_no_header_uses_and_arrows_up(self):
+        used = {"core": (), "drive": ("core",), "queue": ("core",), "link": ("core",), "sim": ("link",), "posix": ()}
+        self.assertEqual(self.arrows(used), [])
+        self.assertEqual(self.arrows(used | {"posix": ("core",)}), ["no header of posix includes core: remove it from ARROWS"])
+        up = ("include/belay/link/l.hpp", header("link/l.hpp", "#include <belay/core/a.hpp>\n#include <belay/queue/q.hpp>\n"))
+        self.assertEqual(self.arrows(used | {"link": ("core", "queue")}, up),
+                         ["link is in belay, which may not stand on durable, where queue is"])
+
+    def test_circles(self):
+        a = header("core/a.hpp", "#include <belay/core/detail/hidden.hpp>\n")
+        hidden = header("core/detail/hidden.hpp", "#include <belay/core/a.hpp>\n")
+        self.finds("circle", {"include/belay/core/a.hpp": a, "include/belay/core/detail/hidden.hpp": hidden})
+        with mock.patch.object(layout, "ARROWS", layout.ARROWS | {"core": ("policy",)}):
+            self.finds("circle", {})
+
+    def test_umbrellas_include_their_component(self):
         self.finds("layer", {"include/belay/sim.hpp": CLEAN["include/belay/sim.hpp"] + "#include <belay/core/detail/hidden.hpp>\n"})
         most = CLEAN["include/belay/belay.hpp"]
         for target in ("sim", "drive", "core/a"):
             self.finds("layer", {"include/belay/belay.hpp": most + f"#include <belay/{target}.hpp>\n"})
         self.assertEqual(violations({"include/belay/belay.hpp": most + "#include <belay/queue.hpp>\n"}), [])
-        self.finds("layer", including("core/a.hpp", "<belay/belay.hpp>"))
-        self.finds("layer", including("core/a.hpp", "<belay/core.hpp>"))
+        self.finds("layer", including("drive/b.hpp", "<belay/belay.hpp>"))
+        self.finds("layer", including("drive/b.hpp", "<belay/core.hpp>"))
         self.finds("layer", including("other.hpp"))
         self.finds("layer", including("other/x.hpp") | {"tests/other/x.test.cpp": test_of("other/x.hpp")})
 

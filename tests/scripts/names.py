@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Lists the public names of belay, by room, from its headers: docs/names.md.
+"""Lists the public names of belay, by library and component, from its headers: docs/names.md.
 
     names.py [--root DIR] [--write]     without --write it compares, prints what differs, and exits with 1
 
@@ -15,8 +15,8 @@ import pathlib
 import re
 import sys
 
-ROOMS = ("core", "policy", "backoff", "breaker", "budget", "call", "queue", "journal", "work", "link", "fleet", "http", "session",
-         "sync", "room", "drive", "posix", "sim", "adapter")
+import layout
+
 # Who needs them, and the page that explains them.
 SPECIAL = {
     "check": "for tests of parts of your own: [checks](check.md)",
@@ -33,7 +33,7 @@ SPECIAL = {
     "yjs": "the bytes of Yjs updates, without a CRDT: [Yjs updates](yjs-updates.md)",
     "session_format": "the bytes of the session protocol: [session protocol](session-protocol.md)",
 }
-NAMES_MAX = 446
+NAMES_MAX = 447
 START_MAX = 70
 # What a user meets first.
 START_HERE = set("""
@@ -103,19 +103,19 @@ def names_of(lines):
 
 class Names:
     def __init__(self, root):
-        self.found = {}  # (namespace, name): (room, header, sentence); of overloads the first
-        for room in ROOMS:
-            for path in sorted((root / "include" / "belay" / room).glob("*.hpp")):
+        self.found = {}  # (namespace, name): (component, header, sentence); of overloads the first
+        for component in layout.LIBRARY_OF:
+            for path in sorted((root / "include" / "belay" / component).glob("*.hpp")):
                 for space, name, sentence in names_of(path.read_text(encoding="utf-8").splitlines()):
-                    self.found.setdefault((space, name), (room, path.name, sentence))
+                    self.found.setdefault((space, name), (component, path.name, sentence))
 
     def counted(self):
         return {key for key in self.found if key[0].split("::")[0] not in SPECIAL}
 
     def complaints(self):
-        for (space, name), (room, header, sentence) in self.found.items():
+        for (space, name), (component, header, sentence) in self.found.items():
             if not sentence:
-                yield f"include/belay/{room}/{header}: {name} has no comment that says what it is"
+                yield f"include/belay/{component}/{header}: {name} has no comment that says what it is"
         shown = {"::".join(filter(None, key)) for key in self.found}
         for name in sorted(START_HERE - shown):
             yield f"tests/scripts/names.py: START_HERE has {name}, which no header declares"
@@ -127,15 +127,17 @@ class Names:
     def page(self):
         counted = self.counted()
         lines = ["# Names", "",
-                 "Every public name, by room, made from the headers by `tests/scripts/names.py --write`. "
+                 "Every public name, by library and component, made from the headers by `tests/scripts/names.py --write`. "
                  "**Bold**: start here.", "",
                  "Here is what a program that is composed of what belay has may write. What only those write who "
                  "make, judge or prove a part, look at files or read bytes is in namespaces of its own, at the end.", "",
                  f"{len(counted)} names, {len(START_HERE)} of them to start with; "
                  f"{len(self.found) - len(counted)} more in the namespaces at the end.", ""]
-        for room in ROOMS:
-            rows = [(key, row) for key, row in self.found.items() if row[0] == room and key in counted]
-            lines += self.table(f"## {room}/", rows)
+        for library, components in layout.LIBRARIES.items():
+            lines += [f"## {library}", ""]
+            for component in components:
+                rows = [(key, row) for key, row in self.found.items() if row[0] == component and key in counted]
+                lines += self.table(f"### {component}/", rows)
         for space, what in SPECIAL.items():
             rows = [(key, row) for key, row in self.found.items() if key[0].split("::")[0] == space]
             lines += self.table(f"## namespace belay::{space}", rows, what[0].upper() + what[1:] + ".")
@@ -146,10 +148,10 @@ class Names:
         if not rows:
             return []
         lines = [heading, ""] + ([what, ""] if what else []) + ["| name | header | what it is |", "|---|---|---|"]
-        for (space, name), (room, header, sentence) in rows:
+        for (space, name), (component, header, sentence) in rows:
             shown = "::".join(filter(None, (space, name)))
             mark = "**" if shown in START_HERE else ""
-            lines.append(f"| {mark}`{shown}`{mark} | `{room}/{header}` | {sentence.replace('|', chr(92) + '|')} |")
+            lines.append(f"| {mark}`{shown}`{mark} | `{component}/{header}` | {sentence.replace('|', chr(92) + '|')} |")
         return lines + [""]
 
 

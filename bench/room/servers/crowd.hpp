@@ -18,8 +18,8 @@
 #include <string_view>
 #include <vector>
 
-#include <belay/room/lib0.hpp>
-#include <belay/room/yjs_update.hpp>
+#include <belay/yjs/lib0.hpp>
+#include <belay/yjs/yjs_update.hpp>
 
 namespace room_bench {
 

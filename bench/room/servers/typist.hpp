@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include <belay/room/lib0.hpp>
+#include <belay/yjs/lib0.hpp>
 
 namespace room_bench {
 

@@ -10,11 +10,9 @@
 #include <utility>       // std::declval
 
 #include <belay/core/assert.hpp>
+#include <belay/core/no_limit.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
-
-/// The limit of what has none.
-inline constexpr std::size_t no_limit = static_cast<std::size_t>(-1);
 
 namespace detail {
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/room_errc.hpp
-/// RoomErrc: what rooms, and the updates that they carry, can find wrong.
+/// RoomErrc: the errors of rooms, their storages and their clients.
 #pragma once
 
 #include <system_error>  // std::error_code, std::is_error_code_enum
@@ -11,12 +11,10 @@ namespace belay { inline namespace BELAY_ABI {
 
 /// The errors of room/; category "belay.room". Values are appended, never renumbered.
 enum class RoomErrc {
-    malformed_update = 1,        ///< the bytes are not what the format of updates says
-    unknown_content = 2,         ///< a kind of content that this version does not know
-    version_2_update = 3,        ///< an update of version 2; only version 1 is read
-    malformed_state_vector = 4,  ///< the bytes are not what the format of state vectors says
-    update_too_large = 5,        ///< an update that is beyond one of the limits
-    document_full = 6,           ///< the document would be larger than its limit
+    malformed_update = 1,  ///< the bytes are no update of the document
+    // 2, 3 and 4 are errors of Yjs: YjsErrc.
+    update_too_large = 5,  ///< an update that exceeds a limit
+    document_full = 6,     ///< the document would exceed its limit
     bad_room_id = 7,     ///< of no byte, more than `part::room_id_bytes_max`, or malformed in a URL
     unknown_room = 8,    ///< there is no room of this id, or it has no history yet
     stale_snapshot = 9,  ///< a newer one is stored, or the history is another by now
@@ -45,9 +43,9 @@ namespace detail {
 
 inline constexpr ErrorText room_error_texts[] = {
     {"the update is malformed", Cause::protocol},
-    {"the update has content of an unknown kind", Cause::protocol},
-    {"the update is of version 2", Cause::protocol},
-    {"the state vector is malformed", Cause::protocol},
+    {"unknown error", Cause::protocol},
+    {"unknown error", Cause::protocol},
+    {"unknown error", Cause::protocol},
     {"the update is beyond a limit", Cause::permanent},
     {"the document is full", Cause::permanent},
     {"the id of the room is not 1 to 100 bytes, or was malformed in its URL", Cause::permanent},

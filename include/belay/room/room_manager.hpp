@@ -14,7 +14,7 @@
 #include <vector>        // std::vector
 
 #include <belay/room/detail/room_hub.hpp>
-#include <belay/room/yjs_document.hpp>
+#include <belay/yjs/yjs_document.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

@@ -8,8 +8,8 @@
 #include <utility>      // std::exchange
 
 #include <belay/core/assert.hpp>
-#include <belay/room/detail/utf8.hpp>
 #include <belay/room/persistence_like.hpp>
+#include <belay/yjs/detail/utf8.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

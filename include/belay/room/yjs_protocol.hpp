@@ -11,7 +11,7 @@
 
 #include <belay/core/order.hpp>
 #include <belay/room/room_protocol_like.hpp>
-#include <belay/room/yjs_update.hpp>
+#include <belay/yjs/yjs_update.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

@@ -17,7 +17,7 @@
 #include <belay/room/yjs_protocol.hpp>
 #include <belay/sim/world.hpp>
 
-#include "support/room/yjs_editor.hpp"
+#include "support/yjs/yjs_editor.hpp"
 
 namespace belay_test {
 

@@ -13,9 +13,9 @@
 #include <belay/core/instant.hpp>
 #include <belay/core/order.hpp>
 #include <belay/queue/storage_like.hpp>
-#include <belay/room/detail/json_text.hpp>
-#include <belay/room/lib0.hpp>
 #include <belay/room/room_options.hpp>
+#include <belay/yjs/detail/json_text.hpp>
+#include <belay/yjs/lib0.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 

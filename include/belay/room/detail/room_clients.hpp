@@ -8,6 +8,7 @@
 #include <utility>       // std::exchange, std::move
 #include <vector>        // std::vector
 
+#include <belay/room/detail/document_error.hpp>
 #include <belay/room/detail/room_door.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -225,7 +226,7 @@ protected:
             }
             return error;
         }
-        if (error != RoomErrc::document_full) return error;
+        if (!is_document_full(error)) return error;
         seat.owed = saturating_sum(seat.owed, due);
         // Closed, it would come back with the same at once, and for ever.
         if (!seat.told_denied) this->refused(seat.request, seat.grant.user, error);

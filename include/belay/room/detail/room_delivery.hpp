@@ -15,7 +15,7 @@
 #include <belay/room/detail/room_state.hpp>
 #include <belay/room/document_like.hpp>
 #include <belay/room/room_stats.hpp>
-#include <belay/room/yjs_document.hpp>
+#include <belay/yjs/yjs_document.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 

@@ -11,6 +11,7 @@
 #include <utility>       // std::exchange, std::move
 #include <vector>        // std::vector
 
+#include <belay/room/detail/document_error.hpp>
 #include <belay/room/detail/room_relay.hpp>
 #include <belay/room/detail/room_state.hpp>
 #include <belay/room/document_like.hpp>
@@ -117,7 +118,7 @@ public:
             const std::error_code error = apply(update);
             if (!error) continue;
             // Who else may write there must not be able to end the room.
-            if (alone || error != RoomErrc::malformed_update) return error;
+            if (alone || !is_malformed_update(error)) return error;
             hub_->failed(room.id, {error, {}, "a change by another server"});
         }
         return {};
@@ -271,7 +272,7 @@ private:
             return;
         }
         const auto error = static_cast<std::error_code>(adds.error());
-        if (error != RoomErrc::malformed_update) room.others->frozen = true;
+        if (!is_malformed_update(error)) room.others->frozen = true;
         fail(room, {error, {}, "a change by another server"});
     }
     /// After a loss: each gets what the other one has. Where another history is there, the one that

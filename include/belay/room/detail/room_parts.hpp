@@ -7,7 +7,7 @@
 #include <optional>  // std::optional
 #include <utility>   // std::move
 
-#include <belay/room/detail/yjs_split.hpp>
+#include <belay/yjs/detail/yjs_split.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 

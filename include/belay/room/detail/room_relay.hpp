@@ -10,8 +10,8 @@
 #include <belay/core/bytes.hpp>
 #include <belay/core/result.hpp>
 #include <belay/journal/id.hpp>
-#include <belay/room/lib0.hpp>
 #include <belay/room/room_errc.hpp>
+#include <belay/yjs/lib0.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 

@@ -83,6 +83,3 @@ struct End {
 };
 
 }}}  // namespace belay::sim::detail
-
-// As in station.hpp.
-#include <belay/sim/detail/channel.hpp>

@@ -16,6 +16,8 @@ namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
 
 class Channel;
 
+// A Ref deletes its Channel: a header that makes a Station or a Fabric includes channel.hpp.
+
 /// The kernel of a host, as far as it has to do with sockets; it goes on while the process is
 /// frozen.
 struct Station {
@@ -36,14 +38,12 @@ struct Station {
 
 /// The state of the network.
 struct Fabric {
-    explicit Fabric(Engine& e) noexcept : engine{e} {}
-
     Engine& engine;
-    std::vector<Station*> stations;
-    std::vector<belay::detail::Ref<Channel>> channels;
+    std::vector<Station*> stations{};
+    std::vector<belay::detail::Ref<Channel>> channels{};
     static constexpr std::size_t sweep_min = 32;
     std::size_t sweep_at = sweep_min;  // so many channels are worth looking for dead ones
-    std::vector<std::pair<std::uint32_t, std::uint32_t>> partitions;
+    std::vector<std::pair<std::uint32_t, std::uint32_t>> partitions{};
     Duration latency_min = std::chrono::milliseconds{1};
     Duration latency_max = std::chrono::milliseconds{5};
     std::size_t window_bytes = 64 * 1024;
@@ -68,6 +68,3 @@ struct Fabric {
 };
 
 }}}  // namespace belay::sim::detail
-
-// A Ref to a channel deletes it, so whoever has a Station needs all of Channel, which is there.
-#include <belay/sim/detail/segment.hpp>

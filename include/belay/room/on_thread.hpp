@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/room/on_thread.hpp
+/// OnThread: a persistence of rooms that blocks, on a thread of its own.
+#pragma once
+
+#include <algorithm>           // std::min
+#include <condition_variable>  // std::condition_variable
+#include <cstddef>             // std::size_t
+#include <cstdint>             // std::uint64_t
+#include <deque>               // std::deque
+#include <map>                 // std::map
+#include <memory>              // std::unique_ptr
+#include <mutex>               // std::mutex
+#include <optional>            // std::optional
+#include <span>                // std::span
+#include <string>              // std::string
+#include <string_view>         // std::string_view
+#include <thread>              // std::thread
+#include <utility>             // std::exchange, std::move
+#include <variant>             // std::variant
+#include <vector>              // std::vector
+
+#include <belay/room/detail/room_positions.hpp>
+#include <belay/room/fanout_like.hpp>
+#include <belay/room/persistence_like.hpp>
+
+namespace belay { inline namespace BELAY_ABI {
+
+/// What may wait for the thread of an OnThread.
+struct OnThreadOptions {
+    /// Calls; the next is answered `storage_busy`.
+    std::size_t calls_max = 100'000;
+    /// Bytes of the updates and snapshots in them, likewise; while there are none, one of any
+    /// length is taken.
+    std::size_t bytes_max = std::size_t{64} << 20;
+};
+
+/// Runs a persistence that blocks on a thread of its own, call by call, in their order.
+///
+///     auto rooms = posix::JournalRooms::open("boards", std::move(*log));
+///     OnThread persistence{std::move(*rooms)};
+///
+/// No call waits for it. What it refuses of `reset`, `append` and `erase` is the error of the next
+/// flush, which names the rooms. Positions are OnThread's own. Where too much waits, calls are
+/// answered `storage_busy`.
+///
+/// The end waits for the call that is under way, and drops the others with their Completions: who
+/// wants all of it flushes first, and waits for the answer.
+///
+/// Models:        PersistenceLike, with `lagging`.
+/// Thread safety: one thread at a time; Completions are answered on the other.
+/// Blocks:        at its end only.   Throws: std::bad_alloc. P must not throw: the program ends.
+/// Memory:        what waits, some 100 bytes for each room that was loaded or changed, and 16 for
+///                each update that no snapshot covers.
+template <class P>
+class OnThread {
+    // No constraint: the compilers' words for a failed one would hide the sentence.
+    static_assert(explain::persistence_like<P>());
+    static_assert(!FanoutLike<P>,
+                  "OnThread: P is a FanoutLike, which takes no call's time by itself; behind an "
+                  "OnThread its servers would not hear of each other");
+
+public:
+    /// P must answer inside of its calls: an answer that comes later is none.
+    /// Pre: options.calls_max > 0.
+    explicit OnThread(P persistence, OnThreadOptions options = {})
+        : work_{std::make_unique<Work>(std::move(persistence), options)} {
+        BELAY_PRECONDITION(options.calls_max > 0, "OnThread: calls_max must be > 0");
+        work_->thread = std::thread{[work = work_.get()] { work->run(); }};
+    }
+    OnThread(OnThread&&) noexcept = default;
+    OnThread& operator=(OnThread&&) noexcept = default;
+    ~OnThread() = default;
+
+    /// Errors: storage_busy; those of P.
+    void load(std::string_view id, Completion<LoadedRoom> done) {
+        if (!work_->takes(0)) return done(LoadedRoom{busy()});
+        work_->post(Load{std::string{id}, ++last_, std::move(done)}, 0);
+    }
+    /// Errors: bad_room_id; storage_busy.
+    [[nodiscard]] Result<std::uint64_t> append(std::string_view id, BytesView update) {
+        if (const std::error_code error = refused(id, update.size())) return error;
+        work_->post(Append{std::string{id}, ++last_, {update.begin(), update.end()}},
+                    update.size());
+        return last_;
+    }
+    /// Errors: bad_room_id; storage_busy.
+    [[nodiscard]] Result<std::uint64_t> reset(std::string_view id, const Id& epoch) {
+        if (const std::error_code error = refused(id, 0)) return error;
+        work_->post(Reset{std::string{id}, ++last_, epoch}, 0);
+        return last_;
+    }
+    /// Errors: bad_room_id; storage_busy.
+    [[nodiscard]] std::error_code erase(std::string_view id) {
+        if (const std::error_code error = refused(id, 0)) return error;
+        work_->post(Erase{std::string{id}, ++last_}, 0);
+        return {};
+    }
+    /// Errors: storage_busy; the first error of a change before it; those of P.
+    void flush(Completion<PersistenceError> done) {
+        if (!work_->takes(0)) return done(busy());
+        work_->post(Flush{std::move(done)}, 0);
+    }
+    /// Errors: storage_busy; those of P.
+    void save(std::string_view id, std::span<const Bytes> snapshot, std::uint64_t covers,
+              Completion<PersistenceError> done) {
+        std::size_t size = 0;
+        for (const Bytes& part : snapshot) size += part.size();
+        if (!work_->takes(size)) return done(busy());
+        work_->post(
+            Save{std::string{id}, {snapshot.begin(), snapshot.end()}, covers, std::move(done)},
+            size);
+    }
+    /// Errors: storage_busy; those of P.
+    void list(std::string_view after, std::size_t count, Completion<ListedRooms> done) {
+        if (!work_->takes(0)) return done(ListedRooms{busy()});
+        work_->post(List{std::string{after}, count, std::move(done)}, 0);
+    }
+    /// What P answered after its last flush or save; nothing if it has no `lagging`.
+    [[nodiscard]] std::optional<std::string> lagging() const { return work_->lagging(); }
+
+private:
+    struct Load {
+        std::string id;
+        std::uint64_t number;
+        Completion<LoadedRoom> done;
+    };
+    struct Append {
+        std::string id;
+        std::uint64_t number;
+        Bytes update;
+    };
+    struct Reset {
+        std::string id;
+        std::uint64_t number;
+        Id epoch;
+    };
+    struct Erase {
+        std::string id;
+        std::uint64_t number;
+    };
+    struct Flush {
+        Completion<PersistenceError> done;
+    };
+    struct Save {
+        std::string id;
+        std::vector<Bytes> snapshot;
+        std::uint64_t covers;
+        Completion<PersistenceError> done;
+    };
+    struct List {
+        std::string after;
+        std::size_t count;
+        Completion<ListedRooms> done;
+    };
+
+    /// What both threads use, and where the other one lives.
+    class Work {
+    public:
+        Work(P persistence, const OnThreadOptions& options)
+            : persistence_{std::move(persistence)}, options_{options} {}
+        Work(const Work&) = delete;
+        Work& operator=(const Work&) = delete;
+        ~Work() {
+            {
+                const std::lock_guard lock{mutex_};
+                ends_ = true;
+            }
+            changed_.notify_one();
+            if (thread.joinable()) thread.join();
+        }
+
+        // ---- the user's thread ------------------------------------------------------------------
+
+        [[nodiscard]] bool takes(std::size_t bytes) {
+            const std::lock_guard lock{mutex_};
+            const std::size_t room = options_.bytes_max - std::min(options_.bytes_max, bytes_);
+            // What is longer than all that may wait would be refused for ever.
+            return calls_.size() < options_.calls_max && (bytes <= room || bytes_ == 0);
+        }
+        template <class C>
+        void post(C call, std::size_t bytes) {
+            {
+                const std::lock_guard lock{mutex_};
+                calls_.push_back({std::move(call), bytes});
+                bytes_ += bytes;
+            }
+            changed_.notify_one();
+        }
+        [[nodiscard]] std::optional<std::string> lagging() {
+            const std::lock_guard lock{mutex_};
+            return lagging_;
+        }
+
+        // ---- the other --------------------------------------------------------------------------
+
+        void run() {
+            std::unique_lock lock{mutex_};
+            for (;;) {
+                changed_.wait(lock, [this] { return ends_ || !calls_.empty(); });
+                if (ends_) return;
+                {
+                    Waiting next = std::move(calls_.front());
+                    calls_.pop_front();
+                    lock.unlock();
+                    std::visit([this](auto& call) { this->make(call); }, next.call);
+                    bytes_done_ = next.bytes;
+                }
+                lock.lock();
+                bytes_ -= bytes_done_;
+            }
+        }
+
+        std::thread thread{};
+
+    private:
+        struct Waiting {
+            std::variant<Load, Append, Reset, Erase, Flush, Save, List> call;
+            std::size_t bytes;
+        };
+
+        void make(Load& call) {
+            // A load that nobody waits for costs the others nothing.
+            if (!call.done.wanted()) return;
+            driver::Question<LoadedRoom> asked;
+            persistence_.load(call.id, asked.ask());
+            std::optional<LoadedRoom> found = answer(asked);
+            if (!found) return;
+            if (*found && **found) {
+                StoredRoom& room = ***found;
+                room.position = positions_.loaded(call.id, {call.number, room.position});
+            }
+            call.done(std::move(*found));
+        }
+        void make(Append& call) {
+            took(call.id, call.number, persistence_.append(call.id, call.update));
+        }
+        void make(Reset& call) {
+            took(call.id, call.number, persistence_.reset(call.id, call.epoch));
+        }
+        void make(Erase& call) {
+            if (const std::error_code error = persistence_.erase(call.id))
+                return refused(call.id, error);
+            positions_.erased(call.id, call.number);
+        }
+        void make(Flush& call) {
+            driver::Question<PersistenceError> asked;
+            persistence_.flush(asked.ask());
+            std::optional<PersistenceError> error = answer(asked);
+            if (!error) return;
+            if (!*error) positions_.flushed();
+            add_refused(*error);
+            ask_lagging();
+            call.done(std::move(*error));
+        }
+        void make(Save& call) {
+            const std::optional<std::uint64_t> covers = positions_.of(call.id, call.covers);
+            if (!covers) return call.done(PersistenceError{RoomErrc::bad_position, {}, {}});
+            driver::Question<PersistenceError> asked;
+            persistence_.save(call.id, call.snapshot, *covers, asked.ask());
+            std::optional<PersistenceError> error = answer(asked);
+            if (!error) return;
+            if (!*error) positions_.saved(call.id, call.covers);
+            ask_lagging();
+            call.done(std::move(*error));
+        }
+        void make(List& call) {
+            if (!call.done.wanted()) return;
+            driver::Question<ListedRooms> asked;
+            persistence_.list(call.after, call.count, asked.ask());
+            if (std::optional<ListedRooms> found = answer(asked)) call.done(std::move(*found));
+        }
+
+        /// Nothing, so that the Completion is dropped, where P did.
+        template <class V>
+        [[nodiscard]] static std::optional<V> answer(driver::Question<V>& asked) {
+            if (!asked.answered()) return std::nullopt;
+            return asked.take();
+        }
+        void took(const std::string& id, std::uint64_t number,
+                  const Result<std::uint64_t>& position) {
+            if (!position) return refused(id, position.error());
+            positions_.add(id, {number, *position});
+        }
+        void refused(const std::string& id, std::error_code error) {
+            if (refused_.empty()) first_refusal_ = error;
+            refused_.try_emplace(id, error);
+        }
+        /// What was refused is not stored; of other rooms the flush tells.
+        void add_refused(PersistenceError& error) {
+            const bool others = error && error.rooms.empty();
+            if (!error && !refused_.empty())
+                error = PersistenceError{first_refusal_, {}, "a change was refused"};
+            for (auto& [id, why] : std::exchange(refused_, {})) {
+                if (!others) error.rooms.emplace_back(id, why);
+            }
+        }
+        void ask_lagging() {
+            if constexpr (detail::TellsLagging<P>) {
+                std::optional<std::string> room = persistence_.lagging();
+                const std::lock_guard lock{mutex_};
+                lagging_ = std::move(room);
+            }
+        }
+
+        // Of the other thread, and of the end.
+        P persistence_;
+        detail::RoomPositions positions_{};
+        std::map<std::string, std::error_code> refused_{};  // since the last flush
+        std::error_code first_refusal_{};
+        std::size_t bytes_done_ = 0;
+        // Of both.
+        const OnThreadOptions options_;
+        std::mutex mutex_{};
+        std::condition_variable changed_{};
+        std::deque<Waiting> calls_{};
+        std::size_t bytes_ = 0;
+        std::optional<std::string> lagging_{};
+        bool ends_ = false;
+    };
+
+    [[nodiscard]] static PersistenceError busy() { return {RoomErrc::storage_busy, {}, {}}; }
+    [[nodiscard]] std::error_code refused(std::string_view id, std::size_t bytes) const {
+        if (!detail::is_room_id(id)) return RoomErrc::bad_room_id;
+        return work_->takes(bytes) ? std::error_code{} : RoomErrc::storage_busy;
+    }
+
+    std::unique_ptr<Work> work_;
+    std::uint64_t last_ = 0;
+};
+
+}}  // namespace belay

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/yjs.hpp
+/// All of yjs/: the bytes of Yjs updates, and documents of them, without a CRDT.
+#pragma once
+
+#include <belay/yjs/lib0.hpp>
+#include <belay/yjs/yjs_document.hpp>
+#include <belay/yjs/yjs_errc.hpp>
+#include <belay/yjs/yjs_error.hpp>
+#include <belay/yjs/yjs_limits.hpp>
+#include <belay/yjs/yjs_report.hpp>
+#include <belay/yjs/yjs_update.hpp>

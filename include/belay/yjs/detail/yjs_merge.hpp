@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/yjs/detail/yjs_merge.hpp
+/// Merger: many updates become one, by a sweep over the clocks of each client.
+#pragma once
+
+#include <cstddef>  // std::size_t
+#include <cstdint>  // std::uint64_t
+#include <span>     // std::span
+#include <vector>   // std::vector
+
+#include <belay/yjs/detail/yjs_coalescer.hpp>
+#include <belay/yjs/detail/yjs_overlap.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace yjs::detail {
+
+/// The blocks of several updates, and where their bytes end.
+struct Sources {
+    explicit Sources(std::span<const BytesView> several) noexcept : updates{several} {}
+
+    std::span<const BytesView> updates;
+    std::vector<Block> blocks;
+    std::vector<DeleteRange> deletes;
+
+    [[nodiscard]] const std::byte* end_of(const Block& block) const noexcept {
+        const BytesView bytes = updates[block.update];
+        return bytes.data() + bytes.size();
+    }
+    /// Reads the struct at the beginning of a block, which then begins behind it.
+    [[nodiscard]] Struct take(Block& block) const noexcept {
+        Lib0Reader in{BytesView{block.at, end_of(block)}};
+        const Struct s = StructReader<false>{in, nesting_ceiling}.read({block.client, block.clock});
+        BELAY_INVARIANT(!in.failed(), "Sources::take: the bytes were checked");
+        block.at = s.end;
+        block.clock = s.clock_end();
+        --block.structs;
+        return s;
+    }
+    /// The highest client first, as Yjs writes them; of one client by clock, then by update.
+    void sort_blocks() {
+        std::sort(blocks.begin(), blocks.end(), [](const Block& a, const Block& b) {
+            return a.client != b.client ? a.client > b.client
+                   : a.clock != b.clock ? a.clock < b.clock
+                                        : a.update < b.update;
+        });
+    }
+};
+
+/// Reads all updates; memory is reserved by their lengths, never by a count that is in them alone.
+template <bool checked>
+[[nodiscard]] UpdateError read_sources(const Limits& limits, Sources& sources) {
+    std::size_t blocks = 0;
+    for (const BytesView update : sources.updates) blocks += blocks_at_most(update);
+    sources.blocks.reserve(blocks);
+    std::size_t ranges = 0;
+    std::vector<const std::byte*> deletes;
+    deletes.reserve(sources.updates.size());
+    for (std::size_t i = 0; i < sources.updates.size(); ++i) {
+        Scan found;
+        if (UpdateError error = scan<checked>(sources.updates[i], limits, i, sources.blocks, found))
+            return error;
+        deletes.push_back(found.deletes);
+        ranges += found.summary.delete_ranges;
+    }
+    sources.deletes.reserve(ranges);
+    for (std::size_t i = 0; i < deletes.size(); ++i) {
+        const BytesView update = sources.updates[i];
+        read_delete_ranges({deletes[i], update.data() + update.size()}, sources.deletes);
+    }
+    return {};
+}
+
+/// Merges what was read; where it `joins`, what was typed letter by letter is one.
+class Merger {
+public:
+    explicit Merger(Sources& sources, bool joins = false) noexcept
+        : sources_{sources}, joins_{joins} {}
+
+    [[nodiscard]] Merged run() {
+        std::size_t bytes = 0;
+        for (const BytesView update : sources_.updates) bytes += update.size();
+        // Merged updates are rarely longer; where most of it was said twice they are shorter.
+        writer_.reserve(std::min(bytes, 2 * longest()) + 16);
+        sources_.sort_blocks();
+        std::vector<Block>& blocks = sources_.blocks;
+        for (std::size_t i = 0, end = 0; i < blocks.size(); i = end) {
+            while (end < blocks.size() && blocks[end].client == blocks[i].client) ++end;
+            merge_client(std::span{blocks}.subspan(i, end - i));
+        }
+        unite_ranges(sources_.deletes);
+        merged_.update = writer_.finish(sources_.deletes);
+        return std::move(merged_);
+    }
+    /// Of what was merged the clocks that are there, the highest client first.
+    [[nodiscard]] std::vector<DeleteRange> take_runs() noexcept { return std::move(runs_); }
+
+private:
+    [[nodiscard]] std::size_t longest() const noexcept {
+        std::size_t bytes = 0;
+        for (const BytesView update : sources_.updates) bytes = std::max(bytes, update.size());
+        return bytes;
+    }
+
+    // `heap` is sorted, and so a heap: the block with the lowest clock is its first.
+    void merge_client(std::span<Block> heap) {
+        bool begun = false;
+        std::uint64_t end = 0;
+        Overlap overlap;
+        while (!heap.empty()) {
+            const Struct s = sources_.take(heap.front());
+            if (heap.front().structs == 0) {
+                heap.front() = heap.back();
+                heap = heap.first(heap.size() - 1);
+            }
+            sift(heap);
+            if (s.kind() == ref::skip) continue;
+            if (!begun) {
+                writer_.begin_block({s.client, s.clock});
+                runs_.push_back({s.client, s.clock, 0});
+                begun = true;
+                if (s.clock != 0) ++merged_.gaps;
+                end = s.clock;
+            }
+            if (s.clock < end && overlap.differs_from(s)) note_conflict(s);
+            if (s.clock_end() <= end) continue;
+            if (s.clock > end) {
+                coalescer_.end_run();
+                writer_.put_skip(s.clock - end);
+                runs_.push_back({s.client, s.clock, 0});
+                ++merged_.gaps;
+            }
+            put(s, s.clock < end ? end - s.clock : 0);
+            end = s.clock_end();
+            runs_.back().len = end - runs_.back().clock;
+            overlap.keep(s);
+        }
+        coalescer_.end_run();
+        slices_.clear();
+        if (begun) writer_.end_block();
+    }
+    /// Without its first `off` units.
+    void put(const Struct& s, std::uint64_t off) {
+        if (!joins_) return off != 0 ? writer_.put_slice(s, off) : writer_.put(s);
+        if (off == 0) return coalescer_.put(s);
+        append_slice(slices_.emplace_back(), s, off);
+        Lib0Reader in{slices_.back()};
+        coalescer_.put(StructReader<false>{in, nesting_ceiling}.read({s.client, s.clock + off}));
+    }
+
+    void note_conflict(const Struct& s) noexcept {
+        if (merged_.conflicts++ > 0) return;
+        merged_.conflict_client = s.client;
+        merged_.conflict_clock = s.clock;
+    }
+
+    [[nodiscard]] static bool before(const Block& a, const Block& b) noexcept {
+        return a.clock != b.clock ? a.clock < b.clock : a.update < b.update;
+    }
+
+    /// Lets the first block sink to its place.   Complexity: O(1) if it stays, O(log n) at most.
+    static void sift(std::span<Block> heap) noexcept {
+        for (std::size_t at = 0;;) {
+            std::size_t least = 2 * at + 1;
+            if (least >= heap.size()) return;
+            if (least + 1 < heap.size() && before(heap[least + 1], heap[least])) ++least;
+            if (!before(heap[least], heap[at])) return;
+            std::swap(heap[at], heap[least]);
+            at = least;
+        }
+    }
+
+    Sources& sources_;
+    bool joins_;
+    UpdateWriter writer_;
+    Coalescer coalescer_{writer_};
+    std::vector<Bytes> slices_;  ///< what the coalescer may still refer to
+    std::vector<DeleteRange> runs_;
+    Merged merged_;
+};
+
+}}}  // namespace belay::yjs::detail

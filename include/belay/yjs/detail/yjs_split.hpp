@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/yjs/detail/yjs_split.hpp
+/// Splitter: cuts an update into pieces that fit into messages.
+#pragma once
+
+#include <cstddef>   // std::size_t
+#include <cstdint>   // std::uint64_t
+#include <deque>     // std::deque
+#include <optional>  // std::optional
+#include <span>      // std::span
+#include <vector>    // std::vector
+
+#include <belay/yjs/detail/yjs_merge.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace yjs::detail {
+
+/// Cuts piece by piece, so that nobody has to wait for all of them.
+class Splitter {
+public:
+    /// The update was checked before, and must outlive this.
+    Splitter(BytesView update, std::size_t piece_bytes_max) noexcept
+        : in_{update}, blocks_{in_.varuint()}, room_{piece_bytes_max - frame_bytes} {}
+    Splitter(const Splitter&) = delete;
+    Splitter& operator=(const Splitter&) = delete;
+
+    /// The next piece; none behind the last.   Complexity: O(its bytes), or of a value's.
+    [[nodiscard]] std::optional<Bytes> next() {
+        while (pieces_.empty() && !over_) step();
+        if (pieces_.empty()) return std::nullopt;
+        Bytes piece = std::move(pieces_.front());
+        pieces_.pop_front();
+        return piece;
+    }
+
+private:
+    /// A struct, a part of one, the head of a block, or the end.
+    void step() {
+        BELAY_INVARIANT(!in_.failed(), "Splitter: the bytes were checked");
+        if (cut_) return put_part();
+        if (structs_ != 0) {
+            --structs_;
+            const Struct s = StructReader<false>{in_, nesting_ceiling}.read(at_);
+            at_.clock = s.clock_end();
+            return put(s);
+        }
+        if (std::exchange(opened_, false)) writer_.end_block();
+        gap_ = 0;
+        if (blocks_ != 0) {
+            --blocks_;
+            structs_ = in_.varuint();
+            at_.client = in_.varuint();
+            at_.clock = in_.varuint();
+            return;
+        }
+        over_ = true;
+        end_piece();
+        // By their count: a vector that grows holds three times as much for a moment.
+        deletes_.reserve(count_delete_ranges(in_.rest()));
+        read_delete_ranges(in_.rest(), deletes_);
+        unite_ranges(deletes_);
+        put_deletes();
+    }
+
+    // The counts of clients and of ranges; of an open block that of structs, client and clock.
+    static constexpr std::size_t frame_bytes = 4 * 8;
+    static constexpr std::size_t gap_bytes = 1 + 8;
+    // Client, count, and a range.
+    static constexpr std::size_t range_bytes = 4 * 8;
+
+    [[nodiscard]] std::size_t left() const noexcept {
+        return room_ - std::min(room_, writer_.bytes());
+    }
+    void open(Id at) {
+        if (std::exchange(opened_, true)) return;
+        writer_.begin_block(at);
+    }
+    void end_piece() {
+        if (std::exchange(opened_, false)) writer_.end_block();
+        gap_ = 0;
+        if (writer_.blocks() > 0) push(writer_.finish({}));
+        writer_ = UpdateWriter{};
+    }
+
+    void put(const Struct& s) {
+        // A piece neither begins nor ends with a gap.
+        if (s.kind() == ref::skip) {
+            gap_ += opened_ ? s.len : 0;
+            return;
+        }
+        if (s.raw().size() + (opened_ ? gap_bytes : frame_bytes) > left()) end_piece();
+        open({s.client, s.clock});
+        if (gap_ > 0) writer_.put_skip(std::exchange(gap_, 0));
+        if (s.raw().size() <= left() || !may_be_cut(s)) return writer_.put(s);
+        cut_ = Cut{s, s.values(), s.len};
+    }
+
+    [[nodiscard]] static bool may_be_cut(const Struct& s) noexcept {
+        return s.len > 1 &&
+               (s.kind() == ref::string || s.kind() == ref::json || s.kind() == ref::any);
+    }
+
+    /// A struct of which some parts are written.
+    struct Cut {
+        Struct whole;
+        BytesView rest;       ///< its values that are not
+        std::uint64_t units;  ///< of these
+    };
+    struct Part {
+        std::uint64_t units;
+        std::size_t bytes;
+    };
+
+    /// As much as there is room for. The left part keeps the head; the right parts say that they
+    /// follow.
+    void put_part() {
+        const Struct& s = cut_->whole;
+        const Id at{s.client, s.clock_end() - cut_->units};
+        const bool begins = at.clock == s.clock;
+        open(at);
+        Bytes head;
+        if (begins) {
+            append(head, s.head());
+        } else {
+            append_varuint(head, at.client);
+            append_varuint(head, at.clock - 1);
+            if (s.has(has_right_origin)) {
+                append_varuint(head, s.right_origin.client);
+                append_varuint(head, s.right_origin.clock);
+            }
+        }
+        const Part part = fitting(head.size());
+        const bool ends = part.units == cut_->units;
+        Bytes& out = writer_.out();
+        const unsigned follows = s.kind() | has_origin | (s.info & has_right_origin);
+        out.push_back(static_cast<std::byte>(begins ? s.written_info() : follows));
+        append(out, head);
+        append_varuint(out, s.kind() == ref::string ? part.bytes : part.units);
+        append(out, cut_->rest.first(part.bytes));
+        writer_.wrote_struct();
+        if (ends) return cut_.reset();
+        cut_->rest = cut_->rest.subspan(part.bytes);
+        cut_->units -= part.units;
+        end_piece();
+    }
+
+    /// Of what is left of the cut, at least one character or value; never half a pair.
+    [[nodiscard]] Part fitting(std::size_t head_bytes) const noexcept {
+        const BytesView values = cut_->rest;
+        const std::size_t head = head_bytes + 1 + 8;
+        const std::size_t room = left() - std::min(left(), head);
+        if (values.size() <= room) return {cut_->units, values.size()};
+        if (cut_->whole.kind() == ref::string) {
+            const std::string_view text = as_text(values);
+            std::size_t bytes = room;
+            while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xC0) == 0x80) --bytes;
+            if (bytes == 0) bytes = ::belay::detail::utf8_character(text.data(), text.size());
+            return {::belay::detail::utf16_units(text.substr(0, bytes)), bytes};
+        }
+        Part part{0, 0};
+        while (part.units < cut_->units) {
+            const BytesView rest = after_values(cut_->whole, values.subspan(part.bytes), 1);
+            if (part.units > 0 && values.size() - rest.size() > room) break;
+            part = {part.units + 1, values.size() - rest.size()};
+        }
+        return part;
+    }
+
+    void put_deletes() {
+        const std::size_t most = std::max<std::size_t>(room_ / range_bytes, 1);
+        std::span<const DeleteRange> ranges{deletes_};
+        while (!ranges.empty()) {
+            const std::size_t n = std::min(most, ranges.size());
+            push(UpdateWriter{}.finish(ranges.first(n)));
+            ranges = ranges.subspan(n);
+        }
+        if (!any_) push(UpdateWriter{}.finish({}));
+    }
+    void push(Bytes piece) {
+        any_ = true;
+        pieces_.push_back(std::move(piece));
+    }
+
+    Lib0Reader in_;
+    std::uint64_t blocks_;       ///< whose heads are not read yet
+    std::uint64_t structs_ = 0;  ///< of this block
+    Id at_;                      ///< of the next of them
+    std::size_t room_;
+    UpdateWriter writer_;
+    std::deque<Bytes> pieces_;
+    std::vector<DeleteRange> deletes_;
+    bool any_ = false;
+    bool over_ = false;
+    std::uint64_t gap_ = 0;
+    bool opened_ = false;
+    std::optional<Cut> cut_;  ///< what is longer than a piece
+};
+
+}}}  // namespace belay::yjs::detail

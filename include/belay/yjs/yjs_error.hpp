@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/yjs/yjs_error.hpp
+/// UpdateError: why a Yjs update is refused: what, where, and what to do.
+#pragma once
+
+#include <cstddef>       // std::size_t
+#include <string>        // std::string, std::to_string
+#include <system_error>  // std::error_code
+
+#include <belay/yjs/yjs_errc.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace yjs {
+
+/// Why an update, or a state vector, is refused: what, where, and what to do about it.
+///
+/// Thread safety: a plain value.
+struct UpdateError {
+    std::error_code code;
+    /// Which of several updates, from 0.
+    std::size_t update = 0;
+    /// Where in its bytes.
+    std::size_t offset = 0;
+    /// What is wrong, in the words of this case; a literal, "" for no error.
+    const char* what = "";
+
+    /// What the reader can do, as a sentence without its full stop.   Complexity: O(1).
+    [[nodiscard]] const char* advice() const noexcept {
+        if (code == YjsErrc::unknown_content) {
+            return "the peer's Yjs is newer than this reader: refuse the update, and look for a "
+                   "newer belay";
+        }
+        if (code == YjsErrc::version_2_update) {
+            return "let the peer send what doc.on('update') and encodeStateAsUpdate give, not "
+                   "'updateV2' and encodeStateAsUpdateV2";
+        }
+        if (code == YjsErrc::malformed_state_vector) {
+            return "refuse the message; the peer can begin anew with the empty state vector, 00";
+        }
+        if (code == YjsErrc::update_too_large) {
+            return "refuse the update; or raise that member of yjs::Limits, if it is an honest "
+                   "peer's";
+        }
+        if (code == YjsErrc::document_full) {
+            return "raise YjsDocumentOptions::bytes_max, or let the users begin another document";
+        }
+        return "refuse the update, and neither store it nor send it to others: Yjs would stop "
+               "reading there, or lose what follows";
+    }
+
+    /// "update 0 at byte 17: the update is malformed (a text is not UTF-8): refuse the …".
+    ///
+    /// Allocates; throws std::bad_alloc.
+    [[nodiscard]] std::string message() const {
+        std::string text = "update " + std::to_string(update);
+        text += " at byte " + std::to_string(offset) + ": " + code.message();
+        if (*what != '\0') text += std::string{" ("} + what + ")";
+        return text + ": " + advice();
+    }
+
+    operator std::error_code() const noexcept { return code; }
+    explicit operator bool() const noexcept { return static_cast<bool>(code); }
+};
+
+}}}  // namespace belay::yjs

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/yjs/yjs_update.hpp
+/// Yjs updates without a CRDT: validate, merge, compare and cut the bytes that Yjs sends.
+#pragma once
+
+#include <cstddef>           // std::size_t
+#include <cstdint>           // std::uint64_t
+#include <initializer_list>  // std::initializer_list
+#include <iterator>          // std::begin, std::end
+#include <span>              // std::span
+#include <vector>            // std::vector
+
+#include <belay/core/result.hpp>
+#include <belay/yjs/detail/yjs_compact.hpp>
+#include <belay/yjs/detail/yjs_diff.hpp>
+#include <belay/yjs/detail/yjs_split.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace yjs {
+
+// For all functions here: updates are of version 1, what doc.on('update') gives. Every byte is
+// checked first; of a malformed update nothing is used. n is the number of structs, delete ranges
+// and client blocks. Memory: at most 16 bytes for each byte of input, whatever counts it claims,
+// and the result. Thread safety: distinct calls safe. Throws: std::bad_alloc.
+// Source: yjs 13.6, src/utils/updates.js, src/utils/encoding.js.
+
+/// Checks an update as strictly as all its readers together, and says what it holds.
+///
+/// What it accepts, Yjs applies without an exception. Refused, though Yjs reads them: bytes behind
+/// the end, a client that is there twice, structs without length, values nested too deep.
+///
+/// Complexity: O(bytes).
+[[nodiscard]] inline Result<Summary, UpdateError> validate(BytesView update,
+                                                           const Limits& limits = {}) {
+    std::vector<detail::Block> blocks;
+    blocks.reserve(detail::blocks_at_most(update));
+    detail::Scan found;
+    if (UpdateError error = detail::scan<true>(update, limits, 0, blocks, found)) return error;
+    return std::move(found.summary);
+}
+
+/// Makes one update of several, of any order, with any overlaps: one for many in a log.
+///
+/// Byte for byte what Y.mergeUpdates makes of them, unless some content came cut in two ways: then
+/// either is right, and the document is the same. Merging again changes nothing. Of no updates it
+/// is the empty one, 00 00. Content that came before what it follows stays, behind a gap.
+///
+/// Complexity: O(n log n).
+[[nodiscard]] inline Result<Merged, UpdateError> merge_updates(std::span<const BytesView> updates,
+                                                               const Limits& limits = {}) {
+    detail::Sources sources{updates};
+    if (UpdateError error = detail::read_sources<true>(limits, sources)) return error;
+    return detail::Merger{sources}.run();
+}
+/// The same of a list in braces.
+[[nodiscard]] inline Result<Merged, UpdateError> merge_updates(
+    std::initializer_list<BytesView> updates, const Limits& limits = {}) {
+    return merge_updates(std::span{updates.begin(), updates.size()}, limits);
+}
+/// The same of a container of byte strings.
+template <class Updates>
+    requires requires(const Updates& u) { BytesView{*std::begin(u)}; }
+[[nodiscard]] Result<Merged, UpdateError> merge_updates(const Updates& updates,
+                                                        const Limits& limits = {}) {
+    const std::vector<BytesView> views(std::begin(updates), std::end(updates));
+    return merge_updates(std::span{views}, limits);
+}
+
+/// What an update, as a whole document, holds of each client without a gap: for the first step of
+/// the sync protocol. The highest client first.
+///
+/// Complexity: O(n log n).
+[[nodiscard]] inline Result<Bytes, UpdateError> state_vector(BytesView update,
+                                                             const Limits& limits = {}) {
+    detail::Sources sources{{&update, 1}};
+    if (UpdateError error = detail::read_sources<true>(limits, sources)) return error;
+    return detail::state_vector_of(sources);
+}
+
+/// What of an update somebody lacks who has `state_vector`: for the second step of the sync
+/// protocol. All that is deleted is in it, since no state vector says what is known of that.
+///
+/// Complexity: O(n log n).
+[[nodiscard]] inline Result<Bytes, UpdateError> diff_update(
+    // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): as Y.diffUpdate has them
+    BytesView update, BytesView state_vector, const Limits& limits = {}) {
+    detail::Clocks known;
+    if (UpdateError error = detail::read_state_vector(state_vector, limits, known)) return error;
+    detail::Sources sources{{&update, 1}};
+    if (UpdateError error = detail::read_sources<true>(limits, sources)) return error;
+    return detail::diff_of(sources, known);
+}
+
+/// Joins what was typed letter by letter: the size of the document, not of its log.
+///
+/// Complexity: O(n log n).
+[[nodiscard]] inline Result<Bytes, UpdateError> coalesce(BytesView update,
+                                                         const Limits& limits = {}) {
+    detail::Sources sources{{&update, 1}};
+    if (UpdateError error = detail::read_sources<true>(limits, sources)) return error;
+    return detail::coalesced(sources);
+}
+
+/// Forgets deleted content that users have written: for privacy, or values that are overwritten
+/// all the time. No undo and no version history brings it back. Coalesce afterwards.
+///
+/// Complexity: O(n log n).
+[[nodiscard]] inline Result<Bytes, UpdateError> scrub(BytesView update, const Limits& limits = {}) {
+    detail::Sources sources{{&update, 1}};
+    if (UpdateError error = detail::read_sources<true>(limits, sources)) return error;
+    return detail::scrubbed(sources);
+}
+
+/// Cuts an update into several that say the same when all are applied, in any order; none is
+/// longer than `piece_bytes_max`, unless it holds one value that cannot be cut.
+///
+/// Each piece begins at a clock of its own. What is deleted comes last.
+///
+/// Pre: piece_bytes_max >= split_bytes_min.   Complexity: O(bytes), and of delete ranges n log n.
+[[nodiscard]] inline Result<std::vector<Bytes>, UpdateError> split_update(
+    BytesView update, std::size_t piece_bytes_max, const Limits& limits = {}) {
+    BELAY_PRECONDITION(piece_bytes_max >= split_bytes_min,
+                       "yjs::split_update: piece_bytes_max must be >= split_bytes_min");
+    if (const auto summary = validate(update, limits); !summary) return summary.error();
+    detail::Splitter splitter{update, piece_bytes_max};
+    std::vector<Bytes> pieces;
+    while (auto piece = splitter.next()) pieces.push_back(std::move(*piece));
+    return pieces;
+}
+
+}}}  // namespace belay::yjs

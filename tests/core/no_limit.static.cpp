@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: MIT
+// Goal: no size is above no_limit, so that "size <= limit" holds for every size.
+#include <belay/core/no_limit.hpp>
+
+#include <limits>
+
+static_assert(belay::no_limit == std::numeric_limits<std::size_t>::max());

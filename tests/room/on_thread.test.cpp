@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: MIT
+// Goal: a persistence runs on a thread of its own, call by call, bounded, and ends at any moment.
+// Method: persistences that wait at a gate, so that nothing depends on time.
+#include <belay/room/on_thread.hpp>
+
+#include <belay/room/memory_rooms.hpp>
+
+#include <latch>
+#include <thread>
+
+#include "support/aborts.hpp"
+#include "support/catch.hpp"
+#include "support/drive/waiting_rooms.hpp"
+
+using namespace belay;
+using belay_test::answered_by;
+using belay_test::AnswersNothing;
+using belay_test::GatedRooms;
+using belay_test::LaggingRooms;
+using belay_test::waited;
+
+namespace {
+
+constexpr Id epoch{std::byte{1}};
+
+template <class P>
+[[nodiscard]] StoredRoom room_of(OnThread<P>& rooms, std::string_view id) {
+    auto found = waited<LoadedRoom>([&](auto done) { rooms.load(id, std::move(done)); });
+    REQUIRE((found && *found && **found));
+    return ***found;
+}
+template <class P>
+[[nodiscard]] std::error_code flush_of(OnThread<P>& rooms) {
+    const auto error = waited<PersistenceError>([&](auto done) { rooms.flush(std::move(done)); });
+    REQUIRE(error);
+    return error->code;
+}
+template <class P>
+[[nodiscard]] std::error_code save_of(OnThread<P>& rooms, std::string_view id,
+                                      std::uint64_t covers) {
+    const std::vector<Bytes> snapshot{Bytes(1)};
+    const auto error = waited<PersistenceError>(
+        [&](auto done) { rooms.save(id, snapshot, covers, std::move(done)); });
+    REQUIRE(error);
+    return error->code;
+}
+
+static_assert(PersistenceLike<OnThread<MemoryRooms>> && PersistenceLike<OnThread<LaggingRooms>>);
+
+}  // namespace
+
+TEST_CASE("OnThread makes all calls on one other thread, in their order",
+          "[drive][on_thread][unit]") {
+    OnThread rooms{MemoryRooms{}};
+    CHECK(rooms.append("", {}).error() == RoomErrc::bad_room_id);
+    const auto began = rooms.reset("a", epoch);
+    const auto one = rooms.append("a", as_bytes("1"));
+    REQUIRE((began && one));
+    CHECK(*began < *one);
+    CHECK(flush_of(rooms) == std::error_code{});
+    CHECK(room_of(rooms, "a").position == *one);
+    CHECK(room_of(rooms, "a").updates.size() == 1);
+    CHECK(save_of(rooms, "a", *one + 100) == RoomErrc::bad_position);
+    CHECK(save_of(rooms, "a", *one) == std::error_code{});
+    CHECK(save_of(rooms, "a", *began) == RoomErrc::stale_snapshot);
+    CHECK(room_of(rooms, "a").snapshot.size() == 1);
+    const auto ids = waited<ListedRooms>([&](auto done) { rooms.list("", 9, std::move(done)); });
+    CHECK(**ids == std::vector<std::string>{"a"});
+    REQUIRE(!rooms.erase("a"));
+    CHECK(flush_of(rooms) == std::error_code{});
+    CHECK(save_of(rooms, "a", *one) == RoomErrc::unknown_room);
+    CHECK(!rooms.lagging());
+    const std::thread::id thread =
+        answered_by<PersistenceError>([&](auto done) { rooms.flush(std::move(done)); });
+    CHECK(thread != std::this_thread::get_id());
+    CHECK(thread == answered_by<LoadedRoom>([&](auto done) { rooms.load("a", std::move(done)); }));
+}
+
+TEST_CASE("OnThread answers what was refused with the next flush, and no later one",
+          "[drive][on_thread][unit]") {
+    OnThread rooms{MemoryRooms{{.bytes_max = 3}}};
+    REQUIRE((rooms.append("nobody", as_bytes("1")) && rooms.reset("a", epoch)));
+    REQUIRE(rooms.append("a", as_bytes("1234")));
+    REQUIRE(rooms.append("a", as_bytes("12")));
+    CHECK(flush_of(rooms) == RoomErrc::unknown_room);
+    CHECK(flush_of(rooms) == std::error_code{});
+    CHECK(room_of(rooms, "a").updates.size() == 1);
+}
+
+TEST_CASE("OnThread names the rooms whose changes were refused: those of others are stored",
+          "[drive][on_thread][unit]") {
+    using Rooms = std::vector<std::pair<std::string, std::error_code>>;
+    OnThread rooms{MemoryRooms{{.bytes_max = 3}}};
+    REQUIRE((rooms.reset("a", epoch) && rooms.reset("b", epoch)));
+    REQUIRE((rooms.append("a", as_bytes("1234")) && rooms.append("a", as_bytes("5678"))));
+    REQUIRE((rooms.append("nobody", as_bytes("1")) && rooms.append("b", as_bytes("12"))));
+    const auto error = waited<PersistenceError>([&](auto done) { rooms.flush(std::move(done)); });
+    REQUIRE(error);
+    CHECK(error->code == std::errc::no_space_on_device);
+    CHECK(error->rooms == Rooms{{"a", std::make_error_code(std::errc::no_space_on_device)},
+                                {"nobody", make_error_code(RoomErrc::unknown_room)}});
+    CHECK(room_of(rooms, "b").updates.size() == 1);
+    CHECK(flush_of(rooms) == std::error_code{});
+}
+
+TEST_CASE("OnThread saves what a load answered, also of a room with changes since",
+          "[drive][on_thread][unit]") {
+    MemoryRooms before;
+    REQUIRE((before.reset("a", epoch) && before.append("a", as_bytes("1"))));
+    before.flush(Completion<PersistenceError>{[](std::optional<PersistenceError>) noexcept {}});
+    OnThread rooms{std::move(before)};
+    const auto two = rooms.append("a", as_bytes("2"));
+    REQUIRE(two);
+    const StoredRoom room = room_of(rooms, "a");
+    CHECK(room.updates.size() == 1);
+    CHECK(room.position < *two);
+    CHECK(flush_of(rooms) == std::error_code{});
+    CHECK(save_of(rooms, "a", room.position) == std::error_code{});
+    const StoredRoom after = room_of(rooms, "a");
+    CHECK(after.snapshot.size() == 1);
+    CHECK(after.updates.size() == 1);
+    CHECK(after.position == *two);
+}
+
+TEST_CASE("OnThread answers the position of what is stored, also while the room is begun anew",
+          "[drive][on_thread][regression]") {
+    OnThread rooms{MemoryRooms{}};
+    REQUIRE(rooms.reset("a", epoch));
+    const auto one = rooms.append("a", as_bytes("1"));
+    REQUIRE(one);
+    CHECK(flush_of(rooms) == std::error_code{});
+    REQUIRE(!rooms.erase("a"));
+    REQUIRE(rooms.reset("a", epoch));
+    CHECK(room_of(rooms, "a").position == *one);
+    CHECK(flush_of(rooms) == std::error_code{});
+    CHECK(room_of(rooms, "a").position > *one);
+    CHECK(room_of(rooms, "a").updates.empty());
+}
+
+TEST_CASE("OnThread takes so much and no more, and again when it is done",
+          "[drive][on_thread][unit]") {
+    GatedRooms::Gate gate;
+    OnThread rooms{GatedRooms{gate}, {.calls_max = 3, .bytes_max = 10}};
+    std::optional<PersistenceError> first;
+    std::latch flushed{1};
+    rooms.flush(Completion<PersistenceError>{[&](std::optional<PersistenceError> e) noexcept {
+        first = e;
+        flushed.count_down();
+    }});
+    gate.arrived.wait();  // the flush is under way, and counts no more
+    REQUIRE(rooms.reset("a", epoch));
+    REQUIRE(rooms.append("a", as_bytes("12345678")));
+    CHECK(rooms.append("a", as_bytes("123")).error() == RoomErrc::storage_busy);
+    REQUIRE(rooms.append("a", as_bytes("12")));
+    CHECK(rooms.append("a", {}).error() == RoomErrc::storage_busy);
+    CHECK(rooms.reset("a", epoch).error() == RoomErrc::storage_busy);
+    CHECK(rooms.erase("a") == RoomErrc::storage_busy);
+    CHECK(flush_of(rooms) == RoomErrc::storage_busy);
+    CHECK(save_of(rooms, "a", 1) == RoomErrc::storage_busy);
+    const auto found = waited<LoadedRoom>([&](auto done) { rooms.load("a", std::move(done)); });
+    CHECK(found->error().code == RoomErrc::storage_busy);
+    const auto ids = waited<ListedRooms>([&](auto done) { rooms.list("", 1, std::move(done)); });
+    CHECK(ids->error().code == RoomErrc::storage_busy);
+    gate.opened.count_down();
+    flushed.wait();
+    CHECK((first && !*first));
+    std::error_code full = RoomErrc::storage_busy;
+    while (full == RoomErrc::storage_busy) full = flush_of(rooms);
+    CHECK(full == std::error_code{});
+    CHECK(room_of(rooms, "a").updates.size() == 2);
+}
+
+TEST_CASE("OnThread takes a snapshot that is longer than all that may wait, if nothing does",
+          "[drive][on_thread][unit]") {
+    OnThread rooms{MemoryRooms{}, {.bytes_max = 10}};
+    const auto position = rooms.reset("a", epoch);
+    REQUIRE(position);
+    REQUIRE(flush_of(rooms) == std::error_code{});
+    const std::vector<Bytes> snapshot{Bytes(100)};
+    const auto saved = waited<PersistenceError>(
+        [&](auto done) { rooms.save("a", snapshot, *position, std::move(done)); });
+    REQUIRE(saved);
+    CHECK(saved->code == std::error_code{});
+    CHECK(room_of(rooms, "a").snapshot == snapshot);
+}
+
+TEST_CASE("OnThread ends after the call that is under way, and drops the others",
+          "[drive][on_thread][unit]") {
+    GatedRooms::Gate gate;
+    int answered = 0;
+    int dropped = 0;
+    const auto count = [&](std::optional<PersistenceError> error) noexcept {
+        error ? ++answered : ++dropped;
+    };
+    std::thread opener;
+    {
+        OnThread rooms{GatedRooms{gate}};
+        rooms.flush(Completion<PersistenceError>{count});
+        gate.arrived.wait();
+        REQUIRE(rooms.reset("a", epoch));
+        rooms.flush(Completion<PersistenceError>{count});
+        rooms.flush(Completion<PersistenceError>{count});
+        OnThread moved = std::move(rooms);
+        opener = std::thread{[&] { gate.opened.count_down(); }};
+    }
+    opener.join();
+    CHECK(answered >= 1);
+    CHECK(answered + dropped == 3);
+}
+
+TEST_CASE("OnThread does not load for nobody, and knows what lags", "[drive][on_thread][unit]") {
+    GatedRooms::Gate gate;
+    OnThread gated{GatedRooms{gate}};
+    gated.flush(Completion<PersistenceError>{[](std::optional<PersistenceError>) noexcept {}});
+    gate.arrived.wait();
+    {
+        driver::Question<LoadedRoom> nobody;
+        gated.load("a", nobody.ask());
+    }
+    gate.opened.count_down();
+    CHECK(flush_of(gated) == std::error_code{});
+    CHECK(gate.loads == 0);
+    OnThread lagging{LaggingRooms{}};
+    CHECK(!lagging.lagging());
+    CHECK(flush_of(lagging) == std::error_code{});
+    CHECK(lagging.lagging() == "slow");
+}
+
+TEST_CASE("OnThread of a persistence that answers nothing answers no", "[drive][on_thread][unit]") {
+    OnThread rooms{AnswersNothing{}};
+    CHECK(!waited<LoadedRoom>([&](auto done) { rooms.load("a", std::move(done)); }));
+    CHECK(!waited<PersistenceError>([&](auto done) { rooms.flush(std::move(done)); }));
+    CHECK(!waited<ListedRooms>([&](auto done) { rooms.list("", 1, std::move(done)); }));
+}
+
+TEST_CASE("OnThread refuses to take no call at all", "[drive][on_thread][unit]") {
+    const std::string said = belay_test::aborts_with([] {
+        const OnThread rooms{MemoryRooms{}, {.calls_max = 0}};
+    });
+    CHECK(said.find("OnThread: calls_max must be > 0") != std::string::npos);
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+/// \file tests/support/yjs/yjs_editor.hpp
+/// YjsEditor: what a Yjs client has, knows and answers, without a CRDT and without a connection.
+#pragma once
+
+#include <map>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+#include <belay/room/room_protocol_like.hpp>
+#include <belay/yjs/lib0.hpp>
+#include <belay/yjs/yjs_document.hpp>
+
+namespace belay_test {
+
+using namespace belay;
+
+/// The update that types `text` behind all that its author has typed before.
+inline Bytes typed(std::uint64_t author, std::uint64_t clock, std::string_view text) {
+    Bytes update;
+    yjs::append_varuint(update, 1);
+    yjs::append_varuint(update, 1);
+    yjs::append_varuint(update, author);
+    yjs::append_varuint(update, clock);
+    if (clock == 0) {  // at the root named t; else behind what it has typed last
+        for (const int b : {4, 1, 1, 116}) update.push_back(static_cast<std::byte>(b));
+    } else {
+        update.push_back(std::byte{132});
+        yjs::append_varuint(update, author);
+        yjs::append_varuint(update, clock - 1);
+    }
+    yjs::append_varbytes(update, as_bytes(text));
+    update.push_back(std::byte{0});
+    return update;
+}
+inline Bytes awareness_of(std::uint64_t id, std::uint64_t clock, std::string_view state) {
+    Bytes said;
+    yjs::append_varuint(said, 1);
+    yjs::append_varuint(said, id);
+    yjs::append_varuint(said, clock);
+    yjs::append_varbytes(said, as_bytes(state));
+    return said;
+}
+
+/// An editor of one document; who derives from it has the connection.
+class YjsEditor {
+public:
+    using Kind = part::RoomMessage::Kind;
+
+    explicit YjsEditor(std::uint64_t author) : author_{author} {}
+
+    /// All of its document, as bytes that are equal for equal documents.
+    [[nodiscard]] Bytes document() {
+        const auto parts = document_.snapshot();
+        return parts.empty() ? Bytes(2) : parts.front();
+    }
+    [[nodiscard]] bool has(BytesView update) {
+        static_cast<void>(document_.state_vector());
+        return !document_.check(update).value_or(true);
+    }
+
+    bool answers_queries = true;
+    int closed_with = 0;
+    bool synced = false;
+    std::size_t updates = 0;    ///< that others have made
+    std::size_t questions = 0;  ///< state vectors of the server
+    std::size_t queries = 0;
+    std::map<std::uint64_t, std::string> present{};  ///< who is here
+
+protected:
+    [[nodiscard]] Bytes state_vector() { return document_.state_vector(); }
+    /// Types into its document.   Returns: the update.
+    Bytes types(std::string_view text) {
+        Bytes update = typed(author_, clock_, text);
+        clock_ += text.size();
+        take(update);
+        return update;
+    }
+    /// What it says of itself.
+    [[nodiscard]] Bytes shows(std::string_view state) {
+        return awareness_of(author_, ++awareness_clock_, state);
+    }
+    /// The code with which it is sent away, in a frame of a Coded transport.
+    void hear_goodbye(BytesView coded) {
+        closed_with = static_cast<int>(coded[1]) | static_cast<int>(coded[2]) << 8;
+    }
+    /// A message of the server, which it answers by `say(message)`.
+    template <class Say>
+    void hear_message(const part::RoomMessage& message, Say say) {
+        switch (message.kind) {
+            case Kind::state_vector: {
+                ++questions;
+                const auto diff = document_.diff(message.payload);
+                return say({Kind::state, diff ? BytesView{*diff} : BytesView{}});
+            }
+            case Kind::state:
+                synced = true;
+                return take(message.payload);
+            case Kind::update:
+                ++updates;
+                return take(message.payload);
+            case Kind::awareness:
+                return see(message.payload);
+            case Kind::query_awareness:
+                ++queries;
+                if (!answers_queries) return;
+                return say({Kind::awareness, Bytes{std::byte{0}}});
+            default:
+                return;
+        }
+    }
+
+private:
+    void take(BytesView update) {
+        if (document_.check(update).value_or(false)) static_cast<void>(document_.apply(update));
+    }
+    void see(BytesView said) {
+        yjs::Lib0Reader in{said};
+        for (std::uint64_t left = in.varuint(); left != 0 && !in.failed(); --left) {
+            const std::uint64_t id = in.varuint();
+            static_cast<void>(in.varuint());
+            const std::string state{in.varstring()};
+            if (state == "null")
+                present.erase(id);
+            else
+                present[id] = state;
+        }
+        if (in.failed()) throw std::runtime_error{"the server has sent bad awareness"};
+    }
+
+    std::uint64_t author_;
+    std::uint64_t clock_ = 0;
+    std::uint64_t awareness_clock_ = 0;
+    YjsDocument document_{};
+};
+
+}  // namespace belay_test

@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: MIT
+// Goal: a document is what was applied, in any order; it merges when it is asked or when it must,
+// knows what adds nothing, and keeps its bounds. Method: golden updates, and typing.
+#include <belay/yjs/yjs_document.hpp>
+
+#include <algorithm>
+
+#include "support/catch.hpp"
+#include "support/hex.hpp"
+#include "support/yjs/yjs_mutations.hpp"
+#include "support/yjs/yjs_vectors.hpp"
+
+using namespace belay;
+using belay_test::from_hex;
+using belay_test::to_hex;
+using belay_test::yjs_vectors;
+
+namespace {
+
+/// The n-th letter of a text by client 7.
+Bytes letter(std::uint64_t n, const char* text = "a") {
+    Bytes update = from_hex("010107");
+    yjs::append_varuint(update, n);
+    if (n == 0) {
+        const Bytes head = from_hex("04010174");
+        update.insert(update.end(), head.begin(), head.end());
+    } else {
+        update.push_back(std::byte{0x84});
+        update.push_back(std::byte{7});
+        yjs::append_varuint(update, n - 1);
+    }
+    yjs::append_varbytes(update, as_bytes(text));
+    update.push_back(std::byte{0});
+    return update;
+}
+
+Bytes whole(YjsDocument& document) {
+    const auto snapshot = document.snapshot();
+    REQUIRE(snapshot.size() == 1);
+    return snapshot[0];
+}
+
+bool adds(YjsDocument& document, BytesView update) {
+    const auto checked = document.check(update);
+    REQUIRE(checked);
+    return *checked;
+}
+
+}  // namespace
+
+TEST_CASE("YjsDocument is what was applied, for every golden history",
+          "[room][yjs_document][golden]") {
+    for (const auto& vector : yjs_vectors) {
+        INFO(vector.name);
+        YjsDocument document;
+        YjsDocument scrubbed{
+            {.pending_updates_max = 2, .compaction = Compaction::coalesce_and_scrub}};
+        for (const auto hex : vector.updates) {
+            CHECK(!document.apply(from_hex(hex)));
+            CHECK(!scrubbed.apply(from_hex(hex)));
+        }
+        CHECK(to_hex(document.state_vector()) == vector.state_vector);
+        CHECK(to_hex(scrubbed.state_vector()) == vector.state_vector);
+        if (vector.name == "empty") {
+            CHECK(document.snapshot().empty());
+            CHECK(to_hex(*document.diff(from_hex("00"))) == "0000");
+            continue;
+        }
+        CHECK(to_hex(whole(document)) == vector.coalesced);
+        CHECK(to_hex(*document.diff(from_hex("00"))) == vector.coalesced);
+        const auto merged = yjs::merge_updates({whole(scrubbed), whole(document)});
+        REQUIRE(merged);
+        CHECK(merged->conflicts == 0);
+        CHECK(document.status().gaps == yjs::validate(whole(document))->gaps());
+        // Again: nothing new.
+        for (const auto hex : vector.updates) CHECK(!adds(document, from_hex(hex)));
+        for (const auto hex : vector.updates) CHECK(!adds(scrubbed, from_hex(hex)));
+    }
+}
+
+TEST_CASE("YjsDocument merges when it is asked, and when its list is full, not at every edit",
+          "[room][yjs_document][unit]") {
+    YjsDocument document{{.pending_updates_max = 10}};
+    for (std::uint64_t n = 0; n < 25; ++n) {
+        REQUIRE(!document.apply(letter(n)));
+        CHECK(document.status().pending_updates == (n + 1) % 10);
+    }
+    CHECK(document.status().pending_updates == 5);
+    CHECK(to_hex(document.state_vector()) == "010719");
+    CHECK(document.status().pending_updates == 0);
+    CHECK(document.bytes() == whole(document).size());
+    CHECK(document.bytes() == letter(0).size() + 24);
+
+    YjsDocument by_bytes{{.pending_bytes_max = 100}};
+    for (std::uint64_t n = 0; n < 50; ++n) {
+        REQUIRE(!by_bytes.apply(letter(n)));
+        CHECK(by_bytes.status().pending_updates <= 100 / letter(0).size() + 1);
+    }
+    CHECK(whole(by_bytes).size() == letter(0).size() + 49);
+}
+
+TEST_CASE("YjsDocument: who has it comes back, however many updates its authors came in",
+          "[room][yjs_document][unit]") {
+    YjsDocumentOptions options;
+    options.limits.clients_max = 10;
+    YjsDocument document{options};
+    const auto of_clients = [](std::uint64_t first, std::uint64_t count) {
+        Bytes update = from_hex("");
+        yjs::append_varuint(update, count);
+        for (std::uint64_t id = first + count; id-- != first;) {
+            yjs::append_varuint(update, 1);
+            yjs::append_varuint(update, id);
+            const Bytes rest = from_hex(
+                "000401017401"
+                "61");
+            update.insert(update.end(), rest.begin(), rest.end());
+        }
+        update.push_back(std::byte{0});
+        return update;
+    };
+    CHECK(document.check(of_clients(100, 11)).error().code == YjsErrc::update_too_large);
+    for (std::uint64_t i = 1; i <= 3; ++i) {
+        REQUIRE(document.check(of_clients(100 * i, 8)).value_or(false));
+        REQUIRE(!document.apply(of_clients(100 * i, 8)));
+    }
+    const auto diff = document.diff(document.state_vector());
+    REQUIRE(diff);
+    CHECK(to_hex(*diff) == "0000");
+    // What one has typed offline comes on top, in as many sessions as may be in an update.
+    const auto vector_of = [](std::uint64_t count) {
+        Bytes vector;
+        yjs::append_varuint(vector, count);
+        for (std::uint64_t id = 1; id <= count; ++id) {
+            yjs::append_varuint(vector, id);
+            yjs::append_varuint(vector, 1);
+        }
+        return vector;
+    };
+    CHECK(document.diff(vector_of(34)));
+    CHECK(document.diff(vector_of(35)).error().code == YjsErrc::update_too_large);
+}
+
+TEST_CASE("YjsDocument: what merging costs stays in proportion to what comes",
+          "[room][yjs_document][unit]") {
+    const bool by_bytes = GENERATE(true, false);
+    YjsDocument document{by_bytes ? YjsDocumentOptions{.pending_bytes_max = 1000}
+                                  : YjsDocumentOptions{.pending_updates_max = 2}};
+    std::size_t merges = 0;
+    std::size_t merged = 0;
+    const std::string text(500, 'x');
+    for (std::uint64_t n = 0; n < 1000; ++n) {
+        Bytes update = from_hex("0101");  // each of another client
+        yjs::append_varuint(update, 1000 + n);
+        const Bytes head = from_hex("0004010174");
+        update.insert(update.end(), head.begin(), head.end());
+        yjs::append_varbytes(update, as_bytes(text));
+        update.push_back(std::byte{0});
+        REQUIRE(!document.apply(update));
+        if (document.status().pending_updates != 0) continue;
+        ++merges;
+        merged += document.bytes();
+    }
+    CHECK(merges > 10);
+    // Each byte is merged a few times, not once for each thousand that come behind it.
+    CHECK(merged < (by_bytes ? 8U : 12U) * document.bytes());
+}
+
+TEST_CASE("YjsDocument::check says what adds nothing", "[room][yjs_document][unit]") {
+    YjsDocument document;
+    CHECK(!adds(document, from_hex("0000")));
+    CHECK(adds(document, letter(0)));
+    for (std::uint64_t n = 0; n < 3; ++n) REQUIRE(!document.apply(letter(n)));
+    // Of what waits to be merged it may say either; it is right once it has merged.
+    const Bytes snapshot = whole(document);
+    CHECK(!adds(document, snapshot));
+    for (std::uint64_t n = 0; n < 3; ++n) CHECK(!adds(document, letter(n)));
+    CHECK(adds(document, letter(3)));
+    CHECK(adds(document, letter(2, "ab")));
+    CHECK(adds(document, letter(7)));
+    const Bytes deletes_second = from_hex(
+        "00"
+        "01"
+        "07"
+        "01"
+        "0101");
+    CHECK(adds(document, deletes_second));
+    REQUIRE(!document.apply(deletes_second));
+    static_cast<void>(document.snapshot());
+    CHECK(!adds(document, deletes_second));
+    CHECK(adds(document, from_hex("00"
+                                  "01"
+                                  "07"
+                                  "01"
+                                  "0102")));
+    CHECK(adds(document, from_hex("00"
+                                  "01"
+                                  "08"
+                                  "01"
+                                  "0101")));
+    // Behind a gap, and then in it.
+    REQUIRE(!document.apply(letter(5)));
+    CHECK(to_hex(document.state_vector()) == "010703");
+    CHECK(document.status().gaps == 1);
+    CHECK(!adds(document, letter(5)));
+    CHECK(adds(document, letter(4)));
+}
+
+TEST_CASE("YjsDocument counts what one client id says twice", "[room][yjs_document][unit]") {
+    YjsDocument document;
+    REQUIRE(!document.apply(letter(0, "a")));
+    REQUIRE(!document.apply(letter(0, "x")));
+    CHECK(document.status().conflicts == 0);
+    static_cast<void>(document.snapshot());
+    CHECK(document.status().conflicts == 1);
+}
+
+TEST_CASE("YjsDocument refuses what is malformed, and peers what is too much",
+          "[room][yjs_document][fault]") {
+    YjsDocument document{{.limits = {.bytes_max = 50}, .bytes_max = 60}};
+    CHECK(document.check(from_hex("01")).error().code == YjsErrc::malformed_update);
+    CHECK(document.apply(from_hex("01")).code == YjsErrc::malformed_update);
+    CHECK(document.diff(from_hex("01")).error().code == YjsErrc::malformed_state_vector);
+    const Bytes large = letter(0, std::string(60, 'x').c_str());
+    CHECK(document.check(large).error().code == YjsErrc::update_too_large);
+    // Letters that wait take 12 bytes each: they are merged before the document is full.
+    std::uint64_t n = 0;
+    while (const auto checked = document.check(letter(n))) {
+        REQUIRE(*checked);
+        REQUIRE(!document.apply(letter(n)));
+        REQUIRE(document.bytes() <= 60);
+        ++n;
+    }
+    CHECK(n > 30);
+    CHECK(document.check(letter(n)).error().code == YjsErrc::document_full);
+    CHECK(document.status().pending_updates == 0);
+    CHECK(!adds(document, letter(1)));
+    // What was stored must enter, whatever the limits are now.
+    CHECK(!document.apply(letter(n, std::string(60, 'x').c_str())));
+    CHECK(document.status().gaps == 0);
+    const Bytes snapshot = whole(document);
+    YjsDocument again{{.limits = {.bytes_max = 50}, .bytes_max = 60}};
+    CHECK(!again.apply(snapshot));
+    CHECK(whole(again) == snapshot);
+}
+
+TEST_CASE("YjsDocument is the same for any order, thresholds and repetitions",
+          "[room][yjs_document][property]") {
+    Random bits{Seed{9}};
+    for (const auto& vector : yjs_vectors) {
+        if (vector.name == "empty" || vector.name == "overlap-content-vs-deleted") continue;
+        INFO(vector.name);
+        for (int run = 0; run < 20; ++run) {
+            YjsDocument document{{.pending_updates_max = 1 + uniform_upto(bits, 5)}};
+            std::vector<std::string_view> updates = vector.updates;
+            for (std::size_t i = updates.size(); i > 1; --i) {
+                std::swap(updates[i - 1], updates[uniform_upto(bits, i - 1)]);
+            }
+            for (const auto hex : updates) {
+                const Bytes update = from_hex(hex);
+                for (std::uint64_t times = 1 + uniform_upto(bits, 1); times > 0; --times) {
+                    REQUIRE(!document.apply(update));
+                }
+                // Damage changes nothing.
+                const Bytes other = belay_test::mutated(update, update, bits);
+                if (!yjs::validate(other)) CHECK(document.apply(other));
+            }
+            const YjsDocument copy = document;
+            CHECK(to_hex(whole(document)) == vector.coalesced);
+            YjsDocument of_copy = copy;
+            CHECK(to_hex(whole(of_copy)) == vector.coalesced);
+        }
+    }
+}
+
+TEST_CASE("YjsDocument merges and joins at once as the functions do one after the other",
+          "[room][yjs_document][property]") {
+    Random bits{Seed{11}};
+    std::size_t conflicts = 0;
+    std::size_t gaps = 0;
+    for (int run = 0; run < 2000; ++run) {
+        const auto& vector = yjs_vectors[uniform_upto(bits, std::size(yjs_vectors) - 1)];
+        INFO(vector.name << ", run " << run);
+        YjsDocument document;
+        std::vector<Bytes> updates;
+        for (const auto hex : vector.updates) {
+            const Bytes update = from_hex(hex);
+            // Cut in two ways, and with lies that are well-formed: overlaps, gaps, conflicts.
+            for (const Bytes& one :
+                 {update, belay_test::mutated(update, update, bits),
+                  yjs::diff_update(update,
+                                   belay_test::mutated(from_hex(vector.state_vector), update, bits))
+                      .value_or(Bytes(2))}) {
+                if (!yjs::validate(one) || uniform_upto(bits, 4) == 0) continue;
+                updates.push_back(one);
+                REQUIRE(!document.apply(one));
+            }
+        }
+        const auto merged = yjs::merge_updates(updates);
+        REQUIRE(merged);
+        CHECK(document.state_vector() == *yjs::state_vector(merged->update));
+        const auto joined = yjs::coalesce(merged->update);
+        REQUIRE(joined);
+        const auto snapshot = document.snapshot();
+        CHECK(to_hex(snapshot.empty() ? Bytes(2) : snapshot[0]) == to_hex(*joined));
+        CHECK(to_hex(*document.diff(from_hex("00"))) ==
+              to_hex(*yjs::diff_update(*joined, from_hex("00"))));
+        CHECK(document.status().gaps == merged->gaps);
+        CHECK(document.status().conflicts == merged->conflicts);
+        for (const Bytes& one : updates) {
+            if (merged->conflicts == 0) CHECK(!adds(document, one));
+        }
+        conflicts += merged->conflicts;
+        gaps += merged->gaps;
+    }
+    CHECK(conflicts > 100);
+    CHECK(gaps > 100);
+}
+
+TEST_CASE("YjsDocument: what it has is not refused when it is full", "[room][yjs_document]") {
+    YjsDocument document{{.bytes_max = 20}};
+    REQUIRE(!document.apply(letter(0)));
+    CHECK_FALSE(document.check(letter(0)).value_or(true));
+    CHECK(document.check(letter(1)).error().code == YjsErrc::document_full);
+}

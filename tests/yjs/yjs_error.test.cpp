@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+// Goal: an error says what, where and what to do, in one sentence. Method: each code.
+#include <belay/yjs/yjs_error.hpp>
+
+#include <set>
+
+#include "support/catch.hpp"
+
+using namespace belay;
+
+TEST_CASE("yjs::UpdateError says what, where and what to do", "[room][yjs_error][unit]") {
+    const yjs::UpdateError error{YjsErrc::malformed_update, 2, 17, "a text is not UTF-8"};
+    CHECK(error.message() ==
+          "update 2 at byte 17: the update is malformed (a text is not UTF-8): refuse the update, "
+          "and neither store it nor send it to others: Yjs would stop reading there, or lose what "
+          "follows");
+    CHECK(static_cast<bool>(error));
+    CHECK(std::error_code{error} == YjsErrc::malformed_update);
+    CHECK(!yjs::UpdateError{});
+}
+
+TEST_CASE("yjs::UpdateError advises differently for every code", "[room][yjs_error][unit]") {
+    std::set<std::string> advice;
+    for (int i = 1; i <= static_cast<int>(YjsErrc::document_full); ++i) {
+        const yjs::UpdateError error{static_cast<YjsErrc>(i)};
+        advice.insert(error.advice());
+        CHECK(error.message().find(error.code.message()) != std::string::npos);
+        CHECK(error.message().find("()") == std::string::npos);
+    }
+    CHECK(advice.size() == static_cast<std::size_t>(YjsErrc::document_full));
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT
+// Goal: what is made of updates is what the real Yjs makes of them, byte for byte or document for
+// document. Method: random editing histories of several clients, by yjs under node.
+#include <algorithm>
+#include <set>
+#include <string>
+
+#include <belay/core/random.hpp>
+#include <belay/yjs/yjs_update.hpp>
+
+#include "support/catch.hpp"
+#include "support/hex.hpp"
+#include "support/room/node.hpp"
+#include "support/yjs/yjs_mutations.hpp"
+
+using namespace belay;
+using belay_test::from_hex;
+using belay_test::RealYjs;
+using belay_test::to_hex;
+
+namespace {
+
+struct History {
+    std::string name;
+    std::vector<Bytes> updates;
+    std::vector<Bytes> lost;
+    std::string merged;
+    std::string vector;
+    std::vector<std::pair<std::string, std::string>> diffs;
+    std::string document;
+};
+
+std::vector<History> histories_of(const std::vector<std::string>& lines) {
+    std::vector<History> histories;
+    for (const std::string& line : lines) {
+        const std::size_t space = line.find(' ');
+        const std::string word = line.substr(0, space), value = line.substr(space + 1);
+        if (word == "history") {
+            histories.emplace_back().name = value;
+            continue;
+        }
+        History& h = histories.back();
+        if (word == "update") h.updates.push_back(from_hex(value));
+        if (word == "lost") h.lost.push_back(from_hex(value));
+        if (word == "merged") h.merged = value;
+        if (word == "vector") h.vector = value;
+        if (word == "document") h.document = value;
+        if (word == "diff") {
+            const std::size_t gap = value.find(' ');
+            h.diffs.emplace_back(value.substr(0, gap), value.substr(gap + 1));
+        }
+    }
+    return histories;
+}
+
+/// Updates that are to give a document.
+struct Claims {
+    std::vector<std::string> lines;
+    std::vector<std::string> documents;
+    std::vector<std::string> names;
+
+    void add(const History& h, const char* what, const std::vector<Bytes>& updates) {
+        std::string line = "new";
+        for (const Bytes& update : updates) line += " " + to_hex(update);
+        for (const Bytes& update : h.lost) line += " " + to_hex(update);
+        lines.push_back(line);
+        documents.push_back("is " + h.document);
+        names.push_back(h.name + ", " + what);
+    }
+};
+
+template <class T>
+T made(Result<T, yjs::UpdateError>&& result) {
+    INFO(result.error().message());
+    REQUIRE(result);
+    return std::move(*result);
+}
+
+}  // namespace
+
+TEST_CASE("yjs: random histories are merged, compared and cut as Yjs does",
+          "[room][yjs_real][golden]") {
+    RealYjs yjs;
+    if (!yjs.is_here()) return;
+    const std::vector<History> histories = histories_of(yjs.run("histories.mjs 1 80"));
+    REQUIRE(histories.size() == 80);
+    Claims claims;
+    std::size_t alike = 0;
+    for (const History& h : histories) {
+        INFO("history " << h.name);
+        for (const Bytes& update : h.updates) made(yjs::validate(update));
+        const yjs::Merged merged = made(yjs::merge_updates(h.updates));
+        CHECK(merged.conflicts == 0);
+        if (h.lost.empty()) CHECK(merged.gaps == 0);
+        // Where the same content was cut in several ways, either is right.
+        if (h.name.find("overlapping") == std::string::npos) {
+            ++alike;
+            CHECK(to_hex(merged.update) == h.merged);
+        }
+        // Of the very bytes that Yjs has merged.
+        const Bytes theirs = from_hex(h.merged);
+        CHECK(to_hex(made(yjs::state_vector(theirs))) == h.vector);
+        for (const auto& [vector, diff] : h.diffs) {
+            CHECK(to_hex(made(yjs::diff_update(theirs, from_hex(vector)))) == diff);
+        }
+        // Yjs itself is not independent of the order where a pair was cut in half.
+        if (h.name.find("pairs") != std::string::npos) continue;
+        const Bytes joined = made(yjs::coalesce(merged.update));
+        const Bytes scrubbed = made(yjs::scrub(merged.update));
+        claims.add(h, "merged", {merged.update});
+        claims.add(h, "joined", {joined});
+        claims.add(h, "scrubbed", {scrubbed});
+        claims.add(h, "scrubbed and joined", {made(yjs::coalesce(scrubbed))});
+        claims.add(h, "cut", made(yjs::split_update(joined, yjs::split_bytes_min)));
+        const Bytes half =
+            made(yjs::merge_updates(std::span{h.updates}.first(h.updates.size() / 2))).update;
+        claims.add(h, "half and the rest",
+                   {half, made(yjs::diff_update(joined, made(yjs::state_vector(half))))});
+    }
+    const std::vector<std::string> answers = yjs.run("apply.mjs", claims.lines);
+    REQUIRE(answers.size() == claims.lines.size());
+    for (std::size_t i = 0; i < answers.size(); ++i) {
+        INFO("history " << claims.names[i]);
+        CHECK(answers[i] == claims.documents[i]);
+    }
+    CHECK(alike > 20);
+}
+
+TEST_CASE("yjs: what validate accepts Yjs applies without an exception",
+          "[room][yjs_real][fault]") {
+    RealYjs yjs;
+    if (!yjs.is_here()) return;
+    const std::vector<History> histories = histories_of(yjs.run("histories.mjs 3 25"));
+    Random bits{Seed{11}};
+    std::vector<std::string> lines;
+    std::vector<std::string> reasons;  // "" where it was accepted
+    for (const History& h : histories) {
+        const Bytes base = made(yjs::merge_updates(h.updates)).update;
+        lines.push_back("base " + to_hex(base));
+        for (int i = 0; i < 200; ++i) {
+            const auto any = [&]() -> const Bytes& {
+                return h.updates[uniform_upto(bits, h.updates.size() - 1)];
+            };
+            const Bytes update = belay_test::mutated(any(), any(), bits);
+            const auto summary = yjs::validate(update);
+            if (update.empty() || (!summary && i % 10 != 0)) continue;
+            const std::string reason = summary ? "" : summary.error().what;
+            for (const char* const word : {"new ", "typed "}) {
+                lines.push_back(word + to_hex(update));
+                reasons.push_back(reason);
+            }
+        }
+    }
+    const std::vector<std::string> answers = yjs.run("apply.mjs", lines);
+    REQUIRE(answers.size() == reasons.size());
+    std::erase_if(lines, [](const std::string& line) { return line.starts_with("base"); });
+    // Where we are stricter than Yjs, as docs/yjs-updates.md says. What it cannot read it refuses, too.
+    const std::set<std::string> stricter{
+        "bytes behind the end of the update",
+        "a client that is there twice",
+        "a struct without length",
+        "a deleted range without length",
+        "a number is larger than 2^53 - 1",
+        "a clock beyond 2^53 - 1",
+        "values are nested too deep",
+        "its number is unknown",
+        "it has the frame of one",
+        "an item that refers to itself, or to a later one of its client",
+        "a subdocument whose options replace its guid or its code",
+        "a subdocument without options"};
+    std::size_t accepted = 0;
+    for (std::size_t i = 0; i < answers.size(); ++i) {
+        const bool threw = answers[i].starts_with("threw");
+        if (reasons[i].empty()) {
+            ++accepted;
+            INFO(lines[i]);
+            CHECK(answers[i].substr(0, 6) != "threw ");
+        } else if (!threw) {
+            INFO(lines[i]);
+            CHECK(stricter.contains(reasons[i]));
+        }
+    }
+    CHECK(accepted > 500);
+}

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT
+// Goal: what reading has found are plain values.
+#include <belay/yjs/yjs_report.hpp>
+
+#include <concepts>
+
+namespace {
+
+using belay::yjs::Merged;
+using belay::yjs::Summary;
+
+static_assert(std::semiregular<Summary> && std::semiregular<Merged>);
+static_assert(noexcept(Summary{}.gaps()));
+
+}  // namespace
