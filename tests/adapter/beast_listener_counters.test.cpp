@@ -4,33 +4,33 @@
 
 #include <memory>
 
-#include <belay/adapter/detail/upgrade_book.hpp>
+#include <belay/adapter/detail/ip_limiter.hpp>
 
 #include "support/catch.hpp"
 
 using namespace belay;
 using detail::IpAddress;
-using detail::UpgradeBook;
-using detail::UpgradeSlot;
+using detail::IpLimiter;
+using detail::IpPermit;
 
 namespace {
 
 struct CountedSlot {
     explicit CountedSlot(unsigned refusals = 60)
-        : book{std::make_shared<UpgradeBook>(
+        : book{std::make_shared<IpLimiter>(
               BeastListenerOptions{.refusals_per_ip_and_minute = refusals})} {}
-    UpgradeSlot enter() {
+    IpPermit enter() {
         REQUIRE(book->enter());
-        UpgradeSlot slot{book};
+        IpPermit slot{book};
         REQUIRE(slot.claim(ip));
         return slot;
     }
     bool is_heard() {
         if (!book->enter()) return false;
-        UpgradeSlot slot{book};
+        IpPermit slot{book};
         return slot.claim(ip);
     }
-    std::shared_ptr<UpgradeBook> book;
+    std::shared_ptr<IpLimiter> book;
     IpAddress ip = *IpAddress::parse("192.0.2.1");
 };
 
@@ -39,18 +39,18 @@ struct CountedSlot {
 TEST_CASE("What is decided first counts, once", "[adapter][beast_listener_counters][unit]") {
     CountedSlot counted;
     {
-        UpgradeSlot slot = counted.enter();
+        IpPermit slot = counted.enter();
         slot.aborted();
         slot.refused();
         slot.upgraded();
-        UpgradeSlot moved = std::move(slot);
+        IpPermit moved = std::move(slot);
         slot.leave();
         CHECK(counted.book->connections() == 1);
         CHECK(counted.book->waiting() == 0);
     }
     counted.enter().upgraded();
     counted.enter().turned_away();
-    { const UpgradeSlot dropped = counted.enter(); }
+    { const IpPermit dropped = counted.enter(); }
     const BeastListenerCounters& c = counted.book->counters;
     CHECK(c.upgrades_aborted == 1);
     CHECK(c.upgraded == 1);
@@ -64,7 +64,7 @@ TEST_CASE("A refusal by status, or by a code that says so, is held against the i
           "[adapter][beast_listener_counters][unit]") {
     for (const int code : {0, 1008, 4001, 4003, 4401, 4403}) {
         CountedSlot counted{1};
-        UpgradeSlot slot = counted.enter();
+        IpPermit slot = counted.enter();
         CHECK(counted.is_heard());
         code == 0 ? slot.refused() : slot.upgraded();
         slot.closed_with(websocket_failure(code));
@@ -72,13 +72,13 @@ TEST_CASE("A refusal by status, or by a code that says so, is held against the i
     }
     for (const int code : {1000, 1001, 1013, 4000}) {
         CountedSlot counted{1};
-        UpgradeSlot slot = counted.enter();
+        IpPermit slot = counted.enter();
         slot.upgraded();
         slot.closed_with(websocket_failure(code));
         slot.closed_with(Failure{Cause::forbidden, 4003});
         CHECK(counted.is_heard());
     }
-    UpgradeSlot none;
+    IpPermit none;
     none.refused();
     none.closed_with(websocket_failure(4003));
 }

@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include <belay/adapter/detail/upgrade_book.hpp>
+#include <belay/adapter/detail/ip_limiter.hpp>
 #include <belay/adapter/detail/upgrade_rules.hpp>
 
 #include "support/catch.hpp"
@@ -14,8 +14,8 @@ using namespace belay;
 using namespace std::chrono_literals;
 using detail::ForwardedFor;
 using detail::IpAddress;
+using detail::IpLimiter;
 using detail::OriginCheck;
-using detail::UpgradeBook;
 
 namespace {
 
@@ -119,7 +119,7 @@ TEST_CASE("A key is 16 bytes of base64", "[adapter][beast_listener_options][unit
 
 TEST_CASE("Nobody has more than the share of an ip, and a network of IPv6 is one",
           "[adapter][beast_listener_options][unit]") {
-    UpgradeBook book{{.waiting_max = 100, .waiting_per_ip_max = 2, .connections_per_ip_max = 3}};
+    IpLimiter book{{.waiting_max = 100, .waiting_per_ip_max = 2, .connections_per_ip_max = 3}};
     const IpAddress a = ip_of("2001:db8:0:1::1"), b = ip_of("2001:db8:0:1:ffff::2");
     const Instant now = Instant{} + 1h;
     CHECK(book.claim(a, now));
@@ -140,10 +140,10 @@ TEST_CASE("Nobody has more than the share of an ip, and a network of IPv6 is one
 
 TEST_CASE("Who knocks, or is refused, too often is not heard for a while",
           "[adapter][beast_listener_options][unit]") {
-    UpgradeBook book{{.waiting_per_ip_max = 1000,
-                      .connections_per_ip_max = 1000,
-                      .upgrades_per_ip_and_minute = 60,
-                      .refusals_per_ip_and_minute = 6}};
+    IpLimiter book{{.waiting_per_ip_max = 1000,
+                    .connections_per_ip_max = 1000,
+                    .upgrades_per_ip_and_minute = 60,
+                    .refusals_per_ip_and_minute = 6}};
     const IpAddress a = ip_of("192.0.2.1");
     const Instant now = Instant{} + 1h;
     for (int i = 0; i < 60; ++i) REQUIRE(book.claim(a, now));
@@ -166,18 +166,18 @@ TEST_CASE("Who knocks, or is refused, too often is not heard for a while",
 
 TEST_CASE("The book remembers so many who have left, and forgets none who is there",
           "[adapter][beast_listener_options][unit]") {
-    UpgradeBook book{{.connections_max = 100'000, .upgrades_per_ip_and_minute = 1}};
+    IpLimiter book{{.connections_max = 100'000, .upgrades_per_ip_and_minute = 1}};
     const Instant now = Instant{} + 1h;
     REQUIRE(book.enter());
     REQUIRE(book.claim(nth_ip(0), now));
-    const unsigned many = 3 * static_cast<unsigned>(UpgradeBook::rested_max);
+    const unsigned many = 3 * static_cast<unsigned>(IpLimiter::rested_max);
     for (unsigned n = 1; n < many; ++n) {
         REQUIRE(book.enter());
         REQUIRE(book.claim(nth_ip(n), now));
         book.answered(nth_ip(n));
         book.leave(nth_ip(n));
     }
-    CHECK(book.size() == UpgradeBook::rested_max + 1);
+    CHECK(book.size() == IpLimiter::rested_max + 1);
     CHECK(book.connections() == 1);
     CHECK(book.waiting() == 1);
     CHECK_FALSE(book.claim(nth_ip(0), now));         // is still there
@@ -186,7 +186,7 @@ TEST_CASE("The book remembers so many who have left, and forgets none who is the
 }
 
 TEST_CASE("There are so many in all", "[adapter][beast_listener_options][unit]") {
-    UpgradeBook book{{.waiting_max = 2, .connections_max = 3}};
+    IpLimiter book{{.waiting_max = 2, .connections_max = 3}};
     REQUIRE(book.enter());
     REQUIRE(book.enter());
     CHECK_FALSE(book.enter());

@@ -407,7 +407,7 @@ TEST_CASE("retry gives a shared probe back when something throws", "[call][retry
     CHECK(retry(policy, sleeper, [] { return true; }));
 }
 
-TEST_CASE("Nested retries multiply, and the inner one can see it", "[call][retry][unit]") {
+TEST_CASE("GroupedMachine retries multiply, and the inner one can see it", "[call][retry][unit]") {
     NotedSleeper sleeper;
     int calls = 0;
     int repeated = 0;

@@ -11,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-#include <belay/core/nest.hpp>
+#include <belay/core/machine_group.hpp>
 #include <belay/drive/loop.hpp>
 
 #include "support/aborts.hpp"
@@ -240,7 +240,7 @@ TEST_CASE("Completion of a function passes a question on", "[core][completion][u
 TEST_CASE("Question wakes its machine, whatever runs it", "[core][completion][unit]") {
     Loop loop;
     Asker asker;
-    driver::Nest nest;
+    driver::MachineGroup nest;
     const bool nested = GENERATE(false, true);
     CAPTURE(nested);
     if (nested) {

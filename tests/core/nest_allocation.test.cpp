@@ -2,7 +2,7 @@
 // Goal: what a child, a timer and a question cost, and that turns cost no memory once a nest has
 // grown.
 #include <belay/core/completion.hpp>
-#include <belay/core/nest.hpp>
+#include <belay/core/machine_group.hpp>
 #include <belay/core/timer.hpp>
 
 #include <vector>
@@ -28,16 +28,16 @@ struct SmallChild {
 TEST_CASE("A child costs at most 96 bytes more than itself; turns allocate nothing",
           "[core][nest][unit]") {
     constexpr std::size_t count = 10'000;
-    driver::Nest nest;
+    driver::MachineGroup nest;
     nest.attach(Waker{});
-    std::vector<driver::Nested<SmallChild>> all;
+    std::vector<driver::GroupedMachine<SmallChild>> all;
     all.reserve(count);
     bytes_held = 0;
     is_counting = true;
     for (std::size_t i = 0; i < count; ++i) all.push_back(nest.make<SmallChild>());
     is_counting = false;
     CHECK(bytes_held <= static_cast<std::int64_t>(count * (sizeof(SmallChild) + 96)));
-    if constexpr (sizeof(void*) == 8) CHECK(sizeof(detail::NestNode) == 40);
+    if constexpr (sizeof(void*) == 8) CHECK(sizeof(detail::MachineGroupNode) == 40);
 
     allocations = 0;
     is_counting = true;

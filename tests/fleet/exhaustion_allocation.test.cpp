@@ -78,7 +78,7 @@ TEST_CASE("Fleet: a verdict for which there was no memory comes all the same",
     std::optional<FailingNew> failing;
     rig.wires.resize(2);
     auto& own = rig.fleet.add("own", FakeTransport<>{rig.wires[0]},
-                              Hears{&rig.heard.emplace_back()}, Once{&act});
+                              Recorder{&rig.heard.emplace_back()}, Once{&act});
     rig.fleet.add("other", FakeTransport<>{rig.wires[1]}, MaxAttempts{9}, Once{&act});
     rig.fleet.start();
     rig.run(0s);

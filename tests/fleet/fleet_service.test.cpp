@@ -139,7 +139,7 @@ TEST_CASE("FleetService::report_unhealthy is not held: it says nothing of the ne
     rig.up();
     for (const char* name : {"0", "1", "2"}) CHECK(rig.fleet.report_unhealthy(name));
     rig.run(0s);
-    for (const Heard& heard : rig.heard) CHECK(heard.failed == 1);
+    for (const RecordedEvents& heard : rig.heard) CHECK(heard.failed == 1);
     rig.run(1s);
     CHECK(rig.fleet.observer().all.empty());
 }

@@ -176,7 +176,7 @@ TEST_CASE("race 72: the common wait grows until something is heard",
         CHECK(wait <= most);
         last = told.back().retry_at;
     }
-    for (const Heard& heard : rig.heard) CHECK(heard.failed + heard.lost == 0);
+    for (const RecordedEvents& heard : rig.heard) CHECK(heard.failed + heard.lost == 0);
     // It is back: who dials connects, and the others follow.
     for (int second = 0; !rig.all_up(); ++second) {
         REQUIRE(second < 100);
@@ -293,8 +293,8 @@ TEMPLATE_TEST_CASE("race 72: the drain of a held service does not say that all w
                    "[fleet][network_suspect][unit]", FakeTransport<true>, FakeTransport<false>) {
     FleetRig rig;
     Wire wire;
-    Heard heard;
-    auto& service = rig.fleet.add("held", TestType{wire}, Hears{&heard});
+    RecordedEvents heard;
+    auto& service = rig.fleet.add("held", TestType{wire}, Recorder{&heard});
     rig.fleet.start();
     rig.run(0s);
     wire.link.opened();
@@ -312,9 +312,9 @@ TEMPLATE_TEST_CASE("race 72: the drain of a held service does not say that all w
 TEST_CASE("A service whose connections have no goodbye is drained at once, and ends at a stop",
           "[fleet][network_suspect][unit]") {
     Wire wire;
-    Heard heard;
+    RecordedEvents heard;
     FleetRig rig;
-    auto& service = rig.fleet.add("curt", FakeTransport<false>{wire}, Hears{&heard});
+    auto& service = rig.fleet.add("curt", FakeTransport<false>{wire}, Recorder{&heard});
     rig.fleet.start();
     rig.run(0s);
     wire.link.opened();

@@ -135,11 +135,11 @@ static_assert(Bundle<Plain, Validated<Bundle<Plain, Plain>, MinimalCheck>>::lane
         Policy{MinimalRule{0}},
         {},
         Tee{MinimalObserver{0}, LinkLog{MinimalSink{0}}}};
-    using Nested =
+    using GroupedMachine =
         Supervisor<Bundle<Heartbeat<Validated<Pinged, MinimalCheck>>,
                           Bundle<Plain, WithToken<MinimalTokenTransport, MinimalSource>>>,
                    Policy<MinimalRule>, Tee<MinimalObserver, LinkLog<MinimalSink>>>;
-    static_assert(std::is_same_v<decltype(nested), Nested>);
+    static_assert(std::is_same_v<decltype(nested), GroupedMachine>);
     Heartbeat twice{Heartbeat{Pinged{0}, {}}, {}};
     static_assert(std::is_same_v<decltype(twice), Heartbeat<Heartbeat<Pinged>>>);
     Validated checked{Validated{Plain{0}, MinimalCheck{0}}, MinimalCheck{0}};

@@ -6,7 +6,7 @@
 #include <functional>
 #include <thread>
 
-#include <belay/core/nest.hpp>
+#include <belay/core/machine_group.hpp>
 #include <belay/link/bundle.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/validated.hpp>
@@ -276,7 +276,7 @@ TEST_CASE("ServedLink in a nest wakes its own entry, also when its end comes fro
         int turns = 0;
     };
     Wire wires[2];
-    belay::driver::Nest nest;
+    belay::driver::MachineGroup nest;
     nest.attach(Waker{});
     auto a = nest.make<Child>(wires[0]);
     auto b = nest.make<Child>(wires[1]);

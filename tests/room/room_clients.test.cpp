@@ -272,8 +272,8 @@ TEST_CASE("RoomManager: a full document says so, and keeps its editors",
     std::vector<std::string> told;
     RoomScript disk;
     sim::Host& server = world.host("server");
-    RoomManager rooms{ScriptedRooms{disk, server}, EveryoneEdits{}, RoomOptions{}, RoomEar{&told},
-                      YjsDocument{{.bytes_max = 100}}};
+    RoomManager rooms{ScriptedRooms{disk, server}, EveryoneEdits{}, RoomOptions{},
+                      RoomRecorder{&told}, YjsDocument{{.bytes_max = 100}}};
     server.attach(rooms);
     rooms.start();
     REQUIRE(rooms.get_or_create_room("board"));

@@ -142,15 +142,16 @@ struct CountedDocument : YjsDocument {
 
 TEST_CASE("RoomManager: a room that is loaded again is compared once, however many are in it",
           "[room][room_large][sim]") {
-    using Rooms = RoomManager<ScriptedRooms, ListedRights, RoomEar, CountedDocument>;
+    using Rooms = RoomManager<ScriptedRooms, ListedRights, RoomRecorder, CountedDocument>;
     RoomScript disk;
     RoomRights rights;
     std::vector<std::string> told;
     std::size_t diffs = 0;
     sim::World world{Seed{1}};
     world.host("server", [&](sim::Host& h) {
-        auto rooms = std::make_unique<Rooms>(ScriptedRooms{disk, h}, ListedRights{&rights, &h},
-                                             RoomOptions{}, RoomEar{&told}, CountedDocument{diffs});
+        auto rooms =
+            std::make_unique<Rooms>(ScriptedRooms{disk, h}, ListedRights{&rights, &h},
+                                    RoomOptions{}, RoomRecorder{&told}, CountedDocument{diffs});
         h.attach(*rooms);
         rooms->start();
         h.listen(1, [r = rooms.get()](sim::Accepted a) {

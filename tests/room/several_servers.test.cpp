@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-using ServerRooms = RoomManager<SharedRooms, ListedRights, RoomEar>;
+using ServerRooms = RoomManager<SharedRooms, ListedRights, RoomRecorder>;
 
 /// Servers "server1" to "server3", and clients that dial one of them.
 struct Cluster {
@@ -35,9 +35,9 @@ struct Cluster {
         for (int n = 1; n <= 3; ++n) {
             const YjsDocumentOptions limits = documents[static_cast<std::size_t>(n - 1)];
             hosts.push_back(&world.host("server" + std::to_string(n), [=, this](sim::Host& h) {
-                auto rooms =
-                    std::make_unique<ServerRooms>(SharedRooms{store, n}, ListedRights{&rights, &h},
-                                                  options, RoomEar{&told}, YjsDocument{limits});
+                auto rooms = std::make_unique<ServerRooms>(
+                    SharedRooms{store, n}, ListedRights{&rights, &h}, options, RoomRecorder{&told},
+                    YjsDocument{limits});
                 h.attach(*rooms);
                 rooms->start();
                 h.after(5s, Looks{&store, n, &h});

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
 // Goal: each loss that a receiver's numbers can show is named; where nothing is lost, none is.
-#include <belay/session/detail/loss.hpp>
+#include <belay/session/detail/state_loss.hpp>
 
 namespace {
 
 using namespace belay;
-using belay::detail::loss_shown;
+using belay::detail::detect_state_loss;
 
 constexpr Id home{std::byte{1}};
 constexpr Id foreign{std::byte{2}};
 
 consteval Blocked shown(const detail::SenderFacts& mine, const session_format::Welcome& w) {
-    return loss_shown(mine, w).blocked;
+    return detect_state_loss(mine, w).blocked;
 }
 consteval session_format::Welcome known(std::uint64_t applied, const Id& at = home) {
     session_format::Welcome w;
@@ -38,8 +38,9 @@ static_assert(shown({3, 5, home}, known(4, foreign)) == Blocked::receiver_lost_s
 static_assert(shown({3, 5, home}, unknown()) == Blocked::receiver_lost_state);
 static_assert(shown({0, 5, home}, unknown(foreign)) == Blocked::receiver_lost_state);
 // The error is what the protocol's page says.
-static_assert(loss_shown({3, 5, home}, known(4, foreign)).error == SessionErrc::store_changed);
-static_assert(loss_shown({3, 5, home}, known(2)).error == SessionErrc::rolled_back_receiver);
-static_assert(loss_shown({3, 5, home}, known(6)).error == SessionErrc::rolled_back_sender);
+static_assert(detect_state_loss({3, 5, home}, known(4, foreign)).error ==
+              SessionErrc::store_changed);
+static_assert(detect_state_loss({3, 5, home}, known(2)).error == SessionErrc::rolled_back_receiver);
+static_assert(detect_state_loss({3, 5, home}, known(6)).error == SessionErrc::rolled_back_sender);
 
 }  // namespace

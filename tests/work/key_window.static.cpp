@@ -4,4 +4,4 @@
 
 using namespace belay;
 
-static_assert(sizeof(belay::detail::KeyPrint) == 16);
+static_assert(sizeof(belay::detail::KeyFingerprint) == 16);

@@ -28,7 +28,7 @@ constexpr Id counted_key() {
     return key;
 }
 
-belay::detail::KeyPrint print(std::uint64_t low, std::uint32_t content = 0) {
+belay::detail::KeyFingerprint print(std::uint64_t low, std::uint32_t content = 0) {
     return {low, static_cast<std::uint32_t>(low), content};
 }
 
@@ -133,7 +133,7 @@ TEST_CASE("KeyHash: 32 bits of two texts agree under as many secrets as they sho
 
 TEST_CASE("print_of depends on key and secret", "[work][key_window][unit]") {
     const detail::KeyHash hash{counted_key()};
-    const belay::detail::KeyPrint a = belay::detail::print_of("key", hash);
+    const belay::detail::KeyFingerprint a = belay::detail::print_of("key", hash);
     CHECK(a.same_key(belay::detail::print_of("key", hash)));
     CHECK_FALSE(a.same_key(belay::detail::print_of("kez", hash)));
     CHECK_FALSE(a.same_key(belay::detail::print_of("key", detail::KeyHash{Id{}})));
@@ -185,17 +185,17 @@ TEST_CASE("KeyWindow answers as a list does, also where all keys crowd",
             const bool crowded = bits() % 2 == 0;
             const bool alike = bits() % 2 == 0;
             belay::detail::KeyWindow window{capacity};
-            std::deque<belay::detail::KeyPrint> list;
+            std::deque<belay::detail::KeyFingerprint> list;
             for (int i = 0; i < 1000; ++i) {
                 const std::uint64_t draw = bits() % (2 * capacity);
-                belay::detail::KeyPrint p;
+                belay::detail::KeyFingerprint p;
                 // At the first bucket and the last two: they overflow around the end.
                 p.low = crowded ? 0 - (draw % 3 << 60) : detail::mix64(draw);
                 p.high = static_cast<std::uint32_t>(alike ? draw : detail::mix64(draw));
                 p.content = static_cast<std::uint32_t>(bits() % 2);
                 belay::detail::KeyWindow::Answer expected =
                     belay::detail::KeyWindow::Answer::unknown;
-                for (const belay::detail::KeyPrint& known : list) {
+                for (const belay::detail::KeyFingerprint& known : list) {
                     if (!known.same_key(p)) continue;
                     expected = known.content == p.content
                                    ? belay::detail::KeyWindow::Answer::same
@@ -219,8 +219,8 @@ TEST_CASE("KeyWindow finds all of many, and none that is forgotten", "[work][key
     constexpr std::size_t capacity = 20'000;
     belay::detail::KeyWindow window{capacity};
     const auto nth = [](std::uint64_t i) {
-        return belay::detail::KeyPrint{detail::mix64(i),
-                                       static_cast<std::uint32_t>(detail::mix64(i + 1)), 0};
+        return belay::detail::KeyFingerprint{detail::mix64(i),
+                                             static_cast<std::uint32_t>(detail::mix64(i + 1)), 0};
     };
     const auto check = [&](std::uint64_t added) {
         std::size_t wrong = 0;

@@ -10,8 +10,8 @@
 #include <utility>      // std::move; before asio, which in Boost 1.74 uses std::exchange without
 
 #include <belay/adapter/asio_loop.hpp>
+#include <belay/adapter/detail/beast_acceptor.hpp>
 #include <belay/adapter/detail/beast_connection.hpp>
-#include <belay/adapter/detail/beast_hall.hpp>
 #include <belay/link/transport_like.hpp>
 #include <belay/room/room_request.hpp>
 
@@ -29,14 +29,15 @@ namespace belay { inline namespace BELAY_ABI {
 /// Thread safety: the thread that runs the context.
 template <class Stream = boost::beast::tcp_stream>
 class BeastAccepted {
-    using Knock = detail::BeastKnock<Stream>;
+    using PendingUpgrade = detail::BeastPendingUpgrade<Stream>;
 
 public:
     using message_type = Bytes;
     using Connection = detail::BeastConnection<Stream>;
 
     /// For the listener.
-    explicit BeastAccepted(std::shared_ptr<Knock> knock) noexcept : knock_{std::move(knock)} {}
+    explicit BeastAccepted(std::shared_ptr<PendingUpgrade> pending) noexcept
+        : knock_{std::move(pending)} {}
     BeastAccepted(BeastAccepted&& other) noexcept = default;
     BeastAccepted& operator=(BeastAccepted&& other) noexcept {
         std::swap(knock_, other.knock_);
@@ -84,7 +85,7 @@ public:
     }
 
 private:
-    std::shared_ptr<Knock> knock_;
+    std::shared_ptr<PendingUpgrade> knock_;
 };
 
 namespace detail {
@@ -198,11 +199,13 @@ public:
     /// Where it listens, also if port 0 was asked for; 0 if it does not.
     [[nodiscard]] std::uint16_t port() const noexcept { return state_->port(); }
     /// Since it was made.
-    [[nodiscard]] BeastListenerCounters counters() const noexcept { return state_->book->counters; }
+    [[nodiscard]] BeastListenerCounters counters() const noexcept {
+        return state_->limiter->counters;
+    }
 
 private:
     using State =
-        detail::BeastHall<F, BeastAccepted<Stream>, Stream, Observer, detail::ListenerHooks>;
+        detail::BeastAcceptor<F, BeastAccepted<Stream>, Stream, Observer, detail::ListenerHooks>;
     std::shared_ptr<State> state_;
 };
 

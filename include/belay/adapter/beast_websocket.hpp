@@ -8,7 +8,7 @@
 #include <utility>  // std::move; before asio, which in Boost 1.74 uses std::exchange without
 
 #include <belay/adapter/detail/beast_connection.hpp>
-#include <belay/adapter/detail/beast_dial.hpp>
+#include <belay/adapter/detail/beast_connector.hpp>
 #include <belay/link/transport_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -80,7 +80,7 @@ private:
         return Connection{std::move(wire)};
     }
     [[nodiscard]] auto make_wire(const Link<Bytes>& link) const {
-        using Wire = detail::BeastDial<Stream>;
+        using Wire = detail::BeastConnector<Stream>;
         if constexpr (detail::NeedsTls<Stream>) {
             return std::make_shared<Wire>(*context_, options_, link, *tls_);
         } else {

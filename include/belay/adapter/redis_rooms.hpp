@@ -11,7 +11,7 @@
 #include <system_error>  // std::error_code
 #include <utility>       // std::exchange, std::move
 
-#include <belay/adapter/detail/redis_room_work.hpp>
+#include <belay/adapter/detail/redis_room_worker.hpp>
 #include <belay/core/assert.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -43,8 +43,8 @@ public:
     /// Connects when it is first asked for something.
     /// Pre: prefix, host and limits as RedisRoomsOptions says.
     explicit RedisRooms(const RedisRoomsOptions& options = {})
-        : work_{std::make_unique<Work>(checked(options))} {
-        work_->start();
+        : worker_{std::make_unique<Work>(checked(options))} {
+        worker_->start();
     }
     RedisRooms(RedisRooms&&) noexcept = default;
     RedisRooms& operator=(RedisRooms&&) noexcept = default;
@@ -53,7 +53,7 @@ public:
     /// Errors: bad_room_id; storage_busy; those of Redis and the system; snapshot_damaged.
     void load(std::string_view id, Completion<LoadedRoom> done) {
         if (auto error = refused(id, 0)) return done(LoadedRoom{std::move(error)});
-        work_->post(Work::Load{std::string{id}, std::move(done)}, 0);
+        worker_->post(Work::Load{std::string{id}, std::move(done)}, 0);
     }
     /// Errors: bad_room_id; storage_busy. That there is no such room the flush says.
     [[nodiscard]] Result<std::uint64_t> append(std::string_view id, BytesView update) {
@@ -73,7 +73,7 @@ public:
     [[nodiscard]] std::error_code erase(std::string_view id) {
         if (const auto error = refused(id, 0)) return error.code;
         staged_.changes.push_back({Change::Kind::erase, std::string{id}, 0, no_id, {}, false, {}});
-        staged_.changes.back().basis.turn = work_->book.turns(id);
+        staged_.changes.back().basis.turn = worker_->positions.turns(id);
         return {};
     }
     /// Errors: storage_busy; those of Redis and the system. Of single rooms: unknown_room, where
@@ -81,11 +81,11 @@ public:
     /// where that was ended on purpose.
     void flush(Completion<PersistenceError> done) {
         detail::RedisRoomStaged staged = std::exchange(staged_, {});
-        if (!work_->takes({}, staged.bytes)) {
-            work_->forget_turns(staged.changes);
+        if (!worker_->takes({}, staged.bytes)) {
+            worker_->forget_turns(staged.changes);
             return done(busy());
         }
-        work_->post(Work::Flush{std::move(staged.changes), std::move(done)}, staged.bytes);
+        worker_->post(Work::Flush{std::move(staged.changes), std::move(done)}, staged.bytes);
     }
     /// Errors: as PersistenceLike says; bad_room_id; storage_busy; those of Redis and the system.
     void save(std::string_view id, std::span<const Bytes> snapshot, std::uint64_t covers,
@@ -93,30 +93,30 @@ public:
         std::size_t size = 0;
         for (const Bytes& part : snapshot) size += part.size();
         if (auto error = refused(id, size)) return done(std::move(error));
-        work_->post(
+        worker_->post(
             Work::Save{
                 std::string{id}, {snapshot.begin(), snapshot.end()}, covers, std::move(done)},
             size);
     }
     /// Errors: storage_busy; those of Redis and the system.
     void list(std::string_view after, std::size_t count, Completion<ListedRooms> done) {
-        if (!work_->takes(staged_, 0)) return done(ListedRooms{busy()});
-        work_->post(Work::List{std::string{after}, count, std::move(done)}, 0);
+        if (!worker_->takes(staged_, 0)) return done(ListedRooms{busy()});
+        worker_->post(Work::List{std::string{after}, count, std::move(done)}, 0);
     }
     /// Nothing is sent while too much waits.
     void publish(std::string_view id, BytesView message) {
         if (refused(id, message.size())) return;
-        work_->post(Work::Publish{std::string{id}, {message.begin(), message.end()}},
-                    message.size());
+        worker_->post(Work::Publish{std::string{id}, {message.begin(), message.end()}},
+                      message.size());
     }
     /// Errors: bad_room_id; storage_busy; those of Redis and the system.
     void subscribe(std::string_view id, std::uint64_t from, Completion<part::HeardNews> done) {
         if (auto error = refused(id, 0)) return done(part::HeardNews{std::move(error)});
-        work_->post(Work::Subscribe{std::string{id}, from, std::move(done)}, 0);
+        worker_->post(Work::Subscribe{std::string{id}, from, std::move(done)}, 0);
     }
 
 private:
-    using Work = detail::RedisRoomWork;
+    using Work = detail::RedisRoomWorker;
     using Change = detail::RedisRoomChange;
 
     [[nodiscard]] static const RedisRoomsOptions& checked(const RedisRoomsOptions& options) {
@@ -128,13 +128,13 @@ private:
     [[nodiscard]] static PersistenceError busy() { return {RoomErrc::storage_busy, {}, {}}; }
     [[nodiscard]] PersistenceError refused(std::string_view id, std::size_t bytes) const {
         if (!detail::is_room_id(id)) return {RoomErrc::bad_room_id, {}, {}};
-        return work_->takes(staged_, bytes) ? PersistenceError{} : busy();
+        return worker_->takes(staged_, bytes) ? PersistenceError{} : busy();
     }
     [[nodiscard]] Result<std::uint64_t> stage(Change::Kind kind, std::string_view id,
                                               const Id& epoch, BytesView update) {
         if (const auto error = refused(id, update.size())) return error.code;
-        auto [own, basis] = work_->book.next(id);
-        if (kind != Change::Kind::append) basis = {work_->book.turns(id), {}};
+        auto [own, basis] = worker_->positions.next(id);
+        if (kind != Change::Kind::append) basis = {worker_->positions.turns(id), {}};
         staged_.changes.push_back({kind,
                                    std::string{id},
                                    own,
@@ -146,7 +146,7 @@ private:
         return own;
     }
 
-    std::unique_ptr<Work> work_;
+    std::unique_ptr<Work> worker_;
     detail::RedisRoomStaged staged_{};
 };
 

@@ -48,13 +48,13 @@ public:
     }
     [[nodiscard]] constexpr Advice failed(const Failure& failure, Turn& turn) noexcept {
         switch (detail::says_to(core_.trip(), failure)) {
-            case detail::OfPeer::unwell:
+            case detail::PeerEvidence::unwell:
                 core_.verdict(true, core_.generation(), turn, took(turn.now), failure);
                 break;
-            case detail::OfPeer::well:
+            case detail::PeerEvidence::well:
                 succeeded(turn);
                 break;
-            case detail::OfPeer::nothing:
+            case detail::PeerEvidence::nothing:
                 abandoned(turn);
                 break;
         }

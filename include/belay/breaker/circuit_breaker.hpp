@@ -237,11 +237,11 @@ private:
     template <class Time>
     void judge(const Failure& why, std::uint32_t generation, Instant began, Time time) noexcept {
         switch (engine_.says(why)) {
-            case detail::OfPeer::unwell:
+            case detail::PeerEvidence::unwell:
                 return engine_.failure(generation, began, time, why);
-            case detail::OfPeer::well:
+            case detail::PeerEvidence::well:
                 return engine_.success(generation, began, time);
-            case detail::OfPeer::nothing:
+            case detail::PeerEvidence::nothing:
                 return engine_.neutral(generation);
         }
     }

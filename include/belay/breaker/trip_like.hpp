@@ -7,7 +7,7 @@
 
 #include <belay/core/detail/member_names.hpp>
 #include <belay/core/instant.hpp>
-#include <belay/policy/detail/says_of_peer.hpp>
+#include <belay/policy/detail/peer_evidence.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
@@ -91,17 +91,17 @@ template <class T>
 }
 /// What a failure says of the peer, in the eyes of this trip.
 template <class T>
-[[nodiscard]] constexpr OfPeer says_to([[maybe_unused]] const T& trip,
-                                       const Failure& why) noexcept {
-    const OfPeer says = says_of_peer(why);
+[[nodiscard]] constexpr PeerEvidence says_to([[maybe_unused]] const T& trip,
+                                             const Failure& why) noexcept {
+    const PeerEvidence says = peer_evidence(why);
     if constexpr (HasCounts<T>) {
-        if (says == OfPeer::nothing) return says;
+        if (says == PeerEvidence::nothing) return says;
         const auto said = trip.counts(why);
         if constexpr (std::same_as<decltype(trip.counts(why)), bool>) {
-            return said ? OfPeer::unwell : OfPeer::well;
+            return said ? PeerEvidence::unwell : PeerEvidence::well;
         } else {
-            if (said == Cause::planned) return OfPeer::nothing;
-            return said == Cause::none ? OfPeer::well : OfPeer::unwell;
+            if (said == Cause::planned) return PeerEvidence::nothing;
+            return said == Cause::none ? PeerEvidence::well : PeerEvidence::unwell;
         }
     } else {
         return says;

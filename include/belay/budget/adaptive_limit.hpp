@@ -114,7 +114,7 @@ private:
         });
     }
     // An answer, and no slower than others.
-    constexpr void on_no(Stake stake, Instant now) noexcept { on_success(stake, now); }
+    constexpr void on_rejected(Stake stake, Instant now) noexcept { on_success(stake, now); }
     constexpr void on_neutral(Stake) noexcept {
         state_.with([](State& s) { --s.in_flight; });
     }

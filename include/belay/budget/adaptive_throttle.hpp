@@ -115,7 +115,7 @@ private:
         attempts_.with([now](TimeWindow<>& attempts) { attempts.add(true, now); });
     }
     // Not refused by an overloaded peer, which is what is throttled for.
-    constexpr void on_no(Stake stake, Instant now) noexcept { on_success(stake, now); }
+    constexpr void on_rejected(Stake stake, Instant now) noexcept { on_success(stake, now); }
     constexpr void on_neutral(Stake) noexcept {}
 
     const AdaptiveThrottleOptions options_;

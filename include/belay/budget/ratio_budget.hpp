@@ -174,7 +174,7 @@ private:
     }
     constexpr void on_success(Stake stake, Instant now) noexcept { on_end(stake, now); }
     constexpr void on_failure(Stake stake, Instant now) noexcept { on_end(stake, now); }
-    constexpr void on_no(Stake stake, Instant now) noexcept { on_end(stake, now); }
+    constexpr void on_rejected(Stake stake, Instant now) noexcept { on_end(stake, now); }
     constexpr void on_neutral(Stake stake) noexcept {
         if (!stake.retry) return on_first_end();
         state_.with([](State& s) { --s.held; });

@@ -131,7 +131,7 @@ private:
         }
     }
     // As gRFC A6 and the AWS SDKs have it: neither a failure that costs, nor a success that earns.
-    void on_no(Stake, Instant) noexcept {}
+    void on_rejected(Stake, Instant) noexcept {}
     void on_neutral(Stake stake) noexcept { add(stake.held_milli); }
 
     void add(std::uint32_t gain) noexcept {

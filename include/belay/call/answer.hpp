@@ -14,7 +14,7 @@
 #include <belay/call/attempt.hpp>
 #include <belay/call/retry_outcome.hpp>
 #include <belay/core/failure.hpp>
-#include <belay/policy/detail/says_of_peer.hpp>
+#include <belay/policy/detail/peer_evidence.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
@@ -56,7 +56,7 @@ struct Answer {
     /// `why`, and the code CallErrc::call_refused, by which rules know that no peer has said it.
     [[nodiscard]] static Answer refuse(const std::error_code& why, Duration wait) {
         Failure failure = Failure::from(why, wait);
-        if (detail::says_of_peer(failure) != detail::OfPeer::nothing) {
+        if (detail::peer_evidence(failure) != detail::PeerEvidence::nothing) {
             const std::error_code ours = CallErrc::call_refused;
             failure.code = ours.value();
             failure.category = &ours.category();

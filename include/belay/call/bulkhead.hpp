@@ -8,7 +8,7 @@
 #include <string_view>  // std::string_view
 
 #include <belay/budget/detail/budget_permit.hpp>
-#include <belay/call/detail/caller_line.hpp>
+#include <belay/call/detail/wait_queue.hpp>
 #include <belay/call/permit_counters.hpp>
 #include <belay/core/detail/spin_mutex.hpp>
 #include <belay/policy/rule.hpp>
@@ -89,8 +89,8 @@ private:
     template <class Object>
     friend class Queued;
 
-    using Answer = detail::LineAnswer;
-    using Standing = Answer::Standing;
+    using Answer = detail::WaitAnswer;
+    using WaitState = Answer::WaitState;
 
     // A caller's place in the line. Its destructor leaves it, and hands on what it was given.
     class Place {
@@ -99,20 +99,20 @@ private:
         Place(const Place&) = delete;
         Place& operator=(const Place&) = delete;
         ~Place() {
-            if (has_lined_up_) bulkhead_.leave(spot_);
+            if (has_lined_up_) bulkhead_.leave(ticket_);
         }
 
         /// Asks for a permit, first without waiting.
         [[nodiscard]] Answer ask(Instant now, Permit& permit) noexcept {
-            return has_lined_up_ ? bulkhead_.ask_again(spot_, permit)
+            return has_lined_up_ ? bulkhead_.ask_again(ticket_, permit)
                                  : bulkhead_.line_up(*this, now, permit);
         }
-        [[nodiscard]] detail::LocalStop& wake() noexcept { return spot_.wake; }
+        [[nodiscard]] detail::LocalStop& wake() noexcept { return ticket_.wake; }
 
     private:
         friend Bulkhead;
         Bulkhead& bulkhead_;
-        detail::LineSpot spot_;
+        detail::WaitTicket ticket_;
         bool has_lined_up_ = false;
     };
 
@@ -153,12 +153,12 @@ private:
             if (take(seen)) {
                 if (has_lock) mutex_.unlock();
                 permit = granted();
-                return {Standing::granted};
+                return {WaitState::granted};
             }
             if (waiting_of(seen) >= options_.queue) {
                 if (has_lock) mutex_.unlock();
                 counters_.refuse();
-                return {Standing::refused, next_try(now)};
+                return {WaitState::refused, next_try(now)};
             }
             if (!has_lock) mutex_.lock();
             // Replaced: all places are taken still, so who gives one back sees who waits.
@@ -166,26 +166,26 @@ private:
                 break;
             }
         }
-        line_.join(place.spot_);
+        waiters_.join(place.ticket_);
         place.has_lined_up_ = true;
         mutex_.unlock();
         counters_.wait();
-        return {Standing::waits};
+        return {WaitState::waits};
     }
-    [[nodiscard]] Answer ask_again(detail::LineSpot& spot, Permit& permit) noexcept {
+    [[nodiscard]] Answer ask_again(detail::WaitTicket& ticket, Permit& permit) noexcept {
         const detail::SpinLock lock{mutex_};
-        if (!spot.is_called) return {Standing::waits};
-        spot.is_called = false;
+        if (!ticket.is_called) return {WaitState::waits};
+        ticket.is_called = false;
         permit = granted();
-        return {Standing::granted};
+        return {WaitState::granted};
     }
-    void leave(detail::LineSpot& spot) noexcept {
+    void leave(detail::WaitTicket& ticket) noexcept {
         bool was_given = false;
         {
             const detail::SpinLock lock{mutex_};
-            was_given = spot.is_called;
-            if (spot.is_in_line) {
-                line_.leave(spot);
+            was_given = ticket.is_called;
+            if (ticket.is_queued) {
+                waiters_.leave(ticket);
                 word_.fetch_sub(one_waits, std::memory_order_relaxed);
                 counters_.leave();
             }
@@ -198,7 +198,7 @@ private:
 
     void on_success(NoStake, Instant) noexcept { release(); }
     void on_failure(NoStake, Instant) noexcept { release(); }
-    void on_no(NoStake, Instant) noexcept { release(); }
+    void on_rejected(NoStake, Instant) noexcept { release(); }
     void on_neutral(NoStake) noexcept { release(); }
     void release() noexcept {
         Word seen = word_.load(std::memory_order_relaxed);
@@ -212,9 +212,9 @@ private:
             if (end_one(seen)) return;
         }
         word_.fetch_sub(one_waits, std::memory_order_relaxed);
-        detail::LineSpot& first = *line_.first();
-        line_.call_first();
-        line_.leave(first);
+        detail::WaitTicket& first = *waiters_.first();
+        waiters_.call_first();
+        waiters_.leave(first);
     }
     [[nodiscard]] bool end_one(Word& seen) noexcept {
         return word_.compare_exchange_weak(seen, seen - 1, std::memory_order_release,
@@ -225,7 +225,7 @@ private:
     std::atomic<Word> word_{0};
     detail::AtomicPermitCounters counters_;
     detail::SpinMutex mutex_;
-    detail::CallerLine line_;  // under mutex_
+    detail::WaitQueue waiters_;  // under mutex_
 };
 
 }}  // namespace belay

@@ -13,7 +13,7 @@
 #include <belay/call/answer.hpp>
 #include <belay/call/bulkhead.hpp>
 #include <belay/call/detail/awaited_call.hpp>
-#include <belay/call/detail/caller_line.hpp>
+#include <belay/call/detail/wait_queue.hpp>
 #include <belay/call/rate_limiter.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -74,7 +74,7 @@ public:
 private:
     using Place = typename Object::Place;
     using Permit = typename Object::Permit;
-    using Standing = detail::LineAnswer::Standing;
+    using WaitState = detail::WaitAnswer::WaitState;
 
     static constexpr const char* nobody_waits =
         "Queued: the bulkhead or limiter must have a queue > 0, or nobody could wait; without one "
@@ -103,18 +103,18 @@ private:
                 return false;
             }
             const Instant now = context_.sleeper.now();
-            const detail::LineAnswer said = place_.ask(now, permit);
-            switch (said.standing) {
-                case Standing::granted:
+            const detail::WaitAnswer said = place_.ask(now, permit);
+            switch (said.state) {
+                case WaitState::granted:
                     return false;
-                case Standing::refused:
+                case WaitState::refused:
                     return refuse(Advice::suspend(said.wake_at), CallErrc::call_refused,
                                   elapsed(now, said.wake_at));
-                case Standing::hopeless:
+                case WaitState::hopeless:
                     return refuse(Advice::stop(), std::make_error_code(std::errc::invalid_argument),
                                   {});
-                case Standing::waits:
-                case Standing::first:
+                case WaitState::waits:
+                case WaitState::first:
                     break;
             }
             if (said.earliest > attempt_.deadline || now >= attempt_.deadline) {
@@ -123,8 +123,8 @@ private:
             }
             if (!stop_) stop_.emplace(context_.stop, place_.wake());
             // Who is the first has been woken for good: nobody but a stop wakes it any more.
-            token_ = said.standing == Standing::waits ? place_.wake().token()
-                                                      : Stop::token_of(context_.stop);
+            token_ = said.state == WaitState::waits ? place_.wake().token()
+                                                    : Stop::token_of(context_.stop);
             until_ = Stop::slice(
                 now, said.wake_at < attempt_.deadline ? said.wake_at : attempt_.deadline);
             return true;
@@ -136,7 +136,7 @@ private:
         std::optional<Answer> refusal{};
 
     private:
-        using Stop = detail::LineStop<std::remove_cvref_t<decltype(std::declval<Context&>().stop)>>;
+        using Stop = detail::WaitStop<std::remove_cvref_t<decltype(std::declval<Context&>().stop)>>;
 
         [[nodiscard]] bool refuse(Advice advice, const std::error_code& why, Duration wait) {
             advice.by = Object::name;

@@ -8,7 +8,7 @@
 #include <string_view>  // std::string_view
 
 #include <belay/budget/detail/budget_permit.hpp>
-#include <belay/call/detail/caller_line.hpp>
+#include <belay/call/detail/wait_queue.hpp>
 #include <belay/call/permit_counters.hpp>
 #include <belay/core/detail/spin_mutex.hpp>
 #include <belay/core/order.hpp>
@@ -125,8 +125,8 @@ private:
     template <class Object>
     friend class Queued;
 
-    using Answer = detail::LineAnswer;
-    using Standing = Answer::Standing;
+    using Answer = detail::WaitAnswer;
+    using WaitState = Answer::WaitState;
 
     // A caller's place in the line, which its destructor leaves. The first asks when it is time;
     // each of the others is woken when it is the first.
@@ -145,13 +145,13 @@ private:
             return has_lined_up_ ? limiter_.ask_again(*this, now, permit)
                                  : limiter_.line_up(*this, now, permit);
         }
-        [[nodiscard]] detail::LocalStop& wake() noexcept { return spot_.wake; }
+        [[nodiscard]] detail::LocalStop& wake() noexcept { return ticket_.wake; }
 
     private:
         friend RateLimiter;
         RateLimiter& limiter_;
         const std::uint64_t calls_;
-        detail::LineSpot spot_;
+        detail::WaitTicket ticket_;
         bool has_lined_up_ = false;
     };
 
@@ -210,61 +210,61 @@ private:
     [[nodiscard]] Answer line_up(Place& place, Instant now, Permit& permit) noexcept {
         if (place.calls_ > burst_) {
             counters_.refuse();
-            return {Standing::hopeless};
+            return {WaitState::hopeless};
         }
         if (waiting() == 0 && take(now, place.calls_)) {
             permit = granted();
-            return {Standing::granted};
+            return {WaitState::granted};
         }
         const detail::SpinLock lock{mutex_};
         const std::uint32_t before_it = waiting();
         if (before_it == 0 && take(now, place.calls_)) {
             permit = granted();
-            return {Standing::granted};
+            return {WaitState::granted};
         }
         if (before_it >= queue_) {
             counters_.refuse();
             const Instant again = retry_at(now, place.calls_);
-            return {Standing::refused, again, again};
+            return {WaitState::refused, again, again};
         }
         // It may have come: who is the first is not awake yet, and will let the others go on.
         const Instant turn = turn_of(ahead_.load(std::memory_order_relaxed), place.calls_);
-        line_.join(place.spot_);
+        waiters_.join(place.ticket_);
         place.has_lined_up_ = true;
-        place.spot_.is_called = before_it == 0;
+        place.ticket_.is_called = before_it == 0;
         waiting_.store(before_it + 1, std::memory_order_relaxed);
         ahead_.fetch_add(place.calls_, std::memory_order_relaxed);
         counters_.wait();
-        if (before_it == 0) return {Standing::first, turn, turn};
-        return {Standing::waits, never, turn};
+        if (before_it == 0) return {WaitState::first, turn, turn};
+        return {WaitState::waits, never, turn};
     }
     [[nodiscard]] Answer ask_again(Place& place, Instant now, Permit& permit) noexcept {
         const detail::SpinLock lock{mutex_};
-        if (!place.spot_.is_called) return {Standing::waits};
+        if (!place.ticket_.is_called) return {WaitState::waits};
         if (!take(now, place.calls_)) {
             const Instant turn = turn_of(0, place.calls_);
-            return {Standing::first, turn, turn};
+            return {WaitState::first, turn, turn};
         }
         end(place);
         permit = granted();
-        return {Standing::granted};
+        return {WaitState::granted};
     }
     void leave(Place& place) noexcept {
         const detail::SpinLock lock{mutex_};
-        if (!place.spot_.is_in_line) return;
+        if (!place.ticket_.is_queued) return;
         counters_.leave();
         end(place);
     }
     void end(Place& place) noexcept {
-        line_.leave(place.spot_);
+        waiters_.leave(place.ticket_);
         waiting_.fetch_sub(1, std::memory_order_relaxed);
         ahead_.fetch_sub(place.calls_, std::memory_order_relaxed);
-        line_.call_first();
+        waiters_.call_first();
     }
 
     void on_success(NoStake, Instant) noexcept {}
     void on_failure(NoStake, Instant) noexcept {}
-    void on_no(NoStake, Instant) noexcept {}
+    void on_rejected(NoStake, Instant) noexcept {}
     void on_neutral(NoStake) noexcept {}
 
     const Duration interval_;
@@ -281,7 +281,7 @@ private:
     std::atomic<Duration::rep> due_{always.time_since_epoch().count()};
     detail::AtomicPermitCounters counters_;
     detail::SpinMutex mutex_;
-    detail::CallerLine line_;  // under mutex_
+    detail::WaitQueue waiters_;  // under mutex_
 };
 
 }}  // namespace belay

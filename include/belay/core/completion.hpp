@@ -256,7 +256,8 @@ namespace driver {
 
 /// The asking side of a Completion: a member of a machine, with room for one question.
 ///
-/// In attach() the machine attaches it, as a Nest; `deadline()` is part of the machine's, and in
+/// In attach() the machine attaches it, as a MachineGroup; `deadline()` is part of the machine's,
+/// and in
 /// its turn it asks whether the question is answered. Asking again, and the end of the Question,
 /// make the older question void: its answer is destroyed where it is given.
 ///

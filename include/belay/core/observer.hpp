@@ -129,15 +129,15 @@ struct Hook {
                       "Tee: what is handed over cannot be copied: only the last observer that "
                       "hears of it may take it away, the others must take it as const&");
         if constexpr (takes_machine<O>() && fits) {
-            explain_answer<decltype(Name::call(o, machine, static_cast<B&&>(b)...))>();
+            explain_result<decltype(Name::call(o, machine, static_cast<B&&>(b)...))>();
             static_cast<void>(Name::call(o, machine, static_cast<B&&>(b)...));
         } else if constexpr (fits) {
-            explain_answer<decltype(Name::call(o, static_cast<B&&>(b)...))>();
+            explain_result<decltype(Name::call(o, static_cast<B&&>(b)...))>();
             static_cast<void>(Name::call(o, static_cast<B&&>(b)...));
         }
     }
     template <class Answer>
-    static consteval void explain_answer() {
+    static consteval void explain_result() {
         static_assert(std::is_void_v<Answer>,
                       "observer: a hook must return void: nobody reads its answer, and a coroutine "
                       "would never run");
@@ -163,7 +163,7 @@ inline constexpr bool hears_any_of =
 // ---- one, or several in a Tee ------------------------------------------------------------------
 
 template <class O>
-struct Audience {
+struct ObserverTraits {
     static constexpr bool is_tee = false;
     template <class H>
     static constexpr bool hears = H::template heard<O>;
@@ -173,24 +173,24 @@ struct Audience {
     }
 };
 template <class... Os>
-struct Audience<Tee<Os...>> {
+struct ObserverTraits<Tee<Os...>> {
     static constexpr bool is_tee = true;
     template <class H>
-    static constexpr bool hears = (Audience<Unwrapped<Os>>::template hears<H> || ...);
+    static constexpr bool hears = (ObserverTraits<Unwrapped<Os>>::template hears<H> || ...);
     template <class Hooks>
     [[nodiscard]] static consteval bool explain() {
-        return (Audience<Unwrapped<Os>>::template explain<Hooks>() && ...);
+        return (ObserverTraits<Unwrapped<Os>>::template explain<Hooks>() && ...);
     }
 };
 
 /// Whether anybody hears of a hook.
 template <class H, class O>
-inline constexpr bool hears = Audience<Unwrapped<O>>::template hears<H>;
+inline constexpr bool hears = ObserverTraits<Unwrapped<O>>::template hears<H>;
 
 /// Whether an observer is right for these hooks; if not, says why.
 template <class Hooks, class O>
 [[nodiscard]] consteval bool explain_observer() {
-    return Audience<Unwrapped<O>>::template explain<Hooks>();
+    return ObserverTraits<Unwrapped<O>>::template explain<Hooks>();
 }
 
 /// Calls a hook of an observer that was explained, if it has it.   Throws: what the hook throws.
@@ -198,7 +198,7 @@ template <class H, class O, class Machine, class... A>
 constexpr void notify(O& wrapped, Machine& machine, A&&... a) {
     if constexpr (hears<H, O>) {
         auto& observer = unwrap(wrapped);
-        if constexpr (Audience<Unwrapped<O>>::is_tee) {
+        if constexpr (ObserverTraits<Unwrapped<O>>::is_tee) {
             observer.template tell<H>(machine, static_cast<A&&>(a)...);
         } else {
             H::call(observer, machine, static_cast<A&&>(a)...);

@@ -18,7 +18,7 @@ namespace detail {
 /// Waits for time and for other threads.
 class ThreadWaiter {
 protected:
-    class Bell {
+    class WakeupFd {
     public:
         void ring() noexcept {
             const std::lock_guard lock{mutex_};
@@ -39,16 +39,16 @@ protected:
         bool rung_ = false;
     };
 
-    explicit ThreadWaiter(Bell& bell) noexcept : bell_{bell} {}
+    explicit ThreadWaiter(WakeupFd& wakeup) noexcept : wakeup_{wakeup} {}
     ~ThreadWaiter() = default;
 
     // Some standard libraries convert waits to the wall clock: years would overflow there.
-    void wait(Duration most) noexcept { bell_.wait(most < longest_wait ? most : longest_wait); }
+    void wait(Duration most) noexcept { wakeup_.wait(most < longest_wait ? most : longest_wait); }
     void finish_round() noexcept {}
 
 private:
     static constexpr Duration longest_wait = std::chrono::hours{24};
-    Bell& bell_;
+    WakeupFd& wakeup_;
 };
 
 }  // namespace detail

@@ -17,10 +17,10 @@ namespace detail {
 /// Never waits: whoever polls does that.
 class PollWaiter {
 protected:
-    struct Bell {
+    struct WakeupFd {
         void ring() noexcept {}
     };
-    explicit PollWaiter(Bell&) noexcept {}
+    explicit PollWaiter(WakeupFd&) noexcept {}
     ~PollWaiter() = default;
 
     void wait(Duration) noexcept {}

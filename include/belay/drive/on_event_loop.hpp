@@ -9,7 +9,7 @@
 
 #include <belay/core/detail/spin_mutex.hpp>
 #include <belay/core/driver_like.hpp>
-#include <belay/core/nest.hpp>
+#include <belay/core/machine_group.hpp>
 #include <belay/core/timer.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -31,7 +31,7 @@ public:
     explicit OnEventLoop(EventLoop& loop, Seed seed = Seed{Random{}()})
         : root_{new Root{*this}}, loop_{loop} {
         root_->references.fetch_add(1, std::memory_order_relaxed);
-        nest_.attach(Waker{driver::WakeHandle::adopt(root_), seed});
+        group_.attach(Waker{driver::WakeHandle::adopt(root_), seed});
     }
     OnEventLoop(const OnEventLoop&) = delete;
     OnEventLoop& operator=(const OnEventLoop&) = delete;
@@ -47,7 +47,7 @@ public:
     /// As Loop::attach.
     template <class M>
     void attach(M& machine) {
-        nest_.add(machine);
+        group_.add(machine);
     }
     /// Runs a function on the loop's thread.   Any thread.   Throws: what the loop's call() throws.
     template <std::invocable F>
@@ -117,13 +117,13 @@ private:
         };
         root_->references.fetch_add(1, std::memory_order_relaxed);
         const Next next{driver::WakeHandle::adopt(root_)};
-        nest_.advance(now());
+        group_.advance(now());
     }
     /// One call for what is due already, so that the loop's own work has its turn; else the timer.
     /// A heartbeat's deadline moves with each message, and a timer costs a system call: one that
     /// comes too early is left, and asks again.
     void wait() {
-        const Instant due = nest_.deadline();
+        const Instant due = group_.deadline();
         if (due <= now()) return ask(*root_);
         if (due == timer_ || (due != never && timer_ < due)) return;
         timer_ = due;
@@ -133,7 +133,7 @@ private:
     Root* root_;
     EventLoop& loop_;
     Instant timer_ = never;  // when the loop calls
-    driver::Nest nest_;
+    driver::MachineGroup group_;
     detail::Ref<detail::TimerQueue> timers_;
 };
 

@@ -29,8 +29,8 @@ namespace belay { inline namespace BELAY_ABI {
 /// Complexity:    O(log n) for each service that is due or woken, added, removed, named.
 template <class Observer = NoObserver>
 class Fleet {
-    using Seat = detail::FleetSeat;
-    using Hub = detail::FleetHub;
+    using Seat = detail::ServiceEntry;
+    using Hub = detail::DialScheduler;
 
 public:
     template <class Transport, class Policy, class O = NoObserver>
@@ -39,7 +39,7 @@ public:
     /// Pre: `dials_max` and `suspects_min` > 0, durations >= 0, `suspect_wait` is in (0,
     /// `suspect_wait_max`].
     explicit Fleet(FleetOptions options = {}, Observer observer = {})
-        : hub_{detail::Ref<Hub>::make(options)}, observer_{std::move(observer)} {
+        : scheduler_{detail::Ref<Hub>::make(options)}, observer_{std::move(observer)} {
         BELAY_PRECONDITION(options.dials_max > 0, "Fleet::Fleet: dials_max must be > 0");
         BELAY_PRECONDITION(options.suspects_min > 0, "Fleet::Fleet: suspects_min must be > 0");
         BELAY_PRECONDITION(options.dial_gap.count() >= 0 && options.head_start.count() >= 0 &&
@@ -58,10 +58,10 @@ public:
     Fleet& operator=(const Fleet&) = delete;
     /// Silent, as the end of a Supervisor.
     ~Fleet() {
-        hub_->waker = nullptr;
-        for (Seat* const seat : services_) retire(*seat);
-        for (Seat* const seat : services_) seat->ops->end(*seat);
-        for (Seat* const seat : leaving_) seat->ops->end(*seat);
+        scheduler_->waker = nullptr;
+        for (Seat* const entry : services_) retire(*entry);
+        for (Seat* const entry : services_) entry->ops->end(*entry);
+        for (Seat* const entry : leaving_) entry->ops->end(*entry);
     }
 
     // ---- for the driver ------------------------------------------------------------------------
@@ -69,12 +69,12 @@ public:
     void attach(Waker waker) {
         waker_ = std::move(waker);
         bits_ = Random{waker_.seed()};
-        nest_.attach(waker_.nested(0));
-        hub_->waker = &waker_;
+        group_.attach(waker_.nested(0));
+        scheduler_->waker = &waker_;
     }
     [[nodiscard]] Instant deadline() const noexcept {
         if (!leaving_.empty()) return always;
-        return detail::smaller(nest_.deadline(), hub_->deadline());
+        return detail::smaller(group_.deadline(), scheduler_->deadline());
     }
     /// One turn: those of the services first, so that whoever asks in one turn is ranked together.
     void advance(Instant now) {
@@ -82,9 +82,9 @@ public:
         now_ = detail::larger(now_, now);
         const driver::TurnGuard guard{line_};
         end_leaving();
-        if (!nest_.advance(now_)) return;
-        const auto suspect = hub_->judge(now_, bits_);
-        hub_->let_dial(now_);
+        if (!group_.advance(now_)) return;
+        const auto suspect = scheduler_->judge(now_, bits_);
+        scheduler_->let_dial(now_);
         if (suspect) detail::notify<typename Hooks::Suspect>(observer_, *this, *suspect);
     }
 
@@ -101,11 +101,11 @@ public:
         static_assert(explain::rule_like<Policy>());
         BELAY_PRECONDITION(!contains(name), "Fleet::add: there is a service of this name already");
         using S = Service<Transport, Policy, O>;
-        auto child = nest_.template make<S>(hub_, std::move(name), std::move(transport),
-                                            std::move(policy), options, std::move(observer));
+        auto child = group_.template make<S>(scheduler_, std::move(name), std::move(transport),
+                                             std::move(policy), options, std::move(observer));
         S& service = *child;
         services_.insert(&service);
-        ++hub_->count(LinkState::stopped);
+        ++scheduler_->count(LinkState::stopped);
         service.self_ = std::move(child);
         return service;
     }
@@ -133,18 +133,18 @@ public:
     bool remove(std::string_view name) {
         const auto found = services_.find(name);
         if (found == services_.end()) return false;
-        Seat& seat = **found;
-        const bool busy = seat.ops->in_turn(seat);
-        if (busy) leaving_.push_back(&seat);
+        Seat& entry = **found;
+        const bool busy = entry.ops->in_turn(entry);
+        if (busy) leaving_.push_back(&entry);
         services_.erase(found);
-        --hub_->count(seat.counted);
-        retire(seat);
+        --scheduler_->count(entry.counted);
+        retire(entry);
         if (!busy) {
-            seat.ops->end(seat);
+            entry.ops->end(entry);
             return true;
         }
         waker_.touch();
-        seat.ops->stop(seat);
+        entry.ops->stop(entry);
         return true;
     }
     [[nodiscard]] bool contains(std::string_view name) const noexcept {
@@ -156,26 +156,26 @@ public:
 
     /// Starts all services that are there.
     void start() {
-        for (Seat* const seat : services_) seat->ops->start(*seat);
+        for (Seat* const entry : services_) entry->ops->start(*entry);
     }
     /// Supervisor::reconnect_now() of a service, which does not wait for a suspect network either.
     /// Returns: as that; nothing is granted, ever, if there is no such service.
     Reconnect reconnect_now(std::string_view name, bool force = false) {
-        Seat* const seat = find(name);
-        return seat != nullptr ? seat->ops->reconnect(*seat, force) : Reconnect{};
+        Seat* const entry = find(name);
+        return entry != nullptr ? entry->ops->reconnect(*entry, force) : Reconnect{};
     }
     /// The same for all services that are not connected; connections stay.
     void reconnect_all(bool force = false) {
-        for (Seat* const seat : services_) {
-            if (seat->ops->status(*seat).state == LinkState::connected) continue;
-            static_cast<void>(seat->ops->reconnect(*seat, force));
+        for (Seat* const entry : services_) {
+            if (entry->ops->status(*entry).state == LinkState::connected) continue;
+            static_cast<void>(entry->ops->reconnect(*entry, force));
         }
     }
     /// Supervisor::report_unhealthy() of a service.   Returns: whether there is one.
     bool report_unhealthy(std::string_view name, const Failure& failure = {}) {
-        Seat* const seat = find(name);
-        if (seat != nullptr) seat->ops->unhealthy(*seat, failure);
-        return seat != nullptr;
+        Seat* const entry = find(name);
+        if (entry != nullptr) entry->ops->unhealthy(*entry, failure);
+        return entry != nullptr;
     }
 
     // ---- observers -----------------------------------------------------------------------------
@@ -185,16 +185,18 @@ public:
     [[nodiscard]] FleetStatus status() const {
         FleetStatus all;
         all.services.reserve(services_.size());
-        for (const Seat* const seat : services_) {
-            all.services.push_back({seat->name, seat->ops->status(*seat), seat->ops->queued(*seat),
-                                    seat->phase == detail::SeatPhase::in_line});
+        for (const Seat* const entry : services_) {
+            all.services.push_back({entry->name, entry->ops->status(*entry),
+                                    entry->ops->queued(*entry),
+                                    entry->phase == detail::ServicePhase::in_line});
             const ServiceStatus& one = all.services.back();
             ++all.totals[static_cast<std::size_t>(one.link.state)];
             all.queued += one.queued;
         }
-        all.dialling = hub_->dialling.size();
-        all.network_suspect = hub_->suspect;
-        if (hub_->suspect && hub_->wait_until > now_) all.retry_at = hub_->wait_until;
+        all.dialling = scheduler_->dialling.size();
+        all.network_suspect = scheduler_->suspect;
+        if (scheduler_->suspect && scheduler_->wait_until > now_)
+            all.retry_at = scheduler_->wait_until;
         return all;
     }
     [[nodiscard]] auto& observer() noexcept { return detail::unwrap(observer_); }
@@ -217,21 +219,21 @@ private:
         return found != services_.end() ? *found : nullptr;
     }
     /// From now on its observer hears nothing.
-    static void retire(Seat& seat) noexcept { seat.removed = true; }
+    static void retire(Seat& entry) noexcept { entry.removed = true; }
     void end_leaving() noexcept {
         while (!leaving_.empty()) {
-            Seat& seat = *leaving_.back();
+            Seat& entry = *leaving_.back();
             leaving_.pop_back();
-            seat.ops->end(seat);
+            entry.ops->end(entry);
         }
     }
 
-    detail::Ref<Hub> hub_;
+    detail::Ref<Hub> scheduler_;
     [[no_unique_address]] Observer observer_;
     Waker waker_;
     Random bits_;
     driver::Lifeline line_;
-    driver::Nest nest_;
+    driver::MachineGroup group_;
     std::set<Seat*, ByName> services_;
     std::vector<Seat*> leaving_;  // removed in their own turns
     Instant now_ = always;

@@ -8,10 +8,10 @@
 #include <string_view>  // std::string_view
 #include <utility>      // std::move
 
-#include <belay/core/nest.hpp>
-#include <belay/fleet/detail/fleet_ear.hpp>
+#include <belay/core/machine_group.hpp>
 #include <belay/fleet/detail/fleet_rules.hpp>
-#include <belay/fleet/detail/in_fleet.hpp>
+#include <belay/fleet/detail/scheduled_transport.hpp>
+#include <belay/fleet/detail/service_observer.hpp>
 #include <belay/link/supervisor.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -27,21 +27,22 @@ class Fleet;
 ///
 /// Thread safety: as Supervisor.
 template <class Transport, class Policy, class Observer>
-class FleetService : private detail::FleetSeat,
-                     public Supervisor<detail::InFleet<Transport>, detail::FleetPolicy<Policy>,
-                                       detail::FleetEar<Observer>> {
-    using Seat = detail::FleetSeat;
-    using Base = Supervisor<detail::InFleet<Transport>, detail::FleetPolicy<Policy>,
-                            detail::FleetEar<Observer>>;
+class FleetService
+    : private detail::ServiceEntry,
+      public Supervisor<detail::ScheduledTransport<Transport>, detail::FleetPolicy<Policy>,
+                        detail::ServiceObserver<Observer>> {
+    using Seat = detail::ServiceEntry;
+    using Base = Supervisor<detail::ScheduledTransport<Transport>, detail::FleetPolicy<Policy>,
+                            detail::ServiceObserver<Observer>>;
 
 public:
     /// For the fleet.
-    FleetService(const detail::Ref<detail::FleetHub>& fleet, std::string called,
+    FleetService(const detail::Ref<detail::DialScheduler>& fleet, std::string called,
                  Transport transport, Policy policy, ServiceOptions& options, Observer observer)
         : Seat{table, fleet, std::move(called)},
-          Base{detail::InFleet<Transport>{std::move(transport), *this},
+          Base{detail::ScheduledTransport<Transport>{std::move(transport), *this},
                detail::fleet_policy(std::move(policy), *this), options.supervisor,
-               detail::FleetEar<Observer>{this, std::move(observer)}},
+               detail::ServiceObserver<Observer>{this, std::move(observer)}},
           queued_{options.queued ? std::make_unique<Depth>(std::move(options.queued)) : nullptr} {
         this->priority = options.priority;
     }
@@ -65,11 +66,11 @@ private:
     friend class Fleet;
     using Depth = detail::Function<std::size_t()>;
 
-    static FleetService& of(Seat& seat) noexcept { return static_cast<FleetService&>(seat); }
-    static const FleetService& of(const Seat& seat) noexcept {
-        return static_cast<const FleetService&>(seat);
+    static FleetService& of(Seat& entry) noexcept { return static_cast<FleetService&>(entry); }
+    static const FleetService& of(const Seat& entry) noexcept {
+        return static_cast<const FleetService&>(entry);
     }
-    static constexpr detail::FleetOps make_table() noexcept {
+    static constexpr detail::ServiceOps make_table() noexcept {
         return {
             .status = [](const Seat& s) noexcept -> const LinkStatus& { return of(s).status(); },
             .queued = [](const Seat& s) -> std::size_t {
@@ -96,14 +97,14 @@ private:
                     self.reset();
                 }};
     }
-    static const detail::FleetOps table;
+    static const detail::ServiceOps table;
 
     std::unique_ptr<Depth> queued_;  // elsewhere: few have one
-    driver::Nested<FleetService> self_;
+    driver::GroupedMachine<FleetService> self_;
 };
 
 template <class Transport, class Policy, class Observer>
-constinit const detail::FleetOps FleetService<Transport, Policy, Observer>::table =
+constinit const detail::ServiceOps FleetService<Transport, Policy, Observer>::table =
     FleetService<Transport, Policy, Observer>::make_table();
 
 }}  // namespace belay

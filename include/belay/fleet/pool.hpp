@@ -7,7 +7,7 @@
 #include <utility>   // std::move
 #include <vector>    // std::vector
 
-#include <belay/core/nest.hpp>
+#include <belay/core/machine_group.hpp>
 #include <belay/fleet/detail/pool_member.hpp>
 #include <belay/fleet/pool_lease.hpp>
 #include <belay/fleet/pool_status.hpp>
@@ -67,16 +67,16 @@ public:
 
     void attach(Waker waker) {
         waker_ = std::move(waker);
-        nest_.attach(waker_.nested(0));
+        group_.attach(waker_.nested(0));
     }
     [[nodiscard]] Instant deadline() const noexcept {
-        return !leaving_.empty() || (asked_ && find_idle() != none) ? always : nest_.deadline();
+        return !leaving_.empty() || (asked_ && find_idle() != none) ? always : group_.deadline();
     }
     void advance(Instant now) {
         BELAY_PRECONDITION(!line_.in_turn(), "Pool::advance: must not be called in a hook");
         const driver::TurnGuard guard{line_};
         leaving_.clear();
-        if (!nest_.advance(now)) return;
+        if (!group_.advance(now)) return;
         if (!asked_ || find_idle() == none) return;
         asked_ = false;
         detail::notify<typename Hooks::Idle>(observer_, *this);
@@ -144,11 +144,11 @@ public:
             leaving_.back()->stop();
         }
         while (members_.size() < size) {
-            members_.push_back(nest_.template make<Member>(transport_, policy_, options_,
-                                                           Ear{this, members_.size()}));
+            members_.push_back(group_.template make<Member>(transport_, policy_, options_,
+                                                            Ear{this, members_.size()}));
             if (!running_) continue;
             struct Undo {
-                std::vector<driver::Nested<Member>>& members;
+                std::vector<driver::GroupedMachine<Member>>& members;
                 bool armed = true;
                 ~Undo() {
                     if (armed) members.pop_back();
@@ -196,10 +196,10 @@ public:
 
 private:
     friend Lease;
-    friend struct detail::PoolEar<Pool>;
+    friend struct detail::PoolMemberObserver<Pool>;
     friend struct detail::LifelineOf;
     using Root = detail::PoolRoot<Pool>;
-    using Ear = detail::PoolEar<Pool>;
+    using Ear = detail::PoolMemberObserver<Pool>;
     using Member = detail::PoolMember<Pool, Transport, Policy>;
     using Hooks = detail::PoolHooks<Pool, message_type>;
     static constexpr std::size_t none = ~std::size_t{0};
@@ -302,9 +302,9 @@ private:
     detail::Ref<Root> root_;
     Waker waker_;
     driver::Lifeline line_;
-    driver::Nest nest_;
-    std::vector<driver::Nested<Member>> members_;
-    std::vector<driver::Nested<Member>> leaving_;
+    driver::MachineGroup group_;
+    std::vector<driver::GroupedMachine<Member>> members_;
+    std::vector<driver::GroupedMachine<Member>> leaving_;
     std::size_t scout_ = none;
     std::uint64_t tickets_ = 0;
     Instant dead_proof_ = always;  ///< suspect is who was not heard of later

@@ -32,7 +32,8 @@ public:
         box_->epoch.store(1, std::memory_order_release);
         connection_.emplace_from([&] { return transport_.open(Link<message_type>{box_, 1}); });
     }
-    /// Where the owner runs its connections in a Nest: from now on only this one's entry is woken.
+    /// Where the owner runs its connections in a MachineGroup: from now on only this one's entry
+    /// is woken.
     void attach(Waker waker) { box_->attach(std::move(waker)); }
     ServedLink(const ServedLink&) = delete;
     ServedLink& operator=(const ServedLink&) = delete;

@@ -9,8 +9,8 @@
 #include <belay/core/machine_like.hpp>
 #include <belay/core/order.hpp>
 #include <belay/link/detail/live_connection.hpp>
+#include <belay/link/detail/pending_events.hpp>
 #include <belay/link/detail/supervisor_mistakes.hpp>
-#include <belay/link/detail/untold.hpp>
 #include <belay/link/link_handle.hpp>
 #include <belay/link/observer.hpp>
 #include <belay/link/supervisor_options.hpp>
@@ -193,7 +193,7 @@ public:
     }
     template <detail::NoMessage<message_type> T>
     SendResult send(const T&, Lane = 0) noexcept {
-        return detail::says_how_to_send<T>();
+        return detail::accepts_message_type<T>();
     }
 
     [[nodiscard]] const LinkStatus& status() const noexcept { return core_.status(); }
@@ -279,8 +279,8 @@ private:
             return detail::notify<typename Hooks::Message>(observer_, *this, std::move(message),
                                                            Lane{lane});
         }
-        const bool has_room = untold_.early_count() < box().messages_max();
-        if (has_room && untold_.add(std::move(message), lane)) return;
+        const bool has_room = pending_events_.early_count() < box().messages_max();
+        if (has_room && pending_events_.add(std::move(message), lane)) return;
         // Without one of them the others would be another conversation.
         step({.input = timeline::Input::closed, .failure = {.cause = Cause::overloaded}});
     }
@@ -337,10 +337,10 @@ private:
         const timeline::Actions actions = core_.step(s, turn);
         decides_ = false;
         // First noted: a transport that is told to close may call stop(), which comes behind it.
-        if (actions.notify) untold_.add(actions.change);
+        if (actions.notify) pending_events_.add(actions.change);
         box().publish(core_.status(), actions.dial);
         if (actions.teardown) {
-            untold_.drop_early();
+            pending_events_.drop_early();
             const bool open = s.goodbye || actions.change.from == LinkState::connected;
             live_.teardown(actions.graceful && open, after(now_, linger_max_));
         }
@@ -352,18 +352,18 @@ private:
     }
 
     [[nodiscard]] bool has_untold() const noexcept {
-        return untold_.has_change() ||
-               (untold_.early_count() != 0 && core_.status().state == LinkState::connected);
+        return pending_events_.has_change() ||
+               (pending_events_.early_count() != 0 && core_.status().state == LinkState::connected);
     }
     /// Tells the observer what has happened.   Returns: false if the supervisor is gone.
     bool tell(const driver::TurnGuard& guard) {
         live_.reap();
         while (has_untold()) {
-            if (untold_.has_change()) {
-                const Transition change = untold_.take_change(core_.status());
+            if (pending_events_.has_change()) {
+                const Transition change = pending_events_.take_change(core_.status());
                 detail::notify<typename Hooks::State>(observer_, *this, change);
             } else {
-                auto early = untold_.take_early();
+                auto early = pending_events_.take_early();
                 detail::notify<typename Hooks::Message>(observer_, *this, std::move(early.message),
                                                         Lane{early.lane});
             }
@@ -380,7 +380,7 @@ private:
     Random bits_;
     driver::Lifeline line_;
     timeline::SupervisorCore<Policy> core_;
-    detail::Untold<message_type> untold_;
+    detail::PendingEvents<message_type> pending_events_;
     Instant now_ = always;
     Instant heard_at_ = always;
     detail::LiveConnection<Transport> live_;  // last: it dies first

@@ -8,8 +8,8 @@
 #include <utility>   // std::move, std::forward
 
 #include <belay/core/http_failure.hpp>
+#include <belay/link/detail/link_wake.hpp>
 #include <belay/link/detail/token_source_like.hpp>
-#include <belay/link/detail/told_by_link.hpp>
 #include <belay/link/link_errc.hpp>
 #include <belay/link/part.hpp>
 
@@ -50,7 +50,7 @@ public:
     public:
         Connection(WithToken& owner, const Link<message_type>& own, const A&... rest)
             : owner_{owner}, own_{own}, rest_{rest...} {
-            owner.source_(token_.ask(detail::ToldByLink<message_type>{own}));
+            owner.source_(token_.ask(detail::LinkWake<message_type>{own}));
         }
         Connection(const Connection&) = delete;
         Connection& operator=(const Connection&) = delete;

@@ -9,7 +9,7 @@
 #include <poll.h>
 
 #include <belay/core/instant.hpp>
-#include <belay/posix/detail/bell.hpp>
+#include <belay/posix/detail/wakeup_fd.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace posix {
 
@@ -28,10 +28,10 @@ public:
     [[nodiscard]] std::size_t watched() const noexcept { return watched_; }
 
 protected:
-    using Bell = detail::Bell;
+    using WakeupFd = detail::WakeupFd;
 
-    explicit Poller(Bell& bell) : bell_{bell} {
-        polled_.push_back({bell.descriptor(), POLLIN, 0});
+    explicit Poller(WakeupFd& wakeup) : wakeup_{wakeup} {
+        polled_.push_back({wakeup.descriptor(), POLLIN, 0});
         watches_.push_back(nullptr);
     }
     inline ~Poller();
@@ -50,7 +50,7 @@ private:
     inline void compact() noexcept;
     [[nodiscard]] static int milliseconds(Duration d) noexcept;
 
-    Bell& bell_;
+    WakeupFd& wakeup_;
     // One entry each; the first is the bell. A watch that ended leaves a hole until the end of the
     // round, so that handlers may end any watch.
     std::vector<pollfd> polled_;
@@ -172,7 +172,7 @@ inline void Poller::wait(Duration most) {
     if (ready <= 0) return;
     std::size_t left = static_cast<std::size_t>(ready);
     if (polled_.front().revents != 0) {
-        bell_.silence();
+        wakeup_.silence();
         --left;
     }
     dispatch(left);

@@ -121,7 +121,8 @@ public:
         const WallTime until = detail::earlier(now, options_.tombstones_kept);
         if (options_.tombstones_kept == forever || until <= horizon_) return {};
         horizon_ = until;
-        while (!graves_.empty() && graves_.front().stamp.wall < horizon_) bury_first();
+        while (!tombstones_.empty() && tombstones_.front().stamp.wall < horizon_)
+            drop_oldest_tombstone();
         return {};
     }
     [[nodiscard]] WallTime horizon() const noexcept { return horizon_; }
@@ -143,7 +144,7 @@ private:
     struct Entry {
         Stamp stamp{};
         std::optional<Value> value{};
-        bool has_grave = false;  // one of graves_ is of it, so it stays where it is
+        bool has_tombstone = false;  // one of graves_ is of it, so it stays where it is
     };
     /// A name with its hash: tables that do not keep hashes ask for it again and again.
     struct View {
@@ -176,12 +177,14 @@ private:
         Home* session;
         Node* node;
     };
-    struct Grave {
+    struct Tombstone {
         Stamp stamp;
         Home* session;
         Node* node;
         // The heap has the oldest in front.
-        friend bool operator<(const Grave& a, const Grave& b) noexcept { return b.stamp < a.stamp; }
+        friend bool operator<(const Tombstone& a, const Tombstone& b) noexcept {
+            return b.stamp < a.stamp;
+        }
     };
     /// What was found last: a batch asks for an element, and then changes it. Nothing in a copy,
     /// and in what was moved from.
@@ -227,8 +230,8 @@ private:
         }
         // All that may throw comes first.
         ids_.prepare();
-        if (value == nullptr && graves_.size() == graves_.capacity()) {
-            graves_.reserve(2 * graves_.size() + 16);
+        if (value == nullptr && tombstones_.size() == tombstones_.capacity()) {
+            tombstones_.reserve(2 * tombstones_.size() + 16);
         }
         if (at.node == nullptr || !assign(at.node->row.value, value)) {
             std::optional<Value> made;
@@ -244,7 +247,8 @@ private:
         }
         Entry& entry = at.node->row;
         entry.stamp = mark.stamp;
-        if (!entry.value && !entry.has_grave) dig(Grave{mark.stamp, at.session, at.node});
+        if (!entry.value && !entry.has_tombstone)
+            add_tombstone(Tombstone{mark.stamp, at.session, at.node});
         note(mark);
         return {};
     }
@@ -260,35 +264,35 @@ private:
     void note(const part::WriteMark& mark) noexcept { ids_.insert(mark.operation, mark.hash); }
 
     /// Pre: there is room in graves_.
-    void dig(const Grave& grave) noexcept {
-        grave.node->row.has_grave = true;
-        graves_.push_back(grave);
-        std::push_heap(graves_.begin(), graves_.end());
+    void add_tombstone(const Tombstone& tombstone) noexcept {
+        tombstone.node->row.has_tombstone = true;
+        tombstones_.push_back(tombstone);
+        std::push_heap(tombstones_.begin(), tombstones_.end());
     }
-    void bury_first() {
-        std::pop_heap(graves_.begin(), graves_.end());
-        Grave grave = graves_.back();
-        graves_.pop_back();
-        Entry& entry = grave.node->row;
-        entry.has_grave = false;
+    void drop_oldest_tombstone() {
+        std::pop_heap(tombstones_.begin(), tombstones_.end());
+        Tombstone tombstone = tombstones_.back();
+        tombstones_.pop_back();
+        Entry& entry = tombstone.node->row;
+        entry.has_tombstone = false;
         if (entry.value) return;
         if (entry.stamp.wall >= horizon_) {
-            grave.stamp = entry.stamp;
-            return dig(grave);
+            tombstone.stamp = entry.stamp;
+            return add_tombstone(tombstone);
         }
         found_.forget();
-        grave.session->second.erase(*grave.node);
+        tombstone.session->second.erase(*tombstone.node);
         --count_;
         // It comes again with its next element; else sessions would only ever become more.
-        if (grave.session->second.empty() && options_.creates_sessions) {
-            sessions_.erase(sessions_.find(grave.session->first));
+        if (tombstone.session->second.empty() && options_.creates_sessions) {
+            sessions_.erase(sessions_.find(tombstone.session->first));
         }
     }
 
     MemoryStoreOptions options_;
     Table<Session> sessions_;
     detail::AppliedIds ids_;
-    std::vector<Grave> graves_;
+    std::vector<Tombstone> tombstones_;
     WallTime horizon_ = WallTime::min();
     std::size_t count_ = 0;
     Found found_;

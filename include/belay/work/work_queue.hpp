@@ -11,8 +11,8 @@
 #include <belay/core/observer.hpp>
 #include <belay/journal/detail/keeps_note.hpp>
 #include <belay/queue/flushable_like.hpp>
+#include <belay/work/detail/work_dead_letters.hpp>
 #include <belay/work/detail/work_leasing.hpp>
-#include <belay/work/detail/work_letters.hpp>
 #include <belay/work/detail/work_limits.hpp>
 #include <belay/work/detail/work_replay.hpp>
 #include <belay/work/detail/work_view.hpp>
@@ -56,7 +56,7 @@ namespace belay { inline namespace BELAY_ABI {
 template <LogLike Log, class DeadLetters = KeepDead, class Observer = NoObserver>
 class WorkQueue {
     using Work = detail::WorkLeasing<Log>;
-    using Letters = detail::WorkLetters<DeadLetters, Observer>;
+    using Letters = detail::WorkDeadLetters<DeadLetters, Observer>;
 
 public:
     /// Reads the log, which nothing else may append to, and goes on where it ends.
@@ -145,7 +145,7 @@ public:
     ///             with `count_before_lending` of `commit`: the delivery may count then, unlent.
     /// Complexity: O(length + log(lent and delayed)), amortized.
     [[nodiscard]] Result<Lease> lease(Moment moment) {
-        auto letters = letters_.of(*this);
+        auto letters = dead_letters_.of(*this);
         return work().lease(moment, letters);
     }
 
@@ -163,7 +163,7 @@ public:
     [[nodiscard]] std::error_code nack(const Lease& lease, Moment moment,
                                        Duration delay = Duration::zero()) {
         BELAY_PRECONDITION(delay.count() >= 0, "WorkQueue::nack: delay must be >= 0ns");
-        auto letters = letters_.of(*this);
+        auto letters = dead_letters_.of(*this);
         return work().nack(lease, moment, delay, letters);
     }
 
@@ -278,8 +278,8 @@ public:
     /// For its numbers and its id; appending and acknowledging are the queue's alone.
     [[nodiscard]] const Log& log() const noexcept { return items().log(); }
     /// It may have taken letters of items that are here still: another must not take its place.
-    [[nodiscard]] DeadLetters& dead_letters() noexcept { return letters_.storage(); }
-    [[nodiscard]] auto& observer() noexcept { return letters_.observer(); }
+    [[nodiscard]] DeadLetters& dead_letters() noexcept { return dead_letters_.storage(); }
+    [[nodiscard]] auto& observer() noexcept { return dead_letters_.observer(); }
 
     WorkQueue(WorkQueue&&) = default;
     /// Moved to itself it stays as it is, whatever the place for dead letters would make of that.
@@ -288,14 +288,14 @@ public:
     {
         if (this == &other) return *this;
         work_ = std::move(other.work_);
-        letters_ = std::move(other.letters_);
+        dead_letters_ = std::move(other.dead_letters_);
         return *this;
     }
     ~WorkQueue() = default;
 
 private:
     WorkQueue(std::unique_ptr<Work> work, Letters letters)
-        : work_{std::move(work)}, letters_{std::move(letters)} {
+        : work_{std::move(work)}, dead_letters_{std::move(letters)} {
         static_assert(detail::explain_observer<detail::WorkHooks<const WorkQueue>, Observer>());
     }
 
@@ -306,7 +306,7 @@ private:
     [[nodiscard]] detail::WorkItems<Log>& items() const noexcept { return work().items(); }
 
     std::unique_ptr<Work> work_;
-    [[no_unique_address]] Letters letters_;
+    [[no_unique_address]] Letters dead_letters_;
 };
 
 }}  // namespace belay

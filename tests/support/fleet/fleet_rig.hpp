@@ -19,14 +19,14 @@
 namespace belay_test {
 
 /// What a policy heard.
-struct Heard {
+struct RecordedEvents {
     int begun = 0, failed = 0, lost = 0, succeeded = 0, abandoned = 0;
     belay::Instant failed_at = belay::always;
 };
 
 /// A rule that writes down what it hears, and asks for a second after each failure.
-struct Hears {
-    Heard* heard;
+struct Recorder {
+    RecordedEvents* heard;
 
     void begin(belay::Turn&) noexcept { ++heard->begun; }
     belay::Advice failed(const belay::Failure&, belay::Turn& turn) noexcept {
@@ -73,8 +73,8 @@ struct FleetRig {
             heard.emplace_back();
             belay::ServiceOptions options;
             options.priority = priority;
-            fleet.add(name, FakeTransport<>{wires.back()}, Hears{&heard.back()}, std::move(options),
-                      Seen{&seen, name});
+            fleet.add(name, FakeTransport<>{wires.back()}, Recorder{&heard.back()},
+                      std::move(options), Seen{&seen, name});
         }
     }
     /// Runs what is due until then, at its time.
@@ -125,7 +125,7 @@ struct FleetRig {
     }
 
     std::deque<Wire> wires{};  // outlive the fleet
-    std::deque<Heard> heard{};
+    std::deque<RecordedEvents> heard{};
     std::vector<std::string> seen{};
     belay::Instant now{};
     belay::Fleet<Suspicions> fleet;

@@ -243,7 +243,7 @@ struct CountingYjs : YjsProtocol {
 // ---- the server --------------------------------------------------------------------------------
 
 /// Hears everything.
-struct RoomEar {
+struct RoomRecorder {
     std::vector<std::string>* told;
     std::vector<std::string>* events = nullptr;
     RoomClientId last_joined{};
@@ -263,7 +263,7 @@ struct RoomEar {
     void on_stopped(std::error_code e) { told->push_back("stopped: " + (e ? e.message() : "")); }
 };
 
-using TestRooms = RoomManager<ScriptedRooms, ListedRights, RoomEar>;
+using TestRooms = RoomManager<ScriptedRooms, ListedRights, RoomRecorder>;
 
 /// A world with one server, which listens at port 1. Who dials is known by the host's name.
 struct RoomWorld {
@@ -271,7 +271,7 @@ struct RoomWorld {
         : options{o}, world{seed}, server{world.host("server", [this](sim::Host& h) {
               auto rooms =
                   std::make_unique<TestRooms>(ScriptedRooms{disk, h}, ListedRights{&rights, &h},
-                                              options, RoomEar{&told, &events});
+                                              options, RoomRecorder{&told, &events});
               h.attach(*rooms);
               rooms->start();
               h.listen(1, [this, r = rooms.get()](sim::Accepted a) {

@@ -6,7 +6,7 @@
 #include <memory>   // std::shared_ptr
 #include <utility>  // std::move
 
-#include <belay/adapter/detail/beast_wire.hpp>
+#include <belay/adapter/detail/beast_stream.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -15,7 +15,7 @@ template <class Stream>
 class BeastConnection {
 public:
     /// `wire` is nullptr where there never was a stream, and its link has been told so.
-    explicit BeastConnection(std::shared_ptr<BeastWire<Stream>> wire) noexcept
+    explicit BeastConnection(std::shared_ptr<BeastStream<Stream>> wire) noexcept
         : wire_{std::move(wire)} {}
     BeastConnection(const BeastConnection&) = delete;
     BeastConnection& operator=(const BeastConnection&) = delete;
@@ -48,7 +48,7 @@ public:
     }
 
 private:
-    std::shared_ptr<BeastWire<Stream>> wire_;
+    std::shared_ptr<BeastStream<Stream>> wire_;
 };
 
 }}}  // namespace belay::detail

@@ -15,9 +15,9 @@
 #include <vector>        // std::vector
 
 #include <belay/adapter/detail/redis_connection.hpp>
-#include <belay/adapter/detail/redis_room_book.hpp>
+#include <belay/adapter/detail/redis_room_keys.hpp>
+#include <belay/adapter/detail/redis_room_positions.hpp>
 #include <belay/adapter/detail/redis_room_scripts.hpp>
-#include <belay/adapter/detail/redis_room_text.hpp>
 #include <belay/adapter/redis_rooms_options.hpp>
 #include <belay/core/random.hpp>
 #include <belay/room/fanout_like.hpp>
@@ -30,8 +30,8 @@ public:
     using Clock = std::chrono::steady_clock;
     using Change = RedisRoomChange;
 
-    RedisRoomStore(const RedisRoomsOptions& options, RedisRoomBook& book)
-        : options_{options}, book_{&book} {
+    RedisRoomStore(const RedisRoomsOptions& options, RedisRoomPositions& positions)
+        : options_{options}, positions_{&positions} {
         connection_.use(connection_of(options));
         server_ = fresh();
     }
@@ -62,7 +62,7 @@ public:
                 ask({"EVAL", redis_room_load, "3", keys.updates, keys.room, keys.snapshot}, reply))
             return e;
         if (reply->type == REDIS_REPLY_NIL) {
-            book_->loaded(id, 0, {});
+            positions_->loaded(id, 0, {});
             return std::optional<StoredRoom>{};
         }
         StoredRoom room;
@@ -79,7 +79,7 @@ public:
             room.position = entry.position;
             room.updates.push_back(std::move(entry.update));
         }
-        book_->loaded(id, room.position, reply_text(reply_at(reply.get(), 1)));
+        positions_->loaded(id, room.position, reply_text(reply_at(reply.get(), 1)));
         return std::optional{std::move(room)};
     }
 
@@ -105,9 +105,9 @@ public:
     [[nodiscard]] PersistenceError save(std::string_view id, std::span<const Bytes> snapshot,
                                         std::uint64_t covers) {
         const RedisRoomKeys keys{options_.prefix, id};
-        const std::optional<std::uint64_t> entry = book_->entry_of(id, covers);
+        const std::optional<std::uint64_t> entry = positions_->entry_of(id, covers);
         if (!entry) return {RoomErrc::bad_position, keys.room, {}};
-        const RedisRoomBook::State state = book_->state(id);
+        const RedisRoomPositions::State state = positions_->state(id);
         // Of a room that this server has not loaded the caller knows more.
         const std::string to = redis_entry_id(*entry);
         const std::string read = state.log.empty() ? to : redis_entry_id(state.read);
@@ -123,7 +123,7 @@ public:
         if (answer == "beyond") return {RoomErrc::bad_position, keys.room, {}};
         const auto covered = redis_position(answer);
         if (!covered) return foreign(keys.room);
-        book_->saved(id, {.entry = *entry, .covered = *covered});
+        positions_->saved(id, {.entry = *entry, .covered = *covered});
         return {};
     }
 
@@ -173,7 +173,7 @@ public:
     /// What is behind `from`, of the history `log`, which it learns if it is empty.
     [[nodiscard]] part::HeardNews news(std::string_view id, std::string& log, std::uint64_t from) {
         const RedisRoomKeys keys{options_.prefix, id};
-        const RedisRoomBook::State state = book_->state(id);
+        const RedisRoomPositions::State state = positions_->state(id);
         // One that was begun here, and of which nothing was read yet.
         if (log.empty()) log = state.log;
         const std::uint64_t acked = state.log == log ? state.acked : 0;
@@ -198,8 +198,8 @@ public:
             return foreign(keys.room);
         log = reply_text(reply_at(reply.get(), 2));
         // What is appended from now on is of this one, and of none that follows it.
-        book_->heard(id, from, log);
-        if (!news.entries.empty()) book_->read(id, news.entries.back().position);
+        positions_->heard(id, from, log);
+        if (!news.entries.empty()) positions_->read(id, news.entries.back().position);
         return news;
     }
 
@@ -294,7 +294,7 @@ private:
             const bool appends = changes.front()->kind == Change::Kind::append;
             const std::size_t count = appends ? together(changes) : 1;
             // It was made before the room became what it is, and nobody waits for it in there.
-            if (appends && !book_->stands(changes.front()->id, changes.front()->basis))
+            if (appends && !positions_->stands(changes.front()->id, changes.front()->basis))
                 return gone(keys.room, {});
             PersistenceError error =
                 appends ? append(keys, changes.first(count)) : turn(keys, *changes.front());
@@ -327,7 +327,7 @@ private:
             all += as_text(head);
             all += as_text(change->update);
         }
-        const RedisRoomBook::State state = book_->state(id);
+        const RedisRoomPositions::State state = positions_->state(id);
         RedisReply reply;
         if (PersistenceError e =
                 ask({"EVAL", redis_room_append, "3", keys.updates, keys.room, keys.snapshot,
@@ -336,25 +336,25 @@ private:
             return e;
         if (reply->type != REDIS_REPLY_ARRAY) return gone(keys.room, reply_text(reply.get()));
         const redisReply* const ids = reply_at(reply.get(), 1);
-        book_->begun(id, 0, reply_text(reply_at(reply.get(), 0)));
+        positions_->begun(id, 0, reply_text(reply_at(reply.get(), 0)));
         for (std::size_t i = 0; i < changes.size(); ++i) {
             const auto position = redis_position(reply_text(reply_at(ids, i)));
             if (!position) return foreign(keys.updates);
-            book_->stored(id, changes[i]->own, *position);
+            positions_->stored(id, changes[i]->own, *position);
         }
         return {};
     }
     [[nodiscard]] PersistenceError turn(const RedisRoomKeys& keys, const Change& change) {
         const std::string keep = std::to_string(options_.end_is_known.count());
         RedisReply reply;
-        RedisRoomBook::Begun known = book_->begun(change.id);
+        RedisRoomPositions::Begun known = positions_->begun(change.id);
         if (change.kind == Change::Kind::erase) {
             if (PersistenceError e =
                     ask({"EVAL", redis_room_erase, "3", keys.updates, keys.room, keys.snapshot,
                          keys.channel, keep, known.was, known.tried},
                         reply))
                 return e;
-            book_->turned(change.id, change.basis.turn);
+            positions_->turned(change.id, change.basis.turn);
             // Behind it, for what could not be erased must be found. Who has begun it meanwhile may
             // have put it on the list before.
             if (PersistenceError e = ask({"ZREM", index(), change.id}, reply)) return e;
@@ -369,7 +369,7 @@ private:
         // One that was not answered may have been begun, and be over by now: tried again it is the
         // same one.
         const std::string log = change.again && !known.tried.empty() ? known.tried : fresh();
-        book_->begins(change.id, log);
+        positions_->begins(change.id, log);
         const std::string_view how = anew ? "reset" : change.again ? "again" : "new";
         if (PersistenceError e =
                 ask({"EVAL", redis_room_begin, "3", keys.updates, keys.room, keys.snapshot, how,
@@ -379,14 +379,14 @@ private:
         if (reply->type != REDIS_REPLY_ARRAY) return gone(keys.room, reply_text(reply.get()));
         const auto began = redis_position(reply_text(reply_at(reply.get(), 1)));
         if (!began) return foreign(keys.room);
-        book_->begun(change.id, *began, reply_text(reply_at(reply.get(), 0)));
-        book_->turned(change.id, change.basis.turn);
-        if (anew) book_->stored(change.id, change.own, *began);
+        positions_->begun(change.id, *began, reply_text(reply_at(reply.get(), 0)));
+        positions_->turned(change.id, change.basis.turn);
+        if (anew) positions_->stored(change.id, change.own, *began);
         return ask({"ZADD", index(), "0", change.id}, reply);
     }
 
     const RedisRoomsOptions options_;
-    RedisRoomBook* book_;
+    RedisRoomPositions* positions_;
     Random bits_;
     std::string server_;
     RedisConnection connection_;

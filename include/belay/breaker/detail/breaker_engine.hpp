@@ -76,7 +76,7 @@ public:
         judge(true, word, generation, began, time, why);
     }
     /// What such a failure says of the peer, which is for ever the same.
-    [[nodiscard]] OfPeer says(const Failure& why) const noexcept {
+    [[nodiscard]] PeerEvidence says(const Failure& why) const noexcept {
         return says_to(core_.trip(), why);
     }
     void neutral(std::uint32_t generation) noexcept {

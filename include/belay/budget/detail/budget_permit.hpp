@@ -5,7 +5,7 @@
 
 #include <utility>  // std::exchange
 
-#include <belay/policy/detail/says_of_peer.hpp>
+#include <belay/policy/detail/peer_evidence.hpp>
 #include <belay/policy/rule.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -61,10 +61,11 @@ public:
     /// The same of a failure that is known: one that says nothing of the peer is neutral, and where
     /// the peer is well, as it says no, the owner knows what that means to it.
     constexpr Advice failure(const Failure& why, Turn& turn) noexcept {
-        const OfPeer says = says_of_peer(why);
-        if (says == OfPeer::unwell) return failure(turn);
-        if (says == OfPeer::nothing) neutral();
-        if (auto* const owner = std::exchange(owner_, nullptr)) owner->on_no(stake_, turn.now);
+        const PeerEvidence says = peer_evidence(why);
+        if (says == PeerEvidence::unwell) return failure(turn);
+        if (says == PeerEvidence::nothing) neutral();
+        if (auto* const owner = std::exchange(owner_, nullptr))
+            owner->on_rejected(stake_, turn.now);
         return Advice::go();
     }
     /// The attempt was not made, or says nothing.

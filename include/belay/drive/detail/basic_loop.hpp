@@ -24,7 +24,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// `wait(Duration)`, which returns when the bell rings or the time is over, and `finish_round()`.
 template <ClockLike Clock, class Waiter>
 class BasicLoop : public Waiter {
-    using Inbox = LoopInbox<typename Waiter::Bell>;
+    using Inbox = LoopInbox<typename Waiter::WakeupFd>;
 
 public:
     /// Functions that may wait in post().

@@ -83,7 +83,7 @@ private:
 ///
 /// `Bell` has `ring() noexcept`, for any thread.
 /// Thread safety: any thread, but for take() and close().
-template <class Bell>
+template <class WakeupFd>
 class LoopInbox : public detail::Counted {
 public:
     explicit LoopInbox(std::size_t posted_max) noexcept : posted_max_{posted_max} {}
@@ -98,7 +98,7 @@ public:
             node.retain();
             node.next_woken = std::exchange(woken_, &node);
         }
-        bell_.ring();
+        wakeup_.ring();
     }
 
     /// Queues a function.   Throws: std::bad_alloc, and what copying the function throws.
@@ -118,7 +118,7 @@ public:
             }
         }
         if (answer == driver::Post::taken) {
-            bell_.ring();
+            wakeup_.ring();
         } else {
             task->finish(task, false);
         }
@@ -136,7 +136,7 @@ public:
 
     void stop() noexcept {
         stop_.store(true, std::memory_order_release);
-        bell_.ring();
+        wakeup_.ring();
     }
     /// Whether a stop was requested since the last call.
     [[nodiscard]] bool take_stop() noexcept {
@@ -177,11 +177,11 @@ public:
         take(tasks, [](LoopNode&) {});
     }
 
-    [[nodiscard]] Bell& bell() noexcept { return bell_; }
+    [[nodiscard]] WakeupFd& wakeup() noexcept { return wakeup_; }
 
 private:
     const std::size_t posted_max_;
-    Bell bell_;
+    WakeupFd wakeup_;
     std::atomic<bool> stop_{false};
     /// Posted functions that have not begun, also those that the loop has taken. Grows under the
     /// lock.

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/fleet/detail/fleet_rules.hpp
-/// NetworkWait, InFleetTime, FleetPolicy: what a fleet adds to the policies of its services.
+/// NetworkWait, ScheduledTime, FleetPolicy: what a fleet adds to the policies of its services.
 #pragma once
 
 #include <utility>  // std::exchange, std::move
 
-#include <belay/fleet/detail/fleet_hub.hpp>
+#include <belay/fleet/detail/dial_scheduler.hpp>
 #include <belay/policy/policy.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -15,25 +15,25 @@ struct NetworkWait {
     static constexpr std::string_view name = "network suspect";
 
     [[nodiscard]] Advice admit(Instant now) const noexcept {
-        const Instant until = seat->hub->wait_until;
-        return until > now && !seat->passes ? Advice::wait_at_least(until) : Advice::go();
+        const Instant until = entry->scheduler->wait_until;
+        return until > now && !entry->passes ? Advice::wait_at_least(until) : Advice::go();
     }
-    FleetSeat* seat;
+    ServiceEntry* entry;
 };
 
 /// A service's policy, which hears of things at the times at which they happened: of a failure when
 /// the connection failed, not when the verdict came; and whose limit on attempts runs from the
 /// dial.
 template <class Policy>
-class InFleetTime : public WantedHook<InFleetTime<Policy>, HasWanted<Policy>> {
+class ScheduledTime : public WantedHook<ScheduledTime<Policy>, HasWanted<Policy>> {
 public:
-    InFleetTime(Policy policy, FleetSeat& seat) noexcept
-        : policy_{std::move(policy)}, seat_{&seat} {}
+    ScheduledTime(Policy policy, ServiceEntry& entry) noexcept
+        : policy_{std::move(policy)}, entry_{&entry} {}
 
     [[nodiscard]] Advice admit(Instant now) const noexcept { return policy_.admit(now); }
     Advice begin(Turn& turn) noexcept {
-        if (!std::exchange(seat_->keeps_rank, false)) seat_->asked_at = turn.now;
-        seat_->limit = policy_.attempt_limit();
+        if (!std::exchange(entry_->keeps_rank, false)) entry_->asked_at = turn.now;
+        entry_->limit = policy_.attempt_limit();
         return policy_.begin(turn);
     }
     [[nodiscard]] Advice failed(const Failure& failure, Turn& turn) noexcept {
@@ -50,16 +50,16 @@ public:
     }
     void abandoned(Turn& turn) noexcept { policy_.abandoned(turn); }
     void reset() noexcept {
-        seat_->keeps_rank = false;
+        entry_->keeps_rank = false;
         policy_.reset();
     }
 
     /// What has ended does not become stable while it waits for the verdict.
     [[nodiscard]] Duration stable_window() const noexcept {
         const Duration window = policy_.stable_window();
-        if (!seat_->was_held) return window;
-        if (seat_->told_at == always) return forever;
-        return part::saturating_add(window, elapsed(seat_->at, seat_->told_at));
+        if (!entry_->was_held) return window;
+        if (entry_->told_at == always) return forever;
+        return part::saturating_add(window, elapsed(entry_->at, entry_->told_at));
     }
     /// The connection's part in the fleet keeps the time, from the dial on.
     [[nodiscard]] Duration attempt_limit() const noexcept { return forever; }
@@ -70,20 +70,20 @@ private:
     void hear_wanted(Turn& turn) noexcept { policy_.wanted(turn); }
 
     [[nodiscard]] Turn at_its_time(Turn& turn) const noexcept {
-        return {seat_->was_held ? seat_->at : turn.now, turn.bits};
+        return {entry_->was_held ? entry_->at : turn.now, turn.bits};
     }
 
     Policy policy_;
-    FleetSeat* seat_;
+    ServiceEntry* entry_;
 };
 
 template <class P>
-using FleetPolicy = Policy<NetworkWait, InFleetTime<AsPolicy<P>>>;
+using FleetPolicy = Policy<NetworkWait, ScheduledTime<AsPolicy<P>>>;
 
 template <class P>
-[[nodiscard]] FleetPolicy<P> fleet_policy(P policy, FleetSeat& seat) {
-    return FleetPolicy<P>{NetworkWait{&seat},
-                          InFleetTime<AsPolicy<P>>{as_policy(std::move(policy)), seat}};
+[[nodiscard]] FleetPolicy<P> fleet_policy(P policy, ServiceEntry& entry) {
+    return FleetPolicy<P>{NetworkWait{&entry},
+                          ScheduledTime<AsPolicy<P>>{as_policy(std::move(policy)), entry}};
 }
 
 }}}  // namespace belay::detail

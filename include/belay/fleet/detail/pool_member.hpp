@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/fleet/detail/pool_member.hpp
-/// PoolMember, PoolEar, PoolHooks: one connection of a pool, what the pool hears of it, and tells.
+/// PoolMember, PoolMemberObserver, PoolHooks: one connection of a pool, what the pool hears of it,
+/// and tells.
 #pragma once
 
 #include <cstdint>  // std::uint64_t
@@ -44,7 +45,7 @@ struct PoolHooks {
 
 /// Tells a pool what one of its connections says. One that has left it tells nothing.
 template <class Pool>
-struct PoolEar {
+struct PoolMemberObserver {
     Pool* pool;  ///< null once the connection, or the pool, has gone
     std::size_t index;
 
@@ -61,8 +62,8 @@ struct PoolEar {
 
 /// One connection of a pool.   Models: MachineLike.
 template <class Pool, class Transport, class Policy>
-struct PoolMember : Supervisor<Transport, Policy, PoolEar<Pool>> {
-    using Base = Supervisor<Transport, Policy, PoolEar<Pool>>;
+struct PoolMember : Supervisor<Transport, Policy, PoolMemberObserver<Pool>> {
+    using Base = Supervisor<Transport, Policy, PoolMemberObserver<Pool>>;
     using Base::Base;
 
     [[nodiscard]] bool is_up() const noexcept {

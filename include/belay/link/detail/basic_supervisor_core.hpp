@@ -9,7 +9,7 @@
 #include <belay/core/turn.hpp>
 #include <belay/link/detail/core_fault.hpp>
 #include <belay/link/detail/gates.hpp>
-#include <belay/link/detail/link_standing.hpp>
+#include <belay/link/detail/link_status_tracker.hpp>
 #include <belay/link/supervisor_core_options.hpp>
 #include <belay/policy/policy.hpp>
 
@@ -17,7 +17,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// See timeline::SupervisorCore. Its state is for tests that explore it, which derive from it.
 template <RuleLike Policy, class Fault = NoCoreFault>
-class BasicSupervisorCore : protected LinkStanding {
+class BasicSupervisorCore : protected LinkStatusTracker {
     using Verb = Advice::Verb;
 
 public:

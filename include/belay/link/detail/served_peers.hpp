@@ -7,7 +7,7 @@
 #include <utility>  // std::exchange, std::move, std::swap
 #include <vector>   // std::vector
 
-#include <belay/core/nest.hpp>
+#include <belay/core/machine_group.hpp>
 #include <belay/core/order.hpp>
 #include <belay/link/detail/pulse.hpp>
 #include <belay/link/served_link.hpp>
@@ -17,7 +17,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 template <TransportLike Transport, class State, class Owner>
 class ServedPeers;
 
-/// One connection, with its owner's notes on it. A machine of its owner's nest: its turn is
+/// One connection, with its owner's notes on it. A machine of its owner's group: its turn is
 /// `owner.serve(peer, now)`.
 ///
 /// What ends it: `greeting_ends`, unless its owner takes that back; a pulse that is lost; output
@@ -37,7 +37,7 @@ struct ServedPeer : State {
           pulse{beat},
           link{std::move(transport), messages_max, driver, n} {}
 
-    // ---- for the nest --------------------------------------------------------------------------
+    // ---- for the group -------------------------------------------------------------------------
 
     void attach(Waker waker) { link.attach(std::move(waker)); }
     [[nodiscard]] Instant deadline() const noexcept {
@@ -100,21 +100,21 @@ public:
 
     explicit ServedPeers(Owner& owner) : owner_{owner} {}
 
-    void attach(Waker waker) { nest_.attach(std::move(waker)); }
+    void attach(Waker waker) { group_.attach(std::move(waker)); }
     [[nodiscard]] Instant deadline() const noexcept {
-        return ended_.empty() ? nest_.deadline() : always;
+        return ended_.empty() ? group_.deadline() : always;
     }
     /// Turns for those that are due.   Pre: the owner is not destroyed in them.
-    void advance(Instant now) { static_cast<void>(nest_.advance(now)); }
+    void advance(Instant now) { static_cast<void>(group_.advance(now)); }
 
     Peer& add(Transport transport, std::size_t messages_max, const HeartbeatOptions& heartbeat,
               const Waker& driver) {
-        BELAY_PRECONDITION(nest_.attached(),
+        BELAY_PRECONDITION(group_.attached(),
                            "accept: the machine must be attached to a driver before");
         const std::uint32_t id = ++last_id_ != 0 ? last_id_ : ++last_id_;
         if (ended_.capacity() <= all_.size()) ended_.reserve(2 * (all_.size() + 1));
         all_.push_back(
-            nest_.make<Peer>(*this, std::move(transport), messages_max, heartbeat, driver, id));
+            group_.make<Peer>(*this, std::move(transport), messages_max, heartbeat, driver, id));
         all_.back()->place = static_cast<std::uint32_t>(all_.size() - 1);
         return *all_.back();
     }
@@ -190,9 +190,9 @@ private:
     }
 
     Owner& owner_;
-    driver::Nest nest_;
+    driver::MachineGroup group_;
     std::uint32_t last_id_ = 0;
-    std::vector<driver::Nested<Peer>> all_;
+    std::vector<driver::GroupedMachine<Peer>> all_;
     std::vector<Peer*> ended_;
 };
 

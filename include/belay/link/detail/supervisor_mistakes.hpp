@@ -21,7 +21,7 @@ template <class T, class M>
 concept NoMessage = !std::convertible_to<const T&, const M&>;
 
 template <class T>
-SendResult says_how_to_send() noexcept {
+SendResult accepts_message_type() noexcept {
     static_assert(!std::same_as<T, T>,
                   "Supervisor::send: a message must be of the transport's message_type; of text or "
                   "a view make Bytes: 'const auto b = belay::as_bytes(text); link.send({b.begin(), "

@@ -27,7 +27,7 @@ public:
 protected:
     /// Throws: std::system_error if the process has no descriptors left; without exceptions
     ///         std::terminate is called then.
-    explicit BootPoller(Bell& bell)
+    explicit BootPoller(WakeupFd& bell)
         : Poller{bell},
           timer_{::timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC)},
           watch_{*this, this, [](void*, short) {}} {

@@ -6,7 +6,7 @@
 #include <optional>  // std::optional
 #include <utility>   // std::move
 
-#include <belay/link/detail/told_by_link.hpp>
+#include <belay/link/detail/link_wake.hpp>
 #include <belay/posix/detail/basic_resolver.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace posix::detail {
@@ -28,7 +28,7 @@ public:
         if (error == std::error_code{EAI_NONAME, resolve_category()}) {
             if (resolver != nullptr) {
                 resolver->look_up(endpoint.host,
-                                  question_.ask(belay::detail::ToldByLink<Bytes>{link}));
+                                  question_.ask(belay::detail::LinkWake<Bytes>{link}));
                 return std::nullopt;
             }
             error = addresses.resolve(endpoint, false);

@@ -11,7 +11,7 @@
 
 #include <belay/http/http_like.hpp>
 #include <belay/http/http_rule.hpp>
-#include <belay/posix/detail/http_stage.hpp>
+#include <belay/posix/detail/scripted_http_server.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace posix::detail {
 
@@ -51,7 +51,7 @@ public:
                                     &HttpChecker::redirects, &HttpChecker::pieces,
                                     &HttpChecker::dropping,  &HttpChecker::end};
         for (const Check check : checks) {
-            stage_.emplace();
+            server_.emplace();
             rig_ = make_();
             (this->*check)();
             handle_.reset();
@@ -89,9 +89,9 @@ private:
                    http_failure(busy).retry_after == std::chrono::seconds{7},
                Rule::tells_the_response);
         expect(get("/nowhere").complete(), Rule::tells_the_response);
-        expect(get("/packed").body == std::string(HttpStage::large_bytes, 'x'),
+        expect(get("/packed").body == std::string(ScriptedHttpServer::large_bytes, 'x'),
                Rule::tells_the_response);
-        HttpRequest nobody{.url = stage_->dead_url()};
+        HttpRequest nobody{.url = server_->dead_url()};
         const HttpResponse none = answer(std::move(nobody));
         expect(!none.complete() && none.status == 0, Rule::answers);
     }
@@ -99,16 +99,16 @@ private:
         const std::string target = "/echo?a=%20b/../c";
         const std::string body = "{\"a\":\"\r\n\r\n\"}" + std::string(70'000, 'x') + '\0';
         for (const char* const method : {"POST", "PUT"}) {
-            HttpRequest request{.url = stage_->url(target),
+            HttpRequest request{.url = server_->url(target),
                                 .method = method,
                                 .headers = {{"X-Mine", "a b\tc"}, {"x-second", "2"}},
                                 .body = body};
             expect(answer(std::move(request)).body == body, Rule::sends_what_was_asked);
             if (!right()) return;
-            const StagedRequest& seen = stage_->log().back();
+            const ScriptedRequest& seen = server_->log().back();
             const std::string* const mine = seen.headers.find("X-Mine");
             const std::string* const second = seen.headers.find("X-Second");
-            expect(stage_->seen(target) != 0 && seen.method == method && seen.body == body &&
+            expect(server_->seen(target) != 0 && seen.method == method && seen.body == body &&
                        mine != nullptr && *mine == "a b\tc" && second != nullptr && *second == "2",
                    Rule::sends_what_was_asked);
         }
@@ -116,17 +116,17 @@ private:
     void refusals() {
         const auto url = Rule::refuses_other_urls;
         for (const std::string& wrong :
-             {std::string{}, std::string{"/page"}, stage_->place() + "/page",
-              "ftp://" + stage_->place() + "/page", std::string{"file:///etc/hostname"},
-              "http://me:secret@" + stage_->place() + "/page", stage_->url("/a page"),
-              stage_->url("/page\r\nX-Smuggled: 1")}) {
+             {std::string{}, std::string{"/page"}, server_->place() + "/page",
+              "ftp://" + server_->place() + "/page", std::string{"file:///etc/hostname"},
+              "http://me:secret@" + server_->place() + "/page", server_->url("/a page"),
+              server_->url("/page\r\nX-Smuggled: 1")}) {
             expect_refused({.url = wrong}, HttpErrc::bad_url, url);
         }
         rest();
-        expect(stage_->log().empty(), url);
+        expect(server_->log().empty(), url);
         const auto text = Rule::refuses_bad_text;
         for (const char* const wrong : {"", "GET /page", "GET\r\nX-Smuggled: 1", "G(T"}) {
-            expect_refused({.url = stage_->url("/page"), .method = wrong}, HttpErrc::bad_text,
+            expect_refused({.url = server_->url("/page"), .method = wrong}, HttpErrc::bad_text,
                            text);
         }
         for (const HttpHeaders::Field& wrong : {HttpHeaders::Field{"X", "a\r\nX-Smuggled: 1"},
@@ -135,11 +135,11 @@ private:
                                                 {"", "1"},
                                                 {"content-length", "3"},
                                                 {"Transfer-Encoding", "chunked"}}) {
-            expect_refused({.url = stage_->url("/page"), .headers = {wrong}}, HttpErrc::bad_text,
+            expect_refused({.url = server_->url("/page"), .headers = {wrong}}, HttpErrc::bad_text,
                            text);
         }
         rest();
-        expect(stage_->log().empty(), text);
+        expect(server_->log().empty(), text);
     }
     void faults() {
         expect(!get("/half").complete(), Rule::part_is_no_response);
@@ -149,17 +149,17 @@ private:
         }
     }
     void limits() {
-        constexpr std::size_t all = HttpStage::large_bytes;
+        constexpr std::size_t all = ScriptedHttpServer::large_bytes;
         for (const char* const target : {"/large", "/packed"}) {
             for (const std::size_t limit : {all, all - 1, std::size_t{100}}) {
-                HttpRequest request{.url = stage_->url(target), .body_bytes_max = limit};
+                HttpRequest request{.url = server_->url(target), .body_bytes_max = limit};
                 const HttpResponse response = answer(std::move(request));
                 expect(response.complete() == (limit >= all) && response.body.size() <= limit,
                        Rule::limit_holds);
             }
         }
         // Also where nobody keeps it.
-        HttpRequest request{.url = stage_->url("/large"), .body_bytes_max = 100};
+        HttpRequest request{.url = server_->url("/large"), .body_bytes_max = 100};
         const Asked asked = ask_in_pieces(std::move(request));
         until([&] { return asked->told.load(); }, Rule::answers);
         if (right()) {
@@ -169,40 +169,40 @@ private:
     }
     void deadlines() {
         for (const char* const target : {"/never", "/drips"}) {
-            HttpRequest request{.url = stage_->url(target), .deadline = soon};
+            HttpRequest request{.url = server_->url(target), .deadline = soon};
             const HttpResponse late = answer(std::move(request), Rule::deadline_holds);
             expect(late.failure.cause == Cause::timed_out, Rule::deadline_holds);
         }
-        HttpRequest request{.url = stage_->url("/never"), .deadline = forever};
+        HttpRequest request{.url = server_->url("/never"), .deadline = forever};
         const Asked asked = ask(std::move(request));
-        until([&] { return stage_->seen("/never") == 2; }, Rule::sends_what_was_asked);
+        until([&] { return server_->seen("/never") == 2; }, Rule::sends_what_was_asked);
         rest();
         expect(!asked->told, Rule::deadline_holds);
     }
     void redirects() {
         const HttpResponse moved = get("/moved");
         expect(moved.complete() && moved.status == 302 && moved.body == "moved" &&
-                   moved.headers.find("location") != nullptr && stage_->seen("/page") == 0,
+                   moved.headers.find("location") != nullptr && server_->seen("/page") == 0,
                Rule::follows_only_if_asked);
         const auto follow = [&](std::string target) {
-            return answer({.url = stage_->url(target), .redirects = true});
+            return answer({.url = server_->url(target), .redirects = true});
         };
         expect(follow("/moved").body == "hello", Rule::follows_only_if_asked);
         const HttpResponse last = follow("/loop");
-        expect(last.complete() && last.status == 302 && stage_->seen("/loop") == 4,
+        expect(last.complete() && last.status == 302 && server_->seen("/loop") == 4,
                Rule::follows_three_at_most);
         for (const char* const target : {"/away", "/file"}) {
             const HttpResponse away = follow(target);
             expect(away.complete() && away.status == 302 && away.body == "moved" &&
-                       stage_->seen("/page") == 1,
+                       server_->seen("/page") == 1,
                    Rule::follows_within_the_origin);
         }
     }
     void pieces() {
-        const Asked asked = ask_in_pieces({.url = stage_->url("/parts")});
+        const Asked asked = ask_in_pieces({.url = server_->url("/parts")});
         until([&] { return asked->pieces == "one"; }, Rule::pieces_come_as_they_are_sent);
         expect(!asked->told, Rule::pieces_come_as_they_are_sent);
-        stage_->finish();
+        server_->finish();
         until([&] { return asked->told.load(); }, Rule::answers);
         rest();
         if (!right()) return;
@@ -214,13 +214,13 @@ private:
     }
     void dropping() {
         // Before it has begun, while it waits, between two pieces, and inside of one.
-        const Asked early = ask_in_pieces({.url = stage_->url("/parts")});
+        const Asked early = ask_in_pieces({.url = server_->url("/parts")});
         expect_no(early);
-        const Asked silent = ask({.url = stage_->url("/never")});
-        until([&] { return stage_->seen("/never") == 1; }, Rule::sends_what_was_asked);
+        const Asked silent = ask({.url = server_->url("/never")});
+        until([&] { return server_->seen("/never") == 1; }, Rule::sends_what_was_asked);
         expect_no(silent);
         for (const bool inside : {false, true}) {
-            const Asked asked = ask_in_pieces({.url = stage_->url("/parts")}, inside);
+            const Asked asked = ask_in_pieces({.url = server_->url("/parts")}, inside);
             until([&] { return asked->piece_came; }, Rule::pieces_come_as_they_are_sent);
             expect_no(asked);
         }
@@ -233,23 +233,23 @@ private:
         const int calls = asked->calls;
         until([&] { return asked->told.load(); }, Rule::dropping_says_no);
         if (right()) expect(!asked->response, Rule::dropping_says_no);
-        stage_->finish();
+        server_->finish();
         rest();
         expect(asked->calls == calls, Rule::tells_nothing_after_dropping);
     }
     void end() {
         if constexpr (std::is_move_constructible_v<Http>) {
-            const Asked silent = ask({.url = stage_->url("/never")});
+            const Asked silent = ask({.url = server_->url("/never")});
             std::optional<Handle> first = std::move(handle_);
-            const Asked parts = ask_in_pieces({.url = stage_->url("/parts")});
-            until([&] { return parts->pieces == "one" && stage_->seen("/never") == 1; },
+            const Asked parts = ask_in_pieces({.url = server_->url("/parts")});
+            until([&] { return parts->pieces == "one" && server_->seen("/never") == 1; },
                   Rule::pieces_come_as_they_are_sent);
             if (!right()) return;
             const int calls = parts->calls;
             { [[maybe_unused]] const Http ended = std::move(rig_->http); }
             until([&] { return silent->told && parts->told; }, Rule::end_says_no);
             if (right()) expect(!silent->response && !parts->response, Rule::end_says_no);
-            stage_->finish();
+            server_->finish();
             rest();
             expect(parts->calls == calls, Rule::end_says_no);
             first.reset();
@@ -261,7 +261,7 @@ private:
     // ---- means ---------------------------------------------------------------------------------
 
     Asked ask(HttpRequest request, Asked asked = std::make_shared<HttpAsked>()) {
-        asked->target = request.url.substr(std::min(request.url.size(), stage_->url("").size()));
+        asked->target = request.url.substr(std::min(request.url.size(), server_->url("").size()));
         Completion<HttpResponse> done{[asked](std::optional<HttpResponse> response) noexcept {
             asked->response = std::move(response);
             asked->told.store(true);
@@ -293,18 +293,18 @@ private:
         if (!right()) return {};
         expect(asked->response.has_value(), Rule::answers);
         if (!right()) return {};
-        expect(asked->response->sent || stage_->seen(asked->target) == 0, Rule::sent_is_no_lie);
+        expect(asked->response->sent || server_->seen(asked->target) == 0, Rule::sent_is_no_lie);
         return *asked->response;
     }
-    HttpResponse get(std::string_view target) { return answer({.url = stage_->url(target)}); }
+    HttpResponse get(std::string_view target) { return answer({.url = server_->url(target)}); }
     void expect_refused(HttpRequest request, HttpErrc why, Rule rule) {
         const HttpResponse refused = answer(std::move(request));
-        expect(refused.failure.error() == why && !refused.sent && stage_->log().empty(), rule);
+        expect(refused.failure.error() == why && !refused.sent && server_->log().empty(), rule);
     }
 
     [[nodiscard]] bool right() const noexcept { return !broken_; }
     void step() {
-        stage_->step();
+        server_->step();
         rig_->run_once();
     }
     void rest() {
@@ -321,7 +321,7 @@ private:
 
     Make& make_;
     // Declared before what may call into it.
-    std::optional<HttpStage> stage_;
+    std::optional<ScriptedHttpServer> server_;
     Pointer rig_{};
     std::optional<Handle> handle_;
     std::optional<Rule> broken_;

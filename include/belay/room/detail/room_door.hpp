@@ -392,7 +392,7 @@ protected:
     std::size_t bare_ = 0;     ///< trunks without seats
 
 private:
-    driver::Nest nest_;
+    driver::MachineGroup nest_;
     std::map<std::uint64_t, RoomSeat*> seats_;
     std::uint64_t last_id_ = 0;
 };

@@ -386,9 +386,9 @@ private:
     RoomVault<RoomHub, Persistence> vault_;
     Network network_;
     Document empty_;
-    driver::Nest rooms_nest_;
-    std::map<std::string, driver::Nested<Room>, std::less<>> rooms_;
-    std::vector<driver::Nested<Room>> gone_;
+    driver::MachineGroup rooms_nest_;
+    std::map<std::string, driver::GroupedMachine<Room>, std::less<>> rooms_;
+    std::vector<driver::GroupedMachine<Room>> gone_;
     Instant started_ = always;
     Instant stop_ends_ = never;
     Instant hurry_again_ = always;

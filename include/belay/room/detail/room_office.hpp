@@ -15,7 +15,7 @@
 #include <utility>       // std::move
 #include <vector>        // std::vector
 
-#include <belay/core/nest.hpp>
+#include <belay/core/machine_group.hpp>
 #include <belay/core/order.hpp>
 #include <belay/room/detail/room_notice.hpp>
 #include <belay/room/detail/room_vault.hpp>
@@ -56,7 +56,7 @@ class RoomOffice {
     template <class V>
     using Ask = RoomAsk<RoomOffice, V>;
     template <class V>
-    using Asks = std::map<const Ask<V>*, driver::Nested<Ask<V>>>;
+    using Asks = std::map<const Ask<V>*, driver::GroupedMachine<Ask<V>>>;
     using Vault = RoomVault<Hub, Persistence>;
 
 public:
@@ -133,7 +133,7 @@ public:
     template <class V>
     void take(Ask<V>& ask, Instant now) {
         if (!ask.question.answered() && ask.ends > now) return;
-        const driver::Nested<Ask<V>> self = end(ask);
+        const driver::GroupedMachine<Ask<V>> self = end(ask);
         std::optional<V> found;
         if (ask.question.answered()) found = ask.question.take();
         if (!found) return fail(ask.done, make_error_code(RoomErrc::no_answer));
@@ -238,10 +238,10 @@ private:
     }
     /// It lives as long as what is returned.
     template <class V>
-    [[nodiscard]] driver::Nested<Ask<V>> end(Ask<V>& ask) {
+    [[nodiscard]] driver::GroupedMachine<Ask<V>> end(Ask<V>& ask) {
         auto& asks = asks_of(ask);
         const auto found = asks.find(&ask);
-        driver::Nested<Ask<V>> self = std::move(found->second);
+        driver::GroupedMachine<Ask<V>> self = std::move(found->second);
         asks.erase(found);
         return self;
     }
@@ -316,7 +316,7 @@ private:
 
     Hub* hub_;
     Vault* vault_;
-    driver::Nest nest_;
+    driver::MachineGroup nest_;
     Asks<ListedRooms> lists_;
     Asks<LoadedRoom> exports_;
     /// Boards, and how many changes of each wait to be stored.

@@ -6,7 +6,7 @@
 #include <optional>  // std::optional
 #include <utility>   // std::move
 
-#include <belay/core/nest.hpp>
+#include <belay/core/machine_group.hpp>
 #include <belay/link/served_link.hpp>
 #include <belay/room/detail/room_close.hpp>
 #include <belay/room/detail/room_seat.hpp>
@@ -68,7 +68,7 @@ struct RoomSocket : RoomSeat {
     [[no_unique_address]] Protocol protocol;
     std::optional<Transport> closed;  ///< not opened yet
     std::optional<Link> link;
-    driver::Nested<RoomSocket> self;
+    driver::GroupedMachine<RoomSocket> self;
 
 private:
     static RoomSocket& of(RoomSeat& seat) noexcept { return static_cast<RoomSocket&>(seat); }

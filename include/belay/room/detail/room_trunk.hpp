@@ -10,7 +10,7 @@
 #include <optional>   // std::optional
 #include <utility>    // std::move
 
-#include <belay/core/nest.hpp>
+#include <belay/core/machine_group.hpp>
 #include <belay/link/served_link.hpp>
 #include <belay/room/detail/room_close.hpp>
 #include <belay/room/detail/room_state.hpp>
@@ -57,7 +57,7 @@ struct RoomBranch : RoomSeat {
     Trunk* trunk;
     std::deque<Bytes> held{};  ///< frames that came before it was let in
     bool was_member = false;
-    driver::Nested<RoomBranch> self;
+    driver::GroupedMachine<RoomBranch> self;
 
 private:
     Ref<RoomFrame> name_{};
@@ -202,7 +202,7 @@ struct RoomTrunk : RoomTrunkBase {
     std::optional<Transport> closed;  ///< not opened yet
     std::optional<Link> link;
     std::multimap<Bytes, Branch*, ByBytes> branches{};  ///< by their addresses
-    driver::Nested<RoomTrunk> self;
+    driver::GroupedMachine<RoomTrunk> self;
 
 private:
     static RoomTrunk& of(RoomTrunkBase& trunk) noexcept { return static_cast<RoomTrunk&>(trunk); }

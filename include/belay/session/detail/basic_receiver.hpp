@@ -8,7 +8,7 @@
 #include <belay/core/machine_like.hpp>
 #include <belay/core/order.hpp>
 #include <belay/session/detail/receiver_core.hpp>
-#include <belay/session/detail/receiver_notice.hpp>
+#include <belay/session/detail/receiver_event.hpp>
 #include <belay/session/detail/receiver_peers.hpp>
 #include <belay/session/detail/sender_table.hpp>
 
@@ -30,7 +30,7 @@ class BasicReceiver {
     using Core = ReceiverCore<Fault>;
     using Senders = SenderTable<Core>;
     using Sender = typename Senders::Sender;
-    using Notice = ReceiverNotice;
+    using Notice = ReceiverEvent;
     using Peers = ServedPeers<Transport, ReceiverPeer, BasicReceiver>;
     using Peer = typename Peers::Peer;
     using Phase = PeerPhase;

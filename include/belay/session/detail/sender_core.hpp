@@ -9,8 +9,8 @@
 #include <belay/journal/log_like.hpp>
 #include <belay/session/blocked.hpp>
 #include <belay/session/detail/credit.hpp>
-#include <belay/session/detail/loss.hpp>
 #include <belay/session/detail/planted_fault.hpp>
+#include <belay/session/detail/state_loss.hpp>
 #include <belay/session/greeting.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -171,7 +171,7 @@ private:
         note(g);
         const SenderFacts mine{acked(), Fault::no_check ? g.applied : journal_->durable(),
                                Fault::never_pin ? no_id : journal_->store_pin()};
-        if (const Loss loss = loss_shown(mine, g); loss.blocked != Blocked::none) {
+        if (const StateLoss loss = detect_state_loss(mine, g); loss.blocked != Blocked::none) {
             return block(loss.blocked, loss.error);
         }
         if (g.known) {

@@ -10,7 +10,7 @@
 
 #include <belay/core/detail/function.hpp>
 #include <belay/core/machine_like.hpp>
-#include <belay/sim/detail/agenda.hpp>
+#include <belay/sim/detail/event_queue.hpp>
 #include <belay/sim/detail/timers.hpp>
 #include <belay/sim/detail/trace.hpp>
 
@@ -39,7 +39,7 @@ public:
     // ---- events --------------------------------------------------------------------------------
 
     void add(Instant time, void (*run)(void*), void* object) {
-        agenda_.add(std::max(time, now_), run, object);
+        event_queue_.add(std::max(time, now_), run, object);
     }
     /// `owner` is the host that the function belongs to, or null.
     template <class F>
@@ -101,7 +101,7 @@ public:
     /// Runs the first event or turn that is due until `end`.   Returns: whether there was one.
     bool step(Instant end) {
         read_deadlines();
-        const Instant event = agenda_.next();
+        const Instant event = event_queue_.next();
         const Instant timer = timers_.next();
         const Instant next = std::min(event, timer);
         if (next == never || next > end) return false;
@@ -114,7 +114,7 @@ public:
         BELAY_PRECONDITION(++at_this_instant_ <= events_per_instant_max,
                            "World: time must go on; a deadline must move after advance");
         if (event <= timer) {
-            const Appointment first = agenda_.pop();
+            const ScheduledEvent first = event_queue_.pop();
             first.run(first.object);
         } else {
             turn(timers_.front());
@@ -127,7 +127,7 @@ public:
     /// Whether nothing is ever going to happen again.
     [[nodiscard]] bool idle() {
         read_deadlines();
-        return agenda_.next() == never && timers_.next() == never;
+        return event_queue_.next() == never && timers_.next() == never;
     }
     [[nodiscard]] Instant now() const noexcept { return now_; }
     [[nodiscard]] std::uint64_t events() const noexcept { return events_; }
@@ -237,7 +237,7 @@ private:
     std::uint64_t events_ = 0;
     std::uint64_t at_this_instant_ = 0;
     int inside_ = 0;
-    Agenda agenda_;
+    EventQueue event_queue_;
     std::deque<Slot> slots_;
     std::vector<Slot*> free_;
     Timers timers_;

@@ -57,7 +57,7 @@ public:
     }
 
     [[nodiscard]] Instant deadline() const noexcept {
-        if (!engine_.news().empty() || !box_->empty() || dropped_) return always;
+        if (!engine_.pending_events().empty() || !box_->empty() || dropped_) return always;
         if (phase_ == Phase::idle || phase_ == Phase::ended) return never;
         if (phase_ == Phase::starting) return always;
         if (phase_ == Phase::stopping && engine_.is_wound_down()) return always;
@@ -189,7 +189,7 @@ private:
             engine_.sides().remote.close(goodbye_.ask());
         } catch (...) {
             goodbye_.drop();
-            engine_.news().error({}, BridgeError::Step::close, failure_of_exception());
+            engine_.pending_events().error({}, BridgeError::Step::close, failure_of_exception());
         }
 #else
         engine_.sides().remote.close(goodbye_.ask());
@@ -200,13 +200,14 @@ private:
             const std::optional<Failure> answer = goodbye_.take();
             const Failure failure = answer.value_or(Failure::from(SyncErrc::unanswered));
             if (failure.cause != Cause::none) {
-                engine_.news().error({}, BridgeError::Step::close, failure);
+                engine_.pending_events().error({}, BridgeError::Step::close, failure);
             }
         } else if (goodbye_.waits()) {
             if (now_ < stop_by_) return;
             goodbye_.drop();
-            engine_.news().error({}, BridgeError::Step::close,
-                                 Failure::from(std::make_error_code(std::errc::timed_out)));
+            engine_.pending_events().error(
+                {}, BridgeError::Step::close,
+                Failure::from(std::make_error_code(std::errc::timed_out)));
         }
         end();
     }
@@ -223,8 +224,8 @@ private:
     }
     /// Returns: false if the bridge is gone.
     bool tell(const driver::TurnGuard& guard) {
-        while (!engine_.news().empty()) {
-            engine_.news().tell_one(observer_, static_cast<Self&>(*this));
+        while (!engine_.pending_events().empty()) {
+            engine_.pending_events().tell_one(observer_, static_cast<Self&>(*this));
             if (guard.gone()) return false;
         }
         return true;

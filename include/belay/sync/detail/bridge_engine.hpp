@@ -8,7 +8,7 @@
 #include <vector>   // std::vector
 
 #include <belay/sync/detail/bridge_call.hpp>
-#include <belay/sync/detail/bridge_news.hpp>
+#include <belay/sync/detail/bridge_pending_events.hpp>
 #include <belay/sync/detail/bridge_sides.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -23,7 +23,7 @@ class BridgeEngine {
 public:
     using Sides = BridgeSides<Local, Remote>;
     using Content = typename Sides::Content;
-    using News = BridgeNews<Self, Content, Observer>;
+    using News = BridgePendingEvents<Self, Content, Observer>;
     using Call = BridgeCall<Content, Policy, News>;
     using Line = BridgeSession::Line;
 
@@ -102,11 +102,11 @@ public:
     void end(Instant now) {
         drop_all();
         health_.end(now);
-        news_.state(health_.view());
+        pending_events_.state(health_.view());
     }
 
-    [[nodiscard]] News& news() noexcept { return news_; }
-    [[nodiscard]] const News& news() const noexcept { return news_; }
+    [[nodiscard]] News& pending_events() noexcept { return pending_events_; }
+    [[nodiscard]] const News& pending_events() const noexcept { return pending_events_; }
     [[nodiscard]] Sides& sides() noexcept { return sides_; }
     [[nodiscard]] const Sides& sides() const noexcept { return sides_; }
     [[nodiscard]] const RemoteHealth& health() const noexcept { return health_; }
@@ -127,7 +127,7 @@ private:
         tick_ = after(tick_, options_.pull.interval);
         if (tick_ <= now_) tick_ = after(now_, options_.pull.interval);
         Result<std::vector<std::string>> names = sides_.sessions();
-        if (!names) return news_.error({}, Step::list, Failure::from(names.error()));
+        if (!names) return pending_events_.error({}, Step::list, Failure::from(names.error()));
         sessions_.for_each([](BridgeSession& s) { s.listed = false; });
         for (const std::string& name : *names) {
             BridgeSession& s = sessions_.at(name);
@@ -194,7 +194,7 @@ private:
     }
     void fail_here(BridgeSession& s, Step step, const std::error_code& error) {
         const Failure failure = Failure::from(error);
-        news_.error(s.name, step, failure);
+        pending_events_.error(s.name, step, failure);
         // Or the next round would find nothing to do.
         s.wanted = s.wanted || options_.pull.enabled;
         hold(s, failure);
@@ -204,11 +204,11 @@ private:
 
     void call(BridgeSession& s, typename Call::Kind kind) {
         Call& call = free_call();
-        call.begin(s, kind, policy_, news_);
+        call.begin(s, kind, policy_, pending_events_);
         ++busy_;
         if (health_.away()) {
             call.probe = true;
-            if (health_.probe()) news_.state(health_.view());
+            if (health_.probe()) pending_events_.state(health_.view());
         }
         run(call);
     }
@@ -290,12 +290,12 @@ private:
         s.base = pushed;
         s.sent.clear();
         s.told = s.edited;  // that was during the push
-        news_.pushed(s.name, pushed.stamp);
+        pending_events_.pushed(s.name, pushed.stamp);
         finish(s);
     }
     void heard() {
         Turn turn{now_, bits_};
-        if (health_.answered(turn)) news_.state(health_.view());
+        if (health_.answered(turn)) pending_events_.state(health_.view());
     }
     void fail(BridgeSession& s, typename Call::Kind kind, const typename Call::Reply& reply,
               bool probe) {
@@ -304,13 +304,13 @@ private:
         const Failure& failure = *reply.failure;
         if (is_of_session(failure.cause)) {
             if (!reply.refused) heard();
-            news_.error(s.name, push ? Step::push : Step::fetch, failure);
+            pending_events_.error(s.name, push ? Step::push : Step::fetch, failure);
             return hold(s, failure);
         }
         s.busy = s.again = false;
         if (!health_.away() || probe) {
             Turn turn{now_, bits_};
-            if (health_.failed(failure, turn)) news_.state(health_.view());
+            if (health_.failed(failure, turn)) pending_events_.state(health_.view());
         }
         // Behind the pulls: it may be this very session that the remote dies of.
         if (!stopping_) sessions_.ready(s, Line::pulls);
@@ -376,7 +376,8 @@ private:
     void tell_conflict(BridgeSession& s, std::optional<Marked>&& local,
                        std::optional<Marked>&& remote, Origin kept) {
         if constexpr (News::hears_conflicts) {
-            news_.conflict(s.name, std::move(local->scene), std::move(remote->scene), kept);
+            pending_events_.conflict(s.name, std::move(local->scene), std::move(remote->scene),
+                                     kept);
         }
     }
 
@@ -385,7 +386,7 @@ private:
     const BridgeOptions options_;
     const Waker& waker_;
     Random bits_{};
-    News news_;
+    News pending_events_;
     RemoteHealth health_;
     BridgeSessions sessions_;
     Instant now_ = always;

@@ -13,12 +13,12 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// What the table says of an operation.
 enum class Ruling : std::uint8_t {
-    apply,             ///< no conflict
-    log,               ///< changes nothing
-    skip,              ///< under every strategy
-    skip_and_bury,     ///< the same, and the removal is remembered
-    raise_tombstone,   ///< removed already: the later stamp counts
-    strategy_decides,  ///< the columns differ
+    apply,                    ///< no conflict
+    log,                      ///< changes nothing
+    skip,                     ///< under every strategy
+    skip_and_keep_tombstone,  ///< the same, and the removal is remembered
+    raise_tombstone,          ///< removed already: the later stamp counts
+    strategy_decides,         ///< the columns differ
 };
 
 struct Judgement {
@@ -61,7 +61,7 @@ struct Judgement {
         case OperationKind::remove:
             if (local.presence == part::Presence::live) return judge_change(local.stamp, remote);
             if (local.presence == part::Presence::removed) return {Ruling::raise_tombstone, {}};
-            return {Ruling::skip_and_bury, ElementNotFound{}};
+            return {Ruling::skip_and_keep_tombstone, ElementNotFound{}};
         case OperationKind::interaction:
             break;
     }

@@ -148,7 +148,7 @@ private:
             case Ruling::raise_tombstone:
                 return done(ask_store([&] { return store_.remove(key, mark); }),
                             OperationOutcome::applied);
-            case Ruling::skip_and_bury:
+            case Ruling::skip_and_keep_tombstone:
                 return skipped(done(ask_store([&] { return store_.remove(key, mark); }),
                                     OperationOutcome::skipped),
                                *judgement.reason);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/work/detail/key_window.hpp
-/// KeyPrint and KeyWindow: the last idempotency keys, at 24 bytes for each key.
+/// KeyFingerprint and KeyWindow: the last idempotency keys, at 24 bytes for each key.
 #pragma once
 
 #include <array>        // std::array
@@ -22,12 +22,12 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 ///
 /// Two keys share a print with probability 2^-96, whatever they are, if who chose them had not seen
 /// the log's id.
-struct KeyPrint {
+struct KeyFingerprint {
     std::uint64_t low = 0;
     std::uint32_t high = 0;
     std::uint32_t content = 0;
 
-    [[nodiscard]] bool same_key(const KeyPrint& other) const noexcept {
+    [[nodiscard]] bool same_key(const KeyFingerprint& other) const noexcept {
         return low == other.low && high == other.high;
     }
 };
@@ -35,7 +35,7 @@ struct KeyPrint {
 /// The print of `key`, but for its content.
 ///
 /// Errors: none.   Complexity: O(length).   Source: see KeyHash.
-[[nodiscard]] inline KeyPrint print_of(std::string_view key, const KeyHash& hash) noexcept {
+[[nodiscard]] inline KeyFingerprint print_of(std::string_view key, const KeyHash& hash) noexcept {
     const detail::Hash96 known = hash(as_bytes(key));
     return {known.low, known.high, 0};
 }
@@ -68,13 +68,13 @@ public:
 
     /// Has the memory fetched at which `find` and `add` will look, for who has work to do
     /// meanwhile.
-    void prefetch([[maybe_unused]] const KeyPrint& print) const noexcept {
+    void prefetch([[maybe_unused]] const KeyFingerprint& print) const noexcept {
 #if defined(__GNUC__)
         if (!index_.empty()) __builtin_prefetch(&index_[home(print)], 1);
 #endif
     }
 
-    [[nodiscard]] Answer find(const KeyPrint& print) const noexcept {
+    [[nodiscard]] Answer find(const KeyFingerprint& print) const noexcept {
         if (index_.empty()) return Answer::unknown;
         for (std::size_t b = home(print);; b = next(b)) {
             const Bucket& bucket = index_[b];
@@ -82,7 +82,7 @@ public:
             for (; alike != 0; alike &= alike - 1) {
                 const std::uint32_t entry = bucket.entries[index_of_lowest(alike)];
                 if (entry == 0) break;
-                const KeyPrint& known = ring_[slot_of(entry)];
+                const KeyFingerprint& known = ring_[slot_of(entry)];
                 if (!known.same_key(print)) continue;
                 return known.content == print.content ? Answer::same : Answer::different;
             }
@@ -93,7 +93,7 @@ public:
     /// Adds a key as the newest, in the place of the oldest if it is full.
     ///
     /// Pre: capacity() > 0, and find(print) is `unknown`.
-    void add(const KeyPrint& print) noexcept {
+    void add(const KeyFingerprint& print) noexcept {
         BELAY_PRECONDITION(!ring_.empty(), "KeyWindow::add: the capacity must be > 0");
         const std::size_t slot = next_slot_;
         if (size_ == ring_.size()) {
@@ -118,7 +118,7 @@ public:
     }
 
     /// The i-th oldest.   Pre: i < size().
-    [[nodiscard]] const KeyPrint& at(std::size_t i) const noexcept {
+    [[nodiscard]] const KeyFingerprint& at(std::size_t i) const noexcept {
         BELAY_PRECONDITION(i < size(), "KeyWindow::at: must be there");
         const std::size_t oldest = size_ == ring_.size() ? next_slot_ : 0;
         const std::size_t slot = oldest + i;
@@ -182,7 +182,7 @@ private:
         return (entry & slots_) - 1;
     }
     /// The bucket where a key belongs: its hash scaled to their number, which is no power of two.
-    [[nodiscard]] std::size_t home(const KeyPrint& print) const noexcept {
+    [[nodiscard]] std::size_t home(const KeyFingerprint& print) const noexcept {
         return static_cast<std::size_t>(detail::multiply(print.low, index_.size()).high);
     }
     [[nodiscard]] std::size_t next(std::size_t b) const noexcept {
@@ -226,7 +226,7 @@ private:
         }
     }
 
-    std::vector<KeyPrint> ring_;
+    std::vector<KeyFingerprint> ring_;
     std::vector<Bucket> index_;  // at most half of it is used
     std::uint32_t slots_;        // the bits of an entry that are a slot + 1
     std::size_t size_ = 0;

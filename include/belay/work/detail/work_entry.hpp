@@ -57,7 +57,7 @@ struct WorkEntry {
     std::uint32_t deliveries = 0;       // moved, note
     std::uint32_t cause = cause_none;   // moved, note
     bool has_key = false;               // item
-    detail::KeyPrint print{};           // item; its content is not stored
+    detail::KeyFingerprint print{};     // item; its content is not stored
     std::uint64_t below = 0;            // done: no item is in an entry before this one
     std::uint32_t part = 0, parts = 0;  // keys
     BytesView tail{};                   // item, moved: the body; done: ids; keys: prints
@@ -233,12 +233,12 @@ private:
 };
 
 /// The i-th print in the tail of a `keys` entry.
-[[nodiscard]] inline detail::KeyPrint load_print(BytesView tail, std::size_t i) noexcept {
+[[nodiscard]] inline detail::KeyFingerprint load_print(BytesView tail, std::size_t i) noexcept {
     const std::byte* const p = tail.data() + i * print_bytes;
     return {load_le<std::uint64_t>(p), load_le<std::uint32_t>(p + 8),
             load_le<std::uint32_t>(p + 12)};
 }
-inline void store_print(const detail::KeyPrint& print, std::byte* p) noexcept {
+inline void store_print(const detail::KeyFingerprint& print, std::byte* p) noexcept {
     store_le<std::uint64_t>(p, print.low);
     store_le<std::uint32_t>(p + 8, print.high);
     store_le<std::uint32_t>(p + 12, print.content);

@@ -30,7 +30,7 @@ public:
 
     /// Makes the print of what comes with a key.   Errors: duplicate, key_conflict.
     [[nodiscard]] std::error_code judge(std::string_view key, BytesView body,
-                                        KeyPrint& print) const noexcept {
+                                        KeyFingerprint& print) const noexcept {
         print = print_of(key, hash_);
         window_.prefetch(print);
         print.content = crc32c(body);
@@ -40,7 +40,7 @@ public:
                                                                 : QueueErrc::key_conflict);
     }
     /// Remembers a print, which came with an entry.   Pre: it is not known.
-    void add(const KeyPrint& print, std::uint64_t number) noexcept {
+    void add(const KeyFingerprint& print, std::uint64_t number) noexcept {
         window_.add(print);
         keep(number);
     }

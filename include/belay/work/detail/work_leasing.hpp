@@ -9,7 +9,8 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// The loans of the items that it owns. `letters` are those of WorkLetters: where what dies is put.
+/// The loans of the items that it owns. `letters` are those of WorkDeadLetters: where what dies is
+/// put.
 ///
 /// Thread safety: none of its own.
 template <LogLike Log>

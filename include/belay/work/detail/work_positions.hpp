@@ -103,10 +103,6 @@ public:
     [[nodiscard]] std::uint64_t end() const noexcept { return end_; }
     /// The first entry that holds an item; `end()` if none does.
     [[nodiscard]] std::uint64_t first_held() const noexcept { return first_held_; }
-    /// The first entry from `from` on that holds an item; `end()` if none does.
-    [[nodiscard]] std::uint64_t next_held(std::uint64_t from) const noexcept {
-        return next(from, &Block::held);
-    }
     /// The first entry with a plain item that can be lent; `end()` if there is none.
     [[nodiscard]] std::uint64_t first_ready() noexcept {
         first_ready_ = ready_ == 0 ? end_ : next(first_ready_, &Block::ready);

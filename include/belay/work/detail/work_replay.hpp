@@ -40,7 +40,7 @@ public:
         bury_unreadable();
         thin_out();
         window().clear();
-        for (const KeyPrint& print : seen_) window().add(print);
+        for (const KeyFingerprint& print : seen_) window().add(print);
         items_.release();
         return {};
     }
@@ -98,7 +98,7 @@ private:
 
     void take_key(const WorkEntry& entry, std::uint64_t number) {
         if (!entry.has_key || window().capacity() == 0) return;
-        KeyPrint print = entry.print;
+        KeyFingerprint print = entry.print;
         print.content = crc32c(entry.tail);
         seen_.push_back(print);
         if (seen_.size() / 2 > window().capacity()) thin_out();
@@ -179,8 +179,8 @@ private:
     WorkSlots& slots_ = table_.slots();
     std::uint64_t below_ = 0;                // no item is in an entry before this one
     std::vector<std::uint64_t> unreadable_;  // the entries that are damaged
-    std::vector<KeyPrint> seen_;             // the keys that were seen, the oldest first
-    std::vector<KeyPrint> window_;           // the parts of a window that have come
+    std::vector<KeyFingerprint> seen_;       // the keys that were seen, the oldest first
+    std::vector<KeyFingerprint> window_;     // the parts of a window that have come
     std::uint64_t window_first_ = 0;         // the entry with the first of them
     std::uint32_t window_parts_ = 0;         // how many there are
     std::uint32_t next_part_ = 0;            // which must come next; 0: a first one

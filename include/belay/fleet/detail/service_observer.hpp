@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/fleet/detail/fleet_ear.hpp
-/// FleetEar: hears a service for its fleet, and passes on what its user's observer hears.
+/// \file belay/fleet/detail/service_observer.hpp
+/// ServiceObserver: hears a service for its fleet, and passes on what its user's observer hears.
 #pragma once
 
-#include <belay/fleet/detail/fleet_hub.hpp>
+#include <belay/fleet/detail/dial_scheduler.hpp>
 #include <belay/link/observer.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -12,16 +12,16 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 ///
 /// Thread safety: the fleet's home thread.
 template <class O>
-struct FleetEar {
+struct ServiceObserver {
     template <class H, class Machine, class... A>
     void tell(Machine& machine, A&&... a) {
-        if (seat->removed) return;
+        if (entry->removed) return;
         if constexpr (requires(const Transition& t) { take_state(a...); }) take_state(a...);
         notify<H>(user, machine, static_cast<A&&>(a)...);
     }
-    void take_state(const Transition& t) noexcept { seat->hub->moved(*seat, t.to.state); }
+    void take_state(const Transition& t) noexcept { entry->scheduler->moved(*entry, t.to.state); }
 
-    FleetSeat* seat;
+    ServiceEntry* entry;
     [[no_unique_address]] O user;
 };
 
@@ -31,7 +31,7 @@ template <class Machine>
 inline constexpr bool is_state_hook<Hook<OnState, Machine, const Transition&>> = true;
 
 template <class O>
-struct Audience<FleetEar<O>> {
+struct ObserverTraits<ServiceObserver<O>> {
     static constexpr bool is_tee = true;
     template <class H>
     static constexpr bool hears = is_state_hook<H> || detail::hears<H, O>;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/fleet/detail/fleet_hub.hpp
-/// FleetHub: who may dial, and whether it is the network that failed.
+/// \file belay/fleet/detail/dial_scheduler.hpp
+/// DialScheduler: who may dial, and whether it is the network that failed.
 #pragma once
 
 #include <array>     // std::array
@@ -11,7 +11,7 @@
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/cap.hpp>
 #include <belay/backoff/equal_jitter.hpp>
-#include <belay/fleet/detail/fleet_seat.hpp>
+#include <belay/fleet/detail/service_entry.hpp>
 #include <belay/fleet/fleet_options.hpp>
 #include <belay/fleet/network_suspect.hpp>
 
@@ -20,60 +20,60 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// What the services of a fleet share; outlives it while there are services.
 ///
 /// Thread safety: the fleet's home thread.
-struct FleetHub : Counted {
-    explicit FleetHub(const FleetOptions& o)
+struct DialScheduler : Counted {
+    explicit DialScheduler(const FleetOptions& o)
         : options{o}, waits{EqualJitter{}, Cap{o.suspect_wait_max}, o.suspect_wait} {}
 
     // ---- a connection's way --------------------------------------------------------------------
 
     /// A service wants to dial.   Throws: std::bad_alloc.
-    void enter_line(FleetSeat& seat) {
-        leave(seat);
+    void enter_line(ServiceEntry& entry) {
+        leave(entry);
         // Not a rank above all lower ones: whoever waits gets ahead of those that ask later.
-        const auto steps = static_cast<std::uint64_t>(seat.priority);
-        seat.at = before(seat.asked_at, part::saturating_multiply(options.head_start, steps));
-        line.push(seat);
-        seat.phase = SeatPhase::in_line;
+        const auto steps = static_cast<std::uint64_t>(entry.priority);
+        entry.at = before(entry.asked_at, part::saturating_multiply(options.head_start, steps));
+        line.push(entry);
+        entry.phase = ServicePhase::in_line;
         touch();
     }
-    void connected(FleetSeat& seat, Instant now) noexcept {
-        if (seat.phase != SeatPhase::dialling) return;
-        leave(seat);
-        seat.phase = SeatPhase::connected;
+    void connected(ServiceEntry& entry, Instant now) noexcept {
+        if (entry.phase != ServicePhase::dialling) return;
+        leave(entry);
+        entry.phase = ServicePhase::connected;
         ++up;
         prove(now);
     }
     /// A connection failed in a way that the network may be the cause of: it waits for judge().
-    void hold(FleetSeat& seat, const Failure& failure, Instant now) noexcept {
-        leave(seat);
-        seat.phase = SeatPhase::held;
-        seat.at = now;
-        seat.was_held = true;
-        seat.told_at = always;
-        seat.failure = failure;
-        held.push(seat);
+    void hold(ServiceEntry& entry, const Failure& failure, Instant now) noexcept {
+        leave(entry);
+        entry.phase = ServicePhase::held;
+        entry.at = now;
+        entry.was_held = true;
+        entry.told_at = always;
+        entry.failure = failure;
+        held.push(entry);
         touch();
     }
     /// Its connection is no more.
-    void leave(FleetSeat& seat) noexcept {
-        switch (seat.phase) {
-            case SeatPhase::in_line:
-                line.remove(seat);
+    void leave(ServiceEntry& entry) noexcept {
+        switch (entry.phase) {
+            case ServicePhase::in_line:
+                line.remove(entry);
                 break;
-            case SeatPhase::dialling:
-                dialling.remove(seat);
+            case ServicePhase::dialling:
+                dialling.remove(entry);
                 if (!line.empty()) touch();
                 break;
-            case SeatPhase::connected:
+            case ServicePhase::connected:
                 --up;
                 break;
-            case SeatPhase::held:
-                held.remove(seat);
+            case ServicePhase::held:
+                held.remove(entry);
                 break;
             default:
                 break;
         }
-        seat.phase = SeatPhase::idle;
+        entry.phase = ServicePhase::idle;
     }
     /// Something was heard from beyond: the network works.
     void prove(Instant now) noexcept {
@@ -83,9 +83,9 @@ struct FleetHub : Counted {
         waits.reset();
     }
     /// A service has gone from one state to another.
-    void moved(FleetSeat& seat, LinkState to) noexcept {
-        --count(seat.counted);
-        seat.counted = to;
+    void moved(ServiceEntry& entry, LinkState to) noexcept {
+        --count(entry.counted);
+        entry.counted = to;
         ++count(to);
     }
     [[nodiscard]] std::size_t& count(LinkState state) noexcept {
@@ -108,14 +108,14 @@ struct FleetHub : Counted {
     /// Lets dial whose turn it is.
     void let_dial(Instant now) {
         while (!line.empty() && dialling.size() < options.dials_max && next_dial <= now) {
-            FleetSeat& seat = line.front();
+            ServiceEntry& entry = line.front();
             // First: without memory it stays in line.
-            seat.ops->dial(seat);
-            line.remove(seat);
-            seat.phase = SeatPhase::dialling;
-            seat.passes = false;
-            seat.at = now;
-            dialling.push(seat);
+            entry.ops->dial(entry);
+            line.remove(entry);
+            entry.phase = ServicePhase::dialling;
+            entry.passes = false;
+            entry.at = now;
+            dialling.push(entry);
             next_dial = after(now, options.dial_gap);
         }
     }
@@ -127,8 +127,8 @@ struct FleetHub : Counted {
             if (all_failed()) {
                 if (auto what = condemn(now, bits)) found = what;
             } else {
-                FleetSeat& seat = *held.front();
-                pass_on(seat, seat.failure);
+                ServiceEntry& entry = *held.front();
+                pass_on(entry, entry.failure);
             }
         }
         return found;
@@ -136,9 +136,9 @@ struct FleetHub : Counted {
 
     const FleetOptions options;
     const Waker* waker = nullptr;  ///< the fleet's; null without one
-    DialLine line;
-    SeatList dialling;  ///< in the order of their dials
-    SeatList held;      ///< in the order of their failures
+    DialQueue line;
+    ServiceList dialling;  ///< in the order of their dials
+    ServiceList held;      ///< in the order of their failures
     std::size_t up = 0;
     std::array<std::size_t, link_states> counts{};
     Instant next_dial = always;
@@ -179,10 +179,10 @@ private:
         what.times = static_cast<std::size_t>(waits.attempts());
         return what;
     }
-    void pass_on(FleetSeat& seat, const Failure& failure) {
-        leave(seat);
-        seat.phase = SeatPhase::judged;
-        seat.ops->close(seat, failure);
+    void pass_on(ServiceEntry& entry, const Failure& failure) {
+        leave(entry);
+        entry.phase = ServicePhase::judged;
+        entry.ops->close(entry, failure);
     }
     void touch() const noexcept {
         if (waker != nullptr) waker->touch();
@@ -191,8 +191,8 @@ private:
     Waits waits;
 };
 
-inline FleetSeat::FleetSeat(const FleetOps& o, Ref<FleetHub> h, std::string n) noexcept
-    : ops{&o}, hub{std::move(h)}, name{std::move(n)} {}
-inline FleetSeat::~FleetSeat() = default;
+inline ServiceEntry::ServiceEntry(const ServiceOps& o, Ref<DialScheduler> h, std::string n) noexcept
+    : ops{&o}, scheduler{std::move(h)}, name{std::move(n)} {}
+inline ServiceEntry::~ServiceEntry() = default;
 
 }}}  // namespace belay::detail

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/adapter/detail/beast_wire.hpp
-/// BeastWire: the stream of one WebSocket connection, which asio's handlers keep alive.
+/// \file belay/adapter/detail/beast_stream.hpp
+/// BeastStream: the stream of one WebSocket connection, which asio's handlers keep alive.
 #pragma once
 
 #include <chrono>    // std::chrono::seconds
@@ -17,7 +17,7 @@
 #include <belay/adapter/boost_asio.hpp>
 #include <belay/adapter/detail/beast_failure.hpp>
 #include <belay/adapter/detail/beast_gathered.hpp>
-#include <belay/adapter/detail/upgrade_book.hpp>
+#include <belay/adapter/detail/ip_limiter.hpp>
 #include <belay/adapter/websocket_options.hpp>
 #include <belay/core/order.hpp>
 #include <belay/http/detail/http_text.hpp>
@@ -57,13 +57,15 @@ template <class Stream>
     }
 }
 
-/// What a connection does once it has its stream: whether it was dialled (BeastDial) or accepted
-/// (BeastAnswer) is their business. Every handler holds a reference, and does nothing once it is
+/// What a connection does once it has its stream: whether it was dialled (BeastConnector) or
+/// accepted
+/// (BeastServerHandshake) is their business. Every handler holds a reference, and does nothing
+/// once it is
 /// over.
 ///
 /// Thread safety: the thread that runs the context.
 template <class Stream>
-class BeastWire : public std::enable_shared_from_this<BeastWire<Stream>> {
+class BeastStream : public std::enable_shared_from_this<BeastStream<Stream>> {
 protected:
     using Context = boost::asio::io_context;
     using Asio = AsioOf<Context>;
@@ -75,8 +77,8 @@ protected:
 
 public:
     template <class... A>
-    BeastWire(Context& context, std::shared_ptr<const Options> options, const Link<Bytes>& link,
-              A&&... stream)
+    BeastStream(Context& context, std::shared_ptr<const Options> options, const Link<Bytes>& link,
+                A&&... stream)
         : options_{std::move(options)},
           link_{link},
           limit_{options_->message_bytes_max},
@@ -84,8 +86,8 @@ public:
           context_{context},
           goodbye_{context},
           ws_{std::forward<A>(stream)...} {}
-    BeastWire(const BeastWire&) = delete;
-    BeastWire& operator=(const BeastWire&) = delete;
+    BeastStream(const BeastStream&) = delete;
+    BeastStream& operator=(const BeastStream&) = delete;
 
     [[nodiscard]] SendResult send(const Bytes& message) noexcept {
         if (state_ != State::open || broken_) return SendResult::down;
@@ -125,7 +127,7 @@ public:
     }
     void close(const Failure& why) noexcept {
         if (state_ == State::closing || state_ == State::over) return;
-        slot_.closed_with(why);
+        permit_.closed_with(why);
         if (state_ != State::open || broken_) return end(why);
         const bool has_code =
             why.category == &websocket_category() && BeastFailure::is_sendable(why.code);
@@ -137,7 +139,7 @@ public:
     }
 
 protected:
-    ~BeastWire() = default;
+    ~BeastStream() = default;
 
     enum class State : std::uint8_t { connecting, open, closing, over };
 
@@ -204,7 +206,7 @@ protected:
         goodbye_.cancel();
         Error ignored;
         socket().close(ignored);
-        slot_.leave();
+        permit_.leave();
         link_.closed(why);
     }
 
@@ -389,7 +391,7 @@ protected:
     Context& context_;
     std::optional<Tcp::resolver> resolver_;  ///< while a name is looked up
     Asio::Timer goodbye_;
-    UpgradeSlot slot_;  ///< of one that was accepted
+    IpPermit permit_;  ///< of one that was accepted
     boost::beast::websocket::stream<BeastGathered<Stream>> ws_;
 };
 

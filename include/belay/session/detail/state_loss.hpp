@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/session/detail/loss.hpp
+/// \file belay/session/detail/state_loss.hpp
 /// Loss: what a WELCOME shows to be gone, on either side.
 #pragma once
 
@@ -16,15 +16,15 @@ struct SenderFacts {
 };
 
 /// Why a session must not go on, and the error that says so.
-struct Loss {
+struct StateLoss {
     Blocked blocked = Blocked::none;
     SessionErrc error{};
 };
 
 /// Compares the numbers. Where they agree, the checks at `w.applied` must agree too.
 /// Source: docs/session-protocol.md, section 5.1.
-[[nodiscard]] constexpr Loss loss_shown(const SenderFacts& mine,
-                                        const session_format::Welcome& w) noexcept {
+[[nodiscard]] constexpr StateLoss detect_state_loss(const SenderFacts& mine,
+                                                    const session_format::Welcome& w) noexcept {
     if (mine.pinned_store != no_id && (mine.pinned_store != w.store || !w.known)) {
         return {Blocked::receiver_lost_state, SessionErrc::store_changed};
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/adapter/detail/beast_answer.hpp
-/// BeastAnswer: how a WebSocket connection is accepted.
+/// \file belay/adapter/detail/beast_server_handshake.hpp
+/// BeastServerHandshake: how a WebSocket connection is accepted.
 #pragma once
 
 #include <string>   // std::string
@@ -9,7 +9,7 @@
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/message.hpp>
 
-#include <belay/adapter/detail/beast_wire.hpp>
+#include <belay/adapter/detail/beast_stream.hpp>
 #include <belay/link/link_errc.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -43,23 +43,24 @@ template <class Socket>
 
 /// A connection of BeastAccepted, from the answer to its upgrade on.
 template <class Stream>
-class BeastAnswer : public BeastWire<Stream> {
-    using Wire = BeastWire<Stream>;
+class BeastServerHandshake : public BeastStream<Stream> {
+    using Wire = BeastStream<Stream>;
     using typename Wire::Error;
     using typename Wire::State;
 
 public:
     using Request = boost::beast::http::request<boost::beast::http::empty_body>;
 
-    BeastAnswer(boost::asio::io_context& context, std::shared_ptr<const WebSocketOptions> options,
-                const Link<Bytes>& link, Stream stream)
+    BeastServerHandshake(boost::asio::io_context& context,
+                         std::shared_ptr<const WebSocketOptions> options, const Link<Bytes>& link,
+                         Stream stream)
         : Wire{context, std::move(options), link, std::move(stream)} {}
 
     /// Answers the request.
-    void answer(const Request& request, UpgradeSlot slot) {
+    void answer(const Request& request, IpPermit permit) {
         namespace websocket = boost::beast::websocket;
         namespace http = boost::beast::http;
-        this->slot_ = std::move(slot);
+        this->permit_ = std::move(permit);
         if (has_hung_up(this->socket())) return give_way(failure_of(LinkErrc::closed_by_peer));
         this->ws_.set_option(websocket::stream_base::decorator(
             [protocol = this->options_->subprotocol](websocket::response_type& response) {
@@ -86,11 +87,11 @@ private:
     void answered(const Error& error) {
         this->goodbye_.cancel();
         if (error) return give_way(BeastFailure::of_handshake(error));
-        this->slot_.upgraded();
+        this->permit_.upgraded();
         this->begin();
     }
     void give_way(const Failure& why) noexcept {
-        this->slot_.aborted();
+        this->permit_.aborted();
         this->end(why);
     }
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/work/detail/work_letters.hpp
-/// WorkLetters: where the dead of a WorkQueue are put, and who hears of them.
+/// \file belay/work/detail/work_dead_letters.hpp
+/// WorkDeadLetters: where the dead of a WorkQueue are put, and who hears of them.
 #pragma once
 
 #include <concepts>  // std::same_as
@@ -36,19 +36,19 @@ struct WorkHooks {
 
 /// A storage for dead letters, and the observer of a WorkQueue.
 template <class DeadLetters, class Observer>
-class WorkLetters {
+class WorkDeadLetters {
     static_assert(TakesDead<DeadLetters>,
                   "WorkQueue: DeadLetters must be KeepDead or have 'try_push(Bytes&&)', which "
                   "answers bool or std::error_code");
 
 public:
-    WorkLetters(DeadLetters storage, Observer observer)
+    WorkDeadLetters(DeadLetters storage, Observer observer)
         : storage_{std::move(storage)}, observer_{std::move(observer)} {}
 
     /// The same, of a queue that the observer may ask.
     template <class W>
     struct Of {
-        WorkLetters& letters;
+        WorkDeadLetters& letters;
         const W& queue;
 
         template <class Log>

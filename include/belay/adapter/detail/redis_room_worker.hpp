@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/adapter/detail/redis_room_work.hpp
-/// RedisRoomWork: the thread of a RedisRooms, and what waits for it.
+/// \file belay/adapter/detail/redis_room_worker.hpp
+/// RedisRoomWorker: the thread of a RedisRooms, and what waits for it.
 #pragma once
 
 #include <poll.h>
@@ -17,8 +17,8 @@
 #include <variant>    // std::variant
 #include <vector>     // std::vector
 
-#include <belay/adapter/detail/redis_room_ears.hpp>
-#include <belay/posix/detail/bell.hpp>
+#include <belay/adapter/detail/redis_room_subscriber.hpp>
+#include <belay/posix/detail/wakeup_fd.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -29,7 +29,7 @@ struct RedisRoomStaged {
 };
 
 /// Makes one call after the other, and listens in between.
-class RedisRoomWork {
+class RedisRoomWorker {
 public:
     struct Load {
         std::string id;
@@ -61,16 +61,16 @@ public:
     };
 
     /// The thread begins with `start`.
-    explicit RedisRoomWork(const RedisRoomsOptions& options)
-        : options_{options}, store_{options, book}, ears_{options, book, store_} {}
-    RedisRoomWork(const RedisRoomWork&) = delete;
-    RedisRoomWork& operator=(const RedisRoomWork&) = delete;
-    ~RedisRoomWork() {
+    explicit RedisRoomWorker(const RedisRoomsOptions& options)
+        : options_{options}, store_{options, positions}, subscriber_{options, positions, store_} {}
+    RedisRoomWorker(const RedisRoomWorker&) = delete;
+    RedisRoomWorker& operator=(const RedisRoomWorker&) = delete;
+    ~RedisRoomWorker() {
         {
             const std::lock_guard lock{mutex_};
             ends_ = true;
         }
-        bell_.ring();
+        wakeup_.ring();
         if (thread_.joinable()) thread_.join();
     }
 
@@ -92,7 +92,7 @@ public:
     void forget_turns(const std::vector<RedisRoomChange>& changes) {
         for (const RedisRoomChange& change : changes) {
             if (change.kind != RedisRoomChange::Kind::append)
-                book.forget_turn(change.id, change.basis.turn);
+                positions.forget_turn(change.id, change.basis.turn);
         }
     }
     template <class C>
@@ -102,10 +102,10 @@ public:
             calls_.push_back({std::move(call), bytes});
             bytes_ += bytes;
         }
-        bell_.ring();
+        wakeup_.ring();
     }
 
-    RedisRoomBook book{};
+    RedisRoomPositions positions{};
 
 private:
     struct Waiting {
@@ -117,9 +117,9 @@ private:
 
     void run() {
         for (;;) {
-            bell_.silence();
+            wakeup_.silence();
             bool more = make_some();
-            more = ears_.step() || more;
+            more = subscriber_.step() || more;
             {
                 const std::lock_guard lock{mutex_};
                 if (ends_) return;
@@ -146,43 +146,44 @@ private:
         return next;
     }
     void wait() const {
-        pollfd polled[2] = {{bell_.descriptor(), POLLIN, 0}, {ears_.descriptor(), POLLIN, 0}};
+        pollfd polled[2] = {{wakeup_.descriptor(), POLLIN, 0},
+                            {subscriber_.descriptor(), POLLIN, 0}};
         // What ends it early is looked at as any other end.
-        static_cast<void>(::poll(polled, 2, static_cast<int>(ears_.patience().count())));
+        static_cast<void>(::poll(polled, 2, static_cast<int>(subscriber_.patience().count())));
     }
 
     void make(Load& call) {
         // A load that nobody waits for costs the others nothing.
         if (!call.done.wanted()) return;
         LoadedRoom found = store_.load(call.id);
-        if (found) ears_.loaded(call.id);
+        if (found) subscriber_.loaded(call.id);
         call.done(std::move(found));
     }
     void make(Flush& call) {
         PersistenceError error = store_.flush(call.changes);
         forget_turns(call.changes);
         // Nobody is told of what was lost in silence, but who asks.
-        for (const auto& [id, code] : error.rooms) ears_.changed(id);
+        for (const auto& [id, code] : error.rooms) subscriber_.changed(id);
         call.done(std::move(error));
     }
     void make(Save& call) {
         PersistenceError error = store_.save(call.id, call.snapshot, call.covers);
         // What it would cover may be lost.
-        if (error.code == RoomErrc::stale_snapshot) ears_.changed(call.id);
+        if (error.code == RoomErrc::stale_snapshot) subscriber_.changed(call.id);
         call.done(std::move(error));
     }
     void make(List& call) {
         if (call.done.wanted()) call.done(store_.list(call.after, call.count));
     }
     void make(Publish& call) { store_.publish(call.id, call.message); }
-    void make(Subscribe& call) { ears_.subscribe(call.id, call.from, std::move(call.done)); }
+    void make(Subscribe& call) { subscriber_.subscribe(call.id, call.from, std::move(call.done)); }
 
     static constexpr int calls_per_turn = 100;
 
     const RedisRoomsOptions options_;
     RedisRoomStore store_;
-    RedisRoomEars ears_;
-    posix::detail::Bell bell_{};
+    RedisRoomSubscriber subscriber_;
+    posix::detail::WakeupFd wakeup_{};
     std::mutex mutex_{};
     std::deque<Waiting> calls_{};
     std::size_t bytes_ = 0;

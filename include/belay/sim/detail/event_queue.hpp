@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/sim/detail/agenda.hpp
+/// \file belay/sim/detail/event_queue.hpp
 /// Agenda: what is going to happen, by time, and in the order of adding where the times are equal.
 #pragma once
 
@@ -13,7 +13,7 @@
 namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
 
 /// A function to be called with its object. The object stays alive until then: nothing is removed.
-struct Appointment {
+struct ScheduledEvent {
     Instant time;
     std::uint64_t order;
     void (*run)(void*);
@@ -21,7 +21,7 @@ struct Appointment {
 };
 
 /// A binary heap of appointments.   Complexity: O(log n) each.   Allocates: only to grow.
-class Agenda {
+class EventQueue {
 public:
     void add(Instant time, void (*run)(void*), void* object) {
         heap_.emplace_back();
@@ -42,9 +42,9 @@ public:
         return heap_.empty() ? never : heap_.front().time;
     }
     /// Pre: not empty.
-    [[nodiscard]] Appointment pop() noexcept {
+    [[nodiscard]] ScheduledEvent pop() noexcept {
         BELAY_INVARIANT(!heap_.empty(), "Agenda::pop: must not be empty");
-        const Appointment first = heap_.front();
+        const ScheduledEvent first = heap_.front();
         const std::size_t last = heap_.size() - 1;
         std::size_t at = 0;
         for (std::size_t child = 1; child < last; child = 2 * at + 1) {
@@ -59,11 +59,11 @@ public:
     }
 
 private:
-    static bool before(const Appointment& a, const Appointment& b) noexcept {
+    static bool before(const ScheduledEvent& a, const ScheduledEvent& b) noexcept {
         return a.time != b.time ? a.time < b.time : a.order < b.order;
     }
 
-    std::vector<Appointment> heap_;
+    std::vector<ScheduledEvent> heap_;
     std::uint64_t order_ = 0;
 };
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/adapter/detail/beast_hall.hpp
-/// BeastHall: the socket that a BeastListener listens at.
+/// \file belay/adapter/detail/beast_acceptor.hpp
+/// BeastAcceptor: the socket that a BeastListener listens at.
 #pragma once
 
 #include <memory>    // std::enable_shared_from_this
 #include <optional>  // std::optional
 #include <utility>   // std::move; before asio, which in Boost 1.74 uses std::exchange without
 
-#include <belay/adapter/detail/beast_knock.hpp>
+#include <belay/adapter/detail/beast_pending_upgrade.hpp>
 #include <belay/core/observer.hpp>
 #include <belay/posix/endpoint.hpp>
 
@@ -17,18 +17,18 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 ///
 /// Thread safety: the thread that runs the context.
 template <class F, class Accepted, class Stream, class Observer, class Hooks>
-class BeastHall final
-    : public BeastDoor<Stream>,
-      public std::enable_shared_from_this<BeastHall<F, Accepted, Stream, Observer, Hooks>> {
-    using Door = BeastDoor<Stream>;
-    using Knock = BeastKnock<Stream>;
+class BeastAcceptor final
+    : public BeastListenerState<Stream>,
+      public std::enable_shared_from_this<BeastAcceptor<F, Accepted, Stream, Observer, Hooks>> {
+    using Door = BeastListenerState<Stream>;
+    using PendingUpgrade = BeastPendingUpgrade<Stream>;
     using Asio = AsioOf<boost::asio::io_context>;
     using Error = Asio::Error;
     using Tcp = Asio::Tcp;
 
 public:
-    BeastHall(boost::asio::io_context& runs_in, typename Door::TlsContext* certified, F on_accept,
-              BeastListenerOptions options, Observer observer)
+    BeastAcceptor(boost::asio::io_context& runs_in, typename Door::TlsContext* certified,
+                  F on_accept, BeastListenerOptions options, Observer observer)
         : Door{runs_in, certified, std::move(options)},
           on_accept_{std::move(on_accept)},
           observer_{std::move(observer)},
@@ -58,8 +58,8 @@ public:
         acceptor_.close(ignored);
         pause_.cancel();
         while (!this->knocks.empty()) {
-            const auto knock = this->knocks.front()->shared_from_this();
-            knock->end();
+            const auto pending = this->knocks.front()->shared_from_this();
+            pending->end();
         }
     }
     [[nodiscard]] std::uint16_t port() const noexcept {
@@ -68,7 +68,9 @@ public:
         return error ? std::uint16_t{0} : here.port();
     }
 
-    void arrived(std::shared_ptr<Knock> knock) override { on_accept_(Accepted{std::move(knock)}); }
+    void arrived(std::shared_ptr<PendingUpgrade> pending) override {
+        on_accept_(Accepted{std::move(pending)});
+    }
     void tell(const RefusedUpgrade& refused) override {
         notify<typename Hooks::Refused>(observer_, no_machine, refused);
     }
@@ -76,7 +78,7 @@ public:
 private:
     /// Whether the options name nothing that would never match, and let somebody in.
     [[nodiscard]] bool understood() {
-        const BeastListenerOptions& options = this->book->options();
+        const BeastListenerOptions& options = this->limiter->options();
         if (!possible(options)) return false;
         for (const std::string& one : options.origins) {
             if (one != "*" && !WebOrigin::parse(one)) return false;
@@ -90,7 +92,7 @@ private:
         // A restarted server need not wait until its old connections are forgotten.
         if (!error) acceptor_.set_option(Tcp::acceptor::reuse_address{true}, error);
         if (!error) acceptor_.bind(at, error);
-        if (!error) acceptor_.listen(this->book->options().backlog, error);
+        if (!error) acceptor_.listen(this->limiter->options().backlog, error);
         return error;
     }
     void accept() {
@@ -107,18 +109,19 @@ private:
         const auto from = socket.remote_endpoint(error);
         socket.set_option(Tcp::no_delay{true}, error);
         const auto ip = IpAddress::parse(from.address().to_string());
-        ++this->book->counters.accepted;
-        if (!ip || !this->book->enter()) {
-            ++this->book->counters.turned_away;
+        ++this->limiter->counters.accepted;
+        if (!ip || !this->limiter->enter()) {
+            ++this->limiter->counters.turned_away;
             return tell_of(ip);
         }
-        UpgradeSlot slot{this->book};
+        IpPermit permit{this->limiter};
         // Of those behind a proxy it is counted when it is known who they are.
-        if (!this->forwarded.is_proxy(*ip) && !slot.claim(*ip)) {
-            slot.turned_away();
+        if (!this->forwarded.is_proxy(*ip) && !permit.claim(*ip)) {
+            permit.turned_away();
             return tell_of(ip);
         }
-        std::make_shared<Knock>(this->shared_from_this(), std::move(socket), std::move(slot))
+        std::make_shared<PendingUpgrade>(this->shared_from_this(), std::move(socket),
+                                         std::move(permit))
             ->start(*ip);
     }
     /// Who is turned away; whoever listens to that is flooded by nobody.
@@ -130,7 +133,7 @@ private:
     }
     /// The connection that cannot be accepted would keep the loop busy: looks away for a while.
     void exhausted(const Error& error) {
-        pause_.expires_after(this->book->options().exhausted_pause);
+        pause_.expires_after(this->limiter->options().exhausted_pause);
         pause_.async_wait([self = this->shared_from_this(), mine = listens_](const Error&) {
             if (mine == self->listens_) self->accept();
         });

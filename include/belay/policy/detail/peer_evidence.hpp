@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/policy/detail/says_of_peer.hpp
-/// says_of_peer: what a failed attempt says of the peer's health.
+/// \file belay/policy/detail/peer_evidence.hpp
+/// peer_evidence: what a failed attempt says of the peer's health.
 #pragma once
 
 #include <cerrno>        // ENOMEM and others
@@ -13,7 +13,7 @@
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// What is known of the peer after an attempt that failed.
-enum class OfPeer : std::uint8_t {
+enum class PeerEvidence : std::uint8_t {
     unwell,  ///< it did not serve us
     well,    ///< it answered, and says no
     nothing  ///< it was not asked
@@ -44,17 +44,17 @@ enum class OfPeer : std::uint8_t {
 }
 
 /// What a failure says, unless the user knows better.   Complexity: O(1).
-[[nodiscard]] constexpr OfPeer says_of_peer(const Failure& failure) noexcept {
-    if (failure.cause == Cause::planned) return OfPeer::nothing;
+[[nodiscard]] constexpr PeerEvidence peer_evidence(const Failure& failure) noexcept {
+    if (failure.cause == Cause::planned) return PeerEvidence::nothing;
     // Before the cause: a layer of our own may refuse for a reason that a peer may have, too.
-    if (failure.category != nullptr && is_our_own(failure)) return OfPeer::nothing;
+    if (failure.category != nullptr && is_our_own(failure)) return PeerEvidence::nothing;
     switch (failure.cause) {
         case Cause::permanent:
         case Cause::forbidden:
         case Cause::unauthorized:
-            return OfPeer::well;
+            return PeerEvidence::well;
         default:
-            return OfPeer::unwell;
+            return PeerEvidence::unwell;
     }
 }
 

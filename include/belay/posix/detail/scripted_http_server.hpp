@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/posix/detail/http_stage.hpp
-/// HttpStage: the server that check::http plays, as good or bad as its pages say.
+/// \file belay/posix/detail/scripted_http_server.hpp
+/// ScriptedHttpServer: the server that check::http plays, as good or bad as its pages say.
 #pragma once
 
 #include <algorithm>    // std::count_if
@@ -18,7 +18,7 @@
 namespace belay { inline namespace BELAY_ABI { namespace posix::detail {
 
 /// What the stage has read.
-struct StagedRequest {
+struct ScriptedRequest {
     std::string method;
     std::string target;
     HttpHeaders headers;
@@ -26,9 +26,9 @@ struct StagedRequest {
 };
 
 /// A socket bound to a port of 127.0.0.1; whether anybody listens there is the caller's.
-class StagePort {
+class ScriptedServerPort {
 public:
-    StagePort() : socket_{Socket::tcp(AF_INET)} {
+    ScriptedServerPort() : socket_{Socket::tcp(AF_INET)} {
         sockaddr_in here{};
         here.sin_family = AF_INET;
         here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -53,31 +53,27 @@ private:
 };
 
 /// A server that never waits: step() does what there is to do.   Thread safety: one thread.
-class HttpStage {
+class ScriptedHttpServer {
 public:
     /// The length of the bodies of /large and /packed.
     static constexpr std::size_t large_bytes = 5000;
 
-    HttpStage() {
+    ScriptedHttpServer() {
         near_.listen();
         far_.listen();
     }
 
     void step() {
         ++steps_;
-        for (const StagePort* const port : {&near_, &far_}) {
-            while (Socket guest = port->accept()) guests_.push_back({std::move(guest)});
+        for (const ScriptedServerPort* const port : {&near_, &far_}) {
+            while (Socket client = port->accept()) clients_.push_back({std::move(client)});
         }
-        for (Guest& guest : guests_) serve(guest);
-        std::erase_if(guests_, [](const Guest& g) { return !g.socket; });
+        for (Client& client : clients_) serve(client);
+        std::erase_if(clients_, [](const Client& g) { return !g.socket; });
     }
 
     [[nodiscard]] std::string url(std::string_view target) const {
         return near_.origin() + std::string{target};
-    }
-    /// The same machine and pages, another origin.
-    [[nodiscard]] std::string far_url(std::string_view target) const {
-        return far_.origin() + std::string{target};
     }
     /// Nobody listens there.
     [[nodiscard]] std::string dead_url() const { return dead_.origin() + "/"; }
@@ -86,18 +82,18 @@ public:
     /// How often a target was asked for.
     [[nodiscard]] long seen(std::string_view target) const {
         return std::count_if(log_.begin(), log_.end(),
-                             [&](const StagedRequest& r) { return r.target == target; });
+                             [&](const ScriptedRequest& r) { return r.target == target; });
     }
-    [[nodiscard]] const std::vector<StagedRequest>& log() const noexcept { return log_; }
+    [[nodiscard]] const std::vector<ScriptedRequest>& log() const noexcept { return log_; }
     /// Lets the open /parts end.
     void finish() {
-        for (Guest& guest : guests_) {
-            if (std::exchange(guest.in_parts, false)) guest.output += "3\r\ntwo\r\n0\r\n\r\n";
+        for (Client& client : clients_) {
+            if (std::exchange(client.in_parts, false)) client.output += "3\r\ntwo\r\n0\r\n\r\n";
         }
     }
 
 private:
-    struct Guest {
+    struct Client {
         Socket socket;
         std::string input{};
         std::string output{};
@@ -106,31 +102,31 @@ private:
         bool leaves = false;
     };
 
-    void serve(Guest& guest) {
+    void serve(Client& client) {
         char bytes[4096];
-        for (ssize_t n = 0; (n = ::recv(guest.socket.get(), bytes, sizeof bytes, 0)) >= 0;) {
+        for (ssize_t n = 0; (n = ::recv(client.socket.get(), bytes, sizeof bytes, 0)) >= 0;) {
             // Who asks keeps its half open as long as it waits.
-            if (n == 0) return guest.socket.reset();
-            guest.input.append(bytes, static_cast<std::size_t>(n));
+            if (n == 0) return client.socket.reset();
+            client.input.append(bytes, static_cast<std::size_t>(n));
         }
-        if (!would_block(errno) && errno != EINTR) return guest.socket.reset();
-        while (std::optional<StagedRequest> request = next(guest.input)) {
+        if (!would_block(errno) && errno != EINTR) return client.socket.reset();
+        while (std::optional<ScriptedRequest> request = next(client.input)) {
             log_.push_back(*request);
-            guest.output += page(guest, *request);
+            client.output += page(client, *request);
         }
         // Not faster than a client that waits where it has nothing to read.
-        if (guest.drips && steps_ % 16 == 0) guest.output += "1\r\nx\r\n";
-        while (!guest.output.empty()) {
-            const ssize_t n =
-                ::send(guest.socket.get(), guest.output.data(), guest.output.size(), MSG_NOSIGNAL);
+        if (client.drips && steps_ % 16 == 0) client.output += "1\r\nx\r\n";
+        while (!client.output.empty()) {
+            const ssize_t n = ::send(client.socket.get(), client.output.data(),
+                                     client.output.size(), MSG_NOSIGNAL);
             if (n <= 0) break;
-            guest.output.erase(0, static_cast<std::size_t>(n));
+            client.output.erase(0, static_cast<std::size_t>(n));
         }
-        if (guest.leaves && guest.output.empty()) guest.socket.reset();
+        if (client.leaves && client.output.empty()) client.socket.reset();
     }
 
     /// Takes one whole request off the front.
-    static std::optional<StagedRequest> next(std::string& input) {
+    static std::optional<ScriptedRequest> next(std::string& input) {
         const std::size_t end = input.find("\r\n\r\n");
         if (end == input.npos) return std::nullopt;
         std::string_view head{input.data(), end + 2};
@@ -139,7 +135,7 @@ private:
             head.remove_prefix(text.size() + 2);
             return text;
         };
-        StagedRequest request;
+        ScriptedRequest request;
         const std::string_view first = line();
         const std::size_t space = first.find(' ');
         request.method = first.substr(0, space);
@@ -163,12 +159,12 @@ private:
         return request;
     }
 
-    struct Page {
+    struct Script {
         std::string_view status = "200 OK";
         std::string_view headers{};
         std::string_view body{};
     };
-    static std::string whole(const Page& page) {
+    static std::string whole(const Script& page) {
         std::string text = "HTTP/1.1 ";
         (text += page.status) += "\r\n";
         (text += page.headers) +=
@@ -179,7 +175,7 @@ private:
         const std::string there = "Location: " + location + "\r\n";
         return whole({"302 Found", there, "moved"});
     }
-    std::string page(Guest& guest, const StagedRequest& request) {
+    std::string page(Client& client, const ScriptedRequest& request) {
         // Five thousand times "x".
         constexpr std::string_view gzip{
             "\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xed\xc1\x31\x01\x00\x00\x00\xc2\xa0\xda\x8b"
@@ -189,7 +185,8 @@ private:
             "HTTP/1.1 200 OK\r\nX-Head: 1\r\nTransfer-Encoding: chunked\r\n\r\n";
         const std::string& target = request.target;
         const std::string large(large_bytes, 'x');
-        guest.leaves = guest.leaves || target == "/half" || target == "/cut" || target == "/noise";
+        client.leaves =
+            client.leaves || target == "/half" || target == "/cut" || target == "/noise";
         if (target == "/page") {
             return "HTTP/1.1 103 Early Hints\r\nx-early: 1\r\n\r\n" +
                    whole({.headers = "x-one: 1\r\nX-One:  2 \r\nX-Empty:\r\n", .body = "hello"});
@@ -200,9 +197,9 @@ private:
         if (target == "/cut") return "";
         if (target == "/noise") return "SSH-2.0-OpenSSH_9.2\r\n";
         if (target == "/never") return "";
-        if (target == "/drips") return guest.drips = true, std::string{chunked};
+        if (target == "/drips") return client.drips = true, std::string{chunked};
         if (target == "/parts") {
-            guest.in_parts = true;
+            client.in_parts = true;
             return std::string{chunked} + "3\r\none\r\n";
         }
         if (target == "/large") return whole({.body = large});
@@ -219,11 +216,11 @@ private:
         return whole({.status = "404 Not Found"});
     }
 
-    StagePort near_;
-    StagePort far_;
-    StagePort dead_;
-    std::vector<Guest> guests_;
-    std::vector<StagedRequest> log_;
+    ScriptedServerPort near_;
+    ScriptedServerPort far_;
+    ScriptedServerPort dead_;
+    std::vector<Client> clients_;
+    std::vector<ScriptedRequest> log_;
     std::uint64_t steps_ = 0;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/core/detail/nest_node.hpp
-/// NestNode, NestHub, NestHeap: what a Nest knows of its children.
+/// \file belay/core/detail/machine_group_node.hpp
+/// MachineGroupNode, MachineGroupState, MachineGroupHeap: what a MachineGroup knows of its
+/// children.
 #pragma once
 
 #include <atomic>   // std::atomic
@@ -14,23 +15,23 @@
 #include <belay/core/waker.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace driver {
-class Nest;
+class MachineGroup;
 }}}  // namespace belay::driver
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-struct NestNode;
+struct MachineGroupNode;
 
 inline constexpr driver::WakeOps no_wake_ops{};
 
-/// What reaches a nest from other threads; outlives it.
+/// What reaches a group from other threads; outlives it.
 ///
 /// Thread safety: wake() from any thread; all else on the home thread.
-struct NestHub : Counted {
-    explicit NestHub(driver::Nest& n) noexcept : nest{&n} {}
+struct MachineGroupState : Counted {
+    explicit MachineGroupState(driver::MachineGroup& n) noexcept : group{&n} {}
 
     /// Queues a child whose deadline must be read again, and wakes the parent.
-    inline void wake(NestNode& node) noexcept;
+    inline void wake(MachineGroupNode& node) noexcept;
     /// Takes what is queued: calls `f(node)` for each.
     template <class F>
     void take(F&& f) noexcept {
@@ -38,14 +39,14 @@ struct NestHub : Counted {
     }
     /// Nothing is queued any more.
     void close() noexcept {
-        nest = nullptr;
-        take(&closed, [](NestNode&) {});
+        group = nullptr;
+        take(&closed, [](MachineGroupNode&) {});
     }
     [[nodiscard]] bool has_woken() const noexcept {
         return woken.load(std::memory_order_acquire) != nullptr;
     }
 
-    driver::Nest* nest;  ///< null once it is gone
+    driver::MachineGroup* group;  ///< null once it is gone
     /// Written before any child has a Waker.
     driver::WakeHandle parent;
 
@@ -57,26 +58,27 @@ private:
     std::atomic<driver::WakeNode*> woken{nullptr};
 };
 
-/// What a nest does with a child, whatever its type.
-struct NestOps : driver::WakeOps {
-    void (*attach)(NestNode&, Waker);
-    Instant (*deadline)(const NestNode&) noexcept;
-    void (*advance)(NestNode&, Instant);
+/// What a group does with a child, whatever its type.
+struct MachineGroupOps : driver::WakeOps {
+    void (*attach)(MachineGroupNode&, Waker);
+    Instant (*deadline)(const MachineGroupNode&) noexcept;
+    void (*advance)(MachineGroupNode&, Instant);
     /// Destroys the machine, if the node owns it.
-    void (*end)(NestNode&) noexcept;
+    void (*end)(MachineGroupNode&) noexcept;
 };
 
-/// A nest's entry for one child. Outlives both; whoever holds a pointer holds a reference.
-struct NestNode : driver::WakeNode {
+/// A group's entry for one child. Outlives both; whoever holds a pointer holds a reference.
+struct MachineGroupNode : driver::WakeNode {
     static constexpr std::uint32_t nowhere = ~std::uint32_t{0};
 
-    NestNode(const NestOps& o, Ref<NestHub> h) noexcept : driver::WakeNode{o}, hub{std::move(h)} {}
-    ~NestNode() = default;
-    NestNode(const NestNode&) = delete;
-    NestNode& operator=(const NestNode&) = delete;
+    MachineGroupNode(const MachineGroupOps& o, Ref<MachineGroupState> h) noexcept
+        : driver::WakeNode{o}, hub{std::move(h)} {}
+    ~MachineGroupNode() = default;
+    MachineGroupNode(const MachineGroupNode&) = delete;
+    MachineGroupNode& operator=(const MachineGroupNode&) = delete;
 
-    [[nodiscard]] const NestOps& calls() const noexcept {
-        return static_cast<const NestOps&>(*ops);
+    [[nodiscard]] const MachineGroupOps& calls() const noexcept {
+        return static_cast<const MachineGroupOps&>(*ops);
     }
     void retain() noexcept { references.fetch_add(1, std::memory_order_relaxed); }
     /// Gives up a reference; the last one deletes the node.
@@ -88,11 +90,11 @@ struct NestNode : driver::WakeNode {
     bool attached = false;
     bool running = false;  ///< its turn is on the stack
     bool leaving = false;  ///< to be destroyed; after its turn, if that is on the stack
-    Ref<NestHub> hub;
+    Ref<MachineGroupState> hub;
     driver::WakeNode* next_woken = nullptr;  ///< whoever has set `woken` may write it
 };
 
-inline void NestHub::wake(NestNode& node) noexcept {
+inline void MachineGroupState::wake(MachineGroupNode& node) noexcept {
     if (node.woken.exchange(true, std::memory_order_acq_rel)) return;
     node.retain();
     driver::WakeNode* first = woken.load(std::memory_order_relaxed);
@@ -105,10 +107,10 @@ inline void NestHub::wake(NestNode& node) noexcept {
 }
 
 template <class F>
-void NestHub::take(driver::WakeNode* instead, F&& f) noexcept {
-    auto* node = static_cast<NestNode*>(woken.exchange(instead, std::memory_order_acq_rel));
+void MachineGroupState::take(driver::WakeNode* instead, F&& f) noexcept {
+    auto* node = static_cast<MachineGroupNode*>(woken.exchange(instead, std::memory_order_acq_rel));
     while (node != nullptr) {
-        auto* const next = static_cast<NestNode*>(node->next_woken);
+        auto* const next = static_cast<MachineGroupNode*>(node->next_woken);
         // Before its deadline is read: a wake that comes later queues the node again. An exchange,
         // for it sees what those did whose wakes found the node queued.
         static_cast<void>(node->woken.exchange(false, std::memory_order_acq_rel));
@@ -122,11 +124,11 @@ void NestHub::take(driver::WakeNode* instead, F&& f) noexcept {
 /// out for their turns. A node knows its place.
 ///
 /// Thread safety: one thread.   Allocates: push() only, while it grows.
-class NestHeap {
+class MachineGroupHeap {
 public:
     struct Entry {
         Instant due;
-        NestNode* node;  ///< null: it was removed while it was out
+        MachineGroupNode* node;  ///< null: it was removed while it was out
     };
 
     [[nodiscard]] std::size_t heap_size() const noexcept { return heap_; }
@@ -136,16 +138,16 @@ public:
     [[nodiscard]] bool has_out() const noexcept { return heap_ != entries_.size(); }
 
     /// Adds a node: to the heap, or if any are out behind them.   Throws: std::bad_alloc.
-    void push(NestNode& node, Instant due) {
+    void push(MachineGroupNode& node, Instant due) {
         const bool all_in = !has_out();
         entries_.push_back({due, &node});
         node.place = static_cast<std::uint32_t>(entries_.size() - 1);
         if (all_in) take_in();
     }
-    void remove(NestNode& node) noexcept {
+    void remove(MachineGroupNode& node) noexcept {
         const std::size_t hole = node.place;
-        if (hole == NestNode::nowhere) return;
-        node.place = NestNode::nowhere;
+        if (hole == MachineGroupNode::nowhere) return;
+        node.place = MachineGroupNode::nowhere;
         if (hole >= heap_) {
             entries_[hole].node = nullptr;
             return;
@@ -165,7 +167,7 @@ public:
     /// Changes the deadline of one that is in the heap.   Complexity: O(log n).
     void refile(std::size_t place, Instant due) noexcept {
         entries_[place].due = due;
-        NestNode& node = *entries_[place].node;
+        MachineGroupNode& node = *entries_[place].node;
         rise(place);
         sink(node.place);
     }

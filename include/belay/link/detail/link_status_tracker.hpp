@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/link/detail/link_standing.hpp
-/// LinkStanding: the status of a supervised connection, and how it changes in a step.
+/// \file belay/link/detail/link_status_tracker.hpp
+/// LinkStatusTracker: the status of a supervised connection, and how it changes in a step.
 #pragma once
 
 #include <type_traits>  // std::is_constant_evaluated
@@ -14,7 +14,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// The base of a timeline::SupervisorCore, which decides; this one writes down what it has decided.
 ///
 /// Thread safety: distinct objects safe.   Complexity: O(1) each.
-class LinkStanding {
+class LinkStatusTracker {
 protected:
     /// The one transition of a step.
     constexpr void enter(LinkState state, Instant retry_at, Turn& turn) noexcept {

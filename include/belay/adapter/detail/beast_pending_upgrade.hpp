@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/adapter/detail/beast_knock.hpp
-/// BeastKnock: a connection that was accepted, until its upgrade is answered.
+/// \file belay/adapter/detail/beast_pending_upgrade.hpp
+/// BeastPendingUpgrade: a connection that was accepted, until its upgrade is answered.
 #pragma once
 
 #include <array>     // std::array
@@ -14,24 +14,24 @@
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/read.hpp>
 
-#include <belay/adapter/detail/beast_answer.hpp>
+#include <belay/adapter/detail/beast_server_handshake.hpp>
 #include <belay/adapter/detail/beast_upgrade.hpp>
 #include <belay/adapter/websocket_error.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 template <class Stream>
-class BeastKnock;
+class BeastPendingUpgrade;
 
 /// What those who knock know of the listener. Its F and Observer are behind the two calls.
 template <class Stream>
-struct BeastDoor {
-    using Knock = BeastKnock<Stream>;
+struct BeastListenerState {
+    using PendingUpgrade = BeastPendingUpgrade<Stream>;
     using TlsContext = typename TlsContextOf<Stream>::Type;
 
-    BeastDoor(boost::asio::io_context& c, TlsContext* t, BeastListenerOptions options)
-        : context{c}, tls{t}, book{std::make_shared<UpgradeBook>(std::move(options))} {
-        const BeastListenerOptions& o = book->options();
+    BeastListenerState(boost::asio::io_context& c, TlsContext* t, BeastListenerOptions options)
+        : context{c}, tls{t}, limiter{std::make_shared<IpLimiter>(std::move(options))} {
+        const BeastListenerOptions& o = limiter->options();
         connection = std::make_shared<const WebSocketOptions>(
             WebSocketOptions{.frames = o.frames,
                              .message_bytes_max = o.message_bytes_max,
@@ -39,19 +39,19 @@ struct BeastDoor {
                              .deflate = o.deflate,
                              .subprotocol = o.subprotocol});
     }
-    BeastDoor(const BeastDoor&) = delete;
-    BeastDoor& operator=(const BeastDoor&) = delete;
-    virtual ~BeastDoor() = default;
+    BeastListenerState(const BeastListenerState&) = delete;
+    BeastListenerState& operator=(const BeastListenerState&) = delete;
+    virtual ~BeastListenerState() = default;
 
-    virtual void arrived(std::shared_ptr<Knock> knock) = 0;
+    virtual void arrived(std::shared_ptr<PendingUpgrade> pending) = 0;
     virtual void tell(const RefusedUpgrade& refused) = 0;
 
     boost::asio::io_context& context;
     TlsContext* tls;
-    const std::shared_ptr<UpgradeBook> book;
+    const std::shared_ptr<IpLimiter> limiter;
     std::shared_ptr<const WebSocketOptions> connection;  ///< options of all connections
     ForwardedFor forwarded{};
-    std::list<Knock*> knocks{};  ///< that have not asked for anything yet
+    std::list<PendingUpgrade*> knocks{};  ///< that have not asked for anything yet
 };
 
 /// Reads the request, within its limits and time; then it is the user's, to be answered or refused.
@@ -60,30 +60,30 @@ struct BeastDoor {
 ///
 /// Thread safety: the thread that runs the context.
 template <class Stream>
-class BeastKnock : public std::enable_shared_from_this<BeastKnock<Stream>> {
-    using Door = BeastDoor<Stream>;
+class BeastPendingUpgrade : public std::enable_shared_from_this<BeastPendingUpgrade<Stream>> {
+    using Door = BeastListenerState<Stream>;
     using Asio = AsioOf<boost::asio::io_context>;
     using Error = Asio::Error;
     using Parser = boost::beast::http::request_parser<boost::beast::http::empty_body>;
 
 public:
-    using Connection = BeastAnswer<Stream>;
+    using Connection = BeastServerHandshake<Stream>;
 
-    BeastKnock(std::shared_ptr<Door> door, Asio::Tcp::socket socket, UpgradeSlot slot)
-        : door_{std::move(door)},
-          slot_{std::move(slot)},
-          timer_{door_->context},
-          stream_{stream_of(std::move(socket), *door_)} {}
-    BeastKnock(const BeastKnock&) = delete;
-    BeastKnock& operator=(const BeastKnock&) = delete;
-    ~BeastKnock() { forget(); }
+    BeastPendingUpgrade(std::shared_ptr<Door> listener, Asio::Tcp::socket socket, IpPermit permit)
+        : listener_{std::move(listener)},
+          permit_{std::move(permit)},
+          timer_{listener_->context},
+          stream_{stream_of(std::move(socket), *listener_)} {}
+    BeastPendingUpgrade(const BeastPendingUpgrade&) = delete;
+    BeastPendingUpgrade& operator=(const BeastPendingUpgrade&) = delete;
+    ~BeastPendingUpgrade() { forget(); }
 
     /// `peer` is whom it was accepted from.
     void start(const IpAddress& peer) {
         peer_ = ip_ = peer;
-        place_ = door_->knocks.insert(door_->knocks.end(), this);
+        place_ = listener_->knocks.insert(listener_->knocks.end(), this);
         listed_ = true;
-        const BeastListenerOptions& options = door_->book->options();
+        const BeastListenerOptions& options = listener_->limiter->options();
         until_ = after(SteadyClock{}.now(), options.upgrade_within);
         if constexpr (NeedsTls<Stream>) {
             expect(smaller(until_, after(SteadyClock{}.now(), options.tls_within)));
@@ -102,7 +102,7 @@ public:
         timer_.cancel();
         Error ignored;
         if (!taken_) socket_of(stream_).close(ignored);
-        slot_.leave();
+        permit_.leave();
     }
     /// Nobody wants it any more. A refusal is on its way, and ends by itself.
     void drop() noexcept {
@@ -111,7 +111,7 @@ public:
     /// Answers by a status instead of the upgrade.
     void refuse(int status, Duration retry_after) noexcept {
         if (over_ || leaves_) return;
-        slot_.refused();
+        permit_.refused();
         try {
             say(status, retry_after);
         } catch (const std::bad_alloc&) {
@@ -121,10 +121,10 @@ public:
     /// The upgrade is answered by what this returns, once.   Throws: std::bad_alloc.
     [[nodiscard]] std::shared_ptr<Connection> take(const Link<Bytes>& link) {
         if (over_ || leaves_) return nullptr;
-        auto connection = std::make_shared<Connection>(door_->context, door_->connection, link,
-                                                       std::move(stream_));
+        auto connection = std::make_shared<Connection>(listener_->context, listener_->connection,
+                                                       link, std::move(stream_));
         taken_ = true;
-        connection->answer(request_, std::move(slot_));
+        connection->answer(request_, std::move(permit_));
         request_ = {};  // not kept longer than it takes: it has a token, and may be long
         end();
         return connection;
@@ -134,9 +134,9 @@ public:
     [[nodiscard]] std::string ip() const { return ip_.to_string(); }
 
 private:
-    static Stream stream_of(Asio::Tcp::socket socket, Door& door) {
+    static Stream stream_of(Asio::Tcp::socket socket, Door& listener) {
         if constexpr (NeedsTls<Stream>) {
-            return Stream{std::move(socket), *door.tls};
+            return Stream{std::move(socket), *listener.tls};
         } else {
             return Stream{std::move(socket)};
         }
@@ -153,23 +153,23 @@ private:
         timer_.async_wait(on([](auto& self, const Error& e) {
             if (e || self.timer_.expiry() > SteadyClock{}.now()) return;
             if (self.leaves_) return self.end();
-            self.slot_.refused();
+            self.permit_.refused();
             self.tell(WebSocketErrc::upgrade_timed_out, 0);
             self.end();
         }));
     }
     void forget() noexcept {
-        if (std::exchange(listed_, false)) door_->knocks.erase(place_);
+        if (std::exchange(listed_, false)) listener_->knocks.erase(place_);
     }
     void tell(std::error_code error, int status) {
-        door_->tell({error, status, ip(), Upgrade::path_of(request_)});
+        listener_->tell({error, status, ip(), Upgrade::path_of(request_)});
     }
 
     // ---- the request ---------------------------------------------------------------------------
 
     void read() {
         expect(until_);
-        const std::size_t most = door_->book->options().header_bytes_max;
+        const std::size_t most = listener_->limiter->options().header_bytes_max;
         input_.max_size(most);
         parser_.emplace();
         parser_->header_limit(static_cast<std::uint32_t>(most));
@@ -189,13 +189,13 @@ private:
         request_ = parser_->release();
         parser_.reset(), input_ = {};
         // Before anything is refused: whom it is counted for, and told of.
-        ip_ = door_->forwarded.client(peer_, Upgrade::forwarded_for(request_));
+        ip_ = listener_->forwarded.client(peer_, Upgrade::forwarded_for(request_));
         // Of others it is counted since they were accepted.
-        if (door_->forwarded.is_proxy(peer_) && ip_ != peer_ && !slot_.claim(ip_)) {
+        if (listener_->forwarded.is_proxy(peer_) && ip_ != peer_ && !permit_.claim(ip_)) {
             return turn_down({WebSocketErrc::too_many_upgrades, 429});
         }
         if (has_more) return turn_down({WebSocketErrc::upgrade_malformed, 400});
-        const BeastListenerOptions& options = door_->book->options();
+        const BeastListenerOptions& options = listener_->limiter->options();
         const bool is_page = options.pages && Upgrade::asks_for_page(request_);
         const auto verdict = is_page ? std::nullopt : Upgrade::judge(request_, options);
         if (verdict) return turn_down(*verdict);
@@ -203,13 +203,13 @@ private:
         forget();
         timer_.cancel();
         until_ = never;
-        door_->arrived(this->shared_from_this());
+        listener_->arrived(this->shared_from_this());
     }
     void serve(const std::function<HttpResponse(const HttpRequest&)>& pages) {
         const HttpRequest asked = Upgrade::page_request(request_);
         const HttpResponse response = pages(asked);
         if (over_) return;
-        slot_.got_page();
+        permit_.got_page();
         const bool can_be_sent = response.status >= 200 && response.status <= 599;
         std::string answer =
             can_be_sent ? Upgrade::page(response, asked.method != "HEAD") : std::string{};
@@ -219,13 +219,13 @@ private:
     /// The peer is gone, or it did what it may not.
     void failed(const Error& error, WebSocketErrc what, int status) {
         if (is_gone<Stream>(error)) {
-            slot_.aborted();
+            permit_.aborted();
             return end();
         }
         turn_down({what, status});
     }
     void turn_down(Upgrade::Verdict verdict) {
-        slot_.refused();
+        permit_.refused();
         tell(verdict.error, verdict.status);
         if (over_) return;
         if (verdict.status == 0) return end();
@@ -271,11 +271,11 @@ private:
     static constexpr std::chrono::seconds leave_max{1};
     static constexpr std::size_t drain_max = std::size_t{64} << 10;
 
-    const std::shared_ptr<Door> door_;
-    UpgradeSlot slot_;
+    const std::shared_ptr<Door> listener_;
+    IpPermit permit_;
     IpAddress peer_{};
     IpAddress ip_{};  ///< of the peer, or of whom a proxy names
-    typename std::list<BeastKnock*>::iterator place_{};
+    typename std::list<BeastPendingUpgrade*>::iterator place_{};
     bool listed_ = false;
     bool over_ = false;
     bool taken_ = false;   ///< the stream is another's

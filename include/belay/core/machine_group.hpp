@@ -1,31 +1,32 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/core/nest.hpp
-/// Nest: the machines inside a machine; only those that are due, or were woken, are advanced.
+/// \file belay/core/machine_group.hpp
+/// MachineGroup: the machines inside a machine; only those that are due, or were woken, are
+/// advanced.
 #pragma once
 
 #include <cstddef>  // std::size_t
 #include <new>      // placement new, std::launder
 #include <utility>  // std::exchange, std::forward, std::move
 
-#include <belay/core/detail/nest_node.hpp>
+#include <belay/core/detail/machine_group_node.hpp>
 #include <belay/core/machine_like.hpp>
 #include <belay/core/order.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace driver {
 
 template <class M>
-class Nested;
+class GroupedMachine;
 
 /// Runs any number of machines as parts of one.
 ///
 /// A member of a machine, which gives it its own Waker, takes the smaller of its own deadline and
-/// the nest's, and advances it in each of its turns. A child's wake-up marks only that child, and
+/// the group's, and advances it in each of its turns. A child's wake-up marks only that child, and
 /// wakes the parent. Also a machine by itself: a driver can run it.
 ///
-/// Children may be added and removed at any time, also in the turn of a child, and in its own: then
-/// it is destroyed when that turn is over. A child's turn may destroy the parent, and the nest with
-/// it. At one turn of the nest children go by their deadlines, then by the order of adding, each at
-/// most once.
+/// You may add and remove children at any time, also in the turn of a child. A child that is
+/// removed in its own turn is destroyed when that turn is over. A child's turn may destroy the
+/// parent, and the group with it. In one turn of the group children run by their deadlines, then
+/// by the order of adding, each at most once.
 ///
 /// What a child throws leaves advance(); the next one goes on with the rest.
 ///
@@ -33,18 +34,18 @@ class Nested;
 /// Thread safety: home thread only; children's wake-ups come from any thread.
 /// Complexity:    O(1) for deadline(), O(log n) for each child that is due, woken, added, removed.
 /// Allocates:     when a child is added: its entry of 40 bytes and itself, 16 bytes of the heap.
-class Nest {
-    using Node = detail::NestNode;
-    using Hub = detail::NestHub;
+class MachineGroup {
+    using Node = detail::MachineGroupNode;
+    using Hub = detail::MachineGroupState;
 
 public:
-    /// Children that have their turns in one turn of the nest; the rest have theirs in the next.
+    /// Children that have their turns in one turn of the group; the rest have theirs in the next.
     static constexpr std::size_t turns_max = 256;
 
-    Nest() : hub_{detail::Ref<Hub>::make(*this)} {}
-    Nest(const Nest&) = delete;
-    Nest& operator=(const Nest&) = delete;
-    ~Nest() { hub_->close(); }
+    MachineGroup() : hub_{detail::Ref<Hub>::make(*this)} {}
+    MachineGroup(const MachineGroup&) = delete;
+    MachineGroup& operator=(const MachineGroup&) = delete;
+    ~MachineGroup() { hub_->close(); }
 
     // ---- for the parent, or the driver ---------------------------------------------------------
 
@@ -52,7 +53,7 @@ public:
     /// passes `waker.nested(key)`.
     /// Pre: not attached.   Throws: what a child's attach() throws.
     void attach(Waker waker) {
-        BELAY_PRECONDITION(!attached_, "Nest::attach: must be attached once");
+        BELAY_PRECONDITION(!attached_, "MachineGroup::attach: must be attached once");
         attached_ = true;
         waker_ = std::move(waker);
         hub_->parent = waker_.handle();
@@ -70,9 +71,10 @@ public:
     }
 
     /// Advances every child that is due, at most `most` of them.
-    /// Returns: false if the nest is gone, and its parent with it.   Pre: not in a child's turn.
+    /// Returns: false if the group is gone, and its parent with it.   Pre: not in a child's turn.
     bool advance(Instant now, std::size_t most = turns_max) {
-        BELAY_PRECONDITION(!line_.in_turn(), "Nest::advance: must not be called in a child's turn");
+        BELAY_PRECONDITION(!line_.in_turn(),
+                           "MachineGroup::advance: must not be called in a child's turn");
         const TurnGuard guard{line_};
         hub_->take([this](Node& node) { mark(node); });
         if (!has_rest()) take_due_out(now);
@@ -90,9 +92,9 @@ public:
     /// Makes a child. It lives, and is run, until the returned handle goes.
     /// Throws: std::bad_alloc; what its constructor and its attach() throw.
     template <class M, class... A>
-    [[nodiscard]] Nested<M> make(A&&... args) {
+    [[nodiscard]] GroupedMachine<M> make(A&&... args) {
         static_assert(explain::machine_like<M>());
-        Nested<M> child{*new Owned<M>(hub_, std::forward<A>(args)...)};
+        GroupedMachine<M> child{*new Owned<M>(hub_, std::forward<A>(args)...)};
         enter(*child.node_);
         return child;
     }
@@ -103,7 +105,7 @@ public:
     template <class M>
     void add(M& machine) {
         static_assert(explain::machine_like<M>());
-        BELAY_PRECONDITION(attached_, "Nest::add: the nest must be attached before");
+        BELAY_PRECONDITION(attached_, "MachineGroup::add: the group must be attached before");
         auto* const node = new Borrowed<M>(hub_, machine);
         const WakeHandle keep = WakeHandle::adopt(node);
         enter(*node);
@@ -115,7 +117,7 @@ public:
 
 private:
     template <class M>
-    friend class Nested;
+    friend class GroupedMachine;
 
     template <class M>
     struct Owned final : Node {
@@ -128,7 +130,7 @@ private:
             return *std::launder(reinterpret_cast<const M*>(storage));
         }
         static void end(Node& node) noexcept { static_cast<Owned&>(node).machine().~M(); }
-        static const detail::NestOps table;
+        static const detail::MachineGroupOps table;
         alignas(M) unsigned char storage[sizeof(M)];
     };
     template <class M>
@@ -136,7 +138,7 @@ private:
         Borrowed(const detail::Ref<Hub>& h, M& m) noexcept : Node{table, h}, borrowed{&m} {}
         [[nodiscard]] M& machine() const noexcept { return *borrowed; }
         static void end(Node&) noexcept {}
-        static const detail::NestOps table;
+        static const detail::MachineGroupOps table;
         M* borrowed;
     };
     struct Visit {
@@ -155,15 +157,15 @@ private:
     };
 
     template <class N>
-    static constexpr detail::NestOps calls_of() noexcept {
+    static constexpr detail::MachineGroupOps calls_of() noexcept {
         return {
             {[](WakeNode& n) noexcept { of(n).hub->wake(of(n)); },
              [](WakeNode& n) noexcept {
-                 if (Nest* const nest = of(n).hub->nest) nest->mark(of(n));
+                 if (MachineGroup* const group = of(n).hub->group) group->mark(of(n));
              },
              [](WakeNode& n) noexcept {
-                 Nest* const nest = of(n).hub->nest;
-                 return nest != nullptr ? nest->waker_.now() : always;
+                 MachineGroup* const group = of(n).hub->group;
+                 return group != nullptr ? group->waker_.now() : always;
              },
              [](WakeNode& n) noexcept { remove(of(n)); },
              [](WakeNode* n) noexcept { delete static_cast<N*>(n); }},
@@ -190,11 +192,11 @@ private:
                             Waker{WakeHandle::adopt(&node), waker_.nested(node.order).seed()});
     }
     static void remove(Node& node) noexcept {
-        Nest* const nest = node.hub->nest;
-        if (nest == nullptr || node.place == Node::nowhere) return;
-        --nest->size_;
-        nest->heap_.remove(node);
-        if (!nest->heap_.has_out()) nest->next_ = nest->heap_.size();
+        MachineGroup* const group = node.hub->group;
+        if (group == nullptr || node.place == Node::nowhere) return;
+        --group->size_;
+        group->heap_.remove(node);
+        if (!group->heap_.has_out()) group->next_ = group->heap_.size();
     }
     /// The handle of a child goes.
     static void leave(Node& node) noexcept {
@@ -236,7 +238,7 @@ private:
     detail::Ref<Hub> hub_;
     Waker waker_;
     Lifeline line_;
-    detail::NestHeap heap_;
+    detail::MachineGroupHeap heap_;
     /// Of those that are out, which have had their turns: from here on. The last goes first.
     std::size_t next_ = 0;
     std::size_t size_ = 0;
@@ -245,32 +247,35 @@ private:
 };
 
 template <class M>
-constinit const detail::NestOps Nest::Owned<M>::table = Nest::calls_of<Nest::Owned<M>>();
+constinit const detail::MachineGroupOps MachineGroup::Owned<M>::table =
+    MachineGroup::calls_of<MachineGroup::Owned<M>>();
 template <class M>
-constinit const detail::NestOps Nest::Borrowed<M>::table = Nest::calls_of<Nest::Borrowed<M>>();
+constinit const detail::MachineGroupOps MachineGroup::Borrowed<M>::table =
+    MachineGroup::calls_of<MachineGroup::Borrowed<M>>();
 
-/// Owns a child of a Nest. Its end removes and destroys the child: at once, or when the child's
-/// turn is over. May outlive the nest, which then does not run the child any more.
+/// Owns a child of a MachineGroup. Its end removes and destroys the child: at once, or when the
+/// child's
+/// turn is over. May outlive the group, which then does not run the child any more.
 ///
-/// Thread safety: the nest's home thread.   Size: one pointer.
+/// Thread safety: the group's home thread.   Size: one pointer.
 template <class M>
-class [[nodiscard]] Nested {
+class [[nodiscard]] GroupedMachine {
 public:
-    Nested() noexcept = default;
-    Nested(Nested&& other) noexcept : node_{std::exchange(other.node_, nullptr)} {}
-    Nested& operator=(Nested&& other) noexcept {
+    GroupedMachine() noexcept = default;
+    GroupedMachine(GroupedMachine&& other) noexcept : node_{std::exchange(other.node_, nullptr)} {}
+    GroupedMachine& operator=(GroupedMachine&& other) noexcept {
         if (this != &other) {
             reset();
             node_ = std::exchange(other.node_, nullptr);
         }
         return *this;
     }
-    ~Nested() { reset(); }
+    ~GroupedMachine() { reset(); }
 
     /// Removes and destroys the child, if there is one.
     void reset() noexcept {
         // First empty, then destroyed: the child's destructor may come back here.
-        if (auto* const node = std::exchange(node_, nullptr)) Nest::leave(*node);
+        if (auto* const node = std::exchange(node_, nullptr)) MachineGroup::leave(*node);
     }
     [[nodiscard]] explicit operator bool() const noexcept { return node_ != nullptr; }
     /// Null if there is none.
@@ -280,10 +285,10 @@ public:
     [[nodiscard]] M* operator->() const noexcept { return &node_->machine(); }
 
 private:
-    friend class Nest;
-    explicit Nested(Nest::Owned<M>& node) noexcept : node_{&node} {}
+    friend class MachineGroup;
+    explicit GroupedMachine(MachineGroup::Owned<M>& node) noexcept : node_{&node} {}
 
-    Nest::Owned<M>* node_ = nullptr;
+    MachineGroup::Owned<M>* node_ = nullptr;
 };
 
 }}}  // namespace belay::driver

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/fleet/detail/in_fleet.hpp
-/// InFleet: a service's transport, which waits for its turn to dial, and for the verdict on
+/// \file belay/fleet/detail/scheduled_transport.hpp
+/// ScheduledTransport: a service's transport, which waits for its turn to dial, and for the
+/// verdict on
 /// failures.
 #pragma once
 
 #include <utility>  // std::exchange, std::move
 
-#include <belay/fleet/detail/fleet_hub.hpp>
+#include <belay/fleet/detail/dial_scheduler.hpp>
 #include <belay/link/link_errc.hpp>
 #include <belay/link/part.hpp>
-#include <belay/policy/detail/says_of_peer.hpp>
+#include <belay/policy/detail/peer_evidence.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -29,7 +30,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 ///
 /// Models: TransportLike.   Thread safety: as the transport inside.
 template <class Transport>
-class InFleet : public part::Around<Transport> {
+class ScheduledTransport : public part::Around<Transport> {
 public:
     using message_type = typename Transport::message_type;
 
@@ -37,9 +38,10 @@ public:
         using Inner = part::ConnectionOf<Transport>;
 
     public:
-        Connection(InFleet& owner, const Link<message_type>& own) : owner_{owner}, own_{own} {
-            seat().was_held = false;
-            hub().enter_line(seat());
+        Connection(ScheduledTransport& owner, const Link<message_type>& own)
+            : owner_{owner}, own_{own} {
+            entry().was_held = false;
+            scheduler().enter_line(entry());
             owner.live_ = this;
         }
         Connection(const Connection&) = delete;
@@ -53,8 +55,8 @@ public:
         /// There whatever is inside: the drain of one that is held tells its failure.
         void close(const Failure& why) noexcept {
             // A goodbye during the hold ends what has failed already.
-            const bool failed = owner_.live_ == this && seat().phase == SeatPhase::held;
-            const Failure ended = failed ? seat().failure : why;
+            const bool failed = owner_.live_ == this && entry().phase == ServicePhase::held;
+            const Failure ended = failed ? entry().failure : why;
             depart();
             if constexpr (HasClose<Inner>) {
                 if (Inner* const c = inner_.get()) return c->close(why);
@@ -78,7 +80,7 @@ public:
             // Once it says goodbye its end is nobody's failure.
             if (owner_.live_ != this) return true;
             if (event.kind == part::EventKind::opened) {
-                hub().connected(seat(), turn.now);
+                scheduler().connected(entry(), turn.now);
                 limit_ends_ = never;
             }
             return event.kind != part::EventKind::closed || ends(event, turn);
@@ -91,7 +93,7 @@ public:
             Inner* const c = inner_.get();
             if (c == nullptr) return;
             part::advance(*c, turn);
-            if (seat().phase != SeatPhase::dialling || turn.now < limit_ends_) return;
+            if (entry().phase != ServicePhase::dialling || turn.now < limit_ends_) return;
             fail(failure_of(LinkErrc::attempt_timed_out), turn);
         }
 
@@ -100,20 +102,22 @@ public:
         void end(const Failure& failure) { own_.closed(failure); }
 
     private:
-        [[nodiscard]] FleetSeat& seat() const noexcept { return *owner_.seat_; }
-        [[nodiscard]] FleetHub& hub() const noexcept { return *owner_.seat_->hub; }
+        [[nodiscard]] ServiceEntry& entry() const noexcept { return *owner_.entry_; }
+        [[nodiscard]] DialScheduler& scheduler() const noexcept {
+            return *owner_.entry_->scheduler;
+        }
 
         bool sift_own(part::Event<message_type>& event, Turn& turn) {
             if (event.kind == part::EventKind::note) {
                 open(turn);
                 return false;
             }
-            if (event.kind == part::EventKind::closed) seat().told_at = turn.now;
+            if (event.kind == part::EventKind::closed) entry().told_at = turn.now;
             return true;
         }
         void open(Turn& turn) {
-            if (seat().phase != SeatPhase::dialling || inner_.get() != nullptr) return;
-            limit_ends_ = after(turn.now, seat().limit);
+            if (entry().phase != ServicePhase::dialling || inner_.get() != nullptr) return;
+            limit_ends_ = after(turn.now, entry().limit);
             const Link<message_type> below = own_.child();
             // An attempt whose open() throws ends like any other.
             struct Unwind {
@@ -130,15 +134,15 @@ public:
         bool ends(const part::Event<message_type>& event, Turn& turn) {
             // A connection that is given up at this end is open: the network works.
             if (event.goodbye || !may_be_network(event.failure)) {
-                if (event.goodbye || is_from_peer(event.failure)) hub().prove(turn.now);
+                if (event.goodbye || is_from_peer(event.failure)) scheduler().prove(turn.now);
                 return true;
             }
-            if (hub().options.hold == Duration::zero()) return true;
+            if (scheduler().options.hold == Duration::zero()) return true;
             hold(event.failure, turn);
             return false;
         }
         void fail(const Failure& failure, Turn& turn) {
-            if (hub().options.hold == Duration::zero()) {
+            if (scheduler().options.hold == Duration::zero()) {
                 limit_ends_ = never;
                 own_.closed(failure);
             } else {
@@ -146,25 +150,25 @@ public:
             }
         }
         void hold(const Failure& failure, Turn& turn) {
-            hub().hold(seat(), failure, turn.now);
+            scheduler().hold(entry(), failure, turn.now);
             // Its end is certain: what it has is given back now.
             inner_.reset();
         }
         void depart() noexcept {
             if (owner_.live_ != this) return;
             owner_.live_ = nullptr;
-            hub().leave(seat());
-            seat().was_held = false;
+            scheduler().leave(entry());
+            entry().was_held = false;
         }
 
-        InFleet& owner_;
+        ScheduledTransport& owner_;
         Link<message_type> own_;
         Instant limit_ends_ = never;
         part::Slot<Inner> inner_;
     };
 
-    InFleet(Transport transport, FleetSeat& seat)
-        : part::Around<Transport>{std::move(transport)}, seat_{&seat} {}
+    ScheduledTransport(Transport transport, ServiceEntry& entry)
+        : part::Around<Transport>{std::move(transport)}, entry_{&entry} {}
 
     [[nodiscard]] Connection open(const Link<message_type>& link) {
         return Connection{*this, link};
@@ -174,7 +178,7 @@ public:
     [[nodiscard]] Connection* live() const noexcept { return live_; }
 
 private:
-    FleetSeat* seat_;
+    ServiceEntry* entry_;
     Connection* live_ = nullptr;
 };
 

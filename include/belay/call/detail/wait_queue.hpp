@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/call/detail/caller_line.hpp
-/// CallerLine: callers who wait for a permit, in the order in which they came.
+/// \file belay/call/detail/wait_queue.hpp
+/// WaitQueue: callers who wait for a permit, in the order in which they came.
 #pragma once
 
 #include <cstdint>  // std::uint8_t
@@ -11,40 +11,40 @@
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// One who waits: on the stack of a caller that blocks, or in the frame of a coroutine. Pinned.
-struct LineSpot {
-    LineSpot* next = nullptr;
-    LineSpot* previous = nullptr;
-    bool is_in_line = false;
+struct WaitTicket {
+    WaitTicket* next = nullptr;
+    WaitTicket* previous = nullptr;
+    bool is_queued = false;
     /// Whether it was called: it has what it waits for, or is the first now.
     bool is_called = false;
     /// Wakes it.
     LocalStop wake;
 
-    LineSpot() noexcept = default;
-    LineSpot(const LineSpot&) = delete;
-    LineSpot& operator=(const LineSpot&) = delete;
+    WaitTicket() noexcept = default;
+    WaitTicket(const WaitTicket&) = delete;
+    WaitTicket& operator=(const WaitTicket&) = delete;
 };
 
 /// First come, first served. All under the lock of who owns it.
-class CallerLine {
+class WaitQueue {
 public:
-    constexpr CallerLine() noexcept = default;
+    constexpr WaitQueue() noexcept = default;
 
-    [[nodiscard]] constexpr LineSpot* first() const noexcept { return first_; }
+    [[nodiscard]] constexpr WaitTicket* first() const noexcept { return first_; }
 
-    void join(LineSpot& spot) noexcept {
-        BELAY_INVARIANT(!spot.is_in_line, "CallerLine::join: nobody waits twice");
-        spot.previous = last_;
-        spot.next = nullptr;
-        (last_ != nullptr ? last_->next : first_) = &spot;
-        last_ = &spot;
-        spot.is_in_line = true;
+    void join(WaitTicket& ticket) noexcept {
+        BELAY_INVARIANT(!ticket.is_queued, "WaitQueue::join: nobody waits twice");
+        ticket.previous = last_;
+        ticket.next = nullptr;
+        (last_ != nullptr ? last_->next : first_) = &ticket;
+        last_ = &ticket;
+        ticket.is_queued = true;
     }
-    void leave(LineSpot& spot) noexcept {
-        BELAY_INVARIANT(spot.is_in_line, "CallerLine::leave: it must be in the line");
-        (spot.previous != nullptr ? spot.previous->next : first_) = spot.next;
-        (spot.next != nullptr ? spot.next->previous : last_) = spot.previous;
-        spot.is_in_line = false;
+    void leave(WaitTicket& ticket) noexcept {
+        BELAY_INVARIANT(ticket.is_queued, "WaitQueue::leave: it must be in the line");
+        (ticket.previous != nullptr ? ticket.previous->next : first_) = ticket.next;
+        (ticket.next != nullptr ? ticket.next->previous : last_) = ticket.previous;
+        ticket.is_queued = false;
     }
     /// Wakes who is first. It cannot go before the lock is released, since it leaves under it.
     void call_first() noexcept {
@@ -54,20 +54,20 @@ public:
     }
 
 private:
-    LineSpot* first_ = nullptr;
-    LineSpot* last_ = nullptr;
+    WaitTicket* first_ = nullptr;
+    WaitTicket* last_ = nullptr;
 };
 
 /// What who waits learns, each time that it asks.
-struct LineAnswer {
-    enum class Standing : std::uint8_t {
+struct WaitAnswer {
+    enum class WaitState : std::uint8_t {
         granted,  ///< it has its permit
         waits,    ///< until it is woken
         first,    ///< until `wake_at`; it will not be woken
         refused,  ///< there is no place; ask again at `wake_at`
         hopeless  ///< it asks for more than there can ever be
     };
-    Standing standing;
+    WaitState state;
     Instant wake_at = belay::never;
     /// It cannot be earlier, as things stand.
     Instant earliest = always;
@@ -76,11 +76,11 @@ struct LineAnswer {
 /// Lets a stop of the caller's wake it in the line: with a StopToken at once, with any other token
 /// by asking it. Pinned.
 template <StopTokenLike Stop>
-class LineStop {
+class WaitStop {
 public:
-    LineStop(const Stop&, LocalStop&) noexcept {}
-    LineStop(const LineStop&) = delete;
-    LineStop& operator=(const LineStop&) = delete;
+    WaitStop(const Stop&, LocalStop&) noexcept {}
+    WaitStop(const WaitStop&) = delete;
+    WaitStop& operator=(const WaitStop&) = delete;
     /// What wakes who is not to be woken otherwise.
     [[nodiscard]] static StopToken token_of(const Stop&) noexcept { return {}; }
     /// Until when to sleep at a time.
@@ -94,16 +94,16 @@ private:
     static constexpr Duration ask_every = std::chrono::milliseconds{10};
 };
 template <>
-class LineStop<NeverStops> {
+class WaitStop<NeverStops> {
 public:
-    LineStop(const NeverStops&, LocalStop&) noexcept {}
+    WaitStop(const NeverStops&, LocalStop&) noexcept {}
     [[nodiscard]] static StopToken token_of(const NeverStops&) noexcept { return {}; }
     [[nodiscard]] static Instant slice(Instant, Instant until) noexcept { return until; }
 };
 template <>
-class LineStop<StopToken> {
+class WaitStop<StopToken> {
 public:
-    LineStop(const StopToken& stop, LocalStop& wake) noexcept : waiter_{stop, &relay, &wake} {}
+    WaitStop(const StopToken& stop, LocalStop& wake) noexcept : waiter_{stop, &relay, &wake} {}
     [[nodiscard]] static StopToken token_of(const StopToken& stop) noexcept { return stop; }
     [[nodiscard]] static Instant slice(Instant, Instant until) noexcept { return until; }
 

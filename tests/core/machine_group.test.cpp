@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Goal: a nest does what a loop over all children would do, but advances only those that are due or
 // woken; children come, go, and take the parent with them, at any time. Method: the same random
-// history over a Nest and over a naive one; then each promise by itself, threads included.
-#include <belay/core/nest.hpp>
+// history over a MachineGroup and over a naive one; then each promise by itself, threads included.
+#include <belay/core/machine_group.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -21,9 +21,10 @@ using namespace belay;
 using namespace std::chrono_literals;
 using belay_test::for_each_seed;
 
-static_assert(MachineLike<belay::driver::Nest>);
-static_assert(!std::is_copy_constructible_v<belay::driver::Nest>);
-static_assert(std::is_nothrow_move_constructible_v<belay::driver::Nested<belay::driver::Nest>>);
+static_assert(MachineLike<belay::driver::MachineGroup>);
+static_assert(!std::is_copy_constructible_v<belay::driver::MachineGroup>);
+static_assert(std::is_nothrow_move_constructible_v<
+              belay::driver::GroupedMachine<belay::driver::MachineGroup>>);
 
 namespace {
 
@@ -50,7 +51,7 @@ struct Chick {
     Waker waker;
 };
 
-/// What a Nest is to be: looks at every child in every turn.
+/// What a MachineGroup is to be: looks at every child in every turn.
 class NaiveNest {
     using Child = std::shared_ptr<Chick>;
 
@@ -106,8 +107,8 @@ private:
     std::vector<Child> rest_;
 };
 
-struct RealNest : belay::driver::Nest {
-    using Handle = belay::driver::Nested<Chick>;
+struct RealNest : belay::driver::MachineGroup {
+    using Handle = belay::driver::GroupedMachine<Chick>;
     Handle hatch(int id, Chick::Turn f) { return make<Chick>(id, std::move(f)); }
 };
 
@@ -198,8 +199,8 @@ const belay::driver::WakeOps CountingParent::table{
 
 }  // namespace
 
-TEST_CASE("Nest does what looking at every child in every turn would do",
-          "[core][nest][property]") {
+TEST_CASE("MachineGroup does what looking at every child in every turn would do",
+          "[core][machine_group][property]") {
     for_each_seed([](Seed seed) {
         const auto naive = Farm<NaiveNest>{seed}.run();
         const auto real = Farm<RealNest>{seed}.run();
@@ -207,10 +208,10 @@ TEST_CASE("Nest does what looking at every child in every turn would do",
     });
 }
 
-TEST_CASE("Nest never advances a child that is idle", "[core][nest][unit]") {
-    belay::driver::Nest nest;
+TEST_CASE("MachineGroup never advances a child that is idle", "[core][machine_group][unit]") {
+    belay::driver::MachineGroup nest;
     nest.attach(Waker{});
-    std::vector<belay::driver::Nested<Chick>> all;
+    std::vector<belay::driver::GroupedMachine<Chick>> all;
     for (int i = 0; i < 10'000; ++i) all.push_back(nest.make<Chick>(i, nullptr));
     REQUIRE(nest.advance(Instant{}));
     CHECK(nest.deadline() == never);
@@ -227,10 +228,11 @@ TEST_CASE("Nest never advances a child that is idle", "[core][nest][unit]") {
     CHECK(nest.size() == 10'000);
 }
 
-TEST_CASE("Nest::deadline is the first of its children's, and reads one only when it was touched",
-          "[core][nest][unit]") {
+TEST_CASE(
+    "MachineGroup::deadline is the first of its children's, and reads one only when it was touched",
+    "[core][machine_group][unit]") {
     CountingParent parent;
-    belay::driver::Nest nest;
+    belay::driver::MachineGroup nest;
     nest.attach(parent.waker());
     CHECK(nest.deadline() == never);
     auto a = nest.make<Chick>(1, nullptr);
@@ -251,10 +253,11 @@ TEST_CASE("Nest::deadline is the first of its children's, and reads one only whe
     CHECK(b->waker.now() == Instant{42s});
 }
 
-TEST_CASE("Nest gives at most so many turns in one, and starves nobody", "[core][nest][unit]") {
-    belay::driver::Nest nest;
+TEST_CASE("MachineGroup gives at most so many turns in one, and starves nobody",
+          "[core][machine_group][unit]") {
+    belay::driver::MachineGroup nest;
     nest.attach(Waker{});
-    std::vector<belay::driver::Nested<Chick>> all;
+    std::vector<belay::driver::GroupedMachine<Chick>> all;
     for (int i = 0; i < 10; ++i) {
         all.push_back(nest.make<Chick>(i, [](Chick& self, Instant) { self.due = always; }));
         all.back()->due = always;
@@ -266,11 +269,12 @@ TEST_CASE("Nest gives at most so many turns in one, and starves nobody", "[core]
     for (const auto& c : all) CHECK((c->turns >= 2 && c->turns <= 4));
 }
 
-TEST_CASE("A child that removes itself is destroyed when its turn is over", "[core][nest][unit]") {
-    belay::driver::Nest nest;
+TEST_CASE("A child that removes itself is destroyed when its turn is over",
+          "[core][machine_group][unit]") {
+    belay::driver::MachineGroup nest;
     nest.attach(Waker{});
     auto life = std::make_shared<int>(0);
-    belay::driver::Nested<Chick> child;
+    belay::driver::GroupedMachine<Chick> child;
     child = nest.make<Chick>(1, [&child, life](Chick& self, Instant) {
         child.reset();
         CHECK(self.id == 1);
@@ -283,10 +287,10 @@ TEST_CASE("A child that removes itself is destroyed when its turn is over", "[co
     CHECK(nest.deadline() == never);
 }
 
-TEST_CASE("A child that removes another: it has no turn any more", "[core][nest][unit]") {
-    belay::driver::Nest nest;
+TEST_CASE("A child that removes another: it has no turn any more", "[core][machine_group][unit]") {
+    belay::driver::MachineGroup nest;
     nest.attach(Waker{});
-    std::vector<belay::driver::Nested<Chick>> all(3);
+    std::vector<belay::driver::GroupedMachine<Chick>> all(3);
     int turns = 0;
     for (int i = 0; i < 3; ++i) {
         all[static_cast<std::size_t>(i)] = nest.make<Chick>(i, [&](Chick& self, Instant) {
@@ -303,10 +307,10 @@ TEST_CASE("A child that removes another: it has no turn any more", "[core][nest]
 }
 
 TEST_CASE("A child may destroy its parent, and be destroyed with it after its turn",
-          "[core][nest][unit]") {
+          "[core][machine_group][unit]") {
     struct Parent {
-        belay::driver::Nest nest;
-        std::vector<belay::driver::Nested<Chick>> children;
+        belay::driver::MachineGroup nest;
+        std::vector<belay::driver::GroupedMachine<Chick>> children;
     };
     auto life = std::make_shared<int>(0);
     auto parent = std::make_unique<Parent>();
@@ -327,11 +331,11 @@ TEST_CASE("A child may destroy its parent, and be destroyed with it after its tu
 }
 
 TEST_CASE("What a child throws leaves the turn; the next one goes on with the rest",
-          "[core][nest][fault]") {
-    belay::driver::Nest nest;
+          "[core][machine_group][fault]") {
+    belay::driver::MachineGroup nest;
     nest.attach(Waker{});
     std::vector<int> log;
-    std::vector<belay::driver::Nested<Chick>> all;
+    std::vector<belay::driver::GroupedMachine<Chick>> all;
     for (int i = 0; i < 4; ++i) {
         all.push_back(nest.make<Chick>(i, [&log](Chick& self, Instant) {
             log.push_back(self.id);
@@ -347,8 +351,8 @@ TEST_CASE("What a child throws leaves the turn; the next one goes on with the re
 }
 
 TEST_CASE("A handle may outlive its nest, and a machine that lives elsewhere too",
-          "[core][nest][unit]") {
-    auto nest = std::make_unique<belay::driver::Nest>();
+          "[core][machine_group][unit]") {
+    auto nest = std::make_unique<belay::driver::MachineGroup>();
     nest->attach(Waker{});
     auto child = nest->make<Chick>(1, nullptr);
     Chick elsewhere{2, nullptr};
@@ -373,18 +377,18 @@ TEST_CASE("A handle may outlive its nest, and a machine that lives elsewhere too
 }
 
 TEST_CASE("A machine that lives elsewhere comes to a nest that can give it a waker",
-          "[core][nest][unit][fault]") {
+          "[core][machine_group][unit][fault]") {
     CHECK(belay_test::aborts_with([] {
-              belay::driver::Nest nest;
+              belay::driver::MachineGroup nest;
               Chick elsewhere{1, nullptr};
               nest.add(elsewhere);
-          }).find("Nest::add") != std::string::npos);
+          }).find("MachineGroup::add") != std::string::npos);
 }
 
 TEST_CASE("Children that came before the nest had a driver get their wakers with it",
-          "[core][nest][unit]") {
+          "[core][machine_group][unit]") {
     CountingParent parent;
-    belay::driver::Nest nest;
+    belay::driver::MachineGroup nest;
     auto a = nest.make<Chick>(1, nullptr);
     auto b = nest.make<Chick>(2, nullptr);
     nest.attach(parent.waker());
@@ -396,11 +400,11 @@ TEST_CASE("Children that came before the nest had a driver get their wakers with
     CHECK(b->turns == 1);
 }
 
-TEST_CASE("Nests in a nest: a grandchild's wake-up finds its way", "[core][nest][unit]") {
+TEST_CASE("Nests in a nest: a grandchild's wake-up finds its way", "[core][machine_group][unit]") {
     CountingParent parent;
-    belay::driver::Nest outer;
+    belay::driver::MachineGroup outer;
     outer.attach(parent.waker());
-    auto inner = outer.make<belay::driver::Nest>();
+    auto inner = outer.make<belay::driver::MachineGroup>();
     auto child = inner->make<Chick>(1, nullptr);
     REQUIRE(outer.advance(Instant{}));
     CHECK(outer.deadline() == never);
@@ -414,7 +418,8 @@ TEST_CASE("Nests in a nest: a grandchild's wake-up finds its way", "[core][nest]
     CHECK(child->turns == 1);
 }
 
-TEST_CASE("A child's wake-ups come from any thread, also after its end", "[core][nest][unit]") {
+TEST_CASE("A child's wake-ups come from any thread, also after its end",
+          "[core][machine_group][unit]") {
     // Each thread counts up, then wakes: in the end every child has seen all of its count.
     struct Counter {
         explicit Counter(std::shared_ptr<std::atomic<int>> c) : count{std::move(c)} {}
@@ -429,9 +434,9 @@ TEST_CASE("A child's wake-ups come from any thread, also after its end", "[core]
     };
     constexpr int threads = 4, rounds = 2'000;
     CountingParent parent;
-    std::optional<belay::driver::Nest> nest{std::in_place};
+    std::optional<belay::driver::MachineGroup> nest{std::in_place};
     nest->attach(parent.waker());
-    std::vector<belay::driver::Nested<Counter>> all;
+    std::vector<belay::driver::GroupedMachine<Counter>> all;
     for (int i = 0; i < 3; ++i) {
         all.push_back(nest->make<Counter>(std::make_shared<std::atomic<int>>(0)));
     }

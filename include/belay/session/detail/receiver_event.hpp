@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/session/detail/receiver_notice.hpp
-/// ReceiverNotice: what a receiver's observer will hear when the receiver is consistent.
+/// \file belay/session/detail/receiver_event.hpp
+/// ReceiverEvent: what a receiver's observer will hear when the receiver is consistent.
 #pragma once
 
 #include <belay/session/ledger_like.hpp>
@@ -9,7 +9,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-struct ReceiverNotice {
+struct ReceiverEvent {
     enum class Kind : std::uint8_t { attached, committed, replaced, refused, failed } kind;
     Id sender{};
     Progress progress{};
@@ -18,8 +18,8 @@ struct ReceiverNotice {
 
 /// Calls the hook that a notice is for.   Throws: what the hook throws.
 template <class O, class R>
-void tell(O& observer, R& receiver, const ReceiverNotice& n) {
-    using Kind = ReceiverNotice::Kind;
+void tell(O& observer, R& receiver, const ReceiverEvent& n) {
+    using Kind = ReceiverEvent::Kind;
     using Hooks = ReceiverHooks<R>;
     switch (n.kind) {
         case Kind::attached:

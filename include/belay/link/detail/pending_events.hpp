@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/link/detail/untold.hpp
-/// Untold: what has happened to a supervised connection, and its observer has not been told yet.
+/// \file belay/link/detail/pending_events.hpp
+/// PendingEvents: what has happened to a supervised connection, and its observer has not been told
+/// yet.
 #pragma once
 
 #include <cstddef>  // std::size_t
@@ -18,7 +19,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 ///
 /// Thread safety: home thread of the supervisor.
 template <class M>
-class Untold {
+class PendingEvents {
 public:
     struct Early {
         M message;
@@ -32,7 +33,7 @@ public:
             return;
         }
         BELAY_INVARIANT(!has_last_ && change.to.state == LinkState::stopped,
-                        "Untold::add: only a stop comes before the observer is told");
+                        "PendingEvents::add: only a stop comes before the observer is told");
         last_from_ = change.from;
         has_last_ = true;
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/adapter/detail/upgrade_book.hpp
-/// UpgradeBook and UpgradeSlot: who is connected to a listener, by ip, within its limits.
+/// \file belay/adapter/detail/ip_limiter.hpp
+/// IpLimiter and IpPermit: who is connected to a listener, by ip, within its limits.
 #pragma once
 
 #include <list>      // std::list
@@ -31,7 +31,6 @@ public:
         const Duration sum = spent(now) + cost(per_minute);
         paid_ = after(now, smaller(sum, Duration{std::chrono::minutes{1}}));
     }
-    [[nodiscard]] bool is_rested(Instant now) const noexcept { return paid_ <= now; }
 
 private:
     [[nodiscard]] static Duration cost(unsigned per_minute) noexcept {
@@ -49,7 +48,7 @@ private:
 /// too often is known again; no more memory can be had by knocking.
 ///
 /// Thread safety: the listener's thread.   Complexity: O(log n) each.
-class UpgradeBook {
+class IpLimiter {
     struct Entry {
         std::size_t connections = 0;
         std::size_t waiting = 0;
@@ -62,9 +61,9 @@ class UpgradeBook {
 public:
     static constexpr std::size_t rested_max = 4096;
 
-    explicit UpgradeBook(BeastListenerOptions options) : options_{std::move(options)} {}
-    UpgradeBook(const UpgradeBook&) = delete;
-    UpgradeBook& operator=(const UpgradeBook&) = delete;
+    explicit IpLimiter(BeastListenerOptions options) : options_{std::move(options)} {}
+    IpLimiter(const IpLimiter&) = delete;
+    IpLimiter& operator=(const IpLimiter&) = delete;
 
     /// Another connection, of nobody's share yet.   Returns: false if there are too many.
     [[nodiscard]] bool enter() noexcept {
@@ -132,28 +131,28 @@ private:
 };
 
 /// One connection's place in a book, until the socket is closed. An empty one does nothing.
-class UpgradeSlot {
+class IpPermit {
 public:
-    UpgradeSlot() = default;
+    IpPermit() = default;
     /// Pre: enter() has let it in.
-    explicit UpgradeSlot(std::shared_ptr<UpgradeBook> book) noexcept : book_{std::move(book)} {}
-    UpgradeSlot(UpgradeSlot&& other) noexcept
-        : book_{std::move(other.book_)},
+    explicit IpPermit(std::shared_ptr<IpLimiter> limiter) noexcept : limiter_{std::move(limiter)} {}
+    IpPermit(IpPermit&& other) noexcept
+        : limiter_{std::move(other.limiter_)},
           ip_{std::exchange(other.ip_, std::nullopt)},
           waits_{std::exchange(other.waits_, true)} {}
-    UpgradeSlot& operator=(UpgradeSlot&& other) noexcept {
+    IpPermit& operator=(IpPermit&& other) noexcept {
         if (this == &other) return *this;
         leave();
-        book_ = std::move(other.book_);
+        limiter_ = std::move(other.limiter_);
         ip_ = std::exchange(other.ip_, std::nullopt);
         waits_ = std::exchange(other.waits_, true);
         return *this;
     }
-    ~UpgradeSlot() { leave(); }
+    ~IpPermit() { leave(); }
 
     /// Takes from the share of this ip.   Returns: false if that is used up.
     [[nodiscard]] bool claim(const IpAddress& ip) {
-        if (!book_->claim(ip, SteadyClock{}.now())) return false;
+        if (!limiter_->claim(ip, SteadyClock{}.now())) return false;
         ip_ = ip;
         return true;
     }
@@ -162,13 +161,13 @@ public:
     void aborted() noexcept { settle(&BeastListenerCounters::upgrades_aborted); }
     void turned_away() noexcept { settle(&BeastListenerCounters::turned_away); }
     void refused() noexcept {
-        if (!book_ || !waits_) return;
+        if (!limiter_ || !waits_) return;
         settle(&BeastListenerCounters::refused);
         count_refusal();
     }
     /// A refusal may have the form of an upgrade and a code.
     void closed_with(const Failure& why) noexcept {
-        if (!book_ || waits_ || why.category != &websocket_category()) return;
+        if (!limiter_ || waits_ || why.category != &websocket_category()) return;
         switch (why.code) {
             case 1008:
             case 4001:
@@ -182,22 +181,22 @@ public:
         }
     }
     void leave() noexcept {
-        if (!book_) return;
+        if (!limiter_) return;
         settle(&BeastListenerCounters::refused);  // nobody wanted to decide
-        std::exchange(book_, nullptr)->leave(ip_);
+        std::exchange(limiter_, nullptr)->leave(ip_);
     }
 
 private:
     void settle(std::uint64_t BeastListenerCounters::*which) noexcept {
-        if (!book_ || !std::exchange(waits_, false)) return;
-        ++(book_->counters.*which);
-        book_->answered(ip_);
+        if (!limiter_ || !std::exchange(waits_, false)) return;
+        ++(limiter_->counters.*which);
+        limiter_->answered(ip_);
     }
     void count_refusal() noexcept {
-        if (ip_) book_->refused(*ip_, SteadyClock{}.now());
+        if (ip_) limiter_->refused(*ip_, SteadyClock{}.now());
     }
 
-    std::shared_ptr<UpgradeBook> book_;
+    std::shared_ptr<IpLimiter> limiter_;
     std::optional<IpAddress> ip_;
     bool waits_ = true;
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/fleet/detail/fleet_seat.hpp
-/// FleetSeat, DialLine, SeatList: what a fleet knows of a service, and the orders it keeps them in.
+/// \file belay/fleet/detail/service_entry.hpp
+/// ServiceEntry, DialQueue, ServiceList: what a fleet knows of a service, and the orders it keeps
+/// them in.
 #pragma once
 
 #include <cstddef>  // std::size_t
@@ -16,29 +17,29 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-struct FleetHub;
-struct FleetSeat;
+struct DialScheduler;
+struct ServiceEntry;
 
 /// What a fleet does with a service, whatever its transport, policy and observer.
-struct FleetOps {
-    const LinkStatus& (*status)(const FleetSeat&) noexcept;
-    std::size_t (*queued)(const FleetSeat&);
+struct ServiceOps {
+    const LinkStatus& (*status)(const ServiceEntry&) noexcept;
+    std::size_t (*queued)(const ServiceEntry&);
     /// Whether one of its turns or hooks is on the stack.
-    bool (*in_turn)(const FleetSeat&) noexcept;
-    void (*start)(FleetSeat&);
-    void (*stop)(FleetSeat&);
-    Reconnect (*reconnect)(FleetSeat&, bool force);
-    void (*unhealthy)(FleetSeat&, const Failure&);
+    bool (*in_turn)(const ServiceEntry&) noexcept;
+    void (*start)(ServiceEntry&);
+    void (*stop)(ServiceEntry&);
+    Reconnect (*reconnect)(ServiceEntry&, bool force);
+    void (*unhealthy)(ServiceEntry&, const Failure&);
     /// Its connection may open now.
-    void (*dial)(FleetSeat&);
+    void (*dial)(ServiceEntry&);
     /// Its connection ends so.
-    void (*close)(FleetSeat&, const Failure&);
+    void (*close)(ServiceEntry&, const Failure&);
     /// Destroys it: at once, or when its turn is over.
-    void (*end)(FleetSeat&) noexcept;
+    void (*end)(ServiceEntry&) noexcept;
 };
 
 /// Where the connection of a service stands, as the fleet counts it.
-enum class SeatPhase : std::uint8_t {
+enum class ServicePhase : std::uint8_t {
     idle,       ///< there is none
     in_line,    ///< waits for its turn to dial
     dialling,   ///< opening and validating: one of those that are dialled at once
@@ -50,20 +51,20 @@ enum class SeatPhase : std::uint8_t {
 /// One service, as its fleet's hub knows it.
 ///
 /// Thread safety: the fleet's home thread.
-struct FleetSeat {
+struct ServiceEntry {
     static constexpr std::uint32_t nowhere = ~std::uint32_t{0};
 
-    // Where the hub is known: fleet_hub.hpp.
-    FleetSeat(const FleetOps& o, Ref<FleetHub> h, std::string n) noexcept;
-    ~FleetSeat();
-    FleetSeat(const FleetSeat&) = delete;
-    FleetSeat& operator=(const FleetSeat&) = delete;
+    // Where the hub is known: dial_scheduler.hpp.
+    ServiceEntry(const ServiceOps& o, Ref<DialScheduler> h, std::string n) noexcept;
+    ~ServiceEntry();
+    ServiceEntry(const ServiceEntry&) = delete;
+    ServiceEntry& operator=(const ServiceEntry&) = delete;
 
-    const FleetOps* ops;
-    Ref<FleetHub> hub;
+    const ServiceOps* ops;
+    Ref<DialScheduler> scheduler;
     const std::string name;
-    FleetSeat* previous = nullptr;
-    FleetSeat* next = nullptr;
+    ServiceEntry* previous = nullptr;
+    ServiceEntry* next = nullptr;
     /// In line: its rank, a time. Dialling: since when. Held: when it failed.
     Instant at = always;
     Instant asked_at = always;  ///< when its attempt began, which waits in line for the dial
@@ -72,7 +73,7 @@ struct FleetSeat {
     Failure failure{};          ///< held: why
     std::uint64_t ticket = 0;   ///< in line: the order of asking
     std::uint32_t place = nowhere;
-    SeatPhase phase = SeatPhase::idle;
+    ServicePhase phase = ServicePhase::idle;
     std::uint8_t priority = 0;
     LinkState counted = LinkState::stopped;  ///< the state it is counted in
     bool removed = false;                    ///< its observer is not told any more
@@ -84,81 +85,81 @@ struct FleetSeat {
 /// Seats in the order in which they came; a seat is in at most one such list.
 ///
 /// Thread safety: one thread.   Complexity: O(1).
-class SeatList {
+class ServiceList {
 public:
-    [[nodiscard]] FleetSeat* front() const noexcept { return first_; }
+    [[nodiscard]] ServiceEntry* front() const noexcept { return first_; }
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
 
-    void push(FleetSeat& seat) noexcept {
-        seat.previous = last_;
-        seat.next = nullptr;
-        (last_ != nullptr ? last_->next : first_) = &seat;
-        last_ = &seat;
+    void push(ServiceEntry& entry) noexcept {
+        entry.previous = last_;
+        entry.next = nullptr;
+        (last_ != nullptr ? last_->next : first_) = &entry;
+        last_ = &entry;
         ++size_;
     }
-    void remove(FleetSeat& seat) noexcept {
-        (seat.previous != nullptr ? seat.previous->next : first_) = seat.next;
-        (seat.next != nullptr ? seat.next->previous : last_) = seat.previous;
-        seat.previous = seat.next = nullptr;
+    void remove(ServiceEntry& entry) noexcept {
+        (entry.previous != nullptr ? entry.previous->next : first_) = entry.next;
+        (entry.next != nullptr ? entry.next->previous : last_) = entry.previous;
+        entry.previous = entry.next = nullptr;
         --size_;
     }
 
 private:
-    FleetSeat* first_ = nullptr;
-    FleetSeat* last_ = nullptr;
+    ServiceEntry* first_ = nullptr;
+    ServiceEntry* last_ = nullptr;
     std::size_t size_ = 0;
 };
 
 /// Seats that wait to dial, by rank, then by the order of asking: a binary heap.
 ///
 /// Thread safety: one thread.   Complexity: O(log n).   Allocates: while it grows.
-class DialLine {
+class DialQueue {
 public:
     [[nodiscard]] bool empty() const noexcept { return heap_.empty(); }
     [[nodiscard]] std::size_t size() const noexcept { return heap_.size(); }
-    [[nodiscard]] FleetSeat& front() const noexcept { return *heap_.front(); }
+    [[nodiscard]] ServiceEntry& front() const noexcept { return *heap_.front(); }
 
     /// Throws: std::bad_alloc.
-    void push(FleetSeat& seat) {
-        heap_.push_back(&seat);
-        seat.ticket = ++tickets_;
-        rise(heap_.size() - 1, seat);
+    void push(ServiceEntry& entry) {
+        heap_.push_back(&entry);
+        entry.ticket = ++tickets_;
+        rise(heap_.size() - 1, entry);
     }
-    void remove(FleetSeat& seat) noexcept {
-        const std::size_t hole = seat.place;
-        FleetSeat& last = *heap_.back();
+    void remove(ServiceEntry& entry) noexcept {
+        const std::size_t hole = entry.place;
+        ServiceEntry& last = *heap_.back();
         heap_.pop_back();
-        seat.place = FleetSeat::nowhere;
-        if (&last == &seat) return;
+        entry.place = ServiceEntry::nowhere;
+        if (&last == &entry) return;
         rise(hole, last);
         sink(last.place, last);
     }
 
 private:
-    static bool before(const FleetSeat& a, const FleetSeat& b) noexcept {
+    static bool before(const ServiceEntry& a, const ServiceEntry& b) noexcept {
         return a.at != b.at ? a.at < b.at : a.ticket < b.ticket;
     }
-    void put(std::size_t place, FleetSeat& seat) noexcept {
-        heap_[place] = &seat;
-        seat.place = static_cast<std::uint32_t>(place);
+    void put(std::size_t place, ServiceEntry& entry) noexcept {
+        heap_[place] = &entry;
+        entry.place = static_cast<std::uint32_t>(place);
     }
-    void rise(std::size_t place, FleetSeat& seat) noexcept {
-        for (; place != 0 && before(seat, *heap_[(place - 1) / 2]); place = (place - 1) / 2) {
+    void rise(std::size_t place, ServiceEntry& entry) noexcept {
+        for (; place != 0 && before(entry, *heap_[(place - 1) / 2]); place = (place - 1) / 2) {
             put(place, *heap_[(place - 1) / 2]);
         }
-        put(place, seat);
+        put(place, entry);
     }
-    void sink(std::size_t place, FleetSeat& seat) noexcept {
+    void sink(std::size_t place, ServiceEntry& entry) noexcept {
         for (std::size_t child = 2 * place + 1; child < heap_.size(); child = 2 * place + 1) {
             if (child + 1 < heap_.size() && before(*heap_[child + 1], *heap_[child])) ++child;
-            if (!before(*heap_[child], seat)) break;
+            if (!before(*heap_[child], entry)) break;
             put(place, *heap_[child]);
             place = child;
         }
-        put(place, seat);
+        put(place, entry);
     }
 
-    std::vector<FleetSeat*> heap_;
+    std::vector<ServiceEntry*> heap_;
     std::uint64_t tickets_ = 0;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/adapter/detail/redis_room_book.hpp
-/// RedisRoomBook: what a RedisRooms remembers of rooms, and RedisRoomChange: what it is to change.
+/// \file belay/adapter/detail/redis_room_positions.hpp
+/// RedisRoomPositions: what a RedisRooms remembers of rooms, and RedisRoomChange: what it is to
+/// change.
 #pragma once
 
 #include <algorithm>    // std::find_if, std::max
@@ -24,7 +25,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// last that is known, which is never beyond the one that Redis gives, and odd, as none of these.
 ///
 /// Thread safety: all members.
-class RedisRoomBook {
+class RedisRoomPositions {
 public:
     /// What Redis is asked with.
     struct State {
@@ -199,7 +200,7 @@ struct RedisRoomChange {
     Id epoch{};
     Bytes update{};
     bool again = false;
-    RedisRoomBook::Basis basis{};
+    RedisRoomPositions::Basis basis{};
 };
 
 }}}  // namespace belay::detail

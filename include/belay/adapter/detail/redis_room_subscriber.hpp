@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/adapter/detail/redis_room_ears.hpp
-/// RedisRoomEars: the subscriptions of a RedisRooms, and the connection that hears of changes.
+/// \file belay/adapter/detail/redis_room_subscriber.hpp
+/// RedisRoomSubscriber: the subscriptions of a RedisRooms, and the connection that hears of
+/// changes.
 #pragma once
 
 #include <algorithm>     // std::clamp
@@ -26,12 +27,13 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// that, and reads what was missed.
 ///
 /// Thread safety: one thread.   Blocks: while it connects, or sends.
-class RedisRoomEars {
+class RedisRoomSubscriber {
 public:
     using Clock = RedisRoomStore::Clock;
 
-    RedisRoomEars(const RedisRoomsOptions& options, RedisRoomBook& book, RedisRoomStore& store)
-        : options_{options}, book_{&book}, store_{&store} {
+    RedisRoomSubscriber(const RedisRoomsOptions& options, RedisRoomPositions& positions,
+                        RedisRoomStore& store)
+        : options_{options}, positions_{&positions}, store_{&store} {
         connection_.use(connection_of(options));
     }
 
@@ -41,7 +43,7 @@ public:
         if (found == subs_.end()) {
             found = subs_.try_emplace(id).first;
             found->second.channel = RedisRoomKeys{options_.prefix, id}.channel;
-            found->second.log = book_->state(id).log;
+            found->second.log = positions_->state(id).log;
             by_channel_.emplace(found->second.channel, found);
         }
         Sub& sub = found->second;
@@ -53,7 +55,7 @@ public:
     void loaded(const std::string& id) {
         const auto found = subs_.find(id);
         if (found == subs_.end()) return;
-        found->second.log = book_->state(id).log;
+        found->second.log = positions_->state(id).log;
         found->second.changed = true;
     }
 
@@ -261,7 +263,7 @@ private:
     static constexpr int hears_max = 1000;
 
     const RedisRoomsOptions options_;
-    RedisRoomBook* book_;
+    RedisRoomPositions* positions_;
     RedisRoomStore* store_;
     RedisConnection connection_;
     Subs subs_;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/sync/detail/bridge_news.hpp
-/// BridgeNews: what a bridge has not told its observer yet.
+/// \file belay/sync/detail/bridge_pending_events.hpp
+/// BridgePendingEvents: what a bridge has not told its observer yet.
 #pragma once
 
 #include <deque>        // std::deque
@@ -17,7 +17,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 ///
 /// What nobody hears is not kept. Also the observer of the bridge's retries.
 template <class Self, class Content, class Observer>
-class BridgeNews {
+class BridgePendingEvents {
     using Hooks = BridgeHooks<Self, Content>;
     using Retry = RetryRunHooks;
     struct Pushed {
@@ -74,7 +74,7 @@ public:
     void tell_one(Observer& observer, Self& self) {
         const One one = std::move(all_.front());
         all_.pop_front();
-        std::visit([&](const auto& news) { tell(observer, self, news); }, one);
+        std::visit([&](const auto& pending_events) { tell(observer, self, pending_events); }, one);
     }
 
 private:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/posix/detail/bell.hpp
+/// \file belay/posix/detail/wakeup_fd.hpp
 /// Bell: interrupts a poll(2) from another thread, by an eventfd or a pipe.
 #pragma once
 
@@ -23,11 +23,11 @@ namespace belay { inline namespace BELAY_ABI { namespace posix::detail {
 /// A descriptor that becomes readable when somebody rings.
 ///
 /// Thread safety: ring() from any thread; the rest on the loop's.
-class Bell {
+class WakeupFd {
 public:
     /// Throws: std::system_error if the process has no descriptors left; without exceptions
     ///         std::terminate is called then.
-    Bell() {
+    WakeupFd() {
 #if defined(BELAY_DETAIL_HAS_EVENTFD)
         out_ = in_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
         const bool made = in_ >= 0;
@@ -41,9 +41,9 @@ public:
 #endif
         if (!made) refuse();
     }
-    Bell(const Bell&) = delete;
-    Bell& operator=(const Bell&) = delete;
-    ~Bell() {
+    WakeupFd(const WakeupFd&) = delete;
+    WakeupFd& operator=(const WakeupFd&) = delete;
+    ~WakeupFd() {
         ::close(in_);
         if (out_ != in_) ::close(out_);
     }

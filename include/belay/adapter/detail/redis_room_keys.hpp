@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/adapter/detail/redis_room_text.hpp
+/// \file belay/adapter/detail/redis_room_keys.hpp
 /// How rooms are written in Redis: keys, entries as positions, and snapshots.
 #pragma once
 

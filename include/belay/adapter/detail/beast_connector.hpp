@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/adapter/detail/beast_dial.hpp
-/// BeastDial: how a WebSocket connection is dialled.
+/// \file belay/adapter/detail/beast_connector.hpp
+/// BeastConnector: how a WebSocket connection is dialled.
 #pragma once
 
 #include <memory>    // std::make_shared
@@ -14,14 +14,14 @@
 #include <boost/beast/http/read.hpp>
 
 #include <belay/adapter/detail/beast_request.hpp>
-#include <belay/adapter/detail/beast_wire.hpp>
+#include <belay/adapter/detail/beast_stream.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A connection of BeastWebSocket, from the look-up of the name to the answered upgrade.
 template <class Stream>
-class BeastDial : public BeastWire<Stream> {
-    using Wire = BeastWire<Stream>;
+class BeastConnector : public BeastStream<Stream> {
+    using Wire = BeastStream<Stream>;
     using Asio = AsioOf<boost::asio::io_context>;
     using Error = Asio::Error;
     using Tcp = Asio::Tcp;
@@ -29,8 +29,9 @@ class BeastDial : public BeastWire<Stream> {
 
 public:
     template <class... A>
-    BeastDial(boost::asio::io_context& runs_in, std::shared_ptr<const WebSocketOptions> options,
-              const Link<Bytes>& link, A&... stream)
+    BeastConnector(boost::asio::io_context& runs_in,
+                   std::shared_ptr<const WebSocketOptions> options, const Link<Bytes>& link,
+                   A&... stream)
         : Wire{runs_in, std::move(options), link, runs_in, stream...} {}
 
     void dial(const posix::Endpoint& server, const std::string* token) {
