@@ -112,7 +112,7 @@ Result<std::vector<Edit>> waiting(posix::Journal& journal, std::uint64_t most) {
 }
 
 /// Brings what a client did into the store; its clock sees what is there.
-int sync(SqliteStore<TextCodec>& store, const std::string& file) {
+int sync(sqlite::Store<TextCodec>& store, const std::string& file) {
     auto journal = journal_of(file);
     if (!journal) return ends(journal.error().message());
     SyncProcessor processor{std::ref(store), LastWriteWins{}};
@@ -149,7 +149,7 @@ int sync(SqliteStore<TextCodec>& store, const std::string& file) {
 }
 
 int sync_all(const std::string& path, std::span<const std::string> files) {
-    auto store = SqliteStore<TextCodec>::open(path);
+    auto store = sqlite::Store<TextCodec>::open(path);
     if (!store) return ends(store.error().message());
     for (const std::string& file : files) {
         if (const int code = sync(*store, file); code != 0) return code;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What supervision costs over a real WebSocket: echoes over the loopback by a Supervisor of
-// BeastWebSocket, beside Beast by hand. The server is Beast by hand in a thread of its own, the same for
+// beast::WebSocket, beside Beast by hand. The server is Beast by hand in a thread of its own, the same for
 // both; what counts is the processor time of the client's thread, which other load does not change, and
 // in which no part of the server's is hidden.
 #if __has_include(<boost/beast/websocket.hpp>)
@@ -138,7 +138,7 @@ struct Sends {
         static_cast<void>(link.send(message));
     }
 };
-using Supervised = Supervisor<Heartbeat<BeastWebSocket<>>, MaxAttempts, Sends>;
+using Supervised = Supervisor<Heartbeat<beast::WebSocket<>>, MaxAttempts, Sends>;
 
 /// `done()` says how many echoes there were.
 void count_echoes(benchmark::State& state, asio::io_context& context, const std::int64_t& count) {
@@ -160,10 +160,10 @@ void echo_belay(benchmark::State& state) {
     std::int64_t count = 0;
     std::deque<Supervised> links;
     for (std::int64_t i = 0; i < state.range(1); ++i) {
-        links.emplace_back(
-            Heartbeat{BeastWebSocket<>{context, {"127.0.0.1", server.port()}}, HeartbeatOptions{}},
-            MaxAttempts{3}, SupervisorOptions{},
-            Sends{static_cast<std::size_t>(state.range(0)), &count});
+        links.emplace_back(Heartbeat{beast::WebSocket<>{context, {"127.0.0.1", server.port()}},
+                                     HeartbeatOptions{}},
+                           MaxAttempts{3}, SupervisorOptions{},
+                           Sends{static_cast<std::size_t>(state.range(0)), &count});
         loop.attach(links.back());
         links.back().start();
     }

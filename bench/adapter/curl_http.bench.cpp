@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Requests of a small page over kept connections, one after the other and 32 at once: CurlHttp, and
+// Requests of a small page over kept connections, one after the other and 32 at once: curl::Http, and
 // libcurl's multi handle by hand on the same loop, in which the server is, too.
 #if __has_include(<curl/curl.h>)
 #    include <optional>
@@ -36,8 +36,9 @@ void rounds(benchmark::State& state, posix::Loop<>& loop, Ask ask) {
 void requests(benchmark::State& state) {
     posix::Loop<> loop;
     belay_bench::PageServer server{loop};
-    CurlHttp http{loop, [](CURL* curl) { return curl_easy_setopt(curl, CURLOPT_NOPROXY, "*"); }};
-    std::vector<std::optional<CurlHttp::Handle>> handles(static_cast<std::size_t>(state.range(0)));
+    curl::Http http{loop, [](CURL* curl) { return curl_easy_setopt(curl, CURLOPT_NOPROXY, "*"); }};
+    std::vector<std::optional<curl::Http::Handle>> handles(
+        static_cast<std::size_t>(state.range(0)));
     rounds(state, loop, [&](std::size_t i, auto done) {
         handles[i].emplace(http.request(
             {.url = server.url},

@@ -32,9 +32,9 @@ void count_requests(benchmark::State& state, belay::posix::Loop<>& loop, Ask ask
 void request_allocations(benchmark::State& state) {
     belay::posix::Loop<> loop;
     belay_bench::PageServer server{loop};
-    belay::CurlHttp http{loop,
-                         [](CURL* curl) { return curl_easy_setopt(curl, CURLOPT_NOPROXY, "*"); }};
-    std::optional<belay::CurlHttp::Handle> handle;
+    belay::curl::Http http{loop,
+                           [](CURL* curl) { return curl_easy_setopt(curl, CURLOPT_NOPROXY, "*"); }};
+    std::optional<belay::curl::Http::Handle> handle;
     count_requests(state, loop, [&](auto done) {
         using Response = belay::HttpResponse;
         belay::Completion<Response> completion{

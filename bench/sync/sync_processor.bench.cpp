@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Batches of 1,000 operations into a MemoryStore, beside the same writes into a bare hash table, and
 // beside one who knows stamps, tombstones and ids by hash tables written by hand; and into a
-// SqliteStore, beside the same rows by hand in one transaction.
+// sqlite::Store, beside the same rows by hand in one transaction.
 #include <benchmark/benchmark.h>
 
 #include <deque>
@@ -237,7 +237,7 @@ std::string bench_path(const char* name) {
 void sqlite_store(benchmark::State& state) {
     Edits edits{10'000};
     auto store =
-        SqliteStore<TextCodec>::open(bench_path("belay_store.db"), {.flushes_each = false});
+        sqlite::Store<TextCodec>::open(bench_path("belay_store.db"), {.flushes_each = false});
     if (!store) return state.SkipWithError(store.error().message().c_str());
     SyncProcessor processor{std::ref(*store), LastWriteWins{}};
     edits.fill(processor);

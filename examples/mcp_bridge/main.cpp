@@ -60,7 +60,7 @@ int main(int count, char** words) {
     }
 
     posix::Loop loop;
-    Bridge bridge{std::ref(local), McpRemote{CurlHttp{loop}, url}, policies::bridge(),
+    Bridge bridge{std::ref(local), mcp::Remote{curl::Http{loop}, url}, policies::bridge(),
                   BridgeOptions{.pull = {.interval = 2s},
                                 .outage_wait = Backoff{FullJitter{}, Cap{5s}, 500ms}},
                   Tee{RetryLog{say}, App{}}};

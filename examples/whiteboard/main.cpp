@@ -35,7 +35,7 @@ namespace {
 
 /// The rights are the audit's, too. Who cannot be written down is not let in: that is said here.
 struct Audit {
-    SqliteBoards* boards;
+    sqlite::Boards* boards;
     void record(AuditRow row, Completion<std::error_code> answer) {
         auto written =
             [answer = std::move(answer)](std::optional<std::error_code> error) mutable noexcept {
@@ -73,7 +73,7 @@ struct App {
     }
 };
 
-Access access_of(SqliteBoards& boards, const std::string& board, const std::string& user) {
+Access access_of(sqlite::Boards& boards, const std::string& board, const std::string& user) {
     const auto found = boards.access({.board = board, .user = user});
     return found && *found ? **found : Access::none;
 }
@@ -101,7 +101,7 @@ Result<std::map<std::string, HttpResponse>, std::string> page_in(const std::stri
     return page;
 }
 
-std::string metrics_of(const auto& rooms, const BeastListenerCounters& doors) {
+std::string metrics_of(const auto& rooms, const beast::ListenerCounters& doors) {
     std::string text;
     const auto say = [&](const char* name, const char* type, std::uint64_t value) {
         text += "# TYPE whiteboard_" + std::string{name} + " " + type + "\nwhiteboard_" + name +
@@ -126,8 +126,8 @@ int fails(const std::string& why) {
 }
 
 /// Who may do what, of the demo's users.
-Result<SqliteBoards, std::string> boards_in(const std::string& path) {
-    auto boards = SqliteBoards::open(path);
+Result<sqlite::Boards, std::string> boards_in(const std::string& path) {
+    auto boards = sqlite::Boards::open(path);
     if (!boards) return boards.error().message();
     // What was permitted, or taken away, since the first start stays so.
     const auto known = boards->access({.board = "demo", .user = "ada"});
@@ -152,8 +152,8 @@ Result<posix::JournalRooms, std::string> rooms_in(const std::string& data) {
 }
 
 /// What the bearer of a request may do on a board: for the page, which shows its tools or not.
-HttpResponse access_answer(const HttpRequest& request, SqliteBoards& boards,
-                           const JwtVerifier& verifier) {
+HttpResponse access_answer(const HttpRequest& request, sqlite::Boards& boards,
+                           const jwt::Verifier& verifier) {
     const RoomRequest asked = room_request({.target = request.url}, "/access/");
     const std::string* const bearer = request.headers.find("Authorization");
     const bool has_token = bearer != nullptr && bearer->starts_with("Bearer ");
@@ -169,7 +169,7 @@ HttpResponse access_answer(const HttpRequest& request, SqliteBoards& boards,
 
 /// Lets a user do something else on a board than before. `line` is the user, the board and the
 /// level, with tabs between.   Returns: what was done, behind "ok: ", or why nothing was.
-std::string permit(const std::string& line, SqliteBoards& boards, auto& rooms) {
+std::string permit(const std::string& line, sqlite::Boards& boards, auto& rooms) {
     const std::size_t first = line.find('\t');
     const std::size_t second = first == std::string::npos ? first : line.find('\t', first + 1);
     if (second == std::string::npos) return "it takes a user, a board and a level";
@@ -197,29 +197,29 @@ std::string permit(const std::string& line, SqliteBoards& boards, auto& rooms) {
 
 /// Serves until SIGINT or SIGTERM.   Returns: the exit code.
 int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
-          const std::string& data, SqliteBoards& boards, posix::JournalRooms stored) {
+          const std::string& data, sqlite::Boards& boards, posix::JournalRooms stored) {
     const std::string secret = secret_in(data + "/secret");
     if (secret.empty()) return fails(data + "/secret: could not be read or made");
     // One at the door of the rooms, one at that of the pages.
-    auto verifier = JwtVerifier::make({}, {{.material = secret}});
-    const auto at_pages = JwtVerifier::make({}, {{.material = secret}});
+    auto verifier = jwt::Verifier::make({}, {{.material = secret}});
+    const auto at_pages = jwt::Verifier::make({}, {{.material = secret}});
     if (!verifier) return fails(verifier.error().message());
     if (!at_pages) return fails(at_pages.error().message());
-    const auto rights = [&](const JwtClaims& who, const RoomRequest& request) {
+    const auto rights = [&](const jwt::Claims& who, const RoomRequest& request) {
         return access_of(boards, request.board, who.subject);
     };
 
     boost::asio::io_context context{1};
     AsioLoop loop{context};
-    Audited audited{JwtAuthorizer{std::move(*verifier), rights}, Audit{&boards}, SystemClock{}};
+    Audited audited{jwt::Authorizer{std::move(*verifier), rights}, Audit{&boards}, SystemClock{}};
     const auto refusals = audited.refusals();  // of the listener
     RoomManager rooms{OnThread{std::move(stored)}, std::move(audited),
                       RoomOptions{.close_codes = yjs_close_codes()}, App{&context}};
     loop.attach(rooms);
     rooms.start();
 
-    BeastListenerOptions options;
-    std::function<BeastListenerCounters()> doors;
+    beast::ListenerOptions options;
+    std::function<beast::ListenerCounters()> doors;
     options.pages = [&](const HttpRequest& request) -> HttpResponse {
         const std::string path = request.url.substr(0, request.url.find('?'));
         if (const auto found = page.find(path); found != page.end()) return found->second;
@@ -229,12 +229,13 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
                 .headers = {{"Content-Type", "text/plain; version=0.0.4"}},
                 .body = metrics_of(rooms, doors())};
     };
-    BeastListener listener{loop,
-                           [&](BeastAccepted<> client) {
-                               RoomRequest request = room_request(client.request(), "/ws/canvas/");
-                               rooms.accept(std::move(client), YjsProtocol{}, std::move(request));
-                           },
-                           options, refusals};
+    beast::Listener listener{loop,
+                             [&](beast::Accepted<> client) {
+                                 RoomRequest request =
+                                     room_request(client.request(), "/ws/canvas/");
+                                 rooms.accept(std::move(client), YjsProtocol{}, std::move(request));
+                             },
+                             options, refusals};
     doors = [&] { return listener.counters(); };
     if (const auto error = listener.listen({"127.0.0.1", port})) {
         const bool taken = error == std::errc::address_in_use;

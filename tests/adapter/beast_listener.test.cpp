@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: BeastListener lets in who asks rightly, and nobody else harms it: refusals, floods, slow and
-// vanishing peers. Method: raw sockets, node's `ws`, and BeastWebSocket.
+// Goal: beast::Listener lets in who asks rightly, and nobody else harms it: refusals, floods, slow and
+// vanishing peers. Method: raw sockets, node's `ws`, and beast::WebSocket.
 #include <belay/adapter/beast_listener.hpp>
 
 #include <sys/resource.h>
@@ -86,20 +86,20 @@ struct AcceptedRig {
                 held.pop_front();
             }
         }
-        BeastWebSocket<> transport;
+        beast::WebSocket<> transport;
         detail::Ref<detail::LinkBox<Bytes>> box;
-        part::Slot<BeastWebSocket<>::Connection> connection;
+        part::Slot<beast::WebSocket<>::Connection> connection;
         std::deque<Bytes> held{};
     };
 
     boost::asio::io_context context{};
     AsioLoop<boost::asio::io_context> loop{context};
-    std::optional<BeastAccepted<>> accepted{};
+    std::optional<beast::Accepted<>> accepted{};
     struct Take {
         AcceptedRig* rig;
-        void operator()(BeastAccepted<> client) const { rig->accepted = std::move(client); }
+        void operator()(beast::Accepted<> client) const { rig->accepted = std::move(client); }
     };
-    BeastListener<Take> listener{loop, Take{this}};
+    beast::Listener<Take> listener{loop, Take{this}};
     std::optional<Peer> peer{};
     Next transport{this};
 };
@@ -126,8 +126,8 @@ struct OwnCertificate {
 TEST_CASE("What a client asks for is known before it is answered",
           "[adapter][beast_listener][unit]") {
     ListenerRig<> rig;
-    std::optional<BeastAccepted<>> held;
-    rig.on_accept = [&](BeastAccepted<> client) { held = std::move(client); };
+    std::optional<beast::Accepted<>> held;
+    rig.on_accept = [&](beast::Accepted<> client) { held = std::move(client); };
     const RawSocket peer = RawSocket::connect(rig.port);
     peer.send(UpgradeText{.target = "/ws/canvas/a%20b?token=secret&epoch=7",
                           .more = "User-Agent: Test\r\nOrigin: http://127.0.0.1\r\n"
@@ -170,7 +170,7 @@ TEST_CASE("Requests that are wrong are refused by their status, and told without
     const auto error = [&] { return rig.refused.back().error; };
     CHECK(status({.target = "/a?token=secret", .upgrade = ""}) == 426);
     CHECK(rig.refused.back().path == "/a");
-    CHECK(error() == WebSocketErrc::no_upgrade);
+    CHECK(error() == beast::WebSocketErrc::no_upgrade);
     CHECK(status({.upgrade = "Connection: close\r\nUpgrade: websocket\r\n"}) == 426);
     CHECK(status({.upgrade = "Connection: Upgrade\r\nUpgrade: h2c\r\n"}) == 426);
     CHECK(status({.version = ""}) == 426);
@@ -180,7 +180,7 @@ TEST_CASE("Requests that are wrong are refused by their status, and told without
     CHECK(status({.method = "POST"}) == 426);
     CHECK(status({.http = "HTTP/1.0"}) == 426);
     CHECK(status({.key = ""}) == 400);
-    CHECK(error() == WebSocketErrc::upgrade_malformed);
+    CHECK(error() == beast::WebSocketErrc::upgrade_malformed);
     CHECK(status({.key = "Sec-WebSocket-Key: short\r\n"}) == 400);
     CHECK(status({.host = ""}) == 400);
     CHECK(status({.more = "Host: other\r\n"}) == 400);
@@ -192,10 +192,10 @@ TEST_CASE("Requests that are wrong are refused by their status, and told without
     CHECK(status({.http = "HTTP/9"}) == 400);
     CHECK(status({.more = "\r\n\x81\x85"}) == 400);  // a frame before the answer
     CHECK(status({.more = "Origin: https://evil.example\r\n"}) == 403);
-    CHECK(error() == WebSocketErrc::origin_refused);
+    CHECK(error() == beast::WebSocketErrc::origin_refused);
     CHECK(status({.more = "Origin: null\r\n"}) == 403);
     CHECK(status({.more = "X: " + std::string(9000, 'x') + "\r\n"}) == 431);
-    CHECK(error() == WebSocketErrc::upgrade_too_large);
+    CHECK(error() == beast::WebSocketErrc::upgrade_too_large);
     CHECK(status({.target = "/" + std::string(9000, 'x')}) == 431);
     CHECK(rig.counters().refused == rig.refused.size());
     CHECK(rig.guests.empty());
@@ -206,7 +206,7 @@ TEST_CASE("The subprotocol is the one that both have", "[adapter][beast_listener
     ListenerRig<> rig{{.subprotocol = "chat.v2"}};
     const std::string offered = "Sec-WebSocket-Protocol: chat.v1\r\nSec-WebSocket-Protocol: ";
     CHECK(status_of(rig.answer_to(UpgradeText{}.text())) == 400);
-    CHECK(rig.refused.back().error == WebSocketErrc::subprotocol_refused);
+    CHECK(rig.refused.back().error == beast::WebSocketErrc::subprotocol_refused);
     CHECK(status_of(rig.answer_to(UpgradeText{.more = offered + "chat\r\n"}.text())) == 400);
     const RawSocket peer = RawSocket::connect(rig.port);
     peer.send(UpgradeText{.more = offered + "chat.v2\r\n"}.text());
@@ -229,8 +229,8 @@ TEST_CASE("Ids of boards that are no ids are nobody's", "[adapter][beast_listene
 TEST_CASE("An upgrade that the peer aborts is counted, and nobody hears of it",
           "[adapter][beast_listener][fault]") {
     ListenerRig<> rig;
-    std::optional<BeastAccepted<>> held;
-    rig.on_accept = [&](BeastAccepted<> client) { held = std::move(client); };
+    std::optional<beast::Accepted<>> held;
+    rig.on_accept = [&](beast::Accepted<> client) { held = std::move(client); };
     const std::string request = UpgradeText{}.text();
     std::uint64_t aborted = 0;
     for (const std::size_t sent : {std::size_t{0}, std::size_t{1}, request.size() - 1}) {
@@ -271,9 +271,9 @@ TEST_CASE("Who is slow, or silent, is given up in time, however little he sends"
         if (!is_over(slow) && sent < 20) slow.send(request.substr(sent++, 1));
         return is_over(silent) && rig.refused.size() == 2;
     });
-    CHECK(rig.refused[0].error == WebSocketErrc::upgrade_timed_out);
+    CHECK(rig.refused[0].error == beast::WebSocketErrc::upgrade_timed_out);
     CHECK(rig.refused[0].status == 0);
-    CHECK(rig.refused[1].error == WebSocketErrc::upgrade_timed_out);
+    CHECK(rig.refused[1].error == beast::WebSocketErrc::upgrade_timed_out);
     CHECK(rig.counters().refused == 2);
 }
 
@@ -310,8 +310,8 @@ TEST_CASE("Too many are closed unheard, and come in when others have left",
     // Whoever listens is not flooded: 60 are told, and one more for each second.
     CHECK(rig.refused.size() >= 60);
     CHECK(rig.refused.size() < 200);
-    for (const RefusedUpgrade& one : rig.refused) {
-        CHECK(one.error == WebSocketErrc::too_many_upgrades);
+    for (const beast::RefusedUpgrade& one : rig.refused) {
+        CHECK(one.error == beast::WebSocketErrc::too_many_upgrades);
         CHECK(one.ip == "127.0.0.1");
         CHECK(one.status == 0);
         CHECK(one.path.empty());
@@ -338,7 +338,7 @@ TEST_CASE("Whom a listener refuses an audit has, without the token",
     const auto refusals = audited.refusals();
     boost::asio::io_context context;
     AsioLoop loop{context};
-    BeastListener listener{loop, [](BeastAccepted<>) {}, {.waiting_per_ip_max = 1}, refusals};
+    beast::Listener listener{loop, [](beast::Accepted<>) {}, {.waiting_per_ip_max = 1}, refusals};
     REQUIRE_FALSE(listener.listen({"127.0.0.1", 0}));
     const auto refused = [&](std::uint64_t times) {
         while (listener.counters().refused + listener.counters().turned_away != times)
@@ -364,7 +364,7 @@ TEST_CASE("Whom a listener refuses an audit has, without the token",
 
 TEST_CASE("Who is refused too often is not heard", "[adapter][beast_listener][fault]") {
     ListenerRig<> rig{{.refusals_per_ip_and_minute = 3}};
-    rig.on_accept = [&](BeastAccepted<> client) {
+    rig.on_accept = [&](beast::Accepted<> client) {
         if (client.request().target == "/status") return client.refuse(429, 1500ms);
         rig.serve(std::move(client));
     };
@@ -385,7 +385,9 @@ TEST_CASE("Who is refused too often is not heard", "[adapter][beast_listener][fa
 TEST_CASE("Who is let go of unanswered is closed, and counted as refused",
           "[adapter][beast_listener][unit]") {
     ListenerRig<> rig{{.waiting_max = 1}};
-    rig.on_accept = [](BeastAccepted<> client) { const BeastAccepted<> moved = std::move(client); };
+    rig.on_accept = [](beast::Accepted<> client) {
+        const beast::Accepted<> moved = std::move(client);
+    };
     for (std::uint64_t n = 1; n <= 3; ++n) {
         CHECK(rig.answer_to(UpgradeText{}.text()).empty());
         CHECK(rig.counters().refused == n);
@@ -417,7 +419,7 @@ TEST_CASE("A connection holds no more than limit_output says", "[adapter][beast_
 TEST_CASE("What is no WebSocket is a page, if somebody has pages",
           "[adapter][beast_listener][unit]") {
     std::optional<ListenerRig<>> rig;
-    BeastListenerOptions options;
+    beast::ListenerOptions options;
     options.pages = [&](const HttpRequest& request) -> HttpResponse {
         if (request.url == "/end") rig->listener.reset();
         if (request.url == "/none") return {.status = 204};
@@ -465,7 +467,7 @@ TEST_CASE("Behind a named proxy each client has a share of its own",
                        .origins = {"https://board.example"},
                        .proxies = {"127.0.0.1"}}};
     std::vector<std::string> ips;
-    rig.on_accept = [&](BeastAccepted<> client) {
+    rig.on_accept = [&](beast::Accepted<> client) {
         ips.push_back(client.request().ip);
         rig.serve(std::move(client));
     };
@@ -483,7 +485,7 @@ TEST_CASE("Behind a named proxy each client has a share of its own",
     }
     CHECK(status_of(rig.answer_to(from("192.0.2.1"))) == 429);
     CHECK(rig.refused.back().ip == "192.0.2.1");
-    CHECK(rig.refused.back().error == WebSocketErrc::too_many_upgrades);
+    CHECK(rig.refused.back().error == beast::WebSocketErrc::too_many_upgrades);
 }
 
 TEST_CASE("Behind a named proxy who is refused is told of, and counted, by their own address",
@@ -511,8 +513,8 @@ TEST_CASE("Options that would never match are told when it listens",
           "[adapter][beast_listener][unit]") {
     boost::asio::io_context context;
     AsioLoop loop{context};
-    const auto listens = [&](BeastListenerOptions options) {
-        BeastListener listener{loop, [](BeastAccepted<>) {}, std::move(options)};
+    const auto listens = [&](beast::ListenerOptions options) {
+        beast::Listener listener{loop, [](beast::Accepted<>) {}, std::move(options)};
         return listener.listen({"127.0.0.1", 0});
     };
     CHECK_FALSE(listens({.origins = {"*"}}));
@@ -522,9 +524,9 @@ TEST_CASE("Options that would never match are told when it listens",
     CHECK(listens({.connections_max = 0}) == std::errc::invalid_argument);
     CHECK(listens({.upgrades_per_ip_and_minute = 0}) == std::errc::invalid_argument);
     CHECK(listens({.upgrade_within = {}}) == std::errc::invalid_argument);
-    BeastListener first{loop, [](BeastAccepted<>) {}};
+    beast::Listener first{loop, [](beast::Accepted<>) {}};
     REQUIRE_FALSE(first.listen({"127.0.0.1", 0}));
-    BeastListener second{loop, [](BeastAccepted<>) {}};
+    beast::Listener second{loop, [](beast::Accepted<>) {}};
     CHECK(second.port() == 0);
     CHECK(second.listen({"127.0.0.1", first.port()}) == std::errc::address_in_use);
     CHECK(second.listen({"no.such.host.invalid", 1}));
@@ -549,7 +551,7 @@ TEST_CASE("A process without descriptors says so, pauses, and goes on",
     rig.until([&] { return rig.counters().upgraded == 1; });
 }
 
-TEST_CASE("check::transport finds nothing wrong with BeastAccepted",
+TEST_CASE("check::transport finds nothing wrong with beast::Accepted",
           "[adapter][beast_listener][unit]") {
     const auto broken = check::transport(
         [] { return std::make_unique<AcceptedRig>(); },
@@ -609,12 +611,12 @@ TEST_CASE("Real clients learn a status, or a code, and frames beyond the limit e
     ListenerRig<> rig{{.message_bytes_max = 1000}};
     const std::string url = "ws://127.0.0.1:" + std::to_string(rig.port);
     CHECK(NodeClients{url + "/room 1 5"}.said(rig) == "closed 1009\ndone 1 2\n");
-    rig.on_accept = [&](BeastAccepted<> client) {
+    rig.on_accept = [&](beast::Accepted<> client) {
         if (client.request().target == "/status") return client.refuse(503, 7s);
         rig.serve(std::move(client)).link().close(websocket_failure(4001), 1min);
     };
     CHECK(NodeClients{url + "/status 1 1"}.said(rig).starts_with("refused 503 7\n"));
-    rig.on_accept = [&](BeastAccepted<> client) {
+    rig.on_accept = [&](beast::Accepted<> client) {
         auto& guest = rig.serve(std::move(client));
         rig.loop.post([&guest] { guest.link().close(websocket_failure(4001), 1min); });
     };
@@ -686,10 +688,10 @@ TEST_CASE("Who breaks the protocol, and neither speaks nor hangs up, is gone soo
 TEST_CASE("Listener and clients, and what was handed out, may end at any time",
           "[adapter][beast_listener][fault]") {
     for (int steps = 0; steps < 24; ++steps) {
-        std::optional<BeastAccepted<>> held;
+        std::optional<beast::Accepted<>> held;
         {
             ListenerRig<> rig;
-            rig.on_accept = [&](BeastAccepted<> client) {
+            rig.on_accept = [&](beast::Accepted<> client) {
                 if (steps % 3 == 0) rig.listener.reset();
                 if (steps % 3 == 1) client.refuse(403);
                 held = std::move(client);
@@ -714,13 +716,13 @@ TEST_CASE("A listener may be destroyed by what it tells", "[adapter][beast_liste
     AsioLoop loop{context};
     struct Ends {
         std::function<void()> f;
-        void on_refused(const RefusedUpgrade&) { f(); }
+        void on_refused(const beast::RefusedUpgrade&) { f(); }
     };
     struct Take {
-        void operator()(BeastAccepted<>) const {}
+        void operator()(beast::Accepted<>) const {}
     };
-    std::optional<BeastListener<Take, boost::beast::tcp_stream, Ends>> listener;
-    listener.emplace(loop, Take{}, BeastListenerOptions{.waiting_per_ip_max = 1},
+    std::optional<beast::Listener<Take, boost::beast::tcp_stream, Ends>> listener;
+    listener.emplace(loop, Take{}, beast::ListenerOptions{.waiting_per_ip_max = 1},
                      Ends{[&] { listener.reset(); }});
     REQUIRE_FALSE(listener->listen({"127.0.0.1", 0}));
     const bool unheard = GENERATE(false, true);
@@ -742,7 +744,7 @@ TEST_CASE("TLS has a deadline of its own", "[adapter][beast_listener][fault]") {
     ListenerRig<Tls> rig{{.upgrade_within = 1h, .tls_within = 10ms}, certificate.context};
     const RawSocket silent = RawSocket::connect(rig.port);
     rig.until([&] { return is_over(silent); });
-    CHECK(rig.refused.back().error == WebSocketErrc::upgrade_timed_out);
+    CHECK(rig.refused.back().error == beast::WebSocketErrc::upgrade_timed_out);
     CHECK(rig.refused.size() == 1);
 }
 
@@ -750,7 +752,7 @@ TEST_CASE("TLS is the context's, and garbage is told", "[adapter][beast_listener
     OwnCertificate certificate;
     ListenerRig<Tls> rig{{}, certificate.context};
     CHECK(rig.answer_to("GET / HTTP/1.1\r\n\r\n").find("HTTP") == std::string::npos);
-    CHECK(rig.refused.back().error == WebSocketErrc::tls_failed);
+    CHECK(rig.refused.back().error == beast::WebSocketErrc::tls_failed);
     CHECK(rig.refused.back().status == 0);
     {
         const RawSocket gone = RawSocket::connect(rig.port);
@@ -762,7 +764,7 @@ TEST_CASE("TLS is the context's, and garbage is told", "[adapter][beast_listener
     NodeClients clients{"wss://127.0.0.1:" + std::to_string(rig.port) + "/room 5 5 " +
                         certificate.file()};
     CHECK(clients.said(rig).ends_with("done 5 25\n"));
-    rig.on_accept = [&](BeastAccepted<Tls> client) { client.refuse(403); };
+    rig.on_accept = [&](beast::Accepted<Tls> client) { client.refuse(403); };
     NodeClients refused{"wss://127.0.0.1:" + std::to_string(rig.port) + "/room 1 1 " +
                         certificate.file()};
     CHECK(refused.said(rig).starts_with("refused 403 -\n"));
@@ -773,7 +775,7 @@ TEST_CASE("Over TLS a page and a refusal end with a goodbye of TLS",
     namespace ssl = boost::asio::ssl;
     using boost::asio::ip::tcp;
     OwnCertificate certificate;
-    BeastListenerOptions options;
+    beast::ListenerOptions options;
     options.pages = [](const HttpRequest&) -> HttpResponse {
         return {.status = 200, .body = std::string(100'000, 'x')};
     };

@@ -18,7 +18,7 @@ namespace {
 struct CountedSlot {
     explicit CountedSlot(unsigned refusals = 60)
         : book{std::make_shared<IpLimiter>(
-              BeastListenerOptions{.refusals_per_ip_and_minute = refusals})} {}
+              beast::ListenerOptions{.refusals_per_ip_and_minute = refusals})} {}
     IpPermit enter() {
         REQUIRE(book->enter());
         IpPermit slot{book};
@@ -51,7 +51,7 @@ TEST_CASE("What is decided first counts, once", "[adapter][beast_listener_counte
     counted.enter().upgraded();
     counted.enter().turned_away();
     { const IpPermit dropped = counted.enter(); }
-    const BeastListenerCounters& c = counted.book->counters;
+    const beast::ListenerCounters& c = counted.book->counters;
     CHECK(c.upgrades_aborted == 1);
     CHECK(c.upgraded == 1);
     CHECK(c.turned_away == 1);

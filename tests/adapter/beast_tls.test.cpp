@@ -18,15 +18,15 @@ using belay_test::NodeServer;
 namespace {
 
 namespace ssl = boost::asio::ssl;
-using Secure = BeastWebSocket<boost::beast::ssl_stream<boost::beast::tcp_stream>>;
-using Socketed = BeastWebSocket<boost::beast::ssl_stream<boost::asio::ip::tcp::socket>>;
+using Secure = beast::WebSocket<boost::beast::ssl_stream<boost::beast::tcp_stream>>;
+using Socketed = beast::WebSocket<boost::beast::ssl_stream<boost::asio::ip::tcp::socket>>;
 static_assert(explain::transport_like<Socketed>());
 
 /// Dials the server by a name, trusting what it is told to.
 template <class Transport = Secure>
 struct SecureRig {
     SecureRig(const std::string& host, std::uint16_t port, const std::string& trusted,
-              WebSocketOptions options = {})
+              beast::WebSocketOptions options = {})
         : rig{[&](auto& io) {
               if (!trusted.empty()) tls.load_verify_file(trusted);
               options.target = "/request";
@@ -36,7 +36,8 @@ struct SecureRig {
     belay_test::WebSocketRig<Transport> rig;
 };
 
-const Failure not_trusted = Failure::from(make_error_code(WebSocketErrc::certificate_refused));
+const Failure not_trusted =
+    Failure::from(make_error_code(beast::WebSocketErrc::certificate_refused));
 
 }  // namespace
 
@@ -71,15 +72,15 @@ TEST_CASE("A certificate for an address, another name, and no TLS at all",
 
     NodeServer plain;
     SecureRig<> no_tls{"localhost", plain.port, for_address.file()};
-    CHECK(no_tls.rig.failure() == Failure::from(make_error_code(WebSocketErrc::tls_failed)));
+    CHECK(no_tls.rig.failure() == Failure::from(make_error_code(beast::WebSocketErrc::tls_failed)));
 }
 
 TEST_CASE("Through a proxy the server's certificate counts", "[adapter][beast_tls][unit]") {
     if (!NodeServer::is_here()) return;
     const Certificate certificate{"DNS:localhost"};
     NodeServer server{certificate.arguments()};
-    const WebSocketOptions options{.proxy = {"127.0.0.1", server.proxy_port},
-                                   .proxy_authorization = "Basic ZTpt"};
+    const beast::WebSocketOptions options{.proxy = {"127.0.0.1", server.proxy_port},
+                                          .proxy_authorization = "Basic ZTpt"};
     SecureRig<> right{"localhost", server.port, certificate.file(), options};
     CHECK(right.rig.message().starts_with("/request\n"));
     SecureRig<> wrong{"other.example", server.port, certificate.file(), options};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: BeastWebSocket against a server of other people's making: messages, codes, refusals, tokens,
+// Goal: beast::WebSocket against a server of other people's making: messages, codes, refusals, tokens,
 // proxies, and peers that break the rules. Method: node's `ws`, see tests/node/ws/server.js.
 #include <belay/adapter/beast_websocket.hpp>
 
@@ -22,7 +22,7 @@ using belay_test::NodeServer;
 
 namespace {
 
-using Plain = BeastWebSocket<>;
+using Plain = beast::WebSocket<>;
 
 std::string nth_line(std::uint64_t i) {
     return std::to_string(i) + std::string(100 + i % 7, static_cast<char>('a' + i % 26));
@@ -30,7 +30,7 @@ std::string nth_line(std::uint64_t i) {
 
 /// Against `target` of the server.
 struct PlainRig : belay_test::WebSocketRig<Plain> {
-    PlainRig(const NodeServer& server, WebSocketOptions options)
+    PlainRig(const NodeServer& server, beast::WebSocketOptions options)
         : belay_test::WebSocketRig<Plain>{[&](auto& io) {
               return Plain{io, {"127.0.0.1", server.port}, std::move(options)};
           }} {}
@@ -38,7 +38,7 @@ struct PlainRig : belay_test::WebSocketRig<Plain> {
 
 /// For check::transport.
 struct NodeRig {
-    NodeRig(NodeServer& s, const WebSocketOptions& options)
+    NodeRig(NodeServer& s, const beast::WebSocketOptions& options)
         : server{s}, transport{context, {"localhost", s.port}, options} {}
     NodeServer& server;
     boost::asio::io_context context{};
@@ -59,7 +59,7 @@ struct Given {
 };
 using Tokened = WithToken<Plain, Given>;
 belay_test::WebSocketRig<Tokened> with_token(const NodeServer& server, const std::string& token,
-                                             WebSocketOptions options) {
+                                             beast::WebSocketOptions options) {
     return belay_test::WebSocketRig<Tokened>{[&](auto& context) {
         return Tokened{Plain{context, {"127.0.0.1", server.port}, std::move(options)},
                        Given{token}};
@@ -68,7 +68,7 @@ belay_test::WebSocketRig<Tokened> with_token(const NodeServer& server, const std
 
 }  // namespace
 
-TEST_CASE("check::transport finds nothing wrong with BeastWebSocket",
+TEST_CASE("check::transport finds nothing wrong with beast::WebSocket",
           "[adapter][beast_websocket][unit]") {
     if (!NodeServer::is_here()) return;
     NodeServer server;
@@ -78,9 +78,9 @@ TEST_CASE("check::transport finds nothing wrong with BeastWebSocket",
         return Bytes{view.begin(), view.end()};
     };
     for (const bool text : {false, true}) {
-        const WebSocketOptions options{
+        const beast::WebSocketOptions options{
             .target = "/echo",
-            .frames = text ? WebSocketFrames::text : WebSocketFrames::binary,
+            .frames = text ? beast::WebSocketFrames::text : beast::WebSocketFrames::binary,
             .deflate = text};
         const auto broken =
             check::transport([&] { return std::make_unique<NodeRig>(server, options); }, message);
@@ -130,7 +130,7 @@ TEST_CASE("A message of the other kind ends the connection with 1003",
     CHECK(rig.failure() == websocket_failure(1003));
     CHECK(server.line_with("closed") == "closed 1003");
     CHECK(rig.app.messages.empty());
-    PlainRig text{server, {.target = "/text", .frames = WebSocketFrames::text}};
+    PlainRig text{server, {.target = "/text", .frames = beast::WebSocketFrames::text}};
     CHECK(text.message() == "text");
     // And what is no text is never sent as such.
     CHECK(text.link.send(Bytes(1, std::byte{0xFF})) == SendResult::refused);
@@ -279,7 +279,7 @@ TEST_CASE("A token goes into a header or the query, and nowhere else",
           "[adapter][beast_websocket][unit]") {
     if (!NodeServer::is_here()) return;
     NodeServer server;
-    const auto seen = [&](const std::string& token, WebSocketOptions options) {
+    const auto seen = [&](const std::string& token, beast::WebSocketOptions options) {
         options.target = "/request?a=b";
         auto rig = with_token(server, token, std::move(options));
         return rig.message();
@@ -297,11 +297,11 @@ TEST_CASE("A token goes into a header or the query, and nowhere else",
     CHECK(own.find("127.0.0.1") == std::string::npos);
     CHECK(own.find("User-Agent") == std::string::npos);
 
-    const auto failure = [&](const std::string& token, WebSocketOptions options) {
+    const auto failure = [&](const std::string& token, beast::WebSocketOptions options) {
         auto rig = with_token(server, token, std::move(options));
         return rig.failure();
     };
-    const Failure bad = Failure::from(make_error_code(WebSocketErrc::bad_text));
+    const Failure bad = Failure::from(make_error_code(beast::WebSocketErrc::bad_text));
     CHECK(failure("a\r\nX: y", {}) == bad);
     // Beast would throw, in a handler.
     CHECK(failure(std::string(70'000, 'a'), {}) == bad);
@@ -311,7 +311,7 @@ TEST_CASE("A token goes into a header or the query, and nowhere else",
     CHECK(PlainRig{server, {.target = "/a b"}}.failure() == bad);
     // Beyond this machine, for all that anybody knows.
     CHECK(failure("a", {.proxy = {"127.0.0.1", server.proxy_port}}) ==
-          Failure::from(make_error_code(WebSocketErrc::token_in_clear)));
+          Failure::from(make_error_code(beast::WebSocketErrc::token_in_clear)));
 }
 
 TEST_CASE("The subprotocol that was asked for is the server's, or there is no connection",
@@ -321,20 +321,22 @@ TEST_CASE("The subprotocol that was asked for is the server's, or there is no co
     PlainRig taken{server, {.target = "/quiet", .subprotocol = "chat.v2"}};
     taken.connect();
     PlainRig refused{server, {.target = "/quiet", .subprotocol = "chat.v9"}};
-    CHECK(refused.failure() == Failure::from(make_error_code(WebSocketErrc::subprotocol_refused)));
+    CHECK(refused.failure() ==
+          Failure::from(make_error_code(beast::WebSocketErrc::subprotocol_refused)));
 }
 
 TEST_CASE("A proxy is asked for the connection by CONNECT", "[adapter][beast_websocket][unit]") {
     if (!NodeServer::is_here()) return;
     NodeServer server;
-    WebSocketOptions options{.target = "/request", .proxy = {"127.0.0.1", server.proxy_port}};
+    beast::WebSocketOptions options{.target = "/request",
+                                    .proxy = {"127.0.0.1", server.proxy_port}};
     CHECK(PlainRig{server, options}.failure() == http_failure(407));
     options.proxy_authorization = "Basic ZTpt";
     CHECK(PlainRig{server, options}.message().starts_with("/request\n"));
     CHECK(server.line_with("proxy") == "proxy 127.0.0.1:" + std::to_string(server.port));
 }
 
-TEST_CASE("BeastWebSocket may be destroyed at any time, its handlers come later",
+TEST_CASE("beast::WebSocket may be destroyed at any time, its handlers come later",
           "[adapter][beast_websocket][fault]") {
     if (!NodeServer::is_here()) return;
     NodeServer server;

@@ -17,8 +17,8 @@ using belay_test::HttpServer;
 
 namespace {
 
-using CurlRig = belay_test::HttpRig<CurlHttp>;
-static_assert(explain::http_like<CurlHttp>());
+using CurlRig = belay_test::HttpRig<curl::Http>;
+static_assert(explain::http_like<curl::Http>());
 
 bool has_part(const std::string& text, const std::string& part) {
     return text.find(part) != text.npos;
@@ -31,7 +31,7 @@ HttpResponse ended_by(HttpErrc e, bool sent = true) {
 
 }  // namespace
 
-TEST_CASE("CurlHttp gets a page, and keeps the connection", "[adapter][curl_http][unit]") {
+TEST_CASE("curl::Http gets a page, and keeps the connection", "[adapter][curl_http][unit]") {
     HttpServer server;
     CurlRig rig;
     const HttpResponse hello = rig.get(server.url("/hello"));
@@ -43,7 +43,7 @@ TEST_CASE("CurlHttp gets a page, and keeps the connection", "[adapter][curl_http
     CHECK(has_part(rig.get(server.url("/log")).body, "GET /hello 1\nGET /hello 1"));
 }
 
-TEST_CASE("CurlHttp sends method, headers and body as they are", "[adapter][curl_http][unit]") {
+TEST_CASE("curl::Http sends method, headers and body as they are", "[adapter][curl_http][unit]") {
     HttpServer server;
     CurlRig rig;
     const std::string body = "{\"a\":\"\r\n\"}" + std::string(100'000, 'x') + std::string(1, '\0');
@@ -79,7 +79,7 @@ TEST_CASE("CurlHttp sends method, headers and body as they are", "[adapter][curl
     CHECK(head.body.empty());
 }
 
-TEST_CASE("CurlHttp reads headers in any case, and of the last head alone",
+TEST_CASE("curl::Http reads headers in any case, and of the last head alone",
           "[adapter][curl_http][unit]") {
     HttpServer server;
     CurlRig rig;
@@ -101,7 +101,7 @@ TEST_CASE("CurlHttp reads headers in any case, and of the last head alone",
     CHECK(trailed.headers.find("X-Trailer") == nullptr);
 }
 
-TEST_CASE("CurlHttp answers statuses as they are, with what they ask for",
+TEST_CASE("curl::Http answers statuses as they are, with what they ask for",
           "[adapter][curl_http][unit]") {
     HttpServer server;
     CurlRig rig;
@@ -116,7 +116,7 @@ TEST_CASE("CurlHttp answers statuses as they are, with what they ask for",
     CHECK(http_failure(rig.get(server.url("/nowhere"))).cause == Cause::permanent);
 }
 
-TEST_CASE("CurlHttp refuses what must not be sent, and sends nothing",
+TEST_CASE("curl::Http refuses what must not be sent, and sends nothing",
           "[adapter][curl_http][unit]") {
     HttpServer server;
     CurlRig rig;
@@ -159,7 +159,7 @@ TEST_CASE("CurlHttp refuses what must not be sent, and sends nothing",
     CHECK(rig.seen(server, "GET /hello") == 0);
 }
 
-TEST_CASE("CurlHttp says of what was never sent that it was not", "[adapter][curl_http][unit]") {
+TEST_CASE("curl::Http says of what was never sent that it was not", "[adapter][curl_http][unit]") {
     HttpServer server;
     CurlRig rig;
     CHECK(rig.get("http://does-not-exist.invalid/") == ended_by(HttpErrc::name_not_found, false));
@@ -168,7 +168,7 @@ TEST_CASE("CurlHttp says of what was never sent that it was not", "[adapter][cur
     CHECK(ended_by(HttpErrc::not_connected).failure.cause == Cause::refused);
 }
 
-TEST_CASE("CurlHttp does not take half a response for one", "[adapter][curl_http][fault]") {
+TEST_CASE("curl::Http does not take half a response for one", "[adapter][curl_http][fault]") {
     HttpServer server;
     CurlRig rig;
     for (const std::string path : {"/half", "/half-chunked"}) {
@@ -186,7 +186,7 @@ TEST_CASE("CurlHttp does not take half a response for one", "[adapter][curl_http
     CHECK(unpacked.body.empty());
 }
 
-TEST_CASE("CurlHttp counts a body when it is decompressed", "[adapter][curl_http][fault]") {
+TEST_CASE("curl::Http counts a body when it is decompressed", "[adapter][curl_http][fault]") {
     HttpServer server;
     CurlRig rig;
     CHECK(rig.get(server.url("/gzip")).body.size() == 5000);
@@ -205,19 +205,19 @@ TEST_CASE("CurlHttp counts a body when it is decompressed", "[adapter][curl_http
               .complete());
 }
 
-TEST_CASE("CurlHttp bounds headers, too", "[adapter][curl_http][fault]") {
+TEST_CASE("curl::Http bounds headers, too", "[adapter][curl_http][fault]") {
     HttpServer server;
     CurlRig rig;
     CHECK(rig.get(server.url("/long-line")) == ended_by(HttpErrc::too_long));
     CHECK(rig.get(server.url("/many-lines")) == ended_by(HttpErrc::too_long));
 }
 
-TEST_CASE("CurlHttp gives up at the deadline, whatever hangs", "[adapter][curl_http][fault]") {
+TEST_CASE("curl::Http gives up at the deadline, whatever hangs", "[adapter][curl_http][fault]") {
     HttpServer server;
     CurlRig watcher;
     ManualClock clock;
     posix::Loop loop{clock.view()};
-    CurlHttp http{loop};
+    curl::Http http{loop};
     const auto round = [&] { REQUIRE(loop.run_until([] { return true; })); };
     Asked asked;
 
@@ -248,7 +248,7 @@ TEST_CASE("CurlHttp gives up at the deadline, whatever hangs", "[adapter][curl_h
     }
 }
 
-TEST_CASE("CurlHttp gives a frozen server up", "[adapter][curl_http][fault]") {
+TEST_CASE("curl::Http gives a frozen server up", "[adapter][curl_http][fault]") {
     HttpServer server;
     CurlRig rig;
     // Its kernel takes the connection, and the request.
@@ -261,7 +261,7 @@ TEST_CASE("CurlHttp gives a frozen server up", "[adapter][curl_http][fault]") {
     if (rig.seen(server, "GET /hello") == 2) CHECK(frozen.sent);
 }
 
-TEST_CASE("CurlHttp keeps to the deadline where the server's TLS hangs",
+TEST_CASE("curl::Http keeps to the deadline where the server's TLS hangs",
           "[adapter][curl_http][fault]") {
     HttpServer server;
     server.freeze();
@@ -271,7 +271,7 @@ TEST_CASE("CurlHttp keeps to the deadline where the server's TLS hangs",
           ended_by(HttpErrc::timed_out, false));
 }
 
-TEST_CASE("CurlHttp sends no body twice by itself", "[adapter][curl_http][regression]") {
+TEST_CASE("curl::Http sends no body twice by itself", "[adapter][curl_http][regression]") {
     HttpServer server;
     CurlRig rig;
     const auto ask_twice = [&](HttpRequest second) {

@@ -70,11 +70,11 @@ struct CurlMemory {
 
 /// Asks with memory for so many allocations.   Returns: whether that was enough.
 /// `any`: it may fail for whatever libcurl calls it.
-bool is_enough(belay_test::HttpRig<CurlHttp>& rig, HttpRequest request, std::size_t good,
+bool is_enough(belay_test::HttpRig<curl::Http>& rig, HttpRequest request, std::size_t good,
                bool any = false) {
     belay_test::Asked asked;
     Completion<HttpResponse> completion = asked.completion();
-    std::optional<CurlHttp::Handle> handle;
+    std::optional<curl::Http::Handle> handle;
     bool thrown = false;
     bool enough = false;
     {
@@ -112,14 +112,14 @@ HttpRequest moving_put(const belay_test::HttpServer& server) {
 
 }  // namespace
 
-TEST_CASE("CurlHttp fails a request without memory, and goes on",
+TEST_CASE("curl::Http fails a request without memory, and goes on",
           "[adapter][curl_http_allocation][fault]") {
     [[maybe_unused]] const FreedIsSpoiled spoiled;
     belay_test::HttpServer server;
     const auto survives = [&](auto make) {
         std::size_t good = 0;
         for (bool enough = false; !enough; ++good) {
-            belay_test::HttpRig<CurlHttp> rig;
+            belay_test::HttpRig<curl::Http> rig;
             enough = is_enough(rig, make(), good);
             // The same client, with memory.
             CHECK(rig.get(server.url("/hello")).body == "hello");
@@ -136,7 +136,7 @@ TEST_CASE("CurlHttp fails a request without memory, and goes on",
     });
 }
 
-TEST_CASE("CurlHttp and libcurl without memory fail a request, and go on",
+TEST_CASE("curl::Http and libcurl without memory fail a request, and go on",
           "[adapter][curl_http_allocation][fault]") {
     [[maybe_unused]] const FreedIsSpoiled spoiled;
     REQUIRE(CurlMemory::told == CURLE_OK);
@@ -145,7 +145,7 @@ TEST_CASE("CurlHttp and libcurl without memory fail a request, and go on",
         std::size_t good = 0;
         for (bool enough = false; !enough; ++good) {
             INFO("memory for " << good);
-            belay_test::HttpRig<CurlHttp> rig;
+            belay_test::HttpRig<curl::Http> rig;
             {
                 const CurlMemory both;
                 enough = is_enough(rig, make(), good, true);
@@ -158,7 +158,7 @@ TEST_CASE("CurlHttp and libcurl without memory fail a request, and go on",
     survives([&] { return moving_put(server); });
 }
 
-TEST_CASE("CurlHttp does not send half made what libcurl has no memory for",
+TEST_CASE("curl::Http does not send half made what libcurl has no memory for",
           "[adapter][curl_http_allocation][fault]") {
     [[maybe_unused]] const FreedIsSpoiled spoiled;
     REQUIRE(CurlMemory::told == CURLE_OK);
@@ -166,11 +166,11 @@ TEST_CASE("CurlHttp does not send half made what libcurl has no memory for",
     std::size_t good = 0;
     for (bool enough = false; !enough; ++good) {
         INFO("memory for " << good);
-        belay_test::HttpRig<CurlHttp> rig;
+        belay_test::HttpRig<curl::Http> rig;
         belay_test::Asked asked;
         {
             const CurlMemory memory{good};
-            std::optional<CurlHttp::Handle> handle;
+            std::optional<curl::Http::Handle> handle;
             bool thrown = false;
             try {
                 handle = rig.http.request(moving_put(server), asked.completion());
@@ -192,7 +192,7 @@ TEST_CASE("CurlHttp does not send half made what libcurl has no memory for",
         CHECK(rig.get(server.url("/hello")).body == "hello");
     }
     CHECK(good > 30);
-    belay_test::HttpRig<CurlHttp> rig;
+    belay_test::HttpRig<curl::Http> rig;
     const std::string target = "/hello?moved";
     const std::string before = "/redirect/307?" + server.url(target);
     CHECK(rig.seen(server, "PUT " + target) > 0);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: CurlHttp keeps all that check::http asks.
+// Goal: curl::Http keeps all that check::http asks.
 #include <belay/adapter/curl_http.hpp>
 #include <belay/posix/http_check.hpp>
 #include <belay/posix/loop.hpp>
@@ -16,7 +16,7 @@ namespace {
 
 struct CurlCheckRig {
     posix::Loop<> loop{};
-    CurlHttp http{loop, [](CURL* curl) { return curl_easy_setopt(curl, CURLOPT_NOPROXY, "*"); }};
+    curl::Http http{loop, [](CURL* curl) { return curl_easy_setopt(curl, CURLOPT_NOPROXY, "*"); }};
     void run_once() {
         static_cast<void>(loop.run_until([] { return false; }, 1ms));
     }
@@ -24,7 +24,7 @@ struct CurlCheckRig {
 
 }  // namespace
 
-TEST_CASE("CurlHttp keeps what check::http asks", "[adapter][curl_http_check][unit]") {
+TEST_CASE("curl::Http keeps what check::http asks", "[adapter][curl_http_check][unit]") {
     const auto broken = check::http([] { return std::make_unique<CurlCheckRig>(); });
     CHECK(std::string{broken ? to_string(*broken) : "right"} == "right");
 }

@@ -39,13 +39,13 @@ extern "C" int getaddrinfo(const char* name, const char* service, const addrinfo
 using namespace belay;
 using namespace std::chrono_literals;
 
-TEST_CASE("CurlHttp does not wait for a name that hangs", "[adapter][curl_http_names][fault]") {
+TEST_CASE("curl::Http does not wait for a name that hangs", "[adapter][curl_http_names][fault]") {
     if (curl_version_info(CURLVERSION_NOW)->version_num < 0x075700) {
         std::puts("SKIP: before 7.87 libcurl waits for its look-ups");
         return;
     }
     belay_test::HttpServer server;
-    belay_test::HttpRig<CurlHttp> rig;
+    belay_test::HttpRig<curl::Http> rig;
     belay_test::Asked dropped;
     belay_test::Asked ended;
     auto handle =
@@ -61,7 +61,7 @@ TEST_CASE("CurlHttp does not wait for a name that hangs", "[adapter][curl_http_n
     CHECK(late == HttpResponse{.failure = Failure::from(HttpErrc::timed_out), .sent = false});
     CHECK(lookups_hanging >= 1);
 
-    std::optional<CurlHttp> client{std::in_place, rig.loop};
+    std::optional<curl::Http> client{std::in_place, rig.loop};
     const int before = lookups_hanging;
     handle.emplace(client->request({.url = "http://hangs.invalid/"}, ended.completion()));
     rig.until([&] { return lookups_hanging > before; });

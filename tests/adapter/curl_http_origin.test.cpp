@@ -16,7 +16,7 @@ using belay_test::HttpServer;
 
 namespace {
 
-using OriginRig = belay_test::HttpRig<CurlHttp>;
+using OriginRig = belay_test::HttpRig<curl::Http>;
 
 auto trusting_file(const std::string& file) {
     return [file](CURL* curl) { return curl_easy_setopt(curl, CURLOPT_CAINFO, file.c_str()); };
@@ -25,7 +25,7 @@ HttpRequest following(std::string url) { return {.url = std::move(url), .redirec
 
 }  // namespace
 
-TEST_CASE("CurlHttp trusts a server by its certificate, for its name",
+TEST_CASE("curl::Http trusts a server by its certificate, for its name",
           "[adapter][curl_http_origin][unit]") {
     const Certificate certificate{"DNS:localhost"};
     HttpServer server{certificate.arguments()};
@@ -53,7 +53,7 @@ TEST_CASE("CurlHttp trusts a server by its certificate, for its name",
     CHECK(in_clear.sent);
 }
 
-TEST_CASE("CurlHttp's function may not take its promises away, and its errors count",
+TEST_CASE("curl::Http's function may not take its promises away, and its errors count",
           "[adapter][curl_http_origin][unit]") {
     HttpServer server;
     OriginRig follows{
@@ -68,7 +68,8 @@ TEST_CASE("CurlHttp's function may not take its promises away, and its errors co
           Failure::from(HttpErrc::client_failed));
 }
 
-TEST_CASE("CurlHttp goes through a proxy, which may refuse", "[adapter][curl_http_origin][unit]") {
+TEST_CASE("curl::Http goes through a proxy, which may refuse",
+          "[adapter][curl_http_origin][unit]") {
     HttpServer server;
     OriginRig rig{[proxy = server.url("")](CURL* curl) {
         return curl_easy_setopt(curl, CURLOPT_PROXY, proxy.c_str());
@@ -84,7 +85,7 @@ TEST_CASE("CurlHttp goes through a proxy, which may refuse", "[adapter][curl_htt
           Failure::from(HttpErrc::name_not_found));
 }
 
-TEST_CASE("CurlHttp follows no redirection unless the request says so",
+TEST_CASE("curl::Http follows no redirection unless the request says so",
           "[adapter][curl_http_origin][unit]") {
     HttpServer server;
     OriginRig rig;
@@ -96,7 +97,7 @@ TEST_CASE("CurlHttp follows no redirection unless the request says so",
     CHECK(rig.seen(server, "GET /hello") == 0);
 }
 
-TEST_CASE("CurlHttp follows redirections within the origin, three at the most",
+TEST_CASE("curl::Http follows redirections within the origin, three at the most",
           "[adapter][curl_http_origin][unit]") {
     HttpServer server;
     OriginRig rig;
@@ -114,7 +115,7 @@ TEST_CASE("CurlHttp follows redirections within the origin, three at the most",
     CHECK(rig.seen(server, "GET /loop") == 4);
 }
 
-TEST_CASE("CurlHttp follows no redirection to another origin",
+TEST_CASE("curl::Http follows no redirection to another origin",
           "[adapter][curl_http_origin][fault]") {
     const Certificate certificate{"DNS:localhost"};
     HttpServer server{certificate.arguments()};
@@ -142,7 +143,7 @@ TEST_CASE("CurlHttp follows no redirection to another origin",
               .body == "hello");
 }
 
-TEST_CASE("CurlHttp repeats the method and body that a redirection wants",
+TEST_CASE("curl::Http repeats the method and body that a redirection wants",
           "[adapter][curl_http_origin][unit]") {
     HttpServer server;
     OriginRig rig;

@@ -17,7 +17,7 @@ using belay_test::HttpServer;
 
 namespace {
 
-using StreamRig = belay_test::HttpRig<CurlHttp>;
+using StreamRig = belay_test::HttpRig<curl::Http>;
 using Pieces = std::vector<std::string>;
 
 /// A client that can end, and a request that may do anything at each piece.
@@ -51,14 +51,14 @@ struct Stage {
     int calls = 0;
     std::function<void(std::string_view)> act;
     posix::Loop<> loop;
-    std::optional<CurlHttp> http;
-    std::optional<CurlHttp::Handle> handle;
-    std::optional<CurlHttp::Handle> other;
+    std::optional<curl::Http> http;
+    std::optional<curl::Http::Handle> handle;
+    std::optional<curl::Http::Handle> other;
 };
 
 }  // namespace
 
-TEST_CASE("CurlHttp hands pieces out as they come, status and headers first",
+TEST_CASE("curl::Http hands pieces out as they come, status and headers first",
           "[adapter][curl_http_stream][unit]") {
     HttpServer server;
     StreamRig rig;
@@ -111,7 +111,8 @@ TEST_CASE("CurlHttp hands pieces out as they come, status and headers first",
     CHECK(asked.pieces.size() == 3);
 }
 
-TEST_CASE("CurlHttp hands out the pieces of a refusal, too", "[adapter][curl_http_stream][unit]") {
+TEST_CASE("curl::Http hands out the pieces of a refusal, too",
+          "[adapter][curl_http_stream][unit]") {
     HttpServer server;
     StreamRig rig;
     Asked asked;
@@ -205,7 +206,7 @@ TEST_CASE("The end of a client says no to what is under way", "[adapter][curl_ht
         stage.until([&] { return stage.calls != 0; });
     }
     SECTION("inside of an answer") {
-        std::optional<CurlHttp::Handle> third;
+        std::optional<curl::Http::Handle> third;
         third =
             stage.http->request({.url = server.url("/hello")},
                                 Completion<HttpResponse>{[&](std::optional<HttpResponse>) noexcept {
@@ -215,7 +216,7 @@ TEST_CASE("The end of a client says no to what is under way", "[adapter][curl_ht
         stage.until([&] { return !stage.http; });
     }
     SECTION("at a deadline") {
-        std::optional<CurlHttp::Handle> third;
+        std::optional<curl::Http::Handle> third;
         third =
             stage.http->request({.url = server.url("/never"), .deadline = 10ms},
                                 Completion<HttpResponse>{[&](std::optional<HttpResponse>) noexcept {
@@ -226,7 +227,7 @@ TEST_CASE("The end of a client says no to what is under way", "[adapter][curl_ht
     }
     SECTION("by its replacement") {
         stage.handle = stage.http->request(stage.stream(), stage.asked.completion());
-        *stage.http = CurlHttp{stage.loop};
+        *stage.http = curl::Http{stage.loop};
         CHECK(stage.asked.told);
         Asked hello;
         const auto fresh = stage.http->request({.url = server.url("/hello")}, hello.completion());
@@ -271,7 +272,7 @@ TEST_CASE("A request begun inside of on_chunk, or an answer, is one like others"
     CHECK(other.seen(server, "GET /echo") == 0);
 
     Asked third;
-    std::optional<CurlHttp::Handle> next;
+    std::optional<curl::Http::Handle> next;
     const auto first = stage.http->request(
         {.url = server.url("/hello")},
         Completion<HttpResponse>{[&](std::optional<HttpResponse>) noexcept {
@@ -287,7 +288,7 @@ TEST_CASE("A request that is dropped inside of its on_chunk may own another, whi
     Stage stage{server};
     Asked owned;
     // The first among those under way.
-    auto inner = std::make_shared<std::optional<CurlHttp::Handle>>();
+    auto inner = std::make_shared<std::optional<curl::Http::Handle>>();
     *inner =
         stage.http->request({.url = server.url("/never"), .deadline = forever}, owned.completion());
     HttpRequest outer = stage.stream();
@@ -313,11 +314,11 @@ TEST_CASE("A handle that outlives its answer does nothing, and a client moves",
           "[adapter][curl_http_stream][unit]") {
     HttpServer server;
     posix::Loop loop;
-    CurlHttp first{loop};
+    curl::Http first{loop};
     Asked asked;
-    std::optional<CurlHttp::Handle> handle =
+    std::optional<curl::Http::Handle> handle =
         first.request({.url = server.url("/hello")}, asked.completion());
-    CurlHttp http{std::move(first)};
+    curl::Http http{std::move(first)};
     REQUIRE(loop.run_until([&] { return asked.told; }, 40s));
     CHECK(asked.response->body == "hello");
     handle.reset();
@@ -328,7 +329,7 @@ TEST_CASE("Many requests at once, of which some are dropped", "[adapter][curl_ht
     HttpServer server;
     Stage stage{server};
     std::vector<Asked> asked(60);
-    std::vector<std::optional<CurlHttp::Handle>> handles(60);
+    std::vector<std::optional<curl::Http::Handle>> handles(60);
     for (std::size_t i = 0; i < asked.size(); ++i) {
         const bool hangs = i % 3 == 0;
         handles[i] = stage.http->request({.url = server.url(hangs ? "/never" : "/hello"),

@@ -27,7 +27,7 @@ struct Errors {
 };
 /// The owner of a board edits it, anybody else looks at public ones.
 struct Rights {
-    Access operator()(const JwtClaims& who, const RoomRequest& request) const {
+    Access operator()(const jwt::Claims& who, const RoomRequest& request) const {
         if (request.board == who.subject) return Access::edit;
         return request.board == "public" ? Access::view : Access::none;
     }
@@ -36,11 +36,11 @@ struct Rights {
 }  // namespace
 
 TEST_CASE("A token is a user with rights, until it expires", "[adapter][jwt_authorizer][unit]") {
-    auto verifier = JwtVerifier::make({.leeway = 10s}, {{JwtMaker::secret()}});
+    auto verifier = jwt::Verifier::make({.leeway = 10s}, {{JwtMaker::secret()}});
     REQUIRE(verifier);
     std::vector<std::error_code> errors;
     const WallTime now{1'000'000s};
-    JwtAuthorizer authorizer{std::move(*verifier), Rights{}, Errors{&errors}, WallAt{now}};
+    jwt::Authorizer authorizer{std::move(*verifier), Rights{}, Errors{&errors}, WallAt{now}};
     static_assert(explain::authorizer_like<decltype(authorizer)>());
     const auto granted = [&](std::string board, std::string token) {
         std::optional<Grant> out;
@@ -67,9 +67,9 @@ TEST_CASE("A token is a user with rights, until it expires", "[adapter][jwt_auth
         CHECK(grant.access == Access::none);
     }
     REQUIRE(errors.size() == 3);
-    CHECK(errors[0] == JwtErrc::missing);
-    CHECK(errors[1] == JwtErrc::bad_signature);
-    CHECK(errors[2] == JwtErrc::expired);
+    CHECK(errors[0] == jwt::Errc::missing);
+    CHECK(errors[1] == jwt::Errc::bad_signature);
+    CHECK(errors[2] == jwt::Errc::expired);
 }
 
 namespace {
@@ -83,8 +83,8 @@ struct WritesErrors {
 TEST_CASE("Why a token is not believed is told, however the observer is given",
           "[adapter][jwt_authorizer][unit]") {
     const auto run = [](auto&& observer) {
-        JwtAuthorizer authorizer{*JwtVerifier::make({}, {{JwtMaker::secret()}}), Rights{},
-                                 std::forward<decltype(observer)>(observer)};
+        jwt::Authorizer authorizer{*jwt::Verifier::make({}, {{JwtMaker::secret()}}), Rights{},
+                                   std::forward<decltype(observer)>(observer)};
         const auto ignore = [](const std::optional<Grant>&) noexcept {};
         authorizer.check({}, Completion<Grant>{ignore});
         authorizer.check({.token = "a.b.c"}, Completion<Grant>{ignore});

@@ -10,13 +10,13 @@ using namespace belay;
 
 TEST_CASE("Errors of tokens have causes", "[adapter][jwt_error][unit]") {
     for (int value = 1; value <= 14; ++value) {
-        const std::error_code error = static_cast<JwtErrc>(value);
-        const bool of_verifier = error == JwtErrc::bad_key || error == JwtErrc::bad_options;
-        const bool of_machine = error == JwtErrc::not_verified;
+        const std::error_code error = static_cast<jwt::Errc>(value);
+        const bool of_verifier = error == jwt::Errc::bad_key || error == jwt::Errc::bad_options;
+        const bool of_machine = error == jwt::Errc::not_verified;
         CHECK(cause_of(error) == (of_verifier  ? Cause::permanent
                                   : of_machine ? Cause::overloaded
                                                : Cause::unauthorized));
         CHECK_FALSE(error.message().empty());
     }
-    CHECK(std::string_view{std::error_code{JwtErrc::expired}.category().name()} == "belay.jwt");
+    CHECK(std::string_view{std::error_code{jwt::Errc::expired}.category().name()} == "belay.jwt");
 }

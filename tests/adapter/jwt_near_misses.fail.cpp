@@ -1,39 +1,39 @@
 // SPDX-License-Identifier: MIT
-// Goal: what a JwtAuthorizer cannot use does not compile, and says why. Method: each case, from one
+// Goal: what a jwt::Authorizer cannot use does not compile, and says why. Method: each case, from one
 // expect-error to the next, has an error of that text; with BELAY_CONTROL all of them compile.
 #include <belay/adapter/jwt_authorizer.hpp>
 
-// expect-error: JwtAuthorizer: rights must be callable with .*and return a belay::Access
+// expect-error: jwt::Authorizer: rights must be callable with .*and return a belay::Access
 namespace rights_that_say_yes {
 struct Rights {
 #if defined(BELAY_CONTROL)
-    belay::Access operator()(const belay::JwtClaims&, const belay::RoomRequest&) { return {}; }
+    belay::Access operator()(const belay::jwt::Claims&, const belay::RoomRequest&) { return {}; }
 #else
-    bool operator()(const belay::JwtClaims&, const belay::RoomRequest&) { return true; }
+    bool operator()(const belay::jwt::Claims&, const belay::RoomRequest&) { return true; }
 #endif
 };
-using Use = belay::JwtAuthorizer<Rights>;
+using Use = belay::jwt::Authorizer<Rights>;
 static_assert(sizeof(Use) > 0);
 }  // namespace rights_that_say_yes
 
-// expect-error: JwtAuthorizer: rights must be callable with .*and return a belay::Access
+// expect-error: jwt::Authorizer: rights must be callable with .*and return a belay::Access
 namespace rights_of_a_name {
 struct Rights {
 #if defined(BELAY_CONTROL)
-    belay::Access operator()(const belay::JwtClaims&, const belay::RoomRequest&) { return {}; }
+    belay::Access operator()(const belay::jwt::Claims&, const belay::RoomRequest&) { return {}; }
 #else
     belay::Access operator()(const std::string&, const belay::RoomRequest&) { return {}; }
 #endif
 };
-using Use = belay::JwtAuthorizer<Rights>;
+using Use = belay::jwt::Authorizer<Rights>;
 static_assert(sizeof(Use) > 0);
 }  // namespace rights_of_a_name
 
 struct AnyRights {
-    belay::Access operator()(const belay::JwtClaims&, const belay::RoomRequest&) { return {}; }
+    belay::Access operator()(const belay::jwt::Claims&, const belay::RoomRequest&) { return {}; }
 };
 
-// expect-error: JwtAuthorizer: the observer's on_refused must be
+// expect-error: jwt::Authorizer: the observer's on_refused must be
 namespace observer_of_texts {
 struct Observer {
 #if defined(BELAY_CONTROL)
@@ -42,11 +42,11 @@ struct Observer {
     void on_refused(const std::string&) {}
 #endif
 };
-using Use = belay::JwtAuthorizer<AnyRights, Observer>;
+using Use = belay::jwt::Authorizer<AnyRights, Observer>;
 static_assert(sizeof(Use) > 0);
 }  // namespace observer_of_texts
 
-// expect-error: JwtAuthorizer: the observer hears nothing
+// expect-error: jwt::Authorizer: the observer hears nothing
 namespace observer_misspelt {
 struct Observer {
 #if defined(BELAY_CONTROL)
@@ -55,6 +55,6 @@ struct Observer {
     void on_refusal(const std::error_code&) {}
 #endif
 };
-using Use = belay::JwtAuthorizer<AnyRights, Observer>;
+using Use = belay::jwt::Authorizer<AnyRights, Observer>;
 static_assert(sizeof(Use) > 0);
 }  // namespace observer_misspelt

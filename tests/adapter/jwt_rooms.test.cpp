@@ -21,28 +21,28 @@ struct ClockOfTokens {
     [[nodiscard]] static WallTime now() noexcept { return WallTime{1'000'000s}; }
 };
 struct AuditOfBoards {
-    SqliteBoards* boards;
+    sqlite::Boards* boards;
     void record(AuditRow row, Completion<std::error_code> answer) {
         boards->record(std::move(row), std::move(answer));
     }
 };
 struct RightsOfBoards {
-    SqliteBoards* boards;
-    Access operator()(const JwtClaims& who, const RoomRequest& request) const {
+    sqlite::Boards* boards;
+    Access operator()(const jwt::Claims& who, const RoomRequest& request) const {
         const auto found = boards->access({.board = request.board, .user = who.subject});
         return found && *found ? **found : Access::none;
     }
 };
 
-SqliteBoards opened_boards(const std::string& path) {
-    auto boards = SqliteBoards::open(path, {.flushes_each = false});
+sqlite::Boards opened_boards(const std::string& path) {
+    auto boards = sqlite::Boards::open(path, {.flushes_each = false});
     REQUIRE(boards);
     return std::move(*boards);
 }
 
 /// A server as the plan has it; clients are known by their hosts.
 struct BoardsWorld {
-    using Authorizer = Audited<JwtAuthorizer<RightsOfBoards, NoObserver, ClockOfTokens>,
+    using Authorizer = Audited<jwt::Authorizer<RightsOfBoards, NoObserver, ClockOfTokens>,
                                AuditOfBoards, ClockOfTokens>;
     using Rooms = RoomManager<MemoryRooms, Authorizer>;
 
@@ -51,7 +51,7 @@ struct BoardsWorld {
         REQUIRE_FALSE(boards.permit({.board = "plan", .user = "eve"}, Access::view));
         REQUIRE_FALSE(boards.add_user("sam"));
         server = &world.host("server", [this](sim::Host& h) {
-            auto verifier = JwtVerifier::make({}, {{JwtMaker::secret()}});
+            auto verifier = jwt::Verifier::make({}, {{JwtMaker::secret()}});
             REQUIRE(verifier);
             auto rooms = std::make_unique<Rooms>(
                 MemoryRooms{},
@@ -82,7 +82,7 @@ struct BoardsWorld {
     }
 
     TemporaryDirectory directory;
-    SqliteBoards boards;
+    sqlite::Boards boards;
     std::map<std::string, std::string> tokens;
     sim::World world{Seed{1}};
     sim::Host* server = nullptr;

@@ -15,26 +15,27 @@ using namespace belay;
 using namespace std::chrono_literals;
 using belay_test::JwtMaker;
 using belay_test::RsaPair;
-namespace jwt = belay_test::jwt;
+namespace vectors = belay_test::jwt;
 
 namespace {
 
 constexpr WallTime test_now{1'500'000'000s};
-constexpr JwtAlgorithm by_rsa = JwtAlgorithm::rs256;
+constexpr jwt::Algorithm by_rsa = jwt::Algorithm::rs256;
 const std::string good_claims = R"({"sub":"ann","exp":1500000100})";
 
-JwtVerifier verifier_of(JwtOptions options, std::vector<JwtKey> keys = {{JwtMaker::secret()}}) {
-    auto made = JwtVerifier::make(std::move(options), std::move(keys));
+jwt::Verifier verifier_of(jwt::Options options,
+                          std::vector<jwt::Key> keys = {{JwtMaker::secret()}}) {
+    auto made = jwt::Verifier::make(std::move(options), std::move(keys));
     REQUIRE(made);
     return std::move(*made);
 }
 /// Nothing if it is believed.
-std::error_code verdict(const JwtVerifier& verifier, std::string_view token,
+std::error_code verdict(const jwt::Verifier& verifier, std::string_view token,
                         WallTime at = test_now) {
     const auto claims = verifier.verify(token, at);
     return claims ? std::error_code{} : claims.error();
 }
-std::error_code verdict_of(const std::string& payload, JwtOptions options = {}) {
+std::error_code verdict_of(const std::string& payload, jwt::Options options = {}) {
     return verdict(verifier_of(std::move(options)), JwtMaker::hs256(payload));
 }
 
@@ -42,38 +43,38 @@ std::error_code verdict_of(const std::string& payload, JwtOptions options = {}) 
 
 TEST_CASE("The tokens of RFC 7515 have the signatures of their keys",
           "[adapter][jwt_verifier][golden]") {
-    const JwtVerifier hs =
-        verifier_of({.issuer = "joe"}, {{*detail::from_base64url(jwt::rfc_secret)}});
-    const JwtVerifier rs =
-        verifier_of({.algorithm = by_rsa, .issuer = "joe"}, {{std::string{jwt::rfc_public_key}}});
+    const jwt::Verifier hs =
+        verifier_of({.issuer = "joe"}, {{*detail::from_base64url(vectors::rfc_secret)}});
+    const jwt::Verifier rs = verifier_of({.algorithm = by_rsa, .issuer = "joe"},
+                                         {{std::string{vectors::rfc_public_key}}});
     const WallTime then{1300819379s};
     // All but the subject, which they lack.
-    CHECK(verdict(hs, jwt::rfc_hs256, then) == JwtErrc::bad_subject);
-    CHECK(verdict(rs, jwt::rfc_rs256, then) == JwtErrc::bad_subject);
-    CHECK(verdict(hs, jwt::rfc_hs256, then + 31s) == JwtErrc::expired);
-    CHECK(verdict(rs, jwt::rfc_hs256, then) == JwtErrc::wrong_algorithm);
-    CHECK(verdict(hs, jwt::rfc_rs256, then) == JwtErrc::wrong_algorithm);
+    CHECK(verdict(hs, vectors::rfc_hs256, then) == jwt::Errc::bad_subject);
+    CHECK(verdict(rs, vectors::rfc_rs256, then) == jwt::Errc::bad_subject);
+    CHECK(verdict(hs, vectors::rfc_hs256, then + 31s) == jwt::Errc::expired);
+    CHECK(verdict(rs, vectors::rfc_hs256, then) == jwt::Errc::wrong_algorithm);
+    CHECK(verdict(hs, vectors::rfc_rs256, then) == jwt::Errc::wrong_algorithm);
     // RFC 7519, section 6.1: not signed at all.
     CHECK(verdict(hs,
                   "eyJhbGciOiJub25lIn0.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0d"
                   "HA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.",
-                  then) == JwtErrc::wrong_algorithm);
+                  then) == jwt::Errc::wrong_algorithm);
 }
 
 TEST_CASE("Tokens of another implementation are believed", "[adapter][jwt_verifier][golden]") {
-    const JwtVerifier hs =
+    const jwt::Verifier hs =
         verifier_of({.issuer = "https://id.example", .audience = "board"},
                     {{"node-secret-of-thirty-two-bytes!", "k1"}, {JwtMaker::secret(), "k2"}});
-    const auto claims = hs.verify(jwt::node_hs256, test_now);
+    const auto claims = hs.verify(vectors::node_hs256, test_now);
     REQUIRE(claims);
     CHECK(claims->subject == "ann");
     CHECK(claims->expires == WallTime{2'000'000'000s});
     CHECK(claims->json.find("\"name\":\"Ann \u00c4\"") != std::string::npos);
     CHECK(hs.valid_for(*claims, test_now) == 500'000'000s + 30s);
 
-    const JwtVerifier rs = verifier_of({.algorithm = by_rsa, .subject = JwtSubject::decimal},
-                                       {{std::string{jwt::node_public_key}, "rsa-1"}});
-    const auto numbered = rs.verify(jwt::node_rs256, test_now);
+    const jwt::Verifier rs = verifier_of({.algorithm = by_rsa, .subject = jwt::Subject::decimal},
+                                         {{std::string{vectors::node_public_key}, "rsa-1"}});
+    const auto numbered = rs.verify(vectors::node_rs256, test_now);
     REQUIRE(numbered);
     CHECK(numbered->subject == "42");
 }
@@ -81,19 +82,19 @@ TEST_CASE("Tokens of another implementation are believed", "[adapter][jwt_verifi
 TEST_CASE("A key is chosen by its name among the given ones, and by nothing else",
           "[adapter][jwt_verifier][unit]") {
     const std::string other(32, 'o');
-    const JwtVerifier two = verifier_of({}, {{JwtMaker::secret(), "a"}, {other, "b"}});
+    const jwt::Verifier two = verifier_of({}, {{JwtMaker::secret(), "a"}, {other, "b"}});
     const auto with = [&](const std::string& kid, const std::string& key) {
         return verdict(two,
                        JwtMaker::hs256(good_claims, R"({"alg":"HS256","kid":)" + kid + "}", key));
     };
     CHECK_FALSE(with("\"a\"", JwtMaker::secret()));
     CHECK_FALSE(with("\"b\"", other));
-    CHECK(with("\"b\"", JwtMaker::secret()) == JwtErrc::bad_signature);
-    CHECK(with("\"c\"", other) == JwtErrc::unknown_key);
-    CHECK(with("\"\"", other) == JwtErrc::unknown_key);
-    CHECK(with("7", other) == JwtErrc::unknown_key);
-    CHECK(with("\"/dev/null\"", "") == JwtErrc::unknown_key);
-    CHECK(verdict(two, JwtMaker::hs256(good_claims)) == JwtErrc::unknown_key);
+    CHECK(with("\"b\"", JwtMaker::secret()) == jwt::Errc::bad_signature);
+    CHECK(with("\"c\"", other) == jwt::Errc::unknown_key);
+    CHECK(with("\"\"", other) == jwt::Errc::unknown_key);
+    CHECK(with("7", other) == jwt::Errc::unknown_key);
+    CHECK(with("\"/dev/null\"", "") == jwt::Errc::unknown_key);
+    CHECK(verdict(two, JwtMaker::hs256(good_claims)) == jwt::Errc::unknown_key);
     // The only one, without a name, is for all.
     CHECK_FALSE(
         verdict(verifier_of({}), JwtMaker::hs256(good_claims, R"({"alg":"HS256","kid":"x"})")));
@@ -101,14 +102,14 @@ TEST_CASE("A key is chosen by its name among the given ones, and by nothing else
 
 TEST_CASE("Keys that are weak, unreadable or ambiguous are not taken",
           "[adapter][jwt_verifier][unit]") {
-    const auto taken = [](JwtAlgorithm algorithm, std::vector<JwtKey> keys) {
-        const auto made = JwtVerifier::make({.algorithm = algorithm}, std::move(keys));
-        if (!made) CHECK(made.error() == JwtErrc::bad_key);
+    const auto taken = [](jwt::Algorithm algorithm, std::vector<jwt::Key> keys) {
+        const auto made = jwt::Verifier::make({.algorithm = algorithm}, std::move(keys));
+        if (!made) CHECK(made.error() == jwt::Errc::bad_key);
         return static_cast<bool>(made);
     };
-    constexpr JwtAlgorithm hs256 = JwtAlgorithm::hs256;
+    constexpr jwt::Algorithm hs256 = jwt::Algorithm::hs256;
     const std::string secret = JwtMaker::secret();
-    const std::string pem{jwt::node_public_key};
+    const std::string pem{vectors::node_public_key};
     CHECK(taken(hs256, {{secret}}));
     CHECK_FALSE(taken(hs256, {{secret.substr(1)}}));
     CHECK_FALSE(taken(hs256, {{""}}));
@@ -121,8 +122,8 @@ TEST_CASE("Keys that are weak, unreadable or ambiguous are not taken",
     CHECK_FALSE(taken(by_rsa, {{pem.substr(0, pem.size() / 2)}}));
     CHECK_FALSE(taken(by_rsa, {{RsaPair{1024}.public_pem()}}));
     CHECK_FALSE(taken(by_rsa, {{pem, "a"}, {"", "b"}}));
-    const auto text = [](JwtAlgorithm algorithm, std::vector<JwtKey> keys) {
-        return JwtVerifier::make({.algorithm = algorithm}, std::move(keys)).error().message();
+    const auto text = [](jwt::Algorithm algorithm, std::vector<jwt::Key> keys) {
+        return jwt::Verifier::make({.algorithm = algorithm}, std::move(keys)).error().message();
     };
     // Which key, what it is, what is wanted, and what to do; nothing of the key itself.
     CHECK(text(hs256, {{secret, "a"}, {std::string(16, 'q'), "b"}}) ==
@@ -130,7 +131,7 @@ TEST_CASE("Keys that are weak, unreadable or ambiguous are not taken",
           "-base64 48' prints, here and where tokens are signed");
     CHECK(text(hs256, {{pem}}) ==
           "key 1 of 1: it is a PEM text, which is no secret: of tokens that are signed by RS256 "
-          "choose JwtAlgorithm::rs256");
+          "choose jwt::Algorithm::rs256");
     CHECK(
         text(by_rsa, {{RsaPair{1024}.public_pem(), "a"}, {pem, "b"}}) ==
         "key 1 of 2, \"a\": it has 1024 bits, RS256 needs 2048 to 16384: let the issuer sign with "
@@ -139,20 +140,20 @@ TEST_CASE("Keys that are weak, unreadable or ambiguous are not taken",
           "key 1 of 1: it is no public RSA key as PEM (-----BEGIN PUBLIC KEY-----): 'openssl rsa "
           "-pubout' prints that of a private one");
     CHECK(text(hs256, {{secret, "a"}, {secret + "x"}}) ==
-          "key 2 of 2: it has no id: of several each needs the 'kid' of its tokens, JwtKey::id");
+          "key 2 of 2: it has no id: of several each needs the 'kid' of its tokens, jwt::Key::id");
     CHECK(text(hs256, {{secret, "a"}, {secret + "x", "a"}}) ==
           "key 2 of 2, \"a\": another has this id: give each its own, and sign with that as 'kid'");
-    CHECK(text(hs256, {}) == "there is no key: give JwtVerifier::make one JwtKey at least");
+    CHECK(text(hs256, {}) == "there is no key: give jwt::Verifier::make one jwt::Key at least");
     for (const Duration leeway : {Duration{-1}, Duration{10min} + Duration{1}}) {
-        const auto made = JwtVerifier::make({.leeway = leeway}, {{secret}});
+        const auto made = jwt::Verifier::make({.leeway = leeway}, {{secret}});
         REQUIRE_FALSE(made);
-        CHECK(made.error() == JwtErrc::bad_options);
+        CHECK(made.error() == jwt::Errc::bad_options);
     }
 }
 
 TEST_CASE("Headers that ask for anything else are refused before a key is touched",
           "[adapter][jwt_verifier][fault]") {
-    const JwtVerifier hs = verifier_of({});
+    const jwt::Verifier hs = verifier_of({});
     const auto of = [&](const std::string& header) {
         return verdict(hs, JwtMaker::hs256(good_claims, header));
     };
@@ -161,56 +162,56 @@ TEST_CASE("Headers that ask for anything else are refused before a key is touche
          {R"({"alg":"none"})", R"({"alg":"None"})", R"({"alg":""})", R"({"alg":"hs256"})",
           R"({"alg":"HS512"})", R"({"alg":"RS256"})", R"({"alg":null})", R"({"alg":["HS256"]})",
           R"({"typ":"JWT"})"}) {
-        CHECK(of(wrong) == JwtErrc::wrong_algorithm);
+        CHECK(of(wrong) == jwt::Errc::wrong_algorithm);
     }
-    CHECK(of(R"({"alg":"HS256","crit":["exp"]})") == JwtErrc::critical_extension);
-    CHECK(of(R"({"alg":"HS256","crit":[]})") == JwtErrc::critical_extension);
+    CHECK(of(R"({"alg":"HS256","crit":["exp"]})") == jwt::Errc::critical_extension);
+    CHECK(of(R"({"alg":"HS256","crit":[]})") == jwt::Errc::critical_extension);
     for (const char* const broken : {R"({"alg":"HS256","alg":"HS256"})", R"(["HS256"])", "",
                                      R"({"alg":"HS256")", R"({"alg":"HS256"}x)", "null"}) {
-        CHECK(of(broken) == JwtErrc::malformed);
+        CHECK(of(broken) == jwt::Errc::malformed);
     }
     // The public key as a secret: the oldest trick.
     const RsaPair pair{2048};
-    const JwtVerifier rs = verifier_of({.algorithm = by_rsa}, {{pair.public_pem()}});
+    const jwt::Verifier rs = verifier_of({.algorithm = by_rsa}, {{pair.public_pem()}});
     CHECK_FALSE(verdict(rs, pair.rs256(good_claims)));
     CHECK(verdict(rs, JwtMaker::hs256(good_claims, R"({"alg":"HS256"})", pair.public_pem())) ==
-          JwtErrc::wrong_algorithm);
+          jwt::Errc::wrong_algorithm);
     CHECK(verdict(rs, JwtMaker::hs256(good_claims, R"({"alg":"RS256"})", pair.public_pem())) ==
-          JwtErrc::bad_signature);
-    CHECK(verdict(rs, RsaPair{2048}.rs256(good_claims)) == JwtErrc::bad_signature);
+          jwt::Errc::bad_signature);
+    CHECK(verdict(rs, RsaPair{2048}.rs256(good_claims)) == jwt::Errc::bad_signature);
 }
 
 TEST_CASE("The form of a token is strict", "[adapter][jwt_verifier][fault]") {
-    const JwtVerifier hs = verifier_of({});
+    const jwt::Verifier hs = verifier_of({});
     const std::string token = JwtMaker::hs256(good_claims);
     REQUIRE_FALSE(verdict(hs, token));
-    CHECK(verdict(hs, "") == JwtErrc::missing);
+    CHECK(verdict(hs, "") == jwt::Errc::missing);
     for (const std::string& broken :
          {std::string{"."}, std::string{".."}, std::string{"a.b"}, token + ".", "." + token,
           token + "=", token + " ", " " + token, token + "\n", token.substr(0, token.rfind('.')),
           "Bearer " + token, std::string{"\0.\0.\0", 5}}) {
-        CHECK(verdict(hs, broken) == JwtErrc::malformed);
+        CHECK(verdict(hs, broken) == jwt::Errc::malformed);
     }
-    CHECK(verdict(hs, token.substr(0, token.rfind('.') + 1)) == JwtErrc::bad_signature);
+    CHECK(verdict(hs, token.substr(0, token.rfind('.') + 1)) == jwt::Errc::bad_signature);
     // The same bytes, written otherwise: the last digit's unused bits.
     std::string twin = token;
     const std::string digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     twin.back() = digits[digits.find(twin.back()) ^ 1U];
-    CHECK(verdict(hs, twin) == JwtErrc::malformed);
+    CHECK(verdict(hs, twin) == jwt::Errc::malformed);
     const auto padded = [&](std::size_t bytes) {
         return JwtMaker::hs256(R"({"sub":"ann","exp":1500000100,"x":")" + std::string(bytes, 'x') +
                                "\"}");
     };
     CHECK_FALSE(verdict(hs, padded(2900)));
-    CHECK(padded(3050).size() > JwtVerifier::token_bytes_max);
-    CHECK(verdict(hs, padded(3050)) == JwtErrc::malformed);
+    CHECK(padded(3050).size() > jwt::Verifier::token_bytes_max);
+    CHECK(verdict(hs, padded(3050)) == jwt::Errc::malformed);
     for (const char* const payload : {"", "[]", "null", R"({"sub":"a","sub":"b","exp":1500000100})",
                                       R"({"sub":"ann","exp":1500000100,"a":{"b":1,"b":2}})",
                                       "{\"sub\":\"\xff\"}", R"({"sub":"ann","exp":1e999})"}) {
-        CHECK(verdict_of(payload) == JwtErrc::malformed);
+        CHECK(verdict_of(payload) == jwt::Errc::malformed);
     }
     CHECK(verdict_of(R"({"a":)" + std::string(1400, '[') + std::string(1400, ']') + "}") ==
-          JwtErrc::expired);
+          jwt::Errc::expired);
 }
 
 TEST_CASE("Times count to the second, with the leeway that was given",
@@ -219,70 +220,70 @@ TEST_CASE("Times count to the second, with the leeway that was given",
         return verdict_of(R"({"sub":"ann",)" + times + "}", {.leeway = leeway});
     };
     CHECK_FALSE(of(R"("exp":1500000001)"));
-    CHECK(of(R"("exp":1500000000)") == JwtErrc::expired);
+    CHECK(of(R"("exp":1500000000)") == jwt::Errc::expired);
     CHECK_FALSE(of(R"("exp":1500000000.5)"));
     CHECK_FALSE(of(R"("exp":1499999991)", 10s));
-    CHECK(of(R"("exp":1499999990)", 10s) == JwtErrc::expired);
+    CHECK(of(R"("exp":1499999990)", 10s) == jwt::Errc::expired);
     CHECK_FALSE(of(R"("exp":1e300)"));
     CHECK_FALSE(of(R"("exp":18446744073709551615)"));
-    CHECK(of(R"("exp":-1)") == JwtErrc::expired);
-    CHECK(of(R"("exp":"1500000001")") == JwtErrc::expired);
-    CHECK(of(R"("exp":null)") == JwtErrc::expired);
-    CHECK(of(R"("iat":1)") == JwtErrc::expired);  // none
+    CHECK(of(R"("exp":-1)") == jwt::Errc::expired);
+    CHECK(of(R"("exp":"1500000001")") == jwt::Errc::expired);
+    CHECK(of(R"("exp":null)") == jwt::Errc::expired);
+    CHECK(of(R"("iat":1)") == jwt::Errc::expired);  // none
     CHECK_FALSE(of(R"("exp":1500000001,"nbf":1500000000)"));
-    CHECK(of(R"("exp":1500000009,"nbf":1500000001)") == JwtErrc::not_yet_valid);
+    CHECK(of(R"("exp":1500000009,"nbf":1500000001)") == jwt::Errc::not_yet_valid);
     CHECK_FALSE(of(R"("exp":1500000099,"nbf":1500000010)", 10s));
-    CHECK(of(R"("exp":1500000099,"nbf":1500000011)", 10s) == JwtErrc::not_yet_valid);
-    CHECK(of(R"("exp":1500000001,"nbf":"0")") == JwtErrc::not_yet_valid);
+    CHECK(of(R"("exp":1500000099,"nbf":1500000011)", 10s) == jwt::Errc::not_yet_valid);
+    CHECK(of(R"("exp":1500000001,"nbf":"0")") == jwt::Errc::not_yet_valid);
 }
 
 TEST_CASE("Issuer and audience are whom the options name", "[adapter][jwt_verifier][unit]") {
-    const auto of = [](const std::string& more, JwtOptions options) {
+    const auto of = [](const std::string& more, jwt::Options options) {
         return verdict_of(R"({"sub":"ann","exp":1500000100)" + more + "}", std::move(options));
     };
-    const JwtOptions ours{.issuer = "id", .audience = "board"};
+    const jwt::Options ours{.issuer = "id", .audience = "board"};
     CHECK_FALSE(of(R"(,"iss":"id","aud":"board")", ours));
     CHECK_FALSE(of(R"(,"iss":"id","aud":["mail","board"])", ours));
-    CHECK(of(R"(,"iss":"other","aud":"board")", ours) == JwtErrc::wrong_issuer);
-    CHECK(of(R"(,"iss":["id"],"aud":"board")", ours) == JwtErrc::wrong_issuer);
-    CHECK(of(R"(,"aud":"board")", ours) == JwtErrc::wrong_issuer);
-    CHECK(of(R"(,"iss":"id")", ours) == JwtErrc::wrong_audience);
-    CHECK(of(R"(,"iss":"id","aud":[])", ours) == JwtErrc::wrong_audience);
-    CHECK(of(R"(,"iss":"id","aud":["board",1])", ours) == JwtErrc::wrong_audience);
-    CHECK(of(R"(,"iss":"id","aud":"boar")", ours) == JwtErrc::wrong_audience);
+    CHECK(of(R"(,"iss":"other","aud":"board")", ours) == jwt::Errc::wrong_issuer);
+    CHECK(of(R"(,"iss":["id"],"aud":"board")", ours) == jwt::Errc::wrong_issuer);
+    CHECK(of(R"(,"aud":"board")", ours) == jwt::Errc::wrong_issuer);
+    CHECK(of(R"(,"iss":"id")", ours) == jwt::Errc::wrong_audience);
+    CHECK(of(R"(,"iss":"id","aud":[])", ours) == jwt::Errc::wrong_audience);
+    CHECK(of(R"(,"iss":"id","aud":["board",1])", ours) == jwt::Errc::wrong_audience);
+    CHECK(of(R"(,"iss":"id","aud":"boar")", ours) == jwt::Errc::wrong_audience);
     // RFC 7519, section 4.1.3: who is not named must not take it.
-    CHECK(of(R"(,"aud":"board")", {}) == JwtErrc::wrong_audience);
+    CHECK(of(R"(,"aud":"board")", {}) == jwt::Errc::wrong_audience);
     CHECK_FALSE(of(R"(,"iss":"anybody")", {}));
 }
 
 TEST_CASE("A subject is a text, or a number as it is written once",
           "[adapter][jwt_verifier][unit]") {
-    const auto of = [](const std::string& subject, JwtSubject form) {
+    const auto of = [](const std::string& subject, jwt::Subject form) {
         return verdict_of(R"({"exp":1500000100,"sub":)" + subject + "}", {.subject = form});
     };
     for (const char* const text : {R"("ann")", R"("7")", R"("é")"}) {
-        CHECK_FALSE(of(text, JwtSubject::text));
+        CHECK_FALSE(of(text, jwt::Subject::text));
     }
     for (const char* const wrong : {R"("")", "7", "null", R"(["ann"])", R"("a\u0000b")"}) {
-        CHECK(of(wrong, JwtSubject::text) == JwtErrc::bad_subject);
+        CHECK(of(wrong, jwt::Subject::text) == jwt::Errc::bad_subject);
     }
     for (const char* const number : {R"("0")", R"("7")", R"("9223372036854775807")", "0", "7"}) {
-        CHECK_FALSE(of(number, JwtSubject::decimal));
+        CHECK_FALSE(of(number, jwt::Subject::decimal));
     }
     for (const char* const wrong :
          {R"("")", R"("07")", R"("+7")", R"("-7")", R"(" 7")", R"("7 ")", R"("0x7")", R"("7.0")",
           R"("7\u0000")", R"("9223372036854775808")", R"("99999999999999999999")", "-7", "7.0",
           "7e1", "9223372036854775808", "true", R"("seven")"}) {
-        CHECK(of(wrong, JwtSubject::decimal) == JwtErrc::bad_subject);
+        CHECK(of(wrong, jwt::Subject::decimal) == jwt::Errc::bad_subject);
     }
-    CHECK(verdict_of(R"({"exp":1500000100})") == JwtErrc::bad_subject);
+    CHECK(verdict_of(R"({"exp":1500000100})") == jwt::Errc::bad_subject);
 }
 
 TEST_CASE("No mutation of a token is believed", "[adapter][jwt_verifier][property]") {
     Random bits{Seed{7}};
     const RsaPair pair{2048};
-    const JwtVerifier hs = verifier_of({}),
-                      rs = verifier_of({.algorithm = by_rsa}, {{pair.public_pem()}});
+    const jwt::Verifier hs = verifier_of({}),
+                        rs = verifier_of({.algorithm = by_rsa}, {{pair.public_pem()}});
     const std::string tokens[] = {JwtMaker::hs256(good_claims), pair.rs256(good_claims)};
     for (int round = 0; round < 20'000; ++round) {
         const std::size_t which = round % 10 == 0 ? 1 : 0;

@@ -23,23 +23,23 @@ TEST_CASE("Every answer of LMDB has a code", "[adapter][lmdb_error][unit]") {
     CHECK(code_of_lmdb(EACCES) == std::errc::permission_denied);
 }
 
-TEST_CASE("LmdbError says what, where, and what to do", "[adapter][lmdb_error][unit]") {
-    const LmdbError error{make_error_code(QueueErrc::foreign_file), "a.mdb", "not an LMDB file"};
+TEST_CASE("lmdb::Error says what, where, and what to do", "[adapter][lmdb_error][unit]") {
+    const lmdb::Error error{make_error_code(QueueErrc::foreign_file), "a.mdb", "not an LMDB file"};
     CHECK(error);
     CHECK(std::error_code{error} == QueueErrc::foreign_file);
     CHECK(error.message() == "a.mdb: " + error.code.message() +
                                  " (not an LMDB file): choose a file of the queue's own.");
-    CHECK(LmdbError{error.code, "a.mdb", ""}.message().find("()") == std::string::npos);
-    CHECK_FALSE(LmdbError{});
+    CHECK(lmdb::Error{error.code, "a.mdb", ""}.message().find("()") == std::string::npos);
+    CHECK_FALSE(lmdb::Error{});
 }
 
-TEST_CASE("LmdbError has advice of its own for each cause", "[adapter][lmdb_error][unit]") {
+TEST_CASE("lmdb::Error has advice of its own for each cause", "[adapter][lmdb_error][unit]") {
     std::set<std::string> seen;
     for (const int answer : {MDB_INVALID, MDB_VERSION_MISMATCH, MDB_CORRUPTED, MDB_PANIC, ENOSPC,
                              EACCES, ENOENT, ENOTDIR, EISDIR, ENOMEM}) {
-        CHECK(seen.insert(LmdbError{code_of_lmdb(answer), "", ""}.advice()).second);
+        CHECK(seen.insert(lmdb::Error{code_of_lmdb(answer), "", ""}.advice()).second);
     }
     for (const QueueErrc code : {QueueErrc::already_locked, QueueErrc::bad_options}) {
-        CHECK(seen.insert(LmdbError{make_error_code(code), "", ""}.advice()).second);
+        CHECK(seen.insert(lmdb::Error{make_error_code(code), "", ""}.advice()).second);
     }
 }

@@ -4,4 +4,4 @@
 
 using namespace belay;
 
-static_assert(LeasableLike<LmdbStorage>);
+static_assert(LeasableLike<lmdb::Storage>);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: LmdbStorage is a storage, keeps its promises, and says what is wrong. Method: the storage
+// Goal: lmdb::Storage is a storage, keeps its promises, and says what is wrong. Method: the storage
 // check, SIGKILL, failing writes and flushes, damaged and foreign files.
 #include <belay/adapter/lmdb_storage.hpp>
 
@@ -18,7 +18,7 @@
 using namespace belay;
 using namespace belay_test;
 
-static_assert(explain::leasable_like<LmdbStorage>());
+static_assert(explain::leasable_like<lmdb::Storage>());
 
 namespace {
 
@@ -81,11 +81,11 @@ extern "C" int fsync(int fd) {
 namespace {
 
 struct Lmdb {
-    using Storage = LmdbStorage;
-    using Options = LmdbOptions;
+    using Storage = lmdb::Storage;
+    using Options = lmdb::Options;
     using System = FailingSystem;
-    static constexpr LmdbOptions full{};
-    static constexpr LmdbOptions fast{.flush = LmdbFlush::none};
+    static constexpr lmdb::Options full{};
+    static constexpr lmdb::Options fast{.flush = lmdb::Flush::none};
     static constexpr std::uint64_t openings = 300;
     // A write that was cut short has no error of the system, and LMDB takes this one.
     static constexpr std::errc no_room = std::errc::io_error;
@@ -116,14 +116,14 @@ std::string key_of(char number) { return std::string(7, '\0') + number; }
 
 }  // namespace
 
-TEST_CASE("LmdbStorage does what every database does", "[adapter][lmdb_storage][fault]") {
+TEST_CASE("lmdb::Storage does what every database does", "[adapter][lmdb_storage][fault]") {
     belay_test::check_database<Lmdb>();
 }
 
-TEST_CASE("LmdbStorage writes the format that it documents", "[adapter][lmdb_storage][golden]") {
+TEST_CASE("lmdb::Storage writes the format that it documents", "[adapter][lmdb_storage][golden]") {
     const TemporaryDirectory dir;
     {
-        LmdbStorage storage = opened<Lmdb>(dir / "q");
+        lmdb::Storage storage = opened<Lmdb>(dir / "q");
         REQUIRE_FALSE(storage.try_push(as_bytes("hello")));
     }
     as_another_program(dir / "q", [](MDB_txn* txn, MDB_dbi table) {
@@ -144,7 +144,7 @@ TEST_CASE("LmdbStorage writes the format that it documents", "[adapter][lmdb_sto
     });
 }
 
-TEST_CASE("LmdbStorage::open refuses limits that do not fit", "[adapter][lmdb_storage][unit]") {
+TEST_CASE("lmdb::Storage::open refuses limits that do not fit", "[adapter][lmdb_storage][unit]") {
     const TemporaryDirectory dir;
     CHECK(refused<Lmdb>(dir / "r", {.bytes_max = 100'000}).code == QueueErrc::bad_options);
     CHECK(refused<Lmdb>(dir / "r", {.record_bytes_max = 2'000'000'000, .bytes_max = 4'000'000'000})
@@ -152,17 +152,17 @@ TEST_CASE("LmdbStorage::open refuses limits that do not fit", "[adapter][lmdb_st
     CHECK(refused<Lmdb>(dir / "r", {.bytes_max = 0}).code == QueueErrc::bad_options);
 }
 
-TEST_CASE("LmdbStorage grows beyond its first map, up to its limit, and goes on below it",
+TEST_CASE("lmdb::Storage grows beyond its first map, up to its limit, and goes on below it",
           "[adapter][lmdb_storage][unit]") {
     const TemporaryDirectory dir;
-    const LmdbOptions options{
-        .flush = LmdbFlush::none, .record_bytes_max = 100'000, .bytes_max = 8'000'000};
+    const lmdb::Options options{
+        .flush = lmdb::Flush::none, .record_bytes_max = 100'000, .bytes_max = 8'000'000};
     std::uint64_t pushed = 0;
     std::uint64_t removed = 0;
     const auto body = [](std::uint64_t n) { return Bytes(n * 7919 % 100'000, std::byte(n)); };
     std::size_t bytes = 0;
     for (int round = 0; round < 4; ++round) {
-        LmdbStorage storage = opened<Lmdb>(dir / "q", options);
+        lmdb::Storage storage = opened<Lmdb>(dir / "q", options);
         std::error_code error;
         while (!(error = storage.try_push(body(pushed)))) bytes += body(pushed++).size();
         REQUIRE(error == QueueErrc::queue_full);
@@ -177,27 +177,27 @@ TEST_CASE("LmdbStorage grows beyond its first map, up to its limit, and goes on 
             bytes -= body(removed++).size();
         }
     }
-    LmdbStorage storage = opened<Lmdb>(dir / "q", options);
+    lmdb::Storage storage = opened<Lmdb>(dir / "q", options);
     while (storage.size() > 0) REQUIRE(*storage.try_pop() == body(removed++));
     CHECK(pushed == removed);
     CHECK(bytes_of(dir / "q").size() < 24'000'000);
 }
 
-TEST_CASE("LmdbStorage::open with full flushes what none left in memory",
+TEST_CASE("lmdb::Storage::open with full flushes what none left in memory",
           "[adapter][lmdb_storage][regression]") {
     const TemporaryDirectory dir;
     fill<Lmdb>(dir / "q", 1);
     const int before = FailingSystem::flushes;
     opened<Lmdb>(dir / "q");
     CHECK(FailingSystem::flushes == before);
-    const LmdbStorage storage = opened<Lmdb>(dir / "q", {.flush = LmdbFlush::full});
+    const lmdb::Storage storage = opened<Lmdb>(dir / "q", {.flush = lmdb::Flush::full});
     CHECK(FailingSystem::flushes > before);
 }
 
-TEST_CASE("LmdbStorage uses again what a reader held that died",
+TEST_CASE("lmdb::Storage uses again what a reader held that died",
           "[adapter][lmdb_storage][regression]") {
     const TemporaryDirectory dir;
-    LmdbStorage storage = opened<Lmdb>(dir / "q");
+    lmdb::Storage storage = opened<Lmdb>(dir / "q");
     // With that many transactions, as far as there are places for them.
     const auto a_reader_dies = [&](int transactions) {
         return in_child([&] {
@@ -226,7 +226,7 @@ TEST_CASE("LmdbStorage uses again what a reader held that died",
     CHECK(as_text(*storage.front()) == "x");
 }
 
-TEST_CASE("LmdbStorage::open refuses the files of others, and changes nothing in them",
+TEST_CASE("lmdb::Storage::open refuses the files of others, and changes nothing in them",
           "[adapter][lmdb_storage][fault]") {
     const TemporaryDirectory dir;
     std::ofstream{dir / "text"} << std::string(5000, 't');
@@ -239,14 +239,14 @@ TEST_CASE("LmdbStorage::open refuses the files of others, and changes nothing in
     holding("zero", key_of(0), "belay");
     holding("long", key_of(0), std::string{"belayq\x01\0 and more", 17});
     for (const char* const name : {"text", "short", "theirs", "zero", "long"}) {
-        const LmdbError error = belay_test::check_foreign<Lmdb>(dir / name);
+        const lmdb::Error error = belay_test::check_foreign<Lmdb>(dir / name);
         CHECK(error.message().find("choose a file of the queue's own") != std::string::npos);
     }
     holding("later", key_of(0), std::string{"belayq\x02\0", 8});
     CHECK(refused<Lmdb>(dir / "later").code == QueueErrc::future_version);
 }
 
-TEST_CASE("LmdbStorage::open refuses a file in another order, even an empty one",
+TEST_CASE("lmdb::Storage::open refuses a file in another order, even an empty one",
           "[adapter][lmdb_storage][regression]") {
     const TemporaryDirectory dir;
     for (const unsigned kind : {unsigned{MDB_REVERSEKEY}, unsigned{MDB_DUPSORT}}) {
@@ -267,18 +267,18 @@ TEST_CASE("LmdbStorage::open refuses a file in another order, even an empty one"
     CHECK(opened<Lmdb>(dir / "empty").size() == 0);
 }
 
-TEST_CASE("LmdbStorage::open that fails while it makes the file can be repeated",
+TEST_CASE("lmdb::Storage::open that fails while it makes the file can be repeated",
           "[adapter][lmdb_storage][fault]") {
     const FailingSystem system;
     FailingSystem::error = ENOSPC;
     int failed = 0;
-    for (const LmdbFlush flush : {LmdbFlush::full, LmdbFlush::none}) {
+    for (const lmdb::Flush flush : {lmdb::Flush::full, lmdb::Flush::none}) {
         for (int place = 0; failed == place; ++place) {
             REQUIRE(place < 20);
             INFO("place " << place);
             const TemporaryDirectory dir;
             FailingSystem::countdown = place;
-            if (!LmdbStorage::open(dir / "q", {.flush = flush})) ++failed;
+            if (!lmdb::Storage::open(dir / "q", {.flush = flush})) ++failed;
             FailingSystem::countdown = -1;
             CHECK(opened<Lmdb>(dir / "q", {.flush = flush}).size() == 0);
             REQUIRE_FALSE(opened<Lmdb>(dir / "q").try_push(as_bytes("x")));
@@ -288,7 +288,7 @@ TEST_CASE("LmdbStorage::open that fails while it makes the file can be repeated"
     }
 }
 
-TEST_CASE("LmdbStorage::open flushes the directory of a new file before it is a queue",
+TEST_CASE("lmdb::Storage::open flushes the directory of a new file before it is a queue",
           "[adapter][lmdb_storage][regression]") {
     const FailingSystem system;
     FailingSystem::error = EIO;
@@ -297,7 +297,7 @@ TEST_CASE("LmdbStorage::open flushes the directory of a new file before it is a 
         const TemporaryDirectory dir;
         const int before = FailingSystem::directory_flushes;
         FailingSystem::countdown = place;
-        const bool is_open = static_cast<bool>(LmdbStorage::open(dir / "q"));
+        const bool is_open = static_cast<bool>(lmdb::Storage::open(dir / "q"));
         FailingSystem::countdown = -1;
         failed_flush = !is_open && FailingSystem::directory_flushes > before;
         if (!failed_flush) continue;
@@ -308,7 +308,7 @@ TEST_CASE("LmdbStorage::open flushes the directory of a new file before it is a 
     CHECK(failed_flush);
 }
 
-TEST_CASE("LmdbStorage::open with room for the half of a new file leaves an empty one",
+TEST_CASE("lmdb::Storage::open with room for the half of a new file leaves an empty one",
           "[adapter][lmdb_storage][regression]") {
     const TemporaryDirectory dir;
     // With its locks, which need room too, and come first.
@@ -317,13 +317,14 @@ TEST_CASE("LmdbStorage::open with room for the half of a new file leaves an empt
     CHECK(in_child([&] {
         std::signal(SIGXFSZ, SIG_IGN);
         const rlimit limit{4096, RLIM_INFINITY};
-        return ::setrlimit(RLIMIT_FSIZE, &limit) == 0 && !LmdbStorage::open(dir / "q");
+        return ::setrlimit(RLIMIT_FSIZE, &limit) == 0 && !lmdb::Storage::open(dir / "q");
     }));
     CHECK(bytes_of(dir / "q").empty());
     CHECK(opened<Lmdb>(dir / "q").size() == 0);
 }
 
-TEST_CASE("LmdbStorage::open finds that operations are missing", "[adapter][lmdb_storage][fault]") {
+TEST_CASE("lmdb::Storage::open finds that operations are missing",
+          "[adapter][lmdb_storage][fault]") {
     const TemporaryDirectory dir;
     fill<Lmdb>(dir / "q", 10);
     as_another_program(dir / "q", [](MDB_txn* txn, MDB_dbi table) {
@@ -331,7 +332,7 @@ TEST_CASE("LmdbStorage::open finds that operations are missing", "[adapter][lmdb
         MDB_val key = as_value(name);
         REQUIRE(mdb_del(txn, table, &key, nullptr) == 0);
     });
-    const LmdbError error = refused<Lmdb>(dir / "q");
+    const lmdb::Error error = refused<Lmdb>(dir / "q");
     CHECK(error.code == QueueErrc::corrupt);
     CHECK(error.message().find("from a copy") != std::string::npos);
     fill<Lmdb>(dir / "r", 1);
@@ -339,7 +340,7 @@ TEST_CASE("LmdbStorage::open finds that operations are missing", "[adapter][lmdb
     CHECK(refused<Lmdb>(dir / "r").code == QueueErrc::corrupt);
 }
 
-TEST_CASE("LmdbStorage finds an operation that is not what was pushed",
+TEST_CASE("lmdb::Storage finds an operation that is not what was pushed",
           "[adapter][lmdb_storage][fault]") {
     const TemporaryDirectory dir;
     fill<Lmdb>(dir / "q", 4);
@@ -354,7 +355,7 @@ TEST_CASE("LmdbStorage finds an operation that is not what was pushed",
         put(txn, table, key_of(2), third);
         put(txn, table, key_of(3), "abc");
     });
-    LmdbStorage storage = opened<Lmdb>(dir / "q");
+    lmdb::Storage storage = opened<Lmdb>(dir / "q");
     CHECK(as_text(*storage.try_pop()) == text_for(1));
     for (int i = 0; i < 2; ++i) {
         CHECK(storage.front().error() == QueueErrc::corrupt);
@@ -366,7 +367,7 @@ TEST_CASE("LmdbStorage finds an operation that is not what was pushed",
 }
 
 TEST_CASE(
-    "LmdbStorage with a flipped bit in its bodies, or cut short, gives nothing that was not "
+    "lmdb::Storage with a flipped bit in its bodies, or cut short, gives nothing that was not "
     "pushed",
     "[adapter][lmdb_storage][fault]") {
     const TemporaryDirectory dir;
@@ -375,7 +376,7 @@ TEST_CASE(
         return std::string(5000, static_cast<char>('a' + n));
     };
     {
-        LmdbStorage storage = opened<Lmdb>(dir / "q");
+        lmdb::Storage storage = opened<Lmdb>(dir / "q");
         for (std::uint64_t n = 1; n <= count; ++n) {
             REQUIRE_FALSE(storage.try_push(as_bytes(body(n))));
         }
@@ -395,20 +396,22 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "LmdbStorage: a write or flush that fails, at any place, loses nothing and claims nothing",
+    "lmdb::Storage: a write or flush that fails, at any place, loses nothing and claims nothing",
     "[adapter][lmdb_storage][fault]") {
     int broken = 0;
     for (const int failure : {EIO, ENOSPC}) {
         INFO("errno " << failure);
         FailingSystem::error = failure;
         broken += belay_test::check_failing_changes<Lmdb>(
-            [&](LmdbStorage&, const std::error_code& error) { REQUIRE(error.value() == failure); });
+            [&](lmdb::Storage&, const std::error_code& error) {
+                REQUIRE(error.value() == failure);
+            });
     }
     // The last write of each, which tells what is valid, cannot be taken back.
     CHECK(broken >= 6);
 }
 
-TEST_CASE("LmdbStorage::try_pop with a disk that fails, at any place, loses no value",
+TEST_CASE("lmdb::Storage::try_pop with a disk that fails, at any place, loses no value",
           "[adapter][lmdb_storage][regression]") {
     FailingSystem::error = EIO;
     int broken = 0;
@@ -420,10 +423,10 @@ TEST_CASE("LmdbStorage::try_pop with a disk that fails, at any place, loses no v
     CHECK(broken >= 8);
 }
 
-TEST_CASE("LmdbStorage::commit that fails is not tried again", "[adapter][lmdb_storage][fault]") {
+TEST_CASE("lmdb::Storage::commit that fails is not tried again", "[adapter][lmdb_storage][fault]") {
     const FailingSystem system;
     const TemporaryDirectory dir;
-    LmdbStorage storage = opened<Lmdb>(dir / "q");
+    lmdb::Storage storage = opened<Lmdb>(dir / "q");
     REQUIRE_FALSE(storage.try_push(as_bytes("one")));
     FailingSystem::error = EIO;
     FailingSystem::countdown = 0;
@@ -435,12 +438,12 @@ TEST_CASE("LmdbStorage::commit that fails is not tried again", "[adapter][lmdb_s
     CHECK_FALSE(storage.try_pop());
 }
 
-TEST_CASE("LmdbStorage goes on when there is no address space for a larger map",
+TEST_CASE("lmdb::Storage goes on when there is no address space for a larger map",
           "[adapter][lmdb_storage][regression]") {
     const TemporaryDirectory dir;
-    const LmdbOptions options{.flush = LmdbFlush::none, .record_bytes_max = 2'000'000};
+    const lmdb::Options options{.flush = lmdb::Flush::none, .record_bytes_max = 2'000'000};
     CHECK(in_child([&] {
-        auto storage = LmdbStorage::open(dir / "q", options);
+        auto storage = lmdb::Storage::open(dir / "q", options);
         if (!storage || storage->try_push(as_bytes("first"))) return false;
         const Bytes large(2'000'000);
         // All that the process has by now, and less than the larger map.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: McpRemote is right over any HTTP client and any source of tokens: ones that answer at once,
+// Goal: mcp::Remote is right over any HTTP client and any source of tokens: ones that answer at once,
 // never, or no, that throw, and that destroy it. Method: an HTTP client that is played by hand.
 #include <belay/adapter/mcp_remote.hpp>
 #include <belay/drive/manual_loop.hpp>
@@ -89,9 +89,9 @@ void deliver(Wires::One& one, HttpResponse response) {
 }
 
 struct Rig {
-    explicit Rig(McpOptions options = {})
-        : remote{std::make_unique<McpRemote<HandHttp>>(HandHttp{&wires}, "http://x/mcp",
-                                                       std::move(options))} {
+    explicit Rig(mcp::Options options = {})
+        : remote{std::make_unique<mcp::Remote<HandHttp>>(HandHttp{&wires}, "http://x/mcp",
+                                                         std::move(options))} {
         loop.attach(*remote);
     }
     void turn() {
@@ -109,7 +109,7 @@ struct Rig {
 
     Wires wires{};
     ManualLoop<> loop{};
-    std::unique_ptr<McpRemote<HandHttp>> remote;
+    std::unique_ptr<mcp::Remote<HandHttp>> remote;
 };
 
 /// Of which there is no JSON.
@@ -127,12 +127,12 @@ using Tell = std::function<void(Completion<std::string>)>;
 
 }  // namespace
 
-static_assert(RemoteLike<McpRemote<HandHttp>>);
-static_assert(MachineLike<McpRemote<HandHttp>>);
-static_assert(RemoteLike<McpRemote<std::reference_wrapper<HandHttp>, std::string>>);
-static_assert(std::is_nothrow_move_constructible_v<McpRemote<HandHttp>>);
+static_assert(RemoteLike<mcp::Remote<HandHttp>>);
+static_assert(MachineLike<mcp::Remote<HandHttp>>);
+static_assert(RemoteLike<mcp::Remote<std::reference_wrapper<HandHttp>, std::string>>);
+static_assert(std::is_nothrow_move_constructible_v<mcp::Remote<HandHttp>>);
 
-TEST_CASE("McpRemote asks for what the protocol wants, and nothing before a call",
+TEST_CASE("mcp::Remote asks for what the protocol wants, and nothing before a call",
           "[adapter][mcp_client][unit]") {
     Rig rig;
     rig.turn();
@@ -159,7 +159,7 @@ TEST_CASE("McpRemote asks for what the protocol wants, and nothing before a call
     CHECK(*rig.wires.last().request.headers.find("MCP-Protocol-Version") == "2025-06-18");
 }
 
-TEST_CASE("McpRemote works with a client that answers inside of the request",
+TEST_CASE("mcp::Remote works with a client that answers inside of the request",
           "[adapter][mcp_client][unit]") {
     Rig rig;
     // No piece came, so the body is lost: a client must tell pieces later than that.
@@ -173,7 +173,7 @@ TEST_CASE("McpRemote works with a client that answers inside of the request",
     CHECK(question.take()->error() == HttpErrc::bad_url);
 }
 
-TEST_CASE("McpRemote's calls fail when the client ends, or has no memory",
+TEST_CASE("mcp::Remote's calls fail when the client ends, or has no memory",
           "[adapter][mcp_client][unit]") {
     Rig rig;
     driver::Question<Failure> question;
@@ -197,7 +197,7 @@ TEST_CASE("McpRemote's calls fail when the client ends, or has no memory",
     CHECK(question.take()->cause == Cause::none);
 }
 
-TEST_CASE("McpRemote::close says goodbye, and answers when that is over",
+TEST_CASE("mcp::Remote::close says goodbye, and answers when that is over",
           "[adapter][mcp_client][unit]") {
     Rig rig;
     driver::Question<Failure> question;
@@ -235,7 +235,7 @@ TEST_CASE("McpRemote::close says goodbye, and answers when that is over",
     CHECK(rig.remote->deadline() == never);
 }
 
-TEST_CASE("McpRemote keeps few streams of a server that does not end them",
+TEST_CASE("mcp::Remote keeps few streams of a server that does not end them",
           "[adapter][mcp_client][unit]") {
     Rig rig;
     driver::Question<Failure> question;
@@ -257,7 +257,7 @@ TEST_CASE("McpRemote keeps few streams of a server that does not end them",
     CHECK(rig.wires.open() > 0);
 }
 
-TEST_CASE("McpRemote bears sources of tokens that throw, keep silent, or say no",
+TEST_CASE("mcp::Remote bears sources of tokens that throw, keep silent, or say no",
           "[adapter][mcp_client][unit]") {
     Tell tell = [](Completion<std::string>) { throw std::runtime_error{"no vault"}; };
     Rig rig{{.token = ToldSource{&tell}}};
@@ -286,7 +286,7 @@ TEST_CASE("McpRemote bears sources of tokens that throw, keep silent, or say no"
     CHECK(end.answered());
 }
 
-TEST_CASE("McpRemote keeps little of calls that were given up while no token comes",
+TEST_CASE("mcp::Remote keeps little of calls that were given up while no token comes",
           "[adapter][mcp_client][unit]") {
     std::vector<Completion<std::string>> kept;
     Tell tell = [](Completion<std::string> c) { c("token"); };
@@ -307,7 +307,7 @@ TEST_CASE("McpRemote keeps little of calls that were given up while no token com
     CHECK(wanted < 100);
 }
 
-TEST_CASE("McpRemote's source of tokens may destroy it", "[adapter][mcp_client][unit]") {
+TEST_CASE("mcp::Remote's source of tokens may destroy it", "[adapter][mcp_client][unit]") {
     Tell tell;
     Rig rig{{.token = ToldSource{&tell}}};
     tell = [&rig](Completion<std::string> completion) {
@@ -322,7 +322,7 @@ TEST_CASE("McpRemote's source of tokens may destroy it", "[adapter][mcp_client][
     CHECK_FALSE(question.take());
 }
 
-TEST_CASE("Who hears McpRemote's answer may destroy it", "[adapter][mcp_client][unit]") {
+TEST_CASE("Who hears mcp::Remote's answer may destroy it", "[adapter][mcp_client][unit]") {
     Rig rig;
     int heard = 0;
     for (int i = 0; i < 3; ++i) {
@@ -338,7 +338,7 @@ TEST_CASE("Who hears McpRemote's answer may destroy it", "[adapter][mcp_client][
     CHECK(heard == 3);
 }
 
-TEST_CASE("McpRemote refuses what no JSON can hold, and goes on with all else",
+TEST_CASE("mcp::Remote refuses what no JSON can hold, and goes on with all else",
           "[adapter][mcp_client][unit]") {
     const bool in_session = GENERATE(false, true);
     Rig rig;
@@ -353,7 +353,7 @@ TEST_CASE("McpRemote refuses what no JSON can hold, and goes on with all else",
     rig.remote->fetch("a", good.ask());
     rig.serve();
     REQUIRE(bad.answered());
-    CHECK(bad.take()->error().error() == McpErrc::bad_scene);
+    CHECK(bad.take()->error().error() == mcp::Errc::bad_scene);
     REQUIRE(good.answered());
     CHECK(good.take()->has_value());
 }
@@ -361,19 +361,19 @@ TEST_CASE("McpRemote refuses what no JSON can hold, and goes on with all else",
 TEST_CASE("A scene that the user's to_json refuses is a failure of its session",
           "[adapter][mcp_client][unit]") {
     Wires wires;
-    McpRemote<HandHttp, Unwritable> remote{HandHttp{&wires}, "http://x/mcp"};
+    mcp::Remote<HandHttp, Unwritable> remote{HandHttp{&wires}, "http://x/mcp"};
     driver::Question<Failure> question;
     remote.push("a", {}, question.ask());
     REQUIRE(question.answered());
     CHECK(question.take()->cause == Cause::permanent);
 }
 
-TEST_CASE("McpRemote carries contents of the user's, in the user's form",
+TEST_CASE("mcp::Remote carries contents of the user's, in the user's form",
           "[adapter][mcp_client][unit]") {
     Wires wires;
     ManualLoop<> loop;
     HandHttp http{&wires};
-    McpRemote<std::reference_wrapper<HandHttp>, std::string> remote{
+    mcp::Remote<std::reference_wrapper<HandHttp>, std::string> remote{
         std::ref(http), "http://x/mcp", {.push_tool = "save", .session_argument = "room"}};
     loop.attach(remote);
     driver::Question<Failure> question;

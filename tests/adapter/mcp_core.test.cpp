@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: what a server of MCP says is read right, or refused with a reason, whatever it says and
-// however it is cut. Method: the brain of McpRemote as a value, without sockets; texts of the
+// however it is cut. Method: the brain of mcp::Remote as a value, without sockets; texts of the
 // protocol, each of them also cut and damaged everywhere.
 #include <belay/adapter/detail/mcp_core.hpp>
 #include <belay/core/random.hpp>
@@ -91,7 +91,7 @@ struct Play {
         REQUIRE_FALSE(core.next_done());
         return *done;
     }
-    McpError failed() {
+    mcp::Error failed() {
         const McpDone done = over();
         REQUIRE(done.error);
         return *done.error;
@@ -113,35 +113,35 @@ TEST_CASE("A message of JSON-RPC is one, or it is said why not", "[adapter][mcp_
         {R"({"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"?"}})", {}},
         {R"({"jsonrpc":"2.0","method":"notifications/message"})", {}},
         {R"([{"jsonrpc":"2.0","id":1,"result":{}},{"jsonrpc":"2.0","id":2,"result":{}}])", {}},
-        {"", McpErrc::not_json},
-        {"<html>busy</html>", McpErrc::not_json},
-        {R"({"jsonrpc":"2.0","id":1,"result":{}} x)", McpErrc::not_json},
-        {"{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"a\":\"\xff\"}}", McpErrc::not_json},
-        {R"({"jsonrpc":"2.0","id":1e999,"result":{}})", McpErrc::not_json},
-        {"1", McpErrc::bad_message},
-        {"[]", McpErrc::bad_message},
-        {"[1]", McpErrc::bad_message},
-        {R"({"id":1,"result":{}})", McpErrc::bad_message},
-        {R"({"jsonrpc":"1.0","id":1,"result":{}})", McpErrc::bad_message},
-        {R"({"jsonrpc":2.0,"id":1,"result":{}})", McpErrc::bad_message},
-        {R"({"jsonrpc":"2.0","id":1.5,"result":{}})", McpErrc::bad_message},
-        {R"({"jsonrpc":"2.0","id":true,"result":{}})", McpErrc::bad_message},
-        {R"({"jsonrpc":"2.0","id":[1],"result":{}})", McpErrc::bad_message},
-        {R"({"jsonrpc":"2.0","id":{},"result":{}})", McpErrc::bad_message},
-        {R"({"jsonrpc":"2.0","id":null,"result":{}})", McpErrc::bad_message},
-        {R"({"jsonrpc":"2.0","id":null,"method":"ping"})", McpErrc::bad_message},
-        {R"({"jsonrpc":"2.0","result":{}})", McpErrc::bad_message},
-        {R"({"jsonrpc":"2.0","id":1})", McpErrc::bad_message},
-        {R"({"jsonrpc":"2.0","id":1,"result":7})", McpErrc::bad_message},
+        {"", mcp::Errc::not_json},
+        {"<html>busy</html>", mcp::Errc::not_json},
+        {R"({"jsonrpc":"2.0","id":1,"result":{}} x)", mcp::Errc::not_json},
+        {"{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"a\":\"\xff\"}}", mcp::Errc::not_json},
+        {R"({"jsonrpc":"2.0","id":1e999,"result":{}})", mcp::Errc::not_json},
+        {"1", mcp::Errc::bad_message},
+        {"[]", mcp::Errc::bad_message},
+        {"[1]", mcp::Errc::bad_message},
+        {R"({"id":1,"result":{}})", mcp::Errc::bad_message},
+        {R"({"jsonrpc":"1.0","id":1,"result":{}})", mcp::Errc::bad_message},
+        {R"({"jsonrpc":2.0,"id":1,"result":{}})", mcp::Errc::bad_message},
+        {R"({"jsonrpc":"2.0","id":1.5,"result":{}})", mcp::Errc::bad_message},
+        {R"({"jsonrpc":"2.0","id":true,"result":{}})", mcp::Errc::bad_message},
+        {R"({"jsonrpc":"2.0","id":[1],"result":{}})", mcp::Errc::bad_message},
+        {R"({"jsonrpc":"2.0","id":{},"result":{}})", mcp::Errc::bad_message},
+        {R"({"jsonrpc":"2.0","id":null,"result":{}})", mcp::Errc::bad_message},
+        {R"({"jsonrpc":"2.0","id":null,"method":"ping"})", mcp::Errc::bad_message},
+        {R"({"jsonrpc":"2.0","result":{}})", mcp::Errc::bad_message},
+        {R"({"jsonrpc":"2.0","id":1})", mcp::Errc::bad_message},
+        {R"({"jsonrpc":"2.0","id":1,"result":7})", mcp::Errc::bad_message},
         {R"({"jsonrpc":"2.0","id":1,"result":{},"error":{"code":1,"message":""}})",
-         McpErrc::bad_message},
-        {R"({"jsonrpc":"2.0","id":1,"error":{"message":""}})", McpErrc::bad_message},
-        {R"({"jsonrpc":"2.0","id":1,"error":{"code":"1","message":""}})", McpErrc::bad_message},
-        {R"({"jsonrpc":"2.0","id":1,"error":{"code":1}})", McpErrc::bad_message},
-        {R"({"jsonrpc":"2.0","id":1,"method":7})", McpErrc::bad_message},
-        {R"({"jsonrpc":"2.0","id":1,"id":2,"result":{}})", McpErrc::bad_message},
-        {R"({"jsonrpc":"2.0","id":1,"\u0069d":2,"result":{}})", McpErrc::bad_message},
-        {R"([{"jsonrpc":"2.0","id":1,"id":2,"result":{}}])", McpErrc::bad_message},
+         mcp::Errc::bad_message},
+        {R"({"jsonrpc":"2.0","id":1,"error":{"message":""}})", mcp::Errc::bad_message},
+        {R"({"jsonrpc":"2.0","id":1,"error":{"code":"1","message":""}})", mcp::Errc::bad_message},
+        {R"({"jsonrpc":"2.0","id":1,"error":{"code":1}})", mcp::Errc::bad_message},
+        {R"({"jsonrpc":"2.0","id":1,"method":7})", mcp::Errc::bad_message},
+        {R"({"jsonrpc":"2.0","id":1,"id":2,"result":{}})", mcp::Errc::bad_message},
+        {R"({"jsonrpc":"2.0","id":1,"\u0069d":2,"result":{}})", mcp::Errc::bad_message},
+        {R"([{"jsonrpc":"2.0","id":1,"id":2,"result":{}}])", mcp::Errc::bad_message},
         {R"({"jsonrpc":"2.0","id":1,"result":{"id":1,"x":{"id":1}}})", {}},
     };
     for (const Row& row : rows) {
@@ -153,20 +153,20 @@ TEST_CASE("A message of JSON-RPC is one, or it is said why not", "[adapter][mcp_
     batch.back() = ']';
     CHECK_FALSE(refusal_of(batch));
     batch.back() = ',';
-    CHECK(refusal_of(batch + R"({"jsonrpc":"2.0","method":"m"}])") == McpErrc::bad_message);
+    CHECK(refusal_of(batch + R"({"jsonrpc":"2.0","method":"m"}])") == mcp::Errc::bad_message);
 }
 
 TEST_CASE("JSON that is nested too deep is refused before it costs anything",
           "[adapter][mcp_core][unit]") {
     CHECK_FALSE(refusal_of(nested(usual_depth - 2)));
-    CHECK(refusal_of(nested(usual_depth - 1)) == McpErrc::too_deep);
-    CHECK(refusal_of(std::string(1 << 20, '[')) == McpErrc::too_deep);
-    CHECK(refusal_of(std::string(1 << 20, '{')) == McpErrc::too_deep);
+    CHECK(refusal_of(nested(usual_depth - 1)) == mcp::Errc::too_deep);
+    CHECK(refusal_of(std::string(1 << 20, '[')) == mcp::Errc::too_deep);
+    CHECK(refusal_of(std::string(1 << 20, '{')) == mcp::Errc::too_deep);
     // Brackets of a text are none, however it is written.
     const std::string brackets(1000, '[');
     CHECK_FALSE(refusal_of(R"({"jsonrpc":"2.0","id":1,"result":{"a":"\"\\)" + brackets + R"("}})"));
     CHECK(refusal_of(R"({"jsonrpc":"2.0","id":1,"result":{"a":"\\")" + brackets) ==
-          McpErrc::too_deep);
+          mcp::Errc::too_deep);
 }
 
 TEST_CASE("JSON that would take too much memory is refused before it takes any",
@@ -207,7 +207,7 @@ TEST_CASE("A message that is cut anywhere is no message", "[adapter][mcp_core][u
         result_text(7, R"({"content":[{"type":"text","text":"{\"ts\":1}"}]})");
     REQUIRE_FALSE(refusal_of(whole));
     for (std::size_t length = 0; length < whole.size(); ++length) {
-        CHECK(refusal_of(whole.substr(0, length)) == McpErrc::not_json);
+        CHECK(refusal_of(whole.substr(0, length)) == mcp::Errc::not_json);
     }
 }
 
@@ -247,21 +247,21 @@ TEST_CASE("McpAnswer without an answer says what there was instead", "[adapter][
         return std::move(answer).answer().error();
     };
     const std::string ours = result_text(7, "{}");
-    CHECK(error_of_body(json_head(), "") == McpErrc::no_answer);
-    CHECK(error_of_body({.status = 202}, "") == McpErrc::no_answer);
-    CHECK(error_of_body({.status = 200}, ours) == McpErrc::bad_type);
+    CHECK(error_of_body(json_head(), "") == mcp::Errc::no_answer);
+    CHECK(error_of_body({.status = 202}, "") == mcp::Errc::no_answer);
+    CHECK(error_of_body({.status = 200}, ours) == mcp::Errc::bad_type);
     CHECK(error_of_body({.status = 200, .headers = {{"Content-Type", "text/html"}}}, ours) ==
-          McpErrc::bad_type);
-    CHECK(error_of_body(json_head(), result_text(8, "{}")) == McpErrc::no_answer);
+          mcp::Errc::bad_type);
+    CHECK(error_of_body(json_head(), result_text(8, "{}")) == mcp::Errc::no_answer);
     CHECK(error_of_body(json_head(), R"({"jsonrpc":"2.0","id":"7","result":{}})") ==
-          McpErrc::no_answer);
-    CHECK(error_of_body(json_head(), "[" + ours + "," + ours + "]") == McpErrc::two_answers);
+          mcp::Errc::no_answer);
+    CHECK(error_of_body(json_head(), "[" + ours + "," + ours + "]") == mcp::Errc::two_answers);
     CHECK(error_of_body(json_head(), ours + std::string(1000, ' ')) == HttpErrc::too_long);
-    CHECK(error_of_body(event_head(), event(result_text(8, "{}"))) == McpErrc::no_answer);
-    CHECK(error_of_body(event_head(), event("nonsense")) == McpErrc::not_json);
+    CHECK(error_of_body(event_head(), event(result_text(8, "{}"))) == mcp::Errc::no_answer);
+    CHECK(error_of_body(event_head(), event("nonsense")) == mcp::Errc::not_json);
     CHECK(error_of_body(event_head(), "data: " + std::string(2000, 'x')) == HttpErrc::too_long);
     // Without its empty line it is no event yet.
-    CHECK(error_of_body(event_head(), "data: " + ours + "\n") == McpErrc::no_answer);
+    CHECK(error_of_body(event_head(), "data: " + ours + "\n") == mcp::Errc::no_answer);
     CHECK_FALSE(error_of_body(event_head(), "data: " + ours + "\n\n"));
     CHECK_FALSE(error_of_body(event_head(), "event: other\ndata: nonsense\n\n" + event(ours)));
 }
@@ -326,12 +326,12 @@ TEST_CASE("McpCore fails all that wait for a session which does not begin",
     const Row rows[] = {
         {json_head(503), "", {503, http_category()}},
         {json_head(), R"({"jsonrpc":"2.0","id":%,"result":{"protocolVersion":"1999-01-01"}})",
-         McpErrc::version_refused},
-        {json_head(), R"({"jsonrpc":"2.0","id":%,"result":{}})", McpErrc::version_refused},
+         mcp::Errc::version_refused},
+        {json_head(), R"({"jsonrpc":"2.0","id":%,"result":{}})", mcp::Errc::version_refused},
         {json_head(), R"({"jsonrpc":"2.0","id":%,"error":{"code":-32602,"message":"no"}})",
-         McpErrc::rpc_error},
+         mcp::Errc::rpc_error},
         {bad_id, R"({"jsonrpc":"2.0","id":%,"result":{"protocolVersion":"2025-06-18"}})",
-         McpErrc::bad_session},
+         mcp::Errc::bad_session},
     };
     for (const Row& row : rows) {
         CAPTURE(row.body);
@@ -385,7 +385,7 @@ TEST_CASE("McpCore judges a call by the status first, then by the body",
         std::error_code error;
         const char* text;
     };
-    const std::error_code refused = McpErrc::rpc_error, failed = McpErrc::tool_failed;
+    const std::error_code refused = mcp::Errc::rpc_error, failed = mcp::Errc::tool_failed;
     const auto http = [](int status) { return std::error_code{status, http_category()}; };
     const Row rows[] = {
         {503, "2", R"({"jsonrpc":"2.0","error":{"code":-32000,"message":"busy"},"id":null})",
@@ -411,8 +411,8 @@ TEST_CASE("McpCore judges a call by the status first, then by the body",
          Cause::permanent, failed, "Tool nope not found"},
         {200, nullptr, R"({"jsonrpc":"2.0","id":%,"result":{"isError":1}})", Cause::permanent,
          failed, ""},
-        {200, nullptr, "garbage", Cause::protocol, McpErrc::not_json, ""},
-        {202, nullptr, "", Cause::lost, McpErrc::no_answer, ""},
+        {200, nullptr, "garbage", Cause::protocol, mcp::Errc::not_json, ""},
+        {202, nullptr, "", Cause::lost, mcp::Errc::no_answer, ""},
     };
     for (const Row& row : rows) {
         CAPTURE(row.status, row.body);
@@ -427,7 +427,7 @@ TEST_CASE("McpCore judges a call by the status first, then by the body",
         HttpResponse head = json_head(row.status);
         if (row.wait != nullptr) head.headers.add({"Retry-After", row.wait});
         play.answer(send, head, body);
-        const McpError error = play.failed();
+        const mcp::Error error = play.failed();
         CHECK(error.failure.cause == row.cause);
         CHECK(error.failure.error() == row.error);
         CHECK(error.failure.retry_after ==
@@ -516,7 +516,7 @@ TEST_CASE("McpCore keeps the session of a server that only does not like a messa
     play.answer(play.next(Aim::call), json_head(400),
                 R"({"jsonrpc":"2.0","id":null,"error":{"code":)" + std::to_string(code) +
                     R"(,"message":"bad"}})");
-    const McpError error = play.failed();
+    const mcp::Error error = play.failed();
     CHECK(error.failure.error() == std::error_code{400, http_category()});
     CHECK(error.text == "bad");
     play.call();
@@ -578,7 +578,7 @@ TEST_CASE("McpCore answers a ping, refuses what else the server asks, and not to
     CHECK(play.core.sends().size() == 14);
     play.core.receive(send.number, event_head(),
                       event(R"({"jsonrpc":"2.0","id":1,"method":"ping"})"));
-    CHECK(play.failed().failure.error() == McpErrc::asks_too_much);
+    CHECK(play.failed().failure.error() == mcp::Errc::asks_too_much);
     CHECK(play.core.drops() == std::vector<std::uint64_t>{send.number});
     for (const McpSend& reply : replies) play.answer(reply, {.status = 202}, "");
     CHECK(play.core.sends().empty());
@@ -601,7 +601,7 @@ TEST_CASE("McpCore answers a ping that comes beside an answer, in one body",
     play.call();
     const McpSend flooded = play.next(Aim::call);
     play.answer(flooded, json_head(), "[" + many + result_text(flooded.number, "{}") + "]");
-    CHECK(play.failed().failure.error() == McpErrc::asks_too_much);
+    CHECK(play.failed().failure.error() == mcp::Errc::asks_too_much);
 }
 
 TEST_CASE("McpCore cancels what ran out of time, and what nobody waits for",
@@ -663,8 +663,8 @@ TEST_CASE("McpCore::close says goodbye once, and nothing else any more",
 
 TEST_CASE("McpCore lets the user's judge decide over refusals, without the token in them",
           "[adapter][mcp_core][unit]") {
-    std::vector<McpError> seen;
-    Play play{{.is_retryable = [&seen](const McpError& error) noexcept {
+    std::vector<mcp::Error> seen;
+    Play play{{.is_retryable = [&seen](const mcp::Error& error) noexcept {
         seen.push_back(error);
         return error.rpc_code == -32603;
     }}};
@@ -676,9 +676,9 @@ TEST_CASE("McpCore lets the user's judge decide over refusals, without the token
                 R"({"jsonrpc":"2.0","id":)" + std::to_string(send.number) +
                     R"(,"error":{"code":-32603,"message":"secret secretsecret )" +
                     std::string(400, 'x') + R"("}})");
-    McpError error = play.failed();
+    mcp::Error error = play.failed();
     CHECK(error.failure.cause == Cause::overloaded);
-    CHECK(error.failure.error() == McpErrc::rpc_error);
+    CHECK(error.failure.error() == mcp::Errc::rpc_error);
     CHECK(error.text.substr(0, 12) == "*** ****** x");
     CHECK(error.text.size() == 256);
     CHECK(error.message().find("secret") == std::string::npos);
@@ -724,13 +724,13 @@ TEST_CASE("A tool's result is its structured content, else its text as JSON",
           McpJson{{"a", 1}});
     CHECK(*read(R"({"content":[{"type":"text","text":"{\"a\":1}"}]})") == McpJson{{"a", 1}});
     CHECK(read(R"({"content":[{"type":"text","text":"null"}]})")->is_null());
-    CHECK(read(R"({"content":[{"type":"text","text":"ok"}]})").error() == McpErrc::no_scene);
-    CHECK(read("{}").error() == McpErrc::no_scene);
-    CHECK(read(R"({"content":7})").error() == McpErrc::no_scene);
-    CHECK(read(R"({"content":[7,{"type":"text","text":7}]})").error() == McpErrc::no_scene);
+    CHECK(read(R"({"content":[{"type":"text","text":"ok"}]})").error() == mcp::Errc::no_scene);
+    CHECK(read("{}").error() == mcp::Errc::no_scene);
+    CHECK(read(R"({"content":7})").error() == mcp::Errc::no_scene);
+    CHECK(read(R"({"content":[7,{"type":"text","text":7}]})").error() == mcp::Errc::no_scene);
     const std::string deep = R"({"content":[{"type":"text","text":")" + std::string(65, '[') +
                              std::string(65, ']') + R"("}]})";
-    CHECK(read(deep.c_str()).error() == McpErrc::too_deep);
+    CHECK(read(deep.c_str()).error() == mcp::Errc::too_deep);
 }
 
 TEST_CASE("McpCore outlives whatever a server says", "[adapter][mcp_core][property]") {

@@ -8,24 +8,24 @@
 
 using namespace belay;
 
-TEST_CASE("McpErrc has a text and a cause for each value", "[adapter][mcp_error][unit]") {
+TEST_CASE("mcp::Errc has a text and a cause for each value", "[adapter][mcp_error][unit]") {
     std::set<std::string> texts;
     for (int value = 1; value <= 14; ++value) {
-        const std::error_code code = static_cast<McpErrc>(value);
+        const std::error_code code = static_cast<mcp::Errc>(value);
         CHECK(code.message() != "unknown error");
         CHECK(texts.insert(code.message()).second);
         CHECK(cause_of(code) != Cause::none);
     }
-    CHECK(std::error_code{static_cast<McpErrc>(15)}.message() == "unknown error");
-    CHECK(std::string{std::error_code{McpErrc::not_json}.category().name()} == "belay.mcp");
-    CHECK(cause_of(McpErrc::rpc_error) == Cause::permanent);
-    CHECK(cause_of(McpErrc::no_answer) == Cause::lost);
-    CHECK(cause_of(McpErrc::credentials_needed) == Cause::unauthorized);
+    CHECK(std::error_code{static_cast<mcp::Errc>(15)}.message() == "unknown error");
+    CHECK(std::string{std::error_code{mcp::Errc::not_json}.category().name()} == "belay.mcp");
+    CHECK(cause_of(mcp::Errc::rpc_error) == Cause::permanent);
+    CHECK(cause_of(mcp::Errc::no_answer) == Cause::lost);
+    CHECK(cause_of(mcp::Errc::credentials_needed) == Cause::unauthorized);
 }
 
-TEST_CASE("McpError::message has what there is", "[adapter][mcp_error][unit]") {
-    CHECK(McpError{Failure::from(McpErrc::tool_failed), 0, "no scene"}.message() ==
+TEST_CASE("mcp::Error::message has what there is", "[adapter][mcp_error][unit]") {
+    CHECK(mcp::Error{Failure::from(mcp::Errc::tool_failed), 0, "no scene"}.message() ==
           "permanent: the tool failed (no scene)");
-    CHECK(McpError{Failure::from(McpErrc::rpc_error), -32601, ""}.message() ==
+    CHECK(mcp::Error{Failure::from(mcp::Errc::rpc_error), -32601, ""}.message() ==
           "permanent: the server refuses the call, -32601");
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: McpOptions takes any source of tokens and any judge, and says what it is without. Method:
+// Goal: mcp::Options takes any source of tokens and any judge, and says what it is without. Method:
 // both, and none.
 #include <belay/adapter/mcp_options.hpp>
 
@@ -20,28 +20,28 @@ struct OwningSource {
 
 }  // namespace
 
-TEST_CASE("McpOptions without a source or a judge has none", "[adapter][mcp_options][unit]") {
-    McpOptions options;
+TEST_CASE("mcp::Options without a source or a judge has none", "[adapter][mcp_options][unit]") {
+    mcp::Options options;
     CHECK(options.fetch_tool == "fetch_scene");
     CHECK(options.push_tool == "push_scene");
     CHECK_FALSE(options.token);
-    CHECK_FALSE(options.is_retryable(McpError{Failure::from(McpErrc::rpc_error), -32603, ""}));
+    CHECK_FALSE(options.is_retryable(mcp::Error{Failure::from(mcp::Errc::rpc_error), -32603, ""}));
 }
 
-TEST_CASE("McpOptions takes a source that only moves, and a judge with a state",
+TEST_CASE("mcp::Options takes a source that only moves, and a judge with a state",
           "[adapter][mcp_options][unit]") {
     int asked = 0;
-    McpOptions options{.token = OwningSource{std::make_unique<std::string>("secret")},
-                       .is_retryable = [&asked](const McpError& error) noexcept {
-                           ++asked;
-                           return error.rpc_code == -32603;
-                       }};
-    McpOptions moved = std::move(options);
+    mcp::Options options{.token = OwningSource{std::make_unique<std::string>("secret")},
+                         .is_retryable = [&asked](const mcp::Error& error) noexcept {
+                             ++asked;
+                             return error.rpc_code == -32603;
+                         }};
+    mcp::Options moved = std::move(options);
     std::optional<std::string> told;
     moved.token(Completion<std::string>{
         [&told](std::optional<std::string> token) noexcept { told = std::move(token); }});
     CHECK(told == "secret");
-    CHECK(moved.is_retryable(McpError{Failure::from(McpErrc::rpc_error), -32603, ""}));
-    CHECK_FALSE(moved.is_retryable(McpError{Failure::from(McpErrc::rpc_error), -32600, ""}));
+    CHECK(moved.is_retryable(mcp::Error{Failure::from(mcp::Errc::rpc_error), -32603, ""}));
+    CHECK_FALSE(moved.is_retryable(mcp::Error{Failure::from(mcp::Errc::rpc_error), -32600, ""}));
     CHECK(asked == 2);
 }

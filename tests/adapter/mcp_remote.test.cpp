@@ -27,8 +27,8 @@ using Requests = std::vector<std::string>;
 
 /// A remote on a loop of its own, and who asks it.
 struct McpRig {
-    explicit McpRig(const McpServer& server, McpOptions options = {})
-        : remote{CurlHttp{loop}, server.url(), std::move(options)} {
+    explicit McpRig(const McpServer& server, mcp::Options options = {})
+        : remote{curl::Http{loop}, server.url(), std::move(options)} {
         loop.attach(remote);
     }
 
@@ -57,7 +57,7 @@ struct McpRig {
     }
 
     posix::Loop<> loop;
-    McpRemote<CurlHttp> remote;
+    mcp::Remote<curl::Http> remote;
 };
 
 std::vector<std::string> in_mode(bool as_json, std::vector<std::string> more = {}) {
@@ -67,7 +67,7 @@ std::vector<std::string> in_mode(bool as_json, std::vector<std::string> more = {
 
 }  // namespace
 
-TEST_CASE("McpRemote keeps scenes in the SDK's server", "[adapter][mcp_remote][integration]") {
+TEST_CASE("mcp::Remote keeps scenes in the SDK's server", "[adapter][mcp_remote][integration]") {
     if (!McpServer::is_here()) return;
     const bool as_json = GENERATE(true, false);
     CAPTURE(as_json);
@@ -88,34 +88,34 @@ TEST_CASE("McpRemote keeps scenes in the SDK's server", "[adapter][mcp_remote][i
                    "DELETE - session 2025-06-18"});
 }
 
-TEST_CASE("McpRemote tells what the server says no to, and what holds no scene",
+TEST_CASE("mcp::Remote tells what the server says no to, and what holds no scene",
           "[adapter][mcp_remote][integration]") {
     if (!McpServer::is_here()) return;
     const bool as_json = GENERATE(true, false);
     CAPTURE(as_json);
     McpServer server{in_mode(as_json, {"--strict"})};
     std::vector<std::string> said;
-    const auto judge = [&said](const McpError& error) noexcept {
+    const auto judge = [&said](const mcp::Error& error) noexcept {
         said.push_back(error.message());
         return false;
     };
     McpRig rig{server, {.is_retryable = judge}};
-    CHECK(rig.fetch("nobody").error().error() == McpErrc::tool_failed);
+    CHECK(rig.fetch("nobody").error().error() == mcp::Errc::tool_failed);
     CHECK(said == std::vector<std::string>{"permanent: the tool failed (no scene nobody)"});
-    CHECK(rig.push("board", {{"refuse", true}}).error() == McpErrc::tool_failed);
-    CHECK(rig.push("board", "\xff").error() == McpErrc::bad_scene);
+    CHECK(rig.push("board", {{"refuse", true}}).error() == mcp::Errc::tool_failed);
+    CHECK(rig.push("board", "\xff").error() == mcp::Errc::bad_scene);
     for (const char* form : {R"({"ts":1})", R"({"content":1,"stamp":7})", "[]", "7"}) {
         server.order(std::string{"put odd "} + form);
-        CHECK(rig.fetch("odd").error().error() == McpErrc::no_scene);
+        CHECK(rig.fetch("odd").error().error() == mcp::Errc::no_scene);
     }
 
-    McpRig knowing{server, {.is_missing = [](const McpError& error) noexcept {
+    McpRig knowing{server, {.is_missing = [](const mcp::Error& error) noexcept {
                        return error.text.starts_with("no scene");
                    }}};
     const Fetched<json> missing = knowing.fetch("nobody");
     REQUIRE(missing);
     CHECK_FALSE(*missing);
-    CHECK(knowing.push("board", {{"refuse", true}}).error() == McpErrc::tool_failed);
+    CHECK(knowing.push("board", {{"refuse", true}}).error() == mcp::Errc::tool_failed);
 
     McpServer lenient{in_mode(as_json)};
     McpRig plain{lenient};
@@ -128,7 +128,7 @@ TEST_CASE("McpRemote tells what the server says no to, and what holds no scene",
     CHECK(said.back().find("no_such_tool") != std::string::npos);
 }
 
-TEST_CASE("McpRemote goes on with a server that was killed and is there again",
+TEST_CASE("mcp::Remote goes on with a server that was killed and is there again",
           "[adapter][mcp_remote][integration]") {
     if (!McpServer::is_here()) return;
     const bool as_json = GENERATE(true, false);
@@ -149,7 +149,7 @@ TEST_CASE("McpRemote goes on with a server that was killed and is there again",
                                          "POST tools/call session 2025-06-18"});
 }
 
-TEST_CASE("McpRemote begins a session anew with a server that knows only one",
+TEST_CASE("mcp::Remote begins a session anew with a server that knows only one",
           "[adapter][mcp_remote][integration]") {
     if (!McpServer::is_here()) return;
     McpServer server{{"--one-session"}};
@@ -159,7 +159,7 @@ TEST_CASE("McpRemote begins a session anew with a server that knows only one",
     CHECK(rig.push("board", 2).cause == Cause::none);
 }
 
-TEST_CASE("McpRemote gives up on a frozen server in time, and cancels what it still does",
+TEST_CASE("mcp::Remote gives up on a frozen server in time, and cancels what it still does",
           "[adapter][mcp_remote][integration]") {
     if (!McpServer::is_here()) return;
     const bool as_json = GENERATE(true, false);
@@ -177,7 +177,7 @@ TEST_CASE("McpRemote gives up on a frozen server in time, and cancels what it st
     CHECK(rig.push("board", 3).cause == Cause::none);
 }
 
-TEST_CASE("McpRemote cancels a call that nobody waits for any more",
+TEST_CASE("mcp::Remote cancels a call that nobody waits for any more",
           "[adapter][mcp_remote][integration]") {
     if (!McpServer::is_here()) return;
     McpServer server;
@@ -196,7 +196,7 @@ TEST_CASE("McpRemote cancels a call that nobody waits for any more",
     server.line_with("cancelled");
 }
 
-TEST_CASE("McpRemote believes the status: 503 with and without Retry-After, redirections",
+TEST_CASE("mcp::Remote believes the status: 503 with and without Retry-After, redirections",
           "[adapter][mcp_remote][integration]") {
     if (!McpServer::is_here()) return;
     McpServer server;
@@ -215,7 +215,7 @@ TEST_CASE("McpRemote believes the status: 503 with and without Retry-After, redi
     CHECK(rig.fetch("board"));
 }
 
-TEST_CASE("McpRemote refuses garbage, with the reason, and goes on",
+TEST_CASE("mcp::Remote refuses garbage, with the reason, and goes on",
           "[adapter][mcp_remote][integration]") {
     if (!McpServer::is_here()) return;
     struct Row {
@@ -224,12 +224,12 @@ TEST_CASE("McpRemote refuses garbage, with the reason, and goes on",
         std::error_code error;
     };
     const Row rows[] = {
-        {"application/json", "", McpErrc::no_answer},
-        {"application/json", "PGh0bWw+", McpErrc::not_json},
-        {"application/json", "eyJqc29ucnBjIjoiMi4wIn0=", McpErrc::bad_message},
-        {"text/html", "PGh0bWw+", McpErrc::bad_type},
-        {"text/event-stream", "ZGF0YTogPGh0bWw+Cgo=", McpErrc::not_json},
-        {"text/event-stream", "OiBub3RoaW5nCgo=", McpErrc::no_answer},
+        {"application/json", "", mcp::Errc::no_answer},
+        {"application/json", "PGh0bWw+", mcp::Errc::not_json},
+        {"application/json", "eyJqc29ucnBjIjoiMi4wIn0=", mcp::Errc::bad_message},
+        {"text/html", "PGh0bWw+", mcp::Errc::bad_type},
+        {"text/event-stream", "ZGF0YTogPGh0bWw+Cgo=", mcp::Errc::not_json},
+        {"text/event-stream", "OiBub3RoaW5nCgo=", mcp::Errc::no_answer},
     };
     McpServer server;
     McpRig rig{server};
@@ -245,7 +245,7 @@ TEST_CASE("McpRemote refuses garbage, with the reason, and goes on",
     CHECK(narrow.fetch("board").error().error() == HttpErrc::too_long);
 }
 
-TEST_CASE("McpRemote takes no half answer for a whole one, wherever it is cut",
+TEST_CASE("mcp::Remote takes no half answer for a whole one, wherever it is cut",
           "[adapter][mcp_remote][integration]") {
     if (!McpServer::is_here()) return;
     const bool as_json = GENERATE(true, false);
@@ -272,7 +272,7 @@ TEST_CASE("McpRemote takes no half answer for a whole one, wherever it is cut",
     CHECK(rig.fetch("board"));
 }
 
-TEST_CASE("McpRemote answers a ping of the server's, and refuses what else it asks",
+TEST_CASE("mcp::Remote answers a ping of the server's, and refuses what else it asks",
           "[adapter][mcp_remote][integration]") {
     if (!McpServer::is_here()) return;
     McpServer server;
@@ -312,7 +312,7 @@ struct NoSource {
 
 }  // namespace
 
-TEST_CASE("McpRemote asks for a token before each request, and waits for another after 401",
+TEST_CASE("mcp::Remote asks for a token before each request, and waits for another after 401",
           "[adapter][mcp_remote][integration]") {
     if (!McpServer::is_here()) return;
     McpServer server{{"--token", "first"}};
@@ -326,13 +326,13 @@ TEST_CASE("McpRemote asks for a token before each request, and waits for another
     CHECK(refused.code == 401);
     static_cast<void>(server.requests());
     // Not sent again; the server is not asked.
-    CHECK(rig.push("board", 2).error() == McpErrc::credentials_needed);
+    CHECK(rig.push("board", 2).error() == mcp::Errc::credentials_needed);
     CHECK(server.requests() == Requests{});
     tokens.next = "second";
     CHECK(rig.push("board", 2).cause == Cause::none);
     server.order("status 403 - 1");
     CHECK(rig.push("board", 3).cause == Cause::unauthorized);
-    CHECK(rig.push("board", 3).error() == McpErrc::credentials_needed);
+    CHECK(rig.push("board", 3).error() == mcp::Errc::credentials_needed);
 
     McpRig without{server, {.token = NoSource{}}};
     CHECK(without.push("board", 3).error() == LinkErrc::token_refused);
@@ -365,7 +365,7 @@ struct FirstToken {
 
 }  // namespace
 
-TEST_CASE("A bridge over McpRemote retries as the server asks, and says so without the token",
+TEST_CASE("A bridge over mcp::Remote retries as the server asks, and says so without the token",
           "[adapter][mcp_remote][integration]") {
     if (!McpServer::is_here()) return;
     McpServer server{{"--token", "very-secret"}};
@@ -374,7 +374,8 @@ TEST_CASE("A bridge over McpRemote retries as the server asks, and says so witho
     std::vector<std::string> lines;
     const auto log = [&lines](std::string_view line) { lines.emplace_back(line); };
     posix::Loop<> loop;
-    Bridge bridge{std::ref(local), McpRemote{CurlHttp{loop}, server.url(), {.token = FirstToken{}}},
+    Bridge bridge{std::ref(local),
+                  mcp::Remote{curl::Http{loop}, server.url(), {.token = FirstToken{}}},
                   policies::bridge(), BridgeOptions{.pull = {.interval = 100ms}},
                   Tee{RetryLog{log}, Pushes{}}};
     loop.attach(bridge);

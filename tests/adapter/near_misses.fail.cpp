@@ -3,7 +3,7 @@
 // expect-error to the next, has an error of that text; with BELAY_CONTROL all of them compile.
 #include <belay/adapter/mcp_options.hpp>
 
-// expect-error: McpOptions: the source of tokens needs 'token_type'
+// expect-error: mcp::Options: the source of tokens needs 'token_type'
 namespace source_of_what {
 struct Source {
 #if defined(BELAY_CONTROL)
@@ -11,10 +11,10 @@ struct Source {
 #endif
     void operator()(belay::Completion<std::string> completion) { completion("token"); }
 };
-belay::McpOptions use() { return {.token = Source{}}; }
+belay::mcp::Options use() { return {.token = Source{}}; }
 }  // namespace source_of_what
 
-// expect-error: McpOptions: the source's token_type must be std::string
+// expect-error: mcp::Options: the source's token_type must be std::string
 namespace source_of_numbers {
 struct Source {
 #if defined(BELAY_CONTROL)
@@ -24,10 +24,10 @@ struct Source {
 #endif
     void operator()(belay::Completion<token_type> completion) { completion({}); }
 };
-belay::McpOptions use() { return {.token = Source{}}; }
+belay::mcp::Options use() { return {.token = Source{}}; }
 }  // namespace source_of_numbers
 
-// expect-error: McpOptions: the source needs 'void operator
+// expect-error: mcp::Options: the source needs 'void operator
 namespace source_that_returns {
 struct Source {
     using token_type = std::string;
@@ -37,30 +37,30 @@ struct Source {
     std::string operator()() { return "token"; }
 #endif
 };
-belay::McpOptions use() { return {.token = Source{}}; }
+belay::mcp::Options use() { return {.token = Source{}}; }
 }  // namespace source_that_returns
 
-// expect-error: McpOptions: is_retryable and is_missing must be 'bool.const belay::McpError&. noexcept'
+// expect-error: mcp::Options: is_retryable and is_missing must be 'bool.const belay::mcp::Error&. noexcept'
 namespace judge_that_throws {
 #if defined(BELAY_CONTROL)
-belay::McpOptions use() {
-    return {.is_retryable = [](const belay::McpError&) noexcept { return true; }};
+belay::mcp::Options use() {
+    return {.is_retryable = [](const belay::mcp::Error&) noexcept { return true; }};
 }
 #else
-belay::McpOptions use() {
-    return {.is_retryable = [](const belay::McpError&) { return true; }};
+belay::mcp::Options use() {
+    return {.is_retryable = [](const belay::mcp::Error&) { return true; }};
 }
 #endif
 }  // namespace judge_that_throws
 
-// expect-error: McpOptions: is_retryable and is_missing must be 'bool.const belay::McpError&. noexcept'
+// expect-error: mcp::Options: is_retryable and is_missing must be 'bool.const belay::mcp::Error&. noexcept'
 namespace judge_of_something_else {
 #if defined(BELAY_CONTROL)
-belay::McpOptions use() {
-    return {.is_missing = [](const belay::McpError&) noexcept { return true; }};
+belay::mcp::Options use() {
+    return {.is_missing = [](const belay::mcp::Error&) noexcept { return true; }};
 }
 #else
-belay::McpOptions use() {
+belay::mcp::Options use() {
     return {.is_missing = [](const std::string&) noexcept { return true; }};
 }
 #endif

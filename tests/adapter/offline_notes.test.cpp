@@ -120,7 +120,7 @@ struct Notes {
     [[nodiscard]] std::string left() const {
         std::string all;
         {
-            auto opened = SqliteStore<TextCodec>::open(store);
+            auto opened = sqlite::Store<TextCodec>::open(store);
             if (!opened) return opened.error().message();
             std::map<std::string, std::string> notes;
             const auto visit = [&](std::string_view id, const std::string& text, const Stamp&) {

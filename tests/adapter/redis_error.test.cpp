@@ -11,69 +11,70 @@ using belay::detail::code_of_redis;
 
 namespace {
 
-constexpr int last_code = static_cast<int>(RedisErrc::refused);
+constexpr int last_code = static_cast<int>(redis::Errc::refused);
 
-std::error_code code_at(int value) { return make_error_code(static_cast<RedisErrc>(value)); }
+std::error_code code_at(int value) { return make_error_code(static_cast<redis::Errc>(value)); }
 
 }  // namespace
 
 TEST_CASE("Every refusal of Redis has a code", "[adapter][redis_error][unit]") {
     CHECK(code_of_redis("WRONGTYPE Operation against a key holding the wrong kind of value") ==
-          RedisErrc::wrong_type);
-    CHECK(code_of_redis("NOAUTH Authentication required.") == RedisErrc::unauthorized);
+          redis::Errc::wrong_type);
+    CHECK(code_of_redis("NOAUTH Authentication required.") == redis::Errc::unauthorized);
     CHECK(code_of_redis("WRONGPASS invalid username-password pair or user is disabled.") ==
-          RedisErrc::unauthorized);
+          redis::Errc::unauthorized);
     CHECK(code_of_redis("ERR AUTH <password> called without any password configured for the "
                         "default user. Are you sure your configuration is correct?") ==
-          RedisErrc::unauthorized);
+          redis::Errc::unauthorized);
     CHECK(code_of_redis("NOPERM this user has no permissions to run the 'eval' command") ==
-          RedisErrc::forbidden);
-    CHECK(code_of_redis("DENIED Redis is running in protected mode") == RedisErrc::forbidden);
-    CHECK(code_of_redis("LOADING Redis is loading the dataset in memory") == RedisErrc::not_ready);
-    CHECK(code_of_redis("BUSY Redis is busy running a script.") == RedisErrc::not_ready);
-    CHECK(code_of_redis("ERR max number of clients reached") == RedisErrc::not_ready);
+          redis::Errc::forbidden);
+    CHECK(code_of_redis("DENIED Redis is running in protected mode") == redis::Errc::forbidden);
+    CHECK(code_of_redis("LOADING Redis is loading the dataset in memory") ==
+          redis::Errc::not_ready);
+    CHECK(code_of_redis("BUSY Redis is busy running a script.") == redis::Errc::not_ready);
+    CHECK(code_of_redis("ERR max number of clients reached") == redis::Errc::not_ready);
     CHECK(code_of_redis("OOM command not allowed when used memory > 'maxmemory'.") ==
-          RedisErrc::out_of_memory);
+          redis::Errc::out_of_memory);
     CHECK(code_of_redis("READONLY You can't write against a read only replica.") ==
-          RedisErrc::read_only);
+          redis::Errc::read_only);
     CHECK(code_of_redis("MISCONF Redis is configured to save RDB snapshots") ==
-          RedisErrc::cannot_persist);
+          redis::Errc::cannot_persist);
     CHECK(code_of_redis("NOREPLICAS Not enough good replicas to write.") ==
-          RedisErrc::cannot_persist);
-    CHECK(code_of_redis("NOGROUP No such key 'q' or consumer group 'g'") == RedisErrc::no_group);
-    CHECK(code_of_redis("UNBLOCKED the stream key no longer exists") == RedisErrc::no_group);
-    CHECK(code_of_redis("UNBLOCKED client unblocked via CLIENT UNBLOCK") == RedisErrc::not_ready);
-    CHECK(code_of_redis("MOVED 3999 127.0.0.1:6381") == RedisErrc::moved);
+          redis::Errc::cannot_persist);
+    CHECK(code_of_redis("NOGROUP No such key 'q' or consumer group 'g'") == redis::Errc::no_group);
+    CHECK(code_of_redis("UNBLOCKED the stream key no longer exists") == redis::Errc::no_group);
+    CHECK(code_of_redis("UNBLOCKED client unblocked via CLIENT UNBLOCK") == redis::Errc::not_ready);
+    CHECK(code_of_redis("MOVED 3999 127.0.0.1:6381") == redis::Errc::moved);
     CHECK(code_of_redis("ERR unknown command 'XAUTOCLAIM', with args beginning with: ") ==
-          RedisErrc::too_old);
-    CHECK(code_of_redis("ERR syntax error") == RedisErrc::refused);
-    CHECK(code_of_redis("") == RedisErrc::refused);
+          redis::Errc::too_old);
+    CHECK(code_of_redis("ERR syntax error") == redis::Errc::refused);
+    CHECK(code_of_redis("") == redis::Errc::refused);
 }
 
 TEST_CASE("A refusal within a script is known by its own code", "[adapter][redis_error][unit]") {
     CHECK(code_of_redis("NOGROUP No such key 'q' script: 0f1c, on @user_script:9.") ==
-          RedisErrc::no_group);
+          redis::Errc::no_group);
     // As before Redis 7.
     CHECK(code_of_redis("ERR Error running script (call to f_0f1c): @user_script:9: "
-                        "@user_script: 9: NOGROUP No such key 'q'") == RedisErrc::no_group);
+                        "@user_script: 9: NOGROUP No such key 'q'") == redis::Errc::no_group);
     CHECK(code_of_redis("ERR Error running script (call to f_0f1c): @user_script:9: @user_script: "
-                        "9: Unknown Redis command called from Lua script") == RedisErrc::too_old);
+                        "9: Unknown Redis command called from Lua script") == redis::Errc::too_old);
     CHECK(code_of_redis("ERR The user executing the script can't run this command or subcommand "
-                        "script: 2bdc, on @user_script:2.") == RedisErrc::forbidden);
+                        "script: 2bdc, on @user_script:2.") == redis::Errc::forbidden);
     CHECK(code_of_redis("ERR The user executing the script can't access at least one of the keys "
                         "mentioned in the command arguments script: 2bdc, on @user_script:2.") ==
-          RedisErrc::forbidden);
+          redis::Errc::forbidden);
     // What is quoted in another refusal is no code.
-    CHECK(code_of_redis("NOPERM for OOM or READONLY keys") == RedisErrc::forbidden);
+    CHECK(code_of_redis("NOPERM for OOM or READONLY keys") == redis::Errc::forbidden);
 }
 
-TEST_CASE("Every RedisErrc has a text, a cause, and advice of its own",
+TEST_CASE("Every redis::Errc has a text, a cause, and advice of its own",
           "[adapter][redis_error][unit]") {
     std::set<std::string> texts;
     std::set<std::string> advices;
     for (int i = 1; i <= last_code; ++i) {
         CHECK(texts.insert(code_at(i).message()).second);
-        CHECK(advices.insert(RedisError{code_at(i), "", ""}.advice()).second);
+        CHECK(advices.insert(redis::Error{code_at(i), "", ""}.advice()).second);
         CHECK(cause_of(code_at(i)) != Cause::none);
     }
     CHECK(code_at(last_code + 1).message() == "unknown error");
@@ -87,29 +88,29 @@ TEST_CASE("Every RedisErrc has a text, a cause, and advice of its own",
           std::make_error_code(std::errc::timed_out),
           std::make_error_code(std::errc::host_unreachable),
           std::make_error_code(std::errc::connection_refused)}) {
-        CHECK(advices.insert(RedisError{code, "", ""}.advice()).second);
+        CHECK(advices.insert(redis::Error{code, "", ""}.advice()).second);
     }
 }
 
 TEST_CASE("Policies can tell what passes by itself from what does not",
           "[adapter][redis_error][unit]") {
-    CHECK(make_error_code(RedisErrc::connection_lost) == Cause::lost);
-    CHECK(make_error_code(RedisErrc::no_answer) == Cause::timed_out);
-    CHECK(make_error_code(RedisErrc::not_ready) == Cause::overloaded);
-    CHECK(make_error_code(RedisErrc::out_of_memory) == Cause::overloaded);
-    CHECK(make_error_code(RedisErrc::unauthorized) == Cause::unauthorized);
-    CHECK(make_error_code(RedisErrc::forbidden) == Cause::forbidden);
-    CHECK(make_error_code(RedisErrc::wrong_type) == Cause::permanent);
-    CHECK(make_error_code(RedisErrc::no_group) == Cause::permanent);
+    CHECK(make_error_code(redis::Errc::connection_lost) == Cause::lost);
+    CHECK(make_error_code(redis::Errc::no_answer) == Cause::timed_out);
+    CHECK(make_error_code(redis::Errc::not_ready) == Cause::overloaded);
+    CHECK(make_error_code(redis::Errc::out_of_memory) == Cause::overloaded);
+    CHECK(make_error_code(redis::Errc::unauthorized) == Cause::unauthorized);
+    CHECK(make_error_code(redis::Errc::forbidden) == Cause::forbidden);
+    CHECK(make_error_code(redis::Errc::wrong_type) == Cause::permanent);
+    CHECK(make_error_code(redis::Errc::no_group) == Cause::permanent);
 }
 
-TEST_CASE("RedisError says what, where, and what to do", "[adapter][redis_error][unit]") {
-    const RedisError error{make_error_code(RedisErrc::wrong_type), "there", "WRONGTYPE it is"};
+TEST_CASE("redis::Error says what, where, and what to do", "[adapter][redis_error][unit]") {
+    const redis::Error error{make_error_code(redis::Errc::wrong_type), "there", "WRONGTYPE it is"};
     CHECK(error);
-    CHECK(std::error_code{error} == RedisErrc::wrong_type);
+    CHECK(std::error_code{error} == redis::Errc::wrong_type);
     CHECK(error.message() ==
           "there: the key does not hold a stream (WRONGTYPE it is): choose a "
           "key of the queue's own.");
-    CHECK(RedisError{error.code, "there", ""}.message().find("()") == std::string::npos);
-    CHECK_FALSE(RedisError{});
+    CHECK(redis::Error{error.code, "there", ""}.message().find("()") == std::string::npos);
+    CHECK_FALSE(redis::Error{});
 }

@@ -14,12 +14,12 @@ using belay::detail::what_is_wrong;
 
 namespace {
 
-RedisOptions good() { return {.stream = "jobs", .consumer = "one"}; }
+redis::Options good() { return {.stream = "jobs", .consumer = "one"}; }
 
 /// What is said of the good options after a change.
 template <class Change>
 std::string_view said_after(Change change) {
-    RedisOptions options = good();
+    redis::Options options = good();
     change(options);
     const char* const wrong = what_is_wrong(options);
     return wrong == nullptr ? "" : wrong;
@@ -27,7 +27,7 @@ std::string_view said_after(Change change) {
 
 }  // namespace
 
-TEST_CASE("RedisOptions: the defaults need a stream and a consumer only",
+TEST_CASE("redis::Options: the defaults need a stream and a consumer only",
           "[adapter][redis_options][unit]") {
     CHECK(what_is_wrong(good()) == nullptr);
     CHECK(said_after([](auto& o) { o.stream = ""; }) == "stream is empty");
@@ -35,7 +35,7 @@ TEST_CASE("RedisOptions: the defaults need a stream and a consumer only",
     CHECK(said_after([](auto& o) { o.group = ""; }) == "group is empty");
 }
 
-TEST_CASE("RedisOptions: there must be a server", "[adapter][redis_options][unit]") {
+TEST_CASE("redis::Options: there must be a server", "[adapter][redis_options][unit]") {
     const std::string_view none = "there is neither host and port nor socket";
     CHECK(said_after([](auto& o) { o.host = ""; }) == none);
     CHECK(said_after([](auto& o) { o.port = 0; }) == none);
@@ -47,9 +47,9 @@ TEST_CASE("RedisOptions: there must be a server", "[adapter][redis_options][unit
     CHECK(said_after([](auto& o) { o.socket = std::string(108, 'x'); }) == "socket is too long");
 }
 
-TEST_CASE("RedisOptions: times and lengths have limits", "[adapter][redis_options][unit]") {
-    for (auto time :
-         {&RedisOptions::lease, &RedisOptions::connect_timeout, &RedisOptions::command_timeout}) {
+TEST_CASE("redis::Options: times and lengths have limits", "[adapter][redis_options][unit]") {
+    for (auto time : {&redis::Options::lease, &redis::Options::connect_timeout,
+                      &redis::Options::command_timeout}) {
         CHECK(said_after([&](auto& o) { o.*time = 0ms; }) != "");
         CHECK(said_after([&](auto& o) { o.*time = -1ms; }) != "");
         CHECK(said_after([&](auto& o) { o.*time = 1ms; }) == "");
@@ -62,10 +62,11 @@ TEST_CASE("RedisOptions: times and lengths have limits", "[adapter][redis_option
     CHECK(said_after([](auto& o) { o.record_bytes_max = 0; }) == "");
 }
 
-TEST_CASE("RedisStream::open refuses options that cannot work", "[adapter][redis_options][unit]") {
-    RedisOptions options = good();
+TEST_CASE("redis::Stream::open refuses options that cannot work",
+          "[adapter][redis_options][unit]") {
+    redis::Options options = good();
     options.consumer = "";
-    const auto queue = RedisStream::open(options);
+    const auto queue = redis::Stream::open(options);
     REQUIRE_FALSE(queue);
     CHECK(queue.error().code == QueueErrc::bad_options);
     CHECK(queue.error().message().find("(consumer is empty)") != std::string::npos);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: RedisRooms is a storage of rooms and a fan-out, that covers nothing unread, whatever else
+// Goal: redis::Rooms is a storage of rooms and a fan-out, that covers nothing unread, whatever else
 // is asked of it, and says what fails. Method: the check of storages, and single calls, against a
 // redis-server of their own.
 #include <belay/adapter/redis_rooms.hpp>
@@ -17,14 +17,14 @@ using namespace belay;
 using namespace std::literals;
 using namespace belay_test;
 
-static_assert(explain::persistence_like<RedisRooms>() && explain::fanout_like<RedisRooms>());
-static_assert(std::is_nothrow_move_constructible_v<RedisRooms> &&
-              std::is_nothrow_move_assignable_v<RedisRooms>);
+static_assert(explain::persistence_like<redis::Rooms>() && explain::fanout_like<redis::Rooms>());
+static_assert(std::is_nothrow_move_constructible_v<redis::Rooms> &&
+              std::is_nothrow_move_assignable_v<redis::Rooms>);
 
-TEST_CASE("RedisRooms keeps rooms as a storage must", "[adapter][redis_rooms][property]") {
+TEST_CASE("redis::Rooms keeps rooms as a storage must", "[adapter][redis_rooms][property]") {
     const RedisServer server;
     int made = 0;
-    const auto open = [&] { return RedisRooms{rooms_at(server, "p" + std::to_string(made))}; };
+    const auto open = [&] { return redis::Rooms{rooms_at(server, "p" + std::to_string(made))}; };
     const auto fault = check::persistence(
         [&] {
             ++made;
@@ -36,7 +36,7 @@ TEST_CASE("RedisRooms keeps rooms as a storage must", "[adapter][redis_rooms][pr
     CHECK(made == 12);
 }
 
-TEST_CASE_METHOD(TwoRedisRooms, "RedisRooms: each hears what the others append",
+TEST_CASE_METHOD(TwoRedisRooms, "redis::Rooms: each hears what the others append",
                  "[adapter][redis_rooms][unit]") {
     CHECK(words_in(load(two)) == "none");
     // It waits, for there is no room yet.
@@ -65,7 +65,7 @@ TEST_CASE_METHOD(TwoRedisRooms, "RedisRooms: each hears what the others append",
     CHECK(server.ask({"EXISTS", "belay:{board}:updates"}) == "1");
 }
 
-TEST_CASE_METHOD(TwoRedisRooms, "RedisRooms: a snapshot covers what was read",
+TEST_CASE_METHOD(TwoRedisRooms, "redis::Rooms: a snapshot covers what was read",
                  "[adapter][redis_rooms][unit]") {
     begin(one);
     append(one, "a");
@@ -88,7 +88,7 @@ TEST_CASE_METHOD(TwoRedisRooms, "RedisRooms: a snapshot covers what was read",
     CHECK(server.ask({"XLEN", "belay:{board}:updates"}) == "1");
 }
 
-TEST_CASE_METHOD(TwoRedisRooms, "RedisRooms: a snapshot covers nothing of another copy",
+TEST_CASE_METHOD(TwoRedisRooms, "redis::Rooms: a snapshot covers nothing of another copy",
                  "[adapter][redis_rooms][fault]") {
     const std::uint64_t read = lose_by_failover();
     server.ask({"XADD", updates_key, "*", "s", "other", "n", "", "u", "c"});
@@ -98,11 +98,12 @@ TEST_CASE_METHOD(TwoRedisRooms, "RedisRooms: a snapshot covers nothing of anothe
     CHECK(hear(two, read)->state == part::FanoutNews::State::gap);
 }
 
-TEST_CASE("RedisRooms: what is gone behind a position is a gap", "[adapter][redis_rooms][fault]") {
+TEST_CASE("redis::Rooms: what is gone behind a position is a gap",
+          "[adapter][redis_rooms][fault]") {
     using State = part::FanoutNews::State;
     const RedisServer server;
-    RedisRooms one{rooms_at(server)};
-    RedisRooms two{rooms_at(server)};
+    redis::Rooms one{rooms_at(server)};
+    redis::Rooms two{rooms_at(server)};
     begin(one);
     append(one, "a");
     const std::uint64_t read = (*load(two))->position;
@@ -172,12 +173,12 @@ TEST_CASE("RedisRooms: what is gone behind a position is a gap", "[adapter][redi
     }
 }
 
-TEST_CASE("RedisRooms: an emptied Redis is found out, however busy it is",
+TEST_CASE("redis::Rooms: an emptied Redis is found out, however busy it is",
           "[adapter][redis_rooms][fault]") {
     const RedisServer server;
-    RedisRoomsOptions options = rooms_at(server);
+    redis::RoomsOptions options = rooms_at(server);
     options.command_timeout = 200ms;
-    RedisRooms rooms{options};
+    redis::Rooms rooms{options};
     begin(rooms);
     const std::uint64_t read = (*load(rooms))->position;
     driver::Question<part::HeardNews> waiting;
@@ -205,10 +206,10 @@ TEST_CASE("RedisRooms: an emptied Redis is found out, however busy it is",
     }
 }
 
-TEST_CASE("RedisRooms: what is refused names its room, and has it compared",
+TEST_CASE("redis::Rooms: what is refused names its room, and has it compared",
           "[adapter][redis_rooms][fault]") {
     const RedisServer server;
-    RedisRooms rooms{rooms_at(server)};
+    redis::Rooms rooms{rooms_at(server)};
     begin(rooms);
     REQUIRE(rooms.begin("other", other_epoch, false));
     REQUIRE_FALSE(flush(rooms));
@@ -231,14 +232,14 @@ TEST_CASE("RedisRooms: what is refused names its room, and has it compared",
     CHECK((*waiting.take())->state == part::FanoutNews::State::gap);
 }
 
-TEST_CASE("RedisRooms: what was ended on purpose is not begun again",
+TEST_CASE("redis::Rooms: what was ended on purpose is not begun again",
           "[adapter][redis_rooms][fault]") {
     const RedisServer server;
     belay_test::RedisProxy proxy{server.socket()};
-    RedisRoomsOptions options = rooms_at(server);
+    redis::RoomsOptions options = rooms_at(server);
     options.socket = proxy.socket();
-    RedisRooms one{options};
-    RedisRooms two{rooms_at(server)};
+    redis::Rooms one{options};
+    redis::Rooms two{rooms_at(server)};
     CHECK(words_in(load(one)) == "none");
     SECTION("by who began it, and has loaded it since") {
         begin(one);
@@ -285,7 +286,7 @@ TEST_CASE("RedisRooms: what was ended on purpose is not begun again",
     CHECK(words_in(load(two)) == "|b,");
 }
 
-TEST_CASE_METHOD(TwoRedisRooms, "RedisRooms: who appends to what was ended is told so",
+TEST_CASE_METHOD(TwoRedisRooms, "redis::Rooms: who appends to what was ended is told so",
                  "[adapter][redis_rooms][fault]") {
     begin(one);
     CHECK_FALSE(two.erase("board"));
@@ -296,14 +297,14 @@ TEST_CASE_METHOD(TwoRedisRooms, "RedisRooms: who appends to what was ended is to
     CHECK(hear(one, 0)->state == part::FanoutNews::State::over);
 }
 
-TEST_CASE("RedisRooms: what others write is passed on, and bounded",
+TEST_CASE("redis::Rooms: what others write is passed on, and bounded",
           "[adapter][redis_rooms][fault]") {
     const RedisServer server;
-    RedisRoomsOptions options = rooms_at(server);
+    redis::RoomsOptions options = rooms_at(server);
     options.news_entries_max = 10;
     options.news_bytes_max = 100;
     options.messages_max = 5;
-    RedisRooms one{options};
+    redis::Rooms one{options};
     begin(one);
     const std::uint64_t read = (*load(one))->position;
     const std::string key = "belay:{board}:updates";
@@ -340,31 +341,31 @@ TEST_CASE("RedisRooms: what others write is passed on, and bounded",
     server.ask({"PUBLISH", "belay:{board}:news", "e"});
     const part::HeardNews wrong = hear(one, at);
     REQUIRE_FALSE(wrong);
-    CHECK(wrong.error().code == RedisErrc::bad_reply);
+    CHECK(wrong.error().code == redis::Errc::bad_reply);
     CHECK(wrong.error().path == "belay:{board}:room");
 }
 
-TEST_CASE("RedisRooms says what is wrong with Redis", "[adapter][redis_rooms][fault]") {
+TEST_CASE("redis::Rooms says what is wrong with Redis", "[adapter][redis_rooms][fault]") {
     RedisServer server{{"--requirepass", "secret"}};
-    RedisRoomsOptions options = rooms_at(server);
+    redis::RoomsOptions options = rooms_at(server);
     SECTION("a password is missing") {
-        RedisRooms rooms{options};
+        redis::Rooms rooms{options};
         const LoadedRoom found = load(rooms);
         REQUIRE_FALSE(found);
-        CHECK(found.error().code == RedisErrc::unauthorized);
+        CHECK(found.error().code == redis::Errc::unauthorized);
         CHECK(found.error().message().find("set user and password") != std::string::npos);
         const part::HeardNews news = hear(rooms, 0);
-        CHECK(news.error().code == RedisErrc::unauthorized);
+        CHECK(news.error().code == redis::Errc::unauthorized);
     }
     SECTION("a password is wrong") {
         options.password = "wrong";
-        RedisRooms rooms{options};
-        CHECK(load(rooms).error().code == RedisErrc::unauthorized);
+        redis::Rooms rooms{options};
+        CHECK(load(rooms).error().code == redis::Errc::unauthorized);
         CHECK(load(rooms).error().message().find("wrong") == std::string::npos);
     }
     SECTION("nobody is there") {
         options.password = "secret";
-        RedisRooms rooms{options};
+        redis::Rooms rooms{options};
         begin(rooms);
         server.kill();
         CHECK_FALSE(load(rooms));
@@ -379,14 +380,14 @@ TEST_CASE("RedisRooms says what is wrong with Redis", "[adapter][redis_rooms][fa
     }
 }
 
-TEST_CASE("RedisRooms: a frozen Redis is noticed, and fails no call twice as slowly",
+TEST_CASE("redis::Rooms: a frozen Redis is noticed, and fails no call twice as slowly",
           "[adapter][redis_rooms][fault]") {
     const RedisServer server;
-    RedisRoomsOptions options = rooms_at(server);
+    redis::RoomsOptions options = rooms_at(server);
     options.command_timeout = 100ms;
     options.connect_timeout = 100ms;
     options.retry_after = 1h;
-    RedisRooms rooms{options};
+    redis::Rooms rooms{options};
     begin(rooms);
     const std::uint64_t read = (*load(rooms))->position;
     driver::Question<part::HeardNews> waiting;
@@ -395,15 +396,16 @@ TEST_CASE("RedisRooms: a frozen Redis is noticed, and fails no call twice as slo
     // Nobody asks it anything, but for a sign of life.
     for (int i = 0; i < 30'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
     REQUIRE(waiting.answered());
-    CHECK(waiting.take()->error().code == RedisErrc::no_answer);
+    CHECK(waiting.take()->error().code == redis::Errc::no_answer);
     CHECK(load(rooms).error().message().find("see to Redis") != std::string::npos);
-    for (int i = 0; i < 100; ++i) CHECK(load(rooms).error().code == RedisErrc::no_answer);
+    for (int i = 0; i < 100; ++i) CHECK(load(rooms).error().code == redis::Errc::no_answer);
     server.thaw();
 }
 
-TEST_CASE("RedisRooms: of an outage a subscription is told once", "[adapter][redis_rooms][fault]") {
+TEST_CASE("redis::Rooms: of an outage a subscription is told once",
+          "[adapter][redis_rooms][fault]") {
     RedisServer server;
-    RedisRooms rooms{rooms_at(server)};
+    redis::Rooms rooms{rooms_at(server)};
     begin(rooms);
     std::uint64_t read = (*load(rooms))->position;
     for (int outage = 0; outage < 2; ++outage) {
@@ -427,12 +429,12 @@ TEST_CASE("RedisRooms: of an outage a subscription is told once", "[adapter][red
     }
 }
 
-TEST_CASE("RedisRooms: what waits is bounded", "[adapter][redis_rooms][fault]") {
+TEST_CASE("redis::Rooms: what waits is bounded", "[adapter][redis_rooms][fault]") {
     const RedisServer server;
-    RedisRoomsOptions options = rooms_at(server);
+    redis::RoomsOptions options = rooms_at(server);
     options.calls_max = 10;
     options.bytes_max = 1000;
-    RedisRooms rooms{options};
+    redis::Rooms rooms{options};
     CHECK(rooms.append("board", Bytes(900)));
     CHECK(rooms.append("board", Bytes(200)).error() == RoomErrc::storage_busy);
     for (int i = 0; i < 9; ++i) static_cast<void>(rooms.append("board", Bytes(1)));
@@ -440,7 +442,7 @@ TEST_CASE("RedisRooms: what waits is bounded", "[adapter][redis_rooms][fault]") 
     CHECK(flush(rooms));
 }
 
-TEST_CASE("RedisRooms: rooms have keys of their own, whatever their ids",
+TEST_CASE("redis::Rooms: rooms have keys of their own, whatever their ids",
           "[adapter][redis_rooms][unit]") {
     std::set<std::string> seen;
     for (const std::string id : {"a", "}a", "{a}", "%7d", "%7da", "{", "}", "%"}) {

@@ -16,7 +16,7 @@ using namespace belay_test;
 
 using State = part::FanoutNews::State;
 
-TEST_CASE("RedisRooms needs no right but those that the page lists",
+TEST_CASE("redis::Rooms needs no right but those that the page lists",
           "[adapter][redis_rooms][unit]") {
     const RedisServer server;
     server.ask({"ACL",          "SETUSER",  "rooms",      "on",           ">secret", "~belay:*",
@@ -24,11 +24,11 @@ TEST_CASE("RedisRooms needs no right but those that the page lists",
                 "+xinfo",       "+hmget",   "+hget",      "+hset",        "+get",    "+set",
                 "+del",         "+exists",  "+expire",    "+persist",     "+zadd",   "+zrem",
                 "+zrangebylex", "+publish", "+subscribe", "+unsubscribe", "+ping"});
-    RedisRoomsOptions options = rooms_at(server);
+    redis::RoomsOptions options = rooms_at(server);
     options.user = "rooms";
     options.password = "secret";
     options.command_timeout = 100ms;
-    RedisRooms rooms{options};
+    redis::Rooms rooms{options};
     begin(rooms);
     std::uint64_t read = (*load(rooms))->position;
     append(rooms, "a");
@@ -45,13 +45,13 @@ TEST_CASE("RedisRooms needs no right but those that the page lists",
     CHECK(words_in(load(rooms)) == "none");
 }
 
-TEST_CASE("RedisRooms: a room that could not be erased is listed",
+TEST_CASE("redis::Rooms: a room that could not be erased is listed",
           "[adapter][redis_rooms][fault]") {
     const RedisServer server;
     RedisProxy proxy{server.socket()};
-    RedisRoomsOptions options = rooms_at(server);
+    redis::RoomsOptions options = rooms_at(server);
     options.socket = proxy.socket();
-    RedisRooms one{options};
+    redis::Rooms one{options};
     begin(one);
     CHECK(listed(one) == "board,");
     SECTION("the connection is lost behind each of its commands") {
@@ -64,13 +64,13 @@ TEST_CASE("RedisRooms: a room that could not be erased is listed",
     SECTION("without memory it can be erased") {
         server.ask({"CONFIG", "SET", "maxmemory", "1"});
         REQUIRE(one.append("board", as_bytes("a")));
-        CHECK(flush(one).code == RedisErrc::out_of_memory);
+        CHECK(flush(one).code == redis::Errc::out_of_memory);
         CHECK_FALSE(erase(one));
         CHECK(listed(one).empty());
         CHECK(words_in(load(one)) == "none");
     }
     SECTION("another one begins it meanwhile") {
-        RedisRooms two{rooms_at(server)};
+        redis::Rooms two{rooms_at(server)};
         CHECK_FALSE(erase(one));
         CHECK(listed(one).empty());
         begin(two, other_epoch);
@@ -78,14 +78,14 @@ TEST_CASE("RedisRooms: a room that could not be erased is listed",
     }
 }
 
-TEST_CASE("RedisRooms: what was given back, and ended by somebody, is not begun again",
+TEST_CASE("redis::Rooms: what was given back, and ended by somebody, is not begun again",
           "[adapter][redis_rooms][fault]") {
     const RedisServer server;
     RedisProxy proxy{server.socket()};
-    RedisRoomsOptions options = rooms_at(server);
+    redis::RoomsOptions options = rooms_at(server);
     options.socket = proxy.socket();
-    RedisRooms one{options};
-    RedisRooms two{rooms_at(server)};
+    redis::Rooms one{options};
+    redis::Rooms two{rooms_at(server)};
     begin(one);
     append(one, "a");
     REQUIRE(load(two));
@@ -122,7 +122,7 @@ TEST_CASE("RedisRooms: what was given back, and ended by somebody, is not begun 
     CHECK(words_in(load(one)) == "|backup,");
 }
 
-TEST_CASE_METHOD(TwoRedisRooms, "RedisRooms: a room is ended also where Redis has just lost it",
+TEST_CASE_METHOD(TwoRedisRooms, "redis::Rooms: a room is ended also where Redis has just lost it",
                  "[adapter][redis_rooms][fault]") {
     begin(one);
     append(one, "a");
@@ -142,7 +142,7 @@ TEST_CASE_METHOD(TwoRedisRooms, "RedisRooms: a room is ended also where Redis ha
     }
 }
 
-TEST_CASE_METHOD(TwoRedisRooms, "RedisRooms: a change is of the history that it was made in",
+TEST_CASE_METHOD(TwoRedisRooms, "redis::Rooms: a change is of the history that it was made in",
                  "[adapter][redis_rooms][fault]") {
     SECTION("made before another one was loaded") {
         begin(one);
@@ -180,9 +180,10 @@ TEST_CASE_METHOD(TwoRedisRooms, "RedisRooms: a change is of the history that it 
     CHECK(words_in(load(two)) == "|new,");
 }
 
-TEST_CASE("RedisRooms: a loss is not hidden by the next change", "[adapter][redis_rooms][fault]") {
+TEST_CASE("redis::Rooms: a loss is not hidden by the next change",
+          "[adapter][redis_rooms][fault]") {
     const RedisServer server;
-    RedisRooms one{rooms_at(server)};
+    redis::Rooms one{rooms_at(server)};
     begin(one);
     const std::uint64_t read = (*load(one))->position;
     append(one, "lost");
@@ -196,10 +197,10 @@ TEST_CASE("RedisRooms: a loss is not hidden by the next change", "[adapter][redi
     CHECK(words_in(load(one)) == "|lost,");
 }
 
-TEST_CASE("RedisRooms: the position of a change is no other entry's",
+TEST_CASE("redis::Rooms: the position of a change is no other entry's",
           "[adapter][redis_rooms][fault]") {
     const RedisServer server;
-    RedisRooms one{rooms_at(server)};
+    redis::Rooms one{rooms_at(server)};
     begin(one);
     // By others, within one millisecond.
     const std::string ms =
@@ -220,7 +221,7 @@ TEST_CASE("RedisRooms: the position of a change is no other entry's",
 }
 
 TEST_CASE_METHOD(TwoRedisRooms,
-                 "RedisRooms: a snapshot covers nothing unread, also if that is trimmed",
+                 "redis::Rooms: a snapshot covers nothing unread, also if that is trimmed",
                  "[adapter][redis_rooms][fault]") {
     begin(one);
     static_cast<void>(load(two));
@@ -233,7 +234,7 @@ TEST_CASE_METHOD(TwoRedisRooms,
     CHECK(save(two, "[own,too]", own).code == RoomErrc::stale_snapshot);
     CHECK(words_in(load(one)) == "[a,own]|too,");
     // Who goes on alone covers what it has appended, time after time.
-    RedisRooms alone{rooms_at(server, "alone")};
+    redis::Rooms alone{rooms_at(server, "alone")};
     begin(alone);
     std::string all;
     for (const char* const text : {"a", "b", "c"}) {
@@ -244,10 +245,10 @@ TEST_CASE_METHOD(TwoRedisRooms,
 }
 
 TEST_CASE_METHOD(TwoRedisRooms,
-                 "RedisRooms: a snapshot of what is lost replaces none of what is there",
+                 "redis::Rooms: a snapshot of what is lost replaces none of what is there",
                  "[adapter][redis_rooms][fault]") {
     const std::uint64_t read = lose_by_failover();
-    RedisRooms three{rooms_at(server)};
+    redis::Rooms three{rooms_at(server)};
     CHECK_FALSE(save(three, "[a,b]", (*load(three))->position));
     append(three, "c");
     CHECK(save(two, "[a,lost]", read).code == RoomErrc::stale_snapshot);
@@ -256,16 +257,16 @@ TEST_CASE_METHOD(TwoRedisRooms,
     CHECK(hear(two, read)->state == State::gap);
 }
 
-TEST_CASE("RedisRooms: who has become a replica is left", "[adapter][redis_rooms][fault]") {
+TEST_CASE("redis::Rooms: who has become a replica is left", "[adapter][redis_rooms][fault]") {
     const RedisServer first;
     const RedisServer second;
     // As a name that leads to the master.
     const TemporaryDirectory directory;
     const std::string name = directory / "master";
     std::filesystem::create_symlink(first.socket(), name);
-    RedisRoomsOptions options = rooms_at(first);
+    redis::RoomsOptions options = rooms_at(first);
     options.socket = name;
-    RedisRooms rooms{options};
+    redis::Rooms rooms{options};
     begin(rooms);
     const std::uint64_t read = (*load(rooms))->position;
     driver::Question<part::HeardNews> waiting;
@@ -276,7 +277,7 @@ TEST_CASE("RedisRooms: who has become a replica is left", "[adapter][redis_rooms
     std::filesystem::remove(name);
     std::filesystem::create_symlink(second.socket(), name);
     REQUIRE(rooms.append("board", as_bytes("refused")));
-    CHECK(flush(rooms).code == RedisErrc::read_only);
+    CHECK(flush(rooms).code == redis::Errc::read_only);
     PersistenceError error;
     for (int i = 0; i < 100; ++i) {
         ::poll(nullptr, 0, 10);
@@ -289,19 +290,19 @@ TEST_CASE("RedisRooms: who has become a replica is left", "[adapter][redis_rooms
     // The subscription is told why, and heard where the rooms are by then.
     for (int i = 0; i < 2'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
     REQUIRE(waiting.answered());
-    CHECK(waiting.take()->error().code == RedisErrc::read_only);
+    CHECK(waiting.take()->error().code == redis::Errc::read_only);
     rooms.subscribe("board", read, waiting.ask());
     for (int i = 0; i < 2'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
     REQUIRE(waiting.answered());
 }
 
-TEST_CASE("RedisRooms: a Redis that cannot save is not away", "[adapter][redis_rooms][fault]") {
+TEST_CASE("redis::Rooms: a Redis that cannot save is not away", "[adapter][redis_rooms][fault]") {
     const RedisServer server{{"--save", "900 1", "--dbfilename", "taken"}};
     const std::string taken = server.socket().substr(0, server.socket().rfind('/')) + "/taken";
     std::filesystem::create_directories(taken + "/by something");
-    RedisRoomsOptions options = rooms_at(server);
+    redis::RoomsOptions options = rooms_at(server);
     options.command_timeout = 100ms;
-    RedisRooms rooms{options};
+    redis::Rooms rooms{options};
     begin(rooms);
     const std::uint64_t read = (*load(rooms))->position;
     server.ask({"BGSAVE"});
@@ -313,7 +314,7 @@ TEST_CASE("RedisRooms: a Redis that cannot save is not away", "[adapter][redis_r
     driver::Question<part::HeardNews> waiting;
     rooms.subscribe("board", read, waiting.ask());
     REQUIRE(rooms.append("board", as_bytes("refused")));
-    CHECK(flush(rooms).code == RedisErrc::cannot_persist);
+    CHECK(flush(rooms).code == redis::Errc::cannot_persist);
     // It is asked for signs of life meanwhile.
     for (int i = 0; i < 50; ++i) {
         ::poll(nullptr, 0, 10);
@@ -327,11 +328,11 @@ TEST_CASE("RedisRooms: a Redis that cannot save is not away", "[adapter][redis_r
     CHECK(words_in(*waiting.take()) == "a*,");
 }
 
-TEST_CASE("RedisRooms: who hears is not deaf after a connection that ended unheard",
+TEST_CASE("redis::Rooms: who hears is not deaf after a connection that ended unheard",
           "[adapter][redis_rooms][fault]") {
     const RedisServer server;
-    RedisRooms rooms{rooms_at(server)};
-    RedisRooms other{rooms_at(server)};
+    redis::Rooms rooms{rooms_at(server)};
+    redis::Rooms other{rooms_at(server)};
     begin(rooms);
     const std::uint64_t read = (*load(rooms))->position;
     driver::Question<part::HeardNews> waiting;

@@ -14,16 +14,16 @@ namespace {
 /// Whether the defaults are possible after a change.
 template <class Change>
 bool rooms_possible_after(Change change) {
-    RedisRoomsOptions options;
+    redis::RoomsOptions options;
     change(options);
     return belay::detail::what_is_wrong(options) == nullptr;
 }
 
 }  // namespace
 
-TEST_CASE("RedisRoomsOptions: what cannot work is refused",
+TEST_CASE("redis::RoomsOptions: what cannot work is refused",
           "[adapter][redis_rooms_options][unit]") {
-    using Options = RedisRoomsOptions;
+    using Options = redis::RoomsOptions;
     CHECK(rooms_possible_after([](auto&) {}));
     for (const char* const prefix : {"", "{", "a}b"})
         CHECK_FALSE(rooms_possible_after([&](auto& o) { o.prefix = prefix; }));

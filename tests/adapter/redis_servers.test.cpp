@@ -14,8 +14,8 @@ using belay_test::TcpEditor;
 
 namespace {
 
-RedisRoomsOptions quick(const RedisServer& redis) {
-    RedisRoomsOptions options;
+redis::RoomsOptions quick(const RedisServer& redis) {
+    redis::RoomsOptions options;
     options.socket = redis.socket();
     options.retry_after = 20ms;
     options.connect_timeout = 300ms;

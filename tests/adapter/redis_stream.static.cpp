@@ -4,4 +4,4 @@
 
 using namespace belay;
 
-static_assert(LeasableLike<RedisStream>);
+static_assert(LeasableLike<redis::Stream>);

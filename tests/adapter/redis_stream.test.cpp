@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: RedisStream is a storage, for one consumer first in, first out, over openings. Method: the
+// Goal: redis::Stream is a storage, for one consumer first in, first out, over openings. Method: the
 // storage check and single cases against a redis-server of their own.
 #include <belay/adapter/redis_stream.hpp>
 
@@ -17,10 +17,10 @@ using belay_test::first_of;
 using belay_test::opened;
 using belay_test::RedisServer;
 
-static_assert(std::is_nothrow_move_constructible_v<RedisStream> &&
-              std::is_nothrow_move_assignable_v<RedisStream> &&
-              !std::is_copy_constructible_v<RedisStream>);
-static_assert(explain::leasable_like<RedisStream>());
+static_assert(std::is_nothrow_move_constructible_v<redis::Stream> &&
+              std::is_nothrow_move_assignable_v<redis::Stream> &&
+              !std::is_copy_constructible_v<redis::Stream>);
+static_assert(explain::leasable_like<redis::Stream>());
 
 namespace {
 
@@ -40,11 +40,11 @@ bool keeps_alive(std::uint16_t port) {
 
 }  // namespace
 
-TEST_CASE("RedisStream conforms, opened again and again", "[adapter][redis_stream][property]") {
+TEST_CASE("redis::Stream conforms, opened again and again", "[adapter][redis_stream][property]") {
     const RedisServer server;
     int made = 0;
     const auto open = [&] {
-        RedisOptions options = server.options("one");
+        redis::Options options = server.options("one");
         options.stream = std::to_string(made);
         return opened(options);
     };
@@ -58,13 +58,14 @@ TEST_CASE("RedisStream conforms, opened again and again", "[adapter][redis_strea
     CHECK(made == 21);
 }
 
-TEST_CASE("RedisStream keeps operations in order, over openings", "[adapter][redis_stream][unit]") {
+TEST_CASE("redis::Stream keeps operations in order, over openings",
+          "[adapter][redis_stream][unit]") {
     const RedisServer server;
     for (int n = 0; n < 20; ++n) {
         REQUIRE_FALSE(server.open("one").try_push(as_bytes(std::to_string(n))));
     }
     for (int n = 0; n < 20; ++n) {
-        RedisStream queue = server.open("one");
+        redis::Stream queue = server.open("one");
         REQUIRE(queue.size() == static_cast<std::size_t>(20 - n));
         REQUIRE(first_of(queue) == std::to_string(n));
         if (n % 3 == 0) {
@@ -78,20 +79,20 @@ TEST_CASE("RedisStream keeps operations in order, over openings", "[adapter][red
             REQUIRE(as_text(*queue.try_pop()) == std::to_string(n));
         }
     }
-    RedisStream queue = server.open("one");
+    redis::Stream queue = server.open("one");
     CHECK(queue.front().error() == QueueErrc::queue_empty);
     CHECK_FALSE(queue.try_pop());
     CHECK(queue.size() == 0);
 }
 
-TEST_CASE("RedisStream keeps all bytes, and takes names for names",
+TEST_CASE("redis::Stream keeps all bytes, and takes names for names",
           "[adapter][redis_stream][unit]") {
     const RedisServer server;
     const std::string odd = "a b\r\nXDEL \0'\"} \xff$3"s;
-    RedisOptions options = server.options(odd);
+    redis::Options options = server.options(odd);
     options.stream = odd + "s";
     options.group = odd + "g";
-    RedisStream queue = opened(options);
+    redis::Stream queue = opened(options);
     Bytes every;
     for (int i = 0; i < 256; ++i) every.push_back(static_cast<std::byte>(i));
     const Bytes large(1 << 20, std::byte{'\n'});
@@ -100,16 +101,16 @@ TEST_CASE("RedisStream keeps all bytes, and takes names for names",
     CHECK(server.ask({"EXISTS", odd + "s"}) == "1");
 }
 
-TEST_CASE("RedisStream under a Queue", "[adapter][redis_stream][unit]") {
+TEST_CASE("redis::Stream under a Queue", "[adapter][redis_stream][unit]") {
     const RedisServer server;
     belay_test::check_under_queue(server.open("one"));
 }
 
-TEST_CASE("RedisStream takes no operation above the limit", "[adapter][redis_stream][unit]") {
+TEST_CASE("redis::Stream takes no operation above the limit", "[adapter][redis_stream][unit]") {
     const RedisServer server;
-    RedisOptions options = server.options("one");
+    redis::Options options = server.options("one");
     options.record_bytes_max = 10;
-    RedisStream queue = opened(options);
+    redis::Stream queue = opened(options);
     CHECK_FALSE(queue.try_push(Bytes(10)));
     CHECK(queue.try_push(Bytes(11)) == QueueErrc::too_large);
     CHECK(queue.explain(make_error_code(QueueErrc::too_large)).message().find("raise record") !=
@@ -117,13 +118,13 @@ TEST_CASE("RedisStream takes no operation above the limit", "[adapter][redis_str
     CHECK(queue.size() == 1);
 }
 
-TEST_CASE("RedisStream moves with what it lends", "[adapter][redis_stream][unit]") {
+TEST_CASE("redis::Stream moves with what it lends", "[adapter][redis_stream][unit]") {
     const RedisServer server;
-    RedisStream queue = server.open("one");
+    redis::Stream queue = server.open("one");
     REQUIRE_FALSE(queue.try_push(as_bytes("a")));
     REQUIRE_FALSE(queue.try_push(as_bytes("b")));
     const BytesView lent = *queue.front();
-    RedisStream moved = server.open("two");
+    redis::Stream moved = server.open("two");
     moved = std::move(queue);
     CHECK(as_text(lent) == "a");
     CHECK(first_of(moved) == "a");
@@ -131,10 +132,10 @@ TEST_CASE("RedisStream moves with what it lends", "[adapter][redis_stream][unit]
     CHECK(first_of(moved) == "b");
 }
 
-TEST_CASE("RedisStream deletes what was acknowledged, and only that",
+TEST_CASE("redis::Stream deletes what was acknowledged, and only that",
           "[adapter][redis_stream][unit]") {
     const RedisServer server;
-    RedisStream queue = server.open("one");
+    redis::Stream queue = server.open("one");
     for (const char* text : {"a", "b", "c"}) REQUIRE_FALSE(queue.try_push(as_bytes(text)));
     REQUIRE(queue.try_pop());
     REQUIRE(queue.front());
@@ -146,22 +147,22 @@ TEST_CASE("RedisStream deletes what was acknowledged, and only that",
     CHECK(server.ask({"XPENDING", "jobs", "belay"}).starts_with("0,"));
 }
 
-TEST_CASE("RedisStream finds what was pushed before it had a group",
+TEST_CASE("redis::Stream finds what was pushed before it had a group",
           "[adapter][redis_stream][unit]") {
     const RedisServer server;
     server.ask({"XADD", "jobs", "*", "body", "early"});
     // By another program, with more than belay asks for.
     server.ask({"XADD", "jobs", "*", "from", "shell", "body", "second", "body", "third"});
-    RedisStream queue = server.open("one");
+    redis::Stream queue = server.open("one");
     CHECK(as_text(*queue.try_pop()) == "early");
     CHECK(as_text(*queue.try_pop()) == "second");
 }
 
-TEST_CASE("RedisStream::front lends an entry without body, which can be given up",
+TEST_CASE("redis::Stream::front lends an entry without body, which can be given up",
           "[adapter][redis_stream][unit]") {
     const RedisServer server;
     server.ask({"XADD", "jobs", "*", "text", "no body"});
-    RedisStream queue = server.open("one");
+    redis::Stream queue = server.open("one");
     REQUIRE_FALSE(queue.try_push(as_bytes("good")));
     CHECK(queue.front().error() == QueueErrc::bad_encoding);
     CHECK_FALSE(queue.try_pop());
@@ -173,9 +174,10 @@ TEST_CASE("RedisStream::front lends an entry without body, which can be given up
     CHECK(first_of(queue) == "good");
 }
 
-TEST_CASE("RedisStream::front passes over what somebody deleted", "[adapter][redis_stream][unit]") {
+TEST_CASE("redis::Stream::front passes over what somebody deleted",
+          "[adapter][redis_stream][unit]") {
     const RedisServer server;
-    RedisStream queue = server.open("one");
+    redis::Stream queue = server.open("one");
     for (const char* text : {"a", "b", "c"}) REQUIRE_FALSE(queue.try_push(as_bytes(text)));
     for (const bool reopened : {true, false}) {
         REQUIRE(queue.front());
@@ -194,10 +196,10 @@ TEST_CASE("RedisStream::front passes over what somebody deleted", "[adapter][red
     CHECK(server.ask({"XPENDING", "jobs", "belay"}).starts_with("1,"));
 }
 
-TEST_CASE("RedisStream::front_wait lends what is there, or comes",
+TEST_CASE("redis::Stream::front_wait lends what is there, or comes",
           "[adapter][redis_stream][unit]") {
     const RedisServer server;
-    RedisStream queue = server.open("one");
+    redis::Stream queue = server.open("one");
     CHECK(queue.front_wait(1ms).error() == QueueErrc::queue_empty);
     REQUIRE_FALSE(queue.try_push(as_bytes("there")));
     CHECK(as_text(*queue.front_wait(1ms)) == "there");
@@ -221,10 +223,10 @@ TEST_CASE("RedisStream::front_wait lends what is there, or comes",
     CHECK(queue.size() == 0);
 }
 
-TEST_CASE("RedisStream::front_wait lends an entry without body as front does",
+TEST_CASE("redis::Stream::front_wait lends an entry without body as front does",
           "[adapter][redis_stream][unit]") {
     const RedisServer server;
-    RedisStream queue = server.open("one");
+    redis::Stream queue = server.open("one");
     std::thread producer{[&] {
         while (server.ask({"INFO", "clients"}).find("blocked_clients:1") == std::string::npos) {
             std::this_thread::yield();
@@ -237,7 +239,7 @@ TEST_CASE("RedisStream::front_wait lends an entry without body as front does",
     CHECK(queue.front().error() == QueueErrc::queue_empty);
 }
 
-TEST_CASE("RedisStream over TCP", "[adapter][redis_stream][unit]") {
+TEST_CASE("redis::Stream over TCP", "[adapter][redis_stream][unit]") {
     // A port that is free, as the system says, which somebody may take before the server does.
     const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in address{};
@@ -247,11 +249,11 @@ TEST_CASE("RedisStream over TCP", "[adapter][redis_stream][unit]") {
     REQUIRE(::bind(fd, reinterpret_cast<sockaddr*>(&address), length) == 0);
     REQUIRE(::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) == 0);
     ::close(fd);
-    RedisOptions options{.stream = "jobs", .consumer = "one", .port = ntohs(address.sin_port)};
+    redis::Options options{.stream = "jobs", .consumer = "one", .port = ntohs(address.sin_port)};
     CHECK(belay_test::refused(options).code == std::errc::connection_refused);
 
     const RedisServer server{{"--port", std::to_string(options.port), "--bind", "127.0.0.1"}};
-    RedisStream queue = opened(options);
+    redis::Stream queue = opened(options);
     REQUIRE_FALSE(queue.try_push(as_bytes("a")));
     CHECK(as_text(*queue.try_pop()) == "a");
     CHECK(keeps_alive(options.port));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: whatever fails, a RedisStream says what it was, loses nothing, and goes on when it is over.
+// Goal: whatever fails, a redis::Stream says what it was, loses nothing, and goes on when it is over.
 // Method: servers that refuse, are frozen or killed; connections that break at a chosen place.
 #include <belay/adapter/redis_stream.hpp>
 
@@ -28,14 +28,14 @@ using Fault = RedisProxy::Fault;
 
 namespace {
 
-RedisStream open_through(const RedisServer& server, const RedisProxy& proxy) {
-    RedisOptions options = server.options("one");
+redis::Stream open_through(const RedisServer& server, const RedisProxy& proxy) {
+    redis::Options options = server.options("one");
     options.socket = proxy.socket();
     return opened(options);
 }
 
 /// Everything, in order.
-std::string all_of(RedisStream& queue) {
+std::string all_of(redis::Stream& queue) {
     std::string all;
     while (const auto value = queue.try_pop()) all += as_text(*value);
     return all;
@@ -43,45 +43,45 @@ std::string all_of(RedisStream& queue) {
 
 }  // namespace
 
-TEST_CASE("RedisStream::open says what is wrong with a key", "[adapter][redis_stream][fault]") {
+TEST_CASE("redis::Stream::open says what is wrong with a key", "[adapter][redis_stream][fault]") {
     const RedisServer server;
     server.ask({"SET", "jobs", "text"});
-    const RedisError wrong = refused(server.options("one"));
-    CHECK(wrong.code == RedisErrc::wrong_type);
+    const redis::Error wrong = refused(server.options("one"));
+    CHECK(wrong.code == redis::Errc::wrong_type);
     CHECK(wrong.message() == server.socket() + ", stream jobs: the key does not hold a stream (" +
                                  wrong.what + "): choose a key of the queue's own.");
     CHECK(wrong.what.starts_with("WRONGTYPE "));
     CHECK(server.ask({"GET", "jobs"}) == "text");
 
     server.ask({"XGROUP", "CREATE", "theirs", "them", "$", "MKSTREAM"});
-    RedisOptions options = server.options("one");
+    redis::Options options = server.options("one");
     options.stream = "theirs";
-    const RedisError other = refused(options);
-    CHECK(other.code == RedisErrc::other_group);
+    const redis::Error other = refused(options);
+    CHECK(other.code == redis::Errc::other_group);
     CHECK(other.what == "the group them");
     CHECK(server.ask({"XINFO", "GROUPS", "theirs"}).find("belay") == std::string::npos);
     options.group = "them";
     opened(options);
 }
 
-TEST_CASE("RedisStream::open without the right to says so", "[adapter][redis_stream][fault]") {
+TEST_CASE("redis::Stream::open without the right to says so", "[adapter][redis_stream][fault]") {
     const RedisServer server;
-    RedisOptions options = server.options("one");
+    redis::Options options = server.options("one");
     options.password = "not asked for";
-    CHECK(refused(options).code == RedisErrc::unauthorized);
+    CHECK(refused(options).code == redis::Errc::unauthorized);
     server.ask({"ACL", "SETUSER", "worker", "on", ">secret", "~jobs", "-@all", "+eval", "+xadd",
                 "+xlen", "+xgroup", "+xinfo", "+xreadgroup", "+xpending", "+xclaim", "+xautoclaim",
                 "+xack", "+xdel"});
     server.ask({"ACL", "SETUSER", "reader", "on", ">secret", "~jobs", "+@read"});
     server.ask({"ACL", "SETUSER", "default", "off"});
-    CHECK(refused(server.options("one")).code == RedisErrc::unauthorized);
+    CHECK(refused(server.options("one")).code == redis::Errc::unauthorized);
     options.user = "worker";
     options.password = "wrong";
-    const RedisError wrong = refused(options);
-    CHECK(wrong.code == RedisErrc::unauthorized);
+    const redis::Error wrong = refused(options);
+    CHECK(wrong.code == redis::Errc::unauthorized);
     CHECK(wrong.what.starts_with("WRONGPASS"));
     options.password = "secret";
-    RedisStream queue = opened(options);
+    redis::Stream queue = opened(options);
     push(queue, "a");
     push(queue, "b");
     // The advice for `forbidden` names all that is needed.
@@ -91,22 +91,22 @@ TEST_CASE("RedisStream::open without the right to says so", "[adapter][redis_str
     CHECK(all_of(queue) == "ab");
     CHECK(queue.front_wait(1ms).error() == QueueErrc::queue_empty);
     options.user = "reader";
-    CHECK(refused(options).code == RedisErrc::forbidden);
+    CHECK(refused(options).code == redis::Errc::forbidden);
 }
 
-TEST_CASE("RedisStream::open with the password of the server", "[adapter][redis_stream][fault]") {
+TEST_CASE("redis::Stream::open with the password of the server", "[adapter][redis_stream][fault]") {
     const RedisServer server{{"--requirepass", "se cret"}};
-    CHECK(refused(server.options("one")).code == RedisErrc::unauthorized);
-    RedisOptions options = server.options("one");
+    CHECK(refused(server.options("one")).code == redis::Errc::unauthorized);
+    redis::Options options = server.options("one");
     options.password = "se cret";
     CHECK(opened(options).size() == 0);
 }
 
-TEST_CASE("RedisStream::open says that there is no server", "[adapter][redis_stream][fault]") {
+TEST_CASE("redis::Stream::open says that there is no server", "[adapter][redis_stream][fault]") {
     const belay_test::TemporaryDirectory dir;
-    RedisOptions options{.stream = "jobs", .consumer = "one"};
+    redis::Options options{.stream = "jobs", .consumer = "one"};
     options.socket = dir / "none";
-    const RedisError none = refused(options);
+    const redis::Error none = refused(options);
     CHECK(none.code == std::errc::no_such_file_or_directory);
     CHECK(none.message().find("start Redis, or correct") != std::string::npos);
     RedisServer server;
@@ -114,22 +114,22 @@ TEST_CASE("RedisStream::open says that there is no server", "[adapter][redis_str
     CHECK(refused(server.options("one")).code == std::errc::connection_refused);
 }
 
-TEST_CASE("RedisStream::open needs XAUTOCLAIM", "[adapter][redis_stream][fault]") {
+TEST_CASE("redis::Stream::open needs XAUTOCLAIM", "[adapter][redis_stream][fault]") {
     const RedisServer server{{"--rename-command", "XAUTOCLAIM", ""}};
-    const RedisError old = refused(server.options("one"));
-    CHECK(old.code == RedisErrc::too_old);
+    const redis::Error old = refused(server.options("one"));
+    CHECK(old.code == redis::Errc::too_old);
     CHECK(old.message().find("Redis 6.2") != std::string::npos);
 }
 
-TEST_CASE("RedisStream says that the server takes nothing, and goes on when it does",
+TEST_CASE("redis::Stream says that the server takes nothing, and goes on when it does",
           "[adapter][redis_stream][fault]") {
     const RedisServer server;
-    RedisStream queue = server.open("one");
+    redis::Stream queue = server.open("one");
     push(queue, "a");
     push(queue, "b");
 
     server.ask({"CONFIG", "SET", "maxmemory", "1"});
-    CHECK(queue.try_push(as_bytes("x")) == RedisErrc::out_of_memory);
+    CHECK(queue.try_push(as_bytes("x")) == redis::Errc::out_of_memory);
     CHECK(queue.size() == 2);
     // Taking frees memory, and is possible, also for who comes now.
     CHECK(as_text(*server.open("two").try_pop()) == "a");
@@ -137,30 +137,30 @@ TEST_CASE("RedisStream says that the server takes nothing, and goes on when it d
     push(queue, "c");
 
     server.ask({"REPLICAOF", "127.0.0.1", "1"});
-    CHECK(queue.try_push(as_bytes("x")) == RedisErrc::read_only);
-    CHECK(queue.front().error() == RedisErrc::read_only);
+    CHECK(queue.try_push(as_bytes("x")) == redis::Errc::read_only);
+    CHECK(queue.front().error() == redis::Errc::read_only);
     CHECK_FALSE(queue.try_pop());
     server.ask({"REPLICAOF", "NO", "ONE"});
 
     REQUIRE(first_of(queue) == "b");
     server.ask({"CONFIG", "SET", "min-replicas-to-write", "1"});
-    CHECK(queue.try_push(as_bytes("x")) == RedisErrc::cannot_persist);
-    CHECK(queue.ack() == RedisErrc::cannot_persist);
+    CHECK(queue.try_push(as_bytes("x")) == redis::Errc::cannot_persist);
+    CHECK(queue.ack() == redis::Errc::cannot_persist);
     CHECK(first_of(queue) == "b");
     server.ask({"CONFIG", "SET", "min-replicas-to-write", "0"});
     CHECK_FALSE(queue.ack());
     CHECK(all_of(queue) == "c");
 }
 
-TEST_CASE("RedisStream says that the server is busy", "[adapter][redis_stream][fault]") {
+TEST_CASE("redis::Stream says that the server is busy", "[adapter][redis_stream][fault]") {
     const RedisServer server{{"--busy-reply-threshold", "1"}};
-    RedisStream queue = server.open("one");
+    redis::Stream queue = server.open("one");
     push(queue, "a");
     std::thread other{[&] { server.ask({"EVAL", "while true do end", "0"}); }};
     // Until the script has run for the threshold it is this that waits.
     while (!server.ask({"PING"}).starts_with("BUSY")) std::this_thread::yield();
     const std::error_code error = queue.try_push(as_bytes("x"));
-    CHECK(error == RedisErrc::not_ready);
+    CHECK(error == redis::Errc::not_ready);
     CHECK(queue.explain(error).message().find("wait, and call again") != std::string::npos);
     CHECK(queue.size() == 1);  // for all it knows
     server.ask({"SCRIPT", "KILL"});
@@ -169,38 +169,38 @@ TEST_CASE("RedisStream says that the server is busy", "[adapter][redis_stream][f
     CHECK(all_of(queue) == "a");
 }
 
-TEST_CASE("RedisStream says that its stream is gone, until it is opened again",
+TEST_CASE("redis::Stream says that its stream is gone, until it is opened again",
           "[adapter][redis_stream][fault]") {
     const RedisServer server;
-    RedisStream queue = server.open("one");
+    redis::Stream queue = server.open("one");
     push(queue, "a");
     REQUIRE(queue.front());
     server.ask({"FLUSHALL"});
     CHECK_FALSE(queue.nack() == std::error_code{});
-    CHECK(queue.front().error() == RedisErrc::no_group);
+    CHECK(queue.front().error() == redis::Errc::no_group);
     push(queue, "b");
     const std::error_code error = queue.front_wait(1ms).error();
-    CHECK(error == RedisErrc::no_group);
+    CHECK(error == redis::Errc::no_group);
     CHECK(queue.explain(error).message().find("open again") != std::string::npos);
     queue = server.open("one");
     CHECK(all_of(queue) == "b");
 }
 
-TEST_CASE("RedisStream waits for a frozen server no longer than it may",
+TEST_CASE("redis::Stream waits for a frozen server no longer than it may",
           "[adapter][redis_stream][fault]") {
     const RedisServer server;
-    RedisOptions options = server.options("one");
+    redis::Options options = server.options("one");
     options.command_timeout = 250ms;
     options.connect_timeout = 250ms;
-    RedisStream queue = opened(options);
+    redis::Stream queue = opened(options);
     push(queue, "a");
     CHECK(queue.size() == 1);
     server.freeze();
-    CHECK(queue.front().error() == RedisErrc::no_answer);
+    CHECK(queue.front().error() == redis::Errc::no_answer);
     CHECK(queue.size() == 1);  // as far as it knew
-    CHECK(queue.try_push(as_bytes("b")) == RedisErrc::no_answer);
+    CHECK(queue.try_push(as_bytes("b")) == redis::Errc::no_answer);
     // Larger than what the system keeps for the server.
-    CHECK(queue.try_push(Bytes(1 << 20)) == RedisErrc::no_answer);
+    CHECK(queue.try_push(Bytes(1 << 20)) == redis::Errc::no_answer);
     server.thaw();
     // What was asked for meanwhile is answered to nobody: the value is lent to this consumer.
     queue = server.open("one");
@@ -208,11 +208,11 @@ TEST_CASE("RedisStream waits for a frozen server no longer than it may",
     CHECK(as_text(*queue.try_pop()) == "a");
 }
 
-TEST_CASE("RedisStream connects again when the server was started again, without an error",
+TEST_CASE("redis::Stream connects again when the server was started again, without an error",
           "[adapter][redis_stream][fault]") {
     RedisServer server{{"--appendonly", "yes", "--appendfsync", "always"}};
-    RedisStream queue = server.open("one");
-    RedisStream idle = server.open("idle");
+    redis::Stream queue = server.open("one");
+    redis::Stream idle = server.open("idle");
     push(queue, "a");
     push(queue, "b");
     REQUIRE(queue.front());
@@ -229,35 +229,35 @@ TEST_CASE("RedisStream connects again when the server was started again, without
     CHECK(queue.size() == 1);
 }
 
-TEST_CASE("RedisStream::try_push that was not sent, or not answered",
+TEST_CASE("redis::Stream::try_push that was not sent, or not answered",
           "[adapter][redis_stream][fault]") {
     const RedisServer server;
     RedisProxy proxy{server.socket()};
-    RedisStream queue = open_through(server, proxy);
+    redis::Stream queue = open_through(server, proxy);
     proxy.next(Fault::lose_command);
-    CHECK(queue.try_push(as_bytes("a")) == RedisErrc::connection_lost);
+    CHECK(queue.try_push(as_bytes("a")) == redis::Errc::connection_lost);
     CHECK(queue.size() == 0);
     proxy.next(Fault::lose_reply);
     const std::error_code error = queue.try_push(as_bytes("b"));
-    CHECK(error == RedisErrc::connection_lost);
+    CHECK(error == redis::Errc::connection_lost);
     CHECK(queue.explain(error).message().find("may have been taken") != std::string::npos);
     push(queue, "c");
     // In the middle of writing, which must not end the process.
     proxy.next(Fault::lose_command);
-    CHECK(queue.try_push(Bytes(1 << 20)) == RedisErrc::connection_lost);
+    CHECK(queue.try_push(Bytes(1 << 20)) == redis::Errc::connection_lost);
     // "b" was taken although nobody said so, as the error said that it might have been.
     CHECK(all_of(queue) == "bc");
 }
 
-TEST_CASE("RedisStream: a lost reply loses no value", "[adapter][redis_stream][fault]") {
+TEST_CASE("redis::Stream: a lost reply loses no value", "[adapter][redis_stream][fault]") {
     const RedisServer server;
     RedisProxy proxy{server.socket()};
-    RedisStream queue = open_through(server, proxy);
+    redis::Stream queue = open_through(server, proxy);
     for (const char* text : {"a", "b", "c", "d", "e", "f", "g"}) push(queue, text);
     std::string taken;
     for (const Fault fault : {Fault::lose_command, Fault::lose_reply, Fault::garbled_reply}) {
-        const RedisErrc expected =
-            fault == Fault::garbled_reply ? RedisErrc::bad_reply : RedisErrc::connection_lost;
+        const redis::Errc expected =
+            fault == Fault::garbled_reply ? redis::Errc::bad_reply : redis::Errc::connection_lost;
         proxy.next(fault);
         CHECK(queue.front().error() == expected);
         REQUIRE(queue.front());
@@ -287,13 +287,13 @@ TEST_CASE("RedisStream: a lost reply loses no value", "[adapter][redis_stream][f
     CHECK(queue.size() == 1);
 }
 
-TEST_CASE("RedisStream::try_pop loses no value that nobody removes after it",
+TEST_CASE("redis::Stream::try_pop loses no value that nobody removes after it",
           "[adapter][redis_stream][regression]") {
     const RedisServer server;
     RedisProxy proxy{server.socket()};
     std::string taken;
     for (const Fault fault : {Fault::lose_command, Fault::lose_reply}) {
-        RedisStream queue = open_through(server, proxy);
+        redis::Stream queue = open_through(server, proxy);
         push(queue, "a");
         REQUIRE(queue.front());
         proxy.next(fault);
@@ -305,11 +305,11 @@ TEST_CASE("RedisStream::try_pop loses no value that nobody removes after it",
     CHECK(taken == "aaa");
 }
 
-TEST_CASE("RedisStream takes no answer for that to another command",
+TEST_CASE("redis::Stream takes no answer for that to another command",
           "[adapter][redis_stream][regression]") {
     const RedisServer server;
     RedisProxy proxy{server.socket()};
-    RedisStream queue = open_through(server, proxy);
+    redis::Stream queue = open_through(server, proxy);
     proxy.next(Fault::double_reply);
     push(queue, "a");
     CHECK(queue.size() == 1);
@@ -319,60 +319,60 @@ TEST_CASE("RedisStream takes no answer for that to another command",
     CHECK(queue.size() == 2);
 }
 
-TEST_CASE("RedisStream without the right to delete loses no value",
+TEST_CASE("redis::Stream without the right to delete loses no value",
           "[adapter][redis_stream][regression]") {
     const RedisServer server;
     server.ask({"ACL", "SETUSER", "worker", "on", ">secret", "~jobs", "+@all", "-xdel"});
-    RedisOptions options = server.options("one");
+    redis::Options options = server.options("one");
     options.user = "worker";
     options.password = "secret";
-    const RedisError error = refused(options);
-    CHECK(error.code == RedisErrc::forbidden);
+    const redis::Error error = refused(options);
+    CHECK(error.code == redis::Errc::forbidden);
     CHECK(error.message().find("XDEL") != std::string::npos);
     server.ask({"ACL", "SETUSER", "worker", "+xdel"});
-    RedisStream queue = opened(options);
+    redis::Stream queue = opened(options);
     push(queue, "a");
     server.ask({"ACL", "SETUSER", "worker", "-xdel"});
     CHECK_FALSE(queue.try_pop());
     REQUIRE(first_of(queue) == "a");
-    CHECK(queue.ack() == RedisErrc::forbidden);
-    RedisStream other = server.open("one");
+    CHECK(queue.ack() == redis::Errc::forbidden);
+    redis::Stream other = server.open("one");
     CHECK(all_of(other) == "a");
 }
 
-TEST_CASE("RedisStream::front_wait says that the stream was deleted meanwhile",
+TEST_CASE("redis::Stream::front_wait says that the stream was deleted meanwhile",
           "[adapter][redis_stream][regression]") {
     const RedisServer server;
-    RedisStream queue = server.open("one");
+    redis::Stream queue = server.open("one");
     std::thread other{[&] {
         while (server.ask({"INFO", "clients"}).find("blocked_clients:1") == std::string::npos) {
             std::this_thread::yield();
         }
         server.ask({"DEL", "jobs"});
     }};
-    CHECK(queue.front_wait(1h).error() == RedisErrc::no_group);
+    CHECK(queue.front_wait(1h).error() == redis::Errc::no_group);
     other.join();
 }
 
-TEST_CASE("RedisStream says what a server said that closed while it was sent to",
+TEST_CASE("redis::Stream says what a server said that closed while it was sent to",
           "[adapter][redis_stream][regression]") {
     const RedisServer server{{"--proto-max-bulk-len", "1048576"}};
-    RedisOptions options = server.options("one");
+    redis::Options options = server.options("one");
     options.record_bytes_max = 64 << 20;
-    RedisStream queue = opened(options);
+    redis::Stream queue = opened(options);
     const std::error_code error = queue.try_push(Bytes(16 << 20));
-    CHECK(error == RedisErrc::refused);
+    CHECK(error == redis::Errc::refused);
     CHECK(queue.explain(error).message().find("invalid bulk length") != std::string::npos);
     push(queue, "a");
     CHECK(all_of(queue) == "a");
 }
 
-TEST_CASE("RedisError quotes no password", "[adapter][redis_stream][regression]") {
+TEST_CASE("redis::Error quotes no password", "[adapter][redis_stream][regression]") {
     const RedisServer server{{"--rename-command", "AUTH", ""}};
-    RedisOptions options = server.options("one");
+    redis::Options options = server.options("one");
     options.password = "secret";
-    const RedisError error = refused(options);
-    CHECK(error.code == RedisErrc::too_old);
+    const redis::Error error = refused(options);
+    CHECK(error.code == redis::Errc::too_old);
     CHECK(error.message().find("secret") == std::string::npos);
 }
 
@@ -385,7 +385,7 @@ TEST_CASE("Queue::drain says that the server is gone", "[adapter][redis_stream][
     CHECK(result.error == std::errc::connection_refused);
 }
 
-TEST_CASE("RedisStream::open connects for its whole time, whatever signals arrive",
+TEST_CASE("redis::Stream::open connects for its whole time, whatever signals arrive",
           "[adapter][redis_stream][regression]") {
     // It listens, and has all that it takes: who comes now waits.
     const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -409,40 +409,41 @@ TEST_CASE("RedisStream::open connects for its whole time, whatever signals arriv
         ::sigaction(SIGALRM, &action, nullptr);
         const itimerval often{{0, 10'000}, {0, 10'000}};
         ::setitimer(ITIMER_REAL, &often, nullptr);
-        RedisOptions options{.stream = "jobs", .consumer = "one", .port = ntohs(address.sin_port)};
+        redis::Options options{
+            .stream = "jobs", .consumer = "one", .port = ntohs(address.sin_port)};
         options.connect_timeout = 100ms;
-        const auto queue = RedisStream::open(options);
+        const auto queue = redis::Stream::open(options);
         return !queue && queue.error().code == std::errc::timed_out;
     }));
     for (const int fd : waiting) ::close(fd);
     ::close(listener);
 }
 
-TEST_CASE("RedisStream::open says that too many files are open",
+TEST_CASE("redis::Stream::open says that too many files are open",
           "[adapter][redis_stream][regression]") {
     CHECK(in_child([&] {
         const rlimit limit{3, 3};
         if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) return false;
-        RedisOptions options{.stream = "jobs", .consumer = "one"};
-        const auto over_tcp = RedisStream::open(options);
+        redis::Options options{.stream = "jobs", .consumer = "one"};
+        const auto over_tcp = redis::Stream::open(options);
         options.socket = "none";
-        const auto over_socket = RedisStream::open(options);
+        const auto over_socket = redis::Stream::open(options);
         return !over_tcp && over_tcp.error().code == std::errc::too_many_files_open &&
                !over_socket && over_socket.error().code == std::errc::too_many_files_open;
     }));
 }
 
-TEST_CASE("RedisStream::open through a connection that breaks off",
+TEST_CASE("redis::Stream::open through a connection that breaks off",
           "[adapter][redis_stream][fault]") {
     const RedisServer server;
     RedisProxy proxy{server.socket()};
-    RedisOptions options = server.options("one");
+    redis::Options options = server.options("one");
     options.socket = proxy.socket();
     proxy.next(Fault::lose_reply);
-    CHECK(refused(options).code == RedisErrc::connection_lost);
+    CHECK(refused(options).code == redis::Errc::connection_lost);
     proxy.next(Fault::garbled_reply);
-    const RedisError garbled = refused(options);
-    CHECK(garbled.code == RedisErrc::bad_reply);
+    const redis::Error garbled = refused(options);
+    CHECK(garbled.code == redis::Errc::bad_reply);
     CHECK(garbled.message().find("whether it is Redis") != std::string::npos);
     // While logging in nothing was asked for: nothing is unknown.
     options.password = "secret";
@@ -450,12 +451,12 @@ TEST_CASE("RedisStream::open through a connection that breaks off",
     CHECK(refused(options).code == std::errc::connection_reset);
 }
 
-TEST_CASE("RedisStream keeps what it answered through SIGKILL of the server",
+TEST_CASE("redis::Stream keeps what it answered through SIGKILL of the server",
           "[adapter][redis_stream][fault]") {
     RedisServer server{{"--appendonly", "yes", "--appendfsync", "always"}};
     Random bits{Seed{7}};
-    RedisOptions options = server.options("one");
-    RedisStream queue = opened(options);
+    redis::Options options = server.options("one");
+    redis::Stream queue = opened(options);
     std::map<int, char> state;  // p: pushed, a: acknowledged, ?: perhaps one of them
     int next = 0;
     int repeated = 0;
@@ -472,14 +473,14 @@ TEST_CASE("RedisStream keeps what it answered through SIGKILL of the server",
             ++calls;
             if (bits() % 5 < 3) {
                 const std::error_code error = queue.try_push(as_bytes(std::to_string(next)));
-                const bool unknown = error == RedisErrc::connection_lost;
+                const bool unknown = error == redis::Errc::connection_lost;
                 if (!error || unknown) state[next++] = error ? '?' : 'p';
             } else if (const auto first = queue.front()) {
                 const int n = std::stoi(std::string{as_text(*first)});
                 if (state[n] == 'a') ++repeated;
                 const std::error_code error = queue.ack();
                 if (!error) state[n] = 'a';
-                if (error == RedisErrc::connection_lost) state[n] = '?';
+                if (error == redis::Errc::connection_lost) state[n] = '?';
             }
         }
         killer.join();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: consumers share a RedisStream, and take over what one left; producers may be many. Method:
+// Goal: consumers share a redis::Stream, and take over what one left; producers may be many. Method:
 // time passes by telling Redis so; threads, and processes that are killed.
 #include <belay/adapter/redis_stream.hpp>
 
@@ -26,13 +26,13 @@ const std::string empty = make_error_code(QueueErrc::queue_empty).message();
 
 struct TwoConsumers {
     const RedisServer server{};
-    RedisStream one = server.open("one");
-    RedisStream two = server.open("two");
+    redis::Stream one = server.open("one");
+    redis::Stream two = server.open("two");
 };
 
 }  // namespace
 
-TEST_CASE_METHOD(TwoConsumers, "RedisStream lends a value to one consumer only",
+TEST_CASE_METHOD(TwoConsumers, "redis::Stream lends a value to one consumer only",
                  "[adapter][redis_stream][unit]") {
     for (const char* text : {"a", "b", "c"}) push(one, text);
     CHECK(first_of(one) == "a");
@@ -47,14 +47,14 @@ TEST_CASE_METHOD(TwoConsumers, "RedisStream lends a value to one consumer only",
     CHECK(two.deliveries() == 1);
 }
 
-TEST_CASE("RedisStream: what a consumer left comes to another one after the lease",
+TEST_CASE("redis::Stream: what a consumer left comes to another one after the lease",
           "[adapter][redis_stream][unit]") {
     const RedisServer server;
-    RedisStream two = server.open("two");
+    redis::Stream two = server.open("two");
     push(two, "a");
     push(two, "b");
     {
-        RedisStream one = server.open("one");
+        redis::Stream one = server.open("one");
         REQUIRE(first_of(one) == "a");
     }
     // The first is older, but nobody knows yet that its consumer is gone.
@@ -68,14 +68,14 @@ TEST_CASE("RedisStream: what a consumer left comes to another one after the leas
     CHECK(first_of(server.open("one")) == empty);
 }
 
-TEST_CASE("RedisStream: a consumer that comes back has at once what it had",
+TEST_CASE("redis::Stream: a consumer that comes back has at once what it had",
           "[adapter][redis_stream][unit]") {
     const RedisServer server;
-    RedisStream two = server.open("two");
+    redis::Stream two = server.open("two");
     push(two, "a");
     push(two, "b");
     REQUIRE(first_of(server.open("one")) == "a");
-    RedisStream one = server.open("one");
+    redis::Stream one = server.open("one");
     CHECK(first_of(two) == "b");
     CHECK(first_of(one) == "a");
     CHECK(one.deliveries() == 2);
@@ -84,14 +84,14 @@ TEST_CASE("RedisStream: a consumer that comes back has at once what it had",
     CHECK(first_of(two) == empty);
 }
 
-TEST_CASE("RedisStream takes over before it takes what nobody had",
+TEST_CASE("redis::Stream takes over before it takes what nobody had",
           "[adapter][redis_stream][unit]") {
     const RedisServer server;
-    RedisStream two = server.open("two");
+    redis::Stream two = server.open("two");
     // More than one call of XAUTOCLAIM looks through.
     for (int i = 0; i < 25; ++i) {
         push(two, std::to_string(i));
-        RedisStream other = server.open("other " + std::to_string(i));
+        redis::Stream other = server.open("other " + std::to_string(i));
         REQUIRE(first_of(other) == std::to_string(i));
     }
     push(two, "new");
@@ -102,7 +102,7 @@ TEST_CASE("RedisStream takes over before it takes what nobody had",
     CHECK(two.size() == 25);
 }
 
-TEST_CASE_METHOD(TwoConsumers, "RedisStream::nack makes a value the first, for whoever asks next",
+TEST_CASE_METHOD(TwoConsumers, "redis::Stream::nack makes a value the first, for whoever asks next",
                  "[adapter][redis_stream][unit]") {
     push(one, "a");
     push(one, "b");
@@ -116,16 +116,16 @@ TEST_CASE_METHOD(TwoConsumers, "RedisStream::nack makes a value the first, for w
     CHECK(first_of(one) == "b");
     CHECK(one.deliveries() == 1);
     // Also to one who would wait for longer.
-    RedisOptions options = server.options("three");
+    redis::Options options = server.options("three");
     options.lease = 24h;
-    RedisStream three = opened(options);
+    redis::Stream three = opened(options);
     CHECK_FALSE(one.nack());
     CHECK(first_of(three) == "b");
 }
 
-TEST_CASE_METHOD(TwoConsumers, "RedisStream::nack gives nothing back that another consumer has",
+TEST_CASE_METHOD(TwoConsumers, "redis::Stream::nack gives nothing back that another consumer has",
                  "[adapter][redis_stream][unit]") {
-    RedisStream three = server.open("three");
+    redis::Stream three = server.open("three");
     push(one, "a");
     REQUIRE(first_of(one) == "a");
     server.age("one");
@@ -135,24 +135,24 @@ TEST_CASE_METHOD(TwoConsumers, "RedisStream::nack gives nothing back that anothe
     CHECK(first_of(three) == empty);
 }
 
-TEST_CASE("RedisStream: a nack or renewal that comes late changes nothing of a later loan",
+TEST_CASE("redis::Stream: a nack or renewal that comes late changes nothing of a later loan",
           "[adapter][redis_stream][regression]") {
     const RedisServer server;
     belay_test::RedisProxy proxy{server.socket()};
-    RedisOptions options = server.options("one");
+    redis::Options options = server.options("one");
     options.socket = proxy.socket();
-    RedisStream one = opened(options);
-    RedisStream two = server.open("two");
+    redis::Stream one = opened(options);
+    redis::Stream two = server.open("two");
     push(one, "a");
     REQUIRE(first_of(one) == "a");
     proxy.next(belay_test::RedisProxy::Fault::hold_command);
-    CHECK(one.nack() == RedisErrc::connection_lost);
+    CHECK(one.nack() == redis::Errc::connection_lost);
     REQUIRE(first_of(one) == "a");
     REQUIRE(one.deliveries() == 2);
     proxy.deliver_held();
     CHECK(first_of(two) == empty);
     proxy.next(belay_test::RedisProxy::Fault::hold_command);
-    CHECK(one.renew() == RedisErrc::connection_lost);
+    CHECK(one.renew() == redis::Errc::connection_lost);
     CHECK_FALSE(one.nack());
     REQUIRE(first_of(one) == "a");
     server.age("one");
@@ -160,7 +160,7 @@ TEST_CASE("RedisStream: a nack or renewal that comes late changes nothing of a l
     CHECK(first_of(two) == "a");
 }
 
-TEST_CASE_METHOD(TwoConsumers, "RedisStream::ack counts also after the lease, once",
+TEST_CASE_METHOD(TwoConsumers, "redis::Stream::ack counts also after the lease, once",
                  "[adapter][redis_stream][unit]") {
     push(one, "a");
     push(one, "b");
@@ -176,7 +176,7 @@ TEST_CASE_METHOD(TwoConsumers, "RedisStream::ack counts also after the lease, on
 }
 
 TEST_CASE_METHOD(TwoConsumers,
-                 "RedisStream::renew begins the lease anew, unless another one has it",
+                 "redis::Stream::renew begins the lease anew, unless another one has it",
                  "[adapter][redis_stream][unit]") {
     push(one, "a");
     REQUIRE(first_of(one) == "a");
@@ -194,12 +194,12 @@ TEST_CASE_METHOD(TwoConsumers,
     CHECK(one.ack() == QueueErrc::lease_ended);
 }
 
-TEST_CASE("RedisStream lends for as long as the options say", "[adapter][redis_stream][unit]") {
+TEST_CASE("redis::Stream lends for as long as the options say", "[adapter][redis_stream][unit]") {
     const RedisServer server;
-    RedisStream one = server.open("one");
-    RedisOptions options = server.options("two");
+    redis::Stream one = server.open("one");
+    redis::Options options = server.options("two");
     options.lease = 1ms;
-    RedisStream two = opened(options);
+    redis::Stream two = opened(options);
     push(one, "a");
     REQUIRE(first_of(one) == "a");
     // The lease that counts is that of whoever asks.
@@ -208,10 +208,10 @@ TEST_CASE("RedisStream lends for as long as the options say", "[adapter][redis_s
     CHECK(first_of(server.open("three")) == empty);
 }
 
-TEST_CASE("RedisStream takes over what was deleted meanwhile as nothing",
+TEST_CASE("redis::Stream takes over what was deleted meanwhile as nothing",
           "[adapter][redis_stream][unit]") {
     const RedisServer server;
-    RedisStream two = server.open("two");
+    redis::Stream two = server.open("two");
     push(two, "a");
     push(two, "b");
     REQUIRE(first_of(server.open("one")) == "a");
@@ -226,7 +226,7 @@ TEST_CASE("RedisStream takes over what was deleted meanwhile as nothing",
 }
 
 TEST_CASE(
-    "Many producers and consumers of a RedisStream: each value once, each producer's in order",
+    "Many producers and consumers of a redis::Stream: each value once, each producer's in order",
     "[adapter][redis_stream][fault]") {
     const RedisServer server;
     constexpr int each = 200;
@@ -237,14 +237,14 @@ TEST_CASE(
     std::vector<std::thread> threads;
     for (int who = 0; who < 3; ++who) {
         threads.emplace_back([&, who] {
-            auto queue = RedisStream::open(server.options("producer " + std::to_string(who)));
+            auto queue = redis::Stream::open(server.options("producer " + std::to_string(who)));
             for (int n = 1000; queue && n < 1000 + each; ++n) {
                 const std::string text = std::to_string(who) + ' ' + std::to_string(n);
                 failures += queue->try_push(as_bytes(text)) ? 1 : 0;
             }
         });
         threads.emplace_back([&, who] {
-            auto queue = RedisStream::open(server.options("consumer " + std::to_string(who)));
+            auto queue = redis::Stream::open(server.options("consumer " + std::to_string(who)));
             std::map<char, std::string> last;
             Random chance{Seed{static_cast<std::uint64_t>(who) + 1}};
             while (queue && left > 0) {
@@ -276,9 +276,10 @@ TEST_CASE(
     CHECK(server.open("one").size() == 0);
 }
 
-TEST_CASE("RedisStream: consumers that are killed lose nothing", "[adapter][redis_stream][fault]") {
+TEST_CASE("redis::Stream: consumers that are killed lose nothing",
+          "[adapter][redis_stream][fault]") {
     const RedisServer server;
-    RedisStream two = server.open("two");
+    redis::Stream two = server.open("two");
     constexpr std::uint64_t count = 300;
     for (std::uint64_t n = 0; n < count; ++n) push(two, std::to_string(n));
     std::map<std::string, int> done;
@@ -287,7 +288,7 @@ TEST_CASE("RedisStream: consumers that are killed lose nothing", "[adapter][redi
         REQUIRE(::pipe(pipe) == 0);
         const pid_t child = ::fork();
         if (child == 0) {
-            auto queue = RedisStream::open(server.options("one"));
+            auto queue = redis::Stream::open(server.options("one"));
             while (queue) {
                 const auto first = queue->front();
                 char text[8] = {};

@@ -128,7 +128,7 @@ private:
 };
 
 template <class Rooms>
-[[nodiscard]] HttpResponse stats_page(Rooms& rooms, const BeastListenerCounters& doors) {
+[[nodiscard]] HttpResponse stats_page(Rooms& rooms, const beast::ListenerCounters& doors) {
     const RoomCounters& c = rooms.counters();
     Json json;
     json.say("clients", rooms.clients()).say("rooms", rooms.rooms()).say("joined", c.joined);
@@ -161,8 +161,8 @@ template <class Rooms>
     return o;
 }
 /// All clients of a test come from one address.
-[[nodiscard]] BeastListenerOptions door_options() {
-    BeastListenerOptions o;
+[[nodiscard]] beast::ListenerOptions door_options() {
+    beast::ListenerOptions o;
     o.waiting_per_ip_max = 1'000;
     o.connections_per_ip_max = 20'000;
     o.upgrades_per_ip_and_minute = 1'000'000;
@@ -185,8 +185,8 @@ int serve(const Words& words, posix::JournalRooms stored) {
     loop.attach(rooms);
     rooms.start();
 
-    std::function<BeastListenerCounters()> doors;
-    BeastListenerOptions options = door_options();
+    std::function<beast::ListenerCounters()> doors;
+    beast::ListenerOptions options = door_options();
     options.pages = [&](const HttpRequest& request) -> HttpResponse {
         const std::string_view path{request.url};
         if (path == "/stats") return stats_page(rooms, doors());
@@ -199,9 +199,9 @@ int serve(const Words& words, posix::JournalRooms stored) {
         changed[said.substr(0, first)] = access_named(said.substr(first + 1, second - first - 1));
         return Json{}.say("asked", rooms.reauthorize(said.substr(second + 1))).page();
     };
-    BeastListener listener{
+    beast::Listener listener{
         loop,
-        [&](BeastAccepted<> client) {
+        [&](beast::Accepted<> client) {
             RoomRequest request = room_request(client.request(), "/ws/canvas/");
             if (client.request().target == "/hocuspocus") {
                 rooms.accept(std::move(client), HocuspocusProtocol{}, std::move(request));

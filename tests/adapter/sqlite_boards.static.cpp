@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: SqliteBoards is an audit of rooms that moves.
+// Goal: sqlite::Boards is an audit of rooms that moves.
 #include <belay/adapter/sqlite_boards.hpp>
 
-static_assert(belay::AuditLike<belay::SqliteBoards>);
-static_assert(!std::copyable<belay::SqliteBoards>);
-static_assert(std::movable<belay::SqliteBoards>);
+static_assert(belay::AuditLike<belay::sqlite::Boards>);
+static_assert(!std::copyable<belay::sqlite::Boards>);
+static_assert(std::movable<belay::sqlite::Boards>);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: SqliteBoards says who may do what as its rules do, over restarts, and keeps the audit.
+// Goal: sqlite::Boards says who may do what as its rules do, over restarts, and keeps the audit.
 #include <belay/adapter/sqlite_boards.hpp>
 
 #include <sys/resource.h>
@@ -15,20 +15,20 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr SqliteBoardsOptions lasting{.flushes_each = false};
+constexpr sqlite::BoardsOptions lasting{.flushes_each = false};
 
-SqliteBoards boards_in(const std::string& path, SqliteBoardsOptions options = lasting) {
-    auto boards = SqliteBoards::open(path, options);
+sqlite::Boards boards_in(const std::string& path, sqlite::BoardsOptions options = lasting) {
+    auto boards = sqlite::Boards::open(path, options);
     INFO(boards.error().message());
     REQUIRE(boards);
     return std::move(*boards);
 }
-std::string access_of(SqliteBoards& boards, std::string_view user, std::string_view board = "b") {
+std::string access_of(sqlite::Boards& boards, std::string_view user, std::string_view board = "b") {
     const auto found = boards.access({.board = board, .user = user});
     if (!found) return found.error().message();
     return *found ? std::string{to_string(**found)} : "no user";
 }
-std::error_code record(SqliteBoards& boards, AuditRow row) {
+std::error_code record(sqlite::Boards& boards, AuditRow row) {
     driver::Question<std::error_code> question;
     boards.record(std::move(row), question.ask());
     REQUIRE(question.answered());
@@ -44,11 +44,11 @@ void alter_boards(const std::string& path, const std::string& sql) {
 
 }  // namespace
 
-TEST_CASE("SqliteBoards: the owner, then what was permitted, then the public",
+TEST_CASE("sqlite::Boards: the owner, then what was permitted, then the public",
           "[adapter][boards]") {
     const TemporaryDirectory dir;
     {
-        SqliteBoards boards = boards_in(dir / "r");
+        sqlite::Boards boards = boards_in(dir / "r");
         CHECK(access_of(boards, "owner") == "no user");
         REQUIRE_FALSE(boards.set_owner({.board = "b", .user = "owner"}));
         REQUIRE_FALSE(boards.add_user("guest"));
@@ -66,7 +66,7 @@ TEST_CASE("SqliteBoards: the owner, then what was permitted, then the public",
         REQUIRE_FALSE(boards.permit({.board = "b", .user = "guest"}, Access::none));
         REQUIRE_FALSE(boards.permit({.board = "b", .user = "owner"}, Access::none));
     }
-    SqliteBoards boards = boards_in(dir / "r");
+    sqlite::Boards boards = boards_in(dir / "r");
     CHECK(access_of(boards, "guest") == "none");
     CHECK(access_of(boards, "owner") == "edit");
     REQUIRE_FALSE(boards.withdraw({.board = "b", .user = "guest"}));
@@ -89,9 +89,9 @@ TEST_CASE("SqliteBoards: the owner, then what was permitted, then the public",
     REQUIRE_FALSE(boards.remove_user("guest"));
 }
 
-TEST_CASE("SqliteBoards refuses what makes no sense", "[adapter][boards]") {
+TEST_CASE("sqlite::Boards refuses what makes no sense", "[adapter][boards]") {
     const TemporaryDirectory dir;
-    SqliteBoards boards = boards_in(dir / "r");
+    sqlite::Boards boards = boards_in(dir / "r");
     const std::string quote = "'; DROP TABLE users; --";
     REQUIRE_FALSE(boards.set_owner({.board = quote, .user = quote}));
     CHECK(access_of(boards, quote, quote) == "edit");
@@ -105,41 +105,41 @@ TEST_CASE("SqliteBoards refuses what makes no sense", "[adapter][boards]") {
     REQUIRE_FALSE(boards.set_owner({.board = "b", .user = "u"}));
     CHECK(boards.permit({.board = "b", .user = "u"}, Access{9}) == std::errc::invalid_argument);
     CHECK(boards.set_public("b", Access{9}) == std::errc::invalid_argument);
-    CHECK_FALSE(SqliteBoards::open(""));
-    CHECK_FALSE(SqliteBoards::open(dir / "x", {.audit_kept = -1s}));
+    CHECK_FALSE(sqlite::Boards::open(""));
+    CHECK_FALSE(sqlite::Boards::open(dir / "x", {.audit_kept = -1s}));
     CHECK(in_child([&] {
-        const auto second = SqliteBoards::open(dir / "r");
+        const auto second = sqlite::Boards::open(dir / "r");
         return !second && second.error().code == QueueErrc::already_locked;
     }));
 }
 
-TEST_CASE("SqliteBoards lets nobody in by a level that is none", "[adapter][boards]") {
+TEST_CASE("sqlite::Boards lets nobody in by a level that is none", "[adapter][boards]") {
     const TemporaryDirectory dir;
     {
-        SqliteBoards boards = boards_in(dir / "r");
+        sqlite::Boards boards = boards_in(dir / "r");
         REQUIRE_FALSE(boards.set_owner({.board = "b", .user = "u"}));
         REQUIRE_FALSE(boards.permit({.board = "b", .user = "v"}, Access::view));
     }
     alter_boards(dir / "r", "UPDATE board_permissions SET level='EDIT'");
     {
-        SqliteBoards boards = boards_in(dir / "r");
+        sqlite::Boards boards = boards_in(dir / "r");
         CHECK(boards.access({.board = "b", .user = "v"}).error() == QueueErrc::corrupt);
         CHECK(access_of(boards, "u") == "edit");
         REQUIRE_FALSE(boards.permit({.board = "b", .user = "v"}, Access::view));
         CHECK(access_of(boards, "v") == "view");
     }
     alter_boards(dir / "r", "UPDATE boards SET public=''");
-    SqliteBoards boards = boards_in(dir / "r");
+    sqlite::Boards boards = boards_in(dir / "r");
     CHECK(boards.access({.board = "b", .user = "u"}).error() == QueueErrc::corrupt);
     REQUIRE_FALSE(boards.set_public("b", Access::none));
     CHECK(access_of(boards, "u") == "edit");
 }
 
-TEST_CASE("SqliteBoards keeps who came, as long as it should", "[adapter][boards]") {
+TEST_CASE("sqlite::Boards keeps who came, as long as it should", "[adapter][boards]") {
     const TemporaryDirectory dir;
-    const SqliteBoardsOptions options{.flushes_each = false, .audit_kept = 24h * 10};
+    const sqlite::BoardsOptions options{.flushes_each = false, .audit_kept = 24h * 10};
     {
-        SqliteBoards boards = boards_in(dir / "r", options);
+        sqlite::Boards boards = boards_in(dir / "r", options);
         AuditRow row{.user = "u",
                      .board = {"b\0", 2},
                      .level = Access::view,
@@ -151,7 +151,7 @@ TEST_CASE("SqliteBoards keeps who came, as long as it should", "[adapter][boards
         row.time = day(5);
         REQUIRE_FALSE(record(boards, row));
     }
-    SqliteBoards boards = boards_in(dir / "r", options);
+    sqlite::Boards boards = boards_in(dir / "r", options);
     const auto rows = boards.audited(0, 10);
     REQUIRE((rows && rows->size() == 2));
     CHECK((*rows)[0].user == "u");
@@ -176,11 +176,11 @@ TEST_CASE("SqliteBoards keeps who came, as long as it should", "[adapter][boards
     CHECK(boards.audited(0, 1)->front().number == 2);
 }
 
-TEST_CASE("SqliteBoards that cannot write down who came says so", "[adapter][boards]") {
+TEST_CASE("sqlite::Boards that cannot write down who came says so", "[adapter][boards]") {
     const TemporaryDirectory dir;
     CHECK(in_child([&] {
         std::signal(SIGXFSZ, SIG_IGN);
-        SqliteBoards boards = boards_in(dir / "r");
+        sqlite::Boards boards = boards_in(dir / "r");
         rlimit limit{256 << 10, RLIM_INFINITY};
         if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) return false;
         const AuditRow row{.user = "u", .board = "b", .user_agent = std::string(5'000, 'x')};

@@ -26,28 +26,28 @@ TEST_CASE("Every answer of SQLite has a code", "[adapter][sqlite_error][unit]") 
     CHECK(code_of_sqlite(SQLITE_CANTOPEN, std::errc::is_a_directory) == std::errc::is_a_directory);
 }
 
-TEST_CASE("SqliteError says what, where, and what to do", "[adapter][sqlite_error][unit]") {
-    const SqliteError error{make_error_code(QueueErrc::foreign_file), "a.db", "file is not a db"};
+TEST_CASE("sqlite::Error says what, where, and what to do", "[adapter][sqlite_error][unit]") {
+    const sqlite::Error error{make_error_code(QueueErrc::foreign_file), "a.db", "file is not a db"};
     CHECK(error);
     CHECK(std::error_code{error} == QueueErrc::foreign_file);
     CHECK(error.message() == "a.db: " + error.code.message() +
                                  " (file is not a db): choose a file of the queue's own.");
-    CHECK(SqliteError{error.code, "a.db", ""}.message().find("()") == std::string::npos);
-    CHECK_FALSE(SqliteError{});
+    CHECK(sqlite::Error{error.code, "a.db", ""}.message().find("()") == std::string::npos);
+    CHECK_FALSE(sqlite::Error{});
 }
 
-TEST_CASE("SqliteError has advice of its own for each cause", "[adapter][sqlite_error][unit]") {
+TEST_CASE("sqlite::Error has advice of its own for each cause", "[adapter][sqlite_error][unit]") {
     std::set<std::string> seen;
     for (const int answer :
          {SQLITE_BUSY, SQLITE_NOTADB, SQLITE_CORRUPT, SQLITE_FULL, SQLITE_READONLY, SQLITE_IOERR}) {
-        CHECK(seen.insert(SqliteError{code_of_sqlite(answer), "", ""}.advice()).second);
+        CHECK(seen.insert(sqlite::Error{code_of_sqlite(answer), "", ""}.advice()).second);
     }
     for (const std::errc system : {std::errc::no_such_file_or_directory, std::errc::not_a_directory,
                                    std::errc::is_a_directory}) {
         const std::error_code code = code_of_sqlite(SQLITE_CANTOPEN, system);
-        CHECK(seen.insert(SqliteError{code, "", ""}.advice()).second);
+        CHECK(seen.insert(sqlite::Error{code, "", ""}.advice()).second);
     }
     for (const QueueErrc code : {QueueErrc::future_version, QueueErrc::bad_options}) {
-        CHECK(seen.insert(SqliteError{make_error_code(code), "", ""}.advice()).second);
+        CHECK(seen.insert(sqlite::Error{make_error_code(code), "", ""}.advice()).second);
     }
 }

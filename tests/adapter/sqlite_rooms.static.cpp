@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: SqliteRooms is a persistence of rooms that moves.
+// Goal: sqlite::Rooms is a persistence of rooms that moves.
 #include <belay/adapter/sqlite_rooms.hpp>
 
-static_assert(belay::PersistenceLike<belay::SqliteRooms>);
-static_assert(!std::copyable<belay::SqliteRooms>);
-static_assert(std::movable<belay::SqliteRooms>);
+static_assert(belay::PersistenceLike<belay::sqlite::Rooms>);
+static_assert(!std::copyable<belay::sqlite::Rooms>);
+static_assert(std::movable<belay::sqlite::Rooms>);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: SqliteRooms keeps rooms over restarts and SIGKILL, and says what is wrong with its file.
+// Goal: sqlite::Rooms keeps rooms over restarts and SIGKILL, and says what is wrong with its file.
 // Method: MemoryRooms as its model, a killed child, foreign, later, damaged and full files.
 #include <belay/adapter/sqlite_rooms.hpp>
 
@@ -24,16 +24,16 @@ using namespace belay_test;
 
 namespace {
 
-constexpr SqliteRoomsOptions unflushed{.flushes_each = false};
+constexpr sqlite::RoomsOptions unflushed{.flushes_each = false};
 
-SqliteRooms rooms_in(const std::string& path, SqliteRoomsOptions options = unflushed) {
-    auto rooms = SqliteRooms::open(path, options);
+sqlite::Rooms rooms_in(const std::string& path, sqlite::RoomsOptions options = unflushed) {
+    auto rooms = sqlite::Rooms::open(path, options);
     INFO(rooms.error().message());
     REQUIRE(rooms);
     return std::move(*rooms);
 }
-SqliteError refused_rooms(const std::string& path) {
-    const auto rooms = SqliteRooms::open(path, unflushed);
+sqlite::Error refused_rooms(const std::string& path) {
+    const auto rooms = sqlite::Rooms::open(path, unflushed);
     REQUIRE_FALSE(rooms);
     return rooms.error();
 }
@@ -71,7 +71,7 @@ std::uint64_t position_of(const P& answer) {
 
 }  // namespace
 
-TEST_CASE("SqliteRooms is a right persistence, also on a thread", "[adapter][sqlite_rooms]") {
+TEST_CASE("sqlite::Rooms is a right persistence, also on a thread", "[adapter][sqlite_rooms]") {
     const TemporaryDirectory dir;
     int count = 0;
     const auto make = [&] { return rooms_in(dir / std::to_string(++count)); };
@@ -83,11 +83,11 @@ TEST_CASE("SqliteRooms is a right persistence, also on a thread", "[adapter][sql
     if (on_thread) FAIL(to_string(on_thread->rule) << " in history " << on_thread->history);
 }
 
-TEST_CASE("SqliteRooms is as MemoryRooms, over restarts", "[adapter][sqlite_rooms]") {
+TEST_CASE("sqlite::Rooms is as MemoryRooms, over restarts", "[adapter][sqlite_rooms]") {
     const TemporaryDirectory dir;
     for (std::uint64_t seed = 0; seed < 20; ++seed) {
         const std::string path = dir / std::to_string(seed);
-        SqliteRooms rooms = rooms_in(path);
+        sqlite::Rooms rooms = rooms_in(path);
         MemoryRooms model;
         Random random{Seed{seed}};
         std::uint64_t last = 0;
@@ -122,7 +122,7 @@ TEST_CASE("SqliteRooms is as MemoryRooms, over restarts", "[adapter][sqlite_room
                         REQUIRE(!flushed(model));
                         REQUIRE(!flushed(rooms));
                         // The old one first, which has the file.
-                        { const SqliteRooms gone = std::move(rooms); }
+                        { const sqlite::Rooms gone = std::move(rooms); }
                         rooms = rooms_in(path);
                     }
                     break;
@@ -139,7 +139,7 @@ TEST_CASE("SqliteRooms is as MemoryRooms, over restarts", "[adapter][sqlite_room
     }
 }
 
-TEST_CASE("SqliteRooms is killed at any moment, and has what was flushed",
+TEST_CASE("sqlite::Rooms is killed at any moment, and has what was flushed",
           "[adapter][sqlite_rooms]") {
     const TemporaryDirectory dir;
     for (int round = 0; round < 8; ++round) {
@@ -149,7 +149,7 @@ TEST_CASE("SqliteRooms is killed at any moment, and has what was flushed",
         const pid_t child = ::fork();
         REQUIRE(child >= 0);
         if (child == 0) {
-            auto rooms = SqliteRooms::open(path, unflushed);
+            auto rooms = sqlite::Rooms::open(path, unflushed);
             if (!rooms) ::_exit(1);
             static_cast<void>(rooms->reset("a", epoch_of(1)));
             static_cast<void>(rooms->reset("b", epoch_of(2)));
@@ -177,7 +177,7 @@ TEST_CASE("SqliteRooms is killed at any moment, and has what was flushed",
         ::close(ends[0]);
         REQUIRE(::waitpid(child, nullptr, 0) == child);
 
-        SqliteRooms rooms = rooms_in(path);
+        sqlite::Rooms rooms = rooms_in(path);
         const StoredRoom a = **loaded(rooms, "a");
         const StoredRoom b = **loaded(rooms, "b");
         // What is stored of a turn is stored of both rooms.
@@ -192,25 +192,25 @@ TEST_CASE("SqliteRooms is killed at any moment, and has what was flushed",
     }
 }
 
-TEST_CASE("SqliteRooms refuses the files of others, and keeps them", "[adapter][sqlite_rooms]") {
+TEST_CASE("sqlite::Rooms refuses the files of others, and keeps them", "[adapter][sqlite_rooms]") {
     const TemporaryDirectory dir;
     alter(dir / "theirs", "CREATE TABLE mine (x); INSERT INTO mine VALUES (1)");
     CHECK(refused_rooms(dir / "theirs").code == QueueErrc::foreign_file);
     std::ofstream{dir / "text"} << std::string(5000, 'x');
     CHECK(refused_rooms(dir / "text").code == QueueErrc::foreign_file);
-    { const SqliteRooms rooms = rooms_in(dir / "r"); }
+    { const sqlite::Rooms rooms = rooms_in(dir / "r"); }
     alter(dir / "r", "PRAGMA user_version=2");
     CHECK(refused_rooms(dir / "r").code == QueueErrc::future_version);
     CHECK(refused_rooms("").code == QueueErrc::bad_options);
     CHECK(refused_rooms(dir / "no" + "/r").code == std::errc::no_such_file_or_directory);
-    const SqliteRooms open = rooms_in(dir / "open");
+    const sqlite::Rooms open = rooms_in(dir / "open");
     CHECK(in_child([&] {
-        const auto second = SqliteRooms::open(dir / "open");
+        const auto second = sqlite::Rooms::open(dir / "open");
         return !second && second.error().code == QueueErrc::already_locked;
     }));
 }
 
-TEST_CASE("SqliteRooms notices damage of a room, keeps the others, and begins it anew",
+TEST_CASE("sqlite::Rooms notices damage of a room, keeps the others, and begins it anew",
           "[adapter][sqlite_rooms]") {
     for (const std::string damage :
          {"UPDATE room SET epoch=x'00' WHERE id=x'61'", "UPDATE room SET covers=1 WHERE id=x'61'",
@@ -227,7 +227,7 @@ TEST_CASE("SqliteRooms notices damage of a room, keeps the others, and begins it
         INFO(damage);
         const TemporaryDirectory dir;
         {
-            SqliteRooms rooms = rooms_in(dir / "r");
+            sqlite::Rooms rooms = rooms_in(dir / "r");
             REQUIRE(rooms.reset("a", epoch_of(1)));
             const auto one = rooms.append("a", as_bytes("1"));
             REQUIRE(one);
@@ -239,7 +239,7 @@ TEST_CASE("SqliteRooms notices damage of a room, keeps the others, and begins it
             REQUIRE(!flushed(rooms));
         }
         alter(dir / "r", damage);
-        SqliteRooms rooms = rooms_in(dir / "r");
+        sqlite::Rooms rooms = rooms_in(dir / "r");
         const LoadedRoom room = loaded(rooms, "a");
         REQUIRE_FALSE(room);
         CHECK(room.error().code == QueueErrc::corrupt);
@@ -254,9 +254,10 @@ TEST_CASE("SqliteRooms notices damage of a room, keeps the others, and begins it
     }
 }
 
-TEST_CASE("SqliteRooms bounds what awaits a flush", "[adapter][sqlite_rooms]") {
+TEST_CASE("sqlite::Rooms bounds what awaits a flush", "[adapter][sqlite_rooms]") {
     const TemporaryDirectory dir;
-    SqliteRooms rooms = rooms_in(dir / "r", {.flushes_each = false, .unflushed_bytes_max = 10'000});
+    sqlite::Rooms rooms =
+        rooms_in(dir / "r", {.flushes_each = false, .unflushed_bytes_max = 10'000});
     REQUIRE(rooms.reset("a", epoch_of(1)));
     const std::string text(4'000, 'x');
     REQUIRE(rooms.append("a", as_bytes(text)));
@@ -271,12 +272,12 @@ TEST_CASE("SqliteRooms bounds what awaits a flush", "[adapter][sqlite_rooms]") {
     CHECK((*loaded(rooms, "a"))->updates.size() == 2);
 }
 
-TEST_CASE("SqliteRooms that has no room on the disk keeps what it had, and goes on later",
+TEST_CASE("sqlite::Rooms that has no room on the disk keeps what it had, and goes on later",
           "[adapter][sqlite_rooms]") {
     const TemporaryDirectory dir;
     CHECK(in_child([&] {
         std::signal(SIGXFSZ, SIG_IGN);
-        SqliteRooms rooms = rooms_in(dir / "r");
+        sqlite::Rooms rooms = rooms_in(dir / "r");
         const std::string text(10'000, 'x');
         if (!rooms.reset("a", epoch_of(1)) || flushed(rooms)) return false;
         rlimit limit{256 << 10, RLIM_INFINITY};

@@ -4,4 +4,4 @@
 
 using namespace belay;
 
-static_assert(LeasableLike<SqliteStorage>);
+static_assert(LeasableLike<sqlite::Storage>);

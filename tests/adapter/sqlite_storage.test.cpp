@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: SqliteStorage is a storage, keeps its promises, and says what is wrong. Method: the storage
+// Goal: sqlite::Storage is a storage, keeps its promises, and says what is wrong. Method: the storage
 // check, SIGKILL, failing writes and flushes, damaged and foreign files.
 #include <belay/adapter/sqlite_storage.hpp>
 
@@ -100,22 +100,22 @@ struct FailingFiles {
 };
 
 struct Sqlite {
-    using Storage = SqliteStorage;
-    using Options = SqliteOptions;
+    using Storage = sqlite::Storage;
+    using Options = sqlite::Options;
     using System = FailingFiles;
-    static constexpr SqliteOptions full{};
-    static constexpr SqliteOptions fast{.flush = SqliteFlush::normal};
+    static constexpr sqlite::Options full{};
+    static constexpr sqlite::Options fast{.flush = sqlite::Flush::normal};
     static constexpr std::uint64_t openings = 30;
     static constexpr std::errc no_room = std::errc::file_too_large;
 };
 
 }  // namespace
 
-TEST_CASE("SqliteStorage does what every database does", "[adapter][sqlite_storage][fault]") {
+TEST_CASE("sqlite::Storage does what every database does", "[adapter][sqlite_storage][fault]") {
     belay_test::check_database<Sqlite>();
 }
 
-TEST_CASE("SqliteStorage::open refuses what another program reads",
+TEST_CASE("sqlite::Storage::open refuses what another program reads",
           "[adapter][sqlite_storage][fault]") {
     const TemporaryDirectory dir;
     fill<Sqlite>(dir / "q", 1);
@@ -127,13 +127,13 @@ TEST_CASE("SqliteStorage::open refuses what another program reads",
     CHECK(opened<Sqlite>(dir / "q").size() == 1);
 }
 
-TEST_CASE("SqliteStorage::open takes no name for a database without a file",
+TEST_CASE("sqlite::Storage::open takes no name for a database without a file",
           "[adapter][sqlite_storage][fault]") {
     const TemporaryDirectory dir;
     CHECK(in_child([&] {
         if (::chdir(dir.path().c_str()) != 0) return false;
         for (const char* const name : {":memory:", "file:q?mode=memory"}) {
-            auto made = SqliteStorage::open(name, Sqlite::fast);
+            auto made = sqlite::Storage::open(name, Sqlite::fast);
             if (!made || made->try_push(as_bytes("x"))) return false;
             if (!std::filesystem::exists(name)) return false;
         }
@@ -141,7 +141,7 @@ TEST_CASE("SqliteStorage::open takes no name for a database without a file",
     }));
 }
 
-TEST_CASE("SqliteStorage can be looked at by others when nobody has it open",
+TEST_CASE("sqlite::Storage can be looked at by others when nobody has it open",
           "[adapter][sqlite_storage][unit]") {
     const TemporaryDirectory dir;
     const auto look = [&](std::string& seen) {
@@ -158,7 +158,7 @@ TEST_CASE("SqliteStorage can be looked at by others when nobody has it open",
     };
     std::string seen;
     {
-        auto storage = SqliteStorage::open(dir / "q.db");
+        auto storage = sqlite::Storage::open(dir / "q.db");
         REQUIRE(storage);
         REQUIRE(storage->try_push(as_bytes("one")) == std::error_code{});
         CHECK(look(seen) == SQLITE_BUSY);
@@ -169,13 +169,13 @@ TEST_CASE("SqliteStorage can be looked at by others when nobody has it open",
 }
 
 #if defined(SQLITE_OPEN_NOFOLLOW)
-TEST_CASE("SqliteStorage::open follows links on the way, and none that stands for the file",
+TEST_CASE("sqlite::Storage::open follows links on the way, and none that stands for the file",
           "[adapter][sqlite_storage][regression]") {
     const TemporaryDirectory dir;
     std::filesystem::create_directory(dir / "real");
     std::filesystem::create_directory_symlink(dir / "real", dir / "way");
     {
-        auto storage = SqliteStorage::open(dir / "way/q.db");
+        auto storage = sqlite::Storage::open(dir / "way/q.db");
         REQUIRE(storage);
         REQUIRE(storage->try_push(as_bytes("1")) == std::error_code{});
     }
@@ -185,18 +185,18 @@ TEST_CASE("SqliteStorage::open follows links on the way, and none that stands fo
     std::ofstream{dir / "empty"};
     std::filesystem::create_symlink(dir / "empty", dir / "other.db");
     for (const char* const name : {"link.db", "other.db"}) {
-        const auto refused = SqliteStorage::open(dir / name);
+        const auto refused = sqlite::Storage::open(dir / name);
         INFO(name);
         REQUIRE_FALSE(refused);
         CHECK(refused.error().code == std::errc::too_many_symbolic_link_levels);
         CHECK(refused.error().message().find("no link is followed") != std::string::npos);
     }
     CHECK(std::filesystem::file_size(dir / "empty") == 0);
-    CHECK(SqliteStorage::open(dir / "real/q.db")->size() == 1);
+    CHECK(sqlite::Storage::open(dir / "real/q.db")->size() == 1);
 }
 #endif
 
-TEST_CASE("SqliteStorage::open leaves the files of others alone",
+TEST_CASE("sqlite::Storage::open leaves the files of others alone",
           "[adapter][sqlite_storage][fault]") {
     const TemporaryDirectory dir;
     std::ofstream{dir / "text"} << std::string(1000, 'x');
@@ -210,7 +210,7 @@ TEST_CASE("SqliteStorage::open leaves the files of others alone",
     CHECK(refused<Sqlite>(dir / "later").code == QueueErrc::future_version);
 }
 
-TEST_CASE("SqliteStorage::open refuses a queue that lacks operations",
+TEST_CASE("sqlite::Storage::open refuses a queue that lacks operations",
           "[adapter][sqlite_storage][fault]") {
     for (const char* const sql :
          {"DELETE FROM queue WHERE number = 5", "DROP TABLE queue",
@@ -225,12 +225,12 @@ TEST_CASE("SqliteStorage::open refuses a queue that lacks operations",
     }
 }
 
-TEST_CASE("SqliteStorage finds an operation that is not what was pushed",
+TEST_CASE("sqlite::Storage finds an operation that is not what was pushed",
           "[adapter][sqlite_storage][fault]") {
     const TemporaryDirectory dir;
     fill<Sqlite>(dir / "q", 3);
     execute_as_another_program(dir / "q", "UPDATE queue SET body = x'00' WHERE number = 2");
-    SqliteStorage storage = opened<Sqlite>(dir / "q");
+    sqlite::Storage storage = opened<Sqlite>(dir / "q");
     CHECK(as_text(*storage.try_pop()) == text_for(1));
     CHECK(storage.front().error() == QueueErrc::corrupt);
     CHECK_FALSE(storage.try_pop());
@@ -245,7 +245,7 @@ TEST_CASE("SqliteStorage finds an operation that is not what was pushed",
     CHECK(opened<Sqlite>(dir / "swapped").front().error() == QueueErrc::corrupt);
 }
 
-TEST_CASE("SqliteStorage with a flipped bit, or cut short, gives nothing that was not pushed",
+TEST_CASE("sqlite::Storage with a flipped bit, or cut short, gives nothing that was not pushed",
           "[adapter][sqlite_storage][fault]") {
     const TemporaryDirectory dir;
     fill<Sqlite>(dir / "q", 12);
@@ -264,13 +264,13 @@ TEST_CASE("SqliteStorage with a flipped bit, or cut short, gives nothing that wa
 }
 
 TEST_CASE(
-    "SqliteStorage: a write or flush that fails, at any place, loses nothing and claims nothing",
+    "sqlite::Storage: a write or flush that fails, at any place, loses nothing and claims nothing",
     "[adapter][sqlite_storage][fault]") {
     for (const int answer : {SQLITE_FULL, SQLITE_IOERR_WRITE}) {
         INFO("answer " << answer);
         FailingFiles::answer = answer;
         const int broken = belay_test::check_failing_changes<Sqlite>(
-            [&](SqliteStorage& storage, const std::error_code& error) {
+            [&](sqlite::Storage& storage, const std::error_code& error) {
                 // What could not be written for lack of room changed nothing.
                 if (answer == SQLITE_FULL) {
                     REQUIRE_FALSE(storage.failed());
@@ -283,7 +283,7 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("SqliteStorage::try_pop with a disk that fails, at any place, loses no value",
+TEST_CASE("sqlite::Storage::try_pop with a disk that fails, at any place, loses no value",
           "[adapter][sqlite_storage][regression]") {
     for (const int answer : {SQLITE_IOERR_WRITE, SQLITE_IOERR_FSYNC}) {
         INFO("answer " << answer);
@@ -292,12 +292,12 @@ TEST_CASE("SqliteStorage::try_pop with a disk that fails, at any place, loses no
     }
 }
 
-TEST_CASE("SqliteStorage: a flush that fails for lack of space leaves the outcome unknown",
+TEST_CASE("sqlite::Storage: a flush that fails for lack of space leaves the outcome unknown",
           "[adapter][sqlite_storage][regression]") {
     FailingFiles files;
     const auto failed_after = [](int answer) {
         const TemporaryDirectory dir;
-        SqliteStorage storage = opened<Sqlite>(dir / "q", Sqlite::full);
+        sqlite::Storage storage = opened<Sqlite>(dir / "q", Sqlite::full);
         REQUIRE_FALSE(storage.try_push(as_bytes("one")));
         FailingFiles::errno_of_log = ENOSPC;
         FailingFiles::answer = answer;
@@ -314,11 +314,11 @@ TEST_CASE("SqliteStorage: a flush that fails for lack of space leaves the outcom
     CHECK_FALSE(failed_after(SQLITE_IOERR_WRITE));
 }
 
-TEST_CASE("SqliteStorage::commit asks the database what went wrong, not the log",
+TEST_CASE("sqlite::Storage::commit asks the database what went wrong, not the log",
           "[adapter][sqlite_storage][regression]") {
     FailingFiles files;
     const TemporaryDirectory dir;
-    SqliteStorage storage = opened<Sqlite>(dir / "q");
+    sqlite::Storage storage = opened<Sqlite>(dir / "q");
     REQUIRE_FALSE(storage.try_push(as_bytes("one")));
     FailingFiles::errno_of_database = EFBIG;
     FailingFiles::answer = SQLITE_IOERR_WRITE;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Goal: a SqliteStore is a store with transactions, of any codec and operation.
+// Goal: a sqlite::Store is a store with transactions, of any codec and operation.
 #include <belay/adapter/sqlite_store.hpp>
 
 #include "support/adapter/text_codec.hpp"
 
-using Store = belay::SqliteStore<belay_test::TextCodec>;
+using Store = belay::sqlite::Store<belay_test::TextCodec>;
 static_assert(belay::StoreLike<Store>);
 static_assert(belay::detail::HasTransaction<Store>);
 static_assert(!std::copyable<Store>);

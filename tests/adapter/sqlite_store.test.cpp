@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: a SqliteStore is a right store, over restarts and SIGKILL, and says what is wrong with its
+// Goal: a sqlite::Store is a right store, over restarts and SIGKILL, and says what is wrong with its
 // file. Method: the store check, a killed child, foreign, later, damaged and full files.
 #include <belay/adapter/sqlite_store.hpp>
 
@@ -22,16 +22,16 @@ using namespace belay_test;
 
 namespace {
 
-using TextStore = SqliteStore<TextCodec>;
-constexpr SqliteStoreOptions fast{.flushes_each = false};
+using TextStore = sqlite::Store<TextCodec>;
+constexpr sqlite::StoreOptions fast{.flushes_each = false};
 
-TextStore store_in(const std::string& path, SqliteStoreOptions options = fast) {
+TextStore store_in(const std::string& path, sqlite::StoreOptions options = fast) {
     auto store = TextStore::open(path, options);
     INFO(store.error().message());
     REQUIRE(store);
     return std::move(*store);
 }
-SqliteError refused_store(const std::string& path, SqliteStoreOptions options = fast) {
+sqlite::Error refused_store(const std::string& path, sqlite::StoreOptions options = fast) {
     const auto store = TextStore::open(path, options);
     REQUIRE_FALSE(store);
     return store.error();
@@ -45,7 +45,7 @@ void run_sql(const std::string& path, const std::string& sql) {
 
 }  // namespace
 
-TEST_CASE("SqliteStore is a right store", "[adapter][sqlite_store]") {
+TEST_CASE("sqlite::Store is a right store", "[adapter][sqlite_store]") {
     const TemporaryDirectory dir;
     int count = 0;
     const auto make = [&] { return store_in(dir / std::to_string(++count)); };
@@ -57,10 +57,10 @@ TEST_CASE("SqliteStore is a right store", "[adapter][sqlite_store]") {
     if (fault) FAIL(to_string(fault->rule) << " in history " << fault->history);
 }
 
-TEST_CASE("SqliteStore remembers as many ids as it should, and not for ever",
+TEST_CASE("sqlite::Store remembers as many ids as it should, and not for ever",
           "[adapter][sqlite_store]") {
     const TemporaryDirectory dir;
-    SqliteStoreOptions options = fast;
+    sqlite::StoreOptions options = fast;
     options.ids_remembered = 10;
     std::vector<Id> ids;
     {
@@ -95,7 +95,7 @@ TEST_CASE("SqliteStore remembers as many ids as it should, and not for ever",
     CHECK_FALSE(again.applied(ids[1025]).value());
 }
 
-TEST_CASE("SqliteStore is killed at any moment of a batch, and the batch is sent again",
+TEST_CASE("sqlite::Store is killed at any moment of a batch, and the batch is sent again",
           "[adapter][sqlite_store]") {
     const TemporaryDirectory dir;
     Ops batch;
@@ -131,7 +131,7 @@ TEST_CASE("SqliteStore is killed at any moment of a batch, and the batch is sent
     }
 }
 
-TEST_CASE("SqliteStore refuses the files of others, and keeps them", "[adapter][sqlite_store]") {
+TEST_CASE("sqlite::Store refuses the files of others, and keeps them", "[adapter][sqlite_store]") {
     const TemporaryDirectory dir;
     run_sql(dir / "theirs", "CREATE TABLE mine (x); INSERT INTO mine VALUES (1)");
     CHECK(refused_store(dir / "theirs").code == QueueErrc::foreign_file);
@@ -146,12 +146,12 @@ TEST_CASE("SqliteStore refuses the files of others, and keeps them", "[adapter][
             "PRAGMA user_version=1");
     CHECK(refused_store(dir / "q").code == QueueErrc::foreign_file);
     CHECK(refused_store("").code == QueueErrc::bad_options);
-    SqliteStoreOptions bad = fast;
+    sqlite::StoreOptions bad = fast;
     bad.value_bytes_max = 2'000'000'000;
     CHECK(refused_store(dir / "s", bad).code == QueueErrc::bad_options);
 }
 
-TEST_CASE("SqliteStore is open once", "[adapter][sqlite_store]") {
+TEST_CASE("sqlite::Store is open once", "[adapter][sqlite_store]") {
     const TemporaryDirectory dir;
     const TextStore store = store_in(dir / "s");
     CHECK(in_child([&] {
@@ -160,7 +160,7 @@ TEST_CASE("SqliteStore is open once", "[adapter][sqlite_store]") {
     }));
 }
 
-TEST_CASE("SqliteStore notices damage of an element", "[adapter][sqlite_store]") {
+TEST_CASE("sqlite::Store notices damage of an element", "[adapter][sqlite_store]") {
     for (const std::string change :
          {"value=x'00'", "value=NULL", "wall=6", "counter=1", "origin=x'00'",
           "origin=x'02000000000000000000000000000000'", "crc=1", "id=x'66'", "session=x'74'"}) {
@@ -184,7 +184,7 @@ TEST_CASE("SqliteStore notices damage of an element", "[adapter][sqlite_store]")
     }
 }
 
-TEST_CASE("SqliteStore::for_each tells of what is live in a session, with its stamp",
+TEST_CASE("sqlite::Store::for_each tells of what is live in a session, with its stamp",
           "[adapter][sqlite_store]") {
     const TemporaryDirectory dir;
     TextStore store = store_in(dir / "s");
@@ -211,9 +211,9 @@ TEST_CASE("SqliteStore::for_each tells of what is live in a session, with its st
     CHECK(all == "a=; b=" + strange + " at 1; ");
 }
 
-TEST_CASE("SqliteStore refuses what its codec does not take", "[adapter][sqlite_store]") {
+TEST_CASE("sqlite::Store refuses what its codec does not take", "[adapter][sqlite_store]") {
     const TemporaryDirectory dir;
-    SqliteStoreOptions options = fast;
+    sqlite::StoreOptions options = fast;
     options.value_bytes_max = 20;
     TextStore store = store_in(dir / "s", options);
     auto processor = processor_of(store, LastWriteWins{});
@@ -226,7 +226,7 @@ TEST_CASE("SqliteStore refuses what its codec does not take", "[adapter][sqlite_
     CHECK(store.read({"s", "d"}).error() == QueueErrc::corrupt);
 }
 
-TEST_CASE("SqliteStore whose transaction was ended by a read that failed writes nothing more",
+TEST_CASE("sqlite::Store whose transaction was ended by a read that failed writes nothing more",
           "[adapter][sqlite_store]") {
     const TemporaryDirectory dir;
     TextStore store = store_in(dir / "s");
@@ -250,7 +250,7 @@ TEST_CASE("SqliteStore whose transaction was ended by a read that failed writes 
     REQUIRE_FALSE(store.add({"s", "b"}, "1", after));
 }
 
-TEST_CASE("SqliteStore that has no room keeps what it had, and goes on when there is some",
+TEST_CASE("sqlite::Store that has no room keeps what it had, and goes on when there is some",
           "[adapter][sqlite_store]") {
     const TemporaryDirectory dir;
     CHECK(in_child([&] {

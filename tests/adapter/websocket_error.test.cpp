@@ -7,18 +7,18 @@
 using namespace belay;
 
 TEST_CASE("Errors of WebSocket transports have causes", "[adapter][websocket_error][unit]") {
-    CHECK(cause_of(WebSocketErrc::token_in_clear) == Cause::forbidden);
-    CHECK(cause_of(WebSocketErrc::bad_text) == Cause::permanent);
-    CHECK(cause_of(WebSocketErrc::subprotocol_refused) == Cause::protocol);
-    CHECK(cause_of(WebSocketErrc::certificate_refused) == Cause::refused);
-    CHECK(cause_of(WebSocketErrc::tls_failed) == Cause::refused);
-    CHECK(cause_of(WebSocketErrc::upgrade_malformed) == Cause::protocol);
-    CHECK(cause_of(WebSocketErrc::upgrade_too_large) == Cause::protocol);
-    CHECK(cause_of(WebSocketErrc::upgrade_timed_out) == Cause::timed_out);
-    CHECK(cause_of(WebSocketErrc::no_upgrade) == Cause::protocol);
-    CHECK(cause_of(WebSocketErrc::origin_refused) == Cause::forbidden);
-    CHECK(cause_of(WebSocketErrc::too_many_upgrades) == Cause::overloaded);
-    const std::error_code error = WebSocketErrc::token_in_clear;
+    CHECK(cause_of(beast::WebSocketErrc::token_in_clear) == Cause::forbidden);
+    CHECK(cause_of(beast::WebSocketErrc::bad_text) == Cause::permanent);
+    CHECK(cause_of(beast::WebSocketErrc::subprotocol_refused) == Cause::protocol);
+    CHECK(cause_of(beast::WebSocketErrc::certificate_refused) == Cause::refused);
+    CHECK(cause_of(beast::WebSocketErrc::tls_failed) == Cause::refused);
+    CHECK(cause_of(beast::WebSocketErrc::upgrade_malformed) == Cause::protocol);
+    CHECK(cause_of(beast::WebSocketErrc::upgrade_too_large) == Cause::protocol);
+    CHECK(cause_of(beast::WebSocketErrc::upgrade_timed_out) == Cause::timed_out);
+    CHECK(cause_of(beast::WebSocketErrc::no_upgrade) == Cause::protocol);
+    CHECK(cause_of(beast::WebSocketErrc::origin_refused) == Cause::forbidden);
+    CHECK(cause_of(beast::WebSocketErrc::too_many_upgrades) == Cause::overloaded);
+    const std::error_code error = beast::WebSocketErrc::token_in_clear;
     CHECK(error.message() == "a token is sent over TLS, or to this machine itself: use wss");
     CHECK(std::string_view{error.category().name()} == "belay.websocket");
 }

@@ -22,8 +22,8 @@ using namespace belay;
 namespace {
 
 /// Of limits by address and room: all load comes from one.
-BeastListenerOptions doors() {
-    BeastListenerOptions options;
+beast::ListenerOptions doors() {
+    beast::ListenerOptions options;
     options.waiting_per_ip_max = 1'000;
     options.connections_per_ip_max = 20'000;
     options.upgrades_per_ip_and_minute = 1'000'000;
@@ -42,12 +42,12 @@ int serve(Persistence persistence) {
                       NoObserver{}, YjsDocument{{.compaction = Compaction::coalesce_and_scrub}}};
     loop.attach(rooms);
     rooms.start();
-    BeastListener listener{loop,
-                           [&](BeastAccepted<> client) {
-                               RoomRequest request = room_request(client.request(), "/");
-                               rooms.accept(std::move(client), YjsProtocol{}, std::move(request));
-                           },
-                           doors()};
+    beast::Listener listener{loop,
+                             [&](beast::Accepted<> client) {
+                                 RoomRequest request = room_request(client.request(), "/");
+                                 rooms.accept(std::move(client), YjsProtocol{}, std::move(request));
+                             },
+                             doors()};
     if (const auto error = listener.listen({"127.0.0.1", 0})) {
         return std::fprintf(stderr, "127.0.0.1: %s\n", error.message().c_str()), 1;
     }

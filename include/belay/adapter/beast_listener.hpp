@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/beast_listener.hpp
-/// BeastListener and BeastAccepted: the server's end of BeastWebSocket; needs Boost 1.74 or later.
+/// beast::Listener and beast::Accepted: the server's end of beast::WebSocket; needs Boost 1.74 or
+/// later.
 #pragma once
 
 #include <concepts>     // std::invocable
@@ -15,7 +16,7 @@
 #include <belay/link/transport_like.hpp>
 #include <belay/room/room_request.hpp>
 
-namespace belay { inline namespace BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI { namespace beast {
 
 /// A client that wants to be a WebSocket, as a transport that can be opened once.
 ///
@@ -25,10 +26,10 @@ namespace belay { inline namespace BELAY_ABI {
 /// LinkErrc::closed_by_peer. A second attempt fails with Cause::permanent. Neither opened nor
 /// refused it closes the connection when it is destroyed.
 ///
-/// Models:        TransportLike, move-only; its connections are those of BeastWebSocket.
+/// Models:        TransportLike, move-only; its connections are those of WebSocket.
 /// Thread safety: the thread that runs the context.
 template <class Stream = boost::beast::tcp_stream>
-class BeastAccepted {
+class Accepted {
     using PendingUpgrade = detail::BeastPendingUpgrade<Stream>;
 
 public:
@@ -36,14 +37,14 @@ public:
     using Connection = detail::BeastConnection<Stream>;
 
     /// For the listener.
-    explicit BeastAccepted(std::shared_ptr<PendingUpgrade> pending) noexcept
+    explicit Accepted(std::shared_ptr<PendingUpgrade> pending) noexcept
         : knock_{std::move(pending)} {}
-    BeastAccepted(BeastAccepted&& other) noexcept = default;
-    BeastAccepted& operator=(BeastAccepted&& other) noexcept {
+    Accepted(Accepted&& other) noexcept = default;
+    Accepted& operator=(Accepted&& other) noexcept {
         std::swap(knock_, other.knock_);
         return *this;
     }
-    ~BeastAccepted() {
+    ~Accepted() {
         if (knock_) knock_->drop();
     }
 
@@ -69,7 +70,7 @@ public:
     /// Pre: 400 <= status <= 599; neither opened nor refused before, else it does nothing.
     void refuse(int status, Duration retry_after = {}) noexcept {
         BELAY_PRECONDITION(status >= 400 && status <= 599,
-                           "BeastAccepted::refuse: the status must be one of an error");
+                           "beast::Accepted::refuse: the status must be one of an error");
         knock_->refuse(status, retry_after);
     }
     /// Answers the upgrade; reports by `link`.   Throws: std::bad_alloc.
@@ -88,19 +89,21 @@ private:
     std::shared_ptr<PendingUpgrade> knock_;
 };
 
-namespace detail {
+}}}  // namespace belay::beast
 
-/// What a BeastListener tells.
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// What a beast::Listener tells.
 struct ListenerHooks {
-    using Refused = Hook<OnRefused, const NoMachine, const RefusedUpgrade&>;
+    using Refused = Hook<OnRefused, const NoMachine, const beast::RefusedUpgrade&>;
 
     template <class O>
     [[nodiscard]] static consteval bool explain() {
         static_assert(Refused::template right<O>,
-                      "BeastListener: the observer's on_refused must be 'on_refused(const "
-                      "belay::RefusedUpgrade&)'");
+                      "beast::Listener: the observer's on_refused must be 'on_refused(const "
+                      "belay::beast::RefusedUpgrade&)'");
         static_assert(hears_any_of<O, Refused>,
-                      "BeastListener: the observer hears nothing: it needs on_refused; one that "
+                      "beast::Listener: the observer hears nothing: it needs on_refused; one that "
                       "may hear nothing derives from belay::NoObserver");
         return true;
     }
@@ -121,25 +124,27 @@ struct TakenByCall<R (C::*)(A) const noexcept> : std::remove_cvref<A> {};
 template <class T>
 struct StreamOf {};
 template <class S>
-struct StreamOf<BeastAccepted<S>> {
+struct StreamOf<beast::Accepted<S>> {
     using Type = S;
 };
 /// The stream of the accepted connections that a callable takes.
 template <class F>
-struct StreamTakenBy : StreamOf<BeastAccepted<>> {};
+struct StreamTakenBy : StreamOf<beast::Accepted<>> {};
 template <class F>
     requires requires { typename TakenByCall<decltype(&F::operator())>::type; }
 struct StreamTakenBy<F> : StreamOf<typename TakenByCall<decltype(&F::operator())>::type> {};
 template <class F>
 concept TakesTls = NeedsTls<typename StreamTakenBy<F>::Type>;
 
-}  // namespace detail
+}}}  // namespace belay::detail
 
-/// Listens for WebSockets; calls `on_accept(BeastAccepted<Stream>)` for each client whose request
+namespace belay { inline namespace BELAY_ABI { namespace beast {
+
+/// Listens for WebSockets; calls `on_accept(Accepted<Stream>)` for each client whose request
 /// is right, before it is answered.
 ///
-///     BeastListener listener{loop, [&](BeastAccepted<> client) { serve(std::move(client)); }};
-///     BeastListener secure{loop, tls, [&](BeastAccepted<Tls> client) { ... }, {}, Log{}};
+///     Listener listener{loop, [&](Accepted<> client) { serve(std::move(client)); }};
+///     Listener secure{loop, tls, [&](Accepted<Tls> client) { ... }, {}, Log{}};
 ///     if (const auto error = listener.listen({"0.0.0.0", 8080})) ...
 ///
 /// The stream is the one that on_accept takes; with TLS include <belay/adapter/beast_tls.hpp>, and
@@ -157,11 +162,12 @@ concept TakesTls = NeedsTls<typename StreamTakenBy<F>::Type>;
 /// Costs:         15 to 25 seconds, and 1 GB, to compile: keep it in one file.
 template <class F, class Stream = typename detail::StreamTakenBy<F>::Type,
           class Observer = NoObserver>
-class BeastListener {
-    static_assert(std::invocable<F&, BeastAccepted<Stream>>,
-                  "BeastListener: on_accept must be callable with a belay::BeastAccepted<Stream>");
-    static_assert(std::is_void_v<std::invoke_result_t<F&, BeastAccepted<Stream>>>,
-                  "BeastListener: on_accept must return void: nobody reads its answer, and a "
+class Listener {
+    static_assert(
+        std::invocable<F&, Accepted<Stream>>,
+        "beast::Listener: on_accept must be callable with a belay::beast::Accepted<Stream>");
+    static_assert(std::is_void_v<std::invoke_result_t<F&, Accepted<Stream>>>,
+                  "beast::Listener: on_accept must return void: nobody reads its answer, and a "
                   "coroutine would never run");
     static_assert(detail::explain_observer<detail::ListenerHooks, Observer>());
     using Loop = AsioLoop<boost::asio::io_context>;
@@ -169,19 +175,18 @@ class BeastListener {
     using TlsContext = typename detail::TlsContextOf<Stream>::Type;
 
 public:
-    BeastListener(Loop& loop, F on_accept, BeastListenerOptions options = {},
-                  Observer observer = {})
+    Listener(Loop& loop, F on_accept, ListenerOptions options = {}, Observer observer = {})
         requires(!detail::NeedsTls<Stream>)
         : state_{std::make_shared<State>(loop.context(), nullptr, std::move(on_accept),
                                          std::move(options), std::move(observer))} {}
-    BeastListener(Loop& loop, TlsContext& tls, F on_accept, BeastListenerOptions options = {},
-                  Observer observer = {})
+    Listener(Loop& loop, TlsContext& tls, F on_accept, ListenerOptions options = {},
+             Observer observer = {})
         requires detail::NeedsTls<Stream>
         : state_{std::make_shared<State>(loop.context(), &tls, std::move(on_accept),
                                          std::move(options), std::move(observer))} {}
-    BeastListener(const BeastListener&) = delete;
-    BeastListener& operator=(const BeastListener&) = delete;
-    ~BeastListener() { close(); }
+    Listener(const Listener&) = delete;
+    Listener& operator=(const Listener&) = delete;
+    ~Listener() { close(); }
 
     /// Starts to listen; a listener that listens already stops first.
     ///
@@ -199,29 +204,27 @@ public:
     /// Where it listens, also if port 0 was asked for; 0 if it does not.
     [[nodiscard]] std::uint16_t port() const noexcept { return state_->port(); }
     /// Since it was made.
-    [[nodiscard]] BeastListenerCounters counters() const noexcept {
-        return state_->limiter->counters;
-    }
+    [[nodiscard]] ListenerCounters counters() const noexcept { return state_->limiter->counters; }
 
 private:
     using State =
-        detail::BeastAcceptor<F, BeastAccepted<Stream>, Stream, Observer, detail::ListenerHooks>;
+        detail::BeastAcceptor<F, Accepted<Stream>, Stream, Observer, detail::ListenerHooks>;
     std::shared_ptr<State> state_;
 };
 
 template <class F>
-BeastListener(AsioLoop<boost::asio::io_context>&, F) -> BeastListener<F>;
+Listener(AsioLoop<boost::asio::io_context>&, F) -> Listener<F>;
 template <class F>
-BeastListener(AsioLoop<boost::asio::io_context>&, F, BeastListenerOptions) -> BeastListener<F>;
+Listener(AsioLoop<boost::asio::io_context>&, F, ListenerOptions) -> Listener<F>;
 template <class F, class O>
-BeastListener(AsioLoop<boost::asio::io_context>&, F, BeastListenerOptions, O)
-    -> BeastListener<F, typename detail::StreamTakenBy<F>::Type, O>;
+Listener(AsioLoop<boost::asio::io_context>&, F, ListenerOptions, O)
+    -> Listener<F, typename detail::StreamTakenBy<F>::Type, O>;
 template <class T, detail::TakesTls F>
-BeastListener(AsioLoop<boost::asio::io_context>&, T&, F) -> BeastListener<F>;
+Listener(AsioLoop<boost::asio::io_context>&, T&, F) -> Listener<F>;
 template <class T, detail::TakesTls F>
-BeastListener(AsioLoop<boost::asio::io_context>&, T&, F, BeastListenerOptions) -> BeastListener<F>;
+Listener(AsioLoop<boost::asio::io_context>&, T&, F, ListenerOptions) -> Listener<F>;
 template <class T, detail::TakesTls F, class O>
-BeastListener(AsioLoop<boost::asio::io_context>&, T&, F, BeastListenerOptions, O)
-    -> BeastListener<F, typename detail::StreamTakenBy<F>::Type, O>;
+Listener(AsioLoop<boost::asio::io_context>&, T&, F, ListenerOptions, O)
+    -> Listener<F, typename detail::StreamTakenBy<F>::Type, O>;
 
-}}  // namespace belay
+}}}  // namespace belay::beast

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/beast_listener_counters.hpp
-/// BeastListenerCounters and RefusedUpgrade: what has become of those who knocked.
+/// beast::ListenerCounters and beast::RefusedUpgrade: what has become of those who knocked.
 #pragma once
 
 #include <cstdint>       // std::uint64_t
@@ -9,13 +9,13 @@
 
 #include <belay/core/assert.hpp>
 
-namespace belay { inline namespace BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI { namespace beast {
 
-/// What a BeastListener has done since it was made. Each connection is counted once as `accepted`,
+/// What a Listener has done since it was made. Each connection is counted once as `accepted`,
 /// and, when it is decided, once as one of the five that follow.
 ///
 /// Thread safety: a plain value.
-struct BeastListenerCounters {
+struct ListenerCounters {
     std::uint64_t accepted = 0;  ///< connections of TCP
     std::uint64_t upgraded = 0;  ///< that have become WebSockets
     /// Given up by the peer before that: its business, and told nobody.
@@ -26,7 +26,7 @@ struct BeastListenerCounters {
     std::uint64_t turned_away = 0;
 };
 
-/// Why a BeastListener did not let somebody in; told to an observer's `on_refused`.
+/// Why a Listener did not let somebody in; told to an observer's `on_refused`.
 ///
 /// No query and no header is in it: tokens travel in those.
 struct RefusedUpgrade {
@@ -36,4 +36,4 @@ struct RefusedUpgrade {
     std::string path{};  ///< asked for, without the query; empty if it was not read
 };
 
-}}  // namespace belay
+}}}  // namespace belay::beast

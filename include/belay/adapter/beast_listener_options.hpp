@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/beast_listener_options.hpp
-/// BeastListenerOptions: whom a BeastListener lets in, and what it grants each of them.
+/// beast::ListenerOptions: whom a beast::Listener lets in, and what it grants each of them.
 #pragma once
 
 #include <functional>  // std::function
@@ -11,11 +11,11 @@
 #include <belay/core/instant.hpp>
 #include <belay/http/http_message.hpp>
 
-namespace belay { inline namespace BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI { namespace beast {
 
-/// Whom a BeastListener lets in, and what it grants each of them. All durations are > 0ns, all
+/// Whom a Listener lets in, and what it grants each of them. All durations are > 0ns, all
 /// limits > 0.
-struct BeastListenerOptions {
+struct ListenerOptions {
     // ---- of each connection, as WebSocketOptions has it ----------------------------------------
 
     WebSocketFrames frames = WebSocketFrames::binary;
@@ -76,10 +76,12 @@ struct BeastListenerOptions {
     Duration exhausted_pause = std::chrono::milliseconds{100};
 };
 
-namespace detail {
+}}}  // namespace belay::beast
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Whether all durations and limits are above 0: by one that is not nobody would ever come in.
-[[nodiscard]] inline bool possible(const BeastListenerOptions& o) noexcept {
+[[nodiscard]] inline bool possible(const beast::ListenerOptions& o) noexcept {
     constexpr Duration zero{};
     return o.message_bytes_max > 0 && o.output_bytes_max > 0 && o.upgrade_within > zero &&
            o.tls_within > zero && o.header_bytes_max > 0 && o.waiting_max > 0 &&
@@ -88,6 +90,4 @@ namespace detail {
            o.exhausted_pause > zero;
 }
 
-}  // namespace detail
-
-}}  // namespace belay
+}}}  // namespace belay::detail

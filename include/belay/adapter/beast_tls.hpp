@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/beast_tls.hpp
-/// Lets BeastWebSocket and BeastListener use streams with TLS; needs OpenSSL.
+/// Lets beast::WebSocket and beast::Listener use streams with TLS; needs OpenSSL.
 #pragma once
 
 #include <utility>  // std::forward; before asio, which in Boost 1.74 uses std::exchange without
@@ -56,8 +56,8 @@ struct BeastTls<Stream> {
     }
     [[nodiscard]] static Failure failure(Stream& stream) noexcept {
         const bool certificate = SSL_get_verify_result(stream.native_handle()) != X509_V_OK;
-        return Failure::from(make_error_code(certificate ? WebSocketErrc::certificate_refused
-                                                         : WebSocketErrc::tls_failed));
+        return Failure::from(make_error_code(certificate ? beast::WebSocketErrc::certificate_refused
+                                                         : beast::WebSocketErrc::tls_failed));
     }
 };
 

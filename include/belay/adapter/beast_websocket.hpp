@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/beast_websocket.hpp
-/// BeastWebSocket: a transport over WebSockets, by Boost.Beast; needs Boost 1.74 or later.
+/// beast::WebSocket: a transport over WebSockets, by Boost.Beast; needs Boost 1.74 or later.
 #pragma once
 
 #include <memory>   // std::make_shared
@@ -11,14 +11,14 @@
 #include <belay/adapter/detail/beast_connector.hpp>
 #include <belay/link/transport_like.hpp>
 
-namespace belay { inline namespace BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI { namespace beast {
 
 /// Dials a WebSocket server over streams of your type, a new one for each attempt:
 /// `boost::beast::tcp_stream`, or with <belay/adapter/beast_tls.hpp>
 /// `boost::beast::ssl_stream<boost::beast::tcp_stream>`.
 ///
-///     BeastWebSocket<> plain{context, {"127.0.0.1", 8080}, {.target = "/feed"}};
-///     BeastWebSocket<Tls> secure{context, tls_context, {"feed.example.org", 443}};
+///     WebSocket<> plain{context, {"127.0.0.1", 8080}, {.target = "/feed"}};
+///     WebSocket<Tls> secure{context, tls_context, {"feed.example.org", 443}};
 ///
 /// Each message is one WebSocket message, of the kind that the options name. A code that the peer
 /// closes with is websocket_failure's, an upgrade that it refuses http_failure's, with what its
@@ -35,7 +35,7 @@ namespace belay { inline namespace BELAY_ABI {
 /// Thread safety: the thread that runs the context, which must outlive it.
 /// Costs:         10 to 20 seconds, and 1 GB, to compile: keep it in one file.
 template <class Stream = boost::beast::tcp_stream>
-class BeastWebSocket {
+class WebSocket {
     using Context = boost::asio::io_context;
     using TlsContext = typename detail::TlsContextOf<Stream>::Type;
 
@@ -44,14 +44,14 @@ public:
 
     using Connection = detail::BeastConnection<Stream>;
 
-    BeastWebSocket(Context& context, posix::Endpoint server, WebSocketOptions options = {})
+    WebSocket(Context& context, posix::Endpoint server, WebSocketOptions options = {})
         requires(!detail::NeedsTls<Stream>)
         : context_{&context},
           server_{std::move(server)},
           options_{std::make_shared<const WebSocketOptions>(std::move(options))} {}
     /// `tls` says whom to trust: `tls.set_default_verify_paths()`, for one.
-    BeastWebSocket(Context& context, TlsContext& tls, posix::Endpoint server,
-                   WebSocketOptions options = {})
+    WebSocket(Context& context, TlsContext& tls, posix::Endpoint server,
+              WebSocketOptions options = {})
         requires detail::NeedsTls<Stream>
         : context_{&context},
           tls_{&tls},
@@ -95,4 +95,4 @@ private:
     std::shared_ptr<const WebSocketOptions> options_;
 };
 
-}}  // namespace belay
+}}}  // namespace belay::beast

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/curl_http.hpp
-/// CurlHttp: HTTP requests by libcurl, on a posix::Loop.
+/// curl::Http: HTTP requests by libcurl, on a posix::Loop.
 #pragma once
 
 #include <concepts>  // std::derived_from, std::invocable
@@ -9,12 +9,12 @@
 #include <belay/adapter/detail/curl_core.hpp>
 #include <belay/http/http_like.hpp>
 
-namespace belay { inline namespace BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI { namespace curl {
 
 /// Makes HTTP requests by libcurl, which brings TLS, HTTP/2, proxies and kept connections.
 ///
 ///     posix::Loop loop;
-///     CurlHttp http{loop};
+///     Http http{loop};
 ///     auto handle = http.request({.url = "https://example.com/"},
 ///                                Completion<HttpResponse>{[&](auto response) noexcept {
 ///                                    if (response) show(*response);
@@ -26,7 +26,7 @@ namespace belay { inline namespace BELAY_ABI {
 /// no redirection is followed unless the request says so. What libcurl can do beside is chosen by a
 /// function that is called with each new handle, and answers the error of what it sets:
 ///
-///     CurlHttp http{loop, [](CURL* curl) {
+///     Http http{loop, [](CURL* curl) {
 ///                       return curl_easy_setopt(curl, CURLOPT_CAINFO, "ca.pem");
 ///                   }};
 ///
@@ -41,7 +41,7 @@ namespace belay { inline namespace BELAY_ABI {
 ///                those of distributions do; before libcurl 7.87 dropping a request waits for its
 ///                look-up.
 /// Needs:         libcurl 7.66 or later.
-class CurlHttp {
+class Http {
 public:
     /// Keeps its request going; its end aborts it. May outlive the client.
     class Handle {
@@ -58,7 +58,7 @@ public:
         ~Handle() { drop(); }
 
     private:
-        friend class CurlHttp;
+        friend class Http;
         Handle(detail::Ref<detail::CurlCore> core, detail::Ref<detail::CurlTransfer> transfer)
             : core_{std::move(core)}, transfer_{std::move(transfer)} {}
         void drop() noexcept {
@@ -71,33 +71,33 @@ public:
 
     /// `loop` must live as long as requests are made.   Throws: std::bad_alloc.
     template <std::derived_from<posix::Poller> Loop>
-    explicit CurlHttp(Loop& loop) : CurlHttp{loop, detail::CurlConfigure{}} {}
+    explicit Http(Loop& loop) : Http{loop, detail::CurlConfigure{}} {}
     /// The same; `configure(curl) -> CURLcode` is called with each request's handle.
     template <std::derived_from<posix::Poller> Loop>
-    CurlHttp(Loop& loop, detail::CurlConfigure configure)
+    Http(Loop& loop, detail::CurlConfigure configure)
         : core_{detail::Ref<detail::CurlCore>::make(loop, std::move(configure))} {
         loop.attach(*core_);
     }
-    CurlHttp(CurlHttp&&) noexcept = default;
-    CurlHttp& operator=(CurlHttp&& other) noexcept {
+    Http(Http&&) noexcept = default;
+    Http& operator=(Http&& other) noexcept {
         if (this != &other) {
             close();
             core_ = std::move(other.core_);
         }
         return *this;
     }
-    ~CurlHttp() { close(); }
+    ~Http() { close(); }
 
     /// Starts a request; see HttpLike.
     ///
     /// Pre: the deadline is above 0; a HEAD has no body.
     /// Throws: std::bad_alloc, and what `configure` throws: the Completion says no, then.
     [[nodiscard]] Handle request(HttpRequest request, Completion<HttpResponse> completion) {
-        BELAY_PRECONDITION(static_cast<bool>(core_), "CurlHttp::request: must not be moved from");
+        BELAY_PRECONDITION(static_cast<bool>(core_), "curl::Http::request: must not be moved from");
         BELAY_PRECONDITION(request.deadline > Duration::zero(),
-                           "CurlHttp::request: the deadline must be above 0");
+                           "curl::Http::request: the deadline must be above 0");
         BELAY_PRECONDITION(request.method != "HEAD" || request.body.empty(),
-                           "CurlHttp::request: a HEAD has no body");
+                           "curl::Http::request: a HEAD has no body");
         return {core_, core_->begin(std::move(request), std::move(completion))};
     }
 
@@ -109,4 +109,4 @@ private:
     detail::Ref<detail::CurlCore> core_;
 };
 
-}}  // namespace belay
+}}}  // namespace belay::curl

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/jwt_authorizer.hpp
-/// JwtAuthorizer: lets those into rooms who have a token, by rights of the user's.
+/// jwt::Authorizer: lets those into rooms who have a token, by rights of the user's.
 #pragma once
 
 #include <concepts>     // std::convertible_to
@@ -12,55 +12,55 @@
 #include <belay/core/steady_clock.hpp>
 #include <belay/room/authorizer_like.hpp>
 
-namespace belay { inline namespace BELAY_ABI {
-
-namespace detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 template <class F>
-concept GivesAccess = requires(F& rights, const JwtClaims& claims, const RoomRequest& request) {
+concept GivesAccess = requires(F& rights, const jwt::Claims& claims, const RoomRequest& request) {
     { rights(claims, request) } -> std::same_as<Access>;
 };
 
-/// What a JwtAuthorizer tells.
+/// What a jwt::Authorizer tells.
 struct JwtHooks {
     using Refused = Hook<OnRefused, const NoMachine, const std::error_code&>;
 
     template <class O>
     [[nodiscard]] static consteval bool explain() {
         static_assert(Refused::template right<O>,
-                      "JwtAuthorizer: the observer's on_refused must be 'on_refused(const "
+                      "jwt::Authorizer: the observer's on_refused must be 'on_refused(const "
                       "std::error_code&)'");
         static_assert(hears_any_of<O, Refused>,
-                      "JwtAuthorizer: the observer hears nothing: it needs on_refused; one that "
+                      "jwt::Authorizer: the observer hears nothing: it needs on_refused; one that "
                       "may hear nothing derives from belay::NoObserver");
         return true;
     }
 };
-}  // namespace detail
+}}}  // namespace belay::detail
+
+namespace belay { inline namespace BELAY_ABI { namespace jwt {
 
 /// Answers who somebody is by the token of a request, and what they may do by `rights`:
-/// `Access rights(const JwtClaims&, const RoomRequest&)`, at once.
+/// `Access rights(const Claims&, const RoomRequest&)`, at once.
 ///
-///     auto rights = [&](const JwtClaims& who, const RoomRequest& request) {
+///     auto rights = [&](const Claims& who, const RoomRequest& request) {
 ///         return board_of(request).right_of(who.subject);  // Access::none: closed as forbidden
 ///     };
-///     JwtAuthorizer authorizer{std::move(*verifier), rights};
+///     Authorizer authorizer{std::move(*verifier), rights};
 ///
 /// A token that is not believed is nobody's: closed as unauthorized, and why is told to the
 /// observer's `on_refused(const std::error_code&)` alone. A client is closed as unauthorized when
 /// its token expires, the leeway included. Where rights take their time, write an authorizer of
-/// your own over a JwtVerifier.
+/// your own over a Verifier.
 ///
 /// Models:        AuthorizerLike.
 /// Thread safety: that of `rights`, the clock and the observer.
 template <class Rights, class Observer = NoObserver, WallClockLike Clock = SystemClock>
-class JwtAuthorizer {
+class Authorizer {
     static_assert(detail::GivesAccess<Rights>,
-                  "JwtAuthorizer: rights must be callable with (const belay::JwtClaims&, const "
+                  "jwt::Authorizer: rights must be callable with (const belay::jwt::Claims&, const "
                   "belay::RoomRequest&) and return a belay::Access");
     static_assert(detail::explain_observer<detail::JwtHooks, Observer>());
 
 public:
-    JwtAuthorizer(JwtVerifier verifier, Rights rights, Observer observer = {}, Clock clock = {})
+    Authorizer(Verifier verifier, Rights rights, Observer observer = {}, Clock clock = {})
         : verifier_{std::move(verifier)},
           rights_{std::move(rights)},
           observer_{std::move(observer)},
@@ -82,10 +82,10 @@ public:
     }
 
 private:
-    JwtVerifier verifier_;
+    Verifier verifier_;
     Rights rights_;
     Observer observer_;
     Clock clock_;
 };
 
-}}  // namespace belay
+}}}  // namespace belay::jwt

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/jwt_error.hpp
-/// JwtErrc: why a token is not believed, or a key not taken.
+/// jwt::Errc: why a token is not believed, or a key not taken.
 #pragma once
 
 #include <string>        // std::string
@@ -9,10 +9,10 @@
 
 #include <belay/core/cause.hpp>
 
-namespace belay { inline namespace BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI { namespace jwt {
 
-/// Errors of JwtVerifier; category "belay.jwt".
-enum class JwtErrc {
+/// Errors of Verifier; category "belay.jwt".
+enum class Errc {
     malformed = 1,           ///< not three parts of base64url with JSON objects, or too long
     wrong_algorithm = 2,     ///< signed by another algorithm than the one that is fixed, or by none
     critical_extension = 3,  ///< asks for an extension, by `crit`
@@ -29,7 +29,9 @@ enum class JwtErrc {
     not_verified = 14        ///< the verification itself failed, for want of memory, say
 };
 
-namespace detail {
+}}}  // namespace belay::jwt
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 inline constexpr ErrorText jwt_error_texts[] = {
     {"the token is malformed, or too long", Cause::unauthorized},
     {"the token is not signed by the algorithm that is asked for", Cause::unauthorized},
@@ -42,27 +44,29 @@ inline constexpr ErrorText jwt_error_texts[] = {
     {"the token is for somebody else", Cause::unauthorized},
     {"the token's subject is missing, or of another form", Cause::unauthorized},
     {"a key is too weak, unreadable, or named twice", Cause::permanent},
-    {"JwtOptions::leeway is below 0, or above 10 minutes", Cause::permanent},
+    {"jwt::Options::leeway is below 0, or above 10 minutes", Cause::permanent},
     {"there is no token", Cause::unauthorized},
     {"the token could not be verified", Cause::overloaded},
 };
 
-/// The category of JwtErrc.
+/// The category of jwt::Errc.
 [[nodiscard]] inline const std::error_category& jwt_error_category() noexcept {
     static const TableCategory category{"belay.jwt", jwt_error_texts};
     return category;
 }
-}  // namespace detail
+}}}  // namespace belay::detail
+
+namespace belay { inline namespace BELAY_ABI { namespace jwt {
 
 /// Makes a std::error_code of it, which the conversion asks for.
-[[nodiscard]] inline std::error_code make_error_code(JwtErrc e) noexcept {
+[[nodiscard]] inline std::error_code make_error_code(Errc e) noexcept {
     return {static_cast<int>(e), detail::jwt_error_category()};
 }
 
-}}  // namespace belay
+}}}  // namespace belay::jwt
 
 template <>
-struct std::is_error_code_enum<belay::JwtErrc> : std::true_type {};
+struct std::is_error_code_enum<belay::jwt::Errc> : std::true_type {};
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -71,7 +75,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// Thread safety: a plain value.
 struct JwtSetupError : std::error_code {
     JwtSetupError() noexcept = default;
-    JwtSetupError(JwtErrc error, std::string text)
+    JwtSetupError(jwt::Errc error, std::string text)
         : std::error_code{error}, what{std::move(text)} {}
 
     /// What is wrong, and what to do.   Allocates; throws std::bad_alloc.

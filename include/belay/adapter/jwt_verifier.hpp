@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/jwt_verifier.hpp
-/// JwtVerifier: whether a JSON Web Token is believed, and what it claims; needs OpenSSL 1.1.1 or
+/// jwt::Verifier: whether a JSON Web Token is believed, and what it claims; needs OpenSSL 1.1.1 or
 /// later, and nlohmann/json.
 #pragma once
 
@@ -15,16 +15,16 @@
 #include <belay/adapter/jwt_error.hpp>
 #include <belay/core/result.hpp>
 
-namespace belay { inline namespace BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI { namespace jwt {
 
 /// By what tokens are signed. A verifier takes one of them: the token has no say in it.
-enum class JwtAlgorithm : std::uint8_t {
+enum class Algorithm : std::uint8_t {
     hs256,  ///< a secret that issuer and verifier share
     rs256   ///< the issuer's RSA key, of which the verifier has the public half
 };
 
 /// Which form a token's `sub` has.
-enum class JwtSubject : std::uint8_t {
+enum class Subject : std::uint8_t {
     text,    ///< a string, not empty
     decimal  ///< a number from 0 to 2^63 - 1, also as a string: without sign, or zeros in front
 };
@@ -32,7 +32,7 @@ enum class JwtSubject : std::uint8_t {
 /// A key by which tokens are verified.
 ///
 /// Thread safety: a plain value.
-struct JwtKey {
+struct Key {
     /// Of HS256 the secret, of at least 32 bytes; of RS256 the public key as PEM, of at least 2048
     /// bits.
     std::string material{};
@@ -41,12 +41,12 @@ struct JwtKey {
     std::string id{};
 };
 
-/// What a JwtVerifier believes.
+/// What a Verifier believes.
 ///
 /// Thread safety: a plain value.
-struct JwtOptions {
-    JwtAlgorithm algorithm = JwtAlgorithm::hs256;
-    JwtSubject subject = JwtSubject::text;
+struct Options {
+    Algorithm algorithm = Algorithm::hs256;
+    Subject subject = Subject::text;
     /// What `iss` must be; if empty it does not matter.
     std::string issuer{};
     /// Who must be in `aud`; if empty a token that has one is for somebody else.
@@ -58,7 +58,7 @@ struct JwtOptions {
 /// What a believed token says.
 ///
 /// Thread safety: a plain value.
-struct JwtClaims {
+struct Claims {
     std::string subject{};
     WallTime expires{};
     /// All claims, a JSON object: for those that belay does not know.
@@ -73,68 +73,67 @@ struct JwtClaims {
 ///
 /// Thread safety: verify() from any thread; it changes nothing.
 /// Source:        RFC 8725, "JSON Web Token Best Current Practices".
-class JwtVerifier {
+class Verifier {
 public:
     static constexpr std::size_t token_bytes_max = 4096;
 
     /// Errors: bad_key, bad_options: their message() says which key, what is wrong with it, and
     /// what to do; nothing that is secret.   Throws: std::bad_alloc.
-    [[nodiscard]] static Result<JwtVerifier, detail::JwtSetupError> make(JwtOptions options,
-                                                                         std::vector<JwtKey> keys) {
+    [[nodiscard]] static Result<Verifier, detail::JwtSetupError> make(Options options,
+                                                                      std::vector<Key> keys) {
         if (options.leeway < Duration{} || options.leeway > std::chrono::minutes{10})
-            return detail::JwtSetupError{JwtErrc::bad_options, {}};
+            return detail::JwtSetupError{Errc::bad_options, {}};
         if (keys.empty()) {
             return detail::JwtSetupError{
-                JwtErrc::bad_key, "there is no key: give JwtVerifier::make one JwtKey at least"};
+                Errc::bad_key, "there is no key: give jwt::Verifier::make one jwt::Key at least"};
         }
-        JwtVerifier out{std::move(options)};
-        for (JwtKey& key : keys) {
+        Verifier out{std::move(options)};
+        for (Key& key : keys) {
             std::string which = "key " + std::to_string(out.keys_.size() + 1) + " of " +
                                 std::to_string(keys.size());
             if (!key.id.empty()) which += ", \"" + key.id + '"';
             const std::string wrong = out.add(std::move(key), keys.size() == 1);
-            if (!wrong.empty())
-                return detail::JwtSetupError{JwtErrc::bad_key, which + ": " + wrong};
+            if (!wrong.empty()) return detail::JwtSetupError{Errc::bad_key, which + ": " + wrong};
         }
         return out;
     }
 
     /// Whether the token is believed at this time.
     ///
-    /// Errors: those of JwtErrc.   Throws: std::bad_alloc.
+    /// Errors: those of Errc.   Throws: std::bad_alloc.
     /// Complexity: O(size of the token), and one signature.
-    [[nodiscard]] Result<JwtClaims> verify(std::string_view token, WallTime now) const {
-        if (token.empty()) return make_error_code(JwtErrc::missing);
+    [[nodiscard]] Result<Claims> verify(std::string_view token, WallTime now) const {
+        if (token.empty()) return make_error_code(Errc::missing);
         const auto parts = detail::JwtParts::of(token);
-        if (token.size() > token_bytes_max || !parts) return make_error_code(JwtErrc::malformed);
+        if (token.size() > token_bytes_max || !parts) return make_error_code(Errc::malformed);
         if (const auto error = check_signature(*parts)) return error;
         const auto claims = detail::jwt_object(parts->payload);
-        if (!claims) return make_error_code(JwtErrc::malformed);
+        if (!claims) return make_error_code(Errc::malformed);
         return judge(*claims, now);
     }
 
     /// How long a token that is believed now will be.
-    [[nodiscard]] Duration valid_for(const JwtClaims& claims, WallTime now) const noexcept {
+    [[nodiscard]] Duration valid_for(const Claims& claims, WallTime now) const noexcept {
         return claims.expires == WallTime::max() ? forever
                                                  : claims.expires - (now - options_.leeway);
     }
 
 private:
-    struct Key {
+    struct ParsedKey {
         std::string id;
         std::variant<detail::HmacKey, detail::RsaKey> material;
     };
 
-    explicit JwtVerifier(JwtOptions options) : options_{std::move(options)} {}
+    explicit Verifier(Options options) : options_{std::move(options)} {}
 
     /// Returns: what is wrong with it, and what to do; empty if nothing is.
-    [[nodiscard]] std::string add(JwtKey key, bool only) {
+    [[nodiscard]] std::string add(Key key, bool only) {
         if (key.id.empty() && !only)
-            return "it has no id: of several each needs the 'kid' of its tokens, JwtKey::id";
+            return "it has no id: of several each needs the 'kid' of its tokens, jwt::Key::id";
         if (find(key.id) != nullptr)
             return "another has this id: give each its own, and sign with that as 'kid'";
         std::string wrong;
-        if (options_.algorithm == JwtAlgorithm::hs256) {
+        if (options_.algorithm == Algorithm::hs256) {
             wrong = detail::HmacKey::why_not(key.material);
             if (!wrong.empty()) return wrong;
             keys_.push_back({std::move(key.id), detail::HmacKey{std::move(key.material)}});
@@ -145,14 +144,14 @@ private:
         }
         return {};
     }
-    [[nodiscard]] const Key* find(std::string_view id) const noexcept {
-        for (const Key& key : keys_) {
+    [[nodiscard]] const ParsedKey* find(std::string_view id) const noexcept {
+        for (const ParsedKey& key : keys_) {
             if (key.id == id) return &key;
         }
         return nullptr;
     }
     /// The one that a token's header names.
-    [[nodiscard]] const Key* key_of(const nlohmann::json& header) const {
+    [[nodiscard]] const ParsedKey* key_of(const nlohmann::json& header) const {
         if (keys_.size() == 1 && keys_.front().id.empty()) return &keys_.front();
         const auto kid = header.find("kid");
         if (kid == header.end() || !kid->is_string()) return nullptr;
@@ -160,52 +159,51 @@ private:
     }
     [[nodiscard]] std::error_code check_signature(const detail::JwtParts& parts) const {
         const auto header = detail::jwt_object(parts.header);
-        if (!header) return JwtErrc::malformed;
+        if (!header) return Errc::malformed;
         const auto algorithm = header->find("alg");
-        const std::string_view wanted =
-            options_.algorithm == JwtAlgorithm::hs256 ? "HS256" : "RS256";
+        const std::string_view wanted = options_.algorithm == Algorithm::hs256 ? "HS256" : "RS256";
         if (algorithm == header->end() || !algorithm->is_string() ||
             algorithm->get_ref<const std::string&>() != wanted) {
-            return JwtErrc::wrong_algorithm;
+            return Errc::wrong_algorithm;
         }
-        if (header->contains("crit")) return JwtErrc::critical_extension;
-        const Key* const key = key_of(*header);
-        if (key == nullptr) return JwtErrc::unknown_key;
+        if (header->contains("crit")) return Errc::critical_extension;
+        const ParsedKey* const key = key_of(*header);
+        if (key == nullptr) return Errc::unknown_key;
         const auto signature = detail::from_base64url(parts.signature);
-        if (!signature) return JwtErrc::malformed;
+        if (!signature) return Errc::malformed;
         const detail::Signed what{parts.signed_part, *signature};
         switch (std::visit([&](const auto& one) { return one.verify(what); }, key->material)) {
             case detail::Verified::yes:
                 return {};
             case detail::Verified::no:
-                return JwtErrc::bad_signature;
+                return Errc::bad_signature;
             case detail::Verified::failed:
                 break;
         }
-        return JwtErrc::not_verified;
+        return Errc::not_verified;
     }
 
     // ---- what a signed token claims ------------------------------------------------------------
 
-    [[nodiscard]] Result<JwtClaims> judge(const nlohmann::json& claims, WallTime now) const {
+    [[nodiscard]] Result<Claims> judge(const nlohmann::json& claims, WallTime now) const {
         const auto exp = claims.find("exp");
         const auto expires = exp == claims.end() ? std::nullopt : detail::jwt_time(*exp);
         if (!expires || now - options_.leeway >= *expires) {
-            return make_error_code(JwtErrc::expired);
+            return make_error_code(Errc::expired);
         }
         if (const auto nbf = claims.find("nbf"); nbf != claims.end()) {
             const auto begins = detail::jwt_time(*nbf);
             if (!begins || now + options_.leeway < *begins) {
-                return make_error_code(JwtErrc::not_yet_valid);
+                return make_error_code(Errc::not_yet_valid);
             }
         }
         if (!options_.issuer.empty() && !is_text(claims, "iss", options_.issuer)) {
-            return make_error_code(JwtErrc::wrong_issuer);
+            return make_error_code(Errc::wrong_issuer);
         }
-        if (!is_for_us(claims)) return make_error_code(JwtErrc::wrong_audience);
+        if (!is_for_us(claims)) return make_error_code(Errc::wrong_audience);
         auto subject = subject_of(claims);
-        if (subject.empty()) return make_error_code(JwtErrc::bad_subject);
-        return JwtClaims{std::move(subject), *expires, claims.dump()};
+        if (subject.empty()) return make_error_code(Errc::bad_subject);
+        return Claims{std::move(subject), *expires, claims.dump()};
     }
     [[nodiscard]] static bool is_text(const nlohmann::json& claims, const char* name,
                                       const std::string& wanted) {
@@ -229,7 +227,7 @@ private:
     [[nodiscard]] std::string subject_of(const nlohmann::json& claims) const {
         const auto found = claims.find("sub");
         if (found == claims.end()) return {};
-        const bool decimal = options_.subject == JwtSubject::decimal;
+        const bool decimal = options_.subject == Subject::decimal;
         std::string text;
         if (found->is_string()) {
             text = found->get<std::string>();
@@ -242,8 +240,8 @@ private:
         return right ? text : std::string{};
     }
 
-    JwtOptions options_;
-    std::vector<Key> keys_;
+    Options options_;
+    std::vector<ParsedKey> keys_;
 };
 
-}}  // namespace belay
+}}}  // namespace belay::jwt

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/lmdb_error.hpp
-/// LmdbError: why a queue in LMDB could not be opened, with advice.
+/// lmdb::Error: why a queue in LMDB could not be opened, with advice.
 #pragma once
 
 #include <lmdb.h>
@@ -11,9 +11,7 @@
 #include <belay/journal/detail/file_advice.hpp>
 #include <belay/queue/queue_errc.hpp>
 
-namespace belay { inline namespace BELAY_ABI {
-
-namespace detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// What an answer of LMDB that is no success means.
 [[nodiscard]] inline std::error_code code_of_lmdb(int answer) noexcept {
@@ -36,12 +34,14 @@ namespace detail {
                       : make_error_code(QueueErrc::corrupt);
 }
 
-}  // namespace detail
+}}}  // namespace belay::detail
+
+namespace belay { inline namespace BELAY_ABI { namespace lmdb {
 
 /// Why a queue in LMDB could not be opened: what, where, and what to do about it.
 ///
 /// Thread safety: a plain value.
-struct LmdbError {
+struct Error {
     std::error_code code;
     /// The file that is meant.
     std::string path;
@@ -56,7 +56,7 @@ struct LmdbError {
         if (code == QueueErrc::future_version) {
             return "open it with the versions of belay and LMDB that wrote it, or newer ones";
         }
-        if (code == QueueErrc::bad_options) return "see LmdbOptions for what is possible";
+        if (code == QueueErrc::bad_options) return "see lmdb::Options for what is possible";
         if (code == std::errc::not_enough_memory) {
             return "allow the process more address space: LMDB maps the whole file";
         }
@@ -74,4 +74,4 @@ struct LmdbError {
     explicit operator bool() const noexcept { return static_cast<bool>(code); }
 };
 
-}}  // namespace belay
+}}}  // namespace belay::lmdb

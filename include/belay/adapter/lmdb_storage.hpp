@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/lmdb_storage.hpp
-/// LmdbStorage: a durable queue in one LMDB file. Needs lmdb.
+/// lmdb::Storage: a durable queue in one LMDB file. Needs lmdb.
 #pragma once
 
 #include <string>  // std::string
@@ -11,17 +11,17 @@
 #include <belay/core/result.hpp>
 #include <belay/queue/leasable_like.hpp>
 
-namespace belay { inline namespace BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI { namespace lmdb {
 
-/// When what an LmdbStorage was told is on the medium.
-enum class LmdbFlush : std::uint8_t {
+/// When what an Storage was told is on the medium.
+enum class Flush : std::uint8_t {
     full,  ///< when the call returns: a flush for each
     none   ///< when `commit` returns; a loss of power before that may cost the whole file
 };
 
 /// How a queue in LMDB is opened.
-struct LmdbOptions {
-    LmdbFlush flush = LmdbFlush::full;
+struct Options {
+    Flush flush = Flush::full;
     /// The longest operation; at most 1'000'000'000.
     std::size_t record_bytes_max = 1 << 20;
     /// How much may wait, counted in pages of the file: above it, `queue_full`. At least 64 KiB
@@ -49,29 +49,29 @@ struct LmdbOptions {
 /// Models:        LeasableLike.
 /// Thread safety: distinct objects safe. After fork, the child must not use or destroy it.
 /// Blocks:        every call that changes something, on the disk.
-class LmdbStorage : public detail::TableStorage<detail::LmdbTable> {
+class Storage : public detail::TableStorage<detail::LmdbTable> {
 public:
     /// Opens the queue in the file `path`, or makes one there.
     ///
-    /// Errors:     what, where, and what to do, see LmdbError. A file of another program, of a
+    /// Errors:     what, where, and what to do, see Error. A file of another program, of a
     ///             later version, or that lacks operations is refused, and keeps its contents. One
     ///             of LMDB without any entry is taken for a new one.
     /// Throws:     std::bad_alloc.   Complexity: O(1); maps the file into memory.
-    [[nodiscard]] static Result<LmdbStorage, LmdbError> open(const std::string& path,
-                                                             LmdbOptions options = {}) {
+    [[nodiscard]] static Result<Storage, Error> open(const std::string& path,
+                                                     Options options = {}) {
         constexpr std::size_t beside = 64 << 10;
         if (options.bytes_max < beside || options.bytes_max - beside < options.record_bytes_max) {
-            return LmdbError{make_error_code(QueueErrc::bad_options), path, ""};
+            return Error{make_error_code(QueueErrc::bad_options), path, ""};
         }
-        LmdbStorage storage;
-        const std::error_code code = storage.start(
-            path, options.record_bytes_max, options.flush == LmdbFlush::full, options.bytes_max);
-        if (code) return LmdbError{code, path, storage.last_words()};
+        Storage storage;
+        const std::error_code code = storage.start(path, options.record_bytes_max,
+                                                   options.flush == Flush::full, options.bytes_max);
+        if (code) return Error{code, path, storage.last_words()};
         return storage;
     }
 
 private:
-    LmdbStorage() noexcept = default;
+    Storage() noexcept = default;
 };
 
-}}  // namespace belay
+}}}  // namespace belay::lmdb

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/mcp_error.hpp
-/// McpErrc and McpError: why a call of a tool did not work, though HTTP did.
+/// mcp::Errc and mcp::Error: why a call of a tool did not work, though HTTP did.
 #pragma once
 
 #include <string>        // std::string
@@ -8,18 +8,18 @@
 
 #include <belay/core/failure.hpp>
 
-namespace belay { inline namespace BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI { namespace mcp {
 
 /// What is wrong with what a server of the Model Context Protocol answers; category "belay.mcp".
 /// Values are appended, never renumbered. What HTTP itself says are errors of HTTP.
-enum class McpErrc {
+enum class Errc {
     not_json = 1,             ///< not JSON, or not all of it
     bad_message = 2,          ///< JSON, but no message of JSON-RPC
     too_deep = 3,             ///< nested deeper than `depth_max`
     two_answers = 4,          ///< two answers to one request
     no_answer = 5,            ///< it ended without the answer
     bad_type = 6,             ///< neither JSON nor an event stream
-    rpc_error = 7,            ///< an error of JSON-RPC: see McpError::rpc_code
+    rpc_error = 7,            ///< an error of JSON-RPC: see Error::rpc_code
     tool_failed = 8,          ///< the tool ran, or could not, and says that it failed
     no_scene = 9,             ///< the tool's result holds none, or one that cannot be read
     version_refused = 10,     ///< it speaks no version of the protocol that belay does
@@ -29,7 +29,9 @@ enum class McpErrc {
     bad_scene = 14            ///< what is to be pushed, or a session's name, cannot be JSON
 };
 
-namespace detail {
+}}}  // namespace belay::mcp
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 inline constexpr ErrorText mcp_error_texts[] = {
     {"the answer is not JSON", Cause::protocol},
     {"the answer is no message of JSON-RPC", Cause::protocol},
@@ -47,23 +49,25 @@ inline constexpr ErrorText mcp_error_texts[] = {
     {"the scene, or the name of its session, cannot be written as JSON", Cause::permanent},
 };
 
-/// The category of McpErrc.
+/// The category of mcp::Errc.
 [[nodiscard]] inline const std::error_category& mcp_category() noexcept {
     static const TableCategory category{"belay.mcp", mcp_error_texts};
     return category;
 }
-}  // namespace detail
+}}}  // namespace belay::detail
+
+namespace belay { inline namespace BELAY_ABI { namespace mcp {
 
 /// Makes a std::error_code of it, which the conversion asks for.
-[[nodiscard]] inline std::error_code make_error_code(McpErrc error) noexcept {
+[[nodiscard]] inline std::error_code make_error_code(Errc error) noexcept {
     return {static_cast<int>(error), detail::mcp_category()};
 }
 
 /// Why a call did not work, with what the server said of it.
 ///
 /// Thread safety: a plain value.
-struct McpError {
-    /// The classification and the code: of McpErrc, HttpErrc, or an HTTP status.
+struct Error {
+    /// The classification and the code: of Errc, HttpErrc, or an HTTP status.
     Failure failure{};
     /// Of an error of JSON-RPC: -32601, say; else 0.
     int rpc_code = 0;
@@ -79,7 +83,7 @@ struct McpError {
     }
 };
 
-}}  // namespace belay
+}}}  // namespace belay::mcp
 
 template <>
-struct std::is_error_code_enum<belay::McpErrc> : std::true_type {};
+struct std::is_error_code_enum<belay::mcp::Errc> : std::true_type {};

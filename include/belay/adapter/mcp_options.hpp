@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/mcp_options.hpp
-/// McpOptions: which tools of a server an McpRemote calls, how, and with which token.
+/// mcp::Options: which tools of a server an mcp::Remote calls, how, and with which token.
 #pragma once
 
 #include <chrono>       // std::chrono::seconds
@@ -15,9 +15,7 @@
 #include <belay/core/detail/function.hpp>
 #include <belay/link/detail/token_source_like.hpp>
 
-namespace belay { inline namespace BELAY_ABI {
-
-namespace detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A source of tokens, of whatever type.
 class McpTokenSource {
@@ -35,12 +33,13 @@ private:
     template <class Source>
     [[nodiscard]] static Function<void(Completion<std::string>)> wrapped(Source&& source) {
         using Kept = std::decay_t<Source>;
-        static_assert(HasTokenType<Kept>, "McpOptions: the source of tokens needs 'token_type'");
+        static_assert(HasTokenType<Kept>, "mcp::Options: the source of tokens needs 'token_type'");
         if constexpr (HasTokenType<Kept>) {
             static_assert(std::same_as<typename Kept::token_type, std::string>,
-                          "McpOptions: the source's token_type must be std::string");
-            static_assert(AnswersTokens<Kept>,
-                          "McpOptions: the source needs 'void operator()(Completion<token_type>)'");
+                          "mcp::Options: the source's token_type must be std::string");
+            static_assert(
+                AnswersTokens<Kept>,
+                "mcp::Options: the source needs 'void operator()(Completion<token_type>)'");
             return Function<void(Completion<std::string>)>{
                 [kept = Kept{std::forward<Source>(source)}](Completion<std::string> c) mutable {
                     kept(std::move(c));
@@ -61,23 +60,25 @@ public:
         requires(!std::same_as<std::decay_t<F>, McpJudge>)
     McpJudge(F&& f) {
         constexpr bool right =
-            std::is_nothrow_invocable_r_v<bool, std::decay_t<F>&, const McpError&>;
+            std::is_nothrow_invocable_r_v<bool, std::decay_t<F>&, const mcp::Error&>;
         static_assert(right,
-                      "McpOptions: is_retryable and is_missing must be 'bool(const "
-                      "belay::McpError&) noexcept'");
-        if constexpr (right) judge_ = Function<bool(const McpError&)>{std::forward<F>(f)};
+                      "mcp::Options: is_retryable and is_missing must be 'bool(const "
+                      "belay::mcp::Error&) noexcept'");
+        if constexpr (right) judge_ = Function<bool(const mcp::Error&)>{std::forward<F>(f)};
     }
 
-    [[nodiscard]] bool operator()(const McpError& error) { return judge_ && judge_(error); }
+    [[nodiscard]] bool operator()(const mcp::Error& error) { return judge_ && judge_(error); }
 
 private:
-    Function<bool(const McpError&)> judge_;
+    Function<bool(const mcp::Error&)> judge_;
 };
 
-}  // namespace detail
+}}}  // namespace belay::detail
 
-/// How an McpRemote calls its server.
-struct McpOptions {
+namespace belay { inline namespace BELAY_ABI { namespace mcp {
+
+/// How an Remote calls its server.
+struct Options {
     /// The tool that tells a scene, and the one that takes one.
     std::string fetch_tool = "fetch_scene";
     std::string push_tool = "push_scene";
@@ -89,10 +90,10 @@ struct McpOptions {
     /// `Authorization: Bearer`. Has `token_type`, a std::string, and `void
     /// operator()(Completion<std::string>)`, which may answer at once, later, or from another
     /// thread. A token that the server has refused (401, 403) is not sent again: until the source
-    /// has another, calls fail without the server (McpErrc::credentials_needed).
+    /// has another, calls fail without the server (Errc::credentials_needed).
     detail::McpTokenSource token{};
     /// Asked of each error of JSON-RPC, and of each failure of a tool, with the server's words,
-    /// whether it is one of those that time heals; `bool(const McpError&) noexcept`. None is, if
+    /// whether it is one of those that time heals; `bool(const Error&) noexcept`. None is, if
     /// there is no such function.
     detail::McpJudge is_retryable{};
     /// Asked of each failure of the tool that tells a scene, whether it says that there is no such
@@ -108,4 +109,4 @@ struct McpOptions {
     std::size_t depth_max = 64;
 };
 
-}}  // namespace belay
+}}}  // namespace belay::mcp

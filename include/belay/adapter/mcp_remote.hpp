@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/mcp_remote.hpp
-/// McpRemote: a server of the Model Context Protocol as the remote of a bridge. Needs
+/// mcp::Remote: a server of the Model Context Protocol as the remote of a bridge. Needs
 /// nlohmann/json.
 #pragma once
 
@@ -19,16 +19,16 @@
 #include <belay/adapter/nlohmann_json.hpp>
 #include <belay/sync/remote_like.hpp>
 
-namespace belay { inline namespace BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI { namespace mcp {
 
 /// Keeps scenes in a server that is spoken to by MCP over Streamable HTTP: by two of its tools, see
-/// McpOptions.
+/// Options.
 ///
-///     McpRemote{CurlHttp{loop}, "http://localhost:3000/mcp", {.token = source}}
+///     Remote{curl::Http{loop}, "http://localhost:3000/mcp", {.token = source}}
 ///
 /// - `fetch` calls `fetch_scene{session_id}`. The scene is the structured content of the result,
 ///   else its first text, which is JSON; `null` says that there is no such session, see also
-///   McpOptions::is_missing.
+///   Options::is_missing.
 /// - `push` calls `push_scene{session_id, scene}`.
 ///
 /// A scene is {"content", "stamp"} there, as adapter/nlohmann_json.hpp writes it, content as its
@@ -38,7 +38,7 @@ namespace belay { inline namespace BELAY_ABI {
 /// The protocol's session is begun with the first call, begun anew once for a call that hears that
 /// it is lost (404, or 400, which servers of one session say), and ended by close(). A call that
 /// ran out of time, or that nobody waits for any more, is cancelled there. Errors: HTTP's status
-/// counts before its body; then McpErrc.
+/// counts before its body; then Errc.
 ///
 /// `http` is an HttpLike, or a std::ref of one that others use, too.
 ///
@@ -47,18 +47,18 @@ namespace belay { inline namespace BELAY_ABI {
 /// Allocates:     with each call.   Throws: std::bad_alloc; out of advance() what the source of
 ///                tokens throws.
 template <class Http, class Content = nlohmann::json>
-class McpRemote {
+class Remote {
     static_assert(explain::http_like<detail::Unwrapped<Http>>());
 
 public:
     using content_type = Content;
 
     /// Pre: tools and arguments have names; the timeout is above 0ns.
-    explicit McpRemote(Http http, std::string url, McpOptions options = {}) {
+    explicit Remote(Http http, std::string url, Options options = {}) {
         BELAY_PRECONDITION(!options.fetch_tool.empty() && !options.push_tool.empty() &&
                                !options.session_argument.empty() && !options.scene_argument.empty(),
-                           "McpRemote: tools and arguments must have names");
-        BELAY_PRECONDITION(options.timeout > Duration{}, "McpRemote: timeout must be > 0ns");
+                           "mcp::Remote: tools and arguments must have names");
+        BELAY_PRECONDITION(options.timeout > Duration{}, "mcp::Remote: timeout must be > 0ns");
         state_ = std::make_unique<State>(std::move(http), std::move(url), std::move(options));
     }
 
@@ -66,7 +66,7 @@ public:
         State& s = *state_;
         detail::McpJson arguments{{s.options.session_argument, std::string{session}}};
         if (!detail::is_writable(arguments)) {
-            return completion(Failure::from(McpErrc::bad_scene));
+            return completion(Failure::from(Errc::bad_scene));
         }
         s.begin(s.options.fetch_tool, std::move(arguments), std::move(completion));
     }
@@ -74,7 +74,7 @@ public:
         State& s = *state_;
         detail::McpJson arguments{{s.options.session_argument, std::string{session}}};
         if (!put(scene, arguments[s.options.scene_argument]) || !detail::is_writable(arguments)) {
-            return completion(Failure::from(McpErrc::bad_scene));
+            return completion(Failure::from(Errc::bad_scene));
         }
         s.begin(s.options.push_tool, std::move(arguments), std::move(completion));
     }
@@ -112,7 +112,7 @@ private:
 
     // Pinned, unlike the remote.
     struct State {
-        State(Http http, std::string url, McpOptions given)
+        State(Http http, std::string url, Options given)
             : options{std::move(given)}, client{std::move(http), std::move(url), options} {}
 
         void begin(const std::string& tool, detail::McpJson arguments, Asked asked) {
@@ -157,7 +157,7 @@ private:
             }
             auto& fetched = std::get<Completion<Fetched<Content>>>(asked);
             if (!done.error) return fetched(scene_of(done.result));
-            const bool failed = done.error->failure.error() == McpErrc::tool_failed;
+            const bool failed = done.error->failure.error() == Errc::tool_failed;
             if (failed && options.is_missing(*done.error)) {
                 return fetched(std::optional<Scene<Content>>{});
             }
@@ -173,12 +173,12 @@ private:
                 throw;
             } catch (...) {
                 // As nlohmann's do, and as those of users may.
-                return Failure::from(McpErrc::no_scene);
+                return Failure::from(Errc::no_scene);
             }
         }
 
         driver::Lifeline line;
-        McpOptions options;
+        Options options;
         std::vector<Call> calls;
         std::optional<Completion<Failure>> farewell;
         detail::McpClient<Http> client;
@@ -188,8 +188,8 @@ private:
 };
 
 template <class Http>
-McpRemote(Http, std::string) -> McpRemote<Http>;
+Remote(Http, std::string) -> Remote<Http>;
 template <class Http>
-McpRemote(Http, std::string, McpOptions) -> McpRemote<Http>;
+Remote(Http, std::string, Options) -> Remote<Http>;
 
-}}  // namespace belay
+}}}  // namespace belay::mcp

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/redis_error.hpp
-/// RedisErrc and RedisError: what Redis answers instead of doing what it was asked, with advice.
+/// redis::Errc and redis::Error: what Redis answers instead of doing what it was asked, with
+/// advice.
 #pragma once
 
 #include <string>        // std::string
@@ -10,13 +11,13 @@
 #include <belay/journal/detail/file_advice.hpp>
 #include <belay/queue/queue_errc.hpp>
 
-namespace belay { inline namespace BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI { namespace redis {
 
 /// The errors of a queue in Redis; category "belay.redis". Values are appended, never renumbered.
 ///
 /// After `connection_lost`, `no_answer` and `bad_reply` it is unknown whether the command took
 /// effect. After any other, and after every error of the system (while connecting), it did not.
-enum class RedisErrc {
+enum class Errc {
     connection_lost = 1,  ///< broke off before the answer was there
     no_answer = 2,        ///< no answer within the time limit of a command
     bad_reply = 3,        ///< an answer that is not Redis's, or not to this command
@@ -34,7 +35,9 @@ enum class RedisErrc {
     refused = 15          ///< any other refusal
 };
 
-namespace detail {
+}}}  // namespace belay::redis
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 inline constexpr ErrorText redis_error_texts[] = {
     {"the connection to Redis broke off", Cause::lost},
@@ -59,48 +62,52 @@ inline constexpr ErrorText redis_error_texts[] = {
     static const TableCategory category{"belay.redis", redis_error_texts};
     return category;
 }
-}  // namespace detail
+}}}  // namespace belay::detail
+
+namespace belay { inline namespace BELAY_ABI { namespace redis {
 
 /// Makes a std::error_code of it, which the conversion asks for.
-[[nodiscard]] inline std::error_code make_error_code(RedisErrc error) noexcept {
+[[nodiscard]] inline std::error_code make_error_code(Errc error) noexcept {
     return {static_cast<int>(error), detail::redis_category()};
 }
 
-namespace detail {
+}}}  // namespace belay::redis
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// What an error reply means. Redis 7 gives the code of what failed within a script first; older
 /// ones hide it behind words of their own.
 [[nodiscard]] inline std::error_code code_of_redis(std::string_view reply) noexcept {
     struct Word {
         std::string_view word;
-        RedisErrc code;
+        redis::Errc code;
     };
     constexpr Word words[] = {
-        {"WRONGTYPE ", RedisErrc::wrong_type},
-        {"NOAUTH ", RedisErrc::unauthorized},
-        {"WRONGPASS ", RedisErrc::unauthorized},
-        {"invalid password", RedisErrc::unauthorized},
-        {"without any password", RedisErrc::unauthorized},
-        {"NOPERM ", RedisErrc::forbidden},
-        {"The user executing the script", RedisErrc::forbidden},
-        {"DENIED ", RedisErrc::forbidden},
-        {"LOADING ", RedisErrc::not_ready},
-        {"BUSY ", RedisErrc::not_ready},
-        {"MASTERDOWN ", RedisErrc::not_ready},
-        {"CLUSTERDOWN ", RedisErrc::not_ready},
-        {"TRYAGAIN ", RedisErrc::not_ready},
-        {"max number of clients", RedisErrc::not_ready},
-        {"OOM ", RedisErrc::out_of_memory},
-        {"READONLY ", RedisErrc::read_only},
-        {"MISCONF ", RedisErrc::cannot_persist},
-        {"NOREPLICAS ", RedisErrc::cannot_persist},
-        {"NOGROUP ", RedisErrc::no_group},
-        {"UNBLOCKED the stream", RedisErrc::no_group},
-        {"UNBLOCKED ", RedisErrc::not_ready},
-        {"MOVED ", RedisErrc::moved},
-        {"ASK ", RedisErrc::moved},
-        {"nknown command", RedisErrc::too_old},
-        {"nknown Redis command", RedisErrc::too_old},
+        {"WRONGTYPE ", redis::Errc::wrong_type},
+        {"NOAUTH ", redis::Errc::unauthorized},
+        {"WRONGPASS ", redis::Errc::unauthorized},
+        {"invalid password", redis::Errc::unauthorized},
+        {"without any password", redis::Errc::unauthorized},
+        {"NOPERM ", redis::Errc::forbidden},
+        {"The user executing the script", redis::Errc::forbidden},
+        {"DENIED ", redis::Errc::forbidden},
+        {"LOADING ", redis::Errc::not_ready},
+        {"BUSY ", redis::Errc::not_ready},
+        {"MASTERDOWN ", redis::Errc::not_ready},
+        {"CLUSTERDOWN ", redis::Errc::not_ready},
+        {"TRYAGAIN ", redis::Errc::not_ready},
+        {"max number of clients", redis::Errc::not_ready},
+        {"OOM ", redis::Errc::out_of_memory},
+        {"READONLY ", redis::Errc::read_only},
+        {"MISCONF ", redis::Errc::cannot_persist},
+        {"NOREPLICAS ", redis::Errc::cannot_persist},
+        {"NOGROUP ", redis::Errc::no_group},
+        {"UNBLOCKED the stream", redis::Errc::no_group},
+        {"UNBLOCKED ", redis::Errc::not_ready},
+        {"MOVED ", redis::Errc::moved},
+        {"ASK ", redis::Errc::moved},
+        {"nknown command", redis::Errc::too_old},
+        {"nknown Redis command", redis::Errc::too_old},
     };
     for (const Word& known : words) {
         if (reply.starts_with(known.word)) return make_error_code(known.code);
@@ -110,15 +117,17 @@ namespace detail {
             return make_error_code(known.code);
         }
     }
-    return make_error_code(RedisErrc::refused);
+    return make_error_code(redis::Errc::refused);
 }
 
-}  // namespace detail
+}}}  // namespace belay::detail
+
+namespace belay { inline namespace BELAY_ABI { namespace redis {
 
 /// Why a queue in Redis could not be opened or used: what, where, and what to do about it.
 ///
 /// Thread safety: a plain value.
-struct RedisError {
+struct Error {
     std::error_code code;
     /// The server and the stream that are meant.
     std::string where;
@@ -128,8 +137,8 @@ struct RedisError {
     /// What the reader can do, as a sentence without its full stop.   Complexity: O(1).
     [[nodiscard]] const char* advice() const noexcept {
         if (code.category() == detail::redis_category())
-            return advice(static_cast<RedisErrc>(code.value()));
-        if (code == QueueErrc::bad_options) return "see RedisOptions for what is possible";
+            return advice(static_cast<Errc>(code.value()));
+        if (code == QueueErrc::bad_options) return "see redis::Options for what is possible";
         if (code == QueueErrc::queue_empty) {
             return "wait until somebody pushes, gives back what is lent, or loses it with its "
                    "lease";
@@ -165,49 +174,49 @@ struct RedisError {
     explicit operator bool() const noexcept { return static_cast<bool>(code); }
 
 private:
-    [[nodiscard]] static const char* advice(RedisErrc code) noexcept {
+    [[nodiscard]] static const char* advice(Errc code) noexcept {
         switch (code) {
-            case RedisErrc::connection_lost:
+            case Errc::connection_lost:
                 return "call again, which connects again; a push may have been taken, and taken "
                        "twice then";
-            case RedisErrc::no_answer:
+            case Errc::no_answer:
                 return "call again, or raise command_timeout if the server is slow; a push may "
                        "have been taken, and taken twice then";
-            case RedisErrc::bad_reply:
+            case Errc::bad_reply:
                 return "see whether it is Redis that listens there";
-            case RedisErrc::wrong_type:
+            case Errc::wrong_type:
                 return "choose a key of the queue's own";
-            case RedisErrc::unauthorized:
+            case Errc::unauthorized:
                 return "set user and password to what the server expects";
-            case RedisErrc::forbidden:
+            case Errc::forbidden:
                 return "allow the user EVAL, XADD, XLEN, XGROUP, XINFO, XREADGROUP, XPENDING, "
                        "XCLAIM, XAUTOCLAIM, XACK and XDEL on this key";
-            case RedisErrc::not_ready:
+            case Errc::not_ready:
                 return "wait, and call again; nothing is lost";
-            case RedisErrc::out_of_memory:
+            case Errc::out_of_memory:
                 return "take from the queue, or raise maxmemory; nothing is lost, unless "
                        "maxmemory-policy is another than noeviction";
-            case RedisErrc::read_only:
+            case Errc::read_only:
                 return "connect to the master";
-            case RedisErrc::cannot_persist:
+            case Errc::cannot_persist:
                 return "see to the disk of the server, or to its replicas; nothing is lost";
-            case RedisErrc::no_group:
+            case Errc::no_group:
                 return "open again, which makes them anew; but find out who removed them: the "
                        "server may have lost its data";
-            case RedisErrc::other_group:
+            case Errc::other_group:
                 return "use one group for a stream: what one acknowledges is gone for all";
-            case RedisErrc::moved:
+            case Errc::moved:
                 return "connect to the node that has the key; clusters are not followed";
-            case RedisErrc::too_old:
+            case Errc::too_old:
                 return "use Redis 6.2 or later, and do not rename its commands";
-            case RedisErrc::refused:
+            case Errc::refused:
                 break;
         }
         return "see what it says";
     }
 };
 
-}}  // namespace belay
+}}}  // namespace belay::redis
 
 template <>
-struct std::is_error_code_enum<belay::RedisErrc> : std::true_type {};
+struct std::is_error_code_enum<belay::redis::Errc> : std::true_type {};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/redis_options.hpp
-/// RedisOptions: where a queue in Redis is, and how long it waits for what.
+/// redis::Options: where a queue in Redis is, and how long it waits for what.
 #pragma once
 
 #include <sys/un.h>
@@ -12,10 +12,10 @@
 
 #include <belay/core/assert.hpp>
 
-namespace belay { inline namespace BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI { namespace redis {
 
 /// How a queue in Redis is opened.
-struct RedisOptions {
+struct Options {
     /// The key of the stream. It belongs to the queue: nobody else deletes from it.
     std::string stream{};
     /// This consumer's name: another for each of those that are open at the same time, the same
@@ -34,7 +34,7 @@ struct RedisOptions {
     /// The consumer group; all who share a stream name the same one.
     std::string group = "belay";
     /// For how long a value is lent: then this consumer may take it over from another one. The same
-    /// for all, and longer than the work takes, or see RedisStream::renew.
+    /// for all, and longer than the work takes, or see Stream::renew.
     std::chrono::milliseconds lease{30'000};
     /// For how long a call may connect, and then log in; looking up a name comes on top.
     std::chrono::milliseconds connect_timeout{2'000};
@@ -44,13 +44,15 @@ struct RedisOptions {
     std::size_t record_bytes_max = 1 << 20;
 };
 
-namespace detail {
+}}}  // namespace belay::redis
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// No lease and no wait is longer: a day.
 inline constexpr std::chrono::milliseconds redis_longest{86'400'000};
 
 /// Why a queue cannot be opened so; null if it can.
-[[nodiscard]] inline const char* what_is_wrong(const RedisOptions& options) noexcept {
+[[nodiscard]] inline const char* what_is_wrong(const redis::Options& options) noexcept {
     const auto has_end = [](const std::string& text) { return text.find('\0') != text.npos; };
     const auto possible = [](std::chrono::milliseconds time) {
         return time.count() >= 1 && time <= redis_longest;
@@ -71,6 +73,4 @@ inline constexpr std::chrono::milliseconds redis_longest{86'400'000};
     return nullptr;
 }
 
-}  // namespace detail
-
-}}  // namespace belay
+}}}  // namespace belay::detail

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/redis_rooms.hpp
-/// RedisRooms: rooms in Redis, which several servers have at a time; needs hiredis.
+/// redis::Rooms: rooms in Redis, which several servers have at a time; needs hiredis.
 #pragma once
 
 #include <cstdint>       // std::uint64_t
@@ -14,12 +14,12 @@
 #include <belay/adapter/detail/redis_room_worker.hpp>
 #include <belay/core/assert.hpp>
 
-namespace belay { inline namespace BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI { namespace redis {
 
 /// Rooms in Redis: of each a stream of updates, and a snapshot. Each server reads what the others
 /// append, and tells them who is here.
 ///
-///     RoomManager rooms{RedisRooms{{.host = "redis", .password = "…"}}, authorizer};
+///     RoomManager rooms{Rooms{{.host = "redis", .password = "…"}}, authorizer};
 ///
 /// - Stored is what Redis has answered: whether that survives its end, its `appendfsync` says.
 /// - While it is away, or frozen, calls fail after the timeouts of the options, and at once from
@@ -38,17 +38,17 @@ namespace belay { inline namespace BELAY_ABI {
 ///                without descriptors.
 /// Memory:        what waits, some 200 bytes for each room that was loaded or changed, and 16 for
 ///                each own update that no snapshot covers.
-class RedisRooms {
+class Rooms {
 public:
     /// Connects when it is first asked for something.
-    /// Pre: prefix, host and limits as RedisRoomsOptions says.
-    explicit RedisRooms(const RedisRoomsOptions& options = {})
+    /// Pre: prefix, host and limits as RoomsOptions says.
+    explicit Rooms(const RoomsOptions& options = {})
         : worker_{std::make_unique<Work>(checked(options))} {
         worker_->start();
     }
-    RedisRooms(RedisRooms&&) noexcept = default;
-    RedisRooms& operator=(RedisRooms&&) noexcept = default;
-    ~RedisRooms() = default;
+    Rooms(Rooms&&) noexcept = default;
+    Rooms& operator=(Rooms&&) noexcept = default;
+    ~Rooms() = default;
 
     /// Errors: bad_room_id; storage_busy; those of Redis and the system; snapshot_damaged.
     void load(std::string_view id, Completion<LoadedRoom> done) {
@@ -119,9 +119,9 @@ private:
     using Work = detail::RedisRoomWorker;
     using Change = detail::RedisRoomChange;
 
-    [[nodiscard]] static const RedisRoomsOptions& checked(const RedisRoomsOptions& options) {
+    [[nodiscard]] static const RoomsOptions& checked(const RoomsOptions& options) {
         const char* const wrong = detail::what_is_wrong(options);
-        BELAY_PRECONDITION(wrong == nullptr, "RedisRooms: the options must be possible");
+        BELAY_PRECONDITION(wrong == nullptr, "redis::Rooms: the options must be possible");
         static_cast<void>(wrong);
         return options;
     }
@@ -150,4 +150,4 @@ private:
     detail::RedisRoomStaged staged_{};
 };
 
-}}  // namespace belay
+}}}  // namespace belay::redis

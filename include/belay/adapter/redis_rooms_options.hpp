@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/redis_rooms_options.hpp
-/// RedisRoomsOptions: where rooms in Redis are, and how long is waited for what.
+/// redis::RoomsOptions: where rooms in Redis are, and how long is waited for what.
 #pragma once
 
 #include <chrono>   // std::chrono::milliseconds
@@ -10,10 +10,10 @@
 
 #include <belay/adapter/redis_options.hpp>
 
-namespace belay { inline namespace BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI { namespace redis {
 
-/// How a RedisRooms reaches its rooms, and what may wait for it.
-struct RedisRoomsOptions {
+/// How a Rooms reaches its rooms, and what may wait for it.
+struct RoomsOptions {
     /// All keys begin with it; without braces. The same for all servers that share rooms.
     std::string prefix = "belay";
 
@@ -49,11 +49,13 @@ struct RedisRoomsOptions {
     std::size_t messages_bytes_max = std::size_t{1} << 20;
 };
 
-namespace detail {
+}}}  // namespace belay::redis
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// The connection of it, as all adapters of Redis have it.
-[[nodiscard]] inline RedisOptions connection_of(const RedisRoomsOptions& options) {
-    RedisOptions same{.stream = "rooms", .consumer = "rooms"};
+[[nodiscard]] inline redis::Options connection_of(const redis::RoomsOptions& options) {
+    redis::Options same{.stream = "rooms", .consumer = "rooms"};
     same.host = options.host;
     same.port = options.port;
     same.socket = options.socket;
@@ -65,26 +67,24 @@ namespace detail {
 }
 
 /// Why rooms cannot be reached so; null if they can.
-[[nodiscard]] inline const char* what_is_wrong(const RedisRoomsOptions& options) {
+[[nodiscard]] inline const char* what_is_wrong(const redis::RoomsOptions& options) {
     if (options.prefix.empty() || options.prefix.find_first_of("{}") != std::string::npos) {
-        return "RedisRoomsOptions: prefix is empty, or has a brace in it";
+        return "redis::RoomsOptions: prefix is empty, or has a brace in it";
     }
     if (what_is_wrong(connection_of(options)) != nullptr) {
-        return "RedisRoomsOptions: neither host and port nor socket, a name with a zero in it, a "
+        return "redis::RoomsOptions: neither host and port nor socket, a name with a zero in it, a "
                "socket too long, or a time below a millisecond or above a day";
     }
     if (options.retry_after.count() < 1 || options.retry_after > redis_longest ||
         options.end_is_known.count() < 1) {
-        return "RedisRoomsOptions: retry_after and end_is_known must be > 0";
+        return "redis::RoomsOptions: retry_after and end_is_known must be > 0";
     }
     if (options.calls_max == 0 || options.bytes_max == 0 || options.news_entries_max == 0 ||
         options.news_bytes_max == 0 || options.messages_max == 0 ||
         options.messages_bytes_max == 0) {
-        return "RedisRoomsOptions: limits must be > 0";
+        return "redis::RoomsOptions: limits must be > 0";
     }
     return nullptr;
 }
 
-}  // namespace detail
-
-}}  // namespace belay
+}}}  // namespace belay::detail

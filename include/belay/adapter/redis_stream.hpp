@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/redis_stream.hpp
-/// RedisStream: a queue for many machines, in a Redis stream. Needs hiredis.
+/// redis::Stream: a queue for many machines, in a Redis stream. Needs hiredis.
 #pragma once
 
 #include <charconv>  // std::to_chars
@@ -14,7 +14,7 @@
 #include <belay/core/result.hpp>
 #include <belay/queue/leasable_like.hpp>
 
-namespace belay { inline namespace BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI { namespace redis {
 
 /// Operations in a Redis stream: entries with one field, `body`, that are deleted when they are
 /// acknowledged, and a consumer group. Any number of objects, threads, processes and machines push,
@@ -33,33 +33,33 @@ namespace belay { inline namespace BELAY_ABI {
 ///                thread, `size` included. After fork, the child must not use or destroy it.
 /// Blocks:        every call but `explain` and `capacity`, on the network.
 /// Source:        Redis, "Streams" and "XAUTOCLAIM" in its documentation.
-class RedisStream {
+class Stream {
 public:
     using value_type = Bytes;
     using Milliseconds = std::chrono::milliseconds;
 
     /// Connects, and makes the stream and its group where they are missing.
     ///
-    /// Errors:     what, where, and what to do, see RedisError. A key that is no stream, and a
+    /// Errors:     what, where, and what to do, see Error. A key that is no stream, and a
     ///             stream that another group reads, are refused, and stay what they are. That two
     ///             make groups of different names at the same moment is found by the next opening.
     /// Throws:     std::bad_alloc.   Complexity: O(groups of the stream).
-    [[nodiscard]] static Result<RedisStream, RedisError> open(const RedisOptions& options) {
+    [[nodiscard]] static Result<Stream, Error> open(const Options& options) {
         if (const char* const wrong = detail::what_is_wrong(options); wrong != nullptr) {
-            return RedisError{make_error_code(QueueErrc::bad_options), "a queue in Redis", wrong};
+            return Error{make_error_code(QueueErrc::bad_options), "a queue in Redis", wrong};
         }
-        RedisStream queue;
-        if (RedisError error = queue.start(options)) return error;
+        Stream queue;
+        if (Error error = queue.start(options)) return error;
         return queue;
     }
 
-    RedisStream(RedisStream&&) noexcept = default;
-    RedisStream& operator=(RedisStream&&) noexcept = default;
-    ~RedisStream() = default;
+    Stream(Stream&&) noexcept = default;
+    Stream& operator=(Stream&&) noexcept = default;
+    ~Stream() = default;
 
     /// Adds an operation at the back.
     ///
-    /// Errors: too_large; those of Redis and the system. Nothing was taken then, unless RedisErrc
+    /// Errors: too_large; those of Redis and the system. Nothing was taken then, unless Errc
     ///         says that this is unknown: pushed again, it may be there twice.
     [[nodiscard]] std::error_code try_push(BytesView body) noexcept {
         if (body.size() > record_bytes_max_) return make_error_code(QueueErrc::too_large);
@@ -110,7 +110,7 @@ public:
     /// Pre:    timeout > 0ms.
     /// Errors: those of `front`; queue_empty after the timeout.   Throws: std::bad_alloc.
     [[nodiscard]] Result<BytesView> front_wait(Milliseconds timeout) {
-        BELAY_PRECONDITION(timeout.count() > 0, "RedisStream::front_wait: timeout must be > 0ms");
+        BELAY_PRECONDITION(timeout.count() > 0, "redis::Stream::front_wait: timeout must be > 0ms");
         Result<BytesView> first = front();
         if (first || first.error() != QueueErrc::queue_empty) return first;
         if (timeout > detail::redis_longest) timeout = detail::redis_longest;
@@ -139,7 +139,7 @@ public:
     /// Errors: lease_ended: it is gone already, another consumer had it too and was faster; the
     ///         loan has ended. Those of Redis and the system: it is lent still, call again.
     [[nodiscard]] std::error_code ack() noexcept {
-        BELAY_PRECONDITION(is_lent(), "RedisStream::ack: something must be lent");
+        BELAY_PRECONDITION(is_lent(), "redis::Stream::ack: something must be lent");
         return remove();
     }
     /// Gives what is lent back, as the first, to whoever asks next.   Pre: it is lent.
@@ -147,7 +147,7 @@ public:
     /// Errors: those of Redis and the system. The loan has ended nevertheless; for others it ends
     ///         with the lease then.
     [[nodiscard]] std::error_code nack() noexcept {
-        BELAY_PRECONDITION(is_lent(), "RedisStream::nack: something must be lent");
+        BELAY_PRECONDITION(is_lent(), "redis::Stream::nack: something must be lent");
         // Older than any lease, whatever that of others is.
         const std::error_code error = set_age(detail::redis_longest);
         end_loan();
@@ -157,13 +157,13 @@ public:
     ///
     /// Errors: lease_ended: another consumer has it, or had it; those of Redis and the system.
     [[nodiscard]] std::error_code renew() noexcept {
-        BELAY_PRECONDITION(is_lent(), "RedisStream::renew: something must be lent");
+        BELAY_PRECONDITION(is_lent(), "redis::Stream::renew: something must be lent");
         return set_age(Milliseconds{0});
     }
     /// How often what is lent was lent, this time included: 1 unless somebody gave it back, or died
     /// or was too slow with it.   Pre: it is lent.
     [[nodiscard]] std::uint64_t deliveries() const noexcept {
-        BELAY_PRECONDITION(is_lent(), "RedisStream::deliveries: something must be lent");
+        BELAY_PRECONDITION(is_lent(), "redis::Stream::deliveries: something must be lent");
         return deliveries_;
     }
 
@@ -181,7 +181,7 @@ public:
     [[nodiscard]] std::size_t capacity() const noexcept { return no_limit; }
 
     /// An error of the last call, with Redis's own words, and advice.   Throws: std::bad_alloc.
-    [[nodiscard]] RedisError explain(const std::error_code& code) const {
+    [[nodiscard]] Error explain(const std::error_code& code) const {
         const bool is_ours = code.category() == detail::queue_category();
         return {code, connection_.peer() + ", stream " + stream_,
                 is_ours ? "" : connection_.last_words()};
@@ -205,9 +205,9 @@ private:
         std::size_t size_;
     };
 
-    RedisStream() noexcept = default;
+    Stream() noexcept = default;
 
-    [[nodiscard]] RedisError start(const RedisOptions& options) {
+    [[nodiscard]] Error start(const Options& options) {
         connection_.use(options);
         stream_ = options.stream;
         group_ = options.group;
@@ -224,7 +224,7 @@ private:
                 detail::reply_text(detail::reply_at(detail::reply_at(reply.get(), i), 1));
             has_group = has_group || name == group_;
             if (name == group_) continue;
-            RedisError other = explain(make_error_code(RedisErrc::other_group));
+            Error other = explain(make_error_code(Errc::other_group));
             other.what = "the group ";
             other.what += name;
             return other;
@@ -241,11 +241,11 @@ private:
             {"XAUTOCLAIM", stream_, group_, consumer_, never, "0-0", "COUNT", "1", "JUSTID"},
             reply);
         if (!error) error = call_remove("0-0", reply);
-        return error ? explain(error) : RedisError{};
+        return error ? explain(error) : Error{};
     }
 
     [[nodiscard]] static std::error_code bad_reply() noexcept {
-        return make_error_code(RedisErrc::bad_reply);
+        return make_error_code(Errc::bad_reply);
     }
 
     [[nodiscard]] bool is_lent() const noexcept { return id_[0] != '\0' && !is_taken_; }
@@ -279,8 +279,8 @@ private:
     [[nodiscard]] std::error_code remove() noexcept {
         Reply reply;
         if (const std::error_code error = call_remove(id(), reply)) {
-            maybe_removed_ = maybe_removed_ || error == RedisErrc::connection_lost ||
-                             error == RedisErrc::no_answer || error == RedisErrc::bad_reply;
+            maybe_removed_ = maybe_removed_ || error == Errc::connection_lost ||
+                             error == Errc::no_answer || error == Errc::bad_reply;
             return error;
         }
         const bool removed = reply->integer != 0 || maybe_removed_;
@@ -319,4 +319,4 @@ private:
     bool is_taken_ = false;
 };
 
-}}  // namespace belay
+}}}  // namespace belay::redis

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/sqlite_boards.hpp
-/// SqliteBoards: who may do what on which board, and who has come, in SQLite. Needs sqlite3.
+/// sqlite::Boards: who may do what on which board, and who has come, in SQLite. Needs sqlite3.
 #pragma once
 
 #include <algorithm>    // std::find
@@ -20,10 +20,10 @@
 #include <belay/room/persistence_like.hpp>
 #include <belay/sync/stamp.hpp>
 
-namespace belay { inline namespace BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI { namespace sqlite {
 
-/// How a SqliteBoards writes, and how long it remembers who came.
-struct SqliteBoardsOptions {
+/// How a Boards writes, and how long it remembers who came.
+struct BoardsOptions {
     /// Whether what a call wrote is on the medium when it returns; otherwise it survives the
     /// process, not a loss of power.
     bool flushes_each = true;
@@ -33,7 +33,7 @@ struct SqliteBoardsOptions {
 
 /// Rights and audit of rooms, in the tables of an SQLite database of their own.
 ///
-///     auto boards = SqliteBoards::open("access.db");                     // a Result
+///     auto boards = Boards::open("access.db");                     // a Result
 ///     boards->set_owner({.board = "plan", .user = "7"});
 ///     boards->permit({.board = "plan", .user = "8"}, Access::comment);
 ///     boards->set_public("plan", Access::view);
@@ -52,9 +52,9 @@ struct SqliteBoardsOptions {
 /// Models:        AuditLike; record() answers inside of the call.
 /// Thread safety: distinct objects safe. After fork, the child must not use or destroy it.
 /// Blocks:        every call, on the disk.
-/// Errors:        of SQLite, see SqliteError; QueueErrc::corrupt: a level that is none, which lets
+/// Errors:        of SQLite, see Error; QueueErrc::corrupt: a level that is none, which lets
 ///                nobody in.
-class SqliteBoards {
+class Boards {
 public:
     /// Somebody, and a board.
     struct Member {
@@ -78,18 +78,18 @@ public:
 
     /// Opens the file `path`, or makes it.
     ///
-    /// Errors: what, where, and what to do, see SqliteError. A file of another program, or of a
+    /// Errors: what, where, and what to do, see Error. A file of another program, or of a
     ///         later version, is refused, and keeps its contents.
     /// Throws: std::bad_alloc.
-    [[nodiscard]] static Result<SqliteBoards, SqliteError> open(const std::string& path,
-                                                                SqliteBoardsOptions options = {}) {
-        SqliteBoards boards{options};
+    [[nodiscard]] static Result<Boards, Error> open(const std::string& path,
+                                                    BoardsOptions options = {}) {
+        Boards boards{options};
         std::error_code error;
         if (path.empty() || path.find('\0') != path.npos || options.audit_kept < Duration{}) {
             error = make_error_code(QueueErrc::bad_options);
         }
         if (!error) error = boards.prepare(path);
-        if (error) return SqliteError{error, path, boards.db_.last_words()};
+        if (error) return Error{error, path, boards.db_.last_words()};
         return boards;
     }
 
@@ -216,7 +216,7 @@ private:
     // So many more rows than asked for are kept at most, before the oldest go.
     static constexpr std::int64_t forgotten_at_once = 1024;
 
-    explicit SqliteBoards(const SqliteBoardsOptions& options) : options_{options} {}
+    explicit Boards(const BoardsOptions& options) : options_{options} {}
 
     [[nodiscard]] static bool is_level(Access level) noexcept {
         return std::find(levels.begin(), levels.end(), level) != levels.end();
@@ -319,7 +319,7 @@ private:
         return WallTime{Duration{run.number(0)}};
     }
 
-    SqliteBoardsOptions options_;
+    BoardsOptions options_;
     // The statements end before the database.
     detail::SqliteDatabase db_{};
     SqliteStatement add_user_{};
@@ -341,4 +341,4 @@ private:
     SqliteStatement least_time_{};
 };
 
-}}  // namespace belay
+}}}  // namespace belay::sqlite

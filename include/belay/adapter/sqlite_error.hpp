@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/sqlite_error.hpp
-/// SqliteError: why a queue in SQLite could not be opened, with advice.
+/// sqlite::Error: why a queue in SQLite could not be opened, with advice.
 #pragma once
 
 #include <sqlite3.h>
@@ -11,9 +11,7 @@
 #include <belay/journal/detail/file_advice.hpp>
 #include <belay/queue/queue_errc.hpp>
 
-namespace belay { inline namespace BELAY_ABI {
-
-namespace detail {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// What an answer of SQLite that is no success means; `system` is the errno that it saw, if any.
 [[nodiscard]] inline std::error_code code_of_sqlite(int answer, std::errc system = {}) noexcept {
@@ -42,12 +40,14 @@ namespace detail {
     }
 }
 
-}  // namespace detail
+}}}  // namespace belay::detail
+
+namespace belay { inline namespace BELAY_ABI { namespace sqlite {
 
 /// Why a queue in SQLite could not be opened: what, where, and what to do about it.
 ///
 /// Thread safety: a plain value.
-struct SqliteError {
+struct Error {
     std::error_code code;
     /// The file that is meant.
     std::string path;
@@ -60,7 +60,7 @@ struct SqliteError {
             return "put the file back from a copy; or save what '.recover' of the sqlite3 program "
                    "finds in it, and open a new one";
         }
-        if (code == QueueErrc::bad_options) return "see SqliteOptions for what is possible";
+        if (code == QueueErrc::bad_options) return "see sqlite::Options for what is possible";
         return detail::file_advice(code);
     }
 
@@ -75,4 +75,4 @@ struct SqliteError {
     explicit operator bool() const noexcept { return static_cast<bool>(code); }
 };
 
-}}  // namespace belay
+}}}  // namespace belay::sqlite

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/sqlite_rooms.hpp
-/// SqliteRooms: rooms in one SQLite file. Needs sqlite3.
+/// sqlite::Rooms: rooms in one SQLite file. Needs sqlite3.
 #pragma once
 
 #include <functional>   // std::less
@@ -14,10 +14,10 @@
 #include <belay/adapter/sqlite_error.hpp>
 #include <belay/room/persistence_like.hpp>
 
-namespace belay { inline namespace BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI { namespace sqlite {
 
 /// How rooms in SQLite are kept.
-struct SqliteRoomsOptions {
+struct RoomsOptions {
     /// Whether what a flush or a save stored is on the medium when it answers; otherwise it
     /// survives the process, not a loss of power.
     bool flushes_each = true;
@@ -27,7 +27,7 @@ struct SqliteRoomsOptions {
 
 /// Rooms in the tables of an SQLite database of their own.
 ///
-///     auto rooms = SqliteRooms::open("boards.db");                  // a Result
+///     auto rooms = Rooms::open("boards.db");                  // a Result
 ///     RoomManager manager{OnThread{std::move(*rooms)}, ...};
 ///
 /// A flush is one transaction, whatever it stores of how many rooms; so is a save. One object in
@@ -45,24 +45,24 @@ struct SqliteRoomsOptions {
 /// Models:        PersistenceLike; everything is answered inside of the call.
 /// Thread safety: distinct objects safe. After fork, the child must not use or destroy it.
 /// Blocks:        every call, on the disk: run it by an OnThread where a loop must not wait.
-/// Errors:        as PersistenceLike says, and those of SQLite, see SqliteError;
+/// Errors:        as PersistenceLike says, and those of SQLite, see Error;
 ///                QueueErrc::corrupt: what is stored of the room is damaged.
 /// Throws:        std::bad_alloc.
-class SqliteRooms {
+class Rooms {
 public:
     /// Opens the rooms in the file `path`, or makes one there.
     ///
-    /// Errors: what, where, and what to do, see SqliteError. A file of another program, or of a
+    /// Errors: what, where, and what to do, see Error. A file of another program, or of a
     ///         later version, is refused, and keeps its contents.
-    [[nodiscard]] static Result<SqliteRooms, SqliteError> open(const std::string& path,
-                                                               SqliteRoomsOptions options = {}) {
-        SqliteRooms rooms{path, options};
+    [[nodiscard]] static Result<Rooms, Error> open(const std::string& path,
+                                                   RoomsOptions options = {}) {
+        Rooms rooms{path, options};
         std::error_code error;
         if (path.empty() || path.find('\0') != path.npos) {
             error = make_error_code(QueueErrc::bad_options);
         }
         if (!error) error = rooms.tables_.open(path, options.flushes_each);
-        if (error) return SqliteError{error, path, rooms.tables_.last_words()};
+        if (error) return Error{error, path, rooms.tables_.last_words()};
         rooms.last_ = rooms.tables_.last();
         return rooms;
     }
@@ -132,8 +132,7 @@ private:
     // SQLite's limit of a row is 1'000'000'000, with its other columns.
     static constexpr std::size_t update_bytes_max = 999'999'000;
 
-    SqliteRooms(const std::string& path, const SqliteRoomsOptions& options)
-        : options_{options}, path_{path} {}
+    Rooms(const std::string& path, const RoomsOptions& options) : options_{options}, path_{path} {}
 
     [[nodiscard]] PersistenceError failed(std::error_code code) const {
         return {code, path_, tables_.last_words()};
@@ -153,7 +152,7 @@ private:
         return ++last_;
     }
 
-    SqliteRoomsOptions options_;
+    RoomsOptions options_;
     std::string path_;
     detail::SqliteRoomTables tables_{};
     std::vector<detail::SqliteRoomChange> staged_{};
@@ -163,4 +162,4 @@ private:
     std::uint64_t last_ = 0;
 };
 
-}}  // namespace belay
+}}}  // namespace belay::sqlite

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/sqlite_storage.hpp
-/// SqliteStorage: a durable queue in one SQLite file. Needs sqlite3.
+/// sqlite::Storage: a durable queue in one SQLite file. Needs sqlite3.
 #pragma once
 
 #include <string>  // std::string
@@ -11,18 +11,18 @@
 #include <belay/core/result.hpp>
 #include <belay/queue/leasable_like.hpp>
 
-namespace belay { inline namespace BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI { namespace sqlite {
 
-/// When what a SqliteStorage was told is on the medium; the names are those of SQLite's
+/// When what a Storage was told is on the medium; the names are those of SQLite's
 /// `synchronous`.
-enum class SqliteFlush : std::uint8_t {
+enum class Flush : std::uint8_t {
     full,   ///< when the call returns: one flush for each
     normal  ///< when `commit` returns; before that it survives the process, not a loss of power
 };
 
 /// How a queue in SQLite is opened.
-struct SqliteOptions {
-    SqliteFlush flush = SqliteFlush::full;
+struct Options {
+    Flush flush = Flush::full;
     /// The longest operation; at most 1'000'000'000, the limit of SQLite.
     std::size_t record_bytes_max = 1 << 20;
 };
@@ -44,24 +44,24 @@ struct SqliteOptions {
 /// Models:        LeasableLike.
 /// Thread safety: distinct objects safe. After fork, the child must not use or destroy it.
 /// Blocks:        every call that changes something, on the disk.
-class SqliteStorage : public detail::TableStorage<detail::SqliteTable> {
+class Storage : public detail::TableStorage<detail::SqliteTable> {
 public:
     /// Opens the queue in the file `path`, or makes one there.
     ///
-    /// Errors:     what, where, and what to do, see SqliteError. A file of another program, of a
+    /// Errors:     what, where, and what to do, see Error. A file of another program, of a
     ///             later version, or that lacks operations is refused, and keeps its contents.
     /// Throws:     std::bad_alloc.   Complexity: O(operations).
-    [[nodiscard]] static Result<SqliteStorage, SqliteError> open(const std::string& path,
-                                                                 SqliteOptions options = {}) {
-        SqliteStorage storage;
+    [[nodiscard]] static Result<Storage, Error> open(const std::string& path,
+                                                     Options options = {}) {
+        Storage storage;
         const std::error_code code =
-            storage.start(path, options.record_bytes_max, options.flush == SqliteFlush::full);
-        if (code) return SqliteError{code, path, storage.last_words()};
+            storage.start(path, options.record_bytes_max, options.flush == Flush::full);
+        if (code) return Error{code, path, storage.last_words()};
         return storage;
     }
 
 private:
-    SqliteStorage() noexcept = default;
+    Storage() noexcept = default;
 };
 
-}}  // namespace belay
+}}}  // namespace belay::sqlite

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/sqlite_store.hpp
-/// SqliteStore: the elements of sessions in one SQLite file. Needs sqlite3.
+/// sqlite::Store: the elements of sessions in one SQLite file. Needs sqlite3.
 #pragma once
 
 #include <concepts>  // std::same_as
@@ -14,10 +14,10 @@
 #include <belay/sync/store_like.hpp>
 #include <belay/sync/sync_errc.hpp>
 
-namespace belay { inline namespace BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI { namespace sqlite {
 
 /// How a store in SQLite is opened, and what it keeps.
-struct SqliteStoreOptions {
+struct StoreOptions {
     /// Whether what a call, or transaction, wrote is on the medium when it returns; otherwise it
     /// survives the process, not a loss of power.
     bool flushes_each = true;
@@ -33,7 +33,7 @@ struct SqliteStoreOptions {
 
 /// Elements in the tables of an SQLite database of their own; values as a codec makes them.
 ///
-///     auto store = SqliteStore<NoteCodec>::open("notes.db");       // a Result
+///     auto store = Store<NoteCodec>::open("notes.db");       // a Result
 ///     SyncProcessor processor{std::ref(*store), LastWriteWins{}};
 ///
 /// A transaction, or a call outside of one, happened or did not, whatever dies when. One object in
@@ -49,33 +49,32 @@ struct SqliteStoreOptions {
 /// Models:        StoreLike, with transactions.
 /// Thread safety: distinct objects safe. After fork, the child must not use or destroy it.
 /// Blocks:        every call, on the disk.
-/// Errors:        of SQLite, see SqliteError; a transaction in which a statement failed is undone
+/// Errors:        of SQLite, see Error; a transaction in which a statement failed is undone
 ///                as a whole. SyncErrc::bad_operation: the codec does not take the value, or it is
 ///                too long; QueueErrc::corrupt: damaged, or the codec cannot decode it.
 template <CodecLike Codec, OperationLike Op = Operation<detail::DecodedBy<Codec>>>
-class SqliteStore {
+class Store {
 public:
     using operation_type = Op;
     using value_type = detail::DecodedBy<Codec>;
     static_assert(std::same_as<value_type, typename Op::value_type>,
-                  "SqliteStore: the operation must have the codec's value_type");
+                  "sqlite::Store: the operation must have the codec's value_type");
 
     /// Opens the store in the file `path`, or makes one there.
     ///
-    /// Errors: what, where, and what to do, see SqliteError. A file of another program, or of a
+    /// Errors: what, where, and what to do, see Error. A file of another program, or of a
     ///         later version, is refused, and keeps its contents.
     /// Throws: std::bad_alloc.
-    [[nodiscard]] static Result<SqliteStore, SqliteError> open(const std::string& path,
-                                                               SqliteStoreOptions options = {},
-                                                               Codec codec = {}) {
-        SqliteStore store{options, std::move(codec)};
+    [[nodiscard]] static Result<Store, Error> open(const std::string& path,
+                                                   StoreOptions options = {}, Codec codec = {}) {
+        Store store{options, std::move(codec)};
         std::error_code error;
         if (path.empty() || path.find('\0') != path.npos || options.tombstones_kept < Duration{} ||
             options.value_bytes_max > 1'000'000'000 || options.ids_remembered >> 40U != 0) {
             error = make_error_code(QueueErrc::bad_options);
         }
         if (!error) error = store.tables_.open(path, options.flushes_each);
-        if (error) return SqliteError{error, path, store.tables_.last_words()};
+        if (error) return Error{error, path, store.tables_.last_words()};
         store.tables_.remembers(static_cast<std::int64_t>(options.ids_remembered));
         return store;
     }
@@ -143,7 +142,7 @@ public:
     }
 
 private:
-    SqliteStore(const SqliteStoreOptions& options, Codec&& codec)
+    Store(const StoreOptions& options, Codec&& codec)
         : options_{options}, codec_{std::move(codec)} {}
 
     [[nodiscard]] bool encode(const value_type& value) {
@@ -151,10 +150,10 @@ private:
         return codec_.encode(value, bytes_) && bytes_.size() <= options_.value_bytes_max;
     }
 
-    SqliteStoreOptions options_;
+    StoreOptions options_;
     [[no_unique_address]] Codec codec_;
     detail::SqliteElements tables_{};
     Bytes bytes_{};
 };
 
-}}  // namespace belay
+}}}  // namespace belay::sqlite

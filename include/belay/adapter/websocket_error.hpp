@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/websocket_error.hpp
-/// WebSocketErrc: what a WebSocket transport, or listener, itself refuses.
+/// beast::WebSocketErrc: what a WebSocket transport, or listener, itself refuses.
 #pragma once
 
 #include <belay/core/cause.hpp>
 
-namespace belay { inline namespace BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI { namespace beast {
 
 /// Errors of WebSocket transports beside close codes and HTTP statuses; category
 /// "belay.websocket".
@@ -23,7 +23,9 @@ enum class WebSocketErrc {
     too_many_upgrades = 11    ///< there are too many connections, or of this ip
 };
 
-namespace detail {
+}}}  // namespace belay::beast
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
 inline constexpr ErrorText websocket_error_texts[] = {
     {"a token is sent over TLS, or to this machine itself: use wss", Cause::forbidden},
     {"a header, token, target or host holds a character that it may not, or is too long",
@@ -39,19 +41,21 @@ inline constexpr ErrorText websocket_error_texts[] = {
     {"there are too many connections, or requests", Cause::overloaded},
 };
 
-/// The category of WebSocketErrc.
+/// The category of beast::WebSocketErrc.
 [[nodiscard]] inline const std::error_category& websocket_error_category() noexcept {
     static const TableCategory category{"belay.websocket", websocket_error_texts};
     return category;
 }
-}  // namespace detail
+}}}  // namespace belay::detail
+
+namespace belay { inline namespace BELAY_ABI { namespace beast {
 
 /// Makes a std::error_code of it, which the conversion asks for.
 [[nodiscard]] inline std::error_code make_error_code(WebSocketErrc e) noexcept {
     return {static_cast<int>(e), detail::websocket_error_category()};
 }
 
-}}  // namespace belay
+}}}  // namespace belay::beast
 
 template <>
-struct std::is_error_code_enum<belay::WebSocketErrc> : std::true_type {};
+struct std::is_error_code_enum<belay::beast::WebSocketErrc> : std::true_type {};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/websocket_options.hpp
-/// WebSocketOptions: how a WebSocket transport asks for its connections.
+/// beast::WebSocketOptions: how a WebSocket transport asks for its connections.
 #pragma once
 
 #include <string>   // std::string
@@ -10,7 +10,7 @@
 #include <belay/core/bytes.hpp>
 #include <belay/posix/endpoint.hpp>
 
-namespace belay { inline namespace BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI { namespace beast {
 
 /// Which kind of message is sent, and taken; the other kind ends the connection with 1003.
 enum class WebSocketFrames : std::uint8_t { binary, text };
@@ -46,4 +46,4 @@ struct WebSocketOptions {
     bool insecure_no_verify = false;
 };
 
-}}  // namespace belay
+}}}  // namespace belay::beast

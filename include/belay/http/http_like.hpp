@@ -24,7 +24,7 @@ concept HasHttpHandle = TakesHttpRequests<H> && std::is_class_v<HttpHandleOf<H>>
                         std::is_nothrow_destructible_v<HttpHandleOf<H>>;
 }  // namespace detail
 
-/// Makes HTTP requests, none of which blocks; CurlHttp is one.
+/// Makes HTTP requests, none of which blocks; curl::Http is one.
 ///
 ///     auto handle = http.request(HttpRequest{.url = "https://example.com/"},
 ///                                Completion<HttpResponse>{[](auto response) noexcept {

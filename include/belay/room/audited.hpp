@@ -52,13 +52,14 @@ public:
     }
 
     /// An observer that has the rows of refusals by others written by the same rate: of a
-    /// BeastListener, which refuses who never comes to an authorizer. What was asked for stands in
+    /// beast::Listener, which refuses who never comes to an authorizer. What was asked for stands
+    /// in
     /// the row's `board`, its first room_id_bytes_max bytes, as the peer wrote them; what has no
     /// ip was nobody, and is no row. Copied at will; it keeps the audit. `dropped()` of it is how
     /// many refusals of all kinds, of those that are told, are in no row.
     ///
     ///     auto refusals = audited.refusals();
-    ///     BeastListener listener{loop, on_accept, {}, refusals};  // or Tee{Log{}, refusals}
+    ///     beast::Listener listener{loop, on_accept, {}, refusals};  // or Tee{Log{}, refusals}
     ///
     /// Pre: this was not moved from.
     /// Thread safety: the audit and the clock are called where the listener tells, too: of another
@@ -132,7 +133,7 @@ private:
     class Refusals {
     public:
         explicit Refusals(std::shared_ptr<Book> book) noexcept : book_{std::move(book)} {}
-        /// As RefusedUpgrade says it.
+        /// As beast::RefusedUpgrade says it.
         template <class Refused>
             requires requires(const Refused& r) {
                 std::string{r.ip};

@@ -97,7 +97,7 @@ concept FanoutIsSound = TellsOthers<F> || !(has_publish<F>() || has_subscribe<F>
 /// A position that is *read* covers all before it. One that `append` answers does not, where others
 /// append too, so that a `save` is given the last one read.
 ///
-/// Models: RedisRooms, NoFanout.
+/// Models: redis::Rooms, NoFanout.
 template <class F>
 concept FanoutLike = detail::TellsOthers<F>;
 

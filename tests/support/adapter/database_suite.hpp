@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/adapter/database_suite.hpp
-/// What SqliteStorage and LmdbStorage promise alike, as functions over `Db`.
+/// What sqlite::Storage and lmdb::Storage promise alike, as functions over `Db`.
 #pragma once
 
 #include <sys/resource.h>

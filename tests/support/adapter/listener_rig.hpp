@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/adapter/listener_rig.hpp
-/// ListenerRig: a BeastListener, whom it let in, and what it told; and node's clients of it.
+/// ListenerRig: a beast::Listener, whom it let in, and what it told; and node's clients of it.
 #pragma once
 
 #include <cerrno>
@@ -28,15 +28,15 @@ inline bool is_over(const RawSocket& peer) {
 }
 
 struct Refusals {
-    std::vector<belay::RefusedUpgrade>* all;
-    void on_refused(const belay::RefusedUpgrade& one) { all->push_back(one); }
+    std::vector<belay::beast::RefusedUpgrade>* all;
+    void on_refused(const belay::beast::RefusedUpgrade& one) { all->push_back(one); }
 };
 
 /// A client that was let in: a machine that keeps what it says, and sends it back.
 template <class Stream>
 class Guest {
 public:
-    explicit Guest(belay::BeastAccepted<Stream> client) : client_{std::move(client)} {}
+    explicit Guest(belay::beast::Accepted<Stream> client) : client_{std::move(client)} {}
     void attach(belay::Waker waker) {
         waker_ = std::move(waker);
         link_.emplace(std::move(*client_), 64, waker_, 1);
@@ -54,22 +54,22 @@ public:
     std::vector<std::string> messages{};
 
 private:
-    std::optional<belay::BeastAccepted<Stream>> client_;
+    std::optional<belay::beast::Accepted<Stream>> client_;
     belay::Waker waker_;
-    std::optional<belay::ServedLink<belay::BeastAccepted<Stream>>> link_;
+    std::optional<belay::ServedLink<belay::beast::Accepted<Stream>>> link_;
 };
 
 template <class Stream = boost::beast::tcp_stream>
 struct ListenerRig {
-    using Accepted = belay::BeastAccepted<Stream>;
+    using Accepted = belay::beast::Accepted<Stream>;
     struct Take {
         ListenerRig* rig;
         void operator()(Accepted client) const { rig->on_accept(std::move(client)); }
     };
-    using Listener = belay::BeastListener<Take, Stream, Refusals>;
+    using Listener = belay::beast::Listener<Take, Stream, Refusals>;
 
     template <class... Tls>
-    explicit ListenerRig(belay::BeastListenerOptions options = {}, Tls&... tls) {
+    explicit ListenerRig(belay::beast::ListenerOptions options = {}, Tls&... tls) {
         listener.emplace(loop, tls..., Take{this}, std::move(options), Refusals{&refused});
         REQUIRE_FALSE(listener->listen({"127.0.0.1", 0}));
         port = listener->port();
@@ -103,11 +103,11 @@ struct ListenerRig {
         peer.send(request);
         return answer_to(peer);
     }
-    belay::BeastListenerCounters counters() const { return listener->counters(); }
+    belay::beast::ListenerCounters counters() const { return listener->counters(); }
 
     boost::asio::io_context context{};
     belay::AsioLoop<boost::asio::io_context> loop{context};
-    std::vector<belay::RefusedUpgrade> refused{};
+    std::vector<belay::beast::RefusedUpgrade> refused{};
     std::list<Guest<Stream>> guests{};
     std::function<void(Accepted)> on_accept = [this](Accepted client) { serve(std::move(client)); };
     std::uint16_t port = 0;

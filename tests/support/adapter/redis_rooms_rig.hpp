@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/adapter/redis_rooms_rig.hpp
-/// The calls of a RedisRooms as functions that wait for its answers, and what they say as text.
+/// The calls of a redis::Rooms as functions that wait for its answers, and what they say as text.
 #pragma once
 
 #include <poll.h>
@@ -20,9 +20,9 @@ using namespace belay;
 inline constexpr Id some_epoch{std::byte{1}};
 inline constexpr Id other_epoch{std::byte{2}};
 
-[[nodiscard]] inline RedisRoomsOptions rooms_at(const RedisServer& server,
-                                                std::string prefix = "belay") {
-    RedisRoomsOptions options;
+[[nodiscard]] inline redis::RoomsOptions rooms_at(const RedisServer& server,
+                                                  std::string prefix = "belay") {
+    redis::RoomsOptions options;
     options.prefix = std::move(prefix);
     options.socket = server.socket();
     options.retry_after = std::chrono::milliseconds{20};
@@ -40,24 +40,24 @@ template <class V, class Ask>
     REQUIRE(answer);
     return std::move(*answer);
 }
-[[nodiscard]] inline PersistenceError flush(RedisRooms& rooms) {
+[[nodiscard]] inline PersistenceError flush(redis::Rooms& rooms) {
     return awaited<PersistenceError>([&](auto done) { rooms.flush(std::move(done)); });
 }
-[[nodiscard]] inline LoadedRoom load(RedisRooms& rooms, std::string_view id = "board") {
+[[nodiscard]] inline LoadedRoom load(redis::Rooms& rooms, std::string_view id = "board") {
     return awaited<LoadedRoom>([&](auto done) { rooms.load(id, std::move(done)); });
 }
-[[nodiscard]] inline PersistenceError save(RedisRooms& rooms, std::string_view snapshot,
+[[nodiscard]] inline PersistenceError save(redis::Rooms& rooms, std::string_view snapshot,
                                            std::uint64_t covers) {
     const BytesView bytes = as_bytes(snapshot);
     const std::vector<Bytes> parts{{bytes.begin(), bytes.end()}};
     return awaited<PersistenceError>(
         [&](auto done) { rooms.save("board", parts, covers, std::move(done)); });
 }
-[[nodiscard]] inline part::HeardNews hear(RedisRooms& rooms, std::uint64_t from) {
+[[nodiscard]] inline part::HeardNews hear(redis::Rooms& rooms, std::uint64_t from) {
     return awaited<part::HeardNews>(
         [&](auto done) { rooms.subscribe("board", from, std::move(done)); });
 }
-inline std::uint64_t append(RedisRooms& rooms, std::string_view text) {
+inline std::uint64_t append(redis::Rooms& rooms, std::string_view text) {
     const auto position = rooms.append("board", as_bytes(text));
     REQUIRE(position);
     const PersistenceError error = flush(rooms);
@@ -65,7 +65,7 @@ inline std::uint64_t append(RedisRooms& rooms, std::string_view text) {
     REQUIRE_FALSE(error);
     return *position;
 }
-inline void begin(RedisRooms& rooms, const Id& epoch = some_epoch) {
+inline void begin(redis::Rooms& rooms, const Id& epoch = some_epoch) {
     REQUIRE(rooms.begin("board", epoch, false));
     REQUIRE_FALSE(flush(rooms));
 }
@@ -94,22 +94,22 @@ inline void begin(RedisRooms& rooms, const Id& epoch = some_epoch) {
 inline const std::string updates_key = "belay:{board}:updates";
 inline const std::string room_key = "belay:{board}:room";
 
-[[nodiscard]] inline PersistenceError reset(RedisRooms& rooms, const Id& epoch) {
+[[nodiscard]] inline PersistenceError reset(redis::Rooms& rooms, const Id& epoch) {
     REQUIRE(rooms.reset("board", epoch));
     return flush(rooms);
 }
-[[nodiscard]] inline PersistenceError erase(RedisRooms& rooms) {
+[[nodiscard]] inline PersistenceError erase(redis::Rooms& rooms) {
     REQUIRE_FALSE(rooms.erase("board"));
     return flush(rooms);
 }
 /// As a server that gives back what it has.
-[[nodiscard]] inline PersistenceError give_back(RedisRooms& rooms, const Id& epoch,
+[[nodiscard]] inline PersistenceError give_back(redis::Rooms& rooms, const Id& epoch,
                                                 std::string_view text) {
     REQUIRE(rooms.begin("board", epoch, true));
     REQUIRE(rooms.append("board", as_bytes(text)));
     return flush(rooms);
 }
-[[nodiscard]] inline std::string listed(RedisRooms& rooms) {
+[[nodiscard]] inline std::string listed(redis::Rooms& rooms) {
     const auto ids = awaited<ListedRooms>([&](auto done) { rooms.list({}, 9, std::move(done)); });
     REQUIRE(ids);
     std::string all;
@@ -117,7 +117,7 @@ inline const std::string room_key = "belay:{board}:room";
     return all;
 }
 /// Until Redis answers again.
-inline void back(RedisRooms& rooms) {
+inline void back(redis::Rooms& rooms) {
     for (int i = 0; i < 2'000 && !load(rooms, "elsewhere"); ++i) ::poll(nullptr, 0, 1);
 }
 inline void lose_last_entry(const RedisServer& server) {
@@ -130,8 +130,8 @@ inline void lose_last_entry(const RedisServer& server) {
 /// Two servers of rooms, and the Redis that they share.
 struct TwoRedisRooms {
     const RedisServer server{};
-    RedisRooms one{rooms_at(server)};
-    RedisRooms two{rooms_at(server)};
+    redis::Rooms one{rooms_at(server)};
+    redis::Rooms two{rooms_at(server)};
 
     /// The board is begun, and a replica takes over that lacks its last entry, "lost", and whose
     /// clock is a little late: it has "a" and "b".   Returns: the position of what was lost.

@@ -20,27 +20,27 @@
 
 namespace belay_test {
 
-inline belay::RedisStream opened(const belay::RedisOptions& options) {
-    auto queue = belay::RedisStream::open(options);
+inline belay::redis::Stream opened(const belay::redis::Options& options) {
+    auto queue = belay::redis::Stream::open(options);
     INFO((queue ? "" : queue.error().message()));
     REQUIRE(queue);
     return std::move(*queue);
 }
 /// Why it does not open.
-inline belay::RedisError refused(const belay::RedisOptions& options) {
-    const auto queue = belay::RedisStream::open(options);
+inline belay::redis::Error refused(const belay::redis::Options& options) {
+    const auto queue = belay::redis::Stream::open(options);
     REQUIRE_FALSE(queue);
     return queue.error();
 }
-inline void push(belay::RedisStream& queue, std::string_view text) {
+inline void push(belay::redis::Stream& queue, std::string_view text) {
     REQUIRE_FALSE(queue.try_push(belay::as_bytes(text)));
 }
 /// The text of the first value, or why there is none.
-inline std::string first_of(belay::RedisStream&& queue) {
+inline std::string first_of(belay::redis::Stream&& queue) {
     const auto first = queue.front();
     return first ? std::string{belay::as_text(*first)} : first.error().message();
 }
-inline std::string first_of(belay::RedisStream& queue) { return first_of(std::move(queue)); }
+inline std::string first_of(belay::redis::Stream& queue) { return first_of(std::move(queue)); }
 
 /// Listens on a Unix domain socket in a directory that vanishes with it. `settings` are those of
 /// redis.conf.
@@ -53,13 +53,13 @@ public:
 
     [[nodiscard]] std::string socket() const { return directory_ / "socket"; }
     /// For the stream "jobs" on this server. The lease never ends by itself in a test: see `age`.
-    [[nodiscard]] belay::RedisOptions options(const std::string& consumer) const {
-        belay::RedisOptions options{.stream = "jobs", .consumer = consumer};
+    [[nodiscard]] belay::redis::Options options(const std::string& consumer) const {
+        belay::redis::Options options{.stream = "jobs", .consumer = consumer};
         options.socket = socket();
         options.lease = std::chrono::hours{1};
         return options;
     }
-    [[nodiscard]] belay::RedisStream open(const std::string& consumer) const {
+    [[nodiscard]] belay::redis::Stream open(const std::string& consumer) const {
         return opened(options(consumer));
     }
     /// An hour passes for all that the consumer has borrowed.

@@ -27,7 +27,7 @@ namespace belay_test {
 /// One server of several.
 class RoomProcess : public ChildProcess {
 public:
-    explicit RoomProcess(const RedisRoomsOptions& options) {
+    explicit RoomProcess(const redis::RoomsOptions& options) {
         int ends[2];
         REQUIRE(::pipe(ends) == 0);
         if (forks()) {
@@ -48,13 +48,13 @@ private:
             answer({"somebody", Access::edit, forever});
         }
     };
-    [[noreturn]] static void serve(const RedisRoomsOptions& redis, int tell) {
+    [[noreturn]] static void serve(const redis::RoomsOptions& redis, int tell) {
         RoomOptions options;
         options.save_after = std::chrono::milliseconds{200};
         options.save_within = std::chrono::milliseconds{500};
         options.save_retry_min = std::chrono::milliseconds{100};
         posix::Loop loop;
-        RoomManager rooms{RedisRooms{redis}, EveryUserEdits{}, options};
+        RoomManager rooms{redis::Rooms{redis}, EveryUserEdits{}, options};
         loop.attach(rooms);
         rooms.start();
         posix::Listener listener{loop, [&](posix::Accepted<> a) {

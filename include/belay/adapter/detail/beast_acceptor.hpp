@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/beast_acceptor.hpp
-/// BeastAcceptor: the socket that a BeastListener listens at.
+/// BeastAcceptor: the socket that a beast::Listener listens at.
 #pragma once
 
 #include <memory>    // std::enable_shared_from_this
@@ -28,7 +28,7 @@ class BeastAcceptor final
 
 public:
     BeastAcceptor(boost::asio::io_context& runs_in, typename Door::TlsContext* certified,
-                  F on_accept, BeastListenerOptions options, Observer observer)
+                  F on_accept, beast::ListenerOptions options, Observer observer)
         : Door{runs_in, certified, std::move(options)},
           on_accept_{std::move(on_accept)},
           observer_{std::move(observer)},
@@ -71,14 +71,14 @@ public:
     void arrived(std::shared_ptr<PendingUpgrade> pending) override {
         on_accept_(Accepted{std::move(pending)});
     }
-    void tell(const RefusedUpgrade& refused) override {
+    void tell(const beast::RefusedUpgrade& refused) override {
         notify<typename Hooks::Refused>(observer_, no_machine, refused);
     }
 
 private:
     /// Whether the options name nothing that would never match, and let somebody in.
     [[nodiscard]] bool understood() {
-        const BeastListenerOptions& options = this->limiter->options();
+        const beast::ListenerOptions& options = this->limiter->options();
         if (!possible(options)) return false;
         for (const std::string& one : options.origins) {
             if (one != "*" && !WebOrigin::parse(one)) return false;
@@ -129,7 +129,8 @@ private:
         const Instant now = SteadyClock{}.now();
         if (!told_.allows(now, turned_away_per_minute)) return;
         told_.spend(now, turned_away_per_minute);
-        tell({WebSocketErrc::too_many_upgrades, 0, ip ? ip->to_string() : std::string{}, {}});
+        tell(
+            {beast::WebSocketErrc::too_many_upgrades, 0, ip ? ip->to_string() : std::string{}, {}});
     }
     /// The connection that cannot be accepted would keep the loop busy: looks away for a while.
     void exhausted(const Error& error) {

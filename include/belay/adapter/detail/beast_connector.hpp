@@ -18,7 +18,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// A connection of BeastWebSocket, from the look-up of the name to the answered upgrade.
+/// A connection of beast::WebSocket, from the look-up of the name to the answered upgrade.
 template <class Stream>
 class BeastConnector : public BeastStream<Stream> {
     using Wire = BeastStream<Stream>;
@@ -30,7 +30,7 @@ class BeastConnector : public BeastStream<Stream> {
 public:
     template <class... A>
     BeastConnector(boost::asio::io_context& runs_in,
-                   std::shared_ptr<const WebSocketOptions> options, const Link<Bytes>& link,
+                   std::shared_ptr<const beast::WebSocketOptions> options, const Link<Bytes>& link,
                    A&... stream)
         : Wire{runs_in, std::move(options), link, runs_in, stream...} {}
 
@@ -75,7 +75,8 @@ private:
             const bool stays_here =
                 !has_proxy() && this->socket().remote_endpoint(error).address().is_loopback();
             if (has_token_ && !stays_here) {
-                return this->end(Failure::from(make_error_code(WebSocketErrc::token_in_clear)));
+                return this->end(
+                    Failure::from(make_error_code(beast::WebSocketErrc::token_in_clear)));
             }
         }
         has_proxy() ? ask_proxy() : secure();
@@ -135,7 +136,8 @@ private:
         if (error) return this->end(BeastFailure::of_handshake(error));
         const auto chosen = response_[boost::beast::http::field::sec_websocket_protocol];
         if (this->options_->subprotocol != std::string_view{chosen.data(), chosen.size()}) {
-            return this->end(Failure::from(make_error_code(WebSocketErrc::subprotocol_refused)));
+            return this->end(
+                Failure::from(make_error_code(beast::WebSocketErrc::subprotocol_refused)));
         }
         response_ = {}, this->input_ = {};
         this->begin();

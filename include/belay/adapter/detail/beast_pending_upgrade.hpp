@@ -29,27 +29,27 @@ struct BeastListenerState {
     using PendingUpgrade = BeastPendingUpgrade<Stream>;
     using TlsContext = typename TlsContextOf<Stream>::Type;
 
-    BeastListenerState(boost::asio::io_context& c, TlsContext* t, BeastListenerOptions options)
+    BeastListenerState(boost::asio::io_context& c, TlsContext* t, beast::ListenerOptions options)
         : context{c}, tls{t}, limiter{std::make_shared<IpLimiter>(std::move(options))} {
-        const BeastListenerOptions& o = limiter->options();
-        connection = std::make_shared<const WebSocketOptions>(
-            WebSocketOptions{.frames = o.frames,
-                             .message_bytes_max = o.message_bytes_max,
-                             .output_bytes_max = o.output_bytes_max,
-                             .deflate = o.deflate,
-                             .subprotocol = o.subprotocol});
+        const beast::ListenerOptions& o = limiter->options();
+        connection = std::make_shared<const beast::WebSocketOptions>(
+            beast::WebSocketOptions{.frames = o.frames,
+                                    .message_bytes_max = o.message_bytes_max,
+                                    .output_bytes_max = o.output_bytes_max,
+                                    .deflate = o.deflate,
+                                    .subprotocol = o.subprotocol});
     }
     BeastListenerState(const BeastListenerState&) = delete;
     BeastListenerState& operator=(const BeastListenerState&) = delete;
     virtual ~BeastListenerState() = default;
 
     virtual void arrived(std::shared_ptr<PendingUpgrade> pending) = 0;
-    virtual void tell(const RefusedUpgrade& refused) = 0;
+    virtual void tell(const beast::RefusedUpgrade& refused) = 0;
 
     boost::asio::io_context& context;
     TlsContext* tls;
     const std::shared_ptr<IpLimiter> limiter;
-    std::shared_ptr<const WebSocketOptions> connection;  ///< options of all connections
+    std::shared_ptr<const beast::WebSocketOptions> connection;  ///< options of all connections
     ForwardedFor forwarded{};
     std::list<PendingUpgrade*> knocks{};  ///< that have not asked for anything yet
 };
@@ -83,12 +83,12 @@ public:
         peer_ = ip_ = peer;
         place_ = listener_->knocks.insert(listener_->knocks.end(), this);
         listed_ = true;
-        const BeastListenerOptions& options = listener_->limiter->options();
+        const beast::ListenerOptions& options = listener_->limiter->options();
         until_ = after(SteadyClock{}.now(), options.upgrade_within);
         if constexpr (NeedsTls<Stream>) {
             expect(smaller(until_, after(SteadyClock{}.now(), options.tls_within)));
             BeastTls<Stream>::accept(stream_, on([](auto& self, const Error& e) {
-                                         e ? self.failed(e, WebSocketErrc::tls_failed, 0)
+                                         e ? self.failed(e, beast::WebSocketErrc::tls_failed, 0)
                                            : self.read();
                                      }));
         } else {
@@ -154,7 +154,7 @@ private:
             if (e || self.timer_.expiry() > SteadyClock{}.now()) return;
             if (self.leaves_) return self.end();
             self.permit_.refused();
-            self.tell(WebSocketErrc::upgrade_timed_out, 0);
+            self.tell(beast::WebSocketErrc::upgrade_timed_out, 0);
             self.end();
         }));
     }
@@ -180,9 +180,9 @@ private:
     void heard(const Error& error) {
         namespace http = boost::beast::http;
         if (error == http::error::header_limit || error == http::error::buffer_overflow) {
-            return turn_down({WebSocketErrc::upgrade_too_large, 431});
+            return turn_down({beast::WebSocketErrc::upgrade_too_large, 431});
         }
-        if (error) return failed(error, WebSocketErrc::upgrade_malformed, 400);
+        if (error) return failed(error, beast::WebSocketErrc::upgrade_malformed, 400);
         const bool has_body = parser_->chunked() || parser_->content_length().value_or(0) != 0;
         // Nothing may follow before the answer (RFC 6455, section 4.1).
         const bool has_more = has_body || input_.size() != 0;
@@ -192,10 +192,10 @@ private:
         ip_ = listener_->forwarded.client(peer_, Upgrade::forwarded_for(request_));
         // Of others it is counted since they were accepted.
         if (listener_->forwarded.is_proxy(peer_) && ip_ != peer_ && !permit_.claim(ip_)) {
-            return turn_down({WebSocketErrc::too_many_upgrades, 429});
+            return turn_down({beast::WebSocketErrc::too_many_upgrades, 429});
         }
-        if (has_more) return turn_down({WebSocketErrc::upgrade_malformed, 400});
-        const BeastListenerOptions& options = listener_->limiter->options();
+        if (has_more) return turn_down({beast::WebSocketErrc::upgrade_malformed, 400});
+        const beast::ListenerOptions& options = listener_->limiter->options();
         const bool is_page = options.pages && Upgrade::asks_for_page(request_);
         const auto verdict = is_page ? std::nullopt : Upgrade::judge(request_, options);
         if (verdict) return turn_down(*verdict);
@@ -217,7 +217,7 @@ private:
         send(std::move(answer), until_);
     }
     /// The peer is gone, or it did what it may not.
-    void failed(const Error& error, WebSocketErrc what, int status) {
+    void failed(const Error& error, beast::WebSocketErrc what, int status) {
         if (is_gone<Stream>(error)) {
             permit_.aborted();
             return end();

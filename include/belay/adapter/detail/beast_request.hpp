@@ -26,8 +26,8 @@ struct BeastRequest {
 
     /// What is to be sent; or why it must not be.
     [[nodiscard]] std::error_code make(const posix::Endpoint& server,
-                                       const WebSocketOptions& options, const std::string* secret,
-                                       unsigned usual_port) {
+                                       const beast::WebSocketOptions& options,
+                                       const std::string* secret, unsigned usual_port) {
         bool sound = is_one_word(server.host) && is_one_word(options.target) &&
                      options.target.front() == '/' && is_header_value(options.subprotocol) &&
                      is_header_value(options.proxy_authorization);
@@ -45,11 +45,11 @@ struct BeastRequest {
             token = options.token_prefix + *secret;
             sound = sound && is_header_value(token);
         }
-        return sound ? std::error_code{} : make_error_code(WebSocketErrc::bad_text);
+        return sound ? std::error_code{} : make_error_code(beast::WebSocketErrc::bad_text);
     }
 
     /// The headers beside those of the handshake.
-    void decorate(Fields& request, const WebSocketOptions& options) const {
+    void decorate(Fields& request, const beast::WebSocketOptions& options) const {
         namespace http = boost::beast::http;
         request.set(http::field::user_agent, "belay");
         // In place of what is there already, `Host` for one; a name may come twice.
@@ -63,7 +63,7 @@ struct BeastRequest {
 
     /// What is asked of a proxy.
     [[nodiscard]] static std::string connect_to(const posix::Endpoint& server,
-                                                const WebSocketOptions& options) {
+                                                const beast::WebSocketOptions& options) {
         const std::string there = server.to_string();
         std::string text = "CONNECT " + there + " HTTP/1.1\r\nHost: " + there + "\r\n";
         if (!options.proxy_authorization.empty()) {

@@ -41,7 +41,7 @@ template <class Socket>
            error != boost::asio::error::try_again;
 }
 
-/// A connection of BeastAccepted, from the answer to its upgrade on.
+/// A connection of beast::Accepted, from the answer to its upgrade on.
 template <class Stream>
 class BeastServerHandshake : public BeastStream<Stream> {
     using Wire = BeastStream<Stream>;
@@ -52,8 +52,8 @@ public:
     using Request = boost::beast::http::request<boost::beast::http::empty_body>;
 
     BeastServerHandshake(boost::asio::io_context& context,
-                         std::shared_ptr<const WebSocketOptions> options, const Link<Bytes>& link,
-                         Stream stream)
+                         std::shared_ptr<const beast::WebSocketOptions> options,
+                         const Link<Bytes>& link, Stream stream)
         : Wire{context, std::move(options), link, std::move(stream)} {}
 
     /// Answers the request.

@@ -71,7 +71,7 @@ protected:
     using Asio = AsioOf<Context>;
     using Tcp = Asio::Tcp;
     using Error = Asio::Error;
-    using Options = WebSocketOptions;
+    using Options = beast::WebSocketOptions;
     using Code = boost::beast::websocket::close_code;
     static constexpr bool is_tls = NeedsTls<Stream>;
 
@@ -91,7 +91,7 @@ public:
 
     [[nodiscard]] SendResult send(const Bytes& message) noexcept {
         if (state_ != State::open || broken_) return SendResult::down;
-        if (options_->frames == WebSocketFrames::text && !is_utf8(message)) {
+        if (options_->frames == beast::WebSocketFrames::text && !is_utf8(message)) {
             return SendResult::refused;
         }
         const std::size_t cost = cost_of(message);
@@ -179,7 +179,7 @@ protected:
         // Measured here, by the piece: Beast's 0 would be no limit, and its refusal has no end.
         ws_.read_message_max(0);
         ws_.auto_fragment(false);
-        ws_.binary(options_->frames == WebSocketFrames::binary);
+        ws_.binary(options_->frames == beast::WebSocketFrames::binary);
         ws_.control_callback([this](websocket::frame_type kind, boost::beast::string_view) {
             if (state_ != State::open) return;
             if (!guarded([&] { link_.pong(kind == websocket::frame_type::pong); })) return;
@@ -258,7 +258,8 @@ protected:
         }
         if (error) return end(end_of_input(error));
         if (input_.size() > limit_) return give_up(Code::too_big);
-        const bool right_kind = ws_.got_binary() == (options_->frames == WebSocketFrames::binary);
+        const bool right_kind =
+            ws_.got_binary() == (options_->frames == beast::WebSocketFrames::binary);
         if (!right_kind) return give_up(Code::unknown_data);
         if (!ws_.is_message_done()) {
             if (guarded([&] { link_.pong(false); })) read();

@@ -32,8 +32,8 @@ struct Upgrade {
 
     /// Returns: nothing if nothing is wrong.
     [[nodiscard]] static std::optional<Verdict> judge(const Request& request,
-                                                      const BeastListenerOptions& options) {
-        const Verdict malformed{WebSocketErrc::upgrade_malformed, 400};
+                                                      const beast::ListenerOptions& options) {
+        const Verdict malformed{beast::WebSocketErrc::upgrade_malformed, 400};
         for (const Field field : {Field::host, Field::origin, Field::upgrade,
                                   Field::sec_websocket_key, Field::sec_websocket_version}) {
             if (request.count(field) > 1) return malformed;
@@ -44,16 +44,16 @@ struct Upgrade {
         }
         if (!boost::beast::websocket::is_upgrade(request) ||
             text(request, Field::sec_websocket_version) != "13") {
-            return Verdict{WebSocketErrc::no_upgrade, 426};
+            return Verdict{beast::WebSocketErrc::no_upgrade, 426};
         }
         if (!is_websocket_key(text(request, Field::sec_websocket_key))) return malformed;
         const OriginCheck origin{text(request, Field::origin), text(request, Field::host)};
         if (request.count(Field::origin) != 0 && !origin.passes(options.origins)) {
-            return Verdict{WebSocketErrc::origin_refused, 403};
+            return Verdict{beast::WebSocketErrc::origin_refused, 403};
         }
         const std::string offered = joined(request, "Sec-WebSocket-Protocol");
         if (!options.subprotocol.empty() && !WordList{offered}.has(options.subprotocol)) {
-            return Verdict{WebSocketErrc::subprotocol_refused, 400};
+            return Verdict{beast::WebSocketErrc::subprotocol_refused, 400};
         }
         return std::nullopt;
     }

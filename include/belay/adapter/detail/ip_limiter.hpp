@@ -61,7 +61,7 @@ class IpLimiter {
 public:
     static constexpr std::size_t rested_max = 4096;
 
-    explicit IpLimiter(BeastListenerOptions options) : options_{std::move(options)} {}
+    explicit IpLimiter(beast::ListenerOptions options) : options_{std::move(options)} {}
     IpLimiter(const IpLimiter&) = delete;
     IpLimiter& operator=(const IpLimiter&) = delete;
 
@@ -100,8 +100,8 @@ public:
         if (--entry.connections == 0) idle_.splice(idle_.end(), busy_, entry.place);
     }
 
-    BeastListenerCounters counters{};
-    [[nodiscard]] const BeastListenerOptions& options() const noexcept { return options_; }
+    beast::ListenerCounters counters{};
+    [[nodiscard]] const beast::ListenerOptions& options() const noexcept { return options_; }
 
     [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
     [[nodiscard]] std::size_t connections() const noexcept { return connections_; }
@@ -122,7 +122,7 @@ private:
         return entry;
     }
 
-    const BeastListenerOptions options_;
+    const beast::ListenerOptions options_;
     std::size_t connections_ = 0;
     std::size_t waiting_ = 0;
     Entries entries_;
@@ -156,13 +156,13 @@ public:
         ip_ = ip;
         return true;
     }
-    void upgraded() noexcept { settle(&BeastListenerCounters::upgraded); }
-    void got_page() noexcept { settle(&BeastListenerCounters::pages); }
-    void aborted() noexcept { settle(&BeastListenerCounters::upgrades_aborted); }
-    void turned_away() noexcept { settle(&BeastListenerCounters::turned_away); }
+    void upgraded() noexcept { settle(&beast::ListenerCounters::upgraded); }
+    void got_page() noexcept { settle(&beast::ListenerCounters::pages); }
+    void aborted() noexcept { settle(&beast::ListenerCounters::upgrades_aborted); }
+    void turned_away() noexcept { settle(&beast::ListenerCounters::turned_away); }
     void refused() noexcept {
         if (!limiter_ || !waits_) return;
-        settle(&BeastListenerCounters::refused);
+        settle(&beast::ListenerCounters::refused);
         count_refusal();
     }
     /// A refusal may have the form of an upgrade and a code.
@@ -182,12 +182,12 @@ public:
     }
     void leave() noexcept {
         if (!limiter_) return;
-        settle(&BeastListenerCounters::refused);  // nobody wanted to decide
+        settle(&beast::ListenerCounters::refused);  // nobody wanted to decide
         std::exchange(limiter_, nullptr)->leave(ip_);
     }
 
 private:
-    void settle(std::uint64_t BeastListenerCounters::*which) noexcept {
+    void settle(std::uint64_t beast::ListenerCounters::*which) noexcept {
         if (!limiter_ || !std::exchange(waits_, false)) return;
         ++(limiter_->counters.*which);
         limiter_->answered(ip_);

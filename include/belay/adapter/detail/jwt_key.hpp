@@ -40,7 +40,7 @@ public:
         // The text of a key of another kind is no secret.
         if (secret.find("-----BEGIN") != std::string_view::npos) {
             return "it is a PEM text, which is no secret: of tokens that are signed by RS256 "
-                   "choose JwtAlgorithm::rs256";
+                   "choose jwt::Algorithm::rs256";
         }
         if (secret.size() >= least_bytes) return {};
         return "it has " + std::to_string(secret.size()) + " bytes, HS256 needs " +

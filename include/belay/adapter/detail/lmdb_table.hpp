@@ -13,7 +13,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// The Table of TableStorage in LMDB; see LmdbStorage for the format.
+/// The Table of TableStorage in LMDB; see lmdb::Storage for the format.
 class LmdbTable {
 public:
     [[nodiscard]] std::error_code open(const std::string& path, bool flushes_each,

@@ -53,7 +53,7 @@ public:
                     : type == "text/event-stream" ? Form::events
                                                   : Form::other;
         }
-        if (form_ == Form::other) return fail(McpErrc::bad_type);
+        if (form_ == Form::other) return fail(mcp::Errc::bad_type);
         if (form_ == Form::events) return take_events(piece);
         if (piece.size() > limits_.bytes_max - body_.size()) return fail(HttpErrc::too_long);
         body_ += piece;
@@ -62,7 +62,7 @@ public:
     void end() {
         if (over()) return;
         if (form_ == Form::json) read(body_, true);
-        if (!over()) fail(McpErrc::no_answer);
+        if (!over()) fail(mcp::Errc::no_answer);
     }
 
     /// Whether there is an answer, or will be none.
@@ -93,10 +93,10 @@ private:
         if (!messages) return fail(messages.error());
         for (McpMessage& message : *messages) {
             if (message.kind == McpMessage::Kind::request) {
-                if (requests_.size() == mcp_requests_max) return fail(McpErrc::asks_too_much);
+                if (requests_.size() == mcp_requests_max) return fail(mcp::Errc::asks_too_much);
                 requests_.push_back(std::move(message));
             } else if (message.kind != McpMessage::Kind::notification && is_ours(message)) {
-                if (answer_ && whole) return fail(McpErrc::two_answers);
+                if (answer_ && whole) return fail(mcp::Errc::two_answers);
                 if (!answer_) answer_.emplace(std::move(message));
             }
         }

@@ -28,7 +28,7 @@ class McpClient {
     using Aim = McpSend::Aim;
 
 public:
-    McpClient(Http http, std::string url, McpOptions& options)
+    McpClient(Http http, std::string url, mcp::Options& options)
         : http_{std::move(http)},
           url_{std::move(url)},
           token_{std::move(options.token)},
@@ -121,7 +121,7 @@ private:
                 start(*wire);
                 continue;
             }
-            const std::error_code error = token ? make_error_code(McpErrc::credentials_needed)
+            const std::error_code error = token ? make_error_code(mcp::Errc::credentials_needed)
                                                 : make_error_code(LinkErrc::token_refused);
             core_.finish(wire->send.number, {.failure = Failure::from(error), .sent = false});
             wires_.erase(wire);

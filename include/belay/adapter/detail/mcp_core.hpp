@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/mcp_core.hpp
-/// McpCore: the brain of McpRemote, without sockets: what came in, what is to be sent, who is done.
+/// McpCore: the brain of mcp::Remote, without sockets: what came in, what is to be sent, who is
+/// done.
 #pragma once
 
 #include <algorithm>    // std::find_if, std::count_if
@@ -91,7 +92,7 @@ public:
         at->answer->take(head, piece);
         if (!reply_to(at->answer->requests())) {
             drops_.push_back(number);
-            return fail(take(find_numbered(wires_, number)), McpErrc::asks_too_much);
+            return fail(take(find_numbered(wires_, number)), mcp::Errc::asks_too_much);
         }
         const auto now = find_numbered(wires_, number);
         if (now->answer->over()) settle(take(now), head);
@@ -264,7 +265,7 @@ private:
             return pump();
         }
         std::string words = McpWords{wire.secret}(text_of_refusal(wire.refusal));
-        fail(std::move(wire), McpError{failure, 0, std::move(words)});
+        fail(std::move(wire), mcp::Error{failure, 0, std::move(words)});
     }
     /// 404 says so; servers that have one session for all answer 400 after a restart, and then do
     /// not say that they could not read the message.
@@ -280,7 +281,7 @@ private:
         Failure failure = response.failure;
         // What no server has heard is nothing that it has against a session.
         if (!response.sent && failure.cause == Cause::permanent) failure.cause = Cause::refused;
-        fail(std::move(wire), McpError{failure, 0, {}});
+        fail(std::move(wire), mcp::Error{failure, 0, {}});
     }
 
     void initialized(Wire wire, const HttpResponse& response) {
@@ -288,7 +289,7 @@ private:
         if (!message) return fail(std::move(wire), message.error());
         if (message->kind == McpMessage::Kind::error) {
             // Before the wire moves: in which order arguments are made is the compiler's.
-            McpError error = judged(error_of(message->body, McpWords{wire.secret}));
+            mcp::Error error = judged(error_of(message->body, McpWords{wire.secret}));
             return fail(std::move(wire), std::move(error));
         }
         const auto version = message->body.find("protocolVersion");
@@ -296,10 +297,10 @@ private:
         const bool spoken = version != message->body.end() && version->is_string() &&
                             std::find(std::begin(known), std::end(known),
                                       version->get_ref<const std::string&>()) != std::end(known);
-        if (!spoken) return fail(std::move(wire), McpErrc::version_refused);
+        if (!spoken) return fail(std::move(wire), mcp::Errc::version_refused);
         const std::string* const session = response.headers.find("Mcp-Session-Id");
         if (session != nullptr && !is_session_id(*session)) {
-            return fail(std::move(wire), McpErrc::bad_session);
+            return fail(std::move(wire), mcp::Errc::bad_session);
         }
         session_ = session != nullptr ? *session : "";
         version_ = version->get<std::string>();
@@ -315,30 +316,30 @@ private:
         if (!message) return fail(std::move(wire), message.error());
         if (message->kind == McpMessage::Kind::error) {
             // Before the wire moves: in which order arguments are made is the compiler's.
-            McpError error = judged(error_of(message->body, McpWords{wire.secret}));
+            mcp::Error error = judged(error_of(message->body, McpWords{wire.secret}));
             return fail(std::move(wire), std::move(error));
         }
         const auto is_error = message->body.find("isError");
         if (is_error != message->body.end() && *is_error != false) {
             std::string words = McpWords{wire.secret}(text_of_result(message->body));
             return fail(std::move(wire),
-                        judged({Failure::from(McpErrc::tool_failed), 0, std::move(words)}));
+                        judged({Failure::from(mcp::Errc::tool_failed), 0, std::move(words)}));
         }
         over({wire.call, {}, std::move(message->body)});
     }
     [[nodiscard]] Result<McpMessage> message_in(Wire& wire) {
         wire.answer->end();
         // Those of a body of JSON are known now.
-        if (!reply_to(wire.answer->requests())) return McpErrc::asks_too_much;
+        if (!reply_to(wire.answer->requests())) return mcp::Errc::asks_too_much;
         return std::move(*wire.answer).answer();
     }
 
     // ---- who is told ---------------------------------------------------------------------------
 
     void fail(Wire wire, std::error_code error) {
-        fail(std::move(wire), McpError{Failure::from(error), 0, {}});
+        fail(std::move(wire), mcp::Error{Failure::from(error), 0, {}});
     }
-    void fail(Wire wire, const McpError& error) {
+    void fail(Wire wire, const mcp::Error& error) {
         if (wire.aim == Aim::call) return over({wire.call, error, {}});
         if (wire.aim != Aim::initialize && wire.aim != Aim::initialized) return;
         if (phase_ == Phase::initializing) phase_ = Phase::none;
@@ -359,7 +360,7 @@ private:
         session_.clear();
         version_.clear();
     }
-    [[nodiscard]] McpError judged(McpError error) {
+    [[nodiscard]] mcp::Error judged(mcp::Error error) {
         if (options_.is_retryable(error)) {
             error.failure.cause = Cause::overloaded;
         }

@@ -78,7 +78,7 @@ struct JsonCost {
 [[nodiscard]] inline std::error_code too_costly(std::string_view text,
                                                 std::size_t depth_max) noexcept {
     const JsonCost cost = json_cost(text, depth_max);
-    if (cost.too_deep) return McpErrc::too_deep;
+    if (cost.too_deep) return mcp::Errc::too_deep;
     return cost.bytes > json_memory_max ? make_error_code(HttpErrc::too_long) : std::error_code{};
 }
 
@@ -107,34 +107,34 @@ private:
 
 [[nodiscard]] inline Result<McpMessage> message_of(McpJson& json) {
     using Kind = McpMessage::Kind;
-    if (!json.is_object()) return McpErrc::bad_message;
+    if (!json.is_object()) return mcp::Errc::bad_message;
     const auto version = json.find("jsonrpc");
-    if (version == json.end() || *version != "2.0") return McpErrc::bad_message;
+    if (version == json.end() || *version != "2.0") return mcp::Errc::bad_message;
     McpMessage message;
     const auto id = json.find("id");
     if (id != json.end()) message.id = *id;
     if (!message.id.is_null() && !message.id.is_string() && !message.id.is_number_integer()) {
-        return McpErrc::bad_message;
+        return mcp::Errc::bad_message;
     }
     const auto method = json.find("method"), result = json.find("result"),
                error = json.find("error");
     const auto is = [&](const auto& at) { return at != json.end(); };
-    if (is(method) + is(result) + is(error) != 1) return McpErrc::bad_message;
+    if (is(method) + is(result) + is(error) != 1) return mcp::Errc::bad_message;
     if (is(method)) {
-        if (!method->is_string()) return McpErrc::bad_message;
-        if (is(id) && message.id.is_null()) return McpErrc::bad_message;
+        if (!method->is_string()) return mcp::Errc::bad_message;
+        if (is(id) && message.id.is_null()) return mcp::Errc::bad_message;
         message.kind = is(id) ? Kind::request : Kind::notification;
         message.method = method->get<std::string>();
         return message;
     }
     const auto& body = is(result) ? result : error;
     if (!body->is_object() || !is(id) || (is(result) && message.id.is_null())) {
-        return McpErrc::bad_message;
+        return mcp::Errc::bad_message;
     }
     if (is(error)) {
         const auto code = error->find("code"), text = error->find("message");
-        if (code == error->end() || !code->is_number_integer()) return McpErrc::bad_message;
-        if (text == error->end() || !text->is_string()) return McpErrc::bad_message;
+        if (code == error->end() || !code->is_number_integer()) return mcp::Errc::bad_message;
+        if (text == error->end() || !text->is_string()) return mcp::Errc::bad_message;
     }
     message.kind = is(result) ? Kind::result : Kind::error;
     message.body = std::move(*body);
@@ -154,8 +154,8 @@ private:
             return repeated(depth, event, parsed);
         },
         false);
-    if (json.is_discarded()) return McpErrc::not_json;
-    if (repeated.found) return McpErrc::bad_message;
+    if (json.is_discarded()) return mcp::Errc::not_json;
+    if (repeated.found) return mcp::Errc::bad_message;
     std::vector<McpMessage> messages;
     if (!json.is_array()) {
         auto message = message_of(json);
@@ -163,7 +163,7 @@ private:
         messages.push_back(std::move(*message));
         return messages;
     }
-    if (json.empty() || json.size() > mcp_batch_max) return McpErrc::bad_message;
+    if (json.empty() || json.size() > mcp_batch_max) return mcp::Errc::bad_message;
     for (McpJson& one : json) {
         auto message = message_of(one);
         if (!message) return message.error();

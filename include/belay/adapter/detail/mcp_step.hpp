@@ -28,7 +28,7 @@ struct McpSend {
 /// A call that is over: with a result, unless there is an error.
 struct McpDone {
     std::uint64_t call = 0;
-    std::optional<McpError> error{};
+    std::optional<mcp::Error> error{};
     McpJson result{};
 };
 
@@ -89,7 +89,7 @@ private:
     const std::string text = text_of_result(result);
     if (const std::error_code error = too_costly(text, depth_max)) return error;
     McpJson json = McpJson::parse(text, nullptr, false);
-    if (json.is_discarded()) return make_error_code(McpErrc::no_scene);
+    if (json.is_discarded()) return make_error_code(mcp::Errc::no_scene);
     return json;
 }
 /// Whether a message may hold this: dump() throws for texts that are not UTF-8.
@@ -103,9 +103,9 @@ private:
 }
 
 /// What an error of JSON-RPC says.   Pre: message_of() has looked at it.
-[[nodiscard]] inline McpError error_of(const McpJson& error, const McpWords& words) {
+[[nodiscard]] inline mcp::Error error_of(const McpJson& error, const McpWords& words) {
     const auto code = error.at("code").get<std::int64_t>();
-    return {Failure::from(McpErrc::rpc_error),
+    return {Failure::from(mcp::Errc::rpc_error),
             std::in_range<int>(code) ? static_cast<int>(code) : 0,
             words(error.at("message").get<std::string>())};
 }

@@ -49,7 +49,7 @@ public:
     using Milliseconds = std::chrono::milliseconds;
 
     /// Pre: valid options.
-    void use(const RedisOptions& options) {
+    void use(const redis::Options& options) {
         host_ = options.host;
         socket_ = options.socket;
         user_ = options.user;
@@ -61,7 +61,8 @@ public:
 
     /// Sends a command, its words binary safe, and waits for the reply, for `longer` than usual.
     ///
-    /// Errors: those of RedisErrc, and those of the system while nothing was sent; then there is no
+    /// Errors: those of redis::Errc, and those of the system while nothing was sent; then there is
+    /// no
     /// reply. A connection is given up when it is unknown what comes next on it.
     template <std::size_t N>
     [[nodiscard]] std::error_code call(const std::string_view (&words)[N], RedisReply& reply,
@@ -93,9 +94,9 @@ public:
     /// Takes what Redis says next; no reply if it says nothing now.   Errors: as `call`.
     [[nodiscard]] std::error_code hear(RedisReply& reply) noexcept {
         reply.reset();
-        if (context_ == nullptr) return make_error_code(RedisErrc::connection_lost);
+        if (context_ == nullptr) return make_error_code(redis::Errc::connection_lost);
         const std::error_code error = receive(reply, Clock::now());
-        if (error == RedisErrc::no_answer) return {};
+        if (error == redis::Errc::no_answer) return {};
         if (error) context_.reset();
         return error;
     }
@@ -145,8 +146,8 @@ private:
         const std::error_code error = log_in();
         // Nothing was asked yet, so that nothing is unknown.
         if (error) context_.reset();
-        if (error == RedisErrc::no_answer) return std::make_error_code(std::errc::timed_out);
-        if (error == RedisErrc::connection_lost) {
+        if (error == redis::Errc::no_answer) return std::make_error_code(std::errc::timed_out);
+        if (error == redis::Errc::connection_lost) {
             return std::make_error_code(std::errc::connection_reset);
         }
         return error;
@@ -176,7 +177,7 @@ private:
             user_.empty() ? exchange({"AUTH", password_}, reply, connect_timeout_)
                           : exchange({"AUTH", user_, password_}, reply, connect_timeout_);
         // A server that lacks the command quotes the password.
-        if (error == RedisErrc::too_old) said_[0] = '\0';
+        if (error == redis::Errc::too_old) said_[0] = '\0';
         return error;
     }
 
@@ -208,7 +209,7 @@ private:
         std::error_code error = send(bytes, deadline);
         if (!error) {
             error = receive(reply, deadline);
-        } else if (error == RedisErrc::connection_lost && !receive(reply, Clock::now()) &&
+        } else if (error == redis::Errc::connection_lost && !receive(reply, Clock::now()) &&
                    reply->type == REDIS_REPLY_ERROR) {
             // It refused what it had not read to the end, said why, and closed.
             error = {};
@@ -246,7 +247,7 @@ private:
             }
             char buffer[16384];
             const ssize_t count = ::recv(context_->fd, buffer, sizeof buffer, MSG_DONTWAIT);
-            if (count == 0) return make_error_code(RedisErrc::connection_lost);
+            if (count == 0) return make_error_code(redis::Errc::connection_lost);
             if (count < 0) {
                 if (const std::error_code error = wait(POLLIN, deadline)) return error;
             } else if (redisReaderFeed(context_->reader, buffer, static_cast<std::size_t>(count)) !=
@@ -257,20 +258,21 @@ private:
     }
     [[nodiscard]] std::error_code bad_reply() noexcept {
         say(context_->reader->errstr);
-        return make_error_code(RedisErrc::bad_reply);
+        return make_error_code(redis::Errc::bad_reply);
     }
     /// After a call that failed with errno: until it can be tried again.
     [[nodiscard]] std::error_code wait(short events, Clock::time_point deadline) noexcept {
         if (errno == EINTR) return {};
-        if (!posix::detail::would_block(errno)) return make_error_code(RedisErrc::connection_lost);
+        if (!posix::detail::would_block(errno))
+            return make_error_code(redis::Errc::connection_lost);
         pollfd polled{context_->fd, events, 0};
         for (;;) {
             // A part of a millisecond is a whole one, or the last would be spent spinning.
             const auto left = std::chrono::ceil<Milliseconds>(deadline - Clock::now()).count();
-            if (left <= 0) return make_error_code(RedisErrc::no_answer);
+            if (left <= 0) return make_error_code(redis::Errc::no_answer);
             const int ready = ::poll(&polled, 1, static_cast<int>(left < 60'000 ? left : 60'000));
             if (ready > 0) return {};
-            if (ready < 0 && errno != EINTR) return make_error_code(RedisErrc::connection_lost);
+            if (ready < 0 && errno != EINTR) return make_error_code(redis::Errc::connection_lost);
         }
     }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/redis_room_positions.hpp
-/// RedisRoomPositions: what a RedisRooms remembers of rooms, and RedisRoomChange: what it is to
+/// RedisRoomPositions: what a redis::Rooms remembers of rooms, and RedisRoomChange: what it is to
 /// change.
 #pragma once
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/redis_room_scripts.hpp
-/// What RedisRooms lets Redis do in one step: nobody else's command comes between.
+/// What redis::Rooms lets Redis do in one step: nobody else's command comes between.
 #pragma once
 
 #include <string_view>  // std::string_view

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/redis_room_store.hpp
-/// RedisRoomStore: the calls of a RedisRooms, one after the other, on the thread that may block.
+/// RedisRoomStore: the calls of a redis::Rooms, one after the other, on the thread that may block.
 #pragma once
 
 #include <chrono>        // std::chrono::steady_clock
@@ -30,7 +30,7 @@ public:
     using Clock = std::chrono::steady_clock;
     using Change = RedisRoomChange;
 
-    RedisRoomStore(const RedisRoomsOptions& options, RedisRoomPositions& positions)
+    RedisRoomStore(const redis::RoomsOptions& options, RedisRoomPositions& positions)
         : options_{options}, positions_{&positions} {
         connection_.use(connection_of(options));
         server_ = fresh();
@@ -214,26 +214,26 @@ private:
         return error;
     }
     [[nodiscard]] static bool is_outage(const std::error_code& code) noexcept {
-        return code.category() != redis_category() || code == RedisErrc::connection_lost ||
-               code == RedisErrc::no_answer || code == RedisErrc::bad_reply ||
-               code == RedisErrc::unauthorized || code == RedisErrc::not_ready ||
-               code == RedisErrc::read_only;
+        return code.category() != redis_category() || code == redis::Errc::connection_lost ||
+               code == redis::Errc::no_answer || code == redis::Errc::bad_reply ||
+               code == redis::Errc::unauthorized || code == redis::Errc::not_ready ||
+               code == redis::Errc::read_only;
     }
     /// Where what is to be done with a queue in Redis is not what is to be done with rooms.
     [[nodiscard]] static const char* advice_for(const std::error_code& code) {
-        if (code == RedisErrc::connection_lost || code == RedisErrc::no_answer)
+        if (code == redis::Errc::connection_lost || code == redis::Errc::no_answer)
             return "see to Redis, and to the way there; it is tried again by itself";
-        if (code == RedisErrc::forbidden)
+        if (code == redis::Errc::forbidden)
             return "let this user do on the keys of the prefix what docs/several-servers.md lists";
-        if (code == RedisErrc::out_of_memory)
+        if (code == redis::Errc::out_of_memory)
             return "give Redis more memory; until then rooms can be read, and edits are refused";
-        if (code == RedisErrc::refused || code == RedisErrc::wrong_type)
+        if (code == redis::Errc::refused || code == redis::Errc::wrong_type)
             return "see who else writes to the keys of the prefix, and whether Redis is 6.2 or "
                    "later";
-        return RedisError{code, {}, {}}.advice();
+        return redis::Error{code, {}, {}}.advice();
     }
     [[nodiscard]] static PersistenceError foreign(const std::string& key) {
-        return {make_error_code(RedisErrc::bad_reply), key, "another program has written it",
+        return {make_error_code(redis::Errc::bad_reply), key, "another program has written it",
                 "see which; `erase` gives the room up"};
     }
     /// It has another history by now, or none.
@@ -385,7 +385,7 @@ private:
         return ask({"ZADD", index(), "0", change.id}, reply);
     }
 
-    const RedisRoomsOptions options_;
+    const redis::RoomsOptions options_;
     RedisRoomPositions* positions_;
     Random bits_;
     std::string server_;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/redis_room_subscriber.hpp
-/// RedisRoomSubscriber: the subscriptions of a RedisRooms, and the connection that hears of
+/// RedisRoomSubscriber: the subscriptions of a redis::Rooms, and the connection that hears of
 /// changes.
 #pragma once
 
@@ -31,7 +31,7 @@ class RedisRoomSubscriber {
 public:
     using Clock = RedisRoomStore::Clock;
 
-    RedisRoomSubscriber(const RedisRoomsOptions& options, RedisRoomPositions& positions,
+    RedisRoomSubscriber(const redis::RoomsOptions& options, RedisRoomPositions& positions,
                         RedisRoomStore& store)
         : options_{options}, positions_{&positions}, store_{&store} {
         connection_.use(connection_of(options));
@@ -144,7 +144,7 @@ private:
                 const std::string words{reply_text(reply.get())};
                 const std::error_code code = code_of_redis(words);
                 // To a PING: a sign of life, of a Redis that reads and publishes.
-                if (code == RedisErrc::cannot_persist) continue;
+                if (code == redis::Errc::cannot_persist) continue;
                 return store_->explain(code, words.c_str());
             }
             take(*reply);
@@ -178,7 +178,7 @@ private:
     [[nodiscard]] PersistenceError watch() {
         const Clock::time_point now = Clock::now();
         if (expects_ && now >= expects_until_)
-            return store_->explain(make_error_code(RedisErrc::no_answer), "");
+            return store_->explain(make_error_code(redis::Errc::no_answer), "");
         if (expects_ || now - heard_at_ < options_.command_timeout) return {};
         if (const std::error_code e = connection_.post({"PING"}))
             return store_->explain(e, connection_.last_words());
@@ -262,7 +262,7 @@ private:
 
     static constexpr int hears_max = 1000;
 
-    const RedisRoomsOptions options_;
+    const redis::RoomsOptions options_;
     RedisRoomPositions* positions_;
     RedisRoomStore* store_;
     RedisConnection connection_;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/redis_room_worker.hpp
-/// RedisRoomWorker: the thread of a RedisRooms, and what waits for it.
+/// RedisRoomWorker: the thread of a redis::Rooms, and what waits for it.
 #pragma once
 
 #include <poll.h>
@@ -61,7 +61,7 @@ public:
     };
 
     /// The thread begins with `start`.
-    explicit RedisRoomWorker(const RedisRoomsOptions& options)
+    explicit RedisRoomWorker(const redis::RoomsOptions& options)
         : options_{options}, store_{options, positions}, subscriber_{options, positions, store_} {}
     RedisRoomWorker(const RedisRoomWorker&) = delete;
     RedisRoomWorker& operator=(const RedisRoomWorker&) = delete;
@@ -180,7 +180,7 @@ private:
 
     static constexpr int calls_per_turn = 100;
 
-    const RedisRoomsOptions options_;
+    const redis::RoomsOptions options_;
     RedisRoomStore store_;
     RedisRoomSubscriber subscriber_;
     posix::detail::WakeupFd wakeup_{};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/redis_scripts.hpp
-/// What RedisStream lets Redis do in one step: nobody else's command comes between.
+/// What redis::Stream lets Redis do in one step: nobody else's command comes between.
 #pragma once
 
 #include <string_view>  // std::string_view

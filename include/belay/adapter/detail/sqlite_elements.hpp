@@ -17,7 +17,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// What a SqliteStore says to its tables; see there for the format.
+/// What a sqlite::Store says to its tables; see there for the format.
 class SqliteElements {
 public:
     [[nodiscard]] std::error_code open(const std::string& path, bool flushes_each) {

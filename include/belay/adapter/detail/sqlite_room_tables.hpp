@@ -37,7 +37,7 @@ struct SqliteRoomChange {
     }
 };
 
-/// What a SqliteRooms says to its tables; see there for the format.
+/// What a sqlite::Rooms says to its tables; see there for the format.
 class SqliteRoomTables {
 public:
     [[nodiscard]] std::error_code open(const std::string& path, bool flushes_each) {

@@ -12,7 +12,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// The Table of TableStorage in SQLite; see SqliteStorage for the format.
+/// The Table of TableStorage in SQLite; see sqlite::Storage for the format.
 class SqliteTable {
 public:
     [[nodiscard]] std::error_code open(const std::string& path, bool flushes_each,

@@ -20,8 +20,8 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// A round is: wait for the next deadline, for a wake or (in a Waiter that has any) for
 /// descriptors; run posted functions; advance every machine that is due, once.
 ///
-/// `Waiter` is a base with the protected members `Bell` (see LoopInbox), `Waiter(Bell&)`,
-/// `wait(Duration)`, which returns when the bell rings or the time is over, and `finish_round()`.
+/// `Waiter` is a base with the protected members `WakeupFd` (see LoopInbox), `Waiter(WakeupFd&)`,
+/// `wait(Duration)`, which returns when the wakeup rings or the time is over, and `finish_round()`.
 template <ClockLike Clock, class Waiter>
 class BasicLoop : public Waiter {
     using Inbox = LoopInbox<typename Waiter::WakeupFd>;
@@ -166,7 +166,7 @@ private:
     };
 
     BasicLoop(Clock clock, detail::Ref<Inbox> inbox)
-        : Waiter{inbox->bell()}, clock_{std::move(clock)}, inbox_{std::move(inbox)} {}
+        : Waiter{inbox->wakeup()}, clock_{std::move(clock)}, inbox_{std::move(inbox)} {}
 
     // ---- what wakers do ------------------------------------------------------------------------
 

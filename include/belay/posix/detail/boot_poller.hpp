@@ -27,8 +27,8 @@ public:
 protected:
     /// Throws: std::system_error if the process has no descriptors left; without exceptions
     ///         std::terminate is called then.
-    explicit BootPoller(WakeupFd& bell)
-        : Poller{bell},
+    explicit BootPoller(WakeupFd& wakeup)
+        : Poller{wakeup},
           timer_{::timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC)},
           watch_{*this, this, [](void*, short) {}} {
         if (!timer_) refuse();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/posix/detail/wakeup_fd.hpp
-/// Bell: interrupts a poll(2) from another thread, by an eventfd or a pipe.
+/// WakeupFd: interrupts a poll(2) from another thread, by an eventfd or a pipe.
 #pragma once
 
 #include <atomic>        // std::atomic
