@@ -138,7 +138,7 @@ struct Sends {
         static_cast<void>(link.send(message));
     }
 };
-using Supervised = Supervisor<Heartbeat<beast::WebSocket<>>, MaxAttempts, Sends>;
+using Supervised = Supervisor<Heartbeat<belay::beast::WebSocket<>>, MaxAttempts, Sends>;
 
 /// `done()` says how many echoes there were.
 void count_echoes(benchmark::State& state, asio::io_context& context, const std::int64_t& count) {
@@ -160,7 +160,7 @@ void echo_belay(benchmark::State& state) {
     std::int64_t count = 0;
     std::deque<Supervised> links;
     for (std::int64_t i = 0; i < state.range(1); ++i) {
-        links.emplace_back(Heartbeat{beast::WebSocket<>{context, {"127.0.0.1", server.port()}},
+        links.emplace_back(Heartbeat{belay::beast::WebSocket<>{context, {"127.0.0.1", server.port()}},
                                      HeartbeatOptions{}},
                            MaxAttempts{3}, SupervisorOptions{},
                            Sends{static_cast<std::size_t>(state.range(0)), &count});
