@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/backoff.hpp
-/// All of backoff/: how long to wait: Backoff, jitters, caps, growths.
+/// Includes all of the component backoff: Backoff, jitters, caps and growths. They decide how long
+/// to wait.
 #pragma once
 
 #include <belay/backoff/backoff.hpp>

@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/belay.hpp
-/// What most programs use of belay: policies, calls, queues in memory, supervised connections.
+/// Includes what most programs use of belay: policies, calls, queues in memory and supervised
+/// connections.
 ///
-/// What is more is asked for, and paid for, by its folder: belay/journal.hpp (durable queues),
-/// belay/work.hpp (leases, dead letters), belay/session.hpp (exactly once), belay/drive.hpp (loops
-/// and sleepers), belay/call_coroutines.hpp, belay/posix.hpp (sockets and files), belay/sim.hpp
-/// (the simulated world), belay/adapter/ (other libraries).
+/// Include the other components by name, so that you pay compile time only for those that you use:
+/// - belay/journal.hpp: durable queues
+/// - belay/work.hpp: leases and dead letters
+/// - belay/session.hpp: exactly-once delivery
+/// - belay/drive.hpp: loops and sleepers
+/// - belay/call_coroutines.hpp: calls as coroutines
+/// - belay/posix.hpp: sockets and files
+/// - belay/sim.hpp: the simulated world
+/// - belay/fleet.hpp, belay/http.hpp, belay/sync.hpp and belay/room.hpp
+/// - the headers of belay/adapter/: other libraries
 #pragma once
 
 #include <belay/backoff.hpp>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/breaker.hpp
-/// All of breaker/: when not to try at all: Breaker, CircuitBreaker, and what trips them.
+/// Includes all of the component breaker: Breaker, CircuitBreaker and their trip conditions. They
+/// decide when not to try at all.
 #pragma once
 
 #include <belay/breaker/any_trip.hpp>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/budget.hpp
-/// All of budget/: how much may be tried: budgets of retries, and limits that adapt.
+/// Includes all of the component budget: retry budgets and adaptive limits. They decide how many
+/// attempts may be made.
 #pragma once
 
 #include <belay/budget/adaptive_limit.hpp>

@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/call.hpp
-/// All of call/: around one call: retry, and Pipeline with its layers. Blocking without a sleeper
-/// of your own needs belay/drive/thread_sleeper.hpp, coroutines belay/call_coroutines.hpp,
-/// ready-made policies belay/call/policies.hpp, a bridge to std::stop_token
-/// belay/call/std_stop.hpp.
+/// Includes the component call: retry, and Pipeline with its layers.
+///
+/// Some headers of the component are separate:
+/// - belay/call_coroutines.hpp: coroutines
+/// - belay/call/policies.hpp: ready-made policies
+/// - belay/call/std_stop.hpp: a bridge to std::stop_token
+/// - belay/call/retry_log.hpp: a log of retries
+///
+/// To block without a sleeper of your own, also include belay/drive/thread_sleeper.hpp.
 #pragma once
 
 #include <belay/call/answer.hpp>

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/core.hpp
-/// All of core/: time and chance that are passed in, errors as values, machines and mailboxes.
+/// Includes the component core: time and randomness as arguments, errors as values, machines and
+/// mailboxes.
+///
+/// Include belay/core/machine_group.hpp by name if you write a machine that contains other
+/// machines.
 #pragma once
 
 #include <belay/core/assert.hpp>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/drive.hpp
-/// All of drive/: loops of a thread of their own, of somebody else, or polled; and sleepers.
+/// Includes the component drive: loops and sleepers. A loop has its own thread, runs on an event
+/// loop of another library, or is polled.
 #pragma once
 
 #include <belay/drive/loop.hpp>

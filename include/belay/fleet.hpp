@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/fleet.hpp
-/// All of fleet/: Fleet, many supervised connections as one, and Pool, several that are lent.
+/// Includes all of the component fleet. A Fleet manages many supervised connections as one; a Pool
+/// lends out several.
 #pragma once
 
 #include <belay/fleet/fleet.hpp>

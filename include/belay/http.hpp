@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/http.hpp
-/// All of http/: what belay asks of a client of HTTP, and what it asks it.
+/// Includes the component http: the interface that an HTTP client must have for belay, and its
+/// requests and responses.
 #pragma once
 
 #include <belay/http/http_errc.hpp>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/journal.hpp
-/// All of journal/: a durable log in files, as a storage of queues. Tools for damaged journals are
-/// in belay/journal/journal_inspect.hpp and journal_salvage.hpp.
+/// Includes the component journal: a durable log in files, which is a storage for queues.
+///
+/// Tools for damaged journals are in belay/journal/journal_inspect.hpp and journal_salvage.hpp.
 #pragma once
 
 #include <belay/journal/check.hpp>

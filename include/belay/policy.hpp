@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/policy.hpp
-/// All of policy/: when to try again: rules, and the Policy that asks them. Backoff is in
-/// belay/backoff.hpp, breakers in belay/breaker.hpp, budgets in belay/budget.hpp.
+/// Includes all of the component policy: rules that decide when to try again, and the Policy that
+/// combines them.
+///
+/// Backoff is in belay/backoff.hpp, breakers are in belay/breaker.hpp, budgets in belay/budget.hpp.
 #pragma once
 
 #include <belay/policy/attempt_timeout.hpp>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/posix.hpp
-/// All of belay that needs a POSIX system: descriptors, sockets and files.
+/// Includes the component posix, which needs a POSIX system: descriptors, sockets and files.
 #pragma once
 
 #include <belay/posix/boot_clock.hpp>

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/queue.hpp
-/// All of queue/: Queue, what happens when it is full, codecs, lanes, and the storages in memory,
-/// those between threads included. A check for storages of your own is in
+/// Includes the component queue: Queue, overflow policies, codecs, lanes, and the storages in
+/// memory.
+///
+/// The storages include those between threads. A check for your own storages is in
 /// belay/queue/storage_check.hpp.
 #pragma once
 

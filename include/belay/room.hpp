@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room.hpp
-/// All of room/: documents that several clients edit, their storages, and the server.
+/// Includes the component room: documents that several clients edit, their storages, and the
+/// server.
 #pragma once
 
 #include <belay/room/access.hpp>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/session.hpp
-/// All of session/: Session and Receiver: exactly once, in order, over any outages.
+/// Includes all of the component session: Session and Receiver, which deliver exactly once, in
+/// order, over any outages.
 #pragma once
 
 #include <belay/session/blocked.hpp>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sim.hpp
-/// Everything for tests in simulated time: hosts, network, disks, transports.
+/// Includes the component sim, for tests in simulated time: hosts, network, disks and transports.
 #pragma once
 
 #include <belay/sim/accepted.hpp>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync.hpp
-/// All of sync/: work that was done offline merges once, in order, with every conflict accounted
-/// for.
+/// Includes the component sync: work that was done offline is merged once, in order, and every
+/// conflict is accounted for.
 #pragma once
 
 #include <belay/sync/bridge.hpp>

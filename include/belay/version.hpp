@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/version.hpp
-/// The version of belay; CMake, Conan and vcpkg copies are checked against this one by a script.
+/// Defines the version of belay. A script checks the copies in CMake, Conan and vcpkg against this
+/// one.
 #pragma once
 
 #define BELAY_VERSION_MAJOR 0

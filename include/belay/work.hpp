@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/work.hpp
-/// All of work/: WorkQueue: a durable work queue with leases, keys and dead letters over a journal.
-/// Tools for damaged ones are in belay/work/work_inspect.hpp and work_salvage.hpp.
+/// Includes the component work: WorkQueue, a durable work queue over a journal, with leases, keys
+/// and dead letters.
+///
+/// Tools for damaged work queues are in belay/work/work_inspect.hpp and work_salvage.hpp.
 #pragma once
 
 #include <belay/work/lease.hpp>

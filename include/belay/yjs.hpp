@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/yjs.hpp
-/// All of yjs/: the bytes of Yjs updates, and documents of them, without a CRDT.
+/// Includes the component yjs: the bytes of Yjs updates, and documents of them, without a CRDT.
 #pragma once
 
 #include <belay/yjs/lib0.hpp>

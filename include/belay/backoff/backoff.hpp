@@ -22,40 +22,42 @@ namespace belay { inline namespace BELAY_ABI {
 namespace detail {
 template <class Jitter>
 using UsualGrowth = std::conditional_t<GrowsByItself<Jitter>, Constant, Exponential<>>;
-/// What the third argument of a Backoff means: a base in any unit of time, or a growth.
+/// The growth for the third argument of a Backoff, which is a base in any unit of time, or a
+/// growth.
 template <class Jitter, class Third>
 using GrowthOf =
     std::conditional_t<std::convertible_to<Third, AnyUnit>, UsualGrowth<Jitter>, Third>;
 
-// In place of a growth, where the arguments are mistaken.
+// These replace a growth if the arguments are wrong.
 struct NoBase {};
 struct CapAfterBase {};
 }  // namespace detail
 
-/// Waits that the growth makes longer, the cap bounds and the jitter spreads: doubling from a base,
-/// unless a growth is given.
+/// Computes the waits between attempts, which grow, are capped, and are spread by a jitter.
 ///
-/// Alone it has its own generator, which seeds itself at the first draw unless a Seed was given:
+/// Without a growth as the third argument, the nominal wait starts at the base and doubles. A
+/// Backoff that is used alone has its own generator. The generator seeds itself at the first draw,
+/// unless a Seed is given:
 ///
 ///     Backoff backoff{FullJitter{}, Cap{30s}, 1s};
 ///     auto wait = backoff.next();
 ///
 ///     Backoff slower{EqualJitter{}, Floor{200ms, Cap{1min}}, Exponential{1s, 1.5}};
 ///
-/// As a rule of a Policy it draws from the turn's bits, advises wait_at_least, and starts again
-/// from the base when an attempt succeeded. A server's `retry_after` lengthens a wait, above the
-/// cap if need be, and never shortens one; after a wait that it lengthened, growth starts again
-/// (as in gRPC). One that is not > 0ns is none. A planned failure waits like the first one and
-/// counts nothing.
+/// As a rule of a Policy, it draws from the turn's bits and advises wait_at_least. It starts again
+/// from the base after an attempt has succeeded. A server's `retry_after` lengthens a wait, even
+/// above the cap, and never shortens one. After a wait that it lengthened, growth starts again (as
+/// in gRPC). A `retry_after` that is not > 0ns is ignored. A planned failure waits like the first
+/// one and counts nothing.
 ///
-/// Parts that make no sense do not compile in a constant expression and are a broken precondition
-/// elsewhere; make_backoff returns what is wrong instead.
+/// Invalid parts do not compile in a constant expression. Elsewhere they violate a precondition;
+/// make_backoff returns an error instead.
 ///
 /// Models:        RuleLike, OpenWaitLike, std::copyable; trivially copyable if its parts are.
 /// Thread safety: distinct objects safe; a shared one not.
 template <class Jitter, class Limit, class Growth = detail::UsualGrowth<Jitter>>
 class Backoff {
-    // Not constraints: the compilers' words for a failed one would hide the sentence.
+    // Not constraints, because the compiler's message for a failed one would hide the sentence.
     static_assert(explain::jitter_like<Jitter>() && explain::cap_like<Limit>() &&
                   explain::growth_like<Growth>());
     static_assert(!detail::GrowsByItself<Jitter> || std::same_as<Growth, Constant>,
@@ -66,21 +68,24 @@ class Backoff {
 public:
     static constexpr std::string_view name = "Backoff";
 
-    /// `third` is a growth, or a base: then the growth is the usual one for the jitter, for most
-    /// doubling.
+    /// Makes a backoff with a growth or a base as `third`.
+    ///
+    /// For a base, the growth is the usual one of the jitter, which is doubling for most jitters.
     /// Pre: check(jitter, cap, growth) finds nothing.
     template <class Third>
         requires std::same_as<detail::GrowthOf<Jitter, Third>, Growth>
     constexpr Backoff(Jitter jitter, Limit cap, Third third) noexcept
         : Backoff{jitter, cap, Growth{third}, Random{}} {}
-    /// The same with a fixed sequence of waits.
+    /// Makes a backoff with a fixed sequence of waits.
     template <class Third>
         requires std::same_as<detail::GrowthOf<Jitter, Third>, Growth>
     constexpr Backoff(Jitter jitter, Limit cap, Third third, Seed seed) noexcept
         : Backoff{jitter, cap, Growth{third}, Random{seed}} {}
 
-    /// What is wrong with these parts: the first of bad_base, bad_factor, bad_delays, bad_jitter,
-    /// bad_cap, bad_floor, or what a part of one's own says; BackoffErrc{} if nothing is.
+    /// Returns the first thing that is wrong with these parts, or BackoffErrc{} if nothing is.
+    ///
+    /// The order is bad_base, bad_factor, bad_delays, bad_jitter, bad_cap, bad_floor. A part of
+    /// your own may return another value.
     ///
     /// Complexity: O(1).
     [[nodiscard]] static constexpr BackoffErrc check(const Jitter& jitter, const Limit& cap,
@@ -91,12 +96,12 @@ public:
         if constexpr (detail::HasCheck<Jitter>) {
             if (const BackoffErrc wrong = jitter.check(); wrong != BackoffErrc{}) return wrong;
         }
-        // A first wait above the cap is a slip: the arguments are swapped, or a unit is wrong.
+        // A first wait above the cap is a mistake: the arguments are swapped, or a unit is wrong.
         const Duration nominal = growth(0);
         const Duration most = cap.limit(forever);
         if (most.count() <= 0 || most < nominal) return BackoffErrc::bad_cap;
-        // Nor may cap or floor leave only one wait to a jitter that chooses: all clients would wait
-        // alike.
+        // The cap and the floor must also leave a choosing jitter more than one wait. Otherwise all
+        // clients would wait equally long.
         const part::WaitRange free =
             jitter.range(part::NominalWait{.wait = nominal, .most = forever, .failures = 0});
         const part::WaitRange first = ranged(jitter, cap, growth, 0);
@@ -112,12 +117,13 @@ public:
         return BackoffErrc{};
     }
 
-    /// The next wait, by the backoff's own generator.
+    /// Returns the next wait, drawn from the backoff's own generator.
     ///
     /// Errors: none.   Complexity: O(1), one draw.   Allocates: never.
     [[nodiscard]] constexpr Duration next() noexcept { return next(bits_); }
 
-    /// The next wait, by the caller's generator.   Errors: none.   Complexity: O(1), one draw.
+    /// Returns the next wait, drawn from the caller's generator.
+    /// Errors: none.   Complexity: O(1), one draw.
     [[nodiscard]] constexpr Duration next(Random& bits) noexcept {
         const std::uint32_t failures = failures_;
         const Duration wait = draw(jitter_, failures, bits);
@@ -125,23 +131,26 @@ public:
         return wait;
     }
 
-    /// The shortest possible wait after `failures` others, for every number of them.
+    /// Returns the shortest possible wait after `failures` others, for every number of them.
     ///
     /// Errors: none; saturates.   Complexity: O(1).
     [[nodiscard]] constexpr Duration min_delay(std::uint64_t failures) const noexcept {
         return range(failures).least;
     }
-    /// The longest possible wait after `failures` others, if no server asks for a longer one.
+    /// Returns the longest possible wait after `failures` others.
+    ///
+    /// The result is valid if no server requests a longer wait.
     ///
     /// Errors: none; saturates.   Complexity: O(1).
     [[nodiscard]] constexpr Duration max_delay(std::uint64_t failures) const noexcept {
         return range(failures).most;
     }
-    /// The longest possible sum of the first `waits` waits, if no server asks for longer ones.
+    /// Returns the longest possible sum of the first `waits` waits.
     ///
-    /// Exact for growths that stop growing within 256 waits (at the cap, say); all later waits
-    /// count as long as the last. Of a SmoothJitter only a bound: its longest waits cannot follow
-    /// one another, because each ends where the next begins.
+    /// The result is valid if no server requests longer waits. It is exact for growths that stop
+    /// growing within 256 waits, for example at the cap. All later waits count as long as the last.
+    /// For a SmoothJitter it is only a bound: its longest waits cannot follow one another, because
+    /// each ends where the next begins.
     /// Errors: none; saturates.   Complexity: O(min(waits, 256)).
     [[nodiscard]] constexpr Duration max_total(std::uint64_t waits) const noexcept {
         const std::uint64_t exact = waits < settled ? waits : settled;
@@ -154,10 +163,10 @@ public:
                                     part::saturating_multiply(max_delay(waits - 1), waits - exact));
     }
 
-    /// How many waits have been drawn since the last reset; at most 2^32 - 1.
+    /// Returns how many waits have been drawn since the last reset; at most 2^32 - 1.
     [[nodiscard]] constexpr std::uint64_t attempts() const noexcept { return failures_; }
 
-    /// Starts from the base again; the generator goes on.
+    /// Starts from the base again; the generator continues its sequence.
     constexpr void reset() noexcept {
         failures_ = 0;
         if constexpr (requires { jitter_.reset(); }) jitter_.reset();
@@ -178,7 +187,7 @@ public:
         return failed(failure, turn);
     }
     constexpr void succeeded(Turn&) noexcept { reset(); }
-    /// max_delay(failures); see link/bounds.hpp.
+    /// Returns max_delay(failures); see link/bounds.hpp.
     [[nodiscard]] constexpr Duration longest_wait(std::uint64_t failures) const noexcept {
         return max_delay(failures);
     }
@@ -202,13 +211,13 @@ private:
         BELAY_PRECONDITION(wrong == BackoffErrc{}, "Backoff: check() must find nothing wrong");
     }
 
-    // After so many waits a growth falls no more, see GrowthLike.
+    // After this number of waits, a growth no longer falls; see GrowthLike.
     static constexpr std::uint64_t settled = 256;
 
     [[nodiscard]] static constexpr bool chooses(part::WaitRange range) noexcept {
         return range.least < range.most;
     }
-    /// The range after `failures` others, but for the floor.
+    /// Returns the range after `failures` others, without the floor.
     [[nodiscard]] static constexpr part::WaitRange ranged(const Jitter& jitter, const Limit& cap,
                                                           const Growth& growth,
                                                           std::uint64_t failures) noexcept {
@@ -223,7 +232,7 @@ private:
             "JitterLike::range: must be in [0ns, nominal.most]");
         return range;
     }
-    /// The range, raised by the floor.
+    /// Returns the range, raised by the floor.
     [[nodiscard]] static constexpr part::WaitRange raised([[maybe_unused]] const Limit& cap,
                                                           part::WaitRange range) noexcept {
         if constexpr (detail::HasLeast<Limit>) {
@@ -233,7 +242,7 @@ private:
         }
         return range;
     }
-    /// Between which waits the jitter chooses after `failures` others.
+    /// Returns the range from which the jitter chooses after `failures` others.
     [[nodiscard]] constexpr part::WaitRange range(std::uint64_t failures) const noexcept {
         return raised(cap_, ranged(jitter_, cap_, growth_, failures));
     }
@@ -251,14 +260,14 @@ private:
         }
     }
 
-    /// A first wait that leaves no trace.
+    /// Draws a first wait without a change of state.
     [[nodiscard]] constexpr Duration first(Random& bits) const noexcept {
         Jitter fresh = jitter_;
         if constexpr (requires { fresh.reset(); }) fresh.reset();
         return draw(fresh, 0, bits);
     }
 
-    // The counter lies in the padding that an Exponential with a factor leaves; wider, it would
+    // The counter is in the padding that an Exponential with a factor leaves; a wider counter would
     // cost eight bytes.
     [[no_unique_address]] Growth growth_;
     std::uint32_t failures_ = 0;
@@ -272,7 +281,7 @@ Backoff(Jitter, Limit, Third) -> Backoff<Jitter, Limit, detail::GrowthOf<Jitter,
 template <class Jitter, class Limit, class Third>
 Backoff(Jitter, Limit, Third, Seed) -> Backoff<Jitter, Limit, detail::GrowthOf<Jitter, Third>>;
 
-// The forms that Backoff does not have, so that a mistake is answered by a sentence.
+// The forms that Backoff does not have, so that a mistake results in a sentence.
 template <class Jitter, class Limit>
 class Backoff<Jitter, Limit, detail::NoBase> {
     static_assert(

@@ -9,7 +9,7 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// The errors of belay/backoff. Appended to, never renumbered.
+/// The errors of belay/backoff. New ones are appended; values never change.
 enum class BackoffErrc {
     bad_base = 1,    ///< the base must be > 0ns, and at most 292 years
     bad_factor = 2,  ///< the factor must be a finite number >= 1
@@ -32,14 +32,14 @@ inline constexpr ErrorText backoff_error_texts[] = {
     {"the delays of a backoff must be in [0ns, 292 years], the last one > 0ns", Cause::permanent},
 };
 
-/// The category "belay.backoff".
+/// Returns the category "belay.backoff".
 [[nodiscard]] inline const std::error_category& backoff_category() noexcept {
     static const TableCategory category{"belay.backoff", backoff_error_texts};
     return category;
 }
 }  // namespace detail
 
-/// Makes a std::error_code of it, which the conversion asks for.
+/// Makes a std::error_code from a BackoffErrc, as the conversion requires.
 [[nodiscard]] inline std::error_code make_error_code(BackoffErrc errc) noexcept {
     return {static_cast<int>(errc), detail::backoff_category()};
 }

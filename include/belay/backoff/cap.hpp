@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/backoff/cap.hpp
-/// Cap: no wait is longer, jitter included.
+/// Cap: no wait is longer, including jitter.
 #pragma once
 
 #include <belay/backoff/cap_like.hpp>
@@ -8,17 +8,20 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// A hard cap: the jitter chooses below it, so that no wait is above it and none piles up on it.
+/// A hard limit on waits, below which the jitter chooses. No wait is above it, and no waits pile up
+/// on it.
 ///
 /// Models:        CapLike, std::copyable.
 /// Thread safety: a plain value.
 class Cap {
 public:
+    /// Sets the longest wait.
+    ///
     /// Pre: most > 0ns, and at most 292 years, in any unit; not below the first wait. The Backoff
-    /// checks it.
+    ///      checks it.
     constexpr explicit Cap(detail::AnyUnit most) noexcept : most_{most} {}
 
-    /// The smaller of `wait` and the cap.   Errors: none.   Complexity: O(1).
+    /// Returns the smaller of `wait` and the cap.   Errors: none.   Complexity: O(1).
     [[nodiscard]] constexpr Duration limit(Duration wait) const noexcept {
         return wait < most_ ? wait : most_;
     }

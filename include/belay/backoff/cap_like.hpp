@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/backoff/cap_like.hpp
-/// CapLike: how long a wait may become.
+/// CapLike: limits how long a wait may become.
 #pragma once
 
 #include <concepts>     // std::copyable, std::same_as
@@ -40,16 +40,16 @@ concept BeforeJitterIsFlag = !has_before_jitter<C>() || requires {
 };
 }  // namespace detail
 
-/// Bounds waits.
+/// Limits how long a wait may become.
 ///
-/// - `limit(Duration) const -> Duration`: the nominal wait, bounded. No wait, jitter included, is
-///   longer than `limit(forever)`.
-/// - optional `static constexpr bool before_jitter = true`: the cap is not hard; the jitter may go
-///   beyond it.
-/// - optional `least() const -> Duration`: no wait is shorter.
+/// - `limit(Duration) const -> Duration`: returns the nominal wait after the limit. No wait,
+///   including jitter, is longer than `limit(forever)`.
+/// - optional `static constexpr bool before_jitter = true`: the cap is not hard; the jitter may
+///   exceed it.
+/// - optional `least() const -> Duration`: returns the floor; no wait is shorter.
 ///
-/// All noexcept. Semantics the compiler cannot check: 0ns <= limit(d) <= d for every d >= 0ns; it
-/// never falls while d rises.
+/// All of them are noexcept. Semantics the compiler cannot check: for every d >= 0ns,
+/// 0ns <= limit(d) <= d, and limit(d) never falls while d rises.
 template <class C>
 concept CapLike =
     std::copyable<C> && detail::HasLimit<C> && detail::LimitIsDuration<C> &&

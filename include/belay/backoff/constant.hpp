@@ -10,12 +10,14 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// base, base, base, ...
+/// A growth in which all waits are equal: base, base, base, ...
 ///
 /// Models:        GrowthLike.
 /// Thread safety: a plain value.
 class Constant {
 public:
+    /// Sets the wait.
+    ///
     /// Pre: base > 0ns, and at most 292 years, in any unit; the Backoff checks it.
     constexpr explicit Constant(detail::AnyUnit base) noexcept : base_{base} {}
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/backoff/decorrelated_jitter.hpp
-/// DecorrelatedJitter: each wait is drawn between the base and three times the wait before.
+/// DecorrelatedJitter: each wait is drawn between the base and three times the previous wait.
 #pragma once
 
 #include <cstdint>  // std::uint64_t
@@ -10,11 +10,12 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Waits evenly in [base, 3 * the wait before]; in [base, 3 * base] first.
+/// Draws each wait uniformly from [base, 3 * previous wait]. The first one is from
+/// [base, 3 * base].
 ///
-/// It grows by itself: `Backoff{DecorrelatedJitter{}, Cap{30s}, 1s}` takes a base, and no growth.
-/// Late waits are drawn evenly under the cap. (The original cuts a draw above the cap off, so that
-/// a third of the clients wait exactly as long.)
+/// The jitter itself makes the waits grow, so `Backoff{DecorrelatedJitter{}, Cap{30s}, 1s}` takes a
+/// base, and no growth. Late waits are drawn uniformly under the cap. (The original cuts off a draw
+/// above the cap, so a third of the clients wait exactly equally long.)
 ///
 /// Models:        JitterLike, std::regular.
 /// Thread safety: distinct objects safe; a shared one not.

@@ -12,17 +12,20 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// The waits as they are written, `Delays{0s, 2s, 10s, 30s}`; the last one repeats.
+/// A growth that follows a table of waits, `Delays{0s, 2s, 10s, 30s}`; the last one repeats.
 ///
-/// A first delay of 0s retries at once. Fewer attempts than delays are a matter for MaxAttempts.
+/// A first delay of 0s retries at once. To make fewer attempts than there are delays, use
+/// MaxAttempts.
 ///
 /// Models:        GrowthLike.
 /// Thread safety: a plain value.
 template <std::size_t N>
 class Delays {
 public:
+    /// Sets the waits.
+    ///
     /// Pre: delays >= 0ns, and at most 292 years, in any unit; the last one > 0ns. The Backoff
-    /// checks it.
+    ///      checks it.
     template <std::convertible_to<detail::AnyUnit>... Ds>
         requires(sizeof...(Ds) == N)
     constexpr explicit Delays(Ds... delays) noexcept : delays_{detail::AnyUnit{delays}...} {}

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/backoff/equal_jitter.hpp
-/// EqualJitter: half of the wait is sure, the other half is spread.
+/// EqualJitter: half of the wait is fixed, the other half is spread.
 #pragma once
 
 #include <belay/backoff/jitter_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Waits evenly in [nominal / 2, nominal].
+/// Draws each wait uniformly from [nominal / 2, nominal].
 ///
 /// Models:        JitterLike, std::regular.
 /// Thread safety: distinct objects safe; a shared one safe (no state).

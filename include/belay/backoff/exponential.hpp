@@ -14,9 +14,10 @@ namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
-/// A number >= 1 in 64 bits of precision: mantissa * 2^exponent, the mantissa's
-/// top bit set. Not a floating-point type of the language, which compilers
-/// round differently (fused multiplication).
+/// A number >= 1 with 64 bits of precision: mantissa * 2^exponent, with the mantissa's top bit set.
+///
+/// It is not a floating-point type of the language, because compilers round those differently
+/// (fused multiplication).
 struct BigNumber {
     std::uint64_t mantissa;
     std::int32_t exponent;
@@ -25,10 +26,10 @@ struct BigNumber {
         const int zeros = std::countl_zero(positive);
         return {positive << zeros, -zeros};
     }
-    /// `thousandths / 1000`.
+    /// Returns `thousandths / 1000`.
     [[nodiscard]] static constexpr BigNumber of_thousandths(std::uint32_t thousandths) noexcept {
         const BigNumber dividend = of(thousandths);
-        // By hand, for ten more bits than the quotient has.
+        // Divided by hand, for ten more bits than the quotient has.
         const std::uint64_t quotient = dividend.mantissa / 1000;
         const std::uint64_t rest = dividend.mantissa % 1000;
         BigNumber result = of((quotient << 9) + (rest << 9) / 1000);
@@ -45,12 +46,14 @@ struct BigNumber {
     }
 };
 
-/// A factor >= 1 in 32 bits: as it was written if it has at most three decimals and is below 2^20,
-/// else rounded to 21 bits behind the leading one, seven digits. Whichever is nearer is kept.
+/// A factor >= 1 in 32 bits.
+///
+/// A factor below 2^20 with at most three decimals is stored as written. Any other is rounded to 21
+/// bits after the leading one, which is seven digits. The nearer form is stored.
 class Factor {
 public:
-    /// From the bits of `factor`, so that no compiler computes it otherwise; refuses what is below
-    /// 1, infinite or no number.
+    /// Reads the bits of `factor`, so that no compiler computes a different value. It refuses a
+    /// factor that is below 1, infinite or not a number.
     constexpr explicit Factor(double factor) noexcept : code_{code_of(factor)} {}
 
     [[nodiscard]] constexpr bool refused() const noexcept { return code_ == 0; }
@@ -65,7 +68,7 @@ public:
     friend constexpr bool operator==(Factor, Factor) noexcept = default;
 
 private:
-    // With this bit: ten bits of exponent, 21 of fraction. Without: thousandths. 0: refused.
+    // With this bit: ten bits of exponent and 21 of fraction. Without it: thousandths. 0: refused.
     static constexpr std::uint32_t rounded = std::uint32_t{1} << 31;
 
     [[nodiscard]] static constexpr std::uint32_t code_of(double factor) noexcept {
@@ -74,7 +77,8 @@ private:
         constexpr std::uint64_t infinite = std::uint64_t{0x7FF} << 52;
         const auto bits = std::bit_cast<std::uint64_t>(factor);
         if (bits < one || bits >= infinite) return 0;
-        // The exponent before the fraction: a fraction that is rounded up carries into it.
+        // The exponent precedes the fraction, so a fraction that is rounded up carries into the
+        // exponent.
         const std::uint64_t scaled = bits - one;
         const std::uint64_t nearest = (scaled + (std::uint64_t{1} << 30)) >> 31;
         const std::uint64_t off = distance(scaled, nearest << 31) * 1000;
@@ -88,7 +92,8 @@ private:
                 return static_cast<std::uint32_t>(thousandths);
             }
         }
-        // The largest doubles would be rounded to infinity; any such factor is followed by forever.
+        // The largest doubles would be rounded to infinity. After any such factor the wait is
+        // `forever`.
         return rounded | static_cast<std::uint32_t>(nearest < rounded ? nearest : rounded - 1);
     }
     [[nodiscard]] static constexpr std::uint64_t distance(std::uint64_t a,
@@ -106,14 +111,20 @@ struct AnyFactor {};
 
 }  // namespace detail
 
-/// base, base * factor, base * factor^2, ...; `forever` where that does not
-/// fit. `Exponential{1s}` doubles, `Exponential{1s, 1.6}` has another factor.
+/// A growth in which each wait is the previous one times a factor.
+///
+/// The waits are base, base * factor, base * factor^2, ...
+///
+/// A wait that does not fit is `forever`. `Exponential{1s}` doubles, `Exponential{1s, 1.6}` has
+/// another factor.
 ///
 /// Models:        GrowthLike.
 /// Thread safety: a plain value.
 template <class Factor = detail::FactorTwo>
 class Exponential {
 public:
+    /// Sets the base.
+    ///
     /// Pre: base > 0ns, and at most 292 years, in any unit; the Backoff checks it.
     constexpr explicit Exponential(detail::AnyUnit base) noexcept : base_{base} {}
 
@@ -132,23 +143,25 @@ private:
     Duration base_;
 };
 
-/// The same with any factor. One of at most three decimals is kept as it is written, any other to
-/// seven digits.
+/// A growth by any factor. A factor with at most three decimals is stored as written, any other
+/// with seven digits.
 ///
-/// Computed in integers of 64 bits: the same on every machine, and exact to the
-/// nanosecond for all waits that anybody waits for (a year of 1.6^n is).
+/// Computed in integers of 64 bits, so it is the same on every machine. It is exact to the
+/// nanosecond for all waits in practice (1.6^n is, for a year).
 template <>
 class Exponential<detail::AnyFactor> {
 public:
-    /// Pre: base > 0ns, and at most 292 years, in any unit; factor >= 1 and
-    /// finite. The Backoff checks both.
+    /// Sets the base and the factor.
+    ///
+    /// Pre: base > 0ns, and at most 292 years, in any unit; factor >= 1 and finite. The Backoff
+    ///      checks both.
     constexpr Exponential(detail::AnyUnit base, double factor) noexcept
         : base_{base}, factor_{factor} {}
 
     /// Errors: none; saturates.   Complexity: O(log failures).
     [[nodiscard]] constexpr Duration operator()(std::uint64_t failures) const noexcept {
         BELAY_PRECONDITION(check() == BackoffErrc{}, "Exponential: base > 0ns and factor >= 1");
-        // By repeated squaring, which ends as soon as the wait does not fit.
+        // Repeated squaring, which ends as soon as the wait does not fit.
         if (factor_.is_one()) return base_;
         auto wait = detail::BigNumber::of(static_cast<std::uint64_t>(base_.count()));
         auto power = factor_.value();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/backoff/fibonacci.hpp
-/// Fibonacci: waits of which each is the sum of the two before.
+/// Fibonacci: each wait is the sum of the two previous waits.
 #pragma once
 
 #include <cstdint>  // std::uint64_t
@@ -10,13 +10,17 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// base * 1, 1, 2, 3, 5, 8, ...; `forever` where that does not fit. Slower than doubling: the
-/// factor from wait to wait nears 1.618.
+/// A growth along the Fibonacci numbers: base * 1, 1, 2, 3, 5, 8, ...
+///
+/// A wait that does not fit is `forever`. It grows more slowly than doubling: the factor from wait
+/// to wait approaches 1.618.
 ///
 /// Models:        GrowthLike.
 /// Thread safety: a plain value.
 class Fibonacci {
 public:
+    /// Sets the base.
+    ///
     /// Pre: base > 0ns, and at most 292 years, in any unit; the Backoff checks it.
     constexpr explicit Fibonacci(detail::AnyUnit base) noexcept : base_{base} {}
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/backoff/floor.hpp
-/// Floor: no wait is shorter; goes with any cap.
+/// Floor: no wait is shorter. It wraps any cap.
 #pragma once
 
 #include <belay/backoff/cap_like.hpp>
@@ -8,11 +8,14 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// A floor beside a cap, `Floor{100ms, Cap{30s}}`: the jitter chooses above it. Nothing is raised
-/// after the draw, so that no waits pile up on the floor.
+/// A lower limit on waits, in addition to a cap: `Floor{100ms, Cap{30s}}`.
 ///
-/// It must be so far below the first wait and the cap that the jitter has something to choose from:
-/// otherwise all clients would wait alike. Without jitter it may be the first wait itself.
+/// The jitter chooses above it. No wait is raised after the draw, so that no waits pile up on the
+/// floor.
+///
+/// The floor must be far enough below the first wait and the cap that the jitter can choose.
+/// Otherwise all clients would wait equally long. Without jitter, the floor may be equal to the
+/// first wait.
 ///
 /// Models:        CapLike.
 /// Thread safety: a plain value.
@@ -25,14 +28,16 @@ class Floor {
 public:
     static constexpr bool before_jitter = detail::CapsBeforeJitter<Limit>;
 
+    /// Sets the floor and the cap.
+    ///
     /// Pre: least >= 0ns, in any unit, and as above; the Backoff checks it.
     constexpr Floor(detail::AnyUnit least, Limit cap) noexcept : least_{least}, cap_{cap} {}
 
-    /// What the cap says.   Errors: none.   Complexity: that of the cap.
+    /// Returns the result of the cap.   Errors: none.   Complexity: that of the cap.
     [[nodiscard]] constexpr Duration limit(Duration wait) const noexcept {
         return cap_.limit(wait);
     }
-    /// The floor.
+    /// Returns the floor.
     [[nodiscard]] constexpr Duration least() const noexcept { return least_; }
 
 private:

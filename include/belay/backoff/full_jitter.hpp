@@ -7,10 +7,10 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Waits evenly in [0, nominal]; 0ns is a legal answer ("retry at once").
+/// Draws each wait uniformly from [0, nominal]; 0ns is a legal result ("retry at once").
 ///
-/// The default choice: of all jitters it makes the fewest calls in a crowd. Where a minimum wait
-/// matters, add a Floor, or use EqualJitter or ProportionalJitter.
+/// It is the default choice, because among all jitters it makes the fewest calls in a crowd. If a
+/// minimum wait matters, add a Floor, or use EqualJitter or ProportionalJitter.
 ///
 /// Models:        JitterLike, std::regular.
 /// Thread safety: distinct objects safe; a shared one safe (no state).

@@ -24,15 +24,17 @@ concept GrowthIsNoexcept = requires(const G& growth, std::uint64_t failures) {
 };
 }  // namespace detail
 
-/// The nominal wait, before cap and jitter, as a function of the waits that came before.
+/// Computes the nominal wait, before cap and jitter, from the number of waits before it.
 ///
-/// - `growth(std::uint64_t failures) const -> Duration`: 0 for the first wait.
-/// - optional `check() const -> BackoffErrc`: what is wrong with its parameters, BackoffErrc{} if
-///   nothing is.
+/// - `growth(std::uint64_t failures) const -> Duration`: returns the nominal wait; 0 for the first
+///   one.
+/// - optional `check() const -> BackoffErrc`: returns what is wrong with the parameters, or
+///   BackoffErrc{} if nothing is.
 ///
-/// All noexcept. A lambda without captures is one, if it is noexcept and returns a Duration.
-/// Semantics the compiler cannot check: >= 0ns for every argument, and `forever` rather than an
-/// overflow; it does not fall beyond the 256th wait (`Backoff::max_total` counts on that).
+/// All of them are noexcept. A lambda without captures is a growth, if it is noexcept and returns a
+/// Duration. Semantics the compiler cannot check: the result is >= 0ns for every argument, and
+/// `forever` instead of an overflow. It does not fall after the 256th wait (`Backoff::max_total`
+/// depends on that).
 template <class G>
 concept GrowthLike = std::copyable<G> && detail::HasGrowth<G> && detail::GrowthIsDuration<G> &&
                      detail::GrowthIsNoexcept<G> && detail::ChecksSoundly<G>;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/backoff/jitter_like.hpp
-/// JitterLike: how retries are spread in time.
+/// JitterLike: spreads retries in time.
 #pragma once
 
 #include <concepts>     // std::copyable, std::same_as
@@ -17,13 +17,13 @@ namespace belay { inline namespace BELAY_ABI {
 
 namespace part {
 
-/// One wait as it is before the jitter.   0ns <= wait <= most.
+/// One wait before the jitter is applied.   0ns <= wait <= most.
 struct NominalWait {
-    /// What the growth says, not above the cap.
+    /// The wait that the growth returned, at most the cap.
     Duration wait;
     /// The longest wait that a hard cap allows; `forever` without one.
     Duration most;
-    /// How many waits came before; 0 for the first.
+    /// The number of waits before this one; 0 for the first.
     std::uint64_t failures;
 };
 
@@ -46,8 +46,8 @@ concept RangeIsNoexcept = requires(const J& jitter, const part::NominalWait& nom
     { jitter.range(nominal) } noexcept;
 };
 
-// Of each optional part: whether J has it in any form that can be seen, and whether it is as it
-// must be. A part of another form would be ignored in silence.
+// For each optional member: whether J has it in any form that can be detected, and whether its form
+// is right. A member in another form would be ignored silently.
 template <class J>
 concept HasDelay = has_delay<J>() || requires(J& jitter, part::WaitRange range, std::uint64_t n,
                                               Random& bits) { jitter.delay(range, n, bits); };
@@ -68,7 +68,7 @@ template <class T>
 concept ChecksSoundly = !HasCheck<T> || requires(const T& part) {
     { part.check() } noexcept -> std::same_as<BackoffErrc>;
 };
-/// Whether the waits grow by what the jitter remembers, not by a growth of the backoff.
+/// Whether the waits grow by the state of the jitter, and not by a growth of the backoff.
 template <class J>
 concept GrowsByItself = requires { requires J::grows; };
 template <class J>
@@ -80,18 +80,20 @@ concept GrowsIsFlag = !has_grows<J>() || requires {
 
 /// Spreads retries in time.
 ///
-/// - `range(const part::NominalWait&) const -> part::WaitRange`: between which waits to choose.
-/// - optional `delay(WaitRange, std::uint64_t failures, Random&) -> Duration`: the choice; may
-///   change the jitter's state. Without it every wait of the range is equally likely.
-/// - optional `reset()`: forgets state.
-/// - optional `check() const -> BackoffErrc`: what is wrong with its parameters, BackoffErrc{} if
-///   nothing is.
-/// - optional `static constexpr bool grows = true`: it makes the waits longer by itself. Such a
-///   jitter has a base instead of a growth, and only a hard cap bounds it.
+/// - `range(const part::NominalWait&) const -> part::WaitRange`: returns the range of waits from
+///   which to choose.
+/// - optional `delay(WaitRange, std::uint64_t failures, Random&) -> Duration`: chooses the wait,
+///   and may change the jitter's state. Without it, every wait of the range is equally likely.
+/// - optional `reset()`: forgets the state.
+/// - optional `check() const -> BackoffErrc`: returns what is wrong with the parameters, or
+///   BackoffErrc{} if nothing is.
+/// - optional `static constexpr bool grows = true`: the jitter itself makes the waits longer. Such
+///   a jitter has a base instead of a growth, and only a hard cap limits it.
 ///
-/// All noexcept. Semantics the compiler cannot check: 0ns <= range.least <= range.most <=
-/// nominal.most; the range depends on its argument only, whatever was drawn before; delay stays in
-/// the range that it is given, which a floor may have made smaller.
+/// All of them are noexcept. Semantics the compiler cannot check:
+/// - 0ns <= range.least <= range.most <= nominal.most.
+/// - The range depends on its argument only, and not on earlier draws.
+/// - The result of delay is in the range that it receives, which a floor may have made smaller.
 template <class J>
 concept JitterLike =
     std::copyable<J> && detail::HasRange<J> && detail::RangeIsWaitRange<J> &&

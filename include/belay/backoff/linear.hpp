@@ -10,12 +10,16 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// base, 2 * base, 3 * base, ...; `forever` where that does not fit.
+/// A growth in which each wait is the previous one plus the base.
+///
+/// The waits are base, 2 * base, 3 * base, ...; `forever` if it does not fit.
 ///
 /// Models:        GrowthLike.
 /// Thread safety: a plain value.
 class Linear {
 public:
+    /// Sets the base.
+    ///
     /// Pre: base > 0ns, and at most 292 years, in any unit; the Backoff checks it.
     constexpr explicit Linear(detail::AnyUnit base) noexcept : base_{base} {}
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/backoff/no_jitter.hpp
-/// NoJitter: exact waits, for tests and for clients that are alone.
+/// NoJitter: exact waits, for tests and for a client that is alone.
 #pragma once
 
 #include <cstdint>  // std::uint64_t
@@ -9,7 +9,7 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// The nominal wait itself. A fleet that waits so returns in step: prefer any other
+/// Waits exactly the nominal wait. A fleet of such clients returns in step, so prefer any other
 /// jitter.
 ///
 /// Models:        JitterLike, std::regular.
@@ -19,7 +19,7 @@ struct NoJitter {
     [[nodiscard]] constexpr part::WaitRange range(const part::NominalWait& nominal) const noexcept {
         return {nominal.wait, nominal.wait};
     }
-    /// Draws nothing.   Errors: none.   Complexity: O(1).
+    /// Returns the wait without a draw.   Errors: none.   Complexity: O(1).
     [[nodiscard]] constexpr Duration delay(part::WaitRange range, std::uint64_t,
                                            Random&) const noexcept {
         return range.most;

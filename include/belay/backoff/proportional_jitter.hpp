@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/backoff/proportional_jitter.hpp
-/// ProportionalJitter: waits within some percent of the nominal one.
+/// ProportionalJitter: waits within a percentage of the nominal wait.
 #pragma once
 
 #include <cstdint>  // std::uint32_t, std::uint64_t
@@ -9,22 +9,25 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Waits evenly in [nominal - below %, nominal + above %].
+/// Draws each wait uniformly from [nominal - below %, nominal + above %].
 ///
-/// Under a hard cap the whole interval moves down until its upper end is the cap: with +0..10 % and
-/// 60 s the late waits lie in [54.5 s, 60 s], evenly, and none is above the cap.
+/// Under a hard cap, the whole interval moves down until its upper end is the cap. With +0..10 %
+/// and 60 s, the late waits lie in [54.5 s, 60 s], uniformly, and none is above the cap.
 ///
-/// Models:        JitterLike, std::regular but for default construction.
-/// Thread safety: distinct objects safe; a shared one safe (never changes).
+/// Models:        JitterLike, std::regular except for default construction.
+/// Thread safety: distinct objects safe; a shared one safe (it never changes).
 class ProportionalJitter {
 public:
-    /// Both ways: `plus_minus_percent(20)` waits 80..120 % of the nominal wait.
+    /// Makes a jitter in both directions: `plus_minus_percent(20)` waits 80..120 % of the nominal
+    /// wait.
+    ///
     /// Pre: percent <= 100, which the Backoff checks.
     [[nodiscard]] static constexpr ProportionalJitter plus_minus_percent(
         std::uint32_t percent) noexcept {
         return ProportionalJitter{{.below = percent, .above = percent}};
     }
-    /// Upwards only: `plus_percent(10)` waits 100..110 % of the nominal wait.
+    /// Makes a jitter upwards only: `plus_percent(10)` waits 100..110 % of the nominal wait.
+    ///
     /// Pre: percent <= 100, which the Backoff checks.
     [[nodiscard]] static constexpr ProportionalJitter plus_percent(std::uint32_t percent) noexcept {
         return ProportionalJitter{{.below = 0, .above = percent}};
@@ -54,7 +57,7 @@ private:
 
     explicit constexpr ProportionalJitter(Percents percents) noexcept : percents_{percents} {}
 
-    // In parts that cannot overflow, or saturate.
+    // Computed in parts that cannot overflow, or that saturate.
     [[nodiscard]] constexpr Duration peak_of(Duration nominal) const noexcept {
         const std::uint64_t share = std::uint64_t{100} + percents_.above;
         const auto rest = static_cast<std::uint64_t>((nominal % 100).count()) * share / 100;
@@ -62,8 +65,8 @@ private:
                                     Duration{static_cast<Duration::rep>(rest)});
     }
 
-    // most * (100 - below) / (100 + above), in parts that cannot overflow; rounded up, so that
-    // floor_of(peak_of(d)) is d itself where nothing is taken off.
+    // Returns most * (100 - below) / (100 + above), computed in parts that cannot overflow. It is
+    // rounded up, so that floor_of(peak_of(d)) is d itself where nothing is subtracted.
     [[nodiscard]] constexpr Duration floor_of(Duration most) const noexcept {
         const auto top = static_cast<std::uint64_t>(most.count());
         const std::uint64_t share = 100U - percents_.below;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/backoff/smooth_jitter.hpp
-/// SmoothJitter: waits that double in the middle, and of which no length is much likelier than its
-/// neighbours.
+/// SmoothJitter: waits whose medians double. No length is much more likely than its neighbours.
 #pragma once
 
 #include <cstdint>  // std::uint32_t, std::uint64_t
@@ -13,9 +12,10 @@ namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
-/// The curve 2^t * tanh(2 * sqrt(t)) on whose points a SmoothJitter retries, in units of 2^-30:
-/// row n holds its values at t = n + i/16, divided by 2^n. In row 0, where the root is steep, i
-/// counts sixteenths of sqrt(t); in the last row tanh is 1, within 0.02 %.
+/// The curve 2^t * tanh(2 * sqrt(t)) on whose points a SmoothJitter retries, in units of 2^-30.
+///
+/// Row n holds its values at t = n + i/16, divided by 2^n. In row 0, where the root is steep, i
+/// counts sixteenths of sqrt(t). In the last row, tanh is 1 within 0.02 %.
 inline constexpr std::uint32_t smooth_curve[7][16] = {
     {0x00000000, 0x07FAEC6D, 0x0FD8717D, 0x1780290A, 0x1EE289F0, 0x25FAED71, 0x2CCFB3CB, 0x3371048E,
      0x39F6E091, 0x407F2B4C, 0x472C1ADA, 0x4E2342A0, 0x558D41A4, 0x5D9606A1, 0x666D95BF,
@@ -40,8 +40,10 @@ inline constexpr std::uint32_t smooth_curve[7][16] = {
      0x7A92BE8B},
 };
 
-/// Height `point` (of 2^32, for t - n or its root in [0, 1)) of row `n` of the curve: straight
-/// between the table's points, and within 0.3 % of the formula.
+/// Returns the height of row `n` of the curve at `point` (of 2^32, for t - n or its root in
+/// [0, 1)).
+///
+/// It is linear between the points of the table, and within 0.3 % of the formula.
 [[nodiscard]] constexpr std::uint64_t smooth_height(std::uint64_t n, std::uint32_t point) noexcept {
     const std::uint64_t row = n < 6 ? n : 6;
     const std::uint32_t i = point >> 28;
@@ -51,7 +53,7 @@ inline constexpr std::uint32_t smooth_curve[7][16] = {
     return here + ((next - here) * (point & 0xFFFFFFFU) >> 28);
 }
 
-/// The longest wait after n others in units of base * 5/7 * 2^(n-1) * 2^-30.
+/// Returns the longest wait after n others in units of base * 5/7 * 2^(n-1) * 2^-30.
 [[nodiscard]] constexpr std::uint64_t smooth_reach(std::uint64_t n) noexcept {
     const std::uint64_t end = std::uint64_t{2} * smooth_curve[n < 5 ? n + 1 : 6][0];
     return 2 * end - (n != 0 ? smooth_curve[n < 7 ? n - 1 : 6][0] : 0);
@@ -59,14 +61,17 @@ inline constexpr std::uint32_t smooth_curve[7][16] = {
 
 }  // namespace detail
 
-/// Polly's "decorrelated jitter V2": retry n happens at a random point of the n-th stretch of a
-/// curve that doubles from stretch to stretch. The medians of the waits are near 0.9, 1.1, 2, 4, 8,
-/// ... times the base, and a crowd's retries spread without humps or gaps.
+/// Draws waits whose medians double, and that spread a crowd's retries without humps or gaps.
 ///
-/// It grows by itself: `Backoff{SmoothJitter{}, Cap{30s}, 1s}` takes a base, and no growth. Where a
-/// wait could be longer than the cap, its whole distribution shrinks until its end is the cap, so
-/// that nothing piles up on it. Computed in integers: the same on every machine, defined for every
-/// number of attempts (the original was NaN after 1024).
+/// It is Polly's "decorrelated jitter V2". A curve doubles from stretch to stretch, and retry n
+/// happens at a random point of its n-th stretch. The medians of the waits are near 0.9, 1.1, 2, 4,
+/// 8, ... times the base.
+///
+/// The jitter itself makes the waits grow, so `Backoff{SmoothJitter{}, Cap{30s}, 1s}` takes a base,
+/// and no growth. If a wait could be longer than the cap, its whole distribution shrinks until its
+/// end is the cap. So no waits pile up on the cap. The waits are computed in integers, so they are
+/// the same on every machine. They are defined for every number of attempts (the original was NaN
+/// after 1024).
 ///
 /// Models:        JitterLike, std::regular.
 /// Thread safety: distinct objects safe; a shared one not.
@@ -76,7 +81,9 @@ class SmoothJitter {
 public:
     static constexpr bool grows = true;
 
-    /// From 0ns: two retries may fall together.   Errors: none; saturates.   Complexity: O(1).
+    /// Starts at 0ns, because two retries may coincide.
+    /// Errors: none; saturates.
+    /// Complexity: O(1).
     [[nodiscard]] constexpr part::WaitRange range(const part::NominalWait& nominal) const noexcept {
         // base * 2^n * (5/7 * reach / 2), rounded up so that no draw is above it.
         const Duration doubled = Exponential{nominal.wait}(nominal.failures);

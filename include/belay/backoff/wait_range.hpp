@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/backoff/wait_range.hpp
-/// part::WaitRange: between which two waits a jitter may choose, and the even draw between them.
+/// part::WaitRange: the waits from which a jitter may choose, and the uniform draw from them.
 #pragma once
 
 #include <cstdint>  // std::uint64_t
@@ -18,7 +18,7 @@ struct WaitRange {
     friend constexpr bool operator==(WaitRange, WaitRange) noexcept = default;
 };
 
-/// A wait drawn evenly from the range.
+/// Returns a wait drawn uniformly from the range.
 ///
 /// Pre:        0ns <= least <= most.
 /// Errors:     none.   Allocates: never.

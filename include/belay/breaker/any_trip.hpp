@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/breaker/any_trip.hpp
-/// AnyTrip and AllTrips: several trips as one.
+/// AnyTrip and AllTrips: several trips combined into one.
 #pragma once
 
 #include <cstddef>  // std::size_t
@@ -12,7 +12,7 @@ namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
-// Not std::tuple: it is not trivially copyable, and costs every user its parse time.
+// std::tuple is not used: it is not trivially copyable, and costs every user its parse time.
 template <std::size_t, class T>
 struct TripSlot {
     [[no_unique_address]] T trip;
@@ -31,18 +31,19 @@ struct TripSlots<std::index_sequence<I...>, Trips...> : TripSlot<I, Trips>... {
     }
 };
 
-// Of a base: a member that is there on a condition is one in another form.
+// The member is in a base, because a member with a condition would count as one in another form.
 template <class Self, bool times_calls>
 struct TooSlowHook {};
 template <class Self>
 struct TooSlowHook<Self, true> {
-    /// Whether any of them says so, for all of them: a probe is slow, or it is not.
+    /// Returns whether any of the trips finds the probe too slow, which then counts for all of
+    /// them.
     [[nodiscard]] constexpr bool too_slow(Duration took) const noexcept {
         return static_cast<const Self&>(*this).any_too_slow(took);
     }
 };
 
-/// Trips that are told of every call, and answer as one: when `least` of them agree.
+/// Several trips that receive every call and trip together when `least` of them agree.
 template <std::size_t least, class... Trips>
 class TripQuorum
     : public TooSlowHook<TripQuorum<least, Trips...>, (RecordsTimedCalls<Trips> || ...)> {
@@ -58,7 +59,8 @@ class TripQuorum
 public:
     constexpr explicit TripQuorum(Trips... trips) noexcept : trips_{{trips}...} {}
 
-    // What no trip asks for must not be asked for in their name.
+    // Only what a trip requires may be required here; otherwise the breaker would read a clock for
+    // nothing.
     [[nodiscard]] constexpr bool record(bool failed) noexcept
         requires(!reads_clock)
     {
@@ -107,7 +109,7 @@ class AnyTrip : public detail::TripQuorum<1, Trips...> {
 public:
     using detail::TripQuorum<1, Trips...>::TripQuorum;
 };
-/// Trips when all of its trips would, after one and the same call.
+/// Trips when all of its trips would, after the same call.
 ///
 /// Models:        TripLike.
 /// Thread safety: a plain value.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/breaker/breaker.hpp
-/// Breaker: stops asking a peer that keeps failing, then probes it. A value, for one caller.
+/// Breaker: stops calls to a peer that keeps failing, then probes it. A value, for one caller.
 #pragma once
 
 #include <concepts>     // std::same_as
@@ -13,22 +13,25 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// A circuit breaker as a rule: closed, open, half-open.
+/// A circuit breaker as a rule, with the states closed, open and half-open.
 ///
-/// While open it advises `suspend`; from `now >= open_until` on it lets one attempt at a time
-/// through as a probe, and HalfOpenOptions says how many verdicts decide. A probe that is abandoned
-/// leaves it as it was. `begin` without asking `admit` first, while open, is a forced probe.
-/// Which failures count says its trip: see CountOnly; an answer that says no (`permanent`,
-/// `forbidden`, `unauthorized`) is a success, as the peer is well. Planned failures are no verdict,
-/// nor are those for which no peer was asked. The end of a connection that had succeeded is none
-/// either: there is no `lost` hook.
+/// While it is open, it advises `suspend`. From `now >= open_until` on, it lets one attempt at a
+/// time through as a probe. HalfOpenOptions defines how many verdicts decide. A probe that is
+/// abandoned does not change the breaker. A `begin` without `admit` before it, while the breaker is
+/// open, is a forced probe.
+///
+/// The trip decides which failures count; see CountOnly. A negative answer (`permanent`,
+/// `forbidden`, `unauthorized`) is a success, because the peer is well. These are not verdicts:
+/// - planned failures,
+/// - failures of attempts that did not reach a peer,
+/// - the end of a connection that had succeeded: there is no `lost` hook.
 ///
 ///     Breaker{ConsecutiveFailures{5}, OpenFor{300s}}
 ///     Breaker{FailureRate{CountWindow<20>{}, {.percent = 50}},
 ///             Backoff{FullJitter{}, Cap{60s}, 1s}, HalfOpenOptions{.successes = 3}}
 ///
-/// Serves one run of a policy, one attempt at a time; for many callers, commands, events and
-/// snapshots there is CircuitBreaker, which decides the same.
+/// It serves one run of a policy, one attempt at a time. For many callers, commands, events and
+/// snapshots, use CircuitBreaker, which makes the same decisions.
 ///
 /// Models:        RuleLike.
 /// Thread safety: distinct objects safe.
@@ -65,8 +68,9 @@ public:
     }
     constexpr void abandoned(Turn&) noexcept { core_.neutral(core_.generation()); }
 
-    /// How long it may stay open after so many failures; see link/bounds.hpp. Of a trip that does
-    /// not say when it opens, it may be after each.
+    /// Returns how long it may stay open after a number of failures; see link/bounds.hpp.
+    ///
+    /// For a trip that does not report when it opens, the breaker may open after each failure.
     template <detail::SaysLongestWait Wait = OpenWait>
     [[nodiscard]] constexpr Duration longest_wait(std::uint64_t failures) const noexcept {
         std::uint64_t opens_at = 1;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/breaker/breaker_event.hpp
-/// BreakerEvent, BreakerCounters: what a CircuitBreaker tells its observer, and what it counts.
+/// BreakerEvent and BreakerCounters: what a CircuitBreaker reports to its observer, and what it
+/// counts.
 #pragma once
 
 #include <concepts>  // std::derived_from
@@ -18,34 +19,36 @@ namespace belay { inline namespace BELAY_ABI {
 /// One change of a CircuitBreaker.
 struct BreakerEvent {
     BreakerChange change = BreakerChange::none;
-    /// The state and the mode after it.
+    /// The state and the mode after the change.
     BreakerState state = BreakerState::closed;
     BreakerMode mode = BreakerMode::automatic;
     /// The last failure before it was `opened`, `reopened`, or would have opened: its cause and its
-    /// code. Otherwise, and if nobody told which, `none` and 0.
+    /// code. They are `none` and 0 for other changes, and if the failure was reported without its
+    /// reason.
     Cause cause = Cause::none;
     std::int32_t code = 0;
-    /// When it happened, by the clock of the call that made it: events are in order, but the
-    /// instants of several threads need not be.
+    /// When it happened, by the clock of the call that made it. Events are in order, but the
+    /// instants of several threads may not be.
     Instant at{};
-    /// When callers may probe, `at` or later; without meaning unless `opened` or `reopened`.
+    /// When callers may probe: `at` or later. It has no meaning unless `opened` or `reopened`.
     Instant open_until{};
-    /// 1, 2, 3, ...; a gap means that an observer was so slow that the oldest ones were dropped.
+    /// 1, 2, 3, ...; a gap means that a slow observer lost the oldest events.
     std::uint64_t number = 0;
 };
 
-/// What happened to a CircuitBreaker since it was made. No number ever falls.
+/// Counts what happened to a CircuitBreaker since it was made. No number ever falls.
 ///
-/// Successes of a closed breaker are not counted: they would be its only write on that path.
+/// Successes of a closed breaker are not counted, because the count would be the only write on that
+/// path.
 struct BreakerCounters {
     std::uint64_t failures = 0;    ///< verdicts `failure` that counted; no slow successes
-    std::uint64_t rejected = 0;    ///< calls that were refused a permit; policies only ask
+    std::uint64_t rejected = 0;    ///< calls that were refused a permit; not the checks of policies
     std::uint64_t probes = 0;      ///< permits given while half-open
-    std::uint64_t lost = 0;        ///< times that probes were given up for lost
+    std::uint64_t lost = 0;        ///< times that probes were given up as lost
     std::uint64_t stale = 0;       ///< failures and successes that came too late to count
     std::uint64_t opened = 0;      ///< times it opened
     std::uint64_t reopened = 0;    ///< times its probes failed
-    std::uint64_t closed = 0;      ///< times its probes worked
+    std::uint64_t closed = 0;      ///< times its probes succeeded
     std::uint64_t would_open = 0;  ///< times it would have opened (metrics only)
 
     friend constexpr bool operator==(const BreakerCounters&,
@@ -62,7 +65,7 @@ constexpr void count(BreakerCounters& counters, BreakerChange change) noexcept {
     counters.would_open += change == BreakerChange::would_open ? 1U : 0U;
 }
 
-/// What a CircuitBreaker B tells.
+/// The hooks that a CircuitBreaker B calls.
 template <class B>
 struct BreakerHooks {
     using Event = Hook<OnBreaker, B, const BreakerEvent&>;
@@ -79,21 +82,24 @@ struct BreakerHooks {
     }
 };
 
-/// Events on their way to an observer: written under the breaker's lock, told without it, in
-/// order, by one thread at a time.
+/// Events on their way to an observer.
+///
+/// They are written under the breaker's lock. The observer receives them without the lock, in
+/// order, from one thread at a time.
 template <class Breaker, class Observer>
 class BreakerEvents {
 public:
     constexpr BreakerEvents(Breaker& breaker, Observer observer) noexcept
         : breaker_{breaker}, observer_{std::move(observer)} {}
 
-    /// Under the lock. A full ring drops its oldest event, which the numbers show.
+    /// Call it under the lock. A full ring drops its oldest event, which the numbers show.
     constexpr void push(BreakerEvent event) noexcept {
         event.number = ++last_;
         ring_[event.number % capacity] = event;
     }
-    /// Without the lock. Returns at once if another call tells already, be it on another thread or
-    /// further up on this one's stack: that call sees what was pushed before it ends.
+    /// Call it without the lock. It returns at once if another call is already notifying, on
+    /// another thread or further up on this thread's stack. That call passes on what was pushed
+    /// before it ends.
     void tell(detail::SpinMutex& mutex) noexcept {
         for (bool telling = false;; telling = true) {
             BreakerEvent next;
@@ -109,7 +115,7 @@ public:
         }
     }
 
-    /// Under the lock.
+    /// Call it under the lock.
     [[nodiscard]] constexpr bool is_telling() const noexcept { return telling_; }
 
 private:

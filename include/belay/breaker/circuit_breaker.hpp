@@ -28,53 +28,58 @@ template <class Clock>
 }
 }  // namespace detail
 
-/// Breaker's behaviour as an object that callers share. Pinned.
+/// A circuit breaker that many callers share. It makes the same decisions as Breaker.
 ///
 ///     CircuitBreaker<SteadyClock> breaker{ConsecutiveFailures{5}, OpenFor{300s}};
 ///     if (auto permit = breaker.acquire()) { ask(peer) ? permit.success() : permit.failure(); }
 ///
 /// A permit that is dropped counts as neutral. A verdict on a permit from before the last change of
-/// state is void: calls that were under way when the breaker opened must not close or reopen it.
-/// The breaker must outlive its permits, also those that other threads hold, and every call of its
-/// functions; a checked build stops in the destructor if a permit is still out.
+/// state is void, because calls from that time must not close or reopen the breaker. The breaker
+/// cannot be copied or moved. It must outlive its permits, including those that other threads hold,
+/// and every call of its functions. A checked build stops in the destructor if a permit is still
+/// out.
 ///
-/// An observer has `on_breaker(const BreakerEvent&) noexcept`, which may have `auto& breaker` in
-/// front; it follows a clock in the constructor. It hears every change after it was made, in order,
-/// from one thread at a time, never under a lock; it may call every function of the breaker, but
-/// not destroy it. The thread that is told need not be the one that made the change.
+/// An observer has `on_breaker(const BreakerEvent&) noexcept`, with an optional `auto& breaker` as
+/// the first parameter. The observer follows a clock in the constructor. The breaker notifies it
+/// after every change, in order, from one thread at a time, and never under a lock. The observer
+/// may call every function of the breaker, but must not destroy it. The thread that notifies may be
+/// another one than the thread that made the change.
 ///
 /// Thread safety: any thread.
-/// Blocks:        `acquire` never while closed, nor do verdicts with ConsecutiveFailures; otherwise
-///                for a few instructions of another caller, and those of the trip and the open
-///                wait, which run under the lock. So does the clock, once, for the verdict that
-///                opens a breaker whose trip asks for no time. Who makes a change runs the observer
-///                for it, and for changes that other threads make meanwhile.
+/// Blocks:        `acquire` never blocks while the breaker is closed. Verdicts with
+///                ConsecutiveFailures do not block then either. Otherwise a call blocks for a few
+///                instructions of another caller, and for those of the trip and the open wait,
+///                which run under the lock. The clock also runs under the lock, once, for the
+///                verdict that opens a breaker whose trip requires no time. A thread that makes a
+///                change runs the observer for it, and for changes that other threads make
+///                meanwhile.
 /// Complexity:    O(1). With ConsecutiveFailures, while closed, a call that succeeds writes nothing
 ///                that is shared (in unchecked builds), and reads no clock.
 template <class Clock = SteadyClock, class Trip = ConsecutiveFailures, class OpenWait = OpenFor,
           class Observer = NoObserver>
 class CircuitBreaker {
-    // Not constraints: the compilers' words for a failed one would hide the sentence.
+    // Not constraints, because the compiler's message for a failed one would hide the sentence.
     static_assert(detail::explain_breaker_clock<Clock>());
 
 public:
     static constexpr std::string_view name = "CircuitBreaker";
 
-    /// The right to make one call, and the duty to say how it went.
+    /// The right to make one call, and the duty to report its result.
     ///
-    /// Only the first verdict counts; on a refused, moved-from or finished permit every verdict is
-    /// a no-op.
+    /// Only the first verdict counts. On a refused, moved-from or finished permit, every verdict
+    /// does nothing.
     /// Thread safety: distinct objects safe; the verdict may come from any thread.
     class [[nodiscard]] Permit {
     public:
-        /// Refused, and never to be asked.
+        /// Makes a refused permit that never asks again.
         constexpr Permit() noexcept = default;
         constexpr Permit(Permit&& other) noexcept
             : breaker_{std::exchange(other.breaker_, nullptr)},
               generation_{other.generation_},
               at_{other.at_} {}
-        /// Drops the permit that was held. Not to ask anew: in `permit = breaker.acquire()` the
-        /// old one is still out when the new one is asked for, and may be why it is refused.
+        /// Drops the permit that was held. Do not use it to ask again. In
+        /// `permit = breaker.acquire()` the old permit is still out when the new one is requested,
+        /// and may be the reason for a refusal.
         constexpr Permit& operator=(Permit&& other) noexcept {
             if (this != &other) {
                 neutral();
@@ -86,49 +91,52 @@ public:
         }
         constexpr ~Permit() { neutral(); }
 
-        /// Whether the call may be made (and has had no verdict yet).
+        /// Returns whether the call may be made (and has had no verdict yet).
         [[nodiscard]] constexpr explicit operator bool() const& noexcept {
             return breaker_ != nullptr;
         }
-        /// A permit that nobody holds has gone back before the call: `if (auto permit = ...)`.
+        /// Deleted: a temporary permit is dropped before the call. Write `if (auto permit = ...)`.
         explicit operator bool() const&& = delete;
-        /// When a refused caller may ask again.   Pre: it was refused.
+        /// Returns when a refused caller may ask again.   Pre: it was refused.
         [[nodiscard]] constexpr Instant retry_at() const noexcept { return at_; }
-        /// The same as an opinion: `go`, or `suspend`.
+        /// Returns the same as an Advice: `go`, or `suspend`.
         [[nodiscard]] constexpr Advice advice() const noexcept {
             return breaker_ != nullptr ? Advice::go() : Advice::suspend(at_);
         }
 
-        /// The call worked, now by the breaker's own clock.
+        /// Reports that the call succeeded now, by the breaker's own clock.
         void success() noexcept {
             if (auto* const breaker = std::exchange(breaker_, nullptr)) {
                 breaker->engine_.success(generation_, at_, OwnTime{*breaker});
                 breaker->permits_.give_back();
             }
         }
-        /// The call worked, now by the caller's turn.
+        /// Reports that the call succeeded now, by the caller's turn.
         void success(Turn& turn) noexcept {
             if (auto* const breaker = std::exchange(breaker_, nullptr)) {
                 breaker->engine_.success(generation_, at_, TurnTime{turn});
                 breaker->permits_.give_back();
             }
         }
-        /// The call failed, now by the breaker's own clock.
+        /// Reports that the call failed now, by the breaker's own clock.
         void failure() noexcept {
             if (auto* const breaker = std::exchange(breaker_, nullptr)) {
                 breaker->engine_.failure(generation_, at_, OwnTime{*breaker}, unknown);
                 breaker->permits_.give_back();
             }
         }
-        /// The same of a failure that is known: what it says of the peer, see CountOnly, may as
-        /// well be a success, or nothing.
+        /// Reports a failure with its reason.
+        ///
+        /// The breaker may count it as a success, or not at all, depending on what the failure
+        /// means for the peer; see CountOnly.
         void failure(const Failure& why) noexcept {
             if (auto* const breaker = std::exchange(breaker_, nullptr)) {
                 breaker->judge(why, generation_, at_, OwnTime{*breaker});
                 breaker->permits_.give_back();
             }
         }
-        /// The call failed, now by the caller's turn; what the breaker says next.
+        /// Reports that the call failed now, by the caller's turn. Returns the breaker's next
+        /// advice.
         Advice failure(Turn& turn) noexcept {
             auto* const breaker = std::exchange(breaker_, nullptr);
             if (breaker == nullptr) return Advice::go();
@@ -137,7 +145,8 @@ public:
             breaker->permits_.give_back();
             return next;
         }
-        /// The same of a failure that is known.
+        /// Reports a failure with its reason, by the caller's turn. Returns the breaker's next
+        /// advice.
         Advice failure(const Failure& why, Turn& turn) noexcept {
             auto* const breaker = std::exchange(breaker_, nullptr);
             if (breaker == nullptr) return Advice::go();
@@ -146,7 +155,7 @@ public:
             breaker->permits_.give_back();
             return next;
         }
-        /// The call was not made, or its outcome says nothing about the peer.
+        /// Reports that the call was not made, or that its result means nothing for the peer.
         constexpr void neutral() noexcept {
             if (auto* const breaker = std::exchange(breaker_, nullptr)) {
                 breaker->engine_.neutral(generation_);
@@ -164,7 +173,8 @@ public:
 
         CircuitBreaker* breaker_ = nullptr;
         std::uint32_t generation_ = 0;
-        /// Refused: when to ask again. Given: when, if the trip asks how long calls take.
+        /// For a refused permit: when to ask again. For a given one: when it was given, if the trip
+        /// requires the duration of calls.
         Instant at_ = never;
     };
 
@@ -180,7 +190,7 @@ public:
     CircuitBreaker(const CircuitBreaker&) = delete;
     CircuitBreaker& operator=(const CircuitBreaker&) = delete;
     /// Pre: every permit has had its verdict, or was dropped; no call is in progress, so the
-    /// observer is not the one who destroys it.
+    ///      observer does not destroy the breaker.
     ~CircuitBreaker() {
         BELAY_PRECONDITION(!engine_.is_telling(),
                            "CircuitBreaker::~CircuitBreaker: it must outlive its observer's calls");
@@ -188,40 +198,46 @@ public:
                            "CircuitBreaker::~CircuitBreaker: it must outlive its permits");
     }
 
-    /// Asks to make a call now, by the breaker's own clock.   Errors: a refused permit.
+    /// Requests a permit for a call now, by the breaker's own clock.   Errors: a refused permit.
     Permit acquire() noexcept { return acquire_by(OwnTime{*this}); }
-    /// Asks to make a call at the turn's time.   Errors: a refused permit.
+    /// Requests a permit for a call at the turn's time.   Errors: a refused permit.
     Permit acquire(Turn& turn) noexcept { return acquire_by(TurnTime{turn}); }
 
-    /// Would a call at `now` be let through? Takes nothing.   Errors: none.
+    /// Returns whether a call at `now` would be let through, and takes nothing.   Errors: none.
     [[nodiscard]] Advice admit(Instant now) const noexcept { return engine_.admit(now); }
-    /// Errors: none.
+    /// Returns the state at `now`.   Errors: none.
     [[nodiscard]] BreakerState state(Instant now) const noexcept { return engine_.state(now); }
-    /// The same by the breaker's own clock.
+    /// Returns the state now, by the breaker's own clock.
     [[nodiscard]] BreakerState state() const noexcept {
         return engine_.is_guarded() ? state(clock_.now()) : BreakerState::closed;
     }
     [[nodiscard]] BreakerMode mode() const noexcept { return engine_.mode(); }
-    /// Exact when no call is under way; the counts of calls under way on other threads may lag
-    /// behind each other.   Errors: none.
+    /// Returns the counts, which are exact when no call is under way.
+    ///
+    /// The counts of calls under way on other threads may lag behind each other.   Errors: none.
     [[nodiscard]] BreakerCounters counters() const noexcept { return engine_.counters(); }
 
-    /// Sets who decides, and starts afresh: nothing counted, permits that are out are void. Setting
-    /// `automatic` again closes it.   Errors: none.
+    /// Sets the source of decisions, and starts afresh.
+    ///
+    /// All counts are cleared, and permits that are out become void. Setting `automatic` again
+    /// closes the breaker.
+    /// Errors: none.
     void set_mode(BreakerMode mode) noexcept { engine_.set_mode(mode, clock_.now()); }
-    /// What a restarted program needs to go on, now by the breaker's own clock.   Errors: none.
+    /// Returns the state that a restarted program needs, now by the breaker's own clock.
+    /// Errors: none.
     [[nodiscard]] BreakerSnapshot snapshot() const noexcept {
         return engine_.snapshot(clock_.now());
     }
-    /// Goes on where a snapshot left off; permits that are out are void.
-    /// Errors: false, and nothing changed, if the snapshot makes no sense.
+    /// Continues from a snapshot; permits that are out become void.
+    ///
+    /// Errors: returns false, and changes nothing, if the snapshot is not valid.
     /// Complexity: O(openings) for a wait that grows, O(1) for others.
     [[nodiscard]] bool restore(const BreakerSnapshot& snapshot) noexcept {
         return engine_.restore(snapshot, Turn{clock_.now(), bits_});
     }
 
 private:
-    // Time and chance of a call, read only where they are needed.
+    // The time and the random bits of a call, read only if they are needed.
     struct OwnTime {
         CircuitBreaker& breaker;
         [[nodiscard]] Turn operator()() const noexcept {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/breaker/consecutive_failures.hpp
-/// ConsecutiveFailures: opens a breaker after so many failures in a row.
+/// ConsecutiveFailures: opens a breaker after a number of failures in a row.
 #pragma once
 
 #include <cstdint>  // std::uint32_t
@@ -9,8 +9,10 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Trips when so many failures came in a row. The right one for connections and for little traffic:
-/// rates need a minimum of calls, which a rarely used peer never sees.
+/// Trips after `limit` failures in a row.
+///
+/// Use it for connections and for little traffic. Rates need a minimum number of calls, which a
+/// rarely used peer never reaches.
 ///
 /// Models:        TripLike.
 /// Thread safety: a plain value.

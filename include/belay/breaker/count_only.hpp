@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/breaker/count_only.hpp
-/// CountOnly: which failures a breaker takes for failures of the peer.
+/// CountOnly: selects the failures that a breaker counts as failures of the peer.
 #pragma once
 
 #include <concepts>     // std::copyable, std::same_as
@@ -19,21 +19,27 @@ concept JudgesFailure = std::copyable<F> && requires(const F& filter, const Fail
 };
 }  // namespace detail
 
-/// A trip for which only some failures are failures, in a list or in the eyes of a callable; every
-/// other one proves that the peer is well, and is a success.
+/// A trip that counts only some failures, from a list or by a callable.
+///
+/// Every other failure proves that the peer is well, and is a success.
 ///
 ///     CountOnly{ConsecutiveFailures{5}, Cause::timed_out, Cause::overloaded, Cause::lost}
 ///     CountOnly{FailureRate{CountWindow<20>{}}, [](const Failure& f) noexcept {
 ///         return f.code >= 500;
 ///     }}
 ///
-/// The callable may also return a Cause: `none` for a success, `planned` for a call that says
-/// nothing of the peer, any other for a failure.
+/// The callable may also return a Cause. Then `none` is a success, `planned` is a call that gives
+/// no information about the peer, and any other Cause is a failure.
 ///
-/// Without it a breaker does not count `permanent`, `forbidden` and `unauthorized`: who says so is
-/// well. With it or without, some failures say nothing of the peer, and are neutral: what was
-/// planned, what a layer or a breaker of ours refused, what was cancelled, and that we had no
-/// memory, descriptors or buffers. A failure that was told without its Failure counts.
+/// Without CountOnly, a breaker does not count `permanent`, `forbidden` and `unauthorized`, because
+/// a peer that answers this is well. With or without it, some failures mean nothing for the peer,
+/// and are neutral:
+/// - planned ones,
+/// - those that a layer or breaker of this program refused,
+/// - cancelled ones,
+/// - a lack of memory, descriptors or buffers in this program.
+///
+/// A failure that is reported without its Failure counts.
 ///
 /// Models:        TripLike, if `Trip` is one.
 /// Thread safety: a plain value; the filter runs without the lock of a CircuitBreaker.
@@ -63,7 +69,7 @@ template <class Trip, std::same_as<Cause>... More>
 CountOnly(Trip, Cause, More...) -> CountOnly<Trip, detail::CauseSet>;
 
 namespace detail {
-// Whose failures in a row a CircuitBreaker counts in its word.
+// Trips whose failures in a row a CircuitBreaker counts in its atomic word.
 template <class T>
 inline constexpr bool counts_in_row = std::same_as<T, ConsecutiveFailures>;
 template <class Filter>

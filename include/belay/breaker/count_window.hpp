@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/breaker/count_window.hpp
-/// CountWindow: the last N calls.
+/// CountWindow: counts the last N calls.
 #pragma once
 
 #include <cstddef>  // std::size_t
@@ -10,15 +10,15 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// The last `Calls` calls, one bit each: exact, and no clock is read for it.
+/// Counts the last `Calls` calls, with one bit each. It is exact, and reads no clock.
 ///
-/// Thread safety: a plain value.   Complexity: O(1) for every function but reset.
+/// Thread safety: a plain value.   Complexity: O(1) for every function except reset.
 template <std::size_t Calls>
 class CountWindow {
     static_assert(Calls >= 1 && Calls <= 65536, "CountWindow: must hold 1 to 65536 calls");
 
 public:
-    /// One more call; the oldest leaves a full window.
+    /// Counts one more call; the oldest leaves a full window.
     constexpr void add(bool bad) noexcept {
         std::uint64_t& word = bits_[next_ / 64];
         const std::uint64_t bit = std::uint64_t{1} << (next_ % 64);
@@ -34,7 +34,7 @@ public:
     constexpr void reset() noexcept { *this = {}; }
 
     [[nodiscard]] constexpr CallCounts counts() const noexcept { return {calls_, bad_}; }
-    /// How many calls it can hold.
+    /// Returns how many calls the window can hold.
     [[nodiscard]] constexpr std::uint64_t capacity() const noexcept { return Calls; }
 
 private:

@@ -8,12 +8,13 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Trips when so many of a hundred calls in the window failed:
+/// Trips when the percentage of failed calls in the window reaches a threshold:
 ///
 ///     FailureRate{CountWindow<100>{}, {.percent = 50, .min_calls = 20}}
 ///     FailureRate{TimeWindow{30s}, {.percent = 20, .min_calls = 50}}
 ///
-/// It looks after every verdict, so the call that completes `min_calls` may trip by succeeding.
+/// It checks after every verdict, so the call that completes `min_calls` may trip even if it
+/// succeeds.
 ///
 /// Models:        TripLike.
 /// Thread safety: a plain value.
@@ -23,7 +24,7 @@ class FailureRate {
                   "FailureRate: the window must be a CountWindow or a TimeWindow");
 
 public:
-    /// Pre: the threshold's, and that its min_calls fit into the window.
+    /// Pre: that of the threshold; its min_calls fit into the window.
     constexpr explicit FailureRate(Window window, part::RateThreshold threshold = {}) noexcept
         : window_{window}, threshold_{threshold} {
         detail::check(threshold, window);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/breaker/open_as_asked.hpp
-/// OpenAsAsked: a breaker stays open as long as the peer asked for.
+/// OpenAsAsked: a breaker stays open as long as the peer requested.
 #pragma once
 
 #include <cstdint>  // std::uint64_t
@@ -11,7 +11,7 @@
 namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
-// Of a base: a member that is there on a condition is one in another form.
+// The member is in a base, because a member with a condition would count as one in another form.
 template <class Self, bool grows>
 struct GrowsHook {};
 template <class Self>
@@ -20,12 +20,13 @@ struct GrowsHook<Self, true> {
 };
 }  // namespace detail
 
-/// An open wait, but at least what the failure that opens the breaker asks for (`retry_after`), up
-/// to a bound.
+/// An open wait that is at least as long as the peer requested, up to a limit.
+///
+/// The request is the `retry_after` of the failure that opens the breaker.
 ///
 ///     Breaker{ConsecutiveFailures{3}, OpenAsAsked{OpenFor{30s}, 10min}}
 ///
-/// A peer that asks for more than the bound is asked again after the bound.
+/// If a peer requests more than the limit, it is tried again after the limit.
 ///
 /// Models:        OpenWaitLike, if `OpenWait` is one.
 /// Thread safety: a plain value.
@@ -46,7 +47,7 @@ public:
         const Duration asked = why.retry_after < at_most_ ? why.retry_after : at_most_;
         return own > asked ? own : asked;
     }
-    /// If no peer asks for a longer one; see link/bounds.hpp.
+    /// Returns the longest wait if no peer requests a longer one; see link/bounds.hpp.
     template <detail::SaysLongestWait Other = OpenWait>
     [[nodiscard]] constexpr Duration longest_wait(std::uint64_t openings) const noexcept {
         return otherwise_.longest_wait(openings);

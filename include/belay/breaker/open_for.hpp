@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/breaker/open_for.hpp
-/// OpenFor: every open wait of a breaker lasts as long.
+/// OpenFor: all open waits of a breaker have the same length.
 #pragma once
 
 #include <belay/breaker/open_wait_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Every open wait lasts as long. Where many clients watch one peer, a Backoff spreads their
-/// probes.
+/// An open wait that always has the same length.
+///
+/// If many clients watch one peer, use a Backoff instead, which spreads their probes.
 ///
 /// Models:        OpenWaitLike.
 /// Thread safety: a plain value.
@@ -19,7 +20,7 @@ public:
         BELAY_PRECONDITION(wait.count() > 0, "OpenFor: the wait must be > 0ns");
     }
     [[nodiscard]] constexpr Duration next(Random&) const noexcept { return wait_; }
-    /// See link/bounds.hpp.
+    /// Returns the wait; see link/bounds.hpp.
     [[nodiscard]] constexpr Duration longest_wait(std::uint64_t) const noexcept { return wait_; }
 
 private:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/breaker/open_wait_like.hpp
-/// OpenWaitLike: how long a breaker stays open.
+/// OpenWaitLike: decides how long a breaker stays open.
 #pragma once
 
 #include <concepts>  // std::copyable, std::same_as
@@ -31,7 +31,7 @@ concept HeedsFailureSoundly =
     !HeedsFailure<W> || requires(W& wait, Random& bits, const Failure& why) {
         { wait.next(bits, why) } noexcept -> std::same_as<Duration>;
     };
-// In any form that can be seen: another than the right one would be ignored in silence.
+// Any form that can be detected. A form other than the right one would be ignored silently.
 template <class W>
 concept Grows = has_reset<W>() || requires(W& wait) { wait.reset(); };
 template <class W>
@@ -39,7 +39,7 @@ concept GrowsSoundly = !Grows<W> || requires(W& wait) {
     { wait.reset() } noexcept;
 };
 
-/// The wait of an opening after such a failure, in the form that is there.
+/// Returns the wait of an opening after a failure, from the form of `next` that the type has.
 template <class W>
 [[nodiscard]] constexpr Duration next_wait(W& wait, Random& bits,
                                            [[maybe_unused]] const Failure& why) noexcept {
@@ -51,15 +51,16 @@ template <class W>
 }
 }  // namespace detail
 
-/// How long a breaker stays open; OpenFor and every Backoff are models.
+/// Decides how long a breaker stays open; OpenFor and every Backoff are models.
 ///
-/// - `next(Random& bits) -> Duration`: the wait of this opening, >= 0ns;
-/// - optional `next(Random& bits, const Failure& why) -> Duration`: the same, after the failure
-///   that opens it; an empty one if a success did (a slow one, or one that completed a rate's
-///   number), or nobody told which. See OpenAsAsked;
-/// - optional `reset()`: the breaker has closed, waits start small again.
+/// - `next(Random& bits) -> Duration`: returns the wait of this opening, >= 0ns.
+/// - optional `next(Random& bits, const Failure& why) -> Duration`: the same, with the failure that
+///   opens the breaker. The failure is empty if it was reported without its reason. It is also
+///   empty if a success opens the breaker: a slow one, or one that completed a rate's number of
+///   calls. See OpenAsAsked.
+/// - optional `reset()`: the breaker has closed, so waits start small again.
 ///
-/// All noexcept.
+/// All of them are noexcept.
 template <class W>
 concept OpenWaitLike =
     std::copyable<W> && detail::HasNext<W> && detail::NextIsDuration<W> &&

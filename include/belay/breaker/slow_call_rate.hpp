@@ -9,12 +9,13 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Trips when so many of a hundred calls in the window took `slow_after` or longer, whether they
-/// worked or not; a slow probe counts as failed:
+/// Trips when the percentage of slow calls in the window reaches a threshold:
 ///
 ///     SlowCallRate{2s, TimeWindow{60s}, {.percent = 80, .min_calls = 20}}
 ///
-/// Costs a clock read per call. With AnyTrip it stands beside a rule for failures.
+/// A call is slow if it took `slow_after` or longer, whether it succeeded or not. A slow probe
+/// counts as failed. It costs one clock read per call. Combine it with a trip for failures in an
+/// AnyTrip.
 ///
 /// Models:        TripLike.
 /// Thread safety: a plain value.
@@ -24,7 +25,7 @@ class SlowCallRate {
                   "SlowCallRate: the window must be a CountWindow or a TimeWindow");
 
 public:
-    /// Pre: slow_after > 0ns; the threshold's, and that its min_calls fit into the window.
+    /// Pre: slow_after > 0ns; that of the threshold; its min_calls fit into the window.
     constexpr SlowCallRate(Duration slow_after, Window window,
                            part::RateThreshold threshold = {}) noexcept
         : slow_after_{slow_after}, rate_{window, threshold} {
@@ -41,7 +42,7 @@ public:
 
 private:
     Duration slow_after_;
-    FailureRate<Window> rate_;  // slow is what fails here
+    FailureRate<Window> rate_;  // in this rate, "failed" means slow
 };
 
 template <class Window>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/breaker/trip_like.hpp
-/// TripLike: when a breaker has seen enough failures.
+/// TripLike: decides when a breaker has seen enough failures.
 #pragma once
 
 #include <concepts>  // std::copyable, std::same_as
@@ -26,7 +26,7 @@ concept RecordsVerdicts = requires(T& trip, bool failed) { trip.record(failed); 
 template <class T>
 concept Records = RecordsTimedCalls<T> || RecordsAtInstants<T> || RecordsVerdicts<T>;
 
-// Of several forms the one that is told most is used, so it is the one that must be right.
+// If there are several forms, the one with the most parameters is used, so that one must be right.
 template <class T>
 concept RecordIsBool =
     requires(T& trip, bool failed, Instant now, Duration took) {
@@ -67,7 +67,7 @@ concept CountsIsSound = !HasCounts<T> || requires(const T& trip, const Failure& 
     { trip.counts(why) } noexcept -> BoolOrCause;
 };
 
-/// Tells the trip how a call went, in the form that it asks for.
+/// Records a call in the trip, with the parameters that the trip requires.
 template <class T>
 constexpr bool record(T& trip, bool failed, [[maybe_unused]] Instant now,
                       [[maybe_unused]] Duration took) noexcept {
@@ -79,7 +79,7 @@ constexpr bool record(T& trip, bool failed, [[maybe_unused]] Instant now,
         return trip.record(failed);
     }
 }
-/// Whether a probe that took so long is none of success.
+/// Returns whether a probe was so slow that it is not a success.
 template <class T>
 [[nodiscard]] constexpr bool too_slow([[maybe_unused]] const T& trip,
                                       [[maybe_unused]] Duration took) noexcept {
@@ -89,7 +89,7 @@ template <class T>
         return false;
     }
 }
-/// What a failure says of the peer, in the eyes of this trip.
+/// Returns what a failure means for the peer, according to this trip.
 template <class T>
 [[nodiscard]] constexpr PeerEvidence says_to([[maybe_unused]] const T& trip,
                                              const Failure& why) noexcept {
@@ -109,22 +109,23 @@ template <class T>
 }
 }  // namespace detail
 
-/// Decides when a closed breaker opens; told of every call that had a verdict.
+/// Decides when a closed breaker opens. It receives every call that had a verdict.
 ///
-/// - `record(bool failed) -> bool`: one more call; whether it is time to open now. Also with
-///   `(bool failed, Instant now)`, or with `(bool failed, Instant now, Duration took)`: what a trip
-///   does not ask for is not measured, so that no clock is read for it.
-/// - `reset()`: the breaker starts afresh; forget everything.
-/// - optional, for trips that record `took`: `too_slow(Duration took) const -> bool`, whether a
-///   probe that worked was so slow that it counts as a failure.
-/// - optional: `counts(const Failure&) const -> bool`, whether such a failure is one of the peer,
-///   which the breaker heeds also while it probes; or `-> Cause`: `none` for a peer that is well,
-///   `planned` for a call that says nothing of it. Without it, see CountOnly. Not asked of what
-///   says nothing of the peer; may run beside everything else.
+/// - `record(bool failed) -> bool`: counts one more call, and returns whether to open now. Also
+///   with `(bool failed, Instant now)`, or with `(bool failed, Instant now, Duration took)`. Values
+///   that a trip does not require are not measured, so no clock is read for them.
+/// - `reset()`: the breaker starts afresh; forgets everything.
+/// - optional, for trips that record `took`: `too_slow(Duration took) const -> bool`. Returns
+///   whether a successful probe was so slow that it counts as a failure.
+/// - optional: `counts(const Failure&) const -> bool`. Returns whether this is a failure of the
+///   peer; the breaker also uses the result while it probes. It may return a Cause instead: `none`
+///   for a peer that is well, `planned` for a call that gives no information about the peer. It is
+///   not called for failures that mean nothing for the peer. It may run concurrently with
+///   everything else. For the behaviour without it, see CountOnly.
 ///
-/// All noexcept. Semantics the compiler cannot check: the answer of `record` depends on nothing but
-/// what was recorded since the last reset; hooks neither allocate nor call the breaker, whose lock
-/// may be held. A breaker that is not closed records nothing.
+/// All of them are noexcept. Semantics the compiler cannot check: the result of `record` depends
+/// only on what was recorded since the last reset. Hooks neither allocate nor call the breaker,
+/// whose lock may be held. A breaker that is not closed records nothing.
 template <class T>
 concept TripLike =
     std::copyable<T> && detail::Records<T> && detail::RecordIsBool<T> &&

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/breaker/trip_when.hpp
-/// TripWhen: opens a breaker when a user's predicate says so.
+/// TripWhen: opens a breaker when a predicate of yours returns true.
 #pragma once
 
 #include <concepts>  // std::copyable, std::same_as
@@ -17,14 +17,14 @@ concept JudgesCounts = std::copyable<P> && requires(const P& predicate, const Ca
 };
 }  // namespace detail
 
-/// Trips when the predicate, asked after each verdict, says so of the calls in the window:
+/// Trips when a predicate returns true for the calls in the window, after each verdict:
 ///
 ///     TripWhen{TimeWindow{60s}, [](const CallCounts& c) noexcept { return c.bad >= 20; }}
 ///
-/// For what counts alone do not tell, a struct of one's own can be a trip: see TripLike.
+/// If counts alone are not enough, write a struct of your own as a trip; see TripLike.
 ///
-/// Models:        TripLike. A lambda that captures something cannot be assigned, so it is not
-///                copyable as a trip must be: write a function object.
+/// Models:        TripLike. A lambda with captures cannot be assigned, so it is not copyable as a
+///                trip must be: write a function object.
 /// Thread safety: a plain value; the predicate runs under the lock of a CircuitBreaker.
 template <class Window, class Predicate>
 class TripWhen {

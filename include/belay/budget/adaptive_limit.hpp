@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/budget/adaptive_limit.hpp
-/// AdaptiveLimit: as many attempts at once as the peer turns out to bear.
+/// AdaptiveLimit: allows as many concurrent attempts as the peer can handle.
 #pragma once
 
 #include <concepts>     // std::copyable, std::same_as
@@ -24,18 +24,21 @@ concept LimitAlgorithm =
     };
 }  // namespace detail
 
-/// Bounds how many attempts are under way at once, for all who share it, and finds the bound by
-/// itself: an Aimd by failures alone, a Gradient also by how long attempts take.
+/// Limits how many attempts are under way at once, for all callers that share it.
+///
+/// It finds the limit by itself: an Aimd from failures alone, a Gradient also from how long
+/// attempts take.
 ///
 ///     AdaptiveLimit limit{Aimd{{.initial = 20, .least = 1, .most = 200}}};
 ///     Policy calls{Backoff{FullJitter{}, Cap{20s}, 50ms}, Shared{limit}, MaxAttempts{3}};
 ///
-/// It grows only while at least half of it is used. It shrinks once per round: of the attempts that
-/// began before it shrank, no further failure counts, so one burst of failures is one signal. Never
-/// below 1, so there is always a probe. Pinned; must outlive its permits.
+/// The limit grows only while at least half of it is used. It shrinks once per round: after it
+/// shrank, further failures of attempts that began before do not count. So one burst of failures is
+/// one signal. The limit is never below 1, so there is always a probe. It cannot be copied or
+/// moved, and must outlive its permits.
 ///
-/// An algorithm is any copyable value with `limit() const -> std::uint32_t`,
-/// `succeeded(Duration took, std::uint32_t in_flight)` and `failed()`, all noexcept.
+/// An algorithm is any copyable value with `limit() const -> std::uint32_t`, `succeeded(Duration
+/// took, std::uint32_t in_flight)` and `failed()`, all noexcept.
 ///
 /// Models:        ShareableLike.
 /// Thread safety: any thread.   Blocks: for a few instructions of another caller.
@@ -50,22 +53,22 @@ class AdaptiveLimit {
 public:
     static constexpr std::string_view name = "AdaptiveLimit";
 
-    /// The right to make one attempt, and the duty to say how it went.
+    /// The right to make one attempt, and the duty to report its result.
     using Permit = detail::BudgetPermit<AdaptiveLimit, Stake>;
 
-    /// A refused caller may ask again after `ask_again`.   Pre: ask_again > 0ns.
+    /// Makes a limit. A refused caller may ask again after `ask_again`.   Pre: ask_again > 0ns.
     constexpr explicit AdaptiveLimit(Algorithm algorithm = Algorithm{},
                                      Duration ask_again = std::chrono::milliseconds{100}) noexcept
         : ask_again_{ask_again}, state_{State{algorithm}} {
         BELAY_PRECONDITION(ask_again.count() > 0, "AdaptiveLimit: the wait must be > 0ns");
     }
 
-    /// Could an attempt begin at `now`? Takes nothing.
+    /// Returns whether an attempt could begin at `now`, and takes nothing.
     [[nodiscard]] constexpr Advice admit(Instant now) const noexcept {
         const bool full = state_.with([](const State& s) { return s.full(); });
         return full ? Advice::suspend(after(now, ask_again_)) : Advice::go();
     }
-    /// For any attempt.   Errors: a refused permit, which advises `suspend`.
+    /// Takes a permit for any attempt.   Errors: a refused permit, which advises `suspend`.
     constexpr Permit acquire(Turn& turn) noexcept {
         return state_.with([this, &turn](State& s) {
             if (s.full()) return Permit{after(turn.now, ask_again_)};
@@ -74,11 +77,11 @@ public:
         });
     }
 
-    /// How many may be under way at once now.
+    /// Returns how many attempts may be under way at once now.
     [[nodiscard]] constexpr std::uint32_t limit() const noexcept {
         return state_.with([](const State& s) { return s.algorithm.limit(); });
     }
-    /// How many are under way.
+    /// Returns how many attempts are under way.
     [[nodiscard]] constexpr std::uint32_t in_flight() const noexcept {
         return state_.with([](const State& s) { return s.in_flight; });
     }
@@ -86,8 +89,8 @@ public:
 private:
     friend Permit;
 
-    // Invariant: in_flight is the number of permits that are out. It rises only below the limit; a
-    // limit that shrinks below it lets nobody in until enough have ended.
+    // Invariant: in_flight is the number of permits that are out. It rises only below the limit. If
+    // the limit shrinks below it, no attempt is admitted until enough have ended.
     struct State {
         Algorithm algorithm;
         std::uint32_t in_flight = 0;
@@ -113,7 +116,7 @@ private:
             s.algorithm.failed();
         });
     }
-    // An answer, and no slower than others.
+    // It is an answer, and no slower than others.
     constexpr void on_rejected(Stake stake, Instant now) noexcept { on_success(stake, now); }
     constexpr void on_neutral(Stake) noexcept {
         state_.with([](State& s) { --s.in_flight; });

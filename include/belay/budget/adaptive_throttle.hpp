@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/budget/adaptive_throttle.hpp
-/// AdaptiveThrottle: callers refuse on their own what the peer would refuse anyway.
+/// AdaptiveThrottle: callers refuse attempts that the peer would probably refuse.
 #pragma once
 
 #include <cstdint>      // std::uint32_t, std::uint64_t
@@ -13,44 +13,47 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// What an AdaptiveThrottle is tuned by.   Thread safety: a plain value.
+/// The options of an AdaptiveThrottle.   Thread safety: a plain value.
 struct AdaptiveThrottleOptions {
-    /// How far back attempts count.
+    /// The time for which attempts count.
     Duration window = std::chrono::minutes{2};
-    /// K in thousandths: so many attempts are let through for a thousand that work.
+    /// K in thousandths: the number of attempts that are let through for each thousand that
+    /// succeed.
     std::uint32_t attempts_per_thousand = 2000;
-    /// At most so many of a thousand attempts are refused, so that some always ask the peer.
+    /// The most attempts of a thousand that are refused, so that some always reach the peer.
     std::uint32_t refused_per_thousand_max = 900;
-    /// When a refused caller may ask again.
+    /// The wait after which a refused caller may ask again.
     Duration ask_again = std::chrono::seconds{1};
 };
 
-/// Refuses attempts with a probability that rises with the share of attempts that fail, for all who
-/// share it: when a peer is overloaded, most of the load that it would only refuse never reaches
-/// it.
+/// Refuses attempts with a probability that rises with the share of attempts that fail.
 ///
-/// With `r` attempts in the window, of which `a` worked, an attempt is refused with probability
-/// `(r - K * a) / (r + 1)`, bounded from below by 0 and from above by `refused_per_thousand_max`;
-/// without that bound a peer of which nothing is heard would hardly ever be asked again.
+/// The probability is for all callers that share the throttle. So most of the load that an
+/// overloaded peer would only refuse never reaches it.
+///
+/// With `r` attempts in the window, of which `a` succeeded, an attempt is refused with probability
+/// `(r - K * a) / (r + 1)`. The lower bound is 0 and the upper bound is `refused_per_thousand_max`.
+/// Without the upper bound, a peer that does not answer would hardly ever be tried again.
 ///
 ///     AdaptiveThrottle throttle;
 ///     Policy calls{Backoff{FullJitter{}, Cap{20s}, 50ms}, Shared{throttle}, MaxAttempts{3}};
 ///
-/// An attempt counts when its verdict comes, or when it is refused here; one without a verdict does
-/// not count. The window rolls in tenths, as a TimeWindow. Pinned; must outlive its permits.
+/// An attempt counts when its verdict arrives, or when it is refused here. An attempt without a
+/// verdict does not count. The window rolls in tenths, like a TimeWindow. It cannot be copied or
+/// moved, and must outlive its permits.
 ///
 /// Models:        ShareableLike.
 /// Thread safety: any thread.   Blocks: for a few instructions of another caller.
 /// Complexity:    O(1); one draw from the turn's bits, none while all is well.
 /// Source:        B. Beyer and others (ed.), "Site Reliability Engineering" (2016), chapter 21,
-///                "Client-Side Throttling". The upper bound is ours.
+///                "Client-Side Throttling". The upper bound is an addition of belay.
 class AdaptiveThrottle {
     struct Stake {};
 
 public:
     static constexpr std::string_view name = "AdaptiveThrottle";
 
-    /// The right to make one attempt, and the duty to say how it went.
+    /// The right to make one attempt, and the duty to report its result.
     using Permit = detail::BudgetPermit<AdaptiveThrottle, Stake>;
 
     /// Pre: window > 0ns; 1000 <= attempts_per_thousand <= 1'000'000; not all are refused;
@@ -66,9 +69,9 @@ public:
                            "AdaptiveThrottle: the wait must be > 0ns");
     }
 
-    /// Always `go`: the draw is made when an attempt begins.
+    /// Returns `go` always, because the draw is made when an attempt begins.
     [[nodiscard]] constexpr Advice admit(Instant) const noexcept { return Advice::go(); }
-    /// For any attempt.   Errors: a refused permit, which advises `suspend`.
+    /// Takes a permit for any attempt.   Errors: a refused permit, which advises `suspend`.
     constexpr Permit acquire(Turn& turn) noexcept {
         const bool granted = attempts_.with([this, &turn](TimeWindow<>& attempts) {
             attempts.roll(turn.now);
@@ -80,7 +83,7 @@ public:
         return Permit{*this, Stake{}};
     }
 
-    /// How many of a thousand attempts would be refused at `now`, rounded down.
+    /// Returns how many of a thousand attempts would be refused at `now`, rounded down.
     [[nodiscard]] constexpr std::uint32_t refused_per_thousand(Instant now) const noexcept {
         return attempts_.with([this, now](TimeWindow<> attempts) {
             attempts.roll(now);
@@ -92,8 +95,8 @@ public:
 private:
     friend Permit;
 
-    // The probability times 1000 * (attempts + 1). Nothing overflows: counts are at most 11 * 2^32,
-    // factors at most 10^6.
+    // Returns the probability times 1000 * (attempts + 1). Nothing overflows: counts are at most
+    // 11 * 2^32, factors at most 10^6.
     [[nodiscard]] constexpr std::uint64_t refused_milli(const CallCounts& counts) const noexcept {
         const std::uint64_t attempts = counts.calls * 1000;
         const std::uint64_t worked = counts.calls - counts.bad;
@@ -114,12 +117,12 @@ private:
     constexpr void on_failure(Stake, Instant now) noexcept {
         attempts_.with([now](TimeWindow<>& attempts) { attempts.add(true, now); });
     }
-    // Not refused by an overloaded peer, which is what is throttled for.
+    // The peer was not overloaded, and the throttle is only for overload.
     constexpr void on_rejected(Stake stake, Instant now) noexcept { on_success(stake, now); }
     constexpr void on_neutral(Stake) noexcept {}
 
     const AdaptiveThrottleOptions options_;
-    detail::Guarded<TimeWindow<>> attempts_;  // bad: those that did not work
+    detail::Guarded<TimeWindow<>> attempts_;  // bad: the attempts that did not succeed
 };
 
 }}  // namespace belay

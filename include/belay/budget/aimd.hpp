@@ -9,20 +9,20 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// What an Aimd is tuned by.   Thread safety: a plain value.
+/// The options of an Aimd.   Thread safety: a plain value.
 struct AimdOptions {
-    /// The limit in the beginning, and the bounds of what it may become.
+    /// The limit at the start, and the bounds within which it may change.
     std::uint32_t initial = 20;
     std::uint32_t least = 1;
     std::uint32_t most = 1000;
-    /// What is left, in thousandths, when attempts fail.
+    /// The share of the limit that is left, in thousandths, when attempts fail.
     std::uint32_t shrink_to_per_thousand = 900;
 };
 
-/// Additive increase, multiplicative decrease: one more after as many successes as the limit is,
-/// a share less after a failure.
+/// A concurrency limit with additive increase and multiplicative decrease.
 ///
-/// An algorithm of AdaptiveLimit.
+/// It grows by one after as many successes as the limit, and shrinks by a share after a failure. It
+/// is an algorithm of AdaptiveLimit.
 ///
 /// Thread safety: a plain value.
 /// Source:        D. Chiu, R. Jain, "Analysis of the Increase and Decrease Algorithms for
@@ -43,7 +43,7 @@ public:
     [[nodiscard]] constexpr std::uint32_t limit() const noexcept {
         return static_cast<std::uint32_t>(limit_milli_ / 1000);
     }
-    /// An attempt worked while so many were under way, itself included.
+    /// Records an attempt that succeeded while `in_flight` were under way, including itself.
     constexpr void succeeded(Duration, std::uint32_t in_flight) noexcept {
         if (std::uint64_t{in_flight} * 2 < limit()) return;
         const std::uint64_t step = 1'000'000 / limit_milli_;

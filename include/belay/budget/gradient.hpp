@@ -9,31 +9,34 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// What a Gradient is tuned by.   Thread safety: a plain value.
+/// The options of a Gradient.   Thread safety: a plain value.
 struct GradientOptions {
-    /// The limit in the beginning, and the bounds of what it may become.
+    /// The limit at the start, and the bounds within which it may change.
     std::uint32_t initial = 20;
     std::uint32_t least = 1;
     std::uint32_t most = 1000;
-    /// How many may wait at the peer: by so many the limit tries to grow; it cannot by 0.
+    /// The number of attempts that may queue at the peer. The limit tries to grow by this; with 0
+    /// it could not.
     std::uint32_t queue = 4;
-    /// Up to so many thousandths of the usual time count as usual.
+    /// The time, in thousandths of the usual time, up to which an attempt counts as usual.
     std::uint32_t tolerance_per_thousand = 1500;
-    /// How much of the way to a new limit is gone at once, in thousandths.
+    /// The share of the way to a new limit that is made at once, in thousandths.
     std::uint32_t smoothing_per_thousand = 200;
-    /// What is left, in thousandths, when attempts fail.
+    /// The share of the limit that is left, in thousandths, when attempts fail.
     std::uint32_t shrink_to_per_thousand = 900;
 };
 
-/// Compares how long each attempt took with the long-run mean: queues at the peer show in the
-/// time before anything fails. The new limit is `limit * gradient + queue`, where the gradient is
-/// `tolerance * mean / took` within [0.5, 1].
+/// A concurrency limit that compares how long each attempt took with the long-run mean.
 ///
-/// An algorithm of AdaptiveLimit, for calls; how long a connection takes to be stable says nothing.
+/// Queues at the peer increase the time before anything fails. The new limit is `limit * gradient +
+/// queue`, where the gradient is `tolerance * mean / took` within [0.5, 1].
+///
+/// It is an algorithm of AdaptiveLimit, for calls. For connections, the time until they are stable
+/// gives no information.
 ///
 /// Thread safety: a plain value.
 /// Source:        Netflix concurrency-limits, Gradient2Limit: its formula and its constants, in
-///                integer arithmetic. That failures shrink the limit too is ours.
+///                integer arithmetic. Shrinking after failures is an addition of belay.
 class Gradient {
 public:
     /// Pre: 1 <= least <= initial <= most; queue >= 1; tolerance_per_thousand in [1000, 8000];
@@ -58,10 +61,10 @@ public:
     [[nodiscard]] constexpr std::uint32_t limit() const noexcept {
         return static_cast<std::uint32_t>(limit_milli_ / 1000);
     }
-    /// The long-run mean of how long attempts take; 0ns before the first.
+    /// Returns the long-run mean of how long attempts take; 0ns before the first.
     [[nodiscard]] constexpr Duration usual() const noexcept { return Duration{mean_ / fine}; }
 
-    /// An attempt worked while so many were under way, itself included.
+    /// Records an attempt that succeeded while `in_flight` were under way, including itself.
     constexpr void succeeded(Duration took, std::uint32_t in_flight) noexcept {
         const std::int64_t ticks = took.count() < 1           ? 1
                                    : took.count() > took_most ? took_most
@@ -76,24 +79,25 @@ public:
         const std::uint64_t aim =
             limit_milli_ * gradient / 1000 + std::uint64_t{options_.queue} * 1000;
         const std::uint64_t smoothing = options_.smoothing_per_thousand;
-        // One division, or a small step would be lost in two roundings.
+        // There is only one division, because two roundings would lose a small step.
         set((limit_milli_ * (1000 - smoothing) + aim * smoothing) / 1000);
     }
     constexpr void failed() noexcept { set(limit_milli_ * options_.shrink_to_per_thousand / 1000); }
 
 private:
-    // The first samples count alike; after that the mean forgets with a half-life of 200 samples.
+    // The first samples have equal weight. After that the mean forgets with a half-life of 200
+    // samples.
     static constexpr std::int64_t warm_up = 10;
     static constexpr std::int64_t mean_divisor = 300;
-    // The mean is kept in fractions of a tick, so that small differences are not lost.
+    // The mean is stored in fractions of a tick, so that small differences are not lost.
     static constexpr std::int64_t fine = 1024;
-    // 18 minutes; then nothing here overflows.
+    // 18 minutes; with this limit nothing here overflows.
     static constexpr std::int64_t took_most = std::int64_t{1} << 40;
 
     constexpr void learn(std::int64_t sample) noexcept {
         if (seen_ < warm_up) ++seen_;
         mean_ += (sample - mean_) / (seen_ < warm_up ? seen_ : mean_divisor);
-        // After a long time of slow attempts the mean must not take as long to come down.
+        // After a long time of slow attempts, the mean must not take as long to fall.
         if (mean_ > 2 * sample) mean_ = mean_ / 100 * 95;
     }
     constexpr void set(std::uint64_t limit_milli) noexcept {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/budget/ratio_budget.hpp
-/// RatioBudget: retries are at most a share of the calls, of the last seconds or under way.
+/// RatioBudget: retries are at most a share of the calls, within a window or under way.
 #pragma once
 
 #include <cstdint>      // std::uint32_t, std::uint64_t
@@ -13,24 +13,27 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// What a RatioBudget allows.   Thread safety: a plain value.
+/// The options of a RatioBudget.   Thread safety: a plain value.
 struct RatioBudgetOptions {
-    /// For a floor: it allows everything, so the share does not matter.
+    /// A floor without a limit: it allows everything, so the share does not matter.
     static constexpr std::uint32_t unlimited = 0xFFFFFFFFU;
 
-    /// How far back calls and retries count.
+    /// The time for which calls and retries count.
     Duration window = std::chrono::seconds{10};
-    /// So many retries for a thousand calls.
+    /// The number of retries for a thousand calls.
     std::uint32_t retries_per_thousand = 200;
-    /// So many retries per window in any case, or nobody would retry where there is little traffic.
+    /// The number of retries per window in any case. Without it, clients with little traffic could
+    /// not retry.
     std::uint32_t at_least = 10;
-    /// So many retries at once for a thousand calls at once: planned, waiting or under way.
+    /// The number of retries at once for a thousand calls at once: planned, waiting or under way.
     std::uint32_t at_once_per_thousand = 0;
-    /// So many retries at once in any case. Without limit, calls that are under way do not count.
+    /// The number of retries at once in any case. Without a limit, calls under way do not count.
     std::uint32_t at_once_at_least = unlimited;
 
-    /// The terms of Envoy's retry budget: retries are at most a share of the calls that are under
-    /// way, a call's retry being one of them; some in any case. No window.
+    /// Returns the terms of Envoy's retry budget.
+    ///
+    /// Retries are at most a share of the calls that are under way, and a call's retry is one of
+    /// these calls. Some retries are allowed in any case. There is no window.
     ///
     /// Source: envoy/config/cluster/v3/circuit_breaker.proto, RetryBudget: budget_percent,
     ///         min_retry_concurrency, and their defaults. Unlike there, waiting retries count.
@@ -42,22 +45,21 @@ struct RatioBudgetOptions {
     }
 };
 
-/// A budget of retries for all who share it: within a window, at most a share of the calls may be
-/// retries.
+/// A shared budget that limits retries to a share of the calls within a window.
 ///
 ///     RatioBudget budget{{.window = 10s, .retries_per_thousand = 200, .at_least = 10}};
 ///     Policy calls{Backoff{FullJitter{}, Cap{20s}, 50ms}, Shared{budget}, MaxAttempts{3}};
 ///
-/// A call is a first attempt that began. A retry counts from when it is planned, over its wait, and
-/// for a window after it ended; so neither retries that wait long nor slow ones are forgotten while
-/// they are still to come. One that is abandoned does not count at all.
+/// A call is a first attempt that began. A retry counts from the time when it is planned, during
+/// its wait, and for one window after it ended. So retries that wait long, and slow ones, are not
+/// forgotten too early. A retry that is abandoned does not count at all.
 ///
-/// `at_once_per_thousand` and `at_once_at_least` bound, with the window or instead of it, how many
-/// retries there are at the same time: `RatioBudget{RatioBudgetOptions::envoy()}`, or no more than
-/// five with `{.at_once_at_least = 5}`.
+/// `at_once_per_thousand` and `at_once_at_least` limit how many retries there are at the same time,
+/// in addition to the window or instead of it. Examples are
+/// `RatioBudget{RatioBudgetOptions::envoy()}`, or `{.at_once_at_least = 5}` for no more than five.
 ///
-/// The window rolls in tenths, as a TimeWindow. Pinned; must outlive its permits. There is no value
-/// form: a budget of one run is what MaxAttempts is.
+/// The window rolls in tenths, like a TimeWindow. The budget cannot be copied or moved, and must
+/// outlive its permits. There is no value form, because MaxAttempts is the budget of one run.
 ///
 /// Models:        ReservableLike.
 /// Thread safety: any thread.   Blocks: for a few instructions of another caller.
@@ -88,9 +90,9 @@ public:
                            "is no limit");
     }
 
-    /// First attempts are free.
+    /// Returns `go` always, because first attempts are free.
     [[nodiscard]] constexpr Advice admit(Instant) const noexcept { return Advice::go(); }
-    /// For a first attempt: never refused, and counted as a call.
+    /// Takes a permit for a first attempt, which is never refused and counts as a call.
     constexpr Permit acquire(Turn& turn) noexcept {
         state_.with([this, &turn](State& s) {
             s.recent.add(false, turn.now);
@@ -98,7 +100,7 @@ public:
         });
         return Permit{*this, Stake{}};
     }
-    /// For a retry.   Errors: a refused permit.
+    /// Takes a permit for a retry.   Errors: a refused permit.
     constexpr Permit reserve(Cause, Turn& turn) noexcept {
         const bool granted = state_.with([this, &turn](State& s) {
             s.recent.roll(turn.now);
@@ -106,12 +108,13 @@ public:
             ++s.held;
             return true;
         });
-        // Not a conditional expression: in constant expressions GCC 12 ends its permit twice.
+        // Not a conditional expression, because in constant expressions GCC 12 destroys its permit
+        // twice.
         if (!granted) return Permit{};
         return Permit{*this, Stake{true}};
     }
 
-    /// How many retries could be planned at `now`.
+    /// Returns how many retries could be planned at `now`.
     [[nodiscard]] constexpr std::uint64_t left(Instant now) const noexcept {
         return state_.with([this, now](State s) {
             s.recent.roll(now);
@@ -124,11 +127,11 @@ public:
 private:
     friend Permit;
 
-    // Invariant: `held` is the number of permits for retries that are out; it rises only when fewer
+    // Invariant: `held` is the number of permits for retries that are out. It rises only when fewer
     // than `allowed` are used, and fewer than `allowed_at_once` are out. `first` is the number of
-    // permits for first attempts that are out, where that matters.
+    // permits for first attempts that are out, if that matters.
     struct State {
-        TimeWindow<> recent;  // calls that began, and as bad ones retries that ended
+        TimeWindow<> recent;  // calls that began, and retries that ended as the bad ones
         std::uint32_t held = 0;
         std::uint32_t first = 0;
 
@@ -142,7 +145,7 @@ private:
         const CallCounts recent = s.recent.counts();
         return larger(recent.calls - recent.bad, options_.retries_per_thousand, options_.at_least);
     }
-    // The call whose retry is asked for is under way as well; its last attempt has ended.
+    // The call for whose retry this is asked is under way, too; its last attempt has ended.
     [[nodiscard]] constexpr std::uint64_t allowed_at_once(const State& s) const noexcept {
         return larger(std::uint64_t{s.first} + s.held + 1, options_.at_once_per_thousand,
                       options_.at_once_at_least);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/budget/token_budget.hpp
-/// TokenBudget: retries are paid for with tokens, which successes earn.
+/// TokenBudget: a retry costs tokens, which successes earn.
 #pragma once
 
 #include <atomic>       // std::atomic
@@ -12,31 +12,36 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// What a TokenBudget gives and takes, all in thousandths of a token.
+/// The options of a TokenBudget: what it gives and takes, in thousandths of a token.
 ///
 /// Thread safety: a plain value.
 struct TokenBudgetOptions {
-    /// There are never more; there are as many in the beginning.
+    /// The most tokens there can be, and the number at the start.
     std::uint32_t capacity_milli = 500'000;
-    /// There are no retries while there are no more than these.
+    /// No retries are allowed while there are no more tokens than this.
     std::uint32_t threshold_milli = 0;
-    /// A retry takes these when it is planned. They come back when it succeeds or is abandoned.
+    /// The cost of a retry, taken when it is planned. It is returned when the retry succeeds or is
+    /// abandoned.
     std::uint32_t retry_cost_milli = 5'000;
-    /// The same for a retry after Cause::timed_out.
+    /// The cost of a retry after Cause::timed_out, taken and returned in the same way.
     std::uint32_t timeout_cost_milli = 10'000;
-    /// Each failed attempt takes these, or what is left.
+    /// The cost of each failed attempt; if fewer tokens are left, it takes all of them.
     std::uint32_t failure_cost_milli = 0;
-    /// Each success for which no retry cost comes back earns these.
+    /// The gain of each success for which no retry cost is returned.
     std::uint32_t success_gain_milli = 1'000;
 
-    /// The terms of the AWS SDKs' standard retry mode: 500 tokens; a retry takes 5, after a timeout
-    /// 10, which come back if it succeeds; a call that needs no retry earns 1.
+    /// Returns the terms of the AWS SDKs' standard retry mode.
+    ///
+    /// There are 500 tokens. A retry takes 5, and after a timeout 10, which are returned if it
+    /// succeeds. A call that needs no retry earns 1.
     ///
     /// Source: AWS SDKs and Tools Reference Guide, "Retry behavior", standard mode.
     [[nodiscard]] static constexpr TokenBudgetOptions aws() noexcept { return {}; }
 
-    /// The terms of gRPC's retry throttling: each failure takes 1 token, each success earns
-    /// `ratio`; there are retries while more than half of the tokens are left.
+    /// Returns the terms of gRPC's retry throttling.
+    ///
+    /// Each failure takes 1 token, and each success earns `ratio`. Retries are allowed while more
+    /// than half of the tokens are left.
     ///
     /// Pre: 1 <= tokens <= 1000; 1 <= ratio_milli (100 is a ratio of 0.1).
     /// Source: gRFC A6, "gRPC Retry Design", throttling retry attempts and hedged RPCs.
@@ -57,16 +62,19 @@ struct TokenBudgetOptions {
                                      const TokenBudgetOptions&) noexcept = default;
 };
 
-/// A budget of retries for all who share it: while most calls work, each may be retried; when a
-/// server fails, retries stop before they multiply its load.
+/// A shared budget of tokens, which stops retries before they multiply the load of a failing
+/// server.
+///
+/// While most calls succeed, each may be retried.
 ///
 ///     TokenBudget budget{TokenBudgetOptions::aws()};
 ///     Policy calls{Backoff{FullJitter{}, Cap{20s}, 50ms}, Shared{budget}, MaxAttempts{3}};
 ///
-/// The tokens of a retry are taken when it is planned, before the wait, and held over it. First
-/// attempts are free. Pinned; must outlive its permits. Uses no time.
+/// The tokens of a retry are taken when it is planned, before the wait, and held during the wait.
+/// First attempts are free. The budget cannot be copied or moved, and must outlive its permits. It
+/// uses no time.
 ///
-/// There is no value form: a budget of one run is what MaxAttempts is.
+/// There is no value form, because MaxAttempts is the budget of one run.
 ///
 /// Models:        ReservableLike.
 /// Thread safety: any thread.   Blocks: never; lock-free.
@@ -95,11 +103,11 @@ public:
     TokenBudget(const TokenBudget&) = delete;
     TokenBudget& operator=(const TokenBudget&) = delete;
 
-    /// First attempts are free.
+    /// Returns `go` always, because first attempts are free.
     [[nodiscard]] Advice admit(Instant) const noexcept { return Advice::go(); }
-    /// For a first attempt: never refused.
+    /// Takes a permit for a first attempt, which is never refused.
     Permit acquire(Turn&) noexcept { return Permit{*this, Stake{}}; }
-    /// For a retry after a failure of this cause.   Errors: a refused permit.
+    /// Takes a permit for a retry after a failure of this cause.   Errors: a refused permit.
     Permit reserve(Cause cause, Turn&) noexcept {
         const std::uint32_t cost =
             cause == Cause::timed_out ? options_.timeout_cost_milli : options_.retry_cost_milli;
@@ -110,7 +118,7 @@ public:
         return Permit{*this, Stake{cost}};
     }
 
-    /// What is left now, in thousandths of a token.
+    /// Returns what is left now, in thousandths of a token.
     [[nodiscard]] std::uint32_t tokens_milli() const noexcept {
         return tokens_milli_.load(std::memory_order_relaxed);
     }
@@ -130,7 +138,7 @@ private:
                                                : 0)) {
         }
     }
-    // As gRFC A6 and the AWS SDKs have it: neither a failure that costs, nor a success that earns.
+    // As in gRFC A6 and the AWS SDKs: neither a failure that costs, nor a success that earns.
     void on_rejected(Stake, Instant) noexcept {}
     void on_neutral(Stake stake) noexcept { add(stake.held_milli); }
 
@@ -142,15 +150,14 @@ private:
         }
     }
 
-    // Reloads `seen` if somebody was faster.
+    // Reloads `seen` if another thread was faster.
     [[nodiscard]] bool replace(std::uint32_t& seen, std::uint32_t next) noexcept {
         return tokens_milli_.compare_exchange_weak(seen, next, std::memory_order_relaxed);
     }
 
-    // Invariant: never above the capacity; what a permit took out, that permit alone brings back,
-    // once. Each change is one compare-and-swap from a value for which it was checked, so no two
-    // retries are paid for with one token. Nothing is published through it: relaxed order is
-    // enough.
+    // Invariant: never above the capacity. Only the permit that took tokens out brings them back,
+    // once. Each change is one compare-and-swap from a value for which it was checked, so no token
+    // pays for two retries. Nothing is published through it, so relaxed order is enough.
     std::atomic<std::uint32_t> tokens_milli_;
     const TokenBudgetOptions options_;
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/call/answer.hpp
-/// Answer: how one call went, on its way out through whatever is wrapped around it.
+/// Answer: the result of one call, on its way out through the layers around it.
 #pragma once
 
 #include <concepts>      // std::convertible_to, std::same_as
@@ -18,42 +18,44 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// What a call returned or threw and whether that is a failure, or why there was no call.
+/// The result of one call: what it returned or threw, or why there was no call.
 ///
 /// Thread safety: distinct objects safe.
 template <class Returned>
 struct Answer {
-    /// What the call returned, if it did.
+    /// The value that the call returned, if it returned.
     std::optional<Returned> returned;
 #if defined(__cpp_exceptions)
-    /// What it threw instead.
+    /// The exception that it threw instead.
     std::exception_ptr thrown{};
 #endif
-    /// Why it failed; empty: it worked. A layer may change it: the caller gets a success, as far as
+    /// Why it failed; empty if it worked. A layer may change it. The caller then gets a success, if
     /// there is a value for one, or a failure.
     std::optional<Failure> failure;
-    /// The error, where the call left none of its own.
+    /// The error, if the call left none of its own.
     std::error_code why = make_error_code(CallErrc::call_failed);
-    /// Whether nobody was called at all, so that it says nothing about the peer.
+    /// Whether no call was made at all, so that the answer means nothing for the peer.
     bool refused = false;
 
     [[nodiscard]] bool worked() const noexcept { return !failure; }
-    /// An answer that worked; without arguments for calls that return void.
+    /// Makes an answer that worked; without arguments for calls that return void.
     template <class... Value>
     [[nodiscard]] static Answer success(Value&&... value) {
         Answer answer;
         answer.returned.emplace(std::forward<Value>(value)...);
         return answer;
     }
-    /// The answer of a call that gave none.
+    /// Makes the answer of a call that gave none.
     [[nodiscard]] static Answer none(const std::error_code& why, const Failure& failure) {
         Answer answer;
         answer.failure = failure;
         answer.why = why;
         return answer;
     }
-    /// The answer where nobody was called; ask again after `wait`. The failure has the cause of
-    /// `why`, and the code CallErrc::call_refused, by which rules know that no peer has said it.
+    /// Makes the answer for a call that was not made; ask again after `wait`.
+    ///
+    /// The failure has the cause of `why`, and the code CallErrc::call_refused. By that code, rules
+    /// recognise that the refusal did not come from a peer.
     [[nodiscard]] static Answer refuse(const std::error_code& why, Duration wait) {
         Failure failure = Failure::from(why, wait);
         if (detail::peer_evidence(failure) != detail::PeerEvidence::nothing) {
@@ -69,8 +71,8 @@ struct Answer {
 
 namespace detail {
 
-// What a Fallback says may stand for what the call returns, or be the value in it: by itself, and
-// not as text or numbers become bool.
+// The result of a Fallback may stand for what the call returns, or for the value in it. It must
+// convert by itself, but not in the way in which text or numbers become bool.
 template <class Said, class Returned>
 concept Becomes = std::convertible_to<Said, Returned> &&
                   (!std::same_as<Returned, bool> || std::same_as<std::remove_cvref_t<Said>, bool> ||
@@ -81,7 +83,7 @@ concept AnswersFor = Becomes<Said, Returned> || requires {
     requires OptionalLike<Returned> || ExpectedLike<Returned>;
 };
 
-/// The answer of who answers in place of a call.
+/// Makes the answer from a result that replaces a call.
 template <class Answer, class Said>
 [[nodiscard]] Answer answer_instead(Said&& said) {
     using Returned = typename decltype(Answer::returned)::value_type;
@@ -117,7 +119,7 @@ consteval auto outcome_of_call() {
 }
 
 #if defined(__cpp_exceptions)
-/// What the exception that is being handled says of the call that threw it.
+/// Returns the failure that the exception being handled means for the call that threw it.
 inline Failure failure_of_exception() {
     try {
         throw;
@@ -131,7 +133,7 @@ inline Failure failure_of_exception() {
 }
 #endif
 
-/// How calls of F that return `Returned` are judged.
+/// How calls of F that return `Returned` are classified.
 template <class F, class Returned>
 struct Callee {
     using Outcome = typename decltype(detail::outcome_of_call<F, Returned>())::type;
@@ -148,7 +150,7 @@ struct Callee {
     }
 
 #if defined(__cpp_exceptions)
-    /// Keeps the exception that is being handled, or lets it go on if it is no failure.
+    /// Stores the exception that is being handled, or rethrows it if it is not a failure.
     static void keep_exception(F& fn, Answer& answer) {
         if constexpr (JudgesExceptions<F>) {
             answer.failure = detail::unwrap(fn).judge_exception();
@@ -161,7 +163,7 @@ struct Callee {
     }
 #endif
 
-    /// Makes the call.   Throws: what is no failure, and what a predicate throws.
+    /// Makes the call.   Throws: an exception that is not a failure, and what a predicate throws.
     static Answer make(F& fn, const Attempt& attempt) {
         Answer answer;
 #if defined(__cpp_exceptions)
@@ -177,7 +179,7 @@ struct Callee {
         return answer;
     }
 
-    /// What the caller gets.   Throws: what the call threw.
+    /// Returns what the caller gets.   Throws: what the call threw.
     static Result unwrap(Answer&& answer) {
 #if defined(__cpp_exceptions)
         if (answer.thrown) std::rethrow_exception(std::move(answer.thrown));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/call/answer_traits.hpp
-/// AnswerTraits: which values of a type are failures, where the type does not tell by itself.
+/// AnswerTraits: defines which values of a type are failures, if the type does not show it.
 #pragma once
 
 #include <concepts>     // std::same_as
@@ -11,8 +11,10 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Says of each R that a call returns whether it is a failure: for types of other libraries that
-/// are neither bool, optional-like, expected-like nor an error code, and have no ok().
+/// Defines which values of a type are failures, for types that calls return.
+///
+/// Use it for types of other libraries that are neither bool, optional-like, expected-like nor an
+/// error code, and have no ok().
 ///
 ///     template <>
 ///     struct belay::AnswerTraits<CURLcode> {
@@ -20,13 +22,13 @@ namespace belay { inline namespace BELAY_ABI {
 ///     };
 ///
 /// `failed` may also return a Cause or a Failure; Cause::none and a Failure of none are successes.
-/// It goes before what belay knows of the type by itself; fails_if goes before it. It may be
-/// specialised for a template, too. Callers get an Outcome<R>.
+/// A specialisation has priority over what belay infers from the type, and fails_if has priority
+/// over the specialisation. You may also specialise it for a template. Callers get an Outcome<R>.
 ///
-/// Must be declared before the first call with an R.   Thread safety: `failed` is called by any.
+/// Declare it before the first call with an R.   Thread safety: any thread may call `failed`.
 template <class R>
 struct AnswerTraits {
-    /// Nobody has taught R; a specialisation does not say so.
+    /// Marks an R without a specialisation; a specialisation does not have it.
     using Untaught = void;
 };
 
@@ -35,7 +37,7 @@ namespace detail {
 template <class V>
 concept VerdictLike = std::same_as<V, bool> || std::same_as<V, Cause> || std::same_as<V, Failure>;
 
-/// What a user's predicate says: the failure, or none.
+/// Returns the failure that a user's predicate reported, or none.
 template <VerdictLike V>
 [[nodiscard]] std::optional<Failure> verdict(const V& said) noexcept {
     if constexpr (std::same_as<V, bool>) {
@@ -47,7 +49,7 @@ template <VerdictLike V>
     }
 }
 
-// A specialisation exists, in whatever form.
+// A specialisation exists, in any form.
 template <class R>
 concept HasAnswerTraits = !requires { typename AnswerTraits<R>::Untaught; };
 template <class R>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/call/async_sleeper_like.hpp
-/// AsyncSleeperLike: what the waits of coroutines are made of.
+/// AsyncSleeperLike: what a coroutine needs in order to wait.
 #pragma once
 
 #include <belay/call/detail/awaitable.hpp>
@@ -22,15 +22,16 @@ concept AsyncSleepIsAwaitable =
 
 }  // namespace detail
 
-/// Brings time and chance to coroutines, and lets them wait.
+/// Gives time and randomness to coroutines, and lets them wait.
 ///
-/// - `now() const -> Instant` and `bits() -> Random&`, as of a SleeperLike;
-/// - `async_sleep_until(Instant, const Stop&)`, for every StopTokenLike Stop: an awaitable that
-///   goes on when it is the instant, or a stop was requested. What `co_await` gives is not used.
+/// - `now() const -> Instant` and `bits() -> Random&`, as in a SleeperLike.
+/// - `async_sleep_until(Instant, const Stop&)`, for every StopTokenLike Stop: returns an awaitable
+///   that resumes at the instant, or when a stop is requested. The result of `co_await` is not
+///   used.
 ///
 /// Semantics the compiler cannot check: destroying the awaitable, and the coroutine that waits in
 /// it, ends the wait. The token is a copy that lives as long as the wait. A type may be a
-/// SleeperLike too.
+/// SleeperLike, too.
 template <class S>
 concept AsyncSleeperLike = ClockLike<S> && detail::HasBits<S> && detail::HasAsyncSleep<S> &&
                            detail::AsyncSleepIsAwaitable<S>;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/call/attempt.hpp
-/// Attempt: what a call may know of the retries and deadlines around it.
+/// Attempt: what a call can learn about the retries and deadlines around it.
 #pragma once
 
 #include <concepts>     // std::invocable
@@ -13,20 +13,22 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Which attempt this is, and how long anybody waits for it; passed to callables that take one.
-/// Coroutines take it by value, since it may be gone when they go on.
+/// The number of an attempt, and its deadline; passed to callables that take an Attempt.
+///
+/// Coroutines must take it by value, because the original may be gone when they resume.
 ///
 /// Thread safety: a plain value.
 struct Attempt {
-    /// 1 for the first; counted by the innermost retry or Hedge, by a Hedge over all attempts of a
-    /// Retrying around it.
+    /// 1 for the first attempt. The innermost retry or Hedge counts it; a Hedge counts over all
+    /// attempts of a Retrying around it.
     std::uint64_t number = 1;
-    /// Whether a retry further out is repeating already: then a retry in here multiplies.
+    /// Whether a retry further out is repeating already; a retry inside would then multiply
+    /// attempts.
     bool repeats = false;
-    /// When nobody waits for the answer any more; from a Timeout around the call.
+    /// The time after which the answer is no longer awaited; from a Timeout around the call.
     Instant deadline = never;
 
-    /// Whether this call has been made before, by any of the retries around it.
+    /// Returns whether this call has been made before, by any of the retries around it.
     [[nodiscard]] constexpr bool is_retry() const noexcept { return number > 1 || repeats; }
 
     friend constexpr bool operator==(const Attempt&, const Attempt&) noexcept = default;
@@ -34,11 +36,11 @@ struct Attempt {
 
 namespace detail {
 
-// What `void` becomes on its way through layers that hand on values.
+// Replaces `void` in layers that pass values on.
 struct VoidOutcome {};
 
-// What fails_if, fails_on and within make: it judges, or changes the attempt, and has no operator()
-// that anything else could take it by.
+// The callables that fails_if, fails_on and within make. Such a callable classifies results or
+// changes the attempt, and has no operator() by which other code could call it.
 template <class F>
 concept Adapts = requires { typename Unwrapped<F>::Adapted; };
 template <class F>
@@ -72,7 +74,7 @@ decltype(auto) call(F& fn, const Attempt& attempt) {
 template <class F>
 using CallResult = std::remove_cv_t<decltype(detail::call(std::declval<F&>(), Attempt{}))>;
 
-// Also behind a std::reference_wrapper.
+// Also inside a std::reference_wrapper.
 template <class F, class Result>
 concept JudgesResult =
     requires(F& fn, const Result& result) { detail::unwrap(fn).judge_result(result); };
@@ -81,12 +83,12 @@ concept JudgesExceptions = requires(F& fn) { detail::unwrap(fn).judge_exception(
 template <class F>
 concept Judges = requires { requires Unwrapped<F>::judges; };
 
-/// A callable around another; says itself only what it changes.
+/// A callable that wraps another; it declares only what it changes.
 template <class F>
 struct CallAdapter {
     using Adapted = F;
     static constexpr bool judges = Judges<F>;
-    /// Whether a fails_on in here would be asked of nothing inside of a fails_on<Outer>.
+    /// Whether a fails_on in this callable would never be used inside a fails_on<Outer>.
     template <class Outer>
     static constexpr bool hidden_behind = [] {
         if constexpr (Adapts<F>) {
@@ -172,13 +174,12 @@ private:
 
 }  // namespace detail
 
-/// `fn` for a retry that is itself part of a call that is retried: its attempts know of the outer
-/// one.
+/// Wraps `fn` for a retry inside a retried call, so that its attempts know the outer attempt.
 ///
 ///     retry(far, sleeper,
 ///           [&](Attempt outer) { return retry(near, sleeper, within(outer, ask)); });
 ///
-/// Parts of one Pipeline do so by themselves.   Complexity: O(1).
+/// Layers of one Pipeline do this by themselves.   Complexity: O(1).
 template <class F>
 [[nodiscard]] constexpr auto within(const Attempt& outer, F&& fn) {
     return detail::Within<std::decay_t<F>>{std::forward<F>(fn), outer};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/call/bulkhead.hpp
-/// Bulkhead: at most so many calls at once, so that one slow peer cannot take everything down.
+/// Bulkhead: limits concurrent calls, so that one slow peer cannot block everything.
 #pragma once
 
 #include <atomic>       // std::atomic
@@ -15,31 +15,31 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// What a Bulkhead may be told.
+/// The options of a Bulkhead.
 struct BulkheadOptions {
-    /// Calls at once.
+    /// The most calls at once.
     std::uint32_t limit;
-    /// Callers that may wait for their turn, beyond those; see Queued.
+    /// The number of callers that may wait for a permit in addition to those; see Queued.
     std::uint32_t queue = 0;
-    /// After how long a caller that is refused may ask again.
+    /// The wait after which a refused caller may ask again.
     Duration ask_every = std::chrono::milliseconds{5};
 };
 
-/// Counts calls that are under way, and refuses those beyond the limit.
+/// Counts the calls that are under way, and refuses those beyond the limit.
 ///
 ///     Bulkhead bulkhead{{.limit = 8, .queue = 100}};
 ///     if (auto permit = bulkhead.acquire(clock.now())) send();
 ///
-/// As `Shared{bulkhead}` it refuses at once, as `Queued{bulkhead}` in a Pipeline callers wait in
-/// the order in which they came: a permit that comes back is handed to the first of them, and
-/// nobody overtakes. A permit's verdict does not matter: any ends it. Pinned; must outlive its
-/// permits and those who wait.
+/// As `Shared{bulkhead}` it refuses at once. As `Queued{bulkhead}` in a Pipeline, callers wait in
+/// the order in which they arrived. A permit that is given back goes to the first of them, and no
+/// caller overtakes another. The verdict on a permit does not matter: each verdict ends it. A
+/// Bulkhead cannot be copied or moved, and must outlive its permits and the callers that wait.
 ///
 /// Models:        ShareableLike.
-/// Thread safety: any thread; lock-free while nobody waits. What a call did happens before what the
-///                next one in its place does.
-/// Blocks:        who comes into the line, or calls somebody from it, for a few instructions of
-///                another caller, and of the sleeper's to wake somebody.
+/// Thread safety: any thread; lock-free while no caller waits. Everything that a call did happens
+///                before the next call in its place.
+/// Blocks:        a caller that enters the queue, or wakes a caller from it, for a few instructions
+///                of another caller, and for those that the sleeper needs to wake a caller.
 /// Complexity:    O(1).   Allocates: never.
 class Bulkhead {
     struct NoStake {};
@@ -47,7 +47,7 @@ class Bulkhead {
 public:
     static constexpr std::string_view name = "Bulkhead";
 
-    /// The right to make one call, while it lives.
+    /// The right to make one call, while the permit lives.
     using Permit = detail::BudgetPermit<Bulkhead, NoStake>;
 
     /// Pre: limit >= 1, ask_every > 0ns.
@@ -58,30 +58,32 @@ public:
     Bulkhead(const Bulkhead&) = delete;
     Bulkhead& operator=(const Bulkhead&) = delete;
 
-    /// Asks to make a call.   Errors: a refused permit; its retry_at() is when to ask again.
+    /// Requests a permit for a call.
+    /// Errors: a refused permit; its retry_at() is when to ask again.
     [[nodiscard]] Permit acquire(Instant now) noexcept {
         Word seen = word_.load(std::memory_order_relaxed);
         if (take(seen)) return granted();
         counters_.refuse();
         return Permit{next_try(now)};
     }
-    /// The same at the turn's time.
+    /// Requests a permit for a call at the turn's time.
     [[nodiscard]] Permit acquire(Turn& turn) noexcept { return acquire(turn.now); }
 
-    /// Would a call be let through? Takes nothing.
+    /// Returns whether a call would be let through, and takes nothing.
     [[nodiscard]] Advice admit(Instant now) const noexcept {
         return running() < options_.limit ? Advice::go() : Advice::suspend(next_try(now));
     }
 
-    /// Calls that are under way, and those that were called from the line and have not begun.
+    /// Returns the number of calls under way, plus woken callers that have not begun.
     [[nodiscard]] std::uint32_t running() const noexcept {
         return running_of(word_.load(std::memory_order_relaxed));
     }
-    /// Callers in the line.
+    /// Returns the number of callers in the queue.
     [[nodiscard]] std::uint32_t waiting() const noexcept {
         return waiting_of(word_.load(std::memory_order_relaxed));
     }
-    /// Exact when nobody asks; numbers may lag behind each other.   Errors: none.
+    /// Returns the counts, which are exact when no caller asks; numbers may lag behind each other.
+    /// Errors: none.
     [[nodiscard]] PermitCounters counters() const noexcept { return counters_.read(); }
 
 private:
@@ -92,7 +94,8 @@ private:
     using Answer = detail::WaitAnswer;
     using WaitState = Answer::WaitState;
 
-    // A caller's place in the line. Its destructor leaves it, and hands on what it was given.
+    // A caller's place in the queue. Its destructor leaves the queue, and passes on what it was
+    // given.
     class Place {
     public:
         explicit Place(Bulkhead& bulkhead) noexcept : bulkhead_{bulkhead} {}
@@ -102,7 +105,7 @@ private:
             if (has_lined_up_) bulkhead_.leave(ticket_);
         }
 
-        /// Asks for a permit, first without waiting.
+        /// Requests a permit, first without waiting.
         [[nodiscard]] Answer ask(Instant now, Permit& permit) noexcept {
             return has_lined_up_ ? bulkhead_.ask_again(ticket_, permit)
                                  : bulkhead_.line_up(*this, now, permit);
@@ -116,10 +119,10 @@ private:
         bool has_lined_up_ = false;
     };
 
-    // Those who wait, above those who run. One word, so that who gives a permit back knows whether
-    // somebody waits for it.
-    // Invariant: nobody runs beyond the limit, not even for a moment; while somebody waits, so many
-    // run. Those who wait change under the lock only.
+    // The number of waiting callers, above the number of running ones. It is one word, so that a
+    // caller that gives a permit back sees whether another one waits for it.
+    // Invariant: never more than `limit` callers run, not even for a moment. While a caller waits,
+    // exactly `limit` run. The number of waiting callers changes only under the lock.
     using Word = std::uint64_t;
     static constexpr Word one_waits = Word{1} << 32;
     [[nodiscard]] static constexpr std::uint32_t running_of(Word word) noexcept {
@@ -161,7 +164,8 @@ private:
                 return {WaitState::refused, next_try(now)};
             }
             if (!has_lock) mutex_.lock();
-            // Replaced: all places are taken still, so who gives one back sees who waits.
+            // After this exchange, all places are still taken, so a caller that gives one back sees
+            // the waiting one.
             if (word_.compare_exchange_strong(seen, seen + one_waits, std::memory_order_relaxed)) {
                 break;
             }
@@ -207,7 +211,7 @@ private:
         }
         const detail::SpinLock lock{mutex_};
         seen = word_.load(std::memory_order_relaxed);
-        // Who waited may have left.
+        // The caller that waited may have left.
         while (waiting_of(seen) == 0) {
             if (end_one(seen)) return;
         }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/call/call_errc.hpp
-/// CallErrc: what a call reports where no attempt left an error of its own.
+/// CallErrc: what a call reports if no attempt left an error of its own.
 #pragma once
 
 #include <system_error>  // std::error_code
@@ -9,10 +9,10 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// The errors of belay/call. Appended to, never renumbered.
+/// The errors of belay/call. New ones are appended; values never change.
 enum class CallErrc {
-    gave_up = 1,       ///< a rule of the policy said stop
-    stopped = 2,       ///< the stop token was asked to stop
+    gave_up = 1,       ///< a rule of the policy advised stop
+    stopped = 2,       ///< a stop was requested from the stop token
     breaker_open = 3,  ///< suspended without end: no later moment would help
     call_failed = 4,   ///< the call failed, and left no error of its own
     call_refused = 5   ///< the call was not made: a breaker, limiter or bulkhead refused it
@@ -27,14 +27,14 @@ inline constexpr ErrorText call_error_texts[] = {
     {"the call was refused before it was made", Cause::overloaded},
 };
 
-/// The category "belay.call".
+/// Returns the category "belay.call".
 [[nodiscard]] inline const std::error_category& call_category() noexcept {
     static const TableCategory category{"belay.call", call_error_texts};
     return category;
 }
 }  // namespace detail
 
-/// Makes a std::error_code of it, which the conversion asks for.
+/// Makes a std::error_code from a CallErrc, as the conversion requires.
 [[nodiscard]] inline std::error_code make_error_code(CallErrc errc) noexcept {
     return {static_cast<int>(errc), detail::call_category()};
 }

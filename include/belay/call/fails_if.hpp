@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/call/fails_if.hpp
-/// fails_if, fails_on: which results and which exceptions of a call are failures.
+/// fails_if and fails_on: define which results and which exceptions of a call are failures.
 #pragma once
 
 #include <concepts>     // std::invocable, std::same_as
@@ -16,7 +16,8 @@ namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
-// A pointer to a member is asked of the object itself: what only points to one may be null.
+// A pointer to a member is applied to the object itself, because a pointer to an object may be
+// null.
 template <class Judge, class Value>
 concept AsksMember = requires(Judge& judge, const Value& value) { value.*judge; } ||
                      requires(Judge& judge, const Value& value) { (value.*judge)(); };
@@ -60,11 +61,11 @@ struct FailsIf : CallAdapter<F> {
         }
     }();
 
-    /// Whether the predicate takes the value in a Result, not all of it.
+    /// Whether the predicate takes the value in a Result, and not the whole Result.
     template <class Result>
     static constexpr bool judges_value = !Asks<Judge, Result> && asks_value<Judge, Result>;
 
-    // Not constrained: a predicate that cannot judge would leave it to the type in silence.
+    // Not constrained: if a predicate did not fit, the type would be used instead, silently.
     template <class Result>
     std::optional<Failure> judge_result(const Result& result) {
         return judged_by(judge, result);
@@ -106,22 +107,24 @@ private:
 
 }  // namespace detail
 
-/// `fn`, whose results are judged by `predicate` instead of by their type: `true`, a Cause or a
-/// Failure is a failure; `false`, Cause::none and a Failure of none are successes.
+/// Wraps `fn` so that `predicate`, and not the type of a result, decides whether it is a failure.
+///
+/// `true`, a Cause or a Failure is a failure; `false`, Cause::none and a Failure of none are
+/// successes.
 ///
 ///     retry(policy, fails_if(fetch, [](const Response& r) { return r.status >= 500; }));
 ///
-/// What has a value or none (optional, Result) may be judged by a predicate of the value: where
-/// there is none it is not asked, and the call has failed. Any type may be judged that is no
-/// reference.
+/// For a type that has a value or none (optional, Result), the predicate may take the value. If
+/// there is none, the predicate is not called, and the call has failed. Any type except a reference
+/// is allowed. `predicate` may be a pointer to a member.
 ///
-/// `predicate` may be a pointer to a member. What is judged may be passed on by std::ref; it cannot
-/// be called, so that no lambda and no std::function hides who judges.
+/// You may pass the result of fails_if on by std::ref. It cannot be called, so that no lambda or
+/// std::function hides the predicate.
 ///
-/// The caller gets an Outcome, which has a value after a success only, and last() also then: the
-/// last value as it was. A std::error_code comes back as one.
+/// The caller gets an Outcome, which has a value only after a success. Its last() is the last value
+/// as it was, also after a failure. A std::error_code is returned as one.
 ///
-/// The predicate may throw: then the attempt is abandoned, and the exception leaves the caller.
+/// If the predicate throws, the attempt is abandoned, and the exception leaves the caller.
 /// Complexity: O(1).
 template <class F, class Predicate>
 [[nodiscard]] constexpr auto fails_if(F&& fn, Predicate predicate) {
@@ -192,14 +195,16 @@ private:
 
 }  // namespace detail
 
-/// `fn`, of whose exceptions only those of type E are failures, and of these only the ones that
-/// `predicate` says are; any other leaves the caller at once, and the attempt is abandoned.
+/// Wraps `fn` so that only exceptions of type E that `predicate` accepts are failures.
+///
+/// Any other exception leaves the caller at once, and the attempt is abandoned.
 ///
 ///     retry(policy, fails_on<NetworkError>(fetch));
 ///
-/// Several are nested: `fails_on<A>(fails_on<B>(fn))`; the outermost type that fits decides, so a B
-/// that is an A, and would never be asked, does not compile.
-/// The predicate is as that of fails_if. Not there without exceptions.   Complexity: O(1).
+/// To list several types, nest them: `fails_on<A>(fails_on<B>(fn))`. The outermost type that fits
+/// decides. If a B is an A, the inner one would never be used, so it does not compile.
+/// The predicate has the form of that of fails_if. fails_on does not exist without exceptions.
+/// Complexity: O(1).
 template <class E, class F, class Predicate = detail::AnyOfType>
 [[nodiscard]] constexpr auto fails_on(F&& fn, Predicate predicate = {}) {
     return detail::FailsOn<E, std::decay_t<F>, Predicate>{std::forward<F>(fn),

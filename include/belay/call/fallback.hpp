@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/call/fallback.hpp
-/// Fallback: another answer where a call has none; a layer of a Pipeline.
+/// Fallback: gives another answer if a call fails; a layer of a Pipeline.
 #pragma once
 
 #include <concepts>     // std::invocable, std::same_as
@@ -23,23 +23,23 @@ concept ChoosesFailures = requires(const P& chooses, const Failure& why) {
 };
 }  // namespace detail
 
-/// Answers in place of what is inside when that fails, was refused or threw.
+/// Answers in place of the inner layers of a Pipeline when they fail, refuse or throw.
 ///
 ///     Fallback{[](const Failure& why) { return cached_scene(); }}
 ///     Fallback{[] { return cached_scene(); }, Cause::timed_out, Cause::overloaded}
 ///     Fallback{[] { return Scene{}; }, [](const Failure& why) { return why.code == 404; }}
 ///
-/// With causes, or a predicate on the Failure, only for such failures; any other stays what it is.
-/// A call that a layer refused is `overloaded`, or `timed_out` if that is why, and its code is
-/// CallErrc::call_refused; one that a stop ended is `planned`.
+/// With causes, or with a predicate on the Failure, it answers only for such failures; others stay
+/// as they are. A call that a layer refused is `overloaded`, or `timed_out` if that is the reason,
+/// and its code is CallErrc::call_refused. A call that a stop ended is `planned`.
 ///
-/// `fn` takes the Failure or nothing, and returns what the call returns, or what becomes that or
-/// the value in it by itself; for a call without a value, anything. In a coroutine it may return an
-/// awaitable of that. It is called as const, as is the predicate; what they throw leaves the
-/// pipeline. Its answer counts as a success, but for false, an empty optional and errors; so it
-/// comes first in a Pipeline.
+/// `fn` takes the Failure or nothing. It returns what the call returns, or a value that converts to
+/// that or to the value in it. For a call without a value, it may return anything. In a coroutine
+/// it may return an awaitable of the same. Both `fn` and the predicate are called as const, and
+/// their exceptions leave the pipeline. The answer counts as a success, except for false, an empty
+/// optional and errors. So write the Fallback first in a Pipeline.
 ///
-/// Thread safety: as `fn` and the predicate.
+/// Thread safety: that of `fn` and the predicate.
 template <class F, class Chosen = detail::EveryFailure>
 class Fallback {
     static_assert(detail::ChoosesFailures<Chosen>,

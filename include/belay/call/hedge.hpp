@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/call/hedge.hpp
-/// Hedge: a second call where the first is slow; a layer of a Pipeline.
+/// Hedge: makes a second call if the first is slow; a layer of a Pipeline.
 #pragma once
 
 #include <concepts>  // std::same_as
@@ -17,29 +17,34 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Makes further calls of what is inside while the earlier ones have not answered; the first
-/// success counts, and the others are destroyed in the middle of their calls.
+/// Makes further calls of the inner layers of a Pipeline while the earlier ones have not answered.
+///
+/// The first success counts, and the other calls are destroyed while they run.
 ///
 ///     Hedge{50ms, 2}                    // a second call after 50 ms, a third after 100 ms
 ///     Hedge{50ms, 2, Shared{budget}}    // while a budget of retries pays for them
 ///
-/// After a failure the next call begins at once; where the peer asked for a wait (`retry_after`),
-/// after that wait, and none before it. A failure that no further call can make good (permanent,
-/// forbidden, unauthorized) ends the whole. So does one where nothing else is under way and no
-/// further call may begin before the deadline. If all fail, the last failure counts. A call that an
-/// inner layer refused begins no other before its time; alone, it ends the whole.
+/// After a failure, the next call begins at once. If the peer requested a wait (`retry_after`), it
+/// begins after that wait, and no call begins before it. The whole ends
+/// - with a failure that no further call can correct (permanent, forbidden, unauthorized);
+/// - with a failure after which nothing else is under way and no further call may begin before the
+///   deadline.
 ///
-/// Each call has a `number` in its Attempt: 1, 2, 3, over all attempts of a Retrying around it, so
-/// that `fn` can ask another server each time. An observer of the pipeline hears of further calls
-/// by `on_hedge(const Attempt&)`, and of those that the budget refused by `on_refusal`.
+/// If all calls fail, the last failure counts. A call that an inner layer refused does not start
+/// another call early; if it is the only call, it ends the whole.
 ///
-/// With a budget each further call takes a permit as a retry does, after the cause of the failure
-/// before it, or after timed_out. It says how its call went; a call that is destroyed under way
-/// shares the fate of the whole, or counts as failed if that is destroyed, too. First calls are the
-/// calls by which the budget is earned; inside a Retrying its policy has to count them.
+/// Each call has a `number` in its Attempt: 1, 2, 3, over all attempts of a Retrying around it. So
+/// `fn` can ask another server each time. An observer of the pipeline is notified of further calls
+/// by `on_hedge(const Attempt&)`, and of calls that the budget refused by `on_refusal`.
 ///
-/// `fn` must take being called while an earlier call of it is under way, and its effect must bear
-/// repetition. For coroutines only: blocking calls would need threads.
+/// With a budget, each further call takes a permit, as a retry does. The cause is that of the
+/// failure before it, or timed_out. The permit reports the result of its call. If a call is
+/// destroyed under way, the result of the whole counts for it. If the whole is destroyed, too, the
+/// call counts as failed. First calls earn the budget; inside a Retrying, its policy has to count
+/// them.
+///
+/// `fn` must support a call while an earlier call of it is under way, and its effect must be
+/// repeatable. Hedge is for coroutines only, because blocking calls would need threads.
 ///
 /// Thread safety: a plain value.
 /// Source: J. Dean, L. Barroso, "The Tail at Scale" (2013); gRFC A6 for what follows a failure.
@@ -48,14 +53,14 @@ class Hedge {
 public:
     static constexpr bool repeats_calls = true;
     static constexpr bool hedges_calls = true;
-    /// How many further calls there may be.
+    /// The most further calls that there may be.
     static constexpr std::size_t further_max = 7;
 
-    /// Pre: delay >= 0ns, 1 <= further <= further_max.
+    /// Makes a layer without a budget.   Pre: delay >= 0ns, 1 <= further <= further_max.
     constexpr Hedge(Duration delay, std::size_t further) noexcept
         requires std::same_as<Budget, detail::NoBudget>
         : Hedge{detail::HedgePlan<Budget>{delay, further, {}}} {}
-    /// The same; the budget must outlive it.
+    /// Makes a layer with a budget, which must outlive it.   Pre: as above.
     constexpr Hedge(Duration delay, std::size_t further, Shared<Budget> budget) noexcept
         : Hedge{detail::HedgePlan<Budget>{delay, further, budget}} {
         static_assert(ReservableLike<Budget>,
@@ -77,7 +82,7 @@ public:
         for (;;) {
             detail::AnyDone any;
             if (run.hear(any)) break;
-            // What a timer that could not wait throws leaves here.
+            // An exception of a timer that could not wait leaves the function here.
             if (timer && timer->done()) {
                 static_cast<void>(timer->take());
                 timer.reset();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/call/outcome.hpp
-/// Outcome: a value that was judged a success, or the last one that was not, and why.
+/// Outcome: a value that is a success, or the last value that was not, and the reason.
 #pragma once
 
 #include <concepts>  // std::same_as, std::convertible_to, std::copy_constructible
@@ -15,7 +15,7 @@ namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
-/// The failure that an error describes; what nobody classifies is `lost`.
+/// Returns the failure that an error describes; an error that is not classified is `lost`.
 template <class E>
 [[nodiscard]] Failure failure_of(const E& error) {
     Failure failure{Cause::lost};
@@ -34,15 +34,16 @@ template <class E>
 
 }  // namespace detail
 
-/// A `T` that is a success, or an `E` that says why there is none, and then the last T that came,
-/// if one did: what calls give whose values are judged, by fails_if, AnswerTraits or the type.
+/// A `T` that is a success, or an `E` that explains why there is none, with the last T if one came.
+///
+/// Calls return it if fails_if, AnswerTraits or the type classifies their values.
 ///
 ///     const auto page = retry(policy, fails_if(fetch, is_server_error));
 ///     if (page) return page->body;
 ///     if (page.last()) log(page.last()->status, page.error());
 ///     if (page.cause() == Cause::overloaded) ask_again_later();
 ///
-/// Members are named as in Result, and it becomes one where one is asked for, without last().
+/// Its members are named as in Result. It converts to a Result, without last().
 ///
 /// Thread safety: distinct objects safe.   Allocates: never by itself.
 template <class T, class E = std::error_code>
@@ -51,25 +52,26 @@ public:
     using value_type = T;
     using error_type = E;
 
-    /// A success.
+    /// Makes a success.
     static Outcome success(T value, E no_error = {}) {
         Outcome outcome{std::move(no_error), Cause::lost};
         outcome.last_.emplace(std::move(value));
         outcome.cause_ = Cause::none;
         return outcome;
     }
-    /// A failure whose last value is `last`; of the cause of its error, where no other is said.
+    /// Makes a failure whose last value is `last`. Its cause is that of the error, unless you give
+    /// another.
     static Outcome failure(T last, E error, Cause cause = Cause::none) {
         Outcome outcome{std::move(error), cause};
         outcome.last_.emplace(std::move(last));
         return outcome;
     }
-    /// A failure without any value: nobody was called, or the call gave none.
+    /// Makes a failure without any value: there was no call, or the call gave none.
     explicit Outcome(E error, Cause cause = Cause::none)
         : error_{std::move(error)},
           cause_{cause != Cause::none ? cause : detail::failure_of(error_).cause} {}
 
-    /// Whether it worked.
+    /// Returns whether the call worked.
     [[nodiscard]] bool has_value() const noexcept { return cause_ == Cause::none; }
     [[nodiscard]] explicit operator bool() const noexcept { return has_value(); }
 
@@ -92,18 +94,19 @@ public:
         return has_value() ? std::move(*last_) : static_cast<T>(std::forward<U>(other));
     }
 
-    /// Why it failed; no error if it worked.
+    /// Returns why it failed; no error if it worked.
     [[nodiscard]] const E& error() const noexcept { return error_; }
-    /// What kind of failure that was, as a predicate said it or the error is; none if it worked.
+    /// Returns the kind of failure, from a predicate or from the error; none if it worked.
     [[nodiscard]] Cause cause() const noexcept { return cause_; }
 
-    /// What the last call returned, also if it is a failure; null if there was none.
+    /// Returns what the last call returned, also if it is a failure; null if there was none.
     [[nodiscard]] T* last() & noexcept { return last_ ? last_.operator->() : nullptr; }
     [[nodiscard]] const T* last() const& noexcept { return last_ ? last_.operator->() : nullptr; }
-    /// It would dangle.
+    /// Deleted, because the pointer would dangle.
     const T* last() const&& = delete;
 
-    /// The same without the last value of a failure. Not where an error could be taken for a value.
+    /// Converts to a Result, without the last value of a failure. Does not exist if an error could
+    /// be taken for a value.
     operator Result<T, E>() &&
         requires(!std::convertible_to<E, T>) {
             return has_value() ? Result<T, E>{std::move(*last_)}

@@ -10,16 +10,16 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// What became of those who asked a RateLimiter or a Bulkhead since it was made. No number ever
-/// falls. Who only asked `admit` is not among them: so a policy asks before it begins, also when an
-/// attempt is not yet due.
+/// Counts what happened to the callers of a RateLimiter or a Bulkhead since it was made.
 ///
+/// No number ever falls. Calls of `admit` are not counted: a policy calls it before it begins, also
+/// when an attempt is not yet due.
 /// Thread safety: a plain value.
 struct PermitCounters {
-    std::uint64_t admitted = 0;  ///< callers that got what they asked for
-    std::uint64_t refused = 0;   ///< callers that were refused, some because the line was full
-    std::uint64_t waited = 0;    ///< callers that came into the line
-    std::uint64_t left = 0;      ///< of those the ones that left it without a permit
+    std::uint64_t admitted = 0;  ///< callers that got what they requested
+    std::uint64_t refused = 0;   ///< callers that were refused, some because the queue was full
+    std::uint64_t waited = 0;    ///< callers that entered the queue
+    std::uint64_t left = 0;      ///< callers that left the queue without a permit
 
     friend constexpr bool operator==(const PermitCounters&,
                                      const PermitCounters&) noexcept = default;
@@ -27,7 +27,7 @@ struct PermitCounters {
 
 namespace detail {
 
-/// The same, counted by many threads.   Thread safety: any thread.
+/// The same counts for many threads.   Thread safety: any thread.
 class AtomicPermitCounters {
 public:
     void admit() noexcept { admitted_.fetch_add(1, std::memory_order_relaxed); }

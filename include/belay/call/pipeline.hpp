@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/call/pipeline.hpp
-/// Pipeline: what is wrapped around one call, from the outside in.
+/// Pipeline: layers around one call, from the outside in.
 #pragma once
 
 #include <concepts>     // std::copy_constructible
@@ -28,7 +28,7 @@ concept Hedges = Repeats<L> && requires { requires L::hedges_calls; };
 template <class L>
 concept HidesFailures = requires { requires L::hides_failures; };
 
-/// What a layer calls to go on inwards.
+/// The function that a layer calls in order to continue with the inner layers.
 template <class Answer_, class Inner, class Context, class F>
 struct BlockingNext {
     using Answer = Answer_;
@@ -129,26 +129,26 @@ template <class First, class... Inner>
 
 namespace part {
 
-/// What the layers of a Pipeline share during one call: a layer of yours is given it.
+/// The state that the layers of a Pipeline share during one call; your own layers receive it.
 template <class Sleeper, class Stop, class Observer = const NoObserver>
 struct CallContext {
-    /// Time, chance and waits.
+    /// Gives time, randomness and waits.
     Sleeper& sleeper;
-    /// Asks to stop; ends waits, not calls.
+    /// Requests a stop; a stop ends waits, not calls.
     const Stop& stop;
-    /// Hears of refusals and hedges.
+    /// Is notified of refusals and hedges.
     Observer& observer;
-    /// How many calls a Hedge has begun.
+    /// The number of calls that a Hedge has begun.
     std::uint64_t calls = 0;
-    /// How often `fn` was called.
+    /// The number of calls of `fn`.
     std::uint64_t asked = 0;
 
     [[nodiscard]] Turn turn() const noexcept { return {sleeper.now(), sleeper.bits()}; }
-    /// A Hedge makes a further call.
+    /// Reports that a Hedge makes a further call.
     void hedged([[maybe_unused]] const Attempt& attempt) const {
         detail::notify<detail::PipelineHooks::Hedged>(observer, detail::no_machine, attempt);
     }
-    /// A layer lets no call through; `advice.by` names it.
+    /// Reports that a layer lets no call through; `advice.by` names the layer.
     void refused([[maybe_unused]] const Attempt& attempt,
                  [[maybe_unused]] const Advice& advice) const {
         if constexpr (detail::hears<detail::RetryRunHooks::Refusal, Observer>) {
@@ -161,32 +161,35 @@ struct CallContext {
 
 }  // namespace part
 
-/// Wraps one call in layers, the first of which is the outermost.
+/// Wraps one call in layers, of which the first is the outermost.
 ///
 ///     Pipeline pipeline{Fallback{[] { return cached; }}, Retrying{policy}, Shared{breaker},
 ///                       Shared{limiter}, Queued{bulkhead}, Timeout{2s}};
 ///     Result<Scene> scene = pipeline(sleeper, fetch);
 ///     Result<Scene> scene = co_await pipeline(sleeper, async_fetch);
 ///
-/// The order decides what is counted: a breaker inside of Retrying sees every attempt, outside of
-/// it every call; a Timeout inside limits each attempt, outside all of them with their waits.
+/// The order decides what is counted. A breaker inside Retrying sees every attempt, and outside it
+/// every call. A Timeout inside limits each attempt, and outside it limits all of them with their
+/// waits.
 ///
-/// Layers: Fallback, Retrying, Timeout, Hedge (coroutines only), Queued, and Shared with any
-/// ShareableLike: a CircuitBreaker, a RateLimiter, a Bulkhead. A layer of one's own is a
-/// copyable struct with
+/// The layers are Fallback, Retrying, Timeout, Hedge (coroutines only), Queued, and Shared with any
+/// ShareableLike: a CircuitBreaker, a RateLimiter, a Bulkhead. A layer of your own is a copyable
+/// struct with
 /// - `call(const auto& next, auto& context, const Attempt&) const` for blocking calls: returns what
-///   `next(attempt)` does, an Answer, or one of its own;
+///   `next(attempt)` returns, an Answer, or one of its own;
 /// - `await(auto next, auto& context, Attempt) const` for coroutines: the same in a Task.
 ///
-/// What the call may return, and what the caller gets, is as in `retry`; fails_if and fails_on
-/// judge. A call that was refused before it was made ends with CallErrc::call_refused, one that
-/// took too long with std::errc::timed_out, unless a Fallback has an answer. Which layer refused it
-/// an observer learns: the last argument of a call, with `on_refusal(const CallRefused&)`, whose
-/// `advice.by` names the object ("CircuitBreaker"). `on_hedge(const Attempt&)` tells it of each
-/// further call of a Hedge. A Retrying has an observer of its own.
+/// The call may return the same types as for `retry`, and the caller gets the same results. Use
+/// fails_if and fails_on to classify results. Unless a Fallback has an answer, a call that was
+/// refused before it was made ends with CallErrc::call_refused. A call that took too long then ends
+/// with std::errc::timed_out.
 ///
-/// Thread safety: distinct objects safe; calls through a shared one too, as far as its callables
-///                are: each call runs its own copies of what has state.
+/// An observer is the last argument of a call. Its `on_refusal(const CallRefused&)` reports which
+/// layer refused the call: `advice.by` names the object ("CircuitBreaker"). Its `on_hedge(const
+/// Attempt&)` reports each further call of a Hedge. A Retrying has its own observer.
+///
+/// Thread safety: distinct objects safe. Calls through a shared object are also safe, if its
+///                callables are: each call runs its own copies of everything that has state.
 /// Allocates:     never in blocking calls; in coroutines a frame per layer and call.
 template <class... Layers>
 class Pipeline {
@@ -200,8 +203,8 @@ public:
 
     /// Calls `fn`, which may take an Attempt, through the layers.
     ///
-    /// Throws: what `fn`, a predicate or a layer's callable throws.   Blocks: while `fn` runs, and
-    /// for the waits.
+    /// Throws: what `fn`, a predicate or a layer's callable throws.
+    /// Blocks: while `fn` runs, and for the waits.
     template <class Sleeper, class F, StopTokenLike Stop = NeverStops,
               class Observer = const NoObserver>
         requires detail::BlockingCall<std::remove_reference_t<F>>
@@ -218,10 +221,11 @@ public:
             layers_.template run<typename Callee::Answer>(context, fn, Attempt{}));
     }
 
-    /// The same for an `fn` that returns an awaitable: a Task, which any coroutine can await. `fn`
-    /// and an observer that is no lvalue are moved into it; the pipeline, the sleeper and an
-    /// observer that is an lvalue must outlive it. `fn`'s awaitable must be one that any coroutine
-    /// can await.
+    /// Calls an `fn` that returns an awaitable, and returns a Task that any coroutine can await.
+    ///
+    /// `fn`, and an observer that is not an lvalue, are moved into the Task. The pipeline, the
+    /// sleeper and an observer that is an lvalue must outlive it. Any coroutine must be able to
+    /// await `fn`'s awaitable.
     template <class Sleeper, class F, StopTokenLike Stop = NeverStops,
               class Observer = const NoObserver>
         requires detail::AwaitingCall<std::decay_t<F>>
@@ -235,7 +239,7 @@ public:
             sleeper, std::forward<F>(fn), std::move(stop), std::forward<Observer>(observer));
     }
 
-    /// Does not compile: the observer comes after a stop token.
+    /// Does not compile, because the observer comes after a stop token.
     template <class Sleeper, class F, class Observer>
         requires(!StopTokenLike<std::remove_reference_t<Observer>>)
     Result<void> operator()(Sleeper&, F&&, Observer&&) const {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/call/policies.hpp
-/// Ready-made policies: what well-known clients do, and four usual configurations.
+/// Ready-made policies: those of well-known clients, and four usual configurations.
 ///
-/// Each is a value like any other: pass it to retry or to a Supervisor, or nest it in a Policy with
+/// Each is a value like any other. Pass it to retry or to a Supervisor, or nest it in a Policy with
 /// more rules, `Policy{policies::sync(), MaxElapsed{1min}}`. Waits are counted from the failure.
 #pragma once
 
@@ -21,12 +21,15 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace policies {
 
-/// gRPC's connection backoff: 1 s, 1.6 times as long each time, to 120 s, then +-20 %: at most
-/// 144 s. No end of attempts. Each may take 20 s.
+/// Returns the policy of gRPC's connection backoff.
 ///
-/// Chosen: the first wait is jittered too, so that clients of a restarted server disperse. Waits
-/// start at the failure, not at the start of the attempt. Once validated a connection is stable
-/// (gRPC: when the SETTINGS frame is received).
+/// The waits are 1 s, 1.6 times as long each time, to 120 s, then +-20 %.
+/// The longest wait is 144 s. The number of attempts is not limited, and each may take 20 s.
+///
+/// Choices of belay:
+/// - The first wait is jittered, too, so that clients of a restarted server disperse.
+/// - Waits start at the failure, not at the start of the attempt.
+/// - A connection is stable as soon as it is validated (gRPC: when the SETTINGS frame is received).
 ///
 /// Source: grpc/grpc, doc/connection-backoff.md.
 [[nodiscard]] constexpr auto grpc_connection() noexcept {
@@ -36,14 +39,16 @@ namespace belay { inline namespace BELAY_ABI { namespace policies {
                   AttemptTimeout{seconds{20}}, ResetWhenStable{seconds{0}}};
 }
 
-/// The AWS SDKs' standard mode: 3 attempts, full jitter, 1 s doubling to 20 s; at most 3 s of
-/// waits. The retry quota is common to all calls of a client, so it is an object beside the
-/// policies:
+/// Returns the policy of the AWS SDKs' standard mode.
+///
+/// It makes 3 attempts, with full jitter, 1 s doubling to 20 s. The waits together are at most 3 s.
+/// All calls of a client share the retry quota, so it is an object next to the policies:
 ///
 ///     TokenBudget quota{TokenBudgetOptions::aws()};
 ///     auto answer = retry(policies::aws_standard(quota), call);
 ///
-/// Chosen: retried is what has a chance, so neither permanent, forbidden nor unauthorized answers.
+/// A choice of belay: only failures that a retry may correct are retried. So permanent, forbidden
+/// and unauthorized answers are not.
 ///
 /// Source: AWS SDKs and Tools Reference Guide, "Retry behavior", standard mode.
 [[nodiscard]] constexpr auto aws_standard(TokenBudget& quota) noexcept {
@@ -53,11 +58,12 @@ namespace belay { inline namespace BELAY_ABI { namespace policies {
                   Shared{quota}};
 }
 
-/// Calls through a bridge to another server: 5 attempts, 100 ms doubling to 10 s. At most 1.5 s of
-/// waits.
+/// Returns a policy for calls through a bridge to another server.
 ///
-/// Chosen: full jitter; only transport failures are retried, not answers that say no (protocol,
-/// permanent, forbidden, unauthorized).
+/// It makes 5 attempts, with 100 ms doubling to 10 s. The waits together are at most 1.5 s.
+///
+/// Choices of belay: full jitter. Only transport failures are retried, and not negative answers
+/// (protocol, permanent, forbidden, unauthorized).
 [[nodiscard]] constexpr auto bridge() noexcept {
     using std::chrono::milliseconds, std::chrono::seconds;
     return Policy{Backoff{FullJitter{}, Cap{seconds{10}}, milliseconds{100}},
@@ -65,24 +71,27 @@ namespace belay { inline namespace BELAY_ABI { namespace policies {
                   MaxAttempts{5}};
 }
 
-/// A batch of operations that is synchronised: 3 retries, 100 ms doubling to 5 s. At most 0.7 s of
-/// waits.
+/// Returns a policy for a batch of operations that is synchronised.
 ///
-/// Chosen: full jitter, since all clients of a server fail together; permanent, forbidden and
-/// unauthorized failures are not retried.
+/// It makes 3 retries, with 100 ms doubling to 5 s. The waits together are at most 0.7 s.
+///
+/// Choices of belay: full jitter, because all clients of a server fail together. Permanent,
+/// forbidden and unauthorized failures are not retried.
 [[nodiscard]] constexpr auto sync() noexcept {
     using std::chrono::milliseconds, std::chrono::seconds;
     return Policy{Backoff{FullJitter{}, Cap{seconds{5}}, milliseconds{100}},
                   StopOn{Cause::permanent, Cause::forbidden, Cause::unauthorized}, MaxAttempts{4}};
 }
 
-/// A service that is reconnected: 10 attempts, 1 s doubling to 60 s, +0..10 %, each given up after
-/// 25 s. Five failures in a row open a breaker for 300 s: from then on one probe at a time. Three
-/// attempts that hang, waits included, end within 83 s of the loss.
+/// Returns a policy for a service that is reconnected.
 ///
-/// Chosen: attempts count since the last connection that was stable (10 s unless another rule says
-/// so), and the loss itself is none: a Supervisor waits before each of the 10, `retry` after each
-/// but the last.
+/// It makes 10 attempts, with 1 s doubling to 60 s, +0..10 %. Each attempt is given up after 25 s.
+/// Five failures in a row open a breaker for 300 s, and from then on there is one probe at a time.
+/// Three attempts that hang, including waits, end within 83 s of the loss.
+///
+/// Choices of belay: attempts count since the last connection that was stable (10 s unless another
+/// rule requests another time). The loss itself is not an attempt. So a Supervisor waits before
+/// each of the 10 attempts, and `retry` after each except the last.
 [[nodiscard]] constexpr auto reconnection() noexcept {
     using std::chrono::seconds;
     return Policy{Backoff{ProportionalJitter::plus_percent(10), Cap{seconds{60}}, seconds{1}},
@@ -90,9 +99,11 @@ namespace belay { inline namespace BELAY_ABI { namespace policies {
                   AttemptTimeout{seconds{25}}, MaxAttempts{10}};
 }
 
-/// A client's connection to a room: full jitter, 1 s doubling to 30 s, for ever; after "try again
-/// later" (overloaded; WebSocket 1013) exactly 5..15 s, whatever the attempt, which counts. 10 s of
-/// connection start afresh.
+/// Returns a policy for a client's connection to a room.
+///
+/// It has full jitter, 1 s doubling to 30 s, without end. After "try again later" (overloaded;
+/// WebSocket 1013), the wait is exactly 5..15 s, independent of the number of attempts, and the
+/// attempt counts. After a connection of 10 s, the waits start afresh.
 [[nodiscard]] constexpr auto connection() noexcept {
     using std::chrono::seconds;
     return Policy{Backoff{FullJitter{}, Cap{seconds{30}}, seconds{1}},

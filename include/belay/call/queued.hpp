@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/call/queued.hpp
-/// Queued: waiting in line for a Bulkhead or a RateLimiter; a layer of a Pipeline.
+/// Queued: waits in a queue for a Bulkhead or a RateLimiter; a layer of a Pipeline.
 #pragma once
 
 #include <concepts>      // std::same_as
@@ -18,20 +18,24 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Each call needs a permit of the bulkhead or of the limiter; without one it waits in its line,
-/// and is refused if that is full.
+/// Takes a permit of a bulkhead or limiter for each call, and waits in its queue if there is none.
+///
+/// If the queue is full, the call is refused.
 ///
 ///     Queued{bulkhead}
 ///     Queued{limiter}
 ///     Queued{limiter, 20}   // 20 permits for each call, all at once
 ///
-/// First come, first served: who waits is woken when it is its turn, whether it blocks or is a
-/// coroutine, and nobody overtakes. A stop, a deadline and the end of a coroutine end the wait, and
-/// those behind move up. A StopToken is heard at once, any other token is asked every 10 ms. A
-/// deadline that comes before the turn, as the line stands, ends it at the beginning; of a bulkhead
-/// that is not known. More permits than the limiter's burst end in std::errc::invalid_argument.
+/// Callers are served in the order in which they arrive, and none overtakes another. A waiting
+/// caller is woken when it is its turn, whether it blocks or is a coroutine. A stop, a deadline and
+/// the end of a coroutine end the wait, and the callers after it move up. A stop from a StopToken
+/// takes effect at once; any other token is checked every 10 ms.
 ///
-/// What it refers to must outlive it.   Thread safety: distinct objects safe.
+/// If the deadline is before the caller's turn, as the queue stands, the wait ends at its
+/// beginning. For a bulkhead, the turn is not known in advance. A request for more permits than the
+/// limiter's burst ends in std::errc::invalid_argument.
+///
+/// The object to which it refers must outlive it.   Thread safety: distinct objects safe.
 template <class Object>
 class Queued {
     static constexpr bool is_limiter = std::same_as<Object, RateLimiter>;
@@ -39,11 +43,11 @@ class Queued {
                   "Queued: callers wait in line for a Bulkhead or a RateLimiter");
 
 public:
-    /// Pre: there is a line: its `queue` is > 0.
+    /// Pre: the object has a queue: its `queue` is > 0.
     constexpr explicit Queued(Object& object) noexcept : object_{&object} {
         BELAY_PRECONDITION(has_line(object), nobody_waits);
     }
-    /// Pre: permits >= 1; there is a line.
+    /// Pre: permits >= 1; the object has a queue.
     constexpr Queued(Object& object, std::uint64_t permits) noexcept
         requires is_limiter
         : object_{&object}, permits_{permits} {
@@ -87,7 +91,7 @@ private:
         }
     }
 
-    // One caller's way through the line. Afterwards there is a permit or a refusal.
+    // One caller's way through the queue. Afterwards there is a permit or a refusal.
     template <class Answer, class Context>
     class Wait {
     public:
@@ -96,7 +100,7 @@ private:
         Wait(const Wait&) = delete;
         Wait& operator=(const Wait&) = delete;
 
-        // Whether to sleep until `until`, or a stop of `token`, and ask again.
+        // Whether to sleep until `until`, or until a stop of `token`, and then ask again.
         [[nodiscard]] bool goes_on() {
             if (stop_ && context_.stop.stop_requested()) {
                 refusal.emplace(Answer::refuse(CallErrc::stopped, Duration{}));
@@ -122,7 +126,7 @@ private:
                               std::make_error_code(std::errc::timed_out), {});
             }
             if (!stop_) stop_.emplace(context_.stop, place_.wake());
-            // Who is the first has been woken for good: nobody but a stop wakes it any more.
+            // The first caller has been woken for the last time: only a stop wakes it after that.
             token_ = said.state == WaitState::waits ? place_.wake().token()
                                                     : Stop::token_of(context_.stop);
             until_ = Stop::slice(
@@ -147,7 +151,8 @@ private:
 
         Context& context_;
         const Attempt attempt_;
-        // In this order: who could wake it, and its tokens, go before it.
+        // The order matters: the members that could wake the place, and its tokens, are destroyed
+        // before it.
         Place place_;
         std::optional<Stop> stop_{};
         StopToken token_{};

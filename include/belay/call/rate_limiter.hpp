@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/call/rate_limiter.hpp
-/// RateLimiter: at most so many calls per time, for many callers and threads.
+/// RateLimiter: limits the calls per time, for many callers and threads.
 #pragma once
 
 #include <atomic>       // std::atomic
@@ -16,7 +16,7 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// So many calls in so long, on average.   Thread safety: a plain value.
+/// A number of calls per length of time, on average.   Thread safety: a plain value.
 struct Rate {
     /// Pre: calls >= 1, per > 0ns.
     constexpr Rate(std::uint64_t calls, Duration per) noexcept : calls_{calls}, per_{per} {
@@ -24,7 +24,7 @@ struct Rate {
         BELAY_PRECONDITION(per.count() > 0, "Rate: per must be > 0ns");
     }
 
-    /// The time between two calls, rounded up: the rate is never exceeded.
+    /// Returns the time between two calls, rounded up so that the rate is never exceeded.
     [[nodiscard]] constexpr Duration interval() const noexcept {
         const auto ticks = static_cast<std::uint64_t>(per_.count());
         const std::uint64_t rounded = ticks / calls_ + (ticks % calls_ != 0 ? 1 : 0);
@@ -36,7 +36,7 @@ private:
     Duration per_;
 };
 
-/// So many calls may come at once after a pause.   Thread safety: a plain value.
+/// The number of calls that may come at once after a pause.   Thread safety: a plain value.
 struct Burst {
     /// Pre: calls >= 1.
     constexpr explicit Burst(std::uint64_t calls) noexcept : calls_{calls} {
@@ -48,25 +48,27 @@ private:
     std::uint64_t calls_;
 };
 
-/// Lets calls through at a rate, with bursts; a refused caller learns when to ask again.
+/// Lets calls through at a rate, with bursts, and gives a refused caller the time to ask again.
 ///
 ///     RateLimiter limiter{Rate{100, 1s}, Burst{20}};
 ///     if (auto permit = limiter.acquire(clock.now())) send();
 ///     if (auto permit = limiter.acquire(clock.now(), rows)) send(rows);   // all of them, or none
 ///
 /// In any time t it grants at most burst + t / interval permits. A permit that was taken is spent,
-/// whatever comes of it: given back it could let too many through. In a policy or pipeline that has
-/// several Shared objects, put it last. A turn that is older than the latest grant (its thread read
-/// the clock long ago) counts as that one: it earns nothing.
+/// independent of its verdict, because giving it back could let too many calls through. If a policy
+/// or pipeline has several Shared objects, put the limiter last. A turn that is older than the
+/// latest grant counts as if it had the time of that grant, and earns nothing. This happens if a
+/// thread read its clock long before the call.
 ///
-/// As `Shared{limiter}` it refuses at once, as `Queued{limiter}` in a Pipeline up to `queue`
-/// callers wait in the order in which they came, and nobody overtakes: while somebody waits, all
-/// who do not are refused. Pinned; must outlive its permits and those who wait.
+/// As `Shared{limiter}` it refuses at once. As `Queued{limiter}` in a Pipeline, up to `queue`
+/// callers wait in the order in which they arrived, and no caller overtakes another. While a caller
+/// waits, all callers that do not wait are refused. A RateLimiter cannot be copied or moved, and
+/// must outlive its permits and the callers that wait.
 ///
 /// Models:        ShareableLike.
-/// Thread safety: any thread; lock-free while nobody waits.   Blocks: who comes into the line, or
-///                leaves it, for a few instructions of another caller, and of the sleeper's to wake
-///                somebody.
+/// Thread safety: any thread; lock-free while no caller waits.
+/// Blocks:        a caller that enters the queue, or leaves it, for a few instructions of another
+///                caller, and for those that the sleeper needs to wake a caller.
 /// Complexity:    O(1).   Allocates: never.
 /// Source:        GCRA, the generic cell rate algorithm (ITU-T I.371, "virtual scheduling").
 class RateLimiter {
@@ -75,10 +77,11 @@ class RateLimiter {
 public:
     static constexpr std::string_view name = "RateLimiter";
 
-    /// The right to make one call, or as many as were asked for.
+    /// The right to make one call, or as many as were requested.
     using Permit = detail::BudgetPermit<RateLimiter, NoStake>;
 
-    /// `queue` callers may wait in line; see Queued.
+    /// Makes a limiter in whose queue `queue` callers may wait; see Queued.
+    ///
     /// Pre: the whole burst is earned within 146 years; a burst of 1 always is.
     constexpr RateLimiter(Rate rate, Burst burst, std::uint32_t queue = 0) noexcept
         : interval_{rate.interval()},
@@ -91,9 +94,10 @@ public:
     RateLimiter(const RateLimiter&) = delete;
     RateLimiter& operator=(const RateLimiter&) = delete;
 
-    /// Asks to make `calls` calls at `now`, all of them or none.
-    /// Errors: a refused permit, with retry_at(); `never`, and the advice to stop, for more calls
-    ///         than the burst, for which no pause is long enough.
+    /// Requests a permit for `calls` calls at `now`, for all of them or none.
+    ///
+    /// Errors: a refused permit, with retry_at(). For more calls than the burst, no pause is long
+    ///         enough: retry_at() is `never`, and the advice is to stop.
     [[nodiscard]] Permit acquire(Instant now, std::uint64_t calls = 1) noexcept {
         if (calls > burst_) {
             counters_.refuse();
@@ -103,21 +107,22 @@ public:
         counters_.refuse();
         return Permit{retry_at(now, calls)};
     }
-    /// The same at the turn's time, for one call.
+    /// Requests a permit for one call at the turn's time.
     [[nodiscard]] Permit acquire(Turn& turn) noexcept { return acquire(turn.now); }
 
-    /// Would a call at `now` be let through? Takes nothing.
+    /// Returns whether a call at `now` would be let through, and takes nothing.
     [[nodiscard]] Advice admit(Instant now) const noexcept {
         const bool free = waiting() == 0 && elapsed(now, due()) <= tolerance_;
         return free ? Advice::go() : Advice::suspend(retry_at(now, 1));
     }
 
-    /// Callers in the line.
+    /// Returns the number of callers in the queue.
     [[nodiscard]] std::uint32_t waiting() const noexcept {
         return waiting_.load(std::memory_order_relaxed);
     }
-    /// Exact when nobody asks; numbers may lag behind each other. A caller that was admitted counts
-    /// once, however many calls it asked for.   Errors: none.
+    /// Returns the counts, which are exact when no caller asks; numbers may lag behind each other.
+    ///
+    /// An admitted caller counts once, however many calls it requested.   Errors: none.
     [[nodiscard]] PermitCounters counters() const noexcept { return counters_.read(); }
 
 private:
@@ -128,8 +133,8 @@ private:
     using Answer = detail::WaitAnswer;
     using WaitState = Answer::WaitState;
 
-    // A caller's place in the line, which its destructor leaves. The first asks when it is time;
-    // each of the others is woken when it is the first.
+    // A caller's place in the queue, which its destructor leaves. The first caller asks again when
+    // it is time. Each of the others is woken when it becomes the first.
     class Place {
     public:
         Place(RateLimiter& limiter, std::uint64_t calls) noexcept
@@ -140,7 +145,7 @@ private:
             if (has_lined_up_) limiter_.leave(*this);
         }
 
-        // Asks for a permit, first without waiting.
+        // Requests a permit, first without waiting.
         [[nodiscard]] Answer ask(Instant now, Permit& permit) noexcept {
             return has_lined_up_ ? limiter_.ask_again(*this, now, permit)
                                  : limiter_.line_up(*this, now, permit);
@@ -155,7 +160,7 @@ private:
         bool has_lined_up_ = false;
     };
 
-    // A burst that reaches beyond the end of time would be no limit at all.
+    // A burst that reaches beyond the end of time would not be a limit.
     [[nodiscard]] static constexpr std::uint64_t bounded(std::uint64_t burst,
                                                          Duration interval) noexcept {
         constexpr Duration earned_max = forever / 2;
@@ -165,7 +170,8 @@ private:
     [[nodiscard]] Instant due() const noexcept {
         return Instant{Duration{due_.load(std::memory_order_relaxed)}};
     }
-    // How far away `due` may be for so many calls at once.   Pre: they fit the burst.
+    // Returns how far in the future `due` may be for this number of calls at once.
+    // Pre: they fit the burst.
     [[nodiscard]] Duration slack(std::uint64_t calls) const noexcept {
         return calls == 0 ? tolerance_
                           : tolerance_ - part::saturating_multiply(interval_, calls - 1);
@@ -179,8 +185,9 @@ private:
             const Instant due{Duration{seen}};
             if (elapsed(now, due) > most) return false;
             const Instant next = after(due > now ? due : now, cost);
-            // The word is all there is: nothing else is published, so relaxed order is enough. Each
-            // grant moves it by an interval or more; of two that race one sees the other's.
+            // Only this word is shared, and nothing else is published, so relaxed order is enough.
+            // Each grant moves it by an interval or more. If two grants race, one sees the other's
+            // value.
             if (due_.compare_exchange_weak(seen, next.time_since_epoch().count(),
                                            std::memory_order_relaxed)) {
                 return true;
@@ -191,16 +198,17 @@ private:
         counters_.admit();
         return Permit{*this, NoStake{}};
     }
-    // When so many calls after those of the line would be let through; later than now.
+    // Returns when this number of calls, after those of the queue, would be let through; later than
+    // now.
     [[nodiscard]] Instant retry_at(Instant now, std::uint64_t calls) const noexcept {
         const std::uint64_t ahead = ahead_.load(std::memory_order_relaxed);
         const Instant at = turn_of(ahead, calls);
-        // It may be the turn of who is the first, who is not awake yet.
+        // It may be the turn of the first caller, which is not awake yet.
         return at > now ? at : after(now, interval_);
     }
     // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): in the order of the line
     [[nodiscard]] Instant turn_of(std::uint64_t ahead, std::uint64_t calls) const noexcept {
-        // Not before(): the last due is as far away as an instant can be, and still comes.
+        // Not before(): the last due time is as far away as an instant can be, and still comes.
         const Instant full = after(due(), part::saturating_multiply(interval_, ahead));
         const Duration early = slack(calls);
         const bool fits = full.time_since_epoch() >= Duration::min() + early;
@@ -227,7 +235,8 @@ private:
             const Instant again = retry_at(now, place.calls_);
             return {WaitState::refused, again, again};
         }
-        // It may have come: who is the first is not awake yet, and will let the others go on.
+        // The turn may have come already: the first caller is not awake yet, and will let the
+        // others continue.
         const Instant turn = turn_of(ahead_.load(std::memory_order_relaxed), place.calls_);
         waiters_.join(place.ticket_);
         place.has_lined_up_ = true;
@@ -271,13 +280,13 @@ private:
     const std::uint64_t burst_;
     const Duration tolerance_;
     const std::uint32_t queue_;
-    // Both change under the lock: callers in the line, and the calls that they ask for. That many
-    // callers in line with so many calls each do not exist, but if they did, the sum of calls would
-    // only tell a wrong time.
+    // Both change under the lock: the number of callers in the queue, and of the calls that they
+    // request. The sum of calls could overflow only with more callers than can exist, and it would
+    // then only give a wrong time.
     std::atomic<std::uint32_t> waiting_{0};
     std::atomic<std::uint64_t> ahead_{0};
-    // When the next call would be due if all came evenly. It never goes back, whatever a caller
-    // takes for now: each grant is paid for once.
+    // When the next call would be due if all came evenly. It never goes back, even if a caller
+    // brings an old time, so each grant is paid for once.
     std::atomic<Duration::rep> due_{always.time_since_epoch().count()};
     detail::AtomicPermitCounters counters_;
     detail::SpinMutex mutex_;

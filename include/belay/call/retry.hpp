@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/call/retry.hpp
-/// retry: calls something until it works or the policy has had enough. Blocking.
+/// retry: repeats a call until it works, or until the policy stops. Blocking.
 #pragma once
 
 #include <cstdint>       // std::uint8_t
@@ -19,12 +19,12 @@ namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
-/// What a run of retry does next.
+/// The next step of a run of retry.
 enum class RetryStep : std::uint8_t { call, wait, finished };
 
 /// Decides one run of retry, blocking or not: the copy of the policy, and the last answer.
 ///
-/// Keeps the promise to the policy: what has begun or is planned when this goes is abandoned.
+/// It keeps the promise to the policy: its destructor abandons what has begun or is planned.
 template <class P, class Sleeper, class Answer, class Observer>
 class RetryCore {
 public:
@@ -41,7 +41,8 @@ public:
     RetryCore& operator=(const RetryCore&) = delete;
     ~RetryCore() { abandon(); }
 
-    /// `call`: an attempt has begun, took() gets its answer. `wait`: until(), then ask again.
+    /// `call`: an attempt has begun, and took() gets its answer. `wait`: wait until until(), then
+    /// call next() again.
     RetryStep next(bool stopped) {
         if (finished_) return RetryStep::finished;
         if (stopped) return end(CallErrc::stopped, Advice::go());
@@ -62,7 +63,7 @@ public:
         if (advice.until > deadline_) {
             return end(std::make_error_code(std::errc::timed_out), advice);
         }
-        // Nobody sleeps for an attempt that a rule will not allow when it is due.
+        // Do not sleep for an attempt that a rule will not allow when it is due.
         const Advice then = policy_.admit(advice.until);
         if (then.verb == Advice::Verb::stop) return end(CallErrc::gave_up, then);
         if constexpr (hears<RetryRunHooks::Refusal, Observer>) {
@@ -75,10 +76,10 @@ public:
         return RetryStep::wait;
     }
 
-    /// The attempt is over.
+    /// Takes the answer of the attempt, which is over.
     void took(Answer&& answer) {
         const std::optional<Failure> failure = answer.failure;
-        // A refusal does not make unsaid what the peer has answered before.
+        // A refusal does not replace an earlier answer of the peer.
         if (!answer_ || !answer.refused || answer_->refused) answer_.emplace(std::move(answer));
         Turn turn{sleeper_.now(), sleeper_.bits()};
         held_ = false;
@@ -102,7 +103,7 @@ public:
         }
     }
 
-    /// The attempt that has begun last; its number is 0 if none has.
+    /// Returns the attempt that began last; its number is 0 if none has.
     [[nodiscard]] const Attempt& attempt() const noexcept { return attempt_; }
     [[nodiscard]] Instant until() const noexcept { return until_; }
     /// Pre: finished.
@@ -137,7 +138,7 @@ private:
         abandon();
         finished_ = true;
         if (answer_) {
-            // What an inner layer said stays: it timed out, or was refused.
+            // The reason from an inner layer stays: it timed out, or was refused.
             if (answer_->why == CallErrc::call_failed) answer_->why = why;
         } else {
             answer_.emplace(Answer::refuse(why, Duration{}));
@@ -168,7 +169,7 @@ private:
     Instant deadline_;  // of all attempts together
     Advice standing_{};
     Instant until_ = always;
-    bool held_ = false;  // wanted, begun or planned: the policy waits for a word
+    bool held_ = false;  // wanted, begun or planned: the policy waits for the end
     bool finished_ = false;
     std::optional<Answer> answer_;
 };
@@ -192,7 +193,7 @@ Answer run_retry(const P& policy, Sleeper& sleeper, Make&& make, const Stop& sto
 
 }  // namespace detail
 
-/// Calls `fn` until it works, waiting as the policy advises; runs a copy of the policy.
+/// Calls `fn` until it works, and waits as the policy advises. It runs a copy of the policy.
 ///
 /// | `fn` returns | a failure is | retry returns |
 /// | bool | false | Result<void> |
@@ -203,24 +204,27 @@ Answer run_retry(const P& policy, Sleeper& sleeper, Make&& make, const Stop& sto
 /// | with category().message(value()), as Boost's codes | true | std::error_code, or Outcome |
 /// | another value, or void | an exception only | Result of it |
 ///
-/// What may say "failed" in a way that is not listed does not compile: fails_if or AnswerTraits say
-/// it. Any exception is a failure too: the one of the last attempt leaves retry once the policy
-/// knows. fails_if and fails_on let predicates and exception types judge instead. The last error is
-/// returned as it was; where there is none, CallErrc says why there was no (further) attempt.
-/// `fn` may take an Attempt. The policy may also be a single rule. An AttemptTimeout in it becomes
-/// the deadline in the Attempt; a call that runs is not interrupted.
+/// A type that may report a failure in a way that is not listed does not compile: use fails_if or
+/// AnswerTraits. Any exception is also a failure. The exception of the last attempt leaves retry
+/// after the policy has received the failure. With fails_if and fails_on, predicates and exception
+/// types decide instead. The last error is returned as it was. If there is none, CallErrc gives the
+/// reason why there was no (further) attempt.
 ///
-/// A wait ends at once when `stop` is a StopToken that is asked to stop, and soon with any other
-/// token; no attempt begins after that. The observer has any of `on_attempt(Attempt)`,
-/// `on_retry(RetryPlanned)`, `on_refusal(CallRefused)`, `on_success(Attempt)`,
-/// `on_give_up(RetryEnded)`, which may throw. What has begun or is planned when an exception leaves
-/// is abandoned.
+/// `fn` may take an Attempt. The policy may also be a single rule. An AttemptTimeout in it becomes
+/// the deadline in the Attempt; a running call is not interrupted.
+///
+/// If a stop is requested from a StopToken, a wait ends at once; with any other token, it ends
+/// soon. No attempt begins after that. The observer has any of `on_attempt(Attempt)`,
+/// `on_retry(RetryPlanned)`, `on_refusal(CallRefused)`, `on_success(Attempt)` and
+/// `on_give_up(RetryEnded)`, which may throw. If an exception leaves retry, the attempt that has
+/// begun or is planned is abandoned.
 ///
 /// Without any rule that waits or stops, a call that never works is repeated for ever at full
 /// speed. The overload without a sleeper is in <belay/drive/thread_sleeper.hpp>, the one for
 /// coroutines in <belay/call/retry_task.hpp>.
 ///
-/// Throws:     what `fn`, a predicate or the observer throws; nothing else.   Allocates: never.
+/// Throws:     what `fn`, a predicate or the observer throws; nothing else.
+/// Allocates:  never.
 /// Blocks:     while `fn` runs, and for the waits.
 /// Complexity: attempts * rules.
 template <RuleLike P, SleeperLike Sleeper, class F, StopTokenLike Stop = NeverStops,
@@ -239,7 +243,7 @@ auto retry(const P& policy, Sleeper& sleeper, F&& fn, const Stop& stop = {},
 
 namespace detail {
 
-// What is meant to be a sleeper, be it one or not.
+// A type that is meant to be a sleeper, whether it is one or not.
 template <class S>
 concept SleeperShaped = requires(std::remove_reference_t<S>& sleeper) {
     sleeper.now();
@@ -258,9 +262,9 @@ concept FunctionShaped = Attemptable<std::remove_reference_t<A>>;
 
 }  // namespace detail
 
-// The forms that retry does not have, so that a mistake is answered by a sentence.
+// The forms that retry does not have, so that a mistake results in a sentence.
 
-/// Does not compile: the policy comes first.
+/// Does not compile, because the policy comes first.
 template <class First, class... Rest>
     requires(!detail::PolicyShaped<First> &&
              (detail::SleeperShaped<First> || detail::FunctionShaped<First>) &&
@@ -271,7 +275,7 @@ Result<void> retry(First&&, Rest&&...) {
                   "of <belay/drive.hpp>");
     return {};
 }
-/// Does not compile: the sleeper comes before the function.
+/// Does not compile, because the sleeper comes before the function.
 template <detail::PolicyShaped P, detail::FunctionShaped F, detail::SleeperShaped S, class... Rest>
     requires(!detail::SleeperShaped<F>)
 Result<void> retry(const P&, F&&, S&&, Rest&&...) {
@@ -279,7 +283,7 @@ Result<void> retry(const P&, F&&, S&&, Rest&&...) {
                   "retry: the sleeper comes before the function: retry(policy, sleeper, fn)");
     return {};
 }
-/// Does not compile: the observer comes after a stop token.
+/// Does not compile, because the observer comes after a stop token.
 template <detail::PolicyShaped P, detail::SleeperShaped S, detail::FunctionShaped F, class Observer>
     requires(!StopTokenLike<std::remove_reference_t<Observer>>)
 Result<void> retry(const P&, S&, F&&, Observer&&) {
@@ -288,7 +292,7 @@ Result<void> retry(const P&, S&, F&&, Observer&&) {
                   "NeverStops{}, observer)");
     return {};
 }
-/// The same without a sleeper.
+/// Does not compile, because the observer comes after a stop token; without a sleeper.
 template <detail::PolicyShaped P, detail::FunctionShaped F, class Observer>
     requires(!detail::SleeperShaped<F> && !StopTokenLike<std::remove_reference_t<Observer>> &&
              !detail::SleeperShaped<Observer> && !detail::FunctionShaped<Observer>)
@@ -298,7 +302,7 @@ Result<void> retry(const P&, F&&, Observer&&) {
                   "observer)");
     return {};
 }
-/// Does not compile: the sleeper lacks something, or is a temporary.
+/// Does not compile, because the sleeper lacks something, or is a temporary.
 template <detail::PolicyShaped P, detail::SleeperShaped S, detail::FunctionShaped F, class... Rest>
     requires(!detail::SleeperFits<S> || !std::is_lvalue_reference_v<S>)
 Result<void> retry(const P&, S&&, F&&, Rest&&...) {

@@ -12,13 +12,14 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Writes a line for each attempt that failed or may not start, with its number, the wait, the
-/// cause and the rule, as LinkLog does for links: `RetryLog{[](std::string_view line) {...}}`.
+/// Writes a line for each attempt that failed or may not start.
 ///
-/// A call that succeeds at once says nothing. One log may be told of many calls, by `std::ref`, or
-/// of each kind of them one with a name of its own.
+/// The line has the attempt's number, the wait, the cause and the rule, as LinkLog writes for
+/// links: `RetryLog{[](std::string_view line) {...}}`. A call that succeeds at once writes no line.
+/// You can use one log for many calls, by `std::ref`, or one log with its own name for each kind of
+/// call.
 ///
-/// Thread safety: as its sink.   Allocates: a string per line; none where nothing is said.
+/// Thread safety: that of its sink.   Allocates: one string per line; none if no line is written.
 /// Throws:        std::bad_alloc, and what the sink throws.
 template <class Sink>
 class RetryLog {
@@ -35,7 +36,7 @@ public:
              detail::duration_text(retry.wait) + in_brackets(retry.advice));
     }
     void on_refusal(const CallRefused& refusal) {
-        // Without an end nobody waits for one.
+        // Without an end there is no wait to report.
         const std::string wait =
             refusal.advice.until == never ? "" : " for " + detail::duration_text(refusal.wait);
         line(number(refusal.attempt) + " may not start" + wait + in_brackets(refusal.advice));

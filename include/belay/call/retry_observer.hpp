@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/call/retry_observer.hpp
-/// What an observer of `retry` learns, and RetryCounters, which counts it.
+/// The events that an observer of `retry` receives, and RetryCounters, which counts them.
 #pragma once
 
 #include <cstdint>       // std::uint64_t
@@ -12,37 +12,38 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// An attempt failed, and there will be another: `on_retry`.
+/// Reports that an attempt failed, and that there will be another: `on_retry`.
 struct RetryPlanned {
     /// The attempt that failed.
     Attempt attempt;
-    /// Why.
+    /// Why it failed.
     Failure failure;
-    /// What the policy says: until when to wait, and which rule said so.
+    /// The policy's advice: until when to wait, and which rule decided.
     Advice advice;
     /// How long that is from now.
     Duration wait;
 };
 
-/// An attempt was due and may not start yet, say because of a breaker: `on_refusal`.
+/// Reports that an attempt was due and may not start yet, for example because of a breaker:
+/// `on_refusal`.
 struct CallRefused {
     /// The attempt that is refused.
     Attempt attempt;
-    /// Until when, and which rule says so.
+    /// Until when it is refused, and by which rule.
     Advice advice;
     /// How long that is from now.
     Duration wait;
 };
 
-/// There will be no further attempt: `on_give_up`.
+/// Reports that there will be no further attempt: `on_give_up`.
 struct RetryEnded {
-    /// How many attempts there were.
+    /// The number of attempts.
     std::uint64_t attempts;
     /// The last failure; Cause::none if there was no attempt.
     Failure failure;
-    /// gave_up, stopped, breaker_open, or std::errc::timed_out: the deadline would be over.
+    /// gave_up, stopped, breaker_open, or std::errc::timed_out if the deadline would be over.
     std::error_code why;
-    /// The policy's last word; `by` names the rule. `go` if a stop token ended it.
+    /// The policy's last advice; `by` names the rule. `go` if a stop token ended the run.
     Advice advice;
 };
 
@@ -55,7 +56,7 @@ BELAY_DETAIL_HOOK(OnHedge, on_hedge);
 BELAY_DETAIL_HOOK(OnSuccess, on_success);
 BELAY_DETAIL_HOOK(OnGiveUp, on_give_up);
 
-/// What a run of retry tells.
+/// The hooks that a run of retry calls.
 struct RetryRunHooks {
     using Begun = Hook<OnAttempt, const NoMachine, const Attempt&>;
     using Planned = Hook<OnRetry, const NoMachine, const RetryPlanned&>;
@@ -88,7 +89,7 @@ struct RetryRunHooks {
     }
 };
 
-/// What a Pipeline tells.
+/// The hooks that a Pipeline calls.
 struct PipelineHooks {
     using Refusal = RetryRunHooks::Refusal;
     using Hedged = Hook<OnHedge, const NoMachine, const Attempt&>;
@@ -109,7 +110,7 @@ struct PipelineHooks {
 };
 
 inline constexpr NoObserver nobody{};
-/// The observer, or the one nobody: all that hear nothing are the same code.
+/// Returns the observer, or `nobody`, so that all observers without hooks share the same code.
 template <class O>
 [[nodiscard]] constexpr auto& watching(O& observer) noexcept {
     constexpr bool hears_something =
@@ -125,23 +126,23 @@ template <class O>
 
 }  // namespace detail
 
-/// Counts what retries do. Pass it as their observer, one to as many as there are.
+/// Counts what retries do. Pass one object as the observer of as many retries as you like.
 ///
 /// Invariant: attempts = successes + failed ones, between two runs; retries < attempts in each run.
-/// Thread safety: one thread at a time.   Errors: none; no count overflows in practice, waits
-/// saturate.
+/// Thread safety: one thread at a time.
+/// Errors: none; no count overflows in practice, waits saturate.
 struct RetryCounters {
     /// Calls that were made.
     std::uint64_t attempts = 0;
-    /// Those of them that were not the first of their run.
+    /// Calls that were not the first of their run.
     std::uint64_t retries = 0;
     /// Runs that ended with a success.
     std::uint64_t successes = 0;
-    /// How often an attempt was due, and a rule refused it.
+    /// The number of times that an attempt was due and a rule refused it.
     std::uint64_t refusals = 0;
-    /// Runs that ended otherwise, but for those that an exception or destruction has ended.
+    /// Runs that ended without success, except those that an exception or destruction ended.
     std::uint64_t give_ups = 0;
-    /// All waits, as long as they were planned.
+    /// The sum of all waits, as they were planned.
     Duration waited{};
 
     constexpr void on_attempt(const Attempt& attempt) noexcept {

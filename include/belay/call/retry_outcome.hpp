@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/call/retry_outcome.hpp
-/// Which return types calls may have: what counts as a failure, and what the caller gets.
+/// The return types that calls may have: what counts as a failure, and what the caller gets.
 #pragma once
 
 #include <concepts>      // std::same_as, std::constructible_from
@@ -25,7 +25,7 @@ template <class E>
     }
 }
 
-/// The error of a failure where the call left none of its own: what a predicate said, else `why`.
+/// Returns the error of a failure if the call left none: the error of a predicate, else `why`.
 template <class E>
 [[nodiscard]] E error_of(const std::optional<Failure>& failure, const std::error_code& why) {
     if constexpr (std::constructible_from<E, std::error_code>) {
@@ -37,11 +37,11 @@ template <class E>
     }
 }
 
-// How a return type of the user's callable is read. `type` is what the caller gets; `judge` says
-// why the call failed, if it did; `finish` turns the last value into the result, of which `failure`
-// is the verdict; `without` makes one where no call was made.
+// How a return type of the user's callable is interpreted. `type` is what the caller gets. `judge`
+// returns why the call failed, if it did. `finish` turns the last value into the result, and
+// `failure` is the verdict on that value. `without` makes a result if no call was made.
 
-/// A value that is a success whatever it is.
+/// A value that is always a success.
 template <class R>
 struct PlainOutcome {
     using type = Result<R>;
@@ -88,7 +88,8 @@ struct OptionalOutcome {
     static type without(const std::error_code& why) { return type::failure(why); }
 };
 
-/// Codes come back as std::error_code: of a Result of Boost's the test would mean the opposite.
+/// Returns codes as std::error_code, because the test of a Result of Boost codes would mean the
+/// opposite.
 template <class R>
 struct CodeOutcome {
     using type = std::error_code;
@@ -96,8 +97,8 @@ struct CodeOutcome {
         if (!static_cast<bool>(code)) return std::nullopt;
         return failure_of(type{code});
     }
-    // Where a predicate calls success a failure the code is no error; and categories of Boost's
-    // kind may say that a number other than 0 is none, or 0 one.
+    // If a predicate classifies a failure as a success, the code is not an error. In addition, a
+    // category of Boost's kind may define that a number other than 0 is no error, or that 0 is one.
     static type finish(const R& code, const std::optional<Failure>& failure,
                        const std::error_code& why) {
         const type error = static_cast<bool>(code) ? type{code} : type{};
@@ -133,8 +134,8 @@ struct ExpectedOutcome {
 
 private:
     static type failed(ErrorOf<R>&& error) {
-        // std::expected and its kin take errors wrapped, so that a value cannot be mistaken for
-        // one.
+        // std::expected and similar types take errors wrapped, so that a value cannot be mistaken
+        // for one.
         if constexpr (requires { typename R::unexpected_type; }) {
             return R(typename R::unexpected_type(std::move(error)));
         } else if constexpr (requires { R::failure(std::move(error)); }) {
@@ -145,7 +146,7 @@ private:
     }
 };
 
-/// A value that is judged, and comes back as it was.
+/// A value that is classified, and returned as it was.
 template <class R>
 struct JudgedOutcome {
     static_assert(!std::is_reference_v<R>, "fails_if: fn must not return a reference");
@@ -171,7 +172,7 @@ struct JudgedOutcome {
     static type without(const std::error_code& why) { return type{why}; }
 };
 
-// Has a value that can be judged by itself, and moved out.
+// Has a value that can be classified by itself, and moved out.
 template <class R>
 concept Unwrappable =
     (OptionalLike<R> || ExpectedLike<R>)&&!std::is_void_v<typename R::value_type> &&
@@ -180,7 +181,7 @@ concept Unwrappable =
         { *std::move(r) } -> std::convertible_to<typename R::value_type>;
     };
 
-/// The value in an R, judged by a predicate.
+/// The value in an R, classified by a predicate.
 template <Unwrappable R>
 struct UnwrappedOutcome {
     using Error = typename decltype([] {
@@ -209,11 +210,11 @@ private:
         } else {
             Error error = result.error();
             if constexpr (std::constructible_from<bool, const Error&>) {
-                // A Result of it would have to have one.
+                // A Result would have to have an error.
                 if (!static_cast<bool>(error)) error = error_of<Error>(std::nullopt, why);
             }
             if constexpr (is_outcome<R>) {
-                // It was judged before, and keeps what it was judged by.
+                // It was classified before, and keeps the value by which it was classified.
                 if (result.last()) {
                     return type::failure(std::move(*result.last()), std::move(error), cause);
                 }
@@ -246,11 +247,11 @@ consteval auto outcome_of_type() {
         return std::type_identity<PlainOutcome<R>>{};
     }
 }
-/// How an R is read where no predicate judges it.
+/// How an R is interpreted if no predicate classifies it.
 template <class R>
 using RetryOutcome = typename decltype(detail::outcome_of_type<R>())::type;
 
-// An R that a predicate judges: the value in it, or all of it.
+// An R that a predicate classifies: the value in it, or all of it.
 template <class R, bool by_value>
 consteval auto outcome_of_predicate() {
     if constexpr (by_value || (ExpectedLike<R> && Unwrappable<R>)) {

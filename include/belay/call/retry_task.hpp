@@ -29,7 +29,7 @@ struct CoroutineFor<Own<Result, Rest...>, T> {
     using type = Own<T, Rest...>;
 };
 
-/// A run of retry as a coroutine.
+/// Runs retry as a coroutine.
 template <class Callee, class Coroutine, class P, class Sleeper, class F, class Stop,
           class Observer>
 Coroutine retry_coroutine(P policy, Sleeper& sleeper, F fn, Stop stop, Observer observer) {
@@ -85,26 +85,28 @@ Coroutine retry_coroutine(P policy, Sleeper& sleeper, F fn, Stop stop, Observer 
 
 }  // namespace detail
 
-/// Awaits `fn` until it works, waiting as the policy advises: the same contract as blocking retry,
-/// for an `fn` that returns an awaitable of what blocking retry understands.
+/// Awaits `fn` until it works, and waits as the policy advises.
+///
+/// It has the contract of blocking retry, for an `fn` that returns an awaitable of what blocking
+/// retry accepts.
 ///
 ///     Result<Scene> scene = co_await retry(policy, sleeper, [&] { return async_fetch(url); });
 ///
-/// Returns a Task, which any coroutine can await. Where `fn`'s awaitable can only be awaited in
-/// coroutines of its own kind (asio's are so), it returns that kind instead. Nothing happens before
-/// it is awaited. Destroying it in a wait or in a call ends it: then the policy is told
-/// `abandoned`, and nothing runs any more, as far as `fn`'s awaitable can be destroyed.
+/// It returns a Task, which any coroutine can await. If `fn`'s awaitable can only be awaited in
+/// coroutines of its own kind (as asio's), it returns that kind instead. Nothing happens before it
+/// is awaited. Destroying it in a wait or in a call ends it. The policy then receives `abandoned`,
+/// and nothing runs any more, if `fn`'s awaitable can be destroyed.
 ///
-/// An AttemptTimeout in the policy is the deadline in the Attempt; to end the call as well, write a
+/// An AttemptTimeout in the policy is the deadline in the Attempt. To end the call as well, write a
 /// Pipeline with Retrying.
 ///
-/// Policy, `fn`, `stop` and an observer that is no lvalue are copied or moved into the coroutine;
-/// the sleeper and an observer that is an lvalue must outlive it.
+/// Policy, `fn`, `stop` and an observer that is not an lvalue are copied or moved into the
+/// coroutine. The sleeper and an observer that is an lvalue must outlive it.
 ///
 /// Throws:     what `fn`, a predicate, the sleeper or the observer throws; std::bad_alloc.
-/// Allocates:  the coroutine's frame, and what the sleeper and `fn` do.
+/// Allocates:  the coroutine's frame, and what the sleeper and `fn` allocate.
 /// Complexity: attempts * rules.
-/// Thread safety: goes on where `fn` and the sleeper do: that must be one thread at a time.
+/// Thread safety: continues where `fn` and the sleeper continue: that must be one thread at a time.
 template <RuleLike P, class Sleeper, class F, StopTokenLike Stop = NeverStops,
           class Observer = const NoObserver>
     requires detail::AwaitingCall<std::decay_t<F>>

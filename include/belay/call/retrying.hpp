@@ -12,17 +12,18 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Repeats what is inside as its policy says; each call runs a copy of the policy.
+/// Repeats the inner layers of a Pipeline as its policy advises; each call runs a copy of the
+/// policy.
 ///
 /// An AttemptTimeout in the policy is a Timeout around each attempt.
 ///
-/// The observer, if there is one, is that of `retry`, an lvalue or in a std::ref; it must outlive
+/// The observer, if there is one, is that of `retry`: an lvalue, or in a std::ref. It must outlive
 /// the pipeline.
 ///
-/// Thread safety: as the policy's copy; the observer is called on the thread of each call.
+/// Thread safety: that of the policy's copy; the observer is called on the thread of each call.
 template <class P, class Observer = const NoObserver>
 class Retrying {
-    // Not a constraint: the compilers' words for a failed one would hide the sentence.
+    // Not a constraint, because the compiler's message for a failed one would hide the sentence.
     static_assert(explain::rule_like<P>());
 
 public:
@@ -46,7 +47,7 @@ public:
     Task<typename Next::Answer> await(Next next, Context& context, Attempt around) const {
         using Answer = typename Next::Answer;
         const Duration wish = detail::as_policy(policy_).attempt_limit(forever);
-        // A wish of 0ns means at once, which is no limit that a Timeout takes.
+        // A limit of 0ns means at once, which a Timeout does not accept.
         const Timeout timeout{wish.count() > 0 ? wish : Duration{1}};
         detail::RetryCore<detail::AsPolicy<P>, std::remove_reference_t<decltype(context.sleeper)>,
                           Answer, Observer>

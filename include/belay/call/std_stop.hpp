@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/call/std_stop.hpp
-/// StopBridge: lets a std::stop_token wake what waits with our StopToken. Not part of belay.hpp.
+/// StopBridge: lets a std::stop_token wake what waits with belay's StopToken. Not part of
+/// belay.hpp.
 #pragma once
 
 #include <version>  // __cpp_lib_jthread
@@ -15,14 +16,15 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// A StopToken that is asked to stop when a std::stop_token is.
+/// Provides a StopToken that requests a stop when a std::stop_token does.
 ///
-/// A std::stop_token is a StopTokenLike by itself, but sleepers have to ask it every few
-/// milliseconds; through a bridge it wakes them at once.
+/// A std::stop_token is itself a StopTokenLike, but sleepers must check it every few milliseconds.
+/// Through a bridge, it wakes them at once.
 ///
 ///     retry(policy, fn, StopBridge{thread_token}.token());
 ///
-/// The token outlives the bridge, but is no longer asked then. Pinned.
+/// The token may outlive the bridge, but then it receives no more requests. A bridge cannot be
+/// copied or moved.
 /// Thread safety: distinct objects safe; `token` also on a shared one.
 class StopBridge {
 public:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/call/task.hpp
-/// Task: what a coroutine of belay returns; lazy, and cancelled by destroying it.
+/// Task: the return type of belay's coroutines. It is lazy, and destroying it cancels it.
 #pragma once
 
 #include <atomic>       // std::atomic
@@ -30,7 +30,7 @@ public:
 
     struct Final {
         [[nodiscard]] bool await_ready() const noexcept { return false; }
-        // By symmetric transfer: whoever goes on may destroy this coroutine.
+        // Uses symmetric transfer, because the coroutine that is resumed may destroy this one.
         [[nodiscard]] std::coroutine_handle<> await_suspend(
             std::coroutine_handle<TaskPromise> self) const noexcept {
             return self.promise().finish();
@@ -51,20 +51,21 @@ public:
     void unhandled_exception() noexcept {}
 #endif
 
-    /// Begins; whoever sets `then` is resumed at the end.
+    /// Starts the coroutine; the coroutine that sets `then` is resumed at the end.
     void start(std::coroutine_handle<TaskPromise> self) {
         stage_.store(Stage::parted, std::memory_order_relaxed);
         self.resume();
     }
-    /// Begins for `waiter`. Whether that has to wait: if the end has come already it goes on by
-    /// itself, in its own frame. Resumed from here instead, a coroutine that awaits in a loop what
-    /// does not wait would need more stack each time, where the compiler makes no tail calls.
+    /// Starts the coroutine for `waiter`. Returns whether the waiter has to wait: if the end has
+    /// come already, the waiter continues by itself, in its own frame. If it were resumed from
+    /// here, and the compiler makes no tail calls, a loop that awaits ready results would need more
+    /// stack each time.
     [[nodiscard]] bool start_for(std::coroutine_handle<> waiter,
                                  std::coroutine_handle<TaskPromise> self) {
         then = waiter;
         self.resume();
-        // Whichever of the two comes second goes on with the waiter; the end may come on another
-        // thread. After this line the waiter, and with it all this, may be gone.
+        // The second of the two resumes the waiter; the end may come on another thread. After this
+        // line the waiter, and with it this object, may be gone.
         return stage_.exchange(Stage::parted, std::memory_order_acq_rel) != Stage::finished;
     }
 
@@ -86,13 +87,14 @@ private:
 
 /// A coroutine that gives a T when it is awaited.
 ///
-/// It begins when a coroutine of any kind awaits it, or at start(). Destroying the Task destroys
-/// what it waits for, so that nothing of it runs any more: any wait inside must be one that can be
-/// destroyed, as those of LoopSleeper can. Not from inside its own code, though.
+/// It starts when a coroutine of any kind awaits it, or at start(). Destroying the Task destroys
+/// what it waits for, so nothing of it runs any more. So any wait inside must be one that can be
+/// destroyed, as those of LoopSleeper can. Do not destroy a Task from inside its own code.
 ///
-/// `T` is no reference and not void: return a Result<void> instead.
+/// `T` is not a reference and not void; return a Result<void> instead.
 ///
-/// Thread safety: distinct objects safe; goes on where what it waits for does.
+/// Thread safety: distinct objects safe; continues where the operation continues for which it
+///                waits.
 /// Allocates:     the coroutine's frame, once for each call, unless the compiler elides it.
 template <class T>
 class [[nodiscard]] Task {
@@ -115,23 +117,23 @@ public:
     }
     ~Task() { destroy(); }
 
-    /// Awaits the result.   Pre: not moved from, not begun.   Throws: what the coroutine threw.
+    /// Awaits the result.   Pre: not moved from, not started.   Throws: what the coroutine threw.
     [[nodiscard]] auto operator co_await() && noexcept {
         BELAY_PRECONDITION(handle_ && !begun_, "Task::operator co_await: must not have begun");
         begun_ = true;
         return Awaiter{handle_};
     }
 
-    /// Begins without being awaited: for code that is no coroutine.   Pre: not moved from, not
-    /// begun.
+    /// Starts the coroutine without awaiting it, for code that is not a coroutine.
+    /// Pre: not moved from, not started.
     void start() {
         BELAY_PRECONDITION(handle_ && !begun_, "Task::start: must not have begun");
         begun_ = true;
         handle_.promise().start(handle_);
     }
-    /// Whether it has begun and come to its end.
+    /// Returns whether it has started and ended.
     [[nodiscard]] bool done() const noexcept { return handle_ && handle_.done(); }
-    /// The result.   Pre: done(), and not taken yet.   Throws: what the coroutine threw.
+    /// Takes the result.   Pre: done(), and not taken yet.   Throws: what the coroutine threw.
     [[nodiscard]] T take() {
         BELAY_PRECONDITION(done(), "Task::take: must be done");
         return Awaiter{handle_}.await_resume();

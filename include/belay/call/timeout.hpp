@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/call/timeout.hpp
-/// Timeout: how long a call may take; a layer of a Pipeline.
+/// Timeout: limits how long a call may take; a layer of a Pipeline.
 #pragma once
 
 #include <string_view>   // std::string_view
@@ -13,17 +13,18 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Gives what is inside so much time.
+/// Limits how long the inner layers of a Pipeline may take.
 ///
-/// In a coroutine the caller goes on when the time is over, with std::errc::timed_out, and what is
-/// inside is destroyed in the middle of its call: what `fn` awaits must be such that this is safe.
+/// In a coroutine, the caller continues when the time is over, with std::errc::timed_out. The inner
+/// layers are destroyed during their call, so what `fn` awaits must make this safe.
 ///
-/// A blocking call cannot be interrupted: there a Timeout only sets the deadline in the Attempt,
-/// which `fn` can read and hand to its sockets, and after which a Retrying inside begins no
-/// attempt. An answer that comes too late is an answer nevertheless.
+/// A blocking call cannot be interrupted. There, a Timeout only sets the deadline in the Attempt.
+/// Your `fn` can read the deadline and pass it to its sockets, and a Retrying inside begins no
+/// attempt after it. An answer that comes too late still counts as an answer.
 ///
-/// Of nested deadlines the earliest counts. Where the time is over before `fn` was called at all,
-/// say in a line, that is a refusal: no verdict on the peer, and told to the pipeline's observer.
+/// The earliest of nested deadlines counts. If the time is over before `fn` was called at all, for
+/// example in a queue, that is a refusal. It is no verdict on the peer, and the pipeline's observer
+/// is notified.
 ///
 /// Thread safety: a plain value.
 class Timeout {
@@ -54,13 +55,13 @@ public:
             any.add(work);
             any.add(timer);
             co_await any;
-            // A timer that could not wait throws here: the time is not over then.
+            // A timer that could not wait throws here; the time is then not over.
             if (!work.done()) static_cast<void>(timer.take());
         }
         if (work.done()) co_return work.take();
         const std::error_code why = std::make_error_code(std::errc::timed_out);
         if (context.asked != asked) co_return Answer::none(why, Failure::from(why));
-        // Who has waited in line for all that time has asked nobody.
+        // A caller that waited in a queue for all that time has called no peer.
         Advice advice = Advice::suspend(inner.deadline);
         advice.by = name;
         context.refused(inner, advice);

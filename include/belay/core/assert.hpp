@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/core/assert.hpp
-/// BELAY_PRECONDITION and BELAY_INVARIANT: the caller's mistakes and our own, caught where they
-/// happen.
+/// BELAY_PRECONDITION and BELAY_INVARIANT: checks that report a mistake where it happens.
 ///
-/// Both are expressions of type void, usable in constant expressions, where a broken one does not
-/// compile. They are on unless NDEBUG is defined; BELAY_ASSERTIONS=0 or 1 decides otherwise. The
-/// mode and the major version are part of the inline namespace BELAY_ABI, so that translation units
-/// of both modes may be linked into one program.
+/// Both are expressions of type void. You can use them in constant expressions, where a violated
+/// check does not compile. The checks are on unless NDEBUG is defined. Define BELAY_ASSERTIONS as 0
+/// or 1 to override this. The mode and the major version are part of the inline namespace
+/// BELAY_ABI, so one program may contain translation units of both modes.
 #pragma once
 
 #include <cstdio>   // std::fprintf
@@ -30,7 +29,8 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-// Not constexpr, so that a broken condition in a constant expression is a compile error.
+// This function is not constexpr, so that a violated condition in a constant expression is a
+// compile error.
 [[noreturn]] inline void assertion_failed(const char* kind, const char* what, const char* condition,
                                           const char* file, int line) noexcept {
     std::fprintf(stderr, "%s:%d: belay: %s violated: %s (%s)\n", file, line, kind, what, condition);
@@ -44,11 +44,11 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
         ((cond) ? static_cast<void>(0)           \
                 : ::belay::detail::assertion_failed(kind, what, #cond, __FILE__, __LINE__))
 #else
-// The operands still compile, so that the checks of a release build cannot rot.
+// The operands still have to compile, so that the checks of a release build stay valid code.
 #    define BELAY_DETAIL_CHECK(kind, cond, what) static_cast<void>(sizeof(!(cond)))
 #endif
 
-/// What the caller must ensure. `what` reads "Type::function: what must hold".
+/// Checks what the caller must ensure. `what` has the form "Type::function: what must hold".
 #define BELAY_PRECONDITION(cond, what) BELAY_DETAIL_CHECK("precondition", cond, what)
-/// What belay itself must ensure; a failure is a defect in belay.
+/// Checks what belay itself must ensure. A failure is a defect in belay.
 #define BELAY_INVARIANT(cond, what) BELAY_DETAIL_CHECK("invariant", cond, what)

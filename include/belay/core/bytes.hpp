@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/core/bytes.hpp
-/// Bytes and BytesView: what journals store and byte transports carry.
+/// Bytes and BytesView: what journals store and what byte transports carry.
 #pragma once
 
 #include <concepts>     // std::unsigned_integral
@@ -18,29 +18,29 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Bytes that somebody owns.
+/// A byte buffer that owns its contents.
 using Bytes = std::vector<std::byte>;
-/// Bytes that somebody else owns.
+/// A view of bytes that another object owns.
 using BytesView = std::span<const std::byte>;
 
-/// The bytes of a text; the text must outlive the view.
+/// Returns the bytes of a text. The text must outlive the view.
 [[nodiscard]] inline BytesView as_bytes(std::string_view text) noexcept {
     return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
 }
 
-/// The text that bytes hold; the bytes must outlive the view.
+/// Returns the text that bytes hold. The bytes must outlive the view.
 [[nodiscard]] inline std::string_view as_text(BytesView bytes) noexcept {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-/// Reads an unsigned integer, little endian, whatever the machine's own order.
+/// Reads an unsigned integer in little-endian order, independent of the machine's own order.
 ///
-/// Pre: at least sizeof(T) bytes at `from`.   Errors: none.
+/// Pre: `from` points to at least sizeof(T) bytes.   Errors: none.
 template <std::unsigned_integral T>
 [[nodiscard]] constexpr T load_le(const std::byte* from) noexcept {
     T value = 0;
 #if defined(BELAY_DETAIL_LITTLE_ENDIAN)
-    // GCC 12 does not always see that the loop is one load.
+    // GCC 12 does not always recognise that the loop is one load.
     if (!__builtin_is_constant_evaluated()) {
         __builtin_memcpy(&value, from, sizeof(T));
         return value;
@@ -52,9 +52,9 @@ template <std::unsigned_integral T>
     return value;
 }
 
-/// Writes an unsigned integer, little endian, whatever the machine's own order.
+/// Writes an unsigned integer in little-endian order, independent of the machine's own order.
 ///
-/// Pre: room for sizeof(T) bytes at `to`.   Errors: none.
+/// Pre: `to` points to space for at least sizeof(T) bytes.   Errors: none.
 template <std::unsigned_integral T>
 constexpr void store_le(std::byte* to, T value) noexcept {
 #if defined(BELAY_DETAIL_LITTLE_ENDIAN)

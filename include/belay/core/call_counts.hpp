@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/core/call_counts.hpp
-/// CallCounts and RateThreshold: how many of the last calls were bad, and when that is too many.
+/// CallCounts and RateThreshold: how many of the last calls were bad, and how many are too many.
 #pragma once
 
 #include <concepts>  // std::copyable, std::same_as
@@ -10,10 +10,10 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// What a window saw of the last calls.
+/// The number of calls that a window holds, and how many of them were bad.
 struct CallCounts {
     std::uint64_t calls = 0;
-    /// Those of them that failed (or were slow, or whatever was asked).
+    /// The calls that failed, were slow, or met another condition that the window counts.
     std::uint64_t bad = 0;
 
     friend constexpr bool operator==(const CallCounts&, const CallCounts&) noexcept = default;
@@ -21,15 +21,17 @@ struct CallCounts {
 
 namespace part {
 
-/// So many of a hundred, but not before so many calls.
+/// A limit on the percentage of bad calls, which applies from a minimum number of calls.
 struct RateThreshold {
-    /// Too many are at least so many bad ones of a hundred.   Pre: in [1, 100].
+    /// The threshold is reached if at least this percentage of the calls is bad.
+    /// Pre: in [1, 100].
     std::uint32_t percent = 50;
-    /// With fewer calls in the window nothing is too many: one failure of one call is 100 %.
+    /// The threshold is not reached with fewer calls in the window, because one failure of one call
+    /// is 100 %.
     /// Pre: >= 1.
     std::uint32_t min_calls = 10;
 
-    /// Errors: none.   Complexity: O(1).
+    /// Returns whether the counts reach the threshold.   Errors: none.   Complexity: O(1).
     [[nodiscard]] constexpr bool reached_by(const CallCounts& seen) const noexcept {
         return seen.calls >= min_calls && seen.bad * 100 >= seen.calls * percent;
     }
@@ -47,7 +49,7 @@ template <class W>
 concept CountsCallsInTime = requires(W& window, bool bad, Instant now) {
     { window.add(bad, now) } noexcept;
 };
-/// CountWindow and TimeWindow.
+/// A window of calls: CountWindow or TimeWindow.
 template <class W>
 concept CallWindow = std::copyable<W> &&
                      (CountsCalls<W> || CountsCallsInTime<W>)&&requires(W& window, const W& asked) {
@@ -56,7 +58,7 @@ concept CallWindow = std::copyable<W> &&
                          { window.reset() } noexcept;
                      };
 
-/// Whether the threshold makes sense, and the window can ever hold enough calls to reach it.
+/// Checks that the threshold is valid, and that the window can hold enough calls to reach it.
 template <CallWindow W>
 constexpr void check(const part::RateThreshold& threshold, const W& window) noexcept {
     BELAY_PRECONDITION(threshold.percent >= 1 && threshold.percent <= 100,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/core/cause.hpp
-/// Cause: the one classification of failures, by which policies decide.
+/// Cause: the classification of failures that all policies use for their decisions.
 #pragma once
 
 #include <cerrno>        // ETIMEDOUT and others
@@ -14,25 +14,26 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Why something failed, by rising severity: of two failures in one turn the more severe counts.
+/// The kinds of failures, in order of rising severity.
 ///
-/// A Cause is also an error condition, so `code == Cause::timed_out` asks whether any error code is
-/// of that kind. Users' categories join by returning a Cause from `default_error_condition`.
+/// If two failures happen in one turn, the more severe one counts. A Cause is also an error
+/// condition, so `code == Cause::timed_out` works for any error code. Your error category takes
+/// part if its `default_error_condition` returns a Cause.
 enum class Cause : std::uint8_t {
     none = 0,          ///< no failure
-    planned = 1,       ///< announced: a rotation, a restart that was asked for; costs no attempt
-    lost = 2,          ///< broke off, or anything without a better name; try again
-    refused = 3,       ///< nobody listens, or the peer does not want us now
+    planned = 1,       ///< announced: a rotation or a requested restart; costs no attempt
+    lost = 2,          ///< broke off, or has no better classification; try again
+    refused = 3,       ///< nothing listens there, or the peer does not accept us now
     timed_out = 4,     ///< no answer in time
-    overloaded = 5,    ///< "try again later"
-    protocol = 6,      ///< the peer broke the rules of the protocol, or we did
+    overloaded = 5,    ///< the peer is overloaded: "try again later"
+    protocol = 6,      ///< the peer or this side violated the protocol
     corrupt = 7,       ///< data did not match its checksum
-    permanent = 8,     ///< will not work, however often it is tried
-    forbidden = 9,     ///< we are known, and may not
+    permanent = 8,     ///< does not succeed, however often you try
+    forbidden = 9,     ///< our credentials are valid, but do not permit this
     unauthorized = 10  ///< our credentials are not, or no longer, accepted
 };
 
-/// The name of a cause, as in the enumeration.   Complexity: O(1).
+/// Returns the name of a cause, as in the enumeration.   Complexity: O(1).
 [[nodiscard]] constexpr std::string_view to_string(Cause cause) noexcept {
     constexpr std::string_view names[] = {"none",      "planned",    "lost",        "refused",
                                           "timed_out", "overloaded", "protocol",    "corrupt",
@@ -52,13 +53,13 @@ public:
     }
 };
 
-/// One line of a folder's error table: what to tell people, and what kind of failure it is.
+/// One line of a component's error table: a message for people, and the kind of failure.
 struct ErrorText {
     const char* text;
     Cause cause;
 };
 
-/// The category of Cause as an error condition.
+/// Returns the category of Cause as an error condition.
 [[nodiscard]] inline const std::error_category& cause_category() noexcept {
     static const CauseCategory category;
     return category;
@@ -66,14 +67,14 @@ struct ErrorText {
 
 }  // namespace detail
 
-/// So that `code == Cause::timed_out` compares.
+/// Makes the error condition of a Cause, so that `code == Cause::timed_out` works.
 [[nodiscard]] inline std::error_condition make_error_condition(Cause cause) noexcept {
     return {static_cast<int>(cause), detail::cause_category()};
 }
 
 namespace detail {
 
-/// An error category made of a table; entry i describes the error value i + 1.
+/// An error category made from a table. Entry i describes the error value i + 1.
 class TableCategory final : public std::error_category {
 public:
     template <std::size_t N>
@@ -132,16 +133,18 @@ private:
 
 }  // namespace detail
 
-/// The cause of an error code: `none` for no error, `lost` for what no category classifies.
+/// Returns the cause of an error code.
 ///
-/// Users' own error types get an overload of this name in their namespace.
+/// It returns `none` for no error, and `lost` if no category classifies the code. For your own
+/// error types, add an overload of this name in their namespace.
 /// Complexity: O(1).   Throws: nothing.
 [[nodiscard]] inline Cause cause_of(const std::error_code& code) noexcept {
     if (!code) return Cause::none;
     const std::error_condition condition = code.default_error_condition();
     if (condition.category() == detail::cause_category())
         return static_cast<Cause>(condition.value());
-    // By name: Boost's, which others of its codes map to, is another object until Boost 1.76.
+    // Compares by name, too: until Boost 1.76, Boost's generic category, to which other Boost codes
+    // map, is another object.
     if (condition.category() == std::generic_category() ||
         std::string_view{condition.category().name()} == std::generic_category().name()) {
         return detail::cause_of_errno(condition.value());

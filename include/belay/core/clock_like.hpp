@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/core/clock_like.hpp
-/// ClockLike and WallClockLike: where the time comes from when a call does not bring it.
+/// ClockLike and WallClockLike: the sources of time for calls that do not receive the time.
 #pragma once
 
 #include <concepts>  // std::convertible_to
@@ -22,14 +22,16 @@ concept NowIsNoexcept = requires(const C& clock) {
 };
 }  // namespace detail
 
-/// A steady clock: `now() const noexcept` gives an Instant.
+/// A steady clock, whose `now() const noexcept` returns an Instant.
 ///
-/// Semantics the compiler cannot check: it does not follow the wall clock. One that stands still,
-/// goes back or jumps does no harm, but waits are as wrong as it is.
+/// Semantics the compiler cannot check: it does not follow the wall clock. A clock that stands
+/// still, goes back or jumps does no harm, but waits are as wrong as the clock.
 template <class C>
 concept ClockLike = detail::HasNow<C> && detail::NowIsInstant<C> && detail::NowIsNoexcept<C>;
 
-/// A clock for stamps that people and other machines see: `now() const noexcept` gives a WallTime.
+/// A clock for timestamps that people and other machines see.
+///
+/// Its `now() const noexcept` returns a WallTime.
 template <class C>
 concept WallClockLike = requires(const C& clock) {
     { clock.now() } noexcept -> std::convertible_to<WallTime>;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/core/completion.hpp
-/// Completion and Question: how an answer that takes its time gets back to the machine that asked.
+/// Completion and Question: how an answer that takes time returns to the machine that asked.
 #pragma once
 
 #include <atomic>       // std::atomic
@@ -19,15 +19,17 @@ class Completion;
 
 namespace detail {
 
-/// What a question and its completion share: room for the answer, and how the asking side is told.
+/// The state that a question and its completion share: the answer, and how to notify the asking
+/// side.
 ///
-/// One side answers, or refuses, once, on any thread; the other takes it or loses interest, on its
-/// own. No lock: the state says whose the value is, and no code of the user's runs under one.
+/// One side answers or refuses, once, on any thread. The other side takes the answer, or revokes
+/// the question, on its own thread. There is no lock: the state decides which side owns the value,
+/// and no user code runs under a lock.
 template <class V>
 class Answer : public Counted {
 public:
-    /// Whoever answers: keeps the value, and tells.   Throws: what moving the value throws; it is
-    /// refused then.
+    /// For the answering side: stores the value and notifies the asking side.
+    /// Throws: what moving the value throws; the question is then refused.
     void settle(V&& value) {
         State expected = State::waiting;
         if (!state_.compare_exchange_strong(expected, State::writing)) return;
@@ -39,13 +41,13 @@ public:
         value_.emplace(std::move(value));
         settled.to = State::answered;
     }
-    /// Whoever answers: no.
+    /// For the answering side: refuses the question.
     void refuse() noexcept {
         State expected = State::waiting;
         if (state_.compare_exchange_strong(expected, State::refused)) tell_(*this);
     }
 
-    /// Whoever answers: whether it is still awaited.
+    /// For the answering side: returns whether the answer is still wanted.
     [[nodiscard]] bool wanted() const noexcept {
         return state_.load(std::memory_order_acquire) == State::waiting;
     }
@@ -62,20 +64,20 @@ public:
         revoke();
         return taken;
     }
-    /// Calls `f` with the answer where it is: no move that could throw.   Pre: settled().
+    /// Calls `f` with the answer in place, without a move that could throw.   Pre: settled().
     template <class F>
     void hand_to(F& f) noexcept {
         f(std::move(value_));
         revoke();
     }
-    /// Nobody wants it any more.
+    /// Marks the answer as no longer wanted.
     void revoke() noexcept {
         const State was = state_.exchange(State::over);
-        // One that is just being written is destroyed by its writer.
+        // If the other side is just writing the value, that side destroys it.
         if (was != State::writing) value_.reset();
     }
 
-    /// The last reference is gone; for Ref.
+    /// Destroys this object after its last reference is gone; for Ref.
     void end() noexcept { destroy_(this); }
 
 protected:
@@ -102,7 +104,7 @@ private:
     std::optional<V> value_;
 };
 
-/// An Answer that tells by calling `told(answer)`, on the thread that answers.
+/// An Answer that notifies by calling `told(answer)` on the thread that answers.
 template <class V, class Told>
 class ToldAnswer final : public Answer<V> {
 public:
@@ -125,13 +127,13 @@ struct ToldByCall {
     }
 };
 
-/// Wakes the machine that asked, by the driver that it has when the answer comes.
+/// Wakes the machine that asked, through the driver that it has when the answer arrives.
 class ToldByWaking {
 public:
     explicit ToldByWaking(const driver::WakeHandle& wake) noexcept : wake_{wake} {}
 
     void attach(const driver::WakeHandle& wake) noexcept {
-        // What is replaced goes outside of the lock.
+        // The replaced handle is destroyed outside the lock.
         driver::WakeHandle next = wake;
         const SpinLock lock{mutex_};
         std::swap(wake_, next);
@@ -151,7 +153,7 @@ private:
     driver::WakeHandle wake_;
 };
 
-/// The asking side, whatever wakes it; see driver::Question.
+/// The asking side, independent of how it is woken; see driver::Question.
 template <class V, class Told>
 class Asking {
 public:
@@ -162,7 +164,7 @@ public:
 
     template <class... A>
     [[nodiscard]] Completion<V> ask(A&&... told) {
-        // Made first: without memory the older question stands.
+        // The new question is made first, so that the older one stays valid if there is no memory.
         Ref<ToldAnswer<V, Told>> fresh = Ref<ToldAnswer<V, Told>>::make(std::forward<A>(told)...);
         drop();
         answer_ = fresh;
@@ -187,13 +189,17 @@ protected:
 
 }  // namespace detail
 
-/// Answers one question, once, from any thread; dropped unanswered it says "no".
+/// Answers one question, once, from any thread.
 ///
-/// Whoever is asked gets one, keeps it as long as the answer takes, and calls it: at once, later,
-/// in another thread. It never runs code of the one who asked, but wakes it; if nobody wants the
-/// answer any more, nothing happens. May outlive the one who asked, and its driver.
+/// The side that must answer receives a Completion and keeps it as long as the answer takes. It
+/// calls the Completion at once, later, or on another thread. Dropping a Completion without an
+/// answer means "no".
 ///
-/// It may be made of a function, too: for those who pass a question on, and look at the answer on
+/// A Completion of a Question never runs code of the asking side; it only wakes the machine. If the
+/// answer is no longer wanted, nothing happens. A Completion may outlive the asking side and its
+/// driver.
+///
+/// You can also make a Completion from a function, to pass a question on and look at the answer on
 /// its way back.
 ///
 /// Thread safety: distinct objects safe.   Allocates: once, when the question is asked.
@@ -203,11 +209,13 @@ class [[nodiscard]] Completion {
 public:
     using value_type = V;
 
-    /// Made by driver::Question.
+    /// For driver::Question: makes the completion of one question.
     explicit Completion(detail::Ref<detail::Answer<V>> answer) noexcept
         : answer_{std::move(answer)} {}
-    /// Calls `f(std::optional<V>)` with the answer, once, nullopt for no: on the thread that
-    /// answers, or drops it.
+    /// Makes a completion that calls `f(std::optional<V>)` once with the answer, where nullopt
+    /// means no.
+    ///
+    /// The call runs on the thread that answers or drops the completion.
     template <class F>
         requires(!std::is_same_v<std::decay_t<F>, Completion> &&
                  std::is_invocable_v<std::decay_t<F>&, std::optional<V>>)
@@ -218,7 +226,7 @@ public:
                       "Completion: the function must be noexcept: dropping a Completion calls it");
     }
     Completion(Completion&&) noexcept = default;
-    /// The one that is replaced is dropped.
+    /// Drops the completion that is replaced.
     Completion& operator=(Completion&& other) noexcept {
         if (this != &other) {
             const Completion replaced{std::move(*this)};
@@ -230,15 +238,15 @@ public:
         if (answer_) answer_->refuse();
     }
 
-    /// The answer.   Pre: not answered yet.
-    /// Throws: what moving the value throws; the answer is no, then.
+    /// Gives the answer.   Pre: not answered yet.
+    /// Throws: what moving the value throws; the answer is then no.
     void operator()(V value) {
         BELAY_PRECONDITION(static_cast<bool>(answer_), "Completion: must be answered once only");
         const detail::Ref<detail::Answer<V>> answer = std::move(answer_);
         answer->settle(std::move(value));
     }
 
-    /// Whether anybody waits for the answer. False is final: who has work to do for it may stop.
+    /// Returns whether the answer is still wanted. False is final: work for the answer may stop.
     [[nodiscard]] bool wanted() const noexcept { return answer_ && answer_->wanted(); }
 
 private:
@@ -254,21 +262,21 @@ private:
 
 namespace driver {
 
-/// The asking side of a Completion: a member of a machine, with room for one question.
+/// The asking side of a Completion, with space for one question.
 ///
-/// In attach() the machine attaches it, as a MachineGroup; `deadline()` is part of the machine's,
-/// and in
-/// its turn it asks whether the question is answered. Asking again, and the end of the Question,
-/// make the older question void: its answer is destroyed where it is given.
+/// A Question is a member of a machine. The machine attaches it in attach(), as it does a
+/// MachineGroup. The machine's `deadline()` includes the Question's `deadline()`, and in its turn
+/// the machine calls `answered()`. A new question makes the older one void, and so does the end of
+/// the Question. The answer to a void question is destroyed where it is given.
 ///
 ///     void attach(Waker w) { waker_ = std::move(w); token_.attach(waker_); }
 ///     Instant deadline() const noexcept { return token_.deadline(); }
 ///     void advance(Instant) { if (token_.answered()) use(token_.take()); }
 ///     void begin() { source_(token_.ask()); }
 ///
-/// Without attach() nobody is woken; a test asks `answered()`.
+/// Without attach(), an answer wakes nothing; a test can call `answered()`.
 ///
-/// Thread safety: home thread, but for the Completions.   Allocates: once for each question.
+/// Thread safety: home thread, except for the Completions.   Allocates: once for each question.
 template <class V>
 class Question : private detail::Asking<V, detail::ToldByWaking> {
     using Base = detail::Asking<V, detail::ToldByWaking>;
@@ -276,23 +284,25 @@ class Question : private detail::Asking<V, detail::ToldByWaking> {
 public:
     Question() noexcept = default;
 
-    /// Whom answers wake from now on, those to a question that waits already included.
+    /// Sets the machine that answers wake from now on, including the answer to a question that
+    /// already waits.
     void attach(const Waker& waker) noexcept {
         wake_ = waker.handle();
         if (this->answer_) this->answer_->told.attach(wake_);
     }
-    /// Begins a question; an older one is void.   Throws: std::bad_alloc.
+    /// Starts a question and makes an older one void.   Throws: std::bad_alloc.
     [[nodiscard]] Completion<V> ask() { return Base::ask(wake_); }
-    /// Whether a question was asked whose answer has not been taken.
+    /// Returns whether a question was asked whose answer has not been taken.
     using Base::waits;
-    /// Whether the answer is there, be it no; also when it came inside of the call that asked.
+    /// Returns whether there is an answer, which may be no, and may be given inside the call that
+    /// asked.
     using Base::answered;
-    /// `always` if answered(), else `never`.
+    /// Returns `always` if answered(), else `never`.
     using Base::deadline;
-    /// The answer; nullopt for no, which is what a dropped Completion says.
+    /// Takes the answer; nullopt means no, which is also the answer of a dropped Completion.
     /// Pre: answered().   Throws: what moving the value throws.
     using Base::take;
-    /// The question is void.
+    /// Makes the question void.
     using Base::drop;
 
 private:

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/core/crc32c.hpp
-/// crc32c: the checksum of journals and frames, by hardware where the CPU has it.
+/// crc32c: the checksum of journals and frames, computed by hardware if the CPU supports it.
 #pragma once
 
 #include <cstddef>  // std::size_t
 #include <cstdint>  // std::uint32_t
 
-// The builtins, not <nmmintrin.h> and <arm_acle.h>, whose parse time every user would pay; and
-// Clang declares what is in the latter only where the whole program may use it.
+// Uses the builtins, because every user would pay the parse time of <nmmintrin.h> and <arm_acle.h>.
+// In addition, Clang declares the functions of <arm_acle.h> only if the whole program may use them.
 #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
 #    define BELAY_DETAIL_CRC_X86 1
 #elif defined(__AARCH64EL__) && (defined(__linux__) || defined(__ARM_FEATURE_CRC32))
@@ -35,8 +35,8 @@ struct CrcTables {
     std::uint32_t of[8][256];
 };
 
-// A CRC is linear over XOR: the entries of single bits give all the others. Compilers evaluate
-// this anew in every translation unit, so it takes as few steps as it can, on plain arrays.
+// A CRC is linear over XOR, so the entries of single bits give all the others. Compilers evaluate
+// this function in every translation unit, so it takes as few steps as possible, on plain arrays.
 [[nodiscard]] constexpr CrcTables make_crc_tables() noexcept {
     CrcTables t{};
     std::uint32_t state = 1;
@@ -59,19 +59,20 @@ struct CrcTables {
 
 inline constexpr CrcTables crc_tables = make_crc_tables();
 
-/// What eight zero bytes make of a state: the state times x^64.
+/// Returns the state after eight zero bytes, which is the state times x^64.
 [[nodiscard]] constexpr std::uint32_t crc_past_word(std::uint32_t state) noexcept {
     const auto& t = crc_tables.of;
     return (t[7][state & 0xFFU] ^ t[6][(state >> 8) & 0xFFU]) ^
            (t[5][(state >> 16) & 0xFFU] ^ t[4][state >> 24]);
 }
 
-/// Slice-by-8 over the inverted state. Source: M. Kounavis, F. Berry (2005).
+/// Computes slice-by-8 over the inverted state. Source: M. Kounavis, F. Berry (2005).
 [[nodiscard]] constexpr std::uint32_t crc32c_portable(std::uint32_t state, const std::byte* p,
                                                       std::size_t n) noexcept {
     const auto& t = crc_tables.of;
     for (; n >= 8; n -= 8, p += 8) {
-        // First what does not wait for the state, in a statement of its own: a quarter faster.
+        // The part that does not wait for the state comes first, in its own statement: a quarter
+        // faster.
         const std::uint32_t high = load_le<std::uint32_t>(p + 4);
         const std::uint32_t ahead = (t[3][high & 0xFFU] ^ t[2][(high >> 8) & 0xFFU]) ^
                                     (t[1][(high >> 16) & 0xFFU] ^ t[0][high >> 24]);
@@ -99,13 +100,15 @@ inline constexpr CrcTables crc_tables = make_crc_tables();
     return narrow;
 }
 
-// Below so many bytes joining three chains costs more than it saves; above so many words, more
-// constants would win little (Zen 4, 2026-11).
+// Below this number of bytes, joining three chains costs more than it saves. Above this number of
+// words, more constants would gain little (Zen 4, 2026-11).
 inline constexpr std::size_t crc_chains_from = 144;
 inline constexpr std::size_t crc_chain_words = 64;
 
-/// At [n]: x^(64n - 33), by which a state is multiplied to move it past n words. The missing 33 are
-/// what multiplying bit-reversed numbers (1) and the crc32 instruction on the product (32) add.
+/// The powers of x that move a state past n words.
+///
+/// past[n] is x^(64n - 33); multiply a state by it to move the state past n words. The missing 33
+/// is what multiplying bit-reversed numbers (1) and the crc32 instruction on the product (32) add.
 struct CrcShifts {
     std::uint32_t past[2 * crc_chain_words + 1];
 };
@@ -131,10 +134,11 @@ using CrcLanes __attribute__((vector_size(16))) = long long;
     return static_cast<std::uint64_t>(__builtin_ia32_pclmulqdq128(x, y, 0)[0]);
 }
 
-/// Three chains at once: the crc32 instruction takes one cycle, but its result comes after three.
+/// Runs three chains at once, because the crc32 instruction takes one cycle but delivers after
+/// three.
 ///
 /// Source: V. Gopal et al., Fast CRC Computation for iSCSI Polynomial Using CRC32 Instruction
-/// (Intel, 2011); one table of constants instead of fixed block sizes.
+///         (Intel, 2011); here with one table of constants instead of fixed block sizes.
 [[nodiscard]] __attribute__((target("sse4.2,pclmul"))) inline std::uint32_t crc32c_pclmul(
     std::uint32_t state, const std::byte* p, std::size_t n) noexcept {
     while (n >= crc_chains_from) {
@@ -159,8 +163,8 @@ using CrcLanes __attribute__((vector_size(16))) = long long;
 }
 #elif defined(BELAY_DETAIL_CRC_ARM)
 #    if defined(__linux__)
-// Until it is set, early in the start of a program, the tables serve. Found at run time also where
-// this file may assume it: other files of the program need not.
+// Until this is set, early in the start of a program, the tables are used. The CPU is probed at run
+// time even if this file may assume the instruction, because other files of the program may not.
 inline const bool arm_has_crc32 = (getauxval(AT_HWCAP) & HWCAP_CRC32) != 0;
 #    else
 inline constexpr bool arm_has_crc32 = true;
@@ -185,16 +189,22 @@ inline constexpr bool arm_has_crc32 = true;
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// The CRC32C (Castagnoli) of `bytes`, continuing from the value `seed` of what came before.
+/// Returns the CRC32C (Castagnoli) of `bytes`, continuing from the checksum `seed` of the data
+/// before.
 ///
-/// crc32c(a then b) == crc32c(b, crc32c(a)); the checksum of nothing is the seed.
-/// Errors: none.   Thread safety: any thread.   Complexity: O(n). On x86-64, found at run time:
-/// three chains of the SSE4.2 instruction joined by PCLMULQDQ (26 GB/s at 4 KiB), or one (10 GB/s);
-/// on ARMv8, found at run time on Linux: one chain of its instruction; elsewhere 2.6 GB/s.
+/// crc32c(a then b) == crc32c(b, crc32c(a)). The checksum of no bytes is the seed.
+///
+/// The implementation depends on the CPU:
+/// - x86-64, probed at run time: three chains of the SSE4.2 instruction joined by PCLMULQDQ (26
+///   GB/s at 4 KiB), or one chain (10 GB/s);
+/// - ARMv8, probed at run time on Linux: one chain of its instruction;
+/// - others: tables (2.6 GB/s).
+///
+/// Errors: none.   Thread safety: any thread.   Complexity: O(n).
 /// Source: RFC 3720, appendix B.4 (test vectors).
 [[nodiscard]] inline std::uint32_t crc32c(BytesView bytes, std::uint32_t seed = 0) noexcept {
 #if defined(BELAY_DETAIL_CRC_X86)
-    // The compiler's own cached CPU probe: one load and one branch.
+    // This is the compiler's own cached probe of the CPU: one load and one branch.
     if (__builtin_cpu_supports("sse4.2") != 0) {
         if (bytes.size() >= detail::crc_chains_from && __builtin_cpu_supports("pclmul") != 0) {
             return ~detail::crc32c_pclmul(~seed, bytes.data(), bytes.size());

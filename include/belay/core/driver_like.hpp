@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/core/driver_like.hpp
-/// DriverLike: what runs machines; EventLoopLike: what a driver needs of an event loop.
+/// DriverLike: what runs machines. EventLoopLike: what a driver needs of an event loop.
 #pragma once
 
 #include <concepts>  // std::same_as, std::convertible_to
@@ -39,25 +39,28 @@ concept HasCallAt = requires(L& l, Instant t, CallArchetype f) { l.call_at(t, f)
 
 }  // namespace detail
 
-/// Runs machines on one thread, its home: a Loop, a posix::Loop, a sim::Host, an OnEventLoop, a
-/// ManualLoop.
+/// Runs machines on one thread, which is its home thread.
+///
+/// Loop, posix::Loop, sim::Host, OnEventLoop and ManualLoop are drivers.
 ///
 /// - `attach(machine)`: gives the machine a Waker, and runs it until it is destroyed or attached
 ///   elsewhere. Home thread.
-/// - `post(f) -> driver::Post`: calls `f()` on the home thread, later. Any thread.
-/// - `now() const noexcept -> Instant`: its time.
+/// - `post(f) -> driver::Post`: calls `f()` later, on the home thread. Any thread.
+/// - `now() const noexcept -> Instant`: returns the driver's time.
 template <class D>
 concept DriverLike = detail::HasAttachMachine<D> && detail::HasPost<D> && detail::TellsTime<D>;
 
-/// What an OnEventLoop needs of an event loop.
+/// An event loop that an OnEventLoop can use as its driver.
 ///
-/// - `call(f)`: calls `f()` on the loop's thread, soon, and never inside call(). Any thread.
-/// - `call_at(instant, f)`: the one timer: calls `f()` at that time; replaces what an earlier
-///   call_at() asked for, and asks for nothing if the instant is `never`. The loop's thread.
-/// - `now() const noexcept -> Instant`: the time that call_at() means.
+/// - `call(f)`: calls `f()` soon, on the loop's thread, and never inside call(). Any thread.
+/// - `call_at(instant, f)`: sets the one timer, which calls `f()` at that time. It replaces the
+///   request of an earlier call_at(). If the instant is `never`, it requests nothing. The loop's
+///   thread.
+/// - `now() const noexcept -> Instant`: returns the time that call_at() uses.
 ///
-/// `f` is copyable, small, and moves without throwing; it may be dropped when the loop ends, and
-/// called after its driver's end. What these throw ends the program, but in post().
+/// `f` is copyable and small, and moves without throwing. The loop may drop `f` when it ends, and
+/// may call `f` after the end of its driver. An exception from these functions ends the program,
+/// except in post().
 template <class L>
 concept EventLoopLike = detail::HasCall<L> && detail::HasCallAt<L> && detail::TellsTime<L>;
 

@@ -10,31 +10,33 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Why an attempt failed, a connection ended, or a call did not work.
+/// The reason why an attempt failed, a connection ended, or a call did not work.
 ///
 /// Thread safety: a plain value.
 struct Failure {
-    /// The classification by which rules decide.
+    /// The classification that rules use for their decisions.
     Cause cause = Cause::none;
-    /// The value of the error code that was seen; 0 if there was none.
+    /// The value of the error code that occurred; 0 if there was none.
     std::int32_t code = 0;
-    /// The category of `code`; null if there was none. Categories live for ever.
+    /// The category of `code`; null if there was none. Error categories are never destroyed.
     const std::error_category* category = nullptr;
-    /// The wait that the other side asked for ("Retry-After"); 0ns if it asked for none.
+    /// The wait that the other side requested ("Retry-After"); 0ns if it requested none.
     Duration retry_after{};
 
-    /// The failure that an error code describes.   Complexity: O(1).
+    /// Returns the failure that an error code describes.   Complexity: O(1).
     [[nodiscard]] static Failure from(const std::error_code& error,
                                       Duration retry_after = {}) noexcept {
         return {cause_of(error), error.value(), &error.category(), retry_after};
     }
 
-    /// The error code that was seen, or an empty one.
+    /// Returns the error code that occurred, or an empty one.
     [[nodiscard]] std::error_code error() const noexcept {
         return category != nullptr ? std::error_code{code, *category} : std::error_code{};
     }
 
-    /// Text for people, "timed_out: Connection timed out".   Allocates; throws std::bad_alloc.
+    /// Returns a text for people, "timed_out: Connection timed out".
+    /// Allocates: the text.
+    /// Throws: std::bad_alloc.
     [[nodiscard]] std::string message() const {
         std::string text{to_string(cause)};
         if (category != nullptr && code != 0) text += ": " + category->message(code);
@@ -46,8 +48,7 @@ struct Failure {
 
 namespace detail {
 
-/// The one of two failures that counts when both happen in one turn: the more severe, else the
-/// first.
+/// Returns the failure that counts when both happen in one turn: the more severe, else the first.
 [[nodiscard]] constexpr const Failure& more_severe(const Failure& first,
                                                    const Failure& second) noexcept {
     return second.cause > first.cause ? second : first;

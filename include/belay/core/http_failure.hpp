@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/core/http_failure.hpp
-/// What HTTP statuses mean to a policy.
+/// http_failure: what an HTTP status means to a policy.
 #pragma once
 
 #include <belay/core/failure.hpp>
@@ -18,8 +18,9 @@ public:
         switch (status) {
             case 401:
                 return make_error_condition(Cause::unauthorized);
-            // Gateways answer 403 to upgrades in rolling updates: refused, until it is seen again
-            // with fresh credentials, which whoever gets those must count.
+            // Gateways answer 403 to upgrades during rolling updates. So 403 means refused, until
+            // it occurs again with fresh credentials. The code that obtains the credentials must
+            // count this.
             case 403:
                 return make_error_condition(Cause::refused);
             case 408:
@@ -29,7 +30,8 @@ public:
             case 503:
                 return make_error_condition(Cause::overloaded);
             default:
-                // A redirection that was not followed is one again; 0 is what no server said.
+                // A redirection that was not followed would be repeated. Status 0 means that no
+                // server answered.
                 return make_error_condition(status >= 100 && status < 500 ? Cause::permanent
                                                                           : Cause::lost);
         }
@@ -38,20 +40,27 @@ public:
 
 }  // namespace detail
 
-/// The category of HTTP status codes (RFC 9110, section 15).
+/// Returns the category of HTTP status codes (RFC 9110, section 15).
 [[nodiscard]] inline const std::error_category& http_category() noexcept {
     static const detail::HttpCategory category;
     return category;
 }
 
-/// The failure that an HTTP status stands for; none, which is no failure, from 200 to 299.
+/// Returns the failure that an HTTP status describes.
 ///
-/// 401 unauthorized; 403 refused; 408, 504 timed out; 429, 503 overloaded; others of 100 to 499
-/// permanent; all else lost. `retry_after`: of the header with that name, 0ns without one.
+/// - 200 to 299: no failure
+/// - 401: unauthorized
+/// - 403: refused
+/// - 408, 504: timed out
+/// - 429, 503: overloaded
+/// - others from 100 to 499: permanent
+/// - all others: lost
+///
+/// `retry_after` is the value of the header with that name, or 0ns without one.
 [[nodiscard]] inline Failure http_failure(int status, Duration retry_after = {}) noexcept {
     if (status >= 200 && status < 300) return {};
     Failure failure = Failure::from({status, http_category()}, retry_after);
-    // An error code of 0 would be no error, and no answer at all is one.
+    // An error code of 0 would mean no error, but a missing answer is an error.
     if (status == 0) failure.cause = Cause::lost;
     return failure;
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/core/instant.hpp
-/// Duration, Instant, WallTime: the units of time, and the arithmetic on them, which saturates. The
-/// operators of an Instant do not, and overflow: no other header of belay uses them.
+/// Duration, Instant and WallTime: the units of time, with arithmetic that saturates.
+///
+/// The operators of Instant do not saturate but overflow, so no other header of belay uses them.
 #pragma once
 
 #include <chrono>   // std::chrono::nanoseconds, time_point
@@ -14,21 +15,21 @@ namespace belay { inline namespace BELAY_ABI {
 /// A length of time. All of belay computes in nanoseconds.
 using Duration = std::chrono::nanoseconds;
 
-/// A moment on the machine's steady time line. Never stored: it means nothing after a restart.
+/// A moment on the machine's steady clock. Never store it: it means nothing after a restart.
 using Instant = std::chrono::time_point<std::chrono::steady_clock, Duration>;
 
-/// A moment as people and other machines see it. For stamps only: it may jump, so nothing waits on
-/// it.
+/// A moment as people and other machines see it. Use it for timestamps only: it may jump, so
+/// nothing waits for it.
 using WallTime = std::chrono::time_point<std::chrono::system_clock, Duration>;
 
-/// The deadline of what has none.
+/// The deadline of something that has none.
 inline constexpr Instant never = Instant::max();
-/// The deadline of what is due already.
+/// The deadline of something that is due already.
 inline constexpr Instant always = Instant::min();
 /// A wait, limit or window that does not end.
 inline constexpr Duration forever = Duration::max();
 
-/// `t + d`, or `never` where the sum does not fit. `never` and `always` stay what they are.
+/// Returns `t + d`, or `never` if the sum does not fit. `never` and `always` stay unchanged.
 ///
 /// Pre: d >= 0ns.   Errors: none.   Complexity: O(1).
 [[nodiscard]] constexpr Instant after(Instant t, Duration d) noexcept {
@@ -37,7 +38,8 @@ inline constexpr Duration forever = Duration::max();
     return t.time_since_epoch() > Duration::max() - d ? never : t + d;
 }
 
-/// `t - d`, or `always` where the difference does not fit. `never` and `always` stay what they are.
+/// Returns `t - d`, or `always` if the difference does not fit. `never` and `always` stay
+/// unchanged.
 ///
 /// Pre: d >= 0ns.   Errors: none.   Complexity: O(1).
 [[nodiscard]] constexpr Instant before(Instant t, Duration d) noexcept {
@@ -46,7 +48,9 @@ inline constexpr Duration forever = Duration::max();
     return t.time_since_epoch() < Duration::min() + d ? always : t - d;
 }
 
-/// The time from `since` to `now`: 0ns if the clock stood still or went back, `forever` at most.
+/// Returns the time from `since` to `now`.
+///
+/// The result is 0ns if the clock stood still or went back, and at most `forever`.
 ///
 /// Errors: none.   Complexity: O(1).
 [[nodiscard]] constexpr Duration elapsed(Instant since, Instant now) noexcept {
@@ -60,7 +64,7 @@ inline constexpr Duration forever = Duration::max();
 
 namespace part {
 
-/// `a + b`, at most `forever`.
+/// Returns `a + b`, at most `forever`.
 ///
 /// Pre: a, b >= 0ns.   Errors: none.   Complexity: O(1).
 [[nodiscard]] constexpr Duration saturating_add(Duration a, Duration b) noexcept {
@@ -68,7 +72,7 @@ namespace part {
     return a > Duration::max() - b ? forever : a + b;
 }
 
-/// `d * factor`, at most `forever`.
+/// Returns `d * factor`, at most `forever`.
 ///
 /// Pre: d >= 0ns.   Errors: none.   Complexity: O(1).
 [[nodiscard]] constexpr Duration saturating_multiply(Duration d, std::uint64_t factor) noexcept {

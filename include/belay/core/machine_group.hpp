@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/core/machine_group.hpp
-/// MachineGroup: the machines inside a machine; only those that are due, or were woken, are
-/// advanced.
+/// MachineGroup: the machines inside a machine. It advances only those that are due or were woken.
 #pragma once
 
 #include <cstddef>  // std::size_t
@@ -17,29 +16,35 @@ namespace belay { inline namespace BELAY_ABI { namespace driver {
 template <class M>
 class GroupedMachine;
 
-/// Runs any number of machines as parts of one.
+/// Runs any number of machines as parts of one machine.
 ///
-/// A member of a machine, which gives it its own Waker, takes the smaller of its own deadline and
-/// the group's, and advances it in each of its turns. A child's wake-up marks only that child, and
-/// wakes the parent. Also a machine by itself: a driver can run it.
+/// A MachineGroup is a member of a parent machine. The parent gives the group its own Waker. The
+/// parent's deadline is the smaller of its own and the group's, and the parent advances the group
+/// in each of its turns. A child's wake-up marks only that child, and wakes the parent. A
+/// MachineGroup is also a machine itself, so a driver can run it.
 ///
-/// You may add and remove children at any time, also in the turn of a child. A child that is
+/// You can add and remove children at any time, also in the turn of a child. A child that is
 /// removed in its own turn is destroyed when that turn is over. A child's turn may destroy the
-/// parent, and the group with it. In one turn of the group children run by their deadlines, then
-/// by the order of adding, each at most once.
+/// parent, and the group with it.
 ///
-/// What a child throws leaves advance(); the next one goes on with the rest.
+/// In one turn of the group, the children run in the order of their deadlines, then in the order of
+/// adding. Each child runs at most once.
+///
+/// An exception of a child leaves advance(). The next advance() continues with the rest.
 ///
 /// Models:        MachineLike.
 /// Thread safety: home thread only; children's wake-ups come from any thread.
-/// Complexity:    O(1) for deadline(), O(log n) for each child that is due, woken, added, removed.
-/// Allocates:     when a child is added: its entry of 40 bytes and itself, 16 bytes of the heap.
+/// Complexity:    O(1) for deadline(), O(log n) for each child that is due, woken, added or
+///                removed.
+/// Allocates:     when a child is added: its entry of 40 bytes with the child, and 16 bytes of the
+///                heap.
 class MachineGroup {
     using Node = detail::MachineGroupNode;
     using Hub = detail::MachineGroupState;
 
 public:
-    /// Children that have their turns in one turn of the group; the rest have theirs in the next.
+    /// The number of children that have a turn in one turn of the group. The rest have theirs in
+    /// the next.
     static constexpr std::size_t turns_max = 256;
 
     MachineGroup() : hub_{detail::Ref<Hub>::make(*this)} {}
@@ -49,8 +54,9 @@ public:
 
     // ---- for the parent, or the driver ---------------------------------------------------------
 
-    /// Gives the children their Wakers: those that are here already, and all later ones. The parent
-    /// passes `waker.nested(key)`.
+    /// Gives the children their Wakers: to those that exist already, and to all later ones.
+    ///
+    /// The parent passes `waker.nested(key)`.
     /// Pre: not attached.   Throws: what a child's attach() throws.
     void attach(Waker waker) {
         BELAY_PRECONDITION(!attached_, "MachineGroup::attach: must be attached once");
@@ -70,7 +76,8 @@ public:
         return heap_.size() == 0 ? never : heap_[0].due;
     }
 
-    /// Advances every child that is due, at most `most` of them.
+    /// Advances the children that are due, at most `most` of them.
+    ///
     /// Returns: false if the group is gone, and its parent with it.   Pre: not in a child's turn.
     bool advance(Instant now, std::size_t most = turns_max) {
         BELAY_PRECONDITION(!line_.in_turn(),
@@ -89,8 +96,9 @@ public:
 
     // ---- children ------------------------------------------------------------------------------
 
-    /// Makes a child. It lives, and is run, until the returned handle goes.
-    /// Throws: std::bad_alloc; what its constructor and its attach() throw.
+    /// Makes a child. It lives and runs until the returned handle is destroyed.
+    ///
+    /// Throws: std::bad_alloc, and what its constructor and its attach() throw.
     template <class M, class... A>
     [[nodiscard]] GroupedMachine<M> make(A&&... args) {
         static_assert(explain::machine_like<M>());
@@ -100,8 +108,9 @@ public:
     }
 
     /// Runs a machine that lives elsewhere, until it is destroyed or attached elsewhere.
-    /// Pre: attached: by its Waker the machine is removed.
-    /// Throws: std::bad_alloc; what its attach() throws.
+    ///
+    /// Pre: attached, because the machine is removed through its Waker.
+    /// Throws: std::bad_alloc, and what its attach() throws.
     template <class M>
     void add(M& machine) {
         static_assert(explain::machine_like<M>());
@@ -112,7 +121,7 @@ public:
     }
 
     [[nodiscard]] bool attached() const noexcept { return attached_; }
-    /// How many children are run.
+    /// Returns the number of children that the group runs.
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
 
 private:
@@ -198,7 +207,7 @@ private:
         group->heap_.remove(node);
         if (!group->heap_.has_out()) group->next_ = group->heap_.size();
     }
-    /// The handle of a child goes.
+    /// Removes a child because its handle is destroyed.
     static void leave(Node& node) noexcept {
         remove(node);
         node.leaving = true;
@@ -206,17 +215,19 @@ private:
         node.release();
     }
 
-    /// Its deadline is read again in the next turn. Who is out is read at the end of this one.
+    /// Marks a child, so that the next turn reads its deadline again. The deadline of a child that
+    /// is out of the heap is read at the end of this turn.
     void mark(Node& node) noexcept {
         if (node.place >= heap_.heap_size() || heap_[node.place].due == always) return;
         heap_.refile(node.place, always);
         waker_.touch();
     }
-    /// Never `always`, which is for those that are marked.
+    /// Returns the child's deadline, but never `always`, which is reserved for marked children.
     [[nodiscard]] static Instant read(const Node& node) noexcept {
         return detail::larger(node.calls().deadline(node), after_always);
     }
-    /// Whether any of those that are out awaits its turn; else all are in again.
+    /// Returns whether a child that is out of the heap still awaits its turn. If none does, all
+    /// children are back in.
     [[nodiscard]] bool has_rest() noexcept {
         while (next_ != heap_.heap_size() && heap_[next_ - 1].node == nullptr) --next_;
         if (next_ != heap_.heap_size()) return true;
@@ -239,7 +250,8 @@ private:
     Waker waker_;
     Lifeline line_;
     detail::MachineGroupHeap heap_;
-    /// Of those that are out, which have had their turns: from here on. The last goes first.
+    /// From this position on, the children that are out of the heap have had their turns. The last
+    /// one has its turn first.
     std::size_t next_ = 0;
     std::size_t size_ = 0;
     std::uint32_t last_order_ = 0;
@@ -253,9 +265,10 @@ template <class M>
 constinit const detail::MachineGroupOps MachineGroup::Borrowed<M>::table =
     MachineGroup::calls_of<MachineGroup::Borrowed<M>>();
 
-/// Owns a child of a MachineGroup. Its end removes and destroys the child: at once, or when the
-/// child's
-/// turn is over. May outlive the group, which then does not run the child any more.
+/// Owns a child of a MachineGroup.
+///
+/// Its end removes and destroys the child: at once, or when the child's turn is over. It may
+/// outlive the group, which then no longer runs the child.
 ///
 /// Thread safety: the group's home thread.   Size: one pointer.
 template <class M>
@@ -274,13 +287,14 @@ public:
 
     /// Removes and destroys the child, if there is one.
     void reset() noexcept {
-        // First empty, then destroyed: the child's destructor may come back here.
+        // The handle becomes empty before the child is destroyed, because the child's destructor
+        // may call this function.
         if (auto* const node = std::exchange(node_, nullptr)) MachineGroup::leave(*node);
     }
     [[nodiscard]] explicit operator bool() const noexcept { return node_ != nullptr; }
-    /// Null if there is none.
+    /// Returns the child, or null if there is none.
     [[nodiscard]] M* get() const noexcept { return node_ != nullptr ? &node_->machine() : nullptr; }
-    /// Pre: there is one.
+    /// Pre: there is a child.
     [[nodiscard]] M& operator*() const noexcept { return node_->machine(); }
     [[nodiscard]] M* operator->() const noexcept { return &node_->machine(); }
 

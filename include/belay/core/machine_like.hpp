@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/core/machine_like.hpp
-/// MachineLike: what a driver runs; and the guard that lets user code destroy a machine in its own
-/// turn.
+/// MachineLike: what a driver runs. Lifeline and TurnGuard let user code destroy a machine during
+/// the machine's own turn.
 #pragma once
 
 #include <concepts>  // std::same_as
@@ -21,15 +21,17 @@ template <class M>
 concept HasAdvance = requires(M& m, Instant now) { m.advance(now); };
 }  // namespace detail
 
-/// A long-lived part that a driver runs.
+/// A long-lived object that a driver runs.
 ///
-/// - `attach(Waker)`: the driver introduces itself, once; the machine keeps the Waker for its life.
-/// - `deadline() const noexcept -> Instant`: when the machine next wants to run; `never` if it does
-///   not, `always` if at once. It may move earlier only in `advance` or with `Waker::touch`/`wake`.
-/// - `advance(Instant now)`: lets it run. Called too early, too often or too late it does no harm.
+/// - `attach(Waker)`: the driver calls this once. The machine keeps the Waker for its life.
+/// - `deadline() const noexcept -> Instant`: returns when the machine next needs a turn; `never` if
+///   it needs none, `always` if at once. The deadline may move earlier only in `advance`, or with
+///   `Waker::touch` or `wake`.
+/// - `advance(Instant now)`: runs one turn. A call that is too early, too often or too late does no
+///   harm.
 ///
 /// Semantics the compiler cannot check: advancing at any superset of the deadlines gives the same
-/// history; after `advance(deadline())` the deadline has moved.
+/// history. After `advance(deadline())` the deadline has moved.
 template <class M>
 concept MachineLike = detail::HasAttach<M> && detail::HasDeadline<M> && detail::HasAdvance<M>;
 
@@ -49,7 +51,7 @@ consteval bool machine_like() {
 
 namespace driver {
 
-/// A machine's member by which turns in progress learn that the machine has been destroyed.
+/// A member of a machine by which a running turn detects that the machine was destroyed.
 class Lifeline {
 public:
     Lifeline() noexcept = default;
@@ -59,7 +61,7 @@ public:
         if (gone_ != nullptr) *gone_ = true;
     }
 
-    /// Whether a turn is in progress.
+    /// Returns whether a turn is in progress.
     [[nodiscard]] bool in_turn() const noexcept { return gone_ != nullptr; }
 
 private:
@@ -67,12 +69,13 @@ private:
     bool* gone_ = nullptr;
 };
 
-/// Marks a turn of a machine; after user code has run, `gone()` says whether the machine still
-/// exists.
+/// Marks a turn of a machine, and detects whether user code destroys the machine in it.
+///
+/// After user code has run, `gone()` returns whether the machine was destroyed.
 class [[nodiscard]] TurnGuard {
 public:
 #if defined(__GNUC__) && !defined(__clang__)
-// GCC does not see that the destructor takes the pointer back, unless its holder is gone.
+// GCC does not see that the destructor takes the pointer back, unless the machine is gone.
 #    pragma GCC diagnostic push
 #    pragma GCC diagnostic ignored "-Wpragmas"
 #    pragma GCC diagnostic ignored "-Wdangling-pointer"
@@ -93,7 +96,7 @@ public:
         }
     }
 
-    /// If true, no member of the machine may be touched any more.
+    /// Returns whether the machine is gone. If true, do not touch its members any more.
     [[nodiscard]] bool gone() const noexcept { return gone_; }
 
 private:
@@ -106,8 +109,9 @@ private:
 
 namespace detail {
 
-/// Marks a turn of a machine from inside of what it calls, if it can be destroyed there: a friend
-/// of those that have a `line_`.
+/// Marks a turn of a machine from inside code that it calls, if that code can destroy the machine.
+///
+/// It is a friend of the machines that have a `line_`.
 struct LifelineOf {
     struct Lives {
         [[nodiscard]] static constexpr bool gone() noexcept { return false; }
@@ -120,7 +124,7 @@ struct LifelineOf {
             return Lives{};
         }
     }
-    /// Whether one of its turns is on the stack, or a call of its transport.
+    /// Returns whether one of the machine's turns, or a call of its transport, is on the stack.
     template <class M>
     [[nodiscard]] static bool in_turn(const M& machine) noexcept {
         return machine.line_.in_turn() || machine.live_.in_part();

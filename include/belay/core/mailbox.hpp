@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/core/mailbox.hpp
-/// Mailbox: the one place where other threads, and a machine's own callbacks, hand it events.
+/// Mailbox: the one queue for events from other threads and from a machine's own callbacks.
 #pragma once
 
 #include <atomic>   // std::atomic
@@ -15,18 +15,18 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace driver {
 
-/// What became of an event that was posted.
+/// The result of posting an event.
 enum class Post : std::uint8_t {
-    taken,  ///< it will be handled
-    full,   ///< no room: keep it; when there is room again the machine says so
-    gone    ///< its attempt is over, or the machine is: nobody will ever handle it
+    taken,  ///< the event will be handled
+    full,   ///< no capacity: keep the event; the machine notifies you when there is capacity
+    gone    ///< its attempt or the machine is over: the event will never be handled
 };
 
 }}}  // namespace belay::driver
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Names the calling thread, without <thread>: the address is its own in every thread.
+/// Returns an address that is unique to the calling thread, without <thread>.
 [[nodiscard]] inline const void* this_thread() noexcept {
     static thread_local char name;
     return &name;
@@ -38,42 +38,45 @@ namespace belay { inline namespace BELAY_ABI { namespace driver {
 
 /// A bounded queue of events for one machine.
 ///
-/// Posting never runs user code and never destroys anything but the posted event: it only queues.
-/// From the home thread it costs no lock; from another thread it takes a short lock and wakes the
-/// driver. The order in which one thread learns of posts is the order in which they are handled.
+/// Posting only queues: it never runs user code, and never destroys anything except the posted
+/// event. From the home thread it takes no lock. From another thread it takes a short lock and
+/// wakes the driver. If one post happens before another, they are handled in this order.
 ///
-/// The mailbox outlives its machine: links and handles own references to it.
+/// The mailbox outlives its machine, because links and handles own references to it.
 ///
-/// An event says of itself `is_message()`: it is bounded and may be refused; and
-/// `same_control(other)`: it is not a message, and queueing it beside `other` would tell nothing
-/// new.
+/// An event has two functions:
+/// - `is_message()`: returns whether the event is bounded, so that it may be refused.
+/// - `same_control(other)`: returns whether the event is not a message, and queueing it in addition
+///   to `other` would give no new information.
 ///
-/// Thread safety: post from any thread; everything else on the home thread, which is the thread of
-///                the first `begin_turn()`.
+/// Thread safety: post, `wake` and `locked` from any thread; everything else on the home thread,
+///                which is the thread of the first `begin_turn()`.
 template <class E>
 class Mailbox : public detail::Counted {
 public:
-    /// `messages_max` bounds the messages that wait, whoever posted them.
+    /// Makes a mailbox for at most `messages_max` waiting messages, from all threads together.
     explicit Mailbox(std::size_t messages_max) noexcept : messages_max_{messages_max} {}
 
     /// Queues an event that must not be lost (opened, closed, commands).
     ///
-    /// Post: taken, or gone.   Throws: std::bad_alloc.
+    /// Post: the result is taken or gone.   Throws: std::bad_alloc.
     Post post_control(E&& event) {
         return post(
             false, [&]() -> E { return std::move(event); },
             [&](detail::EventRing<E>& ring) noexcept { return merges(ring, event); });
     }
 
-    /// Queues a message if there is room. `event` is untouched unless it was taken.
+    /// Queues a message if there is capacity. `event` is untouched unless it was taken.
     ///
-    /// Post: full is followed by exactly one report of room (take_refusal).
+    /// Post: exactly one report of capacity (take_refusal) follows the result `full`.
     /// Throws: std::bad_alloc.
     Post post_message(E&& event) {
         return emplace_message([&]() -> E { return std::move(event); });
     }
-    /// The same of what `make()` returns, which is called where the message is taken only, maybe
-    /// under the lock: it moves, and does nothing else.
+    /// Queues the message that `make()` returns, in the same way.
+    ///
+    /// `make` is called only if the message is taken, maybe under the lock. It may move the
+    /// message, and must do nothing else.
     template <class F>
     Post emplace_message(F&& make) {
         return post(true, make, [](detail::EventRing<E>&) noexcept { return false; });
@@ -93,7 +96,7 @@ public:
     }
     [[nodiscard]] const Waker& waker() const noexcept { return waker_; }
 
-    /// Starts a turn: fixes the home thread at the first, and collects what other threads posted.
+    /// Starts a turn and collects what other threads posted. The first call fixes the home thread.
     void begin_turn() {
         if (home_.load(std::memory_order_relaxed) == nullptr) {
             home_.store(detail::this_thread(), std::memory_order_relaxed);
@@ -106,7 +109,7 @@ public:
         return home_.load(std::memory_order_relaxed) == detail::this_thread();
     }
 
-    /// Whether anything waits, from any thread.
+    /// Returns whether no event waits, including events from other threads.
     [[nodiscard]] bool empty() const noexcept {
         return local_.empty() && spliced_.empty() &&
                foreign_count_.load(std::memory_order_acquire) == 0;
@@ -115,13 +118,13 @@ public:
     [[nodiscard]] std::size_t messages_max() const noexcept { return messages_max_; }
     [[nodiscard]] E& peek(std::size_t i) noexcept { return local_[i]; }
 
-    /// The next event that was collected.   Pre: size() > 0.
+    /// Takes the next event that was collected.   Pre: size() > 0.
     [[nodiscard]] E pop() noexcept {
         if (local_[0].is_message()) count_local(-1);
         return local_.pop();
     }
 
-    /// Whether a message was refused since the last call, and there is room now.
+    /// Returns whether a message was refused since the last call, and there is capacity now.
     [[nodiscard]] bool take_refusal() noexcept {
         if (!refused_.load(std::memory_order_relaxed)) return false;
         if (local_messages() >= messages_max_) return false;
@@ -131,11 +134,12 @@ public:
         return refused_.load(std::memory_order_relaxed) && local_messages() < messages_max_;
     }
 
-    /// What was refused no longer matters: the connection that was refused is gone.
+    /// Forgets a refusal that no longer matters, because the connection that was refused is gone.
     void forget_refusal() noexcept { refused_.store(false, std::memory_order_relaxed); }
 
-    /// Destroys what is queued, but for the events that `keep` picks.   Home thread, or before
-    /// there is one.
+    /// Destroys the queued events, except those that `keep` picks.
+    ///
+    /// Call it on the home thread, or before there is one.
     template <class F>
     void discard_unless(F&& keep) {
         splice();
@@ -147,7 +151,7 @@ public:
         }
     }
 
-    /// The machine goes: destroys what is queued, and answers `gone` from now on.
+    /// Destroys the queued events, and returns `gone` from now on; for the end of the machine.
     void close() noexcept {
         Waker waker;
         detail::EventRing<E> foreign;
@@ -170,7 +174,7 @@ public:
     }
 
 private:
-    /// `repeats(ring)`: whether the event would tell nothing new.
+    /// `repeats(ring)` returns whether the event would give no new information.
     template <class F, class R>
     Post post(bool message, F&& make, R&& repeats) {
         if (is_home()) {
@@ -205,13 +209,13 @@ private:
             const detail::SpinLock lock{mutex_};
             if (closed_) return Post::gone;
             if (message) {
-                // What was collected and not handled yet counts too, or the bound would hold for a
-                // turn only.
+                // Messages that were collected but not handled yet count, too. Otherwise the bound
+                // would hold for one turn only.
                 full = local_messages() + foreign_messages_ >= messages_max_;
             }
             if (repeats(foreign_)) return Post::taken;
             if (full) {
-                // The turn that made room may be over already: another one must answer for it.
+                // The turn that made space may be over already, so another turn must report it.
                 if (!refused_.exchange(true, std::memory_order_acq_rel)) wake = waker_.handle();
             } else {
                 foreign_.emplace(make);
@@ -228,13 +232,13 @@ private:
     [[nodiscard]] std::size_t local_messages() const noexcept {
         return local_messages_.load(std::memory_order_relaxed);
     }
-    /// Not an atomic addition: there is one writer.
+    /// This is not an atomic addition, because there is one writer.
     void count_local(std::ptrdiff_t change) noexcept {
         const std::size_t count = local_messages() + static_cast<std::size_t>(change);
         local_messages_.store(static_cast<std::uint32_t>(count), std::memory_order_relaxed);
     }
 
-    /// Keeps a source that repeats itself for ever from filling the memory.
+    /// Prevents a source that repeats itself for ever from filling the memory.
     static bool merges(detail::EventRing<E>& ring, const E& event) noexcept {
         if (ring.size() < crowded) return false;
         for (std::size_t i = 0; i < ring.size(); ++i) {
@@ -243,7 +247,7 @@ private:
         return false;
     }
 
-    /// Throws: std::bad_alloc; what it did not move then is moved by the next.
+    /// Throws: std::bad_alloc; the next call moves what this one did not move.
     void splice() {
         if (!spliced_.empty()) move_spliced();
         if (foreign_count_.load(std::memory_order_acquire) == 0) return;
@@ -257,25 +261,27 @@ private:
         move_spliced();
     }
     void move_spliced() {
-        // Room is made before an event leaves its place.
+        // Space is made before an event leaves its place.
         while (!spliced_.empty()) local_.emplace([this]() -> E { return spliced_.pop(); });
     }
 
     static constexpr std::size_t crowded = 64;
 
-    // In an order without gaps, for most mailboxes are idle, and there may be a hundred thousand;
-    // and what one thread writes for each event is a cache line away from what the other one does.
+    // The order leaves no gaps, because most mailboxes are idle, and there may be a hundred
+    // thousand. What one thread writes for each event is a cache line away from what the other
+    // thread writes.
     //
-    // Written on the home thread only; others read it for the bound.
+    // Written on the home thread only; other threads read it for the bound.
     std::atomic<std::uint32_t> local_messages_{0};
     // Home thread only.
     detail::EventRing<E> local_;
     detail::EventRing<E> spliced_;
-    // Under mutex_, but written on the home thread only, which may read it freely.
+    // Under mutex_. Only the home thread writes it, so the home thread may read it without the
+    // lock.
     Waker waker_;
     std::atomic<const void*> home_{nullptr};
     const std::size_t messages_max_;
-    // Under mutex_; closed_ changes on the home thread only, as waker_ does.
+    // Under mutex_. closed_ changes on the home thread only, as waker_ does.
     detail::EventRing<E> foreign_;
     std::uint32_t foreign_messages_ = 0;
     std::atomic<std::uint32_t> foreign_count_{0};

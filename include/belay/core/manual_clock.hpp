@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/core/manual_clock.hpp
-/// ManualClock: a clock that moves when told, for tests.
+/// ManualClock: a clock for tests, which moves only when you move it.
 #pragma once
 
 #include <atomic>  // std::atomic
@@ -9,15 +9,16 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// A clock that stands still until it is moved.
+/// A clock that stands still until you move it.
 ///
-/// Pinned; parts that hold a clock by value get a `View`, which refers to it.
+/// It cannot be copied or moved. Classes that hold a clock by value get a `View`, which refers to
+/// it.
 ///
 /// Models:        ClockLike (so does View).
 /// Thread safety: one shared object safe.
 class ManualClock {
 public:
-    /// A copyable reference to a ManualClock, which must outlive it.
+    /// A copyable reference to a ManualClock. The clock must outlive it.
     class View {
     public:
         explicit View(const ManualClock& clock) noexcept : clock_{&clock} {}
@@ -32,10 +33,10 @@ public:
     ManualClock(const ManualClock&) = delete;
     ManualClock& operator=(const ManualClock&) = delete;
 
-    /// Moves the clock forward; saturates.   Pre: step >= 0ns.   Errors: none.
+    /// Moves the clock forward and saturates.   Pre: step >= 0ns.   Errors: none.
     void advance(Duration step) noexcept { set(after(now(), step)); }
 
-    /// Moves the clock anywhere, also back.   Errors: none.
+    /// Moves the clock to any instant, also back.   Errors: none.
     void set(Instant t) noexcept {
         ticks_.store(t.time_since_epoch().count(), std::memory_order_release);
     }

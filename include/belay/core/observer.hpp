@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/core/observer.hpp
-/// NoObserver, and the one way in which every part of belay tells an observer.
+/// NoObserver, and the one way in which every component of belay notifies an observer.
 ///
-/// What an observer is, and what the compiler refuses, says docs/core.md. A room says of each of
-/// its parts, in one struct, which hooks there are and what they are told (`Hook`), and what the
-/// compiler says of a wrong one (`explain`); see link/observer.hpp.
+/// docs/core.md describes what an observer is, and what the compiler rejects. For each class with
+/// an observer, its component has one struct. It lists the hooks with their arguments (`Hook`), and
+/// the compiler's messages for a wrong hook (`explain`); see link/observer.hpp.
 #pragma once
 
 #include <concepts>     // std::same_as
@@ -16,7 +16,9 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Hears nothing, and costs nothing. An observer that may hear nothing derives from it.
+/// An observer without hooks, which costs nothing.
+///
+/// An observer that may have no hook derives from it.
 struct NoObserver {};
 
 template <class... Os>
@@ -24,14 +26,14 @@ class Tee;
 
 namespace detail {
 
-/// A std::reference_wrapper, known by its shape: its header is heavy.
+/// A std::reference_wrapper, recognised by its shape, because its header is heavy.
 template <class O>
 concept Reference = requires(O& wrapper) {
     typename O::type;
     { wrapper.get() } -> std::same_as<typename O::type&>;
 };
 
-/// The observer itself, also behind a std::reference_wrapper.
+/// Returns the observer itself, also if it is inside a std::reference_wrapper.
 template <class O>
 [[nodiscard]] constexpr auto& unwrap(O& observer) noexcept {
     if constexpr (Reference<O>) {
@@ -45,9 +47,9 @@ using Unwrapped = std::remove_reference_t<decltype(unwrap(std::declval<O&>()))>;
 
 // ---- names of hooks ----------------------------------------------------------------------------
 
-// Here those that several rooms tell; the others stand where their room says what it tells.
-// `call` is the hook as an overload set. `is_plain` sees one that is public, and neither overloaded
-// nor a template.
+// These are the hooks that several components call; the others are defined in their components.
+// `call` is the hook as an overload set. `is_plain` detects a hook that is public, and neither
+// overloaded nor a template.
 #define BELAY_DETAIL_HOOK(Name, hook)                                                           \
     struct Name {                                                                               \
         template <class O, class... A>                                                          \
@@ -84,8 +86,8 @@ BELAY_DETAIL_HOOK(OnDead, on_dead);
 BELAY_DETAIL_HOOK(OnBreaker, on_breaker);
 BELAY_DETAIL_HOOK(OnConflict, on_conflict);
 
-/// Whether an observer has a member of this name, in whatever form; of a final class only as
-/// `is_plain` sees it.
+/// Returns whether an observer has a member of this name, in any form. For a final class, it
+/// detects only what `is_plain` detects.
 template <class Name, class O>
 [[nodiscard]] consteval bool has_hook() {
     if constexpr (Probed<O>) {
@@ -97,14 +99,14 @@ template <class Name, class O>
 
 // ---- one observer ------------------------------------------------------------------------------
 
-/// In place of a machine, where there is none.
+/// Stands for the machine where there is none.
 struct NoMachine {};
 inline constexpr NoMachine no_machine{};
 
 template <class Name, class O, class... A>
 concept Callable = requires(O& o, A&&... a) { Name::call(o, static_cast<A&&>(a)...); };
 
-/// A hook of a machine, and what it is told: with the machine in front, or without.
+/// A hook of a machine and its arguments, with or without the machine as the first one.
 template <class Name, class Machine, class... A>
 struct Hook {
     template <class O>
@@ -117,7 +119,7 @@ struct Hook {
     }
     template <class O>
     static constexpr bool heard = takes_machine<O>() || Callable<Name, O, A...>;
-    /// A hook of this name that fits no call would never hear anything.
+    /// False for a hook that has this name but fits no call, because it would never be called.
     template <class O>
     static constexpr bool right = heard<O> || !has_hook<Name, O>();
 
@@ -155,7 +157,7 @@ struct Hook {
     }
 };
 
-/// One that hears nothing and does not say so is a misspelt hook.
+/// False for an observer without hooks that does not derive from NoObserver: a hook is misspelt.
 template <class O, class... Hooks>
 inline constexpr bool hears_any_of =
     std::is_base_of_v<NoObserver, O> || (Hooks::template heard<O> || ...);
@@ -183,17 +185,18 @@ struct ObserverTraits<Tee<Os...>> {
     }
 };
 
-/// Whether anybody hears of a hook.
+/// Whether an observer, or any observer of a Tee, has a hook.
 template <class H, class O>
 inline constexpr bool hears = ObserverTraits<Unwrapped<O>>::template hears<H>;
 
-/// Whether an observer is right for these hooks; if not, says why.
+/// Returns whether an observer is right for these hooks. If not, compile errors give the reasons.
 template <class Hooks, class O>
 [[nodiscard]] consteval bool explain_observer() {
     return ObserverTraits<Unwrapped<O>>::template explain<Hooks>();
 }
 
-/// Calls a hook of an observer that was explained, if it has it.   Throws: what the hook throws.
+/// Calls a hook if the observer has it. explain_observer has checked the observer before.
+/// Throws: what the hook throws.
 template <class H, class O, class Machine, class... A>
 constexpr void notify(O& wrapped, Machine& machine, A&&... a) {
     if constexpr (hears<H, O>) {

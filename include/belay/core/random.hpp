@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/core/random.hpp
-/// Random: the one generator of belay, and the bounded draw on it; equal on every compiler and CPU.
+/// Random: the one generator of belay, and the bounded draw on it.
+///
+/// The values are equal on every compiler and CPU.
 #pragma once
 
 #if __has_include(<sys/random.h>)
@@ -28,14 +30,14 @@ concept BitSource = requires(B& bits) {
 
 }  // namespace part
 
-/// Fixes the sequence of a Random, and so of everything that draws from it.
+/// Fixes the sequence of a Random, and of everything that draws from it.
 struct Seed {
     std::uint64_t value;
 };
 
 namespace detail {
 
-/// The finalizer of splitmix64: every input bit reaches every output bit.
+/// The finalizer of splitmix64: every input bit affects every output bit.
 [[nodiscard]] constexpr std::uint64_t mix64(std::uint64_t z) noexcept {
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9U;
     z = (z ^ (z >> 27)) * 0x94D049BB133111EBU;
@@ -47,7 +49,7 @@ struct Product {
     std::uint64_t low;
 };
 
-/// The 128-bit product of two 64-bit numbers.
+/// Returns the 128-bit product of two 64-bit numbers.
 [[nodiscard]] constexpr Product multiply(std::uint64_t a, std::uint64_t b) noexcept {
 #if defined(__SIZEOF_INT128__)
     __extension__ using Wide = unsigned __int128;
@@ -63,13 +65,13 @@ struct Product {
 
 }  // namespace detail
 
-/// Fresh randomness from the system, for seeds.
+/// Returns fresh randomness from the system, for seeds.
 ///
-/// Not constexpr: an unseeded draw in a constant expression does not compile.
-/// Errors:        none; where the system has no source, clocks and addresses are mixed instead.
+/// It is not constexpr, so an unseeded draw in a constant expression does not compile.
+/// Errors:        none; if the system has no source, clocks and addresses are mixed instead.
 /// Thread safety: any thread.   Complexity: one system call.
 [[nodiscard, gnu::cold, gnu::noinline]] inline std::uint64_t entropy() noexcept {
-    // Out of line: inside of a generator it would keep compilers from inlining the draw.
+    // Not inlined: inside a generator, this code would keep compilers from inlining the draw.
     std::uint64_t value = 0;
 #if defined(BELAY_DETAIL_HAS_GETENTROPY)
     if (getentropy(&value, sizeof value) == 0) return value;
@@ -81,22 +83,22 @@ struct Product {
     return detail::mix64(value ^ static_cast<std::uint64_t>(wall));
 }
 
-/// A small, fast generator of 64-bit values; not for secrets.
+/// A small, fast generator of 64-bit values, which is not for secrets.
 ///
-/// Unseeded, it seeds itself at its first draw at run time, so that static, constinit and copied
-/// objects all differ; copies made after the first draw, or of a seeded object, repeat its
+/// An unseeded generator seeds itself at its first draw at run time, so static, constinit and
+/// copied objects all differ. A copy made after the first draw, or of a seeded object, repeats the
 /// sequence.
 ///
 /// Models:        part::BitSource, std::copyable.
 /// Thread safety: distinct objects safe; a shared one not.
 /// Source:        splitmix64 (G. Steele, D. Lea, C. Flood, "Fast Splittable Pseudorandom Number
-///                Generators", 2014), with the zero state kept for "not seeded yet".
+///                Generators", 2014), with the zero state reserved for "not seeded yet".
 class Random {
 public:
     constexpr Random() noexcept = default;
     constexpr explicit Random(Seed seed) noexcept : state_{seed.value != 0 ? seed.value : 1} {}
 
-    /// The next 64 bits.   Errors: none.   Complexity: O(1).   Allocates: never.
+    /// Returns the next 64 bits.   Errors: none.   Complexity: O(1).   Allocates: never.
     constexpr std::uint64_t operator()() noexcept {
         if (state_ == 0) [[unlikely]]
             state_ = entropy() | 1;
@@ -106,7 +108,7 @@ public:
         return detail::mix64(state_);
     }
 
-    /// Whether the sequence is fixed already, by a seed or by a draw.
+    /// Returns whether the sequence is fixed already, by a seed or by a draw.
     [[nodiscard]] constexpr bool seeded() const noexcept { return state_ != 0; }
 
     /// Starts the sequence of `seed`.
@@ -118,21 +120,21 @@ private:
 
 namespace detail {
 
-/// A value uniformly from [0, count).   Pre: count > 0.
+/// Returns a value uniformly from [0, count).   Pre: count > 0.
 template <part::BitSource Bits>
 [[nodiscard]] constexpr std::uint64_t uniform_below(Bits& bits, std::uint64_t count) noexcept {
     Product p = multiply(bits(), count);
-    // Divides almost never: only where the product may be one of those that are too many.
+    // Divides almost never: only if the product may be one of the surplus values.
     while (p.low < count && p.low < (0 - count) % count) p = multiply(bits(), count);
     return p.high;
 }
 
 }  // namespace detail
 
-/// A value uniformly from [0, last].
+/// Returns a value uniformly from [0, last].
 ///
 /// Errors: none.   Complexity: O(1); one draw, and again with probability <= last / 2^64.
-/// Source: D. Lemire, "Fast Random Integer Generation in an Interval" (2019). Not
+/// Source: D. Lemire, "Fast Random Integer Generation in an Interval" (2019). It is not
 ///         std::uniform_int_distribution, whose output differs between standard libraries.
 template <part::BitSource Bits>
 [[nodiscard]] constexpr std::uint64_t uniform_upto(Bits& bits, std::uint64_t last) noexcept {

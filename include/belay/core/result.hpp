@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/core/result.hpp
-/// Result: a value or the error that stood in its way; the small part of std::expected that belay
-/// needs.
+/// Result: a value, or the error that explains why there is none.
+///
+/// It is the small part of std::expected that belay needs.
 #pragma once
 
 #include <concepts>      // std::convertible_to, std::constructible_from
@@ -14,9 +15,10 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// A `T`, or an `E` that says why there is none. Members are named as in std::expected (C++23).
+/// A value, or an error that explains why there is none.
 ///
-/// Never empty, and never throws: asking for what is not there is a broken precondition.
+/// Its members are named as in std::expected (C++23). A Result is never empty, and never throws:
+/// access to what is not there violates a precondition.
 ///
 /// Thread safety: distinct objects safe.
 template <class T, class E = std::error_code>
@@ -27,7 +29,7 @@ public:
 
     Result(T value) noexcept(std::is_nothrow_move_constructible_v<T>) : value_{std::move(value)} {}
 
-    /// Pre: `error` is an error; a successful code is not one.
+    /// Pre: `error` is an error; a code for success is not.
     template <class F>
         requires std::convertible_to<F, E> && (!std::convertible_to<F, T>)
     Result(F&& error) : error_{std::forward<F>(error)} {
@@ -36,7 +38,7 @@ public:
         }
     }
 
-    /// A failure, also where `T` could be made from the error.   Pre: as above.
+    /// Makes a failure, also if `T` could be made from the error.   Pre: as above.
     [[nodiscard]] static Result failure(E error) { return Result{std::nullopt, std::move(error)}; }
 
     [[nodiscard]] bool has_value() const noexcept { return value_.has_value(); }
@@ -61,7 +63,7 @@ public:
         return has_value() ? std::move(*value_) : static_cast<T>(std::forward<U>(other));
     }
 
-    /// The error; a default E (no error) if there is a value.
+    /// Returns the error; a default E (no error) if there is a value.
     [[nodiscard]] const E& error() const noexcept { return error_; }
 
 private:
@@ -78,7 +80,7 @@ private:
     [[no_unique_address]] E error_{};
 };
 
-/// Success, or the error.
+/// Success, or an error.
 template <class E>
 class [[nodiscard]] Result<void, E> {
 public:
@@ -87,7 +89,7 @@ public:
 
     Result() noexcept = default;
 
-    /// A successful code makes a successful result.
+    /// Makes a successful result from a code for success, else a failure.
     template <class F>
         requires std::convertible_to<F, E>
     Result(F&& error) : error_{std::forward<F>(error)} {}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/core/sleeper_like.hpp
-/// SleeperLike: what a blocking wait is made of.
+/// SleeperLike: what a blocking call needs in order to wait.
 #pragma once
 
 #include <concepts>  // std::same_as
@@ -12,7 +12,7 @@ namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
-// A token with exactly what StopTokenLike asks for.
+// A token with exactly the members that StopTokenLike requires.
 struct StopTokenArchetype {
     [[nodiscard]] bool stop_requested() const noexcept;
 };
@@ -32,14 +32,14 @@ concept SleepIsNoexcept = requires(S& sleeper, Instant until, const StopTokenArc
 
 }  // namespace detail
 
-/// Brings time and chance to blocking calls, and waits for them.
+/// Gives time and randomness to blocking calls, and waits for them.
 ///
-/// - `now() const -> Instant`, as of a ClockLike;
-/// - `bits() -> Random&`, the caller's random source;
-/// - `sleep_until(Instant, const Stop&)` for every StopTokenLike: returns when it is the instant,
-///   or a stop was requested.
+/// - `now() const -> Instant`, as in a ClockLike;
+/// - `bits() -> Random&`: returns the caller's random source;
+/// - `sleep_until(Instant, const Stop&)` for every StopTokenLike: returns at the instant, or when a
+///   stop is requested.
 ///
-/// All noexcept. One sleeper serves one thread at a time.
+/// All of them are noexcept. One sleeper serves one thread at a time.
 template <class S>
 concept SleeperLike =
     ClockLike<S> && detail::HasBits<S> && detail::HasSleepUntil<S> && detail::SleepIsNoexcept<S>;

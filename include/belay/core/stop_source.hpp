@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/core/stop_source.hpp
-/// StopSource, StopToken, StopTokenLike: asking something that waits to stop waiting.
+/// StopSource, StopToken and StopTokenLike: how to stop something that waits.
 #pragma once
 
 #include <atomic>    // std::atomic
@@ -11,16 +11,16 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Says whether somebody asked to stop: `stop_requested() const noexcept -> bool`.
+/// A token that reports whether a stop was requested.
 ///
-/// std::stop_token is one. Semantics the compiler cannot check: once true, always true; any thread
-/// may ask.
+/// It has `stop_requested() const noexcept -> bool`; std::stop_token is one. Semantics the compiler
+/// cannot check: once true, always true; any thread may call it.
 template <class T>
 concept StopTokenLike = requires(const T& token) {
     { token.stop_requested() } noexcept -> std::same_as<bool>;
 };
 
-/// The token of what nobody stops.
+/// A token that never requests a stop.
 struct NeverStops {
     [[nodiscard]] static constexpr bool stop_requested() noexcept { return false; }
 };
@@ -35,10 +35,11 @@ class LocalStop;
 
 class StopState : public detail::Counted {
 public:
-    /// On the heap, of which the last reference frees it, or not.
+    /// Makes a state that its last reference frees only if it is on the heap.
     explicit StopState(bool is_on_heap = true) noexcept : free_{is_on_heap ? &free : nullptr} {}
 
-    // By a pointer: compilers that see one that is not on the heap would warn of a `delete`.
+    // Frees through a pointer: compilers would warn of a `delete` for a state that is not on the
+    // heap.
     void end() noexcept {
         if (free_ != nullptr) free_(this);
     }
@@ -60,13 +61,13 @@ private:
 
 }  // namespace detail
 
-/// What a StopSource gives to those who shall stop.
+/// A token that a StopSource gives to code that it may stop.
 ///
-/// Models:        StopTokenLike, std::regular but for equality.
-/// Thread safety: distinct objects safe, also when they come from one source.
+/// Models:        StopTokenLike, std::regular except for equality.
+/// Thread safety: distinct objects safe, also if they come from one source.
 class StopToken {
 public:
-    /// A token that is never asked to stop.
+    /// Makes a token that never requests a stop.
     StopToken() noexcept = default;
 
     [[nodiscard]] bool stop_requested() const noexcept { return state_ && state_->requested(); }
@@ -80,10 +81,10 @@ private:
     detail::Ref<detail::StopState> state_;
 };
 
-/// Asks everything that holds one of its tokens to stop. Unlike std::stop_source it needs neither
-/// <stop_token>, which some standard libraries lack, nor <thread>.
+/// Requests a stop from everything that holds one of its tokens.
 ///
-/// Copies are the same source.
+/// Unlike std::stop_source, it needs neither <stop_token>, which some standard libraries lack, nor
+/// <thread>. Copies are the same source.
 ///
 /// Thread safety: distinct objects safe; `request_stop` and `token` also on a shared one.
 class StopSource {
@@ -93,7 +94,7 @@ public:
 
     [[nodiscard]] StopToken token() const noexcept { return StopToken{state_}; }
 
-    /// Asks to stop, and wakes who waits. Asking again does nothing.
+    /// Requests a stop, and wakes all waiters. Another call does nothing.
     ///
     /// Errors: none.   Complexity: O(waiters).
     void request_stop() const noexcept { state_->request(); }
@@ -106,13 +107,13 @@ private:
 
 namespace part {
 
-/// For those who write sleepers: has a function called once when the stop is requested, at once if
-/// it was already.
+/// Calls a function once when the stop is requested; for writers of sleepers.
 ///
-/// The function runs on the requesting thread, under a lock: it may wake somebody, and must not
-/// touch waiters or sources. When the destructor has returned it is not running, and will not.
+/// If the stop was requested already, it calls the function at once. The function runs on the
+/// requesting thread, under a lock. It may wake a thread, and must not touch waiters or sources.
+/// When the destructor has returned, the function is not running and will not run.
 ///
-/// Pinned.   Thread safety: distinct objects safe.
+/// It cannot be copied or moved.   Thread safety: distinct objects safe.
 class StopWaiter {
 public:
     using Wake = void (*)(void* context) noexcept;
@@ -134,16 +135,18 @@ private:
     Wake wake_;
     void* context_;
     StopWaiter* next_ = nullptr;
-    StopWaiter** previous_ = nullptr;  // who points to us; null: not in the list
+    StopWaiter** previous_ = nullptr;  // what points to this; null: not in the list
 };
 
 }  // namespace part
 
 namespace detail {
 
-/// A source that lives where its owner does, and allocates nothing. It must outlive its tokens,
-/// all of which are its owner's. Pinned. Unlike others it may be asked by a StopWaiter's function,
-/// since nothing that its own waiters wake asks another.
+/// A source that lives inside its owner, and allocates nothing.
+///
+/// It must outlive its tokens, all of which belong to its owner. It cannot be copied or moved.
+/// Unlike with other sources, the function of a StopWaiter may call `request_stop`, because nothing
+/// that its own waiters wake requests another stop.
 ///
 /// Thread safety: `request_stop` and `token` also on a shared one.
 class LocalStop {

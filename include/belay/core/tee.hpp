@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/core/tee.hpp
-/// Tee: an observer that is several.
+/// Tee: an observer that consists of several observers.
 #pragma once
 
 #include <concepts>     // std::copy_constructible
@@ -14,15 +14,17 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Feeds several observers of one part, in order: `Tee{LinkLog{sink}, std::ref(app)}`.
+/// Notifies several observers of one object, in order: `Tee{LinkLog{sink}, std::ref(app)}`.
 ///
-/// For any part that has observers. Each of them is what it would be alone: it has any of the
-/// part's hooks, a wrong one does not compile, and one that may hear nothing derives from
-/// NoObserver. What is handed over (a message, a dropped value) is copied for all but the last that
-/// hears of it, or shown as const to them, if it cannot be copied. What a hook throws ends the
-/// round.
+/// Use it for any class of belay that has an observer. Each observer follows the rules that it
+/// would follow alone: it may have any of the hooks, and a wrong hook does not compile. An observer
+/// that may have no hook derives from NoObserver.
 ///
-/// Thread safety: as its observers; their hooks run where the part tells.
+/// A value that is handed over (a message, a dropped value) goes to the last observer that has the
+/// hook. The others receive a copy, or a const reference if it cannot be copied. If a hook throws,
+/// the observers after it are not notified.
+///
+/// Thread safety: that of its observers; their hooks run where the object notifies.
 template <class... Os>
 class Tee final {
     static_assert(sizeof...(Os) != 0, "Tee: needs an observer");
@@ -30,7 +32,7 @@ class Tee final {
 public:
     explicit Tee(Os... observers) : observers_{std::move(observers)...} {}
 
-    /// The observer at index I, also behind a std::ref.
+    /// Returns the observer at index I, also if it is inside a std::ref.
     template <std::size_t I>
     [[nodiscard]] auto& get() noexcept {
         return detail::unwrap(std::get<I>(observers_));
@@ -40,7 +42,7 @@ private:
     template <class H, class O, class Machine, class... A>
     friend constexpr void detail::notify(O& wrapped, Machine& machine, A&&... a);
 
-    /// Moves with the Tee as a fresh one: a Tee moves only before it is in use.
+    /// Starts anew when the Tee moves, because a Tee moves only before it is in use.
     struct Life : driver::Lifeline {
         Life() noexcept = default;
         Life(const Life&) noexcept : driver::Lifeline{} {}
@@ -54,7 +56,8 @@ private:
     template <class H, std::size_t... I, class Machine, class... A>
     void tell_each(std::index_sequence<I...>, Machine& machine, A&&... a) {
         constexpr std::size_t last = last_that_hears<H>();
-        // A hook may destroy the machine, and this with it or not: nobody else is told then.
+        // A hook may destroy the machine, with or without this Tee: the others are not notified
+        // then.
         const driver::TurnGuard of_tee{life_};
         const auto of_machine = detail::LifelineOf::guard(machine);
         const auto ends = [&] { return of_tee.gone() || of_machine.gone(); };
@@ -71,7 +74,10 @@ private:
             detail::notify<H>(observer, machine, spare<A>(a)...);
         }
     }
-    /// What others than the last are told: the same, or a copy of what is handed over.
+    /// Returns what an observer before the last one receives.
+    ///
+    /// It is the same argument, or a copy of what is handed over, or a const reference if that
+    /// cannot be copied.
     template <class A>
     static decltype(auto) spare(std::remove_reference_t<A>& a) {
         if constexpr (std::is_lvalue_reference_v<A>) {

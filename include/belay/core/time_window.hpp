@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/core/time_window.hpp
-/// TimeWindow: the calls of the last so many seconds.
+/// TimeWindow: counts the calls of the last seconds, for as long as you choose.
 #pragma once
 
 #include <cstddef>  // std::size_t
@@ -10,16 +10,16 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// The calls of the last `length`, in buckets that roll: `TimeWindow{30s}`.
+/// Counts the calls of the last `length`, in buckets that roll: `TimeWindow{30s}`.
 ///
-/// Calls leave a bucket at a time, so it covers at least `length` and at most one bucket (a tenth,
-/// rounded up) more: failures on both sides of any instant are seen together. A bucket that is full
-/// (2^32 - 1 calls) counts no more.
+/// Calls leave one bucket at a time. So the window covers at least `length`, and at most one bucket
+/// (a tenth, rounded up) more. Failures on both sides of any instant are therefore seen together. A
+/// bucket that is full (2^32 - 1 calls) counts no more.
 ///
-/// Callers may be late, because they read their clocks before they come here: a call from before
-/// the newest bucket, be it from long before, counts in that bucket. So nothing is forgotten early
-/// for whoever comes with an old instant; nor after a clock that went back, which steady ones do
-/// not: then the window stands still until the clock has caught up.
+/// Callers may be late, because they read their clocks before they call. A call from before the
+/// newest bucket, even from long before, counts in that bucket. So a caller with an old instant
+/// loses no counts early. Nor are counts lost after a clock that went back, which steady clocks do
+/// not do. The window then stands still until the clock has caught up.
 ///
 /// Thread safety: a plain value.
 /// Complexity:    O(1) while calls keep coming; at most O(Buckets) after a gap of any length.
@@ -30,12 +30,12 @@ class TimeWindow {
 public:
     /// Pre: length > 0ns.
     constexpr explicit TimeWindow(Duration length) noexcept
-        // Rounded up without overflow: a window is never shorter than asked for.
+        // Rounded up without overflow, so that a window is never shorter than requested.
         : width_{length / buckets + Duration{length % buckets > Duration::zero() ? 1 : 0}} {
         BELAY_PRECONDITION(length.count() > 0, "TimeWindow: the length must be > 0ns");
     }
 
-    /// One more call.
+    /// Counts one more call.
     constexpr void add(bool bad, Instant now) noexcept {
         roll(now);
         Bucket& bucket = ring_[newest_];
@@ -46,7 +46,7 @@ public:
         ++bucket.bad;
         ++seen_.bad;
     }
-    /// Forgets what is too old at `now`.
+    /// Forgets the calls that are too old at `now`.
     constexpr void roll(Instant now) noexcept {
         const Duration age = elapsed(begun_, now);
         if (age < width_) return;
@@ -68,9 +68,9 @@ public:
         seen_ = {};
     }
 
-    /// As of the last call or roll.
+    /// Returns the counts as of the last call or roll.
     [[nodiscard]] constexpr CallCounts counts() const noexcept { return seen_; }
-    /// How many calls it can hold.
+    /// Returns how many calls the window can hold.
     [[nodiscard]] constexpr std::uint64_t capacity() const noexcept { return most * slots; }
 
 private:
@@ -79,7 +79,7 @@ private:
         std::uint32_t bad = 0;
     };
     static constexpr auto buckets = static_cast<Duration::rep>(Buckets);
-    // One more than the length needs, because the newest one has only begun.
+    // There is one bucket more than the length needs, because the newest one has only begun.
     static constexpr std::size_t slots = Buckets + 1;
     static constexpr std::uint32_t most = ~std::uint32_t{0};
 

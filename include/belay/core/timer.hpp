@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/core/timer.hpp
-/// Timer: a function that a driver calls at an instant; may be cancelled.
+/// Timer: a function that a driver calls at an instant, unless you cancel it.
 #pragma once
 
 #include <cstddef>  // std::size_t
@@ -18,14 +18,15 @@ class Timer;
 
 namespace detail {
 
-/// Functions with their times: the machine behind the timers of a driver. Outlives it while there
-/// are handles.
+/// Stores functions with their times: the machine that runs the timers of a driver.
+///
+/// It outlives the driver while there are handles.
 ///
 /// Thread safety: home thread.   Complexity: O(log n) each.
-/// Allocates:     only to grow; and for a function of more than 48 bytes.
+/// Allocates:     only to grow, and for a function of more than 48 bytes.
 class TimerQueue : public Counted {
 public:
-    /// Functions that are called in one turn; the rest is called in the next.
+    /// The number of functions that are called in one turn. The rest is called in the next.
     static constexpr std::size_t calls_max = 256;
 
     TimerQueue() noexcept = default;
@@ -44,13 +45,14 @@ public:
     void advance(Instant now) {
         // A call may destroy the driver.
         const Ref<TimerQueue> keep = Ref<TimerQueue>::share(this);
-        // One that is set in a call waits for the next turn, or a chain of them would not end.
+        // A timer that is set in a call waits for the next turn. Otherwise a chain of them would
+        // not end.
         const std::uint64_t end = tickets_;
         for (std::size_t left = calls_max; left != 0 && deadline() <= now; --left) {
             Slot& slot = *heap_.front();
             if (slot.ticket > end) {
-                // Behind those that are due, or one that sets itself for the past would starve
-                // them.
+                // It moves after the timers that are due. Otherwise a timer that sets itself for
+                // the past would starve them.
                 if (slot.due >= now) return;
                 slot.due = now;
                 sink(0);
@@ -61,14 +63,14 @@ public:
         }
     }
 
-    /// Throws: std::bad_alloc; what copying the function throws.
+    /// Throws: std::bad_alloc, and what copying the function throws.
     template <class F>
     [[nodiscard]] static Timer set(const Ref<TimerQueue>& queue, Instant due, F&& f);
-    /// For drivers that know the time by themselves: calls the function, if it still waits.
+    /// Calls the function if it still waits; for drivers that keep the time themselves.
     static void call(const Timer& timer);
-    /// Destroys what waits, without a call.
+    /// Destroys the functions that wait, without a call.
     void close() noexcept {
-        // The destructor of a function may cancel another one.
+        // The destructor of a function may cancel another timer.
         while (!heap_.empty()) static_cast<void>(take(*heap_.back()));
     }
 
@@ -77,7 +79,7 @@ private:
     struct Slot {
         Function<void()> function;
         Instant due = never;
-        std::uint64_t ticket = 0;  ///< tells its uses apart; also the order of setting
+        std::uint64_t ticket = 0;  ///< distinguishes its uses; also the order of setting
         std::size_t place = 0;     ///< in the heap
         Slot* next_free = nullptr;
     };
@@ -85,7 +87,7 @@ private:
     [[nodiscard]] static bool waits(const Slot& slot, std::uint64_t ticket) noexcept {
         return slot.ticket == ticket && static_cast<bool>(slot.function);
     }
-    /// Ends the use of a slot.
+    /// Ends the use of a slot, and returns its function.
     [[nodiscard]] Function<void()> take(Slot& slot) noexcept {
         const std::size_t hole = slot.place;
         Slot* const last = heap_.back();
@@ -132,20 +134,24 @@ private:
 
 }  // namespace detail
 
-/// A handle on a function that waits for its time. Its end changes nothing: the function is called
-/// all the same. May outlive the driver.
+/// A handle on a function that a driver calls at an instant.
 ///
-/// Thread safety: the driver's thread, or any while it is not running.   Size: 24 bytes.
+/// The end of the handle changes nothing: the function is called all the same. The handle may
+/// outlive the driver.
+///
+/// Thread safety: the driver's thread, or any thread while the driver is not running.
+/// Size:          24 bytes.
 class Timer {
 public:
-    /// Nothing waits.
+    /// Makes a handle without a function.
     Timer() noexcept = default;
 
-    /// Whether the function still waits.   Complexity: O(1).
+    /// Returns whether the function still waits.   Complexity: O(1).
     [[nodiscard]] bool waits() const noexcept {
         return queue_ && detail::TimerQueue::waits(*slot_, ticket_);
     }
-    /// Destroys the function, if it still waits: it will not be called.
+    /// Destroys the function if it still waits, so that it is not called.
+    ///
     /// Returns: whether it waited.   Complexity: O(log n).
     bool cancel() noexcept {
         if (!waits()) return false;
@@ -183,7 +189,7 @@ Timer detail::TimerQueue::set(const Ref<TimerQueue>& queue, Instant due, F&& f) 
     slot.ticket = ++queue->tickets_;
     queue->heap_.push_back(&slot);
     queue->rise(queue->heap_.size() - 1);
-    // Only a new first one changes when the machine is due.
+    // Only a new first timer changes when the machine is due.
     if (queue->heap_.front() == &slot) queue->waker_.touch();
     return {queue, slot};
 }

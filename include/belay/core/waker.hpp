@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/core/waker.hpp
-/// Waker: how a machine and its driver know each other; undoes itself when the machine goes.
+/// Waker: the connection between a machine and its driver, which ends with the machine.
 #pragma once
 
 #include <atomic>   // std::atomic
@@ -17,22 +17,25 @@ namespace driver {
 
 struct WakeNode;
 
-/// What a driver does for a machine: plain functions, so that the core needs no virtual ones.
+/// The functions that a driver provides for a machine.
+///
+/// They are plain functions, so that the core needs no virtual ones.
 struct WakeOps {
-    /// Makes the driver re-read the machine's deadline soon.   Any thread; also after the driver's
-    /// end.
+    /// Makes the driver read the machine's deadline again soon.
+    /// Any thread; also after the driver's end.
     void (*wake)(WakeNode&) noexcept;
-    /// The same from the home thread, without lock or system call.
+    /// Does the same from the home thread, without a lock or a system call.
     void (*touch)(WakeNode&) noexcept;
-    /// The driver's time.
+    /// Returns the driver's time.
     Instant (*now)(WakeNode&) noexcept;
-    /// The machine is going: the driver never calls it again.   Home thread.
+    /// Removes the machine, which is being destroyed: the driver never calls it again.
+    /// Home thread.
     void (*detach)(WakeNode&) noexcept;
-    /// The last reference is gone.
+    /// Destroys the entry after its last reference is gone.
     void (*destroy)(WakeNode*) noexcept;
 };
 
-/// The driver's entry for one machine; drivers derive theirs from it. It outlives both sides.
+/// The driver's entry for one machine. Drivers derive theirs from it. It outlives both sides.
 struct WakeNode {
     explicit WakeNode(const WakeOps& o) noexcept : ops{&o} {}
 
@@ -40,7 +43,9 @@ struct WakeNode {
     std::atomic<std::uint32_t> references{1};
 };
 
-/// A counted reference to a driver's entry; may only wake.   Thread safety: distinct objects safe.
+/// A counted reference to a driver's entry, which can only wake.
+///
+/// Thread safety: distinct objects safe.
 class WakeHandle {
 public:
     WakeHandle() noexcept = default;
@@ -79,8 +84,8 @@ private:
 
 /// A machine's registration with its driver. Destroying or replacing it detaches the machine.
 ///
-/// Without a driver (default constructed) every call is a no-op and `now()` is `always`.
-/// Thread safety: home thread, but for what `handle()` gives.
+/// Without a driver (default constructed), every call does nothing and `now()` is `always`.
+/// Thread safety: home thread, except for what `handle()` returns.
 class Waker {
 public:
     Waker() noexcept = default;
@@ -101,25 +106,26 @@ public:
     }
     ~Waker() { detach(); }
 
-    /// The machine's deadline moved earlier: the driver re-reads it before it waits again.
+    /// Makes the driver read the deadline again before it waits, because it moved earlier.
     void touch() const noexcept {
         if (driver::WakeNode* const node = handle_.node()) node->ops->touch(*node);
     }
 
-    /// The driver's time; `always` without a driver. For commands that act outside a turn.
+    /// Returns the driver's time; `always` without a driver. For commands that act outside a turn.
     [[nodiscard]] Instant now() const noexcept {
         driver::WakeNode* const node = handle_.node();
         return node != nullptr ? node->ops->now(*node) : always;
     }
 
-    /// Where the machine's random bits start.
+    /// Returns the seed of the machine's random bits.
     [[nodiscard]] Seed seed() const noexcept { return seed_; }
 
-    /// For other threads.
+    /// Returns a handle for other threads.
     [[nodiscard]] const driver::WakeHandle& handle() const noexcept { return handle_; }
 
-    /// For a machine inside this one: the same driver, other random bits, no registration of its
-    /// own.
+    /// Returns a Waker for a machine inside this one.
+    ///
+    /// It has the same driver, other random bits, and no registration of its own.
     [[nodiscard]] Waker nested(std::uint64_t key) const noexcept {
         Waker w{handle_, Seed{detail::mix64(seed_.value + 0x9E3779B97F4A7C15U * (key + 1))}};
         w.owns_ = false;

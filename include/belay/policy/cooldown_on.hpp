@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/policy/cooldown_on.hpp
-/// CooldownOn: a wait of its own for one cause, whatever the backoff says.
+/// CooldownOn: a separate wait for one cause, independent of the backoff.
 #pragma once
 
 #include <cstdint>  // std::uint64_t
@@ -9,11 +9,11 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Advises wait_exactly after failures of one cause: uniformly from [least, most], or what the
-/// server asked for, if that is longer.
+/// Sets a separate wait after failures of one cause.
 ///
-/// `CooldownOn{Cause::overloaded, 5s, 15s}` is the answer to "try again later". It overrules the
-/// wait of a Backoff, which still counts the attempt.
+/// It advises wait_exactly, with a wait drawn uniformly from [least, most]. If the server requested
+/// a longer wait, that one counts. `CooldownOn{Cause::overloaded, 5s, 15s}` is the answer to "try
+/// again later". It overrides the wait of a Backoff, which still counts the attempt.
 ///
 /// Models:        RuleLike.
 /// Thread safety: distinct objects safe.
@@ -40,7 +40,7 @@ public:
         return failed(failure, turn);
     }
 
-    /// If no server asks for a longer one; see link/bounds.hpp.
+    /// Returns the longest wait if no server requests a longer one; see link/bounds.hpp.
     [[nodiscard]] constexpr Duration longest_wait(std::uint64_t) const noexcept { return most_; }
 
     friend constexpr bool operator==(const CooldownOn&, const CooldownOn&) noexcept = default;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/policy/deadline.hpp
-/// Deadline: no attempt after an instant.
+/// Deadline: no attempt starts after an instant.
 #pragma once
 
 #include <string_view>  // std::string_view
@@ -11,17 +11,17 @@ namespace belay { inline namespace BELAY_ABI {
 
 /// Stops when an attempt would start after `last`.
 ///
-/// It reviews the wait that all rules agreed on, so that a call that cannot be made in time fails
-/// now, not when the wait is over. Write it after rules that lengthen a plan. A limit on the time
-/// from the first attempt on is MaxElapsed.
+/// It reviews the wait that all rules together have planned. So a call that cannot start in time
+/// fails now, and not when the wait is over. Write it after rules that lengthen a plan. To limit
+/// the time from the first attempt on, use MaxElapsed.
 ///
-/// Models:        RuleLike, std::regular but for default construction.
-/// Thread safety: distinct objects safe; a shared one safe (never changes).
+/// Models:        RuleLike, std::regular except for default construction.
+/// Thread safety: distinct objects safe; a shared one safe (it never changes).
 class Deadline {
 public:
     static constexpr std::string_view name = "Deadline";
 
-    /// An attempt may still start at `last`; at `never` there is no limit.
+    /// Sets the last instant at which an attempt may start; `never` means no limit.
     constexpr explicit Deadline(Instant last) noexcept : last_{last} {}
 
     [[nodiscard]] constexpr Advice admit(Instant now) const noexcept {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/policy/max_attempts.hpp
-/// MaxAttempts: give up after so many failures.
+/// MaxAttempts: stops after a number of failures.
 #pragma once
 
 #include <cstdint>  // std::uint64_t
@@ -9,11 +9,12 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Stops after `most` failed attempts since the last success or reset, the first one included.
+/// Stops after `most` failed attempts since the last success or reset, including the first one.
 ///
-/// What was abandoned, planned, or lost after it had succeeded is not counted.
+/// It does not count abandoned attempts, planned ends, or the loss of a connection that had
+/// succeeded.
 ///
-/// Models:        RuleLike, std::regular but for default construction.
+/// Models:        RuleLike, std::regular except for default construction.
 /// Thread safety: distinct objects safe.
 class MaxAttempts {
 public:
@@ -34,7 +35,8 @@ public:
     constexpr void succeeded(Turn&) noexcept { failures_ = 0; }
     constexpr void reset() noexcept { failures_ = 0; }
 
-    /// `forever` where it stops; see link/bounds.hpp.
+    /// Returns `forever` if the rule stops after this number of failures, else 0ns; see
+    /// link/bounds.hpp.
     [[nodiscard]] constexpr Duration longest_wait(std::uint64_t failures) const noexcept {
         return failures >= most_ ? forever : Duration::zero();
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/policy/max_elapsed.hpp
-/// MaxElapsed: give up when trying has taken, or would take, too long.
+/// MaxElapsed: stops when trying has taken, or would take, too long.
 #pragma once
 
 #include <string_view>  // std::string_view
@@ -9,25 +9,30 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Stops when an attempt would start later than `most` after one was first wanted, or after the
-/// connection was lost.
+/// Stops when trying has taken, or would take, too long.
 ///
-/// It reviews the wait that all rules agreed on: a wait that would end too late, be it a server's
-/// hint, stops now and not when it is over. Write it after rules that lengthen a plan.
+/// It stops if an attempt would start later than `most` after an attempt was first wanted, or after
+/// the connection was lost.
 ///
-/// The time runs from `wanted`, from a `begin` that nobody announced, or from `lost`, until an
-/// attempt has succeeded or the policy is reset. So it bounds also how long a first attempt waits
-/// for what other rules refuse: an open breaker, a full bulkhead. A connection that opens and falls
-/// at once does not start it again. It stands still between an attempt that was abandoned (a gate
-/// shut, credentials are missing) and the next one that is wanted: nobody tried then.
+/// It reviews the wait that all rules together have planned. If the wait would end too late, it
+/// stops now, and not when the wait is over. This includes a wait that a server requested. Write it
+/// after rules that lengthen a plan.
 ///
-/// Models:        RuleLike, std::regular but for default construction.
+/// The time runs from `wanted`, from a `begin` without a `wanted` before it, or from `lost`. It
+/// runs until an attempt has succeeded or the policy is reset. So it also limits how long a first
+/// attempt waits while other rules refuse it: an open breaker, a full bulkhead. A connection that
+/// opens and fails at once does not start the time again. The time stands still after an attempt
+/// was abandoned (a gate shut, credentials are missing), until the next one is wanted. Nothing was
+/// tried in that time.
+///
+/// Models:        RuleLike, std::regular except for default construction.
 /// Thread safety: distinct objects safe.
 class MaxElapsed {
 public:
     static constexpr std::string_view name = "MaxElapsed";
 
-    /// 0ns allows the first attempt, and others only in the same instant.   Pre: most >= 0ns.
+    /// Sets the longest time. 0ns allows the first attempt, and others only in the same instant.
+    /// Pre: most >= 0ns.
     constexpr explicit MaxElapsed(Duration most) noexcept : most_{most} {
         BELAY_PRECONDITION(most.count() >= 0, "MaxElapsed: the time must be >= 0ns");
     }
@@ -56,7 +61,7 @@ public:
         running_ = false;
     }
 
-    /// How long trying has taken so far.
+    /// Returns how long trying has taken so far.
     [[nodiscard]] constexpr Duration spent(Instant now) const noexcept {
         return running_ ? part::saturating_add(spent_, elapsed(since_, now)) : spent_;
     }

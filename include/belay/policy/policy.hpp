@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/policy/policy.hpp
-/// Policy: a list of rules that answers as one.
+/// Policy: a list of rules that together give one result.
 #pragma once
 
 #include <concepts>     // std::integral
@@ -15,13 +15,14 @@ namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
-/// How long a connection must have lived to count as stable, if no rule says so.
+/// The time that a connection must live to count as stable, if no rule requests another.
 inline constexpr Duration default_stable_window = std::chrono::seconds{10};
 
 }  // namespace detail
 namespace detail {
 
-/// How long an attempt may take, if no rule says so. Not `forever`: a silent peer must not hold it.
+/// The longest time of an attempt, if no rule requests another. It is not `forever`, because a
+/// silent peer must not hold the attempt.
 inline constexpr Duration default_attempt_limit = std::chrono::seconds{30};
 
 }  // namespace detail
@@ -38,21 +39,22 @@ inline constexpr bool is_policy<Policy<Rules...>> = true;
 
 }  // namespace detail
 
-/// Decides when the next attempt may start, by asking its rules in the written order.
+/// Decides when the next attempt may start, by combining the advice of its rules.
 ///
-/// Every rule sees every event, whatever another said, and the opinions are folded by rank: the
-/// highest verb counts, of equal verbs the later; a suspension lasts until the latest of all waits.
-/// A policy is itself a rule; rules of a nested policy count as if they were written in its place.
+/// The policy calls its rules in the written order. Every rule receives every event, independent of
+/// what the others advise. The policy combines the advice by rank: the highest verb counts, and
+/// among equal verbs the later instant. A suspension lasts until the latest of all waits. A policy
+/// is itself a rule. The rules of a nested policy count as if they were written in its place.
 ///
-/// It is a value: whoever runs a policy copies it, so that each run starts afresh. What must be
-/// common to many runs is an object of its own that a Shared rule refers to.
+/// A policy is a value. Code that runs a policy copies it, so that each run starts afresh. State
+/// that many runs share belongs in a separate object, to which a Shared rule refers.
 ///
 /// Models:        RuleLike.
 /// Thread safety: distinct objects safe (as far as the rules are).
-/// Allocates:     never, nor does any rule of belay.
+/// Allocates:     never, and no rule of belay allocates.
 template <class... Rules>
 class Policy : public detail::WantedHook<Policy<Rules...>, (detail::HasWanted<Rules> || ...)> {
-    // Not constraints: the compilers' words for a failed one would hide the sentence.
+    // Not constraints, because the compiler's message for a failed one would hide the sentence.
     static_assert((explain::rule_like<Rules>() && ...));
 
 public:
@@ -60,7 +62,8 @@ public:
         (std::is_nothrow_move_constructible_v<Rules> && ...))
         : rules_{{std::move(rules)}...} {}
 
-    /// May an attempt start at `now`? Asks only.   Errors: none.   Complexity: O(rules).
+    /// Returns whether an attempt may start at `now`, and changes nothing.
+    /// Errors: none.   Complexity: O(rules).
     [[nodiscard]] constexpr Advice admit([[maybe_unused]] Instant now) const noexcept {
         detail::AdviceFold fold;
         visit([&](const auto& rule) {
@@ -71,13 +74,17 @@ public:
         return fold.result();
     }
 
-    /// An attempt starts. An answer other than `go` means that it does not: the first rule that
-    /// refuses is the answer, and those that had begun before it are abandoned, the last one first.
+    /// Starts an attempt, unless a rule refuses it.
     ///
-    /// Rules whose `begin` may refuse come first, in the written order; the others begin only when
-    /// none of them refused, so to them `begin` means an attempt.
+    /// A result other than `go` means that the attempt does not start. The result is the advice of
+    /// the first rule that refuses. The rules that had begun before it are abandoned, the last one
+    /// first.
     ///
-    /// Does not ask `admit`: whoever wants the rules' consent asks first; who does not, forces.
+    /// Rules whose `begin` may refuse come first, in the written order. The other rules begin only
+    /// if none of them refused, so for these `begin` means an attempt.
+    ///
+    /// It does not call `admit`. Call `admit` first if you want the consent of the rules; without
+    /// that call you force the attempt.
     /// Errors: none.   Complexity: O(rules).
     constexpr Advice begin(Turn& turn) noexcept {
         const Advice refusal = begin_from<0>(turn);
@@ -90,7 +97,9 @@ public:
         return refusal;
     }
 
-    /// The attempt failed; what now? First all rules are heard, then those that review the plan; if
+    /// Reports that the attempt failed, and returns what to do now.
+    ///
+    /// First all rules receive the failure. Then the rules that have `review` review the plan. If
     /// one of these stops it, the ones before it are abandoned, the last one first.
     ///
     /// Pre: an attempt has begun.   Errors: none.   Complexity: O(rules).
@@ -106,8 +115,9 @@ public:
         return fold.result();
     }
 
-    /// A connection that had succeeded has ended; what now? Asks as `failed` does.
+    /// Reports that a connection that had succeeded has ended, and returns what to do now.
     ///
+    /// It calls the rules in the same way as `failed`.
     /// Errors: none.   Complexity: O(rules).
     [[nodiscard]] constexpr Advice lost([[maybe_unused]] const Failure& failure,
                                         [[maybe_unused]] Turn& turn) noexcept {
@@ -121,30 +131,33 @@ public:
         return fold.result();
     }
 
-    /// The attempt worked: each rule starts afresh.   Pre: an attempt has begun.
+    /// Reports that the attempt succeeded, so that each rule starts afresh.
+    /// Pre: an attempt has begun.
     constexpr void succeeded([[maybe_unused]] Turn& turn) noexcept {
         visit([&](auto& rule) {
             if constexpr (requires { rule.succeeded(turn); }) rule.succeeded(turn);
         });
     }
 
-    /// The attempt ended without a verdict, or will not take place: permits go back.
+    /// Reports that the attempt ended without a verdict, or will not take place. Rules give back
+    /// permits.
     ///
-    /// Pre: an attempt is wanted or has begun, or `failed` or `lost` have not said `stop`.
+    /// Pre: an attempt is wanted or has begun, or `failed` or `lost` has not returned `stop`.
     constexpr void abandoned([[maybe_unused]] Turn& turn) noexcept {
         visit([&](auto& rule) {
             if constexpr (requires { rule.abandoned(turn); }) rule.abandoned(turn);
         });
     }
 
-    /// Starts counts afresh, by the user's command; breakers and budgets stay as they are.
+    /// Starts counts afresh, by the user's command. Breakers and budgets stay as they are.
     constexpr void reset() noexcept {
         visit([](auto& rule) {
             if constexpr (requires { rule.reset(); }) rule.reset();
         });
     }
 
-    /// How long a connection must live to count as stable: the longest wish, else `otherwise`.
+    /// Returns how long a connection must live to count as stable: the longest request of a rule,
+    /// else `otherwise`.
     [[nodiscard]] constexpr Duration stable_window(
         Duration otherwise = detail::default_stable_window) const noexcept {
         Duration longest{-1};
@@ -154,7 +167,7 @@ public:
         return longest.count() < 0 ? otherwise : longest;
     }
 
-    /// How long an attempt may take: the shortest wish, else `otherwise`.
+    /// Returns how long an attempt may take: the shortest request of a rule, else `otherwise`.
     [[nodiscard]] constexpr Duration attempt_limit(
         Duration otherwise = detail::default_attempt_limit) const noexcept {
         bool wished = false;
@@ -168,9 +181,12 @@ public:
         return wished ? shortest : otherwise;
     }
 
-    /// The longest wait that the rules may lead to after so many failed attempts since all was well
-    /// (0: the loss of what was well itself), if no server asks for a longer one; `forever` if one
-    /// may stop. Exists where each rule says it; see link/bounds.hpp.
+    /// Returns the longest wait to which the rules may lead after a number of failed attempts.
+    ///
+    /// `failures` counts the failed attempts since the last success; 0 means the loss of the
+    /// connection itself. The result is valid if no server requests a longer wait. It is `forever`
+    /// if a rule may stop. The function exists if each rule has `longest_wait`; see
+    /// link/bounds.hpp.
     ///
     /// Errors: none.   Complexity: O(rules), times that of each.
     template <std::integral Count>
@@ -184,12 +200,15 @@ public:
         return longest;
     }
 
-    /// Tells the rules what happened in an earlier life of the program, as the hooks of an attempt
-    /// would: the answer to a failure or a loss is what they would have planned.
+    /// Repeats for the rules what happened in an earlier run of the program.
     ///
-    /// Rules with `static constexpr bool is_shared = true` are passed over: what they refer to
-    /// (a budget, a breaker) may be others' too. One whose `begin` refuses does not hear of that
-    /// attempt, and the others do: it took place.
+    /// It calls the hooks that an attempt would call. The result for a failure or a loss is what
+    /// the rules would have planned.
+    ///
+    /// Rules with `static constexpr bool is_shared = true` are skipped, because other policies may
+    /// use the object to which they refer (a budget, a breaker). A rule whose `begin` refuses
+    /// receives no events of that attempt. The other rules receive them, because the attempt took
+    /// place.
     /// Errors: none.   Complexity: O(rules).
     constexpr Advice relive(detail::Outcome what, [[maybe_unused]] const Failure& failure,
                             [[maybe_unused]] Turn& turn) noexcept {
@@ -227,7 +246,7 @@ public:
         });
         return fold.result();
     }
-    /// The program ended, and with it what was planned.   Pre: as of `abandoned`.
+    /// Reports that the program ended, and with it what was planned.   Pre: as of `abandoned`.
     constexpr void relive_end([[maybe_unused]] Turn& turn) noexcept {
         visit_own([&](auto& rule) {
             if constexpr (requires { rule.abandoned(turn); }) rule.abandoned(turn);
@@ -263,8 +282,8 @@ private:
         }
     }
 
-    // Visits the rules of nested policies one by one: folding their folded opinions would lose the
-    // waits that were outranked inside, and their defaults would count as wishes.
+    // Visits the rules of nested policies one by one. Combining their combined advice would lose
+    // the waits that were outranked inside, and their defaults would count as requests.
     template <class F>
     constexpr void visit(F&& f) noexcept {
         rules_.each([&]<class R>(R& rule) {
@@ -305,7 +324,7 @@ private:
             return rest;
         }
     }
-    /// Ends what begin_from has begun.
+    /// Abandons the rules that begin_from has begun.
     template <class R>
     static constexpr void abandon_refusing([[maybe_unused]] R& rule,
                                            [[maybe_unused]] Turn& turn) noexcept {
@@ -364,7 +383,7 @@ template <class... Rules>
 Policy(Rules...) -> Policy<Rules...>;
 
 namespace detail {
-/// A rule alone is a policy of one.
+/// Makes a policy of a single rule; returns a policy as it is.
 template <class R>
 [[nodiscard]] constexpr auto as_policy(R rule) {
     if constexpr (is_policy<R>) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/policy/policy_history.hpp
-/// PolicyHistory: what a policy has been through, in a few bytes that survive a restart.
+/// PolicyHistory: what happened to a policy, in a few bytes that survive a restart.
 #pragma once
 
 #include <array>    // std::array
@@ -15,31 +15,35 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// The latest verdicts on the attempts of one run, so that a program that crashes again and again
-/// goes on with its backoff and its open breaker, instead of starting them afresh each time.
+/// Stores the latest verdicts on the attempts of one run, for the next start of the program.
 ///
-/// It stores what happened, not what the rules made of it: a restored policy is told it all again,
-/// at the times at which it happened. So it serves every rule, a user's own included, and a policy
-/// that was changed meanwhile. A Remembered rule writes it; `save` it beside the data (for a
-/// journal: `keep`) whenever an attempt begins or ends, and `restore` it at the next start.
+/// With it, a program that crashes again and again continues with its backoff and its open breaker,
+/// instead of starting them afresh each time.
 ///
-/// The last 29 verdicts are kept, or fewer where nobody tried for a while in between (a gate was
-/// shut): that takes room, too. Of older failures the number is kept, and for how long somebody
-/// tried. Error codes are not stored, causes and hints are. Times are stored as ages, and a wall
-/// stamp tells how long the program was gone: where that clock jumped, waits are shorter or longer
-/// by as much, and never longer than they were.
+/// It stores what happened, and not the state of the rules. A restored policy receives the events
+/// again, with the times at which they happened. So it works with every rule, including your own,
+/// and with a policy that was changed in the meantime. A Remembered rule writes the history. Call
+/// `save` whenever an attempt begins or ends, and store the bytes with your data (in a journal:
+/// `keep`). Call `restore` at the next start.
+///
+/// The last 29 verdicts are kept. They are fewer if nothing was tried for a while in between (a
+/// gate was shut), because such a pause also takes space. The history also keeps the number of
+/// older failures, and how long trying took. It stores causes and hints, but no error codes. It
+/// stores times as ages, and a wall clock timestamp shows how long the program was gone. If that
+/// clock jumped, waits are shorter or longer by as much, but never longer than they were.
 ///
 /// Memory:        about 500 bytes.
 /// Thread safety: distinct objects safe.
 class PolicyHistory {
 public:
-    /// What `save` needs at most.
+    /// The most bytes that `save` needs.
     static constexpr std::size_t bytes_max = 512;
-    /// How many verdicts are kept with their times.
+    /// The number of verdicts that are kept with their times.
     static constexpr std::size_t events_max = 29;
 
-    /// One verdict, or several failures that happened at about that time; or from when on an
-    /// attempt was wanted, or no longer.
+    /// One event: a verdict, or several failures that happened at about that time.
+    ///
+    /// It may also be the time from which an attempt was wanted, or no longer wanted.
     struct Event {
         detail::Outcome what = detail::Outcome::failed;
         Cause cause = Cause::none;
@@ -50,7 +54,7 @@ public:
 
     // ---- storing --------------------------------------------------------------------------------
 
-    /// Writes everything to the front of `into`, and gives the part that was written.
+    /// Writes everything to the front of `into`, and returns the part that was written.
     ///
     /// Errors: none.   Complexity: O(events).
     [[nodiscard]] BytesView save(std::span<std::byte, bytes_max> into, Instant now,
@@ -68,10 +72,10 @@ public:
         return {p, bytes};
     }
 
-    /// Takes over what an earlier process has saved; nothing of no bytes.
+    /// Restores what an earlier process has saved; no bytes restore an empty history.
     ///
-    /// Errors: false, and the history is empty, if these are not bytes of `save`, or those of a
-    ///         later version.
+    /// Errors: returns false, and the history is empty, if these are not bytes of `save`, or those
+    ///         of a later version.
     [[nodiscard]] bool restore(BytesView saved, Instant now, WallTime wall) noexcept {
         clear();
         if (saved.empty()) return true;
@@ -104,23 +108,25 @@ public:
     // ---- what it holds --------------------------------------------------------------------------
 
     [[nodiscard]] std::span<const Event> events() const noexcept { return {events_.data(), size_}; }
-    /// An attempt has begun, and its end is not known: a crash came in its middle.
+    /// Returns whether an attempt has begun whose end is not known.
+    ///
+    /// After a restore, it means that the program crashed during an attempt.
     [[nodiscard]] bool attempting() const noexcept { return attempting_; }
-    /// When the next attempt was to start.
+    /// Returns when the next attempt was to start.
     [[nodiscard]] Instant until() const noexcept { return until_; }
-    /// When what was restored had been saved; `always` if nothing was restored.
+    /// Returns when the restored history had been saved; `always` if nothing was restored.
     [[nodiscard]] Instant saved_at() const noexcept { return saved_at_; }
 
     // ---- for Remembered -------------------------------------------------------------------------
 
-    /// Notes that an attempt is wanted, where nobody wanted one before: somebody tries from then
-    /// on.
+    /// Records that an attempt is wanted where none was before. Trying starts at this time.
     void wanted(Instant now) noexcept {
         if (is_last(detail::Outcome::abandoned)) {
             const Event ended = events_[--size_];
             if (ended.at >= now) return;
             if (is_last(detail::Outcome::wanted)) {
-                // No verdict came in between: as much later as there was nobody who tried.
+                // No verdict came in between, so the start moves later by the time in which nothing
+                // was tried.
                 Event& began = events_[size_ - 1];
                 began.at = before(now, elapsed(began.at, ended.at));
                 return;
@@ -132,9 +138,10 @@ public:
         push({detail::Outcome::wanted, Cause::none, 1, Duration{}, now});
     }
     void began() noexcept { attempting_ = true; }
-    /// The attempt has no verdict.
+    /// Records that the attempt has no verdict.
     void ended() noexcept { attempting_ = false; }
-    /// The attempt that was wanted, planned or under way has no verdict, and nobody tries any more.
+    /// Records that the attempt that was wanted, planned or under way has no verdict, and that
+    /// trying ends.
     void abandoned(Instant now) noexcept {
         attempting_ = false;
         if (size_ == 0 || is_last(detail::Outcome::abandoned) ||
@@ -143,7 +150,7 @@ public:
         }
         push({detail::Outcome::abandoned, Cause::none, 1, Duration{}, now});
     }
-    /// Notes a verdict, and when the next attempt may start.
+    /// Records a verdict, and when the next attempt may start.
     void note(Instant now, detail::Outcome what, const Failure& failure, Instant until) noexcept {
         attempting_ = false;
         until_ = until;
@@ -164,16 +171,16 @@ private:
         events_[size_++] = event;
     }
 
-    /// Makes room for one. The number of failures in a row is what most rules go by, and for how
-    /// long somebody has tried. So the oldest failure becomes a repetition of the next one, if a
-    /// success does not make it void; and where nobody tried after it for a while, the moment from
-    /// which on somebody did moves over that gap.
+    /// Makes space for one event. Most rules depend on the number of failures in a row, and on how
+    /// long trying took. So the oldest failure becomes a repetition of the next one, if a success
+    /// does not make it void. If nothing was tried for a while after it, the time at which trying
+    /// started moves over that gap.
     void drop_oldest() noexcept {
         const std::size_t first = opens(events_[0]) ? 1 : 0;
         if (first == 0 || is(1, detail::Outcome::failed)) tell_with_next(first);
         std::size_t end = first + 1;
         if (first == 1) {
-            // What opens stands for what follows it.
+            // The event that opens stands for what follows it.
             const std::size_t gap = is(1, detail::Outcome::failed) ? 2 : 1;
             if (is(gap, detail::Outcome::abandoned)) {
                 end = gap + 1;
@@ -242,7 +249,7 @@ private:
                load_le<std::uint32_t>(saved.data()) == crc32c(saved.subspan(4));
     }
 
-    /// A stored length of time; one that cannot be is the longest.
+    /// Returns a stored length of time; one that is out of range becomes the longest.
     [[nodiscard]] static Duration duration(std::uint64_t ticks) noexcept {
         const auto most = static_cast<std::uint64_t>(Duration::max().count());
         return Duration{static_cast<std::int64_t>(detail::smaller(ticks, most))};
@@ -253,7 +260,7 @@ private:
         if (now <= then) return Duration::zero();
         return duration(static_cast<std::uint64_t>(now) - static_cast<std::uint64_t>(then));
     }
-    /// Never `always`, which is no moment.
+    /// Never returns `always`, which is not a moment.
     [[nodiscard]] static Instant ago(Instant now, Duration age) noexcept {
         constexpr Instant first{always.time_since_epoch() + Duration{1}};
         const Instant then = before(now, age);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/policy/remembered.hpp
-/// Remembered: a policy that goes on after a restart of the program where it was.
+/// Remembered: a policy that continues where it was after a restart of the program.
 #pragma once
 
 #include <string_view>  // std::string_view
@@ -11,22 +11,23 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Wraps a whole policy, and writes down in a PolicyHistory what it is told:
+/// Wraps a whole policy, and records its events in a PolicyHistory:
 ///
-///     PolicyHistory history;                          // outlives whoever runs the policy
+///     PolicyHistory history;                          // outlives the code that runs the policy
 ///     if (!history.restore(journal.kept(), now, wall)) ...    // what an earlier process saved
 ///     Remembered policy{history, Policy{Backoff{FullJitter{}, Cap{30s}, 1s}, MaxAttempts{10}},
-///     turn};
+///                       turn};
 ///
-/// Made with a turn, it is told first what the history holds, and waits with its first attempt as
-/// long as was left of the wait. An attempt in whose middle the program ended counts as lost when
-/// it was saved last: that is what makes a crash loop back off, and, if a rule says so, stop. What
-/// ended with `stop` is forgotten, so that whoever starts the program again is not held by it; so
-/// is everything at a `reset`, but for the first one after restoring, which is the start of whoever
-/// runs it.
+/// If you pass a turn, the policy first receives what the history holds, and the first attempt
+/// waits for the rest of the wait. If the program ended during an attempt, that attempt counts as
+/// lost at the time of the last save. So a crash loop backs off, and stops if a rule decides so.
 ///
-/// One history is for one long run: a supervisor, a session. Shared objects are not told again:
-/// they are others' too.
+/// A history that ended with `stop` is forgotten, so that it does not hold back a program that is
+/// started again. A `reset` also makes it forget everything. The exception is the first `reset`
+/// after restoring, which is the start of the code that runs the policy.
+///
+/// Use one history for one long run: a supervisor, a session. Shared objects do not receive the
+/// events again, because other policies use them, too.
 ///
 /// Models:        RuleLike, if P does.
 /// Thread safety: that of the history: one thread at a time.
@@ -38,12 +39,12 @@ class Remembered
 public:
     static constexpr std::string_view name = "Remembered";
 
-    /// Starts afresh. The history must outlive this, and all copies.
+    /// Starts afresh. The history must outlive this object and all copies.
     Remembered(PolicyHistory& history, P policy) noexcept
         : policy_{detail::as_policy(std::move(policy))}, history_{&history} {
         history.clear();
     }
-    /// Goes on where the history ends.   Complexity: O(attempts that it holds).
+    /// Continues where the history ends.   Complexity: O(attempts that it holds).
     Remembered(PolicyHistory& history, P policy, Turn turn) noexcept
         : policy_{detail::as_policy(std::move(policy))}, history_{&history} {
         tell(turn);
@@ -86,12 +87,12 @@ public:
         }
         forget();
     }
-    /// The policy's wish, else `otherwise`.
+    /// Returns what the policy requests, else `otherwise`.
     [[nodiscard]] Duration stable_window(
         Duration otherwise = detail::default_stable_window) const noexcept {
         return policy_.stable_window(otherwise);
     }
-    /// The policy's wish, else `otherwise`.
+    /// Returns what the policy requests, else `otherwise`.
     [[nodiscard]] Duration attempt_limit(
         Duration otherwise = detail::default_attempt_limit) const noexcept {
         return policy_.attempt_limit(otherwise);
@@ -106,13 +107,14 @@ private:
         history_->wanted(turn.now);
     }
 
-    // Whether nobody waits for the next attempt, since a rule says stop by then.
+    // Whether nothing waits for the next attempt, because a rule stops by then.
     [[nodiscard]] bool stops_at(Instant now) const noexcept {
         const Advice next = admit(now);
         return next.verb == Advice::Verb::stop ||
                (!next.allows(now) && policy_.admit(next.until).verb == Advice::Verb::stop);
     }
-    // From now on nobody tries, until somebody wants it again: who asks for that goes by it.
+    // From now on nothing is tried, until an attempt is wanted again. Rules with `wanted` depend on
+    // this.
     void paused(Instant now) noexcept {
         if constexpr (detail::HasWanted<detail::AsPolicy<P>>) {
             history_->abandoned(now);
@@ -143,7 +145,7 @@ private:
             planned = event.what != detail::Outcome::succeeded &&
                       event.what != detail::Outcome::abandoned;
         }
-        // No earlier than what it is told of before, should the wall clock have gone back.
+        // Not earlier than the events before it, in case the wall clock has gone back.
         Turn end{detail::larger(history_->saved_at(), latest()), turn.bits};
         if (history_->attempting()) {
             const Failure crash{.cause = Cause::lost};
@@ -156,7 +158,8 @@ private:
             policy_.relive_end(end);
             paused(end.now);
         }
-        // It has stopped, or would, for what is long ago: somebody wants it to try again.
+        // The policy has stopped, or would stop, because of events long ago. The new start means
+        // that it must try again.
         if (!stopped_ && policy_.admit(turn.now).verb == Advice::Verb::stop) return forget();
         until_ = history_->until();
         restored_ = stopped_ || !history_->events().empty();

@@ -7,10 +7,12 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Wishes for a stable window. A connection that dies younger has failed, so that a server that
-/// accepts and drops does not reset the backoff each time.
+/// Requests how long a connection must live to count as a success (the stable window).
 ///
-/// Concerns connections only: `retry` counts a call that returned as a success at once.
+/// A connection that ends earlier has failed. So a server that accepts and drops connections does
+/// not reset the backoff each time.
+///
+/// It affects connections only: `retry` counts a call that returned as a success at once.
 ///
 /// Models:        RuleLike.
 /// Thread safety: a plain value.
@@ -18,14 +20,15 @@ class ResetWhenStable {
 public:
     static constexpr std::string_view name = "ResetWhenStable";
 
-    /// 0ns: stable as soon as it is validated.   Pre: window >= 0ns.
+    /// Sets the window; with 0ns a connection is stable as soon as it is validated.
+    /// Pre: window >= 0ns.
     constexpr explicit ResetWhenStable(Duration window) noexcept : window_{window} {
         BELAY_PRECONDITION(window.count() >= 0, "ResetWhenStable: the window must be >= 0ns");
     }
 
     [[nodiscard]] constexpr Duration stable_window() const noexcept { return window_; }
 
-    /// None of its own; see link/bounds.hpp.
+    /// Returns 0ns, because this rule adds no wait; see link/bounds.hpp.
     [[nodiscard]] constexpr Duration longest_wait(std::uint64_t) const noexcept {
         return Duration::zero();
     }

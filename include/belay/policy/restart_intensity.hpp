@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/policy/restart_intensity.hpp
-/// RestartIntensity: give up when failures come too fast.
+/// RestartIntensity: stops when failures come too fast.
 #pragma once
 
 #include <cstddef>      // std::size_t
@@ -10,17 +10,18 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Stops when more than `Most` failures came within `period`, both ends included.
+/// Stops when more than `Most` failures happened within `period`, both ends included.
 ///
-/// `RestartIntensity<5>{60s}` allows five restarts in any minute, for as long as it takes: unlike
-/// MaxAttempts it does not forget on success, so a connection that works for a moment and falls,
-/// again and again, ends. The end of a connection that had succeeded counts as much as an attempt
-/// that failed: both are followed by a restart. What is planned or abandoned does not count.
+/// `RestartIntensity<5>{60s}` allows five restarts in any minute, for an unlimited time. Unlike
+/// MaxAttempts, it does not forget failures on success. So it ends a connection that works for a
+/// moment and fails, again and again. The end of a connection that had succeeded counts as much as
+/// a failed attempt, because a restart follows both. Planned ends and abandoned attempts do not
+/// count.
 ///
-/// It goes on to say stop until it is reset; then all is forgotten.
+/// After it has stopped, it advises stop until it is reset. A reset makes it forget everything.
 ///
 /// Memory:        the last `Most` failures, 8 bytes each, and 32 bytes.
-/// Models:        RuleLike, std::regular but for default construction.
+/// Models:        RuleLike, std::regular except for default construction.
 /// Thread safety: distinct objects safe.
 /// Source:        Erlang/OTP, "supervisor", maximum restart intensity.
 template <std::size_t Most>
@@ -52,7 +53,8 @@ public:
 
 private:
     constexpr void count(Instant now) noexcept {
-        // The oldest of the last Most failures tells: if it is within the period, all are.
+        // Only the oldest of the last Most failures is checked: if it is within the period, all
+        // are.
         if (counted_ == Most && elapsed(last_[next_], now) <= period_) exceeded_ = true;
         last_[next_] = now;
         next_ = (next_ + 1) % Most;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/policy/rule.hpp
-/// Advice, RuleLike: what one rule of a policy may say, and when it is asked.
+/// Advice and RuleLike: what a rule of a policy may advise, and when it is called.
 #pragma once
 
 #include <concepts>     // std::copyable, std::same_as
@@ -14,24 +14,25 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// One rule's opinion on the next attempt, or the folded opinion of all rules.
+/// The advice of one rule on the next attempt, or the combined advice of all rules.
 ///
-/// Holds absolute instants, so that it stays true while gates open and shut.
+/// It holds absolute instants, so that it stays true while gates open and shut.
 /// Thread safety: a plain value.
 struct Advice {
-    /// What may happen next, by ascending rank: of two opinions the higher counts.
+    /// The kinds of advice, by ascending rank. If two rules differ, the higher verb counts.
     enum class Verb : std::uint8_t {
         go = 0,             ///< at once
         wait_at_least = 1,  ///< not before `until`
-        wait_exactly = 2,   ///< at `until`, whatever shorter or longer wait_at_least others gave
+        wait_exactly = 2,   ///< at `until`, even if another rule gave a shorter or longer
+                            ///< wait_at_least
         suspend = 3,        ///< not before `until`; attempts make no sense (a breaker is open)
-        stop = 4            ///< never again, until somebody resets the policy
+        stop = 4            ///< never again, until the policy is reset
     };
 
     Verb verb = Verb::go;
     /// When the next attempt may start; without meaning for `go` and `stop`.
     Instant until = always;
-    /// The deciding rule, for logs; static storage. Policy fills it in from the rule's `name`.
+    /// The deciding rule, for logs; static storage. Policy sets it to the rule's `name`.
     std::string_view by{};
 
     [[nodiscard]] static constexpr Advice go() noexcept { return {}; }
@@ -46,7 +47,8 @@ struct Advice {
     }
     [[nodiscard]] static constexpr Advice stop() noexcept { return {Verb::stop, never, {}}; }
 
-    /// Whether an attempt may start at `now`: told to go, or the wait is over.
+    /// Returns whether an attempt may start at `now`: the verb is `go`, or the wait is over (never
+    /// for `stop`).
     [[nodiscard]] constexpr bool allows(Instant now) const noexcept {
         return verb == Verb::go || (verb != Verb::stop && until <= now);
     }
@@ -56,7 +58,8 @@ struct Advice {
 
 namespace detail {
 
-/// The one of two opinions that counts: the higher verb, of equal verbs the later, else the first.
+/// Returns the advice that counts: the higher verb, of equal verbs the later, else the first.
+///
 /// A longer wait lengthens a suspension.
 ///
 /// Errors: none.   Complexity: O(1).
@@ -72,32 +75,32 @@ namespace detail {
     return winner;
 }
 
-/// What became of an attempt.
+/// The result of an attempt, or a change between trying and not trying.
 enum class Outcome : std::uint8_t {
-    failed = 1,     ///< it failed
-    succeeded = 2,  ///< it worked
+    failed = 1,     ///< the attempt failed
+    succeeded = 2,  ///< the attempt succeeded
     lost = 3,       ///< a connection that had succeeded ended
-    wanted = 4,     ///< nothing yet: from then on somebody wanted it
-    abandoned = 5   ///< nothing: from then on nobody wanted it
+    wanted = 4,     ///< no result yet: an attempt was wanted from then on
+    abandoned = 5   ///< no result: no attempt was wanted from then on
 };
 
-// Of each hook: whether R has it (in any form), and whether it is as it must be. A hook that exists
-// in another form would never be called, so it is refused.
+// For each hook: whether R has it (in any form), and whether its form is right. A hook in another
+// form would never be called, so it is rejected.
 template <class R>
 concept HasWanted = has_wanted<R>() || requires(R& r, Turn& t) { r.wanted(t); };
 template <class R>
 concept WantedIsSound = !HasWanted<R> || requires(R& r, Turn& t) {
     { r.wanted(t) } noexcept -> std::same_as<void>;
 };
-// The hook of a rule that has it on a condition only, of a base: a member that cannot be called
-// would be a hook of another form.
+// A base holds the hook of a rule that has it only on a condition, because a member that cannot be
+// called would be a hook of another form.
 template <class Self, bool hears>
 struct WantedHook {};
 template <class Self>
 struct WantedHook<Self, true> {
-    /// Somebody wants an attempt from now on. Exists where a rule hears it.
+    /// Reports that an attempt is wanted from now on. It exists if a rule has this hook.
     ///
-    /// Pre: none is wanted, planned or under way.   Errors: none.   Complexity: O(rules).
+    /// Pre: no attempt is wanted, planned or under way.   Errors: none.   Complexity: O(rules).
     constexpr void wanted(Turn& turn) noexcept { static_cast<Self&>(*this).hear_wanted(turn); }
 };
 
@@ -182,7 +185,7 @@ concept AttemptLimitIsSound =
              { r.attempt_limit(otherwise) } noexcept -> std::same_as<Duration>;
          }));
 
-// Of the type, not of each object.
+// A member of the type, and not of each object.
 template <class R>
 concept NameIsSound = !has_name<R>() || requires {
     std::string_view{R::name};
@@ -203,14 +206,14 @@ concept IsSharedIsSound = !HasIsShared<R> || requires {
     requires std::same_as<decltype(R::is_shared), const bool>;
 };
 
-// A rule without a say is a misspelt hook, unless it means to be one.
+// A rule that gives no advice has a misspelt hook, unless it declares that this is intended.
 template <class R>
 concept HasSay = HasAdmit<R> || BeginAdvises<R> || HasFailed<R> || HasLost<R> || HasReview<R> ||
                  HasStableWindow<R> || HasAttemptLimit<R>;
 template <class R>
 concept Listens = ListensIsSound<R> && requires { requires R::listens; };
 
-/// What is asked of rules in proofs only, and never by a policy that runs.
+/// A hook that only proofs call, and never a policy that runs.
 template <class R>
 concept SaysLongestWait = requires(const R& r, std::uint64_t failures) {
     { r.longest_wait(failures) } noexcept -> std::same_as<Duration>;
@@ -221,7 +224,7 @@ concept HasAnyHook =
     HasWanted<R> || HasAdmit<R> || HasBegin<R> || HasFailed<R> || HasLost<R> || HasReview<R> ||
     HasSucceeded<R> || HasAbandoned<R> || HasStableWindow<R> || HasAttemptLimit<R>;
 
-// Few questions to compilers that compare constraints: told in full they take Clang minutes.
+// Compilers that compare constraints get few of them: with all of them, Clang takes minutes.
 template <class R>
 [[nodiscard]] consteval bool has_any_hook() {
     return HasAnyHook<R>;
@@ -240,41 +243,44 @@ template <class R>
 
 }  // namespace detail
 
-/// One rule of a policy: a copyable value with at least one of these hooks, all noexcept.
+/// One rule of a policy, which is a copyable value with at least one of these hooks, all noexcept.
 ///
-/// - `wanted(Turn&)`: from now on somebody wants an attempt that was not planned before: told once,
-///   before anybody asks for it. What bounds waiting runs from here.
-/// - `admit(Instant now) const -> Advice`: may an attempt start now? Asks only, changes nothing.
-/// - `begin(Turn&) -> void or Advice`: an attempt starts. Takes permits; an Advice other than `go`
-///   refuses the attempt until a later moment, and then the rule must not have taken anything. All
-///   that may refuse are asked before those that return void, to whom it is certain.
+/// - `wanted(Turn&)`: an attempt that was not planned before is wanted from now on. It is called
+///   once, before anything asks for the attempt. Limits on waiting run from here.
+/// - `admit(Instant now) const -> Advice`: returns whether an attempt may start now, and changes
+///   nothing.
+/// - `begin(Turn&) -> void or Advice`: an attempt starts; takes permits. An Advice other than `go`
+///   refuses the attempt until a later moment; the rule must not have taken anything then. Rules
+///   that may refuse are called before those that return void, for which the attempt is certain.
 /// - `failed(const Failure&, Turn&) -> Advice`: the attempt failed.
-/// - `succeeded(Turn&)`: it worked.
+/// - `succeeded(Turn&)`: the attempt succeeded.
 /// - `lost(const Failure&, Turn&) -> Advice`: a connection that had succeeded has ended.
-/// - `review(const Advice& planned, Turn&) -> Advice`: after `failed` or `lost`, when the opinions
-///   of all rules are folded: may make the plan stronger (stop, or lengthen it), and takes what the
-///   coming attempt needs and must hold over the wait. A plan to stop is not reviewed. Whoever
-///   stops must not have taken anything.
-/// - `abandoned(Turn&)`: the attempt, wanted, planned or begun, ends without a verdict. Gives back
-///   what `begin` or `review` took.
-/// - `reset()`: start afresh, by the user's command.
-/// - `stable_window() const -> Duration`, `attempt_limit() const -> Duration`: wishes, >= 0ns. A
-///   rule around a policy takes an argument: what to answer where the policy has no wish.
+/// - `review(const Advice& planned, Turn&) -> Advice`: called after `failed` or `lost`, with the
+///   combined advice of all rules. It may make the plan stronger (stop, or lengthen it). It takes
+///   what the coming attempt needs and must hold during the wait. A plan to stop is not reviewed. A
+///   rule that stops must not have taken anything.
+/// - `abandoned(Turn&)`: the attempt that was wanted, planned or begun ends without a verdict. The
+///   rule gives back what `begin` or `review` took.
+/// - `reset()`: starts afresh, by the user's command.
+/// - `stable_window() const -> Duration`, `attempt_limit() const -> Duration`: requested times, >=
+///   0ns. A rule that wraps a policy takes an argument: the result if the policy requests nothing.
 /// - `longest_wait(std::uint64_t failures) const -> Duration`: for proofs only, see
 ///   link/bounds.hpp.
-/// - `static constexpr std::string_view name`: who is named in the Advice.
-/// - `static constexpr bool listens = true`: the rule has neither an Advice nor a wish to give, and
-///   means it. One that has must not say so.
+/// - `static constexpr std::string_view name`: the name in the Advice.
+/// - `static constexpr bool listens = true`: the rule intentionally gives neither an Advice nor a
+///   requested time. A rule that gives one must not declare this.
 ///
-/// All are public: one that is private, or otherwise than this, would never be asked: it does not
-/// compile.
+/// All hooks are public. A hook that is private, or has another form, would never be called, so it
+/// does not compile.
 ///
-/// Semantics the compiler cannot check: after `begin` comes exactly one of `failed`, `succeeded`,
-/// `abandoned`, and after a `wanted`, or a `failed` or `lost` that did not lead to `stop`, comes
-/// `begin` or `abandoned` (the caller ensures both). `abandoned` may then come once more, and does
-/// nothing. An attempt may begin without having been wanted: one that was planned, or a forced one.
-/// A failure with Cause::planned is no failure and counts nothing; hooks neither allocate nor read
-/// clocks.
+/// Semantics the compiler cannot check: the caller ensures that
+/// - after `begin` comes exactly one of `failed`, `succeeded` and `abandoned`;
+/// - after `wanted`, or a `failed` or `lost` that did not lead to `stop`, comes `begin` or
+///   `abandoned`.
+///
+/// `abandoned` may then come once more, and does nothing. An attempt may begin without `wanted`, if
+/// it was planned or is forced. A failure with Cause::planned is not a failure and counts nothing.
+/// Hooks neither allocate nor read clocks.
 template <class R>
 concept RuleLike = std::copyable<R> && detail::has_any_hook<R>() && detail::hooks_are_sound<R>() &&
                    detail::either_says_or_listens<R>();
@@ -331,7 +337,7 @@ consteval bool rule_like() {
     return RuleLike<R>;
 }
 
-/// Says which rule of a policy has no bound that could be proven.
+/// Reports a rule of a policy that has no bound that could be proven.
 template <class R>
 consteval bool bounded_rule() {
     static_assert(detail::SaysLongestWait<R>,

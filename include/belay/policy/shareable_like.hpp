@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/policy/shareable_like.hpp
-/// ShareableLike, ReservableLike: what a Shared rule can refer to.
+/// ShareableLike and ReservableLike: the objects to which a Shared rule can refer.
 #pragma once
 
 #include <concepts>     // std::same_as
@@ -28,7 +28,7 @@ concept TakesVerdicts = requires(P& permit, const P& asked, Turn& turn) {
     { permit.success(turn) } noexcept -> std::same_as<void>;
     { permit.neutral() } noexcept -> std::same_as<void>;
 };
-// Or the failure is told in vain.
+// If the permit has this overload in another form, it would never be called.
 template <class P>
 concept TakesFailures =
     requires(P& permit, const Failure& why, Turn& turn) { permit.failure(why, turn); };
@@ -54,33 +54,32 @@ template <class S>
 concept ReserveIsSound = !HasReserve<S> || GivesReservations<S>;
 }  // namespace detail
 
-/// What a Shared rule can refer to: an object that many callers use.
+/// An object that many callers use, and to which a Shared rule can refer.
 ///
-/// - `wanted(Turn&)`, if it cares: somebody wants an attempt from now on. Each who shares it says
-///   so for itself, and asks next; what became of it the object learns from a permit only.
-/// - `admit(Instant) const -> Advice`: may anybody begin? Takes nothing.
-/// - `acquire(Turn&) -> Permit`: for an attempt that begins.
-/// - `reserve(Cause, Turn&) -> Permit`, if retries have to be paid for: for a retry, taken when it
-///   is planned after a failure of that cause. See ReservableLike.
-/// - `Permit`: default-constructible (empty), movable; `advice() const -> Advice` (not `go`:
-///   refused, finished or empty), `failure(Turn&) -> Advice`, `success(Turn&)`, `neutral()`; its
-///   destructor is neutral. Optional: `failure(const Failure&, Turn&) -> Advice`, the same, but
-///   told why.
-/// - `static constexpr std::string_view name`, if it shall be named in the Advice.
+/// - `wanted(Turn&)`, optional: an attempt is wanted from now on. Each rule that shares the object
+///   calls it, and then asks. The object learns the result from a permit only.
+/// - `admit(Instant) const -> Advice`: returns whether an attempt may begin, and takes nothing.
+/// - `acquire(Turn&) -> Permit`: takes a permit for an attempt that begins.
+/// - `reserve(Cause, Turn&) -> Permit`, optional, if retries have a cost: takes a permit for a
+///   retry that is planned after a failure of that cause. See ReservableLike.
+/// - `Permit`: default-constructible (empty) and movable. It has `advice() const -> Advice` (not
+///   `go`: refused, finished or empty), `failure(Turn&) -> Advice`, `success(Turn&)` and
+///   `neutral()`. Its destructor is neutral. Optional: `failure(const Failure&, Turn&) -> Advice`,
+///   the same with the reason.
+/// - `static constexpr std::string_view name`, optional: the name in the Advice.
 ///
-/// All noexcept. Semantics the compiler cannot check: any thread may call it at any time; of the
-/// verdicts on a permit only the first counts.
+/// All of them are noexcept. Semantics the compiler cannot check: any thread may call it at any
+/// time. Only the first verdict on a permit counts.
 template <class S>
 concept ShareableLike =
     detail::HasPermit<S> && detail::GivesPermits<S> && detail::TakesVerdicts<typename S::Permit> &&
     detail::TakesFailuresSoundly<typename S::Permit> && detail::SharedWantedIsSound<S> &&
     detail::ReserveIsSound<S> && detail::NameIsSound<S>;
 
-/// A shareable of which a retry takes its permit when it is planned, and holds it over the wait:
-/// a budget.
+/// A shareable object, such as a budget, from which a retry takes its permit when it is planned.
 ///
-/// Semantics the compiler cannot check: a reservation that is refused for good advises `stop`, and
-/// has taken nothing.
+/// The retry holds the permit during the wait. Semantics the compiler cannot check: a reservation
+/// that is refused for good advises `stop`, and has taken nothing.
 template <class S>
 concept ReservableLike = ShareableLike<S> && detail::GivesReservations<S>;
 

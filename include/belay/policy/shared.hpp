@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/policy/shared.hpp
-/// Shared: a rule that refers to an object which many policies use.
+/// Shared: a rule that refers to an object that many policies use.
 #pragma once
 
 #include <string_view>  // std::string_view
@@ -10,9 +10,9 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// What an empty budget refuses, a Shared rule asks for again after so long, instead of giving up.
+/// Makes a Shared rule ask an empty budget again after a wait, instead of giving up.
 ///
-/// For a Supervisor, which should not end because others spent the tokens.
+/// Use it for a Supervisor, which should not end because other callers spent the tokens.
 /// Thread safety: a plain value.
 struct AskAgain {
     /// Pre: wait > 0ns.
@@ -24,14 +24,15 @@ struct AskAgain {
 
 namespace detail {
 
-// What Shared keeps for an object that gives reservations, and for one that does not.
+// The state of a Shared rule, for an object that gives reservations, and for one that does not.
 struct RetryMemory {
-    Cause why = Cause::none;  // what the coming attempt is a retry of; none: it is a first one
+    Cause why = Cause::none;  // the failure that the coming attempt retries; none: it is a first
+                              // attempt
     Duration ask_again{0};    // 0: never
 };
 struct NoRetryMemory {};
 
-// The hooks for retries, of a base: a rule that has a hook on a condition is refused.
+// The hooks for retries are in a base, because a rule with a conditional hook is rejected.
 template <class S, bool reserves>
 struct RetryHooks {};
 template <class S>
@@ -40,28 +41,32 @@ struct RetryHooks<S, true> {
         S& shared = static_cast<S&>(*this);
         return shared.memory_.why == Cause::none ? Advice::go() : shared.reserve(turn);
     }
-    /// The next attempt is a first one. The object stays as it is.
+    /// Makes the next attempt a first one. The object stays as it is.
     constexpr void reset() noexcept { static_cast<S&>(*this).memory_.why = Cause::none; }
 };
 
 }  // namespace detail
 
-/// Refers to a shared object, which must outlive it, and holds at most one of its permits.
+/// Refers to a shared object, and holds at most one of its permits. The object must outlive the
+/// rule.
 ///
-/// Of an object that only gives permits (a CircuitBreaker) each attempt takes one when it begins.
-/// If the permit is gone by then (another caller took it), the attempt is refused; so a probe
-/// cannot be forced. Of one that also gives reservations (a budget) a retry takes its permit when
-/// it is planned, and holds it over the wait and the attempt; if there is none, the plan is to
-/// stop, or to ask again:
+/// If the object only gives permits (a CircuitBreaker), each attempt takes a permit when it begins.
+/// If no permit is left by then (another caller took it), the attempt is refused. So a probe cannot
+/// be forced.
+///
+/// If the object also gives reservations (a budget), a retry takes its permit when it is planned.
+/// It holds the permit during the wait and the attempt. If there is none, the plan is to stop, or
+/// to ask again:
 ///
 ///     Policy calls{Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{budget}, MaxAttempts{5}};
 ///     Policy link{Backoff{FullJitter{}, Cap{30s}, 1s}, Shared{budget, AskAgain{5s}}};
 ///
-/// The first attempt to get back a connection that was lost is no retry. After a planned retry was
+/// The first attempt to restore a lost connection is not a retry. After a planned retry was
 /// abandoned (a gate shut), the attempt that replaces it reserves when it begins.
 ///
-/// Uses the turn's time and bits, never the object's own clock. A copy refers to the same object
-/// and holds no permit: each run of a policy takes its own. Its destructor gives the permit back.
+/// It uses the turn's time and bits, never the object's own clock. A copy refers to the same object
+/// and holds no permit, because each run of a policy takes its own. The destructor gives the permit
+/// back.
 ///
 /// Models:        RuleLike.
 /// Thread safety: distinct objects safe, also when they refer to one object.
@@ -81,7 +86,7 @@ public:
         }
     }();
 
-    /// What it refers to has a life of its own: see Policy::relive.
+    /// The object outlives a run and may serve others, so Policy::relive skips this rule.
     static constexpr bool is_shared = true;
 
     constexpr explicit Shared(Object& object) noexcept : object_{&object} {}
@@ -90,7 +95,7 @@ public:
         : object_{&object} {
         memory_.ask_again = again.wait;
     }
-    /// Do not compile: a temporary would be gone at once.
+    /// Does not compile, because a temporary would be destroyed at once.
     constexpr explicit Shared(Object&& object) noexcept : Shared{object} {
         static_assert(!sizeof(Object), "Shared: what many use is a variable that outlives it");
     }

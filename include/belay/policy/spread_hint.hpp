@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/policy/spread_hint.hpp
-/// SpreadHint: clients that a server sent away for the same time do not come back at the same time.
+/// SpreadHint: clients that a server rejected for the same time do not return at the same time.
 #pragma once
 
 #include <cstdint>      // std::uint32_t, std::uint64_t
@@ -10,17 +10,21 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Adds up to so many percent to a wait that a server asked for, evenly: with 50 % and a hint of
-/// 30 s the waits lie in [30 s, 45 s]. Only adds: earlier is not what the server asked for.
+/// Adds up to a percentage to a wait that a server requested, uniformly.
+///
+/// With 50 % and a hint of 30 s, the waits lie in [30 s, 45 s]. It only adds, because an earlier
+/// attempt is not what the server requested.
 ///
 ///     Policy calls{Backoff{FullJitter{}, Cap{10s}, 100ms}, SpreadHint::plus_percent(50),
 ///                  MaxAttempts{4}};
 ///
-/// Without it a hint is heeded to the nanosecond, as gRPC does: who answers each client with a time
-/// of its own, or at different times, has spread them already. It is for servers that tell all the
-/// same ("Retry-After: 30", a date). A wait that is longer than the hint for another reason stays
-/// as it is. Also spreads the hint that a CooldownOn heeds. Write it before rules that limit a plan
-/// (MaxElapsed, Deadline, a shared budget).
+/// Without it, a policy follows a hint to the nanosecond, as gRPC does. A server that gives each
+/// client its own time, or answers at different times, has spread the clients already. Use this
+/// rule for servers that give all clients the same hint ("Retry-After: 30", a date).
+///
+/// A wait that is longer than the hint for another reason does not change. It also spreads the hint
+/// that a CooldownOn follows. Write it before rules that limit a plan (MaxElapsed, Deadline, a
+/// shared budget).
 ///
 /// Models:        RuleLike.
 /// Thread safety: distinct objects safe.
@@ -42,7 +46,7 @@ public:
     [[nodiscard]] constexpr Advice lost(const Failure& failure, Turn& turn) noexcept {
         return failed(failure, turn);
     }
-    /// Complexity: O(1); draws only where a hint decided.
+    /// Complexity: O(1); draws only if a hint decided.
     [[nodiscard]] constexpr Advice review(const Advice& planned, Turn& turn) const noexcept {
         if (hint_.count() <= 0) return Advice::go();
         const Instant hinted = after(turn.now, hint_);

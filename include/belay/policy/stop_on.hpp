@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/policy/stop_on.hpp
-/// StopOn: causes after which trying again is pointless.
+/// StopOn: stops after causes for which another attempt is pointless.
 #pragma once
 
 #include <concepts>  // std::same_as
@@ -12,14 +12,14 @@ namespace belay { inline namespace BELAY_ABI {
 
 /// Stops at once after a failure of one of the given causes.
 ///
-/// `StopOn{Cause::permanent, Cause::forbidden, Cause::unauthorized}` saves a `retry` from asking
-/// again what was answered for good. `StopOn::all_but(Cause::timed_out, Cause::overloaded)` is for
-/// calls that must not be made twice unless it is known that the first one did nothing: it stops
-/// after every other failure, and after the loss of a connection. What is planned is no failure,
-/// and never stops there.
+/// `StopOn{Cause::permanent, Cause::forbidden, Cause::unauthorized}` keeps a `retry` from repeating
+/// a call whose answer is final. For calls that must not be made twice unless the first one is
+/// known to have done nothing, use `StopOn::all_but(Cause::timed_out, Cause::overloaded)`. It stops
+/// after every other failure, and after the loss of a connection. It never stops after a planned
+/// end, which is not a failure.
 ///
 /// Models:        RuleLike.
-/// Thread safety: distinct objects safe; a shared one safe (never changes).
+/// Thread safety: distinct objects safe; a shared one safe (it never changes).
 class StopOn {
 public:
     static constexpr std::string_view name = "StopOn";
@@ -28,7 +28,7 @@ public:
         requires(sizeof...(causes) >= 1)
         : causes_{causes...} {}
 
-    /// Stops after every cause but these, and Cause::planned.
+    /// Makes a rule that stops after every cause except these and Cause::planned.
     [[nodiscard]] static constexpr StopOn all_but(std::same_as<Cause> auto... causes) noexcept
         requires(sizeof...(causes) >= 1)
     {
@@ -44,8 +44,9 @@ public:
         return failed(failure, turn);
     }
 
-    /// `forever` if it stops on what a peer that is down causes (lost, refused, timed_out); see
-    /// link/bounds.hpp.
+    /// Returns `forever` if it stops on a cause of a peer that is down (lost, refused, timed_out).
+    ///
+    /// Otherwise it returns 0ns; see link/bounds.hpp.
     [[nodiscard]] constexpr Duration longest_wait(std::uint64_t) const noexcept {
         for (const Cause down : {Cause::lost, Cause::refused, Cause::timed_out}) {
             if (causes_(Failure{.cause = down})) return forever;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/queue/block.hpp
-/// Block: a push into a full queue waits for room, up to a deadline.
+/// Block: a push into a full queue waits for capacity, up to a deadline.
 #pragma once
 
 #include <belay/core/instant.hpp>
@@ -10,18 +10,18 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// How long a push waits, and how often it looks.
+/// How long a push waits, and how often it checks for capacity.
 struct BlockOptions {
-    /// The longest wait; `forever` for no end.
+    /// The longest wait; `forever` means without end.
     Duration timeout = std::chrono::seconds{1};
-    /// The time between two looks.
+    /// The time between two checks.
     Duration interval = std::chrono::milliseconds{1};
 };
 
-/// Waits, through a sleeper, until there is room.
+/// Waits, through a sleeper, until the queue has capacity.
 ///
-/// Somebody must make it meanwhile: another thread, where the storage allows several, or what the
-/// sleeper itself runs while it sleeps.
+/// Other code must make capacity meanwhile: another thread, if the storage allows several, or code
+/// that the sleeper runs while it sleeps.
 ///
 /// Models: OverflowLike.   Thread safety: that of the sleeper.
 template <SleeperLike Sleeper>
@@ -29,14 +29,17 @@ class Block {
 public:
     static constexpr bool drops = false;
 
-    /// The sleeper must outlive the queue.   Pre: timeout >= 0ns, interval > 0ns.
+    /// Makes a policy that waits through `sleeper`, which must outlive the queue.
+    /// Pre: timeout >= 0ns, interval > 0ns.
     explicit Block(Sleeper& sleeper, BlockOptions options = {}) noexcept
         : sleeper_{&sleeper}, options_{options} {
         BELAY_PRECONDITION(options.timeout.count() >= 0 && options.interval.count() > 0,
                            "Block::Block: the timeout must be >= 0ns, the interval > 0ns");
     }
 
-    /// Errors: wait_ended, at the deadline.   Blocks: until there is room, or the deadline.
+    /// Waits for capacity.
+    ///
+    /// Errors: wait_ended, at the deadline.   Blocks: until there is capacity, or the deadline.
     template <class Room>
     [[nodiscard]] std::error_code make_room(Room& room) {
         const Instant deadline = after(sleeper_->now(), options_.timeout);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/queue/codec_like.hpp
-/// CodecLike: how a value becomes bytes, and bytes a value.
+/// CodecLike: converts a value to bytes, and bytes to a value.
 #pragma once
 
 #include <concepts>     // std::movable, std::same_as
@@ -24,7 +24,7 @@ template <class C>
 concept DecodeGivesOptional = requires(C& codec, BytesView bytes) {
     requires is_optional<std::remove_cvref_t<decltype(codec.decode(bytes))>>;
 };
-/// What a codec decodes.
+/// The type that a codec decodes.
 template <class C>
 using DecodedBy = typename std::remove_cvref_t<decltype(std::declval<C&>().decode(
     std::declval<BytesView>()))>::value_type;
@@ -38,15 +38,16 @@ concept HasEncode =
 
 }  // namespace detail
 
-/// Makes bytes of values of one type, and values of the bytes.
+/// Converts values of one type to bytes, and the bytes to values.
 ///
 /// Semantics the compiler cannot check:
 /// - `encode(const T&, Bytes& into)` writes the value into `into`, which is empty and keeps its
-///   capacity from call to call. False: there are no bytes for this value.
-/// - `decode(BytesView) -> std::optional<T>` gives the value that was encoded. Nothing: the bytes
-///   are of no value. They may come from another version of the program, or be damaged: nothing
-///   may be taken for granted about them. The value must not refer to the bytes.
-/// Both may throw; it counts as a refusal.
+///   capacity from call to call. It returns false if there are no bytes for this value.
+/// - `decode(BytesView) -> std::optional<T>` returns the value that was encoded, or nothing if the
+///   bytes are not those of a value. The bytes may come from another version of the program, or be
+///   damaged, so do not assume anything about them. The value must not refer to the bytes.
+///
+/// Both may throw; an exception counts as a refusal.
 template <class C>
 concept CodecLike = std::movable<C> && detail::HasDecode<C> && detail::DecodeGivesOptional<C> &&
                     detail::DecodesMovable<C> && detail::HasEncode<C>;

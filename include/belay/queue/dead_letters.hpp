@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/queue/dead_letters.hpp
-/// KeepDead, and how what nobody can use is put aside.
+/// KeepDead, and how values that cannot be used are put aside.
 #pragma once
 
 #include <concepts>      // std::same_as
@@ -10,8 +10,10 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// No storage for dead letters: they stay where they are. In a WorkQueue in its log, until they are
-/// revived or purged; in an Encoded the first, until they are acknowledged.
+/// Selects that there is no storage for dead letters, so that they stay where they are.
+///
+/// In a WorkQueue they stay in its log, until they are revived or purged. In an Encoded they stay
+/// the first value, until they are acknowledged.
 struct KeepDead {};
 
 namespace detail {
@@ -20,12 +22,12 @@ template <class D, class Answer>
 concept TakesLetters = requires(D& d, Bytes&& letter) {
     { d.try_push(static_cast<Bytes&&>(letter)) } -> std::same_as<Answer>;
 };
-// Of other answers nobody knows whether true means taken, or refused.
+// With another result type, it would be unclear whether true means taken or refused.
 template <class D>
 concept TakesDead =
     std::same_as<D, KeepDead> || TakesLetters<D, bool> || TakesLetters<D, std::error_code>;
 
-/// Whether a storage for dead letters has taken this one.
+/// Returns whether a storage for dead letters has taken this one.
 template <TakesDead DeadLetters>
 [[nodiscard]] bool push_letter(DeadLetters& letters, BytesView body) {
     if constexpr (std::same_as<DeadLetters, KeepDead>) {
@@ -37,7 +39,7 @@ template <TakesDead DeadLetters>
     }
 }
 
-/// Whether what a storage for dead letters has taken is durable now, if it can be.
+/// Returns whether the storage for dead letters is durable now, if it can be.
 template <TakesDead DeadLetters>
 [[nodiscard]] bool sync_letters(DeadLetters& letters) {
     // A journal's `commit` is not enough in Flush::none.
@@ -54,8 +56,10 @@ template <TakesDead DeadLetters>
     }
 }
 
-/// Whether the letter is in the storage now, durably if it can be. It is pushed once only: `sent`
-/// says whether it was, also by an earlier call after which it was not durable.
+/// Returns whether the letter is in the storage now, durably if it can be.
+///
+/// It is pushed only once: `sent` is true if it was pushed, also by an earlier call after which it
+/// was not durable.
 ///
 /// Throws: what the storage throws.
 template <TakesDead DeadLetters>

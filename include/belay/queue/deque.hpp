@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/queue/deque.hpp
-/// Deque: a queue that takes memory as it grows, for one thread.
+/// Deque: a queue that allocates memory as it grows, for one thread.
 #pragma once
 
 #include <bit>          // std::bit_floor
@@ -17,8 +17,8 @@ namespace belay { inline namespace BELAY_ABI {
 
 /// A first-in, first-out queue of at most `capacity` values, in blocks of about 1 KiB.
 ///
-/// A block that becomes empty is kept for the next one, so a queue that goes up and down around a
-/// level allocates nothing. Values never move while they are in it.
+/// It keeps one empty block for the next use, so a queue whose size varies around a level allocates
+/// nothing. Values never move while they are in it.
 ///
 /// Models:        LeasableLike.
 /// Thread safety: distinct objects safe.
@@ -48,10 +48,11 @@ public:
         delete spare_;
     }
 
-    /// Adds a value at the back; answers false, and leaves it as it was, if the queue is full or
-    /// there is no memory.
+    /// Adds a value at the back.
+    ///
+    /// Returns: false if the queue is full or there is no memory; the value is then unchanged.
     [[nodiscard]] bool try_push(T&& value) noexcept {
-        // Copies: as far as the compiler knows, the value may lie over the members.
+        // Copies, because for the compiler the value may overlap the members.
         const std::size_t pushed = pushed_;
         if (pushed == full_at_ && !has_room(pushed)) return false;
         if (place(pushed) == 0 && !append_block()) return false;
@@ -59,8 +60,9 @@ public:
         pushed_ = pushed + 1;
         return true;
     }
-    /// The same with a copy, which is made first.   Throws: what copying throws, and then nothing
-    /// was added.
+    /// Adds a copy of a value, which is made first.
+    ///
+    /// Throws: what copying throws, and then nothing was added.
     [[nodiscard]] bool try_push(const T& value) noexcept(std::is_nothrow_copy_constructible_v<T>)
         requires std::is_copy_constructible_v<T>
     {
@@ -78,7 +80,7 @@ public:
         return value;
     }
 
-    /// The oldest value; null if there is none. It stays where it is until it is taken.
+    /// Returns the oldest value, or null if there is none. It stays in place until it is taken.
     [[nodiscard]] T* front() noexcept { return size() == 0 ? nullptr : first_->at(place(popped_)); }
     /// Removes the oldest value.   Pre: there is one.
     void ack() noexcept {
@@ -86,14 +88,14 @@ public:
         std::destroy_at(first_->at(place(popped_)));
         leave(popped_);
     }
-    /// Nothing: the oldest value is first until it is removed.
+    /// Does nothing, because the oldest value stays the first until it is removed.
     void nack() noexcept {}
 
     [[nodiscard]] std::size_t size() const noexcept { return pushed_ - popped_; }
     [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
 
 private:
-    // A power of two, so that the number of a value tells its place in its block.
+    // A power of two, so that the number of a value gives its place in its block.
     static constexpr std::size_t block_values =
         sizeof(T) >= 256 ? 4 : std::bit_floor(1024 / sizeof(T));
 
@@ -116,7 +118,7 @@ private:
         std::swap(popped_, other.popped_);
     }
 
-    /// Looks again how far pushes may go.
+    /// Computes again how far pushes may go.
     [[nodiscard]] bool has_room(std::size_t pushed) noexcept {
         full_at_ = popped_ + capacity_;
         return pushed != full_at_;
@@ -143,12 +145,12 @@ private:
     }
 
     std::size_t capacity_;
-    std::size_t full_at_;     // no push before this one needs a look at the pops
+    std::size_t full_at_;     // pushes before this one do not read the pops
     Block* first_ = nullptr;  // blocks that hold values, in order
     Block* last_ = nullptr;
     Block* spare_ = nullptr;
-    // One counter for each side, and nothing that both write: compilers join two into a vector,
-    // and the next access waits for it.
+    // Each side has one counter, and no word is written by both. Otherwise compilers join two into
+    // a vector, and the next access waits for it.
     std::size_t pushed_ = 0;
     std::size_t popped_ = 0;
 };

@@ -1,25 +1,27 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/queue/drop_oldest.hpp
-/// DropOldest: a full queue forgets its oldest value.
+/// DropOldest: a full queue drops its oldest value.
 #pragma once
 
 #include <belay/queue/overflow_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Makes room by dropping the oldest values, for queues of which only the newest matter.
+/// Makes capacity by dropping the oldest values, for queues in which only the newest matter.
 ///
-/// The queue's observer learns of each: `on_dropped(value)`. While the queue is drained its oldest
-/// value is at work, and is not dropped: then the push is refused.
+/// The queue's observer receives each dropped value: `on_dropped(value)`. While the queue is
+/// drained, its oldest value is being executed and is not dropped, so the push is refused.
 ///
-/// Room is made before the storage is asked: what it refuses for another reason, too_large or the
-/// bound of a Priority's lane for example, has cost the oldest all the same. Over a Priority the
-/// "oldest" is what would be taken next.
+/// The oldest value is dropped before the storage is asked to take the new one. So it is lost even
+/// if the storage refuses the push for another reason, for example too_large or the limit of a
+/// Priority's lane. Over a Priority, the "oldest" is the value that would be taken next.
 ///
 /// Models: OverflowLike.   Thread safety: any thread (no state).
 struct DropOldest {
     static constexpr bool drops = true;
 
+    /// Drops values until the queue has capacity.
+    ///
     /// Errors: queue_full while the queue is drained, or if the storage gives nothing.
     template <class Room>
     [[nodiscard]] std::error_code make_room(Room& room) {

@@ -16,26 +16,29 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Keeps values as bytes, through a codec, in a storage of bytes such as a Journal.
+/// Stores values as bytes, through a codec, in a storage of bytes such as a Journal.
 ///
 ///     Queue queue{Encoded{std::move(journal), OrderCodec{}}};      // a durable queue of Order
 ///
-/// A value for which the codec has no bytes is refused, and nothing is written. Bytes of which it
-/// makes no value go to `DeadLetters`, a storage that takes Bytes, durably if that has a `flush` or
-/// a `commit`; then they are removed here, and the next value is the first. A crash between the two
-/// leaves them in both, and so may an error of removing them, which `front` answers; none are lost.
-/// With KeepDead, and if they are refused, they stay the first: `front` says bad_encoding, and
-/// tries again when it is called again; `ack` gives them up, and `storage().front()` has them as
-/// they are.
+/// If the codec has no bytes for a value, the value is refused, and nothing is written.
+///
+/// If the codec makes no value of some bytes, they go to `DeadLetters`, a storage that takes Bytes.
+/// The transfer is durable if that storage has a `flush` or a `commit`. The bytes are then removed
+/// here, and the next value is the first. A crash between the two steps leaves the bytes in both
+/// storages. An error while removing them may do the same; `front` returns it. No bytes are lost.
+///
+/// With KeepDead, and if the dead letter storage refuses them, the bytes stay the first. Then
+/// `front` returns bad_encoding, and tries again when it is called again. Use `ack` to give the
+/// bytes up, and `storage().front()` to read them as they are.
 ///
 /// Models:        LeasableLike; FlushableLike if the storage does.
-/// Thread safety: distinct objects safe, one thread at a time, whatever the storage allows.
-/// Allocates:     nothing to push, once its buffer is as long as the longest value, where the
-///                storage takes a BytesView; else a copy of the bytes. To pop, what the storage
-///                and the codec do.
+/// Thread safety: distinct objects safe, one thread at a time, even if the storage allows more.
+/// Allocates:     to push, nothing once its buffer is as long as the longest value, if the storage
+///                takes a BytesView; else a copy of the bytes. To pop, what the storage and the
+///                codec allocate.
 template <class Storage, class Codec, class DeadLetters = KeepDead>
 class Encoded {
-    // Not constraints: the compilers' words for a failed one would hide the sentences.
+    // Not constraints, because the compiler's message for a failed one would hide the sentences.
     static_assert(explain::leasable_like<Storage>());
     static_assert(explain::codec_like<Codec>());
     static_assert(detail::TakesDead<DeadLetters>,
@@ -51,10 +54,11 @@ public:
     explicit Encoded(Storage storage, Codec codec = Codec(), DeadLetters dead = DeadLetters())
         : storage_{std::move(storage)}, codec_{std::move(codec)}, dead_letters_{std::move(dead)} {}
 
-    /// Adds a value at the back. It is left as it was, in any case.
+    /// Adds a value at the back. The value is unchanged in any case.
     ///
     /// Errors: bad_encoding, if the codec refuses it or throws; not enough memory; those of the
-    ///         storage.   Complexity: that of the codec and the storage.
+    ///         storage.
+    /// Complexity: that of the codec and the storage.
     [[nodiscard]] std::error_code try_push(const value_type& value) noexcept {
 #if defined(__cpp_exceptions)
         try {
@@ -69,30 +73,32 @@ public:
 #endif
     }
 
-    /// Takes the oldest value, or what is lent, and ends the loan; nothing if there is none, or
-    /// `front` would say why.
+    /// Takes the oldest value, or the leased one, and ends the lease.
+    ///
+    /// The result is nothing if there is no value, or if `front` would return an error.
     ///
     /// Throws: std::bad_alloc; what the storages throw.
     [[nodiscard]] std::optional<value_type> try_pop() {
         Result<value_type> value = front();
         if (!value) return std::nullopt;
-        // The storage's own pop takes what is lent, and knows whether it is gone; an error of ack
-        // does not tell, and after nack another value may have its turn.
+        // The storage's own pop takes the leased value, and its result shows whether the value is
+        // gone. An error of ack does not show this, and after nack another value may be next.
         if (!storage_.try_pop()) return std::nullopt;
         return std::move(*value);
     }
 
-    /// A copy of the oldest value; `ack` removes it, `nack` leaves it the first. Until one of them
-    /// is called it is the same value again.
+    /// Returns a copy of the oldest value, which `ack` removes and `nack` keeps as the first.
     ///
-    /// Errors: queue_empty, also when all that waited became dead letters; bad_encoding: then `ack`
-    ///         gives it up; those of the storage.
+    /// Until one of them is called, it returns the same value again.
+    ///
+    /// Errors: queue_empty, also if all waiting values became dead letters; bad_encoding: then
+    ///         `ack` gives the value up; those of the storage.
     /// Throws: std::bad_alloc; what the storages throw.
-    /// Complexity: that of the codec and the storages, for each value that becomes a dead letter
-    /// too.
+    /// Complexity: that of the codec and the storages, also for each value that becomes a dead
+    ///             letter.
     [[nodiscard]] Result<value_type> front() {
         for (;;) {
-            // Of what could not be decoded nobody has ended the loan.
+            // The lease of bytes that could not be decoded has not been ended yet.
             if (undecoded_) static_cast<void>(nack());
             auto&& body = storage_.front();
             if (!body) return detail::why_nothing(body);
@@ -106,7 +112,7 @@ public:
             if (const std::error_code error = bury(BytesView{*body})) return error;
         }
     }
-    /// Removes the oldest value, also one that cannot be decoded.   Pre: there is one.
+    /// Removes the oldest value, including one that cannot be decoded.   Pre: there is one.
     ///
     /// Errors: those of the storage.
     decltype(auto) ack() noexcept {
@@ -114,7 +120,7 @@ public:
         letter_.reset();
         return storage_.ack();
     }
-    /// Leaves the oldest value the first.   Errors: those of the storage.
+    /// Keeps the oldest value as the first.   Errors: those of the storage.
     decltype(auto) nack() noexcept {
         undecoded_ = false;
         return storage_.nack();
@@ -123,35 +129,35 @@ public:
     [[nodiscard]] std::size_t size() const noexcept { return storage_.size(); }
     [[nodiscard]] std::size_t capacity() const noexcept { return storage_.capacity(); }
 
-    // What a storage may have beside; templates, so that Clang 14 leaves them alone where it has
-    // not.
+    // Optional members of a storage. They are templates, so that Clang 14 ignores them if the
+    // storage does not have them.
 
-    /// As the storage's.
+    /// Returns the result of the storage's function.
     template <class S = Storage>
         requires detail::CountsBytes<S>
     [[nodiscard]] std::uint64_t bytes() const noexcept {
         return storage_.bytes();
     }
-    /// As the storage's.
+    /// Returns the result of the storage's function.
     template <class S = Storage>
         requires detail::HasStorageCommit<S>
     [[nodiscard]] std::error_code commit() noexcept {
         return storage_.commit();
     }
-    /// As the storage's.
+    /// Returns the result of the storage's function.
     template <class S = Storage>
         requires detail::HasFlush<S>
     [[nodiscard]] std::error_code flush() noexcept {
         return storage_.flush();
     }
-    /// As the storage's.
+    /// Returns the result of the storage's function.
     template <class S = Storage>
         requires detail::HasUnflushed<S>
     [[nodiscard]] bool unflushed() const noexcept {
         return storage_.unflushed();
     }
 
-    /// The bytes. What changes them while a value is lent is not for others.
+    /// Returns the storage of bytes. Do not change its values while one is leased.
     [[nodiscard]] Storage& storage() noexcept { return storage_; }
     [[nodiscard]] const Storage& storage() const noexcept { return storage_; }
     [[nodiscard]] DeadLetters& dead_letters() noexcept { return dead_letters_; }
@@ -181,12 +187,13 @@ private:
 #endif
     }
 
-    /// Moves what is lent to the dead letters; the error if it is still here, or may be.
+    /// Moves the leased bytes to the dead letters. Returns an error if they are, or may be, still
+    /// here.
     [[nodiscard]] std::error_code bury(BytesView body) {
         if constexpr (std::same_as<DeadLetters, KeepDead>) {
             return make_error_code(QueueErrc::bad_encoding);
         } else {
-            // A letter that was taken, but is not durable or not gone here, is not pushed again.
+            // A letter that was taken, but is not durable or not removed here, is not pushed again.
             Bytes letter(body.begin(), body.end());
             if (letter_ != letter) {
                 if (!detail::push_letter(dead_letters_, letter)) {
@@ -201,8 +208,9 @@ private:
             const std::size_t before = storage_.size();
             const std::error_code error =
                 detail::error_of_call(QueueErrc::queue_empty, [&] { return storage_.ack(); });
-            // An error does not tell whether it is gone: a journal without space gives it up, and
-            // of lease_ended another consumer did. The next one may have the same bytes.
+            // An error does not show whether the bytes are gone. A journal without space gives them
+            // up, and after lease_ended another consumer did. The next value may have the same
+            // bytes.
             if (!error || error == QueueErrc::lease_ended || storage_.size() < before) {
                 letter_.reset();
             }
@@ -213,9 +221,9 @@ private:
     Storage storage_;
     [[no_unique_address]] Codec codec_;
     [[no_unique_address]] DeadLetters dead_letters_;
-    std::optional<Bytes> letter_;  // the last one that was taken, until it is gone here
+    std::optional<Bytes> letter_;  // the last one that was taken, until it is removed here
     Bytes buffer_;
-    bool undecoded_ = false;  // the storage lends what is no value
+    bool undecoded_ = false;  // the storage leases bytes that are no value
 };
 
 }}  // namespace belay

@@ -20,30 +20,31 @@ namespace belay { inline namespace BELAY_ABI {
 ///     journal->append(sample);                     // waits for no disk
 ///     flusher.appended();
 ///
-/// While the driver runs, a loss of power takes at most what was appended in the last interval, and
-/// in the time that the driver needs to come around and the flush to end. Nothing wakes the driver
-/// while there is nothing to flush.
+/// While the driver runs, a power failure loses at most the values of the last interval. Add the
+/// time until the driver's next turn, and the duration of the flush. Nothing wakes the driver while
+/// there is nothing to flush.
 ///
-/// The log may be a Journal, a Queue over one, or a WorkQueue: then ends count as well.
+/// The log may be a Journal, a Queue over one, or a WorkQueue; for a WorkQueue, ended leases also
+/// count as changes.
 ///
-/// Call `appended()` after what changes the log, once for many changes will do: it is how the
-/// machine learns of the first one. Forgotten, the change waits for the next call of it, or until
-/// the driver advances the machine for another reason. When the machine is gone, nothing is flushed
-/// any more but by the log itself.
+/// Call `appended()` after changes to the log; one call for many changes is enough. The machine
+/// detects the first change only through this call. If you do not call it, the change waits for the
+/// next call, or until the driver advances the machine for another reason. After the machine is
+/// destroyed, only the log itself flushes.
 ///
 /// Models:        MachineLike.
 /// Thread safety: home thread; `appended` any thread, once the machine is attached.
-/// Blocks:        advance, for a flush: on the disk. Give the machine a driver of its own where
+/// Blocks:        advance blocks for a flush, on the disk. Give the machine a driver of its own if
 ///                turns must not wait.
 template <class Log>
 class FlushEvery {
-    // Not a constraint: the compilers' words for a failed one would hide the sentence.
+    // Not a constraint, because the compiler's message for a failed one would hide the sentence.
     static_assert(FlushableLike<Log>,
                   "FlushEvery: there must be something to flush: a Journal, or a Queue over one; a "
                   "storage in memory is never durable");
 
 public:
-    /// The log must outlive the machine, and stay where it is.   Pre: interval > 0ns.
+    /// Makes a machine for a log, which must outlive it and stay in place.   Pre: interval > 0ns.
     FlushEvery(Log& log, Duration interval) noexcept : log_{&log}, interval_{interval} {
         BELAY_PRECONDITION(interval.count() > 0, "FlushEvery::FlushEvery: interval must be > 0ns");
     }
@@ -51,22 +52,26 @@ public:
     FlushEvery& operator=(const FlushEvery&) = delete;
     ~FlushEvery() = default;
 
-    /// Something was appended.   Errors: none.   Complexity: one atomic operation; a wake of the
-    /// driver, once per turn of this machine.
+    /// Reports that something was appended.
+    ///
+    /// Errors: none.
+    /// Complexity: one atomic operation; one wake of the driver per turn of this machine.
     void appended() noexcept {
-        // Both exchanges: whichever comes later sees what the other thread did before its own.
+        // Both sides exchange, so the later one sees what the other thread did before its own
+        // exchange.
         if (!noticed_.exchange(true, std::memory_order_acq_rel)) waker_.handle().wake();
     }
 
-    /// The error of the last flush; none if it worked, or there was none. It is tried again after
-    /// an interval.
+    /// Returns the error of the last flush; none if it worked, or if there was no flush.
+    ///
+    /// A failed flush is tried again after an interval.
     [[nodiscard]] std::error_code error() const noexcept { return error_; }
 
     // ---- as a machine ---------------------------------------------------------------------------
 
     void attach(Waker waker) noexcept {
         waker_ = std::move(waker);
-        // What was appended before.
+        // For values that were appended before.
         appended();
     }
     [[nodiscard]] Instant deadline() const noexcept {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/queue/flushable_like.hpp
-/// FlushableLike: what may hold things that are not durable yet, and can make them so.
+/// FlushableLike: a log that may hold values that are not durable yet, and can make them durable.
 #pragma once
 
 #include <concepts>      // std::same_as
@@ -23,12 +23,13 @@ concept HasUnflushed = requires(const L& log) {
 
 }  // namespace detail
 
-/// A log that can be asked whether all of it is on the medium.
+/// A log that can make its contents durable, and can report whether they are.
 ///
 /// Semantics the compiler cannot check:
-/// - `flush()` makes everything durable that was taken before it. After no error `unflushed()` is
-///   false, unless something was taken meanwhile. After an error it may be called again.
-/// - `unflushed()` says whether there is something that a `flush()` would have to make durable.
+/// - `flush()` makes everything durable that was taken before it. If it returns no error,
+///   `unflushed()` is false, unless something was taken meanwhile. After an error, it may be called
+///   again.
+/// - `unflushed()` returns whether there is something that a `flush()` would have to make durable.
 template <class L>
 concept FlushableLike = detail::HasFlush<L> && detail::HasUnflushed<L>;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/queue/leasable_like.hpp
-/// LeasableLike: a storage whose oldest value can be worked on before it is given up.
+/// LeasableLike: a storage that leases its oldest value until the value is acknowledged.
 #pragma once
 
 #include <concepts>     // std::same_as
@@ -30,18 +30,19 @@ concept HasNack = requires(S& s) {
 
 }  // namespace detail
 
-/// A storage that lends its oldest value.
+/// A storage that leases its oldest value, so that you can remove it after the work is done.
 ///
 /// Semantics the compiler cannot check:
-/// - `front()` lends the oldest value: a pointer, optional or result that is false when there is
-///   none, or when reading it failed (then its `error()` says why). It stays valid while values are
-///   pushed, until `front`, `try_pop`, `ack` or `nack`.
-///   While it is lent, `front()` lends the same again.
-/// - `ack()` ends the loan: the value took effect, and is gone.
-/// - `nack()` ends the loan: the value did not take effect, and is the first again; in a storage of
-///   several orders, as a Priority is, the first of its own.
-/// - `try_pop()` takes what is lent, and ends the loan.
-/// Pre of both: `front()` gave a value, and the loan has not ended.
+/// - `front()` leases the oldest value. It returns a pointer, optional or result. This is false if
+///   there is no value, or if reading it failed; its `error()` then gives the reason. The value
+///   stays valid while values are pushed, until `front`, `try_pop`, `ack` or `nack`. While a value
+///   is leased, `front()` returns the same value again.
+/// - `ack()` ends the lease: the value took effect, and is removed.
+/// - `nack()` ends the lease: the value did not take effect, and is the first again. In a storage
+///   of several orders, as a Priority is, it is the first of its own order.
+/// - `try_pop()` takes the leased value, and ends the lease.
+///
+/// Pre of `ack` and `nack`: `front()` returned a value, and the lease has not ended.
 template <class S>
 concept LeasableLike =
     StorageLike<S> && detail::HasFront<S> && detail::HasAck<S> && detail::HasNack<S>;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/queue/oldest_age.hpp
-/// OldestAge: how long the first value of a queue has waited, from looks at the queue.
+/// OldestAge: measures how long the first value of a queue has waited, from samples of the queue.
 #pragma once
 
 #include <array>    // std::array
@@ -10,8 +10,10 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Tells how long the oldest value of a first-in, first-out queue waits, without a stamp on any
-/// value: pushing and taking cost nothing, and the queue needs no clock.
+/// Measures how long the oldest value of a first-in, first-out queue has waited.
+///
+/// It needs no timestamp on any value. Pushing and taking cost nothing, and the queue needs no
+/// clock.
 ///
 ///     Queue queue{Deque<Task>{}, Reject{}, {}, QueueCounters{}};
 ///     OldestAge<> oldest;
@@ -19,13 +21,13 @@ namespace belay { inline namespace BELAY_ABI {
 ///     oldest.sample(now, queue.observer().pushed, queue.size());
 ///     if (oldest.age(now) > 5s) { ... }
 ///
-/// It remembers how many values had been pushed at some moments. The oldest of n values is the n-th
-/// last that was pushed: it came after the last moment at which it was not there yet. So the answer
-/// is never too low, and too high by the time between two samples; where a value outlives many
-/// samples, by up to 6 / `Marks` of the longest wait. Of values that were there at the first
-/// sample, only the time since then is known.
+/// It stores how many values had been pushed at some moments. The oldest of n values is the n-th
+/// last that was pushed. It arrived after the last moment at which it was not there yet. So the
+/// result is never too low. It is too high by at most the time between two samples. If a value
+/// outlives many samples, it is too high by up to 6 / `Marks` of the longest wait. For values that
+/// were there at the first sample, only the time since then is known.
 ///
-/// Not for queues that let values overtake, such as a Priority.
+/// Do not use it for queues in which values overtake others, such as a Priority.
 ///
 /// Thread safety: that of the queue.   Allocates: never; 16 bytes for each mark.
 /// Errors:        none.                Complexity: O(Marks) for a sample, O(1) for an age.
@@ -34,7 +36,7 @@ class OldestAge {
     static_assert(Marks >= 4, "OldestAge: there must be at least 4 marks");
 
 public:
-    /// How the queue is now: how many values were ever pushed, and how many wait.
+    /// Records the state of the queue: how many values were ever pushed, and how many wait.
     ///
     /// Pre: neither `now` nor `pushed` is less than at the last sample.
     constexpr void sample(Instant now, std::uint64_t pushed, std::size_t size) noexcept {
@@ -49,7 +51,7 @@ public:
         if (count_ == 0 || elapsed(marks_[count_ - 1].at, now) >= spacing_) add({pushed, now});
     }
 
-    /// How long the oldest value has waited; 0ns if there was none at the last sample.
+    /// Returns how long the oldest value has waited; 0ns if there was none at the last sample.
     [[nodiscard]] constexpr Duration age(Instant now) const noexcept {
         return waits_ ? elapsed(marks_[0].at, now) : Duration::zero();
     }
@@ -60,7 +62,7 @@ private:
         Instant at{};
     };
 
-    /// Forgets the first marks.
+    /// Forgets the first `many` marks.
     constexpr void forget(std::size_t many) noexcept {
         for (std::size_t i = many; i < count_; ++i) marks_[i - many] = marks_[i];
         count_ -= many;
@@ -68,7 +70,7 @@ private:
     }
     constexpr void add(Mark mark) noexcept {
         if (count_ == Marks) {
-            // Fewer marks, further apart: at most Marks / 2 + 1 of such a distance fit.
+            // Fewer marks with larger distances: at most Marks / 2 + 1 of such a distance fit.
             spacing_ = elapsed(marks_[0].at, mark.at) / static_cast<Duration::rep>(Marks / 2);
             count_ = 1;
             for (std::size_t i = 1; i < Marks; ++i) {
@@ -79,9 +81,10 @@ private:
         marks_[count_++] = mark;
     }
 
-    std::array<Mark, Marks> marks_{};  // in order; the first is from before the oldest value came
+    std::array<Mark, Marks> marks_{};  // in order; the first is from before the oldest value
+                                       // arrived
     std::size_t count_ = 0;
-    Duration spacing_{};  // of marks, at least
+    Duration spacing_{};  // the least distance of marks
     bool waits_ = false;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/queue/overflow_like.hpp
-/// OverflowLike: what a Queue does when it is full. And Reject, the default.
+/// OverflowLike: decides what a Queue does when it is full. Reject is the default.
 #pragma once
 
 #include <concepts>      // std::same_as, std::move_constructible
@@ -12,7 +12,7 @@ namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
-// What a Queue offers an overflow policy.
+// The object that a Queue passes to an overflow policy.
 struct RoomArchetype {
     bool full() const noexcept;
     std::error_code drop_oldest();
@@ -30,15 +30,20 @@ concept HasMakeRoom = requires(O& overflow, RoomArchetype& room) {
 
 }  // namespace detail
 
-/// Decides what becomes of a push that does not fit.
+/// Decides what happens to a push that does not fit.
 ///
-/// - `static constexpr bool drops`: whether values may vanish whose push answered no error;
-/// - `make_room(room) -> std::error_code`: called when the queue is full. No error: there is room
-///   now, or the value that is pushed was dropped.
+/// - `static constexpr bool drops`: whether a value may be dropped although its push returned no
+///   error.
+/// - `make_room(room) -> std::error_code`: called when the queue is full. No error means that there
+///   is capacity now, or that the pushed value was dropped.
 ///
-/// `room.full()` asks. `room.drop_oldest()` drops the first value; queue_full while the queue is
-/// drained, or if the storage gives nothing. `room.drop_newest()` drops the value that is pushed:
-/// the push answers no error. What is dropped goes to the queue's observer, one by one.
+/// The policy may call these functions of `room`:
+/// - `full()` returns whether the queue is full.
+/// - `drop_oldest()` drops the first value. It returns queue_full while the queue is drained, or if
+///   the storage gives nothing.
+/// - `drop_newest()` drops the pushed value; the push then returns no error.
+///
+/// The queue's observer receives each dropped value.
 template <class O>
 concept OverflowLike =
     std::move_constructible<O> && detail::SaysWhetherItDrops<O> && detail::HasMakeRoom<O>;
@@ -59,7 +64,7 @@ consteval bool overflow_like() {
 
 }  // namespace explain
 
-/// What does not fit is refused with QueueErrc::queue_full.
+/// Refuses a push that does not fit, with QueueErrc::queue_full.
 ///
 /// Models: OverflowLike.   Thread safety: any thread (no state).
 struct Reject {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/queue/priority.hpp
-/// Priority: lanes of work, the important first, and none of them forever last.
+/// Priority: lanes of work, the important first. By default no lane starves.
 #pragma once
 
 #include <array>     // std::array
@@ -14,41 +14,44 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// How a Priority shares.
+/// The options of a Priority.
 struct PriorityOptions {
-    /// How many turns of lanes above it a lane lets pass while it has a value waiting; then it is
-    /// its turn. `no_limit`: all of them, also if it starves.
+    /// How often a lane with a waiting value lets lanes above it go first. After that, it is its
+    /// turn. With `no_limit`, it always lets them go first, even if it starves.
     std::size_t in_a_row = 8;
 };
 
-/// Several storages as one: a value goes into the lane that `lane_of(value)` names, lane 0 first.
+/// Combines several storages into one, as lanes of which the first has priority.
+///
+/// A value goes into the lane that `lane_of(value)` returns; lane 0 is the first.
 ///
 ///     struct ByKind { std::size_t operator()(const Task& t) const noexcept { return t.bulk; } };
 ///     Queue queue{Priority{std::array{Deque<Task>{100}, Deque<Task>{900}}, ByKind{}}};
 ///
-/// Taken is the oldest value of the first lane that has one; but a lane that has let `in_a_row`
-/// turns of lanes above it pass, since its own last one or since a value came into the empty lane,
-/// goes before lane 0, and the upper before the lower of such lanes. So while a value is first in
-/// lane i, at most `in_a_row` + i - 1 turns go to lanes above it.
+/// The next value is normally the oldest one of the first lane that has a value. A lane that was
+/// passed over `in_a_row` times goes before lane 0 once. It counts the turns of lanes above it
+/// since its own last turn, or since a value arrived in the empty lane. Among such lanes, the upper
+/// one is first. So while a value is first in lane i, at most `in_a_row` + i - 1 turns go to lanes
+/// above it.
 ///
-/// Within a lane the order is that of its storage. Each lane has its own bound, so that one that is
-/// full keeps nothing out of the others: `capacity()` is their sum, and a push is refused when its
-/// lane is full. Overflow policies of a Queue act at the Queue's limit, not at that of a lane.
-/// What was lent and given back, and what cannot be read, is first in its lane, whose turn is over:
-/// a lane that fails again and again keeps no other from its own.
+/// Within a lane, the order is that of its storage. Each lane has its own limit, so a full lane
+/// does not block the others. The sum of these limits is `capacity()`, and a push is refused if its
+/// lane is full. Overflow policies of a Queue act at the Queue's limit, not at that of a lane. If a
+/// value was leased and given back, or cannot be read, it is first in its lane, but the lane's turn
+/// is over. So a lane that fails again and again does not keep the other lanes from their turns.
 ///
-/// What is flushed is so lane by lane: a loss of power may take the end of one lane, and leave what
-/// was pushed later into another.
+/// Lanes are flushed one by one. So a loss of power may lose the end of one lane, and keep values
+/// that were pushed later into another lane.
 ///
 /// Models:        StorageLike; LeasableLike and FlushableLike if the lanes do.
 /// Thread safety: distinct objects safe.
-/// Errors:        those of the lanes.   Allocates: what the lanes do.
+/// Errors:        those of the lanes.   Allocates: what the lanes allocate.
 /// Complexity:    O(lanes), and that of a lane.
-/// Source:        strict priority with a bound on waiting ("aging"), A. Silberschatz et al.,
+/// Source:        strict priority with a limit on waiting ("aging"), A. Silberschatz et al.,
 ///                "Operating System Concepts", CPU scheduling.
 template <class Storage, std::size_t Lanes, class LaneOf>
 class Priority {
-    // No constraint: the compilers' words for a failed one would hide the sentence.
+    // Not a constraint, because the compiler's message for a failed one would hide the sentence.
     static_assert(explain::storage_like<Storage>());
 
 public:
@@ -68,7 +71,7 @@ public:
         BELAY_PRECONDITION(in_a_row_ > 0, "Priority::Priority: in_a_row must be > 0");
     }
 
-    /// Adds a value at the back of its lane. What was not taken is left as it was.
+    /// Adds a value at the back of its lane. A value that was not taken is unchanged.
     ///
     /// Pre: lane_of(value) < Lanes.   Throws: what the lane throws, if V is not value_type&&.
     template <class V = value_type>
@@ -80,14 +83,15 @@ public:
         return lanes_[lane].try_push(std::forward<V>(value));
     }
 
-    /// Takes the value whose turn it is; nothing if there is none. Ends a loan: takes what was
-    /// lent.
+    /// Takes the value whose turn it is; nothing if there is none.
+    ///
+    /// It ends a lease: it takes the leased value.
     [[nodiscard]] std::optional<value_type> try_pop() {
         for (;;) {
             const std::size_t lane = next_lane();
             const bool had_some = lanes_[lane].size() != 0;
-            // Before the lane is asked: one that cannot give its first value, or throws, has had
-            // its turn, or it would starve the others.
+            // Before the lane's own pop: a lane that cannot give its first value, or throws, has
+            // had its turn. Otherwise it would starve the others.
             lent_ = Lanes;
             end_turn(lane);
             std::optional<value_type> value = lanes_[lane].try_pop();
@@ -95,12 +99,12 @@ public:
         }
     }
 
-    /// Lends the value whose turn it is, as its lane does.
+    /// Leases the value whose turn it is, in the way of its lane.
     [[nodiscard]] decltype(auto) front()
         requires LeasableLike<Storage>
     {
         for (;;) {
-            // Of a value that could not be read nobody has ended the loan.
+            // The lease of a value that could not be read has not been ended yet.
             if (lent_ < Lanes && !readable_) end_turn(std::exchange(lent_, Lanes));
             const std::size_t lane = next_lane();
             const bool had_some = lanes_[lane].size() != 0;
@@ -113,7 +117,7 @@ public:
             if (readable_ || !has_emptied_itself(lane, had_some)) return lent;
         }
     }
-    /// Removes what was lent.   Pre: `front` lent something.
+    /// Removes the leased value.   Pre: `front` leased a value.
     decltype(auto) ack() noexcept
         requires LeasableLike<Storage>
     {
@@ -122,7 +126,7 @@ public:
         end_turn(lane);
         return lanes_[lane].ack();
     }
-    /// Gives back what was lent.   Pre: `front` lent something.
+    /// Gives back the leased value.   Pre: `front` leased a value.
     decltype(auto) nack() noexcept
         requires LeasableLike<Storage>
     {
@@ -137,17 +141,17 @@ public:
         for (const Storage& lane : lanes_) sum += lane.size();
         return sum;
     }
-    /// The sum of the lanes' capacities; `no_limit` if one has none.
+    /// Returns the sum of the lanes' capacities; `no_limit` if one has none.
     [[nodiscard]] std::size_t capacity() const noexcept {
         std::size_t sum = 0;
         for (const Storage& lane : lanes_) sum += detail::smaller(lane.capacity(), no_limit - sum);
         return sum;
     }
 
-    // What the lanes may have beside; templates, so that Clang 14 leaves them alone where they have
-    // not.
+    // Optional members of the lanes. They are templates, so that Clang 14 ignores them if the lanes
+    // do not have them.
 
-    /// The sum of the lanes' bytes.
+    /// Returns the sum of the lanes' bytes.
     template <class S = Storage>
         requires detail::CountsBytes<S>
     [[nodiscard]] std::uint64_t bytes() const noexcept {
@@ -158,19 +162,21 @@ public:
         }
         return sum;
     }
-    /// `commit` of every lane, also behind one that fails.   Errors: that of the first that fails.
+    /// Calls `commit` of every lane, also after one that fails.
+    /// Errors: that of the first that fails.
     template <class S = Storage>
         requires detail::HasStorageCommit<S>
     [[nodiscard]] std::error_code commit() noexcept {
         return each_lane([](S& lane) noexcept { return lane.commit(); });
     }
-    /// `flush` of every lane, also behind one that fails.   Errors: that of the first that fails.
+    /// Calls `flush` of every lane, also after one that fails.
+    /// Errors: that of the first that fails.
     template <class S = Storage>
         requires detail::HasFlush<S>
     [[nodiscard]] std::error_code flush() noexcept {
         return each_lane([](S& lane) noexcept { return lane.flush(); });
     }
-    /// Whether a lane has something to flush.
+    /// Returns whether a lane has something to flush.
     template <class S = Storage>
         requires detail::HasUnflushed<S>
     [[nodiscard]] bool unflushed() const noexcept {
@@ -181,7 +187,7 @@ public:
     }
 
     static constexpr std::size_t lane_count = Lanes;
-    /// For what is asked of one lane. Its values are not for others to change.   Pre: i < Lanes.
+    /// Returns one lane, for calls to it alone. Do not change its values.   Pre: i < Lanes.
     [[nodiscard]] Storage& lane(std::size_t i) noexcept {
         BELAY_PRECONDITION(i < Lanes, "Priority::lane: there must be such a lane");
         return lanes_[i];
@@ -198,13 +204,14 @@ private:
         return first;
     }
 
-    /// Whether a lane had values, none of which it could give, and has none left: as one that puts
-    /// aside what it cannot decode. Then it is another's turn.
+    /// Returns whether a lane had values, could give none of them, and has none left.
+    ///
+    /// Such a lane puts aside values that it cannot decode. It is then the turn of another lane.
     [[nodiscard]] bool has_emptied_itself(std::size_t lane, bool had_some) const noexcept {
         return had_some && lanes_[lane].size() == 0;
     }
 
-    /// Whose turn it is; 0 if there is nothing.
+    /// Returns the lane whose turn it is; 0 if there is nothing.
     [[nodiscard]] std::size_t next_lane() const noexcept {
         if (lent_ < Lanes) return lent_;
         std::size_t first = Lanes;
@@ -225,8 +232,8 @@ private:
     std::array<Storage, Lanes> lanes_;
     [[no_unique_address]] LaneOf lane_of_;
     std::size_t in_a_row_;
-    std::size_t lent_ = Lanes;  // the lane that lends; Lanes if none does
-    bool readable_ = true;      // what it lends
+    std::size_t lent_ = Lanes;  // the lane that leases; Lanes if none does
+    bool readable_ = true;      // whether its leased value is readable
     std::array<std::size_t, Lanes> passed_{};
 };
 

@@ -18,26 +18,28 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// How a Queue is set up.
+/// The options of a Queue.
 struct QueueOptions {
-    /// The most values that wait at a time; the storage's capacity where that is smaller.
+    /// The most values that wait at a time; the storage's capacity if that is smaller.
     std::size_t limit = 1000;
-    /// The queue is full, too, when its storage has as many bytes; for storages that count them,
-    /// `bytes() const noexcept`. The push that crosses the limit is taken, and so is one into an
-    /// empty queue. A journal frees bytes by files: allow it some segments.
+    /// The queue is also full if its storage has this number of bytes. It needs a storage that
+    /// counts them, `bytes() const noexcept`. A push that crosses the limit is still taken, and so
+    /// is a push into an empty queue. A journal frees bytes by whole files, so allow it some
+    /// segments.
     std::size_t bytes_limit = no_limit;
 };
 
 /// A bounded queue over any storage.
 ///
-/// It adds to a storage a limit and what happens at it, `suspend`, `drain`, and an observer;
-/// nothing else: what the storage can do beyond is reached through `storage()`. What becomes of the
-/// values when the queue is destroyed is up to the storage: a durable one closes in order.
+/// It adds to a storage a limit with an overflow policy, `suspend`, `drain`, and an observer. For
+/// everything else that the storage can do, use `storage()`. The storage decides what happens to
+/// the values when the queue is destroyed: a durable one closes in order.
 ///
-/// Thread safety: distinct objects safe; one queue is for one thread, whatever its storage allows.
+/// Thread safety: distinct objects safe; one queue is for one thread, even if its storage allows
+///                more.
 template <class Storage, class Overflow = Reject, class Observer = NoObserver>
 class Queue {
-    // Not constraints: the compilers' words for a failed one would hide the sentences.
+    // Not constraints, because the compiler's message for a failed one would hide the sentences.
     static_assert(explain::storage_like<Storage>());
     static_assert(explain::overflow_like<Overflow>());
     static constexpr bool counts_bytes = detail::CountsBytes<Storage>;
@@ -45,11 +47,12 @@ class Queue {
 public:
     using value_type = typename Storage::value_type;
     using storage_type = Storage;
-    /// Whether values may vanish whose push answered no error; a Session refuses such queues.
+    /// Whether a value may be dropped although its push returned no error; a Session refuses such
+    /// queues.
     static constexpr bool drops = Overflow::drops;
 
     /// Pre: options.limit > 0; options.bytes_limit > 0, and no_limit if the storage counts no
-    /// bytes.
+    ///      bytes.
     Queue(Storage storage, Overflow overflow, QueueOptions options = {},
           Observer observer = Observer())
         : storage_{std::move(storage)},
@@ -71,7 +74,7 @@ public:
                       "Queue: the third argument is belay::QueueOptions, the observer comes behind "
                       "it");
     }
-    // Templates, so that Clang 14 leaves them alone where they cannot be.
+    // Templates, so that Clang 14 ignores them if they are not possible.
     template <class O = Overflow>
         requires std::default_initializable<O> && std::default_initializable<Observer>
     explicit Queue(Storage storage, QueueOptions options = {})
@@ -81,7 +84,7 @@ public:
                  std::default_initializable<Observer>
     Queue() : Queue{S{}, O{}} {}
 
-    /// Adds a value at the back. What was not taken is left as it was.
+    /// Adds a value at the back. A value that was not taken is unchanged.
     ///
     /// Errors:     queue_suspended; at the limit those of `Overflow`; those of the storage.
     /// Throws:     what copying the value, the overflow policy, or the observer throws.
@@ -94,7 +97,7 @@ public:
             Room<V> room{*this, value};
             if (const std::error_code error = overflow_.make_room(room)) return refused(error);
             if (room.newest_dropped()) return {};
-            // Whoever made the room may have suspended the queue.
+            // The policy that made capacity may have suspended the queue.
             if (suspended_) return refused(make_error_code(QueueErrc::queue_suspended));
         }
         const std::error_code error =
@@ -118,15 +121,16 @@ public:
         }
     }
 
-    /// Executes what waits, in order, and removes each value that was executed. It stops at the
-    /// first failure, and that value stays the first.
+    /// Executes the waiting values in order, and removes each value that was executed.
     ///
-    /// `executor(value)` answers void (done), bool, std::error_code, or what has `has_value()` and
-    /// `error()`. It may push: what is pushed meanwhile waits for the next drain; over a Priority,
-    /// as many others do, where it goes before them.
+    /// It stops at the first failure, and that value stays the first.
     ///
-    /// Errors:     in the result: what the executor answered (executor_failed for false); draining,
-    ///             from inside an executor; those of the storage.
+    /// `executor(value)` returns void (done), bool, std::error_code, or a type with `has_value()`
+    /// and `error()`. It may push: pushed values wait for the next drain. Over a Priority, a pushed
+    /// value may go before others, and then as many of the others wait for the next drain.
+    ///
+    /// Errors:     in the result: the executor's error (executor_failed for false); draining, from
+    ///             inside an executor; those of the storage.
     /// Throws:     what the executor throws; its value stays the first.
     /// Complexity: at most `most` calls, and at most as many as values waited at the start.
     template <class Executor>
@@ -146,22 +150,24 @@ public:
         return result;
     }
 
-    /// For who acknowledges in the storage itself, as a Session does: tells the observer that the
-    /// first `count` values are gone, which were not popped.   Throws: what the observer throws.
+    /// Notifies the observer that the first `count` values are gone without a pop.
+    ///
+    /// For code that acknowledges in the storage itself, as a Session does.
+    /// Throws: what the observer throws.
     void tell_released(std::size_t count) {
         if constexpr (hears<typename Hooks::Released>) {
             detail::notify<typename Hooks::Released>(observer_, *this, count, size());
         }
     }
 
-    /// Refuses pushes from now on; what waits can still be taken.
+    /// Refuses pushes from now on; waiting values can still be taken.
     void suspend() noexcept { suspended_ = true; }
     void resume() noexcept { suspended_ = false; }
     [[nodiscard]] bool suspended() const noexcept { return suspended_; }
 
-    /// Makes durable what was pushed, and what is gone: by the storage's `flush()`, else its
-    /// `commit()`. Destroying the queue needs no flush; who must know that it worked calls it
-    /// before.
+    /// Makes pushes and removals durable, by the storage's `flush()`, else by its `commit()`.
+    ///
+    /// Destroying the queue needs no flush. If you must know that it worked, call flush before.
     ///
     /// Errors: those of the storage.   Blocks: on the disk.
     template <class S = Storage>
@@ -173,7 +179,7 @@ public:
             return storage_.commit();
         }
     }
-    /// Whether `flush` would have something to do.
+    /// Returns whether `flush` would have something to do.
     template <class S = Storage>
         requires FlushableLike<S>
     [[nodiscard]] bool unflushed() const noexcept {
@@ -182,7 +188,7 @@ public:
 
     [[nodiscard]] std::size_t size() const noexcept { return storage_.size(); }
     [[nodiscard]] bool empty() const noexcept { return storage_.size() == 0; }
-    /// What waits in bytes, as the storage counts them.
+    /// Returns the bytes of the waiting values, as the storage counts them.
     template <class S = Storage>
         requires detail::CountsBytes<S>
     [[nodiscard]] std::uint64_t bytes() const noexcept {
@@ -191,8 +197,8 @@ public:
     [[nodiscard]] bool full() const noexcept {
         const std::size_t waiting = storage_.size();
         if constexpr (counts_bytes) {
-            // An empty queue takes a value, or a storage that frees its bytes late would never
-            // take one again.
+            // An empty queue takes a value. Otherwise a storage that frees its bytes late would
+            // never take one again.
             if (waiting != 0 && bytes_limit_ != no_limit && storage_.bytes() >= bytes_limit_) {
                 return true;
             }
@@ -263,14 +269,15 @@ private:
         auto&& front = storage_.front();
         if (!front) {
             error = detail::why_nothing(front);
-            // What waited at the start may have gone elsewhere: to dead letters, for example.
+            // The values that waited at the start may have gone elsewhere: to dead letters, for
+            // example.
             const bool is_over = error == QueueErrc::queue_empty && storage_.size() == 0;
             if (is_over) error = {};
             return !is_over;
         }
         detail::Loan lease{storage_};
-        // Some that waited at the start may have become dead letters, and this one came after them.
-        // Asked only if it can be: size() may be a call to a server.
+        // Some values that waited at the start may have become dead letters, and this one came
+        // after them. Checked only if that is possible, because size() may be a call to a server.
         if (pushed_meanwhile_ != 0 && storage_.size() <= pushed_meanwhile_) return false;
         error = detail::error_of_call(QueueErrc::executor_failed,
                                       [&]() -> decltype(auto) { return executor(*front); });

@@ -9,24 +9,26 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Counts what a queue does, from its own beginning.
+/// Counts what a queue does, from the queue's beginning.
 ///
 ///     Queue queue{Deque<Task>{}, Reject{}, {.limit = 100}, QueueCounters{}};
 ///     const QueueCounters before = queue.observer();
 ///
-/// A copy is a snapshot: the difference of two, divided by the time between them, is a rate. How
-/// many wait now is `queue.size()`, how many bytes, where the storage counts them, `queue.bytes()`;
-/// how long the first has waited tells an OldestAge.
+/// A copy is a snapshot: the difference of two, divided by the time between them, is a rate. Other
+/// values have their own sources:
+/// - how many values wait now: `queue.size()`;
+/// - how many bytes wait, if the storage counts them: `queue.bytes()`;
+/// - how long the first value has waited: an OldestAge.
 ///
 /// Thread safety: that of the queue.   Errors: none; no count overflows in practice.
 struct QueueCounters {
-    /// Values that were taken.
+    /// Values that the queue took.
     std::uint64_t pushed = 0;
-    /// Pushes that were not.
+    /// Pushes that were refused.
     std::uint64_t refused = 0;
-    /// Values that the overflow policy dropped: old ones, or what was pushed.
+    /// Values that the overflow policy dropped: old ones, or the pushed one.
     std::uint64_t dropped = 0;
-    /// Values that `pop` gave.
+    /// Values that `pop` returned.
     std::uint64_t popped = 0;
     /// Values that were executed.
     std::uint64_t drained = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/queue/queue_errc.hpp
-/// QueueErrc: what queues and journals answer when they cannot do what was asked.
+/// QueueErrc: the errors of queues and journals.
 #pragma once
 
 #include <system_error>  // std::error_code, std::is_error_code_enum
@@ -9,26 +9,28 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// The errors of queue/; category "belay.queue". Values are appended, never renumbered.
+/// The errors of queues and journals, of the category "belay.queue".
+///
+/// New ones are appended; values never change.
 enum class QueueErrc {
     queue_full = 1,       ///< the limit is reached, and the overflow policy rejects
     queue_suspended = 2,  ///< pushed while the queue was suspended
     queue_empty = 3,      ///< there is nothing to take
     too_large = 4,        ///< the operation is longer than the limit; nothing was written
-    wait_ended = 5,       ///< still full when the deadline of a blocking push came
+    wait_ended = 5,       ///< still full at the deadline of a blocking push
     draining = 6,         ///< drain was called from inside drain
-    executor_failed = 7,  ///< the executor of drain answered false
+    executor_failed = 7,  ///< the executor of drain returned false
     already_locked = 8,   ///< another process, or this one, has the journal open
-    corrupt = 9,          ///< what was read is not what was written
+    corrupt = 9,          ///< the bytes that were read are not those that were written
     foreign_file = 10,    ///< not a file of this journal
     future_version = 11,  ///< written by a newer version of belay
     unknown_number = 12,  ///< the number is not, or no longer, in the journal
     bad_options = 13,     ///< the options contradict each other or the format
     duplicate = 14,       ///< the key was taken before, with the same content; nothing was added
     key_conflict = 15,    ///< the key was taken before, with another content; nothing was added
-    lease_ended = 16,     ///< the loan ended: acknowledged, given back, timed out, or lent again
+    lease_ended = 16,     ///< the lease ended: acknowledged, given back, timed out, or leased again
     bad_encoding = 17,    ///< the codec could not make bytes of the value, or a value of the bytes
-    displaced = 18        ///< an open journal's files are not at its path any more
+    displaced = 18        ///< an open journal's files are no longer at its path
 };
 
 namespace detail {
@@ -54,14 +56,14 @@ inline constexpr ErrorText queue_error_texts[] = {
     {"the journal's files were moved, deleted or replaced while it was open", Cause::refused},
 };
 
-/// The category "belay.queue".
+/// Returns the category "belay.queue".
 [[nodiscard]] inline const std::error_category& queue_category() noexcept {
     static const TableCategory category{"belay.queue", queue_error_texts};
     return category;
 }
 }  // namespace detail
 
-/// Makes a std::error_code of it, which the conversion asks for.
+/// Makes a std::error_code from a QueueErrc, as the conversion requires.
 [[nodiscard]] inline std::error_code make_error_code(QueueErrc error) noexcept {
     return {static_cast<int>(error), detail::queue_category()};
 }

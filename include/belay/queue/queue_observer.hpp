@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/queue/queue_observer.hpp
-/// What an observer of a Queue learns.
+/// The events that an observer of a Queue receives.
 ///
-/// It may have any of these hooks, each also with `const auto& queue` in front, and is called after
-/// the change:
+/// The observer may have any of these hooks, each also with `const auto& queue` as the first
+/// parameter. The queue calls a hook after the change:
 ///
-/// - `on_pushed(std::size_t size)`: a value was taken; `size` wait now;
-/// - `on_refused(const std::error_code& why)`: a push was not taken;
-/// - `on_dropped(value)`: the overflow policy dropped a value, an old one or the one that was
-///   pushed. Its only trace: the hook may move it away;
-/// - `on_popped(std::size_t size) noexcept`: `pop` took a value; `size` are left;
-/// - `on_drained(const DrainReport&) noexcept`: a drain has ended, also by an exception;
-/// - `on_released(std::size_t count, std::size_t size)`: whoever works on the storage itself, a
-///   Session, is done with the first `count` values; `size` are left.
+/// - `on_pushed(std::size_t size)`: a value was taken; `size` wait now.
+/// - `on_refused(const std::error_code& why)`: a push was refused.
+/// - `on_dropped(value)`: the overflow policy dropped a value, an old one or the pushed one. The
+///   value exists nowhere else; the hook may move it away.
+/// - `on_popped(std::size_t size) noexcept`: `pop` took a value; `size` are left.
+/// - `on_drained(const DrainReport&) noexcept`: a drain has ended, also by an exception.
+/// - `on_released(std::size_t count, std::size_t size)`: code that works on the storage itself,
+///   such as a Session, is done with the first `count` values; `size` are left.
 ///
-/// Hooks may ask the queue, and must not change it. What one throws leaves the call that ran it;
-/// what had happened stays so. Two must not throw: `pop` would lose its value, and a drain may have
-/// ended by an exception already.
+/// Hooks may read the queue, and must not change it. An exception of a hook leaves the call that
+/// ran it; the change before it remains. Two hooks must not throw: `pop` would lose its value, and
+/// a drain may have ended by an exception already.
 #pragma once
 
 #include <concepts>      // std::constructible_from
@@ -27,9 +27,9 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// What `Queue::drain` did.
+/// The result of `Queue::drain`.
 struct DrainReport {
-    /// Values that were executed, and removed without an error. Where that fails, one more was
+    /// Values that were executed, and removed without an error. If a removal fails, one more was
     /// executed.
     std::size_t drained = 0;
     /// Why it stopped before the end; no error if it did not.
@@ -38,8 +38,8 @@ struct DrainReport {
 
 namespace detail {
 
-/// on_dropped is told what was dropped: one of the stored, or what was pushed, as it was pushed if
-/// the observer takes that.
+/// The hook on_dropped receives the dropped value: a stored one, or the pushed one. The pushed one
+/// is passed as it was pushed, if the observer accepts that.
 template <class Q, class V>
 struct DroppedHook : Hook<OnDropped, Q, V> {
     using Stored = Hook<OnDropped, Q, V>;
@@ -58,7 +58,7 @@ struct DroppedHook : Hook<OnDropped, Q, V> {
     }
 };
 
-/// What a queue Q of V tells.
+/// The hooks that a queue Q of V calls.
 template <class Q, class V>
 struct QueueHooks {
     using Pushed = Hook<OnPushed, Q, std::size_t>;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/queue/storage_check.hpp
-/// check::storage: is a storage right? For tests of storages; belay.hpp does not include it.
+/// check::storage: checks a storage. For tests of storages; belay.hpp does not include it.
 #pragma once
 
 #include <concepts>     // std::invocable
@@ -15,7 +15,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace check {
 
-/// What a storage must do and the compiler cannot check, see StorageLike and LeasableLike.
+/// The rules for a storage that the compiler cannot check; see StorageLike and LeasableLike.
 enum class StorageRule : std::uint8_t {
     starts_empty,
     has_capacity,
@@ -37,7 +37,7 @@ enum class StorageRule : std::uint8_t {
     reopening_ends_the_loan
 };
 
-/// The rule as a sentence.
+/// Returns the rule as a sentence.
 [[nodiscard]] constexpr const char* to_string(StorageRule rule) noexcept {
     switch (rule) {
         case StorageRule::starts_empty:
@@ -81,23 +81,23 @@ enum class StorageRule : std::uint8_t {
     return "unknown";
 }
 
-/// What check::storage found.
+/// The fault that check::storage found.
 struct StorageFault {
-    /// The rule that is broken.
+    /// The rule that is violated.
     StorageRule rule{};
-    /// Which history broke it; the same storage breaks it in the same one again. 0 is the one that
-    /// does one thing at a time, then fills and empties the storage twice.
+    /// The history that violated it; the same storage violates it in the same history again.
+    /// History 0 does one thing at a time, then fills and empties the storage twice.
     std::uint64_t history = 0;
-    /// How many values had been pushed in it.
+    /// The number of values that had been pushed in this history.
     std::uint64_t pushed = 0;
 };
 
-/// How long check::storage looks.
+/// The options of check::storage, which decide how thoroughly it checks.
 struct StorageOptions {
     std::uint64_t histories = 100;
-    /// Pushes, pops, loans, moves and reopenings in a history.
+    /// The number of pushes, pops, leases, moves and reopenings in a history.
     std::size_t steps = 300;
-    /// The most values that history 0 fills a storage with.
+    /// The most values with which history 0 fills a storage.
     std::size_t fill = 1000;
 };
 
@@ -113,7 +113,9 @@ concept EqualByElements = requires(const A& a, const B& b) {
     static_cast<bool>(a[0] == b[0]);
 };
 
-/// Equal, or equal element by element: a storage may lend another type than it takes.
+/// Returns whether two values are equal, or equal element by element.
+///
+/// A storage may lease another type than it takes.
 template <class A, class B>
 [[nodiscard]] bool same_value(const A& a, const B& b) {
     if constexpr (EqualAsOne<A, B>) {
@@ -135,7 +137,7 @@ struct NeverReopened {
     void operator()() const noexcept {}
 };
 
-/// One storage, and beside it all that a right one would hold: the values `first_` to `next_`.
+/// One storage, with a model of all that a right one would hold: the values `first_` to `next_`.
 template <class Make, class Value, class Reopen>
 class StorageChecker {
     using Rule = check::StorageRule;
@@ -147,7 +149,7 @@ public:
         expect(capacity_ > 0, Rule::has_capacity);
     }
 
-    /// One thing at a time, so that what is simply wrong is called by its name.
+    /// Does one thing at a time, so that a simple fault is reported under its name.
     void first_steps() {
         if constexpr (LeasableLike<Storage>) lend_and_nack();
         push();
@@ -166,7 +168,7 @@ public:
         for (int round = 0; round < 2 && right(); ++round) {
             while (right() && held() < most) push();
             if (right() && held() == capacity_) refuse();
-            // The first round leaves some, so that the second goes around any end there is.
+            // The first round leaves some values, so that the second passes any end of the memory.
             while (right() && held() > (round == 0 ? most / 2 : 0)) pop();
         }
         if (right()) pop();
@@ -295,7 +297,8 @@ private:
         unchanged(Rule::nack_in_unwinding_keeps_everything);
     }
 
-    /// The storage holds what it should: as many values, and the right one first.
+    /// Checks that the storage holds what it should: the right number of values, and the right one
+    /// first.
     void unchanged(Rule rule) {
         expect(storage_->capacity() == capacity_, Rule::has_capacity);
         count(rule);
@@ -341,22 +344,23 @@ private:
 
 namespace belay { inline namespace BELAY_ABI { namespace check {
 
-/// Runs random histories of pushes, pops, loans, moves and reopenings on a storage, and answers the
-/// first fault; nothing if there is none.
+/// Runs random histories on a storage, and returns the first fault; nothing if there is none.
+///
+/// A history consists of pushes, pops, leases, moves and reopenings.
 ///
 ///     const auto fault = check::storage([] { return Mine{}; }, [](auto i) { return Task{i}; });
 ///     if (fault) std::puts(to_string(fault->rule));
 ///
-/// - `make()` gives a new, empty storage;
-/// - `value(i)` gives the value numbered `i`: always the same, another for each `i`; compared by
-///   `==`, or element by element;
-/// - `reopen()`, for a storage that outlives its object: gives the storage that `make` gave last
-///   again, after it was destroyed.
+/// - `make()` returns a new, empty storage;
+/// - `value(i)` returns the value number `i`: always the same, and another for each `i`. Values are
+///   compared by `==`, or element by element;
+/// - `reopen()`, for a storage that outlives its object: returns the storage that `make` returned
+///   last again, after it was destroyed.
 ///
-/// The same arguments give the same histories. Loans are checked where the storage lends.
+/// The same arguments give the same histories. Leases are checked if the storage has them.
 /// Errors:     the fault.   Throws: what the storage, `make`, `value` and `reopen` throw.
 /// Complexity: `histories` times `steps`.
-/// Source:     a model beside the implementation, as in QuickCheck (K. Claessen, J. Hughes, 2000).
+/// Source:     a model next to the implementation, as in QuickCheck (K. Claessen, J. Hughes, 2000).
 template <class Make, class Value, std::invocable Reopen>
 [[nodiscard]] std::optional<StorageFault> storage(Make make, Value value, Reopen reopen,
                                                   StorageOptions options = {}) {
@@ -373,7 +377,7 @@ template <class Make, class Value, std::invocable Reopen>
     return std::nullopt;
 }
 
-/// The same for a storage that ends with its object.
+/// Checks a storage that ends with its object, in the same way.
 template <class Make, class Value>
 [[nodiscard]] std::optional<StorageFault> storage(Make make, Value value,
                                                   StorageOptions options = {}) {

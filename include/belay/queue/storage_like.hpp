@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/queue/storage_like.hpp
-/// StorageLike: where a Queue keeps its values, first in, first out.
+/// StorageLike: stores the values of a Queue, first in, first out.
 #pragma once
 
 #include <concepts>      // std::same_as, std::movable
@@ -47,13 +47,13 @@ concept HasSizeAndCapacity = requires(const S& s) {
 
 }  // namespace detail
 
-/// A first-in, first-out container of `value_type` with a bound.
+/// A first-in, first-out container of `value_type` with a limit.
 ///
 /// Semantics the compiler cannot check:
-/// - `try_push(value&&)` answers `true`, or an empty error code, when the value was taken. Any
-///   other answer leaves the value and the storage as they were; `false` means that it is full.
+/// - `try_push(value&&)` returns `true`, or an empty error code, if the value was taken. Any other
+///   result leaves the value and the storage unchanged; `false` means that the storage is full.
 /// - `try_pop()` takes the oldest value; nothing if there is none.
-/// - `size() <= capacity()`; `capacity()` is `no_limit` where only memory or the disk is the bound.
+/// - `size() <= capacity()`. `capacity()` is `no_limit` if only memory or the disk is the limit.
 template <class S>
 concept StorageLike =
     std::movable<S> && detail::HasValueType<S> && detail::HasTryPush<S> &&

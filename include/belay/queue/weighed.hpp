@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/queue/weighed.hpp
-/// Weighed: a storage that knows how many bytes its values have.
+/// Weighed: a storage that counts the bytes of its values.
 #pragma once
 
 #include <concepts>     // std::same_as, std::convertible_to
@@ -18,10 +18,10 @@ template <class S>
 concept LendsPointer = LeasableLike<S> && requires(S& s) {
     { s.front() } -> std::convertible_to<const typename S::value_type*>;
 };
-/// The bytes of a contiguous container's elements: of Bytes, a string, a vector of numbers.
+/// Returns the bytes of a contiguous container's elements: of Bytes, a string, a vector of numbers.
 struct BytesOfElements {
     [[nodiscard]] constexpr std::size_t operator()(const auto& value) const noexcept
-        // What an element has elsewhere would count nothing.
+        // Memory that an element has elsewhere would not be counted.
         requires std::is_trivially_copyable_v<std::remove_cvref_t<decltype(*value.data())>>
     {
         return value.size() * sizeof *value.data();
@@ -30,19 +30,19 @@ struct BytesOfElements {
 
 }  // namespace detail
 
-/// Counts the bytes of what a storage in memory holds, so that a Queue can limit them.
+/// Counts the bytes of the values that a storage in memory holds, so that a Queue can limit them.
 ///
 ///     Queue queue{Weighed{Deque<std::string>{}}, {.limit = no_limit, .bytes_limit = 10 << 20}};
 ///
-/// `bytes_of(value)` says how many a value has; it must answer the same for the same value. What is
-/// lent is const, or its bytes could change unseen.
+/// `bytes_of(value)` returns how many bytes a value has. It must return the same number for the
+/// same value. A leased value is const, because otherwise its bytes could change unnoticed.
 ///
-/// Models:        StorageLike; LeasableLike if the storage does, and lends pointers.
-/// Thread safety: distinct objects safe, one thread at a time, whatever the storage allows.
-/// Errors, complexity: those of the storage.   Allocates: what the storage does.
+/// Models:        StorageLike; LeasableLike if the storage does, and leases pointers.
+/// Thread safety: distinct objects safe, one thread at a time, even if the storage allows more.
+/// Errors, complexity: those of the storage.   Allocates: what the storage allocates.
 template <class Storage, class BytesOf = detail::BytesOfElements>
 class Weighed {
-    // No constraint: the compilers' words for a failed one would hide the sentence.
+    // Not a constraint, because the compiler's message for a failed one would hide the sentence.
     static_assert(explain::storage_like<Storage>());
 
 public:
@@ -77,12 +77,12 @@ public:
         return *this;
     }
 
-    /// Adds a value at the back. What was not taken is left as it was.
+    /// Adds a value at the back. A value that was not taken is unchanged.
     [[nodiscard]] auto try_push(value_type&& value) noexcept {
         const std::uint64_t weight = bytes_of_(value);
         return weigh(weight, storage_.try_push(std::move(value)));
     }
-    /// The same with a copy.   Throws: what copying throws, and then nothing was added.
+    /// Adds a copy of a value.   Throws: what copying throws, and then nothing was added.
     [[nodiscard]] auto try_push(const value_type& value)
         requires detail::TakesPush<Storage, const value_type&>
     {
@@ -95,7 +95,7 @@ public:
         return value;
     }
 
-    /// The oldest value; null if there is none.
+    /// Returns the oldest value, or null if there is none.
     [[nodiscard]] const value_type* front()
         requires detail::LendsPointer<Storage>
     {
@@ -103,14 +103,14 @@ public:
         if (lent != nullptr) lent_bytes_ = bytes_of_(*lent);
         return lent;
     }
-    /// Removes what was lent.   Pre: `front` lent something.
+    /// Removes the leased value.   Pre: `front` leased a value.
     decltype(auto) ack() noexcept
         requires detail::LendsPointer<Storage>
     {
         bytes_ -= std::exchange(lent_bytes_, 0);
         return storage_.ack();
     }
-    /// Gives back what was lent.   Pre: `front` lent something.
+    /// Gives back the leased value.   Pre: `front` leased a value.
     decltype(auto) nack() noexcept
         requires detail::LendsPointer<Storage>
     {
@@ -120,7 +120,7 @@ public:
 
     [[nodiscard]] std::size_t size() const noexcept { return storage_.size(); }
     [[nodiscard]] std::size_t capacity() const noexcept { return storage_.capacity(); }
-    /// The bytes of all that wait, of what is lent too.
+    /// Returns the bytes of all waiting values, including the leased one.
     [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
 
 private:

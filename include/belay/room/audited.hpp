@@ -53,8 +53,7 @@ public:
 
     /// An observer that has the rows of refusals by others written by the same rate: of a
     /// beast::Listener, which refuses who never comes to an authorizer. What was asked for stands
-    /// in
-    /// the row's `board`, its first room_id_bytes_max bytes, as the peer wrote them; what has no
+    /// in the row's `board`, its first room_id_bytes_max bytes, as the peer wrote them; what has no
     /// ip was nobody, and is no row. Copied at will; it keeps the audit. `dropped()` of it is how
     /// many refusals of all kinds, of those that are told, are in no row.
     ///

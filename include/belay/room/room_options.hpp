@@ -80,10 +80,9 @@ struct RoomOptions {
     /// Updates that wait for one client to be sent, beside a frame; who is here never does. Half of
     /// it is its connection's (`limit_output`; one that has no such member holds what it holds,
     /// beside). Beyond it the client gets no more of them, but once what it has missed, in one; if
-    /// that does not fit either it is closed.
-    /// What it has sent of documents that it is not let into yet, or that are loaded again, waits
-    /// until there is so much of it, and so do its state vectors, where it has several documents:
-    /// the last frame may go beyond.
+    /// that does not fit either it is closed. What it has sent of documents that it is not let into
+    /// yet, or that are loaded again, waits until there is so much of it, and so do its state
+    /// vectors, where it has several documents: the last frame may go beyond.
     std::size_t client_bytes_max = std::size_t{1} << 20;
     /// Answers to state vectors that wait to be sent, of all clients; those of documents of more
     /// than a megabyte have as much again for themselves. Further ones come later, in the order in

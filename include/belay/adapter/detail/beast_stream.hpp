@@ -58,10 +58,8 @@ template <class Stream>
 }
 
 /// What a connection does once it has its stream: whether it was dialled (BeastConnector) or
-/// accepted
-/// (BeastServerHandshake) is their business. Every handler holds a reference, and does nothing
-/// once it is
-/// over.
+/// accepted (BeastServerHandshake) is their business. Every handler holds a reference, and does
+/// nothing once it is over.
 ///
 /// Thread safety: the thread that runs the context.
 template <class Stream>

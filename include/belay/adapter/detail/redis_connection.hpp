@@ -62,8 +62,7 @@ public:
     /// Sends a command, its words binary safe, and waits for the reply, for `longer` than usual.
     ///
     /// Errors: those of redis::Errc, and those of the system while nothing was sent; then there is
-    /// no
-    /// reply. A connection is given up when it is unknown what comes next on it.
+    /// no reply. A connection is given up when it is unknown what comes next on it.
     template <std::size_t N>
     [[nodiscard]] std::error_code call(const std::string_view (&words)[N], RedisReply& reply,
                                        Milliseconds longer = {}) noexcept {

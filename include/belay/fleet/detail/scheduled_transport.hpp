@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/fleet/detail/scheduled_transport.hpp
-/// ScheduledTransport: a service's transport, which waits for its turn to dial, and for the
-/// verdict on
-/// failures.
+/// ScheduledTransport: a service's transport, which waits for its turn to dial, and for the verdict
+/// on failures.
 #pragma once
 
 #include <utility>  // std::exchange, std::move
