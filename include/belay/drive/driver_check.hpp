@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/drive/driver_check.hpp
-/// check::driver: is a driver right? For tests of drivers; drive.hpp does not include it.
+/// check::driver: tests a driver. It is for tests only, and drive.hpp does not include it.
 #pragma once
 
 #include <optional>  // std::optional
@@ -9,7 +9,9 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace check {
 
-/// Plays machines on a driver, and answers the first rule that it breaks; nothing if it keeps all.
+/// Tests a driver and returns the first rule that it breaks, or nothing if it keeps all.
+///
+/// The check runs machines on the driver.
 ///
 ///     struct Rig {
 ///         Mine driver;
@@ -18,13 +20,16 @@ namespace belay { inline namespace BELAY_ABI { namespace check {
 ///     const auto broken = check::driver([] { return std::make_unique<Rig>(); });
 ///     if (broken) std::puts(to_string(*broken));
 ///
-/// `make()` gives a pointer to something new that has `driver` and `run_once()`, which lets the
-/// driver do what there is to do on the calling thread, and otherwise waits a millisecond or so,
-/// not longer. One of a simulated world, which has one thread, and in which time stands still while
-/// a machine is due, says `static constexpr bool is_simulated = true`.
+/// `make()` returns a pointer to a new object with `driver` and `run_once()`. `run_once()` lets the
+/// driver run everything that is due on the calling thread. If nothing is due, it waits for about a
+/// millisecond, not longer.
+///
+/// A driver of a simulated world has one thread, and its time stands still while a machine is due.
+/// Its rig has the member `static constexpr bool is_simulated = true`.
 ///
 /// Errors: the rule.   Throws: what the driver and `make` throw.
-/// Blocks: by `run_once()`: for a second in all if everything is right, longer for one that stalls.
+/// Blocks: in `run_once()`, for a second in all if everything is right, longer for a driver that
+/// stalls.
 template <class Make>
 [[nodiscard]] std::optional<DriverRule> driver(Make make) {
     return detail::DriverChecker<Make>{make}.run();

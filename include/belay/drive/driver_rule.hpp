@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/drive/driver_rule.hpp
-/// check::DriverRule: what check::driver looks for.
+/// check::DriverRule: the rules that check::driver checks.
 #pragma once
 
 #include <cstdint>  // std::uint8_t
@@ -9,7 +9,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace check {
 
-/// What a driver must do and the compiler cannot check, see DriverLike.
+/// The rules for a driver that the compiler cannot check; see DriverLike.
 enum class DriverRule : std::uint8_t {
     introduces_itself,
     gives_each_its_own_seed,
@@ -27,7 +27,7 @@ enum class DriverRule : std::uint8_t {
     ends_before_machines
 };
 
-/// The rule as a sentence.
+/// Returns the rule as a sentence.
 [[nodiscard]] constexpr const char* to_string(DriverRule rule) noexcept {
     switch (rule) {
         case DriverRule::introduces_itself:

@@ -15,7 +15,7 @@ namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
-/// Waits for time and for other threads.
+/// Waits for a time, or until another thread wakes it.
 class ThreadWaiter {
 protected:
     class WakeupFd {
@@ -42,7 +42,8 @@ protected:
     explicit ThreadWaiter(WakeupFd& wakeup) noexcept : wakeup_{wakeup} {}
     ~ThreadWaiter() = default;
 
-    // Some standard libraries convert waits to the wall clock: years would overflow there.
+    // Some standard libraries convert waits to the wall clock, where a wait of years would
+    // overflow.
     void wait(Duration most) noexcept { wakeup_.wait(most < longest_wait ? most : longest_wait); }
     void finish_round() noexcept {}
 
@@ -55,17 +56,17 @@ private:
 
 /// Runs machines and posted functions on the thread that calls run().
 ///
-/// It waits until the earliest deadline or a wake. A machine's deadline is read when it is
-/// attached, after each of its turns, and after a wake or touch; at no other time.
+/// It waits until the earliest deadline or a wake. It reads a machine's deadline when the machine
+/// is attached, after each of its turns, and after a wake or touch, but at no other time.
 ///
-/// With a clock that does not follow real time, waits last as long as that clock says at their
-/// beginning: a ManualClock is moved before run_until(), or by another thread that wakes the loop.
+/// If the clock does not follow real time, a wait lasts as long as the clock indicates at its
+/// beginning. Move a ManualClock before run_until(), or from another thread that then wakes the
+/// loop.
 ///
 /// Members: attach(machine), run(), run_until(done, limit), stop(), post(function), at(instant, f),
-///          after(duration, f), now(); see
-///          detail/basic_loop.hpp.
-/// Thread safety: stop(), post() and what wakers do from any thread; all else on the loop's thread,
-///                or any while it is not running.
+/// after(duration, f), now(); see detail/basic_loop.hpp.
+/// Thread safety: stop(), post() and the functions of wakers from any thread. All else on the
+/// loop's thread, or on any thread while the loop is not running.
 template <ClockLike Clock = SteadyClock>
 class Loop final : public detail::BasicLoop<Clock, detail::ThreadWaiter> {
     using Base = detail::BasicLoop<Clock, detail::ThreadWaiter>;

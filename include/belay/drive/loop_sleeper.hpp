@@ -17,7 +17,7 @@ namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
-/// A wait, as a machine of its own: it lives in the coroutine's frame, and detaches itself.
+/// A wait, as a machine that is stored in the coroutine's frame and detaches itself.
 template <class Driver, StopTokenLike Stop>
 class LoopSleep {
     static constexpr bool wakes = std::same_as<Stop, StopToken>;
@@ -70,7 +70,7 @@ private:
     std::coroutine_handle<> sleeper_{};
     Instant ask_at_ = never;
     Waker waker_;
-    // Ends before the Waker, which it uses.
+    // Declared after the Waker, which it uses, so that it is destroyed first.
     std::optional<part::StopWaiter> waiter_;
 };
 
@@ -78,11 +78,12 @@ private:
 
 /// Lets coroutines wait on a driver of machines: a Loop, a posix::Loop, a sim::Host.
 ///
-/// A StopToken ends a wait at once, from any thread; any other token is asked every 10 ms. The
-/// random bits come from the driver, so that they are the world's in a simulation. Coroutines go on
-/// inside the driver's run; what they throw leaves it, as far as their own type lets it.
+/// A StopToken ends a wait at once, from any thread. Any other token is polled every 10 ms. The
+/// random bits come from the driver, so in a simulation they are those of the world. A coroutine is
+/// resumed inside the driver's run. An exception of the coroutine leaves that run, if the
+/// coroutine's type passes it on.
 ///
-/// The driver must outlive the waits. A wait may be destroyed at any time, on the driver's thread.
+/// The driver must outlive the waits. You may destroy a wait at any time, on the driver's thread.
 ///
 /// Models:        AsyncSleeperLike.
 /// Thread safety: the driver's thread.   Allocates: an entry in the driver for each wait.
@@ -100,7 +101,8 @@ public:
     [[nodiscard]] Instant now() const noexcept { return driver_->now(); }
     [[nodiscard]] Random& bits() noexcept { return bits_; }
 
-    /// An awaitable: goes on when it is `until`, or a stop was requested.   Complexity: O(log n).
+    /// Returns an awaitable that resumes at `until`, or when a stop is requested.
+    /// Complexity: O(log n).
     template <StopTokenLike Stop = NeverStops>
     [[nodiscard]] detail::LoopSleep<Driver, Stop> async_sleep_until(
         Instant until, const Stop& stop = {}) noexcept {
@@ -108,7 +110,7 @@ public:
     }
 
 private:
-    // Drivers give seeds to machines only.
+    // A driver gives seeds only to machines.
     struct SeedTaker {
         Waker waker;
         void attach(Waker w) noexcept { waker = std::move(w); }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/drive/manual_loop.hpp
-/// ManualLoop: runs machines whenever a program of its own rhythm asks it to.
+/// ManualLoop: runs machines each time that the program calls poll().
 #pragma once
 
 #include <concepts>  // std::default_initializable
@@ -14,7 +14,7 @@ namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
-/// Never waits: whoever polls does that.
+/// Never waits: the program that polls does that.
 class PollWaiter {
 protected:
     struct WakeupFd {
@@ -29,21 +29,23 @@ protected:
 
 }  // namespace detail
 
-/// A driver for programs that have a rhythm of their own, a game's frames or a screen's: poll()
-/// runs what is due and returns at once.
+/// A driver for programs with their own rhythm, such as the frames of a game or of a screen.
+///
+/// poll() runs what is due and returns at once.
 ///
 ///     ManualLoop loop;
 ///     loop.attach(link);
 ///     while (playing) { draw(); loop.poll(); }
 ///
-/// Who sleeps between polls sleeps until the instant that poll() returned. What other threads wake
-/// or post meanwhile has its turn at the next poll: a program that sleeps long, and has such
-/// threads, takes a Loop, or an OnEventLoop, which are woken.
+/// If your program sleeps between polls, let it sleep until the instant that poll() returned. Wakes
+/// and posts of other threads have their turn at the next poll. If your program sleeps long and has
+/// such threads, use a Loop or an OnEventLoop, which these threads wake.
 ///
-/// Members: attach(machine), poll(), post(function), at(instant, f), after(duration, f), now(); but
-///          for poll() as those of Loop.
+/// Members: attach(machine), poll(), post(function), at(instant, f), after(duration, f), now();
+/// except for poll(), they are as those of Loop.
 /// Models:        DriverLike.
-/// Thread safety: post() and what wakers do from any thread; all else on the thread that polls.
+/// Thread safety: post() and the functions of wakers from any thread; all else on the thread that
+/// polls.
 template <ClockLike Clock = SteadyClock>
 class ManualLoop final : private detail::BasicLoop<Clock, detail::PollWaiter> {
     using Base = detail::BasicLoop<Clock, detail::PollWaiter>;
@@ -57,9 +59,10 @@ public:
     /// Runs posted functions, and every machine that is due, once.
     ///
     /// Returns: when to poll again at the latest, by the loop's clock: `always` if something waits
-    ///          already, `never` if nothing does.
-    /// Pre: not called from inside a poll.   Throws: what machines and posted functions throw; the
-    ///      next poll goes on with the rest.   Complexity: O(log n) for each that is due.
+    /// already, `never` if nothing waits.
+    /// Pre: not called from inside a poll.
+    /// Throws: what machines and posted functions throw; the next poll continues with the rest.
+    /// Complexity: O(log n) for each that is due.
     Instant poll() {
         static_cast<void>(Base::run_until([] { return true; }));
         return Base::next_round();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/drive/on_event_loop.hpp
-/// OnEventLoop: runs machines in an event loop that is there already.
+/// OnEventLoop: runs machines in an event loop that the program already has.
 #pragma once
 
 #include <concepts>     // std::invocable
@@ -14,15 +14,15 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// A driver on top of somebody else's event loop: asio, libuv, Qt, or one of your own.
+/// A driver on top of an existing event loop: asio, libuv, Qt, or one of your own.
 ///
-/// It asks the loop for a call when a machine is woken, and for one timer. The loop must outlive
-/// it, machines may live longer. What a machine throws leaves the loop's call; the other machines
-/// go on.
+/// It requests a call from the loop when a machine is woken, and uses one timer. The loop must
+/// outlive it; machines may live longer. An exception of a machine leaves the loop's call; the
+/// other machines go on.
 ///
 /// Models:        DriverLike.
-/// Thread safety: post() and what wakers do from any thread, while it exists; all else on the
-///                loop's thread.
+/// Thread safety: post() and the functions of wakers from any thread, while it exists; all else on
+/// the loop's thread.
 template <class EventLoop>
 class OnEventLoop {
     static_assert(explain::event_loop_like<EventLoop>());
@@ -44,12 +44,13 @@ public:
         static_cast<void>(driver::WakeHandle::adopt(root_));
     }
 
-    /// As Loop::attach.
+    /// Runs a machine from now on, as Loop::attach does.
     template <class M>
     void attach(M& machine) {
         group_.add(machine);
     }
-    /// Runs a function on the loop's thread.   Any thread.   Throws: what the loop's call() throws.
+    /// Runs a function on the loop's thread.   Thread safety: any thread.
+    /// Throws: what the loop's call() throws.
     template <std::invocable F>
     driver::Post post(F&& f) {
         static_assert(std::is_void_v<std::invoke_result_t<std::decay_t<F>&>>,
@@ -58,7 +59,7 @@ public:
         loop_.call(std::decay_t<F>(std::forward<F>(f)));
         return driver::Post::taken;
     }
-    /// As Loop::at.
+    /// Calls a function at an instant, as Loop::at does.
     template <std::invocable F>
     Timer at(Instant time, F&& f) {
         if (!timers_) {
@@ -68,7 +69,7 @@ public:
         }
         return detail::TimerQueue::set(timers_, time, std::forward<F>(f));
     }
-    /// As Loop::after.   Pre: d >= 0ns.
+    /// Calls a function after a duration, as Loop::after does.   Pre: d >= 0ns.
     template <std::invocable F>
     Timer after(Duration d, F&& f) {
         return at(belay::after(now(), d), std::forward<F>(f));
@@ -80,13 +81,15 @@ private:
         explicit Root(OnEventLoop& d) noexcept : driver::WakeNode{table}, driver{&d} {}
         static const driver::WakeOps table;
         detail::SpinMutex mutex;
-        // Under the mutex; both change on the home thread, which may read them freely.
+        // Guarded by the mutex. Both change only on the home thread, which may read them without
+        // it.
         OnEventLoop* driver;
         bool asked = false;
     };
     static Root& of(driver::WakeNode& node) noexcept { return static_cast<Root&>(node); }
 
-    /// What the loop calls: it holds the root, so it may come at any time.
+    /// Returns the function that the loop calls. It holds the root, so the loop may call it at any
+    /// time.
     template <bool by_timer = false>
     [[nodiscard]] static auto turn_of(Root& root) noexcept {
         root.references.fetch_add(1, std::memory_order_relaxed);
@@ -97,7 +100,7 @@ private:
             self->turn();
         };
     }
-    /// Under the lock: a driver does not end while a thread asks for a call.
+    /// Requests a call, under the lock, so that the driver is not destroyed meanwhile.
     static void ask(driver::WakeNode& node) noexcept {
         Root& root = of(node);
         const detail::SpinLock lock{root.mutex};
@@ -119,9 +122,10 @@ private:
         const Next next{driver::WakeHandle::adopt(root_)};
         group_.advance(now());
     }
-    /// One call for what is due already, so that the loop's own work has its turn; else the timer.
-    /// A heartbeat's deadline moves with each message, and a timer costs a system call: one that
-    /// comes too early is left, and asks again.
+    /// Requests one call if a machine is due already, so that the loop's own work has its turn;
+    /// otherwise sets the timer. A heartbeat's deadline moves with each message, and setting a
+    /// timer costs a system call. A timer that is too early is therefore left, and sets the next
+    /// one.
     void wait() {
         const Instant due = group_.deadline();
         if (due <= now()) return ask(*root_);
@@ -132,7 +136,7 @@ private:
 
     Root* root_;
     EventLoop& loop_;
-    Instant timer_ = never;  // when the loop calls
+    Instant timer_ = never;  // when the loop's timer calls
     driver::MachineGroup group_;
     detail::Ref<detail::TimerQueue> timers_;
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/drive/thread_sleeper.hpp
-/// ThreadSleeper: really sleeps; and `retry` with it.
+/// ThreadSleeper, retry: waits that block the calling thread.
 #pragma once
 
 #include <condition_variable>  // std::condition_variable
@@ -12,26 +12,26 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Blocks the calling thread by the machine's steady clock.
+/// A sleeper that blocks the calling thread, by the computer's steady clock.
 ///
-/// A StopToken wakes it at once; any other token is asked every 10 ms.
+/// A StopToken wakes it at once. Any other token is polled every 10 ms.
 ///
 /// Models:        SleeperLike.
 /// Thread safety: one thread at a time.
 class ThreadSleeper {
 public:
-    /// How often a token is asked that cannot wake anybody.
+    /// The interval at which a token that cannot wake the sleeper is polled.
     static constexpr Duration poll_interval = std::chrono::milliseconds{10};
 
-    /// Random bits from the system's entropy.
+    /// Takes its random bits from the system's entropy.
     ThreadSleeper() noexcept = default;
-    /// A fixed sequence of random bits.
+    /// Draws a fixed sequence of random bits from a seed.
     explicit ThreadSleeper(Seed seed) noexcept : bits_{seed} {}
 
     [[nodiscard]] Instant now() const noexcept { return SteadyClock{}.now(); }
     [[nodiscard]] Random& bits() noexcept { return bits_; }
 
-    /// Returns when it is `until`, or a stop was requested.   Blocks: until then.
+    /// Sleeps until `until`, or until a stop is requested.   Blocks: until then.
     void sleep_until(Instant until, const StopToken& stop) noexcept {
         Wakeable wakeable;
         const part::StopWaiter waiter{stop, &Wakeable::wake, &wakeable};
@@ -39,7 +39,7 @@ public:
             wakeable.wait(earlier(until, after(t, longest_wait)));
         }
     }
-    /// The same with a token that has to be asked.
+    /// Sleeps with a token that must be polled.
     template <StopTokenLike Stop>
     void sleep_until(Instant until, const Stop& stop) noexcept {
         Wakeable nobody_wakes;
@@ -47,11 +47,12 @@ public:
             nobody_wakes.wait(earlier(until, after(t, poll_interval)));
         }
     }
-    /// The same with a token that is never asked to stop.
+    /// Sleeps with a token that never requests a stop.
     void sleep_until(Instant until, const NeverStops&) noexcept { sleep_until(until, StopToken{}); }
 
 private:
-    // Some standard libraries convert waits to the wall clock: years would overflow there.
+    // Some standard libraries convert waits to the wall clock, where a wait of years would
+    // overflow.
     static constexpr Duration longest_wait = std::chrono::hours{24};
 
     [[nodiscard]] static constexpr Instant earlier(Instant a, Instant b) noexcept {
@@ -78,9 +79,10 @@ private:
     Random bits_;
 };
 
-/// `retry` that sleeps on the calling thread, with random bits from the system's entropy.
+/// Retries a call with sleeps on the calling thread, and with random bits from the system's
+/// entropy.
 ///
-/// The same contract as the overload that takes a sleeper.
+/// The contract is that of the overload that takes a sleeper.
 template <RuleLike P, class F, StopTokenLike Stop = NeverStops, class Observer = const NoObserver>
     requires detail::BlockingCall<std::remove_reference_t<F>>
 auto retry(const P& policy, F&& fn, const Stop& stop = {}, Observer&& observer = {}) {

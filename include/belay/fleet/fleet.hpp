@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/fleet/fleet.hpp
-/// Fleet: many supervised connections as one.
+/// Fleet: many supervised connections, which share the number of dials and detect a network
+/// failure.
 #pragma once
 
 #include <set>          // std::set
@@ -15,18 +16,20 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Keeps any number of connections alive, of any transports, each under its name and policy.
+/// Keeps any number of connections open, each with its own name, transport and policy.
 ///
-/// Together they dial at most FleetOptions::dials_max at once, whoever wants to, the ones of higher
-/// priority first; and when all of them fail in one moment it is the network here that is suspect:
-/// no policy counts that, all wait alike, and the observer is told once.
+/// Together, the services dial at most FleetOptions::dials_max connections at once, and services
+/// with a higher priority dial first. If all services fail at the same moment, the local network is
+/// suspect. Then no policy counts the failure, all services wait for the same time, and the
+/// observer is notified once for all of them.
 ///
-/// A Machine: attach it to a driver, which runs it on one thread, its home. Services may be added
-/// and removed at any time, in all hooks too, and a hook may destroy the fleet.
+/// It is a machine: attach it to a driver, which runs it on one thread, its home thread. You may
+/// add and remove services at any time, also in all hooks. A hook may destroy the fleet.
 ///
 /// Models:        MachineLike.
-/// Thread safety: home thread only; a service's handle() is for others.
-/// Complexity:    O(log n) for each service that is due or woken, added, removed, named.
+/// Thread safety: home thread only; other threads use a service's handle().
+/// Complexity:    O(log n) for each service that is due, woken, added, removed, or looked up by
+///                name.
 template <class Observer = NoObserver>
 class Fleet {
     using Seat = detail::ServiceEntry;
@@ -56,7 +59,7 @@ public:
     }
     Fleet(const Fleet&) = delete;
     Fleet& operator=(const Fleet&) = delete;
-    /// Silent, as the end of a Supervisor.
+    /// Notifies no observer, as the destructor of a Supervisor.
     ~Fleet() {
         scheduler_->waker = nullptr;
         for (Seat* const entry : services_) retire(*entry);
@@ -76,7 +79,8 @@ public:
         if (!leaving_.empty()) return always;
         return detail::smaller(group_.deadline(), scheduler_->deadline());
     }
-    /// One turn: those of the services first, so that whoever asks in one turn is ranked together.
+    /// Runs one turn. The services run first, so that all services that ask to dial in this turn
+    /// are ranked together.
     void advance(Instant now) {
         BELAY_PRECONDITION(!line_.in_turn(), "Fleet::advance: must not be called in a hook");
         now_ = detail::larger(now_, now);
@@ -90,10 +94,10 @@ public:
 
     // ---- services ------------------------------------------------------------------------------
 
-    /// Adds a service, which start() of it, or of the fleet, sets going.
+    /// Adds a service; its own start(), or that of the fleet, starts it.
     ///
     /// Returns: the service, which is valid until remove().
-    /// Pre: there is none of this name, see contains().   Throws: std::bad_alloc.
+    /// Pre: no service has this name; see contains().   Throws: std::bad_alloc.
     template <class Transport, class Policy, class O = NoObserver>
     Service<Transport, Policy, O>& add(std::string name, Transport transport, Policy policy,
                                        ServiceOptions options, O observer = {}) {
@@ -126,10 +130,10 @@ public:
         return add(std::move(name), std::move(transport), std::move(policy), std::move(observer));
     }
 
-    /// Ends a service: its observer hears nothing any more. In one of its own hooks, and inside of
-    /// what its transport is told, it lives on until that has returned; else it is destroyed at
-    /// once.
-    /// Returns: whether there was one.
+    /// Removes a service, whose observer is not notified from then on. Inside one of its own hooks,
+    /// or inside a call of its transport, the service stays alive until that has returned.
+    /// Otherwise it is destroyed at once.
+    /// Returns: whether there was such a service.
     bool remove(std::string_view name) {
         const auto found = services_.find(name);
         if (found == services_.end()) return false;
@@ -154,24 +158,27 @@ public:
 
     // ---- commands ------------------------------------------------------------------------------
 
-    /// Starts all services that are there.
+    /// Starts all services that have been added.
     void start() {
         for (Seat* const entry : services_) entry->ops->start(*entry);
     }
-    /// Supervisor::reconnect_now() of a service, which does not wait for a suspect network either.
-    /// Returns: as that; nothing is granted, ever, if there is no such service.
+    /// Makes a service attempt now, as Supervisor::reconnect_now() does. It also does not wait
+    /// while the network is suspect.
+    /// Returns: as Supervisor::reconnect_now(); not granted, with `never`, if there is no such
+    /// service.
     Reconnect reconnect_now(std::string_view name, bool force = false) {
         Seat* const entry = find(name);
         return entry != nullptr ? entry->ops->reconnect(*entry, force) : Reconnect{};
     }
-    /// The same for all services that are not connected; connections stay.
+    /// Makes all services that are not connected attempt now. Live connections stay.
     void reconnect_all(bool force = false) {
         for (Seat* const entry : services_) {
             if (entry->ops->status(*entry).state == LinkState::connected) continue;
             static_cast<void>(entry->ops->reconnect(*entry, force));
         }
     }
-    /// Supervisor::report_unhealthy() of a service.   Returns: whether there is one.
+    /// Ends the connection of a service, as Supervisor::report_unhealthy() does.
+    /// Returns: whether there is such a service.
     bool report_unhealthy(std::string_view name, const Failure& failure = {}) {
         Seat* const entry = find(name);
         if (entry != nullptr) entry->ops->unhealthy(*entry, failure);
@@ -180,7 +187,7 @@ public:
 
     // ---- observers -----------------------------------------------------------------------------
 
-    /// Where all services stand.   Complexity: O(n).
+    /// Returns the state of all services.   Complexity: O(n).
     /// Throws: std::bad_alloc; what a `queued` throws.
     [[nodiscard]] FleetStatus status() const {
         FleetStatus all;
@@ -218,7 +225,7 @@ private:
         const auto found = services_.find(name);
         return found != services_.end() ? *found : nullptr;
     }
-    /// From now on its observer hears nothing.
+    /// Stops notifying the observer of a service.
     static void retire(Seat& entry) noexcept { entry.removed = true; }
     void end_leaving() noexcept {
         while (!leaving_.empty()) {
@@ -235,7 +242,7 @@ private:
     driver::Lifeline line_;
     driver::MachineGroup group_;
     std::set<Seat*, ByName> services_;
-    std::vector<Seat*> leaving_;  // removed in their own turns
+    std::vector<Seat*> leaving_;  // services removed in their own turns
     Instant now_ = always;
 };
 

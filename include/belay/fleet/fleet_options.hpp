@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/fleet/fleet_options.hpp
-/// FleetOptions and ServiceOptions: what a Fleet, and each of its services, is tuned by.
+/// FleetOptions, ServiceOptions: the options of a Fleet and of each of its services.
 #pragma once
 
 #include <belay/core/detail/function.hpp>
@@ -8,33 +8,37 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// What a Fleet is tuned by.
+/// The options of a Fleet.
 struct FleetOptions {
-    /// Connections that are opened at once: from the dial until they are validated or have failed.
+    /// The maximum number of connections that are being opened. A connection counts from the dial
+    /// until it is validated or has failed.
     std::size_t dials_max = 8;
-    /// Between one dial and the next passes at least this; 0: no limit but `dials_max`.
+    /// The minimum time between two dials. Zero means that only `dials_max` limits dialling.
     Duration dial_gap{0};
-    /// A service goes in line as if it had asked so much earlier for each step of its priority.
+    /// The advantage per step of priority. A service is put in line as if it had asked to dial that
+    /// much earlier for each step of its priority.
     Duration head_start = std::chrono::seconds{5};
-    /// How long a failure that may be the network's own is held, to see whether all others fail
-    /// too; 0: every failure goes its way at once.
+    /// How long a failure that the network may have caused is held, to see whether all other
+    /// services fail too. Zero passes every failure on at once.
     Duration hold = std::chrono::milliseconds{200};
-    /// Fewer services that fail at once say nothing of the network.
+    /// The minimum number of services that must fail together before the network is suspect.
     std::size_t suspects_min = 3;
-    /// While the network is suspect all wait alike: at first half of this or more, by chance...
+    /// The first common wait of all services while the network is suspect. It is random: at least
+    /// half of this, and at most all of it.
     Duration suspect_wait = std::chrono::seconds{1};
-    /// ... and each time up to twice as long, but never longer than this.
+    /// The maximum of that wait, which doubles each time.
     Duration suspect_wait_max = std::chrono::seconds{30};
 };
 
-/// What a service of a Fleet is tuned by. Moves, since it may hold a function.
+/// The options of one service of a Fleet. They can only be moved, because they may hold a function.
 struct ServiceOptions {
-    /// See SupervisorOptions.
+    /// The options of the service's supervisor; see SupervisorOptions.
     SupervisorOptions supervisor{};
-    /// Of those that want to dial, the higher ones go first; see FleetOptions::head_start.
+    /// The priority among services that want to dial: higher ones dial first; see
+    /// FleetOptions::head_start.
     std::uint8_t priority = 0;
-    /// How much waits to be sent, for FleetStatus: what a queue of yours says. Called by
-    /// Fleet::status() only; must not change the fleet.
+    /// Returns how much waits to be sent, for FleetStatus: for example the size of a queue of
+    /// yours. Only Fleet::status() calls it. It must not change the fleet.
     detail::Function<std::size_t()> queued{};
 };
 

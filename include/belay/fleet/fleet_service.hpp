@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/fleet/fleet_service.hpp
-/// FleetService: a Supervisor that lives in a Fleet.
+/// FleetService: a Supervisor that is part of a Fleet.
 #pragma once
 
 #include <memory>       // std::unique_ptr
@@ -19,11 +19,13 @@ namespace belay { inline namespace BELAY_ABI {
 template <class Observer>
 class Fleet;
 
-/// A service of a Fleet, which made it: a Supervisor, with all its commands. In its own hooks it is
-/// valid until they return, else until it is removed.
+/// A service of a Fleet: a Supervisor with all its commands.
 ///
-/// Its attempts wait for their turn to dial in LinkState::connecting; their limit runs from the
-/// dial on.
+/// The fleet makes it. It is valid until it is removed, and if it is removed in one of its own
+/// hooks, until that hook returns.
+///
+/// Its attempts wait in LinkState::connecting for their turn to dial. The limit of an attempt runs
+/// from the dial on.
 ///
 /// Thread safety: as Supervisor.
 template <class Transport, class Policy, class Observer>
@@ -36,7 +38,7 @@ class FleetService
                             detail::ServiceObserver<Observer>>;
 
 public:
-    /// For the fleet.
+    /// Makes a service. For the fleet.
     FleetService(const detail::Ref<detail::DialScheduler>& fleet, std::string called,
                  Transport transport, Policy policy, ServiceOptions& options, Observer observer)
         : Seat{table, fleet, std::move(called)},
@@ -47,11 +49,11 @@ public:
         this->priority = options.priority;
     }
 
-    /// As Supervisor::reconnect_now(); nor does it wait until a network is trusted again that is
-    /// suspect.
+    /// Attempts now, as Supervisor::reconnect_now() does. It also does not wait while the network
+    /// is suspect.
     Reconnect reconnect_now(bool force = false) {
         const Reconnect granted = Base::reconnect_now(force);
-        // To a live connection it is done now or not at all.
+        // A live connection is opened anew now or not at all.
         const bool waits = granted.until != never && Base::status().state != LinkState::connected;
         if (granted.granted || waits) this->passes = true;
         return granted;
@@ -92,14 +94,14 @@ private:
                 },
             .end =
                 [](Seat& s) noexcept {
-                    // First out of itself, then destroyed.
+                    // The service is first moved out of itself, and then destroyed.
                     auto self = std::move(of(s).self_);
                     self.reset();
                 }};
     }
     static const detail::ServiceOps table;
 
-    std::unique_ptr<Depth> queued_;  // elsewhere: few have one
+    std::unique_ptr<Depth> queued_;  // on the heap, because few services have one
     driver::GroupedMachine<FleetService> self_;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/fleet/fleet_status.hpp
-/// FleetStatus and ServiceStatus: where all connections of a Fleet stand, as one consistent value.
+/// FleetStatus, ServiceStatus: the state of all connections of a Fleet, as one consistent value.
 #pragma once
 
 #include <array>    // std::array
@@ -12,35 +12,35 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Where one service of a Fleet stands.
+/// The state of one service of a Fleet.
 struct ServiceStatus {
     std::string name{};
-    /// State, reason (`failure`, `decided_by`), `retry_at`, and the rest.
+    /// The state, its reason (`failure`, `decided_by`), `retry_at`, and the rest.
     LinkStatus link{};
-    /// What its ServiceOptions::queued says; 0 without.
+    /// The result of its ServiceOptions::queued; 0 without that function.
     std::size_t queued = 0;
-    /// Connecting, but not dialled yet: others are in front.
+    /// Whether the service is connecting but has not dialled yet, because others are before it.
     bool in_line = false;
 };
 
-/// Where all services of a Fleet stand.
+/// The state of all services of a Fleet.
 ///
 /// Thread safety: a plain value.
 struct FleetStatus {
-    /// By name.
+    /// The services, sorted by name.
     std::vector<ServiceStatus> services{};
-    /// How many are in each state; see count().
+    /// The number of services in each state; see count().
     std::array<std::size_t, detail::link_states> totals{};
-    /// The sum of what waits to be sent.
+    /// The sum of `queued` over all services.
     std::size_t queued = 0;
-    /// Connections that are being opened; at most FleetOptions::dials_max.
+    /// The number of connections that are being opened; at most FleetOptions::dials_max.
     std::size_t dialling = 0;
-    /// All services failed at once, and nothing has been heard since.
+    /// Whether all services failed at once, and no peer has given a sign of life since.
     bool network_suspect = false;
-    /// Until when they wait because of that; `never` if they do not.
+    /// Until when the services wait because of that; `never` if they do not wait.
     Instant retry_at = never;
 
-    /// How many services are in a state.   Complexity: O(1).
+    /// Returns how many services are in a state.   Complexity: O(1).
     [[nodiscard]] std::size_t count(LinkState state) const noexcept {
         return totals[static_cast<std::size_t>(state)];
     }

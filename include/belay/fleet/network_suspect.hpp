@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/fleet/network_suspect.hpp
-/// NetworkSuspect: what a Fleet tells when all of its services failed at once.
+/// NetworkSuspect: the notification of a Fleet that all of its services failed at once.
 #pragma once
 
 #include <cstddef>  // std::size_t
@@ -9,19 +9,23 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// All live services of a Fleet failed within a moment: not they, but the network here is suspect.
+/// The details of a failure of all live services of a Fleet at once.
+///
+/// The suspect is then the local network, not the services.
 ///
 /// Thread safety: a plain value.
 struct NetworkSuspect {
-    /// When the first of them failed.
+    /// When the first service failed.
     Instant since = never;
-    /// Until when all services wait, before they try again.
+    /// Until when all services wait before they try again.
     Instant retry_at = never;
-    /// How many failed together: all at the first time; later they try one by one.
+    /// How many services failed together. The first time, that is all of them; later, services try
+    /// one by one.
     std::size_t services = 0;
-    /// How often in a row, this time included, since anything was last heard.
+    /// How often this has happened in a row, this time included, since the last sign of life of a
+    /// peer.
     std::size_t times = 0;
-    /// What the first of them saw.
+    /// The failure of the first service.
     Failure failure{};
 };
 

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/fleet/observer.hpp
-/// The hook of a Fleet's observer, also without the fleet in front:
-/// `on_network_suspect(auto& fleet, const NetworkSuspect&)`.
+/// The hook of a Fleet's observer: `on_network_suspect(auto& fleet, const NetworkSuspect&)`.
 ///
-/// It runs on the home thread, may call every command of the fleet, and destroy it. What it throws
-/// leaves the `advance` that ran it.
+/// The hook may leave out the fleet. It runs on the home thread. It may call every command of the
+/// fleet, and may destroy it. An exception from it leaves the `advance` that ran it.
 #pragma once
 
 #include <belay/core/observer.hpp>
@@ -14,7 +13,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 BELAY_DETAIL_HOOK(OnNetworkSuspect, on_network_suspect);
 
-/// What a Fleet F tells.
+/// The hooks of a Fleet F.
 template <class F>
 struct FleetHooks {
     using Suspect = Hook<OnNetworkSuspect, F, const NetworkSuspect&>;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/fleet/pool.hpp
-/// Pool: several connections to one service, which are lent.
+/// Pool: several connections to one service, for borrowers.
 #pragma once
 
 #include <concepts>  // std::copy_constructible
@@ -14,15 +14,15 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Keeps connections to one service alive, and lends them.
+/// Keeps several connections to one service open, and leases them to borrowers.
 ///
-/// Of those that are down one redials by its policy, the scout; the others wait until it has
-/// connected. If a connection is found dead that was lent, those that are idle, and were last heard
-/// of no later than it, are suspect: they are not lent, and are made anew when the scout is back,
-/// unless they are heard of before.
+/// If connections are down, one of them, the scout, dials by its policy. The others wait until it
+/// has connected. If a leased connection is found dead, idle connections are suspect if their last
+/// sign of life is not later than that of the dead one. Suspect connections are not leased. They
+/// are opened anew when the scout is connected, unless they have given a sign of life before.
 ///
-/// A Machine: attach it to a driver. Each connection has a copy of the transport and of the policy.
-/// The observer may do everything in its hooks, and destroy the pool.
+/// It is a machine: attach it to a driver. Each connection has a copy of the transport and of the
+/// policy. The observer may call everything in its hooks, and may destroy the pool.
 ///
 /// Models:        MachineLike.
 /// Thread safety: home thread only.   Complexity: O(size) for acquire() and a connection's end.
@@ -57,7 +57,7 @@ public:
     }
     Pool(const Pool&) = delete;
     Pool& operator=(const Pool&) = delete;
-    /// Silent. Leases go stale.
+    /// Notifies no observer. Leases become stale.
     ~Pool() {
         root_->pool = nullptr;
         for (auto& member : members_) member->observer().pool = nullptr;
@@ -84,16 +84,17 @@ public:
 
     // ---- commands ------------------------------------------------------------------------------
 
-    /// Throws: std::bad_alloc, and then it is to be called again.
+    /// Starts all connections.
+    /// Throws: std::bad_alloc, and then call it again.
     void start() {
         if (running_) return;
         if (!members_.empty()) scout(0);
         for (auto& member : members_) member->start();
         running_ = true;
-        // Some may be up, whom one that ran out of memory has started.
+        // Some connections may be up already, from a call that ran out of memory.
         arrange();
     }
-    /// As Supervisor::stop(), of all. Leases go stale.
+    /// Stops all connections, as Supervisor::stop() does. Leases become stale.
     void stop() {
         running_ = false;
         scout_ = none;
@@ -102,13 +103,14 @@ public:
             members_[i]->stop();
             if (guard.gone()) return;
         }
-        // A hook has started it: those that were stopped behind that have not heard of it.
+        // If a hook has started the pool again, the connections stopped after that hook need a
+        // start.
         if (running_) {
             for (auto& member : members_) member->start();
         }
     }
-    /// As Supervisor::reconnect_now(), of all that are not connected: one dials, and the others
-    /// wait for it.
+    /// Makes all connections that are not connected attempt now, as Supervisor::reconnect_now()
+    /// does. One dials, and the others wait for it.
     void reconnect_now() {
         std::size_t first = none;
         for (std::size_t i = members_.size(); i-- != 0;) {
@@ -120,7 +122,8 @@ public:
             if (!member->is_up()) static_cast<void>(member->reconnect_now());
         }
     }
-    /// Supervisor::credentials() of all; where some had none, one dials, and others wait for it.
+    /// Passes new credentials to all connections, as Supervisor::credentials() does. If any of them
+    /// is blocked for lack of credentials, one dials, and the others wait for it.
     template <class... A>
     void credentials(const A&... values) {
         std::size_t first = none;
@@ -130,14 +133,16 @@ public:
             blocked = blocked || members_[i]->status().state == LinkState::blocked_auth;
         }
         if (running_ && blocked && scout_ == none) scout(first);
-        // Who is told may change how many there are.
+        // The call may run user code that changes the number of connections.
         for (std::size_t i = 0; i < members_.size(); ++i) members_[i]->credentials(values...);
     }
-    /// Keeps so many from now on. The last ones go first, lent or not; their leases go stale.
-    /// Throws: std::bad_alloc, and then it keeps those that it could make.
+    /// Changes the number of connections. The last ones are removed first, leased or not; their
+    /// leases become stale.
+    /// Throws: std::bad_alloc, and then the pool keeps the connections that it could make.
     void resize(std::size_t size) {
         while (members_.size() > size) {
-            // Perhaps in one of its own hooks: it is destroyed in the next turn.
+            // This may run in one of the connection's own hooks, so it is destroyed in the next
+            // turn.
             leaving_.push_back(std::move(members_.back()));
             members_.pop_back();
             leaving_.back()->observer().pool = nullptr;
@@ -161,8 +166,9 @@ public:
         arrange();
         waker_.touch();
     }
-    /// Borrows the idle connection that was heard of last.
-    /// Returns: an empty lease if there is none; then on_idle follows once, when there is one.
+    /// Leases the idle connection with the latest sign of life.
+    /// Returns: an empty lease if no connection is idle. on_idle then follows once, when there is
+    /// one.
     Lease acquire() {
         const std::size_t i = find_idle();
         if (i == none) {
@@ -188,7 +194,7 @@ public:
         }
         return all;
     }
-    /// Where one of them stands.   Pre: index < status().size.
+    /// Returns the state of one connection.   Pre: index < status().size.
     [[nodiscard]] const LinkStatus& status(std::size_t index) const noexcept {
         return members_[index]->status();
     }
@@ -206,7 +212,7 @@ private:
 
     // ---- for leases ----------------------------------------------------------------------------
 
-    /// Null if it is not lent so any more.
+    /// Returns the connection of a loan, or null if the loan is over.
     [[nodiscard]] Member* lent(const detail::PoolLoan& loan) const noexcept {
         if (loan.connection >= members_.size()) return nullptr;
         Member& member = *members_[loan.connection];
@@ -269,18 +275,21 @@ private:
             member.report_unhealthy({.cause = Cause::planned});
         }
     }
-    /// Nobody is waited for any more: who was suspect, and has said nothing since, is made anew.
+    /// Opens anew the connections that are suspect and have given no sign of life since. Called
+    /// when no scout is awaited.
     void renew_suspects() {
         for (auto& member : members_) renew_if_suspect(*member);
     }
-    /// This one dials, and those that are down wait for it; none: nobody waits.
+    /// Makes one connection the scout; the others that are down wait for it. With `none`, none
+    /// waits.
     void scout(std::size_t chosen) {
         scout_ = chosen;
         for (std::size_t i = 0; i < members_.size(); ++i) {
             members_[i]->wait_for_scout(scout_ != none && i != scout_ && !members_[i]->is_up());
         }
     }
-    /// While nobody is up there is a scout, and one that has given up has a successor.
+    /// Ensures that there is a scout while no connection is up, and that a scout that gave up has a
+    /// successor.
     void arrange() {
         if (!running_) return;
         std::size_t seeking = none;
@@ -307,9 +316,9 @@ private:
     std::vector<driver::GroupedMachine<Member>> leaving_;
     std::size_t scout_ = none;
     std::uint64_t tickets_ = 0;
-    Instant dead_proof_ = always;  ///< suspect is who was not heard of later
+    Instant dead_proof_ = always;  ///< connections without a later sign of life are suspect
     bool running_ = false;
-    bool asked_ = false;  ///< acquire() had none
+    bool asked_ = false;  ///< acquire() found no idle connection
 };
 
 template <class Transport, class Policy>

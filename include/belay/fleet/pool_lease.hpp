@@ -14,24 +14,26 @@ namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
-/// What a pool shares with its leases; outlives it while there are any.
+/// The state that a pool shares with its leases. It outlives the pool while leases exist.
 template <class Pool>
 struct PoolRoot : Counted {
     explicit PoolRoot(Pool& p) noexcept : pool{&p} {}
-    Pool* pool;  ///< null once it is gone
+    Pool* pool;  ///< null after the pool was destroyed
 };
 
-/// A connection of a pool, as it was lent once.
+/// Identifies one loan of one connection of a pool.
 struct PoolLoan {
     std::size_t connection = 0;
-    std::uint64_t ticket = 0;  ///< 0: none
+    std::uint64_t ticket = 0;  ///< 0: no loan
 };
 
 }  // namespace detail
 
-/// One connection of a Pool, for one borrower at a time. It goes stale when the connection ends,
-/// when the pool shrinks, stops, or is gone; then it says so, and does no harm. Its end gives the
-/// connection back.
+/// One connection of a Pool, for one borrower at a time.
+///
+/// The lease becomes stale when the connection ends, or when the pool shrinks, stops or is
+/// destroyed. A stale lease converts to false, and its functions have no effect. The destructor
+/// gives the connection back.
 ///
 /// Thread safety: the pool's home thread.
 template <class Pool>
@@ -39,7 +41,7 @@ class [[nodiscard]] PoolLease {
 public:
     using message_type = typename Pool::message_type;
 
-    /// No connection.
+    /// Makes a lease without a connection.
     PoolLease() noexcept = default;
     PoolLease(PoolLease&& other) noexcept
         : root_{std::move(other.root_)}, loan_{std::exchange(other.loan_, {})} {}
@@ -53,21 +55,23 @@ public:
     }
     ~PoolLease() { give_back(); }
 
-    /// Whether the connection is there, and still ours.   Complexity: O(1).
+    /// Returns whether the lease still has its connection.   Complexity: O(1).
     [[nodiscard]] explicit operator bool() const noexcept { return connection() != nullptr; }
-    /// Which of the pool's: what its observer is told with a message.
+    /// Returns the index of the connection in the pool, which the pool's observer gets with a
+    /// message.
     [[nodiscard]] std::size_t index() const noexcept { return loan_.connection; }
 
-    /// Sends; `down` if it is stale, which it stays.   Throws: nothing.
+    /// Sends a message. Returns `down` if the lease is stale; a stale lease stays stale.
+    /// Throws: nothing.
     [[nodiscard]] SendResult send(const message_type& message, Lane lane = 0) noexcept {
         auto* const c = connection();
         return c != nullptr ? c->send(message, lane) : SendResult::down;
     }
-    /// Ends the connection, which the borrower has found dead.
+    /// Ends the connection because the borrower has found that it is dead.
     void report_unhealthy(const Failure& failure = {}) {
         if (auto* const c = connection()) c->report_unhealthy(failure);
     }
-    /// Gives it back before its end.
+    /// Gives the connection back before the lease ends.
     void give_back() noexcept {
         if (Pool* const pool = lender()) pool->take_back(loan_);
         loan_ = {};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/fleet/pool_status.hpp
-/// PoolOptions and PoolStatus: what a Pool is tuned by, and where its connections stand.
+/// PoolOptions, PoolStatus: the options of a Pool, and the state of its connections.
 #pragma once
 
 #include <cstddef>  // std::size_t
@@ -9,24 +9,24 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// What a Pool is tuned by.
+/// The options of a Pool.
 struct PoolOptions {
-    /// Connections that it keeps; see Pool::resize().
+    /// The number of connections that the pool keeps; see Pool::resize().
     std::size_t size = 4;
-    /// Of each of them.
+    /// The options of each connection's supervisor.
     SupervisorOptions supervisor{};
 };
 
-/// Where the connections of a Pool stand.
+/// The state of the connections of a Pool.
 ///
 /// Thread safety: a plain value.
 struct PoolStatus {
-    std::size_t size = 0;       ///< connections that it keeps, or wants
-    std::size_t connected = 0;  ///< of these: connected
-    std::size_t leased = 0;     ///< of the connected: lent
-    std::size_t suspect = 0;    ///< of the connected: not lent, and perhaps dead
-    std::size_t idle = 0;       ///< of the connected: to be lent
-    bool scouting = false;      ///< one redials, and the others wait for it
+    std::size_t size = 0;       ///< connections that the pool keeps, or wants
+    std::size_t connected = 0;  ///< connections that are connected
+    std::size_t leased = 0;     ///< connected and leased
+    std::size_t suspect = 0;    ///< connected, not leased, and perhaps dead
+    std::size_t idle = 0;       ///< connected and ready to be leased
+    bool scouting = false;      ///< one connection dials again, and the others wait for it
 };
 
 }}  // namespace belay

@@ -1,27 +1,28 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/http/http_errc.hpp
-/// HttpErrc: why a request has no response, or not a whole one.
+/// HttpErrc: the reasons why a request has no response, or not a whole one.
 #pragma once
 
 #include <belay/core/cause.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Why an HTTP request has no whole response; category "belay.http". Statuses have a category of
-/// their own, see http_category().
+/// Errors of an HTTP request that has no whole response; category "belay.http". Statuses have their
+/// own category; see http_category().
 enum class HttpErrc {
-    bad_url = 1,   ///< the URL is not one, not of http or https, or has credentials in it
-    bad_text = 2,  ///< a method or header that may not be sent: a control character, too long,
-                   ///< or one of those that say where a request ends
-    name_not_found = 3,       ///< nobody knows the name of the server, or of the proxy
+    bad_url = 1,   ///< the URL is malformed, not of http or https, or has credentials in it
+    bad_text = 2,  ///< a method or header that may not be sent: it has a control character, is too
+                   ///< long, or is one of those that define where a request ends
+    name_not_found = 3,       ///< the name of the server, or of the proxy, is not known
     not_connected = 4,        ///< no connection to the server, or to the proxy
     certificate_refused = 5,  ///< the server's certificate is not for its name, or not trusted
-    tls_failed = 6,           ///< no agreement on TLS
-    timed_out = 7,            ///< not all of the response came before the deadline
+    tls_failed = 6,           ///< the server and the client do not agree on TLS
+    timed_out = 7,            ///< the response was not whole at the deadline
     lost = 8,                 ///< the connection ended before the response did
-    not_http = 9,             ///< what the server sent is not HTTP, or not what it says
-    too_long = 10,            ///< the response is longer than `body_bytes_max`, or its headers are
-    client_failed = 11        ///< this program could not: no memory, no descriptors
+    not_http = 9,             ///< the server's answer is not HTTP, or is not what it declares
+    too_long = 10,            ///< the body is longer than `body_bytes_max`, or the headers are too
+                              ///< long
+    client_failed = 11        ///< this program could not send it: no memory, no descriptors
 };
 
 namespace detail {
@@ -41,14 +42,14 @@ inline constexpr ErrorText http_error_texts[] = {
     {"this program lacks what a request needs", Cause::overloaded},
 };
 
-/// The category of HttpErrc.
+/// Returns the category of HttpErrc.
 [[nodiscard]] inline const std::error_category& http_error_category() noexcept {
     static const TableCategory category{"belay.http", http_error_texts};
     return category;
 }
 }  // namespace detail
 
-/// Makes a std::error_code of it, which the conversion asks for.
+/// Makes a std::error_code of an HttpErrc; the implicit conversion calls it.
 [[nodiscard]] inline std::error_code make_error_code(HttpErrc e) noexcept {
     return {static_cast<int>(e), detail::http_error_category()};
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/http/http_like.hpp
-/// HttpLike: an HTTP client; the seam where users plug in their own.
+/// HttpLike: an HTTP client; implement it to use your own.
 #pragma once
 
 #include <type_traits>  // std::is_nothrow_move_constructible_v
@@ -12,7 +12,7 @@
 namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
-/// What keeps a request going.
+/// The type of the handle that keeps a request going.
 template <class H>
 using HttpHandleOf = decltype(std::declval<H&>().request(std::declval<HttpRequest>(),
                                                          std::declval<Completion<HttpResponse>>()));
@@ -24,7 +24,7 @@ concept HasHttpHandle = TakesHttpRequests<H> && std::is_class_v<HttpHandleOf<H>>
                         std::is_nothrow_destructible_v<HttpHandleOf<H>>;
 }  // namespace detail
 
-/// Makes HTTP requests, none of which blocks; curl::Http is one.
+/// The requirements for an HTTP client that does not block, such as curl::Http.
 ///
 ///     auto handle = http.request(HttpRequest{.url = "https://example.com/"},
 ///                                Completion<HttpResponse>{[](auto response) noexcept {
@@ -32,20 +32,21 @@ concept HasHttpHandle = TakesHttpRequests<H> && std::is_class_v<HttpHandleOf<H>>
 ///                                }});
 ///
 /// Required: `request(HttpRequest, Completion<HttpResponse>)`, which starts a request and returns a
-/// handle on it at once. The answer comes at any time, also from inside of request(): the response,
-/// be it one that says what went wrong.
+/// handle on it at once. The answer is a response, which may report a failure. It may come at any
+/// time, also inside request().
 ///
-/// - Dropping the handle aborts the request: then nothing is told any more, and the Completion, if
-///   anybody still wants it, says no. Also inside of on_chunk. After the answer it does nothing.
-/// - The end of the client aborts what is under way: those Completions say no. Handles may outlive
-///   it.
-/// - Limits, the deadline and on_chunk hold as HttpRequest says; a request that cannot be sent as
-///   it is, is answered so (HttpErrc::bad_url, bad_text), and never sent in another form.
+/// - Destroying the handle aborts the request, also inside on_chunk. on_chunk is not called any
+///   more, and the Completion answers "no" if its answer is still wanted. After the answer,
+///   destroying the handle has no effect.
+/// - Destroying the client aborts the requests in progress: their Completions answer "no". Handles
+///   may outlive the client.
+/// - Limits, the deadline and on_chunk hold as HttpRequest specifies. A request that cannot be sent
+///   as it is fails with HttpErrc::bad_url or bad_text, and is never sent in another form.
 /// - `HttpResponse::sent` is false only if no byte of the request has left.
 ///
-/// Thread safety: request(), handles and on_chunk are of one thread, the one that runs who asks;
-///                Completions are answered on any.
-/// Throws:        request() may, std::bad_alloc; then nothing was asked.
+/// Thread safety: request(), handles and on_chunk belong to one thread, the one that runs the
+/// caller; Completions are answered on any thread.
+/// Throws:        request() may throw std::bad_alloc; then no request was started.
 template <class H>
 concept HttpLike = detail::TakesHttpRequests<H> && detail::HasHttpHandle<H>;
 

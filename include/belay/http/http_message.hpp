@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/http/http_message.hpp
-/// HttpRequest and HttpResponse: what an HTTP client is asked, and answers.
+/// HttpHeaders, HttpRequest, HttpResponse: a request to an HTTP client, and its answer.
 #pragma once
 
 #include <initializer_list>  // std::initializer_list
@@ -17,7 +17,7 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// The header fields of a request or response, in their order; names are read in any case.
+/// The header fields of a request or response, in their order; names are compared without case.
 ///
 ///     HttpHeaders headers{{"Accept", "application/json"}};
 ///     headers.set({"Authorization", "Bearer " + token});
@@ -35,15 +35,15 @@ public:
     HttpHeaders() noexcept = default;
     HttpHeaders(std::initializer_list<Field> fields) : fields_{fields} {}
 
-    /// One more, behind the others.   Throws: std::bad_alloc.
+    /// Appends a field.   Throws: std::bad_alloc.
     void add(Field field) { fields_.push_back(std::move(field)); }
-    /// This one, and no other of its name.   Throws: std::bad_alloc.
+    /// Appends a field and removes all others of its name.   Throws: std::bad_alloc.
     void set(Field field) {
         std::erase_if(fields_,
                       [&](const Field& f) { return detail::is_same_name(f.name, field.name); });
         add(std::move(field));
     }
-    /// The value of the first of this name; null if there is none.
+    /// Returns the value of the first field of this name, or null if there is none.
     [[nodiscard]] const std::string* find(std::string_view name) const noexcept {
         for (const Field& f : fields_) {
             if (detail::is_same_name(f.name, name)) return &f.value;
@@ -62,35 +62,38 @@ private:
     std::vector<Field> fields_;
 };
 
-/// What a server answered, or why it did not.
+/// The response of a server, or the reason why there is none.
 ///
-/// Any response that came whole is one, whatever its status: look at the status first, then at the
-/// body. http_failure(response) takes both ways of failing for one.
+/// Every response that arrived whole is complete(), for any status. Look at the status first, then
+/// at the body. http_failure(response) treats both kinds of failure alike.
 ///
 /// Thread safety: a plain value.
 struct HttpResponse {
-    /// As the server sent it; 0 if nothing came.
+    /// The status code that the server sent; 0 if nothing arrived.
     int status = 0;
     HttpHeaders headers{};
-    /// Decompressed; empty where it was handed to on_chunk.
+    /// The decompressed body; empty if it was passed to on_chunk.
     std::string body{};
-    /// Why the response is not whole, or not there; no failure if it is. What came of it until then
-    /// is above.
+    /// The reason why the response is missing or not whole; no failure if it is whole. The members
+    /// above hold what arrived until then.
     Failure failure{};
-    /// Whether the server may have seen the request. False only if it surely has not: then asking
-    /// again does nothing twice.
+    /// Whether the server may have seen the request. It is false only if the server certainly has
+    /// not: then sending the request again does nothing twice.
     bool sent = true;
 
-    /// Whether the response is whole, whatever its status.
+    /// Returns whether the response is whole, for any status.
     [[nodiscard]] bool complete() const noexcept { return failure.cause == Cause::none; }
 
     friend bool operator==(const HttpResponse&, const HttpResponse&) = default;
 };
 
-/// What is wrong with a response: why it is not whole, else what its status stands for, with the
-/// wait that its Retry-After asks for; no failure from 200 to 299.
+/// Returns the failure that a response stands for.
 ///
-/// A Retry-After that is a date is measured from the response's own `Date`; a day at the most.
+/// This is the reason why the response is not whole. For a whole response, it is the failure of its
+/// status, with the wait that its Retry-After asks for. A status from 200 to 299 is no failure.
+///
+/// A Retry-After that is a date is measured from the response's own `Date`. The wait is at most one
+/// day.
 [[nodiscard]] inline Failure http_failure(const HttpResponse& response) noexcept {
     if (!response.complete()) return response.failure;
     const std::string* const wait = response.headers.find("Retry-After");
@@ -102,7 +105,7 @@ struct HttpResponse {
 
 namespace detail {
 
-/// A function that takes a response in pieces; must be noexcept.
+/// A function that receives a response in pieces; must be noexcept.
 class OnChunk {
 public:
     OnChunk() noexcept = default;
@@ -124,7 +127,7 @@ private:
 
 }  // namespace detail
 
-/// What an HTTP client is asked.
+/// A request to an HTTP client.
 ///
 ///     HttpRequest{.url = "https://example.com/mcp",
 ///                 .method = "POST",
@@ -132,30 +135,31 @@ private:
 ///                 .body = R"({"jsonrpc":"2.0","id":1,"method":"ping"})",
 ///                 .deadline = 10s}
 ///
-/// Thread safety: a plain value that moves and is not copied.
+/// Thread safety: a plain value that can be moved but not copied.
 struct HttpRequest {
-    /// For body_bytes_max: as much as the server sends. Only with an on_chunk that keeps little.
+    /// A value of body_bytes_max for no limit. Use it only with an on_chunk that stores little.
     static constexpr std::size_t no_limit = std::numeric_limits<std::size_t>::max();
 
-    /// Absolute, of http or https, without credentials in it: those go into a header.
+    /// An absolute URL of http or https, without credentials, which belong into a header.
     std::string url{};
     std::string method = "GET";
-    /// Added to those that the client writes by itself: Host, Content-Length, Accept-Encoding.
+    /// The fields to add to those that the client writes itself: Host, Content-Length,
+    /// Accept-Encoding.
     HttpHeaders headers{};
     std::string body{};
-    /// From request() to the end of the response; `forever` for a stream that has no end.
+    /// The time from request() to the end of the response; `forever` for a stream without an end.
     Duration deadline = std::chrono::seconds{30};
-    /// The longest body that is taken, all pieces together, after it is decompressed.
+    /// The maximum length of the body, of all pieces together, after decompression.
     std::size_t body_bytes_max = std::size_t{16} << 20;
-    /// Whether redirections are followed: three at most, and only to the same scheme, host and
-    /// port. One that is not followed is the response.
+    /// Whether redirections are followed: at most three, and only to the same scheme, host and
+    /// port. A redirection that is not followed is the response.
     bool redirects = false;
-    /// If given, it gets the response in pieces, `(const HttpResponse& head, std::string_view
-    /// piece) noexcept`: status and headers with each, the first time with an empty piece, as soon
-    /// as they are there. The response's body stays empty, then.
+    /// Receives the response in pieces, if given: `(const HttpResponse& head, std::string_view
+    /// piece) noexcept`. Each call has the status and headers. The first call comes as soon as
+    /// these have arrived, with an empty piece. The response's body then stays empty.
     ///
-    /// Called on the client's thread, after request() has returned, before the answer, and never
-    /// after the handle is gone; which it may drop.
+    /// It is called on the client's thread, after request() has returned and before the answer. It
+    /// is never called after the handle is destroyed, and may itself destroy the handle.
     detail::OnChunk on_chunk{};
 };
 

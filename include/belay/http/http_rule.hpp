@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/http/http_rule.hpp
-/// check::HttpRule: what check::http looks for.
+/// check::HttpRule: the rules that check::http checks.
 #pragma once
 
 #include <cstdint>  // std::uint8_t
@@ -9,7 +9,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace check {
 
-/// What an HTTP client must do and the compiler cannot check, see HttpLike and HttpRequest.
+/// The rules for an HTTP client that the compiler cannot check; see HttpLike and HttpRequest.
 enum class HttpRule : std::uint8_t {
     answers,
     tells_the_response,
@@ -32,7 +32,7 @@ enum class HttpRule : std::uint8_t {
     end_says_no
 };
 
-/// The rule as a sentence.
+/// Returns the rule as a sentence.
 [[nodiscard]] constexpr const char* to_string(HttpRule rule) noexcept {
     constexpr const char* sentences[] = {
         "each request is answered, also where nobody listens",

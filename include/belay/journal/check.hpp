@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/journal/check.hpp
-/// first_check and next_check: one number that stands for a whole sequence of operations.
+/// first_check, next_check: one number that stands for a whole sequence of operations.
 ///
-/// Two sides that hold the same check at the same number mean the same operations by the same
-/// numbers. It finds accidents (a restored copy, a lost tail), not attacks.
+/// If two sides have the same check at the same number, they have the same operations with the same
+/// numbers. The check finds accidents (a restored copy, a lost tail), not attacks.
 #pragma once
 
 #include <cstdint>  // std::uint32_t, std::uint64_t
@@ -15,16 +15,17 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace journal_format {
 
-/// The check before the first operation: it depends on the journal alone.   Complexity: O(1).
+/// Returns the check before the first operation, which depends only on the journal.
+/// Complexity: O(1).
 [[nodiscard]] constexpr std::uint64_t first_check(const Id& journal) noexcept {
     return load_le<std::uint64_t>(journal.data());
 }
 
 // NOLINTBEGIN(bugprone-easily-swappable-parameters): in the order of hashing
-/// The check after an operation of which only the checksum and the length are known.
+/// Returns the check after an operation whose checksum and length are known.
 ///
-/// `salt` is that of the run that accepted the operation: it tells equal payloads of two runs
-/// apart.
+/// `salt` is that of the run that accepted the operation. It distinguishes equal payloads of two
+/// runs.
 /// Errors: none.   Complexity: O(1).
 /// Source: the session protocol, section 2.
 [[nodiscard]] constexpr std::uint64_t next_check(std::uint64_t previous, std::uint32_t crc,
@@ -36,7 +37,7 @@ namespace belay { inline namespace BELAY_ABI { namespace journal_format {
 }
 // NOLINTEND(bugprone-easily-swappable-parameters)
 
-/// The check after an operation with this body.   Complexity: O(length of the body).
+/// Returns the check after an operation with this body.   Complexity: O(length of the body).
 ///
 /// Pre: the body is shorter than 4 GiB.
 [[nodiscard]] inline std::uint64_t next_check(std::uint64_t previous, BytesView body,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/journal/file_system_like.hpp
-/// FileSystemLike: the few calls by which a Journal reaches a disk, real or simulated.
+/// FileSystemLike: the calls with which a Journal uses a disk, real or simulated.
 #pragma once
 
 #include <array>         // std::array
@@ -19,11 +19,11 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// How a file is opened.
+/// The way in which a file is opened.
 enum class OpenMode : std::uint8_t {
     read,    ///< an existing file, to read only
     write,   ///< an existing file, to read and write
-    replace  ///< a new file, instead of what had the name, to read and write
+    replace  ///< a new file, which replaces what had the name, to read and write
 };
 
 namespace detail {
@@ -31,7 +31,7 @@ namespace detail {
 BELAY_DETAIL_MEMBER(yield);
 BELAY_DETAIL_MEMBER(now);
 
-/// Which file it is, whatever its names: on POSIX the device and the inode.
+/// Identifies a file independently of its names: on POSIX the device and the inode.
 using FileIdentity = std::array<std::uint64_t, 2>;
 
 template <class F>
@@ -90,39 +90,44 @@ concept GivesWay = requires(S& s) {
     { s.yield() } noexcept -> std::same_as<void>;
     { s.now() } noexcept -> std::same_as<Instant>;
 };
-// One of them alone, or in another form, would be passed over in silence.
+// One of them alone, or with another signature, would be ignored without a diagnostic.
 template <class S>
 concept GivingWayIsSound = GivesWay<S> || (!has_yield<S>() && !has_now<S>());
 
 }  // namespace detail
 
-/// A file system. Paths are text with '/' between names. Where the last name of the path of a file
-/// is a link, it is not followed; and what is no file is not opened.
+/// The requirements for a file system.
 ///
-/// Semantics the compiler cannot check:
-/// - `File::read(offset, into)` fills `into`, and is short only at the end of the file.
-/// - `File::write(offset, from)` writes everything or fails; after a failure any part of it may be
+/// Paths are text with '/' between names. If the last name in the path of a file is a link, the
+/// link is not followed. Only files are opened.
+///
+/// Semantics that the compiler cannot check:
+/// - `File::read(offset, into)` fills `into`. It reads fewer bytes only at the end of the file.
+/// - `File::write(offset, from)` writes everything or fails. After a failure any part of it may be
 ///   in the file, and nothing outside of it has changed.
-/// - `File::sync()` returns when the file's bytes, and the size it takes to read them, are on the
-///   medium. After it failed, what was written since the last success may be lost for good.
-/// - `File::preallocate(bytes)`, optional: the file is at least so long, later writes below that
+/// - `File::sync()` returns when the file's bytes, and the size needed to read them, are on the
+///   medium. After it failed, everything written since the last success may be lost for good.
+/// - `File::preallocate(bytes)`, optional: the file is at least that long, later writes below that
 ///   need no new space, and unwritten bytes read as zero.
-/// - `File::lock()` holds an exclusive lock on the file until it is closed or the process dies; if
-///   another open file holds it, also of this very process: QueueErrc::already_locked.
-/// - `File::identity()` and `identity(path)` are equal if the path leads to this very file, and to
-///   no copy of it. Those of two files that exist at the same time differ.
-/// - Destroying a File closes it. A closed file's unsynced bytes are as unsynced as before.
-/// - `lock(path)` creates the file if it is missing and holds an exclusive lock on it until the
-///   Lock is destroyed or the process dies; if it is held already, also by this very process:
-///   QueueErrc::already_locked.
-/// - `open` to replace makes a file of its own: who has the one before open keeps that.
-/// - `rename` replaces an existing target in one step. `list` gives the names of the files in a
-///   directory, in any order. `create_directory` is content with one that exists.
-/// - `absolute(path)`, optional: the same place, whatever the working directory becomes.
-/// - `yield()` and `now()`, optional, both or none, from any thread: the one lets other threads run
-///   for a moment, the other tells a steady time, which goes on meanwhile. By them a journal waits
-///   a little before a flush for those who were in the last one.
-/// - Names that were created, renamed or removed survive a crash once `sync_directory` returned.
+/// - `File::lock()` holds an exclusive lock on the file until it is closed or the process dies. If
+///   another open file holds it, also of this very process, it returns QueueErrc::already_locked.
+/// - `File::identity()` and `identity(path)` are equal if the path leads to this very file, and not
+///   to a copy. The identities of two files that exist at the same time differ.
+/// - Destroying a File closes it. Bytes that were not synced are not synced by closing.
+/// - `lock(path)` creates the file if it is missing, and holds an exclusive lock on it until the
+///   Lock is destroyed or the process dies. If it is held already, also by this very process, it
+///   returns QueueErrc::already_locked.
+/// - `open` with OpenMode::replace makes a new file. If the file before is still open somewhere, it
+///   stays unchanged there.
+/// - `rename` replaces an existing target in one step. `list` returns the names of the files in a
+///   directory, in any order. `create_directory` succeeds if the directory exists.
+/// - `absolute(path)`, optional: returns a path to the same place that does not depend on the
+///   working directory.
+/// - `yield()` and `now()`, optional, both or none, from any thread: `yield` lets other threads run
+///   for a moment. `now` returns a steady time, which goes on meanwhile. With them a journal waits
+///   a little before a flush for the threads that were in the last one.
+/// - Names that were created, renamed or removed survive a crash after `sync_directory` has
+///   returned.
 template <class S>
 concept FileSystemLike =
     detail::HasFile<S> && detail::FileCanReadAndWrite<typename S::File> &&

@@ -12,13 +12,13 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// The name of a journal or a store. Random, but not a secret.
+/// The name of a journal or a store. It is random, but not a secret.
 using Id = std::array<std::byte, 16>;
 
-/// No id: what a journal that is pinned to no store answers.
+/// The value for no id, for example the store of a journal that is pinned to none.
 inline constexpr Id no_id{};
 
-/// A fresh id, which is never `no_id`.
+/// Makes a fresh id, which is never `no_id`.
 ///
 /// Errors: none.   Complexity: O(1); draws 128 bits, and again with probability 2^-128.
 template <part::BitSource Bits>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/journal/journal.hpp
-/// Journal: a queue of operations in files, that survives crashes and loses nothing durable.
+/// Journal: a queue of operations in files, which survives crashes and loses nothing durable.
 #pragma once
 
 #include <optional>  // std::optional
@@ -12,31 +12,34 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Operations, numbered from 1, in segment files in a directory of their own.
+/// A queue of numbered operations in files, which survives crashes.
 ///
-/// `append` takes an operation, `commit` makes it durable, `ack` gives it up. One process, and one
-/// object in it, has a journal open at a time. The files are described in docs/journal-format.md,
-/// what survives what in docs/journal.md.
+/// Operations are numbered from 1 and stored in segment files in a directory of their own. `append`
+/// accepts an operation, `commit` makes it durable, and `ack` releases it. Only one process, and
+/// only one object in it, may have a journal open. docs/journal-format.md describes the files, and
+/// docs/journal.md describes what survives which failure.
 ///
 /// Models:        LeasableLike, LogLike.
 /// Thread safety: append, try_push, commit, flush, unflushed, last, durable, base, size, bytes and
-///                failed: any thread. The rest: one thread at a time, the owner, at the same time
-///                as those. Moving and destroying a journal: alone.
-/// Blocks:        append and keep when a segment or the buffer is full, ack when a segment is
-///                deleted, commit, flush and pin_store always: on the disk. In Flush::each all of
-///                these, always, and appending threads one after the other.
+/// failed: any thread. All other calls: one thread at a time, the owner, also while other threads
+/// make those calls. Moving and destroying a journal: no other call at the same time.
+/// Blocks:        on the disk: append and keep when a segment or the buffer is full, ack when a
+///                segment is deleted, and commit, flush and pin_store always. In Flush::each all of
+///                these block always, and threads that append block one after the other.
 template <FileSystemLike FileSystem>
 class Journal {
 public:
     using value_type = Bytes;
 
-    /// Opens the journal in directory `path`, or makes one there; begins a run. The file system
-    /// must outlive the journal.
+    /// Opens the journal in directory `path`, or makes one there, and begins a run.
     ///
-    /// Errors: what, where, and what to do, see JournalError. A journal on a full disk opens,
-    ///         unless its last segment has no room for two openings, 64 bytes.
-    /// Throws: std::bad_alloc.   Complexity: reads the last segment, and of those before it the
-    ///         ends, which have a fifth of a byte for each operation; or all, see `Verify`.
+    /// The file system must outlive the journal.
+    ///
+    /// Errors: what is wrong, where, and what to do; see JournalError. A journal on a full disk
+    /// opens, unless its last segment has no space for two openings, 64 bytes.
+    /// Throws: std::bad_alloc.
+    /// Complexity: reads the last segment, and the ends of the segments before it, which have a
+    /// fifth of a byte for each operation; or everything, see `Verify`.
     [[nodiscard]] static Result<Journal, JournalError> open(FileSystem& fs, std::string path,
                                                             JournalOptions options = {}) {
         detail::JournalRecovery<FileSystem> recovery{fs, path, options};
@@ -46,7 +49,7 @@ public:
                        std::move(recovery.report)};
     }
 
-    /// The same, for file systems without state.
+    /// Opens a journal on a file system without state.
     [[nodiscard]] static Result<Journal, JournalError> open(std::string path,
                                                             JournalOptions options = {})
         requires std::is_empty_v<FileSystem>
@@ -66,88 +69,94 @@ public:
         }
         return *this;
     }
-    /// Flushes what was appended and acknowledged, as far as the disk lets it; who must know calls
-    /// `commit` before.
+    /// Flushes what was appended and acknowledged, if the disk allows it. To be sure, call `commit`
+    /// before.
     ~Journal() { close(); }
 
     // ---- numbers --------------------------------------------------------------------------------
 
-    /// Takes an operation; it is durable after the next `commit`, in Flush::each when this returns.
+    /// Appends an operation, which is durable after the next `commit`, or in Flush::each when this
+    /// returns.
     ///
-    /// Errors:     too_large; no space; what `failed` says; displaced, when the disk is written to,
-    ///             and the files are not at their path any more. Nothing was taken then; but after
-    ///             a failure of the disk in Flush::each, opening the journal again may find it.
+    /// Errors:     too_large; no space; the error of `failed`; displaced, if the disk is written to
+    ///             and the files are not at their path any more. The operation was then not taken.
+    ///             But after a failure of the disk in Flush::each, the next opening may find it.
     /// Complexity: O(length).   Allocates: when a segment is full.
     [[nodiscard]] Result<std::uint64_t> append(BytesView body) noexcept {
         return log_->append(body);
     }
 
-    /// Makes everything appended before it durable, and what was acknowledged; see `Flush`. One
-    /// flush serves all threads that wait for it; before it those are waited for who were served by
-    /// the last, for half of the time that that one took at most.
+    /// Makes everything durable that was appended and acknowledged before the call; see `Flush`.
     ///
-    /// What was acknowledged waits where there is space for what was appended alone: that is no
-    /// error, and `acked_durable` says it.
-    /// Errors: no space; displaced: the files are not at their path any more, and what is not
-    ///         durable yet may not be found again. Nothing is lost, it may be called again. Those
-    ///         of looking at the path, likewise. Others: the journal has failed.
+    /// One flush serves all threads that wait for it. Before it begins, it waits for as many
+    /// threads as the last flush served, for at most half of the time that the last flush took.
+    ///
+    /// If there is space only for the appended operations, the acknowledgements wait. That is no
+    /// error, and `acked_durable` shows it.
+    /// Errors: no space; displaced; those of looking at the path. After these nothing is lost, and
+    /// you may call it again. The error `displaced` means that the files are not at their path any
+    /// more; operations that are not durable yet may then not be found again. After any other
+    /// error, the journal has failed.
     [[nodiscard]] std::error_code commit() noexcept { return log_->commit(); }
 
-    /// Makes everything appended, kept and acknowledged before it durable, whatever the mode; the
-    /// same as `commit`, but in Flush::none.
+    /// Makes everything durable that was appended, kept and acknowledged before the call, in every
+    /// mode. It differs from `commit` only in Flush::none.
     ///
     /// Errors: as `commit`.   Blocks: on the disk, unless nothing is new.
     [[nodiscard]] std::error_code flush() noexcept { return log_->commit(true); }
 
-    /// Whether something that was appended or kept may not be on the medium yet, so that `flush`
-    /// has something to do. What is only acknowledged may not count.   Complexity: O(1).
+    /// Returns whether something that was appended or kept may not be on the medium yet, so that
+    /// `flush` has something to do. An acknowledgement alone may not count.   Complexity: O(1).
     [[nodiscard]] bool unflushed() const noexcept { return log_->unflushed(); }
 
-    /// Keeps a note beside the operations, instead of the one before: what its owner wants to know
-    /// after a restart. No bytes: no note.
+    /// Stores a note next to the operations, which replaces the note before.
     ///
-    /// It rides with the next `commit`, in Flush::each it is durable when this returns; a crash
-    /// before that brings the one before back. It takes room in the files as an operation does, for
-    /// as long as the file is needed.
+    /// The note is for state that the journal's owner needs after a restart. A note without bytes
+    /// is no note. It becomes durable with the next `commit`, or in Flush::each when this returns.
+    /// A crash before that brings the note before it back. It takes space in the files as an
+    /// operation does, for as long as the file is needed.
     ///
-    /// Errors: too_large, above journal_format::note_bytes_max; no space; what `failed` says. It
-    ///         was not taken then.   Complexity: O(length).
+    /// Errors: too_large, above journal_format::note_bytes_max; no space; the error of `failed`.
+    /// The note was then not taken.   Complexity: O(length).
     [[nodiscard]] std::error_code keep(BytesView note) noexcept { return log_->keep(note); }
-    /// The kept note, until the next `keep`; no bytes if there is none.
+    /// Returns the kept note, valid until the next `keep`; no bytes if there is none.
     [[nodiscard]] BytesView kept() const noexcept { return log_->kept(); }
 
-    /// An operation's body, until the next call of `read`, `check`, `front`, `ack` or `try_pop`.
+    /// Returns an operation's body, valid until the next call of `read`, `check`, `front`, `ack` or
+    /// `try_pop`.
     ///
     /// Errors: unknown_number; corrupt; displaced: its file is not at its path any more; those of
-    ///         the disk.   Throws: std::bad_alloc.
-    /// Complexity: O(length) for the number after the last one read, else at most 64 records are
-    ///             looked at. Where one of these is damaged, all bytes of them, once.
+    /// the disk.   Throws: std::bad_alloc.
+    /// Complexity: O(length) for the number after the last one read; otherwise reads at most 64
+    /// records. If one of these is damaged, it reads all of their bytes, once.
     [[nodiscard]] Result<BytesView> read(std::uint64_t number) {
         if (number < base() || number > last()) return make_error_code(QueueErrc::unknown_number);
         return reader_.read(*log_, number);
     }
 
-    /// Gives up everything up to `up_to`. It becomes durable with the next `commit`, at the latest
-    /// when a segment file is deleted, in Flush::each when this returns; a crash before that brings
-    /// operations back.
+    /// Acknowledges everything up to `up_to`, which releases it.
     ///
-    /// Of files of which everything is acknowledged this call deletes 16 at most; later ones of
-    /// `ack` and `commit`, each new file, and opening delete the rest.
+    /// In Flush::each the acknowledgement is durable when this returns. In the other modes it
+    /// becomes durable with the next `commit`, and at the latest when a segment file is deleted. A
+    /// crash before that brings operations back.
     ///
-    /// Errors: unknown_number, above `last`; those of deleting a file and, in Flush::each, of the
-    ///         flush: the acknowledgement stands, and the next call, also with the same number,
-    ///         tries again what is left; what `failed` says.
+    /// This call deletes at most 16 of the files in which everything is acknowledged. Later calls
+    /// of `ack` and `commit`, each new file, and opening delete the rest.
+    ///
+    /// Errors: unknown_number, above `last`; the error of `failed`; those of deleting a file and,
+    /// in Flush::each, of the flush. After an error of deleting or flushing, the acknowledgement is
+    /// still valid. The next call, also with the same number, tries the rest again.
     [[nodiscard]] std::error_code ack(std::uint64_t up_to) noexcept {
         const std::error_code error = log_->ack(up_to);
         reader_.forget_before(log_->first_kept());
         return error;
     }
 
-    /// The check at `number`, see `next_check`.
+    /// Returns the check at `number`; see `next_check`.
     ///
     /// Errors: unknown_number, outside of base() - 1 to last(); as `read`.
     /// Throws: std::bad_alloc.
-    /// Complexity: O(1) for last(), else at most 64 records are read.
+    /// Complexity: O(1) for last(); otherwise reads at most 64 records.
     [[nodiscard]] Result<std::uint64_t> check(std::uint64_t number) {
         if (number + 1 < base() || number > last()) {
             return make_error_code(QueueErrc::unknown_number);
@@ -155,18 +164,18 @@ public:
         return reader_.check(*log_, number);
     }
 
-    /// The salt of the run that appended `number`.   Pre: base() <= number <= last().
+    /// Returns the salt of the run that appended `number`.   Pre: base() <= number <= last().
     [[nodiscard]] std::uint32_t salt_of(std::uint64_t number) const noexcept {
         BELAY_PRECONDITION(number >= base() && number <= last(),
                            "Journal::salt_of: the journal must hold the number");
         return reader_.run_of(number).salt;
     }
 
-    /// Notes, durably when it returns, to which store the operations go.   Errors: as `append` and
-    /// `commit`.
+    /// Stores the id of the store to which the operations go; it is durable when this returns.
+    /// Errors: as `append` and `commit`.
     [[nodiscard]] std::error_code pin_store(const Id& store) noexcept { return log_->pin(store); }
 
-    /// The longest operation that `append` takes: JournalOptions::record_bytes_max.
+    /// Returns the maximum size of an operation: JournalOptions::record_bytes_max.
     [[nodiscard]] std::size_t record_bytes_max() const noexcept {
         return log_->options().record_bytes_max;
     }
@@ -174,47 +183,53 @@ public:
     [[nodiscard]] const Id& store_pin() const noexcept { return log_->store_pin(); }
     [[nodiscard]] std::uint32_t run() const noexcept { return log_->run(); }
     [[nodiscard]] std::uint32_t salt() const noexcept { return log_->salt(); }
-    /// The first number that is not acknowledged.
+    /// Returns the first number that is not acknowledged.
     [[nodiscard]] std::uint64_t base() const noexcept { return log_->acked() + 1; }
-    /// The last number that was taken; 0 before the first.
+    /// Returns the last number that was appended; 0 before the first.
     [[nodiscard]] std::uint64_t last() const noexcept { return log_->last(); }
-    /// The last number that is durable in the sense of the mode: with Flush::none the operating
-    /// system has it, and only `unflushed` knows of the medium.
+    /// Returns the last number that is durable as the mode defines it. With Flush::none the
+    /// operating system has it, and only `unflushed` shows whether it is on the medium.
     [[nodiscard]] std::uint64_t durable() const noexcept { return log_->durable(); }
-    /// The last number whose acknowledgement is known to be durable, likewise.
+    /// Returns the last number whose acknowledgement is known to be durable, as the mode defines
+    /// it.
     [[nodiscard]] std::uint64_t acked_durable() const noexcept { return log_->acked_durable(); }
-    /// Bytes of the records in the files, and not written yet. What is acknowledged counts until
-    /// its file is deleted.   Complexity: O(1).
+    /// Returns the bytes of all records, in the files and not written yet. Acknowledged records
+    /// count until their file is deleted.   Complexity: O(1).
     [[nodiscard]] std::uint64_t bytes() const noexcept { return log_->bytes(); }
-    /// The failure of the disk after which the journal takes nothing more; opening it again tells
-    /// what was saved. No error as long as there was none.
+    /// Returns the failure of the disk after which the journal takes nothing more; no error if
+    /// there was none. Open the journal again to find out what was saved.
     [[nodiscard]] std::error_code failed() const noexcept { return log_->failed(); }
-    /// An error that a call answered, with the directory and what to do.   Throws: std::bad_alloc.
+    /// Returns an error of a call together with the directory and advice.   Throws: std::bad_alloc.
     [[nodiscard]] JournalError explain(std::error_code error) const {
         return {error, log_->path(), 0, {}};
     }
-    /// What opening found.
+    /// Returns what opening found.
     [[nodiscard]] const RecoveryReport& report() const noexcept { return report_; }
 
     // ---- as a storage ---------------------------------------------------------------------------
 
-    /// As `append`.
+    /// Appends an operation, as `append` does.
     [[nodiscard]] std::error_code try_push(BytesView body) noexcept { return append(body).error(); }
-    /// Takes the oldest operation and acknowledges it; nothing if there is none, if the journal has
-    /// failed, or it cannot be read, then `front` says why. If the disk fails, or has no space,
-    /// while it is acknowledged, it may come again when the journal is opened; `acked_durable`
-    /// tells.   Throws: std::bad_alloc.
+    /// Removes and returns the oldest operation, and acknowledges it.
+    ///
+    /// It returns nothing if there is no operation, if the journal has failed, or if the operation
+    /// cannot be read; `front` returns the reason. If the disk fails or is full during the
+    /// acknowledgement, the operation may come again after the next opening; `acked_durable` shows
+    /// that.
+    /// Throws: std::bad_alloc.
     [[nodiscard]] std::optional<Bytes> try_pop() {
         const Result<BytesView> body = front();
         if (!body) return std::nullopt;
         std::optional<Bytes> taken{std::in_place, body->begin(), body->end()};
-        // It may be durable all the same: an operation that was not handed out would be lost then.
+        // An acknowledgement that failed may be durable all the same. If the operation were then
+        // not returned, it would be lost.
         static_cast<void>(ack());
         return taken;
     }
-    /// The oldest operation.
+    /// Returns the oldest operation.
     ///
-    /// Errors: queue_empty; what `failed` says: nobody could acknowledge it; else as `read`.
+    /// Errors: queue_empty; the error of `failed`, because the operation could not be acknowledged;
+    /// otherwise as `read`.
     [[nodiscard]] Result<BytesView> front() {
         if (const std::error_code error = failed()) return error;
         if (size() == 0) return make_error_code(QueueErrc::queue_empty);
@@ -225,13 +240,13 @@ public:
         BELAY_PRECONDITION(size() != 0, "Journal::ack: there must be an operation");
         return ack(base());
     }
-    /// Nothing: an operation is first until it is acknowledged.
+    /// Has no effect: an operation stays first until it is acknowledged.
     void nack() noexcept {}
     [[nodiscard]] std::size_t size() const noexcept {
         const std::uint64_t acked = log_->acked();
         return static_cast<std::size_t>(log_->last() - acked);
     }
-    /// The disk is the limit.
+    /// Returns no_limit: the disk is the limit.
     [[nodiscard]] std::size_t capacity() const noexcept { return no_limit; }
 
 private:
@@ -245,7 +260,7 @@ private:
         log_.reset();
     }
 
-    detail::Ref<Log> log_;  // its only reference
+    detail::Ref<Log> log_;  // the only reference to it
     detail::JournalReader<FileSystem> reader_;
     RecoveryReport report_;
 };

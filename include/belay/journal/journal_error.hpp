@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/journal/journal_error.hpp
-/// JournalError and RecoveryReport: what opening a journal found, with place and advice.
+/// JournalError, RecoveryReport: the result of opening a journal, with place and advice.
 #pragma once
 
 #include <cstdint>       // std::uint64_t
@@ -12,23 +12,23 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Why a journal could not be opened: what, where, and what to do about it.
+/// The error of opening a journal: what is wrong, where, and what to do.
 ///
-/// Nothing was changed in the journal, but that a torn tail may have been cleared.
+/// Nothing was changed in the journal, except that a torn tail may have been cleared.
 /// Thread safety: a plain value.
 struct JournalError {
     std::error_code code;
-    /// The file or directory that is meant.
+    /// The file or directory that the error is about.
     std::string path;
-    /// Where in the file; 0 if it is not about a place.
+    /// The offset in the file; 0 if the error is not about a place.
     std::uint64_t offset = 0;
-    /// What is wrong, in the words of this case; may be empty.
+    /// A description of this case; may be empty.
     std::string what;
 
-    /// What the reader can do, as a sentence without its full stop.   Complexity: O(1).
+    /// Returns what the reader can do, as a sentence without its full stop.   Complexity: O(1).
     [[nodiscard]] const char* advice() const noexcept {
         if (path.empty()) return "give the path of a directory";
-        // Of a journal that is asked for where none is to be made.
+        // A journal that must not be made was not found.
         if (code == std::errc::no_such_file_or_directory && !what.empty()) {
             return "give the path of a journal: a directory with files that end in .journal";
         }
@@ -60,7 +60,8 @@ struct JournalError {
         return detail::file_advice(code);
     }
 
-    /// "outbox/0000000000000001.journal at byte 128: the journal is damaged (…): put the …".
+    /// Returns the error as a sentence: "outbox/0000000000000001.journal at byte 128: the journal
+    /// is damaged (…): put the …".
     ///
     /// Allocates; throws std::bad_alloc.
     [[nodiscard]] std::string message() const {
@@ -72,18 +73,18 @@ struct JournalError {
     explicit operator bool() const noexcept { return static_cast<bool>(code); }
 };
 
-/// What opening a journal found and did.
+/// A report of what opening a journal found and did.
 struct RecoveryReport {
-    /// Operations that wait to be acknowledged.
+    /// The number of operations that wait to be acknowledged.
     std::uint64_t operations = 0;
-    /// Bytes that no record uses, from an unfinished write, that were cleared from the end of the
-    /// last segment. 0 after an orderly end; but in Flush::each a write that found no space may
-    /// have left some behind the last record, of an operation or note that was not taken.
+    /// The number of bytes of an unfinished write that were cleared from the end of the last
+    /// segment. It is 0 after an orderly end. But in Flush::each a write that found no space may
+    /// have left some after the last record, of an operation or note that was not taken.
     std::uint64_t truncated_bytes = 0;
-    /// The file and the offset at which they began; empty and 0 if there were none.
+    /// The file and the offset at which these bytes began; empty and 0 if there were none.
     std::string truncated_path;
     std::uint64_t truncated_offset = 0;
-    /// The journal did not exist, and was made.
+    /// Whether the journal did not exist and was made.
     bool created = false;
 };
 

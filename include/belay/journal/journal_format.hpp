@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/journal/journal_format.hpp
-/// The bytes of a journal's files; docs/journal-format.md has them as tables.
+/// journal_format: the bytes of a journal's files. docs/journal-format.md has them as tables.
 ///
-/// Everything is little endian. A segment is a file of a 128-byte header and records, each a
-/// 24-byte header and a payload, padded to 8 bytes with zeros. A segment is only ever appended to.
+/// Everything is little endian. A segment is a file with a 128-byte header and records. A record is
+/// a 24-byte header and a payload, padded to 8 bytes with zeros. A segment is only ever appended
+/// to.
 #pragma once
 
 #include <array>        // std::array
@@ -21,66 +22,72 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace journal_format {
 
-/// What every segment begins with.
+/// The first bytes of every segment.
 inline constexpr std::string_view magic = "belay/j\n";
-/// Of the format; a reader refuses a later one.
+/// The version of the format; a reader refuses a later one.
 inline constexpr std::uint32_t version = 1;
-/// The header of a file.
+/// The size of the header of a file.
 inline constexpr std::size_t segment_header_bytes = 128;
-/// The header of a record, in front of its payload.
+/// The size of the header of a record, which is before its payload.
 inline constexpr std::size_t record_header_bytes = 24;
-/// Records begin at multiples of this.
+/// The alignment of records in a segment.
 inline constexpr std::size_t alignment = 8;
-/// Room at the end of each segment, in front of that for its seal, that operations and notes leave
-/// to acknowledgements, openings and pins, so that a queue on a full disk can still be opened, and
-/// drain itself free: a quarter for acknowledgements, another for those by which a file can be
-/// deleted, and half for openings and pins.
+/// The space at the end of each segment that operations and notes leave to other records.
+///
+/// It is before the space for the seal, and is for acknowledgements, openings and pins. With it, a
+/// queue on a full disk can still be opened, and its operations can be acknowledged to free space.
+/// A quarter is for acknowledgements, another quarter for the acknowledgements by which a file can
+/// be deleted, and half for openings and pins.
 inline constexpr std::size_t reserve_bytes = 1024;
-/// The largest segment: places in it have 32 bits, with room to spare.
+/// The maximum size of a segment; offsets in it have 32 bits, with some to spare.
 inline constexpr std::size_t segment_bytes_max = 1U << 30;
-/// How many runs may have begun by two openings that follow one another: they are written in turn.
+/// The maximum number of runs that may have begun by two openings next to each other, which are
+/// written in turn.
 inline constexpr std::uint32_t runs_in_a_row_max = 1U << 20;
-/// The longest kept note.
+/// The maximum size of a kept note.
 inline constexpr std::size_t note_bytes_max = 512;
-/// The first operation of a segment has a mark in its seal, and every 64th after it.
+/// The distance of marks in a seal: the first operation of a segment has one, and every 64th after
+/// it.
 inline constexpr std::uint64_t operations_per_mark = 64;
-/// The last number that an operation can have: what comes behind it must have a number too.
+/// The maximum number of an operation; the next number must be representable, too.
 inline constexpr std::uint64_t number_max = ~0ULL - 1;
 /// The name of the file whose lock admits one opener at a time.
 inline constexpr std::string_view lock_name = "lock";
-/// The name of a segment that is being made.
+/// The name of a segment while it is being made.
 inline constexpr std::string_view unfinished_name = "segment.tmp";
-/// How the names of segments end.
+/// The suffix of the names of segments.
 inline constexpr std::string_view segment_suffix = ".journal";
 
-/// What a record says. Zero is none, so that space never written is no record.
+/// The kind of a record. Zero is none, so that unwritten space is not a record.
 enum class Kind : std::uint8_t {
     none = 0,
     operation = 1,  ///< number: the operation's; payload: its body
     opening = 2,    ///< number: the run that begins; payload: u32 salt
-    ack = 3,        ///< number: everything up to it is acknowledged; no payload
+    ack = 3,        ///< number: the last acknowledged operation, and all before it; no payload
     pin = 4,        ///< number: 0; payload: the pinned store id, 16 bytes
     seal = 5,       ///< number: the last operation; payload: see `Seal`; ends the segment
     note = 6        ///< number: 0; payload: the kept note; the latest counts
 };
 
-/// `n` rounded up to where the next record may begin.
+/// Returns `n` rounded up to the place where the next record may begin.
 [[nodiscard]] constexpr std::size_t aligned(std::size_t n) noexcept {
     return (n + (alignment - 1)) / alignment * alignment;
 }
 
-/// The bytes a record with a payload of `length` bytes takes in the file.
+/// Returns the number of bytes that a record with a payload of `length` bytes takes in the file.
 [[nodiscard]] constexpr std::size_t record_bytes(std::size_t length) noexcept {
     return record_header_bytes + aligned(length);
 }
 
-/// What the first 128 bytes of a segment say: enough to go on without the segments before it.
+/// The content of the first 128 bytes of a segment.
+///
+/// It suffices to continue without the segments before.
 struct SegmentHeader {
     Id journal{};                     ///< the same in all segments of a journal
     std::uint64_t index = 0;          ///< from 1, without a gap; part of the file's name
     std::uint64_t first = 0;          ///< number of the first operation that may be here
-    std::uint64_t check = 0;          ///< check at first - 1
-    std::uint64_t acked = 0;          ///< acknowledged when the segment was made
+    std::uint64_t check = 0;          ///< the check at first - 1
+    std::uint64_t acked = 0;          ///< the acknowledged number when the segment was made
     Id pin{};                         ///< pinned store id when the segment was made
     std::uint32_t run = 0;            ///< run that made the segment
     std::uint32_t salt = 0;           ///< salt of that run
@@ -88,17 +95,17 @@ struct SegmentHeader {
     std::uint32_t segment_bytes = 0;  ///< preallocated size of the file
     std::uint32_t previous_seal =
         0;  ///< offset of the seal of the segment before; 0: there is none
-    /// Bytes that the file had when it was made: this header, and a record of the kept note if
-    /// there was one. What follows was put into it later.
+    /// The size of the file when it was made: this header, and a record of the kept note if there
+    /// was one. All later bytes were added after that.
     std::uint32_t made_bytes = segment_header_bytes;
 
     friend bool operator==(const SegmentHeader&, const SegmentHeader&) = default;
 };
 
-/// A segment header as it is in the file.
+/// A segment header as bytes of the file.
 using SegmentHeaderBytes = std::array<std::byte, segment_header_bytes>;
 
-/// The bytes of a header; of a record header they go to `p`.
+/// Returns the bytes of a segment header. The overload for a record header writes them to `p`.
 [[nodiscard]] inline SegmentHeaderBytes encode(const SegmentHeader& h) noexcept {
     SegmentHeaderBytes bytes{};
     std::byte* const p = bytes.data();
@@ -115,7 +122,7 @@ using SegmentHeaderBytes = std::array<std::byte, segment_header_bytes>;
     store_le<std::uint32_t>(p + 84, h.salt);
     store_le<std::uint32_t>(p + 88, h.nonce);
     store_le<std::uint32_t>(p + 92, h.segment_bytes);
-    // 96..103 are zero: a set of features that a reader must know.
+    // 96..103 are zero: a set of features that a reader must support.
     store_le<std::uint32_t>(p + 104, h.previous_seal);
     store_le<std::uint32_t>(p + 108, h.made_bytes);
     // 112..123 are zero, and free.
@@ -125,7 +132,7 @@ using SegmentHeaderBytes = std::array<std::byte, segment_header_bytes>;
 
 /// Reads a segment's header.
 ///
-/// Errors: foreign_file (no magic), future_version (a version or a feature of later times),
+/// Errors: foreign_file (no magic), future_version (a later version or an unknown feature),
 /// corrupt.
 [[nodiscard]] inline Result<SegmentHeader> decode_segment_header(BytesView bytes) noexcept {
     const std::byte* const p = bytes.data();
@@ -133,7 +140,7 @@ using SegmentHeaderBytes = std::array<std::byte, segment_header_bytes>;
     if (as_text(bytes.first(magic.size())) != magic) {
         return make_error_code(QueueErrc::foreign_file);
     }
-    // A later version may have another header, and so its checksum elsewhere.
+    // A later version may have another header, with its checksum elsewhere.
     if (load_le<std::uint32_t>(p + 8) > version) return make_error_code(QueueErrc::future_version);
     if (load_le<std::uint32_t>(p + 124) != crc32c({p, 124}) ||
         load_le<std::uint32_t>(p + 8) != version ||
@@ -157,17 +164,18 @@ using SegmentHeaderBytes = std::array<std::byte, segment_header_bytes>;
     return h;
 }
 
-/// What the first 24 bytes of a record say.
+/// The content of the first 24 bytes of a record.
 struct RecordHeader {
     std::uint32_t crc = 0;     ///< see `record_crc`
     std::uint32_t length = 0;  ///< bytes of payload
-    std::uint64_t number = 0;  ///< by kind
-    /// All of the segment below this offset was on the medium when the record was made. It tells
-    /// damage (something invalid below) from a crash (something invalid above).
+    std::uint64_t number = 0;  ///< its meaning depends on the kind
+    /// The offset below which all of the segment was on the medium when the record was made. It
+    /// distinguishes damage (something invalid below it) from a crash (something invalid above).
     std::uint32_t durable = 0;
     Kind kind = Kind::none;
     std::uint8_t flags = 0;        ///< zero in this version
-    std::uint16_t key_length = 0;  ///< zero in this version; later: the payload begins with a key
+    std::uint16_t key_length = 0;  ///< zero in this version; later: the length of a key at the
+                                   ///< beginning of the payload
 };
 
 inline void encode(const RecordHeader& h, std::byte* p) noexcept {
@@ -180,7 +188,7 @@ inline void encode(const RecordHeader& h, std::byte* p) noexcept {
     store_le<std::uint16_t>(p + 22, h.key_length);
 }
 
-/// Reads a record header; what it says must be checked.   Pre: record_header_bytes at `p`.
+/// Reads a record header, whose fields the caller must check.   Pre: record_header_bytes at `p`.
 [[nodiscard]] inline RecordHeader decode_record_header(const std::byte* p) noexcept {
     return {load_le<std::uint32_t>(p),     load_le<std::uint32_t>(p + 4),
             load_le<std::uint64_t>(p + 8), load_le<std::uint32_t>(p + 16),
@@ -188,11 +196,12 @@ inline void encode(const RecordHeader& h, std::byte* p) noexcept {
             load_le<std::uint16_t>(p + 22)};
 }
 
-/// The checksum of a record: over bytes 4..23 of its header, then the payload's own CRC32C.
+/// Returns the checksum of a record.
 ///
-/// It is seeded with the segment's nonce plus the run, so that bytes of another file, or of a run
-/// that ended in a crash, never pass for a record: equal bytes under two seeds never have one CRC.
-/// The payload's checksum is a step of its own because `check` needs it too.
+/// It covers bytes 4..23 of the record's header, then the payload's own CRC32C. It is seeded with
+/// the segment's nonce plus the run. Bytes of another file, or of a run that ended in a crash,
+/// therefore never pass for a record: equal bytes under two seeds never have the same CRC. The
+/// payload's checksum is a separate step because `check` needs it, too.
 [[nodiscard]] inline std::uint32_t record_crc(
     const std::byte* header,
     // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): as crc32c, the seed last
@@ -203,10 +212,12 @@ inline void encode(const RecordHeader& h, std::byte* p) noexcept {
     return crc32c(bytes, seed);
 }
 
-/// The one seed under which a record has the checksum `crc`, by what it has under seed 0.
+/// Returns the only seed under which a record has the checksum `crc`, given its checksum under seed
+/// 0.
 [[nodiscard]] constexpr std::uint32_t seed_by_crc(std::uint32_t crc,
                                                   std::uint32_t crc_under_0) noexcept {
-    // The two differ by the seed, moved through the 24 bytes of `record_crc`: move it back.
+    // The two differ by the seed, shifted through the 24 bytes of `record_crc`; this shifts it
+    // back.
     std::uint32_t seed = crc ^ crc_under_0;
     for (int bit = 0; bit < 24 * 8; ++bit) {
         seed = (seed >> 31) != 0 ? (seed ^ 0x82F63B78U) << 1 | 1U : seed << 1;
@@ -214,12 +225,12 @@ inline void encode(const RecordHeader& h, std::byte* p) noexcept {
     return seed;
 }
 
-/// The seed of the records of one run in one segment.
+/// Returns the seed of the records of one run in one segment.
 [[nodiscard]] constexpr std::uint32_t record_seed(std::uint32_t nonce, std::uint32_t run) noexcept {
     return nonce + run;
 }
 
-/// A run that began in a segment: operations from `first` on are its.
+/// A run that began in a segment; operations from `first` on belong to it.
 struct Opening {
     std::uint64_t first = 0;
     std::uint32_t run = 0;
@@ -228,31 +239,31 @@ struct Opening {
     friend bool operator==(const Opening&, const Opening&) = default;
 };
 
-/// A place in a segment from which to walk.
+/// A place in a segment from which records can be read in order.
 struct Mark {
-    std::uint64_t check = 0;   ///< at the operation before
-    std::uint32_t offset = 0;  ///< of the operation's record
+    std::uint64_t check = 0;   ///< the check at the operation before
+    std::uint32_t offset = 0;  ///< the offset of the operation's record
 
     friend bool operator==(const Mark&, const Mark&) = default;
 };
 
-/// What a seal says of its segment: all that opening a journal needs of it.
+/// The content of a seal: all that opening a journal needs of its segment.
 struct Seal {
-    std::uint64_t check = 0;  ///< at the last operation
-    /// Of the runs that began here; of those that began at one operation, the last.
+    std::uint64_t check = 0;  ///< the check at the last operation
+    /// The runs that began here. If several began at the same operation, only the last.
     std::vector<Opening> openings;
     std::vector<Mark> marks;
 
     friend bool operator==(const Seal&, const Seal&) = default;
 };
 
-/// The bytes of a seal's payload.
+/// Returns the size of a seal's payload.
 [[nodiscard]] constexpr std::size_t seal_payload_bytes(std::size_t openings,
                                                        std::size_t marks) noexcept {
     return 16 + 16 * openings + 12 * marks;
 }
 
-/// The payload of a seal.   Throws: std::bad_alloc.
+/// Returns the payload of a seal.   Throws: std::bad_alloc.
 [[nodiscard]] inline Bytes encode_seal(std::uint64_t check, std::span<const Opening> openings,
                                        std::span<const Mark> marks) {
     Bytes bytes(seal_payload_bytes(openings.size(), marks.size()));
@@ -277,7 +288,7 @@ struct Seal {
 
 /// Reads the payload of a seal.
 ///
-/// Errors: corrupt, if its length is not what it says.   Throws: std::bad_alloc.
+/// Errors: corrupt, if its length is not the one that it declares.   Throws: std::bad_alloc.
 [[nodiscard]] inline Result<Seal> decode_seal(BytesView payload) {
     const std::byte* p = payload.data();
     if (payload.size() < 16) return make_error_code(QueueErrc::corrupt);
@@ -301,7 +312,7 @@ struct Seal {
     return seal;
 }
 
-/// The file name of a segment: its index in 16 hexadecimal digits, and ".journal".
+/// Returns the file name of a segment: its index in 16 hexadecimal digits, and ".journal".
 [[nodiscard]] inline std::string segment_name(std::uint64_t index) {
     constexpr char digits[] = "0123456789abcdef";
     std::string name(16, '0');
@@ -309,7 +320,7 @@ struct Seal {
     return name.append(segment_suffix);
 }
 
-/// The index in a segment's file name; 0 if it is not the name of a segment.
+/// Returns the index in a segment's file name, or 0 if it is not the name of a segment.
 [[nodiscard]] inline std::uint64_t segment_index(std::string_view name) noexcept {
     if (name.size() != 16 + segment_suffix.size() || !name.ends_with(segment_suffix)) return 0;
     std::uint64_t index = 0;

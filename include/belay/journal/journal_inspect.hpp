@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/journal/journal_inspect.hpp
-/// inspect_journal: reads a journal's files as they lie there, damaged or not, and changes nothing.
+/// tool::inspect_journal: reads a journal's files, damaged or not, and changes nothing.
 ///
-/// For tools and tests; belay.hpp does not include it.
+/// It is for tools and tests, and belay.hpp does not include it.
 #pragma once
 
 #include <algorithm>  // std::sort
@@ -19,21 +19,21 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace tool {
 
-/// What `tool::inspect_journal` found.
+/// The result of `tool::inspect_journal`.
 struct JournalReport {
-    /// What one file of a journal holds.
+    /// The content of one file of a journal.
     struct Segment {
         std::string path;
         std::uint64_t index = 0;
         std::uint64_t bytes = 0;       ///< size of the file
-        std::uint64_t end = 0;         ///< where what can be read of it ends
-        std::uint64_t operations = 0;  ///< that can be read
-        std::uint64_t first = 0;       ///< number of the first of them; 0: there is none
+        std::uint64_t end = 0;         ///< where its readable part ends
+        std::uint64_t operations = 0;  ///< operations that can be read
+        std::uint64_t first = 0;       ///< number of the first of these; 0: there is none
         std::uint64_t last = 0;
         bool sealed = false;
     };
 
-    /// Bytes that are not what was written.
+    /// Bytes that differ from what was written.
     struct Damage {
         std::string path;
         std::uint64_t offset = 0;
@@ -41,7 +41,7 @@ struct JournalReport {
         std::string what;
     };
 
-    /// Operations by number, both ends included.
+    /// A range of operation numbers, both ends included.
     struct Range {
         std::uint64_t first = 0;
         std::uint64_t last = 0;
@@ -51,19 +51,20 @@ struct JournalReport {
 
     Id journal{};
     Id store_pin{};
-    std::uint32_t run = 0;         ///< the last that can be read
-    std::uint64_t acked = 0;       ///< everything up to it is acknowledged
-    std::uint64_t operations = 0;  ///< that wait and can be read
+    std::uint32_t run = 0;         ///< the last run that can be read
+    std::uint64_t acked = 0;       ///< everything up to this number is acknowledged
+    std::uint64_t operations = 0;  ///< operations that wait and can be read
     std::size_t longest = 0;       ///< bytes of the longest operation that can be read
     Bytes note;                    ///< the kept note
     std::vector<Segment> segments;
     std::vector<Damage> damages;
-    /// Operations that wait to be acknowledged, and cannot be read.
+    /// Operations that wait to be acknowledged and cannot be read.
     std::vector<Range> lost;
-    /// Bytes at the end of the last file that are no record: an unfinished write, which opening
-    /// clears away; or the last write of all, damaged, which nothing vouches for.
+    /// The number of bytes at the end of the last file that are no record. They are an unfinished
+    /// write, which opening clears, or the last write of all, damaged, which no later record
+    /// confirms.
     std::uint64_t unfinished_bytes = 0;
-    /// The last file was made by a roll that was not finished; opening removes it.
+    /// Whether the last file was made by a roll that was not finished; opening removes it.
     bool unfinished_roll = false;
 
     [[nodiscard]] bool is_whole() const noexcept { return damages.empty() && lost.empty(); }
@@ -73,7 +74,7 @@ struct JournalReport {
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// One inspection, file by file.
+/// Runs one inspection, file by file.
 template <class FileSystem, class OnOperation>
 class JournalInspector {
 public:
@@ -82,8 +83,8 @@ public:
 
     [[nodiscard]] Result<tool::JournalReport, JournalError> run() {
         if (JournalError error = list()) return error;
-        // A roll makes the next file before it seals the one before: without that seal a file that
-        // is still as it was made is the trace of a crash.
+        // A roll makes the next file before it seals the one before. If that seal is missing and
+        // the next file is still as it was made, a crash interrupted the roll.
         if (Result<File> last = fs_.open(path_of(indices_.back()), OpenMode::read)) {
             SegmentBytes<File> bytes{std::move(*last)};
             fresh_ = fresh_segment(bytes, indices_.back());
@@ -135,7 +136,7 @@ private:
         segment.index = index;
         Result<File> file = fs_.open(segment.path, OpenMode::read);
         if (const std::error_code error = file.error()) {
-            // Given up since the names were listed, by whoever has it open.
+            // Deleted since the names were listed, by the process that has the journal open.
             const bool gone = error == std::errc::no_such_file_or_directory;
             if (gone && found_.segments.empty()) return {};
             damage_file(index, "cannot be read: " + error.message());
@@ -180,9 +181,9 @@ private:
         return {};
     }
 
-    /// What all files say together.
+    /// Combines the results of all files.
     void conclude() {
-        // Of files that were being deleted a crash may have left any.
+        // A crash during the deletion of files may have left any of them.
         if (row_begins_ > outline_.acked + 1) {
             found_.damages.insert(found_.damages.end(), missing_.begin(), missing_.end());
         }
@@ -206,8 +207,8 @@ private:
         }
     }
 
-    /// Whole is what opening takes, by whose reading it is asked. Twice: in a journal that is open
-    /// elsewhere files come and go while it reads.
+    /// Checks a journal that looks whole by opening's own reading. It tries twice, because files of
+    /// a journal that is open elsewhere may appear and disappear while it reads.
     void ask_opening() {
         JournalOptions options;
         options.verify = Verify::everything;
@@ -230,26 +231,30 @@ private:
     std::optional<journal_format::SegmentHeader> fresh_;
     JournalOutline outline_;
     tool::JournalReport found_;
-    std::vector<tool::JournalReport::Damage> missing_;  // files in the middle
-    std::uint64_t behind_gap_ = 0;                      // index of the file behind the last of them
-    std::uint64_t row_begins_ = 0;                      // the number that it begins with
+    std::vector<tool::JournalReport::Damage> missing_;  // missing files in the middle
+    std::uint64_t behind_gap_ = 0;                      // index of the file after the last missing
+                                                        // one
+    std::uint64_t row_begins_ = 0;                      // the number with which that file begins
 };
 
 }}}  // namespace belay::detail
 
 namespace belay { inline namespace BELAY_ABI { namespace tool {
 
-/// Reads every byte of the journal in directory `path`, and calls `on_operation(number, body)` for
-/// each operation that can be read, acknowledged or not, in their order. Behind damage it goes on
-/// with the next record that is whole.
+/// Reads every byte of a journal and reports all operations and all damage.
 ///
-/// Takes no lock and writes nothing, so it may look at a journal that is open elsewhere: that one's
-/// end may then look unfinished, and files that are given up meanwhile, missing.
+/// It calls `on_operation(number, body)` for each operation in directory `path` that can be read,
+/// acknowledged or not, in their order. After damage it continues with the next record that is
+/// whole.
 ///
-/// Errors: what keeps it from reading at all: no such directory, no journal in it, files of a later
-///         version. Damage is no error: see tool::JournalReport.
-/// Throws: std::bad_alloc; what on_operation throws.   Memory: the longest operation, and a quarter
-/// of a byte for each.   Complexity: O(bytes), reads everything a few times.
+/// It takes no lock and writes nothing, so you may inspect a journal that is open elsewhere. Then
+/// the end may look unfinished, and files that are deleted meanwhile may look missing.
+///
+/// Errors: the reason why nothing can be read: no such directory, no journal in it, files of a
+/// later version. Damage is no error: see tool::JournalReport.
+/// Throws: std::bad_alloc; what on_operation throws.
+/// Memory: the longest operation, and a quarter of a byte for each operation.
+/// Complexity: O(bytes), reads everything a few times.
 template <FileSystemLike FileSystem, class OnOperation>
 [[nodiscard]] Result<JournalReport, JournalError> inspect_journal(FileSystem& fs,
                                                                   const std::string& path,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/journal/journal_options.hpp
-/// Flush and JournalOptions: what a journal promises, and its sizes.
+/// Flush, Verify, JournalOptions: when operations become durable, and the sizes of a journal.
 #pragma once
 
 #include <cstddef>   // std::size_t
@@ -12,7 +12,7 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// When what a Journal was told survives.
+/// The modes of a Journal, which define when an operation survives a failure.
 ///
 /// | mode                   | the end of the process | a loss of power                |
 /// |------------------------|------------------------|--------------------------------|
@@ -21,46 +21,49 @@ namespace belay { inline namespace BELAY_ABI {
 /// | none with a FlushEvery | once commit() returned   | an interval later, or flush()  |
 /// | none                   | once commit() returned   | once flush() returned          |
 ///
-/// In `each` the same holds for ack() and keep(), and every call is a flush of its own, also of
-/// many threads. In `group` and `none` they ride with the next commit(), and one flush serves all
-/// who wait.
+/// In `each` the same holds for ack() and keep(), and every call of every thread is a flush of its
+/// own. In `group` and `none` ack() and keep() become durable with the next commit(), and one flush
+/// serves all threads that wait.
 ///
-/// In all modes run, salt, pin, and the acknowledgements before a file is deleted are flushed, and
-/// a loss of power takes a tail of the operations, never one from the middle.
+/// In all modes these are flushed: run, salt, pin, and the acknowledgements before a file is
+/// deleted. A loss of power may take the last operations, but never one from the middle.
 enum class Flush : std::uint8_t {
-    each,   ///< append(), ack() and keep() return when it is on the medium, or was not taken
+    each,   ///< append(), ack() and keep() return when the record is on the medium, or was not
+            ///< taken
     group,  ///< commit() returns when everything is on the medium
     none    ///< commit() returns when the operating system has everything
 };
 
-/// What of its files `Journal::open` reads.
+/// The part of its files that `Journal::open` reads.
 ///
-/// In both ways a file that is missing, cut short or another journal's is refused, and so is damage
-/// in the last file and in the end of each one before.
+/// In both modes it refuses a file that is missing, cut short or another journal's. It also refuses
+/// damage in the last file and in the end of each file before.
 enum class Verify : std::uint8_t {
-    tail,       ///< the last file, and the end of each one before: other damage answers read
-    everything  ///< every byte: any damage is refused at once
+    tail,       ///< the last file, and the end of each one before; read() reports other damage
+    everything  ///< every byte; any damage is refused at once
 };
 
-/// How a journal is opened.
+/// The options for opening a journal.
 struct JournalOptions {
     Flush flush = Flush::group;
-    /// The size of a segment file, reserved when it is made; 4 KiB to 1 GiB. Segments that exist
-    /// keep theirs.
+    /// The size of a segment file, reserved when it is made; 4 KiB to 1 GiB. Existing segments keep
+    /// their size.
     std::size_t segment_bytes = std::size_t{16} << 20;
-    /// The longest operation that `append` takes. Longer ones in the journal stay readable.
+    /// The maximum size of an operation that `append` accepts. Longer ones in the journal stay
+    /// readable.
     std::size_t record_bytes_max = std::size_t{1} << 20;
-    /// Whether to make a journal where none is.
+    /// Whether to make a journal if there is none.
     bool create = true;
-    /// How much to read: a few milliseconds for a million operations, or a tenth of a second.
+    /// How much opening reads. For a million operations, `tail` takes a few milliseconds and
+    /// `everything` a tenth of a second.
     Verify verify = Verify::tail;
-    /// Where ids and salts come from; from the system's entropy if there is none.
+    /// The seed of ids and salts; without one, they come from the system's entropy.
     std::optional<Seed> seed = std::nullopt;
 };
 
 namespace detail {
 
-/// The smallest segment in which a record of so many bytes has room, after a note.
+/// Returns the smallest segment that has space for a record of so many bytes after a note.
 [[nodiscard]] constexpr std::size_t segment_bytes_for(std::size_t record_bytes_max) noexcept {
     using namespace journal_format;
     return segment_header_bytes + record_bytes(note_bytes_max) + record_bytes(0) + reserve_bytes +

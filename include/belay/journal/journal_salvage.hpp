@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/journal/journal_salvage.hpp
-/// tool::salvage_journal: what can still be read of a damaged journal, in a new one.
+/// tool::salvage_journal: copies what can still be read of a damaged journal into a new one.
 ///
-/// For tools; belay.hpp does not include it.
+/// It is for tools, and belay.hpp does not include it.
 #pragma once
 
 #include <string>   // std::string
@@ -13,25 +13,26 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace tool {
 
-/// What `tool::salvage_journal` did.
+/// The result of `tool::salvage_journal`.
 struct JournalSalvageReport {
-    JournalReport inspection;  ///< of the damaged one
-    std::uint64_t copied = 0;  ///< operations that are in the new one, durably
+    JournalReport inspection;  ///< the inspection of the damaged journal
+    std::uint64_t copied = 0;  ///< operations copied into the new journal, durably
 };
 
 }}}  // namespace belay::tool
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// A new journal in directory `to`, for operations of up to `longest` bytes.
+/// Makes a new journal in directory `to`, for operations of up to `longest` bytes.
 ///
-/// Errors: file_exists if there is one; then nothing has changed. Those of Journal::open.
+/// Errors: file_exists if there is a journal already; then nothing has changed. Those of
+/// Journal::open.
 template <FileSystemLike FileSystem>
 [[nodiscard]] Result<Journal<FileSystem>, JournalError> open_salvaged(FileSystem& fs,
                                                                       const std::string& to,
                                                                       JournalOptions options,
                                                                       std::size_t longest) {
-    // Asked before it is opened: opening a journal changes it.
+    // Checked before it is opened, because opening a journal changes it.
     if (const Result<std::vector<std::string>> names = fs.list(to); names) {
         for (const std::string& name : *names) {
             if (journal_format::segment_index(name) == 0) continue;
@@ -50,26 +51,28 @@ template <FileSystemLike FileSystem>
 
 namespace belay { inline namespace BELAY_ABI { namespace tool {
 
-/// Copies all operations that can be read and were not acknowledged, in their order, and the kept
-/// note, into a new journal in directory `to`. The old one is not changed. The new one takes
-/// records as long as the longest of the old one, whatever the options say.
+/// Copies the readable operations of a damaged journal into a new journal in directory `to`.
 ///
-/// The new journal has another id and numbers from 1. A session's receiver takes it for another
-/// sender: operations that it got, and whose acknowledgement had not come back or was in a damaged
-/// part, take effect once more.
+/// It copies all operations that can be read and were not acknowledged, in their order, and the
+/// kept note. The old journal is not changed. The new journal accepts records as long as the
+/// longest record of the old one, even if the options specify less.
 ///
-/// Not for the journal of a WorkQueue, whose entries name others by number: `salvage_work_queue`
-/// is, and WorkQueue::open refuses a copy made by this.
+/// The new journal has another id, and numbers from 1. A session's receiver treats it as another
+/// sender. Some operations therefore take effect once more: those that the receiver has and whose
+/// acknowledgement had not come back or was in a damaged part.
+///
+/// Do not use it for the journal of a WorkQueue, whose entries refer to others by number. Use
+/// `salvage_work_queue` for that; WorkQueue::open refuses a copy made by this function.
 ///
 /// Errors: those of inspect_journal, of opening and writing; file_exists if `to` holds a journal
-///         already. After an error `to` may hold a part.
+/// already. After an error `to` may hold a part.
 /// Throws: std::bad_alloc.   Complexity: O(bytes), reads everything twice.
 template <FileSystemLike FileSystem>
 [[nodiscard]] Result<JournalSalvageReport, JournalError> salvage_journal(
     // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): `to` must be empty
     FileSystem& fs, const std::string& from, const std::string& to,
     const JournalOptions& options = {}) {
-    // Twice: how far operations were acknowledged is written behind them.
+    // Reads twice, because the record of an acknowledgement is after the operations that it covers.
     auto inspection = inspect_journal(fs, from, [](std::uint64_t, BytesView) {});
     if (!inspection) return inspection.error();
     auto journal = detail::open_salvaged(fs, to, options, inspection->longest);
@@ -80,7 +83,7 @@ template <FileSystemLike FileSystem>
         if (error || number <= done.inspection.acked) return;
         error = journal->append(body).error();
         if (!error) ++done.copied;
-        // The buffer of the new journal is bounded, what waits in the old one is not.
+        // The buffer of the new journal is bounded; the number of operations in the old one is not.
         if (!error && done.copied % 1024 == 0) error = journal->commit();
     };
     const auto again = inspect_journal(fs, from, copy);

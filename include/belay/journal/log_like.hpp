@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/journal/log_like.hpp
-/// LogLike: a durable, numbered queue, as a Session needs it to deliver exactly once.
+/// LogLike: a durable, numbered queue, which a Session needs for exactly-once delivery.
 #pragma once
 
 #include <concepts>      // std::same_as
@@ -59,7 +59,7 @@ template <class S>
 concept TellsRecordLimit = requires(const S& s) {
     { s.record_bytes_max() } noexcept -> std::same_as<std::size_t>;
 };
-// Members of these names that cannot be asked so would be passed over in silence.
+// Members of these names with other signatures would be ignored without a diagnostic.
 template <class S>
 concept TellsSoundly = (TellsDurableAck<S> || !requires { &S::acked_durable; }) &&
                        (TellsRecordLimit<S> || !requires { &S::record_bytes_max; });
@@ -70,28 +70,31 @@ concept HasMediumFailure = requires(const S& s) {
 
 }  // namespace detail
 
-/// A queue of operations that are numbered from 1 without a gap, and survive a crash.
+/// The requirements for a queue of numbered operations that survives a crash.
 ///
-/// Semantics the compiler cannot check:
-/// - `journal_id()` is random and made with the queue; one that was lost and recreated has another.
-/// - `run()` counts openings; `salt()` is random per opening; both are durable before the opener
-///   returns. `salt_of(n)`, base() <= n <= last(), is the salt of the run that appended n.
-/// - `append(body)` gives the number last() + 1, and is not durable yet; `commit()` makes
+/// Operations are numbered from 1 without a gap.
+///
+/// Semantics that the compiler cannot check:
+/// - `journal_id()` is random and made with the queue. A queue that was lost and made again has
+///   another id.
+/// - `run()` counts openings, and `salt()` is random for each opening. Both are durable before the
+///   opener returns. `salt_of(n)`, base() <= n <= last(), is the salt of the run that appended n.
+/// - `append(body)` returns the number last() + 1, which is not durable yet. `commit()` makes
 ///   everything appended before it durable, and then `durable()` is at least that number.
-///   `durable()` never falls.
-/// - `ack(n)` releases everything up to n; it is cumulative, idempotent, and may become durable
-///   later: then a crash brings operations back, never loses one. base() == acked + 1.
-/// - A `commit()` without error makes durable what was acknowledged before it too. A log that may
-///   have space for what was appended alone answers no error then, and has `acked_durable() const
-///   noexcept -> std::uint64_t`: the last number whose acknowledgement is durable.
-/// - A log that takes no operation above a length may have `record_bytes_max() const noexcept ->
-///   std::size_t`: so who writes longer ones is refused before the first of them.
-/// - `read(n)`, base() <= n <= last(), gives a view that is valid until the next call that is not
-///   const. It and `check` throw nothing but std::bad_alloc.
+///   `durable()` never decreases.
+/// - `ack(n)` releases everything up to n. It is cumulative and idempotent, and may become durable
+///   later. A crash before that brings operations back, and never loses one. base() == acked + 1.
+/// - A `commit()` without error also makes durable what was acknowledged before it. A log may have
+///   space only for what was appended. It then returns no error, and must have `acked_durable()
+///   const noexcept -> std::uint64_t`: the last number whose acknowledgement is durable.
+/// - A log with a maximum size of an operation may have `record_bytes_max() const noexcept ->
+///   std::size_t`. A caller that writes longer operations is then refused before the first of them.
+/// - `read(n)`, base() <= n <= last(), returns a view that is valid until the next call that is not
+///   const. `read` and `check` throw nothing but std::bad_alloc.
 /// - `check(n)`, base() - 1 <= n <= last(), is `first_check` folded with `next_check` up to n.
-/// - `pin_store(id)` is durable when it returns; `store_pin()` is `no_id` before the first.
-/// - After a failure of the medium `failed()` is that error, and so is every later append and
-///   commit.
+/// - `pin_store(id)` is durable when it returns. `store_pin()` is `no_id` before the first call.
+/// - After a failure of the medium `failed()` returns that error, and so does every later append
+///   and commit.
 template <class S>
 concept LogLike =
     std::movable<S> && detail::HasJournalIdentity<S> && detail::HasStorePin<S> &&

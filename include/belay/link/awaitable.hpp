@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/awaitable.hpp
-/// connected() and receive(): a link for coroutines, of any kind.
+/// LinkAwaits, connected, receive: wait for a link in coroutines of any kind.
 #pragma once
 
 #include <coroutine>     // std::coroutine_handle
@@ -21,7 +21,7 @@
 namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
-/// As a Supervisor. Of other things that have a `receive` these functions are no part.
+/// Matches a link such as a Supervisor, and no other type that has a `receive`.
 template <class L>
 concept Supervised = requires(L& link) {
     link.observer();
@@ -36,18 +36,21 @@ class ReceiveWait;
 struct LinkAwaitsOf;
 }  // namespace detail
 
-/// An observer of a Supervisor, alone or in a Tee, that lets coroutines wait for it:
+/// An observer with which coroutines wait for a Supervisor's connection and messages.
+///
+/// Use it alone or in a Tee.
 ///
 ///     Supervisor link{transport, policy, {}, LinkAwaits{}};
 ///     while (co_await connected(link)) {
 ///         while (auto message = co_await receive(link)) { ... }
 ///     }
 ///
-/// It keeps the messages that nobody has received yet: at most so many; one more, or one for which
-/// there is no memory, ends the connection, as overloaded. What was kept before is received still,
-/// and then that end.
+/// It stores up to `messages_max` messages that no coroutine has received yet. One more message, or
+/// one for which there is no memory, ends the connection with Cause::overloaded. The messages
+/// stored before that are still received, and then the end.
 ///
-/// Moves only before anybody waits. Destroyed with its supervisor it goes on with nobody.
+/// It may be moved only while no coroutine waits. If it is destroyed with its supervisor, it
+/// resumes no coroutine.
 ///
 /// Thread safety: home thread of the supervisor.
 /// Allocates:     while the messages that wait grow.
@@ -69,7 +72,7 @@ public:
 
     void on_state(const Transition& change) {
         const driver::TurnGuard guard{line_};
-        // Those who begin to wait now are for a later transition.
+        // A coroutine that begins to wait now waits for a later transition.
         const Going going{connected_, connections_, guard};
         if (settles(change.to)) connected_.add_all(connections_);
         if (hears(change.from) && !hears(change.to.state)) {
@@ -87,7 +90,7 @@ public:
         }
         ++messages_count_;
     }
-    /// What was commanded before somebody began to wait has been obeyed.
+    /// Resumes the coroutines whose wait is over, after the commands that were given before it.
     void look_at_waiters(auto& link) {
         const driver::TurnGuard guard{line_};
         const LinkStatus status = link.status();
@@ -112,7 +115,7 @@ private:
     using Connection = detail::ConnectionWaiter;
     using Receiver = detail::MessageWaiter<M>;
     using Answer = Result<M, Failure>;
-    /// Whom an exception of another one has left in the list of those who go on waits again.
+    /// Waiters that an exception has left in the list of those to resume wait again.
     struct Going {
         detail::LinkWaiters& now;
         detail::LinkWaiters& waiting;
@@ -122,18 +125,18 @@ private:
         }
     };
     struct Kept {
-        std::optional<M> message;  ///< none: the end of a connection
+        std::optional<M> message;  ///< empty: the end of a connection
         Failure why;
     };
 
     [[nodiscard]] static bool hears(LinkState state) noexcept {
         return state == LinkState::connected || state == LinkState::draining;
     }
-    /// Whether there is a connection, or nothing that leads to one.
+    /// Returns whether there is a connection, or a state that only a command leaves.
     [[nodiscard]] static bool settles(const LinkStatus& status) noexcept {
         return status.state == LinkState::connected || detail::rests(status.state);
     }
-    /// All who receive hear of an end; if nobody does, it is kept.
+    /// Gives the end to all receivers that wait; if none waits, stores it.
     void end(const Failure& why, const driver::TurnGuard& guard) {
         if (kept_.empty() && !receivers_.empty()) {
             const Going going{ended_, receivers_, guard};
@@ -141,7 +144,8 @@ private:
             return ended_.go_each<Receiver>(Answer::failure(why), guard);
         }
         if (!kept_.empty() && !kept_[kept_.size() - 1].message) return;
-        // Without memory nobody hears of it who does not listen yet; those who do are not held up.
+        // Without memory, a receiver that does not wait yet misses the end; the others have it
+        // already.
         static_cast<void>(kept_.try_push({std::nullopt, why}));
     }
     void give(Answer answer) {
@@ -149,7 +153,7 @@ private:
         first.answer.emplace(std::move(answer));
         first.go();
     }
-    /// Pre: something is kept.
+    /// Returns the first stored message or end.   Pre: something is stored.
     [[nodiscard]] Answer take() {
         Kept kept = kept_.pop();
         if (!kept.message) return Answer::failure(kept.why);
@@ -158,21 +162,22 @@ private:
     }
 
     const std::size_t messages_max_;
-    detail::LinkWaiters cancelled_;  // ends last: who is dropped may cancel others
+    detail::LinkWaiters cancelled_;  // destroyed last: a dropped waiter may cancel others
     detail::LinkWaiters connections_;
     detail::LinkWaiters receivers_;
-    // Who goes on now, of both. Members, so that whoever destroys the link has ended these, too.
+    // The waiters of both lists that are being resumed. They are members so that destroying the
+    // link during this ends their waits, too.
     detail::LinkWaiters connected_;
     detail::LinkWaiters ended_;
     detail::EventRing<Kept> kept_;
-    std::size_t messages_count_ = 0;  // of what is kept
+    std::size_t messages_count_ = 0;  // messages in kept_
     bool full_ = false;               // one message was too many: the connection is about to end
     driver::Lifeline line_;
 };
 
 namespace detail {
 
-/// The LinkAwaits of a link, alone or in a Tee.
+/// Finds the LinkAwaits of a link, alone or in a Tee.
 struct LinkAwaitsOf {
     template <class M>
     [[nodiscard]] static LinkAwaits<M>* in(LinkAwaits<M>& awaits) noexcept {
@@ -223,7 +228,7 @@ private:
     }
 };
 
-/// Waits in a coroutine's frame.
+/// The awaiter of connected(), in a coroutine's frame.
 template <class Link>
 class ConnectedWait final : InFrame<ConnectionWaiter> {
 public:
@@ -273,15 +278,16 @@ private:
 
 }  // namespace detail
 
-/// `co_await connected(link)`: waits for a connection.
+/// Waits in a coroutine until the link has a connection: `co_await connected(link)`.
 ///
-/// Gives the status when there is one, at once or later; a failure when the link has stopped, has
-/// failed or is blocked, so that only a command would lead on. Commands that were given before
-/// count.
+/// The result is the status if there is a connection, at once or later. It is a failure if the link
+/// has stopped, has failed or is blocked, so that only a command would lead on. Commands that were
+/// given before the wait count.
 ///
-/// The awaiting coroutine goes on inside of the link's turn, where it may call everything, and
-/// destroy the link. It may be destroyed while it waits. `link` is a Supervisor whose observer is,
-/// or has, a LinkAwaits; it outlives the wait, unless the coroutine is never resumed again.
+/// The coroutine is resumed inside the link's turn, where it may call everything and may destroy
+/// the link. A coroutine that waits may be destroyed. `link` is a Supervisor whose observer is a
+/// LinkAwaits, or a Tee that contains one. It must outlive the wait, unless the coroutine is never
+/// resumed again.
 ///
 /// Thread safety: home thread of the link.   Allocates: as a command.
 template <detail::Supervised Link>
@@ -289,22 +295,25 @@ template <detail::Supervised Link>
     return detail::ConnectedWait<Link>{link};
 }
 
-/// `co_await receive(link)`: the next message, of whatever lane; a failure when the connection has
-/// ended, once for each that ended, behind its messages, or if there is none.
+/// Waits in a coroutine for the next message of any lane: `co_await receive(link)`.
 ///
-/// As connected(). Several may wait: each message is for the first of them.
+/// The result is a failure if there is no connection, and once for each connection that ended,
+/// after its messages. Everything else is as for connected(). Several coroutines may wait: each
+/// message resumes the one that has waited longest.
 template <detail::Supervised Link>
 [[nodiscard]] detail::ReceiveWait<Link> receive(Link& link) noexcept {
     return detail::ReceiveWait<Link>{link};
 }
 
-/// The same for those coroutines that await their own kind only, and for handlers: `token` is a
-/// completion token of Boost.Asio or of the standalone asio, `co_await connected(link,
-/// asio::use_awaitable)`. It goes on inside of the link's turn, never inside of this call.
+/// Waits for a connection with a completion token of Boost.Asio or of the standalone asio.
 ///
-/// A token with a connected cancellation slot (asio 1.19, Boost 1.77, or later) ends the wait by
-/// std::errc::operation_canceled, in the next turn, and no message is lost. The signal is emitted
-/// on the link's home thread.
+/// Use this overload, and that of receive(), in coroutines that can await only their own kind
+/// (`co_await connected(link, asio::use_awaitable)`), and with handlers. The completion runs inside
+/// the link's turn, never inside this call.
+///
+/// A token with a connected cancellation slot (asio 1.19, Boost 1.77, or later) ends the wait with
+/// std::errc::operation_canceled in the next turn, and no message is lost. Emit the signal on the
+/// link's home thread.
 ///
 /// Allocates: the handler, and as a command.
 template <detail::Supervised Link, class Token>

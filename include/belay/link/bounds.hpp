@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/bounds.hpp
-/// detects_within, reconnects_within: what a configuration promises, as a static_assert.
+/// detects_within, reconnects_within: check the promises of a configuration in a static_assert.
 #pragma once
 
 #include <cstdint>  // std::uint64_t
@@ -10,14 +10,15 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace timeline {
 
-/// Whether a peer that is frozen, or cut off, is noticed within so long of its last sign of life.
+/// Returns whether a Heartbeat detects a frozen or unreachable peer within a given time.
 ///
 ///     constexpr HeartbeatOptions beats{.every = 10s, .dead_after = 25s};
 ///     static_assert(timeline::detects_within(beats, 30s));
 ///
-/// That is `dead_after`, by a driver that is on time. A connection that is closed is noticed at
-/// once. False for options that a Heartbeat does not take. A peer that asks for fewer pings may
-/// have more time than that: on_policy_conflict says so.
+/// `within` counts from the peer's last sign of life. With a driver that is on time, detection
+/// takes `dead_after`. A connection that is closed is noticed at once. The result is false for
+/// options that a Heartbeat does not accept. A peer that asks for fewer pings may have more time
+/// than that, which on_policy_conflict reports.
 ///
 /// Errors: none.   Complexity: O(1).
 [[nodiscard]] constexpr bool detects_within(const HeartbeatOptions& options,
@@ -26,20 +27,25 @@ namespace belay { inline namespace BELAY_ABI { namespace timeline {
     return sound && options.dead_after <= within;
 }
 
-/// Whether, after the loss of a connection that was stable, so many attempts have begun and ended
-/// within so long, even if each takes as long as it may: whoever can be reached again when the last
-/// of them begins is connected by then, validated included.
+/// Returns whether `attempts` attempts begin and end within a given time after a connection is
+/// lost.
 ///
 ///     static_assert(timeline::reconnects_within(policies::reconnection(), 3, 90s));
 ///
-/// The sum of the longest waits that the policy's rules can lead to, open breakers included, and of
-/// its attempt limit, 30 s if no rule says one. False if a rule may stop before. Every rule must
-/// be able to say its longest wait, by `longest_wait(failures)`: one that cannot (a budget that
-/// others spend, a limit on time, a rule that does not say it) does not compile.
+/// The lost connection was stable, and each attempt takes as long as its limit allows. A peer that
+/// is reachable again when the last of the attempts begins is connected within that time, and
+/// validated.
 ///
-/// It is about a policy, not about the world: waits that a server asks for, shut gates, planned
-/// closes and drivers that are late come on top; failures that are no sign of a peer that is down
-/// (permanent, forbidden, unauthorized, what else a StopOn names) end it.
+/// The result compares `within` with the sum, over all attempts, of the longest wait that the
+/// policy's rules can lead to and of the policy's attempt limit. Waits for open breakers are
+/// included. The attempt limit is 30 s if no rule sets one. The result is false if a rule may stop
+/// earlier. Every rule must return its longest wait from `longest_wait(failures)`. A rule that
+/// cannot does not compile: a budget that others spend, a limit on time, or a rule without that
+/// function.
+///
+/// The result covers the policy only. Waits that a server asks for, shut gates, planned closes and
+/// late drivers add to the time. Failures that are no sign of a peer that is down end the retries:
+/// permanent, forbidden, unauthorized, and any other that a StopOn names.
 ///
 /// Pre: attempts > 0.   Errors: none; saturates.   Complexity: O(attempts * rules).
 template <class... Rules>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/bundle.hpp
-/// Bundle: several transports that live and die together; all open or all closed.
+/// Bundle: several transports as one, whose connections open and close together.
 #pragma once
 
 #include <array>        // std::array
@@ -15,7 +15,7 @@ namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
-/// Bits of the lane that a transport uses itself; 0 unless it is, or wraps, a bundle.
+/// Returns how many bits of the lane a transport uses: 0 unless it is, or wraps, a bundle.
 template <class T>
 [[nodiscard]] consteval unsigned lane_bits_of() {
     if constexpr (requires { T::lane_bits; }) {
@@ -36,10 +36,14 @@ struct BundleLeaf {
 
 }  // namespace detail
 
-/// A transport made of several: its connection is open when all are, and closed when one is.
+/// A transport made of several transports.
 ///
-/// The transport at index i carries lane i, whatever wraps it; in nested bundles the outermost
-/// index is the lowest bits of the lane. Connections open in order and are destroyed in reverse.
+/// Its connection is open when all connections inside are open, and closed when one of them is
+/// closed.
+///
+/// The transport at index i carries lane i, also inside decorators. In nested bundles, the lowest
+/// bits of the lane are the index in the outermost bundle. Connections open in order and are
+/// destroyed in reverse order.
 ///
 /// Models:        TransportLike.
 /// Thread safety: as the transports inside.
@@ -111,8 +115,8 @@ private:
             event.lane = lane;
             if (!rose) return false;
             if (event.kind == part::EventKind::opened) return all_of(open_, i);
-            // While saying goodbye the last one to go ends it; otherwise the first one to fail
-            // does.
+            // A graceful close ends with the last connection; otherwise the first that fails ends
+            // all.
             if (event.kind == part::EventKind::closed && closing_) return all_of(closed_, i);
             return true;
         }
@@ -202,7 +206,7 @@ public:
         return Connection{*this, link};
     }
 
-    /// The transport at index I.
+    /// Returns the transport at index I.
     template <std::size_t I>
     [[nodiscard]] At<I>& part() noexcept {
         return std::get<I>(parts_);

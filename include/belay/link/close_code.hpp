@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/close_code.hpp
-/// What WebSocket close codes mean to a policy.
+/// websocket_category, websocket_failure: the meaning of WebSocket close codes for a policy.
 #pragma once
 
 #include <belay/core/failure.hpp>
@@ -42,13 +42,14 @@ public:
 
 }  // namespace detail
 
-/// The category of WebSocket close codes (RFC 6455, section 7.4, and the usual private ones).
+/// Returns the error category of WebSocket close codes (RFC 6455, section 7.4, and the usual
+/// private ones).
 [[nodiscard]] inline const std::error_category& websocket_category() noexcept {
     static const detail::WebSocketCategory category;
     return category;
 }
 
-/// The failure that a WebSocket close code stands for, for Link::closed.
+/// Returns the failure that a WebSocket close code stands for, for Link::closed.
 [[nodiscard]] inline Failure websocket_failure(int code, Duration retry_after = {}) noexcept {
     return Failure::from({code, websocket_category()}, retry_after);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/connection_like.hpp
-/// ConnectionLike: one connection, from its opening to its end; made once, never reopened.
+/// ConnectionLike: one connection, from its opening to its end. It is made once and never reopened.
 #pragma once
 
 #include <concepts>     // std::same_as
@@ -54,8 +54,9 @@ concept HasTimer = requires(C& c, const C& k, Turn& turn) {
     { k.deadline() } noexcept -> std::same_as<Instant>;
     c.advance(turn);
 };
-// One that may throw, or of another form, would be passed over in silence: a connection that never
-// reads on, say. By its address, which a decorator's has not whose part inside has none.
+// An optional member that may throw, or that has another signature, would otherwise be ignored
+// without a diagnostic: such a connection might never read on, for example. These checks take the
+// address of the member. A decorator has no such address if the connection inside lacks the member.
 template <class C>
 concept ClosesSoundly = HasClose<C> || !requires { &C::close; };
 template <class C>
@@ -72,21 +73,28 @@ template <class C>
 concept TimesSoundly = HasTimer<C> || !requires(C& c, Turn& turn) { c.advance(turn); };
 }  // namespace detail
 
-/// One connection. All state of an attempt lives in it and dies with it.
+/// The requirements for one connection, which a transport opens for one attempt.
 ///
-/// Required: `send(const M&) noexcept -> SendResult`, or in decorators `send(Lane, const M&)`; a
-/// noexcept destructor that aborts, releases everything and calls nobody.
-/// Found when present: `close(const Failure&) noexcept` begins a graceful close, which ends with
-/// Link::closed or after the supervisor's linger; `ping() noexcept` asks the peer for a sign of
-/// life; `resume_reading() noexcept` says that there is room after a message was refused;
-/// `limit_messages(std::size_t bytes) noexcept` bounds what the peer may make it hold, until it is
-/// told otherwise: a longer message ends the connection before it is read;
-/// `limit_output(std::size_t bytes) noexcept` bounds what waits in it to be sent, beside its own
-/// bound, until it is told otherwise: what does not fit is `busy`, unless nothing waits;
-/// `sift(Event<M>&, Turn&) -> bool`, `deadline()/advance(Turn&)` and `probe(Turn&, Duration)`
-/// are for decorators. Where they are, they must be as they are said here.
+/// All state of an attempt is in its connection and ends with it. A connection is built at its
+/// final address and never moved, so it may register `this`.
 ///
-/// It is built at its final address and never moved, so it may register `this`.
+/// Required:
+/// - `send(const M&) noexcept -> SendResult`, or in a decorator `send(Lane, const M&)`;
+/// - a noexcept destructor that aborts the connection, releases everything and calls no callback.
+///
+/// Optional; a member that is present must have exactly this form:
+/// - `close(const Failure&) noexcept` begins a graceful close, which ends with Link::closed or when
+///   SupervisorOptions::linger_max is over.
+/// - `ping() noexcept` requests a sign of life from the peer.
+/// - `resume_reading() noexcept` is called when there is capacity again after a message was
+///   refused.
+/// - `limit_messages(std::size_t bytes) noexcept` limits, until the next call, what the peer can
+///   make the connection hold. A longer message ends the connection before it is read.
+/// - `limit_output(std::size_t bytes) noexcept` limits, until the next call, the bytes that wait in
+///   the connection to be sent, in addition to its own limit. If a message does not fit, `send`
+///   returns `busy`, unless nothing waits.
+/// - `sift(Event<M>&, Turn&) -> bool`, `deadline()/advance(Turn&)` and `probe(Turn&, Duration)` are
+///   for decorators.
 template <class C, class M>
 concept ConnectionLike =
     std::is_nothrow_destructible_v<C> &&

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/countdown.hpp
-/// Countdown: tells a screen how long it is until the next attempt.
+/// Countdown: shows how long it is until the next attempt.
 #pragma once
 
 #include <utility>  // std::exchange, std::move
@@ -11,15 +11,17 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Calls `show(Duration left)` while a supervisor waits for its next attempt, at most once per
-/// `every`, and with 0ns when the wait is over, if anything was shown of it.
+/// Shows how long a supervisor still waits for its next attempt.
 ///
-/// An observer that is a machine, too: attach it to the supervisor's driver, and give the
-/// supervisor a std::ref to it, alone or in a Tee. While nothing counts down it has no deadline,
-/// and nobody is woken for it. What is shown is a whole multiple of `every`, but for the first of a
-/// wait; waits that are over before it is time to show anything again are not shown.
+/// It calls `show(Duration left)` during the wait, at most once per `every`. When the wait is over,
+/// it calls `show` with 0ns if it has shown anything of it.
 ///
-/// Pinned: it outlives the supervisor.
+/// A Countdown is an observer and also a machine. Attach it to the supervisor's driver, and give
+/// the supervisor a std::ref to it, alone or in a Tee. While nothing counts down, it has no
+/// deadline and wakes no driver. A shown value is a whole multiple of `every`, except the first one
+/// of a wait. A wait that is over before the next value is due is not shown.
+///
+/// It can be neither copied nor moved, and must outlive the supervisor.
 ///
 /// Models:        MachineLike.
 /// Thread safety: home thread of the supervisor.   Throws: what `show` throws.
@@ -58,7 +60,7 @@ public:
         if (now < next_) return;
         next_ = never;
         const Duration left = elapsed(now, ends_);
-        // The wait is over; that is told by whoever ends it.
+        // The wait is over; the transition that ends it shows that.
         if (left == Duration::zero()) return;
         const Duration rest = left <= every_ ? Duration::zero() : (left - every_) / every_ * every_;
         if (rest > Duration::zero()) next_ = before(ends_, rest);
@@ -77,8 +79,8 @@ private:
     Show show_;
     Waker waker_;
     bool attached_ = false;
-    bool shows_ = false;         // something that is not 0
-    Instant shown_at_ = always;  // when that was
+    bool shows_ = false;         // a value that is not 0 was shown
+    Instant shown_at_ = always;  // when the last value was shown
     Instant next_ = never;
     Instant ends_ = never;
 };

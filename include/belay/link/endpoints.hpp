@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/endpoints.hpp
-/// Endpoints: several places where one service can be reached, tried one after the other.
+/// Endpoints: tries several addresses of one service, one after the other.
 #pragma once
 
 #include <concepts>          // std::copyable
@@ -15,30 +15,35 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// In which order an Endpoints tries its list.
+/// The order in which an Endpoints tries its list.
 enum class EndpointOrder : std::uint8_t {
-    listed,   ///< as written: the first is preferred
-    shuffled  ///< in an order drawn once, by the machine's seed: many clients spread over the list
+    listed,   ///< the order of the list: the first is preferred
+    shuffled  ///< an order drawn once from the supervisor's seed, so that clients spread over the
+              ///< list
 };
 
-/// How an Endpoints goes through its list.
+/// Options of an Endpoints.
 struct EndpointsOptions {
     EndpointOrder order = EndpointOrder::listed;
 };
 
-/// A transport that knows several endpoints, and opens the transport inside with
-/// `open(link, endpoint)`, at another one after each failure.
+/// A transport that tries another endpoint of a list after each failure.
+///
+/// It opens the transport inside with `open(link, endpoint)`.
 ///
 ///     Endpoints{posix::Tcp{loop}, {a, b, c}, {.order = EndpointOrder::shuffled}}
 ///
-/// It says where, the policy says when: each try is an attempt of the policy's, with the wait that
-/// it advises, also between two endpoints of one round. What counts as a failure is what the policy
-/// counts: after a stable connection, a start, or nothing but abandoned attempts, it begins at the
-/// first again. A live connection is never left for a better endpoint.
+/// Endpoints chooses the place, and the policy chooses the time. Each try is an attempt of the
+/// policy, with the wait that the policy advises, also between two endpoints of one round. A
+/// failure is what the policy counts as one. The list starts again at its first endpoint after a
+/// stable connection, after a start, and while all attempts so far were abandoned. A live
+/// connection is never left for a better endpoint.
 ///
-/// With WithToken, whichever is inside, the call is `open(link, endpoint, token)`. In a Bundle it
-/// moves on when its own connection failed; when another part's may have, by a coin: two lists
-/// that always moved together would never try all pairs.
+/// With a WithToken, inside or around it, the call is `open(link, endpoint, token)`.
+///
+/// In a Bundle, it moves to the next endpoint if its own connection failed. If another part of the
+/// bundle may have failed instead, it moves with a probability of one half. Two lists that always
+/// moved together would never try all pairs.
 ///
 /// Models:        TransportLike.
 /// Thread safety: as the transport inside.
@@ -62,7 +67,7 @@ private:
     };
 
 public:
-    /// `A` is what a WithToken around hands on.
+    /// The connection to one endpoint; `A` are the types that a surrounding WithToken passes on.
     template <class... A>
     class Connection : public Opened<A...>::Base {
         using Base = typename Opened<A...>::Base;
@@ -79,7 +84,7 @@ public:
         }
         [[nodiscard]] bool sift(part::Event<message_type>& event, Turn& turn) {
             if (!Base::sift(event, turn)) return false;
-            // The end of a goodbye is not its own.
+            // The end of a graceful close is no failure of this endpoint.
             if (event.kind == part::EventKind::closed && !says_goodbye_) {
                 owner_.ended_itself_ = true;
             }
@@ -91,7 +96,7 @@ public:
         bool says_goodbye_ = false;
     };
 
-    /// Pre: the list is not empty; where that is not known, make().
+    /// Pre: the list is not empty; use make() if it may be empty.
     Endpoints(Transport transport, std::vector<Endpoint> list, EndpointsOptions options = {})
         : part::Around<Transport>{std::move(transport)},
           list_{std::move(list)},
@@ -102,6 +107,8 @@ public:
               EndpointsOptions options = {})
         : Endpoints{std::move(transport), std::vector<Endpoint>{list}, options} {}
 
+    /// Makes an Endpoints from a list that may be empty.
+    ///
     /// Errors: std::errc::invalid_argument if the list is empty.   Throws: std::bad_alloc.
     [[nodiscard]] static Result<Endpoints> make(Transport transport, std::vector<Endpoint> list,
                                                 EndpointsOptions options = {}) {
@@ -109,16 +116,19 @@ public:
         return Endpoints{std::move(transport), std::move(list), options};
     }
 
-    /// `rest` is what a WithToken around hands on.   Throws: what the transport inside throws.
+    /// Opens a connection to the endpoint of this attempt.
+    ///
+    /// `rest` is what a surrounding WithToken passes on.   Throws: what the transport inside
+    /// throws.
     template <class... A>
     [[nodiscard]] Connection<A...> open(const Link<message_type>& link, const A&... rest) {
         choose(link);
         return {*this, [&] { return this->inner_.open(link.child(), list_[place_], rest...); }};
     }
 
-    /// In the order in which they are tried; shuffled at the first attempt.
+    /// Returns the endpoints in the order in which they are tried; the first attempt shuffles them.
     [[nodiscard]] const std::vector<Endpoint>& endpoints() const noexcept { return list_; }
-    /// Where the last attempt went: an index of endpoints().
+    /// Returns the index in endpoints() that the last attempt used.
     [[nodiscard]] std::size_t place() const noexcept { return place_; }
 
 private:
@@ -127,7 +137,8 @@ private:
         if (std::exchange(shuffle_, false)) shuffle();
         const std::uint32_t attempt = link.attempt();
         const bool has_failed = attempt > attempt_ && attempt_ != 0;
-        // The first may have got no further than to a WithToken around.
+        // The attempt with number 1 may have ended in a surrounding WithToken, without a call of
+        // open().
         const std::uint32_t firsts = link.first_attempts();
         if (std::exchange(firsts_, firsts) != firsts || attempt <= 1) {
             place_ = 0;
@@ -140,7 +151,7 @@ private:
     [[nodiscard]] bool is_to_blame(const Link<message_type>& link) noexcept {
         return ended_itself_ || !link.in_bundle() || uniform_upto(bits_, 1) == 0;
     }
-    /// Fisher-Yates.
+    /// Shuffles the list (Fisher-Yates).
     void shuffle() noexcept {
         for (std::size_t left = list_.size(); left > 1; --left) {
             const auto i = static_cast<std::size_t>(uniform_upto(bits_, left - 1));
@@ -152,9 +163,9 @@ private:
     Random bits_;
     std::size_t place_ = 0;
     std::uint32_t attempt_ = 0;  // the number of the last attempt
-    std::uint32_t firsts_ = 0;   // the firsts of the supervisor's, the last attempt included
+    std::uint32_t firsts_ = 0;   // the supervisor's count of first attempts, at the last attempt
     bool shuffle_;
-    bool ended_itself_ = false;  // the last connection did, or could not be opened
+    bool ended_itself_ = false;  // the last connection ended by itself, or could not be opened
 };
 
 template <class Transport, class Endpoint>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/event.hpp
-/// Event, Lane, SendResult: what travels between a transport and its supervisor.
+/// part::Event, Lane, SendResult: the values that a transport and its supervisor exchange.
 #pragma once
 
 #include <cstdint>   // std::uint16_t
@@ -10,56 +10,56 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Which connection of a bundle: the index of the transport in `Bundle{...}`; 0 where there is one.
+/// The index of a connection's transport in `Bundle{...}`; 0 outside a bundle.
 using Lane = std::uint16_t;
 
-/// What became of a message given to a connection.
+/// The result of sending a message on a connection.
 enum class SendResult : std::uint8_t {
-    sent,    ///< handed over; not: delivered
-    busy,    ///< no room now: keep it; on_writable follows exactly once
+    sent,    ///< handed over, which does not mean delivered
+    busy,    ///< no capacity now; keep the message: on_writable follows exactly once
     down,    ///< there is no connection to send on; the message is not kept
-    refused  ///< never: it is too long for this transport, or nothing that it can carry
+    refused  ///< never possible: the message is too long for this transport, or not one that it can
+             ///< carry
 };
 
 namespace part {
 
-/// What an event says.
+/// The kind of an event.
 enum class EventKind : std::uint8_t {
     opened,    ///< the connection is usable
-    closed,    ///< it ended, or could not be opened; nothing follows
+    closed,    ///< the connection ended, or could not be opened; nothing follows
     received,  ///< a whole message
     pong,      ///< a sign of life: an answered ping, or part of a message; see `code`
-    writable,  ///< there is room again after `busy`
+    writable,  ///< there is capacity again after `busy`
     note,      ///< a decorator's note to itself; see `code`
-    report,    ///< what a decorator tells the observer; `code` is a Report
-    command    ///< of the supervisor's own mailbox; never seen by a sift
+    report,    ///< a decorator's report to the observer; `code` is a Report
+    command    ///< a command in the supervisor's mailbox; a sift never sees it
 };
 
-/// What a decorator can tell an observer, beside what its connection says.
+/// A measurement that a decorator reports to the observer.
 enum class Report : std::uint32_t {
-    round_trip,      ///< how long an answer took: on_round_trip
-    policy_conflict  ///< how long a loss goes unnoticed from now on: on_policy_conflict
+    round_trip,      ///< the time until an answer came: on_round_trip
+    policy_conflict  ///< the new time within which a loss is noticed: on_policy_conflict
 };
 
-/// One thing that a connection reports; it rises through the decorators to the supervisor.
-///
-/// Thread safety: a plain value.
+/// One event of a connection, which rises through the decorators to the supervisor.
 template <class M>
 struct Event {
     EventKind kind = EventKind::note;
-    /// How many levels below the root its sender is; 0 at the part that sent it.
+    /// The number of levels between the sender and the part that looks at the event; 0 at the
+    /// sender.
     std::uint8_t depth = 0;
-    /// Of `closed`: given up at this end, while the connection is open; what it was given last is
-    /// still sent.
+    /// For `closed`: this end gave the connection up while it was open, so what was sent last still
+    /// leaves.
     bool goodbye = false;
     Lane lane = 0;
-    /// The attempt that it belongs to.
+    /// The attempt to which the event belongs.
     std::uint32_t epoch = 0;
-    /// Of a note, report or command. Of a pong: 1 if it answers no ping.
+    /// For a note, report or command: its meaning. For a pong: 1 if it answers no ping.
     std::uint32_t code = 0;
-    /// Of `closed`. A report or command that tells a time has it in `retry_after`.
+    /// For `closed`: its reason. A report or command with a time has it in `retry_after`.
     Failure failure{};
-    /// Of `received`, and of the command that posts a message.
+    /// For `received`, and for the command that posts a message: the message.
     std::optional<M> message{};
 
     [[nodiscard]] constexpr bool is_message() const noexcept { return message.has_value(); }

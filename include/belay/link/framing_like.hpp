@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/framing_like.hpp
-/// FramingLike: how a stream of bytes becomes messages, and messages become a stream.
+/// FramingLike: turns a stream of bytes into messages, and messages into a stream.
 #pragma once
 
 #include <concepts>  // std::copyable, std::same_as
@@ -13,21 +13,23 @@ namespace belay { inline namespace BELAY_ABI {
 
 namespace part {
 
-/// What a framing has found at the front of a stream.
+/// The result of looking at the front of a stream.
 struct Cut {
     enum class Kind : std::uint8_t {
-        more,     ///< not enough yet
-        message,  ///< a whole one
+        more,     ///< not enough bytes yet
+        message,  ///< a whole message
         alive,    ///< a sign of life, and no message
-        failed    ///< what came cannot be: the connection ends
+        failed    ///< the bytes are invalid: the connection ends
     };
 
     Kind kind = Kind::more;
-    /// Of a message and a sign of life: the bytes that are used up, 1 at least. Of `more`: how many
-    /// there must be in all before it is worth to ask again; 0 where that is not known.
+    /// For a message or a sign of life: the number of bytes used, at least 1.
+    /// For `more`: the total number of bytes needed before the next call is useful, or 0 if that is
+    /// not known.
     std::size_t bytes = 0;
-    /// Of a message: itself. Of a sign of life: what to answer, if anything; where the last answer
-    /// has not left yet this one is left out. Within the stream, or of static storage.
+    /// For a message: its content. For a sign of life: the answer to send, or empty. The answer is
+    /// left out if the last one has not left yet. The bytes are within the stream, or have static
+    /// storage.
     BytesView body{};
     Failure failure{};
 
@@ -43,18 +45,18 @@ struct Cut {
     [[nodiscard]] static constexpr Cut failed(const Failure& failure) noexcept {
         return {Kind::failed, 0, {}, failure};
     }
-    /// The peer broke the protocol, or the data was damaged.
+    /// The stream is invalid: the peer broke the protocol, or the data was damaged.
     [[nodiscard]] static Cut garbage() noexcept {
         return failed(Failure::from(std::make_error_code(std::errc::protocol_error)));
     }
 };
 
-/// What a framing is told beside the bytes.
+/// Additional information for a framing.
 struct CutHints {
-    /// So many of the bytes it has looked at: at its last `more`; 0 when a message begins.
+    /// The number of bytes that the framing saw at its last `more`; 0 at the start of a message.
     std::size_t seen = 0;
-    /// No message that begins may be longer than this, whatever the framing would take; one that
-    /// has begun may end, or fail.
+    /// The limit for a message that begins now, in addition to the framing's own limit. A message
+    /// that has begun already may still end, or fail.
     std::size_t message_bytes_max = static_cast<std::size_t>(-1);
 };
 
@@ -78,26 +80,30 @@ template <class F>
 concept PutsHeader = requires(F& framing, std::size_t message_bytes, Bytes& out) {
     { framing.put_header(message_bytes, out) } -> std::same_as<bool>;
 };
-// A call of another form would never be made.
+// An optional function with another signature would never be called, so it does not compile.
 template <class F>
 concept PingIsSound = PutsPing<F> || !has_put_ping<F>();
 template <class F>
 concept HeaderIsSound = PutsHeader<F> || !has_put_header<F>();
 }  // namespace detail
 
-/// Turns a stream of bytes into messages: a protocol's frames, lines, or your own. Each connection
-/// has a copy, which may remember what it likes of its stream.
+/// Turns a stream of bytes into messages, and messages into a stream.
 ///
-/// - `cut(BytesView bytes, const CutHints&) noexcept -> Cut`: what the stream begins with, where
-///   `bytes` are those that have come and are not used up. A length is refused before its bytes are
-///   there; nothing is taken for granted of a peer;
+/// A framing is a protocol's frames, lines, or your own format. Each connection has a copy, which
+/// may store any state about its stream.
+///
+/// - `cut(BytesView bytes, const CutHints&) noexcept -> Cut`: returns what the stream begins with.
+///   `bytes` are the bytes that have arrived and are not used up. It must reject a length before
+///   the bytes themselves have arrived, and must not trust the peer.
 /// - `put(BytesView message, Bytes& out) -> bool`: appends the message to `out`, so that `cut`
-///   gives it back. False, and nothing was appended: it is too long, or cannot be said;
-/// - optional `put_ping(Bytes& out)`: what a peer answers by a sign of life;
-/// - optional `put_header(std::size_t message_bytes, Bytes& out) -> bool`: where `put` is a header
-///   and then the message as it is, the header alone: long messages then go out without a copy.
+///   returns it. It returns false, and appends nothing, if the message is too long or cannot be
+///   represented.
+/// - optional `put_ping(Bytes& out)`: appends a message that a peer answers with a sign of life.
+/// - optional `put_header(std::size_t message_bytes, Bytes& out) -> bool`: appends only the header,
+///   if `put` appends a header and then the unchanged message. Long messages are then sent without
+///   a copy.
 ///
-/// They are about bytes: none of them calls what its connection belongs to.
+/// None of these functions may call the owner of the connection.
 ///
 /// Models: LengthPrefixed, Lines.
 template <class F>

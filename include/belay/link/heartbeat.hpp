@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/heartbeat.hpp
-/// Heartbeat: gives up a connection from which nothing is heard; the only way to notice a frozen
-/// peer.
+/// Heartbeat: pings a silent peer, and closes the connection if nothing comes back.
 #pragma once
 
 #include <utility>  // std::exchange, std::move
@@ -13,21 +12,25 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// A transport whose connections are pinged, and closed with Cause::timed_out when nothing comes
-/// back.
+/// A transport that pings a silent peer, and closes the connection if nothing comes back.
 ///
-/// Any sign of life counts, so a busy connection sends no pings. A late driver reads what waits in
-/// the sockets before it lets timers judge; after a suspend, nothing is given up that has answered.
+/// The connection is closed with Cause::timed_out. This is the only way to notice a frozen peer.
+/// Any sign of life counts, so a busy connection sends no pings. A late driver reads the sockets
+/// before the timers decide. After a suspend, a connection whose peer has answered is therefore not
+/// given up.
 ///
-/// The observer is told how long an answer took (on_round_trip), as of the turns in which it was
-/// asked for and heard. A peer that closes with LinkErrc::too_many_pings is pinged half as often
-/// from the next connection on, at most once an hour, for as long as this object lives. Where its
-/// wish and `dead_after` are at odds its wish counts: the observer is told (on_policy_conflict) as
-/// soon as a connection that is watched so is open.
+/// Each answer to a ping is reported to the observer with the time it took (on_round_trip). That is
+/// the time between the turns in which the ping was sent and the answer was received.
+///
+/// If a peer closes the connection with LinkErrc::too_many_pings, it gets half as many pings from
+/// the next connection on, as long as this object lives. The interval grows to at most one hour. If
+/// the longer interval does not fit `dead_after`, `dead_after` grows. The observer is then notified
+/// (on_policy_conflict) as soon as a connection with these times is open.
 ///
 /// Models:        TransportLike; its connections add a deadline.
 /// Thread safety: as the transport inside.
-/// Source:        libwebsockets' "validity" (lws-retry.h): only what was received proves anything.
+/// Source:        libwebsockets' "validity" (lws-retry.h): only received data proves that a peer is
+///                alive.
 template <class Transport>
 class Heartbeat : public part::Around<Transport> {
     static_assert(explain::transport_like<Transport>());
@@ -55,7 +58,7 @@ public:
             pulse_.heard(turn.now);
             return true;
         }
-        /// Asks for a sign of life now; without one within that long the peer is given up.
+        /// Requests a sign of life now. If none arrives within `within`, the peer is given up.
         void probe(Turn& turn, Duration within) noexcept {
             if (pulse_.probe(turn.now, within)) ask(turn.now);
             part::probe(this->inner_, turn, within);
@@ -73,15 +76,16 @@ public:
                 case detail::Pulse::Due::ping:
                     return ask(turn.now);
                 case detail::Pulse::Due::lost:
-                    // Not closed yet: a sign of life may wait in the queue, and is seen before the
-                    // note.
+                    // Not closed yet: a sign of life may wait in the queue, and is then handled
+                    // before the note.
                     own_.note(0);
                     suspect_ = true;
             }
         }
 
     private:
-        /// Whatever came from the peer proves that it was alive; what we did proves nothing.
+        /// Anything that came from the peer proves that it was alive; our own actions prove
+        /// nothing.
         [[nodiscard]] bool sift_control(part::Event<message_type>& event, const Turn& turn) {
             if (event.depth == 0) return event.kind != part::EventKind::note || judge(event, turn);
             switch (event.kind) {
@@ -101,7 +105,7 @@ public:
             }
             return true;
         }
-        /// The first of several answers is to the first of several pings.
+        /// Sends a ping. The first of several answers belongs to the first of several pings.
         void ask(Instant now) noexcept {
             if (asked_at_ == never) asked_at_ = now;
             this->inner_.ping();
@@ -111,7 +115,7 @@ public:
             own_.report(part::Report::round_trip, elapsed(asked_at_, now));
             asked_at_ = never;
         }
-        /// The note to itself has come up: everything that had arrived before it has been seen.
+        /// Handles the note to itself: every event that arrived before the note has been handled.
         bool judge(part::Event<message_type>& event, const Turn& turn) noexcept {
             suspect_ = false;
             if (!pulse_.lost(turn.now)) return false;
@@ -124,11 +128,11 @@ public:
         Heartbeat& owner_;
         Link<message_type> own_;
         detail::Pulse pulse_;
-        Instant asked_at_ = never;  // the oldest ping that has no answer
+        Instant asked_at_ = never;  // when the oldest ping without an answer was sent
         bool suspect_ = false;
     };
 
-    /// Pre: 0ns < every, 0ns < dead_after.
+    /// Pre: 0ns < every < dead_after.
     Heartbeat(Transport transport, HeartbeatOptions options)
         : part::Around<Transport>{std::move(transport)}, pulse_{options} {}
 
@@ -144,8 +148,8 @@ private:
         link.report(part::Report::policy_conflict, pulse_.options().dead_after);
     }
 
-    detail::Pulse pulse_;    // of a connection that is not open yet
-    bool conflict_ = false;  // the observer must hear of
+    detail::Pulse pulse_;    // the state for the next connection
+    bool conflict_ = false;  // a conflict that the observer must be notified of
 };
 
 template <class Transport>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/length_prefixed.hpp
-/// LengthPrefixed: messages with their length in front, pings and pongs between them.
+/// LengthPrefixed: a framing that puts the length before each message, with pings and pongs.
 #pragma once
 
 #include <belay/core/order.hpp>
@@ -8,14 +8,20 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// A frame is: u32 length of the message (little endian), u8 kind (0 message, 1 ping, 2 pong),
-/// message. Pings and pongs carry none; a ping is answered by a pong.
+/// A framing that puts the length before each message.
+///
+/// A frame is
+/// - u32 length of the message, little endian,
+/// - u8 kind: 0 message, 1 ping, 2 pong,
+/// - the message.
+///
+/// Pings and pongs carry no message. A ping is answered by a pong.
 ///
 /// Models:        FramingLike, without state.   Thread safety: distinct objects safe.
-/// Complexity:    O(1) to cut; a header alone costs nothing but its 5 bytes.
+/// Complexity:    O(1) to cut. A header whose message has not arrived costs only its 5 bytes.
 struct LengthPrefixed {
-    /// The longest message; a longer one is a breach of protocol. 16 MiB, and room for what
-    /// protocols put around a message of that size. At most 4 GiB - 1.
+    /// The maximum size of a message; a longer one is a protocol error. The default is 16 MiB, plus
+    /// 4096 bytes for what protocols add around a message of that size. At most 4 GiB - 1.
     std::size_t bytes_max = (std::size_t{16} << 20U) + 4096;
 
     static constexpr std::size_t header_bytes = 5;
@@ -25,7 +31,7 @@ struct LengthPrefixed {
         const std::size_t length = load_le<std::uint32_t>(bytes.data());
         switch (static_cast<Kind>(bytes[4])) {
             case Kind::message:
-                // What had begun before a lower limit was set may end.
+                // A message that had begun before a lower limit was set may still end.
                 if (length > bytes_max ||
                     (hints.seen < header_bytes && length > hints.message_bytes_max)) {
                     return part::Cut::garbage();
@@ -43,6 +49,7 @@ struct LengthPrefixed {
         return part::Cut::garbage();
     }
 
+    /// Appends the frame of `message` to `out`.   Returns: false if the message is too long.
     /// Throws: std::bad_alloc, and then nothing was appended.
     [[nodiscard]] bool put(BytesView message, Bytes& out) const {
         if (!fits(message.size())) return false;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/lines.hpp
-/// Lines: each line of text is a message.
+/// Lines: a framing in which each line of text is a message.
 #pragma once
 
 #include <cstring>  // std::memchr
@@ -10,17 +10,18 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// A message is what stands before a "\n" or "\r\n"; an empty line is an empty message.
+/// A framing in which each line of text is a message.
 ///
-/// A message with a "\n" in it, or a "\r" at its end, is no line, and refused. What comes after the
-/// last line when the stream ends is no message.
+/// A line ends with "\n" or "\r\n", which is not part of the message. An empty line is an empty
+/// message. `put` refuses a message that contains "\n" or ends with "\r", because it is not a line.
+/// The rest of the stream after the last line end is not a message.
 ///
 /// Models:        FramingLike, without state.   Thread safety: distinct objects safe.
-/// Complexity:    each byte is looked at once.
+/// Complexity:    looks at each byte once.
 struct Lines {
-    /// The longest line, without its end; a longer one is a breach of protocol.
+    /// The maximum length of a line, without its end; a longer one is a protocol error.
     std::size_t bytes_max = std::size_t{64} << 10U;
-    /// Whether lines are sent with "\r\n". Both ends are understood, always.
+    /// Whether lines are sent with "\r\n". Both line ends are always understood.
     bool carriage_return = false;
 
     [[nodiscard]] part::Cut cut(BytesView bytes, const part::CutHints& hints) const noexcept {
@@ -33,6 +34,7 @@ struct Lines {
         return whole ? part::Cut::message(used, bytes.first(size)) : part::Cut::more();
     }
 
+    /// Appends `message` and a line end to `out`.   Returns: false if the message cannot be sent.
     /// Throws: std::bad_alloc, and then nothing was appended.
     [[nodiscard]] bool put(BytesView message, Bytes& out) const {
         const bool is_line = end_of_line(message) == message.size() &&
@@ -47,7 +49,7 @@ struct Lines {
     }
 
 private:
-    /// Where the first "\n" is; the size where there is none.
+    /// Returns the index of the first "\n", or the size if there is none.
     [[nodiscard]] static std::size_t end_of_line(BytesView bytes) noexcept {
         if (bytes.empty()) return 0;
         const void* const at = std::memchr(bytes.data(), '\n', bytes.size());

@@ -17,8 +17,7 @@ namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
-/// The mailbox of whoever runs connections, with the epochs that are alive, and its published
-/// status.
+/// The mailbox of a machine that runs connections, with the live epochs and the published status.
 template <class M>
 struct LinkBox : driver::Mailbox<part::Event<M>> {
     using Base = driver::Mailbox<part::Event<M>>;
@@ -28,14 +27,15 @@ struct LinkBox : driver::Mailbox<part::Event<M>> {
     std::atomic<std::uint32_t> epoch{0};
     /// The closing connection whose `closed` is still awaited; 0 for none.
     std::atomic<std::uint32_t> lingering{0};
-    /// The attempt whose end there was no memory to queue; 0 for none.
+    /// The attempt whose end could not be queued for lack of memory; 0 for none.
     std::atomic<std::uint32_t> unqueued_end{0};
-    /// Under the mailbox's lock: how many attempts were a first, and the status.
+    /// Guarded by the mailbox's lock: the number of first attempts, and the status.
     std::uint32_t first_attempts = 0;
     LinkStatus status{};
 
-    /// Queues the end of a connection. Where there is no memory for it, it comes all the same,
-    /// behind what is queued, and that is why; that of a goodbye does not.
+    /// Queues the end of a connection. If there is no memory for it, the end of the live connection
+    /// is still delivered after the queued events, as std::errc::not_enough_memory. The end of a
+    /// graceful close is then lost.
     driver::Post post_end(part::Event<M>&& event) noexcept {
 #if defined(__cpp_exceptions)
         try {
@@ -65,8 +65,8 @@ struct LinkBox : driver::Mailbox<part::Event<M>> {
         return unqueued_end.load(std::memory_order_acquire) != 0;
     }
 
-    /// Two failures in one turn are one loss, of the more severe cause; a connection that has ended
-    /// by itself says no goodbye.
+    /// Merges several failures of one turn into one loss, with the most severe cause. A connection
+    /// that has ended by itself is not closed gracefully.
     void join_ends(part::Event<M>& end) noexcept {
         for (std::size_t i = 0; i < this->size(); ++i) {
             const part::Event<M>& other = this->peek(i);
@@ -76,7 +76,7 @@ struct LinkBox : driver::Mailbox<part::Event<M>> {
         }
     }
 
-    /// `dials`: with it an attempt begins.
+    /// Publishes the status. `dials` means that an attempt begins.
     void publish(const LinkStatus& now, bool dials) noexcept {
         this->locked([&] {
             status = now;
@@ -87,15 +87,15 @@ struct LinkBox : driver::Mailbox<part::Event<M>> {
 
 }  // namespace detail
 
-/// A transport's handle on the machine that opened it, for one attempt.
+/// The handle with which a transport reports to the machine that opened it, for one attempt.
 ///
 /// Copy it into every callback of the socket library. Its calls never run user code and never
-/// destroy anything: they queue. Once the attempt is over, or the machine is gone, they answer
-/// `gone` and do nothing; nobody needs to unregister anything.
+/// destroy anything: they queue events. When the attempt is over or the machine is destroyed, they
+/// return `gone` and do nothing. You never need to unregister a callback.
 ///
 /// Thread safety: any thread; distinct objects safe.   Size: 16 bytes.
-/// Throws:        std::bad_alloc while a queue grows, but closed(), which says not_enough_memory
-///                then; nothing else.
+/// Throws:        std::bad_alloc if a queue cannot grow, and nothing else. closed() does not throw;
+///                it then reports not_enough_memory.
 template <class M>
 class Link {
 public:
@@ -103,14 +103,15 @@ public:
     Link(detail::Ref<detail::LinkBox<M>> box, std::uint32_t epoch) noexcept
         : box_{std::move(box)}, epoch_{epoch} {}
 
-    /// Whether anybody still listens. False is final.
+    /// Returns whether the machine still accepts events of this attempt. False is final.
     [[nodiscard]] bool alive() const noexcept {
         return box_ && box_->epoch.load(std::memory_order_acquire) == epoch_;
     }
 
-    /// The connection is usable.
+    /// Reports that the connection is usable.
     driver::Post opened() const { return control(part::EventKind::opened); }
-    /// The connection ended, or could not be opened. Report it once; what follows is dropped.
+    /// Reports that the connection ended, or could not be opened. Report it once; later events are
+    /// dropped.
     driver::Post closed(const Failure& failure = {}) const noexcept {
         if (!box_) return driver::Post::gone;
         const bool lingers = box_->lingering.load(std::memory_order_acquire) == epoch_;
@@ -120,8 +121,8 @@ public:
         if (event.failure.cause == Cause::none) event.failure.cause = Cause::lost;
         return box_->post_end(std::move(event));
     }
-    /// A whole message. `message` is untouched unless it was taken. After `full` stop reading;
-    /// resume_reading() of the connection follows exactly once.
+    /// Delivers a whole message. `message` is untouched unless the result is `taken`. After `full`,
+    /// stop reading; resume_reading() of the connection follows exactly once.
     [[nodiscard]] driver::Post received(M&& message) const {
         if (!alive()) return driver::Post::gone;
         return box_->emplace_message([&]() -> part::Event<M> {
@@ -130,7 +131,7 @@ public:
             return event;
         });
     }
-    /// The peer has answered a ping. One that `answers` none is a sign of life of another kind:
+    /// Reports that the peer has answered a ping. With `answers` false, it is another sign of life:
     /// part of a message, or the peer's own ping.
     driver::Post pong(bool answers = true) const {
         if (!alive()) return driver::Post::gone;
@@ -138,9 +139,9 @@ public:
         event.code = answers ? 0 : 1;
         return box_->post_control(std::move(event));
     }
-    /// There is room again after send() answered busy.
+    /// Reports that there is capacity again after send() returned `busy`.
     driver::Post writable() const { return control(part::EventKind::writable); }
-    /// For decorators: an event for the part that holds this very link.
+    /// Posts an event to the decorator that holds this link. For decorators.
     driver::Post note(std::uint32_t code) const {
         if (!alive()) return driver::Post::gone;
         part::Event<M> event = make(part::EventKind::note);
@@ -148,33 +149,35 @@ public:
         return box_->post_control(std::move(event));
     }
 
-    /// For decorators: their deadline is read again soon. Needs no memory, so it throws nothing.
+    /// Makes the machine read the decorator's deadline again soon. For decorators. It needs no
+    /// memory, so it throws nothing.
     void wake() const noexcept {
         if (alive()) box_->wake();
     }
 
-    /// Which attempt this is since the last success or start, from 1 on; 0 of an accepted
-    /// connection. What was abandoned does not count.
+    /// Returns the number of this attempt since the last success or start, from 1 on; 0 for an
+    /// accepted connection. Abandoned attempts do not count.
     [[nodiscard]] std::uint32_t attempt() const noexcept {
         return box_ ? box_->locked([this] { return box_->status.attempt; }) : 0;
     }
-    /// For decorators: how many attempts had the number 1, those included that ended further out,
-    /// and were never seen here.
+    /// Returns how many attempts had the number 1. Attempts that ended in an outer decorator, and
+    /// never reached this one, are included. For decorators.
     [[nodiscard]] std::uint32_t first_attempts() const noexcept {
         return box_ ? box_->locked([this] { return box_->first_attempts; }) : 0;
     }
-    /// A generator for the part that holds this link, by the seed of the machine; it seeds itself
-    /// where no driver runs that.   Home thread.
+    /// Returns a generator for the part that holds this link, seeded from the machine's seed. If no
+    /// driver runs the machine, the generator seeds itself.   Thread safety: home thread.
     [[nodiscard]] Random bits() const noexcept {
         const Seed seed = box_ ? box_->waker().seed() : Seed{0};
         if (seed.value == 0) return Random{};
         const std::uint64_t part = (std::uint64_t{lane_} << 16) | (std::uint64_t{shift_} << 8);
         return Random{Seed{detail::mix64(seed.value ^ detail::mix64(part | depth_))}};
     }
-    /// Whether others belong to the same attempt: the part is in a Bundle of several.
+    /// Returns whether other connections belong to the same attempt, because this one is in a
+    /// Bundle of several.
     [[nodiscard]] bool in_bundle() const noexcept { return shift_ != 0; }
 
-    /// For decorators: something for the observer, with its time.
+    /// Reports a measurement, with its time, to the observer. For decorators.
     driver::Post report(part::Report what, Duration time) const {
         if (!alive()) return driver::Post::gone;
         part::Event<M> event = make(part::EventKind::report);
@@ -183,8 +186,8 @@ public:
         return box_->post_control(std::move(event));
     }
 
-    /// For decorators: the link of the part below. A part with several children gives each its
-    /// index in `bits` bits of the lane.
+    /// Returns the link for the connection inside a decorator. A decorator with several connections
+    /// gives each one its index, in `bits` bits of the lane.
     // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): "index, in so many bits"
     [[nodiscard]] Link child(unsigned index = 0, unsigned bits = 0) const noexcept {
         Link below = *this;

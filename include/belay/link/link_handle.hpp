@@ -10,7 +10,7 @@
 namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
-/// The commands of a supervisor, as they travel through its mailbox in Event::code.
+/// The commands of a supervisor, as its mailbox stores them in Event::code.
 enum class Command : std::uint32_t {
     start,
     stop,
@@ -25,15 +25,15 @@ enum class Command : std::uint32_t {
     send
 };
 
-/// What a stop() that comes behind it does not void: a gate is shut or open whatever else happens,
-/// and somebody waits.
+/// Returns whether a command stays valid when a stop() follows it: gates keep their state in any
+/// case, and `look` serves coroutines that wait.
 [[nodiscard]] constexpr bool outlives_stop(std::uint32_t command) noexcept {
     return command == static_cast<std::uint32_t>(Command::shut) ||
            command == static_cast<std::uint32_t>(Command::open) ||
            command == static_cast<std::uint32_t>(Command::look);
 }
 
-/// What a command is about, beside what it is.
+/// The arguments of a command.
 struct CommandTerms {
     Gate gate{};
     Duration within{};
@@ -41,8 +41,8 @@ struct CommandTerms {
 
 /// The commands and the status of a Supervisor, for any thread and any time.
 ///
-/// Every command is an event for the supervisor's next turn, which is requested at once. After the
-/// supervisor is gone, commands answer `gone`.
+/// Every command is an event for the supervisor's next turn, which it requests at once. After the
+/// supervisor is destroyed, commands return `gone`.
 ///
 /// Thread safety: any thread; distinct objects safe.
 template <class M>
@@ -61,12 +61,13 @@ public:
         return command(detail::Command::shut, {gate, grace});
     }
     driver::Post open(Gate gate) const { return command(detail::Command::open, {gate}); }
-    /// New credentials are at hand: leaves blocked_auth.
+    /// Reports that there are new credentials, so that the supervisor leaves blocked_auth.
     driver::Post credentials() const { return command(detail::Command::credentials); }
     /// Overrides the backoff, within the limits of Supervisor::reconnect_now.
     driver::Post reconnect_now() const { return command(detail::Command::reconnect); }
 
-    /// A consistent copy, as of the supervisor's last turn.   Blocks: for a few instructions.
+    /// Returns a consistent copy of the status, as of the supervisor's last turn.
+    /// Blocks: for a few instructions.
     [[nodiscard]] LinkStatus status() const {
         return box_ ? box_->locked([this] { return box_->status; }) : LinkStatus{};
     }
@@ -90,8 +91,8 @@ protected:
     detail::Ref<detail::LinkBox<M>> box_;
 };
 
-/// Gives those commands that are no function of a handle: to look at the coroutines that wait, when
-/// what was commanded before is done.
+/// Posts commands that are not functions of a handle. With `look`, the observer looks at the
+/// coroutines that wait, after the commands before it have been carried out.
 struct LinkCommandsOf {
     template <class M>
     static void give(const LinkCommands<M>& commands, Command command) {
@@ -101,7 +102,10 @@ struct LinkCommandsOf {
 
 }  // namespace detail
 
-/// LinkCommands, and messages to send. With `probes` also probe_now().
+/// A handle with which other threads command a Supervisor, read its status and send messages.
+///
+/// Every command is an event for the supervisor's next turn, which it requests at once. After the
+/// supervisor is destroyed, commands return `gone`. With `probes`, the handle also has probe_now().
 ///
 /// Thread safety: any thread; distinct objects safe.
 template <class M, bool probes = false>
@@ -109,14 +113,15 @@ class LinkHandle : public detail::LinkCommands<M> {
 public:
     using detail::LinkCommands<M>::LinkCommands;
 
-    /// What was posted before is sent, and leaves; see Supervisor::drain.   Pre: within >= 0ns.
+    /// Stops the supervisor after the messages posted before have been sent and have left; see
+    /// Supervisor::drain.   Pre: within >= 0ns.
     driver::Post drain(Duration within) const {
         BELAY_PRECONDITION(within >= Duration::zero(), "Supervisor::drain: within must be >= 0ns");
         return this->command(detail::Command::drain, {.within = within});
     }
 
-    /// Sends a message in the supervisor's next turn. Bounded: `full` asks to try again later. What
-    /// cannot be sent then is given back to the observer's on_unsent.
+    /// Sends a message in the supervisor's next turn. The queue is bounded: after `full`, try again
+    /// later. The observer's on_unsent gets a message back that cannot be sent in that turn.
     [[nodiscard]] driver::Post post(M message, Lane lane = 0) const {
         if (!this->box_) return driver::Post::gone;
         part::Event<M> event = this->make(detail::Command::send);
@@ -131,7 +136,7 @@ class LinkHandle<M, true> : public LinkHandle<M> {
 public:
     using LinkHandle<M>::LinkHandle;
 
-    /// See Supervisor::probe_now.   Pre: within > 0ns.
+    /// Requests a sign of life from the peer; see Supervisor::probe_now.   Pre: within > 0ns.
     driver::Post probe_now(Duration within = std::chrono::seconds{5}) const {
         BELAY_PRECONDITION(within > Duration::zero(), "Supervisor::probe_now: within must be > 0");
         return this->command(detail::Command::probe, {.within = within});

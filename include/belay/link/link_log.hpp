@@ -11,16 +11,17 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// How much a LinkLog says.
+/// How much a LinkLog writes.
 enum class LogLevel : std::uint8_t {
-    quiet,  ///< one line when an outage begins, one when it ends; errors that end the retries
-    retry   ///< also each attempt: its number, and of each wait the length, the cause and the rule
+    quiet,  ///< one line when an outage begins and one when it ends; errors that end the retries
+    retry   ///< also each attempt with its number, and each wait with its length, cause and rule
 };
 
-/// Writes what happens to a connection, as lines for any sink: `LinkLog{[](std::string_view line)
-/// {...}}`.
+/// An observer that writes lines about a connection, for people to read.
 ///
-/// Thread safety: home thread.   Allocates: one string per line; none where nothing is said.
+/// It works with any sink: `LinkLog{[](std::string_view line) {...}}`.
+///
+/// Thread safety: home thread.   Allocates: one string per line; nothing if no line is written.
 template <class Sink>
 class LinkLog {
     static_assert(

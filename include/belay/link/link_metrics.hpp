@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/link_metrics.hpp
-/// LinkMetrics: an observer that counts; to_prometheus: the text that Prometheus scrapes.
+/// LinkMetrics: an observer that counts; to_prometheus: writes the text that Prometheus scrapes.
 #pragma once
 
 #include <array>        // std::array
@@ -16,19 +16,21 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Counts what happens to a supervised connection, and how long its outages and the answers to its
-/// pings take. Nothing in it grows.
+/// An observer that counts the events of a supervised connection.
 ///
-/// An outage begins when a connection is lost, closed as planned, or dialled anew by command; it
-/// ends with the next one. While a gate is shut, and after stop(), nobody wants a connection: such
-/// outages are not counted.
+/// It also measures how long outages last, and how long the answers to pings take. Nothing in it
+/// grows.
 ///
-/// Thread safety: home thread of the supervisor; so a scrape is posted to its loop.
-/// Allocates:     never, but for its name.
+/// An outage begins when a connection is lost, closed as planned, or opened anew by a command. It
+/// ends with the next connection. Outages while a gate is shut, and after stop(), are not counted,
+/// because no connection is wanted then.
+///
+/// Thread safety: home thread of the supervisor, so post a scrape to its loop.
+/// Allocates:     never, except for its name.
 class LinkMetrics {
 public:
-    /// How many durations were at most that long; the last count is of all that were longer than
-    /// the last bound.
+    /// Counts durations in buckets. Count `i` is of the durations that are above bound `i - 1` and
+    /// at most bound `i`. The last count is of the durations above the last bound.
     struct Histogram {
         static constexpr std::size_t bounds = 12;
         std::array<std::uint64_t, bounds + 1> counts{};
@@ -37,9 +39,9 @@ public:
     struct Counters {
         std::uint64_t attempts = 0;
         std::uint64_t connections = 0;
-        /// Connections that ended although they were wanted, planned closes not counted.
+        /// Connections that ended although they were wanted; planned closes do not count.
         std::uint64_t losses = 0;
-        /// Attempts that failed and connections that ended, by Cause.
+        /// Failed attempts and ended connections, by Cause.
         std::array<std::uint64_t, 11> failures{};
         std::uint64_t policy_conflicts = 0;
         Histogram outages{};
@@ -59,7 +61,7 @@ public:
         std::chrono::seconds{1},        std::chrono::seconds{3},
         std::chrono::seconds{10},       std::chrono::seconds{30}};
 
-    /// `name` tells this connection from others; it is the label `link`.
+    /// `name` identifies this connection; it is the value of the label `link`.
     explicit LinkMetrics(std::string name) : name_{std::move(name)} {}
 
     void on_state(const Transition& change) noexcept {
@@ -154,7 +156,7 @@ public:
         add({labels, std::to_string(count), "_count"});
     }
 
-    /// `key="value"`, with what the format asks to be escaped.
+    /// Returns `key="value"`, with the escapes that the format requires.
     [[nodiscard]] static std::string label(const Label& label) {
         std::string out = std::string{label.key} + "=\"";
         for (const char c : label.value) {
@@ -167,7 +169,8 @@ public:
         }
         return out + '"';
     }
-    /// Not by std::to_string(double), which follows the locale.   Pre: d >= 0ns.
+    /// Formats seconds without std::to_string(double), which depends on the locale.   Pre: d >=
+    /// 0ns.
     [[nodiscard]] static std::string seconds(Duration d) {
         constexpr std::int64_t second = 1'000'000'000;
         std::string fraction = std::to_string(second + d.count() % second).substr(1);
@@ -201,8 +204,10 @@ inline void failures_to_prometheus(PrometheusText& text, const LinkMetrics& m,
 
 }  // namespace detail
 
-/// Appends the text that Prometheus scrapes (version 0.0.4 of its format; OpenMetrics' collectors
-/// read it too): all links in one call, for a family of metrics may appear only once.
+/// Appends the metrics of several links in the text format that Prometheus scrapes.
+///
+/// This is version 0.0.4 of the format, which OpenMetrics collectors read too. Pass all links in
+/// one call, because a family of metrics may appear only once.
 ///
 /// Complexity: O(links).   Throws: std::bad_alloc.
 /// Source:     prometheus.io/docs/instrumenting/exposition_formats.
@@ -243,7 +248,7 @@ inline void to_prometheus(std::string& out, std::span<const LinkMetrics* const> 
         text.histogram(link, m.counters().round_trips, LinkMetrics::round_trip_bounds);
     });
 }
-/// The same of one link.
+/// Appends the metrics of one link in the same format.
 inline void to_prometheus(std::string& out, const LinkMetrics& link) {
     const LinkMetrics* const one = &link;
     to_prometheus(out, std::span{&one, 1});

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/observer.hpp
-/// The hooks of a Supervisor's observer.
+/// - `on_state(auto& link, const Transition&)`
+/// - `on_message(auto& link, message_type [, Lane])`
+/// - `on_writable(auto& link, Lane)`
+/// - `on_unsent(auto& link, message_type, Lane)`
+/// - with a Heartbeat, `on_round_trip(auto& link, Duration, Lane)`
+/// - with a Heartbeat, `on_policy_conflict(auto& link, Duration, Lane)`
 ///
-/// Each also without the supervisor in front: `on_state(auto& link, const Transition&)`,
-/// `on_message(auto& link, message_type [, Lane])`, `on_writable(auto& link, Lane)`,
-/// `on_unsent(auto& link, message_type, Lane)`, and of a Heartbeat
-/// `on_round_trip(auto& link, Duration, Lane)`, `on_policy_conflict(auto& link, Duration, Lane)`.
-/// Hooks run on the home thread, one at a time, never under a lock; they may call every command of
-/// the machine, and destroy it. What they throw leaves the `advance` that ran them.
+/// Each hook may leave out the supervisor `link`. Hooks run on the home thread, one at a time, and
+/// never under a lock. They may call every command of the supervisor, and may destroy it. An
+/// exception from a hook leaves the `advance` that ran it.
 #pragma once
 
 #include <belay/core/observer.hpp>
@@ -16,7 +18,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// on_message may leave out the lane.
+/// on_message, which may leave out the lane.
 template <class S, class M>
 struct MessageHook {
     using Long = Hook<OnMessage, S, M, Lane>;
@@ -35,7 +37,7 @@ struct MessageHook {
     }
 };
 
-/// What a Supervisor S of messages M tells.
+/// The hooks of a Supervisor S of messages M.
 template <class S, class M>
 struct SupervisorHooks {
     using State = Hook<OnState, S, const Transition&>;
@@ -44,7 +46,7 @@ struct SupervisorHooks {
     using Unsent = Hook<OnUnsent, S, M, Lane>;
     using RoundTrip = Hook<OnRoundTrip, S, Duration, Lane>;
     using PolicyConflict = Hook<OnPolicyConflict, S, Duration, Lane>;
-    using Look = Hook<LookAtWaiters, S>;  // of LinkAwaits alone
+    using Look = Hook<LookAtWaiters, S>;  // only LinkAwaits has it
 
     template <class O>
     [[nodiscard]] static consteval bool explain() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/part.hpp
-/// part, Around, Wrapped, Slot: what decorators of transports are made of.
+/// part::Around, part::Wrapped, part::Slot: the building blocks of decorators of transports.
 #pragma once
 
 #include <cstddef>  // std::size_t
@@ -11,10 +11,11 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// How a decorator talks to the part inside it: the optional members, with their defaults.
+/// Helpers for decorators, which call the connection inside with a default for each optional
+/// member.
 namespace part {
 
-/// Lets an event pass through a part.   Returns: false if the part kept it.
+/// Passes an event through a connection.   Returns: false if the connection kept it.
 template <class M, class C>
 [[nodiscard]] bool sift(C& c, Event<M>& event, Turn& turn) {
     if constexpr (detail::HasSift<C, M>) {
@@ -24,9 +25,9 @@ template <class M, class C>
     }
 }
 
-/// Lets an event rise from the part inside a decorator to the decorator itself. An event of depth 0
-/// was sent by the decorator's own link, so the part inside never sees it.
-/// Returns: false if it was kept below.
+/// Passes an event from the connection inside a decorator up to the decorator. An event of depth 0
+/// was sent by the decorator's own link, so the connection inside never sees it.
+/// Returns: false if the connection inside kept it.
 template <class M, class C>
 [[nodiscard]] bool rise(C& child, Event<M>& event, Turn& turn) {
     if constexpr (detail::HasSift<C, M>) {
@@ -40,7 +41,7 @@ template <class M, class C>
     }
 }
 
-/// `c.send`, on a lane if it has lanes.
+/// Calls `c.send`, with the lane if `c` has lanes.
 template <class M, class C>
 [[nodiscard]] SendResult send(C& c, Lane lane, const M& message) noexcept {
     if constexpr (detail::SendsOnLane<C, M>) {
@@ -50,7 +51,7 @@ template <class M, class C>
     }
 }
 
-/// `c.deadline()`; `never` if it has none.
+/// Returns `c.deadline()`, or `never` if `c` has none.
 template <class C>
 [[nodiscard]] Instant deadline(const C& c) noexcept {
     if constexpr (detail::HasTimer<C>) {
@@ -60,7 +61,7 @@ template <class C>
     }
 }
 
-/// `c.advance(turn)`, if it is due.
+/// Calls `c.advance(turn)` if it is due.
 template <class C>
 void advance(C& c, Turn& turn) {
     if constexpr (detail::HasTimer<C>) {
@@ -68,34 +69,34 @@ void advance(C& c, Turn& turn) {
     }
 }
 
-/// `c.resume_reading()`, if it has that.
+/// Calls `c.resume_reading()` if `c` has that member.
 template <class C>
 void resume_reading(C& c) noexcept {
     if constexpr (detail::HasResumeReading<C>) c.resume_reading();
 }
 
-/// `c.probe(turn, within)`, if it has that.
+/// Calls `c.probe(turn, within)` if `c` has that member.
 template <class C>
 void probe(C& c, Turn& turn, Duration within) noexcept {
     if constexpr (detail::HasProbe<C>) c.probe(turn, within);
 }
 
-/// `c.limit_messages(bytes)`, if it has that.
+/// Calls `c.limit_messages(bytes)` if `c` has that member.
 template <class C>
 void limit_messages(C& c, std::size_t bytes) noexcept {
     if constexpr (detail::HasLimitMessages<C>) c.limit_messages(bytes);
 }
 
-/// `c.limit_output(bytes)`, if it has that.
+/// Calls `c.limit_output(bytes)` if `c` has that member.
 template <class C>
 void limit_output(C& c, std::size_t bytes) noexcept {
     if constexpr (detail::HasLimitOutput<C>) c.limit_output(bytes);
 }
 
-/// Holds a part that can be neither copied nor moved, made in place by a function.
+/// Holds an object that can be neither copied nor moved, built in place by a function.
 ///
-/// Not std::optional: emplacing through a conversion would call a greedy constructor of the user's
-/// type instead.   Thread safety: distinct objects safe.
+/// It is not a std::optional, because emplacing through a conversion would call a greedy
+/// constructor of the user's type instead.   Thread safety: distinct objects safe.
 template <class T>
 class Slot {
 public:
@@ -104,7 +105,7 @@ public:
     Slot& operator=(const Slot&) = delete;
     ~Slot() { reset(); }
 
-    /// Builds what `make` returns, at its final address.   Pre: empty.
+    /// Builds the object that `make` returns, at its final address.   Pre: empty.
     template <class F>
     T& emplace_from(F&& make) {
         BELAY_PRECONDITION(!full_, "Slot::emplace_from: must be empty");
@@ -129,8 +130,10 @@ private:
     bool full_ = false;
 };
 
-/// The base of a decorator's connection: everything it does not change goes to the part inside, and
-/// a member that the part inside lacks is lacking here too.
+/// The base class of a decorator's connection.
+///
+/// It forwards every call that the decorator does not change to the connection inside. An optional
+/// member that the connection inside lacks is also missing here.
 template <class C, class M>
 class Wrapped {
 public:
@@ -183,14 +186,14 @@ protected:
     C inner_;
 };
 
-/// The base of a decorator of transports, which adds its own `open`.
+/// The base class of a decorator of transports, which adds its own `open`.
 template <class Transport>
 class Around {
 public:
     using message_type = typename Transport::message_type;
 
     [[nodiscard]] Transport& inner() noexcept { return inner_; }
-    /// New credentials, on their way to a WithToken inside.
+    /// Passes new credentials on to a WithToken inside.
     template <class... A>
         requires requires(Transport& t, A&&... a) { t.credentials(std::forward<A>(a)...); }
     void credentials(A&&... values) {

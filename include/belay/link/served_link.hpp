@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/served_link.hpp
-/// ServedLink: one connection that was accepted, run by the machine that serves it.
+/// ServedLink: one accepted connection, run by the machine that serves it.
 #pragma once
 
 #include <utility>  // std::exchange, std::move
@@ -10,11 +10,12 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// What an acceptor's machine holds for each connection: the other end of a Supervisor, without a
-/// policy, since who was dialled does not dial again.
+/// One accepted connection, run by the machine that serves it.
 ///
-/// `Transport` is a transport that opens once: what a listener hands out, decorated at will.
-/// Pinned.
+/// It is the other end of a Supervisor. It has no policy, because the side that accepted a
+/// connection does not dial again. It can be neither copied nor moved.
+///
+/// `Transport` opens once: it is the transport that a listener hands out, with any decorators.
 ///
 /// Thread safety: home thread of the machine that owns it.
 template <TransportLike Transport>
@@ -22,7 +23,7 @@ class ServedLink {
 public:
     using message_type = typename Transport::message_type;
 
-    /// `driver` is the owner's; `key` tells this connection from its others.
+    /// `driver` is the owner's waker. `key` distinguishes this connection from the owner's others.
     ServedLink(Transport transport, std::size_t messages_max, const Waker& driver,
                std::uint64_t key)
         : box_{detail::Ref<Box>::make(messages_max)}, transport_{std::move(transport)} {
@@ -32,8 +33,8 @@ public:
         box_->epoch.store(1, std::memory_order_release);
         connection_.emplace_from([&] { return transport_.open(Link<message_type>{box_, 1}); });
     }
-    /// Where the owner runs its connections in a MachineGroup: from now on only this one's entry
-    /// is woken.
+    /// Sets the waker of this connection's entry in a MachineGroup. Call it if the owner runs its
+    /// connections in a MachineGroup; from then on only that entry is woken.
     void attach(Waker waker) { box_->attach(std::move(waker)); }
     ServedLink(const ServedLink&) = delete;
     ServedLink& operator=(const ServedLink&) = delete;
@@ -51,8 +52,9 @@ public:
         return closing_ ? linger_ends_ : part::deadline(*connection_.get());
     }
 
-    /// One turn: gives up to `events_max` messages to `on_message(message, lane)`, which may close
-    /// or abort this connection, but not destroy it; so may what the transport is told.
+    /// Runs one turn, in which it handles at most `events_max` events and passes each message to
+    /// `on_message(message, lane)`. That function may close or abort this connection, but must not
+    /// destroy it. The same holds for the transport inside each call that it gets.
     template <class F>
     void advance(Instant now, unsigned events_max, F&& on_message) {
         box_->begin_turn();
@@ -86,29 +88,31 @@ public:
         call([](auto& c) { part::resume_reading(c); });
     }
 
-    /// As Supervisor::send; after `busy`, take_writable() says when there is room.
+    /// Sends as Supervisor::send does. After `busy`, take_writable() returns true when there is
+    /// capacity again.
     [[nodiscard]] SendResult send(const message_type& message, Lane lane = 0) noexcept {
         if (ended() || closing_) return SendResult::down;
         return call([&](auto& c) { return part::send<message_type>(c, lane, message); });
     }
-    /// Bounds the messages that are read from here on, where the connection can; see
-    /// ConnectionLike.
+    /// Limits the size of the messages that are read from now on, if the connection supports it;
+    /// see ConnectionLike.
     void limit_messages(std::size_t bytes) noexcept {
         if (!ended()) call([&](auto& c) { part::limit_messages(c, bytes); });
     }
-    /// Likewise, what waits in the connection to be sent.
+    /// Limits the bytes that wait in the connection to be sent, if the connection supports it.
     void limit_output(std::size_t bytes) noexcept {
         if (!ended()) call([&](auto& c) { part::limit_output(c, bytes); });
     }
     [[nodiscard]] bool take_writable() noexcept { return std::exchange(writable_, false); }
-    /// Whether the peer has given a sign of life since the last call: a message, a part of one, or
-    /// an answered ping of the transport.
+    /// Returns whether the peer has given a sign of life since the last call: a message, a part of
+    /// one, or an answered ping of the transport.
     [[nodiscard]] bool take_heard() noexcept { return std::exchange(heard_, false); }
-    /// Whether something of it has arrived, and awaits a turn.
+    /// Returns whether an event of this connection has arrived and waits for a turn.
     [[nodiscard]] bool has_arrived() const noexcept { return !ended() && !box_->empty(); }
 
-    /// Whether its end has arrived, behind messages that were not taken yet: for who takes none for
-    /// a while. One that the transport does not read, as it was refused before, has not.
+    /// Returns whether the end of the connection has arrived, also if it is queued after messages
+    /// that were not handled yet. Use it while you handle no messages. An end that the transport
+    /// has not read yet, because a message before it was refused, does not count.
     /// Complexity: O(messages_max).
     [[nodiscard]] bool has_hung_up() {
         if (ended()) return true;
@@ -120,8 +124,9 @@ public:
         return false;
     }
 
-    /// Whether the peer has given a sign of life since the last call, or turn, that no turn has
-    /// taken: for who takes none for a while. What the transport does not read is none.
+    /// Returns whether a new sign of life of the peer is queued: one since the last call or turn,
+    /// which no turn has handled. Use it while you handle no messages. Data that the transport has
+    /// not read does not count.
     /// Complexity: O(messages_max).
     [[nodiscard]] bool has_signs() {
         if (ended()) return false;
@@ -135,15 +140,17 @@ public:
         return signs > std::exchange(signs_, signs);
     }
 
-    /// Says goodbye, and is gone after `linger_max` at the latest. Nothing is received any more.
+    /// Begins a graceful close, which ends after `linger_max` at the latest. Nothing more is
+    /// received. A connection without `close` is aborted.
     void close(const Failure& why, Duration linger_max) noexcept {
         if (ended() || closing_) return;
         failure_ = why;
         if constexpr (detail::HasClose<part::ConnectionOf<Transport>>) {
             closing_ = true;
-            // By the driver's time: the last turn may be long ago.
+            // The driver's time, because the last turn may be long ago.
             linger_ends_ = after(detail::larger(now_, box_->waker().now()), linger_max);
-            // Whoever still sends hears that nobody takes it.
+            // From now on the transport's messages are answered `gone`; only its end is still
+            // accepted.
             box_->lingering.store(1, std::memory_order_release);
             box_->epoch.store(0, std::memory_order_release);
             call([&](auto& c) { c.close(why); });
@@ -153,7 +160,7 @@ public:
         }
     }
 
-    /// Ends it at once. What was received and not handled is dropped.
+    /// Ends the connection at once. Messages that were received and not handled are dropped.
     void abort() noexcept {
         box_->epoch.store(0, std::memory_order_release);
         box_->lingering.store(0, std::memory_order_release);
@@ -162,7 +169,7 @@ public:
         box_->waker().touch();
     }
 
-    /// Whether it has been usable: what is sent before may be answered `down`.
+    /// Returns whether the connection has opened. Before that, send() may return `down`.
     [[nodiscard]] bool opened() const noexcept { return opened_; }
     [[nodiscard]] bool ended() const noexcept { return ended_; }
     [[nodiscard]] bool closing() const noexcept { return closing_ || ended(); }
@@ -171,7 +178,8 @@ public:
 private:
     using Box = detail::LinkBox<message_type>;
 
-    /// Calls the connection, which lives until that has returned, whatever it leads to.
+    /// Calls the connection, which stays alive until the call has returned, even if the call ends
+    /// it.
     template <class F>
     decltype(auto) call(F&& f) {
         struct Call {
@@ -190,13 +198,13 @@ private:
     Failure failure_{};
     Instant now_ = always;
     Instant linger_ends_ = never;
-    std::size_t signs_ = 0;  // that wait, and were told of
+    std::size_t signs_ = 0;  // signs of life that are queued and were already reported
     bool opened_ = false;
     bool closing_ = false;
     bool writable_ = false;
     bool heard_ = false;
     bool ended_ = false;
-    bool in_part_ = false;  // one of its calls is on the stack
+    bool in_part_ = false;  // a call of the connection is on the stack
     Transport transport_;
     part::Slot<part::ConnectionOf<Transport>> connection_;
 };

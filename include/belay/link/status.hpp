@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/status.hpp
-/// LinkState, LinkStatus, Transition: where a supervised connection stands, as one consistent
+/// LinkState, LinkStatus, Transition: the state of a supervised connection, as one consistent
 /// value.
 #pragma once
 
@@ -11,26 +11,26 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// The states of a supervised connection. Every one that is not final has one thing that will wake
+/// The states of a supervised connection. For every state that is not final, exactly one thing ends
 /// it.
 enum class LinkState : std::uint8_t {
     stopped,       ///< not started, or stopped; woken by start()
     offline,       ///< a gate is shut, nothing is attempted; woken by the gate
-    blocked_auth,  ///< refused for its credentials; woken by new ones or reconnect_now()
+    blocked_auth,  ///< refused because of its credentials; woken by new ones or reconnect_now()
     cooldown,      ///< waiting until `retry_at`
     suspended,     ///< the breaker is open until `retry_at`
     connecting,    ///< opening, then validating; the attempt's limit runs
     connected,     ///< validated; messages flow
-    failed,        ///< a rule said stop; only reconnect_now() leaves it
-    draining       ///< no more is sent, what was sent leaves; then stopped
+    failed,        ///< a rule stopped the retries; only reconnect_now() leaves it
+    draining       ///< nothing more is sent, sent messages still leave; then stopped
 };
 
 namespace detail {
-/// How many states there are.
+/// The number of states.
 inline constexpr std::size_t link_states = static_cast<std::size_t>(LinkState::draining) + 1;
 }  // namespace detail
 
-/// The name of a state, as in the enumeration.   Complexity: O(1).
+/// Returns the name of a state, as in the enumeration.   Complexity: O(1).
 [[nodiscard]] constexpr std::string_view to_string(LinkState state) noexcept {
     constexpr std::string_view names[detail::link_states] = {
         "stopped",    "offline",   "blocked_auth", "cooldown", "suspended",
@@ -39,37 +39,37 @@ inline constexpr std::size_t link_states = static_cast<std::size_t>(LinkState::d
     return i < detail::link_states ? names[i] : std::string_view{"unknown"};
 }
 
-/// Where a connection stands.
+/// The state of a supervised connection.
 ///
 /// Thread safety: a plain value; Supervisor::status and Handle::status give consistent copies.
 struct LinkStatus {
     LinkState state = LinkState::stopped;
     /// Whether a retry has failed since `down_since`.
     bool retry_failed = false;
-    /// Attempts since the last success or start, the one in flight included; stops, gates and
+    /// The attempts since the last success or start, including the one in flight. Stops, gates and
     /// planned closes do not count.
     std::uint32_t attempt = 0;
     /// When this state was entered.
     Instant since = always;
-    /// When the next attempt may start, in cooldown and suspended; else `never`.
+    /// When the next attempt may start, in cooldown and suspended; otherwise `never`.
     Instant retry_at = never;
-    /// When the connection was last lost or first sought; `never` while connected.
+    /// When the connection was last lost or first wanted; `never` while connected.
     Instant down_since = never;
     /// Why the last attempt failed or the last connection ended.
     Failure failure{};
-    /// The rule that decided the wait or the stop; empty if none did. Static storage.
+    /// The rule that decided the wait or the stop; empty if none did. It has static storage.
     std::string_view decided_by{};
 
     friend constexpr bool operator==(const LinkStatus&, const LinkStatus&) noexcept = default;
 };
 
-/// One step from a state to the next. `from == to.state` when only the wait changed.
+/// A step from one state to the next. `from == to.state` if only the wait changed.
 struct Transition {
     LinkState from = LinkState::stopped;
     LinkStatus to{};
 };
 
-/// The coarser view that user interfaces show.
+/// A coarser view of a LinkStatus, for user interfaces.
 struct Connectivity {
     enum class Kind : std::uint8_t {
         connected,
@@ -82,14 +82,14 @@ struct Connectivity {
     std::uint32_t attempt = 0;
 };
 
-/// The name of a kind, as in the enumeration.   Complexity: O(1).
+/// Returns the name of a kind, as in the enumeration.   Complexity: O(1).
 [[nodiscard]] constexpr std::string_view to_string(Connectivity::Kind kind) noexcept {
     constexpr std::string_view names[] = {"connected", "disconnected", "reconnecting"};
     const auto i = static_cast<std::size_t>(kind);
     return i < sizeof names / sizeof names[0] ? names[i] : std::string_view{"unknown"};
 }
 
-/// LinkStatus as connected, disconnected{since, reason} or reconnecting{attempt}.
+/// Returns a status as connected, disconnected{since, reason} or reconnecting{attempt}.
 ///
 /// Complexity: O(1).
 [[nodiscard]] constexpr Connectivity connectivity(const LinkStatus& s) noexcept {
@@ -103,10 +103,10 @@ struct Connectivity {
 
 /// A reason not to connect for now. Any shut gate keeps a supervisor offline.
 enum class Gate : std::uint32_t {
-    network = 1U << 0,  ///< the machine has no network
-    hidden = 1U << 1,   ///< nobody is looking
+    network = 1U << 0,  ///< the computer has no network
+    hidden = 1U << 1,   ///< no user is looking
     paused = 1U << 2,   ///< the user asked for a pause
-    custom = 1U << 8    ///< the first of the users' own: custom << 0 .. custom << 23
+    custom = 1U << 8    ///< the first of your own gates: custom << 0 .. custom << 23
 };
 
 }}  // namespace belay

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/supervisor.hpp
-/// Supervisor: keeps one connection alive, through all outages, as its policy says.
+/// Supervisor: keeps one connection open through all outages, as its policy decides.
 #pragma once
 
 #include <cstddef>  // std::size_t
@@ -17,7 +17,8 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Says what is wrong with the types it is given. The real one is specialised below.
+/// Keeps one connection of a transport open, as a policy decides. This primary template only
+/// rejects unsuitable types; the specialisation below is the supervisor.
 template <class Transport, class Policy, class Observer = NoObserver>
 class Supervisor {
     static_assert(explain::transport_like<Transport>());
@@ -30,17 +31,17 @@ public:
     void stop() {}
 };
 
-/// Keeps a connection of a transport alive.
+/// Keeps one connection of a transport open, as a policy decides.
 ///
-/// A Machine: attach it to a driver, which runs it on one thread, its home. All commands are for
-/// that thread; other threads use a handle(). Commands take effect in the next turn, except stop().
+/// A machine: attach it to a driver, which runs it on its home thread. Commands are for that
+/// thread, and take effect in the next turn, except stop(). Other threads use a handle().
 ///
-/// The observer is told of every transition, in order; each attempt that it sees begin, it sees
-/// end. It may call everything, and destroy the supervisor, in every hook. Destruction is silent.
+/// The observer sees every transition, in order, and the end of each attempt that it saw begin. Its
+/// hooks may call everything, and destroy the supervisor. The destructor is silent.
 ///
 /// Models:        MachineLike.
 /// Thread safety: home thread only, which is the thread of the first advance(); see handle().
-/// Source:        the order of a turn and the rule of epochs are explained in docs/link.md.
+/// Source:        docs/link.md explains the order of a turn and the rule of epochs.
 template <TransportLike Transport, RuleLike Policy, class Observer>
 class Supervisor<Transport, Policy, Observer> {
 public:
@@ -63,7 +64,7 @@ public:
                            "~Supervisor: must not run inside a transport or a check, nor a rule");
         live_.abort();
         decides_ = true;
-        // Nobody is told, but permits go back.
+        // The observer is not notified, but the policy gets its permits back.
         Turn turn{detail::larger(now_, box().waker().now()), bits_};
         static_cast<void>(core_.step({.input = timeline::Input::stop}, turn));
         box().close();
@@ -81,7 +82,7 @@ public:
         return detail::smaller(core_.deadline(), live_.deadline());
     }
 
-    /// One turn: events first, then timers; see docs/link.md for the order.
+    /// Runs one turn: events first, then timers; see docs/link.md for the order.
     void advance(Instant now) {
         BELAY_PRECONDITION(!line_.in_turn(), "Supervisor::advance: must not be called in a hook");
         box().begin_turn();
@@ -93,8 +94,8 @@ public:
         Turn turn{now_, bits_};
         live_.run_timers(turn);
         if (!run_events(left, guard)) return;
-        // Events before timers: what arrived in time counts although the driver is late; and a
-        // flood of events, which cuts the turn short, cannot starve the timer.
+        // Events come before timers, so what arrived in time counts even if the driver is late. A
+        // flood of events cannot starve the timer, because it cuts the turn short.
         if (core_.deadline() <= now_) {
             step({.input = timeline::Input::tick});
             if (!tell(guard)) return;
@@ -105,13 +106,13 @@ public:
     // ---- commands ------------------------------------------------------------------------------
 
     void start() { handle().start(); }
-    /// Ends everything. Outside a turn the observer has seen the end when this returns. Inside a
-    /// turn, and inside of what the transport is told, the status changes at once, and the observer
-    /// is told when that has returned, before anything else; nothing follows it but what a later
-    /// start() brings. Inside a rule, or the observer of a breaker, it is the next decision.
+    /// Stops the supervisor and ends its connection. Outside a turn, the observer has been notified
+    /// when this returns. Inside a turn, or a call to the transport, the status changes at once,
+    /// and the observer is notified first after that hook or call. Inside a rule, or the observer
+    /// of a breaker, stopping is the next decision. No other hook follows until a later start().
     void stop() {
-        // What was queued before the stop is void, but a connection that has ended already must
-        // not linger.
+        // Events queued before the stop are discarded, except the end of the live connection: a
+        // connection that has ended already must not linger.
         box().discard_unless([this](const part::Event<message_type>& event) {
             if (event.kind == part::EventKind::closed) {
                 return event.epoch == live_.epoch() && !event.goodbye;
@@ -123,27 +124,28 @@ public:
         now_ = detail::larger(now_, box().waker().now());
         driver::TurnGuard guard{line_};
         step({.input = timeline::Input::stop});
-        // Before a hook can throw.
+        // Before the hooks, because one may throw.
         box().waker().touch();
-        // A hook may destroy what a send() is running in.
+        // A hook may destroy the supervisor, so none runs while a send() is on the stack.
         if (!live_.in_part()) static_cast<void>(tell(guard));
     }
 
-    /// Shuts a gate. With a grace nothing happens before that is over, and nothing at all if the
-    /// gate is opened again before. Of several calls the one whose grace ends first counts.
+    /// Shuts a gate, at once or after a grace. If the gate is opened again within the grace,
+    /// nothing happens. If several calls shut the same gate, the grace that ends first counts.
     void shut(Gate gate, Duration grace = {}) { handle().shut(gate, grace); }
     void open(Gate gate) { handle().open(gate); }
 
-    /// Sends no more, lets leave what was sent, and ends `stopped`: when the goodbye is over, or
-    /// the connection is, or after `within`. Until then messages are still received, send()
-    /// answers down, and start() does nothing. Where nothing is connected it is stop(). A second
-    /// call can only shorten the time. The status' failure says whether all went well: it has
-    /// Cause::none then, LinkErrc::not_drained if the time was over, or what ended the connection.
+    /// Stops sending, and stops the supervisor when everything that was sent has left. The state
+    /// becomes `stopped` when the graceful close or the connection ends, or after `within`. Until
+    /// then messages are still received, send() returns `down`, and start() does nothing. If no
+    /// connection is open, this is stop(). A second call can only shorten the time. The status'
+    /// failure then has Cause::none if all was sent. It is LinkErrc::not_drained if the time was
+    /// over, else what ended the connection.
     void drain(Duration within) { handle().drain(within); }
 
-    /// Asks for a sign of life now, as after a change of networks; without one within that long
-    /// the connection has failed. Does nothing unless one is open.
-    /// Pre: within > 0ns; there is a Heartbeat in the transport.
+    /// Requests a sign of life now, for example after a change of networks. The connection has
+    /// failed if none arrives within `within`. Does nothing if no connection is open.
+    /// Pre: within > 0ns; the transport contains a Heartbeat.
     template <class T = Transport>
     void probe_now(Duration within = std::chrono::seconds{5}) {
         static_assert(detail::HasProbe<part::ConnectionOf<T>>,
@@ -152,18 +154,19 @@ public:
         handle().probe_now(within);
     }
 
-    /// Hands new credentials to the transport (WithToken and its source take them), and leaves
-    /// blocked_auth. With SupervisorCoreOptions::recycle a connection that was made with the old
-    /// ones is closed as planned, and made anew.
+    /// Passes new credentials to the transport (WithToken and its source take them), and leaves
+    /// blocked_auth. With SupervisorCoreOptions::recycle, a connection that was made with the old
+    /// ones is closed as planned, and opened again.
     template <class... A>
     void credentials(A&&... values) {
         if constexpr (sizeof...(A) != 0) live_.credentials(std::forward<A>(values)...);
         handle().credentials();
     }
 
-    /// Overrides the backoff, not the gate, an open breaker, nor the wait that a server asked for;
-    /// granted once per second. With `force` it goes as the one probe that an open breaker lets
-    /// through. From failed and blocked_auth it starts afresh; a live connection is closed and
+    /// Attempts now instead of after the backoff, once per SupervisorCoreOptions::manual_gap (1 s).
+    /// A gate, an open breaker and the wait that a server asked for still hold. With `force`, that
+    /// wait and the gap do not hold, and the attempt is the one probe that an open breaker lets
+    /// through. From failed and blocked_auth it starts afresh. A live connection is closed and
     /// dialled again.
     Reconnect reconnect_now(bool force = false) {
         const Instant now = detail::larger(now_, box().waker().now());
@@ -173,8 +176,8 @@ public:
         return {at <= now, at};
     }
 
-    /// Closes the live connection on outside evidence; a failure like any other. What was sent on
-    /// it still leaves, until the next attempt and for `linger_max` at most. Else does nothing.
+    /// Ends the live connection, if any, on outside evidence: a failure like any other. Messages
+    /// sent on it still leave, until the next attempt and for at most `linger_max`.
     void report_unhealthy(Failure failure = {}) noexcept {
         if (live_.epoch() == 0) return;
         if (failure.cause == Cause::none) failure = failure_of(LinkErrc::reported_unhealthy);
@@ -186,7 +189,7 @@ public:
         box().post_end(std::move(event));
     }
 
-    /// Sends on the live connection.   Complexity: of the transport.   Throws: nothing.
+    /// Sends a message on the live connection.   Complexity: of the transport.   Throws: nothing.
     [[nodiscard]] SendResult send(const message_type& message, Lane lane = 0) noexcept {
         if (core_.status().state != LinkState::connected) return SendResult::down;
         return live_.send(message, lane);
@@ -201,9 +204,9 @@ public:
     [[nodiscard]] Handle handle() const { return Handle{live_.box()}; }
     [[nodiscard]] auto& observer() noexcept { return detail::unwrap(observer_); }
     [[nodiscard]] Transport& transport() noexcept { return live_.transport(); }
-    /// When the live connection last said anything: a message, a part of one, an answered ping.
+    /// Returns when the peer last sent anything: a message, a part of one, an answered ping.
     [[nodiscard]] Instant heard_at() const noexcept { return heard_at_; }
-    /// The time of the turn in progress, or of the last one.
+    /// Returns the time of the turn in progress, or of the last one.
     [[nodiscard]] Instant now() const noexcept { return now_; }
 
 private:
@@ -233,11 +236,11 @@ private:
             return;
         }
         if (event.epoch != live_.epoch()) return;
-        // An open() that threw left only its end.
+        // After an open() that threw, only the end of the attempt is handled.
         if (!live_.exists() && event.kind != part::EventKind::closed) return;
         if (!live_.sift(event, turn)) return;
         if (event.epoch != live_.epoch()) return;  // a check called stop()
-        // Room for our own sending proves nothing of the peer.
+        // `writable` is about our own sending and proves nothing about the peer.
         const bool heard =
             event.kind == part::EventKind::received || event.kind == part::EventKind::pong;
         if (heard) heard_at_ = now_;
@@ -281,13 +284,13 @@ private:
         }
         const bool has_room = pending_events_.early_count() < box().messages_max();
         if (has_room && pending_events_.add(std::move(message), lane)) return;
-        // Without one of them the others would be another conversation.
+        // Without one message the others would be another conversation.
         step({.input = timeline::Input::closed, .failure = {.cause = Cause::overloaded}});
     }
 
     void shut_gate(std::uint32_t bit, Duration grace) {
         const std::uint32_t others = core_.gates() & ~bit;
-        // Anew, if that makes it sooner: a gate in its grace is as good as open.
+        // Anew, if that makes it sooner: a gate in its grace counts as open.
         if (core_.grace_ends(Gate{bit}) > after(now_, grace)) {
             step({.input = timeline::Input::gates, .gates = others});
         }
@@ -301,7 +304,7 @@ private:
             case detail::Command::start:
                 return step({.input = timeline::Input::start});
             case detail::Command::stop:
-                // Not stop(): what comes behind it counts.
+                // Not stop(), which would discard the commands that were posted after this one.
                 return step({.input = timeline::Input::stop});
             case detail::Command::shut:
                 return shut_gate(bit, within);
@@ -330,13 +333,13 @@ private:
         }
     }
 
-    /// Lets the core decide, and carries it out; the observer is told by tell().
+    /// Runs a decision of the core and carries it out. The observer is notified later.
     void step(const timeline::Step& s) {
         Turn turn{now_, bits_};
         decides_ = true;
         const timeline::Actions actions = core_.step(s, turn);
         decides_ = false;
-        // First noted: a transport that is told to close may call stop(), which comes behind it.
+        // Recorded first: a transport's close() may call stop(), whose transition comes after this.
         if (actions.notify) pending_events_.add(actions.change);
         box().publish(core_.status(), actions.dial);
         if (actions.teardown) {
@@ -355,7 +358,7 @@ private:
         return pending_events_.has_change() ||
                (pending_events_.early_count() != 0 && core_.status().state == LinkState::connected);
     }
-    /// Tells the observer what has happened.   Returns: false if the supervisor is gone.
+    /// Notifies the observer of what has happened.   Returns: false if the supervisor is gone.
     bool tell(const driver::TurnGuard& guard) {
         live_.reap();
         while (has_untold()) {
@@ -375,15 +378,15 @@ private:
     const Duration linger_max_;
     const unsigned events_per_turn_max_;
     [[no_unique_address]] Observer observer_;
-    bool decides_ = false;  // the core is: rules run
-    bool stops_ = false;    // as soon as it has decided
+    bool decides_ = false;  // the core decides: rules run
+    bool stops_ = false;    // stop as soon as the core has decided
     Random bits_;
     driver::Lifeline line_;
     timeline::SupervisorCore<Policy> core_;
     detail::PendingEvents<message_type> pending_events_;
     Instant now_ = always;
     Instant heard_at_ = always;
-    detail::LiveConnection<Transport> live_;  // last: it dies first
+    detail::LiveConnection<Transport> live_;  // last: it is destroyed first
 };
 
 template <class Transport, class Policy>

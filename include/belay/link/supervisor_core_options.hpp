@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/supervisor_core_options.hpp
-/// timeline::SupervisorCoreOptions: what a timeline::SupervisorCore is tuned by.
+/// timeline::SupervisorCoreOptions: the options of a timeline::SupervisorCore.
 #pragma once
 
 #include <belay/core/assert.hpp>
@@ -8,27 +8,29 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace timeline {
 
-/// What a timeline::SupervisorCore is tuned by.
+/// The options of a timeline::SupervisorCore.
 struct SupervisorCoreOptions {
-    /// The first attempt waits uniformly up to this; 0 attempts at once.
+    /// The maximum delay before the first attempt, drawn uniformly; 0 attempts at once.
     Duration start_within{0};
-    /// After a gate opens or a planned close, the next attempt waits uniformly up to this.
+    /// The maximum delay before the next attempt after a gate opens or a planned close, drawn
+    /// uniformly.
     Duration settle_within = std::chrono::seconds{1};
-    /// reconnect_now() is granted once per this.
+    /// The minimum time between two attempts that reconnect_now() is granted.
     Duration manual_gap = std::chrono::seconds{1};
-    /// A wait whose end was slept through by more than this is not followed by an attempt at the
-    /// instant of waking, but by one within as much time as the wait had, 30 s at most, by chance.
+    /// How late the driver may be at the end of a wait. If it is later, as after a suspend, the
+    /// next attempt does not start at the instant of waking. It starts after another random wait,
+    /// which is at most as long as the first wait and at most 30 s.
     Duration overslept_after = std::chrono::seconds{10};
-    /// New credentials also end a connection that was made with the old ones: as planned, with a
-    /// goodbye, and the next attempt waits uniformly up to `settle_within`. An attempt in flight is
-    /// let through first, and its connection ended.
+    /// Whether new credentials also end a connection that was made with the old ones. It is closed
+    /// as planned, gracefully, and the next attempt waits uniformly up to `settle_within`. An
+    /// attempt in flight is finished first, and then its connection is closed.
     bool recycle = false;
 };
 
 }}}  // namespace belay::timeline
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
-/// Options that no supervisor could keep end the program when it is made.
+/// Returns the options; options that no supervisor can satisfy end the program at construction.
 [[nodiscard]] constexpr const timeline::SupervisorCoreOptions& checked(
     const timeline::SupervisorCoreOptions& options) {
     BELAY_PRECONDITION(options.start_within.count() >= 0 && options.settle_within.count() >= 0 &&

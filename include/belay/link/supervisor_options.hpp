@@ -1,27 +1,28 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/supervisor_options.hpp
-/// SupervisorOptions and Reconnect: what goes into a Supervisor, and what reconnect_now() answers.
+/// SupervisorOptions, Reconnect: the options of a Supervisor, and the result of reconnect_now().
 #pragma once
 
 #include <belay/link/supervisor_core.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// What a Supervisor is tuned by.
+/// The options of a Supervisor.
 struct SupervisorOptions {
-    /// Messages that may wait for the supervisor; more are refused until it has caught up. > 0.
+    /// The number of messages that may wait for the supervisor. More are refused until it has
+    /// handled some. > 0.
     std::size_t messages_max = 1024;
-    /// Events handled in one turn, so that one busy connection cannot starve its neighbours.
-    /// > 0.
+    /// The number of events handled in one turn, so that a busy connection does not starve the
+    /// others. > 0.
     unsigned events_per_turn_max = 64;
-    /// How long a connection that is closed gracefully may take for it.
+    /// The maximum duration of a graceful close.
     Duration linger_max = std::chrono::seconds{2};
     /// See timeline::SupervisorCoreOptions.
     timeline::SupervisorCoreOptions core{};
 };
 
 namespace detail {
-/// Options that no supervisor could keep end the program when it is made.
+/// Returns the options; options that no supervisor can satisfy end the program at construction.
 [[nodiscard]] constexpr const SupervisorOptions& checked(const SupervisorOptions& options) {
     BELAY_PRECONDITION(options.messages_max > 0 && options.events_per_turn_max > 0,
                        "SupervisorOptions: messages_max and events_per_turn_max must be > 0");
@@ -31,13 +32,15 @@ namespace detail {
 }
 }  // namespace detail
 
-/// What became of reconnect_now().
+/// The result of reconnect_now().
 struct Reconnect {
-    /// The attempt starts in the next turn.
+    /// Whether the attempt starts in the next turn.
     bool granted = false;
-    /// Otherwise, when it starts instead; `never` if nothing comes of the call: something else must
-    /// happen first (a gate, start), or the second has not passed since a live connection was made
-    /// anew by such a call.
+    /// If not granted, when the attempt starts instead. It is `never` if the call leads to no
+    /// attempt:
+    /// - something else must happen first, such as a gate that opens, or start(); or
+    /// - a live connection was opened anew by such a call less than
+    ///   SupervisorCoreOptions::manual_gap ago.
     Instant until = never;
 };
 

@@ -1,43 +1,45 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/timeline.hpp
-/// timeline: what can happen to a supervisor, and what it must do then; proofs are written in it.
+/// timeline::Input, Step, Actions: the events and decisions of a supervisor, for proofs.
 #pragma once
 
 #include <belay/link/status.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace timeline {
 
-/// What can happen to a supervisor.
+/// The kinds of event that can happen to a supervisor.
 enum class Input : std::uint8_t {
     start,
     stop,
-    gates,          ///< Step::gates is the new set of shut gates, those that are new to it after
+    gates,          ///< Step::gates is the new set of shut gates; gates new to it take effect after
                     ///< Step::within
-    credentials,    ///< there are new ones
+    credentials,    ///< there are new credentials
     reconnect_now,  ///< the user does not want to wait; see Step::force
-    drain,          ///< no more is sent; within Step::within what was sent shall leave
+    drain,          ///< nothing more is sent; sent messages may leave within Step::within
     opened,         ///< the live connection is open and validated
     closed,         ///< the live connection ended, or could not be opened; see Step::failure
-    tick            ///< the deadline has come; harmless at any other time
+    tick            ///< the deadline has come; at any other time it has no effect
 };
 
-/// One event for the core.
+/// One event for a timeline::SupervisorCore.
 struct Step {
     Input input = Input::tick;
     Failure failure{};
     std::uint32_t gates = 0;
     Duration within{};
     bool force = false;
-    bool goodbye = false;  ///< of `closed`: given up at this end, while the connection is open
+    bool goodbye = false;  ///< for `closed`: this end gave up an open connection
 };
 
-/// What the shell must do, in this order: tear down, or drain, dial, tell the observer.
+/// The actions that the supervisor must carry out after a step.
+///
+/// It carries them out in this order: tear down or drain, dial, notify the observer.
 struct Actions {
     bool teardown = false;  ///< end the live connection; its epoch is void
-    bool graceful = false;  ///< with a goodbye: nobody's failure
-    bool drain = false;     ///< let the live connection say goodbye; it stays alive meanwhile
-    bool dial = false;      ///< open the next one
-    bool notify = false;    ///< tell the observer `change`
+    bool graceful = false;  ///< with a graceful close, which is no failure
+    bool drain = false;     ///< close the live connection gracefully; it stays alive meanwhile
+    bool dial = false;      ///< open the next connection
+    bool notify = false;    ///< notify the observer of `change`
     Transition change{};
 };
 

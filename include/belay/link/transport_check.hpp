@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/transport_check.hpp
-/// check::transport: is a transport right? For tests of transports; link.hpp does not include it.
+/// check::transport: tests a transport. It is for tests only, and link.hpp does not include it.
 #pragma once
 
 #include <optional>  // std::optional
@@ -9,8 +9,9 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace check {
 
-/// Plays the supervisor of a transport whose peer sends every message back, and answers the first
-/// rule that it breaks; nothing if it keeps all.
+/// Tests a transport and returns the first rule that it breaks, or nothing if it keeps all.
+///
+/// The check acts as the supervisor of the transport, whose peer sends every message back.
 ///
 ///     struct Rig {
 ///         EchoServer peer;                       // yours: sends every message back
@@ -22,16 +23,18 @@ namespace belay { inline namespace BELAY_ABI { namespace check {
 ///                                         [](std::uint64_t i) { return text_of(i); });
 ///     if (broken) std::puts(to_string(*broken));
 ///
-/// - `make()` gives a pointer to something new that has `transport`, `run_once()`, which lets
-///   everything do what there is to do on this thread, and otherwise waits a millisecond or so, not
-///   longer; and `hang_up()`, by which the peer ends the connection and awaits another;
-/// - `message(i)` gives the message numbered `i`: always the same, another for each `i`, of a
-///   hundred bytes or more; compared by `==`.
+/// - `make()` returns a pointer to a new object with `transport`, `run_once()` and `hang_up()`.
+/// - `run_once()` runs everything that is due on this thread. If nothing is due, it waits for about
+///   a millisecond, not longer.
+/// - `hang_up()` makes the peer end the connection and wait for another one.
+/// - `message(i)` returns the message number `i`: always the same one, different for each `i`, and
+///   at least a hundred bytes long. Messages are compared by `==`.
 ///
-/// Optional members of the connection are checked where it has them. The peer's patience is not
-/// asked for: it sees connections that are broken off.
+/// Optional members of the connection are checked if it has them. The peer must tolerate
+/// connections that are aborted.
 /// Errors: the rule.   Throws: what the transport, `make` and `message` throw.
-/// Blocks: by `run_once()`: for a second or so if everything is right, longer for one that stalls.
+/// Blocks: in `run_once()`, for about a second if everything is right, longer for a transport that
+/// stalls.
 template <class Make, class Message>
 [[nodiscard]] std::optional<TransportRule> transport(Make make, Message message) {
     if constexpr (requires {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/transport_like.hpp
-/// TransportLike: what makes connections; the seam where users plug in their own sockets.
+/// TransportLike: makes connections; implement it to use your own sockets.
 #pragma once
 
 #include <type_traits>  // std::is_nothrow_move_constructible_v
@@ -18,7 +18,7 @@ concept HasMessageType = requires { typename T::message_type; } &&
                          std::is_nothrow_move_assignable_v<typename T::message_type>;
 template <class T>
 concept OpensLink = requires(T& t, Link<typename T::message_type> link) { t.open(link); };
-/// For decorators that hand on more than the link.
+/// For decorators that pass on more than the link.
 template <class T, class... A>
 concept OpensWith = HasMessageType<T> && requires(T& t, const Link<typename T::message_type>& link,
                                                   const A&... more) { t.open(link, more...); };
@@ -26,19 +26,22 @@ concept OpensWith = HasMessageType<T> && requires(T& t, const Link<typename T::m
 
 namespace part {
 
-/// The connection type that a transport makes.
+/// The type of the connections that a transport makes.
 template <class T>
 using ConnectionOf =
     decltype(std::declval<T&>().open(std::declval<Link<typename T::message_type>>()));
 
 }  // namespace part
 
-/// Makes connections, one per attempt.
+/// The requirements for a transport, which makes one connection per attempt.
 ///
-/// Required: `message_type`, which moves without throwing; `open(Link<message_type>)`, which starts
-/// an attempt and returns its connection at once. What becomes of it is reported through the link,
-/// at any time, also from inside open(), and from any thread. Whole messages are carried, in order
-/// and once, or not at all.
+/// Required:
+/// - `message_type`, which moves without throwing;
+/// - `open(Link<message_type>)`, which starts an attempt and returns its connection at once. The
+///   transport reports what happens to it through the link, at any time, also inside open(), and
+///   from any thread.
+///
+/// Messages are carried whole, in order, and once or not at all.
 ///
 /// The supervisor owns the transport, so connections may refer to it. State of one attempt belongs
 /// in the connection.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/transport_rule.hpp
-/// check::TransportRule: what check::transport looks for.
+/// check::TransportRule: the rules that check::transport checks.
 #pragma once
 
 #include <cstdint>  // std::uint8_t
@@ -9,7 +9,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace check {
 
-/// What a transport must do and the compiler cannot check, see TransportLike and ConnectionLike.
+/// The rules for a transport that the compiler cannot check; see TransportLike and ConnectionLike.
 enum class TransportRule : std::uint8_t {
     opens,
     opens_once,
@@ -31,7 +31,7 @@ enum class TransportRule : std::uint8_t {
     destructor_calls_nobody
 };
 
-/// The rule as a sentence.
+/// Returns the rule as a sentence.
 [[nodiscard]] constexpr const char* to_string(TransportRule rule) noexcept {
     switch (rule) {
         case TransportRule::opens:

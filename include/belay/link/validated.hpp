@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/validated.hpp
-/// Validated: a connection counts as open only when the peer has answered a question of yours.
+/// Validated: counts a connection as open only after the peer has answered a question of yours.
 #pragma once
 
 #include <concepts>  // std::copyable, std::same_as
@@ -11,20 +11,20 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// What a check says of a connection.
+/// The result of a check of a connection.
 class Verdict {
 public:
     enum class Kind : std::uint8_t { pending, passed, refused };
 
-    /// Ask on: the next message is judged too.
+    /// The check is not finished: it is called with the next message, too.
     [[nodiscard]] static constexpr Verdict pending() noexcept { return {}; }
-    /// The connection is good; the message that said so goes no further.
+    /// The connection is good. The message that proved it is not delivered.
     [[nodiscard]] static constexpr Verdict passed() noexcept {
         Verdict v;
         v.kind_ = Kind::passed;
         return v;
     }
-    /// The connection is closed with this failure; its cause decides what follows.
+    /// The connection is closed with this failure, whose cause decides what happens next.
     [[nodiscard]] static Verdict refused(
         const Failure& why = failure_of(LinkErrc::not_validated)) noexcept {
         Verdict v;
@@ -43,7 +43,9 @@ private:
 
 namespace part {
 
-/// What a check speaks through: `say(message)`, or `say(message, lane)` over a bundle.
+/// The function object with which a check sends messages.
+///
+/// Call `say(message)`, or over a bundle `say(message, lane)`.
 template <class C, class M>
 class Say {
 public:
@@ -66,14 +68,15 @@ concept CheckLike = std::copyable<Check> && requires(Check& check, const M& mess
 };
 }  // namespace detail
 
-/// A transport whose connections are open when a check has passed them.
+/// A transport whose connections count as open only after a check has passed.
 ///
-/// The check is copied for each connection. `begin(say)` asks the question when the transport has
-/// opened; `judge(message, say)` sees every message until it says passed or refused. The attempt's
-/// limit runs meanwhile, so a peer that never answers is a failed attempt: this is how
-/// accept-then-drop and frozen servers are told from working ones.
+/// The check is copied for each connection. `begin(say)` sends the question when the transport has
+/// opened. `judge(message, say)` is called with every message until it returns passed or refused.
+/// The attempt's limit runs meanwhile, so a peer that never answers makes the attempt fail. This
+/// distinguishes working servers from servers that accept and then drop a connection, and from
+/// frozen ones.
 ///
-/// The check may call everything of the supervisor; it must not destroy it.
+/// The check may call every function of the supervisor, but must not destroy it.
 ///
 /// Models:        TransportLike.
 /// Thread safety: as the transport inside; the check runs on the home thread.
@@ -108,7 +111,7 @@ public:
                 return true;
             }
             if (event.kind == part::EventKind::opened) {
-                // A transport that says so twice is not asked twice.
+                // A transport that reports `opened` twice does not make the check begin twice.
                 if (std::exchange(asked_, true)) return false;
                 return settle(check_.begin(Voice{this->inner_}), event);
             }
@@ -121,7 +124,7 @@ public:
             if (verdict.kind() == Verdict::Kind::pending) return false;
             event.message.reset();
             passed_ = verdict.kind() == Verdict::Kind::passed;
-            // A peer that speaks first may pass before the last lane of a bundle is open.
+            // A peer that sends first may pass before the last lane of a bundle is open.
             if (passed_ && !asked_) return false;
             event.kind = passed_ ? part::EventKind::opened : part::EventKind::closed;
             event.failure = verdict.failure();

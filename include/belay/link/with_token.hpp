@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/with_token.hpp
-/// WithToken: asks for fresh credentials before every attempt, and opens the connection with them.
+/// WithToken: gets fresh credentials before every attempt, and opens the connection with them.
 #pragma once
 
 #include <optional>  // std::optional
@@ -15,12 +15,14 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// A transport that asks a source for a token (a JSON web token, a role, a signed URL: it is
-/// opaque) at each attempt, and opens the transport inside with `open(link, token)`.
+/// A transport that gets a token from a source at each attempt.
+///
+/// It opens the transport inside with `open(link, token)`. The token is opaque: a JSON web token, a
+/// role, a signed URL.
 ///
 /// `source(Completion)` may answer at once, later, or from another thread; the attempt's limit runs
-/// meanwhile. Answered `no` (the completion was dropped) the attempt has failed. A token is never
-/// kept: one that expires during a long outage is asked for again.
+/// meanwhile. If the source drops the completion, the answer is "no" and the attempt has failed. A
+/// token is never kept, so one that expires during a long outage is requested again.
 ///
 /// Models:        TransportLike.
 /// Thread safety: as the transport inside; the source is called on the home thread.
@@ -34,7 +36,8 @@ public:
     static_assert(detail::AnswersTokens<Source>,
                   "WithToken: the source needs 'void operator()(Completion<token_type>)'");
 
-    /// `A` is what an Endpoints around hands on.
+    /// A connection that is opened when the token has arrived; `A` are the types that a surrounding
+    /// Endpoints passes on.
     template <class... A>
     class Connection {
         static_assert(sizeof...(A) != 0 || detail::OpensWith<Transport, Token>,
@@ -84,14 +87,14 @@ public:
         {
             if (Inner* const c = inner_.get()) c->resume_reading();
         }
-        /// Holds for the connection that is opened later, too.
+        /// Limits messages, also of the connection that is opened later.
         void limit_messages(std::size_t bytes) noexcept
             requires detail::HasLimitMessages<Inner>
         {
             message_bytes_max_ = bytes;
             if (Inner* const c = inner_.get()) c->limit_messages(bytes);
         }
-        /// Likewise.
+        /// Limits output, also of the connection that is opened later.
         void limit_output(std::size_t bytes) noexcept
             requires detail::HasLimitOutput<Inner>
         {
@@ -152,13 +155,14 @@ public:
     WithToken(Transport transport, Source source)
         : part::Around<Transport>{std::move(transport)}, source_{std::move(source)} {}
 
-    /// `rest` is what an Endpoints around hands on; the token comes behind it.
+    /// Opens a connection. `rest` is what a surrounding Endpoints passes on; the token comes after
+    /// it.
     template <class... A>
     [[nodiscard]] Connection<A...> open(const Link<message_type>& link, const A&... rest) {
         return {*this, link, rest...};
     }
 
-    /// New credentials, on their way to the source: Supervisor::credentials(values...) ends here.
+    /// Passes new credentials to the source; Supervisor::credentials(values...) ends here.
     template <class... A>
         requires requires(Source& s, A&&... a) { s.credentials(std::forward<A>(a)...); }
     void credentials(A&&... values) {
@@ -167,7 +171,7 @@ public:
     [[nodiscard]] Source& source() noexcept { return source_; }
 
 private:
-    /// A 403 that comes again, although the token was fresh, is about the token.
+    /// Blames the token for a second 403 in a row, because the token was fresh.
     void judge(part::Event<message_type>& event) noexcept {
         const bool forbidden = event.kind == part::EventKind::closed && event.failure.code == 403 &&
                                event.failure.category == &http_category();

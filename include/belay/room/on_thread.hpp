@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/on_thread.hpp
-/// OnThread: a persistence of rooms that blocks, on a thread of its own.
+/// OnThread: runs a blocking persistence of rooms on a thread of its own.
 #pragma once
 
 #include <algorithm>           // std::min
@@ -26,42 +26,43 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// What may wait for the thread of an OnThread.
+/// The limits of what may wait for the thread of an OnThread.
 struct OnThreadOptions {
-    /// Calls; the next is answered `storage_busy`.
+    /// The maximum number of calls; the next call is answered `storage_busy`.
     std::size_t calls_max = 100'000;
-    /// Bytes of the updates and snapshots in them, likewise; while there are none, one of any
-    /// length is taken.
+    /// The maximum number of bytes of the updates and snapshots in these calls; a call that would
+    /// exceed it is answered `storage_busy`. If no bytes wait, a call of any length is accepted.
     std::size_t bytes_max = std::size_t{64} << 20;
 };
 
-/// Runs a persistence that blocks on a thread of its own, call by call, in their order.
+/// Runs a blocking persistence on a thread of its own, call by call, in their order.
 ///
 ///     auto rooms = posix::JournalRooms::open("boards", std::move(*log));
 ///     OnThread persistence{std::move(*rooms)};
 ///
-/// No call waits for it. What it refuses of `reset`, `append` and `erase` is the error of the next
-/// flush, which names the rooms. Positions are OnThread's own. Where too much waits, calls are
-/// answered `storage_busy`.
+/// No call waits for that thread. If the persistence refuses a `reset`, `append` or `erase`, the
+/// next flush reports the error and names the rooms. Positions are OnThread's own. If too much
+/// waits, calls are answered `storage_busy`.
 ///
-/// The end waits for the call that is under way, and drops the others with their Completions: who
-/// wants all of it flushes first, and waits for the answer.
+/// The destructor waits for the call in progress, and drops the others with their Completions. To
+/// complete all calls, flush first and wait for the answer.
 ///
 /// Models:        PersistenceLike, with `lagging`.
-/// Thread safety: one thread at a time; Completions are answered on the other.
-/// Blocks:        at its end only.   Throws: std::bad_alloc. P must not throw: the program ends.
-/// Memory:        what waits, some 100 bytes for each room that was loaded or changed, and 16 for
-///                each update that no snapshot covers.
+/// Thread safety: one thread at a time; Completions are answered on the persistence's thread.
+/// Blocks:        only in its destructor.   Throws: std::bad_alloc. If P throws, the program ends.
+/// Memory:        the calls that wait, some 100 bytes for each room that was loaded or changed, and
+///                16 bytes for each update that no snapshot covers.
 template <class P>
 class OnThread {
-    // No constraint: the compilers' words for a failed one would hide the sentence.
+    // Static assertions and no constraint: a compiler's message about a failed constraint would
+    // hide the sentence.
     static_assert(explain::persistence_like<P>());
     static_assert(!FanoutLike<P>,
                   "OnThread: P is a FanoutLike, which takes no call's time by itself; behind an "
                   "OnThread its servers would not hear of each other");
 
 public:
-    /// P must answer inside of its calls: an answer that comes later is none.
+    /// P must answer inside its calls: a later answer is ignored.
     /// Pre: options.calls_max > 0.
     explicit OnThread(P persistence, OnThreadOptions options = {})
         : work_{std::make_unique<Work>(std::move(persistence), options)} {
@@ -72,36 +73,37 @@ public:
     OnThread& operator=(OnThread&&) noexcept = default;
     ~OnThread() = default;
 
-    /// Errors: storage_busy; those of P.
+    /// Loads a room.   Errors: storage_busy; those of P.
     void load(std::string_view id, Completion<LoadedRoom> done) {
         if (!work_->takes(0)) return done(LoadedRoom{busy()});
         work_->post(Load{std::string{id}, ++last_, std::move(done)}, 0);
     }
-    /// Errors: bad_room_id; storage_busy.
+    /// Appends an update to a room.   Errors: bad_room_id; storage_busy.
     [[nodiscard]] Result<std::uint64_t> append(std::string_view id, BytesView update) {
         if (const std::error_code error = refused(id, update.size())) return error;
         work_->post(Append{std::string{id}, ++last_, {update.begin(), update.end()}},
                     update.size());
         return last_;
     }
-    /// Errors: bad_room_id; storage_busy.
+    /// Begins the history of a room anew.   Errors: bad_room_id; storage_busy.
     [[nodiscard]] Result<std::uint64_t> reset(std::string_view id, const Id& epoch) {
         if (const std::error_code error = refused(id, 0)) return error;
         work_->post(Reset{std::string{id}, ++last_, epoch}, 0);
         return last_;
     }
-    /// Errors: bad_room_id; storage_busy.
+    /// Erases a room.   Errors: bad_room_id; storage_busy.
     [[nodiscard]] std::error_code erase(std::string_view id) {
         if (const std::error_code error = refused(id, 0)) return error;
         work_->post(Erase{std::string{id}, ++last_}, 0);
         return {};
     }
+    /// Makes all changes before it durable.
     /// Errors: storage_busy; the first error of a change before it; those of P.
     void flush(Completion<PersistenceError> done) {
         if (!work_->takes(0)) return done(busy());
         work_->post(Flush{std::move(done)}, 0);
     }
-    /// Errors: storage_busy; those of P.
+    /// Saves a snapshot of a room.   Errors: storage_busy; those of P.
     void save(std::string_view id, std::span<const Bytes> snapshot, std::uint64_t covers,
               Completion<PersistenceError> done) {
         std::size_t size = 0;
@@ -111,12 +113,13 @@ public:
             Save{std::string{id}, {snapshot.begin(), snapshot.end()}, covers, std::move(done)},
             size);
     }
-    /// Errors: storage_busy; those of P.
+    /// Lists stored rooms.   Errors: storage_busy; those of P.
     void list(std::string_view after, std::size_t count, Completion<ListedRooms> done) {
         if (!work_->takes(0)) return done(ListedRooms{busy()});
         work_->post(List{std::string{after}, count, std::move(done)}, 0);
     }
-    /// What P answered after its last flush or save; nothing if it has no `lagging`.
+    /// Returns what P's `lagging` returned after its last flush or save; nothing if P has no
+    /// `lagging`.
     [[nodiscard]] std::optional<std::string> lagging() const { return work_->lagging(); }
 
 private:
@@ -154,7 +157,7 @@ private:
         Completion<ListedRooms> done;
     };
 
-    /// What both threads use, and where the other one lives.
+    /// The state that both threads use, and the code that the other thread runs.
     class Work {
     public:
         Work(P persistence, const OnThreadOptions& options)
@@ -175,7 +178,8 @@ private:
         [[nodiscard]] bool takes(std::size_t bytes) {
             const std::lock_guard lock{mutex_};
             const std::size_t room = options_.bytes_max - std::min(options_.bytes_max, bytes_);
-            // What is longer than all that may wait would be refused for ever.
+            // A call longer than the limit would be refused for ever, so it is accepted if no bytes
+            // wait.
             return calls_.size() < options_.calls_max && (bytes <= room || bytes_ == 0);
         }
         template <class C>
@@ -220,7 +224,7 @@ private:
         };
 
         void make(Load& call) {
-            // A load that nobody waits for costs the others nothing.
+            // A load whose answer is no longer wanted is skipped.
             if (!call.done.wanted()) return;
             driver::Question<LoadedRoom> asked;
             persistence_.load(call.id, asked.ask());
@@ -271,7 +275,8 @@ private:
             if (std::optional<ListedRooms> found = answer(asked)) call.done(std::move(*found));
         }
 
-        /// Nothing, so that the Completion is dropped, where P did.
+        /// Returns nothing if P dropped its Completion, so that the caller's Completion is dropped,
+        /// too.
         template <class V>
         [[nodiscard]] static std::optional<V> answer(driver::Question<V>& asked) {
             if (!asked.answered()) return std::nullopt;
@@ -286,7 +291,8 @@ private:
             if (refused_.empty()) first_refusal_ = error;
             refused_.try_emplace(id, error);
         }
-        /// What was refused is not stored; of other rooms the flush tells.
+        /// Adds the rooms of refused changes, which are not stored, to the error of a flush. An
+        /// error that names no rooms concerns all of them, so none is added to it.
         void add_refused(PersistenceError& error) {
             const bool others = error && error.rooms.empty();
             if (!error && !refused_.empty())
@@ -303,13 +309,13 @@ private:
             }
         }
 
-        // Of the other thread, and of the end.
+        // Used by the other thread and the destructor.
         P persistence_;
         detail::RoomPositions positions_{};
         std::map<std::string, std::error_code> refused_{};  // since the last flush
         std::error_code first_refusal_{};
         std::size_t bytes_done_ = 0;
-        // Of both.
+        // Used by both threads.
         const OnThreadOptions options_;
         std::mutex mutex_{};
         std::condition_variable changed_{};

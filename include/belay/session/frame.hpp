@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/session/frame.hpp
-/// Frame: the unit of the session protocol, to the byte; see docs/session-protocol.md.
+/// session_format::Frame: the unit of the session protocol; see docs/session-protocol.md.
 #pragma once
 
 #include <optional>  // std::optional
@@ -12,7 +12,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace session_format {
 
-/// What a frame is. Numbers are fixed for ever.
+/// The type of a frame. The numbers never change.
 enum class FrameType : std::uint8_t {
     hello = 1,
     welcome = 2,
@@ -28,27 +28,28 @@ enum class FrameType : std::uint8_t {
     pong = 12
 };
 
-/// A frame's fields; `payload` refers to the message that it was read from.
+/// The fields of a frame; `payload` refers to the message from which it was read.
 struct Frame {
     FrameType type{};
     std::uint8_t flags = 0;
     std::uint8_t lane = 0;
-    /// By type: largest payload accepted (hello, welcome), salt (data), code (error).
+    /// Depends on the type: largest payload accepted (hello, welcome), salt (data), code (error).
     std::uint32_t aux = 0;
-    /// By type: attach (hello, welcome, start), number (data, ack), detail (error), token (ping).
+    /// Depends on the type: attach (hello, welcome, start), number (data, ack), detail (error),
+    /// token (ping).
     std::uint64_t number = 0;
     BytesView payload{};
 };
 
-/// The header of a frame, in front of its payload.
+/// The size of the header of a frame, which is before its payload.
 inline constexpr std::size_t frame_header_bytes = 24;
-/// Of the protocol, in every frame.
+/// The version of the protocol, which every frame contains.
 inline constexpr std::uint8_t frame_version = 1;
-/// Before WELCOME no frame may carry more than this.
+/// The maximum payload of a frame before WELCOME.
 inline constexpr std::size_t greeting_bytes_max = 8 * 1024;
-/// The longest token in a HELLO.
+/// The maximum size of a token in a HELLO.
 inline constexpr std::size_t token_bytes_max = 4 * 1024;
-/// The largest payload that either side may ever announce.
+/// The maximum payload that either side may ever announce.
 inline constexpr std::uint32_t payload_bytes_ceiling = 16U << 20U;
 
 /// Appends a frame to a message.   Pre: the payload is under 4 GiB.   Throws: std::bad_alloc.
@@ -70,20 +71,22 @@ inline void append_frame(Bytes& message, const Frame& frame) {
     store_le<std::uint32_t>(p, crc32c(covered));
 }
 
-/// Takes a message apart into its frames.
+/// Splits a message into its frames.
 ///
 /// Errors:        SessionErrc::protocol for anything that is not a whole, undamaged, known frame;
 ///                then `bad_type` is the offending type, and nothing more is read.
 /// Thread safety: distinct objects safe.   Allocates: never.
 class FrameReader {
 public:
-    /// `payload_bytes_max` bounds every frame's payload, before anything else of it is looked at.
+    /// `payload_bytes_max` limits every frame's payload, and is checked before anything else of it.
     FrameReader(BytesView message, std::size_t payload_bytes_max) noexcept
         : rest_{message}, payload_bytes_max_{payload_bytes_max} {}
 
-    /// The next frame; none at the end of the message.   Complexity: O(payload) for its checksum.
+    /// Returns the next frame; none at the end of the message.
+    /// Complexity: O(payload) for its checksum.
     [[nodiscard]] Result<std::optional<Frame>> next() noexcept {
-        // A message has one frame at least: an empty one is no way to stay silent for ever.
+        // A message has at least one frame. Otherwise a peer could stay silent for ever with empty
+        // messages.
         if (rest_.empty() && read_any_) return std::optional<Frame>{};
         read_any_ = true;
         if (rest_.size() < frame_header_bytes) return damaged(0);
@@ -111,7 +114,7 @@ public:
         return std::optional<Frame>{frame};
     }
 
-    /// The type byte of the frame that was refused; 0 if not even that could be read.
+    /// Returns the type byte of the refused frame; 0 if it could not be read.
     [[nodiscard]] std::uint8_t bad_type() const noexcept { return bad_type_; }
 
 private:
@@ -120,7 +123,8 @@ private:
         rest_ = {};
         return SessionErrc::protocol;
     }
-    /// Unknown flags are errors: the protocol grows by features that are agreed, not by luck.
+    /// Returns the known flags of a type. Unknown flags are errors: the protocol grows only by
+    /// features on which both sides have agreed.
     [[nodiscard]] static constexpr std::uint8_t flags_of(FrameType type) noexcept {
         switch (type) {
             case FrameType::hello:

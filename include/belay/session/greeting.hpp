@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/session/greeting.hpp
-/// Hello and Welcome: how two sides find out what each of them has.
+/// session_format::Hello, Welcome: frames with which two sides compare what each of them has.
 #pragma once
 
 #include <cstring>  // std::memcpy
@@ -10,7 +10,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace session_format {
 
-/// What a sender says first (one lane, one direction).
+/// The first frame of a sender (one lane, one direction).
 struct Hello {
     std::uint64_t attach = 0;
     std::uint32_t payload_bytes_max = 0;
@@ -19,7 +19,7 @@ struct Hello {
     Id sender{};
     Id journal{};
     Id pinned_store{};
-    /// The first number still held: the acknowledged ones + 1.
+    /// The first number that is still held: the last acknowledged number + 1.
     std::uint64_t base = 1;
     /// The highest durable number; base - 1 if there is none.
     std::uint64_t last = 0;
@@ -28,13 +28,13 @@ struct Hello {
     BytesView token{};
 };
 
-/// What a receiver answers.
+/// The receiver's answer to a Hello.
 struct Welcome {
     std::uint64_t attach = 0;
     std::uint32_t payload_bytes_max = 0;
-    /// The journal is adopted already: the numbers below are its own.
+    /// Whether the journal is adopted already: the numbers below are its own.
     bool known = false;
-    /// The record holds another journal, and START would replace it.
+    /// Whether the record holds another journal, which START would replace.
     bool replaces = false;
     Id store{};
     Id replaced_journal{};
@@ -68,7 +68,7 @@ private:
     Bytes bytes_;
 };
 
-/// Reads fields one after the other; past the end it gives zeros and remembers that it failed.
+/// Reads fields one after the other. Past the end it returns zeros and stores that it failed.
 class FieldReader {
 public:
     explicit FieldReader(BytesView bytes) noexcept : rest_{bytes} {}
@@ -93,7 +93,7 @@ public:
         rest_ = rest_.subspan(n);
         return b;
     }
-    /// Everything was there, and nothing is left over.
+    /// Returns whether everything was there, and nothing is left over.
     [[nodiscard]] bool complete() const noexcept { return !failed_ && rest_.empty(); }
     [[nodiscard]] bool failed() const noexcept { return failed_; }
 
@@ -158,7 +158,7 @@ inline void append_hello(Bytes& message, const Hello& h) {
     h.journal = r.get_id();
     h.pinned_store = r.get_id();
     const bool reserved = r.get_id() != no_id;
-    // This receiver serves one lane in one direction, and takes no decision to rebase.
+    // This receiver serves one lane in one direction, and supports no decision to rebase.
     if (roles != 1 || lanes != 1 || frame.flags != 0 || reserved) return SessionErrc::protocol;
     h.base = r.get<std::uint64_t>();
     h.last = r.get<std::uint64_t>();
@@ -221,7 +221,7 @@ inline void append_welcome(Bytes& message, const Welcome& g) {
     const bool sane = r.complete() && rejections == 0 && g.applied < detail::number_ceiling &&
                       g.number_limit < detail::number_ceiling && g.store != no_id &&
                       g.payload_bytes_max != 0;
-    // What does not apply is zero.
+    // Fields that do not apply must be zero.
     const bool new_here =
         g.known || (g.applied == 0 && g.check == 0 && g.number_limit == 0 && g.byte_limit == 0);
     const bool keeps = g.replaces || (g.replaced_journal == no_id && g.replaced_applied == 0);
@@ -240,7 +240,7 @@ inline void append_ack(
     append_frame(message, {.type = FrameType::ack, .number = applied, .payload = payload});
 }
 
-/// The error that an ERROR frame names; `protocol` where the code is none.
+/// Returns the error that an ERROR frame names; `protocol` if its code is unknown.
 [[nodiscard]] constexpr SessionErrc error_of(const Frame& error) noexcept {
     const auto code = static_cast<SessionErrc>(error.aux);
     const bool in_range = code >= SessionErrc::protocol && code <= SessionErrc::storage;

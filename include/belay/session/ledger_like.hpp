@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/session/ledger_like.hpp
-/// LedgerLike: where a receiver's effects and its progress become durable, together.
+/// LedgerLike: makes a receiver's effects and its progress durable together.
 #pragma once
 
 #include <concepts>  // std::same_as
@@ -11,11 +11,13 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// How far a receiver has come with one sender. It is what makes "once" true, so it is written with
-/// the effect, never before or after it.
+/// How far a receiver has come with one sender.
+///
+/// Exactly-once delivery depends on it, so it is written together with the effect, never before or
+/// after it.
 struct Progress {
     Id journal{};
-    /// The connection that brought the last operation; fences older ones, also after a restart.
+    /// The connection that brought the last operation. It fences older ones, also after a restart.
     std::uint64_t attach = 0;
     /// The last operation that took effect.
     std::uint64_t applied = 0;
@@ -49,21 +51,23 @@ concept HasCommit = requires(L& ledger) {
 };
 }  // namespace detail
 
-/// The receiver's store, and the place where operations take effect.
+/// The requirements for a receiver's store, in which operations take effect.
 ///
-/// - `store_id()`: random, made with the store, durable; a store that was lost and recreated has
-///   another.
-/// - `progress(sender)`: what is applied, also what is not committed yet.
-/// - `adopt(sender, progress)`: a new journal, or one instead of another; durable when it returns.
-/// - `apply(sender, progress, operation)`: the operation takes effect, and `progress` is what holds
-///   after it. Both in one piece: after a crash either both are there or none.
-/// - `commit()`: everything applied is durable when it returns.
+/// - `store_id()`: random, made with the store, durable. A store that was lost and made again has
+///   another id.
+/// - `progress(sender)`: returns what is applied, including what is not committed yet.
+/// - `adopt(sender, progress)`: accepts a new journal, or one instead of another. It is durable
+///   when the call returns.
+/// - `apply(sender, progress, operation)`: makes the operation take effect, and `progress` is what
+///   holds after it. After a crash either both are there or none.
+/// - `commit()`: makes everything applied durable before it returns.
 ///
-/// Two ways to keep both in one piece: a *transaction* over effect and progress (SQL, LMDB), or
-/// *derived* progress: the effect itself carries it, as a line of a text file does.
+/// There are two ways to keep effect and progress together:
+/// - a *transaction* that writes both (SQL, LMDB);
+/// - *derived* progress, which is part of the effect itself, as in each line of a text file.
 ///
-/// After an error the ledger is in doubt: the receiver gives up all connections and serves nobody
-/// until it is given a fresh one.
+/// After an error the state of the ledger is uncertain. The receiver closes all connections and
+/// serves no sender until it is given a fresh ledger.
 template <class L>
 concept LedgerLike = detail::HasStoreId<L> && detail::HasProgress<L> && detail::HasAdopt<L> &&
                      detail::HasApply<L> && detail::HasCommit<L>;

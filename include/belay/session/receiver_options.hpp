@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/session/receiver_options.hpp
-/// ReceiverOptions, AllowAll: what a Receiver is tuned by, and whom it lets in.
+/// ReceiverOptions, AllowAll: the options of a Receiver, and an authorizer that admits all senders.
 #pragma once
 
 #include <concepts>  // std::same_as
@@ -12,9 +12,9 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// What a Receiver is tuned by.
+/// The options of a Receiver.
 struct ReceiverOptions {
-    /// How much a receiver lets a sender send ahead, and how large.
+    /// How far a sender may be ahead, and the maximum size of an operation.
     struct Limits {
         std::uint64_t number_window = 1024;
         std::uint64_t byte_window = std::uint64_t{4} << 20U;
@@ -22,28 +22,30 @@ struct ReceiverOptions {
     };
 
     Limits limits{};
-    /// A commit, and the ACK for it, may wait this long for more operations; 0 commits once a turn.
+    /// How long a commit, and the ACK for it, may wait for more operations; 0 commits once a turn.
     Duration commit_within{0};
-    /// A connection must say HELLO within this, and START within as much more where its journal is
-    /// new here.
+    /// The time within which a connection must send HELLO, and then START within as much more if
+    /// its journal is new here.
     Duration greeting_max = std::chrono::seconds{5};
-    /// How a sender that has fallen silent after that is noticed, over any transport.
+    /// When a sender that falls silent after that is pinged and given up, over any transport.
     HeartbeatOptions heartbeat{};
-    /// When so many are there, a further one takes the place of one that says goodbye, or else, by
-    /// chance, of one of which nothing has arrived; where there is none of these it is closed at
-    /// once.
+    /// The maximum number of connections. A further one replaces a connection that is closing. If
+    /// none is, it replaces a random connection from which nothing has arrived. If there is none of
+    /// these either, the further connection is closed at once.
     std::size_t connections_max = 256;
-    /// Further senders at the same time are refused as overloaded.
+    /// The maximum number of senders at the same time; further ones are refused as overloaded.
     std::size_t senders_max = 4096;
     std::size_t messages_max = 64;
     unsigned events_per_turn_max = 64;
     Duration linger_max = std::chrono::seconds{2};
 };
 
-/// Lets everybody in: for connections that the transport has authenticated, and for tests. It
-/// cannot tell a sender from who borrows its id.
+/// An authorizer that admits every sender.
+///
+/// Use it for connections that the transport has authenticated, and for tests. It cannot
+/// distinguish a sender from another process that uses its id.
 struct AllowAll {
-    /// Returns: nothing, or unauthorized or forbidden.
+    /// Returns no error. An authorizer of your own may also return unauthorized or forbidden.
     [[nodiscard]] std::error_code operator()(const Id& /*sender*/, BytesView /*token*/) const {
         return {};
     }

@@ -1,37 +1,38 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/session/session_errc.hpp
-/// SessionErrc: what two sides of a session can find wrong with each other.
+/// SessionErrc: the errors of the session protocol.
 #pragma once
 
 #include <belay/core/failure.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Errors of the session protocol; category "belay.session". 1 to 13, and 19, are codes of ERROR
-/// frames.
+/// Errors of the session protocol; category "belay.session".
+///
+/// 1 to 13, and 19, are codes of ERROR frames.
 enum class SessionErrc {
     protocol = 1,         ///< a frame that is damaged, unknown, too long, or not allowed here
-    version = 2,          ///< no version of the protocol that both sides speak
+    version = 2,          ///< the two sides support no common version of the protocol
     unauthorized = 3,     ///< the credentials are not accepted
     forbidden = 4,        ///< the credentials do not own this sender id
-    fenced = 5,           ///< somebody else attached with this sender's identity, later than we
+    fenced = 5,           ///< another process attached later with this sender's identity
     store_changed = 6,    ///< the receiver's store is not the one that this journal is pinned to
-    unknown_journal = 7,  ///< the receiver should know this journal, and does not
+    unknown_journal = 7,  ///< the receiver should know this journal, but does not
     gap = 8,              ///< an operation is missing before this one
     too_large = 9,        ///< the operation is larger than the receiver accepts
-    overloaded = 10,      ///< try again later
-    draining = 11,        ///< the receiver goes; try again later, elsewhere if possible
+    overloaded = 10,      ///< the receiver is overloaded; try again later
+    draining = 11,        ///< the receiver is draining; try again later, elsewhere if possible
     superseded = 12,      ///< a newer connection of the same sender took over
     storage = 13,         ///< the receiver could not store what it was sent
     rolled_back_receiver = 14,  ///< the receiver lost operations that it had acknowledged
     rolled_back_sender = 15,    ///< the receiver has operations that this journal never had
-    diverged = 16,              ///< both sides mean different operations by the same number
-    journal_failed = 17,        ///< our own journal failed; see its error
+    diverged = 16,              ///< both sides have different operations with the same number
+    journal_failed = 17,        ///< the sender's own journal failed; see its error
     silent = 18,                ///< the peer did not answer in time
-    /// The sender was started so often since its last recorded operation that the receiver does not
-    /// believe it: authorize it there, or move to a new journal.
+    /// The sender was started so often since its last recorded operation that the receiver refuses
+    /// it: authorize it there, or move to a new journal.
     far_ahead = 19,
-    takes_no_more = 20  ///< drain() was called: nothing is taken until the session has stopped
+    takes_no_more = 20  ///< drain() was called: nothing is accepted until the session has stopped
 };
 
 namespace detail {
@@ -60,19 +61,19 @@ inline constexpr ErrorText session_error_texts[] = {
     {"the session is being drained, and takes nothing more", Cause::refused},
 };
 
-/// The category of SessionErrc.
+/// Returns the category of SessionErrc.
 [[nodiscard]] inline const std::error_category& session_category() noexcept {
     static const TableCategory category{"belay.session", session_error_texts};
     return category;
 }
 }  // namespace detail
 
-/// Makes a std::error_code of it, which the conversion asks for.
+/// Makes a std::error_code of a SessionErrc; the implicit conversion calls it.
 [[nodiscard]] inline std::error_code make_error_code(SessionErrc e) noexcept {
     return {static_cast<int>(e), detail::session_category()};
 }
 
-/// The failure that a SessionErrc is.
+/// Returns the failure for a SessionErrc.
 [[nodiscard]] inline Failure failure_of(SessionErrc e, Duration retry_after = {}) noexcept {
     return Failure::from(make_error_code(e), retry_after);
 }

@@ -2,19 +2,23 @@
 /// \file belay/session/session_observer.hpp
 /// The hooks of a session's and a receiver's observer.
 ///
-/// Of a Session, each also without the session in front: `on_state(auto& session, const
-/// Transition&)`, `on_accepted(auto& session, std::uint64_t up_to)`: durable, will be delivered;
-/// `on_acknowledged(auto& session, std::uint64_t up_to)`: delivered;
-/// `on_blocked(auto& session, Blocked, const BlockedDetails&)`: stopped by a loss that must not be
-/// guessed about; `on_journal_replaced(auto& session, const BlockedDetails&)`: the receiver gave up
-/// another journal of this sender for ours; `on_stalled(auto& session)`: connected, and no progress
-/// for a long time.
+/// A Session has these hooks, each of which may leave out the session:
+/// - `on_state(auto& session, const Transition&)`
+/// - `on_accepted(auto& session, std::uint64_t up_to)`: operations are durable and will be
+///   delivered.
+/// - `on_acknowledged(auto& session, std::uint64_t up_to)`: operations are delivered.
+/// - `on_blocked(auto& session, Blocked, const BlockedDetails&)`: a loss, about which the session
+///   must not guess, has stopped it.
+/// - `on_journal_replaced(auto& session, const BlockedDetails&)`: the receiver replaced another
+///   journal of this sender by this one.
+/// - `on_stalled(auto& session)`: the session is connected, but made no progress for a long time.
 ///
-/// Of a Receiver, each also without the receiver in front: `on_attached(auto& receiver, const Id&
-/// sender, const Progress&)`, `on_committed(auto& receiver, const Id& sender, const Progress&)`,
-/// `on_journal_replaced(auto& receiver, const Id& sender, const Progress& old)`,
-/// `on_refused(auto& receiver, SessionErrc, const Id& sender)`, `on_ledger_failed(auto& receiver,
-/// std::error_code)`.
+/// A Receiver has these hooks, each of which may leave out the receiver:
+/// - `on_attached(auto& receiver, const Id& sender, const Progress&)`
+/// - `on_committed(auto& receiver, const Id& sender, const Progress&)`
+/// - `on_journal_replaced(auto& receiver, const Id& sender, const Progress& old)`
+/// - `on_refused(auto& receiver, SessionErrc, const Id& sender)`
+/// - `on_ledger_failed(auto& receiver, std::error_code)`
 #pragma once
 
 #include <cstdint>       // std::uint64_t
@@ -28,7 +32,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// What a Session S tells.
+/// The hooks of a Session S.
 template <class S>
 struct SessionHooks {
     using State = Hook<OnState, S, const Transition&>;
@@ -67,7 +71,7 @@ struct SessionHooks {
     }
 };
 
-/// What a Receiver R tells.
+/// The hooks of a Receiver R.
 template <class R>
 struct ReceiverHooks {
     using Attached = Hook<OnAttached, R, const Id&, const Progress&>;

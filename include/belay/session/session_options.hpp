@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/session/session_options.hpp
-/// SessionOptions, SessionStatus: what a Session is tuned by, and where it stands.
+/// SessionOptions, SessionStatus: the options of a Session, and its state.
 #pragma once
 
 #include <belay/journal/id.hpp>
@@ -11,27 +11,29 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// What a Session is tuned by.
+/// The options of a Session.
 struct SessionOptions {
-    /// Names the stream of work, not the process; never changes. Required.
+    /// The id of the stream of work, not of the process. It never changes. Required.
     Id id{};
-    /// The largest payload that is accepted from the receiver.
+    /// The maximum size of a payload that is accepted from the receiver.
     std::uint32_t payload_bytes_max = 1U << 20U;
-    /// Sent in HELLO, when the transport has not authenticated already; at most 4 KiB.
+    /// A token that is sent in HELLO, if the transport has not authenticated already; at most 4
+    /// KiB.
     Bytes token{};
-    /// HELLO and START must be answered within this.
+    /// The time within which HELLO and START must be answered.
     Duration greeting_max = std::chrono::seconds{10};
-    /// on_stalled is called after this long with unacknowledged operations and no progress.
+    /// The time after which on_stalled is called, with unacknowledged operations and without
+    /// progress.
     Duration stalled_after = std::chrono::seconds{60};
-    /// DATA is sent in messages of about this size.
+    /// The approximate size of the messages in which DATA is sent.
     std::size_t batch_bytes = std::size_t{32} << 10U;
-    /// How a receiver that has fallen silent is noticed, over any transport.
+    /// When a silent receiver is pinged and given up, over any transport.
     HeartbeatOptions heartbeat{};
     SupervisorOptions link{};
 };
 
 namespace detail {
-/// Options that no session could keep end the program when it is made.
+/// Returns the options; options that no session can satisfy end the program at construction.
 [[nodiscard]] inline SessionOptions&& checked(SessionOptions&& options) {
     BELAY_PRECONDITION(options.greeting_max.count() > 0 && options.stalled_after.count() > 0,
                        "SessionOptions: greeting_max and stalled_after must be > 0ns");
@@ -39,14 +41,16 @@ namespace detail {
 }
 }  // namespace detail
 
-/// Where a session stands, as one consistent value.
+/// The state of a session, as one consistent value.
 struct SessionStatus {
-    LinkStatus link{};                ///< `connected` means: resumed, operations flow
-    Blocked blocked = Blocked::none;  ///< why nothing is sent, if so
-    BlockedDetails details{};         ///< what is known about it
-    std::uint64_t taken = 0;          ///< the highest number given out by send()
-    std::uint64_t accepted = 0;       ///< durable up to here: will be delivered
-    std::uint64_t acknowledged = 0;   ///< delivered up to here
+    LinkStatus link{};                ///< `connected` means that the session has resumed and
+                                      ///< operations flow
+    Blocked blocked = Blocked::none;  ///< why nothing is sent; none if operations may be sent
+    BlockedDetails details{};         ///< the facts about that
+    std::uint64_t taken = 0;          ///< the highest number that send() returned
+    std::uint64_t accepted = 0;       ///< operations up to this number are durable and will be
+                                      ///< delivered
+    std::uint64_t acknowledged = 0;   ///< operations up to this number are delivered
 };
 
 }}  // namespace belay

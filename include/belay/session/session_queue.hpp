@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/session/session_queue.hpp
-/// SessionQueueLike: a Queue whose storage is a journal, and that never drops.
+/// SessionQueueLike: a Queue whose storage is a journal, and that never drops operations.
 #pragma once
 
 #include <type_traits>  // std::remove_cvref_t
@@ -27,8 +27,8 @@ concept PushesBytes = requires(Q& queue, BytesView operation) {
     { queue.push(operation) } -> std::same_as<std::error_code>;
 };
 
-/// What a Session keeps its operations in: `Queue<Journal<...>>`, with a limit, and with an
-/// overflow policy that refuses or blocks.
+/// The queue of a Session: `Queue<Journal<...>>`, with a limit, and with an overflow policy that
+/// refuses or blocks.
 template <class Q>
 concept SessionQueueLike = HasJournal<Q> && NeverDrops<Q> && PushesBytes<Q>;
 

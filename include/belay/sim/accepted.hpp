@@ -16,15 +16,17 @@ class Tcp;
 
 namespace detail {
 
-/// One end of a simulated connection, in the hands of a process.
+/// One end of a simulated connection, which a process owns.
 ///
-/// Messages arrive whole, in order and once, until the connection ends. `send` is busy when the
-/// window is full (Network::window_bytes), and writable follows when half of it is free. A ping is
-/// answered by the peer's process, so a frozen one does not answer. `close` says goodbye behind
-/// what was sent, and ends with Link::closed when the peer has said it too; the destructor breaks
-/// the connection off, and small messages of the same instant have never left, as with posix::Tcp.
+/// Messages arrive whole, in order and once, until the connection ends. `send` returns `busy` when
+/// the window is full (Network::window_bytes); writable follows when half of it is free. The peer's
+/// process answers a ping, so a frozen one does not answer.
 ///
-/// A message longer than limit_messages() says ends it, at both ends.
+/// `close` ends the connection gracefully after what was sent, and Link::closed follows when the
+/// peer has closed it, too. The destructor aborts the connection. Small messages of the same
+/// instant are then not sent, as with posix::Tcp.
+///
+/// A message longer than the limit of limit_messages() ends the connection, at both ends.
 ///
 /// Models:        ConnectionLike, with close, ping, resume_reading, limit_messages and
 ///                limit_output.
@@ -72,8 +74,9 @@ private:
 
 /// A connection that a listening host has accepted: a transport for one attempt.
 ///
-/// The first open() takes the connection, which is up already; what has arrived meanwhile follows.
-/// Every later one is closed at once, for good. Not opened, its destructor breaks it off.
+/// The first open() takes the connection, which is open already; then everything follows that has
+/// arrived meanwhile. Every later open() is closed at once, permanently. If open() was never
+/// called, the destructor aborts the connection.
 ///
 /// Models:        TransportLike.
 /// Thread safety: the world's thread.
@@ -94,7 +97,7 @@ public:
         return detail::Connection{std::exchange(channel_, {}), side, link};
     }
 
-    /// The host that has dialled.   Pre: not opened yet.
+    /// Returns the name of the host that has dialled.   Pre: not opened yet.
     [[nodiscard]] std::string_view peer() const noexcept {
         BELAY_PRECONDITION(static_cast<bool>(channel_), "Accepted::peer: must not be opened yet");
         return channel_->end(0).station->name;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sim/clock.hpp
-/// sim::Clock: the time of a simulated world, for parts that ask a clock.
+/// sim::Clock: the time of a simulated world, for parts that need a clock.
 #pragma once
 
 #include <belay/core/clock_like.hpp>
@@ -8,7 +8,8 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace sim {
 
-/// A copyable reference to the time of a world, which must outlive it.
+/// A clock that refers to the time of a world, which must outlive it. Copies refer to the same
+/// world.
 ///
 /// Models:        ClockLike.
 /// Thread safety: the world's thread.

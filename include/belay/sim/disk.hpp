@@ -16,18 +16,20 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace sim {
 
-/// The disk of one simulated host. It outlives the processes that use it.
+/// The disk of one simulated host, which outlives the processes that use it.
 ///
-/// What was written is visible at once, and survives `kill()`, the death of the process. It
-/// survives `crash()`, the loss of power, only if its file was synced; of the rest each 512-byte
-/// sector is kept, lost, torn or noise, and each name that was made, moved or removed since its
-/// directory was synced is so or not, all as the given bits want. Bytes that a write did not change
-/// stay what they were. A directory that is lost takes with it all that is in it, synced or not;
-/// one that nobody made was there from the start.
+/// Written data is visible at once, and survives `kill()`, the death of the process. It survives
+/// `crash()`, the loss of power, only if its file was synced. For everything else, the given bits
+/// decide
+/// - whether each 512-byte sector is kept, lost, torn or noise;
+/// - whether each name that was made, moved or removed since its directory was synced is so or not.
 ///
-/// Faults are planned by the number of the operation; operations are what changes the disk or makes
-/// it durable: open to replace, lock, write, sync, preallocate, rename, remove, create_directory
-/// and sync_directory.
+/// Bytes that a write did not change stay as they were. If a directory is lost, everything in it is
+/// lost, synced or not. A directory that no process made was there from the start.
+///
+/// Faults are planned by the number of the operation. Operations are the calls that change the disk
+/// or make it durable: open to replace, lock, write, sync, preallocate, rename, remove,
+/// create_directory and sync_directory.
 ///
 /// Models:        FileSystemLike.
 /// Thread safety: distinct objects safe.
@@ -37,7 +39,7 @@ class Disk {
 public:
     class File;
     class Lock;
-    /// Everything on a disk, by path.
+    /// The content of a disk, by path.
     using Image = std::vector<std::pair<std::string, Bytes>>;
 
     Disk() = default;
@@ -75,7 +77,8 @@ public:
         }
         return names;
     }
-    /// Files need no directory that was made; one that was can be lost, until its parent is synced.
+    /// Makes a directory. Files do not need one; a directory that was made can be lost until its
+    /// parent is synced.
     [[nodiscard]] std::error_code create_directory(const std::string& path) noexcept {
         const Begun begun = begin_operation();
         if (begun.takes_effect || !begun.error) names_.make_directory(path);
@@ -89,7 +92,8 @@ public:
 
     // ---- the end of processes -------------------------------------------------------------------
 
-    /// The processes die: locks are released, open files answer errors; nothing written is lost.
+    /// Kills the processes: locks are released, and open files return errors. Nothing written is
+    /// lost.
     void kill() noexcept {
         ++generation_;
         halted_ = false;
@@ -97,7 +101,7 @@ public:
         names_.unlock_all();
     }
 
-    /// The power fails, and comes back: the processes die, and what was not synced is lost in part.
+    /// Simulates a loss of power: the processes die, and a part of what was not synced is lost.
     template <part::BitSource Bits>
     void crash(Bits&& bits) {
         kill();
@@ -106,37 +110,37 @@ public:
 
     // ---- faults ---------------------------------------------------------------------------------
 
-    /// The number of operations so far.
+    /// Returns the number of operations so far.
     [[nodiscard]] std::uint64_t operations() const noexcept { return operations_; }
 
-    /// Operation `number` fails with `error`. A failed write leaves half of its bytes in the file.
-    /// A failed sync forgets, as real systems do, that the file was dirty: a later one succeeds,
-    /// and makes nothing of it durable.
+    /// Makes operation `number` fail with `error`. A failed write leaves half of its bytes in the
+    /// file. A failed sync forgets, as real systems do, that the file was dirty. A later sync then
+    /// succeeds, and makes none of these bytes durable.
     void fail_at(std::uint64_t number, std::error_code error) noexcept {
         fail_at_ = number;
         fail_with_ = error;
     }
-    /// Power fails during operation `number`: it takes effect without being durable, it and all
-    /// later ones answer errors. Follow with `crash()` or `kill()`.
+    /// Makes the power fail during operation `number`. The operation takes effect without being
+    /// durable, and it and all later ones return errors. Call `crash()` or `kill()` afterwards.
     void halt_at(std::uint64_t number) noexcept { halt_at_ = number; }
-    /// No more than `bytes` fit; what exceeds them answers ENOSPC.
+    /// Limits the disk to `bytes`; an operation that needs more fails with ENOSPC.
     void limit_bytes(std::uint64_t bytes) noexcept { bytes_max_ = bytes; }
 
     // ---- from outside ---------------------------------------------------------------------------
 
-    /// The bytes of a file as programs see them; none if it does not exist.
+    /// Returns the bytes of a file as programs see them; none if it does not exist.
     [[nodiscard]] Bytes contents(const std::string& path) const {
         const auto file = names_.find(path);
         return file == nullptr ? Bytes{} : file->bytes.bytes();
     }
-    /// Puts a file on the disk, durably: with the directories above it that were made, and whatever
-    /// was done to its name before.
+    /// Puts a file on the disk, durably, together with the directories above it that were made.
+    /// Earlier changes of its name do not matter.
     void put(const std::string& path, Bytes bytes) {
         auto file = names_.make();
         file->bytes = detail::DiskInode{std::move(bytes)};
         names_.put(path, std::move(file));
     }
-    /// A copy of everything, for `restore`.
+    /// Returns a copy of everything, for `restore`.
     [[nodiscard]] Image image() const {
         Image image;
         for (const auto& [name, file] : names_.all()) {
@@ -144,14 +148,14 @@ public:
         }
         return image;
     }
-    /// Replaces everything, durably, as a backup that is played back; kills the processes. An empty
-    /// image is a new disk.
+    /// Replaces everything, durably, as a backup that is restored, and kills the processes. An
+    /// empty image is a new disk.
     void restore(const Image& image) {
         kill();
         names_.clear();
         for (const auto& [name, bytes] : image) put(name, bytes);
     }
-    /// The bytes that all files take.
+    /// Returns the bytes that all files take.
     [[nodiscard]] std::uint64_t used_bytes() const noexcept {
         std::uint64_t sum = 0;
         for (const auto& [name, file] : names_.all()) sum += file->bytes.bytes().size();
@@ -161,7 +165,7 @@ public:
 private:
     struct Begun {
         std::error_code error;
-        bool takes_effect = false;  // although it answers an error: the power fails during it
+        bool takes_effect = false;  // although it returns an error: the power fails during it
     };
 
     static std::error_code io_error() noexcept { return std::make_error_code(std::errc::io_error); }
@@ -195,8 +199,8 @@ private:
     std::error_code sync(Inode& inode) noexcept {
         const Begun begun = begin_operation();
         if (halted_) return begun.error;
-        // After an error the system has marked the pages clean all the same, and writes them no
-        // more.
+        // After an error, a real system has marked the pages as clean all the same, and does not
+        // write them again.
         begun.error ? inode.bytes.forget_dirty() : inode.bytes.sync();
         return begun.error;
     }
@@ -275,7 +279,7 @@ private:
     File(Disk& disk, std::shared_ptr<Inode> inode) noexcept
         : disk_{&disk}, inode_{std::move(inode)}, generation_{disk.generation_} {}
     bool dead() const noexcept { return generation_ != disk_->generation_; }
-    // The lock of a process that died is not this one's to release.
+    // A lock of a process that died was released already, and may have a new owner.
     void unlock() noexcept {
         if (inode_ != nullptr && locks_ && !dead()) inode_->locked = false;
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sim/host.hpp
-/// sim::Host: a simulated computer: one process that comes and goes, and a disk that stays.
+/// sim::Host: a simulated computer, with a process that may end and restart, and a disk that stays.
 #pragma once
 
 #include <memory>       // std::unique_ptr
@@ -17,16 +17,16 @@
 namespace belay { inline namespace BELAY_ABI { namespace sim {
 
 namespace detail {
-/// Its address names a type, without RTTI.
+/// Its address identifies a type, without RTTI.
 template <class T>
 inline constexpr char type_name = 0;
 }  // namespace detail
 
-/// A computer of a simulated world, and the driver of the machines on it. Made by World::host.
+/// A computer of a simulated world, and the driver of the machines on it. World::host makes it.
 ///
-/// Its process is whatever the factory has returned, with the machines, functions and listeners
-/// that it brought here. All of that ends when the host is killed; the disk stays. A function or
-/// listener runs as an event of its own; what it throws leaves the world's `run_...`.
+/// Its process is the result of the factory, with the machines, functions and listeners that the
+/// process has added. All of that ends when the host is killed; the disk stays. A function or
+/// listener runs as an event of its own. An exception from it leaves the world's `run_...`.
 ///
 /// Thread safety: the world's thread.
 class Host {
@@ -36,23 +36,26 @@ public:
 
     // ---- for the process -----------------------------------------------------------------------
 
-    /// Runs a machine until it is destroyed, or this process is. Its random bits follow from the
-    /// world's seed, the host's name, how often it was started, and the number of the machine.
+    /// Runs a machine until it is destroyed, or until this process ends. Its random bits depend on
+    /// the world's seed, the host's name, how often the host was started, and the number of the
+    /// machine.
     template <MachineLike M>
     void attach(M& machine) {
         BELAY_PRECONDITION(station_.alive, "Host::attach: the host must be alive");
         const std::uint64_t key = detail::mix(process_key(), next_machine_++);
         engine().attach(machine, this, Seed{key}, station_.frozen);
     }
-    /// Calls `f` after what is happening at this instant; never, if the process dies before.
+    /// Calls `f` after the events of this instant that are already waiting; never, if the process
+    /// dies before.
     template <class F>
     driver::Post post(F&& f) {
         if (!station_.alive) return driver::Post::gone;
         after(Duration::zero(), std::forward<F>(f));
         return driver::Post::taken;
     }
-    /// Calls `f` at an instant, or after what is happening if that is past; later, if the process
-    /// is frozen then; never, if it dies before. The returned handle can cancel it.
+    /// Calls `f` at an instant, or after the events that are already waiting if that is past. If
+    /// the process is frozen then, it calls `f` later; if it dies before, never. The returned
+    /// handle can cancel the call.
     template <class F>
     Timer at(Instant time, F&& f) {
         if (!station_.alive) return {};
@@ -60,7 +63,7 @@ public:
         engine().call_at(time, this, [this, timer] { call(timer); });
         return timer;
     }
-    /// The same, in `d` from now.   Pre: d >= 0ns.
+    /// Calls `f` after `d`, in the same way.   Pre: d >= 0ns.
     template <class F>
     Timer after(Duration d, F&& f) {
         return at(belay::after(engine().now(), d), std::forward<F>(f));
@@ -77,7 +80,8 @@ public:
             g(Accepted{std::move(c)});
         };
     }
-    /// The disk. It survives the process, which loses in part what it has not synced.
+    /// Returns the disk, which survives the process. A kill loses a part of what the process has
+    /// not synced.
     [[nodiscard]] Disk& disk() noexcept { return disk_; }
     [[nodiscard]] Clock clock() const noexcept { return Clock{fabric_.engine}; }
     [[nodiscard]] Instant now() const noexcept { return fabric_.engine.now(); }
@@ -87,9 +91,10 @@ public:
     [[nodiscard]] std::string_view name() const noexcept { return station_.name; }
     [[nodiscard]] bool alive() const noexcept { return station_.alive; }
     [[nodiscard]] bool paused() const noexcept { return station_.frozen; }
-    /// How often the process was started.
+    /// Returns how often the process was started.
     [[nodiscard]] std::uint64_t starts() const noexcept { return starts_; }
-    /// The living process, if the factory returned a `T` or a smart pointer to one; else null.
+    /// Returns the living process, if the factory returned a `T` or a smart pointer to one;
+    /// otherwise null.
     template <class T>
     [[nodiscard]] T* process() noexcept {
         return process_.type == &detail::type_name<T> ? static_cast<T*>(process_.object) : nullptr;
@@ -100,7 +105,7 @@ private:
     friend class Tcp;
     friend class World;
 
-    /// What the factory returned.
+    /// The result of the factory.
     struct Process {
         std::unique_ptr<void, void (*)(void*)> owner{nullptr, [](void*) {}};
         void* object = nullptr;
@@ -149,7 +154,8 @@ private:
     void kill() {
         if (!station_.alive) return;
         engine().note(detail::Mark::kill, station_.index);
-        // The power goes first: a destructor makes nothing durable any more, and says no goodbye.
+        // The power fails first, so that a destructor makes nothing durable any more, and closes
+        // nothing gracefully.
         disk_.crash(Random{Seed{detail::mix(process_key(), detail::hash_of("crash"))}});
         end_process();
     }
@@ -176,7 +182,7 @@ private:
     void resume() {
         if (!std::exchange(station_.frozen, false)) return;
         engine().note(detail::Mark::resume, station_.index);
-        // What the kernel has kept comes before the timers judge.
+        // Data that the kernel has kept comes before the timers run.
         for (std::size_t i = 0; i < fabric_.channels.size(); ++i) {
             for (int side = 0; side < 2; ++side) {
                 if (fabric_.channels[i]->end(side).station == &station_) {

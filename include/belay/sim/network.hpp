@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sim/network.hpp
-/// sim::Network: what lies between the hosts, and everything that goes wrong there.
+/// sim::Network: the connections between hosts, and their faults.
 #pragma once
 
 #include <utility>  // std::pair
@@ -10,7 +10,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace sim {
 
-/// The network of a world. Its faults hold until they are taken back.
+/// The network of a world. A fault holds until you take it back.
 ///
 /// Thread safety: the world's thread.
 class Network {
@@ -21,7 +21,7 @@ public:
 
     // ---- what it is like -----------------------------------------------------------------------
 
-    /// How long a message travels, one way; 1 to 5 ms unless said otherwise. Order is kept.
+    /// Sets how long a message travels, one way; 1 to 5 ms by default. Order is kept.
     /// Pre: 0ns <= min <= max.
     void latency(Duration min, Duration max) noexcept {
         BELAY_PRECONDITION(Duration::zero() <= min && min <= max,
@@ -29,8 +29,8 @@ public:
         fabric_.latency_min = min;
         fabric_.latency_max = max;
     }
-    /// How much one end may have sent that the other has not read; 64 KiB unless said otherwise.
-    /// A single message may be larger.   Pre: bytes > 0.
+    /// Sets how many bytes one end may have sent that the other has not read; 64 KiB by default. A
+    /// single message may be larger.   Pre: bytes > 0.
     void window_bytes(std::size_t bytes) noexcept {
         BELAY_PRECONDITION(bytes != 0, "Network::window_bytes: must be > 0");
         fabric_.window_bytes = bytes;
@@ -38,9 +38,11 @@ public:
 
     // ---- faults --------------------------------------------------------------------------------
 
-    /// Nothing passes between two hosts, and nobody is told: connections are half-open, dialling
-    /// gets no answer. What is sent is held until the partition heals, for a kernel sends it again
-    /// and again; unless its process has died or let go, then it is lost.
+    /// Stops all traffic between two hosts, without a notification.
+    ///
+    /// Connections are half-open, and dialling gets no answer. Sent messages are held until the
+    /// partition heals, because a kernel sends them again and again. They are lost if the sending
+    /// process has died or has ended the connection.
     void partition(const Host& a, const Host& b) {
         BELAY_PRECONDITION(&a != &b, "Network::partition: must be two hosts");
         if (partitioned(a, b)) return;
@@ -48,7 +50,7 @@ public:
         fabric_.partitions.emplace_back(a.station_.index, b.station_.index);
         for_each(a, b, [](detail::Channel& c) { c.block(); });
     }
-    /// Ends a partition. What was held arrives after the latency.
+    /// Ends a partition. Held messages arrive after the latency.
     void heal(const Host& a, const Host& b) {
         if (!partitioned(a, b)) return;
         fabric_.engine.note(detail::Mark::unblock, a.station_.index, b.station_.index);
@@ -65,22 +67,23 @@ public:
             if (fabric_.channels[i]->blocked()) fabric_.channels[i]->unblock();
         }
     }
-    /// All connections between two hosts break; both ends see a reset. Of what was on the way the
-    /// front arrives before.
+    /// Breaks all connections between two hosts, and both ends see a reset. A first part of the
+    /// messages on the way may still arrive before it.
     void drop_connections(const Host& a, const Host& b) {
         for_each(a, b, [](detail::Channel& c) { c.cut(); });
     }
-    /// All connections between two hosts break at `gone`, whose process is told; the other is not,
-    /// until it sends something.
+    /// Breaks all connections between two hosts at `gone`, whose process is notified. The process
+    /// of `unaware` is not notified until it sends something.
     void half_open(const Host& gone, const Host& unaware) {
         for_each(gone, unaware,
                  [&](detail::Channel& c) { c.vanish(c.end(0).station == &gone.station_ ? 0 : 1); });
     }
-    /// The host's kernel refuses new connections.
+    /// Makes the host's kernel refuse new connections.
     void refuse(Host& host) noexcept { host.station_.refuses = true; }
-    /// It accepts them again, where somebody listens.
+    /// Makes the host's kernel accept connections again, on ports with a listener.
     void accept(Host& host) noexcept { host.station_.refuses = false; }
-    /// A connection breaks, as by drop_connections, at one of `n` messages on average; 0: at none.
+    /// Breaks a connection, as drop_connections does, at one of `n` messages on average; 0: at
+    /// none.
     void cut_one_in(std::uint64_t n) noexcept { fabric_.cut_one_in = n; }
 
     // ---- observers -----------------------------------------------------------------------------
@@ -88,7 +91,7 @@ public:
     [[nodiscard]] bool partitioned(const Host& a, const Host& b) const noexcept {
         return fabric_.blocked(a.station_, b.station_);
     }
-    /// The sockets that a host's kernel has, listening ones aside.
+    /// Returns the number of sockets that a host's kernel has, without listening ones.
     [[nodiscard]] std::size_t sockets(const Host& host) const noexcept {
         std::size_t count = 0;
         for (const belay::detail::Ref<detail::Channel>& c : fabric_.channels) {

@@ -11,10 +11,11 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace sim {
 
-/// Connections from a host to a port of another, named as in a name service.
+/// A transport from one host to a port of another, which is named as in a name service.
 ///
-/// Nobody listening there is `refused`, after a round trip; so is an unknown name, at once. In a
-/// partition nothing is reported: the attempt's own limit ends it, or the partition does.
+/// If no process listens on the port, the attempt fails with Cause::refused after a round trip;
+/// with an unknown name, at once. In a partition nothing is reported: the attempt ends by its own
+/// limit, or when the partition ends.
 ///
 /// Models:        TransportLike.
 /// Thread safety: the world's thread.
@@ -22,7 +23,7 @@ class Tcp {
 public:
     using message_type = Bytes;
 
-    /// `host` is where the process runs, and must outlive the transport.
+    /// `host` is the one on which the process runs, and must outlive the transport.
     Tcp(Host& host, std::string_view peer, std::uint16_t port)
         : host_{&host}, peer_{peer}, port_{port} {}
 

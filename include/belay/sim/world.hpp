@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sim/world.hpp
-/// sim::World: hosts, network and time, simulated; the same seed gives the same history.
+/// sim::World: simulates hosts, a network and time; the same seed gives the same history.
 #pragma once
 
 #include <concepts>     // std::integral
@@ -14,18 +14,19 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace sim {
 
-/// What a World may be told beyond its seed.
+/// The options of a World, in addition to its seed.
 struct WorldOptions {
     /// Lets a machine run too early, in one of `n` gaps between two instants on average; 0: never.
-    /// No machine may show it: the history stays the same.
+    /// A correct machine is not affected: the history stays the same.
     std::uint32_t extra_turns_one_in = 0;
 };
 
-/// A simulated world. Time stands still while code runs, and jumps to the next event.
+/// A simulated world of hosts, a network and time.
 ///
-/// At one instant events come before machines, events in the order in which they were made. All
-/// chance comes from the seed; each host, process, machine and connection has its own, so that a
-/// change in one does not disturb the others.
+/// Time stands still while code runs, and then jumps to the next event. At one instant events come
+/// before machines, and events run in the order in which they were made. All randomness comes from
+/// the seed. Each host, process, machine and connection has its own generator, so a change in one
+/// does not disturb the others.
 ///
 /// Thread safety: one thread; distinct worlds safe.
 class World {
@@ -35,7 +36,7 @@ public:
           fabric_{engine_},
           network_{fabric_},
           bits_{Seed{detail::mix(seed.value, detail::hash_of("world"))}} {}
-    /// Does not compile: a number does not say what it is.
+    /// Does not compile, because a plain number does not show that it is a seed.
     template <std::integral Number>
     explicit World(Number, WorldOptions options = {}) : World{Seed{0}, options} {
         static_assert(!sizeof(Number), "World: its seed is written World{Seed{7}}");
@@ -49,8 +50,8 @@ public:
 
     // ---- hosts ---------------------------------------------------------------------------------
 
-    /// A new host. `factory(Host&)` makes its process, now and at every restart; what it returns
-    /// (anything, a std::unique_ptr, or void) belongs to the host, and is destroyed by a kill.
+    /// Makes a host. `factory(Host&)` makes its process, now and at every restart. Its result
+    /// (anything, a std::unique_ptr, or void) belongs to the host, and a kill destroys it.
     /// Pre: the name is new.   Throws: what `factory` throws.
     template <class F>
     Host& host(std::string_view name, F&& factory) {
@@ -62,31 +63,32 @@ public:
         change(h, Change::start);
         return h;
     }
-    /// A host without a process of its own: the test brings the machines.
+    /// Makes a host without a process of its own, to which the test adds the machines.
     Host& host(std::string_view name) {
         return host(name, [](Host&) {});
     }
 
-    /// Power off: the process ends on the spot, whatever it is doing, and its disk keeps what was
-    /// synced. Peers see a reset after the latency; in a partition they see nothing. From inside a
-    /// host's code this, restart, pause and resume take effect when that code has returned.
+    /// Switches the host's power off. The process ends at once, in the middle of its work, and the
+    /// disk keeps what was synced. Peers see a reset after the latency; in a partition they see
+    /// nothing. If a host's code calls kill, restart, pause or resume, the call takes effect when
+    /// that code has returned.
     void kill(Host& h) { change(h, Change::kill); }
-    /// Starts the process anew, on the same disk; kills the old one first, if it still lives.
+    /// Starts the process anew on the same disk, and kills the old one first if it is still alive.
     void restart(Host& h) {
         change(h, Change::kill);
         change(h, Change::start);
     }
-    /// Freezes the process, as SIGSTOP does: nothing of it runs, but its kernel still completes
+    /// Freezes the process, as SIGSTOP does. None of its code runs, but its kernel still completes
     /// connections and keeps what arrives.
     void pause(Host& h) { change(h, Change::pause); }
-    /// Lets it go on: first it reads what has arrived, then its timers run.
+    /// Lets a frozen process continue: first it reads what has arrived, and then its timers run.
     void resume(Host& h) { change(h, Change::resume); }
 
     [[nodiscard]] Network& network() noexcept { return network_; }
 
     // ---- the script ----------------------------------------------------------------------------
 
-    /// Calls `f` at `time` since the start of the world; at once, if that is over.
+    /// Calls `f` at `time` since the start of the world, or at once if that time is over.
     /// Pre: time >= 0ns.
     template <class F>
     void at(Duration time, F&& f) {
@@ -96,12 +98,13 @@ public:
                             g();
                         });
     }
-    /// Calls `f` in `d` from now.   Pre: d >= 0ns.
+    /// Calls `f` after `d`.   Pre: d >= 0ns.
     template <class F>
     void after(Duration d, F&& f) {
         at(belay::after(engine_.now(), d).time_since_epoch(), std::forward<F>(f));
     }
-    /// Chance for the script, from the world's seed; the world itself does not draw from it.
+    /// Returns a generator for the script, seeded from the world's seed; the world itself does not
+    /// draw from it.
     [[nodiscard]] Random& bits() noexcept { return bits_; }
 
     // ---- running -------------------------------------------------------------------------------
@@ -113,7 +116,7 @@ public:
         }
         engine_.move_to(end);
     }
-    /// Runs until `done()` holds, asked after every event, but no longer than `limit`.
+    /// Runs until `done()` holds, which is checked after every event, but no longer than `limit`.
     /// Returns: whether it holds.
     template <class F>
     [[nodiscard]] bool run_until(F&& done, Duration limit) {
@@ -125,8 +128,8 @@ public:
         }
         return true;
     }
-    /// Runs until nothing is going to happen any more, but no longer than `limit`.
-    /// Returns: whether that is so; the time is that of the last event then.
+    /// Runs until no event is left, but no longer than `limit`.
+    /// Returns: whether no event is left; the time is then that of the last event.
     [[nodiscard]] bool run_until_idle(Duration limit) {
         const Instant end = belay::after(engine_.now(), limit);
         while (step(end)) {
@@ -140,10 +143,10 @@ public:
 
     [[nodiscard]] Instant now() const noexcept { return engine_.now(); }
     [[nodiscard]] Clock clock() const noexcept { return Clock{engine_}; }
-    /// A hash of everything that has happened, in order; equal on every compiler and CPU. Turns of
-    /// machines are not in it, what they do is.
+    /// Returns a hash of everything that has happened, in order; it is equal on every compiler and
+    /// CPU. Turns of machines are not part of it, but their actions are.
     [[nodiscard]] std::uint64_t trace_hash() const noexcept { return engine_.hash(); }
-    /// How many events and turns there were.
+    /// Returns how many events and turns there were.
     [[nodiscard]] std::uint64_t events() const noexcept { return engine_.events(); }
 
 private:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/work/lease.hpp
-/// Lease, WorkItem and DeadWork: what a WorkQueue lends, shows, and reports.
+/// Lease, DeathCause, WorkItem, DeadWork: what a WorkQueue leases, shows, and reports.
 #pragma once
 
 #include <cstddef>      // std::size_t
@@ -12,38 +12,38 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Work that is lent until `deadline`, and the right to end the loan.
+/// A work item leased until `deadline`, and the right to end the lease.
 ///
-/// A plain value: dropping it does nothing, the loan then ends at its deadline. Once the item was
-/// lent again, acknowledged or given back, an older lease is answered `lease_ended`.
+/// It is a plain value: dropping it has no effect, and the lease then ends at its deadline. After
+/// the item is leased again, acknowledged or returned, an older lease is answered `lease_ended`.
 ///
 /// Thread safety: distinct objects safe.
 struct Lease {
     std::uint64_t id = 0;
-    /// What was pushed; valid until the next call of the queue that is not const. `read(id)` gives
-    /// it again.
+    /// The body that was pushed, valid until the next call of the queue that is not const.
+    /// `read(id)` returns it again.
     BytesView body;
-    /// Which delivery of the item this is, from 1 on.
+    /// The number of this delivery of the item, from 1 on.
     std::uint32_t delivery = 0;
     Instant deadline{};
-    /// When it was pushed, by the wall clock of then; up to 1 ms later.
+    /// The time of the push by the wall clock at that time; up to 1 ms later.
     WallTime pushed{};
 
-    // For the queue: which loan of which opening this is.
+    // For the queue: identifies the lease and the opening.
     std::uint32_t slot = 0;
     std::uint32_t opening = 0;
     std::uint64_t token = 0;
 };
 
-/// Why an item is not lent any more.
+/// The reason why an item is not leased any more.
 enum class DeathCause : std::uint8_t {
-    none = 0,       ///< it lives
-    failed = 1,     ///< it was lent as often as it may be, and not acknowledged
-    expired = 2,    ///< its time was over before it was done
-    unreadable = 3  ///< the log says that the body is damaged
+    none = 0,       ///< the item is not dead
+    failed = 1,     ///< it was leased as often as allowed, and not acknowledged
+    expired = 2,    ///< it expired before it was done
+    unreadable = 3  ///< the log reports that the body is damaged
 };
 
-/// The name of a cause, as in the enumeration.   Complexity: O(1).
+/// Returns the name of a cause, as in the enumeration.   Complexity: O(1).
 [[nodiscard]] constexpr std::string_view to_string(DeathCause cause) noexcept {
     constexpr std::string_view names[] = {"none", "failed", "expired", "unreadable"};
     const auto i = static_cast<std::size_t>(cause);
@@ -52,11 +52,11 @@ enum class DeathCause : std::uint8_t {
 
 /// An item as `peek`, `for_each` and `for_each_dead` show it. `body` is valid during the visit.
 struct WorkItem {
-    /// What it does at the moment.
+    /// The current state of an item.
     enum class State : std::uint8_t {
-        ready,    ///< waits to be lent
-        delayed,  ///< is not lent before its delay has passed
-        leased,   ///< is lent
+        ready,    ///< waits to be leased
+        delayed,  ///< is not leased before its delay has passed
+        leased,   ///< is leased
         dead      ///< is kept as a dead letter
     };
 
@@ -64,15 +64,15 @@ struct WorkItem {
     BytesView body;
     State state = State::ready;
     DeathCause cause = DeathCause::none;
-    /// How often it was lent.
+    /// How often it was leased.
     std::uint32_t deliveries = 0;
     WallTime pushed{};
 };
 
-/// What an observer's `on_dead` and `on_dropped` are given. `body` is valid during the call.
+/// An item that an observer's `on_dead` or `on_dropped` receives. `body` is valid during the call.
 struct DeadWork {
     std::uint64_t id = 0;
-    /// Empty if it is unreadable.
+    /// Empty if the item is unreadable.
     BytesView body;
     DeathCause cause = DeathCause::failed;
     std::uint32_t deliveries = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/work/work_error.hpp
-/// WorkError: why a log could not be opened as a WorkQueue, and where.
+/// WorkError: the reason why a log could not be opened as a WorkQueue, and the entry.
 #pragma once
 
 #include <cstddef>       // std::size_t
@@ -12,20 +12,21 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// What stood in the way of opening, and at which entry. Nothing was changed in the log.
+/// The reason why opening failed, and the entry. Nothing was changed in the log.
 ///
 /// Thread safety: a plain value.
 struct WorkError {
     std::error_code code;
-    /// The number of the log's entry that is meant; 0 if it is not about one.
+    /// The number of the log's entry that the error is about; 0 if it is not about one.
     std::uint64_t number = 0;
-    /// What is wrong, in the words of this case; a literal.
+    /// A description of this case; a literal.
     const char* what = "";
-    /// WorkOptions::record_bytes_max, and what the log takes, which is less; 0 if it is not that.
+    /// WorkOptions::record_bytes_max, and the log's maximum, which is less; 0 for any other error.
     std::size_t record_bytes_wanted = 0;
     std::size_t record_bytes_taken = 0;
 
-    /// "entry 17: the journal is damaged (a kind of entry that ...)".
+    /// Returns the error as a sentence: "entry 17: the journal is damaged (a kind of entry that
+    /// ...)".
     ///
     /// Allocates; throws std::bad_alloc.
     [[nodiscard]] std::string message() const {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/work/work_inspect.hpp
-/// inspect_work_queue and is_work_queue: a work queue's journal, damaged or not, item by item.
+/// tool::inspect_work_queue, tool::is_work_queue: read a work queue's journal, damaged or not.
 ///
-/// For tools and tests; belay.hpp does not include it.
+/// They are for tools and tests, and belay.hpp does not include them.
 #pragma once
 
 #include <map>       // std::map
@@ -18,20 +18,21 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace tool {
 
-/// What `tool::inspect_work_queue` found.
+/// The result of `tool::inspect_work_queue`.
 struct WorkReport {
-    JournalReport journal;         ///< its operations are entries, some of them items
+    JournalReport journal;         ///< the report on the journal, whose operations are entries,
+                                   ///< some of them items
     std::uint64_t living = 0;      ///< items that are not dead
-    std::uint64_t delayed = 0;     ///< of these, such as are not lent yet
-    std::uint64_t dead = 0;        ///< dead letters that are kept in the queue, and can be read
-    std::uint64_t unreadable = 0;  ///< entries that cannot be read, and may have been items
+    std::uint64_t delayed = 0;     ///< of these, items that may not be leased yet
+    std::uint64_t dead = 0;        ///< dead letters that are kept in the queue and can be read
+    std::uint64_t unreadable = 0;  ///< entries that cannot be read and may have been items
 };
 
 }}}  // namespace belay::tool
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// The mark of the log in an entry that names items; nothing in other entries, and operations.
+/// Returns the log's mark in an entry that names items; nothing for other entries and operations.
 [[nodiscard]] inline std::optional<std::uint32_t> mark_in(std::uint64_t number,
                                                           BytesView operation) noexcept {
     if (operation.size() < work_header_bytes + 4) return std::nullopt;
@@ -43,26 +44,26 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
     return names ? std::optional{mark} : std::nullopt;
 }
 
-/// The entries that can be read of a damaged log, as a log that takes nothing.
+/// The entries of a damaged log that can be read, as a log that accepts nothing.
 ///
-/// When no file's header can be read, nobody knows the log's id: the mark that its entries have is
-/// taken for its own then.
+/// If no file's header can be read, the log's id is unknown. The mark in its entries is then
+/// treated as its own.
 class EntriesLeft {
 public:
     EntriesLeft(const Id& journal, std::uint64_t acked) noexcept : id_{journal}, acked_{acked} {}
 
-    /// Everything up to `acked` is given up: that may be more than was known at first.
+    /// Releases everything up to `acked`, which may be more than was known at first.
     void give_up(std::uint64_t acked) noexcept {
         acked_ = larger(acked_, acked);
         while (!entries_.empty() && entries_.begin()->first <= acked_) {
             entries_.erase(entries_.begin());
         }
-        // Without the header of a file nobody knows where it begins: what is in front of the first
-        // entry is none of this log's, as far as can be told.
+        // Without the header of a file, the first number is unknown. Nothing before the first entry
+        // is then treated as part of this log.
         if (id_ == no_id && !entries_.empty()) acked_ = entries_.begin()->first - 1;
     }
 
-    /// Pre: numbers grow.   Throws: std::bad_alloc.
+    /// Adds an entry.   Pre: numbers increase.   Throws: std::bad_alloc.
     void add(std::uint64_t number, BytesView body) {
         if (number <= acked_) return;
         Bytes& entry = entries_[number];
@@ -104,21 +105,23 @@ private:
 
     Id id_;
     std::uint64_t acked_;
-    std::optional<std::uint32_t> mark_;  // of the entries, if the id is not known
+    std::optional<std::uint32_t> mark_;  // the mark of the entries, if the id is not known
     std::map<std::uint64_t, Bytes> entries_;
 };
 
-/// A damaged work queue, as far as it can be read.
+/// The readable part of a damaged work queue.
 struct WorkLeft {
     tool::JournalReport inspection;
     std::unique_ptr<WorkItems<EntriesLeft>> items;
 };
 
+/// Reads the work queue in directory `path`, damaged or not.
+///
 /// Errors: as tool::inspect_work_queue.   Throws: std::bad_alloc.
 template <FileSystemLike FileSystem>
 [[nodiscard]] Result<WorkLeft, JournalError> read_work_left(FileSystem& fs, const std::string& path,
                                                             Moment moment) {
-    // Twice: how far entries were given up is written behind them.
+    // Reads twice, because the record of a release is after the entries that it covers.
     auto inspection = tool::inspect_journal(fs, path, [](std::uint64_t, BytesView) {});
     if (!inspection) return inspection.error();
     EntriesLeft left{inspection->journal, inspection->acked};
@@ -137,12 +140,14 @@ template <FileSystemLike FileSystem>
 
 namespace belay { inline namespace BELAY_ABI { namespace tool {
 
-/// Whether the journal in directory `path`, damaged or not, is a work queue's: whether it has an
-/// entry that names items of this journal.
+/// Returns whether a journal, damaged or not, is that of a work queue.
 ///
-/// Of other operations one in 2^32 looks like one, at most. A work queue without any, as far as it
-/// can be read, has only plain items and keys: `salvage_journal` copies those as well, but the keys
-/// are of the old journal, and refuse nothing any more.
+/// It is, if it has an entry that names items of this journal. An operation that is not an entry
+/// looks like one with a probability of at most 1 in 2^32.
+///
+/// A work queue may have no such entry that can be read; then it has only plain items and keys. The
+/// function `salvage_journal` copies those as well. But the keys belong to the old journal, and
+/// refuse nothing any more.
 ///
 /// Errors: those of tool::inspect_journal.   Throws: std::bad_alloc.
 /// Complexity: O(bytes), reads everything twice.
@@ -164,21 +169,22 @@ template <FileSystemLike FileSystem>
             has_others || detail::WorkDecoder{operation, number, mark.value_or(0)}.decode(entry);
     });
     if (!again) return again.error();
-    // A mark that nothing vouches for is one of many four bytes: then all must be entries.
+    // A mark without a known id is only four bytes, so all other operations must be entries, too.
     return has_marked && (id_is_known || !has_others);
 }
 
-/// Reads the work queue whose journal is in directory `path`, damaged or not, and calls
-/// `on_item(const WorkItem&)` for each item that is not gone: the living by id, then the dead by
-/// id. The body of one that cannot be read is empty.
+/// Reads a work queue, damaged or not, and reports all of its items.
 ///
-/// Takes no lock and writes nothing, so it may look while the queue is open elsewhere: what that
-/// one has not made durable is missing here, and what it lends is not lent here.
+/// It calls `on_item(const WorkItem&)` for each item of the queue in directory `path` that is not
+/// gone: the living by id, then the dead by id. The body of an item that cannot be read is empty.
 ///
-/// Errors: those of inspect_journal; foreign_file, future_version, corrupt: an entry that is no
-///         work queue's of this journal. Damage is no error: see tool::WorkReport.
-/// Throws: std::bad_alloc; what on_item throws.   Complexity: O(bytes), reads everything twice, and
-///         keeps the entries that wait in memory.
+/// It takes no lock and writes nothing, so you may inspect a queue that is open elsewhere. Changes
+/// that are not durable there are missing here, and items leased there are not leased here.
+///
+/// Errors: those of inspect_journal; foreign_file, future_version, corrupt: an entry that does not
+/// belong to a work queue of this journal. Damage is no error: see tool::WorkReport.
+/// Throws: std::bad_alloc; what on_item throws.
+/// Complexity: O(bytes), reads everything twice, and keeps the entries that wait in memory.
 template <FileSystemLike FileSystem, class OnItem>
 [[nodiscard]] Result<WorkReport, JournalError> inspect_work_queue(FileSystem& fs,
                                                                   const std::string& path,

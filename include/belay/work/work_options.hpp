@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/work/work_options.hpp
-/// Moment, WorkOptions and PushOptions: when a WorkQueue is asked, its limits, and what a push
-/// wants.
+/// Moment, Expired, WorkOptions, PushOptions: the time of a call, and the options of a WorkQueue.
 #pragma once
 
 #include <cstddef>      // std::size_t
@@ -13,56 +12,61 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// One moment on both time lines: waits go by `now`, what is stored goes by `wall`.
+/// One moment on both time lines.
+///
+/// Waits use `now`; stored times use `wall`.
 struct Moment {
     Instant now;
     WallTime wall;
 };
 
-/// What becomes of work that expired before it was done.
+/// The treatment of work that expired before it was done.
 enum class Expired : std::uint8_t {
     bury,  ///< it becomes a dead letter
-    drop   ///< it is removed, and the observer is told
+    drop   ///< it is removed, and the observer is notified
 };
 
-/// How a WorkQueue is opened.
+/// The options for opening a WorkQueue.
 struct WorkOptions {
-    /// How long a loan lasts unless it is extended.   > 0ns.
+    /// How long a lease lasts unless it is extended.   > 0ns.
     Duration lease = std::chrono::seconds{30};
-    /// How often an item is lent before it becomes a dead letter; `any_number`: always.   > 0.
+    /// How often an item is leased before it becomes a dead letter; `any_number`: no limit.   > 0.
     std::uint32_t deliveries_max = 5;
-    /// Whether each delivery is noted durably before the item is lent, so that an item that kills
-    /// its process reaches `deliveries_max` too. Costs a flush for each lease.
+    /// Whether each delivery is recorded durably before the item is leased. An item that kills its
+    /// process then reaches `deliveries_max`, too. It costs a flush for each lease.
     bool count_before_lending = false;
-    /// What becomes of expired items.
+    /// The treatment of expired items.
     Expired expired = Expired::bury;
-    /// How many of the last idempotency keys are remembered; 0: none, and pushes have no keys.
-    /// Takes 24 bytes each, at once. Opening with fewer forgets the older ones; a later opening
-    /// with more knows those again that the log still has.   < 2^31.
+    /// How many of the last idempotency keys are remembered; 0: none, and pushes have no keys. They
+    /// take 24 bytes each, allocated at once. Opening with fewer forgets the older ones. A later
+    /// opening with more restores those that the log still has.   < 2^31.
     std::size_t keys = 0;
-    /// How many items wait, are lent, delayed or dead at most.   > 0, < 2^32.
+    /// The maximum number of items that wait, are leased, delayed or dead.   > 0, < 2^32.
     std::size_t items_max = 1'000'000;
-    /// How many bytes of the log these may take, with what the log adds to each, for a push to be
-    /// taken. Items that are copied forward may pass it, by at most 40 bytes each.   > 0.
+    /// The maximum number of bytes of the log that these items may take for a push to be accepted,
+    /// including what the log adds to each. Items that are copied forward may exceed it, by at most
+    /// 40 bytes each.   > 0.
     std::size_t bytes_max = no_limit;
-    /// The longest record that the log takes, or less; a body is at least 52 bytes shorter. A log
-    /// that tells that it takes less, as a Journal does, is refused.   >= 128, < 2^32.
+    /// The maximum size of a record that the log accepts, or less; a body is at least 52 bytes
+    /// shorter. A log that reports a smaller maximum, as a Journal does, is refused.   >= 128, <
+    /// 2^32.
     std::size_t record_bytes_max = std::size_t{1} << 20;
-    /// How many bytes of the log may be given up and still be there, beyond as many as live items
-    /// take: then items at the front are copied to the end.
+    /// How many bytes of released entries may stay in the log, in addition to as many as live items
+    /// take. Above that, items at the front are copied to the end.
     std::size_t slack_bytes = std::size_t{16} << 20;
 
     static constexpr std::uint32_t any_number = ~std::uint32_t{0};
 };
 
-/// What a push wants beyond the body.
+/// The options of a push.
 struct PushOptions {
-    /// Names the work: of pushes with one key, among the last `WorkOptions::keys`, the first is
-    /// taken. Empty: none. It is not stored, only a hash of it.
+    /// A name of the work, so that it is accepted only once. Among the last `WorkOptions::keys`
+    /// keys, only the first push with a key is accepted. Empty: no key. Only a hash of the key is
+    /// stored.
     std::string_view key{};
-    /// How long it is not lent.   >= 0ns.
+    /// How long the item is not leased.   >= 0ns.
     Duration delay = Duration::zero();
-    /// After which time, by the wall clock, it is not worth doing any more.   > 0ns.
+    /// After which time, by the wall clock, the item expires.   > 0ns.
     Duration expires_after = forever;
 };
 

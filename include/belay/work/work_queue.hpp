@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/work/work_queue.hpp
-/// WorkQueue: work that is lent and acknowledged item by item, over any durable log.
+/// WorkQueue: work that is leased and acknowledged item by item, over any durable log.
 #pragma once
 
 #include <concepts>     // std::default_initializable
@@ -19,53 +19,59 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// A durable queue with leases, delays, acknowledgement in any order, dead letters, expiry and
-/// idempotency keys.
+/// A durable queue whose items are leased, and acknowledged in any order.
 ///
-/// Every durable fact is an entry of the log (docs/work-queue-format.md), so that what the log
-/// promises about crashes holds for all of it: each item that was durable is there again after one,
-/// once, unless its `ack` was durable.
+/// It has leases, delays, dead letters, expiry and idempotency keys. Every durable fact is an entry
+/// of the log (docs/work-queue-format.md), so the log's promises about crashes hold for all of
+/// them. After a crash, each item that was durable is there again, once, unless its `ack` was
+/// durable.
 ///
-/// Items are lent in the order of their pushes, among those that can be lent; one that was given
-/// back or whose loan timed out is at its place again. Loans live in memory: opening ends all.
+/// Items are leased in the order of their pushes, among those that can be leased. An item that was
+/// returned, or whose lease timed out, is at its old place again. Leases are kept only in memory:
+/// opening ends all of them.
 ///
-/// `DeadLetters`: KeepDead, or a storage that takes Bytes; what it refuses is kept as by KeepDead.
-/// A crash, or a `flush` or `commit` of it that fails, may leave a letter in both; none is lost.
-/// `Observer`: `on_dead(const DeadWork&)`: not lent any more (not of what an opening finds damaged:
-/// see `dead`); `on_dropped(const DeadWork&)`: expired and removed. They may ask the queue, and
-/// must not change it.
+/// - `DeadLetters` is KeepDead, or a storage that accepts Bytes. A letter that the storage refuses
+///   is kept as by KeepDead. A crash, or a `flush` or `commit` of the storage that fails, may leave
+///   a letter in both; none is lost.
+/// - `Observer` has the hook `on_dead(const DeadWork&)`: an item is not leased any more. It is not
+///   called for what an opening finds damaged: see `dead`. Its hook `on_dropped(const DeadWork&)`
+///   reports an item that expired and was removed. Hooks may query the queue, but must not change
+///   it.
 ///
-/// Time comes with each call: waits go by `Moment::now`; what is stored goes by `Moment::wall`, so
-/// that a wall clock that jumps can only shorten a stored delay; ahead, it expires work early.
+/// Each call gets the time. Waits use `Moment::now`, and stored times use `Moment::wall`. A wall
+/// clock that jumps can therefore only shorten a stored delay; if it jumps ahead, work expires
+/// early.
 ///
-/// Its end tells the log what is acknowledged, as far as it takes it; who must know calls `commit`
-/// before.
+/// The destructor gives the acknowledgements to the log, as far as the log accepts them. To be
+/// sure, call `commit` before.
 ///
 /// Thread safety: one thread at a time.
 /// Throws:        std::bad_alloc, and then nothing has changed, except where Errors: has
 ///                not_enough_memory; what the observer throws.
-/// Allocates:     nothing in push, lease and ack, once it is as full as it ever was, but for the
-///                body of an item that dies, if somebody wants it; beyond the log 4.25 bytes for
-///                each of its entries, and 64 for each item that is lent, delayed, dead, was given
-///                back or copied forward; room is for a power of two of them, and stays.
+/// Allocates:     nothing in push, lease and ack, once it is as full as it ever was, except for the
+///                body of an item that dies, if an observer or a storage for dead letters receives
+///                it.
+/// Memory:        in addition to the log, 4.25 bytes for each of its entries, and 64 for each item
+///                that is leased, delayed, dead, was returned or copied forward. The capacity is a
+///                power of two of them, and never shrinks.
 /// Blocks:        as the log; `commit` always; lease and nack when items or keys are copied.
-/// Source:        leases and delivery counts as in Amazon SQS; fencing tokens: M. Kleppmann,
-///                "How to do distributed locking" (2016); copying live entries forward:
-///                M. Rosenblum, J. Ousterhout, "The Design and Implementation of a Log-Structured
-///                File System" (1992).
+/// Source:        leases and delivery counts as in Amazon SQS; fencing tokens: M. Kleppmann, "How
+///                to do distributed locking" (2016); copying live entries forward: M. Rosenblum, J.
+///                Ousterhout, "The Design and Implementation of a Log-Structured File System"
+///                (1992).
 template <LogLike Log, class DeadLetters = KeepDead, class Observer = NoObserver>
 class WorkQueue {
     using Work = detail::WorkLeasing<Log>;
     using Letters = detail::WorkDeadLetters<DeadLetters, Observer>;
 
 public:
-    /// Reads the log, which nothing else may append to, and goes on where it ends.
+    /// Opens a queue: reads the log, to which nothing else may append, and continues at its end.
     ///
-    /// What the log calls damaged is taken for an item, and kept as a dead letter; a key in it is
-    /// forgotten.
+    /// An entry that the log reports as damaged is treated as an item, and kept as a dead letter; a
+    /// key in it is forgotten.
     /// Errors:     bad_options; foreign_file: the log was salvaged as a journal; an entry that
     ///             cannot be understood, with its number.
-    /// Complexity: O(bytes) of the entries in the log; reads them all, each once.
+    /// Complexity: O(bytes) of the entries in the log; reads all of them, each once.
     [[nodiscard]] static Result<WorkQueue, WorkError> open(Log log, DeadLetters dead,
                                                            const WorkOptions& options,
                                                            Moment moment,
@@ -75,7 +81,8 @@ public:
         if (WorkError error = detail::WorkReplay<Log>{work->items()}.run()) return error;
         return WorkQueue{std::move(work), {std::move(dead), std::move(observer)}};
     }
-    /// The same without a place for dead letters; the type of the observer need not be named.
+    /// Opens a queue without a storage for dead letters; the type of the observer need not be
+    /// named.
     template <class O = Observer, std::default_initializable D = DeadLetters>
     [[nodiscard]] static Result<WorkQueue<Log, D, O>, WorkError> open(Log log,
                                                                       const WorkOptions& options,
@@ -85,7 +92,7 @@ public:
                                           std::move(observer));
     }
 
-    /// Does not compile: time is passed in.
+    /// Does not compile, because the time is missing.
     template <class... Without>
         requires(sizeof...(Without) == 0)
     static Result<WorkQueue, WorkError> open(Log, const WorkOptions&, Without...) {
@@ -97,10 +104,10 @@ public:
 
     // ---- work -----------------------------------------------------------------------------------
 
-    /// Takes work, and gives its id; ids grow. It is durable after the next `commit`.
+    /// Adds an item and returns its id; ids increase. The item is durable after the next `commit`.
     ///
     /// Errors:     duplicate, key_conflict: of the key; queue_full: items_max or bytes_max is
-    ///             reached; too_large; those of the log. Nothing was taken then.
+    ///             reached; too_large; those of the log. Nothing was added then.
     /// Pre:        delay >= 0ns, expires_after > 0ns; a key only if the queue has a window of keys.
     /// Complexity: O(length), amortized.
     [[nodiscard]] Result<std::uint64_t> push(BytesView body, Moment moment,
@@ -112,54 +119,57 @@ public:
         return work().push(body, moment, with);
     }
 
-    /// Makes durable what was pushed, acknowledged, given back, revived, purged and kept before.
-    /// Once for all that a turn did: it costs the same.
+    /// Makes everything durable that was pushed, acknowledged, returned, revived, purged and kept
+    /// before. Call it once for all calls of a turn: the cost is the same.
     ///
-    /// Errors: those of the log; without space it may be called again, and nothing is lost.
-    ///         too_large: all is durable, but an item that must be copied forward, or a part of
-    ///         the keys, is too long for the log, which grows. not_enough_memory: what was pushed
-    ///         is durable; ends may not be, or copies are due. A later call goes on.
+    /// Errors: those of the log; after a lack of space you may call it again, and nothing is lost.
+    /// - too_large: everything is durable, but an item that must be copied forward, or a part of
+    ///   the keys, is too long for the log, which grows.
+    /// - not_enough_memory: pushes are durable; ends may not be, or copies are due. A later call
+    ///   continues.
     [[nodiscard]] std::error_code commit() noexcept { return items().commit(); }
-    /// As `commit`, and onto the medium, whatever the mode of the log.
+    /// Makes everything durable as `commit` does, and on the medium, in every mode of the log.
     template <FlushableLike L = Log>
     [[nodiscard]] std::error_code flush() noexcept {
         const std::error_code error = commit();
-        // What was appended does not wait for what could not be.
+        // Appended entries are flushed even if others could not be appended.
         const std::error_code of_log = items().log().flush();
         return error ? error : of_log;
     }
-    /// Whether `flush` has something to make durable. Ends of which the log was told count if it
-    /// tells whether they are: `acked_durable()`.
+    /// Returns whether `flush` has something to make durable. Ends that the log already has count
+    /// if the log reports which of them are durable: `acked_durable()`.
     template <FlushableLike L = Log>
     [[nodiscard]] bool unflushed() const noexcept {
         return items().has_unnoted() || log().unflushed();
     }
 
-    /// Lends the first item that can be lent, for `WorkOptions::lease`.
+    /// Leases the first item that can be leased, for `WorkOptions::lease`.
     ///
-    /// On the way, loans whose time is over end, and items that are expired, unreadable or were
-    /// lent often enough become dead letters. An item is unreadable if the log says it is damaged,
-    /// or at the second answer io_error while the log has not failed.
+    /// Before that, leases whose time is over end. Items that are expired, unreadable or were
+    /// leased too often become dead letters. An item is unreadable if the log reports it as
+    /// damaged, or if the log returns io_error for it twice while the log has not failed.
     ///
-    /// Errors:     queue_empty: nothing can be lent before `deadline()`; those of the log, and
-    ///             with `count_before_lending` of `commit`: the delivery may count then, unlent.
-    /// Complexity: O(length + log(lent and delayed)), amortized.
+    /// Errors:     queue_empty: nothing can be leased before `deadline()`; those of the log, and
+    ///             with `count_before_lending` of `commit`: the delivery may then count although
+    ///             nothing was leased.
+    /// Complexity: O(length + log(leased and delayed)), amortized.
     [[nodiscard]] Result<Lease> lease(Moment moment) {
         auto letters = dead_letters_.of(*this);
         return work().lease(moment, letters);
     }
 
-    /// The work is done: the item is gone.
+    /// Acknowledges that the work is done, and removes the item.
     ///
-    /// Also after the deadline, until the item is lent again or dead.
-    /// Errors: lease_ended; what `failed` says.   Complexity: O(log(lent and delayed)).
+    /// It is also valid after the deadline, until the item is leased again or dead.
+    /// Errors: lease_ended; the error of `failed`.   Complexity: O(log(leased and delayed)).
     [[nodiscard]] std::error_code ack(const Lease& lease) { return work().ack(lease); }
 
-    /// The work could not be done: the item can be lent again after `delay`, at its place; or it
-    /// becomes a dead letter, if it was lent as often as it may be: here, if `DeadLetters` refuses
-    /// it.
+    /// Returns an item whose work could not be done.
     ///
-    /// Errors: lease_ended; those of the log: the loan goes on then.   Pre: delay >= 0ns.
+    /// The item can be leased again after `delay`, at its old place. If it was leased as often as
+    /// allowed, it becomes a dead letter instead, which stays here if `DeadLetters` refuses it.
+    ///
+    /// Errors: lease_ended; those of the log: the lease then continues.   Pre: delay >= 0ns.
     [[nodiscard]] std::error_code nack(const Lease& lease, Moment moment,
                                        Duration delay = Duration::zero()) {
         BELAY_PRECONDITION(delay.count() >= 0, "WorkQueue::nack: delay must be >= 0ns");
@@ -167,16 +177,16 @@ public:
         return work().nack(lease, moment, delay, letters);
     }
 
-    /// The loan lasts until `duration` from now.
+    /// Extends a lease until `duration` from now.
     ///
-    /// Also after the deadline, until the item is lent again or dead.
-    /// Errors: lease_ended; what `failed` says.   Pre: duration > 0ns.
+    /// It is also valid after the deadline, until the item is leased again or dead.
+    /// Errors: lease_ended; the error of `failed`.   Pre: duration > 0ns.
     [[nodiscard]] std::error_code extend(Lease& lease, Moment moment, Duration duration) {
         BELAY_PRECONDITION(duration.count() > 0, "WorkQueue::extend: duration must be > 0ns");
         return work().extend(lease, after(moment.now, duration));
     }
 
-    /// The body of an item that is not gone, until the next call that is not const.
+    /// Returns the body of an item that is not gone, valid until the next call that is not const.
     ///
     /// Errors: unknown_number; corrupt; those of the log.
     [[nodiscard]] Result<BytesView> read(std::uint64_t id) {
@@ -187,24 +197,25 @@ public:
         return entry.tail;
     }
 
-    /// Removes everything that is not dead, also what is lent.
+    /// Removes everything that is not dead, including what is leased.
     ///
-    /// Errors: what `failed` says.   Complexity: O(items).
+    /// Errors: the error of `failed`.   Complexity: O(items).
     [[nodiscard]] std::error_code purge() { return detail::purge(items(), false); }
 
     // ---- dead letters that are kept here --------------------------------------------------------
 
-    /// A dead letter can be lent again, as if it had never been, and does not expire any more.
+    /// Makes a dead letter available again, as if it had never been leased. It does not expire any
+    /// more.
     ///
     /// Errors: unknown_number: no dead letter has this id; those of the log.
     [[nodiscard]] std::error_code revive(std::uint64_t id, Moment moment) {
         items().tell(moment);
         return detail::revive(items(), id);
     }
-    /// Removes all dead letters.   Errors: what `failed` says.   Complexity: O(slots).
+    /// Removes all dead letters.   Errors: the error of `failed`.   Complexity: O(slots).
     [[nodiscard]] std::error_code purge_dead() { return detail::purge(items(), true); }
-    /// Shows all dead letters, by id, to `visitor(const WorkItem&)`, which must not call the queue.
-    /// The body of one that is unreadable is empty.
+    /// Passes all dead letters, by id, to `visitor(const WorkItem&)`, which must not call the
+    /// queue. The body of an unreadable one is empty.
     ///
     /// Errors: those of the log.   Allocates: 4 bytes for each.
     template <class Visitor>
@@ -212,19 +223,21 @@ public:
         return detail::show_dead(items(), visitor);
     }
 
-    // ---- a note beside the work, if the log keeps one -------------------------------------------
+    // ---- a note next to the work, if the log keeps one ------------------------------------------
 
-    /// Keeps a note beside the work, instead of the one before, as `Journal::keep`: the history of
-    /// a policy, say. No bytes: no note. It is durable after the next `commit`, and stays when what
-    /// is done is given up.
+    /// Stores a note next to the work, which replaces the note before, as `Journal::keep` does.
     ///
-    /// Errors: those of the log: too_large, no space, what `failed` says. It was not taken then.
+    /// The note is, for example, the history of a policy. A note without bytes is no note. It is
+    /// durable after the next `commit`, and stays when finished items are released.
+    ///
+    /// Errors: those of the log: too_large, no space, the error of `failed`. The note was not
+    /// stored then.
     /// Complexity: O(length).
     template <detail::KeepsNote L = Log>
     [[nodiscard]] std::error_code keep(BytesView note) noexcept {
         return items().log().keep(note);
     }
-    /// The kept note, until the next `keep`; no bytes if there is none.
+    /// Returns the kept note, valid until the next `keep`; no bytes if there is none.
     template <detail::KeepsNote L = Log>
     [[nodiscard]] BytesView kept() const noexcept {
         return log().kept();
@@ -232,9 +245,9 @@ public:
 
     // ---- observers ------------------------------------------------------------------------------
 
-    /// Shows the item that would be lent now, but for what `lease` finds on its way: delays and
-    /// loans that have ended, and items that are expired or unreadable. Valid until the next call
-    /// that is not const.
+    /// Returns the item that would be leased now, valid until the next call that is not const. It
+    /// does not consider what `lease` finds first: delays and leases that have ended, and items
+    /// that are expired or unreadable.
     ///
     /// Errors: queue_empty; those of the log.
     [[nodiscard]] Result<WorkItem> peek() {
@@ -245,8 +258,8 @@ public:
         if (const std::error_code error = detail::show(items(), item, keep)) return error;
         return shown;
     }
-    /// Shows all items that are not dead, by id, to `visitor(const WorkItem&)`, which must not call
-    /// the queue.
+    /// Passes all items that are not dead, by id, to `visitor(const WorkItem&)`, which must not
+    /// call the queue.
     ///
     /// Errors: those of the log.   Allocates: 4 bytes for each slot.
     template <class Visitor>
@@ -254,35 +267,37 @@ public:
         return detail::show_living(items(), visitor);
     }
 
-    /// When there may be something to lend: `always` if there is now, `never` if nothing is lent or
-    /// delayed. The deadline of whoever works the queue off.
+    /// Returns when there may be an item to lease: `always` if there is one now, `never` if nothing
+    /// is leased or delayed. Use it as the deadline of the machine that works the queue off.
     [[nodiscard]] Instant deadline() const noexcept { return items().table().deadline(); }
-    /// How many items wait, are lent or delayed.
+    /// Returns how many items wait, are leased or delayed.
     [[nodiscard]] std::size_t size() const noexcept { return items().living(); }
     [[nodiscard]] bool empty() const noexcept { return size() == 0; }
     [[nodiscard]] std::size_t leased() const noexcept { return items().slots().leased(); }
     [[nodiscard]] std::size_t delayed() const noexcept { return items().slots().delayed(); }
-    /// How many dead letters are kept here.
+    /// Returns how many dead letters are kept here.
     [[nodiscard]] std::size_t dead() const noexcept { return items().slots().dead(); }
-    /// The bytes that items, also dead ones, take in the log.
+    /// Returns the bytes that items, including dead ones, take in the log.
     [[nodiscard]] std::uint64_t bytes() const noexcept {
         return items().table().positions().held_bytes();
     }
-    /// The age of the oldest item that is not dead, by the wall clock; 0ns if there is none, or the
-    /// clock went back.
+    /// Returns the age of the oldest item that is not dead, by the wall clock; 0ns if there is
+    /// none, or if the clock went back.
     ///
     /// Errors: those of the log.   Complexity: O(slots).
     [[nodiscard]] Result<Duration> oldest(WallTime now) { return detail::oldest(items(), now); }
-    /// The failure of the log after which nothing more is taken, lent or acknowledged.
+    /// Returns the failure of the log after which nothing more is accepted, leased or acknowledged.
     [[nodiscard]] std::error_code failed() const noexcept { return log().failed(); }
-    /// For its numbers and its id; appending and acknowledging are the queue's alone.
+    /// Returns the log, for its numbers and its id. Only the queue may append and acknowledge.
     [[nodiscard]] const Log& log() const noexcept { return items().log(); }
-    /// It may have taken letters of items that are here still: another must not take its place.
+    /// Returns the storage for dead letters. Do not replace it: it may have letters of items that
+    /// are still in the queue.
     [[nodiscard]] DeadLetters& dead_letters() noexcept { return dead_letters_.storage(); }
     [[nodiscard]] auto& observer() noexcept { return dead_letters_.observer(); }
 
     WorkQueue(WorkQueue&&) = default;
-    /// Moved to itself it stays as it is, whatever the place for dead letters would make of that.
+    /// Assigns by moving. A queue moved to itself stays unchanged, even if the storage for dead
+    /// letters would not.
     WorkQueue& operator=(WorkQueue&& other) noexcept(std::is_nothrow_move_assignable_v<Letters>)
         requires std::is_move_assignable_v<Letters>
     {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/work/work_salvage.hpp
-/// salvage_work_queue: what can still be read of a work queue's damaged journal, in a new one.
+/// tool::salvage_work_queue: copies the readable part of a damaged work queue into a new journal.
 ///
-/// For tools; belay.hpp does not include it.
+/// It is for tools, and belay.hpp does not include it.
 #pragma once
 
 #include <string>   // std::string
@@ -13,27 +13,30 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace tool {
 
-/// What `tool::salvage_work_queue` did.
+/// The result of `tool::salvage_work_queue`.
 struct WorkSalvageReport {
-    JournalReport inspection;      ///< of the damaged one
-    std::uint64_t copied = 0;      ///< items that are in the new one, durably; also dead ones
-    std::uint64_t unreadable = 0;  ///< entries that cannot be read, and may have been items
+    JournalReport inspection;      ///< the inspection of the damaged journal
+    std::uint64_t copied = 0;      ///< items copied into the new journal, durably; dead ones
+                                   ///< included
+    std::uint64_t unreadable = 0;  ///< entries that cannot be read and may have been items
 };
 
-/// Copies all items that can be read and are not gone, in their order, with what is known of them
-/// and what is left of their delays, and the kept note, into a new journal in directory `to`, which
-/// WorkQueue::open then opens. The old one is not changed.
+/// Copies the readable items of a damaged work queue into a new journal in directory `to`.
 ///
-/// The items have new ids, and idempotency keys are forgotten: both are of the old journal. Where
-/// what said that an item is gone cannot be read, the item is there again.
+/// It copies all items that can be read and are not gone, in their order, with their known state,
+/// the rest of their delays, and the kept note. WorkQueue::open then opens the new journal. The old
+/// one is not changed.
 ///
-/// `salvage_journal` is not for a work queue's journal: it numbers anew, and entries name items by
-/// number. WorkQueue::open refuses the copy, unless there are plain items in it only.
+/// The items have new ids, and idempotency keys are forgotten, because both belong to the old
+/// journal. If the entry that removed an item cannot be read, the item is there again.
+///
+/// Do not use `salvage_journal` for a work queue's journal: it numbers operations anew, and entries
+/// name items by number. WorkQueue::open refuses such a copy, unless it has only plain items.
 ///
 /// Errors: those of inspect_work_queue, of opening and writing; file_exists if `to` holds a journal
-///         already. After an error `to` may hold a part.
-/// Throws: std::bad_alloc.   Complexity: O(bytes), reads everything twice, and keeps the entries
-///         that wait in memory.
+/// already. After an error `to` may hold a part.
+/// Throws: std::bad_alloc.
+/// Complexity: O(bytes), reads everything twice, and keeps the entries that wait in memory.
 template <FileSystemLike FileSystem>
 [[nodiscard]] Result<WorkSalvageReport, JournalError> salvage_work_queue(
     // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): `to` must be empty
@@ -61,7 +64,7 @@ template <FileSystemLike FileSystem>
             ++done.unreadable;
             return;
         }
-        // What it says of a delay is said below; when it was pushed is when it was written.
+        // The note below has the delay. The time of the push becomes the time of writing.
         item.kind = detail::WorkKind::item;
         item.written = item.pushed;
         item.delay = Duration::zero();
@@ -81,7 +84,7 @@ template <FileSystemLike FileSystem>
                 return;
             }
         }
-        // The buffer of the new journal is bounded, what waits in the old one is not.
+        // The buffer of the new journal is bounded; the number of items in the old one is not.
         if (done.copied % 1024 == 0) error = journal->commit();
     };
     if (const std::error_code unread = detail::show_living(work, copy)) error = unread;
