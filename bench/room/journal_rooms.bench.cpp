@@ -99,10 +99,11 @@ void load_room(benchmark::State& state) {
     if (!rooms) return state.SkipWithError("the rooms could not be made");
     int next = 0;
     for (auto _ : state) {
-        driver::Question<LoadedRoom> loaded;
+        driver::Question<Result<std::optional<StoredRoom>, PersistenceError>> loaded;
         rooms->load(id_of(next), loaded.ask());
         next = (next + 7919) % rooms_loaded;
-        const std::optional<LoadedRoom> room = loaded.take();
+        const std::optional<Result<std::optional<StoredRoom>, PersistenceError>> room =
+            loaded.take();
         if (!room || !*room || !**room) return state.SkipWithError("load");
         benchmark::DoNotOptimize((**room)->updates.data());
     }

@@ -53,7 +53,8 @@ struct Board {
 
 struct Server {
     using content_type = std::string;
-    void fetch(std::string_view session, Completion<Fetched<std::string>> done) {
+    void fetch(std::string_view session,
+               Completion<Result<std::optional<Scene<std::string>>, Failure>> done) {
         const auto at = scenes.find(session);
         done(at == scenes.end() ? std::nullopt : std::optional{at->second});
     }

@@ -138,7 +138,7 @@ TEST_CASE("mcp::Remote asks for what the protocol wants, and nothing before a ca
     rig.turn();
     CHECK(rig.wires.all.empty());
     CHECK(rig.remote->deadline() == never);
-    driver::Question<Fetched<json>> question;
+    driver::Question<Result<std::optional<Scene<json>>, Failure>> question;
     rig.remote->fetch("a", question.ask());
     CHECK(rig.remote->deadline() == always);
     rig.serve();
@@ -342,14 +342,14 @@ TEST_CASE("mcp::Remote refuses what no JSON can hold, and goes on with all else"
           "[adapter][mcp_client][unit]") {
     const bool in_session = GENERATE(false, true);
     Rig rig;
-    driver::Question<Fetched<json>> before;
+    driver::Question<Result<std::optional<Scene<json>>, Failure>> before;
     if (in_session) {
         rig.remote->fetch("a", before.ask());
         rig.serve();
     }
-    driver::Question<Fetched<json>> bad;
+    driver::Question<Result<std::optional<Scene<json>>, Failure>> bad;
     rig.remote->fetch("\xFF", bad.ask());
-    driver::Question<Fetched<json>> good;
+    driver::Question<Result<std::optional<Scene<json>>, Failure>> good;
     rig.remote->fetch("a", good.ask());
     rig.serve();
     REQUIRE(bad.answered());

@@ -39,8 +39,8 @@ struct McpRig {
         REQUIRE(answer);
         return std::move(*answer);
     }
-    Fetched<json> fetch(const std::string& session) {
-        driver::Question<Fetched<json>> question;
+    Result<std::optional<Scene<json>>, Failure> fetch(const std::string& session) {
+        driver::Question<Result<std::optional<Scene<json>>, Failure>> question;
         remote.fetch(session, question.ask());
         return wait(question);
     }
@@ -76,7 +76,7 @@ TEST_CASE("mcp::Remote keeps scenes in the SDK's server", "[adapter][mcp_remote]
     // Not a number that JavaScript has.
     constexpr std::int64_t time = 1'795'287'202'146'240'873;
     CHECK(rig.push("board", {{"shapes", 2}}, time).cause == Cause::none);
-    const Fetched<json> scene = rig.fetch("board");
+    const Result<std::optional<Scene<json>>, Failure> scene = rig.fetch("board");
     REQUIRE(scene);
     REQUIRE(*scene);
     CHECK((*scene)->content == json{{"shapes", 2}});
@@ -112,14 +112,14 @@ TEST_CASE("mcp::Remote tells what the server says no to, and what holds no scene
     McpRig knowing{server, {.is_missing = [](const mcp::Error& error) noexcept {
                        return error.text.starts_with("no scene");
                    }}};
-    const Fetched<json> missing = knowing.fetch("nobody");
+    const Result<std::optional<Scene<json>>, Failure> missing = knowing.fetch("nobody");
     REQUIRE(missing);
     CHECK_FALSE(*missing);
     CHECK(knowing.push("board", {{"refuse", true}}).error() == mcp::Errc::tool_failed);
 
     McpServer lenient{in_mode(as_json)};
     McpRig plain{lenient};
-    const Fetched<json> none = plain.fetch("nobody");
+    const Result<std::optional<Scene<json>>, Failure> none = plain.fetch("nobody");
     REQUIRE(none);
     CHECK_FALSE(*none);
 
@@ -184,7 +184,7 @@ TEST_CASE("mcp::Remote cancels a call that nobody waits for any more",
     McpRig rig{server};
     REQUIRE(rig.push("board", 1).cause == Cause::none);
     server.order("hang");
-    driver::Question<Fetched<json>> question;
+    driver::Question<Result<std::optional<Scene<json>>, Failure>> question;
     rig.remote.fetch("board", question.ask());
     driver::Question<Failure> beside;
     rig.remote.push("other", {1, {}}, beside.ask());
@@ -256,7 +256,7 @@ TEST_CASE("mcp::Remote takes no half answer for a whole one, wherever it is cut"
     std::size_t lost = 0;
     for (int length = 0;; ++length) {
         server.order("cut " + std::to_string(length));
-        const Fetched<json> scene = rig.fetch("board");
+        const Result<std::optional<Scene<json>>, Failure> scene = rig.fetch("board");
         if (scene) {
             REQUIRE(*scene);
             CHECK((*scene)->content == "x");

@@ -40,13 +40,13 @@ TEST_CASE_METHOD(TwoRedisRooms, "redis::Rooms: each hears what the others append
                  "[adapter][redis_rooms][unit]") {
     CHECK(words_in(load(two)) == "none");
     // It waits, for there is no room yet.
-    driver::Question<part::HeardNews> waiting;
+    driver::Question<Result<part::FanoutNews, PersistenceError>> waiting;
     two.subscribe("board", 0, waiting.ask());
     begin(one);
     append(one, "a");
     append(one, "b");
     for (int i = 0; i < 30'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
-    part::HeardNews news = *waiting.take();
+    Result<part::FanoutNews, PersistenceError> news = *waiting.take();
     REQUIRE(news);
     CHECK(news->epoch == some_epoch);
     std::string all = words_in(news);
@@ -74,7 +74,7 @@ TEST_CASE_METHOD(TwoRedisRooms, "redis::Rooms: a snapshot covers what was read",
     const std::uint64_t own = append(two, "own");
     CHECK_FALSE(save(two, "[a,own]", own));
     CHECK(words_in(load(one)) == "[a,own]|unread,own,");
-    const LoadedRoom read = load(one);
+    const Result<std::optional<StoredRoom>, PersistenceError> read = load(one);
     const std::uint64_t last = (*read)->position;
     CHECK_FALSE(save(one, "[all]", last));
     CHECK(words_in(load(one)) == "[all]|");
@@ -109,7 +109,7 @@ TEST_CASE("redis::Rooms: what is gone behind a position is a gap",
     const std::uint64_t read = (*load(two))->position;
     append(one, "b");
     const auto state = [&](std::uint64_t from) {
-        const part::HeardNews news = hear(two, from);
+        const Result<part::FanoutNews, PersistenceError> news = hear(two, from);
         REQUIRE(news);
         return news->state;
     };
@@ -181,9 +181,9 @@ TEST_CASE("redis::Rooms: an emptied Redis is found out, however busy it is",
     redis::Rooms rooms{options};
     begin(rooms);
     const std::uint64_t read = (*load(rooms))->position;
-    driver::Question<part::HeardNews> waiting;
+    driver::Question<Result<part::FanoutNews, PersistenceError>> waiting;
     rooms.subscribe("board", read, waiting.ask());
-    driver::Question<part::HeardNews> noise;
+    driver::Question<Result<part::FanoutNews, PersistenceError>> noise;
     rooms.subscribe("noise", 0, noise.ask());
     for (int times = 0; times < 2; ++times) {
         ::poll(nullptr, 0, 50);
@@ -215,7 +215,7 @@ TEST_CASE("redis::Rooms: what is refused names its room, and has it compared",
     REQUIRE_FALSE(flush(rooms));
     const std::uint64_t read = (*load(rooms))->position;
     CHECK((*load(rooms, "other"))->epoch == other_epoch);
-    driver::Question<part::HeardNews> waiting;
+    driver::Question<Result<part::FanoutNews, PersistenceError>> waiting;
     rooms.subscribe("board", read, waiting.ask());
     ::poll(nullptr, 0, 50);
     server.ask({"DEL", "belay:{board}:room"});
@@ -259,8 +259,8 @@ TEST_CASE("redis::Rooms: what was ended on purpose is not begun again",
     CHECK_FALSE(two.erase("board"));
     REQUIRE_FALSE(flush(two));
     // An outage is over.
-    for (int i = 0;
-         i < 2'000 && !awaited<ListedRooms>([&](auto done) { one.list({}, 9, std::move(done)); });
+    for (int i = 0; i < 2'000 && !awaited<Result<std::vector<std::string>, PersistenceError>>(
+                                     [&](auto done) { one.list({}, 9, std::move(done)); });
          ++i)
         ::poll(nullptr, 0, 1);
     const auto again = [&] {
@@ -310,14 +310,14 @@ TEST_CASE("redis::Rooms: what others write is passed on, and bounded",
     const std::string key = "belay:{board}:updates";
     server.ask({"XADD", key, "*", "x", "y"});
     server.ask({"XADD", key, "*", "u", "foreign", "n", "12345678"});
-    const part::HeardNews odd = hear(one, read);
+    const Result<part::FanoutNews, PersistenceError> odd = hear(one, read);
     CHECK(words_in(odd) == ",foreign,");
     for (int i = 0; i < 30; ++i) server.ask({"XADD", key, "*", "u", "1"});
     server.ask({"XADD", key, "*", "u", std::string(500, 'x')});
     std::vector<std::size_t> sizes;
     std::uint64_t at = odd->entries.back().position;
     while (sizes.size() < 4) {
-        const part::HeardNews some = hear(one, at);
+        const Result<part::FanoutNews, PersistenceError> some = hear(one, at);
         REQUIRE(some);
         sizes.push_back(some->entries.size());
         at = some->entries.back().position;
@@ -329,7 +329,7 @@ TEST_CASE("redis::Rooms: what others write is passed on, and bounded",
     std::string last;
     std::size_t heard = 0;
     while (last != "19") {
-        const part::HeardNews some = hear(one, at);
+        const Result<part::FanoutNews, PersistenceError> some = hear(one, at);
         REQUIRE(some);
         CHECK(some->messages.size() <= 5);
         heard += some->messages.size();
@@ -339,7 +339,7 @@ TEST_CASE("redis::Rooms: what others write is passed on, and bounded",
     // No clock gives this.
     server.ask({"XADD", key, "99999999999999999-1", "u", "late"});
     server.ask({"PUBLISH", "belay:{board}:news", "e"});
-    const part::HeardNews wrong = hear(one, at);
+    const Result<part::FanoutNews, PersistenceError> wrong = hear(one, at);
     REQUIRE_FALSE(wrong);
     CHECK(wrong.error().code == redis::Errc::bad_reply);
     CHECK(wrong.error().path == "belay:{board}:room");
@@ -350,11 +350,11 @@ TEST_CASE("redis::Rooms says what is wrong with Redis", "[adapter][redis_rooms][
     redis::RoomsOptions options = rooms_at(server);
     SECTION("a password is missing") {
         redis::Rooms rooms{options};
-        const LoadedRoom found = load(rooms);
+        const Result<std::optional<StoredRoom>, PersistenceError> found = load(rooms);
         REQUIRE_FALSE(found);
         CHECK(found.error().code == redis::Errc::unauthorized);
         CHECK(found.error().message().find("set user and password") != std::string::npos);
-        const part::HeardNews news = hear(rooms, 0);
+        const Result<part::FanoutNews, PersistenceError> news = hear(rooms, 0);
         CHECK(news.error().code == redis::Errc::unauthorized);
     }
     SECTION("a password is wrong") {
@@ -372,7 +372,8 @@ TEST_CASE("redis::Rooms says what is wrong with Redis", "[adapter][redis_rooms][
         CHECK(rooms.append("board", as_bytes("lost")));
         CHECK(flush(rooms));
         CHECK(save(rooms, "lost", 0));
-        CHECK_FALSE(awaited<ListedRooms>([&](auto done) { rooms.list({}, 9, std::move(done)); }));
+        CHECK_FALSE(awaited<Result<std::vector<std::string>, PersistenceError>>(
+            [&](auto done) { rooms.list({}, 9, std::move(done)); }));
         server.start();
         // Back, without its data.
         for (int i = 0; i < 3000 && !load(rooms); ++i) ::poll(nullptr, 0, 1);
@@ -390,7 +391,7 @@ TEST_CASE("redis::Rooms: a frozen Redis is noticed, and fails no call twice as s
     redis::Rooms rooms{options};
     begin(rooms);
     const std::uint64_t read = (*load(rooms))->position;
-    driver::Question<part::HeardNews> waiting;
+    driver::Question<Result<part::FanoutNews, PersistenceError>> waiting;
     rooms.subscribe("board", read, waiting.ask());
     server.freeze();
     // Nobody asks it anything, but for a sign of life.
@@ -409,7 +410,7 @@ TEST_CASE("redis::Rooms: of an outage a subscription is told once",
     begin(rooms);
     std::uint64_t read = (*load(rooms))->position;
     for (int outage = 0; outage < 2; ++outage) {
-        driver::Question<part::HeardNews> waiting;
+        driver::Question<Result<part::FanoutNews, PersistenceError>> waiting;
         rooms.subscribe("board", read, waiting.ask());
         ::poll(nullptr, 0, 100);
         server.kill();

@@ -32,7 +32,7 @@ TEST_CASE("redis::Rooms needs no right but those that the page lists",
     begin(rooms);
     std::uint64_t read = (*load(rooms))->position;
     append(rooms, "a");
-    const part::HeardNews news = hear(rooms, read);
+    const Result<part::FanoutNews, PersistenceError> news = hear(rooms, read);
     CHECK(words_in(news) == "a*,");
     read = news->entries.back().position;
     CHECK_FALSE(save(rooms, "[a]", read));
@@ -107,7 +107,7 @@ TEST_CASE("redis::Rooms: what was given back, and ended by somebody, is not begu
         SECTION("and it was begun anew") { REQUIRE_FALSE(reset(two, other_epoch)); }
     }
     // A server compares the room before it gives back what it has.
-    const LoadedRoom found = load(one);
+    const Result<std::optional<StoredRoom>, PersistenceError> found = load(one);
     REQUIRE(found);
     CHECK(found->has_value() != erased);
     const PersistenceError error = give_back(one, some_epoch, "a");
@@ -213,7 +213,7 @@ TEST_CASE("redis::Rooms: the position of a change is no other entry's",
     const auto own = one.append("board", as_bytes("own"));
     REQUIRE(own);
     REQUIRE_FALSE(flush(one));
-    const part::HeardNews news = hear(one, read);
+    const Result<part::FanoutNews, PersistenceError> news = hear(one, read);
     CHECK(words_in(news) == "b,own*,");
     CHECK(*own < news->entries.back().position);
     CHECK_FALSE(save(one, "[a,b]", news->entries.front().position));
@@ -269,7 +269,7 @@ TEST_CASE("redis::Rooms: who has become a replica is left", "[adapter][redis_roo
     redis::Rooms rooms{options};
     begin(rooms);
     const std::uint64_t read = (*load(rooms))->position;
-    driver::Question<part::HeardNews> waiting;
+    driver::Question<Result<part::FanoutNews, PersistenceError>> waiting;
     rooms.subscribe("board", read, waiting.ask());
     ::poll(nullptr, 0, 100);
     // Whoever is connected stays so.
@@ -311,7 +311,7 @@ TEST_CASE("redis::Rooms: a Redis that cannot save is not away", "[adapter][redis
         ::poll(nullptr, 0, 1);
     }
     REQUIRE(server.ask({"PING"}).starts_with("MISCONF"));
-    driver::Question<part::HeardNews> waiting;
+    driver::Question<Result<part::FanoutNews, PersistenceError>> waiting;
     rooms.subscribe("board", read, waiting.ask());
     REQUIRE(rooms.append("board", as_bytes("refused")));
     CHECK(flush(rooms).code == redis::Errc::cannot_persist);
@@ -335,9 +335,9 @@ TEST_CASE("redis::Rooms: who hears is not deaf after a connection that ended unh
     redis::Rooms other{rooms_at(server)};
     begin(rooms);
     const std::uint64_t read = (*load(rooms))->position;
-    driver::Question<part::HeardNews> waiting;
+    driver::Question<Result<part::FanoutNews, PersistenceError>> waiting;
     rooms.subscribe("board", read, waiting.ask());
-    driver::Question<part::HeardNews> left;
+    driver::Question<Result<part::FanoutNews, PersistenceError>> left;
     rooms.subscribe("left", 0, left.ask());
     ::poll(nullptr, 0, 200);
     // Redis stands still, and ends the connection then; a room is left meanwhile, another one comes.
@@ -348,9 +348,9 @@ TEST_CASE("redis::Rooms: who hears is not deaf after a connection that ended unh
     int sent = 0;
     REQUIRE(redisBufferWrite(context, &sent) == REDIS_OK);
     left.drop();
-    driver::Question<LoadedRoom> loading;
+    driver::Question<Result<std::optional<StoredRoom>, PersistenceError>> loading;
     rooms.load("board", loading.ask());
-    driver::Question<part::HeardNews> fresh;
+    driver::Question<Result<part::FanoutNews, PersistenceError>> fresh;
     rooms.subscribe("fresh", 0, fresh.ask());
     ::poll(nullptr, 0, 1'200);
     server.thaw();

@@ -53,9 +53,9 @@ Id epoch_of(std::uint64_t i) {
 template <class P>
 std::string shown(P& rooms) {
     std::string text;
-    const ListedRooms ids = listed(rooms, "", 100);
+    const Result<std::vector<std::string>, PersistenceError> ids = listed(rooms, "", 100);
     for (const std::string& id : *ids) {
-        const LoadedRoom room = loaded(rooms, id);
+        const Result<std::optional<StoredRoom>, PersistenceError> room = loaded(rooms, id);
         INFO((room ? std::string{"no room"} : room.error().message()));
         REQUIRE((room && *room));
         text += id + "=" + std::to_string(static_cast<int>((*room)->epoch[0])) + "/" +
@@ -240,7 +240,7 @@ TEST_CASE("sqlite::Rooms notices damage of a room, keeps the others, and begins 
         }
         alter(dir / "r", damage);
         sqlite::Rooms rooms = rooms_in(dir / "r");
-        const LoadedRoom room = loaded(rooms, "a");
+        const Result<std::optional<StoredRoom>, PersistenceError> room = loaded(rooms, "a");
         REQUIRE_FALSE(room);
         CHECK(room.error().code == QueueErrc::corrupt);
         CHECK(room.error().path == dir / "r");

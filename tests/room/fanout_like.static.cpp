@@ -14,11 +14,13 @@ struct MinimalFanout {
         return std::uint64_t{1};
     }
     static void publish(std::string_view, BytesView) {}
-    static void subscribe(std::string_view, std::uint64_t, Completion<part::HeardNews>) {}
+    static void subscribe(std::string_view, std::uint64_t,
+                          Completion<Result<part::FanoutNews, PersistenceError>>) {}
 };
 struct FanoutWithoutBegin {
     static void publish(std::string_view, BytesView) {}
-    static void subscribe(std::string_view, std::uint64_t, Completion<part::HeardNews>) {}
+    static void subscribe(std::string_view, std::uint64_t,
+                          Completion<Result<part::FanoutNews, PersistenceError>>) {}
 };
 struct FanoutBeginsBlindly : MinimalFanout {
     static Result<std::uint64_t> begin(std::string_view, const Id&) { return std::uint64_t{1}; }
@@ -27,7 +29,8 @@ struct FanoutPublishesText : MinimalFanout {
     static void publish(std::string_view, int) {}
 };
 struct FanoutSubscribesForGood : MinimalFanout {
-    static void subscribe(std::string_view, Completion<part::HeardNews>) {}
+    static void subscribe(std::string_view,
+                          Completion<Result<part::FanoutNews, PersistenceError>>) {}
 };
 struct FanoutOfOverloads {
     static void subscribe(int) {}

@@ -172,7 +172,9 @@ void use() { belay::RoomManager rooms{Rooms{}, belay::EveryoneEdits{}}; }
 namespace fanout_without_from {
 struct Fanout : belay::NoFanout {
 #if !defined(BELAY_CONTROL)
-    void subscribe(std::string_view, belay::Completion<belay::part::HeardNews>) {}
+    void subscribe(
+        std::string_view,
+        belay::Completion<belay::Result<belay::part::FanoutNews, belay::PersistenceError>>) {}
 #endif
 };
 static_assert(belay::explain::fanout_like<Fanout>());

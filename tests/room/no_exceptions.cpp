@@ -28,12 +28,18 @@ int rooms_without_exceptions(BytesView update) {
     const auto state = rooms.get_state("board");
     if (!state || state->size() != 1 || rooms.counters().updates != 1) return 22;
     int answered = 0;
-    rooms.export_room("board", Completion<LoadedRoom>{[&](std::optional<LoadedRoom> room) noexcept {
-                          if (room && *room && **room) ++answered;
-                      }});
-    rooms.list("", 9, Completion<ListedRooms>{[&](std::optional<ListedRooms> found) noexcept {
-                   if (found && *found && (*found)->size() == 1) ++answered;
-               }});
+    rooms.export_room(
+        "board",
+        Completion<Result<std::optional<StoredRoom>, PersistenceError>>{
+            [&](std::optional<Result<std::optional<StoredRoom>, PersistenceError>> room) noexcept {
+                if (room && *room && **room) ++answered;
+            }});
+    rooms.list(
+        "", 9,
+        Completion<Result<std::vector<std::string>, PersistenceError>>{
+            [&](std::optional<Result<std::vector<std::string>, PersistenceError>> found) noexcept {
+                if (found && *found && (*found)->size() == 1) ++answered;
+            }});
     rooms.import_room("copy", {.updates = *state},
                       Completion<PersistenceError>{[&](auto error) noexcept {
                           if (error && !*error) ++answered;
@@ -67,10 +73,13 @@ bool stores_rooms() {
         }
         std::latch answered{1};
         bool found = false;
-        persistence.load("a", Completion<LoadedRoom>{[&](std::optional<LoadedRoom> room) noexcept {
-                             found = room && *room && **room;
-                             answered.count_down();
-                         }});
+        persistence.load("a",
+                         Completion<Result<std::optional<StoredRoom>, PersistenceError>>{
+                             [&](std::optional<Result<std::optional<StoredRoom>, PersistenceError>>
+                                     room) noexcept {
+                                 found = room && *room && **room;
+                                 answered.count_down();
+                             }});
         answered.wait();
         if (!found) return false;
     }

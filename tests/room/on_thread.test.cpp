@@ -25,7 +25,8 @@ constexpr Id epoch{std::byte{1}};
 
 template <class P>
 [[nodiscard]] StoredRoom room_of(OnThread<P>& rooms, std::string_view id) {
-    auto found = waited<LoadedRoom>([&](auto done) { rooms.load(id, std::move(done)); });
+    auto found = waited<Result<std::optional<StoredRoom>, PersistenceError>>(
+        [&](auto done) { rooms.load(id, std::move(done)); });
     REQUIRE((found && *found && **found));
     return ***found;
 }
@@ -64,7 +65,8 @@ TEST_CASE("OnThread makes all calls on one other thread, in their order",
     CHECK(save_of(rooms, "a", *one) == std::error_code{});
     CHECK(save_of(rooms, "a", *began) == RoomErrc::stale_snapshot);
     CHECK(room_of(rooms, "a").snapshot.size() == 1);
-    const auto ids = waited<ListedRooms>([&](auto done) { rooms.list("", 9, std::move(done)); });
+    const auto ids = waited<Result<std::vector<std::string>, PersistenceError>>(
+        [&](auto done) { rooms.list("", 9, std::move(done)); });
     CHECK(**ids == std::vector<std::string>{"a"});
     REQUIRE(!rooms.erase("a"));
     CHECK(flush_of(rooms) == std::error_code{});
@@ -73,7 +75,8 @@ TEST_CASE("OnThread makes all calls on one other thread, in their order",
     const std::thread::id thread =
         answered_by<PersistenceError>([&](auto done) { rooms.flush(std::move(done)); });
     CHECK(thread != std::this_thread::get_id());
-    CHECK(thread == answered_by<LoadedRoom>([&](auto done) { rooms.load("a", std::move(done)); }));
+    CHECK(thread == answered_by<Result<std::optional<StoredRoom>, PersistenceError>>(
+                        [&](auto done) { rooms.load("a", std::move(done)); }));
 }
 
 TEST_CASE("OnThread answers what was refused with the next flush, and no later one",
@@ -157,9 +160,11 @@ TEST_CASE("OnThread takes so much and no more, and again when it is done",
     CHECK(rooms.erase("a") == RoomErrc::storage_busy);
     CHECK(flush_of(rooms) == RoomErrc::storage_busy);
     CHECK(save_of(rooms, "a", 1) == RoomErrc::storage_busy);
-    const auto found = waited<LoadedRoom>([&](auto done) { rooms.load("a", std::move(done)); });
+    const auto found = waited<Result<std::optional<StoredRoom>, PersistenceError>>(
+        [&](auto done) { rooms.load("a", std::move(done)); });
     CHECK(found->error().code == RoomErrc::storage_busy);
-    const auto ids = waited<ListedRooms>([&](auto done) { rooms.list("", 1, std::move(done)); });
+    const auto ids = waited<Result<std::vector<std::string>, PersistenceError>>(
+        [&](auto done) { rooms.list("", 1, std::move(done)); });
     CHECK(ids->error().code == RoomErrc::storage_busy);
     gate.opened.count_down();
     flushed.wait();
@@ -214,7 +219,7 @@ TEST_CASE("OnThread does not load for nobody, and knows what lags", "[drive][on_
     gated.flush(Completion<PersistenceError>{[](std::optional<PersistenceError>) noexcept {}});
     gate.arrived.wait();
     {
-        driver::Question<LoadedRoom> nobody;
+        driver::Question<Result<std::optional<StoredRoom>, PersistenceError>> nobody;
         gated.load("a", nobody.ask());
     }
     gate.opened.count_down();
@@ -228,9 +233,11 @@ TEST_CASE("OnThread does not load for nobody, and knows what lags", "[drive][on_
 
 TEST_CASE("OnThread of a persistence that answers nothing answers no", "[drive][on_thread][unit]") {
     OnThread rooms{AnswersNothing{}};
-    CHECK(!waited<LoadedRoom>([&](auto done) { rooms.load("a", std::move(done)); }));
+    CHECK(!waited<Result<std::optional<StoredRoom>, PersistenceError>>(
+        [&](auto done) { rooms.load("a", std::move(done)); }));
     CHECK(!waited<PersistenceError>([&](auto done) { rooms.flush(std::move(done)); }));
-    CHECK(!waited<ListedRooms>([&](auto done) { rooms.list("", 1, std::move(done)); }));
+    CHECK(!waited<Result<std::vector<std::string>, PersistenceError>>(
+        [&](auto done) { rooms.list("", 1, std::move(done)); }));
 }
 
 TEST_CASE("OnThread refuses to take no call at all", "[drive][on_thread][unit]") {

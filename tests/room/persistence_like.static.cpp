@@ -16,7 +16,9 @@ struct WithoutLoad : MinimalPersistence {
     static void load() {}
 };
 struct LoadTakesNoAnswer : MinimalPersistence {
-    static LoadedRoom load(std::string_view) { return std::optional<StoredRoom>{}; }
+    static Result<std::optional<StoredRoom>, PersistenceError> load(std::string_view) {
+        return std::optional<StoredRoom>{};
+    }
 };
 struct AppendSaysNoPosition : MinimalPersistence {
     static std::error_code append(std::string_view, BytesView) { return {}; }
@@ -34,7 +36,7 @@ struct SaveOfOne : MinimalPersistence {
     static void save(std::string_view, const Bytes&, std::uint64_t, Completion<PersistenceError>) {}
 };
 struct ListOfAll : MinimalPersistence {
-    static void list(Completion<ListedRooms>) {}
+    static void list(Completion<Result<std::vector<std::string>, PersistenceError>>) {}
 };
 struct LaggingSaysYes : MinimalPersistence {
     static bool lagging() { return true; }

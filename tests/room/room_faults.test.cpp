@@ -164,12 +164,14 @@ struct Chaos {
     YjsDocument on_disk() {
         YjsDocument stored;
         w.disk.durable.load(
-            "board", Completion<LoadedRoom>{[&](std::optional<LoadedRoom> found) noexcept {
-                if (!found || !found->has_value() || !**found) return;
-                for (const auto* part : {&(**found)->snapshot, &(**found)->updates}) {
-                    for (const Bytes& u : *part) static_cast<void>(stored.apply(u));
-                }
-            }});
+            "board", Completion<Result<std::optional<StoredRoom>, PersistenceError>>{
+                         [&](std::optional<Result<std::optional<StoredRoom>, PersistenceError>>
+                                 found) noexcept {
+                             if (!found || !found->has_value() || !**found) return;
+                             for (const auto* part : {&(**found)->snapshot, &(**found)->updates}) {
+                                 for (const Bytes& u : *part) static_cast<void>(stored.apply(u));
+                             }
+                         }});
         static_cast<void>(stored.state_vector());
         return stored;
     }

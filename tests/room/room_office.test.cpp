@@ -22,8 +22,8 @@ namespace {
 /// What calls were answered, in their order.
 struct Answered {
     Told said{};
-    std::optional<LoadedRoom> room{};
-    std::optional<ListedRooms> rooms{};
+    std::optional<Result<std::optional<StoredRoom>, PersistenceError>> room{};
+    std::optional<Result<std::vector<std::string>, PersistenceError>> rooms{};
 
     [[nodiscard]] Completion<PersistenceError> error(std::string call) {
         return Completion<PersistenceError>{
@@ -31,13 +31,19 @@ struct Answered {
                 said.push_back(c + ": " + (!e ? "dropped" : *e ? e->code.message() : "done"));
             }};
     }
-    [[nodiscard]] Completion<LoadedRoom> content() {
-        return Completion<LoadedRoom>{
-            [this](std::optional<LoadedRoom> found) noexcept { room = std::move(found); }};
+    [[nodiscard]] Completion<Result<std::optional<StoredRoom>, PersistenceError>> content() {
+        return Completion<Result<std::optional<StoredRoom>, PersistenceError>>{
+            [this](
+                std::optional<Result<std::optional<StoredRoom>, PersistenceError>> found) noexcept {
+                room = std::move(found);
+            }};
     }
-    [[nodiscard]] Completion<ListedRooms> list() {
-        return Completion<ListedRooms>{
-            [this](std::optional<ListedRooms> found) noexcept { rooms = std::move(found); }};
+    [[nodiscard]] Completion<Result<std::vector<std::string>, PersistenceError>> list() {
+        return Completion<Result<std::vector<std::string>, PersistenceError>>{
+            [this](
+                std::optional<Result<std::vector<std::string>, PersistenceError>> found) noexcept {
+                rooms = std::move(found);
+            }};
     }
 };
 
@@ -625,15 +631,16 @@ TEST_CASE("RoomManager: under all faults each call is answered once, and what is
                         const std::uint64_t until = authors;
                         for (auto& e : editors) e->hang_up();
                         editors.clear();
-                        w.rooms().erase("board",
-                                        Completion<PersistenceError>{[&, until](auto e) noexcept {
-                                            ++answered;
-                                            if (!e || *e) return;
-                                            const LoadedRoom now = loaded(w.disk.durable, "board");
-                                            if (!now || !*now) return;
-                                            for (std::uint64_t a = 1; a <= until; ++a)
-                                                if (has(**now, typed(a, 0, "x"))) ++wrong;
-                                        }});
+                        w.rooms().erase(
+                            "board", Completion<PersistenceError>{[&, until](auto e) noexcept {
+                                ++answered;
+                                if (!e || *e) return;
+                                const Result<std::optional<StoredRoom>, PersistenceError> now =
+                                    loaded(w.disk.durable, "board");
+                                if (!now || !*now) return;
+                                for (std::uint64_t a = 1; a <= until; ++a)
+                                    if (has(**now, typed(a, 0, "x"))) ++wrong;
+                            }});
                         break;
                     }
                     case 2:
@@ -650,7 +657,9 @@ TEST_CASE("RoomManager: under all faults each call is answered once, and what is
                     case 4:
                         ++asked;
                         w.rooms().export_room(
-                            "board", Completion<LoadedRoom>{[&](auto) noexcept { ++answered; }});
+                            "board",
+                            Completion<Result<std::optional<StoredRoom>, PersistenceError>>{
+                                [&](auto) noexcept { ++answered; }});
                         break;
                     case 5:
                         w.disk.fail_flushes += static_cast<int>(draw(1));
@@ -723,7 +732,7 @@ struct OfficeLife {
 std::string found_after(sim::Disk& disk) {
     auto opened = open_rooms(disk, {}, 2);
     if (!opened) return opened.error().message();
-    const LoadedRoom found = loaded(*opened, "a");
+    const Result<std::optional<StoredRoom>, PersistenceError> found = loaded(*opened, "a");
     if (!found) return found.error().message();
     const std::vector<std::string> ids = *listed(*opened, "", 9);
     if (!*found) return ids.empty() ? "none" : "listed";
@@ -771,7 +780,7 @@ TEST_CASE("RoomManager over a log: what a flush has failed to end the next one m
     }
     auto opened = open_rooms(disk, {}, 2);
     REQUIRE(opened);
-    const LoadedRoom found = loaded(*opened, "a");
+    const Result<std::optional<StoredRoom>, PersistenceError> found = loaded(*opened, "a");
     REQUIRE((found && *found));
     CHECK((*found)->epoch == told.epoch);
     CHECK(has(**found, one) == has(told, one));

@@ -306,7 +306,8 @@ TEST_CASE("BridgeHandle: answers and commands come from any thread",
         using content_type = std::string;
         std::atomic<int>* answered;
         std::vector<std::thread>* threads;
-        void fetch(std::string_view, Completion<Fetched<std::string>> done) {
+        void fetch(std::string_view,
+                   Completion<Result<std::optional<Scene<std::string>>, Failure>> done) {
             threads->emplace_back([done = std::move(done), count = answered]() mutable {
                 done(std::optional<Drawing>{});
                 ++*count;

@@ -100,7 +100,9 @@ struct OtherRemote {
 #else
     using content_type = OtherContent;
 #endif
-    void fetch(std::string_view, const belay::Completion<belay::Fetched<content_type>>&) {}
+    void fetch(std::string_view,
+               const belay::Completion<
+                   belay::Result<std::optional<belay::Scene<content_type>>, belay::Failure>>&) {}
     void push(std::string_view, const belay::Scene<content_type>&,
               const belay::Completion<belay::Failure>&) {}
 };

@@ -39,7 +39,10 @@ struct BridgedBoard {
 struct BridgedServer {
     using content_type = std::string;
     std::string content{};
-    void fetch(std::string_view, belay::Completion<belay::Fetched<std::string>> done) {
+    void fetch(
+        std::string_view,
+        belay::Completion<belay::Result<std::optional<belay::Scene<std::string>>, belay::Failure>>
+            done) {
         done(std::optional<belay::Scene<std::string>>{});
     }
     void push(std::string_view, belay::Scene<std::string> scene,

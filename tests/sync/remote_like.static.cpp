@@ -8,7 +8,8 @@ using belay_test::MinimalContent;
 using belay_test::MinimalRemote;
 
 struct RemoteThatAnswersAtOnce : MinimalRemote {
-    belay::Fetched<MinimalContent> fetch(std::string_view);
+    belay::Result<std::optional<belay::Scene<MinimalContent>>, belay::Failure> fetch(
+        std::string_view);
 };
 struct RemoteThatTakesNoAnswer : MinimalRemote {
     void push(std::string_view, const belay::Scene<MinimalContent>&);

@@ -62,7 +62,8 @@ public:
         state_ = std::make_unique<State>(std::move(http), std::move(url), std::move(options));
     }
 
-    void fetch(std::string_view session, Completion<Fetched<Content>> completion) {
+    void fetch(std::string_view session,
+               Completion<Result<std::optional<Scene<Content>>, Failure>> completion) {
         State& s = *state_;
         detail::McpJson arguments{{s.options.session_argument, std::string{session}}};
         if (!detail::is_writable(arguments)) {
@@ -104,7 +105,8 @@ private:
         }
     }
 
-    using Asked = std::variant<Completion<Fetched<Content>>, Completion<Failure>>;
+    using Asked = std::variant<Completion<Result<std::optional<Scene<Content>>, Failure>>,
+                               Completion<Failure>>;
     struct Call {
         std::uint64_t number;
         Asked asked;
@@ -155,7 +157,8 @@ private:
             if (auto* pushed = std::get_if<Completion<Failure>>(&asked)) {
                 return (*pushed)(done.error ? done.error->failure : Failure{});
             }
-            auto& fetched = std::get<Completion<Fetched<Content>>>(asked);
+            auto& fetched =
+                std::get<Completion<Result<std::optional<Scene<Content>>, Failure>>>(asked);
             if (!done.error) return fetched(scene_of(done.result));
             const bool failed = done.error->failure.error() == Errc::tool_failed;
             if (failed && options.is_missing(*done.error)) {
@@ -163,7 +166,8 @@ private:
             }
             fetched(done.error->failure);
         }
-        [[nodiscard]] Fetched<Content> scene_of(const detail::McpJson& result) const {
+        [[nodiscard]] Result<std::optional<Scene<Content>>, Failure> scene_of(
+            const detail::McpJson& result) const {
             const auto json = detail::json_of_result(result, options.depth_max);
             if (!json) return Failure::from(json.error());
             if (json->is_null()) return std::optional<Scene<Content>>{};

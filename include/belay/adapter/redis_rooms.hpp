@@ -51,8 +51,10 @@ public:
     ~Rooms() = default;
 
     /// Errors: bad_room_id; storage_busy; those of Redis and the system; snapshot_damaged.
-    void load(std::string_view id, Completion<LoadedRoom> done) {
-        if (auto error = refused(id, 0)) return done(LoadedRoom{std::move(error)});
+    void load(std::string_view id,
+              Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
+        if (auto error = refused(id, 0))
+            return done(Result<std::optional<StoredRoom>, PersistenceError>{std::move(error)});
         worker_->post(Work::Load{std::string{id}, std::move(done)}, 0);
     }
     /// Errors: bad_room_id; storage_busy. That there is no such room the flush says.
@@ -99,8 +101,10 @@ public:
             size);
     }
     /// Errors: storage_busy; those of Redis and the system.
-    void list(std::string_view after, std::size_t count, Completion<ListedRooms> done) {
-        if (!worker_->takes(staged_, 0)) return done(ListedRooms{busy()});
+    void list(std::string_view after, std::size_t count,
+              Completion<Result<std::vector<std::string>, PersistenceError>> done) {
+        if (!worker_->takes(staged_, 0))
+            return done(Result<std::vector<std::string>, PersistenceError>{busy()});
         worker_->post(Work::List{std::string{after}, count, std::move(done)}, 0);
     }
     /// Nothing is sent while too much waits.
@@ -110,8 +114,10 @@ public:
                       message.size());
     }
     /// Errors: bad_room_id; storage_busy; those of Redis and the system.
-    void subscribe(std::string_view id, std::uint64_t from, Completion<part::HeardNews> done) {
-        if (auto error = refused(id, 0)) return done(part::HeardNews{std::move(error)});
+    void subscribe(std::string_view id, std::uint64_t from,
+                   Completion<Result<part::FanoutNews, PersistenceError>> done) {
+        if (auto error = refused(id, 0))
+            return done(Result<part::FanoutNews, PersistenceError>{std::move(error)});
         worker_->post(Work::Subscribe{std::string{id}, from, std::move(done)}, 0);
     }
 

@@ -67,12 +67,15 @@ public:
         return rooms;
     }
 
-    void load(std::string_view id, Completion<LoadedRoom> done) {
+    void load(std::string_view id,
+              Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
         if (!detail::is_room_id(id))
-            return done(LoadedRoom{failed(make_error_code(RoomErrc::bad_room_id))});
+            return done(Result<std::optional<StoredRoom>, PersistenceError>{
+                failed(make_error_code(RoomErrc::bad_room_id))});
         Result<std::optional<StoredRoom>> found = tables_.load(id);
-        if (!found) return done(LoadedRoom{failed(found.error())});
-        done(LoadedRoom{std::move(*found)});
+        if (!found)
+            return done(Result<std::optional<StoredRoom>, PersistenceError>{failed(found.error())});
+        done(Result<std::optional<StoredRoom>, PersistenceError>{std::move(*found)});
     }
 
     /// Errors: bad_room_id; unknown_room; update_too_large: beyond a gigabyte, the limit of SQLite;
@@ -120,10 +123,12 @@ public:
         if (!error) error = tables_.save(id, snapshot, covers);
         done(error ? failed(error) : PersistenceError{});
     }
-    void list(std::string_view after, std::size_t count, Completion<ListedRooms> done) {
+    void list(std::string_view after, std::size_t count,
+              Completion<Result<std::vector<std::string>, PersistenceError>> done) {
         Result<std::vector<std::string>> found = tables_.list(after, count);
-        if (!found) return done(ListedRooms{failed(found.error())});
-        done(ListedRooms{std::move(*found)});
+        if (!found)
+            return done(Result<std::vector<std::string>, PersistenceError>{failed(found.error())});
+        done(Result<std::vector<std::string>, PersistenceError>{std::move(*found)});
     }
 
 private:

@@ -42,9 +42,6 @@ struct FanoutNews {
     std::vector<Bytes> messages{};
 };
 
-/// What `subscribe` answers: news, or why there may be some and nobody knows.
-using HeardNews = Result<FanoutNews, PersistenceError>;
-
 }  // namespace part
 
 namespace detail {
@@ -61,12 +58,13 @@ concept PublishesNews = requires(F& f, std::string_view id, BytesView message) {
     { f.publish(id, message) } -> std::same_as<void>;
 };
 template <class F>
-concept SubscribesToNews =
-    requires(F& f, std::string_view id, std::uint64_t from, Completion<part::HeardNews> done) {
-        {
-            f.subscribe(id, from, static_cast<Completion<part::HeardNews>&&>(done))
-        } -> std::same_as<void>;
-    };
+concept SubscribesToNews = requires(F& f, std::string_view id, std::uint64_t from,
+                                    Completion<Result<part::FanoutNews, PersistenceError>> done) {
+    {
+        f.subscribe(id, from,
+                    static_cast<Completion<Result<part::FanoutNews, PersistenceError>>&&>(done))
+    } -> std::same_as<void>;
+};
 template <class F>
 concept TellsOthers = BeginsRooms<F> && PublishesNews<F> && SubscribesToNews<F>;
 // One that has some of it would be taken for one that has none, and servers would drift apart.
@@ -78,7 +76,7 @@ concept FanoutIsSound = TellsOthers<F> || !(has_publish<F>() || has_subscribe<F>
 /// Beside what PersistenceLike asks for, of a storage that several servers share at a time: each
 /// finds the others' changes. A RoomManager whose persistence models it does so by itself.
 ///
-/// - `subscribe(id, from, done)`: answers part::HeardNews, once, as soon as there are some: entries
+/// - `subscribe(id, from, done)`: answers Result<part::FanoutNews, PersistenceError>, once, as soon as there are some: entries
 ///   behind the position `from`, so many as one turn should take, or messages. Positions are those
 ///   of `load`, and 0 where there was no room. The own entries are among them. Who has read them
 ///   asks again: a gap is answered until the room is loaded. One answer to a room is awaited at a
@@ -110,7 +108,8 @@ struct NoFanout {
         return make_error_code(RoomErrc::unknown_room);
     }
     void publish(std::string_view, BytesView) const noexcept {}
-    void subscribe(std::string_view, std::uint64_t, Completion<part::HeardNews>) const noexcept {}
+    void subscribe(std::string_view, std::uint64_t,
+                   Completion<Result<part::FanoutNews, PersistenceError>>) const noexcept {}
 };
 
 namespace explain {
@@ -124,9 +123,10 @@ consteval bool fanout_like() {
     static_assert(detail::PublishesNews<F>,
                   "FanoutLike: F needs 'void publish(std::string_view id, belay::BytesView "
                   "message)'");
-    static_assert(detail::SubscribesToNews<F>,
-                  "FanoutLike: F needs 'void subscribe(std::string_view id, std::uint64_t from, "
-                  "belay::Completion<belay::part::HeardNews>)'");
+    static_assert(
+        detail::SubscribesToNews<F>,
+        "FanoutLike: F needs 'void subscribe(std::string_view id, std::uint64_t from, "
+        "belay::Completion<belay::Result<belay::part::FanoutNews, belay::PersistenceError>>)'");
     return FanoutLike<F>;
 }
 

@@ -77,7 +77,10 @@ public:
 
     /// Errors: bad_room_id; snapshot_damaged, snapshot_missing, snapshot_misplaced; corrupt; those
     /// of the disk.   Complexity: of the snapshot and the updates.
-    void load(std::string_view id, Completion<LoadedRoom> done) { done(loaded(id)); }
+    void load(std::string_view id,
+              Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
+        done(loaded(id));
+    }
 
     /// Errors: bad_room_id; unknown_room; those of appending to the log, no space above all.
     [[nodiscard]] Result<std::uint64_t> append(std::string_view id, BytesView update) {
@@ -114,8 +117,9 @@ public:
     }
 
     /// Errors: none.
-    void list(std::string_view after, std::size_t count, Completion<ListedRooms> done) {
-        done(ListedRooms{log_.index().list(after, count)});
+    void list(std::string_view after, std::size_t count,
+              Completion<Result<std::vector<std::string>, PersistenceError>> done) {
+        done(Result<std::vector<std::string>, PersistenceError>{log_.index().list(after, count)});
     }
 
     /// The room that holds up the log, if that is too long; see JournalRoomsOptions.
@@ -171,7 +175,7 @@ private:
         return {};
     }
 
-    [[nodiscard]] LoadedRoom loaded(std::string_view id) {
+    [[nodiscard]] Result<std::optional<StoredRoom>, PersistenceError> loaded(std::string_view id) {
         if (!detail::is_room_id(id)) return PersistenceError{RoomErrc::bad_room_id, {}, {}};
         const detail::LoggedRoom* const room = log_.index().find(id);
         if (room == nullptr) return std::optional<StoredRoom>{};

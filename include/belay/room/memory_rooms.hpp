@@ -37,14 +37,19 @@ public:
     explicit MemoryRooms(MemoryRoomsOptions options) noexcept : options_{options} {}
 
     /// Errors: bad_room_id.
-    void load(std::string_view id, Completion<LoadedRoom> done) {
-        if (!detail::is_room_id(id)) return done(LoadedRoom{error(RoomErrc::bad_room_id)});
+    void load(std::string_view id,
+              Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
+        if (!detail::is_room_id(id))
+            return done(
+                Result<std::optional<StoredRoom>, PersistenceError>{error(RoomErrc::bad_room_id)});
         const auto at = rooms_.find(id);
-        if (at == rooms_.end()) return done(LoadedRoom{std::optional<StoredRoom>{}});
+        if (at == rooms_.end())
+            return done(
+                Result<std::optional<StoredRoom>, PersistenceError>{std::optional<StoredRoom>{}});
         const Room& room = at->second;
         StoredRoom found{room.epoch, room.snapshot, {}, room.last};
         for (const Update& update : room.updates) found.updates.push_back(update.bytes);
-        done(LoadedRoom{std::optional{std::move(found)}});
+        done(Result<std::optional<StoredRoom>, PersistenceError>{std::optional{std::move(found)}});
     }
 
     /// Errors: bad_room_id; unknown_room; no_space_on_device.
@@ -87,12 +92,13 @@ public:
     }
 
     /// Errors: none.
-    void list(std::string_view after, std::size_t count, Completion<ListedRooms> done) {
+    void list(std::string_view after, std::size_t count,
+              Completion<Result<std::vector<std::string>, PersistenceError>> done) {
         std::vector<std::string> ids;
         for (auto at = rooms_.upper_bound(after); at != rooms_.end() && ids.size() < count; ++at) {
             ids.push_back(at->first);
         }
-        done(ListedRooms{std::move(ids)});
+        done(Result<std::vector<std::string>, PersistenceError>{std::move(ids)});
     }
 
     /// Bytes of all snapshots and updates.

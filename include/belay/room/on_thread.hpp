@@ -74,8 +74,10 @@ public:
     ~OnThread() = default;
 
     /// Loads a room.   Errors: storage_busy; those of P.
-    void load(std::string_view id, Completion<LoadedRoom> done) {
-        if (!work_->takes(0)) return done(LoadedRoom{busy()});
+    void load(std::string_view id,
+              Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
+        if (!work_->takes(0))
+            return done(Result<std::optional<StoredRoom>, PersistenceError>{busy()});
         work_->post(Load{std::string{id}, ++last_, std::move(done)}, 0);
     }
     /// Appends an update to a room.   Errors: bad_room_id; storage_busy.
@@ -114,8 +116,10 @@ public:
             size);
     }
     /// Lists stored rooms.   Errors: storage_busy; those of P.
-    void list(std::string_view after, std::size_t count, Completion<ListedRooms> done) {
-        if (!work_->takes(0)) return done(ListedRooms{busy()});
+    void list(std::string_view after, std::size_t count,
+              Completion<Result<std::vector<std::string>, PersistenceError>> done) {
+        if (!work_->takes(0))
+            return done(Result<std::vector<std::string>, PersistenceError>{busy()});
         work_->post(List{std::string{after}, count, std::move(done)}, 0);
     }
     /// Returns what P's `lagging` returned after its last flush or save; nothing if P has no
@@ -126,7 +130,7 @@ private:
     struct Load {
         std::string id;
         std::uint64_t number;
-        Completion<LoadedRoom> done;
+        Completion<Result<std::optional<StoredRoom>, PersistenceError>> done;
     };
     struct Append {
         std::string id;
@@ -154,7 +158,7 @@ private:
     struct List {
         std::string after;
         std::size_t count;
-        Completion<ListedRooms> done;
+        Completion<Result<std::vector<std::string>, PersistenceError>> done;
     };
 
     /// The state that both threads use, and the code that the other thread runs.
@@ -226,9 +230,10 @@ private:
         void make(Load& call) {
             // A load whose answer is no longer wanted is skipped.
             if (!call.done.wanted()) return;
-            driver::Question<LoadedRoom> asked;
+            driver::Question<Result<std::optional<StoredRoom>, PersistenceError>> asked;
             persistence_.load(call.id, asked.ask());
-            std::optional<LoadedRoom> found = answer(asked);
+            std::optional<Result<std::optional<StoredRoom>, PersistenceError>> found =
+                answer(asked);
             if (!found) return;
             if (*found && **found) {
                 StoredRoom& room = ***found;
@@ -270,9 +275,11 @@ private:
         }
         void make(List& call) {
             if (!call.done.wanted()) return;
-            driver::Question<ListedRooms> asked;
+            driver::Question<Result<std::vector<std::string>, PersistenceError>> asked;
             persistence_.list(call.after, call.count, asked.ask());
-            if (std::optional<ListedRooms> found = answer(asked)) call.done(std::move(*found));
+            if (std::optional<Result<std::vector<std::string>, PersistenceError>> found =
+                    answer(asked))
+                call.done(std::move(*found));
         }
 
         /// Returns nothing if P dropped its Completion, so that the caller's Completion is dropped,

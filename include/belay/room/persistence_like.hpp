@@ -42,11 +42,6 @@ struct StoredRoom {
     std::uint64_t position = 0;
 };
 
-/// What `load` answers: the room, nothing if there is none, or why nobody can tell.
-using LoadedRoom = Result<std::optional<StoredRoom>, PersistenceError>;
-/// What `list` answers: ids in the order of their bytes, or why there are none.
-using ListedRooms = Result<std::vector<std::string>, PersistenceError>;
-
 namespace detail {
 
 BELAY_DETAIL_MEMBER(lagging);
@@ -56,8 +51,13 @@ BELAY_DETAIL_MEMBER(lagging);
 }
 
 template <class P>
-concept LoadsRooms = requires(P& p, std::string_view id, Completion<LoadedRoom> done) {
-    { p.load(id, static_cast<Completion<LoadedRoom>&&>(done)) } -> std::same_as<void>;
+concept LoadsRooms = requires(
+    P& p, std::string_view id,
+    Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
+    {
+        p.load(id,
+               static_cast<Completion<Result<std::optional<StoredRoom>, PersistenceError>>&&>(done))
+    } -> std::same_as<void>;
 };
 template <class P>
 concept AppendsUpdates = requires(P& p, std::string_view id, BytesView update) {
@@ -83,12 +83,13 @@ concept SavesRooms = requires(P& p, std::string_view id, std::span<const Bytes> 
     } -> std::same_as<void>;
 };
 template <class P>
-concept ListsRooms =
-    requires(P& p, std::string_view after, std::size_t count, Completion<ListedRooms> done) {
-        {
-            p.list(after, count, static_cast<Completion<ListedRooms>&&>(done))
-        } -> std::same_as<void>;
-    };
+concept ListsRooms = requires(P& p, std::string_view after, std::size_t count,
+                              Completion<Result<std::vector<std::string>, PersistenceError>> done) {
+    {
+        p.list(after, count,
+               static_cast<Completion<Result<std::vector<std::string>, PersistenceError>>&&>(done))
+    } -> std::same_as<void>;
+};
 template <class P>
 concept TellsLagging = requires(P& p) {
     { p.lagging() } -> std::same_as<std::optional<std::string>>;
@@ -120,14 +121,14 @@ concept LaggingIsSound = TellsLagging<P> || !has_lagging<P>();
 /// and of all if it names none, each of the changes since the last flush that did not fail may be
 /// stored, now or later, or not at all, but never in part. A `load` tells what is stored now.
 ///
-/// - `load(id, done)`: answers a LoadedRoom: what is stored of the room now, and nothing that is
+/// - `load(id, done)`: answers a Result<std::optional<StoredRoom>, PersistenceError>: what is stored of the room now, and nothing that is
 ///   not. No room is an answer; an error is none, and the room must not be begun anew then.
 /// - `save(id, snapshot, covers, done)`: answers when the updates `snapshot`, which make the
 ///   document, are stored instead of all changes of the room up to position `covers`; or they are
 ///   not, and nothing has changed. RoomErrc::bad_position if something up to `covers` is not
 ///   stored; stale_snapshot if `covers` is before what a stored snapshot covers, or is of an
 ///   earlier history; unknown_room.
-/// - `list(after, count, done)`: answers ListedRooms: the first ids behind `after` of the rooms
+/// - `list(after, count, done)`: answers Result<std::vector<std::string>, PersistenceError>: the first ids behind `after` of the rooms
 ///   that are stored, `count` at most; the first of all behind "".
 /// - optional `lagging() -> std::optional<std::string>`: a room whose changes should be saved now,
 ///   open or not, since they hold up space; asked for after flushes and saves. Nothing most of the
@@ -151,7 +152,8 @@ template <class P>
 consteval bool persistence_like() {
     static_assert(detail::LoadsRooms<P>,
                   "PersistenceLike: P needs 'void load(std::string_view id, "
-                  "belay::Completion<belay::LoadedRoom>)'");
+                  "belay::Completion<belay::Result<std::optional<belay::StoredRoom>, "
+                  "belay::PersistenceError>>)'");
     static_assert(detail::AppendsUpdates<P>,
                   "PersistenceLike: P needs 'belay::Result<std::uint64_t> append(std::string_view "
                   "id, belay::BytesView update)'");
@@ -167,9 +169,10 @@ consteval bool persistence_like() {
                   "PersistenceLike: P needs 'void save(std::string_view id, std::span<const "
                   "belay::Bytes> snapshot, std::uint64_t covers, belay::Completion<"
                   "belay::PersistenceError>)'");
-    static_assert(detail::ListsRooms<P>,
-                  "PersistenceLike: P needs 'void list(std::string_view after, std::size_t count, "
-                  "belay::Completion<belay::ListedRooms>)'");
+    static_assert(
+        detail::ListsRooms<P>,
+        "PersistenceLike: P needs 'void list(std::string_view after, std::size_t count, "
+        "belay::Completion<belay::Result<std::vector<std::string>, belay::PersistenceError>>)'");
     static_assert(detail::LaggingIsSound<P>,
                   "PersistenceLike: P's lagging must be 'std::optional<std::string> lagging()'");
     return PersistenceLike<P>;

@@ -203,14 +203,16 @@ public:
     }
     /// The first rooms that are stored behind `after`, in the order of their bytes: at most
     /// `count`, which is 1 to 1,000.   Errors: invalid_argument; no_answer; the storage's.
-    void list(std::string_view after, std::size_t count, Completion<ListedRooms> done) {
+    void list(std::string_view after, std::size_t count,
+              Completion<Result<std::vector<std::string>, PersistenceError>> done) {
         hub().office.list(after, count, std::move(done));
         waker_.touch();
     }
     /// A room as it is stored, all of it in `snapshot`; nothing if there is no such room. One that
     /// is not here is not kept here for it.   Errors: no_answer; the storage's; malformed_update.
     /// Complexity: as merging the document.
-    void export_room(std::string_view board, Completion<LoadedRoom> done) {
+    void export_room(std::string_view board,
+                     Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
         hub().office.export_room(std::string{board}, std::move(done));
         waker_.touch();
     }

@@ -16,11 +16,6 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// What a remote answers to `fetch`: the scene, nullopt if it knows no such session, or why it
-/// cannot say.
-template <class Content>
-using Fetched = Result<std::optional<Scene<Content>>, Failure>;
-
 namespace detail {
 
 BELAY_DETAIL_MEMBER(close);
@@ -31,7 +26,8 @@ BELAY_DETAIL_MEMBER(advance);
 template <class R>
 concept HasFetchScene =
     HasContentType<R> &&
-    requires(R& remote, std::string_view session, Completion<Fetched<typename R::content_type>> c) {
+    requires(R& remote, std::string_view session,
+             Completion<Result<std::optional<Scene<typename R::content_type>>, Failure>> c) {
         { remote.fetch(session, std::move(c)) } -> std::same_as<void>;
     };
 template <class R>
@@ -55,7 +51,7 @@ concept IsNoHalfMachine =
 /// The side of a bridge that is there: where scenes are pulled from, and pushed to.
 ///
 /// - `content_type`: as of the LocalLike.
-/// - `fetch(session, Completion<Fetched<content_type>>) -> void`: what the session looks like
+/// - `fetch(session, Completion<Result<std::optional<Scene<content_type>>, Failure>>) -> void`: what the session looks like
 ///   there.
 /// - `push(session, Scene<content_type>, Completion<Failure>) -> void`: it looks like this from now
 ///   on. The answer has Cause::none if the remote has taken it.
@@ -95,7 +91,8 @@ consteval bool remote_like() {
                       "content_hash(const content_type&)' in its namespace");
         static_assert(detail::HasFetchScene<R>,
                       "RemoteLike: R needs 'void fetch(std::string_view session, "
-                      "belay::Completion<belay::Fetched<content>>)'");
+                      "belay::Completion<belay::Result<std::optional<belay::Scene<content>>, "
+                      "belay::Failure>>)'");
         static_assert(detail::HasPushScene<R>,
                       "RemoteLike: R needs 'void push(std::string_view session, "
                       "belay::Scene<content>, belay::Completion<belay::Failure>)'");

@@ -43,8 +43,10 @@ template <class V, class Ask>
 [[nodiscard]] inline PersistenceError flush(redis::Rooms& rooms) {
     return awaited<PersistenceError>([&](auto done) { rooms.flush(std::move(done)); });
 }
-[[nodiscard]] inline LoadedRoom load(redis::Rooms& rooms, std::string_view id = "board") {
-    return awaited<LoadedRoom>([&](auto done) { rooms.load(id, std::move(done)); });
+[[nodiscard]] inline Result<std::optional<StoredRoom>, PersistenceError> load(
+    redis::Rooms& rooms, std::string_view id = "board") {
+    return awaited<Result<std::optional<StoredRoom>, PersistenceError>>(
+        [&](auto done) { rooms.load(id, std::move(done)); });
 }
 [[nodiscard]] inline PersistenceError save(redis::Rooms& rooms, std::string_view snapshot,
                                            std::uint64_t covers) {
@@ -53,8 +55,9 @@ template <class V, class Ask>
     return awaited<PersistenceError>(
         [&](auto done) { rooms.save("board", parts, covers, std::move(done)); });
 }
-[[nodiscard]] inline part::HeardNews hear(redis::Rooms& rooms, std::uint64_t from) {
-    return awaited<part::HeardNews>(
+[[nodiscard]] inline Result<part::FanoutNews, PersistenceError> hear(redis::Rooms& rooms,
+                                                                     std::uint64_t from) {
+    return awaited<Result<part::FanoutNews, PersistenceError>>(
         [&](auto done) { rooms.subscribe("board", from, std::move(done)); });
 }
 inline std::uint64_t append(redis::Rooms& rooms, std::string_view text) {
@@ -70,7 +73,7 @@ inline void begin(redis::Rooms& rooms, const Id& epoch = some_epoch) {
     REQUIRE_FALSE(flush(rooms));
 }
 /// "a,b*": the updates; with a star the own ones.
-[[nodiscard]] inline std::string words_in(const part::HeardNews& news) {
+[[nodiscard]] inline std::string words_in(const Result<part::FanoutNews, PersistenceError>& news) {
     REQUIRE(news);
     std::string text;
     for (const auto& entry : news->entries) {
@@ -81,7 +84,8 @@ inline void begin(redis::Rooms& rooms, const Id& epoch = some_epoch) {
     return text;
 }
 /// "snapshot|a,b,".
-[[nodiscard]] inline std::string words_in(const LoadedRoom& found) {
+[[nodiscard]] inline std::string words_in(
+    const Result<std::optional<StoredRoom>, PersistenceError>& found) {
     REQUIRE(found);
     if (!*found) return "none";
     std::string text;
@@ -110,7 +114,8 @@ inline const std::string room_key = "belay:{board}:room";
     return flush(rooms);
 }
 [[nodiscard]] inline std::string listed(redis::Rooms& rooms) {
-    const auto ids = awaited<ListedRooms>([&](auto done) { rooms.list({}, 9, std::move(done)); });
+    const auto ids = awaited<Result<std::vector<std::string>, PersistenceError>>(
+        [&](auto done) { rooms.list({}, 9, std::move(done)); });
     REQUIRE(ids);
     std::string all;
     for (const std::string& id : *ids) all += id + ',';

@@ -56,7 +56,10 @@ public:
         }
         belay::MemoryRooms::flush(std::move(done));
     }
-    void load(std::string_view id, belay::Completion<belay::LoadedRoom> done) {
+    void load(
+        std::string_view id,
+        belay::Completion<belay::Result<std::optional<belay::StoredRoom>, belay::PersistenceError>>
+            done) {
         ++gate_->loads;
         belay::MemoryRooms::load(id, std::move(done));
     }
@@ -76,9 +79,13 @@ public:
 class AnswersNothing : public belay::MemoryRooms {
 public:
     AnswersNothing() = default;
-    void load(std::string_view, belay::Completion<belay::LoadedRoom>) {}
+    void load(std::string_view,
+              belay::Completion<
+                  belay::Result<std::optional<belay::StoredRoom>, belay::PersistenceError>>) {}
     void flush(belay::Completion<belay::PersistenceError>) {}
-    void list(std::string_view, std::size_t, belay::Completion<belay::ListedRooms>) {}
+    void list(std::string_view, std::size_t,
+              belay::Completion<belay::Result<std::vector<std::string>, belay::PersistenceError>>) {
+    }
 };
 
 }  // namespace belay_test

@@ -117,9 +117,13 @@ public:
     }
     BrokenRooms& operator=(BrokenRooms&&) = delete;
 
-    void load(std::string_view id, belay::Completion<belay::LoadedRoom> done) {
+    void load(
+        std::string_view id,
+        belay::Completion<belay::Result<std::optional<belay::StoredRoom>, belay::PersistenceError>>
+            done) {
         if (is(Mistake::shows_unflushed)) static_cast<void>(flushed(rooms_));
-        belay::LoadedRoom found = loaded(rooms_, id);
+        belay::Result<std::optional<belay::StoredRoom>, belay::PersistenceError> found =
+            loaded(rooms_, id);
         if (found && *found) {
             if (is(Mistake::forgets_the_epoch)) (*found)->epoch[3] ^= std::byte{1};
             if (is(Mistake::tells_an_old_position)) (*found)->position = 0;
@@ -195,9 +199,11 @@ public:
         if (forgiven) error = {};
         done(std::move(error));
     }
-    void list(std::string_view after, std::size_t count,
-              belay::Completion<belay::ListedRooms> done) {
-        belay::ListedRooms ids = listed(rooms_, after, is(Mistake::lists_too_many) ? 99 : count);
+    void list(
+        std::string_view after, std::size_t count,
+        belay::Completion<belay::Result<std::vector<std::string>, belay::PersistenceError>> done) {
+        belay::Result<std::vector<std::string>, belay::PersistenceError> ids =
+            listed(rooms_, after, is(Mistake::lists_too_many) ? 99 : count);
         if (is(Mistake::lists_in_disorder)) std::reverse(ids->begin(), ids->end());
         done(std::move(ids));
     }

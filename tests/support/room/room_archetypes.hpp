@@ -33,7 +33,9 @@ public:
     MinimalPersistence() = default;
     MinimalPersistence(const MinimalPersistence&) = delete;
     MinimalPersistence& operator=(const MinimalPersistence&) = delete;
-    void load(std::string_view, belay::Completion<belay::LoadedRoom>) {}
+    void load(std::string_view,
+              belay::Completion<
+                  belay::Result<std::optional<belay::StoredRoom>, belay::PersistenceError>>) {}
     [[nodiscard]] belay::Result<std::uint64_t> append(std::string_view, belay::BytesView) {
         return std::uint64_t{1};
     }
@@ -44,7 +46,9 @@ public:
     void flush(belay::Completion<belay::PersistenceError>) {}
     void save(std::string_view, std::span<const belay::Bytes>, std::uint64_t,
               belay::Completion<belay::PersistenceError>) {}
-    void list(std::string_view, std::size_t, belay::Completion<belay::ListedRooms>) {}
+    void list(std::string_view, std::size_t,
+              belay::Completion<belay::Result<std::vector<std::string>, belay::PersistenceError>>) {
+    }
 };
 
 /// One that asks for saves.

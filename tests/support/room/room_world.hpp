@@ -44,8 +44,8 @@ struct RoomScript {
     int saving = 0;
     int saving_max = 0;
     bool hang_lists = false;  ///< likewise
-    std::vector<Completion<LoadedRoom>> hung{};
-    std::vector<Completion<ListedRooms>> hung_lists{};
+    std::vector<Completion<Result<std::optional<StoredRoom>, PersistenceError>>> hung{};
+    std::vector<Completion<Result<std::vector<std::string>, PersistenceError>>> hung_lists{};
     std::optional<std::string> lags{};
 };
 
@@ -55,7 +55,8 @@ public:
     ScriptedRooms(RoomScript& disk, sim::Host& host)
         : disk_{&disk}, host_{&host}, working_{disk.durable} {}
 
-    void load(std::string_view id, Completion<LoadedRoom> done) {
+    void load(std::string_view id,
+              Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
         ++disk_->loads;
         if (disk_->hang_loads > 0) {
             --disk_->hang_loads;
@@ -65,7 +66,8 @@ public:
               [d = disk_, name = std::string{id}, c = std::move(done)]() mutable {
                   if (d->fail_loads > 0) {
                       --d->fail_loads;
-                      return c(LoadedRoom{PersistenceError{RoomErrc::snapshot_damaged, name, {}}});
+                      return c(Result<std::optional<StoredRoom>, PersistenceError>{
+                          PersistenceError{RoomErrc::snapshot_damaged, name, {}}});
                   }
                   d->durable.load(name, std::move(c));
               });
@@ -114,7 +116,8 @@ public:
             disk_->durable.save(name, parts, covers, std::move(c));
         });
     }
-    void list(std::string_view after, std::size_t count, Completion<ListedRooms> done) {
+    void list(std::string_view after, std::size_t count,
+              Completion<Result<std::vector<std::string>, PersistenceError>> done) {
         if (disk_->hang_lists) return disk_->hung_lists.push_back(std::move(done));
         disk_->durable.list(after, count, std::move(done));
     }

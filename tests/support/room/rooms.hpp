@@ -29,9 +29,11 @@ template <class V, class Ask>
 }
 
 template <class P>
-[[nodiscard]] belay::LoadedRoom loaded(P& rooms, std::string_view id) {
-    return answer_of([&](auto done) { rooms.load(id, std::move(done)); },
-                     belay::LoadedRoom{no_answer()});
+[[nodiscard]] belay::Result<std::optional<belay::StoredRoom>, belay::PersistenceError> loaded(
+    P& rooms, std::string_view id) {
+    return answer_of(
+        [&](auto done) { rooms.load(id, std::move(done)); },
+        belay::Result<std::optional<belay::StoredRoom>, belay::PersistenceError>{no_answer()});
 }
 template <class P>
 [[nodiscard]] belay::PersistenceError flushed(P& rooms) {
@@ -51,9 +53,10 @@ template <class P>
     return saving(rooms, id, snapshot, covers).code;
 }
 template <class P>
-[[nodiscard]] belay::ListedRooms listed(P& rooms, std::string_view after, std::size_t count) {
+[[nodiscard]] belay::Result<std::vector<std::string>, belay::PersistenceError> listed(
+    P& rooms, std::string_view after, std::size_t count) {
     return answer_of([&](auto done) { rooms.list(after, count, std::move(done)); },
-                     belay::ListedRooms{no_answer()});
+                     belay::Result<std::vector<std::string>, belay::PersistenceError>{no_answer()});
 }
 
 [[nodiscard]] inline std::vector<belay::Bytes> parts(

@@ -45,7 +45,7 @@ inline std::vector<std::unique_ptr<RoomEditor>> crowd(RoomWorld& w, std::uint64_
 
 /// What the storage has of a room.
 inline std::optional<StoredRoom> stored_of(RoomScript& disk, std::string_view id = "board") {
-    const LoadedRoom found = loaded(disk.durable, id);
+    const Result<std::optional<StoredRoom>, PersistenceError> found = loaded(disk.durable, id);
     REQUIRE(found);
     return *found;
 }

@@ -52,7 +52,7 @@ struct SharedStore {
         std::uint64_t from = 0;   // of the subscription
         bool changed = true;      // it is compared; else nobody looks at the store
         std::deque<Bytes> messages{};
-        std::optional<Completion<part::HeardNews>> done{};
+        std::optional<Completion<Result<part::FanoutNews, PersistenceError>>> done{};
     };
     struct Server {
         bool away = false;    ///< nothing gets through
@@ -92,7 +92,7 @@ struct SharedStore {
         for (auto& [id, line] : servers[server].lines) {
             if (is && line.done) {
                 auto done = std::move(*std::exchange(line.done, std::nullopt));
-                done(part::HeardNews{lost()});
+                done(Result<part::FanoutNews, PersistenceError>{lost()});
             }
         }
         if (was && !is) reconnect(server);
@@ -147,7 +147,7 @@ struct SharedStore {
         line.messages.clear();
         server.longest = std::max(server.longest, news.entries.size());
         auto done = std::move(*std::exchange(line.done, std::nullopt));
-        done(part::HeardNews{std::move(news)});
+        done(Result<part::FanoutNews, PersistenceError>{std::move(news)});
     }
     [[nodiscard]] part::FanoutNews news_of(int number, const std::string& id) {
         Line& line = servers[number].lines[id];
@@ -278,9 +278,11 @@ public:
         me().mark = 0;
     }
 
-    void load(std::string_view id, Completion<LoadedRoom> done) {
+    void load(std::string_view id,
+              Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
         ++me().calls;
-        if (me().away) return done(LoadedRoom{SharedStore::lost()});
+        if (me().away)
+            return done(Result<std::optional<StoredRoom>, PersistenceError>{SharedStore::lost()});
         const auto at = store_->rooms.find(id);
         SharedStore::Line& known = line(id);
         known.log = known.book = at == store_->rooms.end() ? 0 : at->second.log;
@@ -290,13 +292,15 @@ public:
             known.tried = 0;
         }
         if (me().slow) return;
-        if (at == store_->rooms.end()) return done(LoadedRoom{std::optional<StoredRoom>{}});
+        if (at == store_->rooms.end())
+            return done(
+                Result<std::optional<StoredRoom>, PersistenceError>{std::optional<StoredRoom>{}});
         StoredRoom room{at->second.epoch, at->second.snapshot, {}, at->second.covers};
         for (const SharedStore::Entry& e : at->second.entries) {
             room.updates.push_back(e.update);
             room.position = e.position;
         }
-        done(LoadedRoom{std::optional{std::move(room)}});
+        done(Result<std::optional<StoredRoom>, PersistenceError>{std::optional{std::move(room)}});
     }
     Result<std::uint64_t> append(std::string_view id, BytesView update) {
         return stage(SharedStore::Change::Kind::append, id, {}, update);
@@ -338,8 +342,9 @@ public:
         if (me().away) return done(SharedStore::lost());
         done(store_->save(number_, std::string{id}, snapshot, covers));
     }
-    void list(std::string_view, std::size_t, Completion<ListedRooms> done) {
-        done(ListedRooms{std::vector<std::string>{}});
+    void list(std::string_view, std::size_t,
+              Completion<Result<std::vector<std::string>, PersistenceError>> done) {
+        done(Result<std::vector<std::string>, PersistenceError>{std::vector<std::string>{}});
     }
     void publish(std::string_view id, BytesView message) {
         if (me().away) return;
@@ -350,8 +355,9 @@ public:
             store_->tell(number, at->first);
         }
     }
-    void subscribe(std::string_view id, std::uint64_t from, Completion<part::HeardNews> done) {
-        if (me().away) return done(part::HeardNews{SharedStore::lost()});
+    void subscribe(std::string_view id, std::uint64_t from,
+                   Completion<Result<part::FanoutNews, PersistenceError>> done) {
+        if (me().away) return done(Result<part::FanoutNews, PersistenceError>{SharedStore::lost()});
         if (std::exchange(line(id).from, from) != from) line(id).changed = true;
         line(id).done = std::move(done);
         store_->tell(number_, std::string{id});

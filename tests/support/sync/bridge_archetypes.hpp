@@ -40,7 +40,9 @@ struct MinimalRemote {
     MinimalRemote(const MinimalRemote&) = delete;
     MinimalRemote& operator=(const MinimalRemote&) = delete;
 
-    void fetch(std::string_view, const belay::Completion<belay::Fetched<MinimalContent>>&) {}
+    void fetch(std::string_view,
+               const belay::Completion<
+                   belay::Result<std::optional<belay::Scene<MinimalContent>>, belay::Failure>>&) {}
     void push(std::string_view, const belay::Scene<MinimalContent>&,
               const belay::Completion<belay::Failure>&) {}
 };

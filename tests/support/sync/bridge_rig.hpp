@@ -68,7 +68,7 @@ struct Board {
 /// The side that is there.
 struct Server {
     using content_type = std::string;
-    using Got = belay::Fetched<std::string>;
+    using Got = belay::Result<std::optional<belay::Scene<std::string>>, belay::Failure>;
 
     /// How it treats a call.
     enum class Mood {

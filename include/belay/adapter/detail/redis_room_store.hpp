@@ -55,7 +55,7 @@ public:
 
     // ---- calls ---------------------------------------------------------------------------------
 
-    [[nodiscard]] LoadedRoom load(std::string_view id) {
+    [[nodiscard]] Result<std::optional<StoredRoom>, PersistenceError> load(std::string_view id) {
         const RedisRoomKeys keys{options_.prefix, id};
         RedisReply reply;
         if (PersistenceError e =
@@ -128,7 +128,8 @@ public:
     }
 
     /// Ids may stand in the index whose rooms are erased, or not begun yet.
-    [[nodiscard]] ListedRooms list(std::string_view after, std::size_t count) {
+    [[nodiscard]] Result<std::vector<std::string>, PersistenceError> list(std::string_view after,
+                                                                          std::size_t count) {
         std::vector<std::string> ids;
         std::string from = after.empty() ? "-" : '(' + std::string{after};
         while (ids.size() < count) {
@@ -171,7 +172,9 @@ public:
     }
 
     /// What is behind `from`, of the history `log`, which it learns if it is empty.
-    [[nodiscard]] part::HeardNews news(std::string_view id, std::string& log, std::uint64_t from) {
+    [[nodiscard]] Result<part::FanoutNews, PersistenceError> news(std::string_view id,
+                                                                  std::string& log,
+                                                                  std::uint64_t from) {
         const RedisRoomKeys keys{options_.prefix, id};
         const RedisRoomPositions::State state = positions_->state(id);
         // One that was begun here, and of which nothing was read yet.
@@ -191,8 +194,8 @@ public:
         if (is == "over") news.state = part::FanoutNews::State::over;
         if (is != "on")
             return is == "gap" || is == "over" || is == "none"
-                       ? part::HeardNews{std::move(news)}
-                       : part::HeardNews{foreign(keys.room)};
+                       ? Result<part::FanoutNews, PersistenceError>{std::move(news)}
+                       : Result<part::FanoutNews, PersistenceError>{foreign(keys.room)};
         if (!take_epoch(reply_at(reply.get(), 1), news.epoch) ||
             !take_entries(reply_at(reply.get(), 3), news.entries))
             return foreign(keys.room);

@@ -37,7 +37,8 @@ public:
         connection_.use(connection_of(options));
     }
 
-    void subscribe(const std::string& id, std::uint64_t from, Completion<part::HeardNews> done) {
+    void subscribe(const std::string& id, std::uint64_t from,
+                   Completion<Result<part::FanoutNews, PersistenceError>> done) {
         if (!done.wanted()) return;
         auto found = subs_.find(id);
         if (found == subs_.end()) {
@@ -101,7 +102,7 @@ private:
         std::string channel{};
         std::string log{};
         std::uint64_t from = 0;
-        std::optional<Completion<part::HeardNews>> done{};
+        std::optional<Completion<Result<part::FanoutNews, PersistenceError>>> done{};
         std::deque<Bytes> messages{};
         std::size_t message_bytes = 0;
         Clock::time_point answered_at{};
@@ -207,16 +208,17 @@ private:
             sub.asked = sub.confirmed = false;
             sub.changed = true;
             if (!sub.done || std::exchange(sub.told, true)) continue;
-            Completion<part::HeardNews> done = std::move(*std::exchange(sub.done, std::nullopt));
+            Completion<Result<part::FanoutNews, PersistenceError>> done =
+                std::move(*std::exchange(sub.done, std::nullopt));
             sub.answered_at = Clock::now();
-            done(part::HeardNews{why});
+            done(Result<part::FanoutNews, PersistenceError>{why});
         }
     }
 
     // ---- subscriptions -------------------------------------------------------------------------
 
     void answer(const std::string& id, Sub& sub) {
-        part::HeardNews news = part::FanoutNews{};
+        Result<part::FanoutNews, PersistenceError> news = part::FanoutNews{};
         if (sub.changed) {
             news = store_->news(id, sub.log, sub.from);
             // What has more to say is asked again, a gap until the room is loaded; an outage is
@@ -235,7 +237,8 @@ private:
             sub.message_bytes = 0;
             if (!news->entries.empty()) sub.from = news->entries.back().position;
         }
-        Completion<part::HeardNews> done = std::move(*std::exchange(sub.done, std::nullopt));
+        Completion<Result<part::FanoutNews, PersistenceError>> done =
+            std::move(*std::exchange(sub.done, std::nullopt));
         sub.answered_at = Clock::now();
         done(std::move(news));
     }

@@ -33,7 +33,7 @@ class RedisRoomWorker {
 public:
     struct Load {
         std::string id;
-        Completion<LoadedRoom> done;
+        Completion<Result<std::optional<StoredRoom>, PersistenceError>> done;
     };
     struct Flush {
         std::vector<RedisRoomChange> changes;
@@ -48,7 +48,7 @@ public:
     struct List {
         std::string after;
         std::size_t count;
-        Completion<ListedRooms> done;
+        Completion<Result<std::vector<std::string>, PersistenceError>> done;
     };
     struct Publish {
         std::string id;
@@ -57,7 +57,7 @@ public:
     struct Subscribe {
         std::string id;
         std::uint64_t from;
-        Completion<part::HeardNews> done;
+        Completion<Result<part::FanoutNews, PersistenceError>> done;
     };
 
     /// The thread begins with `start`.
@@ -155,7 +155,7 @@ private:
     void make(Load& call) {
         // A load that nobody waits for costs the others nothing.
         if (!call.done.wanted()) return;
-        LoadedRoom found = store_.load(call.id);
+        Result<std::optional<StoredRoom>, PersistenceError> found = store_.load(call.id);
         if (found) subscriber_.loaded(call.id);
         call.done(std::move(found));
     }

@@ -272,8 +272,9 @@ private:
 
     // ---- what is there --------------------------------------------------------------------------
 
-    [[nodiscard]] std::optional<LoadedRoom> load(std::string_view id) {
-        auto found = wait_.template operator()<LoadedRoom>(
+    [[nodiscard]] std::optional<Result<std::optional<StoredRoom>, PersistenceError>> load(
+        std::string_view id) {
+        auto found = wait_.template operator()<Result<std::optional<StoredRoom>, PersistenceError>>(
             [&](auto done) { rooms_->load(id, std::move(done)); });
         expect(found.has_value(), Rule::answers_every_call);
         return found;
@@ -281,7 +282,8 @@ private:
     /// What is loaded must be the room as it is stored, or as a change made it since: what was
     /// shown before, or a later one. `rule` is blamed, if it is a particular one.
     void look_at(ModelRoom& room, Rule rule = Rule::load_finds_what_was_flushed) {
-        const std::optional<LoadedRoom> found = load(room.id);
+        const std::optional<Result<std::optional<StoredRoom>, PersistenceError>> found =
+            load(room.id);
         if (!found) return;
         if (!*found) return expect(false, rule);
         const auto which = room.which(**found);
@@ -308,8 +310,9 @@ private:
         const std::size_t count = 1 + static_cast<std::size_t>(bits_() % 4);
         std::vector<std::string> listed;
         for (std::size_t calls = 0; calls <= model_.size(); ++calls) {
-            auto some = wait_.template operator()<ListedRooms>(
-                [&](auto done) { rooms_->list(after, count, std::move(done)); });
+            auto some =
+                wait_.template operator()<Result<std::vector<std::string>, PersistenceError>>(
+                    [&](auto done) { rooms_->list(after, count, std::move(done)); });
             expect(some.has_value(), Rule::answers_every_call);
             if (!some) return;
             if (!*some || (*some)->size() > count) return expect(false, rule);

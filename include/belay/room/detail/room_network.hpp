@@ -207,7 +207,7 @@ private:
     // ---- news ----------------------------------------------------------------------------------
 
     void take(Room& room) {
-        std::optional<part::HeardNews> heard = room.others->asked.take();
+        std::optional<Result<part::FanoutNews, PersistenceError>> heard = room.others->asked.take();
         const bool told = heard && heard->has_value();
         if (!told) {
             const PersistenceError error =

@@ -53,7 +53,7 @@ struct RoomNews {
 
     static constexpr std::size_t echoes_max = 65'536;
 
-    driver::Question<part::HeardNews> asked;
+    driver::Question<Result<part::FanoutNews, PersistenceError>> asked;
     Instant again_at = never;      ///< it is asked, or loaded, again
     Instant recovers_at = always;  ///< a gap is looked at not before
     RoomPause failed{};            ///< how long what failed waits

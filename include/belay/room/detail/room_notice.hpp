@@ -27,8 +27,9 @@ struct RoomAnswer {
 
 /// What an observer, or who has asked, will hear when the manager is consistent; an error code: it
 /// is stopped.
-using RoomNotice =
-    std::variant<RoomRefusal, RoomDivergence, RoomFailure, RoomEvent, std::error_code,
-                 RoomAnswer<PersistenceError>, RoomAnswer<LoadedRoom>, RoomAnswer<ListedRooms>>;
+using RoomNotice = std::variant<RoomRefusal, RoomDivergence, RoomFailure, RoomEvent,
+                                std::error_code, RoomAnswer<PersistenceError>,
+                                RoomAnswer<Result<std::optional<StoredRoom>, PersistenceError>>,
+                                RoomAnswer<Result<std::vector<std::string>, PersistenceError>>>;
 
 }}}  // namespace belay::detail

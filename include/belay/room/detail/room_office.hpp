@@ -110,24 +110,28 @@ public:
 
     // ---- what is stored ------------------------------------------------------------------------
 
-    void list(std::string_view after, std::size_t count, Completion<ListedRooms> done) {
+    void list(std::string_view after, std::size_t count,
+              Completion<Result<std::vector<std::string>, PersistenceError>> done) {
         if (!takes(done)) return;
         if (count == 0 || count > listed_max)
             return fail(done, std::make_error_code(std::errc::invalid_argument));
-        Ask<ListedRooms>& ask = begin(lists_, {}, std::move(done));
+        Ask<Result<std::vector<std::string>, PersistenceError>>& ask =
+            begin(lists_, {}, std::move(done));
         vault_->persistence().list(after, count, ask.question.ask());
     }
-    void export_room(std::string board, Completion<LoadedRoom> done) {
+    void export_room(std::string board,
+                     Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
         if (!takes(board, done)) return;
         auto* const room = hub_->find(board);
         if (room != nullptr && room->core.live()) {
-            LoadedRoom found{std::optional<StoredRoom>{}};
+            Result<std::optional<StoredRoom>, PersistenceError> found{std::optional<StoredRoom>{}};
             // Of several servers, one knows what it has read, and may have more.
             const bool more = room->others && room->document.bytes() != 0;
             if (room->position != 0 || more) found = document_of(*room, room->document);
             return answer(done, std::move(found));
         }
-        Ask<LoadedRoom>& ask = begin(exports_, std::move(board), std::move(done));
+        Ask<Result<std::optional<StoredRoom>, PersistenceError>>& ask =
+            begin(exports_, std::move(board), std::move(done));
         vault_->persistence().load(ask.board, ask.question.ask());
     }
     template <class V>
@@ -137,7 +141,8 @@ public:
         std::optional<V> found;
         if (ask.question.answered()) found = ask.question.take();
         if (!found) return fail(ask.done, make_error_code(RoomErrc::no_answer));
-        if constexpr (std::is_same_v<V, LoadedRoom>) merge(*found);
+        if constexpr (std::is_same_v<V, Result<std::optional<StoredRoom>, PersistenceError>>)
+            merge(*found);
         answer(ask.done, std::move(*found));
     }
 
@@ -245,8 +250,14 @@ private:
         asks.erase(found);
         return self;
     }
-    [[nodiscard]] Asks<ListedRooms>& asks_of(const Ask<ListedRooms>&) noexcept { return lists_; }
-    [[nodiscard]] Asks<LoadedRoom>& asks_of(const Ask<LoadedRoom>&) noexcept { return exports_; }
+    [[nodiscard]] Asks<Result<std::vector<std::string>, PersistenceError>>& asks_of(
+        const Ask<Result<std::vector<std::string>, PersistenceError>>&) noexcept {
+        return lists_;
+    }
+    [[nodiscard]] Asks<Result<std::optional<StoredRoom>, PersistenceError>>& asks_of(
+        const Ask<Result<std::optional<StoredRoom>, PersistenceError>>&) noexcept {
+        return exports_;
+    }
     template <class V>
     void end_all(Asks<V>& asks, const std::error_code& why) {
         for (auto& [key, ask] : asks) fail(ask->done, why);
@@ -254,7 +265,7 @@ private:
     }
 
     /// One document of all that was loaded.
-    void merge(LoadedRoom& found) {
+    void merge(Result<std::optional<StoredRoom>, PersistenceError>& found) {
         if (!found || !*found) return;
         Room room{{}, hub_->empty_, always, hub_->options_, hub_->now_};
         if (!hub_->take_stored(room, *found))
@@ -263,7 +274,8 @@ private:
         else
             found = document_of(room, room.document);
     }
-    [[nodiscard]] static LoadedRoom document_of(const RoomBase& room, Document& document) {
+    [[nodiscard]] static Result<std::optional<StoredRoom>, PersistenceError> document_of(
+        const RoomBase& room, Document& document) {
         const std::span<const Bytes> parts = document.snapshot();
         return std::optional{
             StoredRoom{room.epoch, {parts.begin(), parts.end()}, {}, room.position}};
@@ -317,8 +329,8 @@ private:
     Hub* hub_;
     Vault* vault_;
     driver::MachineGroup nest_;
-    Asks<ListedRooms> lists_;
-    Asks<LoadedRoom> exports_;
+    Asks<Result<std::vector<std::string>, PersistenceError>> lists_;
+    Asks<Result<std::optional<StoredRoom>, PersistenceError>> exports_;
     /// Boards, and how many changes of each wait to be stored.
     std::map<std::string, std::size_t, std::less<>> turning_;
     /// Those whose flush has failed: what it should have stored may be stored by the next.

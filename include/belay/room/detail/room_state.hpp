@@ -68,7 +68,7 @@ struct RoomBase {
     const std::string id;
     timeline::RoomCore core;
     RoomAwareness awareness;
-    driver::Question<LoadedRoom> load;
+    driver::Question<Result<std::optional<StoredRoom>, PersistenceError>> load;
     driver::Question<PersistenceError> save;
     Waker waker{};
     Instant load_ends = never;

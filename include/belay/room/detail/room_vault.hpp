@@ -65,7 +65,8 @@ public:
                    std::optional<StoredRoom>& found) {
         if (!room.load.waits()) return false;
         if (room.load.answered()) {
-            std::optional<LoadedRoom> answer = room.load.take();
+            std::optional<Result<std::optional<StoredRoom>, PersistenceError>> answer =
+                room.load.take();
             if (!answer) {
                 error = {RoomErrc::no_answer, {}, "the load was dropped"};
             } else if (!answer->has_value()) {

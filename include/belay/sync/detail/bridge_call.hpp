@@ -149,7 +149,7 @@ private:
     static Reply unanswered() {
         return Reply::none(SyncErrc::unanswered, Failure::from(SyncErrc::unanswered));
     }
-    static Reply reply_of(std::optional<Fetched<Content>>&& got) {
+    static Reply reply_of(std::optional<Result<std::optional<Scene<Content>>, Failure>>&& got) {
         if (!got) return unanswered();
         if (got->has_value()) return Reply::success(*std::move(*got));
         // A failure without a cause would be none.
@@ -164,7 +164,7 @@ private:
     }
 
     CallClock clock_;
-    driver::Question<Fetched<Content>> fetched_;
+    driver::Question<Result<std::optional<Scene<Content>>, Failure>> fetched_;
     driver::Question<Failure> pushed_;
     std::optional<RetryCore<AsPolicy<Policy>, CallClock, Reply, Ear>> core_;
     std::optional<Failure> failure_{};

@@ -251,10 +251,11 @@ private:
         }
     }
     void ask_fetch(Call& call) {
-        call.ask(now_, options_.answer_within, [&](Completion<Fetched<Content>> done) {
-            const typename Sides::Inside inside{sides_};
-            sides_.remote.fetch(call.session()->name, std::move(done));
-        });
+        call.ask(now_, options_.answer_within,
+                 [&](Completion<Result<std::optional<Scene<Content>>, Failure>> done) {
+                     const typename Sides::Inside inside{sides_};
+                     sides_.remote.fetch(call.session()->name, std::move(done));
+                 });
     }
     void ask_push(Call& call) {
         BridgeSession& s = *call.session();
