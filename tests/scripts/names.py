@@ -6,8 +6,11 @@
 
 A name is public if it is declared in namespace belay or below, but not in a namespace detail. It should be if somebody
 writes it in a program that is composed of what belay has; what only those write who make, judge or prove parts, look at
-files or read bytes is in a namespace of SPECIAL, listed apart, each with a page. NAMES_MAX and START_MAX are limits:
-what cannot be held in the head is looked at again.
+files or read bytes is in a namespace of SPECIAL, listed apart, each with a page.
+
+A row also lists the part's Options, Status, Counters, Report and Snapshot, and its nested types. ROWS_MAX is the limit
+of rows in belay itself. Bold names are computed: those that README's excerpts and the first programs of the components'
+pages use, at most START_MAX of each library.
 """
 
 import argparse
@@ -33,21 +36,14 @@ SPECIAL = {
     "yjs": "the bytes of Yjs updates, without a CRDT: [Yjs updates](yjs-updates.md)",
     "session_format": "the bytes of the session protocol: [session protocol](session-protocol.md)",
 }
-NAMES_MAX = 447
-START_MAX = 70
-# What a user meets first.
-START_HERE = set("""
-Duration Instant Cause Failure Result Seed Random ManualClock StopSource Bytes
-Policy MaxAttempts MaxElapsed Deadline StopOn CooldownOn ResetWhenStable AttemptTimeout Shared
-Backoff FullJitter Cap Exponential make_backoff
-Breaker CircuitBreaker ConsecutiveFailures FailureRate OpenFor
-TokenBudget RatioBudget AdaptiveLimit
-retry fails_if fails_on Pipeline Retrying Timeout Fallback Bulkhead RateLimiter Task
-Queue QueueErrc Deque Ring Encoded DropOldest SpscRing MpmcRing QueueCounters
-Journal JournalOptions Flush WorkQueue Lease
-Supervisor Heartbeat LinkState LinkLog Tee Session Receiver
-Loop ThreadSleeper posix::Loop posix::Tcp posix::Listener posix::Journal sim::World
-""".split())
+ROWS_MAX = 330
+START_MAX = 52
+# A part's own words: they have no row, but stand in the row of their part.
+WORDS = ("Options", "Status", "Counters", "Report", "Snapshot")
+# What the standard library finds by argument-dependent lookup; no program writes them.
+HOOKS = ("make_error_code", "make_error_condition")
+# Pages with programs that a newcomer meets first, and which of their blocks: README all, a component's page the first.
+README = "README.md"
 
 # "namespace belay { inline namespace BELAY_ABI { namespace part {", and within it "namespace detail {".
 NAMESPACE = re.compile(r"^(?:inline )?namespace [\w:]+ \{")
@@ -95,63 +91,131 @@ def names_of(lines):
             comment = []
         elif spaces and not LEAD.match(line):
             name = declared(line)
+            if name in HOOKS:
+                name = None
             path = [space for part in spaces for space in part if space != "BELAY_ABI"]
             if name and path[0] == "belay" and "detail" not in path:
                 yield "::".join(path[1:]), name, first_sentence(comment)
             comment = []
 
 
+NESTED = re.compile(r"^    (?:class|struct|enum class) (?:\[\[\w+\]\] )?([A-Z]\w*)(?![\w<]|::)[^;{]*\{")
+
+
+def nested_of(lines):
+    """(class, nested type) of each public type that a class at namespace scope declares."""
+    owner, public = None, False
+    for line in lines:
+        opened = re.match(r"^(class|struct) (?:\[\[\w+\]\] )?(\w+)(?![\w<]|::)[^;]*\{$", line)
+        if opened:
+            owner, public = opened[2], opened[1] == "struct"
+        elif line.startswith("}"):
+            owner = None
+        elif re.match(r"^(public|protected|private):", line):
+            public = line.startswith("public")
+        elif owner and public and NESTED.match(line):
+            yield owner, NESTED.match(line)[1]
+
+
+def programs(lines):
+    """The text of each block of C++ in a page."""
+    return ["\n".join(block) for _, block in layout.code_blocks(lines, "cpp")]
+
+
 class Names:
     def __init__(self, root):
+        self.root = root
         self.found = {}  # (namespace, name): (component, header, sentence); of overloads the first
+        self.nested = {}  # name of a class: its public nested types
         for component in layout.LIBRARY_OF:
             for path in sorted((root / "include" / "belay" / component).glob("*.hpp")):
-                for space, name, sentence in names_of(path.read_text(encoding="utf-8").splitlines()):
+                lines = path.read_text(encoding="utf-8").splitlines()
+                for space, name, sentence in names_of(lines):
                     self.found.setdefault((space, name), (component, path.name, sentence))
+                for owner, name in nested_of(lines):
+                    if name not in self.nested.setdefault(owner, []):
+                        self.nested[owner].append(name)
+        self.start = self.first_met()
+
+    def part_of(self, key):
+        """The part in whose row a name stands: JournalOptions in that of Journal, BridgePushOptions in that of Bridge."""
+        space, name = key
+        word = next((word for word in WORDS if name.endswith(word) and name != word), None)
+        parts = re.findall(r"[A-Z][a-z0-9]*", name.removesuffix(word)) if word else []
+        for n in range(len(parts), 0, -1):
+            if (space, "".join(parts[:n])) in self.found:
+                return space, "".join(parts[:n])
+        return None
+
+    def rows(self):
+        """The names that have a row of their own: (key, what stands in the row with it)."""
+        held = {}
+        for key in self.found:
+            part = self.part_of(key)
+            if part:
+                held.setdefault(part, []).append(key[1])
+        for key in self.found:
+            if not self.part_of(key):
+                yield key, held.get(key, []) + [f"{key[1]}::{name}" for name in self.nested.get(key[1], [])]
 
     def counted(self):
-        return {key for key in self.found if key[0].split("::")[0] not in SPECIAL}
+        return [key for key, _ in self.rows() if not key[0]]
+
+    def first_met(self):
+        """The names that README's excerpts and the first programs of the components' pages use."""
+        texts = []
+        for page in [README] + [f"docs/{component}.md" for component in layout.LIBRARY_OF]:
+            path = self.root / page
+            if path.is_file():
+                blocks = programs(path.read_text(encoding="utf-8").splitlines())
+                texts += blocks if page == README else blocks[:1]
+        words = {word.removeprefix("belay::") for text in texts for word in re.findall(r"[\w:]+", re.sub(r"//.*", "", text))}
+        used = {"::".join(word.split("::")[:n]) for word in words for n in range(1, word.count("::") + 2)}
+        return {key for key, _ in self.rows() if "::".join(filter(None, key)) in used}
 
     def complaints(self):
         for (space, name), (component, header, sentence) in self.found.items():
             if not sentence:
                 yield f"include/belay/{component}/{header}: {name} has no comment that says what it is"
-        shown = {"::".join(filter(None, key)) for key in self.found}
-        for name in sorted(START_HERE - shown):
-            yield f"tests/scripts/names.py: START_HERE has {name}, which no header declares"
-        if len(self.counted()) > NAMES_MAX:
-            yield f"{len(self.counted())} public names, the limit is {NAMES_MAX}"
-        if len(START_HERE) > START_MAX:
-            yield f"{len(START_HERE)} names to start with, the limit is {START_MAX}"
+        rows = len(self.counted())
+        if rows > ROWS_MAX:
+            yield f"docs/names.md: {rows} rows in belay::, the limit is {ROWS_MAX}: hide, merge or move names"
+        for library, components in layout.LIBRARIES.items():
+            start = [key for key in self.start if self.found[key][0] in components]
+            if len(start) > START_MAX:
+                yield (f"docs/names.md: {len(start)} names to start with in {library}, the limit is {START_MAX}: shorten the "
+                       "first programs of its pages")
 
     def page(self):
-        counted = self.counted()
+        rows = list(self.rows())
         lines = ["# Names", "",
                  "Every public name, by library and component, made from the headers by `tests/scripts/names.py --write`. "
-                 "**Bold**: start here.", "",
-                 "Here is what a program that is composed of what belay has may write. What only those write who "
-                 "make, judge or prove a part, look at files or read bytes is in namespaces of its own, at the end.", "",
-                 f"{len(counted)} names, {len(START_HERE)} of them to start with; "
-                 f"{len(self.found) - len(counted)} more in the namespaces at the end.", ""]
+                 "**Bold**: README and the first programs of the pages use it; start here.", "",
+                 "A program that is composed of belay's parts writes the names of the first six tables. The namespaces at "
+                 "the end are for those who make a part of their own, prove a configuration, look at files or read bytes. "
+                 "A row also lists the part's `Options`, `Status`, `Counters`, `Report` and `Snapshot`, and its nested types.",
+                 "", f"{len(self.counted())} rows in `belay::`, {len(self.start)} names to start with.", ""]
+        special = [row for row in rows if row[0][0].split("::")[0] in SPECIAL]
         for library, components in layout.LIBRARIES.items():
             lines += [f"## {library}", ""]
             for component in components:
-                rows = [(key, row) for key, row in self.found.items() if row[0] == component and key in counted]
-                lines += self.table(f"### {component}/", rows)
+                of_component = [row for row in rows if self.found[row[0]][0] == component and row not in special]
+                lines += self.table(f"### {component}/", of_component)
         for space, what in SPECIAL.items():
-            rows = [(key, row) for key, row in self.found.items() if key[0].split("::")[0] == space]
-            lines += self.table(f"## namespace belay::{space}", rows, what[0].upper() + what[1:] + ".")
+            of_space = [row for row in special if row[0][0].split("::")[0] == space]
+            lines += self.table(f"## namespace belay::{space}", of_space, what[0].upper() + what[1:] + ".")
         return "\n".join(lines).rstrip("\n") + "\n"
 
-    @staticmethod
-    def table(heading, rows, what=""):
+    def table(self, heading, rows, what=""):
         if not rows:
             return []
         lines = [heading, ""] + ([what, ""] if what else []) + ["| name | header | what it is |", "|---|---|---|"]
-        for (space, name), (component, header, sentence) in rows:
-            shown = "::".join(filter(None, (space, name)))
-            mark = "**" if shown in START_HERE else ""
-            lines.append(f"| {mark}`{shown}`{mark} | `{component}/{header}` | {sentence.replace('|', chr(92) + '|')} |")
+        for key, held in rows:
+            component, header, sentence = self.found[key]
+            shown = "::".join(filter(None, key))
+            mark = "**" if key in self.start else ""
+            more = "".join(f", `{name}`" for name in held)
+            lines.append(f"| {mark}`{shown}`{mark}{more} | `{component}/{header}` | {sentence.replace('|', chr(92) + '|')} |")
         return lines + [""]
 
 
@@ -167,7 +231,7 @@ def main():
         page.write_text(names.page(), encoding="utf-8")
     elif not page.is_file() or page.read_text(encoding="utf-8") != names.page():
         wrong.append("docs/names.md is not what the headers say: run tests/scripts/names.py --write")
-    print("\n".join(wrong + [f"{len(names.counted())} public names"]))
+    print("\n".join(wrong + [f"{len(names.counted())} rows in belay::, {len(names.found)} public names"]))
     return 1 if wrong else 0
 
 

@@ -29,7 +29,15 @@ class [[nodiscard]] Thing final {
 public:
     /// A member.
     int member() const;
+    /// A nested type.
+    enum class Mode { one };
+
+private:
+    struct Secret {};
 };
+
+/// The options of a Thing.
+struct ThingOptions {};
 
 /// What things do.
 template <class T>
@@ -78,7 +86,7 @@ struct Socket {};
 
 }}}  // namespace belay::posix::detail
 """
-PUBLIC = {"Thing": "Something to have", "ThingLike": "What things do", "things_max": "So many", "Alias": "Another name",
+PUBLIC = {"Thing": "Something to have", "ThingOptions": "The options of a Thing", "ThingLike": "What things do", "things_max": "So many", "Alias": "Another name",
           "Kind": "Kinds", "make_thing": "Makes one"}
 
 
@@ -88,29 +96,44 @@ class NamesTest(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.root = pathlib.Path(folder.name)
         (self.root / "include" / "belay" / "core" / "detail").mkdir(parents=True)
+        (self.root / "docs").mkdir()
         self.write("a.hpp", HEADER)
         self.write("detail/b.hpp", HEADER.replace("Thing", "Other"))
-        self.start, names.START_HERE = names.START_HERE, {"Thing"}
-        self.limit = names.NAMES_MAX
-
-    def tearDown(self):
-        names.START_HERE, names.NAMES_MAX = self.start, self.limit
+        limits = names.ROWS_MAX, names.START_MAX
+        self.addCleanup(lambda: (setattr(names, "ROWS_MAX", limits[0]), setattr(names, "START_MAX", limits[1])))
 
     def write(self, name, text):
         (self.root / "include" / "belay" / "core" / name).write_text(text)
+
+    def complaints(self):
+        return list(names.Names(self.root).complaints())
 
     def test_what_is_public(self):
         found = names.Names(self.root)
         public = {name: row[2] for (space, name), row in found.found.items() if not space}
         self.assertEqual(public, PUBLIC)
         self.assertEqual({key for key in found.found if key[0]}, {("driver", "Node")})
-        self.assertEqual(len(found.counted()), len(PUBLIC))
-        self.assertEqual(list(found.complaints()), [])
+        self.assertEqual(len(found.counted()), len(PUBLIC) - 1)
+        self.assertEqual(self.complaints(), [])
 
-    def test_the_page_marks_where_to_start(self):
+    def test_a_row_has_the_options_and_the_nested_types_of_its_part(self):
+        self.assertIn("| `Thing`, `ThingOptions`, `Thing::Mode` | `core/a.hpp` | Something to have |",
+                      names.Names(self.root).page())
+
+    def test_first_programs_are_bold(self):
+        program = "```cpp\n#include <belay/core.hpp>\nint main() { belay::Kind kind; }  // Alias\n```\n"
+        (self.root / "docs" / "core.md").write_text("# Core\n" + program + program.replace("Kind", "Thing"))
         page = names.Names(self.root).page()
-        self.assertIn("| **`Thing`** | `core/a.hpp` | Something to have |", page)
-        self.assertIn("| `Kind` | `core/a.hpp` | Kinds |", page)
+        self.assertIn("| **`Kind`** | `core/a.hpp` | Kinds |", page)
+        self.assertIn("| `Alias` | `core/a.hpp` | Another name |", page)
+        self.assertIn("| `Thing`,", page)
+        (self.root / "README.md").write_text(program.replace("Kind", "Thing"))
+        self.assertIn("| **`Thing`**,", names.Names(self.root).page())
+        names.START_MAX = 1
+        self.assertEqual(len(self.complaints()), 1)
+
+    def test_the_order_of_the_page(self):
+        page = names.Names(self.root).page()
         self.assertNotIn("Hidden", page)
         self.assertLess(page.index("`make_thing`"), page.index("`driver::Node`"))
 
@@ -121,15 +144,10 @@ class NamesTest(unittest.TestCase):
 
     def test_complaints(self):
         self.write("a.hpp", HEADER.replace("/// Kinds.\n", ""))
-        self.assertEqual(len(list(names.Names(self.root).complaints())), 1)
+        self.assertEqual(len(self.complaints()), 1)
         self.write("a.hpp", HEADER)
-        names.NAMES_MAX = len(PUBLIC) - 1
-        self.assertEqual(len(list(names.Names(self.root).complaints())), 1)
-        names.NAMES_MAX = len(PUBLIC)
-        names.START_HERE = {"Thing", "Nothing"}
-        self.assertEqual(len(list(names.Names(self.root).complaints())), 1)
-        names.START_HERE = {f"T{i}" for i in range(names.START_MAX + 1)}
-        self.assertEqual(len(list(names.Names(self.root).complaints())), names.START_MAX + 2)
+        names.ROWS_MAX = len(PUBLIC) - 2
+        self.assertEqual(len(self.complaints()), 1)
 
 
 if __name__ == "__main__":

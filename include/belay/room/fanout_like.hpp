@@ -76,12 +76,13 @@ concept FanoutIsSound = TellsOthers<F> || !(has_publish<F>() || has_subscribe<F>
 /// Beside what PersistenceLike asks for, of a storage that several servers share at a time: each
 /// finds the others' changes. A RoomManager whose persistence models it does so by itself.
 ///
-/// - `subscribe(id, from, done)`: answers Result<part::FanoutNews, PersistenceError>, once, as soon as there are some: entries
-///   behind the position `from`, so many as one turn should take, or messages. Positions are those
-///   of `load`, and 0 where there was no room. The own entries are among them. Who has read them
-///   asks again: a gap is answered until the room is loaded. One answer to a room is awaited at a
-///   time; a Completion that is not `wanted` any more ends it. A gap is found within a time that
-///   the fan-out states, also if nobody changes anything; at once when a flush has named the room.
+/// - `subscribe(id, from, done)`: answers Result<part::FanoutNews, PersistenceError>, once, as soon
+///   as there are some: entries behind the position `from`, so many as one turn should take, or
+///   messages. Positions are those of `load`, and 0 where there was no room. The own entries are
+///   among them. Who has read them asks again: a gap is answered until the room is loaded. One
+///   answer to a room is awaited at a time; a Completion that is not `wanted` any more ends it. A
+///   gap is found within a time that the fan-out states, also if nobody changes anything; at once
+///   when a flush has named the room.
 /// - `publish(id, message)`: to all that are subscribed to the room, soon or not at all; the own
 ///   subscription may hear it, too. It is not stored.
 /// - `begin(id, epoch, again) -> Result<std::uint64_t>`: as `reset`, of a room that there is not; a

@@ -121,15 +121,17 @@ concept LaggingIsSound = TellsLagging<P> || !has_lagging<P>();
 /// and of all if it names none, each of the changes since the last flush that did not fail may be
 /// stored, now or later, or not at all, but never in part. A `load` tells what is stored now.
 ///
-/// - `load(id, done)`: answers a Result<std::optional<StoredRoom>, PersistenceError>: what is stored of the room now, and nothing that is
-///   not. No room is an answer; an error is none, and the room must not be begun anew then.
+/// - `load(id, done)`: answers a Result<std::optional<StoredRoom>, PersistenceError>: what is
+///   stored of the room now, and nothing that is not. No room is an answer; an error is none, and
+///   the room must not be begun anew then.
 /// - `save(id, snapshot, covers, done)`: answers when the updates `snapshot`, which make the
 ///   document, are stored instead of all changes of the room up to position `covers`; or they are
 ///   not, and nothing has changed. RoomErrc::bad_position if something up to `covers` is not
 ///   stored; stale_snapshot if `covers` is before what a stored snapshot covers, or is of an
 ///   earlier history; unknown_room.
-/// - `list(after, count, done)`: answers Result<std::vector<std::string>, PersistenceError>: the first ids behind `after` of the rooms
-///   that are stored, `count` at most; the first of all behind "".
+/// - `list(after, count, done)`: answers Result<std::vector<std::string>, PersistenceError>: the
+///   first ids behind `after` of the rooms that are stored, `count` at most; the first of all
+///   behind "".
 /// - optional `lagging() -> std::optional<std::string>`: a room whose changes should be saved now,
 ///   open or not, since they hold up space; asked for after flushes and saves. Nothing most of the
 ///   time.

@@ -51,8 +51,8 @@ concept IsNoHalfMachine =
 /// The side of a bridge that is there: where scenes are pulled from, and pushed to.
 ///
 /// - `content_type`: as of the LocalLike.
-/// - `fetch(session, Completion<Result<std::optional<Scene<content_type>>, Failure>>) -> void`: what the session looks like
-///   there.
+/// - `fetch(session, Completion<Result<std::optional<Scene<content_type>>, Failure>>) -> void`:
+///   what the session looks like there.
 /// - `push(session, Scene<content_type>, Completion<Failure>) -> void`: it looks like this from now
 ///   on. The answer has Cause::none if the remote has taken it.
 /// - optional: `close(Completion<Failure>) -> void`: the bridge ends, this is its last call; it
