@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: Block waits for room, and no longer than told. Method: a sleeper whose time is a number.
+// Goal: Block waits for space, and no longer than told. Method: a sleeper whose time is a number.
 #include <belay/queue/block.hpp>
 #include <belay/queue/deque.hpp>
 #include <belay/queue/queue.hpp>
@@ -30,7 +30,7 @@ struct FakeSleeper {
 
 }  // namespace
 
-TEST_CASE("Block::make_room waits until something takes a value", "[queue][block][unit]") {
+TEST_CASE("Block::make_space waits until something takes a value", "[queue][block][unit]") {
     FakeSleeper sleeper;
     Queue queue{Deque<int>{}, Block{sleeper, {.timeout = 1s, .interval = 10ms}}, {.limit = 1}};
     CHECK_FALSE(queue.push(1));
@@ -44,7 +44,7 @@ TEST_CASE("Block::make_room waits until something takes a value", "[queue][block
     CHECK(*queue.pop() == 2);
 }
 
-TEST_CASE("Block::make_room gives up at the deadline, not after it", "[queue][block][unit]") {
+TEST_CASE("Block::make_space gives up at the deadline, not after it", "[queue][block][unit]") {
     FakeSleeper sleeper;
     Queue queue{Deque<int>{}, Block{sleeper, {.timeout = 25ms, .interval = 10ms}}, {.limit = 1}};
     CHECK_FALSE(queue.push(1));

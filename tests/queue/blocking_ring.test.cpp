@@ -141,7 +141,7 @@ TEST_CASE("BlockingRing wakes who waits, in every order of its accesses",
     CHECK(blocking_mistake<BasicSpscRing, ModelAtomic>(1, {"wc", "tt"}) == "");
     CHECK(blocking_mistake<BasicSpscRing, ModelAtomic>(2, {"Pc", "T"}) == "");
     CHECK(blocking_mistake<BasicSpscRing, ModelAtomic>(2, {"P", "tt"}) == "");
-    // Somebody waits for room, which each of the ways to pop makes.
+    // Somebody waits for space, which each of the ways to pop makes.
     CHECK(blocking_mistake<BasicSpscRing, ModelAtomic>(1, {"w", "o"}, 1) == "");
     CHECK(blocking_mistake<BasicSpscRing, ModelAtomic>(1, {"w", "O"}, 1) == "");
     CHECK(blocking_mistake<BasicSpscRing, ModelAtomic>(1, {"w", "T"}, 1) == "");

@@ -36,7 +36,7 @@ TEST_CASE("MpmcRing answers what a queue may, in every order of its accesses",
     CHECK(mistake<BasicMpmcRing, ModelAtomic>(2, {"po", "p", "o"}) == "");
     CHECK(mistake<BasicMpmcRing, ModelAtomic>(2, {"Pp", "oo", "o"}) == "");
     CHECK(mistake<BasicMpmcRing, ModelAtomic>(3, {"Pp", "O", "o"}) == "");
-    // Who learnt of all pushes by other means finds their values; who learnt of a pop finds room.
+    // Who learnt of all pushes by other means finds their values; who learnt of a pop finds space.
     CHECK(mistake<BasicMpmcRing, ModelAtomic>(2, {"ps", "p", "goo"}) == "");
     CHECK(mistake<BasicMpmcRing, ModelAtomic>(1, {"pgp", "os"}) == "");
 }

@@ -31,7 +31,7 @@ TEST_CASE("MpscRing answers what a queue may, in every order of its accesses",
     CHECK(mistake<BasicMpscRing, ModelAtomic>(2, {"pp", "p", "oo"}) == "");
     CHECK(mistake<BasicMpscRing, ModelAtomic>(2, {"P", "p", "Of"}) == "");
     CHECK(mistake<BasicMpscRing, ModelAtomic>(3, {"Pp", "fOf"}) == "");
-    // Who learnt of all pushes by other means finds their values; who learnt of a pop finds room.
+    // Who learnt of all pushes by other means finds their values; who learnt of a pop finds space.
     CHECK(mistake<BasicMpscRing, ModelAtomic>(2, {"pps", "goo"}) == "");
     CHECK(mistake<BasicMpscRing, ModelAtomic>(2, {"ps", "p", "go"}) == "");
     CHECK(mistake<BasicMpscRing, ModelAtomic>(1, {"pgp", "os"}) == "");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: what must not compile in this room does not, and says why. Method: each case, from one
+// Goal: what must not compile in this space does not, and says why. Method: each case, from one
 // expect-error to the next, has an error of that text; with BELAY_CONTROL all of them compile.
 #include <string>
 #include <vector>
@@ -322,7 +322,7 @@ struct Overflow {
 #ifdef BELAY_CONTROL
     static constexpr bool drops = false;
 #endif
-    std::error_code make_room(auto&);
+    std::error_code make_space(auto&);
 };
 
 belay::Queue queue{belay::Deque<int>{}, Overflow{}};

@@ -16,14 +16,14 @@ template class belay::Queue<belay_test::MinimalLeasable, MinimalOverflow>;
 namespace {
 
 struct NoDrops {
-    std::error_code make_room(auto&);
+    std::error_code make_space(auto&);
 };
 struct NoMakeRoom {
     static constexpr bool drops = false;
 };
 struct MakeRoomOfBool {
     static constexpr bool drops = false;
-    bool make_room(auto&);
+    bool make_space(auto&);
 };
 
 static_assert(!OverflowLike<NoDrops>);

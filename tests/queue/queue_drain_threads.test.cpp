@@ -141,7 +141,7 @@ TEST_CASE("Queue over an MpscRing takes pushes of its own thread between those o
     std::uint32_t pushed = 0;
     bool in_order = true;
     while (!done || !queue.empty() || next[1] != pushed) {
-        // Every task of the other thread makes one of this thread, where there is room.
+        // Every task of the other thread makes one of this thread, where there is space.
         static_cast<void>(queue.drain([&](const ProducerTask& task) {
             in_order = in_order && task.number == next[task.producer]++;
             if (task.producer == 0 && !queue.push(ProducerTask{1, pushed})) ++pushed;

@@ -72,7 +72,7 @@ TEST_CASE("SpscRing answers what a queue may, in every order of its accesses",
     CHECK(mistake<BasicSpscRing, ModelAtomic>(2, {"pppp", "oooo"}) == "");
     CHECK(mistake<BasicSpscRing, ModelAtomic>(2, {"PpP", "OfO"}) == "");
     CHECK(mistake<BasicSpscRing, ModelAtomic>(3, {"PPp", "fOff"}) == "");
-    // Who learnt of a push by other means finds its value; who learnt of a pop finds its room.
+    // Who learnt of a push by other means finds its value; who learnt of a pop finds its space.
     CHECK(mistake<BasicSpscRing, ModelAtomic>(2, {"pps", "goo"}) == "");
     CHECK(mistake<BasicSpscRing, ModelAtomic>(1, {"pgp", "os"}) == "");
 }

@@ -312,13 +312,13 @@ TEST_CASE("WorkQueue sends a letter once, however often it is not durable",
           "[work][work_queue][regression]") {
     struct Letters {
         std::error_code try_push(Bytes&& body) {
-            if (!has_room) return no_space;
+            if (!has_space) return no_space;
             taken.push_back(std::move(body));
             return {};
         }
         std::error_code commit() const { return syncs ? std::error_code{} : no_space; }
         std::vector<Bytes> taken;
-        bool has_room = true;
+        bool has_space = true;
         bool syncs = false;
     };
     MemoryMedium medium;
@@ -333,9 +333,9 @@ TEST_CASE("WorkQueue sends a letter once, however often it is not durable",
     const auto second = work.lease(when);
     REQUIRE(second);
     set_full(medium, true);
-    letters.has_room = false;
+    letters.has_space = false;
     CHECK(work.nack(*first, when) == no_space);
-    letters.has_room = true;
+    letters.has_space = true;
     for (int i = 0; i < 3; ++i) {
         CHECK(work.nack(*first, when) == no_space);
         CHECK(work.nack(*second, when) == no_space);

@@ -145,8 +145,8 @@ private:
     void add(std::uint32_t gain) noexcept {
         std::uint32_t seen = tokens_milli_.load(std::memory_order_relaxed);
         while (gain != 0 && seen != options_.capacity_milli) {
-            const std::uint32_t room = options_.capacity_milli - seen;
-            if (replace(seen, seen + (gain < room ? gain : room))) return;
+            const std::uint32_t space = options_.capacity_milli - seen;
+            if (replace(seen, seen + (gain < space ? gain : space))) return;
         }
     }
 

@@ -282,8 +282,8 @@ private:
             return detail::notify<typename Hooks::Message>(observer_, *this, std::move(message),
                                                            Lane{lane});
         }
-        const bool has_room = pending_events_.early_count() < box().messages_max();
-        if (has_room && pending_events_.add(std::move(message), lane)) return;
+        const bool has_space = pending_events_.early_count() < box().messages_max();
+        if (has_space && pending_events_.add(std::move(message), lane)) return;
         // Without one message the others would be another conversation.
         step({.input = timeline::Input::closed, .failure = {.cause = Cause::overloaded}});
     }

@@ -40,10 +40,10 @@ public:
     /// Waits for capacity.
     ///
     /// Errors: wait_ended, at the deadline.   Blocks: until there is capacity, or the deadline.
-    template <class Room>
-    [[nodiscard]] std::error_code make_room(Room& room) {
+    template <class Space>
+    [[nodiscard]] std::error_code make_space(Space& space) {
         const Instant deadline = after(sleeper_->now(), options_.timeout);
-        while (room.full()) {
+        while (space.full()) {
             const Instant now = sleeper_->now();
             if (now >= deadline) return make_error_code(QueueErrc::wait_ended);
             sleeper_->sleep_until(detail::smaller(deadline, after(now, options_.interval)),

@@ -18,7 +18,7 @@ struct BlockingRingOptions {
     unsigned spins = 64;
 };
 
-/// A SpscRing, MpscRing or MpmcRing on which a thread can wait: for room, and for values.
+/// A SpscRing, MpscRing or MpmcRing on which a thread can wait: for space, and for values.
 ///
 /// Each change costs one atomic operation more than on the ring alone, and a system call if a
 /// thread sleeps; all that sleep on one side wake up then. `close` ends all waits, for an orderly

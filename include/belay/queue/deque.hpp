@@ -54,7 +54,7 @@ public:
     [[nodiscard]] bool try_push(T&& value) noexcept {
         // Copies, because for the compiler the value may overlap the members.
         const std::size_t pushed = pushed_;
-        if (pushed == full_at_ && !has_room(pushed)) return false;
+        if (pushed == full_at_ && !has_space(pushed)) return false;
         if (place(pushed) == 0 && !append_block()) return false;
         std::construct_at(last_->at(place(pushed)), std::move(value));
         pushed_ = pushed + 1;
@@ -119,7 +119,7 @@ private:
     }
 
     /// Computes again how far pushes may go.
-    [[nodiscard]] bool has_room(std::size_t pushed) noexcept {
+    [[nodiscard]] bool has_space(std::size_t pushed) noexcept {
         full_at_ = popped_ + capacity_;
         return pushed != full_at_;
     }

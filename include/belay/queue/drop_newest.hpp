@@ -18,9 +18,9 @@ struct DropNewest {
     static constexpr bool drops = true;
 
     /// Errors: none.
-    template <class Room>
-    [[nodiscard]] std::error_code make_room(Room& room) {
-        room.drop_newest();
+    template <class Space>
+    [[nodiscard]] std::error_code make_space(Space& space) {
+        space.drop_newest();
         return {};
     }
 };

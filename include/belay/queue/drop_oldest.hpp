@@ -23,10 +23,10 @@ struct DropOldest {
     /// Drops values until the queue has capacity.
     ///
     /// Errors: queue_full while the queue is drained, or if the storage gives nothing.
-    template <class Room>
-    [[nodiscard]] std::error_code make_room(Room& room) {
-        while (room.full()) {
-            if (const std::error_code error = room.drop_oldest()) return error;
+    template <class Space>
+    [[nodiscard]] std::error_code make_space(Space& space) {
+        while (space.full()) {
+            if (const std::error_code error = space.drop_oldest()) return error;
         }
         return {};
     }

@@ -13,7 +13,7 @@ namespace belay { inline namespace BELAY_ABI {
 namespace detail {
 
 // The object that a Queue passes to an overflow policy.
-struct RoomArchetype {
+struct SpaceArchetype {
     bool full() const noexcept;
     std::error_code drop_oldest();
     void drop_newest();
@@ -24,8 +24,8 @@ concept SaysWhetherItDrops = requires {
     { O::drops } -> std::same_as<const bool&>;
 };
 template <class O>
-concept HasMakeRoom = requires(O& overflow, RoomArchetype& room) {
-    { overflow.make_room(room) } -> std::same_as<std::error_code>;
+concept HasMakeSpace = requires(O& overflow, SpaceArchetype& space) {
+    { overflow.make_space(space) } -> std::same_as<std::error_code>;
 };
 
 }  // namespace detail
@@ -34,10 +34,11 @@ concept HasMakeRoom = requires(O& overflow, RoomArchetype& room) {
 ///
 /// - `static constexpr bool drops`: whether a value may be dropped although its push returned no
 ///   error.
-/// - `make_room(room) -> std::error_code`: called when the queue is full. No error means that there
+/// - `make_space(space) -> std::error_code`: called when the queue is full. No error means that
+/// there
 ///   is capacity now, or that the pushed value was dropped.
 ///
-/// The policy may call these functions of `room`:
+/// The policy may call these functions of `space`:
 /// - `full()` returns whether the queue is full.
 /// - `drop_oldest()` drops the first value. It returns queue_full while the queue is drained, or if
 ///   the storage gives nothing.
@@ -46,7 +47,7 @@ concept HasMakeRoom = requires(O& overflow, RoomArchetype& room) {
 /// The queue's observer receives each dropped value.
 template <class O>
 concept OverflowLike =
-    std::move_constructible<O> && detail::SaysWhetherItDrops<O> && detail::HasMakeRoom<O>;
+    std::move_constructible<O> && detail::SaysWhetherItDrops<O> && detail::HasMakeSpace<O>;
 
 namespace explain {
 
@@ -56,8 +57,8 @@ consteval bool overflow_like() {
     static_assert(std::move_constructible<O>, "OverflowLike: O must be move constructible");
     static_assert(detail::SaysWhetherItDrops<O>,
                   "OverflowLike: O needs 'static constexpr bool drops'");
-    static_assert(detail::HasMakeRoom<O>,
-                  "OverflowLike: O needs 'make_room(auto& room) -> std::error_code', see "
+    static_assert(detail::HasMakeSpace<O>,
+                  "OverflowLike: O needs 'make_space(auto& space) -> std::error_code', see "
                   "docs/queue.md");
     return OverflowLike<O>;
 }
@@ -69,8 +70,8 @@ consteval bool overflow_like() {
 /// Models: OverflowLike.   Thread safety: any thread (no state).
 struct Reject {
     static constexpr bool drops = false;
-    template <class Room>
-    [[nodiscard]] std::error_code make_room(Room&) noexcept {
+    template <class Space>
+    [[nodiscard]] std::error_code make_space(Space&) noexcept {
         return make_error_code(QueueErrc::queue_full);
     }
 };

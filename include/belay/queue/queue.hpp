@@ -94,9 +94,9 @@ public:
     [[nodiscard]] std::error_code push(V&& value) {
         if (suspended_) return refused(make_error_code(QueueErrc::queue_suspended));
         if (full()) {
-            Room<V> room{*this, value};
-            if (const std::error_code error = overflow_.make_room(room)) return refused(error);
-            if (room.newest_dropped()) return {};
+            Space<V> space{*this, value};
+            if (const std::error_code error = overflow_.make_space(space)) return refused(error);
+            if (space.newest_dropped()) return {};
             // The policy that made capacity may have suspended the queue.
             if (suspended_) return refused(make_error_code(QueueErrc::queue_suspended));
         }
@@ -219,12 +219,12 @@ private:
 
     /// A push that found the queue full, as the overflow policy sees it.
     template <class V>
-    class Room {
+    class Space {
     public:
-        Room(Queue& queue, std::remove_reference_t<V>& value) noexcept
+        Space(Queue& queue, std::remove_reference_t<V>& value) noexcept
             : queue_{queue}, value_{value} {}
-        Room(const Room&) = delete;
-        Room& operator=(const Room&) = delete;
+        Space(const Space&) = delete;
+        Space& operator=(const Space&) = delete;
 
         [[nodiscard]] bool full() const noexcept { return queue_.full(); }
         [[nodiscard]] std::error_code drop_oldest() {

@@ -17,7 +17,7 @@ namespace belay { inline namespace BELAY_ABI {
 /// A first-in, first-out queue of at most `N` values, or of as many as its constructor is told.
 ///
 /// It allocates nothing after construction, and values never move while they are in it. Where the
-/// capacity is no power of two, there is room for the next one, which stays unused.
+/// capacity is no power of two, there is space for the next one, which stays unused.
 ///
 /// Models:        LeasableLike.
 /// Thread safety: distinct objects safe; it has no atomics.

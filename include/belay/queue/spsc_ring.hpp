@@ -17,7 +17,7 @@ namespace belay { inline namespace BELAY_ABI {
 ///
 /// Members:       SpscRing(capacity), try_push(value), push_some(span), try_pop(), pop_some(span),
 ///                front(), ack(), nack(), size(), capacity(); see detail/basic_spsc_ring.hpp.
-/// Models:        LeasableLike. One that was moved from is empty, and has no room.
+/// Models:        LeasableLike. One that was moved from is empty, and has no space.
 /// Thread safety: one producer calls try_push and push_some; one consumer try_pop, pop_some, front,
 ///                ack and nack; any thread size and capacity. Nobody else uses it while it is made,
 ///                moved or destroyed.

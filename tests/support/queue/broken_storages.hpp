@@ -59,7 +59,7 @@ class BrokenStorage {
 public:
     using value_type = std::string;
     using Disk = std::deque<std::string>;
-    static constexpr std::size_t room = 4;
+    static constexpr std::size_t space = 4;
 
     explicit BrokenStorage(std::shared_ptr<Disk> disk) : disk_{std::move(disk)}, held_{*disk_} {
         if (is(Mistake::forgets_on_reopening) && !held_.empty()) held_.pop_back();
@@ -72,7 +72,7 @@ public:
           lent_{other.lent_},
           capacity_{other.capacity_} {
         other.held_.clear();
-        if (is(Mistake::loses_on_move) && held_.size() == room) held_.pop_back();
+        if (is(Mistake::loses_on_move) && held_.size() == space) held_.pop_back();
     }
     BrokenStorage& operator=(BrokenStorage&& other) noexcept {
         disk_ = std::move(other.disk_);
@@ -90,7 +90,7 @@ public:
     }
 
     bool try_push(std::string&& value) noexcept {
-        if (held_.size() >= (is(Mistake::refuses_one_early) ? room - 1 : room)) {
+        if (held_.size() >= (is(Mistake::refuses_one_early) ? space - 1 : space)) {
             if (is(Mistake::drops_oldest_when_full)) {
                 held_.pop_front();
                 return take(std::move(value));
@@ -99,7 +99,7 @@ public:
             if (is(Mistake::changes_refused)) value.clear();
             return false;
         }
-        if (is(Mistake::grows_its_capacity) && held_.size() + 1 == room) ++capacity_;
+        if (is(Mistake::grows_its_capacity) && held_.size() + 1 == space) ++capacity_;
         return take(std::move(value));
     }
     std::optional<std::string> try_pop() {
@@ -170,7 +170,7 @@ private:
     Disk held_;
     std::string shown_;
     bool lent_ = false;
-    std::size_t capacity_ = room;
+    std::size_t capacity_ = space;
 };
 
 /// What check::storage finds in it, opened and opened again.

@@ -59,7 +59,7 @@ struct MinimalOverflow {
     explicit MinimalOverflow(int) noexcept {}
     MinimalOverflow(MinimalOverflow&&) noexcept = default;
     MinimalOverflow& operator=(MinimalOverflow&&) = delete;
-    std::error_code make_room(auto&) { return make_error_code(belay::QueueErrc::queue_full); }
+    std::error_code make_space(auto&) { return make_error_code(belay::QueueErrc::queue_full); }
 };
 
 struct MinimalCodec {

@@ -133,7 +133,7 @@ private:
             case 'g':
                 return flag_.load(std::memory_order_acquire) == 1;
             case 'p':
-                // A ring that was closed may refuse what there is room for.
+                // A ring that was closed may refuse what there is space for.
                 pushed(
                     ring_.try_push(std::move(two[0])), requires { ring_.close(); });
                 break;

@@ -123,9 +123,9 @@ private:
         Error ignored;
         socket_.close(ignored);
     }
-    [[nodiscard]] StreamAnswer read_some(std::span<std::byte> room) noexcept {
+    [[nodiscard]] StreamAnswer read_some(std::span<std::byte> space) noexcept {
         Error error;
-        const std::size_t n = socket_.read_some(Asio::buffer(room), error);
+        const std::size_t n = socket_.read_some(Asio::buffer(space), error);
         return answer(n, error);
     }
     [[nodiscard]] StreamAnswer write_some(BytesView bytes) noexcept {

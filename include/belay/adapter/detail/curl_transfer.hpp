@@ -105,9 +105,9 @@ private:
                    ? size
                    : 0;
     }
-    static std::size_t on_read(char* to, std::size_t, std::size_t room, void* self) noexcept {
+    static std::size_t on_read(char* to, std::size_t, std::size_t space, void* self) noexcept {
         CurlTransfer& t = of(self);
-        const std::size_t size = std::min(room, t.request_.body.size() - t.body_sent_);
+        const std::size_t size = std::min(space, t.request_.body.size() - t.body_sent_);
         std::memcpy(to, t.request_.body.data() + t.body_sent_, size);
         t.body_sent_ += size;
         return size;

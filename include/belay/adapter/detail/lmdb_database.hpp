@@ -127,7 +127,7 @@ public:
             MDB_envinfo info;
             mdb_env_info(env_.get(), &info);
             if (info.me_mapsize > ~std::size_t{0} / 2) return answer_;
-            if (!has_room(info.me_mapsize * 2)) return answer_ = ENOMEM;
+            if (!has_space(info.me_mapsize * 2)) return answer_ = ENOMEM;
             if (mdb_env_set_mapsize(env_.get(), info.me_mapsize * 2) != 0) {
                 is_unmapped_ = true;
                 return answer_ = ENOMEM;
@@ -172,9 +172,9 @@ private:
     }
     /// Whether a map of this size is possible. LMDB gives up the old one before it asks, and ends
     /// the process at the next call where there is no new one.
-    [[nodiscard]] static bool has_room(std::size_t size) noexcept {
-        void* const room = ::mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        return room != MAP_FAILED && ::munmap(room, size) == 0;
+    [[nodiscard]] static bool has_space(std::size_t size) noexcept {
+        void* const space = ::mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        return space != MAP_FAILED && ::munmap(space, size) == 0;
     }
     /// A file that was cut short would end the process when a page behind its end is read. Pages
     /// that nobody needs may be missing, so that this is no error yet: zeros are no page.

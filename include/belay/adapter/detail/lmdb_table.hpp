@@ -81,10 +81,10 @@ private:
                                  BytesView body) noexcept {
         LmdbKey key{number};
         MDB_val name = key.value();
-        MDB_val room{4 + body.size(), nullptr};
-        const int answer = mdb_put(run.get(), run.table(), &name, &room, MDB_RESERVE | MDB_APPEND);
+        MDB_val space{4 + body.size(), nullptr};
+        const int answer = mdb_put(run.get(), run.table(), &name, &space, MDB_RESERVE | MDB_APPEND);
         if (answer != 0) return answer;
-        auto* const to = static_cast<std::byte*>(room.mv_data);
+        auto* const to = static_cast<std::byte*>(space.mv_data);
         store_le(to, record_check(number, body));
         if (!body.empty()) std::memcpy(to + 4, body.data(), body.size());
         return 0;

@@ -55,7 +55,7 @@ public:
         if (state_ == BreakerState::open) {
             return now >= until_ ? Advice::go() : Advice::suspend(until_);
         }
-        if (has_room() || now >= until_ || round_is_over(now)) return Advice::go();
+        if (has_space() || now >= until_ || round_is_over(now)) return Advice::go();
         const Instant recheck = after(now, detail::breaker_recheck);
         return Advice::suspend(recheck < until_ ? recheck : until_);
     }
@@ -72,7 +72,7 @@ public:
         if (state_ == BreakerState::open || round_is_over(now)) {
             change = out_ > 0 ? BreakerChange::probe_lost : BreakerChange::half_opened;
             begin_probing(now);
-        } else if (!has_room()) {
+        } else if (!has_space()) {
             renew();
             out_ = 0;
             change = BreakerChange::probe_lost;
@@ -183,7 +183,7 @@ private:
     }
 
     // Of more probes than this some could not matter any more.
-    [[nodiscard]] constexpr bool has_room() const noexcept {
+    [[nodiscard]] constexpr bool has_space() const noexcept {
         const int to_close = successes_needed_ - successes_;
         const int to_open = failures_needed_ - failures_;
         return out_ < probes_ && out_ < (to_close > to_open ? to_close : to_open);

@@ -70,7 +70,7 @@ public:
     [[nodiscard]] std::uint32_t waiting() const noexcept { return group_.waiting(); }
     /// Whether another thread writes now.
     [[nodiscard]] bool writing() const noexcept { return writing_; }
-    [[nodiscard]] bool has_room(std::size_t bytes) const noexcept {
+    [[nodiscard]] bool has_space(std::size_t bytes) const noexcept {
         // In Flush::each nothing is put behind what is being written: it may be taken back.
         return !exclusive_ && !(mode_ == Flush::each && writing_) && buffer_.fits(bytes);
     }
@@ -91,7 +91,7 @@ public:
         h.kind = kind;
         return h;
     }
-    /// Pre: has_room(record_bytes(payload.size())).
+    /// Pre: has_space(record_bytes(payload.size())).
     void put(journal_format::Kind kind, std::uint64_t number, BytesView payload,
              std::uint32_t payload_crc, std::uint32_t seed) noexcept {
         buffer_.put(header(kind, number), payload, payload_crc, seed);

@@ -30,7 +30,7 @@ public:
         const std::uint32_t crc = crc32c(body);
         const Guard guard{writer_};
         if (last() >= journal_format::number_max) return make_error_code(QueueErrc::queue_full);
-        std::error_code error = make_room(body.size(), Kind::operation);
+        std::error_code error = make_space(body.size(), Kind::operation);
         const std::uint64_t number = last() + 1;
         const std::uint32_t offset = writer_.end_offset();
         if (!error) error = writer_.add(Kind::operation, number, body, crc, seed());
@@ -61,7 +61,7 @@ public:
             return make_error_code(QueueErrc::too_large);
         }
         const Guard guard{writer_};
-        std::error_code error = make_room(note.size(), Kind::note);
+        std::error_code error = make_space(note.size(), Kind::note);
         if (!error) error = writer_.add(Kind::note, 0, note, crc32c(note), seed());
         if (error) return error;
         // It may be a part of the one before.
@@ -77,7 +77,7 @@ public:
     [[nodiscard]] std::error_code pin(const Id& store) {
         const Guard guard{writer_};
         if (store != pin_) {
-            if (const std::error_code error = make_room(store.size(), Kind::pin)) return error;
+            if (const std::error_code error = make_space(store.size(), Kind::pin)) return error;
             writer_.put(Kind::pin, 0, store, crc32c(store), seed());
             pin_ = store;
         }
@@ -93,7 +93,7 @@ public:
         const bool frees = index_.given_up() != 0 || index_.first_ends_by(acked());
         if (options_.flush == Flush::each || frees) return release(files_per_call);
         const bool due = acked() - acked_noted_ >= acks_per_note;
-        return due && has_room(0, Kind::ack) ? note_ack() : std::error_code{};
+        return due && has_space(0, Kind::ack) ? note_ack() : std::error_code{};
     }
 
     /// Deletes all segments of which everything is acknowledged. Owner; at opening.
@@ -110,7 +110,7 @@ public:
         std::array<std::byte, 4> payload;
         store_le<std::uint32_t>(payload.data(), run.salt);
         const std::uint32_t place = index_.last().older_opening;
-        const bool fits = place != 0 || has_room(payload.size(), Kind::opening);
+        const bool fits = place != 0 || has_space(payload.size(), Kind::opening);
         if (fits) {
             run_ = run;
             index_.last().open_run(run.number, run.salt);
@@ -138,7 +138,7 @@ public:
         writer_.begin_end();
         static_cast<void>(note_ack());
         if (write_all(options_.flush != Flush::none)) return;
-        if (writer_.write_all(true) || !has_room(0, Kind::ack)) return;
+        if (writer_.write_all(true) || !has_space(0, Kind::ack)) return;
         writer_.put(Kind::ack, acked(), {}, 0, seed());
         static_cast<void>(writer_.flush(false));
     }
@@ -173,7 +173,7 @@ private:
 
     /// Whether the segment has room for a record with `length` bytes of payload, for its seal, and
     /// for what records of this kind must leave to others.
-    bool segment_has_room(std::size_t length, Kind kind) const noexcept {
+    bool segment_has_space(std::size_t length, Kind kind) const noexcept {
         const std::size_t seal = index_.last().seal_bytes(kind == Kind::opening ? 1 : 0,
                                                           kind == Kind::operation ? 1 : 0);
         const bool frees = index_.first_ends_by(acked()) || acked() == last();
@@ -181,19 +181,19 @@ private:
         return writer_.end_offset() + journal_format::record_bytes(length) + behind <=
                segment_bytes();
     }
-    bool has_room(std::size_t length, Kind kind) const noexcept {
-        return writer_.has_room(journal_format::record_bytes(length)) &&
-               segment_has_room(length, kind);
+    bool has_space(std::size_t length, Kind kind) const noexcept {
+        return writer_.has_space(journal_format::record_bytes(length)) &&
+               segment_has_space(length, kind);
     }
     /// Makes room for a record in the buffer and in the segment. Lets go.
-    std::error_code make_room(std::size_t length, Kind kind) {
+    std::error_code make_space(std::size_t length, Kind kind) {
         for (;;) {
             if (writer_.failed()) return writer_.failed();
-            if (has_room(length, kind)) return {};
+            if (has_space(length, kind)) return {};
             if (writer_.writing()) {
                 writer_.wait_for_writer();
             } else if (const std::error_code error =
-                           segment_has_room(length, kind) ? writer_.flush(false) : roll(run_)) {
+                           segment_has_space(length, kind) ? writer_.flush(false) : roll(run_)) {
                 return error;
             }
         }
@@ -202,7 +202,7 @@ private:
     /// Notes the acknowledged number, in a record or in the header of a new segment. Lets go.
     std::error_code note_ack() {
         if (acked_noted_ == acked()) return {};
-        const std::error_code error = make_room(0, Kind::ack);
+        const std::error_code error = make_space(0, Kind::ack);
         // A new segment may have been made meanwhile.
         if (error || acked_noted_ == acked()) return error;
         acked_noted_ = acked();

@@ -182,10 +182,10 @@ private:
 
     void read() noexcept {
         for (unsigned i = 0; i < reads_per_turn_max; ++i) {
-            std::span<std::byte> room;
-            if (!guarded([&] { room = input_.room(); })) return;
-            const std::size_t most = smaller(room.size(), Input::bytes_min);
-            const StreamAnswer got = self().read_some(room.first(most));
+            std::span<std::byte> space;
+            if (!guarded([&] { space = input_.space(); })) return;
+            const std::size_t most = smaller(space.size(), Input::bytes_min);
+            const StreamAnswer got = self().read_some(space.first(most));
             if (got.kind == Kind::would_block) break;
             // A peer that only sends no more may read on: what waits for it goes first.
             holds_ = got.kind == Kind::ended && state_ == State::closing && !output_.empty();

@@ -31,7 +31,7 @@ public:
     void limit_messages(std::size_t bytes) noexcept { hints_.message_bytes_max = bytes; }
 
     /// Where the next bytes go, never empty.   Throws: std::bad_alloc, and then nothing changed.
-    [[nodiscard]] std::span<std::byte> room() {
+    [[nodiscard]] std::span<std::byte> space() {
         const std::size_t have = end_ - begin_;
         const bool small_again = capacity_ > bytes_min && have < bytes_min && wanted_ <= bytes_min;
         const bool is_full = begin_ == 0 && end_ == capacity_;

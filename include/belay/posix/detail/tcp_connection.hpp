@@ -127,8 +127,8 @@ private:
         watch_.stop();
         socket_.reset();
     }
-    [[nodiscard]] Answer read_some(std::span<std::byte> room) noexcept {
-        return answer([&] { return ::recv(socket_.get(), room.data(), room.size(), 0); });
+    [[nodiscard]] Answer read_some(std::span<std::byte> space) noexcept {
+        return answer([&] { return ::recv(socket_.get(), space.data(), space.size(), 0); });
     }
     [[nodiscard]] Answer write_some(BytesView bytes) noexcept {
         return answer(

@@ -26,11 +26,12 @@ public:
     BasicBlockingRing& operator=(const BasicBlockingRing&) = delete;
     ~BasicBlockingRing() = default;
 
-    /// Adds a value at the back, once there is room; answers false, and leaves it as it was, if the
-    /// ring was closed.   Blocks: until there is room, or close().
+    /// Adds a value at the back, once there is space; answers false, and leaves it as it was, if
+    /// the
+    /// ring was closed.   Blocks: until there is space, or close().
     [[nodiscard]] bool push_wait(value_type&& value) noexcept {
         bool taken = false;
-        room_.wait(spins_, [&] { return closed() || (taken = ring_.try_push(std::move(value))); });
+        space_.wait(spins_, [&] { return closed() || (taken = ring_.try_push(std::move(value))); });
         if (taken) values_.wake();
         return taken;
     }
@@ -45,7 +46,7 @@ public:
             if (auto taken = ring_.try_pop()) value.emplace(std::move(*taken));
             return value.has_value() || last_look;
         });
-        if (value) room_.wake();
+        if (value) space_.wake();
         return value;
     }
     /// Takes the oldest values, at least one, once there is one; 0 if the ring was closed and is
@@ -58,7 +59,7 @@ public:
             count = ring_.pop_some(into);
             return count != 0 || last_look;
         });
-        if (count != 0) room_.wake();
+        if (count != 0) space_.wake();
         return count;
     }
 
@@ -68,7 +69,7 @@ public:
         if (taken) values_.wake();
         return taken;
     }
-    /// As many of `values`, from the first on, as there is room for; answers how many.
+    /// As many of `values`, from the first on, as there is space for; answers how many.
     [[nodiscard]] std::size_t push_some(std::span<value_type> values) noexcept {
         const std::size_t count = closed() ? 0 : ring_.push_some(values);
         if (count != 0) values_.wake();
@@ -76,12 +77,12 @@ public:
     }
     [[nodiscard]] std::optional<value_type> try_pop() noexcept {
         std::optional<value_type> value = ring_.try_pop();
-        if (value) room_.wake();
+        if (value) space_.wake();
         return value;
     }
     [[nodiscard]] std::size_t pop_some(std::span<value_type> into) noexcept {
         const std::size_t count = ring_.pop_some(into);
-        if (count != 0) room_.wake();
+        if (count != 0) space_.wake();
         return count;
     }
 
@@ -93,7 +94,7 @@ public:
         // sees the close.
         closed_.store(true, std::memory_order_release);
         values_.wake();
-        room_.wake();
+        space_.wake();
     }
     [[nodiscard]] bool closed() const noexcept { return closed_.load(std::memory_order_acquire); }
 
@@ -103,7 +104,7 @@ public:
 private:
     Ring ring_;
     alignas(side_bytes) RingWaiters<Atomic> values_;  // wait for values
-    alignas(side_bytes) RingWaiters<Atomic> room_;    // wait for room
+    alignas(side_bytes) RingWaiters<Atomic> space_;   // wait for space
     alignas(side_bytes) Atomic<bool> closed_{false};
     unsigned spins_;
 };

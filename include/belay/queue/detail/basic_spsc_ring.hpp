@@ -25,7 +25,7 @@ public:
 
     /// Pre: 0 < capacity <= 2^48.   Throws: std::bad_alloc.
     explicit BasicSpscRing(std::size_t capacity) : slots_{capacity} {}
-    /// `other` is empty afterwards, and has no room.
+    /// `other` is empty afterwards, and has no space.
     BasicSpscRing(BasicSpscRing&& other) noexcept : slots_{std::move(other.slots_)} {
         take_indices(other);
     }
@@ -46,11 +46,11 @@ public:
     {
         return push(value);
     }
-    /// Adds as many of `values`, from the first on, as there is room for; answers how many. The
+    /// Adds as many of `values`, from the first on, as there is space for; answers how many. The
     /// others are left as they were.
     [[nodiscard]] std::size_t push_some(std::span<T> values) noexcept {
         const std::size_t tail = producer_.mine;
-        const std::size_t count = smaller(room(values.size()), values.size());
+        const std::size_t count = smaller(space(values.size()), values.size());
         for (std::size_t i = 0; i < count; ++i) {
             std::construct_at(slots_.at(tail + i), std::move(values[i]));
         }
@@ -120,14 +120,14 @@ private:
     bool push(V&& value) noexcept(std::is_nothrow_constructible_v<T, V>) {
         // A copy: as far as the compiler knows, the value may lie over the index.
         const std::size_t tail = producer_.mine;
-        if (room(1) == 0) return false;
+        if (space(1) == 0) return false;
         std::construct_at(slots_.at(tail), std::forward<V>(value));
         publish_tail(tail + 1);
         return true;
     }
 
     /// How many free slots the producer knows of; it looks again if they are fewer than `wanted`.
-    [[nodiscard]] std::size_t room(std::size_t wanted) noexcept {
+    [[nodiscard]] std::size_t space(std::size_t wanted) noexcept {
         const std::size_t tail = producer_.mine;
         const std::size_t known = slots_.capacity() - (tail - producer_.theirs);
         if (known >= wanted) return known;

@@ -49,7 +49,7 @@ public:
     {
         return try_push(T{value});
     }
-    /// Adds as many of `values`, from the first on, as there is room for; answers how many. The
+    /// Adds as many of `values`, from the first on, as there is space for; answers how many. The
     /// others are left as they were.
     [[nodiscard]] std::size_t push_some(std::span<T> values) noexcept {
         std::size_t position = 0;

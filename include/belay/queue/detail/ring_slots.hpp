@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/queue/detail/ring_slots.hpp
-/// RingSlots: room for the values of a ring, in itself or in memory of its own.
+/// RingSlots: space for the values of a ring, in itself or in memory of its own.
 #pragma once
 
 #include <bit>          // std::bit_ceil

@@ -40,11 +40,11 @@ public:
     ///
     /// Pre: its client has no answer under way.   Complexity: O(1); where there is no room
     /// O(clients), once a second, and for each client that has to go.
-    [[nodiscard]] bool has_room(RoomSeat& seat, std::size_t bytes, AnswerLine which, Instant now) {
+    [[nodiscard]] bool has_space(RoomSeat& seat, std::size_t bytes, AnswerLine which, Instant now) {
         std::deque<std::uint64_t>& line = lines_[index(which)];
         while (!line.empty() && !waits(line.front(), seat, which)) leave(line, which);
         const bool first = line.empty() || line.front() == seat.id;
-        if (first && !fits(bytes, which)) make_room(bytes, which, now);
+        if (first && !fits(bytes, which)) make_space(bytes, which, now);
         if (first && fits(bytes, which)) {
             if (!line.empty()) leave(line, which);
             return true;
@@ -87,7 +87,7 @@ private:
         line.pop_front();
     }
     /// Ends whose answers are overdue, the oldest first, and no more than it takes.
-    void make_room(std::size_t bytes, AnswerLine which, Instant now) {
+    void make_space(std::size_t bytes, AnswerLine which, Instant now) {
         Instant& look_at = look_at_[index(which)];
         if (look_at > now) return;
         std::vector<RoomSeat*> seats = owner_->all();

@@ -123,7 +123,7 @@ public:
             cuts && size > RoomParts::part_bytes ? AnswerLine::parts : AnswerLine::whole;
         const bool busy = peer.answer || peer.output.answers() != 0;
         const bool works = may_work(now);
-        if (busy || !works || !answers_->has_room(seat, size, line, now)) {
+        if (busy || !works || !answers_->has_space(seat, size, line, now)) {
             const bool soon = !busy && !works && !answers_->is_behind(seat);
             seat.keep_question(theirs);
             seat.retry_at = after(now, std::chrono::milliseconds{soon ? 1 : 50});

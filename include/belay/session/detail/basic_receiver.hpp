@@ -74,7 +74,7 @@ public:
 
     /// Takes over a connection from a listener.   Pre: attached to a driver.
     void accept(Transport transport) {
-        if (peers_.full(options_.connections_max) && !make_room()) return;
+        if (peers_.full(options_.connections_max) && !make_space()) return;
         Peer& peer =
             peers_.add(std::move(transport), options_.messages_max, options_.heartbeat, waker_);
         // A stranger is not allowed to make the transport hold more than a greeting.
@@ -112,7 +112,7 @@ public:
 private:
     friend struct LifelineOf;
 
-    bool make_room() {
+    bool make_space() {
         Peer* const out = peers_.giving_way(
             bits_, [](const Peer& p) { return p.rank(std::is_same_v<Authorize, AllowAll>); });
         const bool known_to_go = out != nullptr && out->link.closing();

@@ -248,7 +248,7 @@ private:
         if (!some_unnoted_) return {};
         for (std::uint32_t i = 0; i < slots().end(); ++i) {
             if (!slots()[i].unnoted) continue;
-            if (!may_grow && !positions().has_room()) return {};
+            if (!may_grow && !positions().has_space()) return {};
             WorkSlot known = slots()[i];
             known.deliveries = ended_deliveries(known);
             if (const std::error_code error = note(known)) return error;
@@ -260,7 +260,7 @@ private:
     /// Appends what says which items are gone, unless the log's base says it.
     [[nodiscard]] std::error_code note_gone(bool may_grow) {
         while (!gone_.empty()) {
-            if (!may_grow && !positions().has_room()) return {};
+            if (!may_grow && !positions().has_space()) return {};
             WorkEntry entry{.kind = WorkKind::done, .below = positions().first_held()};
             std::array<std::byte, ids_bytes_max> ids;
             std::size_t count = 0;

@@ -34,10 +34,12 @@ public:
           first_ready_{first} {}
 
     /// Whether there is room for one more entry.
-    [[nodiscard]] bool has_room() const noexcept { return end_ / 64 - first_block_ < ring_.size(); }
+    [[nodiscard]] bool has_space() const noexcept {
+        return end_ / 64 - first_block_ < ring_.size();
+    }
     /// Makes room for one more entry.   Throws: std::bad_alloc; then nothing has changed.
     void reserve() {
-        if (has_room()) return;
+        if (has_space()) return;
         std::vector<Block> larger_ring(ring_.empty() ? 4 : 2 * ring_.size());
         for (std::uint64_t b = first_block_; b != first_block_ + ring_.size(); ++b) {
             larger_ring[slot_of(b, larger_ring.size())] = block(b);
@@ -47,7 +49,7 @@ public:
 
     /// Adds entry `end()`, which takes `bytes`.   Pre: there is room.
     void add(std::size_t bytes, bool held, bool ready) noexcept {
-        BELAY_INVARIANT(has_room(), "WorkPositions::add: no room");
+        BELAY_INVARIANT(has_space(), "WorkPositions::add: no room");
         Block& b = block(end_ / 64);
         if (end_ % 64 == 0) b = Block{};
         b.bytes[end_ % 64] = static_cast<std::uint32_t>(bytes);
