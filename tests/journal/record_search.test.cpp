@@ -6,7 +6,7 @@
 
 #include <string>
 
-#include <belay/journal/detail/record_belief.hpp>
+#include <belay/journal/detail/record_evidence.hpp>
 #include <belay/journal/journal.hpp>
 #include <belay/journal/journal_inspect.hpp>
 #include <belay/sim/disk.hpp>
@@ -230,9 +230,9 @@ TEST_CASE("What a crash left is looked at a few times, whatever it looks like",
     const Bytes bytes = far_records(std::size_t{2} << 20, 0);
     AskedBytes asked{bytes};
     detail::RecordSearch<AskedBytes> records{asked};
-    detail::RecordBelief belief{records, 1};
-    belief.add_run(1);
-    CHECK(detail::vouched_behind(records, belief, 0) == 0);
+    detail::RecordEvidence evidence{records, 1};
+    evidence.add_run(1);
+    CHECK(detail::proven_after(records, evidence, 0) == 0);
     CHECK(asked.asked < 128 * bytes.size());
 }
 

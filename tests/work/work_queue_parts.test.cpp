@@ -152,7 +152,7 @@ TEST_CASE("WorkPositions knows what is held, ready, and how large it is",
                                         bits() % (bits() % 4 == 0 ? held.size() : 1)));
                     const std::uint64_t position = *i;
                     if (bits() % 4 != 0) {
-                        positions.let_go(position);
+                        positions.release(position);
                         held.erase(position);
                         ready.erase(position);
                     } else if (ready.contains(position)) {

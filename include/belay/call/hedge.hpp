@@ -81,7 +81,7 @@ public:
         Instant timer_ends = always;
         for (;;) {
             detail::AnyDone any;
-            if (run.hear(any)) break;
+            if (run.collect(any)) break;
             // An exception of a timer that could not wait leaves the function here.
             if (timer && timer->done()) {
                 static_cast<void>(timer->take());

@@ -40,17 +40,17 @@ class GroupedMachine;
 ///                heap.
 class MachineGroup {
     using Node = detail::MachineGroupNode;
-    using Hub = detail::MachineGroupState;
+    using State = detail::MachineGroupState;
 
 public:
     /// The number of children that have a turn in one turn of the group. The rest have theirs in
     /// the next.
     static constexpr std::size_t turns_max = 256;
 
-    MachineGroup() : hub_{detail::Ref<Hub>::make(*this)} {}
+    MachineGroup() : state_{detail::Ref<State>::make(*this)} {}
     MachineGroup(const MachineGroup&) = delete;
     MachineGroup& operator=(const MachineGroup&) = delete;
-    ~MachineGroup() { hub_->close(); }
+    ~MachineGroup() { state_->close(); }
 
     // ---- for the parent, or the driver ---------------------------------------------------------
 
@@ -62,7 +62,7 @@ public:
         BELAY_PRECONDITION(!attached_, "MachineGroup::attach: must be attached once");
         attached_ = true;
         waker_ = std::move(waker);
-        hub_->parent = waker_.handle();
+        state_->parent = waker_.handle();
         heap_.take_all_out();
         next_ = 0;
         for (std::size_t i = 0; i < heap_.size(); ++i) {
@@ -72,7 +72,7 @@ public:
     }
 
     [[nodiscard]] Instant deadline() const noexcept {
-        if (heap_.has_out() || hub_->has_woken()) return always;
+        if (heap_.has_out() || state_->has_woken()) return always;
         return heap_.size() == 0 ? never : heap_[0].due;
     }
 
@@ -83,7 +83,7 @@ public:
         BELAY_PRECONDITION(!line_.in_turn(),
                            "MachineGroup::advance: must not be called in a child's turn");
         const TurnGuard guard{line_};
-        hub_->take([this](Node& node) { mark(node); });
+        state_->take([this](Node& node) { mark(node); });
         if (!has_rest()) take_due_out(now);
         for (; has_rest() && most != 0; --most) {
             Node& node = *heap_[--next_].node;
@@ -102,7 +102,7 @@ public:
     template <class M, class... A>
     [[nodiscard]] GroupedMachine<M> make(A&&... args) {
         static_assert(explain::machine_like<M>());
-        GroupedMachine<M> child{*new Owned<M>(hub_, std::forward<A>(args)...)};
+        GroupedMachine<M> child{*new Owned<M>(state_, std::forward<A>(args)...)};
         enter(*child.node_);
         return child;
     }
@@ -115,7 +115,7 @@ public:
     void add(M& machine) {
         static_assert(explain::machine_like<M>());
         BELAY_PRECONDITION(attached_, "MachineGroup::add: the group must be attached before");
-        auto* const node = new Borrowed<M>(hub_, machine);
+        auto* const node = new Borrowed<M>(state_, machine);
         const WakeHandle keep = WakeHandle::adopt(node);
         enter(*node);
     }
@@ -131,7 +131,7 @@ private:
     template <class M>
     struct Owned final : Node {
         template <class... A>
-        explicit Owned(const detail::Ref<Hub>& h, A&&... args) : Node{table, h} {
+        explicit Owned(const detail::Ref<State>& s, A&&... args) : Node{table, s} {
             ::new (static_cast<void*>(storage)) M(std::forward<A>(args)...);
         }
         [[nodiscard]] M& machine() noexcept { return *std::launder(reinterpret_cast<M*>(storage)); }
@@ -144,7 +144,7 @@ private:
     };
     template <class M>
     struct Borrowed final : Node {
-        Borrowed(const detail::Ref<Hub>& h, M& m) noexcept : Node{table, h}, borrowed{&m} {}
+        Borrowed(const detail::Ref<State>& s, M& m) noexcept : Node{table, s}, borrowed{&m} {}
         [[nodiscard]] M& machine() const noexcept { return *borrowed; }
         static void end(Node&) noexcept {}
         static const detail::MachineGroupOps table;
@@ -168,12 +168,12 @@ private:
     template <class N>
     static constexpr detail::MachineGroupOps calls_of() noexcept {
         return {
-            {[](WakeNode& n) noexcept { of(n).hub->wake(of(n)); },
+            {[](WakeNode& n) noexcept { of(n).state->wake(of(n)); },
              [](WakeNode& n) noexcept {
-                 if (MachineGroup* const group = of(n).hub->group) group->mark(of(n));
+                 if (MachineGroup* const group = of(n).state->group) group->mark(of(n));
              },
              [](WakeNode& n) noexcept {
-                 MachineGroup* const group = of(n).hub->group;
+                 MachineGroup* const group = of(n).state->group;
                  return group != nullptr ? group->waker_.now() : always;
              },
              [](WakeNode& n) noexcept { remove(of(n)); },
@@ -201,7 +201,7 @@ private:
                             Waker{WakeHandle::adopt(&node), waker_.nested(node.order).seed()});
     }
     static void remove(Node& node) noexcept {
-        MachineGroup* const group = node.hub->group;
+        MachineGroup* const group = node.state->group;
         if (group == nullptr || node.place == Node::nowhere) return;
         --group->size_;
         group->heap_.remove(node);
@@ -246,7 +246,7 @@ private:
 
     static constexpr Instant after_always{always.time_since_epoch() + Duration{1}};
 
-    detail::Ref<Hub> hub_;
+    detail::Ref<State> state_;
     Waker waker_;
     Lifeline line_;
     detail::MachineGroupHeap heap_;

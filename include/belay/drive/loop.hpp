@@ -20,23 +20,23 @@ class ThreadWaiter {
 protected:
     class WakeupFd {
     public:
-        void ring() noexcept {
+        void signal() noexcept {
             const std::lock_guard lock{mutex_};
-            rung_ = true;
+            signalled_ = true;
             changed_.notify_one();
         }
         void wait(Duration most) noexcept {
             std::unique_lock lock{mutex_};
             if (most > Duration::zero()) {
-                changed_.wait_for(lock, most, [this] { return rung_; });
+                changed_.wait_for(lock, most, [this] { return signalled_; });
             }
-            rung_ = false;
+            signalled_ = false;
         }
 
     private:
         std::mutex mutex_;
         std::condition_variable changed_;
-        bool rung_ = false;
+        bool signalled_ = false;
     };
 
     explicit ThreadWaiter(WakeupFd& wakeup) noexcept : wakeup_{wakeup} {}

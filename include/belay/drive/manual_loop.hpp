@@ -18,7 +18,7 @@ namespace detail {
 class PollWaiter {
 protected:
     struct WakeupFd {
-        void ring() noexcept {}
+        void signal() noexcept {}
     };
     explicit PollWaiter(WakeupFd&) noexcept {}
     ~PollWaiter() = default;

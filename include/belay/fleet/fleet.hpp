@@ -87,7 +87,7 @@ public:
         const driver::TurnGuard guard{line_};
         end_leaving();
         if (!group_.advance(now_)) return;
-        const auto suspect = scheduler_->judge(now_, bits_);
+        const auto suspect = scheduler_->decide(now_, bits_);
         scheduler_->let_dial(now_);
         if (suspect) detail::notify<typename Hooks::Suspect>(observer_, *this, *suspect);
     }
@@ -195,7 +195,7 @@ public:
         for (const Seat* const entry : services_) {
             all.services.push_back({entry->name, entry->ops->status(*entry),
                                     entry->ops->queued(*entry),
-                                    entry->phase == detail::ServicePhase::in_line});
+                                    entry->phase == detail::ServicePhase::queued});
             const ServiceStatus& one = all.services.back();
             ++all.totals[static_cast<std::size_t>(one.link.state)];
             all.queued += one.queued;

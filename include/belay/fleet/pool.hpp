@@ -229,7 +229,7 @@ private:
 
     // ---- for connections -----------------------------------------------------------------------
 
-    void hear_state(std::size_t i, const Transition& change) {
+    void take_state(std::size_t i, const Transition& change) {
         Member& member = *members_[i];
         const Cause why = change.to.failure.cause;
         const LinkState to = change.to.state;
@@ -248,10 +248,10 @@ private:
         arrange();
         tell<typename Hooks::State>(i, change);
     }
-    void hear_message(std::size_t i, message_type message) {
+    void take_message(std::size_t i, message_type message) {
         tell<typename Hooks::Message>(i, std::move(message));
     }
-    void hear_writable(std::size_t i, Lane lane) { tell<typename Hooks::Writable>(i, Lane{lane}); }
+    void take_writable(std::size_t i, Lane lane) { tell<typename Hooks::Writable>(i, Lane{lane}); }
 
     template <class Hook, class... A>
     void tell(std::size_t i, A&&... what) {

@@ -70,7 +70,7 @@ public:
             const std::lock_guard lock{mutex_};
             ends_ = true;
         }
-        wakeup_.ring();
+        wakeup_.signal();
         if (thread_.joinable()) thread_.join();
     }
 
@@ -102,7 +102,7 @@ public:
             calls_.push_back({std::move(call), bytes});
             bytes_ += bytes;
         }
-        wakeup_.ring();
+        wakeup_.signal();
     }
 
     RedisRoomPositions positions{};

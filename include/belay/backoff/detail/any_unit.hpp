@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/backoff/detail/any_unit.hpp
-/// AnyUnit: a length of time in whatever unit it was given, without overflow.
+/// AnyUnit: a length of time given in any unit, converted without overflow.
 #pragma once
 
 #include <concepts>     // std::convertible_to
@@ -11,10 +11,10 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// A parameter for a length of time that a configuration may hold in any unit, hours or years, as
-/// integer or floating-point number. What does not fit 292 years of nanoseconds, or is no number,
-/// becomes `misfit`, which is negative: no check of a Backoff accepts it. The conversions of
-/// std::chrono would overflow.
+/// A parameter for a length of time that a configuration may hold in any unit from nanoseconds to
+/// years, as an integer or floating-point number. A value outside 292 years of nanoseconds, or NaN,
+/// becomes `misfit`. `misfit` is negative, so every check of a Backoff rejects it. The conversions
+/// of std::chrono would overflow.
 ///
 /// Fractions of a nanosecond are rounded.   Thread safety: a plain value.
 class AnyUnit {
@@ -42,7 +42,7 @@ private:
                 static_cast<Duration::rep>(ticks < 0 ? ticks - Rep(0.5) : ticks + Rep(0.5))};
         } else {
             constexpr Duration::rep most = forever.count() / Unit::num;
-            // Compared as unsigned where Rep is: signs must not mix.
+            // Compared as unsigned if Rep is unsigned, to avoid a comparison of different signs.
             if (length.count() > static_cast<std::common_type_t<Rep, Duration::rep>>(most)) {
                 return misfit;
             }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/breaker/detail/breaker_core.hpp
-/// BreakerCore: what Breaker and CircuitBreaker decide, as one value.
+/// BreakerCore: the decisions of Breaker and CircuitBreaker, as one value.
 #pragma once
 
 #include <cstdint>  // std::uint8_t, std::uint16_t, std::uint32_t
@@ -13,18 +13,18 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// The brain of a breaker: who may call, and what verdicts do. Breaker and CircuitBreaker wrap it;
-/// use one of them.
+/// The logic of a breaker: which calls it permits, and the effect of verdicts. Breaker and
+/// CircuitBreaker wrap it; use one of them.
 ///
-/// A permit is the generation in which it was given. Every change of state starts a new one, and
-/// verdicts of an older one are void. It reads no clock, and asking (`admit`, `state`) changes
-/// nothing, so its history does not depend on how often it is asked.
+/// A permit is the generation in which it was granted. Every change of state starts a new
+/// generation, and verdicts of an older one have no effect. The core reads no clock. The queries
+/// (`admit`, `state`) change nothing, so its history does not depend on how often you call them.
 ///
 /// Thread safety: a plain value.
 /// Source:        M. Nygard, "Release It!" (2007); generations as in sony/gobreaker.
 template <class Trip, class OpenWait>
 class BreakerCore {
-    // Not constraints: the compilers' words for a failed one would hide the sentence.
+    // Not constraints: the compiler's message for a failed constraint would hide the sentence.
     static_assert(explain::trip_like<Trip>() && explain::open_wait_like<OpenWait>());
 
 public:
@@ -47,7 +47,8 @@ public:
         BELAY_PRECONDITION(half_open.at_most.count() > 0, "HalfOpenOptions: at_most must be > 0ns");
     }
 
-    /// Would a call be let through? Else until when not.   Errors: none.   Complexity: O(1).
+    /// Returns `go` if a call would be permitted, or else until when not.   Errors: none.
+    /// Complexity: O(1).
     [[nodiscard]] constexpr Advice admit(Instant now) const noexcept {
         if (mode_ == BreakerMode::forced_open)
             return Advice::suspend(after(now, detail::breaker_recheck));
@@ -64,7 +65,7 @@ public:
         Advice advice;
         BreakerChange change = BreakerChange::none;
     };
-    /// Takes a permit of the generation that is current afterwards, unless the advice is not `go`.
+    /// Takes a permit of the generation that is current afterwards, if the advice is `go`.
     [[nodiscard]] constexpr Answer acquire(Instant now) noexcept {
         const Advice advice = admit(now);
         if (advice.verb != Advice::Verb::go || state_ == BreakerState::closed) return {advice};
@@ -82,17 +83,18 @@ public:
         until_ = after(now, probe_timeout_);
         return {advice, change};
     }
-    /// The same, but while open it makes a probe before the time: by the user's command.
+    /// The same, on the user's command: an open breaker permits a probe before its wait ends.
     constexpr void force(Instant now) noexcept {
         if (state_ == BreakerState::open && now < until_) {
-            // Stays open, so that a forced probe that is abandoned shortens nothing.
+            // The state stays open, so that an abandoned forced probe does not shorten the wait.
             out_ = 1;
         } else {
             static_cast<void>(acquire(now));
         }
     }
 
-    /// A call of `generation` ended, and took so long; `why` it failed.
+    /// Records the end of a call of `generation` that took `took`. If it failed, `why` is the
+    /// failure.
     /// Complexity: that of the trip, O(1).
     constexpr BreakerChange verdict(bool failed, std::uint32_t generation, Turn& turn,
                                     Duration took, const Failure& why = {}) noexcept {
@@ -106,15 +108,16 @@ public:
         if (out_ == 0) return BreakerChange::none;
         return judge(failed || too_slow(trip_, took), turn, why);
     }
-    /// A call of `generation` was not made, or says nothing about the peer.
+    /// Records that a call of `generation` was not made, or shows nothing about the peer.
     constexpr void neutral(std::uint32_t generation) noexcept {
         if (generation == generation_ && out_ > 0) --out_;
     }
-    /// The halves of a verdict on a closed breaker: whether it is time to open...   Pre: closed.
+    /// The first half of a verdict on a closed breaker: returns whether it must open.
+    /// Pre: closed.
     [[nodiscard]] constexpr bool record(bool failed, Instant now, Duration took) noexcept {
         return detail::record(trip_, failed, now, took);
     }
-    /// ... and doing so.   Pre: closed.
+    /// The second half: opens the breaker.   Pre: closed.
     constexpr BreakerChange trip_now(Turn& turn, const Failure& why) noexcept {
         if (mode_ == BreakerMode::metrics_only) {
             renew();
@@ -125,7 +128,7 @@ public:
         return BreakerChange::opened;
     }
 
-    /// Sets who decides, and starts afresh: closed, nothing counted, all permits void.
+    /// Sets the mode and resets the state: closed, all counts zero, all permits void.
     constexpr BreakerChange set_mode(BreakerMode mode) noexcept {
         close();
         mode_ = mode;
@@ -136,7 +139,8 @@ public:
         const bool waits = state_ == BreakerState::open;
         return {mode_, state(now), openings_, waits ? elapsed(now, until_) : Duration{}};
     }
-    /// Goes on where a snapshot left off.   Errors: false, and nothing changed, if it is not valid.
+    /// Continues from a snapshot.
+    /// Errors: false if the snapshot is not valid; nothing has changed.
     /// Complexity: O(openings) for a wait that grows, O(1) for others.
     [[nodiscard]] constexpr bool restore(const BreakerSnapshot& snapshot, Turn& turn) noexcept {
         if (!snapshot.is_valid()) return false;
@@ -162,7 +166,7 @@ public:
     [[nodiscard]] constexpr std::uint32_t generation() const noexcept { return generation_; }
     [[nodiscard]] constexpr const Trip& trip() const noexcept { return trip_; }
     [[nodiscard]] constexpr const OpenWait& open_wait() const noexcept { return open_wait_; }
-    /// When the open wait ends; without meaning unless open.
+    /// Returns when the open wait ends. The value has no meaning unless the breaker is open.
     [[nodiscard]] constexpr Instant open_until() const noexcept { return until_; }
 
 private:
@@ -182,28 +186,28 @@ private:
         return forced ? BreakerChange::half_opened : BreakerChange::none;
     }
 
-    // Of more probes than this some could not matter any more.
+    // With more probes than this, the verdicts of some could no longer change the outcome.
     [[nodiscard]] constexpr bool has_space() const noexcept {
         const int to_close = successes_needed_ - successes_;
         const int to_open = failures_needed_ - failures_;
         return out_ < probes_ && out_ < (to_close > to_open ? to_close : to_open);
     }
 
-    // A round is timed in milliseconds, in 32 bits, since each caller's breaker has one.
+    // A round is measured in 32-bit milliseconds to save space: every caller's breaker has one.
     static constexpr std::uint32_t unbounded = 0xFFFFFFFFU;
     [[nodiscard]] static constexpr std::uint32_t in_round(Duration d, bool upwards) noexcept {
         const Duration::rep ms = d.count() / 1'000'000;
         if (ms >= Duration::rep{unbounded}) return unbounded;
         return static_cast<std::uint32_t>(ms + (upwards && d.count() % 1'000'000 != 0 ? 1 : 0));
     }
-    // No probe outlives its round. So where there is a bound, until_ tells when the last probe was
-    // given, also of probes that are never lost.
+    // No probe outlives its round. So if there is a bound, until_ gives the time at which the last
+    // probe was granted, even if probes are never lost.
     [[nodiscard]] static constexpr Duration round_most(Duration at_most) noexcept {
         const std::uint32_t ms = in_round(at_most, true);
         return ms == unbounded ? forever : Duration{std::chrono::milliseconds{ms}};
     }
-    // How long a round will have taken at `now`. Half-open, the last probe was given a
-    // probe_timeout_ before until_.   Pre: half-open.
+    // Returns how long the round will have taken at `now`. While half-open, the last probe was
+    // granted a probe_timeout_ before until_.   Pre: half-open.
     [[nodiscard]] constexpr std::uint32_t round_at(Instant now) const noexcept {
         const std::uint32_t since = in_round(elapsed(before(until_, probe_timeout_), now), false);
         return since < unbounded - round_ ? round_ + since : unbounded;
@@ -242,10 +246,11 @@ private:
     [[no_unique_address]] Trip trip_;
     [[no_unique_address]] OpenWait open_wait_;
     Duration probe_timeout_;
-    /// Open: when that ends. Half-open: when the probes that are out count as lost.
+    /// While open: when the open wait ends. While half-open: when the outstanding probes count as
+    /// lost.
     Instant until_ = always;
     std::uint32_t round_max_;
-    /// How long the round had taken when its last probe was given.
+    /// How long the round had taken when its last probe was granted.
     std::uint32_t round_ = 0;
     std::uint32_t generation_ = 0;
     BreakerMode mode_ = BreakerMode::automatic;

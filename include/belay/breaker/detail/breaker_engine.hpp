@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/breaker/detail/breaker_engine.hpp
-/// BreakerEngine: a BreakerCore that many threads share; what CircuitBreaker is made of.
+/// BreakerEngine: a BreakerCore shared by several threads; the implementation of CircuitBreaker.
 #pragma once
 
 #include <atomic>    // std::atomic
@@ -16,23 +16,23 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// A permit as the engine sees it.
+/// The engine's reply to a request for a permit.
 struct BreakerGrant {
     bool granted;
-    /// Granted: of which generation.
+    /// If granted: the generation of the permit.
     std::uint32_t generation;
-    /// Granted: when, if the trip asks how long calls take. Refused: when to ask again.
+    /// If granted: the time, if the trip times calls. If refused: when to ask again.
     Instant at;
 };
 
-/// Decides as BreakerCore does, for any number of threads. `time` is a callable that gives the turn
-/// (or a reference to it); it is called only where time or chance are needed.
+/// Makes the decisions of BreakerCore for any number of threads. `time` is a callable that returns
+/// the turn, or a reference to it. The engine calls it only if it needs the time or random bits.
 ///
-/// While closed, `acquire` is one load (and a clock read if the trip times calls).
-/// ConsecutiveFailures are counted in that word too, so that verdicts of a closed breaker need no
-/// lock; all else happens under it, by the core.
+/// While closed, `acquire` is one load (and a clock read if the trip times calls). The word also
+/// counts ConsecutiveFailures, so verdicts on a closed breaker need no lock. The core does
+/// everything else under the lock.
 ///
-/// `Breaker` is what the observer may be told of.
+/// `Breaker` is the type that the engine passes to the observer.
 template <class Breaker, class Trip, class OpenWait, class Observer>
 class BreakerEngine {
 public:
@@ -75,7 +75,7 @@ public:
         }
         judge(true, word, generation, began, time, why);
     }
-    /// What such a failure says of the peer, which is for ever the same.
+    /// Returns what such a failure shows about the peer. The result for a failure never changes.
     [[nodiscard]] PeerEvidence says(const Failure& why) const noexcept {
         return says_to(core_.trip(), why);
     }
@@ -137,7 +137,7 @@ public:
 private:
     using Word = BreakerWord;
     using Gate = BreakerWord::Gate;
-    // Of a Failure what events tell.
+    // The fields of a Failure that events report.
     struct Last {
         Cause cause = Cause::none;
         std::int32_t code = 0;
@@ -158,7 +158,7 @@ private:
                 ++counters_.rejected;
                 return {false, 0, answer.advice.until};
             }
-            // Somebody may have closed it before we had the lock.
+            // Another thread may have closed the breaker before this one had the lock.
             if (core_.state(now) != BreakerState::closed) ++counters_.probes;
             changed = settle(answer.change, now);
             grant.generation = core_.generation();
@@ -167,7 +167,7 @@ private:
         return grant;
     }
 
-    // A verdict that may change more than a count in the word.
+    // Handles a verdict that may change more than a count in the word.
     template <class Time>
     void judge(bool failed, Word word, std::uint32_t generation, Instant began, Time time,
                const Failure& why) noexcept {
@@ -182,7 +182,7 @@ private:
                 return;
             }
         }
-        // Before the lock: a clock may be slow.
+        // Reads the clock before taking the lock, because a clock may be slow.
         auto&& turn = time();
         const auto read = [&turn]() -> Turn& { return turn; };
         if (decide(failed, generation, began, read, why)) events_.tell(mutex_);
@@ -200,7 +200,7 @@ private:
             last_ = {why.cause, why.code};
         }
         if constexpr (needs_no_time) {
-            // No clock is read for a call that changes nothing; only for the one that opens.
+            // Only a call that opens the breaker reads the clock, not a call that changes nothing.
             if (word_.load().gate == Gate::closed) {
                 if (!core_.record(failed, Instant{}, Duration{})) return false;
                 auto&& turn = time();
@@ -209,7 +209,8 @@ private:
         }
         auto&& turn = time();
         if constexpr (counts_in_word) {
-            // Other calls count on without the lock, so this one must win its place among them.
+            // Other calls keep counting without the lock, so this one must win its place among
+            // them.
             Word word = word_.load();
             while (word.is(Gate::closed, generation)) {
                 const std::uint32_t failures = failed ? word.failures + 1 : 0;
@@ -224,13 +225,13 @@ private:
         return settle(core_.verdict(failed, generation, turn, took, why), turn.now);
     }
 
-    // Under the lock, after core_ has changed: the word, the counters and the events follow.
-    // Whether there is anything to tell.
+    // Updates the word, the counters and the events after core_ has changed. Call it under the
+    // lock. Returns whether there is an event to report.
     bool settle(BreakerChange change, Instant now) noexcept {
         if (change == BreakerChange::none) return false;
         word_.store({0, core_.generation(), gate()});
         detail::count(counters_, change);
-        // It has opened even if the wait is 0ns, and the next caller may probe.
+        // The event reports `open` even if the wait is 0ns and the next caller may already probe.
         const bool opens = change == BreakerChange::opened || change == BreakerChange::reopened;
         const BreakerState state = opens ? BreakerState::open : core_.state(now);
         const bool failed = opens || change == BreakerChange::would_open;
@@ -242,7 +243,8 @@ private:
     [[nodiscard]] Gate gate() const noexcept {
         if (core_.mode() == BreakerMode::disabled) return Gate::ignored;
         if (core_.mode() == BreakerMode::metrics_only) return Gate::watched;
-        // `always`: an open breaker whose wait is over is still not closed.
+        // Asks for the state at `always`, because an open breaker whose wait is over is still not
+        // closed.
         return core_.state(always) == BreakerState::closed ? Gate::closed : Gate::guarded;
     }
 
@@ -250,7 +252,7 @@ private:
     mutable detail::SpinMutex mutex_;
     BreakerCore<Trip, OpenWait> core_;
     BreakerCounters counters_{};
-    Last last_{};  // under the lock, since the last change
+    Last last_{};  // the last failure since the last change; protected by the lock
     // Counted without the lock.
     std::atomic<std::uint64_t> failures_{0};
     std::atomic<std::uint64_t> stale_{0};

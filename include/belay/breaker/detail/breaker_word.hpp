@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/breaker/detail/breaker_word.hpp
-/// AtomicBreakerWord: what callers of a CircuitBreaker share without its lock.
+/// AtomicBreakerWord: the data that callers of a CircuitBreaker share without its lock.
 #pragma once
 
 #include <atomic>   // std::atomic
@@ -10,13 +10,13 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// All that `acquire` needs to know of a breaker, and the failures in a row of a closed one.
+/// All that `acquire` needs about a breaker, and the number of consecutive failures while closed.
 struct BreakerWord {
     enum class Gate : std::uint8_t {
-        closed,   ///< permits are free; verdicts count
-        guarded,  ///< permits and verdicts under the lock
-        watched,  ///< permits are free; verdicts under the lock (metrics only)
-        ignored   ///< permits are free; verdicts do not count (disabled)
+        closed,   ///< permits without the lock; verdicts count
+        guarded,  ///< permits and verdicts need the lock
+        watched,  ///< permits without the lock; verdicts need it (metrics only)
+        ignored   ///< permits without the lock; verdicts do not count (disabled)
     };
 
     std::uint32_t failures = 0;
@@ -36,20 +36,23 @@ struct BreakerWord {
     }
 };
 
-/// The word, shared.
+/// A BreakerWord that threads share.
 ///
-/// Invariant: gate and generation change only under the breaker's lock, the generation with every
-/// change of the core's; the failures change by `replace` while closed, and are 0 otherwise. A word
-/// that is replaced proves that nothing has changed since it was loaded, so of any failures and
-/// successes exactly one order takes effect, and exactly one failure opens. Nothing else is
-/// published through the word (the rest is read under the lock), so relaxed order is enough.
+/// Invariants:
+/// - The gate and the generation change only under the breaker's lock. The generation changes with
+///   every change of the core's generation.
+/// - The failure count changes by `replace` while closed, and is 0 otherwise.
+///
+/// A successful `replace` proves that nothing has changed since the load. So concurrent failures
+/// and successes take effect in exactly one order, and exactly one failure opens the breaker. The
+/// word publishes no other data (the rest is read under the lock), so relaxed order is enough.
 class AtomicBreakerWord {
 public:
     [[nodiscard]] BreakerWord load() const noexcept {
         return BreakerWord::unpacked(bits_.load(std::memory_order_relaxed));
     }
     void store(BreakerWord word) noexcept { bits_.store(word.packed(), std::memory_order_relaxed); }
-    /// Whether it was `word` and is `next` now; else reloads `word`. May fail for no reason.
+    /// Replaces `word` by `next`, or reloads `word` and returns false. May fail spuriously.
     [[nodiscard]] bool replace(BreakerWord& word, BreakerWord next) noexcept {
         std::uint64_t seen = word.packed();
         const bool replaced =
@@ -62,7 +65,8 @@ private:
     std::atomic<std::uint64_t> bits_{0};
 };
 
-/// How many permits are out; counted in checked builds only, where it costs a shared write.
+/// The number of outstanding permits. Counted in checked builds only, because it costs a shared
+/// write.
 class PermitCount {
 public:
 #if BELAY_ASSERTIONS

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/budget/detail/budget_permit.hpp
-/// BudgetPermit: what a caller holds of a shared budget or limit.
+/// BudgetPermit: a permit that a caller holds of a shared budget or limit.
 #pragma once
 
 #include <utility>  // std::exchange
@@ -10,17 +10,18 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// The right to make one attempt, and the duty to say how it went; the Permit of all budgets.
+/// The right to make one attempt, with the duty to report its result. It is the Permit of all
+/// budgets.
 ///
-/// `Stake` is what the owner must know at the verdict. Only the first verdict counts; on a refused,
-/// moved-from or finished permit every verdict is a no-op. The destructor is neutral, so that no
-/// path leaks. The owner must outlive it.
+/// `Stake` is the data that the owner needs at the verdict. Only the first verdict counts. On a
+/// refused, moved-from or finished permit, a verdict does nothing. The destructor gives a neutral
+/// verdict, so no path leaks a permit. The owner must outlive the permit.
 ///
 /// Thread safety: distinct objects safe; the verdict may come from any thread.
 template <class Owner, class Stake>
 class [[nodiscard]] BudgetPermit {
 public:
-    /// Refused, and never to be asked.
+    /// A refused permit that can never be retried.
     constexpr BudgetPermit() noexcept = default;
     constexpr BudgetPermit(BudgetPermit&& other) noexcept
         : owner_{std::exchange(other.owner_, nullptr)},
@@ -39,27 +40,29 @@ public:
 
     /// Whether the attempt may be made (and has had no verdict yet).
     [[nodiscard]] constexpr explicit operator bool() const& noexcept { return owner_ != nullptr; }
-    /// A permit that nobody holds has gone back before the attempt: `if (auto permit = ...)`.
+    /// Deleted, because a temporary permit is returned before the attempt: use
+    /// `if (auto permit = ...)`.
     explicit operator bool() const&& = delete;
-    /// When a refused caller may ask again; `never` if time alone does not help.
+    /// Returns when a refused caller may ask again, or `never` if time alone does not help.
     [[nodiscard]] constexpr Instant retry_at() const noexcept { return retry_at_; }
-    /// The same as an opinion: `go`, `suspend`, or `stop` if time alone does not help.
+    /// Returns the same as advice: `go`, `suspend`, or `stop` if time alone does not help.
     [[nodiscard]] constexpr Advice advice() const noexcept {
         if (owner_ != nullptr) return Advice::go();
         return retry_at_ == never ? Advice::stop() : Advice::suspend(retry_at_);
     }
 
-    /// The attempt worked.
+    /// Reports that the attempt succeeded.
     constexpr void success(Turn& turn) noexcept {
         if (auto* const owner = std::exchange(owner_, nullptr)) owner->on_success(stake_, turn.now);
     }
-    /// The attempt failed. Always `go`: what a retry costs is asked when it is planned.
+    /// Reports that the attempt failed. Returns `go` always: the cost of a retry is checked when it
+    /// is planned.
     constexpr Advice failure(Turn& turn) noexcept {
         if (auto* const owner = std::exchange(owner_, nullptr)) owner->on_failure(stake_, turn.now);
         return Advice::go();
     }
-    /// The same of a failure that is known: one that says nothing of the peer is neutral, and where
-    /// the peer is well, as it says no, the owner knows what that means to it.
+    /// The same for a known failure. A failure that shows nothing about the peer is neutral. If the
+    /// peer is well because it rejected the request, the owner's `on_rejected` decides.
     constexpr Advice failure(const Failure& why, Turn& turn) noexcept {
         const PeerEvidence says = peer_evidence(why);
         if (says == PeerEvidence::unwell) return failure(turn);
@@ -68,7 +71,7 @@ public:
             owner->on_rejected(stake_, turn.now);
         return Advice::go();
     }
-    /// The attempt was not made, or says nothing.
+    /// Reports that the attempt was not made, or that its result shows nothing.
     constexpr void neutral() noexcept {
         if (auto* const owner = std::exchange(owner_, nullptr)) owner->on_neutral(stake_);
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/call/detail/answer_kinds.hpp
-/// The kinds of types that calls return: those that tell a failure by themselves, those that must
-/// be judged, and the others, which are values.
+/// The kinds of types that calls return: types that report a failure themselves, types that need
+/// AnswerTraits, and all others, which are values.
 #pragma once
 
 #include <concepts>      // std::same_as, std::constructible_from
@@ -40,15 +40,15 @@ template <class E>
 concept ErrorFromCode =
     std::constructible_from<E, std::error_code> || std::constructible_from<E, Failure>;
 
-// As Boost's error codes: true means an error. Others have value() and category(), too, and mean
-// something else by them.
+// The form of Boost's error codes: true means an error. Other types also have value() and
+// category(), with other meanings.
 template <class R>
 concept HasCode = requires(const R& r) { r.category().message(r.value()); };
 template <class R>
 concept CodeLike = !std::same_as<R, std::error_condition> && HasCode<R> &&
                    requires(const R& r) { static_cast<bool>(r); };
 
-// As the statuses of absl and gRPC.
+// The form of the status types of absl and gRPC.
 template <class R>
 concept HasOk = requires { requires std::is_member_function_pointer_v<decltype(&R::ok)>; } ||
                 requires(R& r) { r.ok(); };
@@ -57,7 +57,7 @@ concept SaysOk = requires(const R& r) {
     { r.ok() } -> std::same_as<bool>;
 };
 
-// As the results of cpp-httplib: true means a value.
+// The form of the results of cpp-httplib: true means a value.
 template <class R>
 concept SaysByError = std::is_class_v<R> && requires(const R& r) {
     static_cast<bool>(r);
@@ -79,7 +79,7 @@ concept TestsAsBool =
     std::is_constructible_v<bool, R> || requires(const R& r) {
         { !r } -> std::convertible_to<bool>;
     };
-// A field that says it, or a function of a usual name.
+// A type with a field or a function of a common name that reports success or failure.
 template <class R>
 concept SaysSomehow = requires(R& r) { r.has_value(); } || requires(R& r) { r.has_error(); } ||
                       requires(R& r) { r.is_ok(); } || requires(R& r) {
@@ -90,7 +90,7 @@ concept MayBeFailure = (std::is_class_v<R> || std::is_union_v<R>)&&(
     (TestsAsBool<R> && !SmartPointer<R>) || HasOk<R> || SaysSomehow<R> || HasCode<R> ||
     std::derived_from<R, Failure> || std::convertible_to<const R&, std::error_code>);
 
-// As std::future: the call has only begun.
+// The form of std::future: the call has only begun.
 template <class R>
 concept Future = requires(R& r) {
     r.valid();
@@ -98,7 +98,7 @@ concept Future = requires(R& r) {
     r.get();
 };
 
-// What was judged already.
+// A result that is classified already.
 template <class R>
 inline constexpr bool is_outcome = false;
 template <class T, class E>
@@ -107,15 +107,15 @@ inline constexpr bool is_outcome<belay::Outcome<T, E>> = true;
 template <class E>
 consteval bool says_failed();
 
-// The alternatives of a variant, by its shape: its header is heavy.
+// The alternatives of a variant. It is detected by its form, because its header is slow to parse.
 template <class R>
 inline constexpr bool alternatives_say_failed = false;
 template <template <class...> class Variant, class... E>
     requires requires(const Variant<E...>& v) { v.valueless_by_exception(); }
 inline constexpr bool alternatives_say_failed<Variant<E...>> = (detail::says_failed<E>() || ...);
 
-/// Whether an R holds something that says "failed", and does not say so itself: a tuple, a pair, an
-/// array, a variant, an optional or a result of such.
+/// Returns whether an R contains something that reports a failure without reporting it itself: a
+/// tuple, a pair, an array, a variant, or an optional or result of such types.
 template <class R>
 consteval bool holds_failed() {
     if constexpr (HasAnswerTraits<R> || is_outcome<R>) {
@@ -131,8 +131,8 @@ consteval bool holds_failed() {
     }
 }
 
-/// Whether an E says "failed" by what it is, or holds what does. Not bool, optional and pointers,
-/// which are data where they are a part of something.
+/// Returns whether an E reports a failure by its type, or contains something that does. Excludes
+/// bool, optional and pointers, which are data when they are part of another type.
 template <class E>
 consteval bool says_failed() {
     if constexpr (std::is_void_v<E>) {
@@ -148,7 +148,8 @@ consteval bool says_failed() {
     }
 }
 
-// What says "failed" in a way that could only be guessed at, or cannot be carried.
+// A type that may report a failure in a form that belay could only guess, or a type that belay
+// cannot store.
 template <class R>
 concept Unsupported =
     std::is_reference_v<R> || Awaitable<R> ||

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/call/detail/awaitable.hpp
-/// Awaitable: what a coroutine may wait for; told without <coroutine>, which blocking callers need
-/// not pay.
+/// Awaitable: a type that a coroutine can co_await. It is detected without <coroutine>, because
+/// blocking callers need not pay for that header.
 #pragma once
 
 #include <utility>  // std::forward
@@ -17,7 +17,7 @@ concept HasFreeAwait = requires(A&& a) { operator co_await(static_cast<A&&>(a));
 template <class A>
 concept Awaitable = HasMemberAwait<A> || HasFreeAwait<A> || requires(A& a) { a.await_ready(); };
 
-/// The object that co_await asks, outside of promises with an await_transform.
+/// Returns the awaiter that co_await uses, except in promises with an await_transform.
 template <Awaitable A>
 decltype(auto) awaiter_of(A&& a) {
     if constexpr (HasMemberAwait<A>) {
@@ -29,7 +29,7 @@ decltype(auto) awaiter_of(A&& a) {
     }
 }
 
-/// What co_await of an A gives.
+/// The result type of co_await on an A.
 template <Awaitable A>
 using AwaitResult = decltype(detail::awaiter_of(std::declval<A>()).await_resume());
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/call/detail/awaited_call.hpp
-/// Making one call whose answer is awaited, and waiting for the first of several tasks.
+/// Makes one awaited call, and waits for the first of several tasks.
 #pragma once
 
 #include <coroutine>    // std::coroutine_handle
@@ -19,22 +19,22 @@ concept AwaitingCall = Attemptable<F> && Awaitable<CallResult<F>>;
 
 template <AwaitingCall F>
 using Awaited = AwaitResult<CallResult<F>>;
-// What an awaiting call gives, as a value.
+// The result of an awaited call, as a value type.
 template <AwaitingCall F>
 using AwaitedValue =
     std::conditional_t<std::is_void_v<Awaited<F>>, VoidOutcome, std::remove_cvref_t<Awaited<F>>>;
 template <AwaitingCall F>
 using AwaitedCallee = Callee<F, AwaitedValue<F>>;
 
-/// Can be awaited by any coroutine, not only by those of its own kind.
+/// An awaitable that any coroutine can await, not only coroutines of its own kind.
 template <class A>
 concept AwaitableAnywhere =
     requires(A&& a, std::coroutine_handle<TaskPromise<VoidOutcome>> anybody) {
         detail::awaiter_of(std::forward<A>(a)).await_suspend(anybody);
     };
 
-/// Makes one call and awaits its answer; `fn` must outlive it.
-/// Throws: what is no failure, and what a predicate throws.
+/// Makes one call and awaits its answer. `fn` must outlive it.
+/// Throws: an exception that is not a failure, and what a predicate throws.
 template <AwaitingCall F>
 belay::Task<belay::Answer<AwaitedValue<F>>> awaited_call(F& fn, Attempt attempt) {
     static_assert(AwaitableAnywhere<CallResult<F>>,
@@ -45,7 +45,7 @@ belay::Task<belay::Answer<AwaitedValue<F>>> awaited_call(F& fn, Attempt attempt)
     try {
 #endif
         decltype(auto) call = detail::call(fn, attempt);
-        // GCC 12 copies awaiters that have no name.
+        // A named variable, because GCC 12 copies awaiters that have no name.
         decltype(auto) awaiter = detail::awaiter_of(std::forward<decltype(call)>(call));
         if constexpr (std::is_void_v<Awaited<F>>) {
             co_await awaiter;
@@ -62,7 +62,7 @@ belay::Task<belay::Answer<AwaitedValue<F>>> awaited_call(F& fn, Attempt attempt)
     co_return answer;
 }
 
-/// A wait as a task: it can be started, and destroyed.
+/// Wraps a wait in a task, so that it can be started and destroyed.
 template <class Sleeper, class Stop = NeverStops>
 belay::Task<bool> sleeping(Sleeper& sleeper, Instant until, Stop stop = {}) {
     decltype(auto) sleep = sleeper.async_sleep_until(until, stop);
@@ -71,8 +71,8 @@ belay::Task<bool> sleeping(Sleeper& sleeper, Instant until, Stop stop = {}) {
     co_return true;
 }
 
-/// Awaits until one of some started tasks is done. They are destroyed by who awaits, if at all:
-/// one that is done is suspended at its end, so that is safe.
+/// Awaits until one of several started tasks is done. The awaiting code destroys the tasks, if at
+/// all. A task that is done is suspended at its end, so destroying it is safe.
 class AnyDone {
 public:
     static constexpr std::size_t tasks_max = 10;
@@ -90,7 +90,7 @@ public:
 
     [[nodiscard]] bool await_ready() const noexcept { return done_; }
     void await_suspend(std::coroutine_handle<> waiter) noexcept { set(waiter); }
-    // Until they are awaited again, tasks that come to their end wake nobody.
+    // Tasks that end before the next await resume no coroutine.
     void await_resume() noexcept { set(std::noop_coroutine()); }
 
 private:

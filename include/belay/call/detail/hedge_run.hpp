@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/call/detail/hedge_run.hpp
-/// HedgeRun: the calls of one run of a Hedge, and when the next may begin.
+/// HedgeRun: the calls of one run of a Hedge, and the decision when the next call may begin.
 #pragma once
 
 #include <cstddef>   // std::size_t
@@ -18,11 +18,11 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// In place of a budget: nobody pays.
+/// Used instead of a budget: calls are free.
 struct NoBudget {};
 
-/// What one call costs: a permit of the budget, if there is one. The verdict is the first that is
-/// given; without any the permit goes back.
+/// The cost of one call: a permit of the budget, if there is one. Only the first verdict counts.
+/// Without a verdict the permit is returned.
 template <class Budget>
 class HedgePermit {
 public:
@@ -65,12 +65,12 @@ public:
     static void give_back() noexcept {}
 };
 
-/// Whether no further call can make this good.
+/// Returns whether no further call can succeed after this cause.
 [[nodiscard]] constexpr bool is_fatal(Cause cause) noexcept {
     return cause == Cause::permanent || cause == Cause::forbidden || cause == Cause::unauthorized;
 }
 
-/// What a Hedge was told.
+/// The parameters of a Hedge.
 template <class Budget>
 struct HedgePlan {
     Duration delay;
@@ -78,7 +78,7 @@ struct HedgePlan {
     [[no_unique_address]] typename HedgePermit<Budget>::Source budget;
 };
 
-/// Decides one run of a Hedge, and holds its calls: what destroys it destroys those under way.
+/// Decides one run of a Hedge and owns its calls. Destroying it destroys the calls under way.
 template <class Answer, class Budget, class Context, std::size_t calls_max, bool counted>
 class HedgeRun {
 public:
@@ -86,7 +86,8 @@ public:
         : plan_{plan}, context_{context}, around_{around}, next_at_{context.sleeper.now()} {}
     HedgeRun(const HedgeRun&) = delete;
     HedgeRun& operator=(const HedgeRun&) = delete;
-    /// Whoever lost patience destroys it: further calls that are under way were made, and are paid.
+    /// A caller that stops waiting destroys the run. Further calls under way were made, so they are
+    /// paid for.
     ~HedgeRun() {
         Turn turn = context_.turn();
         for (std::size_t i = 1; i < begun_; ++i) {
@@ -94,8 +95,9 @@ public:
         }
     }
 
-    /// Hears of all calls that have ended; the others are added to `any`. Whether it is decided.
-    bool hear(AnyDone& any) {
+    /// Collects the results of the calls that have ended, and adds the others to `any`. Returns
+    /// whether the run is decided.
+    bool collect(AnyDone& any) {
         running_ = false;
         std::optional<Answer> decided;
         for (Call& call : calls_) {
@@ -112,30 +114,30 @@ public:
             if (decides && (!decided || answer.worked())) {
                 decided.emplace(std::move(answer));
             } else if (!last_ || !answer.refused || last_->refused) {
-                // A refusal does not make unsaid what the peer has answered.
+                // A refusal does not replace a response of the peer.
                 last_.emplace(std::move(answer));
             }
         }
         if (!decided) return false;
-        // What is still under way shares the fate of the whole.
+        // Calls still under way get the verdict of the whole run.
         Turn turn = context_.turn();
         for (Call& call : calls_) call.permit.settle(decided->failure, turn);
         last_ = std::move(decided);
         return true;
     }
 
-    /// Whether the next call is due.
+    /// Returns whether the next call is due.
     [[nodiscard]] bool due() const noexcept {
         return may_begin() && context_.sleeper.now() >= next_at_;
     }
-    /// Whether there is a next call to wait for, until next_at().
+    /// Returns whether there is a next call to wait for, until next_at().
     [[nodiscard]] bool waits() const noexcept { return may_begin() && (running_ || !refused_); }
     [[nodiscard]] Instant next_at() const noexcept { return next_at_; }
     [[nodiscard]] bool running() const noexcept { return running_; }
-    /// Pre: nothing is due or running.
+    /// Returns the answer of the run.   Pre: nothing is due or running.
     [[nodiscard]] Answer& answer() noexcept { return *last_; }
 
-    /// Begins the next call, if it is paid for.   Pre: due.
+    /// Begins the next call if the budget pays for it.   Pre: due.
     template <class Next>
     void begin(const Next& next) {
         Turn turn = context_.turn();
@@ -144,12 +146,12 @@ public:
         attempt.repeats = around_.is_retry();
         Call& call = calls_[begun_];
         const bool first = begun_ == 0;
-        // The first call of each attempt of a Retrying is what its policy counts.
+        // The policy of a Retrying counts the first call of each of its attempts.
         if (!first || !counted) {
             const Advice advice = call.permit.take(plan_.budget, first, why_, turn);
             if (advice.verb != Advice::Verb::go) return refuse(attempt, advice, turn);
         }
-        // If these throw there is no call, and its permit goes back.
+        // If these throw, there is no call, and its permit is returned.
         if (!first) context_.hedged(attempt);
         call.task.emplace(next(attempt));
         ++context_.calls;
@@ -200,11 +202,11 @@ private:
     Call calls_[calls_max];
     std::size_t begun_ = 0;
     Instant next_at_;
-    Instant asked_ = always;        // no call before this: a peer asked for it
-    Cause why_ = Cause::timed_out;  // what the next call is a retry of
+    Instant asked_ = always;        // no call before this: a peer requested it
+    Cause why_ = Cause::timed_out;  // the failure that the next call retries
     bool running_ = false;
-    bool refused_ = false;  // so was the last call that ended
-    bool closed_ = false;   // the budget gives no more
+    bool refused_ = false;  // whether the last call that ended was refused
+    bool closed_ = false;   // the budget grants no more permits
     std::optional<Answer> last_;
 };
 

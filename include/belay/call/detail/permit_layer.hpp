@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/call/detail/permit_layer.hpp
-/// PermitLayer: a Shared object as a layer of a Pipeline: each call needs one of its permits.
+/// PermitLayer: uses a Shared object as a layer of a Pipeline. Each call needs one of its permits.
 #pragma once
 
 #include <belay/call/answer.hpp>
@@ -10,15 +10,15 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// One permit in the course of a call. Without a verdict its destructor gives it back.
+/// The permit of one call. Its destructor returns the permit if there was no verdict.
 template <class Rule, class Context>
 class HeldPermit {
 public:
-    // A copy refers to the same object and holds no permit.
+    // A copy of a rule refers to the same object and holds no permit.
     HeldPermit(const Rule& rule, Context& context) noexcept : rule_{rule}, context_{context} {
         Turn turn = context_.turn();
         if constexpr (requires { rule_.wanted(turn); }) rule_.wanted(turn);
-        // Without admit: who takes a permit or is refused one is counted.
+        // Calls begin without admit, because begin counts granted and refused permits.
         advice_ = rule_.begin(turn);
         held_ = advice_.verb == Advice::Verb::go;
         advice_.by = Rule::name;
@@ -27,13 +27,13 @@ public:
     HeldPermit(const HeldPermit&) = delete;
     HeldPermit& operator=(const HeldPermit&) = delete;
     [[nodiscard]] bool granted() const noexcept { return held_; }
-    // Tells the observer, too.
+    // Also notifies the observer.
     template <class Answer>
     [[nodiscard]] Answer refusal(const Attempt& attempt) const {
         context_.refused(attempt, advice_);
         return Answer::refuse(CallErrc::call_refused, wait_);
     }
-    // A call that an inner layer refused says nothing about the peer.
+    // A call that an inner layer refused shows nothing about the peer.
     template <class Answer>
     void settle(const Answer& answer) noexcept {
         if (answer.refused) return;
@@ -71,7 +71,7 @@ struct PermitLayer {
     }
 
 private:
-    // Not a member: the layer itself is a temporary.
+    // Static, because the layer itself is a temporary.
     template <class Next, class Context>
     static belay::Task<typename Next::Answer> hold(const Rule& rule, Next next, Context& context,
                                                    Attempt attempt) {
@@ -84,7 +84,7 @@ private:
     }
 };
 
-/// A layer is what it is; a Shared object becomes one.
+/// Returns a layer unchanged, and wraps a Shared object in a PermitLayer.
 template <class L>
 [[nodiscard]] constexpr const L& layer_of(const L& layer) noexcept {
     return layer;

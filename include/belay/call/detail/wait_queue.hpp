@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/call/detail/wait_queue.hpp
-/// WaitQueue: callers who wait for a permit, in the order in which they came.
+/// WaitQueue: callers that wait for a permit, in order of arrival.
 #pragma once
 
 #include <cstdint>  // std::uint8_t
@@ -10,14 +10,15 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// One who waits: on the stack of a caller that blocks, or in the frame of a coroutine. Pinned.
+/// The ticket of one waiting caller. It is on the stack of a blocking caller, or in the frame of a
+/// coroutine. It cannot be moved.
 struct WaitTicket {
     WaitTicket* next = nullptr;
     WaitTicket* previous = nullptr;
     bool is_queued = false;
-    /// Whether it was called: it has what it waits for, or is the first now.
+    /// Whether the caller was woken: it has its permit, or is now first.
     bool is_called = false;
-    /// Wakes it.
+    /// Wakes the caller.
     LocalStop wake;
 
     WaitTicket() noexcept = default;
@@ -25,7 +26,7 @@ struct WaitTicket {
     WaitTicket& operator=(const WaitTicket&) = delete;
 };
 
-/// First come, first served. All under the lock of who owns it.
+/// A first-in, first-out queue of tickets. Call every function under the lock of its owner.
 class WaitQueue {
 public:
     constexpr WaitQueue() noexcept = default;
@@ -46,7 +47,8 @@ public:
         (ticket.next != nullptr ? ticket.next->previous : last_) = ticket.previous;
         ticket.is_queued = false;
     }
-    /// Wakes who is first. It cannot go before the lock is released, since it leaves under it.
+    /// Wakes the first caller. Its ticket cannot disappear before the lock is released, because it
+    /// leaves under the lock.
     void call_first() noexcept {
         if (first_ == nullptr || first_->is_called) return;
         first_->is_called = true;
@@ -58,32 +60,32 @@ private:
     WaitTicket* last_ = nullptr;
 };
 
-/// What who waits learns, each time that it asks.
+/// The state of a waiting caller, returned each time that it asks.
 struct WaitAnswer {
     enum class WaitState : std::uint8_t {
         granted,  ///< it has its permit
-        waits,    ///< until it is woken
-        first,    ///< until `wake_at`; it will not be woken
-        refused,  ///< there is no place; ask again at `wake_at`
+        waits,    ///< it waits until it is woken
+        first,    ///< it waits until `wake_at`; nothing else wakes it
+        refused,  ///< the queue is full; ask again at `wake_at`
         hopeless  ///< it asks for more than there can ever be
     };
     WaitState state;
     Instant wake_at = belay::never;
-    /// It cannot be earlier, as things stand.
+    /// The earliest possible time, as things stand.
     Instant earliest = always;
 };
 
-/// Lets a stop of the caller's wake it in the line: with a StopToken at once, with any other token
-/// by asking it. Pinned.
+/// Wakes a waiting caller when the caller's stop token requests a stop. A StopToken wakes it at
+/// once; any other token is polled. It cannot be moved.
 template <StopTokenLike Stop>
 class WaitStop {
 public:
     WaitStop(const Stop&, LocalStop&) noexcept {}
     WaitStop(const WaitStop&) = delete;
     WaitStop& operator=(const WaitStop&) = delete;
-    /// What wakes who is not to be woken otherwise.
+    /// Returns the token that wakes a caller which nothing else wakes.
     [[nodiscard]] static StopToken token_of(const Stop&) noexcept { return {}; }
-    /// Until when to sleep at a time.
+    /// Returns until when to sleep before the next poll of the token.
     // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): from the earlier to the later
     [[nodiscard]] static Instant slice(Instant now, Instant until) noexcept {
         const Instant next = after(now, ask_every);

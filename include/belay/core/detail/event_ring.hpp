@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/core/detail/event_ring.hpp
-/// EventRing: a first-in, first-out buffer that grows and keeps what it has grown to.
+/// EventRing: a first-in, first-out buffer that grows and keeps its capacity.
 #pragma once
 
 #include <cstddef>      // std::size_t
@@ -30,11 +30,11 @@ public:
         if (slots_ != nullptr) release(slots_);
     }
 
-    /// Adds at the back.   Throws: std::bad_alloc, and then `event` is untouched.
+    /// Adds at the back.   Throws: std::bad_alloc; `event` is then unchanged.
     void push(E&& event) {
         emplace([&]() -> E { return std::move(event); });
     }
-    /// The same, for who goes on without memory.   Returns: false if there is none.
+    /// The same for a caller that can continue without memory.   Returns: false if there is none.
     [[nodiscard]] bool try_push(E&& event) noexcept {
 #if defined(__cpp_exceptions)
         try {
@@ -47,8 +47,9 @@ public:
 #endif
         return true;
     }
-    /// Adds what `make()` returns, built in its place: an event that is written in pieces and then
-    /// moved as a whole would wait for its own writes. If there is no memory it is not called.
+    /// Constructs the result of `make()` directly in its slot. Moving an event right after its
+    /// members are written would stall on those writes. If there is no memory, `make` is not
+    /// called.
     template <class F>
     void emplace(F&& make) {
         if (size_ == capacity_) grow();
@@ -56,7 +57,7 @@ public:
         ++size_;
     }
 
-    /// Takes the front.   Pre: !empty().
+    /// Removes and returns the front.   Pre: !empty().
     [[nodiscard]] E pop() noexcept {
         BELAY_INVARIANT(size_ != 0, "EventRing::pop: must not be empty");
         struct Leave {
@@ -96,7 +97,7 @@ private:
     }
     void grow() {
         const std::size_t capacity = capacity_ == 0 ? 2 : std::size_t{capacity_} * 2;
-        // More than can be counted is asked for as more than there is.
+        // A capacity above the limit requests an impossible size, so that operator new throws.
         constexpr std::size_t too_much = ~std::size_t{0} / 2 + 1;
         const std::size_t bytes = capacity <= capacity_max ? capacity * sizeof(E) : too_much;
         E* const slots = static_cast<E*>(::operator new(bytes, std::align_val_t{alignof(E)}));

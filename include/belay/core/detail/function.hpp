@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/core/detail/function.hpp
-/// Function: a callable kept in place, so that timers and simulated events cost no allocation.
+/// Function: a callable stored inline, so that timers and simulated events do not allocate.
 #pragma once
 
 #include <cstddef>      // std::size_t, std::max_align_t
@@ -15,7 +15,8 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 template <class Signature>
 class Function;
 
-/// A move-only callable; what fits in 48 bytes and moves without throwing is kept inside.
+/// A move-only callable. It stores a callable inline that fits in 48 bytes and moves without
+/// throwing.
 ///
 /// Thread safety: distinct objects safe.
 template <class R, class... A>
@@ -89,7 +90,8 @@ public:
     [[nodiscard]] explicit operator bool() const noexcept { return ops_ != nullptr; }
 
     void reset() noexcept {
-        // First empty, then destroyed: the destructor of what was kept may come back here.
+        // Becomes empty before it destroys the callable, because that destructor may call reset()
+        // again.
         if (const Ops* const ops = std::exchange(ops_, nullptr)) ops->destroy(storage_);
     }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/core/detail/heap.hpp
-/// The two steps of a binary heap whose items know their places.
+/// The two steps of a binary heap whose items store their own positions.
 #pragma once
 
 #include <cstddef>  // std::size_t
@@ -9,11 +9,12 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Moves the item at a place towards the front, past those that it is before.
+/// Moves the item at `place` towards the front, past the items that it precedes.
 ///
-/// `items[i]` is the item at a place, cheap to copy; `put(i, item)` writes it there, and tells the
-/// item; `before(a, b)` is a strict order, of which the least is in front.   Complexity: O(log n).
-/// Source: J. Williams, Algorithm 232, 1964.
+/// `items[i]` is the item at position `i`, and is cheap to copy. `put(i, item)` writes the item
+/// there and updates the position that the item stores. `before(a, b)` is a strict order; the least
+/// item is at the front.
+/// Complexity: O(log n).   Source: J. Williams, Algorithm 232, 1964.
 template <class Items, class Before, class Put>
 constexpr void rise_in_heap(const Items& items, std::size_t place, const Before& before,
                             const Put& put) noexcept {
@@ -27,7 +28,8 @@ constexpr void rise_in_heap(const Items& items, std::size_t place, const Before&
     put(place, item);
 }
 
-/// The same towards the back of a heap of the first `size` items, past those that are before it.
+/// Moves the item at `place` towards the back of a heap of `size` items, past those that precede
+/// it.
 template <class Items, class Before, class Put>
 constexpr void sink_in_heap(const Items& items, std::size_t place, const Before& before,
                             const Put& put, std::size_t size) noexcept {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/core/detail/intrusive.hpp
-/// Counted and Ref: shared ownership in one pointer, without the weight of <memory>.
+/// Counted and Ref: shared ownership with a single pointer, without the parse time of <memory>.
 #pragma once
 
 #include <atomic>   // std::atomic
@@ -11,7 +11,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Counts its references; derive from it to be held by Ref.   Thread safety: any thread.
+/// A base class that counts its references, so that Ref can hold it.   Thread safety: any thread.
 class Counted {
 public:
     Counted() noexcept = default;
@@ -27,8 +27,8 @@ private:
     std::atomic<std::uint32_t> count_{1};
 };
 
-/// A shared reference to a Counted object; the last one deletes it, or calls its `end()` if it has
-/// one.
+/// A shared reference to a Counted object. The last one deletes the object, or calls its `end()` if
+/// it has one.
 ///
 /// Thread safety: distinct objects safe, also when they refer to one Counted.
 template <class T>
@@ -36,7 +36,7 @@ class Ref {
 public:
     Ref() noexcept = default;
     Ref(const Ref& other) noexcept : to_{other.to_} {
-        // A new reference is made from a living one, so nothing needs to be ordered here.
+        // A new reference is copied from an existing one, so the increment needs no ordering.
         if (to_ != nullptr) to_->count_.fetch_add(1, std::memory_order_relaxed);
     }
     Ref(Ref&& other) noexcept : to_{std::exchange(other.to_, nullptr)} {}
@@ -56,7 +56,8 @@ public:
 
     void reset() noexcept {
         T* const to = std::exchange(to_, nullptr);
-        // Release: what this owner did happens before the deletion; acquire: the deleter sees it.
+        // Release: this owner's writes happen before the deletion. Acquire: the deleting owner sees
+        // them.
         if (to == nullptr || to->count_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
         if constexpr (requires { to->end(); }) {
             to->end();
@@ -70,15 +71,15 @@ public:
     [[nodiscard]] T& operator*() const noexcept { return *to_; }
     [[nodiscard]] explicit operator bool() const noexcept { return to_ != nullptr; }
 
-    /// Gives the reference up as a raw pointer, to be taken back by `adopt`.
+    /// Returns the reference as a raw pointer. Pass it to `adopt` later.
     [[nodiscard]] T* release() noexcept { return std::exchange(to_, nullptr); }
-    /// Takes back what `release` gave up.
+    /// Takes over a reference that `release` returned.
     [[nodiscard]] static Ref adopt(T* raw) noexcept {
         Ref r;
         r.to_ = raw;
         return r;
     }
-    /// One more reference to a living object.
+    /// Returns another reference to an object that is still referenced.
     [[nodiscard]] static Ref share(T* raw) noexcept {
         raw->count_.fetch_add(1, std::memory_order_relaxed);
         return adopt(raw);

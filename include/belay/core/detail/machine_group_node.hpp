@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/core/detail/machine_group_node.hpp
-/// MachineGroupNode, MachineGroupState, MachineGroupHeap: what a MachineGroup knows of its
-/// children.
+/// MachineGroupNode, MachineGroupState, MachineGroupHeap: the data that a MachineGroup keeps about
+/// its children.
 #pragma once
 
 #include <atomic>   // std::atomic
@@ -24,7 +24,7 @@ struct MachineGroupNode;
 
 inline constexpr driver::WakeOps no_wake_ops{};
 
-/// What reaches a group from other threads; outlives it.
+/// The part of a group that other threads use. It outlives the group.
 ///
 /// Thread safety: wake() from any thread; all else on the home thread.
 struct MachineGroupState : Counted {
@@ -32,12 +32,12 @@ struct MachineGroupState : Counted {
 
     /// Queues a child whose deadline must be read again, and wakes the parent.
     inline void wake(MachineGroupNode& node) noexcept;
-    /// Takes what is queued: calls `f(node)` for each.
+    /// Takes all queued nodes and calls `f(node)` for each.
     template <class F>
     void take(F&& f) noexcept {
         take(nullptr, f);
     }
-    /// Nothing is queued any more.
+    /// Closes the queue: from now on nothing is queued.
     void close() noexcept {
         group = nullptr;
         take(&closed, [](MachineGroupNode&) {});
@@ -46,7 +46,7 @@ struct MachineGroupState : Counted {
         return woken.load(std::memory_order_acquire) != nullptr;
     }
 
-    driver::MachineGroup* group;  ///< null once it is gone
+    driver::MachineGroup* group;  ///< null after the group is destroyed
     /// Written before any child has a Waker.
     driver::WakeHandle parent;
 
@@ -54,11 +54,11 @@ private:
     template <class F>
     void take(driver::WakeNode* instead, F&& f) noexcept;
 
-    driver::WakeNode closed{no_wake_ops};  // stands for the list when nobody will take it
+    driver::WakeNode closed{no_wake_ops};  // marks the list as closed: no thread takes from it
     std::atomic<driver::WakeNode*> woken{nullptr};
 };
 
-/// What a group does with a child, whatever its type.
+/// The operations of a group on a child, independent of the child's type.
 struct MachineGroupOps : driver::WakeOps {
     void (*attach)(MachineGroupNode&, Waker);
     Instant (*deadline)(const MachineGroupNode&) noexcept;
@@ -67,12 +67,12 @@ struct MachineGroupOps : driver::WakeOps {
     void (*end)(MachineGroupNode&) noexcept;
 };
 
-/// A group's entry for one child. Outlives both; whoever holds a pointer holds a reference.
+/// A group's entry for one child. It outlives both: every holder of a pointer holds a reference.
 struct MachineGroupNode : driver::WakeNode {
     static constexpr std::uint32_t nowhere = ~std::uint32_t{0};
 
-    MachineGroupNode(const MachineGroupOps& o, Ref<MachineGroupState> h) noexcept
-        : driver::WakeNode{o}, hub{std::move(h)} {}
+    MachineGroupNode(const MachineGroupOps& o, Ref<MachineGroupState> s) noexcept
+        : driver::WakeNode{o}, state{std::move(s)} {}
     ~MachineGroupNode() = default;
     MachineGroupNode(const MachineGroupNode&) = delete;
     MachineGroupNode& operator=(const MachineGroupNode&) = delete;
@@ -81,17 +81,18 @@ struct MachineGroupNode : driver::WakeNode {
         return static_cast<const MachineGroupOps&>(*ops);
     }
     void retain() noexcept { references.fetch_add(1, std::memory_order_relaxed); }
-    /// Gives up a reference; the last one deletes the node.
+    /// Drops a reference. The last one deletes the node.
     void release() noexcept { static_cast<void>(driver::WakeHandle::adopt(this)); }
 
-    std::uint32_t place = nowhere;  ///< in the heap
-    std::uint32_t order = 0;        ///< of adding; decides between equal deadlines
+    std::uint32_t place = nowhere;  ///< its position in the heap
+    std::uint32_t order = 0;        ///< of insertion; decides between equal deadlines
     std::atomic<bool> woken{false};
     bool attached = false;
-    bool running = false;  ///< its turn is on the stack
-    bool leaving = false;  ///< to be destroyed; after its turn, if that is on the stack
-    Ref<MachineGroupState> hub;
-    driver::WakeNode* next_woken = nullptr;  ///< whoever has set `woken` may write it
+    bool running = false;  ///< its turn is on the call stack
+    /// To be destroyed: at once, or after its turn if that is on the call stack.
+    bool leaving = false;
+    Ref<MachineGroupState> state;
+    driver::WakeNode* next_woken = nullptr;  ///< only the thread that set `woken` writes it
 };
 
 inline void MachineGroupState::wake(MachineGroupNode& node) noexcept {
@@ -111,8 +112,9 @@ void MachineGroupState::take(driver::WakeNode* instead, F&& f) noexcept {
     auto* node = static_cast<MachineGroupNode*>(woken.exchange(instead, std::memory_order_acq_rel));
     while (node != nullptr) {
         auto* const next = static_cast<MachineGroupNode*>(node->next_woken);
-        // Before its deadline is read: a wake that comes later queues the node again. An exchange,
-        // for it sees what those did whose wakes found the node queued.
+        // Before `f` reads the deadline, so that a later wake queues the node again. It is an
+        // exchange and not a store, so that it sees the writes of wakes that found the node already
+        // queued.
         static_cast<void>(node->woken.exchange(false, std::memory_order_acq_rel));
         f(*node);
         node->release();
@@ -120,15 +122,15 @@ void MachineGroupState::take(driver::WakeNode* instead, F&& f) noexcept {
     }
 }
 
-/// Children by their deadlines: a binary heap in the front of a vector; behind it those that are
-/// out for their turns. A node knows its place.
+/// Children ordered by their deadlines: a binary heap at the front of a vector. The nodes that were
+/// taken out for their turns follow the heap. Each node stores its position.
 ///
 /// Thread safety: one thread.   Allocates: push() only, while it grows.
 class MachineGroupHeap {
 public:
     struct Entry {
         Instant due;
-        MachineGroupNode* node;  ///< null: it was removed while it was out
+        MachineGroupNode* node;  ///< null: the node was removed while it was taken out
     };
 
     [[nodiscard]] std::size_t heap_size() const noexcept { return heap_; }
@@ -137,7 +139,7 @@ public:
     [[nodiscard]] const Entry& operator[](std::size_t i) const noexcept { return entries_[i]; }
     [[nodiscard]] bool has_out() const noexcept { return heap_ != entries_.size(); }
 
-    /// Adds a node: to the heap, or if any are out behind them.   Throws: std::bad_alloc.
+    /// Adds a node to the heap, or at the end if any node is taken out.   Throws: std::bad_alloc.
     void push(MachineGroupNode& node, Instant due) {
         const bool all_in = !has_out();
         entries_.push_back({due, &node});
@@ -164,14 +166,14 @@ public:
         }
         if (all_in) entries_.pop_back();
     }
-    /// Changes the deadline of one that is in the heap.   Complexity: O(log n).
+    /// Changes the deadline of a node in the heap.   Complexity: O(log n).
     void refile(std::size_t place, Instant due) noexcept {
         entries_[place].due = due;
         MachineGroupNode& node = *entries_[place].node;
         rise(place);
         sink(node.place);
     }
-    /// Takes the first out of the heap: in front of those that are out already.
+    /// Takes the first node out of the heap, to the position before the nodes that are already out.
     void take_out() noexcept {
         --heap_;
         if (heap_ == 0) return;
@@ -180,9 +182,9 @@ public:
         put(heap_, first);
         sink(0);
     }
-    /// All are out.   Pre: none was.
+    /// Takes all nodes out.   Pre: none is out.
     void take_all_out() noexcept { heap_ = 0; }
-    /// All are in again; `due(node)` is asked for their deadlines.
+    /// Puts all nodes back into the heap. `due(node)` returns a node's new deadline.
     template <class F>
     void take_all_in(F&& due) noexcept {
         while (has_out()) {
@@ -203,7 +205,7 @@ private:
         entries_[place] = entry;
         if (entry.node != nullptr) entry.node->place = static_cast<std::uint32_t>(place);
     }
-    // A total order: what happens must not hang on how the heap came about.
+    // A total order, so that results do not depend on how the heap was built.
     static bool before(const Entry& a, const Entry& b) noexcept {
         return a.due != b.due ? a.due < b.due : a.node->order < b.node->order;
     }

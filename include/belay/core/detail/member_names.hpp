@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/core/detail/member_names.hpp
-/// has_<name>: whether a class has a member of this name at all: private, overloaded, a template.
-/// Of the hooks of observers core/observer.hpp asks by itself.
+/// has_<name>: whether a class has a member of that name in any form (private, overloaded,
+/// template). core/observer.hpp detects the hooks of observers itself.
 #pragma once
 
 #include <type_traits>  // std::is_class_v, std::is_final_v, std::remove_cv_t
@@ -10,10 +10,10 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-// The names of all hooks that a user's class may have or not: of observers, rules and what Shared
-// refers to, jitters, growths and caps, trips and open waits, framings, documents, what keeps
-// rooms, protocols of rooms, stores, operations, remotes, file systems. In another form than the
-// one that is called it would never be called, so it must be seen in whatever form it is.
+// The names of all optional hooks of users' classes: observers, rules, the targets of Shared,
+// jitters, growths, caps, trips, open waits, framings, documents, room storage, room protocols,
+// stores, operations, remotes, file systems. belay would never call a hook of the wrong form, so it
+// must detect every form to report the mistake.
 struct MemberNames {
     int on_state, on_message, on_writable, on_unsent, on_accepted, on_acknowledged, on_blocked,
         on_journal_replaced, on_stalled, on_attached, on_committed, on_refused, on_ledger_failed,
@@ -35,17 +35,17 @@ struct MemberNames {
     int yield, now;
 };
 
-/// A name that T has, too, is ambiguous in it, however T declares it: `&MemberProbe<T>::failed` is
-/// an error exactly then. Never an object.
+/// A name that T also has is ambiguous here, in whatever form T declares it.
+/// `&MemberProbe<T>::failed` is then an error. Never instantiated as an object.
 template <class T>
 struct MemberProbe : T, MemberNames {};
 
 template <class T>
 concept Probed = std::is_class_v<T> && !std::is_final_v<T>;
 
-// Makes has_name<T>(): stands in the header that asks for it. Of what is final, or no class, it
-// finds only a public member that is neither overloaded nor a template. (Its last line is for the
-// semicolon.)
+// Defines has_name<T>(). Use it in the header that needs it. For a final class, or a type that is
+// not a class, it finds only a public member that is neither overloaded nor a template. (The last
+// line allows the semicolon.)
 #define BELAY_DETAIL_MEMBER(name)                                          \
     template <class T>                                                     \
     [[nodiscard]] consteval bool has_##name() {                            \
@@ -56,7 +56,7 @@ concept Probed = std::is_class_v<T> && !std::is_final_v<T>;
         }                                                                  \
     }                                                                      \
     struct MemberNames
-// Of rules, and what Shared refers to.
+// Hooks of rules and of the targets of Shared.
 BELAY_DETAIL_MEMBER(wanted);
 BELAY_DETAIL_MEMBER(admit);
 BELAY_DETAIL_MEMBER(begin);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/core/detail/spin_mutex.hpp
-/// SpinMutex: a one-byte lock for short sections; spins a little, then sleeps.
+/// SpinMutex: a one-byte lock for short critical sections. It spins for a while, then sleeps.
 #pragma once
 
 #include <atomic>  // std::atomic
@@ -9,18 +9,19 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// A mutex without <mutex>, whose parse time every user would pay.
+/// A mutex without <mutex>, because every user would pay the parse time of that header.
 ///
-/// For sections of a few dozen instructions, in which no user code runs. Not recursive, not fair.
-/// Thread safety: that is what it is for.   Blocks: while another thread holds it.
+/// Use it for sections of a few dozen instructions that call no user code. It is neither recursive
+/// nor fair.
+/// Thread safety: any thread.   Blocks: while another thread holds it.
 class SpinMutex {
 public:
     void lock() noexcept {
         for (int spin = 0; spin < spins; ++spin) {
             if (try_lock()) return;
         }
-        // 2 says "somebody sleeps": the holder must wake one. Taking the lock as 2 keeps that true
-        // for sleepers that are still there. Source: U. Drepper, "Futexes Are Tricky" (2011).
+        // 2 means "a thread sleeps": the holder must wake one. Taking the lock as 2 keeps that true
+        // for other threads that still sleep. Source: U. Drepper, "Futexes Are Tricky" (2011).
         while (state_.exchange(2, std::memory_order_acquire) != 0) {
             state_.wait(2, std::memory_order_relaxed);
         }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/drive/detail/basic_loop.hpp
-/// BasicLoop: what all loops of belay have in common; they differ in what they wait for.
+/// BasicLoop: the common part of all belay loops. They differ in the events that they wait for.
 #pragma once
 
 #include <concepts>  // std::invocable, std::default_initializable
@@ -17,19 +17,25 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Runs machines on one thread: see belay::Loop and belay::posix::Loop.
 ///
-/// A round is: wait for the next deadline, for a wake or (in a Waiter that has any) for
-/// descriptors; run posted functions; advance every machine that is due, once.
+/// Each round has these steps:
+/// - wait for the next deadline, a wake, or (if the Waiter has any) descriptors;
+/// - run posted functions;
+/// - advance each due machine once.
 ///
-/// `Waiter` is a base with the protected members `WakeupFd` (see LoopInbox), `Waiter(WakeupFd&)`,
-/// `wait(Duration)`, which returns when the wakeup rings or the time is over, and `finish_round()`.
+/// `Waiter` is a base class with these protected members:
+/// - `WakeupFd` (see LoopInbox);
+/// - `Waiter(WakeupFd&)`;
+/// - `wait(Duration)`, which returns when the wake-up descriptor is signalled or the time is over;
+/// - `finish_round()`.
 template <ClockLike Clock, class Waiter>
 class BasicLoop : public Waiter {
     using Inbox = LoopInbox<typename Waiter::WakeupFd>;
 
 public:
-    /// Functions that may wait in post().
+    /// The maximum number of functions that wait in post().
     static constexpr std::size_t posted_max = std::size_t{1} << 16;
-    /// Functions that run in one round, so that they cannot starve machines and descriptors.
+    /// The maximum number of posted functions that run in one round, so that they cannot starve
+    /// machines and descriptors.
     static constexpr std::size_t posted_per_round_max = 256;
 
     BasicLoop(const BasicLoop&) = delete;
@@ -37,8 +43,8 @@ public:
 
     /// Runs a machine from now on, until it is destroyed or attached elsewhere.
     ///
-    /// The machine gets a Waker with a seed of its own. Machine and loop may die in any order; the
-    /// machine on the loop's thread, or when the loop is not running.
+    /// The machine gets a Waker with its own seed. You may destroy the machine and the loop in any
+    /// order. Destroy the machine on the loop's thread, or while the loop is not running.
     /// Errors: none.   Throws: std::bad_alloc, and what the machine's attach() throws.
     /// Thread safety: the loop's thread, or any while it is not running.   Complexity: O(log n).
     template <class M>
@@ -55,25 +61,26 @@ public:
         node->advance = [](void* m, Instant t) { static_cast<M*>(m)->advance(t); };
         heap_.push(*node);
         node->retain();
-        // Before the machine has its Waker: it may drop it at once, and the node with it.
+        // This comes before the machine has its Waker: the machine may drop the Waker at once, and
+        // the node with it.
         touch_node(*node);
         machine.attach(Waker{driver::WakeHandle::adopt(node), next_seed()});
     }
 
-    /// Runs until stop().
+    /// Runs until stop() is called.
     ///
-    /// What machines and posted functions throw leaves run(); the loop stays usable, and a further
-    /// run() goes on where this one ended.
+    /// An exception of a machine or of a posted function leaves run(). The loop stays usable, and
+    /// the next run() continues where this one ended.
     /// Pre: not called from inside a round.   Blocks: until stop().
     void run() {
         static_cast<void>(run_until([] { return false; }));
     }
 
-    /// Runs until `done()` holds after a round, stop() is called, or `limit` is over.
+    /// Runs until `done()` is true after a round, stop() is called, or `limit` is over.
     ///
     /// The first round does not wait: `run_until([] { return true; })` handles what is due and
     /// returns.
-    /// Returns: whether `done()` holds.   Units: `limit` is measured by the loop's clock.
+    /// Returns: whether `done()` is true.   Units: `limit` is measured by the loop's clock.
     /// Pre: not called from inside a round.   Throws: as run(); what `done` throws.
     template <std::predicate F>
     bool run_until(F&& done, Duration limit = forever) {
@@ -87,13 +94,13 @@ public:
         }
     }
 
-    /// Makes run() return after the round in progress, or the next run() at once.
+    /// Makes run() return after the current round, or makes the next run() return at once.
     /// Thread safety: any thread, while the loop exists.   Errors: none.
     void stop() noexcept { inbox_->stop(); }
 
-    /// Runs a function on the loop's thread, between two turns of machines; in the order of posts.
+    /// Runs a function on the loop's thread, between two turns of machines, in the order of posts.
     ///
-    /// What still waits when the loop is destroyed is destroyed without having run.
+    /// The loop's destructor destroys functions that still wait, without running them.
     /// Returns: taken; or full, if `posted_max` functions wait already.
     /// Thread safety: any thread, while the loop exists.   Throws: std::bad_alloc.
     template <std::invocable F>
@@ -101,13 +108,15 @@ public:
         return inbox_->post(std::forward<F>(function));
     }
 
-    /// Calls `f()` at an instant, or as soon after it as the loop can: with the machines that are
-    /// due, those of one instant in the order of setting. One that is past already is called in the
-    /// next round. What still waits when the loop is destroyed is destroyed without a call.
+    /// Calls `f()` at an instant, or as soon after it as possible.
     ///
-    /// Returns: a handle that can cancel it, and may be dropped.
-    /// Thread safety: the loop's thread, or any while it is not running; others post() a function
-    ///                that sets it.
+    /// Timers run together with the machines that are due; timers of one instant run in the order
+    /// in which they were set. A timer whose instant has passed runs in the next round. The loop's
+    /// destructor destroys timers that still wait, without a call.
+    ///
+    /// Returns: a handle that can cancel the timer. You may drop it.
+    /// Thread safety: the loop's thread, or any while it is not running. Other threads post() a
+    /// function that sets the timer.
     /// Throws: std::bad_alloc; what copying `f` throws.   Complexity: O(log n).
     /// Allocates: only to grow, if `f` fits in 48 bytes and moves without throwing.
     template <std::invocable F>
@@ -119,13 +128,13 @@ public:
         }
         return TimerQueue::set(timers_, time, std::forward<F>(f));
     }
-    /// The same, in `d` from now.   Pre: d >= 0ns.
+    /// Calls `f()` after `d` from now.   Pre: d >= 0ns.
     template <std::invocable F>
     Timer after(Duration d, F&& f) {
         return at(belay::after(now(), d), std::forward<F>(f));
     }
 
-    /// The time of the loop's clock.   Thread safety: as the clock's now().
+    /// Returns the time of the loop's clock.   Thread safety: as the clock's now().
     [[nodiscard]] Instant now() const noexcept { return clock_.now(); }
 
 protected:
@@ -144,8 +153,8 @@ protected:
         for (std::size_t i = next_; i < batch_.size(); ++i) forget(*batch_[i]);
     }
 
-    /// For who waits himself between rounds: when the next one is wanted; `always` where something
-    /// waits already.   Pre: not called from inside a round.
+    /// For callers that wait between rounds themselves. Returns when the next round is due, or
+    /// `always` if something is waiting already.   Pre: not called from inside a round.
     [[nodiscard]] Instant next_round() noexcept {
         refile();
         if (!tasks_.empty() || next_ < batch_.size() || inbox_->waits()) return always;
@@ -156,7 +165,7 @@ private:
     struct Node final : LoopNode {
         explicit Node(BasicLoop& l) noexcept : LoopNode{ops}, loop{&l}, inbox{l.inbox_} {}
         static const driver::WakeOps ops;
-        BasicLoop* loop;  ///< null once the loop is gone
+        BasicLoop* loop;  ///< null after the loop is destroyed
         detail::Ref<Inbox> inbox;
     };
     struct Running {
@@ -168,7 +177,7 @@ private:
     BasicLoop(Clock clock, detail::Ref<Inbox> inbox)
         : Waiter{inbox->wakeup()}, clock_{std::move(clock)}, inbox_{std::move(inbox)} {}
 
-    // ---- what wakers do ------------------------------------------------------------------------
+    // ---- the operations of wakers --------------------------------------------------------------
 
     static Node& of(driver::WakeNode& node) noexcept { return static_cast<Node&>(node); }
     static void on_wake(driver::WakeNode& node) noexcept { of(node).inbox->wake(of(node)); }
@@ -190,7 +199,7 @@ private:
         const bool pending = !tasks_.empty() || next_ < batch_.size();
         Instant wake_at = pending ? always : until;
         if (!heap_.empty() && heap_.top().due < wake_at) wake_at = heap_.top().due;
-        // Descriptors come before timers: what has arrived counts, although the loop is late.
+        // Descriptors come before timers, so that received data counts even if the loop is late.
         Waiter::wait(wake_at == never ? forever : elapsed(now(), wake_at));
         inbox_->take(tasks_, [this](LoopNode& node) { touch_node(node); });
         run_tasks();
@@ -207,10 +216,10 @@ private:
         }
     }
 
-    /// Each machine at most once, so that one that is always due starves nobody.
+    /// Runs each machine at most once, so that a machine that is always due does not starve others.
     void run_due() {
         refile();
-        // If something was thrown, the rest of that batch comes first.
+        // If a machine threw an exception, the rest of that batch comes first.
         if (next_ == batch_.size()) {
             batch_.clear();
             next_ = 0;
@@ -228,7 +237,7 @@ private:
         }
     }
 
-    /// A node that is out of the heap for its turn; back when it is over, also by an exception.
+    /// A node that is out of the heap for its turn. It returns afterwards, also after an exception.
     struct Outing {
         BasicLoop& loop;
         LoopNode& node;
@@ -244,7 +253,8 @@ private:
 
     // ---- nodes ---------------------------------------------------------------------------------
 
-    /// The node's deadline is read again before the loop waits, and before it judges who is due.
+    /// Makes the loop read the node's deadline again before it waits or selects the machines that
+    /// are due.
     void touch_node(LoopNode& node) noexcept {
         if (node.touched || !node.attached()) return;
         node.touched = true;
@@ -261,7 +271,8 @@ private:
     }
     void refile() noexcept {
         while (LoopNode* const node = pop_touched()) {
-            // Without a place it is about to have its turn, after which it is read anyway.
+            // A node that is not in the heap is about to have its turn. Its deadline is read after
+            // that.
             if (node->attached() && node->place != LoopNode::nowhere) {
                 node->due = node->read_deadline();
                 heap_.moved(*node);
@@ -273,12 +284,12 @@ private:
         if (!node.attached()) return;
         node.machine = nullptr;
         --attached_;
-        // Out of the heap for a turn, it is released by whoever took it out.
+        // If it is out of the heap for a turn, the function that took it out releases it.
         if (node.place == LoopNode::nowhere) return;
         heap_.remove(node);
         node.release();
     }
-    /// The loop is going.
+    /// Detaches a node from a loop that is being destroyed.
     void forget(LoopNode& node) noexcept {
         node.machine = nullptr;
         static_cast<Node&>(node).loop = nullptr;
@@ -294,11 +305,11 @@ private:
     std::uint64_t seeds_ = 0;
     std::size_t attached_ = 0;
     bool running_ = false;
-    detail::Ref<TimerQueue> timers_;  // from the first on
+    detail::Ref<TimerQueue> timers_;  // null until the first timer is set
     TaskList tasks_;
     LoopNode* touched_ = nullptr;
     TimerHeap heap_;
-    /// The machines that are due in this round; those before next_ have had their turn.
+    /// The machines that are due in this round. Those before next_ have had their turns.
     std::vector<LoopNode*> batch_;
     std::size_t next_ = 0;
 };

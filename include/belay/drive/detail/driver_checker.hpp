@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/drive/detail/driver_checker.hpp
-/// DriverChecker: plays all that a driver must bear; see driver_check.hpp.
+/// DriverChecker: tests that a driver keeps every rule of drivers; see driver_check.hpp.
 #pragma once
 
 #include <atomic>       // std::atomic
@@ -17,7 +17,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// A machine that the checker plays.
+/// A machine that the checker uses as a probe.
 struct DriverProbe {
     void attach(Waker w) {
         ++attached;
@@ -49,7 +49,7 @@ struct DriverProbe {
     int turns = 0;
     int due_turns = 0;
     Instant latest = always;
-    // Last: it ends first.
+    // The last member, so that it is destroyed first.
     Waker waker;
 };
 
@@ -62,7 +62,7 @@ constexpr bool is_simulated = [] {
     }
 }();
 
-/// Plays all that a driver must bear; `broken()` is the first rule that it broke.
+/// Exercises a driver against all rules. `broken()` is the first rule that the driver broke.
 template <class Make>
 class DriverChecker {
     using Rule = check::DriverRule;
@@ -93,9 +93,9 @@ public:
     }
 
 private:
-    /// Turns of run_once() that are given to a driver to do what it must.
+    /// The maximum number of calls of run_once() until the driver does what a rule requires.
     static constexpr int rounds_max = 10'000;
-    /// Turns in which what must not happen might.
+    /// The number of calls of run_once() in which a forbidden event could happen.
     static constexpr int rounds_of_rest = 30;
 
     void introduction() {
@@ -158,8 +158,7 @@ private:
             wake_behind_a_reading(idle);
         }
     }
-    /// The driver has asked for the deadline and not heard the answer yet, when another thread
-    /// changes it.
+    /// Another thread changes the deadline while the driver is reading it.
     void wake_behind_a_reading(DriverProbe& idle) {
         std::thread other;
         std::atomic<bool> woken{false};
@@ -169,7 +168,7 @@ private:
                 wake.wake();
                 woken = true;
             }};
-            // Not for ever: a driver may hold a lock that the wake waits for.
+            // The wait is bounded, because a driver may hold a lock that the wake waits for.
             for (int i = 0; i < 100'000 && !woken; ++i) std::this_thread::yield();
         };
         const int before = idle.turns;
@@ -231,7 +230,7 @@ private:
         expect(rig_->driver.post(f) == driver::Post::taken, rule);
         in_post = false;
         until([&] { return ran == 1; }, rule);
-        // From inside of another one.
+        // Posts from inside another posted function.
         static_cast<void>(rig_->driver.post([&] {
             in_post = true;
             static_cast<void>(rig_->driver.post(f));
@@ -257,7 +256,7 @@ private:
         gone.due = always;
         gone.waker.touch();
         gone.waker = Waker{};
-        // Both are due, and whoever comes first sends the other away.
+        // Both are due, and the first to run detaches the other.
         first.due = second.due = own.due = always;
         first.on_turn = [&] { second.waker = Waker{}; };
         second.on_turn = [&] { first.waker = Waker{}; };

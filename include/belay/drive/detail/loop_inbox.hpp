@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/drive/detail/loop_inbox.hpp
-/// LoopInbox: what reaches a loop from other threads; outlives the loop.
+/// LoopInbox: the data that other threads pass to a loop. It outlives the loop.
 #pragma once
 
 #include <atomic>       // std::atomic
@@ -15,9 +15,9 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// A function that waits for its loop; a link in a list.
+/// A posted function that waits for its loop; an element of a list.
 struct Task {
-    /// Runs the function if `run`, and destroys the task in any case.
+    /// Runs the function if `run` is true, and destroys the task in any case.
     void (*finish)(Task*, bool run) = nullptr;
     Task* next = nullptr;
 };
@@ -32,7 +32,7 @@ struct TaskOf final : Task {
     explicit TaskOf(G&& g) : Task{&TaskOf::done, nullptr}, f(std::forward<G>(g)) {}
 
     static void done(Task* task, bool run) {
-        // Destroyed also when the function throws, and after it has run.
+        // Destroys the task after it has run, also if the function throws.
         struct Owner {
             TaskOf* self;
             ~Owner() { delete self; }
@@ -43,7 +43,8 @@ struct TaskOf final : Task {
     F f;
 };
 
-/// Tasks, first in, first out. Destroys without running what is left.
+/// A first-in, first-out list of tasks. Its destructor destroys remaining tasks without running
+/// them.
 class TaskList {
 public:
     TaskList() noexcept = default;
@@ -79,10 +80,11 @@ private:
     Task** end_ = &first_;
 };
 
-/// Wakes, posted functions and the request to stop, and the bell that interrupts the loop's wait.
+/// Wakes, posted functions, the request to stop, and the wake-up descriptor that interrupts the
+/// loop's wait.
 ///
-/// `Bell` has `ring() noexcept`, for any thread.
-/// Thread safety: any thread, but for take() and close().
+/// `WakeupFd` has `signal() noexcept`, which any thread may call.
+/// Thread safety: any thread, except for take() and close().
 template <class WakeupFd>
 class LoopInbox : public detail::Counted {
 public:
@@ -98,7 +100,7 @@ public:
             node.retain();
             node.next_woken = std::exchange(woken_, &node);
         }
-        wakeup_.ring();
+        wakeup_.signal();
     }
 
     /// Queues a function.   Throws: std::bad_alloc, and what copying the function throws.
@@ -118,34 +120,35 @@ public:
             }
         }
         if (answer == driver::Post::taken) {
-            wakeup_.ring();
+            wakeup_.signal();
         } else {
             task->finish(task, false);
         }
         return answer;
     }
 
-    /// Whether another thread has left anything.
+    /// Returns whether another thread has queued anything.
     [[nodiscard]] bool waits() noexcept {
         const detail::SpinLock lock{mutex_};
         return woken_ != nullptr || !posted_.empty();
     }
 
-    /// A posted function is about to run, and waits no more.   Home thread.
+    /// Removes a posted function that is about to run from the count of waiting ones.
+    /// Home thread.
     void starts_task() noexcept { waiting_.fetch_sub(1, std::memory_order_relaxed); }
 
     void stop() noexcept {
         stop_.store(true, std::memory_order_release);
-        wakeup_.ring();
+        wakeup_.signal();
     }
-    /// Whether a stop was requested since the last call.
+    /// Returns whether a stop was requested since the last call.
     [[nodiscard]] bool take_stop() noexcept {
         return stop_.load(std::memory_order_relaxed) &&
                stop_.exchange(false, std::memory_order_acquire);
     }
 
-    /// Takes everything: the posted functions into `tasks`; calls `reread(node)` for each woken
-    /// node. Home thread.
+    /// Takes everything: moves the posted functions to `tasks`, and calls `reread(node)` for each
+    /// woken node. Home thread.
     template <class F>
     void take(TaskList& tasks, F&& reread) noexcept {
         LoopNode* woken = nullptr;
@@ -157,7 +160,8 @@ public:
         while (woken != nullptr) {
             LoopNode& node = *woken;
             {
-                // Before its deadline is read: a wake that comes later queues the node again.
+                // This comes before the deadline is read, so that a later wake queues the node
+                // again.
                 const detail::SpinLock lock{mutex_};
                 woken = node.next_woken;
                 node.woken = false;
@@ -167,7 +171,7 @@ public:
         }
     }
 
-    /// The loop ends: forgets everything, and takes nothing more.
+    /// Called when the loop ends: drops everything, and accepts nothing more.
     void close() noexcept {
         TaskList tasks;
         {
@@ -183,8 +187,8 @@ private:
     const std::size_t posted_max_;
     WakeupFd wakeup_;
     std::atomic<bool> stop_{false};
-    /// Posted functions that have not begun, also those that the loop has taken. Grows under the
-    /// lock.
+    /// The number of posted functions that have not begun, including those that the loop has taken.
+    /// It grows under the lock.
     std::atomic<std::size_t> waiting_{0};
     detail::SpinMutex mutex_;
     LoopNode* woken_ = nullptr;

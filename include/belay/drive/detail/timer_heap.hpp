@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/drive/detail/timer_heap.hpp
-/// LoopNode and TimerHeap: the machines of a loop, the next one due on top.
+/// LoopNode and TimerHeap: the machines of a loop, with the next one due on top.
 #pragma once
 
 #include <cstddef>  // std::size_t
@@ -11,7 +11,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// A loop's entry for one machine. Outlives both; whoever holds a pointer holds a reference.
+/// A loop's entry for one machine. It outlives both: every holder of a pointer holds a reference.
 struct LoopNode : driver::WakeNode {
     using driver::WakeNode::WakeNode;
 
@@ -20,32 +20,32 @@ struct LoopNode : driver::WakeNode {
     [[nodiscard]] bool attached() const noexcept { return machine != nullptr; }
     [[nodiscard]] Instant read_deadline() const noexcept { return deadline(machine); }
     void retain() noexcept { references.fetch_add(1, std::memory_order_relaxed); }
-    /// Gives up a reference; the last one deletes the node.
+    /// Drops a reference. The last one deletes the node.
     void release() noexcept { static_cast<void>(driver::WakeHandle::adopt(this)); }
 
-    // Home thread.
-    void* machine = nullptr;  ///< null once the machine or the loop is gone
+    // Accessed on the home thread.
+    void* machine = nullptr;  ///< null after the machine or the loop is destroyed
     Instant (*deadline)(const void*) noexcept = nullptr;
     void (*advance)(void*, Instant) = nullptr;
-    Instant due = never;          ///< what the deadline was when it was last read
-    std::size_t place = nowhere;  ///< in the heap
+    Instant due = never;          ///< the deadline when it was last read
+    std::size_t place = nowhere;  ///< its position in the heap
     bool touched = false;
     LoopNode* next_touched = nullptr;
-    // Under the inbox's lock.
+    // Protected by the inbox's lock.
     bool woken = false;
     LoopNode* next_woken = nullptr;
 };
 
-/// A binary heap of nodes by `due`, in which every node knows its place.
+/// A binary heap of nodes, ordered by `due`. Each node stores its position.
 ///
 /// Thread safety: one thread.
 class TimerHeap {
 public:
-    /// Makes room, so that push() cannot fail.   Throws: std::bad_alloc.
+    /// Reserves capacity, so that push() cannot fail.   Throws: std::bad_alloc.
     void reserve(std::size_t nodes) {
         if (nodes > nodes_.capacity()) nodes_.reserve(2 * nodes);
     }
-    /// Pre: room was reserved; the node is in no heap.   Complexity: O(log n).
+    /// Pre: capacity was reserved; the node is in no heap.   Complexity: O(log n).
     void push(LoopNode& node) noexcept {
         BELAY_INVARIANT(nodes_.size() < nodes_.capacity(), "TimerHeap::push: no room reserved");
         nodes_.push_back(&node);
@@ -71,7 +71,7 @@ public:
     }
     [[nodiscard]] bool empty() const noexcept { return nodes_.empty(); }
     [[nodiscard]] std::size_t size() const noexcept { return nodes_.size(); }
-    /// The node that is due first.   Pre: !empty().
+    /// Returns the node that is due first.   Pre: !empty().
     [[nodiscard]] LoopNode& top() const noexcept { return *nodes_.front(); }
 
 private:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/fleet/detail/dial_scheduler.hpp
-/// DialScheduler: who may dial, and whether it is the network that failed.
+/// DialScheduler: decides which service may dial, and whether the network has failed.
 #pragma once
 
 #include <array>     // std::array
@@ -17,23 +17,24 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// What the services of a fleet share; outlives it while there are services.
+/// The state that the services of a fleet share. It outlives the fleet while there are services.
 ///
 /// Thread safety: the fleet's home thread.
 struct DialScheduler : Counted {
     explicit DialScheduler(const FleetOptions& o)
         : options{o}, waits{EqualJitter{}, Cap{o.suspect_wait_max}, o.suspect_wait} {}
 
-    // ---- a connection's way --------------------------------------------------------------------
+    // ---- the steps of a connection -------------------------------------------------------------
 
-    /// A service wants to dial.   Throws: std::bad_alloc.
-    void enter_line(ServiceEntry& entry) {
+    /// Queues a service that wants to dial.   Throws: std::bad_alloc.
+    void enqueue(ServiceEntry& entry) {
         leave(entry);
-        // Not a rank above all lower ones: whoever waits gets ahead of those that ask later.
+        // Priority is a head start and not an absolute rank, so a waiting service eventually
+        // precedes all services that ask later.
         const auto steps = static_cast<std::uint64_t>(entry.priority);
         entry.at = before(entry.asked_at, part::saturating_multiply(options.head_start, steps));
-        line.push(entry);
-        entry.phase = ServicePhase::in_line;
+        queue.push(entry);
+        entry.phase = ServicePhase::queued;
         touch();
     }
     void connected(ServiceEntry& entry, Instant now) noexcept {
@@ -43,7 +44,7 @@ struct DialScheduler : Counted {
         ++up;
         prove(now);
     }
-    /// A connection failed in a way that the network may be the cause of: it waits for judge().
+    /// Holds a connection whose failure the network may have caused, until decide() is called.
     void hold(ServiceEntry& entry, const Failure& failure, Instant now) noexcept {
         leave(entry);
         entry.phase = ServicePhase::held;
@@ -54,15 +55,15 @@ struct DialScheduler : Counted {
         held.push(entry);
         touch();
     }
-    /// Its connection is no more.
+    /// Removes the connection of a service that has ended.
     void leave(ServiceEntry& entry) noexcept {
         switch (entry.phase) {
-            case ServicePhase::in_line:
-                line.remove(entry);
+            case ServicePhase::queued:
+                queue.remove(entry);
                 break;
             case ServicePhase::dialling:
                 dialling.remove(entry);
-                if (!line.empty()) touch();
+                if (!queue.empty()) touch();
                 break;
             case ServicePhase::connected:
                 --up;
@@ -75,14 +76,14 @@ struct DialScheduler : Counted {
         }
         entry.phase = ServicePhase::idle;
     }
-    /// Something was heard from beyond: the network works.
+    /// Records a sign of life from a peer: the network works.
     void prove(Instant now) noexcept {
         proven_at = larger(proven_at, now);
         suspect = false;
         wait_until = always;
         waits.reset();
     }
-    /// A service has gone from one state to another.
+    /// Counts a service that has changed its state.
     void moved(ServiceEntry& entry, LinkState to) noexcept {
         --count(entry.counted);
         entry.counted = to;
@@ -91,27 +92,27 @@ struct DialScheduler : Counted {
     [[nodiscard]] std::size_t& count(LinkState state) noexcept {
         return counts[static_cast<std::size_t>(state)];
     }
-    /// Those that are connected, or want to be.
+    /// Returns how many services are connected, or want to be.
     [[nodiscard]] std::size_t seeking() noexcept {
         return count(LinkState::connecting) + count(LinkState::connected) +
                count(LinkState::cooldown) + count(LinkState::suspended);
     }
 
-    // ---- a fleet's turn ------------------------------------------------------------------------
+    // ---- a turn of the fleet -------------------------------------------------------------------
 
     [[nodiscard]] Instant deadline() const noexcept {
         Instant due = never;
-        if (!line.empty() && dialling.size() < options.dials_max) due = next_dial;
+        if (!queue.empty() && dialling.size() < options.dials_max) due = next_dial;
         if (held.size() != 0) due = smaller(due, after(held.front()->at, options.hold));
         return due;
     }
-    /// Lets dial whose turn it is.
+    /// Starts the dials that are due.
     void let_dial(Instant now) {
-        while (!line.empty() && dialling.size() < options.dials_max && next_dial <= now) {
-            ServiceEntry& entry = line.front();
-            // First: without memory it stays in line.
+        while (!queue.empty() && dialling.size() < options.dials_max && next_dial <= now) {
+            ServiceEntry& entry = queue.front();
+            // This comes first: if there is no memory, the service stays in the queue.
             entry.ops->dial(entry);
-            line.remove(entry);
+            queue.remove(entry);
             entry.phase = ServicePhase::dialling;
             entry.passes = false;
             entry.at = now;
@@ -119,13 +120,13 @@ struct DialScheduler : Counted {
             next_dial = after(now, options.dial_gap);
         }
     }
-    /// Judges the failures that were held long enough.
-    /// Returns: what to tell, if the network is suspect.
-    std::optional<NetworkSuspect> judge(Instant now, Random& bits) {
+    /// Decides about the failures that were held long enough.
+    /// Returns: the event to report, if the network is suspect.
+    std::optional<NetworkSuspect> decide(Instant now, Random& bits) {
         std::optional<NetworkSuspect> found;
         while (held.size() != 0 && after(held.front()->at, options.hold) <= now) {
             if (all_failed()) {
-                if (auto what = condemn(now, bits)) found = what;
+                if (auto what = declare_suspect(now, bits)) found = what;
             } else {
                 ServiceEntry& entry = *held.front();
                 pass_on(entry, entry.failure);
@@ -135,45 +136,48 @@ struct DialScheduler : Counted {
     }
 
     const FleetOptions options;
-    const Waker* waker = nullptr;  ///< the fleet's; null without one
-    DialQueue line;
+    const Waker* waker = nullptr;  ///< the fleet's; null if it has none
+    DialQueue queue;
     ServiceList dialling;  ///< in the order of their dials
     ServiceList held;      ///< in the order of their failures
     std::size_t up = 0;
     std::array<std::size_t, link_states> counts{};
     Instant next_dial = always;
-    Instant proven_at = always;   ///< when something was last heard from beyond
+    Instant proven_at = always;   ///< when a peer last gave a sign of life
     Instant wait_until = always;  ///< no attempt before this, while the network is suspect
     bool suspect = false;
 
 private:
     using Waits = decltype(Backoff{EqualJitter{}, Cap{forever}, Duration{1}});
 
-    /// Whether all that were alive when the first of the held failed have failed by now.
+    /// Returns whether all services that were connected at the first held failure have failed
+    /// since.
     [[nodiscard]] bool all_failed() noexcept {
         const Instant first = held.front()->at;
         if (up != 0 || proven_at >= first) return false;
-        // In an outage that is known they fail one by one, and who still dials is no witness.
+        // In a known outage connections fail one by one, and a dial under way is no evidence either
+        // way.
         if (suspect && seeking() >= options.suspects_min) return true;
         return held.size() >= options.suspects_min &&
                (dialling.size() == 0 || dialling.front()->at >= first);
     }
-    /// It was the network: nobody's failure, one common wait.
-    std::optional<NetworkSuspect> condemn(Instant now, Random& bits) {
+    /// Declares the network suspect: the failures count against no service, and all share one wait.
+    std::optional<NetworkSuspect> declare_suspect(Instant now, Random& bits) {
         NetworkSuspect what{held.front()->at, never, held.size(), 0, held.front()->failure};
         while (held.size() != 0) {
             Failure planned = held.front()->failure;
             planned.cause = Cause::planned;
-            // Nothing of what a server asked for came through a network that is down.
+            // A network that is down delivered no request of a server to wait.
             planned.retry_after = {};
             pass_on(*held.front(), planned);
         }
-        while (!line.empty()) {
-            // Or those that hang in each dial, and ask first whenever all do, had all dials.
-            line.front().keeps_rank = true;
-            pass_on(line.front(), {.cause = Cause::planned});
+        while (!queue.empty()) {
+            // Otherwise the services whose dials hang would take all dials: they ask first after
+            // each common wait.
+            queue.front().keeps_rank = true;
+            pass_on(queue.front(), {.cause = Cause::planned});
         }
-        // Latecomers join the wait that the others are in.
+        // Services that fail later join the wait of the others.
         if (std::exchange(suspect, true) && wait_until > now) return std::nullopt;
         what.retry_at = wait_until = after(now, waits.next(bits));
         what.times = static_cast<std::size_t>(waits.attempts());
@@ -181,7 +185,7 @@ private:
     }
     void pass_on(ServiceEntry& entry, const Failure& failure) {
         leave(entry);
-        entry.phase = ServicePhase::judged;
+        entry.phase = ServicePhase::ended;
         entry.ops->close(entry, failure);
     }
     void touch() const noexcept {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/fleet/detail/fleet_rules.hpp
-/// NetworkWait, ScheduledTime, FleetPolicy: what a fleet adds to the policies of its services.
+/// NetworkWait, ScheduledTime, FleetPolicy: the rules that a fleet adds to its services' policies.
 #pragma once
 
 #include <utility>  // std::exchange, std::move
@@ -10,7 +10,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// No attempt while the network is suspect.
+/// Permits no attempt while the network is suspect.
 struct NetworkWait {
     static constexpr std::string_view name = "network suspect";
 
@@ -21,9 +21,9 @@ struct NetworkWait {
     ServiceEntry* entry;
 };
 
-/// A service's policy, which hears of things at the times at which they happened: of a failure when
-/// the connection failed, not when the verdict came; and whose limit on attempts runs from the
-/// dial.
+/// Wraps a service's policy so that it receives events with the times at which they happened. A
+/// failure has the time at which the connection failed, not the time of the fleet's decision. The
+/// limit on attempts runs from the dial.
 template <class Policy>
 class ScheduledTime : public WantedHook<ScheduledTime<Policy>, HasWanted<Policy>> {
 public:
@@ -54,14 +54,14 @@ public:
         policy_.reset();
     }
 
-    /// What has ended does not become stable while it waits for the verdict.
+    /// A connection that has ended must not become stable while the fleet decides.
     [[nodiscard]] Duration stable_window() const noexcept {
         const Duration window = policy_.stable_window();
         if (!entry_->was_held) return window;
         if (entry_->told_at == always) return forever;
         return part::saturating_add(window, elapsed(entry_->at, entry_->told_at));
     }
-    /// The connection's part in the fleet keeps the time, from the dial on.
+    /// Returns no limit: ScheduledTransport enforces it, from the dial on.
     [[nodiscard]] Duration attempt_limit() const noexcept { return forever; }
 
 private:

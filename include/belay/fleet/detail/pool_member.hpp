@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/fleet/detail/pool_member.hpp
-/// PoolMember, PoolMemberObserver, PoolHooks: one connection of a pool, what the pool hears of it,
-/// and tells.
+/// PoolMember, PoolMemberObserver, PoolHooks: one connection of a pool, the events that the pool
+/// receives from it, and the hooks that the pool calls.
 #pragma once
 
 #include <cstdint>  // std::uint64_t
@@ -14,7 +14,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 BELAY_DETAIL_HOOK(OnIdle, on_idle);
 
-/// What a Pool P of messages M tells.
+/// The hooks of a Pool P of messages M.
 template <class P, class M>
 struct PoolHooks {
     using State = Hook<OnState, P, std::size_t, const Transition&>;
@@ -43,20 +43,21 @@ struct PoolHooks {
     }
 };
 
-/// Tells a pool what one of its connections says. One that has left it tells nothing.
+/// Passes the events of one connection to its pool. A connection that has left the pool passes
+/// none.
 template <class Pool>
 struct PoolMemberObserver {
-    Pool* pool;  ///< null once the connection, or the pool, has gone
+    Pool* pool;  ///< null after the connection has left the pool, or the pool is destroyed
     std::size_t index;
 
     void on_state(const Transition& change) {
-        if (pool != nullptr) pool->hear_state(index, change);
+        if (pool != nullptr) pool->take_state(index, change);
     }
     void on_message(typename Pool::message_type message, Lane) {
-        if (pool != nullptr) pool->hear_message(index, std::move(message));
+        if (pool != nullptr) pool->take_message(index, std::move(message));
     }
     void on_writable(Lane lane) {
-        if (pool != nullptr) pool->hear_writable(index, lane);
+        if (pool != nullptr) pool->take_writable(index, lane);
     }
 };
 
@@ -69,16 +70,16 @@ struct PoolMember : Supervisor<Transport, Policy, PoolMemberObserver<Pool>> {
     [[nodiscard]] bool is_up() const noexcept {
         return this->status().state == LinkState::connected;
     }
-    /// Whether it is down, and dials sooner or later, if it may.
+    /// Returns whether the connection is down and will dial, if it may.
     [[nodiscard]] bool seeks() const noexcept {
         const LinkState state = this->status().state;
         return state != LinkState::connected && state != LinkState::failed &&
                state != LinkState::blocked_auth;
     }
-    /// When the connection that is up, or was last, was known to live.
+    /// Returns the last sign of life of the connection that is up, or was up last.
     [[nodiscard]] Instant proof() const noexcept { return larger(up_at, this->heard_at()); }
     void wait_for_scout(bool yes) {
-        // The last of those that are the user's own.
+        // The last of the gates that are reserved for users.
         constexpr Gate gate{1U << 31};
         if (waits == yes) return;
         if (yes) {
@@ -91,7 +92,7 @@ struct PoolMember : Supervisor<Transport, Policy, PoolMemberObserver<Pool>> {
 
     std::uint64_t ticket = 0;  ///< of the lease; 0: none
     Instant up_at = always;    ///< when it last connected
-    bool waits = false;        ///< its gate is shut
+    bool waits = false;        ///< whether its gate is shut
 };
 
 }}}  // namespace belay::detail

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/fleet/detail/scheduled_transport.hpp
-/// ScheduledTransport: a service's transport, which waits for its turn to dial, and for the verdict
-/// on failures.
+/// ScheduledTransport: a service's transport that waits for its turn to dial, and for the fleet's
+/// decision on failures.
 #pragma once
 
 #include <utility>  // std::exchange, std::move
@@ -13,13 +13,15 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Whether a failure may be the network's, and not a lack of memory here, say.
+/// Returns whether the network may have caused a failure. A local lack of memory, for example, is
+/// excluded.
 [[nodiscard]] inline bool may_be_network(const Failure& failure) noexcept {
     if (failure.category != nullptr && is_our_own(failure)) return false;
     return failure.cause == Cause::lost || failure.cause == Cause::refused ||
            failure.cause == Cause::timed_out;
 }
-/// Whether it came from beyond, and not from the system here, which has no descriptors left, say.
+/// Returns whether a failure came from the peer. A local lack of descriptors, for example, is
+/// excluded.
 [[nodiscard]] inline bool is_from_peer(const Failure& failure) noexcept {
     return failure.category != &std::system_category() &&
            failure.category != &std::generic_category();
@@ -27,7 +29,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// The outermost decorator of a service's transport.
 ///
-/// Models: TransportLike.   Thread safety: as the transport inside.
+/// Models: TransportLike.   Thread safety: that of the inner transport.
 template <class Transport>
 class ScheduledTransport : public part::Around<Transport> {
 public:
@@ -40,7 +42,7 @@ public:
         Connection(ScheduledTransport& owner, const Link<message_type>& own)
             : owner_{owner}, own_{own} {
             entry().was_held = false;
-            scheduler().enter_line(entry());
+            scheduler().enqueue(entry());
             owner.live_ = this;
         }
         Connection(const Connection&) = delete;
@@ -51,9 +53,9 @@ public:
             Inner* const c = inner_.get();
             return c != nullptr ? part::send<message_type>(*c, lane, message) : SendResult::down;
         }
-        /// There whatever is inside: the drain of one that is held tells its failure.
+        /// Always present, whatever is inside: draining a held connection reports its failure.
         void close(const Failure& why) noexcept {
-            // A goodbye during the hold ends what has failed already.
+            // Closing a held connection ends one that has failed already, so report that failure.
             const bool failed = owner_.live_ == this && entry().phase == ServicePhase::held;
             const Failure ended = failed ? entry().failure : why;
             depart();
@@ -76,7 +78,7 @@ public:
             if (event.depth == 0) return sift_own(event, turn);
             Inner* const c = inner_.get();
             if (c == nullptr || !part::rise<message_type>(*c, event, turn)) return false;
-            // Once it says goodbye its end is nobody's failure.
+            // After close() the end of the connection is not a failure.
             if (owner_.live_ != this) return true;
             if (event.kind == part::EventKind::opened) {
                 scheduler().connected(entry(), turn.now);
@@ -96,7 +98,7 @@ public:
             fail(failure_of(LinkErrc::attempt_timed_out), turn);
         }
 
-        /// It is its turn.
+        /// Starts the dial, when the scheduler reaches this connection.
         void dial() { own_.note(0); }
         void end(const Failure& failure) { own_.closed(failure); }
 
@@ -118,7 +120,7 @@ public:
             if (entry().phase != ServicePhase::dialling || inner_.get() != nullptr) return;
             limit_ends_ = after(turn.now, entry().limit);
             const Link<message_type> below = own_.child();
-            // An attempt whose open() throws ends like any other.
+            // An attempt whose open() throws ends like any other attempt.
             struct Unwind {
                 const Link<message_type>& link;
                 bool armed = true;
@@ -129,9 +131,9 @@ public:
             inner_.emplace_from([&] { return owner_.inner().open(below); });
             unwind.armed = false;
         }
-        /// Returns: whether the supervisor hears of it now.
+        /// Returns: whether the supervisor receives the event now.
         bool ends(const part::Event<message_type>& event, Turn& turn) {
-            // A connection that is given up at this end is open: the network works.
+            // A connection that this end gives up is open, so the network works.
             if (event.goodbye || !may_be_network(event.failure)) {
                 if (event.goodbye || is_from_peer(event.failure)) scheduler().prove(turn.now);
                 return true;
@@ -150,7 +152,7 @@ public:
         }
         void hold(const Failure& failure, Turn& turn) {
             scheduler().hold(entry(), failure, turn.now);
-            // Its end is certain: what it has is given back now.
+            // The connection will end for certain, so release its resources now.
             inner_.reset();
         }
         void depart() noexcept {
@@ -173,7 +175,7 @@ public:
         return Connection{*this, link};
     }
 
-    /// The connection whose end is awaited; null if there is none.
+    /// Returns the connection whose end is still to come, or null.
     [[nodiscard]] Connection* live() const noexcept { return live_; }
 
 private:

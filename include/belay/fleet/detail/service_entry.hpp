@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/fleet/detail/service_entry.hpp
-/// ServiceEntry, DialQueue, ServiceList: what a fleet knows of a service, and the orders it keeps
-/// them in.
+/// ServiceEntry, DialQueue, ServiceList: a fleet's entry for a service, and the ordered lists of
+/// entries.
 #pragma once
 
 #include <cstddef>  // std::size_t
@@ -20,41 +20,41 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 struct DialScheduler;
 struct ServiceEntry;
 
-/// What a fleet does with a service, whatever its transport, policy and observer.
+/// The operations of a fleet on a service, independent of its transport, policy and observer.
 struct ServiceOps {
     const LinkStatus& (*status)(const ServiceEntry&) noexcept;
     std::size_t (*queued)(const ServiceEntry&);
-    /// Whether one of its turns or hooks is on the stack.
+    /// Returns whether one of its turns or hooks is on the call stack.
     bool (*in_turn)(const ServiceEntry&) noexcept;
     void (*start)(ServiceEntry&);
     void (*stop)(ServiceEntry&);
     Reconnect (*reconnect)(ServiceEntry&, bool force);
     void (*unhealthy)(ServiceEntry&, const Failure&);
-    /// Its connection may open now.
+    /// Permits its connection to open.
     void (*dial)(ServiceEntry&);
-    /// Its connection ends so.
+    /// Ends its connection with a failure.
     void (*close)(ServiceEntry&, const Failure&);
-    /// Destroys it: at once, or when its turn is over.
+    /// Destroys it: at once, or after its turn.
     void (*end)(ServiceEntry&) noexcept;
 };
 
-/// Where the connection of a service stands, as the fleet counts it.
+/// The phase of a service's connection, as the fleet counts it.
 enum class ServicePhase : std::uint8_t {
-    idle,       ///< there is none
-    in_line,    ///< waits for its turn to dial
-    dialling,   ///< opening and validating: one of those that are dialled at once
+    idle,       ///< there is no connection
+    queued,     ///< waits for its turn to dial
+    dialling,   ///< opening and validating; counts towards `dials_max`
     connected,  ///< validated
-    held,       ///< has failed, and waits for the verdict on the network
-    judged      ///< has ended; the supervisor hears of it next
+    held,       ///< has failed, and waits for the decision about the network
+    ended       ///< has ended; the supervisor is notified next
 };
 
-/// One service, as its fleet's hub knows it.
+/// The entry of the DialScheduler for one service.
 ///
 /// Thread safety: the fleet's home thread.
 struct ServiceEntry {
     static constexpr std::uint32_t nowhere = ~std::uint32_t{0};
 
-    // Where the hub is known: dial_scheduler.hpp.
+    // Defined in dial_scheduler.hpp, where DialScheduler is complete.
     ServiceEntry(const ServiceOps& o, Ref<DialScheduler> h, std::string n) noexcept;
     ~ServiceEntry();
     ServiceEntry(const ServiceEntry&) = delete;
@@ -65,24 +65,24 @@ struct ServiceEntry {
     const std::string name;
     ServiceEntry* previous = nullptr;
     ServiceEntry* next = nullptr;
-    /// In line: its rank, a time. Dialling: since when. Held: when it failed.
+    /// Queued: its rank, as a time. Dialling: the time of the dial. Held: the time of the failure.
     Instant at = always;
-    Instant asked_at = always;  ///< when its attempt began, which waits in line for the dial
-    Instant told_at = always;   ///< judged: when its supervisor heard of it
+    Instant asked_at = always;  ///< when the attempt began that is queued to dial
+    Instant told_at = always;   ///< ended: when its supervisor was notified
     Duration limit{};           ///< of the attempt, from the dial on
-    Failure failure{};          ///< held: why
-    std::uint64_t ticket = 0;   ///< in line: the order of asking
+    Failure failure{};          ///< held: the failure
+    std::uint64_t ticket = 0;   ///< queued: the order of asking
     std::uint32_t place = nowhere;
     ServicePhase phase = ServicePhase::idle;
     std::uint8_t priority = 0;
     LinkState counted = LinkState::stopped;  ///< the state it is counted in
-    bool removed = false;                    ///< its observer is not told any more
-    bool keeps_rank = false;  ///< sent away from the line: it is in front when it asks anew
+    bool removed = false;                    ///< its observer is not notified any more
+    bool keeps_rank = false;  ///< removed from the queue: it is in front when it asks again
     bool passes = false;      ///< by command, the next dial does not wait for the network
-    bool was_held = false;    ///< its connection ended at `at`, not when it was told
+    bool was_held = false;    ///< its connection ended at `at`, not when that was reported
 };
 
-/// Seats in the order in which they came; a seat is in at most one such list.
+/// Entries in order of arrival. An entry is in at most one such list.
 ///
 /// Thread safety: one thread.   Complexity: O(1).
 class ServiceList {
@@ -110,7 +110,7 @@ private:
     std::size_t size_ = 0;
 };
 
-/// Seats that wait to dial, by rank, then by the order of asking: a binary heap.
+/// Entries that wait to dial, by rank, then by the order of asking. It is a binary heap.
 ///
 /// Thread safety: one thread.   Complexity: O(log n).   Allocates: while it grows.
 class DialQueue {

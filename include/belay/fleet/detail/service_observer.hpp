@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/fleet/detail/service_observer.hpp
-/// ServiceObserver: hears a service for its fleet, and passes on what its user's observer hears.
+/// ServiceObserver: observes a service for its fleet, and forwards events to the user's observer.
 #pragma once
 
 #include <belay/fleet/detail/dial_scheduler.hpp>
@@ -8,7 +8,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// The observer of a service's supervisor. A service that was removed tells nobody any more.
+/// The observer of a service's supervisor. After a service is removed, it notifies no observer.
 ///
 /// Thread safety: the fleet's home thread.
 template <class O>

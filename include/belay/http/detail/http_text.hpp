@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/http/detail/http_text.hpp
-/// What is written into HTTP requests, and read from answers.
+/// Text that is written into HTTP requests, or read from responses.
 #pragma once
 
 #include <charconv>     // std::from_chars
@@ -13,10 +13,10 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Beast throws at 64 KiB, inside of a handler; servers take less.
+/// Beast throws at 64 KiB, inside a handler, and servers accept less.
 inline constexpr std::size_t header_bytes_max = std::size_t{32} << 10;
 
-/// Whether a text can be the value of a header: nothing ends the line, it is not too long.
+/// Returns whether a text can be the value of a header: no line end, and not too long.
 [[nodiscard]] constexpr bool is_header_value(std::string_view text) noexcept {
     if (text.size() > header_bytes_max) return false;
     for (const char c : text) {
@@ -25,7 +25,7 @@ inline constexpr std::size_t header_bytes_max = std::size_t{32} << 10;
     }
     return true;
 }
-/// Whether a text can be part of a request's first line, or the name of a header.
+/// Returns whether a text can be part of a request's first line, or the name of a header.
 [[nodiscard]] constexpr bool is_one_word(std::string_view text) noexcept {
     return !text.empty() && is_header_value(text) && text.find_first_of(" \t") == text.npos;
 }
@@ -33,7 +33,7 @@ inline constexpr std::size_t header_bytes_max = std::size_t{32} << 10;
     return is_one_word(text) && text.find_first_of(":(),/;<=>?@[\\]{}\"") == text.npos;
 }
 
-/// Whether two names of headers, schemes or hosts are one. ASCII only, whatever the locale.
+/// Returns whether two names of headers, schemes or hosts are equal. ASCII only, in every locale.
 [[nodiscard]] constexpr bool is_same_name(std::string_view a, std::string_view b) noexcept {
     constexpr auto lower = [](char c) {
         return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
@@ -45,7 +45,7 @@ inline constexpr std::size_t header_bytes_max = std::size_t{32} << 10;
     return true;
 }
 
-/// A text as part of a query (RFC 3986, section 2).
+/// Encodes a text for a query (RFC 3986, section 2).
 [[nodiscard]] inline std::string percent_encoded(std::string_view text) {
     constexpr std::string_view digits = "0123456789ABCDEF";
     std::string out;
@@ -63,7 +63,7 @@ inline constexpr std::size_t header_bytes_max = std::size_t{32} << 10;
     return out;
 }
 
-/// Whether bytes are UTF-8 (RFC 3629): what a text message must be.
+/// Returns whether bytes are UTF-8 (RFC 3629), as a text message must be.
 [[nodiscard]] constexpr bool is_utf8(BytesView bytes) noexcept {
     for (std::size_t i = 0; i < bytes.size();) {
         const auto first = static_cast<unsigned>(bytes[i++]);
@@ -82,7 +82,7 @@ inline constexpr std::size_t header_bytes_max = std::size_t{32} << 10;
     return true;
 }
 
-/// A number of digits only; the greatest there is for one that is greater.
+/// Returns a number that has only digits; the greatest `unsigned` if it is larger.
 [[nodiscard]] inline std::optional<unsigned> number_in(std::string_view digits) noexcept {
     unsigned value = 0;
     const char* const end = digits.data() + digits.size();
@@ -91,7 +91,7 @@ inline constexpr std::size_t header_bytes_max = std::size_t{32} << 10;
     return error == std::errc{} ? value : ~0U;
 }
 
-/// "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110, section 5.6.7), as seconds since 1970.
+/// Returns "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110, section 5.6.7) as seconds since 1970.
 [[nodiscard]] inline std::optional<std::chrono::seconds> http_date(std::string_view text) noexcept {
     constexpr std::string_view months = "JanFebMarAprMayJunJulAugSepOctNovDec";
     if (text.size() != 29 || text.substr(25) != " GMT") return std::nullopt;
@@ -109,9 +109,9 @@ inline constexpr std::size_t header_bytes_max = std::size_t{32} << 10;
            std::chrono::minutes{*minute} + std::chrono::seconds{*second};
 }
 
-/// What a Retry-After asks for: seconds, or a date, which is measured from the answer's own `Date`,
-/// so that no clock of ours counts. 0ns where there is none, or one that nobody can read; a day at
-/// the most.
+/// The delay that a Retry-After requests: seconds, or a date. A date is measured from the
+/// response's own `Date`, so the local clock does not matter. The delay is 0ns if there is no
+/// readable value, and at most one day.
 struct RetryAfter {
     std::string_view value;
     std::string_view date;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/journal/detail/file_advice.hpp
-/// file_advice and error_message: what to do about a file that could not be opened, and the
-/// sentence that says so.
+/// file_advice and error_message: the message for a file that could not be opened, with advice.
 #pragma once
 
 #include <cerrno>        // ENOSPC
@@ -22,8 +21,8 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
     return code.value() == ENOSPC || code.value() == EFBIG;
 }
 
-/// What the reader can do where the kind of queue makes no difference, as a sentence without its
-/// full stop.   Complexity: O(1).
+/// Returns advice that applies to every kind of queue, as a sentence without its full stop.
+/// Complexity: O(1).
 [[nodiscard]] inline const char* file_advice(const std::error_code& code) noexcept {
     if (is_lack_of_space(code)) {
         return "free some space on the disk, or raise the limit of file sizes, and open again; "
@@ -61,7 +60,8 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
     return "see to the disk, and open again";
 }
 
-/// "<where>: <the words of the code> (<what>): <advice>."; without the brackets if `what` is empty.
+/// Returns "<where>: <message of the code> (<what>): <advice>."; without the parentheses if `what`
+/// is empty.
 ///
 /// Allocates; throws std::bad_alloc.
 [[nodiscard]] inline std::string error_message(std::string where, const std::error_code& code,

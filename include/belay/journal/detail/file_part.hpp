@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/journal/detail/file_part.hpp
-/// FilePart: the bytes of a part of a segment's file, of which a window is in memory.
+/// FilePart: the bytes of a part of a segment's file, read through a window in memory.
 #pragma once
 
 #include <belay/core/bytes.hpp>
@@ -11,7 +11,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// How many bytes there are without the zeros at their end.
+/// Returns the number of bytes without the zeros at their end.
 [[nodiscard]] inline std::size_t bytes_before_zeros(BytesView bytes) noexcept {
     std::size_t n = bytes.size();
     while (n >= 8 && load_le<std::uint64_t>(bytes.data() + n - 8) == 0) n -= 8;
@@ -19,9 +19,10 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
     return n;
 }
 
-/// A source of RecordSearch. What cannot be read is not there, and `error` says why.
+/// A source for RecordSearch. Bytes that cannot be read are treated as absent, and `error` returns
+/// why.
 ///
-/// Places in it count from its begin.   Thread safety: none of its own.
+/// Positions count from the beginning of the part.   Thread safety: none of its own.
 template <class File>
 class FilePart {
 public:
@@ -30,7 +31,7 @@ public:
         std::uint64_t end;
     };
 
-    /// Pre: the range begins at a multiple of 8; file and window live as long.
+    /// Pre: the range begins at a multiple of 8; file and window outlive this object.
     /// Throws: std::bad_alloc.   Complexity: O(bytes), reads all of it once.
     FilePart(const File& file, FileWindow& window, Range range)
         : file_{file}, window_{window}, range_{range} {
@@ -45,22 +46,24 @@ public:
     }
 
     [[nodiscard]] const std::error_code& error() const noexcept { return error_; }
-    /// Where it lies in its file.
+    /// Returns the position of the part in its file.
     [[nodiscard]] std::uint64_t begin() const noexcept { return range_.begin; }
     [[nodiscard]] std::uint64_t size() const noexcept {
         return range_.end > range_.begin ? range_.end - range_.begin : 0;
     }
-    /// From here on there were only zeros when it was made: whoever writes to it goes on behind.
+    /// Returns the position after which there were only zeros at construction: a writer continues
+    /// there.
     [[nodiscard]] std::uint64_t used() const noexcept { return used_; }
 
-    /// `length` bytes from `at` on, fewer at the end. Valid until the next call of anything.
+    /// Returns `length` bytes from `at` on, fewer at the end. Valid until the next call of any
+    /// function.
     [[nodiscard]] BytesView view(std::uint64_t at, std::size_t length) {
         const Result<BytesView> bytes = window_.view(file_, range_.begin + at, length, range_.end);
         if (bytes) return *bytes;
         error_ = bytes.error();
         return {};
     }
-    /// A few bytes, wherever: what is in memory stays there.
+    /// Reads a few bytes anywhere, without replacing the bytes in memory.
     [[nodiscard]] BytesView peek(std::uint64_t at, std::size_t length) {
         if (at >= size()) return {};
         length = static_cast<std::size_t>(smaller<std::uint64_t>(length, size() - at));
@@ -70,10 +73,10 @@ public:
         if (!got) error_ = got.error();
         return BytesView{far_}.first(got ? *got : 0);
     }
-    /// The first place from `at` on where a record may begin: its kind is not zero.
+    /// Returns the first position from `at` on where a record may begin: its kind is not zero.
     [[nodiscard]] std::uint64_t candidate_from(std::uint64_t at) {
         using namespace journal_format;
-        constexpr std::uint64_t kind_word = 16;  // where in a header the kind is
+        constexpr std::uint64_t kind_word = 16;  // the position of the kind in a header
         while (at < used_) {
             const BytesView bytes = view(at + kind_word, piece_bytes);
             if (bytes.size() < alignment) break;

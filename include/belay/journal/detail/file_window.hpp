@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/journal/detail/file_window.hpp
-/// FileWindow: reads a file record by record, and from the disk in large pieces.
+/// FileWindow: reads a file record by record, and the disk in large pieces.
 #pragma once
 
 #include <belay/core/bytes.hpp>
@@ -9,11 +9,11 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// A part of a file in memory, which moves on as it is asked for.
+/// A part of a file in memory. It moves forward as bytes are requested.
 class FileWindow {
 public:
-    /// The bytes of the file from `offset` on: `length` of them, fewer only at `limit` or at the
-    /// end of the file. Valid until the next call.   Throws: std::bad_alloc.
+    /// Returns `length` bytes of the file from `offset` on. There are fewer only at `limit` or at
+    /// the end of the file. Valid until the next call.   Throws: std::bad_alloc.
     template <class File>
     Result<BytesView> view(const File& file, std::uint64_t offset, std::size_t length,
                            std::uint64_t limit) {
@@ -21,7 +21,7 @@ public:
         if (!bytes) return bytes;
         return bytes->first(smaller(length, bytes->size()));
     }
-    /// The same, and whatever of what follows is in memory.
+    /// The same, plus all following bytes that are in memory.
     template <class File>
     Result<BytesView> at_least(const File& file, std::uint64_t offset, std::size_t length,
                                std::uint64_t limit) {

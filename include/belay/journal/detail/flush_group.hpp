@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/journal/detail/flush_group.hpp
-/// FlushGroup: for how many, and how long, a flush waits, so that one serves all who come together.
+/// FlushGroup: how many threads a flush waits for, and how long, so that one flush serves them all.
 #pragma once
 
 #include <chrono>   // std::chrono::milliseconds
@@ -12,36 +12,41 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Threads that a flush has served come again a moment after the next one has begun, and so each
-/// would find only half of them. Who is about to flush gives way for a moment instead, until as
-/// many wait as were here at the end of the last flush: once before each, for half of the time that
-/// the last one took, 50 ms at most, and what the yield takes that comes last: a flush that a disk
-/// has held up for a minute says nothing about the next one.
+/// Threads that a flush has served return shortly after the next flush has begun, so each flush
+/// would serve only half of them. Therefore a thread that is about to flush first yields, until as
+/// many threads wait as at the end of the last flush.
 ///
-/// Where that was not enough, some flushes go without, twice as many each time: there is nobody to
-/// wait for then. Many do at once where it took several times as long as a flush: other programs
-/// have the processors then, and each yield takes milliseconds.
+/// A thread yields once before each flush, for half of the time that the last flush took, at most
+/// 50 ms. The last yield may exceed that. The limit of 50 ms is there because a flush that a disk
+/// has delayed for a minute does not predict the next one.
 ///
-/// Thread safety: none; under the writer's lock.
+/// If yielding was in vain, some flushes skip it, twice as many each time, because there is no
+/// other thread to wait for. If a yield took several times as long as a flush, the maximum number
+/// of flushes skip it at once. Other programs use the processors then, and each yield takes
+/// milliseconds.
+///
+/// Thread safety: none; call it under the writer's lock.
 class FlushGroup {
 public:
-    /// Threads that wait for a flush which has not begun.
+    /// Returns how many threads wait for a flush that has not begun.
     [[nodiscard]] std::uint32_t waiting() const noexcept { return waiting_; }
     void join() noexcept { ++waiting_; }
 
-    /// Whether whoever would flush now should give way, or wait for the one who does.
+    /// Returns whether a thread that is about to flush should yield, or wait for the thread that
+    /// does.
     [[nodiscard]] bool more_are_expected() const noexcept {
         return waiting_ < expected_ && way_ != Way::over;
     }
-    /// Whether a thread gives way, after which it writes, unless another one does before.
+    /// Returns whether a thread is yielding. It writes afterwards, unless another thread does
+    /// first.
     [[nodiscard]] bool gives_way() const noexcept { return way_ == Way::given; }
-    /// For how long it may.
+    /// Returns the maximum time to yield.
     [[nodiscard]] Duration patience() const noexcept { return patience_; }
-    /// Pre: more_are_expected(), !gives_way().
+    /// Records that a thread begins to yield.   Pre: more_are_expected(), !gives_way().
     void begin_to_give_way() noexcept { way_ = Way::given; }
-    /// It gives way no more.
+    /// Records that the thread has stopped yielding.
     void give_way_no_more() noexcept { way_ = Way::over; }
-    /// It has given way for so long, whoever writes now.
+    /// Records how long the thread yielded, whichever thread writes now.
     void gave_way(Duration spent) noexcept {
         if (spent < patience_) {
             next_skips_ = 1;
@@ -51,11 +56,11 @@ public:
         skips_ = next_skips_ = is_crowded ? skips_max : smaller(2 * next_skips_, skips_max);
     }
 
-    /// A thread begins to write, whatever.
+    /// Records that a thread begins to write.
     void begin_writing() noexcept { way_ = Way::over; }
-    /// A flush to the medium begins, for all who wait.   Returns: how many.
+    /// Begins a flush to the medium for all threads that wait.   Returns: how many.
     [[nodiscard]] std::uint32_t begin_flush() noexcept { return std::exchange(waiting_, 0U); }
-    /// It has ended well, for `served`.
+    /// Records a flush that succeeded for `served` threads.
     void flushed(std::uint32_t served, Duration taken) noexcept {
         expect(served + waiting_);
         patience_ = smaller<Duration>(taken / 2, patience_max);
@@ -63,16 +68,16 @@ public:
         --skips_;
         way_ = Way::over;
     }
-    /// It has failed, and those who wait try for themselves.
+    /// Records a flush that failed. The waiting threads try themselves.
     void flush_failed() noexcept { expect(0); }
-    /// What they wait for was flushed, in another way.
+    /// Records that the data of all waiting threads was flushed in another way.
     void all_served() noexcept { expect(std::exchange(waiting_, 0U)); }
 
 private:
     enum class Way : std::uint8_t {
-        not_given,  // since the last flush
-        given,      // by a thread, now
-        over        // who comes next writes
+        not_given,  // no thread has yielded since the last flush
+        given,      // a thread is yielding
+        over        // the next thread writes
     };
     static constexpr std::uint32_t skips_max = 64;
     static constexpr std::chrono::milliseconds patience_max{50};
@@ -84,9 +89,9 @@ private:
 
     Way way_ = Way::not_given;
     std::uint32_t waiting_ = 0;
-    std::uint32_t expected_ = 0;    // of them before the next flush
-    std::uint32_t skips_ = 0;       // flushes that go without
-    std::uint32_t next_skips_ = 1;  // half of them, after the next time that it was in vain
+    std::uint32_t expected_ = 0;    // threads before the next flush
+    std::uint32_t skips_ = 0;       // flushes without a yield
+    std::uint32_t next_skips_ = 1;  // half of the number after the next yield in vain
     Duration patience_{};
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/journal/detail/group_writer.hpp
-/// GroupWriter: one file to which many threads append, and one flush that serves all of them.
+/// GroupWriter: one file to which many threads append; one flush serves all of them.
 #pragma once
 
 #include <array>    // std::array
@@ -19,17 +19,17 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Threads put records under a short lock into one buffer. Whoever needs its records on the disk
-/// first writes and flushes the whole buffer without the lock, for everyone who came until then;
-/// the others wait for the number of flushes to move. Before a flush its thread gives way
-/// for a moment, where more are expected (FlushGroup).
+/// Threads put records into one buffer under a short lock. The first thread that needs its records
+/// on the disk writes and flushes the whole buffer without the lock, for all records put until
+/// then. The other threads wait until the number of flushes changes. Before a flush, its thread
+/// yields for a moment if more threads are expected (FlushGroup).
 ///
-/// Thread safety: the first group any thread; all else while a Guard is held, which some of them
-///                let go of for a while, and say so ("lets go").
+/// Thread safety: the first group of functions: any thread. All others: while a Guard is held.
+/// Functions marked "Unlocks" release the lock for a while.
 template <class File>
 class GroupWriter {
 public:
-    /// Writes to `file` from `offset` on; operation `last` was the last one before.
+    /// Writes to `file` from `offset` on. `last` is the number of the last operation before that.
     GroupWriter(File file, std::uint32_t offset, std::uint64_t last, std::size_t buffer_bytes,
                 Flush mode)
         : file_{std::move(file)},
@@ -41,7 +41,7 @@ public:
     GroupWriter(const GroupWriter&) = delete;
     GroupWriter& operator=(const GroupWriter&) = delete;
 
-    /// The lock, for a scope.
+    /// Holds the lock for a scope.
     class Guard {
     public:
         explicit Guard(GroupWriter& writer) noexcept : writer_{writer} { writer_.mutex_.lock(); }
@@ -62,27 +62,28 @@ public:
 
     // ---- putting --------------------------------------------------------------------------------
 
-    /// The failure after which nothing more is written.
+    /// Returns the failure after which nothing more is written.
     [[nodiscard]] const std::error_code& failed() const noexcept { return failed_; }
-    /// Whether something that was put may not be on the medium.
+    /// Returns whether anything that was put may not be on the medium.
     [[nodiscard]] bool unflushed() const noexcept { return synced_position_ < position_; }
-    /// How many wait for a flush that has not begun.
+    /// Returns how many threads wait for a flush that has not begun.
     [[nodiscard]] std::uint32_t waiting() const noexcept { return group_.waiting(); }
-    /// Whether another thread writes now.
+    /// Returns whether another thread is writing.
     [[nodiscard]] bool writing() const noexcept { return writing_; }
     [[nodiscard]] bool has_space(std::size_t bytes) const noexcept {
-        // In Flush::each nothing is put behind what is being written: it may be taken back.
+        // In Flush::each nothing is put after a record that is being written, because that record
+        // may be removed again.
         return !exclusive_ && !(mode_ == Flush::each && writing_) && buffer_.fits(bytes);
     }
-    /// Whether so much waits in Flush::none that it should be written without being asked for.
+    /// Returns whether Flush::none has buffered so much that it is written without a request.
     [[nodiscard]] bool write_is_due() const noexcept {
         return mode_ == Flush::none && buffer_.size() >= write_bytes && !writing_;
     }
-    /// Where in the file the next record goes.
+    /// Returns the position of the next record in the file.
     [[nodiscard]] std::uint32_t end_offset() const noexcept {
         return buffer_offset_ + static_cast<std::uint32_t>(buffer_.size());
     }
-    /// A record's header, with what is known to be on the medium.
+    /// Returns a record's header, which includes how much is known to be on the medium.
     [[nodiscard]] journal_format::RecordHeader header(journal_format::Kind kind,
                                                       std::uint64_t number) const noexcept {
         journal_format::RecordHeader h;
@@ -91,7 +92,7 @@ public:
         h.kind = kind;
         return h;
     }
-    /// Pre: has_space(record_bytes(payload.size())).
+    /// Puts a record.   Pre: has_space(record_bytes(payload.size())).
     void put(journal_format::Kind kind, std::uint64_t number, BytesView payload,
              std::uint32_t payload_crc, std::uint32_t seed) noexcept {
         buffer_.put(header(kind, number), payload, payload_crc, seed);
@@ -101,8 +102,9 @@ public:
         }
     }
 
-    /// Puts a record whose caller is told whether it was taken: in Flush::each it is on the medium
-    /// after no error, and nobody puts or sees the number before. Lets go then.
+    /// Puts a record and reports whether it was accepted. In Flush::each, success means that the
+    /// record is on the medium; until then no other thread puts a record or sees the number.
+    /// Unlocks in that mode.
     ///
     /// Errors: in Flush::each as `flush`, and the record was not put.   Pre: as `put`.
     [[nodiscard]] std::error_code add(journal_format::Kind kind, std::uint64_t number,
@@ -129,12 +131,12 @@ public:
 
     // ---- writing --------------------------------------------------------------------------------
 
-    /// Writes the buffer and, if asked to, flushes the file. Lets go: what is put meanwhile goes
-    /// behind what is being written.   Pre: !writing().
+    /// Writes the buffer and, if `to_disk`, flushes the file. Unlocks: records put meanwhile follow
+    /// the bytes that are being written.   Pre: !writing().
     ///
-    /// Errors: those of `File::look`, no space: the buffer still has everything, and may be written
-    ///         later. After any other nobody knows what is on the medium, and the writer has
-    ///         failed.
+    /// Errors: those of `File::look`, and no space: the buffer still has everything, and may be
+    /// written later. After any other error the content of the medium is unknown, and the writer
+    /// has failed.
     std::error_code flush(bool to_disk) {
         BELAY_INVARIANT(!writing_, "GroupWriter::flush: one writer at a time");
         begin_writing();
@@ -144,8 +146,8 @@ public:
         const std::uint64_t last_number = last();
         const bool looks = !ends_;
         unlock();
-        // Before it is written, so that an error changes nothing: to come between it and the flush
-        // is no worse than to come right after the answer.
+        // Looks before the write, so that an error changes nothing. A change between the look and
+        // the flush is no worse than one right after the result.
         std::error_code error = looks ? file_.look() : std::error_code{};
         const bool found = !error;
         if (found && !bytes.empty()) error = file_.write(buffer_offset_, bytes);
@@ -173,10 +175,10 @@ public:
         return error;
     }
 
-    /// From here on it is written where the file is now, that nothing is left out, and nobody is
-    /// waited for.
+    /// Begins the end of the writer: from here on it writes to the file wherever that is now, so
+    /// that nothing is left out, and waits for no other threads.
     void begin_end() noexcept { ends_ = true; }
-    /// As `flush` looks. Lets go.
+    /// Checks the file as `flush` does. Unlocks.
     [[nodiscard]] std::error_code look() noexcept {
         while (writing_) wait_for_writer();
         begin_writing();
@@ -189,7 +191,7 @@ public:
     /// The same.   Pre: exclusive, without the lock.
     [[nodiscard]] std::error_code look_exclusively() const noexcept { return file_.look(); }
 
-    /// Returns when everything put so far is written or, if asked for, on the medium. Lets go.
+    /// Returns when everything put so far is written or, if `to_disk`, on the medium. Unlocks.
     std::error_code write_all(bool to_disk) {
         if (failed_) return failed_;
         const std::uint64_t position = position_;
@@ -207,7 +209,7 @@ public:
         return {};
     }
 
-    /// Waits until the thread that writes, or will, is done. Lets go.   Pre: there is one.
+    /// Waits until the thread that writes, or will write, is done. Unlocks.   Pre: there is one.
     void wait_for_writer() noexcept {
         const std::uint32_t turn = turns_.load(std::memory_order_relaxed);
         unlock();
@@ -215,9 +217,10 @@ public:
         mutex_.lock();
     }
 
-    /// Lets go, without the scope's end.   Post: the lock is held by `relock` only.
+    /// Unlocks within the scope of a Guard.   Post: only `relock` locks again.
     void unlock() noexcept {
-        // Those who wait are woken when the lock is free: else they would only queue up at it.
+        // Wakes waiting threads after the lock is free, because otherwise they would only queue for
+        // it.
         const bool wake = std::exchange(wake_, false);
         mutex_.unlock();
         if (wake) turns_.notify_all();
@@ -226,7 +229,7 @@ public:
 
     // ---- changing the file ----------------------------------------------------------------------
 
-    /// From here to `end_exclusive` nobody puts or writes, with or without the lock.
+    /// From here to `end_exclusive` no other thread puts or writes, with or without the lock.
     ///
     /// Pre: !writing().
     void begin_exclusive() noexcept {
@@ -234,15 +237,15 @@ public:
         begin_writing();
         exclusive_ = true;
     }
-    /// `fatal`: what the writer has failed by, if it has.
+    /// Ends the exclusive use. `fatal` is the error by which the writer has failed, if any.
     void end_exclusive(const std::error_code& fatal) noexcept {
         if (fatal) failed_ = fatal;
         exclusive_ = false;
         end_writing();
     }
-    /// Writes what is left, and `more` behind it, and flushes.   Pre: exclusive.
+    /// Writes the rest of the buffer, then `more`, and flushes.   Pre: exclusive.
     ///
-    /// `fatal` is set if it is not known what is on the medium now.
+    /// Sets `fatal` if the content of the medium is then unknown.
     std::error_code finish_file(BytesView more, bool& fatal) {
         std::error_code error;
         if (buffer_.size() != 0) error = file_.write(buffer_offset_, buffer_.bytes());
@@ -254,7 +257,7 @@ public:
         }
         return error;
     }
-    /// Goes on in another file, of which everything below `offset` is on the medium.
+    /// Continues in another file, of which everything below `offset` is on the medium.
     ///
     /// Pre: exclusive, and the file was finished.
     void replace_file(File file, std::uint32_t offset) {
@@ -265,7 +268,7 @@ public:
         group_.all_served();
         durable_.store(last(), std::memory_order_release);
     }
-    /// Overwrites stale bytes behind the end. They were written once: it needs no new space.
+    /// Overwrites stale bytes after the end. They were written before, so this needs no new space.
     std::error_code clear(std::uint64_t to) {
         static constexpr std::byte zeros[4096]{};
         std::error_code error;
@@ -277,8 +280,8 @@ public:
         return error;
     }
 
-    /// Writes a record over the one at `offset`, and flushes. All else is flushed before: a power
-    /// loss may take what is overwritten, and nothing else.   Pre: at opening; nothing was put yet.
+    /// Overwrites the record at `offset`, and flushes. It flushes everything else before, so a
+    /// power loss may destroy only the overwritten bytes.   Pre: at opening; nothing was put yet.
     [[nodiscard]] std::error_code overwrite(std::uint32_t offset, journal_format::Kind kind,
                                             std::uint64_t number, BytesView payload,
                                             std::uint32_t seed) {
@@ -294,14 +297,15 @@ public:
 
     // ---- for readers ----------------------------------------------------------------------------
 
-    /// How far the file can be read.
+    /// Returns how far the file can be read.
     [[nodiscard]] std::uint32_t written_offset() const noexcept { return buffer_offset_; }
-    /// Fills `into` with what is not written yet from `offset` on, and makes it shorter where that
-    /// ends.   Returns: false if it was written in the meantime.
+    /// Copies the unwritten bytes from `offset` on to `into`, and shortens `into` if they end
+    /// earlier.
+    /// Returns: false if they were written in the meantime.
     [[nodiscard]] bool copy_unwritten(std::uint32_t offset, Bytes& into) const noexcept {
         if (offset < buffer_offset_) return false;
         const BytesView all = buffer_.bytes();
-        // What a reader knows to be there may have been taken back since.
+        // A record that a reader has found may have been removed again since.
         const BytesView from =
             all.subspan(smaller<std::size_t>(offset - buffer_offset_, all.size()));
         into.resize(from.size() < into.size() ? from.size() : into.size());
@@ -317,16 +321,16 @@ private:
         writing_ = true;
         group_.begin_writing();
     }
-    /// In Flush::each nobody waits for others.
+    /// In Flush::each no thread waits for others.
     [[nodiscard]] bool more_are_expected() const noexcept {
         return GivesWay<FileSystem> && mode_ != Flush::each && !ends_ && group_.more_are_expected();
     }
-    /// Lets those come who are expected; who comes last of them flushes. Lets go.
+    /// Yields to the expected threads; the last of them flushes. Unlocks.
     void give_way() noexcept {
         if constexpr (GivesWay<FileSystem>) {
             if (group_.gives_way()) return wait_for_writer();
             group_.begin_to_give_way();
-            // Another thread may write meanwhile, and be done, and a third one give way.
+            // Another thread may write and finish meanwhile, and a third thread may yield.
             const std::uint32_t turn = turns_.load(std::memory_order_relaxed);
             const auto is_own = [&] { return group_.gives_way() && turn == turns_.load(); };
             const Duration patience = group_.patience();
@@ -344,9 +348,9 @@ private:
         }
     }
 
-    /// Takes back the last record, for which there was no space. Lets go.   Pre: exclusive_.
+    /// Removes the last record, for which there was no space. Unlocks.   Pre: exclusive_.
     ///
-    /// `position_` stays: others wait by it.
+    /// `position_` does not change, because other threads wait for it.
     void take_back(std::size_t bytes) {
         buffer_.drop_back(bytes);
         const std::uint32_t offset = end_offset();
@@ -357,13 +361,14 @@ private:
         failed_ = error;
         end_writing();
     }
-    /// A part of a record is the whole of it if it ends with zeros, which stand there already.
+    /// Erases the header at `offset`. A partly written record that ends with zeros is complete,
+    /// because the file has zeros there already.
     std::error_code erase_header(std::uint32_t offset) {
         constexpr std::array<std::byte, journal_format::record_header_bytes> none{};
         auto header = none;
         const Result<std::size_t> got = file_.read(offset, header);
         if (!got) return got.error();
-        // What is not there needs no write, which might find no space either.
+        // An absent header needs no write, which might fail for lack of space too.
         if (header == none) return {};
         const std::error_code error = file_.write(offset, BytesView{none}.first(*got));
         return error ? error : file_.sync();
@@ -375,20 +380,20 @@ private:
         turns_.fetch_add(1, std::memory_order_release);
     }
 
-    detail::SpinMutex mutex_;  // guards what follows
+    detail::SpinMutex mutex_;  // guards the members below
     File file_;
-    RecordBuffer buffer_;          // what is not written yet
-    std::uint32_t buffer_offset_;  // where in the file it goes
-    // All of the file below it is on the medium. Not so what an opening reads: that may be in the
-    // system's memory only, until the first flush.
+    RecordBuffer buffer_;          // bytes not written yet
+    std::uint32_t buffer_offset_;  // their position in the file
+    // Everything in the file below it is on the medium. This excludes bytes that an opening has
+    // read, which may be only in the system's memory until the first flush.
     std::uint32_t synced_offset_ = journal_format::segment_header_bytes;
     std::uint64_t position_ = 0;  // bytes put, in all files
     std::uint64_t written_position_ = 0;
     std::uint64_t synced_position_ = 0;
     const Flush mode_;
     bool writing_ = false;    // a thread writes, without the lock
-    bool exclusive_ = false;  // and changes the file
-    bool ends_ = false;       // it does not look whether the file is where it was
+    bool exclusive_ = false;  // that thread also changes the file
+    bool ends_ = false;       // no check that the file is still at its path
     bool wake_ = false;
     FlushGroup group_;
     std::error_code failed_;

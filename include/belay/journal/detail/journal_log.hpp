@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/journal/detail/journal_log.hpp
-/// JournalLog: the writing side of a journal: numbers, segments, and what is acknowledged.
+/// JournalLog: the writing side of a journal: numbers, segments and acknowledgements.
 #pragma once
 
 #include <array>    // std::array
@@ -10,9 +10,9 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Appends records to the last segment, makes the next one, and deletes the first.
+/// Appends records to the last segment, creates the next one, and deletes the first.
 ///
-/// Thread safety: any thread, but for what says "owner": one thread at a time.
+/// Thread safety: any thread, except functions marked "Owner": one thread at a time.
 template <class FileSystem>
 class JournalLog : public JournalState<FileSystem> {
 public:
@@ -39,15 +39,17 @@ public:
         s.add(number, offset);
         s.check = journal_format::next_check(s.check, crc, static_cast<std::uint32_t>(body.size()),
                                              run_.salt);
-        // A failure is kept, or comes again at commit(): this operation is taken either way.
+        // This operation is accepted either way. The writer keeps a failure, or commit() meets it
+        // again.
         if (writer_.write_is_due()) static_cast<void>(writer_.flush(false));
         return number;
     }
 
-    /// Writes everything and, if asked to, flushes it, whatever the mode.
+    /// Writes everything and, if `to_disk`, flushes it, in every mode.
     [[nodiscard]] std::error_code commit(bool to_disk) {
         const Guard guard{writer_};
-        // Acknowledgements go along. Without space they wait; operations do not wait for them.
+        // Includes acknowledgements. If there is no space for them, they wait; operations do not
+        // wait for them.
         static_cast<void>(note_ack());
         const std::error_code error = write_all(to_disk);
         if (!error) static_cast<void>(remove_files(files_per_call));
@@ -64,11 +66,12 @@ public:
         std::error_code error = make_space(note.size(), Kind::note);
         if (!error) error = writer_.add(Kind::note, 0, note, crc32c(note), seed());
         if (error) return error;
-        // It may be a part of the one before.
+        // The new note may be a part of the current one.
         if (note_.size() < note.size()) note_.resize(note.size());
         if (!note.empty()) std::memmove(note_.data(), note.data(), note.size());
         note_.resize(note.size());
-        // Notes alone may fill segments. What cannot be deleted now is at the next acknowledgement.
+        // Notes alone may fill segments. The next acknowledgement deletes what cannot be deleted
+        // now.
         if (index_.first_ends_by(acked())) static_cast<void>(release(files_per_call));
         return {};
     }
@@ -96,15 +99,15 @@ public:
         return due && has_space(0, Kind::ack) ? note_ack() : std::error_code{};
     }
 
-    /// Deletes all segments of which everything is acknowledged. Owner; at opening.
+    /// Deletes all segments whose operations are all acknowledged. Owner; at opening.
     [[nodiscard]] std::error_code release_acked() {
         const Guard guard{writer_};
         return index_.first_ends_by(acked()) ? release(all_files) : std::error_code{};
     }
 
-    /// Begins `run`: in this segment, in the place of the older of two openings at its end, or
-    /// in a new one where there is no room; clears up to `garbage_end`, where the remains of an
-    /// unfinished write end. Owner; at opening.
+    /// Begins `run` with an opening record in this segment. The record replaces the older of two
+    /// openings at its end. If there is no space, the run begins in a new segment. Clears up to
+    /// `garbage_end`, where the remains of an unfinished write end. Owner; at opening.
     [[nodiscard]] std::error_code begin_run(Run run, std::uint64_t garbage_end) {
         const Guard guard{writer_};
         std::array<std::byte, 4> payload;
@@ -115,7 +118,7 @@ public:
             run_ = run;
             index_.last().open_run(run.number, run.salt);
         }
-        // Behind the opening stale bytes could do no harm, but every later opening would see them.
+        // Stale bytes after the opening could do no harm, but every later opening would find them.
         std::error_code error = writer_.look();
         if (!error) error = writer_.clear(garbage_end);
         if (!error && place != 0) {
@@ -124,14 +127,14 @@ public:
             writer_.put(Kind::opening, run.number, payload, crc32c(payload), seed());
             error = writer_.flush(true);
         } else if (!error) {
-            // The seal is the last run's; the new segment's header begins the new one.
+            // The seal belongs to the last run; the header of the new segment begins the new run.
             error = roll(run);
         }
         run_ = run;
         return error;
     }
 
-    /// Writes what is left, and a mark by which the next opening can tell later damage from a
+    /// Writes the rest, and a mark that lets the next opening distinguish later damage from a
     /// crash. Owner; at the end.
     void close() {
         const Guard guard{writer_};
@@ -171,8 +174,8 @@ private:
         return journal_format::record_seed(index_.last().header.nonce, run_.number);
     }
 
-    /// Whether the segment has room for a record with `length` bytes of payload, for its seal, and
-    /// for what records of this kind must leave to others.
+    /// Returns whether the segment has space for a record with `length` bytes of payload, for its
+    /// seal, and for the bytes that records of this kind must leave to others.
     bool segment_has_space(std::size_t length, Kind kind) const noexcept {
         const std::size_t seal = index_.last().seal_bytes(kind == Kind::opening ? 1 : 0,
                                                           kind == Kind::operation ? 1 : 0);
@@ -185,7 +188,7 @@ private:
         return writer_.has_space(journal_format::record_bytes(length)) &&
                segment_has_space(length, kind);
     }
-    /// Makes room for a record in the buffer and in the segment. Lets go.
+    /// Makes space for a record in the buffer and in the segment. Unlocks.
     std::error_code make_space(std::size_t length, Kind kind) {
         for (;;) {
             if (writer_.failed()) return writer_.failed();
@@ -199,18 +202,18 @@ private:
         }
     }
 
-    /// Notes the acknowledged number, in a record or in the header of a new segment. Lets go.
+    /// Notes the acknowledged number in a record, or in the header of a new segment. Unlocks.
     std::error_code note_ack() {
         if (acked_noted_ == acked()) return {};
         const std::error_code error = make_space(0, Kind::ack);
-        // A new segment may have been made meanwhile.
+        // Another thread may have made a new segment meanwhile.
         if (error || acked_noted_ == acked()) return error;
         acked_noted_ = acked();
         writer_.put(Kind::ack, acked_noted_, {}, 0, seed());
         return {};
     }
 
-    /// Writes everything and, if asked to, flushes it. Lets go.
+    /// Writes everything and, if `to_disk`, flushes it. Unlocks.
     std::error_code write_all(bool to_disk) {
         const std::uint64_t noted = acked_noted_;
         const std::error_code error = writer_.write_all(to_disk);
@@ -218,11 +221,11 @@ private:
         return error;
     }
 
-    /// Goes on in a new segment. Lets go.   Pre: nobody writes.
+    /// Continues in a new segment. Unlocks.   Pre: no thread writes.
     ///
-    /// The order makes every crash readable: the new file is whole and has its name before the old
-    /// one is sealed, and gets its first record after. So an unsealed segment with an empty one
-    /// behind it is a crash, and anything else is damage.
+    /// The order makes every crash readable. The new file is complete and has its name before the
+    /// old one is sealed, and gets its first record afterwards. So an unsealed segment followed by
+    /// an empty one is a crash, and anything else is damage.
     std::error_code roll(Run run) {
         writer_.begin_exclusive();
         const Segment& old = index_.last();
@@ -234,7 +237,7 @@ private:
         next.header.salt = run.salt;
         next.header.nonce = static_cast<std::uint32_t>(bits_());
         next.header.previous_seal = writer_.end_offset();
-        // Without the lock the index may change: the owner removes segments from its front.
+        // Without the lock the index may change, because the owner removes segments from its front.
         const std::uint32_t seal_seed = seed();
         writer_.unlock();
         next.reserve(options_.segment_bytes);
@@ -266,15 +269,15 @@ private:
         return error;
     }
 
-    /// Writes and flushes what the segment still lacks, and its seal.   Pre: exclusive.
+    /// Writes and flushes the rest of the segment, and its seal.   Pre: exclusive.
     std::error_code put_seal(BytesView seal, std::uint32_t seed, bool& fatal) {
         RecordBuffer record{journal_format::record_bytes(seal.size())};
         record.put(writer_.header(Kind::seal, last()), seal, crc32c(seal), seed);
         return writer_.finish_file(record.bytes(), fatal);
     }
 
-    /// Makes durable what is acknowledged, gives that up, and then deletes files of it, `max` of
-    /// them at most. Lets go.
+    /// Makes acknowledgements durable, releases the segments that they cover, and then deletes at
+    /// most `max` of their files. Unlocks.
     std::error_code release(std::size_t max) {
         if (const std::error_code error = note_ack()) return error;
         if (const std::error_code error = write_all(true)) return error;
@@ -282,8 +285,8 @@ private:
         return remove_files(max);
     }
 
-    /// Deletes files of segments that were given up, and leaves the rest to later calls: each takes
-    /// its time. A crash may leave any of them, and opening removes those. Lets go.
+    /// Deletes files of released segments, and leaves the rest to later calls, because each
+    /// deletion takes time. A crash may leave any of them; the next opening removes those. Unlocks.
     std::error_code remove_files(std::size_t max) {
         if (index_.given_up() == 0 || removing_) return {};
         removing_ = true;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/journal/detail/journal_reader.hpp
-/// JournalReader: finds operations by number, in the files or in what is not written yet.
+/// JournalReader: finds operations by number, in the files or in the bytes not written yet.
 #pragma once
 
 #include <array>     // std::array
@@ -11,9 +11,9 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Reads a journal while it is being appended to.
+/// Reads a journal while other threads append to it.
 ///
-/// Thread safety: one thread at a time; at the same time as the log's other users.
+/// Thread safety: one thread at a time, concurrently with the log's other users.
 template <class FileSystem>
 class JournalReader {
 public:
@@ -22,13 +22,14 @@ public:
 
     explicit JournalReader(std::vector<Opening> runs) : runs_{std::move(runs)} {}
 
-    /// The body of an operation. Valid until the next call.   Pre: the log holds the number.
+    /// Returns the body of an operation. Valid until the next call.
+    /// Pre: the log holds the number.
     Result<BytesView> read(const Log& log, std::uint64_t number) {
         const Place place = log.find(number);
         Cursor at{place.segment, place.nonce, place.number, place.mark.offset};
         if (at.segment == 0) return make_error_code(QueueErrc::unknown_number);
         if (found_.has(place, number)) return read_found(log, place, number, nullptr);
-        // Reading on from where the last read ended saves the walk from the mark.
+        // Continuing where the last read ended avoids the walk from the mark.
         if (next_.segment == at.segment && next_.number <= number && next_.number > at.number) {
             at = next_;
         }
@@ -38,7 +39,7 @@ public:
         return read_found(log, place, number, nullptr);
     }
 
-    /// The check at `number`.   Pre: base - 1 <= number <= last.
+    /// Returns the check at `number`.   Pre: base - 1 <= number <= last.
     Result<std::uint64_t> check(const Log& log, std::uint64_t number) {
         const Place place = log.find(number);
         if (place.check_is_known) return place.check;
@@ -48,7 +49,7 @@ public:
         const std::error_code error = walk(log, at, number, &value).error();
         if (!error) return value;
         if (error != QueueErrc::corrupt) return error;
-        // Only records without a number may be damaged.
+        // If this search succeeds, only records without a number were damaged.
         if (const std::error_code unread = search(log, place)) return unread;
         value = place.mark.check;
         for (std::uint64_t n = place.number; n <= number; ++n) {
@@ -58,16 +59,16 @@ public:
         return value;
     }
 
-    /// The run that appended `number`.
+    /// Returns the run that appended `number`.
     [[nodiscard]] const Opening& run_of(std::uint64_t number) const noexcept {
         const std::size_t behind =
             first_after(runs_, [number](const Opening& run) { return run.first <= number; });
-        // The first span begins with the first segment: what is before it was acknowledged.
+        // The first span begins with the first segment, because everything before was acknowledged.
         return runs_[behind == 0 ? 0 : behind - 1];
     }
 
-    /// Forgets runs of which no operation is in a file any more. Acknowledged ones still count: a
-    /// check is folded over them from the mark before it.
+    /// Removes runs whose operations are in no file any more. Acknowledged operations still count,
+    /// because a check is computed over them from the mark before it.
     void forget_before(std::uint64_t first_kept) noexcept {
         while (runs_.size() > 1 && runs_[1].first <= first_kept) runs_.erase(runs_.begin());
     }
@@ -76,24 +77,24 @@ private:
     struct Cursor {
         std::uint64_t segment = 0;
         std::uint32_t nonce = 0;
-        std::uint64_t number = 0;  // of the first operation at or behind `offset`
+        std::uint64_t number = 0;  // of the first operation at or after `offset`
         std::uint32_t offset = 0;
     };
 
-    /// Where the operations between two marks are, of which a record is damaged.
+    /// The positions of the operations between two marks, where some record is damaged.
     struct Found {
         std::uint64_t segment = 0;
         std::uint64_t number = 0;  // of the first
         std::uint64_t last = 0;
-        std::array<std::uint32_t, journal_format::operations_per_mark> offsets{};  // 0: nowhere
+        std::array<std::uint32_t, journal_format::operations_per_mark> offsets{};  // 0: not found
 
         [[nodiscard]] bool has(const Place& place, std::uint64_t n) const noexcept {
             return segment == place.segment && number == place.number && n <= last;
         }
     };
 
-    /// Finds what can be read between the mark of a place and the next one. So all of it is looked
-    /// through once, however many of its records are damaged, and read.
+    /// Finds everything readable between the mark of a place and the next mark. All of it is
+    /// searched only once, however many of its records are damaged and read.
     std::error_code search(const Log& log, const Place& place) {
         const std::uint64_t end =
             place.next_mark != 0 ? place.next_mark : log.records_end(place.segment);
@@ -113,7 +114,8 @@ private:
         Found found{place.segment, place.number, place.last, {}};
         MemoryBytes part{bytes, place.mark.offset};
         RecordSearch<MemoryBytes> records{part};
-        // By their numbers, wherever they are: a later one may have been copied over an earlier.
+        // By number, at any position, because a later record may have been copied over an earlier
+        // one.
         const auto is_one = [&](const FoundRecord& record) {
             const journal_format::RecordHeader& h = record.header;
             return h.kind == journal_format::Kind::operation && h.number >= place.number &&
@@ -133,7 +135,7 @@ private:
         found_ = found;
         return {};
     }
-    /// The body of an operation that was searched for.
+    /// Returns the body of an operation that a search has found.
     Result<BytesView> read_found(const Log& log, const Place& place, std::uint64_t number,
                                  std::uint64_t* check) {
         const std::uint32_t offset =
@@ -142,7 +144,8 @@ private:
         return walk(log, {place.segment, place.nonce, number, offset}, number, check);
     }
 
-    /// The body of `number`, walking from `at`; folds the check of each operation on the way.
+    /// Returns the body of `number`, walking from `at`. Adds each operation on the way to the
+    /// check.
     Result<BytesView> walk(const Log& log, Cursor at, std::uint64_t number, std::uint64_t* check) {
         using namespace journal_format;
         for (;;) {
@@ -157,7 +160,7 @@ private:
             if (h.kind == Kind::operation && h.number != at.number) return corrupt();
             BytesView body;
             if (wanted || (check != nullptr && h.kind == Kind::operation)) {
-                // Most often the window has all of it.
+                // Usually the window already has all of it.
                 if (bytes->size() - record_header_bytes < h.length) {
                     bytes = view(log, at, record_header_bytes + h.length);
                     if (!bytes) return bytes;
@@ -173,7 +176,7 @@ private:
                 if (check != nullptr)
                     *check = journal_format::next_check(*check, crc, h.length, run.salt);
             }
-            // A damaged length may lead anywhere, and, past 4 GiB, back to the same place.
+            // A damaged length may lead anywhere and, past 4 GiB, back to the same position.
             const std::uint64_t end = std::uint64_t{at.offset} + record_header_bytes + h.length;
             if (end > log.records_end(at.segment)) return corrupt();
             at.offset += static_cast<std::uint32_t>(record_bytes(h.length));
@@ -187,14 +190,14 @@ private:
 
     static std::error_code corrupt() noexcept { return make_error_code(QueueErrc::corrupt); }
 
-    /// The bytes at a place: `length` of them or more, fewer where they end.
+    /// Returns the bytes at a position: `length` of them or more, fewer where they end.
     Result<BytesView> view(const Log& log, const Cursor& at, std::size_t length) {
         std::uint32_t written = log.written_end(at.segment);
         if (at.offset >= written) {
             if (log.copy_unwritten(at.segment, at.offset, length, unwritten_)) {
                 return BytesView{unwritten_};
             }
-            // It was written in the meantime.
+            // They were written in the meantime.
             written = log.written_end(at.segment);
         }
         if (segment_ != at.segment) {
@@ -203,7 +206,8 @@ private:
             if (!file) return displaced_if_gone(file.error());
             const Result<FileIdentity> identity = file->identity();
             if (!identity) return identity.error();
-            // A copy may have gone on by itself: it has other operations under the same numbers.
+            // A copy of the file may have been appended to: it has other operations with the same
+            // numbers.
             if (*identity != log.file_of(at.segment)) {
                 return make_error_code(QueueErrc::displaced);
             }
@@ -219,7 +223,7 @@ private:
     std::vector<Opening> runs_;
     Cursor next_;
     Found found_;
-    std::uint64_t segment_ = 0;  // that `file_` and `window_` are of
+    std::uint64_t segment_ = 0;  // the segment of `file_` and `window_`
     std::optional<File> file_;
     FileWindow window_;
     Bytes unwritten_;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/journal/detail/journal_recovery.hpp
-/// JournalRecovery: reads what a crash, or an orderly end, left in a journal's directory.
+/// JournalRecovery: reads the files that a crash, or an orderly end, left in a journal's directory.
 #pragma once
 
 #include <optional>  // std::optional
@@ -11,9 +11,9 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Opens or makes the files of a journal.
+/// Opens or creates the files of a journal.
 ///
-/// It changes nothing before everything was read and found to be whole, or the trace of a crash.
+/// It changes nothing until it has read everything and found it complete, or the trace of a crash.
 template <class FileSystem>
 class JournalRecovery {
 public:
@@ -24,7 +24,8 @@ public:
     JournalRecovery(FileSystem& fs, const std::string& path, const JournalOptions& options)
         : fs_{fs}, path_{path}, options_{options} {}
 
-    /// The writing side, with a run of its own begun; or null, and then `error` says why.
+    /// Returns the writing side, with its own run begun; or null, and then `error` gives the
+    /// reason.
     detail::Ref<Log> open() {
         if (!prepare() || !(indices_.empty() ? create() : read_all()) || !is_in_place() ||
             !end_roll()) {
@@ -33,9 +34,10 @@ public:
         return start();
     }
 
-    /// Whether `open` would take what is there, or `error` says why not. Changes nothing.
+    /// Returns whether `open` would accept the files; if not, `error` gives the reason. Changes
+    /// nothing.
     ///
-    /// Pre: nothing but this is called.
+    /// Pre: no other function of this object is called.
     bool look() {
         mode_ = OpenMode::read;
         return list() && !indices_.empty() && read_all();
@@ -83,14 +85,14 @@ private:
         }
         return true;
     }
-    // Sorted from the start: the file system gives names in any order.
+    // Sorted on insertion, because the file system lists names in any order.
     void add_index(std::uint64_t index) {
         const std::size_t place =
             first_after(indices_, [index](std::uint64_t other) { return other < index; });
         indices_.insert(indices_.begin() + static_cast<std::ptrdiff_t>(place), index);
     }
 
-    /// Makes the first segment of a journal that never was.
+    /// Creates the first segment of a new journal.
     bool create() {
         if (!options_.create) {
             return fail(std::make_error_code(std::errc::no_such_file_or_directory), path_, 0,
@@ -119,7 +121,7 @@ private:
         return true;
     }
 
-    /// A segment's file, and what its header says.
+    /// A segment's file, and the content of its header.
     struct Opened {
         Segment segment;
         std::optional<File> file;
@@ -144,7 +146,7 @@ private:
             file_ = std::move(current.file);
             segments_.push_back(std::move(current.segment));
             if (torn_) {
-                // Only the file of an unfinished roll may follow: whole, and without a record.
+                // Only the file of an unfinished roll may follow: complete, and without a record.
                 if (behind != 1 || !is_unfinished_roll(next)) {
                     return fail(make_error_code(QueueErrc::corrupt), path_of(indices_[i]),
                                 segments_.back().end,
@@ -167,7 +169,8 @@ private:
         return true;
     }
 
-    /// Of files that were being deleted a crash may have left any: those in front of a gap.
+    /// Sets apart the files before a gap. A crash may have left any of the files that were being
+    /// deleted.
     void set_apart_remains() {
         std::size_t first = indices_.size() - 1;
         while (first != 0 && indices_[first - 1] + 1 == indices_[first]) --first;
@@ -175,7 +178,7 @@ private:
         remains_.assign(indices_.begin(), end);
         indices_.erase(indices_.begin(), end);
     }
-    /// They may wait if they cannot be deleted.
+    /// They may stay if they cannot be deleted.
     void remove_remains() {
         for (const std::uint64_t index : remains_) {
             static_cast<void>(
@@ -190,7 +193,8 @@ private:
         const std::string path = path_of(index);
         Result<File> file = fs_.open(path, mode_);
         if (!file) return fail(file.error(), path);
-        // Who has the last one open wrote, or writes, to it: the lock may have been deleted.
+        // A process that has the last one open wrote, or writes, to it: the lock file may have been
+        // deleted.
         std::error_code code;
         if (mode_ == OpenMode::write) code = file->lock();
         if (code) return fail(code, path);
@@ -222,7 +226,7 @@ private:
         return true;
     }
 
-    /// Whether a segment goes on where the one before it ended.
+    /// Returns whether a segment continues where the previous one ended.
     bool follows(const Segment& s) {
         if (s.header.first <= s.header.acked) {
             return fail(make_error_code(QueueErrc::corrupt), path_of(s.header.index), 0,
@@ -248,10 +252,10 @@ private:
         return {*opened.file, opened.bytes, opened.segment, gathered, window_};
     }
 
-    /// Whether the seal in front of a segment proves what is in front of it.
+    /// Returns whether the seal before a segment proves the content before it.
     ///
-    /// What is sealed is flushed together with its seal, and of that a crash may keep any part. The
-    /// next segment gets its first record after the flush.
+    /// The sealed bytes are flushed together with their seal, and a crash may keep any part of
+    /// them. The next segment gets its first record only after that flush.
     bool can_trust_seal(Opened& next, bool is_last) {
         return options_.verify == Verify::tail && (!is_last || is_used(next));
     }
@@ -262,7 +266,7 @@ private:
             .is_used();
     }
 
-    /// Reads all records of a segment. Afterwards `torn_` says that it ends without a seal.
+    /// Reads all records of a segment. Afterwards `torn_` is true if it ends without a seal.
     bool read_segment(Opened& current, bool is_last) {
         const std::uint64_t index = current.segment.header.index;
         SegmentScan<File> scan = scan_of(current);
@@ -284,7 +288,7 @@ private:
         return true;
     }
 
-    /// Whether a segment was made, and never written to.
+    /// Returns whether a segment was created and never written to.
     bool is_unfinished_roll(Opened& opened) {
         Gathered nothing;
         nothing.enter(opened.segment.header);
@@ -295,18 +299,18 @@ private:
                opened.segment.header.journal == segments_.front().header.journal;
     }
 
-    /// Whether the name of the last file still leads to it, before anything is written.
+    /// Returns whether the name of the last file still leads to it, before anything is written.
     bool is_in_place() {
         const std::string path = Files::path_of(directory_, segments_.back().header.index);
         const std::error_code code = look_for(fs_, path, segments_.back().file);
         return !code || fail(code, path);
     }
 
-    /// Ends a roll, or a creation, that the end of a process interrupted: removes its files, or
-    /// flushes what the first record has to wait for.
+    /// Completes a roll, or a creation, that the end of a process interrupted. It removes the files
+    /// of the roll, or flushes the bytes that the first record has to wait for.
     bool end_roll() {
         if (unfinished_) {
-            // It may stay if it cannot be removed: the next roll replaces it.
+            // The file may stay if it cannot be removed, because the next roll replaces it.
             static_cast<void>(
                 fs_.remove(path_ + '/' + std::string{journal_format::unfinished_name}));
         }
@@ -345,7 +349,7 @@ private:
             report.truncated_offset = cut;
         }
         if (!report.created) {
-            // One seed for all openings must still give each its own salt.
+            // With one seed for all openings, each must still get its own salt.
             bits_ = Random{Seed{mix64(seed() + gathered.run)}};
         }
         if (gathered.run == ~std::uint32_t{0}) {
@@ -372,7 +376,7 @@ private:
             }
             gathered.begin_run({last + 1, run, salt});
         }
-        // What a crash kept from being deleted; it may wait if it cannot be.
+        // Deletes the segments whose deletion a crash prevented; they may stay if that fails.
         static_cast<void>(log->release_acked());
         return log;
     }
@@ -380,12 +384,12 @@ private:
     FileSystem& fs_;
     const std::string& path_;
     const JournalOptions& options_;
-    std::string directory_;  // the path, whatever the working directory becomes
+    std::string directory_;  // absolute, so it is independent of the working directory
     OpenMode mode_ = OpenMode::write;
     std::optional<typename FileSystem::Lock> lock_;
     std::optional<File> file_;            // the last segment
-    std::vector<std::uint64_t> indices_;  // in a row, up to the last
-    std::vector<std::uint64_t> remains_;  // of what was being deleted
+    std::vector<std::uint64_t> indices_;  // consecutive, up to the last
+    std::vector<std::uint64_t> remains_;  // of files that were being deleted
     std::vector<Segment> segments_;
     FileWindow window_;
     Random bits_;
@@ -393,7 +397,7 @@ private:
     std::uint64_t stale_ = 0;  // index of a segment that an unfinished roll left; 0: none
     bool torn_ = false;
     bool torn_opening_ = false;
-    bool unused_ = false;  // the last segment has nothing but what it was made with
+    bool unused_ = false;  // nothing was added to the last segment since it was created
     bool unfinished_ = false;
 };
 

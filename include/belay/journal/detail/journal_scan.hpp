@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/journal/detail/journal_scan.hpp
-/// Reading a segment from its first record to its end, and telling a crash from damage.
+/// Reads a segment from its first record to its end, and distinguishes a crash from damage.
 #pragma once
 
 #include <cstring>  // std::memcpy
@@ -10,14 +10,14 @@
 #include <belay/journal/check.hpp>
 #include <belay/journal/detail/file_part.hpp>
 #include <belay/journal/detail/file_window.hpp>
-#include <belay/journal/detail/record_belief.hpp>
+#include <belay/journal/detail/record_evidence.hpp>
 #include <belay/journal/detail/record_search.hpp>
 #include <belay/journal/detail/segment_index.hpp>
 #include <belay/journal/journal_format.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Everything that the records of a journal say, gathered segment by segment.
+/// The content of all records of a journal, collected segment by segment.
 struct Gathered {
     std::uint64_t acked = 0;
     Id pin{};
@@ -31,7 +31,7 @@ struct Gathered {
         salt = opening.salt;
         add_opening(runs, opening);
     }
-    /// Takes what a segment's header says; the note is its first record, if there is one.
+    /// Takes the content of a segment's header. The note is its first record, if there is one.
     void enter(const journal_format::SegmentHeader& h) {
         acked = larger(acked, h.acked);
         pin = h.pin;
@@ -40,18 +40,18 @@ struct Gathered {
     }
 };
 
-/// How a scan ended.
+/// The result of a scan.
 struct ScanEnd {
-    std::error_code error;  // reading failed, or a record that is valid makes no sense
+    std::error_code error;  // reading failed, or a valid record is inconsistent
     const char* what = "";  // about the error
     bool sealed = false;
-    bool empty = true;              // not one record was put into it after it was made
-    std::uint64_t garbage_end = 0;  // behind the last byte that is not zero, if behind `end`
-    // The last opening but one was being replaced when the power failed, and is not whole.
+    bool empty = true;              // no record was put since it was created
+    std::uint64_t garbage_end = 0;  // the end of the last nonzero byte, if after `end`
+    // The last opening but one was being replaced when the power failed, and is incomplete.
     bool torn_opening = false;
 };
 
-/// Reads one segment. `Segment::end` is where its valid records end.
+/// Reads one segment. `Segment::end` is the end of its valid records.
 template <class File>
 class SegmentScan {
 public:
@@ -59,7 +59,7 @@ public:
                 FileWindow& window) noexcept
         : file_{file}, size_{file_bytes}, s_{segment}, g_{gathered}, window_{window} {}
 
-    /// Takes record after record until one is not valid, or the segment is sealed.
+    /// Reads records until one is invalid or the segment is sealed.
     ScanEnd run() {
         window_.forget();
         ScanEnd end;
@@ -83,8 +83,8 @@ public:
         return end;
     }
 
-    /// Takes what the seal says of the segment, instead of all its records. False, and nothing is
-    /// taken, if it is not where the next segment says, or says something else.
+    /// Uses the seal of the segment instead of reading all its records. Returns false, and changes
+    /// nothing, if the seal is not at the position that the next segment gives, or contradicts it.
     bool take_seal(const journal_format::SegmentHeader& next) {
         window_.forget();
         const Result<Record> record = record_at(next.previous_seal);
@@ -107,27 +107,29 @@ public:
         return true;
     }
 
-    /// Whether a record was put into the segment after it was made; no, if that cannot be read.
+    /// Returns whether a record was put into the segment after its creation; false if that is
+    /// unreadable.
     bool is_used() {
         window_.forget();
         const Result<Record> record = record_at(s_.header.made_bytes);
         return record && is_next(*record);
     }
 
-    /// Whether what follows `Segment::end` is the trace of a crash. If it is not, `error` says so.
+    /// Decides whether the bytes after `Segment::end` are the trace of a crash. If not, sets
+    /// `error`.
     ///
-    /// A record that is valid, and was made when the place of the invalid one was on the medium
-    /// already, proves that something was there, and is damaged.
+    /// A valid record after an invalid one is evidence of damage, if it was made when the invalid
+    /// one's position was already on the medium.
     void classify_tail(ScanEnd& end) {
         FilePart<File> tail{file_, window_, {s_.end, size_}};
         if (tail.used() != 0) {
             end.garbage_end = s_.end + tail.used();
             RecordSearch records{tail};
-            RecordBelief belief{records, s_.header.nonce};
-            belief.add_run(s_.header.run);
-            for (const std::uint32_t run : runs_) belief.add_run(run);
-            belief.add_number(s_.last, s_.end);
-            if (vouched_behind(records, std::move(belief), s_.end) > s_.end) {
+            RecordEvidence evidence{records, s_.header.nonce};
+            evidence.add_run(s_.header.run);
+            for (const std::uint32_t run : runs_) evidence.add_run(run);
+            evidence.add_number(s_.last, s_.end);
+            if (proven_after(records, std::move(evidence), s_.end) > s_.end) {
                 refuse(end, QueueErrc::corrupt, "what follows was written after it");
             }
         }
@@ -143,7 +145,7 @@ private:
         std::uint64_t offset = 0;
         journal_format::RecordHeader header;
         std::uint32_t payload_crc = 0;
-        BytesView bytes;  // header and payload; empty if there is no room for them
+        BytesView bytes;  // header and payload; empty if there is no space for them
 
         [[nodiscard]] BytesView payload() const noexcept {
             return bytes.subspan(journal_format::record_header_bytes);
@@ -153,7 +155,7 @@ private:
         }
     };
 
-    /// What may be a record at `offset`; its checksum is not looked at.
+    /// Reads what may be a record at `offset`, without checking its checksum.
     Result<Record> record_at(std::uint64_t offset) {
         using namespace journal_format;
         Record record;
@@ -175,11 +177,11 @@ private:
         return record;
     }
 
-    /// Whether a record is one of the run that goes on, or opens a later one.
+    /// Returns whether a record belongs to the current run, or opens a later one.
     bool is_next(const Record& record) const noexcept {
         using namespace journal_format;
         const RecordHeader& h = record.header;
-        // Nobody knows what comes later to be on the medium: it was copied to here.
+        // No record has a `durable` after itself, so such a record was copied to here.
         if (record.bytes.empty() || h.durable > record.offset) return false;
         std::uint32_t run = g_.run;
         if (h.kind == Kind::opening) {
@@ -189,7 +191,7 @@ private:
         return h.crc == record.crc_under(record_seed(s_.header.nonce, run));
     }
 
-    /// Whether a record is an opening, whatever is in front of it.
+    /// Returns whether a record is an opening, whatever precedes it.
     bool is_opening(const Record& record) const noexcept {
         using namespace journal_format;
         const RecordHeader& h = record.header;
@@ -199,9 +201,9 @@ private:
                h.crc == record.crc_under(record_seed(s_.header.nonce, run));
     }
 
-    /// Openings with nothing between them are written to two places in turn. So the one behind the
-    /// last may be older; and the one before the last may be torn, but only if nothing follows,
-    /// since the next opening makes it whole again.
+    /// Openings with nothing between them are written to two positions in turn. So the one after
+    /// the last may be older. The one before the last may be torn, but only if nothing follows,
+    /// because the next opening rewrites it.
     bool passes_older_opening(const Record& record, ScanEnd& end) {
         if (last_is_opening_ && s_.older_opening == 0 && is_opening(record)) {
             s_.older_opening = s_.end;
@@ -301,7 +303,8 @@ private:
         return h.flags != 0 || h.key_length != 0 || h.kind > journal_format::Kind::note;
     }
 
-    /// Whether what a seal says can be so; a reader must not be led out of the file.
+    /// Returns whether the content of a seal is possible. It must not lead a reader out of the
+    /// file.
     bool is_possible(const journal_format::Seal& seal,
                      const journal_format::SegmentHeader& next) const noexcept {
         const std::uint64_t first = s_.header.first;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/journal/detail/journal_state.hpp
-/// JournalState: what there is of an open journal, and where; what its writing side changes, and
-/// its reading side asks for.
+/// JournalState: the state of an open journal, which its writing side changes and its reading side
+/// queries.
 #pragma once
 
 #include <atomic>  // std::atomic
@@ -14,21 +14,21 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Numbers, segments and the writer of the last one, of a JournalLog.
+/// The numbers, the segments and the writer of the last segment of a JournalLog.
 ///
-/// Thread safety: any thread, but for what says "owner": one thread at a time.
+/// Thread safety: any thread, except functions marked "Owner": one thread at a time.
 template <class FileSystem>
 class JournalState : public detail::Counted {
 public:
     using File = typename FileSystem::File;
     using Lock = typename FileSystem::Lock;
 
-    /// Who writes: the number of the run, and its salt.
+    /// The run that writes: its number and its salt.
     struct Run {
         std::uint32_t number;
         std::uint32_t salt;
     };
-    /// What opening a journal leaves to the writing side.
+    /// The state that opening a journal passes to the writing side.
     struct Start {
         Lock lock;
         File file;  // the last segment, for writing
@@ -85,7 +85,7 @@ public:
         const Guard guard{writer_};
         return writer_.unflushed();
     }
-    /// The bytes of the records in all files, written or not.
+    /// Returns the bytes of the records in all files, written or not.
     [[nodiscard]] std::uint64_t bytes() const noexcept {
         const Guard guard{writer_};
         return index_.sealed_bytes() +
@@ -100,29 +100,29 @@ public:
         const Guard guard{writer_};
         return index_.find(number);
     }
-    /// The first operation that is in a file, acknowledged or not.
+    /// Returns the first operation that is in a file, acknowledged or not.
     [[nodiscard]] std::uint64_t first_kept() const noexcept {
         const Guard guard{writer_};
         return index_.first().header.first;
     }
-    /// The file of a segment.   Pre: the segment is there.
+    /// Returns the file of a segment.   Pre: the segment exists.
     [[nodiscard]] FileIdentity file_of(std::uint64_t segment) const noexcept {
         const Guard guard{writer_};
         return index_.at(segment).file;
     }
-    /// How far a segment can be read from its file.   Pre: the segment is there.
+    /// Returns how far a segment can be read from its file.   Pre: the segment exists.
     [[nodiscard]] std::uint32_t written_end(std::uint64_t segment) const noexcept {
         const Guard guard{writer_};
         return is_last(segment) ? writer_.written_offset() : index_.at(segment).end;
     }
-    /// Where the records of a segment end, written or not.
+    /// Returns the end of the records of a segment, written or not.
     [[nodiscard]] std::uint32_t records_end(std::uint64_t segment) const noexcept {
         const Guard guard{writer_};
         return is_last(segment) ? writer_.end_offset() : index_.at(segment).end;
     }
-    /// Copies what is not written yet of the last segment, from `offset` on, up to `bytes`.
+    /// Copies at most `bytes` of the unwritten bytes of the last segment, from `offset` on.
     ///
-    /// Returns false if it was written in the meantime.   Throws: std::bad_alloc.
+    /// Returns false if they were written in the meantime.   Throws: std::bad_alloc.
     [[nodiscard]] bool copy_unwritten(std::uint64_t segment, std::uint32_t offset,
                                       std::size_t bytes, Bytes& into) const {
         into.resize(bytes);
@@ -151,15 +151,15 @@ protected:
     Lock lock_;
     const Id id_;
 
-    // Guarded by the writer's lock.
+    // Protected by the writer's lock.
     SegmentIndex index_;
     Run run_;
     Id pin_;
     Bytes note_;
     Random bits_;
     std::atomic<std::uint64_t> acked_;
-    std::uint64_t acked_noted_;    // what the last record, or header, of it says
-    std::uint64_t acked_durable_;  // what the last commit made durable of it
+    std::uint64_t acked_noted_;    // its value in the last record or header that has it
+    std::uint64_t acked_durable_;  // its value that the last commit made durable
     bool removing_ = false;        // a thread deletes files
     mutable Writer writer_;
 };

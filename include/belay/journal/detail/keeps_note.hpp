@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/journal/detail/keeps_note.hpp
-/// KeepsNote: a log that keeps a note beside its entries, as a Journal does.
+/// KeepsNote: a log that keeps a note in addition to its entries, as a Journal does.
 #pragma once
 
 #include <concepts>      // std::same_as
@@ -10,8 +10,8 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Semantics the compiler cannot check: the latest note is kept instead of the one before, for as
-/// long as the log is; `commit()` makes it durable.
+/// Semantics that the compiler cannot check: each note replaces the one before. The log keeps the
+/// latest note as long as it exists. `commit()` makes the note durable.
 template <class L>
 concept KeepsNote = requires(L& log, const L& known, BytesView note) {
     { log.keep(note) } noexcept -> std::same_as<std::error_code>;

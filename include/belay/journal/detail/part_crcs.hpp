@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/journal/detail/part_crcs.hpp
-/// PartCrcs: checksums of many parts of the same bytes, however long these are and overlap.
+/// PartCrcs: checksums of many parts of the same bytes, which may be long and overlap.
 #pragma once
 
 #include <array>   // std::array
@@ -12,7 +12,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// The product of two polynomials, bit-reversed, modulo that of CRC32C.
+/// Returns the product of two polynomials, bit-reversed, modulo that of CRC32C.
 // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): a times b is b times a.
 [[nodiscard]] constexpr std::uint32_t crc_product(std::uint32_t a, std::uint32_t b) noexcept {
     std::uint32_t product = 0;
@@ -23,18 +23,21 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
     return product;
 }
 
-/// The CRC32C of any part of some bytes, without a look at all of it each time.
+/// Computes the CRC32C of any part of some bytes without reading the whole part each time.
 ///
-/// In damaged files anything may look like a long record: reading each to its end would take the
-/// square of their length.
+/// In a damaged file any bytes may look like the header of a long record. Reading each such record
+/// to its end would take time proportional to the square of their length.
 ///
-/// The checksum of a then b is that of a, times x^(8 * length of b), plus that of b: so what comes
-/// up to two places says what lies between them.
+/// The checksum of a then b is that of a, times x^(8 * length of b), plus that of b. So the
+/// checksums up to two positions give the checksum of the bytes between them.
 ///
-/// `Source` has `view(at, length)`: as much of the bytes, less where they end or cannot be read,
-/// valid until its next call; `peek`, the same for a few bytes far away; and `size()`.
+/// `Source` has these functions:
+/// - `view(at, length)` returns that part of the bytes, or less where they end or cannot be read.
+///   The result is valid until the next call.
+/// - `peek` does the same for a few distant bytes.
+/// - `size()`.
 ///
-/// Errors: none; of what cannot be read any checksum.   Thread safety: none of its own.
+/// Errors: none; bytes that cannot be read give any checksum.   Thread safety: none of its own.
 /// Allocates: a 128th of the bytes, up to the end of the last long part; throws std::bad_alloc.
 /// Source: M. Adler, zlib: crc32_combine.
 template <class Source>
@@ -47,8 +50,8 @@ public:
 
     explicit PartCrcs(Source& bytes) noexcept : bytes_{bytes} {}
 
-    /// The CRC32C of a part.   Pre: the bytes have it.
-    /// Complexity: O(log(length)), and the bytes in front of its end once; reads 1 KiB far away.
+    /// Returns the CRC32C of a part.   Pre: the part is within the bytes.
+    /// Complexity: O(log(length)), and the bytes before its end once; reads 1 KiB far away.
     [[nodiscard]] std::uint32_t of(Part part) {
         const auto [from, length] = part;
         BELAY_PRECONDITION(from <= bytes_.size() && length <= bytes_.size() - from,
@@ -61,10 +64,10 @@ public:
 
 private:
     static constexpr std::size_t step = 512;
-    // What lies far away is read for each part: no more of it than two steps have.
+    // Distant bytes are read again for each part, so such a read is limited to two steps.
     static constexpr std::size_t direct_bytes = 2 * step;
 
-    /// Twice as far each time: it moves the window.
+    /// Computes twice as many steps each time, because each computation moves the window.
     void know(std::uint64_t steps) {
         if (up_to_.empty()) up_to_.push_back(0);
         steps = larger(steps, smaller<std::uint64_t>(bytes_.size() / step, 2 * up_to_.size()));
@@ -78,7 +81,7 @@ private:
         const std::uint32_t crc = up_to_[static_cast<std::size_t>(steps)];
         return crc32c(bytes_.peek(steps * step, static_cast<std::size_t>(end % step)), crc);
     }
-    /// A checksum past so many more bytes.
+    /// Returns a checksum advanced by `length` more bytes.
     [[nodiscard]] static std::uint32_t moved(std::uint32_t crc, std::uint64_t length) noexcept {
         static constexpr std::array<std::uint32_t, 64> powers = [] {
             std::array<std::uint32_t, 64> x{};  // at [n]: x^(8 * 2^n)

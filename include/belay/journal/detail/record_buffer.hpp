@@ -9,9 +9,9 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Builds records one behind the other. It never moves what it holds, but in `drop_front`.
+/// Builds consecutive records. Only `drop_front` moves its content.
 ///
-/// Thread safety: none of its own; what is in it may be read while more is put behind it.
+/// Thread safety: none of its own; its content may be read while more is put after it.
 class RecordBuffer {
 public:
     /// Throws: std::bad_alloc.
@@ -21,7 +21,7 @@ public:
     RecordBuffer& operator=(const RecordBuffer&) = delete;
     ~RecordBuffer() { delete[] bytes_; }
 
-    /// Adds a record; its checksum is made here.
+    /// Adds a record and computes its checksum.
     ///
     /// Pre: fits(record_bytes(payload.size())); `payload_crc` is the CRC32C of `payload`.
     void put(journal_format::RecordHeader header, BytesView payload, std::uint32_t payload_crc,
@@ -33,7 +33,8 @@ public:
         header.length = static_cast<std::uint32_t>(payload.size());
         encode(header, p);
         store_le<std::uint32_t>(p, record_crc(p, payload_crc, seed));
-        // Before the payload is copied over it: the last 8 bytes, of which some are padding.
+        // Clears the last 8 bytes, some of which are padding, before the payload is copied over
+        // them.
         if (!payload.empty()) {
             store_le<std::uint64_t>(p + bytes - alignment, 0);
             std::memcpy(p + record_header_bytes, payload.data(), payload.size());
@@ -41,14 +42,14 @@ public:
         size_ += bytes;
     }
 
-    /// Forgets the first `count` bytes.   Complexity: O(bytes behind them).
+    /// Removes the first `count` bytes.   Complexity: O(bytes after them).
     void drop_front(std::size_t count) noexcept {
         BELAY_PRECONDITION(count <= size_, "RecordBuffer::drop_front: must be there");
         std::memmove(bytes_, bytes_ + count, size_ - count);
         size_ -= count;
     }
 
-    /// Forgets the last `count` bytes.
+    /// Removes the last `count` bytes.
     void drop_back(std::size_t count) noexcept {
         BELAY_PRECONDITION(count <= size_, "RecordBuffer::drop_back: must be there");
         size_ -= count;
@@ -59,7 +60,7 @@ public:
     [[nodiscard]] BytesView bytes() const noexcept { return {bytes_, size_}; }
 
 private:
-    // Not std::unique_ptr: <memory> would be 6 % of what including a journal costs.
+    // Not std::unique_ptr: <memory> would be 6 % of the compile time of including a journal.
     std::byte* const bytes_;
     const std::size_t capacity_;
     std::size_t size_ = 0;

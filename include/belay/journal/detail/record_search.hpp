@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/journal/detail/record_search.hpp
-/// RecordSearch: finds the records in bytes of which any may be damaged.
+/// RecordSearch: finds the records in bytes that may be damaged.
 #pragma once
 
 #include <array>     // std::array
@@ -12,10 +12,10 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Of an opening's record: the salt.
+/// The size of an opening's payload: the salt.
 inline constexpr std::size_t opening_payload_bytes = 4;
 
-/// What has the form of a record, and the checksum of one under some seed, as anything has.
+/// Bytes in the form of a record. Some seed makes the checksum right, as for any bytes.
 struct FoundRecord {
     std::uint64_t offset;  // in its segment
     journal_format::RecordHeader header;
@@ -27,8 +27,8 @@ struct FoundRecord {
     [[nodiscard]] bool is_operation(std::uint64_t number) const noexcept {
         return header.kind == journal_format::Kind::operation && header.number == number;
     }
-    /// Whether this and the next one say the same of their run. Two that are equal say nothing:
-    /// they are a pattern.
+    /// Returns whether this record and the next one confirm each other's run. Two equal records
+    /// confirm nothing, because they are a pattern.
     [[nodiscard]] bool is_followed_by(const FoundRecord& next) const noexcept {
         using journal_format::Kind;
         const bool counts = header.kind == Kind::operation && next.header.kind == Kind::operation;
@@ -37,7 +37,7 @@ struct FoundRecord {
     }
 };
 
-/// Whether what a header says is what one of its kind may say, wherever it is.
+/// Returns whether a header is possible for its kind, at any position.
 [[nodiscard]] constexpr bool has_form(const journal_format::RecordHeader& h) noexcept {
     using namespace journal_format;
     if (h.flags != 0 || h.key_length != 0) return false;
@@ -59,10 +59,10 @@ struct FoundRecord {
     }
 }
 
-/// Part of a segment, in memory.
+/// A part of a segment, in memory.
 class MemoryBytes {
 public:
-    /// `begin` is where it lies in its segment.
+    /// `begin` is its position in its segment.
     explicit MemoryBytes(BytesView bytes, std::uint64_t begin = 0) noexcept
         : bytes_{bytes}, begin_{begin} {}
 
@@ -81,8 +81,8 @@ private:
     std::uint64_t begin_;
 };
 
-/// A part of a segment, at every eighth byte of which a record may begin. Who reads on behind
-/// damage does it with this.
+/// A part of a segment, at every eighth byte of which a record may begin. All code that reads on
+/// after damage uses it.
 ///
 /// `Source`: MemoryBytes, or FilePart.
 ///
@@ -92,37 +92,38 @@ class RecordSearch {
 public:
     struct Damage {
         std::uint64_t from;
-        std::uint64_t next;  // the number that an operation there must have; 0: nobody knows
+        std::uint64_t next;  // the number that an operation there must have; 0: unknown
     };
 
     /// Pre: bytes.begin() is a multiple of 8.
     explicit RecordSearch(Source& bytes) noexcept : bytes_{bytes}, crcs_{bytes} {}
 
     [[nodiscard]] std::uint64_t end() const noexcept { return bytes_.begin() + bytes_.size(); }
-    /// The first place from `offset` on where a record may begin; `end` if there is none.
+    /// Returns the first position from `offset` on where a record may begin; `end` if there is
+    /// none.
     [[nodiscard]] std::uint64_t candidate_from(std::uint64_t offset) {
         return offset >= end() ? end()
                                : bytes_.candidate_from(offset - bytes_.begin()) + bytes_.begin();
     }
 
-    /// What may be a record at a place; its seed says whose.
+    /// Returns what may be a record at a position; its seed identifies the run.
     ///
     /// Pre: offset >= begin.   Complexity: O(log(length)), and all bytes once.
     [[nodiscard]] std::optional<FoundRecord> at(std::uint64_t offset) {
-        // The window moves along with who goes from record to record.
+        // Moves the window along, for a caller that reads record after record.
         if (has_header(offset))
             static_cast<void>(bytes_.view(offset - bytes_.begin(), header_bytes));
         return far(offset);
     }
-    /// The same, where a length leads that may be damaged: what is in memory stays there.
+    /// The same for a position that a damaged length may give: keeps the window where it is.
     [[nodiscard]] std::optional<FoundRecord> far(std::uint64_t offset) {
         const Header header = header_at(offset);
         const RecordHeader h = journal_format::decode_record_header(header.data());
-        // Nobody knows what comes later to be on the medium: it was copied to here.
+        // No record has a `durable` after itself, so such a record was copied to here.
         if (!has_form(h) || h.durable > offset || !has_payload(offset, h)) return std::nullopt;
         return FoundRecord{offset, h, seed_of(offset, h, header)};
     }
-    /// Whether a record is whole under a seed, but of a kind or form that is not known here.
+    /// Returns whether a record is complete under a seed, but has an unknown kind or form.
     [[nodiscard]] bool is_of_later_version(std::uint64_t offset, std::uint32_t seed) {
         using journal_format::Kind;
         const Header header = header_at(offset);
@@ -132,15 +133,15 @@ public:
                seed_of(offset, h, header) == seed;
     }
 
-    /// The first record behind damage that `is_one(found)` takes for one.
+    /// Returns the first record after damage that `is_one(found)` accepts.
     ///
-    /// Complexity: O(bytes until there), times what `at` takes.
+    /// Complexity: O(bytes until there), times the complexity of `at`.
     template <class IsOne>
     [[nodiscard]] std::optional<FoundRecord> behind(Damage damage, IsOne&& is_one) {
         using namespace journal_format;
         const auto [from, next] = damage;
-        // The length may be right. If it leads to the operation that must come next, then nothing
-        // that a body is made of is taken for a record.
+        // The length may be right. If it leads to the operation that must come next, no part of a
+        // body can be mistaken for a record.
         if (next != 0 && has_header(from)) {
             const RecordHeader h = decode_record_header(header_at(from).data());
             const bool was_operation = h.kind == Kind::operation || h.number == next;
@@ -165,7 +166,7 @@ private:
     [[nodiscard]] bool has_header(std::uint64_t offset) const noexcept {
         return offset <= end() && end() - offset >= header_bytes;
     }
-    /// Of kind none where there is none, or it cannot be read.
+    /// Returns a header of kind `none` if there is no header, or it cannot be read.
     [[nodiscard]] Header header_at(std::uint64_t offset) {
         Header header{};
         if (!has_header(offset)) return header;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/journal/detail/seed_search.hpp
-/// find_runs: what the records of a segment are seeded with, if its header does not say it.
+/// find_runs: finds the seeds of the records of a segment whose header is unreadable.
 #pragma once
 
 #include <algorithm>  // std::sort, std::max_element
@@ -8,7 +8,7 @@
 #include <optional>   // std::optional
 #include <vector>     // std::vector
 
-#include <belay/journal/detail/record_belief.hpp>
+#include <belay/journal/detail/record_evidence.hpp>
 #include <belay/journal/detail/record_search.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -16,11 +16,11 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// The records of a segment that have one seed.
 struct SeededRows {
     std::uint32_t seed;
-    std::uint64_t records = 0;              // that follow another one of them
-    std::optional<std::uint32_t> run = {};  // that an opening among them says
+    std::uint64_t records = 0;              // that follow another record with this seed
+    std::optional<std::uint32_t> run = {};  // from an opening among them
 };
 
-/// The records from `first` on that follow one another, and need the same seed. `end` is theirs.
+/// Follows consecutive records from `first` on that need the same seed. `end` is their end.
 template <class Source>
 [[nodiscard]] SeededRows follow_row(RecordSearch<Source>& records, FoundRecord first,
                                     std::uint64_t& end) {
@@ -31,14 +31,14 @@ template <class Source>
             row.run = static_cast<std::uint32_t>(record.header.number);
         }
         end = record.end();
-        // Only where the first two agree it is worth to read there.
+        // Reading there is worthwhile only if the first two agree.
         next = row.records == 0 ? records.far(end) : records.at(end);
         if (!next || !record.is_followed_by(*next)) return row;
         ++row.records;
     }
 }
 
-/// All rows of more than one record, those of a seed together.   Complexity: O(n log n).
+/// Returns all rows of more than one record, merged by seed.   Complexity: O(n log n).
 template <class Source>
 [[nodiscard]] std::vector<SeededRows> all_rows(RecordSearch<Source>& records) {
     std::vector<SeededRows> rows;
@@ -69,13 +69,14 @@ template <class Source>
     return rows;
 }
 
-/// The runs of a segment without a header, as its records say: the seed of most of them is that of
-/// a run. None if no two records follow one another.
+/// Finds the runs of a segment without a header from its records. The seed of most of them is that
+/// of a run. Returns none if no two records are consecutive.
 ///
-/// `is_counted` is set if an opening says which run that is; else it is called the millionth.
+/// Sets `is_counted` if an opening gives the number of that run. Otherwise the run gets the number
+/// one million.
 template <class Source>
-[[nodiscard]] std::optional<RecordBelief<Source>> find_runs(RecordSearch<Source>& records,
-                                                            bool& is_counted) {
+[[nodiscard]] std::optional<RecordEvidence<Source>> find_runs(RecordSearch<Source>& records,
+                                                              bool& is_counted) {
     constexpr std::uint32_t near = journal_format::runs_in_a_row_max;
     const std::vector<SeededRows> rows = all_rows(records);
     if (rows.empty()) return std::nullopt;
@@ -86,19 +87,19 @@ template <class Source>
     is_counted = most.run.has_value();
     if (is_counted) run = *most.run;
     for (const SeededRows& row : rows) {
-        // A seed is nonce and run: two of one segment differ as their runs do.
+        // A seed is nonce plus run, so two seeds of one segment differ as their runs do.
         const std::uint32_t other = row.run ? *row.run - (row.seed - most.seed) : 0;
         if (is_counted || other == 0 || *row.run - other > near) continue;
         run = other;
         is_counted = true;
     }
-    RecordBelief belief{records, most.seed - run};
-    belief.add_run(run);
+    RecordEvidence evidence{records, most.seed - run};
+    evidence.add_run(run);
     for (const SeededRows& row : rows) {
-        const std::uint32_t other = row.seed - belief.nonce();
-        if (other != 0 && other + near - run <= 2 * near) belief.add_run(other);
+        const std::uint32_t other = row.seed - evidence.nonce();
+        if (other != 0 && other + near - run <= 2 * near) evidence.add_run(other);
     }
-    return belief;
+    return evidence;
 }
 
 }}}  // namespace belay::detail

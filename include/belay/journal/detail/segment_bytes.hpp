@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/journal/detail/segment_bytes.hpp
-/// SegmentBytes: all bytes of a segment's file, of which a window is in memory.
+/// SegmentBytes: all bytes of a segment's file, read through a window in memory.
 #pragma once
 
 #include <optional>  // std::optional
@@ -21,11 +21,11 @@ struct FileAndWindow {
     Result<std::uint64_t> bytes;
 };
 
-/// What cannot be read is not there, and `error` says why.
+/// Bytes that cannot be read are treated as absent, and `error` returns why.
 template <class File>
 class SegmentBytes : private FileAndWindow<File>, public FilePart<File> {
 public:
-    /// Throws: std::bad_alloc.   Complexity: O(bytes), reads all of it once.
+    /// Reads the file.   Throws: std::bad_alloc.   Complexity: O(bytes), reads all of it once.
     explicit SegmentBytes(File opened)
         : FileAndWindow<File>{std::move(opened), {}, std::uint64_t{0}},
           FilePart<File>{this->file, this->window, read_range(*this)} {}
@@ -40,7 +40,7 @@ public:
     }
 
 private:
-    /// As much of it as opening reads: no segment is so long.
+    /// Returns the range that an opening reads too. No segment is longer.
     static typename FilePart<File>::Range read_range(FileAndWindow<File>& opened) noexcept {
         opened.bytes = opened.file.size();
         return {0, smaller<std::uint64_t>(opened.bytes ? *opened.bytes : 0,
@@ -48,7 +48,7 @@ private:
     }
 };
 
-/// The header of a segment that was made, and into which nothing was put yet; none of any other.
+/// Returns the header of a segment that was created and has no records yet, or none.
 template <class File>
 [[nodiscard]] std::optional<journal_format::SegmentHeader> fresh_segment(SegmentBytes<File>& bytes,
                                                                          std::uint64_t index) {

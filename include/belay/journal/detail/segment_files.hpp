@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/journal/detail/segment_files.hpp
-/// SegmentFiles: makes segment files so that one that has its name is whole, and deletes them.
+/// SegmentFiles: creates segment files that are complete as soon as they have their names, and
+/// deletes them.
 #pragma once
 
 #include <string>   // std::string
@@ -15,14 +16,15 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// An error by which a file was not found, as a journal says it: its files were there.
+/// Converts the error of a missing file: for a journal it means that its files were moved.
 [[nodiscard]] inline std::error_code displaced_if_gone(const std::error_code& error) noexcept {
     const bool gone =
         error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory;
     return gone ? make_error_code(QueueErrc::displaced) : error;
 }
 
-/// No error if a path leads to a file: what is written to any other place nobody finds again.
+/// Returns no error if a path leads to a file. If it does not, the next opening would not find what
+/// is written to that file.
 ///
 /// Errors: displaced; those of looking.
 template <class FileSystem>
@@ -33,7 +35,7 @@ template <class FileSystem>
     return *there == file ? std::error_code{} : make_error_code(QueueErrc::displaced);
 }
 
-/// An open file, and the name by which the next opening has to find it.
+/// An open file, and the name by which the next opening must find it.
 template <class S>
 class PlacedFile {
 public:
@@ -43,7 +45,7 @@ public:
     PlacedFile(FileSystem& fs, File file, const FileIdentity& identity, std::string path) noexcept
         : fs_{&fs}, file_{std::move(file)}, path_{std::move(path)}, identity_{identity} {}
 
-    /// As `look_for`.
+    /// Calls `look_for`.
     [[nodiscard]] std::error_code look() const noexcept { return look_for(*fs_, path_, identity_); }
     [[nodiscard]] Result<std::size_t> read(std::uint64_t offset,
                                            std::span<std::byte> into) const noexcept {
@@ -53,7 +55,7 @@ public:
         return file_.write(offset, from);
     }
     [[nodiscard]] std::error_code sync() noexcept { return file_.sync(); }
-    /// The same, and how long it took, where the file system knows.
+    /// The same, and measures how long it took if the file system has a clock.
     [[nodiscard]] std::error_code sync(Duration& taken) noexcept {
         if constexpr (GivesWay<S>) {
             const Instant begin = fs_->now();
@@ -73,8 +75,8 @@ private:
     FileIdentity identity_;
 };
 
-/// Makes a file under another name, and moves it to its own when it is on the medium. Deletes none
-/// that is not the journal's.
+/// Creates a file under another name, and renames it when it is on the medium. Deletes only files
+/// of the journal.
 template <class FileSystem>
 class SegmentFiles {
 public:
@@ -84,7 +86,7 @@ public:
         return directory + '/' + journal_format::segment_name(index);
     }
 
-    /// The path by which a directory is found whatever the working directory becomes.
+    /// Returns a path that is independent of later changes of the working directory.
     static Result<std::string> absolute(FileSystem& fs, const std::string& path) {
         if constexpr (HasAbsolutePaths<FileSystem>) {
             return fs.absolute(path);
@@ -92,7 +94,7 @@ public:
             return path;
         }
     }
-    /// The directory that has the name of another one.
+    /// Returns the directory that contains another one.
     static std::string parent_of(const std::string& path) {
         const std::size_t end = path.find_last_not_of('/');
         const std::size_t slash = end == std::string::npos ? end : path.rfind('/', end);
@@ -100,10 +102,12 @@ public:
         return slash == 0 ? "/" : path.substr(0, slash);
     }
 
-    /// The file of a new segment, with its header and the kept note. Its name is not durable yet.
+    /// Creates the file of a new segment, with its header and the kept note. Its name is not
+    /// durable yet.
     ///
-    /// `header.segment_bytes` and `made_bytes` become what they are. After an error there is no
-    /// such file. Pre: nobody else makes a segment in this directory.   Throws: std::bad_alloc.
+    /// Sets `header.segment_bytes` and `made_bytes` to their actual values. After an error there is
+    /// no such file.
+    /// Pre: no other thread creates a segment in this directory.   Throws: std::bad_alloc.
     static Result<File> make(FileSystem& fs, const std::string& directory,
                              journal_format::SegmentHeader& header, BytesView note,
                              std::size_t bytes) {
@@ -120,10 +124,11 @@ public:
         return file;
     }
 
-    /// Writes again what is not known to be on the medium: after a flush that failed, systems call
-    /// clean in their memory what they have not written, and the next flush leaves it out.
+    /// Writes again the bytes that are not known to be on the medium. After a failed flush, systems
+    /// mark unwritten bytes in their memory as clean, and the next flush leaves them out.
     ///
-    /// Without space it does without: what is there keeps its place on most file systems.
+    /// If there is no space, the function succeeds without writing: on most file systems existing
+    /// bytes keep their place.
     static std::error_code write_again(File& file, const Segment& segment, FileWindow& window) {
         constexpr std::size_t piece = std::size_t{64} << 10;
         window.forget();
@@ -138,8 +143,8 @@ public:
         return {};
     }
 
-    /// Deletes the files of `count` segments from `first` on, those that are there; the next call
-    /// of sync_directory makes it durable.   Pre: the directory is the journal's.
+    /// Deletes the existing files of `count` segments from `first` on. The next call of
+    /// sync_directory makes that durable.   Pre: the directory is the journal's.
     static std::error_code remove(FileSystem& fs, const std::string& directory, const Id& journal,
                                   std::uint64_t first, std::size_t count) {
         for (std::uint64_t index = first; index < first + count; ++index) {
@@ -150,7 +155,7 @@ public:
         return {};
     }
 
-    /// No error if the file that has a segment's name is one of the journal, damaged or not.
+    /// Returns no error if the file with a segment's name belongs to the journal, damaged or not.
     static std::error_code find(FileSystem& fs, const std::string& directory, const Id& journal,
                                 std::uint64_t index) {
         using namespace journal_format;
@@ -171,8 +176,8 @@ private:
         using namespace journal_format;
         Result<File> file = fs.open(path, OpenMode::replace);
         if (!file) return file;
-        // As long as it is written to: whoever gets past the journal's lock, deleted perhaps, does
-        // not get past this one.
+        // Locked while it is written to. A process may pass the journal's own lock, for example
+        // because its file was deleted, but it does not pass this one.
         std::error_code error = file->lock();
         header.segment_bytes = 0;
         header.made_bytes = segment_header_bytes;

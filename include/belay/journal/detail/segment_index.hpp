@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/journal/detail/segment_index.hpp
-/// Segment and SegmentIndex: where in the files an operation is, at a quarter of a byte each.
+/// Segment and SegmentIndex: the positions of operations in the files, at a quarter of a byte each.
 #pragma once
 
 #include <vector>  // std::vector
@@ -15,14 +15,14 @@ using journal_format::Mark;
 using journal_format::Opening;
 using journal_format::operations_per_mark;
 
-/// Adds a run to those before it; one that appended nothing leaves no trace.
+/// Adds a run. A previous run that appended nothing is removed.
 inline void add_opening(std::vector<Opening>& openings, const Opening& opening) {
     if (!openings.empty() && openings.back().first == opening.first) openings.pop_back();
     openings.push_back(opening);
 }
 
-/// Room at the end of a segment that a record leaves to others: on a full disk what frees space,
-/// and openings, must find some behind acknowledgements.
+/// Returns the space at the end of a segment that a record must leave to others. On a full disk,
+/// records that free space, and openings, must find some after acknowledgements.
 [[nodiscard]] constexpr std::size_t left_to_others(journal_format::Kind kind, bool frees) noexcept {
     using journal_format::Kind;
     constexpr std::size_t all = journal_format::reserve_bytes;
@@ -31,42 +31,42 @@ inline void add_opening(std::vector<Opening>& openings, const Opening& opening) 
     return frees ? all / 2 : all * 3 / 4;
 }
 
-/// What is known of a segment without reading it.
+/// The facts that are known about a segment without reading it.
 struct Segment {
     journal_format::SegmentHeader header;
-    FileIdentity file{};      // that has its records; a copy of it is another one
+    FileIdentity file{};      // that has its records; a copy of it has another identity
     std::uint64_t last = 0;   // its last operation; header.first - 1 if it has none
     std::uint64_t check = 0;  // at `last`
-    std::uint32_t end = 0;    // where its next record goes
-    // Of two openings at its end the place of the older one, or of what is left of it; 0: none.
+    std::uint32_t end = 0;    // the position of its next record
+    // The position of the older of two openings at its end, or of the rest of it; 0: none.
     std::uint32_t older_opening = 0;
-    // All below was on the medium when its last record was made; of segments that were scanned.
+    // Everything below was on the medium when its last record was made. Set for scanned segments.
     std::uint32_t durable = journal_format::segment_header_bytes;
     std::vector<Mark> marks;
     std::vector<Opening> openings;  // of the last segment only: its seal will need them
 
-    /// Notes in which file it is.   Errors: those of asking the file.
+    /// Stores the identity of its file.   Errors: those of File::identity.
     template <class File>
     [[nodiscard]] std::error_code know_file(const File& opened) noexcept {
         const Result<FileIdentity> identity = opened.identity();
         if (identity) file = *identity;
         return identity.error();
     }
-    /// Notes an operation that comes next, at `offset`. Does not allocate after `reserve`.
+    /// Records the next operation, at `offset`. Does not allocate after `reserve`.
     void add(std::uint64_t number, std::uint32_t offset) {
         if ((number - header.first) % operations_per_mark == 0) marks.push_back({check, offset});
         last = number;
     }
-    /// Makes room for the marks of a file of `bytes` bytes that has nothing but empty operations.
+    /// Reserves capacity for the marks of a file of `bytes` bytes with only empty operations.
     void reserve(std::size_t bytes) {
         const std::uint64_t least = journal_format::record_header_bytes * operations_per_mark;
         marks.reserve(static_cast<std::size_t>(bytes / least) + 1);
     }
-    /// Notes a run that begins behind the last operation.
+    /// Records a run that begins after the last operation.
     void open_run(std::uint32_t run, std::uint32_t salt) {
         add_opening(openings, {last + 1, run, salt});
     }
-    /// What goes on behind its last operation.
+    /// Returns a segment that continues after its last operation.
     [[nodiscard]] Segment next() const {
         Segment next;
         next.header = header;
@@ -76,7 +76,7 @@ struct Segment {
         next.last = last;
         return next;
     }
-    /// The bytes of its seal's record, if so much comes before it yet.
+    /// Returns the bytes of its seal's record if that many openings and marks are added before it.
     [[nodiscard]] std::size_t seal_bytes(std::size_t more_openings,
                                          std::size_t more_marks) const noexcept {
         return journal_format::record_bytes(journal_format::seal_payload_bytes(
@@ -87,22 +87,22 @@ struct Segment {
     }
 };
 
-/// Where to look for an operation: a mark at or before it.
+/// Where to search for an operation: a mark at or before it.
 struct Place {
     std::uint64_t segment = 0;  // index of the file; 0: no file has it
     std::uint32_t nonce = 0;    // of that segment
     std::uint64_t number = 0;   // of the operation at `mark`
     std::uint64_t last = 0;     // of the last operation before the next mark
     Mark mark{};
-    std::uint32_t next_mark = 0;  // where that one is; 0: the segment ends before
-    bool check_is_known = false;  // the number is one whose check needs no walk
+    std::uint32_t next_mark = 0;  // its position; 0: the segment ends before
+    bool check_is_known = false;  // whether the check at the number needs no walk
     std::uint64_t check = 0;
 };
 
-/// The segments that there are, in order.
+/// The existing segments, in order.
 class SegmentIndex {
 public:
-    /// Pre: at least one, each going on where the one before it ends.
+    /// Pre: at least one segment; each continues where the one before it ends.
     explicit SegmentIndex(std::vector<Segment> segments) noexcept : segments_{std::move(segments)} {
         for (std::size_t i = 0; i + 1 < segments_.size(); ++i) {
             sealed_bytes_ += segments_[i].records_bytes();
@@ -114,7 +114,7 @@ public:
         const std::size_t behind = first_after(
             segments_, [number](const Segment& segment) { return segment.header.first <= number; });
         if (behind <= given_up_) {
-            // The end of a segment that is gone is what the first one began with.
+            // The header of the first segment has the check at the end of the segment before it.
             place.check_is_known = number + 1 == first().header.first;
             place.check = first().header.check;
             return place;
@@ -137,15 +137,15 @@ public:
 
     [[nodiscard]] Segment& last() noexcept { return segments_.back(); }
     [[nodiscard]] const Segment& last() const noexcept { return segments_.back(); }
-    /// The first that was not given up.
+    /// Returns the first segment that was not released.
     [[nodiscard]] const Segment& first() const noexcept { return segments_[given_up_]; }
-    /// Pre: the segment is there.
+    /// Returns a segment.   Pre: the segment exists.
     [[nodiscard]] const Segment& at(std::uint64_t index) const noexcept {
         return segments_[static_cast<std::size_t>(index - first_file())];
     }
-    /// The bytes of the records in all files but the last.
+    /// Returns the bytes of the records in all files except the last.
     [[nodiscard]] std::uint64_t sealed_bytes() const noexcept { return sealed_bytes_; }
-    /// The last one is sealed, at its `end`, and another one goes on.
+    /// Adds a segment after the last one, which is sealed at its `end`.
     void add(Segment segment) {
         Segment& sealed = segments_.back();
         sealed.openings = {};
@@ -153,16 +153,16 @@ public:
         sealed_bytes_ += sealed.records_bytes();
         segments_.push_back(std::move(segment));
     }
-    /// Gives up those that end by `number`, but the last one. Their files are still there.
+    /// Releases the segments that end by `number`, except the last one. Their files still exist.
     void give_up(std::uint64_t number) noexcept {
         while (first_ends_by(number)) ++given_up_;
     }
-    /// How many were given up, whose files are there; the first of them is `first_file`.
+    /// Returns how many released segments still have files. The first of them is `first_file`.
     [[nodiscard]] std::size_t given_up() const noexcept { return given_up_; }
     [[nodiscard]] std::uint64_t first_file() const noexcept {
         return segments_.front().header.index;
     }
-    /// The first files are gone.   Pre: count <= given_up().
+    /// Removes the first segments, whose files were deleted.   Pre: count <= given_up().
     void remove_first(std::size_t count) noexcept {
         for (std::size_t i = 0; i < count; ++i) sealed_bytes_ -= segments_[i].records_bytes();
         segments_.erase(segments_.begin(), segments_.begin() + static_cast<std::ptrdiff_t>(count));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/journal/detail/segment_inspector.hpp
-/// SegmentInspector: finds the records of a segment, also between and behind damage.
+/// SegmentInspector: finds the records of a segment, also between and after damage.
 #pragma once
 
 #include <algorithm>  // std::sort
@@ -11,7 +11,7 @@
 
 #include <belay/core/order.hpp>
 #include <belay/journal/detail/journal_outline.hpp>
-#include <belay/journal/detail/record_belief.hpp>
+#include <belay/journal/detail/record_evidence.hpp>
 #include <belay/journal/detail/record_search.hpp>
 #include <belay/journal/detail/seed_search.hpp>
 #include <belay/journal/detail/segment_bytes.hpp>
@@ -35,7 +35,7 @@ public:
         look_at_tail();
     }
 
-    /// Why the file cannot be read as a segment at all: it is of a later version.
+    /// Returns why the file cannot be read as a segment at all: it has a later version.
     [[nodiscard]] std::error_code error() const noexcept { return error_; }
     [[nodiscard]] std::uint64_t end() const noexcept { return end_; }
     [[nodiscard]] std::uint64_t operations() const noexcept { return operations_; }
@@ -46,14 +46,14 @@ public:
     [[nodiscard]] const std::vector<DamagedPart>& damages() const noexcept { return damages_; }
 
 private:
-    /// Operations that follow one another.
+    /// Consecutive operations.
     struct Stretch {
         std::uint64_t offset;  // of the record of the first
         std::uint64_t first;
         std::uint64_t last;
     };
 
-    /// False if nothing of the file can be used.
+    /// Reads the header. Returns false if no part of the file is usable.
     bool read_header() {
         using namespace journal_format;
         Result<SegmentHeader> header = decode_segment_header(head());
@@ -78,12 +78,12 @@ private:
             damages_.push_back(
                 {bytes_.size(), header->segment_bytes - bytes_.size(), "the file was cut short"});
         }
-        belief_ = RecordBelief{records_, header->nonce};
-        belief_.add_run(header->run);
-        belief_.add_number(header->first - 1, segment_header_bytes);
+        evidence_ = RecordEvidence{records_, header->nonce};
+        evidence_.add_run(header->run);
+        evidence_.add_number(header->first - 1, segment_header_bytes);
         run_ = header->run;
         due_ = header->first;
-        // What lies between the segment before, as far as it can be read, and this one.
+        // The operations between this segment and the readable part of the one before it.
         if (outline_.numbers_known) note_gap(outline_.last + 1, header->first - 1);
         know_numbers(header->first);
         outline_.id_known = true;
@@ -98,8 +98,8 @@ private:
 
     [[nodiscard]] BytesView head() { return bytes_.view(0, journal_format::segment_header_bytes); }
 
-    /// The header as if its version were this one's: of a later version it would have another
-    /// checksum.
+    /// Returns the header as if it had the current version. A genuine header of a later version
+    /// would have another checksum.
     [[nodiscard]] Result<journal_format::SegmentHeader> with_this_version() {
         using namespace journal_format;
         SegmentHeaderBytes copy;
@@ -114,38 +114,38 @@ private:
     }
 
     bool find_runs_without_header() {
-        std::optional<RecordBelief<FilePart<File>>> found = find_runs(records_, run_is_counted_);
+        std::optional<RecordEvidence<FilePart<File>>> found = find_runs(records_, run_is_counted_);
         if (!found) return false;
-        belief_ = std::move(*found);
-        run_ = belief_.first_run();
+        evidence_ = std::move(*found);
+        run_ = evidence_.first_run();
         if (outline_.numbers_known) due_ = outline_.last + 1;
         is_in_a_row_ = false;
         return true;
     }
 
-    /// Finds all records. Of operations it notes the stretches that follow one another: where a
-    /// later one was copied over an earlier, what follows is told in order all the same.
+    /// Finds all records. It notes stretches of consecutive operations. A later operation may have
+    /// been copied over an earlier one; the operations after it are still reported in order.
     void collect() {
         using namespace journal_format;
         std::uint64_t at = end_ = smaller<std::uint64_t>(segment_header_bytes, bytes_.size());
         while (at < bytes_.size() && !sealed_) {
             std::optional<FoundRecord> record = records_.at(at);
             if (!record || !goes_on(*record)) {
-                if (records_.is_of_later_version(at, record_seed(belief_.nonce(), run_))) {
+                if (records_.is_of_later_version(at, record_seed(evidence_.nonce(), run_))) {
                     error_ = make_error_code(QueueErrc::future_version);
                     return;
                 }
                 if (passes_opening(at)) continue;
-                // A whole record in a wrong place is no trace of a crash.
-                const bool is_whole = record && belief_.run_of(*record) == run_;
+                // A complete record at a wrong position is not the trace of a crash.
+                const bool is_whole = record && evidence_.run_of(*record) == run_;
                 if (record && is_of_another_run(*record)) {
                     damages_.push_back({at, record->end() - at, "a record of another run"});
                 } else {
                     record = records_.behind({at, due_}, [&](const FoundRecord& found) {
-                        return belief_.believes(found, found.offset - at) &&
-                               (belief_.run_of(found) >= run_ || is_vouched_for(found.offset));
+                        return evidence_.accepts(found, found.offset - at) &&
+                               (evidence_.run_of(found) >= run_ || is_proven(found.offset));
                     });
-                    if (!record || !(is_whole || is_vouched_for(at))) return;
+                    if (!record || !(is_whole || is_proven(at))) return;
                     damages_.push_back({at, record->offset - at, "these bytes are no record"});
                 }
             }
@@ -155,22 +155,23 @@ private:
             if (!take(*record)) return;
             at = end_ = record->end();
             last_is_opening_ = record->header.kind == Kind::opening;
-            // The one before it, which is damaged, may be that of the next run.
+            // The opening before it, which is damaged, may be that of the next run.
             runs_ahead_ = last_is_opening_ && !follows ? 1 : 0;
         }
     }
 
-    /// Whether a record is of the run that goes on, or opens a later one, and can be here.
+    /// Returns whether a record belongs to the current run, or opens a later one, and is possible
+    /// here.
     bool goes_on(const FoundRecord& found) {
         using journal_format::Kind;
         if (found.header.kind == Kind::opening) return opens_later_run(found);
-        const std::uint32_t run = belief_.run_of(found);
+        const std::uint32_t run = evidence_.run_of(found);
         if (run != run_ && (run < run_ || run - run_ > runs_ahead_)) return false;
-        return belief_.has_possible_number(found) ||
-               (found.header.kind == Kind::operation && belief_.is_confirmed(found));
+        return evidence_.has_possible_number(found) ||
+               (found.header.kind == Kind::operation && evidence_.is_confirmed(found));
     }
     bool opens_later_run(const FoundRecord& found) const noexcept {
-        const std::uint32_t run = belief_.run_of(found);
+        const std::uint32_t run = evidence_.run_of(found);
         return found.header.kind == journal_format::Kind::opening && run > run_ &&
                run - run_ <= journal_format::runs_in_a_row_max && is_opening_of(found, run);
     }
@@ -178,14 +179,14 @@ private:
         return found.header.kind == journal_format::Kind::opening &&
                (found.header.number == run || !run_is_counted_);
     }
-    /// Whether a record goes on where an opening was copied to. What is not known to have been on
-    /// the medium may be older: the end of a write that a crash left in pieces.
+    /// Returns whether a record continues after a copied opening. A record that is not known to
+    /// have been on the medium may be older: the end of a write that a crash left incomplete.
     bool is_of_another_run(const FoundRecord& found) {
-        return belief_.run_of(found) != run_ && is_vouched_for(found.offset) &&
-               belief_.believes(found, 0) && belief_.is_confirmed(found);
+        return evidence_.run_of(found) != run_ && is_proven(found.offset) &&
+               evidence_.accepts(found, 0) && evidence_.is_confirmed(found);
     }
 
-    /// Openings with nothing between them are written to two places in turn.
+    /// Skips an opening: openings with nothing between them are written to two positions in turn.
     bool passes_opening(std::uint64_t& at) {
         using namespace journal_format;
         const std::uint64_t behind = at + record_bytes(opening_payload_bytes);
@@ -202,10 +203,11 @@ private:
     bool is_older_opening(std::uint64_t at) {
         const std::optional<FoundRecord> found = records_.at(at);
         if (!found) return false;
-        const std::uint32_t run = belief_.run_of(*found);
+        const std::uint32_t run = evidence_.run_of(*found);
         return run_ - run <= journal_format::runs_in_a_row_max && is_opening_of(*found, run);
     }
-    /// Whether an opening was being written there, in front of the last one, when the power failed.
+    /// Returns whether the power failed while an opening was written there, before the last
+    /// opening.
     bool is_torn_opening(std::uint64_t at) {
         using namespace journal_format;
         const std::uint64_t behind = at + record_bytes(opening_payload_bytes);
@@ -214,14 +216,15 @@ private:
         return next && opens_later_run(*next);
     }
 
-    /// Whether a place was on the medium when some later record was made. If not, what follows
-    /// damage is a write that a power loss has left in pieces, and was never promised. What is
-    /// sealed was flushed.
-    bool is_vouched_for(std::uint64_t place) {
+    /// Returns whether a position was on the medium when some later record was made. If not, the
+    /// bytes after damage are a write that a power loss left incomplete, and were never promised.
+    /// Sealed bytes were flushed.
+    bool is_proven(std::uint64_t place) {
         if (!is_last_) return true;
-        // All behind the first damage is looked at: what vouches for a later place is there, too.
-        if (!vouched_) vouched_ = vouched_behind(records_, belief_, end_);
-        return *vouched_ > place;
+        // Searches everything after the first damage, so it also finds the evidence for later
+        // positions.
+        if (!proven_) proven_ = proven_after(records_, evidence_, end_);
+        return *proven_ > place;
     }
 
     void look_at_padding(const FoundRecord& record) {
@@ -235,12 +238,12 @@ private:
         }
     }
 
-    /// Returns: false if it could be read before, and not now.
+    /// Returns: false if a record was readable before, and is not now.
     bool take(const FoundRecord& record) {
         using namespace journal_format;
         const RecordHeader& h = record.header;
-        run_ = belief_.run_of(record);
-        belief_.add_run(run_);
+        run_ = evidence_.run_of(record);
+        evidence_.add_run(run_);
         if (run_is_counted_) outline_.run = larger(outline_.run, run_);
         switch (h.kind) {
             case Kind::operation:
@@ -282,14 +285,14 @@ private:
         }
         is_in_a_row_ = true;
         due_ = number + 1;
-        belief_.add_number(number, record.end());
+        evidence_.add_number(number, record.end());
     }
     BytesView payload_of(const FoundRecord& record) {
         return bytes_.view(record.offset + journal_format::record_header_bytes,
                            record.header.length);
     }
 
-    /// Tells each operation, in the order of their numbers.
+    /// Reports each operation, in the order of their numbers.
     template <class OnOperation>
     void show(OnOperation& on_operation) {
         using namespace journal_format;
@@ -329,7 +332,7 @@ private:
         if (first <= last) outline_.gaps.push_back({first, last});
     }
 
-    /// What is behind the last record: nothing, the trace of a crash, or damage.
+    /// Classifies the bytes after the last record: nothing, the trace of a crash, or damage.
     void look_at_tail() {
         const std::uint64_t rest = bytes_.used() > end_ ? bytes_.used() - end_ : 0;
         if (is_last_ && !sealed_) {
@@ -346,15 +349,15 @@ private:
     bool is_last_;
     JournalOutline& outline_;
     RecordSearch<FilePart<File>> records_;
-    RecordBelief<FilePart<File>> belief_{records_, 0};
+    RecordEvidence<FilePart<File>> evidence_{records_, 0};
     std::uint32_t run_ = 0;
-    bool run_is_counted_ = true;  // else it is not the number that openings have
+    bool run_is_counted_ = true;  // else openings have other numbers than runs here
     bool sealed_ = false;
     std::uint64_t seal_number_ = 0;
-    std::uint64_t runs_ahead_ = 0;  // that may go on without an opening that can be read
+    std::uint64_t runs_ahead_ = 0;  // runs that may continue although their openings are unreadable
     bool last_is_opening_ = false;
     bool torn_opening_ = false;
-    std::uint64_t due_ = 0;    // the number that the next operation must have; 0: nobody knows
+    std::uint64_t due_ = 0;    // the number that the next operation must have; 0: unknown
     bool is_in_a_row_ = true;  // no record was lost since the last operation
     std::vector<Stretch> stretches_;
     std::error_code error_;
@@ -363,8 +366,9 @@ private:
     std::uint64_t first_ = 0;
     std::uint64_t last_ = 0;
     std::uint64_t unfinished_ = 0;
-    // All below was on the medium when some later record was made; of a file without a seal.
-    std::optional<std::uint64_t> vouched_;
+    // Everything below was on the medium when some later record was made. For a file without a
+    // seal.
+    std::optional<std::uint64_t> proven_;
     std::vector<DamagedPart> damages_;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/journal/detail/siphash.hpp
-/// siphash128: a hash of which nobody without the key can provoke a collision.
+/// siphash128: a hash whose collisions cannot be provoked without the key.
 #pragma once
 
 #include <bit>      // std::rotl
@@ -11,7 +11,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// 128 bits, the first of them in `low`.
+/// 128 bits; the first 64 are in `low`.
 struct Hash128 {
     std::uint64_t low;
     std::uint64_t high;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/detail/link_waiter.hpp
-/// LinkWaiter: a coroutine, or a handler, that waits for what a link will tell.
+/// LinkWaiter: a coroutine, or a handler, that waits for an event of a link.
 #pragma once
 
 #include <coroutine>     // std::coroutine_handle
@@ -16,12 +16,12 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Only a command leads on from there.
+/// Returns whether only a command leads out of this state.
 [[nodiscard]] constexpr bool rests(LinkState state) noexcept {
     return state == LinkState::stopped || state == LinkState::failed ||
            state == LinkState::blocked_auth;
 }
-/// Why there is no connection; of one that was stopped, that.
+/// Returns why there is no connection; for a stopped link, that it is not connected.
 [[nodiscard]] inline Failure why_not(const LinkStatus& status) noexcept {
     if (status.state != LinkState::stopped && status.failure.cause != Cause::none) {
         return status.failure;
@@ -33,7 +33,8 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
     return why_not(status);
 }
 
-/// A place in a list; it leaves by itself. Going on, or dropping it, may destroy it and all else.
+/// An element of a list, which it leaves on destruction. Resuming or dropping it may destroy it and
+/// everything else.
 class LinkWaiter {
 public:
     using Go = void (*)(LinkWaiter&);
@@ -74,7 +75,7 @@ private:
     LinkWaiter* before_ = this;
 };
 
-/// Those who wait, in the order in which they came. It owns none, but drops who is left.
+/// The waiters in order of arrival. The list owns none, but drops those that remain at its end.
 class LinkWaiters {
 public:
     LinkWaiters() noexcept = default;
@@ -94,8 +95,8 @@ public:
     void add_all(LinkWaiters& others) noexcept {
         while (!others.empty()) add(others.first());
     }
-    /// Answers each, and goes on with it, until the link is gone, and this with it. Who is
-    /// destroyed meanwhile has left.
+    /// Passes `answer` to each waiter and resumes it, until the link is destroyed, and this list
+    /// with it. A waiter that is destroyed meanwhile has left the list.
     template <class Waiter, class A>
     void go_each(const A& answer, const driver::TurnGuard& guard) {
         while (!guard.gone() && !empty()) {
@@ -125,7 +126,7 @@ public:
     std::optional<Result<M, Failure>> answer;
 };
 
-/// In the frame of the coroutine that waits.
+/// A waiter in the frame of the coroutine that waits.
 template <class Waiter>
 class InFrame : protected Waiter {
 protected:
@@ -141,13 +142,13 @@ private:
     std::coroutine_handle<> coroutine_{};
 };
 
-/// A handler that brings asio's cancellation slot along; found as asio finds it, without it.
+/// A handler with asio's cancellation slot. It is found as asio finds it, but without asio.
 template <class Handler>
 concept Cancellable =
     requires(const Handler& handler) { get_associated_cancellation_slot(handler).is_connected(); };
 
-/// Ends a wait when asio's signal is emitted: not inside of that, but in the turn that `look`
-/// asks for.
+/// Ends a wait when asio's signal is emitted. The wait ends in the turn that `look` requests, and
+/// not inside the signal.
 template <class Waiter, class Look>
 struct EndsWait {
     Waiter* waiter;
@@ -165,7 +166,7 @@ struct EndsWait {
     }
 };
 
-/// On the heap, with a handler that is called once, or destroyed.
+/// A waiter on the heap, with a handler that is called once, or destroyed.
 template <class Waiter, class Handler>
 class WithHandler final : public Waiter {
 public:
@@ -184,14 +185,14 @@ public:
         }
     }
 
-    /// Its end, without a call.
+    /// Ends the wait without a call.
     void drop() {
         leave_slot();
         delete this;
     }
 
 private:
-    /// Its slot is free before it is called, or goes.
+    /// Clears its slot before the handler is called or destroyed.
     void leave_slot() noexcept {
         if constexpr (Cancellable<Handler>) get_associated_cancellation_slot(handler_).clear();
     }
@@ -206,10 +207,11 @@ private:
     Handler handler_;
 };
 
-/// `look()` asks for a turn in which those who wait are looked at, `cancelled` too.
+/// Adds a waiter. `look()` requests a turn that checks the waiters, including `cancelled`.
 template <class Waiter, class Handler, class Look>
 void wait_with(LinkWaiters& waiters, Handler handler, LinkWaiters& cancelled, const Look& look) {
-    // Not in the list before it is sure to be looked at: else it would go on although this threw.
+    // Adds it to the list only after `look()`: otherwise it would continue although this function
+    // threw.
     struct Undo {
         WithHandler<Waiter, Handler>* waiter;
         ~Undo() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/detail/link_wake.hpp
-/// LinkWake: how an answer reaches the connection that asked.
+/// LinkWake: notifies the connection that made a request of its reply.
 #pragma once
 
 #include <belay/core/completion.hpp>
@@ -8,14 +8,14 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Wakes the connection that asked, by its link: an attempt that is over is not woken.
+/// Wakes the connection by its link. An attempt that is over is not woken.
 template <class M>
 struct LinkWake {
     Link<M> link;
     void operator()(const auto&) const noexcept { link.wake(); }
 };
 
-/// A question of a connection, whose `deadline()` is part of its own.
+/// A request of a connection. Its `deadline()` is part of that of the connection.
 template <class V, class M>
 using AskingByLink = Asking<V, LinkWake<M>>;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/detail/live_connection.hpp
-/// LiveConnection: the one connection of a supervisor, from its dial to its goodbye.
+/// LiveConnection: the one connection of a supervisor, from its dial to its close.
 #pragma once
 
 #include <cstddef>  // std::size_t
@@ -12,8 +12,11 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Owns the mailbox, the transport and at most one connection, which is alive, says goodbye (its
-/// epoch is void, its end is still awaited), or is dead and waits until its own call has returned.
+/// Owns the mailbox, the transport and at most one connection. The connection is in one of these
+/// states:
+/// - alive;
+/// - closing: its epoch is void, and its end is still to come;
+/// - dead: it waits until its own call has returned.
 ///
 /// Thread safety: home thread of the supervisor.
 template <TransportLike Transport>
@@ -23,22 +26,22 @@ class LiveConnection {
     using Box = LinkBox<M>;
 
 public:
-    /// `messages_max`: of its mailbox.
+    /// `messages_max` is the limit of its mailbox.
     LiveConnection(Transport transport, std::size_t messages_max)
         : box_{Ref<Box>::make(messages_max)}, transport_{std::move(transport)} {}
     LiveConnection(const LiveConnection&) = delete;
     LiveConnection& operator=(const LiveConnection&) = delete;
 
-    /// Where its events arrive, and outlives it.
+    /// Returns the mailbox that receives its events, and outlives it.
     [[nodiscard]] const Ref<Box>& box() const noexcept { return box_; }
     [[nodiscard]] Transport& transport() noexcept { return transport_; }
     [[nodiscard]] bool exists() const noexcept { return connection_.get() != nullptr; }
-    /// Whether one of its calls is on the stack, so that it must not be destroyed.
+    /// Returns whether one of its calls is on the call stack, so that it must not be destroyed.
     [[nodiscard]] bool in_part() const noexcept { return in_part_ || in_send_; }
     [[nodiscard]] std::uint32_t epoch() const noexcept {
         return box_->epoch.load(std::memory_order_relaxed);
     }
-    /// The epoch that says goodbye, or 0.
+    /// Returns the epoch that is closing, or 0.
     [[nodiscard]] std::uint32_t lingering() const noexcept {
         return box_->lingering.load(std::memory_order_relaxed);
     }
@@ -50,7 +53,7 @@ public:
     }
     /// Returns: false if a decorator kept the event.
     [[nodiscard]] bool sift(part::Event<M>& event, Turn& turn) {
-        // Without a connection (open() threw) there is nobody between the event and the root.
+        // Without a connection (open() threw) no decorator is between the event and the root.
         if (!exists()) return true;
         const InPart in{in_part_};
         return part::sift(*connection_.get(), event, turn);
@@ -62,11 +65,11 @@ public:
             const InPart in{in_send_};
             result = part::send<M>(*connection_.get(), lane, message);
         }
-        // Also outside of a turn, behind which nobody might look soon.
+        // Also outside a turn, because no turn might follow soon.
         reap();
         return result;
     }
-    /// Hands new credentials to the transport.
+    /// Passes new credentials to the transport.
     template <class... A>
     void credentials(A&&... values) {
         {
@@ -89,8 +92,8 @@ public:
         const InPart in{in_part_};
         part::probe(*connection_.get(), turn, within);
     }
-    /// Lets the connection say goodbye while its epoch goes on.
-    /// Returns: false if it has none to say: what was sent was handed over.
+    /// Closes the connection while its epoch continues.
+    /// Returns: false if it has no close(): everything sent was handed over.
     [[nodiscard]] bool drain() noexcept {
         if constexpr (HasClose<Connection>) {
             if (exists()) {
@@ -106,7 +109,8 @@ public:
         part::resume_reading(*connection_.get());
     }
 
-    /// Opens the next one.   Throws: what open() throws; the attempt then ends like any other.
+    /// Opens the next connection.
+    /// Throws: what open() throws; the attempt then ends like any other.
     void dial() {
         end_linger();
         dead_ = parting_ = false;
@@ -127,10 +131,10 @@ public:
         unwind.armed = false;
     }
 
-    /// Ends the epoch, and the connection with it: at once, or with a goodbye until `linger_ends`.
+    /// Ends the epoch, and the connection with it: at once, or with a close until `linger_ends`.
     void teardown(bool goodbye, Instant linger_ends) noexcept {
         const std::uint32_t old = epoch();
-        // What says goodbye already goes on with that.
+        // A connection that is already closing continues to do so.
         if (old == 0) return;
         void_epoch();
         box_->forget_refusal();
@@ -162,7 +166,7 @@ public:
             connection_.reset();
         }
     }
-    /// Ends everything, without a word.
+    /// Ends everything, without a close.
     void abort() noexcept {
         void_epoch();
         connection_.reset();
@@ -176,7 +180,7 @@ private:
         bool outer_;
     };
 
-    /// Once: a drain that ends as given up at this end has said it.
+    /// Closes at most once: a drain that is given up at this end has already called close().
     void say_goodbye() noexcept
         requires HasClose<Connection>
     {
@@ -193,7 +197,7 @@ private:
     Ref<Box> box_;
     std::uint32_t last_epoch_ = 0;
     bool in_part_ = false;
-    bool in_send_ = false;  // or credentials(): it may say goodbye all the same
+    bool in_send_ = false;  // or credentials(): it may close all the same
     bool dead_ = false;
     bool parting_ = false;  // its close() was called
     Instant linger_ends_ = never;

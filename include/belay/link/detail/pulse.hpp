@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/detail/pulse.hpp
-/// Pulse: when a silent peer is asked for a sign of life, and when it is given up.
+/// Pulse: when a silent peer gets a ping, and when it is given up.
 #pragma once
 
 #include <belay/core/assert.hpp>
@@ -9,7 +9,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Decides for one connection; at rest until something is heard.
+/// Decides for one connection. It is at rest until the first sign of life.
 ///
 /// Models:        std::copyable.
 /// Thread safety: distinct objects safe.
@@ -28,24 +28,25 @@ public:
                            "HeartbeatOptions: 0ns < every < dead_after must hold");
     }
 
-    /// The peer has given a sign of life, being open included.
+    /// Records a sign of life from the peer, including the opening of the connection.
     constexpr void heard(Instant now) noexcept {
-        // Many messages of one turn are one sign of life.
+        // Several messages of one turn are one sign of life.
         if (now != heard_at_ || asked_) begin(now);
     }
-    /// Asks at once, out of turn; what does not answer within that long is lost. Does nothing at
-    /// rest.   Returns: whether to send a ping.
+    /// Requests a ping at once, before it is due. The peer is lost if it gives no sign of life
+    /// within `within`. Does nothing at rest.
+    /// Returns: whether to send a ping.
     constexpr bool probe(Instant now, Duration within) noexcept {
         if (lost_at_ == never) return false;
         lost_at_ = smaller(lost_at_, after(now, within));
         ask_at_ = after(now, options_.every);
         return asked_ = true;
     }
-    /// From the next connection on pings go out half as often, at most once an hour. An answer is
-    /// given the time that it would have had after a suspend; where that and `dead_after` are at
-    /// odds, a loss is noticed later.
+    /// From the next connection on, the interval between pings is twice as long, up to one hour. A
+    /// reply gets the time that it would have had after a suspend. If that conflicts with
+    /// `dead_after`, a loss is noticed later.
     ///
-    /// Returns: whether it is, and by more than before.
+    /// Returns: whether a loss is now noticed later than before.
     constexpr bool penalize() noexcept {
         constexpr Duration every_max = std::chrono::hours{1};
         const Duration longer = part::saturating_multiply(options_.every, 2);
@@ -58,18 +59,18 @@ public:
     }
     [[nodiscard]] constexpr const HeartbeatOptions& options() const noexcept { return options_; }
 
-    /// There is no connection to watch.
+    /// Records that there is no connection to watch.
     constexpr void rest() noexcept { heard_at_ = ask_at_ = lost_at_ = never; }
 
-    /// When judge() wants to be asked.
+    /// Returns when to call judge().
     [[nodiscard]] constexpr Instant deadline() const noexcept { return smaller(ask_at_, lost_at_); }
-    /// Whether the peer has been silent for too long.
+    /// Returns whether the peer has been silent for too long.
     [[nodiscard]] constexpr bool lost(Instant now) const noexcept { return lost_at_ <= now; }
 
     [[nodiscard]] constexpr Due judge(Instant now) noexcept {
         if (now < deadline()) return Due::nothing;
-        // Who was not there could not hear an answer either. Once: whoever is always late would
-        // never give a peer up.
+        // A process that slept cannot have received a reply either. The peer is spared only once: a
+        // process that is always late would otherwise never give it up.
         const bool overslept = after(deadline(), options_.every) < now;
         if (!spared_ && (overslept || (lost(now) && !asked_))) {
             spared_ = true;
@@ -83,18 +84,19 @@ public:
     }
 
 private:
-    /// Silence, from now on.
+    /// Begins a new period of silence.
     constexpr void begin(Instant now) noexcept {
         heard_at_ = now;
         ask_at_ = after(now, options_.every);
         lost_at_ = after(now, options_.dead_after);
         asked_ = spared_ = false;
     }
-    /// How long a ping in time is waited for.
+    /// Returns how long to wait for the reply to a ping that was sent in time.
     [[nodiscard]] constexpr Duration patience() const noexcept {
         return smaller(options_.every, options_.dead_after - options_.every);
     }
-    /// How long one is that goes out when the peer would be lost already.
+    /// Returns how long to wait for the reply to a ping that is sent when the peer would already be
+    /// lost.
     [[nodiscard]] constexpr Duration spare() const noexcept {
         constexpr Duration spare_max = std::chrono::seconds{5};
         return smaller(patience(), spare_max);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/detail/served_peers.hpp
-/// ServedPeer and ServedPeers: the connections of a machine that was dialled, and what ends them.
+/// ServedPeer and ServedPeers: the connections that a machine accepted, and the conditions that end
+/// them.
 #pragma once
 
 #include <cstddef>  // std::size_t
@@ -17,11 +18,13 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 template <TransportLike Transport, class State, class Owner>
 class ServedPeers;
 
-/// One connection, with its owner's notes on it. A machine of its owner's group: its turn is
-/// `owner.serve(peer, now)`.
+/// One connection, with the data that its owner keeps about it. It is a machine of its owner's
+/// group: its turn is `owner.serve(peer, now)`.
 ///
-/// What ends it: `greeting_ends`, unless its owner takes that back; a pulse that is lost; output
-/// for which there has been no room for as long as a silent peer is given.
+/// The connection ends
+/// - at `greeting_ends`, unless its owner clears that,
+/// - when its pulse is lost, or
+/// - when there was no space for output for as long as a peer may be silent.
 ///
 /// Thread safety: home thread of the owner.
 template <TransportLike Transport, class State, class Owner>
@@ -49,38 +52,38 @@ struct ServedPeer : State {
 
     // ---- for the owner -------------------------------------------------------------------------
 
-    /// Gives a message to the connection; begins to wait for room if there is none.
+    /// Passes a message to the connection. If there is no space, starts the time limit for it.
     SendResult send(const M& message, Instant now) noexcept {
         const SendResult sent = link.send(message);
         if (sent == SendResult::busy) room_ends = smaller(room_ends, after(now, patience));
         return sent;
     }
-    /// After its events: whether it lives, is to be asked for a sign of life, or is lost.
+    /// Call it after the events. Returns whether the peer lives, needs a ping, or is lost.
     [[nodiscard]] Pulse::Due judge(Instant now, bool greeted) noexcept {
         const bool heard = link.take_heard() && greeted;
         if (heard && !link.closing()) pulse.heard(now);
         if (link.take_writable()) room_ends = never;
         return room_ends <= now ? Pulse::Due::lost : pulse.judge(now);
     }
-    /// It is lost: a frozen peer takes no goodbye.
+    /// Ends a lost peer without a close, because a frozen peer does not react to one.
     void give_up() noexcept {
-        let_go();
+        stop_limits();
         link.abort();
     }
     void say_goodbye(Duration linger_max) noexcept {
-        let_go();
+        stop_limits();
         link.close(Failure{.cause = Cause::planned}, linger_max);
     }
-    /// Nothing more is expected of it.
-    void let_go() noexcept {
+    /// Stops all time limits of the connection.
+    void stop_limits() noexcept {
         greeting_ends = room_ends = never;
         pulse.rest();
     }
 
     Home* home;
     std::uint32_t id;
-    std::uint32_t place = 0;  ///< among its owner's
-    bool ending = false;      ///< it has ended, and will be reaped
+    std::uint32_t place = 0;  ///< its index among its owner's peers
+    bool ending = false;      ///< whether it has ended and will be removed
     Instant greeting_ends = never;
     Instant room_ends = never;
     Duration patience;
@@ -88,10 +91,11 @@ struct ServedPeer : State {
     ServedLink<Transport> link;
 };
 
-/// Those of one owner; the greeted and the strangers alike.
+/// The peers of one owner, whether they have greeted or not.
 ///
-/// Complexity:    O(1) and O(log n) for each that is added, due or woken; what looks at all says
-///                so.
+/// Complexity:
+///  O(1) and O(log n) for each peer that is added, due or woken, unless a function states another
+/// complexity.
 /// Thread safety: home thread of the owner.
 template <TransportLike Transport, class State, class Owner>
 class ServedPeers {
@@ -104,7 +108,7 @@ public:
     [[nodiscard]] Instant deadline() const noexcept {
         return ended_.empty() ? group_.deadline() : always;
     }
-    /// Turns for those that are due.   Pre: the owner is not destroyed in them.
+    /// Runs the turns of peers that are due.   Pre: no turn destroys the owner.
     void advance(Instant now) { static_cast<void>(group_.advance(now)); }
 
     Peer& add(Transport transport, std::size_t messages_max, const HeartbeatOptions& heartbeat,
@@ -118,24 +122,25 @@ public:
         all_.back()->place = static_cast<std::uint32_t>(all_.size() - 1);
         return *all_.back();
     }
-    /// Those that have not ended yet.   Complexity: O(n).
+    /// Returns the number of peers that have not ended yet.   Complexity: O(n).
     [[nodiscard]] std::size_t count() const noexcept {
         std::size_t n = 0;
         for (const auto& peer : all_) n += peer->link.ended() ? 0U : 1U;
         return n;
     }
-    /// Complexity: O(1), but where there are so many: O(n).
+    /// Returns whether `most` peers have not ended.
+    /// Complexity: O(1), or O(n) if there may be so many.
     [[nodiscard]] bool full(std::size_t most) const noexcept {
         return all_.size() >= most && count() >= most;
     }
-    /// Calls `f(peer)` for all that have not ended.   Complexity: O(n).
+    /// Calls `f(peer)` for all peers that have not ended.   Complexity: O(n).
     template <class F>
     void for_each(F&& f) const {
         for (const auto& peer : all_) {
             if (!peer->link.ended()) f(*peer);
         }
     }
-    /// Null if `f(peer)` holds for none.   Complexity: O(n).
+    /// Returns a peer for which `f(peer)` is true, or null.   Complexity: O(n).
     template <class F>
     [[nodiscard]] Peer* find(F&& f) const {
         for (const auto& peer : all_) {
@@ -143,10 +148,11 @@ public:
         }
         return nullptr;
     }
-    /// Who leaves its place to a newcomer; null for none. One that is gone already gives way, or
-    /// else by chance one of which nothing has arrived (the oldest would be whoever is about to
-    /// speak: a flood would let nobody through), of those with rank 0, or else of those with rank
-    /// 1; no others.   Complexity: O(n).
+    /// Returns the peer that makes space for a new one, or null. It is a peer that is already
+    /// closing. Otherwise it is a random peer that has sent nothing, of rank 0 if possible and else
+    /// of rank 1; no other ranks. Random, because the oldest peer is probably about to send: with
+    /// the oldest, a flood would let no peer finish.
+    /// Complexity: O(n).
     template <class F>
     [[nodiscard]] Peer* giving_way(Random& bits, F&& rank) const {
         Peer* out[2] = {};
@@ -160,7 +166,7 @@ public:
         }
         return out[0] != nullptr ? out[0] : out[1];
     }
-    /// Removes those that have ended; calls `f(peer)` for each before.
+    /// Removes the peers that have ended. Calls `f(peer)` for each before that.
     template <class F>
     void reap(F&& f) {
         for (; !ended_.empty(); ended_.pop_back()) {
@@ -177,7 +183,7 @@ private:
     friend Peer;
 
     void serve(Peer& peer, Instant now) {
-        // Noted also if something is thrown.
+        // Notes the end of a peer also if `serve` throws.
         struct Served {
             ServedPeers& all;
             Peer& peer;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/detail/stream_connection.hpp
-/// StreamConnection: what every connection over a stream of bytes does, whoever owns the socket.
+/// StreamConnection: the common part of all connections over a stream of bytes, for any socket.
 #pragma once
 
 #include <cstdint>       // std::uint64_t
@@ -15,30 +15,31 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// What a socket did when it was asked to read or to write.
+/// The result of reading from or writing to a socket.
 struct StreamAnswer {
     enum class Kind : std::uint8_t {
         moved,        ///< `bytes` were read or written; at least one
-        would_block,  ///< nothing now
+        would_block,  ///< nothing is possible now
         ended,        ///< the peer sends no more
-        failed        ///< `error` says why
+        failed        ///< `error` is the reason
     };
     Kind kind = Kind::moved;
     std::size_t bytes = 0;
     std::error_code error = {};
 };
 
-/// One connection that carries whole messages over a stream, without the socket: `Socket`, which
-/// derives from it, dials and moves bytes.
+/// One connection that carries whole messages over a stream, without the socket. `Socket` derives
+/// from it, dials and moves bytes.
 ///
-/// `Socket` has, and may keep private from others than this class:
+/// `Socket` has these functions, which may be private with this class as a friend:
 ///  - `StreamAnswer read_some(std::span<std::byte>) noexcept`, `write_some(BytesView) noexcept` and
-///    `write_both(BytesView header, BytesView message) noexcept`, none of which waits;
-///  - `void watch(bool input, bool output)`: from now on call readable(), and writable(), when they
-///    can do something; it may throw std::bad_alloc, which ends the connection;
-///  - `void write_soon()`: call flush() once when this turn is over; may throw std::bad_alloc;
-///  - `void say_goodbye() noexcept`: the peer is to see the end of the stream;
-///  - `void hang_up() noexcept`: nothing is read, written or watched any more.
+///    `write_both(BytesView header, BytesView message) noexcept`. None of them waits.
+///  - `void watch(bool input, bool output)`: from now on, call readable() when input is possible,
+///    and writable() when output is possible. It may throw std::bad_alloc, which ends the
+///    connection.
+///  - `void write_soon()`: call flush() once after this turn. It may throw std::bad_alloc.
+///  - `void say_goodbye() noexcept`: end the output, so that the peer sees the end of the stream.
+///  - `void hang_up() noexcept`: stop reading, writing and watching.
 ///
 /// Thread safety: that of the socket.
 template <class Socket, FramingLike Framing>
@@ -47,11 +48,11 @@ public:
     StreamConnection(const StreamConnection&) = delete;
     StreamConnection& operator=(const StreamConnection&) = delete;
 
-    /// Sends a message; sent means that it was handed to this connection, which writes it soon.
+    /// Sends a message. `sent` means that this connection accepted it and writes it soon.
     ///
     /// Allocates: while the output buffer grows.
-    /// Errors: refused: the framing cannot say it (too long, mostly); busy, and then Link::writable
-    /// follows once; down unless the connection is open.
+    /// Errors: refused: the framing cannot represent the message, usually because it is too long;
+    /// busy, and then Link::writable follows once; down unless the connection is open.
     [[nodiscard]] SendResult send(const Bytes& message) noexcept {
         if (!writes()) return SendResult::down;
         if constexpr (PutsHeader<Framing>) {
@@ -60,7 +61,7 @@ public:
         if (!fits(output_.size(), message.size()) && !blocked_) write();
         if (!writes()) return SendResult::down;
         const std::size_t before = output_.size();
-        // What cannot fit is not copied, where its header says how long it is.
+        // A message that does not fit is not copied if its header gives its length.
         std::size_t left_out = 0;
         bool said = false;
         const auto say = [&] {
@@ -82,30 +83,31 @@ public:
         return SendResult::sent;
     }
 
-    /// Asks the peer for a sign of life, which is Link::pong. Does nothing while an earlier ping
-    /// waits to be written.
+    /// Sends a ping; the reply is a Link::pong. Does nothing while an earlier ping is not yet
+    /// written.
     void ping() noexcept
         requires PutsPing<Framing>
     {
         put_once([&] { input_.framing().put_ping(output_.end()); }, ping_ends_);
     }
 
-    /// Bounds the messages that begin from here on, beside what the framing takes; a longer one
-    /// ends the connection before its first byte is kept.
+    /// Limits the messages that begin from here on, in addition to the limit of the framing. A
+    /// longer message ends the connection before its first byte is stored.
     void limit_messages(std::size_t bytes) noexcept { input_.limit_messages(bytes); }
-    /// Bounds what waits to be sent, beside what `output_bytes_max` says.
+    /// Limits the output that waits, in addition to `output_bytes_max`.
     void limit_output(std::size_t bytes) noexcept {
         output_limit_ = smaller(bytes, output_bytes_max_);
     }
 
-    /// Takes reading up again after a message was refused; offers that one first.
+    /// Resumes reading after a message was refused. Offers that message first.
     void resume_reading() noexcept {
         if (!holds_ || state_ != State::open || !offer()) return;
         if (take_input(true)) watch();
     }
 
-    /// Writes what waits, says goodbye to the peer, and reports Link::closed when the peer has said
-    /// so too: with `why`, if everything could be written. What comes meanwhile is dropped.
+    /// Writes the waiting output and ends the stream. Reports Link::closed when the peer has ended
+    /// its stream too: with `why`, if everything could be written. Drops input that arrives
+    /// meanwhile.
     void close(const Failure& why) noexcept {
         if (state_ == State::closing || state_ == State::over) return;
         if (!writes()) return end(why);
@@ -124,12 +126,12 @@ protected:
     [[nodiscard]] bool connecting() const noexcept { return state_ == State::connecting; }
     [[nodiscard]] bool over() const noexcept { return state_ == State::over; }
 
-    /// The socket is connected.
+    /// Begins the open state, after the socket has connected.
     void begin() noexcept {
         state_ = State::open;
         if (guarded([&] { link_.opened(); })) watch();
     }
-    /// The one place where Link::closed is reported.
+    /// Ends the connection. This is the only function that reports Link::closed.
     void end(const Failure& why) noexcept {
         state_ = State::over;
         self().hang_up();
@@ -137,13 +139,13 @@ protected:
         input_.drop();
         link_.closed(why);
     }
-    /// Its owner is gone: tells nobody any more.
+    /// Ends the connection without any notification, because its owner is destroyed.
     void abandon() noexcept {
         link_ = {};
         if (!over()) end({});
     }
 
-    // What the socket calls; each does nothing where there is nothing to do.
+    // The socket calls these functions. Each does nothing if there is nothing to do.
     void readable() noexcept {
         if (!over() && !holds_) read();
     }
@@ -165,11 +167,12 @@ private:
         over      ///< Link::closed was reported
     };
 
-    /// Reads in one turn, so that a flood on one connection does not starve the others.
+    /// The maximum number of reads in one turn, so that a flood on one connection does not starve
+    /// others.
     static constexpr unsigned reads_per_turn_max = 4;
-    /// From this size a message is not copied into the buffer before it is written.
+    /// A message of at least this size is written without copying it into the buffer.
     static constexpr std::size_t direct_bytes_min = std::size_t{16} << 10;
-    /// With so much output the end of the turn is not waited for.
+    /// With this much output, the connection writes before the end of the turn.
     static constexpr std::size_t early_write_bytes = std::size_t{64} << 10;
 
     [[nodiscard]] Socket& self() noexcept { return static_cast<Socket&>(*this); }
@@ -187,7 +190,7 @@ private:
             const std::size_t most = smaller(space.size(), Input::bytes_min);
             const StreamAnswer got = self().read_some(space.first(most));
             if (got.kind == Kind::would_block) break;
-            // A peer that only sends no more may read on: what waits for it goes first.
+            // A peer that has ended its output may still read, so the waiting output goes first.
             holds_ = got.kind == Kind::ended && state_ == State::closing && !output_.empty();
             if (holds_) break;
             if (got.kind != Kind::moved) return end(end_of_input(got));
@@ -208,8 +211,8 @@ private:
                                         : failure_of(LinkErrc::closed_by_peer);
     }
 
-    /// Handles what has arrived. If that tells the supervisor nothing (`told`), it still learns
-    /// that the peer is alive.   Returns: whether to read on.
+    /// Handles the bytes that have arrived. If that notifies the supervisor of nothing (`told`),
+    /// reports a sign of life instead.   Returns: whether to read on.
     bool take_input(bool told) noexcept {
         bool answered = false;
         for (;;) {
@@ -224,7 +227,8 @@ private:
                     told = true;
                     break;
                 case part::Cut::Kind::alive:
-                    // One that asks for an answer is the peer's ping.
+                    // One without a body is the reply to a ping; one with a body is the peer's
+                    // ping.
                     answered = answered || cut.body.empty();
                     if (!cut.body.empty()) {
                         put_once([&] { output_.append(cut.body); }, answer_ends_);
@@ -237,20 +241,20 @@ private:
             if (over()) return false;
         }
     }
-    /// Hands a message up.   Returns: false if nobody takes it now; it is kept.
+    /// Passes a message to the link.   Returns: false if the link refuses it now; it is kept.
     bool offer() noexcept {
-        // Gone: our end follows, or we linger; there is nobody to read for.
+        // If the link is gone, this connection ends soon or lingers, so there is no reason to read.
         return guarded([&] { holds_ = link_.received(std::move(held_)) != driver::Post::taken; }) &&
                !holds_;
     }
 
     // ---- output --------------------------------------------------------------------------------
 
-    /// Whether so many bytes may follow those that wait.
+    /// Returns whether `size` bytes may follow the waiting ones.
     [[nodiscard]] bool fits(std::size_t waiting, std::size_t size) const noexcept {
         return waiting == 0 || (size <= output_limit_ && waiting <= output_limit_ - size);
     }
-    /// Returns: false if there is no memory; the connection has ended then.
+    /// Calls `f`.   Returns: false if there is no memory; the connection has ended then.
     bool guarded(auto&& f) noexcept {
 #if defined(__cpp_exceptions)
         try {
@@ -264,20 +268,20 @@ private:
 #endif
         return true;
     }
-    /// Lets `f` append to the output, which is written when this turn is over.
+    /// Calls `f`, which appends to the output. The output is written after this turn.
     bool put(auto&& f) noexcept {
         return guarded([&] {
             f();
             if (!blocked_) self().write_soon();
         });
     }
-    /// At most one ping and one answer wait, however often they are asked for.
+    /// Calls `f` unless its last output still waits, so at most one ping and one reply wait.
     void put_once(auto&& f, std::uint64_t& ends) noexcept {
         if (!writes() || ends > written_) return;
         if (put(f)) ends = written_ + output_.size();
     }
 
-    /// Writes as much of the buffer as the socket takes.
+    /// Writes as much of the buffer as the socket accepts.
     void write() noexcept {
         blocked_ = false;
         while (!output_.empty()) {
@@ -291,20 +295,22 @@ private:
             written_ += wrote.bytes;
         }
         if (state_ == State::closing && output_.empty()) {
-            if (holds_) return end(why_);  // it has said goodbye before
+            if (holds_) return end(why_);  // the peer has ended its stream already
             self().say_goodbye();
         }
         tell_room();
         watch();
     }
-    /// Nothing can be written any more. What the peer sent before is still read: it may say why.
+    /// Stops writing after an error. Bytes that the peer sent before are still read: they may give
+    /// the reason.
     void broken(std::error_code error) noexcept {
         broken_ = error;
         output_.clear();
         if (state_ == State::closing) return end(Failure::from(error));
         watch();
     }
-    /// Writes a long message from where it is, and keeps what the socket does not take.
+    /// Writes a long message without copying it first, and buffers the bytes that the socket does
+    /// not accept.
     /// Pre: the output is empty.
     SendResult send_direct(const Bytes& message) noexcept {
         bool said = false;
@@ -313,7 +319,7 @@ private:
         }
         if (!said) return SendResult::refused;
         const BytesView header = output_.pending();
-        // Errors are left to write(), which comes next.
+        // The next call of write() handles errors.
         const StreamAnswer wrote = self().write_both(header, message);
         const std::size_t bytes = wrote.kind == Kind::moved ? wrote.bytes : 0;
         const std::size_t of_header = smaller(bytes, header.size());
@@ -324,8 +330,9 @@ private:
         if (output_.size() >= early_write_bytes && !blocked_) write();
         return SendResult::sent;
     }
-    /// Reports room once after send() answered busy: when half the buffer is free, so that writer
-    /// and reader do not take turns by the message, and the refused message fits.
+    /// Reports space once after send() returned busy: when half the buffer is free and the refused
+    /// message fits. Half the buffer, so that writer and reader do not alternate message by
+    /// message.
     void tell_room() noexcept {
         if (refused_bytes_ == 0 || state_ != State::open) return;
         if (output_.size() > output_limit_ / 2) return;
@@ -338,15 +345,17 @@ private:
     std::size_t output_limit_ = output_bytes_max_;
     Link<Bytes> link_;
     State state_ = State::connecting;
-    /// Nothing is read: held_ was refused; when closing: the peer has said goodbye.
+    /// No input is read, because held_ was refused; while closing: because the peer has ended its
+    /// stream.
     bool holds_ = false;
-    /// The socket takes no output now; it says when it does again.
+    /// The socket accepts no output now. It calls writable() when it does again.
     bool blocked_ = false;
     std::error_code broken_;
     Failure why_{};
-    /// The message that send() last answered busy to; 0 for none.
+    /// The size of the message for which send() last returned busy; 0 for none.
     std::size_t refused_bytes_ = 0;
-    /// Positions in the output: what the socket has, the ends of the last ping and answer to one.
+    /// Positions in the output: the bytes written so far, and the ends of the last ping and the
+    /// last reply to a ping.
     std::uint64_t written_ = 0;
     std::uint64_t ping_ends_ = 0;
     std::uint64_t answer_ends_ = 0;

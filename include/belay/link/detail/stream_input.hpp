@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/detail/stream_input.hpp
-/// StreamInput: the bytes of a stream that are not used up, and what a framing finds in them.
+/// StreamInput: the unused bytes of a stream, from which a framing cuts messages.
 #pragma once
 
 #include <cstring>  // std::memmove
@@ -13,30 +13,34 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// What a transport over a stream reads into.
+/// The input buffer of a transport over a stream.
 ///
-/// The buffer has `bytes_min`; for a long message it grows as that arrives, to twice what is there
-/// at most, and is small again afterwards. So an announced length costs nothing.
+/// The buffer has `bytes_min`. It grows while a long message arrives, to at most twice the bytes
+/// that are there, and shrinks again afterwards. So a peer that only announces a length costs no
+/// memory.
 ///
 /// Thread safety: distinct objects safe.
 template <FramingLike Framing>
 class StreamInput {
 public:
-    /// One read; more than one message of most protocols, so that system calls are few.
+    /// The size of one read. It holds several messages of most protocols, so that system calls are
+    /// few.
     static constexpr std::size_t bytes_min = std::size_t{64} << 10U;
 
     explicit StreamInput(Framing framing) noexcept : framing_{std::move(framing)} {}
 
-    /// Bounds the messages that begin from here on.
+    /// Limits the messages that begin from here on.
     void limit_messages(std::size_t bytes) noexcept { hints_.message_bytes_max = bytes; }
 
-    /// Where the next bytes go, never empty.   Throws: std::bad_alloc, and then nothing changed.
+    /// Returns the space for the next bytes, never empty.
+    /// Throws: std::bad_alloc; then nothing has changed.
     [[nodiscard]] std::span<std::byte> space() {
         const std::size_t have = end_ - begin_;
         const bool small_again = capacity_ > bytes_min && have < bytes_min && wanted_ <= bytes_min;
         const bool is_full = begin_ == 0 && end_ == capacity_;
         if (is_full || small_again) {
-            // Only when it is full, and to twice of that: each byte is moved a few times at most.
+            // Grows only when it is full, and at most to twice that, so each byte is moved only a
+            // few times.
             const std::size_t twice = 2 * have;
             move_to(larger(bytes_min, wanted_ > have ? smaller(wanted_, twice) : twice));
         } else if (begin_ != 0 && (have == 0 || capacity_ - begin_ < larger(wanted_, have + 1))) {
@@ -46,16 +50,16 @@ public:
         }
         return {buffer_.get() + end_, capacity_ - end_};
     }
-    /// So many of room()'s bytes are there now.
+    /// Records that `bytes` bytes were read into the result of room().
     void arrived(std::size_t bytes) noexcept { end_ += bytes; }
 
-    /// Nobody asks for what has come any more: all of the buffer is room.
+    /// Drops all bytes, so that the whole buffer is free.
     void drop() noexcept { begin_ = end_ = wanted_ = 0; }
 
-    /// What comes next. Its views are valid until the next call of room().
+    /// Returns the next cut. Its views are valid until the next call of room().
     [[nodiscard]] part::Cut next() noexcept {
         const BytesView bytes{buffer_.get() + begin_, end_ - begin_};
-        // What it has not looked at it has not seen.
+        // The framing sees no bytes here, so `seen` does not change.
         if (bytes.empty() || bytes.size() < wanted_) return part::Cut::more(wanted_);
         const part::Cut cut = framing_.cut(bytes, hints_);
         if (cut.kind == part::Cut::Kind::more) {
@@ -75,13 +79,13 @@ public:
     }
 
     [[nodiscard]] Framing& framing() noexcept { return framing_; }
-    /// Memory that is held.
+    /// Returns the size of the buffer in memory.
     [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
 
 private:
     void move_to(std::size_t capacity) {
         const std::size_t have = end_ - begin_;
-        // Not value-initialized: whoever reads into it writes it.
+        // Not value-initialized, because reading into it writes it.
         std::unique_ptr<std::byte[]> other{new std::byte[capacity]};
         if (have != 0) std::memcpy(other.get(), buffer_.get() + begin_, have);
         buffer_ = std::move(other);
@@ -96,7 +100,7 @@ private:
     std::size_t capacity_ = 0;
     std::size_t begin_ = 0;
     std::size_t end_ = 0;
-    std::size_t wanted_ = 0;  // bytes in all before the framing need be asked again
+    std::size_t wanted_ = 0;  // total bytes needed before the next call of the framing
 };
 
 }}}  // namespace belay::detail

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/detail/stream_output.hpp
-/// StreamOutput: what was framed, and is not written yet.
+/// StreamOutput: framed bytes that are not written yet.
 #pragma once
 
 #include <cstddef>  // std::ptrdiff_t
@@ -10,19 +10,19 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// What a transport over a stream writes from.   Thread safety: distinct objects safe.
+/// The output buffer of a transport over a stream.   Thread safety: distinct objects safe.
 class StreamOutput {
 public:
-    /// Where a framing appends; only appends.
+    /// Returns the buffer for a framing, which may only append.
     [[nodiscard]] Bytes& end() noexcept {
-        // What is written already leaves when that moves fewer bytes than it frees.
+        // Removes written bytes only if that moves at most as many bytes as it frees.
         if (first_ != 0 && first_ >= bytes_.size() - first_) {
             bytes_.erase(bytes_.begin(), bytes_.begin() + static_cast<std::ptrdiff_t>(first_));
             first_ = 0;
         }
         return bytes_;
     }
-    /// Throws: std::bad_alloc, and then nothing was added.
+    /// Appends bytes.   Throws: std::bad_alloc; then nothing was added.
     void append(BytesView bytes) {
         Bytes& to = end();
         const std::size_t size = to.size() + bytes.size();
@@ -30,22 +30,22 @@ public:
         to.insert(to.end(), bytes.begin(), bytes.end());
     }
 
-    /// Takes the last bytes back.
+    /// Removes the last bytes.
     void take_back(std::size_t bytes) noexcept { bytes_.resize(bytes_.size() - bytes); }
 
-    /// What is to be written next.
+    /// Returns the bytes to write next.
     [[nodiscard]] BytesView pending() const noexcept { return BytesView{bytes_}.subspan(first_); }
     [[nodiscard]] std::size_t size() const noexcept { return bytes_.size() - first_; }
     [[nodiscard]] bool empty() const noexcept { return size() == 0; }
 
-    /// The first `n` bytes are written.
+    /// Removes the first `n` bytes, which were written.
     void consume(std::size_t n) noexcept {
         first_ += n;
         if (first_ != bytes_.size()) return;
         first_ = 0;
         bytes_.clear();
     }
-    /// Gives memory above `keep` bytes back, if all is written.
+    /// Frees the memory if it exceeds `keep` bytes and everything is written.
     void give_back_above(std::size_t keep) noexcept {
         if (empty() && bytes_.capacity() > keep) Bytes{}.swap(bytes_);
     }

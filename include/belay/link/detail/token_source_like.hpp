@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/detail/token_source_like.hpp
-/// What a source of credentials is asked: a `token_type`, and to answer a Completion with one.
+/// The requirements on a source of credentials: a `token_type`, and a call with a Completion of it.
 #pragma once
 
 #include <utility>  // std::move

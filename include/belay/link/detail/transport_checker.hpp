@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/detail/transport_checker.hpp
-/// TransportChecker: plays the supervisor of a transport; see transport_check.hpp.
+/// TransportChecker: acts as the supervisor of a transport; see transport_check.hpp.
 #pragma once
 
 #include <memory>       // std::pointer_traits
@@ -14,7 +14,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Plays what a connection must bear; `broken()` is the first rule that it broke.
+/// Exercises a connection against all rules. `broken()` is the first rule that it broke.
 template <class Make, class Message>
 class TransportChecker {
     using Pointer = std::remove_cvref_t<decltype(std::declval<Make&>()())>;
@@ -47,9 +47,9 @@ public:
     }
 
 private:
-    /// Turns of run_once() without any event, in which what must happen did not.
+    /// The maximum number of calls of run_once() without an event, until a required event happens.
     static constexpr int rounds_max = 10'000;
-    /// Turns in which what must not happen might.
+    /// The number of calls of run_once() in which a forbidden event could happen.
     static constexpr int rounds_of_rest = 20;
     static constexpr std::size_t plenty = 1'000'000;
 
@@ -57,7 +57,7 @@ private:
 
     void echo() {
         begin(plenty);
-        // Nothing was told yet: nobody can know that it is open.
+        // No event was reported yet, so the supervisor cannot know that the connection is open.
         if (box_->empty()) {
             expect(say() != SendResult::sent, Rule::sends_nothing_before_it_is_open);
         }
@@ -66,7 +66,7 @@ private:
         until_all_arrived();
         rest();
     }
-    /// The peer does not keep up, since nobody lets it.
+    /// The peer does not keep up, because it gets no turns.
     void output() {
         open(plenty);
         SendResult answer = SendResult::sent;
@@ -79,7 +79,7 @@ private:
         until_all_arrived();
         rest();
     }
-    /// We do not keep up: one message in a turn, room for two.
+    /// This end does not keep up: it takes one message in a turn and has space for two.
     void input() {
         open(2);
         events_per_step_ = 1;
@@ -120,7 +120,7 @@ private:
         connection_.reset();
         begin(plenty);
         until([&] { return opened_ || closed_; }, Rule::opens_again);
-        // One that was accepted, and can be opened once, says so.
+        // An accepted connection, which can be opened only once, must fail as permanent.
         expect(opened_ || failure_.cause == Cause::permanent, Rule::opens_again);
     }
     void goodbye() {
@@ -139,12 +139,12 @@ private:
         while (say() == SendResult::sent && sent_ < 1000) {
         }
         expect(destroyed_in_silence(), Rule::destructor_calls_nobody);
-        // While it dials.
+        // The same during a dial.
         begin(plenty);
         expect(destroyed_in_silence(), Rule::destructor_calls_nobody);
     }
 
-    // ---- what a supervisor does ----------------------------------------------------------------
+    // ---- the role of a supervisor --------------------------------------------------------------
 
     void begin(std::size_t messages_max) {
         box_ = Ref<Box>::make(messages_max);
@@ -179,8 +179,8 @@ private:
         const std::size_t before = box_->size();
         connection_.reset();
         if (box_->size() != before) return false;
-        // A handler that was not called off comes in a later turn, and tells an end of which nobody
-        // asks any more. A thread may just have been delivering a message.
+        // A handler that was not cancelled may run in a later turn and report an end that no longer
+        // matters. A thread may have been delivering a message at that moment.
         box_->discard_unless([](const part::Event<M>&) { return false; });
         bool silent = true;
         for (int i = 0; i < rounds_of_rest; ++i) rig_->run_once();
@@ -215,7 +215,7 @@ private:
                 failure_ = event.failure;
                 return;
             case part::EventKind::received:
-                // On its way to say goodbye it may drop what comes.
+                // A closing connection may drop messages that arrive.
                 expect(closing_ || *event.message == message_(received_), arrival_);
                 expect(received_++ < sent_, arrival_);
                 break;
@@ -231,7 +231,7 @@ private:
         }
         expect(opened_, Rule::opened_comes_first);
     }
-    /// Turns in which nothing may happen but signs of life.
+    /// Runs turns in which only signs of life may happen.
     void rest() {
         for (int i = 0; i < rounds_of_rest && right(); ++i) step();
     }
@@ -242,7 +242,7 @@ private:
     void until(Done done, Rule rule) {
         for (quiet_rounds_ = 0; quiet_rounds_ < rounds_max && !done() && right(); ++quiet_rounds_) {
             step();
-            // What is over will not do it.
+            // A connection that is over will not do it.
             if (closed_ && !done()) break;
         }
         expect(done(), rule);
@@ -265,7 +265,7 @@ private:
     int pongs_ = 0;
     int quiet_rounds_ = 0;
     std::size_t events_per_step_ = plenty;
-    /// Which rule a wrong message breaks.
+    /// The rule that a wrong message breaks.
     Rule arrival_{};
     bool opened_ = false;
     bool closed_ = false;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/policy/detail/cause_set.hpp
-/// CauseSet: a list of causes, in four bytes.
+/// CauseSet: a set of causes in four bytes.
 #pragma once
 
 #include <concepts>  // std::same_as
@@ -10,7 +10,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Some causes; as a predicate on failures, whether theirs is one of them.
+/// A set of causes. As a predicate on failures, it tests whether the failure's cause is in the set.
 ///
 /// Thread safety: a plain value.
 class CauseSet {
@@ -22,7 +22,7 @@ public:
     [[nodiscard]] constexpr bool has(Cause cause) const noexcept {
         return (bits_ & bit(cause)) != 0;
     }
-    /// All other causes.
+    /// Returns the set of all other causes.
     [[nodiscard]] constexpr CauseSet others() const noexcept {
         CauseSet set{*this};
         set.bits_ = ~bits_;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/policy/detail/guarded.hpp
-/// Guarded: a value that threads share, under a one-byte lock.
+/// Guarded: a value that several threads share, protected by a one-byte lock.
 #pragma once
 
 #include <type_traits>  // std::is_constant_evaluated
@@ -9,8 +9,9 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// The state of a shared object whose changes concern several numbers at once. In a constant
-/// expression, where there is one thread, it takes no lock, so that timelines can be proven.
+/// The state of a shared object whose changes affect several numbers at once. In a constant
+/// expression, which has one thread, it takes no lock. Timelines can therefore be checked with
+/// static_assert.
 ///
 /// Thread safety: any thread.   Blocks: for a few instructions of another caller.
 template <class State>
@@ -20,7 +21,7 @@ public:
     Guarded(const Guarded&) = delete;
     Guarded& operator=(const Guarded&) = delete;
 
-    /// What `use` says of the state, alone with it.   Pre: `use` calls no user code.
+    /// Returns `use(state)`, called under the lock.   Pre: `use` calls no user code.
     template <class F>
     constexpr auto with(F use) noexcept {
         // Not a conditional expression: see RatioBudget::reserve.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/policy/detail/peer_evidence.hpp
-/// peer_evidence: what a failed attempt says of the peer's health.
+/// peer_evidence: what a failed attempt shows about the peer's health.
 #pragma once
 
 #include <cerrno>        // ENOMEM and others
@@ -12,18 +12,20 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// What is known of the peer after an attempt that failed.
+/// What is known about the peer after a failed attempt.
 enum class PeerEvidence : std::uint8_t {
-    unwell,  ///< it did not serve us
-    well,    ///< it answered, and says no
-    nothing  ///< it was not asked
+    unwell,  ///< the peer did not serve the request
+    well,    ///< the peer responded and rejected the request
+    nothing  ///< the request did not reach the peer
 };
 
-/// Whether no peer can have answered so: we had no memory, descriptors or buffers, cancelled the
-/// attempt, or a layer or a breaker of our own refused it.   Pre: there is a category.
+/// Returns whether the failure is local, so that no peer can have caused it: the process had no
+/// memory, descriptors or buffers, it cancelled the attempt, or a local layer or breaker refused
+/// it.   Pre: there is a category.
 [[nodiscard]] inline bool is_our_own(const Failure& failure) noexcept {
     const std::error_condition condition = failure.error().default_error_condition();
-    // By name, as in cause_of. The values are CallErrc's, whose room stands on this one.
+    // Compares names, as cause_of does. The values are those of CallErrc, whose component depends
+    // on this one.
     const std::string_view category{condition.category().name()};
     constexpr std::int32_t breaker_open = 3;
     constexpr std::int32_t call_refused = 5;
@@ -43,10 +45,12 @@ enum class PeerEvidence : std::uint8_t {
     }
 }
 
-/// What a failure says, unless the user knows better.   Complexity: O(1).
+/// Returns what a failure shows about the peer, by default; users may override it.
+/// Complexity: O(1).
 [[nodiscard]] constexpr PeerEvidence peer_evidence(const Failure& failure) noexcept {
     if (failure.cause == Cause::planned) return PeerEvidence::nothing;
-    // Before the cause: a layer of our own may refuse for a reason that a peer may have, too.
+    // Checked before the cause, because a local layer may refuse with a cause that a peer may
+    // report, too.
     if (failure.category != nullptr && is_our_own(failure)) return PeerEvidence::nothing;
     switch (failure.cause) {
         case Cause::permanent:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/policy/detail/rule_slots.hpp
-/// RuleSlots and AdviceFold: what a Policy keeps its rules in, and folds their opinions with.
+/// RuleSlots and AdviceFold: how a Policy stores its rules and combines their advice.
 #pragma once
 
 #include <cstddef>      // std::size_t
@@ -11,7 +11,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-// Not std::tuple: it is not trivially copyable, and costs every user its parse time.
+// Not std::tuple: it is not trivially copyable, and it would add parse time for every user.
 template <std::size_t, class R>
 struct RuleSlot {
     [[no_unique_address]] R rule;
@@ -42,8 +42,8 @@ template <class R>
     return advice;
 }
 
-// What a rule wishes; negative if nothing. A rule around a policy takes what to answer in that
-// case.
+// Returns the window that a rule requests, or a negative value for none. A rule that wraps a policy
+// takes the value to return in that case.
 template <class R>
 [[nodiscard]] constexpr Duration stable_wish(const R& rule) noexcept {
     constexpr Duration nothing{-1};
@@ -67,7 +67,7 @@ template <class R>
     }
 }
 
-/// Folds opinions; unlike pairwise `stronger` it remembers waits that were outranked on the way.
+/// Combines advice. Unlike pairwise `stronger`, it remembers waits that stronger advice outranked.
 class AdviceFold {
 public:
     constexpr void add(const Advice& advice) noexcept {

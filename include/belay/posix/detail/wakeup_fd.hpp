@@ -22,7 +22,7 @@ namespace belay { inline namespace BELAY_ABI { namespace posix::detail {
 
 /// A descriptor that becomes readable when somebody rings.
 ///
-/// Thread safety: ring() from any thread; the rest on the loop's.
+/// Thread safety: signal() from any thread; the rest on the loop's.
 class WakeupFd {
 public:
     /// Throws: std::system_error if the process has no descriptors left; without exceptions
@@ -48,7 +48,7 @@ public:
         if (out_ != in_) ::close(out_);
     }
 
-    void ring() noexcept {
+    void signal() noexcept {
         // Rung once, it stays rung until it is silenced: no further system call is needed.
         if (rung_.exchange(true, std::memory_order_acq_rel)) return;
         const std::uint64_t one = 1;

@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/work/detail/key_hash.hpp
-/// KeyHash: 96 bits of a text, at a nanosecond for eight bytes.
+/// KeyHash: a 96-bit hash of a text, at a nanosecond for eight bytes.
 #pragma once
 
 #include <belay/journal/detail/siphash.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// 96 bits, the first of them in `low`.
+/// 96 bits; the first 64 are in `low`.
 struct Hash96 {
     std::uint64_t low;
     std::uint32_t high;
 };
 
-/// A hash with a secret: two texts, whatever they are, have the same value with probability 2^-96
-/// over the secrets, if who chose them did not know it.
+/// A hash with a secret. Any two different texts have the same value with probability 2^-96 over
+/// the secrets, if their author did not know the secret.
 ///
-/// The text is taken in pairs of 32-bit words (a, b), the last filled up with zeros. Of each of
-/// three sums modulo 2^64, f0 + f1 * length + (f2 + a0) (f3 + b0) + (f4 + a1) (f5 + b1) + ..., the
-/// upper 32 bits count: they are strongly universal. The factors are the halves of the SipHash of
-/// 0, 1, 2, ... as 32 bits, dealt to the sums in turn. A text of more than 64 bytes is its SipHash
-/// before all that, but for its length.
+/// The hash reads the text in pairs of 32-bit words (a, b) and pads the last one with zeros. It
+/// computes three sums modulo 2^64: f0 + f1 * length + (f2 + a0) (f3 + b0) + (f4 + a1) (f5 + b1) +
+/// ... It uses the upper 32 bits of each sum, which are strongly universal. The factors are the
+/// 32-bit halves of the SipHash of 0, 1, 2, ..., distributed to the sums in turn. A text of more
+/// than 64 bytes is first replaced by its SipHash, except for its length.
 ///
 /// Errors: none.   Complexity: O(length); above 64 bytes as SipHash.
 /// Thread safety: distinct objects safe; const calls from any thread.

@@ -17,11 +17,10 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// What is remembered of a key: 96 bits of a hash of it, and the CRC32C of the content that came
-/// with it.
+/// The fingerprint of a key: 96 bits of its hash, and the CRC32C of the content that came with it.
 ///
-/// Two keys share a print with probability 2^-96, whatever they are, if who chose them had not seen
-/// the log's id.
+/// Any two keys have the same fingerprint with probability 2^-96, if their author had not seen the
+/// log's id.
 struct KeyFingerprint {
     std::uint64_t low = 0;
     std::uint32_t high = 0;
@@ -32,7 +31,7 @@ struct KeyFingerprint {
     }
 };
 
-/// The print of `key`, but for its content.
+/// Returns the fingerprint of `key`, without that of its content.
 ///
 /// Errors: none.   Complexity: O(length).   Source: see KeyHash.
 [[nodiscard]] inline KeyFingerprint print_of(std::string_view key, const KeyHash& hash) noexcept {
@@ -40,24 +39,26 @@ struct KeyFingerprint {
     return {known.low, known.high, 0};
 }
 
-/// Remembers the prints of the last `capacity` keys: a ring, and an index over it.
+/// Stores the fingerprints of the last `capacity` keys in a ring with an index.
 ///
-/// An entry of the index has the slot in the ring, and in the bits that are left a tag of the
-/// print: a look at a key that is not there takes one cache line, and no branch that cannot be
-/// foretold. Of the buckets, a cache line each and on average half full, one in a hundred is full.
+/// An entry of the index contains the slot in the ring, and in the remaining bits a tag of the
+/// fingerprint. A search for an absent key reads one cache line, and has no branch that the
+/// processor cannot predict. A bucket is one cache line and on average half full; one bucket in a
+/// hundred is full.
 ///
-/// Thread safety: distinct objects safe.   Allocates: only when it is made, 24 bytes for each key.
+/// Thread safety: distinct objects safe.
+/// Allocates: only in the constructor, 24 bytes for each key.
 /// Complexity:    O(1) each, expected over the secrets of the hash.
 /// Source:        linear probing by buckets: D. Knuth, "The Art of Computer Programming" 3, 6.4.
 class KeyWindow {
 public:
     static constexpr std::size_t capacity_max = (std::size_t{1} << 31) - 1;
 
-    /// What the window knows of a key.
+    /// The result of a search for a key.
     enum class Answer : std::uint8_t {
-        unknown,   ///< it is not among the last
+        unknown,   ///< it is not among the last keys
         same,      ///< it came with the same content
-        different  ///< it came with another content
+        different  ///< it came with different content
     };
 
     /// Pre: capacity <= capacity_max.   Throws: std::bad_alloc.
@@ -66,7 +67,7 @@ public:
           index_((2 * capacity + bucket_size - 1) / bucket_size),
           slots_{std::bit_ceil(static_cast<std::uint32_t>(capacity) + 1) - 1} {}
 
-    /// Has the memory fetched at which `find` and `add` will look, for who has work to do
+    /// Prefetches the memory that `find` and `add` will read, for a caller that can do other work
     /// meanwhile.
     void prefetch([[maybe_unused]] const KeyFingerprint& print) const noexcept {
 #if defined(__GNUC__)
@@ -90,7 +91,7 @@ public:
         }
     }
 
-    /// Adds a key as the newest, in the place of the oldest if it is full.
+    /// Adds a key as the newest. If the window is full, it replaces the oldest.
     ///
     /// Pre: capacity() > 0, and find(print) is `unknown`.
     void add(const KeyFingerprint& print) noexcept {
@@ -98,7 +99,7 @@ public:
         const std::size_t slot = next_slot_;
         if (size_ == ring_.size()) {
             forget(slot);
-            // By the time that these are forgotten, what tells where they are has come.
+            // Prefetched now, so that the index entry is in the cache when this key is removed.
             if (slot + adds_ahead < ring_.size()) prefetch(ring_[slot + adds_ahead]);
         } else {
             ++size_;
@@ -111,13 +112,13 @@ public:
         next_slot_ = slot + 1 == ring_.size() ? 0 : slot + 1;
     }
 
-    /// Forgets all.
+    /// Removes all keys.
     void clear() noexcept {
         for (Bucket& bucket : index_) bucket = {};
         size_ = next_slot_ = 0;
     }
 
-    /// The i-th oldest.   Pre: i < size().
+    /// Returns the i-th oldest.   Pre: i < size().
     [[nodiscard]] const KeyFingerprint& at(std::size_t i) const noexcept {
         BELAY_PRECONDITION(i < size(), "KeyWindow::at: must be there");
         const std::size_t oldest = size_ == ring_.size() ? next_slot_ : 0;
@@ -132,13 +133,14 @@ private:
     static constexpr std::size_t adds_ahead = 8;
     static constexpr std::uint32_t away_bit = std::uint32_t{1} << 31;
 
-    /// Entries, those in use in front. Invariant: an entry is in the bucket that is its home, or in
-    /// one behind it, all before which are full; without `away_bit` it is at home.
+    /// Entries; those in use are at the front. Invariant: an entry is in its home bucket, or in a
+    /// later one if all buckets before that are full. An entry without `away_bit` is in its home
+    /// bucket.
     struct alignas(64) Bucket {
         std::array<std::uint32_t, bucket_size> entries;  // 0: none
 
         [[nodiscard]] bool is_full() const noexcept { return entries.back() != 0; }
-        /// The entries that have these bits under a mask, as bits themselves.
+        /// Returns a bit set of the entries that equal `bits` under a mask.
         [[nodiscard]] std::uint32_t matches(std::uint32_t bits, std::uint32_t mask) const noexcept {
 #if defined(__SSE2__)
             const auto equal = [&](const std::uint32_t* four) {
@@ -176,12 +178,13 @@ private:
                            "KeyWindow::KeyWindow: the capacity must be below 2^31");
         return capacity;
     }
-    /// The bits of an entry that are a tag.
+    /// Returns a mask of the bits of an entry that are its tag.
     [[nodiscard]] std::uint32_t tags() const noexcept { return ~(slots_ | away_bit); }
     [[nodiscard]] std::size_t slot_of(std::uint32_t entry) const noexcept {
         return (entry & slots_) - 1;
     }
-    /// The bucket where a key belongs: its hash scaled to their number, which is no power of two.
+    /// Returns the home bucket of a key: its hash scaled to the number of buckets, which is not a
+    /// power of two.
     [[nodiscard]] std::size_t home(const KeyFingerprint& print) const noexcept {
         return static_cast<std::size_t>(detail::multiply(print.low, index_.size()).high);
     }
@@ -189,7 +192,7 @@ private:
         return b + 1 == index_.size() ? 0 : b + 1;
     }
 
-    /// Takes a slot of the ring out of the index.
+    /// Removes a slot of the ring from the index.
     void forget(std::size_t slot) noexcept {
         std::size_t b = home(ring_[slot]);
         std::size_t at = 0;
@@ -204,7 +207,8 @@ private:
         index_[b].remove(at);
         if (was_full) refill(b);
     }
-    /// A bucket that was full has room: one that passed by it comes back, and so on.
+    /// Refills a bucket that was full: moves an entry that overflowed past it back, and repeats
+    /// this for that entry's bucket.
     void refill(std::size_t hole) noexcept {
         bool was_full = true;
         for (std::size_t b = next(hole); was_full && b != hole; b = next(b)) {
@@ -214,7 +218,7 @@ private:
                 const std::uint32_t entry = bucket.entries[i];
                 if ((entry & away_bit) == 0) continue;
                 const std::size_t wanted = home(ring_[slot_of(entry)]);
-                // It may unless its home is behind the hole, on the way to b.
+                // The entry may move unless its home is after the hole, on the way to b.
                 const bool stays =
                     hole < b ? hole < wanted && wanted <= b : hole < wanted || wanted <= b;
                 if (stays) continue;

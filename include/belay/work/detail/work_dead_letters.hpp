@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/work/detail/work_dead_letters.hpp
-/// WorkDeadLetters: where the dead of a WorkQueue are put, and who hears of them.
+/// WorkDeadLetters: where a WorkQueue stores dead items, and which observer it notifies.
 #pragma once
 
 #include <concepts>  // std::same_as
@@ -13,7 +13,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// What a WorkQueue W tells.
+/// The hooks of a WorkQueue W.
 template <class W>
 struct WorkHooks {
     using Dead = Hook<OnDead, W, const DeadWork&>;
@@ -45,16 +45,16 @@ public:
     WorkDeadLetters(DeadLetters storage, Observer observer)
         : storage_{std::move(storage)}, observer_{std::move(observer)} {}
 
-    /// The same, of a queue that the observer may ask.
+    /// The same, bound to a queue that the observer may query.
     template <class W>
     struct Of {
-        WorkDeadLetters& letters;
+        WorkDeadLetters& dead_letters;
         const W& queue;
 
         template <class Log>
         [[nodiscard]] std::error_code bury(WorkItems<Log>& items, const WorkPlace& item,
                                            DeathCause cause, bool must_note) {
-            return letters.bury(queue, items, item, cause, must_note);
+            return dead_letters.bury(queue, items, item, cause, must_note);
         }
     };
     template <class W>
@@ -66,7 +66,8 @@ public:
     [[nodiscard]] auto& observer() noexcept { return unwrap(observer_); }
 
 private:
-    /// An item is not lent any more. If it must be noted and cannot be, nothing changes.
+    /// Ends the lease of an item that is dead. If its death must be noted and noting fails, nothing
+    /// changes.
     ///
     /// Errors: those of the log.   Throws: std::bad_alloc; what the storage and the observer throw.
     template <class W, class Log>
@@ -93,7 +94,8 @@ private:
             return items.failed();
         }
         if (cause != DeathCause::unreadable && send_letter(storage_, body, slots[i].sent)) {
-            // Only now: a crash before this entry is durable leaves the item in both places.
+            // The item is finished only now, so a crash before this entry is durable leaves it in
+            // both places.
             items.finish(items.table().place_of(i));
         } else {
             WorkSlot noted = slots[i];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/work/detail/work_entry.hpp
-/// WorkEntry: what a WorkQueue appends to its log; see docs/work-queue-format.md.
+/// WorkEntry: an entry that a WorkQueue appends to its log; see docs/work-queue-format.md.
 #pragma once
 
 #include <cstring>  // std::memcpy
@@ -15,20 +15,20 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 enum class WorkKind : std::uint8_t {
     item = 1,   // an item; its id is the number of this entry
-    moved = 2,  // an item that was copied from an earlier entry, with what is known of it
-    done = 3,   // items that are gone
-    note = 4,   // what became of an item that is not gone
+    moved = 2,  // an item copied from an earlier entry, with its current state
+    done = 3,   // items that are finished
+    note = 4,   // the state of an item that is not finished
     keys = 5    // a part of the window of keys
 };
 
-// What the byte for the cause of death says beyond DeathCause.
+// Values of the byte for the cause of death, in addition to those of DeathCause.
 inline constexpr std::uint32_t cause_none = 0;
 inline constexpr std::uint32_t cause_dead_max = 3;
-inline constexpr std::uint32_t cause_revived = 4;  // it lives, and does not expire any more
+inline constexpr std::uint32_t cause_revived = 4;  // alive again, without expiry
 
 inline constexpr std::uint64_t no_expiry = ~std::uint64_t{0};
 
-/// Milliseconds since 1970, rounded up, from 0 to 2^48 - 1.
+/// Converts to milliseconds since 1970, rounded up, from 0 to 2^48 - 1.
 [[nodiscard]] constexpr std::uint64_t stamp_of(WallTime t) noexcept {
     constexpr std::uint64_t most = (std::uint64_t{1} << 48) - 1;
     const std::int64_t ticks = t.time_since_epoch().count();
@@ -41,12 +41,12 @@ inline constexpr std::uint64_t no_expiry = ~std::uint64_t{0};
     if (stamp > most) return WallTime::max();
     return WallTime{Duration{static_cast<std::int64_t>(stamp * 1'000'000U)}};
 }
-/// The time between two wall stamps: 0ns if the clock went back.
+/// Returns the time between two wall stamps, or 0ns if the clock went back.
 [[nodiscard]] constexpr Duration elapsed_between(WallTime since, WallTime now) noexcept {
     return elapsed(Instant{since.time_since_epoch()}, Instant{now.time_since_epoch()});
 }
 
-/// One entry, read or to be written. Which fields count depends on the kind.
+/// One entry, read or to be written. The kind determines which fields are used.
 struct WorkEntry {
     WorkKind kind = WorkKind::item;
     std::uint64_t written = 0;          // wall stamp
@@ -67,14 +67,15 @@ inline constexpr std::size_t work_header_bytes = 8;
 inline constexpr std::size_t work_overhead_max = 52;
 inline constexpr std::size_t print_bytes = 16;
 
-/// What says, in entries that name items by their numbers, which log numbered them.
+/// Returns the mark of a log. Entries that refer to items by number carry the mark of the log that
+/// assigned the numbers.
 [[nodiscard]] inline std::uint32_t log_mark(const Id& journal) noexcept { return crc32c(journal); }
 
 namespace work_flags {
 inline constexpr unsigned key = 1, delay = 2, expires = 4, state = 8;
 }
 
-/// Writes an entry of the log with this mark into `out`, in place of what it held.
+/// Writes an entry of the log with this mark into `out`, replacing its content.
 ///
 /// `tail` must not be a part of `out`.   Throws: std::bad_alloc.
 inline void encode(const WorkEntry& e, std::uint32_t mark, Bytes& out) {
@@ -122,8 +123,8 @@ inline void encode(const WorkEntry& e, std::uint32_t mark, Bytes& out) {
     if (!e.tail.empty()) std::memcpy(out.data() + head_bytes, e.tail.data(), e.tail.size());
 }
 
-/// Reads the fields of entry `number` of the log with this mark. The bytes may be anything; `tail`
-/// points into them.
+/// Decodes entry `number` of the log with this mark. The bytes may have any content. `tail` points
+/// into them.
 ///
 /// Errors: future_version, corrupt, foreign_file.
 class WorkDecoder {
@@ -232,7 +233,7 @@ private:
     bool short_ = false;
 };
 
-/// The i-th print in the tail of a `keys` entry.
+/// Returns the i-th fingerprint in the tail of a `keys` entry.
 [[nodiscard]] inline detail::KeyFingerprint load_print(BytesView tail, std::size_t i) noexcept {
     const std::byte* const p = tail.data() + i * print_bytes;
     return {load_le<std::uint64_t>(p), load_le<std::uint32_t>(p + 8),

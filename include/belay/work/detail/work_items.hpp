@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/work/detail/work_items.hpp
-/// WorkItems: the items of a WorkQueue and their log: what is appended, given up, and copied.
+/// WorkItems: the items of a WorkQueue and their log. It appends, releases and copies entries.
 #pragma once
 
 #include <array>    // std::array
@@ -17,11 +17,12 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// A log whose entries are facts about items, and what of them counts now.
+/// A log whose entries record facts about items, with the current state of those items.
 ///
-/// Who decides what becomes of an item changes its slot by `table()`, and has it noted here.
-/// Invariant: nothing is given up in front of what is held, or of what is only held by entries that
-/// are not durable.
+/// The caller that decides about an item changes its slot with `table()`, and notes the change
+/// here.
+/// Invariant: the log releases no entry before the first held one, or before the first that only
+/// entries that are not yet durable replace.
 ///
 /// Thread safety: none of its own.
 template <LogLike Log>
@@ -40,7 +41,7 @@ public:
     }
     WorkItems(const WorkItems&) = delete;
     WorkItems& operator=(const WorkItems&) = delete;
-    /// Appends what a `commit` would, as far as that takes no memory.
+    /// Appends what a `commit` would append, as far as that needs no memory.
     ~WorkItems() {
         if (!note_late(false)) static_cast<void>(note_gone(false));
     }
@@ -53,13 +54,13 @@ public:
     [[nodiscard]] WorkSlots& slots() noexcept { return table_.slots(); }
     [[nodiscard]] std::size_t living() const noexcept { return table_.living(); }
 
-    /// The time, as it was told last.
+    /// Returns the time that was last passed to tell().
     [[nodiscard]] const Moment& clock() const noexcept { return clock_; }
     void tell(Moment moment) noexcept { clock_ = moment; }
 
     // ---- reading --------------------------------------------------------------------------------
 
-    /// The entry at a position; its tail is valid until the next call that changes the log.
+    /// Reads the entry at a position. Its tail is valid until the next call that changes the log.
     [[nodiscard]] std::error_code read(std::uint64_t position, WorkEntry& entry) {
         const Result<BytesView> bytes = log_.read(position);
         if (!bytes) return bytes.error();
@@ -72,7 +73,7 @@ public:
 
     // ---- appending ------------------------------------------------------------------------------
 
-    /// Appends an entry, and gives its number.
+    /// Appends an entry and returns its number.
     ///
     /// Errors: those of the log; nothing has changed then.   Throws: std::bad_alloc, likewise.
     [[nodiscard]] Result<std::uint64_t> append(const WorkEntry& entry,
@@ -86,7 +87,7 @@ public:
         return number;
     }
 
-    /// Notes what is known of a slot's item, which is then delayed by `delay`.
+    /// Appends a note with the state of a slot's item, which is then delayed by `delay`.
     [[nodiscard]] std::error_code note(const WorkSlot& slot, Duration delay = Duration::zero()) {
         return append({.kind = WorkKind::note,
                        .written = stamp_of(clock_.wall),
@@ -96,18 +97,18 @@ public:
                        .cause = slot.cause})
             .error();
     }
-    /// As `note`; what cannot be noted now is at the next `commit`.   Throws: std::bad_alloc.
+    /// The same; a note that fails now is appended at the next `commit`.   Throws: std::bad_alloc.
     void note_soon(WorkSlot& slot) {
         slot.unnoted = static_cast<bool>(note(slot));
         some_unnoted_ = some_unnoted_ || slot.unnoted;
     }
 
-    /// Everything up to here becomes durable.
+    /// Makes everything appended so far durable.
     ///
-    /// Errors: those of the log; not_enough_memory. What could not be noted is by a later call.
+    /// Errors: those of the log; not_enough_memory. A later call appends the notes that failed.
     [[nodiscard]] std::error_code make_durable() noexcept {
         release();
-        // Without space or memory for it, at least what was appended becomes durable.
+        // If there is no space or memory for notes, at least the appended entries become durable.
         std::error_code unnoted = unless_no_memory([this] {
             const std::error_code late = note_late(true);
             return late ? late : note_gone(true);
@@ -122,8 +123,8 @@ public:
         release();
         return unnoted;
     }
-    /// Copies what is due, and makes all durable; says why what is due can never be copied, or for
-    /// lack of memory not now.
+    /// Copies what is due, and makes everything durable. Returns why what is due can never be
+    /// copied, or cannot be copied now for lack of memory.
     [[nodiscard]] std::error_code commit() noexcept {
         const std::error_code uncopied = unless_no_memory([this] {
             tidy();
@@ -132,8 +133,8 @@ public:
         const std::error_code error = make_durable();
         return error ? error : uncopied;
     }
-    /// Whether something is known here only, until a `commit`; also what the log was told is gone,
-    /// if it says so.
+    /// Returns whether some state is only in memory until a `commit`. This includes
+    /// acknowledgements of the log that are not durable, if the log reports that.
     [[nodiscard]] bool has_unnoted() const noexcept {
         if constexpr (TellsDurableAck<Log>) {
             if (log_.acked_durable() + 1 < log_.base()) return true;
@@ -141,20 +142,20 @@ public:
         return some_unnoted_ || !gone_.empty();
     }
 
-    // ---- giving up ------------------------------------------------------------------------------
+    // ---- releasing ------------------------------------------------------------------------------
 
-    /// Makes room to finish one item, which may have two names.   Throws: std::bad_alloc; then
-    /// nothing has changed.
+    /// Reserves capacity to finish one item, which may have two numbers.
+    /// Throws: std::bad_alloc; then nothing has changed.
     void make_room_for_gone() {
         if (gone_.size() < ids_per_entry) return;
-        // If it cannot be noted now, it is later.
+        // If this fails now, a later call notes it.
         static_cast<void>(note_gone(true));
         if (gone_.size() + 2 > gone_.capacity()) gone_.reserve(2 * gone_.size());
     }
-    /// The item is gone. It becomes durable with the next `commit`.   Pre: there is room.
+    /// Finishes an item. This becomes durable with the next `commit`.   Pre: capacity is reserved.
     void finish(const WorkPlace& item) noexcept {
-        // If its copy is damaged, now or later, it tells no opening whose it is: there it is an
-        // item by its own number.
+        // If the copy of the item is damaged, now or later, an opening cannot read whose copy it
+        // is. The opening then treats the copy as an item with the number of its entry.
         if (item.position != item.id) gone_.push_back({item.position, item.position});
         gone_.push_back({item.id, item.position});
         given_up_bytes_ += positions().bytes_at(item.position);
@@ -162,7 +163,7 @@ public:
         release();
     }
 
-    /// Gives up what the log need not keep.
+    /// Releases the entries that the log need not keep.
     void release() noexcept {
         const std::uint64_t durable = log_.durable();
         if (durable >= copied_to_) copied_from_ = nothing;
@@ -170,8 +171,8 @@ public:
         const std::uint64_t keep =
             smaller(positions().first_held(), smaller(copied_from_, keys_.floor()));
         if (keep <= log_.base()) return;
-        // It stands, or the log has failed, and says so; a file that could not be deleted is
-        // deleted later.
+        // Either this succeeds, or the log has failed and reports it. A file that cannot be deleted
+        // now is deleted later.
         static_cast<void>(log_.ack(keep - 1));
         if (log_.base() < keep) return;
         table_.drop_before(keep);
@@ -184,11 +185,11 @@ public:
 
     // ---- copying --------------------------------------------------------------------------------
 
-    /// Copies items at the front to the end while too much behind them is dead, and the keys when
-    /// only they keep the log. Of items at most 64 KiB and twice what was given up since the last
-    /// call, but at least one.
+    /// Copies items from the front to the end while too many bytes after them are dead, and copies
+    /// the keys if only they keep the log. It copies at least one item, and otherwise at most 64
+    /// KiB plus twice the bytes released since the last call.
     ///
-    /// What cannot be done now is tried again at the next call.   Throws: std::bad_alloc.
+    /// The next call retries what fails now.   Throws: std::bad_alloc.
     void tidy() {
         stuck_ = {};
         const std::uint64_t to = positions().end();
@@ -223,7 +224,8 @@ private:
 
     [[nodiscard]] const WorkPositions& positions() const noexcept { return table_.positions(); }
 
-    /// What the call answers; its lack of memory, which must leave everything whole, as an error.
+    /// Returns the result of the call, or an error if there is no memory. The lack of memory must
+    /// leave everything consistent.
     template <class Call>
     [[nodiscard]] static std::error_code unless_no_memory(Call&& call) noexcept {
 #if defined(__cpp_exceptions)
@@ -237,13 +239,13 @@ private:
 #endif
     }
 
-    /// How often the item was lent, as far as the log may know: a delivery in progress has not
-    /// failed yet, unless it counted before.
+    /// Returns how often the item was leased, as far as the log may record it. A delivery in
+    /// progress has not failed yet, so it counts only if it was counted before.
     [[nodiscard]] static std::uint32_t ended_deliveries(const WorkSlot& slot) noexcept {
         const bool counts = slot.state != WorkItem::State::leased || slot.counted;
         return slot.deliveries - (counts ? 0U : 1U);
     }
-    /// Appends what could not be noted before.
+    /// Appends the notes that failed before.
     [[nodiscard]] std::error_code note_late(bool may_grow) {
         if (!some_unnoted_) return {};
         for (std::uint32_t i = 0; i < slots().end(); ++i) {
@@ -257,7 +259,8 @@ private:
         some_unnoted_ = false;
         return {};
     }
-    /// Appends what says which items are gone, unless the log's base says it.
+    /// Appends entries that list the finished items, except those that the log's base already
+    /// covers.
     [[nodiscard]] std::error_code note_gone(bool may_grow) {
         while (!gone_.empty()) {
             if (!may_grow && !positions().has_space()) return {};
@@ -287,14 +290,15 @@ private:
     void stick(const std::error_code& error) noexcept {
         if (error == QueueErrc::too_large) stuck_ = error;
     }
-    /// Copies the first item that is held. Returns the bytes it took; 0 if it could not be.
+    /// Copies the first held item. Returns the number of bytes copied, or 0 on failure.
     [[nodiscard]] std::size_t move_first() {
         const std::uint64_t position = positions().first_held();
         WorkEntry entry;
         if (read(position, entry)) return 0;
         if (entry.kind == WorkKind::item) entry.id = position;
         const WorkPlace item = table_.find(entry.id);
-        // It was damaged when it was opened, and is not now: what it says was not taken.
+        // The entry was damaged at the opening and is readable now, but its content was not
+        // replayed.
         if (item.position != position) return 0;
         slots().reserve();
         entry.kind = WorkKind::moved;
@@ -328,11 +332,11 @@ private:
     WorkKeys keys_;
     Bytes scratch_;
     std::error_code stuck_;                // why the first item, or the keys, cannot be copied
-    bool some_unnoted_ = false;            // a slot may be
-    std::vector<Gone> gone_;               // not noted yet, and not below the log's base
+    bool some_unnoted_ = false;            // whether any slot may be unnoted
+    std::vector<Gone> gone_;               // finished, not noted yet, and not below the log's base
     std::size_t given_up_bytes_ = 0;       // since the last call of tidy
-    std::uint64_t copied_from_ = nothing;  // the first entry of which only a copy counts, and
-    std::uint64_t copied_to_ = 0;          // the last such copy, which is not known to be durable
+    std::uint64_t copied_from_ = nothing;  // the first entry that only a copy replaces
+    std::uint64_t copied_to_ = 0;          // the last such copy; it may not be durable yet
 };
 
 }}}  // namespace belay::detail

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/work/detail/work_keys.hpp
-/// WorkKeys: the idempotency keys of a WorkQueue, and for which of its log's entries they need it.
+/// WorkKeys: the idempotency keys of a WorkQueue, and which entries of its log they need.
 #pragma once
 
 #include <cstdint>       // std::uint32_t, std::uint64_t
@@ -14,10 +14,10 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// The last keys. The log has each in its item's entry, or in the last copy of all of them: a
-/// window, whose parts follow each other.
+/// The last keys. The log has each key in its item's entry, or in the last copy of all keys. That
+/// copy is a window whose parts are consecutive.
 ///
-/// Thread safety: none of its own.   Allocates: only when it is made.
+/// Thread safety: none of its own.   Allocates: only in the constructor.
 class WorkKeys {
 public:
     /// Throws: std::bad_alloc.
@@ -28,7 +28,7 @@ public:
         prints_.reserve(smaller(per_entry_, window_.capacity()) * print_bytes);
     }
 
-    /// Makes the print of what comes with a key.   Errors: duplicate, key_conflict.
+    /// Computes the fingerprint of a key and its content.   Errors: duplicate, key_conflict.
     [[nodiscard]] std::error_code judge(std::string_view key, BytesView body,
                                         KeyFingerprint& print) const noexcept {
         print = print_of(key, hash_);
@@ -39,37 +39,37 @@ public:
         return make_error_code(known == KeyWindow::Answer::same ? QueueErrc::duplicate
                                                                 : QueueErrc::key_conflict);
     }
-    /// Remembers a print, which came with an entry.   Pre: it is not known.
+    /// Adds a fingerprint that came with an entry.   Pre: it is unknown.
     void add(const KeyFingerprint& print, std::uint64_t number) noexcept {
         window_.add(print);
         keep(number);
     }
     [[nodiscard]] KeyWindow& window() noexcept { return window_; }
 
-    /// The first entry that is kept for them; the highest number if none is.
+    /// Returns the first entry that the keys need; the highest number if they need none.
     [[nodiscard]] std::uint64_t floor() const noexcept { return floor_; }
-    /// From here on the entry with this number is kept for its key.
+    /// Keeps the entry with this number for its key.
     void keep(std::uint64_t number) noexcept {
         floor_ = smaller(floor_, number);
-        next_part_ = 0;  // what was copied of the window lacks it
+        next_part_ = 0;  // a copy that was begun lacks this key
     }
 
-    /// All of them are in the entries from `first` to `last`, too.
+    /// Records that the entries from `first` to `last` contain a copy of all keys.
     void keep_copy(std::uint64_t first, std::uint64_t last) noexcept {
         first_ = first;
         last_ = last;
     }
-    /// What is durable of the log: if a copy is, the entries before it are not kept any more.
+    /// Records what is durable. If a copy is durable, the keys do not need the entries before it.
     void settle(std::uint64_t durable) noexcept {
         if (last_ == 0 || durable < last_) return;
         floor_ = first_;
         last_ = 0;
     }
-    /// Whether there is a copy that is not known to be durable.
+    /// Returns whether there is a copy that is not known to be durable.
     [[nodiscard]] bool copy_waits() const noexcept { return last_ != 0; }
     [[nodiscard]] std::size_t copy_bytes() const noexcept { return window_.size() * print_bytes; }
-    /// Appends all of them, by `append(const WorkEntry&)`, which answers as the log does; goes on
-    /// with the part that had no space the last time.
+    /// Appends a copy of all keys with `append(const WorkEntry&)`, which returns what the log
+    /// returns. It continues with the part for which there was no space the last time.
     ///
     /// Errors: those of the log.
     template <class Append>
@@ -89,7 +89,7 @@ public:
                                  .part = static_cast<std::uint32_t>(next_part_),
                                  .parts = static_cast<std::uint32_t>(parts),
                                  .tail = prints_});
-            // Parts without the last one mean nothing to whoever reads them.
+            // A reader ignores parts without the last one.
             if (!number) return number.error();
             if (next_part_++ == 0) begun_ = *number;
             last = *number;
@@ -102,13 +102,13 @@ public:
 private:
     KeyWindow window_;
     KeyHash hash_;
-    std::size_t per_entry_;  // how many prints an entry takes
-    Bytes prints_;           // of a part of a copy
+    std::size_t per_entry_;  // how many fingerprints an entry holds
+    Bytes prints_;           // of one part of a copy
     std::uint64_t floor_ = ~std::uint64_t{0};
     std::uint64_t first_ = 0;    // of a copy that is not known to be durable
     std::uint64_t last_ = 0;     // 0: there is none
     std::size_t next_part_ = 0;  // of a copy that was begun
-    std::uint64_t begun_ = 0;    // with this entry
+    std::uint64_t begun_ = 0;    // the entry with its first part
 };
 
 }}}  // namespace belay::detail

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/work/detail/work_leasing.hpp
-/// WorkLeasing: how the items of a WorkQueue are taken, lent, and end.
+/// WorkLeasing: how the items of a WorkQueue are pushed, leased and finished.
 #pragma once
 
 #include <utility>  // std::exchange, std::move
@@ -9,8 +9,8 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// The loans of the items that it owns. `letters` are those of WorkDeadLetters: where what dies is
-/// put.
+/// The leases of the items, which it owns. `dead_letters` is a WorkDeadLetters, which takes the
+/// dead items.
 ///
 /// Thread safety: none of its own.
 template <LogLike Log>
@@ -37,7 +37,7 @@ public:
             const std::error_code known = items_.keys().judge(with.key, body, entry.print);
             if (known) return known;
         }
-        // So that it can be copied forward, with what may become known of it.
+        // The limit leaves space to copy the item later with its state.
         const std::size_t bytes = body.size() + work_overhead_max;
         if (bytes > options().record_bytes_max) return make_error_code(QueueErrc::too_large);
         if (items_.living() + slots().dead() >= options().items_max ||
@@ -57,8 +57,8 @@ public:
     }
 
     /// See WorkQueue::lease.
-    template <class Letters>
-    [[nodiscard]] Result<Lease> lease(Moment moment, Letters& letters) {
+    template <class DeadLetters>
+    [[nodiscard]] Result<Lease> lease(Moment moment, DeadLetters& dead_letters) {
         items_.tell(moment);
         items_.tidy();
         wake();
@@ -71,7 +71,8 @@ public:
             if (error && !means_unreadable(error, item.id)) return error;
             const DeathCause cause = error ? DeathCause::unreadable : why_dead(item, entry);
             if (cause == DeathCause::none) return lend(item, entry);
-            if (const std::error_code lost = letters.bury(items_, item, cause, false)) return lost;
+            if (const std::error_code lost = dead_letters.bury(items_, item, cause, false))
+                return lost;
         }
     }
 
@@ -84,15 +85,16 @@ public:
     }
 
     /// See WorkQueue::nack.
-    template <class Letters>
+    template <class DeadLetters>
     [[nodiscard]] std::error_code nack(const Lease& lease, Moment moment, Duration delay,
-                                       Letters& letters) {
+                                       DeadLetters& dead_letters) {
         if (const std::error_code error = check(lease)) return error;
         items_.tell(moment);
         items_.tidy();
         WorkSlot& slot = slots()[lease.slot];
         if (is_spent(slot)) {
-            return letters.bury(items_, table().place_of(lease.slot), DeathCause::failed, true);
+            return dead_letters.bury(items_, table().place_of(lease.slot), DeathCause::failed,
+                                     true);
         }
         if (const std::error_code error = items_.note(slot, delay)) return error;
         slot.unnoted = false;
@@ -118,7 +120,7 @@ private:
     [[nodiscard]] WorkTable& table() noexcept { return items_.table(); }
     [[nodiscard]] WorkSlots& slots() noexcept { return items_.slots(); }
 
-    /// Ends the loans and the delays whose time is over.
+    /// Ends the leases and the delays whose time is over.
     void wake() {
         for (;;) {
             const std::uint32_t i = slots().next_due();
@@ -133,7 +135,7 @@ private:
         }
     }
 
-    /// Lends an item, of which `entry` was read.   Errors: those of the log.
+    /// Leases an item whose entry was read.   Errors: those of the log.
     [[nodiscard]] Result<Lease> lend(const WorkPlace& item, WorkEntry& entry) {
         slots().reserve();
         const std::uint32_t i = table().slot_of(item);
@@ -161,21 +163,21 @@ private:
                      .token = tokens_};
     }
 
-    /// Whether a lease counts still.   Errors: lease_ended; what `failed` says.
+    /// Checks whether a lease is still valid.   Errors: lease_ended; the error of `failed`.
     [[nodiscard]] std::error_code check(const Lease& lease) noexcept {
         if (const std::error_code error = items_.failed()) return error;
-        // Tokens count from 1 in each opening, whose salt tells it from others.
+        // Tokens count from 1 in each opening. The salt identifies the opening.
         const bool counts = lease.opening == items_.log().salt() && lease.token != 0 &&
                             lease.slot < slots().end() && slots()[lease.slot].token == lease.token;
         return counts ? std::error_code{} : make_error_code(QueueErrc::lease_ended);
     }
 
-    /// Whether an item that was lent so often is not lent again.
+    /// Returns whether an item has reached its maximum number of deliveries.
     [[nodiscard]] bool is_spent(const WorkSlot& slot) const noexcept {
         return options().deliveries_max != WorkOptions::any_number &&
                slot.deliveries >= options().deliveries_max;
     }
-    /// Why an item, of which `entry` was read, is not lent any more; `none` if it is.
+    /// Returns why an item whose entry was read is not leased any more, or `none` if it is leased.
     [[nodiscard]] DeathCause why_dead(const WorkPlace& item, const WorkEntry& entry) noexcept {
         const WorkSlot known = item.slot != WorkSlots::none ? slots()[item.slot] : WorkSlot{};
         if (known.cause != cause_revived && entry.expires != no_expiry &&
@@ -184,15 +186,16 @@ private:
         }
         return is_spent(known) ? DeathCause::failed : DeathCause::none;
     }
-    /// Whether an item that could not be read is passed by. What may be better a moment later is
-    /// told first: one bad sector must not hold up all others, nor a bad moment bury an item.
+    /// Returns whether an unreadable item is skipped. An I/O error may be temporary, so its first
+    /// occurrence is returned instead. One bad sector must not block all other items, and one
+    /// temporary error must not make an item dead.
     [[nodiscard]] bool means_unreadable(const std::error_code& error, std::uint64_t id) noexcept {
         if (error == QueueErrc::corrupt) return true;
         return error == std::errc::io_error && !items_.failed() && std::exchange(unread_, id) == id;
     }
 
     WorkItems<Log> items_;
-    std::uint64_t tokens_ = 0;  // of the last loan
+    std::uint64_t tokens_ = 0;  // of the last lease
     std::uint64_t unread_ = 0;  // the item that last could not be read
 };
 

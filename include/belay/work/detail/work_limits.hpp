@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/work/detail/work_limits.hpp
-/// why_not_possible: whether a WorkQueue can work over a log with such options.
+/// why_not_possible: whether a WorkQueue can work over a log with given options.
 #pragma once
 
 #include <belay/journal/log_like.hpp>
@@ -9,8 +9,9 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Why a queue cannot be opened so over this log. One that takes shorter records than the queue may
-/// write could refuse copies of items and keys, and would grow then.
+/// Returns why a queue cannot be opened with these options over this log. If the log accepted only
+/// shorter records than the queue may write, it could refuse copies of items and keys, and would
+/// then grow.
 template <LogLike Log>
 [[nodiscard]] WorkError why_not_possible(const WorkOptions& o, const Log& log) noexcept {
     const std::error_code bad = make_error_code(QueueErrc::bad_options);

@@ -12,20 +12,19 @@
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// For each entry from the log's base on: whether it holds an item, whether that item is plain and
-/// can be lent, and how many bytes the entry takes.
+/// ready to lease, and how many bytes the entry has.
 ///
-/// A plain item is one of which nothing is known but its entry: it was never lent, delayed or
-/// moved.
-/// Thread safety: none of its own.   Allocates: in `reserve` only; nothing once it is as large as
-/// it ever was.
+/// A plain item has no state besides its entry: it was never leased, delayed or moved.
+/// Thread safety: none of its own.
+/// Allocates: in `reserve` only, and only to exceed its largest size so far.
 class WorkPositions {
 public:
-    /// What an entry of `length` bytes takes in the log.
+    /// Returns the bytes that an entry of `length` bytes takes in the log.
     [[nodiscard]] static constexpr std::size_t framed(std::size_t length) noexcept {
         return journal_format::record_bytes(length);
     }
 
-    /// Entries are numbered from `first` on.
+    /// Numbers entries from `first` on.
     explicit WorkPositions(std::uint64_t first) noexcept
         : first_block_{first / 64},
           base_{first},
@@ -33,11 +32,11 @@ public:
           first_held_{first},
           first_ready_{first} {}
 
-    /// Whether there is room for one more entry.
+    /// Returns whether there is capacity for one more entry.
     [[nodiscard]] bool has_space() const noexcept {
         return end_ / 64 - first_block_ < ring_.size();
     }
-    /// Makes room for one more entry.   Throws: std::bad_alloc; then nothing has changed.
+    /// Reserves capacity for one more entry.   Throws: std::bad_alloc; then nothing has changed.
     void reserve() {
         if (has_space()) return;
         std::vector<Block> larger_ring(ring_.empty() ? 4 : 2 * ring_.size());
@@ -47,7 +46,7 @@ public:
         ring_ = std::move(larger_ring);
     }
 
-    /// Adds entry `end()`, which takes `bytes`.   Pre: there is room.
+    /// Adds entry `end()`, which takes `bytes`.   Pre: capacity is reserved.
     void add(std::size_t bytes, bool held, bool ready) noexcept {
         BELAY_INVARIANT(has_space(), "WorkPositions::add: no room");
         Block& b = block(end_ / 64);
@@ -64,9 +63,9 @@ public:
         if (ready) set_ready(end_ - 1);
     }
 
-    /// The entry holds no item any more.
-    void let_go(std::uint64_t position) noexcept {
-        BELAY_INVARIANT(holds(position), "WorkPositions::let_go: must hold an item");
+    /// Marks an entry that no longer holds an item.
+    void release(std::uint64_t position) noexcept {
+        BELAY_INVARIANT(holds(position), "WorkPositions::release: must hold an item");
         if (is_ready(position)) clear_ready(position);
         Block& b = block(position / 64);
         b.held &= ~bit(position);
@@ -84,7 +83,7 @@ public:
         --ready_;
     }
 
-    /// Forgets the entries before `position`.   Pre: position <= first_held().
+    /// Removes the entries before `position`.   Pre: position <= first_held().
     void drop_before(std::uint64_t position) noexcept {
         BELAY_INVARIANT(position <= first_held_, "WorkPositions::drop_before: holds an item");
         for (; base_ < position; ++base_) idle_bytes_ -= bytes_at(base_);
@@ -101,11 +100,11 @@ public:
         return block(position / 64).bytes[position % 64];
     }
 
-    /// The number of the next entry.
+    /// Returns the number of the next entry.
     [[nodiscard]] std::uint64_t end() const noexcept { return end_; }
-    /// The first entry that holds an item; `end()` if none does.
+    /// Returns the first entry that holds an item; `end()` if there is none.
     [[nodiscard]] std::uint64_t first_held() const noexcept { return first_held_; }
-    /// The first entry with a plain item that can be lent; `end()` if there is none.
+    /// Returns the first entry with a plain item that is ready to lease; `end()` if there is none.
     [[nodiscard]] std::uint64_t first_ready() noexcept {
         first_ready_ = ready_ == 0 ? end_ : next(first_ready_, &Block::ready);
         return first_ready_;
@@ -113,13 +112,13 @@ public:
     [[nodiscard]] std::uint64_t next_ready(std::uint64_t from) const noexcept {
         return next(from, &Block::ready);
     }
-    /// How many plain items can be lent.
+    /// Returns the number of plain items that are ready to lease.
     [[nodiscard]] std::size_t ready() const noexcept { return ready_; }
-    /// The bytes of the entries that hold items.
+    /// Returns the bytes of the entries that hold items.
     [[nodiscard]] std::uint64_t held_bytes() const noexcept { return held_bytes_; }
-    /// The bytes of all entries from `first_held()` on.
+    /// Returns the bytes of all entries from `first_held()` on.
     [[nodiscard]] std::uint64_t kept_bytes() const noexcept { return kept_bytes_; }
-    /// The bytes of all entries before it that are not dropped.
+    /// Returns the bytes of the entries before `first_held()` that are not dropped.
     [[nodiscard]] std::uint64_t idle_bytes() const noexcept { return idle_bytes_; }
 
 private:
@@ -161,7 +160,7 @@ private:
         }
     }
 
-    std::vector<Block> ring_;  // a power of two
+    std::vector<Block> ring_;  // its size is a power of two
     std::uint64_t first_block_;
     std::uint64_t base_;  // the first that is not dropped
     std::uint64_t end_;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/work/detail/work_replay.hpp
-/// WorkReplay: reads a log from its base on, and finds out what of it counts.
+/// WorkReplay: reads a log from its base on, and restores the items that it records.
 #pragma once
 
 #include <vector>  // std::vector
@@ -9,16 +9,17 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Tells WorkItems, which know nothing yet, every entry of their log.
+/// Passes every entry of the log to a new WorkItems.
 ///
-/// What an entry says about an item that is gone, or was given up with the log's front, is passed
-/// over: acknowledgements of the log may be lost in a crash, and then its front is there again.
+/// It ignores what an entry records about an item that is finished, or that was released with the
+/// front of the log. A crash may lose acknowledgements of the log, and then that front is there
+/// again.
 template <LogLike Log>
 class WorkReplay {
 public:
     explicit WorkReplay(WorkItems<Log>& items) noexcept : items_{items} {}
 
-    /// Errors: an entry that cannot be read or understood.   Throws: std::bad_alloc.
+    /// Reads the log.   Errors: an entry that cannot be read or decoded.   Throws: std::bad_alloc.
     [[nodiscard]] WorkError run() {
         const std::uint64_t last = items_.log().last();
         for (std::uint64_t number = items_.log().base(); number <= last; ++number) {
@@ -79,14 +80,14 @@ private:
         }
     }
 
-    /// An entry that is damaged may have been an item: it is kept as one, unless a later entry says
-    /// that it is gone.
+    /// Keeps a damaged entry as an item, because it may have been one. A later entry may record
+    /// that the item is finished.
     void take_unreadable(std::uint64_t number) {
         unreadable_.push_back(number);
         table_.add_entry(WorkPositions::framed(0), Holds::body);
         slots_.add({.id = number, .position = number});
     }
-    /// Whatever was noted of them, what cannot be read is dead, unless it was copied.
+    /// Makes unreadable items dead, whatever was noted of them, unless they were copied.
     void bury_unreadable() noexcept {
         for (const std::uint64_t number : unreadable_) {
             const WorkPlace item = table_.find(number);
@@ -106,7 +107,7 @@ private:
         items_.keys().keep(number);
     }
 
-    /// A window is taken when all parts of it have come, and no other key between them.
+    /// Accepts a window when all its parts were read, with no other key between them.
     void take_keys(const WorkEntry& entry, std::uint64_t number) {
         if (window().capacity() == 0) return;
         if (entry.part == 0) {
@@ -126,8 +127,8 @@ private:
         items_.keys().keep_copy(window_first_, number);
         next_part_ = 0;
     }
-    /// Leaves the last keys that were seen, each where it was seen last: a window that was smaller
-    /// once may have let a key in twice.
+    /// Keeps the last keys, each at its latest occurrence. A window that was once smaller may have
+    /// admitted a key twice.
     void thin_out() noexcept {
         KeyWindow& newest = window();
         newest.clear();
@@ -140,7 +141,7 @@ private:
         }
     }
 
-    /// What an entry says about a slot's item.
+    /// Applies the state that an entry records to a slot's item.
     void know(std::uint32_t slot, const WorkEntry& entry) noexcept {
         slots_[slot].deliveries = entry.deliveries;
         slots_[slot].cause = static_cast<std::uint8_t>(entry.cause);
@@ -153,8 +154,8 @@ private:
             slots_.make_ready(slot);
         }
     }
-    /// What is left of a delay, by the wall clock: nothing if that jumped ahead, all if it jumped
-    /// back.
+    /// Returns the rest of a delay by the wall clock: zero if that clock jumped ahead, all of it if
+    /// the clock jumped back.
     [[nodiscard]] Duration remaining(const WorkEntry& entry) const noexcept {
         const Duration passed = elapsed_between(time_of(entry.written), items_.clock().wall);
         return passed < entry.delay ? entry.delay - passed : Duration::zero();
@@ -179,11 +180,11 @@ private:
     WorkSlots& slots_ = table_.slots();
     std::uint64_t below_ = 0;                // no item is in an entry before this one
     std::vector<std::uint64_t> unreadable_;  // the entries that are damaged
-    std::vector<KeyFingerprint> seen_;       // the keys that were seen, the oldest first
-    std::vector<KeyFingerprint> window_;     // the parts of a window that have come
+    std::vector<KeyFingerprint> seen_;       // the keys that were read, the oldest first
+    std::vector<KeyFingerprint> window_;     // the parts of a window read so far
     std::uint64_t window_first_ = 0;         // the entry with the first of them
-    std::uint32_t window_parts_ = 0;         // how many there are
-    std::uint32_t next_part_ = 0;            // which must come next; 0: a first one
+    std::uint32_t window_parts_ = 0;         // how many parts the window has
+    std::uint32_t next_part_ = 0;            // the next expected part; 0: a first one
 };
 
 }}}  // namespace belay::detail

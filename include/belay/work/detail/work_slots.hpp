@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/work/detail/work_slots.hpp
-/// WorkSlots: the items of a WorkQueue of which more is known than their entry in the log.
+/// WorkSlots: the items of a WorkQueue that have state besides their entry in the log.
 #pragma once
 
 #include <span>     // std::span
@@ -14,39 +14,39 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// What is known of an item that is or was lent, is delayed, dead, or was moved.
+/// The state of an item that is or was leased, is delayed, is dead, or was moved.
 struct WorkSlot {
     std::uint64_t id = 0;        // 0: the slot is free
     std::uint64_t position = 0;  // the entry that has its body
-    std::uint64_t token = 0;     // of the last loan; 0: no lease counts any more
+    std::uint64_t token = 0;     // of the last lease; 0: no lease is valid
     Instant when{};              // delayed, leased: until then
     std::uint32_t deliveries = 0;
     std::uint32_t place = 0;  // in the heap of its state; free: the next free slot
     WorkItem::State state = WorkItem::State::ready;
     std::uint8_t cause = 0;  // as in the log
-    bool unnoted = false;    // the log had no space for it yet
+    bool unnoted = false;    // the log had no space for its state yet
     bool counted = false;    // the last delivery counts, also while it is in progress
-    bool sent = false;       // the storage for dead letters has taken its letter
+    bool sent = false;       // the storage for dead letters has accepted it
 };
 
-/// Which item, and where it is in the log.
+/// The id of an item, and its entry in the log.
 struct ItemPosition {
     std::uint64_t id;
     std::uint64_t position;
 };
 
-/// Slots by number, found by id, and in two orders: those that can be lent by id, those that wait
-/// for a time by that time.
+/// Slots by number, found by id, in two heaps. One orders the items that are ready to lease by id.
+/// The other orders the items that wait by time.
 ///
-/// Thread safety: none of its own.   Allocates: in `reserve` only; nothing once there are as many
-/// slots as there ever were.
+/// Thread safety: none of its own.
+/// Allocates: in `reserve` only, and only to exceed the largest number of slots so far.
 /// Source: binary heaps (J. Williams, 1964); linear probing with removal by shifting back (Knuth,
 ///         TAOCP 3, 6.4, algorithm R).
 class WorkSlots {
 public:
     static constexpr std::uint32_t none = ~std::uint32_t{0};
 
-    /// Makes room for one more.   Throws: std::bad_alloc; then nothing has changed but room.
+    /// Reserves capacity for one more.   Throws: std::bad_alloc; then only capacity has changed.
     void reserve() {
         if (free_ != none) return;
         const std::size_t size = slots_.empty() ? 16 : 2 * slots_.size();
@@ -61,7 +61,8 @@ public:
         for (auto i = static_cast<std::uint32_t>(size); i-- > first;) put_free(i);
     }
 
-    /// A slot for an item that can be lent.   Pre: there is room, and the item has none.
+    /// Adds a slot for a ready item and returns it.
+    /// Pre: capacity is reserved; the item has no slot.
     std::uint32_t add(ItemPosition item) noexcept {
         BELAY_INVARIANT(free_ != none && item.id != 0, "WorkSlots::add: there must be room");
         const std::uint32_t i = free_;
@@ -95,7 +96,7 @@ public:
         slots_[i].state = WorkItem::State::ready;
         push(ready_, i);
     }
-    /// Pre: state is delayed or leased.
+    /// Makes an item wait until a time.   Pre: state is delayed or leased.
     void make_wait(std::uint32_t i, WorkItem::State state, Instant until) noexcept {
         leave_state(i);
         slots_[i].state = state;
@@ -109,7 +110,8 @@ public:
         ++dead_;
     }
 
-    /// The one with the lowest id that can be lent, the one that waits for the earliest time; none.
+    /// Returns the ready slot with the lowest id, or the slot that waits for the earliest time; or
+    /// none.
     [[nodiscard]] std::uint32_t first_ready() const noexcept {
         return ready_.empty() ? none : ready_.front();
     }
@@ -117,7 +119,7 @@ public:
         return timed_.empty() ? none : timed_.front();
     }
 
-    /// The slots that are dead, or those that are not, by id.   Throws: std::bad_alloc.
+    /// Returns the dead slots, or those that are not dead, by id.   Throws: std::bad_alloc.
     [[nodiscard]] std::vector<std::uint32_t> in_order(bool dead) const {
         std::vector<std::uint32_t> order;
         order.reserve(size_);
@@ -136,7 +138,7 @@ public:
 
     [[nodiscard]] WorkSlot& operator[](std::uint32_t i) noexcept { return slots_[i]; }
     [[nodiscard]] const WorkSlot& operator[](std::uint32_t i) const noexcept { return slots_[i]; }
-    /// One past the highest slot; free ones below it have id 0.
+    /// Returns one past the highest slot. Free slots below it have id 0.
     [[nodiscard]] std::uint32_t end() const noexcept {
         return static_cast<std::uint32_t>(slots_.size());
     }
@@ -174,7 +176,7 @@ private:
 
     [[nodiscard]] std::size_t mask() const noexcept { return index_.size() - 1; }
     [[nodiscard]] std::size_t home(std::uint64_t id) const noexcept {
-        // Ids follow each other: multiplied, they are spread.
+        // Ids are consecutive, so a multiplication spreads them.
         return static_cast<std::size_t>((id * 0x9E3779B97F4A7C15U) >> 32) & mask();
     }
     void enter(std::uint32_t i) noexcept {
@@ -186,7 +188,7 @@ private:
         std::size_t hole = home(slots_[i].id);
         while (index_[hole] != i) hole = (hole + 1) & mask();
         for (std::size_t h = (hole + 1) & mask(); index_[h] != none; h = (h + 1) & mask()) {
-            // It may move to the hole unless its home lies behind the hole.
+            // It may move to the hole unless its home is after the hole.
             const std::size_t from_home = (h - home(slots_[index_[h]].id)) & mask();
             if (from_home < ((h - hole) & mask())) continue;
             index_[hole] = index_[h];
@@ -197,7 +199,7 @@ private:
 
     // ---- in order -------------------------------------------------------------------------------
 
-    /// Whether slot a comes before slot b in a heap, in which both are in the same state.
+    /// Returns whether slot a precedes slot b in a heap. Both are in the same state.
     [[nodiscard]] bool before(std::uint32_t a, std::uint32_t b) const noexcept {
         const WorkSlot& x = slots_[a];
         const WorkSlot& y = slots_[b];
@@ -218,7 +220,7 @@ private:
         heap.push_back(i);
         rise(heap, heap.size() - 1);
     }
-    /// Takes out what is at a place.
+    /// Removes the slot at a position of the heap.
     void pop(Heap& heap, std::size_t at) noexcept {
         const std::uint32_t moved = heap.back();
         heap.pop_back();
@@ -234,7 +236,7 @@ private:
         sink_in_heap(heap, at, order(), putter(heap), heap.size());
     }
 
-    /// As `sink`, in a heap that has its highest id in front and keeps no places.
+    /// Like `sink`, for a heap that has its highest id in front and stores no positions.
     void sink_by_id(std::span<std::uint32_t> heap, std::size_t at) const noexcept {
         const std::size_t size = heap.size();
         for (std::size_t child = 2 * at + 1; child < size; child = 2 * at + 1) {

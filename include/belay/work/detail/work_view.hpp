@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/work/detail/work_view.hpp
-/// How the items of a WorkQueue are shown, revived and purged: what needs no lease.
+/// The operations of a WorkQueue that need no lease: show, revive and purge items.
 #pragma once
 
 #include <vector>  // std::vector
@@ -9,7 +9,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Shows an item to `visitor(const WorkItem&)`; the body of one that is unreadable is empty.
+/// Passes an item to `visitor(const WorkItem&)`. An unreadable item has an empty body.
 ///
 /// Errors: those of the log.
 template <class Log, class Visitor>
@@ -28,14 +28,15 @@ template <class Log, class Visitor>
         shown.deliveries = slot.deliveries;
         if (slot.state == WorkItem::State::dead) shown.cause = static_cast<DeathCause>(slot.cause);
     }
-    // Of one that died of it this is no news, and must not hide the others.
+    // If the item is dead because it is unreadable, the error is known and must not hide other
+    // items.
     const bool is_known = error == std::errc::io_error && shown.cause == DeathCause::unreadable;
     if (error && error != QueueErrc::corrupt && !is_known) return error;
     visitor(static_cast<const WorkItem&>(shown));
     return {};
 }
 
-/// Shows all that are not dead, by id.   Errors: those of the log.   Throws: std::bad_alloc.
+/// Shows all items that are not dead, by id.   Errors: those of the log.   Throws: std::bad_alloc.
 template <class Log, class Visitor>
 [[nodiscard]] std::error_code show_living(WorkItems<Log>& items, Visitor& visitor) {
     const WorkPositions& positions = items.table().positions();
@@ -56,7 +57,7 @@ template <class Log, class Visitor>
         if (const std::error_code error = show(items, item, visitor)) return error;
     }
 }
-/// Shows all that are dead, by id.   Errors: those of the log.   Throws: std::bad_alloc.
+/// Shows all dead items, by id.   Errors: those of the log.   Throws: std::bad_alloc.
 template <class Log, class Visitor>
 [[nodiscard]] std::error_code show_dead(WorkItems<Log>& items, Visitor& visitor) {
     for (const std::uint32_t i : items.slots().in_order(true)) {
@@ -76,7 +77,7 @@ template <class Log>
     return elapsed_between(time_of(entry.pushed), now);
 }
 
-/// A dead item lives again.   Errors: unknown_number; those of the log.
+/// Revives a dead item.   Errors: unknown_number; those of the log.
 template <class Log>
 [[nodiscard]] std::error_code revive(WorkItems<Log>& items, std::uint64_t id) {
     const std::uint32_t i = items.slots().find(id);
@@ -93,7 +94,7 @@ template <class Log>
     return {};
 }
 
-/// Removes the items that are dead, or those that are not.   Errors: what `failed` says.
+/// Removes the dead items, or those that are not dead.   Errors: the error of `failed`.
 template <class Log>
 [[nodiscard]] std::error_code purge(WorkItems<Log>& items, bool dead) {
     const auto finish = [&items](const WorkPlace& item) {

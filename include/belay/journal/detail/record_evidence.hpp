@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/journal/detail/record_belief.hpp
-/// RecordBelief: which of what looks like a record behind damage is one.
+/// \file belay/journal/detail/record_evidence.hpp
+/// RecordEvidence: decides which bytes after damage really are records.
 #pragma once
 
 #include <optional>  // std::optional
@@ -12,25 +12,25 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// What is known of a segment's records: their nonce, runs and numbers.
+/// The known facts about a segment's records: their nonce, runs and numbers.
 ///
-/// A record has a checksum of 32 bits, and behind damage every eighth byte may begin one: bodies
-/// that are arrays of small integers have the form of a record in each of these places. So a
-/// record's run must be known, or all but known; and its number one that can have been reached in
-/// the bytes since the last operation. Inspection, salvage and opening ask here, all three.
+/// A record has a checksum of 32 bits, and after damage a record may begin at every eighth byte.
+/// Bodies that are arrays of small integers have the form of a record at each of these positions.
+/// So the run of a record must be known, or nearly known. Its number must be one that the bytes
+/// since the last operation can have reached. Inspection, salvage and opening all use this class.
 ///
 /// Thread safety: none of its own.   Throws: std::bad_alloc.
 template <class Source>
-class RecordBelief {
+class RecordEvidence {
 public:
-    RecordBelief(RecordSearch<Source>& records, std::uint32_t nonce) noexcept
+    RecordEvidence(RecordSearch<Source>& records, std::uint32_t nonce) noexcept
         : records_{&records}, nonce_{nonce} {}
 
     [[nodiscard]] std::uint32_t nonce() const noexcept { return nonce_; }
     [[nodiscard]] std::uint32_t run_of(const FoundRecord& found) const noexcept {
         return found.seed - nonce_;
     }
-    /// There was an opening, or another record, of a run.
+    /// Adds a run that has an opening or another record.
     void add_run(std::uint32_t run) {
         const std::size_t place = place_behind(run);
         if (place != 0 && runs_[place - 1] == run) return;
@@ -40,8 +40,8 @@ public:
     [[nodiscard]] bool has_run(std::uint32_t run) const noexcept {
         return known_up_to(run) == std::optional{run};
     }
-    /// There was an operation, that ends at `end`. Where a copy of an earlier one lies there was
-    /// another.
+    /// Adds an operation that ends at `end`. A copy of an earlier operation proves that another one
+    /// was there.
     void add_number(std::uint64_t number, std::uint64_t end) noexcept {
         if (numbers_known_ && number <= last_) return;
         last_ = number;
@@ -51,12 +51,13 @@ public:
     [[nodiscard]] bool numbers_known() const noexcept { return numbers_known_; }
     [[nodiscard]] std::uint64_t last() const noexcept { return last_; }
 
-    /// Whether a record `skipped` bytes behind the begin of damage is one.
+    /// Returns whether a record `skipped` bytes after the beginning of damage is genuine.
     ///
-    /// Later runs are not known by their openings only: those may be what is damaged, and of many
-    /// in a row two are left. So it may be one of the next few, or of any that the next record is
-    /// of, too.   Complexity: that of RecordSearch::at.
-    [[nodiscard]] bool believes(const FoundRecord& found, std::uint64_t skipped) const {
+    /// Openings alone cannot make later runs known. They may be the damaged bytes, and only two
+    /// remain of many in a row. So the run may be one of the next few, or any run that the next
+    /// record has too.
+    /// Complexity: that of RecordSearch::at.
+    [[nodiscard]] bool accepts(const FoundRecord& found, std::uint64_t skipped) const {
         using journal_format::Kind;
         const std::uint32_t run = run_of(found);
         const std::optional<std::uint32_t> known = known_up_to(run);
@@ -69,12 +70,12 @@ public:
         if (is_numbered && is_near && !is_contradicted(found)) return true;
         return (is_numbered || found.header.kind == Kind::operation) && is_confirmed(found);
     }
-    /// Whether the record behind it is of the same run, and goes on.
+    /// Returns whether the next record is of the same run and continues its numbers.
     [[nodiscard]] bool is_confirmed(const FoundRecord& found) const {
         const std::optional<FoundRecord> next = records_->far(found.end());
         return next && found.is_followed_by(*next);
     }
-    /// Whether so many operations have room between the last one and the record.
+    /// Returns whether that many operations fit between the last one and the record.
     [[nodiscard]] bool has_possible_number(const FoundRecord& found) const noexcept {
         using journal_format::Kind;
         const std::uint64_t number = found.header.number;
@@ -87,17 +88,17 @@ public:
     }
 
 private:
-    /// As many as lose their openings with one sector.
+    /// The number of runs that lose their openings with one sector.
     static constexpr std::uint64_t runs_without_opening = 16;
 
-    /// Whether the record behind it is of another run, that is known: one flipped bit may make of a
-    /// record's run another one.
+    /// Returns whether the next record is of another, known run. One flipped bit may change a
+    /// record's run into another.
     [[nodiscard]] bool is_contradicted(const FoundRecord& found) const {
         const std::optional<FoundRecord> next = records_->far(found.end());
         return next && next->seed != found.seed && has_run(run_of(*next)) &&
                next->header.kind != journal_format::Kind::opening;
     }
-    /// The last run that is known, up to this one.
+    /// Returns the last known run that is not after this one.
     [[nodiscard]] std::optional<std::uint32_t> known_up_to(std::uint32_t run) const noexcept {
         const std::size_t place = place_behind(run);
         return place == 0 ? std::nullopt : std::optional{runs_[place - 1]};
@@ -114,24 +115,24 @@ private:
     std::uint64_t end_ = 0;  // of the last operation that was found
 };
 
-/// Up to where a segment was on the medium when the last record behind `from` was made that can be
-/// believed. What lies above, behind damage, was never promised.   Complexity: O(bytes).
+/// Returns up to where the segment was on the medium when the last genuine record after `from` was
+/// made. Bytes above that position, after damage, were never promised.   Complexity: O(bytes).
 template <class Source>
-[[nodiscard]] std::uint64_t vouched_behind(RecordSearch<Source>& records,
-                                           RecordBelief<Source> belief, std::uint64_t from) {
-    std::uint64_t vouched = 0;
+[[nodiscard]] std::uint64_t proven_after(RecordSearch<Source>& records,
+                                         RecordEvidence<Source> evidence, std::uint64_t from) {
+    std::uint64_t proven = 0;
     for (std::uint64_t at = records.candidate_from(from); at < records.end();
          at = records.candidate_from(at + journal_format::alignment)) {
         const std::optional<FoundRecord> found = records.at(at);
-        if (!found || !belief.believes(*found, at - from)) continue;
-        // An opening vouches for nothing: nobody knows whether it was ever flushed.
+        if (!found || !evidence.accepts(*found, at - from)) continue;
+        // An opening is no evidence, because it may never have been flushed.
         if (found->header.kind == journal_format::Kind::opening) {
-            belief.add_run(belief.run_of(*found));
+            evidence.add_run(evidence.run_of(*found));
         } else {
-            vouched = larger<std::uint64_t>(vouched, found->header.durable);
+            proven = larger<std::uint64_t>(proven, found->header.durable);
         }
     }
-    return vouched;
+    return proven;
 }
 
 }}}  // namespace belay::detail

@@ -2,7 +2,7 @@
 // Goal: behind damage nothing that a body is made of is taken for a record, and every record that
 // is one is found. Method: bodies of small integers, as a lost sector shows them, and bodies that
 // hold what only the nonce of their file can make; records copied to each other's places.
-#include <belay/journal/detail/record_belief.hpp>
+#include <belay/journal/detail/record_evidence.hpp>
 
 #include <algorithm>
 #include <set>
@@ -74,7 +74,7 @@ std::vector<std::uint64_t> all_but(std::uint64_t last, const std::set<std::uint6
 }  // namespace
 
 TEST_CASE("A body of small integers behind a lost sector is no record",
-          "[journal][record_belief][regression]") {
+          "[journal][record_evidence][regression]") {
     const std::size_t bytes = std::size_t{1} << 20;
     for_each_seed(
         [&](Seed seed) {
@@ -107,7 +107,7 @@ TEST_CASE("A body of small integers behind a lost sector is no record",
 }
 
 TEST_CASE("A record of a later run that no opening tells of needs a number that can be",
-          "[journal][record_belief][regression]") {
+          "[journal][record_evidence][regression]") {
     const std::uint64_t number = GENERATE(std::uint64_t{1} << 32, 600);
     const Kind kind = GENERATE(Kind::operation, Kind::ack, Kind::seal);
     const std::uint32_t ahead = GENERATE(0U, 1U, 3U, 40U);
@@ -154,7 +154,7 @@ TEST_CASE("A record of a later run that no opening tells of needs a number that 
 }
 
 TEST_CASE("One operation behind openings that were lost with their sector is believed",
-          "[journal][record_belief][regression]") {
+          "[journal][record_evidence][regression]") {
     const int runs = GENERATE(1, 2, 5);
     sim::Disk disk;
     for (int run = 0; run <= runs; ++run) {
@@ -185,7 +185,7 @@ TEST_CASE("One operation behind openings that were lost with their sector is bel
 }
 
 TEST_CASE("Equal integers in a body are no seed for a file without its header",
-          "[journal][record_belief][regression]") {
+          "[journal][record_evidence][regression]") {
     const std::uint32_t value = GENERATE(0U, 1U, 2U, 3U, 4U, 5U, 6U, 7U);
     // Six of them, of which the fifth may be a kind.
     const bool is_struct = GENERATE(false, true);
@@ -213,7 +213,7 @@ TEST_CASE("Equal integers in a body are no seed for a file without its header",
 }
 
 TEST_CASE("A file without its header has its runs counted by an opening",
-          "[journal][record_belief][regression]") {
+          "[journal][record_evidence][regression]") {
     // Most records are of a run in the middle; others before and behind it, by one each.
     sim::Disk disk;
     std::uint64_t last = 0;
@@ -239,7 +239,7 @@ TEST_CASE("A file without its header has its runs counted by an opening",
 }
 
 TEST_CASE("A later record copied over an earlier one costs what it covers, and no more",
-          "[journal][record_belief][regression]") {
+          "[journal][record_evidence][regression]") {
     sim::Disk disk;
     // Of three runs, in a file that is sealed: reading and inspecting must agree.
     std::uint64_t last = 0;
@@ -292,7 +292,7 @@ TEST_CASE("A later record copied over an earlier one costs what it covers, and n
 }
 
 TEST_CASE("A record that knows of later bytes on the medium is valid for nobody",
-          "[journal][record_belief][regression]") {
+          "[journal][record_evidence][regression]") {
     sim::Disk disk;
     {
         auto journal = SimJournal::open(disk, "q", small_journal(1));
