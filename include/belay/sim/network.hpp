@@ -61,7 +61,7 @@ public:
     /// Ends all partitions.
     void heal_all() {
         if (fabric_.partitions.empty()) return;
-        fabric_.engine.note(detail::Mark::unblock, detail::nobody);
+        fabric_.engine.note(detail::Mark::unblock, detail::no_host);
         fabric_.partitions.clear();
         for (std::size_t i = 0; i < fabric_.channels.size(); ++i) {
             if (fabric_.channels[i]->blocked()) fabric_.channels[i]->unblock();

@@ -94,7 +94,7 @@ public:
     void at(Duration time, F&& f) {
         engine_.call_at(belay::after(Instant{}, time), nullptr,
                         [this, g = std::decay_t<F>(std::forward<F>(f))]() mutable {
-                            engine_.note(detail::Mark::function, detail::nobody);
+                            engine_.note(detail::Mark::function, detail::no_host);
                             g();
                         });
     }

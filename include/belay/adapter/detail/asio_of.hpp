@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/asio_of.hpp
-/// AsioOf: what the adapters need of an asio, be it Boost's or the standalone one.
+/// AsioOf: the parts of asio that the adapters use, for Boost.Asio and for standalone asio.
 #pragma once
 
 #include <belay/core/assert.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// The asio that an io_context belongs to; boost_asio.hpp and standalone_asio.hpp have one each.
+/// Maps an io_context to its asio. boost_asio.hpp and standalone_asio.hpp specialize it.
 ///
-/// Types: Context, Timer, Tcp (its `ip::tcp`), Error (what its calls report). Functions: post(),
-/// connect(), buffer(), address(), and what errors mean: ended(), would_block(), unresolved(),
-/// standard().
+/// Types: Context, Timer, Tcp (its `ip::tcp`), Error (the error type of its calls). Functions:
+/// post(), connect(), buffer(), address(). Functions that classify errors: ended(), would_block(),
+/// unresolved(), standard().
 template <class Context>
 struct AsioOf;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/asio_tcp_wire.hpp
-/// AsioTcpWire: the socket of one connection of AsioTcp, which asio's handlers keep alive.
+/// AsioTcpWire: the socket of one connection of AsioTcp. The handlers of asio keep it alive.
 #pragma once
 
 #include <array>    // std::array
@@ -14,11 +14,11 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// What a connection does. Every handler holds a reference, and does nothing once it is over: asio
-/// calls those that were cancelled later, and those that were queued with success.
+/// One TCP connection over asio. Every handler holds a reference, and does nothing after the
+/// connection has ended: asio calls cancelled handlers later, and calls queued ones with success.
 ///
-/// It waits until the socket can be read or written, and then does so by itself: no buffer is in
-/// asio's hands, so messages may be added at any time.
+/// The wire waits until the socket is readable or writable, and then reads or writes by itself.
+/// asio never holds a buffer, so messages may be added at any time.
 ///
 /// Thread safety: the thread that runs the context.
 template <class Context, FramingLike Framing>
@@ -43,7 +43,7 @@ public:
         Error error;
         const auto address = Asio::address(endpoint.host, error);
         if (!error) {
-            // No look-up, and no thread for it.
+            // An address needs no look-up, and no thread for it.
             const typename Tcp::endpoint one{address, endpoint.port};
             using Found = typename Tcp::resolver::results_type;
             return connect(Found::create(one, endpoint.host, std::to_string(endpoint.port)));
@@ -70,13 +70,13 @@ private:
         if (error) return this->end(failure_of_dial(error));
         Error ignored;
         if (socket_.local_endpoint(ignored) == socket_.remote_endpoint(ignored)) {
-            // A dial to a free port of one's own machine can end so.
+            // A connection to a free port of the local machine can connect to itself.
             return this->end(Failure::from(std::make_error_code(std::errc::connection_refused)));
         }
         Error failed;
         socket_.non_blocking(true, failed);
         if (failed) return this->end(Failure::from(Asio::standard(failed)));
-        // Without it small messages would wait for the peer's acknowledgement.
+        // Without no_delay, small messages would wait for the peer's acknowledgement.
         socket_.set_option(typename Tcp::no_delay{true}, ignored);
         this->begin();
     }
@@ -86,7 +86,7 @@ private:
         return failure;
     }
 
-    // ---- what the stream asks of its socket ----------------------------------------------------
+    // ---- what StreamConnection requires ---------------------------------------------------------
 
     void watch(bool input, bool output) {
         if (input && !awaits_input_) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/beast_acceptor.hpp
-/// BeastAcceptor: the socket that a beast::Listener listens at.
+/// BeastAcceptor: the listening socket of a beast::Listener.
 #pragma once
 
 #include <memory>    // std::enable_shared_from_this
@@ -13,30 +13,30 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Accepts, for as long as it listens. Handlers hold it; `Accepted` is what `F` takes.
+/// Accepts connections while it listens. Handlers hold it. `Accepted` is the argument type of `F`.
 ///
 /// Thread safety: the thread that runs the context.
 template <class F, class Accepted, class Stream, class Observer, class Hooks>
 class BeastAcceptor final
     : public BeastListenerState<Stream>,
       public std::enable_shared_from_this<BeastAcceptor<F, Accepted, Stream, Observer, Hooks>> {
-    using Door = BeastListenerState<Stream>;
+    using ListenerState = BeastListenerState<Stream>;
     using PendingUpgrade = BeastPendingUpgrade<Stream>;
     using Asio = AsioOf<boost::asio::io_context>;
     using Error = Asio::Error;
     using Tcp = Asio::Tcp;
 
 public:
-    BeastAcceptor(boost::asio::io_context& runs_in, typename Door::TlsContext* certified,
+    BeastAcceptor(boost::asio::io_context& runs_in, typename ListenerState::TlsContext* certified,
                   F on_accept, beast::ListenerOptions options, Observer observer)
-        : Door{runs_in, certified, std::move(options)},
+        : ListenerState{runs_in, certified, std::move(options)},
           on_accept_{std::move(on_accept)},
           observer_{std::move(observer)},
           acceptor_{runs_in},
           pause_{runs_in} {}
 
     [[nodiscard]] std::error_code listen(const posix::Endpoint& endpoint) {
-        if (!understood()) return std::make_error_code(std::errc::invalid_argument);
+        if (!is_valid()) return std::make_error_code(std::errc::invalid_argument);
         Error error;
         Tcp::resolver resolver{this->context};
         const auto found =
@@ -57,8 +57,8 @@ public:
         ++listens_;
         acceptor_.close(ignored);
         pause_.cancel();
-        while (!this->knocks.empty()) {
-            const auto pending = this->knocks.front()->shared_from_this();
+        while (!this->pending_upgrades.empty()) {
+            const auto pending = this->pending_upgrades.front()->shared_from_this();
             pending->end();
         }
     }
@@ -71,13 +71,14 @@ public:
     void arrived(std::shared_ptr<PendingUpgrade> pending) override {
         on_accept_(Accepted{std::move(pending)});
     }
-    void tell(const beast::RefusedUpgrade& refused) override {
+    void report(const beast::RefusedUpgrade& refused) override {
         notify<typename Hooks::Refused>(observer_, no_machine, refused);
     }
 
 private:
-    /// Whether the options name nothing that would never match, and let somebody in.
-    [[nodiscard]] bool understood() {
+    /// Whether the options are valid: their limits admit clients, and each origin and each proxy
+    /// can be parsed. One that cannot be parsed would never match.
+    [[nodiscard]] bool is_valid() {
         const beast::ListenerOptions& options = this->limiter->options();
         if (!possible(options)) return false;
         for (const std::string& one : options.origins) {
@@ -89,7 +90,7 @@ private:
     [[nodiscard]] Error bind(const Tcp::endpoint& at) {
         Error error;
         acceptor_.open(at.protocol(), error);
-        // A restarted server need not wait until its old connections are forgotten.
+        // Allows a restarted server to bind before the kernel has forgotten the old connections.
         if (!error) acceptor_.set_option(Tcp::acceptor::reuse_address{true}, error);
         if (!error) acceptor_.bind(at, error);
         if (!error) acceptor_.listen(this->limiter->options().backlog, error);
@@ -101,10 +102,10 @@ private:
             if (mine != self->listens_) return;
             if (error && !is_transient(error)) return self->exhausted(error);
             self->accept();
-            if (!error) self->greet(std::move(socket));
+            if (!error) self->admit(std::move(socket));
         });
     }
-    void greet(Tcp::socket socket) {
+    void admit(Tcp::socket socket) {
         Error error;
         const auto from = socket.remote_endpoint(error);
         socket.set_option(Tcp::no_delay{true}, error);
@@ -112,35 +113,38 @@ private:
         ++this->limiter->counters.accepted;
         if (!ip || !this->limiter->enter()) {
             ++this->limiter->counters.turned_away;
-            return tell_of(ip);
+            return report_turned_away(ip);
         }
         IpPermit permit{this->limiter};
-        // Of those behind a proxy it is counted when it is known who they are.
+        // A connection through a proxy is counted later, when the client's address is known.
         if (!this->forwarded.is_proxy(*ip) && !permit.claim(*ip)) {
             permit.turned_away();
-            return tell_of(ip);
+            return report_turned_away(ip);
         }
         std::make_shared<PendingUpgrade>(this->shared_from_this(), std::move(socket),
                                          std::move(permit))
             ->start(*ip);
     }
-    /// Who is turned away; whoever listens to that is flooded by nobody.
-    void tell_of(const std::optional<IpAddress>& ip) {
+    /// Reports a connection that was turned away, at most `turned_away_per_minute` times a minute,
+    /// so that no client can flood the observer.
+    void report_turned_away(const std::optional<IpAddress>& ip) {
         const Instant now = SteadyClock{}.now();
-        if (!told_.allows(now, turned_away_per_minute)) return;
-        told_.spend(now, turned_away_per_minute);
-        tell(
+        if (!reported_.allows(now, turned_away_per_minute)) return;
+        reported_.spend(now, turned_away_per_minute);
+        report(
             {beast::WebSocketErrc::too_many_upgrades, 0, ip ? ip->to_string() : std::string{}, {}});
     }
-    /// The connection that cannot be accepted would keep the loop busy: looks away for a while.
+    /// Pauses accepting. The connection that cannot be accepted stays in the queue, and retrying at
+    /// once would keep the loop busy.
     void exhausted(const Error& error) {
         pause_.expires_after(this->limiter->options().exhausted_pause);
         pause_.async_wait([self = this->shared_from_this(), mine = listens_](const Error&) {
             if (mine == self->listens_) self->accept();
         });
-        tell({Asio::standard(error), 0, {}, {}});
+        report({Asio::standard(error), 0, {}, {}});
     }
-    /// There may be more to accept behind it. Source: accept(2), "Error handling".
+    /// Whether further connections may be waiting after this error. Source: accept(2), "Error
+    /// handling".
     [[nodiscard]] static bool is_transient(const Error& error) noexcept {
         const std::error_code code = Asio::standard(error);
         for (const std::errc one :
@@ -156,8 +160,9 @@ private:
 
     F on_accept_;
     Observer observer_;
-    MinuteRate told_;            ///< of those who were turned away
-    std::uint64_t listens_ = 0;  ///< counts listen() and close(): what comes later is for nobody
+    MinuteRate reported_;  ///< rate of the reports of turned-away connections
+    /// Counts listen() and close(); a handler of an earlier count does nothing.
+    std::uint64_t listens_ = 0;
     Tcp::acceptor acceptor_;
     Asio::Timer pause_;
 };

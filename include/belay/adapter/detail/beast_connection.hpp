@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/beast_connection.hpp
-/// BeastConnection: a WebSocket connection, as whoever opened it holds it.
+/// BeastConnection: the handle of a WebSocket connection for the code that opened it.
 #pragma once
 
 #include <memory>   // std::shared_ptr
@@ -10,11 +10,11 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// One connection, dialled or accepted. Its end closes the socket, and calls nobody.
+/// One connection, dialled or accepted. Its destructor closes the socket without a callback.
 template <class Stream>
 class BeastConnection {
 public:
-    /// `wire` is nullptr where there never was a stream, and its link has been told so.
+    /// `wire` is nullptr if there never was a stream. Its link has been notified in that case.
     explicit BeastConnection(std::shared_ptr<BeastStream<Stream>> wire) noexcept
         : wire_{std::move(wire)} {}
     BeastConnection(const BeastConnection&) = delete;
@@ -23,12 +23,14 @@ public:
         if (wire_) wire_->abandon();
     }
 
-    /// Errors: busy, and then Link::writable follows once; refused: no UTF-8, where text is sent;
-    /// down unless the connection is open.
+    /// Sends `message`.
+    ///
+    /// Errors: busy, after which Link::writable follows once; refused if text frames are sent and
+    /// `message` is not UTF-8; down unless the connection is open.
     [[nodiscard]] SendResult send(const Bytes& message) noexcept {
         return wire_ ? wire_->send(message) : SendResult::down;
     }
-    /// A control frame, which the peer answers by Link::pong.
+    /// Sends a ping frame. The peer's answer is reported by Link::pong.
     void ping() noexcept {
         if (wire_) wire_->ping();
     }
@@ -41,8 +43,8 @@ public:
     void resume_reading() noexcept {
         if (wire_) wire_->resume_reading();
     }
-    /// Writes what waits, sends a close frame, and reports Link::closed when the peer has answered
-    /// it.
+    /// Writes the queued messages, sends a close frame, and reports Link::closed when the peer has
+    /// answered it.
     void close(const Failure& why) noexcept {
         if (wire_) wire_->close(why);
     }

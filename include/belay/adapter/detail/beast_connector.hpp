@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/beast_connector.hpp
-/// BeastConnector: how a WebSocket connection is dialled.
+/// BeastConnector: dials a WebSocket connection.
 #pragma once
 
 #include <memory>    // std::make_shared
@@ -18,7 +18,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// A connection of beast::WebSocket, from the look-up of the name to the answered upgrade.
+/// A connection of beast::WebSocket, from the look-up of the name to the answer to its upgrade.
 template <class Stream>
 class BeastConnector : public BeastStream<Stream> {
     using Wire = BeastStream<Stream>;
@@ -79,24 +79,25 @@ private:
                     Failure::from(make_error_code(beast::WebSocketErrc::token_in_clear)));
             }
         }
-        has_proxy() ? ask_proxy() : secure();
+        has_proxy() ? send_connect() : secure();
     }
-    void ask_proxy() {
+    void send_connect() {
         text_ = BeastRequest::connect_to(server_, *this->options_);
         boost::asio::async_write(this->socket(), boost::asio::buffer(text_),
                                  on([](auto& self, const Error& e, std::size_t) {
-                                     e ? self.end(BeastFailure::of_dial(e)) : self.hear_proxy();
+                                     e ? self.end(BeastFailure::of_dial(e))
+                                       : self.read_proxy_answer();
                                  }));
     }
-    void hear_proxy() {
+    void read_proxy_answer() {
         answer_.emplace();
-        answer_->skip(true);  // what follows the header is the server's
+        answer_->skip(true);  // the bytes after the header belong to the server
         boost::beast::http::async_read_header(
             this->socket(), this->input_, *answer_, on([](auto& self, const Error& e, std::size_t) {
                 if (e) return self.end(BeastFailure::of_handshake(e));
                 const auto& answer = self.answer_->get();
                 if (answer.result_int() / 100 != 2) return self.end(refusal_of(answer));
-                // Nobody asked the server anything yet.
+                // The server has received no request yet, so these bytes are no answer.
                 if (self.input_.size() != 0) return self.end(BeastFailure::garbage());
                 self.secure();
             }));
@@ -111,13 +112,13 @@ private:
             }
             Tls::handshake(stream, on([](auto& self, const Error& e) {
                                e ? self.end(Tls::failure(self.ws_.next_layer().next_layer()))
-                                 : self.ask();
+                                 : self.send_upgrade();
                            }));
         } else {
-            ask();
+            send_upgrade();
         }
     }
-    void ask() {
+    void send_upgrade() {
         namespace websocket = boost::beast::websocket;
         this->ws_.set_option(
             websocket::stream_base::decorator([this](websocket::request_type& request) {
@@ -131,7 +132,7 @@ private:
     }
     void answered(const Error& error) {
         namespace websocket = boost::beast::websocket;
-        request_ = {};  // not kept longer than it takes
+        request_ = {};  // holds the token, so it is cleared early
         if (error == websocket::error::upgrade_declined) return this->end(refusal_of(response_));
         if (error) return this->end(BeastFailure::of_handshake(error));
         const auto chosen = response_[boost::beast::http::field::sec_websocket_protocol];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/beast_failure.hpp
-/// BeastFailure: what the errors of asio and Beast mean for a WebSocket connection.
+/// BeastFailure: maps the errors of asio and Beast to failures of a WebSocket connection.
 #pragma once
 
 #include <utility>  // std::exchange; before asio, which in Boost 1.74 uses it without
@@ -16,7 +16,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Failures by where the error came up.
+/// Failures by the stage in which the error occurred.
 struct BeastFailure {
     using Asio = AsioOf<boost::asio::io_context>;
     using Error = Asio::Error;
@@ -36,10 +36,10 @@ struct BeastFailure {
         if (ended) return failure_of(LinkErrc::closed_by_peer);
         return with_protocol(error);
     }
-    /// While it is open; not of a close frame.
+    /// An error of an open connection that did not end by a close frame.
     [[nodiscard]] static Failure of_stream(const Error& error) noexcept {
         const bool of_system = error.category() == boost::asio::error::get_system_category();
-        // No goodbye, by whatever the stream below calls it.
+        // The stream ended without a close frame. The layers below have different errors for that.
         if (!of_system && !is_of_beast(error)) return websocket_failure(1006);
         return with_protocol(error);
     }

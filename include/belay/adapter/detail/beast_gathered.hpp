@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/beast_gathered.hpp
-/// BeastGathered: a layer of a stream below its WebSocket, in which several frames leave as one.
+/// BeastGathered: a layer below a WebSocket stream that joins several frames into one write.
 #pragma once
 
 #include <cstddef>      // std::size_t
@@ -17,12 +17,12 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// What is written to it in the blocking way waits here, and leaves in front of what is next
-/// written in the other way: whole frames, which Beast writes one after the other, whoever says
-/// them.
+/// Buffers synchronous writes, and sends them before the next asynchronous write. Beast writes
+/// whole frames one after the other, in both kinds of writes, so no frame is split.
 ///
-/// A call of the kernel is most of what a small frame costs. Writing here never blocks and never
-/// fails. Whoever does it bounds what waits, and lets an asynchronous write follow.
+/// A system call is most of the cost of a small frame. A synchronous write here never blocks and
+/// never fails. The caller must bound the buffered bytes, and must start an asynchronous write
+/// after them.
 ///
 /// Thread safety: the thread that runs the context.
 template <class Stream>
@@ -36,7 +36,8 @@ public:
     template <class... A>
     explicit BeastGathered(A&&... stream) : next_{std::forward<A>(stream)...} {}
 
-    /// Calls `f` when Beast begins to wait for the end of the stream, for which it sets no limit.
+    /// Sets `f`, which is called when Beast starts to wait for the end of the stream. Beast sets no
+    /// time limit for that wait.
     void on_teardown(std::function<void()> f) { on_teardown_ = std::move(f); }
     void tear_down() {
         if (on_teardown_) on_teardown_();
@@ -50,7 +51,7 @@ public:
     auto async_read_some(const Buffers& buffers, Handler&& handler) {
         return next_.async_read_some(buffers, std::forward<Handler>(handler));
     }
-    /// Nobody reads so; Beast wants it.
+    /// belay never calls it; Beast requires it.
     template <class Buffers>
     std::size_t read_some(const Buffers& buffers) {
         return next_.read_some(buffers);
@@ -72,12 +73,12 @@ public:
         error = {};
         return write_some(buffers);
     }
-    /// Writes what waits, and then this.
+    /// Writes the buffered bytes, and then `buffers`.
     template <class Buffers, class Handler>
     void async_write_some(const Buffers& buffers, Handler&& handler) {
         namespace asio = boost::asio;
         const std::size_t size = asio::buffer_size(buffers);
-        // Nothing may leave in the middle of a frame.
+        // Buffered frames must not be written in the middle of a frame.
         if (waiting_.empty() || torn_) {
             return void(next_.async_write_some(
                 buffers, Sent<std::decay_t<Handler>>{this, size, std::forward<Handler>(handler)}));
@@ -89,7 +90,7 @@ public:
     }
 
 private:
-    /// Notes what became of a write, for whom it is done.
+    /// Records the result of a write before it calls the handler of the caller.
     template <class Handler>
     struct Sent {
         using executor_type =
@@ -119,11 +120,11 @@ private:
     Stream next_;
     std::function<void()> on_teardown_{};
     Bytes waiting_;
-    Bytes leaving_;      ///< with one write
-    bool torn_ = false;  ///< the kernel took a part of a frame
+    Bytes leaving_;      ///< the bytes of the write that is under way
+    bool torn_ = false;  ///< the kernel accepted only a part of a frame
 };
 
-/// The customization points of Beast, by which a stream ends.
+/// The customization points that Beast calls to end a stream.
 template <class Stream>
 void teardown(boost::beast::role_type role, BeastGathered<Stream>& stream,
               boost::system::error_code& error) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/beast_pending_upgrade.hpp
-/// BeastPendingUpgrade: a connection that was accepted, until its upgrade is answered.
+/// BeastPendingUpgrade: an accepted connection whose upgrade is not answered yet.
 #pragma once
 
 #include <array>     // std::array
@@ -23,7 +23,8 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 template <class Stream>
 class BeastPendingUpgrade;
 
-/// What those who knock know of the listener. Its F and Observer are behind the two calls.
+/// The part of the listener that pending upgrades see. The two virtual functions hide its F and its
+/// Observer.
 template <class Stream>
 struct BeastListenerState {
     using PendingUpgrade = BeastPendingUpgrade<Stream>;
@@ -44,24 +45,24 @@ struct BeastListenerState {
     virtual ~BeastListenerState() = default;
 
     virtual void arrived(std::shared_ptr<PendingUpgrade> pending) = 0;
-    virtual void tell(const beast::RefusedUpgrade& refused) = 0;
+    virtual void report(const beast::RefusedUpgrade& refused) = 0;
 
     boost::asio::io_context& context;
     TlsContext* tls;
     const std::shared_ptr<IpLimiter> limiter;
     std::shared_ptr<const beast::WebSocketOptions> connection;  ///< options of all connections
     ForwardedFor forwarded{};
-    std::list<PendingUpgrade*> knocks{};  ///< that have not asked for anything yet
+    std::list<PendingUpgrade*> pending_upgrades{};  ///< those whose request is not complete yet
 };
 
-/// Reads the request, within its limits and time; then it is the user's, to be answered or refused.
+/// Reads the request, within its limits of size and time. The user then answers or refuses it.
 ///
-/// Every handler holds a reference, and does nothing once it is over.
+/// Every handler holds a reference, and does nothing after the upgrade is over.
 ///
 /// Thread safety: the thread that runs the context.
 template <class Stream>
 class BeastPendingUpgrade : public std::enable_shared_from_this<BeastPendingUpgrade<Stream>> {
-    using Door = BeastListenerState<Stream>;
+    using ListenerState = BeastListenerState<Stream>;
     using Asio = AsioOf<boost::asio::io_context>;
     using Error = Asio::Error;
     using Parser = boost::beast::http::request_parser<boost::beast::http::empty_body>;
@@ -69,7 +70,8 @@ class BeastPendingUpgrade : public std::enable_shared_from_this<BeastPendingUpgr
 public:
     using Connection = BeastServerHandshake<Stream>;
 
-    BeastPendingUpgrade(std::shared_ptr<Door> listener, Asio::Tcp::socket socket, IpPermit permit)
+    BeastPendingUpgrade(std::shared_ptr<ListenerState> listener, Asio::Tcp::socket socket,
+                        IpPermit permit)
         : listener_{std::move(listener)},
           permit_{std::move(permit)},
           timer_{listener_->context},
@@ -78,10 +80,10 @@ public:
     BeastPendingUpgrade& operator=(const BeastPendingUpgrade&) = delete;
     ~BeastPendingUpgrade() { forget(); }
 
-    /// `peer` is whom it was accepted from.
+    /// `peer` is the address that the connection was accepted from.
     void start(const IpAddress& peer) {
         peer_ = ip_ = peer;
-        place_ = listener_->knocks.insert(listener_->knocks.end(), this);
+        position_ = listener_->pending_upgrades.insert(listener_->pending_upgrades.end(), this);
         listed_ = true;
         const beast::ListenerOptions& options = listener_->limiter->options();
         until_ = after(SteadyClock{}.now(), options.upgrade_within);
@@ -95,7 +97,7 @@ public:
             read();
         }
     }
-    /// Closes it; nobody hears of it.
+    /// Closes the connection without a notification.
     void end() noexcept {
         over_ = true;
         forget();
@@ -104,28 +106,29 @@ public:
         if (!taken_) socket_of(stream_).close(ignored);
         permit_.leave();
     }
-    /// Nobody wants it any more. A refusal is on its way, and ends by itself.
+    /// The user has dropped the upgrade. If a refusal is being sent, the connection ends by itself.
     void drop() noexcept {
         if (!over_ && !leaves_) end();
     }
-    /// Answers by a status instead of the upgrade.
+    /// Answers with a status instead of the upgrade.
     void refuse(int status, Duration retry_after) noexcept {
         if (over_ || leaves_) return;
         permit_.refused();
         try {
-            say(status, retry_after);
+            send_status(status, retry_after);
         } catch (const std::bad_alloc&) {
             end();
         }
     }
-    /// The upgrade is answered by what this returns, once.   Throws: std::bad_alloc.
+    /// Returns the connection that answers the upgrade. At most one call succeeds.
+    /// Throws: std::bad_alloc.
     [[nodiscard]] std::shared_ptr<Connection> take(const Link<Bytes>& link) {
         if (over_ || leaves_) return nullptr;
         auto connection = std::make_shared<Connection>(listener_->context, listener_->connection,
                                                        link, std::move(stream_));
         taken_ = true;
         connection->answer(request_, std::move(permit_));
-        request_ = {};  // not kept longer than it takes: it has a token, and may be long
+        request_ = {};  // has a token, and may be long
         end();
         return connection;
     }
@@ -134,7 +137,7 @@ public:
     [[nodiscard]] std::string ip() const { return ip_.to_string(); }
 
 private:
-    static Stream stream_of(Asio::Tcp::socket socket, Door& listener) {
+    static Stream stream_of(Asio::Tcp::socket socket, ListenerState& listener) {
         if constexpr (NeedsTls<Stream>) {
             return Stream{std::move(socket), *listener.tls};
         } else {
@@ -147,22 +150,22 @@ private:
             if (!self->over_) f(*self, a...);
         };
     }
-    /// Ends it then.
+    /// Ends the connection at `then`.
     void expect(Instant then) {
         timer_.expires_at(then);
         timer_.async_wait(on([](auto& self, const Error& e) {
             if (e || self.timer_.expiry() > SteadyClock{}.now()) return;
             if (self.leaves_) return self.end();
             self.permit_.refused();
-            self.tell(beast::WebSocketErrc::upgrade_timed_out, 0);
+            self.report(beast::WebSocketErrc::upgrade_timed_out, 0);
             self.end();
         }));
     }
     void forget() noexcept {
-        if (std::exchange(listed_, false)) listener_->knocks.erase(place_);
+        if (std::exchange(listed_, false)) listener_->pending_upgrades.erase(position_);
     }
-    void tell(std::error_code error, int status) {
-        listener_->tell({error, status, ip(), Upgrade::path_of(request_)});
+    void report(std::error_code error, int status) {
+        listener_->report({error, status, ip(), Upgrade::path_of(request_)});
     }
 
     // ---- the request ---------------------------------------------------------------------------
@@ -175,22 +178,22 @@ private:
         parser_->header_limit(static_cast<std::uint32_t>(most));
         boost::beast::http::async_read_header(
             stream_, input_, *parser_,
-            on([](auto& self, const Error& e, std::size_t) { self.heard(e); }));
+            on([](auto& self, const Error& e, std::size_t) { self.header_read(e); }));
     }
-    void heard(const Error& error) {
+    void header_read(const Error& error) {
         namespace http = boost::beast::http;
         if (error == http::error::header_limit || error == http::error::buffer_overflow) {
             return turn_down({beast::WebSocketErrc::upgrade_too_large, 431});
         }
         if (error) return failed(error, beast::WebSocketErrc::upgrade_malformed, 400);
         const bool has_body = parser_->chunked() || parser_->content_length().value_or(0) != 0;
-        // Nothing may follow before the answer (RFC 6455, section 4.1).
+        // A client must not send more before the answer (RFC 6455, section 4.1).
         const bool has_more = has_body || input_.size() != 0;
         request_ = parser_->release();
         parser_.reset(), input_ = {};
-        // Before anything is refused: whom it is counted for, and told of.
+        // The address comes before any refusal, because the refusal is counted and reported for it.
         ip_ = listener_->forwarded.client(peer_, Upgrade::forwarded_for(request_));
-        // Of others it is counted since they were accepted.
+        // A connection without a proxy was counted when it was accepted.
         if (listener_->forwarded.is_proxy(peer_) && ip_ != peer_ && !permit_.claim(ip_)) {
             return turn_down({beast::WebSocketErrc::too_many_upgrades, 429});
         }
@@ -216,7 +219,7 @@ private:
         if (answer.empty()) answer = Upgrade::refusal(500, Duration{});
         send(std::move(answer), until_);
     }
-    /// The peer is gone, or it did what it may not.
+    /// The peer has closed the connection, or has broken the protocol.
     void failed(const Error& error, beast::WebSocketErrc what, int status) {
         if (is_gone<Stream>(error)) {
             permit_.aborted();
@@ -226,27 +229,28 @@ private:
     }
     void turn_down(Upgrade::Verdict verdict) {
         permit_.refused();
-        tell(verdict.error, verdict.status);
+        report(verdict.error, verdict.status);
         if (over_) return;
         if (verdict.status == 0) return end();
-        say(verdict.status, Duration{});
+        send_status(verdict.status, Duration{});
     }
 
     // ---- the refusal ---------------------------------------------------------------------------
 
-    void say(int status, Duration retry_after) {
+    void send_status(int status, Duration retry_after) {
         send(Upgrade::refusal(status, retry_after), after(SteadyClock{}.now(), leave_max));
     }
     void send(std::string answer, Instant until) {
         leaves_ = true;
         text_ = std::move(answer);
         expect(until);
-        boost::asio::async_write(
-            stream_, boost::asio::buffer(text_),
-            on([](auto& self, const Error& e, std::size_t) { e ? self.end() : self.hang_up(); }));
+        boost::asio::async_write(stream_, boost::asio::buffer(text_),
+                                 on([](auto& self, const Error& e, std::size_t) {
+                                     e ? self.end() : self.close_gracefully();
+                                 }));
     }
-    /// What a peer still sends would make the kernel drop the answer: it is read for a while.
-    void hang_up() {
+    /// Reads the input for a while. Unread input would make the kernel drop the answer.
+    void close_gracefully() {
         expect(after(SteadyClock{}.now(), leave_max));
         if constexpr (NeedsTls<Stream>) {
             BeastTls<Stream>::goodbye(stream_,
@@ -271,15 +275,15 @@ private:
     static constexpr std::chrono::seconds leave_max{1};
     static constexpr std::size_t drain_max = std::size_t{64} << 10;
 
-    const std::shared_ptr<Door> listener_;
+    const std::shared_ptr<ListenerState> listener_;
     IpPermit permit_;
     IpAddress peer_{};
-    IpAddress ip_{};  ///< of the peer, or of whom a proxy names
-    typename std::list<BeastPendingUpgrade*>::iterator place_{};
+    IpAddress ip_{};  ///< of the peer, or of the client that a proxy names
+    typename std::list<BeastPendingUpgrade*>::iterator position_{};
     bool listed_ = false;
     bool over_ = false;
-    bool taken_ = false;   ///< the stream is another's
-    bool leaves_ = false;  ///< it was refused
+    bool taken_ = false;   ///< the stream was moved to the connection
+    bool leaves_ = false;  ///< a response is being sent
     Instant until_ = never;
     std::size_t drained_ = 0;
     std::string text_;

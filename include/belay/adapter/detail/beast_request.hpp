@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/beast_request.hpp
-/// BeastRequest: what one attempt asks a server for, checked.
+/// BeastRequest: the checked texts of one upgrade request.
 #pragma once
 
 #include <utility>  // std::move; before asio, which in Boost 1.74 uses std::exchange without
@@ -16,15 +16,15 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// The texts of a request. Nothing that a caller gave gets into it unchecked.
+/// The texts of a request. make() checks each text that the caller supplies.
 struct BeastRequest {
-    std::string host;    ///< with the port, where it is not the usual one
-    std::string target;  ///< with the token, if it goes into the query
-    std::string token;   ///< the value of its header, if it goes there
+    std::string host;    ///< with the port, unless it is the usual one
+    std::string target;  ///< with the token, if it is part of the query
+    std::string token;   ///< the value of the token's header, if it is sent in one
 
     using Fields = boost::beast::websocket::request_type;
 
-    /// What is to be sent; or why it must not be.
+    /// Fills in the texts.   Returns: the reason why they must not be sent; no error if they may.
     [[nodiscard]] std::error_code make(const posix::Endpoint& server,
                                        const beast::WebSocketOptions& options,
                                        const std::string* secret, unsigned usual_port) {
@@ -48,11 +48,11 @@ struct BeastRequest {
         return sound ? std::error_code{} : make_error_code(beast::WebSocketErrc::bad_text);
     }
 
-    /// The headers beside those of the handshake.
+    /// Adds the headers that are not part of the handshake.
     void decorate(Fields& request, const beast::WebSocketOptions& options) const {
         namespace http = boost::beast::http;
         request.set(http::field::user_agent, "belay");
-        // In place of what is there already, `Host` for one; a name may come twice.
+        // They replace existing headers, for example `Host`. A name may occur more than once.
         for (const auto& [name, value] : options.headers) request.erase(name);
         for (const auto& [name, value] : options.headers) request.insert(name, value);
         if (!options.subprotocol.empty()) {
@@ -61,7 +61,7 @@ struct BeastRequest {
         if (!token.empty()) request.set(options.token_header, token);
     }
 
-    /// What is asked of a proxy.
+    /// Returns the request to a proxy.
     [[nodiscard]] static std::string connect_to(const posix::Endpoint& server,
                                                 const beast::WebSocketOptions& options) {
         const std::string there = server.to_string();
@@ -73,7 +73,8 @@ struct BeastRequest {
     }
 };
 
-/// Why a server, or a proxy, that answered by HTTP did not do what was asked.
+/// Returns the failure for an HTTP answer of a server or a proxy that did not do what was
+/// requested.
 template <class Message>
 [[nodiscard]] Failure refusal_of(const Message& answer) {
     const auto text = [&](boost::beast::http::field name) {
@@ -83,7 +84,7 @@ template <class Message>
     using boost::beast::http::field;
     const Duration wait = RetryAfter{text(field::retry_after), text(field::date)}.wait();
     const auto status = static_cast<int>(answer.result_int());
-    // 200 is what somebody else's web page answers: nobody there speaks the protocol, now.
+    // 200 is the answer of some other web page: at present no server there supports the protocol.
     if (status >= 200 && status < 300) {
         return {Cause::refused, status, &http_category(), wait};
     }

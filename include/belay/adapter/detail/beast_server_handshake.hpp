@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/beast_server_handshake.hpp
-/// BeastServerHandshake: how a WebSocket connection is accepted.
+/// BeastServerHandshake: accepts a WebSocket connection.
 #pragma once
 
 #include <string>   // std::string
@@ -14,7 +14,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Whether a peer has gone away, rather than done something wrong.
+/// Whether the peer has closed the connection, as opposed to having broken the protocol.
 template <class Stream>
 [[nodiscard]] bool is_gone(const boost::system::error_code& error) noexcept {
     namespace asio = boost::asio;
@@ -28,7 +28,7 @@ template <class Stream>
            error == boost::beast::http::error::partial_message;
 }
 
-/// Whether the peer has hung up, as far as the kernel knows.
+/// Whether the kernel has seen the peer close the connection.
 template <class Socket>
 [[nodiscard]] bool has_hung_up(Socket& socket) noexcept {
     boost::system::error_code error;
@@ -41,7 +41,7 @@ template <class Socket>
            error != boost::asio::error::try_again;
 }
 
-/// A connection of beast::Accepted, from the answer to its upgrade on.
+/// A connection of beast::Accepted, from the answer to its upgrade.
 template <class Stream>
 class BeastServerHandshake : public BeastStream<Stream> {
     using Wire = BeastStream<Stream>;
@@ -72,7 +72,7 @@ public:
         websocket::permessage_deflate deflate;
         deflate.server_enable = this->options_->deflate;
         this->configure(deflate);
-        // A peer that does not read may keep the answer from leaving.
+        // A peer that does not read may block the answer, so its time is limited.
         this->goodbye_.expires_after(Wire::goodbye_max);
         this->goodbye_.async_wait(Wire::on_of(*this, [](auto& self, const Error& e) {
             if (!e && self.state_ == State::connecting) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/beast_stream.hpp
-/// BeastStream: the stream of one WebSocket connection, which asio's handlers keep alive.
+/// BeastStream: the stream of one WebSocket connection. The handlers of asio keep it alive.
 #pragma once
 
 #include <chrono>    // std::chrono::seconds
@@ -26,7 +26,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// How a stream of the user's type does TLS; beast_tls.hpp has the one for OpenSSL.
+/// The TLS functions of a stream of the user's type. beast_tls.hpp specializes it for OpenSSL.
 template <class Stream>
 struct BeastTls;
 
@@ -46,7 +46,7 @@ struct TlsContextOf<Stream> {
     using Type = typename BeastTls<Stream>::Context;
 };
 
-/// The socket below all layers of a stream.
+/// Returns the socket below all layers of a stream.
 template <class Stream>
 [[nodiscard]] auto& socket_of(Stream& stream) noexcept {
     auto& lowest = boost::beast::get_lowest_layer(stream);
@@ -57,9 +57,9 @@ template <class Stream>
     }
 }
 
-/// What a connection does once it has its stream: whether it was dialled (BeastConnector) or
-/// accepted (BeastServerHandshake) is their business. Every handler holds a reference, and does
-/// nothing once it is over.
+/// A WebSocket connection from its handshake to its end. BeastConnector dials it, and
+/// BeastServerHandshake accepts it. Every handler holds a reference, and does nothing after the
+/// connection has ended.
 ///
 /// Thread safety: the thread that runs the context.
 template <class Stream>
@@ -129,7 +129,7 @@ public:
         if (state_ != State::open || broken_) return end(why);
         const bool has_code =
             why.category == &websocket_category() && BeastFailure::is_sendable(why.code);
-        say_goodbye(has_code ? static_cast<Code>(why.code) : Code::normal, why);
+        send_close(has_code ? static_cast<Code>(why.code) : Code::normal, why);
     }
     void abandon() noexcept {
         link_ = {};
@@ -141,23 +141,24 @@ protected:
 
     enum class State : std::uint8_t { connecting, open, closing, over };
 
-    /// What is read at once; a message grows by so much.
+    /// The most bytes that are read at once. The buffer of a message grows by this size.
     static constexpr std::size_t read_bytes = std::size_t{64} << 10;
-    /// Messages up to so much leave in one call of the kernel.
+    /// Messages of up to this size together are written by one system call.
     static constexpr std::size_t gathered_bytes_max = std::size_t{16} << 10;
-    /// Up to so much of what has left is kept for the next message.
+    /// A written buffer of up to this size is kept for the next message.
     static constexpr std::size_t spare_bytes_max = std::size_t{4} << 10;
-    /// What a message costs beside its bytes, so that empty ones are bounded, too.
+    /// The cost of a message in addition to its bytes, so that empty messages are bounded, too.
     static constexpr std::size_t message_cost = 64;
-    /// How long a peer may take to answer a goodbye, or to end the stream after its own.
+    /// The time for a peer to answer a close frame, or to end the stream after its own.
     static constexpr std::chrono::seconds goodbye_max{2};
 
-    /// A handler that holds the wire, and is silent once it is over.
+    /// Wraps a handler so that it holds the stream, and does nothing after the connection has
+    /// ended.
     template <class F>
     [[nodiscard]] auto on(F f) {
         return on_of(*this, f);
     }
-    /// The same, told as the class that derives from it.
+    /// Like on(), and passes the stream as the derived class.
     template <class Self, class F>
     [[nodiscard]] static auto on_of(Self& wire, F f) {
         return [self = std::static_pointer_cast<Self>(wire.shared_from_this()), f](auto&&... a) {
@@ -168,13 +169,14 @@ protected:
 
     // ---- from the handshake to the end ---------------------------------------------------------
 
-    /// Of either role, before the handshake. The deadlines are ours.
+    /// Sets the options of either role, before the handshake. belay has its own deadlines.
     void configure(const boost::beast::websocket::permessage_deflate& deflate) {
         namespace websocket = boost::beast::websocket;
         using websocket::stream_base;
         ws_.set_option(stream_base::timeout{stream_base::none(), stream_base::none(), false});
         ws_.set_option(deflate);
-        // Measured here, by the piece: Beast's 0 would be no limit, and its refusal has no end.
+        // received() checks the size of each piece. In Beast 0 would mean no limit, and its refusal
+        // of a long message has no time limit.
         ws_.read_message_max(0);
         ws_.auto_fragment(false);
         ws_.binary(options_->frames == beast::WebSocketFrames::binary);
@@ -185,7 +187,8 @@ protected:
             has_goodbye_ = true;
             await_end();
         });
-        // It has been answered; or the peer did what it may not, and was told so.
+        // The peer's close frame has been answered, or the peer has broken the protocol and has
+        // been sent a close frame.
         ws_.next_layer().on_teardown([this] {
             if (state_ == State::open && !has_goodbye_) await_end();
         });
@@ -197,7 +200,8 @@ protected:
         state_ = State::open;
         if (guarded([&] { link_.opened(); })) read();
     }
-    /// The one place where Link::closed is reported. What asio may still write from stays.
+    /// The only function that reports Link::closed. It keeps the buffers that asio may still write
+    /// from.
     void end(const Failure& why) noexcept {
         state_ = State::over;
         if (resolver_) resolver_->cancel();
@@ -208,10 +212,11 @@ protected:
         link_.closed(why);
     }
 
-    // ---- the goodbye ---------------------------------------------------------------------------
+    // ---- closing --------------------------------------------------------------------------------
 
-    /// What waits is written first; the connection is over when the peer has answered.
-    void say_goodbye(Code code, const Failure& why) noexcept {
+    /// Writes the queued messages first. The connection is over when the peer has answered the
+    /// close frame.
+    void send_close(Code code, const Failure& why) noexcept {
         state_ = State::closing;
         why_ = why;
         code_ = code;
@@ -223,7 +228,8 @@ protected:
             ws_.async_close(code_, on([](auto& self, const Error&) { self.end(self.why_); }));
         });
     }
-    /// Beast ends the connection, and would wait without end for that of the stream.
+    /// Starts a time limit. Beast ends the connection, and would wait for the end of the stream
+    /// without one.
     void await_end() noexcept {
         broken_ =
             std::make_error_code(has_goodbye_ ? std::errc::broken_pipe : std::errc::protocol_error);
@@ -233,23 +239,24 @@ protected:
                 on([](auto& self, const Error& e) { self.end(self.end_of_input(e)); }));
         });
     }
-    /// The peer did what it may not.
+    /// Ends the connection because the peer has broken the protocol.
     void give_up(Code code) noexcept {
         Failure why = websocket_failure(static_cast<int>(code));
-        why.cause = Cause::protocol;  // such a code from the peer would be about us
-        // A goodbye would wait behind what is being written, and no timer runs for that.
-        writes_ || pings_ ? end(why) : say_goodbye(code, why);
+        why.cause = Cause::protocol;  // from a peer, such a code would be about us
+        // A close frame would wait for the current write, and no timer limits that.
+        writes_ || pings_ ? end(why) : send_close(code, why);
     }
 
     // ---- input ---------------------------------------------------------------------------------
 
     void read() noexcept {
         guarded([&] {
-            ws_.async_read_some(input_, read_bytes,
-                                on([](auto& self, const Error& e, std::size_t) { self.came(e); }));
+            ws_.async_read_some(input_, read_bytes, on([](auto& self, const Error& e, std::size_t) {
+                                    self.received(e);
+                                }));
         });
     }
-    void came(const Error& error) {
+    void received(const Error& error) {
         if (state_ == State::closing) {
             if (!error) input_.consume(input_.size()), read();
             return;
@@ -276,7 +283,7 @@ protected:
         if (has_goodbye_) return BeastFailure::of_goodbye(ws_.reason());
         return broken_ ? Failure::from(broken_) : BeastFailure::of_stream(error);
     }
-    /// Hands a message up.   Returns: false if nobody takes it now; it is kept.
+    /// Passes a message to the link.   Returns: false if the link is busy; the message is kept.
     bool offer() noexcept {
         return guarded([&] { holds_ = link_.received(std::move(held_)) != driver::Post::taken; }) &&
                !holds_;
@@ -290,7 +297,7 @@ protected:
     [[nodiscard]] bool fits(std::size_t cost) const noexcept {
         return waiting_ == 0 || (cost <= output_limit_ && waiting_ <= output_limit_ - cost);
     }
-    /// Returns: false if there is no memory; the connection has ended then.
+    /// Runs `f`.   Returns: false if there is no memory; the connection has then ended.
     bool guarded(auto&& f) noexcept {
         try {
             f();
@@ -300,19 +307,22 @@ protected:
         }
         return true;
     }
-    /// After this turn: what else is said in it leaves with it.
+    /// Schedules a write after the current turn of the loop. Further messages of this turn are
+    /// written with it.
     void write() noexcept {
         if (writes_ || output_.empty()) return;
         writes_ = true;
         soon();
     }
-    /// What is read next, and what is said meanwhile: a message that came is heard in a turn that
-    /// waits in the context's queue already. An answer leaves behind it without another way through
-    /// the queue, each of which asks the kernel for news; and the peer has it before it is asked
-    /// for more.
+    /// Schedules the next write and the next read for one turn of the loop.
+    ///
+    /// A received message is handled in a turn that is already in the context's queue. The answer
+    /// is written after it without another pass through the queue, because each pass asks the
+    /// kernel for events. The peer also gets the answer before we read more from it.
     void soon() noexcept {
         if (std::exchange(posted_, true)) return;
-        // Not by the stream's executor, which is a type-erased one of this very context.
+        // The executor of the stream is a type-erased one of this same context, so it would only
+        // cost more.
         guarded([&] { boost::asio::post(context_, on([](auto& self) { self.go_on(); })); });
     }
     void go_on() noexcept {
@@ -327,7 +337,7 @@ protected:
             while (leaving_ != output_.size()) {
                 bytes += cost_of(output_[leaving_]);
                 if (bytes > gathered_bytes_max) break;
-                // What is wrong with the stream the last one tells.
+                // The last write reports the error of the stream.
                 Error ignored;
                 ws_.write(Asio::buffer(BytesView{output_[leaving_ - 1]}), ignored);
                 ++leaving_;
@@ -341,7 +351,7 @@ protected:
             writes_ = false;
             broken_ = Asio::standard(error);
             if (state_ == State::closing) return end(why_);
-            if (holds_) end(Failure::from(broken_));  // else the reading says why
+            if (holds_) end(Failure::from(broken_));  // otherwise the read reports the reason
             return;
         }
         for (; leaving_ != 0; --leaving_) {
@@ -355,10 +365,11 @@ protected:
         } else if (state_ == State::closing) {
             return finish();
         }
-        tell_room();
+        notify_writable();
     }
-    /// Once after send() answered busy: when half the buffer is free, and what was refused fits.
-    void tell_room() noexcept {
+    /// Reports Link::writable once after send() returned busy, when half the buffer is free and the
+    /// refused message fits.
+    void notify_writable() noexcept {
         if (refused_cost_ == 0 || state_ != State::open) return;
         if (waiting_ > output_limit_ / 2 || !fits(refused_cost_)) return;
         refused_cost_ = 0;
@@ -368,29 +379,31 @@ protected:
     const std::shared_ptr<const Options> options_;
     Link<Bytes> link_;
     State state_ = State::connecting;
-    /// held_ was refused, and nothing is read.
+    /// The link did not accept held_, and nothing is read meanwhile.
     bool holds_ = false;
     bool writes_ = false;
     bool pings_ = false;
-    bool posted_ = false;       ///< go_on() comes
-    bool reads_ = false;        ///< and reads
-    bool has_goodbye_ = false;  ///< the peer's, whose code counts however the stream ends
+    bool posted_ = false;  ///< go_on() is scheduled
+    bool reads_ = false;   ///< go_on() also reads
+    /// The peer sent a close frame; its code counts however the stream ends.
+    bool has_goodbye_ = false;
     std::error_code broken_;
     Failure why_{};
     Code code_ = Code::normal;
     std::size_t limit_;
     std::size_t output_limit_;
-    std::size_t waiting_ = 0;       ///< costs of what is in output_
-    std::size_t refused_cost_ = 0;  ///< of what send() last answered busy to; 0 for none
+    std::size_t waiting_ = 0;  ///< costs of the messages in output_
+    /// Cost of the message that send() last returned busy for; 0 for none.
+    std::size_t refused_cost_ = 0;
     std::deque<Bytes> output_;
-    std::size_t leaving_ = 0;  ///< of these are being written
-    Bytes spare_;  ///< one that has left, for the next: most connections say one at a time
+    std::size_t leaving_ = 0;  ///< how many of output_ are being written
+    Bytes spare_;  ///< a written buffer for the next message: most connections send one at a time
     Bytes held_;
     boost::beast::flat_buffer input_;
     Context& context_;
     std::optional<Tcp::resolver> resolver_;  ///< while a name is looked up
     Asio::Timer goodbye_;
-    IpPermit permit_;  ///< of one that was accepted
+    IpPermit permit_;  ///< of an accepted connection
     boost::beast::websocket::stream<BeastGathered<Stream>> ws_;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/beast_upgrade.hpp
-/// Upgrade: what is right and wrong with a request to become a WebSocket, and how it is refused.
+/// Upgrade: checks a request for a WebSocket, and makes the answer that refuses it.
 #pragma once
 
 #include <optional>  // std::optional
@@ -24,13 +24,13 @@ struct Upgrade {
     using Request = boost::beast::http::request<boost::beast::http::empty_body>;
     using Field = boost::beast::http::field;
 
-    /// What is wrong, and the status that says so.
+    /// What is wrong, and the status that reports it.
     struct Verdict {
         std::error_code error;
         int status = 0;
     };
 
-    /// Returns: nothing if nothing is wrong.
+    /// Returns: nothing if the request is valid.
     [[nodiscard]] static std::optional<Verdict> judge(const Request& request,
                                                       const beast::ListenerOptions& options) {
         const Verdict malformed{beast::WebSocketErrc::upgrade_malformed, 400};
@@ -58,7 +58,7 @@ struct Upgrade {
         return std::nullopt;
     }
 
-    /// Whether it is a right request for something else.
+    /// Whether the request is a valid request for a page, and not for a WebSocket.
     [[nodiscard]] static bool asks_for_page(const Request& request) noexcept {
         const auto asked = request.target();
         const auto method = request.method();
@@ -77,7 +77,7 @@ struct Upgrade {
         }
         return asked;
     }
-    /// A whole answer, with a body unless it was asked for its head.
+    /// Returns a complete answer, with a body unless only its head was requested.
     [[nodiscard]] static std::string page(const HttpResponse& response, bool with_body) {
         std::string out = status_line(response.status);
         for (const HttpHeaders::Field& field : response.headers) {
@@ -87,7 +87,7 @@ struct Upgrade {
             if (ours || !is_header_name(field.name) || !is_header_value(field.value)) return {};
             out += field.name + ": " + field.value + "\r\n";
         }
-        // These have no body, and a length of one is an error (RFC 9110, section 8.6).
+        // These have no body, and a Content-Length is an error (RFC 9110, section 8.6).
         const bool has_none = response.status == 204 || response.status == 304;
         if (!has_none) out += "Content-Length: " + std::to_string(response.body.size()) + "\r\n";
         out += "Connection: close\r\n\r\n";
@@ -98,7 +98,7 @@ struct Upgrade {
         const auto value = request[name];
         return {value.data(), value.size()};
     }
-    /// All headers of this name, as one.
+    /// Returns the values of all headers of this name, joined by commas.
     [[nodiscard]] static std::string joined(const Request& request, std::string_view name) {
         std::string out;
         const auto range = request.equal_range(boost::beast::string_view{name.data(), name.size()});
@@ -111,17 +111,17 @@ struct Upgrade {
     [[nodiscard]] static std::string forwarded_for(const Request& request) {
         return joined(request, "X-Forwarded-For");
     }
-    /// What may be told of a target: its query may hold a token.
+    /// Returns the part of the target that may be reported: its query may hold a token.
     [[nodiscard]] static std::string path_of(const Request& request) {
         const auto target = request.target();
         const std::string_view all{target.data(), target.size()};
         return std::string{all.substr(0, all.find('?'))};
     }
-    /// A whole answer, without a body.
+    /// Returns a complete answer without a body.
     [[nodiscard]] static std::string refusal(int status, Duration retry_after) {
         std::string out = status_line(status) + "Connection: close\r\nContent-Length: 0\r\n";
         if (status == 426) out += "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
-        // Rounded up: nobody is asked to come too early.
+        // Rounded up, so that no client retries too early.
         const auto seconds = std::chrono::ceil<std::chrono::seconds>(retry_after).count();
         if (seconds > 0) out += "Retry-After: " + std::to_string(seconds) + "\r\n";
         return out + "\r\n";

@@ -16,24 +16,24 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// All requests of a client: they are under way in libcurl, which says what to wait for.
+/// All requests of a client. They run in libcurl, which reports the sockets and times to wait for.
 ///
-/// libcurl is never called from inside of its own callbacks. What users do there, in on_chunk, is
-/// written down, and done when libcurl has returned (settle()).
+/// belay never calls libcurl from inside of its own callbacks. An action of the user in on_chunk is
+/// recorded, and carried out when libcurl has returned (settle()).
 ///
 /// Thread safety: the loop's thread.
 class CurlCore : public Counted {
 public:
     CurlCore(posix::Poller& poller, CurlConfigure configure)
         : poller_{poller}, configure_{std::move(configure)} {
-        // The process is made ready before anybody else calls libcurl.
+        // Initializes libcurl before other code of the process calls it.
         static_cast<void>(is_ready());
     }
     CurlCore(const CurlCore&) = delete;
     CurlCore& operator=(const CurlCore&) = delete;
     ~CurlCore() { clean_up(); }
 
-    // ---- a machine -----------------------------------------------------------------------------
+    // ---- the machine ----------------------------------------------------------------------------
 
     void attach(Waker waker) noexcept { waker_ = std::move(waker); }
     [[nodiscard]] Instant deadline() const noexcept {
@@ -67,7 +67,7 @@ public:
         start(*transfer);
         return transfer;
     }
-    /// The handle of a request is gone.
+    /// The user destroyed the handle of a request.
     void drop(CurlTransfer& transfer) noexcept {
         const Ref<CurlTransfer> keep = Ref<CurlTransfer>::share(&transfer);
         if (inside_) {
@@ -77,12 +77,12 @@ public:
         }
         transfer.refuse();
     }
-    /// The client is gone.
+    /// The user destroyed the client.
     void close() noexcept {
         closed_ = true;
         waker_.detach();
         if (!inside_) return clean_up();
-        // Nothing is removed meanwhile: whoever is told can only write down what he wants.
+        // Nothing is removed meanwhile: a notified user can only record an action.
         for (std::size_t i = 0; i < transfers_.size(); ++i) transfers_[i]->refuse();
     }
 
@@ -90,7 +90,7 @@ private:
     using OnSocket = int (*)(CURL*, curl_socket_t, int, void*, void*);
     using OnTimer = int (*)(CURLM*, long, void*);
 
-    /// A descriptor of libcurl's.
+    /// A descriptor of libcurl.
     struct Socket {
         Socket(CurlCore& c, curl_socket_t s) noexcept
             : core{c}, socket{s}, watch{c.poller_, this, &ready} {}
@@ -108,14 +108,14 @@ private:
         posix::Watch watch;
     };
 
-    /// Once in the process, whichever thread is first. It is never taken back: who else uses
-    /// libcurl here is not known.
+    /// Initializes libcurl once in the process, on whichever thread is first. It is never undone,
+    /// because other code of the process may use libcurl.
     [[nodiscard]] static CURLcode global_init() noexcept {
         static const CURLcode code = curl_global_init(CURL_GLOBAL_DEFAULT);
         return code;
     }
 
-    /// Makes the multi handle, if there is none.   Returns: whether there is one.
+    /// Makes the multi handle if there is none.   Returns: whether there is one.
     [[nodiscard]] bool is_ready() noexcept {
         if (multi_ != nullptr) return true;
         if (global_init() != CURLE_OK) return false;
@@ -136,8 +136,8 @@ private:
 
     // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): libcurl's form
     static int on_socket(CURL*, curl_socket_t socket, int what, void* self, void* known) noexcept {
-        // Never -1: libcurl 7.88 keeps the request among those of the socket then, for good, and
-        // reads it when it is long freed and the socket's number has come back.
+        // Never -1: libcurl 7.88 then keeps the request in the list of the socket forever. It reads
+        // the request after it was freed, when the socket's number is used again.
         static_cast<CurlCore*>(self)->watch(what, static_cast<Socket*>(known), socket);
         return 0;
     }
@@ -149,7 +149,7 @@ private:
         core.waker_.touch();
         return 0;
     }
-    /// What cannot be watched breaks all that is under way, once libcurl has returned.
+    /// Watches a socket. If that fails, all requests fail once libcurl has returned.
     void watch(int what, Socket* at, curl_socket_t socket) noexcept {
         if (what == CURL_POLL_REMOVE) {
             delete at;
@@ -169,7 +169,7 @@ private:
                 return;
             }
         } catch (...) {
-            // No memory: said below.
+            // No memory: broken_ records it below.
         }
         broken_ = true;
     }
@@ -187,10 +187,10 @@ private:
         if (std::exchange(broken_, false)) fail_all();
         answer_ended();
     }
-    /// What users wanted while libcurl ran.
+    /// Carries out the actions of users while libcurl ran.
     void settle() noexcept {
         for (std::size_t i = transfers_.size(); i != 0; --i) {
-            // What is dropped may own handles of others, which are gone with it.
+            // A dropped transfer may own handles of others, which are dropped with it.
             if (i > transfers_.size()) continue;
             const Ref<CurlTransfer> transfer = transfers_[i - 1];
             if (transfer->dropped) {
@@ -201,13 +201,14 @@ private:
         }
     }
     void fail_all() {
-        // libcurl 7.88 does not put its own house in order where it had no memory: it divides by
-        // zero when the number of a socket comes back that it could not note. It begins anew.
+        // libcurl 7.88 does not restore its state after it ran out of memory. It divides by zero
+        // when the number of a socket that it could not record is used again. So it starts with a
+        // new handle.
         for (const Ref<CurlTransfer>& t : transfers_) curl_multi_remove_handle(multi_, t->easy());
         end_multi();
         timer_ = never;
         broken_ = false;
-        // Those that begin meanwhile are behind; whoever is answered may end others, and all.
+        // Transfers that begin meanwhile are added at the end. A notified user may end any or all.
         for (std::size_t i = transfers_.size(); i != 0; --i) {
             if (i > transfers_.size()) continue;
             end(Ref<CurlTransfer>{transfers_[i - 1]}, CURLE_OK, HttpErrc::client_failed);
@@ -255,7 +256,7 @@ private:
         transfer->answer(transfer->conclude(code, error));
         transfer->release();
     }
-    /// It is no longer under way.
+    /// Removes a transfer from those under way.
     void remove(CurlTransfer& transfer) noexcept {
         const std::size_t place = std::exchange(transfer.place, CurlTransfer::nowhere);
         if (place == CurlTransfer::nowhere) return;
@@ -290,8 +291,8 @@ private:
     Instant earliest_ = never;
     std::vector<Ref<CurlTransfer>> transfers_;
     bool inside_ = false;     ///< libcurl runs, and must not be called
-    bool unsettled_ = false;  ///< some began or were dropped meanwhile
-    bool broken_ = false;     ///< libcurl could not go on
+    bool unsettled_ = false;  ///< transfers began or were dropped meanwhile
+    bool broken_ = false;     ///< libcurl failed, or a socket could not be watched
     bool closed_ = false;
 };
 

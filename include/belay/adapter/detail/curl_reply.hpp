@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/curl_reply.hpp
-/// What libcurl tells of a response: its header lines, and its errors.
+/// Reads the header lines of a response, and maps libcurl's errors.
 #pragma once
 
 #include <string>       // std::string
@@ -16,7 +16,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// Reads the header lines of a response, one at a time.
 class HttpHead {
 public:
-    /// All lines together; libcurl itself limits a line.
+    /// The limit of all lines together. libcurl itself limits one line.
     static constexpr std::size_t bytes_max = std::size_t{64} << 10;
 
     enum class Line : std::uint8_t { more, last, too_long };
@@ -27,7 +27,7 @@ public:
         if (bytes_ > bytes_max) return Line::too_long;
         while (line.ends_with('\n') || line.ends_with('\r')) line.remove_suffix(1);
         if (line.empty()) return Line::last;
-        // The next one: what came before was "100 Continue" and the like.
+        // A new status line: the one before was an interim response such as "100 Continue".
         if (line.starts_with("HTTP/")) headers_ = {};
         const std::size_t colon = line.find(':');
         if (colon == line.npos || colon == 0 || line.starts_with("HTTP/")) return Line::more;
@@ -48,7 +48,7 @@ private:
     std::size_t bytes_ = 0;
 };
 
-/// What an error of libcurl is called here.
+/// Maps an error of libcurl to an HttpErrc.
 [[nodiscard]] inline HttpErrc http_errc_of(CURLcode code) noexcept {
     switch (code) {
         case CURLE_COULDNT_RESOLVE_HOST:
@@ -68,7 +68,7 @@ private:
             return HttpErrc::tls_failed;
         case CURLE_OPERATION_TIMEDOUT:
             return HttpErrc::timed_out;
-        case CURLE_UNSUPPORTED_PROTOCOL:  // HTTP/0.9, which is anything
+        case CURLE_UNSUPPORTED_PROTOCOL:  // HTTP/0.9, which has no format
         case CURLE_WEIRD_SERVER_REPLY:
         case CURLE_BAD_CONTENT_ENCODING:
             return HttpErrc::not_http;

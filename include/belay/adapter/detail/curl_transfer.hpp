@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/curl_transfer.hpp
-/// CurlTransfer: one request over libcurl, and what comes of it.
+/// CurlTransfer: one request over libcurl, and its result.
 #pragma once
 
 #include <algorithm>  // std::min
@@ -18,7 +18,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Of the user's, for what libcurl can do beside.
+/// A function of the user that sets further options of libcurl.
 using CurlConfigure = Function<CURLcode(CURL*)>;
 
 /// One request: the easy handle, its options and its callbacks.
@@ -37,11 +37,13 @@ public:
 
     /// Makes the easy handle.   Returns: why it cannot be sent.   Throws: what `configure` throws.
     [[nodiscard]] std::optional<HttpErrc> prepare(CurlConfigure& configure);
-    /// The same once more, where the last response leads; if it leads somewhere.
+    /// Prepares the request that follows the redirection of the last response.   Returns: false if
+    /// there is none to follow.
     [[nodiscard]] bool prepare_redirect();
-    /// What came of it, which ended with `code`, or with `error` before libcurl knew.
+    /// Returns the response of a request that ended with `code`, or with `error` before libcurl
+    /// started it.
     [[nodiscard]] HttpResponse conclude(CURLcode code, std::optional<HttpErrc> error);
-    /// It has ended; whoever keeps its handle keeps nothing big.
+    /// Frees the large members. A user may keep the handle of an ended request.
     void release() noexcept;
 
     [[nodiscard]] CURL* easy() const noexcept { return easy_; }
@@ -50,17 +52,17 @@ public:
         std::optional<Completion<HttpResponse>> last = std::exchange(completion_, std::nullopt);
         if (last) (*last)(std::move(response));
     }
-    /// Nobody is told anything any more.
+    /// Drops the completion: nothing is reported any more.
     void refuse() noexcept {
         dropped = true;
         const std::optional<Completion<HttpResponse>> last =
             std::exchange(completion_, std::nullopt);
     }
 
-    std::size_t place = nowhere;  ///< among those under way
+    std::size_t place = nowhere;  ///< index among those under way
     Instant due = never;
     bool started = false;  ///< libcurl has it
-    bool dropped = false;  ///< nobody wants it
+    bool dropped = false;  ///< the user dropped it
 
 private:
     [[nodiscard]] bool is_sendable() const noexcept;
@@ -76,7 +78,7 @@ private:
         return value;
     }
 
-    /// Options in a row; the first that libcurl refuses ends it.
+    /// Sets options one after the other, until libcurl refuses one.
     struct Options {
         template <class T>
         Options& operator()(CURLoption option, T value) noexcept {
@@ -97,7 +99,8 @@ private:
                    : 0;
     }
     static std::size_t on_body(char* data, std::size_t, std::size_t size, void* self) noexcept {
-        // Less than there was ends the transfer; of nothing there is no less.
+        // libcurl ends the transfer if fewer bytes are taken than it passed. With no bytes there is
+        // no smaller number.
         if (size == 0) return 0;
         return of(self).caught([&](CurlTransfer& t) {
             return t.take_body({data, size});
@@ -112,7 +115,8 @@ private:
         t.body_sent_ += size;
         return size;
     }
-    /// A body that has left is not sent once more behind the back of who asked.
+    /// Refuses to rewind a body that was sent: it must not be sent twice without the user's
+    /// knowledge.
     static int on_seek(void* self, curl_off_t, int) noexcept {
         return of(self).body_sent_ == 0 ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL;
     }
@@ -146,7 +150,7 @@ private:
     std::size_t body_sent_ = 0;
     std::size_t body_bytes_ = 0;
     int redirects_ = 0;
-    std::string next_url_;  ///< where a redirection leads that is followed
+    std::string next_url_;  ///< the target of the redirection that is followed
     std::optional<HttpErrc> error_;
 };
 
@@ -154,7 +158,7 @@ inline bool CurlTransfer::is_sendable() const noexcept {
     if (!is_header_name(request_.method)) return false;
     for (const HttpHeaders::Field& f : request_.headers) {
         if (!is_header_name(f.name) || !is_header_value(f.value)) return false;
-        // Two opinions on where a request ends are how one is smuggled into another.
+        // Two different lengths of a request allow request smuggling.
         if (is_same_name(f.name, "Content-Length") || is_same_name(f.name, "Transfer-Encoding"))
             return false;
     }
@@ -169,10 +173,11 @@ inline bool CurlTransfer::put_line(const std::string& line) {
 
 inline bool CurlTransfer::put_lines() {
     for (const HttpHeaders::Field& f : request_.headers) {
-        // A header without a value is written with a semicolon; "Name:" would take it away.
+        // libcurl writes a header without a value if it ends in a semicolon. "Name:" would remove
+        // it.
         if (!put_line(f.value.empty() ? f.name + ';' : f.name + ": " + f.value)) return false;
     }
-    // What libcurl would add of its own: a form's type, and a second's wait for a "100 Continue".
+    // Removes what libcurl would add: a form's type, and a wait of one second for a "100 Continue".
     const bool typed = request_.headers.find("Content-Type") != nullptr;
     const bool expects = request_.headers.find("Expect") != nullptr;
     return (typed || put_line("Content-Type:")) && (expects || put_line("Expect:"));
@@ -190,14 +195,14 @@ inline std::optional<HttpErrc> CurlTransfer::prepare(CurlConfigure& configure) {
     return code == CURLE_OK ? std::nullopt : std::optional{HttpErrc::client_failed};
 }
 
-/// What the user may choose otherwise.
+/// Sets the options that `configure` may change.
 inline CURLcode CurlTransfer::set_defaults() {
     Options set{easy_};
     set(CURLOPT_SSL_VERIFYPEER, 1L)(CURLOPT_SSL_VERIFYHOST, 2L)(CURLOPT_ACCEPT_ENCODING, "");
     return set.code;
 }
 
-/// What the promises rest on.
+/// Sets the options that belay's promises depend on.
 inline CURLcode CurlTransfer::set_ours() {
     using Move = std::size_t (*)(char*, std::size_t, std::size_t, void*);
     using Seek = int (*)(void*, curl_off_t, int);
@@ -208,8 +213,8 @@ inline CURLcode CurlTransfer::set_ours() {
     set(CURLOPT_WRITEFUNCTION, Move{&on_body})(CURLOPT_WRITEDATA, self);
     set(CURLOPT_READFUNCTION, Move{&on_read})(CURLOPT_READDATA, self);
     set(CURLOPT_SEEKFUNCTION, Seek{&on_seek})(CURLOPT_SEEKDATA, self);
-    // Older ones write TLS so that a peer that is gone is a SIGPIPE, and turn it away only without
-    // this option, which is for look-ups that do not have a thread.
+    // Before 7.88, a write over TLS to a closed connection raises SIGPIPE. libcurl suppresses the
+    // signal only without this option, which is meant for look-ups without a thread.
     const curl_version_info_data& curl = *curl_version_info(CURLVERSION_NOW);
     const bool signals =
         curl.version_num < 0x075800 && (curl.features & CURL_VERSION_ASYNCHDNS) != 0;
@@ -223,18 +228,19 @@ inline CURLcode CurlTransfer::set_ours() {
     set(CURLOPT_PROTOCOLS, static_cast<long>(CURLPROTO_HTTP | CURLPROTO_HTTPS));
 #endif
 #if LIBCURL_VERSION_NUM >= 0x075700
-    // Or the end of a request whose name is still looked up would wait for that.
+    // Without it the end of a request would wait for a look-up that is under way.
     set(CURLOPT_QUICK_EXIT, 1L);
 #endif
     return set.code;
 }
 
-/// What changes with a redirection.
+/// Sets the options that change with a redirection.
 inline CURLcode CurlTransfer::set_request() {
     const std::string& method = request_.method;
     const auto is = [&](auto... names) { return ((method == names) || ...); };
-    // libcurl repeats what had no answer over a kept connection. With a body on_seek refuses that;
-    // what changes something without one gets a connection of its own.
+    // libcurl repeats a request that got no answer over a reused connection. on_seek refuses that
+    // for a request with a body. A request without one that changes something gets a new
+    // connection.
     const bool repeatable = !request_.body.empty() || is("GET", "HEAD", "PUT", "DELETE", "OPTIONS");
     Options set{easy_};
     set(CURLOPT_URL, request_.url.c_str())(CURLOPT_HTTPGET, 1L);
@@ -262,7 +268,7 @@ inline bool CurlTransfer::take_header(std::string_view line) {
 
 inline bool CurlTransfer::take_head() {
     const auto status = static_cast<int>(info<long>(CURLINFO_RESPONSE_CODE));
-    if (status < 200) return true;  // more to come
+    if (status < 200) return true;  // an interim response: more follows
     response_.status = status;
     response_.headers = head_.take_headers();
     const bool redirects =
@@ -303,21 +309,21 @@ inline bool CurlTransfer::prepare_redirect() {
     head_ = {};
     body_sent_ = body_bytes_ = 0;
     ++redirects_;
-    // Never half made: without its method it would be another one.
+    // A half-made request could have another method, so an error ends the transfer.
     return set_request() == CURLE_OK || fail(HttpErrc::client_failed);
 }
 
 inline HttpResponse CurlTransfer::conclude(CURLcode code, std::optional<HttpErrc> error) {
     if (!error) error = error_;
-    // What older versions say of a header line beyond their limit, too.
+    // Older versions also report this for a header line beyond their limit.
     const bool in_head = head_.begun() && response_.status == 0;
     if (!error && code == CURLE_OUT_OF_MEMORY && in_head) error = HttpErrc::too_long;
     if (!error && code != CURLE_OK) error = http_errc_of(code);
-    // A head that breaks off is one to libcurl.
+    // libcurl accepts a head that breaks off as complete.
     if (!error && response_.status == 0) error = HttpErrc::lost;
     HttpResponse response = std::move(response_);
     if (!error) return response;
-    // A proxy that does not connect us has seen another request than ours.
+    // If a proxy refuses to connect, the server has not seen the request.
     const long proxy = easy_ != nullptr ? info<long>(CURLINFO_HTTP_CONNECTCODE) : 0;
     const bool refused_by_proxy = proxy >= 300;
     if (refused_by_proxy) error = HttpErrc::not_connected;

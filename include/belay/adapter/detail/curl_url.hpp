@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/curl_url.hpp
-/// CurlUrl: what a URL says of whom is asked, as libcurl reads it.
+/// CurlUrl: the parts of a URL, parsed by libcurl.
 #pragma once
 
 #include <memory>  // std::unique_ptr
@@ -13,26 +13,28 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// A URL as libcurl reads it, so that nobody reads it in another way than who sends the request.
+/// A URL parsed by libcurl, so that checking a URL and sending its request interpret it in the same
+/// way.
 ///
 /// Thread safety: distinct objects safe.
-/// Throws:        std::bad_alloc: what no memory is left to read is no bad URL, nor another origin.
+/// Throws:        std::bad_alloc: if memory runs out, a URL is neither reported as bad nor as of
+///                another origin.
 class CurlUrl {
 public:
     explicit CurlUrl(const std::string& text) : parsed_{curl_url()} {
         if (!parsed_) throw std::bad_alloc{};
-        // A NUL would end it early for libcurl alone.
+        // Only for libcurl a NUL would end it early.
         valid_ = is_one_word(text) && set(text);
     }
 
-    /// Whether it is absolute, of http or https, and has no credentials in it.
+    /// Whether it is an absolute URL of http or https without credentials.
     [[nodiscard]] bool is_http() const {
         if (!valid_) return false;
         const std::string scheme = part(CURLUPART_SCHEME);
         return is_same_name(scheme, "http") || is_same_name(scheme, "https");
     }
-    /// Where a `Location` leads from here.
-    /// Returns: the absolute URL; empty if it is none, or of another scheme, host or port.
+    /// Resolves a `Location` header against this URL.
+    /// Returns: the absolute URL; empty if it is not valid, or of another scheme, host or port.
     [[nodiscard]] std::string within_origin(const std::string& location) {
         const std::string scheme = part(CURLUPART_SCHEME), host = part(CURLUPART_HOST),
                           port = part(CURLUPART_PORT);
@@ -57,7 +59,7 @@ private:
     }
     [[nodiscard]] std::string part(CURLUPart which) const {
         char* text = nullptr;
-        // Also of a port that is not written.
+        // Returns the default port if the URL has none.
         const unsigned flags = which == CURLUPART_PORT ? CURLU_DEFAULT_PORT : 0;
         if (!is_ok(curl_url_get(parsed_.get(), which, &text, flags))) return {};
         struct Freed {

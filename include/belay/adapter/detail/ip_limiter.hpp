@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/ip_limiter.hpp
-/// IpLimiter and IpPermit: who is connected to a listener, by ip, within its limits.
+/// IpLimiter and IpPermit: count the connections of a listener by IP address, and enforce its
+/// limits.
 #pragma once
 
 #include <list>      // std::list
@@ -20,13 +21,13 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// So many a minute, and so many at once.
+/// A limit of events per minute. The same number is the largest burst.
 class MinuteRate {
 public:
     [[nodiscard]] bool allows(Instant now, unsigned per_minute) const noexcept {
         return spent(now) + cost(per_minute) <= std::chrono::minutes{1};
     }
-    /// Also beyond what is allowed, up to a minute's worth.
+    /// Spends one event, also beyond the limit, up to a minute's worth.
     void spend(Instant now, unsigned per_minute) noexcept {
         const Duration sum = spent(now) + cost(per_minute);
         paid_ = after(now, smaller(sum, Duration{std::chrono::minutes{1}}));
@@ -42,10 +43,10 @@ private:
     Instant paid_ = always;
 };
 
-/// Counts connections, in all and for each ip, and says who is too many.
+/// Counts connections, in all and for each IP address, and enforces the limits.
 ///
-/// Of those who are not there any more it remembers the latest `rested_max`, so that whoever knocks
-/// too often is known again; no more memory can be had by knocking.
+/// It remembers the latest `rested_max` addresses without connections, so that it recognizes a
+/// client that connects too often. Connecting again and again cannot make it use more memory.
 ///
 /// Thread safety: the listener's thread.   Complexity: O(log n) each.
 class IpLimiter {
@@ -54,7 +55,8 @@ class IpLimiter {
         std::size_t waiting = 0;
         MinuteRate upgrades{};
         MinuteRate refusals{};
-        std::list<IpAddress>::iterator place{};  ///< in idle_ if it has no connections, else busy_
+        /// In idle_ if it has no connections, otherwise in busy_.
+        std::list<IpAddress>::iterator place{};
     };
     using Entries = std::map<IpAddress, Entry>;
 
@@ -65,14 +67,15 @@ public:
     IpLimiter(const IpLimiter&) = delete;
     IpLimiter& operator=(const IpLimiter&) = delete;
 
-    /// Another connection, of nobody's share yet.   Returns: false if there are too many.
+    /// Counts a connection, for no address yet.   Returns: false if there are too many.
     [[nodiscard]] bool enter() noexcept {
         if (connections_ >= options_.connections_max || waiting_ >= options_.waiting_max)
             return false;
         ++connections_, ++waiting_;
         return true;
     }
-    /// It is of this ip.   Returns: false if those are too many.   Throws: std::bad_alloc.
+    /// Counts the connection for `ip`.   Returns: false if that address has too many.
+    /// Throws: std::bad_alloc.
     [[nodiscard]] bool claim(const IpAddress& ip, Instant now) {
         Entry& entry = entry_of(ip.share());
         const unsigned upgrades = options_.upgrades_per_ip_and_minute;
@@ -126,15 +129,15 @@ private:
     std::size_t connections_ = 0;
     std::size_t waiting_ = 0;
     Entries entries_;
-    std::list<IpAddress> idle_;  ///< the one that left first is in front
+    std::list<IpAddress> idle_;  ///< the address that became idle first is in front
     std::list<IpAddress> busy_;
 };
 
-/// One connection's place in a book, until the socket is closed. An empty one does nothing.
+/// The permit of one connection, until its socket is closed. An empty permit does nothing.
 class IpPermit {
 public:
     IpPermit() = default;
-    /// Pre: enter() has let it in.
+    /// Pre: enter() returned true for it.
     explicit IpPermit(std::shared_ptr<IpLimiter> limiter) noexcept : limiter_{std::move(limiter)} {}
     IpPermit(IpPermit&& other) noexcept
         : limiter_{std::move(other.limiter_)},
@@ -150,7 +153,7 @@ public:
     }
     ~IpPermit() { leave(); }
 
-    /// Takes from the share of this ip.   Returns: false if that is used up.
+    /// Counts the connection for `ip`.   Returns: false if a limit of that address is reached.
     [[nodiscard]] bool claim(const IpAddress& ip) {
         if (!limiter_->claim(ip, SteadyClock{}.now())) return false;
         ip_ = ip;
@@ -165,7 +168,7 @@ public:
         settle(&beast::ListenerCounters::refused);
         count_refusal();
     }
-    /// A refusal may have the form of an upgrade and a code.
+    /// Counts a close code that is a refusal: a server may accept the upgrade and then close.
     void closed_with(const Failure& why) noexcept {
         if (!limiter_ || waits_ || why.category != &websocket_category()) return;
         switch (why.code) {
@@ -182,7 +185,7 @@ public:
     }
     void leave() noexcept {
         if (!limiter_) return;
-        settle(&beast::ListenerCounters::refused);  // nobody wanted to decide
+        settle(&beast::ListenerCounters::refused);  // the user never decided
         std::exchange(limiter_, nullptr)->leave(ip_);
     }
 

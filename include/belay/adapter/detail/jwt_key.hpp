@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/jwt_key.hpp
-/// HmacKey and RsaKey: by which a signature is verified; OpenSSL does the work.
+/// HmacKey and RsaKey: verify signatures with OpenSSL.
 #pragma once
 
 #include <memory>       // std::unique_ptr
@@ -20,7 +20,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 enum class Verified : unsigned char { yes, no, failed };
 
-/// What is signed, and by what it is said to be.
+/// A signed text, and the signature that it comes with.
 struct Signed {
     std::string_view text;
     std::string_view signature;
@@ -30,14 +30,14 @@ struct Signed {
     }
 };
 
-/// The secret of HS256 (RFC 7518, section 3.2: as long as the hash, at least).
+/// The secret of HS256. RFC 7518, section 3.2, requires at least the length of the hash.
 class HmacKey {
 public:
     static constexpr std::size_t least_bytes = 32;
 
-    /// What is wrong with a secret, and what to do; empty if nothing is.
+    /// Returns what is wrong with a secret, and what to do; empty if nothing is.
     [[nodiscard]] static std::string why_not(std::string_view secret) {
-        // The text of a key of another kind is no secret.
+        // The PEM text of another kind of key is not a secret.
         if (secret.find("-----BEGIN") != std::string_view::npos) {
             return "it is a PEM text, which is no secret: of tokens that are signed by RS256 "
                    "choose jwt::Algorithm::rs256";
@@ -56,7 +56,7 @@ public:
         const bool done = HMAC(EVP_sha256(), secret_.data(), static_cast<int>(secret_.size()),
                                what.bytes(), what.text.size(), mac, &size) != nullptr;
         if (!done) return ERR_clear_error(), Verified::failed;
-        // In a time that does not tell how much of it is right.
+        // Compares in constant time, so that the time does not reveal how much of it is right.
         const bool same =
             what.signature.size() == size && CRYPTO_memcmp(mac, what.signature.data(), size) == 0;
         return same ? Verified::yes : Verified::no;
@@ -66,20 +66,20 @@ private:
     std::string secret_;
 };
 
-/// The public key of RS256 (RFC 7518, section 3.3: 2048 bits, at least).
+/// The public key of RS256. RFC 7518, section 3.3, requires at least 2048 bits.
 class RsaKey {
 public:
     static constexpr int least_bits = 2048;
     static constexpr int most_bits = 16384;
 
-    /// `pem` is a public key, "-----BEGIN PUBLIC KEY-----".
-    /// Errors: an empty one, and `wrong` says what is, and what to do.
+    /// Reads `pem`, a public key that starts with "-----BEGIN PUBLIC KEY-----".
+    /// Errors: an empty key, and `wrong` contains what is wrong and what to do.
     [[nodiscard]] static RsaKey read(const std::string& pem, std::string& wrong) {
         RsaKey out;
         const std::unique_ptr<BIO, int (*)(BIO*)> text{
             BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())), &BIO_free};
         if (text) out.key_.reset(PEM_read_bio_PUBKEY(text.get(), nullptr, nullptr, nullptr));
-        ERR_clear_error();  // the thread's queue is TLS's, too
+        ERR_clear_error();  // TLS uses the error queue of the thread, too
         if (out.key_ && EVP_PKEY_base_id(out.key_.get()) != EVP_PKEY_RSA) out.key_.reset();
         if (!out.key_) {
             wrong =

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/jwt_text.hpp
-/// The parts of a JSON Web Token: base64url, JSON objects, and what stands in them.
+/// The parts of a JSON Web Token: base64url, JSON objects, and their values.
 #pragma once
 
 #include <cmath>        // std::isfinite
@@ -17,8 +17,8 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Base64 for URLs, without padding (RFC 7515, section 2). One text for each sequence of bytes:
-/// bits that stand for nothing are 0.
+/// Decodes base64 for URLs, without padding (RFC 7515, section 2). Unused bits must be 0, so that
+/// each sequence of bytes has only one text.
 [[nodiscard]] inline std::optional<std::string> from_base64url(std::string_view text) {
     constexpr std::string_view digits =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -40,7 +40,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
     return bits == 0 ? std::optional{std::move(out)} : std::nullopt;
 }
 
-/// Three parts, and what is signed: the first two with the dot between them.
+/// The three parts, and the signed text: the first two with the dot between them.
 struct JwtParts {
     std::string_view header;
     std::string_view payload;
@@ -58,7 +58,8 @@ struct JwtParts {
     }
 };
 
-/// A JSON object in base64url. A name that comes twice would mean two things to two readers.
+/// Parses a JSON object in base64url. It rejects a name that occurs twice, because two readers
+/// could take different values.
 [[nodiscard]] inline std::optional<nlohmann::json> jwt_object(std::string_view part) {
     using Json = nlohmann::json;
     const auto text = from_base64url(part);
@@ -78,8 +79,8 @@ struct JwtParts {
     return object;
 }
 
-/// Seconds since 1970, that need not be whole (RFC 7519, section 2). What is beyond the range of a
-/// WallTime is at its ends.
+/// Converts seconds since 1970, which need not be whole (RFC 7519, section 2). A time beyond the
+/// range of WallTime becomes its minimum or maximum.
 [[nodiscard]] inline std::optional<WallTime> jwt_time(const nlohmann::json& value) {
     if (!value.is_number()) return std::nullopt;
     const auto seconds = value.get<double>();
@@ -92,7 +93,7 @@ struct JwtParts {
     return WallTime{std::chrono::seconds{whole} + Duration{static_cast<std::int64_t>(rest * 1e9)}};
 }
 
-/// A number as it is written once: no sign, no zero in front, no more than 2^63 - 1.
+/// Whether `text` is a number in its only form: no sign, no leading zero, at most 2^63 - 1.
 [[nodiscard]] inline bool is_strict_decimal(std::string_view text) noexcept {
     constexpr std::string_view most = "9223372036854775807";
     if (text.empty() || text.size() > most.size()) return false;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/lmdb_database.hpp
-/// LmdbDatabase and LmdbRun: one file that nobody else may open as a queue meanwhile, and one
-/// transaction on it.
+/// LmdbDatabase and LmdbRun: one file that no one else may open as a queue at the same time, and
+/// one transaction on it.
 #pragma once
 
 #include <lmdb.h>
@@ -21,14 +21,14 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// A number as a key: big endian, so that LMDB orders by it.
+/// A number as a key: big endian, so that LMDB orders the keys by number.
 class LmdbKey {
 public:
     explicit LmdbKey(std::uint64_t number) noexcept {
         for (int i = 0; i < 8; ++i) bytes_[7 - i] = static_cast<unsigned char>(number >> (8 * i));
     }
     [[nodiscard]] MDB_val value() noexcept { return {sizeof bytes_, bytes_}; }
-    /// The number of a key of the database; 0 for what is none.
+    /// Returns the number of a key of the database; 0 if the key is not a number.
     [[nodiscard]] static std::uint64_t number_of(const MDB_val& key) noexcept {
         if (key.mv_size != 8) return 0;
         std::uint64_t number = 0;
@@ -42,10 +42,10 @@ private:
     unsigned char bytes_[8];
 };
 
-/// What a transaction may do, as LMDB has it.
+/// The access of a transaction, with the values of LMDB.
 enum class LmdbAccess : unsigned { write = 0, read = MDB_RDONLY };
 
-/// One transaction; without `commit` it never was.
+/// One transaction. Without `commit` it is undone.
 class LmdbRun {
 public:
     LmdbRun(MDB_env* env, MDB_dbi table, LmdbAccess access) noexcept : table_{table} {
@@ -57,7 +57,7 @@ public:
         if (txn_ != nullptr) mdb_txn_abort(txn_);
     }
 
-    /// Whether it began.
+    /// Returns 0 if it began, or else LMDB's error.
     [[nodiscard]] int begun() const noexcept { return answer_; }
     [[nodiscard]] int commit() noexcept { return mdb_txn_commit(std::exchange(txn_, nullptr)); }
     [[nodiscard]] MDB_txn* get() const noexcept { return txn_; }
@@ -75,12 +75,12 @@ struct LmdbClose {
     std::optional<posix::Files::Lock> lock{};
 };
 
-/// An environment with its main table; errors are the answers of LMDB.
+/// An environment with its main table. Errors are those of LMDB.
 class LmdbDatabase {
 public:
-    /// Opens the file, or makes it, and locks it for as long as it is open.
+    /// Opens or creates the file, and locks it while it is open.
     [[nodiscard]] std::error_code open(const std::string& path, unsigned flags) {
-        // Before LMDB looks at it, which must not open a file twice in one process.
+        // The lock comes first, because LMDB must not open a file twice in one process.
         Result<posix::Files::Lock> lock = posix::Files{}.lock(path);
         if (!lock) return lock.error();
         struct stat status {};
@@ -92,8 +92,8 @@ public:
         }
         if (answer_ == 0) {
             answer_ = mdb_env_open(env, path.c_str(), MDB_NOSUBDIR | MDB_NOTLS | flags, 0644);
-            // The half of a beginning would be taken for the file of another program. Where it
-            // stays nevertheless, that is what the next opening says.
+            // A file that was created only in part would be taken for the file of another program.
+            // If the truncation fails, the next opening reports it so.
             if (answer_ != 0 && is_empty) static_cast<void>(!::truncate(path.c_str(), 0));
         }
         if (answer_ == 0) answer_ = reach_the_end();
@@ -110,9 +110,9 @@ public:
         return {};
     }
 
-    /// Runs `change(run)`, which answers as LMDB does, in a transaction that writes. Where the map
-    /// is too small it is made larger, and `change` runs again; but first what readers that died
-    /// still hold is given back.
+    /// Runs `change(run)`, which returns an error of LMDB, in a transaction that writes. If the map
+    /// is too small, it first frees the pages that dead readers still hold. Otherwise it enlarges
+    /// the map. Then it runs `change` again.
     template <class Change>
     [[nodiscard]] int write(Change change) noexcept {
         for (;;) {
@@ -146,18 +146,18 @@ public:
         return answer_;
     }
     [[nodiscard]] int flush() noexcept { return answer_ = mdb_env_sync(env_.get(), 1); }
-    /// Whether the last commit failed where it could not be taken back, or the map is lost: then
-    /// LMDB does no more.
+    /// Whether the last commit failed and could not be undone, or the map is lost. LMDB does
+    /// nothing more in both cases.
     [[nodiscard]] bool is_broken() const noexcept {
         return is_unmapped_ || LmdbRun{env_.get(), table_, LmdbAccess::read}.begun() == MDB_PANIC;
     }
-    /// The bytes of the pages that hold something.
+    /// Returns the bytes of the pages in use.
     [[nodiscard]] static std::size_t live_bytes(const LmdbRun& run) noexcept {
         MDB_stat stat;
         if (mdb_stat(run.get(), run.table(), &stat) != 0) return 0;
         return (stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages) * stat.ms_psize;
     }
-    /// LMDB's own words for its last failure; "" if there was none.
+    /// Returns LMDB's text for its last failure; "" if there was none.
     [[nodiscard]] const char* last_words() const noexcept {
         return answer_ == 0 ? "" : mdb_strerror(answer_);
     }
@@ -165,19 +165,20 @@ public:
 private:
     static constexpr std::size_t first_map_bytes = 1 << 20;
 
-    /// Whether a reader had died without giving back its place, and the pages that it saw.
+    /// Whether a reader had died without releasing its slot and the pages that it saw.
     [[nodiscard]] bool frees_dead_readers() const noexcept {
         int dead = 0;
         return mdb_reader_check(env_.get(), &dead) == 0 && dead > 0;
     }
-    /// Whether a map of this size is possible. LMDB gives up the old one before it asks, and ends
-    /// the process at the next call where there is no new one.
+    /// Whether a map of this size is possible. LMDB unmaps the old one before it maps the new one.
+    /// If that fails, it ends the process at the next call.
     [[nodiscard]] static bool has_space(std::size_t size) noexcept {
         void* const space = ::mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         return space != MAP_FAILED && ::munmap(space, size) == 0;
     }
-    /// A file that was cut short would end the process when a page behind its end is read. Pages
-    /// that nobody needs may be missing, so that this is no error yet: zeros are no page.
+    /// Extends a file that was cut short, because reading a page beyond the end would end the
+    /// process. Pages that are not in use may be missing, so this is no error yet. A page of zeros
+    /// is not a valid page.
     [[nodiscard]] int reach_the_end() noexcept {
         MDB_envinfo info;
         MDB_stat stat;

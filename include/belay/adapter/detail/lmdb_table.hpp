@@ -13,7 +13,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// The Table of TableStorage in LMDB; see lmdb::Storage for the format.
+/// The Table of TableStorage in LMDB. See lmdb::Storage for the format.
 class LmdbTable {
 public:
     [[nodiscard]] std::error_code open(const std::string& path, bool flushes_each,
@@ -30,7 +30,7 @@ public:
         if (answer != 0) return code_of_lmdb(answer);
         if (error) return error;
         if (is_new) return create(path);
-        // What `none` left in the memory of the system would be lost with it.
+        // Data that `none` left in the memory of the system could still be lost.
         const int flushed = flushes_each ? db_.flush() : 0;
         return flushed == 0 ? std::error_code{} : code_of_lmdb(flushed);
     }
@@ -39,7 +39,7 @@ public:
         bool full = false;
         const int answer = db_.write([&](const LmdbRun& run) {
             full = LmdbDatabase::live_bytes(run) + body.size() > bytes_max_;
-            // An answer of LMDB that no call gives.
+            // An error of LMDB that none of these calls returns.
             return full ? MDB_PAGE_FULL : put(run, number, body);
         });
         if (full) return make_error_code(QueueErrc::queue_full);
@@ -59,7 +59,7 @@ public:
     }
     [[nodiscard]] std::error_code flush() noexcept {
         if (flushes_each_) return {};
-        // Systems forget unwritten data after a failed flush.
+        // Systems discard unwritten data after a failed flush.
         if (const int answer = db_.flush(); answer != 0) failed_ = code_of_lmdb(answer);
         return failed_;
     }
@@ -69,8 +69,8 @@ public:
 private:
     static constexpr char header[] = {'b', 'e', 'l', 'a', 'y', 'q', 1, 0};
 
-    /// The error of a change of the open queue. LMDB takes back what it could not commit; where
-    /// that fails too, nobody knows what is in the file.
+    /// Returns the error of a change of the open queue. LMDB undoes what it could not commit. If
+    /// that fails too, the content of the file is unknown.
     [[nodiscard]] std::error_code failure(int answer) noexcept {
         const std::error_code code = code_of_lmdb(answer);
         if (code == QueueErrc::corrupt || db_.is_broken()) failed_ = code;
@@ -106,7 +106,8 @@ private:
         return 0;
     }
 
-    /// Whether the file is a queue, or empty and to become one, and which operations there are.
+    /// Finds out whether the file is a queue, or empty and to become one, and which operations it
+    /// has.
     [[nodiscard]] static int look(const LmdbRun& run, bool& is_new, NumberRange& range,
                                   std::error_code& error) noexcept {
         MDB_stat stat;
@@ -115,7 +116,7 @@ private:
         if (const int answer = mdb_dbi_flags(run.get(), run.table(), &flags); answer != 0) {
             return answer;
         }
-        // In another order, or with more than one value for a key, it is no queue's.
+        // A table with another order, or with several values for a key, is not a queue.
         if (flags != 0) error = make_error_code(QueueErrc::foreign_file);
         is_new = stat.ms_entries == 0;
         if (is_new || error) return 0;
@@ -152,15 +153,15 @@ private:
         return range.holds_all_of(entries - 1) ? 0 : MDB_CORRUPTED;
     }
     [[nodiscard]] std::error_code create(const std::string& path) {
-        // The name survives a loss of power as well. Before the header: where this fails, the file
-        // is new the next time too.
+        // Makes the name of the file durable. This comes before the header: if it fails, the file
+        // is still new at the next opening.
         const std::size_t end = path.rfind('/');
         const std::string directory = end == path.npos ? "." : path.substr(0, end + 1);
         if (const std::error_code error = posix::Files{}.sync_directory(directory)) return error;
         const int answer = db_.write([&](const LmdbRun& run) {
             LmdbKey key{0};
             MDB_val name = key.value();
-            // LMDB asks for a pointer to what it only reads.
+            // LMDB takes a pointer to non-const, but only reads.
             MDB_val value{sizeof header, const_cast<char*>(header)};
             return mdb_put(run.get(), run.table(), &name, &value, MDB_NOOVERWRITE);
         });

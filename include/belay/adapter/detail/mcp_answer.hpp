@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/mcp_answer.hpp
-/// McpAnswer: reads what a server answers to one request, as JSON or as an event stream.
+/// McpAnswer: reads the answer of a server to one request, as JSON or as an event stream.
 #pragma once
 
 #include <optional>     // std::optional
@@ -15,16 +15,16 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// So many requests of the server's are answered at once.
+/// The most requests of a server that are answered at once.
 inline constexpr std::size_t mcp_requests_max = 16;
 
-/// What a server may send at the most.
+/// The limits of an answer.
 struct McpLimits {
     std::size_t bytes_max = std::size_t{16} << 20;
     std::size_t depth_max = 64;
 };
 
-/// The media type of a response in lower case, without parameters.
+/// Returns the media type of a response in lower case, without parameters.
 [[nodiscard]] inline std::string media_type(const HttpResponse& head) {
     const std::string* const field = head.headers.find("Content-Type");
     std::string type = field == nullptr ? "" : field->substr(0, field->find(';'));
@@ -33,18 +33,18 @@ struct McpLimits {
     return type;
 }
 
-/// The body of one response, in pieces as they come, until the answer is found in it.
+/// Parses the body of one response, piece by piece, until it contains the answer.
 ///
-/// In an event stream the first answer counts, and ends the reading; what else the server has sent
-/// until then is told. In a body of JSON a second answer is an error.
+/// In an event stream the first answer counts, and ends the reading. requests() returns the
+/// requests that the server sent before. In a JSON body a second answer is an error.
 ///
-/// Thread safety: a plain value.   Memory: what a body, or an event, may be long.
+/// Thread safety: a plain value.   Memory: up to the limit of a body, or of an event.
 class McpAnswer {
 public:
     McpAnswer(std::uint64_t id, const McpLimits& limits)
         : id_{id}, limits_{limits}, events_{limits.bytes_max} {}
 
-    /// The next piece of a response that says that it worked.   Throws: std::bad_alloc.
+    /// Takes the next piece of a successful response.   Throws: std::bad_alloc.
     void take(const HttpResponse& head, std::string_view piece) {
         if (over() || piece.empty()) return;
         if (form_ == Form::unknown) {
@@ -58,21 +58,21 @@ public:
         if (piece.size() > limits_.bytes_max - body_.size()) return fail(HttpErrc::too_long);
         body_ += piece;
     }
-    /// The response is whole.   Throws: std::bad_alloc.
+    /// Ends the response.   Throws: std::bad_alloc.
     void end() {
         if (over()) return;
         if (form_ == Form::json) read(body_, true);
         if (!over()) fail(mcp::Errc::no_answer);
     }
 
-    /// Whether there is an answer, or will be none.
+    /// Whether there is an answer, or will never be one.
     [[nodiscard]] bool over() const noexcept { return answer_ || error_; }
-    /// The message that answers.   Pre: over().
+    /// Returns the message that answers.   Pre: over().
     [[nodiscard]] Result<McpMessage> answer() && {
         if (error_) return error_;
         return std::move(*answer_);
     }
-    /// Requests of the server's that have come since this was asked last.
+    /// Returns the server's requests since the last call.
     [[nodiscard]] std::vector<McpMessage> requests() { return std::exchange(requests_, {}); }
 
 private:
@@ -101,7 +101,7 @@ private:
             }
         }
     }
-    /// An error that answers nobody is about what was asked here: nothing else was.
+    /// An error without an id belongs to our request, because there is no other.
     [[nodiscard]] bool is_ours(const McpMessage& message) const {
         return message.id.is_null() || (message.id.is_number_integer() && message.id == id_);
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/mcp_client.hpp
-/// McpClient: carries out what McpCore wants, over any HTTP client, with tokens.
+/// McpClient: sends the requests of McpCore over any HTTP client, with tokens.
 #pragma once
 
 #include <algorithm>  // std::min
@@ -19,9 +19,9 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// A machine; pinned. The user's source of tokens may destroy it.
+/// A machine; pinned. The user's token source may destroy it.
 ///
-/// Thread safety: home thread, but for Completions.
+/// Thread safety: home thread, except for Completions.
 template <class Http>
 class McpClient {
     using Handle = HttpHandleOf<Unwrapped<Http>>;
@@ -39,7 +39,7 @@ public:
     McpClient(const McpClient&) = delete;
     McpClient& operator=(const McpClient&) = delete;
 
-    /// Its calls; whoever asks it for something calls touch().
+    /// Returns the core. Call touch() after you have called it.
     [[nodiscard]] McpCore& core() noexcept { return core_; }
     [[nodiscard]] const McpCore& core() const noexcept { return core_; }
     void touch() noexcept { waker_.touch(); }
@@ -61,7 +61,8 @@ public:
     }
     void advance() {
         const driver::TurnGuard guard{line_};
-        // Ends: a call gets at most two sessions, and what answers inside of request() has failed.
+        // The loop ends: a call gets at most two sessions, and a request that is answered inside of
+        // request() has failed.
         while (!guard.gone() && deadline() == always) {
             take_responses();
             use_tokens();
@@ -72,16 +73,16 @@ public:
                 wires_.back().response.attach(waker_);
             }
             if (!begin(guard)) return;
-            // The rest is for who has called.
+            // The caller handles the finished calls first.
             if (core_.has_done()) return;
         }
     }
 
 private:
-    /// What throws on the way leaves it broken.
+    /// A wire whose start throws remains broken.
     enum class State : std::uint8_t { fresh, begun, broken };
 
-    /// A request of the core's: waits for its token, then for its response.
+    /// A request of the core. It waits for its token, then for its response.
     struct Wire {
         explicit Wire(McpSend&& what) noexcept : send{std::move(what)} {}
         McpSend send;
@@ -102,7 +103,7 @@ private:
             }
             HttpResponse response{.failure = Failure::from(HttpErrc::client_failed)};
             if (!broken) {
-                // A client that ends says no.
+                // A client that ends drops its completions.
                 if (auto answer = wire.response.take()) response = std::move(*answer);
             }
             if (response.status == 401 || response.status == 403) refused_ = wire.credentials;
@@ -131,14 +132,14 @@ private:
         for (const std::uint64_t number : core_.drops()) {
             wires_.remove_if([number](const Wire& w) { return w.send.number == number; });
         }
-        // A server that does not end its streams keeps only some of them.
+        // If a server does not end its streams, only the newest idle_max are kept.
         std::size_t idle = 0;
         for (auto at = wires_.end(); at != wires_.begin();) {
             --at;
             if (!core_.awaits(at->send.number) && ++idle > idle_max) at = wires_.erase(at);
         }
     }
-    /// Returns: false if this is gone.
+    /// Returns: false if this object is gone.
     bool begin(const driver::TurnGuard& guard) {
         for (Wire& wire : wires_) {
             if (wire.state != State::fresh) continue;
@@ -181,7 +182,7 @@ private:
         wire.handle.emplace(unwrap(http_).request(std::move(request), wire.response.ask()));
         wire.state = State::begun;
     }
-    /// What nobody waits for ends soon.
+    /// Requests without a waiting caller get a short time limit.
     [[nodiscard]] static Duration most_for(Aim aim) noexcept {
         switch (aim) {
             case Aim::reply:
@@ -205,7 +206,7 @@ private:
     Duration timeout_;
     std::size_t bytes_max_;
     McpCore core_;
-    // Last: their handles abort while all else is there.
+    // Last: the destructors of the handles abort requests while all other members exist.
     std::list<Wire> wires_;
 };
 

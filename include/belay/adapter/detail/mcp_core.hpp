@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/mcp_core.hpp
-/// McpCore: the brain of mcp::Remote, without sockets: what came in, what is to be sent, who is
-/// done.
+/// McpCore: all decisions of mcp::Remote, without sockets: received messages, requests to send, and
+/// finished calls.
 #pragma once
 
 #include <algorithm>    // std::find_if, std::count_if
@@ -19,27 +19,28 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// What may be read, and who judges it.
+/// The limits of an answer, and the function that decides whether an error can be retried.
 struct McpCoreOptions {
     McpLimits limits{};
     McpJudge is_retryable{};
 };
 
-/// One client of one server: its session, its calls, and what is under way.
+/// One client of one server: its session, its calls, and its requests under way.
 ///
 ///     const std::uint64_t call = core.call("fetch_scene", {{"session_id", "board-1"}});
 ///     for (McpSend& send : core.sends()) post(send);          // initialize, at first
 ///     core.receive(number, head, piece); core.finish(number, response);
-///     while (std::optional<McpDone> done = core.next_done()) tell(*done);
+///     while (std::optional<McpDone> done = core.next_done()) report(*done);
 ///
-/// Thread safety: a plain value that moves.   Throws: std::bad_alloc, wherever it takes something.
+/// Thread safety: a plain value that can be moved.   Throws: std::bad_alloc, in all functions that
+/// store something.
 class McpCore {
     using Aim = McpSend::Aim;
 
 public:
     explicit McpCore(McpCoreOptions options) : options_{std::move(options)} {}
 
-    /// A tool is to be called; next_done() tells the result, once.   Pre: not closed.
+    /// Starts a call of a tool. next_done() returns its result, once.   Pre: not closed.
     std::uint64_t call(std::string tool, McpJson arguments) {
         BELAY_PRECONDITION(!closed_, "McpCore::call: must not be closed");
         calls_.push_back({++last_, std::move(tool), std::move(arguments)});
@@ -47,7 +48,7 @@ public:
         pump();
         return number;
     }
-    /// Nobody wants the result any more: next_done() does not tell it.
+    /// Drops a call whose result is no longer needed. next_done() does not return it.
     void give_up(std::uint64_t call) {
         const auto at = find_numbered(calls_, call);
         if (at == calls_.end()) return;
@@ -55,13 +56,13 @@ public:
         calls_.erase(at);
         if (under_way == wires_.end()) return;
         const Wire wire = take(under_way);
-        // What has not been sent yet never will be.
+        // A request that was not sent yet is not sent.
         if (std::erase_if(sends_, [&](const McpSend& s) { return s.number == wire.number; }) == 0) {
             drops_.push_back(wire.number);
             cancel(wire, "nobody waits for it any more");
         }
     }
-    /// Ends the session: after this there is one request at the most, the farewell.
+    /// Ends the session. After this there is at most one request, the farewell.
     void close() {
         closed_ = true;
         farewell_ = {};
@@ -73,21 +74,21 @@ public:
         post(Aim::farewell, "");
     }
 
-    /// Request `number` carries this token: no text shows it.
+    /// Sets the token of request `number`, so that no text contains it.
     void hide(std::uint64_t number, std::string token) {
         const auto at = find_numbered(wires_, number);
         if (at != wires_.end()) at->secret = std::move(token);
     }
-    /// A piece of the response to request `number`, with its head.
+    /// Takes a piece of the response to request `number`, with its head.
     void receive(std::uint64_t number, const HttpResponse& head, std::string_view piece) {
         const auto at = find_numbered(wires_, number);
         if (at == wires_.end()) return;
         if (head.status < 200 || head.status > 299) {
-            // Some words for people; what counts is the status.
+            // Keeps a part of the text for people. Only the status decides.
             at->refusal += piece.substr(0, words_max - std::min(words_max, at->refusal.size()));
             return;
         }
-        // Where there is no answer to wait for, the status is all.
+        // A request without an answer needs only the status.
         if (!at->answer) return settle(take(at), head);
         at->answer->take(head, piece);
         if (!reply_to(at->answer->requests())) {
@@ -97,35 +98,35 @@ public:
         const auto now = find_numbered(wires_, number);
         if (now->answer->over()) settle(take(now), head);
     }
-    /// The response to request `number` is there, or why it is not.
+    /// Takes the end of the response to request `number`, or the reason for its failure.
     void finish(std::uint64_t number, const HttpResponse& response) {
         const auto at = find_numbered(wires_, number);
         if (at != wires_.end()) settle(take(at), response);
     }
 
-    /// What is to be sent now, in this order.
+    /// Returns the requests to send now, in this order.
     [[nodiscard]] std::vector<McpSend> sends() { return std::exchange(sends_, {}); }
-    /// The next call that is over.
+    /// Returns the next finished call.
     [[nodiscard]] std::optional<McpDone> next_done() {
         if (done_.empty()) return std::nullopt;
         McpDone done = std::move(done_.front());
         done_.pop_front();
         return done;
     }
-    /// Which requests are to be aborted.
+    /// Returns the requests to abort.
     [[nodiscard]] std::vector<std::uint64_t> drops() { return std::exchange(drops_, {}); }
     [[nodiscard]] bool has_done() const noexcept { return !done_.empty(); }
-    /// Whether there is anything of these.
+    /// Whether sends(), next_done() or drops() would return anything.
     [[nodiscard]] bool has_news() const noexcept {
         return !sends_.empty() || !done_.empty() || !drops_.empty();
     }
-    /// Whether the response to this request is still of interest.
+    /// Whether the response to this request is still needed.
     [[nodiscard]] bool awaits(std::uint64_t number) const noexcept {
         return find_numbered(wires_, number) != wires_.end();
     }
-    /// Whether the session has an end still to be told of.
+    /// Whether the end of the session is still being reported to the server.
     [[nodiscard]] bool is_closing() const noexcept { return closed_ && !wires_.empty(); }
-    /// How the farewell went; no failure before, and where there was nobody to tell.
+    /// Returns the failure of the farewell; no failure before it, and if there was no session.
     [[nodiscard]] const Failure& farewell() const noexcept { return farewell_; }
 
 private:
@@ -133,7 +134,7 @@ private:
     static constexpr std::size_t cancelled_max = 64;
     static constexpr const char* newest = "2025-06-18";
 
-    /// A call: waits, or is under way.
+    /// A call that waits, or is under way.
     struct Call {
         std::uint64_t number;
         std::string tool;
@@ -163,7 +164,7 @@ private:
         return wire;
     }
 
-    // ---- what is sent --------------------------------------------------------------------------
+    // ---- requests -------------------------------------------------------------------------------
 
     std::uint64_t post(Aim aim, std::string body, std::uint64_t call = 0) {
         const std::uint64_t number = ++last_;
@@ -204,27 +205,27 @@ private:
         post(Aim::initialized, mcp_notification("notifications/initialized"));
     }
     void cancel(const Wire& wire, const char* why) {
-        // A session that is gone has no calls either.
+        // A lost session has no calls either.
         if (phase_ != Phase::ready || wire.session != session_) return;
-        // What cannot be sent, as long as no token comes, must not become more and more.
+        // Bounds the cancellations that cannot be sent until there is a token.
         if (count_of(Aim::cancelled) >= cancelled_max) return;
         post(Aim::cancelled, mcp_notification("notifications/cancelled",
                                               {{"requestId", wire.number}, {"reason", why}}));
     }
-    /// Answers what the server asks.   Returns: false if that is too much.
+    /// Answers the server's requests.   Returns: false if there are too many.
     bool reply_to(const std::vector<McpMessage>& requests) {
         if (count_of(Aim::reply) + requests.size() > mcp_requests_max) return false;
         for (const McpMessage& request : requests) post(Aim::reply, mcp_reply(request));
         return true;
     }
 
-    // ---- what came -----------------------------------------------------------------------------
+    // ---- responses ------------------------------------------------------------------------------
 
     void settle(Wire wire, const HttpResponse& response) {
         if (response.status != 0 && (response.status < 200 || response.status > 299)) {
             return refused(std::move(wire), response);
         }
-        // An answer that was there before the connection broke is one.
+        // An answer counts even if the connection broke after it.
         const bool answered = wire.answer && wire.answer->over();
         if (!answered && !response.complete()) return broken(std::move(wire), response);
         switch (wire.aim) {
@@ -241,20 +242,20 @@ private:
                 return;
         }
     }
-    /// A status that says no: it counts before the body does.
+    /// Handles a status that is a refusal. The status decides, and not the body.
     void refused(Wire wire, const HttpResponse& response) {
-        // Also of a body that broke off.
+        // Also used for an incomplete body.
         Failure failure =
             http_failure(HttpResponse{.status = response.status, .headers = response.headers});
         if (response.status == 403) failure.cause = Cause::unauthorized;
         if (wire.aim == Aim::farewell) {
-            // It is gone, or may not be ended by us: nothing is left to do.
+            // The session is gone, or we may not end it: nothing is left to do.
             if (failure.cause != Cause::permanent) farewell_ = failure;
             return;
         }
         const bool lost = is_of_lost_session(wire, response.status);
         if (lost && wire.session == session_) {
-            // A server that only did not like the request has not lost it.
+            // After a 400 the server may still have the session, so it is ended.
             if (response.status != 404) post(Aim::farewell, "");
             drop_session();
         }
@@ -267,8 +268,9 @@ private:
         std::string words = McpWords{wire.secret}(text_of_refusal(wire.refusal));
         fail(std::move(wire), mcp::Error{failure, 0, std::move(words)});
     }
-    /// 404 says so; servers that have one session for all answer 400 after a restart, and then do
-    /// not say that they could not read the message.
+    /// Whether the status means that the session is lost. 404 means so. Servers that have one
+    /// session for all clients return 400 after a restart, without an error code for a wrong
+    /// message.
     [[nodiscard]] static bool is_of_lost_session(const Wire& wire, int status) {
         if (wire.session.empty()) return false;
         return status == 404 || (status == 400 && !is_about_message(wire.refusal));
@@ -279,7 +281,7 @@ private:
             cancel(wire, "timed out");
         }
         Failure failure = response.failure;
-        // What no server has heard is nothing that it has against a session.
+        // A request that was not sent is no refusal of the session.
         if (!response.sent && failure.cause == Cause::permanent) failure.cause = Cause::refused;
         fail(std::move(wire), mcp::Error{failure, 0, {}});
     }
@@ -288,7 +290,8 @@ private:
         Result<McpMessage> message = message_in(wire);
         if (!message) return fail(std::move(wire), message.error());
         if (message->kind == McpMessage::Kind::error) {
-            // Before the wire moves: in which order arguments are made is the compiler's.
+            // Before `wire` is moved, because the order in which arguments are evaluated is
+            // unspecified.
             mcp::Error error = judged(error_of(message->body, McpWords{wire.secret}));
             return fail(std::move(wire), std::move(error));
         }
@@ -315,7 +318,8 @@ private:
         Result<McpMessage> message = message_in(wire);
         if (!message) return fail(std::move(wire), message.error());
         if (message->kind == McpMessage::Kind::error) {
-            // Before the wire moves: in which order arguments are made is the compiler's.
+            // Before `wire` is moved, because the order in which arguments are evaluated is
+            // unspecified.
             mcp::Error error = judged(error_of(message->body, McpWords{wire.secret}));
             return fail(std::move(wire), std::move(error));
         }
@@ -329,12 +333,12 @@ private:
     }
     [[nodiscard]] Result<McpMessage> message_in(Wire& wire) {
         wire.answer->end();
-        // Those of a body of JSON are known now.
+        // The requests in a JSON body are only known now.
         if (!reply_to(wire.answer->requests())) return mcp::Errc::asks_too_much;
         return std::move(*wire.answer).answer();
     }
 
-    // ---- who is told ---------------------------------------------------------------------------
+    // ---- results --------------------------------------------------------------------------------
 
     void fail(Wire wire, std::error_code error) {
         fail(std::move(wire), mcp::Error{Failure::from(error), 0, {}});
@@ -344,7 +348,7 @@ private:
         if (wire.aim != Aim::initialize && wire.aim != Aim::initialized) return;
         if (phase_ == Phase::initializing) phase_ = Phase::none;
         if (phase_ == Phase::confirming) phase_ = Phase::unconfirmed;
-        // All that wait have waited for this.
+        // All waiting calls have waited for this request.
         for (const Call& call : calls_) {
             if (call.wire == 0) done_.push_back({call.number, error, {}});
         }

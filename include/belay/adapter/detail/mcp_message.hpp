@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/mcp_message.hpp
-/// Messages of JSON-RPC 2.0, as a server of the Model Context Protocol sends and gets them.
+/// JSON-RPC 2.0 messages, as a server of the Model Context Protocol sends and receives them.
 #pragma once
 
 #include <cstdint>      // std::uint64_t
@@ -18,37 +18,37 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 using McpJson = nlohmann::json;
 
-/// One message that came.
+/// One received message.
 struct McpMessage {
     enum class Kind : std::uint8_t { result, error, request, notification };
     Kind kind = Kind::notification;
-    /// Of all but a notification: an integer, a text; null where the server could not read ours.
+    /// An integer or a text, in all but a notification. Null if the server could not read our id.
     McpJson id;
-    /// Of requests and notifications.
+    /// In requests and notifications.
     std::string method;
     /// The result, or the error.
     McpJson body;
 };
 
-/// So many messages in one answer at most, where they come as an array: the versions of the
-/// protocol that allow that answer so what was asked so, and we never do.
+/// The most messages in one answer that is an array. Versions of the protocol that allow arrays
+/// answer a batch of requests with one, and belay never sends a batch.
 inline constexpr std::size_t mcp_batch_max = 64;
 
-/// So much memory the values of one answer may take. Of what an answer may be long, texts take
-/// little more, numbers a few times as much, and empty objects thirty times.
+/// The most memory for the values of one answer. Compared with the length of the answer, texts take
+/// a little more, numbers a few times as much, and empty objects thirty times as much.
 inline constexpr std::size_t json_memory_max = std::size_t{128} << 20;
 
-/// What a text of JSON will cost.
+/// The cost of a JSON text.
 struct JsonCost {
     bool too_deep = false;
-    /// No less than its values take, with an array of them that grows.
+    /// At least what its values take, including an array of them that grows.
     std::size_t bytes = 0;
 };
 
-/// Asked before parsing, which would take all that without a limit.
+/// Computes the cost before parsing, because the parser has no limit for it.
 [[nodiscard]] inline JsonCost json_cost(std::string_view text, std::size_t depth_max) noexcept {
-    // Of a node of std::map, of what a value allocates, and of its place in a growing array: with
-    // what an allocator adds to each.
+    // A node of std::map, the allocation of a value, and its place in a growing array. Each
+    // includes the overhead of an allocator.
     constexpr std::size_t member = 112, container = 80, string = 48, place = 48;
     JsonCost cost{.bytes = text.size() + place};
     std::size_t depth = 0;
@@ -74,7 +74,7 @@ struct JsonCost {
     }
     return cost;
 }
-/// Why a text is not to be read; no error if it may be.
+/// Returns why a text must not be parsed; no error if it may be.
 [[nodiscard]] inline std::error_code too_costly(std::string_view text,
                                                 std::size_t depth_max) noexcept {
     const JsonCost cost = json_cost(text, depth_max);
@@ -82,7 +82,8 @@ struct JsonCost {
     return cost.bytes > json_memory_max ? make_error_code(HttpErrc::too_long) : std::error_code{};
 }
 
-/// Sees a member of a message that is there twice: parsers disagree on which of them counts.
+/// Detects a member of a message that occurs twice, because parsers disagree on which of them
+/// counts.
 class RepeatedMembers {
 public:
     bool operator()(int depth, McpJson::parse_event_t event, const McpJson& parsed) {
@@ -92,7 +93,7 @@ public:
         if (depth != envelope_ + 1 || event != Event::key) return true;
         const auto& name = parsed.get_ref<const std::string&>();
         for (const std::string& one : seen_) found = found || one == name;
-        // Others than these four are nobody's.
+        // No reader uses other members.
         if (name == "id" || name == "result" || name == "error" || name == "method")
             seen_.push_back(name);
         return true;
@@ -141,7 +142,7 @@ private:
     return message;
 }
 
-/// The messages that a text holds: one, or an array of them.
+/// Returns the messages in a text: one, or an array of them.
 ///
 /// Errors: not_json, too_deep, bad_message; HttpErrc::too_long.   Throws: std::bad_alloc.
 [[nodiscard]] inline Result<std::vector<McpMessage>> read_messages(std::string_view text,
@@ -172,7 +173,7 @@ private:
     return messages;
 }
 
-// ---- what is sent ------------------------------------------------------------------------------
+// ---- outgoing messages --------------------------------------------------------------------------
 
 [[nodiscard]] inline std::string mcp_request(std::uint64_t id, const char* method, McpJson params) {
     return McpJson{
@@ -184,7 +185,7 @@ private:
     if (!params.is_null()) json["params"] = std::move(params);
     return json.dump();
 }
-/// The answer to a request of the server's: what a ping wants, and no to all else.
+/// Returns the answer to a request of the server: a result for a ping, and an error for all else.
 [[nodiscard]] inline std::string mcp_reply(const McpMessage& request) {
     McpJson json{{"jsonrpc", "2.0"}, {"id", request.id}};
     if (request.method == "ping") {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/mcp_step.hpp
-/// What McpCore wants done, and what it makes of words of the server's.
+/// The requests and results of McpCore, and helpers that read texts of the server.
 #pragma once
 
 #include <algorithm>    // std::find_if, std::min
@@ -16,38 +16,39 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// A request to be made over HTTP.
 struct McpSend {
     enum class Aim : std::uint8_t { initialize, initialized, call, reply, cancelled, farewell };
-    /// Names it, and is the id of its message, if that has one.
+    /// Identifies the request, and is the id of its message, if that has one.
     std::uint64_t number = 0;
     Aim aim = Aim::call;
     std::string body{};
-    /// Of its session and protocol; empty as long as there is none.
+    /// The session and the protocol version; empty until there is one.
     std::string session{};
     std::string version{};
 };
 
-/// A call that is over: with a result, unless there is an error.
+/// A finished call: it has a result, unless there is an error.
 struct McpDone {
     std::uint64_t call = 0;
     std::optional<mcp::Error> error{};
     McpJson result{};
 };
 
-/// The one of them that has this number.
+/// Returns the element that has this number.
 template <class Those>
 [[nodiscard]] auto find_numbered(Those& those, std::uint64_t number) noexcept {
     return std::find_if(those.begin(), those.end(),
                         [number](const auto& one) { return one.number == number; });
 }
 
-/// Words of a server's as they may stand in a log: one line, not long, and without the token that
-/// it was asked with.
+/// Makes a text of a server fit for a log: one line, at most 256 bytes, and without the token of
+/// the request.
 class McpWords {
 public:
     explicit McpWords(std::string secret) : secret_{std::move(secret)} {}
 
     [[nodiscard]] std::string operator()(std::string_view said) const {
         constexpr std::size_t bytes_max = 256;
-        // What is cut away is not looked at: a server may say much, and the token all the time.
+        // Searches only the part that is kept: a server may send a long text that repeats the
+        // token.
         std::string text;
         while (text.size() < bytes_max && !said.empty()) {
             const std::string_view near = said.substr(0, bytes_max + secret_.size());
@@ -68,7 +69,7 @@ private:
     std::string secret_;
 };
 
-/// The first text of a tool's result; empty if there is none.
+/// Returns the first text of a tool's result; empty if there is none.
 [[nodiscard]] inline std::string text_of_result(const McpJson& result) {
     const auto content = result.find("content");
     if (content == result.end() || !content->is_array()) return {};
@@ -81,7 +82,8 @@ private:
     return {};
 }
 
-/// What a tool's result holds: its structured content, else its first text, read as JSON.
+/// Returns the data of a tool's result: its structured content, otherwise its first text, parsed as
+/// JSON.
 [[nodiscard]] inline Result<McpJson, std::error_code> json_of_result(const McpJson& result,
                                                                      std::size_t depth_max) {
     const auto structured = result.find("structuredContent");
@@ -92,7 +94,7 @@ private:
     if (json.is_discarded()) return make_error_code(mcp::Errc::no_scene);
     return json;
 }
-/// Whether a message may hold this: dump() throws for texts that are not UTF-8.
+/// Whether a message can contain this: dump() throws for texts that are not UTF-8.
 [[nodiscard]] inline bool is_writable(const McpJson& json) {
     try {
         static_cast<void>(json.dump());
@@ -102,7 +104,7 @@ private:
     }
 }
 
-/// What an error of JSON-RPC says.   Pre: message_of() has looked at it.
+/// Converts an error of JSON-RPC.   Pre: message_of() has checked it.
 [[nodiscard]] inline mcp::Error error_of(const McpJson& error, const McpWords& words) {
     const auto code = error.at("code").get<std::int64_t>();
     return {Failure::from(mcp::Errc::rpc_error),
@@ -110,7 +112,7 @@ private:
             words(error.at("message").get<std::string>())};
 }
 
-/// The body of a refusal, if it is an error of JSON-RPC; null if not.
+/// Returns the error of JSON-RPC in the body of a refusal; null if there is none.
 [[nodiscard]] inline McpJson error_in_refusal(std::string_view body) {
     constexpr std::size_t depth_max = 16;
     auto messages = read_messages(body, depth_max);
@@ -118,12 +120,12 @@ private:
     McpMessage& message = messages->front();
     return message.kind == McpMessage::Kind::error ? std::move(message.body) : McpJson{};
 }
-/// What it says to people.
+/// Returns its text for people.
 [[nodiscard]] inline std::string text_of_refusal(std::string_view body) {
     const McpJson error = error_in_refusal(body);
     return error.is_null() ? "" : error.at("message").get<std::string>();
 }
-/// Whether it says that the message was wrong, by one of the codes that JSON-RPC has for that
+/// Whether the error code is one of those that JSON-RPC has for a wrong message
 /// (https://www.jsonrpc.org/specification, section 5.1).
 [[nodiscard]] inline bool is_about_message(std::string_view body) {
     const McpJson error = error_in_refusal(body);

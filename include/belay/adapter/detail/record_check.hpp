@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/record_check.hpp
-/// record_check: the checksum beside an operation in a database that has none of its own.
+/// record_check: the checksum of an operation in a database that has no checksums of its own.
 #pragma once
 
 #include <cstdint>  // std::uint32_t
@@ -10,8 +10,8 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// The CRC32C of the number, 8 bytes little endian, and the body: a body that stands at another
-/// number is found as well.
+/// Returns the CRC32C of the number, 8 bytes little endian, and the body. So it also detects a body
+/// that is stored under another number.
 [[nodiscard]] inline std::uint32_t record_check(std::uint64_t number, BytesView body) noexcept {
     std::byte bytes[8];
     store_le(bytes, number);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/redis_connection.hpp
-/// RedisConnection: one command and its reply at a time, within a time limit; connects when needed.
+/// RedisConnection: one command and its reply at a time, within a time limit. It connects when
+/// needed.
 #pragma once
 
 #include <fcntl.h>
@@ -31,19 +32,20 @@ struct RedisFree {
 };
 using RedisReply = std::unique_ptr<redisReply, RedisFree>;
 
-/// An element of an array; null if it is none, or not so long.
+/// Returns an element of an array; null if `reply` is not an array, or is too short.
 [[nodiscard]] inline const redisReply* reply_at(const redisReply* reply, std::size_t i) noexcept {
     if (reply == nullptr || reply->type != REDIS_REPLY_ARRAY) return nullptr;
     return i < reply->elements ? reply->element[i] : nullptr;
 }
-/// The text of a reply; "" if it is none.
+/// Returns the text of a reply; "" if it has none.
 [[nodiscard]] inline std::string_view reply_text(const redisReply* reply) noexcept {
     if (reply == nullptr || reply->str == nullptr) return {};
     return {reply->str, reply->len};
 }
 
-/// hiredis connects, formats and parses. Reading and writing are done here: hiredis limits the
-/// time of each single read instead of a whole reply, and dies of SIGPIPE.
+/// A connection over hiredis, which connects, formats and parses. This class reads and writes by
+/// itself, because hiredis limits the time of each read instead of a whole reply, and its writes
+/// raise SIGPIPE.
 class RedisConnection {
 public:
     using Milliseconds = std::chrono::milliseconds;
@@ -59,27 +61,28 @@ public:
         command_timeout_ = options.command_timeout;
     }
 
-    /// Sends a command, its words binary safe, and waits for the reply, for `longer` than usual.
+    /// Sends a command, whose words may contain any bytes, and waits for the reply. `longer` is
+    /// added to the usual time limit.
     ///
-    /// Errors: those of redis::Errc, and those of the system while nothing was sent; then there is
-    /// no reply. A connection is given up when it is unknown what comes next on it.
+    /// Errors: those of redis::Errc, and those of the system if nothing was sent; there is no reply
+    /// then. The connection is closed if the next bytes on it are unknown.
     template <std::size_t N>
     [[nodiscard]] std::error_code call(const std::string_view (&words)[N], RedisReply& reply,
                                        Milliseconds longer = {}) noexcept {
         reply.reset();
-        said_[0] = '\0';
+        words_[0] = '\0';
         if (!is_open()) {
             if (const std::error_code error = connect()) return error;
         }
         return exchange(words, reply, command_timeout_ + longer);
     }
 
-    // A connection that has subscribed is for these three, not for `call`.
+    // A connection that has subscribed uses these three functions, and not `call`.
 
-    /// Sends a command whose reply is found by `hear`.   Errors: as `call`.
+    /// Sends a command. `next_message` returns its reply.   Errors: as `call`.
     template <std::size_t N>
     [[nodiscard]] std::error_code post(const std::string_view (&words)[N]) noexcept {
-        said_[0] = '\0';
+        words_[0] = '\0';
         if (context_ == nullptr) {
             if (const std::error_code error = connect()) return error;
         }
@@ -90,8 +93,9 @@ public:
         if (error) context_.reset();
         return error;
     }
-    /// Takes what Redis says next; no reply if it says nothing now.   Errors: as `call`.
-    [[nodiscard]] std::error_code hear(RedisReply& reply) noexcept {
+    /// Returns the next message of Redis; no reply if there is none at present.   Errors: as
+    /// `call`.
+    [[nodiscard]] std::error_code next_message(RedisReply& reply) noexcept {
         reply.reset();
         if (context_ == nullptr) return make_error_code(redis::Errc::connection_lost);
         const std::error_code error = receive(reply, Clock::now());
@@ -99,13 +103,13 @@ public:
         if (error) context_.reset();
         return error;
     }
-    /// For poll(2); -1 while there is no connection.
+    /// Returns the descriptor for poll(2); -1 while there is no connection.
     [[nodiscard]] int descriptor() const noexcept { return context_ ? context_->fd : -1; }
     void close() noexcept { context_.reset(); }
 
-    /// What the last failure was, in the words of Redis; "" if it said nothing.
-    [[nodiscard]] const char* last_words() const noexcept { return said_; }
-    /// Whom it talks to.   Throws: std::bad_alloc.
+    /// Returns the text of Redis for the last failure; "" if there was none.
+    [[nodiscard]] const char* last_words() const noexcept { return words_; }
+    /// Returns the address of the server.   Throws: std::bad_alloc.
     [[nodiscard]] std::string peer() const {
         return socket_.empty() ? host_ + ":" + std::to_string(port_) : socket_;
     }
@@ -113,11 +117,11 @@ public:
 private:
     using Clock = std::chrono::steady_clock;
 
-    /// Whether there is a connection that the server has not closed meanwhile: then nothing is
-    /// lost by connecting again, and a restarted server or its idle timeout costs no error.
+    /// Whether there is a connection that the server has not closed meanwhile. If there is none,
+    /// connecting again loses nothing, so a restarted server or its idle timeout causes no error.
     [[nodiscard]] bool is_open() noexcept {
         if (context_ == nullptr) return false;
-        // Nothing was asked, so that nothing may be there: not read yet, nor here already.
+        // No command is pending, so there must be no unread or buffered bytes.
         char byte = 0;
         const ssize_t got = ::recv(context_->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
         const bool is_quiet = got < 0 && (posix::detail::would_block(errno) || errno == EINTR);
@@ -129,21 +133,22 @@ private:
     [[nodiscard]] std::error_code connect() noexcept {
         const Clock::time_point deadline = Clock::now() + connect_timeout_;
         int system = connect_once(connect_timeout_);
-        // A signal ends hiredis's waiting.
+        // A signal interrupts the waiting of hiredis.
         while (system == EINTR && Clock::now() < deadline) {
             system = connect_once(std::chrono::ceil<Milliseconds>(deadline - Clock::now()));
         }
         if (system == EINTR) system = ETIMEDOUT;
         if (system != 0) {
-            if (context_ != nullptr) say(context_->errstr);
+            if (context_ != nullptr) keep_words(context_->errstr);
             context_.reset();
             return {system, std::generic_category()};
         }
         ::fcntl(context_->fd, F_SETFD, FD_CLOEXEC);
-        // Who waits for long notices that the other machine is gone. Without it all else works.
+        // A long wait must detect that the other machine is gone. All else works without
+        // keep-alive.
         if (socket_.empty()) static_cast<void>(redisEnableKeepAlive(context_.get()));
         const std::error_code error = log_in();
-        // Nothing was asked yet, so that nothing is unknown.
+        // No command was sent yet, so its outcome is not unknown.
         if (error) context_.reset();
         if (error == redis::Errc::no_answer) return std::make_error_code(std::errc::timed_out);
         if (error == redis::Errc::connection_lost) {
@@ -151,9 +156,9 @@ private:
         }
         return error;
     }
-    /// 0, or the errno.
+    /// Returns 0, or the errno.
     [[nodiscard]] int connect_once(Milliseconds time) noexcept {
-        // The time may be over by now, and none is no limit.
+        // The time may be over by now, and 0 would mean no limit.
         if (time.count() < 1) time = Milliseconds{1};
         timeval limit{};
         limit.tv_sec = static_cast<int>(time.count() / 1000);
@@ -164,7 +169,7 @@ private:
         const int system = errno;
         if (context_ == nullptr) return ENOMEM;
         if (context_->err == 0) return 0;
-        // A name that is not known has no errno, unless it could not be looked up.
+        // An unknown name has no errno, unless the look-up itself failed.
         const bool has_errno =
             (context_->err == REDIS_ERR_IO && system != 0) || system == EMFILE || system == ENFILE;
         return has_errno ? system : EHOSTUNREACH;
@@ -175,12 +180,12 @@ private:
         const std::error_code error =
             user_.empty() ? exchange({"AUTH", password_}, reply, connect_timeout_)
                           : exchange({"AUTH", user_, password_}, reply, connect_timeout_);
-        // A server that lacks the command quotes the password.
-        if (error == redis::Errc::too_old) said_[0] = '\0';
+        // A server that lacks the command quotes the password in its error.
+        if (error == redis::Errc::too_old) words_[0] = '\0';
         return error;
     }
 
-    /// The bytes of a command, which `owner` keeps; none without memory.
+    /// Returns the bytes of a command, which `owner` keeps; none if there is no memory.
     template <std::size_t N>
     [[nodiscard]] static std::string_view format(const std::string_view (&words)[N],
                                                  std::unique_ptr<char, RedisFree>& owner) noexcept {
@@ -210,7 +215,7 @@ private:
             error = receive(reply, deadline);
         } else if (error == redis::Errc::connection_lost && !receive(reply, Clock::now()) &&
                    reply->type == REDIS_REPLY_ERROR) {
-            // It refused what it had not read to the end, said why, and closed.
+            // Redis refused the command before it had read all of it, reported why, and closed.
             error = {};
         }
         if (error) {
@@ -220,7 +225,7 @@ private:
         }
         if (reply->type != REDIS_REPLY_ERROR) return {};
         const std::string_view words_of_error{reply->str, reply->len};
-        say(words_of_error);
+        keep_words(words_of_error);
         return code_of_redis(words_of_error);
     }
     [[nodiscard]] std::error_code send(std::string_view bytes,
@@ -256,17 +261,17 @@ private:
         }
     }
     [[nodiscard]] std::error_code bad_reply() noexcept {
-        say(context_->reader->errstr);
+        keep_words(context_->reader->errstr);
         return make_error_code(redis::Errc::bad_reply);
     }
-    /// After a call that failed with errno: until it can be tried again.
+    /// Waits after a call that failed with errno, until it can be tried again.
     [[nodiscard]] std::error_code wait(short events, Clock::time_point deadline) noexcept {
         if (errno == EINTR) return {};
         if (!posix::detail::would_block(errno))
             return make_error_code(redis::Errc::connection_lost);
         pollfd polled{context_->fd, events, 0};
         for (;;) {
-            // A part of a millisecond is a whole one, or the last would be spent spinning.
+            // Rounds up to a whole millisecond, or the loop would spin during the last one.
             const auto left = std::chrono::ceil<Milliseconds>(deadline - Clock::now()).count();
             if (left <= 0) return make_error_code(redis::Errc::no_answer);
             const int ready = ::poll(&polled, 1, static_cast<int>(left < 60'000 ? left : 60'000));
@@ -275,10 +280,10 @@ private:
         }
     }
 
-    void say(std::string_view words) noexcept {
-        const std::size_t count = words.size() < sizeof said_ ? words.size() : sizeof said_ - 1;
-        for (std::size_t i = 0; i < count; ++i) said_[i] = words[i];
-        said_[count] = '\0';
+    void keep_words(std::string_view words) noexcept {
+        const std::size_t count = words.size() < sizeof words_ ? words.size() : sizeof words_ - 1;
+        for (std::size_t i = 0; i < count; ++i) words_[i] = words[i];
+        words_[count] = '\0';
     }
 
     std::unique_ptr<redisContext, RedisFree> context_;
@@ -289,7 +294,7 @@ private:
     Milliseconds connect_timeout_{};
     Milliseconds command_timeout_{};
     std::uint16_t port_ = 0;
-    char said_[200] = "";
+    char words_[200] = "";
 };
 
 }}}  // namespace belay::detail

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/redis_room_keys.hpp
-/// How rooms are written in Redis: keys, entries as positions, and snapshots.
+/// The format of rooms in Redis: keys, entry ids as positions, and snapshots.
 #pragma once
 
 #include <charconv>      // std::from_chars
@@ -16,13 +16,13 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// The keys of a room, all with its id in braces: one slot of a cluster.
+/// The keys of a room. All contain its id in braces, so they are in one slot of a cluster.
 struct RedisRoomKeys {
     RedisRoomKeys(const std::string& prefix, std::string_view id) {
         std::string tag = prefix + ":{";
         constexpr char digits[] = "0123456789abcdef";
         for (const char c : id) {
-            // A brace in it would end the tag.
+            // A brace in the id would end the tag.
             if (c != '{' && c != '}' && c != '%') {
                 tag += c;
                 continue;
@@ -42,11 +42,12 @@ struct RedisRoomKeys {
     std::string channel{};
 };
 
-/// An entry's id, milliseconds and a number, as one number of the same order: 43 and 20 bits, and
-/// a 0. With a 1 behind it is the position of a change that is not sent yet: no entry has that.
+/// The number of bits of an entry's sequence number. A position is an entry's id as one number of
+/// the same order: 43 bits of milliseconds, 20 bits of sequence number, and a 0. A final 1 instead
+/// marks the position of a change that is not sent yet. No entry has such a position.
 inline constexpr unsigned redis_sequence_bits = 20;
 
-/// Nothing if it is none that a clock gives before the year 2248.
+/// Returns nothing if `id` is not one that a clock gives before the year 2248.
 [[nodiscard]] inline std::optional<std::uint64_t> redis_position(std::string_view id) noexcept {
     const char* const end = id.data() + id.size();
     std::uint64_t time = 0;
@@ -65,7 +66,7 @@ inline constexpr unsigned redis_sequence_bits = 20;
     return std::to_string(position >> redis_sequence_bits) + '-' + std::to_string(position & mask);
 }
 
-/// Updates in one value, each behind its length.
+/// Returns the updates as one value, each after its length.
 [[nodiscard]] inline std::string redis_packed(std::span<const Bytes> parts) {
     std::string all;
     for (const Bytes& part : parts) {
@@ -76,7 +77,7 @@ inline constexpr unsigned redis_sequence_bits = 20;
     }
     return all;
 }
-/// Nothing if it is damaged.
+/// Returns nothing if the value is damaged.
 [[nodiscard]] inline std::optional<std::vector<Bytes>> redis_unpacked(BytesView all) {
     std::vector<Bytes> parts;
     while (!all.empty()) {

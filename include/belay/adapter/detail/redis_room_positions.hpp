@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/redis_room_positions.hpp
-/// RedisRoomPositions: what a redis::Rooms remembers of rooms, and RedisRoomChange: what it is to
-/// change.
+/// RedisRoomPositions: what a redis::Rooms remembers of each room. RedisRoomChange: a change to
+/// store.
 #pragma once
 
 #include <algorithm>    // std::find_if, std::max
@@ -20,29 +20,32 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Of each room that was loaded or changed: its log, how far it was read, and which entries the own
-/// changes have become. A change has a position before Redis has given it one: the next behind the
-/// last that is known, which is never beyond the one that Redis gives, and odd, as none of these.
+/// For each room that was loaded or changed: its log, the last entry that was read, and the entries
+/// of this server's own changes.
+///
+/// A change has a provisional position before Redis gives it one. It is the next number after the
+/// last known position, so it is never greater than the position that Redis gives. It is odd, and
+/// the positions of Redis are even.
 ///
 /// Thread safety: all members.
 class RedisRoomPositions {
 public:
-    /// What Redis is asked with.
+    /// The arguments of a request to Redis.
     struct State {
         std::string log{};
-        std::uint64_t read = 0;   ///< the last entry that was loaded, or heard of
+        std::uint64_t read = 0;   ///< the last entry that was loaded, or received
         std::uint64_t acked = 0;  ///< the last own entry since
     };
-    /// What a history that is begun again may have been.
+    /// The logs that a history may have had before it begins again.
     struct Begun {
-        std::string was{};    ///< its log, also when it is lost
+        std::string was{};    ///< its log, also if it is lost
         std::string tried{};  ///< of a beginning that was not answered
     };
 
-    /// What a change is made upon: the history that is known, if any; or what a change before it
-    /// makes of the room, which is not carried out yet.
+    /// The state that a change was made upon: the known history, if any; or the result of an
+    /// earlier change of the history that is not carried out yet.
     struct Basis {
-        std::uint64_t turn = 0;  ///< its number; 0: none
+        std::uint64_t turn = 0;  ///< the number of that earlier change; 0: none
         std::string log{};
 
         friend bool operator==(const Basis&, const Basis&) = default;
@@ -51,14 +54,14 @@ public:
         std::uint64_t position;
         Basis basis;
     };
-    /// What is in a snapshot: it is stored as of an entry; between that and what it covers there
-    /// are own entries only.
+    /// The content of a snapshot. It is stored as of `entry`. Between `covered` and `entry` there
+    /// are only own entries.
     struct Snapshot {
         std::uint64_t entry;
         std::uint64_t covered;
     };
 
-    /// The position of a change that is not sent yet.
+    /// Returns the position of a change that is not sent yet.
     [[nodiscard]] Given next(std::string_view id) {
         const std::lock_guard lock{mutex_};
         Room& room = at(id);
@@ -66,25 +69,25 @@ public:
         if (room.turn != room.turned) return {room.given, {room.turn, {}}};
         return {room.given, {0, room.state.log}};
     }
-    /// A change begins a history, or ends one.   Returns: its number.
+    /// Registers a change that begins or ends a history.   Returns: its number.
     [[nodiscard]] std::uint64_t turns(std::string_view id) {
         const std::lock_guard lock{mutex_};
         return at(id).turn = ++turns_;
     }
-    /// It is carried out.
+    /// The change was carried out.
     void turned(std::string_view id, std::uint64_t turn) {
         const std::lock_guard lock{mutex_};
         Room& room = at(id);
         room.turned = turn;
         room.turned_to = room.state.log;
     }
-    /// It is over, also if it was not.
+    /// The change is over, whether it was carried out or not.
     void forget_turn(std::string_view id, std::uint64_t turn) {
         const std::lock_guard lock{mutex_};
         Room& room = at(id);
         if (room.turn == turn) room.turn = room.turned;
     }
-    /// Whether the room is still what a change was made upon.
+    /// Whether the room still has the state that a change was made upon.
     [[nodiscard]] bool stands(std::string_view id, const Basis& basis) const {
         const std::lock_guard lock{mutex_};
         const auto found = rooms_.find(id);
@@ -103,12 +106,12 @@ public:
         const auto found = rooms_.find(id);
         return found != rooms_.end() ? found->second.begun : Begun{};
     }
-    /// It will be asked to begin.
+    /// The next request to Redis will begin a history with this log.
     void begins(std::string_view id, std::string_view log) {
         const std::lock_guard lock{mutex_};
         at(id).begun.tried = log;
     }
-    /// A room as it was loaded; without a log there is none.
+    /// Records a room as it was loaded. An empty log means that there is none.
     void loaded(std::string_view id, std::uint64_t position, std::string_view log) {
         const std::lock_guard lock{mutex_};
         Room& room = at(id);
@@ -116,7 +119,7 @@ public:
         if (!log.empty()) room.begun = {std::string{log}, {}};
         room.given = std::max(room.given, position);
     }
-    /// The log that a room has now.
+    /// Records the present log of a room.
     void begun(std::string_view id, std::uint64_t began, std::string_view log) {
         const std::lock_guard lock{mutex_};
         Room& room = at(id);
@@ -124,7 +127,7 @@ public:
         room.begun = {std::string{log}, {}};
         room.given = std::max(room.given, began);
     }
-    /// The log that a room has behind `from`, of which nothing was known.
+    /// Records the log that a room has after `from`, if none was known.
     void heard(std::string_view id, std::uint64_t from, std::string_view log) {
         const std::lock_guard lock{mutex_};
         Room& room = at(id);
@@ -139,7 +142,7 @@ public:
         room.given = std::max(room.given, position);
         drop_before(room, position);
     }
-    /// An own change, and the entry that it has become.
+    /// Records the entry that an own change has become.
     void stored(std::string_view id, std::uint64_t own, std::uint64_t position) {
         const std::lock_guard lock{mutex_};
         Room& room = at(id);
@@ -147,8 +150,8 @@ public:
         room.state.acked = std::max(room.state.acked, position);
         room.given = std::max(room.given, position);
     }
-    /// The entry that a position means, one's own or one that was read; nothing if it is beyond all
-    /// that was given.
+    /// Returns the entry of a position, which is one of an own change or of an entry that was read.
+    /// Returns nothing if the position is greater than all that were given out.
     [[nodiscard]] std::optional<std::uint64_t> entry_of(std::string_view id,
                                                         std::uint64_t position) const {
         const std::lock_guard lock{mutex_};
@@ -182,7 +185,7 @@ private:
         return found != rooms_.end() ? found->second : rooms_[std::string{id}];
     }
     static void drop_before(Room& room, std::uint64_t entry) {
-        // The last may be meant again.
+        // Keeps the last one, because it may be needed again.
         std::erase_if(room.own, [&](const auto& pair) { return pair.second < entry; });
     }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/redis_room_scripts.hpp
-/// What redis::Rooms lets Redis do in one step: nobody else's command comes between.
+/// The scripts of redis::Rooms. Redis runs each as one step, without another command in between.
 #pragma once
 
 #include <string_view>  // std::string_view
@@ -9,18 +9,25 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-// KEYS[1] is the stream of a room: entries of s, the server that appended it; n, its own number;
-// u, the update. KEYS[2] is a hash: epoch; log, another one each time the history begins; began and
-// covers, entries; trimmed, up to which they are gone: those that the snapshot before the last one
-// covers, so that a server which is a little late need not load the room. KEYS[3] is the snapshot.
-// A history that is ended on purpose leaves keys behind for a while, with its log and its epoch:
-// else it could not be told from one that Redis has lost. The epoch stays when what was lost is
-// given back, under another log: who has not heard of that either must not do so again.
+// KEYS[1] is the stream of a room. Its entries have the fields s, the server that appended it; n,
+// that server's own number; u, the update.
+// KEYS[2] is a hash with these fields:
+// - epoch
+// - log, which is different each time the history begins
+// - began and covers, which are entries
+// - trimmed, the entry up to which entries are removed. Those are the entries that the snapshot
+//   before the last one covers, so that a server which is a little late need not load the room.
+// KEYS[3] is the snapshot.
+// A history that is ended on purpose leaves keys for a while, with its log and its epoch. They
+// distinguish it from a history that Redis has lost. The epoch stays the same when a lost
+// history is restored under another log. So the key of the epoch also stops a server that has not
+// received the new log from restoring the room again.
 
-/// ARGV: 'again', 'new', or 'reset'; epoch, log, channel, for how long an end is remembered, and
-/// logs that the server has had, and has wanted to begin, or ''. Answers {log, began}; of the one
-/// that goes on, but of a reset. 'over' if what would be begun again was ended on purpose: only
-/// what was lost may be. A reset ends also what Redis has just lost.
+/// Begins a history. ARGV: 'again', 'new', or 'reset'; epoch; log; channel; how long an end is
+/// remembered; the log that the server had, or ''; the log that it tried to begin, or ''. Returns
+/// {log, began}, of the existing history if there is one, except for a reset. Returns 'over' if the
+/// history to begin again was ended on purpose: only a lost history may begin again. A reset also
+/// ends a history that Redis has just lost.
 inline constexpr std::string_view redis_room_begin = R"(
 local over, how = KEYS[2] .. ':over:', ARGV[1]
 if how == 'again' and redis.call('EXISTS', over .. ARGV[2], over .. ARGV[3],
@@ -45,9 +52,9 @@ redis.call('PUBLISH', ARGV[4], 'e')
 return {ARGV[3], id}
 )";
 
-/// ARGV: channel, for how long, and logs as above. The stream stays for as long, so that its
-/// entries go on rising. What needs no memory comes first: a script that has written is not stopped
-/// for lack of it.
+/// Erases a room. ARGV: channel, how long an end is remembered, and the two logs as above. The
+/// stream stays for that time, so that the ids of its entries keep rising. Commands that need no
+/// memory come first: Redis does not stop a script for lack of memory after its first write.
 inline constexpr std::string_view redis_room_erase = R"(
 local old = redis.call('HMGET', KEYS[2], 'log', 'epoch')
 redis.call('XTRIM', KEYS[1], 'MAXLEN', '0')
@@ -67,7 +74,8 @@ return 1
     "  if am ~= bm then return tonumber(am) < tonumber(bm) end\n" \
     "  return tonumber(as) < tonumber(bs)\n"                      \
     "end\n"
-/// An entry that the snapshot covers is not lost, whoever has trimmed the stream.
+/// Whether an entry is lost. An entry that the snapshot covers is not, even if another server has
+/// trimmed the stream.
 #define BELAY_DETAIL_REDIS_LOST                                                               \
     BELAY_DETAIL_REDIS_LESS                                                                   \
     "local function lost(id, trimmed, covers)\n"                                              \
@@ -75,9 +83,10 @@ return 1
     "== 0\n"                                                                                  \
     "end\n"
 
-/// ARGV: log or '', channel, server, updates: each with its length and its number in front, and the
-/// last of one's own that Redis has answered. Answers {log, entries}; nil if there is no such
-/// history, or that one is lost: the next would hide it. 'over' if it was ended on purpose.
+/// Appends updates. ARGV: log or '', channel, server, updates, and the last own entry that Redis
+/// has acknowledged. Each update follows its length and its number. Returns {log, entries}; nil if
+/// there is no such history, or if that entry is lost, because the next one would hide the loss.
+/// Returns 'over' if the history was ended on purpose.
 inline constexpr std::string_view redis_room_append = BELAY_DETAIL_REDIS_LOST R"(
 local room = redis.call('HMGET', KEYS[2], 'log', 'trimmed', 'covers')
 local log = room[1]
@@ -96,14 +105,15 @@ redis.call('PUBLISH', ARGV[2], 'e')
 return {log, ids}
 )";
 
-/// KEYS[1] is the mark of the whole store, ARGV[1] what it becomes where there is none. Answers
-/// what it is: another one than before, and the store was emptied, which Redis tells nobody.
+/// KEYS[1] is the mark of the whole store. ARGV[1] becomes the mark if there is none. Returns the
+/// mark. If it differs from the one before, the store was emptied, and Redis does not report that
+/// otherwise.
 inline constexpr std::string_view redis_room_mark = R"(
 if not redis.call('GET', KEYS[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
 return redis.call('GET', KEYS[1])
 )";
 
-/// Answers {epoch, log, covers, snapshot, entries}; nil if there is no room.
+/// Returns {epoch, log, covers, snapshot, entries}; nil if there is no room.
 inline constexpr std::string_view redis_room_load = R"(
 local room = redis.call('HMGET', KEYS[2], 'epoch', 'log', 'covers')
 if not room[2] then return false end
@@ -111,8 +121,8 @@ return {room[1], room[2], room[3], redis.call('GET', KEYS[3]) or '',
   redis.call('XRANGE', KEYS[1], '(' .. room[3], '+')}
 )";
 
-/// ARGV: log or '', the last entry that was read, the last of one's own that Redis has answered,
-/// entries and bytes at most. Answers {state, epoch, log, entries}.
+/// Returns new entries. ARGV: log or '', the last entry that was read, the last own entry that
+/// Redis has acknowledged, the most entries, the most bytes. Returns {state, epoch, log, entries}.
 inline constexpr std::string_view redis_room_news = BELAY_DETAIL_REDIS_LOST R"(
 local room = redis.call('HMGET', KEYS[2], 'epoch', 'log', 'trimmed', 'began', 'covers')
 local log, trimmed, from = room[2], room[3], ARGV[2]
@@ -133,10 +143,12 @@ end
 return {'on', room[1], log, some}
 )";
 
-/// ARGV: log or '', what it covers, the last entry that was read, server, the snapshot.
-/// Answers what is covered now: not what others appended behind what was read. Nothing is stored if
-/// some of that is trimmed; nor if the entry is gone: in this copy of the room there may be others
-/// before it, and they may be covered.
+/// Stores a snapshot. ARGV: log or '', the entry that it covers, the last entry that was read,
+/// server, the snapshot.
+/// Returns the entry that is covered now. It does not cover entries that others appended after the
+/// last one that was read. Stores nothing if some of these are trimmed. Stores nothing if the
+/// covered entry is gone, either: this copy of the room may have other entries before it, and they
+/// would be covered.
 inline constexpr std::string_view redis_room_save = BELAY_DETAIL_REDIS_LESS R"(
 local room = redis.call('HMGET', KEYS[2], 'log', 'covers', 'trimmed')
 if not room[1] then return 'none' end

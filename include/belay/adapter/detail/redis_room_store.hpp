@@ -24,7 +24,8 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Thread safety: one thread, but for the book.   Blocks: every call that answers an error.
+/// Thread safety: one thread, except for the RedisRoomPositions.   Blocks: every call that returns
+/// an error.
 class RedisRoomStore {
 public:
     using Clock = std::chrono::steady_clock;
@@ -38,7 +39,7 @@ public:
 
     // ---- outages -------------------------------------------------------------------------------
 
-    /// So many have begun.
+    /// Returns the number of outages that have begun.
     [[nodiscard]] std::uint64_t outages() const noexcept { return outages_; }
     [[nodiscard]] bool is_down() const noexcept { return Clock::now() < down_until_; }
     [[nodiscard]] const PersistenceError& why_down() const noexcept { return down_; }
@@ -46,7 +47,7 @@ public:
         ++outages_;
         down_ = std::move(why);
         down_until_ = Clock::now() + options_.retry_after;
-        // The same name may lead to another one by then.
+        // The same name may lead to another server by then.
         connection_.close();
     }
     [[nodiscard]] PersistenceError explain(const std::error_code& code, const char* words) const {
@@ -83,8 +84,8 @@ public:
         return std::optional{std::move(room)};
     }
 
-    /// The changes of each room in their order, its appends in one step each. What one room is
-    /// refused stands in no other's way; an outage ends all.
+    /// Stores the changes of each room in their order, and consecutive appends in one step. A
+    /// refusal in one room does not affect the others. An outage ends the flush.
     [[nodiscard]] PersistenceError flush(const std::vector<Change>& changes) {
         std::map<std::string_view, std::vector<const Change*>> by_room;
         for (const Change& change : changes) by_room[change.id].push_back(&change);
@@ -108,7 +109,7 @@ public:
         const std::optional<std::uint64_t> entry = positions_->entry_of(id, covers);
         if (!entry) return {RoomErrc::bad_position, keys.room, {}};
         const RedisRoomPositions::State state = positions_->state(id);
-        // Of a room that this server has not loaded the caller knows more.
+        // If this server has not loaded the room, the caller knows its position better.
         const std::string to = redis_entry_id(*entry);
         const std::string read = state.log.empty() ? to : redis_entry_id(state.read);
         RedisReply reply;
@@ -127,7 +128,7 @@ public:
         return {};
     }
 
-    /// Ids may stand in the index whose rooms are erased, or not begun yet.
+    /// The index may contain ids of rooms that are erased, or not begun yet.
     [[nodiscard]] Result<std::vector<std::string>, PersistenceError> list(std::string_view after,
                                                                           std::size_t count) {
         std::vector<std::string> ids;
@@ -155,12 +156,12 @@ public:
         std::string payload{'m'};
         payload += as_text(message);
         RedisReply reply;
-        // Soon or not at all; that Redis is away, subscriptions are told.
+        // A message is delivered soon or not at all. Subscriptions report the outage of Redis.
         static_cast<void>(ask({"PUBLISH", keys.channel, payload}, reply));
     }
 
-    /// The mark of the store; `mark` is what it was found to be last.
-    /// Returns: whether it is another one, or nobody can tell.
+    /// Compares the mark of the store with `mark`, the mark of the last call, and updates `mark`.
+    /// Returns: whether it is another one, or cannot be read.
     [[nodiscard]] bool is_another(std::string& mark) {
         RedisReply reply;
         if (ask({"EVAL", redis_room_mark, "1", options_.prefix + ":store", fresh()}, reply))
@@ -171,13 +172,13 @@ public:
         return true;
     }
 
-    /// What is behind `from`, of the history `log`, which it learns if it is empty.
+    /// Returns the entries after `from` in the history `log`. Sets `log` if it is empty.
     [[nodiscard]] Result<part::FanoutNews, PersistenceError> news(std::string_view id,
                                                                   std::string& log,
                                                                   std::uint64_t from) {
         const RedisRoomKeys keys{options_.prefix, id};
         const RedisRoomPositions::State state = positions_->state(id);
-        // One that was begun here, and of which nothing was read yet.
+        // A history that was begun here, and of which nothing was read yet.
         if (log.empty()) log = state.log;
         const std::uint64_t acked = state.log == log ? state.acked : 0;
         RedisReply reply;
@@ -200,7 +201,7 @@ public:
             !take_entries(reply_at(reply.get(), 3), news.entries))
             return foreign(keys.room);
         log = reply_text(reply_at(reply.get(), 2));
-        // What is appended from now on is of this one, and of none that follows it.
+        // Changes from now on are appended to this history, and to none that follows it.
         positions_->heard(id, from, log);
         if (!news.entries.empty()) positions_->read(id, news.entries.back().position);
         return news;
@@ -222,7 +223,7 @@ private:
                code == redis::Errc::unauthorized || code == redis::Errc::not_ready ||
                code == redis::Errc::read_only;
     }
-    /// Where what is to be done with a queue in Redis is not what is to be done with rooms.
+    /// Overrides the advice for queues in Redis where rooms need another one.
     [[nodiscard]] static const char* advice_for(const std::error_code& code) {
         if (code == redis::Errc::connection_lost || code == redis::Errc::no_answer)
             return "see to Redis, and to the way there; it is tried again by itself";
@@ -239,14 +240,14 @@ private:
         return {make_error_code(redis::Errc::bad_reply), key, "another program has written it",
                 "see which; `erase` gives the room up"};
     }
-    /// It has another history by now, or none.
+    /// The room has another history by now, or none.
     [[nodiscard]] static PersistenceError gone(const std::string& key, std::string_view answer) {
         if (answer == "over") return {RoomErrc::history_reset, key, {}};
         return {RoomErrc::unknown_room, key, "it has another history, or none, by now",
                 "wait: the room is compared with what is there, and given back"};
     }
     [[nodiscard]] std::string index() const { return options_.prefix + ":rooms"; }
-    /// 32 digits that nobody else has.
+    /// Returns 32 random digits, unique in practice.
     [[nodiscard]] std::string fresh() {
         std::string text;
         for (const std::byte b : make_id(bits_)) {
@@ -265,7 +266,8 @@ private:
         std::copy(bytes.begin(), bytes.end(), epoch.begin());
         return true;
     }
-    /// Whatever is in an entry is its reader's to judge; without an update it is an empty one.
+    /// Reads the entries. The reader of an entry validates its update. An entry without an update
+    /// gets an empty one.
     [[nodiscard]] bool take_entries(const redisReply* reply,
                                     std::vector<part::FanoutNews::Entry>& to) const {
         for (std::size_t i = 0; reply_at(reply, i) != nullptr; ++i) {
@@ -296,7 +298,8 @@ private:
         while (!changes.empty()) {
             const bool appends = changes.front()->kind == Change::Kind::append;
             const std::size_t count = appends ? together(changes) : 1;
-            // It was made before the room became what it is, and nobody waits for it in there.
+            // The change was made before the room got its present history, so it does not belong
+            // there.
             if (appends && !positions_->stands(changes.front()->id, changes.front()->basis))
                 return gone(keys.room, {});
             PersistenceError error =
@@ -306,7 +309,7 @@ private:
         }
         return {};
     }
-    /// How many of them are appends that go together.
+    /// Returns how many changes at the front are appends that can be sent together.
     [[nodiscard]] static std::size_t together(std::span<const Change* const> changes) noexcept {
         std::size_t bytes = 0;
         std::size_t count = 0;
@@ -358,19 +361,21 @@ private:
                         reply))
                 return e;
             positions_->turned(change.id, change.basis.turn);
-            // Behind it, for what could not be erased must be found. Who has begun it meanwhile may
-            // have put it on the list before.
+            // Removed from the index after it is erased, because a room that could not be erased
+            // must be listed. Another server may have begun it meanwhile, and added it to the index
+            // before.
             if (PersistenceError e = ask({"ZREM", index(), change.id}, reply)) return e;
             if (PersistenceError e = ask({"EXISTS", keys.room}, reply)) return e;
             if (reply->integer == 0) return {};
             return ask({"ZADD", index(), "0", change.id}, reply);
         }
-        // Before it, for a room that is not listed is not found; behind it, for who erases one
-        // meanwhile takes it off the list.
+        // Added to the index before it begins, because a room that is not listed is not found.
+        // Added again after it has begun, because a server that erases a room meanwhile removes it
+        // from the index.
         if (PersistenceError e = ask({"ZADD", index(), "0", change.id}, reply)) return e;
         const bool anew = change.kind == Change::Kind::reset;
-        // One that was not answered may have been begun, and be over by now: tried again it is the
-        // same one.
+        // A beginning that was not answered may have been carried out, and even be over by now.
+        // With the same log, the retry is the same beginning.
         const std::string log = change.again && !known.tried.empty() ? known.tried : fresh();
         positions_->begins(change.id, log);
         const std::string_view how = anew ? "reset" : change.again ? "again" : "new";

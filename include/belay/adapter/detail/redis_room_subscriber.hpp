@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/redis_room_subscriber.hpp
-/// RedisRoomSubscriber: the subscriptions of a redis::Rooms, and the connection that hears of
-/// changes.
+/// RedisRoomSubscriber: the subscriptions of a redis::Rooms, and the connection that receives
+/// notifications of changes.
 #pragma once
 
 #include <algorithm>     // std::clamp
@@ -19,12 +19,13 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// A connection in Redis's mode for subscribers says which rooms have changed, and what was
-/// published; what has changed is read by the store's connection.
+/// A connection in the subscriber mode of Redis receives which rooms have changed, and the
+/// published messages. The store's connection reads the changes.
 ///
-/// A subscription is read once it is confirmed, so that nothing lies between. When the connection
-/// is lost, each room is answered why, once; what it asks during the outage waits for the end of
-/// that, and reads what was missed.
+/// The subscriber reads a room after its subscription is confirmed, so that it misses nothing in
+/// between. When the connection is lost, it completes each subscription once with the reason. A
+/// subscription that is renewed during the outage waits for its end, and then reads the changes
+/// that were missed.
 ///
 /// Thread safety: one thread.   Blocks: while it connects, or sends.
 class RedisRoomSubscriber {
@@ -52,7 +53,7 @@ public:
         sub.from = from;
         sub.done = std::move(done);
     }
-    /// It is read from there on.
+    /// The room was loaded: its subscription reads from there.
     void loaded(const std::string& id) {
         const auto found = subs_.find(id);
         if (found == subs_.end()) return;
@@ -60,23 +61,24 @@ public:
         found->second.changed = true;
     }
 
-    /// It may be another one, or gone.
+    /// The room may have another history, or be gone.
     void changed(const std::string& id) {
         const auto found = subs_.find(id);
         if (found != subs_.end()) found->second.changed = true;
     }
 
-    /// Hears, and answers.   Returns: whether there is more to do at once.
+    /// Receives messages, and completes subscriptions.   Returns: whether there is more to do at
+    /// once.
     bool step() {
         sweep();
-        if (store_->outages() != seen_) lose(store_->why_down());
+        if (store_->outages() != seen_) report_outage(store_->why_down());
         if (subs_.empty()) connection_.close();
         if (subs_.empty() || store_->is_down()) return false;
-        const PersistenceError asked = ask_for_all();
+        const PersistenceError asked = subscribe_all();
         if (asked) return down(asked);
         bool more = false;
-        const PersistenceError heard = hear(more);
-        if (heard) return down(heard);
+        const PersistenceError received = receive(more);
+        if (received) return down(received);
         const PersistenceError silent = watch();
         if (silent) return down(silent);
         compare();
@@ -89,7 +91,7 @@ public:
         return more;
     }
     [[nodiscard]] int descriptor() const noexcept { return connection_.descriptor(); }
-    /// Until when nothing need be done, if nothing is heard.
+    /// Returns the time to wait if nothing is received; -1 ms means without limit.
     [[nodiscard]] std::chrono::milliseconds patience() const noexcept {
         if (subs_.empty()) return std::chrono::milliseconds{-1};
         if (store_->is_down()) return options_.retry_after;
@@ -109,14 +111,14 @@ private:
         bool asked = false;
         bool confirmed = false;
         bool changed = true;
-        bool told = false;  ///< of the outage
+        bool outage_reported = false;  ///< since its last confirmation
     };
     using Subs = std::map<std::string, Sub, std::less<>>;
 
     // ---- the connection ------------------------------------------------------------------------
 
-    [[nodiscard]] PersistenceError ask_for_all() {
-        // One that ended unheard, when a room was left, has ended for all.
+    [[nodiscard]] PersistenceError subscribe_all() {
+        // A connection that was lost while it unsubscribed has lost all subscriptions.
         if (connection_.descriptor() < 0) {
             for (auto& [id, sub] : subs_) sub.asked = sub.confirmed = false;
         }
@@ -133,18 +135,18 @@ private:
         if (!expects_) expects_until_ = Clock::now() + options_.command_timeout;
         expects_ = true;
     }
-    [[nodiscard]] PersistenceError hear(bool& more) {
+    [[nodiscard]] PersistenceError receive(bool& more) {
         RedisReply reply;
-        for (int i = 0; i < hears_max; ++i) {
-            if (const std::error_code e = connection_.hear(reply))
+        for (int i = 0; i < messages_per_step; ++i) {
+            if (const std::error_code e = connection_.next_message(reply))
                 return store_->explain(e, connection_.last_words());
             if (!reply) return {};
             expects_ = false;
-            heard_at_ = Clock::now();
+            received_at_ = Clock::now();
             if (reply->type == REDIS_REPLY_ERROR) {
                 const std::string words{reply_text(reply.get())};
                 const std::error_code code = code_of_redis(words);
-                // To a PING: a sign of life, of a Redis that reads and publishes.
+                // A PING may be answered so. It shows that Redis is alive, reads and publishes.
                 if (code == redis::Errc::cannot_persist) continue;
                 return store_->explain(code, words.c_str());
             }
@@ -160,7 +162,7 @@ private:
         Sub& sub = found->second->second;
         if (kind == "subscribe") {
             sub.confirmed = sub.changed = true;
-            sub.told = false;
+            sub.outage_reported = false;
         }
         if (kind != "message") return;
         const std::string_view said = reply_text(reply_at(&reply, 2));
@@ -175,19 +177,21 @@ private:
             sub.messages.pop_front();
         }
     }
-    /// A Redis that is frozen, or behind a broken line, says nothing and ends nothing.
+    /// Detects a Redis that does not respond and does not close the connection, because it is
+    /// frozen or the network is broken.
     [[nodiscard]] PersistenceError watch() {
         const Clock::time_point now = Clock::now();
         if (expects_ && now >= expects_until_)
             return store_->explain(make_error_code(redis::Errc::no_answer), "");
-        if (expects_ || now - heard_at_ < options_.command_timeout) return {};
+        if (expects_ || now - received_at_ < options_.command_timeout) return {};
         if (const std::error_code e = connection_.post({"PING"}))
             return store_->explain(e, connection_.last_words());
         expect();
         return {};
     }
-    /// A Redis that was emptied tells nobody, however busy it is. It must be known which one it
-    /// was before a room is read for the first time, or it could be emptied in between.
+    /// Detects that Redis was emptied, which it does not report, however many messages arrive. The
+    /// mark must be known before a room is read for the first time, or Redis could be emptied in
+    /// between.
     void compare() {
         const Clock::time_point now = Clock::now();
         if (now < compares_at_) return;
@@ -197,17 +201,17 @@ private:
     }
     bool down(const PersistenceError& why) {
         store_->went_down(why);
-        lose(why);
+        report_outage(why);
         return false;
     }
-    void lose(const PersistenceError& why) {
+    void report_outage(const PersistenceError& why) {
         seen_ = store_->outages();
         connection_.close();
         expects_ = false;
         for (auto& [id, sub] : subs_) {
             sub.asked = sub.confirmed = false;
             sub.changed = true;
-            if (!sub.done || std::exchange(sub.told, true)) continue;
+            if (!sub.done || std::exchange(sub.outage_reported, true)) continue;
             Completion<Result<part::FanoutNews, PersistenceError>> done =
                 std::move(*std::exchange(sub.done, std::nullopt));
             sub.answered_at = Clock::now();
@@ -221,8 +225,8 @@ private:
         Result<part::FanoutNews, PersistenceError> news = part::FanoutNews{};
         if (sub.changed) {
             news = store_->news(id, sub.log, sub.from);
-            // What has more to say is asked again, a gap until the room is loaded; an outage is
-            // told to all at once.
+            // If there is more to read, the room is read again, and after a gap until it is loaded.
+            // An outage is reported to all subscriptions at once.
             if (!news && store_->outages() != seen_) return;
             sub.changed =
                 !news || !news->entries.empty() || news->state != part::FanoutNews::State::goes_on;
@@ -242,7 +246,7 @@ private:
         sub.answered_at = Clock::now();
         done(std::move(news));
     }
-    /// Rooms that nobody listens to any more.
+    /// Ends the subscriptions that nothing waits for.
     void sweep() {
         const Clock::time_point now = Clock::now();
         if (now < sweeps_at_) return;
@@ -255,7 +259,8 @@ private:
                 ++it;
                 continue;
             }
-            // Not for its answer: what breaks off is noticed where something is awaited.
+            // The result does not matter: the next reply that is expected reveals a lost
+            // connection.
             if (sub.asked && connection_.descriptor() >= 0)
                 static_cast<void>(connection_.post({"UNSUBSCRIBE", sub.channel}));
             by_channel_.erase(sub.channel);
@@ -263,7 +268,7 @@ private:
         }
     }
 
-    static constexpr int hears_max = 1000;
+    static constexpr int messages_per_step = 1000;
 
     const redis::RoomsOptions options_;
     RedisRoomPositions* positions_;
@@ -271,12 +276,12 @@ private:
     RedisConnection connection_;
     Subs subs_;
     std::map<std::string, Subs::iterator, std::less<>> by_channel_;
-    std::uint64_t seen_ = 0;  ///< outages that were told
+    std::uint64_t seen_ = 0;  ///< outages that were reported
     std::string mark_{};      ///< of the store
     Clock::time_point sweeps_at_{};
     Clock::time_point compares_at_{};
     Clock::time_point expects_until_{};
-    Clock::time_point heard_at_{};
+    Clock::time_point received_at_{};
     bool expects_ = false;
 };
 

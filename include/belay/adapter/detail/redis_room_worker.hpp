@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/redis_room_worker.hpp
-/// RedisRoomWorker: the thread of a redis::Rooms, and what waits for it.
+/// RedisRoomWorker: the thread of a redis::Rooms, and the calls that wait for it.
 #pragma once
 
 #include <poll.h>
@@ -28,7 +28,7 @@ struct RedisRoomStaged {
     std::size_t bytes = 0;
 };
 
-/// Makes one call after the other, and listens in between.
+/// Carries out one call after the other, and serves the subscriptions in between.
 class RedisRoomWorker {
 public:
     struct Load {
@@ -60,7 +60,7 @@ public:
         Completion<Result<part::FanoutNews, PersistenceError>> done;
     };
 
-    /// The thread begins with `start`.
+    /// Creates the worker. `start` starts its thread.
     explicit RedisRoomWorker(const redis::RoomsOptions& options)
         : options_{options}, store_{options, positions}, subscriber_{options, positions, store_} {}
     RedisRoomWorker(const RedisRoomWorker&) = delete;
@@ -79,16 +79,17 @@ public:
     void start() {
         thread_ = std::thread{[this] { run(); }};
     }
-    /// Whether so many bytes more may wait, beside what its owner keeps for the next flush.
+    /// Whether this many more bytes may wait, in addition to what the owner has staged for the next
+    /// flush.
     [[nodiscard]] bool takes(const RedisRoomStaged& staged, std::size_t bytes) {
         const std::lock_guard lock{mutex_};
         const std::size_t waits = bytes_ + staged.bytes;
         const std::size_t room = options_.bytes_max - std::min(options_.bytes_max, waits);
-        // What is longer than all that may wait would be refused for ever.
+        // A change that is longer than the limit is accepted alone, or it would be refused forever.
         return calls_.size() + staged.changes.size() < options_.calls_max &&
                (bytes <= room || waits == 0);
     }
-    /// What waits for changes that will not be carried out any more must not do so for ever.
+    /// Ends the waiting for changes that will not be carried out any more.
     void forget_turns(const std::vector<RedisRoomChange>& changes) {
         for (const RedisRoomChange& change : changes) {
             if (change.kind != RedisRoomChange::Kind::append)
@@ -113,7 +114,7 @@ private:
         std::size_t bytes;
     };
 
-    // ---- the other -----------------------------------------------------------------------------
+    // ---- the worker's thread --------------------------------------------------------------------
 
     void run() {
         for (;;) {
@@ -127,7 +128,7 @@ private:
             if (!more) wait();
         }
     }
-    /// Returns: whether there are more, which wait until the ears have had their turn.
+    /// Returns: whether more calls wait. The subscriber has its turn before them.
     [[nodiscard]] bool make_some() {
         for (int i = 0; i < calls_per_turn; ++i) {
             std::optional<Waiting> next = take();
@@ -148,12 +149,12 @@ private:
     void wait() const {
         pollfd polled[2] = {{wakeup_.descriptor(), POLLIN, 0},
                             {subscriber_.descriptor(), POLLIN, 0}};
-        // What ends it early is looked at as any other end.
+        // A wakeup, a message and an error of poll() are all handled by the next turn.
         static_cast<void>(::poll(polled, 2, static_cast<int>(subscriber_.patience().count())));
     }
 
     void make(Load& call) {
-        // A load that nobody waits for costs the others nothing.
+        // A load that nothing waits for is skipped, so that it does not delay other calls.
         if (!call.done.wanted()) return;
         Result<std::optional<StoredRoom>, PersistenceError> found = store_.load(call.id);
         if (found) subscriber_.loaded(call.id);
@@ -162,13 +163,13 @@ private:
     void make(Flush& call) {
         PersistenceError error = store_.flush(call.changes);
         forget_turns(call.changes);
-        // Nobody is told of what was lost in silence, but who asks.
+        // Redis does not report a lost history, so the subscriptions of these rooms read again.
         for (const auto& [id, code] : error.rooms) subscriber_.changed(id);
         call.done(std::move(error));
     }
     void make(Save& call) {
         PersistenceError error = store_.save(call.id, call.snapshot, call.covers);
-        // What it would cover may be lost.
+        // The entries that the snapshot would cover may be lost.
         if (error.code == RoomErrc::stale_snapshot) subscriber_.changed(call.id);
         call.done(std::move(error));
     }

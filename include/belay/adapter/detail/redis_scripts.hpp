@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/redis_scripts.hpp
-/// What redis::Stream lets Redis do in one step: nobody else's command comes between.
+/// The scripts of redis::Stream. Redis runs each as one step, without another command in between.
 #pragma once
 
 #include <string_view>  // std::string_view
@@ -10,11 +10,11 @@
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 // KEYS[1] is the stream; ARGV[1] the group, ARGV[2] this consumer, ARGV[3] the entry or the lease.
-// An entry is {id, {field, value, ...}}; one that is pending and was deleted is false, or missing.
+// An entry is {id, {field, value, ...}}. One that is pending and was deleted is false, or missing.
 
-/// Lends the first of: what this consumer has already, what another one has for longer than the
-/// lease, what nobody had. Answers {id, how often it was lent, body}, without the last if the entry
-/// has none; nil if there is nothing.
+/// Leases the first entry in this order: one that this consumer already has; one that another
+/// consumer has had for longer than the lease; one that no consumer has had. Returns {id, how often
+/// it was leased, body}, without the body if the entry has none; nil if there is no entry.
 inline constexpr std::string_view redis_lend = R"(
 local key, group, me, lease = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 local function lend(entry, times)
@@ -45,15 +45,17 @@ if new then return lend(new[1][2][1], 1) end
 return false
 )";
 
-/// Removes an entry, whoever has it now. Answers 0 if it was not pending any more. An entry that is
-/// acknowledged, and not deleted since the user may not, nobody would get any more.
+/// Removes an entry, whichever consumer has it now. Returns 0 if it was not pending any more. It
+/// deletes first: if the user may not delete, the script stops, because an entry that is
+/// acknowledged but not deleted would never be delivered again.
 inline constexpr std::string_view redis_remove = R"(
 redis.call('XDEL', KEYS[1], ARGV[3])
 return redis.call('XACK', KEYS[1], ARGV[1], ARGV[3])
 )";
 
-/// Says for how long this consumer has had an entry, ARGV[4] milliseconds, if it has it still, and
-/// it was not lent anew since: then it was lent ARGV[5] times. Answers 0 if not.
+/// Sets how long this consumer has had an entry, to ARGV[4] milliseconds. It does so only if this
+/// consumer still has the entry, and it was not leased again since. ARGV[5] is the number of its
+/// leases at that time. Returns 0 if not.
 inline constexpr std::string_view redis_age = R"(
 local key, group, me, id = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 local mine = redis.call('XPENDING', key, group, id, id, 1, me)[1]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/sqlite_database.hpp
-/// SqliteDatabase and SqliteRun: a connection to one file that nobody else may use meanwhile, and
-/// one execution of a statement.
+/// SqliteDatabase and SqliteRun: a connection to one file that no one else may use at the same
+/// time, and one execution of a statement.
 #pragma once
 
 #include <sqlite3.h>
@@ -17,13 +17,13 @@
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 struct SqliteClose {
-    // Also when statements are left, which a move assignment ends only afterwards.
+    // Also when there are statements left: a move assignment finalizes them only afterwards.
     void operator()(sqlite3* db) const noexcept { sqlite3_close_v2(db); }
     void operator()(sqlite3_stmt* statement) const noexcept { sqlite3_finalize(statement); }
 };
 using SqliteStatement = std::unique_ptr<sqlite3_stmt, SqliteClose>;
 
-/// One execution of a statement, which keeps neither a lock nor a view after it.
+/// One execution of a statement. It keeps neither a lock nor a view after it.
 class SqliteRun {
 public:
     explicit SqliteRun(const SqliteStatement& statement) noexcept : statement_{statement.get()} {}
@@ -37,13 +37,13 @@ public:
     void bind(int at, std::int64_t value) const noexcept {
         sqlite3_bind_int64(statement_, at, value);
     }
-    /// The bytes must outlive the execution.
+    /// Binds bytes, which must outlive the execution.
     void bind(int at, BytesView body) const noexcept {
         // A null pointer would bind NULL.
         const void* const bytes = body.empty() ? static_cast<const void*>("") : body.data();
         sqlite3_bind_blob64(statement_, at, bytes, body.size(), nullptr);
     }
-    /// As text, which must outlive the execution.
+    /// Binds a text, which must outlive the execution.
     void bind(int at, std::string_view text) const noexcept {
         sqlite3_bind_text64(statement_, at, text.empty() ? "" : text.data(), text.size(), nullptr,
                             SQLITE_UTF8);
@@ -66,23 +66,24 @@ private:
     sqlite3_stmt* statement_;
 };
 
-/// Which program a file is of, and which version of its format it has.
+/// The program that a file belongs to, and the version of its format.
 struct SqliteFormat {
     std::int64_t application_id;
     std::int64_t version;
 };
 
-/// A connection; errors are those of `code_of_sqlite`.
+/// A connection. Errors are those of `code_of_sqlite`.
 class SqliteDatabase {
 public:
-    /// Opens the file, or makes it, and locks it for as long as the connection is open.
+    /// Opens or creates the file, and locks it while the connection is open.
     [[nodiscard]] std::error_code open(const std::string& path) {
-        // To SQLite such names are databases without a file, or addresses.
+        // SQLite treats such names as databases without a file, or as URIs.
         const bool special = path.starts_with(':') || path.starts_with("file:");
         std::string name = special ? "./" + path : path;
         int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
 #if defined(SQLITE_OPEN_NOFOLLOW)
-        // It refuses links on the way, too: the way is gone beforehand.
+        // SQLITE_OPEN_NOFOLLOW also refuses links in the directories of the path, so these are
+        // resolved first.
         name = with_links_resolved(name);
         flags |= SQLITE_OPEN_NOFOLLOW;
 #endif
@@ -96,19 +97,21 @@ public:
             }
 #endif
             const std::error_code error = code_of(answer);
-            // SQLite's last attempt is only to read, and then what could not be made is missing.
+            // SQLite's last attempt only reads, so it reports a file that could not be created as
+            // missing.
             return error == std::errc::no_such_file_or_directory && directory_exists(name)
                        ? code_of(SQLITE_PERM)
                        : error;
         }
-        // What may only be read is opened nevertheless.
+        // SQLite also opens a file that may only be read.
         if (sqlite3_db_readonly(db, "main") == 1) return code_of(SQLITE_READONLY);
-        // The lock is taken by the first transaction, and kept.
+        // The first transaction takes the lock, and the connection keeps it.
         return execute(
             "PRAGMA locking_mode=EXCLUSIVE; PRAGMA cell_size_check=ON; BEGIN EXCLUSIVE; COMMIT");
     }
 
-    /// Whether the file is of this kind, or empty and to become so. Changes nothing in any other.
+    /// Checks whether the file is of this format, or empty and to become so. Does not change any
+    /// other file.
     [[nodiscard]] std::error_code recognise(const SqliteFormat& format, bool& is_new) noexcept {
         std::int64_t found[3];
         if (const std::error_code error =
@@ -123,9 +126,9 @@ public:
         if (found[1] > format.version) return make_error_code(QueueErrc::future_version);
         return found[1] == format.version ? std::error_code{} : make_error_code(QueueErrc::corrupt);
     }
-    /// A write-ahead log; each commit is on the medium when it returns, if it `flushes_each`.
+    /// Sets a write-ahead log. With `flushes_each`, each commit is on the medium when it returns.
     [[nodiscard]] std::error_code configure(bool flushes_each) noexcept {
-        // fullfsync: where a flush alone does not reach the medium.
+        // fullfsync: for systems on which a flush alone does not reach the medium.
         std::error_code error = execute("PRAGMA journal_mode=WAL; PRAGMA fullfsync=ON");
         std::int64_t found[1] = {0};
         if (!error) error = ask("SELECT journal_mode = 'wal' FROM pragma_journal_mode", found);
@@ -145,7 +148,7 @@ public:
         into.reset(statement);
         return answer == SQLITE_OK ? std::error_code{} : code_of(answer);
     }
-    /// The numbers in the one row that `sql` answers.
+    /// Returns the numbers in the only row that `sql` returns.
     template <std::size_t N>
     [[nodiscard]] std::error_code ask(const char* sql, std::int64_t (&numbers)[N]) noexcept {
         SqliteStatement statement;
@@ -166,8 +169,8 @@ public:
         const int answer = run.step();
         return answer == SQLITE_DONE ? std::error_code{} : code_of_write(answer);
     }
-    /// Runs `body`, which answers with its error, in a transaction: nothing of what it wrote stays
-    /// unless all of it does.   Pre: none is under way.
+    /// Runs `body`, which returns its error, in a transaction: either all of its changes are
+    /// stored, or none.   Pre: none is under way.
     template <class Body>
     [[nodiscard]] std::error_code in_one_piece(const Body& body) {
         struct Undo {
@@ -186,28 +189,28 @@ public:
         return write(commit_);
     }
 
-    /// Whether a transaction is under way: an error may have ended it.
+    /// Whether a transaction is under way. An error may have ended it.
     [[nodiscard]] bool in_transaction() const noexcept {
         return sqlite3_get_autocommit(db_.get()) == 0;
     }
-    /// The rows that the last statement changed.
+    /// Returns the number of rows that the last statement changed.
     [[nodiscard]] int changes() const noexcept { return sqlite3_changes(db_.get()); }
-    /// The integer primary key of the last row that was inserted.
+    /// Returns the integer primary key of the last row that was inserted.
     [[nodiscard]] std::int64_t last_number() const noexcept {
         return sqlite3_last_insert_rowid(db_.get());
     }
-    /// Brings the log into the database, and both to the medium.
+    /// Copies the log into the database, and flushes both to the medium.
     [[nodiscard]] int checkpoint() noexcept {
         return sqlite3_wal_checkpoint_v2(db_.get(), nullptr, SQLITE_CHECKPOINT_FULL, nullptr,
                                          nullptr);
     }
 
-    /// What an answer of a call that reads, or opens, means.
+    /// Returns the error for the result of a call that reads, or opens.
     [[nodiscard]] std::error_code code_of(int answer) const noexcept {
         return code_of_sqlite(answer, std::errc{sqlite3_system_errno(db_.get())});
     }
-    /// What an answer of a call that writes means: what the system said to the log is not in
-    /// `sqlite3_system_errno`.
+    /// Returns the error for the result of a call that writes. `sqlite3_system_errno` does not
+    /// contain the error of the system for the log.
     [[nodiscard]] std::error_code code_of_write(int answer) const noexcept {
         sqlite3_file* log = nullptr;
         sqlite3_file_control(db_.get(), "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
@@ -217,22 +220,22 @@ public:
         }
         return code_of_sqlite(answer, std::errc{system});
     }
-    /// What an answer of `checkpoint` means, which writes the database, not the log.
+    /// Returns the error for the result of `checkpoint`, which writes the database and not the log.
     [[nodiscard]] std::error_code code_of_checkpoint(int answer) const noexcept {
         int system = 0;
         sqlite3_file_control(db_.get(), "main", SQLITE_FCNTL_LAST_ERRNO, &system);
         return code_of_sqlite(answer, std::errc{system});
     }
-    /// Whether the last call, which failed so, certainly changed nothing: there was no room to
-    /// write. A flush that fails for lack of room is another matter: what it was to make durable is
-    /// in the file, and may be found there.
+    /// Whether the last call, which failed with `answer`, certainly changed nothing, because there
+    /// was no space to write. A flush that fails for lack of space is different: its data is in the
+    /// file, and may be found there.
     [[nodiscard]] bool changed_nothing(int answer, const std::error_code& code) const noexcept {
         const int kind = answer & 0xFF;
         return kind == SQLITE_FULL || kind == SQLITE_NOMEM || kind == SQLITE_TOOBIG ||
                (sqlite3_extended_errcode(db_.get()) == SQLITE_IOERR_WRITE &&
                 is_lack_of_space(code));
     }
-    /// SQLite's own words for its last failure; "" if there was none.
+    /// Returns SQLite's text for its last failure; "" if there was none.
     [[nodiscard]] const char* last_words() const noexcept {
         return db_ == nullptr || sqlite3_errcode(db_.get()) == SQLITE_OK
                    ? ""
@@ -245,7 +248,8 @@ private:
         return end == path.npos ? "." : path.substr(0, end + 1);
     }
 #if defined(SQLITE_OPEN_NOFOLLOW)
-    /// The same file by a path whose directories are no links; `path` where that cannot be told.
+    /// Returns the same file by a path whose directories are not links; `path` if that cannot be
+    /// determined.
     [[nodiscard]] static std::string with_links_resolved(const std::string& path) {
         sqlite3_vfs* const vfs = sqlite3_vfs_find(nullptr);
         std::string full(static_cast<std::size_t>(vfs->mxPathname) + 1, '\0');
@@ -265,7 +269,7 @@ private:
     }
 
     std::unique_ptr<sqlite3, SqliteClose> db_;
-    // Made by the first transaction.
+    // Prepared by the first transaction.
     SqliteStatement begin_;
     SqliteStatement commit_;
 };

@@ -17,7 +17,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// What a sqlite::Store says to its tables; see there for the format.
+/// The SQL statements of a sqlite::Store. See there for the format.
 class SqliteElements {
 public:
     [[nodiscard]] std::error_code open(const std::string& path, bool flushes_each) {
@@ -31,7 +31,7 @@ public:
         };
         prepare("SELECT crc, wall, counter, origin, value FROM element WHERE session=? AND id=?",
                 find_);
-        // Tombstones, too: one may be an element whose value is damaged.
+        // Includes tombstones: one may be an element whose value is damaged.
         prepare(
             "SELECT crc, wall, counter, origin, value, id FROM element WHERE session=? ORDER BY id",
             list_);
@@ -53,7 +53,7 @@ public:
         return error;
     }
 
-    /// The element, and its value's bytes if it is live.
+    /// Returns the element, and its value's bytes if it is live.
     [[nodiscard]] Result<part::ElementState> find(const part::ElementKey& key, Bytes* value) {
         const SqliteRun run{find_};
         run.bind(1, as_bytes(key.session));
@@ -66,7 +66,7 @@ public:
         if (found && value != nullptr) value->assign(bytes.begin(), bytes.end());
         return found;
     }
-    /// Calls `visit(id, stamp, bytes)`, which answers a std::error_code, for what is live.
+    /// Calls `visit(id, stamp, bytes)`, which returns a std::error_code, for each live element.
     template <class Visit>
     [[nodiscard]] std::error_code for_each(std::string_view session, Visit visit) {
         const SqliteRun run{list_};
@@ -82,7 +82,8 @@ public:
         }
         return answer == SQLITE_DONE ? std::error_code{} : read_failed(answer);
     }
-    /// The element is live with this value, whatever it was; no value: a tombstone.
+    /// Makes the element live with this value, whatever it was. Without a value it becomes a
+    /// tombstone.
     [[nodiscard]] std::error_code put(const part::ElementKey& key,
                                       const std::optional<BytesView>& value,
                                       const part::WriteMark& mark) {
@@ -91,7 +92,7 @@ public:
             return answer == SQLITE_DONE ? note(mark) : failed(answer);
         });
     }
-    /// The same of what is live.   Errors: store_disagrees: it is not.
+    /// Like put(), for a live element.   Errors: store_disagrees: it is not live.
     [[nodiscard]] std::error_code update(const part::ElementKey& key, BytesView value,
                                          const part::WriteMark& mark) {
         return in_one_piece([&]() -> std::error_code {
@@ -111,7 +112,7 @@ public:
         if (answer != SQLITE_ROW) return read_failed(answer);
         return std::optional{static_cast<std::uint64_t>(run.number(0))};
     }
-    /// Forgets the tombstones before `until`.
+    /// Removes the tombstones from before `until`.
     [[nodiscard]] std::error_code expire(WallTime until) {
         const std::string before = std::to_string(until.time_since_epoch().count());
         const WallTime was = horizon_;
@@ -127,10 +128,11 @@ public:
         return error;
     }
     [[nodiscard]] WallTime horizon() const noexcept { return horizon_; }
-    /// At least one: SQLite numbers the rows of an empty table from 1 again.
+    /// Sets how many operations are remembered. At least one: SQLite numbers the rows of an empty
+    /// table from 1 again.
     void remembers(std::int64_t most) noexcept { most_ = std::max(most, std::int64_t{1}); }
 
-    /// Runs `body` in a transaction of SQLite; what is not kept is undone.
+    /// Runs `body` in a transaction of SQLite, and undoes it if it cannot be committed.
     template <class Body>
     [[nodiscard]] std::error_code transaction(Body& body) {
         if (std::exchange(inside_, true)) return SyncErrc::store_disagrees;
@@ -138,13 +140,13 @@ public:
         broken_ = {};
         const std::error_code error = db_.in_one_piece([&] {
             const std::error_code failure = body();
-            // A statement that failed may have ended the transaction, or left half an effect.
+            // A failed statement may have ended the transaction, or left half of its effect.
             return failure ? failure : broken_;
         });
         undo.needed = static_cast<bool>(error);
         return error;
     }
-    /// SQLite's own words for its last failure; "" if there was none.
+    /// Returns SQLite's text for its last failure; "" if there was none.
     [[nodiscard]] const char* last_words() const noexcept { return db_.last_words(); }
 
 private:
@@ -161,7 +163,7 @@ private:
         bool needed = true;
     };
 
-    // So many more than asked for are remembered at most, before the oldest go.
+    // At most this many more than requested are remembered before the oldest are removed.
     static constexpr std::int64_t forgotten_at_once = 1024;
 
     [[nodiscard]] static std::uint32_t check(const part::ElementKey& key, const Stamp& stamp,
@@ -173,7 +175,7 @@ private:
         head[28] = std::byte{live};
         return crc32c(value, crc32c(as_bytes(key.id), crc32c(as_bytes(key.session), crc32c(head))));
     }
-    /// The row of an element: crc, wall, counter, origin, value.
+    /// Reads the row of an element: crc, wall, counter, origin, value.
     [[nodiscard]] static Result<part::ElementState> read_row(const SqliteRun& run,
                                                              const part::ElementKey& key,
                                                              BytesView& value) {
@@ -229,8 +231,8 @@ private:
         first_ = last - most_ + 1;
         return {};
     }
-    /// A read that fails for lack of memory, or by the disk, ends the transaction under way: what
-    /// is written after it would be kept by itself.
+    /// Returns the error of a read. A read that fails for lack of memory, or by the disk, ends the
+    /// transaction under way. Later writes would then be committed one by one.
     [[nodiscard]] std::error_code read_failed(int answer) noexcept {
         const std::error_code error = db_.code_of(answer);
         if (inside_ && !db_.in_transaction()) broken_ = error;
@@ -240,14 +242,14 @@ private:
         broken_ = db_.code_of_write(answer);
         return broken_;
     }
-    /// In the transaction there is, or in one of its own.
+    /// Runs in the transaction that is under way, or in a new one.
     template <class Body>
     [[nodiscard]] std::error_code in_one_piece(Body body) {
         if (!inside_) return transaction(body);
         return broken_ ? broken_ : body();
     }
 
-    // The statements end before the database.
+    // Declared first, because the statements must be destroyed before the database.
     SqliteDatabase db_;
     SqliteStatement find_;
     SqliteStatement list_;
@@ -260,7 +262,7 @@ private:
     std::int64_t first_ = 1;  // of the ids that are remembered
     std::int64_t most_ = 0;
     bool inside_ = false;       // a transaction is under way
-    std::error_code broken_{};  // the transaction under way cannot be kept
+    std::error_code broken_{};  // the transaction under way cannot be committed
 };
 
 }}}  // namespace belay::detail

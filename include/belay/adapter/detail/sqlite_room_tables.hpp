@@ -22,7 +22,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// A change that awaits the flush that stores it.
+/// A change that waits for the flush that stores it.
 struct SqliteRoomChange {
     enum class Kind : std::uint8_t { append, reset, erase };
     Kind kind;
@@ -31,13 +31,13 @@ struct SqliteRoomChange {
     Id epoch;
     Bytes update;
 
-    /// Of memory, about.
+    /// Returns the approximate size in memory, in bytes.
     [[nodiscard]] std::size_t size() const noexcept {
         return sizeof(SqliteRoomChange) + id.size() + update.size();
     }
 };
 
-/// What a sqlite::Rooms says to its tables; see there for the format.
+/// The SQL statements of a sqlite::Rooms. See there for the format.
 class SqliteRoomTables {
 public:
     [[nodiscard]] std::error_code open(const std::string& path, bool flushes_each) {
@@ -68,7 +68,7 @@ public:
         return error;
     }
 
-    /// The last position that was ever stored.
+    /// Returns the last position that was ever stored.
     [[nodiscard]] std::uint64_t last() const noexcept { return last_; }
 
     [[nodiscard]] Result<bool> has(std::string_view id) {
@@ -103,7 +103,7 @@ public:
             if (run.number(0) != check(id, run.number(1), body)) return damaged();
             room.updates.emplace_back(body.begin(), body.end());
         }
-        // A row that is missing would be an edit that is.
+        // A missing row would be a missing edit.
         if (static_cast<std::int64_t>(room.snapshot.size()) != (*head)->parts ||
             static_cast<std::int64_t>(room.updates.size()) != (*head)->updates) {
             return damaged();
@@ -111,7 +111,7 @@ public:
         return std::optional{std::move(room)};
     }
 
-    /// Stores all of the changes, or none; `last` is the last position that was given out.
+    /// Stores all of the changes, or none. `last` is the last position that was given out.
     [[nodiscard]] std::error_code store(std::span<const SqliteRoomChange> changes,
                                         std::uint64_t last) {
         return db_.in_one_piece([&]() -> std::error_code {
@@ -121,7 +121,7 @@ public:
                 if (at == heads.end()) {
                     Result<std::optional<Head>> head = read_head(change.id);
                     if (!head) {
-                        // A damaged room can be given up, or begun anew.
+                        // A damaged room may still be erased, or reset.
                         const bool given_up = change.kind != SqliteRoomChange::Kind::append &&
                                               head.error() == QueueErrc::corrupt;
                         if (!given_up || !db_.in_transaction()) return head.error();
@@ -177,13 +177,13 @@ public:
             ids.emplace_back(as_text(run.bytes(0)));
         }
     }
-    /// SQLite's own words for its last failure; "" if there was none.
+    /// Returns SQLite's text for its last failure; "" if there was none.
     [[nodiscard]] const char* last_words() const noexcept { return db_.last_words(); }
 
 private:
     struct Head {
         Id epoch{};
-        std::int64_t covers = 0;  // of the snapshot; where the history began without one
+        std::int64_t covers = 0;  // of the snapshot; without one, where the history began
         std::int64_t last = 0;
         std::int64_t parts = 0;
         std::int64_t updates = 0;
@@ -192,7 +192,8 @@ private:
     [[nodiscard]] static std::error_code damaged() noexcept {
         return make_error_code(QueueErrc::corrupt);
     }
-    /// Of the bytes in their place: what stands in the place of others is damaged, too.
+    /// Returns a checksum that includes the position of the bytes, so that it detects swapped rows,
+    /// too.
     [[nodiscard]] static std::int64_t check(std::string_view id, std::int64_t place,
                                             BytesView body) noexcept {
         std::byte head[8];
@@ -257,7 +258,7 @@ private:
         return {};
     }
 
-    // The statements end before the database.
+    // Declared first, because the statements must be destroyed before the database.
     SqliteDatabase db_;
     SqliteStatement head_;
     SqliteStatement put_head_;

@@ -12,7 +12,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// The Table of TableStorage in SQLite; see sqlite::Storage for the format.
+/// The Table of TableStorage in SQLite. See sqlite::Storage for the format.
 class SqliteTable {
 public:
     [[nodiscard]] std::error_code open(const std::string& path, bool flushes_each,
@@ -64,8 +64,8 @@ public:
     [[nodiscard]] const char* last_words() const noexcept { return db_.last_words(); }
 
 private:
-    /// The error of a call on the open queue. What could not be written changed nothing; after
-    /// anything else nobody knows what of it is in the file.
+    /// Returns the error of a call on the open queue. If there was no space to write, nothing has
+    /// changed. After any other error the content of the file is unknown.
     [[nodiscard]] std::error_code failure(int answer) noexcept {
         return failure(answer, db_.code_of_write(answer));
     }
@@ -94,7 +94,7 @@ private:
                    : make_error_code(QueueErrc::corrupt);
     }
 
-    // The statements end before the database.
+    // Declared first, because the statements must be destroyed before the database.
     SqliteDatabase db_;
     SqliteStatement insert_;
     SqliteStatement select_;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/table_storage.hpp
-/// TableStorage: a durable queue over a database that keeps bodies by number.
+/// TableStorage: a durable queue over a database that stores bodies by number.
 #pragma once
 
 #include <cstdint>       // std::uint64_t
@@ -25,19 +25,20 @@ struct NumberRange {
     [[nodiscard]] std::size_t size() const noexcept {
         return static_cast<std::size_t>(last - first + 1);
     }
-    /// Whether `count` operations, more than none, fill the range: without one from between, the
-    /// order could not be kept.
+    /// Whether `count` operations, at least one, fill the range. If one in between were missing,
+    /// the order could not be kept.
     [[nodiscard]] bool holds_all_of(std::uint64_t count) const noexcept {
         return first > 0 && last >= first && last - first == count - 1;
     }
 };
 
-/// What a queue in a database is beside the database.
+/// The part of a queue in a database that does not depend on the database.
 ///
-/// Table:         `open(path, how..., range)` finds what there is; `insert(number, body)` and
-///                `remove(number)` change it in one transaction each; `read(number, into)` checks
-///                what it reads; `flush()` makes it durable; `failed()` is the failure after which
-///                nobody knows what is in the file. Each answers with a std::error_code.
+/// Table:         `open(path, how..., range)` finds the stored operations. `insert(number, body)`
+///                and `remove(number)` change it in one transaction each. `read(number, into)`
+///                checks what it reads. `flush()` makes the table durable. `failed()` returns the
+///                failure after which the content of the file is unknown. Each returns a
+///                std::error_code.
 /// Models:        LeasableLike.
 /// Thread safety: distinct objects safe.
 template <class Table>
@@ -47,8 +48,8 @@ public:
 
     /// Adds an operation at the back.
     ///
-    /// Errors: too_large; queue_full, if the options have a limit for it; no space; what `failed`
-    ///         says. Nothing was taken then.
+    /// Errors: too_large; queue_full, if the options have a limit for it; no space; the error of
+    /// `failed`. The queue has not accepted the operation then.
     [[nodiscard]] std::error_code try_push(BytesView body) noexcept {
         if (failed()) return failed();
         if (body.size() > record_bytes_max_) return make_error_code(QueueErrc::too_large);
@@ -57,20 +58,23 @@ public:
         return {};
     }
 
-    /// Takes the oldest operation; nothing if there is none, or if it could not be read or removed:
-    /// then `front` or `failed` says why, but not for lack of space, and it is still there. If the
-    /// storage fails while it removes the operation, that may come again when it is opened.
+    /// Takes the oldest operation. Returns nothing if there is none, or if it could not be read or
+    /// removed. Then `front` or `failed` returns the reason, except for lack of space, and the
+    /// operation is still there. If the storage fails while it removes the operation, that
+    /// operation may be returned again after the next opening.
     /// Throws: std::bad_alloc.
     [[nodiscard]] std::optional<Bytes> try_pop() {
         if (!front()) return std::nullopt;
         if (!ack()) return std::move(front_);
-        // Whether it is gone nobody knows then: if it was not handed out, it could be lost.
+        // It is unknown whether the operation is removed. If it were not returned, it could be
+        // lost.
         return failed() ? std::optional<Bytes>{front_} : std::nullopt;
     }
 
-    /// The oldest operation, until `ack` or `try_pop`.
+    /// Returns the oldest operation, until `ack` or `try_pop`.
     ///
-    /// Errors: what `failed` says: nobody could remove it; queue_empty; corrupt; those of the disk.
+    /// Errors: the error of `failed`, because the operation could not be removed; queue_empty;
+    /// corrupt; those of the disk.
     /// Throws: std::bad_alloc.
     [[nodiscard]] Result<BytesView> front() {
         if (failed()) return failed();
@@ -83,7 +87,7 @@ public:
     }
     /// Removes the oldest operation, also one that cannot be read.   Pre: there is one.
     ///
-    /// Errors: what `failed` says, no space; the operation is still the first then.
+    /// Errors: the error of `failed`, or no space. The operation is then still the first.
     [[nodiscard]] std::error_code ack() noexcept {
         BELAY_PRECONDITION(size() != 0, "TableStorage::ack: there must be an operation");
         if (failed()) return failed();
@@ -92,27 +96,30 @@ public:
         has_front_ = false;
         return {};
     }
-    /// Nothing: an operation is first until it is removed.
+    /// Does nothing: an operation is the first until it is removed.
     void nack() noexcept {}
 
-    /// Makes everything durable that was pushed and removed; with `full` it is already.
+    /// Makes all pushes and removals durable. With `full` they already are.
     ///
-    /// Errors: what `failed` says; no space: unless `failed` says so too, it may be called again.
+    /// Errors: the error of `failed`; no space, after which you may call it again unless `failed`
+    /// also returns an error.
     /// Blocks: on the disk, without `full`.
     [[nodiscard]] std::error_code commit() noexcept { return failed() ? failed() : table_.flush(); }
 
-    /// The failure of the disk after which nothing more is taken or removed: whether the last call,
-    /// or without a flush any, took effect is not known until the file is opened again. No error as
-    /// long as there was none.
+    /// Returns the failure of the disk after which the queue accepts and removes nothing more.
+    /// Until the file is opened again, it is unknown whether the last call took effect; without a
+    /// flush, this holds for any call since the last flush. Returns no error if there was no
+    /// failure.
     [[nodiscard]] std::error_code failed() const noexcept { return table_.failed(); }
     [[nodiscard]] std::size_t size() const noexcept { return range_.size(); }
-    /// The disk, and what the options say of bytes, are the limit, which count no operations.
+    /// Returns no_limit: the disk, and a limit of bytes in the options, are the limits, and not a
+    /// count.
     [[nodiscard]] std::size_t capacity() const noexcept { return no_limit; }
 
 protected:
     TableStorage() noexcept = default;
 
-    /// Why it did not open, or no error.   Throws: std::bad_alloc.
+    /// Opens the table.   Returns: why it did not open, or no error.   Throws: std::bad_alloc.
     template <class... How>
     [[nodiscard]] std::error_code start(const std::string& path, std::size_t record_bytes_max,
                                         How... how) {
@@ -122,7 +129,7 @@ protected:
         record_bytes_max_ = record_bytes_max;
         return table_.open(path, how..., range_);
     }
-    /// The database's own words for its last failure; "" if there was none.
+    /// Returns the database's text for its last failure; "" if there was none.
     [[nodiscard]] const char* last_words() const noexcept { return table_.last_words(); }
 
 private:

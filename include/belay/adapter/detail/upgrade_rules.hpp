@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/upgrade_rules.hpp
-/// What a server looks at in a request to become a WebSocket: its origin, its key, who sent it.
+/// The checks of a WebSocket upgrade request: its origin, its key, the address of its client.
 #pragma once
 
 #include <algorithm>    // std::all_of, std::find, std::find_if
@@ -17,11 +17,11 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// The 16 bytes of an address; those of IPv4 as IPv6 has them.
+/// The 16 bytes of an address; an IPv4 address in its IPv6-mapped form.
 struct IpAddress {
     std::array<unsigned char, 16> bytes{};
 
-    /// Errors: nothing for what is no address. A zone (%eth0) does not count.
+    /// Errors: nothing if `text` is not an address. A zone (%eth0) is ignored.
     [[nodiscard]] static std::optional<IpAddress> parse(std::string_view text) {
         const std::string plain{text.substr(0, text.find('%'))};
         IpAddress out;
@@ -38,7 +38,7 @@ struct IpAddress {
         }
         return bytes[10] == 0xFF && bytes[11] == 0xFF;
     }
-    /// What one subscriber has: an address of IPv4, a network of 64 bits of IPv6.
+    /// Returns the part that one subscriber has: an IPv4 address, or a 64-bit network of IPv6.
     [[nodiscard]] IpAddress share() const noexcept {
         IpAddress out = *this;
         if (!is_v4())
@@ -72,10 +72,11 @@ struct IpAddress {
     return text;
 }
 
-/// The origin of a page (RFC 6454, section 6): its scheme, host, and a port that is not the usual.
+/// The origin of a page (RFC 6454, section 6): its scheme, its host, and its port unless that is
+/// the default.
 class WebOrigin {
 public:
-    /// Errors: nothing for what is none, "null" included.
+    /// Errors: nothing if `text` is not an origin; "null" is not one.
     [[nodiscard]] static std::optional<WebOrigin> parse(std::string_view text) {
         const auto mark = text.find("://");
         if (mark == std::string_view::npos || mark == 0) return std::nullopt;
@@ -87,13 +88,13 @@ public:
         }
         return out;
     }
-    /// Whether a page of it comes from this host, as a request's Host names it.
+    /// Whether a page of this origin comes from `host`, in the form of a request's Host header.
     [[nodiscard]] bool is_of(std::string_view host) const { return host_ == without_port(host); }
 
     friend bool operator==(const WebOrigin&, const WebOrigin&) = default;
 
 private:
-    /// Without the port that its scheme has anyway.
+    /// Removes the default port of the scheme.
     [[nodiscard]] std::string without_port(std::string_view host) const {
         const bool is_secure = scheme_ == "https" || scheme_ == "wss";
         const std::string_view usual = is_secure ? ":443" : ":80";
@@ -105,7 +106,7 @@ private:
     std::string host_;
 };
 
-/// Whether a request with this origin, to this host, may come in.
+/// Whether a request with this origin to this host is admitted.
 struct OriginCheck {
     std::string_view origin;
     std::string_view host;
@@ -120,10 +121,10 @@ struct OriginCheck {
     }
 };
 
-/// Who is behind a chain of proxies.
+/// Finds the address of the client that connects through a chain of proxies.
 class ForwardedFor {
 public:
-    /// Errors: false if one of the addresses is none.
+    /// Errors: false if one of the addresses cannot be parsed.
     [[nodiscard]] bool trust(const std::vector<std::string>& proxies) {
         for (const std::string& text : proxies) {
             const auto address = IpAddress::parse(text);
@@ -135,11 +136,11 @@ public:
     [[nodiscard]] bool is_proxy(const IpAddress& address) const {
         return std::find(proxies_.begin(), proxies_.end(), address) != proxies_.end();
     }
-    /// `list` is what X-Forwarded-For says, all of them in order. Each proxy adds whom it saw at
-    /// the end: the last that is no proxy is the client. What stands before it anybody may have
-    /// written.
+    /// `list` is the X-Forwarded-For header, or all of them in order. Each proxy appends the
+    /// address that it accepted the request from, so the last address that is not a proxy is the
+    /// client. Anyone may have written the text before it.
     ///
-    /// Returns: `peer` itself where a proxy says nothing that can be read.
+    /// Returns: `peer` itself if a proxy sent nothing that can be parsed.
     [[nodiscard]] IpAddress client(const IpAddress& peer, std::string_view list) const {
         IpAddress seen = peer;
         while (is_proxy(seen) && !list.empty()) {
@@ -154,7 +155,8 @@ public:
     }
 
 private:
-    /// Some proxies write a port behind, and an address of IPv6 in brackets (RFC 7239, section 6).
+    /// Parses an entry. Some proxies append a port, and put an IPv6 address in brackets (RFC 7239,
+    /// section 6).
     [[nodiscard]] static std::optional<IpAddress> address_of(std::string_view node) {
         const auto end = node.find(']');
         if (node.starts_with('[') && end != std::string_view::npos) {
@@ -176,7 +178,7 @@ private:
     std::vector<IpAddress> proxies_;
 };
 
-/// 16 bytes in base64 (RFC 6455, section 4.1).
+/// Whether `key` is 16 bytes in base64 (RFC 6455, section 4.1).
 [[nodiscard]] constexpr bool is_websocket_key(std::string_view key) noexcept {
     if (key.size() != 24 || !key.ends_with("==")) return false;
     for (const char c : key.substr(0, 22)) {
@@ -187,7 +189,7 @@ private:
     return true;
 }
 
-/// Words with commas between them, as headers have them.
+/// Words separated by commas, as in headers.
 struct WordList {
     std::string_view text;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/posix/detail/addresses.hpp
-/// Addresses: what an endpoint's host and port stand for.
+/// Addresses: the socket addresses of an endpoint's host and port.
 #pragma once
 
 #include <cerrno>   // errno
@@ -21,7 +21,7 @@ public:
     constexpr ResolveCategory() noexcept = default;
     const char* name() const noexcept override { return "belay.resolve"; }
     std::string message(int value) const override { return ::gai_strerror(value); }
-    // A name that is unknown today may be known tomorrow: nothing here is permanent.
+    // An unknown name may become known later, so no error of this category is permanent.
     std::error_condition default_error_condition(int) const noexcept override {
         return make_error_condition(Cause::refused);
     }
@@ -32,8 +32,9 @@ public:
     return category;
 }
 
-/// What an answer of getaddrinfo(3) says, which left `errno` so. What is the system's own lack is
-/// the system's error, so that nobody takes it for an answer from beyond.
+/// Returns the error for a result of getaddrinfo(3), which has set `errno`. A lack of resources in
+/// this system is an error of the system, so that it is not mistaken for an answer of a name
+/// server.
 [[nodiscard]] inline std::error_code resolve_error(int answer) noexcept {
     if (answer == EAI_SYSTEM) return {errno, std::generic_category()};
     if (answer == EAI_MEMORY) return std::make_error_code(std::errc::not_enough_memory);
@@ -50,16 +51,16 @@ public:
     Addresses& operator=(const Addresses&) = delete;
     ~Addresses() { reset(); }
 
-    /// Looks an endpoint up; `passive` to listen there.
+    /// Looks up an endpoint. Pass `passive` to listen there.
     ///
     /// Blocks: for names, as long as the system's resolver takes; not for numeric addresses.
     [[nodiscard]] std::error_code resolve(const Endpoint& endpoint, bool passive) noexcept {
-        // Numeric first: only so it is certain that nothing is asked of anybody.
+        // Numeric first: only AI_NUMERICHOST guarantees that no name server is asked.
         const std::error_code error = resolve_numeric(endpoint, passive);
         if (error != std::error_code{EAI_NONAME, resolve_category()}) return error;
         return ask(endpoint, passive ? AI_PASSIVE : 0);
     }
-    /// The same for numeric addresses only; EAI_NONAME for names.
+    /// Like resolve(), for numeric addresses only. Returns EAI_NONAME for names.
     [[nodiscard]] std::error_code resolve_numeric(const Endpoint& endpoint, bool passive) noexcept {
         return ask(endpoint, AI_NUMERICHOST | (passive ? AI_PASSIVE : 0));
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/posix/detail/basic_resolver.hpp
-/// BasicResolver: looks names up on threads of its own, whatever looks them up.
+/// BasicResolver: looks up names on its own threads, with any look-up function.
 #pragma once
 
 #include <cstring>  // std::memcpy
@@ -20,16 +20,16 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace posix::detail {
 
-/// What a name stands for, in the order in which to try it; with port 0.
+/// The addresses of a name, in the order in which to try them; with port 0.
 struct Found {
     std::vector<SocketAddress> addresses{};
     std::error_code error{};
 };
 
-/// Of a name with more addresses only the first so many are tried.
+/// The most addresses of a name that are tried. The others are ignored.
 inline constexpr std::size_t addresses_max = 64;
 
-/// The addresses of a list of the system's.   Throws: std::bad_alloc.
+/// Copies a list of addresses of the system.   Throws: std::bad_alloc.
 [[nodiscard]] inline std::vector<SocketAddress> copy_of(const addrinfo* first) {
     std::vector<SocketAddress> all;
     for (; first != nullptr && all.size() < addresses_max; first = first->ai_next) {
@@ -41,7 +41,8 @@ inline constexpr std::size_t addresses_max = 64;
     return all;
 }
 
-/// Asks the system.   Blocks: as long as its resolver takes.   Throws: std::bad_alloc.
+/// Looks up `host` in the system.   Blocks: as long as its resolver takes.
+/// Throws: std::bad_alloc.
 [[nodiscard]] inline Found look_up_by_system(const std::string& host) {
     Addresses addresses;
     Found found;
@@ -50,7 +51,7 @@ inline constexpr std::size_t addresses_max = 64;
     return found;
 }
 
-/// The questions of a resolver, and the threads that answer them; outlives it while they run.
+/// The jobs of a resolver, shared with its threads. It outlives the resolver while a thread runs.
 ///
 /// Thread safety: any thread.
 class LookUps : public belay::detail::Counted {
@@ -60,22 +61,23 @@ public:
 
     LookUps(const ResolverOptions& options, LookUp f) noexcept : options_{options}, look_up_{f} {}
 
-    /// Returns: whether it was taken; else `done` is untouched.   Throws: std::bad_alloc.
+    /// Adds a look-up.   Returns: whether it was accepted; if not, `done` is untouched.
+    /// Throws: std::bad_alloc.
     [[nodiscard]] bool take(const std::string& host, Completion<Found>& done) {
         const belay::detail::SpinLock lock{mutex_};
         if (waiting() >= options_.waiting_max) forget_unwanted();
         if (waiting() >= options_.waiting_max) return false;
         for (Job& job : jobs_) {
             if (job.host != host) continue;
-            job.who.push_back(std::move(done));
+            job.completions.push_back(std::move(done));
             return true;
         }
         Job& job = jobs_.emplace_back();
         job.host = host;
-        job.who.push_back(std::move(done));
+        job.completions.push_back(std::move(done));
         return true;
     }
-    /// Whether another thread is needed, which then counts as one.
+    /// Whether another thread is needed. If so, it is already counted.
     [[nodiscard]] bool wants_thread() noexcept {
         const belay::detail::SpinLock lock{mutex_};
         if (threads_ >= options_.threads_max) return false;
@@ -86,24 +88,26 @@ public:
         }
         return false;
     }
-    /// The thread that was wanted could not be had: those whom no other one will answer learn why.
+    /// Handles the failure to start that thread. If there is no other thread, it completes all
+    /// waiting look-ups with `error`.
     void lack_thread(const std::error_code& error) noexcept {
         {
             const belay::detail::SpinLock lock{mutex_};
             if (--threads_ != 0) return;
         }
         const Found found{{}, error};
-        for (Waiting who = pop_waiting(); !who.empty(); who = pop_waiting()) answer(who, found);
+        for (Waiting completions = pop_waiting(); !completions.empty(); completions = pop_waiting())
+            answer(completions, found);
     }
-    /// A thread's life: looks up what waits, until nothing does.
+    /// The body of a thread: looks up what waits, until nothing does.
     void work() noexcept {
         for (auto job = next(); job != jobs_.end(); job = next()) {
             Found found = ask(job->host);
-            Waiting who = finish(job);
-            answer(who, found);
+            Waiting completions = finish(job);
+            answer(completions, found);
         }
     }
-    /// Nobody asks any more: those who wait are answered no.
+    /// The resolver is destroyed: drops the completions of all waiting look-ups.
     void close() noexcept {
         while (!pop_waiting().empty()) {
         }
@@ -116,7 +120,7 @@ public:
 private:
     struct Job {
         std::string host;
-        Waiting who;
+        Waiting completions;
         bool running = false;
     };
     using Place = std::list<Job>::iterator;
@@ -134,8 +138,8 @@ private:
 #endif
         return true;
     }
-    static void answer(Waiting& who, const Found& found) noexcept {
-        for (Completion<Found>& done : who) {
+    static void answer(Waiting& completions, const Found& found) noexcept {
+        for (Completion<Found>& done : completions) {
             if (done.wanted()) guarded([&] { done(found); });
         }
     }
@@ -146,7 +150,8 @@ private:
         }
         return found;
     }
-    /// The next name that somebody still wants; the end, and one thread less, if there is none.
+    /// Returns the next job with a wanted completion. If there is none, returns the end, and the
+    /// thread is no longer counted.
     [[nodiscard]] Place next() noexcept {
         const belay::detail::SpinLock lock{mutex_};
         forget_unwanted();
@@ -160,31 +165,32 @@ private:
     }
     [[nodiscard]] Waiting finish(Place job) noexcept {
         const belay::detail::SpinLock lock{mutex_};
-        Waiting who = std::move(job->who);
+        Waiting completions = std::move(job->completions);
         jobs_.erase(job);
-        return who;
+        return completions;
     }
-    /// All who wait for one name; none if nobody waits for any.
+    /// Removes and returns the completions of one job; none if there is no job with any.
     [[nodiscard]] Waiting pop_waiting() noexcept {
         const belay::detail::SpinLock lock{mutex_};
-        Waiting who;
-        for (auto job = jobs_.begin(); job != jobs_.end() && who.empty();) {
+        Waiting completions;
+        for (auto job = jobs_.begin(); job != jobs_.end() && completions.empty();) {
             const auto at = job++;
-            who.swap(at->who);
+            completions.swap(at->completions);
             if (!at->running) jobs_.erase(at);
         }
-        return who;
+        return completions;
     }
     [[nodiscard]] std::size_t waiting() const noexcept {
         std::size_t n = 0;
-        for (const Job& job : jobs_) n += job.who.size();
+        for (const Job& job : jobs_) n += job.completions.size();
         return n;
     }
     void forget_unwanted() noexcept {
         for (auto job = jobs_.begin(); job != jobs_.end();) {
             const auto at = job++;
-            std::erase_if(at->who, [](const Completion<Found>& done) { return !done.wanted(); });
-            if (at->who.empty() && !at->running) jobs_.erase(at);
+            std::erase_if(at->completions,
+                          [](const Completion<Found>& done) { return !done.wanted(); });
+            if (at->completions.empty() && !at->running) jobs_.erase(at);
         }
     }
 
@@ -195,10 +201,11 @@ private:
     unsigned threads_ = 0;
 };
 
-/// Looks names up on threads of its own: one look-up at a time for a name, threads_max for all.
+/// Looks up names on its own threads. It runs one look-up at a time for each name, and at most
+/// threads_max in all.
 ///
-/// A thread lives while there is work. It owns what it touches, so nobody ever waits for one that
-/// hangs in the system's resolver.
+/// A thread lives while there is work. It shares ownership of what it uses, so nothing ever waits
+/// for a thread that hangs in the system's resolver.
 ///
 /// Thread safety: any thread.
 class BasicResolver {
@@ -206,7 +213,8 @@ public:
     BasicResolver(const BasicResolver&) = delete;
     BasicResolver& operator=(const BasicResolver&) = delete;
 
-    /// Answers what `host` stands for, by another thread; no if the resolver goes before that.
+    /// Completes `done` with the addresses of `host`, on another thread. If the resolver is
+    /// destroyed before, `done` is completed without a value.
     /// Throws: std::bad_alloc.
     void look_up(const std::string& host, Completion<Found> done) {
         if (!look_ups_->take(host, done)) {
@@ -216,7 +224,7 @@ public:
         const std::error_code error = start_thread();
         if (error) look_ups_->lack_thread(error);
     }
-    /// Threads that look something up now, those that hang included.
+    /// Returns the number of threads, including those that hang.
     [[nodiscard]] unsigned threads() const noexcept { return look_ups_->threads(); }
 
 protected:
@@ -239,7 +247,8 @@ private:
             return {error, std::generic_category()};
         }
         ::pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-        // The program's signal handlers are for its own threads.
+        // The program's signal handlers must run on its own threads, so this one blocks all
+        // signals.
         sigset_t all;
         sigset_t before;
         ::sigfillset(&all);

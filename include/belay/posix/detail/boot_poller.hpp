@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/posix/detail/boot_poller.hpp
-/// BootPoller: a Poller whose waits go on while the machine sleeps.
+/// BootPoller: a Poller whose waits continue while the machine sleeps.
 #pragma once
 
 #if defined(__linux__)
@@ -16,17 +16,17 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace posix::detail {
 
-/// Waits on a timer of CLOCK_BOOTTIME: the timeout of poll(2) stands still in the machine's sleep,
-/// so that what was due in it would come late by what was left of the wait.
+/// Waits on a timer of CLOCK_BOOTTIME. The timeout of poll(2) stops while the machine sleeps, so a
+/// deadline that passes during the sleep would be late by the rest of the wait.
 ///
-/// One system call more for each wait. It does not wake a sleeping machine.
+/// It costs one more system call for each wait. It does not wake a sleeping machine.
 class BootPoller : public Poller {
 public:
     [[nodiscard]] std::size_t watched() const noexcept { return Poller::watched() - 1; }
 
 protected:
-    /// Throws: std::system_error if the process has no descriptors left; without exceptions
-    ///         std::terminate is called then.
+    /// Throws: std::system_error if the process has no descriptors left; without exceptions it
+    /// calls std::terminate then.
     explicit BootPoller(WakeupFd& wakeup)
         : Poller{wakeup},
           timer_{::timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC)},
@@ -37,7 +37,7 @@ protected:
 
     void wait(Duration most) {
         if (most <= Duration::zero()) return Poller::wait(most);
-        // It is set anew for each wait, which takes back that it has run out.
+        // Setting the timer for each wait also clears its expiry.
         constexpr std::int64_t second = 1'000'000'000;
         itimerspec at{};
         if (most != forever) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/posix/detail/descriptor.hpp
-/// Descriptor: owns a file descriptor; errno_code: what the last failed system call said.
+/// Descriptor: owns a file descriptor. errno_code: the error of the last failed system call.
 #pragma once
 
 #include <cerrno>        // errno
@@ -13,12 +13,13 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace posix::detail {
 
-/// What the last failed system call said.
+/// Returns the error of the last failed system call.
 [[nodiscard]] inline std::error_code errno_code() noexcept {
     return {errno, std::generic_category()};
 }
 
-/// Owns a descriptor; -1 for none. Destroying it closes it.   Thread safety: distinct objects safe.
+/// Owns a descriptor; -1 for none. Its destructor closes it.   Thread safety: distinct objects
+/// safe.
 class Descriptor {
 public:
     Descriptor() noexcept = default;
@@ -36,7 +37,8 @@ public:
     [[nodiscard]] int get() const noexcept { return fd_; }
     [[nodiscard]] explicit operator bool() const noexcept { return fd_ >= 0; }
     void reset() noexcept {
-        // Not repeated after EINTR: on Linux the descriptor is closed then, and may be another's.
+        // Not repeated after EINTR: on Linux the descriptor is already closed, and its number may
+        // be in use again.
         if (fd_ >= 0) ::close(std::exchange(fd_, -1));
     }
 

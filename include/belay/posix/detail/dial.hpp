@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/posix/detail/dial.hpp
-/// Dial: from an endpoint to a socket that connects.
+/// Dial: the steps from an endpoint to a connecting socket.
 #pragma once
 
 #include <optional>  // std::optional
@@ -11,14 +11,14 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace posix::detail {
 
-/// What an attempt needs until it is connected: the addresses, and the question for them.
+/// The state of an attempt until it is connected: the addresses, and the pending look-up.
 ///
 /// Thread safety: the loop's thread.
 class Dial : public belay::detail::Counted {
 public:
-    /// Finds out the addresses: at once where the host is one, else by the resolver; without one
-    /// blocks.
-    /// Returns: nullopt if the answer is to come.   Throws: std::bad_alloc.
+    /// Finds the addresses: at once if the host is numeric, otherwise by the resolver. Without a
+    /// resolver it blocks.
+    /// Returns: nullopt if the look-up is pending.   Throws: std::bad_alloc.
     [[nodiscard]] std::optional<std::error_code> begin(const Endpoint& endpoint,
                                                        BasicResolver* resolver,
                                                        const Link<Bytes>& link) {
@@ -38,7 +38,7 @@ public:
     }
     [[nodiscard]] Instant deadline() const noexcept { return question_.deadline(); }
     [[nodiscard]] bool answered() const noexcept { return question_.answered(); }
-    /// What the resolver has found.   Pre: answered().
+    /// Takes the result of the resolver.   Pre: answered().
     [[nodiscard]] std::error_code take() {
         std::optional<Found> found = question_.take();
         if (!found) return std::make_error_code(std::errc::operation_canceled);
@@ -46,8 +46,8 @@ public:
         for (SocketAddress& address : found_) address.set_port(port_);
         return found->error;
     }
-    /// A socket that begins to connect to the next address; empty if there is none left, and
-    /// `error` is then why.
+    /// Returns a socket that starts to connect to the next address. If there is none left, it is
+    /// empty, and `error` is the reason.
     [[nodiscard]] Socket next(std::error_code& error) noexcept {
         while (tried_ < found_.size()) {
             SocketAddress& address = found_[tried_++];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/posix/detail/http_checker.hpp
-/// HttpChecker: asks an HTTP client what it must bear; see http_check.hpp.
+/// HttpChecker: checks an HTTP client against the rules of http_check.hpp.
 #pragma once
 
 #include <atomic>       // std::atomic
@@ -15,21 +15,22 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace posix::detail {
 
-/// What became of a request. Answers come on any thread, pieces on one.
+/// The observed results of a request. Completions run on any thread, on_chunk on one.
 struct HttpAsked {
     std::string target;
-    std::atomic<bool> told{false};
-    std::optional<HttpResponse> response;  ///< none if told no; once told
+    std::atomic<bool> completed{false};
+    /// Set before `completed`; none if the completion got no value.
+    std::optional<HttpResponse> response;
     std::string pieces;
     bool piece_came = false;
     int calls = 0;
-    bool inside = true;  ///< of request()
+    bool inside = true;  ///< request() has not returned yet
     bool in_turn = true;
     bool head_first = true;
     bool before_answer = true;
 };
 
-/// Asks what a client must bear; the first rule that it broke is the answer.
+/// Runs all checks of a client. The result is the first rule that it breaks.
 template <class Make>
 class HttpChecker {
     using Pointer = std::remove_cvref_t<decltype(std::declval<Make&>()())>;
@@ -62,16 +63,16 @@ public:
     }
 
 private:
-    /// Turns of run_once() in which what must happen did not.
+    /// The most turns of run_once() to wait for something that must happen.
     static constexpr int rounds_max = 10'000;
-    /// Turns in which what must not happen might.
+    /// The turns in which something that must not happen is given time to happen.
     static constexpr int rounds_of_rest = 30;
     static constexpr auto soon = std::chrono::milliseconds{100};
 
-    // ---- scenes --------------------------------------------------------------------------------
+    // ---- checks ---------------------------------------------------------------------------------
 
     void responses() {
-        // Twice: the connection may be kept.
+        // Twice, because the connection may be reused.
         for (int i = 0; i < 2; ++i) {
             const HttpResponse page = get("/page");
             std::string fields;
@@ -158,10 +159,10 @@ private:
                        Rule::limit_holds);
             }
         }
-        // Also where nobody keeps it.
+        // The limit also holds if the body is not stored.
         HttpRequest request{.url = server_->url("/large"), .body_bytes_max = 100};
         const Asked asked = ask_in_pieces(std::move(request));
-        until([&] { return asked->told.load(); }, Rule::answers);
+        until([&] { return asked->completed.load(); }, Rule::answers);
         if (right()) {
             expect(asked->response && !asked->response->complete() && asked->pieces.size() <= 100,
                    Rule::limit_holds);
@@ -177,7 +178,7 @@ private:
         const Asked asked = ask(std::move(request));
         until([&] { return server_->seen("/never") == 2; }, Rule::sends_what_was_asked);
         rest();
-        expect(!asked->told, Rule::deadline_holds);
+        expect(!asked->completed, Rule::deadline_holds);
     }
     void redirects() {
         const HttpResponse moved = get("/moved");
@@ -201,9 +202,9 @@ private:
     void pieces() {
         const Asked asked = ask_in_pieces({.url = server_->url("/parts")});
         until([&] { return asked->pieces == "one"; }, Rule::pieces_come_as_they_are_sent);
-        expect(!asked->told, Rule::pieces_come_as_they_are_sent);
+        expect(!asked->completed, Rule::pieces_come_as_they_are_sent);
         server_->finish();
-        until([&] { return asked->told.load(); }, Rule::answers);
+        until([&] { return asked->completed.load(); }, Rule::answers);
         rest();
         if (!right()) return;
         expect(asked->in_turn, Rule::pieces_come_at_home_later);
@@ -213,7 +214,7 @@ private:
                Rule::pieces_are_the_body);
     }
     void dropping() {
-        // Before it has begun, while it waits, between two pieces, and inside of one.
+        // Before the request has begun, while it waits, between two pieces, and inside of one.
         const Asked early = ask_in_pieces({.url = server_->url("/parts")});
         expect_no(early);
         const Asked silent = ask({.url = server_->url("/never")});
@@ -226,12 +227,12 @@ private:
         }
         expect(get("/page").body == "hello", Rule::answers);
     }
-    /// No is said, and nothing else, once the handle is gone.
+    /// Checks that dropping the handle completes without a value, and that no other call follows.
     void expect_no(const Asked& asked) {
         if (!right()) return;
         handle_.reset();
         const int calls = asked->calls;
-        until([&] { return asked->told.load(); }, Rule::dropping_says_no);
+        until([&] { return asked->completed.load(); }, Rule::dropping_says_no);
         if (right()) expect(!asked->response, Rule::dropping_says_no);
         server_->finish();
         rest();
@@ -247,7 +248,7 @@ private:
             if (!right()) return;
             const int calls = parts->calls;
             { [[maybe_unused]] const Http ended = std::move(rig_->http); }
-            until([&] { return silent->told && parts->told; }, Rule::end_says_no);
+            until([&] { return silent->completed && parts->completed; }, Rule::end_says_no);
             if (right()) expect(!silent->response && !parts->response, Rule::end_says_no);
             server_->finish();
             rest();
@@ -258,19 +259,19 @@ private:
         }
     }
 
-    // ---- means ---------------------------------------------------------------------------------
+    // ---- helpers --------------------------------------------------------------------------------
 
     Asked ask(HttpRequest request, Asked asked = std::make_shared<HttpAsked>()) {
         asked->target = request.url.substr(std::min(request.url.size(), server_->url("").size()));
         Completion<HttpResponse> done{[asked](std::optional<HttpResponse> response) noexcept {
             asked->response = std::move(response);
-            asked->told.store(true);
+            asked->completed.store(true);
         }};
         handle_.emplace(rig_->http.request(std::move(request), std::move(done)));
         asked->inside = false;
         return asked;
     }
-    /// With an on_chunk, which drops the handle at the first piece if it is to.
+    /// Sends a request with an on_chunk. With `drops` it drops the handle at the first piece.
     Asked ask_in_pieces(HttpRequest request, bool drops = false) {
         const Asked asked = std::make_shared<HttpAsked>();
         request.on_chunk = [this, asked, drops, home = std::this_thread::get_id()](
@@ -279,7 +280,7 @@ private:
             a.in_turn = a.in_turn && !a.inside && home == std::this_thread::get_id();
             a.head_first = a.head_first && (a.calls++ > 0 || piece.empty()) && head.status == 200 &&
                            head.headers.find("X-Head") != nullptr;
-            a.before_answer = a.before_answer && !a.told;
+            a.before_answer = a.before_answer && !a.completed;
             a.pieces += piece;
             if (piece.empty() || std::exchange(a.piece_came, true)) return;
             if (drops) handle_.reset();
@@ -289,7 +290,7 @@ private:
     HttpResponse answer(HttpRequest request, Rule rule = Rule::answers) {
         if (!right()) return {};
         const Asked asked = ask(std::move(request));
-        until([&] { return asked->told.load(); }, rule);
+        until([&] { return asked->completed.load(); }, rule);
         if (!right()) return {};
         expect(asked->response.has_value(), Rule::answers);
         if (!right()) return {};
@@ -320,7 +321,7 @@ private:
     }
 
     Make& make_;
-    // Declared before what may call into it.
+    // Declared before the members that may call into it.
     std::optional<ScriptedHttpServer> server_;
     Pointer rig_{};
     std::optional<Handle> handle_;

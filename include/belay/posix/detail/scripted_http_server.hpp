@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/posix/detail/scripted_http_server.hpp
-/// ScriptedHttpServer: the server that check::http plays, as good or bad as its pages say.
+/// ScriptedHttpServer: the server of check::http. Some of its pages break the protocol on purpose.
 #pragma once
 
 #include <algorithm>    // std::count_if
@@ -17,7 +17,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace posix::detail {
 
-/// What the stage has read.
+/// A request that the server has read.
 struct ScriptedRequest {
     std::string method;
     std::string target;
@@ -25,7 +25,7 @@ struct ScriptedRequest {
     std::string body;
 };
 
-/// A socket bound to a port of 127.0.0.1; whether anybody listens there is the caller's.
+/// A socket bound to a port of 127.0.0.1. It listens only after listen().
 class ScriptedServerPort {
 public:
     ScriptedServerPort() : socket_{Socket::tcp(AF_INET)} {
@@ -40,7 +40,7 @@ public:
         port_ = SocketAddress::local(socket_).port();
     }
     void listen() const noexcept { static_cast<void>(::listen(socket_.get(), 64)); }
-    /// Who has dialled, if anybody has.
+    /// Returns the next dialled connection; empty if there is none.
     [[nodiscard]] Socket accept() const noexcept {
         return Socket{::accept4(socket_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
     }
@@ -52,7 +52,7 @@ private:
     std::uint16_t port_ = 0;
 };
 
-/// A server that never waits: step() does what there is to do.   Thread safety: one thread.
+/// A server that never waits: step() does all that can be done now.   Thread safety: one thread.
 class ScriptedHttpServer {
 public:
     /// The length of the bodies of /large and /packed.
@@ -75,17 +75,17 @@ public:
     [[nodiscard]] std::string url(std::string_view target) const {
         return near_.origin() + std::string{target};
     }
-    /// Nobody listens there.
+    /// Returns a URL at which nothing listens.
     [[nodiscard]] std::string dead_url() const { return dead_.origin() + "/"; }
     [[nodiscard]] std::string place() const { return near_.place(); }
 
-    /// How often a target was asked for.
+    /// Returns how often a target was requested.
     [[nodiscard]] long seen(std::string_view target) const {
         return std::count_if(log_.begin(), log_.end(),
                              [&](const ScriptedRequest& r) { return r.target == target; });
     }
     [[nodiscard]] const std::vector<ScriptedRequest>& log() const noexcept { return log_; }
-    /// Lets the open /parts end.
+    /// Ends the response to the open /parts.
     void finish() {
         for (Client& client : clients_) {
             if (std::exchange(client.in_parts, false)) client.output += "3\r\ntwo\r\n0\r\n\r\n";
@@ -105,7 +105,7 @@ private:
     void serve(Client& client) {
         char bytes[4096];
         for (ssize_t n = 0; (n = ::recv(client.socket.get(), bytes, sizeof bytes, 0)) >= 0;) {
-            // Who asks keeps its half open as long as it waits.
+            // A client keeps its half open while it waits, so this one is gone.
             if (n == 0) return client.socket.reset();
             client.input.append(bytes, static_cast<std::size_t>(n));
         }
@@ -114,7 +114,7 @@ private:
             log_.push_back(*request);
             client.output += page(client, *request);
         }
-        // Not faster than a client that waits where it has nothing to read.
+        // Slower than a client that waits whenever it has nothing to read.
         if (client.drips && steps_ % 16 == 0) client.output += "1\r\nx\r\n";
         while (!client.output.empty()) {
             const ssize_t n = ::send(client.socket.get(), client.output.data(),

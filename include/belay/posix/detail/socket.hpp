@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/posix/detail/socket.hpp
-/// Socket: a socket's descriptor; and the few system calls that both ends of TCP need.
+/// Socket: the descriptor of a socket, and the few system calls that both ends of TCP need.
 #pragma once
 
 #include <cerrno>        // errno
@@ -15,7 +15,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace posix::detail {
 
-/// Whether a system call on a socket only has to be tried again later.
+/// Whether a system call on a socket must only be tried again later.
 [[nodiscard]] inline bool would_block(int error) noexcept {
 #if EAGAIN != EWOULDBLOCK
     if (error == EWOULDBLOCK) return true;
@@ -28,18 +28,18 @@ class Socket : public Descriptor {
 public:
     using Descriptor::Descriptor;
 
-    /// A TCP socket that neither blocks nor is inherited by child processes; empty, with errno set,
-    /// if there is none.
+    /// Returns a TCP socket that does not block, and that child processes do not inherit. If there
+    /// is none, it is empty, and errno is set.
     [[nodiscard]] static Socket tcp(int family) noexcept {
         return Socket{::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
     }
 
-    /// Switches a flag on.   Returns: false, with errno set, if that is not possible.
+    /// Enables an option.   Returns: false, with errno set, if that is not possible.
     bool enable(int level, int option) const noexcept {
         const int on = 1;
         return ::setsockopt(get(), level, option, &on, sizeof on) == 0;
     }
-    /// Takes the error that the kernel keeps for this socket.
+    /// Returns and clears the error that the kernel keeps for this socket.
     [[nodiscard]] std::error_code take_error() const noexcept {
         int error = 0;
         socklen_t size = sizeof error;
@@ -82,15 +82,16 @@ struct SocketAddress {
     [[nodiscard]] sockaddr* as_sockaddr() noexcept { return reinterpret_cast<sockaddr*>(&storage); }
 };
 
-/// Whether a socket is connected to itself: a TCP that dials a port of its own machine at which
-/// nobody listens may be given that very port, and then calls and answers at once.
+/// Whether a socket is connected to itself. TCP may dial a port of its own machine at which nothing
+/// listens. If the kernel chooses that same port for the dialling end, the socket connects to
+/// itself at once.
 [[nodiscard]] inline bool connected_to_itself(const Socket& socket) noexcept {
     const SocketAddress here = SocketAddress::local(socket);
     const SocketAddress there = SocketAddress::peer(socket);
     if (here.storage.ss_family != there.storage.ss_family || here.port() != there.port()) {
         return false;
     }
-    // The address only: flow label and padding of the rest may differ.
+    // Compares the address only, because flow label and padding may differ.
     if (here.storage.ss_family == AF_INET6) {
         return IN6_ARE_ADDR_EQUAL(&reinterpret_cast<const sockaddr_in6&>(here.storage).sin6_addr,
                                   &reinterpret_cast<const sockaddr_in6&>(there.storage).sin6_addr);

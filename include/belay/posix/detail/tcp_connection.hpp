@@ -16,20 +16,21 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace posix {
 
-/// How connections of posix::Tcp and posix::Listener are tuned.
+/// Limits of the connections of posix::Tcp and posix::Listener.
 struct TcpOptions {
-    /// Output that may wait for the kernel, before send() answers busy. When none waits, a message
-    /// of any legal length is taken.
+    /// The most output that may wait for the kernel, before send() returns busy. When none waits, a
+    /// message of any permitted length is accepted.
     std::size_t output_bytes_max = std::size_t{1} << 20;
 };
 
-/// A TCP connection that carries whole messages, as its framing says what a message is; what it
-/// does with them is said in belay/link/detail/stream_connection.hpp.
+/// A TCP connection that carries whole messages. The framing defines a message.
+/// belay/link/detail/stream_connection.hpp describes how they are sent and received.
 ///
-/// Pinned. What is sent in a turn is written at the end of the loop's round, together.
+/// Pinned. All messages that are sent in a turn are written together at the end of the loop's
+/// round.
 ///
 /// Models:        ConnectionLike, with close(), resume_reading(), limit_messages(), limit_output(),
-///                and ping() where the framing has one.
+///                and ping() if the framing has one.
 /// Thread safety: the loop's thread.
 template <FramingLike Framing = LengthPrefixed>
 class TcpConnection : private belay::detail::StreamConnection<TcpConnection<Framing>, Framing> {
@@ -56,7 +57,7 @@ public:
             watch_.start(socket_.get(), POLLIN);
             connected();
         } else {
-            // An accepted connection cannot be made a second time.
+            // An accepted connection cannot be opened again.
             Failure failure = Failure::from(std::make_error_code(std::errc::bad_file_descriptor));
             failure.cause = Cause::permanent;
             this->end(failure);
@@ -74,7 +75,7 @@ public:
     using Stream::send;
 
     [[nodiscard]] Instant deadline() const noexcept { return dial_ ? dial_->deadline() : never; }
-    /// The resolver has answered.
+    /// Continues the dial if the resolver has answered.
     void advance(Turn&) {
         if (dial_ && dial_->answered()) dial(dial_->take());
     }
@@ -89,7 +90,8 @@ private:
 
     // ---- dialling ------------------------------------------------------------------------------
 
-    /// Tries addresses until one does not fail at once; `error` is why there is none left.
+    /// Tries addresses until one does not fail at once. `error` is the failure if there is none
+    /// left.
     void dial(std::error_code error) {
         watch_.stop();
         socket_ = dial_->next(error);
@@ -104,7 +106,8 @@ private:
     }
     void connected() {
         dial_.reset();
-        // Without it small messages wait for acknowledgements: they are late, and that is all.
+        // Without TCP_NODELAY, small messages wait for acknowledgements. A failure only makes them
+        // late.
         static_cast<void>(socket_.enable(IPPROTO_TCP, TCP_NODELAY));
         this->begin();
     }
@@ -115,7 +118,7 @@ private:
         if ((revents & (POLLOUT | POLLHUP | POLLERR)) != 0) this->writable();
     }
 
-    // ---- what the stream asks of its socket ----------------------------------------------------
+    // ---- what StreamConnection requires ---------------------------------------------------------
 
     void watch(bool input, bool output) noexcept {
         watch_.modify(static_cast<short>((input ? POLLIN : 0) | (output ? POLLOUT : 0)));

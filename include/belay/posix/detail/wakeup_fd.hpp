@@ -20,13 +20,13 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace posix::detail {
 
-/// A descriptor that becomes readable when somebody rings.
+/// A descriptor that becomes readable when another thread notifies it.
 ///
 /// Thread safety: signal() from any thread; the rest on the loop's.
 class WakeupFd {
 public:
-    /// Throws: std::system_error if the process has no descriptors left; without exceptions
-    ///         std::terminate is called then.
+    /// Throws: std::system_error if the process has no descriptors left; without exceptions it
+    /// calls std::terminate then.
     WakeupFd() {
 #if defined(BELAY_DETAIL_HAS_EVENTFD)
         out_ = in_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -49,19 +49,20 @@ public:
     }
 
     void signal() noexcept {
-        // Rung once, it stays rung until it is silenced: no further system call is needed.
-        if (rung_.exchange(true, std::memory_order_acq_rel)) return;
+        // After the first notification it stays readable until it is reset, so no further system
+        // call is needed.
+        if (signalled_.exchange(true, std::memory_order_acq_rel)) return;
         const std::uint64_t one = 1;
-        // It cannot be full: between two calls of silence() only one is written.
+        // It cannot be full: at most one value is written between two resets.
         while (::write(out_, &one, sizeof one) < 0 && errno == EINTR) {
         }
     }
-    /// To be called before what was rung for is looked at.
+    /// Resets the descriptor. Call it before you look for the work that it announces.
     void silence() noexcept {
         std::uint64_t count = 0;
         while (::read(in_, &count, sizeof count) < 0 && errno == EINTR) {
         }
-        rung_.store(false, std::memory_order_release);
+        signalled_.store(false, std::memory_order_release);
     }
     [[nodiscard]] int descriptor() const noexcept { return in_; }
 
@@ -76,7 +77,7 @@ private:
 
     int in_ = -1;
     int out_ = -1;
-    std::atomic<bool> rung_{false};
+    std::atomic<bool> signalled_{false};
 };
 
 }}}  // namespace belay::posix::detail

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/queue/detail/numbered_ring.hpp
-/// NumberedRing: what MpscRing and MpmcRing have in common.
+/// NumberedRing: the common part of MpscRing and MpmcRing.
 #pragma once
 
 #include <atomic>       // std::memory_order_relaxed
@@ -13,7 +13,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// A ring that any number of threads push to. Who takes, and how, is for the class over it, which
+/// A ring that any number of threads push to. The derived class defines how values are popped, and
 /// moves `head_`.
 template <class T, template <class> class Atomic>
 class NumberedRing {
@@ -22,7 +22,7 @@ public:
 
     /// Pre: 0 < capacity <= 2^48.   Throws: std::bad_alloc.
     explicit NumberedRing(std::size_t capacity) : slots_{capacity} {}
-    /// `other` may only be destroyed or assigned to afterwards.
+    /// Afterwards `other` may only be destroyed or assigned to.
     NumberedRing(NumberedRing&& other) noexcept : slots_{std::move(other.slots_)} {
         take_positions(other);
     }
@@ -35,22 +35,23 @@ public:
     }
     ~NumberedRing() { clear(); }
 
-    /// Adds a value at the back; answers false, and leaves it as it was, if the ring is full.
+    /// Adds a value at the back. Returns false, and leaves the value unchanged, if the ring is
+    /// full.
     [[nodiscard]] bool try_push(T&& value) noexcept {
         std::size_t position = 0;
         if (slots_.claim(tail_, Slots::Phase::push, 1, position) == 0) return false;
         slots_.fill(position, std::move(value));
         return true;
     }
-    /// The same with a copy, which is made first.   Throws: what copying throws, and then nothing
-    /// was added.
+    /// Like the other overload, with a copy that is made first.   Throws: what copying throws;
+    /// nothing was added then.
     [[nodiscard]] bool try_push(const T& value) noexcept(std::is_nothrow_copy_constructible_v<T>)
         requires std::is_copy_constructible_v<T>
     {
         return try_push(T{value});
     }
-    /// Adds as many of `values`, from the first on, as there is space for; answers how many. The
-    /// others are left as they were.
+    /// Adds as many of `values` as fit, from the first on. Returns how many. The others are
+    /// unchanged.
     [[nodiscard]] std::size_t push_some(std::span<T> values) noexcept {
         std::size_t position = 0;
         const std::size_t count = slots_.claim(tail_, Slots::Phase::push, values.size(), position);
@@ -58,9 +59,10 @@ public:
         return count;
     }
 
-    /// How many values wait; while others push and pop, a guess within the capacity.
+    /// Returns the number of values. While other threads push and pop, it is an estimate within the
+    /// capacity.
     [[nodiscard]] std::size_t size() const noexcept {
-        // Relaxed: nobody may conclude more from it than how many there are about now.
+        // Relaxed: callers may only use the result as an approximate number.
         const std::size_t head = head_.load(std::memory_order_relaxed);
         return slots_.held(head, tail_.load(std::memory_order_relaxed));
     }
@@ -74,7 +76,8 @@ protected:
     alignas(side_bytes) Atomic<std::size_t> head_{0};
 
 private:
-    // Relaxed, in both, as in every part that runs alone: making it known to others orders it.
+    // Relaxed, in both functions, as in every part that runs alone. Publishing the object to other
+    // threads orders these accesses.
     void take_positions(NumberedRing& other) noexcept {
         tail_.store(other.tail_.load(std::memory_order_relaxed), std::memory_order_relaxed);
         head_.store(other.head_.load(std::memory_order_relaxed), std::memory_order_relaxed);

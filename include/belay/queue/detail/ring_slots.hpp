@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/queue/detail/ring_slots.hpp
-/// RingSlots: space for the values of a ring, in itself or in memory of its own.
+/// RingSlots: the memory for the values of a ring, in the object or allocated.
 #pragma once
 
 #include <bit>          // std::bit_ceil
@@ -14,16 +14,17 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// The capacity of a Ring that is chosen when it is made.
+/// The value of a Ring's template argument for a capacity that the constructor takes.
 inline constexpr std::size_t dynamic_capacity = 0;
 
 namespace detail {
 
-/// What every ring asks of its values: whoever cannot promise it stores a std::unique_ptr.
+/// The requirements of every ring on its values. For a type that does not meet them, store a
+/// std::unique_ptr.
 template <class T>
 concept RingValue = std::is_nothrow_move_constructible_v<T> && std::is_nothrow_destructible_v<T>;
 
-/// The sides of a ring that threads share lie this far apart: two cache lines, since processors
+/// The distance of the sides of a ring that threads share: two cache lines, because processors
 /// fetch them in pairs.
 inline constexpr std::size_t side_bytes = 128;
 
@@ -33,20 +34,21 @@ inline constexpr std::size_t side_bytes = 128;
     return capacity;
 }
 
-/// Where values begin and end, by counters.
+/// The begin and the end of the values, as counters.
 struct RingEnds {
     std::size_t head;
     std::size_t tail;
 };
 
-/// How many values lie between two counters of which one or both were read while they moved on.
+/// Returns how many values are between two counters, at least one of which may have been read while
+/// they moved on.
 [[nodiscard]] constexpr std::size_t held_between(RingEnds ends, std::size_t capacity) noexcept {
     const std::size_t held = ends.tail - ends.head;
     if (held <= capacity) return held;
     return held > ~std::size_t{0} / 2 ? 0 : capacity;
 }
 
-/// Room for values in the object itself.
+/// Memory for values in the object itself.
 template <class T, std::size_t N>
 class RingSlots {
 public:
@@ -56,11 +58,11 @@ public:
     }
 
 private:
-    // Initialised for GCC 12, which else takes moves of slots that are empty for uses of them.
+    // Initialised for GCC 12, which otherwise treats moves of empty slots as uses of them.
     alignas(T) std::byte bytes_[sizeof(T) * std::bit_ceil(N)]{};
 };
 
-/// Room for values in memory of its own.
+/// Allocated memory for values.
 template <class T>
 class RingSlots<T, dynamic_capacity> {
 public:
@@ -82,17 +84,17 @@ public:
     ~RingSlots() { ::operator delete(slots_, alignment); }
 
     [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
-    /// The slots, a power of two, less one.
+    /// Returns the number of slots, a power of two, minus one.
     [[nodiscard]] std::size_t mask() const noexcept { return mask_; }
     [[nodiscard]] T* at(std::size_t i) noexcept { return slots_ + (i & mask_); }
 
 private:
-    // Whole cache lines: a value of 64 bytes lies in one, not in two that the sides of a ring fight
-    // over, and none is shared with what lies beside the slots.
+    // Whole cache lines. A value of 64 bytes is in one line, so the sides of a ring do not share
+    // it. No line is shared with memory next to the slots.
     static constexpr std::align_val_t alignment{alignof(T) < 64 ? 64 : alignof(T)};
 
     [[nodiscard]] static T* allocate(std::size_t slots) {
-        // The largest size there is, which nobody has, where the product would overflow.
+        // If the product would overflow, asks for the largest size, which no system can allocate.
         constexpr std::size_t most = ~std::size_t{0} / 2;
         const std::size_t bytes = slots <= most / sizeof(T) ? slots * sizeof(T) : most;
         return static_cast<T*>(::operator new(bytes, alignment));

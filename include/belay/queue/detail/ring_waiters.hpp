@@ -10,7 +10,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Tells the processor that this thread is only looking.
+/// Tells the processor that this thread is in a spin loop.
 inline void pause_briefly() noexcept {
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();
@@ -19,25 +19,27 @@ inline void pause_briefly() noexcept {
 #endif
 }
 
-/// An event count: who waits announces itself, looks once more, and sleeps; who changed something
-/// wakes all that have announced themselves.
+/// An event count. A waiter registers itself, checks once more, and sleeps. A thread that has made
+/// a change wakes all registered waiters.
 ///
-/// Invariant: a change is seen by the look of a waiter, or its `wake` sees that waiter. Both change
-/// `waiting_`, so one of them is first. If it is the wake, the waiter's increment (acquire) reads
-/// what the wake wrote (release), or a later link of its release sequence, so that the change
-/// happens before the look. If it is the waiter, the wake counts it, and needs to know no more of
-/// it; it moves `changes_` (release): then either the waiter reads the new number (acquire) before
-/// it looks, so that the change is visible, or its sleep on the old number does not begin or ends.
+/// Invariant: the check of a waiter sees a change, or the `wake` after that change sees the waiter.
+/// Both change `waiting_`, so one of them is first.
+/// - If the wake is first, the waiter's increment (acquire) reads the value that the wake wrote
+///   (release), or a later one of its release sequence. So the change happens before the check.
+/// - If the waiter is first, the wake counts it, and needs no more information about it. The wake
+///   then increments `changes_` (release). Either the waiter reads the new number (acquire) before
+///   it checks, so that the change is visible. Or its sleep on the old number ends, or does not
+///   begin.
 ///
-/// All are woken, not one: with many producers a value may hide those behind it, so one wake may
-/// have to serve several waiters.
+/// It wakes all waiters, not one. With many producers a value may hide the values after it, so one
+/// wake may have to serve several waiters.
 ///
 /// Source: eventcounts: D. Reed, R. Kanodia, "Synchronization with Eventcounts and Sequencers"
 ///         (1979); atomic read-modify-write instead of fences, which thread sanitizers cannot see.
 template <template <class> class Atomic>
 class RingWaiters {
 public:
-    /// Calls `look()` until it answers true; sleeps in between, after `spins` looks.
+    /// Calls `look()` until it returns true. It sleeps between two calls, after `spins` calls.
     template <class Look>
     void wait(unsigned spins, Look&& look) noexcept {
         if (look()) return;
@@ -49,16 +51,16 @@ public:
         for (;;) {
             const std::uint32_t seen = changes_.load(std::memory_order_acquire);
             if (look()) break;
-            // Relaxed: the load above, or that of the next round, makes the change visible.
+            // Relaxed: the load above, or that of the next iteration, makes the change visible.
             changes_.wait(seen, std::memory_order_relaxed);
         }
-        // Relaxed: a wake that counts a thread that has left does no harm.
+        // Relaxed: a wake that counts a thread that has left is harmless.
         waiting_.fetch_sub(1, std::memory_order_relaxed);
     }
 
-    /// Wakes all that wait.   Pre: the change was made.
+    /// Wakes all waiters.   Pre: the change was made.
     void wake() noexcept {
-        // Adds nothing; it is an exchange for its place in the order of all changes of `waiting_`.
+        // Adds nothing. The read-modify-write puts it into the order of all changes of `waiting_`.
         if (waiting_.fetch_add(0, std::memory_order_release) == 0) return;
         changes_.fetch_add(1, std::memory_order_release);
         changes_.notify_all();

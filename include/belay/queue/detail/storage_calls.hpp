@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/queue/detail/storage_calls.hpp
-/// How a Queue, and what wraps storages, calls them: every form of answer as one error.
+/// Calls of storages by a Queue and by wrappers of storages: every form of result becomes one
+/// error.
 #pragma once
 
 #include <concepts>     // std::same_as, std::convertible_to
@@ -23,7 +24,7 @@ concept HasStorageCommit = requires(S& s) {
     { s.commit() } noexcept -> std::same_as<std::error_code>;
 };
 
-/// The error, if any, that an answer of a storage or of an executor stands for.
+/// Returns the error, if any, that the result of a storage or of an executor represents.
 template <class Answer>
 [[nodiscard]] std::error_code error_of(const Answer& answer, QueueErrc if_false) {
     if constexpr (std::same_as<Answer, bool>) {
@@ -42,7 +43,7 @@ template <class Answer>
     }
 }
 
-/// Calls something, and gives the error that its answer stands for; none for void.
+/// Calls a function, and returns the error that its result represents; none for void.
 template <class Call>
 [[nodiscard]] std::error_code error_of_call(QueueErrc if_false, Call&& call) {
     if constexpr (std::is_void_v<decltype(call())>) {
@@ -53,7 +54,7 @@ template <class Call>
     }
 }
 
-/// Why `front` lent nothing.
+/// Returns why `front` returned nothing.
 template <class Front>
 [[nodiscard]] std::error_code why_nothing(const Front& front) noexcept {
     if constexpr (requires { std::error_code{front.error()}; }) {
@@ -62,7 +63,8 @@ template <class Front>
     return make_error_code(QueueErrc::queue_empty);
 }
 
-/// Gives what was lent back, unless the loan ended otherwise: also when the executor throws.
+/// Returns a leased value to the storage, unless the lease has ended otherwise. It does so also
+/// when the executor throws.
 template <class Storage>
 struct Loan {
     explicit Loan(Storage& s) noexcept : storage{s} {}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/session/detail/receiver_event.hpp
-/// ReceiverEvent: what a receiver's observer will hear when the receiver is consistent.
+/// ReceiverEvent: an event that a receiver reports to its observer when its state is consistent.
 #pragma once
 
 #include <belay/session/ledger_like.hpp>
@@ -16,7 +16,7 @@ struct ReceiverEvent {
     std::error_code error{};
 };
 
-/// Calls the hook that a notice is for.   Throws: what the hook throws.
+/// Calls the hook for an event.   Throws: what the hook throws.
 template <class O, class R>
 void tell(O& observer, R& receiver, const ReceiverEvent& n) {
     using Kind = ReceiverEvent::Kind;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/session/detail/receiver_peers.hpp
-/// What a receiver knows of one of its connections, beside what every served connection has.
+/// The state that a receiver adds to each of its served connections.
 #pragma once
 
 #include <utility>  // std::exchange
@@ -13,7 +13,8 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Options that no receiver could keep end the program when it is made, not when somebody comes.
+/// Checks the options when the receiver is made, so that invalid ones end the program then and not
+/// when a client connects.
 [[nodiscard]] inline const ReceiverOptions& checked(const ReceiverOptions& options) {
     static_cast<void>(Pulse{options.heartbeat});
     BELAY_PRECONDITION(options.greeting_max > Duration::zero() && options.events_per_turn_max > 0,
@@ -27,10 +28,10 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
     return options;
 }
 
-/// How far a connection has come. Each state has its end: see docs/session-protocol.md, section 10.
+/// The state of a connection. Each state has its end: see docs/session-protocol.md, section 10.
 enum class PeerPhase : std::uint8_t { expecting_hello, pending, attached };
 
-/// What a receiver notes at a connection.
+/// The state of a connection.
 struct ReceiverPeer {
     PeerPhase phase = PeerPhase::expecting_hello;
     bool ack_due = false;
@@ -47,7 +48,8 @@ struct ReceiverPeer {
     [[nodiscard]] bool pends(const Id& sender) const noexcept {
         return phase == PeerPhase::pending && hello.sender == sender;
     }
-    /// Who gives way first; see ServedPeers::giving_way. Places are for senders.
+    /// Returns the order in which connections give way when a limit is reached; see
+    /// ServedPeers::giving_way. Attached senders come last.
     [[nodiscard]] unsigned rank(bool pending_too) const noexcept {
         if (!greeted()) return 0;
         return pending_too && phase == PeerPhase::pending ? 1 : 2;
@@ -73,8 +75,8 @@ struct ReceiverPeer {
     return message;
 }
 
-/// A frame that is only a sign of life: with no room for it nobody reads at the other end, and
-/// that ends the connection in time.
+/// Sends a frame that is only a sign of life. If the output is full, the other end does not read,
+/// and that ends the connection in time.
 template <class Peer>
 void say(Peer& peer, session_format::FrameType type, std::uint64_t number, Instant now) {
     Bytes message;
@@ -82,7 +84,7 @@ void say(Peer& peer, session_format::FrameType type, std::uint64_t number, Insta
     static_cast<void>(peer.send(message, now));
 }
 
-/// To whom something is to be said when it is committed, each once.
+/// The peers that get an ACK after the commit, each once.
 template <class Peer>
 class AckList {
 public:
@@ -95,14 +97,15 @@ public:
     void forget(Peer& peer) noexcept {
         if (peer.ack_listed) std::erase(peers_, &peer);
     }
-    /// Calls `f(peer)` for those that are still served, which says whether there was room. A full
-    /// output is no loss: when there is room its turn comes, and the ACK says more.
+    /// Calls `f(peer)` for each peer that is still served. `f` returns whether the ACK fit into the
+    /// output. If it did not, nothing is lost: it is sent when there is space, and then reports
+    /// more.
     template <class F>
     void pay(F&& f) {
         for (Peer* const peer : peers_) {
             if (!peer->link.closing()) peer->ack_due = !f(*peer);
         }
-        // Only now: if it throws, they are listed still.
+        // Only now: if `f` throws, they are still listed.
         for (Peer* const peer : peers_) peer->ack_listed = false;
         peers_.clear();
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/session/detail/sender_table.hpp
-/// SenderTable: what a receiver knows of each sender, by its id.
+/// SenderTable: a receiver's state of each sender, by its id.
 #pragma once
 
 #include <cstddef>  // std::size_t, std::ptrdiff_t
@@ -19,27 +19,28 @@ public:
     struct Sender {
         Id id;
         Core core;
-        bool begun = false;  ///< something of it is applied, and not committed
+        bool begun = false;  ///< some of its operations are applied, and not committed
     };
 
-    /// Null if there is none.   Complexity: O(log n).
+    /// Returns null if there is none.   Complexity: O(log n).
     [[nodiscard]] Sender* find(const Id& id) {
         const std::size_t i = place_of(id);
         return i < senders_.size() && senders_[i].id == id ? &senders_[i] : nullptr;
     }
-    /// Adds one if there is none, and forgets another that is idle if there are `most`: all that
-    /// counts of it is in the ledger. Null if all of them are busy. Others may move in memory.
+    /// Returns the sender, and adds it if there is none. If there are `most`, it first forgets one
+    /// that is idle, because all its durable state is in the ledger. Returns null if all of them
+    /// are busy. Other senders may move in memory.
     [[nodiscard]] Sender* find_or_add(const Id& id, std::size_t most, const Core& fresh) {
         if (Sender* const s = find(id)) return s;
         if (senders_.size() >= most && !forget_idle()) return nullptr;
         const auto place = senders_.begin() + static_cast<std::ptrdiff_t>(place_of(id));
         return &*senders_.insert(place, Sender{id, fresh});
     }
-    /// Notes that something of a sender awaits its commit.
+    /// Records that a sender has operations that wait for their commit.
     void begin(Sender& sender) {
         if (!std::exchange(sender.begun, true)) begun_.push_back(sender.id);
     }
-    /// Everything that was begun is committed: calls `f(sender)` for each.
+    /// All operations of the listed senders are committed: calls `f(sender)` for each.
     template <class F>
     void committed(F&& f) {
         for (const Id& id : begun_) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/session/detail/session_core.hpp
-/// SessionCore: what a session does at which instant, and what its observer is told; as a value.
+/// SessionCore: the decisions of a session about times, and the order of its notifications, as a
+/// value.
 #pragma once
 
 #include <belay/core/order.hpp>
@@ -10,37 +11,38 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// What a SessionCore is tuned by; see SessionOptions.
+/// The times of a SessionCore; see SessionOptions.
 struct SessionTimes {
     Duration greeting_max{};
     Duration stalled_after{};
     HeartbeatOptions heartbeat{};
 };
 
-/// Where the parts of a session stand; its core compares that with what it has told.
+/// The state of the parts of a session. The core compares it with what it has reported.
 struct SessionFacts {
     LinkState link = LinkState::stopped;
     std::uint64_t durable = 0;       ///< of the journal
-    std::uint64_t acked = 0;         ///< of the sender's core, as what follows
-    std::uint32_t replacements = 0;  ///< how often a receiver gave another journal up for ours
+    std::uint64_t acked = 0;         ///< of the sender's core, like the two below
+    std::uint32_t replacements = 0;  ///< how often a receiver dropped another journal for ours
     Blocked blocked = Blocked::none;
 };
 
-/// Decides when a session has greeted in vain, pings, gives its receiver up and has stalled, and
-/// what its observer is told in which order. What is said on the wire is SenderCore's.
+/// Decides four things about a session: when its HELLO has waited too long for an answer, when to
+/// ping, when to give up the receiver, and when the session has stalled. It also decides the order
+/// of the observer's notifications. SenderCore decides which messages are sent.
 ///
 /// Models:        std::copyable.
 /// Thread safety: distinct objects safe.   Complexity: O(1) each, without allocation.
 class SessionCore {
 public:
-    /// What the connection needs.
+    /// The action that the connection needs.
     enum class Due : std::uint8_t {
         nothing,
         ping,    ///< ask the receiver for a sign of life
         silent,  ///< give the connection up: HELLO or START was not answered in time
         lost     ///< give it up: the receiver has been silent for too long
     };
-    /// What the observer hears, in the order of one turn.
+    /// The notifications of the observer, in the order of one turn.
     enum class Notice : std::uint8_t {
         none,
         accepted,
@@ -56,27 +58,27 @@ public:
           told_{start},
           pulse_{times.heartbeat} {}
 
-    // ---- what happens --------------------------------------------------------------------------
+    // ---- inputs ---------------------------------------------------------------------------------
 
-    /// HELLO is said; what was blocked is looked at again.
+    /// A HELLO was sent. A blocked session is reported again if it still is blocked.
     constexpr void greeting(Instant now) noexcept {
         greeting_ends_ = after(now, greeting_max_);
         told_.blocked = Blocked::none;
     }
-    /// The receiver has resumed us.
+    /// The receiver has resumed this session.
     constexpr void resumed(Instant now) noexcept {
         greeting_ends_ = never;
         progress_at_ = now;
         heard_at_ = now;
         pulse_.heard(now);
     }
-    /// The last sign of life of this connection was then; may be said again and again.
+    /// Records the time of the last sign of life of this connection. It may be called repeatedly.
     constexpr void heard(Instant at) noexcept {
         if (at <= heard_at_ || pulse_.deadline() == never) return;
         heard_at_ = at;
         pulse_.heard(at);
     }
-    /// Asks at once.   Returns: whether to send a ping.
+    /// Pings at once.   Returns: whether to send a ping.
     constexpr bool probe(Instant now, Duration within) noexcept {
         return pulse_.probe(now, within);
     }
@@ -86,7 +88,7 @@ public:
         if (state != LinkState::connecting) greeting_ends_ = never;
     }
 
-    // ---- what follows --------------------------------------------------------------------------
+    // ---- decisions ------------------------------------------------------------------------------
 
     [[nodiscard]] constexpr Instant deadline(const SessionFacts& facts) const noexcept {
         if (next(Notice::none, always, facts) != Notice::none) return always;
@@ -109,14 +111,15 @@ public:
         return Due::nothing;
     }
 
-    /// The next notice of a turn, to be told at once.   `last`: the one before it in this turn,
-    /// none at first. Each comes once a turn, so that hooks which cause more end it all the same.
+    /// Returns the next notification of a turn, to be reported at once.   `last`: the one before it
+    /// in this turn, none at first. Each occurs once in a turn, so the turn ends even if hooks
+    /// cause more.
     [[nodiscard]] constexpr Notice tell(Notice last, Instant now,
                                         const SessionFacts& facts) noexcept {
         const Notice notice = next(last, now, facts);
         switch (notice) {
             case Notice::accepted:
-                // Nothing waited until now: an idle session has not stalled.
+                // No operation waited until now: an idle session has not stalled.
                 if (told_.durable <= facts.acked) progress_at_ = now;
                 told_.durable = facts.durable;
                 break;
@@ -164,7 +167,7 @@ private:
 
     Duration greeting_max_;
     Duration stalled_after_;
-    SessionFacts told_;  // but for the link
+    SessionFacts told_;  // all except the link
     bool stall_told_ = false;
     Instant greeting_ends_ = never;
     Instant progress_at_ = always;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/session/detail/state_loss.hpp
-/// Loss: what a WELCOME shows to be gone, on either side.
+/// StateLoss: the loss of state on either side that a WELCOME reveals.
 #pragma once
 
 #include <belay/session/blocked.hpp>
@@ -8,20 +8,20 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// What a sender has, to be compared with what its receiver says.
+/// The sender's state, which is compared with the receiver's.
 struct SenderFacts {
     std::uint64_t acked = 0;
     std::uint64_t durable = 0;
     Id pinned_store{};
 };
 
-/// Why a session must not go on, and the error that says so.
+/// Why a session must not continue, and the error that reports it.
 struct StateLoss {
     Blocked blocked = Blocked::none;
     SessionErrc error{};
 };
 
-/// Compares the numbers. Where they agree, the checks at `w.applied` must agree too.
+/// Compares the numbers. If they agree, the checks at `w.applied` must agree too.
 /// Source: docs/session-protocol.md, section 5.1.
 [[nodiscard]] constexpr StateLoss detect_state_loss(const SenderFacts& mine,
                                                     const session_format::Welcome& w) noexcept {

@@ -14,9 +14,9 @@ namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
 
 /// A connection between two hosts, modelled on TCP with whole messages.
 ///
-/// Ends are numbered: 0 has dialled, 1 was dialled; `pipe_[i]` is what end i sends. All chance
-/// comes from the connection's own generators, so that what happens elsewhere does not change it.
-/// No user code runs in here but a listener's, and that last.
+/// Ends are numbered: end 0 has dialled end 1. `pipe_[i]` carries what end i sends. All random
+/// choices come from the connection's own generators, so other events do not change them. The only
+/// user code that runs in here is a listener's, and it runs last.
 class Channel : public belay::detail::Counted {
 public:
     Channel(Fabric& fabric, Station& from, Station& to, std::uint16_t port, std::uint64_t key)
@@ -36,7 +36,7 @@ public:
 
     // ---- for the process at one end ------------------------------------------------------------
 
-    /// The process hears of the connection through `link` from now on.
+    /// Attaches a process: from now on it receives the events of the connection through `link`.
     void attach(int side, const Link<Bytes>& link) {
         End& e = end_[side];
         if (!e.exists) return static_cast<void>(link.closed(reset_failure(e)));
@@ -65,27 +65,28 @@ public:
         if (!can_send(end_[side]) || cut_) return;
         if (!std::exchange(pipe_[side].ping_unread, true)) push(side, SegmentKind::ping);
     }
-    /// The machine has room again.
+    /// The machine can accept messages again.
     void resume_reading(int side) {
         end_[side].full = false;
         read(side);
     }
-    /// What is longer from here on ends the connection, and is not handed over.
+    /// Sets the limit of received messages. A longer one ends the connection, and is not delivered.
     void limit_messages(int side, std::size_t bytes) noexcept {
         end_[side].message_bytes_max = bytes;
     }
-    /// As if the window were no larger.
+    /// Limits the window to `bytes`.
     void limit_output(int side, std::size_t bytes) noexcept { pipe_[side].bytes_max = bytes; }
-    /// Says goodbye behind everything that was sent.
+    /// Closes the connection after all messages that were sent.
     void close(int side) {
         End& e = end_[side];
         if (!can_send(e)) return;
         e.closing = true;
         if (!cut_) push(side, SegmentKind::fin);
     }
-    /// The process lets go, or dies: its socket is gone at once. What was on the way still arrives,
-    /// all of it or a part from the front, but of this very instant no small message; then
-    /// the other end learns of the end. In a partition it learns nothing.
+    /// The process closes the connection, or dies: its socket is gone at once. All segments under
+    /// way still arrive, or only the first ones. Small messages of this instant are lost, unless
+    /// close() was called before. After that the other end receives the end of the connection. In a
+    /// partition it receives nothing.
     void abort(int side) {
         End& e = end_[side];
         Pipe& out = pipe_[side];
@@ -105,7 +106,7 @@ public:
             push(side, SegmentKind::reset);
         }
     }
-    /// The process runs (again): it reads what its kernel has kept.
+    /// The process runs (again), and reads what its kernel has buffered.
     void read(int side) {
         End& e = end_[side];
         while (can_read(e) && !e.inbox.empty()) {
@@ -113,7 +114,7 @@ public:
             static_cast<void>(e.inbox.pop());
         }
     }
-    /// The process at a host takes the connections that its kernel has completed.
+    /// Passes the connections that the kernel has completed to the process of a host.
     static void accept_all(Engine& engine, Station& station) {
         for (auto& [port, listener] : station.listeners) {
             while (!listener.backlog.empty() && !station.frozen) {
@@ -127,7 +128,8 @@ public:
 
     // ---- for the network -----------------------------------------------------------------------
 
-    /// The connection breaks on the way: both ends see a reset, after a part of what was flying.
+    /// Breaks the connection on the way: both ends receive a reset, after a part of the segments
+    /// under way.
     void cut() {
         if (std::exchange(cut_, true)) return;
         note(Mark::cut, 0, 0);
@@ -136,7 +138,7 @@ public:
             push(p.from, SegmentKind::reset);
         }
     }
-    /// One end breaks, and the other is told nothing.
+    /// Breaks one end without notifying the other.
     void vanish(int side) {
         End& e = end_[side];
         if (!std::exchange(e.exists, false)) return;
@@ -150,7 +152,7 @@ public:
     void block() noexcept {
         for (Pipe& p : pipe_) {
             p.blocked = true;
-            // What the dead have sent is sent by nobody again.
+            // The kernel of a dead process does not retransmit its segments.
             if (!end_[p.from].exists && !cut_) p.flying.clear();
         }
     }
@@ -164,10 +166,10 @@ public:
             schedule(p);
         }
     }
-    /// The world is gone; the processes may keep what they hold.
+    /// The world is gone. The processes may keep their handles.
     void orphan() noexcept { fabric_ = nullptr; }
 
-    /// Whether nothing can happen here any more.
+    /// Whether no further event is possible.
     [[nodiscard]] bool over() const noexcept {
         const auto empty = [](const Pipe& p) { return !p.scheduled && p.flying.empty(); };
         return !end_[0].exists && !end_[1].exists && empty(pipe_[0]) && empty(pipe_[1]);
@@ -176,7 +178,8 @@ public:
     [[nodiscard]] const End& end(int side) const noexcept { return end_[side]; }
 
 private:
-    // What a message takes of the window beyond its bytes, so that empty ones are bounded too.
+    // The cost of a message in the window in addition to its bytes, so that empty ones are bounded
+    // too.
     static constexpr std::size_t overhead_bytes = 16;
     static constexpr std::size_t backlog_max = 128;
 
@@ -202,7 +205,7 @@ private:
 
     void push(int from, SegmentKind kind, Bytes bytes = {}) {
         Pipe& p = pipe_[from];
-        // One drawn earlier than the one before waits for it in the ring.
+        // A segment with an earlier time than the one before it waits for that in the ring.
         const Instant now = fabric_->engine.now();
         const Instant due = after(now, fabric_->draw_latency(p.bits));
         p.flying.push({kind, due, std::move(bytes), now});
@@ -230,23 +233,23 @@ private:
         End& e = end_[side];
         note(Mark::arrive, side, static_cast<std::uint64_t>(s.kind) << 32 | s.bytes.size());
         if (s.kind == SegmentKind::syn) return accept();
-        if (!e.exists) return answer_for_nobody(side, s.kind);
+        if (!e.exists) return answer_unknown_socket(side, s.kind);
         if (s.kind == SegmentKind::reset) {
             if (std::exchange(e.ended, true)) return;
             keep_front(e.inbox, pipe_[1 - side].bits);
         }
-        // What is read at once need not be kept first.
+        // A segment that is read at once need not be buffered first.
         const bool at_once = can_read(e) && e.inbox.empty();
         if (at_once && (report(side, s) || !e.exists)) return;
         e.inbox.push(std::move(s));
         if (!at_once) read(side);
     }
     /// A kernel answers for a socket that it does not know, but never to a reset.
-    void answer_for_nobody(int side, SegmentKind kind) {
+    void answer_unknown_socket(int side, SegmentKind kind) {
         if (kind == SegmentKind::reset || !end_[1 - side].exists) return;
         if (!std::exchange(end_[side].owes_reset, true)) push(side, SegmentKind::reset);
     }
-    /// Somebody knocks at end 1.
+    /// Handles a connection request at end 1.
     void accept() {
         const belay::detail::Ref<Channel> alive = belay::detail::Ref<Channel>::share(this);
         Station& s = *end_[1].station;
@@ -254,7 +257,7 @@ private:
         if (!s.alive || s.refuses || listener == s.listeners.end() ||
             listener->second.backlog.size() >= backlog_max) {
             note(Mark::refuse, 1, port_);
-            return answer_for_nobody(1, SegmentKind::syn);
+            return answer_unknown_socket(1, SegmentKind::syn);
         }
         note(Mark::accept, 1, port_);
         end_[1].exists = end_[1].up = true;
@@ -263,7 +266,8 @@ private:
         accept_all(fabric_->engine, s);
     }
 
-    /// Tells the machine.   Returns: false if it has no room, and the segment stays.
+    /// Delivers a segment to the machine.   Returns: false if the machine is full, and the segment
+    /// stays.
     bool report(int side, Segment& s) {
         End& e = end_[side];
         Pipe& in = pipe_[1 - side];
@@ -300,13 +304,15 @@ private:
                 return true;
         }
     }
-    /// A message is longer than the process takes: as by a framing over a stream of bytes.
+    /// Ends the connection, because a message is longer than the process accepts. A framing over a
+    /// stream of bytes does the same.
     void refuse(int side) {
         const Link<Bytes> link = end_[side].link;
         abort(side);
         link.closed({.cause = Cause::protocol});
     }
-    /// The process has read: its peer may send again, if it waits for that.
+    /// Frees space in the window after the process has read, and notifies the peer if it waits for
+    /// that.
     void free_window(int side, std::size_t cost) {
         const std::size_t unread = pipe_[1 - side].unread_bytes -= cost;
         if (!end_[1 - side].starved || unread > window_of(pipe_[1 - side]) / 2) return;

@@ -10,24 +10,25 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
 
-/// A file's bytes, by sectors of 512 bytes: what a real disk writes at once, or does not.
+/// The bytes of a file in sectors of 512 bytes. A sector is the unit in which a real disk writes.
+/// After a crash it may be old, new, torn or noise.
 ///
 /// Thread safety: distinct objects safe.
 class DiskInode {
 public:
     DiskInode() = default;
-    /// Durable from the start.
+    /// Creates a file whose bytes are durable.
     explicit DiskInode(Bytes bytes)
         : now_{bytes}, durable_{std::move(bytes)}, dirty_(sectors(now_.size()), false) {}
 
-    /// What programs see.
+    /// Returns the bytes that programs see.
     [[nodiscard]] const Bytes& bytes() const noexcept { return now_; }
 
     void clear() noexcept {
         now_.clear();
         dirty_.clear();
     }
-    /// Makes the file at least so long.
+    /// Makes the file at least this long.
     void grow(std::size_t bytes) {
         if (bytes <= now_.size()) return;
         now_.resize(bytes);
@@ -41,7 +42,7 @@ public:
             dirty_[s] = true;
         }
     }
-    /// Makes everything durable.
+    /// Makes all bytes durable.
     void sync() {
         durable_.resize(now_.size());
         for (std::size_t s = 0; s < dirty_.size(); ++s) {
@@ -51,13 +52,14 @@ public:
         }
         forget_dirty();
     }
-    /// What a failed sync does: the system believes that everything is durable.
+    /// The effect of a failed sync: the system treats all bytes as durable.
     void forget_dirty() { dirty_.assign(sectors(now_.size()), false); }
 
     /// Decides what is left after a crash.
     template <class Bits>
     void crash(Bits& bits) {
-        // The size is metadata of its own: it may be durable before the bytes are, and be zeros.
+        // The size is separate metadata. It may be durable before the bytes are, which are zeros
+        // then.
         if (now_.size() != durable_.size() && (bits() & 1) != 0) durable_.resize(now_.size());
         for (std::size_t s = 0; s < dirty_.size(); ++s) {
             if (dirty_[s]) settle_sector(s, Draw{bits()});
@@ -106,7 +108,7 @@ private:
     }
 
     Bytes now_;
-    Bytes durable_;            // what a crash cannot take
+    Bytes durable_;            // the bytes that a crash does not change
     std::vector<bool> dirty_;  // per sector: `now_` may differ from `durable_`
 };
 

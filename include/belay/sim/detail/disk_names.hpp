@@ -22,25 +22,25 @@ struct DiskFile {
     bool locked = false;
 };
 
-/// Names change at once, and are durable when their directory was synced.
+/// The names of files. A change takes effect at once, and is durable after a sync of its directory.
 ///
 /// Thread safety: distinct objects safe.
 class DiskNames {
 public:
     using Names = std::map<std::string, std::shared_ptr<DiskFile>>;
 
-    /// A file without a name.
+    /// Returns a new file without a name.
     [[nodiscard]] std::shared_ptr<DiskFile> make() {
         auto file = std::make_shared<DiskFile>();
         file->number = ++files_;
         return file;
     }
-    /// Null if there is none of that name.
+    /// Returns null if there is no file of that name.
     [[nodiscard]] std::shared_ptr<DiskFile> find(const std::string& path) const {
         const auto i = now_.find(path);
         return i == now_.end() ? nullptr : i->second;
     }
-    /// All that there are, as programs see them.
+    /// Returns all names, as programs see them.
     [[nodiscard]] const Names& all() const noexcept { return now_; }
 
     void set(const std::string& path, std::shared_ptr<DiskFile> file) {
@@ -53,7 +53,7 @@ public:
     }
     void make_directory(const std::string& path) {
         const std::string name = path.substr(0, path.find_last_not_of('/') + 1);
-        // One that has files was there before.
+        // A directory that contains files has existed before.
         const auto within = now_.lower_bound(name + '/');
         if (within == now_.end() || !is_within(within->first, name)) {
             directories_.try_emplace(name, false);
@@ -75,13 +75,13 @@ public:
         }
         pending_ = std::move(others);
     }
-    /// Puts a file there, durably: with the directories above it that were made, and whatever was
-    /// done to its name before.
+    /// Puts a file at `path`, durably. This includes the directories above it that were made, and
+    /// overrides earlier changes of its name.
     void put(const std::string& path, std::shared_ptr<DiskFile> file) {
         for (auto& [name, durable] : directories_) durable = durable || is_within(path, name);
         for (Change& change : pending_) {
             if (change.moved_from == path) change.moved_from.clear();
-            // Of a file that was moved here is left that it is gone from where it was.
+            // If a file was moved here, only its removal from the old name remains.
             if (change.path == path) change = {change.moved_from, nullptr, {}};
         }
         now_[path] = durable_[path] = std::move(file);
@@ -98,7 +98,7 @@ public:
             for (const auto& [name, file] : *names) file->locked = false;
         }
     }
-    /// Decides what is left after a crash, of the files, too.
+    /// Decides which names are left after a crash, and what is left of the files.
     template <class Bits>
     void crash(Bits& bits) {
         for (const Change& change : pending_) {
@@ -118,7 +118,7 @@ private:
     struct Change {
         std::string path;
         std::shared_ptr<DiskFile> file;  // null: removed
-        std::string moved_from;          // the name that vanishes in the same step, if any
+        std::string moved_from;          // the name that is removed in the same step, if any
     };
 
     static std::string directory_of(const std::string& path) {
@@ -142,7 +142,7 @@ private:
         apply(change, now_);
         pending_.push_back(std::move(change));
     }
-    /// Forgets what is durable in a directory, and the directory.   Returns: the next one.
+    /// Removes what is durable in a directory, and the directory.   Returns: the next one.
     Directories::iterator lose(Directories::iterator directory) {
         const auto is_in_it = [&](const auto& entry) {
             return is_within(entry.first, directory->first);
@@ -154,9 +154,9 @@ private:
 
     Names now_;
     Names durable_;
-    Directories directories_;  // that were made, and whether their names are durable
+    Directories directories_;  // directories that were made, and whether their names are durable
     std::vector<Change> pending_;
-    std::uint64_t files_ = 0;  // that were made
+    std::uint64_t files_ = 0;  // how many were made
 };
 
 }}}  // namespace belay::sim::detail

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sim/detail/engine.hpp
-/// Engine: virtual time, and everything that happens in it.
+/// Engine: virtual time, and all events in it.
 #pragma once
 
 #include <algorithm>  // std::min, std::max, std::find
@@ -20,8 +20,9 @@ using belay::detail::Function;
 
 /// Runs events and machines in the order of their times.
 ///
-/// At one instant all events come before any machine, and machines go by their deadlines, then by
-/// the order of attaching. Deadlines are read again only after a turn, a wake or a touch.
+/// At one instant all events run before any machine. Machines run in the order of their deadlines,
+/// then in the order in which they were attached. Deadlines are read again only after a turn, a
+/// wake or a touch.
 ///
 /// Thread safety: one thread.
 class Engine {
@@ -41,7 +42,7 @@ public:
     void add(Instant time, void (*run)(void*), void* object) {
         event_queue_.add(std::max(time, now_), run, object);
     }
-    /// `owner` is the host that the function belongs to, or null.
+    /// Schedules a function. `owner` is the host that it belongs to, or null.
     template <class F>
     void call_at(Instant time, const void* owner, F&& f) {
         if (free_.empty()) {
@@ -55,9 +56,9 @@ public:
         free_.pop_back();
         add(time, &Engine::run_slot, &slot);
     }
-    /// Destroys the functions of a host before they have run.
+    /// Destroys the scheduled functions of a host.
     void drop_calls(const void* owner) noexcept {
-        // By index: what is destroyed may add functions of its own.
+        // By index: a destructor may schedule new functions.
         for (std::size_t i = 0; i < slots_.size(); ++i) {
             if (slots_[i].owner == owner) slots_[i].function.reset();
         }
@@ -81,7 +82,7 @@ public:
         machine.attach(Waker{handle, machine_seed});
         if (a->engine != nullptr) refresh(*a);
     }
-    /// The machines of a host stand still, or go on.
+    /// Freezes the machines of a host, or resumes them.
     void freeze(const void* owner, bool frozen) {
         for (Attached* const a : machines_) {
             if (a->owner != owner) continue;
@@ -124,7 +125,7 @@ public:
     /// Pre: nothing is due before `time`.
     void move_to(Instant time) noexcept { now_ = std::max(now_, time); }
 
-    /// Whether nothing is ever going to happen again.
+    /// Whether nothing will ever happen again.
     [[nodiscard]] bool idle() {
         read_deadlines();
         return event_queue_.next() == never && timers_.next() == never;
@@ -132,7 +133,7 @@ public:
     [[nodiscard]] Instant now() const noexcept { return now_; }
     [[nodiscard]] std::uint64_t events() const noexcept { return events_; }
 
-    /// Marks that code of a host is on the stack: what would destroy it has to wait.
+    /// Marks that code of a host is on the stack: destroying the host must wait.
     struct [[nodiscard]] Inside {
         explicit Inside(Engine& e) noexcept : engine{e} { ++engine.inside_; }
         Inside(const Inside&) = delete;
@@ -201,7 +202,7 @@ private:
         stale_.clear();
     }
     void turn(Attached& a) {
-        // The machine may destroy itself, and its entry with it; what it throws leaves the world.
+        // The machine may destroy itself, and its entry with it. Its exceptions leave the world.
         struct Running {
             Engine& engine;
             ~Running() {
@@ -215,7 +216,7 @@ private:
         const Running running{*this};
         a.advance(a.machine, now_);
     }
-    /// Lets a machine run too early, between two instants: it must not notice.
+    /// Runs a machine too early, between two instants. A correct machine behaves the same.
     bool take_extra_turn(Instant next) {
         if (machines_.empty() || extra_() % extra_turns_one_in_ != 0) return false;
         const Duration gap = elapsed(now_, next);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sim/detail/event_queue.hpp
-/// Agenda: what is going to happen, by time, and in the order of adding where the times are equal.
+/// EventQueue: the scheduled events in the order of their times, and then in the order of adding.
 #pragma once
 
 #include <cstddef>  // std::size_t
@@ -12,7 +12,8 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
 
-/// A function to be called with its object. The object stays alive until then: nothing is removed.
+/// A function that is called with its object. The object stays alive until then, because events are
+/// never removed.
 struct ScheduledEvent {
     Instant time;
     std::uint64_t order;
@@ -20,15 +21,15 @@ struct ScheduledEvent {
     void* object;
 };
 
-/// A binary heap of appointments.   Complexity: O(log n) each.   Allocates: only to grow.
+/// A binary heap of scheduled events.   Complexity: O(log n) each.   Allocates: only to grow.
 class EventQueue {
 public:
     void add(Instant time, void (*run)(void*), void* object) {
         heap_.emplace_back();
         std::size_t at = heap_.size() - 1;
-        // By hand, member by member: the standard library's heap goes by way of a copy in memory,
-        // whose halves are written, and waited for as a whole. What is added is the last of its
-        // time, so that only times count.
+        // Written by hand, member by member. The heap of the standard library copies a whole event
+        // through memory, and waits until its halves are written. A new event is the last of its
+        // time, so only times are compared.
         for (; at != 0 && time < heap_[(at - 1) / 2].time; at = (at - 1) / 2) {
             heap_[at] = heap_[(at - 1) / 2];
         }
@@ -37,13 +38,13 @@ public:
         heap_[at].run = run;
         heap_[at].object = object;
     }
-    /// When the first is due; `never` if there is none.
+    /// Returns the time of the first event; `never` if there is none.
     [[nodiscard]] Instant next() const noexcept {
         return heap_.empty() ? never : heap_.front().time;
     }
     /// Pre: not empty.
     [[nodiscard]] ScheduledEvent pop() noexcept {
-        BELAY_INVARIANT(!heap_.empty(), "Agenda::pop: must not be empty");
+        BELAY_INVARIANT(!heap_.empty(), "EventQueue::pop: must not be empty");
         const ScheduledEvent first = heap_.front();
         const std::size_t last = heap_.size() - 1;
         std::size_t at = 0;

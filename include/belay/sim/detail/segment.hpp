@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sim/detail/segment.hpp
-/// Segment, Pipe, End: what a simulated connection consists of.
+/// Segment, Pipe, End: the parts of a simulated connection.
 #pragma once
 
 #include <belay/core/bytes.hpp>
@@ -9,15 +9,15 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
 
-/// What travels in a connection.
+/// A unit that travels in a connection.
 struct Segment {
     enum class Kind : std::uint8_t {
-        syn,     ///< a connection is wanted
-        ack,     ///< it is there
+        syn,     ///< a request for a connection
+        ack,     ///< the connection is accepted
         data,    ///< a whole message
         ping,    ///< the process, not the kernel, answers with a pong
         pong,    ///< the answer
-        window,  ///< there is room again
+        window,  ///< the window has space again
         fin,     ///< the orderly end
         reset    ///< the other end
     };
@@ -28,7 +28,8 @@ struct Segment {
 };
 using SegmentKind = Segment::Kind;
 
-/// Of what is on the way when a connection breaks, the front arrives: half of the time all of it.
+/// Keeps a part of the segments under way when a connection breaks: half of the time all of them,
+/// otherwise a random number from the front.
 inline void keep_front(belay::detail::EventRing<Segment>& ring, Random& bits) {
     const std::size_t size = ring.size();
     if (size == 0 || (bits() & 1) != 0) return;
@@ -39,8 +40,8 @@ inline void keep_front(belay::detail::EventRing<Segment>& ring, Random& bits) {
     }
 }
 
-/// What a process sends is written when its round is over, and only large messages at once: of the
-/// small ones of the instant in which it lets go none has left.
+/// The size from which a message is written at once. Smaller messages are written when the round is
+/// over, so those of the instant in which the process closes the connection are lost.
 inline constexpr std::size_t written_at_once = std::size_t{16} << 10;  // as by posix::Tcp
 inline void drop_unwritten(belay::detail::EventRing<Segment>& ring, Instant now) {
     for (std::size_t i = ring.size(); i != 0; --i) {
@@ -50,18 +51,18 @@ inline void drop_unwritten(belay::detail::EventRing<Segment>& ring, Instant now)
     }
 }
 
-/// One direction of a connection: what one end has sent and the other has not yet got.
+/// One direction of a connection: what one end has sent and the other has not received yet.
 struct Pipe {
     Channel* channel = nullptr;
     int from = 0;
     belay::detail::EventRing<Segment> flying;
     Random bits;
-    Instant held_until = always;   // what a partition has held comes no earlier
+    Instant held_until = always;   // segments that a partition held arrive no earlier
     std::size_t unread_bytes = 0;  // sent, and not yet read by the process at the other end
-    std::size_t bytes_max = ~std::size_t{0};  // of those, beside what the window says
-    bool scheduled = false;                   // the agenda knows of it
+    std::size_t bytes_max = ~std::size_t{0};  // limit of unread_bytes in addition to the window
+    bool scheduled = false;                   // an event for it is in the event queue
     bool blocked = false;                     // a partition holds it
-    bool ping_unread = false;                 // one at a time
+    bool ping_unread = false;                 // at most one is under way
     bool window_unread = false;               // likewise
 };
 
@@ -71,15 +72,16 @@ struct End {
     Link<Bytes> link;
     belay::detail::EventRing<Segment> inbox;  // in the kernel, not yet read by the process
     bool exists = false;                      // the kernel has a socket
-    bool attached = false;    // a process holds it, and hears of it through the link
+    bool attached = false;    // a process holds it, and receives its events through the link
     bool up = false;          // connected, as far as this end knows
-    bool closing = false;     // has said goodbye
-    bool fin_seen = false;    // the process has heard the other's goodbye
-    bool ended = false;       // reset, or the process has heard of the end: nothing can be sent
+    bool closing = false;     // has sent its fin
+    bool fin_seen = false;    // the process has received the other end's fin
+    bool ended = false;       // reset, or the process has received the end: nothing can be sent
     bool full = false;        // the machine refused a message
-    bool starved = false;     // the process was told busy
-    bool owes_reset = false;  // was spoken to although it does not exist
-    std::size_t message_bytes_max = ~std::size_t{0};  // what the process takes
+    bool starved = false;     // send() returned busy to the process
+    bool owes_reset = false;  // received a segment although it does not exist
+    // The longest message that the process accepts.
+    std::size_t message_bytes_max = ~std::size_t{0};
 };
 
 }}}  // namespace belay::sim::detail

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sim/detail/station.hpp
-/// Station and Fabric: what hosts and the network know of each other.
+/// Station and Fabric: the state that hosts and the network share.
 #pragma once
 
 #include <map>          // std::map
@@ -18,11 +18,10 @@ class Channel;
 
 // A Ref deletes its Channel: a header that makes a Station or a Fabric includes channel.hpp.
 
-/// The kernel of a host, as far as it has to do with sockets; it goes on while the process is
-/// frozen.
+/// The part of a host's kernel that handles sockets. It runs on while the process is frozen.
 struct Station {
     struct Listener {
-        // A connection that the kernel has completed and the process has not seen yet.
+        // Connections that the kernel has completed and the process has not seen yet.
         std::vector<belay::detail::Ref<Channel>> backlog;
         Function<void(belay::detail::Ref<Channel>)> on_accept;
     };
@@ -42,7 +41,7 @@ struct Fabric {
     std::vector<Station*> stations{};
     std::vector<belay::detail::Ref<Channel>> channels{};
     static constexpr std::size_t sweep_min = 32;
-    std::size_t sweep_at = sweep_min;  // so many channels are worth looking for dead ones
+    std::size_t sweep_at = sweep_min;  // number of channels at which to look for dead ones
     std::vector<std::pair<std::uint32_t, std::uint32_t>> partitions{};
     Duration latency_min = std::chrono::milliseconds{1};
     Duration latency_max = std::chrono::milliseconds{5};

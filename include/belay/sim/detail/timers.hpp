@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sim/detail/timers.hpp
-/// Attached and Timers: the machines of a world, by their deadlines.
+/// Attached and Timers: the machines of a world, ordered by their deadlines.
 #pragma once
 
 #include <cstddef>  // std::size_t
@@ -20,7 +20,7 @@ struct Attached : belay::driver::WakeNode {
 
     static constexpr std::size_t nowhere = ~std::size_t{0};
 
-    Engine* engine = nullptr;  // null: the machine or its process is gone, or the world is
+    Engine* engine = nullptr;  // null: the machine, its process or the world is gone
     void* machine = nullptr;
     Instant (*deadline)(const void*) noexcept = nullptr;
     void (*advance)(void*, Instant) = nullptr;
@@ -28,12 +28,12 @@ struct Attached : belay::driver::WakeNode {
     std::uint64_t order = 0;
     Instant due = never;
     std::size_t place = nowhere;  // in Timers
-    bool stale = false;           // its deadline is to be read again
+    bool stale = false;           // its deadline must be read again
     bool frozen = false;
 };
 
-/// A binary heap of machines whose entries know their places, so that a deadline that moves costs
-/// O(log n) and leaves nothing behind. Equal deadlines go by the order of attaching.
+/// A binary heap of machines. Each entry stores its index, so that changing a deadline costs O(log
+/// n) and leaves no old entry. Equal deadlines are in the order of attaching.
 class Timers {
 public:
     [[nodiscard]] Instant next() const noexcept {
@@ -42,7 +42,7 @@ public:
     /// Pre: next() != never.
     [[nodiscard]] Attached& front() const noexcept { return *heap_.front(); }
 
-    /// Files a machine under a deadline; under `never` it is not kept.
+    /// Sets the deadline of a machine. With `never` the machine is removed.
     void set(Attached& a, Instant due) {
         if (due == never) return remove(a);
         const bool earlier = due < a.due;

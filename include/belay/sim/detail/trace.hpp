@@ -11,7 +11,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
 
-/// What a line of the history says. Values are part of every hash: append, never renumber.
+/// The kind of a line of the history. Values are part of every hash: append, never renumber.
 enum class Mark : std::uint8_t {
     function = 1,
     start = 2,
@@ -29,22 +29,23 @@ enum class Mark : std::uint8_t {
     unblock = 14
 };
 
-/// The host of what belongs to none.
-inline constexpr std::uint32_t nobody = 0xFFFFFF;
+/// The host index of events that belong to no host.
+inline constexpr std::uint32_t no_host = 0xFFFFFF;
 
-/// Mixes the parts of a seed; the order of the parts counts.
+/// Mixes the parts of a seed. The order of the parts counts.
 [[nodiscard]] constexpr std::uint64_t mix(std::uint64_t a, std::uint64_t b) noexcept {
     return belay::detail::mix64(belay::detail::mix64(a) + 0x9E3779B97F4A7C15U * (b + 1));
 }
 
-/// A name as a part of a seed.   Source: FNV-1a, 64 bits.
+/// Converts a name to a part of a seed.   Source: FNV-1a, 64 bits.
 [[nodiscard]] constexpr std::uint64_t hash_of(std::string_view name) noexcept {
     std::uint64_t h = 0xCBF29CE484222325U;
     for (const char c : name) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001B3U;
     return h;
 }
 
-/// Hashes what happens, in order; equal on every compiler, for it sees integers only.
+/// Hashes the events in their order. The hash is equal on every compiler, because it only reads
+/// integers.
 class Trace {
 public:
     void note(Instant now, Mark mark, std::uint32_t host, std::uint64_t facts) noexcept {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/detail/applied_ids.hpp
-/// AppliedIds: the ids of the last operations, with the hash of what each contained.
+/// AppliedIds: the ids of the last operations, with the hash of the content of each.
 #pragma once
 
 #include <algorithm>  // std::min
@@ -16,16 +16,17 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// So many ids, the oldest goes first: a ring, and an index over it.
+/// The last `most` ids, in a ring with an index over it. A new id replaces the oldest.
 ///
-/// 24 bytes for each id, and 16 to 32 of the index; grows to its bound, and stays there.
+/// Each id takes 24 bytes, and 16 to 32 bytes of the index. The memory grows to its bound, and is
+/// kept.
 class AppliedIds {
 public:
     explicit AppliedIds(std::size_t most) noexcept : most_{most} {
         BELAY_PRECONDITION(most < (std::size_t{1} << 31U), "AppliedIds: must be below 2^31");
     }
 
-    /// Makes room for one more, so that insert() cannot fail.   Throws: std::bad_alloc.
+    /// Reserves capacity for one more, so that insert() cannot fail.   Throws: std::bad_alloc.
     void prepare() {
         if (ring_.size() == most_) return;
         index_.prepare(ring_.size());
@@ -33,7 +34,7 @@ public:
             ring_.reserve(std::min(2 * ring_.size() + 16, most_));
         }
     }
-    /// Keeps what it had of an id that is here.   Pre: prepare() was called.
+    /// Adds an id. If the id is already present, its old hash is kept.   Pre: prepare() was called.
     void insert(const Id& id, std::uint64_t hash) noexcept {
         if (most_ == 0) return;
         const std::uint32_t tag = tag_of(id);
@@ -46,7 +47,7 @@ public:
             index_.erase({tag_of(ring_[at].id), static_cast<std::uint32_t>(at + 1)});
             ring_[at] = {id, hash};
             oldest_ = oldest_ + 1 == most_ ? 0 : oldest_ + 1;
-            // Which is next to go is known.
+            // Prefetches the entry of the id that is removed next.
             index_.fetch(tag_of(ring_[oldest_].id));
         }
         index_.insert({tag, static_cast<std::uint32_t>(at + 1)});

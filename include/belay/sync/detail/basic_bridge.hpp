@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/detail/basic_bridge.hpp
-/// BasicBridge: the machine behind Bridge, Push and Pull.
+/// BasicBridge: the machine that Bridge, Push and Pull share.
 #pragma once
 
 #include <cstdint>      // std::uint8_t
@@ -13,12 +13,12 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-// A side that is named, and neither referred to nor moved.
+// Whether a side is passed by name: it must be passed by std::ref or std::move instead.
 template <class S>
 inline constexpr bool copies_a_side =
     std::is_lvalue_reference_v<S> && !Reference<std::remove_cvref_t<S>>;
 
-/// Options that a bridge can have.
+/// Returns the options after checking them.
 [[nodiscard]] inline const BridgeOptions& checked_options(const BridgeOptions& options) noexcept {
     BELAY_PRECONDITION(options.pull.enabled || options.push.enabled,
                        "Bridge: push or pull must be enabled");
@@ -29,7 +29,7 @@ inline constexpr bool copies_a_side =
     return options;
 }
 
-/// The machine; `Self` is what its observer gets to see.
+/// The machine. `Self` is the type that it passes to its observer.
 template <class Self, class Local, class Remote, class Policy, class Observer>
 class BasicBridge {
     using TheLocal = Unwrapped<Local>;
@@ -40,7 +40,7 @@ class BasicBridge {
     static_assert(std::same_as<typename TheLocal::content_type, typename TheRemote::content_type>,
                   "Bridge: both sides must have one content_type");
     using Engine = BridgeEngine<Self, TheLocal, TheRemote, Policy, Observer>;
-    // One that is referred to is run by its owner.
+    // The owner of a referenced remote runs it.
     static constexpr bool runs_remote = MachineLike<Remote>;
 
 public:
@@ -71,13 +71,14 @@ public:
         return due;
     }
 
-    /// One turn: what was asked for, answers, then who is next; hooks at the end of it.
+    /// Runs one turn: commands, then answers, then the sessions that are ready. Hooks run at its
+    /// beginning and its end.
     void advance(Instant now) {
         BELAY_PRECONDITION(!line_.in_turn(), "Bridge::advance: must not be called in a hook");
         box_->begin_turn();
         now_ = larger(now_, now);
         const driver::TurnGuard guard{line_};
-        if (!tell(guard)) return;
+        if (!notify_observer(guard)) return;
         while (box_->size() != 0) {
             static_cast<void>(box_->pop());
             begin_stop();
@@ -96,20 +97,21 @@ public:
         if (phase_ == Phase::closing) await_goodbye();
         dropped_ = engine_.take_dropped() && phase_ != Phase::ended;
         publish();
-        static_cast<void>(tell(guard));
+        static_cast<void>(notify_observer(guard));
     }
 
     // ---- commands ------------------------------------------------------------------------------
 
-    /// Begins. Once only: a bridge that was stopped is over.
+    /// Starts the bridge. Call it once: a bridge cannot start again after stop().
     void start() {
         BELAY_PRECONDITION(phase_ == Phase::idle, "Bridge::start: must be called once");
         phase_ = Phase::starting;
         box_->waker().touch();
     }
-    /// Ends both halves within a second: what was edited is pushed, if the remote is there and
-    /// answers in that time; then it is told goodbye. ended() says when that is over: from then on
-    /// neither side is called, and after the on_state that says so no hook either.
+    /// Ends both halves within a second. If the remote is available, the bridge pushes local edits,
+    /// as far as the remote answers in that time, and then closes the remote. ended() returns true
+    /// when that is over. From then on the bridge calls neither side, and no hook after the
+    /// on_state that reports the end.
     void stop() {
         now_ = larger(now_, box_->waker().now());
         begin_stop();
@@ -117,8 +119,10 @@ public:
     }
 
     [[nodiscard]] bool ended() const noexcept { return phase_ == Phase::ended; }
-    /// Connected; disconnected{since, reason}, also before the remote has answered for the first
-    /// time; or, if the first call after a failed one has failed, too, reconnecting{attempt}.
+    /// Returns one of three states:
+    /// - connected;
+    /// - disconnected{since, reason}, also before the remote has answered for the first time;
+    /// - reconnecting{attempt}, if the first call after a failed one has failed, too.
     [[nodiscard]] const Connectivity& connectivity() const noexcept {
         return engine_.health().view();
     }
@@ -222,10 +226,10 @@ private:
             box_->ended = phase_ == Phase::ended;
         });
     }
-    /// Returns: false if the bridge is gone.
-    bool tell(const driver::TurnGuard& guard) {
+    /// Notifies the observer of all pending events.   Returns: false if the bridge is gone.
+    bool notify_observer(const driver::TurnGuard& guard) {
         while (!engine_.pending_events().empty()) {
-            engine_.pending_events().tell_one(observer_, static_cast<Self&>(*this));
+            engine_.pending_events().notify_first(observer_, static_cast<Self&>(*this));
             if (guard.gone()) return false;
         }
         return true;

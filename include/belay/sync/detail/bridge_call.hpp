@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/detail/bridge_call.hpp
-/// BridgeCall: one call of a bridge's remote, with its retries, its answer and its time.
+/// BridgeCall: one call of a bridge's remote, with its retries, its answer and its time limit.
 #pragma once
 
 #include <cstdint>   // std::uint8_t
@@ -14,7 +14,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// The time and chance of a call's policy.
+/// The clock and the random numbers of a call's policy.
 struct CallClock {
     Instant time = always;
     Random chance{};
@@ -23,10 +23,11 @@ struct CallClock {
     [[nodiscard]] Random& bits() noexcept { return chance; }
 };
 
-/// Room for one call; used again and again.
+/// One call at a time. The object is used again and again.
 ///
-/// What it runs is `retry`'s own core: here a turn asks it, where retry would block.
-template <class Content, class Policy, class Ear>
+/// It uses the core of `retry`. A turn of the bridge asks the core for its next step, where `retry`
+/// would block.
+template <class Content, class Policy, class Observer>
 class BridgeCall {
 public:
     using Got = std::optional<Scene<Content>>;
@@ -38,15 +39,15 @@ public:
         pushed_.attach(waker);
     }
 
-    void begin(BridgeSession& session, Kind kind, const Policy& policy, Ear& ear) {
-        core_.emplace(as_policy(policy), clock_, ear, Attempt{});
+    void begin(BridgeSession& session, Kind kind, const Policy& policy, Observer& observer) {
+        core_.emplace(as_policy(policy), clock_, observer, Attempt{});
         session_ = &session;
         kind_ = kind;
         wake_ = always;
         failure_.reset();
         probe = false;
     }
-    /// Nobody waits for an answer any more, and the policy is told so.
+    /// Ends the call: an answer is ignored, and the policy is notified of the end.
     void end() noexcept {
         core_.reset();
         fetched_.drop();
@@ -57,7 +58,7 @@ public:
 
     [[nodiscard]] BridgeSession* session() const noexcept { return session_; }
     [[nodiscard]] Kind kind() const noexcept { return kind_; }
-    /// When there is something to do; see collect() and next().
+    /// Returns when there is something to do; see collect() and next().
     [[nodiscard]] Instant deadline() const noexcept {
         if (!asks_) return wake_;
         return fetched_.answered() || pushed_.answered() ? always : answer_by_;
@@ -65,14 +66,14 @@ public:
 
     // ---- one attempt ---------------------------------------------------------------------------
 
-    /// What the policy says.   Pre: no question is open, deadline() is over.
+    /// Returns the next step of the policy.   Pre: no question is open, and deadline() has passed.
     RetryStep next(Instant now) {
         clock_.time = now;
         const RetryStep step = core_->next(false);
         if (step == RetryStep::wait) wake_ = core_->until();
         return step;
     }
-    /// Asks, by `call(completion)`; what that throws is a failure, too.
+    /// Starts an attempt by `call(completion)`. An exception of `call` is a failure, too.
     template <class F>
     void ask(Instant now, Duration within, F&& call) {
         asks_ = at_once_ = true;
@@ -82,7 +83,7 @@ public:
             put(call);
             at_once_ = fetched_.answered() || pushed_.answered();
         } catch (...) {
-            // It may have stopped the bridge, too.
+            // `call` may have stopped the bridge before it threw.
             if (!std::exchange(asks_, false)) return;
             took(now, Reply::none(CallErrc::call_failed, failure_of_exception()));
         }
@@ -91,7 +92,8 @@ public:
         at_once_ = fetched_.answered() || pushed_.answered();
 #endif
     }
-    /// Takes the answer, if it is there, or if the time for it is over: then `dropped` is set.
+    /// Takes the answer if it has arrived. If its time is over instead, this ends the attempt and
+    /// sets `dropped`.
     /// Returns: whether no question is open any more.
     bool collect(Instant now, bool& dropped) {
         if (!asks_) return true;
@@ -109,24 +111,25 @@ public:
         }
         return !asks_;
     }
-    /// Why the attempts so far have failed, if the next one is further away than `most`.
+    /// Returns the failure of the last attempt, if the next attempt is more than `most` away.
     [[nodiscard]] std::optional<Failure> long_wait(Instant now, Duration most) const noexcept {
         if (!failure_ || wake_ <= after(now, most)) return std::nullopt;
         Failure why = *failure_;
         why.retry_after = larger(why.retry_after, elapsed(now, wake_));
         return why;
     }
-    /// Refused, if the last attempt ended inside of the call: no server can have said that.
-    /// Pre: next() said that it is finished.
+    /// Returns the reply. It counts as refused if the last attempt ended inside of the call,
+    /// because no server can have answered then.
+    /// Pre: next() returned finished.
     [[nodiscard]] Reply& reply() noexcept {
         Reply& last = core_->answer();
         last.refused = last.refused || at_once_;
         return last;
     }
 
-    /// What is being pushed.
+    /// The scene that is being pushed.
     SceneMark pushing{};
-    /// Whether it looks for a remote that is away.
+    /// Whether the call checks if an unavailable remote is available again.
     bool probe = false;
 
 private:
@@ -152,7 +155,7 @@ private:
     static Reply reply_of(std::optional<Result<std::optional<Scene<Content>>, Failure>>&& got) {
         if (!got) return unanswered();
         if (got->has_value()) return Reply::success(*std::move(*got));
-        // A failure without a cause would be none.
+        // A failure without a cause would count as a success.
         Failure failure = got->error();
         if (failure.cause == Cause::none) failure.cause = Cause::lost;
         return Reply::none(CallErrc::call_failed, failure);
@@ -166,7 +169,7 @@ private:
     CallClock clock_;
     driver::Question<Result<std::optional<Scene<Content>>, Failure>> fetched_;
     driver::Question<Failure> pushed_;
-    std::optional<RetryCore<AsPolicy<Policy>, CallClock, Reply, Ear>> core_;
+    std::optional<RetryCore<AsPolicy<Policy>, CallClock, Reply, Observer>> core_;
     std::optional<Failure> failure_{};
     BridgeSession* session_ = nullptr;
     Instant wake_ = always;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/detail/bridge_engine.hpp
-/// BridgeEngine: keeps sessions in step by rounds: fetch, decide, apply or push.
+/// BridgeEngine: synchronizes sessions in rounds: fetch, decide, apply or push.
 #pragma once
 
 #include <memory>   // std::unique_ptr
@@ -13,18 +13,18 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// The rounds of all sessions. A round reads what the remote has, unless there are no pulls; judges
-/// it against what is here; and applies it, or pushes. A session has one round at a time, with one
-/// call at a time.
+/// Runs the rounds of all sessions. A round first fetches the remote scene, unless there are no
+/// pulls. It then compares the remote scene with the local one, and applies it, or pushes. A
+/// session has one round at a time, with one call at a time.
 ///
-/// Calls no hooks: what is to be told is in its news.
+/// The engine calls no hooks. It adds events to its pending_events().
 template <class Self, class Local, class Remote, class Policy, class Observer>
 class BridgeEngine {
 public:
     using Sides = BridgeSides<Local, Remote>;
     using Content = typename Sides::Content;
-    using News = BridgePendingEvents<Self, Content, Observer>;
-    using Call = BridgeCall<Content, Policy, News>;
+    using PendingEvents = BridgePendingEvents<Self, Content, Observer>;
+    using Call = BridgeCall<Content, Policy, PendingEvents>;
     using Line = BridgeSession::Line;
 
     BridgeEngine(const Sides& sides, Policy policy, const BridgeOptions& options,
@@ -38,14 +38,14 @@ public:
     void start(Instant now) noexcept {
         bits_ = Random{waker_.seed()};
         health_.start(now);
-        // All clients of a server that was restarted would come in one moment.
+        // A random delay, or all clients of a restarted server would connect at the same moment.
         const auto most = static_cast<std::uint64_t>(options_.pull.interval.count()) - 1;
         if (options_.pull.enabled) {
             tick_ = after(now, Duration{static_cast<std::int64_t>(uniform_upto(bits_, most))});
         }
     }
 
-    /// A local change.
+    /// The local side reported a change.
     void changed(std::string_view name, Instant now) {
         BridgeSession& s = sessions_.at(name);
         s.edited = s.told = true;
@@ -74,7 +74,7 @@ public:
 
     // ---- the end -------------------------------------------------------------------------------
 
-    /// From now on only what was edited here is seen to.
+    /// From now on the bridge handles only local edits.
     void wind_down(Instant now) {
         now_ = now;
         stopping_ = true;
@@ -90,7 +90,7 @@ public:
             if (s != nullptr && call->kind() == Call::Kind::fetch && !s->edited) drop(*call);
         }
     }
-    /// Whether nothing is left to do, or could be done.
+    /// Whether nothing is left to do, or nothing can be done.
     [[nodiscard]] bool is_wound_down() const noexcept {
         return health_.away() || (busy_ == 0 && !sessions_.has_ready());
     }
@@ -105,12 +105,12 @@ public:
         pending_events_.state(health_.view());
     }
 
-    [[nodiscard]] News& pending_events() noexcept { return pending_events_; }
-    [[nodiscard]] const News& pending_events() const noexcept { return pending_events_; }
+    [[nodiscard]] PendingEvents& pending_events() noexcept { return pending_events_; }
+    [[nodiscard]] const PendingEvents& pending_events() const noexcept { return pending_events_; }
     [[nodiscard]] Sides& sides() noexcept { return sides_; }
     [[nodiscard]] const Sides& sides() const noexcept { return sides_; }
     [[nodiscard]] const RemoteHealth& health() const noexcept { return health_; }
-    /// Whether calls were given up since the last time it was asked.
+    /// Returns whether calls were dropped since it was called last.
     [[nodiscard]] bool take_dropped() noexcept { return std::exchange(dropped_, false); }
 
 private:
@@ -118,10 +118,10 @@ private:
     using Step = BridgeError::Step;
     using Marked = typename Sides::Marked;
 
-    // Answers may come at once: a turn is bounded all the same.
+    // An answer may arrive at once, so a turn has a limit of calls.
     static constexpr unsigned calls_per_turn = 4096;
 
-    // ---- who is next ----------------------------------------------------------------------------
+    // ---- scheduling -----------------------------------------------------------------------------
 
     void pull_all() {
         tick_ = after(tick_, options_.pull.interval);
@@ -132,7 +132,7 @@ private:
         for (const std::string& name : *names) {
             BridgeSession& s = sessions_.at(name);
             s.listed = true;
-            // Who waits after a failure of its own comes by itself.
+            // A session that waits after a failure of its own gets ready by itself.
             if (s.busy || (s.wait && s.due != never)) continue;
             s.wanted = true;
             sessions_.ready(s, Line::pulls);
@@ -166,7 +166,7 @@ private:
         s.again = false;
         sessions_.clear_due(s);
         if (!s.wanted) {
-            // An echo, or an edit that was taken back.
+            // The change came from this bridge, or the edit was undone.
             if (!s.edited) return finish(s);
             if (s.base && !s.sent.any()) {
                 const auto local = sides_.read(s.name);
@@ -184,7 +184,7 @@ private:
         s.wait.reset();
         if (std::exchange(s.again, false) && (s.edited || s.wanted)) get_ready(s);
     }
-    /// Ends the round, and has another when a wait is over.
+    /// Ends the round. The next one begins after a wait.
     void hold(BridgeSession& s, const Failure& failure) {
         s.busy = s.again = false;
         if (stopping_) return;
@@ -195,7 +195,7 @@ private:
     void fail_here(BridgeSession& s, Step step, const std::error_code& error) {
         const Failure failure = Failure::from(error);
         pending_events_.error(s.name, step, failure);
-        // Or the next round would find nothing to do.
+        // Otherwise the next round would find nothing to do.
         s.wanted = s.wanted || options_.pull.enabled;
         hold(s, failure);
     }
@@ -223,7 +223,7 @@ private:
         call.end();
         --busy_;
     }
-    /// Gives a call up: whoever would answer it need not.
+    /// Drops a call: its answer is not needed.
     void drop(Call& call) noexcept {
         call.session()->busy = false;
         release(call);
@@ -236,7 +236,8 @@ private:
             if (call.deadline() > now_ || left_ == 0) return;
             switch (call.next(now_)) {
                 case RetryStep::wait:
-                    // Nobody is connected to a server that asks for ten minutes.
+                    // A remote that asks for a long wait, such as ten minutes, does not count as
+                    // connected.
                     if (const auto why = call.long_wait(now_, options_.answer_within)) {
                         settle(call, Call::Reply::none(CallErrc::call_failed, *why));
                     }
@@ -259,7 +260,7 @@ private:
     }
     void ask_push(Call& call) {
         BridgeSession& s = *call.session();
-        // Each attempt brings the newest.
+        // Each attempt pushes the newest scene.
         auto local = sides_.read(s.name);
         if (!local) {
             release(call);
@@ -286,15 +287,15 @@ private:
         const SceneMark pushed = call.pushing;
         release(call);
         if (reply.failure) return fail(s, kind, reply, probe);
-        heard();
+        remote_answered();
         if (kind == Call::Kind::fetch) return judge(s, *std::move(reply.returned));
         s.base = pushed;
         s.sent.clear();
-        s.told = s.edited;  // that was during the push
+        s.told = s.edited;  // an edit during the push
         pending_events_.pushed(s.name, pushed.stamp);
         finish(s);
     }
-    void heard() {
+    void remote_answered() {
         Turn turn{now_, bits_};
         if (health_.answered(turn)) pending_events_.state(health_.view());
     }
@@ -304,7 +305,7 @@ private:
         (push ? s.edited : s.wanted) = true;
         const Failure& failure = *reply.failure;
         if (is_of_session(failure.cause)) {
-            if (!reply.refused) heard();
+            if (!reply.refused) remote_answered();
             pending_events_.error(s.name, push ? Step::push : Step::fetch, failure);
             return hold(s, failure);
         }
@@ -313,7 +314,7 @@ private:
             Turn turn{now_, bits_};
             if (health_.failed(failure, turn)) pending_events_.state(health_.view());
         }
-        // Behind the pulls: it may be this very session that the remote dies of.
+        // At the end of the pulls, because this session may be what makes the remote fail.
         if (!stopping_) sessions_.ready(s, Line::pulls);
     }
 
@@ -349,7 +350,7 @@ private:
         rebase();
         if (verdict.move == Move::push && options_.push.enabled) {
             if (verdict.conflict)
-                tell_conflict(s, std::move(local), std::move(remote), Origin::local);
+                report_conflict(s, std::move(local), std::move(remote), Origin::local);
             return call(s, Call::Kind::push);
         }
         s.edited = s.told = false;
@@ -359,10 +360,10 @@ private:
     [[nodiscard]] bool apply(BridgeSession& s, bool conflict, std::optional<Marked>&& local,
                              Marked&& remote) {
         std::optional<Marked> told;
-        if constexpr (News::hears_conflicts) {
+        if constexpr (PendingEvents::has_conflict_hook) {
             if (conflict) told.emplace(remote);
         }
-        // Before the call: in it a merged edit may be made.
+        // Before the call, because a merged edit may be made during the call.
         const bool was_edited = std::exchange(s.edited, false);
         sessions_.clear_due(s);
         if (const std::error_code error = sides_.apply(s.name, std::move(remote.scene))) {
@@ -371,12 +372,12 @@ private:
             return false;
         }
         s.told = s.edited;
-        if (conflict) tell_conflict(s, std::move(local), std::move(told), Origin::remote);
+        if (conflict) report_conflict(s, std::move(local), std::move(told), Origin::remote);
         return true;
     }
-    void tell_conflict(BridgeSession& s, std::optional<Marked>&& local,
-                       std::optional<Marked>&& remote, Origin kept) {
-        if constexpr (News::hears_conflicts) {
+    void report_conflict(BridgeSession& s, std::optional<Marked>&& local,
+                         std::optional<Marked>&& remote, Origin kept) {
+        if constexpr (PendingEvents::has_conflict_hook) {
             pending_events_.conflict(s.name, std::move(local->scene), std::move(remote->scene),
                                      kept);
         }
@@ -387,7 +388,7 @@ private:
     const BridgeOptions options_;
     const Waker& waker_;
     Random bits_{};
-    News pending_events_;
+    PendingEvents pending_events_;
     RemoteHealth health_;
     BridgeSessions sessions_;
     Instant now_ = always;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/detail/bridge_pending_events.hpp
-/// BridgePendingEvents: what a bridge has not told its observer yet.
+/// BridgePendingEvents: the events that a bridge has not reported to its observer yet.
 #pragma once
 
 #include <deque>        // std::deque
@@ -13,9 +13,10 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Keeps what happens until no part of the bridge is at work: hooks may do whatever they like.
+/// Stores events until no part of the bridge is running, so that hooks may call anything.
 ///
-/// What nobody hears is not kept. Also the observer of the bridge's retries.
+/// It drops events for which the observer has no hook. It is also the observer of the bridge's
+/// retries.
 template <class Self, class Content, class Observer>
 class BridgePendingEvents {
     using Hooks = BridgeHooks<Self, Content>;
@@ -45,9 +46,9 @@ class BridgePendingEvents {
                              CallRefused, RetryEnded>;
 
 public:
-    static constexpr bool hears_conflicts = hears<typename Hooks::OfConflict, Observer>;
+    static constexpr bool has_conflict_hook = hears<typename Hooks::OfConflict, Observer>;
 
-    // ---- what happens ---------------------------------------------------------------------------
+    // ---- events ---------------------------------------------------------------------------------
 
     void state(const Connectivity& view) { add<typename Hooks::State>(view); }
     void pushed(std::string_view session, const Stamp& stamp) {
@@ -67,14 +68,14 @@ public:
     void on_refusal(const CallRefused& refused) { add<Retry::Refusal>(refused); }
     void on_give_up(const RetryEnded& ended) { add<Retry::GaveUp>(ended); }
 
-    // ---- telling it -----------------------------------------------------------------------------
+    // ---- notifications --------------------------------------------------------------------------
 
     [[nodiscard]] bool empty() const noexcept { return all_.empty(); }
-    /// Tells the first.   Pre: not empty.   Throws: what the hook throws.
-    void tell_one(Observer& observer, Self& self) {
+    /// Notifies the observer of the first event.   Pre: not empty.   Throws: what the hook throws.
+    void notify_first(Observer& observer, Self& self) {
         const One one = std::move(all_.front());
         all_.pop_front();
-        std::visit([&](const auto& pending_events) { tell(observer, self, pending_events); }, one);
+        std::visit([&](const auto& event) { report(observer, self, event); }, one);
     }
 
 private:
@@ -89,33 +90,33 @@ private:
         }
     }
 
-    static void tell(Observer& o, Self& self, const Connectivity& view) {
+    static void report(Observer& o, Self& self, const Connectivity& view) {
         notify<typename Hooks::State>(o, self, view);
     }
-    static void tell(Observer& o, Self& self, const Pushed& pushed) {
+    static void report(Observer& o, Self& self, const Pushed& pushed) {
         notify<typename Hooks::Pushed>(o, self, std::string_view{pushed.session}, pushed.stamp);
     }
-    static void tell(Observer& o, Self& self, const Lost& lost) {
+    static void report(Observer& o, Self& self, const Lost& lost) {
         const BridgeConflict<Content> conflict{lost.session, lost.local, lost.remote, lost.kept};
         notify<typename Hooks::OfConflict>(o, self, conflict);
     }
-    static void tell(Observer& o, Self& self, const Error& error) {
-        const BridgeError told{error.session, error.step, error.failure};
-        notify<typename Hooks::Error>(o, self, told);
+    static void report(Observer& o, Self& self, const Error& error) {
+        const BridgeError reported{error.session, error.step, error.failure};
+        notify<typename Hooks::Error>(o, self, reported);
     }
-    static void tell(Observer& o, Self&, const Begun& begun) {
+    static void report(Observer& o, Self&, const Begun& begun) {
         notify<Retry::Begun>(o, no_machine, begun.attempt);
     }
-    static void tell(Observer& o, Self&, const Success& success) {
+    static void report(Observer& o, Self&, const Success& success) {
         notify<Retry::Success>(o, no_machine, success.attempt);
     }
-    static void tell(Observer& o, Self&, const RetryPlanned& planned) {
+    static void report(Observer& o, Self&, const RetryPlanned& planned) {
         notify<Retry::Planned>(o, no_machine, planned);
     }
-    static void tell(Observer& o, Self&, const CallRefused& refused) {
+    static void report(Observer& o, Self&, const CallRefused& refused) {
         notify<Retry::Refusal>(o, no_machine, refused);
     }
-    static void tell(Observer& o, Self&, const RetryEnded& ended) {
+    static void report(Observer& o, Self&, const RetryEnded& ended) {
         notify<Retry::GaveUp>(o, no_machine, ended);
     }
 

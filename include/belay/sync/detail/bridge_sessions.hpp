@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/detail/bridge_sessions.hpp
-/// BridgeSessions: what a bridge knows of each session, whose turn it is, and whose comes when.
+/// BridgeSessions: a bridge's state of each session, the sessions that are ready, and the times of
+/// the others.
 #pragma once
 
 #include <cstdint>      // std::uint64_t
@@ -24,30 +25,30 @@ struct BridgeSession {
     const std::uint64_t order;
     std::optional<SceneMark> base{};
     SentScenes sent{};
-    /// While its calls fail by its own fault.
+    /// Set while its calls fail for a reason of its own.
     std::optional<OutageWait> wait{};
     /// When it gets ready by itself.
     Instant due = never;
-    /// What is here is to be pushed: the local side said that it has changed, or a push has failed.
+    /// The local scene must be pushed: the local side reported a change, or a push has failed.
     bool edited = false;
-    /// The local side said that it has changed, and the remote has not confirmed that. A scene that
-    /// goes to a remote which has forgotten it is no edit, also if that push fails.
+    /// The local side reported a change, and the remote has not confirmed it. A scene that is
+    /// pushed to a remote which has lost it is not an edit, even if that push fails.
     bool told = false;
-    /// It is to be pulled.
+    /// The session must be pulled.
     bool wanted = false;
-    /// Its round is under way.
+    /// A round is under way.
     bool busy = false;
-    /// Got ready in its own round.
+    /// It got ready during its own round.
     bool again = false;
-    /// The local side has it in its list.
+    /// The local side lists it.
     bool listed = false;
-    /// In a line; see BridgeSessions.
+    /// The line of ready sessions that it is in; see BridgeSessions.
     enum class Line : std::uint8_t { none, edits, pulls } line = Line::none;
     BridgeSession* before = nullptr;
     BridgeSession* after = nullptr;
 };
 
-/// All sessions, two lines of those that are ready, and the times of others.
+/// All sessions, two lines of those that are ready, and the times of the others.
 ///
 /// Complexity: O(log n) each.   Thread safety: one thread.
 class BridgeSessions {
@@ -63,18 +64,18 @@ public:
     BridgeSessions(const BridgeSessions&) = delete;
     BridgeSessions& operator=(const BridgeSessions&) = delete;
 
-    /// The session of this name, which may be new.   Throws: std::bad_alloc.
+    /// Returns the session of this name, which may be new.   Throws: std::bad_alloc.
     [[nodiscard]] BridgeSession& at(std::string_view name) {
         const auto found = all_.find(name);
         if (found != all_.end()) return found->second;
         return all_.try_emplace(std::string{name}, name, ++last_order_).first->second;
     }
-    /// Calls `f` for each of them; one that is done with may be forgotten.
+    /// Calls `f` for each session. After its call, a session may be forgotten.
     template <class F>
     void for_each(F&& f) {
         for (auto& [name, session] : all_) f(session);
     }
-    /// Forgets what the local side has no more, unless something is left to do.
+    /// Forgets sessions that the local side no longer lists, unless they have something left to do.
     void forget_unlisted() noexcept {
         for (auto at = all_.begin(); at != all_.end();) {
             BridgeSession& s = at->second;
@@ -85,9 +86,10 @@ public:
     }
     [[nodiscard]] std::size_t size() const noexcept { return all_.size(); }
 
-    // ---- who is ready --------------------------------------------------------------------------
+    // ---- ready sessions -------------------------------------------------------------------------
 
-    /// Puts it at the end of a line. One with edits leaves the line of the pulls for its own.
+    /// Puts a session at the end of a line. A session with edits moves from the line of the pulls
+    /// to that of the edits.
     void ready(BridgeSession& s, Line line) noexcept {
         if (s.line == line || s.line == Line::edits) return;
         leave(s);
@@ -108,14 +110,14 @@ public:
     [[nodiscard]] bool has_ready() const noexcept {
         return edits_.first != nullptr || pulls_.first != nullptr;
     }
-    /// Takes the next one out of its line.   Pre: has_ready().
+    /// Takes the next session out of its line.   Pre: has_ready().
     [[nodiscard]] BridgeSession& next() noexcept {
         BridgeSession& s = edits_.first != nullptr ? *edits_.first : *pulls_.first;
         leave(s);
         return s;
     }
 
-    // ---- who comes when ------------------------------------------------------------------------
+    // ---- times ----------------------------------------------------------------------------------
 
     /// Throws: std::bad_alloc.
     void set_due(BridgeSession& s, Instant due) {
@@ -137,7 +139,7 @@ public:
     [[nodiscard]] Instant next_due() const noexcept {
         return times_.empty() ? never : (*times_.begin())->due;
     }
-    /// Takes out the one that is due first.   Pre: next_due() != never.
+    /// Takes out the session that is due first.   Pre: next_due() != never.
     [[nodiscard]] BridgeSession& take_due() noexcept {
         BridgeSession& s = **times_.begin();
         clear_due(s);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/detail/bridge_sides.hpp
-/// BridgeSides: the two users' objects that a bridge is between, and what they throw.
+/// BridgeSides: the two objects of the user that a bridge connects, and their exceptions.
 #pragma once
 
 #include <optional>      // std::optional
@@ -14,13 +14,13 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Stamp and hash of a scene.   Throws: what a user's hash throws.
+/// Returns stamp and hash of a scene.   Throws: what a user's hash throws.
 template <class Content>
 [[nodiscard]] SceneMark mark_of(const Scene<Content>& scene) {
     return {scene.stamp, hash_of_value(scene.content, 0)};
 }
 
-/// Runs code of the local side.   Returns: what it does, or SyncErrc::local_threw.
+/// Runs code of the local side.   Returns: its result, or SyncErrc::local_threw.
 template <class F>
 [[nodiscard]] auto ask_local(F&& f) -> decltype(f()) {
 #if defined(__cpp_exceptions)
@@ -34,7 +34,7 @@ template <class F>
 #endif
 }
 
-/// Calls the local side; while it does, and while the remote is called, `inside()`.
+/// Calls the local side. During that, and during calls of the remote, `inside()` returns true.
 template <class Local, class Remote>
 class BridgeSides {
 public:
@@ -75,7 +75,7 @@ public:
             return local_.apply(session, std::move(scene), Origin::remote);
         });
     }
-    /// What a remote scene is; its hash is the user's code.
+    /// Returns a remote scene with its mark. Its hash is computed by the user's code.
     [[nodiscard]] static Result<std::optional<Marked>> marked(std::optional<Scene<Content>>&& s) {
         return ask_local([&]() -> Result<std::optional<Marked>> {
             if (!s) return std::optional<Marked>{};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/detail/conflict_table.hpp
-/// judge: the table of conflicts, docs/offline-first.md, as a function.
+/// judge: the table of conflicts in docs/offline-first.md, as a function.
 #pragma once
 
 #include <cstdint>   // std::uint8_t
@@ -11,7 +11,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// What the table says of an operation.
+/// The result of the table for an operation.
 enum class Ruling : std::uint8_t {
     apply,                    ///< no conflict
     log,                      ///< changes nothing
@@ -23,7 +23,7 @@ enum class Ruling : std::uint8_t {
 
 struct Judgement {
     Ruling ruling = Ruling::apply;
-    /// None where there is no conflict.
+    /// None if there is no conflict.
     std::optional<ConflictReason> reason{};
 };
 
@@ -37,12 +37,13 @@ struct Judgement {
         }
         return {Ruling::strategy_decides, ElementAlreadyExists{}};
     }
-    // By the whole stamp: otherwise an Add and a Remove of one moment would end as they came.
+    // By the whole stamp. Otherwise the result of an Add and a Remove of one moment would depend on
+    // their order of arrival.
     if (local.stamp < remote) return {Ruling::strategy_decides, ConcurrentModification{}};
     return {Ruling::strategy_decides, StaleTimestamp{local.stamp, remote}};
 }
 
-/// Rows 8 to 10, and 13 to 15: an Update or Remove of what is live.
+/// Rows 8 to 10, and 13 to 15: an Update or Remove of a live element.
 [[nodiscard]] constexpr Judgement judge_change(const Stamp& local, const Stamp& remote) noexcept {
     const auto order = compare_moments(remote, local);
     if (order > 0) return {};

@@ -16,10 +16,10 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Rows by name, which stay where they are.
+/// Rows by name. A row never moves in memory.
 ///
-/// Unlike in the standard's a look is at a line of the index and a row, not at the row before it,
-/// too; and a row is no allocation of its own.
+/// Unlike the standard's unordered map, a look-up reads one line of the index and one row, and not
+/// the row before it, too. A row is not a separate allocation.
 template <class Row>
 class ElementTable {
     static constexpr std::uint32_t in_use = 0xFFFF'FFFFU;
@@ -28,13 +28,13 @@ public:
     struct Node {
         std::string name{};
         std::uint32_t at = 0;         // its number
-        std::uint32_t next = in_use;  // of what is free
+        std::uint32_t next = in_use;  // of the free list
         Row row{};
     };
-    /// So many there may be.
+    /// The most rows.
     static constexpr std::size_t most = 0xFFFF'FFFEU;
 
-    /// What finds a name: 32 bits of its hash.
+    /// Returns the tag by which the index finds a name: 32 bits of its hash.
     [[nodiscard]] static std::uint32_t tag_of(std::string_view name) noexcept {
         return static_cast<std::uint32_t>(hash_bytes(as_bytes(name), 0));
     }
@@ -43,7 +43,7 @@ public:
             tag_of(name), [&](std::uint32_t number) { return node(number).name == name; });
         return at != 0 ? &node(at) : nullptr;
     }
-    /// A row of a name that has none.   Throws: std::bad_alloc; then nothing has changed.
+    /// Adds a row for a name that has none.   Throws: std::bad_alloc; nothing has changed then.
     [[nodiscard]] Node& insert(std::string_view name) {
         BELAY_PRECONDITION(count_ < most, "ElementTable::insert: there must be room");
         std::string kept{name};
@@ -65,7 +65,7 @@ public:
         --count_;
     }
     [[nodiscard]] bool empty() const noexcept { return count_ == 0; }
-    /// Calls `visit(node)` with every one.
+    /// Calls `visit(node)` for each row.
     template <class Visit>
     void for_each(Visit visit) const {
         for (const std::vector<Node>& chunk : chunks_) {
@@ -95,7 +95,8 @@ private:
     }
 
     TagIndex index_;
-    std::vector<std::vector<Node>> chunks_;  // full but for the last; a chunk's nodes do not move
+    // All full except the last; the nodes of a chunk do not move.
+    std::vector<std::vector<Node>> chunks_;
     std::uint32_t free_ = 0;
     std::size_t count_ = 0;
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/detail/pending_operations.hpp
-/// PendingOperations: what waits for a decision, by session and element.
+/// PendingOperations: the operations that wait for a decision, by session and element.
 #pragma once
 
 #include <algorithm>    // std::find_if, std::sort
@@ -19,14 +19,14 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 template <OperationLike Op>
 class PendingOperations {
 public:
-    /// Keeps it, once.   Pre: nothing of another hash is here by its id.
+    /// Adds an operation, once.   Pre: there is no operation with this id and another hash.
     void keep(std::string_view session, const Op& op, std::uint64_t hash) {
         if (hashes_.find(op.id) != hashes_.end()) return;
         std::map<Id, std::uint64_t> made{{op.id, hash}};
         entry(entry(sessions_, session), std::string_view{op.element()}).push_back(op);
         hashes_.merge(made);  // cannot fail, so it is in both or in neither
     }
-    /// Forgets the one with this id.   Answers whether there was one.
+    /// Removes the operation with this id.   Returns: whether there was one.
     bool drop(std::string_view session, std::string_view element, const Id& id) {
         std::vector<Op>* const there = find({session, element});
         if (there == nullptr) return false;
@@ -37,13 +37,13 @@ public:
         if (there->empty()) forget({session, element});
         return true;
     }
-    /// Of what has this id, in whichever session.
+    /// Returns the hash of the operation with this id, in any session.
     [[nodiscard]] std::optional<std::uint64_t> hash_of(const Id& id) const {
         if (hashes_.empty()) return std::nullopt;
         const auto at = hashes_.find(id);
         return at != hashes_.end() ? std::optional{at->second} : std::nullopt;
     }
-    /// All of an element, in the order of their stamps.
+    /// Returns all operations of an element, in the order of their stamps.
     [[nodiscard]] std::vector<Op> of(const part::ElementKey& key) {
         const std::vector<Op>* const there = find(key);
         std::vector<Op> all = there != nullptr ? *there : std::vector<Op>{};
@@ -52,14 +52,14 @@ public:
         return all;
     }
 
-    /// The element has changed: its operations are to be judged again, if there are any.
+    /// The element has changed: its operations, if any, must be judged again.
     void changed(const part::ElementKey& key) {
         if (!hashes_.empty() && find(key) != nullptr) {
             due_.try_emplace({std::string{key.session}, std::string{key.id}}, false);
         }
     }
     using Name = std::pair<std::string, std::string>;
-    /// What is to be judged again; whether judging it threw.
+    /// The elements whose operations must be judged again, and whether judging them threw.
     using Due = std::map<Name, bool>;
     [[nodiscard]] const Due& due() const noexcept { return due_; }
     void judging(const Name& name) { due_[name] = true; }

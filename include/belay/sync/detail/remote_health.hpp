@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/detail/remote_health.hpp
-/// RemoteHealth: whether a bridge's remote is there, and when to look again.
+/// RemoteHealth: whether a bridge's remote is available, and when to try again.
 #pragma once
 
 #include <belay/core/turn.hpp>
@@ -11,9 +11,9 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 using OutageWait = decltype(BridgeOptions::outage_wait);
 
-/// A plain value that decides by what calls say.
+/// A plain value that decides by the results of calls.
 ///
-/// Each member that changes the view answers true.
+/// Each member that changes the view returns true.
 class RemoteHealth {
 public:
     using Kind = Connectivity::Kind;
@@ -21,7 +21,7 @@ public:
     explicit RemoteHealth(const OutageWait& wait) noexcept : wait_{wait} {}
 
     void start(Instant now) noexcept { view_.since = now; }
-    /// The remote has answered, be it with a no.
+    /// The remote has answered, possibly with a refusal.
     bool answered(Turn& turn) noexcept {
         away_ = false;
         if (view_.kind == Kind::connected) return false;
@@ -42,16 +42,16 @@ public:
         view_.reason = failure;
         return true;
     }
-    /// A call begins while the remote is away.
+    /// A call begins while the remote is unavailable.
     bool probe() noexcept {
         if (view_.attempt != ~std::uint32_t{0}) ++view_.attempt;
         return view_.kind == Kind::reconnecting;
     }
-    /// The bridge is over.
+    /// The bridge has ended.
     void end(Instant now) noexcept { view_ = {Kind::disconnected, now, {Cause::planned}, 0}; }
 
     [[nodiscard]] bool away() const noexcept { return away_; }
-    /// When the next call may begin, while it is away.
+    /// Returns when the next call may begin, while the remote is unavailable.
     [[nodiscard]] Instant retry_at() const noexcept { return retry_at_; }
     [[nodiscard]] const Connectivity& view() const noexcept { return view_; }
 
@@ -62,7 +62,7 @@ private:
     bool away_ = false;
 };
 
-/// Whose fault a failure is: of the session that was asked for, or of the remote.
+/// Whether a failure belongs to the session that was requested, and not to the remote.
 [[nodiscard]] constexpr bool is_of_session(Cause cause) noexcept {
     return cause >= Cause::protocol && cause <= Cause::forbidden;
 }

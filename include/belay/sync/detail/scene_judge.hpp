@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/detail/scene_judge.hpp
-/// judge_scenes: what becomes of a session whose two sides are known; the whole of a bridge's
-/// decisions.
+/// judge_scenes: decides what to do with a session, from the state of its two sides. It makes all
+/// decisions of a bridge.
 #pragma once
 
 #include <array>     // std::array
@@ -22,10 +22,10 @@ struct SceneMark {
     friend constexpr bool operator==(const SceneMark&, const SceneMark&) noexcept = default;
 };
 
-/// Contents that were sent and never confirmed: the remote may have taken any of them.
+/// Contents that were sent and never confirmed. The remote may have accepted any of them.
 ///
-/// The last few only: of one that is forgotten, and was taken nevertheless, a conflict may be told
-/// that is none, if stamps have no origins.
+/// It holds only the last four. If the remote accepted one that was removed from here, the bridge
+/// may report a conflict that is none, if stamps have no origins.
 class SentScenes {
 public:
     constexpr void add(std::uint64_t hash) noexcept {
@@ -45,31 +45,31 @@ private:
     std::size_t count_ = 0;
 };
 
-/// What is known of a session.
+/// The known state of a session.
 struct SceneSides {
-    /// What both sides had when they were last in step, with the remote's stamp.
+    /// The scene that both sides had when they were last in step, with the remote's stamp.
     std::optional<SceneMark> base{};
-    /// What is here.
+    /// The local scene.
     std::optional<SceneMark> local{};
-    /// What is there.
+    /// The remote scene.
     std::optional<SceneMark> remote{};
     /// Whether the remote's content was sent from here, and not confirmed.
     bool sent = false;
-    /// Whether there was a local change since the base, as far as the bridge was told.
+    /// Whether the bridge was notified of a local change since the base.
     bool edited = false;
 };
 
-/// What is to be done.
+/// The decision.
 struct SceneVerdict {
     enum class Move : std::uint8_t {
         none,   ///< nothing
-        apply,  ///< the remote scene goes here
-        push    ///< the local scene goes there
+        apply,  ///< apply the remote scene to the local side
+        push    ///< push the local scene to the remote
     };
     Move move = Move::none;
-    /// The change that the move ends was never on the other side.
+    /// The change that the move discards was never on the other side.
     bool conflict = false;
-    /// The remote's scene is the new base, once the move is done.
+    /// The remote's scene becomes the new base, once the move is done.
     bool rebase = false;
 
     friend constexpr bool operator==(const SceneVerdict&, const SceneVerdict&) noexcept = default;
@@ -84,21 +84,22 @@ struct SceneVerdict {
     if (!remote) return {local ? Move::push : Move::none, false, false};
     if (!local) return {Move::apply, false, true};
     if (local->hash == remote->hash) return {Move::none, false, true};
-    // Nobody there has changed it: what differs is what was edited here, whatever a remote that
-    // stamps by its own clock says.
+    // The remote scene has not changed there. So the difference is a local edit, whatever stamp a
+    // remote with its own clock reports.
     if (sent || (base && base->hash == remote->hash)) return {Move::push, false, true};
     const bool unpushed = base ? local->hash != base->hash : edited;
-    // Of a remote that stamps anew, the local scene has an older stamp than it had there.
+    // If the remote makes new stamps, the local scene has an older stamp than it had there.
     const Stamp known = base && !unpushed ? larger(base->stamp, local->stamp) : local->stamp;
     if (remote->stamp > known) return {Move::apply, unpushed, true};
-    // The same, says its stamp; as the base it would look like an edit next time.
+    // The stamps are equal, so it is the same scene. As the base it would look like an edit next
+    // time.
     if (remote->stamp == known) return {};
-    // A remote that lost its memory has nothing that is new to us; nor has one that took, late,
-    // what the clock of the edit had stamped before.
+    // If the remote lost its state, it has nothing new for us. Nor has a remote that accepted late
+    // a scene that the clock of the edit had stamped before.
     const bool own = remote->stamp.origin != Id{} && remote->stamp.origin == local->stamp.origin;
     const bool lost = unpushed && base && remote->stamp > base->stamp && !own;
-    // As the base it would make an edit of what nobody has edited, if the push fails. Without a
-    // base it may be one, of before a restart.
+    // As the base it would turn an unedited scene into an edit if the push fails. Without a base it
+    // may be an edit from before a restart.
     return {Move::push, lost, unpushed || !base};
 }
 

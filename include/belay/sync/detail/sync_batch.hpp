@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/detail/sync_batch.hpp
-/// SyncBatch: a batch under way, over all its tries.
+/// SyncBatch: a batch under way, over all its attempts.
 #pragma once
 
 #include <algorithm>    // std::sort
@@ -14,7 +14,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// What is left of a batch, and what became of the rest.
+/// The rest of a batch, and the results of the operations that are decided.
 template <OperationLike Op>
 struct SyncBatch {
     struct Waiting {
@@ -38,7 +38,7 @@ struct SyncBatch {
         ++result.conflict_count;
         conflicts.push_back({index, reason, resolved});
     }
-    /// The most severe of the errors that operations wait because of; none if none waits.
+    /// Returns the most severe of the errors because of which operations wait; none if none waits.
     [[nodiscard]] std::error_code why_waiting() const noexcept {
         std::error_code why;
         for (const Waiting& one : waiting) {
@@ -47,7 +47,8 @@ struct SyncBatch {
         }
         return why;
     }
-    /// Ends it: what still waits has failed, by `why` if it was not even tried.
+    /// Ends the batch. Operations that still wait have failed, by `why` if they were not tried at
+    /// all.
     [[nodiscard]] SyncResult<Op> finish(const std::error_code& why) {
         for (const Waiting& one : waiting) fail(one.index, one.why ? one.why : why, true);
         waiting.clear();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/detail/sync_engine.hpp
-/// SyncEngine: tries batches on a store, transaction by transaction, and tells of it.
+/// SyncEngine: runs batches on a store, transaction by transaction, and notifies the observer.
 #pragma once
 
 #include <algorithm>      // std::min
@@ -20,7 +20,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// What a SyncEngine works with, and its processor owns.
+/// The objects that a SyncEngine uses, and its processor owns.
 template <class Store, class Strategy, class Observer, class Op>
 struct SyncParts {
     Store& store;
@@ -28,10 +28,10 @@ struct SyncParts {
     Observer& observer;
     const SyncOptions& options;
     PendingOperations<Op>& pending;
-    WallTime& newest;  // the latest stamp of what was decided
+    WallTime& newest;  // the latest stamp of a decided operation
 };
 
-/// Tries batches on one store.
+/// Runs batches on one store.
 template <StoreLike Store, class Strategy, class Observer>
 class SyncEngine {
 public:
@@ -43,7 +43,7 @@ public:
     explicit SyncEngine(const Parts& parts) noexcept
         : parts_{parts}, judge_{parts.store, parts.strategy, parts.options} {}
 
-    /// Tries once what waits, in order.   Errors: why some of it still waits.
+    /// Tries the waiting operations once, in their order.   Errors: why some of them still wait.
     [[nodiscard]] std::error_code attempt(Batch& batch, WallTime now) {
         std::vector<typename Batch::Waiting> tries = std::exchange(batch.waiting, {});
         blocked_.clear();
@@ -74,7 +74,8 @@ private:
         outcomes_.reserve(tries.size());
         pending_now_.clear();
         const std::error_code error = in_transaction([&]() -> std::error_code {
-            // No later than what was stamped: a wall clock that jumps ahead forgets nothing.
+            // No later than the newest stamp, so that a wall clock that jumps ahead removes
+            // nothing.
             const WallTime until = std::min(now, parts_.newest);
             std::error_code failed = ask_store([&] { return parts_.store.expire(until); });
             for (std::size_t i = 0; i < tries.size() && !failed; ++i) {
@@ -83,7 +84,8 @@ private:
             return failed;
         });
         if (error) {
-            // Nothing of it happened: what was held back before still is.
+            // The transaction has had no effect, so operations that were held back before still
+            // are.
             for (const std::string_view element : blocked_now_) blocked_.erase(element);
             outcomes_.clear();
             for (const auto& one : tries) {
@@ -113,13 +115,14 @@ private:
         if (outcome.outcome == OperationOutcome::waiting) block(op);
         return outcome;
     }
-    /// Of what is pending by this id, or will be after the transaction under way.
+    /// Returns the hash of the operation with this id that is pending, or will be after the current
+    /// transaction.
     [[nodiscard]] std::optional<std::uint64_t> pending_hash(const Id& id) const {
         if (pending_now_.empty()) return parts_.pending.hash_of(id);
         const auto now = pending_now_.find(id);
         return now != pending_now_.end() ? std::optional{now->second} : parts_.pending.hash_of(id);
     }
-    // An operation waits for all before it on its element.
+    // An operation waits for all earlier ones on its element.
     [[nodiscard]] bool is_blocked(const Op& op) const {
         return !blocked_.empty() && op.kind() != OperationKind::interaction &&
                blocked_.find(op.element()) != blocked_.end();
@@ -129,7 +132,8 @@ private:
         if (blocked_.insert(op.element()).second) blocked_now_.push_back(op.element());
     }
 
-    /// The transaction is over: counts, keeps, and tells what became of an operation.
+    /// Counts and stores the result of an operation after its transaction, and notifies the
+    /// observer.
     void settle(Batch& batch, std::size_t index, const Outcome& outcome) {
         const Op& op = batch.operations[index];
         switch (outcome.outcome) {
@@ -157,7 +161,7 @@ private:
         if (outcome.outcome == OperationOutcome::pending) {
             parts_.pending.keep(session, op, hash_of_operation(session, op));
         } else if (outcome.outcome != OperationOutcome::waiting) {
-            // Another one that came with its id decides nothing of it.
+            // Another operation with the same id does not decide it.
             const auto pending = parts_.pending.hash_of(op.id);
             if (pending && *pending == hash_of_operation(session, op)) {
                 parts_.pending.drop(session, element, op.id);
@@ -175,8 +179,8 @@ private:
             OperationReport<Op>{session, op, outcome.outcome, outcome.error});
     }
 
-    // A removal of what was never there is skipped, and yet remembered. What was decided before may
-    // have been so by another processor, or by this one before its observer threw.
+    // A removal of an element that never existed is skipped, and still remembered. A duplicate may
+    // have been decided by another processor, or by this one before its observer threw.
     [[nodiscard]] static bool wakes(const Op& op, const Outcome& outcome) noexcept {
         const bool decided = outcome.outcome == OperationOutcome::applied ||
                              outcome.outcome == OperationOutcome::skipped ||
@@ -184,20 +188,22 @@ private:
         return decided && op.kind() != OperationKind::update;
     }
 
-    /// Judges again what waits for elements that have changed.
+    /// Judges the operations again that wait for changed elements.
     void judge_pending(std::string_view session, WallTime now) {
         if (parts_.pending.due().empty()) return;
         for (const auto& [name, threw] :
              typename PendingOperations<Op>::Due{parts_.pending.due()}) {
-            // Otherwise a strategy that always throws of it would end the others' batches, too.
+            // Otherwise a strategy that always throws here would end the batches of other sessions,
+            // too.
             if (threw && name.first != session) continue;
             parts_.pending.judging(name);
-            // What is to be tried again is so with the next try, whatever that is of.
+            // Operations that must be tried again are tried with the next attempt of any batch.
             parts_.pending.judged(name, judge_again({name.first, name.second}, now));
         }
     }
-    /// Judges all of one element, and again while that wakes others: each time there are fewer.
-    /// Answers whether some is to be tried again.
+    /// Judges all operations of one element, and again while that wakes others. Each time there are
+    /// fewer.
+    /// Returns: whether some must be tried again.
     [[nodiscard]] bool judge_again(const part::ElementKey& key, WallTime now) {
         bool again = false;
         for (bool woken = true; woken && !again;) {
@@ -222,7 +228,7 @@ private:
         return again;
     }
 
-    /// Runs `body` in a transaction, where the store has such.   Throws: what the strategy throws.
+    /// Runs `body` in a transaction, if the store has them.   Throws: what the strategy throws.
     template <class Body>
     [[nodiscard]] std::error_code in_transaction(Body body) {
         std::exception_ptr thrown;
@@ -248,7 +254,8 @@ private:
             error = once();
         }
         if (thrown) std::rethrow_exception(thrown);
-        // A store that ran it never, or twice, or says nothing of its error, knows not what it has.
+        // The content of the store is unknown if it never ran `body`, ran it twice, or did not
+        // return its error.
         if (!error && (!ran || refused)) error = SyncErrc::store_disagrees;
         return error;
     }
@@ -257,8 +264,8 @@ private:
     Judge judge_;
     std::vector<Outcome> outcomes_{};
     std::unordered_set<std::string_view> blocked_{};
-    std::vector<std::string_view> blocked_now_{};  // by the transaction under way
-    std::map<Id, std::uint64_t> pending_now_{};    // the hashes of what is pending by it
+    std::vector<std::string_view> blocked_now_{};  // by the current transaction
+    std::map<Id, std::uint64_t> pending_now_{};    // the hashes of what it makes pending
 };
 
 }}}  // namespace belay::detail

@@ -17,7 +17,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Calls the store: what it throws is an error of this call.
+/// Calls the store. An exception of the store is an error of this call.
 template <class Call>
 [[nodiscard]] auto ask_store(Call&& call) -> decltype(call()) {
 #if defined(__cpp_exceptions)
@@ -31,31 +31,31 @@ template <class Call>
 #endif
 }
 
-/// What became of one operation.
+/// The result of one operation.
 template <class Value>
 struct Decided {
     OperationOutcome outcome{};
     std::error_code error{};
     std::optional<ConflictReason> reason{};
-    /// Of what has a reason.
+    /// Set if there is a reason.
     typename Resolution<Value>::Kind decision{};
 
     [[nodiscard]] static Decided of(OperationOutcome outcome) { return {outcome, {}, {}, {}}; }
-    /// Waits if it may work later.
+    /// The operation waits if it may succeed later.
     [[nodiscard]] static Decided error_of(const std::error_code& error) {
         return {
             may_heal(error) ? OperationOutcome::waiting : OperationOutcome::failed, error, {}, {}};
     }
 };
 
-/// What an id stands for. With the session: in another one nothing was applied yet, and an id has
-/// one meaning.
+/// Returns the hash of an operation. It includes the session, because an id has only one meaning,
+/// and the same operation was not applied in another session.
 template <OperationLike Op>
 [[nodiscard]] std::uint64_t hash_of_operation(std::string_view session, const Op& op) {
     return hash_bytes(as_bytes(session), hash_of_operation(op));
 }
 
-/// Judges operations one by one; the store may be in a transaction meanwhile.
+/// Judges operations one by one. The store may be in a transaction meanwhile.
 template <StoreLike Store, class Strategy>
 class OperationJudge {
 public:
@@ -67,7 +67,8 @@ public:
     OperationJudge(Store& store, Strategy& strategy, const SyncOptions& options) noexcept
         : store_{store}, strategy_{strategy}, options_{options} {}
 
-    /// Judges it, and lets it take effect. `pending` is the hash of what is pending by its id.
+    /// Judges an operation, and applies it to the store. `pending` is the hash of the pending
+    /// operation with its id.
     ///
     /// Throws: what the strategy throws.
     [[nodiscard]] Outcome process(std::string_view session, const Op& op, WallTime now,
@@ -91,7 +92,8 @@ public:
         return rule(key, op, *local, mark);
     }
 
-    /// What contradicts the operation, if it is not known; changes nothing.
+    /// Returns the conflict of an operation that is not known yet; none if it is known. Changes
+    /// nothing.
     [[nodiscard]] Result<std::optional<ConflictReason>> reason_of(std::string_view session,
                                                                   const Op& op) {
         const auto known = ask_store([&] { return store_.applied(op.id); });
@@ -102,7 +104,7 @@ public:
         if (!local) return local.error();
         return judge(op.kind(), *local, op.stamp).reason;
     }
-    /// What the strategy, or the table, decides of it.
+    /// Returns the decision of the strategy, or of the table.
     [[nodiscard]] Answer decide(std::string_view session, const Op& op,
                                 const ConflictReason& reason) {
         const part::ElementKey key{session, op.element()};
@@ -137,7 +139,7 @@ private:
                                const part::ElementState& local, part::WriteMark& mark) {
         Judgement judgement = judge(op.kind(), local, op.stamp);
         if (local.presence != part::Presence::absent && mark.stamp < local.stamp) {
-            // Also where an older operation is applied, the element does not get older.
+            // If an older operation is applied, the element must not get an older stamp.
             mark.stamp = local.stamp;
         }
         switch (judgement.ruling) {

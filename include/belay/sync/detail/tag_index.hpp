@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/detail/tag_index.hpp
-/// TagIndex: where something is, by a hash of it.
+/// TagIndex: finds the number of an object by a hash of it.
 #pragma once
 
 #include <cstddef>  // std::size_t
@@ -9,20 +9,23 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Numbers from 1, found by 32 bits of a hash: open addressing, eight bytes a place, half of them
-/// empty at least. What is not here is mostly found out without looking at what is numbered.
+/// Numbers from 1, found by 32 bits of a hash. It uses open addressing with eight bytes for each
+/// place, and at least half of the places are empty. Most look-ups of a missing object end without
+/// reading any of the numbered objects.
 class TagIndex {
 public:
     struct Place {
-        std::uint32_t tag = 0;  // its home is the lowest bits of it, whatever the size
+        std::uint32_t tag = 0;  // its home is its lowest bits, whatever the size
         std::uint32_t at = 0;   // the number; 0: empty
     };
 
-    /// Makes room for one more than `count`, so that insert() cannot fail.   Throws: bad_alloc.
+    /// Reserves capacity for one more than `count`, so that insert() cannot fail.
+    /// Throws: bad_alloc.
     void prepare(std::size_t count) {
         if (2 * (count + 1) > places_.size()) grow();
     }
-    /// The number that has this tag, and of which `is_it(number)` says so; 0 if there is none.
+    /// Returns the number that has this tag, and for which `is_it(number)` returns true; 0 if there
+    /// is none.
     template <class IsIt>
     [[nodiscard]] std::uint32_t find(std::uint32_t tag, IsIt is_it) const noexcept {
         if (places_.empty()) return 0;
@@ -38,7 +41,7 @@ public:
     void erase(const Place& entry) noexcept {
         std::size_t hole = entry.tag & mask();
         while (places_[hole].at != entry.at) hole = next(hole);
-        // What follows moves back, unless that would be in front of its home.
+        // Moves the following entries back, unless an entry would be in front of its home.
         for (std::size_t i = next(hole); places_[i].at != 0; i = next(i)) {
             const std::size_t home = places_[i].tag & mask();
             if (((i - home) & mask()) >= ((i - hole) & mask())) {
@@ -48,7 +51,7 @@ public:
         }
         places_[hole] = {};
     }
-    /// An index is larger than caches are: asks for the line in which find() will look.
+    /// Prefetches the line that find() will read, because an index is larger than the caches.
     void fetch(std::uint32_t tag) const noexcept {
         if (!places_.empty()) __builtin_prefetch(&places_[tag & mask()], 1);
     }
