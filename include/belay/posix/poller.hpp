@@ -172,7 +172,7 @@ inline void Poller::wait(Duration most) {
     if (ready <= 0) return;
     std::size_t left = static_cast<std::size_t>(ready);
     if (polled_.front().revents != 0) {
-        wakeup_.silence();
+        wakeup_.reset();
         --left;
     }
     dispatch(left);

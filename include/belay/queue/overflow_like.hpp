@@ -35,8 +35,7 @@ concept HasMakeSpace = requires(O& overflow, SpaceArchetype& space) {
 /// - `static constexpr bool drops`: whether a value may be dropped although its push returned no
 ///   error.
 /// - `make_space(space) -> std::error_code`: called when the queue is full. No error means that
-/// there
-///   is capacity now, or that the pushed value was dropped.
+/// there is capacity now, or that the pushed value was dropped.
 ///
 /// The policy may call these functions of `space`:
 /// - `full()` returns whether the queue is full.

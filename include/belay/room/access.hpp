@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/access.hpp
-/// Access and Grant: what somebody may do in a room, and who that is.
+/// Access and Grant: the rights of a user in a room, and how long they hold.
 #pragma once
 
 #include <cstdint>      // std::uint8_t
@@ -11,32 +11,37 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// What a client may do in a room, by rising right. Who may not edit receives, and changes nothing.
+/// The rights of a client in a room, in rising order.
+///
+/// A client that may not edit receives changes, and makes none.
 enum class Access : std::uint8_t {
-    none,     ///< not come in
-    view,     ///< receive
-    comment,  ///< receive; what a comment is says the application
-    edit      ///< receive, and change the document
+    none,     ///< not admitted
+    view,     ///< receives changes
+    comment,  ///< receives changes; the application defines what a comment is
+    edit      ///< receives changes, and changes the document
 };
 
-/// The name of a right, as in the enumeration.   Complexity: O(1).
+/// Returns the name of a right, as in the enumeration.   Complexity: O(1).
 [[nodiscard]] constexpr std::string_view to_string(Access access) noexcept {
     constexpr std::string_view names[] = {"none", "view", "comment", "edit"};
     const auto i = static_cast<std::size_t>(access);
     return i < sizeof names / sizeof names[0] ? names[i] : std::string_view{"unknown"};
 }
 
-/// What an authorizer answers: who it is, what they may do, and how long that holds.
+/// The answer of an authorizer, which names the user, the rights, and how long they hold.
 ///
-/// Without access: the client is closed as unauthorized where there is no user, as forbidden where
-/// there is one.
+/// If `access` is none, the manager closes the client: as unauthorized if `user` is empty, and as
+/// forbidden otherwise.
 ///
 /// Thread safety: a plain value.
 struct Grant {
-    /// Who it is; empty: nobody that is known by name.
+    /// The name of the user; empty if the user is not known by name.
     std::string user{};
+    /// The rights of the user in the room.
     Access access = Access::none;
-    /// From the answer on; then the client is closed as unauthorized.   Pre: >= 0ns.
+    /// How long the grant holds, counted from the answer. Then the client is closed as
+    /// unauthorized.
+    /// Pre: >= 0ns.
     Duration valid_for = forever;
 };
 

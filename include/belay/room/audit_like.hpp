@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/audit_like.hpp
-/// AuditLike and AuditRow: who has come to which board, for those who must know later.
+/// AuditLike and AuditRow: record which user accessed which room.
 #pragma once
 
 #include <concepts>      // std::same_as
@@ -13,14 +13,14 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// One access to a board.
+/// An access to a room, or a refusal, as an audit records it.
 ///
 /// Thread safety: a plain value.
 struct AuditRow {
-    std::string user{};  ///< empty: nobody that is known by name
-    std::string board{};
-    std::string_view action = "access";
-    Access level = Access::none;
+    std::string user{};                  ///< empty if the user is not known by name
+    std::string board{};                 ///< the room id
+    std::string_view action = "access";  ///< `refused` for a refusal
+    Access level = Access::none;         ///< what was granted
     std::string ip{};
     std::string user_agent{};
     WallTime time{};
@@ -36,13 +36,13 @@ concept RecordsRow = requires(A& audit, AuditRow row, Completion<std::error_code
 };
 }  // namespace detail
 
-/// Writes down who has come to which board.
+/// Records which user accessed which room.
 ///
-/// - `record(AuditRow, Completion<std::error_code>)`: answers when the row is durable, without an
-///   error; at once, later, or in another thread. Any other answer, and none, lets nobody in. It
-///   is called where the authorizer answers.
+/// - `record(AuditRow, Completion<std::error_code>)`: answers without an error when the row is
+///   durable. It may answer at once, later, or on another thread. If it answers an error, or does
+///   not answer, the client is not admitted. It is called where the authorizer answers.
 ///
-/// See Audited, which puts one behind an authorizer.
+/// Audited combines an audit with an authorizer.
 template <class A>
 concept AuditLike = std::is_nothrow_destructible_v<A> && detail::RecordsRow<A>;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/audited.hpp
-/// Audited: an authorizer that lets nobody in who was not written down.
+/// Audited: an authorizer that admits a client only after the access was recorded.
 #pragma once
 
 #include <algorithm>  // std::max, std::min
@@ -20,62 +20,73 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// What an Audited writes down beside accesses.
+/// Limits the refusals that an Audited records.
 struct AuditedOptions {
-    /// Refusals that are written: at most so many at once, from then on so many a minute (twice as
-    /// many in the first), and so many that wait to be written. Whoever floods the door fills no
-    /// disk; `refusals().dropped()` counts the others.
+    /// The maximum number of refusals that are recorded at once, and per minute from then on. In
+    /// the first minute up to twice as many are recorded. At most as many refusals wait to be
+    /// recorded. A flood of refused clients therefore does not fill the disk.
+    /// `refusals().dropped()` counts the refusals that were not recorded.
     unsigned refusals_per_minute = 60;
 };
 
-/// Asks an authorizer, and writes down each access that it grants, before it is one: a row that
-/// cannot be written lets nobody in. A client that is asked for again (RoomManager::reauthorize) is
-/// written down again. A refusal is a row too, with the action "refused", and waits for nothing.
+/// An authorizer that records each access before it takes effect.
+///
+/// It asks another authorizer, and records each access that this one grants. If the row cannot be
+/// recorded, the client is not admitted. If a client is checked again (RoomManager::reauthorize),
+/// its access is recorded again. A refusal is recorded as a row whose action is `refused`. The
+/// client's refusal does not wait for that row.
 ///
 /// Models:        AuthorizerLike.
-/// Thread safety: as its parts; the audit is called where the authorizer answers.
+/// Thread safety: that of its parts. The audit is called where the authorizer answers.
 template <class Authorizer, class Audit, WallClockLike WallClock>
 class Audited {
-    // Not constraints: the compilers' words for a failed one would hide the sentences.
+    // Static assertions and no constraints: a compiler's message about a failed constraint would
+    // hide the sentences.
     static_assert(explain::authorizer_like<Authorizer>());
     static_assert(explain::audit_like<Audit>());
 
 public:
+    /// Makes an authorizer that asks `authorizer`, and records its answers in `audit`.
     Audited(Authorizer authorizer, Audit audit, WallClock clock, AuditedOptions options = {})
         : authorizer_{std::move(authorizer)},
           book_{std::make_shared<Book>(std::move(audit), std::move(clock), options)} {}
 
+    /// Asks the authorizer, and answers when the access is recorded, or refused.
     void check(const RoomRequest& request, Completion<Grant> answer) {
         AuditRow row{.board = request.board, .ip = request.ip, .user_agent = request.user_agent};
         authorizer_.check(request,
                           Completion<Grant>{Granted{book_, std::move(row), std::move(answer)}});
     }
 
-    /// An observer that has the rows of refusals by others written by the same rate: of a
-    /// beast::Listener, which refuses who never comes to an authorizer. What was asked for stands
-    /// in the row's `board`, its first room_id_bytes_max bytes, as the peer wrote them; what has no
-    /// ip was nobody, and is no row. Copied at will; it keeps the audit. `dropped()` of it is how
-    /// many refusals of all kinds, of those that are told, are in no row.
+    /// Returns an observer that records the refusals of a listener, at the same rate.
+    ///
+    /// A listener such as beast::Listener refuses some connections before an authorizer is asked.
+    /// The row's `board` contains the path that the peer requested, as the peer wrote it; only its
+    /// first room_id_bytes_max bytes are recorded. A refusal without an ip concerns no connection,
+    /// so it is neither recorded nor counted.
+    ///
+    /// You may copy the observer. It keeps the audit alive. Its `dropped()` returns how many
+    /// refusals have no row, counting those of the listener and those of the authorizer.
     ///
     ///     auto refusals = audited.refusals();
     ///     beast::Listener listener{loop, on_accept, {}, refusals};  // or Tee{Log{}, refusals}
     ///
-    /// Pre: this was not moved from.
-    /// Thread safety: the audit and the clock are called where the listener tells, too: of another
-    /// thread than the authorizer's answers, both must be safe for that.
+    /// Pre: this object was not moved from.
+    /// Thread safety: the observer calls the audit and the clock on the listener's thread. If the
+    /// authorizer answers on another thread, both must be safe to call from both threads.
     [[nodiscard]] auto refusals() const {
         BELAY_PRECONDITION(book_ != nullptr, "Audited::refusals: must be taken before it is moved");
         return Refusals{book_};
     }
 
 private:
-    /// What is written of refusals. Answers of the audit know only this: an audit that keeps them
-    /// does not keep itself.
+    /// Limits the refusals that are recorded. The Completions that the audit receives refer only to
+    /// this object, so an audit that stores them does not keep itself alive.
     class Rate {
     public:
         explicit Rate(unsigned per_minute) noexcept
             : most_{static_cast<double>(per_minute)}, left_{most_} {}
-        /// Whether one more refusal is written.
+        /// Returns whether one more refusal may be recorded.
         [[nodiscard]] bool takes(WallTime now) noexcept {
             const detail::SpinLock lock{mutex_};
             const Duration passed =
@@ -109,13 +120,13 @@ private:
         std::uint64_t dropped_ = 0;
         WallTime since_{};
     };
-    /// Outlives the authorizer, whose answer may come late.
+    /// Outlives the authorizer, because its answer may come late.
     struct Book {
         Book(Audit a, WallClock c, const AuditedOptions& o)
             : audit{std::move(a)},
               clock{std::move(c)},
               rate{std::make_shared<Rate>(o.refusals_per_minute)} {}
-        /// A row, if there may be one more.
+        /// Records a refusal, unless that exceeds the limit.
         void refuse(AuditRow row) {
             row.action = "refused";
             if (!rate->takes(row.time)) return;
@@ -132,7 +143,7 @@ private:
     class Refusals {
     public:
         explicit Refusals(std::shared_ptr<Book> book) noexcept : book_{std::move(book)} {}
-        /// As beast::RefusedUpgrade says it.
+        /// Records a beast::RefusedUpgrade, or another type with the same `ip` and `path`.
         template <class Refused>
             requires requires(const Refused& r) {
                 std::string{r.ip};
@@ -140,7 +151,7 @@ private:
             }
         void on_refused(const Refused& r) {
             std::string ip{r.ip};
-            if (ip.empty()) return;  // nobody had come
+            if (ip.empty()) return;  // no connection was accepted
             const std::string_view asked =
                 std::string_view{r.path}.substr(0, part::room_id_bytes_max);
             book_->refuse(

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/authorizer_like.hpp
-/// AuthorizerLike: who may come into which room; and EveryoneEdits, which asks nobody.
+/// AuthorizerLike: decides which users may join which room. EveryoneEdits: admits all of them.
 #pragma once
 
 #include <concepts>  // std::same_as
@@ -21,25 +21,29 @@ concept ChecksRequest =
     };
 }  // namespace detail
 
-/// Decides who may come into which room.
+/// Decides which users may join which room, and what they may do there.
 ///
-/// - `check(const RoomRequest&, Completion<Grant>)`: answers at once, later, or in another thread.
-///   A Grant without access is a refusal. One that is dropped unanswered, or that takes longer than
-///   `RoomOptions::check_within`, lets nobody in, and the client may try again later.
+/// - `check(const RoomRequest&, Completion<Grant>)`: answers at once, later, or on another thread.
+///   A Grant without access is a refusal. If the Completion is dropped, or is not answered within
+///   `RoomOptions::check_within`, the client is refused, and may try again later.
 ///
-/// The request lives until check() returns. Missing tokens and unknown users are a Grant without
-/// user; an unknown board must look like one that the user has no right to.
+/// The request is valid until check() returns. Answer a missing token or an unknown user with a
+/// Grant without `user`. Answer an unknown room in the same way as a room to which the user has no
+/// right.
 ///
-/// A check must not call the manager that asks.
+/// check() must not call the manager that calls it.
 ///
 /// Models: EveryoneEdits.
 template <class A>
 concept AuthorizerLike = std::is_nothrow_destructible_v<A> && detail::ChecksRequest<A>;
 
-/// Lets everybody into every room, to edit: for tests, and behind a door that somebody else keeps.
+/// Admits every client to every room, with the right to edit.
+///
+/// Use it for tests, or if another part of your server has already authorized the client.
 ///
 /// Thread safety: no state.
 struct EveryoneEdits {
+    /// Grants `Access::edit`, without a user.
     void check(const RoomRequest& /*request*/, Completion<Grant> answer) const {
         answer(Grant{.access = Access::edit});
     }

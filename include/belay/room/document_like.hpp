@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/document_like.hpp
-/// DocumentLike: what a room keeps of its document, whatever the editors make of it.
+/// DocumentLike: the document of a room, independent of its CRDT.
 #pragma once
 
 #include <concepts>      // std::same_as, std::convertible_to, std::copyable
@@ -20,7 +20,7 @@ BELAY_DETAIL_MEMBER(diff);
 
 template <class T>
 concept ErrorOfDocument = std::convertible_to<T, std::error_code>;
-/// A Result of T, or what has its members.
+/// A Result of T, or a type with its members.
 template <class R, class T>
 concept ResultOfDocument = requires(R&& r) {
     { r.has_value() } -> std::convertible_to<bool>;
@@ -52,31 +52,35 @@ template <class D>
 concept GivesDiff = requires(D& document, BytesView state_vector) {
     { document.diff(state_vector) } -> ResultOfDocument<Bytes>;
 };
-/// Answers a client with what it lacks, instead of all there is.
+/// Compares documents, so that a client is sent what it lacks instead of everything.
 template <class D>
 concept ComparesDocument = GivesStateVector<D> && GivesDiff<D>;
-// One without the other would never be called, nor one of another form.
+// A room would never call one without the other, nor one with another signature.
 template <class D>
 concept ComparisonIsSound = ComparesDocument<D> || !(has_state_vector<D>() || has_diff<D>());
 
 }  // namespace detail
 
-/// A document as a room sees it: updates of editors, which may come in any order, and twice.
+/// The document of a room, made of updates that may arrive in any order, and twice.
 ///
-/// - `check(BytesView update)`: of a peer. A `Result<bool>`: whether the update adds anything, or
-///   why it is refused; limits are asked for here. What adds nothing need not be stored. It may
-///   say true of what is there already, never false of what is not;
-/// - `apply(BytesView update)`: what was checked, and made durable, or what a snapshot holds. An
-///   error, converted to std::error_code, only where the bytes are damaged: no limit stands in
-///   the way of what was stored;
-/// - `snapshot()`: a `std::span<const Bytes>` of updates that, applied to an empty document, make
-///   it again; valid until the next call of anything;
-/// - `bytes() const noexcept`: the std::size_t that it keeps in memory;
-/// - optional `state_vector()`, Bytes that say what it has, and `diff(BytesView state_vector)`, a
-///   `Result<Bytes>`: the update that somebody lacks who has that. Without the two everybody who
-///   joins is sent the whole.
+/// - `check(BytesView update)`: checks an update of a peer. It returns a `Result<bool>`: whether
+///   the update adds anything, or why it is refused. Limits are checked here. Updates that add
+///   nothing need not be stored. The result may be true for an update that the document already
+///   has, but never false for one that it lacks.
+/// - `apply(BytesView update)`: adds an update that was checked and made durable, or that is part
+///   of a snapshot. It returns an error, convertible to std::error_code, only if the bytes are
+///   damaged. It must not refuse stored updates because of a limit.
+/// - `snapshot()`: returns a `std::span<const Bytes>` of updates that make the document again when
+///   they are applied to an empty one. The span is valid until the next call of any member.
+/// - `bytes() const noexcept`: returns the number of bytes that the document keeps in memory, a
+///   std::size_t.
+/// - optional `state_vector()`: returns Bytes that describe what the document has.
+/// - optional `diff(BytesView state_vector)`: returns a `Result<Bytes>` with the update that a peer
+///   with this state vector lacks.
 ///
-/// A copy of an empty one begins each room.
+/// The last two need each other. Without them, each client that joins is sent the whole document.
+///
+/// Each room begins with a copy of an empty document.
 ///
 /// Models: YjsDocument, OpaqueDocument.
 template <class D>

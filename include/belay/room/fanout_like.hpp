@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/fanout_like.hpp
-/// FanoutLike: how several servers that keep rooms in one place hear of each other's changes.
+/// FanoutLike: how several servers that share stored rooms receive each other's changes.
 #pragma once
 
 #include <concepts>     // std::same_as
@@ -19,26 +19,27 @@ namespace belay { inline namespace BELAY_ABI {
 
 namespace part {
 
-/// What has become of a room behind a position.
+/// The changes and messages of a room after a position.
 struct FanoutNews {
     enum class State : std::uint8_t {
-        goes_on,  ///< nothing lies between the position and the first entry
-        gap,      ///< something may, and is gone: the room must be loaded to know what
+        goes_on,  ///< no entry is missing between the position and the first one
+        gap,      ///< entries may be lost, and only loading the room shows which
         over      ///< the history was ended on purpose
     };
-    /// A change, by whichever server.
+    /// A change that any server made.
     struct Entry {
         std::uint64_t position = 0;
-        /// What this server's own `append` answered; 0: of another server, or of whoever writes.
+        /// The position that this server's own `append` returned; 0 if another server, or another
+        /// writer, made the change.
         std::uint64_t own = 0;
         Bytes update{};
     };
     State state = State::goes_on;
-    /// Of the history that goes on; `no_id`: nobody has begun one.
+    /// The epoch of the history that continues; `no_id` if no history was begun.
     Id epoch{};
-    /// In the order of their positions.
+    /// The changes, in the order of their positions.
     std::vector<Entry> entries{};
-    /// What was published, in the order in which it came.
+    /// The published messages, in the order in which they arrived.
     std::vector<Bytes> messages{};
 };
 
@@ -67,43 +68,60 @@ concept SubscribesToNews = requires(F& f, std::string_view id, std::uint64_t fro
 };
 template <class F>
 concept TellsOthers = BeginsRooms<F> && PublishesNews<F> && SubscribesToNews<F>;
-// One that has some of it would be taken for one that has none, and servers would drift apart.
+// A storage with some of these members would be used like one with none, and the servers would
+// diverge.
 template <class F>
 concept FanoutIsSound = TellsOthers<F> || !(has_publish<F>() || has_subscribe<F>());
 
 }  // namespace detail
 
-/// Beside what PersistenceLike asks for, of a storage that several servers share at a time: each
-/// finds the others' changes. A RoomManager whose persistence models it does so by itself.
+/// A storage that several servers use at a time, in which each finds the others' changes.
 ///
-/// - `subscribe(id, from, done)`: answers Result<part::FanoutNews, PersistenceError>, once, as soon
-///   as there are some: entries behind the position `from`, so many as one turn should take, or
-///   messages. Positions are those of `load`, and 0 where there was no room. The own entries are
-///   among them. Who has read them asks again: a gap is answered until the room is loaded. One
-///   answer to a room is awaited at a time; a Completion that is not `wanted` any more ends it. A
-///   gap is found within a time that the fan-out states, also if nobody changes anything; at once
-///   when a flush has named the room.
-/// - `publish(id, message)`: to all that are subscribed to the room, soon or not at all; the own
-///   subscription may hear it, too. It is not stored.
-/// - `begin(id, epoch, again) -> Result<std::uint64_t>`: as `reset`, of a room that there is not; a
-///   history that another server has begun meanwhile goes on instead. `again`: the server has had,
-///   or has begun, a history of the room under this epoch: the storage has lost it, and others may
-///   have given it back, or begun another one, which goes on then. If it was ended on purpose,
-///   whatever came later, the flush names the room, with `history_reset`, and nothing begins.
-/// - `append(id, update)` is of the history that the server knew, or has begun, when it was made:
-///   if another one is there when it is flushed, the flush names the room.
+/// These requirements are in addition to those of PersistenceLike. A RoomManager whose persistence
+/// models FanoutLike uses them automatically.
 ///
-/// A position that is *read* covers all before it. One that `append` answers does not, where others
-/// append too, so that a `save` is given the last one read.
+/// - `subscribe(id, from, done)`: answers Result<part::FanoutNews, PersistenceError> once, as soon
+/// as there are entries or messages. The entries are those after the position `from`, as many as
+/// one turn should take.
+/// - `publish(id, message)`: sends a message to all subscriptions of the room, soon or not at all.
+///   The server's own subscription may receive it, too. The message is not stored.
+/// - `begin(id, epoch, again) -> Result<std::uint64_t>`: begins a history like `reset`, for a room
+///   that does not exist. If another server has begun a history meanwhile, that history continues
+///   instead.
+/// - `append(id, update)`: applies to the history that this server knew, or had begun, when it made
+///   the call. If the room has another history when the change is flushed, the flush names the
+///   room.
+///
+/// Rules for `subscribe`:
+/// - Positions are those of `load`, and 0 if there was no room. The entries include this server's
+///   own.
+/// - A caller that has read the entries subscribes again, after the last position that it read. A
+///   gap is answered again and again until the room is loaded.
+/// - A caller waits for one answer for a room at a time. If the Completion is no longer `wanted`,
+///   the subscription ends.
+/// - A gap is reported within a time that the implementation states, even if no server changes
+///   anything. It is reported at once if a flush has named the room.
+///
+/// Rules for `begin` with `again`:
+/// - It means that this server has had, or has begun, a history of the room under this epoch. The
+///   storage has lost that history.
+/// - Other servers may have restored that history, or begun another one. Then that one continues.
+/// - If the history was ended on purpose, the flush names the room with `history_reset`, and no
+///   history begins. This holds regardless of what came later.
+///
+/// A position that was *read* covers all changes before it. A position that `append` returned does
+/// not, because other servers append, too. Therefore pass the last position that was read to
+/// `save`.
 ///
 /// Models: redis::Rooms, NoFanout.
 template <class F>
 concept FanoutLike = detail::TellsOthers<F>;
 
-/// One server, which nobody needs to tell: what a RoomManager has whose persistence is no
-/// FanoutLike.
+/// A fan-out for a single server, which has no other servers to notify.
 ///
-/// Models: FanoutLike. `subscribe` answers no, and there is nothing to `begin`.
+/// A RoomManager uses it if its persistence is no FanoutLike.
+///
+/// Models: FanoutLike. `subscribe` drops its Completion, and `begin` returns unknown_room.
 struct NoFanout {
     [[nodiscard]] Result<std::uint64_t> begin(std::string_view, const Id&, bool) const noexcept {
         return make_error_code(RoomErrc::unknown_room);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/hocuspocus_protocol.hpp
-/// HocuspocusProtocol: the frames of hocuspocus, as its HocuspocusProvider speaks them.
+/// HocuspocusProtocol: the frames of hocuspocus, as its HocuspocusProvider uses them.
 #pragma once
 
 #include <cstdint>           // std::uint64_t
@@ -13,16 +13,20 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Speaks hocuspocus: many documents over one WebSocket, each frame led by the name of its
-/// document, which is the room's id; behind a NUL may stand which of several of one client's.
+/// Reads and writes the frames of hocuspocus, in which one WebSocket carries many documents.
+///
+/// Each frame begins with the name of its document, which is the room id. A NUL and a suffix may
+/// follow the id, if one connection has several clients in the same room.
 ///
 ///     0 sync: 0 state vector | 1 update, the answer to that | 2 update
 ///     1 awareness    2 auth: 0 token, version | 1 denied, why | 2 granted, scope
 ///     3 query awareness    7 close    8 sync status: 1 durable | 0 refused
 ///     9 ping, 10 pong: one byte, without a name
 ///
-/// What is refused, and closes its sender: 4 and 6, which servers say to each other; 5, messages
-/// that are no part of a document, for nobody here would hear them; 8 of a client.
+/// These frames are refused, and close their sender:
+/// - 4 and 6, which servers send to each other;
+/// - 5, messages that are not part of a document, because no client here would receive them;
+/// - 8, if a client sends it.
 ///
 /// Models:        RoomProtocolLike.
 /// Thread safety: no state.
@@ -30,7 +34,8 @@ namespace belay { inline namespace BELAY_ABI {
 struct HocuspocusProtocol {
     using Kind = part::RoomMessage::Kind;
 
-    /// The name of a frame, with its length.   Errors: malformed_frame.   Complexity: O(name).
+    /// Returns the name at the beginning of a frame, with its length; empty for a ping or a pong.
+    /// Errors: malformed_frame.   Complexity: O(name).
     [[nodiscard]] Result<BytesView> address(BytesView frame) const {
         if (frame.size() == 1 && (frame[0] == ping || frame[0] == pong)) return BytesView{};
         yjs::Lib0Reader in{frame};
@@ -38,12 +43,13 @@ struct HocuspocusProtocol {
         if (in.failed()) return make_error_code(RoomErrc::malformed_frame);
         return frame.first(in.offset());
     }
-    /// Pre: an address.
+    /// Returns the room id in an address.   Pre: `address()` returned the address.
     [[nodiscard]] std::string_view board(BytesView address) const {
         const std::string_view name = yjs::Lib0Reader{address}.varstring();
         return name.substr(0, name.find('\0'));
     }
 
+    /// Reads the part of a frame after its address.
     /// Errors: malformed_frame, unknown_message.   Complexity: O(bytes of a token), else O(1).
     [[nodiscard]] Result<part::RoomMessage> read(BytesView body) const {
         yjs::Lib0Reader in{body};
@@ -68,6 +74,7 @@ struct HocuspocusProtocol {
         return message;
     }
 
+    /// Writes a message as a frame, without its address.
     [[nodiscard]] Bytes write(const part::RoomMessage& message) const {
         switch (message.kind) {
             case Kind::token:
@@ -93,11 +100,11 @@ struct HocuspocusProtocol {
         }
     }
 
-    /// As yjs::split_update; what is no update stays whole.
+    /// Splits an update as yjs::split_update does. Bytes that are no update stay whole.
     [[nodiscard]] std::vector<Bytes> split(BytesView update, std::size_t bytes_max) const {
         return YjsProtocol{}.split(update, bytes_max);
     }
-    /// Whether two state vectors have no client id in common.
+    /// Returns whether two state vectors, neither of them empty, have no client id in common.
     // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): it is symmetric
     [[nodiscard]] bool disjoint(BytesView a, BytesView b) const {
         return YjsProtocol{}.disjoint(a, b);

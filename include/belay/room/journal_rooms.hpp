@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/journal_rooms.hpp
-/// JournalRooms: all rooms of a process in one durable log, and a snapshot file for each.
+/// JournalRooms: stores all rooms of a process in one durable log, and a snapshot file for each.
 #pragma once
 
 #include <cstdint>       // std::uint64_t
@@ -17,56 +17,63 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// How a JournalRooms is opened.
+/// The options for opening a JournalRooms.
 struct JournalRoomsOptions {
-    /// When the log holds more than this for the sake of one room, that room is `lagging`. What the
-    /// states of all rooms take, about 110 bytes and the id, comes on top twice.
+    /// The number of bytes that the log may hold. If it holds more because of one room, that room
+    /// is `lagging`. The log may in addition hold the states of all rooms twice; each takes about
+    /// 110 bytes and the room id.
     std::uint64_t log_bytes_max = std::uint64_t{64} << 20;
-    /// Whether to take over snapshots that were saved beside another log: for when that one is lost
-    /// for good. What it had and no snapshot has is lost with it.
+    /// Whether to accept snapshots that were saved together with another log. Use it if that log is
+    /// lost for good. Changes that were in that log and in no snapshot are lost with it.
     bool adopt = false;
 };
 
-/// What a JournalRooms is like now.
+/// The current state of a JournalRooms.
 struct JournalRoomsStatus {
-    std::uint64_t rooms = 0;        ///< that are stored; some may wait to be removed
-    std::uint64_t log_records = 0;  ///< that the log holds
-    std::uint64_t log_bytes = 0;    ///< that these take, to some KiB
-    /// Why the last flush could not remove what was erased, or give up a part of the log; it is
-    /// tried again with the next.
+    std::uint64_t rooms = 0;        ///< rooms that are stored; some may wait to be removed
+    std::uint64_t log_records = 0;  ///< records that the log holds
+    std::uint64_t log_bytes = 0;    ///< bytes that these records take, to some KiB
+    /// Why the last flush could not remove erased rooms, or release a part of the log. The next
+    /// flush tries again.
     std::error_code tidying{};
 };
 
-/// Rooms in one log, which a flush makes durable with one commit for all of them, and snapshots,
-/// each in a file of its own.
+/// Stores the changes of all rooms in one log, and the snapshot of each room in its own file.
 ///
-/// The log must wait for the disk when it commits: Flush::group, or each. It must be nobody else's,
-/// and so must the directory of the snapshots, which is not the log's. The files are described in
-/// docs/room-storage.md, what survives what, too.
+/// A flush makes the changes of all rooms durable with one commit of the log. The log must wait for
+/// the disk when it commits, as with Flush::group or Flush::each. Nothing else may use the log, or
+/// the directory of the snapshots. The log must be in another directory. docs/room-storage.md
+/// describes the files, and what survives which failure.
 ///
 /// Models:        PersistenceLike, with `lagging`.
 /// Thread safety: distinct objects safe.
-/// Blocks:        on the disk, but for `append`, `reset`, `erase` and `list`: these where the log
-///                does. Everything is answered inside of the call. OnThread does it elsewhere.
+/// Blocks:        on the disk; `append`, `reset`, `erase` and `list` block only where the log does.
+///                Every call is answered before it returns. OnThread makes the calls on another
+///                thread.
 /// Throws:        std::bad_alloc.
 template <LogLike Log, FileSystemLike FileSystem>
 class JournalRooms {
 public:
     /// Opens the rooms whose log is `log` and whose snapshots are in the directory `path`, or
-    /// begins there. The file system must outlive them.
+    /// begins there. The file system must outlive the rooms.
     ///
-    /// Errors: log_misplaced: the log is not the one that the snapshots were saved beside, an older
-    ///         copy of it, or not one of rooms; already_locked; foreign_file; corrupt; those of the
-    ///         disk, with their path. Snapshots are not read: a damaged one is an error of `load`.
-    /// Complexity: reads the log; keeps some 400 bytes for each room and 16 for each update that no
-    ///         snapshot has.
+    /// Errors:
+    /// - log_misplaced: the log is not the one that the snapshots were saved with, is an older copy
+    ///   of that log, or is not a log of rooms;
+    /// - already_locked; foreign_file; corrupt;
+    /// - those of the disk, with their path.
+    ///
+    /// Without `adopt`, opening reads no snapshots, so a damaged one is an error of `load`.
+    ///
+    /// Complexity: reads the log; keeps about 400 bytes for each room, and 16 bytes for each update
+    /// that no snapshot covers.
     [[nodiscard]] static Result<JournalRooms, PersistenceError> open(
         FileSystem& fs, std::string path, Log log, JournalRoomsOptions options = {}) {
         JournalRooms rooms{fs, std::move(path), std::move(log), options};
         if (PersistenceError error = rooms.begin(options.adopt)) return error;
         return rooms;
     }
-    /// The same, for file systems without state.
+    /// Opens the rooms on a file system without state.
     [[nodiscard]] static Result<JournalRooms, PersistenceError> open(
         std::string path, Log log, JournalRoomsOptions options = {})
         requires std::is_empty_v<FileSystem>
@@ -75,31 +82,35 @@ public:
         return open(none, std::move(path), std::move(log), options);
     }
 
+    /// Loads a room.
     /// Errors: bad_room_id; snapshot_damaged, snapshot_missing, snapshot_misplaced; corrupt; those
-    /// of the disk.   Complexity: of the snapshot and the updates.
+    /// of the disk.   Complexity: linear in the snapshot and the updates.
     void load(std::string_view id,
               Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
         done(loaded(id));
     }
 
-    /// Errors: bad_room_id; unknown_room; those of appending to the log, no space above all.
+    /// Appends an update to a room.
+    /// Errors: bad_room_id; unknown_room; those of appending to the log, such as no space.
     [[nodiscard]] Result<std::uint64_t> append(std::string_view id, BytesView update) {
         if (!detail::is_room_id(id)) return make_error_code(RoomErrc::bad_room_id);
         return log_.append(id, update);
     }
-    /// Errors: as `append`, but unknown_room.
+    /// Begins the history of a room anew.   Errors: those of `append`, except unknown_room.
     [[nodiscard]] Result<std::uint64_t> reset(std::string_view id, const Id& epoch) {
         if (!detail::is_room_id(id)) return make_error_code(RoomErrc::bad_room_id);
         return log_.reset(id, epoch);
     }
-    /// Errors: as `reset`.
+    /// Erases a room.   Errors: those of `reset`.
     [[nodiscard]] std::error_code erase(std::string_view id) {
         if (!detail::is_room_id(id)) return RoomErrc::bad_room_id;
         return log_.erase(id);
     }
 
-    /// One commit of the log; then what was erased is removed, and the log given up as far as
-    /// nobody needs it: `status().tidying` says if that fails.
+    /// Makes all changes before it durable, with one commit of the log.
+    ///
+    /// Then it removes erased rooms, and releases the part of the log that no room needs. If that
+    /// fails, `status().tidying` contains the error.
     ///
     /// Errors: those of the commit.
     void flush(Completion<PersistenceError> done) {
@@ -109,23 +120,24 @@ public:
         done(PersistenceError{});
     }
 
+    /// Saves a snapshot of a room.
     /// Errors: bad_room_id; unknown_room; bad_position; stale_snapshot; those of the disk, and of
-    /// appending to the log.   Complexity: of the snapshot.
+    /// appending to the log.   Complexity: linear in the snapshot.
     void save(std::string_view id, std::span<const Bytes> snapshot, std::uint64_t covers,
               Completion<PersistenceError> done) {
         done(saved(id, snapshot, covers));
     }
 
-    /// Errors: none.
+    /// Lists stored rooms.   Errors: none.
     void list(std::string_view after, std::size_t count,
               Completion<Result<std::vector<std::string>, PersistenceError>> done) {
         done(Result<std::vector<std::string>, PersistenceError>{log_.index().list(after, count)});
     }
 
-    /// The room that holds up the log, if that is too long; see JournalRoomsOptions.
+    /// Returns the room that makes the log too long, if it is too long; see JournalRoomsOptions.
     [[nodiscard]] std::optional<std::string> lagging() const { return log_.lagging(); }
 
-    /// Complexity: O(1).
+    /// Returns the current state.   Complexity: O(1).
     [[nodiscard]] JournalRoomsStatus status() const noexcept {
         return {log_.index().size(), log_.records(), log_.bytes(), tidying_};
     }
@@ -157,7 +169,7 @@ private:
         if (!other && *beside) return {};
         return directory_.set_log(log_.id());
     }
-    /// A snapshot of which the log knows nothing.
+    /// Adopts a room that has a snapshot but is not in the log; an error unless `adopt`.
     [[nodiscard]] PersistenceError take_over(const std::string& id, bool adopt) {
         const std::string path = directory_.file_of(id);
         if (!adopt) {
@@ -165,7 +177,7 @@ private:
         }
         const auto file = directory_.load(id);
         if (!file) return file.error();
-        // Numbers of an older copy of the log would be given to other updates.
+        // An older copy of the log would give numbers that were already used to other updates.
         if (file->state.journal == log_.id()) {
             return {RoomErrc::log_misplaced, path,
                     "the log is an older copy of the one that was there: begin a new one"};
@@ -196,7 +208,8 @@ private:
         }
         return std::optional{std::move(found)};
     }
-    /// Why a snapshot is not the one that the log speaks of, or one that was saved since.
+    /// Returns why a snapshot is neither the one that the log names nor one that was saved since;
+    /// null if it is one of them.
     [[nodiscard]] const char* misplaced(const detail::LoggedRoom& room,
                                         const detail::HistoryState& file) const noexcept {
         if (file.epoch != room.state.epoch) return "it is of another history of the room";
@@ -222,11 +235,12 @@ private:
         const detail::HistoryState state{room->state.epoch, log_.id(), covers};
         if (PersistenceError error = directory_.save(id, state, snapshot)) return error;
         log_.index().saved(*room, covers);
-        // Without space for this the log is held up, and the file is good: it is saved again later.
+        // Without space for this record the log cannot be released, but the file is good. The room
+        // is saved again later.
         return {log_.state(id, state), "the log", {}};
     }
 
-    /// Errors: the first; the others are tried again.
+    /// Removes the snapshots of erased rooms.   Errors: the first one; the others are tried again.
     [[nodiscard]] std::error_code remove_erased() {
         std::vector<std::string>& erased = log_.index().erased();
         if (erased.empty()) return {};

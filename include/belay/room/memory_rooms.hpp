@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/memory_rooms.hpp
-/// MemoryRooms: rooms that end with the process.
+/// MemoryRooms: stores rooms in memory, until the process ends.
 #pragma once
 
 #include <algorithm>    // std::min
@@ -17,19 +17,20 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// What a MemoryRooms takes.
+/// The limit of a MemoryRooms.
 struct MemoryRoomsOptions {
-    /// Of all snapshots and updates together; beyond it the answer is that of a full disk.
+    /// The maximum number of bytes of all snapshots and updates together. Above it, calls return
+    /// no_space_on_device, like a full disk.
     std::size_t bytes_max = std::size_t{1} << 30;
 };
 
-/// Rooms in memory: for tests, and for servers whose documents need not survive them.
+/// Stores rooms in memory, for tests and for servers whose documents need not survive them.
 ///
-/// A change is stored by a flush, as on a disk; everything is answered inside of the call.
+/// A flush stores changes, as on a disk. Every call is answered before it returns.
 ///
 /// Models:        PersistenceLike.
 /// Thread safety: distinct objects safe.
-/// Complexity:    of each call logarithmic in the rooms, and linear in the bytes that it moves.
+/// Complexity:    each call is logarithmic in the rooms, and linear in the bytes that it moves.
 /// Throws:        std::bad_alloc.
 class MemoryRooms {
 public:
@@ -52,7 +53,7 @@ public:
         done(Result<std::optional<StoredRoom>, PersistenceError>{std::optional{std::move(found)}});
     }
 
-    /// Errors: bad_room_id; unknown_room; no_space_on_device.
+    /// Appends an update to a room.   Errors: bad_room_id; unknown_room; no_space_on_device.
     [[nodiscard]] Result<std::uint64_t> append(std::string_view id, BytesView update) {
         if (!detail::is_room_id(id)) return make_error_code(RoomErrc::bad_room_id);
         if (!has_history(id)) return make_error_code(RoomErrc::unknown_room);
@@ -85,7 +86,7 @@ public:
         done(PersistenceError{});
     }
 
-    /// Errors: as PersistenceLike says; no_space_on_device.
+    /// Saves a snapshot of a room.   Errors: those of PersistenceLike; no_space_on_device.
     void save(std::string_view id, std::span<const Bytes> snapshot, std::uint64_t covers,
               Completion<PersistenceError> done) {
         done(saved(id, snapshot, covers));
@@ -101,7 +102,7 @@ public:
         done(Result<std::vector<std::string>, PersistenceError>{std::move(ids)});
     }
 
-    /// Bytes of all snapshots and updates.
+    /// Returns the number of bytes of all snapshots and updates.
     [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
 
 private:
@@ -121,7 +122,7 @@ private:
         Id epoch{};
         std::vector<Bytes> snapshot{};
         std::vector<Update> updates{};
-        std::uint64_t covers = 0;  // of the snapshot; where the history began without one
+        std::uint64_t covers = 0;  // of the snapshot; without one, where the history began
         std::uint64_t last = 0;
     };
 
@@ -172,7 +173,7 @@ private:
         bytes_ = bytes_ - freed + size;
         return {};
     }
-    /// Of the snapshot, and the updates up to a position.
+    /// Returns the number of bytes of the snapshot, and of the updates up to a position.
     [[nodiscard]] static std::size_t bytes_of(const Room& room, std::uint64_t up_to) noexcept {
         std::size_t sum = 0;
         for (const Bytes& part : room.snapshot) sum += part.size();
@@ -185,7 +186,7 @@ private:
     MemoryRoomsOptions options_{};
     std::map<std::string, Room, std::less<>> rooms_{};
     std::deque<Change> staged_{};
-    // Of the rooms that staged_ begins or erases: whether they have a history after it.
+    // For each room that staged_ begins or erases: whether it has a history after that.
     std::map<std::string, bool, std::less<>> staged_histories_{};
     std::uint64_t last_ = 0;
     std::size_t bytes_ = 0;

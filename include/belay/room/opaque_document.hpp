@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/opaque_document.hpp
-/// OpaqueDocument: updates that nobody here understands, kept one after the other.
+/// OpaqueDocument: keeps updates that the server does not understand, one after the other.
 #pragma once
 
 #include <algorithm>     // std::lower_bound, std::lexicographical_compare, std::equal
@@ -16,19 +16,22 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// What an OpaqueDocument takes of peers.
+/// The limits of an OpaqueDocument for updates of peers.
 struct OpaqueDocumentOptions {
-    /// Of one update.
+    /// The maximum number of bytes of one update.
     std::size_t update_bytes_max = std::size_t{16} << 20;
+    /// The maximum number of updates.
     std::size_t updates_max = 10'000;
-    /// Of all together.
+    /// The maximum number of bytes of all updates together.
     std::size_t bytes_max = std::size_t{64} << 20;
 };
 
-/// A log of updates of any CRDT whose updates may come twice and in any order: Automerge, Loro.
+/// A document of any CRDT whose updates may come twice and in any order, such as Automerge and
+/// Loro.
 ///
-/// It grows with every edit, and everybody who joins gets all of it. The same bytes are kept once:
-/// an editor that sends its part again after an outage adds nothing.
+/// It keeps the updates as a log, which grows with every edit. Each client that joins is sent all
+/// of it. Identical updates are kept once, so a client that sends its updates again after an outage
+/// adds nothing.
 ///
 /// Models:        DocumentLike, without state vectors.
 /// Thread safety: distinct objects safe.
@@ -36,8 +39,8 @@ class OpaqueDocument {
 public:
     explicit OpaqueDocument(OpaqueDocumentOptions options = {}) noexcept : options_{options} {}
 
-    /// Whether an update of a peer adds anything; `update_too_large` or `document_full` if it may
-    /// not.   Complexity: O(log n) comparisons.
+    /// Returns whether an update of a peer adds anything.
+    /// Errors: update_too_large; document_full.   Complexity: O(log n) comparisons.
     [[nodiscard]] Result<bool> check(BytesView update) const {
         if (update.size() > options_.update_bytes_max) {
             return make_error_code(RoomErrc::update_too_large);
@@ -49,8 +52,8 @@ public:
         return true;
     }
 
-    /// Keeps an update, unless it is there or empty.   Errors: none.
-    /// Complexity: O(log n) comparisons, and moves 4 bytes for each update at most.
+    /// Keeps an update, unless it is empty or already there.   Errors: none.
+    /// Complexity: O(log n) comparisons; moves at most 4 bytes for each update.
     [[nodiscard]] std::error_code apply(BytesView update) {
         const auto place = place_of(update);
         if (update.empty() || is_known(place, update)) return {};
@@ -61,12 +64,13 @@ public:
         return {};
     }
 
-    /// All updates, in the order in which they came.   Complexity: O(1).
+    /// Returns all updates, in the order in which they came.   Complexity: O(1).
     [[nodiscard]] std::span<const Bytes> snapshot() const noexcept { return updates_; }
+    /// Returns the number of bytes of all updates.
     [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
 
 private:
-    using Order = std::vector<std::uint32_t>;  // by their bytes
+    using Order = std::vector<std::uint32_t>;  // indexes of updates, in the order of their bytes
 
     [[nodiscard]] std::size_t room() const noexcept {
         return options_.bytes_max - std::min(options_.bytes_max, bytes_);

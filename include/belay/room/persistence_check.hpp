@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/persistence_check.hpp
-/// check::persistence: is a persistence of rooms right? For tests; room.hpp does not include it.
+/// check::persistence: tests whether a persistence of rooms is correct; room.hpp does not include
+/// it.
 #pragma once
 
 #include <cstdint>   // std::uint64_t
@@ -13,27 +14,31 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace check {
 
-/// How long check::persistence looks, and waits.
+/// The extent of the tests of check::persistence, and how long it waits for answers.
 struct PersistenceOptions {
+    /// The number of histories.
     std::uint64_t histories = 100;
-    /// Changes, flushes, saves, loads, reopenings and so on in a history.
+    /// The number of steps in a history: changes, flushes, saves, loads, reopenings and so on.
     std::uint64_t steps = 200;
-    /// The longest update.
+    /// The maximum number of bytes of an update.
     std::size_t update_bytes_max = 2000;
-    /// An answer that takes longer is none.
+    /// An answer that takes longer counts as none.
     Duration answer_timeout = std::chrono::seconds{10};
 };
 
-/// Runs random histories of some rooms on a persistence, and answers the first fault; nothing if
-/// there is none.
+/// Runs random histories of some rooms on a persistence, and returns the first fault.
+///
+/// Returns nothing if there is no fault.
 ///
 ///     const auto fault = check::persistence([] { return MemoryRooms{}; });
 ///     if (fault) std::puts(to_string(fault->rule));
 ///
-/// - `make()` gives a new, empty persistence;
-/// - `reopen()`, for one that outlives its object: gives the persistence that `make` gave last
-///   again, after it was destroyed. It may lose what was not flushed: a crash is welcome;
-/// - `pump()` is called again and again while an answer is awaited: runs the loop that brings it.
+/// - `make()` returns a new, empty persistence.
+/// - `reopen()` is for a persistence that outlives its object. It opens the persistence that `make`
+///   returned last again, after its object was destroyed. The persistence may lose what was not
+///   flushed, so you may simulate a crash.
+/// - `pump()` is called again and again while an answer is awaited. It runs the loop that brings
+///   the answer.
 ///
 /// The same arguments give the same histories.
 /// Errors:     the fault.   Throws: what the persistence, `make`, `reopen` and `pump` throw.
@@ -52,7 +57,7 @@ template <class Make, std::invocable Reopen, std::invocable Pump>
     return std::nullopt;
 }
 
-/// The same for one that answers inside of its calls, or from a thread of its own.
+/// Tests a persistence that answers inside its calls, or from a thread of its own.
 template <class Make, std::invocable Reopen>
 [[nodiscard]] std::optional<PersistenceFault> persistence(Make make, Reopen reopen,
                                                           const PersistenceOptions& options = {}) {
@@ -60,7 +65,7 @@ template <class Make, std::invocable Reopen>
         std::move(make), std::move(reopen), [] { std::this_thread::yield(); }, options);
 }
 
-/// The same for one that ends with its object.
+/// Tests a persistence that ends with its object.
 template <class Make>
 [[nodiscard]] std::optional<PersistenceFault> persistence(Make make,
                                                           const PersistenceOptions& options = {}) {

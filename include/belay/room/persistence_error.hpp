@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/persistence_error.hpp
-/// PersistenceError: why a room could not be loaded, saved or flushed, with place and advice.
+/// PersistenceError: why a room could not be loaded, saved or flushed, where, and what to do.
 #pragma once
 
 #include <string>        // std::string
@@ -13,22 +13,25 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// What is wrong with a stored room, where, and what to do about it; false if nothing is.
+/// An error of stored rooms, with its place and with advice.
+///
+/// It converts to false if there is no error.
 ///
 /// Thread safety: a plain value.
 struct PersistenceError {
+    /// The kind of error.
     std::error_code code{};
-    /// The file, table or key that is meant; may be empty.
+    /// The file, table or key that the error concerns; may be empty.
     std::string path{};
-    /// What is wrong, in the words of this case; may be empty.
+    /// A description of this case; may be empty.
     std::string what{};
-    /// What its storage says can be done, a text that stays; null: what the code says.
+    /// The storage's own advice, a text that stays valid; null: `advice()` depends on the code.
     const char* cure = nullptr;
-    /// Of a flush: the only rooms whose changes are not stored, and why. Empty: those of any may
-    /// not be.
+    /// For a flush: the only rooms whose changes are not stored, each with its error. If it is
+    /// empty, the changes of any room may not be stored.
     std::vector<std::pair<std::string, std::error_code>> rooms{};
 
-    /// What the reader can do, as a sentence without its full stop.   Complexity: O(1).
+    /// Returns what the reader can do, as a sentence without its full stop.   Complexity: O(1).
     [[nodiscard]] const char* advice() const noexcept {
         if (cure != nullptr) return cure;
         if (code == RoomErrc::bad_room_id) return "refuse the room: its id has 1 to 100 bytes";
@@ -55,9 +58,10 @@ struct PersistenceError {
         return far ? "see to the storage, and to the way there" : detail::file_advice(code);
     }
 
-    /// "boards/6162.room: the stored snapshot is damaged (its check is wrong): put the …".
+    /// Returns the error as a sentence, such as "boards/6162.room: the stored snapshot is damaged
+    /// (its check is wrong): put the …".
     ///
-    /// Allocates; throws std::bad_alloc.
+    /// Allocates: the text.   Throws: std::bad_alloc.
     [[nodiscard]] std::string message() const {
         return detail::error_message(path.empty() ? "the rooms" : path, code, what, advice());
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/persistence_like.hpp
-/// PersistenceLike: where the updates and snapshots of rooms are kept.
+/// PersistenceLike: stores the updates and snapshots of rooms.
 #pragma once
 
 #include <concepts>      // std::same_as
@@ -24,21 +24,25 @@ namespace belay { inline namespace BELAY_ABI {
 
 namespace part {
 
-/// The longest id of a room; the shortest has one byte. Any bytes may be in it.
+/// The maximum number of bytes of a room id.
+///
+/// The minimum is one byte. An id may contain any bytes.
 inline constexpr std::size_t room_id_bytes_max = 100;
 
 }  // namespace part
 
-/// What is stored of a room: the document is made by all of `snapshot`, then all of `updates`.
+/// The stored state of a room.
+///
+/// Applying all of `snapshot`, then all of `updates`, makes the document.
 struct StoredRoom {
-    /// Which history it is: given to `reset`.
+    /// Identifies the history; `reset` was given it.
     Id epoch{};
-    /// What was given to the last `save`; nothing if there was none since the history began.
+    /// The updates that the last `save` was given; empty if there was none since the history began.
     std::vector<Bytes> snapshot{};
-    /// What it does not cover, in the order in which it was appended. Some may be in it all the
-    /// same.
+    /// The updates that the snapshot does not cover, in the order in which they were appended. Some
+    /// of them may be in the snapshot all the same.
     std::vector<Bytes> updates{};
-    /// Of the last of all this: what a `save` of it covers.
+    /// The position of the last of all these changes. A `save` of this state covers it.
     std::uint64_t position = 0;
 };
 
@@ -94,53 +98,58 @@ template <class P>
 concept TellsLagging = requires(P& p) {
     { p.lagging() } -> std::same_as<std::optional<std::string>>;
 };
-// A member of this name that cannot be called so would be passed over in silence.
+// A member of this name with another signature would be ignored silently.
 template <class P>
 concept LaggingIsSound = TellsLagging<P> || !has_lagging<P>();
 
 }  // namespace detail
 
-/// Keeps rooms by their ids: 1 to `part::room_id_bytes_max` bytes, whatever they are.
+/// Stores rooms by their ids.
 ///
-/// Changes are made at once, and are *stored* by a flush:
+/// An id has 1 to `part::room_id_bytes_max` bytes, of any value.
 ///
-/// - `reset(id, epoch) -> Result<std::uint64_t>`: a new history begins, empty, whatever the room
-///   had; also of a room that there was not. Every room begins so.
-/// - `append(id, update) -> Result<std::uint64_t>`: one more update of the room's history.
-/// - `erase(id) -> std::error_code`: there is no such room any more; also if there was none.
-/// - `flush(done)`: answers when all changes made before it are stored: they survive whatever the
-///   storage survives.
+/// A call makes a change at once, and a flush *stores* it:
 ///
-/// The first two answer a position: of one room each is larger than the one before, over histories,
-/// too. After a restart a `load` tells where a room is. An error means that nothing was taken, and
-/// that a flush does not know of it: RoomErrc::bad_room_id, unknown_room of an append to a room
-/// without a history, a full disk. What cannot be known at once may come out as the error of the
-/// flush.
+/// - `reset(id, epoch) -> Result<std::uint64_t>`: begins a new, empty history, and discards the
+///   earlier one. The room need not exist; every room begins in this way.
+/// - `append(id, update) -> Result<std::uint64_t>`: adds an update to the room's history.
+/// - `erase(id) -> std::error_code`: removes the room. The room need not exist.
+/// - `flush(done)`: answers when all changes made before it are stored. They then survive
+///   everything that the storage survives.
 ///
-/// A flush whose error names `rooms` has stored the changes of all others. Of those that it names,
-/// and of all if it names none, each of the changes since the last flush that did not fail may be
-/// stored, now or later, or not at all, but never in part. A `load` tells what is stored now.
+/// `reset` and `append` return a position. In one room each position is larger than the one before,
+/// also over several histories. After a restart, `load` returns the position of a room.
 ///
-/// - `load(id, done)`: answers a Result<std::optional<StoredRoom>, PersistenceError>: what is
-///   stored of the room now, and nothing that is not. No room is an answer; an error is none, and
-///   the room must not be begun anew then.
-/// - `save(id, snapshot, covers, done)`: answers when the updates `snapshot`, which make the
-///   document, are stored instead of all changes of the room up to position `covers`; or they are
-///   not, and nothing has changed. RoomErrc::bad_position if something up to `covers` is not
-///   stored; stale_snapshot if `covers` is before what a stored snapshot covers, or is of an
-///   earlier history; unknown_room.
+/// If one of the first three calls returns an error, the change was not accepted, and no flush
+/// reports on it. Possible errors are RoomErrc::bad_room_id, a full disk, and unknown_room for an
+/// append to a room without a history. An error that cannot be detected at once may be the error of
+/// the flush.
+///
+/// If the error of a flush names `rooms`, the changes of all other rooms are stored. The changes
+/// since the last successful flush are uncertain in the rooms that it names, and in all rooms if it
+/// names none. Each of them may be stored, now or later, or not at all, but never in part. A `load`
+/// returns what is stored now.
+///
+/// - `load(id, done)`: answers a Result<std::optional<StoredRoom>, PersistenceError>, which is what
+/// is stored of the room now, and nothing else. "No such room" is an answer. An error is not: after
+/// an error the room must not be begun anew.
+/// - `save(id, snapshot, covers, done)`: stores the updates `snapshot`, which make the document,
+///   instead of all changes of the room up to position `covers`. It answers when they are stored.
+///   After an error nothing has changed. RoomErrc::bad_position means that a change up to `covers`
+///   is not stored. stale_snapshot means that `covers` is before what a stored snapshot covers, or
+///   of an earlier history. The third error is unknown_room.
 /// - `list(after, count, done)`: answers Result<std::vector<std::string>, PersistenceError>: the
-///   first ids behind `after` of the rooms that are stored, `count` at most; the first of all
-///   behind "".
-/// - optional `lagging() -> std::optional<std::string>`: a room whose changes should be saved now,
-///   open or not, since they hold up space; asked for after flushes and saves. Nothing most of the
-///   time.
+/// ids of stored rooms that follow `after`, the first `count` of them at most. An empty `after`
+/// begins with the first room.
+/// - optional `lagging() -> std::optional<std::string>`: returns a room whose changes should be
+///   saved now, because they hold up space. The room need not be loaded. It is called after flushes
+///   and saves, and returns nothing most of the time.
 ///
-/// Calls take effect in the order in which they are made, the `load` after a `flush` knows of it.
-/// A Completion is answered in the call or later, on any thread; one that is dropped unanswered
-/// means that it failed. What is given is read during the call only.
+/// Calls take effect in the order in which they are made, so a `load` after a `flush` includes what
+/// was flushed. A Completion is answered in the call or later, on any thread. Dropping a Completion
+/// without an answer means that the call failed. Arguments are read only during the call.
 ///
-/// Models: MemoryRooms, JournalRooms; OnThread of one.
+/// Models: MemoryRooms, JournalRooms; OnThread of one of these.
 template <class P>
 concept PersistenceLike =
     detail::LoadsRooms<P> && detail::AppendsUpdates<P> && detail::ResetsRooms<P> &&

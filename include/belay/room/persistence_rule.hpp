@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/persistence_rule.hpp
-/// check::PersistenceRule: what a persistence of rooms must do and the compiler cannot check.
+/// check::PersistenceRule: the rules for a persistence of rooms that the compiler cannot check.
 #pragma once
 
 #include <cstddef>  // std::size_t
@@ -10,7 +10,9 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace check {
 
-/// What a persistence must do and the compiler cannot check, see PersistenceLike.
+/// The rules for a persistence that the compiler cannot check.
+///
+/// PersistenceLike explains them.
 enum class PersistenceRule : std::uint8_t {
     starts_empty,
     answers_every_call,
@@ -36,7 +38,7 @@ enum class PersistenceRule : std::uint8_t {
     failed_flush_names_what_it_refuses
 };
 
-/// The rule as a sentence.
+/// Returns the rule as a sentence.
 [[nodiscard]] constexpr const char* to_string(PersistenceRule rule) noexcept {
     constexpr const char* sentences[] = {
         "a new persistence has no room",
@@ -65,13 +67,14 @@ enum class PersistenceRule : std::uint8_t {
     return i < sizeof sentences / sizeof sentences[0] ? sentences[i] : "unknown";
 }
 
-/// What check::persistence found.
+/// A fault that check::persistence found in a persistence.
 struct PersistenceFault {
     /// The rule that is broken.
     PersistenceRule rule{};
-    /// Which history broke it; the same persistence breaks it in the same one again.
+    /// The number of the history that broke it. The same persistence breaks it in the same history
+    /// again.
     std::uint64_t history = 0;
-    /// After how many steps.
+    /// The number of steps before the fault.
     std::uint64_t step = 0;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/room_core.hpp
-/// RoomCore: when a room is loaded, saved and let go; a value without documents or clients.
+/// RoomCore: decides when a room is loaded, saved and evicted; has no documents or clients.
 #pragma once
 
 #include <cstddef>  // std::size_t
@@ -12,51 +12,57 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace timeline {
 
-/// Decides about one room: `step(event, turn)` answers what is to be done, and the owner does it.
+/// Decides when one room is loaded, saved and evicted, as a value without documents or clients.
 ///
-/// - It begins `loading`. What fails to load is refused, and never saved.
-/// - A change is `appended`, and then either `entered` (it is durable, and in the document) or
-///   `lost`, with all others that were not durable: the room is loaded again; or `dropped`, where
-///   it need not be.
-/// - A save is due RoomOptions::save_after the last change, and at most save_within after the first
-///   that no save covers. One is under way at a time; one that failed is tried again.
-/// - Without clients it is let go at the first sweep unload_after the last activity; never while
-///   anything is not durable or not saved. A client that comes meanwhile keeps it.
+/// `step(event, turn)` returns what must be done, and the owner does it.
 ///
-/// Usable in constant expressions, so that timelines can be proven.
+/// - A room begins `loading`. If the load fails, the room refuses its clients, and is never saved.
+/// - A change is `appended`. Then it is `entered`: it is durable, and in the document. Or it is
+///   `lost`, with all other changes that were not durable, and the room is loaded again. Or it is
+///   `dropped`, if the room need not be loaded again.
+/// - A save is due RoomOptions::save_after after the last change, and at most save_within after the
+///   first change that no save covers. One save is under way at a time. A save that failed is tried
+///   again.
+/// - A room without clients is evicted at the first sweep that is unload_after or more after the
+///   last activity. It is never evicted while a change is not durable or not saved. A client that
+///   comes meanwhile keeps it.
+///
+/// Usable in constant expressions, so that a static_assert can prove a timeline.
 /// Thread safety: a plain value.
 class RoomCore {
 public:
+    /// The events of a room.
     enum class Event : std::uint8_t {
-        loaded,       ///< the load that was asked for is there
-        load_failed,  ///< it is not
-        joined,       ///< a client came
-        left,         ///< a client went
-        touched,      ///< somebody asked for the room without becoming a client
+        loaded,       ///< the requested load has succeeded
+        load_failed,  ///< it has failed
+        joined,       ///< a client has joined
+        left,         ///< a client has left
+        touched,      ///< the room was used, but no client joined
         appended,     ///< a change waits to become durable
-        entered,      ///< the oldest of these is durable, and in the document
-        lost,         ///< those that wait will not become durable
-        dropped,      ///< likewise, and the document stands all the same
-        saved,        ///< the save that was asked for is done
-        save_failed,  ///< it is not
-        hurried,      ///< the storage wants a save now
-        stop,         ///< save, and let go
+        entered,      ///< the oldest of these changes is durable, and in the document
+        lost,         ///< the changes that wait will not become durable
+        dropped,      ///< likewise, but the document is valid all the same
+        saved,        ///< the requested save has succeeded
+        save_failed,  ///< it has failed
+        hurried,      ///< the storage requests a save now
+        stop,         ///< the room must be saved and evicted
         tick          ///< time has passed
     };
-    /// What is to be done.
+    /// The actions that the owner must take.
     struct Actions {
-        bool load = false;    ///< ask the storage for the room
+        bool load = false;    ///< request the room from the storage
         bool save = false;    ///< give it a snapshot of the document as it is now
-        bool refuse = false;  ///< who waits, or is a client, is told to try again later
-        bool unload = false;  ///< let the room go; nothing follows
+        bool refuse = false;  ///< close the clients, also those that wait; they try again later
+        bool unload = false;  ///< evict the room; nothing follows
 
         friend constexpr bool operator==(const Actions&, const Actions&) noexcept = default;
     };
 
-    /// `started` is where the sweeps of all rooms begin.
+    /// Makes a room that is loading. The sweeps of all rooms are counted from `started`.
     constexpr RoomCore(Instant started, const RoomOptions& options, Instant now) noexcept
         : options_{&options}, started_{started}, last_activity_{now} {}
 
+    /// Processes an event, and returns what must be done.
     [[nodiscard]] constexpr Actions step(Event event, Turn& turn) noexcept {
         BELAY_PRECONDITION(phase_ != Phase::over, "RoomCore::step: it must not be over");
         switch (event) {
@@ -111,7 +117,7 @@ public:
         return decide(turn.now);
     }
 
-    /// When it wants a tick.
+    /// Returns when the next tick is due.
     [[nodiscard]] constexpr Instant deadline() const noexcept {
         if (phase_ != Phase::live) return never;
         const Instant save = dirty_ && !saving_ ? save_at_ : never;
@@ -120,7 +126,7 @@ public:
 
     [[nodiscard]] constexpr bool live() const noexcept { return phase_ == Phase::live; }
     [[nodiscard]] constexpr bool loading() const noexcept { return phase_ == Phase::loading; }
-    /// Whether something in the document is not in a snapshot that is stored.
+    /// Returns whether something in the document is not in a stored snapshot.
     [[nodiscard]] constexpr bool dirty() const noexcept { return dirty_ || saving_; }
     [[nodiscard]] constexpr bool saving() const noexcept { return saving_; }
     [[nodiscard]] constexpr std::size_t clients() const noexcept { return clients_; }
@@ -147,7 +153,7 @@ private:
         dirty_ = true;
         const Instant due =
             smaller(after(now, options_->save_after), after(dirty_since_, options_->save_within));
-        // What failed waits its time, however busy the room is.
+        // A save that failed waits for its retry, regardless of how busy the room is.
         save_at_ = failures_ != 0 ? detail::larger(save_at_, now) : due;
     }
     constexpr Actions on_lost() noexcept {
@@ -171,7 +177,7 @@ private:
         const auto drawn = static_cast<std::int64_t>(uniform_upto(turn.bits, half));
         save_at_ = after(turn.now, nominal - Duration{drawn});
     }
-    /// The first sweep at which it may go.
+    /// Returns the first sweep at which the room may be evicted.
     [[nodiscard]] constexpr Instant unload_at() const noexcept {
         if (clients_ != 0 || unflushed_ != 0 || saving_ || leaving_) return never;
         const Instant idle = after(last_activity_, options_->unload_after);
@@ -189,7 +195,8 @@ private:
         if (leaving_ && last_activity_ > before(now, options_->unload_after)) leaving_ = false;
         if (saving_) return {};
         if (dirty_) {
-            // A room that is to go does not wait for its debounce, but for a save that failed.
+            // A room that is being evicted does not wait for save_after, but does wait to retry a
+            // failed save.
             if (save_at_ > now && !(leaving_ && failures_ == 0)) return {};
             return begin_save();
         }
@@ -198,7 +205,7 @@ private:
         return {.unload = true};
     }
     constexpr Actions decide_to_stop() noexcept {
-        if (phase_ == Phase::loading) dirty_ = false;  // nothing of it is here
+        if (phase_ == Phase::loading) dirty_ = false;  // no document is loaded
         if (saving_ || unflushed_ != 0) return {};
         if (dirty_ && !gave_up_) return begin_save();
         phase_ = Phase::over;

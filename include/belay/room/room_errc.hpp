@@ -9,32 +9,34 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// The errors of room/; category "belay.room". Values are appended, never renumbered.
+/// The errors of belay/room, in the category "belay.room".
+///
+/// Values are appended, never renumbered.
 enum class RoomErrc {
-    malformed_update = 1,  ///< the bytes are no update of the document
-    // 2, 3 and 4 are errors of Yjs: YjsErrc.
-    update_too_large = 5,  ///< an update that exceeds a limit
-    document_full = 6,     ///< the document would exceed its limit
-    bad_room_id = 7,     ///< of no byte, more than `part::room_id_bytes_max`, or malformed in a URL
-    unknown_room = 8,    ///< there is no room of this id, or it has no history yet
-    stale_snapshot = 9,  ///< a newer one is stored, or the history is another by now
-    bad_position = 10,   ///< a snapshot that covers what is not durable
-    snapshot_damaged = 11,    ///< the bytes of a stored snapshot are not what was written
-    snapshot_missing = 12,    ///< a snapshot that was stored is not there any more
-    snapshot_misplaced = 13,  ///< of another room, another log, or of an earlier time
-    log_misplaced = 14,       ///< a log that is not the one of the rooms beside it
-    storage_busy = 15,        ///< what keeps rooms has more work than it takes
-    unauthorized = 16,        ///< nobody that is known, or no longer
-    forbidden = 17,           ///< known, without the right to come in
-    history_reset = 18,       ///< a client of a history that is over: it must begin anew
-    unknown_message = 19,     ///< a frame that says what the protocol does not know
-    malformed_frame = 20,     ///< a frame that is not what the protocol's format says
-    frame_too_large = 21,     ///< a frame, or a part of one, that is beyond a limit
-    too_many = 22,            ///< there are as many rooms or clients as there may be
-    too_slow = 23,            ///< a client that does not take what it is sent
-    not_durable = 24,         ///< a change that could not be made durable; nobody has seen it
+    malformed_update = 1,  ///< the bytes are not an update of the document
+    // YjsErrc has 2, 3 and 4.
+    update_too_large = 5,     ///< an update that exceeds a limit
+    document_full = 6,        ///< the document would exceed its limit
+    bad_room_id = 7,          ///< empty, above `part::room_id_bytes_max`, or malformed in a URL
+    unknown_room = 8,         ///< there is no room with this id, or it has no history yet
+    stale_snapshot = 9,       ///< a newer one is stored, or the room has another history now
+    bad_position = 10,        ///< a snapshot that covers changes that are not durable
+    snapshot_damaged = 11,    ///< the bytes of a stored snapshot are not those that were written
+    snapshot_missing = 12,    ///< a snapshot that was stored does not exist any more
+    snapshot_misplaced = 13,  ///< a snapshot of another room, another log or an earlier time
+    log_misplaced = 14,       ///< a log that is not the one of the stored snapshots
+    storage_busy = 15,        ///< the storage has more work than it accepts
+    unauthorized = 16,        ///< a user that is not known, or whose grant has expired
+    forbidden = 17,           ///< a known user without the right to join
+    history_reset = 18,       ///< a client of a history that has ended; it must begin anew
+    unknown_message = 19,     ///< a frame that the protocol does not define
+    malformed_frame = 20,     ///< a frame that does not follow the protocol's format
+    frame_too_large = 21,     ///< a frame, or a part of one, that exceeds a limit
+    too_many = 22,            ///< the maximum number of rooms, clients or calls is reached
+    too_slow = 23,            ///< a client that does not accept what it is sent
+    not_durable = 24,         ///< a change that did not become durable; no other client has seen it
     not_loaded = 25,          ///< a room that could not be loaded, or is not loaded yet
-    no_answer = 26,           ///< an authorizer, or what keeps rooms, has not answered in time
+    no_answer = 26,           ///< an authorizer or a storage has not answered in time
     manager_stopped = 27,     ///< the manager is stopped
     room_erased = 28          ///< a client of a room that was erased
 };
@@ -80,7 +82,7 @@ inline constexpr ErrorText room_error_texts[] = {
 
 }  // namespace detail
 
-/// Makes a std::error_code of it, which the conversion asks for.
+/// Makes a std::error_code from a RoomErrc, as the conversion requires.
 [[nodiscard]] inline std::error_code make_error_code(RoomErrc error) noexcept {
     return {static_cast<int>(error), detail::room_category()};
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/room_manager.hpp
-/// RoomManager: documents that several people edit at once, on a server that loses nothing.
+/// RoomManager: serves documents that several users edit at the same time.
 #pragma once
 
 #include <concepts>      // std::constructible_from, std::convertible_to
@@ -18,43 +18,53 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Keeps rooms: a document each, loaded when somebody comes, saved while it changes, let go when
-/// nobody was there for long.
+/// Serves documents that several clients edit at the same time.
 ///
-/// A change is validated, made durable, and only then part of the document that others get, and
-/// sent to whoever is a client at that moment. What cannot be made durable nobody has seen: its
-/// author is closed, to send it again later, and the room is loaded again.
+/// A room is one document and the clients attached to it. The manager loads a room when its first
+/// client arrives, and saves it while it changes. It evicts a room after RoomOptions::unload_after
+/// without clients and activity.
 ///
-/// Where the persistence is a FanoutLike, several servers have the same rooms: each change is sent
-/// to the clients of all of them, and so is who is here.
+/// Durability: the manager validates a change and stores it before it applies and broadcasts it. It
+/// sends the change to every client that is in the room at that moment. If storing fails, no other
+/// client has seen the change. The manager then closes the author's connection, so that the author
+/// sends the change again after reconnecting, and reloads the room.
 ///
-/// Clients come over any transport of Bytes, and speak any protocol; of one room several. A client
-/// that is slow, wrong or gone costs only itself. What ends it: it or the manager says goodbye; it
-/// breaks the protocol or a limit; it is silent, or takes nothing, for
-/// RoomOptions::heartbeat.dead_after; its Grant ends.
+/// If the persistence is a FanoutLike, several servers serve the same rooms. Each change is sent to
+/// the clients of all servers, and so is awareness (who is here). After a failed flush the manager
+/// does not reload such a room, because the stored changes arrive from the storage.
 ///
-/// A Machine: attach it to a driver, which runs it on one thread, its home. Authorizer and
-/// persistence must not call it.
+/// Clients connect over any transport whose message type is Bytes. Clients of one room may use
+/// different protocols. The manager closes a client that
+/// - violates its protocol or exceeds a limit,
+/// - sends nothing, or accepts nothing, for RoomOptions::heartbeat.dead_after, or
+/// - holds a Grant that has expired. Other clients are not affected. A client also ends by a
+/// goodbye, its own or the manager's.
+///
+/// A RoomManager is a machine: attach it to a driver, which runs it on one thread, the home thread.
+/// Authorizer and persistence must not call it.
 ///
 /// Models:        MachineLike.
 /// Thread safety: home thread only.
-/// Complexity:    O(log n) for each client and room that is due; a change costs its own bytes, and
+/// Complexity:    O(log n) for each client and room that is due. A change costs its own bytes, and
 ///                a message for each client of its room.
 template <class Persistence, class Authorizer, class Observer = NoObserver,
           class Document = YjsDocument>
 class RoomManager {
-    // Not constraints: the compilers' words for a failed one would hide the sentences.
+    // Static assertions and no constraints: a compiler's message about a failed constraint would
+    // hide the sentences.
     static_assert(explain::persistence_like<Persistence>());
     static_assert(explain::authorizer_like<Authorizer>());
     static_assert(explain::document_like<Document>());
     using Hub = detail::RoomHub<Persistence, Authorizer, Document>;
 
 public:
-    /// The persistence is moved in; a named one is never copied. `empty` is what each room begins
-    /// with.
-    /// Pre: of the options all durations > 0ns, all limits > 0, 0 < heartbeat.every <
-    /// heartbeat.dead_after, save_after <= save_within, save_retry_min <= save_retry_max,
-    /// piece_bytes_max >= 1 KiB, close codes as RoomCloseCodes says.
+    /// Makes a manager that owns its persistence. Pass a named persistence with std::move; it is
+    /// never copied. Each room begins with a copy of `empty`.
+    ///
+    /// Pre: in the options all durations > 0ns, all limits > 0,
+    /// - 0 < heartbeat.every < heartbeat.dead_after,
+    /// - save_after <= save_within, save_retry_min <= save_retry_max,
+    /// - piece_bytes_max >= 1 KiB, and close codes as RoomCloseCodes requires.
     template <class P>
         requires std::constructible_from<Persistence, P>
     RoomManager(P&& persistence, Authorizer authorizer, RoomOptions options = {},
@@ -80,7 +90,8 @@ public:
     }
     RoomManager(const RoomManager&) = delete;
     RoomManager& operator=(const RoomManager&) = delete;
-    /// Silent: saves nothing, and says no goodbye; all that clients have seen is durable.
+    /// Ends without saving anything, and without a goodbye to any client. Everything that clients
+    /// have seen is durable.
     ~RoomManager() = default;
 
     // ---- for the driver ------------------------------------------------------------------------
@@ -101,25 +112,29 @@ public:
 
     // ---- commands ------------------------------------------------------------------------------
 
-    /// Opens the doors; the sweeps begin.   Pre: attached.
+    /// Starts accepting clients, and starts the periodic sweep of idle rooms.   Pre: attached.
     void start() {
         hub_.start(waker_.now());
         waker_.touch();
     }
-    /// Says 1001 to all clients, makes everything durable and saves it; then `on_stopped` is told,
-    /// with the error of what could not be saved, after RoomOptions::stop_within at the latest.
+    /// Closes all clients with code 1001, makes all changes durable, and saves all rooms. Then it
+    /// calls `on_stopped`, after RoomOptions::stop_within at the latest. If something could not be
+    /// saved, the hook receives the error.
     void stop() {
         hub_.stop(waker_.now());
         waker_.touch();
     }
 
-    /// Takes a client over from a listener. It is let in when the authorizer has said so and its
-    /// room is loaded; else its upgrade is answered, and it is closed with the code that says why.
-    /// Of a protocol whose frames have addresses (HocuspocusProtocol) `request.board`, `token` and
-    /// `epoch` do not count: the upgrade is answered at once, and each document is asked for in
+    /// Takes over a client from a listener.
+    ///
+    /// The client is admitted when the authorizer has granted access and its room is loaded.
+    /// Otherwise its upgrade is answered, and it is closed with the code that gives the reason. If
+    /// the frames of the protocol have addresses (HocuspocusProtocol), `request.board`, `token` and
+    /// `epoch` are ignored. The upgrade is then answered at once, and each document is requested in
     /// frames.
     ///
-    /// Returns: its id; none if there are far too many, and it was sent away without a word.
+    /// Returns: the id of the client. It returns no id if RoomOptions::clients_max and waiting_max
+    /// more are there already; the client is then dropped without an answer.
     /// Pre: attached.   Throws: std::bad_alloc; what the authorizer's check throws.
     template <class Transport, class Protocol>
     RoomClientId accept(Transport transport, Protocol protocol, RoomRequest request) {
@@ -130,24 +145,27 @@ public:
         return {hub_.accept(std::move(transport), std::move(protocol), std::move(request),
                             waker_.now())};
     }
-    /// Says goodbye to a client.   Returns: whether there was one.
+    /// Closes a client with code 1000.   Returns: whether there was one.
     bool remove_client(RoomClientId client) {
         const bool found = hub().remove(client.value);
         waker_.touch();
         return found;
     }
-    /// Sends a frame as it is, behind its address where it has one, to all clients of a room but
-    /// one; the document does not change. Who is too slow for it is closed.
-    /// Returns: whether there is such a room.
+    /// Sends a frame unchanged to all clients of a room except `exclude`. If the protocol has
+    /// addresses, the frame follows the client's address. The document does not change. A client
+    /// that is too slow for the frame is closed.
     bool broadcast(std::string_view board, BytesView frame, RoomClientId exclude = {}) {
         const bool found = hub().broadcast(board, frame, exclude.value);
         waker_.touch();
         return found;
     }
-    /// Changes a document, as an edit of a client's: durable first, then sent to all but `source`.
+    /// Changes a document, like the edit of a client. The change is made durable first, and then
+    /// sent to all clients except `source`.
     ///
-    /// Errors: unknown_room, not_loaded (see get_or_create_room); what the document refuses;
-    /// not_durable. That it is durable says nothing; that it is not, on_room_failed.
+    /// Errors: unknown_room, not_loaded (see get_or_create_room); those of the document;
+    /// not_durable; update_too_large, above RoomOptions::unflushed_bytes_max. There is no
+    /// notification when the change is durable. If it does not become durable, `on_room_failed` is
+    /// called.
     [[nodiscard]] std::error_code apply_update(std::string_view board, BytesView update,
                                                RoomClientId source = {}) {
         auto* const room = hub().find(board);
@@ -156,15 +174,15 @@ public:
         waker_.touch();
         return error;
     }
-    /// The updates that make the document of a room; none if it is not here, or not loaded.
+    /// Returns the updates that make the document of a room; none if the room is not in memory, or
+    /// not loaded.
     [[nodiscard]] std::optional<std::vector<Bytes>> get_state(std::string_view board) {
         auto* const room = hub().find(board);
         if (room == nullptr || !room->core.live()) return std::nullopt;
         const std::span<const Bytes> parts = room->document.snapshot();
         return std::vector<Bytes>(parts.begin(), parts.end());
     }
-    /// Has a room loaded, which counts as activity.
-    /// Errors: bad_room_id, too_many, manager_stopped.
+    /// Begins to load a room that is not in memory. The call counts as activity.
     [[nodiscard]] Result<RoomStats> get_or_create_room(std::string_view board) {
         std::error_code error;
         auto* const room = hub().find_or_make(board, error);
@@ -173,8 +191,8 @@ public:
         waker_.touch();
         return *stats(board);
     }
-    /// Asks the authorizer again for all clients of a room: rights that were changed or taken away
-    /// take effect.   Returns: how many were asked for.
+    /// Asks the authorizer again for all clients of a room, so that changed or revoked rights take
+    /// effect.   Returns: how many clients are checked again.
     std::size_t reauthorize(std::string_view board) {
         const std::size_t asked = hub().reauthorize(board);
         waker_.touch();
@@ -183,45 +201,51 @@ public:
 
     // ---- rooms as a whole ----------------------------------------------------------------------
 
-    // Their answers come at the end of a turn, on the home thread, from functions that may call
-    // every command; manager_stopped where it does not run, too_many beyond
-    // RoomOptions::calls_max, bad_room_id.
+    // Each call answers at the end of a turn, on the home thread, and its function may call every
+    // command. It answers manager_stopped if the manager does not run, too_many above
+    // RoomOptions::calls_max, and bad_room_id.
 
-    /// Ends a room and all that is stored of it; also one that is not there. Its clients are closed
-    /// with 4410; who comes before that is stored waits, and finds nothing.
-    /// Errors: the storage's: refused, nothing has changed; of the flush, a load tells.
+    /// Erases a room and all that is stored of it. The room need not exist. Its clients are closed
+    /// with 4410. A client that comes before the end is stored waits, and then finds nothing.
+    /// Errors: those of the storage. If the storage refused the call, nothing has changed. If the
+    /// flush failed, a load shows what is stored.
     void erase(std::string_view board, Completion<PersistenceError> done) {
         hub().office.erase(std::string{board}, std::move(done));
         waker_.touch();
     }
-    /// Begins a room's history anew, empty, with a new epoch; also of a room that is not there. Its
-    /// clients are closed with 4409; those at its door with 1013, to come again.
+    /// Begins a room's history anew, empty, with a new epoch. The room need not exist. Its clients
+    /// are closed with 4409. Clients that were not admitted yet are closed with 1013, and connect
+    /// again.
     /// Errors: as erase.
     void reset(std::string_view board, Completion<PersistenceError> done) {
         hub().office.reset(std::string{board}, std::move(done));
         waker_.touch();
     }
-    /// The first rooms that are stored behind `after`, in the order of their bytes: at most
-    /// `count`, which is 1 to 1,000.   Errors: invalid_argument; no_answer; the storage's.
+    /// Lists stored rooms after `after`, in the order of their bytes. It lists at most `count`
+    /// rooms, which must be 1 to 1,000.   Errors: invalid_argument; no_answer; those of the
+    /// storage.
     void list(std::string_view after, std::size_t count,
               Completion<Result<std::vector<std::string>, PersistenceError>> done) {
         hub().office.list(after, count, std::move(done));
         waker_.touch();
     }
-    /// A room as it is stored, all of it in `snapshot`; nothing if there is no such room. One that
-    /// is not here is not kept here for it.   Errors: no_answer; the storage's; malformed_update.
-    /// Complexity: as merging the document.
+    /// Exports a room as it is stored, with all of it in `snapshot`; nothing if there is no such
+    /// room. The call does not keep a room in memory that was not there.
+    /// Errors: no_answer; those of the storage; malformed_update.
+    /// Complexity: that of merging the document.
     void export_room(std::string_view board,
                      Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
         hub().office.export_room(std::string{board}, std::move(done));
         waker_.touch();
     }
-    /// Joins updates to a room, as edits of the server's; has it loaded. All of them are checked,
-    /// on a copy of the document, before any is stored. A room without a history begins with the
-    /// epoch of `content`, if that is one. The answer says that all is durable: of one update all
-    /// or nothing is, after an error too, of several each.
-    /// Errors: what the document refuses; update_too_large: more than unflushed_bytes_max at once;
-    /// not_loaded, room_erased, history_reset meanwhile; not_durable; those of the flush.
+    /// Adds updates to a room, like edits of the server, and loads the room first. All updates are
+    /// checked on a copy of the document before any of them is stored. A room without a history
+    /// begins with the epoch of `content`, unless that is `no_id`. An answer without an error means
+    /// that all updates are durable. After an error, each update is durable as a whole or not at
+    /// all.
+    /// Errors: those of the document; update_too_large, above unflushed_bytes_max at once;
+    /// not_loaded, room_erased or history_reset, if that happens meanwhile; not_durable; those of
+    /// the flush.
     void import_room(std::string_view board, StoredRoom content,
                      Completion<PersistenceError> done) {
         hub().office.import_room(std::string{board}, std::move(content), std::move(done));
@@ -230,21 +254,27 @@ public:
 
     // ---- observers -----------------------------------------------------------------------------
 
-    /// What a room is like; none if it is not here.
+    /// Returns the current state of a room; none if the room is not in memory.
     [[nodiscard]] std::optional<RoomStats> stats(std::string_view board) const {
         return hub_.stats(board);
     }
+    /// Returns what the manager has done since it was made.
     [[nodiscard]] const RoomCounters& counters() const noexcept { return hub_.counters_; }
+    /// Returns the number of rooms in memory.
     [[nodiscard]] std::size_t rooms() const noexcept { return hub_.rooms(); }
+    /// Returns the number of clients, including those that are not admitted yet.
     [[nodiscard]] std::size_t clients() const noexcept { return hub_.clients(); }
+    /// Returns the persistence that the manager owns.
     [[nodiscard]] Persistence& persistence() noexcept { return hub_.persistence(); }
+    /// Returns the observer that the manager owns, or refers to.
     [[nodiscard]] auto& observer() noexcept { return detail::unwrap(observer_); }
 
 private:
     friend struct detail::LifelineOf;
     using Hooks = detail::RoomHooks<RoomManager>;
 
-    /// Outside of a turn: between turns hours may go by.
+    /// Returns the hub for a call outside a turn. Hours may pass between turns, so its time is set
+    /// first.
     [[nodiscard]] Hub& hub() noexcept {
         hub_.at(waker_.now());
         return hub_;
@@ -282,7 +312,7 @@ private:
         return o;
     }
     void tell(const driver::TurnGuard& guard) {
-        // A hook may bring about further ones, for the next turn.
+        // A hook may cause further notices. They wait for the next turn.
         for (std::size_t left = hub_.notices_.size(); left != 0; --left) {
             detail::RoomNotice notice = std::move(hub_.notices_.front());
             hub_.notices_.pop_front();

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/room_observer.hpp
-/// The hooks of a RoomManager's observer, also without the manager in front:
-/// `on_refused(auto& rooms, const RoomRefusal&)`, `on_divergence(auto& rooms, const
-/// RoomDivergence&)`, `on_room_failed(auto& rooms, const RoomFailure&)`,
-/// `on_room_event(auto& rooms, const RoomEvent&)`, `on_stopped(auto& rooms, std::error_code)`.
+/// The hooks of a RoomManager's observer. The first parameter of each may be omitted:
+/// - `on_refused(auto& rooms, const RoomRefusal&)`
+/// - `on_divergence(auto& rooms, const RoomDivergence&)`
+/// - `on_room_failed(auto& rooms, const RoomFailure&)`
+/// - `on_room_event(auto& rooms, const RoomEvent&)`
+/// - `on_stopped(auto& rooms, std::error_code)`
 ///
-/// They run on the home thread, at the end of a turn, may call every command of the manager, and
-/// destroy it. What one throws leaves the `advance` that ran it.
+/// The hooks run on the home thread, at the end of a turn. They may call every command of the
+/// manager, and may destroy it. An exception that a hook throws leaves the `advance` that ran it.
 #pragma once
 
 #include <cstddef>       // std::size_t
@@ -20,30 +22,36 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// A client of a RoomManager, for as long as the manager lives; none by default.
+/// Identifies a client of a RoomManager for as long as the manager lives.
+///
+/// The default value is no client. If a connection carries several clients, they share the id that
+/// `accept` returned for it.
 struct RoomClientId {
     std::uint64_t value = 0;
     friend constexpr bool operator==(RoomClientId, RoomClientId) noexcept = default;
 };
 
-/// What a room, or a client of it, has come to: `on_room_event`, in the order in which it happened.
+/// An event of a room or of one of its clients, for `on_room_event`.
+///
+/// Events arrive in the order in which they happened. Many changes cause one `changed`, when they
+/// are to be saved; see RoomOptions::save_after.
 struct RoomEvent {
     enum class Kind : std::uint8_t {
-        loaded,   ///< the room is here: the first of its events
-        joined,   ///< a client is in the room
-        left,     ///< it is no more, whatever the reason
-        changed,  ///< once for many changes: when they are to be saved, see RoomOptions::save_after
-        saved,    ///< all that `changed` has told is in a snapshot
-        unloaded  ///< the room is not here any more: the last of its events
+        loaded,   ///< the room is in memory; the first of its events
+        joined,   ///< a client has joined the room
+        left,     ///< a client has left the room, for any reason
+        changed,  ///< the document has changed, and is about to be saved
+        saved,    ///< all changes that `changed` reported are in a snapshot
+        unloaded  ///< the room is no longer in memory; the last of its events
     };
     Kind kind{};
-    std::string board{};
-    std::string user{};       ///< who joined or left
+    std::string board{};      ///< the room id
+    std::string user{};       ///< the user that joined or left
     RoomClientId client{};    ///< likewise
-    std::size_t clients = 0;  ///< in the room, after it
+    std::size_t clients = 0;  ///< how many are in the room after the event
 };
 
-/// The kind as a word: "joined".
+/// Returns the kind as a word, such as "joined".
 [[nodiscard]] constexpr std::string_view to_string(RoomEvent::Kind kind) noexcept {
     constexpr std::string_view words[] = {"loaded",  "joined", "left",
                                           "changed", "saved",  "unloaded"};
@@ -51,25 +59,30 @@ struct RoomEvent {
     return i < sizeof words / sizeof words[0] ? words[i] : "unknown";
 }
 
-/// A client that was not let in, or was closed for a reason of its own: `on_refused`. Never with
-/// its token.
+/// A client that was not admitted, or was closed because of an error, for `on_refused`.
+///
+/// It never contains the client's token.
 struct RoomRefusal {
     std::string board;
-    std::string user;  ///< empty: not known, or not yet
+    std::string user;  ///< empty if the user is not known, or not yet
     std::string ip;
-    std::error_code error;  ///< of RoomErrc, or what a document or a protocol has found
+    std::error_code error;  ///< of RoomErrc, or of a document or a protocol
 };
 
-/// A client that has something, and nothing in common with a room that has something: it began the
-/// document by itself, or the room was begun anew. Both are joined: `on_divergence`.
+/// A client and a room that have content but nothing in common, for `on_divergence`.
+///
+/// The client began the document by itself, or the room was begun anew. The two documents are
+/// joined.
 struct RoomDivergence {
     std::string board;
     std::string user;
 };
 
-/// A load, flush, append or save that failed: `on_room_failed`.
+/// A storage operation that failed, for `on_room_failed`.
+///
+/// The operation is a load, flush, append, save, reset, erase or subscription.
 struct RoomFailure {
-    std::string board;  ///< empty: of all rooms, a flush
+    std::string board;  ///< the room id; empty for a flush of all rooms
     PersistenceError error;
 };
 
@@ -80,7 +93,7 @@ BELAY_DETAIL_HOOK(OnRoomFailed, on_room_failed);
 BELAY_DETAIL_HOOK(OnRoomEvent, on_room_event);
 BELAY_DETAIL_HOOK(OnStopped, on_stopped);
 
-/// What a RoomManager M tells.
+/// The hooks that a RoomManager M calls.
 template <class M>
 struct RoomHooks {
     using Refused = Hook<OnRefused, M, const RoomRefusal&>;

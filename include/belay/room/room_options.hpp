@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/room_options.hpp
-/// RoomOptions: what a RoomManager is tuned by; and the codes with which it refuses clients.
+/// RoomOptions: the limits and times of a RoomManager. RoomCloseCodes: its codes for refused
+/// clients.
 #pragma once
 
 #include <cstddef>  // std::size_t
@@ -10,99 +11,124 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// With which WebSocket codes a client learns that it may not come in: 1008, or 3000 to 4999.
+/// The WebSocket codes for clients that are refused, which are 1008, or 3000 to 4999.
 struct RoomCloseCodes {
-    int unauthorized = 4001;  ///< nobody that is known
-    int forbidden = 4003;     ///< known, without the right
+    int unauthorized = 4001;  ///< the user is not known
+    int forbidden = 4003;     ///< the user is known, and has no right to the room
 };
 
-/// Codes at which Yjs's own clients stop: at any below 4400 they dial again, for ever.
+/// Returns codes at which Yjs's own clients stop.
+///
+/// At any code below 4400 they connect again, for ever.
 [[nodiscard]] constexpr RoomCloseCodes yjs_close_codes() noexcept { return {4401, 4403}; }
 
-/// What a RoomManager is tuned by. All durations are > 0ns, all limits > 0.
+/// The limits and times of a RoomManager.
+///
+/// All durations must be > 0ns, and all limits > 0.
 struct RoomOptions {
+    /// The codes for clients that are refused.
     RoomCloseCodes close_codes{};
 
-    /// A change is saved when there was none for so long,
+    /// A room is saved when it has not changed for this long.
     Duration save_after = std::chrono::seconds{5};
-    /// but at most so long after the first, which is no less; a log has it meanwhile.
+    /// A room that goes on changing is saved at most this long after its first unsaved change. Must
+    /// be >= save_after. Until then the change is durable as an update in the storage.
     Duration save_within = std::chrono::seconds{30};
-    /// Between a save that failed and the next: doubles from the first to the second, half of it
-    /// by chance.
+    /// The wait before a failed save is tried again. It doubles from save_retry_min to
+    /// save_retry_max. Up to half of it is subtracted at random.
     Duration save_retry_min = std::chrono::seconds{1};
     Duration save_retry_max = std::chrono::minutes{1};
-    /// So many saves are under way at a time, over all rooms; a flush may have to wait for them.
-    /// When the manager stops there are as many as there are rooms.
+    /// The maximum number of saves that are under way at a time, over all rooms. A flush may have
+    /// to wait for them. When the manager stops, all rooms may be saved at a time.
     std::size_t saves_max = 4;
-    /// A room without clients is kept so long after the last of them,
+    /// How long a room without clients stays in memory after its last activity. The next sweep then
+    /// evicts it.
     Duration unload_after = std::chrono::minutes{30};
-    /// and then until the next sweep.
+    /// The time between two sweeps.
     Duration sweep_every = std::chrono::minutes{5};
 
-    /// A load, flush or save that is not answered for so long has failed.
+    /// A load, flush, save or list that the storage does not answer within this time has failed.
     Duration answer_within = std::chrono::seconds{30};
-    /// A check of an authorizer that is not answered for so long lets nobody in.
+    /// A check that an authorizer does not answer within this time refuses the client. A connection
+    /// whose upgrade takes longer is ended.
     Duration check_within = std::chrono::seconds{10};
-    /// stop() is over after so long, whatever has not been saved.
+    /// stop() ends after this time, even if something has not been saved.
     Duration stop_within = std::chrono::seconds{20};
-    /// A client that says goodbye, or is told to go, is gone after so long.
+    /// A connection that the client or the manager closes ends after this time at the latest.
     Duration linger_max = std::chrono::seconds{2};
-    /// A client that is silent is asked for a sign of life, and removed. Yjs's own clients speak
-    /// every 15 s, and want to hear something every 30 s.
+    /// If a client is silent for `every`, the manager requests a sign of life. After `dead_after`
+    /// of silence it removes the client. Yjs's own clients send something every 15 s, and expect to
+    /// receive something every 30 s.
     HeartbeatOptions heartbeat{std::chrono::seconds{20}, std::chrono::seconds{45}};
 
-    /// Where tokens come in messages: a connection without a document is closed after so long,
+    /// For protocols with tokens in messages: a connection without a document is closed after this
+    /// time.
     Duration token_within = std::chrono::seconds{10};
-    /// and earlier if it has sent more before it sent a token, that included.
+    /// Such a connection is closed earlier if it sends more bytes than this, up to and including
+    /// its first token. A frame with a token must not be longer, either.
     std::size_t bytes_until_token = std::size_t{4} << 10;
-    /// Of one connection, where it may have several.
+    /// The maximum number of documents of one connection, if its protocol allows several.
     std::size_t documents_per_client_max = 100;
 
+    /// The maximum number of rooms in memory.
     std::size_t rooms_max = 10'000;
-    /// Of all rooms, those that wait to come in included; who has several documents open is as
-    /// many clients.
+    /// The maximum number of clients of all rooms, including those that wait to join. A user who
+    /// has several documents open counts as several clients.
     std::size_t clients_max = 20'000;
+    /// The maximum number of clients of one room.
     std::size_t clients_per_room_max = 1'000;
-    /// Those that are checked, or wait for a room that is being loaded.
+    /// The maximum number of clients that are being checked, or wait for a room that is being
+    /// loaded.
     std::size_t waiting_max = 1'000;
-    /// Calls of erase, reset, list, export_room and import_room that wait for their answers.
+    /// The maximum number of calls of erase, reset, list, export_room and import_room that wait for
+    /// their answers.
     std::size_t calls_max = 100;
-    /// Of a client's message.
+    /// The maximum number of bytes of a client's message.
     std::size_t frame_bytes_max = std::size_t{16} << 20;
-    /// Messages of one client that wait to be read.
+    /// The maximum number of messages of one client that wait to be read.
     std::size_t messages_max = 8;
-    /// Messages of one client that are read before the next client's turn.
+    /// The maximum number of messages of one client that are read before the next client's turn.
     unsigned frames_per_turn_max = 16;
-    /// Further messages of a client are read later. A state vector costs as many messages as its
-    /// answer has pieces at most.
+    /// The rate at which messages of one client are read. Further messages are read later. A state
+    /// vector costs as many messages as its answer has pieces at most.
     unsigned frames_per_second = 500;
+    /// How many messages of one client are read before that rate applies.
     unsigned frames_burst = 2'000;
-    /// Updates that wait for one client to be sent, beside a frame; who is here never does. Half of
-    /// it is its connection's (`limit_output`; one that has no such member holds what it holds,
-    /// beside). Beyond it the client gets no more of them, but once what it has missed, in one; if
-    /// that does not fit either it is closed. What it has sent of documents that it is not let into
-    /// yet, or that are loaded again, waits until there is so much of it, and so do its state
-    /// vectors, where it has several documents: the last frame may go beyond.
+    /// The maximum number of bytes of updates that wait to be sent to one client, in addition to
+    /// one frame. Awareness (who is here) never waits.
+    /// - Half of it may wait in the client's connection; the manager calls `limit_output` for that.
+    ///   A connection without that member holds what it holds, in addition.
+    /// - Above the limit the client is sent no more updates. When it has accepted those that wait,
+    ///   it is sent what it missed in one update. If that exceeds the limit, too, the client is
+    ///   closed.
+    /// - If a connection has several documents, the limit also applies to what it has sent and the
+    ///   manager cannot process yet. That is frames for documents that it is not admitted to yet,
+    ///   or that are being loaded again, and state vectors. Above the limit nothing more is read;
+    ///   the last frame may exceed it.
     std::size_t client_bytes_max = std::size_t{1} << 20;
-    /// Answers to state vectors that wait to be sent, of all clients; those of documents of more
-    /// than a megabyte have as much again for themselves. Further ones come later, in the order in
-    /// which they were asked for: who has had one under way for heartbeat.dead_after is closed when
-    /// it needs the place.
+    /// The maximum number of bytes of answers to state vectors that wait to be sent, over all
+    /// clients. Answers of documents of more than a megabyte have a second limit of the same size
+    /// for themselves. Further answers are sent later, in the order in which they were requested.
+    /// If one of these needs the space, a client that has had an answer under way for
+    /// heartbeat.dead_after is closed.
     std::size_t answers_bytes_max = std::size_t{256} << 20;
-    /// Updates that are longer are sent in pieces, where the protocol can; who is here always,
-    /// with one state in each at least. >= 1 KiB.
+    /// Updates that are longer are sent in pieces of this size, if the protocol can split them.
+    /// Awareness is always sent in pieces, each with at least one state. Must be >= 1 KiB.
     std::size_t piece_bytes_max = std::size_t{64} << 10;
-    /// Changes of one room that wait to become durable; who sends more is closed, and may come
-    /// again, but for one that is longer by itself. Of imports that wait for their room likewise.
+    /// The maximum number of bytes of changes of one room that wait to become durable. A client
+    /// that sends more is closed, and may connect again. An update that alone is longer is refused
+    /// as too large. The same limit applies to imports that wait for their room.
     std::size_t unflushed_bytes_max = std::size_t{32} << 20;
 
-    /// Whether those who may not edit are seen by others.
+    /// Whether other clients see the awareness of clients that may not edit.
     bool viewers_awareness = true;
-    /// Who is here is forgotten when it is not renewed for so long.
+    /// An awareness state is removed if it is not renewed for this long.
     Duration awareness_within = std::chrono::seconds{30};
-    /// What all ids of one client say together: further ids are passed over, and who says more
-    /// with those that it has is closed.
+    /// The maximum number of bytes of the awareness states of one client, over all its ids. A
+    /// further id that would exceed it is ignored. A client that exceeds it with the ids that it
+    /// has is closed.
     std::size_t awareness_bytes_max = std::size_t{16} << 10;
+    /// The maximum number of awareness ids of one client. Further ids are ignored.
     std::size_t awareness_ids_per_client_max = 8;
 };
 

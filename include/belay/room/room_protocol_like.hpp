@@ -17,28 +17,29 @@ namespace belay { inline namespace BELAY_ABI {
 
 namespace part {
 
-/// What a frame between a client and a room says.
+/// The message in a frame between a client and a room.
 struct RoomMessage {
+    /// The kinds of messages.
     enum class Kind : std::uint8_t {
-        nothing,          ///< of a client: nothing that a room needs
-        state_vector,     ///< what its sender has, who is to be sent the rest; empty: nothing
-        state,            ///< the last piece of what answers a state vector; empty: nothing more
+        nothing,          ///< from a client: nothing that a room needs
+        state_vector,     ///< what its sender has, to be sent the rest; empty: nothing
+        state,            ///< the last piece of the answer to a state vector; empty: nothing more
         update,           ///< a change of the document
-        awareness,        ///< who is here, as y-protocols writes it
-        query_awareness,  ///< asks for that: a client must answer
-        denied,           ///< to a client: what it asked for is refused; the payload is why
-        // Only where frames have addresses:
-        token,    ///< a credential for a document; to a client: a fresh one is wanted
-        granted,  ///< to a client: it is let in; the payload is its Access, as to_string has it
-        refused,  ///< to a client: it is not, or no longer; the payload is why
-        stored,   ///< to a client: one change of its is durable
-        goodbye,  ///< the document is closed, its connection is not; the payload is why
-        ping,     ///< of the connection: asks for a pong
+        awareness,        ///< who is here, in the format of y-protocols
+        query_awareness,  ///< requests awareness, which a client must answer
+        denied,           ///< to a client: its request is refused; the payload is the reason
+        // Only if frames have addresses:
+        token,    ///< a credential for a document; to a client: requests a fresh one
+        granted,  ///< to a client: it is admitted; the payload is its Access, as by to_string
+        refused,  ///< to a client: it is not admitted, or no longer; the payload is the reason
+        stored,   ///< to a client: one of its changes is durable
+        goodbye,  ///< the document is closed, the connection is not; the payload is the reason
+        ping,     ///< for the connection: requests a pong
         pong
     };
     Kind kind = Kind::nothing;
     BytesView payload{};
-    std::string_view version{};  ///< of a token: of a client that answers pings; else empty
+    std::string_view version{};  ///< of a token from a client that answers pings; else empty
 };
 
 }  // namespace part
@@ -77,7 +78,7 @@ concept ResultOfAddress = requires(R&& r) {
     { *static_cast<R&&>(r) } -> std::convertible_to<BytesView>;
     { r.error() } -> std::convertible_to<std::error_code>;
 };
-/// One connection has many documents.
+/// A protocol in which one connection has many documents.
 template <class P>
 concept AddressesFrames = requires(const P& protocol, BytesView bytes) {
     { protocol.address(bytes) } -> ResultOfAddress;
@@ -85,30 +86,39 @@ concept AddressesFrames = requires(const P& protocol, BytesView bytes) {
 };
 template <class P>
 concept AddressIsSound = AddressesFrames<P> || !(has_address<P>() || has_board<P>());
-// In another form it would never be called.
+// A member with another signature would never be called.
 template <class P>
 concept OptionalsAreSound = (SplitsUpdate<P> || !has_split<P>()) &&
                             (TellsDisjoint<P> || !has_disjoint<P>()) && AddressIsSound<P>;
 }  // namespace detail
 
-/// Reads and writes the frames of one kind of clients: bytes only, no state and no transport.
+/// Reads and writes the frames of one kind of clients.
 ///
-/// - `read(BytesView frame) const`: what a client says, as a `Result<RoomMessage>` whose payload is
-///   part of the frame. An error closes the client: RoomErrc::unknown_message, or what a malformed
-///   payload is;
-/// - `write(const part::RoomMessage&) const`: Bytes, the frame of all kinds but `nothing`;
-/// - optional `split(BytesView update, std::size_t bytes_max) const`: a std::vector<Bytes> of
-///   updates that together say the same; else an update goes in one frame, whatever its length;
-/// - optional `disjoint(BytesView a, BytesView b) const`: whether two state vectors, neither of
-///   them empty, have no author in common, so that histories that began apart are noticed;
-/// - optional, where one connection has many documents, and then both: `address(BytesView frame)
-///   const`: the bytes that lead a frame and say whose it is, as a `Result<BytesView>`, empty of
-///   the connection's own; and `board(BytesView address) const`: the std::string_view of the
-///   room's id in them. `read` and `write` are then of what follows the address. A client is let
-///   into each document by a `token`; nothing that it has said before counts.
+/// It handles bytes only, without state and without a transport.
 ///
-/// What is written for one client is sent to all whose protocol is of the same type, each behind
-/// its address.
+/// - `read(BytesView frame) const`: reads what a client sent. It returns a `Result<RoomMessage>`
+///   whose payload is part of the frame. An error closes the client: RoomErrc::unknown_message, or
+///   the error of a malformed payload.
+/// - `write(const part::RoomMessage&) const`: returns the frame of a message as Bytes, for all
+///   kinds except `nothing`.
+/// - optional `split(BytesView update, std::size_t bytes_max) const`: returns a std::vector<Bytes>
+///   of updates that together are equivalent to the update. Without it an update is sent in one
+///   frame of any length.
+/// - optional `disjoint(BytesView a, BytesView b) const`: returns whether two state vectors,
+///   neither of them empty, have no author in common. The manager uses it to detect histories that
+///   began apart.
+/// - optional `address(BytesView frame) const`: returns the bytes at the beginning of a frame that
+///   identify its document, as a `Result<BytesView>`. They are empty for the connection's own
+///   frames.
+/// - optional `board(BytesView address) const`: returns the room id in an address, as a
+///   std::string_view.
+///
+/// The last two need each other, and are for protocols in which one connection has many documents.
+/// `read` and `write` then handle what follows the address. A client is admitted to each document
+/// by a `token`. Its earlier messages are ignored.
+///
+/// A frame that is written for one client is sent to all clients whose protocol has the same type,
+/// each after its own address.
 ///
 /// Models: YjsProtocol, HocuspocusProtocol.
 template <class P>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/room_request.hpp
-/// UpgradeRequest and RoomRequest: what somebody asks for who knocks at a room.
+/// UpgradeRequest and RoomRequest: what a connection and a client request before they are admitted.
 #pragma once
 
 #include <string>       // std::string
@@ -13,32 +13,34 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// What a listener knows of a connection that wants to be a WebSocket.
+/// The request of a connection that wants to be a WebSocket, as a listener receives it.
 ///
 /// Thread safety: a plain value.
 struct UpgradeRequest {
-    std::string target{};  ///< path and query, as they came
+    std::string target{};  ///< path and query, as they arrived
     std::string ip{};      ///< of the peer
     std::string user_agent{};
-    std::string origin{};  ///< of the page that opened it; empty if it is no browser
+    std::string origin{};  ///< of the page that opened it; empty if the peer is no browser
 };
 
-/// What a client wants of a RoomManager. What is in it is the peer's: nothing of it is proven.
+/// The request of a client to join a room.
+///
+/// The peer chose its contents; nothing in it is proven.
 ///
 /// Thread safety: a plain value.
 struct RoomRequest {
-    std::string board{};  ///< the room's id, decoded: the bytes that storages and audits see
+    std::string board{};  ///< the room id, decoded: the bytes that storages and audits receive
     std::string token{};  ///< a credential; never logged
     std::string ip{};
     std::string user_agent{};
     std::string origin{};
-    /// Of the history that the client has a part of; empty if it does not say.
+    /// The history of which the client has a part; empty if the client does not send it.
     std::string epoch{};
 };
 
 namespace detail {
 
-/// The value of a hexadecimal digit; negative if it is none.
+/// Returns the value of a hexadecimal digit; negative if it is none.
 [[nodiscard]] constexpr int hex_value(char c) noexcept {
     if (c >= '0' && c <= '9') return c - '0';
     if (c >= 'a' && c <= 'f') return c - 'a' + 10;
@@ -46,7 +48,7 @@ namespace detail {
     return -1;
 }
 
-/// Decodes %XX, once; in a query + stands for a space.   Returns: false if it is malformed.
+/// Decodes %XX, once. In a query, + stands for a space.   Returns: false if it is malformed.
 [[nodiscard]] inline bool percent_decode(std::string_view text, bool query, std::string& out) {
     out.clear();
     for (std::size_t i = 0; i < text.size(); ++i) {
@@ -65,7 +67,7 @@ namespace detail {
     return true;
 }
 
-/// Whether what a URL names can be a room: what is longer than an id is not looked at.
+/// Returns whether a URL may name this room. Text that is longer than an id is not inspected.
 [[nodiscard]] inline bool is_board_of_url(std::string_view board) noexcept {
     if (!is_room_id(board) || !is_utf8(board)) return false;
     for (const char c : board) {
@@ -76,14 +78,19 @@ namespace detail {
 
 }  // namespace detail
 
-/// Takes the target of an upgrade apart: `{prefix}{board}?token=...&epoch=...`, percent-decoded
-/// once. A parameter that comes twice, or is malformed, is as if it had not come.
+/// Makes the request of a client from the target of an upgrade.
 ///
-/// A board from a URL is 1 to `room_id_bytes_max` bytes of UTF-8 without control characters: it is
-/// shown, logged and stored. A slash in it comes as %2F; one that is none ends the board.
+/// The target is `{prefix}{board}?token=...&epoch=...`, percent-decoded once. A parameter that
+/// appears twice, or is malformed, is ignored.
 ///
-/// Returns: a request; its `board` is empty, which every manager refuses as bad_room_id, if the
-/// path does not begin with `prefix`, goes on behind the board, or the board is none.
+/// A room id from a URL is 1 to `room_id_bytes_max` bytes of UTF-8 without control characters,
+/// because it is shown, logged and stored. A slash in it is written %2F. Any other slash ends the
+/// id.
+///
+/// Returns: the request. Its `board` is empty, which every manager refuses as bad_room_id, if
+/// - the path does not begin with `prefix`,
+/// - the path continues after the id, or
+/// - the id is not valid.
 /// Complexity: O(size of the target).
 [[nodiscard]] inline RoomRequest room_request(const UpgradeRequest& upgrade,
                                               std::string_view prefix) {
@@ -97,7 +104,7 @@ namespace detail {
     }
     if (path.substr(0, prefix.size()) == prefix) {
         path.remove_prefix(prefix.size());
-        // A slash that is part of an id comes as %2F.
+        // A slash that is part of an id is written %2F.
         if (path.find('/') != std::string_view::npos ||
             !detail::percent_decode(path, false, request.board) ||
             !detail::is_board_of_url(request.board)) {

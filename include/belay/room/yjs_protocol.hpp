@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/yjs_protocol.hpp
-/// YjsProtocol: the frames of y-websocket, as Yjs's WebsocketProvider speaks them.
+/// YjsProtocol: the frames of y-websocket, as Yjs's WebsocketProvider uses them.
 #pragma once
 
 #include <algorithm>         // std::binary_search, std::sort
@@ -15,12 +15,12 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Speaks y-websocket: one frame is one binary message of a WebSocket.
+/// Reads and writes the frames of y-websocket, each of which is one binary message.
 ///
 ///     0 sync: 0 state vector | 1 update, the answer to that | 2 update
 ///     1 awareness    2 auth: 0 and why something is denied    3 query awareness
 ///
-/// What follows the payload is refused, though Yjs does not look at it.
+/// A frame with bytes after the payload is refused, although Yjs ignores these bytes.
 ///
 /// Models:        RoomProtocolLike.
 /// Thread safety: no state.
@@ -28,7 +28,7 @@ namespace belay { inline namespace BELAY_ABI {
 struct YjsProtocol {
     using Kind = part::RoomMessage::Kind;
 
-    /// Errors: malformed_frame, unknown_message.   Complexity: O(1).
+    /// Reads a frame.   Errors: malformed_frame, unknown_message.   Complexity: O(1).
     [[nodiscard]] Result<part::RoomMessage> read(BytesView frame) const {
         yjs::Lib0Reader in{frame};
         const std::uint64_t type = in.varuint();
@@ -43,7 +43,7 @@ struct YjsProtocol {
         } else if (type == 1) {
             message = {Kind::awareness, in.varbytes()};
         } else if (type == 2) {
-            // Of a client it means nothing.
+            // It has no meaning if a client sends it.
             static_cast<void>(in.varuint());
             static_cast<void>(in.varstring());
         } else if (type == 3) {
@@ -55,6 +55,7 @@ struct YjsProtocol {
         return message;
     }
 
+    /// Writes a message as a frame.
     [[nodiscard]] Bytes write(const part::RoomMessage& message) const {
         const BytesView payload = message.payload;
         switch (message.kind) {
@@ -73,7 +74,7 @@ struct YjsProtocol {
         }
     }
 
-    /// As yjs::split_update; what is no update stays whole.
+    /// Splits an update as yjs::split_update does. Bytes that are no update stay whole.
     [[nodiscard]] std::vector<Bytes> split(BytesView update, std::size_t bytes_max) const {
         auto pieces = yjs::split_update(update, detail::larger(bytes_max, yjs::split_bytes_min),
                                         yjs::Limits::none());
@@ -81,7 +82,7 @@ struct YjsProtocol {
         return {Bytes{update.begin(), update.end()}};
     }
 
-    /// Whether two state vectors have no client id in common.
+    /// Returns whether two state vectors, neither of them empty, have no client id in common.
     // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): it is symmetric
     [[nodiscard]] bool disjoint(BytesView a, BytesView b) const {
         const std::vector<std::uint64_t> ours = ids(a);

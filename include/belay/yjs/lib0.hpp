@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/yjs/lib0.hpp
-/// Lib0Reader: the primitives of lib0, in which Yjs and its protocols are written.
+/// Lib0Reader: reads the primitives of lib0, in which Yjs and its protocols are written.
 #pragma once
 
 #include <cstddef>      // std::size_t
@@ -13,31 +13,34 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace yjs {
 
-/// The largest number that lib0 writes, 2^53 - 1: what a JavaScript number holds exactly.
+/// The largest number that lib0 writes, 2^53 - 1, up to which JavaScript numbers are exact.
 inline constexpr std::uint64_t varuint_max = (std::uint64_t{1} << 53) - 1;
-/// The deepest nesting of values that is ever read: it is what bounds the stack.
+/// The deepest nesting of values that is ever read, which bounds the use of the stack.
 inline constexpr std::size_t nesting_ceiling = 512;
 
-/// Appends a number, 7 bits to a byte, the low ones first.   Pre: value <= varuint_max.
+/// Appends a number, 7 bits to a byte, the low bits first.   Pre: value <= varuint_max.
 inline void append_varuint(Bytes& out, std::uint64_t value) {
     BELAY_PRECONDITION(value <= varuint_max, "append_varuint: value must be <= 2^53 - 1");
     for (; value >= 0x80; value >>= 7) out.push_back(static_cast<std::byte>(value | 0x80));
     out.push_back(static_cast<std::byte>(value));
 }
 
-/// Appends a length and then so many bytes: a varBytes, and of UTF-8 a varString.
+/// Appends a length, and then the bytes.
+///
+/// lib0 calls this a varBytes, and a varString if the bytes are UTF-8.
 inline void append_varbytes(Bytes& out, BytesView bytes) {
     append_varuint(out, bytes.size());
     out.insert(out.end(), bytes.begin(), bytes.end());
 }
 
-/// Reads what lib0 writes, from bytes that somebody else owns.
+/// Reads what lib0 writes, from bytes that another object owns.
 ///
-/// After the first error everything that is read is empty or 0, and `at_end()` is true, so a
-/// reader of many fields asks once, at the end. A loop over a count that was read asks
-/// `failed()` in every round: the count is the peer's.
+/// After the first error everything that is read is empty or 0, and `at_end()` is true. A reader of
+/// many fields therefore checks once, at the end. A loop over a count that was read must check
+/// `failed()` in every iteration, because the peer chose the count.
 ///
-/// Thread safety: distinct objects safe. Never allocates, never throws.
+/// Thread safety: distinct objects safe.
+/// Throws: nothing.   Allocates: never.
 /// Source:        lib0:encoding.js, decoding.js.
 class Lib0Reader {
 public:
@@ -45,22 +48,23 @@ public:
         : begin_{bytes.data()}, at_{begin_}, end_{begin_ + bytes.size()} {}
 
     [[nodiscard]] bool failed() const noexcept { return what_ != nullptr; }
-    /// What was wrong first, in the words of this case; null if nothing was.
+    /// Returns a description of the first error; null if there was none.
     [[nodiscard]] const char* what() const noexcept { return what_; }
-    /// Its error code; `malformed_update` unless `fail` said otherwise.
+    /// Returns the code of the first error: `malformed_update`, unless `fail` was given another
+    /// one.
     [[nodiscard]] YjsErrc error() const noexcept { return error_; }
-    /// The place of the next byte, or of the first error.
+    /// Returns the offset of the next byte, or of the first error.
     [[nodiscard]] std::size_t offset() const noexcept {
         return static_cast<std::size_t>((failed() ? failed_at_ : at_) - begin_);
     }
     [[nodiscard]] bool at_end() const noexcept { return at_ == end_; }
-    /// How many bytes are left to read.
+    /// Returns how many bytes are left to read.
     [[nodiscard]] std::size_t left() const noexcept { return static_cast<std::size_t>(end_ - at_); }
     [[nodiscard]] const std::byte* position() const noexcept { return at_; }
-    /// What is left to read.
+    /// Returns the bytes that are left to read.
     [[nodiscard]] BytesView rest() const noexcept { return {at_, end_}; }
 
-    /// Notes an error at the place of `at`, a position that was read before, unless there is one.
+    /// Records an error at `at`, a position that was read before, unless there is an error already.
     void fail(const char* what, const std::byte* at,
               YjsErrc error = YjsErrc::malformed_update) noexcept {
         if (failed()) return;
@@ -70,13 +74,13 @@ public:
         at_ = end_;
     }
 
-    /// One byte.
+    /// Reads one byte.
     std::uint8_t byte() noexcept {
         if (at_ == end_) return fail("it ends too early", at_), std::uint8_t{0};
         return static_cast<std::uint8_t>(*at_++);
     }
 
-    /// A number up to 2^53 - 1, in at most 8 bytes.
+    /// Reads a number up to 2^53 - 1, in at most 8 bytes.
     std::uint64_t varuint() noexcept {
         if (at_ != end_ && static_cast<std::uint8_t>(*at_) < 0x80) {
             return static_cast<std::uint8_t>(*at_++);
@@ -84,7 +88,7 @@ public:
         return long_varuint();
     }
 
-    /// A length and so many bytes. A length beyond the end is an error; nothing is allocated.
+    /// Reads a length and as many bytes. A length beyond the end is an error; nothing is allocated.
     BytesView varbytes() noexcept {
         const std::byte* const start = at_;
         const std::uint64_t n = varuint();
@@ -94,7 +98,7 @@ public:
         return bytes;
     }
 
-    /// A text: `varbytes` that must be UTF-8, as strictly as a browser reads it.
+    /// Reads a text: `varbytes` that must be UTF-8, as strictly as a browser reads it.
     std::string_view varstring() noexcept {
         const std::byte* const start = at_;
         const std::string_view text = as_text(varbytes());
@@ -102,7 +106,7 @@ public:
         return text;
     }
 
-    /// Passes over one value of any kind: a tag, and what it says. Refuses unknown tags, and
+    /// Skips one value of any kind, which is a tag and its content. Refuses unknown tags, and
     /// values that are nested deeper than `nesting_max`.
     ///
     /// Pre: nesting_max <= nesting_ceiling.   Complexity: O(bytes of the value).
@@ -152,7 +156,7 @@ private:
         return fail("a number is larger than 2^53 - 1", start), 0;
     }
 
-    // A signed number: its first byte has 6 bits of it, the others 7.
+    // A signed number: its first byte holds 6 bits of it, the others hold 7.
     void skip_varint() noexcept {
         const std::byte* const start = at_;
         std::uint64_t value = 0;

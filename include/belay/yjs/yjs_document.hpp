@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/yjs/yjs_document.hpp
-/// YjsDocument: one merged update, and the few that came since.
+/// YjsDocument: a Yjs document as one merged update, and the updates that came since.
 #pragma once
 
 #include <algorithm>  // std::max, std::min
@@ -15,45 +15,50 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// What a YjsDocument does to updates when it merges them.
+/// How a YjsDocument compacts updates when it merges them.
 enum class Compaction : std::uint8_t {
-    coalesce = 0,           ///< joins what was typed letter by letter
-    coalesce_and_scrub = 1  ///< and forgets deleted content: no undo and no history brings it back
+    coalesce = 0,           ///< joins content that was typed letter by letter
+    coalesce_and_scrub = 1  ///< also removes deleted content: no undo and no history brings it back
 };
 
-/// What a YjsDocument takes of peers, and when it merges.
+/// The limits of a YjsDocument, and when it merges updates.
 struct YjsDocumentOptions {
-    /// Of one update of a peer.
+    /// The limits of one update of a peer.
     yjs::Limits limits{};
-    /// Of the document, as `check` sees it: what is checked but not yet applied may come on top.
+    /// The maximum number of bytes of the document, as `check` computes it. Updates that were
+    /// checked but not applied yet may come on top.
     std::size_t bytes_max = std::size_t{64} << 20;
-    /// It merges when so many updates, or bytes of them, wait to be merged; of a large document
-    /// when there is one for each KiB of it, or a quarter of its bytes, so that what merging costs
-    /// stays in proportion to what comes.
+    /// The document merges when this many updates, or pending_bytes_max bytes of updates, wait to
+    /// be merged. A large document waits for more: one update for each KiB of it, or a quarter of
+    /// its bytes. The cost of merging thus stays in proportion to what arrives.
     std::size_t pending_updates_max = 500;
     std::size_t pending_bytes_max = std::size_t{1} << 20;
+    /// How updates are compacted when they are merged.
     Compaction compaction = Compaction::coalesce;
 };
 
-/// What a YjsDocument is like now.
+/// The current state of a YjsDocument.
 struct YjsDocumentStatus {
-    std::size_t bytes = 0;            ///< merged, and waiting to be
-    std::size_t pending_updates = 0;  ///< that wait to be merged
-    std::size_t gaps = 0;             ///< ranges of clocks that it lacked when it was merged last
-    std::size_t conflicts = 0;        ///< see yjs::Merged; of all merges since it was made
+    std::size_t bytes = 0;            ///< of the merged update, and of waiting updates
+    std::size_t pending_updates = 0;  ///< updates that wait to be merged
+    std::size_t gaps = 0;             ///< ranges of clocks that it lacked at the last merge
+    std::size_t conflicts = 0;        ///< see yjs::Merged; over all merges since it was made
 };
 
-/// A Yjs document without a CRDT: one update, merged of all that came.
+/// A Yjs document without a CRDT, kept as one update into which all others are merged.
 ///
-/// An edit costs its own bytes only: it waits in a list, until somebody joins (`state_vector`,
-/// `diff`), the document is saved (`snapshot`), or the list is as long as the options allow.
+/// An edit costs only its own bytes. It waits in a list until
+/// - a client joins (`state_vector`, `diff`),
+/// - the document is saved (`snapshot`), or
+/// - the list is as long as the options allow.
 ///
 /// Models:        DocumentLike, with state vectors.
 /// Thread safety: distinct objects safe.
 class YjsDocument {
 public:
     YjsDocument() = default;
-    /// Pre: options.limits.nesting_max <= yjs::nesting_ceiling; the pending ones allow one update.
+    /// Makes an empty document.
+    /// Pre: options.limits.nesting_max <= yjs::nesting_ceiling; both limits of pending updates > 0.
     explicit YjsDocument(const YjsDocumentOptions& options) : options_{options} {
         BELAY_PRECONDITION(options.limits.nesting_max <= yjs::nesting_ceiling,
                            "YjsDocument: limits.nesting_max must be <= yjs::nesting_ceiling");
@@ -61,10 +66,11 @@ public:
                            "YjsDocument: the list of pending updates must have room for one");
     }
 
-    /// Whether an update of a peer adds anything to what was merged last, or why it is refused:
-    /// malformed, beyond a limit, or more than the document may hold.
+    /// Returns whether an update of a peer adds anything to what was merged last, or why it is
+    /// refused. An update is refused if it is malformed, exceeds a limit, or makes the document too
+    /// large.
     ///
-    /// Complexity: O(m log n); merges before it says `document_full`.
+    /// Complexity: O(m log n); merges before it returns `document_full`.
     [[nodiscard]] Result<bool, yjs::UpdateError> check(BytesView update) {
         yjs::detail::Sources sources{{&update, 1}};
         if (auto error = yjs::detail::read_sources<true>(options_.limits, sources)) return error;
@@ -79,7 +85,7 @@ public:
         return true;
     }
 
-    /// Takes what was checked, or is part of a snapshot; refuses malformed bytes only.
+    /// Adds an update that was checked, or is part of a snapshot. It refuses malformed bytes only.
     ///
     /// Complexity: O(m); O(n log n) when it merges.
     [[nodiscard]] yjs::UpdateError apply(BytesView update) {
@@ -95,27 +101,29 @@ public:
         return {};
     }
 
-    /// The one update that is the document; none of an empty one. Merges first.
+    /// Merges, and returns the one update that is the document; none if the document is empty.
     [[nodiscard]] std::span<const Bytes> snapshot() {
         merge();
         return {&merged_, merged_.empty() ? std::size_t{0} : std::size_t{1}};
     }
 
-    /// What the document holds of each client. Merges first.
+    /// Merges, and returns what the document holds of each client.
     [[nodiscard]] Bytes state_vector() {
         merge();
         return known_.state_vector();
     }
 
-    /// The update that somebody lacks who has `state_vector`, `00 00` if nothing. Merges first.
+    /// Merges, and returns the update that a peer with `state_vector` lacks; `00 00` if it lacks
+    /// nothing.
     ///
-    /// Errors: malformed_state_vector; update_too_large: it names more clients than there are in
-    /// the document, and in an update at most.
+    /// Errors: malformed_state_vector; update_too_large, if it names more clients than the document
+    /// has and an update may have, together.
     [[nodiscard]] Result<Bytes, yjs::UpdateError> diff(BytesView state_vector) {
         merge();
         yjs::detail::Clocks clocks;
         yjs::Limits limits = options_.limits;
-        // Who has the document names all of its authors, however many updates they came in.
+        // A peer that has the document names all of its authors, regardless of how many updates
+        // brought them.
         limits.clients_max += std::min(known_.clients(), no_limit - limits.clients_max);
         if (auto error = yjs::detail::read_state_vector(state_vector, limits, clocks)) return error;
         if (merged_.empty()) return Bytes(2);
@@ -125,7 +133,9 @@ public:
         return yjs::detail::diff_of(sources, clocks);
     }
 
+    /// Returns the number of bytes of the merged update, and of updates that wait to be merged.
     [[nodiscard]] std::size_t bytes() const noexcept { return merged_.size() + pending_bytes_; }
+    /// Returns the current state.
     [[nodiscard]] YjsDocumentStatus status() const noexcept {
         return {bytes(), pending_.size(), gaps_, conflicts_};
     }
@@ -135,7 +145,8 @@ private:
         return options_.bytes_max - std::min(options_.bytes_max, bytes());
     }
 
-    /// Of bytes that were checked before. They, and the view of them, must outlive the result.
+    /// Reads bytes that were checked before. The bytes, and the view of them, must outlive the
+    /// result.
     [[nodiscard]] static yjs::detail::Sources read(const BytesView& update) {
         yjs::detail::Sources sources{{&update, 1}};
         const auto error = yjs::detail::read_sources<false>(yjs::Limits::none(), sources);
@@ -163,7 +174,8 @@ private:
         known_ = yjs::detail::Coverage{merger.take_runs(), std::move(sources.deletes)};
     }
 
-    /// What is joined already stays as it is.
+    /// Compacts a merged update as the options require. Content that is joined already stays as it
+    /// is.
     [[nodiscard]] Bytes compacted(Bytes update) const {
         if (options_.compaction == Compaction::coalesce) return update;
         {

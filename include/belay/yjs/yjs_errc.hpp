@@ -9,7 +9,9 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// The errors of yjs/; category "belay.yjs". Values are appended, never renumbered.
+/// The errors of belay/yjs, in the category "belay.yjs".
+///
+/// Values are appended, never renumbered.
 enum class YjsErrc {
     malformed_update = 1,        ///< the bytes do not follow the format of updates
     unknown_content = 2,         ///< a kind of content that this version does not know
@@ -38,7 +40,7 @@ inline constexpr ErrorText yjs_error_texts[] = {
 
 }  // namespace detail
 
-/// Makes a std::error_code of it, which the conversion asks for.
+/// Makes a std::error_code from a YjsErrc, as the conversion requires.
 [[nodiscard]] inline std::error_code make_error_code(YjsErrc error) noexcept {
     return {static_cast<int>(error), detail::yjs_category()};
 }

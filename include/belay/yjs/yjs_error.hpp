@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/yjs/yjs_error.hpp
-/// UpdateError: why a Yjs update is refused: what, where, and what to do.
+/// UpdateError: why a Yjs update is refused, where, and what to do.
 #pragma once
 
 #include <cstddef>       // std::size_t
@@ -11,19 +11,19 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace yjs {
 
-/// Why an update, or a state vector, is refused: what, where, and what to do about it.
+/// The reason why an update or a state vector is refused, with its place and with advice.
 ///
 /// Thread safety: a plain value.
 struct UpdateError {
     std::error_code code;
-    /// Which of several updates, from 0.
+    /// The index of the update among several, from 0.
     std::size_t update = 0;
-    /// Where in its bytes.
+    /// The offset in the bytes of that update.
     std::size_t offset = 0;
-    /// What is wrong, in the words of this case; a literal, "" for no error.
+    /// A description of this case; a literal, "" for no error.
     const char* what = "";
 
-    /// What the reader can do, as a sentence without its full stop.   Complexity: O(1).
+    /// Returns what the reader can do, as a sentence without its full stop.   Complexity: O(1).
     [[nodiscard]] const char* advice() const noexcept {
         if (code == YjsErrc::unknown_content) {
             return "the peer's Yjs is newer than this reader: refuse the update, and look for a "
@@ -47,9 +47,10 @@ struct UpdateError {
                "reading there, or lose what follows";
     }
 
-    /// "update 0 at byte 17: the update is malformed (a text is not UTF-8): refuse the …".
+    /// Returns the error as a sentence, such as "update 0 at byte 17: the update is malformed (a
+    /// text is not UTF-8): refuse the …".
     ///
-    /// Allocates; throws std::bad_alloc.
+    /// Allocates: the text.   Throws: std::bad_alloc.
     [[nodiscard]] std::string message() const {
         std::string text = "update " + std::to_string(update);
         text += " at byte " + std::to_string(offset) + ": " + code.message();

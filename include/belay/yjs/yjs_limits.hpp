@@ -10,26 +10,32 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace yjs {
 
-/// The least limit for pieces of `split_update`: below it, heads alone would fill them.
+/// The smallest limit that `split_update` accepts for its pieces.
+///
+/// Below it, heads alone would fill the pieces.
 inline constexpr std::size_t split_bytes_min = 128;
 
-/// How much one update may hold before it is refused. What reads an update needs memory for at
-/// most its own bytes a small number of times; the limits bound the time, and what is stored.
+/// The limits above which an update is refused.
+///
+/// Reading an update needs memory for at most a small multiple of its own bytes. The limits bound
+/// the time, and the size of what is stored.
 ///
 /// Thread safety: a plain value.
 struct Limits {
-    /// Of the update itself.
+    /// The maximum number of bytes of the update itself.
     std::size_t bytes_max = std::size_t{16} << 20;
-    /// Pieces of content: letters typed in one go are one, whatever their number.
+    /// The maximum number of pieces of content. Text that is typed without a break is one piece,
+    /// regardless of its length.
     std::size_t structs_max = 1'000'000;
-    /// Editors: each tab that is opened anew is one.
+    /// The maximum number of editors. Each tab that is opened anew is one.
     std::size_t clients_max = 100'000;
-    /// Values inside of values; at most nesting_ceiling.
+    /// The maximum depth of values inside values; at most nesting_ceiling.
     std::size_t nesting_max = 128;
-    /// Runs of deleted content.
+    /// The maximum number of runs of deleted content.
     std::size_t delete_ranges_max = 1'000'000;
 
-    /// For bytes of one's own: all that memory holds; nesting is bounded nevertheless.
+    /// Returns limits for your own bytes, which accept all that fits into memory. Nesting is
+    /// bounded nevertheless.
     [[nodiscard]] static constexpr Limits none() noexcept {
         return {no_limit, no_limit, no_limit, nesting_ceiling, no_limit};
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/yjs/yjs_report.hpp
-/// Summary and Merged: what reading an update, and merging several, has found.
+/// Summary and Merged: the results of reading an update, and of merging several.
 #pragma once
 
 #include <cstddef>      // std::size_t
@@ -12,36 +12,36 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace yjs {
 
-/// What one update holds, by `validate`.
+/// The contents of one update, as `validate` reports them.
 ///
 /// Thread safety: a plain value.
 struct Summary {
     std::size_t clients = 0;        ///< editors whose content is in it
-    std::size_t structs = 0;        ///< pieces of content; gaps are none
+    std::size_t structs = 0;        ///< pieces of content, without gaps
     std::size_t delete_ranges = 0;  ///< runs of content that it deletes
-    std::size_t skips = 0;          ///< gaps inside: content that is to come by another update
+    std::size_t skips = 0;          ///< gaps inside: content that another update has
     std::size_t late_starts = 0;    ///< clients whose content does not begin at their clock 0
-    /// Subdocuments that it embeds, by guid, in the update's own bytes. Each is a document of its
-    /// own, whose access must be checked by this guid.
+    /// The guids of the subdocuments that it embeds, as views of the update's own bytes. Each is a
+    /// document of its own, whose access must be checked by this guid.
     std::vector<std::string_view> subdocuments;
 
-    /// Ranges of clocks that the update, as a whole document, lacks.
+    /// Returns how many ranges of clocks the update, as a whole document, lacks.
     [[nodiscard]] std::size_t gaps() const noexcept { return skips + late_starts; }
 };
 
-/// What `merge_updates` made of several updates.
+/// The result of `merge_updates`.
 ///
 /// Thread safety: a plain value.
 struct Merged {
-    /// One update that says all that they said.
+    /// One update that is equivalent to all updates that were merged.
     Bytes update;
-    /// Ranges of clocks that it lacks: some other update, not among these, has them.
+    /// How many ranges of clocks the update lacks. Some other update, not among these, has them.
     std::size_t gaps = 0;
-    /// How often one update said something else than another of the same clocks of the same
-    /// client: a client id was used twice, by copied storage or a forged id. What came first by
-    /// clock, then in the order of the updates, is kept.
+    /// How often two updates have different content for the same clocks of the same client. A
+    /// client id was then used twice, because of copied storage or a forged id. The content that
+    /// comes first by clock, and then in the order of the updates, is kept.
     std::size_t conflicts = 0;
-    /// The client and the clock of the first conflict, if there are any.
+    /// The client and the clock of the first conflict, if there is one.
     std::uint64_t conflict_client = 0;
     std::uint64_t conflict_clock = 0;
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/yjs/yjs_update.hpp
-/// Yjs updates without a CRDT: validate, merge, compare and cut the bytes that Yjs sends.
+/// Yjs updates without a CRDT: validate, merge, compare and split the bytes that Yjs sends.
 #pragma once
 
 #include <cstddef>           // std::size_t
@@ -17,16 +17,23 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace yjs {
 
-// For all functions here: updates are of version 1, what doc.on('update') gives. Every byte is
-// checked first; of a malformed update nothing is used. n is the number of structs, delete ranges
-// and client blocks. Memory: at most 16 bytes for each byte of input, whatever counts it claims,
-// and the result. Thread safety: distinct calls safe. Throws: std::bad_alloc.
-// Source: yjs 13.6, src/utils/updates.js, src/utils/encoding.js.
+// For all functions here:
+// - Updates are of version 1, which doc.on('update') produces.
+// - Every byte is checked first. Nothing of a malformed update is used.
+// - n is the number of structs, delete ranges and client blocks.
+// - Memory: at most 16 bytes for each byte of input, regardless of the counts in it, and the
+//   result.
+// - Thread safety: distinct calls safe. Throws: std::bad_alloc.
+// - Source: yjs 13.6, src/utils/updates.js, src/utils/encoding.js.
 
-/// Checks an update as strictly as all its readers together, and says what it holds.
+/// Checks an update as strictly as all its readers together, and returns what it holds.
 ///
-/// What it accepts, Yjs applies without an exception. Refused, though Yjs reads them: bytes behind
-/// the end, a client that is there twice, structs without length, values nested too deep.
+/// Yjs applies every accepted update without an exception. Some updates are refused although Yjs
+/// reads them:
+/// - those with bytes after the end,
+/// - those with a client that appears twice,
+/// - those with structs without length,
+/// - those with values that are nested too deep.
 ///
 /// Complexity: O(bytes).
 [[nodiscard]] inline Result<Summary, UpdateError> validate(BytesView update,
@@ -38,11 +45,12 @@ namespace belay { inline namespace BELAY_ABI { namespace yjs {
     return std::move(found.summary);
 }
 
-/// Makes one update of several, of any order, with any overlaps: one for many in a log.
+/// Merges several updates, of any order and with any overlaps, into one.
 ///
-/// Byte for byte what Y.mergeUpdates makes of them, unless some content came cut in two ways: then
-/// either is right, and the document is the same. Merging again changes nothing. Of no updates it
-/// is the empty one, 00 00. Content that came before what it follows stays, behind a gap.
+/// Use it to replace many updates in a log by one. The result is byte for byte what Y.mergeUpdates
+/// makes, unless some content was cut in two ways. Then both results are right, and the document is
+/// the same. Merging again changes nothing. No updates make the empty update, 00 00. Content that
+/// arrived before the content that it follows stays in the update, after a gap.
 ///
 /// Complexity: O(n log n).
 [[nodiscard]] inline Result<Merged, UpdateError> merge_updates(std::span<const BytesView> updates,
@@ -51,12 +59,12 @@ namespace belay { inline namespace BELAY_ABI { namespace yjs {
     if (UpdateError error = detail::read_sources<true>(limits, sources)) return error;
     return detail::Merger{sources}.run();
 }
-/// The same of a list in braces.
+/// Merges the updates of a list in braces.
 [[nodiscard]] inline Result<Merged, UpdateError> merge_updates(
     std::initializer_list<BytesView> updates, const Limits& limits = {}) {
     return merge_updates(std::span{updates.begin(), updates.size()}, limits);
 }
-/// The same of a container of byte strings.
+/// Merges the updates of a container of byte strings.
 template <class Updates>
     requires requires(const Updates& u) { BytesView{*std::begin(u)}; }
 [[nodiscard]] Result<Merged, UpdateError> merge_updates(const Updates& updates,
@@ -65,8 +73,9 @@ template <class Updates>
     return merge_updates(std::span{views}, limits);
 }
 
-/// What an update, as a whole document, holds of each client without a gap: for the first step of
-/// the sync protocol. The highest client first.
+/// Returns what an update, as a whole document, holds of each client without a gap.
+///
+/// It is the first step of the sync protocol. The highest client comes first.
 ///
 /// Complexity: O(n log n).
 [[nodiscard]] inline Result<Bytes, UpdateError> state_vector(BytesView update,
@@ -76,8 +85,10 @@ template <class Updates>
     return detail::state_vector_of(sources);
 }
 
-/// What of an update somebody lacks who has `state_vector`: for the second step of the sync
-/// protocol. All that is deleted is in it, since no state vector says what is known of that.
+/// Returns the part of an update that a peer with `state_vector` lacks.
+///
+/// It is the second step of the sync protocol. All deletions are in it, because a state vector does
+/// not contain which deletions are known.
 ///
 /// Complexity: O(n log n).
 [[nodiscard]] inline Result<Bytes, UpdateError> diff_update(
@@ -90,7 +101,9 @@ template <class Updates>
     return detail::diff_of(sources, known);
 }
 
-/// Joins what was typed letter by letter: the size of the document, not of its log.
+/// Joins content that was typed letter by letter.
+///
+/// The result has the size of the document, not of its log.
 ///
 /// Complexity: O(n log n).
 [[nodiscard]] inline Result<Bytes, UpdateError> coalesce(BytesView update,
@@ -100,8 +113,10 @@ template <class Updates>
     return detail::coalesced(sources);
 }
 
-/// Forgets deleted content that users have written: for privacy, or values that are overwritten
-/// all the time. No undo and no version history brings it back. Coalesce afterwards.
+/// Removes deleted content that users have written.
+///
+/// Use it for privacy, or for values that are overwritten all the time. No undo and no version
+/// history brings the content back. Coalesce afterwards.
 ///
 /// Complexity: O(n log n).
 [[nodiscard]] inline Result<Bytes, UpdateError> scrub(BytesView update, const Limits& limits = {}) {
@@ -110,12 +125,13 @@ template <class Updates>
     return detail::scrubbed(sources);
 }
 
-/// Cuts an update into several that say the same when all are applied, in any order; none is
-/// longer than `piece_bytes_max`, unless it holds one value that cannot be cut.
+/// Splits an update into several that are equivalent to it when all are applied, in any order.
 ///
-/// Each piece begins at a clock of its own. What is deleted comes last.
+/// No piece is longer than `piece_bytes_max`, unless it holds one value that cannot be cut. Each
+/// piece begins at a clock of its own. Deletions come last.
 ///
-/// Pre: piece_bytes_max >= split_bytes_min.   Complexity: O(bytes), and of delete ranges n log n.
+/// Pre: piece_bytes_max >= split_bytes_min.
+/// Complexity: O(bytes), and O(n log n) in the delete ranges.
 [[nodiscard]] inline Result<std::vector<Bytes>, UpdateError> split_update(
     BytesView update, std::size_t piece_bytes_max, const Limits& limits = {}) {
     BELAY_PRECONDITION(piece_bytes_max >= split_bytes_min,

@@ -10,18 +10,16 @@
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 // KEYS[1] is the stream of a room. Its entries have the fields s, the server that appended it; n,
-// that server's own number; u, the update.
-// KEYS[2] is a hash with these fields:
+// that server's own number; u, the update. KEYS[2] is a hash with these fields:
 // - epoch
 // - log, which is different each time the history begins
 // - began and covers, which are entries
 // - trimmed, the entry up to which entries are removed. Those are the entries that the snapshot
 //   before the last one covers, so that a server which is a little late need not load the room.
-// KEYS[3] is the snapshot.
-// A history that is ended on purpose leaves keys for a while, with its log and its epoch. They
-// distinguish it from a history that Redis has lost. The epoch stays the same when a lost
-// history is restored under another log. So the key of the epoch also stops a server that has not
-// received the new log from restoring the room again.
+//   KEYS[3] is the snapshot. A history that is ended on purpose leaves keys for a while, with its
+//   log and its epoch. They distinguish it from a history that Redis has lost. The epoch stays the
+//   same when a lost history is restored under another log. So the key of the epoch also stops a
+//   server that has not received the new log from restoring the room again.
 
 /// Begins a history. ARGV: 'again', 'new', or 'reset'; epoch; log; channel; how long an end is
 /// remembered; the log that the server had, or ''; the log that it tried to begin, or ''. Returns
@@ -144,11 +142,10 @@ return {'on', room[1], log, some}
 )";
 
 /// Stores a snapshot. ARGV: log or '', the entry that it covers, the last entry that was read,
-/// server, the snapshot.
-/// Returns the entry that is covered now. It does not cover entries that others appended after the
-/// last one that was read. Stores nothing if some of these are trimmed. Stores nothing if the
-/// covered entry is gone, either: this copy of the room may have other entries before it, and they
-/// would be covered.
+/// server, the snapshot. Returns the entry that is covered now. It does not cover entries that
+/// others appended after the last one that was read. Stores nothing if some of these are trimmed.
+/// Stores nothing if the covered entry is gone, either: this copy of the room may have other
+/// entries before it, and they would be covered.
 inline constexpr std::string_view redis_room_save = BELAY_DETAIL_REDIS_LESS R"(
 local room = redis.call('HMGET', KEYS[2], 'log', 'covers', 'trimmed')
 if not room[1] then return 'none' end

@@ -118,7 +118,7 @@ private:
 
     void run() {
         for (;;) {
-            wakeup_.silence();
+            wakeup_.reset();
             bool more = make_some();
             more = subscriber_.step() || more;
             {

@@ -93,9 +93,8 @@ struct ServedPeer : State {
 
 /// The peers of one owner, whether they have greeted or not.
 ///
-/// Complexity:
-///  O(1) and O(log n) for each peer that is added, due or woken, unless a function states another
-/// complexity.
+/// Complexity: O(1) and O(log n) for each peer that is added, due or woken, unless a function
+///  states another complexity.
 /// Thread safety: home thread of the owner.
 template <TransportLike Transport, class State, class Owner>
 class ServedPeers {

@@ -31,15 +31,14 @@ struct StreamAnswer {
 /// One connection that carries whole messages over a stream, without the socket. `Socket` derives
 /// from it, dials and moves bytes.
 ///
-/// `Socket` has these functions, which may be private with this class as a friend:
-///  - `StreamAnswer read_some(std::span<std::byte>) noexcept`, `write_some(BytesView) noexcept` and
-///    `write_both(BytesView header, BytesView message) noexcept`. None of them waits.
-///  - `void watch(bool input, bool output)`: from now on, call readable() when input is possible,
-///    and writable() when output is possible. It may throw std::bad_alloc, which ends the
-///    connection.
-///  - `void write_soon()`: call flush() once after this turn. It may throw std::bad_alloc.
-///  - `void say_goodbye() noexcept`: end the output, so that the peer sees the end of the stream.
-///  - `void hang_up() noexcept`: stop reading, writing and watching.
+/// `Socket` has these functions, which may be private with this class as a friend: - `StreamAnswer
+///  read_some(std::span<std::byte>) noexcept`, `write_some(BytesView) noexcept` and
+///  `write_both(BytesView header, BytesView message) noexcept`. None of them waits. - `void
+///  watch(bool input, bool output)`: from now on, call readable() when input is possible, and
+///  writable() when output is possible. It may throw std::bad_alloc, which ends the connection. -
+///  `void write_soon()`: call flush() once after this turn. It may throw std::bad_alloc. - `void
+///  say_goodbye() noexcept`: end the output, so that the peer sees the end of the stream. - `void
+///  hang_up() noexcept`: stop reading, writing and watching.
 ///
 /// Thread safety: that of the socket.
 template <class Socket, FramingLike Framing>

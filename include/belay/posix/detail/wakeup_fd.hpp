@@ -58,7 +58,7 @@ public:
         }
     }
     /// Resets the descriptor. Call it before you look for the work that it announces.
-    void silence() noexcept {
+    void reset() noexcept {
         std::uint64_t count = 0;
         while (::read(in_, &count, sizeof count) < 0 && errno == EINTR) {
         }

@@ -27,8 +27,7 @@ public:
     ~BasicBlockingRing() = default;
 
     /// Adds a value at the back, once there is space; answers false, and leaves it as it was, if
-    /// the
-    /// ring was closed.   Blocks: until there is space, or close().
+    /// the ring was closed.   Blocks: until there is space, or close().
     [[nodiscard]] bool push_wait(value_type&& value) noexcept {
         bool taken = false;
         space_.wait(spins_, [&] { return closed() || (taken = ring_.try_push(std::move(value))); });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/yjs/detail/json_text.hpp
-/// JsonText: whether a text is JSON, as JSON.parse of a browser decides.
+/// JsonText: decides whether a text is JSON, as JSON.parse of a browser does.
 #pragma once
 
 #include <cstddef>      // std::size_t
@@ -10,13 +10,14 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Reads JSON and keeps nothing of it. Bounded recursion.
+/// Reads JSON, and keeps nothing of it. The recursion is bounded.
 ///
 /// Source: ECMA-404.
 class JsonText {
 public:
     enum class Verdict : unsigned char { json, other, too_deep };
 
+    /// Returns whether a text is JSON.
     /// Pre: the text is UTF-8; nesting_max frames of a small function fit on the stack.
     /// Complexity: O(size).
     [[nodiscard]] static Verdict of(std::string_view text, std::size_t nesting_max) noexcept {

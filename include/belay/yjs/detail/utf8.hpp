@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/yjs/detail/utf8.hpp
-/// UTF-8: whether it is, its length in UTF-16, and where such a length ends.
+/// UTF-8: whether a text is UTF-8, its length in UTF-16 units, and where a number of units ends.
 #pragma once
 
 #include <algorithm>    // std::min
@@ -13,7 +13,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// How many of the bytes at the beginning are ASCII, eight at a time; the rest is for others.
+/// Returns how many of the bytes at the beginning are ASCII, reading eight at a time.
 [[nodiscard]] inline std::size_t ascii_prefix(const char* text, std::size_t size) noexcept {
     std::size_t i = 0;
     for (; i + 8 <= size; i += 8) {
@@ -25,9 +25,9 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
     return i;
 }
 
-/// The bytes of the UTF-8 character that begins here; 0 if none does.
+/// Returns the number of bytes of the UTF-8 character that begins here; 0 if none does.
 ///
-/// As strict as the Encoding Standard: neither surrogates nor longer forms than needed.
+/// It is as strict as the Encoding Standard: it accepts neither surrogates nor overlong forms.
 [[nodiscard]] inline std::size_t utf8_character(const char* text, std::size_t size) noexcept {
     const auto at = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
     const auto follows = [&](std::size_t i, unsigned low = 0x80, unsigned high = 0xBF) {
@@ -47,7 +47,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
     return follows(1, low, high) && follows(2) && follows(3) ? 4 : 0;
 }
 
-/// Whether a text is UTF-8.   Complexity: O(size).
+/// Returns whether a text is UTF-8.   Complexity: O(size).
 [[nodiscard]] inline bool is_utf8(std::string_view text) noexcept {
     for (std::size_t i = 0;;) {
         i += ascii_prefix(text.data() + i, text.size() - i);
@@ -58,15 +58,16 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
     }
 }
 
-/// How many UTF-16 units a UTF-8 text has.   Complexity: O(size).
+/// Returns how many UTF-16 units a UTF-8 text has.   Complexity: O(size).
 [[nodiscard]] inline std::size_t utf16_units(std::string_view text) noexcept {
-    // A character is counted by its first byte, one of four bytes is a pair of units. Eight bytes
-    // at a time: each read of a document passes all of its text here.
+    // A character is counted by its first byte; one of four bytes is a pair of units. The loop
+    // reads eight bytes at a time, because each read of a document passes all of its text here.
     constexpr std::uint64_t ones = 0x0101010101010101U;
     std::size_t units = 0;
     std::size_t i = 0;
     while (text.size() - i >= 8) {
-        // Each byte of a sum counts its own column; all eight together must fit into one.
+        // Each byte of a sum counts its own column of the words. The total of all eight must fit
+        // into one byte.
         const std::size_t words = std::min<std::size_t>((text.size() - i) / 8, 31);
         std::uint64_t following = 0;
         std::uint64_t pairs = 0;
@@ -86,13 +87,14 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
     return units;
 }
 
-/// Where the first `units` UTF-16 units of a UTF-8 text end.
+/// The place at which the first `units` UTF-16 units of a UTF-8 text end.
 struct Utf16Cut {
-    std::size_t bytes = 0;   ///< of whole characters; a pair that is cut in half is among them
-    bool cuts_pair = false;  ///< the cut is inside of a surrogate pair
+    std::size_t bytes = 0;   ///< of whole characters; a pair that is cut in half is included
+    bool cuts_pair = false;  ///< the cut is inside a surrogate pair
 };
 
-/// Pre: UTF-8 with at least so many units.   Complexity: O(units).
+/// Returns where the first `units` units of a text end.
+/// Pre: the text is UTF-8 with at least so many units.   Complexity: O(units).
 [[nodiscard]] inline Utf16Cut cut_utf16(std::string_view text, std::uint64_t units) noexcept {
     std::size_t i = 0;
     while (units > 0 && i < text.size()) {

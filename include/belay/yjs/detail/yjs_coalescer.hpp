@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/yjs/detail/yjs_coalescer.hpp
-/// Coalescer: writes what was typed letter by letter as if it had been typed at once.
+/// Coalescer: writes content that was typed letter by letter as if it had been typed at once.
 #pragma once
 
 #include <cstdint>  // std::uint64_t
@@ -10,8 +10,8 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace yjs::detail {
 
-/// Joins neighbours that were typed one after the other, as Yjs does in its own documents. The
-/// bytes of a struct that was put must be there until the run has ended.
+/// Joins neighbouring structs that were typed one after the other, as Yjs does in its own
+/// documents. The bytes of a struct that was given to `put` must exist until the run has ended.
 class Coalescer {
 public:
     explicit Coalescer(UpdateWriter& writer) noexcept : writer_{writer} {}

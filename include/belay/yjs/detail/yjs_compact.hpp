@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/yjs/detail/yjs_compact.hpp
-/// coalesced, scrubbed: an update without what is not needed to say the same.
+/// coalesced and scrubbed: write an update without the parts that it does not need.
 #pragma once
 
 #include <cstdint>  // std::uint64_t
@@ -10,7 +10,8 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace yjs::detail {
 
-/// Writes each block of the sources by `put(struct)`, and `end_block()` behind its last.
+/// Writes each block of the sources: calls `put(struct)` for each struct, and `end_block()` after
+/// the last.
 template <class Put, class End>
 void for_each_block(Sources& sources, UpdateWriter& writer, Put&& put, End&& end_block) {
     sources.sort_blocks();
@@ -32,10 +33,10 @@ void for_each_block(Sources& sources, UpdateWriter& writer, Put&& put, End&& end
     return writer.finish(sources.deletes);
 }
 
-/// Finds whether clocks are deleted; it is asked in the order of the ranges.
+/// Finds whether clocks are deleted. Query it in the order of the ranges.
 class DeletedRuns {
 public:
-    /// Pre: united.
+    /// Pre: the ranges are united.
     explicit DeletedRuns(std::span<const DeleteRange> ranges) noexcept : ranges_{ranges} {}
 
     [[nodiscard]] bool hold(const Struct& s) noexcept {
@@ -52,7 +53,8 @@ private:
     std::span<const DeleteRange> ranges_;
 };
 
-/// Types stay: others may name them as parent. Formats and subdocuments stay as Yjs keeps them.
+/// Returns whether the content of a struct may be removed. Types stay, because others may name them
+/// as parent. Formats and subdocuments stay, as in Yjs.
 [[nodiscard]] inline bool may_be_scrubbed(const Struct& s) noexcept {
     switch (s.kind()) {
         case ref::json:

@@ -11,10 +11,11 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace yjs::detail {
 
+/// The clocks that a document has, and the ranges of them that are deleted.
 class Coverage {
 public:
     Coverage() = default;
-    /// Of what a Merger has merged.
+    /// Takes both from what a Merger has merged.
     // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): of clocks, both
     Coverage(std::vector<DeleteRange> runs, std::vector<DeleteRange> deletes) noexcept
         : runs_{std::move(runs)}, deletes_{std::move(deletes)} {
@@ -22,9 +23,10 @@ public:
         deletes_.shrink_to_fit();
     }
 
-    /// How many clients there are, at most.
+    /// Returns how many clients there are, at most.
     [[nodiscard]] std::size_t clients() const noexcept { return runs_.size(); }
-    /// What is there of each client without a gap, as a state vector.   Complexity: O(runs).
+    /// Returns, as a state vector, what is there of each client without a gap.
+    /// Complexity: O(runs).
     [[nodiscard]] Bytes state_vector() const {
         Bytes out;
         std::uint64_t clients = 0;
@@ -38,7 +40,7 @@ public:
         return out;
     }
 
-    /// Whether an update says nothing new.   Complexity: O(m log n).
+    /// Returns whether an update adds nothing new.   Complexity: O(m log n).
     [[nodiscard]] bool holds(Sources& update) const {
         bool known = true;
         for_each_run(update, [&](const DeleteRange& run) { known = known && is_in(runs_, run); });
@@ -64,7 +66,7 @@ private:
         }
     }
 
-    /// Pre: sorted as united ranges are.
+    /// Returns whether a range is inside one of the others.   Pre: sorted as united ranges are.
     [[nodiscard]] static bool is_in(std::span<const DeleteRange> ranges,
                                     const DeleteRange& wanted) noexcept {
         const auto behind = std::upper_bound(

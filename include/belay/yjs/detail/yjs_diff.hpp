@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/yjs/detail/yjs_diff.hpp
-/// State vectors, and what of an update is beyond one.
+/// State vectors, and the part of an update that is beyond one.
 #pragma once
 
 #include <algorithm>  // std::stable_sort, std::upper_bound, std::min
@@ -17,12 +17,13 @@ public:
     void reserve(std::size_t clients) { clocks_.reserve(clients); }
     void add(Id clock) { clocks_.push_back(clock); }
     [[nodiscard]] bool empty() const noexcept { return clocks_.empty(); }
-    /// Once, when all are there.
+    /// Sorts the clocks. Call it once, when all were added.
     void sort() {
         std::stable_sort(clocks_.begin(), clocks_.end(),
                          [](const Id& a, const Id& b) { return a.client < b.client; });
     }
-    /// 0 for an unknown client; of one that is there twice the last, as Yjs reads it.
+    /// Returns the clock of a client, or 0 if the client is unknown. If a client is there twice,
+    /// the last one counts, as in Yjs.
     [[nodiscard]] std::uint64_t of(std::uint64_t client) const noexcept {
         const auto behind =
             std::upper_bound(clocks_.begin(), clocks_.end(), client,

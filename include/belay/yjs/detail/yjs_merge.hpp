@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/yjs/detail/yjs_merge.hpp
-/// Merger: many updates become one, by a sweep over the clocks of each client.
+/// Merger: merges many updates into one, by a sweep over the clocks of each client.
 #pragma once
 
 #include <cstddef>  // std::size_t
@@ -25,7 +25,7 @@ struct Sources {
         const BytesView bytes = updates[block.update];
         return bytes.data() + bytes.size();
     }
-    /// Reads the struct at the beginning of a block, which then begins behind it.
+    /// Reads the struct at the beginning of a block. The block then begins after the struct.
     [[nodiscard]] Struct take(Block& block) const noexcept {
         Lib0Reader in{BytesView{block.at, end_of(block)}};
         const Struct s = StructReader<false>{in, nesting_ceiling}.read({block.client, block.clock});
@@ -35,7 +35,8 @@ struct Sources {
         --block.structs;
         return s;
     }
-    /// The highest client first, as Yjs writes them; of one client by clock, then by update.
+    /// Sorts the blocks: the highest client first, as Yjs writes them; those of one client by
+    /// clock, then by update.
     void sort_blocks() {
         std::sort(blocks.begin(), blocks.end(), [](const Block& a, const Block& b) {
             return a.client != b.client ? a.client > b.client
@@ -45,7 +46,8 @@ struct Sources {
     }
 };
 
-/// Reads all updates; memory is reserved by their lengths, never by a count that is in them alone.
+/// Reads all updates. Memory is reserved by their lengths, and never only by a count that is in
+/// them.
 template <bool checked>
 [[nodiscard]] UpdateError read_sources(const Limits& limits, Sources& sources) {
     std::size_t blocks = 0;
@@ -69,7 +71,7 @@ template <bool checked>
     return {};
 }
 
-/// Merges what was read; where it `joins`, what was typed letter by letter is one.
+/// Merges what was read. If it `joins`, it also joins content that was typed letter by letter.
 class Merger {
 public:
     explicit Merger(Sources& sources, bool joins = false) noexcept
@@ -78,7 +80,8 @@ public:
     [[nodiscard]] Merged run() {
         std::size_t bytes = 0;
         for (const BytesView update : sources_.updates) bytes += update.size();
-        // Merged updates are rarely longer; where most of it was said twice they are shorter.
+        // Merged updates are rarely longer than this. If the updates have much content in common,
+        // the result is shorter.
         writer_.reserve(std::min(bytes, 2 * longest()) + 16);
         sources_.sort_blocks();
         std::vector<Block>& blocks = sources_.blocks;
@@ -90,7 +93,7 @@ public:
         merged_.update = writer_.finish(sources_.deletes);
         return std::move(merged_);
     }
-    /// Of what was merged the clocks that are there, the highest client first.
+    /// Returns the clocks that the merged update has, the highest client first.
     [[nodiscard]] std::vector<DeleteRange> take_runs() noexcept { return std::move(runs_); }
 
 private:
@@ -100,7 +103,7 @@ private:
         return bytes;
     }
 
-    // `heap` is sorted, and so a heap: the block with the lowest clock is its first.
+    // `heap` is sorted, and therefore a heap: its first block has the lowest clock.
     void merge_client(std::span<Block> heap) {
         bool begun = false;
         std::uint64_t end = 0;
@@ -137,7 +140,7 @@ private:
         slices_.clear();
         if (begun) writer_.end_block();
     }
-    /// Without its first `off` units.
+    /// Writes a struct without its first `off` units.
     void put(const Struct& s, std::uint64_t off) {
         if (!joins_) return off != 0 ? writer_.put_slice(s, off) : writer_.put(s);
         if (off == 0) return coalescer_.put(s);
@@ -156,7 +159,7 @@ private:
         return a.clock != b.clock ? a.clock < b.clock : a.update < b.update;
     }
 
-    /// Lets the first block sink to its place.   Complexity: O(1) if it stays, O(log n) at most.
+    /// Moves the first block down to its place.   Complexity: O(1) if it stays, O(log n) at most.
     static void sift(std::span<Block> heap) noexcept {
         for (std::size_t at = 0;;) {
             std::size_t least = 2 * at + 1;
@@ -172,7 +175,7 @@ private:
     bool joins_;
     UpdateWriter writer_;
     Coalescer coalescer_{writer_};
-    std::vector<Bytes> slices_;  ///< what the coalescer may still refer to
+    std::vector<Bytes> slices_;  ///< bytes that the coalescer may still refer to
     std::vector<DeleteRange> runs_;
     Merged merged_;
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/yjs/detail/yjs_overlap.hpp
-/// Overlap: whether two structs that claim the same clocks say the same.
+/// Overlap: decides whether two structs that claim the same clocks have the same content.
 #pragma once
 
 #include <algorithm>    // std::equal, std::min
@@ -11,7 +11,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace yjs::detail {
 
-/// The UTF-16 units of a UTF-8 text, one by one.
+/// Reads the UTF-16 units of a UTF-8 text, one by one.
 class Utf16Units {
 public:
     explicit Utf16Units(std::string_view text) noexcept : text_{text} {}
@@ -45,12 +45,13 @@ private:
     std::uint32_t low_ = 0;
 };
 
-/// Compares structs with one that was kept. They come by rising clock, so that its values are
-/// passed over once, whatever their number.
+/// Compares structs with one that was kept. They must come by rising clock, so that the values of
+/// the kept struct are read once, regardless of the number of structs.
 ///
-/// What may differ in honest updates does not count: what is deleted in one of them; half of a
-/// surrogate pair, which is written as U+FFFD; and how numbers and objects are written, which
-/// implementations do in several ways.
+/// These differences do not count, because correct updates may have them:
+/// - content that is deleted in one of them;
+/// - half of a surrogate pair, which is written as U+FFFD;
+/// - the form of numbers and objects, which implementations write in several ways.
 class Overlap {
 public:
     void keep(const Struct& s) noexcept {
@@ -59,6 +60,7 @@ public:
         passed_ = 0;
     }
 
+    /// Returns whether a struct differs from the kept one in the clocks that both have.
     /// Pre: other.clock lies within the kept struct, and not before the one compared last.
     [[nodiscard]] bool differs_from(const Struct& other) noexcept {
         BELAY_INVARIANT(other.clock >= kept_.clock + passed_,
@@ -101,7 +103,7 @@ private:
         return same_bytes(kept_.head(), other.head());
     }
 
-    // Passes over values of the kept struct, whole characters only.
+    // Skips values of the kept struct, whole characters only.
     void advance(std::uint64_t to) noexcept {
         if (kept_.kind() == ref::string) {
             const auto cut = ::belay::detail::cut_utf16(as_text(rest_), to - passed_);
@@ -155,12 +157,12 @@ private:
         Lib0Reader b{other.values()};
         return as_text(a.varbytes()) == as_text(b.varbytes());
     }
-    /// Of two JSON texts, behind their lengths.
+    /// Compares two JSON texts, each after its length.
     [[nodiscard]] static bool same_json(std::string_view a, std::string_view b) noexcept {
         return a == b || (may_vary_as_json(a) && may_vary_as_json(b));
     }
 
-    // Numbers have several forms, four tags too; members of objects have no order.
+    // Numbers have several forms, and four tags. Members of objects have no order.
     [[nodiscard]] static bool may_vary_as_json(std::string_view value) noexcept {
         Lib0Reader in{as_bytes(value)};
         const std::string_view text = as_text(in.varbytes());

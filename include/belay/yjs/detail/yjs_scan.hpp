@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/yjs/detail/yjs_scan.hpp
-/// scan: reads an update once, checks all of it, and notes where its parts are.
+/// scan: reads an update once, checks all of it, and records where its parts are.
 #pragma once
 
 #include <algorithm>  // std::sort, std::adjacent_find, std::remove_if, std::min
@@ -15,12 +15,12 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace yjs::detail {
 
-/// The structs of one client in one update. They are read again where they are.
+/// The structs of one client in one update. They are not copied, but read again in place.
 struct Block {
     std::uint64_t client = 0;
     std::uint64_t clock = 0;  ///< of the struct at `at`
     const std::byte* at = nullptr;
-    std::uint32_t structs = 0;  ///< from `at` on
+    std::uint32_t structs = 0;  ///< how many there are from `at` on
     std::uint32_t update = 0;
 };
 
@@ -31,21 +31,21 @@ struct DeleteRange {
     [[nodiscard]] std::uint64_t clock_end() const noexcept { return clock + len; }
 };
 
-/// What is known of an update after it was read.
+/// The result of reading an update.
 struct Scan {
     Summary summary;
     const std::byte* deletes = nullptr;  ///< where the delete set begins
 };
 
-/// At most so many blocks can be in an update: each takes three bytes.
+/// Returns how many blocks an update has at most: each takes three bytes or more.
 [[nodiscard]] inline std::size_t blocks_at_most(BytesView update) noexcept {
     Lib0Reader in{update};
     const std::uint64_t count = in.varuint();
     return static_cast<std::size_t>(std::min<std::uint64_t>(count, in.left() / 3));
 }
 
-/// Whether bytes that are no update of version 1 have the frame of one of version 2: a 0, and then
-/// nine columns, each after its length.
+/// Returns whether bytes that are not an update of version 1 have the frame of one of version 2.
+/// That is a 0, and then nine columns, each after its length.
 [[nodiscard]] inline bool has_frame_of_version_2(BytesView update) noexcept {
     Lib0Reader in{update};
     if (update.size() < 12 || in.byte() != 0) return false;
@@ -66,7 +66,7 @@ public:
                            "yjs::Limits: nesting_max must be <= nesting_ceiling");
     }
 
-    /// Appends the update's blocks, number `update` of several.
+    /// Appends the blocks of the update, which is number `update` of several.
     [[nodiscard]] UpdateError run(std::size_t update, Scan& scan) {
         if (update_.size() > limits_.bytes_max) {
             return {YjsErrc::update_too_large, update, 0, "more bytes than Limits::bytes_max"};
@@ -139,7 +139,7 @@ private:
         if (block.clock != 0) ++summary.late_starts;
     }
 
-    // Of a client that is there twice Yjs reads the last part only.
+    // If a client is there twice, Yjs reads only the last part.
     void refuse_repeated(std::size_t first, const std::byte* start) {
         const auto begin = blocks_.begin() + static_cast<std::ptrdiff_t>(first);
         const auto rises = [](const Block& a, const Block& b) { return a.client <= b.client; };
@@ -180,14 +180,14 @@ private:
     std::vector<Block>& blocks_;
 };
 
-/// Reads the update's client blocks and checks everything.
+/// Reads the client blocks of an update. If it is `checked`, all of it is checked.
 template <bool checked>
 [[nodiscard]] UpdateError scan(BytesView update, const Limits& limits, std::size_t number,
                                std::vector<Block>& blocks, Scan& found) {
     return Scanner<checked>{update, limits, blocks}.run(number, found);
 }
 
-/// How many ranges a delete set has that was checked before.   Complexity: O(bytes).
+/// Returns how many ranges a delete set has that was checked before.   Complexity: O(bytes).
 [[nodiscard]] inline std::size_t count_delete_ranges(BytesView delete_set) noexcept {
     Lib0Reader in{delete_set};
     std::size_t count = 0;

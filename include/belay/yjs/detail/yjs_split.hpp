@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/yjs/detail/yjs_split.hpp
-/// Splitter: cuts an update into pieces that fit into messages.
+/// Splitter: splits an update into pieces that fit into messages.
 #pragma once
 
 #include <cstddef>   // std::size_t
@@ -14,16 +14,17 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace yjs::detail {
 
-/// Cuts piece by piece, so that nobody has to wait for all of them.
+/// Makes one piece at a time, so that a caller need not wait for all of them.
 class Splitter {
 public:
-    /// The update was checked before, and must outlive this.
+    /// Pre: the update was checked before, and outlives this object.
     Splitter(BytesView update, std::size_t piece_bytes_max) noexcept
         : in_{update}, blocks_{in_.varuint()}, room_{piece_bytes_max - frame_bytes} {}
     Splitter(const Splitter&) = delete;
     Splitter& operator=(const Splitter&) = delete;
 
-    /// The next piece; none behind the last.   Complexity: O(its bytes), or of a value's.
+    /// Returns the next piece; none after the last.
+    /// Complexity: O(its bytes), or those of a value.
     [[nodiscard]] std::optional<Bytes> next() {
         while (pieces_.empty() && !over_) step();
         if (pieces_.empty()) return std::nullopt;
@@ -33,7 +34,7 @@ public:
     }
 
 private:
-    /// A struct, a part of one, the head of a block, or the end.
+    /// Processes a struct, a part of one, the head of a block, or the end.
     void step() {
         BELAY_INVARIANT(!in_.failed(), "Splitter: the bytes were checked");
         if (cut_) return put_part();
@@ -54,14 +55,16 @@ private:
         }
         over_ = true;
         end_piece();
-        // By their count: a vector that grows holds three times as much for a moment.
+        // Space is reserved by their count, because a growing vector holds three times as much for
+        // a moment.
         deletes_.reserve(count_delete_ranges(in_.rest()));
         read_delete_ranges(in_.rest(), deletes_);
         unite_ranges(deletes_);
         put_deletes();
     }
 
-    // The counts of clients and of ranges; of an open block that of structs, client and clock.
+    // The counts of clients and of ranges; for an open block the count of structs, client and
+    // clock.
     static constexpr std::size_t frame_bytes = 4 * 8;
     static constexpr std::size_t gap_bytes = 1 + 8;
     // Client, count, and a range.
@@ -99,19 +102,19 @@ private:
                (s.kind() == ref::string || s.kind() == ref::json || s.kind() == ref::any);
     }
 
-    /// A struct of which some parts are written.
+    /// A struct that is written in part.
     struct Cut {
         Struct whole;
-        BytesView rest;       ///< its values that are not
-        std::uint64_t units;  ///< of these
+        BytesView rest;       ///< its values that are not written yet
+        std::uint64_t units;  ///< how many units these have
     };
     struct Part {
         std::uint64_t units;
         std::size_t bytes;
     };
 
-    /// As much as there is room for. The left part keeps the head; the right parts say that they
-    /// follow.
+    /// Writes as much as fits. The leftmost part keeps the head. The other parts refer to the part
+    /// before them.
     void put_part() {
         const Struct& s = cut_->whole;
         const Id at{s.client, s.clock_end() - cut_->units};
@@ -143,7 +146,8 @@ private:
         end_piece();
     }
 
-    /// Of what is left of the cut, at least one character or value; never half a pair.
+    /// Returns how much of the rest of the cut fits: at least one character or value, and never
+    /// half a pair.
     [[nodiscard]] Part fitting(std::size_t head_bytes) const noexcept {
         const BytesView values = cut_->rest;
         const std::size_t head = head_bytes + 1 + 8;
@@ -181,9 +185,9 @@ private:
     }
 
     Lib0Reader in_;
-    std::uint64_t blocks_;       ///< whose heads are not read yet
-    std::uint64_t structs_ = 0;  ///< of this block
-    Id at_;                      ///< of the next of them
+    std::uint64_t blocks_;       ///< blocks whose heads are not read yet
+    std::uint64_t structs_ = 0;  ///< structs of this block that are not read yet
+    Id at_;                      ///< the next of these structs
     std::size_t room_;
     UpdateWriter writer_;
     std::deque<Bytes> pieces_;
@@ -192,7 +196,7 @@ private:
     bool over_ = false;
     std::uint64_t gap_ = 0;
     bool opened_ = false;
-    std::optional<Cut> cut_;  ///< what is longer than a piece
+    std::optional<Cut> cut_;  ///< a struct that is longer than a piece
 };
 
 }}}  // namespace belay::yjs::detail

@@ -40,8 +40,8 @@ struct Id {
     friend constexpr bool operator==(const Id&, const Id&) noexcept = default;
 };
 
-/// A run of clocks of one client with its content. All that is not understood, or need not be,
-/// stays in the bytes of the update, which must outlive it.
+/// A run of clocks of one client, with its content. Content that need not be understood stays in
+/// the bytes of the update, which must outlive the struct.
 struct Struct {
     std::uint64_t client = 0;
     std::uint64_t clock = 0;
@@ -58,27 +58,27 @@ struct Struct {
     [[nodiscard]] bool is_item() const noexcept { return kind() != ref::gc && kind() != ref::skip; }
     [[nodiscard]] bool has(std::uint8_t bits) const noexcept { return (info & bits) != 0; }
     [[nodiscard]] std::uint64_t clock_end() const noexcept { return clock + len; }
-    /// The first byte as Yjs writes it: with a key's flag only where the key is, too.
+    /// Returns the first byte as Yjs writes it: with the flag of a key only if there is a key, too.
     [[nodiscard]] std::uint8_t written_info() const noexcept {
         if (!is_item()) return kind();
         const bool no_key = has(has_origin | has_right_origin);
         return no_key ? static_cast<std::uint8_t>(info & ~has_parent_sub) : info;
     }
     [[nodiscard]] BytesView raw() const noexcept { return {begin, end}; }
-    /// Origins or parent, without the byte in front of them.
+    /// Returns the origins or the parent, without the byte in front of them.
     [[nodiscard]] BytesView head() const noexcept { return {begin + 1, content}; }
     [[nodiscard]] BytesView values() const noexcept { return {payload, end}; }
 };
 
-/// Reads structs one by one. `checked`: of a peer; otherwise the bytes were checked before, and
-/// texts are passed over.
+/// Reads structs one by one. `checked` is true for the bytes of a peer. Otherwise the bytes were
+/// checked before, and texts are skipped.
 template <bool checked>
 class StructReader {
 public:
     StructReader(Lib0Reader& in, std::size_t nesting_max) noexcept
         : in_{in}, nesting_max_{nesting_max} {}
 
-    /// The guid of the subdocument that was read last; for a struct of kind `doc`.
+    /// Returns the guid of the subdocument that was read last, for a struct of kind `doc`.
     [[nodiscard]] std::string_view guid() const noexcept { return guid_; }
 
     [[nodiscard]] Struct read(Id at) noexcept {
@@ -87,7 +87,7 @@ public:
         s.clock = at.clock;
         s.begin = in_.position();
         s.info = in_.byte();
-        // Yjs reads a gap by all bits in one place, and by these in another.
+        // Yjs recognizes a gap by all bits in one place, and by these bits in another.
         if (s.kind() > ref::skip || (s.kind() == ref::skip && s.info != ref::skip)) {
             in_.fail("its number is unknown", s.begin, YjsErrc::unknown_content);
             return s;
@@ -111,8 +111,8 @@ private:
         return as_text(in_.varbytes());
     }
 
-    // A reference to itself, or to what this client has not made yet, stops Yjs with an exception
-    // at every peer.
+    // Yjs throws an exception at every peer if an item refers to itself, or to a later item of its
+    // client.
     Id id(const Struct& s) noexcept {
         const std::byte* const start = in_.position();
         Id other;
@@ -214,8 +214,8 @@ private:
         if (t == 3 || t == 5) text();  // XmlElement, XmlHook: their names
     }
 
-    // Yjs makes a document of the options as they are: a guid among them would be the one that
-    // counts, and not the one that was authorized.
+    // Yjs makes a document from the options as they are. A guid among them would count instead of
+    // the guid that was authorized.
     void read_doc() noexcept {
         guid_ = text();
         const std::byte* const start = in_.position();

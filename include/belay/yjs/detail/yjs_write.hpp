@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/yjs/detail/yjs_write.hpp
-/// UpdateWriter: writes an update whose counts are known only at its end; and the right part of a
-/// struct.
+/// UpdateWriter: writes an update whose counts are known only at its end. append_slice: writes the
+/// right part of a struct.
 #pragma once
 
 #include <algorithm>  // std::sort, std::stable_sort, std::is_sorted
@@ -17,7 +17,7 @@ inline void append(Bytes& out, BytesView bytes) {
     out.insert(out.end(), bytes.begin(), bytes.end());
 }
 
-/// Inserts a number in front of what was written from `place` on.
+/// Inserts numbers at `place`, in front of what was written from there on.
 inline void insert_varuints(Bytes& out, std::size_t place,
                             std::initializer_list<std::uint64_t> numbers) {
     Bytes header;
@@ -25,7 +25,7 @@ inline void insert_varuints(Bytes& out, std::size_t place,
     out.insert(out.begin() + static_cast<std::ptrdiff_t>(place), header.begin(), header.end());
 }
 
-/// Where the values of a JSON or Any struct begin after the first `n` of them.
+/// Returns the values of a JSON or Any struct after the first `n` of them.
 [[nodiscard]] inline BytesView after_values(const Struct& s, BytesView values,
                                             std::uint64_t n) noexcept {
     Lib0Reader in{values};
@@ -40,13 +40,13 @@ inline void insert_varuints(Bytes& out, std::size_t place,
     return {in.position(), values.data() + values.size()};
 }
 
-/// Writes what is left of a struct without its first `off` units.   Pre: 0 < off < s.len.
+/// Writes a struct without its first `off` units.   Pre: 0 < off < s.len.
 inline void append_slice(Bytes& out, const Struct& s, std::uint64_t off) {
     if (!s.is_item()) {
         out.push_back(static_cast<std::byte>(s.kind()));
         return append_varuint(out, s.len - off);
     }
-    // Yjs keeps the flag of a map's key where it has read one, though none is written behind it.
+    // Yjs keeps the flag of a map's key if it has read one, although it writes no key after it.
     const bool has_key = s.has(has_parent_sub) && !s.has(has_origin | has_right_origin);
     const unsigned info =
         s.kind() | has_origin | (s.info & has_right_origin) | (has_key ? has_parent_sub : 0U);
@@ -60,7 +60,7 @@ inline void append_slice(Bytes& out, const Struct& s, std::uint64_t off) {
     if (s.kind() == ref::string) {
         const auto cut = ::belay::detail::cut_utf16(as_text(s.values()), off);
         const BytesView rest = s.values().subspan(cut.bytes);
-        // Half of a pair is no UTF-8: Yjs writes the replacement character for it, too.
+        // Half of a surrogate pair is not UTF-8. Yjs writes the replacement character for it, too.
         append_varuint(out, rest.size() + (cut.cuts_pair ? 3 : 0));
         if (cut.cuts_pair) append(out, as_bytes("\xEF\xBF\xBD"));
         return append(out, rest);
@@ -70,7 +70,7 @@ inline void append_slice(Bytes& out, const Struct& s, std::uint64_t off) {
     append(out, after_values(s, s.values(), off));
 }
 
-/// Writes an update: blocks, and then `finish` with the delete set.
+/// Writes an update: first its blocks, and then the delete set in `finish`.
 class UpdateWriter {
 public:
     void reserve(std::size_t bytes) { out_.reserve(bytes); }
@@ -81,7 +81,7 @@ public:
         place_ = out_.size();
         structs_ = 0;
     }
-    /// As Yjs writes it: without the flag of a map's key where none is written behind it.
+    /// Writes a struct as Yjs does: without the flag of a map's key if no key follows it.
     void put(const Struct& s) {
         out_.push_back(static_cast<std::byte>(s.written_info()));
         append(out_, s.raw().subspan(1));
@@ -96,11 +96,12 @@ public:
         append_varuint(out_, len);
         ++structs_;
     }
-    /// For what is written piece by piece: count it by `wrote_struct`.
+    /// Returns the output, for structs that are written piece by piece. Call `wrote_struct` for
+    /// each.
     [[nodiscard]] Bytes& out() noexcept { return out_; }
     void wrote_struct() noexcept { ++structs_; }
 
-    /// A block without structs is left out.
+    /// Ends the block. A block without structs is left out.
     void end_block() {
         if (structs_ == 0) return;
         insert_varuints(out_, place_, {structs_, first_.client, first_.clock});
@@ -109,7 +110,8 @@ public:
     [[nodiscard]] std::size_t bytes() const noexcept { return out_.size(); }
     [[nodiscard]] std::uint64_t blocks() const noexcept { return blocks_; }
 
-    /// The ranges must stand together by client, in the order in which they are to be written.
+    /// Writes the delete set, and returns the update. The ranges of a client must be adjacent, and
+    /// all ranges in the order in which they are to be written.
     [[nodiscard]] Bytes finish(std::span<const DeleteRange> deletes) {
         insert_varuints(out_, 0, {blocks_});
         const std::size_t place = out_.size();
@@ -135,7 +137,7 @@ private:
     std::uint64_t blocks_ = 0;
 };
 
-/// In the order in which Yjs writes them: the highest client first.
+/// Sorts ranges into the order in which Yjs writes them: the highest client first.
 inline void sort_ranges(std::vector<DeleteRange>& ranges) {
     const auto before = [](const DeleteRange& a, const DeleteRange& b) {
         return a.client > b.client;
