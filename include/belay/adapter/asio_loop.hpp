@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/asio_loop.hpp
-/// AsioLoop: runs machines in an io_context.
+/// AsioLoop: a driver that runs machines in an io_context of asio.
 #pragma once
 
 #include <cstdint>  // std::uint64_t
@@ -15,7 +15,7 @@ namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
-/// An io_context as an OnEventLoop sees it.
+/// Adapts an io_context to the interface that OnEventLoop needs.
 template <class Context>
 class AsioEvents {
     using Asio = AsioOf<Context>;
@@ -38,8 +38,8 @@ public:
         alarm_->timer.expires_at(when);
         alarm_->timer.async_wait(
             [alarm = alarm_, mine = alarm_->asked, f = std::move(f)](const auto&) mutable {
-                // Not by the error: a call that is queued already cannot be cancelled, and comes
-                // with success.
+                // The error is not used: a call that is queued already cannot be cancelled, and
+                // arrives with success.
                 if (alarm->asked == mine) f();
             });
     }
@@ -47,7 +47,7 @@ public:
     [[nodiscard]] Context& context() const noexcept { return context_; }
 
 private:
-    /// Handlers hold it: they may come after the loop's end.
+    /// Shared with the handlers, which may run after the end of the loop.
     struct Alarm {
         explicit Alarm(Context& context) : timer{context} {}
         typename Asio::Timer timer;
@@ -62,7 +62,8 @@ private:
     std::shared_ptr<Alarm> alarm_;
 };
 
-/// Made before the driver that uses it, and gone after it.
+/// Holds the events, so that they are created before the driver that uses them, and destroyed after
+/// it.
 template <class Context>
 struct HasAsioEvents {
     explicit HasAsioEvents(Context& context) : events{context} {}
@@ -71,27 +72,28 @@ struct HasAsioEvents {
 
 }  // namespace detail
 
-/// A driver in an io_context, of Boost.Asio or of the standalone asio: include
-/// <belay/adapter/boost_asio.hpp> or <belay/adapter/standalone_asio.hpp>.
+/// A driver that runs machines in an io_context of Boost.Asio or of the standalone asio.
+///
+/// Include <belay/adapter/boost_asio.hpp> or <belay/adapter/standalone_asio.hpp>.
 ///
 ///     boost::asio::io_context context;
 ///     AsioLoop loop{context};
 ///     loop.attach(link);
 ///     context.run();
 ///
-/// It has one timer, and asks for a call when a machine is woken; nothing runs inside of post().
-/// context.run() returns when nobody waits for anything: a machine that waits for other threads
-/// alone needs a work guard, as any asio program does. What a machine throws leaves context.run(),
-/// which may be called again.
+/// The loop has one timer, and posts a call to the context when a machine is woken. Nothing runs
+/// inside post(). context.run() returns when nothing is pending in the context. A machine that
+/// waits only for other threads needs a work guard, as any asio program does. If a machine throws,
+/// the exception leaves context.run(), which may be called again.
 ///
-/// One thread runs the context. It must outlive the loop, which may be destroyed in a handler, and
-/// while handlers of it are queued.
+/// One thread runs the context. The context must outlive the loop. The loop may be destroyed in a
+/// handler, and while handlers of it are queued.
 ///
 /// Members: attach(machine), post(function), at(instant, f), after(duration, f), now(), see
 ///          OnEventLoop; context().
 /// Models:        DriverLike.
-/// Thread safety: post() and what wakers do from any thread, while it exists; all else on the
-///                thread that runs the context, or any while none does.
+/// Thread safety: post() and wakers from any thread while the loop exists; everything else on the
+///                thread that runs the context, or on any thread while none does.
 template <class Context>
 class AsioLoop : private detail::HasAsioEvents<Context>,
                  public OnEventLoop<detail::AsioEvents<Context>> {
@@ -102,7 +104,7 @@ public:
         : detail::HasAsioEvents<Context>{context},
           OnEventLoop<detail::AsioEvents<Context>>{this->events, seed} {}
 
-    /// Where it runs: what else asio does for the same program belongs there, too.
+    /// Returns the context, which can also run the other asio operations of the program.
     [[nodiscard]] Context& context() const noexcept { return this->events.context(); }
 };
 

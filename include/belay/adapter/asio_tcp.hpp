@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/asio_tcp.hpp
-/// AsioTcp: a transport over asio's TCP sockets that carries whole messages.
+/// AsioTcp: a transport over TCP sockets of asio that carries whole messages.
 #pragma once
 
 #include <concepts>  // std::same_as
@@ -13,24 +13,26 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// How connections of AsioTcp are tuned.
+/// Options for the connections of AsioTcp.
 struct AsioTcpOptions {
-    /// Output that may wait for the kernel, before send() answers busy. When none waits, a message
-    /// of any legal length is taken.
+    /// The most output that may wait for the kernel before send() returns busy. If none waits, a
+    /// message of any legal length is accepted.
     std::size_t output_bytes_max = std::size_t{1} << 20;
 };
 
-/// Dials an endpoint by the sockets of an io_context, of Boost.Asio or of the standalone asio:
-/// include <belay/adapter/boost_asio.hpp> or <belay/adapter/standalone_asio.hpp>.
+/// Connects to an endpoint through an io_context of Boost.Asio or of the standalone asio.
 ///
-/// What posix::Tcp is on a posix::Loop, with its framings (`AsioTcp{context, server, Lines{}}`)
-/// and bytes on the wire; names are looked up without blocking. It neither reconnects nor queues:
-/// that is the Supervisor's. Wrap it in a Heartbeat: TCP alone does not notice a peer that
-/// is frozen or cut off. TLS and WebSockets: beast_websocket.hpp.
+/// Include <belay/adapter/boost_asio.hpp> or <belay/adapter/standalone_asio.hpp>.
+///
+/// It does for an io_context what posix::Tcp does for a posix::Loop. It has the same framings
+/// (`AsioTcp{context, server, Lines{}}`) and sends the same bytes. Names are looked up without
+/// blocking. It neither reconnects nor queues: the Supervisor does that. Wrap it in a Heartbeat:
+/// TCP alone does not notice a peer that is frozen or cut off. For TLS and WebSockets see
+/// beast_websocket.hpp.
 ///
 /// Models:        TransportLike; its connections have close(), resume_reading(), limit_messages(),
 ///                limit_output(), and ping() where the framing has one.
-/// Thread safety: the thread that runs the context, which must outlive it.
+/// Thread safety: the thread that runs the context. The context must outlive it.
 template <class Context, FramingLike Framing = LengthPrefixed>
 class AsioTcp {
     static_assert(detail::known_asio<Context>());
@@ -38,7 +40,7 @@ class AsioTcp {
 public:
     using message_type = Bytes;
 
-    /// One connection. Its end closes the socket, and calls nobody.
+    /// One connection. Its destructor closes the socket and reports nothing.
     class Connection {
         using Wire = detail::AsioTcpWire<Context, Framing>;
 
@@ -52,7 +54,7 @@ public:
         Connection& operator=(const Connection&) = delete;
         ~Connection() { wire_->abandon(); }
 
-        /// As posix::TcpConnection::send.
+        /// Sends a message, as posix::TcpConnection::send does.
         [[nodiscard]] SendResult send(const Bytes& message) noexcept {
             return wire_->send(message);
         }
@@ -64,7 +66,8 @@ public:
         void limit_messages(std::size_t bytes) noexcept { wire_->limit_messages(bytes); }
         void limit_output(std::size_t bytes) noexcept { wire_->limit_output(bytes); }
         void resume_reading() noexcept { wire_->resume_reading(); }
-        /// Writes what waits, says goodbye, and reports Link::closed when the peer has said so too.
+        /// Writes what waits, ends the sending side, and reports Link::closed when the peer has
+        /// ended, too.
         void close(const Failure& why) noexcept { wire_->close(why); }
 
     private:
@@ -81,15 +84,16 @@ public:
         requires std::default_initializable<Framing>
         : AsioTcp{context, std::move(endpoint), Framing{}, options} {}
 
-    /// Starts to connect; reports by `link`.   Throws: std::bad_alloc, and what asio throws.
+    /// Starts to connect; reports the result by `link`.   Throws: std::bad_alloc, and what asio
+    /// throws.
     [[nodiscard]] Connection open(const Link<Bytes>& link) { return open(link, endpoint_); }
-    /// The same to another endpoint.
+    /// Starts to connect to another endpoint.
     [[nodiscard]] Connection open(const Link<Bytes>& link, const posix::Endpoint& endpoint) {
         return Connection{*this, endpoint, link};
     }
 
     [[nodiscard]] const posix::Endpoint& endpoint() const noexcept { return endpoint_; }
-    /// Where the next attempt goes.
+    /// Sets the endpoint of the next attempt.
     void set_endpoint(posix::Endpoint endpoint) noexcept { endpoint_ = std::move(endpoint); }
 
 private:

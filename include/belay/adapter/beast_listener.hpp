@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/beast_listener.hpp
-/// beast::Listener and beast::Accepted: the server's end of beast::WebSocket; needs Boost 1.74 or
+/// beast::Listener and beast::Accepted: the server side of beast::WebSocket; needs Boost 1.74 or
 /// later.
 #pragma once
 
@@ -18,13 +18,15 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace beast {
 
-/// A client that wants to be a WebSocket, as a transport that can be opened once.
+/// A client that has requested a WebSocket, as a transport that can be opened once.
 ///
-/// Its upgrade is answered by open(), or by refuse(): look at request() first, for as long as you
-/// like, also after the listener's end. Give it to a ServedLink, or a RoomManager, alone or in a
-/// Heartbeat. A peer that goes away before the answer is counted, and closes the link as
-/// LinkErrc::closed_by_peer. A second attempt fails with Cause::permanent. Neither opened nor
-/// refused it closes the connection when it is destroyed.
+/// Look at request() first, for as long as you like, also after the end of the listener. Then
+/// open() accepts the upgrade, or refuse() rejects it. Give the client to a ServedLink or a
+/// RoomManager, alone or in a Heartbeat.
+///
+/// If the peer closes before the answer, it is counted, and the link ends with
+/// LinkErrc::closed_by_peer. A second attempt fails with Cause::permanent. If the client is neither
+/// opened nor refused, the destructor closes the connection.
 ///
 /// Models:        TransportLike, move-only; its connections are those of WebSocket.
 /// Thread safety: the thread that runs the context.
@@ -36,7 +38,7 @@ public:
     using message_type = Bytes;
     using Connection = detail::BeastConnection<Stream>;
 
-    /// For the listener.
+    /// Called by the listener.
     explicit Accepted(std::shared_ptr<PendingUpgrade> pending) noexcept
         : knock_{std::move(pending)} {}
     Accepted(Accepted&& other) noexcept = default;
@@ -48,8 +50,10 @@ public:
         if (knock_) knock_->drop();
     }
 
-    /// What it asks for, and who it is; but for the ip nothing once it is open. Nothing of it is
-    /// proven but the ip, and the origin of a page in a browser.   Throws: std::bad_alloc.
+    /// Returns the target, the ip, the user agent and the origin of the request.
+    ///
+    /// Once the client is open, only the ip is left. Only the ip is proven, and the origin of a
+    /// page if the client is a browser.   Throws: std::bad_alloc.
     [[nodiscard]] UpgradeRequest request() const {
         using Field = detail::Upgrade::Field;
         const auto& asked = knock_->request();
@@ -58,14 +62,16 @@ public:
                 .user_agent = std::string{detail::Upgrade::text(asked, Field::user_agent)},
                 .origin = std::string{detail::Upgrade::text(asked, Field::origin)}};
     }
-    /// A header of its request; those that come several times as one, with commas. Empty without
-    /// one.   Throws: std::bad_alloc.
+    /// Returns a header of the request; several with one name are joined by commas. Empty if there
+    /// is none.   Throws: std::bad_alloc.
     [[nodiscard]] std::string header(std::string_view name) const {
         return detail::Upgrade::joined(knock_->request(), name);
     }
 
-    /// Answers by a status of HTTP instead of the upgrade. Browsers tell their pages no status, but
-    /// 1006: where a page shall know why, open it and close it by a code.
+    /// Answers with an HTTP status instead of the upgrade.
+    ///
+    /// A browser does not report the status to its page, only the code 1006. So if the page must
+    /// know the reason, open the client, and close it with a code.
     ///
     /// Pre: 400 <= status <= 599; neither opened nor refused before, else it does nothing.
     void refuse(int status, Duration retry_after = {}) noexcept {
@@ -73,11 +79,11 @@ public:
                            "beast::Accepted::refuse: the status must be one of an error");
         knock_->refuse(status, retry_after);
     }
-    /// Answers the upgrade; reports by `link`.   Throws: std::bad_alloc.
+    /// Accepts the upgrade; reports the result by `link`.   Throws: std::bad_alloc.
     [[nodiscard]] Connection open(const Link<Bytes>& link) {
         auto wire = knock_ ? knock_->take(link) : nullptr;
         if (!wire) {
-            // An accepted connection cannot be made a second time.
+            // An accepted connection cannot be opened a second time.
             Failure failure = Failure::from(std::make_error_code(std::errc::bad_file_descriptor));
             failure.cause = Cause::permanent;
             Link<Bytes>{link}.closed(failure);
@@ -93,7 +99,7 @@ private:
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// What a beast::Listener tells.
+/// The hooks that a beast::Listener calls.
 struct ListenerHooks {
     using Refused = Hook<OnRefused, const NoMachine, const beast::RefusedUpgrade&>;
 
@@ -109,7 +115,7 @@ struct ListenerHooks {
     }
 };
 
-/// What a callable takes, where it says so.
+/// The parameter type of a callable, if it is declared.
 template <class Call>
 struct TakenByCall;
 template <class C, class R, class A>
@@ -140,25 +146,28 @@ concept TakesTls = NeedsTls<typename StreamTakenBy<F>::Type>;
 
 namespace belay { inline namespace BELAY_ABI { namespace beast {
 
-/// Listens for WebSockets; calls `on_accept(Accepted<Stream>)` for each client whose request
-/// is right, before it is answered.
+/// Listens for WebSockets, and calls `on_accept(Accepted<Stream>)` for each valid request.
+///
+/// The call comes before the request is answered.
 ///
 ///     Listener listener{loop, [&](Accepted<> client) { serve(std::move(client)); }};
 ///     Listener secure{loop, tls, [&](Accepted<Tls> client) { ... }, {}, Log{}};
 ///     if (const auto error = listener.listen({"0.0.0.0", 8080})) ...
 ///
-/// The stream is the one that on_accept takes; with TLS include <belay/adapter/beast_tls.hpp>, and
-/// the context has the certificate and the key. What does not come in time, is too long or wrong is
-/// refused, and told to the observer's `on_refused(const RefusedUpgrade&)`; a peer that gives up is
-/// counted and told nobody. Those that are too many are closed unheard, and counted; 60 of
-/// them at once, and then 60 a minute, are told, too. `Audited::refusals()` is such an observer,
-/// which writes them into an audit.
+/// The parameter of on_accept selects the stream. For TLS, include <belay/adapter/beast_tls.hpp>;
+/// the context has the certificate and the key.
 ///
-/// on_accept and on_refused may do everything, and destroy the listener; what they throw leaves the
-/// context's run().
+/// The listener refuses a request that is late, too long or wrong, and calls the observer's
+/// `on_refused(const RefusedUpgrade&)`. A peer that gives up is counted, without a call.
+/// Connections beyond a limit are closed without reading, and counted. For 60 of them at once, and
+/// then for 60 per minute, the hook is called, too. `Audited::refusals()` is an observer that
+/// writes refusals into an audit.
 ///
-/// Thread safety: the thread that runs the context, which must outlive it. Loop, listener and what
-///                it handed out may die in any order.
+/// on_accept and on_refused may do everything, even destroy the listener. If one of them throws,
+/// the exception leaves the context's run().
+///
+/// Thread safety: the thread that runs the context, which must outlive it. The loop, the listener
+///                and the clients that it passed on may be destroyed in any order.
 /// Costs:         15 to 25 seconds, and 1 GB, to compile: keep it in one file.
 template <class F, class Stream = typename detail::StreamTakenBy<F>::Type,
           class Observer = NoObserver>
@@ -190,20 +199,22 @@ public:
 
     /// Starts to listen; a listener that listens already stops first.
     ///
-    /// Errors: what the system says, std::errc::address_in_use above all; invalid_argument where
-    /// the options name an origin or a proxy that is none, or a duration or limit is not > 0.
+    /// Errors: those of the system, above all std::errc::address_in_use; invalid_argument if the
+    ///         options name an invalid origin or proxy, or if a duration or limit is not > 0.
     /// Blocks: while a name is looked up.   Throws: std::bad_alloc.
     [[nodiscard]] std::error_code listen(const posix::Endpoint& endpoint) {
         close();
         return state_->listen(endpoint);
     }
-    /// Stops to listen. Clients whose request has not been read are closed; those that were handed
-    /// over stay.   Errors: none.
+    /// Stops listening.
+    ///
+    /// Clients whose request has not been read are closed; clients that were passed to on_accept
+    /// stay.   Errors: none.
     void close() noexcept { state_->close(); }
 
-    /// Where it listens, also if port 0 was asked for; 0 if it does not.
+    /// Returns the port on which it listens, also if port 0 was requested; 0 if it does not listen.
     [[nodiscard]] std::uint16_t port() const noexcept { return state_->port(); }
-    /// Since it was made.
+    /// Returns the counters since the listener was made.
     [[nodiscard]] ListenerCounters counters() const noexcept { return state_->limiter->counters; }
 
 private:

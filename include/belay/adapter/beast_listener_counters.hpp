@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/beast_listener_counters.hpp
-/// beast::ListenerCounters and beast::RefusedUpgrade: what has become of those who knocked.
+/// beast::ListenerCounters and beast::RefusedUpgrade: the results of the connections to a listener.
 #pragma once
 
 #include <cstdint>       // std::uint64_t
@@ -11,29 +11,32 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace beast {
 
-/// What a Listener has done since it was made. Each connection is counted once as `accepted`,
-/// and, when it is decided, once as one of the five that follow.
+/// Counts the connections of a Listener since it was made.
+///
+/// Each connection is counted once as `accepted`. When it is decided, it is counted once as one of
+/// the five that follow.
 ///
 /// Thread safety: a plain value.
 struct ListenerCounters {
-    std::uint64_t accepted = 0;  ///< connections of TCP
-    std::uint64_t upgraded = 0;  ///< that have become WebSockets
-    /// Given up by the peer before that: its business, and told nobody.
+    std::uint64_t accepted = 0;  ///< TCP connections
+    std::uint64_t upgraded = 0;  ///< connections that have become WebSockets
+    /// Connections that the peer gave up before the upgrade; no hook is called for them.
     std::uint64_t upgrades_aborted = 0;
-    std::uint64_t pages = 0;    ///< that were no WebSockets, and got an answer
-    std::uint64_t refused = 0;  ///< by the listener, which tells, or by the user
-    /// Closed unheard: there are too many, or of this ip. 60 at once and then 60 a minute are told.
+    std::uint64_t pages = 0;    ///< requests without an upgrade that got a page as an answer
+    std::uint64_t refused = 0;  ///< by the listener, which calls the hook, or by the user
+    /// Connections closed without reading, because there are too many in all or from one ip. The
+    /// hook is called for 60 at once, and then for 60 per minute.
     std::uint64_t turned_away = 0;
 };
 
-/// Why a Listener did not let somebody in; told to an observer's `on_refused`.
+/// The reason why a Listener did not accept a client; passed to an observer's `on_refused`.
 ///
-/// No query and no header is in it: tokens travel in those.
+/// It contains no query and no header, because those carry tokens.
 struct RefusedUpgrade {
     std::error_code error;
-    int status = 0;      ///< of HTTP, that was answered; 0: closed without an answer
-    std::string ip{};    ///< of the peer; empty if nobody was accepted
-    std::string path{};  ///< asked for, without the query; empty if it was not read
+    int status = 0;      ///< the HTTP status of the answer; 0: closed without an answer
+    std::string ip{};    ///< of the peer; empty if no connection was accepted
+    std::string path{};  ///< the requested path, without the query; empty if it was not read
 };
 
 }}}  // namespace belay::beast

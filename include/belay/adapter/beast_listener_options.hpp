@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/beast_listener_options.hpp
-/// beast::ListenerOptions: whom a beast::Listener lets in, and what it grants each of them.
+/// beast::ListenerOptions: the limits of a beast::Listener, and the clients that it accepts.
 #pragma once
 
 #include <functional>  // std::function
@@ -13,66 +13,72 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace beast {
 
-/// Whom a Listener lets in, and what it grants each of them. All durations are > 0ns, all
-/// limits > 0.
+/// The limits of a Listener, and the clients that it accepts.
+///
+/// All durations are > 0ns, all limits > 0.
 struct ListenerOptions {
     // ---- of each connection, as WebSocketOptions has it ----------------------------------------
 
     WebSocketFrames frames = WebSocketFrames::binary;
-    /// Measured after a message is inflated; a longer one ends the connection with 1009.
+    /// The longest message, measured after decompression; a longer one ends the connection with
+    /// 1009.
     std::size_t message_bytes_max = std::size_t{16} << 20;
-    /// Output that may wait for the kernel, before send() answers busy.
+    /// The most output that may wait for the kernel before send() returns busy.
     std::size_t output_bytes_max = std::size_t{1} << 20;
-    /// Whether messages may be compressed (permessage-deflate), where the client asks for it.
+    /// Whether messages may be compressed (permessage-deflate), if the client asks for it.
     bool deflate = false;
-    /// Who does not offer it is refused; none if empty.
+    /// The subprotocol; a client that does not offer it is refused. Empty: no subprotocol.
     std::string subprotocol{};
 
     // ---- of each upgrade -----------------------------------------------------------------------
 
-    /// From accept to the end of the request's header,
+    /// The time from accept to the end of the request's header.
     Duration upgrade_within = std::chrono::seconds{10};
-    /// and of it for TLS.
+    /// The part of that time for TLS.
     Duration tls_within = std::chrono::seconds{5};
-    /// Of the request, its first line included.
+    /// The most bytes of the request's header, its first line included.
     std::size_t header_bytes_max = std::size_t{8} << 10;
 
     // ---- shares --------------------------------------------------------------------------------
 
-    /// Connections whose upgrade is not answered yet, those that are with the user included.
+    /// The most connections whose upgrade is not answered yet, those that the user still decides on
+    /// included.
     std::size_t waiting_max = 1'000;
     std::size_t connections_max = 20'000;
-    // Of one ip; an IPv6 network of 64 bits is one. Not of the proxies, but of whom they name.
+    // The next limits are for each ip. An IPv6 network of 64 bits counts as one ip. Behind a proxy,
+    // the ip is the one that the proxy names.
     std::size_t waiting_per_ip_max = 32;
     std::size_t connections_per_ip_max = 500;
     unsigned upgrades_per_ip_and_minute = 600;
-    /// Whoever was refused so often is not heard for a while.
+    /// An ip that was refused this often is not accepted for a while.
     unsigned refusals_per_ip_and_minute = 60;
 
     // ---- whose word counts ---------------------------------------------------------------------
 
-    /// Pages whose scripts may connect: "https://example.org", with its port if that is not the
-    /// usual one; "*" for any. If empty: those of the host that the request itself names. Clients
-    /// that are no browser have no origin, and come in.
+    /// Pages whose scripts may connect, such as "https://example.org", with the port if it is not
+    /// the usual one; "*" for any page. If empty, pages of the host that the request itself names.
+    /// A client that is not a browser has no origin, and is accepted.
     std::vector<std::string> origins{};
-    /// Addresses of proxies that are believed who their clients are, by X-Forwarded-For.
+    /// The addresses of proxies that the listener trusts to name their clients by X-Forwarded-For.
     std::vector<std::string> proxies{};
 
     // ---- what is no WebSocket ------------------------------------------------------------------
 
-    /// Answers a GET or HEAD that asks for no upgrade: a page, a health check, metrics; its `url`
-    /// is path and query as they came. Without it, or with another method, they are refused: 426.
-    /// The answer leaves within upgrade_within of the connection's begin, and closes it.
+    /// Answers a GET or HEAD that asks for no upgrade: a page, a health check, metrics.
     ///
-    /// What it answers with a status that is none, or headers that cannot be sent, becomes a 500;
-    /// what it throws leaves the context's run().
+    /// Its `url` is path and query as they were sent. Without this function, or with another
+    /// method, such a request is refused: 426. The answer leaves within upgrade_within of the start
+    /// of the connection, and closes it.
+    ///
+    /// If the status is not valid, or the headers cannot be sent, the answer becomes a 500. If the
+    /// function throws, the exception leaves the context's run().
     std::function<HttpResponse(const HttpRequest&)> pages{};
 
     // ---- of the socket that listens ------------------------------------------------------------
 
-    /// Connections that the kernel keeps until they are accepted.
+    /// The number of connections that the kernel queues until they are accepted.
     int backlog = 128;
-    /// The pause when the process or the system has no descriptors or memory left.
+    /// The pause after the process or the system has run out of descriptors or memory.
     Duration exhausted_pause = std::chrono::milliseconds{100};
 };
 
@@ -80,7 +86,7 @@ struct ListenerOptions {
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Whether all durations and limits are above 0: by one that is not nobody would ever come in.
+/// Returns whether all durations and limits are above 0; otherwise no client could ever connect.
 [[nodiscard]] inline bool possible(const beast::ListenerOptions& o) noexcept {
     constexpr Duration zero{};
     return o.message_bytes_max > 0 && o.output_bytes_max > 0 && o.upgrade_within > zero &&

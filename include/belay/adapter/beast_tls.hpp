@@ -17,8 +17,9 @@ template <NeedsTls Stream>
 struct BeastTls<Stream> {
     using Context = boost::asio::ssl::context;
 
-    /// The server must show a certificate for this name, that the context trusts; and it is told
-    /// which name is meant (SNI), unless that is an address.
+    /// Requires a certificate for this name that the context trusts.
+    ///
+    /// The name is also sent to the server (SNI), unless it is an address.
     [[nodiscard]] static std::error_code prepare(Stream& stream, const std::string& host,
                                                  bool no_verify) {
         namespace ssl = boost::asio::ssl;
@@ -39,18 +40,18 @@ struct BeastTls<Stream> {
     static void handshake(Stream& stream, F&& f) {
         stream.async_handshake(boost::asio::ssl::stream_base::client, std::forward<F>(f));
     }
-    /// As the server.
+    /// Starts the handshake as the server.
     template <class F>
     static void accept(Stream& stream, F&& f) {
         stream.async_handshake(boost::asio::ssl::stream_base::server, std::forward<F>(f));
     }
-    /// Says that nothing follows (close_notify), and reads until the peer has said so, too. Without
-    /// it nobody could tell the end of an answer from a cut.
+    /// Sends the end of the data (close_notify), and reads until the peer has sent its own. Without
+    /// it, a receiver could not distinguish the end of an answer from a cut.
     template <class F>
     static void goodbye(Stream& stream, F&& f) {
         stream.async_shutdown(std::forward<F>(f));
     }
-    /// Whether the stream below has ended without a goodbye of TLS.
+    /// Returns whether the stream below has ended without the close_notify of TLS.
     [[nodiscard]] static bool is_cut(const boost::system::error_code& error) noexcept {
         return error == boost::asio::ssl::error::stream_truncated;
     }

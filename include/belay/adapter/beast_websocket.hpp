@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/beast_websocket.hpp
-/// beast::WebSocket: a transport over WebSockets, by Boost.Beast; needs Boost 1.74 or later.
+/// beast::WebSocket: a transport over WebSockets of Boost.Beast; needs Boost 1.74 or later.
 #pragma once
 
 #include <memory>   // std::make_shared
@@ -13,21 +13,24 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace beast {
 
-/// Dials a WebSocket server over streams of your type, a new one for each attempt:
-/// `boost::beast::tcp_stream`, or with <belay/adapter/beast_tls.hpp>
-/// `boost::beast::ssl_stream<boost::beast::tcp_stream>`.
+/// Connects to a WebSocket server over a stream of the given type.
+///
+/// Each attempt uses a new stream. The type is `boost::beast::tcp_stream`, or with
+/// <belay/adapter/beast_tls.hpp> `boost::beast::ssl_stream<boost::beast::tcp_stream>`.
 ///
 ///     WebSocket<> plain{context, {"127.0.0.1", 8080}, {.target = "/feed"}};
 ///     WebSocket<Tls> secure{context, tls_context, {"feed.example.org", 443}};
 ///
-/// Each message is one WebSocket message, of the kind that the options name. A code that the peer
-/// closes with is websocket_failure's, an upgrade that it refuses http_failure's, with what its
-/// Retry-After asks for. close(failure) sends the code of a failure of websocket_category, else
-/// 1000. It neither reconnects nor queues, and has none of the pings and timeouts of Beast but one:
-/// for a goodbye that this end began. Wrap it in a Heartbeat, whose pings are control frames.
+/// Each message is one WebSocket message, of the kind that the options select. The code of a peer's
+/// close becomes the failure of websocket_failure. A refused upgrade becomes the failure of
+/// http_failure, with the wait of its Retry-After. The function close(failure) sends the code of a
+/// failure of websocket_category, and 1000 for any other.
 ///
-/// Of TLS the certificate's chain, by what the context trusts, and its name are verified. A token
-/// goes over TLS, or to this machine itself; no Failure holds it.
+/// It neither reconnects nor queues. It uses none of the pings and timeouts of Beast, except the
+/// timeout for a close that this end began. Wrap it in a Heartbeat, whose pings are control frames.
+///
+/// With TLS, it verifies the chain of the certificate, by what the context trusts, and its name. A
+/// token is sent only over TLS or to this machine itself. No Failure contains it.
 ///
 /// Models:        TransportLike; its connections have close(), ping(), resume_reading(),
 ///                limit_messages(), limit_output(). For WithToken: open(link, token), the token a
@@ -49,7 +52,8 @@ public:
         : context_{&context},
           server_{std::move(server)},
           options_{std::make_shared<const WebSocketOptions>(std::move(options))} {}
-    /// `tls` says whom to trust: `tls.set_default_verify_paths()`, for one.
+    /// Constructs a transport with TLS. `tls` defines the trusted certificates, for example by
+    /// `tls.set_default_verify_paths()`.
     WebSocket(Context& context, TlsContext& tls, posix::Endpoint server,
               WebSocketOptions options = {})
         requires detail::NeedsTls<Stream>
@@ -58,12 +62,13 @@ public:
           server_{std::move(server)},
           options_{std::make_shared<const WebSocketOptions>(std::move(options))} {}
 
-    /// Starts to connect; reports by `link`.   Throws: std::bad_alloc, and what asio throws.
+    /// Starts to connect; reports the result by `link`.   Throws: std::bad_alloc, and what asio
+    /// throws.
     [[nodiscard]] Connection open(const Link<Bytes>& link) { return dial(link, server_, nullptr); }
     [[nodiscard]] Connection open(const Link<Bytes>& link, const std::string& token) {
         return dial(link, server_, &token);
     }
-    /// The same to another server.
+    /// Starts to connect to another server.
     [[nodiscard]] Connection open(const Link<Bytes>& link, const posix::Endpoint& server) {
         return dial(link, server, nullptr);
     }
@@ -91,7 +96,7 @@ private:
     Context* context_;
     TlsContext* tls_ = nullptr;
     posix::Endpoint server_;
-    /// Shared: connections outlive it by what asio still holds.
+    /// Shared, because asio may hold a connection longer than the transport lives.
     std::shared_ptr<const WebSocketOptions> options_;
 };
 

@@ -48,13 +48,13 @@ struct AsioOf<boost::asio::io_context> {
     [[nodiscard]] static bool would_block(const Error& e) noexcept {
         return e == boost::asio::error::would_block || e == boost::asio::error::try_again;
     }
-    /// A name that is unknown today may be known tomorrow.
+    /// Returns whether a name was not resolved; an unknown name may be known later.
     [[nodiscard]] static bool unresolved(const Error& e) noexcept {
         return e.category() == boost::asio::error::get_netdb_category() ||
                e.category() == boost::asio::error::get_addrinfo_category();
     }
-    /// The system's errors as the standard library knows them: asio's own category of those says
-    /// of few what they mean.
+    /// Returns an error of the system in the category of the standard library. The conditions of
+    /// asio's own category cover only a few errors.
     [[nodiscard]] static std::error_code standard(const Error& e) noexcept {
         if (e.category() == boost::asio::error::get_system_category()) {
             return {e.value(), std::system_category()};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/curl_http.hpp
-/// curl::Http: HTTP requests by libcurl, on a posix::Loop.
+/// curl::Http: makes HTTP requests by libcurl on a posix::Loop.
 #pragma once
 
 #include <concepts>  // std::derived_from, std::invocable
@@ -11,7 +11,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace curl {
 
-/// Makes HTTP requests by libcurl, which brings TLS, HTTP/2, proxies and kept connections.
+/// Makes HTTP requests by libcurl, which provides TLS, HTTP/2, proxies and persistent connections.
 ///
 ///     posix::Loop loop;
 ///     Http http{loop};
@@ -22,28 +22,28 @@ namespace belay { inline namespace BELAY_ABI { namespace curl {
 ///                                }});
 ///     loop.run();
 ///
-/// Certificates are verified; compressed bodies are decompressed, and limits count what comes out;
-/// no redirection is followed unless the request says so. What libcurl can do beside is chosen by a
-/// function that is called with each new handle, and answers the error of what it sets:
+/// Certificates are verified. Compressed bodies are decompressed, and limits apply to the result.
+/// No redirection is followed unless the request asks for it. For other features of libcurl, pass a
+/// function. It is called with each new handle, and returns the error of the options that it sets:
 ///
 ///     Http http{loop, [](CURL* curl) {
 ///                       return curl_easy_setopt(curl, CURLOPT_CAINFO, "ca.pem");
 ///                   }};
 ///
-/// A body that has left is not sent again by itself: libcurl would, where a kept connection ends
-/// without an answer. Then the response says HttpErrc::lost, and who asked decides.
+/// The client never sends a body again by itself. libcurl would do so if a persistent connection
+/// ends without an answer. The response then reports HttpErrc::lost, and the caller decides.
 ///
-/// Models:        HttpLike; moves, is not copied.
-/// Thread safety: the loop's thread, or any while it is not running. libcurl is made ready for the
-///                process by the first client, whichever thread that is in.
+/// Models:        HttpLike; movable, not copyable.
+/// Thread safety: the loop's thread, or any while it is not running. The first client initialises
+///                libcurl for the process, on any thread.
 /// Errors:        the response's; client_failed where libcurl has no memory or refuses an option.
 /// Blocks:        never, if libcurl looks up names in a thread (`curl --version`: AsynchDNS), as
-///                those of distributions do; before libcurl 7.87 dropping a request waits for its
-///                look-up.
+///                that of distributions does. Before libcurl 7.87, dropping a request waits for its
+///                lookup.
 /// Needs:         libcurl 7.66 or later.
 class Http {
 public:
-    /// Keeps its request going; its end aborts it. May outlive the client.
+    /// Keeps its request running; its destructor aborts the request. May outlive the client.
     class Handle {
     public:
         Handle(Handle&&) noexcept = default;
@@ -69,10 +69,13 @@ public:
         detail::Ref<detail::CurlTransfer> transfer_;
     };
 
-    /// `loop` must live as long as requests are made.   Throws: std::bad_alloc.
+    /// Constructs a client. `loop` must live as long as requests are made.
+    ///
+    /// Throws: std::bad_alloc.
     template <std::derived_from<posix::Poller> Loop>
     explicit Http(Loop& loop) : Http{loop, detail::CurlConfigure{}} {}
-    /// The same; `configure(curl) -> CURLcode` is called with each request's handle.
+    /// Constructs a client that calls `configure(curl) -> CURLcode` with the handle of each
+    /// request.
     template <std::derived_from<posix::Poller> Loop>
     Http(Loop& loop, detail::CurlConfigure configure)
         : core_{detail::Ref<detail::CurlCore>::make(loop, std::move(configure))} {
@@ -91,7 +94,7 @@ public:
     /// Starts a request; see HttpLike.
     ///
     /// Pre: the deadline is above 0; a HEAD has no body.
-    /// Throws: std::bad_alloc, and what `configure` throws: the Completion says no, then.
+    /// Throws: std::bad_alloc, and what `configure` throws; the Completion then reports a failure.
     [[nodiscard]] Handle request(HttpRequest request, Completion<HttpResponse> completion) {
         BELAY_PRECONDITION(static_cast<bool>(core_), "curl::Http::request: must not be moved from");
         BELAY_PRECONDITION(request.deadline > Duration::zero(),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/jwt_authorizer.hpp
-/// jwt::Authorizer: lets those into rooms who have a token, by rights of the user's.
+/// jwt::Authorizer: admits clients with a valid token to rooms, with rights that you define.
 #pragma once
 
 #include <concepts>     // std::convertible_to
@@ -18,7 +18,7 @@ concept GivesAccess = requires(F& rights, const jwt::Claims& claims, const RoomR
     { rights(claims, request) } -> std::same_as<Access>;
 };
 
-/// What a jwt::Authorizer tells.
+/// The hooks that a jwt::Authorizer calls.
 struct JwtHooks {
     using Refused = Hook<OnRefused, const NoMachine, const std::error_code&>;
 
@@ -37,18 +37,19 @@ struct JwtHooks {
 
 namespace belay { inline namespace BELAY_ABI { namespace jwt {
 
-/// Answers who somebody is by the token of a request, and what they may do by `rights`:
-/// `Access rights(const Claims&, const RoomRequest&)`, at once.
+/// Identifies a client by the token of its request, and gives it the rights that `rights` returns.
+///
+/// The function is `Access rights(const Claims&, const RoomRequest&)`. It must return at once.
 ///
 ///     auto rights = [&](const Claims& who, const RoomRequest& request) {
 ///         return board_of(request).right_of(who.subject);  // Access::none: closed as forbidden
 ///     };
 ///     Authorizer authorizer{std::move(*verifier), rights};
 ///
-/// A token that is not believed is nobody's: closed as unauthorized, and why is told to the
-/// observer's `on_refused(const std::error_code&)` alone. A client is closed as unauthorized when
-/// its token expires, the leeway included. Where rights take their time, write an authorizer of
-/// your own over a Verifier.
+/// A client whose token is not valid has no user: it is closed as unauthorized. Only the observer's
+/// `on_refused(const std::error_code&)` receives the reason. A client is also closed as
+/// unauthorized when its token expires, the leeway included. If rights cannot be determined at
+/// once, write an authorizer of your own over a Verifier.
 ///
 /// Models:        AuthorizerLike.
 /// Thread safety: that of `rights`, the clock and the observer.
@@ -66,6 +67,8 @@ public:
           observer_{std::move(observer)},
           clock_{std::move(clock)} {}
 
+    /// Verifies the token, and completes `answer` with a Grant.
+    ///
     /// Throws: std::bad_alloc, and what `rights` and the observer throw.
     void check(const RoomRequest& request, Completion<Grant> answer) {
         const WallTime now = clock_.now();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/jwt_error.hpp
-/// jwt::Errc: why a token is not believed, or a key not taken.
+/// jwt::Errc: the reasons why a token is not valid, or a key is rejected.
 #pragma once
 
 #include <string>        // std::string
@@ -11,22 +11,22 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace jwt {
 
-/// Errors of Verifier; category "belay.jwt".
+/// Errors of a Verifier; category "belay.jwt".
 enum class Errc {
     malformed = 1,           ///< not three parts of base64url with JSON objects, or too long
-    wrong_algorithm = 2,     ///< signed by another algorithm than the one that is fixed, or by none
-    critical_extension = 3,  ///< asks for an extension, by `crit`
-    unknown_key = 4,         ///< its `kid` is none of the keys'
-    bad_signature = 5,       ///< was not signed with the key
-    expired = 6,             ///< its `exp` is over, or there is none
-    not_yet_valid = 7,       ///< its `nbf` is yet to come
+    wrong_algorithm = 2,     ///< signed by another algorithm than the fixed one, or by none
+    critical_extension = 3,  ///< it requires an extension, by `crit`
+    unknown_key = 4,         ///< no key has its `kid`
+    bad_signature = 5,       ///< it was not signed with the key
+    expired = 6,             ///< its `exp` has passed, or there is none
+    not_yet_valid = 7,       ///< its `nbf` is in the future
     wrong_issuer = 8,        ///< its `iss` is another
-    wrong_audience = 9,      ///< its `aud` is somebody else
-    bad_subject = 10,        ///< its `sub` is missing, or of another form
-    bad_key = 11,            ///< of the verifier: a key is too weak, unreadable, or named twice
-    bad_options = 12,        ///< of the verifier: a leeway below 0 or above 10 minutes
-    missing = 13,            ///< there is no token
-    not_verified = 14        ///< the verification itself failed, for want of memory, say
+    wrong_audience = 9,      ///< its `aud` is another
+    bad_subject = 10,        ///< its `sub` is missing, or has another form
+    bad_key = 11,      ///< of the verifier: a key is too weak or unreadable, or two have one name
+    bad_options = 12,  ///< of the verifier: a leeway below 0 or above 10 minutes
+    missing = 13,      ///< there is no token
+    not_verified = 14  ///< the verification itself failed, for example for lack of memory
 };
 
 }}}  // namespace belay::jwt
@@ -49,7 +49,7 @@ inline constexpr ErrorText jwt_error_texts[] = {
     {"the token could not be verified", Cause::overloaded},
 };
 
-/// The category of jwt::Errc.
+/// Returns the category of jwt::Errc.
 [[nodiscard]] inline const std::error_category& jwt_error_category() noexcept {
     static const TableCategory category{"belay.jwt", jwt_error_texts};
     return category;
@@ -58,7 +58,7 @@ inline constexpr ErrorText jwt_error_texts[] = {
 
 namespace belay { inline namespace BELAY_ABI { namespace jwt {
 
-/// Makes a std::error_code of it, which the conversion asks for.
+/// Makes a std::error_code of an Errc; the implicit conversion calls it.
 [[nodiscard]] inline std::error_code make_error_code(Errc e) noexcept {
     return {static_cast<int>(e), detail::jwt_error_category()};
 }
@@ -70,7 +70,7 @@ struct std::is_error_code_enum<belay::jwt::Errc> : std::true_type {};
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Why a verifier was not made, with what the code alone cannot say.
+/// The reason why a verifier was not made, with more detail than the code has.
 ///
 /// Thread safety: a plain value.
 struct JwtSetupError : std::error_code {
@@ -78,7 +78,7 @@ struct JwtSetupError : std::error_code {
     JwtSetupError(jwt::Errc error, std::string text)
         : std::error_code{error}, what{std::move(text)} {}
 
-    /// What is wrong, and what to do.   Allocates; throws std::bad_alloc.
+    /// Returns what is wrong, and what to do.   Allocates; throws std::bad_alloc.
     [[nodiscard]] std::string message() const {
         return what.empty() ? std::error_code::message() : what;
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/jwt_verifier.hpp
-/// jwt::Verifier: whether a JSON Web Token is believed, and what it claims; needs OpenSSL 1.1.1 or
-/// later, and nlohmann/json.
+/// jwt::Verifier: verifies JSON Web Tokens and returns their claims; needs OpenSSL 1.1.1 or later,
+/// and nlohmann/json.
 #pragma once
 
 #include <string>       // std::string
@@ -17,59 +17,62 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace jwt {
 
-/// By what tokens are signed. A verifier takes one of them: the token has no say in it.
+/// The algorithm with which tokens are signed.
+///
+/// A verifier accepts one of them; the token cannot choose.
 enum class Algorithm : std::uint8_t {
-    hs256,  ///< a secret that issuer and verifier share
-    rs256   ///< the issuer's RSA key, of which the verifier has the public half
+    hs256,  ///< a secret that the issuer and the verifier share
+    rs256   ///< the issuer's RSA key; the verifier has its public half
 };
 
-/// Which form a token's `sub` has.
+/// The form of a token's `sub`.
 enum class Subject : std::uint8_t {
     text,    ///< a string, not empty
-    decimal  ///< a number from 0 to 2^63 - 1, also as a string: without sign, or zeros in front
+    decimal  ///< a number from 0 to 2^63 - 1, also as a string, without a sign or leading zeros
 };
 
 /// A key by which tokens are verified.
 ///
 /// Thread safety: a plain value.
 struct Key {
-    /// Of HS256 the secret, of at least 32 bytes; of RS256 the public key as PEM, of at least 2048
-    /// bits.
+    /// For HS256 the secret, with at least 32 bytes. For RS256 the public key as PEM, with at least
+    /// 2048 bits.
     std::string material{};
-    /// The `kid` of tokens that are signed with it. The only key may have none: it is for all
-    /// tokens then.
+    /// The `kid` of tokens that are signed with this key. A single key may have no id; then it is
+    /// used for all tokens.
     std::string id{};
 };
 
-/// What a Verifier believes.
+/// The conditions that a token must meet.
 ///
 /// Thread safety: a plain value.
 struct Options {
     Algorithm algorithm = Algorithm::hs256;
     Subject subject = Subject::text;
-    /// What `iss` must be; if empty it does not matter.
+    /// The required `iss`; if empty, any `iss` is accepted.
     std::string issuer{};
-    /// Who must be in `aud`; if empty a token that has one is for somebody else.
+    /// The audience that must be in `aud`; if empty, a token that has an `aud` is rejected.
     std::string audience{};
-    /// How far the issuer's clock may be off, either way; 10 minutes at most.
+    /// How far the issuer's clock may be off, in both directions; 10 minutes at most.
     Duration leeway = std::chrono::seconds{30};
 };
 
-/// What a believed token says.
+/// The claims of a valid token.
 ///
 /// Thread safety: a plain value.
 struct Claims {
     std::string subject{};
     WallTime expires{};
-    /// All claims, a JSON object: for those that belay does not know.
+    /// All claims as a JSON object, for those that belay does not use.
     std::string json{};
 };
 
 /// Verifies JSON Web Tokens (RFC 7519), signed in the compact form (RFC 7515).
 ///
-/// Its algorithm is fixed, and a token's `alg` is compared with it before a key is touched; `none`
-/// never is. `kid` chooses among the given keys, and names nothing else. `exp` and `sub` are
-/// required, `crit` is refused, so are names that come twice, and tokens of more than 4 KiB.
+/// The algorithm is fixed. A token's `alg` is compared with it before a key is used, so `none` is
+/// never accepted. The `kid` selects one of the given keys, and nothing else. A token must have
+/// `exp` and `sub`. A token is rejected if it has `crit` or a name that appears twice, or if it is
+/// longer than 4 KiB.
 ///
 /// Thread safety: verify() from any thread; it changes nothing.
 /// Source:        RFC 8725, "JSON Web Token Best Current Practices".
@@ -77,8 +80,10 @@ class Verifier {
 public:
     static constexpr std::size_t token_bytes_max = 4096;
 
-    /// Errors: bad_key, bad_options: their message() says which key, what is wrong with it, and
-    /// what to do; nothing that is secret.   Throws: std::bad_alloc.
+    /// Makes a verifier of options and keys.
+    ///
+    /// Errors: bad_key, bad_options. Their message() states which key, what is wrong with it, and
+    ///         what to do. It contains nothing secret.   Throws: std::bad_alloc.
     [[nodiscard]] static Result<Verifier, detail::JwtSetupError> make(Options options,
                                                                       std::vector<Key> keys) {
         if (options.leeway < Duration{} || options.leeway > std::chrono::minutes{10})
@@ -98,7 +103,7 @@ public:
         return out;
     }
 
-    /// Whether the token is believed at this time.
+    /// Returns the claims of a token that is valid at this time.
     ///
     /// Errors: those of Errc.   Throws: std::bad_alloc.
     /// Complexity: O(size of the token), and one signature.
@@ -112,7 +117,7 @@ public:
         return judge(*claims, now);
     }
 
-    /// How long a token that is believed now will be.
+    /// Returns how long a token that is valid now stays valid.
     [[nodiscard]] Duration valid_for(const Claims& claims, WallTime now) const noexcept {
         return claims.expires == WallTime::max() ? forever
                                                  : claims.expires - (now - options_.leeway);
@@ -126,7 +131,7 @@ private:
 
     explicit Verifier(Options options) : options_{std::move(options)} {}
 
-    /// Returns: what is wrong with it, and what to do; empty if nothing is.
+    /// Returns: what is wrong with the key, and what to do; empty if nothing is wrong.
     [[nodiscard]] std::string add(Key key, bool only) {
         if (key.id.empty() && !only)
             return "it has no id: of several each needs the 'kid' of its tokens, jwt::Key::id";
@@ -150,7 +155,7 @@ private:
         }
         return nullptr;
     }
-    /// The one that a token's header names.
+    /// Returns the key that the header of a token names.
     [[nodiscard]] const ParsedKey* key_of(const nlohmann::json& header) const {
         if (keys_.size() == 1 && keys_.front().id.empty()) return &keys_.front();
         const auto kid = header.find("kid");
@@ -223,7 +228,7 @@ private:
         }
         return found;
     }
-    /// Empty if it is none.
+    /// Returns the subject; empty if it is not valid.
     [[nodiscard]] std::string subject_of(const nlohmann::json& claims) const {
         const auto found = claims.find("sub");
         if (found == claims.end()) return {};
@@ -234,7 +239,7 @@ private:
         } else if (decimal && found->is_number_unsigned()) {
             text = found->dump();
         }
-        // A NUL ends the text for others, who would take it for somebody else.
+        // A NUL would end the text for other programs, which would take it for another subject.
         const bool right =
             decimal ? detail::is_strict_decimal(text) : text.find('\0') == std::string::npos;
         return right ? text : std::string{};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/lmdb_error.hpp
-/// lmdb::Error: why a queue in LMDB could not be opened, with advice.
+/// lmdb::Error: the reason why a queue in LMDB could not be opened, with advice.
 #pragma once
 
 #include <lmdb.h>
@@ -13,7 +13,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// What an answer of LMDB that is no success means.
+/// Returns the meaning of an LMDB result that is not success.
 [[nodiscard]] inline std::error_code code_of_lmdb(int answer) noexcept {
     switch (answer) {
         case MDB_INVALID:
@@ -29,7 +29,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
         default:
             break;
     }
-    // The others are about the contents: the calls are right.
+    // The calls are correct, so the other results concern the contents.
     return answer > 0 ? std::error_code{answer, std::generic_category()}
                       : make_error_code(QueueErrc::corrupt);
 }
@@ -38,17 +38,17 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 namespace belay { inline namespace BELAY_ABI { namespace lmdb {
 
-/// Why a queue in LMDB could not be opened: what, where, and what to do about it.
+/// The reason why a queue in LMDB could not be opened: what, where, and what to do about it.
 ///
 /// Thread safety: a plain value.
 struct Error {
     std::error_code code;
-    /// The file that is meant.
+    /// The file.
     std::string path;
-    /// What is wrong, in the words of LMDB or of this case; may be empty.
+    /// The details, in the words of LMDB or of belay; may be empty.
     std::string what;
 
-    /// What the reader can do, as a sentence without its full stop.   Complexity: O(1).
+    /// Returns advice as a sentence without its full stop.   Complexity: O(1).
     [[nodiscard]] const char* advice() const noexcept {
         if (code == QueueErrc::corrupt) {
             return "put the file back from a copy; or keep it for inspection, and open a new one";
@@ -63,7 +63,8 @@ struct Error {
         return detail::file_advice(code);
     }
 
-    /// "outbox.mdb: the file does not belong to this journal (…): choose a file of …".
+    /// Returns a message such as "outbox.mdb: the file does not belong to this journal (…): choose
+    /// a file of …".
     ///
     /// Allocates; throws std::bad_alloc.
     [[nodiscard]] std::string message() const {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/lmdb_storage.hpp
-/// lmdb::Storage: a durable queue in one LMDB file. Needs lmdb.
+/// lmdb::Storage: a durable queue in one LMDB file; needs lmdb.
 #pragma once
 
 #include <string>  // std::string
@@ -13,49 +13,51 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace lmdb {
 
-/// When what an Storage was told is on the medium.
+/// The time at which the changes to a Storage are on the medium.
 enum class Flush : std::uint8_t {
-    full,  ///< when the call returns: a flush for each
-    none   ///< when `commit` returns; a loss of power before that may cost the whole file
+    full,  ///< when the call returns: one flush for each call
+    none   ///< when `commit` returns; a power cut before that may destroy the whole file
 };
 
-/// How a queue in LMDB is opened.
+/// Options of a queue in LMDB.
 struct Options {
     Flush flush = Flush::full;
-    /// The longest operation; at most 1'000'000'000.
+    /// The longest operation in bytes; at most 1'000'000'000.
     std::size_t record_bytes_max = 1 << 20;
-    /// How much may wait, counted in pages of the file: above it, `queue_full`. At least 64 KiB
-    /// more than record_bytes_max. The file may get larger by the pages that are free between
-    /// others, and never gets smaller.
+    /// The most data that may wait, counted in pages of the file; above it, `queue_full`. At least
+    /// 64 KiB more than record_bytes_max. The file may grow larger by free pages between others,
+    /// and never shrinks.
     std::size_t bytes_max = std::size_t{1} << 30;
 };
 
-/// Operations in an LMDB file of their own, ordered by their number.
+/// A durable queue in an LMDB file of its own, ordered by number.
 ///
-/// Each push, pop and ack is a transaction: it happened, or it did not, whatever dies when. One
-/// object in one process has a file open at a time: it is locked until the object, or its process,
-/// ends. Programs that only read, as mdb_dump, may do so at any time. LMDB keeps its own locks in a
-/// second file, `<path>-lock`, which means nothing while nobody has the queue open.
+/// Each push, pop and ack is a transaction: it happens as a whole or not at all, even if the
+/// process or the machine fails. A file can be open in one object of one process at a time. It is
+/// locked until the object or its process ends. Programs that only read, such as mdb_dump, may do
+/// so at any time. LMDB keeps its own locks in a second file, `<path>-lock`. That file has no
+/// meaning while the queue is not open.
 ///
-/// Key: the number, 8 bytes big endian; numbers without gaps. Value: the CRC32C of the number, 8
-/// bytes little endian, and the body, as 4 bytes little endian; the body. Number 0 is the header:
-/// the text "belayq" and the version, 1, as 2 bytes little endian.
+/// A key is the number, as 8 bytes big endian; numbers have no gaps. A value is the CRC32C, as
+/// 4 bytes little endian, and then the body. The CRC32C covers the number, as 8 bytes little
+/// endian, and the body. Number 0 is the header: the text "belayq" and the version, 1, as 2 bytes
+/// little endian.
 ///
-/// LMDB trusts its pages: a damaged body is found by its checksum, and a file that was cut short at
-/// opening or when it is read; other damage may end the process.
+/// LMDB trusts its pages. The checksum finds a damaged body. A file that was cut short is found at
+/// opening or when it is read. Other damage may end the process.
 ///
-/// What it does once it is open stands in detail/table_storage.hpp.
+/// The members for an open queue are described in detail/table_storage.hpp.
 ///
 /// Models:        LeasableLike.
 /// Thread safety: distinct objects safe. After fork, the child must not use or destroy it.
 /// Blocks:        every call that changes something, on the disk.
 class Storage : public detail::TableStorage<detail::LmdbTable> {
 public:
-    /// Opens the queue in the file `path`, or makes one there.
+    /// Opens the queue in the file `path`, or creates it.
     ///
-    /// Errors:     what, where, and what to do, see Error. A file of another program, of a
-    ///             later version, or that lacks operations is refused, and keeps its contents. One
-    ///             of LMDB without any entry is taken for a new one.
+    /// Errors:     what, where, and what to do, see Error. A file of another program, of a later
+    ///             version, or that lacks operations is refused, and keeps its contents. An LMDB
+    ///             file without any entry counts as a new one.
     /// Throws:     std::bad_alloc.   Complexity: O(1); maps the file into memory.
     [[nodiscard]] static Result<Storage, Error> open(const std::string& path,
                                                      Options options = {}) {

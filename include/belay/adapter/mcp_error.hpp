@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/mcp_error.hpp
-/// mcp::Errc and mcp::Error: why a call of a tool did not work, though HTTP did.
+/// mcp::Errc and mcp::Error: the reasons why a tool call failed although HTTP worked.
 #pragma once
 
 #include <string>        // std::string
@@ -10,23 +10,24 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace mcp {
 
-/// What is wrong with what a server of the Model Context Protocol answers; category "belay.mcp".
-/// Values are appended, never renumbered. What HTTP itself says are errors of HTTP.
+/// Errors in the answers of a server of the Model Context Protocol; category "belay.mcp".
+///
+/// Values are appended, never renumbered. Errors that HTTP itself reports are errors of HTTP.
 enum class Errc {
-    not_json = 1,             ///< not JSON, or not all of it
-    bad_message = 2,          ///< JSON, but no message of JSON-RPC
+    not_json = 1,             ///< not JSON, or not complete
+    bad_message = 2,          ///< JSON, but not a message of JSON-RPC
     too_deep = 3,             ///< nested deeper than `depth_max`
     two_answers = 4,          ///< two answers to one request
-    no_answer = 5,            ///< it ended without the answer
+    no_answer = 5,            ///< the answer ended without the result
     bad_type = 6,             ///< neither JSON nor an event stream
-    rpc_error = 7,            ///< an error of JSON-RPC: see Error::rpc_code
-    tool_failed = 8,          ///< the tool ran, or could not, and says that it failed
-    no_scene = 9,             ///< the tool's result holds none, or one that cannot be read
-    version_refused = 10,     ///< it speaks no version of the protocol that belay does
+    rpc_error = 7,            ///< an error of JSON-RPC; see Error::rpc_code
+    tool_failed = 8,          ///< the tool ran, or could not, and reports that it failed
+    no_scene = 9,             ///< the tool's result has no scene, or one that cannot be read
+    version_refused = 10,     ///< the server has no version of the protocol that belay has
     bad_session = 11,         ///< the id of its session cannot be sent back
-    asks_too_much = 12,       ///< it asks the client more at once than that answers
+    asks_too_much = 12,       ///< it sends the client more requests at once than the client answers
     credentials_needed = 13,  ///< it refused the credentials, and there are no others yet
-    bad_scene = 14            ///< what is to be pushed, or a session's name, cannot be JSON
+    bad_scene = 14            ///< the scene to push, or the name of a session, cannot be JSON
 };
 
 }}}  // namespace belay::mcp
@@ -49,7 +50,7 @@ inline constexpr ErrorText mcp_error_texts[] = {
     {"the scene, or the name of its session, cannot be written as JSON", Cause::permanent},
 };
 
-/// The category of mcp::Errc.
+/// Returns the category of mcp::Errc.
 [[nodiscard]] inline const std::error_category& mcp_category() noexcept {
     static const TableCategory category{"belay.mcp", mcp_error_texts};
     return category;
@@ -58,23 +59,24 @@ inline constexpr ErrorText mcp_error_texts[] = {
 
 namespace belay { inline namespace BELAY_ABI { namespace mcp {
 
-/// Makes a std::error_code of it, which the conversion asks for.
+/// Makes a std::error_code of an Errc; the implicit conversion calls it.
 [[nodiscard]] inline std::error_code make_error_code(Errc error) noexcept {
     return {static_cast<int>(error), detail::mcp_category()};
 }
 
-/// Why a call did not work, with what the server said of it.
+/// The reason why a call failed, with the text of the server.
 ///
 /// Thread safety: a plain value.
 struct Error {
     /// The classification and the code: of Errc, HttpErrc, or an HTTP status.
     Failure failure{};
-    /// Of an error of JSON-RPC: -32601, say; else 0.
+    /// The code of an error of JSON-RPC, for example -32601; else 0.
     int rpc_code = 0;
-    /// What the server says, without the token, and cut after 256 bytes; may be empty.
+    /// The text of the server, without the token, cut after 256 bytes; may be empty.
     std::string text{};
 
-    /// "permanent: the tool failed (no scene board-1)".   Allocates; throws std::bad_alloc.
+    /// Returns a message such as "permanent: the tool failed (no scene board-1)".   Allocates;
+    /// throws std::bad_alloc.
     [[nodiscard]] std::string message() const {
         std::string said = failure.message();
         if (rpc_code != 0) said += ", " + std::to_string(rpc_code);

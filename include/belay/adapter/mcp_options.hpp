@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/mcp_options.hpp
-/// mcp::Options: which tools of a server an mcp::Remote calls, how, and with which token.
+/// mcp::Options: the server's tools that an mcp::Remote calls, their arguments, and the token.
 #pragma once
 
 #include <chrono>       // std::chrono::seconds
@@ -17,7 +17,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// A source of tokens, of whatever type.
+/// A source of tokens of any type.
 class McpTokenSource {
 public:
     McpTokenSource() noexcept = default;
@@ -25,7 +25,7 @@ public:
         requires(!std::same_as<std::decay_t<Source>, McpTokenSource>)
     McpTokenSource(Source&& source) : ask_{wrapped(std::forward<Source>(source))} {}
 
-    /// Pre: there is one.
+    /// Requests a token.   Pre: there is a source.
     void operator()(Completion<std::string> completion) { ask_(std::move(completion)); }
     [[nodiscard]] explicit operator bool() const noexcept { return static_cast<bool>(ask_); }
 
@@ -52,7 +52,7 @@ private:
     Function<void(Completion<std::string>)> ask_;
 };
 
-/// What an error means; must be noexcept.
+/// A function that classifies errors; it must be noexcept.
 class McpJudge {
 public:
     McpJudge() noexcept = default;
@@ -77,34 +77,34 @@ private:
 
 namespace belay { inline namespace BELAY_ABI { namespace mcp {
 
-/// How an Remote calls its server.
+/// Options for the calls of a Remote to its server.
 struct Options {
-    /// The tool that tells a scene, and the one that takes one.
+    /// The tool that returns a scene, and the tool that accepts one.
     std::string fetch_tool = "fetch_scene";
     std::string push_tool = "push_scene";
-    /// What these tools call the name of a session, and the scene that is pushed.
+    /// The names of these tools' arguments: for the name of a session, and for the pushed scene.
     std::string session_argument = "session_id";
     std::string scene_argument = "scene";
 
-    /// Where tokens come from: asked before each request, which carries what it answers as
-    /// `Authorization: Bearer`. Has `token_type`, a std::string, and `void
-    /// operator()(Completion<std::string>)`, which may answer at once, later, or from another
-    /// thread. A token that the server has refused (401, 403) is not sent again: until the source
-    /// has another, calls fail without the server (Errc::credentials_needed).
+    /// The source of tokens, called before each request. The request carries the result as
+    /// `Authorization: Bearer`. The source has `token_type`, a std::string, and
+    /// `void operator()(Completion<std::string>)`. It may answer at once, later, or from another
+    /// thread. A token that the server has refused (401, 403) is not sent again. Until the source
+    /// has another one, calls fail without reaching the server (Errc::credentials_needed).
     detail::McpTokenSource token{};
-    /// Asked of each error of JSON-RPC, and of each failure of a tool, with the server's words,
-    /// whether it is one of those that time heals; `bool(const Error&) noexcept`. None is, if
-    /// there is no such function.
+    /// A function that returns whether an error of JSON-RPC, or a failure of a tool, may pass with
+    /// time. Its form is `bool(const Error&) noexcept`. It receives the text of the server. Without
+    /// this function, no such error counts as retryable.
     detail::McpJudge is_retryable{};
-    /// Asked of each failure of the tool that tells a scene, whether it says that there is no such
-    /// session; of the same form. Without it only the result `null` says so, and a bridge does not
-    /// push what it could not look at first.
+    /// A function, of the same form, that returns whether a failure of the fetch tool means that
+    /// there is no such session. Without it only the result `null` means that. A bridge does not
+    /// push a scene if it could not fetch the remote one first.
     detail::McpJudge is_missing{};
 
-    /// For how long a request may take, from its connection to the end of the answer.
+    /// The longest time for a request, from its connection to the end of the answer.
     Duration timeout = std::chrono::seconds{30};
-    /// The longest answer, and how deep its JSON may be nested. One whose values would take more
-    /// than 128 MiB of memory is too long, too.
+    /// The longest answer, and the deepest nesting of its JSON. An answer whose values would take
+    /// more than 128 MiB of memory is too long, too.
     std::size_t answer_bytes_max = std::size_t{16} << 20;
     std::size_t depth_max = 64;
 };

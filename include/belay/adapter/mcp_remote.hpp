@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/mcp_remote.hpp
-/// mcp::Remote: a server of the Model Context Protocol as the remote of a bridge. Needs
+/// mcp::Remote: a server of the Model Context Protocol as the remote side of a bridge. Needs
 /// nlohmann/json.
 #pragma once
 
@@ -21,31 +21,32 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace mcp {
 
-/// Keeps scenes in a server that is spoken to by MCP over Streamable HTTP: by two of its tools, see
-/// Options.
+/// Stores scenes in a server that is called by MCP over Streamable HTTP.
+///
+/// It uses two tools of the server, see Options.
 ///
 ///     Remote{curl::Http{loop}, "http://localhost:3000/mcp", {.token = source}}
 ///
-/// - `fetch` calls `fetch_scene{session_id}`. The scene is the structured content of the result,
-///   else its first text, which is JSON; `null` says that there is no such session, see also
-///   Options::is_missing.
+/// - `fetch` calls `fetch_scene{session_id}`. The scene is the structured content of the result. If
+///   there is none, it is the first text of the result, as JSON. The value `null` means that there
+///   is no such session; see also Options::is_missing.
 /// - `push` calls `push_scene{session_id, scene}`.
 ///
-/// A scene is {"content", "stamp"} there, as adapter/nlohmann_json.hpp writes it, content as its
-/// own to_json and from_json do. A server with a form of its own: `to_json(json&, const
-/// belay::Scene<Yours>&)` and `from_json` in your namespace.
+/// The server receives a scene as {"content", "stamp"}, in the form of adapter/nlohmann_json.hpp.
+/// The content has the form of its own to_json and from_json. If the server needs another form,
+/// declare `to_json(json&, const belay::Scene<Yours>&)` and `from_json` in your namespace.
 ///
-/// The protocol's session is begun with the first call, begun anew once for a call that hears that
-/// it is lost (404, or 400, which servers of one session say), and ended by close(). A call that
-/// ran out of time, or that nobody waits for any more, is cancelled there. Errors: HTTP's status
-/// counts before its body; then Errc.
+/// The first call begins the protocol's session, and close() ends it. If a call fails because the
+/// session is lost, the session is begun anew, once for that call. The status for that is 404, or
+/// 400 from servers with one session. A call that timed out, or whose result is no longer wanted,
+/// is cancelled at the server. For errors, the status of HTTP comes before its body; then Errc.
 ///
 /// `http` is an HttpLike, or a std::ref of one that others use, too.
 ///
-/// Models:        RemoteLike, MachineLike; moves until it is attached or asked.
+/// Models:        RemoteLike, MachineLike; movable until it is attached or called.
 /// Thread safety: home thread.
-/// Allocates:     with each call.   Throws: std::bad_alloc; out of advance() what the source of
-///                tokens throws.
+/// Allocates:     with each call.
+/// Throws:        std::bad_alloc; advance() also throws what the source of tokens throws.
 template <class Http, class Content = nlohmann::json>
 class Remote {
     static_assert(explain::http_like<detail::Unwrapped<Http>>());
@@ -53,6 +54,8 @@ class Remote {
 public:
     using content_type = Content;
 
+    /// Constructs a remote for the server at `url`.
+    ///
     /// Pre: tools and arguments have names; the timeout is above 0ns.
     explicit Remote(Http http, std::string url, Options options = {}) {
         BELAY_PRECONDITION(!options.fetch_tool.empty() && !options.push_tool.empty() &&
@@ -79,7 +82,8 @@ public:
         }
         s.begin(s.options.push_tool, std::move(arguments), std::move(completion));
     }
-    /// Ends the protocol's session; no call may follow. The answer comes when the server knows.
+    /// Ends the protocol's session; no call may follow. The answer comes when the server has
+    /// confirmed it.
     void close(Completion<Failure> completion) {
         State& s = *state_;
         s.calls.clear();
@@ -93,7 +97,8 @@ public:
     void advance(Instant) { state_->advance(); }
 
 private:
-    /// Returns: false if the user's to_json says no, as nlohmann's do: by throwing.
+    /// Returns: false if the user's to_json rejects the scene by an exception, as those of nlohmann
+    ///          do.
     [[nodiscard]] static bool put(const Scene<Content>& scene, detail::McpJson& to) {
         try {
             to = scene;
@@ -112,7 +117,7 @@ private:
         Asked asked;
     };
 
-    // Pinned, unlike the remote.
+    // Cannot be moved, unlike the remote.
     struct State {
         State(Http http, std::string url, Options given)
             : options{std::move(given)}, client{std::move(http), std::move(url), options} {}
@@ -176,7 +181,7 @@ private:
             } catch (const std::bad_alloc&) {
                 throw;
             } catch (...) {
-                // As nlohmann's do, and as those of users may.
+                // from_json of nlohmann throws, and that of a user may throw, too.
                 return Failure::from(Errc::no_scene);
             }
         }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/nlohmann_json.hpp
-/// to_json, from_json: what sync hands out and takes, as JSON. Needs nlohmann/json.
+/// to_json, from_json: the values of sync as JSON; needs nlohmann/json.
 ///
 ///     nlohmann::json json = result;                           // of a SyncResult
 ///     auto operations = json.get<std::vector<Operation<Note>>>();
 ///
 /// - Id: 32 hexadecimal digits.
-/// - Stamp: {"wall": nanoseconds since 1970 as a text, "counter", "origin"}. Whoever takes numbers
-///   for doubles, JavaScript above all, would round such a number; one is read, too.
+/// - Stamp: {"wall": nanoseconds since 1970 as a text, "counter", "origin"}. A program that reads
+///   numbers as doubles, such as JavaScript, would round such a number. A number is read, too.
 /// - Scene: {"content", "stamp"}.
 /// - Operation: {"id", "stamp"} and one of "AddElement": {"id", "element"}, "UpdateElement": {"id",
 ///   "changes", "base"}, "RemoveElement": {"id"}, "Interaction": {"id", "what"}.
@@ -18,13 +18,18 @@
 /// - SyncResult: {"success", "synced_count", "conflict_count", "failed_count", "conflicts",
 ///   "failed_operations", "duration_ms", "timestamp", "retry_attempts"}.
 ///
-/// `base` is left out where there is none; `duration_ms` and `timestamp` (since 1970) are whole
-/// milliseconds. Values are as their own to_json and from_json make them.
+/// `base` is left out if there is none. `duration_ms` and `timestamp` (since 1970) are whole
+/// milliseconds. Values have the form of their own to_json and from_json.
 ///
-/// Errors: what from_json cannot read throws nlohmann::json::exception, as is usual there: wrong
-/// types, missing members, an operation with none or several actions, a failed one without an
-/// error, counts that do not fit, and results whose counts are not those of their lists. Parsing,
-/// and its limits, are nlohmann's.
+/// Errors: from_json throws nlohmann::json::exception for a document that it cannot read, as is
+///         usual with that library. The reasons are
+/// - wrong types and missing members,
+/// - an operation with none or several actions,
+/// - a failed operation without an error,
+/// - counts that do not fit their type,
+/// - results whose counts are not those of their lists.
+///
+/// nlohmann/json does the parsing, and sets its limits.
 #pragma once
 
 #include <charconv>      // std::from_chars
@@ -43,9 +48,9 @@
 
 namespace nlohmann {
 
-/// So that JSON itself can be the value of an operation, or the content of a scene.
+/// Returns a hash, so that JSON can be the value of an operation or the content of a scene.
 ///
-/// The same for documents that differ in the order of members only.   Throws: std::bad_alloc.
+/// Documents that differ only in the order of members have the same hash.   Throws: std::bad_alloc.
 [[nodiscard]] inline std::uint64_t content_hash(const json& value) {
     const std::string text = value.dump(-1, ' ', false, json::error_handler_t::replace);
     return belay::detail::hash_bytes(belay::as_bytes(text), 0);
@@ -59,7 +64,7 @@ namespace detail {
 
 using Json = nlohmann::json;
 
-/// Refuses a document the way nlohmann does.
+/// Rejects a document by an exception, as nlohmann/json does.
 [[noreturn]] inline void refuse_json(const std::string& what, const Json& json) {
     throw Json::other_error::create(599, "belay: " + what, &json);
 }
@@ -70,14 +75,14 @@ inline const Json& object_of(const Json& json, const char* what) {
 template <class T>
 [[nodiscard]] T number_of(const Json& json, const char* what) {
     if (!json.is_number_integer()) refuse_json(std::string{what} + " must be an integer", json);
-    // What a program put in is signed also where it is not below zero.
+    // A number that a program stored as signed stays signed, even if it is not below zero.
     const bool fits = json.is_number_unsigned() ? std::in_range<T>(json.get<std::uint64_t>())
                                                 : std::in_range<T>(json.get<std::int64_t>());
     if (!fits) refuse_json(std::string{what} + " is out of range", json);
     return json.get<T>();
 }
 
-/// A number, or its digits as a text.
+/// Returns a number that is written as a number, or as a text of digits.
 [[nodiscard]] inline std::int64_t big_number_of(const Json& json, const char* what) {
     if (!json.is_string()) return number_of<std::int64_t>(json, what);
     const auto& text = json.get_ref<const std::string&>();
@@ -121,7 +126,7 @@ template <class T>
 [[nodiscard]] inline Json json_of_code(const std::error_code& code) {
     return {{"category", code.category().name()}, {"value", code.value()}};
 }
-/// Of the categories that stores use; one that is not known is a store's that failed.
+/// Returns a code of the categories that stores use; an unknown category becomes store_failed.
 [[nodiscard]] inline std::error_code code_of_json(const Json& json) {
     const auto& category = json.at("category").get_ref<const std::string&>();
     const int value = number_of<int>(json.at("value"), "value");
@@ -145,13 +150,13 @@ template <class T>
 
 }  // namespace detail
 
-/// A stamp as JSON.
+/// Writes a stamp as JSON.
 inline void to_json(nlohmann::json& json, const Stamp& stamp) {
     json = {{"wall", std::to_string(std::int64_t{stamp.wall.time_since_epoch().count()})},
             {"counter", stamp.counter},
             {"origin", detail::json_of_id(stamp.origin)}};
 }
-/// A stamp from JSON.   Throws: nlohmann::json::exception.
+/// Reads a stamp from JSON.   Throws: nlohmann::json::exception.
 inline void from_json(const nlohmann::json& json, Stamp& stamp) {
     detail::object_of(json, "a stamp");
     stamp.wall = WallTime{Duration{detail::big_number_of(json.at("wall"), "wall")}};

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/redis_error.hpp
-/// redis::Errc and redis::Error: what Redis answers instead of doing what it was asked, with
-/// advice.
+/// redis::Errc and redis::Error: the errors of queues in Redis, with advice.
 #pragma once
 
 #include <string>        // std::string
@@ -13,25 +12,26 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace redis {
 
-/// The errors of a queue in Redis; category "belay.redis". Values are appended, never renumbered.
+/// Errors of a queue in Redis; category "belay.redis".
 ///
-/// After `connection_lost`, `no_answer` and `bad_reply` it is unknown whether the command took
-/// effect. After any other, and after every error of the system (while connecting), it did not.
+/// Values are appended, never renumbered. After `connection_lost`, `no_answer` and `bad_reply`, it
+/// is unknown whether the command took effect. After any other error, and after every error of the
+/// system (while connecting), it did not.
 enum class Errc {
-    connection_lost = 1,  ///< broke off before the answer was there
+    connection_lost = 1,  ///< the connection ended before the answer was complete
     no_answer = 2,        ///< no answer within the time limit of a command
-    bad_reply = 3,        ///< an answer that is not Redis's, or not to this command
-    wrong_type = 4,       ///< the key holds something else than a stream
-    unauthorized = 5,     ///< user and password are missing, or not accepted
+    bad_reply = 3,        ///< an answer that is not from Redis, or not to this command
+    wrong_type = 4,       ///< the key has something other than a stream
+    unauthorized = 5,     ///< user and password are missing, or were rejected
     forbidden = 6,        ///< the user may not do this
     not_ready = 7,        ///< it loads its data, runs a long script, or has too many clients
     out_of_memory = 8,    ///< above maxmemory
-    read_only = 9,        ///< a replica
-    cannot_persist = 10,  ///< it takes nothing as long as it cannot save, or has too few replicas
+    read_only = 9,        ///< it is a replica
+    cannot_persist = 10,  ///< it accepts nothing while it cannot save, or has too few replicas
     no_group = 11,        ///< the stream or its group is gone
     other_group = 12,     ///< another group reads the stream as well
     moved = 13,           ///< the key is on another node of a cluster
-    too_old = 14,         ///< it does not know a command
+    too_old = 14,         ///< it lacks a command
     refused = 15          ///< any other refusal
 };
 
@@ -57,7 +57,7 @@ inline constexpr ErrorText redis_error_texts[] = {
     {"Redis refused the command", Cause::permanent},
 };
 
-/// The category "belay.redis".
+/// Returns the category "belay.redis".
 [[nodiscard]] inline const std::error_category& redis_category() noexcept {
     static const TableCategory category{"belay.redis", redis_error_texts};
     return category;
@@ -66,7 +66,7 @@ inline constexpr ErrorText redis_error_texts[] = {
 
 namespace belay { inline namespace BELAY_ABI { namespace redis {
 
-/// Makes a std::error_code of it, which the conversion asks for.
+/// Makes a std::error_code of an Errc; the implicit conversion calls it.
 [[nodiscard]] inline std::error_code make_error_code(Errc error) noexcept {
     return {static_cast<int>(error), detail::redis_category()};
 }
@@ -75,8 +75,8 @@ namespace belay { inline namespace BELAY_ABI { namespace redis {
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// What an error reply means. Redis 7 gives the code of what failed within a script first; older
-/// ones hide it behind words of their own.
+/// Returns the meaning of an error reply. Redis 7 puts the code of a failure within a script first.
+/// Older versions put words of their own before it.
 [[nodiscard]] inline std::error_code code_of_redis(std::string_view reply) noexcept {
     struct Word {
         std::string_view word;
@@ -124,17 +124,18 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 namespace belay { inline namespace BELAY_ABI { namespace redis {
 
-/// Why a queue in Redis could not be opened or used: what, where, and what to do about it.
+/// The reason why a queue in Redis could not be opened or used: what, where, and what to do about
+/// it.
 ///
 /// Thread safety: a plain value.
 struct Error {
     std::error_code code;
-    /// The server and the stream that are meant.
+    /// The server and the stream.
     std::string where;
-    /// What is wrong, in the words of Redis or of this case; may be empty.
+    /// The details, in the words of Redis or of belay; may be empty.
     std::string what;
 
-    /// What the reader can do, as a sentence without its full stop.   Complexity: O(1).
+    /// Returns advice as a sentence without its full stop.   Complexity: O(1).
     [[nodiscard]] const char* advice() const noexcept {
         if (code.category() == detail::redis_category())
             return advice(static_cast<Errc>(code.value()));
@@ -163,7 +164,8 @@ struct Error {
                "call connects again";
     }
 
-    /// "127.0.0.1:6379, stream outbox: Redis is not ready (LOADING Redis is …): wait, ….".
+    /// Returns a message such as "127.0.0.1:6379, stream outbox: Redis is not ready (LOADING Redis
+    /// is …): wait, ….".
     ///
     /// Allocates; throws std::bad_alloc.
     [[nodiscard]] std::string message() const {

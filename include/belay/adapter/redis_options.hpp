@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/redis_options.hpp
-/// redis::Options: where a queue in Redis is, and how long it waits for what.
+/// redis::Options: the place, the limits and the timeouts of a queue in Redis.
 #pragma once
 
 #include <sys/un.h>
@@ -14,33 +14,37 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace redis {
 
-/// How a queue in Redis is opened.
+/// Options of a queue in Redis.
 struct Options {
-    /// The key of the stream. It belongs to the queue: nobody else deletes from it.
+    /// The key of the stream. It belongs to the queue: no other program deletes from it.
     std::string stream{};
-    /// This consumer's name: another for each of those that are open at the same time, the same
-    /// again after a restart. What was lent under this name comes first then.
+    /// The name of this consumer. It must differ from those of all consumers that are open at the
+    /// same time. It must be the same again after a restart; then the entries that were leased
+    /// under this name come first.
     std::string consumer{};
 
     std::string host = "127.0.0.1";
     std::uint16_t port = 6379;
-    /// The path of a Unix domain socket; if not empty, instead of host and port.
+    /// The path of a Unix domain socket; if not empty, it replaces host and port.
     std::string socket{};
-    /// Empty: the default user.
+    /// The user; empty for the default user.
     std::string user{};
-    /// Neither user nor password: does not log in.
+    /// The password. If user and password are empty, the queue does not log in.
     std::string password{};
 
-    /// The consumer group; all who share a stream name the same one.
+    /// The consumer group; all consumers that share a stream use the same one.
     std::string group = "belay";
-    /// For how long a value is lent: then this consumer may take it over from another one. The same
-    /// for all, and longer than the work takes, or see Stream::renew.
+    /// How long an entry is leased to a consumer. After that, another consumer may take it over.
+    /// All consumers use the same value. It must be longer than the work takes, or see
+    /// Stream::renew.
     std::chrono::milliseconds lease{30'000};
-    /// For how long a call may connect, and then log in; looking up a name comes on top.
+    /// How long a call may take to connect, and then again to log in. The lookup of a name comes on
+    /// top.
     std::chrono::milliseconds connect_timeout{2'000};
-    /// For how long a call may wait for an answer.
+    /// How long a call may wait for an answer.
     std::chrono::milliseconds command_timeout{5'000};
-    /// The longest operation; at most 512 MiB, and what the server's proto-max-bulk-len allows.
+    /// The longest operation in bytes; at most 512 MiB, and at most the server's
+    /// proto-max-bulk-len.
     std::size_t record_bytes_max = 1 << 20;
 };
 
@@ -48,10 +52,10 @@ struct Options {
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// No lease and no wait is longer: a day.
+/// The longest lease and the longest wait: a day.
 inline constexpr std::chrono::milliseconds redis_longest{86'400'000};
 
-/// Why a queue cannot be opened so; null if it can.
+/// Returns why a queue cannot be opened with these options; null if it can.
 [[nodiscard]] inline const char* what_is_wrong(const redis::Options& options) noexcept {
     const auto has_end = [](const std::string& text) { return text.find('\0') != text.npos; };
     const auto possible = [](std::chrono::milliseconds time) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/redis_rooms.hpp
-/// redis::Rooms: rooms in Redis, which several servers have at a time; needs hiredis.
+/// redis::Rooms: stores rooms in Redis, for several servers at a time; needs hiredis.
 #pragma once
 
 #include <cstdint>       // std::uint64_t
@@ -16,32 +16,38 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace redis {
 
-/// Rooms in Redis: of each a stream of updates, and a snapshot. Each server reads what the others
-/// append, and tells them who is here.
+/// Stores rooms in Redis, where several servers share them.
+///
+/// Each room has a stream of updates and a snapshot. Each server reads what the others append, and
+/// publishes to them which clients are present.
 ///
 ///     RoomManager rooms{Rooms{{.host = "redis", .password = "…"}}, authorizer};
 ///
-/// - Stored is what Redis has answered: whether that survives its end, its `appendfsync` says.
-/// - While it is away, or frozen, calls fail after the timeouts of the options, and at once from
-///   then on; it is tried again by itself. Subscriptions that wait are told once.
-/// - Whatever it loses, a subscription answers a gap: by the log of the history, the last entry
-///   that was read, and the last own one. These are compared when something was stored, when Redis
-///   was away, and when all of it was emptied, which is found within `command_timeout`, and a call.
-/// - A snapshot never covers what another server has appended behind what was read here, whatever
-///   position a `save` is given.
+/// - A change is stored when Redis has answered. The setting `appendfsync` decides whether that
+///   survives the end of Redis.
+/// - While Redis is away or frozen, calls fail after the timeouts of the options, and at once from
+///   then on. The connection is tried again automatically. A waiting subscription is notified once
+///   per outage.
+/// - If Redis loses any data, a subscription reports a gap. Three things are compared: the log of
+///   the history, the last entry that was read, and the last own entry. They are compared after
+///   something was stored, after Redis was away, and after all of Redis was emptied. An emptied
+///   Redis is noticed within `command_timeout` and one call.
+/// - A snapshot never covers entries that another server has appended after the last one read here,
+///   regardless of the position that `save` is given.
 ///
-/// All calls go to a thread of its own, one after the other, over two connections.
+/// All calls run on a thread of its own, one after the other, over two connections.
 ///
 /// Models:        PersistenceLike, FanoutLike.
 /// Thread safety: one thread at a time; Completions are answered on the other.
-/// Blocks:        at its end only, for one call.   Throws: std::bad_alloc; std::system_error
-///                without descriptors.
-/// Memory:        what waits, some 200 bytes for each room that was loaded or changed, and 16 for
-///                each own update that no snapshot covers.
+/// Blocks:        only in the destructor, for one call.
+/// Throws:        std::bad_alloc; std::system_error if there are no descriptors.
+/// Memory:        the calls that wait, about 200 bytes for each room that was loaded or changed,
+///                and 16 for each own update that no snapshot covers.
 class Rooms {
 public:
-    /// Connects when it is first asked for something.
-    /// Pre: prefix, host and limits as RoomsOptions says.
+    /// Constructs the storage; it connects at the first call.
+    ///
+    /// Pre: prefix, host and limits are in the ranges that RoomsOptions states.
     explicit Rooms(const RoomsOptions& options = {})
         : worker_{std::make_unique<Work>(checked(options))} {
         worker_->start();
@@ -50,6 +56,8 @@ public:
     Rooms& operator=(Rooms&&) noexcept = default;
     ~Rooms() = default;
 
+    /// Loads a room.
+    ///
     /// Errors: bad_room_id; storage_busy; those of Redis and the system; snapshot_damaged.
     void load(std::string_view id,
               Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
@@ -57,20 +65,28 @@ public:
             return done(Result<std::optional<StoredRoom>, PersistenceError>{std::move(error)});
         worker_->post(Work::Load{std::string{id}, std::move(done)}, 0);
     }
-    /// Errors: bad_room_id; storage_busy. That there is no such room the flush says.
+    /// Adds an update to a room; the flush stores it.
+    ///
+    /// Errors: bad_room_id; storage_busy. The flush reports a room that does not exist.
     [[nodiscard]] Result<std::uint64_t> append(std::string_view id, BytesView update) {
         return stage(Change::Kind::append, id, no_id, update);
     }
+    /// Begins a new, empty history of a room.
+    ///
     /// Errors: bad_room_id; storage_busy.
     [[nodiscard]] Result<std::uint64_t> reset(std::string_view id, const Id& epoch) {
         return stage(Change::Kind::reset, id, epoch, {});
     }
+    /// Begins a history of a room, unless another server has begun one.
+    ///
     /// Errors: bad_room_id; storage_busy.
     [[nodiscard]] Result<std::uint64_t> begin(std::string_view id, const Id& epoch, bool again) {
         auto begun = stage(Change::Kind::begin, id, epoch, {});
         if (begun) staged_.changes.back().again = again;
         return begun;
     }
+    /// Erases a room.
+    ///
     /// Errors: bad_room_id; storage_busy.
     [[nodiscard]] std::error_code erase(std::string_view id) {
         if (const auto error = refused(id, 0)) return error.code;
@@ -78,9 +94,12 @@ public:
         staged_.changes.back().basis.turn = worker_->positions.turns(id);
         return {};
     }
-    /// Errors: storage_busy; those of Redis and the system. Of single rooms: unknown_room, where
-    /// something was appended to a room that has no history, or another one by now; history_reset,
-    /// where that was ended on purpose.
+    /// Stores all changes made before.
+    ///
+    /// Errors: storage_busy; those of Redis and the system. For single rooms:
+    /// - unknown_room, if something was appended to a room that has no history, or has another one
+    ///   by now;
+    /// - history_reset, if that history was ended on purpose.
     void flush(Completion<PersistenceError> done) {
         detail::RedisRoomStaged staged = std::exchange(staged_, {});
         if (!worker_->takes({}, staged.bytes)) {
@@ -89,7 +108,9 @@ public:
         }
         worker_->post(Work::Flush{std::move(staged.changes), std::move(done)}, staged.bytes);
     }
-    /// Errors: as PersistenceLike says; bad_room_id; storage_busy; those of Redis and the system.
+    /// Stores a snapshot of a room.
+    ///
+    /// Errors: those of PersistenceLike; bad_room_id; storage_busy; those of Redis and the system.
     void save(std::string_view id, std::span<const Bytes> snapshot, std::uint64_t covers,
               Completion<PersistenceError> done) {
         std::size_t size = 0;
@@ -100,6 +121,8 @@ public:
                 std::string{id}, {snapshot.begin(), snapshot.end()}, covers, std::move(done)},
             size);
     }
+    /// Lists the ids of rooms.
+    ///
     /// Errors: storage_busy; those of Redis and the system.
     void list(std::string_view after, std::size_t count,
               Completion<Result<std::vector<std::string>, PersistenceError>> done) {
@@ -107,12 +130,15 @@ public:
             return done(Result<std::vector<std::string>, PersistenceError>{busy()});
         worker_->post(Work::List{std::string{after}, count, std::move(done)}, 0);
     }
-    /// Nothing is sent while too much waits.
+    /// Sends a message to the servers that are subscribed to a room; sends nothing while too much
+    /// waits.
     void publish(std::string_view id, BytesView message) {
         if (refused(id, message.size())) return;
         worker_->post(Work::Publish{std::string{id}, {message.begin(), message.end()}},
                       message.size());
     }
+    /// Completes `done` once, when the room has changes after the position `from`, or messages.
+    ///
     /// Errors: bad_room_id; storage_busy; those of Redis and the system.
     void subscribe(std::string_view id, std::uint64_t from,
                    Completion<Result<part::FanoutNews, PersistenceError>> done) {

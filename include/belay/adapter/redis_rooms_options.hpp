@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/redis_rooms_options.hpp
-/// redis::RoomsOptions: where rooms in Redis are, and how long is waited for what.
+/// redis::RoomsOptions: the place, the limits and the timeouts of rooms in Redis.
 #pragma once
 
 #include <chrono>   // std::chrono::milliseconds
@@ -12,39 +12,41 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace redis {
 
-/// How a Rooms reaches its rooms, and what may wait for it.
+/// Options for the connection of a Rooms, and limits for the calls that wait.
 struct RoomsOptions {
-    /// All keys begin with it; without braces. The same for all servers that share rooms.
+    /// The prefix of all keys, without braces; the same for all servers that share rooms.
     std::string prefix = "belay";
 
     std::string host = "127.0.0.1";
     std::uint16_t port = 6379;
-    /// The path of a Unix domain socket; if not empty, instead of host and port.
+    /// The path of a Unix domain socket; if not empty, it replaces host and port.
     std::string socket{};
-    /// Empty: the default user.
+    /// The user; empty for the default user.
     std::string user{};
-    /// Neither user nor password: does not log in.
+    /// The password. If user and password are empty, Rooms does not log in.
     std::string password{};
 
-    /// For how long a call may connect, and then log in; looking up a name comes on top.
+    /// How long a call may take to connect, and then again to log in. The lookup of a name comes on
+    /// top.
     std::chrono::milliseconds connect_timeout{2'000};
-    /// For how long a call may wait for an answer.
+    /// How long a call may wait for an answer.
     std::chrono::milliseconds command_timeout{5'000};
-    /// After an outage began, it is tried again so often; calls fail at once meanwhile.
+    /// The time between two tries to connect during an outage; calls fail at once meanwhile.
     std::chrono::milliseconds retry_after{500};
-    /// A server that was away for longer than this takes a room that was ended meanwhile for one
-    /// that was lost.
+    /// How long the end of a room is remembered. A server that was away for longer takes a room
+    /// that was ended meanwhile for one that was lost.
     std::chrono::seconds end_is_known{86'400};
 
-    /// Calls that may wait; the next is answered `storage_busy`.
+    /// The most calls that may wait; the next one fails with `storage_busy`.
     std::size_t calls_max = 100'000;
-    /// Bytes of the updates and snapshots in them, likewise; while there are none, one of any
-    /// length is taken.
+    /// The most bytes of updates and snapshots in waiting calls, with the same error. If there are
+    /// none, one of any length is accepted.
     std::size_t bytes_max = std::size_t{64} << 20;
-    /// Of one answer to a subscription; one entry of any length is taken.
+    /// The limits of one answer to a subscription; a single entry of any length is accepted.
     std::size_t news_entries_max = 256;
     std::size_t news_bytes_max = std::size_t{1} << 20;
-    /// What was published to a room and waits to be taken; beyond it the oldest is dropped.
+    /// The limits of the messages that were published to a room and wait; beyond them the oldest is
+    /// dropped.
     std::size_t messages_max = 1'000;
     std::size_t messages_bytes_max = std::size_t{1} << 20;
 };
@@ -53,7 +55,7 @@ struct RoomsOptions {
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// The connection of it, as all adapters of Redis have it.
+/// Returns the options of the connection, in the form that all adapters of Redis use.
 [[nodiscard]] inline redis::Options connection_of(const redis::RoomsOptions& options) {
     redis::Options same{.stream = "rooms", .consumer = "rooms"};
     same.host = options.host;
@@ -66,7 +68,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
     return same;
 }
 
-/// Why rooms cannot be reached so; null if they can.
+/// Returns why rooms cannot be reached with these options; null if they can.
 [[nodiscard]] inline const char* what_is_wrong(const redis::RoomsOptions& options) {
     if (options.prefix.empty() || options.prefix.find_first_of("{}") != std::string::npos) {
         return "redis::RoomsOptions: prefix is empty, or has a brace in it";

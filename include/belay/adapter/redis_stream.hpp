@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/redis_stream.hpp
-/// redis::Stream: a queue for many machines, in a Redis stream. Needs hiredis.
+/// redis::Stream: a queue for many machines in a Redis stream; needs hiredis.
 #pragma once
 
 #include <charconv>  // std::to_chars
@@ -16,33 +16,37 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace redis {
 
-/// Operations in a Redis stream: entries with one field, `body`, that are deleted when they are
-/// acknowledged, and a consumer group. Any number of objects, threads, processes and machines push,
-/// and any number take; what one has borrowed no other gets, until the lease is over.
+/// A queue in a Redis stream, for any number of threads, processes and machines.
 ///
-/// - At least once: nothing that was pushed is lost by this queue, and what a consumer did not
-///   acknowledge comes to another one after the lease, or at once to the next that is opened with
-///   its name. What Redis loses is lost: see its `appendfsync`.
-/// - One consumer gets everything in the order in which it was pushed, also after `nack` and when
-///   it is opened again. Several take in that order too, but end when they end.
-/// - A call that fails connects again the next time. None waits longer than the options say, and
-///   none is repeated by itself.
+/// Any number of objects push, and any number take. An operation is an entry with one field,
+/// `body`. It is deleted when it is acknowledged. Consumers form one consumer group. Until its
+/// lease is over, no other consumer gets a leased operation.
+///
+/// - At least once: this queue loses nothing that was pushed. An operation without acknowledgement
+///   comes to another consumer after the lease, or at once to the next consumer that is opened with
+///   the same name. The queue cannot protect against losses of Redis itself: see its `appendfsync`.
+/// - A single consumer gets everything in the order in which it was pushed, also after `nack`, and
+///   after it is opened again. Several consumers take in that order, too, but may finish in
+///   another.
+/// - After a call failed, the next call connects again. No call waits longer than the options
+///   allow, and none is repeated automatically.
 ///
 /// Models:        LeasableLike.
 /// Thread safety: distinct objects safe; each has a connection of its own. One object is for one
 ///                thread, `size` included. After fork, the child must not use or destroy it.
-/// Blocks:        every call but `explain` and `capacity`, on the network.
+/// Blocks:        every call except `explain` and `capacity`, on the network.
 /// Source:        Redis, "Streams" and "XAUTOCLAIM" in its documentation.
 class Stream {
 public:
     using value_type = Bytes;
     using Milliseconds = std::chrono::milliseconds;
 
-    /// Connects, and makes the stream and its group where they are missing.
+    /// Connects, and creates the stream and its group if they are missing.
     ///
-    /// Errors:     what, where, and what to do, see Error. A key that is no stream, and a
-    ///             stream that another group reads, are refused, and stay what they are. That two
-    ///             make groups of different names at the same moment is found by the next opening.
+    /// Errors:     what, where, and what to do, see Error. A key that is not a stream, and a stream
+    ///             that another group reads, are refused, and stay unchanged. If two consumers
+    ///             create groups of different names at the same moment, the next opening reports
+    ///             that.
     /// Throws:     std::bad_alloc.   Complexity: O(groups of the stream).
     [[nodiscard]] static Result<Stream, Error> open(const Options& options) {
         if (const char* const wrong = detail::what_is_wrong(options); wrong != nullptr) {
@@ -59,8 +63,9 @@ public:
 
     /// Adds an operation at the back.
     ///
-    /// Errors: too_large; those of Redis and the system. Nothing was taken then, unless Errc
-    ///         says that this is unknown: pushed again, it may be there twice.
+    /// Errors: too_large; those of Redis and the system. The operation was not accepted then,
+    ///         unless Errc states that this is unknown. If you push it again after such an error,
+    ///         it may be there twice.
     [[nodiscard]] std::error_code try_push(BytesView body) noexcept {
         if (body.size() > record_bytes_max_) return make_error_code(QueueErrc::too_large);
         Reply reply;
@@ -70,24 +75,28 @@ public:
         return error;
     }
 
-    /// Takes the oldest operation; nothing if there is none, or if it could not be had or removed:
-    /// then `front` says why, or it is lent still. One of which is unknown whether it was removed
-    /// is taken: `front` or `try_pop` removes it before the next, and if neither is called any more
-    /// it may come again.   Throws: std::bad_alloc.
+    /// Takes the oldest operation; nothing if there is none, or if the call failed.
+    ///
+    /// If it could not be read or removed, `front` reports the reason, or it is still leased. An
+    /// operation counts as taken if it is unknown whether it was removed. Then `front` or `try_pop`
+    /// removes it before the next one. If neither is called again, it may come again.
+    /// Throws: std::bad_alloc.
     [[nodiscard]] std::optional<Bytes> try_pop() {
         if (!front()) return std::nullopt;
         if (ack()) {
             if (!maybe_removed_) return std::nullopt;
-            // If it was not handed out, it could be lost.
+            // If it was not returned, it could be lost.
             is_taken_ = true;
         }
         return std::move(front_);
     }
 
-    /// Borrows the oldest operation that nobody has, until `ack`, `nack`, or the end of the lease;
-    /// the same one again as long as it is lent.
+    /// Leases the oldest operation that no consumer has, until `ack`, `nack`, or the end of the
+    /// lease.
     ///
-    /// Errors: queue_empty; bad_encoding for an entry without body, which is lent and can be
+    /// While something is leased, it returns the same operation again.
+    ///
+    /// Errors: queue_empty; bad_encoding for an entry without a body, which is leased and can be
     ///         acknowledged; those of Redis and the system.   Throws: std::bad_alloc.
     [[nodiscard]] Result<BytesView> front() {
         if (is_taken_) {
@@ -104,8 +113,10 @@ public:
         return borrow(detail::reply_at(reply.get(), 0), times->integer,
                       detail::reply_at(reply.get(), 2));
     }
-    /// As `front`, but waits until somebody pushes, at most for `timeout`, or a day. What others
-    /// give back, or leave when they die, ends no wait: it is seen by the next call.
+    /// Leases like `front`, but waits for a push, at most for `timeout` or a day.
+    ///
+    /// An operation that another consumer gives back, or leaves when it dies, does not end the
+    /// wait. The next call finds it.
     ///
     /// Pre:    timeout > 0ms.
     /// Errors: those of `front`; queue_empty after the timeout.   Throws: std::bad_alloc.
@@ -121,7 +132,7 @@ public:
                              reply, timeout);
         if (error) return error;
         if (reply->type == REDIS_REPLY_NIL) return first;
-        // One stream, of which there is one entry: {id, {field, value, ...}}.
+        // One stream with one entry: {id, {field, value, ...}}.
         const redisReply* const entry =
             detail::reply_at(detail::reply_at(detail::reply_at(reply.get(), 0), 1), 0);
         const redisReply* const fields = detail::reply_at(entry, 1);
@@ -134,42 +145,47 @@ public:
         return borrow(detail::reply_at(entry, 0), 1, body);
     }
 
-    /// Removes what is lent: it took effect. Also after the end of the lease.   Pre: it is lent.
+    /// Acknowledges and removes the leased operation, also after the end of the lease.
     ///
-    /// Errors: lease_ended: it is gone already, another consumer had it too and was faster; the
-    ///         loan has ended. Those of Redis and the system: it is lent still, call again.
+    /// Pre:    something is leased.
+    /// Errors: lease_ended: it is gone, because another consumer had it, too, and was faster; the
+    ///         lease has ended. After those of Redis and the system, it is still leased: call
+    ///         again.
     [[nodiscard]] std::error_code ack() noexcept {
         BELAY_PRECONDITION(is_lent(), "redis::Stream::ack: something must be lent");
         return remove();
     }
-    /// Gives what is lent back, as the first, to whoever asks next.   Pre: it is lent.
+    /// Gives the leased operation back, in front of all others.   Pre: it is leased.
     ///
-    /// Errors: those of Redis and the system. The loan has ended nevertheless; for others it ends
-    ///         with the lease then.
+    /// Errors: those of Redis and the system. The lease of this consumer has ended nevertheless.
+    ///         Other consumers get the operation after the time of the lease.
     [[nodiscard]] std::error_code nack() noexcept {
         BELAY_PRECONDITION(is_lent(), "redis::Stream::nack: something must be lent");
-        // Older than any lease, whatever that of others is.
+        // Older than any lease, also that of other consumers.
         const std::error_code error = set_age(detail::redis_longest);
         end_loan();
         return error == QueueErrc::lease_ended ? std::error_code{} : error;
     }
-    /// Begins the lease anew, for work that takes longer.   Pre: something is lent.
+    /// Begins the lease anew, for work that takes longer.   Pre: something is leased.
     ///
     /// Errors: lease_ended: another consumer has it, or had it; those of Redis and the system.
     [[nodiscard]] std::error_code renew() noexcept {
         BELAY_PRECONDITION(is_lent(), "redis::Stream::renew: something must be lent");
         return set_age(Milliseconds{0});
     }
-    /// How often what is lent was lent, this time included: 1 unless somebody gave it back, or died
-    /// or was too slow with it.   Pre: it is lent.
+    /// Returns how often the leased operation was leased, this time included.   Pre: it is leased.
+    ///
+    /// The result is 1 unless a consumer gave it back, died with it, or was too slow.
     [[nodiscard]] std::uint64_t deliveries() const noexcept {
         BELAY_PRECONDITION(is_lent(), "redis::Stream::deliveries: something must be lent");
         return deliveries_;
     }
 
-    /// All that was pushed by whomever and is not acknowledged, lent or not. Asks Redis; if it does
-    /// not answer, what it said the last time, but at least 1: then nobody knows that there is
-    /// nothing, and `front` says what is wrong.
+    /// Returns the number of operations that are not acknowledged, leased or not.
+    ///
+    /// The number comes from Redis and includes the operations of all producers. If Redis does not
+    /// answer, the result is its last answer, but at least 1, because it is not known that the
+    /// queue is empty. In that case `front` reports the error.
     [[nodiscard]] std::size_t size() const noexcept {
         Reply reply;
         if (!connection_.call({"XLEN", stream_}, reply) && reply->type == REDIS_REPLY_INTEGER) {
@@ -177,10 +193,12 @@ public:
         }
         return size_ > 0 ? size_ : 1;
     }
-    /// The memory of the server is the limit.
+    /// Returns no limit; the memory of the server is the limit.
     [[nodiscard]] std::size_t capacity() const noexcept { return no_limit; }
 
-    /// An error of the last call, with Redis's own words, and advice.   Throws: std::bad_alloc.
+    /// Returns an error of the last call, with the words of Redis, and advice.
+    ///
+    /// Throws: std::bad_alloc.
     [[nodiscard]] Error explain(const std::error_code& code) const {
         const bool is_ours = code.category() == detail::queue_category();
         return {code, connection_.peer() + ", stream " + stream_,
@@ -229,14 +247,15 @@ private:
             other.what += name;
             return other;
         }
-        // A server without memory makes none, but lets take. From 0: also what was pushed before
-        // there was a group.
+        // A server without memory creates no group, but serves an existing one. From 0: includes
+        // entries that were pushed before there was a group.
         if (!has_group) {
             error = connection_.call({"XGROUP", "CREATE", stream_, group_, "0", "MKSTREAM"}, reply);
             if (error && !detail::reply_text(reply.get()).starts_with("BUSYGROUP "))
                 return explain(error);
         }
-        // Whether this may and can be used is better known now than with the first value lent.
+        // It is better to find out now than with the first lease whether these commands are allowed
+        // and exist.
         error = connection_.call(
             {"XAUTOCLAIM", stream_, group_, consumer_, never, "0-0", "COUNT", "1", "JUSTID"},
             reply);
@@ -262,7 +281,8 @@ private:
         front_.assign(bytes.begin(), bytes.end());
         has_body_ = body != nullptr;
         deliveries_ = static_cast<std::uint64_t>(times);
-        // Last: what threw above is lent to this consumer, and found when asked again.
+        // Last: if something above threw, the entry is leased to this consumer, and found by the
+        // next call.
         id_[text.copy(id_, sizeof id_ - 1)] = '\0';
         return lent();
     }
@@ -298,10 +318,10 @@ private:
         return reply->integer != 0 ? std::error_code{} : make_error_code(QueueErrc::lease_ended);
     }
 
-    /// More milliseconds than anything is lent for.
+    /// More milliseconds than any lease.
     static constexpr std::string_view never = "9000000000000";
 
-    // What size() asks changes nothing of the queue.
+    // Mutable, because the command of size() does not change the queue.
     mutable detail::RedisConnection connection_;
     mutable std::size_t size_ = 0;
     std::string stream_;
@@ -311,11 +331,11 @@ private:
     std::size_t record_bytes_max_ = 0;
     Bytes front_;
     std::uint64_t deliveries_ = 0;
-    // Two numbers of 20 digits and a dash at most; empty: nothing is lent.
+    // At most two numbers of 20 digits and a dash; empty: nothing is leased.
     char id_[48] = "";
     bool has_body_ = false;
     bool maybe_removed_ = false;
-    // By try_pop, and perhaps not removed yet.
+    // Taken by try_pop, and perhaps not removed yet.
     bool is_taken_ = false;
 };
 

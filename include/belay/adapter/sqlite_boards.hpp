@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/sqlite_boards.hpp
-/// sqlite::Boards: who may do what on which board, and who has come, in SQLite. Needs sqlite3.
+/// sqlite::Boards: the rights of users on boards, and an audit, in SQLite; needs sqlite3.
 #pragma once
 
 #include <algorithm>    // std::find
@@ -22,16 +22,17 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace sqlite {
 
-/// How a Boards writes, and how long it remembers who came.
+/// Options of a Boards.
 struct BoardsOptions {
-    /// Whether what a call wrote is on the medium when it returns; otherwise it survives the
-    /// process, not a loss of power.
+    /// Whether the changes of a call are on the medium when it returns. Otherwise they survive the
+    /// process, but not a power cut.
     bool flushes_each = true;
-    /// Older rows of the audit are deleted, up to 1,024 rows later; `forever` keeps all.
+    /// How long rows of the audit are kept. Older ones are deleted, up to 1,024 rows later;
+    /// `forever` keeps all.
     Duration audit_kept = std::chrono::hours{24 * 365};
 };
 
-/// Rights and audit of rooms, in the tables of an SQLite database of their own.
+/// Stores the rights and the audit of rooms in an SQLite database of their own.
 ///
 ///     auto boards = Boards::open("access.db");                     // a Result
 ///     boards->set_owner({.board = "plan", .user = "7"});
@@ -39,30 +40,32 @@ struct BoardsOptions {
 ///     boards->set_public("plan", Access::view);
 ///     boards->access({.board = "plan", .user = "8"});                    // comment
 ///
-/// The owner edits. Else what was permitted to the user counts, also if it is `none`; else what the
-/// board is to everybody. Who is not a user may nothing.
+/// The owner of a board may edit it. For other users, their own permission counts, also if it is
+/// `none`. A user without one has the public right of the board. A name that is not a user has no
+/// rights.
 ///
 ///     users (id BLOB PRIMARY KEY); boards (id BLOB PRIMARY KEY, owner BLOB, public TEXT)
 ///     board_permissions (board BLOB, user BLOB, level TEXT)
 ///     audit_logs (number INTEGER PRIMARY KEY, user, board BLOB, action, level, ip, user_agent
 ///                 TEXT, time INTEGER: nanoseconds since 1970)
 ///
-/// with application_id 0x62656C62 and user_version 1; levels by their names, as of to_string.
+/// The database has application_id 0x62656C62 and user_version 1. Levels are stored by their names,
+/// as of to_string.
 ///
-/// Models:        AuditLike; record() answers inside of the call.
+/// Models:        AuditLike; record() answers inside the call.
 /// Thread safety: distinct objects safe. After fork, the child must not use or destroy it.
 /// Blocks:        every call, on the disk.
-/// Errors:        of SQLite, see Error; QueueErrc::corrupt: a level that is none, which lets
-///                nobody in.
+/// Errors:        those of SQLite, see Error; QueueErrc::corrupt: a level that is not valid, which
+///                admits no user.
 class Boards {
 public:
-    /// Somebody, and a board.
+    /// A user and a board.
     struct Member {
         std::string_view board;
         std::string_view user;
     };
 
-    /// A row of the audit as it was kept, with its number: they count up from 1.
+    /// A stored row of the audit, with its number; numbers count up from 1.
     ///
     /// Thread safety: a plain value.
     struct Record {
@@ -76,10 +79,10 @@ public:
         WallTime time{};
     };
 
-    /// Opens the file `path`, or makes it.
+    /// Opens the database in the file `path`, or creates it.
     ///
-    /// Errors: what, where, and what to do, see Error. A file of another program, or of a
-    ///         later version, is refused, and keeps its contents.
+    /// Errors: what, where, and what to do, see Error. A file of another program, or of a later
+    ///         version, is refused, and keeps its contents.
     /// Throws: std::bad_alloc.
     [[nodiscard]] static Result<Boards, Error> open(const std::string& path,
                                                     BoardsOptions options = {}) {
@@ -95,13 +98,15 @@ public:
 
     // ---- rights --------------------------------------------------------------------------------
 
-    /// From now on there is such a user; also if there was.   Errors: invalid_argument: no name.
+    /// Adds a user, unless the user exists.   Errors: invalid_argument: no name.
     [[nodiscard]] std::error_code add_user(std::string_view user) {
         if (user.empty()) return std::make_error_code(std::errc::invalid_argument);
         return db_.write(add_user_, as_bytes(user));
     }
-    /// There is no such user any more, nor what was permitted to them.
-    /// Errors: operation_not_permitted while they own a board: give it to another, or remove it.
+    /// Removes a user, and the permissions of the user.
+    ///
+    /// Errors: operation_not_permitted while the user owns a board: give it to another user, or
+    ///         remove it.
     [[nodiscard]] std::error_code remove_user(std::string_view user) {
         return db_.in_one_piece([&]() -> std::error_code {
             {
@@ -117,7 +122,8 @@ public:
             return error ? error : db_.write(drop_rights_of_, as_bytes(user));
         });
     }
-    /// The board is theirs; both are made where they are not.
+    /// Makes the user the owner of the board; creates both if they do not exist.
+    ///
     /// Errors: invalid_argument: no name; RoomErrc::bad_room_id.
     [[nodiscard]] std::error_code set_owner(const Member& owner) {
         if (!detail::is_room_id(owner.board)) return RoomErrc::bad_room_id;
@@ -127,14 +133,16 @@ public:
                          : db_.write(set_owner_, as_bytes(owner.board), as_bytes(owner.user));
         });
     }
-    /// There is no such board any more, nor what was permitted on it; its audit stays.
+    /// Removes a board, and the permissions on it; its audit stays.
     [[nodiscard]] std::error_code remove_board(std::string_view board) {
         return db_.in_one_piece([&] {
             const std::error_code error = db_.write(drop_board_, as_bytes(board));
             return error ? error : db_.write(drop_rights_on_, as_bytes(board));
         });
     }
-    /// The user, who is made if there is none, may do this on the board, whatever others may.
+    /// Gives a user a right on the board, which replaces the public right; creates the user if
+    /// necessary.
+    ///
     /// Errors: invalid_argument: no name, no level; RoomErrc::unknown_room.
     [[nodiscard]] std::error_code permit(const Member& member, Access level) {
         if (!is_level(level)) return std::make_error_code(std::errc::invalid_argument);
@@ -148,11 +156,13 @@ public:
                                      to_string(level));
         });
     }
-    /// Nothing was permitted to the user in particular.
+    /// Removes the user's own permission on the board.
     [[nodiscard]] std::error_code withdraw(const Member& member) {
         return db_.write(withdraw_, as_bytes(member.board), as_bytes(member.user));
     }
-    /// What every user may do on the board; `none` for those only to whom it is permitted.
+    /// Sets the public right of a board, which every user without a permission has.
+    ///
+    /// With `none`, only users with a permission, and the owner, have rights.
     /// Errors: invalid_argument: no level; RoomErrc::unknown_room.
     [[nodiscard]] std::error_code set_public(std::string_view board, Access level) {
         if (!is_level(level)) return std::make_error_code(std::errc::invalid_argument);
@@ -161,8 +171,9 @@ public:
         return db_.changes() == 1 ? std::error_code{} : make_error_code(RoomErrc::unknown_room);
     }
 
-    /// What the user may do on the board: `none` also if there is no such board. Nothing if there
-    /// is no such user.
+    /// Returns the right of the user on the board; nothing if there is no such user.
+    ///
+    /// It is `none` if there is no such board.
     [[nodiscard]] Result<std::optional<Access>> access(const Member& member) {
         const Result<bool> known = is_user(member.user);
         if (!known) return known.error();
@@ -182,10 +193,10 @@ public:
 
     // ---- audit ---------------------------------------------------------------------------------
 
-    /// See AuditLike.
+    /// Stores a row of the audit; see AuditLike.
     void record(AuditRow row, Completion<std::error_code> answer) { answer(recorded(row)); }
 
-    /// Rows behind number `after`, `count` at most; the first of all behind 0.
+    /// Returns up to `count` rows after the number `after`; 0 begins with the first row.
     [[nodiscard]] Result<std::vector<Record>> audited(std::int64_t after, std::size_t count) {
         std::vector<Record> rows;
         const SqliteRun run{audited_};
@@ -213,7 +224,7 @@ private:
     };
 
     static constexpr std::array levels{Access::none, Access::view, Access::comment, Access::edit};
-    // So many more rows than asked for are kept at most, before the oldest go.
+    // At most this many rows more than requested are kept before the oldest are deleted.
     static constexpr std::int64_t forgotten_at_once = 1024;
 
     explicit Boards(const BoardsOptions& options) : options_{options} {}
@@ -221,7 +232,7 @@ private:
     [[nodiscard]] static bool is_level(Access level) noexcept {
         return std::find(levels.begin(), levels.end(), level) != levels.end();
     }
-    /// There always is one, unless it is an error.
+    /// Returns a level, or an error; never an empty optional.
     [[nodiscard]] static Result<std::optional<Access>> level_of(BytesView name) {
         for (const Access level : levels) {
             if (as_text(name) == to_string(level)) return std::optional{level};
@@ -265,7 +276,7 @@ private:
         return error;
     }
     [[nodiscard]] std::error_code create() noexcept {
-        // AUTOINCREMENT: the numbers of rows that were deleted do not come again.
+        // AUTOINCREMENT: the numbers of deleted rows are not used again.
         return db_.execute(
             "BEGIN; CREATE TABLE users (id BLOB PRIMARY KEY) WITHOUT ROWID; CREATE TABLE boards "
             "(id BLOB PRIMARY KEY, owner BLOB NOT NULL, public TEXT NOT NULL) WITHOUT ROWID; "
@@ -304,7 +315,7 @@ private:
         }
         const bool is_time = db_.last_number() % forgotten_at_once == 0;
         if (!is_time || options_.audit_kept == forever) return {};
-        // By a clock that jumps ahead for a while the rest would be too old.
+        // If a clock jumped ahead for a while, the other rows would be too old by its time.
         const Result<WallTime> agreed = least_time_behind(db_.last_number() - forgotten_at_once);
         if (!agreed) return agreed.error();
         const WallTime until = detail::earlier(*agreed, options_.audit_kept);
@@ -320,7 +331,7 @@ private:
     }
 
     BoardsOptions options_;
-    // The statements end before the database.
+    // The statements must end before the database.
     detail::SqliteDatabase db_{};
     SqliteStatement add_user_{};
     SqliteStatement drop_user_{};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/sqlite_error.hpp
-/// sqlite::Error: why a queue in SQLite could not be opened, with advice.
+/// sqlite::Error: the reason why a queue in SQLite could not be opened, with advice.
 #pragma once
 
 #include <sqlite3.h>
@@ -13,7 +13,8 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// What an answer of SQLite that is no success means; `system` is the errno that it saw, if any.
+/// Returns the meaning of an SQLite result that is not success. `system` is the errno that SQLite
+/// saw, if any.
 [[nodiscard]] inline std::error_code code_of_sqlite(int answer, std::errc system = {}) noexcept {
     switch (answer & 0xFF) {
         case SQLITE_BUSY:
@@ -34,7 +35,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
         case SQLITE_IOERR:
             if (system != std::errc{}) return std::make_error_code(system);
             return std::make_error_code(std::errc::io_error);
-        // The statements are right: if they do not fit, the tables are not those of a queue.
+        // The statements are correct: if they do not fit, the tables are not those of a queue.
         default:
             return make_error_code(QueueErrc::corrupt);
     }
@@ -44,17 +45,17 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 namespace belay { inline namespace BELAY_ABI { namespace sqlite {
 
-/// Why a queue in SQLite could not be opened: what, where, and what to do about it.
+/// The reason why a queue in SQLite could not be opened: what, where, and what to do about it.
 ///
 /// Thread safety: a plain value.
 struct Error {
     std::error_code code;
-    /// The file that is meant.
+    /// The file.
     std::string path;
-    /// What is wrong, in the words of SQLite or of this case; may be empty.
+    /// The details, in the words of SQLite or of belay; may be empty.
     std::string what;
 
-    /// What the reader can do, as a sentence without its full stop.   Complexity: O(1).
+    /// Returns advice as a sentence without its full stop.   Complexity: O(1).
     [[nodiscard]] const char* advice() const noexcept {
         if (code == QueueErrc::corrupt) {
             return "put the file back from a copy; or save what '.recover' of the sqlite3 program "
@@ -64,7 +65,8 @@ struct Error {
         return detail::file_advice(code);
     }
 
-    /// "outbox.db: the journal is open already (database is locked): end the other …".
+    /// Returns a message such as "outbox.db: the journal is open already (database is locked): end
+    /// the other …".
     ///
     /// Allocates; throws std::bad_alloc.
     [[nodiscard]] std::string message() const {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/sqlite_rooms.hpp
-/// sqlite::Rooms: rooms in one SQLite file. Needs sqlite3.
+/// sqlite::Rooms: stores rooms in one SQLite file; needs sqlite3.
 #pragma once
 
 #include <functional>   // std::less
@@ -16,44 +16,46 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace sqlite {
 
-/// How rooms in SQLite are kept.
+/// Options for rooms in SQLite.
 struct RoomsOptions {
-    /// Whether what a flush or a save stored is on the medium when it answers; otherwise it
-    /// survives the process, not a loss of power.
+    /// Whether the changes of a flush or a save are on the medium when it answers. Otherwise they
+    /// survive the process, but not a power cut.
     bool flushes_each = true;
-    /// Of memory for changes that await their flush; beyond it they are refused: storage_busy.
+    /// The most memory for changes that wait for their flush, in bytes. More changes are refused:
+    /// storage_busy.
     std::size_t unflushed_bytes_max = std::size_t{64} << 20;
 };
 
-/// Rooms in the tables of an SQLite database of their own.
+/// Stores rooms in an SQLite database of their own.
 ///
 ///     auto rooms = Rooms::open("boards.db");                  // a Result
 ///     RoomManager manager{OnThread{std::move(*rooms)}, ...};
 ///
-/// A flush is one transaction, whatever it stores of how many rooms; so is a save. One object in
-/// one process has a file open at a time. All that is stored has a checksum: SQLite has none.
+/// A flush is one transaction for all rooms and changes in it; so is a save. A file can be open in
+/// one object of one process at a time. All stored data has checksums, because SQLite has none.
 ///
 ///     room (id BLOB PRIMARY KEY, crc INTEGER, epoch BLOB, covers, last, parts, updates INTEGER)
 ///     snapshot (id BLOB, number, crc INTEGER, body BLOB)
 ///     room_update (position INTEGER PRIMARY KEY, id BLOB, crc INTEGER, body BLOB)
 ///     past (last INTEGER)
 ///
-/// with application_id 0x62656C72 and user_version 1. crc of a body: the CRC32C of its number or
-/// position (8 bytes), the id and the body; of a room: of covers, last, parts, updates (8 bytes
-/// each), the id and the epoch; numbers little endian. `past` has the last position there ever was.
+/// The database has application_id 0x62656C72 and user_version 1. The crc is a CRC32C. For a body
+/// it covers its number or position (8 bytes), the id and the body. For a room it covers covers,
+/// last, parts and updates (8 bytes each), the id and the epoch. Numbers are little endian. `past`
+/// has the last position that was ever used.
 ///
-/// Models:        PersistenceLike; everything is answered inside of the call.
+/// Models:        PersistenceLike; every call answers before it returns.
 /// Thread safety: distinct objects safe. After fork, the child must not use or destroy it.
-/// Blocks:        every call, on the disk: run it by an OnThread where a loop must not wait.
-/// Errors:        as PersistenceLike says, and those of SQLite, see Error;
-///                QueueErrc::corrupt: what is stored of the room is damaged.
+/// Blocks:        every call, on the disk: use an OnThread where a loop must not wait.
+/// Errors:        those of PersistenceLike, and those of SQLite, see Error; QueueErrc::corrupt: the
+///                stored data of the room is damaged.
 /// Throws:        std::bad_alloc.
 class Rooms {
 public:
-    /// Opens the rooms in the file `path`, or makes one there.
+    /// Opens the rooms in the file `path`, or creates it.
     ///
-    /// Errors: what, where, and what to do, see Error. A file of another program, or of a
-    ///         later version, is refused, and keeps its contents.
+    /// Errors: what, where, and what to do, see Error. A file of another program, or of a later
+    ///         version, is refused, and keeps its contents.
     [[nodiscard]] static Result<Rooms, Error> open(const std::string& path,
                                                    RoomsOptions options = {}) {
         Rooms rooms{path, options};
@@ -78,8 +80,10 @@ public:
         done(Result<std::optional<StoredRoom>, PersistenceError>{std::move(*found)});
     }
 
+    /// Adds an update to a room; the flush stores it.
+    ///
     /// Errors: bad_room_id; unknown_room; update_too_large: beyond a gigabyte, the limit of SQLite;
-    ///         storage_busy; what SQLite says of the look for the room.
+    ///         storage_busy; those of SQLite when it looks for the room.
     [[nodiscard]] Result<std::uint64_t> append(std::string_view id, BytesView update) {
         if (!detail::is_room_id(id)) return make_error_code(RoomErrc::bad_room_id);
         if (update.size() > update_bytes_max) return make_error_code(RoomErrc::update_too_large);
@@ -92,11 +96,15 @@ public:
         }
         return stage({Kind::append, std::string{id}, 0, {}, {update.begin(), update.end()}});
     }
+    /// Begins a new, empty history of a room.
+    ///
     /// Errors: bad_room_id; storage_busy.
     [[nodiscard]] Result<std::uint64_t> reset(std::string_view id, const Id& epoch) {
         if (!detail::is_room_id(id)) return make_error_code(RoomErrc::bad_room_id);
         return stage({Kind::reset, std::string{id}, 0, epoch, {}});
     }
+    /// Erases a room.
+    ///
     /// Errors: bad_room_id; storage_busy.
     [[nodiscard]] std::error_code erase(std::string_view id) {
         if (!detail::is_room_id(id)) return RoomErrc::bad_room_id;
@@ -107,7 +115,8 @@ public:
     void flush(Completion<PersistenceError> done) {
         std::error_code error;
         if (!staged_.empty()) error = tables_.store(staged_, last_);
-        // After a failure, too: what was not stored was not taken, and is not tried again.
+        // Also after a failure: changes that were not stored were not accepted, and are not tried
+        // again.
         staged_.clear();
         staged_histories_.clear();
         staged_bytes_ = 0;
@@ -134,7 +143,7 @@ public:
 private:
     using Kind = detail::SqliteRoomChange::Kind;
 
-    // SQLite's limit of a row is 1'000'000'000, with its other columns.
+    // SQLite limits a row to 1'000'000'000 bytes, its other columns included.
     static constexpr std::size_t update_bytes_max = 999'999'000;
 
     Rooms(const std::string& path, const RoomsOptions& options) : options_{options}, path_{path} {}
@@ -161,7 +170,7 @@ private:
     std::string path_;
     detail::SqliteRoomTables tables_{};
     std::vector<detail::SqliteRoomChange> staged_{};
-    // Of the rooms that staged_ begins or erases: whether they have a history after it.
+    // Whether the rooms that staged_ begins or erases have a history after it.
     std::map<std::string, bool, std::less<>> staged_histories_{};
     std::size_t staged_bytes_ = 0;
     std::uint64_t last_ = 0;

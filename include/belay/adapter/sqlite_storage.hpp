@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/sqlite_storage.hpp
-/// sqlite::Storage: a durable queue in one SQLite file. Needs sqlite3.
+/// sqlite::Storage: a durable queue in one SQLite file; needs sqlite3.
 #pragma once
 
 #include <string>  // std::string
@@ -13,43 +13,45 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace sqlite {
 
-/// When what a Storage was told is on the medium; the names are those of SQLite's
-/// `synchronous`.
+/// The time at which the changes to a Storage are on the medium.
+///
+/// The names are those of SQLite's `synchronous`.
 enum class Flush : std::uint8_t {
-    full,   ///< when the call returns: one flush for each
-    normal  ///< when `commit` returns; before that it survives the process, not a loss of power
+    full,   ///< when the call returns: one flush for each call
+    normal  ///< when `commit` returns; before that they survive the process, but not a power cut
 };
 
-/// How a queue in SQLite is opened.
+/// Options of a queue in SQLite.
 struct Options {
     Flush flush = Flush::full;
-    /// The longest operation; at most 1'000'000'000, the limit of SQLite.
+    /// The longest operation in bytes; at most 1'000'000'000, the limit of SQLite.
     std::size_t record_bytes_max = 1 << 20;
 };
 
-/// Operations in a table of an SQLite database of their own: write-ahead log, prepared statements,
-/// ordered by the integer primary key.
+/// A durable queue in a table of an SQLite database of its own.
 ///
-/// Each push, pop and ack is a transaction: it happened, or it did not, whatever dies when. One
-/// object in one process has a file open at a time: it is locked until the object, or its process,
-/// ends. Every operation has a checksum: SQLite has none over its tables.
+/// It uses the write-ahead log and prepared statements, and is ordered by the integer primary key.
+/// Each push, pop and ack is a transaction: it happens as a whole or not at all, even if the
+/// process or the machine fails. A file can be open in one object of one process at a time. It is
+/// locked until the object or its process ends. Every operation has a checksum, because SQLite has
+/// none over its tables.
 ///
 ///     CREATE TABLE queue (number INTEGER PRIMARY KEY, crc INTEGER NOT NULL, body BLOB NOT NULL)
 ///
-/// with application_id 0x62656C71 and user_version 1; numbers without gaps; crc: the CRC32C of the
-/// number, 8 bytes little endian, and the body.
+/// The database has application_id 0x62656C71 and user_version 1. Numbers have no gaps. The crc is
+/// the CRC32C of the number, as 8 bytes little endian, and the body.
 ///
-/// What it does once it is open stands in detail/table_storage.hpp.
+/// The members for an open queue are described in detail/table_storage.hpp.
 ///
 /// Models:        LeasableLike.
 /// Thread safety: distinct objects safe. After fork, the child must not use or destroy it.
 /// Blocks:        every call that changes something, on the disk.
 class Storage : public detail::TableStorage<detail::SqliteTable> {
 public:
-    /// Opens the queue in the file `path`, or makes one there.
+    /// Opens the queue in the file `path`, or creates it.
     ///
-    /// Errors:     what, where, and what to do, see Error. A file of another program, of a
-    ///             later version, or that lacks operations is refused, and keeps its contents.
+    /// Errors:     what, where, and what to do, see Error. A file of another program, of a later
+    ///             version, or that lacks operations is refused, and keeps its contents.
     /// Throws:     std::bad_alloc.   Complexity: O(operations).
     [[nodiscard]] static Result<Storage, Error> open(const std::string& path,
                                                      Options options = {}) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/sqlite_store.hpp
-/// sqlite::Store: the elements of sessions in one SQLite file. Needs sqlite3.
+/// sqlite::Store: stores the elements of sessions in one SQLite file; needs sqlite3.
 #pragma once
 
 #include <concepts>  // std::same_as
@@ -16,42 +16,43 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace sqlite {
 
-/// How a store in SQLite is opened, and what it keeps.
+/// Options of a store in SQLite.
 struct StoreOptions {
-    /// Whether what a call, or transaction, wrote is on the medium when it returns; otherwise it
-    /// survives the process, not a loss of power.
+    /// Whether the changes of a call or transaction are on the medium when it returns. Otherwise
+    /// they survive the process, but not a power cut.
     bool flushes_each = true;
-    /// So many of the latest operations are known by their id, and up to 1,024 more; an older one
-    /// that comes again is judged by its stamp.
+    /// The number of latest operations that the store knows by their id; it knows up to 1,024 more.
+    /// If an older operation comes again, its stamp decides.
     std::size_t ids_remembered = 1'000'000;
-    /// So long it is remembered that an element was removed, and up to 1/256 longer; operations
-    /// older than that are refused. `forever` keeps all.
+    /// How long the store remembers that an element was removed; it may remember it up to 1/256
+    /// longer. It refuses operations that are older than that. `forever` keeps all tombstones.
     Duration tombstones_kept = std::chrono::hours{24 * 30};
-    /// The longest value, encoded; at most 1'000'000'000, the limit of SQLite.
+    /// The longest encoded value in bytes; at most 1'000'000'000, the limit of SQLite.
     std::size_t value_bytes_max = 1 << 20;
 };
 
-/// Elements in the tables of an SQLite database of their own; values as a codec makes them.
+/// Stores elements in an SQLite database of their own, with values that a codec encodes.
 ///
 ///     auto store = Store<NoteCodec>::open("notes.db");       // a Result
 ///     SyncProcessor processor{std::ref(*store), LastWriteWins{}};
 ///
-/// A transaction, or a call outside of one, happened or did not, whatever dies when. One object in
-/// one process has a file open at a time. Every element has a checksum: SQLite has none.
+/// A transaction, or a call outside of one, happens as a whole or not at all, even if the process
+/// or the machine fails. A file can be open in one object of one process at a time. Every element
+/// has a checksum, because SQLite has none.
 ///
 ///     element (session BLOB, id BLOB, crc, wall, counter INTEGER, origin BLOB, value BLOB or NULL)
 ///     applied (number INTEGER PRIMARY KEY, id BLOB UNIQUE, hash INTEGER); past (horizon INTEGER)
 ///
-/// with application_id 0x62656C73 and user_version 1; no value: a tombstone. crc: the CRC32C of
-/// wall (8 bytes), counter (4), origin (16), 1 or 0 (live or not), session, id and value; numbers
-/// little endian.
+/// The database has application_id 0x62656C73 and user_version 1. An element without a value is a
+/// tombstone. The crc is the CRC32C of wall (8 bytes), counter (4), origin (16), 1 or 0 (live or
+/// not), session, id and value. Numbers are little endian.
 ///
 /// Models:        StoreLike, with transactions.
 /// Thread safety: distinct objects safe. After fork, the child must not use or destroy it.
 /// Blocks:        every call, on the disk.
-/// Errors:        of SQLite, see Error; a transaction in which a statement failed is undone
-///                as a whole. SyncErrc::bad_operation: the codec does not take the value, or it is
-///                too long; QueueErrc::corrupt: damaged, or the codec cannot decode it.
+/// Errors:        those of SQLite, see Error; a transaction in which a statement failed is undone
+///                as a whole. SyncErrc::bad_operation: the codec rejects the value, or it is too
+///                long. QueueErrc::corrupt: damaged, or the codec cannot decode it.
 template <CodecLike Codec, OperationLike Op = Operation<detail::DecodedBy<Codec>>>
 class Store {
 public:
@@ -60,10 +61,10 @@ public:
     static_assert(std::same_as<value_type, typename Op::value_type>,
                   "sqlite::Store: the operation must have the codec's value_type");
 
-    /// Opens the store in the file `path`, or makes one there.
+    /// Opens the store in the file `path`, or creates it.
     ///
-    /// Errors: what, where, and what to do, see Error. A file of another program, or of a
-    ///         later version, is refused, and keeps its contents.
+    /// Errors: what, where, and what to do, see Error. A file of another program, or of a later
+    ///         version, is refused, and keeps its contents.
     /// Throws: std::bad_alloc.
     [[nodiscard]] static Result<Store, Error> open(const std::string& path,
                                                    StoreOptions options = {}, Codec codec = {}) {
@@ -113,22 +114,23 @@ public:
     [[nodiscard]] std::error_code expire(WallTime now) {
         if (options_.tombstones_kept == forever) return {};
         const WallTime until = detail::earlier(now, options_.tombstones_kept);
-        // A statement over the table is not worth a moment's tombstones.
+        // A statement over the whole table is too expensive for the tombstones of a short time.
         const WallTime worth_it = detail::later(tables_.horizon(), options_.tombstones_kept / 256);
         return until > worth_it ? tables_.expire(until) : std::error_code{};
     }
     [[nodiscard]] WallTime horizon() const noexcept { return tables_.horizon(); }
 
-    /// See StoreLike.   Pre: none is under way.
+    /// Runs a transaction; see StoreLike.   Pre: none is under way.
     template <class Body>
     [[nodiscard]] std::error_code transaction(Body& body) {
         return tables_.transaction(body);
     }
 
-    /// Calls `visit(id, value, stamp)` for each live element of a session, by its id; `visit` must
-    /// not use the store.
+    /// Calls `visit(id, value, stamp)` for each live element of a session, in the order of ids.
     ///
-    /// Errors: as of read; then not all were visited.   Throws: what `visit` throws.
+    /// `visit` must not use the store.
+    ///
+    /// Errors: as of read; then not all elements were visited.   Throws: what `visit` throws.
     template <class Visit>
     [[nodiscard]] std::error_code for_each(std::string_view session, Visit&& visit) {
         return tables_.for_each(

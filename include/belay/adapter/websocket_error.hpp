@@ -1,26 +1,25 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/websocket_error.hpp
-/// beast::WebSocketErrc: what a WebSocket transport, or listener, itself refuses.
+/// beast::WebSocketErrc: the errors that a WebSocket transport or listener itself reports.
 #pragma once
 
 #include <belay/core/cause.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace beast {
 
-/// Errors of WebSocket transports beside close codes and HTTP statuses; category
-/// "belay.websocket".
+/// Errors of WebSockets other than close codes and HTTP statuses; category "belay.websocket".
 enum class WebSocketErrc {
     token_in_clear = 1,  ///< a token would go over the network without TLS
     bad_text = 2,        ///< a control character in a header, token, target or host, or too long
     subprotocol_refused = 3,  ///< the server did not take the one that was asked for
     certificate_refused = 4,  ///< the server's certificate is not for its name, or not trusted
     tls_failed = 5,           ///< no agreement on TLS
-    upgrade_malformed = 6,    ///< a client's request is not what HTTP and RFC 6455 say
+    upgrade_malformed = 6,    ///< a client's request does not follow HTTP and RFC 6455
     upgrade_too_large = 7,    ///< a client's request has a header that is too long
-    upgrade_timed_out = 8,    ///< a client took too long to ask
-    no_upgrade = 9,           ///< a client asked for something else, or another version
+    upgrade_timed_out = 8,    ///< a client took too long to send its request
+    no_upgrade = 9,           ///< a client requested something else, or another version
     origin_refused = 10,      ///< a client's page is not one whose scripts may connect
-    too_many_upgrades = 11    ///< there are too many connections, or of this ip
+    too_many_upgrades = 11    ///< there are too many connections, in all or from this ip
 };
 
 }}}  // namespace belay::beast
@@ -41,7 +40,7 @@ inline constexpr ErrorText websocket_error_texts[] = {
     {"there are too many connections, or requests", Cause::overloaded},
 };
 
-/// The category of beast::WebSocketErrc.
+/// Returns the category of beast::WebSocketErrc.
 [[nodiscard]] inline const std::error_category& websocket_error_category() noexcept {
     static const TableCategory category{"belay.websocket", websocket_error_texts};
     return category;
@@ -50,7 +49,7 @@ inline constexpr ErrorText websocket_error_texts[] = {
 
 namespace belay { inline namespace BELAY_ABI { namespace beast {
 
-/// Makes a std::error_code of it, which the conversion asks for.
+/// Makes a std::error_code of a WebSocketErrc; the implicit conversion calls it.
 [[nodiscard]] inline std::error_code make_error_code(WebSocketErrc e) noexcept {
     return {static_cast<int>(e), detail::websocket_error_category()};
 }

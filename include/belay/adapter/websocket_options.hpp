@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/websocket_options.hpp
-/// beast::WebSocketOptions: how a WebSocket transport asks for its connections.
+/// beast::WebSocketOptions: the options of a WebSocket transport for its connections.
 #pragma once
 
 #include <string>   // std::string
@@ -12,37 +12,39 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace beast {
 
-/// Which kind of message is sent, and taken; the other kind ends the connection with 1003.
+/// The kind of messages that is sent and accepted.
+///
+/// A message of the other kind ends the connection with 1003.
 enum class WebSocketFrames : std::uint8_t { binary, text };
 
-/// How a WebSocket transport asks for its connections.
+/// Options of a WebSocket transport for its connections.
 struct WebSocketOptions {
     /// The path and query of the request.
     std::string target = "/";
     WebSocketFrames frames = WebSocketFrames::binary;
-    /// The longest message that is taken, measured after it is inflated; a longer one ends the
+    /// The longest message that is accepted, measured after decompression; a longer one ends the
     /// connection with 1009.
     std::size_t message_bytes_max = std::size_t{16} << 20;
-    /// Output that may wait for the kernel, before send() answers busy. When none waits, a message
-    /// of any length is taken.
+    /// The most output that may wait for the kernel before send() returns busy. If none waits, a
+    /// message of any length is accepted.
     std::size_t output_bytes_max = std::size_t{1} << 20;
-    /// Whether messages may be compressed (permessage-deflate), where the server agrees.
+    /// Whether messages may be compressed (permessage-deflate), if the server agrees.
     bool deflate = false;
-    /// Asked of the server, which must take it; none if empty.
+    /// The subprotocol that the server must accept. Empty: no subprotocol.
     std::string subprotocol{};
-    /// Sent with the request, in addition.
+    /// Additional headers of the request.
     std::vector<std::pair<std::string, std::string>> headers{};
-    /// Where a token goes that open(link, token) is given: a header, behind a prefix.
+    /// The header, and the prefix of its value, for the token of open(link, token).
     std::string token_header = "Authorization";
     std::string token_prefix = "Bearer ";
-    /// If not empty: the token goes into the query instead, by this name. Queries stand in the logs
-    /// of servers and proxies.
+    /// The name under which the query carries the token instead, if not empty. Logs of servers and
+    /// proxies contain queries.
     std::string token_query{};
-    /// A proxy, which is asked for the connection by CONNECT; none if its host is empty.
+    /// The proxy, which is asked for a connection by CONNECT; none if its host is empty.
     posix::Endpoint proxy{};
-    /// The `Proxy-Authorization` for it, if not empty.
+    /// The `Proxy-Authorization` for the proxy, if not empty.
     std::string proxy_authorization{};
-    /// Of TLS: takes any certificate, of anybody. For tests.
+    /// Whether TLS accepts any certificate, of any server, without verification. For tests.
     bool insecure_no_verify = false;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/posix/boot_clock.hpp
-/// posix::BootClock: a steady clock that goes on while the machine sleeps.
+/// posix::BootClock: a steady clock that keeps running while the machine sleeps.
 #pragma once
 
 #include <time.h>
@@ -9,14 +9,17 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace posix {
 
-/// The time since the machine was started, its sleep included. SteadyClock leaves that out: a
-/// laptop that was shut for a night takes a connection for as alive as it was, and waits on.
+/// A steady clock that counts the time since the machine was started, sleep included.
 ///
-/// A posix::Loop over it, `posix::Loop loop{posix::BootClock{}}`, finds at the instant of waking
-/// that deadlines have passed, on Linux also those that it waited for in its sleep. Its instants
-/// are not those of std::chrono::steady_clock: do not mix them.
+/// SteadyClock does not count sleep: after a night with a closed lid, a laptop still considers a
+/// connection alive, and waits on.
 ///
-/// Where there is no CLOCK_BOOTTIME it is CLOCK_MONOTONIC, which counts sleep on some systems.
+/// With `posix::Loop loop{posix::BootClock{}}`, the loop finds at the moment of waking that
+/// deadlines have passed. On Linux this includes the deadlines for which it waited while the
+/// machine slept. Instants of this clock are not those of std::chrono::steady_clock: do not mix
+/// them.
+///
+/// On a system without CLOCK_BOOTTIME, it uses CLOCK_MONOTONIC, which counts sleep on some systems.
 ///
 /// Models:        ClockLike.
 /// Thread safety: any thread.   Errors: none.

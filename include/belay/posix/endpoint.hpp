@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/posix/endpoint.hpp
-/// posix::Endpoint: where a TCP server listens, as people write it.
+/// posix::Endpoint: the host and port of a TCP server, with its text form.
 #pragma once
 
 #include <string>       // std::string
@@ -14,12 +14,12 @@ namespace belay { inline namespace BELAY_ABI { namespace posix {
 ///
 /// Thread safety: a plain value.
 struct Endpoint {
-    /// A numeric address, or a name, which is looked up at every use; the look-up blocks.
+    /// A numeric address, or a name. A name is looked up at every use, and the lookup blocks.
     std::string host;
-    /// 0 only for listening: the system picks one.
+    /// The port; 0 only for listening, where the system chooses one.
     std::uint16_t port = 0;
 
-    /// Reads "host:port"; an IPv6 address stands in brackets.
+    /// Reads "host:port"; an IPv6 address must be in brackets.
     ///
     /// Errors: std::errc::invalid_argument for anything else, an empty host or port included.
     /// Throws: std::bad_alloc.
@@ -32,7 +32,7 @@ struct Endpoint {
             name = name.substr(1, name.size() - 2);
             if (name.find(':') == name.npos) return wrong;
         } else if (name.find(':') != name.npos) {
-            return wrong;  // which colon is the last of the address, nobody can tell
+            return wrong;  // the last colon could be a part of the address
         }
         if (name.empty() || name.find_first_of("[] \t\r\n/@") != name.npos) return wrong;
         if (name.find('\0') != name.npos) return wrong;
@@ -47,7 +47,7 @@ struct Endpoint {
         return Endpoint{std::string{name}, static_cast<std::uint16_t>(number)};
     }
 
-    /// The form that parse() reads.   Throws: std::bad_alloc.
+    /// Returns the form that parse() reads.   Throws: std::bad_alloc.
     [[nodiscard]] std::string to_string() const {
         const bool brackets = host.find(':') != host.npos;
         return (brackets ? "[" + host + "]" : host) + ":" + std::to_string(port);

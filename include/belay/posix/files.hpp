@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/posix/files.hpp
-/// posix::Files: the machine's own files, as a Journal needs them.
+/// posix::Files: the files of the machine, with the calls that a Journal needs.
 #pragma once
 
 #include <array>    // std::array
@@ -23,7 +23,7 @@ namespace belay { inline namespace BELAY_ABI { namespace posix {
 
 namespace detail {
 
-/// Repeats a system call for as long as signals interrupt it.
+/// Repeats a system call while signals interrupt it.
 template <class Call>
 [[nodiscard]] auto uninterrupted(Call&& call) noexcept {
     decltype(call()) answer;
@@ -33,17 +33,17 @@ template <class Call>
     return answer;
 }
 
-/// Opens a path, or answers a descriptor of -1 and errno.
+/// Opens a path; on failure returns a descriptor of -1, with the reason in errno.
 [[nodiscard]] inline Descriptor open_descriptor(const std::string& path, int flags) noexcept {
     return Descriptor{uninterrupted([&] { return ::open(path.c_str(), flags | O_CLOEXEC, 0644); })};
 }
 
-/// Opens a file: no link to one, and nothing else.
+/// Opens a regular file; refuses a link to one, and everything else.
 ///
-/// Errors: too_many_symbolic_link_levels for a link, is_a_directory, foreign_file for what is
-///         neither a directory nor a file; those of the system.
+/// Errors: too_many_symbolic_link_levels for a link; is_a_directory; foreign_file for anything that
+///         is neither a directory nor a file; those of the system.
 [[nodiscard]] inline Result<Descriptor> open_file(const std::string& path, int flags) noexcept {
-    // Without O_NONBLOCK a pipe is waited for, and files do not mind it.
+    // Without O_NONBLOCK, opening a pipe would block. It has no effect on files.
     Descriptor descriptor = open_descriptor(path, flags | O_NOFOLLOW | O_NONBLOCK);
     struct stat status {};
     if (descriptor.get() == -1 || ::fstat(descriptor.get(), &status) == -1) return errno_code();
@@ -91,7 +91,8 @@ class File {
 public:
     explicit File(Descriptor descriptor) noexcept : descriptor_{std::move(descriptor)} {}
 
-    /// Fills `into` from `offset` on; short only at the end of the file.   Blocks: on the disk.
+    /// Fills `into` from `offset` on; returns less only at the end of the file.   Blocks: on the
+    /// disk.
     [[nodiscard]] Result<std::size_t> read(std::uint64_t offset,
                                            std::span<std::byte> into) const noexcept {
         std::size_t done = 0;
@@ -116,7 +117,7 @@ public:
                                 static_cast<off_t>(offset + done));
             });
             if (n == -1) return detail::errno_code();
-            // A write that takes nothing and gives no reason would spin for ever.
+            // A write that accepts nothing and gives no reason would loop for ever.
             if (n == 0) return std::make_error_code(std::errc::io_error);
             done += static_cast<std::size_t>(n);
         }
@@ -126,7 +127,7 @@ public:
     /// Returns when everything written is on the medium.   Blocks: on the disk.
     [[nodiscard]] std::error_code sync() noexcept {
 #if defined(__APPLE__)
-        // fsync leaves the bytes in the drive's own cache there.
+        // On this system, fsync leaves the bytes in the drive's own cache.
         if (detail::uninterrupted([&] { return ::fcntl(descriptor_.get(), F_FULLFSYNC); }) != -1) {
             return {};
         }
@@ -143,7 +144,7 @@ public:
         return static_cast<std::uint64_t>(status.st_size);
     }
 
-    /// Locks it until it is closed.   Errors: already_locked; those of the system.
+    /// Locks the file until it is closed.   Errors: already_locked; those of the system.
     [[nodiscard]] std::error_code lock() noexcept { return detail::lock_file(descriptor_.get()); }
 
     [[nodiscard]] Result<std::array<std::uint64_t, 2>> identity() const noexcept {
@@ -152,10 +153,11 @@ public:
         return detail::identity_of(status);
     }
 
-    /// Reserves the file's first `bytes` bytes, which read as zero where nothing was written.
+    /// Reserves the first `bytes` bytes of the file, which read as zero until they are written.
     ///
-    /// Pre: the file is empty.   Blocks: on the disk; for long where the file system cannot
-    /// reserve, since zeros are written there.
+    /// Pre: the file is empty.
+    /// Blocks: on the disk; for long if the file system cannot reserve, because zeros are written
+    ///         then.
     [[nodiscard]] std::error_code preallocate(std::uint64_t bytes) noexcept {
 #if defined(__linux__)
         const int answer = detail::uninterrupted(
@@ -179,11 +181,13 @@ private:
 
 }  // namespace detail
 
-/// The machine's own file system. Errors are those of the system, in std::generic_category().
+/// The file system of the machine.
+///
+/// Errors are those of the system, in std::generic_category().
 ///
 /// Locks belong to the open file: the kernel releases them when the process dies. A forked child
-/// inherits them until it ends or starts another program: a child that lives on keeps them from
-/// everybody after its parent died.
+/// inherits them until it ends or starts another program. If a child outlives its parent, no other
+/// process can take these locks until then.
 ///
 /// Models:        FileSystemLike.
 /// Thread safety: any thread (no state).
@@ -217,7 +221,7 @@ struct Files {
         return detail::identity_of(status);
     }
 
-    /// The path from the root on, with the links that are in it.   Throws: std::bad_alloc.
+    /// Returns the path from the root on; links in it stay.   Throws: std::bad_alloc.
     [[nodiscard]] Result<std::string> absolute(const std::string& path) const {
         if (path.starts_with('/')) return path;
         std::string directory(256, '\0');
@@ -252,13 +256,15 @@ struct Files {
         return answer(detail::uninterrupted([&] { return ::fsync(descriptor.get()); }));
     }
 
-    /// Lets other threads run for a moment: a microsecond where none waits for a processor, and
-    /// milliseconds where programs that compute have all of them.
+    /// Lets other threads run for a moment.
+    ///
+    /// It takes a microsecond if no thread waits for a processor, and milliseconds if computing
+    /// programs use all processors.
     void yield() const noexcept { static_cast<void>(::sched_yield()); }
-    /// The time of std::chrono::steady_clock.
+    /// Returns the time of std::chrono::steady_clock.
     [[nodiscard]] Instant now() const noexcept { return std::chrono::steady_clock::now(); }
 
-    /// Throws: std::bad_alloc.
+    /// Returns the names in a directory.   Throws: std::bad_alloc.
     [[nodiscard]] Result<std::vector<std::string>> list(const std::string& path) const {
         DIR* const directory = ::opendir(path.c_str());
         if (directory == nullptr) return detail::errno_code();

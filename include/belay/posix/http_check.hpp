@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/posix/http_check.hpp
-/// check::http: is an HTTP client right? For tests of clients; posix.hpp does not include it.
+/// check::http: checks that an HTTP client is correct. For tests of clients; posix.hpp does not
+/// include it.
 #pragma once
 
 #include <optional>  // std::optional
@@ -9,8 +10,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace check {
 
-/// Asks an HTTP client what an HttpLike must bear, and answers the first rule that it breaks;
-/// nothing if it keeps all.
+/// Tests an HTTP client against the rules of HttpLike, and returns the first broken rule, if any.
 ///
 ///     struct Rig {
 ///         MyLoop loop;
@@ -20,17 +20,19 @@ namespace belay { inline namespace BELAY_ABI { namespace check {
 ///     const auto broken = check::http([] { return std::make_unique<Rig>(); });
 ///     if (broken) std::puts(to_string(*broken));
 ///
-/// `make()` gives a pointer to something new that has `http`, an HttpLike that goes through no
-/// proxy, and `run_once()`, which lets the client do what there is to do on this thread, and
-/// otherwise waits a millisecond or so, not longer.
+/// `make()` returns a pointer to a new object with two members:
+/// - `http`, an HttpLike that uses no proxy;
+/// - `run_once()`, which lets the client do its pending work on this thread, and otherwise waits
+///   for about a millisecond, not longer.
 ///
-/// The server is the check's own: on free ports of 127.0.0.1, good and bad, in plain HTTP/1.1. It
-/// runs between the calls of `run_once()`, so this must not wait for an answer. What only TLS and
-/// names have is not asked. A client that moves is moved away, and ended before its handles.
+/// The check has its own server on free ports of 127.0.0.1, in plain HTTP/1.1. Some of its answers
+/// are correct, others are faulty. The server runs between the calls of `run_once()`, so
+/// `run_once()` must not wait for an answer. Features that only TLS and names have are not checked.
+/// A client that can be moved is moved away, and destroyed before its handles.
 ///
 /// Pre:    127.0.0.1 has three free ports.
 /// Errors: the rule.   Throws: std::bad_alloc, and what the client and `make` throw.
-/// Blocks: by `run_once()`: for a second or so if everything is right, longer for one that stalls.
+/// Blocks: by `run_once()`: for about a second if everything is right, longer if the client stalls.
 template <class Make>
 [[nodiscard]] std::optional<HttpRule> http(Make make) {
     if constexpr (requires {

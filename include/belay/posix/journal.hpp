@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/posix/journal.hpp
-/// posix::Journal: the durable queue on the machine's own files.
+/// posix::Journal: the durable queue on the files of the machine.
 #pragma once
 
 #include <belay/journal/journal.hpp>
@@ -8,7 +8,9 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace posix {
 
-/// `posix::Journal::open("outbox", {.flush = Flush::group})`; see belay::Journal.
+/// The durable queue on the files of the machine; see belay::Journal.
+///
+///     auto journal = posix::Journal::open("outbox", {.flush = Flush::group});
 using Journal = belay::Journal<Files>;
 
 }}}  // namespace belay::posix

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/posix/journal_rooms.hpp
-/// posix::JournalRooms: rooms on the machine's own files.
+/// posix::JournalRooms: stores rooms on the files of the machine.
 #pragma once
 
 #include <belay/posix/journal.hpp>
@@ -8,7 +8,9 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace posix {
 
-/// `posix::JournalRooms::open("boards", std::move(*log))`; see belay::JournalRooms.
+/// Stores rooms on the files of the machine; see belay::JournalRooms.
+///
+///     auto rooms = posix::JournalRooms::open("boards", std::move(*log));
 using JournalRooms = belay::JournalRooms<Journal, Files>;
 
 }}}  // namespace belay::posix

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/posix/listener.hpp
-/// posix::Listener and posix::Accepted: the server's end of posix::Tcp.
+/// posix::Listener and posix::Accepted: the server side of posix::Tcp.
 #pragma once
 
 #include <concepts>     // std::invocable
@@ -16,9 +16,10 @@ namespace belay { inline namespace BELAY_ABI { namespace posix {
 
 /// A connection that a Listener has accepted, as a transport that can be opened once.
 ///
-/// Give it to a Supervisor, alone or in a Heartbeat. A second attempt fails with Cause::permanent,
-/// so a supervisor whose connection is lost ends in LinkState::failed, or earlier if its policy
-/// says so. Unopened it closes the connection when it is destroyed.
+/// Give it to a Supervisor, alone or in a Heartbeat. A second attempt fails with Cause::permanent.
+/// A supervisor whose connection is lost therefore ends in LinkState::failed, or earlier if its
+/// policy requires that. An Accepted that was never opened closes the connection when it is
+/// destroyed.
 ///
 /// Models:        TransportLike, move-only.
 /// Thread safety: the loop's thread.
@@ -34,7 +35,7 @@ public:
           framing_{std::move(framing)},
           options_{options} {}
 
-    /// Hands the connection over; reports `opened` at once.   Throws: std::bad_alloc.
+    /// Passes the connection to `link`, and reports `opened` at once.   Throws: std::bad_alloc.
     [[nodiscard]] TcpConnection<Framing> open(const Link<Bytes>& link) {
         return {*poller_, std::move(socket_), framing_, options_, link};
     }
@@ -46,28 +47,30 @@ private:
     TcpOptions options_;
 };
 
-/// How a Listener listens.
+/// Options of a Listener.
 struct ListenerOptions {
-    /// Of the connections.
+    /// Options of the accepted connections.
     TcpOptions connection{};
-    /// Connections that the kernel keeps until they are accepted.
+    /// The number of connections that the kernel queues until they are accepted.
     int backlog = 128;
-    /// Connections accepted in one turn, so that a rush does not starve those that are there. > 0.
+    /// The most connections accepted in one turn; > 0. It keeps a rush from starving existing
+    /// connections.
     unsigned accepts_per_turn_max = 64;
-    /// The pause when the process or the system has no descriptors or memory left. >= 0ns.
+    /// The pause after the process or the system has run out of descriptors or memory; >= 0ns.
     Duration exhausted_pause = std::chrono::milliseconds{100};
 };
 
-/// Accepts TCP connections; calls `on_accept(Accepted<Framing>)` for each, in a turn of its own.
+/// Accepts TCP connections, and calls `on_accept(Accepted<Framing>)` for each in a turn of its own.
 ///
-/// `Listener{loop, on_accept}`, or with a framing: `Listener{loop, on_accept, Lines{}, options}`.
+/// Construct it as `Listener{loop, on_accept}`, or with a framing as
+/// `Listener{loop, on_accept, Lines{}, options}`.
 ///
-/// A Machine that attaches itself to its loop. on_accept may do everything, and destroy the
-/// listener; what it throws leaves the loop's run(), and that connection is closed.
+/// It is a machine that attaches itself to its loop. on_accept may do everything, even destroy the
+/// listener. If it throws, the exception leaves the loop's run(), and that connection is closed.
 ///
 /// Models:        MachineLike.
-/// Thread safety: the loop's thread, or any while it is not running. Loop and listener may die in
-///                any order.
+/// Thread safety: the loop's thread, or any while it is not running. The loop and the listener may
+///                be destroyed in any order.
 template <class F, FramingLike Framing = LengthPrefixed>
 class Listener {
     static_assert(std::invocable<F&, Accepted<Framing>>,
@@ -99,8 +102,8 @@ public:
 
     /// Starts to listen; a listener that listens already stops first.
     ///
-    /// Errors: what the system says, std::errc::address_in_use above all; of an endpoint with
-    /// several addresses, what it says of the last.
+    /// Errors: those of the system, above all std::errc::address_in_use. If the endpoint has
+    ///         several addresses, the error of the last.
     /// Blocks: while a name is looked up.   Throws: std::bad_alloc.
     [[nodiscard]] std::error_code listen(const Endpoint& endpoint) {
         close();
@@ -109,7 +112,8 @@ public:
         std::error_code error;
         for (const addrinfo* a = addresses.first(); a != nullptr; a = a->ai_next) {
             detail::Socket socket = detail::Socket::tcp(a->ai_family);
-            // REUSEADDR: a restarted server need not wait until its old connections are forgotten.
+            // REUSEADDR: a restarted server need not wait until the kernel has forgotten its old
+            // connections.
             if (socket && socket.enable(SOL_SOCKET, SO_REUSEADDR) &&
                 ::bind(socket.get(), a->ai_addr, a->ai_addrlen) == 0 &&
                 ::listen(socket.get(), options_.backlog) == 0) {
@@ -122,14 +126,14 @@ public:
         return error;
     }
 
-    /// Stops to listen; connections that were accepted stay.   Errors: none.
+    /// Stops listening; accepted connections stay open.   Errors: none.
     void close() noexcept {
         watch_.stop();
         socket_.reset();
         due_ = never;
     }
 
-    /// Where it listens, also if port 0 was asked for; 0 if it does not.
+    /// Returns the port on which it listens, also if port 0 was requested; 0 if it does not listen.
     [[nodiscard]] std::uint16_t port() const noexcept {
         return socket_ ? detail::SocketAddress::local(socket_).port() : std::uint16_t{0};
     }
@@ -139,7 +143,7 @@ public:
     void attach(Waker waker) noexcept { waker_ = std::move(waker); }
     [[nodiscard]] Instant deadline() const noexcept { return due_; }
 
-    /// Accepts what waits, within the limit of a turn.
+    /// Accepts the connections that wait, up to the limit of a turn.
     void advance(Instant now) {
         if (now < due_) return;
         belay::driver::TurnGuard guard{line_};
@@ -157,7 +161,7 @@ public:
     }
 
 private:
-    /// There may be more to accept behind it. Source: accept(2), "Error handling".
+    /// After such an error, more connections may wait. Source: accept(2), "Error handling".
     static bool is_transient(int error) noexcept {
         switch (error) {
             case EINTR:
@@ -181,12 +185,12 @@ private:
         due_ = always;
         waker_.touch();
     }
-    /// Until the kernel has another.
+    /// Waits until the kernel reports another connection.
     void wait() noexcept {
         due_ = never;
         watch_.modify(POLLIN);
     }
-    /// The connection that cannot be accepted would keep the loop busy: looks away for a while.
+    /// Stops watching for a while: a connection that cannot be accepted would keep the loop busy.
     void pause(Instant now) noexcept {
         due_ = after(now, options_.exhausted_pause);
         watch_.modify(0);
@@ -200,7 +204,7 @@ private:
     belay::driver::Lifeline line_;
     Instant due_ = never;
     detail::Socket socket_;
-    /// Last, so that it ends before the descriptor is closed.
+    /// The last member, so that it ends before the descriptor is closed.
     Watch watch_;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/posix/poller.hpp
-/// Poller and Watch: the descriptors that a posix::Loop waits for.
+/// Poller and Watch: the file descriptors for which a posix::Loop waits.
 #pragma once
 
 #include <cstddef>  // std::size_t
@@ -15,16 +15,17 @@ namespace belay { inline namespace BELAY_ABI { namespace posix {
 
 class Watch;
 
-/// The part of a posix::Loop that waits for descriptors, by poll(2).
+/// Waits for file descriptors by poll(2); the base of a posix::Loop.
 ///
-/// Parts that only need descriptors refer to it, so that they do not depend on the loop's clock.
+/// Components that only need descriptors refer to a Poller, so that they do not depend on the clock
+/// of the loop.
 /// Thread safety: the loop's thread, or any while it is not running.
 class Poller {
 public:
     Poller(const Poller&) = delete;
     Poller& operator=(const Poller&) = delete;
 
-    /// How many descriptors are watched.
+    /// Returns the number of watched descriptors.
     [[nodiscard]] std::size_t watched() const noexcept { return watched_; }
 
 protected:
@@ -36,9 +37,9 @@ protected:
     }
     inline ~Poller();
 
-    /// Waits at most so long, and calls those watches whose descriptors are ready.
+    /// Waits for `most` at most, and calls the watches whose descriptors are ready.
     inline void wait(Duration most);
-    /// Calls the watches that asked for it by soon().
+    /// Calls the watches that requested it by soon().
     inline void finish_round();
 
 private:
@@ -51,8 +52,8 @@ private:
     [[nodiscard]] static int milliseconds(Duration d) noexcept;
 
     WakeupFd& wakeup_;
-    // One entry each; the first is the bell. A watch that ended leaves a hole until the end of the
-    // round, so that handlers may end any watch.
+    // One entry for each watch; the first is the wakeup descriptor. A watch that ended leaves a
+    // hole until the end of the round, so that handlers may end any watch.
     std::vector<pollfd> polled_;
     std::vector<Watch*> watches_;
     std::size_t watched_ = 0;
@@ -60,16 +61,17 @@ private:
     Watch* soon_ = nullptr;
 };
 
-/// Calls a function when a descriptor is ready. Destroying it ends the watch.
+/// Calls a function when a descriptor is ready; the destructor ends the watch.
 ///
-/// Pinned. It does not own the descriptor, which must stay open while it is watched. The function
-/// may do anything but run the loop: also end, begin and destroy watches, its own included.
+/// It cannot be moved. It does not own the descriptor, which must stay open while it is watched.
+/// The function may do anything except run the loop: it may also end, begin and destroy watches,
+/// its own included.
 ///
-/// Thread safety: the loop's thread, or any while it is not running. An active one may outlive the
-///                loop, and then does nothing.
+/// Thread safety: the loop's thread, or any while it is not running. An active watch may outlive
+///                the loop, and then does nothing.
 class Watch {
 public:
-    /// Called with `self` and what poll(2) reported; with 0 after soon().
+    /// The function to call, with `self` and what poll(2) reported; with 0 after soon().
     using Ready = void (*)(void* self, short revents);
 
     Watch(Poller& poller, void* self, Ready ready) noexcept
@@ -80,25 +82,26 @@ public:
 
     /// Begins to watch a descriptor for `events` of poll(2).
     ///
-    /// Without events it is not watched at all, so that a hung-up peer does not keep the loop
-    /// busy. Pre: not active().   Throws: std::bad_alloc.
+    /// Without events, the descriptor is not watched at all, so that a peer that has hung up does
+    /// not keep the loop busy.
+    /// Pre: not active().   Throws: std::bad_alloc.
     void start(int fd, short events) {
         BELAY_PRECONDITION(!active(), "Watch::start: must not be active");
         if (poller_ != nullptr) poller_->add(*this, fd, events);
     }
-    /// Changes the events.   Does nothing unless active().
+    /// Changes the events; does nothing unless active().
     void modify(short events) noexcept {
         if (!active()) return;
         pollfd& p = poller_->polled_[place_];
         p.events = events;
         p.fd = events != 0 ? fd_ : -1;
     }
-    /// Ends the watch; a call that was due does not come any more.
+    /// Ends the watch; a call that was due is not made any more.
     void stop() noexcept {
         if (active()) poller_->remove(*this);
     }
-    /// Asks for one call with `revents` 0 at the end of this round, or of the next.
-    /// Does nothing unless active().
+    /// Requests one call with `revents` 0 at the end of this round, or of the next; does nothing
+    /// unless active().
     void soon() noexcept {
         if (!active() || previous_ != nullptr) return;
         next_ = poller_->soon_;
@@ -123,9 +126,9 @@ private:
     void* self_;
     Ready ready_;
     int fd_ = -1;
-    /// In the poller's vectors; 0, which is the bell's, for none.
+    /// The index in the poller's vectors; 0, which belongs to the wakeup descriptor, means none.
     std::size_t place_ = 0;
-    /// The list of those that want a call soon; previous_ is null outside of it.
+    /// Links of the list of watches that want a call soon; previous_ is null outside of the list.
     Watch** previous_ = nullptr;
     Watch* next_ = nullptr;
 };
@@ -167,8 +170,8 @@ inline void Poller::wait(Duration most) {
     compact();
     const int ready =
         ::poll(polled_.data(), static_cast<nfds_t>(polled_.size()), milliseconds(most));
-    // A signal, or no memory in the kernel: nothing is known to be ready; the next round asks
-    // again.
+    // A signal arrived, or the kernel has no memory. It is not known what is ready, so the next
+    // round calls poll() again.
     if (ready <= 0) return;
     std::size_t left = static_cast<std::size_t>(ready);
     if (polled_.front().revents != 0) {
@@ -179,7 +182,7 @@ inline void Poller::wait(Duration most) {
 }
 
 inline void Poller::dispatch(std::size_t ready) {
-    // Those that handlers add wait for the next round: poll() has not seen them.
+    // Watches that handlers add wait for the next round: poll() has not seen them.
     const std::size_t size = polled_.size();
     for (std::size_t i = 1; i < size && ready != 0; ++i) {
         const short revents = polled_[i].revents;
@@ -205,7 +208,7 @@ inline void Poller::compact() noexcept {
 }
 
 inline void Poller::finish_round() {
-    // One that asks again while it is called waits for the next round.
+    // A watch that requests another call while it is called waits for the next round.
     Watch* due = soon_;
     soon_ = nullptr;
     if (due != nullptr) due->previous_ = &due;
@@ -213,7 +216,7 @@ inline void Poller::finish_round() {
         Poller& poller;
         Watch*& rest;
         ~PutBack() {
-            // Only if one has thrown.
+            // Only if a watch has thrown.
             while (rest != nullptr) {
                 Watch& watch = *rest;
                 watch.unlink();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/posix/resolver.hpp
-/// posix::Resolver: looks names up beside the loop, so that a slow name server stops nothing.
+/// posix::Resolver: looks names up on threads of its own, so that a slow name server blocks no
+/// loop.
 #pragma once
 
 #include <belay/posix/detail/basic_resolver.hpp>
@@ -12,18 +13,23 @@ namespace belay { inline namespace BELAY_ABI { namespace posix {
 ///     posix::Resolver resolver;
 ///     Supervisor link{posix::Tcp{loop, resolver, {"example.org", 9000}}, policy};
 ///
-/// A name is looked up by one thread at a time, for all who ask for it meanwhile; at most
-/// `threads_max` names at once, so a name that hangs holds up the others only when so many hang.
-/// Nothing is kept: each attempt asks anew. Beyond `waiting_max` questions, those that nobody waits
-/// for any more make room; then an attempt fails with Cause::overloaded.
+/// Each name is looked up by one thread at a time, for all requests that wait for it. At most
+/// `threads_max` names are looked up at once. A name that hangs delays the others only if that many
+/// names hang.
 ///
-/// Its end is immediate: attempts that wait for it fail (ECANCELED). A thread that is then still in
-/// the system's resolver is left to end by itself, and touches nothing but its own memory and its
+/// The resolver caches nothing: each attempt looks the name up anew. When `waiting_max` requests
+/// wait, the next one first removes those whose result is no longer wanted. If that frees no place,
+/// its attempt fails with Cause::overloaded.
+///
+/// Destroying it takes effect at once: attempts that wait for it fail (ECANCELED). A thread that is
+/// still in the system's resolver then ends by itself later. It uses only its own memory and its
 /// code, which must stay loaded.
 ///
 /// Thread safety: any thread, and any number of loops.   Allocates: a list entry for each name.
 class Resolver final : public detail::BasicResolver {
 public:
+    /// Constructs a resolver with these limits.
+    ///
     /// Pre: the limits are > 0.   Throws: std::bad_alloc.
     explicit Resolver(const ResolverOptions& options = {})
         : BasicResolver{options, &detail::look_up_by_system} {}

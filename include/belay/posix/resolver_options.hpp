@@ -9,11 +9,11 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace posix {
 
-/// Limits of a Resolver.
+/// The limits of a Resolver.
 struct ResolverOptions {
-    /// Names that are looked up at once, each by a thread of its own.   Pre: > 0.
+    /// The most names that are looked up at once, each by a thread of its own.   Pre: > 0.
     unsigned threads_max = 4;
-    /// Questions that wait, those to names that are being looked up included.   Pre: > 0.
+    /// The most requests that wait, those whose names are being looked up included.   Pre: > 0.
     std::size_t waiting_max = 1024;
 };
 

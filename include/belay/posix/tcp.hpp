@@ -13,27 +13,31 @@
 namespace belay { inline namespace BELAY_ABI { namespace posix {
 
 namespace detail {
-/// Of a Tcp that is told where to dial at each attempt.
+/// The place of the endpoint in a Tcp that gets one with each attempt.
 struct Anywhere {};
 }  // namespace detail
 
-/// Dials an endpoint; messages are Bytes, framed as `Framing` says: with their length in front, or
+/// Connects to an endpoint over TCP; messages are Bytes, in frames that `Framing` defines.
+///
+/// By default a frame has its length in front. For lines write
 /// `Tcp{loop, server, Lines{.bytes_max = 4096}}`.
 ///
-/// Non-blocking, but for the look-up of names, which needs a Resolver for that:
-/// `Tcp{loop, resolver, server}`. A name with several addresses is tried at one after the other, as
-/// the system orders them (no "happy eyeballs": not two at once), within the attempt's limit.
-/// Without an endpoint, `Tcp{loop}` or `Tcp{loop, resolver}`, it goes into an Endpoints. Limits
-/// hold in both directions: a peer that sends too much in one message, or garbage, is closed with
-/// Cause::protocol.
+/// Calls do not block, except for the lookup of names. To look names up without blocking, add a
+/// Resolver: `Tcp{loop, resolver, server}`. If a name has several addresses, they are tried one
+/// after the other within the time limit of the attempt. The system chooses the order. Two are
+/// never tried at once (no "happy eyeballs"). Without an endpoint, `Tcp{loop}` or
+/// `Tcp{loop, resolver}` is the transport of an Endpoints.
+///
+/// Limits apply in both directions. A peer that sends too much in one message, or garbage, is
+/// closed with Cause::protocol.
 ///
 /// Wrap it in a Heartbeat: TCP alone does not notice a peer that is frozen or cut off.
 ///
 /// Models:        TransportLike, if it has an endpoint; its connections have close(),
 ///                resume_reading(), limit_messages(), limit_output(), and ping() where the framing
 ///                has one.
-/// Thread safety: the loop's thread. The loop, and the resolver, must live as long as connections
-///                are opened.
+/// Thread safety: the loop's thread. The loop and the resolver must live as long as connections are
+///                opened.
 /// Format:        docs/posix.md, "Frames".
 template <FramingLike Framing = LengthPrefixed, class Where = Endpoint>
 class Tcp {
@@ -60,13 +64,13 @@ public:
         requires(!is_fixed)
         : Tcp{loop, &resolver, Where{}, std::move(framing), options} {}
 
-    /// Starts to connect; reports by `link`.   Throws: std::bad_alloc.
+    /// Starts to connect; reports the result by `link`.   Throws: std::bad_alloc.
     [[nodiscard]] TcpConnection<Framing> open(const Link<Bytes>& link)
         requires is_fixed
     {
         return {*poller_, endpoint_, framing_, options_, link, resolver_};
     }
-    /// The same, to the endpoint that an Endpoints has chosen.
+    /// Starts to connect to the endpoint that an Endpoints has chosen.
     [[nodiscard]] TcpConnection<Framing> open(const Link<Bytes>& link, const Endpoint& endpoint)
         requires(!is_fixed)
     {
@@ -78,7 +82,7 @@ public:
     {
         return endpoint_;
     }
-    /// Where the next attempt goes.
+    /// Sets the endpoint of the next attempt.
     void set_endpoint(Endpoint endpoint) noexcept
         requires is_fixed
     {

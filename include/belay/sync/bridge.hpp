@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/bridge.hpp
-/// Bridge: keeps local scenes and those of a remote server in step, through all outages.
+/// Bridge: keeps local scenes and those of a remote server equal, through all outages.
 #pragma once
 
 #include <concepts>     // std::convertible_to
@@ -11,21 +11,24 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Keeps the scenes of a LocalLike and those of a RemoteLike in step: what changes here is pushed,
-/// what changes there is pulled; the later stamp wins.
+/// Keeps the scenes of a LocalLike and those of a RemoteLike equal.
+///
+/// It pushes local changes and pulls remote changes. If both sides have changed a scene, the later
+/// stamp wins.
 ///
 ///     Bridge bridge{std::ref(local), Remote{}, policies::bridge(), BridgeOptions{}, App{}};
 ///     loop.attach(bridge);
 ///     bridge.start();
 ///     bridge.changed("session-1");  // by the local side
 ///
-/// Before a push, what is there is looked at: a change on both sides is told (`on_conflict`), and
-/// the later one is kept. One call is bounded by the policy; a bridge goes on for ever, with
-/// growing waits. See docs/bridge.md.
+/// The bridge fetches the remote scene before it pushes, unless pulls are disabled. It reports a
+/// change on both sides (`on_conflict`) and keeps the later one. The policy limits each call. The
+/// bridge itself never gives up: it continues with growing waits. See docs/bridge.md.
 ///
-/// A Machine: attach it to a driver, which runs it on one thread, its home. Both sides are called
-/// there, in its turns, and may call its commands, but not destroy it; hooks may do all of that.
-/// Destruction is silent: nothing is pushed, nobody told.
+/// A bridge is a machine: attach it to a driver, which runs it on one thread, the home thread. The
+/// bridge calls both sides on that thread, in its turns. The sides may call the commands of the
+/// bridge, but must not destroy it. Hooks may do both. The destructor pushes nothing and calls no
+/// hook.
 ///
 /// Models:        MachineLike.
 /// Thread safety: home thread only; handle() is for others.
@@ -36,9 +39,10 @@ class Bridge final : public detail::BasicBridge<Bridge<Local, Remote, Policy, Ob
     using Base = detail::BasicBridge<Bridge, Local, Remote, Policy, Observer>;
 
 public:
-    /// Each side by `std::ref`, or moved in: a named one is never copied. A remote that is a
-    /// machine and is moved in is run by the bridge.
-    /// Pre: the options are as each of them says; at least one half is enabled.
+    /// Constructs a bridge over two sides, each given by `std::ref` or moved in.
+    ///
+    /// A named side is never copied. The bridge runs a remote that is a machine and is moved in.
+    /// Pre: each option is in the range that its comment states; push or pull is enabled.
     template <class L, class R>
         requires std::constructible_from<Local, L> && std::constructible_from<Remote, R>
     Bridge(L&& local, R&& remote, Policy policy, const BridgeOptions& options = {},
@@ -54,8 +58,10 @@ public:
                       "behind it");
     }
 
-    /// The local side has a new scene of this session; one of Origin::remote needs nothing. What is
-    /// told before start() counts, after stop() not.
+    /// Reports that the local side has a new scene of this session.
+    ///
+    /// A call with Origin::remote has no effect, because the remote has that scene. A change that
+    /// is reported before start() counts; one after stop() is ignored.
     /// Throws: std::bad_alloc.
     void changed(std::string_view session, Origin origin = Origin::local) {
         this->mark(session, origin);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/bridge_handle.hpp
-/// BridgeHandle: where a bridge stands, and stop(), for other threads.
+/// BridgeHandle: the state of a bridge, and stop(), for other threads.
 #pragma once
 
 #include <utility>  // std::move
@@ -12,25 +12,27 @@ namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
-/// The one command of a bridge: stop.
+/// The only command of a bridge: stop.
 struct BridgeCommand {
     [[nodiscard]] static constexpr bool is_message() noexcept { return false; }
     [[nodiscard]] static constexpr bool same_control(const BridgeCommand&) noexcept { return true; }
 };
 
-/// What a bridge and its handles share.
+/// The state that a bridge and its handles share.
 class BridgeBox : public driver::Mailbox<BridgeCommand> {
 public:
     BridgeBox() noexcept : Mailbox{0} {}
 
-    // Under the mailbox's lock.
+    // Guarded by the lock of the mailbox.
     Connectivity view{};
     bool ended = false;
 };
 
 }  // namespace detail
 
-/// Where a Bridge, Push or Pull stands, and stop(), which answers `gone` after its end.
+/// Gives other threads the state of a Bridge, Push or Pull, and stops it.
+///
+/// After the end of the bridge, stop() returns `gone`.
 ///
 /// Thread safety: any thread; distinct objects safe.
 class BridgeHandle {
@@ -38,15 +40,15 @@ public:
     BridgeHandle() noexcept = default;
     explicit BridgeHandle(detail::Ref<detail::BridgeBox> box) noexcept : box_{std::move(box)} {}
 
-    /// As of the bridge's last turn.   Blocks: for a few instructions.
+    /// Returns the connectivity as of the bridge's last turn.   Blocks: for a few instructions.
     [[nodiscard]] Connectivity connectivity() const {
         return box_ ? box_->locked([this] { return box_->view; }) : Connectivity{};
     }
-    /// Whether a stopped bridge is done with; true also if it is gone.
+    /// Returns whether a stopped bridge has ended; true also if the bridge is destroyed.
     [[nodiscard]] bool ended() const {
         return !box_ || box_->locked([this] { return box_->ended; });
     }
-    /// See Bridge::stop.   Throws: std::bad_alloc.
+    /// Stops the bridge; see Bridge::stop.   Throws: std::bad_alloc.
     driver::Post stop() const { return box_ ? box_->post_control({}) : driver::Post::gone; }
 
 private:

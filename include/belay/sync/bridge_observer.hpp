@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/bridge_observer.hpp
-/// The hooks of a bridge's observer, each also without the bridge in front:
-/// `on_state(auto& bridge, const Connectivity&)`, `on_pushed(auto& bridge, std::string_view
-/// session, const Stamp&)`, `on_conflict(auto& bridge, const BridgeConflict<Content>&)`,
-/// `on_error(auto& bridge, const BridgeError&)`; and those of `retry`, of all its calls.
+/// The hooks of a bridge's observer, and the values that they report.
 ///
-/// They run on the home thread, between two steps of the bridge: they may call all of its commands,
-/// and destroy it. What they throw leaves the `advance` that ran them.
+/// - `on_state(auto& bridge, const Connectivity&)`
+/// - `on_pushed(auto& bridge, std::string_view session, const Stamp&)`
+/// - `on_conflict(auto& bridge, const BridgeConflict<Content>&)`
+/// - `on_error(auto& bridge, const BridgeError&)`
+/// - the hooks of `retry`, for all calls of the bridge
+///
+/// A hook may leave out its first parameter, the bridge. Hooks run on the home thread, between two
+/// steps of the bridge. They may call all commands of the bridge, and may destroy it. If a hook
+/// throws, the exception leaves the `advance` that ran it.
 #pragma once
 
 #include <cstdint>      // std::uint8_t
@@ -19,39 +23,39 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Both sides have changed a session, and one of the changes is gone: `on_conflict`.
+/// A conflict, in which one of two changes of a session is lost; passed to `on_conflict`.
 ///
-/// The later stamp was kept. What was lost is here only; an observer that can merge edits the local
-/// scene, and tells the bridge.
+/// Both sides have changed the session, and the bridge keeps the later stamp. The lost change is
+/// only in this report. An observer that can merge edits the local scene and calls `changed`.
 template <class Content>
 struct BridgeConflict {
     std::string_view session;
-    /// What was here, and never there.
+    /// The local scene, which the remote never had.
     const Scene<Content>& local;
-    /// What was there, and never here.
+    /// The remote scene, which the local side never had.
     const Scene<Content>& remote;
-    /// Whose change is kept: Origin::remote was applied here, Origin::local is pushed.
+    /// The side whose change is kept: Origin::remote was applied here, Origin::local is pushed.
     Origin kept{};
 };
 
-/// Something that is one session's fault, or this side's, and does not stop the others: `on_error`.
+/// An error that does not stop the other sessions; passed to `on_error`.
 struct BridgeError {
-    /// What did not work.
+    /// The step that failed.
     enum class Step : std::uint8_t {
-        list,   ///< the local side could not say its sessions
+        list,   ///< the local side could not list its sessions
         read,   ///< the local side could not read the scene
-        apply,  ///< the local side did not take a remote scene
-        fetch,  ///< the remote refuses to tell
-        push,   ///< the remote refuses to take
-        close   ///< the remote did not say goodbye
+        apply,  ///< the local side did not accept a remote scene
+        fetch,  ///< the remote refused to return the scene
+        push,   ///< the remote refused to accept the scene
+        close   ///< the remote did not confirm the end of the bridge
     };
-    /// Empty where it is not of one.
+    /// The session that failed; empty if the error does not concern a single one.
     std::string_view session;
     Step step{};
     Failure failure{};
 };
 
-/// The name of a step, as in the enumeration.   Complexity: O(1).
+/// Returns the name of a step, as in the enumeration.   Complexity: O(1).
 [[nodiscard]] constexpr std::string_view to_string(BridgeError::Step step) noexcept {
     constexpr std::string_view names[] = {"list", "read", "apply", "fetch", "push", "close"};
     const auto i = static_cast<std::size_t>(step);
@@ -62,7 +66,7 @@ namespace detail {
 
 BELAY_DETAIL_HOOK(OnError, on_error);
 
-/// What a bridge B tells.
+/// The hooks that a bridge B calls.
 template <class B, class Content>
 struct BridgeHooks {
     using State = Hook<OnState, B, const Connectivity&>;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/bridge_options.hpp
-/// BridgeOptions, BridgePushOptions, BridgePullOptions: how often a bridge speaks to its remote,
-/// and how long it waits.
+/// BridgeOptions, BridgePushOptions, BridgePullOptions: how often a bridge calls its remote, and
+/// how long it waits.
 #pragma once
 
 #include <cstddef>  // std::size_t
@@ -10,36 +10,37 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// When local changes are pushed.
+/// Options for pushing local changes.
 struct BridgePushOptions {
-    /// So long after the first change that is not pushed yet; later ones go along, and do not
-    /// postpone it. >= 0ns.
+    /// The time from the first change that is not pushed yet to its push; >= 0ns. The push includes
+    /// later changes, and they do not postpone it.
     Duration debounce = std::chrono::milliseconds{500};
-    /// Whether at all.
+    /// Whether local changes are pushed at all.
     bool enabled = true;
 };
 
-/// When remote changes are pulled.
+/// Options for pulling remote changes.
 struct BridgePullOptions {
-    /// The time from one pull of all sessions to the next; the first comes at a random moment of
-    /// the first interval. > 0ns.
+    /// The time from one pull of all sessions to the next; > 0ns. The first pull is at a random
+    /// moment of the first interval.
     Duration interval = std::chrono::seconds{30};
-    /// Whether at all.
+    /// Whether remote changes are pulled at all.
     bool enabled = true;
 };
 
-/// How a bridge speaks to its remote.
+/// Options for the calls of a bridge to its remote.
 struct BridgeOptions {
     BridgePullOptions pull{};
     BridgePushOptions push{};
-    /// The wait after a call that the policy has given up: of the whole bridge while its remote is
-    /// away, of one session if the failure is that session's.
+    /// The wait after a call that the policy has given up. The whole bridge waits if its remote is
+    /// away; one session waits if the failure concerns only that session.
     Backoff<FullJitter, Cap> outage_wait{FullJitter{}, Cap{std::chrono::seconds{60}},
                                          std::chrono::seconds{1}};
-    /// The longest that one attempt may take, unless an AttemptTimeout of the policy is shorter,
-    /// and the longest wait between two attempts of a call that is not an outage; > 0ns.
+    /// The longest time that one attempt may take, unless an AttemptTimeout of the policy is
+    /// shorter; > 0ns. It is also the longest wait between two attempts of a call that does not
+    /// count as an outage.
     Duration answer_within = std::chrono::seconds{10};
-    /// Calls that are under way at once; > 0.
+    /// The most calls that are under way at once; > 0.
     std::size_t calls_max = 8;
 };
 

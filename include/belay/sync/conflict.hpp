@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/conflict.hpp
-/// Conflict: an operation that contradicts what the store has; Resolution: what becomes of it.
+/// Conflict: an operation that contradicts the store; Resolution: the decision about it.
 #pragma once
 
 #include <cstdint>      // std::uint8_t
@@ -14,17 +14,17 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-// As everywhere in sync, *local* is what the store has, and *remote* the operation that comes.
+// Everywhere in sync, *local* means the state of the store, and *remote* the operation that comes.
 
-/// What is to be changed, or removed, is not there.
+/// A reason of a conflict: the element to be changed or removed does not exist.
 struct ElementNotFound {
     friend constexpr bool operator==(ElementNotFound, ElementNotFound) noexcept = default;
 };
-/// What is to be added is there, and not newer.
+/// A reason of a conflict: the element to be added exists, and the operation is not older.
 struct ElementAlreadyExists {
     friend constexpr bool operator==(ElementAlreadyExists, ElementAlreadyExists) noexcept = default;
 };
-/// The store has a later change.
+/// A reason of a conflict: the store has a later change.
 struct StaleTimestamp {
     Stamp local{};
     Stamp remote{};
@@ -32,45 +32,48 @@ struct StaleTimestamp {
     friend constexpr bool operator==(const StaleTimestamp&,
                                      const StaleTimestamp&) noexcept = default;
 };
-/// Two changes at the same moment by two origins; or an element is added that was removed before.
+/// A reason of a conflict: two changes at the same moment by two origins.
+///
+/// It is also the reason if an operation adds an element that was removed before.
 struct ConcurrentModification {
     friend constexpr bool operator==(ConcurrentModification,
                                      ConcurrentModification) noexcept = default;
 };
 
-/// Why an operation contradicts the store.
+/// The reason why an operation contradicts the store.
 using ConflictReason =
     std::variant<ElementNotFound, ElementAlreadyExists, StaleTimestamp, ConcurrentModification>;
 
-/// The name of the reason.   Complexity: O(1).
+/// Returns the name of a reason.   Complexity: O(1).
 [[nodiscard]] constexpr std::string_view to_string(const ConflictReason& reason) noexcept {
     constexpr std::string_view names[] = {"ElementNotFound", "ElementAlreadyExists",
                                           "StaleTimestamp", "ConcurrentModification"};
     return names[reason.index()];
 }
 
-/// An operation that was not applied because of what the store has.
+/// An operation that was not applied because of the state of the store.
 template <OperationLike Op>
 struct Conflict {
     Op operation;
     ConflictReason reason{};
-    /// Decided: it is not tried again. Otherwise it is pending.
+    /// Whether the conflict is decided. A decided operation is not tried again; any other is
+    /// pending.
     bool resolved = false;
 
     friend bool operator==(const Conflict&, const Conflict&) = default;
 };
 
-/// What becomes of a conflict.
+/// The decision about a conflict.
 ///
 /// Thread safety: a plain value.
 template <class Value>
 class Resolution {
 public:
     enum class Kind : std::uint8_t {
-        keep_local,   ///< the store stays as it is, the operation is done with
+        keep_local,   ///< the store stays as it is, and the operation is done
         keep_remote,  ///< the operation is applied
-        merged,       ///< a value made of both is written, newer than both
-        pending       ///< undecided: the operation is listed, and judged again later
+        merged,       ///< a value made of both is written, with a stamp above both
+        pending       ///< not decided: the operation is listed, and decided again later
     };
 
     [[nodiscard]] static Resolution keep_local() noexcept { return Resolution{Kind::keep_local}; }
@@ -83,7 +86,7 @@ public:
     [[nodiscard]] static Resolution pending() noexcept { return Resolution{Kind::pending}; }
 
     [[nodiscard]] Kind kind() const noexcept { return kind_; }
-    /// Pre: merged.
+    /// Returns the merged value.   Pre: kind() is Kind::merged.
     [[nodiscard]] const Value& value() const noexcept {
         BELAY_PRECONDITION(kind_ == Kind::merged, "Resolution::value: it must be merged");
         return *value_;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/event_stream.hpp
-/// EventStream: reads server-sent events out of bytes, as they come.
+/// EventStream: reads server-sent events from bytes as they arrive.
 #pragma once
 
 #include <algorithm>    // std::min
@@ -14,7 +14,7 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Reads server-sent events ("text/event-stream") out of bytes, however they are cut.
+/// Reads server-sent events ("text/event-stream") from bytes in chunks of any size.
 ///
 ///     EventStream events;
 ///     void on_chunk(std::string_view piece) {
@@ -22,40 +22,42 @@ namespace belay { inline namespace BELAY_ABI {
 ///         if (events.too_long()) give_up();
 ///     }
 ///
-/// Lines end with LF, CR or CRLF; a byte order mark at the start is passed over, and so are
-/// comments and unknown fields. What a stream breaks off in is no event. Bytes are not checked to
-/// be UTF-8, nor replaced where they are not.
+/// Lines end with LF, CR or CRLF. The reader skips a byte order mark at the start, comments and
+/// unknown fields. If the stream breaks off within an event, that event is not returned. The reader
+/// does not check that the bytes are UTF-8, and does not replace those that are not.
 ///
 /// Thread safety: a plain value.   Complexity: O(bytes).
-/// Memory:        an event's limit, and the id that came last.
+/// Memory:        up to the limit of one event, and the last id.
 /// Source:        WHATWG HTML, "Server-sent events", 9.2.5 and 9.2.6.
 class EventStream {
 public:
-    /// An event with data; those without are not told.
+    /// An event with data; the reader does not return events without data.
     struct Event {
         std::string type = "message";
         /// The values of its data fields, with "\n" between them.
         std::string data{};
-        /// The id that came last, with it or before it; empty if none did.
+        /// The last id, received with this event or before it; empty if there was none.
         std::string id{};
 
         friend bool operator==(const Event&, const Event&) = default;
     };
 
-    /// The most that an event may take: what was read of its line, its type and its data together;
-    /// an id alone may take as much, too.
+    /// The default limit for an event: the unfinished line, the type and the data together. An id
+    /// may take as much in addition.
     static constexpr std::size_t default_bytes_max = std::size_t{4} << 20;
 
     EventStream() noexcept = default;
     explicit EventStream(std::size_t event_bytes_max) noexcept : bytes_max_{event_bytes_max} {}
 
-    /// Reads until an event is complete, and takes what was read off the front of `bytes`.
+    /// Reads until an event is complete, and removes the bytes that it has read from the front of
+    /// `bytes`.
     ///
-    /// Returns: the event; nullopt if more is needed, or too_long(): then `bytes` is empty.
+    /// Returns: the event; nullopt if it needs more bytes, or if too_long(). After nullopt, `bytes`
+    ///          is empty.
     /// Throws:  std::bad_alloc.
     [[nodiscard]] std::optional<Event> next(std::string_view& bytes) {
         while (!too_long_ && !bytes.empty()) {
-            // The second half of a CRLF, of which the first has ended the line.
+            // The second half of a CRLF. Its first half has ended the line.
             const bool again = std::exchange(after_cr_, false) && bytes.front() == '\n';
             if (again) bytes.remove_prefix(1);
             const std::size_t end = bytes.find_first_of("\r\n");
@@ -70,15 +72,18 @@ public:
         return std::nullopt;
     }
 
-    /// Whether an event was longer than allowed: nothing is read any more.
+    /// Returns whether an event was longer than the limit; nothing more is read then.
     [[nodiscard]] bool too_long() const noexcept { return too_long_; }
-    /// What to ask for with `Last-Event-ID` when the stream is asked for again; empty for nothing.
+    /// Returns the value of `Last-Event-ID` for the next request of the stream; empty for no
+    /// header.
     [[nodiscard]] const std::string& last_event_id() const noexcept { return last_id_; }
-    /// How long the server wants to be left alone before that, if it has said so.
+    /// Returns how long the server wants clients to wait before that request, if it has sent a
+    /// time.
     [[nodiscard]] std::optional<Duration> retry() const noexcept { return retry_; }
 
-    /// The same stream from a new connection: what was half read is forgotten, the last id and the
-    /// wait are kept.
+    /// Prepares for the same stream on a new connection.
+    ///
+    /// Discards what was read of an unfinished event. Keeps the last id and the wait.
     void restart() noexcept {
         forget();
         line_.clear();
@@ -89,7 +94,8 @@ public:
 
 private:
     void keep(std::string_view part) {
-        // Of a comment its colon is enough; it counts for nothing.
+        // Only the colon of a comment is stored, so that a comment does not count towards the
+        // limit.
         if (line_.empty() && part.starts_with(':')) line_ = ":";
         if (line_.starts_with(':')) return;
         const std::size_t held = line_.size() + data_.size() + type_.size();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/hybrid_clock.hpp
-/// HybridClock: stamps that follow the wall clock, and never go back.
+/// HybridClock: makes stamps that follow the wall clock and never go back.
 #pragma once
 
 #include <algorithm>  // std::max, std::min
@@ -17,31 +17,32 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// How a HybridClock behaves.
+/// Options of a HybridClock.
 struct HybridClockOptions {
-    /// How far the stamps of others may draw ours ahead of our wall clock; receivers refuse those
-    /// that are too far ahead of theirs, see SyncOptions::skew_max.
+    /// How far stamps of other clients may draw this clock ahead of its wall clock. Receivers
+    /// refuse stamps that are too far ahead of their own wall clock; see SyncOptions::skew_max.
     Duration skew_max = std::chrono::minutes{1};
-    /// How much a note covers: so much time passes between two that have to be kept, and so much
-    /// ahead of the wall clock the first stamp after restarts may be, however many.
+    /// The time that a note covers. This much time passes between two notes that must be stored.
+    /// The first stamp after any number of restarts may be this far ahead of the wall clock.
     Duration note_covers = std::chrono::seconds{1};
 };
 
-/// A hybrid logical clock: each stamp is above all that it gave, and all that it saw, before; and
-/// as near to the wall clock as that allows.
+/// A hybrid logical clock, whose stamps follow the wall clock and never go back.
 ///
-/// After a restart it goes on above all it gave and saw before, if its note was kept in time:
+/// Each stamp is above all stamps that the clock has returned and seen before, and as near to the
+/// wall clock as that allows. This also holds after a restart, if the note of the clock was stored
+/// in time:
 ///
 ///     const Stamp stamp = clock.stamp();                              // and after saw()
 ///     if (clock.note_is_due()) error = journal.keep(clock.note());    // before what has the stamp
 ///
-/// - A wall clock that goes back, or stands still, makes the counter count.
-/// - A wall clock that jumped ahead, and was set right, leaves stamps in the future until it is
-///   then, since they never go back: `ahead()` says how far. Receivers refuse them beyond their
-///   skew_max.
-/// - What others stamped draws this clock ahead by at most `skew_max`: only who stamps limits a
-///   stamp, receivers take or refuse it as it is. What is further ahead is not taken over before
-///   the wall clock comes near.
+/// - If the wall clock goes back or stands still, the counter increases.
+/// - If the wall clock jumped ahead and was corrected, stamps stay in the future until that time.
+///   They never go back. `ahead()` returns how far ahead they are. Receivers refuse them beyond
+///   their skew_max.
+/// - Stamps of other clients draw this clock ahead of its wall clock by at most `skew_max`. Only
+///   the clock that makes a stamp limits it: receivers accept or refuse a stamp as it is. The clock
+///   goes above a stamp further ahead only when the wall clock comes near to it.
 ///
 /// Thread safety: one thread at a time.
 /// Source:        S. Kulkarni, M. Demirbas, D. Madappa, B. Avva, M. Leone, "Logical Physical Clocks
@@ -49,10 +50,12 @@ struct HybridClockOptions {
 template <WallClockLike WallClock = SystemClock>
 class HybridClock {
 public:
-    /// The bytes that outlive a restart; see note().
+    /// The bytes that preserve the clock over a restart; see note().
     using Note = std::array<std::byte, 13>;
 
-    /// Pre: `origin` is not no_id, and of nobody else; durations >= 0ns.
+    /// Constructs a clock whose stamps have this origin.
+    ///
+    /// Pre: `origin` is not no_id, and no other clock uses it; durations >= 0ns.
     explicit HybridClock(const Id& origin, WallClock clock = {}, HybridClockOptions options = {})
         : clock_{std::move(clock)}, options_{options} {
         BELAY_PRECONDITION(origin != no_id, "HybridClock: the origin must not be no_id");
@@ -61,10 +64,11 @@ public:
         last_.origin = origin;
     }
 
-    /// Goes on above everything that the clock gave, and saw, that made this note; no bytes change
-    /// nothing.
+    /// Continues above everything that the clock which made this note had returned and seen.
     ///
-    /// Errors: store_corrupt: this is no note of a HybridClock; nothing has changed.
+    /// An empty note changes nothing.
+    /// Errors: store_corrupt if the bytes are not a note of a HybridClock; nothing has changed
+    ///         then.
     [[nodiscard]] std::error_code restore(BytesView note) noexcept {
         if (note.empty()) return {};
         if (note.size() != Note{}.size() || note[0] != tag) return SyncErrc::store_corrupt;
@@ -76,7 +80,7 @@ public:
         return {};
     }
 
-    /// A stamp above all before.   Errors: none.   Complexity: O(1).
+    /// Returns a stamp above all earlier ones.   Errors: none.   Complexity: O(1).
     [[nodiscard]] Stamp stamp() noexcept {
         const WallTime now = clock_.now();
         const Stamp next = now > last_.wall ? at(now) : detail::next_stamp(last_);
@@ -85,26 +89,27 @@ public:
         return last_;
     }
 
-    /// Takes notice of a stamp of somebody else's: ours are above it from now on, as far as
-    /// `skew_max` allows.   Complexity: O(1).
+    /// Records a stamp of another client. From now on the stamps of this clock are above it, as far
+    /// as `skew_max` allows.   Complexity: O(1).
     void saw(const Stamp& stamp) noexcept {
         if (detail::compare_moments(seen_, stamp) < 0) seen_ = stamp;
     }
 
-    /// Whether stamps were given, or seen, that the last note() does not cover: keep another before
-    /// what has them, or is made upon them.
+    /// Returns whether the last note() does not cover all stamps that were returned or seen.
+    ///
+    /// If so, store another note before you store data that has these stamps, or is based on them.
     [[nodiscard]] bool note_is_due() const noexcept {
         if (last_.wall >= covered_) return true;
         return seen_.wall >= covered_ && drawn_by_others(clock_.now()).wall >= covered_;
     }
 
-    /// What restore() needs; covers the stamps of the next `note_covers`, too.
+    /// Returns the bytes for restore(), which also cover the stamps of the next `note_covers`.
     [[nodiscard]] Note note() noexcept {
         const WallTime now = clock_.now();
         const Stamp drawn = drawn_by_others(now);
         const Stamp& latest = detail::compare_moments(last_, drawn) < 0 ? drawn : last_;
-        // Above all stamps before `covered_`. Ahead of the wall clock it only counts: what is
-        // covered does not get further ahead with each restart.
+        // The note is above all stamps before `covered_`. A clock that is ahead of the wall clock
+        // only counts, so that restarts do not move it further ahead.
         covered_ = detail::later(latest.wall, std::min(options_.note_covers, Duration{1}));
         covered_ = std::max(covered_, detail::later(now, options_.note_covers));
         Note bytes{};
@@ -116,7 +121,7 @@ public:
         return bytes;
     }
 
-    /// How far the last stamp is ahead of the wall clock; 0ns if it is not.
+    /// Returns how far the last stamp is ahead of the wall clock; 0ns if it is not ahead.
     [[nodiscard]] Duration ahead() const noexcept {
         const WallTime now = clock_.now();
         return last_.wall > now ? elapsed(Instant{now.time_since_epoch()},
@@ -132,7 +137,7 @@ private:
     [[nodiscard]] Stamp at(WallTime wall, std::uint32_t counter = 0) const noexcept {
         return {wall, counter, last_.origin};
     }
-    /// The least stamp that what was seen leaves us, within skew_max.
+    /// Returns the least stamp that is above all stamps seen, within skew_max.
     [[nodiscard]] Stamp drawn_by_others(WallTime now) const noexcept {
         const WallTime furthest = detail::later(now, options_.skew_max);
         if (seen_.wall > furthest) return at(furthest);

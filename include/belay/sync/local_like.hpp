@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/local_like.hpp
-/// LocalLike: the side of a bridge that is here.
+/// LocalLike: the local side of a bridge.
 #pragma once
 
 #include <concepts>      // std::same_as, std::copyable
@@ -18,7 +18,7 @@ namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
-// What both sides of a bridge carry.
+// What both sides of a bridge have.
 template <class S>
 concept HasContentType = requires { typename S::content_type; };
 template <class S>
@@ -45,24 +45,28 @@ concept HasApplyScene =
 
 }  // namespace detail
 
-/// The side of a bridge that is here: the scenes that a program shows and edits.
+/// The local side of a bridge: the scenes that a program shows and edits.
 ///
-/// - `content_type`: what scenes are made of; copyable. It is hashed, to know one's own again:
-///   belay does so for integers, texts and bytes, for others `content_hash(const content_type&)`
-///   in your namespace gives a std::uint64_t. Equal contents have equal hashes.
-/// - `sessions() -> std::vector<std::string>`: those that are to be kept in step; names are opaque.
-/// - `read(session) -> Result<std::optional<Scene<content_type>>>`: as it is now; nullopt if there
-///   is none, or none any more.
-/// - `apply(session, Scene<content_type>, Origin) -> std::error_code`: the scene is this from now
-///   on, stamp included; an error says that it is not. It has Origin::remote, for whoever watches
-///   the changes of scenes: those need not be told to the bridge.
+/// - `content_type`: the content of a scene; copyable. The bridge hashes it to recognise its own
+///   content. belay hashes integers, texts and bytes. For other types, declare `content_hash(const
+///   content_type&)` in your namespace, which returns a std::uint64_t. Equal contents have equal
+///   hashes.
+/// - `sessions() -> std::vector<std::string>`: the sessions to be kept equal; their names are
+///   opaque.
+/// - `read(session) -> Result<std::optional<Scene<content_type>>>`: the scene as it is now; nullopt
+///   if there is none, or none any more.
+/// - `apply(session, Scene<content_type>, Origin) -> std::error_code`: replaces the scene, stamp
+///   included. An error means that the scene is not replaced. The origin is always Origin::remote.
+///   It lets code that watches scenes skip these changes: they need not be reported to the bridge.
 ///
-/// Each is called in the bridge's turn, on its thread. Errors, and what they throw, are told, and
-/// tried again. `session` is good for the call.
+/// The bridge calls each of these in its turn, on its thread. It reports their errors and
+/// exceptions, and calls again. `session` is valid during the call.
 ///
-/// Semantics the compiler cannot check: an edit's stamp is later than that of the scene that it
-/// changes (a HybridClock that `saw` those that are applied). An edit is in `read` before the
-/// bridge is told of it, and no edit comes between a `read` and an `apply` of one turn.
+/// Semantics the compiler cannot check:
+/// - The stamp of an edit is later than the stamp of the scene that it changes. A HybridClock that
+///   `saw` the applied scenes makes such stamps.
+/// - `read` returns an edit before the bridge is notified of it.
+/// - No edit comes between a `read` and an `apply` of one turn.
 template <class L>
 concept LocalLike = detail::ContentIsRight<L> && detail::HasSessions<L> &&
                     detail::HasReadScene<L> && detail::HasApplyScene<L>;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/memory_store.hpp
-/// MemoryStore: the elements of sessions, in memory.
+/// MemoryStore: keeps the elements of sessions in memory.
 #pragma once
 
 #include <algorithm>      // std::min, std::push_heap, std::pop_heap
@@ -21,30 +21,30 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// What a MemoryStore keeps, and how long.
+/// The limits of a MemoryStore.
 struct MemoryStoreOptions {
-    /// So many of the latest operations are known by their id; an older one that comes again is
-    /// judged by its stamp. Below 2^31.
+    /// The number of latest operations that the store recognises by their id; below 2^31. If an
+    /// older operation comes again, its stamp decides.
     std::size_t ids_remembered = 100'000;
-    /// So long it is remembered that an element was removed; operations older than that are
-    /// refused. `forever` keeps all.
+    /// How long the store remembers that an element was removed. It refuses operations that are
+    /// older than that. `forever` keeps all tombstones.
     Duration tombstones_kept = std::chrono::hours{24 * 30};
-    /// The most elements, removed ones included, of all sessions together; 2^32 - 2 at most.
+    /// The most elements of all sessions together, removed ones included; at most 2^32 - 2.
     std::size_t elements_max = 100'000'000;
-    /// Whether the first element makes its session; else `create` does.
+    /// Whether the first element of a session creates the session; if not, `create` does.
     bool creates_sessions = true;
 };
 
-/// Elements by session and id, in hash tables.
+/// Keeps elements by session and id in hash tables.
 ///
-/// An element takes 104 to 120 bytes and its value, more where id (above 15 characters) or value
-/// allocate; an id that is remembered 40 to 56.
+/// An element takes 104 to 120 bytes and its value. It takes more if the id (above 15 characters)
+/// or the value allocates memory. A remembered id takes 40 to 56 bytes.
 ///
 /// Models:        StoreLike.
 /// Thread safety: distinct objects safe.
-/// Complexity:    of each call constant on average, in the length of the ids; `expire` logarithmic
-///                for each tombstone that goes.
-/// Throws:        std::bad_alloc; then nothing has changed.
+/// Complexity:    each call is constant on average, apart from the length of the ids; `expire` is
+///                logarithmic for each tombstone that it removes.
+/// Throws:        std::bad_alloc; nothing has changed then.
 template <class Value, OperationLike Op = Operation<Value>>
 class MemoryStore {
 public:
@@ -61,7 +61,7 @@ public:
                            "MemoryStore: tombstones_kept must be >= 0ns");
     }
 
-    /// Makes a session without elements, if there is none.
+    /// Creates a session without elements, if it does not exist.
     void create(std::string_view session) {
         const View name{session};
         if (sessions_.find(name) == sessions_.end()) sessions_.try_emplace(Name{name});
@@ -137,16 +137,16 @@ public:
             if (entry.value) visit(std::string_view{node.name}, *entry.value, entry.stamp);
         });
     }
-    /// All elements, removed ones included.
+    /// Returns the number of elements, removed ones included.
     [[nodiscard]] std::size_t size() const noexcept { return count_; }
 
 private:
     struct Entry {
         Stamp stamp{};
         std::optional<Value> value{};
-        bool has_tombstone = false;  // one of graves_ is of it, so it stays where it is
+        bool has_tombstone = false;  // one of tombstones_ refers to it, so it must not move
     };
-    /// A name with its hash: tables that do not keep hashes ask for it again and again.
+    /// A name with its hash, because tables that do not store hashes compute them again and again.
     struct View {
         explicit View(std::string_view name) noexcept
             : text{name}, hash{std::hash<std::string_view>{}(name)} {}
@@ -181,13 +181,13 @@ private:
         Stamp stamp;
         Home* session;
         Node* node;
-        // The heap has the oldest in front.
+        // The heap has the oldest tombstone in front.
         friend bool operator<(const Tombstone& a, const Tombstone& b) noexcept {
             return b.stamp < a.stamp;
         }
     };
-    /// What was found last: a batch asks for an element, and then changes it. Nothing in a copy,
-    /// and in what was moved from.
+    /// The last session and element that were found: a batch looks an element up, and then changes
+    /// it. A copy and a moved-from object have none.
     struct Found {
         Found() noexcept = default;
         Found(Found&& other) noexcept { other.forget(); }
@@ -221,14 +221,14 @@ private:
         return found_.node;
     }
 
-    /// Writes a value, or a tombstone, where the element is, or is to be.
+    /// Writes a value or a tombstone at the place where the element is, or will be.
     std::error_code write(const part::ElementKey& key, Place at, const Value* value,
                           const part::WriteMark& mark) {
         if (at.session == nullptr && !options_.creates_sessions) return SyncErrc::unknown_session;
         if (at.node == nullptr && count_ >= std::min(options_.elements_max, Session::most)) {
             return SyncErrc::store_full;
         }
-        // All that may throw comes first.
+        // Everything that may throw comes first.
         ids_.prepare();
         if (value == nullptr && tombstones_.size() == tombstones_.capacity()) {
             tombstones_.reserve(2 * tombstones_.size() + 16);
@@ -252,7 +252,8 @@ private:
         note(mark);
         return {};
     }
-    /// Where the room that a value has can be used again, and it stays what it was if that fails.
+    /// Assigns the value in place, if that reuses memory and leaves the old value intact on
+    /// failure.
     [[nodiscard]] static bool assign(std::optional<Value>& to, const Value* value) {
         constexpr bool whole_or_not =
             std::is_nothrow_copy_assignable_v<Value> || std::is_same_v<Value, std::string>;
@@ -263,7 +264,7 @@ private:
     }
     void note(const part::WriteMark& mark) noexcept { ids_.insert(mark.operation, mark.hash); }
 
-    /// Pre: there is room in graves_.
+    /// Pre: tombstones_ has capacity for one more.
     void add_tombstone(const Tombstone& tombstone) noexcept {
         tombstone.node->row.has_tombstone = true;
         tombstones_.push_back(tombstone);
@@ -283,7 +284,7 @@ private:
         found_.forget();
         tombstone.session->second.erase(*tombstone.node);
         --count_;
-        // It comes again with its next element; else sessions would only ever become more.
+        // The next element creates the session again; otherwise sessions would only accumulate.
         if (tombstone.session->second.empty() && options_.creates_sessions) {
             sessions_.erase(sessions_.find(tombstone.session->first));
         }

@@ -14,7 +14,7 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Brings a whole element.
+/// Adds a whole element.
 template <class Value>
 struct AddElement {
     /// The element's id; not empty.
@@ -29,14 +29,14 @@ AddElement(const char*, Value) -> AddElement<Value>;
 template <class Value>
 AddElement(std::string, Value) -> AddElement<Value>;
 
-/// Changes an element that there is.
+/// Changes an existing element.
 template <class Value>
 struct UpdateElement {
     /// The element's id; not empty.
     std::string id;
-    /// What the element becomes, as a whole.
+    /// The new value of the element, as a whole.
     Value changes;
-    /// What it was when it was changed, if a strategy is to merge.
+    /// The value before the change, if a strategy is to merge.
     std::optional<Value> base{};
 
     friend bool operator==(const UpdateElement&, const UpdateElement&) = default;
@@ -48,7 +48,7 @@ UpdateElement(std::string, Value) -> UpdateElement<Value>;
 template <class Value>
 UpdateElement(std::string, Value, std::optional<Value>) -> UpdateElement<Value>;
 
-/// Takes an element away.
+/// Removes an element.
 struct RemoveElement {
     /// The element's id; not empty.
     std::string id;
@@ -56,17 +56,17 @@ struct RemoveElement {
     friend bool operator==(const RemoveElement&, const RemoveElement&) = default;
 };
 
-/// Something that happened: `on_operation` tells of it, it counts as synced, and changes nothing.
+/// An event: `on_operation` reports it, it counts as synced, and it changes nothing.
 struct Interaction {
-    /// The element that it happened to; may be empty.
+    /// The element that the event concerns; may be empty.
     std::string id;
-    /// What happened.
+    /// A description of the event.
     std::string what;
 
     friend bool operator==(const Interaction&, const Interaction&) = default;
 };
 
-/// One change of one element, with what tells it from all others and when it was made.
+/// One change of one element, with an id of its own and the stamp of the change.
 ///
 ///     Operation<Note> edit{make_id(bits), clock.stamp(), UpdateElement{"note-1", note}};
 ///
@@ -78,11 +78,11 @@ struct Operation {
     using Action =
         std::variant<AddElement<Value>, UpdateElement<Value>, RemoveElement, Interaction>;
 
-    /// Of which no other operation has the same, see make_id.
+    /// The id, which no other operation has; see make_id.
     Id id{};
-    /// When it was made, and by whom, see HybridClock.
+    /// The time and the author of the change; see HybridClock.
     Stamp stamp{};
-    /// What it does.
+    /// The change itself.
     Action action{};
 
     [[nodiscard]] OperationKind kind() const noexcept {
@@ -95,21 +95,21 @@ struct Operation {
         const auto* interaction = std::get_if<Interaction>(&action);
         return interaction != nullptr ? std::string_view{interaction->id} : std::string_view{};
     }
-    /// Pre: it adds or updates.
+    /// Returns the value of an add or update.   Pre: the operation adds or updates.
     [[nodiscard]] const Value& value() const noexcept {
         if (const auto* add = std::get_if<AddElement<Value>>(&action)) return add->element;
         const auto* update = std::get_if<UpdateElement<Value>>(&action);
         BELAY_PRECONDITION(update != nullptr, "Operation::value: it must add or update");
         return update->changes;
     }
-    /// What was changed; null where that is not known.
+    /// Returns the value before the change; null if it is not known.
     [[nodiscard]] const Value* base() const noexcept {
         const auto* update = std::get_if<UpdateElement<Value>>(&action);
         return update != nullptr && update->base ? &*update->base : nullptr;
     }
 
     friend bool operator==(const Operation&, const Operation&) = default;
-    // For detail::hash_of_operation.
+    // Called by detail::hash_of_operation.
     friend std::string_view what_happened(const Operation& operation) noexcept {
         const auto* interaction = std::get_if<Interaction>(&operation.action);
         return interaction != nullptr ? std::string_view{interaction->what} : std::string_view{};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/operation_like.hpp
-/// OperationLike: what a processor must know of an operation.
+/// OperationLike: the requirements of a processor on the type of an operation.
 #pragma once
 
 #include <concepts>     // std::convertible_to, std::copyable
@@ -15,15 +15,15 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// What an operation does.
+/// The kind of an operation.
 enum class OperationKind : std::uint8_t {
-    add,         ///< brings a whole element, whether there is one or not
-    update,      ///< changes an element, and never makes one
-    remove,      ///< takes an element away
-    interaction  ///< something that happened: told, and never replayed
+    add,         ///< adds a whole element, whether it exists or not
+    update,      ///< changes an element, and never creates one
+    remove,      ///< removes an element
+    interaction  ///< an event: it is reported, and never replayed
 };
 
-/// The name of a kind, as in the enumeration.   Complexity: O(1).
+/// Returns the name of a kind, as in the enumeration.   Complexity: O(1).
 [[nodiscard]] constexpr std::string_view to_string(OperationKind kind) noexcept {
     switch (kind) {
         case OperationKind::add:
@@ -42,8 +42,9 @@ namespace detail {
 
 BELAY_DETAIL_MEMBER(base);
 
-/// A hash that is the same on every machine, for "is this what I have seen": not for secrets, and
-/// not against somebody who looks for collisions.
+/// Returns a hash that is the same on every machine, to recognise bytes that were seen before.
+///
+/// Do not use it for secrets, or against an attacker who searches for collisions.
 [[nodiscard]] inline std::uint64_t hash_bytes(BytesView bytes, std::uint64_t hash) noexcept {
     constexpr std::uint64_t factor = 0xD6E8FEB86659FD93U;
     const auto mix = [&](std::uint64_t word) {
@@ -52,7 +53,7 @@ BELAY_DETAIL_MEMBER(base);
     };
     std::size_t i = 0;
     for (; bytes.size() - i >= 8; i += 8) mix(load_le<std::uint64_t>(bytes.data() + i));
-    // The length, and what is left, the first byte highest.
+    // The length and the remaining bytes, the first byte highest.
     std::uint64_t tail = bytes.size();
     if (i != 0 && i < bytes.size()) {
         const std::size_t bits = 8 * (bytes.size() - i);
@@ -104,7 +105,7 @@ template <class O>
 concept HasKind = requires(const O& operation) {
     { operation.kind() } noexcept -> std::same_as<OperationKind>;
 };
-// A text that is returned by value would be gone before the view of it is.
+// A text that is returned by value would be destroyed before the view of it is used.
 template <class R>
 concept ViewOfText = std::convertible_to<R, std::string_view> &&
                      (std::is_lvalue_reference_v<R> || std::is_pointer_v<R> ||
@@ -121,12 +122,12 @@ template <class O>
 concept HasBase = NamesItsValue<O> && requires(const O& operation) {
     { operation.base() } -> std::same_as<const typename O::value_type*>;
 };
-// Of Operation: its Interactions have a text, and no value.
+// Operation has it: its Interactions have a text, and no value.
 template <class O>
 concept TellsWhatHappened = requires(const O& operation) {
     { what_happened(operation) } noexcept -> std::same_as<std::string_view>;
 };
-// A member of this name that cannot be asked so would be passed over in silence.
+// Without this check, a `base` with another signature would be ignored without an error.
 template <class O>
 concept BaseIsRight = HasBase<O> || !has_base<O>();
 template <class O>
@@ -134,20 +135,21 @@ concept ValueHashable = NamesItsValue<O> && ContentHashable<typename O::value_ty
 
 }  // namespace detail
 
-/// An operation on one element of a session; Operation is one, a type of yours may be.
+/// An operation on one element of a session: Operation, or a type of your own.
 ///
-/// - `value_type`: what an element is; copyable. It is hashed, to see that an id is not used twice:
-///   belay does so for integers, texts and bytes, for others `content_hash(const value_type&)` in
-///   your namespace gives a std::uint64_t, the same on every machine.
-/// - `id`: its Id, of which no other operation of any client has the same.
+/// - `value_type`: the type of an element; copyable. belay hashes values to detect that two
+///   operations use one id. It hashes integers, texts and bytes. For other types, declare
+///   `content_hash(const value_type&)` in your namespace, which returns a std::uint64_t that is the
+///   same on every machine.
+/// - `id`: its Id, which no other operation of any client has.
 /// - `stamp`: its Stamp.
 /// - `kind() const noexcept -> OperationKind`.
-/// - `element() const noexcept`: the id of the element, as a std::string_view of what the operation
-///   has.
-/// - `value() const -> const value_type&`: the element (add), or what it becomes (update); not
-///   asked of others.
-/// - optional: `base() const -> const value_type*`: what the element was where it was changed, or
-///   null; for strategies that merge. Hashed, too.
+/// - `element() const noexcept`: the id of the element, as a std::string_view of data in the
+///   operation.
+/// - `value() const -> const value_type&`: the element (add), or its new value (update); not called
+///   for other kinds.
+/// - optional: `base() const -> const value_type*`: the value that the client changed, or null;
+///   used by strategies that merge. It is hashed, too.
 template <class O>
 concept OperationLike = std::copyable<O> && detail::NamesItsValue<O> && detail::HasId<O> &&
                         detail::HasStamp<O> && detail::HasKind<O> && detail::HasElement<O> &&
@@ -182,7 +184,7 @@ consteval bool operation_like() {
 
 namespace detail {
 
-/// What the contents of an operation are told from others by.
+/// Returns a hash that distinguishes the contents of an operation from other contents.
 template <OperationLike O>
 [[nodiscard]] std::uint64_t hash_of_operation(const O& operation) {
     const OperationKind kind = operation.kind();

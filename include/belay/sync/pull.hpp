@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/pull.hpp
-/// Pull: the half of a Bridge that brings what is new on a remote server here.
+/// Pull: the half of a Bridge that brings new scenes from a remote server.
 #pragma once
 
 #include <utility>  // std::forward, std::move
@@ -9,8 +9,10 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Brings what is new on a remote server here, and never changes anything there. A Bridge whose
-/// pushes are not enabled, with the usual options for all but the pulls.
+/// Brings new scenes from a remote server to the local side, and never changes the remote.
+///
+/// Equal to a Bridge with pushes disabled, and with default options for everything except the
+/// pulls.
 ///
 /// Models:        MachineLike.
 /// Thread safety: home thread only; handle() is for others.
@@ -20,7 +22,7 @@ class Pull final : public detail::BasicBridge<Pull<Local, Remote, Policy, Observ
     using Base = detail::BasicBridge<Pull, Local, Remote, Policy, Observer>;
 
 public:
-    /// As of a Bridge.   Pre: options.enabled; options.interval > 0ns.
+    /// Constructs a Pull like a Bridge.   Pre: options.enabled; options.interval > 0ns.
     template <class L, class R>
         requires std::constructible_from<Local, L> && std::constructible_from<Remote, R>
     Pull(L&& local, R&& remote, Policy policy, const BridgePullOptions& options = {},

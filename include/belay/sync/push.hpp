@@ -10,9 +10,11 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Brings local changes to a remote server, which nobody else changes: it never looks at what is
-/// there. A Bridge whose pulls are not enabled, with the usual options for all but the debounce.
-/// Keeps some 200 bytes of each session that it was ever told of.
+/// Brings local changes to a remote server that no other client changes.
+///
+/// It never fetches the scene of the remote. Equal to a Bridge with pulls disabled, and with
+/// default options for everything except the debounce. Stores about 200 bytes for each session that
+/// was ever reported to it.
 ///
 /// Models:        MachineLike.
 /// Thread safety: home thread only; handle() is for others.
@@ -22,7 +24,7 @@ class Push final : public detail::BasicBridge<Push<Local, Remote, Policy, Observ
     using Base = detail::BasicBridge<Push, Local, Remote, Policy, Observer>;
 
 public:
-    /// As of a Bridge.   Pre: options.enabled; options.debounce >= 0ns.
+    /// Constructs a Push like a Bridge.   Pre: options.enabled; options.debounce >= 0ns.
     template <class L, class R>
         requires std::constructible_from<Local, L> && std::constructible_from<Remote, R>
     Push(L&& local, R&& remote, Policy policy, const BridgePushOptions& options = {},
@@ -38,7 +40,7 @@ public:
                       "behind it");
     }
 
-    /// As of a Bridge.   Throws: std::bad_alloc.
+    /// Reports a local change, like Bridge::changed.   Throws: std::bad_alloc.
     void changed(std::string_view session, Origin origin = Origin::local) {
         this->mark(session, origin);
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/remote_like.hpp
-/// RemoteLike: the side of a bridge that is there: a server that keeps scenes.
+/// RemoteLike: the remote side of a bridge, a server that stores scenes.
 #pragma once
 
 #include <optional>     // std::optional
@@ -39,7 +39,8 @@ template <class R>
 concept HasCloseRemote = requires(R& remote, Completion<Failure> c) {
     { remote.close(std::move(c)) } -> std::same_as<void>;
 };
-// Members of these names that cannot be called so would be passed over in silence.
+// Without these checks, a member of such a name with another signature would be ignored without an
+// error.
 template <class R>
 concept CloseIsRight = HasCloseRemote<R> || !has_close<R>();
 template <class R>
@@ -48,31 +49,35 @@ concept IsNoHalfMachine =
 
 }  // namespace detail
 
-/// The side of a bridge that is there: where scenes are pulled from, and pushed to.
+/// The remote side of a bridge: a server to which scenes are pushed, and from which they are
+/// pulled.
 ///
-/// - `content_type`: as of the LocalLike.
+/// - `content_type`: the same type as that of the LocalLike.
 /// - `fetch(session, Completion<Result<std::optional<Scene<content_type>>, Failure>>) -> void`:
-///   what the session looks like there.
-/// - `push(session, Scene<content_type>, Completion<Failure>) -> void`: it looks like this from now
-///   on. The answer has Cause::none if the remote has taken it.
-/// - optional: `close(Completion<Failure>) -> void`: the bridge ends, this is its last call; it
-///   waits a second for the answer at most.
-/// - optional: the members of a MachineLike, all of them. The bridge runs a remote that it owns; of
-///   one that it refers to (std::ref) the owner attaches it to a driver.
+/// requests the scene that the remote has for the session.
+/// - `push(session, Scene<content_type>, Completion<Failure>) -> void`: replaces the scene of the
+///   session at the remote. The answer has Cause::none if the remote has accepted the scene.
+/// - optional: `close(Completion<Failure>) -> void`: the last call of a bridge that ends. The
+///   bridge waits for the answer for one second at most.
+/// - optional: the members of a MachineLike, all of them. The bridge runs a remote that it owns. If
+///   it only refers to the remote (std::ref), the owner attaches the remote to a driver.
 ///
-/// Each is called in the bridge's turn, on its thread, and never blocks; the answer comes at once,
-/// later, or from another thread. One call is under way for each session at most, and a push may be
-/// repeated whose answer was lost. When the bridge gives a call up, `wanted()` of its Completion is
-/// false, and a remote that it runs gets a turn. A Completion that is dropped says
-/// that the call was lost; so does a call that throws.
+/// The bridge calls each of these in its turn, on its thread. They must never block. The answer may
+/// come at once, later, or from another thread. At most one call is under way for each session. A
+/// push whose answer was lost may be repeated.
 ///
-/// A Failure says by its cause what becomes of the rest: `protocol`, `corrupt`, `permanent` and
-/// `forbidden` are of that session, all others of the remote, which is away then. `retry_after`
-/// lengthens the wait.
+/// If the bridge gives a call up, `wanted()` of its Completion becomes false, and a remote that the
+/// bridge runs gets a turn. A dropped Completion means that the call was lost; so does a call that
+/// throws.
 ///
-/// Semantics the compiler cannot check: a fetched scene has the stamp that it was pushed with, as a
-/// whole, or one that the remote gave it itself; a changed one a later stamp than it had. A remote
-/// that, of two scenes, keeps the one with the later stamp, loses no edit to a race.
+/// The cause of a Failure decides what happens next. `protocol`, `corrupt`, `permanent` and
+/// `forbidden` concern that session. All other causes concern the remote, which then counts as
+/// away. `retry_after` lengthens the wait.
+///
+/// Semantics the compiler cannot check:
+/// - A fetched scene has exactly the stamp that it was pushed with, or a stamp that the remote gave
+///   it. A changed scene has a later stamp than before.
+/// - If the remote keeps the later of two scenes by their stamps, no edit is lost to a race.
 template <class R>
 concept RemoteLike =
     detail::ContentIsRight<R> && detail::HasFetchScene<R> && detail::HasPushScene<R> &&

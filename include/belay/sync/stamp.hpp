@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/stamp.hpp
-/// Stamp: when and by whom something was changed, in an order that all replicas agree on.
+/// Stamp: the time and author of a change, in an order that is the same for all replicas.
 #pragma once
 
 #include <compare>  // std::strong_ordering
@@ -11,18 +11,18 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// When something was changed, and by whom: the order in which a last writer wins.
+/// The time and author of a change, in the order by which the last writer wins.
 ///
-/// Ordered by time, then counter, then origin. A HybridClock makes them: no two of its stamps are
-/// equal, and with an origin of each client's own no two stamps are.
+/// Stamps are ordered by time, then counter, then origin. A HybridClock makes them. No two stamps
+/// of one clock are equal. If each client has an origin of its own, no two stamps at all are equal.
 ///
 /// Thread safety: a plain value.
 struct Stamp {
-    /// The origin's wall clock, as far as it did not go back.
+    /// The time by the origin's wall clock, as far as that clock did not go back.
     WallTime wall{};
-    /// Tells stamps of one moment apart.
+    /// Distinguishes stamps of the same time.
     std::uint32_t counter = 0;
-    /// Who changed it: the id of a client, a device, a session.
+    /// The author of the change: the id of a client, a device or a session.
     Id origin{};
 
     friend constexpr bool operator==(const Stamp&, const Stamp&) noexcept = default;
@@ -32,14 +32,15 @@ struct Stamp {
 
 namespace detail {
 
-/// The order of two stamps but for the origin: equal is what only a tie-break decides.
+/// Compares two stamps without their origins. Equal means that only the origin decides.
 [[nodiscard]] constexpr std::strong_ordering compare_moments(const Stamp& a,
                                                              const Stamp& b) noexcept {
     if (const auto order = a.wall <=> b.wall; order != 0) return order;
     return a.counter <=> b.counter;
 }
 
-/// The least stamp of the same origin above `stamp`; there is one but at the end of time.
+/// Returns the least stamp of the same origin above `stamp`; there is one, except at the end of
+/// time.
 [[nodiscard]] constexpr Stamp next_stamp(Stamp stamp) noexcept {
     if (++stamp.counter == 0 && stamp.wall != WallTime::max()) {
         stamp.wall = WallTime{Duration{stamp.wall.time_since_epoch().count() + 1}};
@@ -47,12 +48,12 @@ namespace detail {
     return stamp;
 }
 
-/// A stamp above both, the same whichever of the two is ours.
+/// Returns a stamp above both, the same whichever of the two is given first.
 [[nodiscard]] constexpr Stamp above(const Stamp& a, const Stamp& b) noexcept {
     return next_stamp(a < b ? b : a);
 }
 
-/// `t + d` and `t - d`, which saturate.   Pre: d >= 0ns.
+/// Returns `t + d` and `t - d`; both saturate.   Pre: d >= 0ns.
 [[nodiscard]] constexpr WallTime later(WallTime t, Duration d) noexcept {
     const Duration at = t.time_since_epoch();
     return at.count() > 0 && d > Duration::max() - at ? WallTime::max() : WallTime{at + d};

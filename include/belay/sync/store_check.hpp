@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/store_check.hpp
-/// check::store: is a store right? For tests of stores; sync.hpp does not include it.
+/// check::store: checks that a store is correct. For tests of stores; sync.hpp does not include it.
 #pragma once
 
 #include <concepts>     // std::same_as, std::equality_comparable
@@ -17,7 +17,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace check {
 
-/// What a store must do and the compiler cannot check, see StoreLike.
+/// A rule that a store must follow and the compiler cannot check; see StoreLike.
 enum class StoreRule : std::uint8_t {
     starts_empty,
     takes_what_it_should,
@@ -39,7 +39,7 @@ enum class StoreRule : std::uint8_t {
     reopening_keeps_everything
 };
 
-/// The rule as a sentence.
+/// Returns the rule as a sentence.
 [[nodiscard]] constexpr const char* to_string(StoreRule rule) noexcept {
     constexpr const char* sentences[] = {
         "a new store has no element, and knows no operation",
@@ -64,22 +64,23 @@ enum class StoreRule : std::uint8_t {
     return i < sizeof sentences / sizeof sentences[0] ? sentences[i] : "unknown";
 }
 
-/// What check::store found.
+/// The first fault that check::store found.
 struct StoreFault {
-    /// The rule that is broken.
+    /// The broken rule.
     StoreRule rule{};
-    /// Which history broke it; the same store breaks it in the same one again.
+    /// The number of the history that broke it. The same store breaks the rule in the same history
+    /// again.
     std::uint64_t history = 0;
-    /// After how many steps.
+    /// The number of steps before the fault.
     std::uint64_t step = 0;
 };
 
-/// How long check::store looks.
+/// The length of a run of check::store.
 struct StoreOptions {
     std::uint64_t histories = 100;
-    /// Writes, transactions, moves and so on in a history.
+    /// The number of writes, transactions, moves and other steps in a history.
     std::size_t steps = 200;
-    /// So many of the latest operations must be known; a store may know more.
+    /// The number of latest operations that the store must know; it may know more.
     std::size_t ids_remembered = 50;
 };
 
@@ -91,7 +92,7 @@ struct NeverReopenedStore {
     void operator()() const noexcept {}
 };
 
-/// One store, and beside it all that a right one would hold.
+/// A store, and a model of everything that a correct one would contain.
 template <class Make, class Value, class Reopen>
 class StoreChecker {
     using Rule = check::StoreRule;
@@ -108,7 +109,7 @@ public:
 
     void step() {
         const std::uint64_t what = bits_() % 32;
-        // What was wrong before is not blamed on what comes now.
+        // A fault from before must not be attributed to the next step.
         if (what % 4 == 0 || what >= 22) same_as_before(Rule::finds_what_was_written);
         if (what < 18) {
             write(Rule::takes_what_it_should);
@@ -159,7 +160,7 @@ private:
         return id;
     }
     [[nodiscard]] part::WriteMark new_mark() {
-        // Days, so that a store that keeps tombstones for so long comes to forget some.
+        // Days, so that a store that keeps tombstones for days comes to forget some.
         const auto day = std::chrono::hours{24} * static_cast<std::int64_t>(bits_() % 60);
         WallTime wall{std::chrono::hours{24} * 365 * 30 + day};
         if (wall < store_->horizon()) wall = store_->horizon();
@@ -224,7 +225,7 @@ private:
             } else if (element.state.stamp.wall >= store_->horizon()) {
                 look_at(name, Rule::expire_keeps_later_tombstones);
             } else {
-                // It may have gone.
+                // The store may have forgotten it.
                 const auto found = store_->find({name.first, name.second});
                 if (found && found->presence == part::Presence::absent) element = {};
             }
@@ -325,19 +326,21 @@ private:
 
 namespace belay { inline namespace BELAY_ABI { namespace check {
 
-/// Runs random histories of writes, transactions, expiries, moves and reopenings on a store, and
-/// answers the first fault; nothing if there is none.
+/// Runs random histories of operations on a store, and returns the first fault, if any.
+///
+/// A history consists of writes, transactions, expiries, moves and reopenings.
 ///
 ///     const auto fault = check::store([] { return Mine{}; }, [](auto i) { return Note{i}; });
 ///     if (fault) std::puts(to_string(fault->rule));
 ///
-/// - `make()` gives a new, empty store, which makes sessions as they come;
-/// - `value(i)` gives the value numbered `i`: always the same, another for each `i`; has ==;
-/// - `reopen()`, for a store that outlives its object: gives the store that `make` gave last again,
-///   after it was destroyed.
+/// - `make()` returns a new, empty store, which creates sessions as they come.
+/// - `value(i)` returns the value with the number `i`: always the same value, and a different one
+///   for each `i`. Values have ==.
+/// - `reopen()`, for a store that outlives its object: opens the store that `make` returned last
+///   again, after that object was destroyed.
 ///
-/// The same arguments give the same histories. Transactions are checked where the store has them,
-/// with bodies that throw where exceptions are enabled.
+/// The same arguments give the same histories. Transactions are checked if the store has them. Some
+/// of their bodies throw, if exceptions are enabled.
 /// Errors:     the fault.   Throws: what the store, `make`, `value` and `reopen` throw.
 /// Complexity: `histories` times `steps`, times a few elements.
 template <class Make, class Value, std::invocable Reopen>
@@ -354,7 +357,7 @@ template <class Make, class Value, std::invocable Reopen>
     return std::nullopt;
 }
 
-/// The same for a store that ends with its object.
+/// Checks a store that ends with its object, in the same way.
 template <class Make, class Value>
 [[nodiscard]] std::optional<StoreFault> store(Make make, Value value, StoreOptions options = {}) {
     return store(std::move(make), std::move(value), detail::NeverReopenedStore{}, options);

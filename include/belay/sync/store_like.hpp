@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/store_like.hpp
-/// StoreLike: where elements, their stamps, and the ids of applied operations are kept.
+/// StoreLike: stores elements, their stamps, and the ids of applied operations.
 #pragma once
 
 #include <concepts>      // std::same_as
@@ -18,35 +18,35 @@ namespace belay { inline namespace BELAY_ABI {
 
 namespace part {
 
-/// Which element is meant: views, good for the call that takes them.
+/// Identifies an element. The views are valid for the call that receives them.
 struct ElementKey {
-    /// The document, board or scene that the element is of.
+    /// The document, board or scene that contains the element.
     std::string_view session;
-    /// Tells it from the others of the session.
+    /// Identifies the element within the session.
     std::string_view id;
 };
 
-/// What a store knows of an element.
+/// The state of an element in a store.
 enum class Presence : std::uint8_t {
-    absent,  ///< never seen, or forgotten
-    live,    ///< there
-    removed  ///< not there, and that is remembered: a tombstone
+    absent,  ///< never added, or forgotten
+    live,    ///< the element exists
+    removed  ///< the element was removed, and the store remembers that: a tombstone
 };
 
-/// An element without its value.
+/// The presence and the stamp of an element, without its value.
 struct ElementState {
     Presence presence = Presence::absent;
-    /// Of the change that counts; of an absent element no stamp at all.
+    /// The stamp of the change that counts; an absent element has none.
     Stamp stamp{};
 
     friend constexpr bool operator==(const ElementState&, const ElementState&) noexcept = default;
 };
 
-/// What is written with every effect, and in one piece with it.
+/// The data that is written with every effect, as one unit.
 struct WriteMark {
     /// The element's new stamp.
     Stamp stamp{};
-    /// The operation that does it; remembered.
+    /// The id of the operation that has the effect; remembered.
     Id operation{};
     /// The hash of the operation's contents and session; remembered with its id.
     std::uint64_t hash = 0;
@@ -112,34 +112,40 @@ template <class S>
 concept HasTransaction = requires(S& store, TransactionBody& body) {
     { store.transaction(body) } -> std::same_as<std::error_code>;
 };
-// A member of this name that cannot be called so would be passed over in silence.
+// Without this check, a `transaction` with another signature would be ignored without an error.
 template <class S>
 concept NamesTransaction = HasTransaction<S> || has_transaction<S>();
 
 }  // namespace detail
 
-/// Keeps the elements of sessions; MemoryStore is one.
+/// Stores the elements of sessions; MemoryStore is one.
 ///
-/// - `operation_type`: the OperationLike whose values it keeps.
-/// - `find(key) -> Result<ElementState>`: absent, live or removed, and the stamp. An Interaction
-///   may ask of no element: of the empty id, which is absent.
-/// - `read(key) -> Result<std::optional<value_type>>`: the value of a live element.
-/// - `add(key, value, mark)`: the element is live with this value and stamp, whatever it was.
-/// - `update(key, value, mark)`: the same, of a live element only.
-/// - `remove(key, mark)`: the element is removed as of this stamp, whatever it was, also absent.
-/// - `remember(mark)`: an operation was decided, and changed nothing.
-/// - `applied(operation) -> Result<std::optional<std::uint64_t>>`: the hash that was given with
-///   this id by any of the four above; of so many of the latest as the store says (more than a
-///   client sends again), nothing of older ones.
-/// - `expire(now)`: may forget tombstones that are older than it keeps them.
-/// - `horizon() const noexcept -> WallTime`: no tombstone of this moment, or later, was forgotten;
-///   never goes back. What is older than it is refused: it cannot be judged.
-/// - optional: `transaction(body)`: calls `body()`, which answers a std::error_code, once, and
-///   keeps all that it did to the store if that is no error, else nothing; answers the error.
-///   If `body` throws, nothing is kept, and it leaves.
+/// - `operation_type`: the OperationLike whose values the store contains.
+/// - `find(key) -> Result<ElementState>`: returns absent, live or removed, and the stamp. An
+///   Interaction may concern no element; then `find` is called with the empty id, which is absent.
+/// - `read(key) -> Result<std::optional<value_type>>`: returns the value of a live element.
+/// - `add(key, value, mark)`: makes the element live with this value and stamp; it may be in any
+///   state before.
+/// - `update(key, value, mark)`: does the same for a live element only.
+/// - `remove(key, mark)`: makes the element removed as of this stamp; it may be in any state
+///   before, also absent.
+/// - `remember(mark)`: records that an operation was decided, and changed nothing.
+/// - `applied(operation) -> Result<std::optional<std::uint64_t>>`: returns the hash that any of the
+///   four calls above stored with this id. The store chooses how many of the latest operations it
+///   remembers (more than a client sends again). It returns nothing for older ones.
+/// - `expire(now)`: may forget tombstones that are older than the time for which the store keeps
+///   them.
+/// - `horizon() const noexcept -> WallTime`: the store has forgotten no tombstone of this moment or
+///   later. The horizon never goes back. An operation older than it is refused, because it cannot
+///   be decided.
+/// - optional: `transaction(body)`: calls `body()` once, which returns a std::error_code, and
+///   returns that code. If it is no error, the store keeps everything that `body` did to the store;
+///   otherwise nothing. If `body` throws, the store keeps nothing, and the exception leaves the
+///   call.
 ///
-/// Each call happens whole, effect and mark, or not at all, also when it fails; a code says why,
-/// see SyncErrc. What was answered survives what the store survives.
+/// Each call happens as a whole, effect and mark, or not at all, also when it fails. An error code
+/// gives the reason; see SyncErrc. A result that a call has returned survives everything that the
+/// store survives.
 template <class S>
 concept StoreLike =
     detail::HasOperationType<S> && detail::HasFind<S> && detail::HasRead<S> && detail::HasAdd<S> &&

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/strategy_like.hpp
-/// StrategyLike: who decides conflicts; LastWriteWins, LocalWins, RemoteWins.
+/// StrategyLike: decides conflicts; LastWriteWins, LocalWins, RemoteWins.
 #pragma once
 
 #include <concepts>  // std::same_as
@@ -9,7 +9,7 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// What a strategy decides by.
+/// The two sides of a conflict, by which a strategy decides.
 template <OperationLike Op>
 struct ConflictSides {
     using value_type = typename Op::value_type;
@@ -17,20 +17,21 @@ struct ConflictSides {
 
     /// The operation that came.
     const Op& operation;
-    /// What it contradicts.
+    /// The reason of the conflict.
     const ConflictReason& reason;
-    /// The stamp of what the store has.
+    /// The stamp of the element in the store.
     Stamp local{};
-    /// What the store has; null if that is a removal, or if the strategy asks for no values.
+    /// The value in the store; null for a removal, or if the strategy does not need values.
     const value_type* local_value = nullptr;
-    /// What the operation brings; null if it removes.
+    /// The value that the operation brings; null if it removes.
     const value_type* remote_value = nullptr;
-    /// What the operation was made upon, if that is known; else null.
+    /// The value that the client changed, if it is known; else null.
     const value_type* base_value = nullptr;
 };
 
-/// The later change wins, of two at the same moment that of the higher origin: all stores that see
-/// the same changes come to the same.
+/// Keeps the later change, or that of the higher origin if both are of the same moment.
+///
+/// All stores that see the same changes come to the same result.
 struct LastWriteWins {
     static constexpr bool needs_values = false;
     template <class Op>
@@ -40,7 +41,7 @@ struct LastWriteWins {
     }
 };
 
-/// What the store has stays.
+/// Keeps what the store has.
 struct LocalWins {
     static constexpr bool needs_values = false;
     template <class Op>
@@ -49,7 +50,7 @@ struct LocalWins {
     }
 };
 
-/// What comes is applied, older or not; the element keeps the higher stamp.
+/// Applies what comes, even if it is older; the element keeps the higher stamp.
 struct RemoteWins {
     static constexpr bool needs_values = false;
     template <class Op>
@@ -77,11 +78,12 @@ template <class St>
 
 }  // namespace detail
 
-/// Decides conflicts: a callable that takes `const ConflictSides<Op>&` and answers a
+/// Decides conflicts: a callable that takes `const ConflictSides<Op>&` and returns a
 /// `Resolution<Op::value_type>`.
 ///
-/// `static constexpr bool needs_values = false` says that it does not look at values, which then
-/// need not be read. To converge, it must answer the same on every replica.
+/// `static constexpr bool needs_values = false` declares that the strategy does not use values,
+/// which then need not be read. For replicas to converge, the strategy must return the same on each
+/// of them.
 template <class St, class Op>
 concept StrategyLike =
     OperationLike<Op> && detail::Decides<St, Op> && detail::AnswersResolution<St, Op>;

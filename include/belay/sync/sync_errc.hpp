@@ -1,30 +1,31 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/sync_errc.hpp
-/// SyncErrc: why an operation was not applied, which is not a conflict.
+/// SyncErrc: the reasons, other than conflicts, why an operation was not applied.
 #pragma once
 
 #include <belay/core/failure.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Why an operation failed; category "belay.sync". Stores answer with these, or with codes of their
-/// own: what has a cause that time may heal (`lost`, `refused`, `timed_out`, `overloaded`) is tried
-/// again.
+/// Reasons why an operation failed; category "belay.sync".
+///
+/// Stores return these codes, or codes of their own. An operation is tried again if time may remove
+/// the cause: `lost`, `refused`, `timed_out` or `overloaded`.
 enum class SyncErrc {
-    store_busy = 1,        ///< the store does not take anything now; try again
+    store_busy = 1,        ///< the store accepts nothing now; try again
     store_failed = 2,      ///< the store could not read or write; try again
-    bad_operation = 3,     ///< no id, no origin, an element id too long, a stamp of the far future
-    unknown_session = 4,   ///< the store has no such session, and makes none
-    too_old = 5,           ///< older than the tombstones that the store keeps: it cannot be judged
+    bad_operation = 3,     ///< no id, no origin, element id empty or too long, stamp too far ahead
+    unknown_session = 4,   ///< the store has no such session, and does not create one
+    too_old = 5,           ///< older than the tombstones that are kept, so it cannot be decided
     id_reused = 6,         ///< another operation with other contents had this id
     held_back = 7,         ///< an earlier operation on the same element waits for its retry
     store_full = 8,        ///< the store has as many elements as it may have
     store_threw = 9,       ///< the store threw an exception
     store_corrupt = 10,    ///< what the store has is damaged
-    store_disagrees = 11,  ///< the store contradicts what it said before
-    pending_full = 12,     ///< as many operations are pending as may be
+    store_disagrees = 11,  ///< the store contradicts what it returned before
+    pending_full = 12,     ///< as many operations are pending as are allowed
     local_threw = 13,      ///< the local side of a bridge threw an exception
-    unanswered = 14        ///< the remote side of a bridge dropped a question
+    unanswered = 14        ///< the remote side of a bridge dropped a request
 };
 
 namespace detail {
@@ -45,20 +46,20 @@ inline constexpr ErrorText sync_error_texts[] = {
     {"the remote side of the bridge gave no answer", Cause::lost},
 };
 
-/// The category of SyncErrc.
+/// Returns the category of SyncErrc.
 [[nodiscard]] inline const std::error_category& sync_category() noexcept {
     static const TableCategory category{"belay.sync", sync_error_texts};
     return category;
 }
 
-/// Whether the same call may work later.
+/// Returns whether the same call may succeed later.
 [[nodiscard]] inline bool may_heal(const std::error_code& error) noexcept {
     const Cause cause = cause_of(error);
     return cause != Cause::none && cause < Cause::protocol;
 }
 }  // namespace detail
 
-/// Makes a std::error_code of it, which the conversion asks for.
+/// Makes a std::error_code of a SyncErrc; the implicit conversion calls it.
 [[nodiscard]] inline std::error_code make_error_code(SyncErrc e) noexcept {
     return {static_cast<int>(e), detail::sync_category()};
 }

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/sync_observer.hpp
-/// The hooks of a SyncProcessor's observer: `on_operation(const OperationReport<Op>&)`,
-/// `on_conflict(const ConflictReport<Op>&)`, `on_progress(const SyncProgress&)`.
+/// The hooks of a SyncProcessor's observer, and the values that they report.
 ///
-/// They are told when it is certain: after the transaction. A hook must not call the processor.
+/// - `on_operation(const OperationReport<Op>&)`
+/// - `on_conflict(const ConflictReport<Op>&)`
+/// - `on_progress(const SyncProgress&)`
+///
+/// They are called after the transaction, when the result is certain. A hook must not call the
+/// processor.
 #pragma once
 
 #include <cstdint>       // std::uint8_t
@@ -15,18 +19,18 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// What became of an operation.
+/// The outcome of one try of an operation.
 enum class OperationOutcome : std::uint8_t {
     applied,    ///< the store has changed, or had nothing left to change
-    logged,     ///< an interaction: told, nothing else
-    duplicate,  ///< decided before
-    skipped,    ///< a conflict, decided against it
+    logged,     ///< an interaction: it is reported, and nothing else
+    duplicate,  ///< it was decided before
+    skipped,    ///< a conflict that was decided against the operation
     pending,    ///< a conflict that is not decided
-    waiting,  ///< not yet: it failed, or waits for an earlier one that did, and may be tried again
-    failed    ///< not, and never will be
+    waiting,    ///< not applied yet: it failed, or an earlier one did; it may be tried again
+    failed      ///< not applied, and never will be
 };
 
-/// The name of an outcome, as in the enumeration.   Complexity: O(1).
+/// Returns the name of an outcome, as in the enumeration.   Complexity: O(1).
 [[nodiscard]] constexpr std::string_view to_string(OperationOutcome outcome) noexcept {
     constexpr std::string_view names[] = {"applied", "logged",  "duplicate", "skipped",
                                           "pending", "waiting", "failed"};
@@ -34,17 +38,19 @@ enum class OperationOutcome : std::uint8_t {
     return i < sizeof names / sizeof names[0] ? names[i] : std::string_view{"unknown"};
 }
 
-/// One operation, each time it was tried: `on_operation`.
+/// One try of an operation; passed to `on_operation`.
 template <OperationLike Op>
 struct OperationReport {
     std::string_view session;
     const Op& operation;
     OperationOutcome outcome{};
-    /// Of what waits, or failed.
+    /// The reason why the operation waits or failed.
     std::error_code error{};
 };
 
-/// One decision: `on_conflict`. Also of conflicts that ended with the operation being applied.
+/// One decision about a conflict; passed to `on_conflict`.
+///
+/// Conflicts that ended with the operation being applied are reported, too.
 template <OperationLike Op>
 struct ConflictReport {
     std::string_view session;
@@ -53,11 +59,11 @@ struct ConflictReport {
     typename Resolution<typename Op::value_type>::Kind decision{};
 };
 
-/// How far a batch is: `on_progress`.
+/// The progress of a batch; passed to `on_progress`.
 struct SyncProgress {
-    /// Operations of the batch that are decided.
+    /// The operations of the batch that are decided.
     std::size_t decided = 0;
-    /// Operations of the batch.
+    /// All operations of the batch.
     std::size_t total = 0;
 };
 
@@ -66,7 +72,7 @@ namespace detail {
 BELAY_DETAIL_HOOK(OnOperation, on_operation);
 BELAY_DETAIL_HOOK(OnProgress, on_progress);
 
-/// What a SyncProcessor tells.
+/// The hooks that a SyncProcessor calls.
 template <class Op>
 struct SyncHooks {
     using OfOperation = Hook<OnOperation, const NoMachine, const OperationReport<Op>&>;

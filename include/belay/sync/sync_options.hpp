@@ -1,25 +1,26 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/sync_options.hpp
-/// SyncOptions: what a SyncProcessor refuses, and keeps.
+/// SyncOptions: the limits of a SyncProcessor.
 #pragma once
 
 #include <belay/core/instant.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// What a SyncProcessor refuses, and keeps.
+/// The limits of a SyncProcessor.
 struct SyncOptions {
-    /// Operations stamped further ahead of the processor's wall clock are refused.
+    /// How far a stamp may be ahead of the processor's wall clock. Operations with later stamps are
+    /// refused.
     Duration skew_max = std::chrono::minutes{5};
-    /// The longest id of an element.
+    /// The longest id of an element, in bytes.
     std::size_t element_id_bytes_max = 1024;
-    /// Keeps an update of an element that was never there until its Add comes; otherwise it is a
+    /// Whether an update of an element that was never there waits for its Add. Otherwise it is a
     /// conflict that is decided against it.
     bool upsert_updates = false;
-    /// The most operations that are pending, over all sessions.
+    /// The most pending operations, over all sessions.
     std::size_t pending_max = 10'000;
-    /// So many operations are one transaction of the store, and `on_progress` is told after each;
-    /// at least 1.
+    /// The number of operations in one transaction of the store; at least 1. `on_progress` is
+    /// called after each transaction.
     std::size_t transaction_operations = 1000;
 };
 

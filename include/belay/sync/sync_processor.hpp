@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/sync_processor.hpp
-/// SyncProcessor: brings operations that were made elsewhere into a store, once, in order, with
-/// every conflict accounted for.
+/// SyncProcessor: applies operations that were made elsewhere to a store, once, in order, and
+/// reports every conflict.
 #pragma once
 
 #include <functional>   // std::reference_wrapper
@@ -21,7 +21,7 @@ namespace detail {
 
 struct SyncProcessorAccess;
 
-// A store that is named, and neither referred to nor moved.
+// True for a store that is named, and neither passed by reference nor moved in.
 template <class S>
 inline constexpr bool copies_a_store =
     std::is_lvalue_reference_v<S> && !Reference<std::remove_cvref_t<S>>;
@@ -32,23 +32,25 @@ inline constexpr bool copies_a_store =
 
 }  // namespace detail
 
-/// Applies operations to a store by the table of conflicts, docs/offline-first.md.
+/// Applies operations to a store by the table of conflicts in docs/offline-first.md.
 ///
 ///     SyncProcessor processor{std::ref(store), LastWriteWins{}};
 ///     SyncResult result = processor.process_batch("session-1", operations);
 ///
-/// Each operation is applied once, in the order of its batch as far as its element goes: while one
-/// waits to be tried again, those after it on the same element wait, too. What was decided, applied
-/// or not, is known by its id, and is not judged again: a batch that was interrupted is sent again
-/// as a whole. Decided conflicts are never tried again. Synced, conflicts and failed ones are all
-/// there were.
+/// Each operation is applied once. The operations on one element are applied in the order of their
+/// batch: while one waits to be tried again, those after it wait, too. The store remembers the id
+/// of each decided operation, applied or not, and the processor does not decide it again. If a
+/// batch is interrupted, send it again as a whole. Decided conflicts are never tried again. Synced
+/// operations, conflicts and failed operations add up to the whole batch.
 ///
-/// What is pending, an update before its Add (`upsert_updates`) or what a strategy left so, is a
-/// conflict that is not resolved. It is in this object's memory only, and its id is not remembered:
-/// whoever sent it keeps it. It is judged again when an Add or Remove of its element takes effect,
-/// or when it is sent again; then only the observer hears of it.
+/// A pending operation is a conflict that is not resolved: an update before its Add
+/// (`upsert_updates`), or a conflict that a strategy left pending. It is only in the memory of this
+/// object, and its id is not remembered, so its sender must keep it. It is decided again when it is
+/// sent again, or when an Add or Remove of its element takes effect. In the second case, only the
+/// observer is notified.
 ///
-/// Thread safety: one thread at a time; not from its own observer, strategy or store.
+/// Thread safety: one thread at a time; must not be called from its own observer, strategy or
+///                store.
 /// Allocates:     yes.
 template <class Store, class Strategy, class Observer = NoObserver,
           WallClockLike WallClock = SystemClock>
@@ -60,7 +62,9 @@ public:
     using operation_type = typename TheStore::operation_type;
     using value_type = typename operation_type::value_type;
 
-    /// The store by `std::ref`, or moved in: a named one is never copied.
+    /// Constructs a processor for a store, given by `std::ref` or moved in.
+    ///
+    /// A named store is never copied.
     /// Pre: options.transaction_operations > 0; options.skew_max >= 0ns.
     template <class S>
         requires std::constructible_from<Store, S>
@@ -92,11 +96,11 @@ public:
 
     /// Tries each operation once.
     ///
-    /// Errors:     in the result; one that fails and may work later is retryable, and so are all
-    ///             after it on its element.
-    /// Throws:     what the strategy and the observer throw, std::bad_alloc; what the store throws
-    ///             is SyncErrc::store_threw. Where it is of an operation that was pending, that one
-    ///             is judged again with the next batch of its session.
+    /// Errors:     in the result. An operation that fails and may succeed later is retryable, and
+    ///             so are all operations after it on its element.
+    /// Throws:     what the strategy and the observer throw; std::bad_alloc. An exception of the
+    ///             store becomes SyncErrc::store_threw. If an exception concerns a pending
+    ///             operation, that operation is decided again with the next batch of its session.
     /// Complexity: linear in the operations, each a few calls of the store.
     [[nodiscard]] SyncResult<operation_type> process_batch(
         std::string_view session, std::span<const operation_type> operations) {
@@ -106,11 +110,13 @@ public:
         return finished(batch.finish(why), detail::elapsed_wall(since, clock_.now()));
     }
 
-    /// The same, and what may work later is tried again, as the policy says: `policies::sync()`
-    /// makes 3 retries. Runs a copy of the policy; only what still waits is tried again.
+    /// Tries each operation, and tries again what may succeed later, as the policy specifies.
     ///
-    /// A wait ends when `stop` is asked to stop: what waits then has failed, and is retryable.
-    /// Errors, Throws: as of process_batch.   Blocks: for the waits.
+    /// `policies::sync()` makes 3 retries. The call runs a copy of the policy. Only operations that
+    /// still wait are tried again.
+    ///
+    /// A stop request on `stop` ends a wait. The operations that wait then have failed, and are
+    /// retryable. Errors, Throws: as of process_batch.   Blocks: for the waits.
     template <RuleLike Policy, SleeperLike Sleeper, StopTokenLike Stop = NeverStops>
     [[nodiscard]] SyncResult<operation_type> process_with_retry(
         std::string_view session, std::span<const operation_type> operations, const Policy& policy,
@@ -123,10 +129,11 @@ public:
         return finished(batch.finish(why), elapsed(since, sleeper.now()));
     }
 
-    /// What contradicts an operation now; nothing where its id is known. Changes nothing.
+    /// Returns the conflict of an operation with the store now; nothing if there is none.
     ///
-    /// Asks the table of conflicts only: not whether process_batch would refuse the operation as
-    /// malformed, as too old, or because its id is another's.   Errors: the store's.
+    /// There is none if the id of the operation is known. The call changes nothing. It uses only
+    /// the table of conflicts. It does not check whether process_batch would refuse the operation
+    /// as malformed, as too old, or because another operation has its id.   Errors: the store's.
     [[nodiscard]] Result<std::optional<Conflict<operation_type>>> detect_conflict(
         std::string_view session, const operation_type& operation) {
         const auto reason = engine().judge().reason_of(session, operation);
@@ -135,17 +142,18 @@ public:
         if (*reason) found.emplace(Conflict<operation_type>{operation, **reason, false});
         return found;
     }
-    /// What would become of a conflict now; changes nothing. Pending where the store cannot say.
+    /// Returns the decision that a conflict would get now; changes nothing. The decision is pending
+    /// if the store returns an error.
     [[nodiscard]] Resolution<value_type> resolve_conflict(
         std::string_view session, const Conflict<operation_type>& conflict) {
         return engine().judge().decide(session, conflict.operation, conflict.reason);
     }
 
-    /// What is pending of a session, by element; copies.
+    /// Returns copies of the pending operations of a session, ordered by element.
     [[nodiscard]] std::vector<operation_type> pending(std::string_view session) const {
         return pending_.all_of(session);
     }
-    /// Forgets an operation that is pending.   Answers whether it was.
+    /// Forgets a pending operation.   Returns: whether it was pending.
     bool drop_pending(std::string_view session, const operation_type& operation) {
         return pending_.drop(session, operation.element(), operation.id);
     }
@@ -197,7 +205,7 @@ SyncProcessor(Store&&, Strategy, SyncOptions, Observer, WallClock)
 
 namespace detail {
 
-/// What the form for coroutines needs of a processor.
+/// Gives the form for coroutines access to a processor.
 struct SyncProcessorAccess {
     template <class Processor, class Batch>
     [[nodiscard]] static std::error_code attempt(Processor& processor, Batch& batch,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/sync_result.hpp
-/// SyncResult: what became of every operation of a batch.
+/// SyncResult: the outcome of every operation of a batch.
 #pragma once
 
 #include <cstdint>       // std::uint64_t
@@ -16,42 +16,44 @@ namespace belay { inline namespace BELAY_ABI {
 template <OperationLike Op>
 struct FailedOperation {
     Op operation;
-    /// Why; see SyncErrc, or of the store's own category.
+    /// The reason: a SyncErrc, or a code of the store's own category.
     std::error_code error;
-    /// Whether sending it again may work.
+    /// Whether it may succeed when it is sent again.
     bool retryable = false;
 
     friend bool operator==(const FailedOperation&, const FailedOperation&) = default;
 };
 
-/// What became of every operation of a batch: synced_count + conflict_count + failed_count is how
-/// many there were.
+/// The outcome of every operation of a batch.
+///
+/// synced_count + conflict_count + failed_count is the number of operations.
 ///
 /// Thread safety: a plain value.
 template <OperationLike Op>
 struct SyncResult {
-    /// No operation failed; conflicts are no failures.
+    /// Whether no operation failed; a conflict is not a failure.
     bool success = true;
-    /// Applied, known from before, or logged.
+    /// The operations that were applied, known from before, or logged.
     std::size_t synced_count = 0;
-    /// Not applied because of what the store has; each is in `conflicts`.
+    /// The operations that were not applied because of the state of the store; each is in
+    /// `conflicts`.
     std::size_t conflict_count = 0;
-    /// Each is in `failed_operations`.
+    /// The operations that failed; each is in `failed_operations`.
     std::size_t failed_count = 0;
     std::vector<Conflict<Op>> conflicts{};
-    /// In their order in the batch, as `conflicts`.
+    /// In the order of the batch, as `conflicts` are.
     std::vector<FailedOperation<Op>> failed_operations{};
-    /// With all retries and their waits: by the sleeper, without one by the wall clock.
+    /// The time of all tries and waits, by the sleeper; without a sleeper, by the wall clock.
     Duration duration{};
-    /// When it ended.
+    /// The time at which the batch ended.
     WallTime timestamp{};
-    /// How often the batch was tried again.
+    /// The number of times that the batch was tried again.
     std::uint64_t retry_attempts = 0;
 
     friend bool operator==(const SyncResult&, const SyncResult&) = default;
 };
 
-/// A line for logs: "sync: 3 synced, 1 conflict, 0 failed, 2 retries, 700 ms".
+/// Returns a line for logs: "sync: 3 synced, 1 conflict, 0 failed, 2 retries, 700 ms".
 ///
 /// Allocates; throws std::bad_alloc.
 template <OperationLike Op>

@@ -12,15 +12,16 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Awaits what SyncProcessor::process_with_retry does: other coroutines run in the waits, also with
-/// batches of the same processor.
+/// Runs SyncProcessor::process_with_retry as a coroutine.
+///
+/// During its waits other coroutines run, also with batches of the same processor.
 ///
 ///     SyncResult result =
 ///         co_await process_with_retry(processor, "doc-1", operations, policies::sync(), sleeper);
 ///
-/// Session, operations, processor and sleeper must outlive it; policy and `stop` are copied.
-/// Destroying it in a wait ends it: what was decided until then is.
-/// Throws: what process_with_retry throws.   Thread safety: goes on where the sleeper does.
+/// Session, operations, processor and sleeper must outlive it; policy and `stop` are copied. If you
+/// destroy it during a wait, it ends; decided operations stay decided.
+/// Throws: what process_with_retry throws.   Thread safety: continues on the thread of the sleeper.
 template <class Processor, RuleLike Policy, AsyncSleeperLike Sleeper,
           StopTokenLike Stop = NeverStops>
 [[nodiscard]] Task<SyncResult<typename Processor::operation_type>> process_with_retry(
@@ -30,7 +31,7 @@ template <class Processor, RuleLike Policy, AsyncSleeperLike Sleeper,
     using Op = typename Processor::operation_type;
     const Instant since = sleeper.now();
     detail::SyncBatch<Op> batch{session, operations};
-    // Coroutines' parameters live in their frames; a lambda's captures do not.
+    // Parameters of a coroutine are stored in its frame; captures of a lambda are not.
     const auto attempt = [](Processor& by, detail::SyncBatch<Op>& of,
                             Attempt number) -> Task<std::error_code> {
         co_return detail::SyncProcessorAccess::attempt(by, of, number);
