@@ -14,17 +14,8 @@
 
 namespace outage {
 
-/// What the demo is made of.
-struct DemoParts {
-    using Ledger = FileLedger;
-    template <class... A>
-    using Session = belay::Session<A...>;
-    template <class... A>
-    using Receiver = belay::Receiver<A...>;
-};
-
 /// Runs what the command line asks for.   Returns: the exit code.
-template <class Parts>
+template <class Ledger>
 int run(int count, char** words) {
     struct {
         int operator()(const HelpWanted& help) const {
@@ -32,8 +23,8 @@ int run(int count, char** words) {
             return exit_ok;
         }
         int operator()(const DemoOptions& options) const { return run_demo(options); }
-        int operator()(const ServerOptions& options) const { return Server<Parts>{options}.run(); }
-        int operator()(const ClientOptions& options) const { return Client<Parts>{options}.run(); }
+        int operator()(const ServerOptions& options) const { return Server<Ledger>{options}.run(); }
+        int operator()(const ClientOptions& options) const { return Client{options}.run(); }
     } const part;
     // A pipe or socket without a reader is an error of the write, not the end of the process.
     std::signal(SIGPIPE, SIG_IGN);

@@ -39,8 +39,7 @@ namespace outage {
                          belay::ResetWhenStable{1s}, belay::AttemptTimeout{1s}};
 }
 
-/// The client of one run. `Parts` names the protocol's faults; the demo has none.
-template <class Parts>
+/// The client of one run.
 class Client {
 public:
     /// Throws: Refusal.
@@ -86,8 +85,7 @@ private:
         Client* me;
         void operator()(std::string_view line) { me->on_command(line); }
     };
-    using Session =
-        typename Parts::template Session<Transport, decltype(demo_policy()), Queue, Watcher>;
+    using Session = belay::Session<Transport, decltype(demo_policy()), Queue, Watcher>;
 
     static belay::posix::Journal open_journal(const std::string& directory) {
         const std::string path = directory + "/journal";

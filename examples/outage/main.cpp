@@ -2,4 +2,4 @@
 // The outage demo: see examples/README.md.
 #include "app.hpp"
 
-int main(int count, char** words) { return outage::run<outage::DemoParts>(count, words); }
+int main(int count, char** words) { return outage::run<outage::FileLedger>(count, words); }

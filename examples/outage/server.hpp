@@ -30,13 +30,12 @@ struct OneSender {
     }
 };
 
-/// The server of one run. `Parts` names the ledger and the protocol's faults; the demo has none.
-template <class Parts>
+/// The server of one run, over a ledger that may be a FileLedger with a planted bug.
+template <class Ledger>
 class Server {
 public:
     /// Throws: Refusal.
-    explicit Server(const ServerOptions& options)
-        : Server{options, Parts::Ledger::open(options.dir)} {}
+    explicit Server(const ServerOptions& options) : Server{options, Ledger::open(options.dir)} {}
 
     /// Runs until a signal, or until the demo that started it is gone.
     int run() {
@@ -48,7 +47,6 @@ public:
     }
 
 private:
-    using Ledger = typename Parts::Ledger;
     using Transport = belay::Heartbeat<belay::posix::Accepted<>>;
 
     struct Watcher {
@@ -70,7 +68,7 @@ private:
         }
         void on_ledger_failed(std::error_code error) { me->ledger_failed(error); }
     };
-    using Receiver = typename Parts::template Receiver<Transport, Ledger, OneSender, Watcher>;
+    using Receiver = belay::Receiver<Transport, Ledger, OneSender, Watcher>;
 
     struct Accept {
         Server* me;

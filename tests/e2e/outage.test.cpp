@@ -141,34 +141,38 @@ TEST_CASE("The outage demo runs once in a directory at a time", "[e2e][outage][u
 
 TEST_CASE("The outage demo's verdict is wrong with each planted bug", "[e2e][outage][fault]") {
     struct Plant {
+        std::string program;
         const char* name;
         std::vector<std::string> options;
         const char* seen;
     };
     const Plant plant = GENERATE(
         // The ledger takes no notice of one line.
-        Plant{"drop-record", {"--kills", "0", "--freezes", "0", "--client-kills", "0"}, "1 lost"},
+        Plant{e2e::outage_planted,
+              "drop-record",
+              {"--kills", "0", "--freezes", "0", "--client-kills", "0"},
+              "1 lost"},
         // The ledger says durable, and is not: the kill takes what was acknowledged.
-        Plant{"skip-commit", {"--kills", "1", "--freezes", "0", "--client-kills", "0"}, "lost"},
+        Plant{e2e::outage_planted,
+              "skip-commit",
+              {"--kills", "1", "--freezes", "0", "--client-kills", "0"},
+              "lost"},
         // An acknowledgement is skipped at the resume, and repetitions are not looked for.
-        Plant{"skip-ack", {"--kills", "0", "--freezes", "2", "--client-kills", "0"}, "duplicated"},
+        Plant{e2e::outage_skip_ack,
+              "skip-ack",
+              {"--kills", "0", "--freezes", "2", "--client-kills", "0"},
+              "duplicated"},
         // The frozen server's old connection goes on being served beside the new one. A rate at
         // which nearly each line is a message: many must wait in the old connection.
-        Plant{"no-fence",
+        Plant{e2e::outage_no_fence,
+              "no-fence",
               {"--kills", "0", "--freezes", "2", "--client-kills", "0", "--rate", "900"},
               "duplicated"});
     const Workshop w;
     e2e::write(w / "input", e2e::sample_text(1500));
     ::setenv("OUTAGE_PLANT", plant.name, 1);
-    std::vector<std::string> words{e2e::outage_planted,
-                                   "--file",
-                                   w / "input",
-                                   "--dir",
-                                   w / "d",
-                                   "--rate",
-                                   "2000",
-                                   "--seed",
-                                   "7"};
+    std::vector<std::string> words{plant.program, "--file", w / "input", "--dir", w / "d",
+                                   "--rate",      "2000",   "--seed",    "7"};
     words.insert(words.end(), plant.options.begin(), plant.options.end());
     Process demo{words};
     const int code = demo.wait();

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
-// The outage demo with one bug planted, which the environment variable OUTAGE_PLANT names.
+// The outage demo over a ledger with one bug, which the environment variable OUTAGE_PLANT names.
 #include <cstdlib>
 #include <cstring>
 
 #include "app.hpp"
-#include "support/session/faulty.hpp"
 
 namespace {
 
@@ -29,24 +28,6 @@ struct LazyLedger : outage::FileLedger {
     unsigned commits_ = 0;
 };
 
-struct SkippedAck : belay::detail::NoFault {
-    static constexpr bool resend_from_acked = true;
-    static constexpr bool no_duplicate_check = true;
-};
-struct NoFence : belay::detail::NoFault {
-    static constexpr bool no_fence = true;
-    static constexpr bool no_duplicate_check = true;
-};
-
-template <class L, class Fault>
-struct Parts {
-    using Ledger = L;
-    template <class... A>
-    using Session = belay_test::FaultySession<Fault, A...>;
-    template <class... A>
-    using Receiver = belay_test::FaultyReceiver<Fault, A...>;
-};
-
 }  // namespace
 
 int main(int count, char** words) {
@@ -54,17 +35,7 @@ int main(int count, char** words) {
     const auto planted = [&](const char* name) {
         return plant != nullptr && std::strcmp(plant, name) == 0;
     };
-    if (planted("drop-record")) {
-        return outage::run<Parts<DroppingLedger, belay::detail::NoFault>>(count, words);
-    }
-    if (planted("skip-commit")) {
-        return outage::run<Parts<LazyLedger, belay::detail::NoFault>>(count, words);
-    }
-    if (planted("skip-ack")) {
-        return outage::run<Parts<outage::FileLedger, SkippedAck>>(count, words);
-    }
-    if (planted("no-fence")) {
-        return outage::run<Parts<outage::FileLedger, NoFence>>(count, words);
-    }
+    if (planted("drop-record")) return outage::run<DroppingLedger>(count, words);
+    if (planted("skip-commit")) return outage::run<LazyLedger>(count, words);
     return 3;
 }

@@ -14,9 +14,11 @@
 
 namespace e2e {
 
-/// The demo, and the same with planted bugs.
+/// The demo, the same with a faulty ledger, and the same over faulty headers (scripts/mutants.py).
 inline const std::string outage = OUTAGE_BINARY;
 inline const std::string outage_planted = OUTAGE_PLANTED_BINARY;
+inline const std::string outage_skip_ack = OUTAGE_SKIP_ACK_BINARY;
+inline const std::string outage_no_fence = OUTAGE_NO_FENCE_BINARY;
 
 inline std::string read(const std::string& path) {
     std::ifstream file{path, std::ios::binary};

@@ -12,15 +12,12 @@
 #include "support/queue/ring_suite.hpp"
 
 using namespace belay;
-using belay::detail::BasicMpmcRing;
-using belay::detail::BasicMpscRing;
-using belay::detail::BasicSpscRing;
 using belay_test::Faulty;
 using belay_test::ModelAtomic;
 using belay_test::OrderedAtomic;
 using belay_test::Parcel;
 using belay_test::Received;
-using belay_test::Tracked;
+using belay_test::TrackedOver;
 
 namespace {
 
@@ -29,11 +26,13 @@ static_assert(noexcept(std::declval<BlockingRing<SpscRing<int>>&>().pop_wait()))
 static_assert(!std::is_move_constructible_v<BlockingRing<SpscRing<int>>>,
               "a thread may sleep on it");
 
-template <template <class, template <class> class> class Ring, template <class> class Atomic>
+template <template <class> class Ring, template <class> class Atomic>
 std::string blocking_mistake(std::size_t capacity, const std::vector<std::string>& scripts,
                              int filled = 0) {
-    using Blocking = detail::BasicBlockingRing<Ring<Tracked, Atomic>, Atomic>;
-    const auto make = [capacity] { return std::make_unique<Blocking>(capacity, 0U); };
+    using Blocking = BlockingRing<Ring<TrackedOver<Atomic>>>;
+    const auto make = [capacity] {
+        return std::make_unique<Blocking>(capacity, BlockingRingOptions{.spins = 0});
+    };
     return belay_test::explore_ring(make, capacity, true, scripts, filled).mistake;
 }
 
@@ -135,36 +134,36 @@ TEST_CASE("BlockingRing::pop_some_wait asks for room", "[queue][blocking_ring][u
 #if !defined(BELAY_TEST_NO_FIBERS)
 TEST_CASE("BlockingRing wakes who waits, in every order of its accesses",
           "[queue][blocking_ring][property]") {
-    CHECK(blocking_mistake<BasicSpscRing, ModelAtomic>(1, {"w", "t"}) == "");
-    CHECK(blocking_mistake<BasicSpscRing, ModelAtomic>(1, {"p", "T"}) == "");
-    CHECK(blocking_mistake<BasicSpscRing, ModelAtomic>(1, {"pw", "t"}) == "");
-    CHECK(blocking_mistake<BasicSpscRing, ModelAtomic>(1, {"wc", "tt"}) == "");
-    CHECK(blocking_mistake<BasicSpscRing, ModelAtomic>(2, {"Pc", "T"}) == "");
-    CHECK(blocking_mistake<BasicSpscRing, ModelAtomic>(2, {"P", "tt"}) == "");
+    CHECK(blocking_mistake<SpscRing, ModelAtomic>(1, {"w", "t"}) == "");
+    CHECK(blocking_mistake<SpscRing, ModelAtomic>(1, {"p", "T"}) == "");
+    CHECK(blocking_mistake<SpscRing, ModelAtomic>(1, {"pw", "t"}) == "");
+    CHECK(blocking_mistake<SpscRing, ModelAtomic>(1, {"wc", "tt"}) == "");
+    CHECK(blocking_mistake<SpscRing, ModelAtomic>(2, {"Pc", "T"}) == "");
+    CHECK(blocking_mistake<SpscRing, ModelAtomic>(2, {"P", "tt"}) == "");
     // Somebody waits for space, which each of the ways to pop makes.
-    CHECK(blocking_mistake<BasicSpscRing, ModelAtomic>(1, {"w", "o"}, 1) == "");
-    CHECK(blocking_mistake<BasicSpscRing, ModelAtomic>(1, {"w", "O"}, 1) == "");
-    CHECK(blocking_mistake<BasicSpscRing, ModelAtomic>(1, {"w", "T"}, 1) == "");
-    CHECK(blocking_mistake<BasicSpscRing, ModelAtomic>(1, {"w", "c"}, 1) == "");
-    CHECK(blocking_mistake<BasicMpscRing, ModelAtomic>(1, {"pw", "c", "o"}) == "");
-    CHECK(blocking_mistake<BasicMpmcRing, ModelAtomic>(1, {"c", "t", "t"}) == "");
+    CHECK(blocking_mistake<SpscRing, ModelAtomic>(1, {"w", "o"}, 1) == "");
+    CHECK(blocking_mistake<SpscRing, ModelAtomic>(1, {"w", "O"}, 1) == "");
+    CHECK(blocking_mistake<SpscRing, ModelAtomic>(1, {"w", "T"}, 1) == "");
+    CHECK(blocking_mistake<SpscRing, ModelAtomic>(1, {"w", "c"}, 1) == "");
+    CHECK(blocking_mistake<MpscRing, ModelAtomic>(1, {"pw", "c", "o"}) == "");
+    CHECK(blocking_mistake<MpmcRing, ModelAtomic>(1, {"c", "t", "t"}) == "");
 }
 
 TEST_CASE("BlockingRing must wake all, and announce its waits by an exchange",
           "[queue][blocking_ring][property]") {
     const std::string hangs = "a thread waits for ever";
-    CHECK(blocking_mistake<BasicMpmcRing, Faulty<belay_test::Fault::wakes_one>::Atomic>(
+    CHECK(blocking_mistake<MpmcRing, Faulty<belay_test::Fault::wakes_one>::Atomic>(
               2, {"P", "t", "t"}) == hangs);
-    CHECK(blocking_mistake<BasicSpscRing, Faulty<belay_test::Fault::adds_nothing_by_load>::Atomic>(
+    CHECK(blocking_mistake<SpscRing, Faulty<belay_test::Fault::adds_nothing_by_load>::Atomic>(
               1, {"w", "t"}) == hangs);
 }
 
 TEST_CASE("BlockingRing needs each of its memory orders", "[queue][blocking_ring][property]") {
     const auto look = [] {
-        std::string found = blocking_mistake<BasicSpscRing, OrderedAtomic>(1, {"w", "t"});
-        if (found.empty()) found = blocking_mistake<BasicSpscRing, OrderedAtomic>(1, {"c", "t"});
-        if (found.empty()) found = blocking_mistake<BasicSpscRing, OrderedAtomic>(1, {"pw", "t"});
-        if (found.empty()) found = blocking_mistake<BasicSpscRing, OrderedAtomic>(1, {"wc", "tt"});
+        std::string found = blocking_mistake<SpscRing, OrderedAtomic>(1, {"w", "t"});
+        if (found.empty()) found = blocking_mistake<SpscRing, OrderedAtomic>(1, {"c", "t"});
+        if (found.empty()) found = blocking_mistake<SpscRing, OrderedAtomic>(1, {"pw", "t"});
+        if (found.empty()) found = blocking_mistake<SpscRing, OrderedAtomic>(1, {"wc", "tt"});
         return found;
     };
     CHECK(belay_test::needless_orders(look) == std::vector<std::string>{});

@@ -10,7 +10,6 @@
 #include "support/queue/ring_suite.hpp"
 
 using namespace belay;
-using belay::detail::BasicMpmcRing;
 using belay_test::mistake;
 using belay_test::ModelAtomic;
 using belay_test::OrderedAtomic;
@@ -31,18 +30,18 @@ TEST_CASE("MpmcRing does what every ring does", "[queue][mpmc_ring][property]") 
 #if !defined(BELAY_TEST_NO_FIBERS)
 TEST_CASE("MpmcRing answers what a queue may, in every order of its accesses",
           "[queue][mpmc_ring][property]") {
-    CHECK(mistake<BasicMpmcRing, ModelAtomic>(1, {"p", "p", "o", "o"}) == "");
-    CHECK(mistake<BasicMpmcRing, ModelAtomic>(1, {"po", "po"}) == "");
-    CHECK(mistake<BasicMpmcRing, ModelAtomic>(2, {"po", "p", "o"}) == "");
-    CHECK(mistake<BasicMpmcRing, ModelAtomic>(2, {"Pp", "oo", "o"}) == "");
-    CHECK(mistake<BasicMpmcRing, ModelAtomic>(3, {"Pp", "O", "o"}) == "");
+    CHECK(mistake<MpmcRing, ModelAtomic>(1, {"p", "p", "o", "o"}) == "");
+    CHECK(mistake<MpmcRing, ModelAtomic>(1, {"po", "po"}) == "");
+    CHECK(mistake<MpmcRing, ModelAtomic>(2, {"po", "p", "o"}) == "");
+    CHECK(mistake<MpmcRing, ModelAtomic>(2, {"Pp", "oo", "o"}) == "");
+    CHECK(mistake<MpmcRing, ModelAtomic>(3, {"Pp", "O", "o"}) == "");
     // Who learnt of all pushes by other means finds their values; who learnt of a pop finds space.
-    CHECK(mistake<BasicMpmcRing, ModelAtomic>(2, {"ps", "p", "goo"}) == "");
-    CHECK(mistake<BasicMpmcRing, ModelAtomic>(1, {"pgp", "os"}) == "");
+    CHECK(mistake<MpmcRing, ModelAtomic>(2, {"ps", "p", "goo"}) == "");
+    CHECK(mistake<MpmcRing, ModelAtomic>(1, {"pgp", "os"}) == "");
 }
 
 TEST_CASE("MpmcRing needs each of its memory orders", "[queue][mpmc_ring][property]") {
-    const auto look = [] { return mistake<BasicMpmcRing, OrderedAtomic>(1, {"p", "p", "oo"}); };
+    const auto look = [] { return mistake<MpmcRing, OrderedAtomic>(1, {"p", "p", "oo"}); };
     CHECK(belay_test::needless_orders(look) == std::vector<std::string>{});
 }
 #endif

@@ -7,7 +7,6 @@
 #include "support/queue/ring_suite.hpp"
 
 using namespace belay;
-using belay::detail::BasicMpscRing;
 using belay_test::mistake;
 using belay_test::ModelAtomic;
 using belay_test::OrderedAtomic;
@@ -27,18 +26,18 @@ TEST_CASE("MpscRing does what every ring does", "[queue][mpsc_ring][property]") 
 #if !defined(BELAY_TEST_NO_FIBERS)
 TEST_CASE("MpscRing answers what a queue may, in every order of its accesses",
           "[queue][mpsc_ring][property]") {
-    CHECK(mistake<BasicMpscRing, ModelAtomic>(1, {"p", "p", "oo"}) == "");
-    CHECK(mistake<BasicMpscRing, ModelAtomic>(2, {"pp", "p", "oo"}) == "");
-    CHECK(mistake<BasicMpscRing, ModelAtomic>(2, {"P", "p", "Of"}) == "");
-    CHECK(mistake<BasicMpscRing, ModelAtomic>(3, {"Pp", "fOf"}) == "");
+    CHECK(mistake<MpscRing, ModelAtomic>(1, {"p", "p", "oo"}) == "");
+    CHECK(mistake<MpscRing, ModelAtomic>(2, {"pp", "p", "oo"}) == "");
+    CHECK(mistake<MpscRing, ModelAtomic>(2, {"P", "p", "Of"}) == "");
+    CHECK(mistake<MpscRing, ModelAtomic>(3, {"Pp", "fOf"}) == "");
     // Who learnt of all pushes by other means finds their values; who learnt of a pop finds space.
-    CHECK(mistake<BasicMpscRing, ModelAtomic>(2, {"pps", "goo"}) == "");
-    CHECK(mistake<BasicMpscRing, ModelAtomic>(2, {"ps", "p", "go"}) == "");
-    CHECK(mistake<BasicMpscRing, ModelAtomic>(1, {"pgp", "os"}) == "");
+    CHECK(mistake<MpscRing, ModelAtomic>(2, {"pps", "goo"}) == "");
+    CHECK(mistake<MpscRing, ModelAtomic>(2, {"ps", "p", "go"}) == "");
+    CHECK(mistake<MpscRing, ModelAtomic>(1, {"pgp", "os"}) == "");
 }
 
 TEST_CASE("MpscRing needs each of its memory orders", "[queue][mpsc_ring][property]") {
-    const auto look = [] { return mistake<BasicMpscRing, OrderedAtomic>(1, {"p", "p", "oo"}); };
+    const auto look = [] { return mistake<MpscRing, OrderedAtomic>(1, {"p", "p", "oo"}); };
     CHECK(belay_test::needless_orders(look) == std::vector<std::string>{});
 }
 #endif

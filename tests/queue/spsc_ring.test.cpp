@@ -7,7 +7,6 @@
 #include "support/queue/ring_suite.hpp"
 
 using namespace belay;
-using belay::detail::BasicSpscRing;
 using belay_test::mistake;
 using belay_test::ModelAtomic;
 using belay_test::OrderedAtomic;
@@ -68,17 +67,17 @@ TEST_CASE("SpscRing that was moved from is empty and has no room", "[queue][spsc
 #if !defined(BELAY_TEST_NO_FIBERS)
 TEST_CASE("SpscRing answers what a queue may, in every order of its accesses",
           "[queue][spsc_ring][property]") {
-    CHECK(mistake<BasicSpscRing, ModelAtomic>(1, {"ppp", "ooo"}) == "");
-    CHECK(mistake<BasicSpscRing, ModelAtomic>(2, {"pppp", "oooo"}) == "");
-    CHECK(mistake<BasicSpscRing, ModelAtomic>(2, {"PpP", "OfO"}) == "");
-    CHECK(mistake<BasicSpscRing, ModelAtomic>(3, {"PPp", "fOff"}) == "");
+    CHECK(mistake<SpscRing, ModelAtomic>(1, {"ppp", "ooo"}) == "");
+    CHECK(mistake<SpscRing, ModelAtomic>(2, {"pppp", "oooo"}) == "");
+    CHECK(mistake<SpscRing, ModelAtomic>(2, {"PpP", "OfO"}) == "");
+    CHECK(mistake<SpscRing, ModelAtomic>(3, {"PPp", "fOff"}) == "");
     // Who learnt of a push by other means finds its value; who learnt of a pop finds its space.
-    CHECK(mistake<BasicSpscRing, ModelAtomic>(2, {"pps", "goo"}) == "");
-    CHECK(mistake<BasicSpscRing, ModelAtomic>(1, {"pgp", "os"}) == "");
+    CHECK(mistake<SpscRing, ModelAtomic>(2, {"pps", "goo"}) == "");
+    CHECK(mistake<SpscRing, ModelAtomic>(1, {"pgp", "os"}) == "");
 }
 
 TEST_CASE("SpscRing needs each of its memory orders", "[queue][spsc_ring][property]") {
-    const auto look = [] { return mistake<BasicSpscRing, OrderedAtomic>(1, {"pp", "oo"}); };
+    const auto look = [] { return mistake<SpscRing, OrderedAtomic>(1, {"pp", "oo"}); };
     CHECK(belay_test::needless_orders(look) == std::vector<std::string>{});
 }
 #endif

@@ -18,7 +18,6 @@ struct OneHookReceiver {
 };
 }  // namespace
 
-template class belay::detail::ReceiverCore<>;
 template class belay::detail::SenderCore<MinimalSequenced>;
 template class belay::Session<MinimalBytesTransport, MinimalRule, MinimalSessionQueue>;
 template class belay::Session<MinimalBytesTransport, MinimalRule, MinimalSessionQueue,

@@ -626,7 +626,7 @@ TEST_CASE("Receiver needs no graceful close of its transport", "[session][receiv
         SendResult send(const Bytes& m) noexcept { return inner.send(m); }
         RawConnection inner;
     };
-    ReceiverRig<belay::detail::NoFault, AllowAll, RawTransport<Abrupt>> r;
+    ReceiverRig<AllowAll, RawTransport<Abrupt>> r;
     auto a = r.attached(hello_of(1, 1));
     CHECK(r.ask(a, data(1, "x") + data(5, "gap") + data(2, "y")) == Seen{"error gap 2"});
     CHECK_FALSE(a->live);

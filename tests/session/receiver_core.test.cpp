@@ -15,7 +15,7 @@ constexpr Id store{std::byte{9}};
 constexpr Id own_journal{std::byte{1}};
 constexpr Id other{std::byte{2}};
 
-using Core = ReceiverCore<>;
+using Core = ReceiverCore;
 using Greeting = Core::Greeting;
 
 Hello hello(std::uint64_t attach, Id of = own_journal) {
@@ -90,7 +90,7 @@ TEST_CASE("ReceiverCore remembers the attach that the record does not have yet",
 TEST_CASE("ReceiverCore::progress_after carries journal, attach, number and check",
           "[session][receiver_core][unit]") {
     Core core{store, {}};
-    core.adopted(1, hello(8), core.adoption(hello(8), {}));
+    core.adopted(1, hello(8), Core::adoption(hello(8)));
     CHECK(core.progress() == Progress{.journal = own_journal,
                                       .attach = 8,
                                       .check = belay::journal_format::first_check(own_journal)});

@@ -23,7 +23,7 @@ public:
     }
     void advance(Turn&) {}
 };
-using AskedRig = ReceiverRig<belay::detail::NoFault, AllowAll, RawTransport<AskedConnection>>;
+using AskedRig = ReceiverRig<AllowAll, RawTransport<AskedConnection>>;
 
 }  // namespace
 

@@ -1,30 +1,452 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/supervisor_core.hpp
-/// SupervisorCore: everything a supervisor decides, as a value without clock, transport or
-/// allocation.
+/// SupervisorCore: all decisions of a supervisor, as a value without clock or transport.
 #pragma once
 
-#include <utility>  // std::move
+#include <type_traits>  // std::is_constant_evaluated
+#include <utility>      // std::move
 
-#include <belay/link/detail/basic_supervisor_core.hpp>
+#include <belay/core/order.hpp>
+#include <belay/core/turn.hpp>
+#include <belay/link/detail/gates.hpp>
+#include <belay/link/link_errc.hpp>
+#include <belay/link/supervisor_core_options.hpp>
+#include <belay/link/timeline.hpp>
+#include <belay/policy/policy.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace timeline {
 
-/// The brain of a Supervisor.
+/// Makes the decisions of a Supervisor.
 ///
-/// A plain value: copy it to ask "what if", prove a timeline by static_assert, explore its states.
-/// Every `begin` of the policy is followed by exactly one of failed, succeeded, abandoned; every
-/// plan (a failed or lost that did not stop) and every `wanted` by exactly one begin or abandoned.
+/// It is a plain value without clock, transport or allocation. Copy it to try an event, prove a
+/// timeline by static_assert, or explore its states.
 ///
-/// Its members are in detail/basic_supervisor_core.hpp.
+/// Every `begin` of the policy is followed by exactly one of failed, succeeded and abandoned. Every
+/// plan (a failed or lost that did not stop), and every `wanted`, is followed by exactly one begin
+/// or abandoned.
 ///
 /// Models:        std::copyable if the policy is.
 /// Thread safety: distinct objects safe.
 template <RuleLike Policy>
-class SupervisorCore : public detail::BasicSupervisorCore<Policy> {
+class SupervisorCore {
+    using Verb = Advice::Verb;
+
 public:
+    /// Starts in LinkState::stopped.   Pre: the options' durations are >= 0ns.
     constexpr explicit SupervisorCore(Policy policy, SupervisorCoreOptions options = {})
-        : detail::BasicSupervisorCore<Policy>{std::move(policy), options} {}
+        : policy_{detail::as_policy(std::move(policy))}, options_{detail::checked(options)} {}
+
+    /// Takes one event and returns what the caller must do; at most one transition follows.
+    ///
+    /// Complexity: O(rules).   Allocates: never.
+    constexpr Actions step(const Step& s, Turn& turn) noexcept {
+        Actions actions;
+        actions_ = &actions;
+        decide(s, turn);
+        actions_ = nullptr;
+        if (actions.teardown && s.goodbye) actions.graceful = true;
+        return actions;
+    }
+
+    /// Returns when the core needs the next tick.   Complexity: O(rules).
+    [[nodiscard]] constexpr Instant deadline() const noexcept {
+        return trying() ? detail::smaller(state_deadline(), gates_.deadline()) : state_deadline();
+    }
+
+    /// Returns when a reconnect_now() that is given now attempts; `never` if it does not attempt.
+    /// Complexity: O(1).
+    [[nodiscard]] constexpr Instant manual_attempt_at(Instant now, bool force) const noexcept {
+        const Instant allowed = manual_at_ == always || force
+                                    ? now
+                                    : detail::larger(now, after(manual_at_, options_.manual_gap));
+        switch (status_.state) {
+            case LinkState::failed:
+            case LinkState::blocked_auth:
+                return gates_.any_shut(now) ? never : now;
+            case LinkState::connected:
+                return allowed > now ? never : now;
+            case LinkState::cooldown:
+            case LinkState::suspended:
+                if (force) return now;
+                return detail::smaller(status_.retry_at, detail::larger(allowed, floor_));
+            default:
+                return never;
+        }
+    }
+
+    /// Returns the state of the connection, and since when.
+    [[nodiscard]] constexpr const LinkStatus& status() const noexcept { return status_; }
+    /// Returns the gates that are shut, including those whose grace still runs.
+    [[nodiscard]] constexpr std::uint32_t gates() const noexcept { return gates_.all(); }
+    /// Returns when the grace of a gate ends; `always` if the gate has none, or is open.
+    [[nodiscard]] constexpr Instant grace_ends(Gate gate) const noexcept {
+        return gates_.grace_ends(static_cast<std::uint32_t>(gate));
+    }
+    /// Returns the policy in its present state.
+    [[nodiscard]] constexpr const auto& policy() const noexcept { return policy_; }
+
+private:
+    constexpr void decide(const Step& s, Turn& turn) noexcept {
+        switch (s.input) {
+            case Input::start:
+                return on_start(turn);
+            case Input::stop:
+                return on_stop(turn);
+            case Input::gates:
+                return on_gates(s, turn);
+            case Input::credentials:
+                return on_credentials(turn);
+            case Input::reconnect_now:
+                return on_reconnect_now(s.force, turn);
+            case Input::drain:
+                return on_drain(s.within, turn);
+            case Input::opened:
+                return on_opened(turn);
+            case Input::closed:
+                return on_closed(s.failure, turn);
+            case Input::tick:
+                return on_tick(turn);
+        }
+    }
+
+    constexpr void on_start(Turn& turn) noexcept {
+        if (status_.state != LinkState::stopped) return;
+        start_afresh();
+        go_down(0, turn);
+        if (gates_.any_shut(turn.now)) return enter(LinkState::offline, never, turn);
+        if (options_.start_within > Duration::zero()) {
+            return wait({Verb::wait_at_least, jitter(options_.start_within, turn), "start"}, turn);
+        }
+        attempt(false, turn);
+    }
+
+    constexpr void on_stop(Turn& turn) noexcept {
+        if (status_.state == LinkState::stopped) return;
+        leave_connection(turn);
+        abandon(turn);
+        floor_ = not_before_ = always;
+        enter(LinkState::stopped, never, turn);
+    }
+
+    constexpr void on_gates(const Step& s, Turn& turn) noexcept {
+        gates_.set(s.gates, s.within, turn.now);
+        if (status_.state != LinkState::offline) {
+            // A gate whose grace is over waits for the tick: this turn may still open it.
+            if (trying() && gates_.any_shut()) go_offline(turn);
+            return;
+        }
+        if (gates_.any_shut(turn.now)) return;
+        // Wait first, never attempt at once: a fleet must not return in one burst.
+        const Instant settled = jitter(options_.settle_within, turn);
+        if (not_before_ > settled) want(turn);
+        wait({Verb::wait_at_least, detail::larger(settled, not_before_), "gate"}, turn);
+    }
+
+    constexpr void go_offline(Turn& turn) noexcept {
+        not_before_ = detail::larger(floor_, status_.retry_at == never ? always : status_.retry_at);
+        leave_connection(turn);
+        abandon(turn);
+        enter(LinkState::offline, never, turn);
+    }
+
+    constexpr void on_credentials(Turn& turn) noexcept {
+        const LinkState state = status_.state;
+        // The attempt in flight may still be refused because of the old credentials.
+        fresh_credentials_ =
+            state == LinkState::connecting || (options_.recycle && state == LinkState::connected);
+        if (state == LinkState::blocked_auth) attempt(false, turn);
+    }
+
+    [[nodiscard]] constexpr bool to_recycle() const noexcept {
+        return options_.recycle && fresh_credentials_ && status_.state == LinkState::connected;
+    }
+
+    constexpr void on_drain(Duration within, Turn& turn) noexcept {
+        const Instant ends = after(turn.now, within);
+        if (status_.state == LinkState::draining) {
+            attempt_ends_ = detail::smaller(attempt_ends_, ends);
+        } else if (status_.state == LinkState::connected) {
+            settle_if_stable(turn);
+            go_down(1, turn);
+            abandon(turn);
+            status_.failure = {};
+            attempt_ends_ = ends;
+            actions_->drain = true;
+            enter(LinkState::draining, never, turn);
+        } else {
+            on_stop(turn);
+        }
+    }
+
+    constexpr void on_reconnect_now(bool force, Turn& turn) noexcept {
+        const Instant at = manual_attempt_at(turn.now, force);
+        switch (status_.state) {
+            case LinkState::failed:
+            case LinkState::blocked_auth:
+                start_afresh();
+                manual_at_ = turn.now;
+                return attempt(force, turn);
+            case LinkState::connected:
+                if (at > turn.now) return;
+                manual_at_ = turn.now;
+                leave_connection(turn);
+                status_.failure = Failure{.cause = Cause::planned};
+                return attempt(force, turn);
+            case LinkState::cooldown:
+            case LinkState::suspended:
+                manual_at_ = at;
+                if (at <= turn.now) return attempt(force, turn);
+                if (at < status_.retry_at) enter(status_.state, at, turn);
+                return;
+            default:
+                return;
+        }
+    }
+
+    constexpr void on_opened(Turn& turn) noexcept {
+        if (status_.state != LinkState::connecting) return;
+        floor_ = not_before_ = always;
+        status_.decided_by = {};
+        status_.down_since = never;
+        status_.retry_failed = false;
+        enter(LinkState::connected, never, turn);
+    }
+
+    constexpr void on_closed(Failure failure, Turn& turn) noexcept {
+        const LinkState state = status_.state;
+        if (failure.cause == Cause::none) failure.cause = Cause::lost;
+        if (state == LinkState::draining) {
+            status_.failure = failure.cause == Cause::planned ? Failure{} : failure;
+            return on_stop(turn);
+        }
+        if (state != LinkState::connecting && state != LinkState::connected) return;
+        // Compare timestamps, because the tick that ends the stable window may be late.
+        if (state == LinkState::connected) {
+            settle_if_stable(turn);
+            go_down(1, turn);
+        } else if (failure.cause != Cause::planned) {
+            try_failed();
+        }
+        status_.failure = failure;
+        status_.decided_by = {};
+        actions_->teardown = true;
+        if (failure.retry_after > Duration::zero()) {
+            floor_ = detail::larger(floor_, after(turn.now, failure.retry_after));
+        }
+
+        if (failure.cause == Cause::planned) {
+            abandon(turn);
+            return wait({Verb::wait_at_least, jitter(options_.settle_within, turn), "planned"},
+                        turn);
+        }
+        const Advice advice = begun_ ? policy_.failed(failure, turn) : policy_.lost(failure, turn);
+        begun_ = false;
+        planned_ = advice.verb != Verb::stop;
+        if (failure.cause == Cause::unauthorized && !fresh_credentials_) {
+            abandon(turn);
+            return enter(LinkState::blocked_auth, never, turn);
+        }
+        if (failure.cause == Cause::permanent || failure.cause == Cause::forbidden) {
+            abandon(turn);
+            return enter(LinkState::failed, never, turn);
+        }
+        wait(advice, turn);
+    }
+
+    constexpr void on_tick(Turn& turn) noexcept {
+        if (turn.now < deadline()) return;
+        if (trying() && gates_.any_shut(turn.now)) return go_offline(turn);
+        switch (status_.state) {
+            case LinkState::connecting:
+                return on_closed(late(LinkErrc::attempt_timed_out), turn);
+            case LinkState::draining:
+                return on_closed(late(LinkErrc::not_drained), turn);
+            case LinkState::connected:
+                if (!to_recycle()) return settle_if_stable(turn);
+                on_closed(Failure{.cause = Cause::planned}, turn);
+                actions_->graceful = true;
+                return;
+            case LinkState::cooldown:
+            case LinkState::suspended:
+                return !spread_ && overslept(options_.overslept_after, turn) ? spread_again(turn)
+                                                                             : attempt(false, turn);
+            default:
+                return;
+        }
+    }
+    [[nodiscard]] constexpr Instant state_deadline() const noexcept {
+        switch (status_.state) {
+            case LinkState::connecting:
+            case LinkState::draining:
+                return attempt_ends_;
+            case LinkState::cooldown:
+            case LinkState::suspended:
+                return status_.retry_at;
+            case LinkState::connected:
+                if (to_recycle()) return status_.since;
+                return begun_ ? stable_at() : never;
+            default:
+                return never;
+        }
+    }
+
+    /// Waits again for a random time: other processes have probably woken at the same instant.
+    constexpr void spread_again(Turn& turn) noexcept {
+        constexpr Duration spread_max = std::chrono::seconds{30};
+        const Duration wait = elapsed(status_.since, status_.retry_at);
+        // Once: a process that is always late would never attempt.
+        spread_ = true;
+        enter(status_.state, jitter(detail::smaller(wait, spread_max), turn), turn);
+    }
+
+    /// Reports to the policy that an attempt is wanted that it has not planned. The core's own
+    /// jitter (at the start, after a gate) wants no attempt.
+    constexpr void want([[maybe_unused]] Turn& turn) noexcept {
+        if constexpr (detail::HasWanted<detail::AsPolicy<Policy>>) {
+            if (!begun_ && !planned_) policy_.wanted(turn);
+            planned_ = !begun_;
+        }
+    }
+
+    /// Attempts if the policy allows it, or else waits as the policy advises.
+    constexpr void attempt(bool force, Turn& turn) noexcept {
+        if (gates_.any_shut(turn.now)) return go_offline(turn);
+        want(turn);
+        if (!force) {
+            const Advice advice = policy_.admit(turn.now);
+            if (!advice.allows(turn.now)) return wait(advice, turn);
+        }
+        const Advice advice = policy_.begin(turn);
+        if (advice.verb != Verb::go) return wait(advice, turn);
+        begun_ = true;
+        planned_ = spread_ = fresh_credentials_ = false;
+        if (status_.attempt != ~std::uint32_t{0}) ++status_.attempt;
+        attempt_ends_ = after(turn.now, policy_.attempt_limit());
+        actions_->dial = true;
+        enter(LinkState::connecting, never, turn);
+    }
+
+    constexpr void wait(Advice advice, Turn& turn) noexcept {
+        // A breaker that another user has opened counts at once, not at the end of the wait.
+        const Advice now = policy_.admit(turn.now);
+        const bool others_ask = !now.allows(turn.now) || floor_ > advice.until;
+        if (others_ask && advice.verb != Verb::stop) want(turn);
+        advice = detail::stronger(advice, now);
+        if (advice.verb == Verb::wait_exactly || advice.verb == Verb::suspend) {
+            floor_ = detail::larger(floor_, advice.until);
+        }
+        const Instant until = detail::larger(detail::larger(advice.until, floor_), turn.now);
+        // Do not wait for an attempt that a rule will not allow when it is due.
+        const Advice then = policy_.admit(until);
+        if (then.verb == Verb::stop) advice = detail::stronger(advice, then);
+        status_.decided_by = advice.by;
+        if (advice.verb == Verb::stop) {
+            abandon(turn);
+            return enter(LinkState::failed, never, turn);
+        }
+        spread_ = false;
+        const bool suspended = advice.verb == Verb::suspend && advice.until > turn.now;
+        enter(suspended ? LinkState::suspended : LinkState::cooldown, until, turn);
+    }
+
+    constexpr void leave_connection(Turn& turn) noexcept {
+        const LinkState state = status_.state;
+        if (state == LinkState::draining) actions_->teardown = true;
+        if (state != LinkState::connecting && state != LinkState::connected) return;
+        if (state == LinkState::connected) {
+            settle_if_stable(turn);
+            go_down(1, turn);
+        }
+        abandon(turn);
+        actions_->teardown = actions_->graceful = true;
+    }
+
+    constexpr void settle_if_stable(Turn& turn) noexcept {
+        if (begun_ && turn.now >= stable_at()) settle(turn);
+    }
+    constexpr void settle(Turn& turn) noexcept {
+        begun_ = false;
+        status_.attempt = 0;
+        status_.failure = {};
+        policy_.succeeded(turn);
+    }
+
+    /// Ends an attempt without an outcome, or a plan whose attempt will not take place.
+    constexpr void abandon(Turn& turn) noexcept {
+        if (begun_ && status_.attempt != 0) --status_.attempt;
+        if (begun_ || planned_) policy_.abandoned(turn);
+        begun_ = planned_ = false;
+    }
+
+    /// Makes the one transition of a step.
+    constexpr void enter(LinkState state, Instant retry_at, Turn& turn) noexcept {
+        actions_->change.from = status_.state;
+        status_.state = state;
+        status_.since = turn.now;
+        status_.retry_at = retry_at;
+        actions_->notify = true;
+        actions_->change.to = status_;
+    }
+    /// Begins an outage. The loss of a connection counts as its first failed try.
+    constexpr void go_down(std::uint8_t tries_failed, const Turn& turn) noexcept {
+        status_.down_since = turn.now;
+        status_.retry_failed = false;
+        tries_failed_ = tries_failed;
+    }
+    /// Counts a failed try. The first attempt after a start is not yet a retry.
+    constexpr void try_failed() noexcept {
+        status_.retry_failed = tries_failed_ != 0;
+        tries_failed_ = 1;
+    }
+    /// Returns whether a shut gate ends this state.
+    [[nodiscard]] constexpr bool trying() const noexcept {
+        const LinkState state = status_.state;
+        return state == LinkState::cooldown || state == LinkState::suspended ||
+               state == LinkState::connecting || state == LinkState::connected;
+    }
+    /// Returns whether the process was frozen or paused at `retry_at`.
+    [[nodiscard]] constexpr bool overslept(Duration by, const Turn& turn) const noexcept {
+        return elapsed(status_.retry_at, turn.now) > by;
+    }
+    [[nodiscard]] static constexpr Instant jitter(Duration within, Turn& turn) noexcept {
+        const auto last = static_cast<std::uint64_t>(within.count());
+        return after(turn.now, Duration{static_cast<std::int64_t>(uniform_upto(turn.bits, last))});
+    }
+    [[nodiscard]] static constexpr Failure late(LinkErrc what) noexcept {
+        Failure failure{.cause = Cause::timed_out};
+        if (!std::is_constant_evaluated()) failure = failure_of(what);
+        return failure;
+    }
+
+    constexpr void start_afresh() noexcept {
+        policy_.reset();
+        status_.attempt = 0;
+        status_.failure = {};
+        status_.decided_by = {};
+        floor_ = not_before_ = manual_at_ = always;
+    }
+
+    /// Returns when the connection counts as stable. Pre: connected, which follows validation.
+    [[nodiscard]] constexpr Instant stable_at() const noexcept {
+        return after(status_.since, policy_.stable_window());
+    }
+
+protected:
+    // Not private: tests/link/exploration.test.cpp compares states by all that they consist of.
+    LinkStatus status_{};
+    Actions* actions_ = nullptr;     // of the step in progress
+    std::uint8_t tries_failed_ = 0;  // whether a try has failed in this outage
+    bool begun_ = false;             // the policy has begun an attempt, and waits for its outcome
+    bool planned_ = false;  // the policy has planned an attempt (and may hold tokens), or wants one
+    bool spread_ = false;   // the end of this wait was overslept, and a second wait has replaced it
+    bool fresh_credentials_ = false;  // given since the attempt in flight began
+    detail::AsPolicy<Policy> policy_;
+    SupervisorCoreOptions options_;
+    detail::Gates gates_;
+    Instant attempt_ends_ = never;  // connecting, draining: the time limit
+    Instant floor_ = always;        // a server or breaker asked for it: no attempt before
+    Instant not_before_ = always;   // offline: end of the wait that a gate interrupted
+    Instant manual_at_ = always;    // last attempt granted to reconnect_now()
 };
 
 template <class Policy>

@@ -3,36 +3,85 @@
 /// MpmcRing: a bounded queue between any number of threads.
 #pragma once
 
-#include <atomic>  // std::atomic
+#include <cstddef>      // std::size_t
+#include <optional>     // std::optional
+#include <span>         // std::span
+#include <type_traits>  // std::is_nothrow_move_assignable_v
+#include <utility>      // std::move
 
-#include <belay/queue/detail/basic_mpmc_ring.hpp>
+#include <belay/queue/detail/numbered_ring.hpp>
 #include <belay/queue/storage_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// A first-in, first-out queue of at most `capacity` values, for any number of threads.
+/// A bounded first-in, first-out queue between any number of threads.
 ///
-/// It allocates nothing after construction. A value is behind those whose push was over before its
-/// own began; a batch lies in one piece. A thread that is stopped in the middle of a push hides its
-/// value and those behind it until it goes on (try_pop answers nothing then), one that is stopped
-/// in the middle of a pop keeps its slot.
+/// The ring allocates nothing after construction. A value comes after all values whose push had
+/// returned before its own push began. The values of a batch stay together. If a thread is
+/// suspended in the middle of a push, its value and all values after it are hidden until it
+/// continues: try_pop returns std::nullopt. A thread that is suspended in the middle of a pop keeps
+/// its slot.
 ///
-/// Members:       MpmcRing(capacity), try_push(value), push_some(span), try_pop(), pop_some(span),
-///                size(), capacity(); see detail/basic_mpmc_ring.hpp.
-/// Models:        StorageLike. It lends nothing: another thread could take what was lent. One that
-///                was moved from may only be destroyed or assigned to.
-/// Thread safety: any thread calls anything, but nobody else uses it while it is made, moved or
-///                destroyed.
-/// Progress:      no locks, no waiting: a call repeats only because another call went through.
+/// Models:        StorageLike. It has no front(): another thread could take the value that front()
+///                returned. A ring that was moved from may only be destroyed or assigned to.
+/// Thread safety: any thread calls anything. No other thread may use the ring while it is
+///                constructed, moved or destroyed.
+/// Progress:      no locks and no waiting: a call repeats only because another call succeeded.
 /// Complexity:    O(1) each, without contention; batches O(values).
 /// Source:        detail/numbered_slots.hpp.
 template <class T>
-class MpmcRing : public detail::BasicMpmcRing<T, std::atomic> {
+class MpmcRing : detail::NumberedRing<T> {
     static_assert(detail::RingValue<T>,
                   "MpmcRing: T must be movable and destructible without throwing");
 
 public:
-    using detail::BasicMpmcRing<T, std::atomic>::BasicMpmcRing;
+    using value_type = T;
+
+    /// Allocates the slots.   Pre: 0 < capacity <= 2^48.   Throws: std::bad_alloc.
+    explicit MpmcRing(std::size_t capacity) : Base{capacity} {}
+
+    /// Adds a value at the back. If the ring is full, returns false and does not change `value`.
+    [[nodiscard]] bool try_push(T&& value) noexcept { return Base::push(std::move(value)); }
+    /// Adds a copy of a value, which is made first.   Throws: what copying throws; then nothing was
+    /// added.
+    [[nodiscard]] bool try_push(const T& value) noexcept(std::is_nothrow_copy_constructible_v<T>)
+        requires std::is_copy_constructible_v<T>
+    {
+        return try_push(T{value});
+    }
+    /// Adds as many of `values` as fit, from the first on, and returns how many. The others do not
+    /// change.
+    [[nodiscard]] std::size_t push_some(std::span<T> values) noexcept {
+        return Base::push_batch(values);
+    }
+
+    /// Takes the oldest value; returns std::nullopt if there is none.
+    [[nodiscard]] std::optional<T> try_pop() noexcept {
+        std::size_t position = 0;
+        if (slots_.claim(head_, Phase::pop, 1, position) == 0) return std::nullopt;
+        return slots_.take(position);
+    }
+    /// Takes the oldest values, as many as fit into `into`, and returns how many.
+    [[nodiscard]] std::size_t pop_some(std::span<T> into) noexcept
+        requires std::is_nothrow_move_assignable_v<T>
+    {
+        std::size_t position = 0;
+        const std::size_t count = slots_.claim(head_, Phase::pop, into.size(), position);
+        slots_.take_some(position, into.first(count));
+        return count;
+    }
+
+    /// Returns how many values are in the ring. While other threads push and pop, it is an estimate
+    /// within the capacity.
+    [[nodiscard]] std::size_t size() const noexcept { return Base::held(); }
+    /// Returns the capacity given to the constructor.
+    [[nodiscard]] std::size_t capacity() const noexcept { return slots_.capacity(); }
+
+private:
+    using Base = detail::NumberedRing<T>;
+    using Phase = typename Base::Slots::Phase;
+    using Base::head_;
+    using Base::slots_;
 };
 
 }}  // namespace belay

@@ -14,10 +14,10 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// A first-in, first-out queue of at most `N` values, or of as many as its constructor is told.
+/// A first-in, first-out queue of at most `N` values, or of the capacity given to its constructor.
 ///
-/// It allocates nothing after construction, and values never move while they are in it. Where the
-/// capacity is no power of two, there is space for the next one, which stays unused.
+/// The ring allocates nothing after construction, and values never move while they are in it. It
+/// holds slots for the next power of two; those beyond the capacity stay unused.
 ///
 /// Models:        LeasableLike.
 /// Thread safety: distinct objects safe; it has no atomics.
@@ -30,10 +30,11 @@ class Ring {
 public:
     using value_type = T;
 
+    /// Holds its values in the object itself.
     Ring() noexcept
         requires(N != dynamic_capacity)
     = default;
-    /// Pre: 0 < capacity <= 2^48.   Throws: std::bad_alloc.
+    /// Allocates the slots.   Pre: 0 < capacity <= 2^48.   Throws: std::bad_alloc.
     explicit Ring(std::size_t capacity)
         requires(N == dynamic_capacity)
         : slots_{capacity} {}
@@ -61,18 +62,18 @@ public:
     }
     ~Ring() { clear(); }
 
-    /// Adds a value at the back; answers false, and leaves it as it was, if the ring is full.
+    /// Adds a value at the back. If the ring is full, returns false and does not change `value`.
     [[nodiscard]] bool try_push(T&& value) noexcept {
         // A copy: as far as the compiler knows, the value may lie over tail_.
         const std::size_t tail = tail_;
         if (tail - head_ == slots_.capacity()) return false;
-        // The index first, here and in try_pop: it needs no register beside the slot's then, which
-        // is a tenth of the time. Nothing throws in between.
+        // The index first, here and in try_pop: it then needs no second register, which saves a
+        // tenth of the time. Nothing throws in between.
         tail_ = tail + 1;
         std::construct_at(slots_.at(tail), std::move(value));
         return true;
     }
-    /// The same with a copy.   Throws: what copying throws, and then nothing was added.
+    /// Adds a copy of a value.   Throws: what copying throws; then nothing was added.
     [[nodiscard]] bool try_push(const T& value) noexcept(std::is_nothrow_copy_constructible_v<T>)
         requires std::is_copy_constructible_v<T>
     {
@@ -83,7 +84,7 @@ public:
         return true;
     }
 
-    /// Takes the oldest value; nothing if there is none.
+    /// Takes the oldest value; returns std::nullopt if the ring is empty.
     [[nodiscard]] std::optional<T> try_pop() noexcept {
         const std::size_t head = head_;
         if (head == tail_) return std::nullopt;
@@ -94,7 +95,8 @@ public:
         return value;
     }
 
-    /// The oldest value; null if there is none. It stays where it is until it is taken.
+    /// Returns the oldest value, or null if the ring is empty. The value does not move until it is
+    /// taken.
     [[nodiscard]] T* front() noexcept { return head_ == tail_ ? nullptr : slots_.at(head_); }
     /// Removes the oldest value.   Pre: there is one.
     void ack() noexcept {
@@ -102,15 +104,17 @@ public:
         std::destroy_at(slots_.at(head_));
         ++head_;
     }
-    /// Nothing: the oldest value is first until it is removed.
+    /// Does nothing: the oldest value stays first until it is removed.
     void nack() noexcept {}
 
+    /// Returns how many values are in the ring.
     [[nodiscard]] std::size_t size() const noexcept { return tail_ - head_; }
+    /// Returns the largest number of values.
     [[nodiscard]] std::size_t capacity() const noexcept { return slots_.capacity(); }
 
 private:
     void take(Ring& other) noexcept {
-        // Counted, not asked for: GCC 12 else suspects reads of an empty ring's slots.
+        // A count instead of a test for empty: otherwise GCC 12 warns of reads of empty slots.
         for (std::size_t left = other.size(); left != 0; --left) {
             static_cast<void>(try_push(std::move(*other.slots_.at(other.head_))));
             other.ack();
@@ -120,7 +124,7 @@ private:
         while (head_ != tail_) ack();
     }
 
-    // They only grow; the slot is their remainder, so that full and empty differ.
+    // Both only grow. The slot is the remainder, so that full and empty differ.
     std::size_t head_ = 0;
     std::size_t tail_ = 0;
     detail::RingSlots<T, N> slots_;

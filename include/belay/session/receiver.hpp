@@ -1,39 +1,421 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/session/receiver.hpp
-/// Receiver: the other end of sessions; lets each operation take effect exactly once, in order.
+/// Receiver: the other end of sessions; applies each operation exactly once, in order.
 #pragma once
 
-#include <utility>  // std::move
+#include <concepts>     // std::default_initializable
+#include <type_traits>  // std::is_same_v
+#include <utility>      // std::exchange, std::move
 
-#include <belay/session/detail/basic_receiver.hpp>
-#include <belay/session/detail/planted_fault.hpp>
+#include <belay/core/machine_like.hpp>
+#include <belay/core/order.hpp>
+#include <belay/session/detail/receiver_core.hpp>
+#include <belay/session/detail/receiver_event.hpp>
+#include <belay/session/detail/receiver_peers.hpp>
+#include <belay/session/detail/sender_table.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Serves sessions over connections that a listener hands it, into one ledger.
+/// Serves sessions over connections that a listener hands to it, and applies their operations to
+/// one ledger.
 ///
-/// Of several connections of one sender only the newest is served: it fences the others, so that a
-/// frozen process that wakes up again does no harm. A connection is never answered with progress
-/// that is not durable.
-///
-/// Its members are in detail/basic_receiver.hpp.
+/// If a sender has several connections, the receiver serves only the newest. It closes the others
+/// ("fencing"), so that a frozen process that wakes up again does no harm. The receiver answers
+/// with a sender's progress only after that progress is durable.
 ///
 /// Models:        MachineLike.
 /// Thread safety: home thread only.
 /// Source:        docs/session-protocol.md, section 5.2.
 template <class Transport, class Ledger, class Authorize = AllowAll, class Observer = NoObserver>
-class Receiver
-    : public detail::BasicReceiver<Receiver<Transport, Ledger, Authorize, Observer>,
-                                   detail::NoFault, Transport, Ledger, Authorize, Observer> {
+class Receiver {
+    // Not constraints: the compiler's message for a failed constraint would hide these sentences.
+    static_assert(explain::transport_like<Transport>());
+    static_assert(explain::ledger_like<Ledger>());
+    static_assert(
+        detail::Authorizes<Authorize>,
+        "Receiver: the authorizer must be callable as (const Id& sender, BytesView token) "
+        "-> std::error_code");
+    static_assert(std::is_same_v<typename Transport::message_type, Bytes>,
+                  "Receiver: the transport must carry belay::Bytes");
+    using Core = detail::ReceiverCore;
+    using Sender = detail::SenderTable::Sender;
+    using Notice = detail::ReceiverEvent;
+    using Peers = detail::ServedPeers<Transport, detail::ReceiverPeer, Receiver>;
+    using Peer = typename Peers::Peer;
+    using Phase = detail::PeerPhase;
+    friend Peers;
+
 public:
+    /// Authorizes senders by a default-constructed Authorize.
     template <class A = Authorize>
         requires std::default_initializable<A>
     explicit Receiver(Ledger ledger, ReceiverOptions options = {}, Observer observer = {})
         : Receiver{std::move(ledger), A{}, options, std::move(observer)} {}
+    /// Authorizes each sender by `authorize(id, token)` before it answers the sender's HELLO.
     Receiver(Ledger ledger, Authorize authorize, ReceiverOptions options = {},
              Observer observer = {})
-        : Receiver::BasicReceiver{std::move(ledger), std::move(authorize), options,
-                                  std::move(observer)} {}
+        : options_{detail::checked(options)},
+          observer_{std::move(observer)},
+          authorize_{std::move(authorize)},
+          ledger_{std::move(ledger)} {
+        static_assert(detail::explain_observer<detail::ReceiverHooks<Receiver>, Observer>());
+    }
+    Receiver(const Receiver&) = delete;
+    Receiver& operator=(const Receiver&) = delete;
+
+    // ---- for the driver ------------------------------------------------------------------------
+
+    void attach(Waker waker) {
+        bits_ = Random{(waker_ = std::move(waker)).seed()};
+        peers_.attach(waker_.nested(0));
+    }
+
+    [[nodiscard]] Instant deadline() const noexcept {
+        if (!notices_.empty()) return always;
+        return detail::smaller(commit_at_, peers_.deadline());
+    }
+
+    void advance(Instant now) {
+        BELAY_PRECONDITION(!line_.in_turn(), "Receiver::advance: must not be called in a hook");
+        const driver::TurnGuard guard{line_};
+        now_ = detail::larger(now_, now);
+        peers_.advance(now_);
+        if (commit_at_ <= now_) commit();
+        acknowledge();
+        reap();
+        notify_all(guard);
+    }
+
+    // ---- commands ------------------------------------------------------------------------------
+
+    /// Serves a connection that a listener has accepted.   Pre: attached to a driver.
+    ///
+    /// If ReceiverOptions::connections_max connections are open, the new connection replaces one
+    /// that is closing, or else one that has sent nothing. If there is none, the new one is closed.
+    void accept(Transport transport) {
+        if (peers_.full(options_.connections_max) && !make_space()) return;
+        Peer& peer =
+            peers_.add(std::move(transport), options_.messages_max, options_.heartbeat, waker_);
+        // Before its HELLO a client must not make the transport hold more than a greeting.
+        peer.link.limit_messages(session_format::frame_header_bytes +
+                                 session_format::greeting_bytes_max);
+        peer.greeting_ends = after(detail::larger(now_, waker_.now()), options_.greeting_max);
+    }
+
+    /// Continues with a new ledger after the old one has failed.   Pre: failed().
+    void resume(Ledger ledger) {
+        BELAY_PRECONDITION(static_cast<bool>(failed_),
+                           "Receiver::resume: the ledger in use must have failed");
+        ledger_ = std::move(ledger);
+        failed_.clear();
+        senders_.clear();
+        commit_at_ = never;
+    }
+
+    /// Commits the ledger, acknowledges, and closes all connections.
+    void stop() {
+        if (commit_at_ != never) commit();
+        acknowledge();
+        peers_.for_each([this](Peer& peer) { peer.say_goodbye(options_.linger_max); });
+        waker_.touch();
+    }
+
+    // ---- observers -----------------------------------------------------------------------------
+
+    [[nodiscard]] Ledger& ledger() noexcept { return ledger_; }
+    [[nodiscard]] auto& observer() noexcept { return detail::unwrap(observer_); }
+    /// Returns the number of connections, including those that are being closed.
+    [[nodiscard]] std::size_t connections() const noexcept { return peers_.count(); }
+    /// Returns the error of the ledger, after which no sender is served until resume(); else none.
+    [[nodiscard]] std::error_code failed() const noexcept { return failed_; }
+
+private:
+    friend struct detail::LifelineOf;
+
+    bool make_space() {
+        Peer* const out = peers_.giving_way(
+            bits_, [](const Peer& p) { return p.rank(std::is_same_v<Authorize, AllowAll>); });
+        const bool known_to_go = out != nullptr && out->link.closing();
+        if (!known_to_go) note({Notice::Kind::refused, no_id, {}, SessionErrc::overloaded});
+        if (out != nullptr) out->link.abort();
+        waker_.touch();
+        return out != nullptr;
+    }
+
+    /// Runs the turn of one connection.
+    void serve(Peer& peer, Instant) {
+        if (peer.ack_due) acks_.owe(peer);  // there may be space for it now
+        peer.link.advance(now_, options_.events_per_turn_max,
+                          [&](const Bytes& message, Lane) { on_message(peer, message); });
+        watch(peer);
+        // One PONG for all PINGs of a turn: a client must not be able to ask for more.
+        if (std::exchange(peer.pong_due, false))
+            say(peer, session_format::FrameType::pong, peer.pong, now_);
+    }
+    void watch(Peer& peer) {
+        if (peer.greeting_ends <= now_) return refuse(peer, SessionErrc::protocol, 0);
+        const detail::Pulse::Due due = peer.judge(now_, peer.greeted());
+        if (due == detail::Pulse::Due::lost) peer.give_up();
+        if (due == detail::Pulse::Due::ping)
+            say(peer, session_format::FrameType::ping, ++pings_, now_);
+    }
+    void on_message(Peer& peer, const Bytes& message) {
+        const bool greeted = peer.phase == Phase::attached;
+        session_format::FrameReader reader{message, greeted ? options_.limits.payload_bytes_max
+                                                            : session_format::greeting_bytes_max};
+        while (!peer.link.closing()) {
+            const auto next = reader.next();
+            if (!next) return refuse(peer, SessionErrc::protocol, reader.bad_type());
+            if (!*next) return;
+            on_frame(peer, **next);
+        }
+    }
+
+    void on_frame(Peer& peer, const session_format::Frame& frame) {
+        const auto type = static_cast<std::uint8_t>(frame.type);
+        if (frame.lane != 0) return refuse(peer, SessionErrc::protocol, type);
+        if (peer.phase == Phase::expecting_hello) {
+            if (frame.type == session_format::FrameType::hello) return on_hello(peer, frame);
+            return refuse(peer, SessionErrc::protocol, type);
+        }
+        switch (frame.type) {
+            case session_format::FrameType::start:
+                if (frame.number != peer.hello.attach) break;
+                if (peer.phase == Phase::pending) on_start(peer);
+                return;
+            case session_format::FrameType::data:
+                if (peer.phase != Phase::attached) break;
+                return on_data(peer, frame);
+            case session_format::FrameType::ping:
+                return peer.owe_pong(frame.number);
+            case session_format::FrameType::pong:
+                return;
+            case session_format::FrameType::error:
+                return peer.link.close(failure_of(SessionErrc::protocol), Duration{});
+            default:
+                break;
+        }
+        refuse(peer, SessionErrc::protocol, type);
+    }
+
+    void on_hello(Peer& peer, const session_format::Frame& frame) {
+        const auto read = session_format::read_hello(frame);
+        if (!read) {
+            const bool version = read.error() == SessionErrc::version;
+            return refuse(peer, version ? SessionErrc::version : SessionErrc::protocol,
+                          version ? (std::uint64_t{session_format::frame_version} << 32U) |
+                                        session_format::frame_version
+                                  : 1);
+        }
+        const session_format::Hello& h = *read;
+        peer.hello = h;
+        peer.hello.token = {};  // only the authorizer sees it
+        // Before any other answer, and before the fence; otherwise any client could fence another.
+        if (const std::error_code e = authorize_(h.sender, h.token)) {
+            return refuse(
+                peer,
+                e == SessionErrc::unauthorized ? SessionErrc::unauthorized : SessionErrc::forbidden,
+                0);
+        }
+        if (peer.link.closing()) return;  // the authorizer accepted other connections
+        if (failed_) return refuse(peer, SessionErrc::storage, 0);
+        const Core fresh = fresh_core();
+        const Sender* const known = senders_.find(h.sender);
+        const Core& core = known != nullptr ? known->core : fresh;
+        const auto answer = core.judge(h, ledger_.progress(h.sender));
+        if (answer.greeting == Core::Greeting::refuse)
+            return refuse(peer, answer.error, answer.detail);
+        if (answer.greeting == Core::Greeting::pend) {
+            if (!may_pend(peer)) return;
+            peer.phase = Phase::pending;
+            peer.greeting_ends = after(now_, options_.greeting_max);
+            peer.pulse.heard(now_);
+            return welcome(peer, core.pend(h, ledger_.progress(h.sender)));
+        }
+        Sender* const sender = senders_.find_or_add(h.sender, options_.senders_max, fresh);
+        if (sender == nullptr) return refuse(peer, SessionErrc::overloaded, 1000);
+        fence(peer);
+        if (!settle()) return;
+        admit(peer);
+        const auto settled = ledger_.progress(h.sender);
+        welcome(peer, sender->core.attach(peer.id, h, settled.value_or(Progress{})));
+        note({Notice::Kind::attached, h.sender, sender->core.progress(), {}});
+    }
+
+    [[nodiscard]] Core fresh_core() const noexcept {
+        return {ledger_.store_id(), options_.limits, !std::is_same_v<Authorize, AllowAll>};
+    }
+
+    void on_start(Peer& peer) {
+        if (failed_) return refuse(peer, SessionErrc::storage, 0);
+        Sender* const sender =
+            senders_.find_or_add(peer.hello.sender, options_.senders_max, fresh_core());
+        if (sender == nullptr) return refuse(peer, SessionErrc::overloaded, 1000);
+        // Between HELLO and START a newer connection may have been attached.
+        const auto answer = sender->core.judge(peer.hello, ledger_.progress(peer.hello.sender));
+        if (answer.greeting == Core::Greeting::refuse)
+            return refuse(peer, answer.error, answer.detail);
+        if (answer.greeting == Core::Greeting::attach)
+            return refuse(peer, SessionErrc::superseded, 0);
+        adopt(peer, *sender);
+    }
+
+    /// A sender may have one pending connection at a time.
+    /// Returns: whether this connection may be pending.
+    bool may_pend(Peer& peer) {
+        Peer* const other = peers_.find(
+            [&](const Peer& p) { return p.pends(peer.hello.sender) && !p.link.closing(); });
+        if (other == nullptr) return true;
+        if constexpr (std::is_same_v<Authorize, AllowAll>) {
+            // Either of the two may have borrowed the id. The other one ends soon.
+            const auto wait =
+                std::chrono::ceil<std::chrono::milliseconds>(elapsed(now_, other->greeting_ends));
+            refuse(peer, SessionErrc::overloaded, static_cast<std::uint64_t>(wait.count()));
+            return false;
+        } else {
+            refuse(*other, SessionErrc::superseded, peer.hello.attach);
+            return true;
+        }
+    }
+
+    void admit(Peer& peer) noexcept {
+        peer.phase = Phase::attached;
+        peer.greeting_ends = never;
+        peer.pulse.heard(now_);
+        peer.link.limit_messages(~std::size_t{0});
+    }
+
+    void adopt(Peer& peer, Sender& sender) {
+        fence(peer);
+        if (!settle()) return;
+        const auto old = ledger_.progress(sender.id);
+        const Progress record = Core::adoption(peer.hello);
+        if (const std::error_code e = ledger_.adopt(sender.id, record)) return fail(e);
+        sender.core.adopted(peer.id, peer.hello, record);
+        admit(peer);
+        if (old) note({Notice::Kind::replaced, sender.id, *old, {}});
+        note({Notice::Kind::attached, sender.id, record, {}});
+        acks_.owe(peer);
+    }
+
+    void on_data(Peer& peer, const session_format::Frame& frame) {
+        if (failed_) return refuse(peer, SessionErrc::storage, 0);
+        Sender* const sender = senders_.find(peer.hello.sender);
+        switch (sender->core.judge_data(peer.id, frame)) {
+            case Core::Data::skip:
+                acks_.owe(peer);
+                return;
+            case Core::Data::gap:
+                return refuse(peer, SessionErrc::gap, sender->core.progress().applied + 1);
+            case Core::Data::protocol:
+                return refuse(peer, SessionErrc::protocol, 4);
+            case Core::Data::apply:
+                break;
+        }
+        const Progress after_it = sender->core.progress_after(frame);
+        // Before apply(): if it throws, nothing may be acknowledged before the next commit.
+        senders_.begin(*sender);
+        commit_at_ = detail::smaller(commit_at_, after(now_, options_.commit_within));
+        if (const std::error_code e = ledger_.apply(sender->id, after_it, frame.payload))
+            return fail(e);
+        sender->core.applied(after_it);
+        acks_.owe(peer);
+    }
+
+    /// Closes all other connections of this sender. Frames that they sent and that are not yet
+    /// applied are dropped.
+    void fence(const Peer& newest) {
+        peers_.for_each([&](Peer& other) {
+            if (other.id != newest.id && other.greeted() &&
+                other.hello.sender == newest.hello.sender)
+                refuse(other, SessionErrc::superseded, newest.hello.attach);
+        });
+    }
+
+    /// Commits everything that an older connection began.   Returns: false if the ledger failed.
+    bool settle() {
+        if (commit_at_ != never) commit();
+        return !failed_;
+    }
+
+    void commit() {
+        if (const std::error_code e = ledger_.commit()) return fail(e);
+        commit_at_ = never;
+        senders_.committed([this](const Sender& s) {
+            note({Notice::Kind::committed, s.id, s.core.progress(), {}});
+        });
+    }
+
+    /// Sends the ACKs that are due, unless a commit is outstanding.
+    void acknowledge() {
+        if (failed_ || commit_at_ != never) return;
+        acks_.pay([this](Peer& peer) {
+            Core& core = senders_.find(peer.hello.sender)->core;
+            const Bytes ack = detail::ack_message(core.progress().applied, core.grant());
+            return peer.send(ack, now_) != SendResult::busy;
+        });
+    }
+
+    void welcome(Peer& peer, const session_format::Welcome& g) {
+        static_cast<void>(peer.send(detail::welcome_message(g), now_));
+    }
+
+    void refuse(Peer& peer, SessionErrc code, std::uint64_t number) {
+        peer.let_go();
+        if (peer.link.closing()) return;
+        Bytes message;
+        const bool names_store =
+            code == SessionErrc::store_changed || code == SessionErrc::unknown_journal;
+        session_format::append_error(message, code, number,
+                                     names_store ? BytesView{ledger_.store_id()} : BytesView{});
+        static_cast<void>(peer.link.send(message));
+        peer.link.close(failure_of(code), options_.linger_max);
+        note({Notice::Kind::refused, peer.hello.sender, {}, make_error_code(code)});
+    }
+
+    void fail(const std::error_code& error) {
+        failed_ = error;
+        commit_at_ = never;
+        peers_.for_each([this](Peer& peer) { refuse(peer, SessionErrc::storage, 0); });
+        note({Notice::Kind::failed, {}, {}, error});
+    }
+
+    void reap() {
+        peers_.reap([this](Peer& peer) {
+            acks_.forget(peer);
+            if (Sender* const sender = senders_.find(peer.hello.sender)) {
+                sender->core.ended(peer.id);
+            }
+        });
+    }
+
+    void note(Notice notice) { notices_.push(std::move(notice)); }
+
+    /// Calls the hooks that are due. The receiver is consistent: a hook may do anything, and also
+    /// destroy the receiver.
+    void notify_all(const driver::TurnGuard& guard) {
+        while (!notices_.empty()) {
+            const Notice n = notices_.pop();
+            detail::tell(observer_, *this, n);
+            if (guard.gone()) return;
+        }
+    }
+
+    const ReceiverOptions options_;
+    [[no_unique_address]] Observer observer_;
+    [[no_unique_address]] Authorize authorize_;
+    Ledger ledger_;
+    driver::Lifeline line_;
+    Waker waker_;
+    Random bits_;
+    std::error_code failed_;
+    Instant now_ = always;
+    Instant commit_at_ = never;
+    std::uint64_t pings_ = 0;
+    detail::EventRing<Notice> notices_;
+    detail::SenderTable senders_;
+    detail::AckList<Peer> acks_;
+    Peers peers_{*this};
 };
 
 }}  // namespace belay

@@ -4,38 +4,70 @@
 #pragma once
 
 #include <concepts>     // std::same_as
-#include <type_traits>  // std::remove_cvref_t
-#include <utility>      // std::move
+#include <type_traits>  // std::is_same_v, std::remove_cvref_t
+#include <utility>      // std::move, std::exchange
 
-#include <belay/session/detail/basic_session.hpp>
-#include <belay/session/detail/planted_fault.hpp>
+#include <belay/core/order.hpp>
+#include <belay/link/supervisor.hpp>
+#include <belay/link/validated.hpp>
+#include <belay/session/detail/sender_core.hpp>
+#include <belay/session/detail/session_core.hpp>
+#include <belay/session/session_observer.hpp>
+#include <belay/session/session_options.hpp>
+#include <belay/session/session_queue.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// Sends operations to a Receiver, each exactly once and in order, whatever fails on the way.
+/// Sends operations to a Receiver, which applies each exactly once and in order, also after crashes
+/// of either side and failures of the network.
 ///
-/// `send` takes an operation; it is durable, and will be delivered, when on_accepted(up_to) says so
-/// or commit() has returned; one flush serves all operations of a turn. The session owns the
-/// supervisor of its connection and the queue; it does not drop: a queue whose overflow policy does
-/// is refused.
+/// `send` takes an operation. The operation is durable, and will be delivered, once the observer's
+/// on_accepted(up_to) has covered its number or commit() has returned without an error. One flush
+/// serves all operations of a turn. The session owns the queue and the supervisor of its
+/// connection. It never drops an operation, so a queue whose overflow policy drops does not
+/// compile.
 ///
-/// What no protocol can mend (a side lost what it had made durable) is detected, stops the session,
-/// and is reported by on_blocked with the facts; the queue goes on taking operations up to its
-/// limit.
-///
-/// Its members are in detail/basic_session.hpp.
+/// No protocol can repair a side that lost what it had made durable. The session detects such a
+/// loss, stops sending, and reports it with the facts by on_blocked. The queue continues to take
+/// operations up to its limit.
 ///
 /// Models:        MachineLike.
 /// Thread safety: home thread, as its supervisor; handle() for other threads.
 /// Source:        docs/session-protocol.md.
 template <class Transport, class Policy, class Queue, class Observer = NoObserver>
-class Session : public detail::BasicSession<Session<Transport, Policy, Queue, Observer>,
-                                            detail::NoFault, Transport, Policy, Queue, Observer> {
+class Session {
+    // Not constraints: the compiler's message for a failed constraint would hide these sentences.
+    static_assert(explain::transport_like<Transport>());
+    static_assert(explain::rule_like<Policy>());
+    static_assert(explain::session_queue<Queue>());
+    static_assert(std::is_same_v<typename Transport::message_type, Bytes>,
+                  "Session: the transport must carry belay::Bytes");
+
+    using Journal = detail::JournalOf<Queue>;
+    using Sender = detail::SenderCore<Journal>;
+    using Core = detail::SessionCore;
+    using Notice = Core::Notice;
+
 public:
+    using Handle = detail::LinkCommands<Bytes>;
+
+    /// Opens nothing: attach the session to a driver, then call start().
+    ///
+    /// Pre: options.id is not no_id; greeting_max and stalled_after are > 0ns; token is <= 4 KiB.
     Session(Transport transport, Policy policy, Queue queue, SessionOptions options,
             Observer observer = {})
-        : Session::BasicSession{std::move(transport), std::move(policy), std::move(queue),
-                                std::move(options), std::move(observer)} {}
+        : options_{detail::checked(std::move(options))},
+          observer_{std::move(observer)},
+          queue_{std::move(queue)},
+          sender_{queue_.storage(),
+                  {options_.id, options_.payload_bytes_max, std::move(options_.token)}},
+          core_{{options_.greeting_max, options_.stalled_after, options_.heartbeat},
+                facts(LinkState::stopped)},
+          released_{sender_.acked()},
+          link_{Validated{std::move(transport), Check{this}}, std::move(policy), options_.link,
+                Tap{this}} {
+        static_assert(detail::explain_observer<Hooks, Observer>());
+    }
     /// Does not compile: a session needs an id.
     template <class... Other>
         requires(sizeof...(Other) <= 1 &&
@@ -46,6 +78,345 @@ public:
                       "Session: SessionOptions follow the queue, for a session needs an id: "
                       "Session{transport, policy, queue, SessionOptions{.id = id}}");
     }
+    Session(const Session&) = delete;
+    Session& operator=(const Session&) = delete;
+
+    // ---- for the driver ------------------------------------------------------------------------
+
+    void attach(Waker waker) {
+        link_.attach(waker.nested(0));
+        waker_ = std::move(waker);
+    }
+
+    [[nodiscard]] Instant deadline() const noexcept {
+        if (dirty_ || !deferred_.empty() || can_send() || is_drained()) return always;
+        return detail::smaller(detail::smaller(link_.deadline(), core_.deadline(facts())),
+                               drain_ends_);
+    }
+
+    void advance(Instant now) {
+        const driver::TurnGuard guard{line_};
+        now_ = detail::larger(now_, now);
+        link_.advance(now_);
+        if (guard.gone()) return;
+        // The command that waited for this turn was no start().
+        if (link_.status().state == LinkState::stopped) drain_ends_ = never;
+        run_timers();
+        make_durable();
+        pump();
+        notify_all(guard);
+        // Last: stop() calls on_state, in which the observer may destroy the session.
+        if (guard.gone() || (!is_drained() && now_ < drain_ends_)) return;
+        drain_ends_ = never;
+        stop();
+    }
+
+    // ---- commands ------------------------------------------------------------------------------
+
+    /// Takes an operation and puts it into the queue.
+    ///
+    /// Returns: the operation's number. It is not durable yet: see on_accepted and commit().
+    /// Errors:  QueueErrc::queue_full, queue_suspended, too_large; SessionErrc::takes_no_more while
+    ///          a drain() runs; errors of the medium. After an error the operation is not taken,
+    ///          with one exception: if the medium fails in Flush::each, this session is blocked,
+    ///          and the next Session over the same journal may deliver the operation.
+    [[nodiscard]] Result<std::uint64_t> send(BytesView operation) {
+        if (sender_.blocked() == Blocked::journal_failed) return SessionErrc::journal_failed;
+        if (drain_ends_ != never) return SessionErrc::takes_no_more;
+        const std::error_code e = queue_.push(operation);
+        // In Flush::each the push flushes: the next turn, or commit(), finds that it has failed.
+        if (!e || journal().failed()) {
+            dirty_ = true;
+            waker_.touch();
+        }
+        if (e) return e;
+        return journal().last();
+    }
+
+    /// Makes all operations that send() has taken durable, as the journal's mode promises.
+    ///
+    /// Errors: of the medium. After one the session is blocked and promises nothing more.
+    /// Blocks: for one flush of the medium.
+    [[nodiscard]] std::error_code commit() {
+        std::error_code error = make_durable();
+        waker_.touch();
+        if (error || sender_.blocked() != Blocked::journal_failed) return error;
+        error = journal().failed();
+        return error ? error : SessionErrc::journal_failed;
+    }
+
+    /// Connects, and reconnects after each outage. send() may be called before start().
+    void start() { link_.start(); }
+    /// Disconnects; see Supervisor::stop. Operations that were taken stay in the queue.
+    void stop() { link_.stop(); }
+    /// Takes no more operations, and stops when all operations are acknowledged, or after `within`.
+    ///
+    /// Until then the session reconnects as usual. Operations that are left at the end (`depth()`)
+    /// stay in the queue. If drain() is called several times, the earliest end counts.
+    void drain(Duration within) {
+        // A start() that waits for the next turn is drained, too.
+        const bool waits = link_.deadline() == always;
+        if (link_.status().state == LinkState::stopped && !waits) return;
+        const Instant ends = after(detail::larger(now_, waker_.now()), within);
+        drain_ends_ =
+            detail::smaller(drain_ends_, detail::smaller(ends, before(never, Duration{1})));
+        waker_.touch();
+    }
+    /// Shuts a gate; see Supervisor::shut.
+    void shut(Gate gate, Duration grace = {}) { link_.shut(gate, grace); }
+    /// Opens a gate; see Supervisor::open.
+    void open(Gate gate) { link_.open(gate); }
+    /// Hands new credentials to the transport; see Supervisor::credentials.
+    template <class... A>
+    void credentials(A&&... values) {
+        link_.credentials(std::forward<A>(values)...);
+    }
+    /// Connects now; see Supervisor::reconnect_now. A blocked session checks again when it is
+    /// connected, and is blocked again if the cause persists.
+    Reconnect reconnect_now(bool force = false) { return link_.reconnect_now(force); }
+
+    /// Pings the receiver now, for example after a change of networks. If nothing arrives within
+    /// `within`, the connection has failed. Does nothing unless the session is connected.
+    /// Pre: within > 0ns.
+    void probe_now(Duration within = std::chrono::seconds{5}) {
+        BELAY_PRECONDITION(within > Duration::zero(), "Session::probe_now: within must be > 0ns");
+        if (core_.probe(detail::larger(now_, waker_.now()), within)) ping();
+        waker_.touch();
+    }
+
+    // ---- observers -----------------------------------------------------------------------------
+
+    /// Returns the state of the connection and the numbers reached, as one consistent value.
+    [[nodiscard]] SessionStatus status() const {
+        return {link_.status(),   sender_.blocked(),   sender_.details(),
+                journal().last(), journal().durable(), sender_.acked()};
+    }
+    /// Returns how many operations are taken and not yet acknowledged.
+    [[nodiscard]] std::uint64_t depth() const noexcept {
+        return journal().last() - sender_.acked();
+    }
+    /// Returns the commands that other threads may give. Call `send` on the home thread only.
+    [[nodiscard]] Handle handle() const { return link_.handle(); }
+    [[nodiscard]] auto& observer() noexcept { return detail::unwrap(observer_); }
+    [[nodiscard]] Queue& queue() noexcept { return queue_; }
+    [[nodiscard]] Instant now() const noexcept { return now_; }
+
+private:
+    friend struct detail::LifelineOf;
+    using Hooks = detail::SessionHooks<Session>;
+    static constexpr int batches_per_turn_max = 16;
+
+    /// Greets the receiver on a new connection; passes once the receiver has resumed this session.
+    struct Check {
+        Session* me;
+        Verdict begin(const auto& say) { return me->greet(say); }
+        Verdict judge(const Bytes& message, const auto& say) { return me->judge(message, say); }
+    };
+    /// Receives the supervisor's events. The user's observer is notified later, when the session
+    /// is consistent.
+    struct Tap {
+        Session* me;
+        void on_state(const Transition& change) { me->on_state(change); }
+        void on_message(Bytes message) { me->on_message(message); }
+        void on_writable(Lane) { me->busy_ = false; }
+    };
+    using Link = Supervisor<Validated<Transport, Check>, Policy, Tap>;
+
+    [[nodiscard]] Journal& journal() noexcept { return queue_.storage(); }
+    [[nodiscard]] const Journal& journal() const noexcept { return queue_.storage(); }
+
+    Verdict greet(const auto& say) {
+        Bytes hello;
+        busy_ = false;
+        unsent_.clear();
+        core_.greeting(now_);
+        if (const std::error_code e = sender_.hello(hello)) return Verdict::refused(failure(e));
+        // A disk that was full may have space again.
+        dirty_ = journal().durable() != journal().last();
+        return say(hello) == SendResult::sent ? Verdict::pending() : Verdict::refused();
+    }
+
+    Verdict judge(const Bytes& message, const auto& say) {
+        Bytes reply;
+        const std::error_code e = sender_.take(message, reply);
+        const bool said = reply.empty() || say(reply) == SendResult::sent;
+        if (e) return Verdict::refused(failure(e));
+        if (!said) return Verdict::refused();
+        if (sender_.phase() != Sender::Phase::flowing) return Verdict::pending();
+        core_.resumed(now_);
+        return Verdict::passed();
+    }
+
+    void on_message(const Bytes& message) {
+        Bytes reply;
+        const std::error_code e = sender_.take(message, reply);
+        if (!reply.empty()) static_cast<void>(link_.send(reply));
+        if (e) link_.report_unhealthy(failure(e));
+    }
+
+    void on_state(const Transition& change) {
+        if (change.to.state == LinkState::stopped) drain_ends_ = never;
+        if (change.to.state != LinkState::connected) {
+            sender_.close();
+            core_.disconnected(change.to.state);
+        }
+        // stop() was called inside a hook: on_state waits until that hook has returned.
+        if (notifying_) {
+            deferred_.push(Transition{change});
+        } else {
+            detail::notify<typename Hooks::State>(observer_, *this, change);
+        }
+    }
+
+    Failure failure(const std::error_code& e) {
+        if (e.category() != detail::session_category()) {
+            sender_.journal_failed();
+            Failure f = Failure::from(e);
+            f.cause = Cause::permanent;
+            return f;
+        }
+        return Failure::from(e, sender_.take_retry_after());
+    }
+
+    void run_timers() {
+        core_.heard(link_.heard_at());
+        switch (core_.judge(now_)) {
+            case Core::Due::nothing:
+                return;
+            case Core::Due::silent:
+                return link_.report_unhealthy(failure_of(SessionErrc::silent));
+            case Core::Due::lost:
+                return link_.report_unhealthy(failure_of(LinkErrc::heartbeat_lost));
+            case Core::Due::ping:
+                return ping();
+        }
+    }
+    void ping() {
+        Bytes frame;
+        session_format::append_frame(frame,
+                                     {.type = session_format::FrameType::ping, .number = ++pings_});
+        // If there is no space for it, the receiver does not read; the heartbeat finds that.
+        static_cast<void>(link_.send(frame));
+    }
+
+    /// Flushes the journal: once for all operations that were taken since the last flush.
+    std::error_code make_durable() {
+        if (!std::exchange(dirty_, false)) return {};
+        const std::error_code e = journal().commit();
+        if (e) link_.report_unhealthy(failure(e));
+        return e;
+    }
+
+    void pump() {
+        if (!can_send()) return;
+        for (int i = 0; i < batches_per_turn_max && can_send(); ++i) {
+            if (unsent_.empty()) {
+                if (const std::error_code e = sender_.fill(unsent_, options_.batch_bytes)) {
+                    return link_.report_unhealthy(failure(e));
+                }
+                if (unsent_.empty()) return;
+            }
+            const SendResult result = link_.send(unsent_);
+            if (result == SendResult::refused) {
+                return link_.report_unhealthy(failure_of(LinkErrc::message_refused));
+            }
+            busy_ = result == SendResult::busy;
+            if (!busy_) unsent_.clear();
+        }
+    }
+
+    [[nodiscard]] bool is_drained() const noexcept { return drain_ends_ != never && depth() == 0; }
+    [[nodiscard]] bool can_send() const noexcept {
+        const bool up = link_.status().state == LinkState::connected && !busy_;
+        return up && (!unsent_.empty() || sender_.wants_to_send());
+    }
+
+    [[nodiscard]] detail::SessionFacts facts(LinkState link) const noexcept {
+        return {link, journal().durable(), sender_.acked(), sender_.replacements(),
+                sender_.blocked()};
+    }
+    [[nodiscard]] detail::SessionFacts facts() const noexcept {
+        return facts(link_.status().state);
+    }
+
+    /// Calls a hook, and then on_state for each change of the connection that the hook has caused.
+    /// Returns: false if the session was destroyed.
+    template <class Hook, class... A>
+    bool call(const driver::TurnGuard& guard, A&&... a) {
+        struct Notifying {
+            const driver::TurnGuard& guard;
+            bool& flag;
+            ~Notifying() {
+                if (!guard.gone()) flag = false;
+            }
+        } notifying{guard, notifying_};
+        notifying_ = true;
+        detail::notify<Hook>(observer_, *this, std::forward<A>(a)...);
+        while (!guard.gone() && !deferred_.empty()) {
+            const Transition change = deferred_.pop();
+            detail::notify<typename Hooks::State>(observer_, *this, change);
+        }
+        return !guard.gone();
+    }
+
+    /// Notifies the queue's observer, because the sender acknowledges in the journal directly.
+    void notify_queue() {
+        const std::uint64_t left = sender_.acked() - std::exchange(released_, sender_.acked());
+        if constexpr (requires { queue_.tell_released(std::size_t{1}); }) {
+            if (left != 0) queue_.tell_released(static_cast<std::size_t>(left));
+        }
+    }
+
+    /// Calls the hooks that are due. The session is consistent: a hook may do anything, and also
+    /// destroy the session.
+    void notify_all(const driver::TurnGuard& guard) {
+        // Left over after a hook threw.
+        if (!deferred_.empty() && !call<typename Hooks::State>(guard, deferred_.pop())) return;
+        notify_queue();
+        if (guard.gone()) return;
+        for (Notice notice = Notice::none;;) {
+            notice = core_.tell(notice, now_, facts());
+            if (notice == Notice::none || !notify_of(notice, guard)) return;
+        }
+    }
+    /// Returns: false if the session was destroyed.
+    bool notify_of(Notice notice, const driver::TurnGuard& guard) {
+        switch (notice) {
+            case Notice::accepted:
+                return call<typename Hooks::Accepted>(guard, journal().durable());
+            case Notice::acknowledged:
+                return call<typename Hooks::Acknowledged>(guard, sender_.acked());
+            case Notice::journal_replaced:
+                return call<typename Hooks::JournalReplaced>(guard,
+                                                             BlockedDetails{sender_.details()});
+            case Notice::blocked:
+                return call<typename Hooks::IsBlocked>(guard, sender_.blocked(),
+                                                       BlockedDetails{sender_.details()});
+            case Notice::stalled:
+                return call<typename Hooks::Stalled>(guard);
+            case Notice::none:
+                break;
+        }
+        return true;
+    }
+
+    const SessionOptions options_;
+    [[no_unique_address]] Observer observer_;
+    Queue queue_;
+    Sender sender_;
+    Core core_;
+    std::uint64_t released_;  // acknowledged, and reported to the queue's observer
+    driver::Lifeline line_;
+    Waker waker_;
+    Bytes unsent_;
+    bool dirty_ = false;
+    bool busy_ = false;
+    bool notifying_ = false;
+    detail::EventRing<Transition> deferred_;  // of the connection, while a hook runs
+    std::uint64_t pings_ = 0;
+    Instant now_ = always;
+    Instant drain_ends_ = never;  // `never`: drain() was not called
+    Link link_;
 };
 
 template <class Transport, class Policy, class Queue>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/queue/model_atomic.hpp
-/// ModelAtomic and Tracked: a std::atomic and a value, as explore() sees them.
+/// ModelAtomic, Tracked and TrackedOver: a std::atomic and a value, as explore() sees them.
 #pragma once
 
 #include <compare>
@@ -8,6 +8,8 @@
 #include <set>
 #include <string>
 #include <vector>
+
+#include <belay/queue/detail/ring_atomics.hpp>
 
 #include "support/queue/explorer.hpp"
 
@@ -189,4 +191,17 @@ private:
     void touch(int change) const { Explorer::current->touch(this, change); }
 };
 
+/// A Tracked whose rings are made of `Atomic`.
+template <template <class> class Atomic>
+class TrackedOver : public Tracked {
+public:
+    using Tracked::Tracked;
+};
+
 }  // namespace belay_test
+
+template <template <class> class Atomic>
+struct belay::detail::RingAtomics<belay_test::TrackedOver<Atomic>> {
+    template <class N>
+    using Of = Atomic<N>;
+};

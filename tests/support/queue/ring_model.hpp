@@ -9,7 +9,7 @@
 #include <string_view>
 #include <type_traits>
 
-#include <belay/queue/detail/basic_spsc_ring.hpp>
+#include <belay/queue/spsc_ring.hpp>
 
 #include "support/catch.hpp"
 #include "support/queue/model_atomic.hpp"
@@ -105,6 +105,8 @@ inline std::string history_mistake(const std::vector<RingCall>& calls, std::size
 ///   s tells others by a flag, g goes on only if the flag was seen.
 template <class Ring>
 class RingActor {
+    using Value = typename Ring::value_type;
+
 public:
     RingActor(Explorer& explorer, Ring& ring, ModelAtomic<int>& flag, std::vector<RingCall>& calls,
               int first)
@@ -125,7 +127,7 @@ private:
         const auto popped = [&](int value, bool done, bool waits = false) {
             calls_.push_back({false, done, waits, false, value, begin, explorer_.now()});
         };
-        Tracked two[2] = {Tracked{next_}, Tracked{next_ + 1}};
+        Value two[2] = {Value{next_}, Value{next_ + 1}};
         switch (step) {
             case 's':
                 flag_.store(1, std::memory_order_release);
@@ -144,7 +146,7 @@ private:
                 break;
             }
             case 'o': {
-                const std::optional<Tracked> got = ring_.try_pop();
+                const std::optional<Value> got = ring_.try_pop();
                 popped(got ? got->number : 0, got.has_value());
                 break;
             }
@@ -159,11 +161,11 @@ private:
         }
         return true;
     }
-    void play_special(char step, const Explorer::Moment& begin, std::span<Tracked> two,
-                      auto& pushed, auto& popped) {
+    void play_special(char step, const Explorer::Moment& begin, std::span<Value> two, auto& pushed,
+                      auto& popped) {
         if constexpr (requires { ring_.front(); }) {
             if (step != 'f') return explorer_.fail("unknown step");
-            Tracked* const got = ring_.front();
+            Value* const got = ring_.front();
             const int number = got != nullptr ? got->number : 0;
             if (got != nullptr) ring_.ack();
             popped(number, got != nullptr);
@@ -171,7 +173,7 @@ private:
             if (step == 'w') {
                 pushed(ring_.push_wait(std::move(two[0])), true);
             } else if (step == 't') {
-                const std::optional<Tracked> got = ring_.pop_wait();
+                const std::optional<Value> got = ring_.pop_wait();
                 popped(got ? got->number : 0, got.has_value(), true);
             } else if (step == 'T') {
                 const std::size_t n = ring_.pop_some_wait(two);
@@ -197,6 +199,7 @@ template <class Make>
 Explorer::Found explore_ring(Make make, std::size_t capacity, bool hides,
                              const std::vector<std::string>& scripts, int filled = 0) {
     using Ring = typename decltype(make())::element_type;
+    using Value = typename Ring::value_type;
     // What threads that hang still use; never destroyed, since there is no explorer at the end.
     static auto* const kept = new std::vector<std::unique_ptr<Ring>>;
     return Explorer::explore([&](Explorer& explorer) {
@@ -204,7 +207,7 @@ Explorer::Found explore_ring(Make make, std::size_t capacity, bool hides,
         ModelAtomic<int> flag{0};
         std::vector<RingCall> calls;
         for (int i = 0; i < filled; ++i) {
-            if (!ring->try_push(Tracked{900 + i})) explorer.fail("no room at the start");
+            if (!ring->try_push(Value{900 + i})) explorer.fail("no room at the start");
             // Before everything: what every thread knows.
             calls.push_back({true, true, false, false, 900 + i, {0, {}}, {0, {}}});
         }
@@ -219,7 +222,7 @@ Explorer::Found explore_ring(Make make, std::size_t capacity, bool hides,
             kept->push_back(std::move(ring));
             return;
         }
-        while (const std::optional<Tracked> got = ring->try_pop()) {
+        while (const std::optional<Value> got = ring->try_pop()) {
             calls.push_back({false, true, false, false, got->number, {}, {}});
         }
         ring.reset();
@@ -229,12 +232,13 @@ Explorer::Found explore_ring(Make make, std::size_t capacity, bool hides,
     });
 }
 
-/// What is wrong with a `Ring` of this capacity in one of the orders; "" if nothing is.
-template <template <class, template <class> class> class Ring, template <class> class Atomic>
+/// What is wrong with a `Ring` of this capacity, over such atomics, in one of the orders; "" if
+/// nothing is.
+template <template <class> class Ring, template <class> class Atomic>
 std::string mistake(std::size_t capacity, const std::vector<std::string>& scripts) {
-    using Explored = Ring<Tracked, Atomic>;
+    using Explored = Ring<TrackedOver<Atomic>>;
     // Only where nobody else pushes, an unfinished push hides no value.
-    constexpr bool hides = !std::is_same_v<Explored, belay::detail::BasicSpscRing<Tracked, Atomic>>;
+    constexpr bool hides = !std::is_same_v<Explored, belay::SpscRing<TrackedOver<Atomic>>>;
     const auto make = [capacity] { return std::make_unique<Explored>(capacity); };
     const Explorer::Found found = explore_ring(make, capacity, hides, scripts);
     INFO(found.orders << " orders of " << scripts[0] << ", " << scripts[1] << ", ...");

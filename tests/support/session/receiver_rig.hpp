@@ -5,8 +5,9 @@
 
 #include <functional>
 
+#include <belay/session/receiver.hpp>
+
 #include "support/catch.hpp"
-#include "support/session/faulty.hpp"
 #include "support/session/memory_ledger.hpp"
 #include "support/session/raw_peer.hpp"
 
@@ -46,14 +47,13 @@ struct Door {
     }
 };
 
-template <class Fault = belay::detail::NoFault, class Authorize = belay::AllowAll,
-          class Transport = RawTransport<>>
+template <class Authorize = belay::AllowAll, class Transport = RawTransport<>>
 struct ReceiverRig {
     MemoryLedger ledger;
     ReceiverNotes notes;
     RawLines lines;
     belay::Duration now{};
-    FaultyReceiver<Fault, Transport, LedgerView, Authorize, std::reference_wrapper<ReceiverNotes>>
+    belay::Receiver<Transport, LedgerView, Authorize, std::reference_wrapper<ReceiverNotes>>
         receiver;
 
     explicit ReceiverRig(belay::ReceiverOptions options = {})
@@ -95,7 +95,7 @@ struct ReceiverRig {
 };
 
 /// Asks who knocks.
-using Guarded = ReceiverRig<belay::detail::NoFault, Door>;
+using Guarded = ReceiverRig<Door>;
 inline belay::session_format::Hello with_token(belay::session_format::Hello h,
                                                std::string_view token) {
     h.token = belay::as_bytes(token);

@@ -19,10 +19,10 @@
 #include <belay/policy/attempt_timeout.hpp>
 #include <belay/policy/reset_when_stable.hpp>
 #include <belay/queue/queue.hpp>
+#include <belay/session.hpp>
 #include <belay/sim/tcp.hpp>
 #include <belay/sim/world.hpp>
 
-#include "support/session/faulty.hpp"
 #include "support/session/sim_ledger.hpp"
 
 namespace belay_test {
@@ -56,8 +56,7 @@ struct SessionWorldOptions {
     belay::sim::WorldOptions world{};
 };
 
-template <class Fault = belay::detail::NoFault,
-          class JournalType = belay::Journal<belay::sim::Disk>>
+template <class JournalType = belay::Journal<belay::sim::Disk>>
 class SessionWorld {
 public:
     static constexpr belay::Id sender_id{std::byte{1}, std::byte{2}};
@@ -70,8 +69,8 @@ public:
     using ServerTransport = belay::Heartbeat<belay::sim::Accepted>;
 
     struct Client {
-        using S = FaultySession<Fault, ClientTransport, decltype(policy()),
-                                belay::Queue<JournalType>, std::reference_wrapper<Client>>;
+        using S = belay::Session<ClientTransport, decltype(policy()), belay::Queue<JournalType>,
+                                 std::reference_wrapper<Client>>;
 
         Client(SessionWorld& w, belay::sim::Host& h, JournalType journal)
             : world{w},
@@ -178,8 +177,8 @@ public:
     };
 
     struct Server {
-        using R = FaultyReceiver<Fault, ServerTransport, SimLedger, belay::AllowAll,
-                                 std::reference_wrapper<Server>>;
+        using R = belay::Receiver<ServerTransport, SimLedger, belay::AllowAll,
+                                  std::reference_wrapper<Server>>;
 
         Server(SessionWorld& w, belay::sim::Host& h)
             : world{w},

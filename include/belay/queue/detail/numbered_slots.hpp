@@ -10,6 +10,7 @@
 #include <span>      // std::span
 #include <utility>   // std::forward, std::move
 
+#include <belay/queue/detail/ring_atomics.hpp>
 #include <belay/queue/detail/ring_slots.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -27,7 +28,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 ///
 /// Source: D. Vyukov, "Bounded MPMC queue" (1024cores.net, 2010); turns that count laps:
 ///         rigtorp/MPMCQueue (2018). Exact capacities and claims of batches are added.
-template <class T, template <class> class Atomic>
+template <class T>
 class NumberedSlots {
 public:
     /// The use of a slot.
@@ -77,7 +78,7 @@ public:
     /// threads of that side. Returns how many, and sets `first` to the first of them.
     ///
     /// If it returns 0, the next position was not ready at some moment of this call.
-    [[nodiscard]] std::size_t claim(Atomic<std::size_t>& end, Phase phase, std::size_t most,
+    [[nodiscard]] std::size_t claim(RingAtomic<T, std::size_t>& end, Phase phase, std::size_t most,
                                     std::size_t& first) noexcept {
         // All relaxed: the exchange is atomic, so each position is handed out once. Only the turns
         // order the content of the slots.
@@ -139,7 +140,7 @@ private:
         explicit Slot(std::size_t first) noexcept : turn{first} {}
         T* value() noexcept { return reinterpret_cast<T*>(bytes); }
 
-        Atomic<std::size_t> turn;
+        RingAtomic<T, std::size_t> turn;
         alignas(T) std::byte bytes[sizeof(T)];
     };
 

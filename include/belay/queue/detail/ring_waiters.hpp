@@ -3,9 +3,10 @@
 /// RingWaiters: threads that sleep until a ring has changed.
 #pragma once
 
-#include <atomic>   // std::atomic
+#include <atomic>   // std::memory_order_acquire
 #include <cstdint>  // std::uint32_t
 
+#include <belay/queue/detail/ring_atomics.hpp>
 #include <belay/queue/detail/ring_slots.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -34,9 +35,11 @@ inline void pause_briefly() noexcept {
 /// It wakes all waiters, not one. With many producers a value may hide the values after it, so one
 /// wake may have to serve several waiters.
 ///
+/// T is the type of the ring's values.
+///
 /// Source: eventcounts: D. Reed, R. Kanodia, "Synchronization with Eventcounts and Sequencers"
 ///         (1979); atomic read-modify-write instead of fences, which thread sanitizers cannot see.
-template <template <class> class Atomic>
+template <class T>
 class RingWaiters {
 public:
     /// Calls `look()` until it returns true. It sleeps between two calls, after `spins` calls.
@@ -67,8 +70,8 @@ public:
     }
 
 private:
-    Atomic<std::uint32_t> waiting_{0};
-    Atomic<std::uint32_t> changes_{0};
+    RingAtomic<T, std::uint32_t> waiting_{0};
+    RingAtomic<T, std::uint32_t> changes_{0};
 };
 
 }}}  // namespace belay::detail

@@ -6,7 +6,6 @@
 #include <belay/core/order.hpp>
 #include <belay/journal/check.hpp>
 #include <belay/session/detail/credit.hpp>
-#include <belay/session/detail/planted_fault.hpp>
 #include <belay/session/greeting.hpp>
 #include <belay/session/ledger_like.hpp>
 #include <belay/session/receiver_options.hpp>
@@ -21,7 +20,6 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 ///
 /// Models:        std::copyable.
 /// Thread safety: distinct objects safe.
-template <class Fault = detail::NoFault>
 class ReceiverCore {
 public:
     /// What a HELLO is answered with.
@@ -70,7 +68,7 @@ public:
             if (h.attach <= seen) return {Greeting::refuse, SessionErrc::fenced, seen};
             return {Greeting::attach, {}, 0};
         }
-        if (!Fault::accept_unknown_journal && (h.base > 1 || h.pinned_store != no_id)) {
+        if (h.base > 1 || h.pinned_store != no_id) {
             return {Greeting::refuse, SessionErrc::unknown_journal, 0};
         }
         return {Greeting::pend, {}, 0};
@@ -109,13 +107,11 @@ public:
     }
 
     /// Step 4, after everybody else is closed and settled: the record to make durable.
-    [[nodiscard]] Progress adoption(const session_format::Hello& h,
-                                    const std::optional<Progress>& record) const {
-        const std::uint64_t base = Fault::accept_unknown_journal ? h.base - 1 : 0;
+    [[nodiscard]] static Progress adoption(const session_format::Hello& h) {
         return {.journal = h.journal,
-                .attach = Fault::adopt_with_old_attach && record ? record->attach : h.attach,
-                .applied = base,
-                .check = base == 0 ? journal_format::first_check(h.journal) : h.check};
+                .attach = h.attach,
+                .applied = 0,
+                .check = journal_format::first_check(h.journal)};
     }
 
     /// The adoption is durable.
@@ -136,7 +132,6 @@ public:
         bytes_received_ += f.payload.size();
         if (bytes_received_ > credit_.byte_limit || f.number > credit_.number_limit)
             return Data::protocol;
-        if (Fault::no_duplicate_check) return Data::apply;
         if (f.number <= progress_.applied) return Data::skip;
         return f.number == progress_.applied + 1 ? Data::apply : Data::gap;
     }
@@ -165,7 +160,7 @@ public:
         if (attached_ == connection) attached_ = 0;
     }
     [[nodiscard]] bool serves(std::uint32_t connection) const noexcept {
-        return attached_ == connection || Fault::no_fence;
+        return attached_ == connection;
     }
     [[nodiscard]] std::uint32_t attached() const noexcept { return attached_; }
     [[nodiscard]] const Progress& progress() const noexcept { return progress_; }

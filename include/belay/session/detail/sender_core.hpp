@@ -9,7 +9,6 @@
 #include <belay/journal/log_like.hpp>
 #include <belay/session/blocked.hpp>
 #include <belay/session/detail/credit.hpp>
-#include <belay/session/detail/planted_fault.hpp>
 #include <belay/session/detail/state_loss.hpp>
 #include <belay/session/greeting.hpp>
 
@@ -32,7 +31,7 @@ struct SenderOptions {
 ///
 /// Thread safety: distinct objects safe.
 /// Source:        docs/session-protocol.md, sections 5.1 and 7.
-template <LogLike Log, class Fault = detail::NoFault>
+template <LogLike Log>
 class SenderCore {
 public:
     enum class Phase : std::uint8_t { closed, greeting, adopting, flowing };
@@ -169,19 +168,14 @@ private:
         }
         const session_format::Welcome& g = *read;
         note(g);
-        const SenderFacts mine{acked(), Fault::no_check ? g.applied : journal_->durable(),
-                               Fault::never_pin ? no_id : journal_->store_pin()};
+        const SenderFacts mine{acked(), journal_->durable(), journal_->store_pin()};
         if (const StateLoss loss = detect_state_loss(mine, g); loss.blocked != Blocked::none) {
             return block(loss.blocked, loss.error);
         }
         if (g.known) {
             if (const std::error_code e = compare_check(g)) return e;
             // The answer to a resume is an acknowledgement.
-            if (!Fault::resend_from_acked) {
-                if (const std::error_code e = release(g.applied)) return e;
-            }
-        }
-        if (g.known || Fault::pin_at_welcome) {
+            if (const std::error_code e = release(g.applied)) return e;
             if (const std::error_code e = pin_store(g.store)) return e;
         }
         if (g.replaces) ++replacements_;
@@ -196,7 +190,6 @@ private:
     /// Whether both sides mean the same operations; only a journal that the receiver knows can be
     /// compared.
     [[nodiscard]] std::error_code compare_check(const session_format::Welcome& g) {
-        if (Fault::no_check) return {};
         const auto check = journal_->check(g.applied);
         if (!check) return check.error();
         return *check == g.check ? std::error_code{}
@@ -205,9 +198,7 @@ private:
 
     void resume(std::uint64_t applied, Credit credit) noexcept {
         // Always from the receiver's number, never from our own memory of what was sent.
-        const std::uint64_t from = Fault::resend_from_acked ? acked() : applied;
-        const std::uint64_t memory = Fault::resume_from_memory ? window_.next() : 0;
-        window_.resume(larger(memory, from + 1), credit);
+        window_.resume(applied + 1, credit);
     }
 
     [[nodiscard]] std::error_code on_ack(const session_format::Frame& frame, Bytes& reply) {
@@ -272,7 +263,6 @@ private:
 
     [[nodiscard]] std::error_code pin_store(const Id& store) {
         // Also when it is pinned already: the last attempt may have failed to make it durable.
-        if (Fault::never_pin) return {};
         return journal_->pin_store(store);
     }
 

@@ -9,16 +9,16 @@
 
 #include <belay/core/order.hpp>
 #include <belay/journal/id.hpp>
+#include <belay/session/detail/receiver_core.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A bounded, sorted table.   Thread safety: home thread of the receiver.
-template <class Core>
 class SenderTable {
 public:
     struct Sender {
         Id id;
-        Core core;
+        ReceiverCore core;
         bool begun = false;  ///< some of its operations are applied, and not committed
     };
 
@@ -30,7 +30,7 @@ public:
     /// Returns the sender, and adds it if there is none. If there are `most`, it first forgets one
     /// that is idle, because all its durable state is in the ledger. Returns null if all of them
     /// are busy. Other senders may move in memory.
-    [[nodiscard]] Sender* find_or_add(const Id& id, std::size_t most, const Core& fresh) {
+    [[nodiscard]] Sender* find_or_add(const Id& id, std::size_t most, const ReceiverCore& fresh) {
         if (Sender* const s = find(id)) return s;
         if (senders_.size() >= most && !forget_idle()) return nullptr;
         const auto place = senders_.begin() + static_cast<std::ptrdiff_t>(place_of(id));

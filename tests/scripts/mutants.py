@@ -1,0 +1,514 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Mutation testing: plants faults in copies of the headers, one at a time; the test that each fault names must fail.
+
+    mutants.py [--all | --only NAME...] [--seconds N] [--jobs N] [--compiler NAME] [--root DIR]
+    mutants.py --list
+    mutants.py --write NAME DIRECTORY      writes include/ with this fault in it, for another build
+
+Without --all or --only, the commit's hash chooses the order of the mutants, and as many run as N seconds allow (two
+minutes unless told otherwise). A mutant is one or more changes of headers. The text of a change must occur exactly
+once in its file: a header that was edited never makes a mutant harmless unseen. The named test must pass with the
+headers as they are. With the changed headers it must compile, and end in time with a failed CHECK or REQUIRE; an
+exception, a crash or a time limit does not count. The last line is "N passed, N failed", one for each mutant that ran.
+
+mutants_test.py plants what this script must refuse. docs/session-protocol.md, section 12, and docs/link.md say what
+the faults are.
+"""
+
+import argparse
+import collections
+import concurrent.futures
+import hashlib
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+Change = collections.namedtuple("Change", "file text replacement")
+Test = collections.namedtuple("Test", "source cases seeds", defaults=[None])  # seeds: BELAY_SEEDS
+Mutant = collections.namedtuple("Mutant", "name changes test")
+
+FLAGS = ("-std=c++20", "-O0", "-DBELAY_ASSERTIONS=1", "-Itests")
+RUN_SECONDS_MAX = 60
+COMPILE_SECONDS_MAX = 300
+BUDGET_SECONDS = 120
+
+# ---- the faults --------------------------------------------------------------------------------------------------
+
+CORE = "belay/link/supervisor_core.hpp"
+RECEIVER = "belay/session/receiver.hpp"
+RECEIVER_CORE = "belay/session/detail/receiver_core.hpp"
+SENDER_CORE = "belay/session/detail/sender_core.hpp"
+
+EXPLORATION = Test("tests/link/exploration.test.cpp",
+                   "SupervisorCore keeps its contract after every sequence of events - RecyclingProbe")
+
+
+def worlds(case, seeds=None):
+    return Test("tests/session/planted_fault.test.cpp", case, seeds)
+
+
+KILLS = "Session delivers each operation once while both sides are killed often"
+KILLED = worlds(KILLS)
+KILLED_OFTEN = worlds(KILLS, 10000)
+SLOW_NETWORK = worlds("Session delivers each operation once over a slow network", 15000)
+SERVER_LOST = worlds("Session reports the loss of the server's disk")
+CLIENT_LOST = worlds("Session goes on after the loss of the client's disk")
+CLIENT_RESTORED = worlds("Session reports that the client's disk went back to an older copy")
+
+
+def frames(name, cases="*"):
+    """A test that plays the other side frame by frame."""
+    return Test(f"tests/session/{name}.test.cpp", cases)
+
+
+# Changes that more than one mutant has.
+NO_FENCE = (
+    Change(RECEIVER, "        fence(peer);\n        if (!settle()) return;\n        admit(peer);\n",
+           "        if (!settle()) return;\n        admit(peer);\n"),
+    Change(RECEIVER_CORE, "        return attached_ == connection;\n",
+           "        return attached_ == connection || true;\n"),
+)
+NO_DUPLICATE_CHECK = (
+    Change(RECEIVER_CORE, "        if (f.number <= progress_.applied) return Data::skip;\n"
+                          "        return f.number == progress_.applied + 1 ? Data::apply : Data::gap;\n",
+           "        return Data::apply;\n"),
+)
+RESEND_FROM_ACKED = (
+    Change(SENDER_CORE, "            if (const std::error_code e = release(g.applied)) return e;\n", ""),
+    Change(SENDER_CORE, "window_.resume(applied + 1, credit);",
+           "window_.resume((static_cast<void>(applied), acked()) + 1, credit);"),
+)
+ACCEPT_UNKNOWN_JOURNAL = (
+    Change(RECEIVER_CORE, "        if (h.base > 1 || h.pinned_store != no_id) {", "        if (false) {"),
+    Change(RECEIVER_CORE, "                .applied = 0,\n"
+                          "                .check = journal_format::first_check(h.journal)};",
+           "                .applied = h.base - 1,\n"
+           "                .check = h.base == 1 ? journal_format::first_check(h.journal) : h.check};"),
+)
+NEVER_PIN = (
+    Change(SENDER_CORE, "journal_->durable(), journal_->store_pin()};", "journal_->durable(), no_id};"),
+    Change(SENDER_CORE, "        return journal_->pin_store(store);\n",
+           "        return static_cast<void>(store), std::error_code{};\n"),
+)
+ADOPT_WITH_OLD_ATTACH = (
+    Change(RECEIVER, "const Progress record = Core::adoption(peer.hello);",
+           "Progress record = Core::adoption(peer.hello);\n        if (old) record.attach = old->attach;"),
+)
+
+SESSION_MUTANTS = (
+    # serve every connection
+    Mutant("no_fence", NO_FENCE, frames("receiver")),
+    # apply all DATA
+    Mutant("no_duplicate_check", NO_DUPLICATE_CHECK, frames("receiver")),
+    # each of the two covers for the other in the worlds
+    Mutant("no_fence_and_no_duplicate_check", NO_FENCE + NO_DUPLICATE_CHECK, SLOW_NETWORK),
+    # WELCOME before begun work is durable
+    Mutant("resume_unsettled",
+           (Change(RECEIVER, "        if (!settle()) return;\n        admit(peer);\n", "        admit(peer);\n"),),
+           KILLED_OFTEN),
+    # ACK what is only applied
+    Mutant("ack_before_commit",
+           (Change(RECEIVER, "if (failed_ || commit_at_ != never) return;", "if (failed_) return;"),), KILLED),
+    # adopt a journal at HELLO, not at START
+    Mutant("adopt_at_hello",
+           (Change(RECEIVER, "        if (answer.greeting == Core::Greeting::pend) {\n"
+                             "            if (!may_pend(peer)) return;\n",
+                   "        if (false) {\n            if (!may_pend(peer)) return;\n"),
+            Change(RECEIVER, "        fence(peer);\n        if (!settle()) return;\n        admit(peer);\n",
+                   "        if (answer.greeting == Core::Greeting::pend) {\n"
+                   "            adopt(peer, *sender);\n"
+                   "            return welcome(peer, sender->core.attach(peer.id, h,\n"
+                   "                                                     sender->core.progress()));\n"
+                   "        }\n"
+                   "        fence(peer);\n        if (!settle()) return;\n        admit(peer);\n")),
+           frames("receiver", "Receiver keeps a fresh journal when a dead one's HELLO arrives late")),
+    # the record of a new journal keeps the attach of the old one
+    Mutant("adopt_with_old_attach", ADOPT_WITH_OLD_ATTACH, CLIENT_LOST),
+    Mutant("adopt_with_old_attach_by_frames", ADOPT_WITH_OLD_ATTACH,
+           frames("receiver", "Receiver serves a fresh journal after one that was opened often")),
+    # adopt an unknown journal that does not begin at 1
+    Mutant("accept_unknown_journal", ACCEPT_UNKNOWN_JOURNAL, frames("receiver_core")),
+    # follow any store
+    Mutant("never_pin", NEVER_PIN, frames("sender_core")),
+    # either of the two is enough to find a lost store
+    Mutant("accept_unknown_journal_and_never_pin", ACCEPT_UNKNOWN_JOURNAL + NEVER_PIN, SERVER_LOST),
+    # compare no checks
+    Mutant("no_check",
+           (Change(SENDER_CORE, "const SenderFacts mine{acked(), journal_->durable(),",
+                   "const SenderFacts mine{acked(), g.applied,"),
+            Change(SENDER_CORE, "            if (const std::error_code e = compare_check(g)) return e;\n", "")),
+           CLIENT_RESTORED),
+    # resume from the sender's memory, not from the receiver's number
+    Mutant("resume_from_memory",
+           (Change(SENDER_CORE, "window_.resume(applied + 1, credit);",
+                   "window_.resume(larger(window_.next(), applied + 1), credit);"),), KILLED),
+    # resume from what was acknowledged
+    Mutant("resend_from_acked", RESEND_FROM_ACKED, frames("sender_core")),
+    # what is sent twice is applied twice
+    Mutant("resend_from_acked_and_no_duplicate_check", RESEND_FROM_ACKED + NO_DUPLICATE_CHECK, KILLED),
+    # pin the store at WELCOME, not at the first ACK
+    Mutant("pin_at_welcome",
+           (Change(SENDER_CORE, "        if (g.replaces) ++replacements_;\n",
+                   "        if (const std::error_code e = pin_store(g.store)) return e;\n"
+                   "        if (g.replaces) ++replacements_;\n"),), KILLED),
+)
+
+
+def core(name, *changes):
+    return Mutant(name, tuple(Change(CORE, text, replacement) for text, replacement in changes), EXPLORATION)
+
+
+SUPERVISOR_MUTANTS = (
+    # a stop leaves an attempt in flight alive
+    core("stop_keeps_dial",
+         ("        leave_connection(turn);\n        abandon(turn);\n        floor_ = not_before_ = always;\n",
+          "        if (status_.state != LinkState::connecting) leave_connection(turn);\n"
+          "        abandon(turn);\n        floor_ = not_before_ = always;\n")),
+    # so does a gate that shuts
+    core("gate_keeps_dial",
+         ("        leave_connection(turn);\n        abandon(turn);\n        enter(LinkState::offline, never, turn);\n",
+          "        if (status_.state != LinkState::connecting) leave_connection(turn);\n"
+          "        abandon(turn);\n        enter(LinkState::offline, never, turn);\n")),
+    # reconnect_now() dials although a connection is open
+    core("redial_beside",
+         ("                leave_connection(turn);\n"
+          "                status_.failure = Failure{.cause = Cause::planned};\n",
+          "                status_.failure = Failure{.cause = Cause::planned};\n")),
+    # a connection counts as stable when it opens: accept-then-drop is no failure
+    core("succeeds_at_open",
+         ("        enter(LinkState::connected, never, turn);\n",
+          "        settle(turn);\n        enter(LinkState::connected, never, turn);\n")),
+    # a late tick makes the loss of a stable connection a failure
+    core("stable_by_tick_only",
+         ("            settle_if_stable(turn);\n            go_down(1, turn);\n        } else if (failure.cause",
+          "            go_down(1, turn);\n        } else if (failure.cause")),
+    # refused credentials are tried for ever
+    core("retries_unauthorized",
+         ("if (failure.cause == Cause::unauthorized && !fresh_credentials_) {", "if (false) {")),
+    # an attempt lasts until the server ends it
+    core("no_attempt_limit",
+         ("            case LinkState::connecting:\n            case LinkState::draining:\n"
+          "                return attempt_ends_;\n",
+          "            case LinkState::connecting:\n                return never;\n"
+          "            case LinkState::draining:\n                return attempt_ends_;\n")),
+    # a gate forgets the wait that a server asked for
+    core("gate_forgets_wait",
+         ("        not_before_ = detail::larger(floor_, status_.retry_at == never ? always : status_.retry_at);\n",
+          "        not_before_ = floor_ = always;\n")),
+    # reconnect_now() attempts during the wait that a server asked for, also without force
+    core("manual_passes_floor",
+         ("return detail::smaller(status_.retry_at, detail::larger(allowed, floor_));",
+          "return detail::smaller(status_.retry_at, allowed);")),
+    # reconnect_now() attempts as often as it is called
+    core("manual_without_gap", ("manual_at_ == always || force", "manual_at_ == always || force || true")),
+    # an attempt that neither failed nor succeeded is not given back to the policy
+    core("keeps_permit",
+         ("if (begun_ || planned_) policy_.abandoned(turn);", "if (planned_) policy_.abandoned(turn);")),
+    # a gate that opens leads to an attempt without a wait
+    core("opens_into_dial",
+         ("        const Instant settled = jitter(options_.settle_within, turn);\n",
+          "        if (status_.state == LinkState::offline) return attempt(false, turn);\n"
+          "        const Instant settled = jitter(options_.settle_within, turn);\n")),
+    # a drain waits for ever
+    core("drains_for_ever",
+         ("            attempt_ends_ = ends;\n", "            attempt_ends_ = never;\n")),
+    # a second drain can prolong the first
+    core("drain_prolongs",
+         ("            attempt_ends_ = detail::smaller(attempt_ends_, ends);\n", "            attempt_ends_ = ends;\n")),
+    # a connection outlives its credentials although `recycle` is set
+    core("keeps_credentials",
+         ("return options_.recycle && fresh_credentials_ && status_.state == LinkState::connected;", "return false;")),
+)
+
+MUTANTS = SESSION_MUTANTS + SUPERVISOR_MUTANTS
+
+# ---- how they are planted and judged -----------------------------------------------------------------------------
+
+
+class Refused(Exception):
+    """Why a mutant, or its test, is not as it must be."""
+
+
+def mutated(include, mutant):
+    """The changed files of a mutant, by name. A text must occur exactly once in the file as it stands."""
+    files = {}
+    for change in mutant.changes:
+        path = include / change.file
+        if not path.is_file():
+            raise Refused(f"include/{change.file}: there is no such file")
+        original = path.read_text(encoding="utf-8")
+        count = original.count(change.text)
+        if count != 1:
+            shown = change.text.strip().splitlines()[0].strip() if change.text.strip() else change.text
+            raise Refused(f"include/{change.file}: this text must occur once, and occurs {count} times: {shown}")
+        files[change.file] = files.get(change.file, original)
+        if files[change.file].count(change.text) != 1:
+            raise Refused(f"include/{change.file}: two changes of this mutant touch the same text")
+        files[change.file] = files[change.file].replace(change.text, change.replacement)
+    return files
+
+
+def write_copy(include, files, to):
+    """A copy of include/ at `to`, with these files changed."""
+    shutil.copytree(include, to, dirs_exist_ok=True)
+    for name, text in files.items():
+        (to / name).write_text(text, encoding="utf-8")
+
+
+def failed_check(report):
+    """The first failed CHECK or REQUIRE in Catch2's XML report, in one line; None if there is none."""
+    failed = re.search(r'<Expression success="false" type="(\w+)"[^>]*?filename="([^"]*)" line="(\d+)"[^>]*>'
+                       r"(.*?)</Expression>", report, re.S)
+    if not failed:
+        return None
+    expanded = re.search(r"<Expanded>(.*?)</Expanded>", failed[4], re.S)
+    info = re.findall(r"<Info>(.*?)</Info>", report[:failed.start()], re.S)
+    said = " ".join((expanded[1] if expanded else "").split())
+    if info and info[-1].strip() and not said.replace("false", ""):
+        said = " ".join(info[-1].split())
+    said = said.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", '"').replace("&amp;", "&")
+    return f"{pathlib.PurePath(failed[2]).name}:{failed[3]}: {failed[1]}: {said[:100]}"
+
+
+def totals(report):
+    """Successes and failures of a whole report; None if the program ended before it was complete."""
+    results = re.findall(r'<OverallResults successes="(\d+)" failures="(\d+)"', report)
+    return tuple(map(int, results[-1])) if results else None
+
+
+def judge_sound(code, report):
+    """Refuses a test that does not pass with the headers as they are."""
+    counted = totals(report)
+    if counted is None or code != 0 or counted[1] != 0:
+        said = failed_check(report) or f"exit code {code}, {'no complete report' if counted is None else 'failures'}"
+        raise Refused(f"the test fails with the headers as they are: {said}")
+    if counted[0] == 0:
+        raise Refused("the test checks nothing: does a test case have this name?")
+
+
+def judge_mutant(code, report):
+    """What found the fault. Refuses an end that is not a failed CHECK or REQUIRE."""
+    said = failed_check(report)
+    if "<FatalErrorCondition" in report or code < 0:
+        raise Refused(f"the test crashes, exit code {code}: {said or 'before any check failed'}")
+    if totals(report) is None:
+        raise Refused(f"the test ends without a complete report, exit code {code}")
+    if code == 0:
+        raise Refused("SURVIVED: the test does not find the fault")
+    if said is None:
+        raise Refused("the test fails, but by no CHECK or REQUIRE")
+    return said
+
+
+class Once:
+    """Calls a function once for each key, also if threads ask at the same time; later calls get the same result."""
+
+    def __init__(self, function):
+        self.function = function
+        self.lock = threading.Lock()
+        self.made = {}
+
+    def __call__(self, *key):
+        with self.lock:
+            first = key not in self.made
+            future = self.made.setdefault(key, concurrent.futures.Future())
+        if first:
+            try:
+                future.set_result(self.function(*key))
+            except Exception as error:  # the callers get it
+                future.set_exception(error)
+        return future.result()
+
+
+class Runner:
+    def __init__(self, root, compiler, work, run_seconds=RUN_SECONDS_MAX):
+        self.root, self.compiler, self.work = root, compiler, work
+        self.include = root / "include"
+        self.run_seconds = run_seconds
+        self.main = Once(self.compile_main)
+        self.libraries = Once(self.find_libraries)
+        self.sound_program = Once(lambda source: self.build(source, self.include, "sound-" + source.replace("/", "-")))
+        self.sound = Once(self.run_sound)
+
+    def compile(self, source, include, output):
+        command = [self.compiler, *FLAGS, f"-I{include}", "-c", str(source), "-o", str(output)]
+        try:
+            done = subprocess.run(command, cwd=self.root, capture_output=True, text=True, timeout=COMPILE_SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            raise Refused(f"{source} does not compile in {COMPILE_SECONDS_MAX} s") from None
+        if done.returncode != 0:
+            error = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip()[:200])
+            raise Refused(f"{source} does not compile: {error}")
+        return output
+
+    def compile_main(self):
+        return self.compile("tests/support/main.cpp", self.include, self.work / "main.o")
+
+    def find_libraries(self):
+        """Catch2 3 has a library, Catch2 2 is a header."""
+        probe = "#if !__has_include(<catch2/catch_all.hpp>)\n#error\n#endif\n"
+        command = [self.compiler, "-x", "c++", "-fsyntax-only", "-"]
+        has_library = subprocess.run(command, input=probe, capture_output=True, text=True).returncode == 0
+        return ["-lrapidcheck", "-lpthread"] + ["-lCatch2"] * has_library
+
+    def build(self, source, include, name):
+        test = self.compile(source, include, self.work / f"{name}.o")
+        program = self.work / name
+        command = [self.compiler, str(self.main()), str(test), "-o", str(program), *self.libraries()]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise Refused(f"{source} does not link: {done.stderr.strip()[-200:]}")
+        return program
+
+    def run(self, program, test):
+        environment = dict(os.environ)
+        for name in ("BELAY_SEED", "BELAY_SEEDS", "BELAY_DEPTH"):
+            environment.pop(name, None)
+        if test.seeds:
+            environment["BELAY_SEEDS"] = str(test.seeds)
+        cases = test.cases.replace("\\", "\\\\").replace(",", "\\,").replace("[", "\\[")
+        try:
+            done = subprocess.run([str(program), cases, "-r", "xml"], cwd=self.work, env=environment,
+                                  capture_output=True, text=True, errors="replace", timeout=self.run_seconds)
+        except subprocess.TimeoutExpired:
+            raise Refused(f"the test does not end in {self.run_seconds} s") from None
+        return done.returncode, done.stdout
+
+    def run_sound(self, test):
+        judge_sound(*self.run(self.sound_program(test.source), test))
+
+    def find(self, mutant):
+        """What found the fault; raises Refused."""
+        files = mutated(self.include, mutant)
+        include = self.work / f"{mutant.name}-include"
+        write_copy(self.include, files, include)
+        try:
+            return judge_mutant(*self.run(self.build(mutant.test.source, include, mutant.name), mutant.test))
+        finally:
+            shutil.rmtree(include, ignore_errors=True)
+            for made in (self.work / mutant.name, self.work / f"{mutant.name}.o"):
+                made.unlink(missing_ok=True)
+
+
+def chosen_order(mutants, commit):
+    """The mutants in an order that follows from the commit, so that each has its turn."""
+    return sorted(mutants, key=lambda mutant: hashlib.sha256(f"{commit} {mutant.name}".encode()).digest())
+
+
+def head(root):
+    command = ["git", "-c", "safe.directory=*", "-C", str(root), "rev-parse", "HEAD"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+class Run:
+    """Runs mutants, as many as the time allows; counts and prints."""
+
+    def __init__(self, runner, seconds):
+        self.runner, self.seconds = runner, seconds
+        self.begin = time.monotonic()
+        self.sound, self.find = {}, {}  # by test: the longest time so far
+        self.started = 0
+        self.lock = threading.Lock()
+        self.passed, self.failed, self.left = [], [], []
+
+    def ends(self, test):
+        """When a mutant of this test is done that starts now, judged by those before it."""
+        find = self.find.get(test, max(self.find.values(), default=0.0))
+        sound = 0.0 if test in self.sound else max(self.sound.values(), default=0.0)
+        return time.monotonic() - self.begin + sound + find
+
+    def timed(self, times, test, function, *arguments):
+        begin = time.monotonic()
+        result = function(*arguments)
+        with self.lock:
+            times[test] = max(times.get(test, 0.0), time.monotonic() - begin)
+        return result
+
+    def one(self, mutant):
+        with self.lock:
+            if self.seconds is not None and self.started != 0 and self.ends(mutant.test) > self.seconds:
+                self.left.append(mutant)
+                return
+            self.started += 1
+        begin = time.monotonic()
+        try:
+            self.timed(self.sound, mutant.test, self.runner.sound, mutant.test)
+            verdict, said = "found", self.timed(self.find, mutant.test, self.runner.find, mutant)
+        except Refused as refused:
+            verdict, said = "WRONG", str(refused)
+        with self.lock:
+            (self.passed if verdict == "found" else self.failed).append(mutant)
+            print(f"{verdict}  {mutant.name:<42}{time.monotonic() - begin:>6.1f} s  {said}", flush=True)
+
+    def run(self, mutants, jobs):
+        with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+            list(pool.map(self.one, mutants))
+
+
+def main(arguments=None, mutants=MUTANTS, run_seconds=RUN_SECONDS_MAX):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--all", action="store_true")
+    parser.add_argument("--only", nargs="+", metavar="NAME")
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("--write", nargs=2, metavar=("NAME", "DIRECTORY"))
+    parser.add_argument("--seconds", type=float, default=BUDGET_SECONDS)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2)
+    parser.add_argument("--compiler", default="clang++" if shutil.which("clang++") else "g++")
+    parser.add_argument("--root", type=pathlib.Path, default=pathlib.Path(__file__).resolve().parents[2])
+    options = parser.parse_args(arguments)
+    root = options.root.resolve()
+    by_name = {mutant.name: mutant for mutant in mutants}
+    unknown = [name for name in (options.only or []) + (options.write or [])[:1] if name not in by_name]
+    if unknown:
+        print(f"{unknown[0]}: there is no mutant of this name; see --list", file=sys.stderr)
+        return 2
+    if options.list:
+        for mutant in mutants:
+            files = sorted({change.file for change in mutant.changes})
+            print(f"{mutant.name:<42}{mutant.test.source}: {mutant.test.cases} ({', '.join(files)})")
+        return 0
+    if options.write:
+        name, to = options.write
+        try:
+            write_copy(root / "include", mutated(root / "include", by_name[name]), pathlib.Path(to))
+        except Refused as refused:
+            print(f"{name}: {refused}", file=sys.stderr)
+            return 1
+        return 0
+
+    # All texts are checked, also those of mutants that do not run today.
+    stale = 0
+    for mutant in mutants:
+        try:
+            mutated(root / "include", mutant)
+        except Refused as refused:
+            stale += 1
+            print(f"WRONG  {mutant.name}: {refused}")
+    if stale:
+        print(f"0 passed, {stale} failed")
+        return 1
+    if options.only:
+        mutants, seconds = [by_name[name] for name in options.only], None
+    elif options.all:
+        seconds = None
+    else:
+        mutants, seconds = chosen_order(mutants, head(root)), options.seconds
+    with tempfile.TemporaryDirectory(prefix="belay-mutants-") as folder:
+        run = Run(Runner(root, options.compiler, pathlib.Path(folder), run_seconds), seconds)
+        run.run(mutants, options.jobs)
+    if run.left:
+        print(f"{len(run.left)} of {len(mutants)} mutants had no turn in {seconds:.0f} s: --all runs them")
+    print(f"{len(run.passed)} passed, {len(run.failed)} failed")
+    return 1 if run.failed or not run.passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
