@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Retry any callable. Here time is virtual, so that an outage of half a minute takes no time.
+// Retries any callable. Time is virtual here, so that an outage of half a minute takes no time.
 #include <cstdio>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -32,29 +33,28 @@ struct Watcher {
 }  // namespace
 
 int main() {
+    VirtualSleeper sleeper;
+    // excerpt: begin
     const Policy policy{Backoff{FullJitter{}, Cap{10s}, 1s}, MaxAttempts{20}};
-    VirtualSleeper sleeper;  // leave it out to wait for real: retry(policy, [&] { ... })
-    const auto scene = retry(
-        policy, sleeper, [&] { return fetch_scene(sleeper.now()); }, NeverStops{}, Watcher{});
-    if (!scene) {
-        std::printf("gave up: %s\n", scene.error().message().c_str());
-        return 1;
-    }
-    std::printf("got %s\n", scene->c_str());
+    // The sleeper makes time virtual. To wait in real time, write retry(policy, [&] { ... }).
+    const auto scene = retry(policy, sleeper, [&] { return fetch_scene(sleeper.now()); });
+    if (!scene) return std::printf("gave up: %s\n", scene.error().message().c_str()), 1;
+    std::printf("after an outage of 30 s: %s\n", scene->c_str());
+    // excerpt: end
 
-    // Nobody waits for what cannot work: the last error comes back as it was.
+    // A rule can stop the attempts at once. retry returns the last error.
     const std::error_code refused = retry(Policy{StopOn{Cause::forbidden}}, sleeper, [] {
         return std::make_error_code(std::errc::permission_denied);
     });
     std::printf("and then: %s\n", refused.message().c_str());
     if (refused != std::errc::permission_denied) return 1;
 
-    // What a failure is may be for a predicate to say; and somebody may count.
+    // A predicate can decide what a failure is. Observers see and count the attempts.
     RetryCounters counters;
     const auto busy_twice = [](Attempt a) { return Response{a.number < 3 ? 503 : 200}; };
     const auto failed = [](const Response& r) { return r.status >= 500; };
-    const Result<Response> response =
-        retry(policy, sleeper, fails_if(busy_twice, failed), NeverStops{}, counters);
+    const Result<Response> response = retry(policy, sleeper, fails_if(busy_twice, failed),
+                                            NeverStops{}, Tee{std::ref(counters), Watcher{}});
     std::printf("status %d after %u attempts\n", response->status,
                 static_cast<unsigned>(counters.attempts));
     return response->status == 200 ? 0 : 1;

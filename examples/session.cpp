@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Work that must not be lost: a durable queue, delivered exactly once over real sockets. The server
-// is away when the work is given, and is there later.
+// is down when the work is accepted, and starts later.
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -17,7 +17,7 @@ namespace {
 
 using Ledgers = Receiver<posix::Accepted<>, MemoryLedger>;
 
-/// A directory that is gone at the end.
+/// A directory that is removed at the end.
 struct Scratch {
     Scratch() {
         std::string pattern = std::filesystem::temp_directory_path() / "belay-session-XXXXXX";
@@ -42,27 +42,26 @@ int main() {
         loop, [&](posix::Accepted<> connection) { receiver.accept(std::move(connection)); }};
     if (listener.listen({"127.0.0.1", 0})) return 2;
     const posix::Endpoint peer{"127.0.0.1", listener.port()};
-    listener.close();  // nobody is there yet
+    listener.close();  // the server is down
 
+    const Policy policy{Backoff{FullJitter{}, Cap{100ms}, 5ms}, ResetWhenStable{1s}};
+    // excerpt: begin
     auto journal = posix::Journal::open(scratch.path + "/outbox", {.flush = Flush::group});
-    if (!journal) {
-        std::printf("%s\n", journal.error().message().c_str());
-        return 2;
-    }
-    Session session{posix::Tcp{loop, peer},
-                    Policy{Backoff{FullJitter{}, Cap{100ms}, 5ms}, ResetWhenStable{1s}},
-                    Queue{std::move(journal).value()}, SessionOptions{.id = Id{std::byte{1}}}};
+    if (!journal) return std::printf("%s\n", journal.error().message().c_str()), 2;
+    Session session{posix::Tcp{loop, peer}, policy, Queue{std::move(journal).value()},
+                    SessionOptions{.id = Id{std::byte{1}}}};
     loop.attach(session);
     session.start();
     for (const char* const operation : {"buy milk", "feed the cat", "call home"}) {
         if (!session.send(as_bytes(operation))) return 1;
     }
-    if (session.commit()) return 1;  // durable: from here on it will be delivered
+    if (session.commit()) return 1;  // durable: it will be delivered, also after a crash
+    // excerpt: end
     std::printf("durable: %d, delivered: %zu\n", static_cast<int>(session.status().accepted),
                 shelf.delivered.size());
 
     loop.run_until([] { return false; }, 50ms);  // attempts fail, and nothing is lost
-    std::printf("the server is away: %s\n", to_string(session.status().link.state).data());
+    std::printf("the server is down: %s\n", to_string(session.status().link.state).data());
     if (listener.listen(peer)) return 2;
     const bool all = loop.run_until([&] { return session.status().acknowledged == 3; }, 10s);
     for (const std::string& done : shelf.delivered) std::printf("delivered: %s\n", done.c_str());

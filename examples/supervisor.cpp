@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Keeps a connection alive over real sockets: the peer throws us out three times, and we come back.
+// Keeps a connection open over real sockets. The peer closes it three times, and belay reconnects.
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -17,7 +17,7 @@ Bytes bytes_of(std::string_view text) {
     return {view.begin(), view.end()};
 }
 
-/// What the application wants to know: a struct with the hooks that it cares about.
+/// The observer of the connection: a struct with the hooks that the application needs.
 struct App {
     posix::Loop<>& loop;
     int greetings = 0;
@@ -34,7 +34,7 @@ struct App {
     }
 };
 
-/// The peer: greets everybody, and ends the connection at once, but the fourth.
+/// The peer. It greets every connection, and closes each of the first three at once.
 class Host {
 public:
     explicit Host(posix::Loop<>& loop) : loop_{loop} {}
@@ -70,13 +70,15 @@ int main() {
         std::printf("cannot listen: %s\n", e.message().c_str());
         return 2;
     }
-    Supervisor link{Heartbeat{posix::Tcp{loop, {"127.0.0.1", listener.port()}},
-                              {.every = 10s, .dead_after = 25s}},
-                    Policy{Backoff{FullJitter{}, Cap{100ms}, 5ms}, ResetWhenStable{1s}},
-                    {},
-                    App{loop}};
+    const posix::Endpoint peer{"127.0.0.1", listener.port()};
+    // excerpt: begin
+    const Policy policy{Backoff{FullJitter{}, Cap{100ms}, 5ms}, ResetWhenStable{1s}};
+    const HeartbeatOptions heartbeat{.every = 10s, .dead_after = 25s};
+    // App is the observer: it has on_message(link, message) and on_state(transition).
+    Supervisor link{Heartbeat{posix::Tcp{loop, peer}, heartbeat}, policy, {}, App{loop}};
     loop.attach(link);
     link.start();
+    // excerpt: end
     const auto over = [&] { return link.observer().greetings == 4; };
     return loop.run_until(over, 10s) || over() ? 0 : 1;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Orders that are worked off out of order, tried again later, given up after three times, and taken
-// once, whatever is killed when.
+// A durable queue of orders. An order is leased and acknowledged, or delivered again; after three
+// deliveries it becomes a dead letter. A key accepts each order once, also after a crash.
 #include <cstdio>
 #include <filesystem>
 #include <string>
@@ -29,8 +29,14 @@ Result<Orders, WorkError> open_orders(const std::string& path) {
                         now());
 }
 
-/// One order of three does not work; that one never does.
-bool ship(BytesView order) { return as_text(order) != "a piano"; }
+/// Ships an order.   Returns: whether it succeeded; for a piano it never does.
+bool ship(const Lease& job) {
+    const std::string order{as_text(job.body)};
+    const bool shipped = order != "a piano";
+    std::printf("%s, delivery %u: %s\n", order.c_str(), job.delivery,
+                shipped ? "shipped" : "failed");
+    return shipped;
+}
 
 }  // namespace
 
@@ -41,23 +47,21 @@ int main() {
     {
         auto orders = open_orders(directory.string());
         if (!orders) return std::printf("%s\n", orders.error().message().c_str()), 1;
+        // excerpt: begin
         for (const char* const order : {"a piano", "a book", "a lamp"}) {
             if (!orders->push(as_bytes(order), now(), {.key = order})) return 1;
         }
-        // The client did not hear the answer, and asks again.
-        const auto again = orders->push(as_bytes("a book"), now(), {.key = "a book"});
-        std::printf("a book, again: %s\n", again.error().message().c_str());
-        if (orders->commit()) return 1;
-
+        if (orders->commit()) return 1;  // the orders are on the disk
         while (auto job = orders->lease(now())) {
-            const std::string what{as_text(job->body)};
-            const bool done = ship(job->body);
-            std::printf("%s, delivery %u: %s\n", what.c_str(), job->delivery,
-                        done ? "shipped" : "failed");
-            // A real program waits longer before it tries again: nack(*job, now(), 10s).
+            const bool done = ship(*job);
+            // A real program waits before the next delivery: nack(*job, now(), 10s).
             if (done ? orders->ack(*job) : orders->nack(*job, now())) return 1;
             shipped += done ? 1U : 0U;
         }
+        // excerpt: end
+        // The client did not receive the answer, and sends the order again.
+        const auto again = orders->push(as_bytes("a book"), now(), {.key = "a book"});
+        std::printf("a book, again: %s\n", again.error().message().c_str());
         if (orders->commit()) return 1;
     }
     auto orders = open_orders(directory.string());

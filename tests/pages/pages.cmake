@@ -50,11 +50,6 @@ function(belay_page page)
 endfunction()
 
 find_package(Threads REQUIRED)
-# Receives what the program of README sends.
-add_executable(page_receiver pages/receiver.cpp)
-target_link_libraries(page_receiver PRIVATE belay_dev)
-target_include_directories(page_receiver PRIVATE ${PROJECT_SOURCE_DIR}/examples)
-belay_page(README.md THROUGH $<TARGET_FILE:page_receiver>)
 foreach(page IN ITEMS backoff breaker bridge bring-your-own-socket budget call check choosing-a-policy choosing-a-storage core
         drive fleet http journal link offline-first policy posix queue room room-storage session sim work yjs-updates)
     belay_page(docs/${page}.md)

@@ -107,6 +107,7 @@ FOREIGN_ALLOWED = ("include/belay/posix/", "include/belay/adapter/")
 MACROS_ALLOWED = ("include/belay/core/assert.hpp", "include/belay/core/detail/member_names.hpp",
                   "include/belay/core/observer.hpp", "include/belay/version.hpp")
 
+INDEX = "docs/README.md"
 HEADER_LINES_MAX = 600
 LINE_COLUMNS_MAX = 100
 
@@ -164,6 +165,7 @@ class Layout:
         self.check_umbrellas()
         self.check_readme_code()
         self.check_pitfalls()
+        self.check_index()
         return self.found
 
     def check_pitfalls(self):
@@ -173,6 +175,15 @@ class Layout:
                 for name in re.findall(r'\| "([^"]+)" \|$', line):
                     if f'"{name}"' not in tests:
                         self.report(page, number, "pitfall", f"no test is called {name}")
+
+    def check_index(self):
+        """docs/README.md, which README links to, lists every page of docs/."""
+        listed = {target for line in self.text.get(INDEX, []) for target in LINK.findall(line)}
+        for path in self.text:
+            page = pathlib.PurePath(path)
+            if INDEX in self.text and path != INDEX and str(page.parent) == "docs" and page.suffix == ".md" \
+                    and page.name not in listed:
+                self.report(path, 1, "index", f"{INDEX} does not list this page")
 
     def check_links(self, path, lines):
         for number, line in enumerate(outside_code(lines), 1):
@@ -187,7 +198,7 @@ class Layout:
                     self.report(path, number, "link", f"{target}: {to} has no such heading")
 
     def check_readme_code(self):
-        """How README adds belay to a build is how a consumer of the tests does; its program is run by tests/pages."""
+        """README adds belay to a build as a consumer in the tests does. Its excerpts are checked by readme_excerpts.py."""
         readme = self.text.get("README.md", [])
         for language, name in (("cmake", "CMakeLists.txt"), ("meson", "meson.build")):
             consumers = {without_remark(line) for path, lines in self.text.items() for line in lines

@@ -148,6 +148,11 @@ class LayoutTest(unittest.TestCase):
         self.finds("link", passing | {"docs/b.md": "[a](a.md#another-page)\n"})
         self.finds("link", passing | {"README.md": "[a](a.md)\n"})
 
+    def test_index(self):
+        pages = {"docs/README.md": "# Pages\n[a](a.md)\n", "docs/a.md": "# A\n"}
+        self.assertEqual(violations(pages), [])
+        self.finds("index", pages | {"docs/b.md": "# B\n"})
+
     def test_readme_builds(self):
         for language, name in (("cmake", "CMakeLists.txt"), ("meson", "meson.build")):
             readme = {"README.md": f"```{language}\nfind(it)   # or not\nuse(it)\n```\n"}
