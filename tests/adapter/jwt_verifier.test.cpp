@@ -15,7 +15,7 @@ using namespace belay;
 using namespace std::chrono_literals;
 using belay_test::JwtMaker;
 using belay_test::RsaPair;
-namespace vectors = belay_test::jwt;
+namespace vectors = belay_test::jwt_vectors;
 
 namespace {
 

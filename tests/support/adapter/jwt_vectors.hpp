@@ -5,7 +5,7 @@
 
 #include <string_view>
 
-namespace belay_test::jwt {
+namespace belay_test::jwt_vectors {
 
 /// Of HS256; its secret in base64url. No `sub`; expires at 1300819380.
 inline constexpr std::string_view rfc_hs256 =
@@ -60,4 +60,4 @@ inline constexpr std::string_view node_public_key =
     "UwIDAQAB\n"
     "-----END PUBLIC KEY-----\n";
 
-}  // namespace belay_test::jwt
+}  // namespace belay_test::jwt_vectors
