@@ -14,6 +14,8 @@ import re
 import subprocess
 import sys
 
+import classes
+
 # The libraries and their components, from the ground up. A library is an order of folders, pages and checks, not a
 # target of CMake. The bindings may stand on all libraries but testing, and nothing stands on testing or the bindings.
 LIBRARIES = {
@@ -439,7 +441,7 @@ def main():
         return 2
     layout = Layout(root)
     layout.check()
-    found = layout.check_arrows()
+    found = layout.check_arrows() + classes.complaints(root)
     for line in found:
         print(line)
     print(f"{len(layout.headers)} headers, {len(layout.text)} files, {len(found)} violations")

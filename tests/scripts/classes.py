@@ -1,0 +1,200 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Checks the size of classes, from the output of Universal Ctags: layout.py runs it.
+
+    classes.py [--root DIR]     prints "path: rule: what is wrong"; exits with 1 if it printed any
+
+- A class in detail/ has at most PUBLIC_MAX public members; the public classes are counted by docs/names.md.
+- A class has at most DATA_MAX data members, except structs of options, counters, status and reports.
+- A class in detail/ inherits at most one level deep.
+- A friend is a function, a class of the same header (a handle, an awaiter, a nested class), a base, or is in FRIENDS.
+
+A class beyond a limit is redesigned, or listed with the reason; it is never split to satisfy a number. room/ is exempt
+until its classes are composed anew.
+"""
+
+import argparse
+import collections
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+PUBLIC_MAX = 15
+DATA_MAX = 12
+WORDS = ("Options", "Status", "Counters", "Report", "Snapshot")
+
+# "<header> <class>": why it may be larger, or deeper.
+LISTED = {
+    "core/detail/member_names.hpp MemberNames": "one member for each name that is probed",
+    "adapter/detail/beast_pending_upgrade.hpp BeastPendingUpgrade": "one upgrade: request, timers, TLS and proxy state",
+    "adapter/detail/beast_stream.hpp BeastStream": "one WebSocket: both directions, pings, limits and closing",
+    "adapter/detail/curl_transfer.hpp CurlTransfer": "one transfer: what libcurl's callbacks share",
+    "adapter/detail/mcp_core.hpp McpCore": "the state of one protocol client, as a value",
+    "adapter/detail/redis_room_subscriber.hpp RedisRoomSubscriber": "two connections, their positions and timers",
+    "adapter/detail/sqlite_database.hpp SqliteDatabase": "one member function for each kind of statement",
+    "adapter/detail/sqlite_elements.hpp SqliteElements": "one member for each prepared statement",
+    "adapter/detail/sqlite_room_tables.hpp SqliteRoomTables": "one member for each prepared statement",
+    "adapter/redis_stream.hpp Stream": "one member for each key and script",
+    "adapter/sqlite_boards.hpp Boards": "one member for each prepared statement",
+    "breaker/detail/breaker_core.hpp BreakerCore": "the state of a breaker, as a value, for the rule and the shared object",
+    "core/mailbox.hpp Mailbox": "the queue, its bounds and its wakes under one lock",
+    "drive/detail/basic_loop.hpp BasicLoop": "a loop's timers, inbox, clock and round",
+    "drive/detail/basic_loop.hpp Node": "an entry of the timer heap is also the machine's registration",
+    "fleet/detail/dial_scheduler.hpp DialScheduler": "the events of all services of a fleet meet in it",
+    "fleet/detail/pool_member.hpp PoolMember": "a Supervisor, which has bases of its own, with its place in the pool",
+    "fleet/detail/service_entry.hpp ServiceEntry": "what a scheduler stores of one service, without an invariant of its own",
+    "fleet/pool.hpp Pool": "members, waiting callers and the proof of a dead network",
+    "journal/detail/group_writer.hpp GroupWriter": "one file's positions under one lock, for many threads",
+    "journal/detail/journal_log.hpp JournalLog": "the log, over its reference-counted state",
+    "journal/detail/journal_recovery.hpp JournalRecovery": "what one opening collects, and hands over",
+    "journal/detail/journal_state.hpp JournalState": "what a journal and its readers share",
+    "journal/detail/segment_index.hpp Segment": "one file of the index: positions, marks and counts",
+    "journal/detail/segment_inspector.hpp SegmentInspector": "what one inspection counts",
+    "link/detail/live_connection.hpp LiveConnection": "one function for each call of a connection and its decorators",
+    "link/detail/served_peers.hpp ServedPeer": "one function for each call of a served connection",
+    "link/detail/stream_connection.hpp StreamConnection": "one socket: both directions, limits and closing",
+    "link/detail/transport_checker.hpp TransportChecker": "what one check of a transport observes",
+    "link/served_link.hpp ServedLink": "one accepted connection: its limits, events and waiters",
+    "link/supervisor_core.hpp SupervisorCore": "the state of a supervised connection, as a value",
+    "session/detail/sender_core.hpp SenderCore": "the state of the protocol at the sender, as a value",
+    "session/receiver.hpp Receiver": "the ledger, the senders and their connections",
+    "session/session.hpp Session": "queue, supervisor, core and what the observer has not been notified of",
+    "sim/detail/channel.hpp Channel": "one function for each call of a simulated socket and its network",
+    "sim/detail/engine.hpp Engine": "the clock, the events and the trace of one world",
+    "sync/detail/bridge_call.hpp BridgeCall": "one call of a bridge: question, retry and session",
+    "sync/detail/bridge_engine.hpp BridgeEngine": "sessions, calls, timers and health of a bridge",
+    "sync/detail/bridge_sessions.hpp BridgeSession": "what a bridge stores of one session",
+    "work/detail/work_entry.hpp WorkEntry": "one member for each field of an entry",
+    "work/detail/work_items.hpp WorkItems": "one function for each entry of the log",
+    "work/detail/work_positions.hpp WorkPositions": "one function for each query of the index",
+    "work/detail/work_slots.hpp WorkSlots": "one function for each state of an item",
+    "yjs/detail/yjs_split.hpp Splitter": "what one pass over an update collects",
+    "yjs/detail/yjs_struct.hpp Struct": "one member for each field of the format",
+}
+FRIENDS = {
+    "call/bulkhead.hpp Queued": "takes a place in the queue, which no other caller may",
+    "call/rate_limiter.hpp Queued": "takes a place in the queue, which no other caller may",
+    "call/task.hpp AnyDone": "resumes the frame of a Task without its owner",
+    "fleet/fleet.hpp LifelineOf": "gives a handle its state",
+    "fleet/fleet_service.hpp Fleet": "owns the services that it makes",
+    "fleet/pool.hpp LifelineOf": "gives a handle its state",
+    "fleet/pool.hpp PoolMemberObserver": "reports what happens to a member",
+    "link/supervisor.hpp LifelineOf": "gives a handle its state",
+    "session/receiver.hpp LifelineOf": "gives a handle its state",
+    "session/session.hpp LifelineOf": "gives a handle its state",
+    "sim/accepted.hpp Tcp": "makes the other end of a connection",
+    "sim/host.hpp Network": "faults reach the host's simulated kernel",
+    "sim/host.hpp Tcp": "dials by the host's simulated kernel",
+    "sim/host.hpp World": "starts, kills and pauses the host's process",
+    "sync/detail/basic_bridge.hpp LifelineOf": "gives a handle its state",
+}
+FRIENDS_MAX = 20
+FRIEND = re.compile(r"\s*friend (?:class |struct )?([\w:]+)(?:<.*>)?;")
+
+
+def last(name):
+    return re.sub(r"<.*", "", name).split("::")[-1].strip()
+
+
+class Classes:
+    def __init__(self, root):
+        self.root = root
+        self.public = collections.defaultdict(set)
+        self.data = collections.defaultdict(set)
+        self.bases = collections.defaultdict(list)  # (header, class): names of its bases
+        command = ["ctags", "-R", "-f", "-", "--fields=+aniK", "--excmd=number", "--kinds-C++=+p", "include"]
+        for line in subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout.splitlines():
+            name, path, _, kind, *fields = line.split("\t")
+            header = path.removeprefix("include/belay/")
+            if "__anon" in line or header.startswith("room/"):
+                continue
+            fields = dict(field.partition(":")[::2] for field in fields)
+            if kind in ("class", "struct"):
+                bases = fields.get("inherits", "").split(",")
+                self.bases[header, name] += [last(base) for base in bases if base and not base.startswith("std::")]
+            owner = fields.get("class") or fields.get("struct")
+            if owner:
+                self.add(header, last(owner), name, kind, fields.get("access"))
+
+    def add(self, header, owner, name, kind, access):
+        if kind == "member":
+            self.data[header, owner].add(name)
+        if access == "public" and kind in ("member", "function", "prototype"):
+            if name != owner and not name.startswith(("~", "operator")):
+                self.public[header, owner].add(name)
+
+    def is_deep(self, header, name):
+        homes = {}
+        for (home, owner), bases in self.bases.items():
+            homes.setdefault(owner, []).extend(bases)
+        return any(homes.get(base) for base in self.bases[header, name])
+
+    def found(self):
+        """(header, class, rule, what) of everything beyond a limit, listed or not."""
+        for (header, owner), members in sorted(self.public.items()):
+            if "/detail/" in header and len(members) > PUBLIC_MAX:
+                yield header, owner, "public-members", f"{len(members)}, the limit is {PUBLIC_MAX}"
+        for (header, owner), members in sorted(self.data.items()):
+            if not owner.endswith(WORDS) and len(members) > DATA_MAX:
+                yield header, owner, "data-members", f"{len(members)}, the limit is {DATA_MAX}"
+        for header, owner in sorted(self.bases):
+            if "/detail/" in header and self.is_deep(header, owner):
+                yield header, owner, "inheritance", "more than one level deep"
+
+    def friends(self):
+        """(header, line, friend) of each friend that is neither of the same header nor a base."""
+        for path in sorted((self.root / "include" / "belay").rglob("*.hpp")):
+            header = str(path.relative_to(self.root / "include" / "belay"))
+            text = path.read_text(encoding="utf-8")
+            for number, line in enumerate(text.splitlines(), 1):
+                friend = FRIEND.match(line)
+                if not friend or header.startswith("room/"):
+                    continue
+                name = re.escape(last(friend[1]))
+                here = (rf"\b(?:class|struct) (?:\[\[\w+\]\] )?{name}\b[^;]*\{{", rf"\busing {name}\b",
+                        rf"template <[^>]*\b(?:class|\w+Like) {name}\b", rf" : [^{{;]*\b{name}\b")
+                if not any(re.search(form, text) for form in here):
+                    yield header, number, last(friend[1])
+
+    def complaints(self):
+        beyond = list(self.found())
+        for header, owner, rule, what in beyond:
+            if f"{header} {owner}" not in LISTED:
+                yield (f"include/belay/{header}:1: {rule}: {owner}: {what}: redesign it, or list it with the reason in "
+                       "tests/scripts/classes.py")
+        for entry in sorted(set(LISTED) - {f"{header} {owner}" for header, owner, _, _ in beyond}):
+            yield f"tests/scripts/classes.py:1: listed: {entry} is within the limits: remove it from LISTED"
+        friends = list(self.friends())
+        for header, number, name in friends:
+            if "test" in name.lower():
+                yield f"include/belay/{header}:{number}: friend: {name}: a test is no friend; test by the public functions"
+            elif f"{header} {name}" not in FRIENDS:
+                yield (f"include/belay/{header}:{number}: friend: {name}: call a public function, or list it with the reason "
+                       "in tests/scripts/classes.py")
+        for entry in sorted(set(FRIENDS) - {f"{header} {name}" for header, _, name in friends}):
+            yield f"tests/scripts/classes.py:1: friend: {entry} is no friend: remove it from FRIENDS"
+        if len(FRIENDS) > FRIENDS_MAX:
+            yield f"tests/scripts/classes.py:1: friend: {len(FRIENDS)} are listed, the limit is {FRIENDS_MAX}"
+
+
+def complaints(root):
+    """What is wrong, a line each; nothing where ctags is missing."""
+    return list(Classes(root).complaints()) if shutil.which("ctags") else []
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--root", type=pathlib.Path, default=pathlib.Path(__file__).resolve().parents[2])
+    root = parser.parse_args().root
+    if not shutil.which("ctags"):
+        print("SKIP: no ctags here; install universal-ctags")
+        return 0
+    wrong = complaints(root)
+    print("\n".join(wrong + [f"{len(LISTED)} classes and {len(FRIENDS)} friends are listed, {len(wrong)} violations"]))
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
