@@ -189,9 +189,11 @@ class Prose:
             for form, instead in STARTS:
                 if form.match(bare):
                     self.report(path, number, "subject", f'"{shown}": {instead}')
+        end = 0
         for form, instead in IDIOMS:
             found = form.search(sentence)
-            if found:
+            if found and found.end() != end:
+                end = found.end()
                 self.report(path, number, "idiom", f'"{found[0]}" in "{shown}": {instead}')
         count = word_count(sentence)
         if count > WORDS_MAX:

@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Plants sentences of each kind that prose.py must report, and sees that it passes over what is not prose."""
+
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+from unittest import mock
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import prose  # noqa: E402
+
+LONG = "The queue " + "stores another value " * 10 + "now."
+FITTING = "The queue " + "stores another value " * 7 + "now again."
+
+
+class ProseTest(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root = pathlib.Path(folder.name)
+        (self.root / "docs").mkdir()
+        (self.root / "include" / "belay" / "core" / "detail").mkdir(parents=True)
+
+    def found(self, text, path="docs/a.md"):
+        (self.root / path).write_text(text)
+        wrong = prose.Prose(self.root).check()
+        (self.root / path).unlink()
+        return [line.split(": ")[:2] for line in wrong]
+
+    def rules(self, text, path="docs/a.md"):
+        return [rule for _, rule in self.found(text, path)]
+
+    def test_subjects(self):
+        for begin in ("Who is refused learns it.", "What is durable stays.", "Of all rules one wins.", "But for one it holds.",
+                      "Whoever asks waits."):
+            self.assertIn("subject", self.rules(f"# A page\n\nA queue. {begin}\n"), begin)
+        self.assertEqual(self.rules("What does it cost?\n"), [])
+
+    def test_idioms(self):
+        for words in ("The observer is told.", "A client hears of it.", "Then nobody waits.", "All but for one.", "It says so.",
+                      "It stands beside it.", "The room is let go and lets go."):
+            self.assertIn("idiom", self.rules(words + "\n"), words)
+
+    def test_length(self):
+        self.assertEqual(self.found("A page.\n\n" + LONG + "\n"), [["docs/a.md:3", "length"]])
+        self.assertEqual(self.rules(FITTING + "\n"), [])
+        self.assertEqual(self.rules(f"- {LONG}\n"), ["length"])
+        self.assertEqual(self.rules(f"| a | {LONG} |\n|---|---|\n"), ["length"])
+
+    def test_what_is_not_read(self):
+        self.assertEqual(self.rules(f"# Who is told\n\n> {LONG}\n\n```cpp\n// {LONG}\n```\n"), [])
+        self.assertEqual(self.rules('The test `who is told` and "nobody is told" pass.\n'), [])
+        self.assertEqual(self.rules(LONG + "\n", "docs/names.md"), [])
+        self.assertEqual(self.rules(f"| a | {LONG} |\n", "docs/journal-format.md"), [])
+        self.assertEqual(self.rules(f"A room is a document.\n\n{LONG}\n", "docs/room.md"), [])
+        self.assertEqual(self.rules(f"{LONG}\n\nA room.\n", "docs/room.md"), ["length"])
+
+    def test_docstrings(self):
+        header = "include/belay/core/a.hpp"
+        self.assertEqual(self.rules(f"/// {LONG}\nint f();\n", header), ["length"])
+        self.assertEqual(self.rules("int a;  ///< who is told\n", header), ["idiom"])
+        self.assertEqual(self.rules(f"// {LONG}\nint f();  // nobody is told\n", header), [])
+        self.assertEqual(self.rules(f"/// {LONG}\n", "include/belay/core/detail/a.hpp"), [])
+
+    def test_excuses(self):
+        excused = f"<!-- prose: a citation -->\n{LONG}\n"
+        self.assertEqual(self.rules(excused), [])
+        self.assertEqual(self.rules(f"// prose: a citation\n/// {LONG}\n", "include/belay/core/a.hpp"), [])
+        self.assertEqual(self.rules(excused + "\n" + LONG + "\n"), ["length"])
+        self.assertEqual(self.rules((excused + "\n") * (prose.EXCUSES_MAX + 1)), ["excuses"])
+
+    def test_commit_subjects(self):
+        git = ["git", "-C", str(self.root), "-c", "user.name=a", "-c", "user.email=a@example.org"]
+        commit = git + ["commit", "-q", "--allow-empty", "-m"]
+        subprocess.run(git + ["init", "-q"], check=True)
+        subprocess.run(commit + ["Who came first may be as long as it likes, since it is older than the rule of seventy-two"], check=True)
+        first = subprocess.run(git + ["rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        with mock.patch.object(prose, "FIRST_COMMIT", first):
+            subprocess.run(commit + ["Bound the memory held for a slow client"], check=True)
+            self.assertEqual(prose.Prose(self.root).check(), [])
+            subprocess.run(commit + ["Bound the memory held for a slow client of a room that many other clients edit"], check=True)
+            subprocess.run(commit + ["Who is slow is closed"], check=True)
+            self.assertEqual([line.split(": ")[1] for line in prose.Prose(self.root).check()], ["commit-subject"] * 2)
+
+
+if __name__ == "__main__":
+    unittest.main()
