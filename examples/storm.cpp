@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A thousand clients lose their server for a minute. How many knock at the same time while it is
+// A thousand clients lose their server for a minute. How many dial at the same time while it is
 // away, and when it is back? One simulated minute and a half for each jitter.
 //
 //     storm [--svg FILE] [SEED]

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Ten thousand clients lose their server for 20 s: how many knock at the same time when it is back, and
+// Ten thousand clients lose their server for 20 s: how many dial at the same time when it is back, and
 // how often in all, by belay's policy for connections and by the rules of five known clients. In virtual
 // time: the figures are the same on every machine. With BELAY_HERD_SVG=FILE in the environment the
 // picture of docs/performance.md is drawn.

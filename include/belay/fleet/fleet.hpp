@@ -32,8 +32,8 @@ namespace belay { inline namespace BELAY_ABI {
 ///                name.
 template <class Observer = NoObserver>
 class Fleet {
-    using Seat = detail::ServiceEntry;
-    using Hub = detail::DialScheduler;
+    using Entry = detail::ServiceEntry;
+    using Scheduler = detail::DialScheduler;
 
 public:
     template <class Transport, class Policy, class O = NoObserver>
@@ -42,7 +42,7 @@ public:
     /// Pre: `dials_max` and `suspects_min` > 0, durations >= 0, `suspect_wait` is in (0,
     /// `suspect_wait_max`].
     explicit Fleet(FleetOptions options = {}, Observer observer = {})
-        : scheduler_{detail::Ref<Hub>::make(options)}, observer_{std::move(observer)} {
+        : scheduler_{detail::Ref<Scheduler>::make(options)}, observer_{std::move(observer)} {
         BELAY_PRECONDITION(options.dials_max > 0, "Fleet::Fleet: dials_max must be > 0");
         BELAY_PRECONDITION(options.suspects_min > 0, "Fleet::Fleet: suspects_min must be > 0");
         BELAY_PRECONDITION(options.dial_gap.count() >= 0 && options.head_start.count() >= 0 &&
@@ -62,9 +62,9 @@ public:
     /// Notifies no observer, as the destructor of a Supervisor.
     ~Fleet() {
         scheduler_->waker = nullptr;
-        for (Seat* const entry : services_) retire(*entry);
-        for (Seat* const entry : services_) entry->ops->end(*entry);
-        for (Seat* const entry : leaving_) entry->ops->end(*entry);
+        for (Entry* const entry : services_) retire(*entry);
+        for (Entry* const entry : services_) entry->ops->end(*entry);
+        for (Entry* const entry : leaving_) entry->ops->end(*entry);
     }
 
     // ---- for the driver ------------------------------------------------------------------------
@@ -137,7 +137,7 @@ public:
     bool remove(std::string_view name) {
         const auto found = services_.find(name);
         if (found == services_.end()) return false;
-        Seat& entry = **found;
+        Entry& entry = **found;
         const bool busy = entry.ops->in_turn(entry);
         if (busy) leaving_.push_back(&entry);
         services_.erase(found);
@@ -160,19 +160,19 @@ public:
 
     /// Starts all services that have been added.
     void start() {
-        for (Seat* const entry : services_) entry->ops->start(*entry);
+        for (Entry* const entry : services_) entry->ops->start(*entry);
     }
     /// Makes a service attempt now, as Supervisor::reconnect_now() does. It also does not wait
     /// while the network is suspect.
     /// Returns: as Supervisor::reconnect_now(); not granted, with `never`, if there is no such
     /// service.
     Reconnect reconnect_now(std::string_view name, bool force = false) {
-        Seat* const entry = find(name);
+        Entry* const entry = find(name);
         return entry != nullptr ? entry->ops->reconnect(*entry, force) : Reconnect{};
     }
     /// Makes all services that are not connected attempt now. Live connections stay.
     void reconnect_all(bool force = false) {
-        for (Seat* const entry : services_) {
+        for (Entry* const entry : services_) {
             if (entry->ops->status(*entry).state == LinkState::connected) continue;
             static_cast<void>(entry->ops->reconnect(*entry, force));
         }
@@ -180,7 +180,7 @@ public:
     /// Ends the connection of a service, as Supervisor::report_unhealthy() does.
     /// Returns: whether there is such a service.
     bool report_unhealthy(std::string_view name, const Failure& failure = {}) {
-        Seat* const entry = find(name);
+        Entry* const entry = find(name);
         if (entry != nullptr) entry->ops->unhealthy(*entry, failure);
         return entry != nullptr;
     }
@@ -192,7 +192,7 @@ public:
     [[nodiscard]] FleetStatus status() const {
         FleetStatus all;
         all.services.reserve(services_.size());
-        for (const Seat* const entry : services_) {
+        for (const Entry* const entry : services_) {
             all.services.push_back({entry->name, entry->ops->status(*entry),
                                     entry->ops->queued(*entry),
                                     entry->phase == detail::ServicePhase::queued});
@@ -213,7 +213,7 @@ private:
     using Hooks = detail::FleetHooks<Fleet>;
     struct ByName {
         using is_transparent = void;
-        static std::string_view of(const Seat* s) noexcept { return s->name; }
+        static std::string_view of(const Entry* s) noexcept { return s->name; }
         static std::string_view of(std::string_view s) noexcept { return s; }
         template <class A, class B>
         bool operator()(const A& a, const B& b) const noexcept {
@@ -221,28 +221,28 @@ private:
         }
     };
 
-    [[nodiscard]] Seat* find(std::string_view name) const noexcept {
+    [[nodiscard]] Entry* find(std::string_view name) const noexcept {
         const auto found = services_.find(name);
         return found != services_.end() ? *found : nullptr;
     }
     /// Stops notifying the observer of a service.
-    static void retire(Seat& entry) noexcept { entry.removed = true; }
+    static void retire(Entry& entry) noexcept { entry.removed = true; }
     void end_leaving() noexcept {
         while (!leaving_.empty()) {
-            Seat& entry = *leaving_.back();
+            Entry& entry = *leaving_.back();
             leaving_.pop_back();
             entry.ops->end(entry);
         }
     }
 
-    detail::Ref<Hub> scheduler_;
+    detail::Ref<Scheduler> scheduler_;
     [[no_unique_address]] Observer observer_;
     Waker waker_;
     Random bits_;
     driver::Lifeline line_;
     driver::MachineGroup group_;
-    std::set<Seat*, ByName> services_;
-    std::vector<Seat*> leaving_;  // services removed in their own turns
+    std::set<Entry*, ByName> services_;
+    std::vector<Entry*> leaving_;  // services removed in their own turns
     Instant now_ = always;
 };
 

@@ -33,7 +33,7 @@ class FleetService
     : private detail::ServiceEntry,
       public Supervisor<detail::ScheduledTransport<Transport>, detail::FleetPolicy<Policy>,
                         detail::ServiceObserver<Observer>> {
-    using Seat = detail::ServiceEntry;
+    using Entry = detail::ServiceEntry;
     using Base = Supervisor<detail::ScheduledTransport<Transport>, detail::FleetPolicy<Policy>,
                             detail::ServiceObserver<Observer>>;
 
@@ -41,7 +41,7 @@ public:
     /// Makes a service. For the fleet.
     FleetService(const detail::Ref<detail::DialScheduler>& fleet, std::string called,
                  Transport transport, Policy policy, ServiceOptions& options, Observer observer)
-        : Seat{table, fleet, std::move(called)},
+        : Entry{table, fleet, std::move(called)},
           Base{detail::ScheduledTransport<Transport>{std::move(transport), *this},
                detail::fleet_policy(std::move(policy), *this), options.supervisor,
                detail::ServiceObserver<Observer>{this, std::move(observer)}},
@@ -59,7 +59,7 @@ public:
         return granted;
     }
 
-    [[nodiscard]] std::string_view name() const noexcept { return Seat::name; }
+    [[nodiscard]] std::string_view name() const noexcept { return Entry::name; }
     [[nodiscard]] auto& observer() noexcept { return detail::unwrap(Base::observer().user); }
     [[nodiscard]] Transport& transport() noexcept { return Base::transport().inner(); }
 
@@ -68,32 +68,32 @@ private:
     friend class Fleet;
     using Depth = detail::Function<std::size_t()>;
 
-    static FleetService& of(Seat& entry) noexcept { return static_cast<FleetService&>(entry); }
-    static const FleetService& of(const Seat& entry) noexcept {
+    static FleetService& of(Entry& entry) noexcept { return static_cast<FleetService&>(entry); }
+    static const FleetService& of(const Entry& entry) noexcept {
         return static_cast<const FleetService&>(entry);
     }
     static constexpr detail::ServiceOps make_table() noexcept {
         return {
-            .status = [](const Seat& s) noexcept -> const LinkStatus& { return of(s).status(); },
-            .queued = [](const Seat& s) -> std::size_t {
+            .status = [](const Entry& s) noexcept -> const LinkStatus& { return of(s).status(); },
+            .queued = [](const Entry& s) -> std::size_t {
                 const auto& depth = of(s).queued_;
                 return depth ? (*depth)() : 0;
             },
-            .in_turn = [](const Seat& s) noexcept { return detail::LifelineOf::in_turn(of(s)); },
-            .start = [](Seat& s) { of(s).start(); },
-            .stop = [](Seat& s) { of(s).stop(); },
-            .reconnect = [](Seat& s, bool force) { return of(s).reconnect_now(force); },
-            .unhealthy = [](Seat& s, const Failure& why) { of(s).report_unhealthy(why); },
+            .in_turn = [](const Entry& s) noexcept { return detail::LifelineOf::in_turn(of(s)); },
+            .start = [](Entry& s) { of(s).start(); },
+            .stop = [](Entry& s) { of(s).stop(); },
+            .reconnect = [](Entry& s, bool force) { return of(s).reconnect_now(force); },
+            .unhealthy = [](Entry& s, const Failure& why) { of(s).report_unhealthy(why); },
             .dial =
-                [](Seat& s) {
+                [](Entry& s) {
                     if (auto* const c = of(s).Base::transport().live()) c->dial();
                 },
             .close =
-                [](Seat& s, const Failure& why) {
+                [](Entry& s, const Failure& why) {
                     if (auto* const c = of(s).Base::transport().live()) c->end(why);
                 },
             .end =
-                [](Seat& s) noexcept {
+                [](Entry& s) noexcept {
                     // The service is first moved out of itself, and then destroyed.
                     auto self = std::move(of(s).self_);
                     self.reset();

@@ -150,7 +150,7 @@ public:
         }
         while (members_.size() < size) {
             members_.push_back(group_.template make<Member>(transport_, policy_, options_,
-                                                            Ear{this, members_.size()}));
+                                                            MemberObserver{this, members_.size()}));
             if (!running_) continue;
             struct Undo {
                 std::vector<driver::GroupedMachine<Member>>& members;
@@ -205,7 +205,7 @@ private:
     friend struct detail::PoolMemberObserver<Pool>;
     friend struct detail::LifelineOf;
     using Root = detail::PoolRoot<Pool>;
-    using Ear = detail::PoolMemberObserver<Pool>;
+    using MemberObserver = detail::PoolMemberObserver<Pool>;
     using Member = detail::PoolMember<Pool, Transport, Policy>;
     using Hooks = detail::PoolHooks<Pool, message_type>;
     static constexpr std::size_t none = ~std::size_t{0};
