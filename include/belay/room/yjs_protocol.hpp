@@ -10,6 +10,7 @@
 #include <vector>            // std::vector
 
 #include <belay/core/order.hpp>
+#include <belay/room/room_errc.hpp>
 #include <belay/room/room_protocol_like.hpp>
 #include <belay/yjs/yjs_update.hpp>
 
