@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: asio's coroutines, which await their own kind only, await a link by a completion token, and so
-// does a plain handler. Method: Boost's asio and a posix server on the loopback; destroyed while they
-// wait. Clang 14 has no coroutines of Boost 1.74.
+// Goal: asio's coroutines, which await only asio's own types, and plain handlers can wait for a
+// link by a completion token. Method: Boost's asio and a posix server on the loopback; destroyed
+// while they wait. Clang 14 has no coroutines of Boost 1.74.
 #include <belay/link/awaitable.hpp>
 
 #include <belay/adapter/asio_loop.hpp>
@@ -81,7 +81,7 @@ TEST_CASE("asio's coroutines await a link by a completion token",
     CHECK(rig.seen == std::vector<std::string>{"up", "one", "two", "lost"});
 }
 
-TEST_CASE("asio's coroutines that wait for a link go with it, untold",
+TEST_CASE("asio's coroutines that wait for a link are destroyed with it, without being resumed",
           "[adapter][asio_awaitable][fault]") {
     bool left = false;
     struct Leaves {
@@ -108,7 +108,7 @@ TEST_CASE("asio's coroutines that wait for a link go with it, untold",
 
 #else
 
-TEST_CASE("Boost.Asio has no coroutines here", "[adapter][asio_awaitable][unit]") {
+TEST_CASE("Boost.Asio has no coroutines with this compiler", "[adapter][asio_awaitable][unit]") {
     SUCCEED("nothing to test");
 }
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Goal: the chat says what was typed, also what was typed while the server was away. Method: the
-// example's process, a plain socket as the server.
+// Goal: the chat sends the lines that were typed, also while the server was away. Method: the
+// example's process, and a plain socket as the server.
 #include "e2e/process.hpp"
 #include "support/catch.hpp"
 #include "support/posix/raw_socket.hpp"
 
 using namespace belay_test;
 
-TEST_CASE("The chat keeps what is typed while the server is away",
+TEST_CASE("The chat keeps typed lines while the server is away",
           "[adapter][asio_chat][integration]") {
     RawSocket server = RawSocket::listen();
     const std::uint16_t port = server.port();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: machines run in a Boost io_context, whatever is destroyed when. Method: real contexts and
-// threads; counts and order, no measured time. The standalone asio: standalone_asio.test.cpp.
+// Goal: machines run in a Boost io_context, in any order of destruction. Method: real contexts
+// and threads; counts and order, no measured time. The standalone asio is in
+// standalone_asio.test.cpp.
 #include <belay/adapter/asio_loop.hpp>
 
 #include <belay/adapter/boost_asio.hpp>
@@ -12,7 +13,7 @@ namespace {
 using Suite = belay_test::AsioLoopSuite<boost::asio::io_context>;
 }
 
-TEST_CASE("check::driver finds nothing wrong with AsioLoop", "[adapter][asio_loop][unit]") {
+TEST_CASE("check::driver finds no fault in AsioLoop", "[adapter][asio_loop][unit]") {
     Suite::checked();
 }
 
@@ -25,7 +26,7 @@ TEST_CASE("context.run() ends when no machine waits for anything", "[adapter][as
     Suite::context_ends();
 }
 
-TEST_CASE("A timer that was asked for again does not come twice", "[adapter][asio_loop][fault]") {
+TEST_CASE("A timer that is requested again does not fire twice", "[adapter][asio_loop][fault]") {
     Suite::timer_comes_once();
 }
 
@@ -34,11 +35,11 @@ TEST_CASE("AsioLoop may end while handlers are queued, and in a machine's turn",
     Suite::loop_may_end();
 }
 
-TEST_CASE("A context may end with what AsioLoop has queued", "[adapter][asio_loop][fault]") {
+TEST_CASE("A context may end while AsioLoop has queued handlers", "[adapter][asio_loop][fault]") {
     Suite::context_may_end();
 }
 
-TEST_CASE("AsioLoop goes on after what a machine throws", "[adapter][asio_loop][fault]") {
+TEST_CASE("AsioLoop continues after an exception of a machine", "[adapter][asio_loop][fault]") {
     Suite::machine_throws();
 }
 

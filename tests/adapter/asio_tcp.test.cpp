@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: AsioTcp is a right transport over Boost's sockets, and nothing of it comes back after its end.
-// Method: check::transport against an echo over real sockets; plain sockets as peers. The standalone
-// asio: standalone_asio.test.cpp.
+// Goal: AsioTcp is a correct transport over Boost's sockets, and makes no call after its end.
+// Method: check::transport with an echo over real sockets; plain sockets as peers. The
+// standalone asio is in standalone_asio.test.cpp.
 #include <belay/adapter/asio_tcp.hpp>
 
 #include <belay/adapter/boost_asio.hpp>
@@ -13,11 +13,11 @@ namespace {
 using TcpSuite = belay_test::AsioTcpSuite<boost::asio::io_context>;
 }
 
-TEST_CASE("check::transport finds nothing wrong with AsioTcp", "[adapter][asio_tcp][unit]") {
+TEST_CASE("check::transport finds no fault in AsioTcp", "[adapter][asio_tcp][unit]") {
     TcpSuite::checked();
 }
 
-TEST_CASE("AsioTcp: nobody listens, or the name is unknown", "[adapter][asio_tcp][fault]") {
+TEST_CASE("AsioTcp: no server listens, or the name is unknown", "[adapter][asio_tcp][fault]") {
     TcpSuite::nobody_listens();
 }
 
@@ -25,26 +25,26 @@ TEST_CASE("AsioTcp: the peer ends, sends too much, or resets", "[adapter][asio_t
     TcpSuite::peers_that_end();
 }
 
-TEST_CASE("AsioTcp may be destroyed at any time, its handlers come later",
+TEST_CASE("AsioTcp may be destroyed at any time, and its handlers run later",
           "[adapter][asio_tcp][fault]") {
     TcpSuite::destroyed_at_any_time();
 }
 
-TEST_CASE("AsioTcp writes posix::Tcp's bytes, and what was sent before a stop leaves",
+TEST_CASE("AsioTcp writes the same bytes as posix::Tcp, and sends them before a stop completes",
           "[adapter][asio_tcp][unit]") {
     TcpSuite::bytes_on_the_wire();
 }
 
-TEST_CASE("AsioTcp that is drained hears that a slow peer is alive", "[adapter][asio_tcp][fault]") {
+TEST_CASE("AsioTcp notices in a drain that a slow peer is alive", "[adapter][asio_tcp][fault]") {
     TcpSuite::slow_peer_in_a_drain();
 }
 
-TEST_CASE("AsioTcp: what waits leaves to a peer that only sends no more",
+TEST_CASE("AsioTcp sends queued bytes to a peer that has only closed its own side",
           "[adapter][asio_tcp][fault]") {
     TcpSuite::half_closed_in_a_drain();
 }
 
-TEST_CASE("AsioTcp hears what was whole before an answer was cut, wherever that is",
+TEST_CASE("AsioTcp delivers the complete messages of an answer that is cut anywhere",
           "[adapter][asio_tcp][fault]") {
     TcpSuite::behind_a_bad_network();
 }

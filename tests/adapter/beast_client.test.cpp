@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Goal: the example of a WebSocket client comes back when the server throws it out. Method: the
-// example's process, node's server.
+// Goal: the example of a WebSocket client reconnects when the server closes it. Method: the
+// example's process, and a server in node.
 #include "e2e/process.hpp"
 #include "support/adapter/node_server.hpp"
 #include "support/catch.hpp"
 
 using namespace belay_test;
 
-TEST_CASE("The WebSocket client hears its answers over an outage",
+TEST_CASE("The WebSocket client receives its answers over an outage",
           "[adapter][beast_client][integration]") {
     if (!NodeServer::is_here()) return;
     NodeServer server;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Frames leave whole and in their order, with as few calls as can be: over a stream that takes a part of
-// each write, and notes all that it was given.
+// Goal: beast_gathered sends frames whole and in order, with as few calls as possible. Method: a stream
+// that accepts a part of each write, and records its bytes.
 #include <belay/adapter/detail/beast_gathered.hpp>
 
 #include <boost/asio/io_context.hpp>
@@ -64,7 +64,7 @@ struct GatheredCase {
 
 }  // namespace
 
-TEST_CASE("beast_gathered: what waits leaves with the next write, in its order") {
+TEST_CASE("beast_gathered: queued bytes leave with the next write, in order") {
     GatheredCase c;
     c.wait_with("one ");
     c.wait_with("two ");
@@ -77,7 +77,7 @@ TEST_CASE("beast_gathered: what waits leaves with the next write, in its order")
     CHECK_FALSE(c.errors[0]);
 }
 
-TEST_CASE("beast_gathered: nothing leaves in the middle of a frame") {
+TEST_CASE("beast_gathered: queued bytes never leave in the middle of a frame") {
     GatheredCase c;
     c.layer.next_layer().room = 1;
     const std::string control = "control ";
@@ -94,7 +94,7 @@ TEST_CASE("beast_gathered: nothing leaves in the middle of a frame") {
     CHECK(c.told == std::vector<std::size_t>{control.size(), second.size()});
 }
 
-TEST_CASE("beast_gathered: what is said while it is written leaves with the next") {
+TEST_CASE("beast_gathered: bytes queued during a write leave with the next one") {
     GatheredCase c;
     c.layer.next_layer().room = 3;
     c.wait_with("one ");
@@ -111,7 +111,7 @@ TEST_CASE("beast_gathered: what is said while it is written leaves with the next
     CHECK(c.all() == "one two three four");
 }
 
-TEST_CASE("beast_gathered: an error is told once, to whoever wrote") {
+TEST_CASE("beast_gathered: an error is reported once, to the caller of the write") {
     GatheredCase c;
     c.layer.next_layer().fails = true;
     c.wait_with("lost ");

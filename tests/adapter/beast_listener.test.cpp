@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: beast::Listener lets in who asks rightly, and nobody else harms it: refusals, floods, slow and
-// vanishing peers. Method: raw sockets, node's `ws`, and beast::WebSocket.
+// Goal: beast::Listener admits valid requests, and no other client harms it: rejections, floods,
+// slow and vanishing peers. Method: raw sockets, node's `ws`, and beast::WebSocket.
 #include <belay/adapter/beast_listener.hpp>
 
 #include <sys/resource.h>
@@ -123,7 +123,7 @@ struct OwnCertificate {
 
 }  // namespace
 
-TEST_CASE("What a client asks for is known before it is answered",
+TEST_CASE("Accepted has the client's request before it is answered",
           "[adapter][beast_listener][unit]") {
     ListenerRig<> rig;
     std::optional<beast::Accepted<>> held;
@@ -155,7 +155,7 @@ TEST_CASE("What a client asks for is known before it is answered",
     rig.until([&] { return rig.counters().upgraded == 1; });
 }
 
-TEST_CASE("Requests that are wrong are refused by their status, and told without their query",
+TEST_CASE("Invalid requests are rejected by a status, and reported without their query",
           "[adapter][beast_listener][fault]") {
     ListenerRig<> rig;
     const auto status = [&](const UpgradeText& request) {
@@ -202,7 +202,7 @@ TEST_CASE("Requests that are wrong are refused by their status, and told without
     CHECK(rig.counters().upgrades_aborted == 0);
 }
 
-TEST_CASE("The subprotocol is the one that both have", "[adapter][beast_listener][unit]") {
+TEST_CASE("The subprotocol is one that both sides have", "[adapter][beast_listener][unit]") {
     ListenerRig<> rig{{.subprotocol = "chat.v2"}};
     const std::string offered = "Sec-WebSocket-Protocol: chat.v1\r\nSec-WebSocket-Protocol: ";
     CHECK(status_of(rig.answer_to(UpgradeText{}.text())) == 400);
@@ -215,7 +215,7 @@ TEST_CASE("The subprotocol is the one that both have", "[adapter][beast_listener
     CHECK(answer.find("Sec-WebSocket-Protocol: chat.v2\r\n") != std::string::npos);
 }
 
-TEST_CASE("Ids of boards that are no ids are nobody's", "[adapter][beast_listener][fault]") {
+TEST_CASE("Invalid room ids in a target are empty", "[adapter][beast_listener][fault]") {
     const auto board = [](std::string target) {
         return room_request({.target = std::move(target)}, "/ws/canvas/").board;
     };
@@ -226,7 +226,7 @@ TEST_CASE("Ids of boards that are no ids are nobody's", "[adapter][beast_listene
     CHECK(board("/ws/canvas/").empty());
 }
 
-TEST_CASE("An upgrade that the peer aborts is counted, and nobody hears of it",
+TEST_CASE("An upgrade that the peer aborts is counted, and calls no hook",
           "[adapter][beast_listener][fault]") {
     ListenerRig<> rig;
     std::optional<beast::Accepted<>> held;
@@ -260,7 +260,7 @@ TEST_CASE("An upgrade that the peer aborts is counted, and nobody hears of it",
     CHECK(rig.counters().upgraded == 0);
 }
 
-TEST_CASE("Who is slow, or silent, is given up in time, however little he sends",
+TEST_CASE("A silent or slow client is closed in time, also if it sends single bytes",
           "[adapter][beast_listener][fault]") {
     ListenerRig<> rig{{.upgrade_within = 60ms}};
     const RawSocket silent = RawSocket::connect(rig.port);
@@ -277,7 +277,7 @@ TEST_CASE("Who is slow, or silent, is given up in time, however little he sends"
     CHECK(rig.counters().refused == 2);
 }
 
-TEST_CASE("Who is refused, and neither reads nor hangs up, leaves its place all the same",
+TEST_CASE("A rejected client that neither reads nor closes still frees its place",
           "[adapter][beast_listener][fault]") {
     ListenerRig<> rig{{.upgrade_within = 1h, .connections_max = 1}};
     const RawSocket stays = RawSocket::connect(rig.port);
@@ -296,7 +296,7 @@ TEST_CASE("Who is refused, and neither reads nor hangs up, leaves its place all 
     CHECK(rig.counters().turned_away > 0);
 }
 
-TEST_CASE("Too many are closed unheard, and come in when others have left",
+TEST_CASE("Connections above the limit are closed unread, and admitted when others have left",
           "[adapter][beast_listener][fault]") {
     ListenerRig<> rig{{.waiting_per_ip_max = 3}};
     std::vector<RawSocket> waiting;
@@ -323,7 +323,7 @@ TEST_CASE("Too many are closed unheard, and come in when others have left",
     rig.until([&] { return rig.counters().upgraded == 1; });
 }
 
-TEST_CASE("Whom a listener refuses an audit has, without the token",
+TEST_CASE("An audit records the clients that a listener rejects, without their tokens",
           "[adapter][beast_listener][unit]") {
     struct AuditRows {
         std::vector<AuditRow>* rows;
@@ -362,7 +362,8 @@ TEST_CASE("Whom a listener refuses an audit has, without the token",
     CHECK(refusals.dropped() == 1);
 }
 
-TEST_CASE("Who is refused too often is not heard", "[adapter][beast_listener][fault]") {
+TEST_CASE("An address with too many rejections is closed unread",
+          "[adapter][beast_listener][fault]") {
     ListenerRig<> rig{{.refusals_per_ip_and_minute = 3}};
     rig.on_accept = [&](beast::Accepted<> client) {
         if (client.request().target == "/status") return client.refuse(429, 1500ms);
@@ -382,7 +383,7 @@ TEST_CASE("Who is refused too often is not heard", "[adapter][beast_listener][fa
     CHECK(rig.counters().turned_away == 1);
 }
 
-TEST_CASE("Who is let go of unanswered is closed, and counted as refused",
+TEST_CASE("An Accepted that is destroyed unanswered is closed, and counted as rejected",
           "[adapter][beast_listener][unit]") {
     ListenerRig<> rig{{.waiting_max = 1}};
     rig.on_accept = [](beast::Accepted<> client) {
@@ -395,7 +396,7 @@ TEST_CASE("Who is let go of unanswered is closed, and counted as refused",
     CHECK(rig.refused.empty());
 }
 
-TEST_CASE("A connection holds no more than limit_output says", "[adapter][beast_listener][unit]") {
+TEST_CASE("A connection holds at most limit_output bytes", "[adapter][beast_listener][unit]") {
     ListenerRig<> rig;
     const RawSocket peer = RawSocket::connect(rig.port);
     peer.send(UpgradeText{}.text());
@@ -416,7 +417,7 @@ TEST_CASE("A connection holds no more than limit_output says", "[adapter][beast_
     CHECK(taken() >= 1);
 }
 
-TEST_CASE("What is no WebSocket is a page, if somebody has pages",
+TEST_CASE("ListenerOptions::pages answers requests that are no WebSocket upgrades",
           "[adapter][beast_listener][unit]") {
     std::optional<ListenerRig<>> rig;
     beast::ListenerOptions options;
@@ -461,7 +462,7 @@ TEST_CASE("What is no WebSocket is a page, if somebody has pages",
     CHECK(asked({.target = "/end"}).empty());
 }
 
-TEST_CASE("Behind a named proxy each client has a share of its own",
+TEST_CASE("Clients of a named proxy each have their own limits per address",
           "[adapter][beast_listener][unit]") {
     ListenerRig<> rig{{.connections_per_ip_max = 1,
                        .origins = {"https://board.example"},
@@ -488,7 +489,7 @@ TEST_CASE("Behind a named proxy each client has a share of its own",
     CHECK(rig.refused.back().error == beast::WebSocketErrc::too_many_upgrades);
 }
 
-TEST_CASE("Behind a named proxy who is refused is told of, and counted, by their own address",
+TEST_CASE("Rejections of clients of a named proxy are reported and counted by their own address",
           "[adapter][beast_listener][fault]") {
     ListenerRig<> rig{{.refusals_per_ip_and_minute = 3, .proxies = {"127.0.0.1"}}};
     const auto from = [](const std::string& ip, UpgradeText text) {
@@ -509,7 +510,7 @@ TEST_CASE("Behind a named proxy who is refused is told of, and counted, by their
     rig.until([&] { return rig.counters().upgraded == 1; });
 }
 
-TEST_CASE("Options that would never match are told when it listens",
+TEST_CASE("Listener::listen reports options that would never match",
           "[adapter][beast_listener][unit]") {
     boost::asio::io_context context;
     AsioLoop loop{context};
@@ -534,7 +535,7 @@ TEST_CASE("Options that would never match are told when it listens",
     CHECK(first.port() == 0);
 }
 
-TEST_CASE("A process without descriptors says so, pauses, and goes on",
+TEST_CASE("Listener without descriptors reports it, pauses, and continues",
           "[adapter][beast_listener][fault]") {
     ListenerRig<> rig{{.exhausted_pause = 1ms}};
     const RawSocket peer = RawSocket::connect(rig.port);
@@ -551,8 +552,7 @@ TEST_CASE("A process without descriptors says so, pauses, and goes on",
     rig.until([&] { return rig.counters().upgraded == 1; });
 }
 
-TEST_CASE("check::transport finds nothing wrong with beast::Accepted",
-          "[adapter][beast_listener][unit]") {
+TEST_CASE("check::transport finds no fault in beast::Accepted", "[adapter][beast_listener][unit]") {
     const auto broken = check::transport(
         [] { return std::make_unique<AcceptedRig>(); },
         [](std::uint64_t i) { return Bytes(100 + i % 7, static_cast<std::byte>(i)); });
@@ -560,8 +560,7 @@ TEST_CASE("check::transport finds nothing wrong with beast::Accepted",
     CHECK_FALSE(broken.has_value());
 }
 
-TEST_CASE("What a client has asked with is not kept longer than it takes",
-          "[adapter][beast_listener][unit]") {
+TEST_CASE("Accepted releases its request when it opens", "[adapter][beast_listener][unit]") {
     AcceptedRig rig;
     rig.let_in();
     REQUIRE_FALSE(rig.accepted->request().target.empty());
@@ -572,7 +571,7 @@ TEST_CASE("What a client has asked with is not kept longer than it takes",
     CHECK(rig.accepted->header("Host").empty());
 }
 
-TEST_CASE("It opens once", "[adapter][beast_listener][unit]") {
+TEST_CASE("Accepted opens once", "[adapter][beast_listener][unit]") {
     AcceptedRig rig;
     rig.let_in();
     const auto box = detail::Ref<detail::LinkBox<Bytes>>::make(std::size_t{8});
@@ -605,7 +604,7 @@ TEST_CASE("Real clients are served, with and without compression",
     }
 }
 
-TEST_CASE("Real clients learn a status, or a code, and frames beyond the limit end them",
+TEST_CASE("Real clients receive a status, or a close code, and frames beyond the limit close them",
           "[adapter][beast_listener][unit]") {
     if (!NodeServer::is_here()) return;
     ListenerRig<> rig{{.message_bytes_max = 1000}};
@@ -623,7 +622,7 @@ TEST_CASE("Real clients learn a status, or a code, and frames beyond the limit e
     CHECK(NodeClients{url + "/code 1 1"}.said(rig).find("closed 4001\n") != std::string::npos);
 }
 
-TEST_CASE("Frames that are mutated end their sender, and nobody else",
+TEST_CASE("Mutated frames close their sender, and no other client",
           "[adapter][beast_listener][fault]") {
     ListenerRig<> rig{{.upgrades_per_ip_and_minute = 100'000}};
     const RawSocket other = RawSocket::connect(rig.port);
@@ -666,7 +665,7 @@ TEST_CASE("Frames that are mutated end their sender, and nobody else",
     CHECK(c.accepted == 301);
 }
 
-TEST_CASE("Who breaks the protocol, and neither speaks nor hangs up, is gone soon",
+TEST_CASE("A client that breaks the protocol, and neither sends nor closes, is soon closed",
           "[adapter][beast_listener][fault]") {
     ListenerRig<> rig;
     for (const std::string& wrong :
@@ -685,7 +684,7 @@ TEST_CASE("Who breaks the protocol, and neither speaks nor hangs up, is gone soo
     }
 }
 
-TEST_CASE("Listener and clients, and what was handed out, may end at any time",
+TEST_CASE("Listener, clients and Accepted may be destroyed at any time",
           "[adapter][beast_listener][fault]") {
     for (int steps = 0; steps < 24; ++steps) {
         std::optional<beast::Accepted<>> held;
@@ -711,7 +710,7 @@ TEST_CASE("Listener and clients, and what was handed out, may end at any time",
     }
 }
 
-TEST_CASE("A listener may be destroyed by what it tells", "[adapter][beast_listener][fault]") {
+TEST_CASE("A listener may be destroyed in its own hooks", "[adapter][beast_listener][fault]") {
     boost::asio::io_context context;
     AsioLoop loop{context};
     struct Ends {
@@ -739,7 +738,7 @@ TEST_CASE("A listener may be destroyed by what it tells", "[adapter][beast_liste
     CHECK(is_over(peer));
 }
 
-TEST_CASE("TLS has a deadline of its own", "[adapter][beast_listener][fault]") {
+TEST_CASE("The TLS handshake has its own deadline", "[adapter][beast_listener][fault]") {
     OwnCertificate certificate;
     ListenerRig<Tls> rig{{.upgrade_within = 1h, .tls_within = 10ms}, certificate.context};
     const RawSocket silent = RawSocket::connect(rig.port);
@@ -748,7 +747,8 @@ TEST_CASE("TLS has a deadline of its own", "[adapter][beast_listener][fault]") {
     CHECK(rig.refused.size() == 1);
 }
 
-TEST_CASE("TLS is the context's, and garbage is told", "[adapter][beast_listener][unit]") {
+TEST_CASE("The TLS context decides the handshake, and garbage is reported",
+          "[adapter][beast_listener][unit]") {
     OwnCertificate certificate;
     ListenerRig<Tls> rig{{}, certificate.context};
     CHECK(rig.answer_to("GET / HTTP/1.1\r\n\r\n").find("HTTP") == std::string::npos);
@@ -770,7 +770,7 @@ TEST_CASE("TLS is the context's, and garbage is told", "[adapter][beast_listener
     CHECK(refused.said(rig).starts_with("refused 403 -\n"));
 }
 
-TEST_CASE("Over TLS a page and a refusal end with a goodbye of TLS",
+TEST_CASE("A page and a rejection over TLS end with a TLS shutdown",
           "[adapter][beast_listener][unit]") {
     namespace ssl = boost::asio::ssl;
     using boost::asio::ip::tcp;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: each connection is counted as one thing, whatever happens to it. Method: the slot that counts.
+// Goal: each connection is counted once, whatever happens to it. Method: the permit that counts.
 #include <belay/adapter/beast_listener_counters.hpp>
 
 #include <memory>
@@ -36,7 +36,7 @@ struct CountedSlot {
 
 }  // namespace
 
-TEST_CASE("What is decided first counts, once", "[adapter][beast_listener_counters][unit]") {
+TEST_CASE("IpPermit counts the first outcome, once", "[adapter][beast_listener_counters][unit]") {
     CountedSlot counted;
     {
         IpPermit slot = counted.enter();
@@ -60,7 +60,7 @@ TEST_CASE("What is decided first counts, once", "[adapter][beast_listener_counte
     CHECK(counted.book->waiting() == 0);
 }
 
-TEST_CASE("A refusal by status, or by a code that says so, is held against the ip",
+TEST_CASE("A rejection by status, or by an authorization close code, counts against the address",
           "[adapter][beast_listener_counters][unit]") {
     for (const int code : {0, 1008, 4001, 4003, 4401, 4403}) {
         CountedSlot counted{1};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: who is let in by the options: origins, proxies, shares of an ip. Method: the rules themselves,
-// without a socket.
+// Goal: the options decide which clients are admitted: origins, proxies, shares of an address.
+// Method: the rules themselves, without a socket.
 #include <belay/adapter/beast_listener_options.hpp>
 
 #include <string>
@@ -54,7 +54,7 @@ TEST_CASE("Without an allow-list a page may connect to the host that it came fro
     CHECK_FALSE(passes("https://", ""));
 }
 
-TEST_CASE("An allow-list names whole origins", "[adapter][beast_listener_options][unit]") {
+TEST_CASE("An allow-list matches whole origins", "[adapter][beast_listener_options][unit]") {
     const Strings allowed{"https://a.example", "http://b.example:8080"};
     const auto passes = [&](std::string_view origin) {
         return OriginCheck{origin, "b.example"}.passes(allowed);
@@ -69,7 +69,7 @@ TEST_CASE("An allow-list names whole origins", "[adapter][beast_listener_options
     CHECK(OriginCheck{"null", "x"}.passes({"*"}));
 }
 
-TEST_CASE("A forwarded ip counts where proxies are named, and only the last that is none",
+TEST_CASE("A forwarded address counts behind named proxies: the last one that is no proxy",
           "[adapter][beast_listener_options][unit]") {
     ForwardedFor forwarded;
     REQUIRE(forwarded.trust({"10.0.0.1", "10.0.0.2", "fd00::1"}));
@@ -102,7 +102,7 @@ TEST_CASE("A forwarded ip counts where proxies are named, and only the last that
     CHECK_FALSE(IpAddress::parse(std::string_view{"1.2.3.4\0", 8}).has_value());
 }
 
-TEST_CASE("A list of words has whole words", "[adapter][beast_listener_options][unit]") {
+TEST_CASE("A list of tokens matches whole tokens", "[adapter][beast_listener_options][unit]") {
     CHECK(detail::WordList{"chat"}.has("chat"));
     CHECK(detail::WordList{"mqtt, chat ,x"}.has("chat"));
     CHECK_FALSE(detail::WordList{"chats,a chat"}.has("chat"));
@@ -117,7 +117,7 @@ TEST_CASE("A key is 16 bytes of base64", "[adapter][beast_listener_options][unit
     CHECK_FALSE(detail::is_websocket_key(""));
 }
 
-TEST_CASE("Nobody has more than the share of an ip, and a network of IPv6 is one",
+TEST_CASE("An address has a share of the places, and an IPv6 network counts as one address",
           "[adapter][beast_listener_options][unit]") {
     IpLimiter book{{.waiting_max = 100, .waiting_per_ip_max = 2, .connections_per_ip_max = 3}};
     const IpAddress a = ip_of("2001:db8:0:1::1"), b = ip_of("2001:db8:0:1:ffff::2");
@@ -138,7 +138,7 @@ TEST_CASE("Nobody has more than the share of an ip, and a network of IPv6 is one
     CHECK(book.claim(a, now));
 }
 
-TEST_CASE("Who knocks, or is refused, too often is not heard for a while",
+TEST_CASE("An address with too many upgrades or rejections is closed unread for a while",
           "[adapter][beast_listener_options][unit]") {
     IpLimiter book{{.waiting_per_ip_max = 1000,
                     .connections_per_ip_max = 1000,
@@ -164,7 +164,7 @@ TEST_CASE("Who knocks, or is refused, too often is not heard for a while",
     CHECK(book.claim(b, after(now, 1min)));
 }
 
-TEST_CASE("The book remembers so many who have left, and forgets none who is there",
+TEST_CASE("IpLimiter remembers a limited number of former clients, and all current ones",
           "[adapter][beast_listener_options][unit]") {
     IpLimiter book{{.connections_max = 100'000, .upgrades_per_ip_and_minute = 1}};
     const Instant now = Instant{} + 1h;
@@ -185,7 +185,8 @@ TEST_CASE("The book remembers so many who have left, and forgets none who is the
     CHECK(book.claim(nth_ip(1), now));               // long forgotten
 }
 
-TEST_CASE("There are so many in all", "[adapter][beast_listener_options][unit]") {
+TEST_CASE("IpLimiter limits the total number of connections",
+          "[adapter][beast_listener_options][unit]") {
     IpLimiter book{{.waiting_max = 2, .connections_max = 3}};
     REQUIRE(book.enter());
     REQUIRE(book.enter());

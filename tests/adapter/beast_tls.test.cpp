@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: TLS is verified: who signed the certificate, and for which name. Method: node's server with a
+// Goal: TLS verifies the signer of the certificate and its name. Method: a server in node with a
 // certificate that the test makes for one name.
 #include <belay/adapter/beast_tls.hpp>
 
@@ -41,7 +41,7 @@ const Failure not_trusted =
 
 }  // namespace
 
-TEST_CASE("A server is trusted by its certificate, for its name", "[adapter][beast_tls][unit]") {
+TEST_CASE("A server is verified by its certificate, for its name", "[adapter][beast_tls][unit]") {
     if (!NodeServer::is_here()) return;
     const Certificate certificate{"DNS:localhost"};
     NodeServer server{certificate.arguments()};

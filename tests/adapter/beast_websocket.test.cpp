@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: beast::WebSocket against a server of other people's making: messages, codes, refusals, tokens,
+// Goal: beast::WebSocket works with an independent server: messages, codes, rejections, tokens,
 // proxies, and peers that break the rules. Method: node's `ws`, see tests/node/ws/server.js.
 #include <belay/adapter/beast_websocket.hpp>
 
@@ -68,7 +68,7 @@ belay_test::WebSocketRig<Tokened> with_token(const NodeServer& server, const std
 
 }  // namespace
 
-TEST_CASE("check::transport finds nothing wrong with beast::WebSocket",
+TEST_CASE("check::transport finds no fault in beast::WebSocket",
           "[adapter][beast_websocket][unit]") {
     if (!NodeServer::is_here()) return;
     NodeServer server;
@@ -89,7 +89,7 @@ TEST_CASE("check::transport finds nothing wrong with beast::WebSocket",
     }
 }
 
-TEST_CASE("A code that the server closes with is websocket_failure's",
+TEST_CASE("A close code of the server maps to the cause of websocket_failure",
           "[adapter][beast_websocket][unit]") {
     if (!NodeServer::is_here()) return;
     NodeServer server;
@@ -99,7 +99,7 @@ TEST_CASE("A code that the server closes with is websocket_failure's",
     CHECK(PlainRig{server, {.target = "/close?code=1000"}}.failure().cause == Cause::lost);
 }
 
-TEST_CASE("A code counts also if the stream does not end, or not in order",
+TEST_CASE("A close code counts also if the stream does not end, or not in order",
           "[adapter][beast_websocket][fault]") {
     if (!NodeServer::is_here()) return;
     NodeServer server;
@@ -107,7 +107,7 @@ TEST_CASE("A code counts also if the stream does not end, or not in order",
     CHECK(PlainRig{server, {.target = "/stays"}}.failure() == websocket_failure(4003));
 }
 
-TEST_CASE("An upgrade that the server refuses is http_failure's, with its Retry-After",
+TEST_CASE("A rejected upgrade maps to the failure of http_failure, with its Retry-After",
           "[adapter][beast_websocket][unit]") {
     if (!NodeServer::is_here()) return;
     NodeServer server;
@@ -136,7 +136,7 @@ TEST_CASE("A message of the other kind ends the connection with 1003",
     CHECK(text.link.send(Bytes(1, std::byte{0xFF})) == SendResult::refused);
 }
 
-TEST_CASE("A goodbye has the code of its failure, behind what was sent",
+TEST_CASE("A close frame has the code of its failure, after the queued messages",
           "[adapter][beast_websocket][unit]") {
     if (!NodeServer::is_here()) return;
     NodeServer server;
@@ -162,7 +162,7 @@ TEST_CASE("A goodbye has the code of its failure, behind what was sent",
     }
 }
 
-TEST_CASE("The limit counts what a message is when inflated", "[adapter][beast_websocket][fault]") {
+TEST_CASE("message_bytes_max limits the inflated message", "[adapter][beast_websocket][fault]") {
     if (!NodeServer::is_here()) return;
     NodeServer server;
     PlainRig rig{server, {.target = "/bomb", .message_bytes_max = 100'000, .deflate = true}};
@@ -179,7 +179,7 @@ TEST_CASE("Peers that break the rules, or stop, end the connection",
     SECTION("garbage") {
         CHECK(PlainRig{server, {.target = "/garbage"}}.failure().cause == Cause::protocol);
     }
-    SECTION("what cannot be inflated") {
+    SECTION("a message that cannot be inflated") {
         CHECK(PlainRig{server, {.target = "/undeflatable", .deflate = true}}.failure().cause ==
               Cause::protocol);
     }
@@ -200,7 +200,7 @@ TEST_CASE("Peers that break the rules, or stop, end the connection",
         server.freeze();
         CHECK(rig.failure() == failure_of(LinkErrc::heartbeat_lost));
     }
-    SECTION("deaf to what is sent, and wrong in what it says") {
+    SECTION("reads nothing, and sends a wrong frame") {
         PlainRig rig{server, {.target = "/deaf"}};
         rig.connect();
         while (rig.link.send(Bytes(100'000)) == SendResult::sent) {
@@ -225,7 +225,7 @@ TEST_CASE("Peers that break the rules, or stop, end the connection",
     }
 }
 
-TEST_CASE("A network that cuts a handshake or an answer anywhere ends the connection, and no more",
+TEST_CASE("A network that cuts a handshake or an answer anywhere only ends the connection",
           "[adapter][beast_websocket][fault]") {
     if (!NodeServer::is_here()) return;
     NodeServer server;
@@ -259,7 +259,7 @@ TEST_CASE("A network that cuts a handshake or an answer anywhere ends the connec
     CHECK(rig.message() == std::string(20, 'a'));
 }
 
-TEST_CASE("A network that swallows all is noticed by the pongs that do not come",
+TEST_CASE("A network that drops everything is detected by missing pongs",
           "[adapter][beast_websocket][fault]") {
     if (!NodeServer::is_here()) return;
     NodeServer server;
@@ -314,7 +314,7 @@ TEST_CASE("A token goes into a header or the query, and nowhere else",
           Failure::from(make_error_code(beast::WebSocketErrc::token_in_clear)));
 }
 
-TEST_CASE("The subprotocol that was asked for is the server's, or there is no connection",
+TEST_CASE("The server must select the requested subprotocol, or the connection fails",
           "[adapter][beast_websocket][unit]") {
     if (!NodeServer::is_here()) return;
     NodeServer server;
@@ -325,7 +325,7 @@ TEST_CASE("The subprotocol that was asked for is the server's, or there is no co
           Failure::from(make_error_code(beast::WebSocketErrc::subprotocol_refused)));
 }
 
-TEST_CASE("A proxy is asked for the connection by CONNECT", "[adapter][beast_websocket][unit]") {
+TEST_CASE("A connection through a proxy begins with CONNECT", "[adapter][beast_websocket][unit]") {
     if (!NodeServer::is_here()) return;
     NodeServer server;
     beast::WebSocketOptions options{.target = "/request",
@@ -336,7 +336,7 @@ TEST_CASE("A proxy is asked for the connection by CONNECT", "[adapter][beast_web
     CHECK(server.line_with("proxy") == "proxy 127.0.0.1:" + std::to_string(server.port));
 }
 
-TEST_CASE("beast::WebSocket may be destroyed at any time, its handlers come later",
+TEST_CASE("beast::WebSocket may be destroyed at any time, and its handlers run later",
           "[adapter][beast_websocket][fault]") {
     if (!NodeServer::is_here()) return;
     NodeServer server;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: requests get what the server sent, or why they did not, within their limits. Method: a real
-// server, good and bad.
+// Goal: a request returns the server's response, or the reason of its failure, within its
+// limits. Method: a real server, good and bad.
 #include <belay/adapter/curl_http.hpp>
 #include <belay/core/manual_clock.hpp>
 
@@ -31,7 +31,7 @@ HttpResponse ended_by(HttpErrc e, bool sent = true) {
 
 }  // namespace
 
-TEST_CASE("curl::Http gets a page, and keeps the connection", "[adapter][curl_http][unit]") {
+TEST_CASE("curl::Http fetches a page, and keeps the connection", "[adapter][curl_http][unit]") {
     HttpServer server;
     CurlRig rig;
     const HttpResponse hello = rig.get(server.url("/hello"));
@@ -79,7 +79,7 @@ TEST_CASE("curl::Http sends method, headers and body as they are", "[adapter][cu
     CHECK(head.body.empty());
 }
 
-TEST_CASE("curl::Http reads headers in any case, and of the last head alone",
+TEST_CASE("curl::Http reads headers in any case, and of the last response only",
           "[adapter][curl_http][unit]") {
     HttpServer server;
     CurlRig rig;
@@ -101,7 +101,7 @@ TEST_CASE("curl::Http reads headers in any case, and of the last head alone",
     CHECK(trailed.headers.find("X-Trailer") == nullptr);
 }
 
-TEST_CASE("curl::Http answers statuses as they are, with what they ask for",
+TEST_CASE("curl::Http returns each status unchanged, with its cause and Retry-After",
           "[adapter][curl_http][unit]") {
     HttpServer server;
     CurlRig rig;
@@ -116,7 +116,7 @@ TEST_CASE("curl::Http answers statuses as they are, with what they ask for",
     CHECK(http_failure(rig.get(server.url("/nowhere"))).cause == Cause::permanent);
 }
 
-TEST_CASE("curl::Http refuses what must not be sent, and sends nothing",
+TEST_CASE("curl::Http rejects invalid requests without sending them",
           "[adapter][curl_http][unit]") {
     HttpServer server;
     CurlRig rig;
@@ -159,7 +159,7 @@ TEST_CASE("curl::Http refuses what must not be sent, and sends nothing",
     CHECK(rig.seen(server, "GET /hello") == 0);
 }
 
-TEST_CASE("curl::Http says of what was never sent that it was not", "[adapter][curl_http][unit]") {
+TEST_CASE("curl::Http reports that a request was never sent", "[adapter][curl_http][unit]") {
     HttpServer server;
     CurlRig rig;
     CHECK(rig.get("http://does-not-exist.invalid/") == ended_by(HttpErrc::name_not_found, false));
@@ -168,7 +168,7 @@ TEST_CASE("curl::Http says of what was never sent that it was not", "[adapter][c
     CHECK(ended_by(HttpErrc::not_connected).failure.cause == Cause::refused);
 }
 
-TEST_CASE("curl::Http does not take half a response for one", "[adapter][curl_http][fault]") {
+TEST_CASE("curl::Http does not accept an incomplete response", "[adapter][curl_http][fault]") {
     HttpServer server;
     CurlRig rig;
     for (const std::string path : {"/half", "/half-chunked"}) {
@@ -186,7 +186,7 @@ TEST_CASE("curl::Http does not take half a response for one", "[adapter][curl_ht
     CHECK(unpacked.body.empty());
 }
 
-TEST_CASE("curl::Http counts a body when it is decompressed", "[adapter][curl_http][fault]") {
+TEST_CASE("curl::Http limits the decompressed body", "[adapter][curl_http][fault]") {
     HttpServer server;
     CurlRig rig;
     CHECK(rig.get(server.url("/gzip")).body.size() == 5000);
@@ -205,14 +205,15 @@ TEST_CASE("curl::Http counts a body when it is decompressed", "[adapter][curl_ht
               .complete());
 }
 
-TEST_CASE("curl::Http bounds headers, too", "[adapter][curl_http][fault]") {
+TEST_CASE("curl::Http limits headers, too", "[adapter][curl_http][fault]") {
     HttpServer server;
     CurlRig rig;
     CHECK(rig.get(server.url("/long-line")) == ended_by(HttpErrc::too_long));
     CHECK(rig.get(server.url("/many-lines")) == ended_by(HttpErrc::too_long));
 }
 
-TEST_CASE("curl::Http gives up at the deadline, whatever hangs", "[adapter][curl_http][fault]") {
+TEST_CASE("curl::Http ends a request at its deadline, wherever it hangs",
+          "[adapter][curl_http][fault]") {
     HttpServer server;
     CurlRig watcher;
     ManualClock clock;
@@ -221,7 +222,7 @@ TEST_CASE("curl::Http gives up at the deadline, whatever hangs", "[adapter][curl
     const auto round = [&] { REQUIRE(loop.run_until([] { return true; })); };
     Asked asked;
 
-    SECTION("it never answers") {
+    SECTION("the server never answers") {
         const auto handle =
             http.request({.url = server.url("/never"), .deadline = 10s}, asked.completion());
         while (watcher.seen(server, "GET /never") == 0) round();
@@ -233,7 +234,7 @@ TEST_CASE("curl::Http gives up at the deadline, whatever hangs", "[adapter][curl
         REQUIRE(asked.response);
         CHECK(*asked.response == ended_by(HttpErrc::timed_out));
     }
-    SECTION("it sends all the time, and never ends") {
+    SECTION("the server sends all the time, and never ends") {
         const auto handle = http.request({.url = server.url("/endless"),
                                           .deadline = 10s,
                                           .body_bytes_max = HttpRequest::no_limit,
@@ -248,7 +249,7 @@ TEST_CASE("curl::Http gives up at the deadline, whatever hangs", "[adapter][curl
     }
 }
 
-TEST_CASE("curl::Http gives a frozen server up", "[adapter][curl_http][fault]") {
+TEST_CASE("curl::Http ends a request to a frozen server", "[adapter][curl_http][fault]") {
     HttpServer server;
     CurlRig rig;
     // Its kernel takes the connection, and the request.
@@ -261,7 +262,7 @@ TEST_CASE("curl::Http gives a frozen server up", "[adapter][curl_http][fault]") 
     if (rig.seen(server, "GET /hello") == 2) CHECK(frozen.sent);
 }
 
-TEST_CASE("curl::Http keeps to the deadline where the server's TLS hangs",
+TEST_CASE("curl::Http keeps the deadline when the server's TLS hangs",
           "[adapter][curl_http][fault]") {
     HttpServer server;
     server.freeze();
@@ -271,7 +272,7 @@ TEST_CASE("curl::Http keeps to the deadline where the server's TLS hangs",
           ended_by(HttpErrc::timed_out, false));
 }
 
-TEST_CASE("curl::Http sends no body twice by itself", "[adapter][curl_http][regression]") {
+TEST_CASE("curl::Http never resends a body by itself", "[adapter][curl_http][regression]") {
     HttpServer server;
     CurlRig rig;
     const auto ask_twice = [&](HttpRequest second) {

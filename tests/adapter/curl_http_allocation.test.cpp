@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: without memory a request fails, and nothing else: every question has its answer, and the
-// client goes on. Method: memory runs out at each allocation in turn; what is freed is overwritten,
-// so that whoever still reads it is found out, libcurl as well.
+// Goal: without memory only the request fails: every completion is called, and the client
+// continues. Method: memory runs out at each allocation in turn; freed memory is overwritten, so
+// that a use after free is detected, also in libcurl.
 #include <belay/adapter/curl_http.hpp>
 
 #include <cstdlib>
@@ -112,7 +112,7 @@ HttpRequest moving_put(const belay_test::HttpServer& server) {
 
 }  // namespace
 
-TEST_CASE("curl::Http fails a request without memory, and goes on",
+TEST_CASE("curl::Http fails a request without memory, and continues",
           "[adapter][curl_http_allocation][fault]") {
     [[maybe_unused]] const FreedIsSpoiled spoiled;
     belay_test::HttpServer server;
@@ -136,7 +136,7 @@ TEST_CASE("curl::Http fails a request without memory, and goes on",
     });
 }
 
-TEST_CASE("curl::Http and libcurl without memory fail a request, and go on",
+TEST_CASE("curl::Http and libcurl without memory fail a request, and continue",
           "[adapter][curl_http_allocation][fault]") {
     [[maybe_unused]] const FreedIsSpoiled spoiled;
     REQUIRE(CurlMemory::told == CURLE_OK);
@@ -158,7 +158,7 @@ TEST_CASE("curl::Http and libcurl without memory fail a request, and go on",
     survives([&] { return moving_put(server); });
 }
 
-TEST_CASE("curl::Http does not send half made what libcurl has no memory for",
+TEST_CASE("curl::Http sends no incomplete request when libcurl runs out of memory",
           "[adapter][curl_http_allocation][fault]") {
     [[maybe_unused]] const FreedIsSpoiled spoiled;
     REQUIRE(CurlMemory::told == CURLE_OK);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a look-up of a name that hangs holds up neither the loop nor the end of anything. Method: the
-// system's own function, which libcurl calls in a thread, waits here for the test.
+// Goal: a name lookup that hangs delays neither the loop nor any destruction. Method: the
+// system's own function, which libcurl calls in a thread, waits for the test.
 #include <belay/adapter/curl_http.hpp>
 
 #include <atomic>
@@ -39,7 +39,8 @@ extern "C" int getaddrinfo(const char* name, const char* service, const addrinfo
 using namespace belay;
 using namespace std::chrono_literals;
 
-TEST_CASE("curl::Http does not wait for a name that hangs", "[adapter][curl_http_names][fault]") {
+TEST_CASE("curl::Http does not block on a name lookup that hangs",
+          "[adapter][curl_http_names][fault]") {
     if (curl_version_info(CURLVERSION_NOW)->version_num < 0x075700) {
         std::puts("SKIP: before 7.87 libcurl waits for its look-ups");
         return;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: whom a request reaches: certificates are verified, redirections stay within their origin,
-// and libcurl's own options have their place. Method: a real server, with a certificate of the test.
+// Goal: a request reaches only its server: certificates are verified, redirections stay within
+// their origin, and libcurl's own options can be set. Method: a real server, with a certificate
+// of the test.
 #include <belay/adapter/curl_http.hpp>
 
 #include <string>
@@ -25,7 +26,7 @@ HttpRequest following(std::string url) { return {.url = std::move(url), .redirec
 
 }  // namespace
 
-TEST_CASE("curl::Http trusts a server by its certificate, for its name",
+TEST_CASE("curl::Http verifies a server by its certificate, for its name",
           "[adapter][curl_http_origin][unit]") {
     const Certificate certificate{"DNS:localhost"};
     HttpServer server{certificate.arguments()};
@@ -53,7 +54,7 @@ TEST_CASE("curl::Http trusts a server by its certificate, for its name",
     CHECK(in_clear.sent);
 }
 
-TEST_CASE("curl::Http's function may not take its promises away, and its errors count",
+TEST_CASE("curl::Http's setup function cannot override its guarantees, and its errors count",
           "[adapter][curl_http_origin][unit]") {
     HttpServer server;
     OriginRig follows{
@@ -68,7 +69,7 @@ TEST_CASE("curl::Http's function may not take its promises away, and its errors 
           Failure::from(HttpErrc::client_failed));
 }
 
-TEST_CASE("curl::Http goes through a proxy, which may refuse",
+TEST_CASE("curl::Http connects through a proxy, which may reject it",
           "[adapter][curl_http_origin][unit]") {
     HttpServer server;
     OriginRig rig{[proxy = server.url("")](CURL* curl) {
@@ -85,7 +86,7 @@ TEST_CASE("curl::Http goes through a proxy, which may refuse",
           Failure::from(HttpErrc::name_not_found));
 }
 
-TEST_CASE("curl::Http follows no redirection unless the request says so",
+TEST_CASE("curl::Http follows no redirection unless the request allows it",
           "[adapter][curl_http_origin][unit]") {
     HttpServer server;
     OriginRig rig;
@@ -97,7 +98,7 @@ TEST_CASE("curl::Http follows no redirection unless the request says so",
     CHECK(rig.seen(server, "GET /hello") == 0);
 }
 
-TEST_CASE("curl::Http follows redirections within the origin, three at the most",
+TEST_CASE("curl::Http follows redirections within the origin, at most three",
           "[adapter][curl_http_origin][unit]") {
     HttpServer server;
     OriginRig rig;
@@ -143,7 +144,7 @@ TEST_CASE("curl::Http follows no redirection to another origin",
               .body == "hello");
 }
 
-TEST_CASE("curl::Http repeats the method and body that a redirection wants",
+TEST_CASE("curl::Http repeats the method and body as the redirection requires",
           "[adapter][curl_http_origin][unit]") {
     HttpServer server;
     OriginRig rig;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: bodies come in pieces behind their status; handles and clients may end at any moment, inside
-// of what they call, too. Method: a real server that sends what the test tells it to.
+// Goal: bodies arrive in pieces after their status; handles and clients may be destroyed at any
+// moment, also inside their own callbacks. Method: a real server that the test controls.
 #include <belay/adapter/curl_http.hpp>
 
 #include <memory>
@@ -58,7 +58,7 @@ struct Stage {
 
 }  // namespace
 
-TEST_CASE("curl::Http hands pieces out as they come, status and headers first",
+TEST_CASE("curl::Http delivers pieces as they arrive, status and headers first",
           "[adapter][curl_http_stream][unit]") {
     HttpServer server;
     StreamRig rig;
@@ -111,7 +111,7 @@ TEST_CASE("curl::Http hands pieces out as they come, status and headers first",
     CHECK(asked.pieces.size() == 3);
 }
 
-TEST_CASE("curl::Http hands out the pieces of a refusal, too",
+TEST_CASE("curl::Http delivers the pieces of an error response, too",
           "[adapter][curl_http_stream][unit]") {
     HttpServer server;
     StreamRig rig;
@@ -126,7 +126,7 @@ TEST_CASE("curl::Http hands out the pieces of a refusal, too",
     CHECK(silent.pieces.empty());
 }
 
-TEST_CASE("Dropping the handle aborts a request, and says no",
+TEST_CASE("Destroying the handle aborts a request without calling its completion",
           "[adapter][curl_http_stream][unit]") {
     HttpServer server;
     Stage stage{server};
@@ -161,7 +161,7 @@ TEST_CASE("Dropping the handle aborts a request, and says no",
         CHECK_FALSE(stage.second.told);
         stage.handle.reset();
     }
-    SECTION("by giving it another request") {
+    SECTION("by assigning another request to it") {
         stage.handle = stage.http->request(stage.stream(), stage.asked.completion());
         stage.until([&] { return stage.calls == 1; });
         *stage.handle =
@@ -182,7 +182,8 @@ TEST_CASE("Dropping the handle aborts a request, and says no",
     CHECK(stage.loop.watched() == 0);
 }
 
-TEST_CASE("The end of a client says no to what is under way", "[adapter][curl_http_stream][unit]") {
+TEST_CASE("Destroying a client aborts its requests without calling their completions",
+          "[adapter][curl_http_stream][unit]") {
     HttpServer server;
     Stage stage{server};
     stage.other = stage.http->request({.url = server.url("/never")}, stage.second.completion());
@@ -225,7 +226,7 @@ TEST_CASE("The end of a client says no to what is under way", "[adapter][curl_ht
         stage.handle = stage.http->request(stage.stream(), stage.asked.completion());
         stage.until([&] { return !stage.http; });
     }
-    SECTION("by its replacement") {
+    SECTION("by assigning another client") {
         stage.handle = stage.http->request(stage.stream(), stage.asked.completion());
         *stage.http = curl::Http{stage.loop};
         CHECK(stage.asked.told);
@@ -247,7 +248,7 @@ TEST_CASE("The end of a client says no to what is under way", "[adapter][curl_ht
     stage.other.reset();
 }
 
-TEST_CASE("A request begun inside of on_chunk, or an answer, is one like others",
+TEST_CASE("A request that starts inside on_chunk, or a completion, is like others",
           "[adapter][curl_http_stream][unit]") {
     HttpServer server;
     Stage stage{server};
@@ -282,7 +283,7 @@ TEST_CASE("A request begun inside of on_chunk, or an answer, is one like others"
     CHECK(third.response->body == "hello");
 }
 
-TEST_CASE("A request that is dropped inside of its on_chunk may own another, which ends with it",
+TEST_CASE("A request that is destroyed inside its on_chunk may own another, which ends with it",
           "[adapter][curl_http_stream][fault]") {
     HttpServer server;
     Stage stage{server};
@@ -310,7 +311,7 @@ TEST_CASE("A request that is dropped inside of its on_chunk may own another, whi
     CHECK(hello.response->body == "hello");
 }
 
-TEST_CASE("A handle that outlives its answer does nothing, and a client moves",
+TEST_CASE("A handle that outlives its answer has no effect, and a client can be moved",
           "[adapter][curl_http_stream][unit]") {
     HttpServer server;
     posix::Loop loop;
@@ -325,7 +326,8 @@ TEST_CASE("A handle that outlives its answer does nothing, and a client moves",
     CHECK(asked.response);
 }
 
-TEST_CASE("Many requests at once, of which some are dropped", "[adapter][curl_http_stream][unit]") {
+TEST_CASE("Many requests at once, of which some are destroyed",
+          "[adapter][curl_http_stream][unit]") {
     HttpServer server;
     Stage stage{server};
     std::vector<Asked> asked(60);

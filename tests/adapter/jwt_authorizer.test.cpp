@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a token becomes a Grant: who, what, and until when; and one that is not believed is nobody's.
-// Method: tokens signed here, at times of the test's own.
+// Goal: a valid token becomes a Grant with user, access and expiry, and an invalid token becomes
+// none. Method: tokens signed by the test, at times that it sets.
 #include <belay/adapter/jwt_authorizer.hpp>
 
 #include <optional>
@@ -9,7 +9,7 @@
 
 #include "support/adapter/jwt_maker.hpp"
 #include "support/catch.hpp"
-#include "support/core/told_in_every_way.hpp"
+#include "support/core/observed_in_every_form.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
@@ -35,7 +35,8 @@ struct Rights {
 
 }  // namespace
 
-TEST_CASE("A token is a user with rights, until it expires", "[adapter][jwt_authorizer][unit]") {
+TEST_CASE("A token is a user with permissions, until it expires",
+          "[adapter][jwt_authorizer][unit]") {
     auto verifier = jwt::Verifier::make({.leeway = 10s}, {{JwtMaker::secret()}});
     REQUIRE(verifier);
     std::vector<std::error_code> errors;
@@ -75,12 +76,12 @@ TEST_CASE("A token is a user with rights, until it expires", "[adapter][jwt_auth
 namespace {
 /// Writes down what it hears.
 struct WritesErrors {
-    belay_test::Told& told;
+    belay_test::Recorded& told;
     void on_refused(const std::error_code& why) { told.push_back(why.message()); }
 };
 }  // namespace
 
-TEST_CASE("Why a token is not believed is told, however the observer is given",
+TEST_CASE("jwt::Authorizer reports why a token is rejected, in every form of observer",
           "[adapter][jwt_authorizer][unit]") {
     const auto run = [](auto&& observer) {
         jwt::Authorizer authorizer{*jwt::Verifier::make({}, {{JwtMaker::secret()}}), Rights{},
@@ -89,6 +90,6 @@ TEST_CASE("Why a token is not believed is told, however the observer is given",
         authorizer.check({}, Completion<Grant>{ignore});
         authorizer.check({.token = "a.b.c"}, Completion<Grant>{ignore});
     };
-    belay_test::told_in_every_way<WritesErrors>(
+    belay_test::observed_in_every_form<WritesErrors>(
         run, {"there is no token", "the token is malformed, or too long"});
 }

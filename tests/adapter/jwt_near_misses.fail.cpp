@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: what a jwt::Authorizer cannot use does not compile, and says why. Method: each case, from one
-// expect-error to the next, has an error of that text; with BELAY_CONTROL all of them compile.
+// Goal: misuse of jwt::Authorizer does not compile, and the error states the reason. Method:
+// each case, from one expect-error to the next, has an error of that text; with BELAY_CONTROL
+// all of them compile.
 #include <belay/adapter/jwt_authorizer.hpp>
 
 // expect-error: jwt::Authorizer: rights must be callable with .*and return a belay::Access

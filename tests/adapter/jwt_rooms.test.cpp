@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: of the plan for shared boards what is of tokens, rights and the audit: who may not come in
-// is told why behind the upgrade and sees nothing, and who comes in is written down. Method: the
-// real parts, beside each other, in a simulated world.
+// Goal: tokens, permissions and audit work together: a rejected client receives a close code
+// after the upgrade and sees no data, and each admitted client is recorded. Method: the real
+// components together in a simulated world.
 #include <belay/adapter/jwt_authorizer.hpp>
 #include <belay/adapter/sqlite_boards.hpp>
 #include <belay/room/audited.hpp>
@@ -90,7 +90,7 @@ struct BoardsWorld {
 
 }  // namespace
 
-TEST_CASE("rooms verification 5: token and permission are validated before the client is in",
+TEST_CASE("Token and permission are validated before a client is admitted to a room",
           "[adapter][jwt_rooms][spec]") {
     BoardsWorld w;
     RoomEditor guest{w.world, "guest", 1};
@@ -101,7 +101,7 @@ TEST_CASE("rooms verification 5: token and permission are validated before the c
     CHECK(w.server->process<BoardsWorld::Rooms>()->rooms() == 0);
 }
 
-TEST_CASE("rooms success 4: the handler validates the token", "[adapter][jwt_rooms][spec]") {
+TEST_CASE("The room handler validates the token", "[adapter][jwt_rooms][spec]") {
     BoardsWorld w;
     RoomEditor guest{w.world, "guest", 1};
     CHECK(w.come(guest, BoardsWorld::token_of("ada")) == 0);
@@ -115,8 +115,7 @@ TEST_CASE("rooms success 4: the handler validates the token", "[adapter][jwt_roo
     }
 }
 
-TEST_CASE("rooms success 5: the handler checks the permissions of the board",
-          "[adapter][jwt_rooms][spec]") {
+TEST_CASE("The room handler checks the permissions for the room", "[adapter][jwt_rooms][spec]") {
     BoardsWorld w;
     RoomEditor ada{w.world, "ada", 1};
     RoomEditor eve{w.world, "eve", 2};
@@ -133,8 +132,7 @@ TEST_CASE("rooms success 5: the handler checks the permissions of the board",
     CHECK(w.come(sam, BoardsWorld::token_of("sam")) == 0);
 }
 
-TEST_CASE("rooms success 6: the handler writes each access into audit_logs",
-          "[adapter][jwt_rooms][spec]") {
+TEST_CASE("The room handler records each access in audit_logs", "[adapter][jwt_rooms][spec]") {
     BoardsWorld w;
     RoomEditor ada{w.world, "ada", 1};
     RoomEditor eve{w.world, "eve", 2};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: a token is believed only if everything in it is right. Method: the examples of the RFCs, tokens
-// of another implementation, one of every broken kind, and mutations of right ones.
+// Goal: a token is accepted only if every part of it is valid. Method: the examples of the RFCs,
+// tokens of another implementation, one invalid token of every kind, and mutations of valid
+// ones.
 #include <belay/adapter/jwt_verifier.hpp>
 
 #include <string>
@@ -61,7 +62,8 @@ TEST_CASE("The tokens of RFC 7515 have the signatures of their keys",
                   then) == jwt::Errc::wrong_algorithm);
 }
 
-TEST_CASE("Tokens of another implementation are believed", "[adapter][jwt_verifier][golden]") {
+TEST_CASE("jwt::Verifier accepts tokens of another implementation",
+          "[adapter][jwt_verifier][golden]") {
     const jwt::Verifier hs =
         verifier_of({.issuer = "https://id.example", .audience = "board"},
                     {{"node-secret-of-thirty-two-bytes!", "k1"}, {JwtMaker::secret(), "k2"}});
@@ -79,7 +81,7 @@ TEST_CASE("Tokens of another implementation are believed", "[adapter][jwt_verifi
     CHECK(numbered->subject == "42");
 }
 
-TEST_CASE("A key is chosen by its name among the given ones, and by nothing else",
+TEST_CASE("jwt::Verifier selects a key only among the given ones, by its key id",
           "[adapter][jwt_verifier][unit]") {
     const std::string other(32, 'o');
     const jwt::Verifier two = verifier_of({}, {{JwtMaker::secret(), "a"}, {other, "b"}});
@@ -100,7 +102,7 @@ TEST_CASE("A key is chosen by its name among the given ones, and by nothing else
         verdict(verifier_of({}), JwtMaker::hs256(good_claims, R"({"alg":"HS256","kid":"x"})")));
 }
 
-TEST_CASE("Keys that are weak, unreadable or ambiguous are not taken",
+TEST_CASE("jwt::Verifier rejects keys that are weak, unreadable or ambiguous",
           "[adapter][jwt_verifier][unit]") {
     const auto taken = [](jwt::Algorithm algorithm, std::vector<jwt::Key> keys) {
         const auto made = jwt::Verifier::make({.algorithm = algorithm}, std::move(keys));
@@ -151,7 +153,7 @@ TEST_CASE("Keys that are weak, unreadable or ambiguous are not taken",
     }
 }
 
-TEST_CASE("Headers that ask for anything else are refused before a key is touched",
+TEST_CASE("jwt::Verifier rejects headers of other kinds before it uses a key",
           "[adapter][jwt_verifier][fault]") {
     const jwt::Verifier hs = verifier_of({});
     const auto of = [&](const std::string& header) {
@@ -181,7 +183,7 @@ TEST_CASE("Headers that ask for anything else are refused before a key is touche
     CHECK(verdict(rs, RsaPair{2048}.rs256(good_claims)) == jwt::Errc::bad_signature);
 }
 
-TEST_CASE("The form of a token is strict", "[adapter][jwt_verifier][fault]") {
+TEST_CASE("jwt::Verifier accepts only tokens in strict form", "[adapter][jwt_verifier][fault]") {
     const jwt::Verifier hs = verifier_of({});
     const std::string token = JwtMaker::hs256(good_claims);
     REQUIRE_FALSE(verdict(hs, token));
@@ -214,7 +216,7 @@ TEST_CASE("The form of a token is strict", "[adapter][jwt_verifier][fault]") {
           jwt::Errc::expired);
 }
 
-TEST_CASE("Times count to the second, with the leeway that was given",
+TEST_CASE("jwt::Verifier compares times to the second, with the given leeway",
           "[adapter][jwt_verifier][unit]") {
     const auto of = [](const std::string& times, Duration leeway = 0s) {
         return verdict_of(R"({"sub":"ann",)" + times + "}", {.leeway = leeway});
@@ -237,7 +239,8 @@ TEST_CASE("Times count to the second, with the leeway that was given",
     CHECK(of(R"("exp":1500000001,"nbf":"0")") == jwt::Errc::not_yet_valid);
 }
 
-TEST_CASE("Issuer and audience are whom the options name", "[adapter][jwt_verifier][unit]") {
+TEST_CASE("jwt::Verifier accepts only the issuer and audience of its options",
+          "[adapter][jwt_verifier][unit]") {
     const auto of = [](const std::string& more, jwt::Options options) {
         return verdict_of(R"({"sub":"ann","exp":1500000100)" + more + "}", std::move(options));
     };
@@ -256,7 +259,7 @@ TEST_CASE("Issuer and audience are whom the options name", "[adapter][jwt_verifi
     CHECK_FALSE(of(R"(,"iss":"anybody")", {}));
 }
 
-TEST_CASE("A subject is a text, or a number as it is written once",
+TEST_CASE("A subject is a string, or a number in its shortest form",
           "[adapter][jwt_verifier][unit]") {
     const auto of = [](const std::string& subject, jwt::Subject form) {
         return verdict_of(R"({"exp":1500000100,"sub":)" + subject + "}", {.subject = form});
@@ -279,7 +282,7 @@ TEST_CASE("A subject is a text, or a number as it is written once",
     CHECK(verdict_of(R"({"exp":1500000100})") == jwt::Errc::bad_subject);
 }
 
-TEST_CASE("No mutation of a token is believed", "[adapter][jwt_verifier][property]") {
+TEST_CASE("jwt::Verifier rejects every mutation of a token", "[adapter][jwt_verifier][property]") {
     Random bits{Seed{7}};
     const RsaPair pair{2048};
     const jwt::Verifier hs = verifier_of({}),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what LMDB answers becomes an error code that belay knows, and a sentence with advice.
+// Goal: a return code of LMDB becomes an error code of belay, and a sentence with advice.
+// Method: all codes.
 #include <belay/adapter/lmdb_error.hpp>
 
 #include <cerrno>
@@ -10,7 +11,7 @@
 using namespace belay;
 using belay::detail::code_of_lmdb;
 
-TEST_CASE("Every answer of LMDB has a code", "[adapter][lmdb_error][unit]") {
+TEST_CASE("Every return code of LMDB has an error code", "[adapter][lmdb_error][unit]") {
     CHECK(code_of_lmdb(MDB_INVALID) == QueueErrc::foreign_file);
     CHECK(code_of_lmdb(MDB_VERSION_MISMATCH) == QueueErrc::future_version);
     CHECK(code_of_lmdb(MDB_MAP_FULL) == QueueErrc::queue_full);
@@ -23,7 +24,8 @@ TEST_CASE("Every answer of LMDB has a code", "[adapter][lmdb_error][unit]") {
     CHECK(code_of_lmdb(EACCES) == std::errc::permission_denied);
 }
 
-TEST_CASE("lmdb::Error says what, where, and what to do", "[adapter][lmdb_error][unit]") {
+TEST_CASE("lmdb::Error::message has the reason, the place and the advice",
+          "[adapter][lmdb_error][unit]") {
     const lmdb::Error error{make_error_code(QueueErrc::foreign_file), "a.mdb", "not an LMDB file"};
     CHECK(error);
     CHECK(std::error_code{error} == QueueErrc::foreign_file);
@@ -33,7 +35,7 @@ TEST_CASE("lmdb::Error says what, where, and what to do", "[adapter][lmdb_error]
     CHECK_FALSE(lmdb::Error{});
 }
 
-TEST_CASE("lmdb::Error has advice of its own for each cause", "[adapter][lmdb_error][unit]") {
+TEST_CASE("lmdb::Error has its own advice for each cause", "[adapter][lmdb_error][unit]") {
     std::set<std::string> seen;
     for (const int answer : {MDB_INVALID, MDB_VERSION_MISMATCH, MDB_CORRUPTED, MDB_PANIC, ENOSPC,
                              EACCES, ENOENT, ENOTDIR, EISDIR, ENOMEM}) {

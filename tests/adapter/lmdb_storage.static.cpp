@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what lmdb_storage.hpp says of its types holds: concepts, sizes, what may throw.
+// Goal: the types of lmdb_storage.hpp satisfy their concepts, have the documented sizes, and
+// throw only as documented.
 #include <belay/adapter/lmdb_storage.hpp>
 
 using namespace belay;

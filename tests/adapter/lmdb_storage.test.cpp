@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: lmdb::Storage is a storage, keeps its promises, and says what is wrong. Method: the storage
-// check, SIGKILL, failing writes and flushes, damaged and foreign files.
+// Goal: lmdb::Storage is a storage, keeps its guarantees, and reports errors with advice.
+// Method: the storage check, SIGKILL, failing writes and flushes, damaged and foreign files.
 #include <belay/adapter/lmdb_storage.hpp>
 
 #include <sys/resource.h>
@@ -116,7 +116,7 @@ std::string key_of(char number) { return std::string(7, '\0') + number; }
 
 }  // namespace
 
-TEST_CASE("lmdb::Storage does what every database does", "[adapter][lmdb_storage][fault]") {
+TEST_CASE("lmdb::Storage passes the tests of all databases", "[adapter][lmdb_storage][fault]") {
     belay_test::check_database<Lmdb>();
 }
 
@@ -144,7 +144,7 @@ TEST_CASE("lmdb::Storage writes the format that it documents", "[adapter][lmdb_s
     });
 }
 
-TEST_CASE("lmdb::Storage::open refuses limits that do not fit", "[adapter][lmdb_storage][unit]") {
+TEST_CASE("lmdb::Storage::open rejects limits that do not fit", "[adapter][lmdb_storage][unit]") {
     const TemporaryDirectory dir;
     CHECK(refused<Lmdb>(dir / "r", {.bytes_max = 100'000}).code == QueueErrc::bad_options);
     CHECK(refused<Lmdb>(dir / "r", {.record_bytes_max = 2'000'000'000, .bytes_max = 4'000'000'000})
@@ -152,7 +152,7 @@ TEST_CASE("lmdb::Storage::open refuses limits that do not fit", "[adapter][lmdb_
     CHECK(refused<Lmdb>(dir / "r", {.bytes_max = 0}).code == QueueErrc::bad_options);
 }
 
-TEST_CASE("lmdb::Storage grows beyond its first map, up to its limit, and goes on below it",
+TEST_CASE("lmdb::Storage grows beyond its first map, up to its limit, and continues below it",
           "[adapter][lmdb_storage][unit]") {
     const TemporaryDirectory dir;
     const lmdb::Options options{
@@ -183,7 +183,7 @@ TEST_CASE("lmdb::Storage grows beyond its first map, up to its limit, and goes o
     CHECK(bytes_of(dir / "q").size() < 24'000'000);
 }
 
-TEST_CASE("lmdb::Storage::open with full flushes what none left in memory",
+TEST_CASE("lmdb::Storage::open with Flush::full flushes data that Flush::none left in memory",
           "[adapter][lmdb_storage][regression]") {
     const TemporaryDirectory dir;
     fill<Lmdb>(dir / "q", 1);
@@ -194,7 +194,7 @@ TEST_CASE("lmdb::Storage::open with full flushes what none left in memory",
     CHECK(FailingSystem::flushes > before);
 }
 
-TEST_CASE("lmdb::Storage uses again what a reader held that died",
+TEST_CASE("lmdb::Storage reclaims pages that a dead reader held",
           "[adapter][lmdb_storage][regression]") {
     const TemporaryDirectory dir;
     lmdb::Storage storage = opened<Lmdb>(dir / "q");
@@ -226,7 +226,7 @@ TEST_CASE("lmdb::Storage uses again what a reader held that died",
     CHECK(as_text(*storage.front()) == "x");
 }
 
-TEST_CASE("lmdb::Storage::open refuses the files of others, and changes nothing in them",
+TEST_CASE("lmdb::Storage::open rejects files of other programs, and does not change them",
           "[adapter][lmdb_storage][fault]") {
     const TemporaryDirectory dir;
     std::ofstream{dir / "text"} << std::string(5000, 't');
@@ -246,7 +246,7 @@ TEST_CASE("lmdb::Storage::open refuses the files of others, and changes nothing 
     CHECK(refused<Lmdb>(dir / "later").code == QueueErrc::future_version);
 }
 
-TEST_CASE("lmdb::Storage::open refuses a file in another order, even an empty one",
+TEST_CASE("lmdb::Storage::open rejects a file in another order, even an empty one",
           "[adapter][lmdb_storage][regression]") {
     const TemporaryDirectory dir;
     for (const unsigned kind : {unsigned{MDB_REVERSEKEY}, unsigned{MDB_DUPSORT}}) {
@@ -267,7 +267,7 @@ TEST_CASE("lmdb::Storage::open refuses a file in another order, even an empty on
     CHECK(opened<Lmdb>(dir / "empty").size() == 0);
 }
 
-TEST_CASE("lmdb::Storage::open that fails while it makes the file can be repeated",
+TEST_CASE("lmdb::Storage::open that fails while it creates the file can be repeated",
           "[adapter][lmdb_storage][fault]") {
     const FailingSystem system;
     FailingSystem::error = ENOSPC;
@@ -308,7 +308,7 @@ TEST_CASE("lmdb::Storage::open flushes the directory of a new file before it is 
     CHECK(failed_flush);
 }
 
-TEST_CASE("lmdb::Storage::open with room for the half of a new file leaves an empty one",
+TEST_CASE("lmdb::Storage::open with space for half of a new file leaves an empty one",
           "[adapter][lmdb_storage][regression]") {
     const TemporaryDirectory dir;
     // With its locks, which need room too, and come first.
@@ -323,8 +323,7 @@ TEST_CASE("lmdb::Storage::open with room for the half of a new file leaves an em
     CHECK(opened<Lmdb>(dir / "q").size() == 0);
 }
 
-TEST_CASE("lmdb::Storage::open finds that operations are missing",
-          "[adapter][lmdb_storage][fault]") {
+TEST_CASE("lmdb::Storage::open detects missing operations", "[adapter][lmdb_storage][fault]") {
     const TemporaryDirectory dir;
     fill<Lmdb>(dir / "q", 10);
     as_another_program(dir / "q", [](MDB_txn* txn, MDB_dbi table) {
@@ -340,7 +339,7 @@ TEST_CASE("lmdb::Storage::open finds that operations are missing",
     CHECK(refused<Lmdb>(dir / "r").code == QueueErrc::corrupt);
 }
 
-TEST_CASE("lmdb::Storage finds an operation that is not what was pushed",
+TEST_CASE("lmdb::Storage detects an operation that differs from the pushed one",
           "[adapter][lmdb_storage][fault]") {
     const TemporaryDirectory dir;
     fill<Lmdb>(dir / "q", 4);
@@ -367,8 +366,7 @@ TEST_CASE("lmdb::Storage finds an operation that is not what was pushed",
 }
 
 TEST_CASE(
-    "lmdb::Storage with a flipped bit in its bodies, or cut short, gives nothing that was not "
-    "pushed",
+    "lmdb::Storage with a flipped bit, or cut short, returns only operations that were pushed",
     "[adapter][lmdb_storage][fault]") {
     const TemporaryDirectory dir;
     constexpr std::uint64_t count = 12;
@@ -395,9 +393,8 @@ TEST_CASE(
     belay_test::check_cut_short<Lmdb>(whole, whole.size() - 4096, body);
 }
 
-TEST_CASE(
-    "lmdb::Storage: a write or flush that fails, at any place, loses nothing and claims nothing",
-    "[adapter][lmdb_storage][fault]") {
+TEST_CASE("lmdb::Storage: a failed write or flush loses nothing, and confirms nothing",
+          "[adapter][lmdb_storage][fault]") {
     int broken = 0;
     for (const int failure : {EIO, ENOSPC}) {
         INFO("errno " << failure);
@@ -411,7 +408,7 @@ TEST_CASE(
     CHECK(broken >= 6);
 }
 
-TEST_CASE("lmdb::Storage::try_pop with a disk that fails, at any place, loses no value",
+TEST_CASE("lmdb::Storage::try_pop loses no value when the disk fails at any place",
           "[adapter][lmdb_storage][regression]") {
     FailingSystem::error = EIO;
     int broken = 0;
@@ -423,7 +420,8 @@ TEST_CASE("lmdb::Storage::try_pop with a disk that fails, at any place, loses no
     CHECK(broken >= 8);
 }
 
-TEST_CASE("lmdb::Storage::commit that fails is not tried again", "[adapter][lmdb_storage][fault]") {
+TEST_CASE("lmdb::Storage::commit does not retry a failed commit",
+          "[adapter][lmdb_storage][fault]") {
     const FailingSystem system;
     const TemporaryDirectory dir;
     lmdb::Storage storage = opened<Lmdb>(dir / "q");
@@ -438,7 +436,7 @@ TEST_CASE("lmdb::Storage::commit that fails is not tried again", "[adapter][lmdb
     CHECK_FALSE(storage.try_pop());
 }
 
-TEST_CASE("lmdb::Storage goes on when there is no address space for a larger map",
+TEST_CASE("lmdb::Storage continues when there is no address space for a larger map",
           "[adapter][lmdb_storage][regression]") {
     const TemporaryDirectory dir;
     const lmdb::Options options{.flush = lmdb::Flush::none, .record_bytes_max = 2'000'000};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: the example of a bridge keeps a file and a server of MCP in step, over an outage of the
-// server, and ends in good order. Method: the example's process, the SDK's server.
+// Goal: the example of a bridge keeps a file and an MCP server in step, over an outage of the
+// server, and exits cleanly. Method: the example's process, and the SDK's server.
 #include <fstream>
 #include <memory>
 #include <sstream>
@@ -55,8 +55,7 @@ TEST_CASE("The MCP bridge keeps a file and a server in step over an outage",
     CHECK(example.text().ends_with("ended\n"));
 }
 
-TEST_CASE("The MCP bridge ends in good order without a server",
-          "[adapter][mcp_bridge][integration]") {
+TEST_CASE("The MCP bridge exits cleanly without a server", "[adapter][mcp_bridge][integration]") {
     if (!McpServer::is_here()) return;
     const TemporaryDirectory directory;
     const std::string file = directory.path() + "/scene.json";
@@ -71,8 +70,7 @@ TEST_CASE("The MCP bridge ends in good order without a server",
     CHECK(example.text().ends_with("ended\n"));
 }
 
-TEST_CASE("The MCP bridge says what is wrong with its arguments",
-          "[adapter][mcp_bridge][integration]") {
+TEST_CASE("The MCP bridge reports invalid arguments", "[adapter][mcp_bridge][integration]") {
     const TemporaryDirectory directory;
     const std::string file = directory.path() + "/scene.json";
     const auto refused = [](std::vector<std::string> words, const std::string& why) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: mcp::Remote is right over any HTTP client and any source of tokens: ones that answer at once,
-// never, or no, that throw, and that destroy it. Method: an HTTP client that is played by hand.
+// Goal: mcp::Remote works over any HTTP client and any token source: ones that answer at once,
+// never, with a failure or an exception, or that destroy it. Method: a scripted HTTP client.
 #include <belay/adapter/mcp_remote.hpp>
 #include <belay/drive/manual_loop.hpp>
 
@@ -118,12 +118,12 @@ struct Unwritable {};
 [[maybe_unused]] void from_json(const json&, Unwritable&) {}
 
 /// A source that does what it is told to.
-struct ToldSource {
+struct FunctionSource {
     using token_type = std::string;
     std::function<void(Completion<std::string>)>* tell;
     void operator()(Completion<std::string> completion) const { (*tell)(std::move(completion)); }
 };
-using Tell = std::function<void(Completion<std::string>)>;
+using TokenFunction = std::function<void(Completion<std::string>)>;
 
 }  // namespace
 
@@ -132,7 +132,7 @@ static_assert(MachineLike<mcp::Remote<HandHttp>>);
 static_assert(RemoteLike<mcp::Remote<std::reference_wrapper<HandHttp>, std::string>>);
 static_assert(std::is_nothrow_move_constructible_v<mcp::Remote<HandHttp>>);
 
-TEST_CASE("mcp::Remote asks for what the protocol wants, and nothing before a call",
+TEST_CASE("mcp::Remote sends the requests of the protocol, and none before the first call",
           "[adapter][mcp_client][unit]") {
     Rig rig;
     rig.turn();
@@ -159,7 +159,7 @@ TEST_CASE("mcp::Remote asks for what the protocol wants, and nothing before a ca
     CHECK(*rig.wires.last().request.headers.find("MCP-Protocol-Version") == "2025-06-18");
 }
 
-TEST_CASE("mcp::Remote works with a client that answers inside of the request",
+TEST_CASE("mcp::Remote works with a client that answers inside the request",
           "[adapter][mcp_client][unit]") {
     Rig rig;
     // No piece came, so the body is lost: a client must tell pieces later than that.
@@ -173,7 +173,7 @@ TEST_CASE("mcp::Remote works with a client that answers inside of the request",
     CHECK(question.take()->error() == HttpErrc::bad_url);
 }
 
-TEST_CASE("mcp::Remote's calls fail when the client ends, or has no memory",
+TEST_CASE("mcp::Remote fails its calls when the client ends, or has no memory",
           "[adapter][mcp_client][unit]") {
     Rig rig;
     driver::Question<Failure> question;
@@ -197,17 +197,17 @@ TEST_CASE("mcp::Remote's calls fail when the client ends, or has no memory",
     CHECK(question.take()->cause == Cause::none);
 }
 
-TEST_CASE("mcp::Remote::close says goodbye, and answers when that is over",
+TEST_CASE("mcp::Remote::close ends the session, and completes when that is done",
           "[adapter][mcp_client][unit]") {
     Rig rig;
     driver::Question<Failure> question;
     driver::Question<Failure> end;
-    SECTION("without a session there is nobody to tell") {
+    SECTION("without a session nothing is sent") {
         rig.remote->close(end.ask());
         rig.turn();
         CHECK(rig.wires.all.empty());
     }
-    SECTION("what is under way is aborted") {
+    SECTION("a running call is aborted") {
         rig.remote->push("a", {1, {}}, question.ask());
         rig.turn();
         rig.remote->close(end.ask());
@@ -235,7 +235,7 @@ TEST_CASE("mcp::Remote::close says goodbye, and answers when that is over",
     CHECK(rig.remote->deadline() == never);
 }
 
-TEST_CASE("mcp::Remote keeps few streams of a server that does not end them",
+TEST_CASE("mcp::Remote limits the streams of a server that does not end them",
           "[adapter][mcp_client][unit]") {
     Rig rig;
     driver::Question<Failure> question;
@@ -257,10 +257,10 @@ TEST_CASE("mcp::Remote keeps few streams of a server that does not end them",
     CHECK(rig.wires.open() > 0);
 }
 
-TEST_CASE("mcp::Remote bears sources of tokens that throw, keep silent, or say no",
+TEST_CASE("mcp::Remote handles token sources that throw, never answer, or fail",
           "[adapter][mcp_client][unit]") {
-    Tell tell = [](Completion<std::string>) { throw std::runtime_error{"no vault"}; };
-    Rig rig{{.token = ToldSource{&tell}}};
+    TokenFunction tell = [](Completion<std::string>) { throw std::runtime_error{"no vault"}; };
+    Rig rig{{.token = FunctionSource{&tell}}};
     driver::Question<Failure> question;
     rig.remote->push("a", {1, {}}, question.ask());
     CHECK_THROWS_AS(rig.turn(), std::runtime_error);
@@ -286,11 +286,11 @@ TEST_CASE("mcp::Remote bears sources of tokens that throw, keep silent, or say n
     CHECK(end.answered());
 }
 
-TEST_CASE("mcp::Remote keeps little of calls that were given up while no token comes",
+TEST_CASE("mcp::Remote holds little memory for abandoned calls while no token arrives",
           "[adapter][mcp_client][unit]") {
     std::vector<Completion<std::string>> kept;
-    Tell tell = [](Completion<std::string> c) { c("token"); };
-    Rig rig{{.token = ToldSource{&tell}}};
+    TokenFunction tell = [](Completion<std::string> c) { c("token"); };
+    Rig rig{{.token = FunctionSource{&tell}}};
     driver::Question<Failure> question;
     rig.remote->push("a", {1, {}}, question.ask());
     rig.serve();
@@ -307,9 +307,9 @@ TEST_CASE("mcp::Remote keeps little of calls that were given up while no token c
     CHECK(wanted < 100);
 }
 
-TEST_CASE("mcp::Remote's source of tokens may destroy it", "[adapter][mcp_client][unit]") {
-    Tell tell;
-    Rig rig{{.token = ToldSource{&tell}}};
+TEST_CASE("mcp::Remote may be destroyed by its token source", "[adapter][mcp_client][unit]") {
+    TokenFunction tell;
+    Rig rig{{.token = FunctionSource{&tell}}};
     tell = [&rig](Completion<std::string> completion) {
         rig.remote.reset();
         completion("token");
@@ -322,7 +322,8 @@ TEST_CASE("mcp::Remote's source of tokens may destroy it", "[adapter][mcp_client
     CHECK_FALSE(question.take());
 }
 
-TEST_CASE("Who hears mcp::Remote's answer may destroy it", "[adapter][mcp_client][unit]") {
+TEST_CASE("mcp::Remote may be destroyed by a completion of its calls",
+          "[adapter][mcp_client][unit]") {
     Rig rig;
     int heard = 0;
     for (int i = 0; i < 3; ++i) {
@@ -338,7 +339,7 @@ TEST_CASE("Who hears mcp::Remote's answer may destroy it", "[adapter][mcp_client
     CHECK(heard == 3);
 }
 
-TEST_CASE("mcp::Remote refuses what no JSON can hold, and goes on with all else",
+TEST_CASE("mcp::Remote rejects a name that JSON cannot hold, and continues with other calls",
           "[adapter][mcp_client][unit]") {
     const bool in_session = GENERATE(false, true);
     Rig rig;
@@ -358,7 +359,7 @@ TEST_CASE("mcp::Remote refuses what no JSON can hold, and goes on with all else"
     CHECK(good.take()->has_value());
 }
 
-TEST_CASE("A scene that the user's to_json refuses is a failure of its session",
+TEST_CASE("A scene that the user's to_json rejects is a failure of its session only",
           "[adapter][mcp_client][unit]") {
     Wires wires;
     mcp::Remote<HandHttp, Unwritable> remote{HandHttp{&wires}, "http://x/mcp"};
@@ -368,7 +369,7 @@ TEST_CASE("A scene that the user's to_json refuses is a failure of its session",
     CHECK(question.take()->cause == Cause::permanent);
 }
 
-TEST_CASE("mcp::Remote carries contents of the user's, in the user's form",
+TEST_CASE("mcp::Remote transfers user-defined contents in their own format",
           "[adapter][mcp_client][unit]") {
     Wires wires;
     ManualLoop<> loop;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what a server of MCP says is read right, or refused with a reason, whatever it says and
-// however it is cut. Method: the brain of mcp::Remote as a value, without sockets; texts of the
+// Goal: the messages of an MCP server are read correctly, or rejected with a reason, however
+// they are cut. Method: the core of mcp::Remote as a value, without sockets; texts of the
 // protocol, each of them also cut and damaged everywhere.
 #include <belay/adapter/detail/mcp_core.hpp>
 #include <belay/core/random.hpp>
@@ -102,7 +102,8 @@ struct Play {
 
 }  // namespace
 
-TEST_CASE("A message of JSON-RPC is one, or it is said why not", "[adapter][mcp_core][unit]") {
+TEST_CASE("McpJson accepts a message of JSON-RPC, or returns why not",
+          "[adapter][mcp_core][unit]") {
     struct Row {
         const char* text;
         std::error_code error;
@@ -156,7 +157,7 @@ TEST_CASE("A message of JSON-RPC is one, or it is said why not", "[adapter][mcp_
     CHECK(refusal_of(batch + R"({"jsonrpc":"2.0","method":"m"}])") == mcp::Errc::bad_message);
 }
 
-TEST_CASE("JSON that is nested too deep is refused before it costs anything",
+TEST_CASE("JSON that is nested too deeply is rejected before it costs anything",
           "[adapter][mcp_core][unit]") {
     CHECK_FALSE(refusal_of(nested(usual_depth - 2)));
     CHECK(refusal_of(nested(usual_depth - 1)) == mcp::Errc::too_deep);
@@ -169,7 +170,7 @@ TEST_CASE("JSON that is nested too deep is refused before it costs anything",
           mcp::Errc::too_deep);
 }
 
-TEST_CASE("JSON that would take too much memory is refused before it takes any",
+TEST_CASE("JSON that would use too much memory is rejected before it is parsed",
           "[adapter][mcp_core][fault]") {
     const auto of_many = [](const std::string& one, std::size_t bytes) {
         std::string text = R"({"jsonrpc":"2.0","id":1,"result":{"a":[)";
@@ -186,7 +187,7 @@ TEST_CASE("JSON that would take too much memory is refused before it takes any",
     CHECK_FALSE(refusal_of(of_many("1234.5678", whole / 2)));
 }
 
-TEST_CASE("What a message takes in memory is known before it is read",
+TEST_CASE("The memory of a message is computed before it is parsed",
           "[adapter][mcp_core][property]") {
     for (const std::string one :
          {"[]", "{}", "1", R"("")", R"("text above fifteen letters")", R"({"a":1,"b":2,"c":[]})",
@@ -202,7 +203,7 @@ TEST_CASE("What a message takes in memory is known before it is read",
     }
 }
 
-TEST_CASE("A message that is cut anywhere is no message", "[adapter][mcp_core][unit]") {
+TEST_CASE("A message that is cut anywhere is rejected", "[adapter][mcp_core][unit]") {
     const std::string whole =
         result_text(7, R"({"content":[{"type":"text","text":"{\"ts\":1}"}]})");
     REQUIRE_FALSE(refusal_of(whole));
@@ -239,7 +240,7 @@ TEST_CASE("McpAnswer finds the answer in JSON and in an event stream, however it
     }
 }
 
-TEST_CASE("McpAnswer without an answer says what there was instead", "[adapter][mcp_core][unit]") {
+TEST_CASE("McpAnswer without an answer returns the reason", "[adapter][mcp_core][unit]") {
     const auto error_of_body = [](const HttpResponse& head, const std::string& body) {
         McpAnswer answer{7, {.bytes_max = 1000, .depth_max = usual_depth}};
         answer.take(head, body);
@@ -266,7 +267,7 @@ TEST_CASE("McpAnswer without an answer says what there was instead", "[adapter][
     CHECK_FALSE(error_of_body(event_head(), "event: other\ndata: nonsense\n\n" + event(ours)));
 }
 
-TEST_CASE("McpCore begins a session with the first call, and names it from then on",
+TEST_CASE("McpCore starts a session with the first call, and sends its id from then on",
           "[adapter][mcp_core][unit]") {
     Play play;
     CHECK(play.core.sends().empty());
@@ -302,7 +303,7 @@ TEST_CASE("McpCore begins a session with the first call, and names it from then 
     play.next(Aim::call);
 }
 
-TEST_CASE("McpCore does not wait for the end of what answers a notification",
+TEST_CASE("McpCore does not wait for the end of a response to a notification",
           "[adapter][mcp_core][unit]") {
     Play play;
     play.call();
@@ -314,7 +315,7 @@ TEST_CASE("McpCore does not wait for the end of what answers a notification",
     play.next(Aim::call);
 }
 
-TEST_CASE("McpCore fails all that wait for a session which does not begin",
+TEST_CASE("McpCore fails all calls that wait for a session which does not start",
           "[adapter][mcp_core][unit]") {
     struct Row {
         HttpResponse head;
@@ -357,8 +358,7 @@ TEST_CASE("McpCore fails all that wait for a session which does not begin",
     }
 }
 
-TEST_CASE("McpCore confirms a session again whose confirmation was lost",
-          "[adapter][mcp_core][unit]") {
+TEST_CASE("McpCore repeats a lost confirmation of a session", "[adapter][mcp_core][unit]") {
     Play play;
     play.call();
     const McpSend send = play.next(Aim::initialize);
@@ -375,7 +375,7 @@ TEST_CASE("McpCore confirms a session again whose confirmation was lost",
     play.next(Aim::call);
 }
 
-TEST_CASE("McpCore judges a call by the status first, then by the body",
+TEST_CASE("McpCore classifies a call by the status first, then by the body",
           "[adapter][mcp_core][unit]") {
     struct Row {
         int status;
@@ -437,7 +437,7 @@ TEST_CASE("McpCore judges a call by the status first, then by the body",
     }
 }
 
-TEST_CASE("McpCore believes the status of a response whose body broke off, not its 200",
+TEST_CASE("McpCore uses the status of an incomplete response, except 200",
           "[adapter][mcp_core][unit]") {
     Play play;
     play.call();
@@ -457,7 +457,7 @@ TEST_CASE("McpCore believes the status of a response whose body broke off, not i
     CHECK(play.failed().failure.error() == HttpErrc::lost);
 }
 
-TEST_CASE("McpCore takes a request that cannot be sent for a server that is away",
+TEST_CASE("McpCore treats a request that cannot be sent as an unreachable server",
           "[adapter][mcp_core][unit]") {
     // A wrong URL, or a token with a line break: no session of the user's is to blame for it.
     for (const HttpErrc why : {HttpErrc::bad_url, HttpErrc::bad_text}) {
@@ -471,7 +471,8 @@ TEST_CASE("McpCore takes a request that cannot be sent for a server that is away
     }
 }
 
-TEST_CASE("McpCore begins a lost session anew, once for each call", "[adapter][mcp_core][unit]") {
+TEST_CASE("McpCore starts a new session after a lost one, once for each call",
+          "[adapter][mcp_core][unit]") {
     // 400 is what a server with one session for all says after its restart; it might have meant
     // the request, so it is told goodbye.
     const int status = GENERATE(404, 400);
@@ -506,7 +507,7 @@ TEST_CASE("McpCore begins a lost session anew, once for each call", "[adapter][m
     CHECK(play.core.sends().back().aim == Aim::initialize);
 }
 
-TEST_CASE("McpCore keeps the session of a server that only does not like a message",
+TEST_CASE("McpCore keeps the session when the server only rejects a message",
           "[adapter][mcp_core][regression]") {
     const int code = GENERATE(-32700, -32600, -32601, -32602, -32603);
     CAPTURE(code);
@@ -523,7 +524,7 @@ TEST_CASE("McpCore keeps the session of a server that only does not like a messa
     CHECK(play.next(Aim::call).session == "s-1");
 }
 
-TEST_CASE("McpCore begins one session anew for all calls that lost it",
+TEST_CASE("McpCore starts one new session for all calls that lost it",
           "[adapter][mcp_core][unit]") {
     Play play;
     play.call();
@@ -539,7 +540,7 @@ TEST_CASE("McpCore begins one session anew for all calls that lost it",
     CHECK(play.next(Aim::call).session == "s-2");
 }
 
-TEST_CASE("McpCore takes 404 for an error where there is no session", "[adapter][mcp_core][unit]") {
+TEST_CASE("McpCore treats 404 as an error where there is no session", "[adapter][mcp_core][unit]") {
     Play play;
     play.call();
     play.begin_session("");
@@ -549,7 +550,7 @@ TEST_CASE("McpCore takes 404 for an error where there is no session", "[adapter]
     CHECK(play.failed().failure.cause == Cause::permanent);
 }
 
-TEST_CASE("McpCore answers a ping, refuses what else the server asks, and not too much of it",
+TEST_CASE("McpCore answers a ping, and rejects other requests of the server, within a limit",
           "[adapter][mcp_core][unit]") {
     Play play;
     play.call();
@@ -584,7 +585,7 @@ TEST_CASE("McpCore answers a ping, refuses what else the server asks, and not to
     CHECK(play.core.sends().empty());
 }
 
-TEST_CASE("McpCore answers a ping that comes beside an answer, in one body",
+TEST_CASE("McpCore answers a ping in the same body as an answer",
           "[adapter][mcp_core][regression]") {
     Play play;
     play.call();
@@ -604,8 +605,7 @@ TEST_CASE("McpCore answers a ping that comes beside an answer, in one body",
     CHECK(play.failed().failure.error() == mcp::Errc::asks_too_much);
 }
 
-TEST_CASE("McpCore cancels what ran out of time, and what nobody waits for",
-          "[adapter][mcp_core][unit]") {
+TEST_CASE("McpCore cancels calls that timed out or were abandoned", "[adapter][mcp_core][unit]") {
     Play play;
     play.call();
     play.begin_session();
@@ -635,7 +635,7 @@ TEST_CASE("McpCore cancels what ran out of time, and what nobody waits for",
     CHECK_FALSE(fresh.core.has_news());
 }
 
-TEST_CASE("McpCore::close says goodbye once, and nothing else any more",
+TEST_CASE("McpCore::close ends the session once, and sends nothing afterwards",
           "[adapter][mcp_core][unit]") {
     Play idle;
     idle.core.close();
@@ -661,7 +661,7 @@ TEST_CASE("McpCore::close says goodbye once, and nothing else any more",
     CHECK_FALSE(play.core.has_news());
 }
 
-TEST_CASE("McpCore lets the user's judge decide over refusals, without the token in them",
+TEST_CASE("McpCore calls is_retryable for rejections, with the token removed",
           "[adapter][mcp_core][unit]") {
     std::vector<mcp::Error> seen;
     Play play{{.is_retryable = [&seen](const mcp::Error& error) noexcept {
@@ -698,7 +698,7 @@ TEST_CASE("McpCore lets the user's judge decide over refusals, without the token
     CHECK(seen[0].text.find("secret") == std::string::npos);
 }
 
-TEST_CASE("Words of a server's are one short line without the token, at little cost",
+TEST_CASE("A server's text is reported as one short line without the token, at little cost",
           "[adapter][mcp_core][unit]") {
     CHECK(detail::McpWords{"key"}("a key,\nmonkeys") == "a ***, mon***s");
     CHECK(detail::McpWords{""}("\x7F!") == " !");
@@ -715,7 +715,7 @@ TEST_CASE("Words of a server's are one short line without the token, at little c
     CHECK(said == std::string(256, '*'));
 }
 
-TEST_CASE("A tool's result is its structured content, else its text as JSON",
+TEST_CASE("A tool's result is its structured content, otherwise its text as JSON",
           "[adapter][mcp_core][unit]") {
     const auto read = [](const char* text) {
         return detail::json_of_result(McpJson::parse(text), usual_depth);
@@ -733,7 +733,7 @@ TEST_CASE("A tool's result is its structured content, else its text as JSON",
     CHECK(read(deep.c_str()).error() == mcp::Errc::too_deep);
 }
 
-TEST_CASE("McpCore outlives whatever a server says", "[adapter][mcp_core][property]") {
+TEST_CASE("McpCore survives any response of a server", "[adapter][mcp_core][property]") {
     // Texts of the protocol, cut, joined and damaged; in bounded time, from fixed seeds.
     const std::string good[] = {
         result_text(3, R"({"protocolVersion":"2025-06-18"})"),

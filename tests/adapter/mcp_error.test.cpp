@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: each error of MCP has a text and a cause that policies can use. Method: all of them.
+// Goal: each error of MCP has a text and a cause that policies can use. Method: all values.
 #include <belay/adapter/mcp_error.hpp>
 
 #include <set>
@@ -23,7 +23,7 @@ TEST_CASE("mcp::Errc has a text and a cause for each value", "[adapter][mcp_erro
     CHECK(cause_of(mcp::Errc::credentials_needed) == Cause::unauthorized);
 }
 
-TEST_CASE("mcp::Error::message has what there is", "[adapter][mcp_error][unit]") {
+TEST_CASE("mcp::Error::message contains the parts that are present", "[adapter][mcp_error][unit]") {
     CHECK(mcp::Error{Failure::from(mcp::Errc::tool_failed), 0, "no scene"}.message() ==
           "permanent: the tool failed (no scene)");
     CHECK(mcp::Error{Failure::from(mcp::Errc::rpc_error), -32601, ""}.message() ==

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: mcp::Options takes any source of tokens and any judge, and says what it is without. Method:
-// both, and none.
+// Goal: mcp::Options accepts any token source and any is_retryable, and has defaults without
+// them. Method: both, and none.
 #include <belay/adapter/mcp_options.hpp>
 
 #include <optional>
@@ -20,7 +20,8 @@ struct OwningSource {
 
 }  // namespace
 
-TEST_CASE("mcp::Options without a source or a judge has none", "[adapter][mcp_options][unit]") {
+TEST_CASE("mcp::Options by default has no token source, and retries no rejection",
+          "[adapter][mcp_options][unit]") {
     mcp::Options options;
     CHECK(options.fetch_tool == "fetch_scene");
     CHECK(options.push_tool == "push_scene");
@@ -28,7 +29,7 @@ TEST_CASE("mcp::Options without a source or a judge has none", "[adapter][mcp_op
     CHECK_FALSE(options.is_retryable(mcp::Error{Failure::from(mcp::Errc::rpc_error), -32603, ""}));
 }
 
-TEST_CASE("mcp::Options takes a source that only moves, and a judge with a state",
+TEST_CASE("mcp::Options accepts a move-only token source, and is_retryable with state",
           "[adapter][mcp_options][unit]") {
     int asked = 0;
     mcp::Options options{.token = OwningSource{std::make_unique<std::string>("secret")},

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: scenes go to a real server of MCP and come back, in both of its modes, over all that can
-// happen to it. Method: the server of the protocol's own SDK, killed, restarted, frozen, and with
-// faults before it; libcurl.
+// Goal: scenes are stored on a real MCP server and fetched again, in both of its modes, over all
+// failures of the server. Method: the server of the protocol's own SDK, killed, restarted,
+// frozen, and with injected faults; libcurl.
 #include <belay/adapter/mcp_remote.hpp>
 
 #include <belay/adapter/curl_http.hpp>
@@ -67,7 +67,7 @@ std::vector<std::string> in_mode(bool as_json, std::vector<std::string> more = {
 
 }  // namespace
 
-TEST_CASE("mcp::Remote keeps scenes in the SDK's server", "[adapter][mcp_remote][integration]") {
+TEST_CASE("mcp::Remote stores scenes in the SDK's server", "[adapter][mcp_remote][integration]") {
     if (!McpServer::is_here()) return;
     const bool as_json = GENERATE(true, false);
     CAPTURE(as_json);
@@ -88,7 +88,7 @@ TEST_CASE("mcp::Remote keeps scenes in the SDK's server", "[adapter][mcp_remote]
                    "DELETE - session 2025-06-18"});
 }
 
-TEST_CASE("mcp::Remote tells what the server says no to, and what holds no scene",
+TEST_CASE("mcp::Remote reports rejections by the server, and results without a scene",
           "[adapter][mcp_remote][integration]") {
     if (!McpServer::is_here()) return;
     const bool as_json = GENERATE(true, false);
@@ -128,7 +128,7 @@ TEST_CASE("mcp::Remote tells what the server says no to, and what holds no scene
     CHECK(said.back().find("no_such_tool") != std::string::npos);
 }
 
-TEST_CASE("mcp::Remote goes on with a server that was killed and is there again",
+TEST_CASE("mcp::Remote continues with a server that was killed and restarted",
           "[adapter][mcp_remote][integration]") {
     if (!McpServer::is_here()) return;
     const bool as_json = GENERATE(true, false);
@@ -149,7 +149,7 @@ TEST_CASE("mcp::Remote goes on with a server that was killed and is there again"
                                          "POST tools/call session 2025-06-18"});
 }
 
-TEST_CASE("mcp::Remote begins a session anew with a server that knows only one",
+TEST_CASE("mcp::Remote starts a new session with a server that knows only one",
           "[adapter][mcp_remote][integration]") {
     if (!McpServer::is_here()) return;
     McpServer server{{"--one-session"}};
@@ -159,7 +159,7 @@ TEST_CASE("mcp::Remote begins a session anew with a server that knows only one",
     CHECK(rig.push("board", 2).cause == Cause::none);
 }
 
-TEST_CASE("mcp::Remote gives up on a frozen server in time, and cancels what it still does",
+TEST_CASE("mcp::Remote ends a call to a frozen server in time, and cancels it",
           "[adapter][mcp_remote][integration]") {
     if (!McpServer::is_here()) return;
     const bool as_json = GENERATE(true, false);
@@ -177,8 +177,7 @@ TEST_CASE("mcp::Remote gives up on a frozen server in time, and cancels what it 
     CHECK(rig.push("board", 3).cause == Cause::none);
 }
 
-TEST_CASE("mcp::Remote cancels a call that nobody waits for any more",
-          "[adapter][mcp_remote][integration]") {
+TEST_CASE("mcp::Remote cancels a call that was abandoned", "[adapter][mcp_remote][integration]") {
     if (!McpServer::is_here()) return;
     McpServer server;
     McpRig rig{server};
@@ -196,7 +195,7 @@ TEST_CASE("mcp::Remote cancels a call that nobody waits for any more",
     server.line_with("cancelled");
 }
 
-TEST_CASE("mcp::Remote believes the status: 503 with and without Retry-After, redirections",
+TEST_CASE("mcp::Remote uses the status: 503 with and without Retry-After, redirections",
           "[adapter][mcp_remote][integration]") {
     if (!McpServer::is_here()) return;
     McpServer server;
@@ -215,7 +214,7 @@ TEST_CASE("mcp::Remote believes the status: 503 with and without Retry-After, re
     CHECK(rig.fetch("board"));
 }
 
-TEST_CASE("mcp::Remote refuses garbage, with the reason, and goes on",
+TEST_CASE("mcp::Remote rejects garbage with the reason, and continues",
           "[adapter][mcp_remote][integration]") {
     if (!McpServer::is_here()) return;
     struct Row {
@@ -245,7 +244,7 @@ TEST_CASE("mcp::Remote refuses garbage, with the reason, and goes on",
     CHECK(narrow.fetch("board").error().error() == HttpErrc::too_long);
 }
 
-TEST_CASE("mcp::Remote takes no half answer for a whole one, wherever it is cut",
+TEST_CASE("mcp::Remote does not accept an answer that is cut anywhere",
           "[adapter][mcp_remote][integration]") {
     if (!McpServer::is_here()) return;
     const bool as_json = GENERATE(true, false);
@@ -272,7 +271,7 @@ TEST_CASE("mcp::Remote takes no half answer for a whole one, wherever it is cut"
     CHECK(rig.fetch("board"));
 }
 
-TEST_CASE("mcp::Remote answers a ping of the server's, and refuses what else it asks",
+TEST_CASE("mcp::Remote answers a server's ping, and rejects its other requests",
           "[adapter][mcp_remote][integration]") {
     if (!McpServer::is_here()) return;
     McpServer server;
@@ -312,7 +311,7 @@ struct NoSource {
 
 }  // namespace
 
-TEST_CASE("mcp::Remote asks for a token before each request, and waits for another after 401",
+TEST_CASE("mcp::Remote requests a token before each request, and another one after 401",
           "[adapter][mcp_remote][integration]") {
     if (!McpServer::is_here()) return;
     McpServer server{{"--token", "first"}};
@@ -365,8 +364,9 @@ struct FirstToken {
 
 }  // namespace
 
-TEST_CASE("A bridge over mcp::Remote retries as the server asks, and says so without the token",
-          "[adapter][mcp_remote][integration]") {
+TEST_CASE(
+    "A bridge over mcp::Remote retries after the server's delay, and logs it without the token",
+    "[adapter][mcp_remote][integration]") {
     if (!McpServer::is_here()) return;
     McpServer server{{"--token", "very-secret"}};
     server.order("status 503 1 2");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: results and operations go to JSON and back, with the names that other implementations have,
-// and what is no such document is refused. Method: golden texts, random values there and back, and
-// every document cut, changed and with each member gone.
+// Goal: results and operations convert to JSON and back, with the names that other
+// implementations use, and invalid documents are rejected. Method: golden texts, random values,
+// and every document cut, changed and with each member removed.
 #include <belay/adapter/nlohmann_json.hpp>
 
 #include "support/catch.hpp"
@@ -81,7 +81,7 @@ Op any_operation() {
 
 }  // namespace
 
-TEST_CASE("a SyncResult has these names in JSON", "[adapter][nlohmann_json][golden]") {
+TEST_CASE("a SyncResult has the documented names in JSON", "[adapter][nlohmann_json][golden]") {
     const json document = a_result();
     CHECK(document["success"] == false);
     CHECK(document["synced_count"] == 3);
@@ -106,7 +106,7 @@ TEST_CASE("a SyncResult has these names in JSON", "[adapter][nlohmann_json][gold
     CHECK(document.size() == 9);
 }
 
-TEST_CASE("a SyncResult comes back from JSON", "[adapter][nlohmann_json]") {
+TEST_CASE("a SyncResult is restored from JSON", "[adapter][nlohmann_json]") {
     SyncResult<Op> result = a_result();
     CHECK(json::parse(json(result).dump()).get<SyncResult<Op>>() == result);
     // Codes of others come back where their category is known.
@@ -137,7 +137,7 @@ TEST_CASE("operations of any contents go to JSON and back", "[adapter][nlohmann_
     }));
 }
 
-TEST_CASE("from_json refuses what has a member missing, or of the wrong type",
+TEST_CASE("from_json rejects a missing member, and a member of the wrong type",
           "[adapter][nlohmann_json]") {
     json root = a_result();
     REQUIRE_FALSE(refused_json(root));
@@ -172,7 +172,7 @@ TEST_CASE("from_json refuses what has a member missing, or of the wrong type",
     CHECK(taken == std::vector<std::string>{});
 }
 
-TEST_CASE("from_json refuses counts, actions, ids and numbers that cannot be",
+TEST_CASE("from_json rejects impossible counts, actions, ids and numbers",
           "[adapter][nlohmann_json]") {
     const json good = a_result();
     const auto with = [&](const char* path, const json& value) {
@@ -201,7 +201,8 @@ TEST_CASE("from_json refuses counts, actions, ids and numbers that cannot be",
     CHECK_FALSE(with("/unknown", "ignored, so that later versions may say more"));
 }
 
-TEST_CASE("documents that are cut, deep or huge are refused, or read", "[adapter][nlohmann_json]") {
+TEST_CASE("documents that are cut, deep or huge are rejected, or read",
+          "[adapter][nlohmann_json]") {
     const std::string whole = json(a_result()).dump();
     for (std::size_t length = 0; length < whole.size(); ++length) {
         CHECK(json::parse(whole.substr(0, length), nullptr, false).is_discarded());
@@ -232,7 +233,8 @@ TEST_CASE("a scene is its content and its stamp as JSON", "[adapter][nlohmann_js
     CHECK_THROWS_AS(json("text").get<Scene<json>>(), json::exception);
 }
 
-TEST_CASE("a stamp's time is a text, which nobody rounds", "[adapter][nlohmann_json]") {
+TEST_CASE("a stamp's time is a string, so that parsers do not round it",
+          "[adapter][nlohmann_json]") {
     const Stamp late = stamp(1'795'287'202'146'240'873, 2, 7);
     json document = late;
     CHECK(document["wall"] == "1795287202146240873");
@@ -251,7 +253,8 @@ TEST_CASE("a stamp's time is a text, which nobody rounds", "[adapter][nlohmann_j
     CHECK_THROWS_AS(with(nullptr), json::exception);
 }
 
-TEST_CASE("JSON is hashed by what it says", "[adapter][nlohmann_json]") {
+TEST_CASE("Equal JSON documents have equal hashes, whatever their order and spaces",
+          "[adapter][nlohmann_json]") {
     const auto hash = [](const char* text) { return detail::hash_of_value(json::parse(text), 0); };
     CHECK(hash(R"({"a":1,"b":[]})") == hash(R"( {"b": [], "a": 1} )"));
     CHECK(hash(R"({"a":1})") != hash(R"({"a":2})"));

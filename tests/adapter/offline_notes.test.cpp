@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: the example of two clients that edit offline takes every line once and brings it into the
-// store once, wherever it is killed, and says why it ends. Method: its processes, killed at their
-// system calls, interrupted, without room; the store that is left, against a model.
+// Goal: the example of two clients that edit offline accepts every line once and stores it once,
+// wherever it is killed, and reports why it ends. Method: its processes, killed at their system
+// calls, interrupted, on a full disk; the resulting store is compared with a model.
 #include <sys/resource.h>
 
 #include <fstream>
@@ -160,7 +160,7 @@ const std::string all_once = "as expected, " + all_decided;
 
 }  // namespace
 
-TEST_CASE("The offline notes show themselves, and their conflicts", "[adapter][offline_notes]") {
+TEST_CASE("The offline notes print themselves, and their conflicts", "[adapter][offline_notes]") {
     const Ended shown = run({OFFLINE_NOTES_BINARY});
     CHECK(shown.code == 0);
     CHECK(has(shown.text, "phone: conflict on shopping: StaleTimestamp\n"));
@@ -169,7 +169,7 @@ TEST_CASE("The offline notes show themselves, and their conflicts", "[adapter][o
     CHECK(has(shown.text, "ideas = sail\nshopping = milk, bread\n"));
 }
 
-TEST_CASE("The offline notes are killed at any system call, and go on",
+TEST_CASE("The offline notes are killed at any system call, and continue",
           "[adapter][offline_notes]") {
     {
         Notes notes;
@@ -201,7 +201,7 @@ TEST_CASE("The offline notes are killed at any system call, and go on",
     }
 }
 
-TEST_CASE("The offline notes are interrupted, and say so", "[adapter][offline_notes]") {
+TEST_CASE("The offline notes report that they were interrupted", "[adapter][offline_notes]") {
     const Notes notes;
     std::vector<std::string> many;
     for (int i = 0; i < 200'000; ++i) many.push_back("add " + std::to_string(i) + " x");
@@ -217,7 +217,7 @@ TEST_CASE("The offline notes are interrupted, and say so", "[adapter][offline_no
     CHECK(run(notes.syncs()).code == 0);
 }
 
-TEST_CASE("The offline notes say what is wrong", "[adapter][offline_notes]") {
+TEST_CASE("The offline notes report invalid arguments and files", "[adapter][offline_notes]") {
     Notes notes;
     for (const std::vector<std::string>& words :
          {std::vector<std::string>{"edit"}, {"sync"}, {"sync", notes.store}, {"nonsense"}, {""}}) {
@@ -245,7 +245,7 @@ TEST_CASE("The offline notes say what is wrong", "[adapter][offline_notes]") {
     CHECK(has(notes.left(), all_decided));
 }
 
-TEST_CASE("The offline notes have no room, and go on when there is some",
+TEST_CASE("The offline notes stop when the disk is full, and continue when it has space",
           "[adapter][offline_notes]") {
     const auto small = [] {
         std::signal(SIGXFSZ, SIG_IGN);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what Redis answers becomes an error code, a cause for policies, and a sentence with advice.
+// Goal: an error of Redis becomes an error code, a cause for policies, and a sentence with
+// advice. Method: all errors.
 #include <belay/adapter/redis_error.hpp>
 
 #include <set>
@@ -17,7 +18,7 @@ std::error_code code_at(int value) { return make_error_code(static_cast<redis::E
 
 }  // namespace
 
-TEST_CASE("Every refusal of Redis has a code", "[adapter][redis_error][unit]") {
+TEST_CASE("Every error of Redis has a code", "[adapter][redis_error][unit]") {
     CHECK(code_of_redis("WRONGTYPE Operation against a key holding the wrong kind of value") ==
           redis::Errc::wrong_type);
     CHECK(code_of_redis("NOAUTH Authentication required.") == redis::Errc::unauthorized);
@@ -51,7 +52,7 @@ TEST_CASE("Every refusal of Redis has a code", "[adapter][redis_error][unit]") {
     CHECK(code_of_redis("") == redis::Errc::refused);
 }
 
-TEST_CASE("A refusal within a script is known by its own code", "[adapter][redis_error][unit]") {
+TEST_CASE("An error within a script has its own code", "[adapter][redis_error][unit]") {
     CHECK(code_of_redis("NOGROUP No such key 'q' script: 0f1c, on @user_script:9.") ==
           redis::Errc::no_group);
     // As before Redis 7.
@@ -68,7 +69,7 @@ TEST_CASE("A refusal within a script is known by its own code", "[adapter][redis
     CHECK(code_of_redis("NOPERM for OOM or READONLY keys") == redis::Errc::forbidden);
 }
 
-TEST_CASE("Every redis::Errc has a text, a cause, and advice of its own",
+TEST_CASE("Every redis::Errc has a text, a cause, and its own advice",
           "[adapter][redis_error][unit]") {
     std::set<std::string> texts;
     std::set<std::string> advices;
@@ -92,7 +93,7 @@ TEST_CASE("Every redis::Errc has a text, a cause, and advice of its own",
     }
 }
 
-TEST_CASE("Policies can tell what passes by itself from what does not",
+TEST_CASE("redis::Errc distinguishes transient from permanent causes",
           "[adapter][redis_error][unit]") {
     CHECK(make_error_code(redis::Errc::connection_lost) == Cause::lost);
     CHECK(make_error_code(redis::Errc::no_answer) == Cause::timed_out);
@@ -104,7 +105,8 @@ TEST_CASE("Policies can tell what passes by itself from what does not",
     CHECK(make_error_code(redis::Errc::no_group) == Cause::permanent);
 }
 
-TEST_CASE("redis::Error says what, where, and what to do", "[adapter][redis_error][unit]") {
+TEST_CASE("redis::Error::message has the reason, the place and the advice",
+          "[adapter][redis_error][unit]") {
     const redis::Error error{make_error_code(redis::Errc::wrong_type), "there", "WRONGTYPE it is"};
     CHECK(error);
     CHECK(std::error_code{error} == redis::Errc::wrong_type);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: options that cannot work are refused before anything is connected, each with its reason.
+// Goal: options that cannot work are rejected before any connection, each with its reason.
+// Method: such options.
 #include <belay/adapter/redis_options.hpp>
 
 #include <string_view>
@@ -35,7 +36,7 @@ TEST_CASE("redis::Options: the defaults need a stream and a consumer only",
     CHECK(said_after([](auto& o) { o.group = ""; }) == "group is empty");
 }
 
-TEST_CASE("redis::Options: there must be a server", "[adapter][redis_options][unit]") {
+TEST_CASE("redis::Options: a server is required", "[adapter][redis_options][unit]") {
     const std::string_view none = "there is neither host and port nor socket";
     CHECK(said_after([](auto& o) { o.host = ""; }) == none);
     CHECK(said_after([](auto& o) { o.port = 0; }) == none);
@@ -62,7 +63,7 @@ TEST_CASE("redis::Options: times and lengths have limits", "[adapter][redis_opti
     CHECK(said_after([](auto& o) { o.record_bytes_max = 0; }) == "");
 }
 
-TEST_CASE("redis::Stream::open refuses options that cannot work",
+TEST_CASE("redis::Stream::open rejects options that cannot work",
           "[adapter][redis_options][unit]") {
     redis::Options options = good();
     options.consumer = "";

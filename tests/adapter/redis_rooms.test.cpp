@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: redis::Rooms is a storage of rooms and a fan-out, that covers nothing unread, whatever else
-// is asked of it, and says what fails. Method: the check of storages, and single calls, against a
-// redis-server of their own.
+// Goal: redis::Rooms is a storage of rooms and a fan-out whose snapshots cover no unread entry,
+// and it reports failures. Method: the check of persistences, and single calls, with a
+// redis-server of its own.
 #include <belay/adapter/redis_rooms.hpp>
 
 #include <chrono>
@@ -21,7 +21,7 @@ static_assert(explain::persistence_like<redis::Rooms>() && explain::fanout_like<
 static_assert(std::is_nothrow_move_constructible_v<redis::Rooms> &&
               std::is_nothrow_move_assignable_v<redis::Rooms>);
 
-TEST_CASE("redis::Rooms keeps rooms as a storage must", "[adapter][redis_rooms][property]") {
+TEST_CASE("check::persistence finds no fault in redis::Rooms", "[adapter][redis_rooms][property]") {
     const RedisServer server;
     int made = 0;
     const auto open = [&] { return redis::Rooms{rooms_at(server, "p" + std::to_string(made))}; };
@@ -36,7 +36,8 @@ TEST_CASE("redis::Rooms keeps rooms as a storage must", "[adapter][redis_rooms][
     CHECK(made == 12);
 }
 
-TEST_CASE_METHOD(TwoRedisRooms, "redis::Rooms: each hears what the others append",
+TEST_CASE_METHOD(TwoRedisRooms,
+                 "redis::Rooms: a subscriber receives the changes that other servers append",
                  "[adapter][redis_rooms][unit]") {
     CHECK(words_in(load(two)) == "none");
     // It waits, for there is no room yet.
@@ -65,7 +66,7 @@ TEST_CASE_METHOD(TwoRedisRooms, "redis::Rooms: each hears what the others append
     CHECK(server.ask({"EXISTS", "belay:{board}:updates"}) == "1");
 }
 
-TEST_CASE_METHOD(TwoRedisRooms, "redis::Rooms: a snapshot covers what was read",
+TEST_CASE_METHOD(TwoRedisRooms, "redis::Rooms: a snapshot covers only entries that were read",
                  "[adapter][redis_rooms][unit]") {
     begin(one);
     append(one, "a");
@@ -88,7 +89,7 @@ TEST_CASE_METHOD(TwoRedisRooms, "redis::Rooms: a snapshot covers what was read",
     CHECK(server.ask({"XLEN", "belay:{board}:updates"}) == "1");
 }
 
-TEST_CASE_METHOD(TwoRedisRooms, "redis::Rooms: a snapshot covers nothing of another copy",
+TEST_CASE_METHOD(TwoRedisRooms, "redis::Rooms: a snapshot does not cover entries of another copy",
                  "[adapter][redis_rooms][fault]") {
     const std::uint64_t read = lose_by_failover();
     server.ask({"XADD", updates_key, "*", "s", "other", "n", "", "u", "c"});
@@ -98,7 +99,7 @@ TEST_CASE_METHOD(TwoRedisRooms, "redis::Rooms: a snapshot covers nothing of anot
     CHECK(hear(two, read)->state == part::FanoutNews::State::gap);
 }
 
-TEST_CASE("redis::Rooms: what is gone behind a position is a gap",
+TEST_CASE("redis::Rooms: missing entries after a position are a gap",
           "[adapter][redis_rooms][fault]") {
     using State = part::FanoutNews::State;
     const RedisServer server;
@@ -129,14 +130,14 @@ TEST_CASE("redis::Rooms: what is gone behind a position is a gap",
         append(two, "c");
         CHECK(state(last) == State::gap);
     }
-    SECTION("not what a snapshot covers") {
+    SECTION("not entries that a snapshot covers") {
         const std::uint64_t last = (*load(two))->position;
         CHECK_FALSE(save(two, "ab", last));
         server.ask({"XTRIM", "belay:{board}:updates", "MAXLEN", "0"});
         append(one, "c");
         CHECK(words_in(hear(two, last)) == "c,");
     }
-    SECTION("the own entry, which had not come back") {
+    SECTION("the own entry, which had not been read back") {
         append(two, "own");
         server.ask({"EVAL",
                     "local all = redis.call('XRANGE', KEYS[1], '-', '+') "
@@ -152,7 +153,7 @@ TEST_CASE("redis::Rooms: what is gone behind a position is a gap",
         CHECK(one.append("board", as_bytes("c")));
         CHECK(flush(one).code == RoomErrc::unknown_room);
     }
-    SECTION("everything, and it is begun anew") {
+    SECTION("everything, and another history has begun") {
         server.ask({"FLUSHALL"});
         begin(one, other_epoch);
         CHECK(state(read) == State::gap);
@@ -166,14 +167,14 @@ TEST_CASE("redis::Rooms: what is gone behind a position is a gap",
         CHECK(state(read) == State::over);
         CHECK(words_in(load(two)) == "none");
     }
-    SECTION("on purpose: begun anew") {
+    SECTION("on purpose: reset") {
         CHECK(one.reset("board", other_epoch));
         CHECK_FALSE(flush(one));
         CHECK(state(read) == State::over);
     }
 }
 
-TEST_CASE("redis::Rooms: an emptied Redis is found out, however busy it is",
+TEST_CASE("redis::Rooms: an emptied Redis is detected, however busy it is",
           "[adapter][redis_rooms][fault]") {
     const RedisServer server;
     redis::RoomsOptions options = rooms_at(server);
@@ -206,7 +207,7 @@ TEST_CASE("redis::Rooms: an emptied Redis is found out, however busy it is",
     }
 }
 
-TEST_CASE("redis::Rooms: what is refused names its room, and has it compared",
+TEST_CASE("redis::Rooms: a rejected change names its room, and has the room compared",
           "[adapter][redis_rooms][fault]") {
     const RedisServer server;
     redis::Rooms rooms{rooms_at(server)};
@@ -232,8 +233,7 @@ TEST_CASE("redis::Rooms: what is refused names its room, and has it compared",
     CHECK((*waiting.take())->state == part::FanoutNews::State::gap);
 }
 
-TEST_CASE("redis::Rooms: what was ended on purpose is not begun again",
-          "[adapter][redis_rooms][fault]") {
+TEST_CASE("redis::Rooms: an erased history is not begun again", "[adapter][redis_rooms][fault]") {
     const RedisServer server;
     belay_test::RedisProxy proxy{server.socket()};
     redis::RoomsOptions options = rooms_at(server);
@@ -241,16 +241,16 @@ TEST_CASE("redis::Rooms: what was ended on purpose is not begun again",
     redis::Rooms one{options};
     redis::Rooms two{rooms_at(server)};
     CHECK(words_in(load(one)) == "none");
-    SECTION("by who began it, and has loaded it since") {
+    SECTION("by the server that began it, and has loaded it since") {
         begin(one);
         CHECK(words_in(load(one)) == "|");
     }
-    SECTION("by who began it") { begin(one); }
-    SECTION("by who wanted to, when another one had") {
+    SECTION("by the server that began it") { begin(one); }
+    SECTION("by a server that tried to begin it after another one") {
         begin(two, other_epoch);
         begin(one);
     }
-    SECTION("by who began it without an answer") {
+    SECTION("by a server that began it without an answer") {
         proxy.lose_reply_behind(1);
         REQUIRE(one.begin("board", some_epoch, false));
         CHECK(flush(one).rooms.empty());
@@ -286,7 +286,7 @@ TEST_CASE("redis::Rooms: what was ended on purpose is not begun again",
     CHECK(words_in(load(two)) == "|b,");
 }
 
-TEST_CASE_METHOD(TwoRedisRooms, "redis::Rooms: who appends to what was ended is told so",
+TEST_CASE_METHOD(TwoRedisRooms, "redis::Rooms: an append to an ended history reports history_reset",
                  "[adapter][redis_rooms][fault]") {
     begin(one);
     CHECK_FALSE(two.erase("board"));
@@ -297,7 +297,7 @@ TEST_CASE_METHOD(TwoRedisRooms, "redis::Rooms: who appends to what was ended is 
     CHECK(hear(one, 0)->state == part::FanoutNews::State::over);
 }
 
-TEST_CASE("redis::Rooms: what others write is passed on, and bounded",
+TEST_CASE("redis::Rooms: entries of other programs are passed on, and bounded",
           "[adapter][redis_rooms][fault]") {
     const RedisServer server;
     redis::RoomsOptions options = rooms_at(server);
@@ -345,7 +345,7 @@ TEST_CASE("redis::Rooms: what others write is passed on, and bounded",
     CHECK(wrong.error().path == "belay:{board}:room");
 }
 
-TEST_CASE("redis::Rooms says what is wrong with Redis", "[adapter][redis_rooms][fault]") {
+TEST_CASE("redis::Rooms reports what is wrong with Redis", "[adapter][redis_rooms][fault]") {
     RedisServer server{{"--requirepass", "secret"}};
     redis::RoomsOptions options = rooms_at(server);
     SECTION("a password is missing") {
@@ -363,7 +363,7 @@ TEST_CASE("redis::Rooms says what is wrong with Redis", "[adapter][redis_rooms][
         CHECK(load(rooms).error().code == redis::Errc::unauthorized);
         CHECK(load(rooms).error().message().find("wrong") == std::string::npos);
     }
-    SECTION("nobody is there") {
+    SECTION("no server listens") {
         options.password = "secret";
         redis::Rooms rooms{options};
         begin(rooms);
@@ -381,7 +381,7 @@ TEST_CASE("redis::Rooms says what is wrong with Redis", "[adapter][redis_rooms][
     }
 }
 
-TEST_CASE("redis::Rooms: a frozen Redis is noticed, and fails no call twice as slowly",
+TEST_CASE("redis::Rooms: a frozen Redis is detected, and further calls fail without a second wait",
           "[adapter][redis_rooms][fault]") {
     const RedisServer server;
     redis::RoomsOptions options = rooms_at(server);
@@ -403,7 +403,7 @@ TEST_CASE("redis::Rooms: a frozen Redis is noticed, and fails no call twice as s
     server.thaw();
 }
 
-TEST_CASE("redis::Rooms: of an outage a subscription is told once",
+TEST_CASE("redis::Rooms: a subscription is notified once per outage",
           "[adapter][redis_rooms][fault]") {
     RedisServer server;
     redis::Rooms rooms{rooms_at(server)};
@@ -430,7 +430,7 @@ TEST_CASE("redis::Rooms: of an outage a subscription is told once",
     }
 }
 
-TEST_CASE("redis::Rooms: what waits is bounded", "[adapter][redis_rooms][fault]") {
+TEST_CASE("redis::Rooms: the calls that wait are bounded", "[adapter][redis_rooms][fault]") {
     const RedisServer server;
     redis::RoomsOptions options = rooms_at(server);
     options.calls_max = 10;
@@ -443,7 +443,7 @@ TEST_CASE("redis::Rooms: what waits is bounded", "[adapter][redis_rooms][fault]"
     CHECK(flush(rooms));
 }
 
-TEST_CASE("redis::Rooms: rooms have keys of their own, whatever their ids",
+TEST_CASE("redis::Rooms: each room has its own keys, whatever its id",
           "[adapter][redis_rooms][unit]") {
     std::set<std::string> seen;
     for (const std::string id : {"a", "}a", "{a}", "%7d", "%7da", "{", "}", "%"}) {

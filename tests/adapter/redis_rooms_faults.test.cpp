@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: rooms in Redis lose nothing that was answered, and bring nothing back that was ended,
-// whatever Redis loses or refuses, and in whichever order servers hear of it. Method: single calls,
-// against a redis-server of their own.
+// Goal: rooms in Redis lose no confirmed change, and restore no erased history, whatever Redis
+// loses or rejects, and in any order of notifications. Method: single calls, with a redis-server
+// of its own.
 #include <belay/adapter/redis_rooms.hpp>
 
 #include <chrono>
@@ -16,7 +16,7 @@ using namespace belay_test;
 
 using State = part::FanoutNews::State;
 
-TEST_CASE("redis::Rooms needs no right but those that the page lists",
+TEST_CASE("redis::Rooms needs only the permissions that the page lists",
           "[adapter][redis_rooms][unit]") {
     const RedisServer server;
     server.ask({"ACL",          "SETUSER",  "rooms",      "on",           ">secret", "~belay:*",
@@ -54,7 +54,7 @@ TEST_CASE("redis::Rooms: a room that could not be erased is listed",
     redis::Rooms one{options};
     begin(one);
     CHECK(listed(one) == "board,");
-    SECTION("the connection is lost behind each of its commands") {
+    SECTION("the connection is lost after each of its commands") {
         const int replies = GENERATE(0, 1, 2);
         proxy.lose_reply_behind(replies);
         CHECK(erase(one));
@@ -78,7 +78,7 @@ TEST_CASE("redis::Rooms: a room that could not be erased is listed",
     }
 }
 
-TEST_CASE("redis::Rooms: what was given back, and ended by somebody, is not begun again",
+TEST_CASE("redis::Rooms: a restored history that another server ended is not begun again",
           "[adapter][redis_rooms][fault]") {
     const RedisServer server;
     RedisProxy proxy{server.socket()};
@@ -93,18 +93,18 @@ TEST_CASE("redis::Rooms: what was given back, and ended by somebody, is not begu
     CHECK(words_in(load(one)) == "none");
     CHECK(words_in(load(two)) == "none");
     bool erased = false;
-    SECTION("without an answer to who gave it back") {
+    SECTION("without an answer to the server that restored it") {
         proxy.lose_reply_behind(1);
         CHECK(give_back(one, some_epoch, "a").rooms.empty());
         REQUIRE(server.ask({"EXISTS", room_key}) == "1");
         back(one);
         SECTION("and it was erased") { erased = !erase(two); }
-        SECTION("and it was begun anew") { REQUIRE_FALSE(reset(two, other_epoch)); }
+        SECTION("and it was reset") { REQUIRE_FALSE(reset(two, other_epoch)); }
     }
-    SECTION("by who gave it back") {
+    SECTION("by the server that restored it") {
         REQUIRE_FALSE(give_back(two, some_epoch, "a"));
         SECTION("and it was erased") { erased = !erase(two); }
-        SECTION("and it was begun anew") { REQUIRE_FALSE(reset(two, other_epoch)); }
+        SECTION("and it was reset") { REQUIRE_FALSE(reset(two, other_epoch)); }
     }
     // A server compares the room before it gives back what it has.
     const Result<std::optional<StoredRoom>, PersistenceError> found = load(one);
@@ -122,7 +122,8 @@ TEST_CASE("redis::Rooms: what was given back, and ended by somebody, is not begu
     CHECK(words_in(load(one)) == "|backup,");
 }
 
-TEST_CASE_METHOD(TwoRedisRooms, "redis::Rooms: a room is ended also where Redis has just lost it",
+TEST_CASE_METHOD(TwoRedisRooms,
+                 "redis::Rooms: a room can be erased or reset also where Redis has just lost it",
                  "[adapter][redis_rooms][fault]") {
     begin(one);
     append(one, "a");
@@ -134,7 +135,7 @@ TEST_CASE_METHOD(TwoRedisRooms, "redis::Rooms: a room is ended also where Redis 
         CHECK(give_back(two, some_epoch, "a").code == RoomErrc::history_reset);
         CHECK(words_in(load(one)) == "none");
     }
-    SECTION("begun anew") {
+    SECTION("reset") {
         REQUIRE_FALSE(reset(one, other_epoch));
         CHECK(hear(two, read)->state == State::over);
         CHECK(give_back(two, some_epoch, "a").code == RoomErrc::history_reset);
@@ -142,7 +143,8 @@ TEST_CASE_METHOD(TwoRedisRooms, "redis::Rooms: a room is ended also where Redis 
     }
 }
 
-TEST_CASE_METHOD(TwoRedisRooms, "redis::Rooms: a change is of the history that it was made in",
+TEST_CASE_METHOD(TwoRedisRooms,
+                 "redis::Rooms: a change belongs to the history in which it was made",
                  "[adapter][redis_rooms][fault]") {
     SECTION("made before another one was loaded") {
         begin(one);
@@ -153,7 +155,7 @@ TEST_CASE_METHOD(TwoRedisRooms, "redis::Rooms: a change is of the history that i
         CHECK(error.code == RoomErrc::unknown_room);
         CHECK(error.rooms.size() == 1);
     }
-    SECTION("of which the room was heard, and not loaded") {
+    SECTION("of a room that was subscribed, and not loaded") {
         CHECK(words_in(load(one)) == "none");
         begin(two);
         append(two, "a");
@@ -162,7 +164,7 @@ TEST_CASE_METHOD(TwoRedisRooms, "redis::Rooms: a change is of the history that i
         REQUIRE(one.append("board", as_bytes("old")));
         CHECK(flush(one).code == RoomErrc::history_reset);
     }
-    SECTION("that was not begun, since it had been ended") {
+    SECTION("that was not begun, because it had been erased") {
         begin(one);
         REQUIRE_FALSE(reset(two, other_epoch));
         driver::Question<PersistenceError> first;
@@ -197,7 +199,7 @@ TEST_CASE("redis::Rooms: a loss is not hidden by the next change",
     CHECK(words_in(load(one)) == "|lost,");
 }
 
-TEST_CASE("redis::Rooms: the position of a change is no other entry's",
+TEST_CASE("redis::Rooms: the position of a change belongs to no other entry",
           "[adapter][redis_rooms][fault]") {
     const RedisServer server;
     redis::Rooms one{rooms_at(server)};
@@ -221,7 +223,7 @@ TEST_CASE("redis::Rooms: the position of a change is no other entry's",
 }
 
 TEST_CASE_METHOD(TwoRedisRooms,
-                 "redis::Rooms: a snapshot covers nothing unread, also if that is trimmed",
+                 "redis::Rooms: a snapshot covers no unread entry, also if that was trimmed",
                  "[adapter][redis_rooms][fault]") {
     begin(one);
     static_cast<void>(load(two));
@@ -245,7 +247,7 @@ TEST_CASE_METHOD(TwoRedisRooms,
 }
 
 TEST_CASE_METHOD(TwoRedisRooms,
-                 "redis::Rooms: a snapshot of what is lost replaces none of what is there",
+                 "redis::Rooms: a snapshot of lost entries replaces no entries of Redis",
                  "[adapter][redis_rooms][fault]") {
     const std::uint64_t read = lose_by_failover();
     redis::Rooms three{rooms_at(server)};
@@ -257,7 +259,8 @@ TEST_CASE_METHOD(TwoRedisRooms,
     CHECK(hear(two, read)->state == State::gap);
 }
 
-TEST_CASE("redis::Rooms: who has become a replica is left", "[adapter][redis_rooms][fault]") {
+TEST_CASE("redis::Rooms leaves a server that has become a replica",
+          "[adapter][redis_rooms][fault]") {
     const RedisServer first;
     const RedisServer second;
     // As a name that leads to the master.
@@ -296,7 +299,8 @@ TEST_CASE("redis::Rooms: who has become a replica is left", "[adapter][redis_roo
     REQUIRE(waiting.answered());
 }
 
-TEST_CASE("redis::Rooms: a Redis that cannot save is not away", "[adapter][redis_rooms][fault]") {
+TEST_CASE("redis::Rooms: a Redis that cannot save still counts as reachable",
+          "[adapter][redis_rooms][fault]") {
     const RedisServer server{{"--save", "900 1", "--dbfilename", "taken"}};
     const std::string taken = server.socket().substr(0, server.socket().rfind('/')) + "/taken";
     std::filesystem::create_directories(taken + "/by something");
@@ -328,7 +332,7 @@ TEST_CASE("redis::Rooms: a Redis that cannot save is not away", "[adapter][redis
     CHECK(words_in(*waiting.take()) == "a*,");
 }
 
-TEST_CASE("redis::Rooms: who hears is not deaf after a connection that ended unheard",
+TEST_CASE("redis::Rooms: subscriptions continue after a connection that ended unnoticed",
           "[adapter][redis_rooms][fault]") {
     const RedisServer server;
     redis::Rooms rooms{rooms_at(server)};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: options that cannot work are refused before anything is connected, each with its reason.
+// Goal: options that cannot work are rejected before any connection, each with its reason.
+// Method: such options.
 #include <belay/adapter/redis_rooms_options.hpp>
 
 #include <string_view>
@@ -21,7 +22,7 @@ bool rooms_possible_after(Change change) {
 
 }  // namespace
 
-TEST_CASE("redis::RoomsOptions: what cannot work is refused",
+TEST_CASE("redis::RoomsOptions: options that cannot work are rejected",
           "[adapter][redis_rooms_options][unit]") {
     using Options = redis::RoomsOptions;
     CHECK(rooms_possible_after([](auto&) {}));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: clients of two servers have one document, whichever server is killed, and whatever happens
-// to Redis: restarted with its data and without, emptied, trimmed, frozen. Method: real processes.
+// Goal: clients of two servers have one document, whichever server is killed, and whatever
+// happens to Redis: restarted with its data and without, emptied, trimmed, frozen. Method: real
+// processes.
 #include <belay/adapter/redis_rooms.hpp>
 
 #include "support/adapter/redis_server.hpp"
@@ -104,7 +105,7 @@ TEST_CASE("two servers over Redis: each edit is seen by all, once", "[adapter][r
     CHECK(t.ann.updates == 20);
 }
 
-TEST_CASE("two servers over Redis: one is killed, and begins again", "[adapter][redis_servers]") {
+TEST_CASE("two servers over Redis: one is killed, and restarted", "[adapter][redis_servers]") {
     TwoServers t;
     t.both_edit();
     const Bytes last = t.ann.type("last");
@@ -119,7 +120,7 @@ TEST_CASE("two servers over Redis: one is killed, and begins again", "[adapter][
     CHECK(t.ann.document() == t.bob.document());
 }
 
-TEST_CASE("two servers over Redis: Redis is killed and begins again", "[adapter][redis_servers]") {
+TEST_CASE("two servers over Redis: Redis is killed and restarted", "[adapter][redis_servers]") {
     const bool keeps = GENERATE(true, false);
     TwoServers t{keeps ? RedisServer::Settings{"--appendonly", "yes", "--appendfsync", "always"}
                        : RedisServer::Settings{}};
@@ -144,8 +145,8 @@ TEST_CASE("two servers over Redis: Redis is killed and begins again", "[adapter]
 TEST_CASE("two servers over Redis: Redis is emptied", "[adapter][redis_servers]") {
     TwoServers t;
     t.both_edit();
-    SECTION("whoever began the room lives") {}
-    SECTION("all have only loaded it") { t.begin_again(); }
+    SECTION("the server that began the room is running") {}
+    SECTION("the servers have only loaded the room") { t.begin_again(); }
     t.redis.ask({"FLUSHALL"});
     // The editors do not wait before they dial again: what is refused must not be for long.
     const std::size_t before = t.scripts();
@@ -157,20 +158,18 @@ TEST_CASE("two servers over Redis: Redis is emptied", "[adapter][redis_servers]"
     t.new_server_agrees();
 }
 
-TEST_CASE("two servers over Redis: Redis is emptied, and nobody edits",
-          "[adapter][redis_servers]") {
+TEST_CASE("two servers over Redis: Redis is emptied, without an edit", "[adapter][redis_servers]") {
     TwoServers t;
     t.both_edit();
-    SECTION("whoever began the room lives") {}
-    SECTION("all have only loaded it") { t.begin_again(); }
+    SECTION("the server that began the room is running") {}
+    SECTION("the servers have only loaded the room") { t.begin_again(); }
     t.redis.ask({"FLUSHALL"});
     t.until([&] { return t.redis.ask({"EXISTS", "belay:{board}:room"}) == "1"; });
     t.new_server_agrees();
     CHECK((t.ann.online() && t.bob.online()));
 }
 
-TEST_CASE("two servers over Redis: the stream is trimmed by somebody else",
-          "[adapter][redis_servers]") {
+TEST_CASE("two servers over Redis: another program trims the stream", "[adapter][redis_servers]") {
     TwoServers t;
     t.both_edit();
     t.redis.ask({"XTRIM", "belay:{board}:updates", "MAXLEN", "0"});
@@ -195,7 +194,7 @@ TEST_CASE("two servers over Redis: Redis is frozen for a while", "[adapter][redi
     t.new_server_agrees();
 }
 
-TEST_CASE("two servers over Redis: somebody else writes what is none", "[adapter][redis_servers]") {
+TEST_CASE("two servers over Redis: another program writes garbage", "[adapter][redis_servers]") {
     TwoServers t;
     t.both_edit();
     t.redis.ask({"XADD", "belay:{board}:updates", "*", "u", "garbage"});

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what redis_stream.hpp says of its types holds: concepts, sizes, what may throw.
+// Goal: the types of redis_stream.hpp satisfy their concepts, have the documented sizes, and
+// throw only as documented.
 #include <belay/adapter/redis_stream.hpp>
 
 using namespace belay;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: redis::Stream is a storage, for one consumer first in, first out, over openings. Method: the
-// storage check and single cases against a redis-server of their own.
+// Goal: redis::Stream is a storage, first in and first out for one consumer, over reopenings.
+// Method: the storage check and single cases with a redis-server of its own.
 #include <belay/adapter/redis_stream.hpp>
 
 #include <netinet/in.h>
@@ -40,7 +40,8 @@ bool keeps_alive(std::uint16_t port) {
 
 }  // namespace
 
-TEST_CASE("redis::Stream conforms, opened again and again", "[adapter][redis_stream][property]") {
+TEST_CASE("check::storage finds no fault in redis::Stream, opened again and again",
+          "[adapter][redis_stream][property]") {
     const RedisServer server;
     int made = 0;
     const auto open = [&] {
@@ -85,7 +86,7 @@ TEST_CASE("redis::Stream keeps operations in order, over openings",
     CHECK(queue.size() == 0);
 }
 
-TEST_CASE("redis::Stream keeps all bytes, and takes names for names",
+TEST_CASE("redis::Stream keeps all bytes, and does not interpret names",
           "[adapter][redis_stream][unit]") {
     const RedisServer server;
     const std::string odd = "a b\r\nXDEL \0'\"} \xff$3"s;
@@ -106,7 +107,7 @@ TEST_CASE("redis::Stream under a Queue", "[adapter][redis_stream][unit]") {
     belay_test::check_under_queue(server.open("one"));
 }
 
-TEST_CASE("redis::Stream takes no operation above the limit", "[adapter][redis_stream][unit]") {
+TEST_CASE("redis::Stream accepts no operation above the limit", "[adapter][redis_stream][unit]") {
     const RedisServer server;
     redis::Options options = server.options("one");
     options.record_bytes_max = 10;
@@ -118,7 +119,7 @@ TEST_CASE("redis::Stream takes no operation above the limit", "[adapter][redis_s
     CHECK(queue.size() == 1);
 }
 
-TEST_CASE("redis::Stream moves with what it lends", "[adapter][redis_stream][unit]") {
+TEST_CASE("redis::Stream keeps its front when it is moved", "[adapter][redis_stream][unit]") {
     const RedisServer server;
     redis::Stream queue = server.open("one");
     REQUIRE_FALSE(queue.try_push(as_bytes("a")));
@@ -132,7 +133,7 @@ TEST_CASE("redis::Stream moves with what it lends", "[adapter][redis_stream][uni
     CHECK(first_of(moved) == "b");
 }
 
-TEST_CASE("redis::Stream deletes what was acknowledged, and only that",
+TEST_CASE("redis::Stream deletes acknowledged values, and no others",
           "[adapter][redis_stream][unit]") {
     const RedisServer server;
     redis::Stream queue = server.open("one");
@@ -147,7 +148,7 @@ TEST_CASE("redis::Stream deletes what was acknowledged, and only that",
     CHECK(server.ask({"XPENDING", "jobs", "belay"}).starts_with("0,"));
 }
 
-TEST_CASE("redis::Stream finds what was pushed before it had a group",
+TEST_CASE("redis::Stream finds values that were pushed before its group existed",
           "[adapter][redis_stream][unit]") {
     const RedisServer server;
     server.ask({"XADD", "jobs", "*", "body", "early"});
@@ -158,7 +159,7 @@ TEST_CASE("redis::Stream finds what was pushed before it had a group",
     CHECK(as_text(*queue.try_pop()) == "second");
 }
 
-TEST_CASE("redis::Stream::front lends an entry without body, which can be given up",
+TEST_CASE("redis::Stream::front returns an error for an entry without body, and ack() removes it",
           "[adapter][redis_stream][unit]") {
     const RedisServer server;
     server.ask({"XADD", "jobs", "*", "text", "no body"});
@@ -174,7 +175,7 @@ TEST_CASE("redis::Stream::front lends an entry without body, which can be given 
     CHECK(first_of(queue) == "good");
 }
 
-TEST_CASE("redis::Stream::front passes over what somebody deleted",
+TEST_CASE("redis::Stream::front skips entries that another program deleted",
           "[adapter][redis_stream][unit]") {
     const RedisServer server;
     redis::Stream queue = server.open("one");
@@ -196,7 +197,7 @@ TEST_CASE("redis::Stream::front passes over what somebody deleted",
     CHECK(server.ask({"XPENDING", "jobs", "belay"}).starts_with("1,"));
 }
 
-TEST_CASE("redis::Stream::front_wait lends what is there, or comes",
+TEST_CASE("redis::Stream::front_wait returns a value that is there, or arrives",
           "[adapter][redis_stream][unit]") {
     const RedisServer server;
     redis::Stream queue = server.open("one");
@@ -223,7 +224,7 @@ TEST_CASE("redis::Stream::front_wait lends what is there, or comes",
     CHECK(queue.size() == 0);
 }
 
-TEST_CASE("redis::Stream::front_wait lends an entry without body as front does",
+TEST_CASE("redis::Stream::front_wait returns an error for an entry without body, as front does",
           "[adapter][redis_stream][unit]") {
     const RedisServer server;
     redis::Stream queue = server.open("one");

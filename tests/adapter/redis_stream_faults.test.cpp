@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: whatever fails, a redis::Stream says what it was, loses nothing, and goes on when it is over.
-// Method: servers that refuse, are frozen or killed; connections that break at a chosen place.
+// Goal: a redis::Stream reports each failure, loses nothing, and continues afterwards. Method:
+// servers that reject, are frozen or killed; connections that break at a chosen place.
 #include <belay/adapter/redis_stream.hpp>
 
 #include <arpa/inet.h>
@@ -43,7 +43,8 @@ std::string all_of(redis::Stream& queue) {
 
 }  // namespace
 
-TEST_CASE("redis::Stream::open says what is wrong with a key", "[adapter][redis_stream][fault]") {
+TEST_CASE("redis::Stream::open reports what is wrong with a key",
+          "[adapter][redis_stream][fault]") {
     const RedisServer server;
     server.ask({"SET", "jobs", "text"});
     const redis::Error wrong = refused(server.options("one"));
@@ -64,7 +65,7 @@ TEST_CASE("redis::Stream::open says what is wrong with a key", "[adapter][redis_
     opened(options);
 }
 
-TEST_CASE("redis::Stream::open without the right to says so", "[adapter][redis_stream][fault]") {
+TEST_CASE("redis::Stream::open reports a missing permission", "[adapter][redis_stream][fault]") {
     const RedisServer server;
     redis::Options options = server.options("one");
     options.password = "not asked for";
@@ -102,7 +103,7 @@ TEST_CASE("redis::Stream::open with the password of the server", "[adapter][redi
     CHECK(opened(options).size() == 0);
 }
 
-TEST_CASE("redis::Stream::open says that there is no server", "[adapter][redis_stream][fault]") {
+TEST_CASE("redis::Stream::open reports that there is no server", "[adapter][redis_stream][fault]") {
     const belay_test::TemporaryDirectory dir;
     redis::Options options{.stream = "jobs", .consumer = "one"};
     options.socket = dir / "none";
@@ -121,7 +122,7 @@ TEST_CASE("redis::Stream::open needs XAUTOCLAIM", "[adapter][redis_stream][fault
     CHECK(old.message().find("Redis 6.2") != std::string::npos);
 }
 
-TEST_CASE("redis::Stream says that the server takes nothing, and goes on when it does",
+TEST_CASE("redis::Stream reports a server that rejects writes, and continues when it accepts them",
           "[adapter][redis_stream][fault]") {
     const RedisServer server;
     redis::Stream queue = server.open("one");
@@ -152,7 +153,7 @@ TEST_CASE("redis::Stream says that the server takes nothing, and goes on when it
     CHECK(all_of(queue) == "c");
 }
 
-TEST_CASE("redis::Stream says that the server is busy", "[adapter][redis_stream][fault]") {
+TEST_CASE("redis::Stream reports a busy server", "[adapter][redis_stream][fault]") {
     const RedisServer server{{"--busy-reply-threshold", "1"}};
     redis::Stream queue = server.open("one");
     push(queue, "a");
@@ -169,7 +170,7 @@ TEST_CASE("redis::Stream says that the server is busy", "[adapter][redis_stream]
     CHECK(all_of(queue) == "a");
 }
 
-TEST_CASE("redis::Stream says that its stream is gone, until it is opened again",
+TEST_CASE("redis::Stream reports a deleted stream, until it is opened again",
           "[adapter][redis_stream][fault]") {
     const RedisServer server;
     redis::Stream queue = server.open("one");
@@ -186,7 +187,7 @@ TEST_CASE("redis::Stream says that its stream is gone, until it is opened again"
     CHECK(all_of(queue) == "b");
 }
 
-TEST_CASE("redis::Stream waits for a frozen server no longer than it may",
+TEST_CASE("redis::Stream waits for a frozen server no longer than its limit",
           "[adapter][redis_stream][fault]") {
     const RedisServer server;
     redis::Options options = server.options("one");
@@ -208,7 +209,7 @@ TEST_CASE("redis::Stream waits for a frozen server no longer than it may",
     CHECK(as_text(*queue.try_pop()) == "a");
 }
 
-TEST_CASE("redis::Stream connects again when the server was started again, without an error",
+TEST_CASE("redis::Stream reconnects to a restarted server without an error",
           "[adapter][redis_stream][fault]") {
     RedisServer server{{"--appendonly", "yes", "--appendfsync", "always"}};
     redis::Stream queue = server.open("one");
@@ -287,7 +288,7 @@ TEST_CASE("redis::Stream: a lost reply loses no value", "[adapter][redis_stream]
     CHECK(queue.size() == 1);
 }
 
-TEST_CASE("redis::Stream::try_pop loses no value that nobody removes after it",
+TEST_CASE("redis::Stream::try_pop loses no value when its command or reply is lost",
           "[adapter][redis_stream][regression]") {
     const RedisServer server;
     RedisProxy proxy{server.socket()};
@@ -305,7 +306,7 @@ TEST_CASE("redis::Stream::try_pop loses no value that nobody removes after it",
     CHECK(taken == "aaa");
 }
 
-TEST_CASE("redis::Stream takes no answer for that to another command",
+TEST_CASE("redis::Stream does not mistake an answer to another command for its own",
           "[adapter][redis_stream][regression]") {
     const RedisServer server;
     RedisProxy proxy{server.socket()};
@@ -319,7 +320,7 @@ TEST_CASE("redis::Stream takes no answer for that to another command",
     CHECK(queue.size() == 2);
 }
 
-TEST_CASE("redis::Stream without the right to delete loses no value",
+TEST_CASE("redis::Stream without the permission to delete loses no value",
           "[adapter][redis_stream][regression]") {
     const RedisServer server;
     server.ask({"ACL", "SETUSER", "worker", "on", ">secret", "~jobs", "+@all", "-xdel"});
@@ -340,7 +341,7 @@ TEST_CASE("redis::Stream without the right to delete loses no value",
     CHECK(all_of(other) == "a");
 }
 
-TEST_CASE("redis::Stream::front_wait says that the stream was deleted meanwhile",
+TEST_CASE("redis::Stream::front_wait reports that the stream was deleted meanwhile",
           "[adapter][redis_stream][regression]") {
     const RedisServer server;
     redis::Stream queue = server.open("one");
@@ -354,7 +355,7 @@ TEST_CASE("redis::Stream::front_wait says that the stream was deleted meanwhile"
     other.join();
 }
 
-TEST_CASE("redis::Stream says what a server said that closed while it was sent to",
+TEST_CASE("redis::Stream reports the error of a server that closes during a send",
           "[adapter][redis_stream][regression]") {
     const RedisServer server{{"--proto-max-bulk-len", "1048576"}};
     redis::Options options = server.options("one");
@@ -376,7 +377,7 @@ TEST_CASE("redis::Error quotes no password", "[adapter][redis_stream][regression
     CHECK(error.message().find("secret") == std::string::npos);
 }
 
-TEST_CASE("Queue::drain says that the server is gone", "[adapter][redis_stream][regression]") {
+TEST_CASE("Queue::drain reports an unreachable server", "[adapter][redis_stream][regression]") {
     RedisServer server;
     Queue queue{server.open("one")};
     server.kill();
@@ -385,7 +386,7 @@ TEST_CASE("Queue::drain says that the server is gone", "[adapter][redis_stream][
     CHECK(result.error == std::errc::connection_refused);
 }
 
-TEST_CASE("redis::Stream::open connects for its whole time, whatever signals arrive",
+TEST_CASE("redis::Stream::open uses its whole time to connect, whatever signals arrive",
           "[adapter][redis_stream][regression]") {
     // It listens, and has all that it takes: who comes now waits.
     const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -419,7 +420,7 @@ TEST_CASE("redis::Stream::open connects for its whole time, whatever signals arr
     ::close(listener);
 }
 
-TEST_CASE("redis::Stream::open says that too many files are open",
+TEST_CASE("redis::Stream::open reports too many open files",
           "[adapter][redis_stream][regression]") {
     CHECK(in_child([&] {
         const rlimit limit{3, 3};
@@ -451,7 +452,7 @@ TEST_CASE("redis::Stream::open through a connection that breaks off",
     CHECK(refused(options).code == std::errc::connection_reset);
 }
 
-TEST_CASE("redis::Stream keeps what it answered through SIGKILL of the server",
+TEST_CASE("redis::Stream keeps confirmed operations through SIGKILL of the server",
           "[adapter][redis_stream][fault]") {
     RedisServer server{{"--appendonly", "yes", "--appendfsync", "always"}};
     Random bits{Seed{7}};

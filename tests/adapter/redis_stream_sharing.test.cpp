@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: consumers share a redis::Stream, and take over what one left; producers may be many. Method:
-// time passes by telling Redis so; threads, and processes that are killed.
+// Goal: consumers share a redis::Stream, and take over the values of a dead one; there may be
+// many producers. Method: idle times set in Redis; threads, and processes that are killed.
 #include <belay/adapter/redis_stream.hpp>
 
 #include <atomic>
@@ -32,7 +32,7 @@ struct TwoConsumers {
 
 }  // namespace
 
-TEST_CASE_METHOD(TwoConsumers, "redis::Stream lends a value to one consumer only",
+TEST_CASE_METHOD(TwoConsumers, "redis::Stream leases a value to one consumer only",
                  "[adapter][redis_stream][unit]") {
     for (const char* text : {"a", "b", "c"}) push(one, text);
     CHECK(first_of(one) == "a");
@@ -47,7 +47,7 @@ TEST_CASE_METHOD(TwoConsumers, "redis::Stream lends a value to one consumer only
     CHECK(two.deliveries() == 1);
 }
 
-TEST_CASE("redis::Stream: what a consumer left comes to another one after the lease",
+TEST_CASE("redis::Stream: values of a dead consumer pass to another one after the lease",
           "[adapter][redis_stream][unit]") {
     const RedisServer server;
     redis::Stream two = server.open("two");
@@ -68,7 +68,7 @@ TEST_CASE("redis::Stream: what a consumer left comes to another one after the le
     CHECK(first_of(server.open("one")) == empty);
 }
 
-TEST_CASE("redis::Stream: a consumer that comes back has at once what it had",
+TEST_CASE("redis::Stream: a consumer that returns gets its own value at once",
           "[adapter][redis_stream][unit]") {
     const RedisServer server;
     redis::Stream two = server.open("two");
@@ -84,7 +84,7 @@ TEST_CASE("redis::Stream: a consumer that comes back has at once what it had",
     CHECK(first_of(two) == empty);
 }
 
-TEST_CASE("redis::Stream takes over before it takes what nobody had",
+TEST_CASE("redis::Stream takes over abandoned values before it takes new ones",
           "[adapter][redis_stream][unit]") {
     const RedisServer server;
     redis::Stream two = server.open("two");
@@ -102,7 +102,7 @@ TEST_CASE("redis::Stream takes over before it takes what nobody had",
     CHECK(two.size() == 25);
 }
 
-TEST_CASE_METHOD(TwoConsumers, "redis::Stream::nack makes a value the first, for whoever asks next",
+TEST_CASE_METHOD(TwoConsumers, "redis::Stream::nack makes a value the first, for the next consumer",
                  "[adapter][redis_stream][unit]") {
     push(one, "a");
     push(one, "b");
@@ -123,7 +123,8 @@ TEST_CASE_METHOD(TwoConsumers, "redis::Stream::nack makes a value the first, for
     CHECK(first_of(three) == "b");
 }
 
-TEST_CASE_METHOD(TwoConsumers, "redis::Stream::nack gives nothing back that another consumer has",
+TEST_CASE_METHOD(TwoConsumers,
+                 "redis::Stream::nack does not return a value that another consumer has",
                  "[adapter][redis_stream][unit]") {
     redis::Stream three = server.open("three");
     push(one, "a");
@@ -135,7 +136,7 @@ TEST_CASE_METHOD(TwoConsumers, "redis::Stream::nack gives nothing back that anot
     CHECK(first_of(three) == empty);
 }
 
-TEST_CASE("redis::Stream: a nack or renewal that comes late changes nothing of a later loan",
+TEST_CASE("redis::Stream: a late nack or renewal does not change a later lease",
           "[adapter][redis_stream][regression]") {
     const RedisServer server;
     belay_test::RedisProxy proxy{server.socket()};
@@ -176,7 +177,7 @@ TEST_CASE_METHOD(TwoConsumers, "redis::Stream::ack counts also after the lease, 
 }
 
 TEST_CASE_METHOD(TwoConsumers,
-                 "redis::Stream::renew begins the lease anew, unless another one has it",
+                 "redis::Stream::renew restarts the lease, unless another consumer has the value",
                  "[adapter][redis_stream][unit]") {
     push(one, "a");
     REQUIRE(first_of(one) == "a");
@@ -194,7 +195,7 @@ TEST_CASE_METHOD(TwoConsumers,
     CHECK(one.ack() == QueueErrc::lease_ended);
 }
 
-TEST_CASE("redis::Stream lends for as long as the options say", "[adapter][redis_stream][unit]") {
+TEST_CASE("redis::Stream leases a value for Options::lease", "[adapter][redis_stream][unit]") {
     const RedisServer server;
     redis::Stream one = server.open("one");
     redis::Options options = server.options("two");
@@ -208,7 +209,7 @@ TEST_CASE("redis::Stream lends for as long as the options say", "[adapter][redis
     CHECK(first_of(server.open("three")) == empty);
 }
 
-TEST_CASE("redis::Stream takes over what was deleted meanwhile as nothing",
+TEST_CASE("redis::Stream skips values that were deleted before it takes them over",
           "[adapter][redis_stream][unit]") {
     const RedisServer server;
     redis::Stream two = server.open("two");
@@ -226,7 +227,7 @@ TEST_CASE("redis::Stream takes over what was deleted meanwhile as nothing",
 }
 
 TEST_CASE(
-    "Many producers and consumers of a redis::Stream: each value once, each producer's in order",
+    "redis::Stream: many producers and consumers take each value once, each producer's in order",
     "[adapter][redis_stream][fault]") {
     const RedisServer server;
     constexpr int each = 200;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: the example that speaks Redis's protocol by a framing of its own hears what is published, and
-// again when the server was killed, or the network failed. Method: the example's process, a real server,
-// a proxy of ours between them.
+// Goal: the example that reads Redis's protocol with its own framing receives published
+// messages, also after the server was killed or the network failed. Method: the example's
+// process, a real server, and a proxy between them.
 #include "e2e/process.hpp"
 #include "support/adapter/redis_server.hpp"
 #include "support/catch.hpp"
@@ -10,7 +10,7 @@
 
 using namespace belay_test;
 
-TEST_CASE("The Redis subscriber hears what is published, over an outage",
+TEST_CASE("The Redis subscriber receives messages over an outage",
           "[adapter][redis_subscriber][integration]") {
     const std::string port = std::to_string(RawSocket::listen().port());
     RedisServer server{{"--port", port}};
@@ -28,7 +28,7 @@ TEST_CASE("The Redis subscriber hears what is published, over an outage",
     CHECK(example.wait() == 0);
 }
 
-TEST_CASE("The Redis subscriber hears nothing by half over a network that fails",
+TEST_CASE("The Redis subscriber prints no partial message over a network that fails",
           "[adapter][redis_subscriber][integration]") {
     const std::uint16_t port = RawSocket::listen().port();
     RedisServer server{{"--port", std::to_string(port)}};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: sqlite::Boards says who may do what as its rules do, over restarts, and keeps the audit.
+// Goal: sqlite::Boards returns each user's access by its rules, over restarts, and keeps the
+// audit. Method: files, also changed by another program.
 #include <belay/adapter/sqlite_boards.hpp>
 
 #include <sys/resource.h>
@@ -44,8 +45,7 @@ void alter_boards(const std::string& path, const std::string& sql) {
 
 }  // namespace
 
-TEST_CASE("sqlite::Boards: the owner, then what was permitted, then the public",
-          "[adapter][boards]") {
+TEST_CASE("sqlite::Boards: the owner, then permissions, then public access", "[adapter][boards]") {
     const TemporaryDirectory dir;
     {
         sqlite::Boards boards = boards_in(dir / "r");
@@ -89,7 +89,7 @@ TEST_CASE("sqlite::Boards: the owner, then what was permitted, then the public",
     REQUIRE_FALSE(boards.remove_user("guest"));
 }
 
-TEST_CASE("sqlite::Boards refuses what makes no sense", "[adapter][boards]") {
+TEST_CASE("sqlite::Boards rejects invalid arguments", "[adapter][boards]") {
     const TemporaryDirectory dir;
     sqlite::Boards boards = boards_in(dir / "r");
     const std::string quote = "'; DROP TABLE users; --";
@@ -113,7 +113,7 @@ TEST_CASE("sqlite::Boards refuses what makes no sense", "[adapter][boards]") {
     }));
 }
 
-TEST_CASE("sqlite::Boards lets nobody in by a level that is none", "[adapter][boards]") {
+TEST_CASE("sqlite::Boards admits no user by an invalid level", "[adapter][boards]") {
     const TemporaryDirectory dir;
     {
         sqlite::Boards boards = boards_in(dir / "r");
@@ -135,7 +135,7 @@ TEST_CASE("sqlite::Boards lets nobody in by a level that is none", "[adapter][bo
     CHECK(access_of(boards, "u") == "edit");
 }
 
-TEST_CASE("sqlite::Boards keeps who came, as long as it should", "[adapter][boards]") {
+TEST_CASE("sqlite::Boards keeps audit rows for audit_kept", "[adapter][boards]") {
     const TemporaryDirectory dir;
     const sqlite::BoardsOptions options{.flushes_each = false, .audit_kept = 24h * 10};
     {
@@ -176,7 +176,7 @@ TEST_CASE("sqlite::Boards keeps who came, as long as it should", "[adapter][boar
     CHECK(boards.audited(0, 1)->front().number == 2);
 }
 
-TEST_CASE("sqlite::Boards that cannot write down who came says so", "[adapter][boards]") {
+TEST_CASE("sqlite::Boards reports an access that cannot be recorded", "[adapter][boards]") {
     const TemporaryDirectory dir;
     CHECK(in_child([&] {
         std::signal(SIGXFSZ, SIG_IGN);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what SQLite answers becomes an error code that belay knows, and a sentence with advice.
+// Goal: a return code of SQLite becomes an error code of belay, and a sentence with advice.
+// Method: all codes.
 #include <belay/adapter/sqlite_error.hpp>
 
 #include <cerrno>
@@ -10,7 +11,7 @@
 using namespace belay;
 using belay::detail::code_of_sqlite;
 
-TEST_CASE("Every answer of SQLite has a code", "[adapter][sqlite_error][unit]") {
+TEST_CASE("Every return code of SQLite has an error code", "[adapter][sqlite_error][unit]") {
     CHECK(code_of_sqlite(SQLITE_BUSY) == QueueErrc::already_locked);
     CHECK(code_of_sqlite(SQLITE_BUSY_RECOVERY) == QueueErrc::already_locked);
     CHECK(code_of_sqlite(SQLITE_NOTADB) == QueueErrc::foreign_file);
@@ -26,7 +27,8 @@ TEST_CASE("Every answer of SQLite has a code", "[adapter][sqlite_error][unit]") 
     CHECK(code_of_sqlite(SQLITE_CANTOPEN, std::errc::is_a_directory) == std::errc::is_a_directory);
 }
 
-TEST_CASE("sqlite::Error says what, where, and what to do", "[adapter][sqlite_error][unit]") {
+TEST_CASE("sqlite::Error::message has the reason, the place and the advice",
+          "[adapter][sqlite_error][unit]") {
     const sqlite::Error error{make_error_code(QueueErrc::foreign_file), "a.db", "file is not a db"};
     CHECK(error);
     CHECK(std::error_code{error} == QueueErrc::foreign_file);
@@ -36,7 +38,7 @@ TEST_CASE("sqlite::Error says what, where, and what to do", "[adapter][sqlite_er
     CHECK_FALSE(sqlite::Error{});
 }
 
-TEST_CASE("sqlite::Error has advice of its own for each cause", "[adapter][sqlite_error][unit]") {
+TEST_CASE("sqlite::Error has its own advice for each cause", "[adapter][sqlite_error][unit]") {
     std::set<std::string> seen;
     for (const int answer :
          {SQLITE_BUSY, SQLITE_NOTADB, SQLITE_CORRUPT, SQLITE_FULL, SQLITE_READONLY, SQLITE_IOERR}) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: sqlite::Rooms keeps rooms over restarts and SIGKILL, and says what is wrong with its file.
-// Method: MemoryRooms as its model, a killed child, foreign, later, damaged and full files.
+// Goal: sqlite::Rooms keeps rooms over restarts and SIGKILL, and reports what is wrong with its
+// file. Method: MemoryRooms as its model, a killed child, foreign, later, damaged and full
+// files.
 #include <belay/adapter/sqlite_rooms.hpp>
 
 #include <sys/resource.h>
@@ -71,7 +72,8 @@ std::uint64_t position_of(const P& answer) {
 
 }  // namespace
 
-TEST_CASE("sqlite::Rooms is a right persistence, also on a thread", "[adapter][sqlite_rooms]") {
+TEST_CASE("check::persistence finds no fault in sqlite::Rooms, also on a thread",
+          "[adapter][sqlite_rooms]") {
     const TemporaryDirectory dir;
     int count = 0;
     const auto make = [&] { return rooms_in(dir / std::to_string(++count)); };
@@ -83,7 +85,7 @@ TEST_CASE("sqlite::Rooms is a right persistence, also on a thread", "[adapter][s
     if (on_thread) FAIL(to_string(on_thread->rule) << " in history " << on_thread->history);
 }
 
-TEST_CASE("sqlite::Rooms is as MemoryRooms, over restarts", "[adapter][sqlite_rooms]") {
+TEST_CASE("sqlite::Rooms behaves as MemoryRooms, over restarts", "[adapter][sqlite_rooms]") {
     const TemporaryDirectory dir;
     for (std::uint64_t seed = 0; seed < 20; ++seed) {
         const std::string path = dir / std::to_string(seed);
@@ -139,7 +141,7 @@ TEST_CASE("sqlite::Rooms is as MemoryRooms, over restarts", "[adapter][sqlite_ro
     }
 }
 
-TEST_CASE("sqlite::Rooms is killed at any moment, and has what was flushed",
+TEST_CASE("sqlite::Rooms keeps flushed changes when it is killed at any moment",
           "[adapter][sqlite_rooms]") {
     const TemporaryDirectory dir;
     for (int round = 0; round < 8; ++round) {
@@ -192,7 +194,8 @@ TEST_CASE("sqlite::Rooms is killed at any moment, and has what was flushed",
     }
 }
 
-TEST_CASE("sqlite::Rooms refuses the files of others, and keeps them", "[adapter][sqlite_rooms]") {
+TEST_CASE("sqlite::Rooms rejects files of other programs, and keeps them",
+          "[adapter][sqlite_rooms]") {
     const TemporaryDirectory dir;
     alter(dir / "theirs", "CREATE TABLE mine (x); INSERT INTO mine VALUES (1)");
     CHECK(refused_rooms(dir / "theirs").code == QueueErrc::foreign_file);
@@ -210,7 +213,7 @@ TEST_CASE("sqlite::Rooms refuses the files of others, and keeps them", "[adapter
     }));
 }
 
-TEST_CASE("sqlite::Rooms notices damage of a room, keeps the others, and begins it anew",
+TEST_CASE("sqlite::Rooms detects damage of a room, keeps the others, and can reset the room",
           "[adapter][sqlite_rooms]") {
     for (const std::string damage :
          {"UPDATE room SET epoch=x'00' WHERE id=x'61'", "UPDATE room SET covers=1 WHERE id=x'61'",
@@ -254,7 +257,7 @@ TEST_CASE("sqlite::Rooms notices damage of a room, keeps the others, and begins 
     }
 }
 
-TEST_CASE("sqlite::Rooms bounds what awaits a flush", "[adapter][sqlite_rooms]") {
+TEST_CASE("sqlite::Rooms limits the bytes that wait for a flush", "[adapter][sqlite_rooms]") {
     const TemporaryDirectory dir;
     sqlite::Rooms rooms =
         rooms_in(dir / "r", {.flushes_each = false, .unflushed_bytes_max = 10'000});
@@ -272,7 +275,7 @@ TEST_CASE("sqlite::Rooms bounds what awaits a flush", "[adapter][sqlite_rooms]")
     CHECK((*loaded(rooms, "a"))->updates.size() == 2);
 }
 
-TEST_CASE("sqlite::Rooms that has no room on the disk keeps what it had, and goes on later",
+TEST_CASE("sqlite::Rooms on a full disk keeps its rooms, and continues later",
           "[adapter][sqlite_rooms]") {
     const TemporaryDirectory dir;
     CHECK(in_child([&] {

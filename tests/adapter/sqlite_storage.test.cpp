@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: sqlite::Storage is a storage, keeps its promises, and says what is wrong. Method: the storage
-// check, SIGKILL, failing writes and flushes, damaged and foreign files.
+// Goal: sqlite::Storage is a storage, keeps its guarantees, and reports errors with advice.
+// Method: the storage check, SIGKILL, failing writes and flushes, damaged and foreign files.
 #include <belay/adapter/sqlite_storage.hpp>
 
 #include <cerrno>
@@ -111,11 +111,11 @@ struct Sqlite {
 
 }  // namespace
 
-TEST_CASE("sqlite::Storage does what every database does", "[adapter][sqlite_storage][fault]") {
+TEST_CASE("sqlite::Storage passes the tests of all databases", "[adapter][sqlite_storage][fault]") {
     belay_test::check_database<Sqlite>();
 }
 
-TEST_CASE("sqlite::Storage::open refuses what another program reads",
+TEST_CASE("sqlite::Storage::open rejects a file that another program reads",
           "[adapter][sqlite_storage][fault]") {
     const TemporaryDirectory dir;
     fill<Sqlite>(dir / "q", 1);
@@ -127,7 +127,7 @@ TEST_CASE("sqlite::Storage::open refuses what another program reads",
     CHECK(opened<Sqlite>(dir / "q").size() == 1);
 }
 
-TEST_CASE("sqlite::Storage::open takes no name for a database without a file",
+TEST_CASE("sqlite::Storage::open treats :memory: and URIs as names of files",
           "[adapter][sqlite_storage][fault]") {
     const TemporaryDirectory dir;
     CHECK(in_child([&] {
@@ -141,7 +141,7 @@ TEST_CASE("sqlite::Storage::open takes no name for a database without a file",
     }));
 }
 
-TEST_CASE("sqlite::Storage can be looked at by others when nobody has it open",
+TEST_CASE("sqlite::Storage can be read by others when it is closed",
           "[adapter][sqlite_storage][unit]") {
     const TemporaryDirectory dir;
     const auto look = [&](std::string& seen) {
@@ -169,7 +169,7 @@ TEST_CASE("sqlite::Storage can be looked at by others when nobody has it open",
 }
 
 #if defined(SQLITE_OPEN_NOFOLLOW)
-TEST_CASE("sqlite::Storage::open follows links on the way, and none that stands for the file",
+TEST_CASE("sqlite::Storage::open follows links in the path, and none that stands for the file",
           "[adapter][sqlite_storage][regression]") {
     const TemporaryDirectory dir;
     std::filesystem::create_directory(dir / "real");
@@ -196,7 +196,7 @@ TEST_CASE("sqlite::Storage::open follows links on the way, and none that stands 
 }
 #endif
 
-TEST_CASE("sqlite::Storage::open leaves the files of others alone",
+TEST_CASE("sqlite::Storage::open leaves the files of other programs unchanged",
           "[adapter][sqlite_storage][fault]") {
     const TemporaryDirectory dir;
     std::ofstream{dir / "text"} << std::string(1000, 'x');
@@ -210,7 +210,7 @@ TEST_CASE("sqlite::Storage::open leaves the files of others alone",
     CHECK(refused<Sqlite>(dir / "later").code == QueueErrc::future_version);
 }
 
-TEST_CASE("sqlite::Storage::open refuses a queue that lacks operations",
+TEST_CASE("sqlite::Storage::open rejects a queue that lacks operations",
           "[adapter][sqlite_storage][fault]") {
     for (const char* const sql :
          {"DELETE FROM queue WHERE number = 5", "DROP TABLE queue",
@@ -225,7 +225,7 @@ TEST_CASE("sqlite::Storage::open refuses a queue that lacks operations",
     }
 }
 
-TEST_CASE("sqlite::Storage finds an operation that is not what was pushed",
+TEST_CASE("sqlite::Storage detects an operation that differs from the pushed one",
           "[adapter][sqlite_storage][fault]") {
     const TemporaryDirectory dir;
     fill<Sqlite>(dir / "q", 3);
@@ -245,8 +245,9 @@ TEST_CASE("sqlite::Storage finds an operation that is not what was pushed",
     CHECK(opened<Sqlite>(dir / "swapped").front().error() == QueueErrc::corrupt);
 }
 
-TEST_CASE("sqlite::Storage with a flipped bit, or cut short, gives nothing that was not pushed",
-          "[adapter][sqlite_storage][fault]") {
+TEST_CASE(
+    "sqlite::Storage with a flipped bit, or cut short, returns only operations that were pushed",
+    "[adapter][sqlite_storage][fault]") {
     const TemporaryDirectory dir;
     fill<Sqlite>(dir / "q", 12);
     const std::string whole = bytes_of(dir / "q");
@@ -263,9 +264,8 @@ TEST_CASE("sqlite::Storage with a flipped bit, or cut short, gives nothing that 
     belay_test::check_cut_short<Sqlite>(whole, whole.size(), text_for);
 }
 
-TEST_CASE(
-    "sqlite::Storage: a write or flush that fails, at any place, loses nothing and claims nothing",
-    "[adapter][sqlite_storage][fault]") {
+TEST_CASE("sqlite::Storage: a failed write or flush loses nothing, and confirms nothing",
+          "[adapter][sqlite_storage][fault]") {
     for (const int answer : {SQLITE_FULL, SQLITE_IOERR_WRITE}) {
         INFO("answer " << answer);
         FailingFiles::answer = answer;
@@ -283,7 +283,7 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("sqlite::Storage::try_pop with a disk that fails, at any place, loses no value",
+TEST_CASE("sqlite::Storage::try_pop loses no value when the disk fails at any place",
           "[adapter][sqlite_storage][regression]") {
     for (const int answer : {SQLITE_IOERR_WRITE, SQLITE_IOERR_FSYNC}) {
         INFO("answer " << answer);
@@ -314,7 +314,7 @@ TEST_CASE("sqlite::Storage: a flush that fails for lack of space leaves the outc
     CHECK_FALSE(failed_after(SQLITE_IOERR_WRITE));
 }
 
-TEST_CASE("sqlite::Storage::commit asks the database what went wrong, not the log",
+TEST_CASE("sqlite::Storage::commit reports the error of the database, not of the log",
           "[adapter][sqlite_storage][regression]") {
     FailingFiles files;
     const TemporaryDirectory dir;

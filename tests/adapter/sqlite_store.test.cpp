@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: a sqlite::Store is a right store, over restarts and SIGKILL, and says what is wrong with its
-// file. Method: the store check, a killed child, foreign, later, damaged and full files.
+// Goal: sqlite::Store is a correct store, over restarts and SIGKILL, and reports what is wrong
+// with its file. Method: the store check, a killed child, foreign, later, damaged and full
+// files.
 #include <belay/adapter/sqlite_store.hpp>
 
 #include <sys/resource.h>
@@ -45,7 +46,7 @@ void run_sql(const std::string& path, const std::string& sql) {
 
 }  // namespace
 
-TEST_CASE("sqlite::Store is a right store", "[adapter][sqlite_store]") {
+TEST_CASE("check::store finds no fault in sqlite::Store", "[adapter][sqlite_store]") {
     const TemporaryDirectory dir;
     int count = 0;
     const auto make = [&] { return store_in(dir / std::to_string(++count)); };
@@ -57,8 +58,7 @@ TEST_CASE("sqlite::Store is a right store", "[adapter][sqlite_store]") {
     if (fault) FAIL(to_string(fault->rule) << " in history " << fault->history);
 }
 
-TEST_CASE("sqlite::Store remembers as many ids as it should, and not for ever",
-          "[adapter][sqlite_store]") {
+TEST_CASE("sqlite::Store remembers a limited number of ids", "[adapter][sqlite_store]") {
     const TemporaryDirectory dir;
     sqlite::StoreOptions options = fast;
     options.ids_remembered = 10;
@@ -131,7 +131,8 @@ TEST_CASE("sqlite::Store is killed at any moment of a batch, and the batch is se
     }
 }
 
-TEST_CASE("sqlite::Store refuses the files of others, and keeps them", "[adapter][sqlite_store]") {
+TEST_CASE("sqlite::Store rejects files of other programs, and keeps them",
+          "[adapter][sqlite_store]") {
     const TemporaryDirectory dir;
     run_sql(dir / "theirs", "CREATE TABLE mine (x); INSERT INTO mine VALUES (1)");
     CHECK(refused_store(dir / "theirs").code == QueueErrc::foreign_file);
@@ -151,7 +152,7 @@ TEST_CASE("sqlite::Store refuses the files of others, and keeps them", "[adapter
     CHECK(refused_store(dir / "s", bad).code == QueueErrc::bad_options);
 }
 
-TEST_CASE("sqlite::Store is open once", "[adapter][sqlite_store]") {
+TEST_CASE("sqlite::Store can be open once", "[adapter][sqlite_store]") {
     const TemporaryDirectory dir;
     const TextStore store = store_in(dir / "s");
     CHECK(in_child([&] {
@@ -160,7 +161,7 @@ TEST_CASE("sqlite::Store is open once", "[adapter][sqlite_store]") {
     }));
 }
 
-TEST_CASE("sqlite::Store notices damage of an element", "[adapter][sqlite_store]") {
+TEST_CASE("sqlite::Store detects damage of an element", "[adapter][sqlite_store]") {
     for (const std::string change :
          {"value=x'00'", "value=NULL", "wall=6", "counter=1", "origin=x'00'",
           "origin=x'02000000000000000000000000000000'", "crc=1", "id=x'66'", "session=x'74'"}) {
@@ -184,7 +185,7 @@ TEST_CASE("sqlite::Store notices damage of an element", "[adapter][sqlite_store]
     }
 }
 
-TEST_CASE("sqlite::Store::for_each tells of what is live in a session, with its stamp",
+TEST_CASE("sqlite::Store::for_each visits the live elements of a session, with their stamps",
           "[adapter][sqlite_store]") {
     const TemporaryDirectory dir;
     TextStore store = store_in(dir / "s");
@@ -211,7 +212,8 @@ TEST_CASE("sqlite::Store::for_each tells of what is live in a session, with its 
     CHECK(all == "a=; b=" + strange + " at 1; ");
 }
 
-TEST_CASE("sqlite::Store refuses what its codec does not take", "[adapter][sqlite_store]") {
+TEST_CASE("sqlite::Store rejects values that its codec does not accept",
+          "[adapter][sqlite_store]") {
     const TemporaryDirectory dir;
     sqlite::StoreOptions options = fast;
     options.value_bytes_max = 20;
@@ -226,7 +228,7 @@ TEST_CASE("sqlite::Store refuses what its codec does not take", "[adapter][sqlit
     CHECK(store.read({"s", "d"}).error() == QueueErrc::corrupt);
 }
 
-TEST_CASE("sqlite::Store whose transaction was ended by a read that failed writes nothing more",
+TEST_CASE("sqlite::Store writes nothing more when a failed read has ended its transaction",
           "[adapter][sqlite_store]") {
     const TemporaryDirectory dir;
     TextStore store = store_in(dir / "s");
@@ -250,7 +252,7 @@ TEST_CASE("sqlite::Store whose transaction was ended by a read that failed write
     REQUIRE_FALSE(store.add({"s", "b"}, "1", after));
 }
 
-TEST_CASE("sqlite::Store that has no room keeps what it had, and goes on when there is some",
+TEST_CASE("sqlite::Store on a full disk keeps its elements, and continues when it has space",
           "[adapter][sqlite_store]") {
     const TemporaryDirectory dir;
     CHECK(in_child([&] {

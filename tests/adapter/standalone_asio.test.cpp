@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: AsioLoop does with the standalone asio what it does with Boost's. Method: the same suites, in
-// a program of their own: the two cannot be in one translation unit, nor safely in one program.
+// Goal: AsioLoop works with the standalone asio as with Boost's. Method: the same suites, in a
+// program of their own, because the two cannot be in one translation unit, nor safely in one
+// program.
 #include <belay/adapter/standalone_asio.hpp>
 
 #include "support/adapter/asio_loop_suite.hpp"
@@ -12,12 +13,12 @@ TEST_CASE("AsioLoop in the io_context of the standalone asio", "[adapter][standa
     SECTION("check::driver") { Suite::checked(); }
     SECTION("AsioLoop runs machines, timers and posts of other threads") { Suite::runs_machines(); }
     SECTION("context.run() ends when no machine waits for anything") { Suite::context_ends(); }
-    SECTION("A timer that was asked for again does not come twice") { Suite::timer_comes_once(); }
+    SECTION("A timer that is requested again does not fire twice") { Suite::timer_comes_once(); }
     SECTION("AsioLoop may end while handlers are queued, and in a machine's turn") {
         Suite::loop_may_end();
     }
-    SECTION("A context may end with what AsioLoop has queued") { Suite::context_may_end(); }
-    SECTION("AsioLoop goes on after what a machine throws") { Suite::machine_throws(); }
+    SECTION("A context may end while AsioLoop has queued handlers") { Suite::context_may_end(); }
+    SECTION("AsioLoop continues after an exception of a machine") { Suite::machine_throws(); }
     SECTION("AsioLoop's machines are woken from threads that outlive it") {
         Suite::woken_by_threads();
     }
@@ -26,7 +27,7 @@ TEST_CASE("AsioLoop in the io_context of the standalone asio", "[adapter][standa
 TEST_CASE("AsioTcp over the sockets of the standalone asio", "[adapter][standalone_asio][unit]") {
     using Suite = belay_test::AsioTcpSuite<asio::io_context>;
     SECTION("check::transport") { Suite::checked(); }
-    SECTION("nobody listens") { Suite::nobody_listens(); }
+    SECTION("no server listens") { Suite::nobody_listens(); }
     SECTION("peers that end") { Suite::peers_that_end(); }
     SECTION("destroyed at any time") { Suite::destroyed_at_any_time(); }
     SECTION("bytes on the wire") { Suite::bytes_on_the_wire(); }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: asio's cancellation ends a wait for a link, outside of its signal, and loses no message.
-// Method: the slots of the standalone asio, which Boost 1.74 has not, over a transport played by hand;
-// its coroutines where the compiler has them (Clang 14 has not).
+// Method: the slots of the standalone asio, which Boost 1.74 does not have, over a scripted
+// transport; its coroutines where the compiler has them (Clang 14 does not).
 #include <belay/link/awaitable.hpp>
 
 #include <belay/adapter/standalone_asio.hpp>
@@ -106,7 +106,7 @@ TEST_CASE("asio's signal ends each of several waits, of both kinds",
     CHECK((a && *a));
 }
 
-TEST_CASE("asio's slot is free when a wait is over, and when its link is gone",
+TEST_CASE("The slot of asio is free after a wait, and after the end of its link",
           "[adapter][standalone_asio][fault]") {
     asio::cancellation_signal signal;
     SlotHeard heard;
@@ -185,7 +185,7 @@ struct AwaitsEither {
 
 }  // namespace
 
-TEST_CASE("asio's coroutines await a link or a timer, whichever comes first",
+TEST_CASE("asio's coroutines await the first of a link and a timer",
           "[adapter][standalone_asio][unit]") {
     AwaitsEither w;
     w.wire.on_open = [](const Link<std::string>& link) { link.opened(); };

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-// Goal: each error says what is wrong, and has the cause by which policies decide.
+// Goal: each error has a text, and the cause by which policies decide. Method: all values.
 #include <belay/adapter/websocket_error.hpp>
 
 #include "support/catch.hpp"
 
 using namespace belay;
 
-TEST_CASE("Errors of WebSocket transports have causes", "[adapter][websocket_error][unit]") {
+TEST_CASE("WebSocketErrc has a cause for every value", "[adapter][websocket_error][unit]") {
     CHECK(cause_of(beast::WebSocketErrc::token_in_clear) == Cause::forbidden);
     CHECK(cause_of(beast::WebSocketErrc::bad_text) == Cause::permanent);
     CHECK(cause_of(beast::WebSocketErrc::subprotocol_refused) == Cause::protocol);

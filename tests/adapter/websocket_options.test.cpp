@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what goes into a request is checked and encoded, and what a server asks for is understood.
-// Method: the texts of RFC 9110, 3986 and 3629, and what is just beside them.
+// Goal: the parts of a request are checked and encoded, and a server's Retry-After is parsed.
+// Method: the texts of RFC 9110, 3986 and 3629, and invalid texts close to them.
 #include <belay/adapter/websocket_options.hpp>
 
 #include <belay/http/detail/http_text.hpp>
@@ -10,7 +10,7 @@
 using namespace belay;
 using namespace std::chrono_literals;
 
-TEST_CASE("Nothing that ends a line gets into a request", "[adapter][websocket_options][unit]") {
+TEST_CASE("No line end gets into a request", "[adapter][websocket_options][unit]") {
     using namespace detail;
     CHECK(is_header_value("Bearer a.b-c=\t~"));
     for (const std::string_view bad :
@@ -30,7 +30,7 @@ TEST_CASE("Nothing that ends a line gets into a request", "[adapter][websocket_o
     CHECK(percent_encoded("a&b=c d/\xff%\r\n") == "a%26b%3Dc%20d%2F%FF%25%0D%0A");
 }
 
-TEST_CASE("A Retry-After is seconds, or a date beside that of the answer",
+TEST_CASE("A Retry-After is a number of seconds, or a date relative to that of the answer",
           "[adapter][websocket_options][unit]") {
     const auto wait = [](std::string_view value, std::string_view date = {}) {
         return detail::RetryAfter{value, date}.wait();

@@ -110,7 +110,7 @@ template class belay::Backoff<belay_test::MinimalJitter, belay_test::MinimalCap>
 template class belay::Backoff<belay_test::MinimalJitter, belay_test::MinimalCap,
                               belay_test::MinimalGrowth>;
 
-TEST_CASE("Backoff uses of its parts only what their concepts promise",
+TEST_CASE("Backoff requires of its parts only the promises of their concepts",
           "[backoff][backoff][unit]") {
     Backoff backoff{belay_test::MinimalJitter{1}, belay_test::MinimalCap{1}, 1s};
     Random bits;
@@ -138,7 +138,7 @@ TEST_CASE("Backoff doubles from the base up to the cap", "[backoff][backoff][uni
     }());
 }
 
-TEST_CASE("Backoff takes a growth of the user's", "[backoff][backoff][unit]") {
+TEST_CASE("Backoff accepts a user's own growth", "[backoff][backoff][unit]") {
     constexpr auto quadratic = [](std::uint64_t n) noexcept {
         return part::saturating_multiply(part::saturating_multiply(Duration{1s}, n + 1), n + 1);
     };
@@ -251,7 +251,7 @@ TEST_CASE("Backoff jitters the first wait too", "[backoff][backoff][regression]"
     });
 }
 
-TEST_CASE("Backoff piles no waits up on the cap or the floor", "[backoff][backoff][regression]") {
+TEST_CASE("Backoff collects no waits at the cap or the floor", "[backoff][backoff][regression]") {
     for_each_kind(1s, 30s, [&]<class B>(const B& backoff, Duration) {
         if (std::same_as<B, Backoff<NoJitter, Cap>>) return;
         const auto late = belay_test::wait_samples(backoff, 12, 2'000);
@@ -260,7 +260,8 @@ TEST_CASE("Backoff piles no waits up on the cap or the floor", "[backoff][backof
     });
 }
 
-TEST_CASE("Backoff does not jitter what was jittered before", "[backoff][backoff][regression]") {
+TEST_CASE("Backoff does not add jitter to a value that already has jitter",
+          "[backoff][backoff][regression]") {
     // The nominal waits of +-20 % grow by 2 exactly, whatever was drawn.
     Random bits{Seed{1}};
     for (int round = 0; round < 200; ++round) {
@@ -325,7 +326,7 @@ TEST_CASE("Backoff draws the same delays for ever", "[backoff][backoff][golden]"
                                                15'783'029'808});
 }
 
-TEST_CASE("Backoff as a rule draws from the turn, and names itself", "[backoff][backoff][unit]") {
+TEST_CASE("Backoff as a rule draws from the turn, and has a name", "[backoff][backoff][unit]") {
     Backoff with_seed_1{FullJitter{}, Cap{30s}, 1s, Seed{1}};
     Backoff with_seed_2{FullJitter{}, Cap{30s}, 1s, Seed{2}};
     Random bits_1{Seed{9}};
@@ -394,7 +395,7 @@ TEST_CASE("Backoff grows from the base again after a wait that the server length
     CHECK(backoff.next(bits) <= 12s);
 }
 
-TEST_CASE("Backoff ignores hints that are none", "[backoff][backoff][unit]") {
+TEST_CASE("Backoff ignores hints that are not positive", "[backoff][backoff][unit]") {
     Random bits{Seed{1}};
     Turn turn{Instant{}, bits};
     Backoff backoff{NoJitter{}, Cap{30s}, 1s};
@@ -426,8 +427,7 @@ TEST_CASE("Backoff counts planned failures as nothing", "[backoff][backoff][unit
     CHECK(shrinking.next() == 2s - 1ns);
 }
 
-TEST_CASE("Backoff advises never rather than an instant that does not fit",
-          "[backoff][backoff][unit]") {
+TEST_CASE("Backoff advises never when an instant does not fit", "[backoff][backoff][unit]") {
     Random bits{Seed{1}};
     Backoff backoff{NoJitter{}, NoCap{}, forever};
     for (const Instant now : {Instant{}, never - 1ns, never, Instant{} - 10h}) {
@@ -449,7 +449,8 @@ TEST_CASE("Backoff::reset resets a jitter that has state", "[backoff][backoff][u
     }());
 }
 
-TEST_CASE("Backoff keeps its counter apart from the growth beside it", "[backoff][backoff][unit]") {
+TEST_CASE("Backoff copies its attempt counter together with its growth",
+          "[backoff][backoff][unit]") {
     // It lies in the growth's padding: copies and assignments must carry both.
     Backoff a{NoJitter{}, Cap{30s}, Exponential{1s, 1.6}};
     for (int i = 0; i < 3; ++i) static_cast<void>(a.next());
@@ -463,8 +464,7 @@ TEST_CASE("Backoff keeps its counter apart from the growth beside it", "[backoff
     CHECK(b.attempts() == 4);
 }
 
-TEST_CASE("Backoff refuses at run time what makes no sense, and says what",
-          "[backoff][backoff][fault]") {
+TEST_CASE("Backoff aborts on invalid arguments with a message", "[backoff][backoff][fault]") {
     const auto says = [](auto make, const char* what) {
         const std::string text = belay_test::aborts_with([&] { static_cast<void>(make()); });
         CAPTURE(text);
@@ -490,8 +490,7 @@ TEST_CASE("Backoff refuses at run time what makes no sense, and says what",
         "must be <= 100");
 }
 
-TEST_CASE("Backoff refuses what a part of the user's does against its contract",
-          "[backoff][backoff][fault]") {
+TEST_CASE("Backoff aborts when a user's part breaks its contract", "[backoff][backoff][fault]") {
     struct Beyond {
         part::WaitRange range(const part::NominalWait& nominal) const noexcept {
             return {nominal.wait, part::saturating_add(nominal.most, 1ns)};

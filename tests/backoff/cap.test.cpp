@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: Cap is the smaller of two waits, and hard for every jitter.
+// Goal: Cap is the smaller of two waits, and a hard limit for every jitter. Method: examples at
+// compile time.
 #include <belay/backoff/cap.hpp>
 
 #include <limits>
@@ -21,7 +22,7 @@ TEST_CASE("Cap::limit is the smaller of the wait and the cap", "[backoff][cap][u
     STATIC_REQUIRE(Cap{1ns}.limit(5s) == 1ns);
 }
 
-TEST_CASE("Cap bounds what the jitter adds, too", "[backoff][cap][unit]") {
+TEST_CASE("Cap bounds the wait after jitter, too", "[backoff][cap][unit]") {
     constexpr Backoff backoff{ProportionalJitter::plus_percent(100), Cap{3s}, 1s};
     STATIC_REQUIRE(backoff.max_delay(0) == 2s);
     STATIC_REQUIRE(backoff.max_delay(1) == 3s);
@@ -40,7 +41,7 @@ TEST_CASE("Cap must be positive, and not below the first wait", "[backoff][cap][
     STATIC_REQUIRE(B::check({}, Cap{1s}, Exponential{1s}) == BackoffErrc{});
 }
 
-TEST_CASE("Cap takes any unit, and refuses what does not fit instead of overflowing",
+TEST_CASE("Cap accepts any unit, and rejects values that do not fit instead of overflowing",
           "[backoff][cap][unit]") {
     using B = Backoff<FullJitter, Cap>;
     const auto check = [](Cap cap) constexpr { return B::check({}, cap, Exponential{1s}); };

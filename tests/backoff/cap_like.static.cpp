@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: CapLike takes its archetype, and refuses types that lack one requirement each.
+// Goal: CapLike accepts its archetype, and rejects types that lack one requirement each.
 #include <belay/backoff/cap_like.hpp>
 
 #include "support/archetypes.hpp"

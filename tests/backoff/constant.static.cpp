@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what constant.hpp says of its types holds: concepts, sizes, what may throw.
+// Goal: the types of constant.hpp satisfy their concepts, have the documented sizes, and throw
+// only as documented.
 #include <belay/backoff/constant.hpp>
 
 using namespace belay;

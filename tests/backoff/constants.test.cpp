@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a Backoff that breaks a precondition is no constant: it does not compile as one. Method:
-// beside each near-miss stands the value next to it, which is one.
+// Goal: a Backoff that breaks a precondition is no constant expression. Method: each wrong
+// value, with the nearest valid one.
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/delays.hpp>
 #include <belay/backoff/floor.hpp>
@@ -12,7 +12,7 @@
 using namespace belay;
 using belay_test::is_constant;
 
-TEST_CASE("A Backoff with a wrong base, cap or floor is no constant",
+TEST_CASE("A Backoff with a wrong base, cap or floor is no constant expression",
           "[backoff][constants][unit]") {
     STATIC_REQUIRE(is_constant([] { return Backoff{FullJitter{}, Cap{forever}, Duration{1}}; }));
     STATIC_REQUIRE_FALSE(is_constant([] {
@@ -38,7 +38,8 @@ TEST_CASE("A Backoff with a wrong base, cap or floor is no constant",
     }));
 }
 
-TEST_CASE("A Backoff with a wrong growth or jitter is no constant", "[backoff][constants][unit]") {
+TEST_CASE("A Backoff with a wrong growth or jitter is no constant expression",
+          "[backoff][constants][unit]") {
     STATIC_REQUIRE(is_constant([] {
         return Backoff{FullJitter{}, Cap{forever}, Delays{Duration{1}, Duration{1}}};
     }));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what decorrelated_jitter.hpp says of its types holds: concepts, sizes, what may throw.
+// Goal: the types of decorrelated_jitter.hpp satisfy their concepts, have the documented sizes,
+// and throw only as documented.
 #include <belay/backoff/decorrelated_jitter.hpp>
 
 using namespace belay;

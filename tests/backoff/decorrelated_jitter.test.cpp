@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: DecorrelatedJitter draws between the base and three times the wait before, evenly under
-// the cap.
+// Goal: DecorrelatedJitter draws between the base and three times the last wait, uniformly under
+// the cap. Method: ranges, means and fixed sequences.
 #include <belay/backoff/decorrelated_jitter.hpp>
 
 #include <belay/backoff/no_cap.hpp>
@@ -31,7 +31,7 @@ TEST_CASE("DecorrelatedJitter::range reaches from the base to three times as far
     }
 }
 
-TEST_CASE("DecorrelatedJitter needs room between the base and the cap",
+TEST_CASE("DecorrelatedJitter needs a range between the base and the cap",
           "[backoff][decorrelated_jitter][unit]") {
     // All would wait exactly the base, each time.
     using B = Backoff<DecorrelatedJitter, Cap>;
@@ -39,7 +39,7 @@ TEST_CASE("DecorrelatedJitter needs room between the base and the cap",
     STATIC_REQUIRE(B::check({}, Cap{1s + 1ns}, Constant{1s}) == BackoffErrc{});
 }
 
-TEST_CASE("DecorrelatedJitter draws from the base to three times the wait before",
+TEST_CASE("DecorrelatedJitter draws from the base to three times the last wait",
           "[backoff][decorrelated_jitter][property]") {
     CHECK(rc::check("base <= wait <= 3 * before, <= cap", [](std::uint64_t seed) {
         const auto length = rc::gen::oneOf(rc::gen::inRange<Duration::rep>(1, 1000),
@@ -71,7 +71,7 @@ TEST_CASE("DecorrelatedJitter reaches both ends of its first wait, and their mea
     CHECK(first.mean < 2006);
 }
 
-TEST_CASE("DecorrelatedJitter piles nothing up on the cap",
+TEST_CASE("DecorrelatedJitter collects no waits at the cap",
           "[backoff][decorrelated_jitter][regression]") {
     // The original leaves 36 % of the late draws exactly on the cap.
     const auto late = wait_samples(Backoff{DecorrelatedJitter{}, Cap{30s}, 1s}, 20, 20'000);

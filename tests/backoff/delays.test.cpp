@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: Delays are the waits as written, and the last one for ever.
+// Goal: Delays are waited as written, and the last one repeats for ever. Method: examples.
 #include <belay/backoff/delays.hpp>
 
 #include <belay/backoff/backoff.hpp>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what exponential.hpp says of its types holds: concepts, sizes, what may throw.
+// Goal: the types of exponential.hpp satisfy their concepts, have the documented sizes, and
+// throw only as documented.
 #include <belay/backoff/exponential.hpp>
 
 using namespace belay;

@@ -36,7 +36,7 @@ TEST_CASE("Exponential doubles unless a factor is given", "[backoff][exponential
     }
 }
 
-TEST_CASE("Exponential takes factors of at most three decimals as they are written",
+TEST_CASE("Exponential represents factors of at most three decimals exactly",
           "[backoff][exponential][unit]") {
     STATIC_REQUIRE(Exponential{1s, 1}(last_attempt) == 1s);
     STATIC_REQUIRE(Exponential{1s, 1.6}(1) == 1600ms);
@@ -53,7 +53,7 @@ TEST_CASE("Exponential takes factors of at most three decimals as they are writt
     STATIC_REQUIRE(Exponential{1s, 1.618}.check() == BackoffErrc{});
 }
 
-TEST_CASE("Exponential takes any other factor to seven digits", "[backoff][exponential][unit]") {
+TEST_CASE("Exponential accepts any other factor to seven digits", "[backoff][exponential][unit]") {
     // What was meant, though a float or a sum cannot hold it.
     STATIC_REQUIRE(Exponential{1s, 1.6F} == Exponential{1s, 1.6});
     STATIC_REQUIRE(Exponential{1s, 0.1 + 0.7 + 0.8} == Exponential{1s, 1.6});
@@ -95,8 +95,7 @@ TEST_CASE("Exponential keeps every factor within a four-millionth",
     }));
 }
 
-TEST_CASE("Exponential refuses what is no factor, and a base that is none",
-          "[backoff][exponential][unit]") {
+TEST_CASE("Exponential rejects invalid factors and bases", "[backoff][exponential][unit]") {
     for (const double factor :
          {0.999, std::nextafter(1.0, 0.0), 0.5, 0.0, -0.0, -2.0, -1.0, -1.6, no_number, -no_number,
           endless, -endless, std::numeric_limits<double>::denorm_min()}) {
@@ -113,7 +112,7 @@ TEST_CASE("Exponential refuses what is no factor, and a base that is none",
     CHECK(Exponential{std::chrono::duration<double>{0.25}, 3}(1) == 750ms);
 }
 
-TEST_CASE("Exponential keeps every factor of three decimals as it was written",
+TEST_CASE("Exponential represents every factor of three decimals exactly",
           "[backoff][exponential][unit]") {
     for (int thousandths = 1000; thousandths <= 20'000; ++thousandths) {
         const Exponential growth{1s, thousandths / 1000.0};

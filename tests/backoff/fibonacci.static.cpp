@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what fibonacci.hpp says of its types holds: concepts, sizes, what may throw.
+// Goal: the types of fibonacci.hpp satisfy their concepts, have the documented sizes, and throw
+// only as documented.
 #include <belay/backoff/fibonacci.hpp>
 
 using namespace belay;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a floor raises the range from which is drawn, never a draw.
+// Goal: a floor raises the range of a draw, never the draw itself. Method: ranges and
+// distributions.
 #include <belay/backoff/floor.hpp>
 
 #include <belay/backoff/decorrelated_jitter.hpp>
@@ -38,7 +39,7 @@ TEST_CASE("Floor changes only ranges that reach below it", "[backoff][floor][uni
     STATIC_REQUIRE(Backoff{NoJitter{}, floor, 1s}.next() == 1s);
 }
 
-TEST_CASE("Floor keeps draws even: nothing piles up on it", "[backoff][floor][regression]") {
+TEST_CASE("Floor keeps draws uniform: none collect at it", "[backoff][floor][regression]") {
     const auto check = [](const auto& backoff, int failures) {
         const auto seen = wait_samples(backoff, failures, 20'000);
         CHECK(seen.least >= 300ms);
@@ -56,7 +57,7 @@ TEST_CASE("Floor keeps draws even: nothing piles up on it", "[backoff][floor][re
     CHECK(even.mean < 656e6);
 }
 
-TEST_CASE("Floor must leave the jitter something to choose from", "[backoff][floor][unit]") {
+TEST_CASE("Floor must leave a range for the jitter", "[backoff][floor][unit]") {
     using B = Backoff<FullJitter, Floor<Cap>>;
     const auto check = [](detail::AnyUnit floor, Duration cap, Duration base) constexpr {
         return B::check({}, Floor{floor, Cap{cap}}, Exponential{base});

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: FullJitter is even over [0, nominal], also at the cap, the same on every compiler.
+// Goal: FullJitter is uniform over [0, nominal], also at the cap, and the same on every
+// compiler. Method: ranges, means and fixed sequences.
 #include <belay/backoff/full_jitter.hpp>
 
 #include <belay/backoff/no_cap.hpp>
@@ -11,7 +12,7 @@ using namespace belay;
 using namespace std::chrono_literals;
 using belay_test::wait_samples;
 
-TEST_CASE("FullJitter::range reaches from nothing to the nominal wait",
+TEST_CASE("FullJitter::range reaches from zero to the nominal wait",
           "[backoff][full_jitter][unit]") {
     STATIC_REQUIRE(FullJitter{}.range({5s, 30s, 3}) == part::WaitRange{0s, 5s});
     STATIC_REQUIRE(FullJitter{}.range({0s, 30s, 0}) == part::WaitRange{0s, 0s});
@@ -26,7 +27,7 @@ TEST_CASE("FullJitter reaches both ends, and their mean", "[backoff][full_jitter
     CHECK(first.mean < 503);
 }
 
-TEST_CASE("FullJitter piles nothing up on the cap", "[backoff][full_jitter][regression]") {
+TEST_CASE("FullJitter collects no waits at the cap", "[backoff][full_jitter][regression]") {
     const auto late = wait_samples(Backoff{FullJitter{}, Cap{30s}, 1s}, 10, 20'000);
     CHECK(late.on_top <= 1);
     CHECK(late.most > 29'990ms);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: GrowthLike takes its archetype and lambdas, and refuses types that lack one requirement
-// each.
+// Goal: GrowthLike accepts its archetype and lambdas, and rejects types that lack one
+// requirement each.
 #include <belay/backoff/growth_like.hpp>
 
 #include "support/archetypes.hpp"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: JitterLike takes its archetype, and refuses types that lack one requirement each.
+// Goal: JitterLike accepts its archetype, and rejects types that lack one requirement each.
 #include <belay/backoff/jitter_like.hpp>
 
 #include "support/archetypes.hpp"

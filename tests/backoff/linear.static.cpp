@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what linear.hpp says of its types holds: concepts, sizes, what may throw.
+// Goal: the types of linear.hpp satisfy their concepts, have the documented sizes, and throw
+// only as documented.
 #include <belay/backoff/linear.hpp>
 
 using namespace belay;

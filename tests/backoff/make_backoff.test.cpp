@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: parameters that are known at run time only are refused with what is wrong, never replaced.
+// Goal: invalid parameters that are known only at run time are rejected with the reason, never
+// replaced. Method: each part wrong in turn.
 #include <belay/backoff/make_backoff.hpp>
 
 #include <limits>
@@ -40,7 +41,8 @@ static_assert(std::same_as<decltype(make_backoff(FullJitter{}, Cap{30s}, 1s)),
 static_assert(std::same_as<decltype(make_backoff(DecorrelatedJitter{}, Cap{30s}, 1min)),
                            Result<Backoff<DecorrelatedJitter, Cap, Constant>>>);
 
-TEST_CASE("make_backoff makes what the constructor makes", "[backoff][make_backoff][unit]") {
+TEST_CASE("make_backoff returns the same Backoff as the constructor",
+          "[backoff][make_backoff][unit]") {
     auto made = make_backoff(NoJitter{}, Cap{30s}, Exponential{1s, 1.5});
     REQUIRE(made);
     Backoff constructed{NoJitter{}, Cap{30s}, Exponential{1s, 1.5}};
@@ -49,7 +51,7 @@ TEST_CASE("make_backoff makes what the constructor makes", "[backoff][make_backo
     CHECK(make_backoff(NoJitter{}, NoCap{}, Square{100}).value().max_delay(2) == 900ns);
 }
 
-TEST_CASE("make_backoff says which part is wrong", "[backoff][make_backoff][unit]") {
+TEST_CASE("make_backoff returns which part is wrong", "[backoff][make_backoff][unit]") {
     constexpr double nan = std::numeric_limits<double>::quiet_NaN();
     const auto error = [](auto made) { return made.error(); };
     CHECK(error(make_backoff(FullJitter{}, Cap{30s}, 0s)) == BackoffErrc::bad_base);
@@ -99,7 +101,7 @@ TEST_CASE("make_backoff overflows in no unit", "[backoff][make_backoff][unit]") 
               .max_delay(9) == 2500ms);
 }
 
-TEST_CASE("make_backoff takes a seed", "[backoff][make_backoff][unit]") {
+TEST_CASE("make_backoff accepts a seed", "[backoff][make_backoff][unit]") {
     auto made = make_backoff(FullJitter{}, Cap{30s}, 1s, Seed{7});
     Backoff constructed{FullJitter{}, Cap{30s}, 1s, Seed{7}};
     REQUIRE(made);

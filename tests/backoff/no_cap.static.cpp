@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what no_cap.hpp says of its types holds: concepts, sizes, what may throw.
+// Goal: the types of no_cap.hpp satisfy their concepts, have the documented sizes, and throw
+// only as documented.
 #include <belay/backoff/no_cap.hpp>
 
 #include <type_traits>

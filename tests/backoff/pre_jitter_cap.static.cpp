@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what pre_jitter_cap.hpp says of its types holds: concepts, sizes, what may throw.
+// Goal: the types of pre_jitter_cap.hpp satisfy their concepts, have the documented sizes, and
+// throw only as documented.
 #include <belay/backoff/pre_jitter_cap.hpp>
 
 using namespace belay;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: PreJitterCap bounds the nominal wait only, and says so.
+// Goal: PreJitterCap bounds the nominal wait only. Method: examples at compile time.
 #include <belay/backoff/pre_jitter_cap.hpp>
 
 #include <belay/backoff/backoff.hpp>
@@ -18,7 +18,7 @@ TEST_CASE("PreJitterCap::limit is the smaller of the wait and the cap",
     STATIC_REQUIRE(PreJitterCap{120s} == PreJitterCap{2min});
 }
 
-TEST_CASE("PreJitterCap lets the jitter go beyond, by its own share and no more",
+TEST_CASE("PreJitterCap lets the jitter exceed it, by its own share and no more",
           "[backoff][pre_jitter_cap][unit]") {
     constexpr Backoff wide{ProportionalJitter::plus_minus_percent(20), PreJitterCap{120s}, 1s};
     STATIC_REQUIRE(wide.max_delay(~std::uint64_t{0}) == 144s);

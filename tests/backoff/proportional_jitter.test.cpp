@@ -37,7 +37,7 @@ TEST_CASE("ProportionalJitter upwards never waits less than the nominal wait",
     CHECK(seen.mean < 1051);
 }
 
-TEST_CASE("ProportionalJitter takes every percentage from 0 to 100",
+TEST_CASE("ProportionalJitter accepts every percentage from 0 to 100",
           "[backoff][proportional_jitter][unit]") {
     constexpr part::NominalWait nominal{7ns, forever, 0};
     STATIC_REQUIRE(ProportionalJitter::plus_percent(0).range(nominal) == part::WaitRange{7ns, 7ns});
@@ -51,7 +51,7 @@ TEST_CASE("ProportionalJitter takes every percentage from 0 to 100",
                    BackoffErrc::bad_jitter);
 }
 
-TEST_CASE("ProportionalJitter keeps its spread at the cap, and piles nothing up on it",
+TEST_CASE("ProportionalJitter keeps its spread at the cap, and collects no waits there",
           "[backoff][proportional_jitter][regression]") {
     // 54.5 s is 60 s / 1.1: clamped after the draw, half of a fleet would wait 60 s exactly.
     const auto late = wait_samples(Backoff{upwards, Cap{60s}, 1s}, 10, 20'000);
@@ -65,7 +65,7 @@ TEST_CASE("ProportionalJitter keeps its spread at the cap, and piles nothing up 
     STATIC_REQUIRE(Backoff{upwards, Cap{60s}, 1s}.max_delay(5) == 35'200ms);
 }
 
-TEST_CASE("ProportionalJitter goes beyond a cap that bounds the nominal wait",
+TEST_CASE("ProportionalJitter exceeds a cap that bounds the nominal wait",
           "[backoff][proportional_jitter][unit]") {
     const auto late = wait_samples(Backoff{both_ways, PreJitterCap{120s}, 1s}, 10, 20'000);
     CHECK(late.least >= 96s);

@@ -27,7 +27,8 @@ static_assert(std::same_as<decltype(Backoff{SmoothJitter{}, Cap{30s}, 1s}),
                            Backoff<SmoothJitter, Cap, Constant>>);
 static_assert(sizeof(Backoff<SmoothJitter, Cap>) <= 40);
 
-TEST_CASE("SmoothJitter's curve is the formula within 0.3 %", "[backoff][smooth_jitter][unit]") {
+TEST_CASE("SmoothJitter's curve matches the formula within 0.3 %",
+          "[backoff][smooth_jitter][unit]") {
     for (std::uint64_t row = 0; row < 12; ++row) {
         for (std::uint32_t i = 0; i < 4096; ++i) {
             const double x = static_cast<double>(i) / 4096;
@@ -148,7 +149,7 @@ TEST_CASE("SmoothJitter is defined for every attempt", "[backoff][smooth_jitter]
     CHECK(Backoff{SmoothJitter{}, NoCap{}, 1s}.max_delay(1025) == forever);
 }
 
-TEST_CASE("SmoothJitter shrinks under the cap, and piles nothing up on it",
+TEST_CASE("SmoothJitter shrinks under the cap, and collects no waits there",
           "[backoff][smooth_jitter][regression]") {
     const auto late = wait_samples(Backoff{SmoothJitter{}, Cap{30s}, 1s}, 20, 20'000);
     CHECK(late.on_top == 0);
@@ -174,7 +175,7 @@ TEST_CASE("SmoothJitter waits between the bounds for every base, cap and seed",
     }));
 }
 
-TEST_CASE("SmoothJitter forgets where it was after a reset", "[backoff][smooth_jitter][unit]") {
+TEST_CASE("SmoothJitter starts again after a reset", "[backoff][smooth_jitter][unit]") {
     CHECK(SmoothJitter{} == [] {
         SmoothJitter jitter;
         Random bits{Seed{1}};

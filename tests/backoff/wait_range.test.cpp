@@ -26,7 +26,7 @@ TEST_CASE("uniform_wait stays in its range", "[backoff][wait_range][property]") 
     }));
 }
 
-TEST_CASE("uniform_wait draws each wait as often as any other", "[backoff][wait_range][unit]") {
+TEST_CASE("uniform_wait draws each wait equally often", "[backoff][wait_range][unit]") {
     Random bits{Seed{3}};
     std::array<int, 5> seen{};
     for (int i = 0; i < 50'000; ++i) {

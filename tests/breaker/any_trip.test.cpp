@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: each trip sees every call, and the answers fold to any or all; what none asks for is not
-// measured.
+// Goal: each trip sees every call, and their answers combine to any or all; values that no trip
+// needs are not measured. Method: examples and properties.
 #include <belay/breaker/any_trip.hpp>
 
 #include <type_traits>
@@ -78,7 +78,7 @@ TEST_CASE("AnyTrip in a breaker counts a slow probe as failed", "[breaker][any_t
     CHECK(b.state() == BreakerState::open);
 }
 
-TEST_CASE("AnyTrip and AllTrips say that a probe was too slow if any of their trips does",
+TEST_CASE("AnyTrip and AllTrips report a probe as too slow if any of their trips does",
           "[breaker][any_trip][unit]") {
     STATIC_REQUIRE([] {
         const CountWindow<20> window;
@@ -93,7 +93,8 @@ TEST_CASE("AnyTrip and AllTrips say that a probe was too slow if any of their tr
     }());
 }
 
-TEST_CASE("AnyTrip and AllTrips are the fold of their trips", "[breaker][any_trip][property]") {
+TEST_CASE("AnyTrip and AllTrips combine the answers of their trips",
+          "[breaker][any_trip][property]") {
     CHECK(rc::check("any is or, all is and", [](const std::vector<bool>& verdicts) {
         InARow a{2};
         Counted b{CountWindow<20>{}, {.percent = 30, .min_calls = 3}};

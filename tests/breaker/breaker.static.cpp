@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what breaker.hpp says of its types holds: concepts, sizes, what may throw.
+// Goal: the types of breaker.hpp satisfy their concepts, have the documented sizes, and throw
+// only as documented.
 #include <belay/breaker/breaker.hpp>
 
 using namespace belay;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: closed, open, half-open, at the exact instants; and never stuck, whatever happens to a
-// probe.
+// Goal: the breaker is closed, open and half-open at the exact instants, and never stuck,
+// whatever happens to a probe. Method: timelines.
 #include <belay/breaker/breaker.hpp>
 
 #include <cerrno>
@@ -92,7 +92,7 @@ TEST_CASE("Breaker opens again, for its full wait, after a probe that fails",
     }());
 }
 
-TEST_CASE("Breaker lets one probe through, and says when to ask again",
+TEST_CASE("Breaker lets one probe through, and returns when to ask again",
           "[breaker][breaker][unit]") {
     auto b = opened_bench();
     b.now += 300s;
@@ -102,7 +102,7 @@ TEST_CASE("Breaker lets one probe through, and says when to ask again",
     CHECK(b.state() == BreakerState::half_open);
 }
 
-TEST_CASE("Breaker gives an abandoned probe back", "[breaker][breaker][unit]") {
+TEST_CASE("Breaker returns an abandoned probe", "[breaker][breaker][unit]") {
     auto b = opened_bench();
     b.now += 300s;
     for (int i = 0; i < 100; ++i) {
@@ -115,7 +115,7 @@ TEST_CASE("Breaker gives an abandoned probe back", "[breaker][breaker][unit]") {
     CHECK(b.state() == BreakerState::closed);
 }
 
-TEST_CASE("Breaker takes begin while open as a forced probe", "[breaker][breaker][unit]") {
+TEST_CASE("Breaker treats begin while open as a forced probe", "[breaker][breaker][unit]") {
     auto b = opened_bench();
     const Instant until = b.now + 300s;
     b.now += 10s;
@@ -138,7 +138,7 @@ TEST_CASE("Breaker counts neither planned nor abandoned attempts", "[breaker][br
     CHECK(b.fail().verb == Advice::Verb::suspend);
 }
 
-TEST_CASE("Breaker takes an answer that says no for a sign of life", "[breaker][breaker][unit]") {
+TEST_CASE("Breaker treats a rejection by the peer as a sign of life", "[breaker][breaker][unit]") {
     for (const Cause no : {Cause::permanent, Cause::forbidden, Cause::unauthorized}) {
         auto b = bench(2);
         for (int i = 0; i < 10; ++i) CHECK(b.fail(Failure{no}) == Advice::go());
@@ -159,7 +159,7 @@ TEST_CASE("Breaker takes an answer that says no for a sign of life", "[breaker][
     }
 }
 
-TEST_CASE("Breaker learns nothing from what no peer answered", "[breaker][breaker][unit]") {
+TEST_CASE("Breaker ignores failures that no peer caused", "[breaker][breaker][unit]") {
     const std::error_code ours[] = {std::make_error_code(std::errc::not_enough_memory),
                                     std::make_error_code(std::errc::too_many_files_open),
                                     std::make_error_code(std::errc::too_many_files_open_in_system),
@@ -194,7 +194,7 @@ TEST_CASE("Breaker learns nothing from what no peer answered", "[breaker][breake
     }
 }
 
-TEST_CASE("Breaker waits out a clock that stands still, goes back or jumps",
+TEST_CASE("Breaker waits correctly with a clock that stands still, steps back or jumps",
           "[breaker][breaker][unit]") {
     auto b = opened_bench();
     CHECK_FALSE(b.admits());
@@ -220,7 +220,7 @@ TEST_CASE("Breaker with a Backoff as its wait grows from reopening to reopening"
     CHECK(b.fail() == Advice::suspend(b.now + 10s));
 }
 
-TEST_CASE("Breaker may ask for several probes, one after the other", "[breaker][breaker][unit]") {
+TEST_CASE("Breaker may require several probes, one after the other", "[breaker][breaker][unit]") {
     STATIC_REQUIRE([] {
         BreakerBench b{Breaker{ConsecutiveFailures{1}, OpenFor{300s},
                                HalfOpenOptions{.successes = 3, .failures = 2}}};
@@ -245,7 +245,7 @@ TEST_CASE("Breaker may ask for several probes, one after the other", "[breaker][
     }());
 }
 
-TEST_CASE("Breaker does not mind a verdict without a begin, as a policy may give one",
+TEST_CASE("Breaker accepts a verdict without a begin, as a policy may give one",
           "[breaker][breaker][unit]") {
     auto b = opened_bench();
     Turn turn{b.now, b.bits};
@@ -257,7 +257,7 @@ TEST_CASE("Breaker does not mind a verdict without a begin, as a policy may give
 }
 
 // Pitfall 23.
-TEST_CASE("Breaker tells the remaining time, so that nobody asks in a hot loop",
+TEST_CASE("Breaker returns the remaining time, so that callers need not poll",
           "[breaker][breaker][unit]") {
     auto b = opened_bench();
     for (int asked = 0; asked < 3; ++asked) {
@@ -269,8 +269,7 @@ TEST_CASE("Breaker tells the remaining time, so that nobody asks in a hot loop",
     CHECK(b.admits());
 }
 
-TEST_CASE("Breaker in a policy outlasts shorter waits, and longer ones outlast it",
-          "[breaker][breaker][unit]") {
+TEST_CASE("Breaker in a policy: the longest wait counts", "[breaker][breaker][unit]") {
     Policy policy{Backoff{NoJitter{}, Cap{500s}, 200s},
                   Breaker{ConsecutiveFailures{1}, OpenFor{300s}}};
     Random bits{Seed{1}};

@@ -65,7 +65,7 @@ constexpr auto due(HalfOpenOptions half_open = {}) {
 static_assert(std::is_trivially_copyable_v<Core> && sizeof(Core) <= 56);
 template class belay::detail::BreakerCore<belay_test::MinimalTrip, belay_test::MinimalOpenWait>;
 
-TEST_CASE("BreakerCore says what changed, once for each change", "[breaker][breaker_core][unit]") {
+TEST_CASE("BreakerCore reports each change once", "[breaker][breaker_core][unit]") {
     STATIC_REQUIRE([] {
         auto b = fresh({}, 2);
         bool ok = b.acquire().change == none && b.fail() == none && b.succeed() == none;
@@ -95,7 +95,7 @@ TEST_CASE("BreakerCore is half-open at its instant, and not a nanosecond before"
 }
 
 // Pitfall 13.
-TEST_CASE("BreakerCore gives no more permits at a time than it has probes",
+TEST_CASE("BreakerCore grants no more permits at a time than it has probes",
           "[breaker][breaker_core][unit]") {
     STATIC_REQUIRE([] {
         auto b = due({.probes = 3, .successes = 3});
@@ -138,7 +138,7 @@ TEST_CASE("BreakerCore has no more probes under way than could still be needed",
     }());
 }
 
-TEST_CASE("BreakerCore begins a new round of probes when the old one took too long",
+TEST_CASE("BreakerCore starts a new round of probes when the old one took too long",
           "[breaker][breaker_core][unit]") {
     static constexpr HalfOpenOptions patient{
         .probes = 2, .successes = 2, .failures = 2, .at_most = 1min};
@@ -190,8 +190,9 @@ TEST_CASE("BreakerCore begins a new round of probes when the old one took too lo
     }());
 }
 
-TEST_CASE("BreakerCore times a round from its first probe, by however many and whatever clock",
-          "[breaker][breaker_core][unit]") {
+TEST_CASE(
+    "BreakerCore measures a round from its first probe, with any number of probes and any clock",
+    "[breaker][breaker_core][unit]") {
     auto b = due({.successes = 200, .at_most = 100s});
     for (int i = 0; i < 100; ++i) {
         CHECK(b.acquire().change == (i == 0 ? half_opened : none));
@@ -294,7 +295,7 @@ TEST_CASE("BreakerCore gives a lost probe's permit to the next caller after its 
     }());
 }
 
-TEST_CASE("BreakerCore takes a late probe's verdict as long as nobody took its permit",
+TEST_CASE("BreakerCore accepts a late probe's verdict until its permit is given to another caller",
           "[breaker][breaker_core][unit]") {
     STATIC_REQUIRE([] {
         auto b = due({.probe_timeout = 10s});
@@ -304,7 +305,7 @@ TEST_CASE("BreakerCore takes a late probe's verdict as long as nobody took its p
     }());
 }
 
-TEST_CASE("BreakerCore gives probes up when the last one's time is over",
+TEST_CASE("BreakerCore abandons probes when the last one's time is over",
           "[breaker][breaker_core][unit]") {
     STATIC_REQUIRE([] {
         auto b = due({.probes = 2, .successes = 2, .failures = 2, .probe_timeout = 10s});
@@ -322,7 +323,7 @@ TEST_CASE("BreakerCore gives probes up when the last one's time is over",
     }());
 }
 
-TEST_CASE("BreakerCore under a mode that a person set", "[breaker][breaker_core][unit]") {
+TEST_CASE("BreakerCore in each mode that an operator can set", "[breaker][breaker_core][unit]") {
     STATIC_REQUIRE([] {
         auto b = fresh();
         bool ok = b.core.set_mode(BreakerMode::forced_open) == mode_set;
@@ -343,8 +344,9 @@ TEST_CASE("BreakerCore under a mode that a person set", "[breaker][breaker_core]
     }());
 }
 
-TEST_CASE("BreakerCore with metrics only says when it would have opened, and lets all through",
-          "[breaker][breaker_core][unit]") {
+TEST_CASE(
+    "BreakerCore in metrics_only reports when it would have opened, and lets all calls through",
+    "[breaker][breaker_core][unit]") {
     STATIC_REQUIRE([] {
         auto b = fresh({}, 3);
         b.core.set_mode(BreakerMode::metrics_only);
@@ -358,7 +360,7 @@ TEST_CASE("BreakerCore with metrics only says when it would have opened, and let
     }());
 }
 
-TEST_CASE("BreakerCore voids the permits that were out when a mode was set",
+TEST_CASE("BreakerCore invalidates the permits in use when a mode is set",
           "[breaker][breaker_core][unit]") {
     auto b = due();
     static_cast<void>(b.acquire());
@@ -385,7 +387,7 @@ TEST_CASE("BreakerCore grows its wait from reopening to reopening, and forgets w
     }());
 }
 
-TEST_CASE("BreakerCore goes on where its snapshot left off, in another program at another time",
+TEST_CASE("BreakerCore continues from its snapshot, in another program at another time",
           "[breaker][breaker_core][unit]") {
     STATIC_REQUIRE([] {
         CoreBench b{detail::BreakerCore{ConsecutiveFailures{1}, belay_test::GrowingWait{},
@@ -475,7 +477,7 @@ TEST_CASE("BreakerCore restores every mode and state", "[breaker][breaker_core][
 }
 
 // Pitfall 11.
-TEST_CASE("BreakerCore outlives clocks that stand still, go back or jump",
+TEST_CASE("BreakerCore works with clocks that stand still, step back or jump",
           "[breaker][breaker_core][unit]") {
     auto b = due({.probe_timeout = 10s});
     static_cast<void>(b.acquire());

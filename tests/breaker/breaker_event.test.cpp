@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: an observer hears every change after it was made, in order, never under the lock; a slow
-// one sees what it missed.
+// Goal: an observer is notified of every change after it was made, in order, never under the
+// lock; a slow one can see how many it missed. Method: recording observers and threads.
 #include <belay/breaker/breaker_event.hpp>
 
 #include <atomic>
@@ -20,7 +20,7 @@
 #include "support/aborts.hpp"
 #include "support/breaker/breaker_archetypes.hpp"
 #include "support/catch.hpp"
-#include "support/core/told_in_every_way.hpp"
+#include "support/core/observed_in_every_form.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
@@ -43,16 +43,16 @@ struct BreakerAllWrong : NoObserver {
 };
 using OfBreaker = detail::BreakerHooks<SomeBreaker>::Event;
 
-struct HearsBreaker {
-    belay_test::Told& told;
+struct BreakerRecorder {
+    belay_test::Recorded& told;
     void on_breaker(const BreakerEvent& event) noexcept {
         told.push_back(std::to_string(static_cast<int>(event.change)));
     }
 };
-struct HearsBreakerWithMachine {
-    belay_test::Told& told;
+struct BreakerRecorderWithMachine {
+    belay_test::Recorded& told;
     void on_breaker(auto& breaker, const BreakerEvent& event) noexcept {
-        if (breaker.mode() == event.mode) HearsBreaker{told}.on_breaker(event);
+        if (breaker.mode() == event.mode) BreakerRecorder{told}.on_breaker(event);
     }
 };
 
@@ -72,7 +72,7 @@ static_assert(sizeof(CircuitBreaker<SteadyClock, ConsecutiveFailures, OpenFor, S
               "nor for one that hears nothing");
 static_assert(!OfBreaker::right<BreakerAllWrong> && !OfBreaker::never_throws<Throws>());
 
-TEST_CASE("CircuitBreaker tells its hook, however its observer is given",
+TEST_CASE("CircuitBreaker calls its hook, in every form of observer",
           "[breaker][breaker_event][unit]") {
     const auto run = [](auto observer) {
         ManualClock clock;
@@ -81,16 +81,17 @@ TEST_CASE("CircuitBreaker tells its hook, however its observer is given",
         breaker.acquire().failure();
         breaker.set_mode(BreakerMode::disabled);
     };
-    const belay_test::Told all{std::to_string(static_cast<int>(opened)),
-                               std::to_string(static_cast<int>(mode_set))};
-    belay_test::told_in_every_way<HearsBreaker>(run, all);
-    belay_test::told_in_every_way<HearsBreakerWithMachine>(run, all);
+    const belay_test::Recorded all{std::to_string(static_cast<int>(opened)),
+                                   std::to_string(static_cast<int>(mode_set))};
+    belay_test::observed_in_every_form<BreakerRecorder>(run, all);
+    belay_test::observed_in_every_form<BreakerRecorderWithMachine>(run, all);
     run(Silent{});
     Silent silent;
     run(std::ref(silent));
 }
 
-TEST_CASE("BreakerEvents tells events in order, each once", "[breaker][breaker_event][unit]") {
+TEST_CASE("BreakerEvents notifies of events in order, each once",
+          "[breaker][breaker_event][unit]") {
     std::vector<BreakerEvent> heard;
     SomeBreaker breaker;
     detail::BreakerEvents<SomeBreaker, Listener> events{breaker, Listener{&heard}};
@@ -106,7 +107,7 @@ TEST_CASE("BreakerEvents tells events in order, each once", "[breaker][breaker_e
     CHECK(heard[1].number == 2);
 }
 
-TEST_CASE("BreakerEvents drops the oldest when nobody listens, and the numbers show it",
+TEST_CASE("BreakerEvents drops the oldest events when they are not read, and the numbers show it",
           "[breaker][breaker_event][unit]") {
     std::vector<BreakerEvent> heard;
     SomeBreaker breaker;
@@ -124,7 +125,7 @@ TEST_CASE("BreakerEvents drops the oldest when nobody listens, and the numbers s
     CHECK(heard.size() == 17);
 }
 
-TEST_CASE("CircuitBreaker tells a whole outage with its instants",
+TEST_CASE("CircuitBreaker reports a whole outage with its instants",
           "[breaker][breaker_event][unit]") {
     ManualClock clock;
     std::vector<BreakerEvent> heard;
@@ -160,7 +161,7 @@ TEST_CASE("CircuitBreaker tells a whole outage with its instants",
     for (std::uint64_t i = 0; i < 9; ++i) CHECK(heard[i].number == i + 1);
 }
 
-TEST_CASE("CircuitBreaker tells the last failure of what it opens for",
+TEST_CASE("CircuitBreaker reports the last failure that opened it",
           "[breaker][breaker_event][unit]") {
     ManualClock clock;
     std::vector<BreakerEvent> heard;
@@ -207,7 +208,7 @@ TEST_CASE("CircuitBreaker tells the last failure of what it opens for",
     }
 }
 
-TEST_CASE("CircuitBreaker that opened says so, though its wait may be over at once",
+TEST_CASE("CircuitBreaker reports that it opened, also when its wait may be over at once",
           "[breaker][breaker_event][unit]") {
     ManualClock clock;
     std::vector<BreakerEvent> heard;
@@ -242,7 +243,7 @@ void UndertakerHook::on_breaker(const BreakerEvent&) noexcept { owner->breaker.r
 
 }  // namespace
 
-TEST_CASE("CircuitBreaker that its observer destroys is found in a checked build",
+TEST_CASE("CircuitBreaker that its observer destroys is detected in a checked build",
           "[breaker][breaker_event][unit]") {
     CHECK_THAT(belay_test::aborts_with([] {
                    const ManualClock clock;
@@ -257,19 +258,20 @@ TEST_CASE("CircuitBreaker that its observer destroys is found in a checked build
 namespace {
 
 // Pitfall 27: an observer that asks the breaker, and even changes it, while it is told.
-struct MeddlerState;
-struct MeddlerHook {
-    MeddlerState* state;
+struct ReentrantState;
+struct ReentrantHook {
+    ReentrantState* state;
     void on_breaker(const BreakerEvent& event) noexcept;
 };
-struct MeddlerState {
+struct ReentrantState {
     std::vector<BreakerChange> heard;
     std::vector<BreakerState> seen;
     int depth = 0;
     int deepest = 0;
-    CircuitBreaker<ManualClock::View, ConsecutiveFailures, OpenFor, MeddlerHook>* breaker = nullptr;
+    CircuitBreaker<ManualClock::View, ConsecutiveFailures, OpenFor, ReentrantHook>* breaker =
+        nullptr;
 };
-void MeddlerHook::on_breaker(const BreakerEvent& event) noexcept {
+void ReentrantHook::on_breaker(const BreakerEvent& event) noexcept {
     state->deepest = ++state->depth > state->deepest ? state->depth : state->deepest;
     state->heard.push_back(event.change);
     state->seen.push_back(state->breaker->state());
@@ -285,12 +287,13 @@ void MeddlerHook::on_breaker(const BreakerEvent& event) noexcept {
 
 }  // namespace
 
-TEST_CASE("CircuitBreaker's observer may call the breaker, and hears what follows afterwards",
-          "[breaker][breaker_event][unit]") {
+TEST_CASE(
+    "CircuitBreaker's observer may call the breaker, and is notified of the results afterwards",
+    "[breaker][breaker_event][unit]") {
     ManualClock clock;
-    MeddlerState state;
+    ReentrantState state;
     CircuitBreaker breaker{
-        ConsecutiveFailures{1}, OpenFor{60s}, clock.view(), {}, MeddlerHook{&state}};
+        ConsecutiveFailures{1}, OpenFor{60s}, clock.view(), {}, ReentrantHook{&state}};
     state.breaker = &breaker;
     breaker.acquire().failure();
     CHECK(state.heard == std::vector{opened, mode_set, opened, mode_set});
@@ -299,7 +302,7 @@ TEST_CASE("CircuitBreaker's observer may call the breaker, and hears what follow
     CHECK(state.deepest == 1);
 }
 
-TEST_CASE("CircuitBreaker tells in order, by one thread at a time, whatever threads do",
+TEST_CASE("CircuitBreaker notifies in order, from one thread at a time, under concurrent calls",
           "[breaker][breaker_event][unit]") {
     struct Watch {
         std::atomic<int> inside{0};

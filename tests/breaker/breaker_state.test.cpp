@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: changes have names, and a snapshot from a file is looked at before it is believed.
+// Goal: changes have names, and a snapshot from a file is validated before it is used. Method:
+// all values.
 #include <belay/breaker/breaker_state.hpp>
 
 #include <string_view>
@@ -22,7 +23,7 @@ TEST_CASE("to_string names every change of a breaker", "[breaker][breaker_state]
     CHECK(std::string_view{to_string(static_cast<BreakerChange>(8))} == "unknown");
 }
 
-TEST_CASE("BreakerSnapshot::is_valid refuses what no breaker wrote",
+TEST_CASE("BreakerSnapshot::is_valid rejects snapshots that no breaker wrote",
           "[breaker][breaker_state][unit]") {
     CHECK(BreakerSnapshot{}.is_valid());
     CHECK(BreakerSnapshot{BreakerMode::metrics_only, BreakerState::half_open, 65535, forever}

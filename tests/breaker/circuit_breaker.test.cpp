@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: the shared breaker behaves as the value, leaks no permit, and stays right under threads.
+// Goal: the shared breaker behaves like the value, leaks no permit, and is correct under
+// threads. Method: examples, properties and threads.
 #include <belay/breaker/circuit_breaker.hpp>
 
 #include <atomic>
@@ -73,7 +74,7 @@ template class belay::CircuitBreaker<belay_test::MinimalClock>;
 template class belay::CircuitBreaker<belay_test::MinimalClock, belay_test::MinimalTrip,
                                      belay_test::MinimalOpenWait>;
 
-TEST_CASE("CircuitBreaker uses of a clock only what ClockLike promises",
+TEST_CASE("CircuitBreaker requires of a clock only the promises of ClockLike",
           "[breaker][circuit_breaker][unit]") {
     CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{1s},
                            belay_test::MinimalClock{Instant{}}};
@@ -103,7 +104,7 @@ TEST_CASE("CircuitBreaker reads no clock while closed", "[breaker][circuit_break
     CHECK(reads.load() == 1);
 }
 
-TEST_CASE("CircuitBreaker reads the clock only as often as its trip asks for",
+TEST_CASE("CircuitBreaker reads the clock only as often as its trip requires",
           "[breaker][circuit_breaker][unit]") {
     const auto reads_of = [](auto trip) {
         std::atomic<int> reads{0};
@@ -117,7 +118,7 @@ TEST_CASE("CircuitBreaker reads the clock only as often as its trip asks for",
     CHECK(reads_of(SlowCallRate{1s, CountWindow<10>{}}) == 20);
 }
 
-TEST_CASE("CircuitBreaker refuses while open, and tells until when",
+TEST_CASE("CircuitBreaker rejects while open, and returns until when",
           "[breaker][circuit_breaker][unit]") {
     ManualClock clock;
     Breaking breaker{ConsecutiveFailures{3}, OpenFor{300s}, clock.view()};
@@ -158,7 +159,7 @@ TEST_CASE("CircuitBreaker lets one probe through at a time", "[breaker][circuit_
     CHECK(breaker.state() == BreakerState::closed);
 }
 
-TEST_CASE("CircuitBreaker takes only the first verdict on a permit",
+TEST_CASE("CircuitBreaker accepts only the first verdict on a permit",
           "[breaker][circuit_breaker][unit]") {
     ManualClock clock;
     Breaking breaker{ConsecutiveFailures{2}, OpenFor{300s}, clock.view()};
@@ -220,7 +221,7 @@ TEST_CASE("CircuitBreaker ignores verdicts from before the last change of state"
     CHECK(breaker.state() == BreakerState::closed);
 }
 
-TEST_CASE("CircuitBreaker ignores a failure of an older closed time",
+TEST_CASE("CircuitBreaker ignores a failure of an older closed period",
           "[breaker][circuit_breaker][unit]") {
     ManualClock clock;
     Breaking breaker{ConsecutiveFailures{1}, OpenFor{1s}, clock.view()};
@@ -277,7 +278,7 @@ TEST_CASE("CircuitBreaker is not locked by a probe that hangs",
     CHECK(breaker.counters().stale == 1);
 }
 
-TEST_CASE("CircuitBreaker gives up even the default probe one day",
+TEST_CASE("CircuitBreaker abandons a hanging probe with the default timeout, too",
           "[breaker][circuit_breaker][unit]") {
     ManualClock clock;
     Breaking breaker{ConsecutiveFailures{1}, OpenFor{60s}, clock.view()};
@@ -290,7 +291,8 @@ TEST_CASE("CircuitBreaker gives up even the default probe one day",
     }
 }
 
-TEST_CASE("CircuitBreaker obeys a person", "[breaker][circuit_breaker][unit]") {
+TEST_CASE("CircuitBreaker follows the mode that an operator sets",
+          "[breaker][circuit_breaker][unit]") {
     ManualClock clock;
     Breaking breaker{ConsecutiveFailures{1}, OpenFor{60s}, clock.view()};
     Permit before = breaker.acquire();
@@ -327,7 +329,8 @@ TEST_CASE("CircuitBreaker obeys a person", "[breaker][circuit_breaker][unit]") {
     CHECK(breaker.state() == BreakerState::closed);
 }
 
-TEST_CASE("CircuitBreaker counts what is off the fast path", "[breaker][circuit_breaker][unit]") {
+TEST_CASE("CircuitBreaker counts events outside the fast path",
+          "[breaker][circuit_breaker][unit]") {
     ManualClock clock;
     Breaking breaker{ConsecutiveFailures{2}, OpenFor{60s}, clock.view()};
     Permit late = breaker.acquire();
@@ -349,7 +352,7 @@ TEST_CASE("CircuitBreaker counts what is off the fast path", "[breaker][circuit_
                                                 .closed = 1});
 }
 
-TEST_CASE("CircuitBreaker counts each failure once while nobody decides",
+TEST_CASE("CircuitBreaker counts each failure once in metrics_only",
           "[breaker][circuit_breaker][unit]") {
     const auto failures_of = [](auto trip) {
         CircuitBreaker breaker{trip, OpenFor{60s}};
@@ -429,7 +432,7 @@ TEST_CASE("CircuitBreaker trips by a rate though its callers' turns are of diffe
     }
 }
 
-TEST_CASE("CircuitBreaker's permit that replaces another one is asked for while that is out",
+TEST_CASE("CircuitBreaker's permit that replaces another one is acquired while the first is in use",
           "[breaker][circuit_breaker][unit]") {
     ManualClock clock;
     Breaking breaker{ConsecutiveFailures{1}, OpenFor{60s}, clock.view()};
@@ -477,7 +480,7 @@ TEST_CASE("CircuitBreaker with a Backoff spreads the probes of many clients",
     for (std::size_t i = 1; i < probes.size(); ++i) CHECK(probes[i] != probes[0]);
 }
 
-TEST_CASE("CircuitBreaker that dies before its permits is found in a checked build",
+TEST_CASE("CircuitBreaker that is destroyed before its permits is detected in a checked build",
           "[breaker][circuit_breaker][unit]") {
     CHECK_THAT(belay_test::aborts_with([] {
                    Permit survivor;
@@ -622,7 +625,7 @@ TEST_CASE("CircuitBreaker and Breaker are equal on every event sequence",
     }));
 }
 
-TEST_CASE("CircuitBreaker decides as its core for any number of callers, and its counters rise",
+TEST_CASE("CircuitBreaker decides like its core for any number of callers, and its counters rise",
           "[breaker][circuit_breaker][property]") {
     CHECK(rc::check("consecutive failures", [] {
         is_its_core(ConsecutiveFailures{*rc::gen::inRange<std::uint32_t>(1, 4)}, OpenFor{10s});

@@ -50,7 +50,7 @@ void on_threads(std::uint64_t count, Work work) {
 
 }  // namespace
 
-TEST_CASE("CircuitBreaker stays closed when a success comes just before the last straw",
+TEST_CASE("CircuitBreaker stays closed when a success comes just before the deciding failure",
           "[breaker][circuit_breaker_threads][unit]") {
     Intruder intruder;
     CircuitBreaker breaker{ConsecutiveFailures{2}, OpenFor{1s}, IntrudedClock{&intruder}};
@@ -65,7 +65,7 @@ TEST_CASE("CircuitBreaker stays closed when a success comes just before the last
     CHECK(breaker.counters().failures == 3);
 }
 
-TEST_CASE("CircuitBreaker opens once when two last straws meet",
+TEST_CASE("CircuitBreaker opens once when two deciding failures meet",
           "[breaker][circuit_breaker_threads][unit]") {
     Intruder intruder;
     CircuitBreaker breaker{ConsecutiveFailures{2}, OpenFor{1s}, IntrudedClock{&intruder}};
@@ -77,7 +77,7 @@ TEST_CASE("CircuitBreaker opens once when two last straws meet",
     CHECK(breaker.counters() == BreakerCounters{.failures = 2, .stale = 1, .opened = 1});
 }
 
-TEST_CASE("CircuitBreaker lets a caller through when it closes just before he asks",
+TEST_CASE("CircuitBreaker lets a caller through when it closes just before the call",
           "[breaker][circuit_breaker_threads][unit]") {
     Intruder intruder;
     CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{1s}, IntrudedClock{&intruder}};
@@ -92,7 +92,7 @@ TEST_CASE("CircuitBreaker lets a caller through when it closes just before he as
     CHECK(breaker.state() == BreakerState::closed);
 }
 
-TEST_CASE("CircuitBreaker has at most one probe out, whatever threads do",
+TEST_CASE("CircuitBreaker has at most one probe in use, under concurrent calls",
           "[breaker][circuit_breaker_threads][unit]") {
     ManualClock clock;
     Breaking breaker{ConsecutiveFailures{1}, OpenFor{1ms}, clock.view()};
@@ -262,7 +262,7 @@ TEST_CASE("CircuitBreaker with windows and several probes is consistent under th
     CHECK(breaker.state() == BreakerState::closed);
 }
 
-TEST_CASE("CircuitBreaker obeys a person while threads call",
+TEST_CASE("CircuitBreaker follows an operator's mode under concurrent calls",
           "[breaker][circuit_breaker_threads][unit]") {
     ManualClock clock;
     Breaking breaker{ConsecutiveFailures{2}, OpenFor{1ms}, clock.view()};

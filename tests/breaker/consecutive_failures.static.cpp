@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what consecutive_failures.hpp says of its types holds: concepts, sizes, what may throw.
+// Goal: the types of consecutive_failures.hpp satisfy their concepts, have the documented sizes,
+// and throw only as documented.
 #include <belay/breaker/consecutive_failures.hpp>
 
 using namespace belay;

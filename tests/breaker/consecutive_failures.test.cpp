@@ -16,7 +16,7 @@ static_assert(ConsecutiveFailures{7}.limit() == 7);
 static_assert(!detail::RecordsAtInstants<ConsecutiveFailures> &&
               !detail::RecordsTimedCalls<ConsecutiveFailures>);
 
-TEST_CASE("ConsecutiveFailures trips at the n-th failure in a row, and stays so",
+TEST_CASE("ConsecutiveFailures trips at the n-th failure in a row, and stays tripped",
           "[breaker][consecutive_failures][unit]") {
     STATIC_REQUIRE([] {
         ConsecutiveFailures trip{3};
@@ -35,7 +35,7 @@ TEST_CASE("ConsecutiveFailures does not wrap at its greatest limit",
     for (int i = 0; i < 1000; ++i) CHECK_FALSE(trip.record(true));
 }
 
-TEST_CASE("ConsecutiveFailures says what counting backwards says",
+TEST_CASE("ConsecutiveFailures agrees with a count of the last verdicts",
           "[breaker][consecutive_failures][property]") {
     CHECK(rc::check("the last n verdicts are failures", [](const std::vector<bool>& verdicts) {
         const auto limit = *rc::gen::inRange<std::uint32_t>(1, 6);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a breaker that breaks a precondition is no constant: it does not compile as one. Method:
-// beside each near-miss stands the value next to it, which is one.
+// Goal: a breaker that breaks a precondition is no constant expression. Method: each wrong
+// value, with the nearest valid one.
 #include <belay/breaker/breaker.hpp>
 #include <belay/breaker/count_window.hpp>
 #include <belay/breaker/failure_rate.hpp>
@@ -11,7 +11,7 @@
 using namespace belay;
 using belay_test::is_constant;
 
-TEST_CASE("A breaker without probes is no constant", "[breaker][constants][unit]") {
+TEST_CASE("A breaker without probes is no constant expression", "[breaker][constants][unit]") {
     STATIC_REQUIRE(is_constant([] {
         return Breaker{ConsecutiveFailures{5}, OpenFor{Duration{1}}, HalfOpenOptions{.probes = 1}};
     }));
@@ -20,7 +20,7 @@ TEST_CASE("A breaker without probes is no constant", "[breaker][constants][unit]
     }));
 }
 
-TEST_CASE("A rate that needs more calls than its window holds is no constant",
+TEST_CASE("A rate that needs more calls than its window holds is no constant expression",
           "[breaker][constants][unit]") {
     STATIC_REQUIRE(is_constant([] { return FailureRate{CountWindow<20>{}, {.min_calls = 20}}; }));
     STATIC_REQUIRE_FALSE(is_constant([] {

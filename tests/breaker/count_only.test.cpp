@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a breaker counts what its user takes for a failure of the peer, and nothing else; alone,
-// shared, and while it probes.
+// Goal: a breaker counts the failures that its user selects, and no others; alone, shared, and
+// with probes. Method: examples.
 #include <belay/breaker/count_only.hpp>
 
 #include <atomic>
@@ -37,7 +37,7 @@ static_assert(sizeof(CountOnly{ConsecutiveFailures{5}, FiveHundreds{}}) ==
                   sizeof(ConsecutiveFailures),
               "a filter without state costs nothing");
 
-TEST_CASE("CountOnly counts the causes of its list, and takes others for successes",
+TEST_CASE("CountOnly counts the causes of its list, and treats others as successes",
           "[breaker][count_only][unit]") {
     STATIC_REQUIRE([] {
         BreakerBench b{Breaker{
@@ -56,8 +56,7 @@ TEST_CASE("CountOnly counts the causes of its list, and takes others for success
     }());
 }
 
-TEST_CASE("CountOnly asks a callable, which may look at all of the failure",
-          "[breaker][count_only][unit]") {
+TEST_CASE("CountOnly calls a function with the whole failure", "[breaker][count_only][unit]") {
     STATIC_REQUIRE([] {
         BreakerBench b{Breaker{CountOnly{ConsecutiveFailures{2}, FiveHundreds{}}, OpenFor{60s}}};
         bool ok = b.fail(status(503)) == Advice::go() && b.fail(status(404)) == Advice::go();
@@ -66,8 +65,7 @@ TEST_CASE("CountOnly asks a callable, which may look at all of the failure",
     }());
 }
 
-TEST_CASE("CountOnly's callable may say of a call that it says nothing",
-          "[breaker][count_only][unit]") {
+TEST_CASE("CountOnly's function may exclude a call from the count", "[breaker][count_only][unit]") {
     STATIC_REQUIRE([] {
         const auto judge = [](const Failure& why) noexcept {
             if (why.code == 1) return Cause::planned;
@@ -80,7 +78,7 @@ TEST_CASE("CountOnly's callable may say of a call that it says nothing",
     }());
 }
 
-TEST_CASE("CountOnly is not asked of what says nothing of the peer",
+TEST_CASE("CountOnly's function is not called for failures that no peer caused",
           "[breaker][count_only][unit]") {
     const auto all = [](const Failure&) noexcept { return true; };
     BreakerBench b{Breaker{CountOnly{ConsecutiveFailures{1}, all}, OpenFor{60s}}};
@@ -89,7 +87,7 @@ TEST_CASE("CountOnly is not asked of what says nothing of the peer",
     CHECK(b.fail({Cause::unauthorized}).verb == Advice::Verb::suspend);
 }
 
-TEST_CASE("CountOnly works in a shared breaker, whatever its trip", "[breaker][count_only][unit]") {
+TEST_CASE("CountOnly works in a shared breaker, with any trip", "[breaker][count_only][unit]") {
     ManualClock clock;
     CircuitBreaker in_row{CountOnly{ConsecutiveFailures{2}, FiveHundreds{}}, OpenFor{60s},
                           clock.view()};
@@ -117,7 +115,7 @@ TEST_CASE("CountOnly works in a shared breaker, whatever its trip", "[breaker][c
     CHECK(in_row.counters().closed == 1);
 }
 
-TEST_CASE("CountOnly leaves failures in a row in the word, where they cost no clock",
+TEST_CASE("CountOnly keeps failures in a row on the fast path, without a clock",
           "[breaker][count_only][unit]") {
     struct Clock {
         std::atomic<int>* reads;
@@ -136,7 +134,7 @@ TEST_CASE("CountOnly leaves failures in a row in the word, where they cost no cl
     CHECK(reads.load() == 0);
 }
 
-TEST_CASE("A shared breaker is told the failure by a rule, and so heeds what counts",
+TEST_CASE("A shared breaker used as a rule receives the failure, and counts it by its cause",
           "[breaker][count_only][unit]") {
     CircuitBreaker breaker{ConsecutiveFailures{2}, OpenFor{60s}};
     Shared rule{breaker};

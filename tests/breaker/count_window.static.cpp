@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what count_window.hpp says of its types holds: concepts, sizes, what may throw.
+// Goal: the types of count_window.hpp satisfy their concepts, have the documented sizes, and
+// throw only as documented.
 #include <belay/breaker/count_window.hpp>
 
 using namespace belay;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: it holds exactly the last N calls. Method: beside a list of all of them.
+// Goal: a CountWindow holds exactly the last N calls. Method: compared with a list of all calls.
 #include <belay/breaker/count_window.hpp>
 
 #include <algorithm>
@@ -32,7 +32,7 @@ TEST_CASE("CountWindow forgets the oldest call when it is full", "[breaker][coun
     }());
 }
 
-TEST_CASE("CountWindow of one call knows the last one", "[breaker][count_window][unit]") {
+TEST_CASE("CountWindow of one call holds the last one", "[breaker][count_window][unit]") {
     CountWindow<1> window;
     for (const bool bad : {true, true, false, true, false, false}) {
         window.add(bad);

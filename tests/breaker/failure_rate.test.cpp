@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: it trips at its percentage, not before its least number of calls, in either window.
+// Goal: FailureRate trips at its percentage, not before its least number of calls, in either
+// window. Method: examples, and a count by hand.
 #include <belay/breaker/failure_rate.hpp>
 
 #include <deque>
@@ -77,7 +78,7 @@ TEST_CASE("FailureRate as the trip of a Breaker", "[breaker][failure_rate][unit]
     }());
 }
 
-TEST_CASE("FailureRate says what counting by hand says", "[breaker][failure_rate][property]") {
+TEST_CASE("FailureRate agrees with a count by hand", "[breaker][failure_rate][property]") {
     CHECK(rc::check("the last 20 calls decide", [](const std::vector<bool>& verdicts) {
         const auto percent = *rc::gen::inRange<std::uint32_t>(1, 101);
         const auto min_calls = *rc::gen::inRange<std::uint32_t>(1, 21);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a breaker stays open as long as the peer asked for, up to the bound, never shorter than its
-// own wait.
+// Goal: a breaker stays open as long as the peer required, up to the bound, never shorter than
+// its own wait. Method: timelines.
 #include <belay/breaker/open_as_asked.hpp>
 
 #include <belay/breaker/breaker.hpp>
@@ -26,7 +26,7 @@ static_assert(!detail::Grows<OpenAsAsked<OpenFor>>, "a wait that does not grow i
 static_assert(detail::Grows<OpenAsAsked<belay_test::GrowingWait>>);
 template class belay::OpenAsAsked<belay_test::GrowingWait>;
 
-TEST_CASE("OpenAsAsked waits as long as the failure that opens it asks for, within its bounds",
+TEST_CASE("OpenAsAsked waits as long as the opening failure requires, within its bounds",
           "[breaker][open_as_asked][unit]") {
     STATIC_REQUIRE([] {
         BreakerBench b{Breaker{ConsecutiveFailures{1}, OpenAsAsked{OpenFor{30s}, 10min}}};
@@ -40,7 +40,7 @@ TEST_CASE("OpenAsAsked waits as long as the failure that opens it asks for, with
     }());
 }
 
-TEST_CASE("OpenAsAsked heeds the failure that opens, not one before it",
+TEST_CASE("OpenAsAsked uses the hint of the failure that opens, not an earlier one",
           "[breaker][open_as_asked][unit]") {
     STATIC_REQUIRE([] {
         BreakerBench b{Breaker{ConsecutiveFailures{2}, OpenAsAsked{OpenFor{30s}, 10min}}};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what open_for.hpp says of its types holds: concepts, sizes, what may throw.
+// Goal: the types of open_for.hpp satisfy their concepts, have the documented sizes, and throw
+// only as documented.
 #include <belay/breaker/open_for.hpp>
 
 using namespace belay;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: the wait is what was asked for, at every opening, and draws nothing.
+// Goal: the wait is the configured one at every opening, and draws nothing. Method: examples.
 #include <belay/breaker/open_for.hpp>
 
 #include <type_traits>
@@ -12,7 +12,7 @@ using namespace std::chrono_literals;
 static_assert(std::is_trivially_copyable_v<OpenFor> && sizeof(OpenFor) == sizeof(Duration));
 static_assert(!detail::Grows<OpenFor>);
 
-TEST_CASE("OpenFor waits as long every time, and draws no bits", "[breaker][open_for][unit]") {
+TEST_CASE("OpenFor waits equally long every time, and draws no bits", "[breaker][open_for][unit]") {
     STATIC_REQUIRE([] {
         const OpenFor wait{300s};
         Random bits{Seed{1}};

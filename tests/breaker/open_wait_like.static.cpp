@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: OpenWaitLike takes its archetype, and refuses types that lack one requirement each.
+// Goal: OpenWaitLike accepts its archetype, and rejects types that lack one requirement each.
 #include <belay/breaker/open_wait_like.hpp>
 
 #include "support/breaker/breaker_archetypes.hpp"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: slow calls open a breaker though they work, and a slow probe does not close it.
+// Goal: slow successful calls open a breaker, and a slow probe does not close it. Method:
+// timelines.
 #include <belay/breaker/slow_call_rate.hpp>
 
 #include <belay/breaker/breaker.hpp>
@@ -47,7 +48,7 @@ TEST_CASE("SlowCallRate opens a breaker of calls that all work",
     }());
 }
 
-TEST_CASE("SlowCallRate takes calls under a clock that goes back for quick ones",
+TEST_CASE("SlowCallRate treats calls as fast when the clock steps back",
           "[breaker][slow_call_rate][unit]") {
     belay_test::BreakerBench b{
         Breaker{SlowCallRate{2s, CountWindow<4>{}, {.percent = 1, .min_calls = 1}}, OpenFor{60s}}};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: TripLike takes its archetype in each of its forms, and refuses near-misses.
+// Goal: TripLike accepts its archetype in each of its forms, and rejects types that lack one
+// requirement.
 #include <belay/breaker/trip_like.hpp>
 
 #include "support/breaker/breaker_archetypes.hpp"

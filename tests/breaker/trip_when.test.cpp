@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a user's predicate opens a breaker; it sees what the window saw.
+// Goal: a user's predicate opens a breaker; it is called with the counts of the window. Method:
+// examples.
 #include <belay/breaker/trip_when.hpp>
 
 #include <belay/breaker/breaker.hpp>
@@ -39,7 +40,7 @@ static_assert(
     sizeof(TripWhen<CountWindow<10>, decltype([](const CallCounts&) noexcept { return true; })>) ==
     sizeof(CountWindow<10>));
 
-TEST_CASE("TripWhen asks the predicate after every call", "[breaker][trip_when][unit]") {
+TEST_CASE("TripWhen calls the predicate after every call", "[breaker][trip_when][unit]") {
     STATIC_REQUIRE([] {
         TripWhen trip{CountWindow<3>{}, AtLeast{2}};
         bool ok = !trip.record(true) && trip.record(true) && trip.record(false);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what adaptive_limit.hpp says of its types holds: concepts, sizes, what may throw.
+// Goal: the types of adaptive_limit.hpp satisfy their concepts, have the documented sizes, and
+// throw only as documented.
 #include <belay/budget/adaptive_limit.hpp>
 
 using namespace belay;

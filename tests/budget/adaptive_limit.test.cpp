@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: never more under way than the limit says, no permit leaks, and one burst of failures is one
-// signal.
+// Goal: there are never more attempts in flight than the limit, no permit leaks, and one burst
+// of failures is one signal. Method: examples, properties and threads.
 #include <belay/budget/adaptive_limit.hpp>
 
 #include <atomic>
@@ -68,7 +68,7 @@ TEST_CASE("AdaptiveLimit may be a constant-initialized static", "[budget][adapti
     CHECK(static_limit.in_flight() == 0);
 }
 
-TEST_CASE("AdaptiveLimit lets in as many as the limit, and says when to ask again",
+TEST_CASE("AdaptiveLimit admits as many attempts as the limit, and returns when to ask again",
           "[budget][adaptive_limit][unit]") {
     STATIC_REQUIRE([] {
         Limit limit{Fixed{2}, 50ms};
@@ -97,8 +97,9 @@ TEST_CASE("AdaptiveLimit of a wrong algorithm is still at least one",
     CHECK_FALSE(granted(limit.acquire(turn)));
 }
 
-TEST_CASE("AdaptiveLimit tells its algorithm how long an attempt took, and beside how many",
-          "[budget][adaptive_limit][unit]") {
+TEST_CASE(
+    "AdaptiveLimit reports to its algorithm how long an attempt took, and how many were in flight",
+    "[budget][adaptive_limit][unit]") {
     Duration took{};
     std::uint32_t in_flight = 0;
     AdaptiveLimit limit{Notes{&took, &in_flight}};
@@ -117,7 +118,7 @@ TEST_CASE("AdaptiveLimit tells its algorithm how long an attempt took, and besid
     CHECK(in_flight == 1);
 }
 
-TEST_CASE("AdaptiveLimit takes a burst of failures for one signal",
+TEST_CASE("AdaptiveLimit treats a burst of failures as one signal",
           "[budget][adaptive_limit][unit]") {
     AdaptiveLimit limit{Aimd{{.initial = 100, .shrink_to_per_thousand = 500}}};
     Random bits{Seed{1}};
@@ -137,7 +138,7 @@ TEST_CASE("AdaptiveLimit takes a burst of failures for one signal",
     CHECK(limit.in_flight() == 0);
 }
 
-TEST_CASE("AdaptiveLimit lets nobody in above a limit that shrank",
+TEST_CASE("AdaptiveLimit admits no attempt above a limit that shrank",
           "[budget][adaptive_limit][unit]") {
     AdaptiveLimit limit{Aimd{{.initial = 4, .shrink_to_per_thousand = 250}}};
     Random bits{Seed{1}};
@@ -154,7 +155,7 @@ TEST_CASE("AdaptiveLimit lets nobody in above a limit that shrank",
     CHECK(granted(limit.acquire(turn)));
 }
 
-TEST_CASE("AdaptiveLimit in a policy gives its place back on every path",
+TEST_CASE("AdaptiveLimit in a policy returns its permit on every path",
           "[budget][adaptive_limit][unit]") {
     Limit limit{Fixed{1}};
     Random bits{Seed{1}};
@@ -208,7 +209,7 @@ TEST_CASE("AdaptiveLimit counts its permits exactly", "[budget][adaptive_limit][
     }));
 }
 
-TEST_CASE("AdaptiveLimit is never exceeded, whatever threads do",
+TEST_CASE("AdaptiveLimit is never exceeded by concurrent threads",
           "[budget][adaptive_limit][unit]") {
     Limit limit{Fixed{3}};
     std::atomic<int> out{0};
@@ -237,7 +238,7 @@ TEST_CASE("AdaptiveLimit is never exceeded, whatever threads do",
     CHECK(limit.in_flight() == 0);
 }
 
-TEST_CASE("AdaptiveLimit refuses what makes no sense", "[budget][adaptive_limit][unit]") {
+TEST_CASE("AdaptiveLimit aborts on invalid options", "[budget][adaptive_limit][unit]") {
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(AdaptiveLimit{Aimd{}, 0ns});
           }).find("the wait must be > 0ns") != std::string::npos);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: refusals follow the formula of the SRE book, and a peer of which nothing is heard is still
-// asked.
+// Goal: rejections follow the formula of the SRE book, and a silent peer is still called now and
+// then. Method: virtual time, fixed seeds, and threads.
 #include <belay/budget/adaptive_throttle.hpp>
 
 #include <atomic>
@@ -66,7 +66,7 @@ TEST_CASE("AdaptiveThrottle may be a constant-initialized static",
     CHECK(static_throttle.refused_per_thousand(Instant{}) == 0);
 }
 
-TEST_CASE("AdaptiveThrottle refuses nothing while enough attempts work, and draws nothing",
+TEST_CASE("AdaptiveThrottle rejects nothing while enough attempts work, and draws nothing",
           "[budget][adaptive_throttle][unit]") {
     STATIC_REQUIRE([] {
         ThrottleBench b;
@@ -77,7 +77,7 @@ TEST_CASE("AdaptiveThrottle refuses nothing while enough attempts work, and draw
     }());
 }
 
-TEST_CASE("AdaptiveThrottle refuses by the formula", "[budget][adaptive_throttle][unit]") {
+TEST_CASE("AdaptiveThrottle rejects by the formula", "[budget][adaptive_throttle][unit]") {
     STATIC_REQUIRE([] {
         // (r - K * a) / (r + 1), in thousandths, rounded down.
         ThrottleBench b;
@@ -106,7 +106,7 @@ TEST_CASE("AdaptiveThrottle refuses by the formula", "[budget][adaptive_throttle
     CHECK(b.refused() == 666);
 }
 
-TEST_CASE("AdaptiveThrottle always lets some attempts ask the peer",
+TEST_CASE("AdaptiveThrottle always lets some attempts reach the peer",
           "[budget][adaptive_throttle][unit]") {
     // Pitfall 26: with the plain formula, of 10'000 attempts without any success about 10 would.
     ThrottleBench b;
@@ -134,7 +134,7 @@ TEST_CASE("AdaptiveThrottle recovers with the peer", "[budget][adaptive_throttle
     CHECK(rounds < 240);
 }
 
-TEST_CASE("AdaptiveThrottle refused advice says when to ask again",
+TEST_CASE("AdaptiveThrottle's rejection returns when to ask again",
           "[budget][adaptive_throttle][unit]") {
     ThrottleBench b{{.ask_again = 250ms}};
     b.attempt(100, false);
@@ -148,7 +148,7 @@ TEST_CASE("AdaptiveThrottle refused advice says when to ask again",
     CHECK(b.throttle.admit(b.now) == Advice::go());
 }
 
-TEST_CASE("AdaptiveThrottle counts nothing that is planned, abandoned or dropped",
+TEST_CASE("AdaptiveThrottle does not count planned, abandoned or dropped attempts",
           "[budget][adaptive_throttle][unit]") {
     ThrottleBench b;
     Shared rule{b.throttle};
@@ -200,7 +200,7 @@ TEST_CASE("AdaptiveThrottle in a retry waits and asks again", "[budget][adaptive
     CHECK(sleeper.now() - start > 10s);
 }
 
-TEST_CASE("AdaptiveThrottle refuses more, never less, the more attempts fail",
+TEST_CASE("AdaptiveThrottle rejects more, never less, the more attempts fail",
           "[budget][adaptive_throttle][property]") {
     CHECK(rc::check("monotone in failures, antitone in successes, never above the bound", [] {
         const AdaptiveThrottleOptions options{
@@ -252,7 +252,7 @@ TEST_CASE("AdaptiveThrottle is right after any mix of verdicts from threads",
     CHECK(throttle.refused_per_thousand(Instant{1000s}) == 0);
 }
 
-TEST_CASE("AdaptiveThrottle refuses what makes no sense", "[budget][adaptive_throttle][unit]") {
+TEST_CASE("AdaptiveThrottle aborts on invalid options", "[budget][adaptive_throttle][unit]") {
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(AdaptiveThrottle{AdaptiveThrottleOptions{.window = 0ns}});
           }).find("the length must be > 0ns") != std::string::npos);

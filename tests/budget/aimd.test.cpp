@@ -60,7 +60,7 @@ TEST_CASE("Aimd shrinks by a share, and stays within its bounds", "[budget][aimd
     }());
 }
 
-TEST_CASE("Aimd finds what a peer bears", "[budget][aimd][unit]") {
+TEST_CASE("Aimd converges to the load that a peer can handle", "[budget][aimd][unit]") {
     // The peer fails whatever is above 40 at once.
     Aimd limit;
     std::uint32_t lowest = 1000;
@@ -101,7 +101,7 @@ TEST_CASE("Aimd never leaves its bounds", "[budget][aimd][property]") {
     CHECK(largest.limit() == 3'865'470'565U);
 }
 
-TEST_CASE("Aimd refuses what makes no sense", "[budget][aimd][unit]") {
+TEST_CASE("Aimd aborts on invalid options", "[budget][aimd][unit]") {
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(Aimd{{.least = 0}});
           }).find("must be 1 <= least <= initial <= most") != std::string::npos);

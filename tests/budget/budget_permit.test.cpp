@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what budgets and limits learn from a failure that is known: an answer that says no is no
-// failure of the peer, and what no peer answered is nothing.
+// Goal: budgets and limits treat a rejection by the peer as no failure, and ignore failures that
+// no peer caused. Method: known failures.
 #include <belay/budget/detail/budget_permit.hpp>
 
 #include <belay/budget/adaptive_limit.hpp>
@@ -29,7 +29,7 @@ const Failure no_memory = Failure::from(std::make_error_code(std::errc::not_enou
 
 }  // namespace
 
-TEST_CASE("AdaptiveThrottle does not throttle for answers that say no",
+TEST_CASE("AdaptiveThrottle does not throttle after rejections by the peer",
           "[budget][budget_permit][unit]") {
     AdaptiveThrottle throttle;
     for (int i = 0; i < 100; ++i) fail(throttle, Failure{Cause::permanent});
@@ -39,7 +39,7 @@ TEST_CASE("AdaptiveThrottle does not throttle for answers that say no",
     CHECK(throttle.refused_per_thousand(Instant{1h}) > 0);
 }
 
-TEST_CASE("AdaptiveLimit does not shrink for answers that say no",
+TEST_CASE("AdaptiveLimit does not shrink after rejections by the peer",
           "[budget][budget_permit][unit]") {
     AdaptiveLimit limit{Aimd{{.initial = 20}}};
     for (int i = 0; i < 100; ++i) fail(limit, Failure{Cause::forbidden});
@@ -51,7 +51,7 @@ TEST_CASE("AdaptiveLimit does not shrink for answers that say no",
     CHECK(limit.in_flight() == 0);
 }
 
-TEST_CASE("TokenBudget takes nothing for answers that say no, and gives nothing",
+TEST_CASE("TokenBudget charges nothing for rejections by the peer, and earns nothing",
           "[budget][budget_permit][unit]") {
     TokenBudget grpc{TokenBudgetOptions::grpc(10, 100)};
     for (int i = 0; i < 100; ++i) fail(grpc, Failure{Cause::permanent});
@@ -71,7 +71,7 @@ TEST_CASE("TokenBudget takes nothing for answers that say no, and gives nothing"
     CHECK(aws.tokens_milli() == 495'000);
 }
 
-TEST_CASE("RatioBudget counts a retry that was answered, however, and none that never left us",
+TEST_CASE("RatioBudget counts every answered retry, and none that was never sent",
           "[budget][budget_permit][unit]") {
     RatioBudget budget{{.at_least = 3}};
     Random bits{Seed{1}};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: the limit follows how long attempts take: up while it is as usual, down when queues build.
+// Goal: the limit follows the duration of attempts: up while it is as usual, down when queues
+// build up. Method: simulated peers.
 #include <belay/budget/gradient.hpp>
 
 #include <algorithm>
@@ -54,7 +55,7 @@ TEST_CASE("Gradient shrinks when attempts take longer than the tolerance",
     }());
 }
 
-TEST_CASE("Gradient says nothing while less than half of the limit is used",
+TEST_CASE("Gradient does not move while less than half of the limit is used",
           "[budget][gradient][unit]") {
     Gradient limit;
     for (int i = 0; i < 100; ++i) limit.succeeded(10ms, 9);
@@ -63,7 +64,7 @@ TEST_CASE("Gradient says nothing while less than half of the limit is used",
     CHECK(limit.usual() == 10ms);
 }
 
-TEST_CASE("Gradient learns a new usual, and unlearns a bad one faster",
+TEST_CASE("Gradient learns a new usual time, and unlearns a bad one faster",
           "[budget][gradient][unit]") {
     Gradient limit = after_samples(Gradient{}, 20, 10ms);
     limit = after_samples(limit, 300, 20ms);
@@ -84,7 +85,8 @@ TEST_CASE("Gradient shrinks by a share after failures", "[budget][gradient][unit
     }());
 }
 
-TEST_CASE("Gradient finds what a peer bears, without any failure", "[budget][gradient][unit]") {
+TEST_CASE("Gradient converges to the load that a peer can handle, without any failure",
+          "[budget][gradient][unit]") {
     // A peer that works on 40 at once in 10 ms; whatever is more waits in line.
     Gradient limit{{.most = 1000}};
     const auto took = [&] { return limit.limit() <= 40 ? 10ms : 10ms * limit.limit() / 40; };
@@ -99,7 +101,7 @@ TEST_CASE("Gradient finds what a peer bears, without any failure", "[budget][gra
     CHECK(highest <= 120);
 }
 
-TEST_CASE("Gradient never leaves its bounds, whatever the times", "[budget][gradient][property]") {
+TEST_CASE("Gradient never leaves its bounds, for any times", "[budget][gradient][property]") {
     CHECK(rc::check("least <= limit <= most", [] {
         const auto least = *rc::gen::inRange<std::uint32_t>(1, 50);
         const auto initial = least + *rc::gen::inRange<std::uint32_t>(0, 50);
@@ -127,7 +129,7 @@ TEST_CASE("Gradient never leaves its bounds, whatever the times", "[budget][grad
     CHECK(limit.limit() >= 1);
 }
 
-TEST_CASE("Gradient refuses what makes no sense", "[budget][gradient][unit]") {
+TEST_CASE("Gradient aborts on invalid options", "[budget][gradient][unit]") {
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(Gradient{{.least = 0}});
           }).find("must be 1 <= least <= initial <= most") != std::string::npos);

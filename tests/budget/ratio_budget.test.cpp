@@ -250,7 +250,7 @@ TEST_CASE("RatioBudget agrees with a list of all calls and retries",
     }));
 }
 
-TEST_CASE("RatioBudget leaks no permit, whatever threads do", "[budget][ratio_budget][unit]") {
+TEST_CASE("RatioBudget leaks no permit under concurrent threads", "[budget][ratio_budget][unit]") {
     RatioBudget budget{
         RatioBudgetOptions{.window = 1h, .retries_per_thousand = 0, .at_least = 50'000}};
     std::atomic<int> ended{0};
@@ -285,7 +285,7 @@ TEST_CASE("RatioBudget leaks no permit, whatever threads do", "[budget][ratio_bu
     CHECK(budget.left(Instant{1000s} + 2h) == 50'000);
 }
 
-TEST_CASE("RatioBudget refuses what makes no sense", "[budget][ratio_budget][unit]") {
+TEST_CASE("RatioBudget aborts on invalid options", "[budget][ratio_budget][unit]") {
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(RatioBudget{RatioBudgetOptions{.window = 0ns}});
           }).find("the length must be > 0ns") != std::string::npos);
@@ -320,7 +320,7 @@ TEST_CASE("RatioBudget has no more retries at once than its bound, over their wa
     }());
 }
 
-TEST_CASE("RatioBudget on Envoy's terms allows a share of the calls that are under way",
+TEST_CASE("RatioBudget with Envoy's options allows a share of the calls that are in flight",
           "[budget][ratio_budget][unit]") {
     RatioBench b{RatioBudgetOptions::envoy()};
     // Few calls: three retries in any case, however many there were.
@@ -341,8 +341,9 @@ TEST_CASE("RatioBudget on Envoy's terms allows a share of the calls that are und
     CHECK(b.budget.left(b.now) == 3);
 }
 
-TEST_CASE("RatioBudget heeds window and number at once, whichever allows less",
-          "[budget][ratio_budget][unit]") {
+TEST_CASE(
+    "RatioBudget applies the limits of window and of concurrent retries, the smaller one counts",
+    "[budget][ratio_budget][unit]") {
     RatioBench b{
         {.window = 10s, .retries_per_thousand = 200, .at_least = 4, .at_once_at_least = 3}};
     {
@@ -355,7 +356,7 @@ TEST_CASE("RatioBudget heeds window and number at once, whichever allows less",
     CHECK(b.budget.left(b.now) == 3);
 }
 
-TEST_CASE("RatioBudget never has more retries at once than it may, and forgets none",
+TEST_CASE("RatioBudget never has more concurrent retries than its bound, and forgets none",
           "[budget][ratio_budget][property]") {
     CHECK(rc::check("after any events", [] {
         const RatioBudgetOptions t = RatioBudgetOptions::envoy(
@@ -388,7 +389,7 @@ TEST_CASE("RatioBudget never has more retries at once than it may, and forgets n
     }));
 }
 
-TEST_CASE("retry under a bound at once gives up where others retry",
+TEST_CASE("retry under a bound of concurrent retries gives up where others retry",
           "[budget][ratio_budget][unit]") {
     RatioBudget budget{{.at_least = RatioBudgetOptions::unlimited, .at_once_at_least = 1}};
     Random bits{Seed{1}};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what token_budget.hpp says of its types holds: concepts, sizes, what may throw.
+// Goal: the types of token_budget.hpp satisfy their concepts, have the documented sizes, and
+// throw only as documented.
 #include <belay/budget/token_budget.hpp>
 
 using namespace belay;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: tokens are neither lost nor made up, on any path and by any thread; the terms of gRPC and
-// AWS to the thousandth.
+// Goal: tokens are neither lost nor created, on any path and by any thread; the options of gRPC
+// and AWS are exact to the thousandth. Method: examples, properties and threads.
 #include <belay/budget/token_budget.hpp>
 
 #include <atomic>
@@ -94,7 +94,7 @@ TEST_CASE("TokenBudget keeps a fraction that is no reciprocal", "[budget][token_
     CHECK(budget.tokens_milli() == 7'000);
 }
 
-TEST_CASE("TokenBudget lends and refunds as the AWS SDKs do", "[budget][token_budget][unit]") {
+TEST_CASE("TokenBudget charges and refunds as the AWS SDKs do", "[budget][token_budget][unit]") {
     TokenBench b;
     TokenBudget budget;
     CHECK(budget.tokens_milli() == 500'000);
@@ -120,7 +120,8 @@ TEST_CASE("TokenBudget lends and refunds as the AWS SDKs do", "[budget][token_bu
     CHECK(granted(budget.reserve(Cause::lost, b.turn)));
 }
 
-TEST_CASE("TokenBudget permits give back what they hold, once", "[budget][token_budget][unit]") {
+TEST_CASE("TokenBudget permits return the tokens that they hold, once",
+          "[budget][token_budget][unit]") {
     TokenBench b;
     TokenBudget budget{closed_terms};
     {
@@ -148,7 +149,7 @@ TEST_CASE("TokenBudget permits give back what they hold, once", "[budget][token_
     CHECK(empty.advice() == Advice::stop());
 }
 
-TEST_CASE("TokenBudget is asked before the wait, and its tokens are held over it",
+TEST_CASE("TokenBudget is charged before the wait, and its tokens are held during it",
           "[budget][token_budget][unit]") {
     // Pitfall 18, both halves.
     TokenBench b;
@@ -192,7 +193,7 @@ TEST_CASE("TokenBudget stops a retry that cannot be paid for, without a wait",
     CHECK(budget.tokens_milli() == 1'000);
 }
 
-TEST_CASE("TokenBudget limits what nested retries multiply", "[budget][token_budget][unit]") {
+TEST_CASE("TokenBudget limits the product of nested retries", "[budget][token_budget][unit]") {
     // Pitfall 19: 4 * 4 calls without a budget.
     Random bits{Seed{1}};
     belay_test::MinimalSleeper sleeper{bits};
@@ -266,7 +267,8 @@ TEST_CASE("TokenBudget conserves its tokens under any interleaving",
     }));
 }
 
-TEST_CASE("TokenBudget conserves its tokens whatever threads do", "[budget][token_budget][unit]") {
+TEST_CASE("TokenBudget conserves its tokens under concurrent threads",
+          "[budget][token_budget][unit]") {
     TokenBudget budget{closed_terms};
     std::atomic<std::uint32_t> held{0};
     std::atomic<int> granted{0};
@@ -327,7 +329,7 @@ TEST_CASE("TokenBudget counts every gain and cost of threads", "[budget][token_b
     CHECK(budget.tokens_milli() == 4'000'000 - 300'000 - 4 * 20'000 * 2);
 }
 
-TEST_CASE("TokenBudget refuses what makes no sense", "[budget][token_budget][unit]") {
+TEST_CASE("TokenBudget aborts on invalid options", "[budget][token_budget][unit]") {
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(TokenBudgetOptions::grpc(0, 1));
           }).find("1 to 1000 tokens") != std::string::npos);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: blocking calls allocate nothing, a coroutine's retry its frame. Method: a counting operator
-// new.
+// Goal: blocking calls allocate nothing, a coroutine's retry only its frame. Method: a counting
+// operator new.
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/full_jitter.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
@@ -53,7 +53,7 @@ TEST_CASE("Blocking calls through a Pipeline never allocate", "[call][allocation
     CHECK(made == 0);
 }
 
-TEST_CASE("retry in a coroutine allocates its frame, whatever becomes of it",
+TEST_CASE("retry in a coroutine allocates only its frame, on every path",
           "[call][allocation][unit]") {
     struct Yes {
         bool await_ready() const noexcept { return true; }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: an Answer says what a call returned or threw, whether that is a failure, or why there was
-// no call; and turns into what the caller gets.
+// Goal: an Answer has the value or exception of a call, whether it is a failure, or why there
+// was no call; and converts to the caller's result. Method: layers that change answers.
 #include <belay/call/answer.hpp>
 
 #include <optional>
@@ -43,7 +43,7 @@ struct Overrules {
 
 }  // namespace
 
-TEST_CASE("An Answer knows whether the call worked, and why not", "[call][answer][unit]") {
+TEST_CASE("Answer states whether the call worked, and its failure", "[call][answer][unit]") {
     CHECK(answer_of([] { return 5; }).worked());
     CHECK(answer_of([] {}).worked());
     CHECK(answer_of([] { return true; }).worked());
@@ -55,7 +55,7 @@ TEST_CASE("An Answer knows whether the call worked, and why not", "[call][answer
     CHECK(answer_of([] { return false; }).failure->cause == Cause::lost);
 }
 
-TEST_CASE("An Answer keeps exceptions that are failures", "[call][answer][unit]") {
+TEST_CASE("Answer keeps exceptions that are failures", "[call][answer][unit]") {
     const auto throws = []() -> int { throw std::system_error{timed_out}; };
     const auto answer = answer_of(throws);
     CHECK(answer.failure->cause == Cause::timed_out);
@@ -86,7 +86,7 @@ TEST_CASE("An Answer can be made by a layer", "[call][answer][unit]") {
     CHECK(unwrap(call, empty).error() == CallErrc::call_failed);
 }
 
-TEST_CASE("What a layer calls a failure is one for the caller", "[call][answer][regression]") {
+TEST_CASE("A failure set by a layer is a failure for the caller", "[call][answer][regression]") {
     AsyncSleeper sleeper;
     const Pipeline late{Overrules{Failure::from(timed_out)}};
     CHECK(late(sleeper, [] { return 5; }).error() == timed_out);
@@ -112,7 +112,7 @@ TEST_CASE("What a layer calls a failure is one for the caller", "[call][answer][
     }
 }
 
-TEST_CASE("What a layer calls a success is one, where there is a value for it",
+TEST_CASE("A success set by a layer is a success, if there is a value for it",
           "[call][answer][regression]") {
     AsyncSleeper sleeper;
     const Pipeline fine{Overrules{}};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a failure is never taken for a success, whatever type says it: what tells by itself is
-// understood, what is taught is used, and the rest does not compile (see the .fail.cpp files).
+// Goal: a failure is never taken for a success, of any type: types with their own tests are
+// recognized, AnswerTraits are used, and other types do not compile (see the .fail.cpp files).
 // Method: types as other libraries have them, real ones where they are installed; in retry and
 // Pipeline, blocking and in coroutines.
 #include <belay/call/answer_traits.hpp>
@@ -161,7 +161,7 @@ static_assert(!detail::Unsupported<std::optional<std::vector<int>>>);
 // It was judged before it came into an Outcome.
 static_assert(!detail::Unsupported<Outcome<Status>> && !detail::Unsupported<Outcome<CurlCode>>);
 
-TEMPLATE_TEST_CASE("What has ok() fails where that says so, and comes back as it was",
+TEMPLATE_TEST_CASE("A type with ok() fails when ok() is false, and is returned unchanged",
                    "[call][answer_traits][unit]", BELAY_TEST_WAYS) {
     AsyncSleeper sleeper;
     int calls = 0;
@@ -178,8 +178,9 @@ TEMPLATE_TEST_CASE("What has ok() fails where that says so, and comes back as it
     CHECK(calls == 3);
 }
 
-TEMPLATE_TEST_CASE("What tests as bool and has error() fails where it is false, for that error",
-                   "[call][answer_traits][unit]", BELAY_TEST_WAYS) {
+TEMPLATE_TEST_CASE(
+    "A type that tests as bool and has error() fails when it is false, with that error",
+    "[call][answer_traits][unit]", BELAY_TEST_WAYS) {
     AsyncSleeper sleeper;
     int calls = 0;
     const auto ask = [&](int works_at) {
@@ -198,7 +199,7 @@ TEMPLATE_TEST_CASE("What tests as bool and has error() fails where it is false, 
     CHECK(denied.last()->code == 1);
 }
 
-TEMPLATE_TEST_CASE("What has value() and category() fails where it is true",
+TEMPLATE_TEST_CASE("A type with value() and category() fails when it tests true",
                    "[call][answer_traits][unit]", BELAY_TEST_WAYS) {
     AsyncSleeper sleeper;
     int calls = 0;
@@ -245,7 +246,7 @@ struct HttpCategory final : boost::system::error_category {
 const HttpCategory http;
 }  // namespace
 
-TEMPLATE_TEST_CASE("What a code's own category calls no failure comes back as no error",
+TEMPLATE_TEST_CASE("A code that its own category treats as no failure is returned as no error",
                    "[call][answer_traits][regression]", BELAY_TEST_WAYS) {
     AsyncSleeper sleeper;
     int calls = 0;
@@ -266,7 +267,7 @@ TEMPLATE_TEST_CASE("What a code's own category calls no failure comes back as no
 }
 #endif
 
-TEMPLATE_TEST_CASE("AnswerTraits teaches what a failure of a type is, and its cause",
+TEMPLATE_TEST_CASE("AnswerTraits defines the failures of a type, and their causes",
                    "[call][answer_traits][unit]", BELAY_TEST_WAYS) {
     AsyncSleeper sleeper;
     int calls = 0;
@@ -296,7 +297,7 @@ TEMPLATE_TEST_CASE("AnswerTraits teaches what a failure of a type is, and its ca
     CHECK(calls == 4);
 }
 
-TEST_CASE("Layers see the failures of a type that is taught or tells by itself",
+TEST_CASE("Layers detect failures of types with AnswerTraits, and of types with their own tests",
           "[call][answer_traits][unit]") {
     AsyncSleeper sleeper;
     CircuitBreaker breaker{ConsecutiveFailures{2}, OpenFor{60s}};
@@ -340,7 +341,7 @@ struct FromError {
 };
 }  // namespace
 
-TEST_CASE("retry makes no success of an error that a value could be made from",
+TEST_CASE("retry never turns an error into a success by a conversion",
           "[call][answer_traits][regression]") {
     AsyncSleeper sleeper;
     SECTION("a call that was never made") {
@@ -359,7 +360,7 @@ TEST_CASE("retry makes no success of an error that a value could be made from",
     }
 }
 
-TEMPLATE_TEST_CASE("The traits of a type are asked where it is returned as const",
+TEMPLATE_TEST_CASE("AnswerTraits of a type are used when it is returned as const",
                    "[call][answer_traits][regression]", BELAY_TEST_WAYS) {
     AsyncSleeper sleeper;
     int calls = 0;

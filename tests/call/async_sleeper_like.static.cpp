@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: AsyncSleeperLike takes its archetype, and refuses types that lack one requirement each.
+// Goal: AsyncSleeperLike accepts its archetype, and rejects types that lack one requirement
+// each.
 #include <belay/call/async_sleeper_like.hpp>
 
 #include <coroutine>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: an Attempt says whether anything around it is a retry, and `within` hands that on.
+// Goal: an Attempt states whether an outer layer retries, and `within` passes that on. Method:
+// nested calls.
 #include <belay/call/attempt.hpp>
 
 #include "support/catch.hpp"
@@ -12,7 +13,7 @@ static_assert(Attempt{.number = 2}.is_retry());
 static_assert(Attempt{.number = 1, .repeats = true}.is_retry());
 static_assert(Attempt{}.deadline == never);
 
-TEST_CASE("Whatever takes an Attempt gets it, whatever does not is called without",
+TEST_CASE("A callable that takes an Attempt gets it, and others are called without",
           "[call][attempt][unit]") {
     const auto number = [](Attempt attempt) { return attempt.number; };
     CHECK(detail::call(number, Attempt{.number = 7}) == 7);
@@ -28,7 +29,7 @@ TEST_CASE("Whatever takes an Attempt gets it, whatever does not is called withou
     CHECK(detail::call(port, Attempt{.number = 7}) == 80);
 }
 
-TEST_CASE("within hands on that a retry further out repeats, and its deadline",
+TEST_CASE("within passes on that an outer retry repeats, and its deadline",
           "[call][attempt][unit]") {
     Attempt seen;
     const auto fn = [&](Attempt attempt) { seen = attempt; };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what bounds the time bounds it from the moment on at which an attempt is wanted, also
-// where others do not let the first one begin. Method: virtual time, all ways to repeat a call.
+// Goal: time limits run from the moment at which an attempt is wanted, also while other rules do
+// not let the first one start. Method: virtual time, all ways to repeat a call.
 #include <system_error>
 #include <vector>
 
@@ -49,7 +49,7 @@ struct Ended {
     friend bool operator==(const Ended&, const Ended&) = default;
 };
 
-struct HearsTheEnd {
+struct EndRecorder {
     std::string_view by{};
     void on_give_up(const RetryEnded& end) { by = end.advice.by; }
 };
@@ -60,7 +60,7 @@ std::vector<Ended> each_way(const P& policy) {
     std::vector<Ended> all;
     const auto one = [&](auto run) {
         AsyncSleeper sleeper;
-        HearsTheEnd observer;
+        EndRecorder observer;
         int calls = 0;
         const Result<void> result = run(sleeper, Patience{&sleeper}, observer, calls);
         all.push_back({sleeper.now(), result.error(), calls, observer.by});
@@ -71,23 +71,23 @@ std::vector<Ended> each_way(const P& policy) {
         REQUIRE(task.done());
         return task.take();
     };
-    one([&](AsyncSleeper& sleeper, Patience stop, HearsTheEnd& observer, int& calls) {
+    one([&](AsyncSleeper& sleeper, Patience stop, EndRecorder& observer, int& calls) {
         return retry(
             policy, sleeper, [&] { ++calls; }, stop, observer);
     });
-    one([&](AsyncSleeper& sleeper, Patience stop, HearsTheEnd& observer, int& calls) {
+    one([&](AsyncSleeper& sleeper, Patience stop, EndRecorder& observer, int& calls) {
         const auto call = [&]() -> Task<bool> {
             ++calls;
             co_return true;
         };
         return finish(retry(policy, sleeper, call, stop, observer), sleeper);
     });
-    one([&](AsyncSleeper& sleeper, Patience stop, HearsTheEnd& observer, int& calls) {
+    one([&](AsyncSleeper& sleeper, Patience stop, EndRecorder& observer, int& calls) {
         const Pipeline pipeline{Retrying{policy, observer}};
         return pipeline(
             sleeper, [&] { ++calls; }, stop);
     });
-    one([&](AsyncSleeper& sleeper, Patience stop, HearsTheEnd& observer, int& calls) {
+    one([&](AsyncSleeper& sleeper, Patience stop, EndRecorder& observer, int& calls) {
         const Pipeline pipeline{Retrying{policy, observer}};
         const auto call = [&]() -> Task<bool> {
             ++calls;
@@ -109,7 +109,7 @@ auto crowd(SharedBreaker& breaker, TokenBudget& budget) {
 
 }  // namespace
 
-TEST_CASE("MaxElapsed ends the wait for a breaker that a person holds open",
+TEST_CASE("MaxElapsed ends the wait for a breaker that an operator holds open",
           "[call][bounded_wait][regression]") {
     SharedBreaker breaker{ConsecutiveFailures{5}, OpenFor{10s}};
     breaker.set_mode(BreakerMode::forced_open);
@@ -118,7 +118,7 @@ TEST_CASE("MaxElapsed ends the wait for a breaker that a person holds open",
           four({at(30s), make_error_code(CallErrc::gave_up), 0, "MaxElapsed"}));
 }
 
-TEST_CASE("MaxElapsed sleeps for no first attempt that would come too late",
+TEST_CASE("MaxElapsed does not sleep for a first attempt that would be too late",
           "[call][bounded_wait][regression]") {
     // Others have opened the breaker for five minutes.
     SharedBreaker breaker{ConsecutiveFailures{1}, OpenFor{5min}};
@@ -131,7 +131,7 @@ TEST_CASE("MaxElapsed sleeps for no first attempt that would come too late",
           four({at(0s), make_error_code(CallErrc::gave_up), 0, "MaxElapsed"}));
 }
 
-TEST_CASE("MaxElapsed ends the wait for a place that nobody leaves",
+TEST_CASE("MaxElapsed ends the wait for a permit that is never returned",
           "[call][bounded_wait][regression]") {
     Bulkhead bulkhead{{.limit = 1}};
     const Bulkhead::Permit taken = bulkhead.acquire(at(0s));
@@ -148,7 +148,7 @@ TEST_CASE("MaxElapsed ends the wait for a place that nobody leaves",
           four({at(2s), make_error_code(CallErrc::gave_up), 0, "MaxElapsed"}));
 }
 
-TEST_CASE("MaxElapsed alone, as a rule, lets the first attempt begin at once",
+TEST_CASE("MaxElapsed alone, as a rule, lets the first attempt start at once",
           "[call][bounded_wait][unit]") {
     CHECK(each_way(MaxElapsed{0s}) == four({at(0s), {}, 1}));
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: Bulkhead never lets more than its limit run or wait, and gets every permit and place back.
+// Goal: Bulkhead never has more than its limit running or waiting, and every permit and place is
+// returned. Method: examples and threads.
 #include <belay/call/bulkhead.hpp>
 
 #include <atomic>
@@ -23,7 +24,7 @@ using belay_test::granted;
 
 static_assert(ShareableLike<Bulkhead>);
 
-TEST_CASE("Bulkhead refuses beyond its limit, until a permit comes back",
+TEST_CASE("Bulkhead rejects beyond its limit, until a permit is returned",
           "[call][bulkhead][unit]") {
     Bulkhead bulkhead{{.limit = 2, .ask_every = 3ms}};
     Random bits{Seed{1}};
@@ -40,14 +41,14 @@ TEST_CASE("Bulkhead refuses beyond its limit, until a permit comes back",
     SECTION("by success") { first.success(turn); }
     SECTION("by failure") { CHECK(first.failure(turn) == Advice::go()); }
     SECTION("without a verdict") { first.neutral(); }
-    SECTION("by its end") { second.reset(); }
+    SECTION("by its destructor") { second.reset(); }
     CHECK(bulkhead.running() == 1);
     CHECK(bulkhead.admit(turn.now) == Advice::go());
     CHECK(granted(bulkhead.acquire(turn)));
     CHECK(bulkhead.running() == 1);
 }
 
-TEST_CASE("Bulkhead counts whom it admitted and whom it refused", "[call][bulkhead][unit]") {
+TEST_CASE("Bulkhead counts admitted and rejected callers", "[call][bulkhead][unit]") {
     Bulkhead bulkhead{{.limit = 1}};
     CHECK(bulkhead.counters() == PermitCounters{});
     for (int i = 0; i < 3; ++i) {
@@ -58,7 +59,7 @@ TEST_CASE("Bulkhead counts whom it admitted and whom it refused", "[call][bulkhe
     CHECK(bulkhead.counters() == PermitCounters{.admitted = 3, .refused = 3});
 }
 
-TEST_CASE("A permit of Bulkhead comes back once, however often it is finished or moved",
+TEST_CASE("A permit of Bulkhead is returned once, however often it is finished or moved",
           "[call][bulkhead][unit]") {
     Bulkhead bulkhead{{.limit = 5}};
     auto kept = bulkhead.acquire(at(0s));
@@ -72,7 +73,7 @@ TEST_CASE("A permit of Bulkhead comes back once, however often it is finished or
     CHECK(bulkhead.running() == 1);
 }
 
-TEST_CASE("retry waits for a shared Bulkhead, and holds a permit only while it calls",
+TEST_CASE("retry waits for a shared Bulkhead, and holds a permit only during a call",
           "[call][bulkhead][unit]") {
     Bulkhead bulkhead{{.limit = 1, .ask_every = 10ms}};
     Random bits{Seed{1}};
@@ -99,7 +100,7 @@ TEST_CASE("retry waits for a shared Bulkhead, and holds a permit only while it c
     CHECK(bulkhead.running() == 0);
 }
 
-TEST_CASE("Bulkhead never lets more in than its limit, from any number of threads",
+TEST_CASE("Bulkhead admits at most its limit, from any number of threads",
           "[call][bulkhead][unit]") {
     Bulkhead bulkhead{{.limit = 2}};
     std::atomic<int> inside{0};
@@ -123,7 +124,7 @@ TEST_CASE("Bulkhead never lets more in than its limit, from any number of thread
     CHECK(bulkhead.waiting() == 0);
 }
 
-TEST_CASE("A Bulkhead of one orders what its calls do", "[call][bulkhead][unit]") {
+TEST_CASE("A Bulkhead of one synchronizes the memory of its calls", "[call][bulkhead][unit]") {
     // Not atomic: a race would be seen by the thread sanitizer, and lose counts.
     int count = 0;
     Bulkhead bulkhead{{.limit = 1}};

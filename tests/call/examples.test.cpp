@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: the examples of docs/call.md on what a failure is compile and do what the page says. Keep
+// Goal: the examples of docs/call.md about failures compile and work as the page describes. Keep
 // both in step.
 #include <string>
 #include <vector>
@@ -25,7 +25,7 @@ struct belay::AnswerTraits<CURLcode> {
     static bool failed(const CURLcode& code) { return code != CURLE_OK; }
 };
 
-TEST_CASE("Example: a type is taught in three lines", "[call][examples][unit]") {
+TEST_CASE("Example: traits of a type in three lines", "[call][examples][unit]") {
     Random bits{Seed{1}};
     belay_test::MinimalSleeper sleeper{bits};
     int calls = 0;
@@ -34,7 +34,7 @@ TEST_CASE("Example: a type is taught in three lines", "[call][examples][unit]") 
     CHECK(calls == 3);
 }
 
-TEST_CASE("Example: the last answer of a server that is broken", "[call][examples][unit]") {
+TEST_CASE("Example: the last answer of a server that fails", "[call][examples][unit]") {
     struct Response {
         int status;
         std::string body;
@@ -71,7 +71,7 @@ struct Says {
 
 }  // namespace
 
-TEST_CASE("Example: which rule said stop, and of what", "[call][examples][unit]") {
+TEST_CASE("Example: the rule that stopped, and the failure", "[call][examples][unit]") {
     Random bits{Seed{1}};
     belay_test::MinimalSleeper sleeper{bits};
     Says says;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: predicates and exception types decide what a failure is; there is a value after a success
-// only, and the last one can be asked for; and whatever throws, the policy is told.
+// Goal: predicates and exception types decide which results are failures; a value exists after a
+// success only, and the last one is available; the policy gets a verdict after any exception.
+// Method: retry and Pipeline, blocking and in coroutines.
 #include <belay/call/fails_if.hpp>
 
 #include <functional>
@@ -69,8 +70,8 @@ struct Rig {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("fails_if retries what its predicate calls a failure", "[call][fails_if][unit]",
-                   BELAY_TEST_WAYS) {
+TEMPLATE_TEST_CASE("fails_if retries results that its predicate reports as failures",
+                   "[call][fails_if][unit]", BELAY_TEST_WAYS) {
     Rig rig;
     AsyncSleeper sleeper;
     int calls = 0;
@@ -84,7 +85,7 @@ TEMPLATE_TEST_CASE("fails_if retries what its predicate calls a failure", "[call
     CHECK(rig.seen.succeeded == 1);
 }
 
-TEMPLATE_TEST_CASE("After the last failure there is no value, and the last one can be asked for",
+TEMPLATE_TEST_CASE("After the last failure there is no value, and the last one is available",
                    "[call][fails_if][unit]", BELAY_TEST_WAYS) {
     AsyncSleeper sleeper;
     int calls = 0;
@@ -116,7 +117,7 @@ TEMPLATE_TEST_CASE("After the last failure there is no value, and the last one c
     CHECK(*std::move(made).value() == 5);
 }
 
-TEST_CASE("Where there was no call there is no last value", "[call][fails_if][unit]") {
+TEST_CASE("Without a call there is no last value", "[call][fails_if][unit]") {
     Rig rig;
     const StopSource source;
     source.request_stop();
@@ -129,7 +130,7 @@ TEST_CASE("Where there was no call there is no last value", "[call][fails_if][un
     CHECK(calls == 0);
 }
 
-TEMPLATE_TEST_CASE("A predicate of the value judges the value in a Result or an optional",
+TEMPLATE_TEST_CASE("A predicate of the value tests the value in a Result or an optional",
                    "[call][fails_if][unit]", BELAY_TEST_WAYS) {
     AsyncSleeper sleeper;
     const auto judged = [](auto fn) {
@@ -172,7 +173,7 @@ TEMPLATE_TEST_CASE("A predicate of the value judges the value in a Result or an 
     CHECK(nothing.last() == nullptr);
 }
 
-TEST_CASE("fails_if judges what the type would judge otherwise, and types that retry refuses",
+TEST_CASE("fails_if replaces the type's own test, and accepts types that retry rejects",
           "[call][fails_if][unit]") {
     Rig rig;
     const auto never_bad = [](const auto&) { return false; };
@@ -203,7 +204,8 @@ TEST_CASE("fails_if judges what the type would judge otherwise, and types that r
     CHECK(*was_true.last() == true);
 }
 
-TEST_CASE("A predicate may say the cause, and a server's wish", "[call][fails_if][unit]") {
+TEST_CASE("A predicate may return the cause, and a server's retry_after",
+          "[call][fails_if][unit]") {
     Rig rig;
     const auto classify = [](const Response& r) -> Failure {
         if (r.status == 429) return {.cause = Cause::overloaded, .retry_after = r.retry_after};
@@ -225,7 +227,7 @@ TEST_CASE("A predicate may say the cause, and a server's wish", "[call][fails_if
     CHECK(calls == 1);
 }
 
-TEMPLATE_TEST_CASE("A predicate that throws abandons the attempt, and its exception leaves",
+TEMPLATE_TEST_CASE("A predicate that throws abandons the attempt, and its exception is propagated",
                    "[call][fails_if][unit]", BELAY_TEST_WAYS) {
     Rig rig;
     AsyncSleeper sleeper;
@@ -237,7 +239,7 @@ TEMPLATE_TEST_CASE("A predicate that throws abandons the attempt, and its except
     CHECK(rig.seen == CountsFailures::Seen{.begun = 1, .abandoned = 1});
 }
 
-TEMPLATE_TEST_CASE("The Cause that a predicate says is the Outcome's, and is seen further out",
+TEMPLATE_TEST_CASE("The Cause that a predicate returns is the Outcome's, and outer layers see it",
                    "[call][fails_if][regression]", BELAY_TEST_WAYS) {
     AsyncSleeper sleeper;
     const auto fetch = [] { return Response{503}; };
@@ -263,7 +265,8 @@ TEMPLATE_TEST_CASE("The Cause that a predicate says is the Outcome's, and is see
     CHECK(nested.last()->status == 503);
 }
 
-TEST_CASE("An Outcome that is judged again keeps its last value", "[call][fails_if][regression]") {
+TEST_CASE("An Outcome that passes fails_if again keeps its last value",
+          "[call][fails_if][regression]") {
     Rig rig;
     const auto is_bad = [](const Response& r) { return r.status >= 500; };
     const auto inner = [&](int status) {
@@ -286,7 +289,8 @@ TEST_CASE("An Outcome that is judged again keeps its last value", "[call][fails_
     CHECK(refused.last()->status == 200);
 }
 
-TEST_CASE("A failure whose error is none has one in its Outcome", "[call][fails_if][regression]") {
+TEST_CASE("A failure without an error code gets one in its Outcome",
+          "[call][fails_if][regression]") {
     struct Maybe {
         using value_type = int;
         std::optional<int> number{};
@@ -308,8 +312,8 @@ TEST_CASE("A failure whose error is none has one in its Outcome", "[call][fails_
     CHECK(result.error() == CallErrc::gave_up);
 }
 
-TEMPLATE_TEST_CASE("A std::ref of what is judged is judged", "[call][fails_if][regression]",
-                   BELAY_TEST_WAYS) {
+TEMPLATE_TEST_CASE("A std::ref of a fails_if works as the fails_if itself",
+                   "[call][fails_if][regression]", BELAY_TEST_WAYS) {
     AsyncSleeper sleeper;
     int calls = 0;
     const auto fetch = [&] { return Response{++calls < 3 ? 503 : 200}; };
@@ -337,7 +341,7 @@ TEMPLATE_TEST_CASE("A std::ref of what is judged is judged", "[call][fails_if][r
     CHECK(calls == 4);
 }
 
-TEST_CASE("A const fails_if judges as any other", "[call][fails_if][regression]") {
+TEST_CASE("A const fails_if works as any other", "[call][fails_if][regression]") {
     Rig rig;
     const auto is_bad = [](const Response& r) { return r.status >= 500; };
     const auto judged = fails_if([] { return Response{503}; }, is_bad);
@@ -390,7 +394,7 @@ TEST_CASE("A predicate may be a pointer to a member", "[call][fails_if][unit]") 
     CHECK(rig.seen.failures.back() == Failure{Cause::overloaded});
 }
 
-TEMPLATE_TEST_CASE("fails_on retries exceptions of its type, and lets others go",
+TEMPLATE_TEST_CASE("fails_on retries exceptions of its type, and propagates others",
                    "[call][fails_if][unit]", BELAY_TEST_WAYS) {
     Rig rig;
     AsyncSleeper sleeper;
@@ -439,7 +443,7 @@ TEST_CASE("fails_on classifies by a predicate, and nests", "[call][fails_if][uni
         "judge");
 }
 
-TEST_CASE("fails_if and fails_on judge one callable together, in any order",
+TEST_CASE("fails_if and fails_on combine around one callable, in any order",
           "[call][fails_if][unit]") {
     Rig rig;
     const auto bad = [](int n) { return n < 3; };

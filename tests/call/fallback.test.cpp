@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: Fallback answers where a call has none, and only then. Method: every way to fail, blocking
-// and in a coroutine.
+// Goal: Fallback answers where a call has no answer, and only then. Method: every way to fail,
+// blocking and in a coroutine.
 #include <belay/call/fallback.hpp>
 
 #include <optional>
@@ -45,7 +45,7 @@ TEST_CASE("Fallback answers in place of a failure", "[call][fallback][unit]") {
     CHECK(other(sleeper, [] { return timed_out; }) == std::errc::io_error);
 }
 
-TEST_CASE("Fallback is not asked when the call worked", "[call][fallback][unit]") {
+TEST_CASE("Fallback is not called when the call worked", "[call][fallback][unit]") {
     AsyncSleeper sleeper;
     int asked = 0;
     const Pipeline counts{Fallback{[&asked] { return ++asked; }}};
@@ -90,7 +90,7 @@ TEST_CASE("Fallback answers in place of chosen failures only", "[call][fallback]
         CHECK(pipeline(sleeper, [] { return 5; }).value() == 5);
         CHECK(asked == 4);
     }
-    SECTION("a refusal is one of them, or is told to who asked") {
+    SECTION("a rejection is one of them, or is returned to the caller") {
         RateLimiter limiter{Rate{1, 10s}, Burst{1}};
         const Pipeline busy{Fallback{[] { return 1; }, Cause::overloaded}, Shared{limiter}};
         const Pipeline other{Fallback{[] { return 1; }, Cause::timed_out}, Shared{limiter}};
@@ -100,7 +100,8 @@ TEST_CASE("Fallback answers in place of chosen failures only", "[call][fallback]
     }
 }
 
-TEST_CASE("Fallback knows why, also when the call was refused or void", "[call][fallback][unit]") {
+TEST_CASE("Fallback receives the failure, also when the call was rejected or void",
+          "[call][fallback][unit]") {
     AsyncSleeper sleeper;
     Failure why;
     const Pipeline tells{Fallback{[&why](const Failure& failure) { why = failure; }}};
@@ -120,7 +121,7 @@ TEST_CASE("Fallback knows why, also when the call was refused or void", "[call][
     CHECK(why.error() == CallErrc::call_refused);
 }
 
-TEST_CASE("What a Fallback throws leaves the pipeline", "[call][fallback][unit]") {
+TEST_CASE("An exception of a Fallback leaves the pipeline", "[call][fallback][unit]") {
     AsyncSleeper sleeper;
     const Pipeline fails{Fallback{[]() -> int { throw std::logic_error{"fallback"}; }}};
     CHECK_THROWS_WITH(fails(sleeper, [] { return std::optional<int>{}; }), "fallback");
@@ -144,7 +145,7 @@ TEST_CASE("A Fallback may be awaited in a coroutine", "[call][fallback][unit]") 
     CHECK(told == 1);
 }
 
-TEST_CASE("A Fallback outside of Retrying is asked once, when that gives up",
+TEST_CASE("A Fallback outside of Retrying is called once, when that gives up",
           "[call][fallback][unit]") {
     AsyncSleeper sleeper;
     int asked = 0;

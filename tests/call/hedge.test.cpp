@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: Hedge begins further calls exactly when it should, the first success counts, and no loser
-// leaves anything behind. Method: virtual time; a model for random latencies and outcomes.
+// Goal: Hedge starts further calls at exactly the right time, the first success counts, and a
+// losing call leaves nothing running. Method: virtual time; a model for random latencies and
+// outcomes.
 #include <belay/call/hedge.hpp>
 
 #include <algorithm>
@@ -83,7 +84,7 @@ TEST_CASE("Hedge makes further calls where the first is slow; the first success 
     CHECK(sleeper.waiting() == 0);
 }
 
-TEST_CASE("Hedge begins the next call at once after a failure", "[call][hedge][unit]") {
+TEST_CASE("Hedge starts the next call at once after a failure", "[call][hedge][unit]") {
     AsyncSleeper sleeper;
     Peer peer{sleeper, {{10ms, false}, {1s, true}, {5ms, false}}};
     CHECK(await(Pipeline{Hedge{50ms, 2}}, peer).value() == 1);
@@ -99,7 +100,7 @@ TEST_CASE("Hedge fails when all calls have failed, with the last failure", "[cal
     CHECK(sleeper.now() == at(30ms));
 }
 
-TEST_CASE("Hedge with no delay begins all calls at once", "[call][hedge][unit]") {
+TEST_CASE("Hedge with no delay starts all calls at once", "[call][hedge][unit]") {
     AsyncSleeper sleeper;
     Peer peer{sleeper, {{3s, true}, {2s, true}, {1s, false}, {4s, true}}};
     CHECK(await(Pipeline{Hedge{0ms, 3}}, peer).value() == 1);
@@ -123,7 +124,7 @@ TEST_CASE("Hedge keeps exceptions as failures, unless they are none", "[call][he
     CHECK_THROWS_WITH(leaves.take(), "judge");
 }
 
-TEST_CASE("Destroying a Hedge, or a stop, begins no further calls", "[call][hedge][unit]") {
+TEST_CASE("Destroying a Hedge, or a stop, starts no further calls", "[call][hedge][unit]") {
     AsyncSleeper sleeper;
     Bulkhead bulkhead{{.limit = 9}};
     const Pipeline pipeline{Hedge{50ms, 7}, Shared{bulkhead}};
@@ -147,7 +148,7 @@ TEST_CASE("Destroying a Hedge, or a stop, begins no further calls", "[call][hedg
     CHECK(peer.begun.size() == 4);
 }
 
-TEST_CASE("A call that ends while another begins does not wake a Hedge that runs",
+TEST_CASE("A call that ends while another starts does not wake a running Hedge",
           "[call][hedge][unit]") {
     AsyncSleeper sleeper;
     belay_test::Event event;
@@ -177,8 +178,7 @@ TEST_CASE("Hedge works inside of Retrying and Timeout", "[call][hedge][unit]") {
     CHECK(sleeper.now() == at(20ms + 1s + 5ms));
 }
 
-TEST_CASE("Hedge does what a model does, for any latencies and outcomes",
-          "[call][hedge][property]") {
+TEST_CASE("Hedge behaves like a model, for any latencies and outcomes", "[call][hedge][property]") {
     CHECK(rc::check("the same begins, winner and time", [] {
         const auto further = *rc::gen::inRange<std::size_t>(1, Hedge<>::further_max + 1);
         const Duration delay{*rc::gen::inRange<std::int64_t>(0, 20)};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what a Hedge makes of failures, refusals and budgets: it adds no load to a peer that asked
-// for less, or that has answered for good. Method: virtual time, calls that end as they are told.
+// Goal: Hedge handles failures, rejections and budgets so that it adds no load to a peer that
+// asked for less, or whose answer is final. Method: virtual time, scripted calls.
 #include <algorithm>
 #include <stdexcept>
 #include <string>
@@ -58,7 +58,7 @@ struct Server {
     }
 };
 
-struct HearsHedges {
+struct HedgeRecorder {
     std::vector<Attempt> hedges{};
     std::vector<std::string_view> refusals{};
     void on_hedge(const Attempt& attempt) { hedges.push_back(attempt); }
@@ -103,7 +103,7 @@ struct Ledger {
 };
 
 template <class P, class Stop = NeverStops>
-auto ask(const P& pipeline, Server& server, HearsHedges& observer, Stop stop = {}) {
+auto ask(const P& pipeline, Server& server, HedgeRecorder& observer, Stop stop = {}) {
     return pipeline(server.sleeper,
                     fails_if([&server](Attempt attempt) { return server(attempt); },
                              [](const Reply& reply) { return reply.failure; }),
@@ -111,7 +111,7 @@ auto ask(const P& pipeline, Server& server, HearsHedges& observer, Stop stop = {
 }
 template <class P>
 Outcome<Reply> hedged(const P& pipeline, Server& server) {
-    HearsHedges observer;
+    HedgeRecorder observer;
     auto task = ask(pipeline, server, observer);
     task.start();
     server.sleeper.run();
@@ -122,7 +122,7 @@ using Times = std::vector<Instant>;
 
 }  // namespace
 
-TEST_CASE("Hedge makes no call before the wait that a peer asked for is over",
+TEST_CASE("Hedge makes no call before the end of a peer's retry_after",
           "[call][hedge][regression]") {
     AsyncSleeper sleeper;
     Server server{sleeper, {fails(10ms, Cause::overloaded, 5s), works(100ms), works(1s)}};
@@ -132,7 +132,7 @@ TEST_CASE("Hedge makes no call before the wait that a peer asked for is over",
     CHECK(server.begun == Times{at(0s), at(5010ms), at(5060ms)});
 }
 
-TEST_CASE("Hedge heeds the longest wait of several peers, also after failures without one",
+TEST_CASE("Hedge uses the longest wait of several peers, also after failures without one",
           "[call][hedge][regression]") {
     AsyncSleeper sleeper;
     Server server{sleeper,
@@ -143,7 +143,7 @@ TEST_CASE("Hedge heeds the longest wait of several peers, also after failures wi
     CHECK(server.begun == Times{at(0s), at(50ms), at(3060ms), at(3090ms)});
 }
 
-TEST_CASE("Hedge ends with a failure that no further call can make good",
+TEST_CASE("Hedge ends with a failure that no further call can repair",
           "[call][hedge][regression]") {
     for (const Cause cause : {Cause::permanent, Cause::forbidden, Cause::unauthorized}) {
         AsyncSleeper sleeper;
@@ -165,7 +165,7 @@ TEST_CASE("Hedge ends with a failure that no further call can make good",
     }
 }
 
-TEST_CASE("Hedge waits for no call that would begin after the deadline",
+TEST_CASE("Hedge waits for no call that would start after the deadline",
           "[call][hedge][regression]") {
     AsyncSleeper sleeper;
     Server server{sleeper, {fails(10ms, Cause::overloaded, 3s), works(0s)}};
@@ -181,10 +181,10 @@ TEST_CASE("Hedge waits for no call that would begin after the deadline",
     CHECK(again.begun == Times{at(0s), at(3010ms)});
 }
 
-TEST_CASE("A stop ends the wait of a Hedge that a peer asked for", "[call][hedge][regression]") {
+TEST_CASE("A stop ends the wait of a Hedge for a peer's retry_after", "[call][hedge][regression]") {
     AsyncSleeper sleeper;
     Server server{sleeper, {fails(10ms, Cause::overloaded, 1h), works(0s)}};
-    HearsHedges observer;
+    HedgeRecorder observer;
     const StopSource source;
     const Pipeline pipeline{Hedge{50ms, 1}};
     auto task = ask(pipeline, server, observer, source.token());
@@ -199,7 +199,7 @@ TEST_CASE("A stop ends the wait of a Hedge that a peer asked for", "[call][hedge
     CHECK(sleeper.now() == at(1s));
 }
 
-TEST_CASE("Hedge makes no further calls where the first was refused", "[call][hedge][unit]") {
+TEST_CASE("Hedge makes no further calls when the first was rejected", "[call][hedge][unit]") {
     AsyncSleeper sleeper;
     Bulkhead bulkhead{{.limit = 1}};
     Server server{sleeper, {works(120ms), works(0s), works(0s)}};
@@ -213,13 +213,13 @@ TEST_CASE("Hedge makes no further calls where the first was refused", "[call][he
     CHECK(sleeper.now() == at(120ms));
 }
 
-TEST_CASE("Hedge counts its calls, over all attempts of a Retrying, and tells of them",
+TEST_CASE("Hedge reports its calls, numbered over all attempts of a Retrying",
           "[call][hedge][regression]") {
     AsyncSleeper sleeper;
     Server server{sleeper,
                   {fails(10ms, Cause::lost), fails(10ms, Cause::lost), fails(60ms, Cause::lost),
                    works(30ms)}};
-    HearsHedges observer;
+    HedgeRecorder observer;
     const Pipeline pipeline{Retrying{MaxAttempts{2}}, Hedge{50ms, 1}};
     auto task = ask(pipeline, server, observer);
     task.start();
@@ -244,7 +244,7 @@ TEST_CASE("A budget pays for further calls, and ends them when it is empty",
     const Pipeline pipeline{Hedge{50ms, 3, Shared{budget}}};
     AsyncSleeper sleeper;
     Server server{sleeper, std::vector<Reply>(9, fails(1s, Cause::lost))};
-    HearsHedges observer;
+    HedgeRecorder observer;
     auto task = ask(pipeline, server, observer);
     task.start();
     sleeper.run_until(at(500ms));
@@ -262,7 +262,7 @@ TEST_CASE("A budget pays for further calls, and ends them when it is empty",
     CHECK(server.begun.size() == 1);
 }
 
-TEST_CASE("A budget gets back what a Hedge took if the whole works, not if it is given up",
+TEST_CASE("A budget is refunded when a hedged call works, not when it is abandoned",
           "[call][hedge][unit]") {
     TokenBudget budget{{.capacity_milli = 2'000,
                         .retry_cost_milli = 1'000,
@@ -309,7 +309,7 @@ TEST_CASE("RatioBudget counts the further calls of a Hedge, whichever call was f
           }) == 20);
 }
 
-TEST_CASE("Hedge asks a budget again where it was told to", "[call][hedge][unit]") {
+TEST_CASE("Hedge asks an empty budget again after its AskAgain interval", "[call][hedge][unit]") {
     TokenBudget budget{{.capacity_milli = 1'000,
                         .retry_cost_milli = 1'000,
                         .timeout_cost_milli = 1'000,
@@ -319,7 +319,7 @@ TEST_CASE("Hedge asks a budget again where it was told to", "[call][hedge][unit]
     auto taken = budget.reserve(Cause::lost, turn);
     AsyncSleeper sleeper;
     Server server{sleeper, {works(10s), works(1s)}};
-    HearsHedges observer;
+    HedgeRecorder observer;
     const Pipeline pipeline{Hedge{50ms, 1, Shared{budget, AskAgain{2s}}}};
     auto task = ask(pipeline, server, observer);
     task.start();
@@ -331,7 +331,7 @@ TEST_CASE("Hedge asks a budget again where it was told to", "[call][hedge][unit]
     CHECK(server.begun == Times{at(0s), at(2050ms)});
 }
 
-TEST_CASE("Hedge asks its budget as any rule is asked", "[call][hedge][regression]") {
+TEST_CASE("Hedge uses its budget like any rule", "[call][hedge][regression]") {
     AsyncSleeper sleeper;
     Server server{sleeper, {works(60ms), works(60ms)}};
     Ledger ledger;
@@ -349,7 +349,7 @@ TEST_CASE("Hedge asks its budget as any rule is asked", "[call][hedge][regressio
 }
 
 #if defined(__cpp_exceptions)
-TEST_CASE("A further call that its observer prevents was not made, and is not paid",
+TEST_CASE("A further call that its observer prevents is not made, and not paid",
           "[call][hedge][regression]") {
     struct Throws {
         void on_hedge(const Attempt&) { throw std::runtime_error{"no"}; }
@@ -370,7 +370,7 @@ TEST_CASE("A further call that its observer prevents was not made, and is not pa
 }
 #endif
 
-TEST_CASE("Hedge does what a model does, for any failures and waits", "[call][hedge][property]") {
+TEST_CASE("Hedge behaves like a model, for any failures and waits", "[call][hedge][property]") {
     CHECK(rc::check("the same begins, end and time", [] {
         const auto further = *rc::gen::inRange<std::size_t>(1, Hedge<>::further_max + 1);
         const Duration gap{*rc::gen::inRange<std::int64_t>(0, 20) * 1000};

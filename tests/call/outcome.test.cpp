@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: an Outcome is a value after a success only, keeps the last one otherwise, and becomes a
-// Result. What retry and Pipeline make of it: fails_if.test.cpp, answer_traits.test.cpp.
+// Goal: an Outcome has a value after a success only, keeps the last one otherwise, and converts
+// to a Result. Its use by retry and Pipeline: fails_if.test.cpp, answer_traits.test.cpp. Method:
+// examples.
 #include <belay/call/outcome.hpp>
 
 #include <memory>
@@ -36,7 +37,7 @@ static_assert(!std::is_copy_constructible_v<Outcome<std::unique_ptr<int>>>);
 // Of these a Result could not tell the two.
 static_assert(!std::is_convertible_v<Outcome<std::error_code>, Result<std::error_code>>);
 
-TEST_CASE("Outcome::value is there after a success only", "[call][outcome][unit]") {
+TEST_CASE("Outcome::value exists after a success only", "[call][outcome][unit]") {
     Text good = Text::success("news");
     CHECK(good);
     CHECK(good.has_value());
@@ -63,7 +64,7 @@ TEST_CASE("Outcome::value is there after a success only", "[call][outcome][unit]
     CHECK(Text{timed_out}.value_or("none") == "none");
 }
 
-TEST_CASE("An Outcome becomes a Result where one is asked for", "[call][outcome][unit]") {
+TEST_CASE("An Outcome converts to a Result", "[call][outcome][unit]") {
     const Text good = Text::success("news");
     const Result<std::string> result = good;
     CHECK(result.value() == "news");
@@ -86,8 +87,7 @@ TEST_CASE("An Outcome's error may be of any type", "[call][outcome][unit]") {
     CHECK(bad.error().code == timed_out);
 }
 
-TEST_CASE("Outcome::cause is that of its error, or the one that was said",
-          "[call][outcome][unit]") {
+TEST_CASE("Outcome::cause is that of its error, or the given one", "[call][outcome][unit]") {
     CHECK(Text::success("news").cause() == Cause::none);
     CHECK(Text{timed_out}.cause() == Cause::timed_out);
     CHECK(Text::failure("sorry", timed_out).cause() == Cause::timed_out);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: what callers' fates are counted with loses none of them, whoever counts at the same time.
+// Goal: the counters of callers' outcomes lose none under concurrent threads. Method: threads.
 #include <belay/call/permit_counters.hpp>
 
 #include <thread>
@@ -12,7 +12,7 @@ using namespace belay;
 
 static_assert(std::is_trivially_copyable_v<PermitCounters>);
 
-TEST_CASE("AtomicPermitCounters counts each fate apart, on any thread",
+TEST_CASE("AtomicPermitCounters counts each outcome separately, on any thread",
           "[call][permit_counters][unit]") {
     detail::AtomicPermitCounters counters;
     CHECK(counters.read() == PermitCounters{});

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a Pipeline nests its layers in the written order, and the order means what the docs say; no
-// permit leaks on any path. Method: virtual time; every case blocking and in a coroutine.
+// Goal: a Pipeline nests its layers in the written order, with the documented meaning; no permit
+// leaks on any path. Method: virtual time; every case blocking and in a coroutine.
 #include <belay/call/pipeline.hpp>
 
 #include <atomic>
@@ -112,8 +112,8 @@ TEMPLATE_TEST_CASE("A Pipeline nests its layers in the written order", "[call][p
     CHECK(sleeper.now() == Instant{} + 1s);
 }
 
-TEMPLATE_TEST_CASE("A Pipeline returns what fits the call's return type", "[call][pipeline][unit]",
-                   Blocking, Awaiting) {
+TEMPLATE_TEST_CASE("A Pipeline returns the type that fits the call's return type",
+                   "[call][pipeline][unit]", Blocking, Awaiting) {
     AsyncSleeper sleeper;
     const Pipeline pipeline{Timeout{1s}};
     CHECK(TestType::run(pipeline, sleeper, [](Attempt) { return 5; }).value() == 5);
@@ -162,7 +162,7 @@ TEMPLATE_TEST_CASE("A breaker inside of Retrying sees every attempt, outside eve
     }
 }
 
-TEMPLATE_TEST_CASE("A call that an inner layer refuses says nothing about the peer",
+TEMPLATE_TEST_CASE("A rejection by an inner layer does not count as a failure of the peer",
                    "[call][pipeline][unit]", Blocking, Awaiting) {
     AsyncSleeper sleeper;
     Breakers b;
@@ -178,7 +178,7 @@ TEMPLATE_TEST_CASE("A call that an inner layer refuses says nothing about the pe
     CHECK(b.breaker.state(sleeper.now()) == BreakerState::closed);
 }
 
-TEMPLATE_TEST_CASE("Retrying waits as long as a limiter inside of it says",
+TEMPLATE_TEST_CASE("Retrying waits as long as a limiter inside of it requires",
                    "[call][pipeline][unit]", Blocking, Awaiting) {
     AsyncSleeper sleeper;
     RateLimiter limiter{Rate{1, 10s}, Burst{1}};
@@ -189,7 +189,7 @@ TEMPLATE_TEST_CASE("Retrying waits as long as a limiter inside of it says",
     CHECK(calls == 2);
 }
 
-TEMPLATE_TEST_CASE("Inner layers and the call know of the retries around them",
+TEMPLATE_TEST_CASE("Inner layers and the call see the attempt numbers of the retries around them",
                    "[call][pipeline][unit]", Blocking, Awaiting) {
     AsyncSleeper sleeper;
     std::vector<std::uint64_t> numbers;
@@ -208,8 +208,8 @@ TEMPLATE_TEST_CASE("Inner layers and the call know of the retries around them",
     CHECK(retries == std::vector<bool>{false, true, true, true});
 }
 
-TEMPLATE_TEST_CASE("Permits come back on every path through a Pipeline", "[call][pipeline][unit]",
-                   Blocking, Awaiting) {
+TEMPLATE_TEST_CASE("Permits are returned on every path through a Pipeline",
+                   "[call][pipeline][unit]", Blocking, Awaiting) {
     AsyncSleeper sleeper;
     CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{1s}};
     Bulkhead bulkhead{{.limit = 1}};
@@ -239,7 +239,7 @@ TEMPLATE_TEST_CASE("Permits come back on every path through a Pipeline", "[call]
     CHECK(bulkhead.running() == 0);
 }
 
-TEST_CASE("Destroying a Pipeline's task in a call gives the permits back",
+TEST_CASE("Destroying a Pipeline's task during a call returns the permits",
           "[call][pipeline][unit]") {
     AsyncSleeper sleeper;
     Event event;
@@ -287,7 +287,7 @@ TEMPLATE_TEST_CASE("The full order: fallback, retry, breaker, limiter, queue, ti
     CHECK(bulkhead.running() == 0);
 }
 
-TEMPLATE_TEST_CASE("A Pipeline can be called any number of times: its rules stay as they were",
+TEMPLATE_TEST_CASE("A Pipeline can be called any number of times, with unchanged rules",
                    "[call][pipeline][unit]", Blocking, Awaiting) {
     AsyncSleeper sleeper;
     const Pipeline pipeline{Retrying{steady(1s, 2)}};
@@ -352,7 +352,7 @@ TEST_CASE("One Pipeline serves many threads", "[call][pipeline][unit]") {
     CHECK(breaker.state(Instant{}) == BreakerState::closed);
 }
 
-TEST_CASE("A refusal after a failure does not hide the failure", "[call][pipeline][regression]") {
+TEST_CASE("A rejection after a failure does not hide the failure", "[call][pipeline][regression]") {
     AsyncSleeper sleeper;
     CircuitBreaker outer{ConsecutiveFailures{1}, OpenFor{1h}};
     RateLimiter limiter{Rate{1, 1h}, Burst{1}};
@@ -394,7 +394,7 @@ void ask(Awaiting, const P& pipeline, AsyncSleeper& sleeper, Refusals& refusals)
 
 }  // namespace
 
-TEST_CASE("A Timeout says nothing about a peer that nobody has asked by then",
+TEST_CASE("A Timeout before the call was made does not count as a failure of the peer",
           "[call][pipeline][regression]") {
     AsyncSleeper sleeper;
     CircuitBreaker<SteadyClock> breaker{ConsecutiveFailures{1}, OpenFor{60s}};
@@ -406,7 +406,7 @@ TEST_CASE("A Timeout says nothing about a peer that nobody has asked by then",
     CHECK(breaker.counters().failures == 0);
 }
 
-TEMPLATE_TEST_CASE("That we had no memory says nothing about the peer",
+TEMPLATE_TEST_CASE("A lack of memory does not count as a failure of the peer",
                    "[call][pipeline][regression]", Blocking, Awaiting) {
     AsyncSleeper sleeper;
     CircuitBreaker<SteadyClock> breaker{ConsecutiveFailures{1}, OpenFor{60s}};
@@ -416,7 +416,7 @@ TEMPLATE_TEST_CASE("That we had no memory says nothing about the peer",
     CHECK(breaker.state() == BreakerState::closed);
 }
 
-TEMPLATE_TEST_CASE("A call that a layer refuses is counted by what refused it",
+TEMPLATE_TEST_CASE("A rejected call is counted by the layer that rejected it",
                    "[call][pipeline][regression]", Blocking, Awaiting) {
     AsyncSleeper sleeper;
     Bulkhead bulkhead{{.limit = 1}};
@@ -430,7 +430,7 @@ TEMPLATE_TEST_CASE("A call that a layer refuses is counted by what refused it",
     CHECK(breaker.counters().rejected == 1);
 }
 
-TEMPLATE_TEST_CASE("A Pipeline tells its observer which layer refused a call",
+TEMPLATE_TEST_CASE("A Pipeline reports to its observer which layer rejected a call",
                    "[call][pipeline][unit]", Blocking, Awaiting) {
     AsyncSleeper sleeper;
     Refusals refusals;
@@ -463,7 +463,7 @@ TEMPLATE_TEST_CASE("A Pipeline tells its observer which layer refused a call",
     CHECK(counters.attempts == 0);
 }
 
-TEST_CASE("A Pipeline tells which attempt a layer inside of Retrying refused",
+TEST_CASE("A Pipeline reports which attempt a layer inside of Retrying rejected",
           "[call][pipeline][unit]") {
     AsyncSleeper sleeper;
     struct Seen : NoObserver {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: each ready-made policy calls as often and waits as long as its page says. Method: retry
+// Goal: each ready-made policy makes the documented number of calls and waits. Method: retry
 // with a sleeper whose time is virtual; a fixed seed, and the bounds for many.
 #include <belay/call/policies.hpp>
 
@@ -147,7 +147,7 @@ TEST_CASE("policies::sync makes 3 retries, and waits at most 0.7 s", "[call][pol
     CHECK(run(policies::sync(), permanent, 7).calls == 1);
 }
 
-TEST_CASE("policies::reconnection makes 10 attempts; from the fifth on the breaker says when",
+TEST_CASE("policies::reconnection makes 10 attempts; from the fifth on the breaker sets the wait",
           "[call][policies][unit]") {
     for (std::uint64_t seed = 1; seed <= 500; ++seed) {
         const Seen seen = run(policies::reconnection(), lost, seed);
@@ -164,7 +164,7 @@ TEST_CASE("policies::reconnection makes 10 attempts; from the fifth on the break
     STATIC_REQUIRE(policies::reconnection().attempt_limit() == 25s);
 }
 
-TEST_CASE("policies::reconnection has made three attempts that hang within 90 s of the loss",
+TEST_CASE("policies::reconnection has made three hanging attempts within 90 s of the loss",
           "[call][policies][regression]") {
     for (std::uint64_t seed = 1; seed <= 500; ++seed) {
         auto policy = policies::reconnection();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: Queued waits in line behind a bulkhead or a limiter, first come, first served, woken and
-// not polling; within the line, the deadline and the stop, none of which loses a permit.
+// Goal: Queued waits for a bulkhead or a limiter, first come, first served, woken and not
+// polling; a full queue, a deadline and a stop lose no permit. Method: virtual time.
 #include <belay/call/queued.hpp>
 
 #include <algorithm>
@@ -55,7 +55,7 @@ struct AskedToken {
     [[nodiscard]] bool stop_requested() const noexcept { return *stopped; }
 };
 
-struct HearsRefusals {
+struct RefusalRecorder {
     std::vector<std::string_view> by{};
     void on_refusal(const CallRefused& refusal) { by.push_back(refusal.advice.by); }
 };
@@ -82,7 +82,7 @@ PermitCounters counted(std::uint64_t admitted, std::uint64_t refused, std::uint6
 
 }  // namespace
 
-TEST_CASE("Queued lets as many run as the limit, and wakes the others in order",
+TEST_CASE("Queued runs as many calls as the limit, and wakes the others in order",
           "[call][queued][unit]") {
     AsyncSleeper sleeper;
     Bulkhead bulkhead{{.limit = 2, .queue = 3}};
@@ -112,7 +112,7 @@ TEST_CASE("Queued lets as many run as the limit, and wakes the others in order",
     CHECK(bulkhead.counters() == counted(5, 1, 3, 0));
 }
 
-TEST_CASE("Nobody overtakes who waits behind a bulkhead", "[call][queued][unit]") {
+TEST_CASE("No caller overtakes another that waits for a bulkhead", "[call][queued][unit]") {
     AsyncSleeper sleeper;
     Bulkhead bulkhead{{.limit = 1, .queue = 3}};
     const Pipeline pipeline{Queued{bulkhead}};
@@ -152,7 +152,7 @@ TEST_CASE("Queued wakes a caller that blocks", "[call][queued][unit]") {
     CHECK(bulkhead.running() == 0);
 }
 
-TEST_CASE("A stop, a deadline and destruction end the wait in the line", "[call][queued][unit]") {
+TEST_CASE("A stop, a deadline and destruction end the wait in the queue", "[call][queued][unit]") {
     AsyncSleeper sleeper;
     Bulkhead bulkhead{{.limit = 1, .queue = 3}};
     const auto held = bulkhead.acquire(at(0s));
@@ -185,7 +185,7 @@ TEST_CASE("A stop, a deadline and destruction end the wait in the line", "[call]
     CHECK(bulkhead.waiting() == 0);
 }
 
-TEST_CASE("A token that has to be asked ends the wait in the line within its interval",
+TEST_CASE("A token that has to be polled ends the wait in the queue within its interval",
           "[call][queued][unit]") {
     AsyncSleeper sleeper;
     Bulkhead bulkhead{{.limit = 1, .queue = 3}};
@@ -212,7 +212,7 @@ TEST_CASE("A token that has to be asked ends the wait in the line within its int
     CHECK(patient.take().value() == 1);
 }
 
-TEST_CASE("Who gives up when it was called hands its permit on", "[call][queued][unit]") {
+TEST_CASE("A caller that gives up when its permit arrives passes it on", "[call][queued][unit]") {
     AsyncSleeper sleeper;
     Bulkhead bulkhead{{.limit = 1, .queue = 3}};
     auto held = bulkhead.acquire(at(0s));
@@ -228,7 +228,7 @@ TEST_CASE("Who gives up when it was called hands its permit on", "[call][queued]
     held.neutral();
     CHECK(bulkhead.waiting() == 2);
     SECTION("destroyed") {}
-    SECTION("and at once the next one, too") { source.request_stop(); }
+    SECTION("and the next one at once, too") { source.request_stop(); }
     const bool stops = source.stop_requested();
     destroyed.reset();
     CHECK(bulkhead.waiting() == 1);
@@ -242,8 +242,7 @@ TEST_CASE("Who gives up when it was called hands its permit on", "[call][queued]
     CHECK(bulkhead.counters() == counted(stops ? 2 : 3, 0, 3, stops ? 2 : 1));
 }
 
-TEST_CASE("Queued behind a limiter lets callers go on in order, each when it is its time",
-          "[call][queued][unit]") {
+TEST_CASE("Queued on a limiter wakes callers in order, each at its time", "[call][queued][unit]") {
     AsyncSleeper sleeper;
     RateLimiter limiter{Rate{1, 10ms}, Burst{2}, 4};
     const Pipeline one{Queued{limiter}};
@@ -276,7 +275,7 @@ TEST_CASE("Queued behind a limiter lets callers go on in order, each when it is 
     CHECK(limiter.counters() == counted(6, 2, 4, 0));
 }
 
-TEST_CASE("Who leaves a limiter's line takes nothing with it, and those behind move up",
+TEST_CASE("A caller that leaves a limiter's queue uses no permit, and later callers move up",
           "[call][queued][unit]") {
     AsyncSleeper sleeper;
     RateLimiter limiter{Rate{1, 10ms}, Burst{1}, 10};
@@ -298,13 +297,13 @@ TEST_CASE("Who leaves a limiter's line takes nothing with it, and those behind m
     CHECK(first.done());
     CHECK(limiter.waiting() == 3);
     sleeper.run_until(at(3ms));
-    SECTION("the first of them") {
+    SECTION("the first caller leaves") {
         source.request_stop();
         sleeper.run_until(at(3ms));
         CHECK(stopped.take().error() == CallErrc::stopped);
         destroyed.reset();
     }
-    SECTION("those behind it before") {
+    SECTION("callers after it leave first") {
         destroyed.reset();
         source.request_stop();
         sleeper.run_until(at(3ms));
@@ -317,7 +316,8 @@ TEST_CASE("Who leaves a limiter's line takes nothing with it, and those behind m
     CHECK(limiter.counters() == counted(2, 0, 3, 2));
 }
 
-TEST_CASE("A deadline before the turn ends the wait at its beginning", "[call][queued][unit]") {
+TEST_CASE("A deadline before its turn ends a caller's wait at the beginning",
+          "[call][queued][unit]") {
     AsyncSleeper sleeper;
     RateLimiter limiter{Rate{1, 10ms}, Burst{1}, 10};
     const auto ask = [&] { return takes(sleeper, 0ms, 1); };
@@ -339,7 +339,7 @@ TEST_CASE("A deadline before the turn ends the wait at its beginning", "[call][q
     CHECK(second.take().value() == 1);
 }
 
-TEST_CASE("Whose turn has come already waits behind who is still to wake",
+TEST_CASE("A caller whose turn has already come waits for earlier callers that still have to wake",
           "[call][queued][regression]") {
     AsyncSleeper sleeper;
     RateLimiter limiter{Rate{1, 1s}, Burst{2}, 10};
@@ -375,10 +375,10 @@ TEST_CASE("More permits than the burst end in an error, not in a wait", "[call][
     CHECK(sleeper.now() == at(30ms));
 }
 
-TEST_CASE("What a line refuses is no verdict on the peer, and is tried again",
+TEST_CASE("A rejection by a full queue is no verdict on the peer, and is retried",
           "[call][queued][regression]") {
     AsyncSleeper sleeper;
-    HearsRefusals refusals;
+    RefusalRecorder refusals;
     int called = 0;
     const auto ask = [&] { return ++called; };
     const auto await_ask = [&] { return takes(sleeper, 0ms, ++called); };
@@ -420,13 +420,13 @@ TEST_CASE("What a line refuses is no verdict on the peer, and is tried again",
     CHECK(heard.breaker.state(sleeper.now()) == BreakerState::open);
 }
 
-TEST_CASE("A Timeout that ends a wait for a permit says so", "[call][queued][regression]") {
+TEST_CASE("A Timeout that ends a wait for a permit reports it", "[call][queued][regression]") {
     AsyncSleeper sleeper;
     Bulkhead bulkhead{{.limit = 1, .queue = 3}};
     const auto held = bulkhead.acquire(at(0s));
     const Pipeline pipeline{Timeout{25ms}, Queued{bulkhead}};
     bool asked_to_stop = false;
-    HearsRefusals refusals;
+    RefusalRecorder refusals;
     // The token is asked every 10 ms, so the line's own wait is armed later than the Timeout's.
     auto task = pipeline(
         sleeper, [&] { return takes(sleeper, 0ms, 1); }, AskedToken{&asked_to_stop}, refusals);
@@ -437,7 +437,7 @@ TEST_CASE("A Timeout that ends a wait for a permit says so", "[call][queued][reg
     CHECK(refusals.by == std::vector<std::string_view>{"Timeout"});
 }
 
-TEST_CASE("Callers come out of a line in the order in which they went in, whatever happens",
+TEST_CASE("Callers leave a queue in the order of their arrival, in any history",
           "[call][queued][property]") {
     struct Caller {
         int number;
@@ -501,7 +501,7 @@ TEST_CASE("Callers come out of a line in the order in which they went in, whatev
     }));
 }
 
-TEST_CASE("A limiter with a line grants what it promised, to those who wait and those who do not",
+TEST_CASE("A limiter with a queue keeps its rate, for callers that wait and those that do not",
           "[call][queued][property]") {
     CHECK(rc::check("grants <= burst + time / interval in every window", [] {
         AsyncSleeper sleeper;
@@ -542,7 +542,7 @@ TEST_CASE("A limiter with a line grants what it promised, to those who wait and 
     }));
 }
 
-TEST_CASE("Queued refuses what has no line to wait in", "[call][queued][unit]") {
+TEST_CASE("Queued aborts on a limiter without a queue", "[call][queued][unit]") {
     const auto says = [](auto&& f) {
         return belay_test::aborts_with(f).find("must have a queue > 0") != std::string::npos;
     };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a line of real threads, and of coroutines on a loop, is served in order, by waking, and
-// loses no permit to stops that come at any moment. Run under the thread sanitizer.
+// Goal: a queue of real threads, and of coroutines on a loop, is served in order, by waking, and
+// loses no permit to stops at any moment. Method: threads, under the thread sanitizer.
 #include <atomic>
 #include <memory>
 #include <thread>
@@ -42,7 +42,7 @@ struct SharedTime {
 
 }  // namespace
 
-TEST_CASE("Threads come out of a bulkhead's line in the order in which they went in",
+TEST_CASE("Threads leave a bulkhead's queue in the order of their arrival",
           "[call][queued_threads][unit]") {
     Bulkhead bulkhead{{.limit = 1, .queue = 10}};
     const Pipeline pipeline{Queued{bulkhead}};
@@ -65,7 +65,7 @@ TEST_CASE("Threads come out of a bulkhead's line in the order in which they went
     CHECK(bulkhead.counters().waited == 6);
 }
 
-TEST_CASE("A bulkhead's line loses no permit, whenever who waits is stopped",
+TEST_CASE("A bulkhead's queue loses no permit when waiting callers are stopped at any moment",
           "[call][queued_threads][unit]") {
     Bulkhead bulkhead{{.limit = 2, .queue = 100}};
     const Pipeline pipeline{Queued{bulkhead}};
@@ -106,7 +106,7 @@ TEST_CASE("A bulkhead's line loses no permit, whenever who waits is stopped",
     CHECK(bulkhead.counters().left == stopped);
 }
 
-TEST_CASE("A limiter's line of threads grants what it promised, and loses nothing",
+TEST_CASE("A limiter's queue of threads keeps its rate, and loses no permit",
           "[call][queued_threads][unit]") {
     RateLimiter limiter{Rate{1, 10ms}, Burst{3}, 100};
     const Pipeline pipeline{Queued{limiter}};

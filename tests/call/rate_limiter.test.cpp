@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: RateLimiter grants exactly what GCRA grants, never more than burst + t / interval, and says
-// when to ask again. Method: virtual time; a brute-force model that remembers every grant; threads.
+// Goal: RateLimiter grants exactly what GCRA grants, never more than burst + t / interval, and
+// returns when to ask again. Method: virtual time; a brute-force model that remembers every
+// grant; threads.
 #include <belay/call/rate_limiter.hpp>
 
 #include <atomic>
@@ -64,7 +65,7 @@ static_assert(Rate{1, 1ns}.interval() == 1ns);
 static_assert(Rate{~std::uint64_t{0}, 1h}.interval() == 1ns);
 static_assert(sizeof(RateLimiter) <= 104);
 
-TEST_CASE("RateLimiter lets a burst through, and then one per interval",
+TEST_CASE("RateLimiter admits a burst, and then one call per interval",
           "[call][rate_limiter][unit]") {
     RateLimiter limiter{Rate{10, 1s}, Burst{3}};
     for (int i = 0; i < 3; ++i) CHECK(granted(limiter.acquire(at(5s))));
@@ -81,7 +82,7 @@ TEST_CASE("RateLimiter lets a burst through, and then one per interval",
     CHECK_FALSE(granted(limiter.acquire(at(10h))));
 }
 
-TEST_CASE("A permit of RateLimiter that was taken is spent", "[call][rate_limiter][unit]") {
+TEST_CASE("A permit of RateLimiter is spent when it is taken", "[call][rate_limiter][unit]") {
     RateLimiter limiter{Rate{1, 1s}, Burst{1}};
     Random bits{Seed{1}};
     Turn turn{at(1s), bits};
@@ -92,8 +93,7 @@ TEST_CASE("A permit of RateLimiter that was taken is spent", "[call][rate_limite
     CHECK_FALSE(granted(limiter.acquire(turn)));
 }
 
-TEST_CASE("RateLimiter grants nothing more to turns that are old, however old",
-          "[call][rate_limiter][unit]") {
+TEST_CASE("RateLimiter grants no extra permit to old turns", "[call][rate_limiter][unit]") {
     RateLimiter limiter{Rate{1, 1s}, Burst{2}};
     CHECK(granted(limiter.acquire(at(1h))));
     CHECK(granted(limiter.acquire(at(1h))));
@@ -134,7 +134,7 @@ TEST_CASE("RateLimiter grants several calls at once, all of them or none",
     CHECK(limiter.counters() == PermitCounters{.admitted = 4, .refused = 5});
 }
 
-TEST_CASE("RateLimiter says at once that no pause is long enough for so many calls",
+TEST_CASE("RateLimiter returns at once that no wait is long enough for too many calls",
           "[call][rate_limiter][unit]") {
     RateLimiter limiter{Rate{1, 10ms}, Burst{5}};
     for (const std::uint64_t calls : {std::uint64_t{6}, ~std::uint64_t{0}}) {
@@ -150,7 +150,7 @@ TEST_CASE("RateLimiter says at once that no pause is long enough for so many cal
     CHECK_FALSE(granted(huge.acquire(at(0s))));
 }
 
-TEST_CASE("RateLimiter grants several calls as it would grant as many one by one",
+TEST_CASE("RateLimiter grants several calls as it would grant them one by one",
           "[call][rate_limiter][property]") {
     CHECK(rc::check("the same as a limiter that is asked for each", [] {
         const auto burst = *rc::gen::inRange<std::uint64_t>(1, 8);
@@ -175,7 +175,7 @@ TEST_CASE("RateLimiter grants several calls as it would grant as many one by one
     }));
 }
 
-TEST_CASE("RateLimiter keeps its promise by the latest of all turns",
+TEST_CASE("RateLimiter keeps its rate by the latest of all turns",
           "[call][rate_limiter][property]") {
     CHECK(rc::check("grants <= burst + time / interval, whoever is late", [] {
         const auto burst = *rc::gen::inRange<std::uint64_t>(1, 8);
@@ -196,7 +196,7 @@ TEST_CASE("RateLimiter keeps its promise by the latest of all turns",
     }));
 }
 
-TEST_CASE("RateLimiter saturates with absurd rates and bursts", "[call][rate_limiter][unit]") {
+TEST_CASE("RateLimiter saturates with extreme rates and bursts", "[call][rate_limiter][unit]") {
     // The longest that there is, and the largest.
     RateLimiter rare{Rate{1, forever / 200}, Burst{100}};
     for (int i = 0; i < 100; ++i) CHECK(granted(rare.acquire(at(0s))));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: retry calls exactly as often and waits exactly as long as its policy says, in virtual time.
+// Goal: retry makes exactly the calls and waits of its policy. Method: virtual time.
 #include <belay/call/retry.hpp>
 
 #include <optional>
@@ -83,8 +83,8 @@ TEST_CASE("retry makes exactly the attempts that a policy allows", "[call][retry
     CHECK(calls_and_wait(Policy{MaxAttempts{1}}) == std::pair{1, Duration{0ns}});
 }
 
-TEMPLATE_TEST_CASE("retry returns what fits the callable's return type", "[call][retry][unit]",
-                   BELAY_TEST_WAYS) {
+TEMPLATE_TEST_CASE("retry returns the type that fits the callable's return type",
+                   "[call][retry][unit]", BELAY_TEST_WAYS) {
     AsyncSleeper sleeper;
     const auto run = [&](auto fn) { return TestType::run(steady(1s, 3), sleeper, fn, as_it_is); };
     int n = 0;
@@ -108,8 +108,7 @@ TEST_CASE("retry returns the last error, not the first", "[call][retry][unit]") 
     CHECK(result.value() == 3);
 }
 
-TEST_CASE("retry tells the callable which attempt it is, if it wants to know",
-          "[call][retry][unit]") {
+TEST_CASE("retry passes the Attempt to a callable that takes one", "[call][retry][unit]") {
     NotedSleeper sleeper;
     std::vector<std::uint64_t> numbers;
     std::vector<bool> retries;
@@ -195,7 +194,7 @@ TEST_CASE("retry waits until a breaker lets it probe", "[call][retry][unit]") {
     CHECK(sleeper.sleeps == std::vector<Duration>{1s, 300s, 300s});
 }
 
-TEST_CASE("retry respects a shared breaker that others opened", "[call][retry][unit]") {
+TEST_CASE("retry respects a shared breaker that other callers opened", "[call][retry][unit]") {
     NotedSleeper sleeper;
     sleeper.time += 1h;
     CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{300s}};
@@ -219,7 +218,7 @@ struct Ends : NotedSleeper {
 };
 }  // namespace
 
-TEST_CASE("retry asks again while another caller holds the probe", "[call][retry][unit]") {
+TEST_CASE("retry waits while another caller has the probe", "[call][retry][unit]") {
     Ends sleeper;
     CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{10s}};
     Turn turn{sleeper.time, sleeper.random};
@@ -230,7 +229,7 @@ TEST_CASE("retry asks again while another caller holds the probe", "[call][retry
     CHECK(sleeper.sleeps == std::vector<Duration>(3, belay::detail::breaker_recheck));
 }
 
-TEST_CASE("retry does not wait for an instant that never comes", "[call][retry][unit]") {
+TEST_CASE("retry does not wait for an instant that never arrives", "[call][retry][unit]") {
     NotedSleeper sleeper;
     int calls = 0;
     const Policy policy{Breaker{ConsecutiveFailures{1}, OpenFor{forever}}};
@@ -276,7 +275,7 @@ TEST_CASE("retry finishes an attempt that succeeds after the stop", "[call][retr
     CHECK(result.value() == 7);
 }
 
-TEST_CASE("retry tells its observer of each retry: attempt, cause, wait and rule",
+TEST_CASE("retry reports each retry to its observer: attempt, cause, wait and rule",
           "[call][retry][unit]") {
     struct Observer {
         std::vector<RetryPlanned> events;
@@ -319,7 +318,7 @@ TEST_CASE("retry is consistent when its observer throws", "[call][retry][unit]")
     CHECK(seen.abandoned == 1);  // the attempt that was planned
 }
 
-TEST_CASE("retry abandons what has begun or is planned, exactly once, however it ends",
+TEST_CASE("retry abandons a started or planned attempt exactly once, on every path",
           "[call][retry][unit]") {
     Counts::Seen seen;
     const auto ends = [&](auto&& run) {
@@ -362,7 +361,7 @@ TEST_CASE("retry abandons what has begun or is planned, exactly once, however it
           }) == Counts::Seen{});
 }
 
-TEST_CASE("retry gives back what a rule holds over the wait, when it is stopped in it",
+TEST_CASE("retry returns the tokens that a rule holds over the wait, when it is stopped in it",
           "[call][retry][unit]") {
     // Takes a token for each retry when it is planned.
     struct Tokens {
@@ -395,7 +394,7 @@ TEST_CASE("retry gives back what a rule holds over the wait, when it is stopped 
     CHECK(other.sleeps == std::vector<Duration>{1s, 2s});
 }
 
-TEST_CASE("retry gives a shared probe back when something throws", "[call][retry][unit]") {
+TEST_CASE("retry returns a shared probe when user code throws", "[call][retry][unit]") {
     NotedSleeper sleeper;
     CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{1s}};
     const Policy policy{Shared{breaker}, MaxAttempts{1}};
@@ -407,7 +406,7 @@ TEST_CASE("retry gives a shared probe back when something throws", "[call][retry
     CHECK(retry(policy, sleeper, [] { return true; }));
 }
 
-TEST_CASE("GroupedMachine retries multiply, and the inner one can see it", "[call][retry][unit]") {
+TEST_CASE("Nested retries multiply, and the inner one can detect it", "[call][retry][unit]") {
     NotedSleeper sleeper;
     int calls = 0;
     int repeated = 0;
@@ -431,7 +430,7 @@ TEST_CASE("GroupedMachine retries multiply, and the inner one can see it", "[cal
     CHECK(calls == 5);
 }
 
-TEST_CASE("retry uses of a rule and a sleeper only what their concepts promise",
+TEST_CASE("retry requires of a rule and a sleeper only the promises of their concepts",
           "[call][retry][unit]") {
     Random bits{Seed{1}};
     MinimalSleeper sleeper{bits};
@@ -442,7 +441,7 @@ TEST_CASE("retry uses of a rule and a sleeper only what their concepts promise",
     CHECK(sleeper.now() == Instant{} + 3s);
 }
 
-TEST_CASE("retry waits at least what was advised, for any policy and outcome",
+TEST_CASE("retry waits at least as long as advised, for any policy and outcome",
           "[call][retry][property]") {
     CHECK(rc::check("attempts, verdicts and waits fit", [](std::uint64_t seed) {
         NotedSleeper sleeper;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: retry works in coroutines that await only their own kind, and with somebody else's timers.
+// Goal: retry works in coroutines that await only their own types, and with foreign timers.
 // Method: Boost.Asio where it is installed; without it there is nothing to test.
 #include <belay/call/retry_task.hpp>
 
@@ -71,7 +71,7 @@ TEST_CASE("retry returns asio's kind of coroutine for calls of asio's kind",
     CHECK(sleeper.now() >= begun + 2ms);
 }
 
-TEST_CASE("What fails in asio's coroutines leaves retry as it was", "[call][retry_asio][unit]") {
+TEST_CASE("An exception in asio's coroutines leaves retry unchanged", "[call][retry_asio][unit]") {
     asio::io_context context;
     AsioSleeper sleeper{context};
     const auto fn = []() -> asio::awaitable<void> {
@@ -93,7 +93,7 @@ TEST_CASE("What fails in asio's coroutines leaves retry as it was", "[call][retr
 
 #else
 
-TEST_CASE("Boost.Asio is not there, or without coroutines", "[call][retry_asio][unit]") {
+TEST_CASE("Boost.Asio is not installed, or without coroutines", "[call][retry_asio][unit]") {
     SUCCEED("nothing to test");
 }
 

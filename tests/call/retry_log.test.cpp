@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a person can tell from the lines what was tried, what went wrong, what was waited for, and
-// which rule said so; what worked at once says nothing.
+// Goal: the lines show each attempt, failure, wait and deciding rule; a call that works at once
+// logs nothing. Method: the texts.
 #include <belay/call/retry_log.hpp>
 
 #include <string>
@@ -34,8 +34,7 @@ struct LogSink {
 
 }  // namespace
 
-TEST_CASE("RetryLog says of each failure what it was, and what comes next",
-          "[call][retry_log][unit]") {
+TEST_CASE("RetryLog logs each failure, and the next step", "[call][retry_log][unit]") {
     Random bits{Seed{1}};
     MinimalSleeper sleeper{bits};
     LogLines lines;
@@ -72,7 +71,7 @@ TEST_CASE("RetryLog says of each failure what it was, and what comes next",
     }
 }
 
-TEST_CASE("RetryLog says what an open breaker refuses, to retry and to a Pipeline",
+TEST_CASE("RetryLog logs the calls that an open breaker rejects, for retry and a Pipeline",
           "[call][retry_log][unit]") {
     Random bits{Seed{1}};
     MinimalSleeper sleeper{bits};
@@ -94,8 +93,7 @@ TEST_CASE("RetryLog says what an open breaker refuses, to retry and to a Pipelin
     CHECK(lines[0] == "call: attempt 1 may not start for 20.0 s (CircuitBreaker)");
 }
 
-TEST_CASE("RetryLog says that a call was hedged, and that a refusal has no end",
-          "[call][retry_log][unit]") {
+TEST_CASE("RetryLog logs hedged calls, and rejections without an end", "[call][retry_log][unit]") {
     LogLines lines;
     RetryLog log{LogSink{&lines}};
     log.on_hedge({.number = 2});

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: each decision of retry reaches its observer, with the rule and the reason; RetryCounters
-// add up. Method: an observer that writes everything down; a property over random outcomes.
+// add up. Method: a recording observer; a property over random outcomes.
 #include <belay/call/retry_observer.hpp>
 
 #include <string>
@@ -20,7 +20,7 @@
 
 #include "support/archetypes.hpp"
 #include "support/catch.hpp"
-#include "support/core/told_in_every_way.hpp"
+#include "support/core/observed_in_every_form.hpp"
 #include "support/shorthand.hpp"
 
 using namespace belay;
@@ -91,15 +91,15 @@ const auto some_retries = [](auto& observer, const auto& retrying) {
         Policy{Backoff{NoJitter{}, Cap{30s}, 1s}, MaxAttempts{2}}, sleeper, [] { return false; },
         observer);
 };
-const belay_test::Told all_of_retries{"refused 1 CircuitBreaker 20s",
-                                      "attempt 1",
-                                      "success 1",
-                                      "attempt 1",
-                                      "retry Backoff 1s",
-                                      "attempt 2",
-                                      "gave up after 2"};
-struct HearsRetry {
-    belay_test::Told& told;
+const belay_test::Recorded all_of_retries{"refused 1 CircuitBreaker 20s",
+                                          "attempt 1",
+                                          "success 1",
+                                          "attempt 1",
+                                          "retry Backoff 1s",
+                                          "attempt 2",
+                                          "gave up after 2"};
+struct RetryRecorder {
+    belay_test::Recorded& told;
     void on_attempt(const Attempt& a) { told.push_back("attempt " + std::to_string(a.number)); }
     void on_retry(const RetryPlanned& r) {
         told.push_back("retry " + std::string{r.advice.by} + " " + seconds(r.wait));
@@ -116,9 +116,9 @@ struct HearsRetry {
 
 }  // namespace
 
-TEST_CASE("retry tells each hook, however its observer is given", "[call][retry_observer][unit]") {
+TEST_CASE("retry calls each hook, in every form of observer", "[call][retry_observer][unit]") {
     SECTION("retry") {
-        belay_test::told_in_every_way<HearsRetry>(
+        belay_test::observed_in_every_form<RetryRecorder>(
             [](auto observer) {
                 some_retries(observer, [](const auto& policy, auto& sleeper, auto fn, auto& o) {
                     static_cast<void>(retry(policy, sleeper, fn, NeverStops{}, o));
@@ -127,7 +127,7 @@ TEST_CASE("retry tells each hook, however its observer is given", "[call][retry_
             all_of_retries);
     }
     SECTION("Retrying") {
-        belay_test::told_in_every_way<HearsRetry>(
+        belay_test::observed_in_every_form<RetryRecorder>(
             [](auto observer) {
                 some_retries(observer, [](const auto& policy, auto& sleeper, auto fn, auto& o) {
                     static_cast<void>(Pipeline{Retrying{policy, o}}(sleeper, fn));
@@ -139,15 +139,14 @@ TEST_CASE("retry tells each hook, however its observer is given", "[call][retry_
     }
 }
 
-TEST_CASE("A Pipeline tells its hook, however its observer is given",
-          "[call][retry_observer][unit]") {
+TEST_CASE("A Pipeline calls its hook, in every form of observer", "[call][retry_observer][unit]") {
     Random bits{Seed{1}};
     MinimalSleeper sleeper{bits};
     CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{20s}};
     Turn turn{sleeper.now(), bits};
     static_cast<void>(breaker.acquire(turn).failure(turn));
     const Pipeline pipeline{Shared{breaker}};
-    belay_test::told_in_every_way<HearsRetry>(
+    belay_test::observed_in_every_form<RetryRecorder>(
         [&](auto observer) {
             static_cast<void>(pipeline(
                 sleeper, [] { return true; }, NeverStops{}, observer));
@@ -155,7 +154,7 @@ TEST_CASE("A Pipeline tells its hook, however its observer is given",
         {"refused 1 CircuitBreaker 20s"});
 }
 
-TEST_CASE("An observer of calls may hear nothing, if it says so", "[call][retry_observer][unit]") {
+TEST_CASE("An observer of calls may declare that it has no hooks", "[call][retry_observer][unit]") {
     struct Silent : NoObserver {
     } silent;
     Random bits{Seed{1}};
@@ -167,7 +166,7 @@ TEST_CASE("An observer of calls may hear nothing, if it says so", "[call][retry_
         sleeper, [] { return true; }, NeverStops{}, Silent{}));
 }
 
-TEST_CASE("An observer learns of every decision of retry", "[call][retry_observer][unit]") {
+TEST_CASE("An observer is notified of every decision of retry", "[call][retry_observer][unit]") {
     Random bits{Seed{1}};
     MinimalSleeper sleeper{bits};
     RetryLines log;
@@ -187,7 +186,8 @@ TEST_CASE("An observer learns of every decision of retry", "[call][retry_observe
                                                 "retry Breaker 60s", "attempt 4", "success 4"});
 }
 
-TEST_CASE("An observer learns why retry gave up", "[call][retry_observer][unit]") {
+TEST_CASE("An observer is notified of the reason why retry gave up",
+          "[call][retry_observer][unit]") {
     Random bits{Seed{1}};
     MinimalSleeper sleeper{bits};
     const auto run = [&](const auto& policy, const auto& stop) {
@@ -214,7 +214,7 @@ TEST_CASE("An observer learns why retry gave up", "[call][retry_observer][unit]"
     CHECK(stopped.last.failure == Failure{});
 }
 
-TEST_CASE("An observer learns of refusals that come between a wait and its attempt",
+TEST_CASE("An observer is notified of rejections between a wait and its attempt",
           "[call][retry_observer][unit]") {
     Random bits{Seed{1}};
     MinimalSleeper sleeper{bits};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: each return type is read as documented, and what cannot be read is refused.
+// Goal: each return type is read as documented, and others are rejected. Method: all types.
 #include <belay/call/retry_outcome.hpp>
 
 #include <memory>
@@ -72,7 +72,7 @@ static_assert(detail::Unsupported<Failure> && detail::Unsupported<std::errc>);
 static_assert(detail::Unsupported<std::error_condition> && detail::Unsupported<Awaitable>);
 static_assert(!detail::Unsupported<int> && !detail::Unsupported<std::string>);
 
-TEST_CASE("RetryOutcome tells failures from successes", "[call][retry_outcome][unit]") {
+TEST_CASE("RetryOutcome distinguishes failures from successes", "[call][retry_outcome][unit]") {
     CHECK(detail::RetryOutcome<bool>::judge(false));
     CHECK_FALSE(detail::RetryOutcome<bool>::judge(true));
     CHECK(detail::RetryOutcome<std::optional<int>>::judge(std::nullopt));
@@ -95,7 +95,7 @@ TEST_CASE("RetryOutcome finds the cause of a failure", "[call][retry_outcome][un
     CHECK(detail::failure_of(Failure{Cause::refused, 0, nullptr, 7s}).retry_after == 7s);
 }
 
-TEST_CASE("RetryOutcome makes a result where no attempt was made", "[call][retry_outcome][unit]") {
+TEST_CASE("RetryOutcome makes a result when no attempt was made", "[call][retry_outcome][unit]") {
     const std::error_code stopped = CallErrc::stopped;
     CHECK(detail::RetryOutcome<bool>::without(CallErrc::stopped).error() == stopped);
     CHECK(detail::RetryOutcome<int>::without(CallErrc::stopped).error() == stopped);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: awaiting retry is lazy, owns what it needs, and ends cleanly wherever it is destroyed.
-// Method: virtual time; destruction in every phase. That it does what blocking retry does: the cases
-// for BELAY_TEST_WAYS in other files, and the property in retrying.test.cpp.
+// Goal: awaiting retry is lazy, owns its parts, and ends cleanly wherever it is destroyed.
+// Method: virtual time; destruction in every phase. That it works like blocking retry is in the
+// cases for BELAY_TEST_WAYS in other files, and in the property in retrying.test.cpp.
 #include <belay/call/retry_task.hpp>
 
 #include <optional>
@@ -84,8 +84,9 @@ TEST_CASE("retry in a coroutine calls until it works, and waits between the call
     CHECK(sleeper.now() == Instant{} + 1s + 2s + 4s + 4 * 100ms);
 }
 
-TEST_CASE("retry in a coroutine takes awaitables without a result, and such that are no coroutines",
-          "[call][retry_task][unit]") {
+TEST_CASE(
+    "retry in a coroutine accepts awaitables without a result, and those that are no coroutines",
+    "[call][retry_task][unit]") {
     AsyncSleeper sleeper;
     const auto run = [&](auto fn) { return finish(retry(steady(1s, 3), sleeper, fn), sleeper); };
     CHECK(run([] { return std::suspend_never{}; }).has_value());
@@ -182,7 +183,7 @@ TEST_CASE("A stop ends retry in every phase of a coroutine", "[call][retry_task]
     CHECK(sleeper.now() == Instant{} + 500ms);
 }
 
-TEST_CASE("Destroying retry in a wait or in a call ends it, and gives its permits back",
+TEST_CASE("Destroying retry in a wait or in a call ends it, and returns its permits",
           "[call][retry_task][unit]") {
     CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{10s}};
     AsyncSleeper sleeper;
@@ -220,7 +221,7 @@ TEST_CASE("Destroying retry in a wait or in a call ends it, and gives its permit
     CHECK(resumed == 1);
 }
 
-TEST_CASE("An observer that throws in a coroutine leaves the policy told",
+TEST_CASE("An observer that throws in a coroutine does not hide the verdict from the policy",
           "[call][retry_task][unit]") {
     AsyncSleeper sleeper;
     Counts::Seen seen;

@@ -95,7 +95,7 @@ TEST_CASE("retry and Retrying do the same, blocking and awaiting", "[call][retry
     }));
 }
 
-TEST_CASE("Retrying takes a single rule, and one observer for many calls",
+TEST_CASE("Retrying accepts a single rule, and one observer for many calls",
           "[call][retrying][unit]") {
     AsyncSleeper sleeper;
     RetryCounters counters;
@@ -104,7 +104,7 @@ TEST_CASE("Retrying takes a single rule, and one observer for many calls",
     CHECK(counters == RetryCounters{.attempts = 12, .retries = 8, .give_ups = 4});
 }
 
-TEST_CASE("Retrying knows that a layer around it repeats already", "[call][retrying][unit]") {
+TEST_CASE("Retrying reports in its Attempt that an outer layer repeats", "[call][retrying][unit]") {
     AsyncSleeper sleeper;
     std::vector<Attempt> seen;
     const Pipeline pipeline{Twice{}, Retrying{MaxAttempts{2}}};
@@ -149,7 +149,7 @@ TEST_CASE("Retrying ends attempts that take longer than its policy's AttemptTime
     CHECK(gives_up.take().error() == timed_out);
 }
 
-TEST_CASE("Retrying hands an AttemptTimeout down to blocking calls, as retry does",
+TEST_CASE("Retrying passes an AttemptTimeout to blocking calls, as retry does",
           "[call][retrying][unit]") {
     std::vector<Instant> seen;
     const Policy policy{Backoff{NoJitter{}, Cap{1s}, 1s}, AttemptTimeout{5s}, MaxAttempts{3}};

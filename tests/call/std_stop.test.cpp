@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a std::stop_token stops retry through a bridge, at once, and leaves nothing behind.
+// Goal: a std::stop_token stops retry through a bridge, at once, and leaves nothing registered.
+// Method: threads.
 #include <belay/call/std_stop.hpp>
 
 #include <optional>
@@ -30,7 +31,7 @@ TEST_CASE("StopBridge passes a request on, before and after it was made",
     CHECK_FALSE(StopBridge{std::stop_token{}}.token().stop_requested());
 }
 
-TEST_CASE("A token outlives its bridge, and is no longer asked", "[call][std_stop][unit]") {
+TEST_CASE("A token outlives its bridge, and is not polled any more", "[call][std_stop][unit]") {
     std::stop_source source;
     const StopToken token = StopBridge{source.get_token()}.token();
     source.request_stop();
@@ -47,7 +48,8 @@ TEST_CASE("A std::stop_token wakes a sleeping retry", "[call][std_stop][unit]") 
     CHECK(result.error() == CallErrc::stopped);
 }
 
-TEST_CASE("A std::stop_token is a token by itself, which is asked", "[call][std_stop][unit]") {
+TEST_CASE("A std::stop_token works as a token by itself, which is polled",
+          "[call][std_stop][unit]") {
     std::stop_source source;
     source.request_stop();
     CHECK(retry(

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a Task begins when it is awaited or started, gives its result once, and is cancelled by
-// destroying it, with everything that it waits for.
+// Goal: a Task starts when it is awaited or started, returns its result once, and is cancelled
+// by its destruction, with everything that it awaits. Method: events set by hand.
 #include <belay/call/task.hpp>
 
 #include <atomic>
@@ -72,7 +72,7 @@ TEST_CASE("A Task does nothing before it is started", "[call][task][unit]") {
     CHECK(task.take() == std::string(50, 'x'));
 }
 
-TEST_CASE("A Task gives what its coroutine throws", "[call][task][unit]") {
+TEST_CASE("A Task propagates its coroutine's exception", "[call][task][unit]") {
     auto task = fails();
     task.start();
     REQUIRE(task.done());
@@ -104,7 +104,7 @@ TEST_CASE("A Task may be moved before and after it was started", "[call][task][u
     CHECK(event.cancelled == 1);
 }
 
-TEST_CASE("Destroying a Task destroys what it waits for, from the inside out",
+TEST_CASE("Destroying a Task destroys the tasks that it awaits, the innermost first",
           "[call][task][unit]") {
     Event event;
     std::vector<std::string> lines;
@@ -118,7 +118,7 @@ TEST_CASE("Destroying a Task destroys what it waits for, from the inside out",
     CHECK(event.cancelled == 1);
 }
 
-TEST_CASE("Tasks that await tasks come back in order, however deep", "[call][task][unit]") {
+TEST_CASE("Tasks that await tasks resume in order, at any depth", "[call][task][unit]") {
     auto task = deep(500);
     task.start();
     CHECK(task.take() == 500);
@@ -139,7 +139,7 @@ TEST_CASE("A loop over tasks that do not wait needs no stack for each",
     CHECK(task.take() == 1'000'000);
 }
 
-TEST_CASE("A Task that waits now and then goes on each time", "[call][task][unit]") {
+TEST_CASE("A Task that waits now and then resumes each time", "[call][task][unit]") {
     Event event;
     const auto now_and_then = [&](int i) -> Task<int> {
         if (i % 3 == 0) co_await event;
@@ -158,7 +158,7 @@ TEST_CASE("A Task that waits now and then goes on each time", "[call][task][unit
     CHECK(task.take() == 100);
 }
 
-TEST_CASE("A Task may come to its end on another thread", "[call][task][unit]") {
+TEST_CASE("A Task may end on another thread", "[call][task][unit]") {
     // The end races with the await: whichever is second goes on, once.
     std::counting_semaphore<> asked{0};
     std::atomic<std::coroutine_handle<>> handle{nullptr};
@@ -198,7 +198,7 @@ TEST_CASE("A Task may come to its end on another thread", "[call][task][unit]") 
     CHECK(task.take() == long{hops} * (hops - 1) / 2);
 }
 
-TEST_CASE("A Task takes results that can only be moved", "[call][task][unit]") {
+TEST_CASE("A Task accepts move-only results", "[call][task][unit]") {
     const auto make = []() -> Task<std::unique_ptr<int>> { co_return std::make_unique<int>(5); };
     auto task = make();
     task.start();

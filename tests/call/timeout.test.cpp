@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: Timeout ends a wait in a coroutine on time and cleanly; for blocking calls it passes the
-// deadline down. Method: virtual time; destruction is seen by what the call awaits.
+// deadline on. Method: virtual time; the awaited event shows the destruction.
 #include <belay/call/timeout.hpp>
 
 #include <coroutine>
@@ -39,7 +39,7 @@ TEST_CASE("Timeout lets a call finish that is in time", "[call][timeout][unit]")
     CHECK(await(pipeline, sleeper, [&] { return takes(sleeper, 2s, 9); }).value() == 9);
 }
 
-TEST_CASE("Timeout gives up waiting, and destroys what is under way", "[call][timeout][unit]") {
+TEST_CASE("Timeout stops waiting, and destroys the running call", "[call][timeout][unit]") {
     AsyncSleeper sleeper;
     Event event;
     const Pipeline pipeline{Timeout{2s}};
@@ -85,7 +85,7 @@ TEST_CASE("Timeout inside of Retrying limits each attempt, outside all of them",
     CHECK(sleeper.now() == begun + 5s);
 }
 
-TEST_CASE("Retrying begins no wait that ends after the deadline", "[call][timeout][unit]") {
+TEST_CASE("Retrying starts no wait that ends after the deadline", "[call][timeout][unit]") {
     const Policy policy{Backoff{NoJitter{}, Cap{30s}, 1s}, MaxAttempts{9}};
     AsyncSleeper sleeper;
     RetryCounters counters;
@@ -98,7 +98,7 @@ TEST_CASE("Retrying begins no wait that ends after the deadline", "[call][timeou
     CHECK(counters.give_ups == 1);
 }
 
-TEST_CASE("Of nested deadlines the earliest counts, and the call knows it",
+TEST_CASE("The earliest of nested deadlines counts, and the call can read it",
           "[call][timeout][unit]") {
     AsyncSleeper sleeper;
     sleeper.time = at(1h);
@@ -116,7 +116,7 @@ TEST_CASE("Of nested deadlines the earliest counts, and the call knows it",
     CHECK(awaiting.now() == at(2s));
 }
 
-TEST_CASE("A blocking call that comes too late counts nevertheless", "[call][timeout][unit]") {
+TEST_CASE("A blocking call that ends too late still counts", "[call][timeout][unit]") {
     AsyncSleeper sleeper;
     CHECK(Pipeline{Timeout{1s}}(sleeper, [&] {
               sleeper.time += 1h;
@@ -124,8 +124,9 @@ TEST_CASE("A blocking call that comes too late counts nevertheless", "[call][tim
           }).value() == 3);
 }
 
-TEST_CASE("Retrying begins nothing after the deadline of a Timeout around it, wait or no wait",
-          "[call][timeout][regression]") {
+TEST_CASE(
+    "Retrying starts nothing after the deadline of a Timeout around it, with or without a wait",
+    "[call][timeout][regression]") {
     AsyncSleeper sleeper;
     int calls = 0;
     const Pipeline pipeline{Timeout{1s}, Retrying{MaxAttempts{5}}};
@@ -148,7 +149,7 @@ struct TakesItsTime {
 };
 }  // namespace
 
-TEST_CASE("Retrying does not even begin for the first time after the deadline",
+TEST_CASE("Retrying does not start its first attempt after the deadline",
           "[call][timeout][regression]") {
     AsyncSleeper sleeper;
     int calls = 0;
@@ -160,7 +161,7 @@ TEST_CASE("Retrying does not even begin for the first time after the deadline",
     CHECK(just(sleeper, [&] { return ++calls; }).value() == 1);
 }
 
-TEST_CASE("Retrying hands on that its last attempt took too long", "[call][timeout][regression]") {
+TEST_CASE("Retrying reports that its last attempt took too long", "[call][timeout][regression]") {
     AsyncSleeper sleeper;
     Event never_comes;
     const Pipeline pipeline{Retrying{MaxAttempts{2}}, Timeout{1s}};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what assert.hpp says of its types holds: concepts, sizes, what may throw.
+// Goal: the types of assert.hpp satisfy their concepts, have the documented sizes, and throw
+// only as documented.
 #include <belay/core/assert.hpp>
 
 using namespace belay;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a broken condition ends the process with a sentence, a kept one costs nothing, also in
-// constant expressions.
+// Goal: a violated condition ends the process with a sentence; a satisfied one costs nothing,
+// also in constant expressions. Method: child processes.
 #include <belay/core/assert.hpp>
 
 #include "support/aborts.hpp"
@@ -33,7 +33,7 @@ TEST_CASE("BELAY_PRECONDITION names the place, the sentence and the condition",
     CHECK(text.find("assert.test.cpp:") != std::string::npos);
 }
 
-TEST_CASE("BELAY_INVARIANT says that it is belay's own mistake", "[core][assert][unit]") {
+TEST_CASE("BELAY_INVARIANT reports a mistake of belay itself", "[core][assert][unit]") {
     const std::string text =
         belay_test::aborts_with([] { BELAY_INVARIANT(1 + 1 == 3, "sum: must add up"); });
     CHECK(text.find("invariant violated: sum: must add up") != std::string::npos);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: any error code maps to one Cause; users' categories join; names and numbers are fixed.
+// Goal: any error code maps to one Cause; users' categories take part; names and numbers are
+// fixed. Method: examples.
 #include <belay/core/cause.hpp>
 
 #include "support/catch.hpp"
@@ -50,7 +51,8 @@ TEST_CASE("cause_of classifies the system's errors", "[core][cause][unit]") {
     CHECK(cause_of({ECONNRESET, std::system_category()}) == Cause::lost);
 }
 
-TEST_CASE("cause_of asks the category of a foreign error, else says lost", "[core][cause][unit]") {
+TEST_CASE("cause_of uses the category of a foreign error, and lost otherwise",
+          "[core][cause][unit]") {
     CHECK(cause_of({1, app_category()}) == Cause::forbidden);
     CHECK(cause_of({2, app_category()}) == Cause::timed_out);
     CHECK(cause_of({3, app_category()}) == Cause::lost);
@@ -62,7 +64,7 @@ TEST_CASE("cause_of asks the category of a foreign error, else says lost", "[cor
 }
 
 #if __has_include(<boost/system/error_code.hpp>)
-TEST_CASE("cause_of knows Boost's codes", "[core][cause][unit]") {
+TEST_CASE("cause_of classifies Boost's codes", "[core][cause][unit]") {
     namespace errc = boost::system::errc;
     const auto cause = [](errc::errc_t e) { return cause_of(errc::make_error_code(e)); };
     CHECK(cause(errc::permission_denied) == Cause::forbidden);
@@ -73,7 +75,8 @@ TEST_CASE("cause_of knows Boost's codes", "[core][cause][unit]") {
 }
 #endif
 
-TEST_CASE("TableCategory describes what it knows", "[core][cause][unit]") {
+TEST_CASE("TableCategory returns its texts, and unknown error for other values",
+          "[core][cause][unit]") {
     CHECK(app_category().message(1) == "you are banned");
     CHECK(app_category().message(0) == "unknown error");
     CHECK(app_category().message(99) == "unknown error");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: ClockLike and WallClockLike accept the minimal clock and refuse each near miss.
+// Goal: ClockLike and WallClockLike accept the minimal clock and reject each near miss.
 #include <belay/core/clock_like.hpp>
 #include <belay/core/manual_clock.hpp>
 #include <belay/core/steady_clock.hpp>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: a question is answered once, by any thread, and wakes whoever runs the machine that asked;
-// dropped it is answered "no", and what nobody wants any more is destroyed. Whoever asks is any
-// machine.
+// Goal: a question is answered once, by any thread, and wakes the driver of its machine; a
+// dropped completion answers no, and an unwanted answer is destroyed. Method: machines in
+// several drivers, and threads.
 #include <belay/core/completion.hpp>
 
 #include <atomic>
@@ -34,11 +34,11 @@ static_assert(!std::is_copy_constructible_v<BoxQuestion> &&
               !std::is_move_constructible_v<BoxQuestion>);
 
 /// Counts how many of it live.
-struct Witness {
-    explicit Witness(std::atomic<int>& count) : live{&count} { ++*live; }
-    Witness(Witness&& other) noexcept : live{other.live} { ++*live; }
-    Witness& operator=(Witness&&) = delete;
-    ~Witness() { --*live; }
+struct LiveCounter {
+    explicit LiveCounter(std::atomic<int>& count) : live{&count} { ++*live; }
+    LiveCounter(LiveCounter&& other) noexcept : live{other.live} { ++*live; }
+    LiveCounter& operator=(LiveCounter&&) = delete;
+    ~LiveCounter() { --*live; }
     std::atomic<int>* live;
 };
 
@@ -84,7 +84,7 @@ TEST_CASE("Question is asked, waits, is answered, and taken", "[core][completion
     CHECK(question.deadline() == never);
 }
 
-TEST_CASE("Completion that is dropped says no; one that was moved does not",
+TEST_CASE("Completion that is dropped answers no; one that was moved does not",
           "[core][completion][unit]") {
     BoxQuestion question;
     {
@@ -107,22 +107,22 @@ TEST_CASE("Completion that is assigned to is dropped", "[core][completion][unit]
     CHECK(second.answered());
 }
 
-TEST_CASE("Question that is asked again, dropped or gone hears nothing of the older one",
+TEST_CASE("Question that is asked again, dropped or destroyed ignores the older completion",
           "[core][completion][unit]") {
     std::atomic<int> live{0};
-    std::optional<driver::Question<Witness>> question{std::in_place};
-    Completion<Witness> older = question->ask();
-    std::optional<Completion<Witness>> newer;
+    std::optional<driver::Question<LiveCounter>> question{std::in_place};
+    Completion<LiveCounter> older = question->ask();
+    std::optional<Completion<LiveCounter>> newer;
     SECTION("asked again") { newer.emplace(question->ask()); }
     SECTION("dropped") { question->drop(); }
-    SECTION("gone") { question.reset(); }
+    SECTION("destroyed") { question.reset(); }
     CHECK_FALSE(older.wanted());
-    older(Witness{live});
+    older(LiveCounter{live});
     CHECK(live == 0);
     CHECK_FALSE((question && question->answered()));
     if (newer) {
         CHECK(newer->wanted());
-        (*newer)(Witness{live});
+        (*newer)(LiveCounter{live});
         CHECK(live == 1);
         REQUIRE(question->answered());
         // An answer that nobody has taken goes with the question.
@@ -131,7 +131,7 @@ TEST_CASE("Question that is asked again, dropped or gone hears nothing of the ol
     }
 }
 
-TEST_CASE("Completion refuses a second answer", "[core][completion][unit]") {
+TEST_CASE("Completion rejects a second answer", "[core][completion][unit]") {
     const std::string text = belay_test::aborts_with([] {
         BoxQuestion question;
         Completion<Box> asked = question.ask();
@@ -150,7 +150,7 @@ TEST_CASE("Question::take needs an answer", "[core][completion][unit]") {
     CHECK(text.find("Question::take: there must be an answer") != std::string::npos);
 }
 
-TEST_CASE("Completion says no if its value cannot be moved", "[core][completion][fault]") {
+TEST_CASE("Completion answers no if its value cannot be moved", "[core][completion][fault]") {
     struct Heavy {
         Heavy() = default;
         Heavy(Heavy&& other) : armed{other.armed} {
@@ -161,12 +161,12 @@ TEST_CASE("Completion says no if its value cannot be moved", "[core][completion]
     driver::Question<Heavy> question;
     Completion<Heavy> completion = question.ask();
     Heavy heavy;
-    SECTION("on the way in nothing has happened yet") {
+    SECTION("before it is delivered nothing has happened") {
         heavy.armed = true;
         CHECK_THROWS_AS(completion(std::move(heavy)), std::runtime_error);
         CHECK_FALSE(question.answered());
     }
-    SECTION("once it was taken it is refused") {
+    SECTION("after it was taken it is rejected") {
         struct Turncoat {
             Turncoat() = default;
             explicit Turncoat(int n) : moves_left{n} {}
@@ -183,7 +183,8 @@ TEST_CASE("Completion says no if its value cannot be moved", "[core][completion]
     }
 }
 
-TEST_CASE("Completion of a function hands it the answer, or no", "[core][completion][unit]") {
+TEST_CASE("Completion of a function calls it with the answer, or with no",
+          "[core][completion][unit]") {
     std::vector<int> seen;
     const auto note = [&seen](std::optional<int> answer) noexcept {
         seen.push_back(answer.value_or(-1));
@@ -197,7 +198,7 @@ TEST_CASE("Completion of a function hands it the answer, or no", "[core][complet
     CHECK(seen == std::vector<int>{3, -1});
 }
 
-TEST_CASE("Completion of a function hands over what can hardly be moved, where it is",
+TEST_CASE("Completion of a function delivers a value that cannot be moved again where it is",
           "[core][completion][fault]") {
     struct Last {
         explicit Last(int n) : moves_left{n} {}
@@ -230,14 +231,14 @@ TEST_CASE("Completion of a function passes a question on", "[core][completion][u
         REQUIRE(question.answered());
         CHECK(question.take() == 8);
     }
-    SECTION("dropped: what it keeps goes with it, and says no") {
+    SECTION("dropped: its state is destroyed with it, and the answer is no") {
         { const Completion<int> gone{std::move(doubling)}; }
         REQUIRE(question.answered());
         CHECK_FALSE(question.take());
     }
 }
 
-TEST_CASE("Question wakes its machine, whatever runs it", "[core][completion][unit]") {
+TEST_CASE("Question wakes its machine in every driver", "[core][completion][unit]") {
     Loop loop;
     Asker asker;
     driver::MachineGroup nest;
@@ -259,7 +260,7 @@ TEST_CASE("Question wakes its machine, whatever runs it", "[core][completion][un
     SECTION("dropped by another thread") {
         other = std::thread{[&] { completion.reset(); }};
     }
-    SECTION("answered at home, outside of a turn") {
+    SECTION("answered by its own thread, outside of a turn") {
         said = 8;
         loop.post([&] { (*completion)(8); });
     }
@@ -268,7 +269,7 @@ TEST_CASE("Question wakes its machine, whatever runs it", "[core][completion][un
     CHECK(asker.heard == std::vector<int>{said});
 }
 
-TEST_CASE("Question that waits wakes the driver that its machine has come to",
+TEST_CASE("Question that waits wakes the driver that its machine moved to",
           "[core][completion][unit]") {
     Loop first;
     Loop second;
@@ -293,14 +294,14 @@ TEST_CASE("Completion outlives the machine and its driver", "[core][completion][
     (*completion)(7);
 }
 
-TEST_CASE("Completion races with the one who asked, and nothing leaks or is torn",
+TEST_CASE("Completion that races with its question leaks nothing and is never torn",
           "[core][completion][fault]") {
     std::atomic<int> live{0};
     int taken = 0;
     for (int round = 0; round < 400; ++round) {
         Loop loop;
-        std::optional<driver::Question<Witness>> question{std::in_place};
-        std::optional<Completion<Witness>> completion{question->ask()};
+        std::optional<driver::Question<LiveCounter>> question{std::in_place};
+        std::optional<Completion<LiveCounter>> completion{question->ask()};
         std::atomic<bool> go{false};
         std::thread other{[&] {
             while (!go) {
@@ -308,7 +309,7 @@ TEST_CASE("Completion races with the one who asked, and nothing leaks or is torn
             if (round % 4 == 0) {
                 completion.reset();
             } else {
-                (*completion)(Witness{live});
+                (*completion)(LiveCounter{live});
             }
         }};
         go = true;

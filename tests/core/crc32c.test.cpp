@@ -140,7 +140,7 @@ TEST_CASE("crc32c is the same by every path for a mebibyte", "[core][crc32c][pro
     }
 }
 
-TEST_CASE("crc32c continues from what came before", "[core][crc32c][property]") {
+TEST_CASE("crc32c continues from an earlier checksum", "[core][crc32c][property]") {
     const auto paths = crc_paths();
     CHECK(rc::check("crc32c(a then b) == crc32c(b, crc32c(a))",
                     [&](std::uint64_t content, std::uint32_t seed) {
@@ -158,7 +158,7 @@ TEST_CASE("crc32c continues from what came before", "[core][crc32c][property]") 
                     }));
 }
 
-TEST_CASE("crc32c sees every bit that changes", "[core][crc32c][property]") {
+TEST_CASE("crc32c changes with every bit", "[core][crc32c][property]") {
     CHECK(rc::check("another bit, another checksum", [](std::uint64_t content) {
         const auto n = *rc::gen::inRange<std::size_t>(1, 4000);
         const auto at = *rc::gen::inRange<std::size_t>(0, n);

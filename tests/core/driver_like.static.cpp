@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: the concepts of drivers ask for what they say, and for nothing more.
+// Goal: the concepts of drivers require their documented members, and nothing more.
 #include <belay/core/driver_like.hpp>
 
 using namespace belay;

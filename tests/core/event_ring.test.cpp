@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: an EventRing behaves as std::deque, keeps its memory, destroys what it holds, and survives
-// bad_alloc.
+// Goal: an EventRing behaves like std::deque, keeps its memory, destroys its values, and
+// survives bad_alloc. Method: a deque as the model.
 #include <belay/core/detail/event_ring.hpp>
 
 #include <deque>
@@ -47,7 +47,7 @@ TEST_CASE("EventRing grows around its wrapped middle in order", "[core][event_ri
     CHECK(ring.empty());
 }
 
-TEST_CASE("EventRing destroys what it still holds", "[core][event_ring][unit]") {
+TEST_CASE("EventRing destroys the values that it still holds", "[core][event_ring][unit]") {
     const auto witness = std::make_shared<int>(1);
     {
         belay::detail::EventRing<std::shared_ptr<int>> ring;
@@ -58,7 +58,7 @@ TEST_CASE("EventRing destroys what it still holds", "[core][event_ring][unit]") 
     CHECK(witness.use_count() == 1);
 }
 
-TEST_CASE("EventRing::pop of an empty ring is belay's own mistake", "[core][event_ring][unit]") {
+TEST_CASE("EventRing::pop of an empty ring violates an invariant", "[core][event_ring][unit]") {
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(belay::detail::EventRing<int>{}.pop());
           }).find("EventRing::pop: must not be empty") != std::string::npos);

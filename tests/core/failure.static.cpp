@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what failure.hpp says of its types holds: concepts, sizes, what may throw.
+// Goal: the types of failure.hpp satisfy their concepts, have the documented sizes, and throw
+// only as documented.
 #include <belay/core/failure.hpp>
 
 #include <type_traits>

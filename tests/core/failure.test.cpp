@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a failure keeps its error code, makes text on demand, and the more severe of two counts.
+// Goal: a failure keeps its error code, makes its text on demand, and the more severe of two
+// counts. Method: examples.
 #include <belay/core/failure.hpp>
 
 #include "support/catch.hpp"

@@ -27,7 +27,7 @@ TEST_CASE("http_failure classifies statuses", "[core][http_failure][golden]") {
     CHECK(cause(499) == Cause::permanent);
 }
 
-TEST_CASE("http_failure is none where the answer is one", "[core][http_failure][unit]") {
+TEST_CASE("http_failure is none for a successful status", "[core][http_failure][unit]") {
     for (const int status : {200, 204, 299}) CHECK(http_failure(status) == Failure{});
     for (const int status : {199, 300}) CHECK(http_failure(status).cause == Cause::permanent);
 }

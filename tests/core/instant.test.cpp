@@ -75,7 +75,7 @@ TEST_CASE("after, elapsed and the saturating operations agree with 128-bit arith
                     }));
 }
 
-TEST_CASE("after refuses a negative duration", "[core][instant][unit]") {
+TEST_CASE("after() rejects a negative duration", "[core][instant][unit]") {
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(after(Instant{}, Duration{-1}));
           }).find("after: the duration must be >= 0ns") != std::string::npos);

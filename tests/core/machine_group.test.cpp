@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Goal: a nest does what a loop over all children would do, but advances only those that are due or
-// woken; children come, go, and take the parent with them, at any time. Method: the same random
-// history over a MachineGroup and over a naive one; then each promise by itself, threads included.
+// Goal: a MachineGroup behaves like a loop over all children, but advances only those that are
+// due or woken; children are added, removed, and may destroy the parent at any time. Method: the
+// same random history over a MachineGroup and over a naive one; then each promise by itself,
+// threads included.
 #include <belay/core/machine_group.hpp>
 
 #include <algorithm>
@@ -29,9 +30,9 @@ static_assert(std::is_nothrow_move_constructible_v<
 namespace {
 
 /// A child that does what it is told.
-struct Chick {
-    using Turn = std::function<void(Chick&, Instant)>;
-    Chick(int i, Turn f) : id{i}, turn{std::move(f)} {}
+struct ScriptedChild {
+    using Turn = std::function<void(ScriptedChild&, Instant)>;
+    ScriptedChild(int i, Turn f) : id{i}, turn{std::move(f)} {}
     void attach(Waker w) { waker = std::move(w); }
     [[nodiscard]] Instant deadline() const noexcept { return due; }
     void advance(Instant now) {
@@ -52,14 +53,14 @@ struct Chick {
 };
 
 /// What a MachineGroup is to be: looks at every child in every turn.
-class NaiveNest {
-    using Child = std::shared_ptr<Chick>;
+class NaiveGroup {
+    using Child = std::shared_ptr<ScriptedChild>;
 
 public:
     struct Handle {
         Child chick;
-        NaiveNest* nest = nullptr;
-        Chick* operator->() const { return chick.get(); }
+        NaiveGroup* nest = nullptr;
+        ScriptedChild* operator->() const { return chick.get(); }
         void reset() {
             if (!chick) return;
             std::erase(nest->all_, chick);
@@ -71,8 +72,8 @@ public:
     };
 
     void attach(Waker) {}
-    Handle hatch(int id, Chick::Turn f) {
-        all_.push_back(std::make_shared<Chick>(id, std::move(f)));
+    Handle hatch(int id, ScriptedChild::Turn f) {
+        all_.push_back(std::make_shared<ScriptedChild>(id, std::move(f)));
         return {all_.back(), this};
     }
     [[nodiscard]] Instant deadline() const {
@@ -107,16 +108,16 @@ private:
     std::vector<Child> rest_;
 };
 
-struct RealNest : belay::driver::MachineGroup {
-    using Handle = belay::driver::GroupedMachine<Chick>;
-    Handle hatch(int id, Chick::Turn f) { return make<Chick>(id, std::move(f)); }
+struct RealGroup : belay::driver::MachineGroup {
+    using Handle = belay::driver::GroupedMachine<ScriptedChild>;
+    Handle hatch(int id, ScriptedChild::Turn f) { return make<ScriptedChild>(id, std::move(f)); }
 };
 
 /// A random history; everything in it is drawn from one seed.
 template <class N>
-class Farm {
+class GroupScript {
 public:
-    explicit Farm(Seed seed) : bits{seed} {
+    explicit GroupScript(Seed seed) : bits{seed} {
         const bool early = draw(1) == 0;
         if (early) nest.attach(Waker{});
         for (int i = 0; i < 6; ++i) hatch();
@@ -143,7 +144,7 @@ private:
         return now + Duration{static_cast<std::int64_t>(draw(12))};
     }
     void hatch() {
-        handles.push_back(nest.hatch(next_id++, [this](Chick& self, Instant at) {
+        handles.push_back(nest.hatch(next_id++, [this](ScriptedChild& self, Instant at) {
             log.push_back(self.id);
             CHECK(at == now);
             // Nobody who is removed here may be used after.
@@ -199,11 +200,11 @@ const belay::driver::WakeOps CountingParent::table{
 
 }  // namespace
 
-TEST_CASE("MachineGroup does what looking at every child in every turn would do",
+TEST_CASE("MachineGroup behaves as if it looked at every child in every turn",
           "[core][machine_group][property]") {
     for_each_seed([](Seed seed) {
-        const auto naive = Farm<NaiveNest>{seed}.run();
-        const auto real = Farm<RealNest>{seed}.run();
+        const auto naive = GroupScript<NaiveGroup>{seed}.run();
+        const auto real = GroupScript<RealGroup>{seed}.run();
         REQUIRE(real == naive);
     });
 }
@@ -211,8 +212,8 @@ TEST_CASE("MachineGroup does what looking at every child in every turn would do"
 TEST_CASE("MachineGroup never advances a child that is idle", "[core][machine_group][unit]") {
     belay::driver::MachineGroup nest;
     nest.attach(Waker{});
-    std::vector<belay::driver::GroupedMachine<Chick>> all;
-    for (int i = 0; i < 10'000; ++i) all.push_back(nest.make<Chick>(i, nullptr));
+    std::vector<belay::driver::GroupedMachine<ScriptedChild>> all;
+    for (int i = 0; i < 10'000; ++i) all.push_back(nest.make<ScriptedChild>(i, nullptr));
     REQUIRE(nest.advance(Instant{}));
     CHECK(nest.deadline() == never);
     for (int round = 1; round <= 100; ++round) {
@@ -235,8 +236,8 @@ TEST_CASE(
     belay::driver::MachineGroup nest;
     nest.attach(parent.waker());
     CHECK(nest.deadline() == never);
-    auto a = nest.make<Chick>(1, nullptr);
-    auto b = nest.make<Chick>(2, nullptr);
+    auto a = nest.make<ScriptedChild>(1, nullptr);
+    auto b = nest.make<ScriptedChild>(2, nullptr);
     a->due = Instant{5s};
     b->due = Instant{3s};
     REQUIRE(nest.advance(Instant{1s}));
@@ -253,13 +254,14 @@ TEST_CASE(
     CHECK(b->waker.now() == Instant{42s});
 }
 
-TEST_CASE("MachineGroup gives at most so many turns in one, and starves nobody",
+TEST_CASE("MachineGroup runs a bounded number of children in a turn, and starves none",
           "[core][machine_group][unit]") {
     belay::driver::MachineGroup nest;
     nest.attach(Waker{});
-    std::vector<belay::driver::GroupedMachine<Chick>> all;
+    std::vector<belay::driver::GroupedMachine<ScriptedChild>> all;
     for (int i = 0; i < 10; ++i) {
-        all.push_back(nest.make<Chick>(i, [](Chick& self, Instant) { self.due = always; }));
+        all.push_back(
+            nest.make<ScriptedChild>(i, [](ScriptedChild& self, Instant) { self.due = always; }));
         all.back()->due = always;
     }
     for (int turn = 0; turn < 12; ++turn) {
@@ -274,8 +276,8 @@ TEST_CASE("A child that removes itself is destroyed when its turn is over",
     belay::driver::MachineGroup nest;
     nest.attach(Waker{});
     auto life = std::make_shared<int>(0);
-    belay::driver::GroupedMachine<Chick> child;
-    child = nest.make<Chick>(1, [&child, life](Chick& self, Instant) {
+    belay::driver::GroupedMachine<ScriptedChild> child;
+    child = nest.make<ScriptedChild>(1, [&child, life](ScriptedChild& self, Instant) {
         child.reset();
         CHECK(self.id == 1);
         CHECK(life.use_count() == 2);
@@ -287,18 +289,19 @@ TEST_CASE("A child that removes itself is destroyed when its turn is over",
     CHECK(nest.deadline() == never);
 }
 
-TEST_CASE("A child that removes another: it has no turn any more", "[core][machine_group][unit]") {
+TEST_CASE("A child that is removed by another has no further turn", "[core][machine_group][unit]") {
     belay::driver::MachineGroup nest;
     nest.attach(Waker{});
-    std::vector<belay::driver::GroupedMachine<Chick>> all(3);
+    std::vector<belay::driver::GroupedMachine<ScriptedChild>> all(3);
     int turns = 0;
     for (int i = 0; i < 3; ++i) {
-        all[static_cast<std::size_t>(i)] = nest.make<Chick>(i, [&](Chick& self, Instant) {
-            ++turns;
-            for (auto& c : all) {
-                if (c && c->id != self.id) c.reset();
-            }
-        });
+        all[static_cast<std::size_t>(i)] =
+            nest.make<ScriptedChild>(i, [&](ScriptedChild& self, Instant) {
+                ++turns;
+                for (auto& c : all) {
+                    if (c && c->id != self.id) c.reset();
+                }
+            });
         all[static_cast<std::size_t>(i)]->due = always;
     }
     REQUIRE(nest.advance(Instant{}));
@@ -310,14 +313,14 @@ TEST_CASE("A child may destroy its parent, and be destroyed with it after its tu
           "[core][machine_group][unit]") {
     struct Parent {
         belay::driver::MachineGroup nest;
-        std::vector<belay::driver::GroupedMachine<Chick>> children;
+        std::vector<belay::driver::GroupedMachine<ScriptedChild>> children;
     };
     auto life = std::make_shared<int>(0);
     auto parent = std::make_unique<Parent>();
     parent->nest.attach(Waker{});
     for (int i = 0; i < 3; ++i) {
         parent->children.push_back(
-            parent->nest.make<Chick>(i, [&parent, life](Chick& self, Instant) {
+            parent->nest.make<ScriptedChild>(i, [&parent, life](ScriptedChild& self, Instant) {
                 parent.reset();
                 CHECK(life.use_count() >= 2);
                 self.waker.touch();
@@ -330,14 +333,14 @@ TEST_CASE("A child may destroy its parent, and be destroyed with it after its tu
     CHECK(life.use_count() == 1);
 }
 
-TEST_CASE("What a child throws leaves the turn; the next one goes on with the rest",
+TEST_CASE("A child's exception ends the turn; the next turn continues with the other children",
           "[core][machine_group][fault]") {
     belay::driver::MachineGroup nest;
     nest.attach(Waker{});
     std::vector<int> log;
-    std::vector<belay::driver::GroupedMachine<Chick>> all;
+    std::vector<belay::driver::GroupedMachine<ScriptedChild>> all;
     for (int i = 0; i < 4; ++i) {
-        all.push_back(nest.make<Chick>(i, [&log](Chick& self, Instant) {
+        all.push_back(nest.make<ScriptedChild>(i, [&log](ScriptedChild& self, Instant) {
             log.push_back(self.id);
             if (self.id == 1) throw std::runtime_error{"child"};
         }));
@@ -350,14 +353,14 @@ TEST_CASE("What a child throws leaves the turn; the next one goes on with the re
     CHECK(nest.deadline() == never);
 }
 
-TEST_CASE("A handle may outlive its nest, and a machine that lives elsewhere too",
+TEST_CASE("A handle may outlive its MachineGroup, as may a machine that lives elsewhere",
           "[core][machine_group][unit]") {
     auto nest = std::make_unique<belay::driver::MachineGroup>();
     nest->attach(Waker{});
-    auto child = nest->make<Chick>(1, nullptr);
-    Chick elsewhere{2, nullptr};
+    auto child = nest->make<ScriptedChild>(1, nullptr);
+    ScriptedChild elsewhere{2, nullptr};
     {
-        Chick brief{3, nullptr};
+        ScriptedChild brief{3, nullptr};
         nest->add(elsewhere);
         nest->add(brief);
         CHECK(nest->size() == 3);
@@ -376,21 +379,21 @@ TEST_CASE("A handle may outlive its nest, and a machine that lives elsewhere too
     kept.wake();
 }
 
-TEST_CASE("A machine that lives elsewhere comes to a nest that can give it a waker",
+TEST_CASE("MachineGroup::add of a machine that lives elsewhere needs an attached group",
           "[core][machine_group][unit][fault]") {
     CHECK(belay_test::aborts_with([] {
               belay::driver::MachineGroup nest;
-              Chick elsewhere{1, nullptr};
+              ScriptedChild elsewhere{1, nullptr};
               nest.add(elsewhere);
           }).find("MachineGroup::add") != std::string::npos);
 }
 
-TEST_CASE("Children that came before the nest had a driver get their wakers with it",
+TEST_CASE("Children that were added before the group was attached get their wakers with it",
           "[core][machine_group][unit]") {
     CountingParent parent;
     belay::driver::MachineGroup nest;
-    auto a = nest.make<Chick>(1, nullptr);
-    auto b = nest.make<Chick>(2, nullptr);
+    auto a = nest.make<ScriptedChild>(1, nullptr);
+    auto b = nest.make<ScriptedChild>(2, nullptr);
     nest.attach(parent.waker());
     CHECK(a->waker.now() == Instant{42s});
     CHECK(a->waker.seed().value != b->waker.seed().value);
@@ -400,12 +403,13 @@ TEST_CASE("Children that came before the nest had a driver get their wakers with
     CHECK(b->turns == 1);
 }
 
-TEST_CASE("Nests in a nest: a grandchild's wake-up finds its way", "[core][machine_group][unit]") {
+TEST_CASE("Groups in a group: a grandchild's wake-up reaches the driver",
+          "[core][machine_group][unit]") {
     CountingParent parent;
     belay::driver::MachineGroup outer;
     outer.attach(parent.waker());
     auto inner = outer.make<belay::driver::MachineGroup>();
-    auto child = inner->make<Chick>(1, nullptr);
+    auto child = inner->make<ScriptedChild>(1, nullptr);
     REQUIRE(outer.advance(Instant{}));
     CHECK(outer.deadline() == never);
     child->ask_for(Instant{2s});
@@ -418,7 +422,7 @@ TEST_CASE("Nests in a nest: a grandchild's wake-up finds its way", "[core][machi
     CHECK(child->turns == 1);
 }
 
-TEST_CASE("A child's wake-ups come from any thread, also after its end",
+TEST_CASE("A child may be woken from any thread, also after its end",
           "[core][machine_group][unit]") {
     // Each thread counts up, then wakes: in the end every child has seen all of its count.
     struct Counter {

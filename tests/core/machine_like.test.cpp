@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a turn knows when user code has destroyed its machine, however turns and machines nest.
+// Goal: a turn detects that user code has destroyed its machine, in any nesting of turns and
+// machines. Method: nested guards.
 #include <belay/core/machine_like.hpp>
 
 #include <memory>
@@ -21,7 +22,7 @@ TEST_CASE("TurnGuard marks a turn for as long as it lives", "[core][machine_like
     CHECK_FALSE(line.in_turn());
 }
 
-TEST_CASE("TurnGuard tells all nested turns that the machine is gone",
+TEST_CASE("TurnGuard notifies all nested turns that the machine is destroyed",
           "[core][machine_like][unit]") {
     auto line = std::make_unique<belay::driver::Lifeline>();
     const belay::driver::TurnGuard outer{*line};
@@ -64,12 +65,12 @@ TEST_CASE("A machine within a machine: each turn guards its own", "[core][machin
     auto machine = std::make_unique<Outer>();
     const belay::driver::TurnGuard outer_turn{machine->line};
     const belay::driver::TurnGuard inner_turn{*machine->inner};
-    SECTION("only the inner one dies") {
+    SECTION("only the inner one is destroyed") {
         machine->inner.reset();
         CHECK(inner_turn.gone());
         CHECK_FALSE(outer_turn.gone());
     }
-    SECTION("both die") {
+    SECTION("both are destroyed") {
         machine.reset();
         CHECK(inner_turn.gone());
         CHECK(outer_turn.gone());

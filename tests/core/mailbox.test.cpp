@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: events arrive once, in the order their senders know of, within bounds, from any thread;
-// refusals are answered once.
+// Goal: events arrive once, in the order that their senders can observe, within bounds, from any
+// thread; a rejection is announced once. Method: examples and threads.
 #include <belay/core/mailbox.hpp>
 
 #include <atomic>
@@ -67,7 +67,7 @@ void elsewhere(F&& f) {
 
 }  // namespace
 
-TEST_CASE("Mailbox has no home before its first turn, and one for ever after it",
+TEST_CASE("Mailbox has no home thread before its first turn, and one for ever after it",
           "[core][mailbox][unit]") {
     Rig rig;
     CHECK_FALSE(rig.box.is_home());
@@ -83,8 +83,7 @@ TEST_CASE("Mailbox has no home before its first turn, and one for ever after it"
 }
 
 TEST_CASE(
-    "Mailbox touches the driver for the first event from home, and wakes it for the first from "
-    "afar",
+    "Mailbox touches the driver for the first event of its thread, and wakes it for other threads",
     "[core][mailbox][unit]") {
     Rig rig;
     static_cast<void>(rig.drain());
@@ -103,7 +102,7 @@ TEST_CASE(
     CHECK(rig.entry.wakes == 2);
 }
 
-TEST_CASE("Mailbox keeps the order that the senders know of", "[core][mailbox][unit]") {
+TEST_CASE("Mailbox keeps the order that its senders can observe", "[core][mailbox][unit]") {
     Rig rig{10};
     static_cast<void>(rig.drain());
     rig.box.post_control(control(1));
@@ -115,7 +114,7 @@ TEST_CASE("Mailbox keeps the order that the senders know of", "[core][mailbox][u
     CHECK(rig.drain() == std::vector<int>{1, 2, 3, 4, 5});
 }
 
-TEST_CASE("Mailbox bounds messages, takes every control, and leaves what it refuses untouched",
+TEST_CASE("Mailbox bounds messages, accepts every control, and leaves a rejected event unchanged",
           "[core][mailbox][unit]") {
     Rig rig{2};
     static_cast<void>(rig.drain());
@@ -144,7 +143,7 @@ TEST_CASE("Mailbox bounds messages, takes every control, and leaves what it refu
     CHECK_FALSE(rig.box.take_refusal());
 }
 
-TEST_CASE("Mailbox forgets a refusal that no longer matters", "[core][mailbox][unit]") {
+TEST_CASE("Mailbox forgets a rejection that no longer matters", "[core][mailbox][unit]") {
     Rig rig{1};
     static_cast<void>(rig.drain());
     rig.box.post_message(message(1));
@@ -154,7 +153,7 @@ TEST_CASE("Mailbox forgets a refusal that no longer matters", "[core][mailbox][u
     CHECK_FALSE(rig.box.take_refusal());
 }
 
-TEST_CASE("Mailbox answers gone after close, and destroys what it held", "[core][mailbox][unit]") {
+TEST_CASE("Mailbox returns gone after close, and destroys its events", "[core][mailbox][unit]") {
     Rig rig;
     static_cast<void>(rig.drain());
     rig.box.post_control(control(1));
@@ -191,7 +190,7 @@ TEST_CASE("Mailbox merges a control that repeats itself for ever, and no message
     CHECK(rig.drain().size() == 64 + 64 + 5000 + 100);
 }
 
-TEST_CASE("Mailbox::discard_unless keeps the order of what is kept, and counts right",
+TEST_CASE("Mailbox::discard_unless keeps the order of the rest, and counts right",
           "[core][mailbox][unit]") {
     Rig rig{3};
     static_cast<void>(rig.drain());
@@ -207,7 +206,7 @@ TEST_CASE("Mailbox::discard_unless keeps the order of what is kept, and counts r
     CHECK(rig.drain() == std::vector<int>{2, 4, 6, 8});
 }
 
-TEST_CASE("Mailbox takes each event once, in its sender's order, from many threads",
+TEST_CASE("Mailbox delivers each event once, in its sender's order, from many threads",
           "[core][mailbox][fault]") {
     constexpr int senders = 4;
     constexpr int each = 3000;
@@ -277,7 +276,7 @@ TEST_CASE("Mailbox may be closed while others post", "[core][mailbox][fault]") {
     }
 }
 
-TEST_CASE("Mailbox counts what was collected and not handled against other threads",
+TEST_CASE("Mailbox counts collected events that are not handled against other threads",
           "[core][mailbox][regression]") {
     Rig rig{4};
     rig.box.begin_turn();
@@ -298,7 +297,7 @@ TEST_CASE("Mailbox counts what was collected and not handled against other threa
     CHECK(taken == 5);
 }
 
-TEST_CASE("Mailbox wakes its driver for what it refused, or nobody would ask for it again",
+TEST_CASE("Mailbox wakes its driver for a rejected event, so that capacity is announced",
           "[core][mailbox][regression]") {
     Rig rig{1};
     rig.box.begin_turn();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what was taken from another thread is handled in its order, also if there is no memory to
-// collect it. Method: memory runs out in each turn in turn. counting_new.hpp is in
+// Goal: events of another thread are handled in order, also if there is no memory to collect
+// them. Method: memory runs out in each turn in turn. counting_new.hpp is in
 // nest_allocation.test.cpp, which is in the same executable.
 #include <belay/core/mailbox.hpp>
 
@@ -30,7 +30,7 @@ struct CountedMail {
 
 }  // namespace
 
-TEST_CASE("Mailbox loses nothing that came from another thread where there is no memory for it",
+TEST_CASE("Mailbox loses no event of another thread when it runs out of memory",
           "[core][mailbox_allocation][fault]") {
     constexpr int each = 100;
     for (std::size_t good = 0; good < 10; ++good) {
@@ -53,7 +53,7 @@ TEST_CASE("Mailbox loses nothing that came from another thread where there is no
         std::thread{[&] { post(each); }}.join();
         SECTION("which the next turn collects") {}
         SECTION("which a post collects") { box.post_control(CountedMail{2 * each}); }
-        SECTION("which is gone with it") {
+        SECTION("which is destroyed with it") {
             box.close();
             CHECK(box.empty());
             CHECK(CountedMail::live == 0);

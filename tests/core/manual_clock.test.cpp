@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a manual clock moves when told, in any direction, never over the end, and its views follow.
+// Goal: a manual clock moves only by command, in any direction, never beyond the end, and its
+// views follow. Method: examples and threads.
 #include <belay/core/manual_clock.hpp>
 
 #include <thread>

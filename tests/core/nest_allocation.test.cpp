@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what a child, a timer and a question cost, and that turns cost no memory once a nest has
-// grown.
+// Goal: a child, a timer and a question cost the documented memory, and turns allocate nothing
+// once a group has grown. Method: a counting operator new.
 #include <belay/core/completion.hpp>
 #include <belay/core/machine_group.hpp>
 #include <belay/core/timer.hpp>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a hook is found by its name in whatever form it is, and heard only if it can be called; the
-// observer of what nobody watches costs nothing.
+// Goal: a hook is found by its name in any form, and called only if its arguments fit; without
+// an observer it costs nothing.
 #include <belay/core/observer.hpp>
 
 #include <functional>

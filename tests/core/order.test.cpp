@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: the three orderings answer as those of <algorithm> do.
+// Goal: the three functions return the same as those of <algorithm>. Method: properties.
 #include <belay/core/order.hpp>
 
 #include <algorithm>
@@ -12,7 +12,7 @@ using namespace belay;
 static_assert(detail::smaller(1, 2) == 1 && detail::smaller(2, 1) == 1);
 static_assert(detail::larger(1, 2) == 2 && detail::larger(2, 1) == 2);
 
-TEST_CASE("Of equal values smaller and larger take the first", "[core][order][unit]") {
+TEST_CASE("smaller and larger return the first of equal values", "[core][order][unit]") {
     struct Card {
         int rank;
         char suit;
@@ -22,7 +22,7 @@ TEST_CASE("Of equal values smaller and larger take the first", "[core][order][un
     CHECK(detail::larger(Card{1, 'a'}, Card{1, 'b'}).suit == 'a');
 }
 
-TEST_CASE("first_after finds what std::lower_bound finds", "[core][order][property]") {
+TEST_CASE("first_after returns the same position as std::lower_bound", "[core][order][property]") {
     CHECK(rc::check([](std::vector<int> v, int x) {
         std::sort(v.begin(), v.end());
         const auto expected = std::lower_bound(v.begin(), v.end(), x) - v.begin();

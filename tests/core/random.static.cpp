@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what random.hpp says of its types holds: concepts, sizes, what may throw.
+// Goal: the types of random.hpp satisfy their concepts, have the documented sizes, and throw
+// only as documented.
 #include <belay/core/random.hpp>
 
 using namespace belay;

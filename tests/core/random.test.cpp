@@ -45,7 +45,7 @@ TEST_CASE("Random seeds static, constinit and copied objects apart", "[core][ran
     CHECK(after_draw() == copy_a());
 }
 
-TEST_CASE("Random takes every seed, also zero and the last", "[core][random][unit]") {
+TEST_CASE("Random accepts every seed, also zero and the last", "[core][random][unit]") {
     CHECK(Random{Seed{0}}.seeded());
     Random wraps{Seed{0 - 0x9E3779B97F4A7C15U}};
     CHECK(wraps() != 0);
@@ -73,7 +73,7 @@ TEST_CASE("uniform_upto reaches both ends and is not biased", "[core][random][pr
     }
 }
 
-TEST_CASE("uniform_upto redraws what would favour small results", "[core][random][unit]") {
+TEST_CASE("uniform_upto redraws values that would favour small results", "[core][random][unit]") {
     // count = 3 * 2^62: a quarter of all draws must be rejected, or a third of the results double.
     struct Fixed {
         std::uint64_t next = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a Result holds a value or an error, never neither, and asking for what is not there is
-// caught.
+// Goal: a Result holds a value or an error, never neither, and access to a missing one aborts.
+// Method: examples.
 #include <belay/core/result.hpp>
 
 #include <memory>
@@ -48,7 +48,7 @@ TEST_CASE("Result holds an error", "[core][result][unit]") {
     CHECK(Result<bool>{false}.has_value());
 }
 
-TEST_CASE("Result carries what can only be moved", "[core][result][unit]") {
+TEST_CASE("Result holds a move-only value", "[core][result][unit]") {
     Result<std::unique_ptr<int>> r{std::make_unique<int>(5)};
     const std::unique_ptr<int> taken = std::move(r).value();
     CHECK(*taken == 5);
@@ -65,7 +65,7 @@ TEST_CASE("Result<void> is success, or the error", "[core][result][unit]") {
     Result<void>{}.value();
 }
 
-TEST_CASE("Result aborts when asked for what is not there", "[core][result][unit]") {
+TEST_CASE("Result aborts when the requested value or error is missing", "[core][result][unit]") {
     const std::string text =
         belay_test::aborts_with([] { static_cast<void>(Result<int>{lost()}.value()); });
     CHECK(text.find("Result::value: there must be a value") != std::string::npos);

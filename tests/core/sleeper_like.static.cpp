@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: SleeperLike takes its archetype, and refuses types that lack one requirement each.
+// Goal: SleeperLike accepts its archetype, and rejects types that lack one requirement each.
 #include <belay/core/sleeper_like.hpp>
 
 #include "support/archetypes.hpp"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: one holder at a time, what it wrote is seen by the next, and nobody sleeps for ever.
+// Goal: there is one holder at a time, its writes are visible to the next, and no thread sleeps
+// for ever. Method: threads.
 #include <belay/core/detail/spin_mutex.hpp>
 
 #include <thread>

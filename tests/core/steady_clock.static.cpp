@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what steady_clock.hpp says of its types holds: concepts, sizes, what may throw.
+// Goal: the types of steady_clock.hpp satisfy their concepts, have the documented sizes, and
+// throw only as documented.
 #include <belay/core/steady_clock.hpp>
 
 using namespace belay;

@@ -17,7 +17,7 @@ TEST_CASE("SteadyClock lies between two readings of the standard clock",
     CHECK(now <= after_it);
 }
 
-TEST_CASE("SystemClock tells the time since 1970", "[core][steady_clock][unit]") {
+TEST_CASE("SystemClock returns the time since 1970", "[core][steady_clock][unit]") {
     using namespace std::chrono_literals;
     // After 2020; the wall clock may jump, so nothing finer can be said.
     CHECK(SystemClock{}.now().time_since_epoch() > 24h * 365 * 50);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what stop_source.hpp says of its types holds: concepts, sizes, what may throw.
+// Goal: the types of stop_source.hpp satisfy their concepts, have the documented sizes, and
+// throw only as documented.
 #include <belay/core/stop_source.hpp>
 
 using namespace belay;

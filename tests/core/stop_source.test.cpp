@@ -30,7 +30,7 @@ static_assert(!StopTokenLike<int> && !StopTokenLike<AsksForever> && !StopTokenLi
 static_assert(std::copyable<StopToken> && std::copyable<StopSource>);
 static_assert(!std::is_move_constructible_v<part::StopWaiter>);
 
-TEST_CASE("StopSource tells all its tokens, once and for all", "[core][stop_source][unit]") {
+TEST_CASE("StopSource stops all its tokens, once and for all", "[core][stop_source][unit]") {
     std::optional<StopSource> source{std::in_place};
     const StopToken before = source->token();
     const StopSource same = *source;
@@ -46,7 +46,8 @@ TEST_CASE("StopSource tells all its tokens, once and for all", "[core][stop_sour
     CHECK_FALSE(StopSource{}.token().stop_requested());
 }
 
-TEST_CASE("StopWaiter is woken once, at once if it comes late", "[core][stop_source][unit]") {
+TEST_CASE("StopWaiter is woken once, at once if it is registered late",
+          "[core][stop_source][unit]") {
     const StopSource source;
     std::atomic<int> woken{0};
     const part::StopWaiter early{source.token(), count_up, &woken};
@@ -61,7 +62,7 @@ TEST_CASE("StopWaiter is woken once, at once if it comes late", "[core][stop_sou
     CHECK(woken == 2);
 }
 
-TEST_CASE("StopWaiter that is gone is not woken, in whatever order they go",
+TEST_CASE("StopWaiter that is destroyed is not woken, in any order of destruction",
           "[core][stop_source][property]") {
     CHECK(rc::check("exactly those that are left are woken", [] {
         const StopSource source;
@@ -79,7 +80,8 @@ TEST_CASE("StopWaiter that is gone is not woken, in whatever order they go",
     }));
 }
 
-TEST_CASE("StopWaiter may come and go while another thread stops", "[core][stop_source][unit]") {
+TEST_CASE("StopWaiter may be registered and destroyed while another thread stops",
+          "[core][stop_source][unit]") {
     for (int round = 0; round < 300; ++round) {
         const StopSource source;
         std::atomic<bool> go{false};
@@ -102,7 +104,7 @@ TEST_CASE("StopWaiter may come and go while another thread stops", "[core][stop_
     }
 }
 
-TEST_CASE("A LocalStop wakes as a StopSource does, and may be asked by another's waiter",
+TEST_CASE("A LocalStop wakes as a StopSource does, and may be used by another's waiter",
           "[core][stop_source][unit]") {
     for (int round = 0; round < 100; ++round) {
         const StopSource source;

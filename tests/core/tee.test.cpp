@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: each observer of a Tee is told as if it were alone, in order; what is handed over is moved
-// to the last that hears of it; who is destroyed meanwhile is not touched again. Method: a machine
-// that only tells. The tests of each part show its own hooks behind a Tee.
+// Goal: each observer of a Tee is notified as if it were alone, in order; a value is moved to
+// the last one that takes it; an observer destroyed meanwhile is not used again. Method: a
+// machine that only notifies. The tests of each component show its own hooks in a Tee.
 #include <belay/core/tee.hpp>
 
 #include <functional>
@@ -18,18 +18,18 @@ namespace {
 
 using Lines = std::vector<std::string>;
 
-struct Speaker {
+struct Notifier {
     int number = 7;
 };
-using Changed = detail::Hook<detail::OnState, Speaker, const int&>;
+using Changed = detail::Hook<detail::OnState, Notifier, const int&>;
 template <class V>
-using Handed = detail::Hook<detail::OnMessage, Speaker, V>;
+using Handed = detail::Hook<detail::OnMessage, Notifier, V>;
 
 struct Plain {
     Lines* lines;
     void on_state(const int& value) { lines->push_back("plain " + std::to_string(value)); }
 };
-struct WithSpeaker {
+struct WithNotifier {
     Lines* lines;
     void on_state(auto& speaker, int value) {
         lines->push_back(std::to_string(speaker.number) + " " + std::to_string(value));
@@ -62,21 +62,20 @@ static_assert(detail::hears<Changed, std::reference_wrapper<Tee<Tee<Plain>>>>);
 static_assert(!detail::hears<Changed, Tee<Unrelated, NoObserver>>);
 static_assert(std::is_move_assignable_v<Tee<Plain>>, "so that a queue with a Tee is");
 
-TEST_CASE("Tee tells each, in order, in the form that it has", "[core][tee][unit]") {
+TEST_CASE("Tee notifies each observer, in order, in the form that it has", "[core][tee][unit]") {
     Lines lines;
     Plain elsewhere{&lines};
-    Tee tee{Unrelated{}, WithSpeaker{&lines}, Tee{NoObserver{}, std::ref(elsewhere)},
+    Tee tee{Unrelated{}, WithNotifier{&lines}, Tee{NoObserver{}, std::ref(elsewhere)},
             Plain{&lines}};
-    Speaker speaker;
+    Notifier speaker;
     detail::notify<Changed>(tee, speaker, 3);
     CHECK(lines == Lines{"7 3", "plain 3", "plain 3"});
-    static_assert(std::is_same_v<decltype(tee.get<1>()), WithSpeaker&>);
+    static_assert(std::is_same_v<decltype(tee.get<1>()), WithNotifier&>);
     CHECK(&tee.get<2>().get<1>() == &elsewhere);
 }
 
-TEST_CASE("Tee copies what is handed over for all but the last that hears of it",
-          "[core][tee][unit]") {
-    Speaker speaker;
+TEST_CASE("Tee copies a value for all observers except the last", "[core][tee][unit]") {
+    Notifier speaker;
     int copies = 0;
     int whole = 0;
     Tee tee{Takes{&whole}, Unrelated{}, Tee{Takes{&whole}, Takes{&whole}}, Unrelated{}};
@@ -89,7 +88,7 @@ TEST_CASE("Tee copies what is handed over for all but the last that hears of it"
     CHECK(copies == 2);
 }
 
-TEST_CASE("Tee shows what cannot be copied to all but the last that hears of it",
+TEST_CASE("Tee passes a value that cannot be copied by reference, except to the last observer",
           "[core][tee][unit]") {
     struct Looks {
         int* sum;
@@ -99,7 +98,7 @@ TEST_CASE("Tee shows what cannot be copied to all but the last that hears of it"
         std::unique_ptr<int> kept{};
         void on_message(std::unique_ptr<int> value) { kept = std::move(value); }
     };
-    Speaker speaker;
+    Notifier speaker;
     int sum = 0;
     Tee tee{Looks{&sum}, Tee{Looks{&sum}, Keeps{}}};
     detail::notify<Handed<std::unique_ptr<int>>>(tee, speaker, std::make_unique<int>(5));
@@ -108,24 +107,24 @@ TEST_CASE("Tee shows what cannot be copied to all but the last that hears of it"
     CHECK(*tee.get<1>().get<1>().kept == 5);
 }
 
-TEST_CASE("Tee's round ends with what a hook throws", "[core][tee][fault]") {
+TEST_CASE("Tee's round ends with an exception of a hook", "[core][tee][fault]") {
     struct Throws {
         void on_state(int) { throw 1; }
     };
     Lines lines;
-    Speaker speaker;
+    Notifier speaker;
     Tee tee{Plain{&lines}, Throws{}, Plain{&lines}};
     CHECK_THROWS_AS(detail::notify<Changed>(tee, speaker, 1), int);
     CHECK(lines == Lines{"plain 1"});
 }
 
-TEST_CASE("Tee that a hook destroys touches nothing any more", "[core][tee][regression]") {
+TEST_CASE("Tee that a hook destroys is not used any more", "[core][tee][regression]") {
     struct Kills {
         std::function<void()>* kill;
         void on_state(int) { (*kill)(); }
     };
     Lines lines;
-    Speaker speaker;
+    Notifier speaker;
     using Inner = Tee<Kills, Plain>;
     std::optional<Tee<Plain, Inner, Plain>> tee;
     std::function<void()> kill = [&] { tee.reset(); };

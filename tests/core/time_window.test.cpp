@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: it holds all calls of its length, and none much older. Method: beside a list of all of
-// them, under clocks that stand still, go back and jump.
+// Goal: a TimeWindow holds all calls of its length, and none much older. Method: compared with a
+// list of all calls, with clocks that stand still, step back and jump.
 #include <belay/core/time_window.hpp>
 
 #include <type_traits>
@@ -58,7 +58,7 @@ TEST_CASE("TimeWindow sees failures on both sides of every instant together",
 }
 
 // Pitfall 11.
-TEST_CASE("TimeWindow takes a gap of any length at once", "[core][time_window][unit]") {
+TEST_CASE("TimeWindow handles a gap of any length at once", "[core][time_window][unit]") {
     TimeWindow window{1ns};
     for (const Instant now : {start, start + 24h * 365, never - 1s, never}) {
         window.add(true, now);
@@ -72,7 +72,7 @@ TEST_CASE("TimeWindow takes a gap of any length at once", "[core][time_window][u
     CHECK(from_the_beginning.counts().calls >= 2);
 }
 
-TEST_CASE("TimeWindow waits for a clock that went back, and forgets nothing meanwhile",
+TEST_CASE("TimeWindow waits for a clock that stepped back, and forgets nothing meanwhile",
           "[core][time_window][unit]") {
     TimeWindow window{10s};
     for (int i = 0; i < 100; ++i) window.add(true, start);
@@ -116,7 +116,7 @@ TEST_CASE("TimeWindow::roll forgets without a call", "[core][time_window][unit]"
     }());
 }
 
-TEST_CASE("TimeWindow counts right though its callers are late, each by its own time",
+TEST_CASE("TimeWindow counts correctly for late callers, each by its own time",
           "[core][time_window][property]") {
     CHECK(rc::check("all calls of the length, none that came a bucket earlier", [] {
         const Duration length{*rc::gen::inRange<std::int64_t>(1, 5000)};
@@ -152,7 +152,7 @@ TEST_CASE("TimeWindow counts right though its callers are late, each by its own 
     }));
 }
 
-TEST_CASE("TimeWindow keeps its promise for every number of buckets and length",
+TEST_CASE("TimeWindow keeps its guarantee for every number of buckets and length",
           "[core][time_window][property]") {
     CHECK(rc::check("all calls of the length, none older than a bucket more", [] {
         const Duration length{*rc::gen::inRange<std::int64_t>(1, 5000)};
@@ -179,7 +179,7 @@ TEST_CASE("TimeWindow keeps its promise for every number of buckets and length",
     }));
 }
 
-TEST_CASE("TimeWindow never counts wrong, whatever the clock does",
+TEST_CASE("TimeWindow never counts wrong, for any behaviour of the clock",
           "[core][time_window][property]") {
     CHECK(rc::check("bad <= calls <= added, and the last call counts",
                     [](const std::vector<std::int64_t>& instants) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: functions are called at their times, in order, once or never. Method: a random history
-// beside a plain list; then each promise by itself, by hand and on the drivers.
+// compared with a plain list; then each promise by itself, by hand and on the drivers.
 #include <belay/core/timer.hpp>
 
 #include <algorithm>
@@ -19,7 +19,7 @@ using belay::detail::TimerQueue;
 static_assert(MachineLike<TimerQueue>);
 static_assert(std::is_nothrow_move_constructible_v<Timer>);
 
-TEST_CASE("Timers do what a sorted list would do", "[core][timer][property]") {
+TEST_CASE("Timers behave like a sorted list", "[core][timer][property]") {
     belay_test::for_each_seed(
         [](Seed seed) {
             struct Plain {
@@ -102,7 +102,8 @@ TEST_CASE("A timer is over after its call, also when its place is used again",
     CHECK(called);
 }
 
-TEST_CASE("What a timer throws leaves the turn; the others come later", "[core][timer][fault]") {
+TEST_CASE("A timer's exception ends the turn; the other timers are called later",
+          "[core][timer][fault]") {
     auto queue = Ref<TimerQueue>::make();
     int calls = 0;
     static_cast<void>(TimerQueue::set(queue, always, [] { throw std::runtime_error{"timer"}; }));
@@ -112,7 +113,7 @@ TEST_CASE("What a timer throws leaves the turn; the others come later", "[core][
     CHECK(calls == 1);
 }
 
-TEST_CASE("Timer handles outlive the queue's end, which destroys what waits",
+TEST_CASE("Timer handles outlive the queue, which destroys its waiting functions",
           "[core][timer][unit]") {
     auto life = std::make_shared<int>(0);
     Timer timer;
@@ -127,7 +128,7 @@ TEST_CASE("Timer handles outlive the queue's end, which destroys what waits",
     CHECK_FALSE(Timer{}.waits());
 }
 
-TEST_CASE("A function that sets itself for a time that is past starves no other",
+TEST_CASE("A function that sets itself for a past time starves no other",
           "[core][timer][unit][fault]") {
     auto queue = Ref<TimerQueue>::make();
     const auto at = [](int i) { return Instant{} + std::chrono::seconds{i}; };

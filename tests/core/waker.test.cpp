@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a registration detaches once, its entry dies with the last of both sides, and without a
-// driver all is a no-op.
+// Goal: a registration detaches once, its entry is freed with the last of both sides, and
+// without a driver all calls do nothing. Method: counting entries.
 #include <belay/core/waker.hpp>
 
 #include <string>
@@ -38,7 +38,7 @@ static_assert(std::is_nothrow_move_constructible_v<Waker> &&
 
 }  // namespace
 
-TEST_CASE("Waker detaches once, when its owner goes", "[core][waker][unit]") {
+TEST_CASE("Waker detaches once, when its owner is destroyed", "[core][waker][unit]") {
     std::string log;
     {
         Waker a = registered(log);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: check::driver finds what is wrong with a driver, and nothing with belay's own. Method: a small
-// driver with one planted mistake each.
+// Goal: check::driver detects each mistake of a driver, and accepts belay's own drivers. Method:
+// a small driver with one planted mistake each.
 #include <belay/drive/driver_check.hpp>
 
 #include <functional>
@@ -95,7 +95,7 @@ std::string found() {
 
 }  // namespace
 
-TEST_CASE("check::driver finds nothing wrong with belay's drivers", "[drive][driver_check][unit]") {
+TEST_CASE("check::driver finds no fault in belay's drivers", "[drive][driver_check][unit]") {
     CHECK(verdict_on<LoopRig<Loop<>>>() == "right");
     CHECK(verdict_on<LoopRig<posix::Loop<>>>() == "right");
     CHECK(verdict_on<PolledRig>() == "right");
@@ -104,7 +104,8 @@ TEST_CASE("check::driver finds nothing wrong with belay's drivers", "[drive][dri
     CHECK(found<DriverMistake::none>() == "right");
 }
 
-TEST_CASE("check::driver calls each mistake by its name", "[drive][driver_check][unit]") {
+TEST_CASE("check::driver reports the rule that each planted mistake breaks",
+          "[drive][driver_check][unit]") {
     using M = DriverMistake;
     using R = check::DriverRule;
     CHECK(found<M::attaches_twice>() == to_string(R::introduces_itself));

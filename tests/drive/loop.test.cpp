@@ -27,8 +27,8 @@ using belay_test::round;
 namespace {
 
 /// A machine that does what the test says; without an action its deadline passes once.
-struct Puppet {
-    explicit Puppet(Instant d = never) : due{d} {}
+struct ScriptedMachine {
+    explicit ScriptedMachine(Instant d = never) : due{d} {}
     void attach(Waker w) { waker = std::move(w); }
     Instant deadline() const noexcept {
         ++reads;
@@ -62,11 +62,11 @@ TEMPLATE_TEST_CASE("Loop advances machines that are due, the earliest first", "[
     Clocked c;
     TestType loop{c.clock.view()};
     std::vector<int> order;
-    Puppet late{at(1003s)}, early{at(1001s)}, middle{at(1002s)}, idle;
+    ScriptedMachine late{at(1003s)}, early{at(1001s)}, middle{at(1002s)}, idle;
     late.action = [&] { order.push_back(3); };
     early.action = [&] { order.push_back(1); };
     middle.action = [&] { order.push_back(2); };
-    for (Puppet* p : {&late, &early, &middle, &idle}) loop.attach(*p);
+    for (ScriptedMachine* p : {&late, &early, &middle, &idle}) loop.attach(*p);
     round(loop);
     CHECK(order.empty());
     c.clock.set(at(1001s));
@@ -83,7 +83,7 @@ TEMPLATE_TEST_CASE("Loop reads a deadline after attach, turn, touch and wake, an
                    "[drive][loop][unit]", BOTH_LOOPS) {
     Clocked c;
     TestType loop{c.clock.view()};
-    Puppet p;
+    ScriptedMachine p;
     loop.attach(p);
     round(loop);
     CHECK(p.reads == 1);
@@ -105,11 +105,11 @@ TEMPLATE_TEST_CASE("Loop reads a deadline after attach, turn, touch and wake, an
     CHECK(p.reads == 5);
 }
 
-TEMPLATE_TEST_CASE("Loop runs a machine that is always due once a round, and starves nobody",
+TEMPLATE_TEST_CASE("Loop runs a machine that is always due once a round, and starves no other",
                    "[drive][loop][unit]", BOTH_LOOPS) {
     Clocked c;
     TestType loop{c.clock.view()};
-    Puppet greedy{always}, other{at(1000s)};
+    ScriptedMachine greedy{always}, other{at(1000s)};
     greedy.action = [&] { greedy.due = always; };
     bool posted = false;
     loop.attach(greedy);
@@ -127,7 +127,7 @@ TEMPLATE_TEST_CASE("Loop lets a machine touch another that then runs before the 
                    "[drive][loop][unit]", BOTH_LOOPS) {
     Clocked c;
     TestType loop{c.clock.view()};
-    Puppet first{at(1000s)}, second;
+    ScriptedMachine first{at(1000s)}, second;
     loop.attach(first);
     loop.attach(second);
     first.action = [&] {
@@ -137,13 +137,13 @@ TEMPLATE_TEST_CASE("Loop lets a machine touch another that then runs before the 
     CHECK(loop.run_until([&] { return second.turns == 1; }));
 }
 
-TEMPLATE_TEST_CASE("Loop::attach gives every machine a seed of its own", "[drive][loop][unit]",
+TEMPLATE_TEST_CASE("Loop::attach gives every machine its own seed", "[drive][loop][unit]",
                    BOTH_LOOPS) {
     Clocked c;
     std::set<std::uint64_t> seeds;
     for (int i = 0; i < 2; ++i) {
         TestType loop{c.clock.view()};
-        Puppet a, b;
+        ScriptedMachine a, b;
         loop.attach(a);
         loop.attach(b);
         CHECK(a.waker.now() == at(1000s));
@@ -153,10 +153,10 @@ TEMPLATE_TEST_CASE("Loop::attach gives every machine a seed of its own", "[drive
     CHECK(seeds.size() == 4);
 }
 
-TEMPLATE_TEST_CASE("Loop::attach bears a machine that gives its Waker up at once, or throws",
+TEMPLATE_TEST_CASE("Loop::attach accepts a machine that drops its Waker at once, or throws",
                    "[drive][loop][fault]", BOTH_LOOPS) {
-    struct Fickle : Puppet {
-        using Puppet::Puppet;
+    struct Fickle : ScriptedMachine {
+        using ScriptedMachine::ScriptedMachine;
         void attach(Waker w) {
             const Waker dropped = std::move(w);
             if (throws) throw std::runtime_error{"no"};
@@ -169,18 +169,19 @@ TEMPLATE_TEST_CASE("Loop::attach bears a machine that gives its Waker up at once
     loop.attach(fickle);
     fickle.throws = true;
     CHECK_THROWS_AS(loop.attach(fickle), std::runtime_error);
-    Puppet steady{always};
+    ScriptedMachine steady{always};
     loop.attach(steady);
     round(loop);
     CHECK(fickle.turns == 0);
     CHECK(steady.turns == 1);
 }
 
-TEMPLATE_TEST_CASE("Loop and machines may die in any order", "[drive][loop][fault]", BOTH_LOOPS) {
+TEMPLATE_TEST_CASE("Loop and machines may be destroyed in any order", "[drive][loop][fault]",
+                   BOTH_LOOPS) {
     Clocked c;
     SECTION("the machine first") {
         TestType loop{c.clock.view()};
-        auto p = std::make_unique<Puppet>(at(1000s));
+        auto p = std::make_unique<ScriptedMachine>(at(1000s));
         loop.attach(*p);
         const belay::driver::WakeHandle handle = p->waker.handle();
         p->waker.touch();
@@ -190,7 +191,7 @@ TEMPLATE_TEST_CASE("Loop and machines may die in any order", "[drive][loop][faul
         round(loop);
     }
     SECTION("the loop first") {
-        Puppet p{at(1000s)};
+        ScriptedMachine p{at(1000s)};
         belay::driver::WakeHandle handle;
         {
             TestType loop{c.clock.view()};
@@ -206,7 +207,7 @@ TEMPLATE_TEST_CASE("Loop and machines may die in any order", "[drive][loop][faul
     }
     SECTION("in its own turn") {
         TestType loop{c.clock.view()};
-        auto p = std::make_unique<Puppet>(at(1000s));
+        auto p = std::make_unique<ScriptedMachine>(at(1000s));
         loop.attach(*p);
         bool ran = false;
         p->action = [&, keep = std::make_shared<int>(0)] {
@@ -223,8 +224,8 @@ TEMPLATE_TEST_CASE("Loop and machines may die in any order", "[drive][loop][faul
     }
     SECTION("in the turn of another that is due too") {
         TestType loop{c.clock.view()};
-        Puppet killer{at(999s)};
-        auto victim = std::make_unique<Puppet>(at(1000s));
+        ScriptedMachine killer{at(999s)};
+        auto victim = std::make_unique<ScriptedMachine>(at(1000s));
         loop.attach(killer);
         loop.attach(*victim);
         killer.action = [&] {
@@ -237,11 +238,11 @@ TEMPLATE_TEST_CASE("Loop and machines may die in any order", "[drive][loop][faul
     }
 }
 
-TEMPLATE_TEST_CASE("Loop gives up a machine that is attached to another loop",
-                   "[drive][loop][unit]", BOTH_LOOPS) {
+TEMPLATE_TEST_CASE("Loop drops a machine that is attached to another loop", "[drive][loop][unit]",
+                   BOTH_LOOPS) {
     Clocked c;
     TestType one{c.clock.view()}, two{c.clock.view()};
-    Puppet p{at(1000s)};
+    ScriptedMachine p{at(1000s)};
     one.attach(p);
     two.attach(p);
     round(one);
@@ -254,12 +255,12 @@ TEMPLATE_TEST_CASE("Loop attaches machines in a turn, and runs them in a later r
                    "[drive][loop][unit]", BOTH_LOOPS) {
     Clocked c;
     TestType loop{c.clock.view()};
-    Puppet parent{at(1000s)};
-    std::vector<std::unique_ptr<Puppet>> children;
+    ScriptedMachine parent{at(1000s)};
+    std::vector<std::unique_ptr<ScriptedMachine>> children;
     loop.attach(parent);
     parent.action = [&] {
         for (int i = 0; i < 100; ++i) {
-            children.push_back(std::make_unique<Puppet>(at(1000s)));
+            children.push_back(std::make_unique<ScriptedMachine>(at(1000s)));
             loop.attach(*children.back());
         }
     };
@@ -267,11 +268,11 @@ TEMPLATE_TEST_CASE("Loop attaches machines in a turn, and runs them in a later r
     for (const auto& child : children) CHECK(child->turns == 1);
 }
 
-TEMPLATE_TEST_CASE("Loop::run is left by what a machine throws, and goes on after it",
+TEMPLATE_TEST_CASE("Loop::run ends with a machine's exception, and continues when called again",
                    "[drive][loop][fault]", BOTH_LOOPS) {
     Clocked c;
     TestType loop{c.clock.view()};
-    Puppet thrower{at(999s)}, other{at(1000s)};
+    ScriptedMachine thrower{at(999s)}, other{at(1000s)};
     loop.attach(thrower);
     loop.attach(other);
     thrower.action = [] { throw std::runtime_error{"user"}; };
@@ -288,11 +289,11 @@ TEMPLATE_TEST_CASE("Loop::run is left by what a machine throws, and goes on afte
 TEMPLATE_TEST_CASE("Loop may be destroyed while an interrupted round is still to be finished",
                    "[drive][loop][fault]", BOTH_LOOPS) {
     Clocked c;
-    Puppet thrower{at(999s)}, a{at(1000s)};
-    auto b = std::make_unique<Puppet>(at(1000s));
+    ScriptedMachine thrower{at(999s)}, a{at(1000s)};
+    auto b = std::make_unique<ScriptedMachine>(at(1000s));
     {
         TestType loop{c.clock.view()};
-        for (Puppet* p : {&thrower, &a, b.get()}) loop.attach(*p);
+        for (ScriptedMachine* p : {&thrower, &a, b.get()}) loop.attach(*p);
         thrower.action = [] { throw std::runtime_error{"user"}; };
         CHECK_THROWS(loop.run());
         b.reset();
@@ -316,7 +317,7 @@ TEMPLATE_TEST_CASE("Loop::post runs functions in order, between turns", "[drive]
     CHECK(order == std::vector{0, 2, 4, 9});
 }
 
-TEMPLATE_TEST_CASE("Loop::post bounds what waits, and what runs in one round",
+TEMPLATE_TEST_CASE("Loop::post limits the waiting functions, and those that run in one round",
                    "[drive][loop][unit]", BOTH_LOOPS) {
     Clocked c;
     TestType loop{c.clock.view()};
@@ -325,7 +326,7 @@ TEMPLATE_TEST_CASE("Loop::post bounds what waits, and what runs in one round",
         REQUIRE(loop.post([&] { ++ran; }) == belay::driver::Post::taken);
     }
     CHECK(loop.post([&] { ++ran; }) == belay::driver::Post::full);
-    Puppet p{at(1000s)};
+    ScriptedMachine p{at(1000s)};
     loop.attach(p);
     round(loop);
     CHECK(ran == TestType::posted_per_round_max);
@@ -374,8 +375,8 @@ TEMPLATE_TEST_CASE("Loop::stop before run makes it return at once, and only once
     CHECK_FALSE(loop.run_until([] { return false; }));
 }
 
-TEMPLATE_TEST_CASE("Loop::run_until gives up when its limit is over", "[drive][loop][unit]", Loop<>,
-                   posix::Loop<>) {
+TEMPLATE_TEST_CASE("Loop::run_until returns false when its limit is over", "[drive][loop][unit]",
+                   Loop<>, posix::Loop<>) {
     TestType loop;
     CHECK_FALSE(loop.run_until([] { return false; }, 0s));
     const Instant before = loop.now();
@@ -388,7 +389,7 @@ TEMPLATE_TEST_CASE("Loop waits for the earliest deadline in real time", "[drive]
                    Loop<>, posix::Loop<>) {
     TestType loop;
     const Instant before = loop.now();
-    Puppet p{before + 3ms}, far{before + 24h};
+    ScriptedMachine p{before + 3ms}, far{before + 24h};
     loop.attach(p);
     loop.attach(far);
     CHECK(loop.run_until([&] { return p.turns == 1; }));
@@ -396,7 +397,7 @@ TEMPLATE_TEST_CASE("Loop waits for the earliest deadline in real time", "[drive]
     CHECK(far.turns == 0);
 }
 
-TEMPLATE_TEST_CASE("Loop takes posts, wakes and stops from other threads", "[drive][loop][fault]",
+TEMPLATE_TEST_CASE("Loop accepts posts, wakes and stops from other threads", "[drive][loop][fault]",
                    Loop<>, posix::Loop<>) {
     constexpr int threads = 4;
     constexpr int rounds = 500;
@@ -404,7 +405,7 @@ TEMPLATE_TEST_CASE("Loop takes posts, wakes and stops from other threads", "[dri
     // Plain ints: only the loop's thread may touch them, which the thread sanitizer checks.
     int posts = 0;
     int last = 0;
-    struct Counter : Puppet {
+    struct Counter : ScriptedMachine {
         void advance(Instant) {
             due = never;
             handled += wanted.exchange(0);
@@ -434,12 +435,12 @@ TEMPLATE_TEST_CASE("Loop takes posts, wakes and stops from other threads", "[dri
     CHECK(posts == threads * rounds);
 }
 
-TEMPLATE_TEST_CASE("Loop may end while other threads still wake its machines",
+TEMPLATE_TEST_CASE("Loop may be destroyed while other threads still wake its machines",
                    "[drive][loop][fault]", Loop<>, posix::Loop<>) {
     for (int i = 0; i < 20; ++i) {
         std::atomic<bool> over{false};
         auto loop = std::make_unique<TestType>();
-        auto p = std::make_unique<Puppet>();
+        auto p = std::make_unique<ScriptedMachine>();
         loop->attach(*p);
         std::vector<std::thread> pool;
         for (int t = 0; t < 3; ++t) {
@@ -498,9 +499,9 @@ TEST_CASE("TimerHeap agrees with a plain search for the earliest", "[drive][loop
 TEST_CASE("Loop runs thousands of machines at their own times", "[drive][loop][unit]") {
     ManualClock clock{at(0s)};
     Loop loop{clock.view()};
-    std::vector<std::unique_ptr<Puppet>> all;
+    std::vector<std::unique_ptr<ScriptedMachine>> all;
     for (int i = 0; i < 5000; ++i) {
-        all.push_back(std::make_unique<Puppet>(at(Duration{(i * 7919) % 5000})));
+        all.push_back(std::make_unique<ScriptedMachine>(at(Duration{(i * 7919) % 5000})));
         loop.attach(*all.back());
     }
     for (int now = 0; now < 5000; now += 100) {

@@ -41,7 +41,7 @@ static_assert(AsyncSleeperLike<LoopSleeper<Loop<>>>);
 static_assert(AsyncSleeperLike<LoopSleeper<posix::Loop<>>>);
 static_assert(AsyncSleeperLike<LoopSleeper<sim::Host>>);
 
-TEMPLATE_TEST_CASE("LoopSleeper goes on when it is time, and not before",
+TEMPLATE_TEST_CASE("LoopSleeper resumes when it is time, and not before",
                    "[drive][loop_sleeper][unit]", Loop<ManualClock::View>,
                    posix::Loop<ManualClock::View>) {
     ManualClock clock{Instant{} + 1000s};
@@ -66,7 +66,7 @@ TEMPLATE_TEST_CASE("LoopSleeper goes on when it is time, and not before",
     CHECK(first.take() == Instant{} + 1002s);
 }
 
-TEMPLATE_TEST_CASE("A wait that is destroyed is over; the driver forgets it",
+TEMPLATE_TEST_CASE("A wait that is destroyed is over, and the driver forgets it",
                    "[drive][loop_sleeper][unit]", Loop<ManualClock::View>,
                    posix::Loop<ManualClock::View>) {
     ManualClock clock{Instant{} + 1000s};
@@ -117,7 +117,7 @@ TEST_CASE("A stop from another thread ends a wait on a loop at once",
     CHECK(late.done());
 }
 
-TEST_CASE("A token that cannot wake is asked", "[drive][loop_sleeper][unit]") {
+TEST_CASE("A token that cannot wake is polled", "[drive][loop_sleeper][unit]") {
     struct Flag {
         const bool* set;
         bool stop_requested() const noexcept { return *set; }
@@ -139,7 +139,7 @@ TEST_CASE("A token that cannot wake is asked", "[drive][loop_sleeper][unit]") {
     CHECK(patient.take() == Instant{} + 5s);
 }
 
-TEST_CASE("retry waits on a simulated host, by the world's time and chance",
+TEST_CASE("retry waits on a simulated host, with the world's time and randomness",
           "[drive][loop_sleeper][sim]") {
     const auto history = [](Seed seed) {
         sim::World world{seed, {.extra_turns_one_in = 2}};
@@ -164,7 +164,7 @@ TEST_CASE("retry waits on a simulated host, by the world's time and chance",
     CHECK(history(Seed{1}) != history(Seed{2}));
 }
 
-TEST_CASE("A killed process takes its coroutines along, wherever they wait",
+TEST_CASE("A killed process destroys its coroutines, wherever they wait",
           "[drive][loop_sleeper][sim]") {
     int calls = 0;
     int finished = 0;
@@ -205,7 +205,7 @@ TEST_CASE("A killed process takes its coroutines along, wherever they wait",
     CHECK(finished == 0);
 }
 
-TEST_CASE("What a started task throws is kept; what a loop runs goes on",
+TEST_CASE("An exception of a started task is stored, and the loop continues",
           "[drive][loop_sleeper][unit]") {
     ManualClock clock;
     Loop loop{clock.view()};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: Loop, posix::Loop and a simulated host call functions at their times, and may be asked not
-// to. Method: a manual clock for the loops, the world's time for the host.
+// Goal: Loop, posix::Loop and a simulated host call functions at their times, and can cancel
+// them. Method: a manual clock for the loops, the world's time for the host.
 #include <belay/core/timer.hpp>
 
 #include <memory>

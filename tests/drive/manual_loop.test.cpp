@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: poll() runs what is due, never waits, and says when it is wanted again. Method: a clock that
-// the test moves, machines that count their turns, threads that post and wake.
+// Goal: poll() runs the due machines, never waits, and returns when to call it again. Method: a
+// clock that the test moves, machines that count their turns, threads that post and wake.
 #include <belay/drive/manual_loop.hpp>
 
 #include <optional>
@@ -25,7 +25,7 @@ static_assert(DriverLike<ManualLoop<>> && DriverLike<ManualLoop<ManualClock::Vie
 
 }  // namespace
 
-TEST_CASE("poll() runs what is due and says when it is wanted again",
+TEST_CASE("poll() runs the due machines and returns when to call it again",
           "[drive][manual_loop][unit]") {
     ManualClock clock{at(1h)};
     ManualLoop loop{clock.view()};
@@ -56,7 +56,8 @@ TEST_CASE("poll() runs what is due and says when it is wanted again",
     CHECK(loop.now() == at(2h + 1s));
 }
 
-TEST_CASE("poll() says that something waits already", "[drive][manual_loop][unit]") {
+TEST_CASE("poll() returns a past time when a machine is already due",
+          "[drive][manual_loop][unit]") {
     ManualClock clock{at(1h)};
     ManualLoop loop{clock.view()};
     Ticker busy;
@@ -79,7 +80,7 @@ TEST_CASE("poll() says that something waits already", "[drive][manual_loop][unit
     CHECK(ran == 2);
 }
 
-TEST_CASE("What threads wake and post has its turn at the next poll",
+TEST_CASE("Wakes and posts of other threads are handled at the next poll",
           "[drive][manual_loop][unit]") {
     ManualLoop loop;
     Ticker idle;
@@ -100,7 +101,7 @@ TEST_CASE("What threads wake and post has its turn at the next poll",
     CHECK(idle.turns == 2);
 }
 
-TEST_CASE("A poll goes on after what a machine threw, and machines may outlive the loop",
+TEST_CASE("A poll continues after a machine's exception, and machines may outlive the loop",
           "[drive][manual_loop][fault]") {
     ManualClock clock{at(1h)};
     std::optional<ManualLoop<ManualClock::View>> loop{std::in_place, clock.view()};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: machines run in an event loop that is there already. Method: the loop of docs/drive.md, over
-// poll(2) and as the page has it; then one whose time and calls the test plays.
+// Goal: machines run in an existing event loop. Method: the loop of docs/drive.md, over poll(2)
+// and as on the page; then a loop whose time and calls the test controls.
 #include <belay/drive/on_event_loop.hpp>
 
 #include <poll.h>
@@ -131,7 +131,7 @@ TEST_CASE("OnEventLoop over poll(2): machines, timers, posts from another thread
     CHECK(home == std::this_thread::get_id());
 }
 
-TEST_CASE("The poll loop of the page lets what it calls ask for the next call",
+TEST_CASE("The poll loop of the page lets a called function request its next call",
           "[drive][on_event_loop][regression]") {
     page::PollLoop loop;
     std::string told;
@@ -145,7 +145,7 @@ TEST_CASE("The poll loop of the page lets what it calls ask for the next call",
     CHECK(told == std::string(120, 'x'));
 }
 
-TEST_CASE("OnEventLoop asks for one call, and for the time of the first deadline",
+TEST_CASE("OnEventLoop requests one call, and a timer for the first deadline",
           "[drive][on_event_loop][unit]") {
     PlayedLoop loop;
     OnEventLoop driver{loop};
@@ -214,7 +214,7 @@ TEST_CASE("OnEventLoop moves the loop's timer for an earlier deadline, and for n
     CHECK(loop.when == at(30s));
 }
 
-TEST_CASE("OnEventLoop asks again when the loop calls before the time",
+TEST_CASE("OnEventLoop requests the timer again when the loop calls too early",
           "[drive][on_event_loop][fault]") {
     PlayedLoop loop;
     OnEventLoop driver{loop};
@@ -229,7 +229,8 @@ TEST_CASE("OnEventLoop asks again when the loop calls before the time",
     CHECK(ticker.turns == 2);
 }
 
-TEST_CASE("OnEventLoop goes on after what a machine throws", "[drive][on_event_loop][fault]") {
+TEST_CASE("OnEventLoop continues after an exception of a machine",
+          "[drive][on_event_loop][fault]") {
     PlayedLoop loop;
     OnEventLoop driver{loop};
     Ticker bad, good;
@@ -242,7 +243,7 @@ TEST_CASE("OnEventLoop goes on after what a machine throws", "[drive][on_event_l
     CHECK(loop.when == at(1s));
 }
 
-TEST_CASE("OnEventLoop may end before its calls come, and before its machines",
+TEST_CASE("OnEventLoop may be destroyed before its calls arrive, and before its machines",
           "[drive][on_event_loop][fault]") {
     PlayedLoop loop;
     Ticker ticker;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what thread_sleeper.hpp says of its types holds: concepts, sizes, what may throw.
+// Goal: the types of thread_sleeper.hpp satisfy their concepts, have the documented sizes, and
+// throw only as documented.
 #include <belay/drive/thread_sleeper.hpp>
 
 using namespace belay;

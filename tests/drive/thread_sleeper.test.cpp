@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: ThreadSleeper sleeps as long as told, and a stop ends the sleep.
+// Goal: ThreadSleeper sleeps until the instant, and a stop ends the sleep. Method: real time and
+// threads.
 #include <belay/drive/thread_sleeper.hpp>
 
 #include <atomic>
@@ -55,7 +56,7 @@ TEST_CASE("ThreadSleeper wakes for a StopSource, however long the wait is",
     CHECK(duration_of([&] { sleeper.sleep_until(never, source.token()); }) < 5s);
 }
 
-TEST_CASE("ThreadSleeper asks any other token, also in a wait without end",
+TEST_CASE("ThreadSleeper polls any other token, also in an endless wait",
           "[drive][thread_sleeper][unit]") {
     std::atomic<bool> set{false};
     std::thread stopper{[&] {
@@ -68,7 +69,7 @@ TEST_CASE("ThreadSleeper asks any other token, also in a wait without end",
     stopper.join();
 }
 
-TEST_CASE("ThreadSleeper has random bits of its own, or those of a seed",
+TEST_CASE("ThreadSleeper has its own random bits, or those of a seed",
           "[drive][thread_sleeper][unit]") {
     ThreadSleeper a;
     ThreadSleeper b;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: files that are torn, damaged, foreign, forbidden or on a full disk: a clear error, nothing
-// lost.
+// Goal: with torn, damaged, foreign, forbidden files or a full disk the programs print a clear
+// error and lose nothing. Method: the programs, and files changed by the test.
 #include "support/catch.hpp"
 
 #include <sys/resource.h>
@@ -59,7 +59,7 @@ void without_rights() {
 
 }  // namespace
 
-TEST_CASE("outage server cuts a torn last line off its ledger, says so, and goes on",
+TEST_CASE("outage server cuts a torn last line off its ledger, reports it, and continues",
           "[e2e][files][fault]") {
     const Workshop w;
     const std::string input = half_delivered(w);
@@ -76,7 +76,8 @@ TEST_CASE("outage server cuts a torn last line off its ledger, says so, and goes
     }
 }
 
-TEST_CASE("outage server delivers on after its ledger was torn by a crash", "[e2e][files][fault]") {
+TEST_CASE("outage server continues delivery after its ledger was torn by a crash",
+          "[e2e][files][fault]") {
     const Workshop w;
     const std::string input = half_delivered(w);
     const std::string path = w / "server/ledger.txt";
@@ -85,7 +86,7 @@ TEST_CASE("outage server delivers on after its ledger was torn by a crash", "[e2
     is_delivered(w, input);
 }
 
-TEST_CASE("outage server refuses a ledger that is damaged before its end, and changes nothing",
+TEST_CASE("outage server rejects a ledger that is damaged before its end, and changes nothing",
           "[e2e][files][fault]") {
     const Workshop w;
     half_delivered(w);
@@ -107,7 +108,7 @@ TEST_CASE("outage server refuses a ledger that is damaged before its end, and ch
     SECTION("a line is there twice") {
         damaged.insert(line_50, whole.substr(line_50, line_51 - line_50));
     }
-    SECTION("bytes of nothing") { damaged.replace(line_50, 20, 20, '\0'); }
+    SECTION("random bytes") { damaged.replace(line_50, 20, 20, '\0'); }
     SECTION("another kind of file") {
         damaged = "shopping list\n" + whole;
         said = "line 1: this is not a ledger";
@@ -121,7 +122,7 @@ TEST_CASE("outage server refuses a ledger that is damaged before its end, and ch
     CHECK((e2e::read(path) == damaged));
 }
 
-TEST_CASE("outage server keeps a second server off its ledger", "[e2e][files][unit]") {
+TEST_CASE("outage server locks its ledger against a second server", "[e2e][files][unit]") {
     const Workshop w;
     const LedgerServer first{w / "server"};
     Process second{server(w / "server")};
@@ -129,7 +130,7 @@ TEST_CASE("outage server keeps a second server off its ledger", "[e2e][files][un
     CHECK(contains(second.text(), "is open in another server"));
 }
 
-TEST_CASE("outage client keeps a second client off its journal", "[e2e][files][unit]") {
+TEST_CASE("outage client locks its journal against a second client", "[e2e][files][unit]") {
     const Workshop w;
     LedgerServer s{w / "server"};
     e2e::write(w / "input", e2e::sample_text(100));
@@ -142,7 +143,7 @@ TEST_CASE("outage client keeps a second client off its journal", "[e2e][files][u
     CHECK(contains(second.text(), "the journal is open already"));
 }
 
-TEST_CASE("outage client refuses a journal that is foreign or truncated, and changes nothing",
+TEST_CASE("outage client rejects a journal that is foreign or truncated, and changes nothing",
           "[e2e][files][fault]") {
     const Workshop w;
     const std::string input = half_delivered(w);
@@ -166,7 +167,7 @@ TEST_CASE("outage client refuses a journal that is foreign or truncated, and cha
     is_delivered(w, input);
 }
 
-TEST_CASE("outage client refuses a sender id that is none, and another file than before",
+TEST_CASE("outage client rejects an invalid sender id, and another file than before",
           "[e2e][files][unit]") {
     const Workshop w;
     const std::string input = half_delivered(w);
@@ -188,7 +189,7 @@ TEST_CASE("outage client refuses a sender id that is none, and another file than
     }
 }
 
-TEST_CASE("outage client stops and says so when the server has lost its ledger",
+TEST_CASE("outage client stops and reports that the server has lost its ledger",
           "[e2e][files][fault]") {
     const Workshop w;
     const std::string input = half_delivered(w);
@@ -199,7 +200,7 @@ TEST_CASE("outage client stops and says so when the server has lost its ledger",
         std::filesystem::remove(path);
         said = "receiver_lost_state";
     }
-    SECTION("what it had acknowledged") {
+    SECTION("acknowledged lines") {
         e2e::write(path, whole.substr(0, whole.find("\n50 ") + 1));
         said = "receiver_rolled_back";
     }
@@ -215,7 +216,7 @@ TEST_CASE("outage client stops and says so when the server has lost its ledger",
     is_delivered(w, input);
 }
 
-TEST_CASE("outage says which directory it has no permission for", "[e2e][files][unit]") {
+TEST_CASE("outage reports the directory for which it has no permission", "[e2e][files][unit]") {
     if (::getuid() != 0) {
         WARN("SKIP: needs root, to drop it in a child");
         return;

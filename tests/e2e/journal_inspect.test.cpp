@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: the tool tells a whole journal from a damaged one, and a work queue's from others, and
-// salvages. Method: the program itself on real files, damaged by hand.
+// Goal: the tool distinguishes a whole journal from a damaged one, and a work queue's from
+// others, and salvages. Method: the program itself on real files, damaged by hand.
 #include <filesystem>
 
 #include <belay/posix.hpp>
@@ -89,7 +89,7 @@ std::string segment(const std::string& directory, std::uint64_t index) {
 
 }  // namespace
 
-TEST_CASE("journal_inspect finds a whole journal whole", "[e2e][journal_inspect][unit]") {
+TEST_CASE("journal_inspect reports a whole journal as whole", "[e2e][journal_inspect][unit]") {
     const Workshop shop;
     fill(shop / "q");
     const Answer answer = ask({shop / "q"});
@@ -104,7 +104,8 @@ TEST_CASE("journal_inspect finds a whole journal whole", "[e2e][journal_inspect]
     CHECK_FALSE(all.has("\n2: 11 bytes"));
 }
 
-TEST_CASE("journal_inspect names damage, and salvages the rest", "[e2e][journal_inspect][fault]") {
+TEST_CASE("journal_inspect reports damage, and salvages the rest",
+          "[e2e][journal_inspect][fault]") {
     const Workshop shop;
     fill(shop / "q");
     std::string bytes = e2e::read(segment(shop / "q", 1));
@@ -182,7 +183,7 @@ TEST_CASE("journal_inspect salvages a damaged work queue into one that opens",
     CHECK(bodies.ends_with("item 60\n"));
 }
 
-TEST_CASE("journal_inspect copies a work queue of plain items as what it is",
+TEST_CASE("journal_inspect copies a work queue of plain items as a work queue",
           "[e2e][journal_inspect][unit]") {
     // Nothing in it names another: an entry is an item, and so is its copy.
     const Workshop shop;
@@ -202,7 +203,8 @@ TEST_CASE("journal_inspect copies a work queue of plain items as what it is",
     CHECK(as_text(work->lease(now())->body) == "two");
 }
 
-TEST_CASE("journal_inspect says what it cannot do", "[e2e][journal_inspect][unit]") {
+TEST_CASE("journal_inspect reports invalid arguments and directories",
+          "[e2e][journal_inspect][unit]") {
     const Workshop shop;
     std::filesystem::create_directory(shop / "empty");
     CHECK(ask({"--help"}).code == 0);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what cannot be done is refused with exit code 2 and words that help; a table of mistakes.
+// Goal: impossible options are rejected with exit code 2 and a helpful text. Method: a table of
+// mistakes.
 #include "support/catch.hpp"
 
 #include "e2e/workshop.hpp"
@@ -33,7 +34,7 @@ void refused(const Mistake& mistake) {
 
 }  // namespace
 
-TEST_CASE("outage refuses options that it does not have or cannot read", "[e2e][options][unit]") {
+TEST_CASE("outage rejects unknown and unreadable options", "[e2e][options][unit]") {
     const auto mistake = GENERATE(values<Mistake>({
         {{"--speed"}, "unknown option '--speed'; see outage --help"},
         {{"--kills"}, "--kills needs a value"},
@@ -62,7 +63,7 @@ TEST_CASE("outage refuses options that it does not have or cannot read", "[e2e][
     refused(mistake);
 }
 
-TEST_CASE("outage refuses files that it cannot read or write", "[e2e][options][unit]") {
+TEST_CASE("outage rejects files that it cannot read or write", "[e2e][options][unit]") {
     const Workshop w;
     e2e::write(w / "file", "a line\n");
     e2e::write(w / "long", lines({"fine", std::string(65536, 'x'), std::string(65537, 'y')}));
@@ -81,7 +82,7 @@ TEST_CASE("outage refuses files that it cannot read or write", "[e2e][options][u
     CHECK(e2e::read(w / "foreign/ledger.txt") == "my own book\n");
 }
 
-TEST_CASE("outage takes the longest line that it promises", "[e2e][options][unit]") {
+TEST_CASE("outage accepts the longest documented line", "[e2e][options][unit]") {
     const Workshop w;
     const std::string input = lines({std::string(65536, 'x'), std::string(65536, '\0'), ""});
     e2e::write(w / "long", input);

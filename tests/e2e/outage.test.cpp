@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: the demo's promise, by running it: every line once and in order; planted bugs are seen.
+// Goal: the demo delivers every line once and in order, and detects planted bugs. Method: the
+// demo itself.
 #include "support/catch.hpp"
 
 #include "e2e/workshop.hpp"
@@ -43,7 +44,7 @@ TEST_CASE("The outage demo delivers every line exactly once and in order through
     CHECK(contains(picture, "class=\"frozen\""));
 }
 
-TEST_CASE("The outage demo does its deeds also where there are more of them than lines",
+TEST_CASE("The outage demo injects its faults also if there are more of them than lines",
           "[e2e][outage][unit]") {
     const Workshop w;
     e2e::write(w / "input", "only line");
@@ -58,7 +59,7 @@ TEST_CASE("The outage demo does its deeds also where there are more of them than
     CHECK(e2e::ledger_equals(w / "d/ledger.txt", "only line"));
 }
 
-TEST_CASE("The outage demo says 0 of 0 for an empty file", "[e2e][outage][unit]") {
+TEST_CASE("The outage demo prints 0 of 0 for an empty file", "[e2e][outage][unit]") {
     const Workshop w;
     e2e::write(w / "input", "");
     Process demo{quick(e2e::outage, w / "input", w / "d")};
@@ -66,7 +67,7 @@ TEST_CASE("The outage demo says 0 of 0 for an empty file", "[e2e][outage][unit]"
     CHECK(contains(demo.text(), "0 of 0"));
 }
 
-TEST_CASE("The outage demo is resumed after Ctrl-C, and begins afresh when it was finished",
+TEST_CASE("The outage demo resumes after Ctrl-C, and starts again after it was finished",
           "[e2e][outage][fault]") {
     const Workshop w;
     const std::string input = e2e::sample_text(3000);
@@ -114,7 +115,7 @@ TEST_CASE("The outage demo is resumed after Ctrl-C, and begins afresh when it wa
     }
 }
 
-TEST_CASE("The outage demo leaves no process behind when it is killed", "[e2e][outage][fault]") {
+TEST_CASE("The outage demo leaves no process running when it is killed", "[e2e][outage][fault]") {
     const Workshop w;
     e2e::write(w / "input", e2e::sample_text(3000));
     Process demo{quick(e2e::outage, w / "input", w / "d", {"--rate", "400"})};
@@ -129,7 +130,7 @@ TEST_CASE("The outage demo leaves no process behind when it is killed", "[e2e][o
     CHECK(contains(again.text(), "resuming: "));
 }
 
-TEST_CASE("The outage demo runs once in a directory at a time", "[e2e][outage][unit]") {
+TEST_CASE("The outage demo runs once per directory at a time", "[e2e][outage][unit]") {
     const Workshop w;
     e2e::write(w / "input", e2e::sample_text(3000));
     Process first{quick(e2e::outage, w / "input", w / "d", {"--rate", "100"})};
@@ -139,7 +140,7 @@ TEST_CASE("The outage demo runs once in a directory at a time", "[e2e][outage][u
     CHECK(contains(second.text(), "another demo runs in"));
 }
 
-TEST_CASE("The outage demo's verdict is wrong with each planted bug", "[e2e][outage][fault]") {
+TEST_CASE("The outage demo reports a failure with each planted bug", "[e2e][outage][fault]") {
     struct Plant {
         std::string program;
         const char* name;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: server and client alone, beside peers that say what they must not, or nothing at all.
+// Goal: server and client work alone, with peers that send invalid frames or nothing. Method:
+// the programs, and sockets of the test.
 #include "support/catch.hpp"
 
 #include <belay/link/length_prefixed.hpp>
@@ -55,7 +56,7 @@ belay::Bytes hello() {
 
 }  // namespace
 
-TEST_CASE("outage server closes a connection that sends garbage, and serves on",
+TEST_CASE("outage server closes a connection that sends garbage, and continues",
           "[e2e][parts][fault]") {
     const Workshop w;
     LedgerServer server{w / "server"};
@@ -91,7 +92,7 @@ TEST_CASE("outage server closes a connection that falls silent in the middle of 
     delivers(server, w);
 }
 
-TEST_CASE("outage server keeps nothing for a client that reads nothing", "[e2e][parts][fault]") {
+TEST_CASE("outage server holds nothing for a client that reads nothing", "[e2e][parts][fault]") {
     const Workshop w;
     LedgerServer server{w / "server"};
     REQUIRE(server.port() != 0);
@@ -124,7 +125,7 @@ TEST_CASE("outage server keeps nothing for a client that reads nothing", "[e2e][
     delivers(server, w);
 }
 
-TEST_CASE("outage server ends cleanly on SIGTERM and SIGINT, also with a client connected",
+TEST_CASE("outage server exits cleanly on SIGTERM and SIGINT, also with a client connected",
           "[e2e][parts][unit]") {
     const Workshop w;
     LedgerServer server{w / "server"};
@@ -139,7 +140,8 @@ TEST_CASE("outage server ends cleanly on SIGTERM and SIGINT, also with a client 
     CHECK_FALSE(c.ended());
 }
 
-TEST_CASE("outage client ends cleanly on SIGTERM, and goes on where it was", "[e2e][parts][unit]") {
+TEST_CASE("outage client exits cleanly on SIGTERM, and continues where it stopped",
+          "[e2e][parts][unit]") {
     const Workshop w;
     LedgerServer server{w / "server"};
     const std::string input = e2e::sample_text(300);
@@ -168,7 +170,7 @@ TEST_CASE("outage client ends cleanly on SIGTERM, and goes on where it was", "[e
     CHECK(c.wait() == 0);
 }
 
-TEST_CASE("outage client waits for a server that is not there yet", "[e2e][parts][fault]") {
+TEST_CASE("outage client waits for a server that has not started yet", "[e2e][parts][fault]") {
     const Workshop w;
     std::string port;
     {
@@ -185,8 +187,7 @@ TEST_CASE("outage client waits for a server that is not there yet", "[e2e][parts
     CHECK(e2e::ledger_equals(w / "server/ledger.txt", input));
 }
 
-TEST_CASE("outage server refuses a second client, and says why on both sides",
-          "[e2e][parts][unit]") {
+TEST_CASE("outage server rejects a second client, and both sides print why", "[e2e][parts][unit]") {
     const Workshop w;
     LedgerServer server{w / "server"};
     e2e::write(w / "input", "one\ntwo\n");
@@ -199,7 +200,7 @@ TEST_CASE("outage server refuses a second client, and says why on both sides",
     CHECK(e2e::ledger_equals(w / "server/ledger.txt", "one\ntwo\n"));
 }
 
-TEST_CASE("outage server says which port is in use", "[e2e][parts][unit]") {
+TEST_CASE("outage server reports a port that is in use", "[e2e][parts][unit]") {
     const Workshop w;
     const LedgerServer first{w / "first"};
     Process second{{e2e::outage, "server", "--port", first.number, "--dir", w / "second"}};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: an outage of a day costs no more memory than its first minute; idle services cost no time,
-// and little memory. Method: a counting operator new, and time by hand.
+// Goal: an outage of a day uses no more memory than its first minute; idle services use no time,
+// and little memory. Method: a counting operator new, and time set by hand.
 #include <string>
 
 #include <belay/backoff/backoff.hpp>
@@ -51,8 +51,9 @@ std::size_t run_to(auto& fleet, Instant& now, Instant until) {
 
 }  // namespace
 
-TEST_CASE("Fleet: 24 hours of outage with a million sends are flat after the first minute",
-          "[fleet][allocation][property]") {
+TEST_CASE(
+    "Fleet: 24 hours of outage with a million sends use no more memory after the first minute",
+    "[fleet][allocation][property]") {
     // With a service that lives each failure is its service's own; without, the network's.
     for (const bool one_lives : {false, true}) {
         const bool there = true;
@@ -94,9 +95,8 @@ TEST_CASE("Fleet: 24 hours of outage with a million sends are flat after the fir
     }
 }
 
-TEST_CASE(
-    "Fleet: ten thousand idle services cost no turn, and what a Supervisor costs and a little",
-    "[fleet][allocation][unit]") {
+TEST_CASE("Fleet: ten thousand idle services cost no turn, and little more memory than Supervisors",
+          "[fleet][allocation][unit]") {
     const bool there = true;
     constexpr int count = 10'000;
     const Counting counting;

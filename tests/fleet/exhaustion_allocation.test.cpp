@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: a lack of memory, at any allocation, ends what it must and nothing else: no program, and no
-// service that would never dial again. Method: memory runs out where it hurts. counting_new.hpp is
-// in allocation.test.cpp, which is in the same executable.
+// Goal: a lack of memory, at any allocation, ends at most the affected connection; the program
+// continues, and no service stays without a dial for ever. Method: memory runs out at critical
+// places. counting_new.hpp is in allocation.test.cpp, which is in the same executable.
 #include <belay/fleet/fleet.hpp>
 
 #include <functional>
@@ -35,7 +35,7 @@ struct Once {
 
 }  // namespace
 
-TEST_CASE("Fleet: a service that could not be told to dial stays in line",
+TEST_CASE("Fleet: a service whose permission to dial could not be delivered stays in the queue",
           "[fleet][exhaustion_allocation][fault]") {
     FleetRig rig;
     rig.wires.resize(2);
@@ -71,7 +71,7 @@ TEST_CASE("Fleet: a service that could not be told to dial stays in line",
     CHECK(rig.wires[1].dials == 1);
 }
 
-TEST_CASE("Fleet: a verdict for which there was no memory comes all the same",
+TEST_CASE("Fleet: a verdict is delivered although there was no memory for it at first",
           "[fleet][exhaustion_allocation][fault]") {
     FleetRig rig;
     std::function<void()> act;
@@ -110,7 +110,7 @@ TEST_CASE("Fleet: a verdict for which there was no memory comes all the same",
     CHECK(rig.wires[0].dials == 2);
 }
 
-TEST_CASE("Pool::start and resize may be called again where they ran out of memory",
+TEST_CASE("Pool::start and resize may be called again after they ran out of memory",
           "[fleet][exhaustion_allocation][fault]") {
     for (const bool grows : {false, true}) {
         bool thrown = true;
@@ -118,7 +118,7 @@ TEST_CASE("Pool::start and resize may be called again where they ran out of memo
             INFO("grows " << grows << ", memory for " << good);
             REQUIRE(good < 100);
             PoolRig rig{grows ? 0U : 4U};
-            rig.harbour.opens = true;
+            rig.connections.opens = true;
             const auto act = [&] { grows ? rig.pool->resize(4) : rig.pool->start(); };
             if (grows) rig.pool->start();
             thrown = false;
@@ -137,7 +137,7 @@ TEST_CASE("Pool::start and resize may be called again where they ran out of memo
     }
 }
 
-TEST_CASE("PoolLease gives back a suspect connection where there is no memory",
+TEST_CASE("PoolLease returns a suspect connection when there is no memory",
           "[fleet][exhaustion_allocation][fault]") {
     std::size_t refused = 0;
     for (int queued = 0; queued < 8; ++queued) {
@@ -148,16 +148,16 @@ TEST_CASE("PoolLease gives back a suspect connection where there is no memory",
         auto suspect = rig.pool->acquire();
         REQUIRE(suspect);
         dead.report_unhealthy();
-        rig.harbour.opens = true;
+        rig.connections.opens = true;
         rig.run(15s);
         REQUIRE(rig.pool->status().connected == 3);
-        const std::size_t dials = rig.harbour.all.size();
-        for (auto& berth : rig.harbour.all) {
-            for (int i = 0; i < queued; ++i) static_cast<void>(berth.link.writable());
+        const std::size_t dials = rig.connections.all.size();
+        for (auto& connection : rig.connections.all) {
+            for (int i = 0; i < queued; ++i) static_cast<void>(connection.link.writable());
         }
         refused += without_memory([&] { suspect.give_back(); });
         rig.run(20s);
-        CHECK(rig.harbour.all.size() == dials + 1);
+        CHECK(rig.connections.all.size() == dials + 1);
         CHECK(rig.pool->status().connected == 3);
     }
     CHECK(refused != 0);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: services come and go at any time, by name, of any transport; nobody who is gone is told.
-// Method: connections played by the test, time by hand.
+// Goal: services of any transport are added and removed at any time, by name; a removed service
+// receives no event. Method: scripted connections and time.
 #include <belay/fleet/fleet.hpp>
 
 #include <deque>
@@ -58,7 +58,7 @@ using Lines_ = std::vector<std::string>;
 
 }  // namespace
 
-TEST_CASE("Fleet::add takes services of any transport and policy, and finds them by name",
+TEST_CASE("Fleet::add accepts services of any transport and policy, and finds them by name",
           "[fleet][fleet][unit]") {
     Wire wire;
     std::vector<std::string> seen;
@@ -91,7 +91,7 @@ TEST_CASE("Fleet::add takes services of any transport and policy, and finds them
     CHECK(again.status().state == LinkState::stopped);
 }
 
-TEST_CASE("Fleet::add says that a name is taken", "[fleet][fleet][unit]") {
+TEST_CASE("Fleet::add aborts with a message when a name is in use", "[fleet][fleet][unit]") {
     const std::string said = aborts_with([] {
         Fleet fleet;
         fleet.add("a", Numbers{}, MaxAttempts{3});
@@ -100,7 +100,7 @@ TEST_CASE("Fleet::add says that a name is taken", "[fleet][fleet][unit]") {
     CHECK(said.find("Fleet::add: there is a service of this name already") != std::string::npos);
 }
 
-TEST_CASE("Fleet: a name that is not there is answered so", "[fleet][fleet][unit]") {
+TEST_CASE("Fleet: calls with an unknown name report it", "[fleet][fleet][unit]") {
     Fleet fleet;
     fleet.attach(Waker{});
     CHECK_FALSE(fleet.remove("a"));
@@ -110,7 +110,7 @@ TEST_CASE("Fleet: a name that is not there is answered so", "[fleet][fleet][unit
     CHECK(fleet.deadline() == never);
 }
 
-TEST_CASE("race 69: a service is removed inside its own callback", "[fleet][fleet][unit]") {
+TEST_CASE("Fleet::remove: a service is removed inside its own callback", "[fleet][fleet][unit]") {
     FleetRig rig;
     Lines_ told;
     std::function<void(std::string)> act = [&](std::string what) {
@@ -133,7 +133,7 @@ TEST_CASE("race 69: a service is removed inside its own callback", "[fleet][flee
     CHECK(rig.fleet.deadline() == never);
 }
 
-TEST_CASE("race 69: a service is removed in a hook that runs outside of its turn",
+TEST_CASE("Fleet::remove: a service is removed in a hook outside of its turn",
           "[fleet][fleet][unit]") {
     FleetRig rig;
     Lines_ told;
@@ -156,7 +156,7 @@ TEST_CASE("race 69: a service is removed in a hook that runs outside of its turn
     CHECK(rig.wires[0].live == 0);
 }
 
-TEST_CASE("race 69: a service is removed inside of what its transport is told",
+TEST_CASE("Fleet::remove: a service is removed inside a call of its transport",
           "[fleet][fleet][fault]") {
     FleetRig rig;
     rig.wires.emplace_back();
@@ -203,7 +203,7 @@ TEST_CASE("race 69: a service is removed inside of what its transport is told",
     CHECK(rig.fleet.deadline() == never);
 }
 
-TEST_CASE("race 69: a hook removes others, adds some, and destroys the fleet",
+TEST_CASE("Fleet: a hook removes services, adds one, and destroys the fleet",
           "[fleet][fleet][unit]") {
     std::deque<Wire> wires(3);
     auto fleet = std::make_unique<Fleet<>>();
@@ -226,7 +226,7 @@ TEST_CASE("race 69: a hook removes others, adds some, and destroys the fleet",
     for (const Wire& wire : wires) CHECK(wire.live == 0);
 }
 
-TEST_CASE("race 70: who is added in a round hears of later events, who is removed of none",
+TEST_CASE("Fleet: a service added in a turn receives later events, and a removed one none",
           "[fleet][fleet][unit]") {
     FleetRig rig;
     Lines_ told;
@@ -250,7 +250,7 @@ TEST_CASE("race 70: who is added in a round hears of later events, who is remove
     CHECK(told == Lines_{"0 says go", "2 connecting"});
 }
 
-TEST_CASE("Fleet: A and C flow while B is down", "[fleet][fleet][unit]") {
+TEST_CASE("Fleet: services A and C stay connected while B is down", "[fleet][fleet][unit]") {
     FleetRig rig;
     rig.add(3);
     rig.up();
@@ -270,7 +270,7 @@ TEST_CASE("Fleet: A and C flow while B is down", "[fleet][fleet][unit]") {
     CHECK(rig.wires[1].dials > 30);
 }
 
-TEST_CASE("Fleet: services share a breaker by Shared, as policies do anywhere",
+TEST_CASE("Fleet: services share a breaker by Shared, as other policies do",
           "[fleet][fleet][unit]") {
     CircuitBreaker breaker{ConsecutiveFailures{2}, OpenFor{30s}};
     std::deque<Wire> wires(3);

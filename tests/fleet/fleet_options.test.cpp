@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: the bounds on dials hold from the first instant, and nobody starves behind them.
-// Method: connections played by the test, time by hand.
+// Goal: the bounds on dials hold from the first instant, and no service starves. Method:
+// scripted connections and time.
 #include <belay/fleet/fleet_options.hpp>
 
 #include <algorithm>
@@ -31,7 +31,7 @@ auto doubling_once() { return Policy{Backoff{NoJitter{}, Cap{8s}, 1s}}; }
 
 }  // namespace
 
-TEST_CASE("race 68: a hundred services wake at once, eight dial, those of priority first",
+TEST_CASE("Fleet: of a hundred services that wake at once eight dial, by priority",
           "[fleet][fleet_options][unit]") {
     FleetRig rig{{.hold = 0s}};
     rig.add(90);
@@ -58,7 +58,7 @@ TEST_CASE("race 68: a hundred services wake at once, eight dial, those of priori
     CHECK(std::is_sorted(order.begin() + 16, order.end()));
 }
 
-TEST_CASE("race 68: whoever is in line dials before those of higher priority that ask much later",
+TEST_CASE("Fleet: a queued service dials before services of higher priority that queue much later",
           "[fleet][fleet_options][unit]") {
     FleetRig rig{{.dials_max = 1, .head_start = 5s, .hold = 0s}};
     rig.add(1);
@@ -83,7 +83,7 @@ TEST_CASE("race 68: whoever is in line dials before those of higher priority tha
     CHECK(late == 6);
 }
 
-TEST_CASE("Fleet: a dial keeps its place until it is validated or has failed",
+TEST_CASE("Fleet: a dial uses one of dials_max until it is validated or has failed",
           "[fleet][fleet_options][unit]") {
     Wire first;
     Wire second;
@@ -127,7 +127,7 @@ TEST_CASE("Fleet: the limit of an attempt runs from its dial, and ends it",
     CHECK(rig.heard[3].failed == 0);
 }
 
-TEST_CASE("FleetOptions::dial_gap is between any two dials, the first ones too",
+TEST_CASE("FleetOptions::dial_gap separates any two dials, the first ones included",
           "[fleet][fleet_options][unit]") {
     FleetRig rig{{.dials_max = 100, .dial_gap = 50ms, .hold = 0s}};
     rig.add(20);
@@ -141,7 +141,7 @@ TEST_CASE("FleetOptions::dial_gap is between any two dials, the first ones too",
     CHECK(rig.fleet.deadline() >= at(30s));
 }
 
-TEST_CASE("Fleet: a stop, a gate and a removal give a place in line, or a dial, back",
+TEST_CASE("Fleet: a stop, a gate and a removal release a place in the queue, or a dial",
           "[fleet][fleet_options][unit]") {
     FleetRig rig{{.dials_max = 1}};
     rig.wires.resize(4);
@@ -166,7 +166,7 @@ TEST_CASE("Fleet: a stop, a gate and a removal give a place in line, or a dial, 
     CHECK(rig.wires[2].dials == 2);
 }
 
-TEST_CASE("Fleet::Fleet refuses options that bound nothing", "[fleet][fleet_options][unit]") {
+TEST_CASE("Fleet aborts on options that set no bound", "[fleet][fleet_options][unit]") {
     CHECK(aborts_with([] { Fleet f{{.dials_max = 0}}; }).find("dials_max") != std::string::npos);
     CHECK(aborts_with([] { Fleet f{{.suspects_min = 0}}; }).find("suspects_min") !=
           std::string::npos);

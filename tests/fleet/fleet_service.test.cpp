@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a service is a Supervisor in all that its user sees. Method: its commands, from home and by
-// a handle; what a transport throws; credentials; goodbyes.
+// Goal: a service behaves like a Supervisor for its user. Method: its commands, directly and by
+// a handle; a transport that throws; credentials; graceful closes.
 #include <belay/fleet/fleet_service.hpp>
 
 #include <stdexcept>
@@ -110,7 +110,8 @@ TEST_CASE("FleetService::credentials reach a token's source", "[fleet][fleet_ser
     CHECK(tokens == std::vector<std::string>{"bad", "good"});
 }
 
-TEST_CASE("FleetService: a stop says goodbye, in line too", "[fleet][fleet_service][unit]") {
+TEST_CASE("FleetService::stop closes gracefully, also while it waits in the queue",
+          "[fleet][fleet_service][unit]") {
     FleetRig rig{{.dials_max = 1}};
     rig.wires.resize(2);
     auto& a = rig.fleet.add("a", FakeTransport<>{rig.wires[0]}, MaxAttempts{9});
@@ -132,7 +133,7 @@ TEST_CASE("FleetService: a stop says goodbye, in line too", "[fleet][fleet_servi
     CHECK(rig.wires[1].dials == 2);
 }
 
-TEST_CASE("FleetService::report_unhealthy is not held: it says nothing of the network",
+TEST_CASE("FleetService::report_unhealthy is not held, because it is no sign of a network fault",
           "[fleet][fleet_service][unit]") {
     FleetRig rig;
     rig.add(3);

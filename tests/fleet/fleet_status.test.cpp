@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: one value says where all services stand. Method: services in every state, by hand.
+// Goal: one value has the status of all services. Method: services in every state.
 #include <belay/fleet/fleet_status.hpp>
 
 #include "support/fleet/fleet_rig.hpp"
@@ -8,7 +8,7 @@ using namespace belay;
 using namespace belay_test;
 using namespace std::chrono_literals;
 
-TEST_CASE("Fleet::status has each service by name, with what waits for it, and totals",
+TEST_CASE("Fleet::status has each service by name, with its queued messages, and totals",
           "[fleet][fleet_status][unit]") {
     FleetRig rig{{.dials_max = 1}};
     rig.add(3);

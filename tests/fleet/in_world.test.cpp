@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: services flow while one of them is down, and an outage of the network is nobody's failure.
-// Method: a simulated world with three servers, one of which is killed; then a cut cable.
+// Goal: services stay connected while one of them is down, and an outage of the network counts
+// as no service's failure. Method: a simulated world with three servers, one of which is killed;
+// then a cut cable.
 #include <array>
 #include <memory>
 #include <string>
@@ -93,7 +94,8 @@ std::array<sim::Host*, 3> talkers(sim::World& world) {
 
 }  // namespace
 
-TEST_CASE("Fleet: A and C flow while B is down, in the simulated world", "[fleet][in_world][sim]") {
+TEST_CASE("Fleet: services A and C stay connected while B is down, in the simulated world",
+          "[fleet][in_world][sim]") {
     for_each_seed(
         [](Seed seed) {
             Log log;
@@ -115,7 +117,7 @@ TEST_CASE("Fleet: A and C flow while B is down, in the simulated world", "[fleet
         20);
 }
 
-TEST_CASE("race 72: an hour without a network uses no attempt up, in the simulated world",
+TEST_CASE("Fleet: an hour without a network uses no attempt, in the simulated world",
           "[fleet][in_world][sim]") {
     for_each_seed(
         [](Seed seed) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: whatever is added, removed, failed, gated and destroyed, and wherever, the bounds hold.
-// Method: random scripts, in hooks and outside of them, against counters kept by the connections;
-// BELAY_SEEDS is the number of scripts.
+// Goal: the bounds hold whatever is added, removed, failed, gated or destroyed, in any place.
+// Method: random scripts, in hooks and outside of them, compared with counters of the
+// connections; BELAY_SEEDS is the number of scripts.
 #include <algorithm>
 #include <map>
 #include <memory>

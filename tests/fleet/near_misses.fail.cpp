@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: what must not compile in this room does not, and says why. Method: each case, from one
-// expect-error to the next, has an error of that text; with BELAY_CONTROL all of them compile.
+// Goal: misuse of this component does not compile, and the error states the reason. Method: each
+// case, from one expect-error to the next, has an error of that text; with BELAY_CONTROL all of
+// them compile.
 #include <belay/fleet/fleet.hpp>
 #include <belay/fleet/pool.hpp>
 #include <belay/policy/max_attempts.hpp>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: when all services fail in one moment, no policy counts it, all wait alike, and it is told
-// once; when they do not, each failure goes its way, with its own time.
-// Method: connections played by the test, time by hand.
+// Goal: when all services fail in one moment, no policy counts it, all wait the same time, and
+// the observer is notified once; otherwise each failure is handled on its own, with its own
+// time. Method: scripted connections and time.
 #include <belay/fleet/network_suspect.hpp>
 
 #include <belay/policy/max_attempts.hpp>
@@ -20,8 +20,9 @@ Failure unreachable() {
 
 }  // namespace
 
-TEST_CASE("race 72: all services fail in one moment: one network suspect, nobody's failure",
-          "[fleet][network_suspect][unit]") {
+TEST_CASE(
+    "Fleet: if all services fail in one moment, the network is suspect and no policy counts it",
+    "[fleet][network_suspect][unit]") {
     FleetRig rig;
     rig.add(4);
     rig.up();
@@ -58,7 +59,7 @@ TEST_CASE("race 72: all services fail in one moment: one network suspect, nobody
     CHECK(status.retry_at == told.retry_at);
 }
 
-TEST_CASE("race 72: one service that lives makes the failures of all others their own",
+TEST_CASE("Fleet: if one service stays connected, each failure counts for its own service",
           "[fleet][network_suspect][unit]") {
     FleetRig rig;
     rig.add(5);
@@ -79,7 +80,7 @@ TEST_CASE("race 72: one service that lives makes the failures of all others thei
     CHECK(rig.state(0) == LinkState::connected);
 }
 
-TEST_CASE("race 72: what a server asked for holds for a failure that was held, too",
+TEST_CASE("Fleet: a held failure keeps the server's retry_after",
           "[fleet][network_suspect][unit]") {
     FleetRig rig;
     rig.add(2);
@@ -93,7 +94,7 @@ TEST_CASE("race 72: what a server asked for holds for a failure that was held, t
     CHECK(rig.status(0).retry_at <= at(8200ms));
 }
 
-TEST_CASE("race 72: fewer than three say nothing of the network",
+TEST_CASE("Fleet: failures of fewer than three services never make the network suspect",
           "[fleet][network_suspect][unit]") {
     FleetRig rig;
     rig.add(2);
@@ -106,8 +107,9 @@ TEST_CASE("race 72: fewer than three say nothing of the network",
     CHECK(rig.heard[1].failed == 1);
 }
 
-TEST_CASE("race 72: a connection that dies before it is stable does not become so while it is held",
-          "[fleet][network_suspect][unit]") {
+TEST_CASE(
+    "Fleet: a connection that ends before it is stable does not become stable while it is held",
+    "[fleet][network_suspect][unit]") {
     FleetRig rig;
     rig.add(2);
     rig.up();
@@ -122,7 +124,7 @@ TEST_CASE("race 72: a connection that dies before it is stable does not become s
     CHECK(rig.heard[1].lost == 1);
 }
 
-TEST_CASE("race 72: a peer that answers, though badly, proves the network",
+TEST_CASE("Fleet: an answer with an error proves that the network works",
           "[fleet][network_suspect][unit]") {
     FleetRig rig;
     rig.add(4);
@@ -137,7 +139,7 @@ TEST_CASE("race 72: a peer that answers, though badly, proves the network",
     CHECK(rig.heard[1].lost == 1);
 }
 
-TEST_CASE("race 72: what ran out here proves nothing of the network",
+TEST_CASE("Fleet: a local lack of descriptors or memory does not prove that the network works",
           "[fleet][network_suspect][unit]") {
     FleetRig rig;
     rig.add(4);
@@ -152,8 +154,7 @@ TEST_CASE("race 72: what ran out here proves nothing of the network",
     CHECK(rig.fleet.observer().all.size() == 1);
 }
 
-TEST_CASE("race 72: the common wait grows until something is heard",
-          "[fleet][network_suspect][unit]") {
+TEST_CASE("Fleet: the common wait grows until a peer answers", "[fleet][network_suspect][unit]") {
     FleetRig rig{{.dials_max = 2}};
     rig.add(6);
     rig.up();
@@ -194,7 +195,7 @@ TEST_CASE("race 72: the common wait grows until something is heard",
     CHECK(told.back().times == 1);
 }
 
-TEST_CASE("race 72: while the network is suspect those in line wait with the others",
+TEST_CASE("Fleet: while the network is suspect, queued services wait with the others",
           "[fleet][network_suspect][unit]") {
     FleetRig rig{{.dials_max = 3}};
     rig.add(10);
@@ -220,7 +221,7 @@ TEST_CASE("race 72: while the network is suspect those in line wait with the oth
     CHECK_FALSE(rig.fleet.status().network_suspect);
 }
 
-TEST_CASE("race 72: reconnect_now does not wait for a suspect network",
+TEST_CASE("Fleet::reconnect_now does not wait for a suspect network",
           "[fleet][network_suspect][unit]") {
     FleetRig rig;
     rig.add(3);
@@ -237,7 +238,7 @@ TEST_CASE("race 72: reconnect_now does not wait for a suspect network",
     CHECK(rig.dials() == 6);
 }
 
-TEST_CASE("race 72: a held service may be stopped, removed, given up, and asked to reconnect",
+TEST_CASE("Fleet: a held service may be stopped, removed, reported unhealthy and reconnected",
           "[fleet][network_suspect][unit]") {
     FleetRig rig;
     rig.add(6);
@@ -258,7 +259,7 @@ TEST_CASE("race 72: a held service may be stopped, removed, given up, and asked 
     CHECK(rig.fleet.observer().all.empty());
 }
 
-TEST_CASE("race 72: no hold, no delay", "[fleet][network_suspect][unit]") {
+TEST_CASE("FleetOptions: hold of 0 delays no failure", "[fleet][network_suspect][unit]") {
     FleetRig rig{{.hold = 0s}};
     rig.add(4);
     rig.up();
@@ -268,7 +269,7 @@ TEST_CASE("race 72: no hold, no delay", "[fleet][network_suspect][unit]") {
     CHECK(rig.fleet.observer().all.empty());
 }
 
-TEST_CASE("race 72: whoever was sent away from the line keeps the place that it had in it",
+TEST_CASE("Fleet: a service that a suspect network took from the queue keeps its place",
           "[fleet][network_suspect][unit]") {
     FleetRig rig{{.dials_max = 1}};
     rig.add(5);
@@ -289,7 +290,7 @@ TEST_CASE("race 72: whoever was sent away from the line keeps the place that it 
     for (std::size_t i = 2; i < 5; ++i) CHECK(rig.state(i) == LinkState::connected);
 }
 
-TEMPLATE_TEST_CASE("race 72: the drain of a held service does not say that all went well",
+TEMPLATE_TEST_CASE("Fleet: a drain of a held service does not report success",
                    "[fleet][network_suspect][unit]", FakeTransport<true>, FakeTransport<false>) {
     FleetRig rig;
     Wire wire;
@@ -309,7 +310,7 @@ TEMPLATE_TEST_CASE("race 72: the drain of a held service does not say that all w
     CHECK(rig.fleet.remove("held"));
 }
 
-TEST_CASE("A service whose connections have no goodbye is drained at once, and ends at a stop",
+TEST_CASE("Fleet: a service without graceful close drains at once, and ends at a stop",
           "[fleet][network_suspect][unit]") {
     Wire wire;
     RecordedEvents heard;
@@ -337,7 +338,7 @@ TEST_CASE("A service whose connections have no goodbye is drained at once, and e
     CHECK(wire.most_live == 1);
 }
 
-TEST_CASE("race 72: who is to reconnect now does not wait with those in line either",
+TEST_CASE("Fleet::reconnect_all during a suspect network does not wait with the queue",
           "[fleet][network_suspect][unit]") {
     FleetRig rig{{.dials_max = 1}};
     rig.add(3);
@@ -355,7 +356,7 @@ TEST_CASE("race 72: who is to reconnect now does not wait with those in line eit
     CHECK(rig.status(2).retry_at < rig.fleet.observer().all[1].retry_at);
 }
 
-TEST_CASE("race 72: a reconnect that is refused to a live connection is over with that",
+TEST_CASE("Fleet: a reconnect_now that an open connection rejects has no later effect",
           "[fleet][network_suspect][unit]") {
     FleetRig rig;
     rig.add(6);

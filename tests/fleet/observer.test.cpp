@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a fleet's observer is told in every way in which one can be given; services' observers are
-// what they are to a Supervisor. Method: one outage; and what a service tells, in every way.
+// Goal: a fleet calls its observer in every form; the observers of its services work as those of
+// a Supervisor. Method: one outage; and the events of a service, in every form.
 #include <belay/fleet/observer.hpp>
 
 #include <functional>
@@ -9,7 +9,7 @@
 #include <belay/core/tee.hpp>
 #include <belay/policy/max_attempts.hpp>
 
-#include "support/core/told_in_every_way.hpp"
+#include "support/core/observed_in_every_form.hpp"
 #include "support/fleet/fleet_rig.hpp"
 
 using namespace belay;
@@ -18,14 +18,14 @@ using namespace std::chrono_literals;
 
 namespace {
 
-struct TellsOutages {
-    Told& told;
+struct OutageRecorder {
+    Recorded& told;
     void on_network_suspect(auto& fleet, const NetworkSuspect& what) {
         told.push_back(std::to_string(what.services) + " of " + std::to_string(fleet.size()));
     }
 };
-struct TellsStates {
-    Told& told;
+struct StateRecorder {
+    Recorded& told;
     void on_state(const Transition& t) { told.emplace_back(to_string(t.to.state)); }
     void on_message(const std::string& m, Lane) { told.push_back(m); }
 };
@@ -47,8 +47,8 @@ void outage(auto& fleet, std::deque<Wire>& wires) {
 
 }  // namespace
 
-TEST_CASE("Fleet tells its observer in every way", "[fleet][observer][unit]") {
-    told_in_every_way<TellsOutages>(
+TEST_CASE("Fleet calls each hook, in every form of observer", "[fleet][observer][unit]") {
+    observed_in_every_form<OutageRecorder>(
         [](auto observer) {
             std::deque<Wire> wires(3);
             Fleet fleet{FleetOptions{}, std::move(observer)};
@@ -57,8 +57,9 @@ TEST_CASE("Fleet tells its observer in every way", "[fleet][observer][unit]") {
         {"3 of 3"});
 }
 
-TEST_CASE("Fleet: a service tells its observer in every way", "[fleet][observer][unit]") {
-    told_in_every_way<TellsStates>(
+TEST_CASE("A service of a Fleet calls each hook, in every form of observer",
+          "[fleet][observer][unit]") {
+    observed_in_every_form<StateRecorder>(
         [](auto observer) {
             Wire wire;
             Fleet fleet;
@@ -75,7 +76,7 @@ TEST_CASE("Fleet: a service tells its observer in every way", "[fleet][observer]
         {"connecting", "connected", "hello"});
 }
 
-TEST_CASE("Fleet: its observer may destroy it", "[fleet][observer][unit]") {
+TEST_CASE("Fleet may be destroyed by its observer", "[fleet][observer][unit]") {
     struct Destroys {
         std::unique_ptr<Fleet<Destroys>>* fleet;
         void on_network_suspect(const NetworkSuspect&) { fleet->reset(); }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: one redials for all, who was idle longer than a dead one is not lent, and nobody is told
-// too late. Method: connections played by the test, time by hand.
+// Goal: one connection redials for all, a connection that was idle longer than a dead one is not
+// leased, and callers are notified in time. Method: scripted connections and time.
 #include <belay/fleet/pool.hpp>
 
 #include <algorithm>
@@ -8,7 +8,7 @@
 #include <belay/core/tee.hpp>
 #include <belay/policy/max_attempts.hpp>
 
-#include "support/core/told_in_every_way.hpp"
+#include "support/core/observed_in_every_form.hpp"
 #include "support/fleet/pool_rig.hpp"
 #include "support/seeds.hpp"
 
@@ -18,8 +18,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-struct TellsPool {
-    Told& told;
+struct PoolRecorder {
+    Recorded& told;
     void on_state(auto& pool, std::size_t i, const Transition& t) {
         told.push_back(std::to_string(i) + " of " + std::to_string(pool.status().size) + " " +
                        std::string{to_string(t.to.state)});
@@ -41,32 +41,32 @@ struct Restarts {
 
 }  // namespace
 
-TEST_CASE("race 66: one scout dials, and the others wait for it", "[fleet][pool][unit]") {
+TEST_CASE("Pool: one connection dials, and the others wait for it", "[fleet][pool][unit]") {
     PoolRig rig{5};
     rig.pool->start();
     rig.run(60s);
     // One at a time, each 30 s and a second apart.
-    CHECK(rig.harbour.all.size() == 2);
-    CHECK(rig.harbour.live() == 1);
+    CHECK(rig.connections.all.size() == 2);
+    CHECK(rig.connections.live() == 1);
     CHECK(rig.pool->status().scouting);
-    static_cast<void>(rig.harbour.all.back().link.opened());
+    static_cast<void>(rig.connections.all.back().link.opened());
     rig.run(60s);
     CHECK_FALSE(rig.pool->status().scouting);
     CHECK(rig.pool->status().connected == 1);
-    rig.harbour.opens = true;
+    rig.connections.opens = true;
     rig.run(62s);
     CHECK(rig.pool->status().connected == 5);
-    CHECK(rig.harbour.all.size() == 6);
+    CHECK(rig.connections.all.size() == 6);
 }
 
-TEST_CASE("race 66: a dead one that was lent makes those suspect that were idle longer",
+TEST_CASE("Pool: a dead connection in use makes those suspect that were idle for longer",
           "[fleet][pool][unit]") {
     PoolRig rig{4};
     rig.up();
-    auto& berths = rig.harbour.all;
+    auto& states = rig.connections.all;
     rig.run(20s);
     for (std::size_t i = 0; i < 3; ++i) {
-        CHECK(berths[i].link.received("here") == driver::Post::taken);
+        CHECK(states[i].link.received("here") == driver::Post::taken);
         rig.run(20s + static_cast<std::int64_t>(i + 1) * 1s);
     }
     // 3 was last heard of at its dial, 0 at 20 s, 1 at 21 s, 2 at 22 s. Who was heard last is lent
@@ -79,7 +79,7 @@ TEST_CASE("race 66: a dead one that was lent makes those suspect that were idle 
     CHECK(one.index() == 1);
     two.give_back();
     CHECK(rig.pool->status().idle == 3);
-    static_cast<void>(berths[1].link.closed(lost));
+    static_cast<void>(states[1].link.closed(lost));
     rig.run(30s - 1ns);
     CHECK_FALSE(one);
     const PoolStatus status = rig.pool->status();
@@ -88,7 +88,7 @@ TEST_CASE("race 66: a dead one that was lent makes those suspect that were idle 
     CHECK(status.suspect == 2);
     CHECK(status.idle == 1);
     // 0 says something after all; 2 is lent, 3 is not.
-    CHECK(berths[0].link.received("alive") == driver::Post::taken);
+    CHECK(states[0].link.received("alive") == driver::Post::taken);
     rig.run(30s - 1ns);
     CHECK(rig.pool->status().suspect == 1);
     PoolLease a = rig.pool->acquire();
@@ -97,47 +97,47 @@ TEST_CASE("race 66: a dead one that was lent makes those suspect that were idle 
     CHECK(b.index() == 2);
     CHECK_FALSE(rig.pool->acquire());
     // The scout is back: 3 is made anew, once.
-    const std::size_t dials = berths.size();
-    rig.harbour.opens = true;
-    static_cast<void>(berths.back().link.opened());
+    const std::size_t dials = states.size();
+    rig.connections.opens = true;
+    static_cast<void>(states.back().link.opened());
     rig.run(40s);
     CHECK(rig.pool->status().suspect == 0);
     CHECK(rig.pool->status().connected == 4);
-    CHECK(berths.size() == dials + 1);
-    CHECK_FALSE(berths[3].live);
+    CHECK(states.size() == dials + 1);
+    CHECK_FALSE(states[3].live);
     CHECK(a);
     CHECK(b);
 }
 
-TEST_CASE("race 66: a suspect one that was lent is made anew when it comes back",
+TEST_CASE("Pool: a suspect connection in use is replaced when its lease returns it",
           "[fleet][pool][unit]") {
     PoolRig rig{2};
     rig.up();
     PoolLease a = rig.pool->acquire();
     PoolLease b = rig.pool->acquire();
-    rig.harbour.opens = true;
+    rig.connections.opens = true;
     const std::size_t newer = a.index();
-    static_cast<void>(rig.harbour.all[newer].link.received("newest"));
+    static_cast<void>(rig.connections.all[newer].link.received("newest"));
     rig.run(11s);
     a.report_unhealthy();
     rig.run(20s);
     CHECK_FALSE(a);
     CHECK(b);
     CHECK(rig.pool->status().connected == 2);
-    const std::size_t dials = rig.harbour.all.size();
+    const std::size_t dials = rig.connections.all.size();
     b.give_back();
     CHECK(rig.pool->status().suspect == 1);
     rig.run(30s);
     CHECK(rig.pool->status().suspect == 0);
     CHECK(rig.pool->status().idle == 2);
-    CHECK(rig.harbour.all.size() == dials + 1);
+    CHECK(rig.connections.all.size() == dials + 1);
 }
 
-TEST_CASE("race 66: a scout that gives up has a successor, and they all end",
+TEST_CASE("Pool: another connection dials when the first one gives up, and all of them end",
           "[fleet][pool][unit]") {
-    Harbour harbour;
-    harbour.fails = {.cause = Cause::refused};
-    Pool pool{HarbourTransport{&harbour}, MaxAttempts{3}, {.size = 4}};
+    ScriptedConnections connections;
+    connections.fails = {.cause = Cause::refused};
+    Pool pool{ScriptedPoolTransport{&connections}, MaxAttempts{3}, {.size = 4}};
     pool.attach(Waker{});
     Instant now{};
     const auto run = [&](Instant until) {
@@ -149,49 +149,49 @@ TEST_CASE("race 66: a scout that gives up has a successor, and they all end",
     };
     pool.start();
     run(at(60s));
-    CHECK(harbour.all.size() == 12);
+    CHECK(connections.all.size() == 12);
     for (std::size_t i = 0; i < 4; ++i) CHECK(pool.status(i).state == LinkState::failed);
     CHECK_FALSE(pool.status().scouting);
     CHECK(pool.deadline() == never);
-    harbour.fails = {};
-    harbour.opens = true;
+    connections.fails = {};
+    connections.opens = true;
     pool.reconnect_now();
     run(at(120s));
     CHECK(pool.status().connected == 4);
 }
 
-TEST_CASE("race 66: of those that are new one dials, and the others wait for it",
+TEST_CASE("Pool::resize: one of the new connections dials, and the others wait for it",
           "[fleet][pool][unit]") {
     PoolRig rig{0};
     rig.pool->start();
     rig.pool->resize(5);
     rig.run(0s);
-    CHECK(rig.harbour.all.size() == 1);
+    CHECK(rig.connections.all.size() == 1);
     CHECK(rig.pool->status().scouting);
 }
 
-TEST_CASE("race 66: of those that get new credentials one dials", "[fleet][pool][unit]") {
+TEST_CASE("Pool::credentials: one of the blocked connections dials", "[fleet][pool][unit]") {
     PoolRig rig{3};
-    rig.harbour.fails = {.cause = Cause::unauthorized};
+    rig.connections.fails = {.cause = Cause::unauthorized};
     rig.pool->start();
     rig.run(60s);
-    REQUIRE(rig.harbour.all.size() == 3);
+    REQUIRE(rig.connections.all.size() == 3);
     for (std::size_t i = 0; i < 3; ++i) {
         REQUIRE(rig.pool->status(i).state == LinkState::blocked_auth);
     }
-    rig.harbour.fails = {};
+    rig.connections.fails = {};
     rig.pool->credentials();
     rig.run(60s);
-    CHECK(rig.harbour.all.size() == 4);
-    rig.harbour.opens = true;
-    static_cast<void>(rig.harbour.all.back().link.opened());
+    CHECK(rig.connections.all.size() == 4);
+    rig.connections.opens = true;
+    static_cast<void>(rig.connections.all.back().link.opened());
     rig.run(70s);
     CHECK(rig.pool->status().connected == 3);
 }
 
-TEST_CASE("Pool::stop: nobody scouts any more, and a start in its hooks counts for all",
+TEST_CASE("Pool::stop: no connection dials any more, and a start in its hooks counts for all",
           "[fleet][pool][unit]") {
-    SECTION("scouting") {
+    SECTION("dialling") {
         PoolRig rig{3};
         rig.pool->start();
         rig.run(1s);
@@ -200,9 +200,9 @@ TEST_CASE("Pool::stop: nobody scouts any more, and a start in its hooks counts f
         CHECK_FALSE(rig.pool->status().scouting);
     }
     SECTION("a start in a hook") {
-        Harbour harbour;
-        harbour.opens = true;
-        Pool pool{HarbourTransport{&harbour}, a_second(), {.size = 3}, Restarts{}};
+        ScriptedConnections connections;
+        connections.opens = true;
+        Pool pool{ScriptedPoolTransport{&connections}, a_second(), {.size = 3}, Restarts{}};
         pool.attach(Waker{});
         const auto run = [&](Instant until) {
             for (int i = 0; i < 1000 && pool.deadline() <= until; ++i) {
@@ -219,7 +219,8 @@ TEST_CASE("Pool::stop: nobody scouts any more, and a start in its hooks counts f
     }
 }
 
-TEST_CASE("Pool::acquire: who got none is told once, when there is one", "[fleet][pool][unit]") {
+TEST_CASE("Pool::acquire: a caller without a connection is notified once, when one is idle",
+          "[fleet][pool][unit]") {
     PoolRig rig{1};
     rig.up();
     PoolLease lease = rig.pool->acquire();
@@ -237,11 +238,12 @@ TEST_CASE("Pool::acquire: who got none is told once, when there is one", "[fleet
     CHECK(rig.seen.size() == 1);
 }
 
-TEST_CASE("Pool tells its observer in every way", "[fleet][pool][unit]") {
-    told_in_every_way<TellsPool>(
+TEST_CASE("Pool calls each hook, in every form of observer", "[fleet][pool][unit]") {
+    observed_in_every_form<PoolRecorder>(
         [](auto observer) {
-            Harbour harbour;
-            Pool pool{HarbourTransport{&harbour}, a_second(), {.size = 1}, std::move(observer)};
+            ScriptedConnections connections;
+            Pool pool{
+                ScriptedPoolTransport{&connections}, a_second(), {.size = 1}, std::move(observer)};
             pool.attach(Waker{});
             static_cast<void>(pool.acquire());
             pool.start();
@@ -249,9 +251,9 @@ TEST_CASE("Pool tells its observer in every way", "[fleet][pool][unit]") {
                 for (int i = 0; i < 100 && pool.deadline() <= at(0s); ++i) pool.advance(at(0s));
             };
             run();
-            static_cast<void>(harbour.all[0].link.opened());
-            static_cast<void>(harbour.all[0].link.writable());
-            static_cast<void>(harbour.all[0].link.received("hello"));
+            static_cast<void>(connections.all[0].link.opened());
+            static_cast<void>(connections.all[0].link.writable());
+            static_cast<void>(connections.all[0].link.received("hello"));
             run();
             pool.stop();
         },
@@ -259,7 +261,7 @@ TEST_CASE("Pool tells its observer in every way", "[fleet][pool][unit]") {
          "0 of 1 stopped"});
 }
 
-TEST_CASE("Pool lends a connection once, a live one, and has one scout",
+TEST_CASE("Pool leases a connection to one caller, an open one, and dials one at a time",
           "[fleet][pool][property]") {
     for_each_seed(
         [](Seed seed) {
@@ -270,7 +272,7 @@ TEST_CASE("Pool lends a connection once, a live one, and has one scout",
             rig.pool->start();
             Duration now{};
             for (int step = 0; step < 300; ++step) {
-                auto& all = rig.harbour.all;
+                auto& all = rig.connections.all;
                 switch (upto(9)) {
                     case 0:
                     case 1:
@@ -303,7 +305,7 @@ TEST_CASE("Pool lends a connection once, a live one, and has one scout",
                         if (upto(9) == 0) rig.pool->resize(upto(5));
                         break;
                     default:
-                        rig.harbour.opens = upto(3) == 0;
+                        rig.connections.opens = upto(3) == 0;
                         break;
                 }
                 now += Duration{static_cast<std::int64_t>(upto(3'000'000'000))};
@@ -330,7 +332,7 @@ TEST_CASE("Pool lends a connection once, a live one, and has one scout",
             }
             // In peace all come back, and nobody stays suspect.
             leases.clear();
-            rig.harbour.opens = true;
+            rig.connections.opens = true;
             rig.run(now + 2min);
             REQUIRE(rig.pool->status().idle == rig.pool->status().size);
         },

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a lease that is out when the pool shrinks, stops or goes says that it is stale, and never
-// dangles. Method: each of these, in hooks and outside, with leases out.
+// Goal: a lease whose pool shrinks, stops or is destroyed is stale, and never dangles. Method:
+// each of these, in hooks and outside, with leases in use.
 #include <belay/fleet/pool_lease.hpp>
 
 #include <functional>
@@ -25,7 +25,7 @@ struct Acts {
 
 }  // namespace
 
-TEST_CASE("race 67: a pool shrinks while a lease is out", "[fleet][pool_lease][unit]") {
+TEST_CASE("PoolLease: a pool shrinks while leases exist", "[fleet][pool_lease][unit]") {
     PoolRig rig{3};
     rig.up();
     std::vector<PoolRig::Tested::Lease> leases;
@@ -40,9 +40,9 @@ TEST_CASE("race 67: a pool shrinks while a lease is out", "[fleet][pool_lease][u
     }
     CHECK(valid == 1);
     rig.run(10s);
-    CHECK(rig.harbour.live() == 1);
+    CHECK(rig.connections.live() == 1);
     // The place is taken again: an old lease is not good for it.
-    rig.harbour.opens = true;
+    rig.connections.opens = true;
     rig.pool->resize(3);
     rig.run(20s);
     CHECK(rig.pool->status().connected == 3);
@@ -51,7 +51,7 @@ TEST_CASE("race 67: a pool shrinks while a lease is out", "[fleet][pool_lease][u
     CHECK(rig.pool->status().idle == 3);
 }
 
-TEST_CASE("race 67: a pool stops, starts again, and goes while a lease is out",
+TEST_CASE("PoolLease: a pool stops, starts again, and is destroyed while a lease exists",
           "[fleet][pool_lease][unit]") {
     PoolRig rig{2};
     rig.up();
@@ -75,33 +75,33 @@ TEST_CASE("race 67: a pool stops, starts again, and goes while a lease is out",
     moved.give_back();
 }
 
-TEST_CASE("race 67: a connection that is lent ends, and is made anew: the lease stays stale",
+TEST_CASE("PoolLease stays stale when its connection ends and is replaced",
           "[fleet][pool_lease][unit]") {
     PoolRig rig{1};
     rig.up();
     PoolLease lease = rig.pool->acquire();
-    rig.harbour.opens = true;
+    rig.connections.opens = true;
     lease.report_unhealthy();
     rig.run(20s);
     CHECK(rig.pool->status().connected == 1);
     CHECK_FALSE(lease);
     CHECK(lease.send("hello") == SendResult::down);
-    CHECK(rig.harbour.all.back().sent.empty());
+    CHECK(rig.connections.all.back().sent.empty());
     PoolLease next = rig.pool->acquire();
     lease.give_back();  // not its own any more
     CHECK(next);
     CHECK(rig.pool->status().leased == 1);
 }
 
-TEST_CASE("race 67: a hook shrinks its pool, stops it, and destroys it",
+TEST_CASE("PoolLease: a hook shrinks its pool, stops it, and destroys it",
           "[fleet][pool_lease][unit]") {
     for (int what = 0; what < 3; ++what) {
-        Harbour harbour;
-        harbour.opens = true;
+        ScriptedConnections connections;
+        connections.opens = true;
         int told = 0;
         std::function<void(std::size_t)> act = [](std::size_t) {};
-        using Acting = Pool<HarbourTransport, decltype(a_second()), Acts>;
-        auto pool = std::make_unique<Acting>(HarbourTransport{&harbour}, a_second(),
+        using Acting = Pool<ScriptedPoolTransport, decltype(a_second()), Acts>;
+        auto pool = std::make_unique<Acting>(ScriptedPoolTransport{&connections}, a_second(),
                                              PoolOptions{.size = 2}, Acts{&act, &told});
         pool->attach(Waker{});
         const auto run = [&](Duration now) {
@@ -122,12 +122,12 @@ TEST_CASE("race 67: a hook shrinks its pool, stops it, and destroys it",
             CHECK_FALSE(lease);
             CHECK(lease.send("hello") == SendResult::down);
         };
-        for (auto& berth : harbour.all) {
-            static_cast<void>(berth.link.received("first"));
-            static_cast<void>(berth.link.received("second"));
+        for (auto& connection : connections.all) {
+            static_cast<void>(connection.link.received("first"));
+            static_cast<void>(connection.link.received("second"));
         }
         run(2s);
         CHECK(told == 1);
-        CHECK(harbour.live() == 0);
+        CHECK(connections.live() == 0);
     }
 }

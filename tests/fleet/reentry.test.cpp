@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: services are added and removed, pools grow and shrink, in all user code that they run.
-// Method: every command, in every place, at its first calls; AddressSanitizer sees the rest.
+// Goal: services may be added and removed, and pools grow and shrink, in all user code that they
+// run. Method: every command, in every place, at its first calls; AddressSanitizer finds the
+// rest.
 #include <belay/fleet/fleet.hpp>
 
 #include <functional>
@@ -12,7 +13,7 @@
 
 #include "support/catch.hpp"
 #include "support/link/fake_transport.hpp"
-#include "support/link/stage.hpp"
+#include "support/link/scripted_link.hpp"
 
 using namespace belay;
 using namespace belay_test;
@@ -20,28 +21,28 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// A fleet whose service `own` is the stage's.
+/// A fleet whose service `own` is the script's.
 template <bool Full>
-struct StagedFleet {
-    using Own = Fleet<>::Service<decltype(stage_transport<Full>(std::declval<Stage&>())), StageRule,
-                                 StageApp>;
+struct ScriptedFleet {
+    using Own = Fleet<>::Service<decltype(scripted_transport<Full>(std::declval<ScriptedLink&>())),
+                                 ScriptedRule, ScriptedApp>;
 
-    StagedFleet() : fleet{std::make_unique<Fleet<>>()} {
-        stage.loop.attach(*fleet);
-        fleet->add("other", FakeTransport<>{wire}, StageRule{&quiet});
+    ScriptedFleet() : fleet{std::make_unique<Fleet<>>()} {
+        script.loop.attach(*fleet);
+        fleet->add("other", FakeTransport<>{wire}, ScriptedRule{&quiet});
         ServiceOptions options{};
         options.supervisor.messages_max = 1;
-        own = &fleet->add("own", stage_transport<Full>(stage), StageRule{&stage},
-                          std::move(options), StageApp{&stage});
+        own = &fleet->add("own", scripted_transport<Full>(script), ScriptedRule{&script},
+                          std::move(options), ScriptedApp{&script});
     }
     void remove_own() {
         own = nullptr;
-        stage.expect(fleet->remove("own"), "own is not there");
-        stage.expect(!fleet->contains("own"), "own is still there");
+        script.expect(fleet->remove("own"), "own is not there");
+        script.expect(!fleet->contains("own"), "own is still there");
     }
 
-    Stage quiet;
-    Stage stage;
+    ScriptedLink quiet;
+    ScriptedLink script;
     Wire wire;
     std::unique_ptr<Fleet<>> fleet;
     Own* own = nullptr;
@@ -61,7 +62,8 @@ std::vector<FleetCommand<F>> fleet_commands() {
         {"stop, remove", [](F& f) { f.own->stop(), f.remove_own(); }},
         {"add",
          [](F& f) {
-             f.fleet->add(std::to_string(++f.added), FakeTransport<>{f.wire}, StageRule{&f.quiet});
+             f.fleet->add(std::to_string(++f.added), FakeTransport<>{f.wire},
+                          ScriptedRule{&f.quiet});
              f.fleet->start();
          }},
         {"reconnect", [](F& f) { static_cast<void>(f.fleet->reconnect_now("own", true)); }},
@@ -80,23 +82,23 @@ std::vector<FleetCommand<F>> fleet_commands() {
 
 template <bool Full>
 std::string fleet_life(const std::function<void(const std::string&)>& look,
-                       const FleetCommand<StagedFleet<Full>>* command = nullptr,
+                       const FleetCommand<ScriptedFleet<Full>>* command = nullptr,
                        const std::string& place = {}, int nth = 0) {
-    StagedFleet<Full> f;
-    f.stage.reach = [&](const std::string& reached) {
+    ScriptedFleet<Full> f;
+    f.script.reach = [&](const std::string& reached) {
         if (look) look(reached);
         const bool is_hook = reached.starts_with("on_");
-        f.stage.expect(!is_hook || f.own != nullptr || reached == place, "told after its end");
+        f.script.expect(!is_hook || f.own != nullptr || reached == place, "told after its end");
         if (command == nullptr || f.own == nullptr || reached != place || --nth != 0) return;
         command->give(f);
     };
-    play(f.stage, [&] { return f.own; });
-    if (f.own != nullptr) prove_alive(f.stage, *f.own);
-    f.stage.run(10s);
-    if (f.own == nullptr) f.stage.expect(f.stage.live == 0, "a connection outlives its service");
+    play(f.script, [&] { return f.own; });
+    if (f.own != nullptr) prove_alive(f.script, *f.own);
+    f.script.run(10s);
+    if (f.own == nullptr) f.script.expect(f.script.live == 0, "a connection outlives its service");
     f.fleet.reset();
-    f.stage.expect(f.stage.live == 0 && f.wire.live == 0, "a connection outlives the fleet");
-    return f.stage.wrong;
+    f.script.expect(f.script.live == 0 && f.wire.live == 0, "a connection outlives the fleet");
+    return f.script.wrong;
 }
 
 template <bool Full>
@@ -105,7 +107,7 @@ void all_fleet_commands_in_all_places() {
     CHECK(reached.size() == (Full ? 20 : 19));
     for (const auto& [place, times] : reached) {
         const bool is_hook = place.starts_with("on_");
-        for (const auto& command : fleet_commands<StagedFleet<Full>>()) {
+        for (const auto& command : fleet_commands<ScriptedFleet<Full>>()) {
             if (command.name == std::string{"end"} && !is_hook) continue;
             for (int nth = 1; nth <= times && nth <= 6; ++nth) {
                 INFO(command.name << " in " << place << ", call " << nth);
@@ -116,19 +118,19 @@ void all_fleet_commands_in_all_places() {
 }
 
 /// Hears all of a pool.
-struct StagedPoolApp {
-    void on_state(std::size_t, const Transition&) { stage->at("on_state"); }
-    void on_message(std::size_t, const std::string&) { stage->at("on_message"); }
-    void on_writable(std::size_t, Lane) { stage->at("on_writable"); }
-    void on_idle() { stage->at("on_idle"); }
-    Stage* stage;
+struct ScriptedPoolApp {
+    void on_state(std::size_t, const Transition&) { script->at("on_state"); }
+    void on_message(std::size_t, const std::string&) { script->at("on_message"); }
+    void on_writable(std::size_t, Lane) { script->at("on_writable"); }
+    void on_idle() { script->at("on_idle"); }
+    ScriptedLink* script;
 };
-using StagedPool =
-    Pool<decltype(stage_transport<true>(std::declval<Stage&>())), StageRule, StagedPoolApp>;
+using ScriptedPool = Pool<decltype(scripted_transport<true>(std::declval<ScriptedLink&>())),
+                          ScriptedRule, ScriptedPoolApp>;
 
 struct PoolCommand {
     const char* name;
-    std::function<void(std::unique_ptr<StagedPool>&)> give;
+    std::function<void(std::unique_ptr<ScriptedPool>&)> give;
 };
 std::vector<PoolCommand> pool_commands() {
     return {
@@ -149,73 +151,75 @@ std::vector<PoolCommand> pool_commands() {
 std::string pool_life(const std::function<void(const std::string&)>& look,
                       const PoolCommand* command = nullptr, const std::string& place = {},
                       int nth = 0) {
-    Stage stage;
-    auto pool = std::make_unique<StagedPool>(stage_transport<true>(stage), StageRule{&stage},
-                                             PoolOptions{.size = 3}, StagedPoolApp{&stage});
-    stage.loop.attach(*pool);
-    stage.reach = [&](const std::string& reached) {
+    ScriptedLink script;
+    auto pool =
+        std::make_unique<ScriptedPool>(scripted_transport<true>(script), ScriptedRule{&script},
+                                       PoolOptions{.size = 3}, ScriptedPoolApp{&script});
+    script.loop.attach(*pool);
+    script.reach = [&](const std::string& reached) {
         if (look) look(reached);
         if (command == nullptr || pool == nullptr || reached != place || --nth != 0) return;
         command->give(pool);
     };
     const auto step = [&](auto&& f) {
         if (pool != nullptr) f(*pool);
-        stage.run({});
+        script.run({});
     };
     const auto all_up = [&] {
         for (int i = 0; i < 10; ++i) {
-            stage.open();
-            stage.run(500ms);
+            script.open();
+            script.run(500ms);
         }
     };
     step([](auto& p) { static_cast<void>(p.acquire()); });
     step([](auto& p) { p.start(); });
     all_up();
-    stage.peers([](const auto& peer) { static_cast<void>(peer.received("hello")); });
-    std::vector<StagedPool::Lease> leases;
+    script.peers([](const auto& peer) { static_cast<void>(peer.received("hello")); });
+    std::vector<ScriptedPool::Lease> leases;
     for (int i = 0; i < 2; ++i) {
         step([&](auto& p) { leases.push_back(p.acquire()); });
         step([&](auto&) { static_cast<void>(leases.back().send("lent")); });
     }
-    stage.peers([](const auto& peer) { peer.writable(); });
+    script.peers([](const auto& peer) { peer.writable(); });
     step([](auto& p) { p.credentials(1); });
     step([&](auto&) { leases.front().report_unhealthy(); });
     leases.clear();
     all_up();
-    stage.peers([](const auto& peer) { peer.closed({.cause = Cause::lost}); });
-    stage.run(2s);
-    stage.peers([](const auto& peer) { peer.closed({.cause = Cause::refused}); });
+    script.peers([](const auto& peer) { peer.closed({.cause = Cause::lost}); });
+    script.run(2s);
+    script.peers([](const auto& peer) { peer.closed({.cause = Cause::refused}); });
     all_up();
     step([](auto& p) { p.resize(1); });
     step([](auto& p) { p.resize(2); });
     all_up();
     step([](auto& p) { p.stop(); });
-    stage.run(10s);
-    stage.reach = {};
+    script.run(10s);
+    script.reach = {};
     if (pool != nullptr) {
         pool->stop();
-        stage.run({});
+        script.run({});
         pool->resize(3);
         pool->start();
         all_up();
-        stage.expect(pool->status().connected == 3, "not all connect any more");
+        script.expect(pool->status().connected == 3, "not all connect any more");
         pool->stop();
-        stage.run(10s);
-        stage.expect(stage.live == 0, "a connection outlives stop()");
+        script.run(10s);
+        script.expect(script.live == 0, "a connection outlives stop()");
     }
     pool.reset();
-    stage.expect(stage.live == 0, "a connection outlives its pool");
-    return stage.wrong;
+    script.expect(script.live == 0, "a connection outlives its pool");
+    return script.wrong;
 }
 
 }  // namespace
 
-TEST_CASE("Fleet takes every command in all user code of its services", "[fleet][reentry][fault]") {
-    SECTION("of connections that say goodbye") { all_fleet_commands_in_all_places<true>(); }
-    SECTION("of connections that do not") { all_fleet_commands_in_all_places<false>(); }
+TEST_CASE("Fleet accepts every command in all user code of its services",
+          "[fleet][reentry][fault]") {
+    SECTION("with connections that close gracefully") { all_fleet_commands_in_all_places<true>(); }
+    SECTION("with connections that do not") { all_fleet_commands_in_all_places<false>(); }
 }
 
-TEST_CASE("Pool takes every command in all user code of its connections",
+TEST_CASE("Pool accepts every command in all user code of its connections",
           "[fleet][reentry][fault]") {
     const auto reached = places([](auto look) { CHECK(pool_life(look) == ""); });
     CHECK(reached.size() == 15);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: header fields are found in any case and keep their order; a response's failure is that of
-// its connection, else that of its status, with the wait that the server asked for. Unit tests.
+// Goal: header fields are found in any case and keep their order; a response's failure is that
+// of its connection, otherwise that of its status, with the wait of its Retry-After. Method:
+// examples.
 #include <belay/http/http_message.hpp>
 
 #include <string>
@@ -31,7 +32,7 @@ TEST_CASE("HttpHeaders::set leaves one field of its name", "[link][http_message]
     CHECK(HttpHeaders{}.empty());
 }
 
-TEST_CASE("http_failure of a response: its connection's, else its status's",
+TEST_CASE("http_failure of a response: its connection's failure, otherwise its status's",
           "[link][http_message][unit]") {
     CHECK(http_failure(HttpResponse{.status = 204}) == Failure{});
     CHECK(http_failure(HttpResponse{.status = 503}).cause == Cause::overloaded);
@@ -57,7 +58,7 @@ TEST_CASE("http_failure of a response has the wait of its Retry-After",
     CHECK(wait({}) == 0s);
 }
 
-TEST_CASE("HttpRequest::on_chunk takes a function of its form, or none",
+TEST_CASE("HttpRequest::on_chunk accepts a function of its form, or none",
           "[link][http_message][unit]") {
     std::string heard;
     HttpRequest request{.on_chunk = [&](const HttpResponse& head, std::string_view piece) noexcept {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a journal allocates nothing within a segment, and holds what its page says. Method: a
-// counting operator new.
+// Goal: a journal allocates nothing within a segment, and holds as much memory as its page
+// states. Method: a counting operator new.
 #include <belay/posix/journal.hpp>
 
 #include <algorithm>
@@ -37,7 +37,7 @@ TEST_CASE("Journal appends, syncs and acknowledges within a segment without allo
     CHECK(made == 0);
 }
 
-TEST_CASE("Journal holds half a byte for each operation, and none for what is acknowledged",
+TEST_CASE("Journal holds half a byte for each waiting operation, and none for acknowledged ones",
           "[journal][allocation][unit]") {
     const belay_test::TemporaryDirectory directory;
     constexpr std::int64_t many = 200'000;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: check is what the session protocol says. Method: its golden values.
+// Goal: the check is computed as the session protocol specifies. Method: its golden values.
 #include <belay/journal/check.hpp>
 
 #include "support/catch.hpp"
@@ -14,7 +14,7 @@ Id counting_id() {
 }
 }  // namespace
 
-TEST_CASE("next_check gives the protocol's golden values", "[journal][check][golden]") {
+TEST_CASE("next_check returns the protocol's golden values", "[journal][check][golden]") {
     const std::uint64_t zero = belay::journal_format::first_check(counting_id());
     CHECK(zero == 0x0706050403020100U);
     const std::uint64_t one =
@@ -25,7 +25,7 @@ TEST_CASE("next_check gives the protocol's golden values", "[journal][check][gol
           0x3b70498769a22122U);
 }
 
-TEST_CASE("next_check depends on everything it is given", "[journal][check][property]") {
+TEST_CASE("next_check depends on each of its arguments", "[journal][check][property]") {
     CHECK(rc::check("another before, body or salt: another check", [](std::uint64_t before,
                                                                       const std::string& body,
                                                                       std::uint32_t salt) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: who flushes gives way where it helps, and ever less where it does not. Method: the brain
-// alone, told of flushes of two who come in turn.
+// Goal: a thread that flushes yields where it helps, and less and less often where it does not.
+// Method: the decision logic alone, with flushes of two alternating threads.
 #include <belay/journal/detail/flush_group.hpp>
 
 #include <vector>
@@ -35,7 +35,7 @@ bool flush_for_one(detail::FlushGroup& group, Duration spent) {
 
 }  // namespace
 
-TEST_CASE("FlushGroup: what is in vain is done ever less often", "[journal][flush_group][unit]") {
+TEST_CASE("FlushGroup: yields that do not help become rarer", "[journal][flush_group][unit]") {
     detail::FlushGroup group;
     CHECK_FALSE(flush_for_one(group, in_vain));
     std::vector<int> without;
@@ -58,7 +58,7 @@ TEST_CASE("FlushGroup: what is in vain is done ever less often", "[journal][flus
     CHECK(flush_for_one(group, in_time));
 }
 
-TEST_CASE("FlushGroup: where a yield takes far longer than a flush it is done once in 65",
+TEST_CASE("FlushGroup: a yield that takes far longer than a flush happens once in 65 flushes",
           "[journal][flush_group][unit]") {
     detail::FlushGroup group;
     CHECK_FALSE(flush_for_one(group, 10ms));
@@ -68,7 +68,7 @@ TEST_CASE("FlushGroup: where a yield takes far longer than a flush it is done on
     }
 }
 
-TEST_CASE("FlushGroup: nobody is expected by one alone, nor after a failure",
+TEST_CASE("FlushGroup: a single thread expects no other, nor does any thread after a failure",
           "[journal][flush_group][unit]") {
     detail::FlushGroup group;
     for (int n = 0; n < 3; ++n) {
@@ -87,7 +87,7 @@ TEST_CASE("FlushGroup: nobody is expected by one alone, nor after a failure",
     CHECK_FALSE(group.more_are_expected());
 }
 
-TEST_CASE("FlushGroup: a flush that took a minute makes the next one no later",
+TEST_CASE("FlushGroup: a flush that took a minute does not delay the next one",
           "[journal][flush_group][unit]") {
     detail::FlushGroup group;
     group.join();

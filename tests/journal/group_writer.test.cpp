@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: before a flush those are waited for who were in the last one, no longer than is said, and
-// nobody is left waiting. Method: a disk that counts flushes and yields, whose time the test makes,
-// and threads that are brought to where they are wanted by conditions.
+// Goal: a flush waits for the threads of the last one, for a limited time, and no thread waits
+// for ever. Method: a disk that counts flushes and yields and controls the time, and threads
+// placed by conditions.
 #include <belay/journal/detail/group_writer.hpp>
 #include <belay/journal/journal.hpp>
 
@@ -88,7 +88,7 @@ void join(std::vector<std::thread>& threads) {
 
 }  // namespace
 
-TEST_CASE("GroupWriter: a flush waits for those who were served by the last one",
+TEST_CASE("GroupWriter: a flush waits for the threads that the last one served",
           "[journal][group_writer][unit]") {
     const std::uint32_t others = GENERATE(1U, 2U, 7U);
     Group group;
@@ -109,7 +109,7 @@ TEST_CASE("GroupWriter: a flush waits for those who were served by the last one"
     CHECK(yielding.size() == 1);
 }
 
-TEST_CASE("GroupWriter: a flush waits for half of the last one's time, and then for nobody",
+TEST_CASE("GroupWriter: a flush waits at most half as long as the last one took",
           "[journal][group_writer][unit]") {
     const auto [yield, yields] = GENERATE(std::pair{10us, 5}, std::pair{49us, 2},
                                           std::pair{50us, 1}, std::pair{10'000us, 1});
@@ -125,7 +125,7 @@ TEST_CASE("GroupWriter: a flush waits for half of the last one's time, and then 
     CHECK(group.syncs == 12);
 }
 
-TEST_CASE("GroupWriter: nobody is waited for in Flush::each, and at the end",
+TEST_CASE("GroupWriter: Flush::each and the end wait for no other thread",
           "[journal][group_writer][unit]") {
     const bool each = GENERATE(true, false);
     Group group{each ? Flush::each : Flush::group};
@@ -141,7 +141,7 @@ TEST_CASE("GroupWriter: nobody is waited for in Flush::each, and at the end",
     CHECK(group.writer.durable() == 4);
 }
 
-TEST_CASE("GroupWriter: who gives way for long is not waited for",
+TEST_CASE("GroupWriter: a flush does not wait for a thread that yields for long",
           "[journal][group_writer][unit]") {
     Group group;
     std::vector<std::thread> threads;
@@ -169,7 +169,7 @@ TEST_CASE("GroupWriter: who gives way for long is not waited for",
     CHECK(group.writer.durable() == 4);
 }
 
-TEST_CASE("GroupWriter: a write in between that flushes nothing leaves nobody waiting",
+TEST_CASE("GroupWriter: a write without a flush in between leaves no thread waiting",
           "[journal][group_writer][unit]") {
     Group group;
     auto threads = group.commit_with(3);
@@ -183,7 +183,7 @@ TEST_CASE("GroupWriter: a write in between that flushes nothing leaves nobody wa
     CHECK(group.writer.durable() == 4);
 }
 
-TEST_CASE("GroupWriter: a failure comes to those who wait for a group, too",
+TEST_CASE("GroupWriter: a failure is returned to threads that wait for a group, too",
           "[journal][group_writer][fault]") {
     const std::uint32_t others = GENERATE(1U, 4U);
     Group group;
@@ -197,7 +197,7 @@ TEST_CASE("GroupWriter: a failure comes to those who wait for a group, too",
     CHECK(group.syncs == 2);
 }
 
-TEST_CASE("GroupWriter: after what may be tried again nobody is waited for",
+TEST_CASE("GroupWriter: after an error that permits a retry the next flush waits for no thread",
           "[journal][group_writer][fault]") {
     Group group;
     std::atomic<bool> held{true};
@@ -218,7 +218,7 @@ TEST_CASE("GroupWriter: after what may be tried again nobody is waited for",
     CHECK(group.disk.yields == 1);
 }
 
-TEST_CASE("GroupWriter: a new file serves those who wait for a group",
+TEST_CASE("GroupWriter: a new file serves threads that wait for a group",
           "[journal][group_writer][unit]") {
     Group group;
     auto threads = group.commit_with(3);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: a Journal does what LogLike and LeasableLike say. Method: a simulated disk.
+// Goal: a Journal meets LogLike and LeasableLike. Method: a simulated disk.
 #include <belay/journal/journal.hpp>
 #include <belay/sim/disk.hpp>
 
@@ -99,7 +99,7 @@ private:
 
 }  // namespace
 
-TEST_CASE("Journal conforms as a storage", "[journal][journal][property]") {
+TEST_CASE("check::storage finds no fault in Journal", "[journal][journal][property]") {
     // The journal outlives its disk's maker, so the disks are kept beside.
     std::vector<std::unique_ptr<sim::Disk>> disks;
     check_storage_conformance(
@@ -110,7 +110,8 @@ TEST_CASE("Journal conforms as a storage", "[journal][journal][property]") {
         [](std::uint64_t i) { return body_of(i, 0); }, [&] { return open(*disks.back()); });
 }
 
-TEST_CASE("Journal numbers from 1, and reads back what it was given", "[journal][journal][unit]") {
+TEST_CASE("Journal numbers operations from 1, and returns their bytes",
+          "[journal][journal][unit]") {
     sim::Disk disk;
     SimJournal j = open(disk);
     CHECK(j.base() == 1);
@@ -255,7 +256,7 @@ TEST_CASE("Journal::pin_store is durable when it returns", "[journal][journal][u
     CHECK(open(disk).store_pin() == store);
 }
 
-TEST_CASE("A journal that was lost comes back with another id", "[journal][journal][unit]") {
+TEST_CASE("A journal that was deleted and made again has another id", "[journal][journal][unit]") {
     sim::Disk disk;
     JournalOptions options = small_journal(1);
     options.seed.reset();
@@ -279,7 +280,7 @@ TEST_CASE("Journal keeps no more files than its operations need", "[journal][jou
     }
 }
 
-TEST_CASE("Journal takes on disk what waits and two segments at most, after every call",
+TEST_CASE("Journal uses the disk space of waiting operations and two segments, after every call",
           "[journal][journal][property]") {
     constexpr std::size_t segment = 16 * 1024;
     constexpr std::size_t body_bytes_max = 200;
@@ -334,7 +335,7 @@ TEST_CASE("Journal takes on disk what waits and two segments at most, after ever
     CHECK(files_max >= 4);
 }
 
-TEST_CASE("Journal::append refuses what is too large, and writes nothing",
+TEST_CASE("Journal::append rejects an operation that is too large, and writes nothing",
           "[journal][journal][unit]") {
     sim::Disk disk;
     SimJournal j = open(disk);
@@ -346,7 +347,7 @@ TEST_CASE("Journal::append refuses what is too large, and writes nothing",
     CHECK(j.read(10)->size() == 1024);
 }
 
-TEST_CASE("Journal reads operations that are longer than it takes now",
+TEST_CASE("Journal reads operations that are longer than its current limit",
           "[journal][journal][unit]") {
     sim::Disk disk;
     {
@@ -358,7 +359,7 @@ TEST_CASE("Journal reads operations that are longer than it takes now",
     CHECK(j.append(Bytes(11)).error() == QueueErrc::too_large);
 }
 
-TEST_CASE("Journal::open refuses impossible options", "[journal][journal][unit]") {
+TEST_CASE("Journal::open rejects impossible options", "[journal][journal][unit]") {
     sim::Disk disk;
     const JournalOptions impossible[] = {
         {.segment_bytes = 4095, .record_bytes_max = 1},
@@ -374,7 +375,7 @@ TEST_CASE("Journal::open refuses impossible options", "[journal][journal][unit]"
     CHECK(disk.list("q")->empty());
 }
 
-TEST_CASE("Journal::open makes nothing when told not to", "[journal][journal][unit]") {
+TEST_CASE("Journal::open with create = false makes no journal", "[journal][journal][unit]") {
     sim::Disk disk;
     const auto none = SimJournal::open(disk, "q", {.create = false});
     REQUIRE_FALSE(none);
@@ -383,8 +384,7 @@ TEST_CASE("Journal::open makes nothing when told not to", "[journal][journal][un
     CHECK(SimJournal::open(disk, "q", {.create = false}));
 }
 
-TEST_CASE("Journal::open refuses a second opener, until the first is gone",
-          "[journal][journal][unit]") {
+TEST_CASE("Journal::open fails while the journal is open elsewhere", "[journal][journal][unit]") {
     sim::Disk disk;
     {
         SimJournal first = open(disk);
@@ -415,7 +415,7 @@ TEST_CASE("Journal moves with everything it has", "[journal][journal][unit]") {
     CHECK_FALSE(SimJournal::open(disk, "q"));
 }
 
-TEST_CASE("Journal writes what was not synced when it is destroyed", "[journal][journal][unit]") {
+TEST_CASE("Journal writes unsynced operations in its destructor", "[journal][journal][unit]") {
     for (const Flush flush : {Flush::group, Flush::none}) {
         sim::Disk disk;
         JournalOptions options = small_journal(1);
@@ -435,7 +435,8 @@ TEST_CASE("Journal writes what was not synced when it is destroyed", "[journal][
     }
 }
 
-TEST_CASE("Flush::none: what sync returned for survives the process", "[journal][journal][fault]") {
+TEST_CASE("Flush::none: operations that commit confirmed survive the process",
+          "[journal][journal][fault]") {
     sim::Disk disk;
     JournalOptions options = small_journal(1);
     options.flush = Flush::none;
@@ -453,7 +454,7 @@ TEST_CASE("Flush::none: what sync returned for survives the process", "[journal]
     CHECK(j.last() == 100);
 }
 
-TEST_CASE("Flush::none: a loss of power takes a tail at most", "[journal][journal][fault]") {
+TEST_CASE("Flush::none: a loss of power costs at most a tail", "[journal][journal][fault]") {
     std::uint64_t lost_some = 0, kept_some = 0;
     for (std::uint64_t seed = 1; seed <= 300; ++seed) {
         sim::Disk disk;
@@ -573,7 +574,7 @@ TEST_CASE("Journal::keep keeps the latest note over restarts", "[journal][journa
     CHECK(open(disk).kept().empty());
 }
 
-TEST_CASE("Journal::keep takes 512 bytes and no more", "[journal][journal][unit]") {
+TEST_CASE("Journal::keep accepts 512 bytes and no more", "[journal][journal][unit]") {
     sim::Disk disk;
     const Bytes longest(512, std::byte{7});
     {
@@ -585,7 +586,7 @@ TEST_CASE("Journal::keep takes 512 bytes and no more", "[journal][journal][unit]
     CHECK(as_text(open(disk).kept()) == as_text(longest));
 }
 
-TEST_CASE("Journal::keep is durable with the next sync, and not before",
+TEST_CASE("Journal::keep is durable with the next commit, and not before",
           "[journal][journal][fault]") {
     std::uint64_t came_back = 0;
     for (std::uint64_t seed = 1; seed <= 50; ++seed) {
@@ -627,7 +628,7 @@ TEST_CASE("Journal carries the note into each new segment", "[journal][journal][
     CHECK(as_text(j.kept()) == (kept ? "carried" : ""));
 }
 
-TEST_CASE("Journal that only keeps notes keeps no files beside them", "[journal][journal][unit]") {
+TEST_CASE("Journal that only keeps notes keeps no old files", "[journal][journal][unit]") {
     sim::Disk disk;
     {
         SimJournal j = open(disk);
@@ -650,7 +651,8 @@ TEST_CASE("Journal that only keeps notes keeps no files beside them", "[journal]
 
 // ---- flushing -----------------------------------------------------------------------------------
 
-TEST_CASE("Journal::flush makes durable what Flush::none does not", "[journal][journal][fault]") {
+TEST_CASE("Journal::flush makes operations durable that Flush::none left in memory",
+          "[journal][journal][fault]") {
     for (std::uint64_t seed = 1; seed <= 100; ++seed) {
         sim::Disk disk;
         JournalOptions options = small_journal(seed);
@@ -748,7 +750,7 @@ TEST_CASE("Journal::bytes counts the records that are left", "[journal][journal]
     }
 }
 
-TEST_CASE("Journal refuses operations when it has no more numbers", "[journal][journal][unit]") {
+TEST_CASE("Journal rejects operations when it has no more numbers", "[journal][journal][unit]") {
     // A journal that has come so far, made by hand.
     using namespace journal_format;
     sim::Disk disk;
@@ -780,7 +782,7 @@ TEST_CASE("Journal refuses operations when it has no more numbers", "[journal][j
     CHECK(open(disk).base() == number_max + 1);
 }
 
-TEST_CASE("Journal::open refuses when there are no more runs", "[journal][journal][unit]") {
+TEST_CASE("Journal::open fails when there are no more runs", "[journal][journal][unit]") {
     using namespace journal_format;
     sim::Disk disk;
     SegmentHeader header;
@@ -799,7 +801,7 @@ TEST_CASE("Journal::open refuses when there are no more runs", "[journal][journa
     CHECK(journal.error().message().find("another directory") != std::string::npos);
 }
 
-TEST_CASE("Journal::open refuses a segment that is larger than one can be",
+TEST_CASE("Journal::open rejects a segment that is larger than possible",
           "[journal][journal][unit]") {
     using namespace journal_format;
     sim::Disk disk;
@@ -816,7 +818,7 @@ TEST_CASE("Journal::open refuses a segment that is larger than one can be",
     }
 }
 
-TEST_CASE("Journal leaves room for the seal, whatever fills a segment",
+TEST_CASE("Journal reserves space for the seal, whatever fills a segment",
           "[journal][journal][unit]") {
     // Operations, then acknowledgements and pins in their reserve, then an opening.
     for (std::uint64_t acks = 0; acks < 20; ++acks) {
@@ -844,7 +846,7 @@ TEST_CASE("Journal leaves room for the seal, whatever fills a segment",
     }
 }
 
-TEST_CASE("Journal takes the longest operations that its segments have room for",
+TEST_CASE("Journal accepts the longest operations that fit into its segments",
           "[journal][journal][unit]") {
     sim::Disk disk;
     const JournalOptions options{.segment_bytes = 4096, .record_bytes_max = 2328, .seed = Seed{1}};
@@ -862,7 +864,7 @@ TEST_CASE("Journal takes the longest operations that its segments have room for"
     for (const auto& [path, bytes] : disk.image()) CHECK(bytes.size() <= 4096);
 }
 
-TEST_CASE("Journal goes on in segments of another size", "[journal][journal][unit]") {
+TEST_CASE("Journal continues in segments of another size", "[journal][journal][unit]") {
     // The seal of the large one, with its many marks, has no room in a small one.
     sim::Disk disk;
     {
@@ -881,7 +883,7 @@ TEST_CASE("Journal goes on in segments of another size", "[journal][journal][uni
     CHECK(j.read(45'001));
 }
 
-TEST_CASE("Journal::open reads of sealed segments their headers and seals only",
+TEST_CASE("Journal::open reads only the headers and seals of sealed segments",
           "[journal][journal][unit]") {
     sim::Disk disk;
     JournalOptions options{.segment_bytes = 65536, .record_bytes_max = 64, .seed = Seed{1}};

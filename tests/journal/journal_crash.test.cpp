@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: no crash loses what was durable. Method: workloads on a simulated disk, cut at every
-// operation, with what was not flushed kept, lost and torn; the states are counted.
+// Goal: no crash loses a durable operation. Method: workloads on a simulated disk, cut at every
+// operation, with unflushed data kept, lost and torn; the states are counted.
 #include <belay/journal/journal.hpp>
 #include <belay/journal/journal_inspect.hpp>
 
@@ -196,7 +196,7 @@ TEST_CASE("Journal survives the death of its process at every operation of a wor
     });
 }
 
-TEST_CASE("Journal::open makes durable what a process that died had not flushed",
+TEST_CASE("Journal::open makes durable the writes that a dead process had not flushed",
           "[journal][journal][regression]") {
     // The process dies at every operation, the next one opens the journal, and then the power
     // fails.
@@ -214,7 +214,7 @@ TEST_CASE("Journal::open makes durable what a process that died had not flushed"
     });
 }
 
-TEST_CASE("Journal opens the same whether everything is verified or the tail",
+TEST_CASE("Journal opens the same with full verification and with Verify::tail",
           "[journal][journal][property]") {
     const Cuts cuts{
         .first_seed = 4000, .scripts = share(60), .calls = 80, .stride = 2, .beyond = 1};
@@ -252,7 +252,7 @@ TEST_CASE("Journal opens the same whether everything is verified or the tail",
     });
 }
 
-TEST_CASE("Journal's run grows over losses of power in openings that follow one another",
+TEST_CASE("Journal's run number grows over losses of power in successive openings",
           "[journal][journal][fault]") {
     // Two places are written in turn: each opening is cut at each operation, or killed, over and
     // over, with what was not flushed torn.
@@ -382,7 +382,7 @@ TEST_CASE("Journal deletes sixteen files in a call, by one flush of the director
     CHECK(journal->read(journal->base()));
 }
 
-TEST_CASE("Journal keeps its directory through a loss of power from its first sync on",
+TEST_CASE("Journal keeps its directory through a loss of power from its first commit on",
           "[journal][journal][fault]") {
     // The process that makes it may die at any operation, and another go on.
     int interrupted = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: damage is reported, never believed. Method: every bit of a journal flipped, files cut,
-// swapped.
+// Goal: damage is reported, and damaged data is never returned. Method: every bit of a journal
+// flipped, files cut and swapped.
 #include <belay/journal/journal.hpp>
 #include <belay/sim/disk.hpp>
 
@@ -95,7 +95,7 @@ Outcome open_image(sim::Disk& disk) {
 
 }  // namespace
 
-TEST_CASE("Journal never gives a wrong operation, whatever single bit is flipped",
+TEST_CASE("Journal returns no wrong operation after any single bit flip",
           "[journal][journal][fault]") {
     const bool closed = GENERATE(true, false);
     const sim::Disk::Image image = make_image(closed);
@@ -147,7 +147,7 @@ TEST_CASE("Journal never gives a wrong operation, whatever single bit is flipped
     CHECK(same > 0);
 }
 
-TEST_CASE("Journal::open notices damage in front of any number of runs without an operation",
+TEST_CASE("Journal::open detects damage before any number of runs without an operation",
           "[journal][journal][fault]") {
     using namespace journal_format;
     const std::uint32_t idle = GENERATE(0U, 1U, 2U, 5U, 40U);
@@ -190,7 +190,7 @@ TEST_CASE("Journal::open notices damage in front of any number of runs without a
     }
 }
 
-TEST_CASE("Journal::open does not take openings alone for proof of damage",
+TEST_CASE("Journal::open does not treat openings alone as proof of damage",
           "[journal][journal][fault]") {
     // Nothing says that an opening that is not whole was ever flushed: what follows it may have
     // been kept by chance.
@@ -213,7 +213,7 @@ TEST_CASE("Journal::open does not take openings alone for proof of damage",
     }
 }
 
-TEST_CASE("Journal::open names the place of damage in the middle", "[journal][journal][fault]") {
+TEST_CASE("Journal::open reports the place of damage in the middle", "[journal][journal][fault]") {
     sim::Disk disk;
     disk.restore(make_image(false));
     Bytes bytes = disk.contents(segment_file(1));
@@ -227,7 +227,8 @@ TEST_CASE("Journal::open names the place of damage in the middle", "[journal][jo
     CHECK(journal.error().message().find("put the directory back") != std::string::npos);
 }
 
-TEST_CASE("Journal::open reports what it cuts off, and where", "[journal][journal][fault]") {
+TEST_CASE("Journal::open reports the place and length of the tail that it cuts off",
+          "[journal][journal][fault]") {
     sim::Disk disk;
     disk.restore(make_image(false));
     Bytes bytes = disk.contents(segment_file(3));
@@ -249,7 +250,7 @@ TEST_CASE("Journal::open reports what it cuts off, and where", "[journal][journa
     CHECK(again->report().truncated_bytes == 0);
 }
 
-TEST_CASE("Journal::open refuses when a file is missing", "[journal][journal][fault]") {
+TEST_CASE("Journal::open fails when a file is missing", "[journal][journal][fault]") {
     const auto missing = GENERATE(std::uint64_t{1}, std::uint64_t{2}, std::uint64_t{3});
     sim::Disk disk;
     disk.restore(make_image(true));
@@ -260,7 +261,7 @@ TEST_CASE("Journal::open refuses when a file is missing", "[journal][journal][fa
     CHECK(journal.error().path == segment_file(missing));
 }
 
-TEST_CASE("Journal::open refuses a file that is cut short", "[journal][journal][fault]") {
+TEST_CASE("Journal::open fails when a file is cut short", "[journal][journal][fault]") {
     const auto index = GENERATE(std::uint64_t{1}, std::uint64_t{3});
     const sim::Disk::Image image = make_image(true);
     for (std::size_t length = 0; length < 4096; length += 97) {
@@ -276,7 +277,7 @@ TEST_CASE("Journal::open refuses a file that is cut short", "[journal][journal][
     }
 }
 
-TEST_CASE("Journal::open refuses files that are not its own", "[journal][journal][fault]") {
+TEST_CASE("Journal::open rejects files that are not its own", "[journal][journal][fault]") {
     sim::Disk disk;
     disk.restore(make_image(true));
     SECTION("another program's file under a segment's name") {
@@ -306,14 +307,14 @@ TEST_CASE("Journal::open refuses files that are not its own", "[journal][journal
         CHECK(journal.error().code == QueueErrc::corrupt);
         CHECK(journal.error().path == segment_file(3));
     }
-    SECTION("files with other names are nobody's business") {
+    SECTION("files with other names are ignored") {
         disk.put("q/README", Bytes(3));
         disk.put("q/1.journal", Bytes(3));
         CHECK(SimJournal::open(disk, "q"));
     }
 }
 
-TEST_CASE("Journal::open refuses what a later version wrote", "[journal][journal][fault]") {
+TEST_CASE("Journal::open rejects files of a later version", "[journal][journal][fault]") {
     sim::Disk disk;
     disk.restore(make_image(true));
     SECTION("a header of version 2") {
@@ -349,7 +350,7 @@ void damage_in_place(sim::Disk& disk, const std::string& path, const Bytes& byte
 
 }  // namespace
 
-TEST_CASE("Journal::read notices what changed under it", "[journal][journal][fault]") {
+TEST_CASE("Journal::read detects changes to an open file", "[journal][journal][fault]") {
     sim::Disk disk;
     disk.restore(make_image(true));
     auto journal = SimJournal::open(disk, "q");
@@ -364,7 +365,7 @@ TEST_CASE("Journal::read notices what changed under it", "[journal][journal][fau
     CHECK(journal->size() == 43);
 }
 
-TEST_CASE("Journal::read is not led astray by a damaged length", "[journal][journal][fault]") {
+TEST_CASE("Journal::read does not trust a damaged length", "[journal][journal][fault]") {
     using namespace journal_format;
     // The first adds nothing to an offset of 32 bits, the others lead back, or out of the file.
     const auto length = GENERATE(0xFFFFFFE8U, 0xFFFFFFE0U, 0xFFFFFFFFU, 0x7FFFFFFFU, 0x1000U);
@@ -432,7 +433,7 @@ sim::Disk::Image make_runs(std::vector<std::uint32_t>& salts, std::uint64_t acke
 
 }  // namespace
 
-TEST_CASE("Verify::tail: a flipped byte of a sealed segment gives what was there, or an error",
+TEST_CASE("Verify::tail: a flipped byte of a sealed segment returns the right bytes, or an error",
           "[journal][journal][fault]") {
     std::vector<std::uint32_t> salts{0};
     const sim::Disk::Image image = make_runs(salts, 4);
@@ -504,7 +505,7 @@ TEST_CASE("Verify::tail: a flipped byte of a sealed segment gives what was there
     CHECK(silent > 100);  // padding, what is acknowledged, what is not an operation
 }
 
-TEST_CASE("Journal::open notices damage in a note that a segment was made with",
+TEST_CASE("Journal::open detects damage in a note that a segment was made with",
           "[journal][journal][fault]") {
     using namespace journal_format;
     sim::Disk disk;
@@ -540,7 +541,7 @@ TEST_CASE("Journal::open notices damage in a note that a segment was made with",
     CHECK(as_text(SimJournal::open(disk, "q", small_journal(2))->kept()) == "the note");
 }
 
-TEST_CASE("Verify::tail: opening is not led astray by a seal that says what cannot be",
+TEST_CASE("Verify::tail: opening rejects a seal with impossible values",
           "[journal][journal][fault]") {
     using namespace journal_format;
     std::vector<std::uint32_t> salts{0};
@@ -587,7 +588,7 @@ TEST_CASE("Verify::tail: opening is not led astray by a seal that says what cann
     }
 }
 
-TEST_CASE("Journal::open refuses a sealed file that is cut short, also where files grow",
+TEST_CASE("Journal::open fails when a sealed file is cut short, also where files grow",
           "[journal][journal][fault]") {
     const Verify verify = GENERATE(Verify::tail, Verify::everything);
     JournalOptions options = small_journal(1);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: an open journal, and one that is being opened, have nothing to do with a copy of it that
-// comes to its place: they read nothing of it, and write nothing. Method: a disk on which the files
-// are replaced by copies, at a moment of the test's choice.
+// Goal: a journal that is open, or is being opened, reads nothing of a copy that replaces its
+// files, and writes nothing to it. Method: a disk on which the files are replaced by copies, at
+// a moment that the test chooses.
 #include <belay/journal/journal.hpp>
 
 #include <functional>
@@ -45,7 +45,7 @@ using WatchedJournal = Journal<ReadWatchingDisk>;
 
 }  // namespace
 
-TEST_CASE("Journal::read gives nothing of a copy that came to its place",
+TEST_CASE("Journal::read returns nothing of a copy that replaced its files",
           "[journal][journal_displaced][regression]") {
     // The copy goes on in the last file, or in one that this one has sealed since.
     const bool rolls = GENERATE(false, true);
@@ -81,7 +81,7 @@ TEST_CASE("Journal::read gives nothing of a copy that came to its place",
     CHECK(journal->read(2).error() == QueueErrc::displaced);
 }
 
-TEST_CASE("Journal::read goes on in the file that it has open",
+TEST_CASE("Journal::read continues in the file that it has open",
           "[journal][journal_displaced][unit]") {
     ReadWatchingDisk disk;
     auto journal = WatchedJournal::open(disk, "q", small_journal(1));
@@ -93,7 +93,7 @@ TEST_CASE("Journal::read goes on in the file that it has open",
     CHECK(as_text(*journal->read(1)) == "first");
 }
 
-TEST_CASE("Opening a journal writes to no copy that comes to its place while it reads",
+TEST_CASE("Journal::open writes nothing to a copy that replaces its files while it reads",
           "[journal][journal_displaced][regression]") {
     // With something to do at each step: remains of files, a torn end, records not known durable.
     ReadWatchingDisk disk;

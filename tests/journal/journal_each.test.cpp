@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: with Flush::each a call that answered no error is durable, and one that answered an error
-// has taken nothing. Method: losses of power, failing calls, and a look from inside the flush.
+// Goal: with Flush::each a successful call is durable, and a failed call has stored nothing.
+// Method: losses of power, failing calls, and checks during the flush.
 #include <belay/journal/journal.hpp>
 #include <belay/queue/queue.hpp>
 #include <belay/sim/disk.hpp>
@@ -36,7 +36,7 @@ std::error_code no_space() { return std::make_error_code(std::errc::no_space_on_
 std::error_code io_error() { return std::make_error_code(std::errc::io_error); }
 
 /// What the calls that returned have said.
-struct Said {
+struct Confirmed {
     std::uint64_t last = 0;
     std::uint64_t acked = 0;
     Bytes note;
@@ -44,10 +44,11 @@ struct Said {
 };
 
 /// Runs a script, and fails the power at operation `halt`.
-Said run_and_listen(sim::Disk& disk, JournalModel& model,
-                    const std::vector<std::pair<Call, std::uint64_t>>& script, std::uint64_t halt) {
+Confirmed run_and_listen(sim::Disk& disk, JournalModel& model,
+                         const std::vector<std::pair<Call, std::uint64_t>>& script,
+                         std::uint64_t halt) {
     disk.halt_at(halt);
-    Said said;
+    Confirmed said;
     for (const auto& [call, draw] : script) {
         said.note_in_flight = call == Call::keep;
         if (!model.call(call, draw)) break;
@@ -71,7 +72,7 @@ int losses(Flush mode, std::uint64_t scripts) {
                 sim::Disk disk;
                 JournalModel model{disk, seed};
                 model.options.flush = mode;
-                const Said said = run_and_listen(disk, model, script, halt);
+                const Confirmed said = run_and_listen(disk, model, script, halt);
                 if (halt == 0) operations = disk.operations();
                 Random bits{Seed{seed * 100'000 + halt * 10 + torn}};
                 disk.crash(bits);
@@ -93,7 +94,7 @@ int losses(Flush mode, std::uint64_t scripts) {
 
 }  // namespace
 
-TEST_CASE("Journal with Flush::each loses nothing that a call has answered for",
+TEST_CASE("Journal with Flush::each loses no operation that a call has confirmed",
           "[journal][journal][fault]") {
     CHECK(losses(Flush::each, 5) == 0);
     // The same scripts find what the other modes do not promise.
@@ -101,7 +102,7 @@ TEST_CASE("Journal with Flush::each loses nothing that a call has answered for",
     CHECK(losses(Flush::none, 2) > 0);
 }
 
-TEST_CASE("Journal with Flush::each conforms as a storage, and works under a Queue",
+TEST_CASE("check::storage finds no fault in Journal with Flush::each, which works under a Queue",
           "[journal][journal][property]") {
     std::vector<std::unique_ptr<sim::Disk>> disks;
     check_storage_conformance(
@@ -115,7 +116,7 @@ TEST_CASE("Journal with Flush::each conforms as a storage, and works under a Que
     check_under_queue(open_each(disk));
 }
 
-TEST_CASE("Journal with Flush::each flushes once for each call, and not for nothing",
+TEST_CASE("Journal with Flush::each flushes once per call, and only if needed",
           "[journal][journal][unit]") {
     sim::Disk disk;
     SimJournal j = open_each(disk);
@@ -144,7 +145,7 @@ TEST_CASE("Journal with Flush::each flushes once for each call, and not for noth
     CHECK(operations_of([&] { CHECK(j.front()); }) == 0);
 }
 
-TEST_CASE("Journal with Flush::each takes nothing for which there is no space",
+TEST_CASE("Journal with Flush::each accepts no operation for which there is no space",
           "[journal][journal][fault]") {
     for (std::uint64_t torn = 0; torn < 20; ++torn) {
         sim::Disk disk;
@@ -184,8 +185,9 @@ TEST_CASE("Journal with Flush::each takes nothing for which there is no space",
     }
 }
 
-TEST_CASE("Journal with Flush::each on a full disk refuses, and goes on when there is room",
-          "[journal][journal][fault]") {
+TEST_CASE(
+    "Journal with Flush::each on a full disk rejects operations, and continues when space is free",
+    "[journal][journal][fault]") {
     sim::Disk disk;
     disk.limit_bytes(2 * 4096);
     Queue queue{open_each(disk), {.limit = no_limit}};
@@ -217,7 +219,7 @@ TEST_CASE("Journal with Flush::each on a full disk refuses, and goes on when the
     CHECK(j.durable() == taken + 1);
 }
 
-TEST_CASE("Journal with Flush::each shows nothing of what may or may not be on a failed disk",
+TEST_CASE("Journal with Flush::each shows no operation whose write to a failed disk is uncertain",
           "[journal][journal][fault]") {
     // The write fails, or the flush.
     for (const std::uint64_t failing : {1U, 2U}) {
@@ -253,7 +255,7 @@ TEST_CASE("Journal with Flush::each shows nothing of what may or may not be on a
     }
 }
 
-TEST_CASE("Journal with Flush::each: nobody finds what was refused for lack of space",
+TEST_CASE("Journal with Flush::each: an operation rejected for lack of space is never found",
           "[journal][journal][regression]") {
     // Half of a record is the whole of it where zeros end it, as they do the files. Under a failed
     // call the writer may have been killed, lost its power, or gone on; or the disk fails once
@@ -297,7 +299,7 @@ TEST_CASE("Journal with Flush::each: nobody finds what was refused for lack of s
     }
 }
 
-TEST_CASE("Journal with Flush::each needs no space to erase what there was no space for",
+TEST_CASE("Journal with Flush::each needs no space to erase a rejected operation",
           "[journal][journal][regression]") {
     WatchedDisk disk;
     auto j = Journal<WatchedDisk>::open(disk, "q", each_call(1));
@@ -314,8 +316,9 @@ TEST_CASE("Journal with Flush::each needs no space to erase what there was no sp
     CHECK(j->append(as_bytes("2")));
 }
 
-TEST_CASE("Journal::ack with Flush::each stands without space, and is durable when it says so",
-          "[journal][journal][fault]") {
+TEST_CASE(
+    "Journal::ack with Flush::each works without space, and is durable when it returns success",
+    "[journal][journal][fault]") {
     sim::Disk disk;
     const auto acked_after_crash = [&disk](std::uint64_t seed) {
         Random bits{Seed{seed}};
@@ -358,7 +361,7 @@ TEST_CASE("Journal::ack with Flush::each stands without space, and is durable wh
     CHECK(acked_after_crash(99) == 2);
 }
 
-TEST_CASE("Journal with Flush::each shows an operation to nobody before it is durable",
+TEST_CASE("Journal with Flush::each shows an operation only when it is durable",
           "[journal][journal][unit]") {
     WatchedDisk disk;
     auto journal = Journal<WatchedDisk>::open(disk, "q", each_call(1));
@@ -377,7 +380,7 @@ TEST_CASE("Journal with Flush::each shows an operation to nobody before it is du
     CHECK(as_text(*journal->front()) == "one");
 }
 
-TEST_CASE("Journal with Flush::each lets another thread go on behind an append that failed",
+TEST_CASE("Journal with Flush::each lets another thread continue after a failed append",
           "[journal][journal][fault]") {
     for (int round = 0; round < 20; ++round) {
         WatchedDisk disk;

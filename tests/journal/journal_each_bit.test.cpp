@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: a flipped bit in a file before the last costs the operation that it hits, and no other,
-// whatever the order of reading; and a file full of damage is not read again and again. Method:
-// each bit of the first 200 operations flipped in turn; a disk that counts what is read.
+// Goal: a flipped bit in a file before the last one costs only the operation that it hits, in
+// any order of reading, and a file full of damage is not read again and again. Method: each bit
+// of the first 200 operations flipped in turn; a disk that counts the bytes read.
 #include <belay/journal/journal.hpp>
 
 #include <algorithm>
@@ -63,7 +63,7 @@ std::string wrong_about(BitJournal& journal, std::uint64_t number, std::uint64_t
 
 }  // namespace
 
-TEST_CASE("Journal::read answers corrupt for what a flipped bit hits, and for nothing else",
+TEST_CASE("Journal::read returns corrupt only for the operation that a flipped bit hits",
           "[journal][journal_each_bit][regression]") {
     std::vector<std::uint64_t> checks;
     const sim::Disk::Image image = make_operations(checks);
@@ -100,7 +100,7 @@ TEST_CASE("Journal::read answers corrupt for what a flipped bit hits, and for no
     });
 }
 
-TEST_CASE("Journal is worked off in order past what a flipped bit hits",
+TEST_CASE("Journal is drained in order past an operation that a flipped bit hits",
           "[journal][journal_each_bit][regression]") {
     std::vector<std::uint64_t> checks;
     const sim::Disk::Image image = make_operations(checks);

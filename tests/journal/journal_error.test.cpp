@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Goal: a JournalError says what, where and what to do. Method: the sentences, for each kind of
-// error.
+// Goal: a JournalError has the reason, the place and the advice. Method: the sentences, for each
+// kind of error.
 #include <belay/journal/journal_error.hpp>
 
 #include "support/catch.hpp"
 
 using namespace belay;
 
-TEST_CASE("JournalError::message says what, where, and what to do",
+TEST_CASE("JournalError::message has the reason, the place and the advice",
           "[journal][journal_error][unit]") {
     const JournalError error{make_error_code(QueueErrc::corrupt), "outbox/1.journal", 128,
                              "a bad pin"};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: no failing call makes the journal claim what is not so. Method: each operation failed in
-// turn.
+// Goal: a failing call never makes the journal confirm an operation that is not durable. Method:
+// each operation failed in turn.
 #include <belay/journal/journal.hpp>
 #include <belay/sim/disk.hpp>
 
@@ -100,7 +100,7 @@ TEST_CASE("Journal survives a failure of every single operation", "[journal][jou
     CHECK(poisoned > 0);
 }
 
-TEST_CASE("Journal that could not flush takes nothing more, and says why",
+TEST_CASE("Journal whose flush failed accepts nothing more, and reports the error",
           "[journal][journal][fault]") {
     sim::Disk disk;
     auto journal = SimJournal::open(disk, "q", small_journal(1));
@@ -126,7 +126,7 @@ TEST_CASE("Journal that could not flush takes nothing more, and says why",
     CHECK_FALSE(journal->try_pop());
 }
 
-TEST_CASE("Journal on a full disk refuses what does not fit, and keeps the rest",
+TEST_CASE("Journal on a full disk rejects operations that do not fit, and keeps the rest",
           "[journal][journal][fault]") {
     sim::Disk disk;
     disk.limit_bytes(2 * 4096);
@@ -154,7 +154,7 @@ TEST_CASE("Journal on a full disk refuses what does not fit, and keeps the rest"
     CHECK_FALSE(journal->commit());
 }
 
-TEST_CASE("Journal on a full disk is acknowledged free one by one, over openings too",
+TEST_CASE("Journal on a full disk frees space with each acknowledgement, also over openings",
           "[journal][journal][regression]") {
     // More operations than the reserve has room for acknowledgements of them.
     constexpr std::size_t segment_bytes = std::size_t{16} << 10;
@@ -212,7 +212,7 @@ TEST_CASE("Journal::open on a full disk needs no space", "[journal][journal][fau
     for (int run = 0; run < 10; ++run) CHECK(SimJournal::open(disk, "q", small_journal(1)));
 }
 
-TEST_CASE("Journal on a full disk opens any number of times, and is acknowledged free then",
+TEST_CASE("Journal on a full disk opens any number of times, and acknowledgements then free space",
           "[journal][journal][regression]") {
     const bool killed = GENERATE(true, false);
     sim::Disk disk;
@@ -247,7 +247,7 @@ TEST_CASE("Journal on a full disk opens any number of times, and is acknowledged
     CHECK_FALSE(journal->commit());
 }
 
-TEST_CASE("Journal::try_pop loses no operation, whatever fails, and repeats one at most",
+TEST_CASE("Journal::try_pop loses no operation at any failure, and repeats at most one",
           "[journal][journal][regression]") {
     constexpr std::uint64_t count = 60;
     int repeated = 0;
@@ -277,7 +277,7 @@ TEST_CASE("Journal::try_pop loses no operation, whatever fails, and repeats one 
     CHECK(repeated > 0);
 }
 
-TEST_CASE("Journal that is opened after a failed flush does not believe the system's memory",
+TEST_CASE("Journal that is opened after a failed flush does not rely on the page cache",
           "[journal][journal][regression]") {
     std::uint64_t states = 0;
     for (std::uint64_t failing = 1; failing < 60; ++failing) {

@@ -54,7 +54,8 @@ TEST_CASE("Seal has its golden bytes", "[journal][journal_format][golden]") {
     CHECK(belay_test::to_hex(format::encode_seal(1, {}, {})) == "01000000000000000000000000000000");
 }
 
-TEST_CASE("Seal comes back as it was, or not at all", "[journal][journal_format][property]") {
+TEST_CASE("Seal is decoded as it was encoded, or not at all",
+          "[journal][journal_format][property]") {
     CHECK(rc::check("decode(encode(s)) == s", [](std::uint64_t seed) {
         Random bits{Seed{seed}};
         format::Seal seal{bits(), {}, {}};
@@ -83,13 +84,13 @@ TEST_CASE("Seal comes back as it was, or not at all", "[journal][journal_format]
     }));
 }
 
-TEST_CASE("SegmentHeader comes back as it was", "[journal][journal_format][unit]") {
+TEST_CASE("SegmentHeader is decoded as it was encoded", "[journal][journal_format][unit]") {
     const auto decoded = format::decode_segment_header(format::encode(example_header()));
     REQUIRE(decoded);
     CHECK(*decoded == example_header());
 }
 
-TEST_CASE("decode_segment_header tells foreign, future and damaged files apart",
+TEST_CASE("decode_segment_header distinguishes foreign, future and damaged files",
           "[journal][journal_format][unit]") {
     const auto with = [](std::size_t at, std::uint8_t value, bool fix_crc) {
         auto bytes = format::encode(example_header());
@@ -107,7 +108,7 @@ TEST_CASE("decode_segment_header tells foreign, future and damaged files apart",
     }
 }
 
-TEST_CASE("decode_segment_header notices every flipped bit", "[journal][journal_format][unit]") {
+TEST_CASE("decode_segment_header detects every flipped bit", "[journal][journal_format][unit]") {
     for (std::size_t bit = 0; bit < 128 * 8; ++bit) {
         auto bytes = format::encode(example_header());
         bytes[bit / 8] ^= static_cast<std::byte>(1U << (bit % 8));
@@ -115,7 +116,7 @@ TEST_CASE("decode_segment_header notices every flipped bit", "[journal][journal_
     }
 }
 
-TEST_CASE("RecordHeader comes back as it was", "[journal][journal_format][property]") {
+TEST_CASE("RecordHeader is decoded as it was encoded", "[journal][journal_format][property]") {
     CHECK(rc::check("decode(encode(h)) == h", [](std::uint32_t crc, std::uint32_t length,
                                                  std::uint64_t number, std::uint32_t durable,
                                                  std::uint8_t kind, std::uint8_t flags,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: an inspection sees exactly what is there, around any damage, and calls no crash damage.
-// Method: whole journals, every bit of one flipped, files missing and cut, every crash of a script.
+// Goal: an inspection finds exactly the operations that exist, around any damage, and reports no
+// crash as damage. Method: whole journals, every bit of one flipped, files missing and cut,
+// every crash of a script.
 #include <belay/journal/journal_inspect.hpp>
 
 #include <map>
@@ -95,7 +96,7 @@ TEST_CASE("tool::inspect_journal sees everything, and changes nothing",
     CHECK(look(disk)->inspection.journal == journal->journal_id());
 }
 
-TEST_CASE("tool::inspect_journal says what keeps it from looking",
+TEST_CASE("tool::inspect_journal reports why it cannot inspect",
           "[journal][journal_inspect][unit]") {
     sim::Disk disk;
     const auto none = tool::inspect_journal(disk, "nowhere", [](std::uint64_t, BytesView) {});
@@ -171,7 +172,7 @@ TEST_CASE("tool::inspect_journal finds the operations of a file without its head
     }
 }
 
-TEST_CASE("tool::inspect_journal names what a missing or cut file takes along",
+TEST_CASE("tool::inspect_journal reports the operations lost with a missing or cut file",
           "[journal][journal_inspect][fault]") {
     sim::Disk disk;
     fill_segments(disk);
@@ -206,7 +207,7 @@ TEST_CASE("tool::inspect_journal names what a missing or cut file takes along",
     CHECK_FALSE(copied->inspection.is_whole());
 }
 
-TEST_CASE("tool::inspect_journal misses a file at either end",
+TEST_CASE("tool::inspect_journal reports a missing file at either end",
           "[journal][journal_inspect][regression]") {
     sim::Disk disk;
     {
@@ -247,7 +248,7 @@ TEST_CASE("tool::inspect_journal misses a file at either end",
     CHECK_FALSE(look(disk)->inspection.is_whole());
 }
 
-TEST_CASE("tool::inspect_journal tells a flipped version from a later one",
+TEST_CASE("tool::inspect_journal distinguishes a flipped version from a later one",
           "[journal][journal_inspect][regression]") {
     sim::Disk disk;
     fill_segments(disk);
@@ -281,7 +282,7 @@ TEST_CASE("tool::inspect_journal tells a flipped version from a later one",
     CHECK(later.error().code == QueueErrc::future_version);
 }
 
-TEST_CASE("tool::inspect_journal finds what is wrong in an unfinished roll",
+TEST_CASE("tool::inspect_journal finds damage in an unfinished roll",
           "[journal][journal_inspect][regression]") {
     // A new file behind one without a seal, as a crash leaves it.
     sim::Disk disk;
@@ -336,14 +337,14 @@ struct CountingDisk : sim::Disk {
 
 }  // namespace
 
-TEST_CASE("tool::inspect_journal reads in small pieces, and passes over zeros",
+TEST_CASE("tool::inspect_journal reads in small pieces, and skips zeros",
           "[journal][journal_inspect][regression]") {
     CountingDisk disk;
     fill_segments(disk);
     const std::uint64_t last = look(disk)->inspection.segments.back().index;
     constexpr std::size_t size = std::size_t{64} << 20;
     Bytes bytes = disk.contents(segment_file(last));
-    SECTION("behind the last record") { bytes.resize(size); }
+    SECTION("after the last record") { bytes.resize(size); }
     SECTION("between records") {
         const Bytes whole = bytes;
         bytes.assign(size, std::byte{0});
@@ -360,7 +361,7 @@ TEST_CASE("tool::inspect_journal reads in small pieces, and passes over zeros",
     CHECK(disk.total <= 12 * size);
 }
 
-TEST_CASE("tool::inspect_journal calls whole what opening takes, and nothing else",
+TEST_CASE("tool::inspect_journal reports as whole exactly the journals that open",
           "[journal][journal_inspect][regression]") {
     using namespace journal_format;
     sim::Disk disk;
@@ -378,13 +379,13 @@ TEST_CASE("tool::inspect_journal calls whole what opening takes, and nothing els
     const sim::Disk::Image image = disk.image();
     const std::uint64_t end = look(disk)->inspection.segments.back().end;
     Bytes bytes = disk.contents(segment_file(3));
-    SECTION("a valid record once more behind the end: a write that was replayed") {
+    SECTION("a valid record repeated after the end: a write that was replayed") {
         const auto from = bytes.begin() + segment_header_bytes;
         const RecordHeader h = decode_record_header(bytes.data() + segment_header_bytes);
         std::copy(from, from + static_cast<std::ptrdiff_t>(record_bytes(h.length)),
                   bytes.begin() + static_cast<std::ptrdiff_t>(end));
     }
-    SECTION("a file as it was made, cut short") {
+    SECTION("a new file, cut short") {
         bytes.resize(2000);
         std::fill(bytes.begin() + segment_header_bytes, bytes.end(), std::byte{0});
     }
@@ -399,7 +400,7 @@ TEST_CASE("tool::inspect_journal calls whole what opening takes, and nothing els
     CHECK(seen->inspection.damages[0].offset == opened.error().offset);
 }
 
-TEST_CASE("tool::inspect_journal calls no crash damage, and sees what opening will find",
+TEST_CASE("tool::inspect_journal reports no crash as damage, and predicts the result of opening",
           "[journal][journal_inspect][fault]") {
     std::uint64_t states = 0;
     for (std::uint64_t script = 1; script <= 8; ++script) {
@@ -438,7 +439,7 @@ TEST_CASE("tool::inspect_journal calls no crash damage, and sees what opening wi
 }
 
 TEST_CASE(
-    "tool::inspect_journal calls damage what opening refuses: a whole record with another number",
+    "tool::inspect_journal reports a whole record with a wrong number as damage, as open does",
     "[journal][journal_inspect][regression]") {
     // The last write came twice, or the number in front was left out.
     const bool again = GENERATE(true, false);

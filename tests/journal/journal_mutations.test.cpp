@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Goal: whatever happens to the bytes of a journal, inspection, opening, reading and salvage agree,
-// none of them invents anything, and what can be reached is found. Method: small journals of a few
-// runs, damaged in a few places as disks, people and chance do; every answer beside what was there.
+// Goal: after any change to the bytes of a journal, inspection, opening, reading and salvage
+// agree, invent nothing, and find every reachable operation. Method: small journals of a few
+// runs, damaged in a few places as disks, people and chance do; every answer is compared with
+// the original.
 #include <belay/journal/journal_inspect.hpp>
 #include <belay/journal/journal_salvage.hpp>
 
@@ -250,7 +251,7 @@ void check_mutated(const sim::Disk::Image& image, const Original& original,
 
 }  // namespace
 
-TEST_CASE("Inspection, opening, reading and salvage agree on any damage, and invent nothing",
+TEST_CASE("Inspection, opening, reading and salvage agree on any damage, and invent no operation",
           "[journal][journal_mutations][fault]") {
     for_each_seed(
         [](Seed seed) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: the defaults are possible, and what is not possible is known before a file is touched.
+// Goal: the defaults are valid, and invalid options are detected before a file is touched.
 #include <belay/journal/journal_options.hpp>
 
 using namespace belay;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: docs/journal-format.md is enough to read a journal, and each of its rules is kept. Method: a
-// reader that is written from the page alone, beside the library, over whole journals and such as
-// the rules are about.
+// Goal: docs/journal-format.md is sufficient to read a journal, and the library keeps each of
+// its rules. Method: a reader written from the page alone, compared with the library over whole
+// journals and over journals made for each rule.
 #include <belay/journal/journal.hpp>
 #include <belay/journal/journal_inspect.hpp>
 #include <belay/sim/disk.hpp>
@@ -95,7 +95,7 @@ bool opens(sim::Disk& disk, Verify verify = Verify::tail) {
 
 }  // namespace
 
-TEST_CASE("A reader that has only the page reads what the library wrote",
+TEST_CASE("A reader written from the format page reads all journals of the library",
           "[journal][journal_page][property]") {
     belay_test::for_each_seed(
         [](Seed seed) {
@@ -120,7 +120,7 @@ TEST_CASE("A reader that has only the page reads what the library wrote",
         300);
 }
 
-TEST_CASE("The page: names are of lower case, and the first file need not be number 1",
+TEST_CASE("Format page: names are lower case, and the first file need not be number 1",
           "[journal][journal_page][unit]") {
     sim::Disk disk;
     {
@@ -137,7 +137,7 @@ TEST_CASE("The page: names are of lower case, and the first file need not be num
     CHECK(opens(disk));
 }
 
-TEST_CASE("The page: of acknowledgements the largest counts", "[journal][journal_page][unit]") {
+TEST_CASE("Format page: the largest acknowledgement counts", "[journal][journal_page][unit]") {
     sim::Disk disk;
     std::size_t end = fill_one_file(disk);
     for (const std::uint64_t acked : {2U, 4U, 3U}) {
@@ -148,7 +148,7 @@ TEST_CASE("The page: of acknowledgements the largest counts", "[journal][journal
     CHECK(SimJournal::open(disk, "q", small_journal(2))->base() == 5);
 }
 
-TEST_CASE("The page: a record that is valid and has another number is damage, not the end",
+TEST_CASE("Format page: a valid record with another number is damage, not the end",
           "[journal][journal_page][unit]") {
     const std::uint64_t number = GENERATE(5U, 7U, 1U, 0U);
     sim::Disk disk;
@@ -156,14 +156,14 @@ TEST_CASE("The page: a record that is valid and has another number is damage, no
     SECTION("an operation") {
         add_valid_record(disk, end, journal_format::Kind::operation, number, as_bytes("x"), 1);
     }
-    SECTION("an acknowledgement of what does not exist") {
+    SECTION("an acknowledgement of an operation that does not exist") {
         add_valid_record(disk, end, journal_format::Kind::ack, number + 6, {}, 1);
     }
     CHECK(read_by_page(disk).wrong != "");
     CHECK_FALSE(opens(disk));
 }
 
-TEST_CASE("The page: an opening that does not begin a later run is not valid",
+TEST_CASE("Format page: an opening that does not begin a later run is not valid",
           "[journal][journal_page][unit]") {
     const std::uint32_t run = GENERATE(0U, 1U);
     sim::Disk disk;
@@ -176,7 +176,7 @@ TEST_CASE("The page: an opening that does not begin a later run is not valid",
     CHECK(journal->report().truncated_offset == end);
 }
 
-TEST_CASE("The page: what fills up, and what is behind a seal, is in no checksum",
+TEST_CASE("Format page: padding, and bytes after a seal, are in no checksum",
           "[journal][journal_page][unit]") {
     sim::Disk disk;
     {

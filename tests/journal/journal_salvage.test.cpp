@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a salvaged journal has every operation that can be read and waits, in order; the damaged
-// one stays as it is. Method: damage in the middle, and every way in which salvaging can fail.
+// Goal: a salvaged journal has every readable waiting operation, in order, and the damaged one
+// is unchanged. Method: damage in the middle, and every way in which salvaging can fail.
 #include <belay/journal/journal_salvage.hpp>
 
 #include "support/journal/journal_model.hpp"
@@ -49,7 +49,7 @@ std::vector<std::uint64_t> waiting_but(std::uint64_t lost) {
 
 }  // namespace
 
-TEST_CASE("tool::salvage_journal copies what waits of a whole journal",
+TEST_CASE("tool::salvage_journal copies the waiting operations of a whole journal",
           "[journal][journal_salvage][unit]") {
     sim::Disk disk;
     fill_for_salvage(disk);
@@ -60,7 +60,7 @@ TEST_CASE("tool::salvage_journal copies what waits of a whole journal",
     CHECK(is_copy_of(disk, waiting_but(0)));
 }
 
-TEST_CASE("tool::salvage_journal copies around damage, and leaves the damaged one as it is",
+TEST_CASE("tool::salvage_journal copies around damage, and does not change the damaged journal",
           "[journal][journal_salvage][fault]") {
     sim::Disk disk;
     fill_for_salvage(disk);
@@ -106,7 +106,7 @@ TEST_CASE("tool::salvage_journal overwrites no journal, and needs one to read",
     CHECK(disk.list("other")->empty());
 }
 
-TEST_CASE("tool::salvage_journal says when the new disk is full",
+TEST_CASE("tool::salvage_journal reports a full disk of the new journal",
           "[journal][journal_salvage][fault]") {
     sim::Disk disk;
     fill_for_salvage(disk);
@@ -153,7 +153,7 @@ TEST_CASE("tool::salvage_journal copies operations of any length",
 }
 
 TEST_CASE(
-    "tool::salvage_journal keeps what was committed after a crash loop, behind a damaged record",
+    "tool::salvage_journal keeps operations after a damaged record, committed in a crash loop",
     "[journal][salvage][regression]") {
     const int kills = GENERATE(1, 2, 3, 4, 40);
     sim::Disk disk;

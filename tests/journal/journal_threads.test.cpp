@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: one flush serves all threads that wait, and answers for nobody who came later. Method: a
-// disk whose flushes are counted, and held until every thread is where it is wanted.
+// Goal: one flush serves all threads that wait, and confirms no operation that was appended
+// later. Method: a disk whose flushes are counted, and held until every thread is in place.
 #include <belay/journal/journal.hpp>
 
 #include <atomic>
@@ -116,7 +116,7 @@ TEST_CASE("Journal: one flush serves all threads that wait for it", "[journal][j
     }
 }
 
-TEST_CASE("Journal: what is appended while a flush is under way is not durable by it",
+TEST_CASE("Journal: a running flush does not make later operations durable",
           "[journal][journal][unit]") {
     GatedDisk disk;
     GatedJournal journal = open_gated(disk);
@@ -135,7 +135,7 @@ TEST_CASE("Journal: what is appended while a flush is under way is not durable b
     CHECK(journal.durable() == 4);
 }
 
-TEST_CASE("Journal: a flush that fails is told to all threads that wait for it",
+TEST_CASE("Journal: a failed flush is returned to all threads that wait for it",
           "[journal][journal][fault]") {
     for (int round = 0; round < 20; ++round) {
         GatedDisk disk;
@@ -153,7 +153,7 @@ TEST_CASE("Journal: a flush that fails is told to all threads that wait for it",
     }
 }
 
-TEST_CASE("Flush::none: sync flushes nothing, from no thread", "[journal][journal][unit]") {
+TEST_CASE("Flush::none: commit flushes nothing, from no thread", "[journal][journal][unit]") {
     GatedDisk disk;
     GatedJournal journal = open_gated(disk, Flush::none);
     const int before = disk.gate.started();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: the checksum of a part is that of its bytes, wherever it lies. Method: random parts, and
-// parts at the steps, beside crc32c.
+// Goal: PartCrcs returns the checksum of any part of the bytes. Method: random parts, and parts
+// at the step boundaries, compared with crc32c.
 #include <belay/journal/detail/part_crcs.hpp>
 
 #include <belay/journal/detail/record_search.hpp>

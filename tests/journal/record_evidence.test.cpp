@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: behind damage nothing that a body is made of is taken for a record, and every record that
-// is one is found. Method: bodies of small integers, as a lost sector shows them, and bodies that
-// hold what only the nonce of their file can make; records copied to each other's places.
+// Goal: after damage no content of a body is taken for a record, and every real record is found.
+// Method: bodies of small integers, as a lost sector exposes them, bodies with content that only
+// the nonce of their file can make, and records copied over each other.
 #include <belay/journal/detail/record_evidence.hpp>
 
 #include <algorithm>
@@ -73,7 +73,7 @@ std::vector<std::uint64_t> all_but(std::uint64_t last, const std::set<std::uint6
 
 }  // namespace
 
-TEST_CASE("A body of small integers behind a lost sector is no record",
+TEST_CASE("Small integers in a body after a lost sector are not taken for a record",
           "[journal][record_evidence][regression]") {
     const std::size_t bytes = std::size_t{1} << 20;
     for_each_seed(
@@ -106,7 +106,7 @@ TEST_CASE("A body of small integers behind a lost sector is no record",
         12);
 }
 
-TEST_CASE("A record of a later run that no opening tells of needs a number that can be",
+TEST_CASE("A record of a later run without an opening needs a plausible number",
           "[journal][record_evidence][regression]") {
     const std::uint64_t number = GENERATE(std::uint64_t{1} << 32, 600);
     const Kind kind = GENERATE(Kind::operation, Kind::ack, Kind::seal);
@@ -153,7 +153,7 @@ TEST_CASE("A record of a later run that no opening tells of needs a number that 
     CHECK(opened->report().truncated_bytes > 3000);
 }
 
-TEST_CASE("One operation behind openings that were lost with their sector is believed",
+TEST_CASE("One operation after openings that were lost with their sector is accepted",
           "[journal][record_evidence][regression]") {
     const int runs = GENERATE(1, 2, 5);
     sim::Disk disk;
@@ -212,7 +212,7 @@ TEST_CASE("Equal integers in a body are no seed for a file without its header",
     CHECK(tool::salvage_journal(disk, "q", "new", with_room(bytes, Seed{2}))->copied == 100);
 }
 
-TEST_CASE("A file without its header has its runs counted by an opening",
+TEST_CASE("The runs of a file without its header are counted by an opening",
           "[journal][record_evidence][regression]") {
     // Most records are of a run in the middle; others before and behind it, by one each.
     sim::Disk disk;
@@ -238,7 +238,7 @@ TEST_CASE("A file without its header has its runs counted by an opening",
     CHECK(report->run == 6);
 }
 
-TEST_CASE("A later record copied over an earlier one costs what it covers, and no more",
+TEST_CASE("A later record copied over an earlier one costs only the records that it covers",
           "[journal][record_evidence][regression]") {
     sim::Disk disk;
     // Of three runs, in a file that is sealed: reading and inspecting must agree.
@@ -291,7 +291,7 @@ TEST_CASE("A later record copied over an earlier one costs what it covers, and n
     }
 }
 
-TEST_CASE("A record that knows of later bytes on the medium is valid for nobody",
+TEST_CASE("A record that refers to later bytes of the medium is never valid",
           "[journal][record_evidence][regression]") {
     sim::Disk disk;
     {

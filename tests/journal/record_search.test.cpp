@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: records behind damage are found, nothing that a body is made of is taken for one where that
-// can be told, and a file full of damage costs each reader a few times its bytes. Method: bytes by
-// hand; damaged journals on a disk that counts what is read.
+// Goal: records after damage are found, no content of a body is taken for a record where that
+// can be decided, and a file full of damage costs each reader a few times its bytes. Method:
+// handwritten bytes; damaged journals on a disk that counts the bytes read.
 #include <belay/journal/detail/record_search.hpp>
 
 #include <string>
@@ -86,7 +86,7 @@ Bytes first_file(const sim::Disk& disk) {
 
 }  // namespace
 
-TEST_CASE("RecordSearch::behind finds the next record by the length, or by looking",
+TEST_CASE("RecordSearch::behind finds the next record by its length, or by a search",
           "[journal][record_search][unit]") {
     Bytes bytes;
     add_record(bytes, Kind::operation, 5, as_bytes("five"));
@@ -118,7 +118,7 @@ TEST_CASE("RecordSearch::behind finds the next record by the length, or by looki
     CHECK_FALSE(records.behind({third, 8}, has_search_seed));
 }
 
-TEST_CASE("RecordSearch is not led past a record by a damaged length",
+TEST_CASE("RecordSearch does not skip a record because of a damaged length",
           "[journal][record_search][unit]") {
     Bytes bytes;
     // The second record begins 32 bytes behind the first, the third 32 behind that.
@@ -132,7 +132,7 @@ TEST_CASE("RecordSearch is not led past a record by a damaged length",
     CHECK(next->header.number == 2);
 }
 
-TEST_CASE("Journal reads a file full of damage a few times at most",
+TEST_CASE("Journal reads a file full of damage only a few times",
           "[journal][record_search][regression]") {
     const std::size_t every = GENERATE(std::size_t{1}, std::size_t{2}, std::size_t{40});
     const std::size_t part = GENERATE(std::size_t{5}, std::size_t{8}, std::size_t{20});
@@ -168,7 +168,7 @@ TEST_CASE("Journal reads a file full of damage a few times at most",
     CHECK(bytes_to_read(hit) < of_whole + 3 * file_bytes);
 }
 
-TEST_CASE("A body of what looks like long records does not hold up a search",
+TEST_CASE("A body that resembles long records does not slow down a search",
           "[journal][record_search][regression]") {
     // 350,000 places claim that megabytes follow: read to their ends these would be a terabyte,
     // which takes longer than a test may.
@@ -225,7 +225,7 @@ Bytes far_records(std::size_t bytes, std::uint32_t durable) {
 
 }  // namespace
 
-TEST_CASE("What a crash left is looked at a few times, whatever it looks like",
+TEST_CASE("The tail after a crash is read a few times only, whatever it contains",
           "[journal][record_search][regression]") {
     const Bytes bytes = far_records(std::size_t{2} << 20, 0);
     AskedBytes asked{bytes};
@@ -236,7 +236,7 @@ TEST_CASE("What a crash left is looked at a few times, whatever it looks like",
     CHECK(asked.asked < 128 * bytes.size());
 }
 
-TEST_CASE("tool::inspect_journal reads a file without its header a few times, whatever is in it",
+TEST_CASE("tool::inspect_journal reads a file without its header a few times only",
           "[journal][record_search][regression]") {
     const bool has_header = GENERATE(true, false);
     constexpr std::size_t bytes = std::size_t{1} << 20;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: the concepts of the link layer accept their minimal models, refuse each near miss, and the
-// templates use nothing more.
+// Goal: the concepts of the link layer accept their minimal models, reject each near miss, and
+// the templates use nothing more.
 #include <belay/core/tee.hpp>
 #include <belay/link/bundle.hpp>
 #include <belay/link/endpoints.hpp>

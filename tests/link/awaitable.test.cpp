@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Goal: a coroutine sees of a link what an observer sees, in order and once, goes on when the link can
-// come no further, and may be destroyed anywhere, as the link may. Method: belay's own Task over a
-// transport played by hand; random histories beside an observer.
+// Goal: a coroutine sees the same events of a link as an observer, in order and once, is resumed
+// when the link can make no more progress, and may be destroyed at any time, as may the link.
+// Method: belay's own Task over a scripted transport; random histories compared with an
+// observer.
 #include <belay/link/awaitable.hpp>
 
 #include <memory>
@@ -22,7 +23,7 @@ namespace {
 using Awaits = LinkAwaits<std::string>;
 using AwaitRig = LinkRig<FakeTransport<>, Awaits>;
 using Rests = Result<LinkStatus, Failure>;
-using Heard = Result<std::string, Failure>;
+using ReceivedMessage = Result<std::string, Failure>;
 
 template <class Link>
 Task<bool> until_connected(Link& link, std::optional<Rests>& answer) {
@@ -30,7 +31,7 @@ Task<bool> until_connected(Link& link, std::optional<Rests>& answer) {
     co_return true;
 }
 template <class Link>
-Task<bool> hear_once(Link& link, std::optional<Heard>& answer) {
+Task<bool> hear_once(Link& link, std::optional<ReceivedMessage>& answer) {
     answer = co_await receive(link);
     co_return true;
 }
@@ -78,7 +79,7 @@ struct Connected : AwaitedWire, AwaitRig {
 
 }  // namespace
 
-TEST_CASE("connected and receive are a link's whole life, for a coroutine",
+TEST_CASE("connected and receive pass all events of a link to a coroutine",
           "[link][awaitable][unit]") {
     Wire wire;
     AwaitRig rig{FakeTransport<>{wire}, Awaits{}};
@@ -107,19 +108,19 @@ TEST_CASE("connected and receive are a link's whole life, for a coroutine",
     CHECK(task.done());
 }
 
-TEST_CASE("connected ends where only a command leads on, those given before included",
+TEST_CASE("connected ends where only a command leads on, including commands given before",
           "[link][awaitable][unit]") {
     Wire wire;
     AwaitRig rig{FakeTransport<>{wire}, Awaits{}};
     std::optional<Rests> answer;
-    SECTION("nobody has started it") {
+    SECTION("the link was never started") {
         auto task = until_connected(rig.link, answer);
         task.start();
         rig.run(0s);
         REQUIRE(answer);
         CHECK(answer->error().error() == std::errc::not_connected);
     }
-    SECTION("it is started, in the same breath") {
+    SECTION("the link is started in the same turn") {
         rig.link.stop();
         rig.link.start();
         auto task = until_connected(rig.link, answer);
@@ -131,7 +132,7 @@ TEST_CASE("connected ends where only a command leads on, those given before incl
         REQUIRE((answer && *answer));
         CHECK((*answer)->state == LinkState::connected);
     }
-    SECTION("it was stopped while somebody had begun to wait, and is stopped again") {
+    SECTION("the link was stopped during a wait, and is stopped again") {
         auto task = until_connected(rig.link, answer);
         task.start();
         rig.link.stop();
@@ -139,7 +140,7 @@ TEST_CASE("connected ends where only a command leads on, those given before incl
         REQUIRE(answer);
         CHECK_FALSE(*answer);
     }
-    SECTION("refused for its credentials, which come then") {
+    SECTION("rejected credentials are replaced by new ones") {
         rig.start();
         wire.link.closed({.cause = Cause::unauthorized});
         rig.run(0s);
@@ -167,7 +168,7 @@ TEST_CASE("connected ends where only a command leads on, those given before incl
         REQUIRE(answer);
         CHECK(answer->error().cause == Cause::permanent);
     }
-    SECTION("it waits through an outage and a gate") {
+    SECTION("connected waits through an outage and a closed gate") {
         rig.start();
         auto task = until_connected(rig.link, answer);
         task.start();
@@ -180,7 +181,7 @@ TEST_CASE("connected ends where only a command leads on, those given before incl
     }
 }
 
-TEST_CASE("receive gives what waits, then the end, once for each connection",
+TEST_CASE("receive returns queued messages, then the end, once for each connection",
           "[link][awaitable][unit]") {
     Connected rig;
     rig.say("kept");
@@ -202,14 +203,14 @@ TEST_CASE("receive gives what waits, then the end, once for each connection",
     rig.drop();
     CHECK(seen == Seen{"kept", "too", "lost", "new", "lost"});
     // There is none, and nothing waits.
-    std::optional<Heard> answer;
+    std::optional<ReceivedMessage> answer;
     auto at_once = hear_once(rig.link, answer);
     at_once.start();
     REQUIRE(answer);
     CHECK_FALSE(*answer);
 }
 
-TEST_CASE("LinkAwaits keeps so many messages, and gives the connection up at one more",
+TEST_CASE("LinkAwaits holds a bounded number of messages, and closes the connection at one more",
           "[link][awaitable][fault]") {
     Connected rig{2};
     for (const char* const text : {"one", "two", "three", "four"}) {
@@ -230,10 +231,10 @@ TEST_CASE("LinkAwaits keeps so many messages, and gives the connection up at one
     CHECK(rig.state() == LinkState::connected);
 }
 
-TEST_CASE("Of several who receive each message is for the first, an end for all",
+TEST_CASE("Several receivers: each message is for the first, the end is for all",
           "[link][awaitable][unit]") {
     Connected rig;
-    std::optional<Heard> first, second, third;
+    std::optional<ReceivedMessage> first, second, third;
     auto a = hear_once(rig.link, first);
     auto b = std::make_unique<Task<bool>>(hear_once(rig.link, second));
     auto c = hear_once(rig.link, third);
@@ -252,7 +253,7 @@ TEST_CASE("Of several who receive each message is for the first, an end for all"
         CHECK((first && second && third));
         CHECK_FALSE(*second);
     }
-    SECTION("the end, and the first destroys the next") {
+    SECTION("the end, and the first receiver destroys the next") {
         std::optional<Task<bool>> victim;
         Connected other;
         auto killer = [](auto& link, std::optional<Task<bool>>& v) -> Task<bool> {
@@ -261,7 +262,7 @@ TEST_CASE("Of several who receive each message is for the first, an end for all"
             co_return heard.has_value();
         }(other.link, victim);
         killer.start();
-        std::optional<Heard> never_answered;
+        std::optional<ReceivedMessage> never_answered;
         victim.emplace(hear_once(other.link, never_answered));
         victim->start();
         other.drop();
@@ -273,7 +274,7 @@ TEST_CASE("Of several who receive each message is for the first, an end for all"
 TEST_CASE("A coroutine may be destroyed while it waits, and may destroy the link",
           "[link][awaitable][fault]") {
     std::optional<Rests> up;
-    std::optional<Heard> heard;
+    std::optional<ReceivedMessage> heard;
     SECTION("the coroutine, in either wait") {
         Wire wire;
         AwaitRig rig{FakeTransport<>{wire}, Awaits{}};
@@ -292,7 +293,7 @@ TEST_CASE("A coroutine may be destroyed while it waits, and may destroy the link
         rig.run(0s);
         CHECK_FALSE((up || heard));
     }
-    SECTION("the link, and those who wait are never told") {
+    SECTION("the link, and its waiting coroutines are never resumed") {
         auto rig = std::make_unique<Connected>();
         auto task = hear_once(rig->link, heard);
         task.start();
@@ -447,7 +448,7 @@ void hears_as_an_observer(Seed seed) {
 
 }  // namespace
 
-TEST_CASE("A coroutine hears what an observer hears, however late it listens",
+TEST_CASE("A coroutine sees the same events as an observer, however late it waits",
           "[link][awaitable][property]") {
     for_each_seed(hears_as_an_observer, 500);
 }

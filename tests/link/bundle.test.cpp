@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: the transports of a bundle live and die together, and each keeps its own lane through any
-// nesting.
+// Goal: the transports of a bundle open and close together, and each keeps its own lane in any
+// nesting. Method: scripted transports.
 #include <belay/link/bundle.hpp>
 
 #include <belay/link/heartbeat.hpp>
@@ -25,7 +25,7 @@ struct Waves {
 
 }  // namespace
 
-TEST_CASE("Bundle is open when all are", "[link][bundle][unit]") {
+TEST_CASE("Bundle is open when all transports are", "[link][bundle][unit]") {
     Wire a, b, c;
     LinkRig rig{Bundle{FakeTransport<>{a}, FakeTransport<>{b}, FakeTransport<>{c}}};
     rig.start();
@@ -40,7 +40,7 @@ TEST_CASE("Bundle is open when all are", "[link][bundle][unit]") {
     CHECK(rig.state() == LinkState::connected);
 }
 
-TEST_CASE("Bundle is closed when one is, and counts once", "[link][bundle][unit]") {
+TEST_CASE("Bundle is closed when one transport is, and counts once", "[link][bundle][unit]") {
     Wire a, b;
     LinkRig rig{Bundle{FakeTransport<>{a}, FakeTransport<>{b}}};
     rig.start();
@@ -59,7 +59,7 @@ TEST_CASE("Bundle is closed when one is, and counts once", "[link][bundle][unit]
     CHECK(a.live + b.live == 0);
 }
 
-TEST_CASE("Bundle gives each transport its lane, up and down", "[link][bundle][unit]") {
+TEST_CASE("Bundle assigns each transport its lane, up and down", "[link][bundle][unit]") {
     Wire a, b, c, d, e;
     LinkRig rig{Bundle{FakeTransport<>{a}, Bundle{FakeTransport<>{b}, FakeTransport<>{c}},
                        Validated{Heartbeat{FakeTransport<>{d}, {}}, Waves{}}, FakeTransport<>{e}}};
@@ -86,7 +86,7 @@ TEST_CASE("Bundle gives each transport its lane, up and down", "[link][bundle][u
     CHECK(rig.notes.seen == expected);
 }
 
-TEST_CASE("Bundle sends nowhere on a lane that it has not", "[link][bundle][unit]") {
+TEST_CASE("Bundle rejects a send on a lane that it does not have", "[link][bundle][unit]") {
     Wire a, b, c;
     LinkRig rig{Bundle{FakeTransport<>{a}, FakeTransport<>{b}, FakeTransport<>{c}}};
     rig.start();
@@ -96,7 +96,7 @@ TEST_CASE("Bundle sends nowhere on a lane that it has not", "[link][bundle][unit
     CHECK(a.sent.size() + b.sent.size() + c.sent.size() == 0);
 }
 
-TEST_CASE("Bundle says goodbye to all, and waits for the last", "[link][bundle][unit]") {
+TEST_CASE("Bundle closes all transports, and waits for the last", "[link][bundle][unit]") {
     Wire a, b, c;
     LinkRig rig{Bundle{FakeTransport<>{a}, Bundle{FakeTransport<>{b}, FakeTransport<false>{c}}}};
     rig.start();
@@ -108,7 +108,7 @@ TEST_CASE("Bundle says goodbye to all, and waits for the last", "[link][bundle][
     a.link.closed();
     rig.run(1s);
     CHECK(a.live + b.live + c.live == 3);
-    SECTION("until the last has gone") {
+    SECTION("until the last one is closed") {
         b.link.closed();  // c has no goodbye to say
         rig.run(1s);
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: ConnectionLike accepts its minimal models, and refuses each near miss.
+// Goal: ConnectionLike accepts its minimal models, and reject each near miss.
 #include <belay/link/connection_like.hpp>
 
 #include "support/link/link_archetypes.hpp"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a screen is told how long it is until the next attempt, no more often than it asked for, and
-// nobody is woken while nothing counts down.
+// Goal: Countdown reports the time until the next attempt, at most once per step, and does not
+// wake its driver while it is idle. Method: transitions and time set by hand.
 #include <belay/link/countdown.hpp>
 
 #include <vector>
@@ -64,7 +64,7 @@ struct Watch {
 
 }  // namespace
 
-TEST_CASE("Countdown shows what is left of a wait, in whole steps, and that it is over",
+TEST_CASE("Countdown shows the rest of a wait in whole steps, and its end",
           "[link][countdown][unit]") {
     Watch w;
     CHECK(w.countdown.deadline() == never);
@@ -87,7 +87,7 @@ TEST_CASE("Countdown follows a wait that gets shorter, or longer", "[link][count
     CHECK(w.shown.left == std::vector<Duration>{100s, 99s, 1s, 2s, 1s, 0s});
 }
 
-TEST_CASE("Countdown shows no more than one thing per step, however fast the waits follow",
+TEST_CASE("Countdown shows at most one value per step, however fast the waits follow",
           "[link][countdown][unit]") {
     Watch w;
     for (int i = 0; i < 500; ++i) {
@@ -105,7 +105,8 @@ TEST_CASE("Countdown shows no more than one thing per step, however fast the wai
     CHECK(shown == 10);
 }
 
-TEST_CASE("Countdown of a late driver shows what is left then", "[link][countdown][unit]") {
+TEST_CASE("Countdown with a late driver shows the time left at that moment",
+          "[link][countdown][unit]") {
     Watch w;
     w.wait(0s, 10s);
     w.countdown.advance(at(0s));
@@ -137,7 +138,8 @@ TEST_CASE("Countdown and a supervisor on one loop", "[link][countdown][unit]") {
     CHECK(shown.left.back() == 0s);
 }
 
-TEST_CASE("Countdown refuses what could never show anything", "[link][countdown][unit]") {
+TEST_CASE("Countdown aborts on a step of 0, and when it is not attached",
+          "[link][countdown][unit]") {
     Shown shown;
     CHECK(aborts_with([&] {
               Countdown{0s, Screen{&shown}};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: each failure leads to the next endpoint, a stable connection back to the first, and what is
-// nobody's failure to the same; the waits are the policy's. Beside other parts of a bundle all
-// pairs are tried, whoever fails.
+// Goal: each failure leads to the next endpoint, a stable connection back to the first, and a
+// planned close to the same one; the policy decides the waits. In a bundle all pairs of
+// endpoints are tried. Method: scripted transports.
 #include <belay/link/endpoints.hpp>
 
 #include <algorithm>
@@ -81,7 +81,8 @@ using Places = std::vector<std::string>;
 
 }  // namespace
 
-TEST_CASE("Endpoints goes to the next at each failure, and round", "[link][endpoints][unit]") {
+TEST_CASE("Endpoints moves to the next endpoint at each failure, and starts over after the last",
+          "[link][endpoints][unit]") {
     EndpointsRig r;
     r.rig.start();
     for (int i = 0; i < 4; ++i) r.fail(r.now());
@@ -91,7 +92,7 @@ TEST_CASE("Endpoints goes to the next at each failure, and round", "[link][endpo
     CHECK(r.rig.link.transport().place() == 1);
 }
 
-TEST_CASE("race 73: a stable connection sends the next close back to the first endpoint",
+TEST_CASE("Endpoints returns to the first endpoint when a stable connection closes",
           "[link][endpoints][unit]") {
     EndpointsRig r;
     r.rig.start();
@@ -100,7 +101,7 @@ TEST_CASE("race 73: a stable connection sends the next close back to the first e
     r.wire.link.opened();
     r.rig.run(1s);
     REQUIRE(r.rig.state() == LinkState::connected);
-    SECTION("stable: never left by itself, then to the first") {
+    SECTION("stable: stays until the connection closes, then the first endpoint") {
         r.rig.run(24h);
         CHECK(r.dialled.size() == 2);
         r.fail(24h);
@@ -118,7 +119,7 @@ TEST_CASE("race 73: a stable connection sends the next close back to the first e
     }
 }
 
-TEST_CASE("Endpoints goes on where nobody reports: a hanging dial, a heartbeat, a refused check",
+TEST_CASE("Endpoints moves on after a hanging dial, a lost heartbeat and a failed check",
           "[link][endpoints][unit]") {
     Wire wire;
     std::vector<std::string> dialled;
@@ -137,7 +138,7 @@ TEST_CASE("Endpoints goes on where nobody reports: a hanging dial, a heartbeat, 
         REQUIRE(rig.state() == LinkState::connected);
         for (Duration t = 1s; t <= 8s; t += 1s) rig.run(t);
     }
-    SECTION("a server that greets wrongly") {
+    SECTION("a server that sends a wrong greeting") {
         LinkRig rig{Validated{Endpoints{Dialler{&wire, &dialled}, abc}, Greeted{}}};
         rig.start();
         wire.link.opened();
@@ -148,7 +149,8 @@ TEST_CASE("Endpoints goes on where nobody reports: a hanging dial, a heartbeat, 
     CHECK(dialled == Places{"a", "b"});
 }
 
-TEST_CASE("Endpoints stays for what is nobody's failure", "[link][endpoints][unit]") {
+TEST_CASE("Endpoints stays after a close that is no failure of the endpoint",
+          "[link][endpoints][unit]") {
     EndpointsRig r;
     r.rig.start();
     r.fail(0s);
@@ -175,7 +177,7 @@ TEST_CASE("Endpoints stays for what is nobody's failure", "[link][endpoints][uni
     CHECK(r.dialled == Places{"a", "b", "b"});
 }
 
-TEST_CASE("Endpoints begins at the first after a start", "[link][endpoints][unit]") {
+TEST_CASE("Endpoints starts with the first endpoint after a start", "[link][endpoints][unit]") {
     EndpointsRig r;
     r.rig.start();
     r.fail(0s);
@@ -212,7 +214,7 @@ TEST_CASE("Endpoints and WithToken nest either way", "[link][endpoints][unit]") 
     CHECK(dialled == Places{"a/7", "b/7"});
 }
 
-TEST_CASE("Endpoints begins at the first although a refused token ate the first attempt",
+TEST_CASE("Endpoints starts at the first endpoint although a rejected token used the first attempt",
           "[link][endpoints][regression]") {
     Wire wire;
     std::vector<std::string> dialled;
@@ -243,13 +245,13 @@ TEST_CASE("Endpoints begins at the first although a refused token ate the first 
         wire.link.closed();
         rig.run(now() + 1h);
     }
-    SECTION("stopped, and started anew") {
+    SECTION("stopped, and started again") {
         rig.run(now());
         rig.link.stop();
         has_token = false;
         rig.start(now() + 1s);
     }
-    SECTION("stopped by a rule, and started afresh by hand") {
+    SECTION("stopped by a rule, and started again by a command") {
         wire.link.closed({.cause = Cause::permanent});
         rig.run(now());
         REQUIRE(rig.state() == LinkState::failed);
@@ -270,7 +272,7 @@ TEST_CASE("Endpoints begins at the first although a refused token ate the first 
     CHECK(dialled.back() == "b/7");
 }
 
-TEST_CASE("Endpoints that are shuffled differ by the machine's seed, and keep their order",
+TEST_CASE("Endpoints in shuffled order differ by the machine's seed, and keep their order",
           "[link][endpoints][unit]") {
     std::set<std::vector<std::string>> orders;
     for_each_seed(
@@ -297,7 +299,7 @@ TEST_CASE("Endpoints that are shuffled differ by the machine's seed, and keep th
     CHECK(orders.size() == 6);
 }
 
-TEST_CASE("Endpoints in a bundle move each by itself, and all pairs are tried",
+TEST_CASE("Endpoints in a bundle move independently, and all pairs are tried",
           "[link][endpoints][unit]") {
     // Of two lists of two, one place of each is down, which fails at once or hangs; whoever moved
     // both together would try (a1, b1) and (a2, b2) for ever.
@@ -334,7 +336,7 @@ TEST_CASE("Endpoints in a bundle move each by itself, and all pairs are tried",
         200);
 }
 
-TEST_CASE("Endpoints in a bundle: the end of a goodbye is nobody's failure",
+TEST_CASE("Endpoints in a bundle: the end of a graceful close is no failure of an endpoint",
           "[link][endpoints][unit]") {
     // A check refuses whatever is behind both: all pairs of places must be tried.
     Wire wires[2];
@@ -359,7 +361,7 @@ TEST_CASE("Endpoints in a bundle: the end of a goodbye is nobody's failure",
     CHECK(pairs == std::set<std::string>{"ac", "ad", "bc", "bd"});
 }
 
-TEST_CASE("Endpoints adds no optional member, and takes none away", "[link][endpoints][unit]") {
+TEST_CASE("Endpoints adds no optional member, and removes none", "[link][endpoints][unit]") {
     using OverFull = part::ConnectionOf<Endpoints<Dialler, std::string>>;
     static_assert(detail::HasClose<OverFull> && detail::HasPing<OverFull> &&
                   detail::HasResumeReading<OverFull> && detail::HasLimitMessages<OverFull>);
@@ -373,7 +375,7 @@ TEST_CASE("Endpoints adds no optional member, and takes none away", "[link][endp
     static_assert(TransportLike<Endpoints<Bare, int>>);
 }
 
-TEST_CASE("Endpoints::make refuses an empty list; the constructor must not be given one",
+TEST_CASE("Endpoints::make rejects an empty list, and the constructor aborts on one",
           "[link][endpoints][unit]") {
     Wire wire;
     std::vector<std::string> dialled;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Goal: a lack of memory, at any allocation, ends what it must and nothing else: no program, and no
-// link that would never wake again. Method: memory runs out where it hurts, then at each allocation
-// of a life in turn. counting_new.hpp is in allocation.test.cpp, which is in the same executable.
+// Goal: a lack of memory, at any allocation, ends at most the affected connection; the program
+// continues, and no link stays asleep for ever. Method: memory runs out at critical places, then
+// at each allocation of a scenario in turn. counting_new.hpp is in allocation.test.cpp, which is
+// in the same executable.
 #include <belay/link/supervisor.hpp>
 
 #include <functional>
@@ -20,7 +21,7 @@
 #include "support/catch.hpp"
 #include "support/failing_new.hpp"
 #include "support/link/link_rig.hpp"
-#include "support/link/stage.hpp"
+#include "support/link/scripted_link.hpp"
 
 using namespace belay;
 using namespace belay_test;
@@ -103,7 +104,7 @@ struct Pipes {
 
 }  // namespace
 
-TEST_CASE("The end of a connection needs no memory, and comes behind what was queued",
+TEST_CASE("The end of a connection needs no memory, and is reported after the queued events",
           "[link][exhaustion_allocation][fault]") {
     Wire wire;
     Notes notes;
@@ -118,10 +119,10 @@ TEST_CASE("The end of a connection needs no memory, and comes behind what was qu
     run();
     CHECK(receive(wire.link, "1") == driver::Post::taken);
     CHECK(receive(wire.link, "2") == driver::Post::taken);
-    SECTION("told by its own thread") {
+    SECTION("reported by its own thread") {
         CHECK(without_memory([&] { wire.link.closed({.cause = Cause::protocol}); }) == 1);
     }
-    SECTION("told by another thread, which queues what it can") {
+    SECTION("reported by another thread, which queues as many events as fit") {
         std::thread{[&] {
             receive(wire.link, "3");
             receive(wire.link, "4");
@@ -143,7 +144,7 @@ TEST_CASE("The end of a connection needs no memory, and comes behind what was qu
     CHECK(link.deadline() == at(1s));
 }
 
-TEST_CASE("An open() that throws where there is no memory at all is a failed attempt",
+TEST_CASE("An open() that throws when there is no memory at all is a failed attempt",
           "[link][exhaustion_allocation][fault]") {
     Wire wire;
     Notes notes;
@@ -170,7 +171,7 @@ TEST_CASE("An open() that throws where there is no memory at all is a failed att
     CHECK(link.deadline() == at(1s));
 }
 
-TEST_CASE("ServedLink ends where there was no memory for the end",
+TEST_CASE("ServedLink ends although there was no memory for the end",
           "[link][exhaustion_allocation][fault]") {
     Wire wire;
     Seen seen;
@@ -189,7 +190,7 @@ TEST_CASE("ServedLink ends where there was no memory for the end",
     CHECK(link.failure().error() == std::errc::not_enough_memory);
 }
 
-TEST_CASE("Heartbeat finds a frozen peer although it had no memory to say so once",
+TEST_CASE("Heartbeat detects a frozen peer although one report ran out of memory",
           "[link][exhaustion_allocation][fault]") {
     Wire wire;
     Notes notes;
@@ -233,8 +234,9 @@ TEST_CASE("Heartbeat finds a frozen peer although it had no memory to say so onc
     CHECK(link.status().failure.error() == LinkErrc::heartbeat_lost);
 }
 
-TEST_CASE("A stream ends its connection where there is no memory to hand on what it has read",
-          "[link][exhaustion_allocation][fault]") {
+TEST_CASE(
+    "A stream ends its connection when there is no memory to deliver the bytes that it has read",
+    "[link][exhaustion_allocation][fault]") {
     bool ended = true;
     for (std::size_t good = 0; ended; ++good) {
         INFO("memory for " << good);
@@ -290,15 +292,15 @@ using AwaitedLink = Supervisor<FakeTransport<>, decltype(doubling()), LinkAwaits
 
 }  // namespace
 
-TEST_CASE("A message for which there is no memory is not left out of a conversation that goes on",
+TEST_CASE("A message that cannot be stored ends its connection instead of leaving a gap",
           "[link][exhaustion_allocation][fault]") {
     Wire wire;
     AwaitedLink link{FakeTransport<>{wire}, doubling(), {}, LinkAwaits<std::string>{}};
     link.start();
     link.advance(at(0s));
     wire.log.reserve(100);
-    SECTION("one that comes early") { receive(wire.link, "1"); }
-    SECTION("one that nobody has received yet") {
+    SECTION("an early message") { receive(wire.link, "1"); }
+    SECTION("a message that no coroutine has received yet") {
         wire.link.opened();
         link.advance(at(0s));
         receive(wire.link, "1");
@@ -319,7 +321,7 @@ TEST_CASE("A message for which there is no memory is not left out of a conversat
     CHECK(wire.link.opened() == driver::Post::gone);
 }
 
-TEST_CASE("connected() that found no memory has no handler that is called later",
+TEST_CASE("connected() that ran out of memory leaves no handler that is called later",
           "[link][exhaustion_allocation][fault]") {
     Wire wire;
     AwaitedLink link{FakeTransport<>{wire}, doubling(), {}, LinkAwaits<std::string>{}};
@@ -336,7 +338,7 @@ TEST_CASE("connected() that found no memory has no handler that is called later"
     CHECK(calls == 1);
 }
 
-TEST_CASE("A wait may be cancelled behind the end of its link, in the turn of another one",
+TEST_CASE("A wait may be cancelled after the end of its link, in the turn of another wait",
           "[link][exhaustion_allocation][fault]") {
     for (const bool receives : {false, true}) {
         INFO("receives " << receives);
@@ -372,7 +374,8 @@ TEST_CASE("A wait may be cancelled behind the end of its link, in the turn of an
     }
 }
 
-TEST_CASE("A wait whose forerunner throws goes on later", "[link][exhaustion_allocation][fault]") {
+TEST_CASE("A wait is resumed later when the handler before it throws",
+          "[link][exhaustion_allocation][fault]") {
     Wire wire;
     AwaitedLink link{FakeTransport<>{wire}, doubling(), {}, LinkAwaits<std::string>{}};
     std::function<void(int)> signals[2];
@@ -395,40 +398,42 @@ TEST_CASE("A wait whose forerunner throws goes on later", "[link][exhaustion_all
     CHECK(calls == 1);
 }
 
-TEST_CASE("Supervisor lives on after a lack of memory at any allocation of its life",
+TEST_CASE("Supervisor continues after a lack of memory at any allocation",
           "[link][exhaustion_allocation][fault]") {
-    using L =
-        Supervisor<decltype(stage_transport<true>(std::declval<Stage&>())), StageRule, StageApp>;
+    using L = Supervisor<decltype(scripted_transport<true>(std::declval<ScriptedLink&>())),
+                         ScriptedRule, ScriptedApp>;
     std::size_t failures = 1;
     for (std::size_t good = 0; failures != 0; ++good) {
         INFO("memory for " << good);
         REQUIRE(good < 1000);
         failures = 0;
-        Stage stage;
+        ScriptedLink script;
         std::size_t left = good;
-        L link{
-            stage_transport<true>(stage), StageRule{&stage}, {.messages_max = 1}, StageApp{&stage}};
-        stage.loop.attach(link);
-        stage.poll = [&] {
-            if (failures != 0) return stage.loop.poll();
+        L link{scripted_transport<true>(script),
+               ScriptedRule{&script},
+               {.messages_max = 1},
+               ScriptedApp{&script}};
+        script.loop.attach(link);
+        script.poll = [&] {
+            if (failures != 0) return script.loop.poll();
             const FailingNew failing{left};
             Instant next = always;
             try {
-                next = stage.loop.poll();
+                next = script.loop.poll();
             } catch (const std::bad_alloc&) {
             }
             failures = failing.failed();
             left = allocations_left;
             return next;
         };
-        stage.reach = [&](const std::string& place) {
+        script.reach = [&](const std::string& place) {
             if (place != "on_message") return;
             // More than there is room for.
             for (int i = 0; i < 5; ++i) link.open(Gate::hidden);
         };
-        play(stage, [&] { return &link; });
-        prove_alive(stage, link);
-        CHECK(stage.wrong == "");
-        CHECK(stage.live == 0);
+        play(script, [&] { return &link; });
+        prove_alive(script, link);
+        CHECK(script.wrong == "");
+        CHECK(script.live == 0);
     }
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Goal: every state that the core can reach keeps the contract. tests/scripts/mutants.py leaves rules
-// out of the core, one by one; this exploration must find each. Method: breadth-first over all inputs, every sequence of them up to a depth; the core is a
-// value, so a state is explored by copying it, and known by the hash of all that it decides by.
-// BELAY_DEPTH in the environment is the depth; docs/link.md has the counts.
+// Goal: every reachable state of the core keeps the contract. tests/scripts/mutants.py leaves rules
+// out of the core, one by one, and this exploration must detect each. Method: breadth-first over all
+// inputs, every sequence of them up to a depth. The core is a value, so a state is explored by
+// copying it, and identified by the hash of all that it decides by. BELAY_DEPTH in the environment
+// is the depth; docs/link.md has the counts.
 #include <belay/link/supervisor_core.hpp>
 
 #include <algorithm>
@@ -94,12 +95,12 @@ struct Probe {
 };
 
 /// The same with a rule that hears when an attempt is wanted.
-struct HearingProbe : Probe {
+struct RecordingProbe : Probe {
     void wanted(Turn&) noexcept { faults += open != 0 || planned++ != 0; }
 };
 
 /// The same where new credentials end the connection of the old ones.
-struct RecyclingProbe : HearingProbe {
+struct RecyclingProbe : RecordingProbe {
     static constexpr bool recycles = true;
 };
 
@@ -418,7 +419,7 @@ private:
 }  // namespace
 
 TEMPLATE_TEST_CASE("SupervisorCore keeps its contract after every sequence of events",
-                   "[link][exploration][property]", Probe, HearingProbe, RecyclingProbe) {
+                   "[link][exploration][property]", Probe, RecordingProbe, RecyclingProbe) {
     Explorer<TestType> explorer;
     explorer.run(static_cast<int>(from_environment("BELAY_DEPTH", 7)));
     INFO(explorer.fault);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: silence is noticed within dead_after, and nothing that was heard from in time is ever given
-// up.
+// Goal: Heartbeat detects silence within dead_after, and never closes a connection that received
+// something in time. Method: scripted transports and time.
 #include <belay/link/heartbeat.hpp>
 
 #include <belay/link/bundle.hpp>
@@ -35,7 +35,7 @@ struct Once {
 
 }  // namespace
 
-TEST_CASE("Heartbeat pings after each stretch of silence, and gives up after dead_after",
+TEST_CASE("Heartbeat pings after each stretch of silence, and closes after dead_after",
           "[link][heartbeat][unit]") {
     Beating b;
     CHECK(b.rig.link.deadline() == at(10s));
@@ -53,7 +53,7 @@ TEST_CASE("Heartbeat pings after each stretch of silence, and gives up after dea
     CHECK(b.wire.live == 0);
 }
 
-TEST_CASE("Heartbeat takes any sign of life, from the last one it counts",
+TEST_CASE("Heartbeat accepts any sign of life, and counts from the last one",
           "[link][heartbeat][unit]") {
     Beating b;
     b.rig.run(7s);
@@ -70,7 +70,7 @@ TEST_CASE("Heartbeat takes any sign of life, from the last one it counts",
     CHECK(b.rig.state() == LinkState::cooldown);
 }
 
-TEST_CASE("Heartbeat does not count what we did ourselves", "[link][heartbeat][unit]") {
+TEST_CASE("Heartbeat does not count its own side's sends", "[link][heartbeat][unit]") {
     Beating b;
     for (int s = 1; s < 25; ++s) {
         b.rig.run(std::chrono::seconds{s});
@@ -81,7 +81,7 @@ TEST_CASE("Heartbeat does not count what we did ourselves", "[link][heartbeat][u
     CHECK(b.rig.state() == LinkState::cooldown);
 }
 
-TEST_CASE("Heartbeat of a late driver sees what had arrived before it judges",
+TEST_CASE("Heartbeat with a late driver processes queued events before it closes",
           "[link][heartbeat][regression]") {
     Wire wire;
     Notes notes;
@@ -93,11 +93,11 @@ TEST_CASE("Heartbeat of a late driver sees what had arrived before it judges",
     link.advance(at(0s));
     wire.link.opened();
     link.advance(at(0s));
-    SECTION("a pong that waits alone") {
+    SECTION("a single pong") {
         wire.link.pong();
         link.advance(at(1h));
     }
-    SECTION("a pong behind more events than one turn handles") {
+    SECTION("a pong after more events than one turn handles") {
         for (int i = 0; i < 20; ++i) wire.link.writable();
         wire.link.pong();
         for (int i = 0; i < 20 && link.deadline() <= at(1h); ++i) link.advance(at(1h));
@@ -106,7 +106,7 @@ TEST_CASE("Heartbeat of a late driver sees what had arrived before it judges",
     CHECK(link.deadline() == at(1h + 10s));
 }
 
-TEST_CASE("Heartbeat of a late driver gives up when nothing had arrived",
+TEST_CASE("Heartbeat with a late driver closes when no event was queued",
           "[link][heartbeat][unit]") {
     Beating b;
     b.rig.run(20s);
@@ -114,7 +114,7 @@ TEST_CASE("Heartbeat of a late driver gives up when nothing had arrived",
     CHECK(b.rig.state() == LinkState::cooldown);
 }
 
-TEST_CASE("Heartbeat of a driver that was asleep asks once more before it gives up",
+TEST_CASE("Heartbeat with a driver that was asleep pings once more before it closes",
           "[link][heartbeat][regression]") {
     Beating b;
     b.rig.run(20s);
@@ -122,7 +122,7 @@ TEST_CASE("Heartbeat of a driver that was asleep asks once more before it gives 
     b.rig.run(1h);
     CHECK(b.rig.state() == LinkState::connected);
     CHECK(b.wire.pings == pings + 1);
-    SECTION("nothing comes") {
+    SECTION("no answer") {
         b.rig.run(1h + 10s);
         CHECK(b.rig.state() == LinkState::cooldown);
     }
@@ -133,7 +133,7 @@ TEST_CASE("Heartbeat of a driver that was asleep asks once more before it gives 
     }
 }
 
-TEST_CASE("Heartbeat sleeps until its connection is open, and starts afresh with each",
+TEST_CASE("Heartbeat is idle until its connection is open, and starts again with each connection",
           "[link][heartbeat][unit]") {
     Beating b;
     b.rig.run(24s);
@@ -148,7 +148,7 @@ TEST_CASE("Heartbeat sleeps until its connection is open, and starts afresh with
     CHECK(b.rig.link.deadline() == at(36s));  // both: stable after 10 s, ping after 10 s
 }
 
-TEST_CASE("Heartbeat inside Heartbeat: both hear the pong", "[link][heartbeat][regression]") {
+TEST_CASE("Heartbeat inside Heartbeat: both receive the pong", "[link][heartbeat][regression]") {
     Wire wire;
     LinkRig rig{Heartbeat{Heartbeat{FakeTransport<>{wire}, {.every = 4s, .dead_after = 9s}},
                           {.every = 4s, .dead_after = 9s}}};
@@ -176,13 +176,13 @@ TEST_CASE("Heartbeat of one lane closes the whole bundle", "[link][heartbeat][un
     CHECK(a.live + b.live == 0);
 }
 
-TEST_CASE("Heartbeat refuses an empty rhythm", "[link][heartbeat][unit]") {
+TEST_CASE("Heartbeat aborts on an interval of 0", "[link][heartbeat][unit]") {
     Wire wire;
     const auto text = aborts_with([&] { Heartbeat h(FakeTransport<>{wire}, {.every = 0s}); });
     CHECK(text.find("0ns < every < dead_after must hold") != std::string::npos);
 }
 
-TEST_CASE("Supervisor::probe_now reaches each Heartbeat, however deep it sits",
+TEST_CASE("Supervisor::probe_now reaches each Heartbeat, however deeply it is nested",
           "[link][heartbeat][unit]") {
     constexpr HeartbeatOptions beats{.every = 10s, .dead_after = 25s};
     Wire a, b, c;
@@ -209,7 +209,7 @@ TEST_CASE("Supervisor::probe_now reaches each Heartbeat, however deep it sits",
         rig.run(9s);
         CHECK(rig.state() == LinkState::connected);
     }
-    SECTION("one does not") {
+    SECTION("one does not answer") {
         rig.run(4s);
         CHECK(rig.state() == LinkState::cooldown);
         CHECK(rig.link.status().failure.error() == LinkErrc::heartbeat_lost);

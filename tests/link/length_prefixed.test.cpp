@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: frames survive any cut of the stream; what is too long or unknown is found before it costs.
+// Goal: frames survive any cut of the stream, and a length or type that is not allowed is found
+// before it costs memory. Method: golden bytes, and streams cut everywhere.
 #include <belay/link/length_prefixed.hpp>
 #include <belay/link/lines.hpp>
 
@@ -47,7 +48,8 @@ TEST_CASE("LengthPrefixed finds the same messages however the stream is cut",
         100);
 }
 
-TEST_CASE("LengthPrefixed refuses what cannot be", "[link][length_prefixed][unit]") {
+TEST_CASE("LengthPrefixed rejects lengths above the limit and unknown frame types",
+          "[link][length_prefixed][unit]") {
     using Strings = Findings;
     CHECK(found_at_once("\x04\0\0\0\0"s, {.bytes_max = 3}) == Strings{"failed"});
     CHECK(found_at_once("\x01\0\0\0\x03"s) == Strings{"failed"});
@@ -59,8 +61,7 @@ TEST_CASE("LengthPrefixed refuses what cannot be", "[link][length_prefixed][unit
     CHECK(out.empty());
 }
 
-TEST_CASE("A limit that is lowered counts from the next message on",
-          "[link][length_prefixed][unit]") {
+TEST_CASE("A lower limit counts from the next message on", "[link][length_prefixed][unit]") {
     belay::detail::StreamInput<LengthPrefixed> input{LengthPrefixed{}};
     const auto arrive = [&](std::string_view bytes) {
         std::memcpy(input.room().data(), bytes.data(), bytes.size());
@@ -100,7 +101,7 @@ TEST_CASE("An announced length costs no memory before it arrives",
     CHECK(input.capacity() == Input::bytes_min);  // small again
 }
 
-TEST_CASE("A long message that comes in small pieces is moved a few times only",
+TEST_CASE("A long message that arrives in small pieces is moved only a few times",
           "[link][length_prefixed][lines][unit]") {
     const auto moves_of = [](auto framing, BytesView begin) {
         belay::detail::StreamInput<decltype(framing)> input{framing};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: each line is a message, whichever end it has and however it comes; no line costs more than
-// the limit.
+// Goal: each line is a message, with either line end and however the stream is cut; no line
+// costs more than the limit. Method: streams cut everywhere.
 #include <belay/link/lines.hpp>
 
 #include "support/link/framing_suite.hpp"
@@ -36,19 +36,21 @@ TEST_CASE("Lines finds the same messages however the stream is cut", "[link][lin
         100);
 }
 
-TEST_CASE("Lines understands both ends, and empty lines", "[link][lines][unit]") {
+TEST_CASE("Lines accepts both line ends, and empty lines", "[link][lines][unit]") {
     CHECK(lines_in("a\nb\r\n\n\r\nc") == Findings{"\"a\"", "\"b\"", "\"\"", "\"\""});
     CHECK(lines_in("a\rb\r\n") == Findings{"\"a\rb\""});
 }
 
-TEST_CASE("A line of the limit passes, a longer one fails before its end", "[link][lines][unit]") {
+TEST_CASE("A line at the limit passes, and a longer one fails before its end",
+          "[link][lines][unit]") {
     CHECK(lines_in("12345\n") == Findings{"\"12345\""});
     CHECK(lines_in("12345\r\n") == Findings{"\"12345\""});
     CHECK(lines_in("123456") == Findings{"failed"});
     CHECK(lines_in("12345\rx") == Findings{"failed"});
 }
 
-TEST_CASE("Lines refuses to send what is no line", "[link][lines][unit]") {
+TEST_CASE("Lines rejects a message that contains a line end or exceeds the limit",
+          "[link][lines][unit]") {
     Bytes out;
     for (const char* const text : {"a\nb", "\n", "a\r", "123456"}) {
         CAPTURE(text);
@@ -60,7 +62,7 @@ TEST_CASE("Lines refuses to send what is no line", "[link][lines][unit]") {
     CHECK(as_text(out) == "a\rb\n\r\n");
 }
 
-TEST_CASE("A framing is told as seen only what it has looked at", "[link][lines][unit]") {
+TEST_CASE("CutHints::seen counts only bytes that the framing has examined", "[link][lines][unit]") {
     // Two lines are a message; it counts their ends as they come.
     struct Couplets {
         [[nodiscard]] part::Cut cut(BytesView bytes, const part::CutHints& hints) noexcept {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what link.hpp says of its types holds: concepts, sizes, what may throw.
+// Goal: the types of link.hpp satisfy their concepts, have the documented sizes, and throw only
+// as documented.
 #include <belay/link/link.hpp>
 
 using namespace belay;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a link only queues, outlives everything, and knows its attempt; a part sees what is its
-// own, and a slot what it holds.
+// Goal: a link only queues, outlives its machine, and stamps its attempt; a part sees its own
+// events, and a slot owns its value. Method: a machine without a transport.
 #include <belay/link/link.hpp>
 
 #include <memory>
@@ -30,7 +30,7 @@ struct BoxRig {
 
 }  // namespace
 
-TEST_CASE("Link without a machine answers gone", "[link][link][unit]") {
+TEST_CASE("Link without a machine returns gone", "[link][link][unit]") {
     const Link<std::string> link;
     CHECK_FALSE(link.alive());
     CHECK(link.opened() == belay::driver::Post::gone);
@@ -41,7 +41,7 @@ TEST_CASE("Link without a machine answers gone", "[link][link][unit]") {
     CHECK(m == "kept");
 }
 
-TEST_CASE("Link stamps what it posts with attempt, lane and depth", "[link][link][unit]") {
+TEST_CASE("Link stamps each event with attempt, lane and depth", "[link][link][unit]") {
     BoxRig r;
     const Link<std::string> below = r.link.child(2, 2).child().child(1, 1);
     CHECK(below.pong() == belay::driver::Post::taken);
@@ -52,7 +52,7 @@ TEST_CASE("Link stamps what it posts with attempt, lane and depth", "[link][link
     CHECK(e.lane == (2 | 1 << 2));
 }
 
-TEST_CASE("Link::closed has a cause, and passes while the connection lingers",
+TEST_CASE("Link::closed has a cause, and is accepted while the connection lingers",
           "[link][link][unit]") {
     BoxRig r;
     CHECK(r.link.closed() == belay::driver::Post::taken);
@@ -65,7 +65,7 @@ TEST_CASE("Link::closed has a cause, and passes while the connection lingers",
     CHECK(r.box->pop().failure.cause == Cause::planned);
 }
 
-TEST_CASE("Link::received leaves a refused message untouched", "[link][link][unit]") {
+TEST_CASE("Link::received leaves a rejected message unchanged", "[link][link][unit]") {
     BoxRig r;
     CHECK(receive(r.link, "1") == belay::driver::Post::taken);
     CHECK(receive(r.link, "2") == belay::driver::Post::taken);

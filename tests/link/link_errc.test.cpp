@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: every error of the link layer has a text, and the cause by which policies decide.
+// Method: all values.
 #include <belay/link/link_errc.hpp>
 
 #include "support/catch.hpp"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: other threads command in the order in which they speak, and read a status that is never
-// torn.
+// Goal: other threads send commands in order, and read a status that is never torn. Method:
+// threads.
 #include <belay/link/link_handle.hpp>
 
 #include <atomic>
@@ -14,14 +14,14 @@ using namespace std::chrono_literals;
 using belay_test::FakeTransport;
 using belay_test::Wire;
 
-TEST_CASE("LinkHandle of nothing answers gone", "[link][link_handle][unit]") {
+TEST_CASE("LinkHandle without a machine returns gone", "[link][link_handle][unit]") {
     const LinkHandle<std::string> handle;
     CHECK(handle.start() == belay::driver::Post::gone);
     CHECK(handle.post("x") == belay::driver::Post::gone);
     CHECK(handle.status() == LinkStatus{});
 }
 
-TEST_CASE("LinkHandle commands from other threads, in their order",
+TEST_CASE("LinkHandle sends commands from other threads in their order",
           "[link][link_handle][regression]") {
     Wire wire;
     LinkRig rig{FakeTransport<>{wire}};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: quiet says one line per outage and one on recovery, and errors pass; retry says each
-// attempt, wait, cause and rule.
+// Goal: level quiet logs one line per outage, one on recovery, and errors; level retry logs each
+// attempt, wait, cause and rule. Method: scripted connections.
 #include <belay/link/link_log.hpp>
 
 #include <belay/policy/cooldown_on.hpp>
@@ -50,7 +50,7 @@ struct Logged {
 
 }  // namespace
 
-TEST_CASE("Log, quiet: one line per outage, one on recovery", "[link][log][unit]") {
+TEST_CASE("LinkLog, quiet: one line per outage, one on recovery", "[link][log][unit]") {
     Logged l{LogLevel::quiet};
     l.open(0s);
     CHECK(l.lines == Seen{"api: connected"});
@@ -69,7 +69,7 @@ TEST_CASE("Log, quiet: one line per outage, one on recovery", "[link][log][unit]
     CHECK(l.lines == Seen{"api: lost (timed_out)"});
 }
 
-TEST_CASE("Log, quiet: a first connection that fails is one line too", "[link][log][unit]") {
+TEST_CASE("LinkLog, quiet: a first connection that fails is one line", "[link][log][unit]") {
     Logged l{LogLevel::quiet};
     l.close(0s, Cause::refused);
     l.run(1s);
@@ -79,7 +79,7 @@ TEST_CASE("Log, quiet: a first connection that fails is one line too", "[link][l
     CHECK(l.lines == Seen{"api: cannot connect (refused)", "api: connected again after 3.0 s"});
 }
 
-TEST_CASE("Log, quiet: errors that end the retries pass, and so does what follows them",
+TEST_CASE("LinkLog, quiet: errors that end the retries are logged, and so are later ones",
           "[link][log][regression]") {
     Logged l{LogLevel::quiet};
     l.open(0s);
@@ -93,7 +93,7 @@ TEST_CASE("Log, quiet: errors that end the retries pass, and so does what follow
         l.open(30s);
         CHECK(l.lines.back() == "api: connected again after 10.0 s");
     }
-    SECTION("it gave up") {
+    SECTION("retries ended") {
         l.close(20s, Cause::forbidden);
         CHECK(l.lines == Seen{"api: gave up after attempt 0 (forbidden)"});
         static_cast<void>(l.link.reconnect_now());
@@ -104,7 +104,8 @@ TEST_CASE("Log, quiet: errors that end the retries pass, and so does what follow
     CHECK(l.lines.size() == 2);
 }
 
-TEST_CASE("Log, quiet: what was planned or asked for is not news", "[link][log][unit]") {
+TEST_CASE("LinkLog, quiet: planned closes, gates and commands are not logged",
+          "[link][log][unit]") {
     Logged l{LogLevel::quiet};
     l.open(0s);
     l.run(20s);
@@ -123,7 +124,7 @@ TEST_CASE("Log, quiet: what was planned or asked for is not news", "[link][log][
     CHECK(l.lines.empty());
 }
 
-TEST_CASE("Log, retry: each attempt with number, wait, cause and rule", "[link][log][unit]") {
+TEST_CASE("LinkLog, retry: each attempt with number, wait, cause and rule", "[link][log][unit]") {
     Logged l{LogLevel::retry};
     l.close(0s, Cause::refused);
     l.run(1s);
@@ -149,7 +150,7 @@ TEST_CASE("Log, retry: each attempt with number, wait, cause and rule", "[link][
     CHECK(l.lines[1].find(" ms (none, gate)") != std::string::npos);
 }
 
-TEST_CASE("Log, retry: giving up names the rule", "[link][log][unit]") {
+TEST_CASE("LinkLog, retry: the end of the retries names the rule", "[link][log][unit]") {
     Logged l{LogLevel::retry};
     for (const Duration now : {0s, 1s, 3s, 7s}) {
         l.run(now);
@@ -158,7 +159,7 @@ TEST_CASE("Log, retry: giving up names the rule", "[link][log][unit]") {
     CHECK(l.lines.back() == "api: gave up after attempt 4 (refused, MaxAttempts)");
 }
 
-TEST_CASE("Log has a name and a level by default", "[link][log][unit]") {
+TEST_CASE("LinkLog has a name and a level by default", "[link][log][unit]") {
     Seen lines;
     LinkLog log{[&](std::string_view line) { lines.emplace_back(line); }};
     log.on_state({LinkState::connecting, {.state = LinkState::connected, .since = at(1s)}});

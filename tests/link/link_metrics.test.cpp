@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: every number of LinkMetrics is what happened, and what is scraped can be parsed, whatever a
-// link is called.
+// Goal: every number of LinkMetrics is right, and its text can be parsed with any name of a
+// link. Method: scripted connections.
 #include <belay/link/link_metrics.hpp>
 
 #include <map>
@@ -109,7 +109,7 @@ TEST_CASE("LinkMetrics counts attempts, failures, connections, losses and outage
         CHECK(m.failures(Cause::planned) == 1);
         CHECK(m.outages() == 2);
     }
-    SECTION("a shut gate is nobody's outage") {
+    SECTION("a shut gate is no outage") {
         m.rig.link.shut(Gate::hidden);
         m.rig.run(14s);
         m.rig.link.open(Gate::hidden);
@@ -119,7 +119,7 @@ TEST_CASE("LinkMetrics counts attempts, failures, connections, losses and outage
         CHECK(m.outages() == 1);
         CHECK(m.counters().losses == 1);
     }
-    SECTION("nor is a stop in the middle of one") {
+    SECTION("a stop during an outage ends it without a count") {
         m.close(14s, Cause::lost);
         m.rig.link.stop();
         m.rig.start(20s);
@@ -129,7 +129,7 @@ TEST_CASE("LinkMetrics counts attempts, failures, connections, losses and outage
     }
 }
 
-TEST_CASE("LinkMetrics takes what a Heartbeat tells", "[link][metrics][unit]") {
+TEST_CASE("LinkMetrics counts the events of a Heartbeat", "[link][metrics][unit]") {
     Metered m;
     m.rig.start();
     m.open(0s);
@@ -191,7 +191,8 @@ TEST_CASE("to_prometheus writes each family once, and each sample of each link",
     CHECK(parsed(alone).size() * 2 == samples.size());
 }
 
-TEST_CASE("LinkMetrics in a Tee leaves the others what they hear", "[link][metrics][unit]") {
+TEST_CASE("LinkMetrics in a Tee does not change the hooks of other observers",
+          "[link][metrics][unit]") {
     Wire wire;
     Notes notes;
     LinkRig rig{FakeTransport<>{wire}, Tee{LinkMetrics{"api"}, std::ref(notes)}};

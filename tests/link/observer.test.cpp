@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Goal: every documented form of every hook is called, with the right arguments, however the
-// observer is given, and nothing else is; a wrong form is refused.
+// Goal: every documented form of every hook is called with the right arguments, in every form of
+// observer; a wrong form does not compile. Method: one scenario with all events.
 #include <belay/link/observer.hpp>
 
-#include "support/core/told_in_every_way.hpp"
+#include "support/core/observed_in_every_form.hpp"
 #include "support/link/link_rig.hpp"
 
 using namespace belay;
@@ -92,16 +92,16 @@ const auto a_life_of_a_link = [](auto observer) {
     static_cast<void>(rig.link.handle().post("posted", 3));
     rig.run(0s);
 };
-const Told all_of_a_link{"connecting",
-                         "connected",
-                         "round trip 3 on 0",
-                         "conflict 45 on 0",
-                         "long enough to be on the heap on 0",
-                         "room 0",
-                         "unsent posted 3"};
+const Recorded all_of_a_link{"connecting",
+                             "connected",
+                             "round trip 3 on 0",
+                             "conflict 45 on 0",
+                             "long enough to be on the heap on 0",
+                             "room 0",
+                             "unsent posted 3"};
 
-struct HearsLink {
-    Told& told;
+struct LinkRecorder {
+    Recorded& told;
     void on_state(const Transition& t) { told.emplace_back(to_string(t.to.state)); }
     void on_message(std::string m, Lane l) { told.push_back(m + " on " + std::to_string(l)); }
     void on_writable(Lane l) { told.push_back("room " + std::to_string(l)); }
@@ -115,25 +115,25 @@ struct HearsLink {
         told.push_back("conflict " + std::to_string(d / 1s) + " on " + std::to_string(l));
     }
 };
-struct HearsLinkWithMachine {
-    Told& told;
+struct LinkRecorderWithMachine {
+    Recorded& told;
     void on_state(auto& link, const Transition& t) {
-        if (link.status() == t.to) HearsLink{told}.on_state(t);
+        if (link.status() == t.to) LinkRecorder{told}.on_state(t);
     }
     void on_message(auto& link, std::string&& m, Lane l) {
-        if (link.now() == at(0s)) HearsLink{told}.on_message(std::move(m), l);
+        if (link.now() == at(0s)) LinkRecorder{told}.on_message(std::move(m), l);
     }
     void on_writable(auto& link, Lane l) {
-        if (link.now() == at(0s)) HearsLink{told}.on_writable(l);
+        if (link.now() == at(0s)) LinkRecorder{told}.on_writable(l);
     }
     void on_unsent(auto& link, const std::string& m, Lane l) {
-        if (link.now() == at(0s)) HearsLink{told}.on_unsent(m, l);
+        if (link.now() == at(0s)) LinkRecorder{told}.on_unsent(m, l);
     }
     void on_round_trip(auto& link, Duration d, Lane l) {
-        if (link.now() == at(0s)) HearsLink{told}.on_round_trip(d, l);
+        if (link.now() == at(0s)) LinkRecorder{told}.on_round_trip(d, l);
     }
     void on_policy_conflict(auto& link, const Duration& d, Lane l) {
-        if (link.now() == at(0s)) HearsLink{told}.on_policy_conflict(d, l);
+        if (link.now() == at(0s)) LinkRecorder{told}.on_policy_conflict(d, l);
     }
 };
 struct LinkAllWrong : NoObserver {
@@ -154,12 +154,13 @@ static_assert(!LinkHooks::RoundTrip::right<LinkAllWrong> &&
 
 }  // namespace
 
-TEST_CASE("A Supervisor tells each hook, however its observer is given", "[link][observer][unit]") {
-    told_in_every_way<HearsLink>(a_life_of_a_link, all_of_a_link);
-    told_in_every_way<HearsLinkWithMachine>(a_life_of_a_link, all_of_a_link);
+TEST_CASE("Supervisor calls each hook, in every form of observer", "[link][observer][unit]") {
+    observed_in_every_form<LinkRecorder>(a_life_of_a_link, all_of_a_link);
+    observed_in_every_form<LinkRecorderWithMachine>(a_life_of_a_link, all_of_a_link);
 }
 
-TEST_CASE("A Supervisor's observer may hear nothing, if it says so", "[link][observer][unit]") {
+TEST_CASE("Observers of a Supervisor may declare that they have no hooks",
+          "[link][observer][unit]") {
     struct Silent : NoObserver {};
     a_life_of_a_link(Silent{});
     Silent silent;
@@ -175,7 +176,7 @@ TEST_CASE("Hooks are called in every documented form", "[link][observer][unit]")
     CHECK(watched(OnlyWritable{}) == Seen{"w"});
 }
 
-TEST_CASE("A writable outside connected is not passed on", "[link][observer][regression]") {
+TEST_CASE("A writable event outside connected is not passed on", "[link][observer][regression]") {
     Wire wire;
     LinkRig rig{FakeTransport<>{wire}};
     rig.start();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a part sees the events that are not its parent's, and a slot builds in place what cannot
-// move.
+// Goal: a part receives the events that are not its parent's, and a slot constructs in place a
+// type that cannot move. Method: small parts.
 #include <belay/link/part.hpp>
 
 #include "support/aborts.hpp"
@@ -40,7 +40,8 @@ TEST_CASE("part::rise hides a part's own events from the part inside", "[link][p
     CHECK(below.depth == 2);
 }
 
-TEST_CASE("Slot builds in place what can be neither copied nor moved", "[link][part][unit]") {
+TEST_CASE("Slot constructs in place a type that can be neither copied nor moved",
+          "[link][part][unit]") {
     struct Pinned {
         explicit Pinned(int* d) : deaths{d}, self{this} {}
         Pinned(const Pinned&) = delete;

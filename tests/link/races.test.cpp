@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: the races that a supervised connection can lose, each by a case of its own. Method: the
-// wire and the time are played by hand, so that each race is run in its worst order.
+// Goal: a supervised connection behaves correctly in each known race between timers, commands,
+// gates and the peer. Method: scripted transport and time, so that each race runs in its worst
+// order.
 #include <belay/link/supervisor.hpp>
 
 #include <algorithm>
@@ -73,8 +74,7 @@ bool says_down(LinkRig<T, O>& rig) {
 
 // ---- time ---------------------------------------------------------------------------------------
 
-TEST_CASE("race 27: a timer that is hours late leads to one dial, and to a probe first",
-          "[link][race]") {
+TEST_CASE("A timer that is hours late causes one dial, and a probe first", "[link][race]") {
     SECTION("cooldown") {
         Bare b{bare};
         b.rig.start();
@@ -102,7 +102,7 @@ TEST_CASE("race 27: a timer that is hours late leads to one dial, and to a probe
     }
 }
 
-TEST_CASE("race 28: a clock that goes back changes nothing", "[link][race]") {
+TEST_CASE("A clock that steps back changes nothing", "[link][race]") {
     Beaten b{beaten};
     b.connect();
     b.rig.link.advance(at(9s));
@@ -115,8 +115,7 @@ TEST_CASE("race 28: a clock that goes back changes nothing", "[link][race]") {
     CHECK(b.rig.state() == LinkState::connected);
 }
 
-TEST_CASE("race 29: after eight hours of sleep the connection is a suspect, and asked",
-          "[link][race]") {
+TEST_CASE("After eight hours of sleep the connection is suspect, and is probed", "[link][race]") {
     Beaten b{beaten};
     b.connect();
     b.rig.run(10s);
@@ -129,16 +128,16 @@ TEST_CASE("race 29: after eight hours of sleep the connection is a suspect, and 
         CHECK(b.rig.state() == LinkState::connected);
         CHECK(b.notes.seen.empty());
     }
-    SECTION("it does not, and was stable: it is lost, which is no try") {
+    SECTION("it does not answer and was stable: it is lost, without counting an attempt") {
         b.rig.run(8h + 5s);
         CHECK(b.rig.state() == LinkState::cooldown);
         CHECK(b.rig.link.status().attempt == 0);
     }
-    SECTION("the owner may ask by himself, and wait shorter") {
+    SECTION("the owner may call probe_now with a shorter limit") {
         b.wire.link.pong();
         b.rig.run(8h);
         const int pings = b.wire.pings;
-        SECTION("here") { b.rig.link.probe_now(2s); }
+        SECTION("from the same thread") { b.rig.link.probe_now(2s); }
         SECTION("from another thread") { b.rig.link.handle().probe_now(2s); }
         b.rig.run(8h);
         CHECK(b.wire.pings == pings + 1);
@@ -149,7 +148,7 @@ TEST_CASE("race 29: after eight hours of sleep the connection is a suspect, and 
     }
 }
 
-TEST_CASE("race 30: whoever slept through the end of a wait does not dial at the instant of waking",
+TEST_CASE("A supervisor that slept through the end of a wait does not dial in the moment of waking",
           "[link][race]") {
     std::vector<Duration> waits;
     for (std::uint64_t seed = 1; seed <= 100; ++seed) {
@@ -172,7 +171,7 @@ TEST_CASE("race 30: whoever slept through the end of a wait does not dial at the
 
 // ---- gates --------------------------------------------------------------------------------------
 
-TEST_CASE("race 35: a gate that flips within its grace tears nothing down", "[link][race]") {
+TEST_CASE("A gate that shuts and opens within its grace closes no connection", "[link][race]") {
     Bare b{bare};
     b.connect();
     SECTION("in one turn") {
@@ -209,7 +208,7 @@ TEST_CASE("race 35: a gate that flips within its grace tears nothing down", "[li
         b.rig.run(7s);
         CHECK(b.notes.seen.empty());
     }
-    SECTION("it stays shut: once, when the grace is over, and not a moment earlier") {
+    SECTION("it stays shut: closes once, when the grace is over, and not earlier") {
         b.rig.link.shut(Gate::hidden, 5s);
         b.rig.run(0s);
         // Said again it does not begin anew.
@@ -221,14 +220,14 @@ TEST_CASE("race 35: a gate that flips within its grace tears nothing down", "[li
         CHECK(b.notes.seen == Seen{"offline"});
         CHECK(b.rig.link.core().deadline() == never);
     }
-    SECTION("a grace that is taken back acts at once") {
+    SECTION("a grace that is withdrawn acts at once") {
         b.rig.link.shut(Gate::hidden, 5s);
         b.rig.run(1s);
         b.rig.link.shut(Gate::hidden);
         b.rig.run(1s);
         CHECK(b.notes.seen == Seen{"offline"});
     }
-    SECTION("one gate's grace says nothing of another's") {
+    SECTION("the grace of one gate does not apply to another") {
         b.rig.link.shut(Gate::network, 2s);
         b.rig.link.shut(Gate::hidden, 5s);
         b.rig.run(1s);
@@ -246,7 +245,7 @@ TEST_CASE("race 35: a gate that flips within its grace tears nothing down", "[li
         b.rig.run(7s);
         CHECK(b.rig.state() != LinkState::offline);
     }
-    SECTION("without a grace one turn of it tears down once") {
+    SECTION("without a grace one shut closes once") {
         b.rig.link.shut(Gate::hidden);
         b.rig.link.open(Gate::hidden);
         b.rig.run(0s);
@@ -257,7 +256,7 @@ TEST_CASE("race 35: a gate that flips within its grace tears nothing down", "[li
 
 // ---- credentials, breaker -----------------------------------------------------------------------
 
-TEST_CASE("race 45: new credentials end a live connection only where that is asked for",
+TEST_CASE("New credentials end an open connection only with SupervisorCoreOptions::recycle",
           "[link][race]") {
     const bool recycle = GENERATE(false, true);
     Wire wire;
@@ -276,7 +275,7 @@ TEST_CASE("race 45: new credentials end a live connection only where that is ask
         link.handle().credentials();
         run(1s);
     }
-    SECTION("while it is being opened: that goes on first") {
+    SECTION("while it is being opened: the attempt goes on first") {
         link.handle().credentials();
         run(1s);
         CHECK(link.status().state == LinkState::connecting);
@@ -303,7 +302,7 @@ TEST_CASE("race 45: new credentials end a live connection only where that is ask
     CHECK(wire.dials == 2);
 }
 
-TEST_CASE("race 47: of many that wait for a breaker one may try, and the others wait on",
+TEST_CASE("Of many supervisors that wait for a breaker one dials, and the others keep waiting",
           "[link][race]") {
     CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{10s}};
     Random bits{Seed{1}};
@@ -344,7 +343,7 @@ TEST_CASE("race 47: of many that wait for a breaker one may try, and the others 
 
 // ---- the end ------------------------------------------------------------------------------------
 
-TEST_CASE("race 62: a drain ends stopped, whatever the peer does meanwhile", "[link][race]") {
+TEST_CASE("Supervisor::drain ends in stopped, whatever the peer does meanwhile", "[link][race]") {
     Bare b{bare};
     b.connect();
     REQUIRE(b.rig.link.send("last word") == SendResult::sent);
@@ -360,7 +359,7 @@ TEST_CASE("race 62: a drain ends stopped, whatever the peer does meanwhile", "[l
     b.rig.run(1s);
     CHECK(b.notes.seen == Seen{"draining", "message answer on 0"});
     b.notes.seen.clear();
-    SECTION("all has left") {
+    SECTION("everything is sent") {
         b.wire.link.closed(Failure{.cause = Cause::planned});
         b.rig.run(1s);
         CHECK(b.rig.link.status().failure.cause == Cause::none);
@@ -376,14 +375,14 @@ TEST_CASE("race 62: a drain ends stopped, whatever the peer does meanwhile", "[l
         b.rig.run(5s);
         CHECK(b.rig.link.status().failure.error() == LinkErrc::not_drained);
     }
-    SECTION("it is told again, with less time") {
+    SECTION("drain() again, with less time") {
         b.rig.link.drain(1s);
         b.rig.run(1s);
         b.rig.link.drain(1h);
         b.rig.run(2s);
     }
     SECTION("stop() ends it") { b.rig.link.stop(); }
-    SECTION("commands that would bring it up do nothing") {
+    SECTION("commands that would reconnect have no effect") {
         b.rig.link.start();
         b.rig.link.reconnect_now(true);
         b.rig.link.credentials();
@@ -402,7 +401,7 @@ TEST_CASE("race 62: a drain ends stopped, whatever the peer does meanwhile", "[l
     CHECK(b.notes.seen == Seen{"connecting"});
 }
 
-TEST_CASE("race 62: evidence against a connection that is being drained is no second goodbye",
+TEST_CASE("Supervisor::report_unhealthy during a drain does not close a second time",
           "[link][race]") {
     Bare b{bare};
     b.connect();
@@ -418,8 +417,8 @@ TEST_CASE("race 62: evidence against a connection that is being drained is no se
     CHECK(b.rig.state() == LinkState::stopped);
 }
 
-TEST_CASE("race 62: a drain without anything to wait for ends at once", "[link][race]") {
-    SECTION("the connection has no goodbye: what was sent was handed over") {
+TEST_CASE("Supervisor::drain with nothing to wait for ends at once", "[link][race]") {
+    SECTION("the connection has no graceful close: its messages were handed over") {
         Rude b{rude};
         b.connect();
         b.rig.link.drain(5s);
@@ -437,8 +436,7 @@ TEST_CASE("race 62: a drain without anything to wait for ends at once", "[link][
     }
 }
 
-TEST_CASE("race 62: a frozen peer does not hold a drain for longer than its heartbeat",
-          "[link][race]") {
+TEST_CASE("A frozen peer does not delay a drain for longer than its heartbeat", "[link][race]") {
     Beaten b{beaten};
     b.connect();
     b.rig.link.drain(10min);
@@ -452,8 +450,9 @@ TEST_CASE("race 62: a frozen peer does not hold a drain for longer than its hear
 
 // ---- too many pings -----------------------------------------------------------------------------
 
-TEST_CASE("race 71: a peer that is pinged too often is pinged half as often, at any price",
-          "[link][race]") {
+TEST_CASE(
+    "A peer that closes with too_many_pings is pinged half as often, over all later connections",
+    "[link][race]") {
     Beaten b{beaten};
     b.rig.start();
     Duration now{};
@@ -501,7 +500,7 @@ TEST_CASE("race 71: a peer that is pinged too often is pinged half as often, at 
     CHECK(b.notes.conflicts.back() == 1h + 5s);
 }
 
-TEST_CASE("race 71: other failures that ask for patience change no interval", "[link][race]") {
+TEST_CASE("Other overload failures do not change the ping interval", "[link][race]") {
     Beaten b{beaten};
     b.connect();
     b.wire.link.closed(Failure{.cause = Cause::overloaded});
@@ -513,7 +512,7 @@ TEST_CASE("race 71: other failures that ask for patience change no interval", "[
     CHECK(b.wire.pings == 1);
 }
 
-TEST_CASE("Commands refuse times that mean nothing, where they are given", "[link][race]") {
+TEST_CASE("Commands abort on invalid durations in the call itself", "[link][race]") {
     Beaten b{beaten};
     const auto refused = [](auto&& f) {
         return aborts_with(f).find("Supervisor::") != std::string::npos;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: whatever user code a supervisor runs, it may give any command from inside of it, and hooks
-// may end the supervisor; what follows is one path of states, and a link that lives on.
-// Method: every command, in every place, at its first calls; AddressSanitizer sees the rest.
+// Goal: all user code that a supervisor runs may give any command, and hooks may destroy the
+// supervisor; the states stay one valid path, and the link stays alive. Method: every command,
+// in every place, at its first calls; AddressSanitizer finds the rest.
 #include <belay/link/supervisor.hpp>
 
 #include <functional>
@@ -17,7 +17,7 @@
 
 #include "support/catch.hpp"
 #include "support/link/link_rig.hpp"
-#include "support/link/stage.hpp"
+#include "support/link/scripted_link.hpp"
 
 using namespace belay;
 using namespace belay_test;
@@ -26,17 +26,17 @@ using namespace std::chrono_literals;
 namespace {
 
 template <bool Full>
-using StagedLink =
-    Supervisor<decltype(stage_transport<Full>(std::declval<Stage&>())), StageRule, StageApp>;
+using StagedLink = Supervisor<decltype(scripted_transport<Full>(std::declval<ScriptedLink&>())),
+                              ScriptedRule, ScriptedApp>;
 
 template <class L>
-struct StagedCommand {
+struct ScriptedCommand {
     const char* name;
     std::function<void(std::unique_ptr<L>&)> give;
 };
 
 template <class L>
-std::vector<StagedCommand<L>> staged_commands() {
+std::vector<ScriptedCommand<L>> staged_commands() {
     return {
         {"start", [](auto& link) { link->start(); }},
         {"stop", [](auto& link) { link->stop(); }},
@@ -61,23 +61,23 @@ std::vector<StagedCommand<L>> staged_commands() {
 /// One life, in which `command` is given where `place` is reached for the nth time.
 template <bool Full>
 std::string staged_life(const std::function<void(const std::string&)>& look,
-                        const StagedCommand<StagedLink<Full>>* command = nullptr,
+                        const ScriptedCommand<StagedLink<Full>>* command = nullptr,
                         const std::string& place = {}, int nth = 0) {
-    Stage stage;
-    auto link =
-        std::make_unique<StagedLink<Full>>(stage_transport<Full>(stage), StageRule{&stage},
-                                           SupervisorOptions{.messages_max = 1}, StageApp{&stage});
-    stage.loop.attach(*link);
-    stage.reach = [&](const std::string& reached) {
+    ScriptedLink script;
+    auto link = std::make_unique<StagedLink<Full>>(
+        scripted_transport<Full>(script), ScriptedRule{&script},
+        SupervisorOptions{.messages_max = 1}, ScriptedApp{&script});
+    script.loop.attach(*link);
+    script.reach = [&](const std::string& reached) {
         if (look) look(reached);
         if (command == nullptr || link == nullptr || reached != place || --nth != 0) return;
         command->give(link);
     };
-    play(stage, [&] { return link.get(); });
-    if (link != nullptr) prove_alive(stage, *link);
+    play(script, [&] { return link.get(); });
+    if (link != nullptr) prove_alive(script, *link);
     link.reset();
-    stage.expect(stage.live == 0, "a connection outlives its link");
-    return stage.wrong;
+    script.expect(script.live == 0, "a connection outlives its link");
+    return script.wrong;
 }
 
 template <bool Full>
@@ -98,21 +98,22 @@ void all_commands_in_all_places() {
 
 }  // namespace
 
-TEST_CASE("Supervisor takes every command in all user code that it runs",
+TEST_CASE("Supervisor accepts every command in all user code that it runs",
           "[link][reentry][fault]") {
-    SECTION("of connections that say goodbye") { all_commands_in_all_places<true>(); }
-    SECTION("of connections that do not") { all_commands_in_all_places<false>(); }
+    SECTION("with connections that close gracefully") { all_commands_in_all_places<true>(); }
+    SECTION("with connections that do not") { all_commands_in_all_places<false>(); }
 }
 
-TEST_CASE("Supervisor::stop in what hears a breaker is the next decision",
+TEST_CASE("Supervisor::stop in an observer of a breaker is the next decision",
           "[link][reentry][fault]") {
-    struct Hears {
+    struct BreakerAction {
         std::function<void()>* act;
         void on_breaker(const BreakerEvent&) noexcept { (*act)(); }
     };
     std::function<void()> act = [] {};
-    CircuitBreaker<SteadyClock, ConsecutiveFailures, OpenFor, Hears> breaker{
-        ConsecutiveFailures{1}, OpenFor{300s}, SteadyClock{}, HalfOpenOptions{}, Hears{&act}};
+    CircuitBreaker<SteadyClock, ConsecutiveFailures, OpenFor, BreakerAction> breaker{
+        ConsecutiveFailures{1}, OpenFor{300s}, SteadyClock{}, HalfOpenOptions{},
+        BreakerAction{&act}};
     Wire wire;
     Notes notes;
     Supervisor link{FakeTransport<>{wire}, Policy{Shared{breaker}}, {}, std::ref(notes)};
@@ -128,12 +129,12 @@ TEST_CASE("Supervisor::stop in what hears a breaker is the next decision",
     CHECK(link.deadline() == never);
 }
 
-TEST_CASE("Supervisor::stop in front of a dial lets the goodbye before that go on",
+TEST_CASE("Supervisor::stop before a dial lets the graceful close of the last connection continue",
           "[link][reentry][fault]") {
-    Stage stage;
+    ScriptedLink script;
     Wire wire;
     Notes notes;
-    Supervisor link{FakeTransport<>{wire}, StageRule{&stage}, {}, std::ref(notes)};
+    Supervisor link{FakeTransport<>{wire}, ScriptedRule{&script}, {}, std::ref(notes)};
     const auto run = [&](Duration until) {
         for (int i = 0; i < 10 && link.deadline() <= at(until); ++i) link.advance(at(until));
     };
@@ -142,11 +143,11 @@ TEST_CASE("Supervisor::stop in front of a dial lets the goodbye before that go o
     wire.link.opened();
     run(0s);
     SECTION("in a rule") {
-        stage.reach = [&](const std::string& place) {
+        script.reach = [&](const std::string& place) {
             if (place == "rule begins") link.stop();
         };
     }
-    SECTION("in the goodbye") {
+    SECTION("in the close") {
         wire.on_close = [&] { link.stop(); };
     }
     CHECK(link.reconnect_now().granted);
@@ -158,9 +159,9 @@ TEST_CASE("Supervisor::stop in front of a dial lets the goodbye before that go o
     CHECK(wire.live == 0);
 }
 
-TEST_CASE("Supervisor::stop in a send outside of a turn is told when that has returned",
+TEST_CASE("Supervisor::stop in a send outside of a turn is reported when the send has returned",
           "[link][reentry][fault]") {
-    Stage stage;
+    ScriptedLink script;
     Wire wire;
     struct Ends {
         std::function<void()>* act;
@@ -172,24 +173,24 @@ TEST_CASE("Supervisor::stop in a send outside of a turn is told when that has re
     using S = Supervisor<FakeTransport<>, decltype(doubling()), Ends>;
     auto link =
         std::make_unique<S>(FakeTransport<>{wire}, doubling(), SupervisorOptions{}, Ends{&end});
-    stage.loop.attach(*link);
+    script.loop.attach(*link);
     link->start();
-    stage.run(0s);
+    script.run(0s);
     wire.link.opened();
-    stage.run(0s);
+    script.run(0s);
     wire.on_send = [&] { link->stop(); };
     // As any hook may.
     end = [&] { link.reset(); };
     CHECK(link->send("x") == SendResult::sent);
     CHECK(link != nullptr);
-    stage.run(0s);
+    script.run(0s);
     CHECK(link == nullptr);
     CHECK(wire.live == 0);
 }
 
-TEST_CASE("Supervisor::stop whose hook throws still ends the goodbye in time",
+TEST_CASE("Supervisor::stop whose hook throws still ends the graceful close in time",
           "[link][reentry][fault]") {
-    Stage stage;
+    ScriptedLink script;
     Wire wire;
     struct Throws {
         void on_state(const Transition& t) {
@@ -197,13 +198,13 @@ TEST_CASE("Supervisor::stop whose hook throws still ends the goodbye in time",
         }
     };
     Supervisor link{FakeTransport<>{wire}, doubling(), {}, Throws{}};
-    stage.loop.attach(link);
+    script.loop.attach(link);
     link.start();
-    stage.run(0s);
+    script.run(0s);
     wire.link.opened();
-    stage.run(1min);
+    script.run(1min);
     CHECK_THROWS_AS(link.stop(), int);
     CHECK(wire.live == 1);
-    stage.run(10s);
+    script.run(10s);
     CHECK(wire.live == 0);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: one accepted connection: its messages in order, its end once, a bounded goodbye, nothing
-// afterwards.
+// Goal: one accepted connection has its messages in order, one end, a limited time to close, and
+// no event afterwards. Method: scripted transports.
 #include <belay/link/served_link.hpp>
 
 #include <functional>
@@ -58,7 +58,7 @@ struct ActsInCheck {
 
 }  // namespace
 
-TEST_CASE("ServedLink hands on messages, and asks for more when there is room",
+TEST_CASE("ServedLink delivers messages, and reads on when it has capacity",
           "[link][served_link][unit]") {
     Served s;
     CHECK(s.link.deadline() == never);
@@ -75,7 +75,7 @@ TEST_CASE("ServedLink hands on messages, and asks for more when there is room",
     CHECK_FALSE(s.link.take_writable());
 }
 
-TEST_CASE("ServedLink may be aborted in all that its transport is told",
+TEST_CASE("ServedLink may be aborted in every call of its transport",
           "[link][served_link][fault]") {
     Wire wire;
     bool existed = false;
@@ -164,7 +164,8 @@ TEST_CASE("ServedLink bounds messages and output through decorators, where the c
     CHECK(a.output_limit == 50);
 }
 
-TEST_CASE("ServedLink knows of an end behind what was not taken", "[link][served_link][unit]") {
+TEST_CASE("ServedLink::has_hung_up reports an end before its messages are processed",
+          "[link][served_link][unit]") {
     Served s;
     CHECK_FALSE(s.link.has_hung_up());
     receive(s.wire.link, "unread");
@@ -192,7 +193,7 @@ TEST_CASE("ServedLink ends with its connection", "[link][served_link][unit]") {
     CHECK(s.link.deadline() == never);
 }
 
-TEST_CASE("ServedLink says goodbye, for a while", "[link][served_link][unit]") {
+TEST_CASE("ServedLink::close gives the peer limited time", "[link][served_link][unit]") {
     Served s;
     s.run(1s);
     s.link.advance(at(1s), 3, [](std::string, Lane) {});
@@ -203,7 +204,7 @@ TEST_CASE("ServedLink says goodbye, for a while", "[link][served_link][unit]") {
     receive(s.wire.link, "ignored");
     s.run(2s);
     CHECK_FALSE(s.link.ended());
-    SECTION("the peer's goodbye ends it") {
+    SECTION("the peer's close ends it") {
         s.wire.link.closed();
         s.run(2s);
     }
@@ -212,7 +213,7 @@ TEST_CASE("ServedLink says goodbye, for a while", "[link][served_link][unit]") {
     CHECK(s.seen.empty());
 }
 
-TEST_CASE("ServedLink rests while it says goodbye to a peer that it had refused",
+TEST_CASE("ServedLink is idle while it closes the connection of a peer with rejected messages",
           "[link][served_link][regression]") {
     Served s;
     s.run(1s);
@@ -231,7 +232,7 @@ TEST_CASE("ServedLink rests while it says goodbye to a peer that it had refused"
     CHECK(s.link.ended());
 }
 
-TEST_CASE_METHOD(BeatingLink, "ServedLink reports nothing of decorators while it says goodbye",
+TEST_CASE_METHOD(BeatingLink, "ServedLink runs no timers of decorators while it closes",
                  "[link][served_link][unit]") {
     wire.link.opened();
     run(0s);
@@ -243,7 +244,7 @@ TEST_CASE_METHOD(BeatingLink, "ServedLink reports nothing of decorators while it
     CHECK(link.ended());
 }
 
-TEST_CASE("ServedLink may be closed or aborted while it hands on a message",
+TEST_CASE("ServedLink may be closed or aborted while it delivers a message",
           "[link][served_link][fault]") {
     Served s;
     receive(s.wire.link, "1");
@@ -262,7 +263,7 @@ TEST_CASE("ServedLink may be closed or aborted while it hands on a message",
     CHECK(s.wire.live == 0);
 }
 
-TEST_CASE("ServedLink in a nest wakes its own entry, also when its end comes from outside",
+TEST_CASE("ServedLink in a machine group wakes its own entry, also when it is ended from outside",
           "[link][served_link][unit]") {
     struct Child {
         explicit Child(Wire& wire) : link{FakeTransport<>{wire}, 2, Waker{}, 1} {}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: the coarse view says disconnected until the first retry has failed, then reconnecting with
-// its attempt.
+// Goal: connectivity is disconnected until the first retry has failed, then reconnecting with
+// its attempt. Method: the core as a value.
 #include <belay/link/status.hpp>
 
 #include "support/link/link_rig.hpp"
@@ -64,7 +64,7 @@ TEST_CASE("connectivity of a loss: disconnected until the first retry has failed
     v.rig.start();
     v.connect(0s);
     SECTION("of a stable connection") { v.rig.run(20s); }
-    SECTION("of a young one") { v.rig.run(5s); }
+    SECTION("of a connection that was not stable") { v.rig.run(5s); }
     v.fail(20s);
     CHECK(v.view().kind == Kind::disconnected);
     CHECK(v.view().since == at(20s));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what is written is what was put in, in order, however it is taken out.
+// Goal: StreamOutput returns its bytes in order, however they are consumed. Method: random
+// consumption.
 #include <belay/link/detail/stream_output.hpp>
 
 #include <string>

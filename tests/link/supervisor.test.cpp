@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: the shell carries out what the core decides, in the order of the contract, whatever user
-// code does.
+// Goal: the supervisor carries out the decisions of its core, in the order of the contract,
+// whatever user code does. Method: scripted transports.
 #include <belay/link/supervisor.hpp>
 
 #include <memory>
@@ -85,7 +85,7 @@ TEST_CASE("Supervisor connects, loses, waits and connects again", "[link][superv
     CHECK(rig.wire.most_live == 1);
 }
 
-TEST_CASE("Supervisor with MaxElapsed gives up on a first attempt that is never let through",
+TEST_CASE("Supervisor with MaxElapsed gives up a first attempt that is never let through",
           "[link][supervisor][regression]") {
     CircuitBreaker breaker{ConsecutiveFailures{5}, OpenFor{10s}};
     breaker.set_mode(BreakerMode::forced_open);
@@ -106,7 +106,8 @@ TEST_CASE("Supervisor with MaxElapsed gives up on a first attempt that is never 
     CHECK(notes.seen.back() == "failed");
 }
 
-TEST_CASE("Supervisor queues what a transport reports inside open", "[link][supervisor][unit]") {
+TEST_CASE("Supervisor queues the events that a transport reports inside open",
+          "[link][supervisor][unit]") {
     Rig<> rig;
     rig.wire.on_open = [](Link<std::string> link) {
         std::string m = "hello";
@@ -130,7 +131,7 @@ TEST_CASE("Supervisor survives a million synchronous failures without growing th
     CHECK(wire.most_live == 1);
 }
 
-TEST_CASE("Supervisor drops what an old epoch reports", "[link][supervisor][unit]") {
+TEST_CASE("Supervisor ignores events of an earlier epoch", "[link][supervisor][unit]") {
     Rig<> rig;
     rig.connect();
     const Link<std::string> old = rig.wire.link;
@@ -149,7 +150,7 @@ TEST_CASE("Supervisor drops what an old epoch reports", "[link][supervisor][unit
     CHECK(rig.notes.seen.empty());
 }
 
-TEST_CASE("Supervisor::stop outside a turn has told everything when it returns",
+TEST_CASE("Supervisor::stop outside a turn has called all hooks when it returns",
           "[link][supervisor][unit]") {
     Rig<> rig;
     rig.connect();
@@ -160,7 +161,7 @@ TEST_CASE("Supervisor::stop outside a turn has told everything when it returns",
     // The goodbye is under way, bounded by the linger.
     CHECK(rig.wire.log.back() == "close");
     CHECK(rig.link.deadline() == at(2s));
-    SECTION("and the peer's goodbye ends the linger") {
+    SECTION("and the peer's close ends the linger") {
         CHECK(rig.wire.link.closed() == belay::driver::Post::taken);
         rig.run(1s);
     }
@@ -169,7 +170,7 @@ TEST_CASE("Supervisor::stop outside a turn has told everything when it returns",
     CHECK(rig.notes.seen.back() == "stopped");
 }
 
-TEST_CASE("Supervisor::stop inside a hook acts at once and tells after the hook",
+TEST_CASE("Supervisor::stop inside a hook acts at once, and is reported after the hook",
           "[link][supervisor][unit]") {
     Rig<> rig;
     rig.notes.message_hook = [&](const std::string&) {
@@ -204,7 +205,7 @@ TEST_CASE("Supervisor::start after stop in one hook makes one new attempt",
     CHECK(rig.wire.live == 1);
 }
 
-TEST_CASE("Supervisor::stop voids a start that was not carried out yet",
+TEST_CASE("Supervisor::stop cancels a start that was not carried out yet",
           "[link][supervisor][unit]") {
     Rig<> rig;
     rig.link.start();
@@ -299,7 +300,7 @@ TEST_CASE("Supervisor counts an open that throws as a failed attempt",
     CHECK(rig.wire.dials == 2);
 }
 
-TEST_CASE("Supervisor takes the worst of two failures of one turn, once",
+TEST_CASE("Supervisor reports the worst of two failures of one turn, once",
           "[link][supervisor][unit]") {
     Rig<> rig;
     rig.connect();
@@ -313,7 +314,7 @@ TEST_CASE("Supervisor takes the worst of two failures of one turn, once",
     CHECK(rig.link.status().state == LinkState::connecting);
 }
 
-TEST_CASE("Supervisor refuses messages above its limit and asks for them once there is room",
+TEST_CASE("Supervisor rejects messages above its limit, and resumes reading when it has capacity",
           "[link][supervisor][unit]") {
     Wire wire;
     HookedNotes notes;
@@ -336,7 +337,7 @@ TEST_CASE("Supervisor refuses messages above its limit and asks for them once th
     CHECK(wire.link.received(std::move(m)) == belay::driver::Post::taken);
 }
 
-TEST_CASE("Supervisor hands back what a handle posted and nobody could send",
+TEST_CASE("Supervisor returns posted messages that could not be sent by on_unsent",
           "[link][supervisor][unit]") {
     Rig<> rig;
     const auto handle = rig.link.handle();
@@ -362,12 +363,12 @@ TEST_CASE("Supervisor::report_unhealthy is a failure like any other", "[link][su
     CHECK(rig.link.status().state == LinkState::cooldown);
 }
 
-TEST_CASE("Supervisor::report_unhealthy lets what was sent leave, until the next attempt",
+TEST_CASE("Supervisor::report_unhealthy lets sent bytes leave, until the next attempt",
           "[link][supervisor][regression]") {
     Rig<> rig;
     rig.connect();
     rig.link.report_unhealthy();
-    SECTION("the peer says goodbye, too") {
+    SECTION("the peer closes, too") {
         rig.run(0s);
         CHECK(rig.link.status().state == LinkState::cooldown);
         CHECK(rig.wire.log.back() == "close");
@@ -382,7 +383,7 @@ TEST_CASE("Supervisor::report_unhealthy lets what was sent leave, until the next
         CHECK(rig.wire.log == std::vector<std::string>{"open", "close", "destroy", "open"});
         CHECK(rig.wire.most_live == 1);
     }
-    SECTION("a second report, and a stop, leave the goodbye alone") {
+    SECTION("a second report, and a stop, do not interrupt the close") {
         rig.link.report_unhealthy();
         SECTION("in a turn") { rig.run(0s); }
         SECTION("by stop") {
@@ -392,14 +393,14 @@ TEST_CASE("Supervisor::report_unhealthy lets what was sent leave, until the next
         CHECK(rig.wire.log.back() == "close");
         CHECK(rig.wire.live == 1);
     }
-    SECTION("nothing is said to a connection that has ended by itself") {
+    SECTION("a connection that has ended already is not closed again") {
         rig.wire.link.closed();
         rig.run(0s);
         CHECK(rig.wire.log == std::vector<std::string>{"open", "destroy"});
     }
 }
 
-TEST_CASE("Supervisor bounds a transport that repeats itself", "[link][supervisor][fault]") {
+TEST_CASE("Supervisor ignores repeated events of a transport", "[link][supervisor][fault]") {
     Rig<> rig;
     rig.link.start();
     rig.run(0s);
@@ -423,7 +424,7 @@ TEST_CASE("Handles and links outlive their supervisor", "[link][supervisor][faul
     CHECK(link.opened() == belay::driver::Post::gone);
 }
 
-TEST_CASE("Supervisor::report_unhealthy without a connection harms no later one",
+TEST_CASE("Supervisor::report_unhealthy without a connection does not affect a later one",
           "[link][supervisor][regression]") {
     Rig<> rig;
     rig.connect();
@@ -454,7 +455,7 @@ TEST_CASE("Supervisor is not connected by an open that reported opened and then 
     CHECK(rig.notes.seen == Rig<>::Seen{"connecting", "cooldown"});
 }
 
-TEST_CASE("Supervisor gives the policy's permits back when it is destroyed",
+TEST_CASE("Supervisor returns the policy's permits when it is destroyed",
           "[link][supervisor][regression]") {
     struct Permit {
         int* held;
@@ -486,7 +487,8 @@ TEST_CASE("Supervisor::stop does not linger for a connection that has ended alre
     CHECK(rig.notes.seen == Rig<>::Seen{"connecting", "connected", "stopped"});
 }
 
-TEST_CASE("Supervisor of a late driver: what arrived in time counts", "[link][supervisor][unit]") {
+TEST_CASE("Supervisor with a late driver accepts events that arrived before the deadline",
+          "[link][supervisor][unit]") {
     Rig<> rig;
     rig.link.start();
     rig.run(0s);
@@ -505,18 +507,18 @@ TEST_CASE("Supervisor::stop in open destroys the connection that it returned",
     CHECK(rig.wire.live == 0);
 }
 
-TEST_CASE("Supervisor::stop in close is told last, and nothing is dialled behind it",
+TEST_CASE("Supervisor::stop in close is reported last, and no dial follows it",
           "[link][supervisor][fault]") {
     Rig<> rig;
     rig.connect();
     rig.notes.seen.clear();
     rig.wire.on_close = [&] { rig.link.stop(); };
-    SECTION("of a connection that is made anew") {
+    SECTION("of a connection that is replaced") {
         CHECK(rig.link.reconnect_now().granted);
         rig.run(0s);
         CHECK(rig.notes.seen == Rig<>::Seen{"connecting", "stopped"});
     }
-    SECTION("of one that a gate ends") {
+    SECTION("of one that a gate closes") {
         rig.link.shut(Gate::paused);
         rig.run(0s);
         CHECK(rig.notes.seen == Rig<>::Seen{"offline", "stopped"});
@@ -533,7 +535,8 @@ TEST_CASE("Supervisor::stop in close is told last, and nothing is dialled behind
     CHECK(rig.wire.live == 0);
 }
 
-TEST_CASE("Supervisor::stop in send says goodbye, if there is one", "[link][supervisor][fault]") {
+TEST_CASE("Supervisor::stop in send closes gracefully, if the connection can",
+          "[link][supervisor][fault]") {
     Rig<> rig;
     rig.connect();
     rig.notes.seen.clear();
@@ -578,7 +581,7 @@ TEST_CASE("Supervisor::stop in send ends the connection when its call has return
         CHECK(existed);
         CHECK(rig.notes.seen == std::vector<std::string>{"message m", "sent", "stopped"});
     }
-    SECTION("in what another thread posted") {
+    SECTION("in a message posted by another thread") {
         CHECK(rig.link.handle().post("x") == belay::driver::Post::taken);
         rig.run(0s);
         CHECK(existed);
@@ -589,7 +592,7 @@ TEST_CASE("Supervisor::stop in send ends the connection when its call has return
     CHECK(rig.link.deadline() == never);
 }
 
-TEST_CASE("Supervisor::stop in resume_reading is told in the next turn, which is at once",
+TEST_CASE("Supervisor::stop in resume_reading is reported in the next turn, which is due at once",
           "[link][supervisor][fault]") {
     Wire wire;
     HookedNotes notes;
@@ -610,7 +613,7 @@ TEST_CASE("Supervisor::stop in resume_reading is told in the next turn, which is
     CHECK(link.deadline() == never);
 }
 
-TEST_CASE("Supervisor tells a stop() in a goodbye although the hook before it throws",
+TEST_CASE("Supervisor reports a stop() in a close although the hook before it throws",
           "[link][supervisor][fault]") {
     Rig<> rig;
     rig.connect();
@@ -632,7 +635,7 @@ TEST_CASE("Supervisor tells a stop() in a goodbye although the hook before it th
     CHECK(rig.wire.live == 1);
 }
 
-TEST_CASE("Supervisor needs a budget of events, and refuses to be advanced in a hook",
+TEST_CASE("Supervisor aborts on a budget of 0 events, and on advance() in a hook",
           "[link][supervisor][unit]") {
     using belay_test::aborts_with;
     CHECK(aborts_with([] {
@@ -660,7 +663,8 @@ TEST_CASE("Supervisor needs a budget of events, and refuses to be advanced in a 
           }).find("must not be called in a hook") != std::string::npos);
 }
 
-TEST_CASE("Supervisor must not be destroyed inside a transport", "[link][supervisor][fault]") {
+TEST_CASE("Supervisor aborts when it is destroyed inside a transport",
+          "[link][supervisor][fault]") {
     CHECK(belay_test::aborts_with([] {
               Wire wire;
               using S = Supervisor<FakeTransport<>, decltype(policy()), NoObserver>;

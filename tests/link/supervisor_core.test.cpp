@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what the core promises of tokens, sleep, grace and time holds. Method: timelines, and a model of
-// gates. All its states: exploration.test.cpp.
+// Goal: the core keeps its guarantees about tokens, sleep, grace and time. Method: timelines,
+// and a model of gates. All its states are in exploration.test.cpp.
 #include <belay/link/supervisor_core.hpp>
 
 #include <algorithm>
@@ -67,9 +67,8 @@ constexpr TokenBudgetOptions one_each{.capacity_milli = 2'000,
 
 }  // namespace
 
-TEST_CASE(
-    "SupervisorCore holds the token of a retry over the wait, and gives it back on every path",
-    "[link][supervisor_core][unit]") {
+TEST_CASE("SupervisorCore holds the token of a retry during the wait, and returns it on every path",
+          "[link][supervisor_core][unit]") {
     TokenBudget budget{one_each};
     SECTION("stop") {
         Spender s{budget};
@@ -101,7 +100,7 @@ TEST_CASE(
         }
         CHECK(budget.tokens_milli() == 2'000);
     }
-    SECTION("credentials are refused, or all hope is gone") {
+    SECTION("credentials are rejected, or a failure is permanent") {
         for (const Cause cause : {Cause::unauthorized, Cause::permanent, Cause::forbidden}) {
             Spender s{budget};
             s.step({.input = Input::start});
@@ -125,7 +124,7 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("SupervisorCore waits for an empty budget, and goes on when others pay back",
+TEST_CASE("SupervisorCore waits for an empty budget, and continues when others return tokens",
           "[link][supervisor_core][unit]") {
     TokenBudget budget{one_each};
     Random bits{Seed{1}};
@@ -162,7 +161,7 @@ TEST_CASE("SupervisorCore with MaxElapsed fails when its first attempt is not le
         CHECK(core.status().state == LinkState::failed);
         return elapsed(start_of_time, turn.now);
     };
-    SECTION("held open by a person: it asks until the time is over") {
+    SECTION("breaker held open: it asks until the time is over") {
         breaker.set_mode(BreakerMode::forced_open);
         timeline::SupervisorCore core{policy};
         CHECK(run(core, {{.input = Input::start}}) == 30s);
@@ -175,7 +174,7 @@ TEST_CASE("SupervisorCore with MaxElapsed fails when its first attempt is not le
         turn.now += 1h;
         CHECK(run(core, {{.input = Input::gates}}) == 30s + 1h);
     }
-    SECTION("opened by others for five minutes: it does not wait for them to be over") {
+    SECTION("breaker opened by others for five minutes: it does not wait for the end") {
         static_cast<void>(breaker.acquire(turn).failure(turn));
         timeline::SupervisorCore core{policy};
         CHECK(run(core, {{.input = Input::start}}) == 0s);
@@ -184,7 +183,7 @@ TEST_CASE("SupervisorCore with MaxElapsed fails when its first attempt is not le
         turn.now = start_of_time;
         CHECK(run(later, {{.input = Input::start}}) == 0s);
     }
-    SECTION("opened by others in a wait of its own") {
+    SECTION("breaker opened by others in a wait of its own") {
         timeline::SupervisorCore core{policy,
                                       timeline::SupervisorCoreOptions{.start_within = 1min}};
         core.step({.input = Input::start}, turn);
@@ -194,7 +193,7 @@ TEST_CASE("SupervisorCore with MaxElapsed fails when its first attempt is not le
         static_cast<void>(breaker.acquire(turn).failure(turn));
         CHECK(run(core, {}) == jitter);
     }
-    SECTION("after a connection that was closed as planned") {
+    SECTION("after a planned close") {
         timeline::SupervisorCore core{policy};
         core.step({.input = Input::start}, turn);
         core.step({.input = Input::opened}, turn);
@@ -232,7 +231,7 @@ TEST_CASE("SupervisorCore does not wait for a Deadline that will be over",
     CHECK(core.status().decided_by == "Deadline");
 }
 
-TEST_CASE("SupervisorCore with MaxElapsed counts no time behind a shut gate",
+TEST_CASE("SupervisorCore with MaxElapsed counts no time while a gate is shut",
           "[link][supervisor_core][unit]") {
     timeline::SupervisorCore core{Policy{Backoff{NoJitter{}, Cap{4s}, 4s}, MaxElapsed{10s}},
                                   timeline::SupervisorCoreOptions{.settle_within = 0s}};
@@ -258,7 +257,7 @@ TEST_CASE("SupervisorCore with MaxElapsed counts no time behind a shut gate",
     CHECK(step(refused) == LinkState::cooldown);
 }
 
-TEST_CASE("SupervisorCore takes a connection that falls before it is stable for a failed attempt",
+TEST_CASE("SupervisorCore counts a connection that falls before it is stable as a failed attempt",
           "[link][supervisor_core][unit]") {
     timeline::SupervisorCore core{Policy{Backoff{NoJitter{}, Cap{64s}, 1s}, ResetWhenStable{10s}}};
     Random bits{Seed{1}};
@@ -282,7 +281,7 @@ TEST_CASE("SupervisorCore takes a connection that falls before it is stable for 
     CHECK(falls_after(0s) == 2s);
 }
 
-TEST_CASE("SupervisorCore counts what is stable from the validation, whatever comes meanwhile",
+TEST_CASE("SupervisorCore measures stability from the validation, whatever happens meanwhile",
           "[link][supervisor_core][unit]") {
     timeline::SupervisorCore core{Policy{Backoff{NoJitter{}, Cap{64s}, 1s}, ResetWhenStable{10s}}};
     Random bits{Seed{1}};
@@ -321,7 +320,7 @@ TEST_CASE("SupervisorCore counts what is stable from the validation, whatever co
         core.step({.input = Input::drain, .within = 1s}, turn);
         CHECK(core.status().attempt == 0);
     }
-    SECTION("at a drain before") {
+    SECTION("at an earlier drain") {
         turn.now = validated + 10s - 1ns;
         core.step({.input = Input::drain, .within = 1h}, turn);
         turn.now += 1min;

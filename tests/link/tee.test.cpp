@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a Tee passes every hook on, in order, to what wants it, and survives its own destruction.
+// Goal: a Tee passes every hook on, in order, to each observer that has it, and survives its own
+// destruction. Method: recording observers.
 #include <belay/core/tee.hpp>
 
 #include <memory>

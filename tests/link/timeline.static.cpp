@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: a step that says nothing is a tick, which is harmless; no action is asked for unless it is said.
+// Goal: an empty step is a tick, which is harmless; a default action requests nothing.
 #include <belay/link/timeline.hpp>
 
 namespace {

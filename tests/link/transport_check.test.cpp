@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: check::transport finds what is wrong with a transport, and nothing with belay's own. Method: a
-// small transport with one planted mistake each; the real ones against an echo of the same kind.
+// Goal: check::transport detects each mistake of a transport, and accepts belay's own
+// transports. Method: a small transport with one planted mistake each; the real ones against an
+// echo of the same kind.
 #include <belay/link/transport_check.hpp>
 
 #include <list>
@@ -99,7 +100,8 @@ struct SimRig {
 
 }  // namespace
 
-TEST_CASE("check::transport calls each mistake by its name", "[link][transport_check][unit]") {
+TEST_CASE("check::transport reports the rule that each planted mistake breaks",
+          "[link][transport_check][unit]") {
     using M = TransportMistake;
     using R = check::TransportRule;
     CHECK(found<M::none>() == "right");
@@ -133,7 +135,7 @@ TEST_CASE("check::transport calls each mistake by its name", "[link][transport_c
     CHECK(found<M::reports_after_its_destructor>() == to_string(R::destructor_calls_nobody));
 }
 
-TEST_CASE("check::transport finds nothing wrong with belay's transports",
+TEST_CASE("check::transport finds no fault in belay's transports",
           "[link][transport_check][unit]") {
     CHECK(verdict_on<TcpEchoRig<LengthPrefixed>>() == "right");
     CHECK(verdict_on<TcpEchoRig<Lines>>() == "right");

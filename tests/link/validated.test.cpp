@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: connected means that the peer has answered; nothing reaches the user before, nothing is
-// lost behind.
+// Goal: connected means that the peer has passed the check; the user sees no message before, and
+// none is lost afterwards. Method: scripted checks.
 #include <belay/link/validated.hpp>
 
 #include <belay/link/bundle.hpp>
@@ -67,7 +67,7 @@ TEST_CASE("Validated connects when the check has passed", "[link][validated][uni
     CHECK(c.rig.notes.seen == Seen{"connecting", "connected"});
 }
 
-TEST_CASE("Validated delivers what came right behind the answer, after connected",
+TEST_CASE("Validated delivers messages that follow the answer, after connected",
           "[link][validated][unit]") {
     Checked c;
     for (const char* m : {"hm", "me", "one", "two"}) receive(c.wire.link, m);
@@ -77,14 +77,14 @@ TEST_CASE("Validated delivers what came right behind the answer, after connected
           Seen{"connecting", "connected", "message one on 0", "message two on 0"});
 }
 
-TEST_CASE("Validated refuses with the cause that decides what follows", "[link][validated][unit]") {
+TEST_CASE("Validated rejects with the cause that decides the reaction", "[link][validated][unit]") {
     Checked c;
     SECTION("unauthorized blocks") {
         receive(c.wire.link, "no");
         c.rig.run(0s);
         CHECK(c.rig.state() == LinkState::blocked_auth);
     }
-    SECTION("the default tries again") {
+    SECTION("the default cause retries") {
         receive(c.wire.link, "odd");
         c.rig.run(0s);
         CHECK(c.rig.state() == LinkState::cooldown);
@@ -98,7 +98,7 @@ TEST_CASE("Validated refuses with the cause that decides what follows", "[link][
     CHECK(c.wire.live == 0);
 }
 
-TEST_CASE("Validated refuses in begin", "[link][validated][unit]") {
+TEST_CASE("Validated may reject in begin", "[link][validated][unit]") {
     Wire wire;
     wire.answer = SendResult::busy;
     LinkRig rig{Validated{FakeTransport<>{wire}, Asks{}}};
@@ -108,7 +108,7 @@ TEST_CASE("Validated refuses in begin", "[link][validated][unit]") {
     CHECK(rig.state() == LinkState::cooldown);
 }
 
-TEST_CASE("Validated leaves a peer that never answers to the attempt's limit",
+TEST_CASE("Validated leaves a peer that never answers to the attempt's time limit",
           "[link][validated][unit]") {
     Checked c;
     c.rig.run(29999ms);
@@ -132,8 +132,7 @@ TEST_CASE("Validated copies its check for each connection", "[link][validated][u
     CHECK(c.wire.sent == Seen{"who?", "who?"});
 }
 
-TEST_CASE("Validated does not ask a transport twice that opens twice",
-          "[link][validated][regression]") {
+TEST_CASE("Validated checks once when a transport opens twice", "[link][validated][regression]") {
     Checked c;
     c.wire.link.opened();
     c.rig.run(0s);
@@ -141,7 +140,7 @@ TEST_CASE("Validated does not ask a transport twice that opens twice",
     CHECK(c.rig.state() == LinkState::connecting);
 }
 
-TEST_CASE("Validated over a bundle waits for every lane, also when the peer speaks first",
+TEST_CASE("Validated over a bundle waits for every lane, also when the peer sends first",
           "[link][validated][regression]") {
     Wire a, b;
     LinkRig rig{Validated{Bundle{FakeTransport<>{a}, FakeTransport<>{b}}, Asks{}}};
@@ -164,7 +163,7 @@ TEST_CASE("A check may stop its supervisor", "[link][validated][fault]") {
         CHECK(c.wire.live == 1);  // it is on the stack
     };
     SECTION("and pass") { receive(c.wire.link, "me"); }
-    SECTION("and refuse") { receive(c.wire.link, "no"); }
+    SECTION("and reject") { receive(c.wire.link, "no"); }
     SECTION("and wait") { receive(c.wire.link, "hm"); }
     receive(c.wire.link, "late");
     c.rig.run(1s);
@@ -185,7 +184,7 @@ TEST_CASE("A check may stop and start its supervisor", "[link][validated][fault]
     CHECK(c.wire.most_live == 1);
 }
 
-TEST_CASE("Validated around Heartbeat and within: the heart beats from the answer on, or before it",
+TEST_CASE("Heartbeat starts at the answer outside of Validated, and at the opening inside",
           "[link][validated][unit]") {
     Wire wire;
     SECTION("Heartbeat outside starts at the answer") {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: every attempt asks for a token of its own, whenever and wherever the answer comes; an
-// answer too late changes nothing.
+// Goal: every attempt requests its own token, which may arrive at any time and from any thread;
+// a late answer has no effect. Method: scripted sources.
 #include <belay/link/with_token.hpp>
 
 #include <optional>
@@ -61,7 +61,7 @@ struct TokenRig {
 
 }  // namespace
 
-TEST_CASE("WithToken opens with the token, answered at once, later, or by another thread",
+TEST_CASE("WithToken opens with a token that arrives at once, later, or from another thread",
           "[link][with_token][unit]") {
     TokenRig r;
     SECTION("at once") {
@@ -91,7 +91,7 @@ TEST_CASE("WithToken opens with the token, answered at once, later, or by anothe
     CHECK(r.rig.link.send("x") == SendResult::sent);
 }
 
-TEST_CASE("WithToken fails an attempt whose question is dropped", "[link][with_token][unit]") {
+TEST_CASE("WithToken fails an attempt whose token request is dropped", "[link][with_token][unit]") {
     TokenRig r;
     r.rig.start();
     r.desk.waiting.clear();
@@ -101,7 +101,7 @@ TEST_CASE("WithToken fails an attempt whose question is dropped", "[link][with_t
     CHECK(r.wire.dials == 0);
 }
 
-TEST_CASE("WithToken bounds a source that never answers by the attempt's limit",
+TEST_CASE("WithToken limits a source that never answers to the attempt's time limit",
           "[link][with_token][unit]") {
     TokenRig r;
     r.rig.start();
@@ -137,7 +137,7 @@ TEST_CASE("A completion outlives its supervisor", "[link][with_token][fault]") {
     CHECK(wire.dials == 0);
 }
 
-TEST_CASE("WithToken asks at each attempt", "[link][with_token][unit]") {
+TEST_CASE("WithToken requests a token at each attempt", "[link][with_token][unit]") {
     TokenRig r;
     r.desk.at_once = "a";
     r.rig.start();
@@ -150,7 +150,7 @@ TEST_CASE("WithToken asks at each attempt", "[link][with_token][unit]") {
     CHECK(r.wire.log.at(r.wire.log.size() - 2) == "token b");
 }
 
-TEST_CASE("Supervisor::credentials reaches the source and leaves blocked_auth",
+TEST_CASE("Supervisor::credentials reaches the source, and leaves blocked_auth",
           "[link][with_token][unit]") {
     TokenRig r;
     r.desk.at_once = "old";
@@ -207,7 +207,7 @@ TEST_CASE("WithToken in a bundle keeps its lane", "[link][with_token][unit]") {
     CHECK(b.log.back() == "close");
 }
 
-TEST_CASE("WithToken takes a second 403 for what it is, and not the first",
+TEST_CASE("WithToken blocks at the second 403 in a row, and not at the first",
           "[link][with_token][unit]") {
     TokenRig r;
     r.desk.at_once = "t";
@@ -223,7 +223,7 @@ TEST_CASE("WithToken takes a second 403 for what it is, and not the first",
         CHECK(r.rig.link.status().state == LinkState::blocked_auth);
         CHECK(r.desk.asked == 2);
     }
-    SECTION("a connection in between forgives") {
+    SECTION("a connection in between resets the count") {
         r.wire.link.opened();
         r.rig.run(1s);
         r.wire.link.closed(http_failure(403));

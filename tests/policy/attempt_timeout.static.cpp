@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what attempt_timeout.hpp says of its types holds: concepts, sizes, what may throw.
+// Goal: the types of attempt_timeout.hpp satisfy their concepts, have the documented sizes, and
+// throw only as documented.
 #include <belay/policy/attempt_timeout.hpp>
 
 using namespace belay;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what cooldown_on.hpp says of its types holds: concepts, sizes, what may throw.
+// Goal: the types of cooldown_on.hpp satisfy their concepts, have the documented sizes, and
+// throw only as documented.
 #include <belay/policy/cooldown_on.hpp>
 
 using namespace belay;

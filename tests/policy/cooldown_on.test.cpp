@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: one cause waits its own time, exactly within its bounds; all others are left alone.
+// Goal: one cause has its own wait, exactly within its bounds; other causes are not affected.
+// Method: examples and fixed draws.
 #include <belay/policy/cooldown_on.hpp>
 
 #include <algorithm>
@@ -26,7 +27,7 @@ TEST_CASE("CooldownOn waits between its bounds, both included", "[policy][cooldo
     CHECK(rule.lost(Failure{Cause::overloaded}, turn).verb == Advice::Verb::wait_exactly);
 }
 
-TEST_CASE("CooldownOn has no opinion on other causes, and draws nothing for them",
+TEST_CASE("CooldownOn ignores other causes, and draws nothing for them",
           "[policy][cooldown_on][unit]") {
     const CooldownOn rule{Cause::overloaded, 5s, 15s};
     Random bits;
@@ -40,7 +41,7 @@ TEST_CASE("CooldownOn has no opinion on other causes, and draws nothing for them
     CHECK_FALSE(bits.seeded());
 }
 
-TEST_CASE("CooldownOn waits as long as the server asked, if that is longer",
+TEST_CASE("CooldownOn waits as long as the server requested, if that is longer",
           "[policy][cooldown_on][unit]") {
     const CooldownOn rule{Cause::overloaded, 5s, 15s};
     Random bits{Seed{1}};
@@ -55,7 +56,7 @@ TEST_CASE("CooldownOn waits as long as the server asked, if that is longer",
     CHECK(rule.failed(Failure{Cause::overloaded, 0, nullptr, forever}, turn).until == never);
 }
 
-TEST_CASE("CooldownOn takes equal and extreme bounds", "[policy][cooldown_on][unit]") {
+TEST_CASE("CooldownOn accepts equal and extreme bounds", "[policy][cooldown_on][unit]") {
     Random bits{Seed{1}};
     Turn turn{Instant{}, bits};
     CHECK(CooldownOn{Cause::lost, 0s, 0s}.failed(Failure{Cause::lost}, turn).until == turn.now);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what deadline.hpp says of its types holds: concepts, sizes, what may throw.
+// Goal: the types of deadline.hpp satisfy their concepts, have the documented sizes, and throw
+// only as documented.
 #include <belay/policy/deadline.hpp>
 
 using namespace belay;

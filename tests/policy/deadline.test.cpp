@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: no attempt after the instant, and no wait for one.
+// Goal: no attempt starts after the instant, and no wait for one begins. Method: timelines at
+// compile time.
 #include <belay/policy/deadline.hpp>
 
 #include <type_traits>
@@ -31,8 +32,7 @@ TEST_CASE("Deadline admits up to its instant, and at it", "[policy][deadline][un
     STATIC_REQUIRE(Deadline{always}.admit(Instant{}).verb == Advice::Verb::stop);
 }
 
-TEST_CASE("Deadline stops a plan that ends after it, whatever the verb",
-          "[policy][deadline][unit]") {
+TEST_CASE("Deadline stops a plan that ends after it, with any verb", "[policy][deadline][unit]") {
     STATIC_REQUIRE([] {
         Random bits{Seed{1}};
         Turn turn{noon - 1h, bits};

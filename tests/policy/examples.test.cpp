@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: the examples of docs/policy.md compile and do what the page says. Keep both in step.
+// Goal: the examples of docs/policy.md compile and work as the page describes. Keep both in
+// step.
 #include <optional>
 
 #include <belay/backoff/backoff.hpp>
@@ -78,7 +79,7 @@ TEST_CASE("Example: one breaker for many callers", "[policy][examples][unit]") {
     CHECK(calls.admit(clock.now()).by == "CircuitBreaker");
 }
 
-TEST_CASE("Example: a rule of one's own", "[policy][examples][unit]") {
+TEST_CASE("Example: a user's own rule", "[policy][examples][unit]") {
     constexpr auto fifth_wait = [] {
         Policy policy{Breather{}, MaxAttempts{10}};
         Random bits{Seed{1}};

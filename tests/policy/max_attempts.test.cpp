@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: exactly so many attempts, however they are interleaved with what does not count.
+// Goal: a policy makes exactly the given number of attempts, with any events in between that do
+// not count. Method: examples.
 #include <belay/policy/max_attempts.hpp>
 
 #include <limits>
@@ -32,7 +33,7 @@ TEST_CASE("MaxAttempts counts the first attempt", "[policy][max_attempts][unit]"
     STATIC_REQUIRE(attempts_until_stop(MaxAttempts{most}, 100) == 101);
 }
 
-TEST_CASE("MaxAttempts keeps saying stop until it is reset", "[policy][max_attempts][unit]") {
+TEST_CASE("MaxAttempts returns stop until it is reset", "[policy][max_attempts][unit]") {
     Random bits{Seed{1}};
     Turn turn{Instant{}, bits};
     MaxAttempts rule{2};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what max_elapsed.hpp says of its types holds: concepts, sizes, what may throw.
+// Goal: the types of max_elapsed.hpp satisfy their concepts, have the documented sizes, and
+// throw only as documented.
 #include <belay/policy/max_elapsed.hpp>
 
 using namespace belay;

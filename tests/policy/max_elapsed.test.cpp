@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: no attempt starts too late, and a wait that would end too late is not begun. Timelines are
-// proven at compile time.
+// Goal: no attempt starts too late, and a wait that would end too late does not begin. Method:
+// timelines at compile time.
 #include <belay/policy/max_elapsed.hpp>
 
 #include <type_traits>
@@ -116,7 +116,7 @@ TEST_CASE("MaxElapsed fails now when a server's hint ends too late, not after th
     CHECK(run.fail(0s, Failure{Cause::overloaded}).verb == Advice::Verb::stop);
 }
 
-TEST_CASE("MaxElapsed is not started afresh by a flap, only by success or reset",
+TEST_CASE("MaxElapsed is not restarted by a flap, only by success or reset",
           "[policy][max_elapsed][unit]") {
     // Pitfall 10: a connection that opens and falls at once would otherwise be tried for ever.
     STATIC_REQUIRE([] {
@@ -150,7 +150,7 @@ TEST_CASE("MaxElapsed is not started afresh by a flap, only by success or reset"
     CHECK(run.fail(9s).verb == Advice::Verb::wait_at_least);
 }
 
-TEST_CASE("MaxElapsed admits nothing once the time is over", "[policy][max_elapsed][unit]") {
+TEST_CASE("MaxElapsed admits no attempt once the time is over", "[policy][max_elapsed][unit]") {
     STATIC_REQUIRE([] {
         auto run = limited(5s);
         run.begin();
@@ -171,7 +171,7 @@ TEST_CASE("MaxElapsed of 0 allows one attempt, or several in one instant",
     CHECK(run.fail(1ns).verb == Advice::Verb::stop);
 }
 
-TEST_CASE("MaxElapsed stands still while nobody tries", "[policy][max_elapsed][unit]") {
+TEST_CASE("MaxElapsed stands still while no attempt is wanted", "[policy][max_elapsed][unit]") {
     STATIC_REQUIRE([] {
         auto run = limited(10s);
         run.begin();
@@ -213,7 +213,7 @@ TEST_CASE("MaxElapsed stands still while nobody tries", "[policy][max_elapsed][u
     CHECK(run.fail(1ns).verb == Advice::Verb::stop);
 }
 
-TEST_CASE("MaxElapsed runs on while another rule refuses to begin", "[policy][max_elapsed][unit]") {
+TEST_CASE("MaxElapsed runs on while another rule rejects attempts", "[policy][max_elapsed][unit]") {
     // In any order of the two.
     const auto check = [](auto policy) {
         Run run{policy};
@@ -271,7 +271,7 @@ TEST_CASE("MaxElapsed runs from the moment at which an attempt is wanted",
     }());
 }
 
-TEST_CASE("MaxElapsed does not begin to run by a refusal that nobody wanted",
+TEST_CASE("MaxElapsed does not start to run by a rejection when no attempt was wanted",
           "[policy][max_elapsed][unit]") {
     // No attempt began, as if the other rule had refused when it was asked.
     Run run{Policy{MaxElapsed{10s}, Refuses{1s}}};
@@ -282,9 +282,8 @@ TEST_CASE("MaxElapsed does not begin to run by a refusal that nobody wanted",
     }
 }
 
-TEST_CASE(
-    "MaxElapsed takes a planned failure for time that passed, and a wait without end for too long",
-    "[policy][max_elapsed][unit]") {
+TEST_CASE("MaxElapsed counts the time of a planned failure, and stops for an endless wait",
+          "[policy][max_elapsed][unit]") {
     auto run = limited(10s);
     run.begin();
     CHECK(run.fail(10s, Failure{Cause::planned}).verb == Advice::Verb::stop);
@@ -373,7 +372,7 @@ TEST_CASE("MaxElapsed never lets an attempt start too late", "[policy][max_elaps
     }));
 }
 
-TEST_CASE("MaxElapsed refuses what makes no sense", "[policy][max_elapsed][unit]") {
+TEST_CASE("MaxElapsed aborts on invalid arguments", "[policy][max_elapsed][unit]") {
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(MaxElapsed{-1ns});
           }).find("the time must be >= 0ns") != std::string::npos);

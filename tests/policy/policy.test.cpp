@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: every rule sees every event, opinions fold by rank, and nesting changes nothing.
+// Goal: every rule sees every event, their advice combines by rank, and nesting changes nothing.
+// Method: recording rules.
 #include <belay/policy/policy.hpp>
 
 #include <algorithm>
@@ -28,8 +29,8 @@ using belay_test::at;
 namespace {
 
 // Writes down what it sees, and answers what it is told.
-struct Scribe {
-    static constexpr std::string_view name = "Scribe";
+struct AdviceRecorder {
+    static constexpr std::string_view name = "AdviceRecorder";
     std::vector<std::string>* seen;
     std::string id;
     Advice answer{};
@@ -45,7 +46,7 @@ struct Scribe {
     void reset() noexcept { note(".reset"); }
 };
 
-struct Says {
+struct FixedAdvice {
     Advice answer;
     constexpr Advice failed(const Failure&, Turn&) const noexcept { return answer; }
     constexpr Advice lost(const Failure&, Turn&) const noexcept { return answer; }
@@ -62,17 +63,17 @@ Advice folded(P policy) {
 }  // namespace
 
 // Nobody asks a policy in vain: one hears what is wanted where a rule of it does, at any depth.
-struct Hears : Says {
+struct WantedCounter : FixedAdvice {
     int* wants;
     void wanted(Turn&) noexcept { ++*wants; }
 };
-static_assert(!detail::HasWanted<Policy<>> && !detail::HasWanted<Policy<MaxAttempts, Says>>);
+static_assert(!detail::HasWanted<Policy<>> && !detail::HasWanted<Policy<MaxAttempts, FixedAdvice>>);
 static_assert(!detail::HasWanted<Policy<Policy<MaxAttempts>>>);
-static_assert(detail::HasWanted<Policy<MaxAttempts, Hears>>);
-static_assert(detail::HasWanted<Policy<MaxAttempts, Policy<Policy<Hears>>>>);
+static_assert(detail::HasWanted<Policy<MaxAttempts, WantedCounter>>);
+static_assert(detail::HasWanted<Policy<MaxAttempts, Policy<Policy<WantedCounter>>>>);
 
 // Types: a Policy is a rule, nests by CTAD, costs nothing of its own, and moves as its rules do.
-static_assert(RuleLike<Policy<>> && RuleLike<Policy<MaxAttempts, Says>>);
+static_assert(RuleLike<Policy<>> && RuleLike<Policy<MaxAttempts, FixedAdvice>>);
 static_assert(std::is_empty_v<Policy<>>);
 static_assert(std::same_as<decltype(Policy{MaxAttempts{1}, StopOn{Cause::permanent}}),
                            Policy<MaxAttempts, StopOn>>);
@@ -94,7 +95,7 @@ static_assert(noexcept(std::declval<Policy<MaxAttempts>&>().failed(Failure{},
                                                                    std::declval<Turn&>())));
 template class belay::Policy<belay_test::MinimalRule, belay_test::MinimalRule>;
 
-TEST_CASE("Policy uses of a rule only what RuleLike promises", "[policy][policy][unit]") {
+TEST_CASE("Policy requires of a rule only the promises of RuleLike", "[policy][policy][unit]") {
     Policy policy{belay_test::MinimalRule{1}};
     Random bits;
     Turn turn{Instant{}, bits};
@@ -117,9 +118,10 @@ TEST_CASE("Policy lets every rule see every event, in the written order",
             return Advice{static_cast<Advice::Verb>(*rc::gen::inRange(0, 5)), {}, {}};
         };
         const auto go = Advice::go();
-        Policy policy{Scribe{&seen, "a", answer(), go},
-                      Policy{Scribe{&seen, "b", answer(), go}, Scribe{&seen, "c", answer(), go}},
-                      Scribe{&seen, "d", answer(), go}};
+        Policy policy{AdviceRecorder{&seen, "a", answer(), go},
+                      Policy{AdviceRecorder{&seen, "b", answer(), go},
+                             AdviceRecorder{&seen, "c", answer(), go}},
+                      AdviceRecorder{&seen, "d", answer(), go}};
         Random bits{Seed{1}};
         Turn turn{Instant{}, bits};
         const auto all_saw = [&](const std::string& what) {
@@ -137,11 +139,12 @@ TEST_CASE("Policy lets every rule see every event, in the written order",
     }));
 }
 
-TEST_CASE("Policy tells all rules that hear it that an attempt is wanted, once each",
+TEST_CASE("Policy notifies each rule with that hook once that an attempt is wanted",
           "[policy][policy][unit]") {
     int first = 0;
     int second = 0;
-    Policy policy{Hears{{}, &first}, MaxAttempts{1}, Policy{MaxAttempts{1}, Hears{{}, &second}}};
+    Policy policy{WantedCounter{{}, &first}, MaxAttempts{1},
+                  Policy{MaxAttempts{1}, WantedCounter{{}, &second}}};
     Random bits{Seed{1}};
     Turn turn{Instant{}, bits};
     policy.wanted(turn);
@@ -156,16 +159,17 @@ TEST_CASE("Policy tells all rules that hear it that an attempt is wanted, once e
     CHECK(second == 1);
 }
 
-TEST_CASE("Policy::begin abandons in reverse what had begun before the refusal",
+TEST_CASE("Policy::begin abandons in reverse the rules that had begun before a rejection",
           "[policy][policy][unit]") {
     std::vector<std::string> seen;
     const Advice go = Advice::go();
-    Policy policy{Scribe{&seen, "a", go, go},
-                  Policy{Scribe{&seen, "b", go, go}, Scribe{&seen, "c", go, go}},
-                  Scribe{&seen, "d", go, Advice::suspend(at(7s))}, Scribe{&seen, "e", go, go}};
+    Policy policy{AdviceRecorder{&seen, "a", go, go},
+                  Policy{AdviceRecorder{&seen, "b", go, go}, AdviceRecorder{&seen, "c", go, go}},
+                  AdviceRecorder{&seen, "d", go, Advice::suspend(at(7s))},
+                  AdviceRecorder{&seen, "e", go, go}};
     Random bits;
     Turn turn{Instant{}, bits};
-    CHECK(policy.begin(turn) == Advice{Advice::Verb::suspend, at(7s), "Scribe"});
+    CHECK(policy.begin(turn) == Advice{Advice::Verb::suspend, at(7s), "AdviceRecorder"});
     CHECK(seen == std::vector<std::string>{"a.begin", "b.begin", "c.begin", "d.begin",
                                            "c.abandoned", "b.abandoned", "a.abandoned"});
 }
@@ -188,30 +192,32 @@ struct Planner {
     void abandoned(Turn&) noexcept { seen->push_back("planner.abandoned"); }
 };
 
-TEST_CASE("Policy::begin begins the rules that cannot refuse when no other has refused",
+TEST_CASE("Policy::begin begins the rules that cannot reject when no other rule has rejected",
           "[policy][policy][unit]") {
     std::vector<std::string> seen;
     const Advice go = Advice::go();
     Random bits;
     Turn turn{Instant{}, bits};
     Policy refuses{Certain{&seen, "a"}, Planner{&seen},
-                   Policy{Certain{&seen, "b"}, Scribe{&seen, "c", go, go}},
-                   Scribe{&seen, "d", go, Advice::suspend(at(7s))}, Certain{&seen, "e"}};
+                   Policy{Certain{&seen, "b"}, AdviceRecorder{&seen, "c", go, go}},
+                   AdviceRecorder{&seen, "d", go, Advice::suspend(at(7s))}, Certain{&seen, "e"}};
     CHECK(refuses.begin(turn).verb == Advice::Verb::suspend);
     CHECK(seen == std::vector<std::string>{"c.begin", "d.begin", "c.abandoned"});
 
     seen.clear();
-    Policy goes{Certain{&seen, "a"}, Policy{Certain{&seen, "b"}, Scribe{&seen, "c", go, go}},
-                Scribe{&seen, "d", go, go}, Certain{&seen, "e"}};
+    Policy goes{Certain{&seen, "a"},
+                Policy{Certain{&seen, "b"}, AdviceRecorder{&seen, "c", go, go}},
+                AdviceRecorder{&seen, "d", go, go}, Certain{&seen, "e"}};
     CHECK(goes.begin(turn) == go);
     CHECK(seen == std::vector<std::string>{"c.begin", "d.begin", "a.begin", "b.begin", "e.begin"});
 }
 
-TEST_CASE("Policy::begin undoes a refusal inside a nested policy", "[policy][policy][unit]") {
+TEST_CASE("Policy::begin undoes a rejection inside a nested policy", "[policy][policy][unit]") {
     std::vector<std::string> seen;
     const Advice go = Advice::go();
-    Policy policy{Scribe{&seen, "a", go, go},
-                  Policy{Scribe{&seen, "b", go, go}, Scribe{&seen, "c", go, Advice::stop()}}};
+    Policy policy{
+        AdviceRecorder{&seen, "a", go, go},
+        Policy{AdviceRecorder{&seen, "b", go, go}, AdviceRecorder{&seen, "c", go, Advice::stop()}}};
     Random bits;
     Turn turn{Instant{}, bits};
     CHECK(policy.begin(turn).verb == Advice::Verb::stop);
@@ -229,7 +235,8 @@ TEST_CASE("Policy suspends until the latest of all waits, outranked ones too",
                  {}};
         }
         const auto [a, b, c, d] = advice;
-        const Advice flat = folded(Policy{Says{a}, Says{b}, Says{c}, Says{d}});
+        const Advice flat =
+            folded(Policy{FixedAdvice{a}, FixedAdvice{b}, FixedAdvice{c}, FixedAdvice{d}});
 
         const Advice::Verb top = std::max({a.verb, b.verb, c.verb, d.verb});
         Instant latest_of_top = always;
@@ -243,16 +250,21 @@ TEST_CASE("Policy suspends until the latest of all waits, outranked ones too",
             RC_ASSERT(flat.until == (top == Advice::Verb::suspend ? latest : latest_of_top));
         }
 
-        RC_ASSERT(folded(Policy{Policy{Says{a}, Says{b}}, Policy{Says{c}, Says{d}}}) == flat);
-        RC_ASSERT(folded(Policy{Says{a}, Policy{Says{b}, Policy{Says{c}, Says{d}}}}) == flat);
-        const Advice reversed = folded(Policy{Says{d}, Says{c}, Says{b}, Says{a}});
+        RC_ASSERT(folded(Policy{Policy{FixedAdvice{a}, FixedAdvice{b}},
+                                Policy{FixedAdvice{c}, FixedAdvice{d}}}) == flat);
+        RC_ASSERT(folded(Policy{FixedAdvice{a},
+                                Policy{FixedAdvice{b}, Policy{FixedAdvice{c}, FixedAdvice{d}}}}) ==
+                  flat);
+        const Advice reversed =
+            folded(Policy{FixedAdvice{d}, FixedAdvice{c}, FixedAdvice{b}, FixedAdvice{a}});
         RC_ASSERT(reversed.verb == flat.verb);
         RC_ASSERT(reversed.until == flat.until);
-        RC_ASSERT(Policy(Says{a}, Says{b}, Says{c}, Says{d}).admit(Instant{}) == flat);
+        RC_ASSERT(Policy(FixedAdvice{a}, FixedAdvice{b}, FixedAdvice{c}, FixedAdvice{d})
+                      .admit(Instant{}) == flat);
     }));
 }
 
-// Hears a failure, then reviews what was planned.
+// Records a failure, then reviews the plan.
 struct Reviewer {
     static constexpr std::string_view name = "Reviewer";
     std::vector<std::string>* seen;
@@ -270,13 +282,13 @@ struct Reviewer {
     void abandoned(Turn&) noexcept { note(".abandoned"); }
 };
 
-TEST_CASE("Policy lets rules review the folded plan after all were heard",
+TEST_CASE("Policy lets rules review the combined plan after all of them were called",
           "[policy][policy][unit]") {
     std::vector<std::string> seen;
     std::vector<Advice> plans;
     Policy policy{Reviewer{&seen, "a", Advice::wait_at_least(at(9s)), &plans},
                   Policy{Reviewer{&seen, "b", {}, &plans}},
-                  Scribe{&seen, "c", Advice::wait_at_least(at(5s))}};
+                  AdviceRecorder{&seen, "c", Advice::wait_at_least(at(5s))}};
     Random bits{Seed{1}};
     Turn turn{Instant{}, bits};
 
@@ -288,7 +300,7 @@ TEST_CASE("Policy lets rules review the folded plan after all were heard",
           std::vector<std::string>{"a.failed", "b.failed", "c.failed", "a.review", "b.review"});
     REQUIRE(plans.size() == 2);
     CHECK(plans[0].until == at(5s));
-    CHECK(plans[0].by == "Scribe");
+    CHECK(plans[0].by == "AdviceRecorder");
     CHECK(plans[1].until == at(9s));
 
     seen.clear();
@@ -296,7 +308,8 @@ TEST_CASE("Policy lets rules review the folded plan after all were heard",
     CHECK(seen == std::vector<std::string>{"c.lost", "a.review", "b.review"});
 }
 
-TEST_CASE("Policy does not let rules review what is stopped already", "[policy][policy][unit]") {
+TEST_CASE("Policy does not let rules review a plan that is stopped already",
+          "[policy][policy][unit]") {
     std::vector<std::string> seen;
     Policy policy{Reviewer{&seen, "a"}, StopOn{Cause::permanent}};
     Random bits{Seed{1}};
@@ -309,11 +322,12 @@ TEST_CASE("Policy does not let rules review what is stopped already", "[policy][
 TEST_CASE("Policy abandons, in reverse, the rules that reviewed a plan which a later one stops",
           "[policy][policy][unit]") {
     std::vector<std::string> seen;
-    Policy policy{Reviewer{&seen, "a"},
-                  Policy{Reviewer{&seen, "b"}, Scribe{&seen, "quiet"}, Reviewer{&seen, "c"}},
-                  Policy{Reviewer{&seen, "d"}, Reviewer{&seen, "stops", Advice::stop()},
-                         Reviewer{&seen, "e"}},
-                  Reviewer{&seen, "f"}};
+    Policy policy{
+        Reviewer{&seen, "a"},
+        Policy{Reviewer{&seen, "b"}, AdviceRecorder{&seen, "quiet"}, Reviewer{&seen, "c"}},
+        Policy{Reviewer{&seen, "d"}, Reviewer{&seen, "stops", Advice::stop()},
+               Reviewer{&seen, "e"}},
+        Reviewer{&seen, "f"}};
     Random bits{Seed{1}};
     Turn turn{Instant{}, bits};
 
@@ -326,19 +340,19 @@ TEST_CASE("Policy abandons, in reverse, the rules that reviewed a plan which a l
                                            "b.abandoned", "a.abandoned"});
 }
 
-TEST_CASE("Policy names the deciding rule", "[policy][policy][unit]") {
+TEST_CASE("Policy reports the deciding rule", "[policy][policy][unit]") {
     Random bits{Seed{1}};
     Turn turn{Instant{}, bits};
     Policy policy{Backoff{NoJitter{}, Cap{30s}, 1s}, StopOn{Cause::permanent}, MaxAttempts{3},
-                  Says{Advice::go()}};
+                  FixedAdvice{Advice::go()}};
     CHECK(policy.failed(Failure{Cause::lost}, turn).by == "Backoff");
     CHECK(policy.failed(Failure{Cause::permanent}, turn).by == "StopOn");
     CHECK(policy.failed(Failure{Cause::lost}, turn).by == "MaxAttempts");
-    CHECK(folded(Policy{Says{Advice::stop()}}).by.empty());
-    CHECK(folded(Policy{Says{{Advice::Verb::stop, never, "its own"}}}).by == "its own");
+    CHECK(folded(Policy{FixedAdvice{Advice::stop()}}).by.empty());
+    CHECK(folded(Policy{FixedAdvice{{Advice::Verb::stop, never, "its own"}}}).by == "its own");
 }
 
-TEST_CASE("Policy takes the longest stable window and the shortest attempt limit",
+TEST_CASE("Policy uses the longest stable window and the shortest attempt limit",
           "[policy][policy][unit]") {
     STATIC_REQUIRE(Policy<>{}.stable_window() == 10s);
     STATIC_REQUIRE(Policy<>{}.attempt_limit() == 30s);
@@ -419,7 +433,7 @@ constexpr bool planned_counts_nothing() {
 
 }  // namespace
 
-TEST_CASE("Policy plays whole outages in constant expressions", "[policy][policy][unit]") {
+TEST_CASE("Policy runs whole outages in constant expressions", "[policy][policy][unit]") {
     STATIC_REQUIRE(outage_ends_in_stop());
     STATIC_REQUIRE(success_starts_afresh());
     STATIC_REQUIRE(planned_counts_nothing());
@@ -443,8 +457,7 @@ struct SharedListener : Listener {
 
 }  // namespace
 
-TEST_CASE("Policy::relive tells all rules of its own, and none that is shared",
-          "[policy][policy][unit]") {
+TEST_CASE("Policy::relive calls all its own rules, and no shared one", "[policy][policy][unit]") {
     int own = 0, nested = 0, refusing = 0, shared = 0;
     Policy policy{Listener{&own}, Listener{&refusing, true}, SharedListener{{&shared}},
                   Policy{Listener{&nested}}};

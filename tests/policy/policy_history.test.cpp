@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what was saved comes back, aged by the time that the program was gone; anything else is
-// refused. Method: round trips of random histories, every bit flipped, and clocks that jump.
+// Goal: a saved history is restored, aged by the time without the program; other bytes are
+// rejected. Method: round trips of random histories, every bit flipped, and clocks that jump.
 #include <belay/policy/policy_history.hpp>
 
 #include <vector>
@@ -33,7 +33,7 @@ PolicyHistory three_verdicts() {
 
 }  // namespace
 
-TEST_CASE("PolicyHistory comes back on another time line", "[policy][policy_history][unit]") {
+TEST_CASE("PolicyHistory is restored on another time line", "[policy][policy_history][unit]") {
     const Bytes saved = save(three_verdicts());
     CHECK(saved.size() <= PolicyHistory::bytes_max);
 
@@ -53,7 +53,7 @@ TEST_CASE("PolicyHistory comes back on another time line", "[policy][policy_hist
     CHECK_FALSE(restored.attempting());
 }
 
-TEST_CASE("PolicyHistory knows an attempt that did not end", "[policy][policy_history][unit]") {
+TEST_CASE("PolicyHistory records an attempt that did not end", "[policy][policy_history][unit]") {
     PolicyHistory history = three_verdicts();
     history.began();
     PolicyHistory restored;
@@ -64,7 +64,7 @@ TEST_CASE("PolicyHistory knows an attempt that did not end", "[policy][policy_hi
     CHECK_FALSE(restored.attempting());
 }
 
-TEST_CASE("PolicyHistory never lengthens a wait, whatever the wall clock does",
+TEST_CASE("PolicyHistory never lengthens a wait, for any wall clock",
           "[policy][policy_history][unit]") {
     const Bytes saved = save(three_verdicts());
     PolicyHistory restored;
@@ -81,14 +81,15 @@ TEST_CASE("PolicyHistory never lengthens a wait, whatever the wall clock does",
     CHECK(restored.events()[0].at > always);
 }
 
-TEST_CASE("PolicyHistory takes nothing for an empty one", "[policy][policy_history][unit]") {
+TEST_CASE("PolicyHistory accepts empty bytes as an empty history",
+          "[policy][policy_history][unit]") {
     PolicyHistory restored = three_verdicts();
     CHECK(restored.restore({}, present, today));
     CHECK(restored.events().empty());
     CHECK(restored.until() == always);
 }
 
-TEST_CASE("PolicyHistory refuses what it did not save, and is empty then",
+TEST_CASE("PolicyHistory rejects bytes that it did not save, and is empty then",
           "[policy][policy_history][property]") {
     const Bytes saved = save(three_verdicts());
     for (std::size_t bit = 0; bit < saved.size() * 8; ++bit) {
@@ -109,7 +110,7 @@ TEST_CASE("PolicyHistory refuses what it did not save, and is empty then",
     CHECK_FALSE(restored.restore(longer, present, today));
 }
 
-TEST_CASE("PolicyHistory refuses bytes with a right checksum that make no sense",
+TEST_CASE("PolicyHistory rejects invalid contents with a right checksum",
           "[policy][policy_history][unit]") {
     const auto refuses = [](std::size_t offset, std::uint8_t value) {
         Bytes saved = save(three_verdicts());
@@ -155,8 +156,9 @@ TEST_CASE("PolicyHistory holds the number of all failures, and the times of the 
     for (const PolicyHistory::Event& event : few.events()) CHECK(event.times == 1);
 }
 
-TEST_CASE("PolicyHistory keeps what began the tries, and the number of failures after it",
-          "[policy][policy_history][unit]") {
+TEST_CASE(
+    "PolicyHistory keeps the event that started the attempts, and the number of failures after it",
+    "[policy][policy_history][unit]") {
     PolicyHistory history;
     history.wanted(present);
     for (int i = 0; i < 100; ++i) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a program that crashes again and again backs off as one that does not. Method: the same
-// policies, with and without restarts, in virtual time; rules that write down what they are told.
+// Goal: a program that crashes again and again backs off like one that does not. Method: the
+// same policies, with and without restarts, in virtual time; recording rules.
 #include <belay/policy/remembered.hpp>
 
 #include <optional>
@@ -59,14 +59,14 @@ struct Computer {
 auto doubling() { return Policy{Backoff{NoJitter{}, Cap{30s}, 1s}}; }
 
 /// Writes down what it is told.
-struct Witness {
-    struct Heard {
+struct RecordingRule {
+    struct Entry {
         char what;
         Instant at;
         Cause cause;
-        friend bool operator==(const Heard&, const Heard&) = default;
+        friend bool operator==(const Entry&, const Entry&) = default;
     };
-    std::vector<Heard>* heard;
+    std::vector<Entry>* heard;
 
     void begin(Turn& turn) noexcept { heard->push_back({'b', turn.now, Cause::none}); }
     Advice failed(const Failure& failure, Turn& turn) noexcept {
@@ -82,7 +82,7 @@ struct Witness {
 
 }  // namespace
 
-TEST_CASE("Remembered lets a crash loop back off", "[policy][remembered][unit]") {
+TEST_CASE("Remembered makes a crash loop back off", "[policy][remembered][unit]") {
     Computer computer;
     std::vector<Duration> waits;
     for (int life = 0; life < 8; ++life) {
@@ -106,7 +106,7 @@ TEST_CASE("Remembered lets a crash loop back off", "[policy][remembered][unit]")
     CHECK(waits == expected);
 }
 
-TEST_CASE("Remembered waits what was left of the wait", "[policy][remembered][unit]") {
+TEST_CASE("Remembered waits for the rest of the wait", "[policy][remembered][unit]") {
     Computer computer;
     PolicyHistory history;
     Remembered policy{history, doubling()};
@@ -202,11 +202,11 @@ TEST_CASE("Remembered restores windows of time", "[policy][remembered][unit]") {
     CHECK(fourth(31s) == Advice::Verb::go);
 }
 
-TEST_CASE("Remembered tells a user's rule everything again", "[policy][remembered][unit]") {
+TEST_CASE("Remembered repeats the whole history to a user's rule", "[policy][remembered][unit]") {
     Computer computer;
-    std::vector<Witness::Heard> first;
+    std::vector<RecordingRule::Entry> first;
     PolicyHistory history;
-    Remembered policy{history, Policy{Witness{&first}}};
+    Remembered policy{history, Policy{RecordingRule{&first}}};
     Turn turn = computer.turn();
     const auto pass = [&] {
         computer.pass(7s);
@@ -225,20 +225,20 @@ TEST_CASE("Remembered tells a user's rule everything again", "[policy][remembere
     computer.save(history);
     const Instant saved_at = computer.now;
 
-    std::vector<Witness::Heard> second;
+    std::vector<RecordingRule::Entry> second;
     PolicyHistory restored;
     computer.start(restored, 2s);
-    const Remembered resumed{restored, Policy{Witness{&second}}, computer.turn()};
+    const Remembered resumed{restored, Policy{RecordingRule{&second}}, computer.turn()};
     const Duration shift = (saved_at + 2s) - computer.now;
-    std::vector<Witness::Heard> expected;
-    for (const Witness::Heard& heard : first) expected.push_back(heard);
+    std::vector<RecordingRule::Entry> expected;
+    for (const RecordingRule::Entry& heard : first) expected.push_back(heard);
     expected.erase(expected.begin() + 2);  // the begin that was abandoned
-    for (Witness::Heard& heard : expected) heard.at -= shift;
+    for (RecordingRule::Entry& heard : expected) heard.at -= shift;
     // A verdict is told with its beginning at the same time.
     CHECK(second == expected);
 }
 
-TEST_CASE("Remembered obeys rules that have become stricter", "[policy][remembered][unit]") {
+TEST_CASE("Remembered applies rules that have become stricter", "[policy][remembered][unit]") {
     Computer computer;
     PolicyHistory history;
     Remembered policy{history, Policy{MaxAttempts{100}}};
@@ -259,7 +259,7 @@ TEST_CASE("Remembered obeys rules that have become stricter", "[policy][remember
     }
 }
 
-TEST_CASE("Remembered wishes nothing that its policy does not", "[policy][remembered][unit]") {
+TEST_CASE("Remembered requests only what its policy requests", "[policy][remembered][unit]") {
     PolicyHistory history;
     const Policy silent{Remembered{history, MaxAttempts{3}}, ResetWhenStable{3s}};
     CHECK(silent.stable_window() == 3s);
@@ -276,7 +276,7 @@ TEST_CASE("Remembered wishes nothing that its policy does not", "[policy][rememb
     CHECK(wishes.stable_window() == 1min);
 }
 
-TEST_CASE("Remembered starts afresh when it is told to", "[policy][remembered][unit]") {
+TEST_CASE("Remembered starts again after reset()", "[policy][remembered][unit]") {
     Computer computer;
     PolicyHistory history;
     Remembered policy{history, doubling()};
@@ -292,7 +292,7 @@ TEST_CASE("Remembered starts afresh when it is told to", "[policy][remembered][u
 }
 
 TEST_CASE("Remembered tries again after a long absence", "[policy][remembered][regression]") {
-    // The time of MaxElapsed stands still while nobody tries.
+    // The time of MaxElapsed stands still while no attempt is wanted.
     for (const bool crashed : {false, true}) {
         Computer computer;
         const Policy rules{Backoff{NoJitter{}, Cap{30s}, 1s}, MaxElapsed{1h}};
@@ -314,7 +314,7 @@ TEST_CASE("Remembered tries again after a long absence", "[policy][remembered][r
     }
 }
 
-TEST_CASE("Remembered counts as trying neither a shut gate nor the time without a program",
+TEST_CASE("Remembered does not count the time of a shut gate, or without a program",
           "[policy][remembered][regression]") {
     for (const auto gate : {0h, 24h}) {
         for (const auto gone : {0h, 24h}) {
@@ -361,7 +361,7 @@ struct Tries {
 };
 }  // namespace
 
-TEST_CASE("Remembered knows how long was tried, however often the gate shut or the program ended",
+TEST_CASE("Remembered counts the time of attempts over shut gates and restarts",
           "[policy][remembered][property]") {
     CHECK(rc::check("the time and the failures of one that never ended", [] {
         Computer computer;
@@ -435,7 +435,7 @@ TEST_CASE("Remembered waits no longer for a first attempt because the program is
                               LinkState::suspended, LinkState::suspended});
 }
 
-TEST_CASE("Remembered knows when it was first tried, after any number of failures",
+TEST_CASE("Remembered keeps the time of the first attempt after any number of failures",
           "[policy][remembered][regression]") {
     const auto stops_after = [](auto first_event) {
         Computer computer;
@@ -465,7 +465,7 @@ TEST_CASE("Remembered knows when it was first tried, after any number of failure
               [](auto& policy, Turn& turn) { static_cast<void>(policy.lost(lost, turn)); }) == 61);
 }
 
-TEST_CASE("Remembered hears no want of a policy that hears none", "[policy][remembered][unit]") {
+TEST_CASE("Remembered has no hook wanted() if its policy has none", "[policy][remembered][unit]") {
     static_assert(!detail::HasWanted<Remembered<MaxAttempts>>);
     static_assert(detail::HasWanted<Remembered<Policy<MaxAttempts, MaxElapsed>>>);
     Computer computer;
@@ -482,7 +482,7 @@ TEST_CASE("Remembered hears no want of a policy that hears none", "[policy][reme
     CHECK(history.events()[1].what == detail::Outcome::abandoned);
 }
 
-TEST_CASE("Remembered ends a crash loop as its rules say, and lets the next start try",
+TEST_CASE("Remembered ends a crash loop by its rules, and lets the next start try",
           "[policy][remembered][regression]") {
     Computer computer;
     const Policy rules{Backoff{NoJitter{}, Cap{30s}, 1s}, MaxAttempts{4}};
@@ -499,7 +499,7 @@ TEST_CASE("Remembered ends a crash loop as its rules say, and lets the next star
     CHECK(lives == std::vector<char>{'d', 'd', 'd', 'd', 'f', 'd', 'd', 'd', 'd', 'f'});
 }
 
-TEST_CASE("Remembered leaves alone what is shared with others",
+TEST_CASE("Remembered does not change objects that are shared with others",
           "[policy][remembered][regression]") {
     Computer computer;
     ManualClock clock;
@@ -533,7 +533,7 @@ TEST_CASE("Remembered leaves alone what is shared with others",
     CHECK(more == 19);
 }
 
-TEST_CASE("Remembered lets a wait end although the program is restarted all the time",
+TEST_CASE("Remembered lets a wait end although the program restarts all the time",
           "[policy][remembered][regression]") {
     Computer computer;
     PolicyHistory history;

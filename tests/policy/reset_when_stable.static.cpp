@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what reset_when_stable.hpp says of its types holds: concepts, sizes, what may throw.
+// Goal: the types of reset_when_stable.hpp satisfy their concepts, have the documented sizes,
+// and throw only as documented.
 #include <belay/policy/reset_when_stable.hpp>
 
 using namespace belay;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: ResetWhenStable says its window and nothing else.
+// Goal: ResetWhenStable requests its window and does nothing else. Method: examples.
 #include <belay/policy/reset_when_stable.hpp>
 
 #include <belay/policy/policy.hpp>
@@ -9,7 +9,7 @@
 using namespace belay;
 using namespace std::chrono_literals;
 
-TEST_CASE("ResetWhenStable wishes for its window", "[policy][reset_when_stable][unit]") {
+TEST_CASE("ResetWhenStable requests its window", "[policy][reset_when_stable][unit]") {
     STATIC_REQUIRE(ResetWhenStable{3s}.stable_window() == 3s);
     STATIC_REQUIRE(ResetWhenStable{0s}.stable_window() == 0s);
     STATIC_REQUIRE(Policy{ResetWhenStable{forever}}.stable_window() == forever);

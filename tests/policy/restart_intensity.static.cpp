@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what restart_intensity.hpp says of its types holds: concepts, sizes, what may throw.
+// Goal: the types of restart_intensity.hpp satisfy their concepts, have the documented sizes,
+// and throw only as documented.
 #include <belay/policy/restart_intensity.hpp>
 
 using namespace belay;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: exactly so many failures within any period; a brute-force model agrees on every history.
+// Goal: exactly the given number of failures is allowed within any period. Method: examples, and
+// a brute-force model on random histories.
 #include <belay/policy/restart_intensity.hpp>
 
 #include <algorithm>
@@ -96,7 +97,7 @@ TEST_CASE("RestartIntensity stops at one more than it allows within the period",
     }());
 }
 
-TEST_CASE("RestartIntensity slides: no edge forgets what happened around it",
+TEST_CASE("RestartIntensity slides: it counts failures on both sides of any window edge",
           "[policy][restart_intensity][unit]") {
     // Pitfall 17: five at the end of one fixed window, five at the start of the next.
     RestartIntensity<5> rule{30s};
@@ -126,7 +127,7 @@ TEST_CASE("RestartIntensity counts lost connections, and does not forget on succ
     }
 }
 
-TEST_CASE("RestartIntensity counts nothing planned or abandoned, and is forgotten by reset",
+TEST_CASE("RestartIntensity counts nothing planned or abandoned, and reset clears it",
           "[policy][restart_intensity][unit]") {
     STATIC_REQUIRE(!detail::HasAbandoned<RestartIntensity<2>>);
     RestartIntensity<1> rule{60s};
@@ -175,7 +176,7 @@ TEST_CASE("RestartIntensity agrees with a list of all failures",
     CHECK(rc::check("5", [] { agrees_with_model<5>(); }));
 }
 
-TEST_CASE("RestartIntensity refuses what makes no sense", "[policy][restart_intensity][unit]") {
+TEST_CASE("RestartIntensity aborts on invalid arguments", "[policy][restart_intensity][unit]") {
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(RestartIntensity<3>{0s});
           }).find("the period must be > 0ns") != std::string::npos);

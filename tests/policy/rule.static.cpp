@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: RuleLike takes every rule with one sound hook, and refuses a hook that would never be
+// Goal: RuleLike accepts every rule with one sound hook, and rejects a hook that would never be
 // called.
 #include <belay/policy/rule.hpp>
 

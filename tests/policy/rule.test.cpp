@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: of two opinions the stronger counts, by rank and then by time; for all pairs.
+// Goal: the stronger of two advices counts, by rank and then by time. Method: all pairs.
 #include <belay/policy/rule.hpp>
 
 #include <algorithm>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: ShareableLike takes breakers and budgets, and refuses what Shared would call in vain.
+// Goal: ShareableLike accepts breakers and budgets, and rejects types that Shared would call
+// without effect.
 #include <belay/policy/shareable_like.hpp>
 
 #include <belay/breaker/circuit_breaker.hpp>

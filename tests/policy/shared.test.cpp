@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: many policies use one object, each with at most one permit, which copies never double.
+// Method: examples.
 #include <belay/policy/shared.hpp>
 
 #include <type_traits>
@@ -131,7 +132,7 @@ TEST_CASE("Shared copies refer to one object and never double a permit", "[polic
     CHECK(object.out == 0);
 }
 
-TEST_CASE("Shared lets its object hear what each caller wants", "[policy][shared][unit]") {
+TEST_CASE("Shared notifies its object when a caller wants an attempt", "[policy][shared][unit]") {
     struct Listening : MinimalShareable {
         using MinimalShareable::MinimalShareable;
         void wanted(Turn& turn) noexcept { last = turn.now, ++wants; }
@@ -167,7 +168,7 @@ TEST_CASE("Shared returns the permit at each verdict", "[policy][shared][unit]")
     }
 }
 
-TEST_CASE("Shared gives its permit back when a later rule refuses", "[policy][shared][unit]") {
+TEST_CASE("Shared returns its permit when a later rule rejects", "[policy][shared][unit]") {
     MinimalShareable plenty{5};
     MinimalShareable none{0};
     Policy policy{Shared{plenty}, Shared{none}};
@@ -195,7 +196,7 @@ TEST_CASE("Shared breakers use the turn's time, never their own clock", "[policy
     CHECK_FALSE(asked);
 }
 
-TEST_CASE("Shared refuses to begin when another caller took the probe", "[policy][shared][unit]") {
+TEST_CASE("Shared does not begin when another caller took the probe", "[policy][shared][unit]") {
     ManualClock clock;
     CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{10s}, clock.view()};
     breaker.acquire().failure();
@@ -287,7 +288,7 @@ TEST_CASE("Shared budgets that are empty stop, or are asked again", "[policy][sh
     CHECK(budget.out == 0);
 }
 
-TEST_CASE("Shared budgets get back what is abandoned, and are asked again before it is made up for",
+TEST_CASE("Shared budgets get an abandoned token back, and are asked again before a new attempt",
           "[policy][shared][unit]") {
     MinimalBudget budget{1};
     Driver d;
@@ -335,8 +336,7 @@ TEST_CASE("Shared budgets pay for nothing planned, and nothing that was stopped"
     CHECK(budget.asked == 1);
 }
 
-TEST_CASE("Shared budgets are left by copies and destructors with nothing held",
-          "[policy][shared][unit]") {
+TEST_CASE("Shared budgets hold no token after copies and destructors", "[policy][shared][unit]") {
     MinimalBudget budget{2};
     Driver d;
     {
@@ -423,7 +423,7 @@ TEST_CASE("Shared budgets leak nothing on any path", "[policy][shared][property]
     }));
 }
 
-TEST_CASE("AskAgain refuses what makes no sense", "[policy][shared][unit]") {
+TEST_CASE("AskAgain aborts on invalid arguments", "[policy][shared][unit]") {
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(AskAgain{0s});
           }).find("the wait must be > 0ns") != std::string::npos);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what spread_hint.hpp says of its types holds: concepts, sizes, what may throw.
+// Goal: the types of spread_hint.hpp satisfy their concepts, have the documented sizes, and
+// throw only as documented.
 #include <belay/policy/spread_hint.hpp>
 
 using namespace belay;

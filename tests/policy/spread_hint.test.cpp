@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: clients that were sent away for the same time come back spread over some percent of it,
-// never earlier, and nothing else changes.
+// Goal: clients with the same hint return spread over some percent of it, never earlier, and
+// nothing else changes. Method: many seeds.
 #include <belay/policy/spread_hint.hpp>
 
 #include <algorithm>
@@ -86,7 +86,7 @@ TEST_CASE("SpreadHint draws nothing where no hint decides", "[policy][spread_hin
     }());
 }
 
-TEST_CASE("SpreadHint spreads whoever heeds the hint", "[policy][spread_hint][unit]") {
+TEST_CASE("SpreadHint spreads every wait that a hint decides", "[policy][spread_hint][unit]") {
     // A hint that a CooldownOn heeds exactly.
     const Policy cooldown{CooldownOn{Cause::overloaded, 5s, 15s}, SpreadHint::plus_percent(10)};
     const Advice after_1013 = advised(cooldown, hinted(20s, Cause::overloaded));
@@ -143,7 +143,7 @@ TEST_CASE("SpreadHint saturates, and never shortens", "[policy][spread_hint][pro
     }));
 }
 
-TEST_CASE("SpreadHint refuses percentages that make no sense", "[policy][spread_hint][unit]") {
+TEST_CASE("SpreadHint rejects invalid percentages", "[policy][spread_hint][unit]") {
     for (const std::uint32_t percent : {0U, 101U, ~0U}) {
         CHECK(belay_test::aborts_with([percent] {
                   static_cast<void>(SpreadHint::plus_percent(percent));

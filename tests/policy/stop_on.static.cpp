@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what stop_on.hpp says of its types holds: concepts, sizes, what may throw.
+// Goal: the types of stop_on.hpp satisfy their concepts, have the documented sizes, and throw
+// only as documented.
 #include <belay/policy/stop_on.hpp>
 
 using namespace belay;

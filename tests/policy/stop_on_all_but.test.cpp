@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: every cause but the given ones stops, in every hook; it is the exact opposite of StopOn.
+// Goal: every cause except the given ones stops, in every hook; it is the exact opposite of
+// StopOn. Method: all causes.
 #include <belay/policy/stop_on.hpp>
 
 #include <belay/call/retry.hpp>
@@ -47,7 +48,7 @@ TEST_CASE("StopOn::all_but stops after every other cause, failed or lost",
     }());
 }
 
-TEST_CASE("StopOn::all_but is the opposite of StopOn, but for what is planned",
+TEST_CASE("StopOn::all_but is the opposite of StopOn, except for planned failures",
           "[policy][stop_on][unit]") {
     for (const Cause listed : all) {
         for (const Cause cause : all) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: whatever a network does to a connection between, messages are whole, in order and never
-// repeated, the end is noticed, and the next connection is as good as new. Method: a supervised Tcp and
-// an echo over real sockets, with a proxy between them that follows a script.
+// Goal: whatever a network does to a connection, messages are whole, in order and never
+// repeated, the end is detected, and the next connection works. Method: a supervised Tcp and an
+// echo over real sockets, with a proxy between them that follows a script.
 #include <belay/posix/tcp.hpp>
 
 #include <belay/backoff/full_jitter.hpp>
@@ -145,7 +145,7 @@ void delivers_everything_once(Seed seed) {
 
 }  // namespace
 
-TEST_CASE("Tcp hears what was whole before an answer was cut, wherever that is",
+TEST_CASE("Tcp delivers the complete messages of an answer that is cut anywhere",
           "[posix][bad_network][fault]") {
     BehindProxy net;
     net.connect();
@@ -165,7 +165,7 @@ TEST_CASE("Tcp hears what was whole before an answer was cut, wherever that is",
     net.is_as_good_as_new();
 }
 
-TEST_CASE("Tcp loses no more than the end of what was sent, wherever it was cut",
+TEST_CASE("Tcp loses only the end of the sent messages, wherever the connection is cut",
           "[posix][bad_network][fault]") {
     BehindProxy net;
     net.connect();
@@ -183,7 +183,7 @@ TEST_CASE("Tcp loses no more than the end of what was sent, wherever it was cut"
     net.is_as_good_as_new();
 }
 
-TEST_CASE("Tcp in a Heartbeat notices a network that swallows all, in time",
+TEST_CASE("Tcp in a Heartbeat detects in time a network that drops everything",
           "[posix][bad_network][fault]") {
     const bool both = GENERATE(true, false);
     BehindProxy net;
@@ -203,7 +203,7 @@ TEST_CASE("Tcp in a Heartbeat notices a network that swallows all, in time",
     net.is_as_good_as_new();
 }
 
-TEST_CASE("Tcp in a Heartbeat stays over a network that is slow, byte by byte or by a pause",
+TEST_CASE("Tcp in a Heartbeat stays open over a network that is slow, byte by byte or by a pause",
           "[posix][bad_network][fault]") {
     BehindProxy net;
     net.proxy.script({{.trickle = true}, {.trickle = true}});
@@ -228,7 +228,7 @@ TEST_CASE("Tcp in a Heartbeat stays over a network that is slow, byte by byte or
     CHECK(net.app.state() == LinkState::connected);
 }
 
-TEST_CASE("Tcp hears nothing of what a network held back until the connection had been given up",
+TEST_CASE("Tcp delivers nothing that a network held back until the connection was closed",
           "[posix][bad_network][fault]") {
     BehindProxy net;
     net.connect();
@@ -248,7 +248,7 @@ TEST_CASE("Tcp hears nothing of what a network held back until the connection ha
     CHECK(net.app.messages == std::vector<std::string>{"new"});
 }
 
-TEST_CASE("A Session delivers everything once over a network that does all of it",
+TEST_CASE("A Session delivers everything once over a network with all of these faults",
           "[posix][bad_network][property]") {
     for_each_seed(delivers_everything_once, 8);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a loop over a BootClock waits by a clock that counts the machine's sleep. Method: no test
-// may put the machine to sleep; what its timer waits for is read from the kernel.
+// Goal: a loop over a BootClock waits by a clock that counts the machine's sleep. Method: no
+// test may put the machine to sleep, so the test reads the state of its timer from the kernel.
 #include <belay/posix/boot_clock.hpp>
 
 #include <cstdio>
@@ -20,8 +20,7 @@ using namespace std::chrono_literals;
 
 static_assert(ClockLike<posix::BootClock>);
 
-TEST_CASE("race 28: BootClock goes on where the steady clock stands still",
-          "[posix][boot_clock][race]") {
+TEST_CASE("BootClock continues where the steady clock stands still", "[posix][boot_clock][race]") {
     const Instant steady = SteadyClock{}.now();
     const Instant boot = posix::BootClock{}.now();
     const Instant later = posix::BootClock{}.now();
@@ -29,7 +28,7 @@ TEST_CASE("race 28: BootClock goes on where the steady clock stands still",
     CHECK(boot <= later);
 }
 
-TEST_CASE("Loop over a BootClock runs what is due", "[posix][boot_clock][unit]") {
+TEST_CASE("Loop over a BootClock runs due timers", "[posix][boot_clock][unit]") {
     posix::Loop loop{posix::BootClock{}};
     CHECK(loop.watched() == 0);
     int calls = 0;
@@ -63,7 +62,7 @@ long boottime_left() {
 
 }  // namespace
 
-TEST_CASE("race 29: Loop over a BootClock waits on a timer that runs in the machine's sleep",
+TEST_CASE("Loop over a BootClock waits on a timer that runs during the machine's sleep",
           "[posix][boot_clock][race]") {
     REQUIRE(boottime_left() == -1);
     posix::Loop loop{posix::BootClock{}};
@@ -82,7 +81,7 @@ TEST_CASE("race 29: Loop over a BootClock waits on a timer that runs in the mach
         CHECK(left > 3600);
         CHECK(left <= 7200);
     }
-    SECTION("for nothing") {
+    SECTION("for no deadline") {
         CHECK(loop.run_until(second_round));
         CHECK(left == 0);
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: endpoints are read as people write them, and nothing else is; look-ups map their errors.
+// Goal: endpoints in the usual notation are parsed, and other text is rejected; look-ups map
+// their errors. Method: examples and properties.
 #include <belay/posix/endpoint.hpp>
 
 #include <belay/posix/detail/addresses.hpp>
@@ -18,7 +19,7 @@ TEST_CASE("Endpoint::parse reads host and port", "[posix][posix_endpoint][unit]"
     CHECK(Endpoint::parse("a:00080").value() == Endpoint{"a", 80});
 }
 
-TEST_CASE("Endpoint::parse refuses what is not host:port", "[posix][posix_endpoint][unit]") {
+TEST_CASE("Endpoint::parse rejects text that is not host:port", "[posix][posix_endpoint][unit]") {
     using namespace std::string_view_literals;
     for (const std::string_view wrong :
          {""sv,         ":"sv,          "a"sv,     "a:"sv,        ":9000"sv, "a:65536"sv,
@@ -30,7 +31,8 @@ TEST_CASE("Endpoint::parse refuses what is not host:port", "[posix][posix_endpoi
     }
 }
 
-TEST_CASE("Endpoint::to_string is what parse reads", "[posix][posix_endpoint][property]") {
+TEST_CASE("Endpoint::to_string returns text that parse reads",
+          "[posix][posix_endpoint][property]") {
     CHECK(rc::check("parse(to_string(e)) == e", [](std::uint16_t port, bool v6) {
         const Endpoint e{v6 ? "fe80::1" : "example.org", port};
         RC_ASSERT(Endpoint::parse(e.to_string()).value() == e);
@@ -51,7 +53,7 @@ TEST_CASE("Addresses::resolve finds numeric addresses of both families",
     CHECK(a.first()->ai_next == nullptr);
 }
 
-TEST_CASE("Addresses::resolve reports a host that nobody knows as refused",
+TEST_CASE("Addresses::resolve reports an unknown host as refused",
           "[posix][posix_endpoint][fault]") {
     posix::detail::Addresses a;
     const std::error_code error = a.resolve({"no such host", 80}, false);
@@ -62,7 +64,7 @@ TEST_CASE("Addresses::resolve reports a host that nobody knows as refused",
     CHECK(a.first() == nullptr);
 }
 
-TEST_CASE("Addresses::resolve reports what this machine lacks as the system's error",
+TEST_CASE("Addresses::resolve reports a local lack of resources as the system's error",
           "[posix][posix_endpoint][fault]") {
     using posix::detail::resolve_error;
     const std::error_code memory = resolve_error(EAI_MEMORY);

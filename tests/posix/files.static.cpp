@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what files.hpp says of its types holds: concepts, sizes, what may throw.
+// Goal: the types of files.hpp satisfy their concepts, have the documented sizes, and throw only
+// as documented.
 #include <belay/posix/files.hpp>
 
 using namespace belay;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: posix::Files does what FileSystemLike says. Method: real files in a temporary directory.
+// Goal: posix::Files meets FileSystemLike. Method: real files in a temporary directory.
 #include <belay/posix/files.hpp>
 
 #include <sys/resource.h>
@@ -20,8 +20,7 @@ static_assert(explain::file_system_like<posix::Files>());
 static_assert(std::is_empty_v<posix::Files>);
 static_assert(belay::detail::GivesWay<posix::Files>);
 
-TEST_CASE("posix::Files reads back what was written, short only at the end",
-          "[posix][files][unit]") {
+TEST_CASE("posix::Files reads the written bytes, short only at the end", "[posix][files][unit]") {
     const TemporaryDirectory dir;
     posix::Files files;
     auto file = files.open(dir / "a", OpenMode::replace);
@@ -53,7 +52,7 @@ TEST_CASE("posix::File::preallocate reserves zeros", "[posix][files][unit]") {
     CHECK(std::count(bytes.begin(), bytes.end(), std::byte{0}) == 100'000);
 }
 
-TEST_CASE("posix::Files::now goes on while others run", "[posix][files][unit]") {
+TEST_CASE("posix::Files::now advances while others run", "[posix][files][unit]") {
     posix::Files files;
     const Instant begin = files.now();
     while (files.now() == begin) files.yield();
@@ -79,7 +78,7 @@ TEST_CASE("posix::Files names, lists and removes", "[posix][files][unit]") {
     CHECK(files.create_directory("/dev/null") == std::errc::file_exists);
 }
 
-TEST_CASE("posix::Files::lock holds against this process and others, and dies with its holder",
+TEST_CASE("posix::Files::lock holds against this process and others, and ends with its holder",
           "[posix][files][unit]") {
     const TemporaryDirectory dir;
     posix::Files files;
@@ -127,7 +126,7 @@ TEST_CASE("posix::File::lock holds until the file is closed", "[posix][files][un
     CHECK_FALSE(second->lock());
 }
 
-TEST_CASE("posix::Files tells a file from its copy, and from what a link leads to",
+TEST_CASE("posix::Files distinguishes a file from its copy, and from the target of a link",
           "[posix][files][unit]") {
     const TemporaryDirectory dir;
     posix::Files files;
@@ -176,7 +175,7 @@ TEST_CASE("posix::File::write reports a limit of file sizes", "[posix][files][fa
     }));
 }
 
-TEST_CASE("posix::Files reports what it may not do", "[posix][files][fault]") {
+TEST_CASE("posix::Files reports missing permissions", "[posix][files][fault]") {
     const TemporaryDirectory dir;
     REQUIRE(posix::Files{}.open(dir / "kept", OpenMode::replace));
     REQUIRE(::chmod((dir / "kept").c_str(), 0444) == 0);

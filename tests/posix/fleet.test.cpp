@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: over real sockets, services flow while one of them is down, and the loop is woken whenever
-// a place to dial is free. Method: echo servers on loopback, one of which goes away.
+// Goal: over real sockets, services stay connected while one of them is down, and the loop is
+// woken whenever a service may dial. Method: echo servers on loopback, one of which is stopped.
 #include <memory>
 #include <optional>
 #include <string>
@@ -79,7 +79,8 @@ Policy<decltype(Backoff{FullJitter{}, Cap{20ms}, 2ms})> quick_policy() {
 
 }  // namespace
 
-TEST_CASE("Fleet: A and C flow while B is down, over real sockets", "[posix][fleet][integration]") {
+TEST_CASE("Fleet: services A and C stay connected while B is down, over real sockets",
+          "[posix][fleet][integration]") {
     posix::Loop<> loop;
     EchoPeer a_server{loop};
     std::optional<EchoPeer> b_server{loop};
@@ -112,7 +113,7 @@ TEST_CASE("Fleet: A and C flow while B is down, over real sockets", "[posix][fle
     CHECK(c.status().attempt <= 1);
 }
 
-TEST_CASE("Fleet: who is removed gives its place to dial to the next, whom the loop wakes",
+TEST_CASE("Fleet: removing a dialling service wakes the loop for the next one",
           "[posix][fleet][integration]") {
     posix::Loop<> loop;
     int dials = 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: on a disk that is really full a journal refuses, loses nothing, and drains itself free.
-// Method: a small file system in memory; where it cannot be mounted there is nothing to show.
+// Goal: on a disk that is really full a journal rejects operations, loses nothing, and frees
+// space as it is drained. Method: a small file system in memory; where it cannot be mounted the
+// test is skipped.
 #include <belay/posix/journal.hpp>
 
 #include <sys/mount.h>
@@ -55,7 +56,7 @@ void check_has_all(posix::Journal& journal, std::uint64_t durable) {
 
 }  // namespace
 
-TEST_CASE("Journal on a full file system refuses, loses nothing, and frees it by acknowledging",
+TEST_CASE("Journal on a full file system rejects, loses nothing, and frees space by acknowledging",
           "[posix][full_disk][fault]") {
     const SmallDisk disk;
     if (!disk.mounted()) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: check::http finds what is wrong with an HTTP client, by its name. Method: a small client with
-// one planted mistake each, over sockets; belay's own clients are judged in adapter.
+// Goal: check::http detects each mistake of an HTTP client. Method: a small client with one
+// planted mistake each, over sockets; belay's own clients are tested in adapter.
 #include <belay/posix/http_check.hpp>
 
 #include <memory>
@@ -23,7 +23,8 @@ std::string wrong_with() {
 
 }  // namespace
 
-TEST_CASE("check::http calls each mistake by its name", "[posix][http_check][unit]") {
+TEST_CASE("check::http reports the rule that each planted mistake breaks",
+          "[posix][http_check][unit]") {
     using M = HttpMistake;
     using R = check::HttpRule;
     CHECK(wrong_with<M::none>() == "right");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: a Journal on real files keeps its promises. Method: threads, locks, paths and limits.
+// Goal: a Journal on real files keeps its guarantees. Method: threads, locks, paths and limits.
 #include <belay/posix/journal.hpp>
 
 #include <sys/resource.h>
@@ -19,7 +19,7 @@ using belay_test::in_child;
 using belay_test::TemporaryDirectory;
 using belay_test::text_for;
 
-TEST_CASE("posix::Journal::open makes a journal, and finds it again", "[posix][journal][unit]") {
+TEST_CASE("posix::Journal::open makes a journal, and opens it again", "[posix][journal][unit]") {
     const TemporaryDirectory dir;
     Id id{};
     {
@@ -39,7 +39,7 @@ TEST_CASE("posix::Journal::open makes a journal, and finds it again", "[posix][j
     for (std::uint64_t n = 11; n <= 1000; ++n) REQUIRE(as_text(*journal->read(n)) == text_for(n));
 }
 
-TEST_CASE("Journal: many threads append and sync, and each gets its own number",
+TEST_CASE("Journal: many threads append and commit, and each gets its own number",
           "[posix][journal][unit]") {
     const TemporaryDirectory dir;
     constexpr std::uint64_t threads = 8;
@@ -126,7 +126,7 @@ TEST_CASE("Journal: segments are sealed and deleted at the same time", "[posix][
     CHECK(as_text(journal->kept()) == std::to_string(note));
 }
 
-TEST_CASE("Journal::open of a path that is a file, or has no parent, says so",
+TEST_CASE("Journal::open reports a path that is a file, or has no parent",
           "[posix][journal][fault]") {
     const TemporaryDirectory dir;
     REQUIRE(posix::Files{}.open(dir / "file", OpenMode::replace));
@@ -157,7 +157,7 @@ TEST_CASE("Journal::open of a path that is a file, or has no parent, says so",
     CHECK(long_path.error().code == std::errc::filename_too_long);
 }
 
-TEST_CASE("Journal::open refuses a second process", "[posix][journal][fault]") {
+TEST_CASE("Journal::open fails in a second process", "[posix][journal][fault]") {
     const TemporaryDirectory dir;
     const auto journal = posix::Journal::open(dir / "q");
     REQUIRE(journal);

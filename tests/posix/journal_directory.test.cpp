@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: a journal whose directory vanishes while it is open confirms nothing that is not so, and
-// leaves alone what came in its place. Method: real directories, deleted, moved and replaced.
+// Goal: a journal whose directory vanishes while it is open confirms nothing that is not
+// durable, and does not change files that take its place. Method: real directories, deleted,
+// moved and replaced.
 #include <belay/posix/journal.hpp>
 
 #include <unistd.h>
@@ -74,7 +75,7 @@ std::map<std::string, std::string> contents(const std::string& path) {
 
 }  // namespace
 
-TEST_CASE("Journal whose directory was deleted goes on in the file it has, and then says so",
+TEST_CASE("Journal whose directory was deleted continues in its open file, then reports displaced",
           "[posix][journal][fault]") {
     const TemporaryDirectory dir;
     Id id{};
@@ -105,7 +106,7 @@ TEST_CASE("Journal whose directory was deleted goes on in the file it has, and t
     CHECK(next->journal_id() != id);
 }
 
-TEST_CASE("Journal whose directory was moved away goes on when it is back",
+TEST_CASE("Journal whose directory was moved away continues when it is back",
           "[posix][journal][fault]") {
     const TemporaryDirectory dir;
     // An unmount leaves an empty directory.
@@ -135,7 +136,7 @@ TEST_CASE("Journal whose directory was moved away goes on when it is back",
     CHECK(has_all(*journal, last));
 }
 
-TEST_CASE("Journal whose directory was moved away is whole where it is now",
+TEST_CASE("Journal whose directory was moved away is whole at its new place",
           "[posix][journal][fault]") {
     const TemporaryDirectory dir;
     std::uint64_t last = 0;
@@ -153,7 +154,7 @@ TEST_CASE("Journal whose directory was moved away is whole where it is now",
     CHECK(has_all(*journal, last));
 }
 
-TEST_CASE("Journal touches no other journal that came to the path of its directory",
+TEST_CASE("Journal does not change another journal that is now at the path of its directory",
           "[posix][journal][regression]") {
     const TemporaryDirectory dir;
     std::uint64_t last = 0;
@@ -184,7 +185,7 @@ TEST_CASE("Journal touches no other journal that came to the path of its directo
     }
 }
 
-TEST_CASE("Journal goes on over the damaged header of a file that it has open",
+TEST_CASE("Journal continues over the damaged header of a file that it has open",
           "[posix][journal][fault]") {
     // To make the next file and to delete the first it looks whether they are its own. Damage,
     // which the next opening names, is no other journal.
@@ -244,7 +245,7 @@ TEST_CASE("Journal whose directory is replaced by a copy of itself confirms noth
     }
 }
 
-TEST_CASE("Journal whose directory is put back goes on, and confirms what it took meanwhile",
+TEST_CASE("Journal whose directory is restored continues, and confirms operations taken meanwhile",
           "[posix][journal][fault]") {
     const TemporaryDirectory dir;
     std::uint64_t last = 0;
@@ -288,7 +289,7 @@ TEST_CASE("Journal that was opened by a relative path stays where it is",
     CHECK(has_all(*journal, 200));
 }
 
-TEST_CASE("Journal whose lock file is deleted admits nobody else, and loses nothing",
+TEST_CASE("Journal whose lock file is deleted rejects a second opening, and loses nothing",
           "[posix][journal][regression]") {
     const TemporaryDirectory dir;
     std::uint64_t last = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: what a Journal has confirmed survives the death of its process, in every mode. Method:
-// processes of one and of several threads, killed at any moment, that tell over a pipe what was
-// confirmed to them. BELAY_SEEDS=200000 kills a thousand times in each test.
+// Goal: operations that a Journal has confirmed survive the death of its process, in every mode.
+// Method: processes of one and of several threads, killed at any moment, that send each
+// confirmation over a pipe. BELAY_SEEDS=200000 kills a thousand times in each test.
 #include <belay/posix/journal.hpp>
 
 #include <map>
@@ -18,7 +18,7 @@ namespace {
 
 /// What one thread of the process was told: operation `number` is its `own`th of this life, and is
 /// durable; and up to `acked` all is given up for good.
-struct Told {
+struct Confirmation {
     std::uint64_t thread = 0;
     std::uint64_t own = 0;
     std::uint64_t number = 0;
@@ -47,9 +47,9 @@ constexpr std::uint64_t fewest = 200;
 
 /// Appends, syncs and tells, until the process is killed.
 void write_and_tell(posix::Journal& journal, const Way& way, std::uint64_t life,
-                    std::uint64_t thread, Teller<Told> tell) {
+                    std::uint64_t thread, ReportPipe<Confirmation> tell) {
     for (std::uint64_t own = 1;;) {
-        std::vector<Told> told;
+        std::vector<Confirmation> told;
         std::uint64_t acked = 0;
         // The first thread is the owner.
         if (thread == 0 && journal.durable() > journal.base() + acked_at_once) {
@@ -62,12 +62,13 @@ void write_and_tell(posix::Journal& journal, const Way& way, std::uint64_t life,
             told.push_back({thread, own, *number, acked});
         }
         if (way.options.flush != Flush::each && journal.commit()) ::_exit(5);
-        tell(std::span<const Told>{told});
+        tell(std::span<const Confirmation>{told});
     }
 }
 
 /// A process.   Returns: what is wrong.
-int live(const std::string& path, const Way& way, std::uint64_t life, Teller<Told> tell) {
+int live(const std::string& path, const Way& way, std::uint64_t life,
+         ReportPipe<Confirmation> tell) {
     auto journal = posix::Journal::open(path, way.options);
     if (!journal) return 2;
     std::vector<std::thread> threads;
@@ -79,25 +80,25 @@ int live(const std::string& path, const Way& way, std::uint64_t life, Teller<Tol
 }
 
 /// Runs a process, and kills it after about `until` messages.   Returns: all that it told.
-std::vector<Told> live_and_die(const std::string& path, const Way& way, std::uint64_t life,
-                               std::uint64_t until) {
-    std::vector<Told> all;
-    kill_at_work<Told>(
-        until, [&](Teller<Told> tell) { return live(path, way, life, tell); },
-        [&all](const Told& told) { all.push_back(told); });
+std::vector<Confirmation> live_and_die(const std::string& path, const Way& way, std::uint64_t life,
+                                       std::uint64_t until) {
+    std::vector<Confirmation> all;
+    kill_at_work<Confirmation>(
+        until, [&](ReportPipe<Confirmation> tell) { return live(path, way, life, tell); },
+        [&all](const Confirmation& told) { all.push_back(told); });
     return all;
 }
 
 /// What must be in the journal, by number, and what may not come back.
-struct Witness {
+struct ConfirmedOperations {
     std::map<std::uint64_t, std::string> confirmed;
     std::uint64_t acked = 0;
 
-    void hear(std::uint64_t life, const std::vector<Told>& all) {
-        std::map<std::uint64_t, Told> before;
-        for (const Told& told : all) {
+    void hear(std::uint64_t life, const std::vector<Confirmation>& all) {
+        std::map<std::uint64_t, Confirmation> before;
+        for (const Confirmation& told : all) {
             // Each thread's operations have its order, and no number was given twice.
-            Told& previous = before[told.thread];
+            Confirmation& previous = before[told.thread];
             REQUIRE(told.own == previous.own + 1);
             REQUIRE(told.number > previous.number);
             previous = told;
@@ -125,14 +126,14 @@ struct Witness {
 
 void kill_again_and_again(const Way& way) {
     const TemporaryDirectory dir;
-    Witness witness;
+    ConfirmedOperations witness;
     Random bits{Seed{1}};
     std::uint64_t messages = 0;
     const std::uint64_t seeds = from_environment("BELAY_SEEDS", 2000);
     const std::uint64_t lives = std::clamp<std::uint64_t>(seeds / way.seeds_per_life, 8, 1000);
     for (std::uint64_t life = 1; life <= lives; ++life) {
         INFO("life " << life);
-        const std::vector<Told> all = live_and_die(dir / "q", way, life, 1 + bits() % 60);
+        const std::vector<Confirmation> all = live_and_die(dir / "q", way, life, 1 + bits() % 60);
         messages += all.size();
         witness.hear(life, all);
         auto journal = posix::Journal::open(dir / "q", way.options);
@@ -151,24 +152,27 @@ JournalOptions options_with(Flush flush) {
 
 }  // namespace
 
-TEST_CASE("Journal keeps what it called durable through SIGKILL", "[posix][journal][fault]") {
+TEST_CASE("Journal keeps through SIGKILL everything that it confirmed as durable",
+          "[posix][journal][fault]") {
     kill_again_and_again({options_with(Flush::group), 1, 3, few});
 }
 
-TEST_CASE("Journal keeps what it called durable to several threads through SIGKILL",
+TEST_CASE("Journal keeps through SIGKILL everything that it confirmed to several threads",
           "[posix][journal][fault]") {
     kill_again_and_again({options_with(Flush::group), 4, 2, few});
 }
 
-TEST_CASE("Flush::each: what append returned for survives SIGKILL", "[posix][journal][fault]") {
+TEST_CASE("Flush::each: operations that append confirmed survive SIGKILL",
+          "[posix][journal][fault]") {
     kill_again_and_again({options_with(Flush::each), 2, 1, fewest});
 }
 
-TEST_CASE("Flush::none: what sync returned for survives SIGKILL", "[posix][journal][fault]") {
+TEST_CASE("Flush::none: operations that commit confirmed survive SIGKILL",
+          "[posix][journal][fault]") {
     kill_again_and_again({options_with(Flush::none), 1, 3});
 }
 
-TEST_CASE("Flush::none: what sync returned for, to several threads, survives SIGKILL",
+TEST_CASE("Flush::none: operations that commit confirmed to several threads survive SIGKILL",
           "[posix][journal][fault]") {
     kill_again_and_again({options_with(Flush::none), 4, 2});
 }

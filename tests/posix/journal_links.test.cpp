@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: in its directory a journal follows no link, and takes nothing for a file that is none; the
-// way to the directory may lead over links. Method: links, pipes and directories planted in it.
+// Goal: in its directory a journal follows no link, and opens only regular files; the path to
+// the directory may have links. Method: links, pipes and directories planted in it.
 #include <belay/journal/journal_inspect.hpp>
 #include <belay/posix/journal.hpp>
 
@@ -43,7 +43,7 @@ void append_some(posix::Journal& journal, int count) {
 
 }  // namespace
 
-TEST_CASE("Journal does not write where a link at segment.tmp leads",
+TEST_CASE("Journal does not write to the target of a link at segment.tmp",
           "[posix][journal][regression]") {
     const TemporaryDirectory dir;
     const std::string target = make_target(dir);
@@ -71,7 +71,7 @@ TEST_CASE("Journal does not write where a link at segment.tmp leads",
     CHECK_FALSE(std::filesystem::exists(std::filesystem::symlink_status(planted)));
 }
 
-TEST_CASE("Journal::open refuses links, pipes and directories in the place of its files",
+TEST_CASE("Journal::open rejects links, pipes and directories in the place of its files",
           "[posix][journal][regression]") {
     const TemporaryDirectory dir;
     {
@@ -121,7 +121,7 @@ TEST_CASE("Journal::open refuses links, pipes and directories in the place of it
     CHECK(journal->last() == 100);
 }
 
-TEST_CASE("Journal is reached over links", "[posix][journal][unit]") {
+TEST_CASE("Journal can be opened by a path with links", "[posix][journal][unit]") {
     const TemporaryDirectory dir;
     std::filesystem::create_directory(dir / "real");
     std::filesystem::create_directory_symlink(dir / "real", dir / "way");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: a journal that may not be written is refused with its place, and can be looked at all the
-// same. Method: rights taken from directories and files, in a child for which they hold.
+// Goal: a journal without write permission is rejected with its path, and can still be
+// inspected. Method: permissions removed from directories and files, in a child for which they
+// apply.
 #include <belay/journal/journal_inspect.hpp>
 #include <belay/posix/journal.hpp>
 
@@ -112,14 +113,14 @@ bool is_called_unreadable(const std::string& journal, const std::string& file) {
 
 }  // namespace
 
-TEST_CASE("Journal::open in a directory without permission says so", "[posix][journal][fault]") {
+TEST_CASE("Journal::open in a directory without permission reports it", "[posix][journal][fault]") {
     const TemporaryDirectory dir;
     REQUIRE(set_mode(dir.path(), 0555));
     if (!can_drop_privileges(dir.path())) return;
     CHECK(in_child_without_privileges([&] { return refused_at(dir / "q", dir / "q"); }));
 }
 
-TEST_CASE("A journal that may only be read is refused, and can be inspected",
+TEST_CASE("A journal that may only be read cannot be opened, and can be inspected",
           "[posix][journal][fault]") {
     const OpenToAll journal;
     if (!can_drop_privileges(journal.path())) return;
@@ -136,7 +137,8 @@ TEST_CASE("A journal that may only be read is refused, and can be inspected",
     }));
 }
 
-TEST_CASE("Journal::open names the file that it may not write or read", "[posix][journal][fault]") {
+TEST_CASE("Journal::open reports the file that it may not write or read",
+          "[posix][journal][fault]") {
     const OpenToAll journal;
     if (!can_drop_privileges(journal.path())) return;
     const std::vector<std::string> files = journal.files();
@@ -158,7 +160,7 @@ TEST_CASE("Journal::open names the file that it may not write or read", "[posix]
     }
 }
 
-TEST_CASE("Journal goes on without the right to make and delete files, until it needs one",
+TEST_CASE("Journal continues without permission to make and delete files, until it needs it",
           "[posix][journal][fault]") {
     const TemporaryDirectory dir;
     REQUIRE(set_mode(dir.path(), 0777));

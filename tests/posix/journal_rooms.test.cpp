@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: rooms on real files are there after a restart, and a full file system refuses nothing that
-// was stored. Method: a temporary directory; the judge of persistences.
+// Goal: rooms on real files survive a restart, and a full file system loses nothing that was
+// stored. Method: a temporary directory; the check of persistences.
 #include <belay/posix/journal_rooms.hpp>
 
 #include <belay/room/persistence_check.hpp>
@@ -11,7 +11,7 @@
 
 using namespace belay;
 
-TEST_CASE("posix::JournalRooms keeps what a persistence must keep",
+TEST_CASE("check::persistence finds no fault in posix::JournalRooms",
           "[posix][journal_rooms][fault]") {
     const belay_test::TemporaryDirectory directory;
     int made = 0;
@@ -33,7 +33,8 @@ TEST_CASE("posix::JournalRooms keeps what a persistence must keep",
     CHECK(!fault);
 }
 
-TEST_CASE("posix::JournalRooms says which file cannot be opened", "[posix][journal_rooms][fault]") {
+TEST_CASE("posix::JournalRooms::open reports the file that it cannot open",
+          "[posix][journal_rooms][fault]") {
     const belay_test::TemporaryDirectory directory;
     auto log = posix::Journal::open(directory.path() + "/log");
     REQUIRE(log);

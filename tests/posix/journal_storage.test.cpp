@@ -21,7 +21,7 @@ Bytes bytes_for(std::uint64_t i) {
 
 }  // namespace
 
-TEST_CASE("Journal on files conforms to what a storage is", "[posix][journal][property]") {
+TEST_CASE("check::storage finds no fault in Journal on files", "[posix][journal][property]") {
     const belay_test::TemporaryDirectory dir;
     for (const Flush flush : {Flush::group, Flush::none, Flush::each}) {
         for (const std::size_t segment_bytes : {std::size_t{4096}, std::size_t{16} << 20}) {

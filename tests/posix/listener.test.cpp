@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a listener accepts what comes, survives what goes wrong, and both ends of TCP fit together.
+// Goal: a listener accepts connections, survives failures, and both ends of TCP work together.
+// Method: real sockets.
 #include <belay/posix/listener.hpp>
 
 #include <algorithm>
@@ -146,7 +147,7 @@ TEST_CASE("Listener and Tcp carry messages both ways, with heartbeats on both en
     CHECK(server.links.front()->status().state == LinkState::connected);
 }
 
-TEST_CASE("Listener::listen reports what the system says", "[posix][posix_listener][fault]") {
+TEST_CASE("Listener::listen reports the system's errors", "[posix][posix_listener][fault]") {
     Rig rig;
     CHECK(rig.listener.port() != 0);
     Listener other{rig.loop, [](Accepted<>) {}};
@@ -166,7 +167,7 @@ TEST_CASE("Listener::listen reports what the system says", "[posix][posix_listen
     CHECK(other.port() == first);
 }
 
-TEST_CASE("Listener listens on IPv6 too, where there is any", "[posix][posix_listener][unit]") {
+TEST_CASE("Listener listens on IPv6 too, where it exists", "[posix][posix_listener][unit]") {
     posix::Loop loop;
     EchoingListener server{loop, {"::1", 0}};
     if (!server.listening) {
@@ -243,7 +244,7 @@ TEST_CASE("Listener pauses when the process has no descriptors left, and does no
     CHECK(rig.listener.deadline() == never);
 }
 
-TEST_CASE("Listener survives what on_accept does to it", "[posix][posix_listener][fault]") {
+TEST_CASE("Listener survives any action of on_accept", "[posix][posix_listener][fault]") {
     SECTION("throws") {
         Rig rig;
         const RawSocket one = RawSocket::connect(rig.listener.port());
@@ -258,7 +259,7 @@ TEST_CASE("Listener survives what on_accept does to it", "[posix][posix_listener
         CHECK(one.ended());
         CHECK_FALSE(two.ended());
     }
-    SECTION("closes it") {
+    SECTION("closes the listener") {
         Rig rig;
         const RawSocket one = RawSocket::connect(rig.listener.port());
         const RawSocket two = RawSocket::connect(rig.listener.port());
@@ -278,7 +279,7 @@ TEST_CASE("Listener survives what on_accept does to it", "[posix][posix_listener
         const RawSocket two = RawSocket::connect(rig.listener.port());
         rig.until([&] { return rig.accepted.size() == 2; });
     }
-    SECTION("destroys it") {
+    SECTION("destroys the listener") {
         posix::Loop loop;
         struct Killer {
             void operator()(const Accepted<>&) const { target->reset(); }
@@ -294,7 +295,7 @@ TEST_CASE("Listener survives what on_accept does to it", "[posix][posix_listener
     }
 }
 
-TEST_CASE("Listener and loop may go in any order", "[posix][posix_listener][fault]") {
+TEST_CASE("Listener and loop may be destroyed in any order", "[posix][posix_listener][fault]") {
     auto loop = std::make_unique<posix::Loop<>>();
     const auto ignore = [](const Accepted<>&) {};
     auto first = std::make_unique<Listener<decltype(ignore)>>(*loop, ignore);
@@ -307,7 +308,7 @@ TEST_CASE("Listener and loop may go in any order", "[posix][posix_listener][faul
     CHECK(last->port() != 0);
 }
 
-TEST_CASE("Listener's port takes garbage without harm to its other connections",
+TEST_CASE("Listener closes a connection that sends garbage, without effect on others",
           "[posix][posix_listener][fault]") {
     EchoRig rig;
     auto& loop = rig.loop;
@@ -333,7 +334,7 @@ TEST_CASE("Listener's port takes garbage without harm to its other connections",
     CHECK(answer == frame("still here"));
 }
 
-TEST_CASE("A session says of an operation that its transport cannot carry why it does not go",
+TEST_CASE("A session reports why an operation does not fit its transport",
           "[posix][posix_listener][fault]") {
     const TemporaryDirectory dir;
     posix::Loop loop;
@@ -353,7 +354,7 @@ TEST_CASE("A session says of an operation that its transport cannot carry why it
     CHECK(session.status().link.failure.error() == LinkErrc::message_refused);
 }
 
-TEST_CASE("A stranger at a Receiver's port is cut off at the length that it announces",
+TEST_CASE("An unknown peer of a Receiver is closed when it announces a length above the limit",
           "[posix][posix_listener][fault]") {
     ManualClock clock{Instant{1h}};
     ClockedLoop loop{clock.view()};
@@ -378,7 +379,7 @@ TEST_CASE("A stranger at a Receiver's port is cut off at the length that it anno
     CHECK(greeting.read_some().empty());
 }
 
-TEST_CASE("Supervisor over Tcp finds a server again that was closed and reopened",
+TEST_CASE("Supervisor over Tcp reconnects to a server that was closed and reopened",
           "[posix][posix_listener][unit]") {
     EchoRig rig;
     auto& loop = rig.loop;
@@ -437,7 +438,7 @@ TEST_CASE("Handles of other threads send over Tcp", "[posix][posix_listener][fau
     CHECK(in_order);
 }
 
-TEST_CASE("Listener refuses options by which it would accept nothing",
+TEST_CASE("Listener aborts on options with which it would accept nothing",
           "[posix][posix_listener][unit]") {
     const auto aborts = [](const posix::ListenerOptions& options) {
         return aborts_with([&] {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a loop with descriptors treats them and machines in the order that heartbeats rely on.
+// Goal: a loop with descriptors handles them and machines in the order that heartbeats rely on.
+// Method: pairs of sockets and a manual clock.
 #include <belay/posix/loop.hpp>
 
 #include <stdexcept>
@@ -14,7 +15,7 @@ using namespace belay;
 using namespace belay_test;
 using namespace std::chrono_literals;
 
-TEST_CASE("Loop is left by what a handler throws, and calls the others later",
+TEST_CASE("Loop ends with a handler's exception, and calls the other handlers later",
           "[posix][posix_loop][fault]") {
     posix::Loop loop;
     Pair a, b;
@@ -41,7 +42,7 @@ TEST_CASE("Loop is left by what a handler throws, and calls the others later",
     CHECK(first.seen.size() == 1);
 }
 
-TEST_CASE("Loop reads descriptors before it lets timers judge", "[posix][posix_loop][unit]") {
+TEST_CASE("Loop reads descriptors before it runs timers", "[posix][posix_loop][unit]") {
     ManualClock clock;
     posix::Loop loop{clock.view()};
     Pair pair;
@@ -52,7 +53,7 @@ TEST_CASE("Loop reads descriptors before it lets timers judge", "[posix][posix_l
         pair.drain();
         order.emplace_back("data");
     };
-    struct Judge {
+    struct TimerMachine {
         void attach(Waker w) { waker = std::move(w); }
         Instant deadline() const noexcept { return due; }
         void advance(Instant) {

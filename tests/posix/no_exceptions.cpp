@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: a loop, both ends of a connection, and the judge of HTTP clients work in a program built
+// Goal: a loop, both ends of a connection, and the check of HTTP clients work in a program built
 // without exceptions and RTTI.
 #include <chrono>
 #include <cstdlib>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: watches call when, and only when, their descriptor is ready, whatever handlers do to them.
+// Goal: watches call when, and only when, their descriptor is ready, whatever handlers do to
+// them. Method: pairs of sockets.
 #include <belay/posix/poller.hpp>
 
 #include <memory>
@@ -39,7 +40,7 @@ TEST_CASE("Watch calls for as long as its descriptor is ready", "[posix][posix_p
     CHECK(h.seen.size() == 4);
 }
 
-TEST_CASE("Watch without events is silent even when the peer has hung up",
+TEST_CASE("Watch without events makes no calls even when the peer has closed",
           "[posix][posix_poller][unit]") {
     posix::Loop loop;
     Pair pair;
@@ -56,7 +57,7 @@ TEST_CASE("Watch without events is silent even when the peer has hung up",
     CHECK(h.seen.size() == 1);
 }
 
-TEST_CASE("Watch handlers may end and begin any watch", "[posix][posix_poller][fault]") {
+TEST_CASE("Watch handlers may stop and start any watch", "[posix][posix_poller][fault]") {
     posix::Loop loop;
     std::vector<std::unique_ptr<Pair>> pairs;
     std::vector<std::unique_ptr<Handler>> handlers;

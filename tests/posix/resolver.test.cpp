@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: names are looked up beside the loop, each by one thread at a time, all bounded; a look-up
-// that hangs stops neither the loop, nor other names, nor the resolver's end. Method: the system's
-// own resolver on the loopback's name; a function that hangs in its place.
+// Goal: names are looked up outside of the loop, each by one thread at a time, all bounded; a
+// look-up that hangs stops neither the loop, nor other names, nor the resolver's destruction.
+// Method: the system's own resolver on the loopback's name; a function that hangs in its place.
 #include <belay/posix/resolver.hpp>
 
 #include <atomic>
@@ -103,7 +103,7 @@ TEST_CASE("Tcp looks its name up again at each dial", "[posix][posix_resolver][u
     CHECK(Hang::calls == 2);
 }
 
-TEST_CASE("Tcp fails an attempt whose name nobody knows, with words for people",
+TEST_CASE("Tcp fails an attempt with an unknown name, with a readable text",
           "[posix][posix_resolver][fault]") {
     posix::Loop loop;
     posix::Resolver resolver;
@@ -149,7 +149,8 @@ TEST_CASE(
     REQUIRE(loop.run_until([&] { return stuck.state() == LinkState::connected; }));
 }
 
-TEST_CASE("Resolver asks once for all who ask for one name", "[posix][posix_resolver][unit]") {
+TEST_CASE("Resolver looks up a name once for all concurrent requests",
+          "[posix][posix_resolver][unit]") {
     HangingResolver resolver;
     std::deque<driver::Question<Found>> questions(50);
     for (auto& question : questions) resolver.look_up("name", question.ask());
@@ -165,7 +166,7 @@ TEST_CASE("Resolver asks once for all who ask for one name", "[posix][posix_reso
     CHECK(Hang::calls == 1);
 }
 
-TEST_CASE("Resolver bounds threads and questions; those nobody waits for make room",
+TEST_CASE("Resolver bounds threads and requests; abandoned ones free their place",
           "[posix][posix_resolver][fault]") {
     HangingResolver resolver{{.threads_max = 2, .waiting_max = 5}};
     std::deque<driver::Question<Found>> questions(6);
@@ -188,7 +189,7 @@ TEST_CASE("Resolver bounds threads and questions; those nobody waits for make ro
     CHECK(Hang::calls == 5);
 }
 
-TEST_CASE("Resolver ends at once, whatever hangs; who waits is answered no",
+TEST_CASE("Resolver ends at once while a look-up hangs, and answers waiting requests with no",
           "[posix][posix_resolver][fault]") {
     driver::Question<Found> running;
     driver::Question<Found> queued;
@@ -211,7 +212,7 @@ TEST_CASE("Resolver ends at once, whatever hangs; who waits is answered no",
     CHECK(Hang::calls == 1);
 }
 
-TEST_CASE("Tcp says that its resolver has gone", "[posix][posix_resolver][fault]") {
+TEST_CASE("Tcp reports that its resolver was destroyed", "[posix][posix_resolver][fault]") {
     posix::Loop loop;
     TcpApp app;
     std::optional<HangingResolver> resolver{std::in_place};
@@ -228,7 +229,7 @@ TEST_CASE("Tcp says that its resolver has gone", "[posix][posix_resolver][fault]
     spin_until([] { return Hang::inside == 0; });
 }
 
-TEST_CASE("Endpoints over Tcp goes from a dead server to a living one, and back to the first",
+TEST_CASE("Endpoints over Tcp moves from a dead server to a running one, and back to the first",
           "[posix][posix_resolver][unit]") {
     ManualClock clock{Instant{1h}};
     ClockedLoop loop{clock.view()};
@@ -269,7 +270,7 @@ TEST_CASE("Endpoints over Tcp goes from a dead server to a living one, and back 
     CHECK(link.send(to_bytes("hello")) == SendResult::sent);
 }
 
-TEST_CASE("Resolver refuses limits of 0", "[posix][posix_resolver][unit]") {
+TEST_CASE("Resolver aborts on limits of 0", "[posix][posix_resolver][unit]") {
     const std::string text =
         belay_test::aborts_with([] { const posix::Resolver none{{.threads_max = 0}}; });
     CHECK(text.find("Resolver: threads_max and waiting_max must be > 0") != std::string::npos);

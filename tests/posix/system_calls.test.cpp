@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Goal: a journal on real files keeps its word whatever the system answers. Method: the linker puts
-// the functions below in front of the calls that read, write and name files (--wrap, see
-// tests/CMakeLists.txt); each of them, in a workload, fails once, is interrupted, or does less than
-// it was asked for, and reserving space is not supported.
+// Goal: a journal on real files keeps its guarantees for every result of a system call. Method:
+// the linker puts the functions below in front of the calls that read, write and name files
+// (--wrap, see tests/CMakeLists.txt); each of them, in a workload, fails once, is interrupted,
+// or does a part of its work, and reserving space is not supported.
 #include <belay/posix/journal.hpp>
 
 #include <algorithm>
@@ -124,7 +124,7 @@ Bytes body_of(std::uint64_t number) {
 }
 
 /// What the journal has said.
-struct Said {
+struct WorkloadResult {
     std::uint64_t taken = 0;
     std::uint64_t durable = 0;
     std::uint64_t acked = 0;  // at most
@@ -133,8 +133,8 @@ struct Said {
 };
 
 /// Appends, syncs, rolls, acknowledges, deletes a segment, and opens again in the middle.
-Said work(const std::string& path) {
-    Said told;
+WorkloadResult work(const std::string& path) {
+    WorkloadResult told;
     for (int part = 0; part < 2; ++part) {
         auto journal = posix::Journal::open(path, small_and_seeded);
         if (!journal) {
@@ -165,7 +165,7 @@ Said work(const std::string& path) {
 }
 
 /// Opens what is left, undisturbed; whether everything that was promised is there.
-bool kept(const std::string& path, const Said& told) {
+bool kept(const std::string& path, const WorkloadResult& told) {
     auto journal = posix::Journal::open(path, small_and_seeded);
     if (!journal) return false;
     if (journal->last() < told.durable || journal->last() > told.taken) return false;
@@ -184,7 +184,7 @@ bool kept(const std::string& path, const Said& told) {
 int calls_of_the_workload() {
     const TemporaryDirectory dir;
     plan = {.armed = true};
-    const Said told = work(dir / "q");
+    const WorkloadResult told = work(dir / "q");
     plan.armed = false;
     REQUIRE_FALSE(told.error);
     REQUIRE(told.durable == 48);
@@ -194,11 +194,11 @@ int calls_of_the_workload() {
 
 }  // namespace
 
-TEST_CASE("Journal on files does not notice interrupted and partial system calls",
+TEST_CASE("Journal on files handles interrupted and partial system calls",
           "[posix][system_calls][fault]") {
     const TemporaryDirectory dir;
     plan = {.armed = true, .interrupt = true, .in_pieces = true};
-    const Said told = work(dir / "q");
+    const WorkloadResult told = work(dir / "q");
     const int calls = plan.calls;
     plan.armed = false;
     CHECK_FALSE(told.error);
@@ -208,7 +208,7 @@ TEST_CASE("Journal on files does not notice interrupted and partial system calls
     CHECK(calls > calls_of_the_workload());
 }
 
-TEST_CASE("Journal on files loses nothing whichever system call fails",
+TEST_CASE("Journal on files loses nothing if any single system call fails",
           "[posix][system_calls][fault]") {
     const int calls = calls_of_the_workload();
     CHECK(calls > 40);
@@ -216,7 +216,7 @@ TEST_CASE("Journal on files loses nothing whichever system call fails",
         for (int number = 1; number <= calls; ++number) {
             const TemporaryDirectory dir;
             plan = {.armed = true, .number = number, .error = error};
-            const Said told = work(dir / "q");
+            const WorkloadResult told = work(dir / "q");
             const int failed = plan.failed;
             plan.armed = false;
             INFO("call " << number << " of " << calls << " fails with " << error);
@@ -252,7 +252,7 @@ TEST_CASE("posix::File::preallocate writes zeros where the file system cannot re
           static_cast<std::ptrdiff_t>(size));
 }
 
-TEST_CASE("posix::File::preallocate answers any other failure, and writes nothing",
+TEST_CASE("posix::File::preallocate returns any other failure, and writes nothing",
           "[posix][system_calls][fault]") {
     const int error = GENERATE(ENOSPC, EIO, EFBIG);
     const TemporaryDirectory dir;
@@ -273,7 +273,7 @@ TEST_CASE("Journal on files that cannot be reserved works as on others",
     const int error = GENERATE(EOPNOTSUPP, ENOSYS);
     const TemporaryDirectory dir;
     plan = {.armed = true, .reserve_error = error};
-    const Said told = work(dir / "q");
+    const WorkloadResult told = work(dir / "q");
     const Plan done = std::exchange(plan, Plan{});
     INFO("fallocate fails with " << error);
     CHECK_FALSE(told.error);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: whole messages, in order and once, and every end reported with its cause, whatever the peer
-// does. Method: a supervised Tcp against a plain socket on the loopback; time stands still.
+// Goal: messages arrive whole, in order and once, and every end is reported with its cause,
+// whatever the peer does. Method: a supervised Tcp and a plain socket on the loopback; time
+// stands still.
 #include <belay/posix/tcp.hpp>
 
 #include <sys/socket.h>
@@ -91,7 +92,7 @@ TEST_CASE("Tcp sends the messages of one turn together", "[posix][posix_tcp][uni
     CHECK(rig.peer.read_some().size() == 600);
 }
 
-TEST_CASE("Tcp receives frames that come byte by byte", "[posix][posix_tcp][unit]") {
+TEST_CASE("Tcp receives frames that arrive byte by byte", "[posix][posix_tcp][unit]") {
     TcpRig<> rig;
     rig.connect();
     for (const char c : frame("hello") + frame("") + frame("world")) {
@@ -102,7 +103,7 @@ TEST_CASE("Tcp receives frames that come byte by byte", "[posix][posix_tcp][unit
     CHECK(rig.app.messages == std::vector<std::string>{"hello", "", "world"});
 }
 
-TEST_CASE("Tcp receives what comes right behind the handshake, and right before the end",
+TEST_CASE("Tcp receives messages right after the handshake, and right before the end",
           "[posix][posix_tcp][unit]") {
     TcpRig<> rig;
     rig.loop.attach(rig.link);
@@ -115,7 +116,8 @@ TEST_CASE("Tcp receives what comes right behind the handshake, and right before 
     CHECK(rig.app.messages == std::vector<std::string>{"first", "last"});
 }
 
-TEST_CASE("Tcp closes with Cause::protocol on what is no frame", "[posix][posix_tcp][fault]") {
+TEST_CASE("Tcp closes with Cause::protocol on bytes that are no frame",
+          "[posix][posix_tcp][fault]") {
     using namespace std::string_literals;
     for (const std::string& bad : {"\x09\0\0\0\0"s, "\xff\xff\xff\xff\0"s, frame("", 3),
                                    frame("x", 1), frame("x", 2), "GET / HTTP/1.1\r\n"s}) {
@@ -128,7 +130,7 @@ TEST_CASE("Tcp closes with Cause::protocol on what is no frame", "[posix][posix_
     }
 }
 
-TEST_CASE("Tcp::send refuses what its framing cannot say, and goes on",
+TEST_CASE("Tcp::send rejects a message that its framing cannot carry, and continues",
           "[posix][posix_tcp][unit]") {
     auto rig = TcpRig<>::framed({.bytes_max = 20'000});
     rig.connect();
@@ -157,7 +159,7 @@ TEST_CASE("Tcp over Lines carries lines, both ways", "[posix][posix_tcp][unit]")
     CHECK(rig.app.failure.cause == Cause::protocol);
 }
 
-TEST_CASE("Tcp::send says busy to what does not fit, and writable follows once",
+TEST_CASE("Tcp::send returns busy for a message that does not fit, and one on_writable follows",
           "[posix][posix_tcp][unit]") {
     TcpRig<> rig{{.output_bytes_max = 10'000}};
     rig.connect();
@@ -222,7 +224,7 @@ struct NarrowTcp {
 
 }  // namespace
 
-TEST_CASE("Tcp holds no more than limit_output says", "[posix][posix_tcp][unit]") {
+TEST_CASE("Tcp holds at most limit_output bytes", "[posix][posix_tcp][unit]") {
     TcpRig<NarrowTcp> rig{{}, {}, [](Tcp<> tcp) { return NarrowTcp{std::move(tcp)}; }};
     rig.connect();
     constexpr std::size_t size = 1005;
@@ -241,7 +243,7 @@ TEST_CASE("Tcp holds no more than limit_output says", "[posix][posix_tcp][unit]"
     CHECK(rig.link.send(Bytes(size - 5)) == SendResult::sent);
 }
 
-TEST_CASE("Tcp takes any legal message when its buffer is empty", "[posix][posix_tcp][unit]") {
+TEST_CASE("Tcp accepts any legal message when its buffer is empty", "[posix][posix_tcp][unit]") {
     auto rig = TcpRig<>::framed({.bytes_max = 16 << 20}, {.output_bytes_max = 1000});
     rig.connect();
     std::string big(16 << 20, 'x');
@@ -297,7 +299,7 @@ TEST_CASE("Tcp stops reading when its supervisor is full, and loses nothing",
     CHECK((rig.app.messages == messages));
 }
 
-TEST_CASE("Tcp reports an endpoint where nobody listens as refused", "[posix][posix_tcp][fault]") {
+TEST_CASE("Tcp reports an endpoint without a listener as refused", "[posix][posix_tcp][fault]") {
     TcpRig<> rig;
     rig.server.close();
     rig.loop.attach(rig.link);
@@ -307,7 +309,7 @@ TEST_CASE("Tcp reports an endpoint where nobody listens as refused", "[posix][po
     CHECK(rig.app.failure.error() == std::errc::connection_refused);
 }
 
-TEST_CASE("Tcp that reaches nobody fails at the attempt's limit", "[posix][posix_tcp][fault]") {
+TEST_CASE("Tcp that reaches no server fails at the attempt's limit", "[posix][posix_tcp][fault]") {
     TcpRig<> rig;
     // With its queue full a listening socket drops what else comes, as a firewall does.
     rig.server = RawSocket::listen(0);
@@ -331,7 +333,7 @@ TEST_CASE("Tcp that reaches nobody fails at the attempt's limit", "[posix][posix
     CHECK(rig.app.failure.cause == Cause::timed_out);
 }
 
-TEST_CASE("Tcp tells an orderly end from a reset", "[posix][posix_tcp][fault]") {
+TEST_CASE("Tcp distinguishes an orderly end from a reset", "[posix][posix_tcp][fault]") {
     TcpRig<> rig;
     rig.connect();
     SECTION("orderly") {
@@ -354,7 +356,7 @@ TEST_CASE("Tcp tells an orderly end from a reset", "[posix][posix_tcp][fault]") 
     }
 }
 
-TEST_CASE("Tcp reads what a peer said before it hung up, also when writing fails first",
+TEST_CASE("Tcp delivers a peer's last messages after it has closed, also when writing fails first",
           "[posix][posix_tcp][fault]") {
     TcpRig<> rig;
     rig.connect();
@@ -408,7 +410,7 @@ TEST_CASE("TcpConnection::ping does nothing while an earlier ping waits",
     CHECK(peer.read_some() == ping_frame);
 }
 
-TEST_CASE("Tcp in a Heartbeat lives while pongs come", "[posix][posix_tcp][unit]") {
+TEST_CASE("Tcp in a Heartbeat stays open while pongs arrive", "[posix][posix_tcp][unit]") {
     BeatingRig rig;
     rig.connect();
     for (int i = 0; i < 10; ++i) {
@@ -422,7 +424,7 @@ TEST_CASE("Tcp in a Heartbeat lives while pongs come", "[posix][posix_tcp][unit]
     CHECK(rig.app.messages.empty());
 }
 
-TEST_CASE("Tcp in a Heartbeat notices a frozen peer after dead_after",
+TEST_CASE("Tcp in a Heartbeat detects a frozen peer after dead_after",
           "[posix][posix_tcp][fault]") {
     BeatingRig rig;
     rig.connect();
@@ -446,7 +448,7 @@ TEST_CASE("Tcp in a Heartbeat counts each part of a message as a sign of life",
     CHECK(rig.app.states.back() == LinkState::connected);
 }
 
-TEST_CASE("Tcp reads what waits in the kernel before a heartbeat judges after a suspend",
+TEST_CASE("Tcp reads bytes that wait in the kernel before a heartbeat closes after a suspend",
           "[posix][posix_tcp][unit]") {
     BeatingRig rig;
     rig.connect();
@@ -483,7 +485,7 @@ TEST_CASE("Tcp closes gracefully: output first, then an end from both sides",
     CHECK(rig.app.states.back() == LinkState::stopped);
 }
 
-TEST_CASE("Tcp under a drain: all that was sent arrives, or the status says that it did not",
+TEST_CASE("Tcp during a drain: all sent bytes arrive, or the status reports that they did not",
           "[posix][posix_tcp][race]") {
     TcpRig<> rig;
     rig.connect();
@@ -500,7 +502,7 @@ TEST_CASE("Tcp under a drain: all that was sent arrives, or the status says that
         rig.until_state(LinkState::stopped);
         CHECK(rig.link.status().failure.cause == Cause::none);
     }
-    SECTION("the peer has gone before") {
+    SECTION("the peer has closed before") {
         SECTION("in order") { rig.peer.close(); }
         SECTION("by a reset") { rig.peer.reset(); }
         rig.until_state(LinkState::stopped);
@@ -523,8 +525,9 @@ TEST_CASE("Tcp under a drain: all that was sent arrives, or the status says that
     CHECK(rig.app.states.back() == LinkState::stopped);
 }
 
-TEST_CASE("Tcp in a Heartbeat takes no part of a message, nor a ping, for the answer to one",
-          "[posix][posix_tcp][unit]") {
+TEST_CASE(
+    "Tcp in a Heartbeat does not treat a part of a message, or a ping, as the answer to a ping",
+    "[posix][posix_tcp][unit]") {
     struct Trips : NoObserver {
         std::vector<Duration> seen;
         void on_round_trip(Duration d, Lane) { seen.push_back(d); }
@@ -570,7 +573,7 @@ TEST_CASE("Tcp that closes gracefully does not wait for ever for a silent peer",
     CHECK(rig.loop.watched() == 0);
 }
 
-TEST_CASE("Tcp that is drained hears that a slow peer is alive", "[posix][posix_tcp][fault]") {
+TEST_CASE("Tcp notices in a drain that a slow peer is alive", "[posix][posix_tcp][fault]") {
     BeatingRig rig;
     rig.connect();
     REQUIRE(rig.link.send(Bytes(std::size_t{14} << 20)) == SendResult::sent);
@@ -589,7 +592,7 @@ TEST_CASE("Tcp that is drained hears that a slow peer is alive", "[posix][posix_
     CHECK(rig.app.failure.error() == LinkErrc::heartbeat_lost);
 }
 
-TEST_CASE("Tcp that is not read from notices a reset when its supervisor has caught up",
+TEST_CASE("Tcp that is not read from detects a reset when its supervisor has caught up",
           "[posix][posix_tcp][fault]") {
     HandTurnedRig rig{2};
     std::string stream;
@@ -631,7 +634,7 @@ TEST_CASE("Tcp closes gracefully with a supervisor that was full", "[posix][posi
     CHECK(rig.app.messages.empty());
 }
 
-TEST_CASE("Tcp that closes while its input is full drops what comes as fast as it reads",
+TEST_CASE("Tcp that closes while its input is full drops input as fast as it reads",
           "[posix][posix_tcp][fault]") {
     HandTurnedRig rig{2};
     std::string flood;
@@ -649,7 +652,8 @@ TEST_CASE("Tcp that closes while its input is full drops what comes as fast as i
     CHECK(rounds < 50);
 }
 
-TEST_CASE("Tcp connection, supervisor and loop may go in any order", "[posix][posix_tcp][fault]") {
+TEST_CASE("Tcp connection, supervisor and loop may be destroyed in any order",
+          "[posix][posix_tcp][fault]") {
     enum class Moment { never_started, connecting, connected, lost, lingering };
     for (const bool loop_first : {true, false}) {
         for (const Moment moment : {Moment::never_started, Moment::connecting, Moment::connected,
@@ -688,7 +692,8 @@ TEST_CASE("Tcp connection, supervisor and loop may go in any order", "[posix][po
     }
 }
 
-TEST_CASE("Tcp that is stopped after its loop has gone ends quietly", "[posix][posix_tcp][fault]") {
+TEST_CASE("Tcp that is stopped after its loop was destroyed ends quietly",
+          "[posix][posix_tcp][fault]") {
     RawSocket server = RawSocket::listen();
     TcpApp app;
     auto loop = std::make_unique<posix::Loop<>>();
@@ -713,7 +718,7 @@ TEST_CASE("Tcp tries each address of a name", "[posix][posix_tcp][unit]") {
     CHECK(rig.app.states == std::vector<LinkState>{LinkState::connecting, LinkState::connected});
 }
 
-TEST_CASE("Tcp reports a name that nobody knows as refused", "[posix][posix_tcp][fault]") {
+TEST_CASE("Tcp reports an unknown name as refused", "[posix][posix_tcp][fault]") {
     TcpRig<> rig;
     rig.link.transport().set_endpoint({"no such host", 1});
     rig.loop.attach(rig.link);
@@ -722,7 +727,7 @@ TEST_CASE("Tcp reports a name that nobody knows as refused", "[posix][posix_tcp]
     CHECK(rig.app.failure.cause == Cause::refused);
 }
 
-TEST_CASE("connected_to_itself knows a socket that has called its own port",
+TEST_CASE("connected_to_itself detects a socket that has connected to its own port",
           "[posix][posix_tcp][unit]") {
     posix::detail::Socket s{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
     sockaddr_in a{};
@@ -842,8 +847,8 @@ std::pair<int, int> last_frame(const std::string& stream) {
 
 TEST_CASE("A session's ERROR leaves before its connection ends", "[posix][posix_tcp][regression]") {
     BareSession rig;
-    SECTION("to a greeting that is none") { rig.peer.send(frame("garbage")); }
-    SECTION("to what has no place once it flows") {
+    SECTION("to an invalid greeting") { rig.peer.send(frame("garbage")); }
+    SECTION("to a frame that is not allowed while flowing") {
         session_format::Welcome welcome;
         welcome.payload_bytes_max = 100;
         welcome.attach =

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what tcp_connection.hpp says of its types holds: concepts, sizes, what may throw.
+// Goal: the types of tcp_connection.hpp satisfy their concepts, have the documented sizes, and
+// throw only as documented.
 #include <belay/posix/detail/tcp_connection.hpp>
 
 using namespace belay;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a ring allocates nothing after it was made, a codec nothing in the steady state; in memory
-// each holds what its page says. Method: a counting operator new.
+// Goal: a ring allocates nothing after it was made, a codec nothing in the steady state; each
+// holds as much memory as its page states. Method: a counting operator new.
 #include <belay/queue/blocking_ring.hpp>
 #include <belay/queue/deque.hpp>
 #include <belay/queue/encoded.hpp>
@@ -125,7 +125,7 @@ TEST_CASE("Encoded over a Journal pushes and drains without allocating",
     CHECK(made == 0);
 }
 
-TEST_CASE("Queue over Deque holds its values, a block or two, and gives them back",
+TEST_CASE("Queue over Deque holds its values and one or two blocks, and frees them",
           "[queue][allocation][unit]") {
     constexpr std::int64_t many = 200'000;
     Held seen;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: Block waits for space, and no longer than told. Method: a sleeper whose time is a number.
+// Goal: Block waits for space, and no longer than its timeout. Method: a sleeper whose time is a
+// number.
 #include <belay/queue/block.hpp>
 #include <belay/queue/deque.hpp>
 #include <belay/queue/queue.hpp>
@@ -30,7 +31,7 @@ struct FakeSleeper {
 
 }  // namespace
 
-TEST_CASE("Block::make_space waits until something takes a value", "[queue][block][unit]") {
+TEST_CASE("Block::make_space waits until a value is popped", "[queue][block][unit]") {
     FakeSleeper sleeper;
     Queue queue{Deque<int>{}, Block{sleeper, {.timeout = 1s, .interval = 10ms}}, {.limit = 1}};
     CHECK_FALSE(queue.push(1));
@@ -53,7 +54,7 @@ TEST_CASE("Block::make_space gives up at the deadline, not after it", "[queue][b
     CHECK(queue.size() == 1);
 }
 
-TEST_CASE("Block with no timeout at all only looks once", "[queue][block][unit]") {
+TEST_CASE("Block with no timeout looks only once", "[queue][block][unit]") {
     FakeSleeper sleeper;
     Queue queue{Deque<int>{}, Block{sleeper, {.timeout = 0ns}}, {.limit = 1}};
     CHECK_FALSE(queue.push(1));
@@ -72,7 +73,7 @@ TEST_CASE("Block with a timeout that never ends waits for ever", "[queue][block]
     CHECK(sleeper.sleeps == 1000);
 }
 
-TEST_CASE("Queue::push answers queue_suspended when it was suspended during the wait",
+TEST_CASE("Queue::push returns queue_suspended when it was suspended during the wait",
           "[queue][block][unit]") {
     FakeSleeper sleeper;
     Queue queue{Deque<int>{}, Block{sleeper}, {.limit = 1}};
@@ -85,7 +86,7 @@ TEST_CASE("Queue::push answers queue_suspended when it was suspended during the 
     CHECK(queue.empty());
 }
 
-TEST_CASE("Block needs no more of a sleeper than SleeperLike asks", "[queue][block][unit]") {
+TEST_CASE("Block requires of a sleeper only the promises of SleeperLike", "[queue][block][unit]") {
     Random bits{Seed{1}};
     belay_test::MinimalSleeper sleeper{bits};
     Queue queue{Deque<int>{}, Block{sleeper}, {.limit = 1}};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: who waits on a BlockingRing wakes up for every change and for the close, and nothing is
-// lost. Method: every order of the atomic accesses of small scripts, and real threads.
+// Goal: a thread that waits on a BlockingRing wakes up for every change and for the close, and
+// no value is lost. Method: every order of the atomic accesses of small scripts, and real
+// threads.
 #include <belay/queue/blocking_ring.hpp>
 #include <belay/queue/mpmc_ring.hpp>
 #include <belay/queue/mpsc_ring.hpp>
@@ -69,7 +70,7 @@ void check_waits(std::size_t capacity, std::uint32_t producers, std::uint32_t co
 
 }  // namespace
 
-TEST_CASE("BlockingRing does what its ring does", "[queue][blocking_ring][unit]") {
+TEST_CASE("BlockingRing behaves like its ring", "[queue][blocking_ring][unit]") {
     BlockingRing<SpscRing<std::unique_ptr<int>>> ring{2};
     CHECK(ring.capacity() == 2);
     CHECK(ring.try_push(std::make_unique<int>(1)));
@@ -89,7 +90,7 @@ TEST_CASE("BlockingRing does what its ring does", "[queue][blocking_ring][unit]"
     CHECK(ring.pop_some(batch) == 0);
 }
 
-TEST_CASE("BlockingRing takes values that can be moved and not assigned",
+TEST_CASE("BlockingRing accepts values that can be moved and not assigned",
           "[queue][blocking_ring][regression]") {
     int ran = 0;
     const auto task = [&ran] { ++ran; };
@@ -102,7 +103,7 @@ TEST_CASE("BlockingRing takes values that can be moved and not assigned",
     CHECK(ran == 1);
 }
 
-TEST_CASE("BlockingRing::close refuses pushes, and lets out what is in",
+TEST_CASE("BlockingRing::close rejects pushes, and returns the remaining values",
           "[queue][blocking_ring][unit]") {
     BlockingRing<MpmcRing<std::string>> ring{4};
     CHECK(ring.try_push("a"));
@@ -124,7 +125,8 @@ TEST_CASE("BlockingRing::close refuses pushes, and lets out what is in",
     CHECK(ring.pop_some_wait(rest) == 0);
 }
 
-TEST_CASE("BlockingRing::pop_some_wait asks for room", "[queue][blocking_ring][unit]") {
+TEST_CASE("BlockingRing::pop_some_wait requires space in its output",
+          "[queue][blocking_ring][unit]") {
     BlockingRing<SpscRing<int>> ring{1};
     CHECK(belay_test::aborts_with([&] {
               static_cast<void>(ring.pop_some_wait({}));
@@ -132,7 +134,7 @@ TEST_CASE("BlockingRing::pop_some_wait asks for room", "[queue][blocking_ring][u
 }
 
 #if !defined(BELAY_TEST_NO_FIBERS)
-TEST_CASE("BlockingRing wakes who waits, in every order of its accesses",
+TEST_CASE("BlockingRing wakes a waiting thread, in every order of its accesses",
           "[queue][blocking_ring][property]") {
     CHECK(blocking_mistake<SpscRing, ModelAtomic>(1, {"w", "t"}) == "");
     CHECK(blocking_mistake<SpscRing, ModelAtomic>(1, {"p", "T"}) == "");
@@ -170,7 +172,7 @@ TEST_CASE("BlockingRing needs each of its memory orders", "[queue][blocking_ring
 }
 #endif
 
-TEST_CASE("BlockingRing passes everything on between threads that wait",
+TEST_CASE("BlockingRing passes every value on between threads that wait",
           "[queue][blocking_ring][unit]") {
     for (const unsigned spins : {0U, 64U}) {
         check_waits<SpscRing<Parcel>>(1, 1, 1, 2'000, spins);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what takes dead letters is told from what does not, or answers what nobody understands.
+// Goal: types that accept dead letters are distinguished from types that do not, or whose result
+// cannot be read.
 #include <belay/queue/dead_letters.hpp>
 
 #include <belay/core/result.hpp>

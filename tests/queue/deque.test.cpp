@@ -22,7 +22,8 @@ struct CountedValue {
 
 }  // namespace
 
-TEST_CASE("Deque conforms, with and without a bound", "[queue][deque][property]") {
+TEST_CASE("check::storage finds no fault in Deque, with and without a bound",
+          "[queue][deque][property]") {
     const auto value = [](std::uint64_t i) { return CountedValue{i}; };
     check_storage_conformance([] { return Deque<CountedValue>{}; }, value);
     check_storage_conformance([] { return Deque<CountedValue>{1}; }, value);
@@ -39,7 +40,8 @@ TEST_CASE("Deque conforms, with and without a bound", "[queue][deque][property]"
                               [](std::uint64_t i) { return std::string(i % 40, 'x'); });
 }
 
-TEST_CASE("Deque keeps values where they are while others come and go", "[queue][deque][unit]") {
+TEST_CASE("Deque keeps values in place while others are pushed and popped",
+          "[queue][deque][unit]") {
     Deque<CountedValue> deque;
     CHECK(deque.try_push(CountedValue{1}));
     const CountedValue* const first = deque.front();
@@ -48,7 +50,7 @@ TEST_CASE("Deque keeps values where they are while others come and go", "[queue]
     CHECK(first->value == 1);
 }
 
-TEST_CASE("Deque keeps one spare block, so that a level allocates nothing",
+TEST_CASE("Deque keeps one spare block, so that a constant size allocates nothing",
           "[queue][deque][unit]") {
     Deque<CountedValue> deque;
     const CountedValue* places[2] = {};
@@ -69,7 +71,7 @@ TEST_CASE("Deque keeps one spare block, so that a level allocates nothing",
     }
 }
 
-TEST_CASE("Deque destroys what it holds, once", "[queue][deque][unit]") {
+TEST_CASE("Deque destroys its values, once", "[queue][deque][unit]") {
     const auto shared = std::make_shared<int>(1);
     {
         Deque<std::shared_ptr<int>> deque;
@@ -143,7 +145,7 @@ TEST_CASE("Deque of values larger than a block, and of odd sizes", "[queue][dequ
     }
 }
 
-TEST_CASE("Deque::Deque refuses a capacity of 0", "[queue][deque][unit]") {
+TEST_CASE("Deque aborts on a capacity of 0", "[queue][deque][unit]") {
     CHECK(belay_test::aborts_with([] { Deque<int>{0}; }).find("the capacity must be > 0") !=
           std::string::npos);
     Deque<int> smallest{1};

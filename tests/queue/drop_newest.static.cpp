@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what drop_newest.hpp says of its types holds: concepts, sizes, what may throw.
+// Goal: the types of drop_newest.hpp satisfy their concepts, have the documented sizes, and
+// throw only as documented.
 #include <belay/queue/drop_newest.hpp>
 
 using namespace belay;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: DropNewest keeps what it has, takes every push, and each loss is reported. Method:
+// Goal: DropNewest keeps its values, accepts every push, and reports each loss. Method:
 // examples, and a model.
 #include <belay/queue/drop_newest.hpp>
 
@@ -45,7 +45,7 @@ TEST_CASE("DropNewest keeps the oldest values, and the observer gets every other
                     }));
 }
 
-TEST_CASE("DropNewest gives the observer the very value that was pushed, by whatever it was pushed",
+TEST_CASE("DropNewest passes the pushed value itself to the observer, for every form of push",
           "[queue][drop_newest][unit]") {
     struct Keeper {
         std::vector<std::unique_ptr<int>> values;
@@ -74,7 +74,8 @@ TEST_CASE("DropNewest gives the observer the very value that was pushed, by what
     CHECK(text == copy);
 }
 
-TEST_CASE("DropNewest leaves what is executed alone", "[queue][drop_newest][unit]") {
+TEST_CASE("DropNewest does not drop the value that is being executed",
+          "[queue][drop_newest][unit]") {
     Queue queue{Deque<int>{}, DropNewest{}, {.limit = 1}, QueueCounters{}};
     CHECK_FALSE(queue.push(1));
     CHECK(queue.drain([&](int) { CHECK_FALSE(queue.push(2)); }).drained == 1);
@@ -82,7 +83,7 @@ TEST_CASE("DropNewest leaves what is executed alone", "[queue][drop_newest][unit
     CHECK(queue.observer().dropped == 1);
 }
 
-TEST_CASE("DropNewest does not hide a storage's own refusal, or a suspended queue",
+TEST_CASE("DropNewest does not hide a storage's own rejection, or a suspended queue",
           "[queue][drop_newest][fault]") {
     sim::Disk disk;
     auto journal = Journal<sim::Disk>::open(disk, "q", {.record_bytes_max = 8});
@@ -102,7 +103,7 @@ TEST_CASE("DropNewest does not hide a storage's own refusal, or a suspended queu
     CHECK(queue.size() == 1);
 }
 
-TEST_CASE("DropNewest shows what was pushed as what would have been stored",
+TEST_CASE("DropNewest passes a dropped value in its stored form",
           "[queue][drop_newest][regression]") {
     struct Lost {
         std::vector<std::string>* texts;

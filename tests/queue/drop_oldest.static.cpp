@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what drop_oldest.hpp says of its types holds: concepts, sizes, what may throw.
+// Goal: the types of drop_oldest.hpp satisfy their concepts, have the documented sizes, and
+// throw only as documented.
 #include <belay/queue/drop_oldest.hpp>
 
 using namespace belay;

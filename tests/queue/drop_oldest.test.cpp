@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: DropOldest keeps the newest, and each loss is reported. Method: examples, and a model.
+// Goal: DropOldest keeps the newest values, and reports each loss. Method: examples, and a
+// model.
 #include <belay/queue/drop_oldest.hpp>
 
 #include <belay/queue/deque.hpp>
@@ -32,7 +33,8 @@ TEST_CASE("DropOldest keeps the newest values, and the observer gets every other
     }));
 }
 
-TEST_CASE("DropOldest does not drop what is being executed", "[queue][drop_oldest][unit]") {
+TEST_CASE("DropOldest does not drop the value that is being executed",
+          "[queue][drop_oldest][unit]") {
     Queue queue{Deque<int>{}, DropOldest{}, {.limit = 1}, Lost{}};
     CHECK_FALSE(queue.push(1));
     static_cast<void>(queue.drain([&](int value) {
@@ -47,7 +49,7 @@ TEST_CASE("DropOldest does not drop what is being executed", "[queue][drop_oldes
     CHECK(*queue.pop() == 4);
 }
 
-TEST_CASE("DropOldest refuses a push when the storage gives nothing",
+TEST_CASE("DropOldest rejects a push when the storage returns no value to drop",
           "[queue][drop_oldest][fault]") {
     struct Stuck : Deque<int> {
         Stuck() = default;
@@ -60,7 +62,7 @@ TEST_CASE("DropOldest refuses a push when the storage gives nothing",
     CHECK(queue.observer().values.empty());
 }
 
-TEST_CASE("DropOldest drops as many as it takes", "[queue][drop_oldest][unit]") {
+TEST_CASE("DropOldest drops as many values as necessary", "[queue][drop_oldest][unit]") {
     // Each value weighs itself.
     struct Scales : Deque<int> {
         Scales() = default;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: Encoded is a storage of values over one of bytes, and loses nothing where its codec fails.
-// Method: check::storage, and codecs that refuse and throw.
+// Goal: Encoded is a storage of values over one of bytes, and loses nothing when its codec
+// fails. Method: check::storage, and codecs that reject and throw.
 #include <belay/queue/encoded.hpp>
 
 #include <algorithm>
@@ -93,7 +93,7 @@ static_assert(std::is_same_v<decltype(Encoded{std::declval<DiskJournal>(), Order
                              Encoded<DiskJournal, OrderCodec, KeepDead>>);
 static_assert(std::is_same_v<Encoded<DiskJournal, OrderCodec>::value_type, Order>);
 
-TEST_CASE("Encoded over memory does what a storage must", "[queue][encoded][property]") {
+TEST_CASE("check::storage finds no fault in Encoded over memory", "[queue][encoded][property]") {
     check_storage_conformance([] { return Encoded{Ring<Bytes>{7}, OrderCodec{}}; }, order);
     check_storage_conformance([] { return Encoded{Deque<Bytes>{100}, OrderCodec{}}; }, order);
     // A storage that is strict about loans.
@@ -107,7 +107,7 @@ TEST_CASE("Encoded over memory does what a storage must", "[queue][encoded][prop
         order);
 }
 
-TEST_CASE("Encoded over a journal does what a storage must, also when it is opened again",
+TEST_CASE("check::storage finds no fault in Encoded over a journal, also when it is reopened",
           "[queue][encoded][property]") {
     std::optional<sim::Disk> disk;
     check_storage_conformance(
@@ -126,7 +126,7 @@ TEST_CASE("Encoded over a journal does what a storage must, also when it is open
         {.histories = 20, .steps = 100, .fill = 200});
 }
 
-TEST_CASE("Encoded writes what the codec says, and nothing else", "[queue][encoded][unit]") {
+TEST_CASE("Encoded writes exactly the bytes of the codec", "[queue][encoded][unit]") {
     sim::Disk disk;
     Queue queue{Encoded{open(disk), OrderCodec{}}};
     const Order first{7, "seven"};
@@ -142,7 +142,7 @@ TEST_CASE("Encoded writes what the codec says, and nothing else", "[queue][encod
     CHECK(queue.drain([](Order& value) { return value == Order{8, ""}; }).drained == 1);
 }
 
-TEST_CASE("Encoded refuses a value that the codec refuses, and writes nothing",
+TEST_CASE("Encoded rejects a value that the codec rejects, and writes nothing",
           "[queue][encoded][fault]") {
     sim::Disk disk;
     Queue queue{Encoded{open(disk), OrderCodec{}}};
@@ -153,7 +153,7 @@ TEST_CASE("Encoded refuses a value that the codec refuses, and writes nothing",
     CHECK(queue.pop() == Order{1, "one"});
 }
 
-TEST_CASE("Encoded takes an exception of the codec for a refusal", "[queue][encoded][fault]") {
+TEST_CASE("Encoded treats an exception of the codec as a rejection", "[queue][encoded][fault]") {
     using Fault = ThrowingCodec::Fault;
     for (const bool in_memory : {false, true}) {
         sim::Disk disk;
@@ -178,7 +178,7 @@ TEST_CASE("Encoded takes an exception of the codec for a refusal", "[queue][enco
     }
 }
 
-TEST_CASE("Encoded keeps bytes that it cannot decode until they are given up",
+TEST_CASE("Encoded keeps bytes that it cannot decode until ack() removes them",
           "[queue][encoded][fault]") {
     sim::Disk disk;
     {
@@ -203,7 +203,7 @@ TEST_CASE("Encoded keeps bytes that it cannot decode until they are given up",
     CHECK(queue.storage().front().error() == QueueErrc::queue_empty);
 }
 
-TEST_CASE("Encoded ends the loan of what it could not decode", "[queue][encoded][fault]") {
+TEST_CASE("Encoded ends the lease of a value that it could not decode", "[queue][encoded][fault]") {
     // Lends only when nothing is lent.
     struct Strict {
         using value_type = Bytes;
@@ -246,7 +246,7 @@ TEST_CASE("Encoded ends the loan of what it could not decode", "[queue][encoded]
     CHECK(encoded.storage().mistakes == 0);
 }
 
-TEST_CASE("Encoded reports a codec that throws while decoding, and memory that is short as that",
+TEST_CASE("Encoded reports a codec that throws while decoding, and a lack of memory separately",
           "[queue][encoded][fault]") {
     using Fault = ThrowingCodec::Fault;
     for (const Fault fault : {Fault::standard, Fault::no_memory}) {
@@ -264,7 +264,7 @@ TEST_CASE("Encoded reports a codec that throws while decoding, and memory that i
     }
 }
 
-TEST_CASE("Encoded passes on what the storage says", "[queue][encoded][fault]") {
+TEST_CASE("Encoded passes on the storage's errors", "[queue][encoded][fault]") {
     sim::Disk disk;
     Encoded encoded{open(disk, {.record_bytes_max = 8}), OrderCodec{}};
     CHECK(encoded.try_push(Order{1, "far too long"}) == QueueErrc::too_large);
@@ -325,7 +325,7 @@ PopOutcome with_failure(std::uint64_t failing, Wrap wrap) {
 
 }  // namespace
 
-TEST_CASE("Encoded's pop does on a failing disk what the storage's own pop does",
+TEST_CASE("Encoded's pop on a failing disk returns the same as the storage's own pop",
           "[queue][encoded][fault]") {
     int differ = 0;
     for (std::uint64_t failing = 1; failing <= 20; ++failing) {
@@ -383,7 +383,7 @@ std::string letter_text(std::uint32_t i) {
 
 }  // namespace
 
-TEST_CASE("Encoded puts what it cannot decode to the dead letters, and goes on",
+TEST_CASE("Encoded moves values that it cannot decode to the dead letters, and continues",
           "[queue][encoded][unit]") {
     const auto make = [] {
         return Encoded{held({"?a", "?b", "c", "?d", "e"}), OrderCodec{}, Letters{}};
@@ -398,7 +398,7 @@ TEST_CASE("Encoded puts what it cannot decode to the dead letters, and goes on",
         CHECK_FALSE(encoded.try_pop());
         CHECK(encoded.dead_letters().texts == Texts{"?a", "?b", "?d"});
     }
-    SECTION("with loans") {
+    SECTION("with leases") {
         auto encoded = make();
         CHECK(*encoded.front() == Order{3, "c"});
         encoded.nack();
@@ -430,7 +430,8 @@ TEST_CASE("Encoded puts what it cannot decode to the dead letters, and goes on",
     }
 }
 
-TEST_CASE("Encoded with dead letters does what a storage must", "[queue][encoded][property]") {
+TEST_CASE("check::storage finds no fault in Encoded with dead letters",
+          "[queue][encoded][property]") {
     check_storage_conformance(
         [] {
             return Encoded{Deque<Bytes>{100}, OrderCodec{}, Letters{}};
@@ -438,7 +439,7 @@ TEST_CASE("Encoded with dead letters does what a storage must", "[queue][encoded
         order);
 }
 
-TEST_CASE("Encoded counts a codec that throws as bytes of no value, and bury says memory is short",
+TEST_CASE("Encoded treats a throwing codec as undecodable bytes, except for a lack of memory",
           "[queue][encoded][fault]") {
     using Fault = ThrowingCodec::Fault;
     Encoded encoded{held({"a"}), ThrowingCodec{{}, Fault::standard}, Letters{}};
@@ -450,7 +451,7 @@ TEST_CASE("Encoded counts a codec that throws as bytes of no value, and bury say
     CHECK(short_of.size() == 1);
 }
 
-TEST_CASE("Encoded keeps first what the dead letters refuse, until they take it",
+TEST_CASE("Encoded keeps a value first that the dead letters reject, until they accept it",
           "[queue][encoded][fault]") {
     Queue queue{Encoded{held({"?a", "b"}), OrderCodec{}, Letters{.takes = false}}};
     const auto none = [](const Order&) { FAIL("nothing may overtake"); };
@@ -481,8 +482,9 @@ TEST_CASE("Encoded keeps first what the dead letters refuse, until they take it"
     CHECK(given_up.try_pop() == Order{2, "b"});
 }
 
-TEST_CASE("Encoded removes nothing before its letter is durable, and pushes no letter twice",
-          "[queue][encoded][fault]") {
+TEST_CASE(
+    "Encoded removes nothing before its dead letter is durable, and pushes no dead letter twice",
+    "[queue][encoded][fault]") {
     const std::error_code no_space = std::make_error_code(std::errc::no_space_on_device);
     Encoded encoded{held({"?a", "?a", "?b", "c"}), OrderCodec{}, Letters{.sync_error = no_space}};
     for (int i = 1; i <= 3; ++i) {
@@ -499,7 +501,8 @@ TEST_CASE("Encoded removes nothing before its letter is durable, and pushes no l
     CHECK(encoded.size() == 0);
 }
 
-TEST_CASE("Encoded does not take a letter for another one's, in lanes", "[queue][encoded][fault]") {
+TEST_CASE("Encoded over lanes does not confuse one dead letter with another",
+          "[queue][encoded][fault]") {
     // A letter that could not be made durable is not the first any more.
     struct ByMark {
         std::size_t operator()(const Bytes& bytes) const noexcept {
@@ -521,7 +524,7 @@ TEST_CASE("Encoded does not take a letter for another one's, in lanes", "[queue]
     CHECK(encoded.size() == 0);
 }
 
-TEST_CASE("Encoded pops and buries what it has decoded, whosever turn is next",
+TEST_CASE("Encoded over lanes pops and removes the value that it has decoded",
           "[queue][encoded][regression]") {
     // After each turn it is the other lane's, also after a nack.
     struct ByLength {
@@ -547,7 +550,7 @@ TEST_CASE("Encoded pops and buries what it has decoded, whosever turn is next",
     CHECK(encoded.size() == 0);
 }
 
-TEST_CASE("Encoded pushes no letter again when the storage cannot remove it",
+TEST_CASE("Encoded pushes no dead letter again when the storage cannot remove its value",
           "[queue][encoded][fault]") {
     struct Stubborn : Deque<Bytes> {
         using Deque::Deque;
@@ -637,7 +640,7 @@ TEST_CASE("Encoded loses no bytes in a crash between its dead letters and itself
     CHECK(doubled > 0);
 }
 
-TEST_CASE("Encoded counts equal letters one by one, also where removing one fails and stands",
+TEST_CASE("Encoded counts equal dead letters one by one, also when a removal fails",
           "[queue][encoded][regression]") {
     // Equal bytes of no order, so long that files become empty, and one order at the end.
     constexpr std::size_t count = 12;
@@ -677,7 +680,7 @@ TEST_CASE("Encoded counts equal letters one by one, also where removing one fail
     CHECK(stood > 5);
 }
 
-TEST_CASE("Encoded counts a letter that another consumer removed as gone",
+TEST_CASE("Encoded counts a value that another consumer removed as removed",
           "[queue][encoded][regression]") {
     // As a stream in a server: others push and acknowledge, too.
     struct Stream : Deque<Bytes> {
@@ -699,7 +702,7 @@ TEST_CASE("Encoded counts a letter that another consumer removed as gone",
     CHECK(encoded.dead_letters().texts.size() == 3);
 }
 
-TEST_CASE("Encoded makes letters durable by a flush, where the dead letters have one",
+TEST_CASE("Encoded makes dead letters durable by flush(), if they have one",
           "[queue][encoded][unit]") {
     struct Flushed : Letters {
         int flushes = 0;
@@ -720,7 +723,7 @@ TEST_CASE("Encoded makes letters durable by a flush, where the dead letters have
     CHECK(encoded.dead_letters().syncs == 0);
 }
 
-TEST_CASE("Encoded loses no letter to the power, also into a journal whose sync flushes nothing",
+TEST_CASE("Encoded loses no dead letter at a power loss, also into a journal with Flush::none",
           "[queue][encoded][regression]") {
     for (const Flush flush : {Flush::none, Flush::group, Flush::each}) {
         const JournalOptions options{
@@ -767,7 +770,7 @@ auto alternating() {
 
 }  // namespace
 
-TEST_CASE("Encoded takes what it lends, and lends it again until the loan ends",
+TEST_CASE("Encoded pops the value that it leases, and returns it again until the lease ends",
           "[queue][encoded][regression]") {
     const auto make = [] {
         Encoded encoded{alternating(), OrderCodec{}};
@@ -777,7 +780,7 @@ TEST_CASE("Encoded takes what it lends, and lends it again until the loan ends",
         }
         return encoded;
     };
-    SECTION("a pop takes what is lent") {
+    SECTION("a pop takes the leased value") {
         auto encoded = make();
         for (std::uint32_t i = 1; i <= 3; ++i) {
             for (const char* const lane : {"A", "B"}) {
@@ -788,7 +791,7 @@ TEST_CASE("Encoded takes what it lends, and lends it again until the loan ends",
         }
         CHECK(encoded.size() == 0);
     }
-    SECTION("an ack gives up what is lent") {
+    SECTION("an ack removes the leased value") {
         auto encoded = make();
         for (std::uint32_t i = 1; i <= 3; ++i) {
             for (const char* const lane : {"A", "B"}) {
@@ -799,7 +802,7 @@ TEST_CASE("Encoded takes what it lends, and lends it again until the loan ends",
         }
         CHECK(encoded.size() == 0);
     }
-    SECTION("a nack ends the loan, and the turn of its lane") {
+    SECTION("a nack ends the lease, and the turn of its lane") {
         auto encoded = make();
         CHECK(*encoded.front() == Order{1, "A"});
         CHECK(*encoded.front() == Order{1, "A"});
@@ -809,12 +812,11 @@ TEST_CASE("Encoded takes what it lends, and lends it again until the loan ends",
     }
 }
 
-TEST_CASE("Encoded keeps no lane from its turn with what it cannot decode",
-          "[queue][encoded][fault]") {
+TEST_CASE("Encoded delays no lane by a value that it cannot decode", "[queue][encoded][fault]") {
     Priority lanes = alternating();
     REQUIRE(lanes.try_push(Bytes(2)));
     REQUIRE(lanes.try_push(bytes_of(Order{1, "B"})));
-    SECTION("of no value") {
+    SECTION("because the bytes are invalid") {
         Encoded encoded{std::move(lanes), OrderCodec{}};
         CHECK(encoded.front().error() == QueueErrc::bad_encoding);
         CHECK(encoded.try_pop() == Order{1, "B"});
@@ -822,7 +824,7 @@ TEST_CASE("Encoded keeps no lane from its turn with what it cannot decode",
         encoded.ack();
         CHECK(encoded.front().error() == QueueErrc::queue_empty);
     }
-    SECTION("for want of memory") {
+    SECTION("because memory is short") {
         struct Short : OrderCodec {
             std::optional<Order> decode(BytesView bytes) {
                 if (bytes.size() < 4) throw std::bad_alloc{};
@@ -837,7 +839,7 @@ TEST_CASE("Encoded keeps no lane from its turn with what it cannot decode",
     }
 }
 
-TEST_CASE("Encoded's drain leaves what is pushed meanwhile for the next time, behind dead letters",
+TEST_CASE("Encoded's drain leaves values pushed meanwhile for the next drain, after dead letters",
           "[queue][encoded][regression]") {
     const auto texts_of = [](auto storage) {
         Queue queue{Encoded{std::move(storage), OrderCodec{}, Letters{}}};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: FlushEvery flushes once per interval while there is something to flush, and never else.
-// Method: a model of a log in virtual time, advanced at the deadlines and at more; a real log in a
-// simulated world.
+// Goal: FlushEvery flushes once per interval while there are unflushed operations, and at no
+// other time. Method: a model of a log in virtual time, advanced at the deadlines and at more; a
+// real log in a simulated world.
 #include <belay/queue/flush_every.hpp>
 
 #include <algorithm>
@@ -50,7 +50,7 @@ void append(Log& log, FlushEvery<Log>& flusher, Instant now) {
 
 }  // namespace
 
-TEST_CASE("FlushEvery wants nothing while nothing was appended", "[queue][flush_every][unit]") {
+TEST_CASE("FlushEvery is idle while nothing was appended", "[queue][flush_every][unit]") {
     Log log;
     FlushEvery flusher{log, 100ms};
     CHECK(flusher.deadline() == never);
@@ -82,7 +82,7 @@ TEST_CASE("FlushEvery flushes an interval after the first append, once for all",
     CHECK(flusher.deadline() == at(600ms));
 }
 
-TEST_CASE("FlushEvery flushes what was there before it was attached",
+TEST_CASE("FlushEvery flushes operations that were appended before it was attached",
           "[queue][flush_every][unit]") {
     Log log;
     log.appended = 3;
@@ -95,7 +95,8 @@ TEST_CASE("FlushEvery flushes what was there before it was attached",
     CHECK(log.durable == 3);
 }
 
-TEST_CASE("FlushEvery leaves alone what somebody else has flushed", "[queue][flush_every][unit]") {
+TEST_CASE("FlushEvery does nothing for operations that another caller has flushed",
+          "[queue][flush_every][unit]") {
     Log log;
     FlushEvery flusher{log, 100ms};
     append(log, flusher, at(0ms));
@@ -112,7 +113,7 @@ TEST_CASE("FlushEvery leaves alone what somebody else has flushed", "[queue][flu
     CHECK(log.flushes == 3);
 }
 
-TEST_CASE("FlushEvery says what failed, and tries again an interval later",
+TEST_CASE("FlushEvery::error returns the failure, and it retries an interval later",
           "[queue][flush_every][fault]") {
     Log log;
     log.fails_with = std::make_error_code(std::errc::no_space_on_device);
@@ -163,7 +164,7 @@ TEST_CASE("FlushEvery wakes its driver for the first append, not for each",
     }
 }
 
-TEST_CASE("FlushEvery keeps nothing unflushed for longer than an interval and a turn",
+TEST_CASE("FlushEvery leaves nothing unflushed for longer than an interval and a turn",
           "[queue][flush_every][property]") {
     CHECK(rc::check("in any history of appends and turns", [](std::uint64_t seed) {
         Random bits{Seed{seed}};
@@ -251,7 +252,7 @@ TEST_CASE("FlushEvery runs in a driver", "[queue][flush_every][sim]") {
     CHECK(log.flushes == flushes);
 }
 
-TEST_CASE("FlushEvery over a Journal that waits for no disk bounds what a loss of power takes",
+TEST_CASE("FlushEvery over a Journal with Flush::none bounds the operations lost in a power loss",
           "[queue][flush_every][sim][fault]") {
     belay_test::for_each_seed(
         [](Seed seed) {
@@ -297,7 +298,7 @@ TEST_CASE("FlushEvery over a Journal that waits for no disk bounds what a loss o
         300);
 }
 
-TEST_CASE("FlushEvery over a WorkQueue bounds what a loss of power takes, and brings back",
+TEST_CASE("FlushEvery over a WorkQueue bounds the operations lost and repeated in a power loss",
           "[queue][flush_every][work_queue][sim][fault]") {
     using Log = Journal<sim::Disk>;
     using LoggedWork = WorkQueue<Log>;
@@ -378,7 +379,7 @@ TEST_CASE("FlushEvery over a WorkQueue bounds what a loss of power takes, and br
         300);
 }
 
-TEST_CASE("FlushEvery misses nothing that other threads append", "[queue][flush_every][fault]") {
+TEST_CASE("FlushEvery misses no append of other threads", "[queue][flush_every][fault]") {
     struct SharedLog {
         std::atomic<std::uint64_t> appended{0};
         std::atomic<std::uint64_t> durable{0};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: MpmcRing is a storage, and any number of threads can be on both its sides. Method: the
+// Goal: MpmcRing is a storage, and any number of threads may use both its sides. Method: the
 // conformance suite, a model, every order of the atomic accesses of small scripts, and a load on
 // real threads.
 #include <belay/queue/mpmc_ring.hpp>
@@ -23,12 +23,12 @@ static_assert(sizeof(MpmcRing<int>) == 3 * 128 && alignof(MpmcRing<int>) == 128,
 
 }  // namespace
 
-TEST_CASE("MpmcRing does what every ring does", "[queue][mpmc_ring][property]") {
+TEST_CASE("MpmcRing passes the tests of all rings", "[queue][mpmc_ring][property]") {
     belay_test::check_ring<MpmcRing>();
 }
 
 #if !defined(BELAY_TEST_NO_FIBERS)
-TEST_CASE("MpmcRing answers what a queue may, in every order of its accesses",
+TEST_CASE("MpmcRing gives a result allowed for a queue, in every order of its accesses",
           "[queue][mpmc_ring][property]") {
     CHECK(mistake<MpmcRing, ModelAtomic>(1, {"p", "p", "o", "o"}) == "");
     CHECK(mistake<MpmcRing, ModelAtomic>(1, {"po", "po"}) == "");
@@ -46,7 +46,7 @@ TEST_CASE("MpmcRing needs each of its memory orders", "[queue][mpmc_ring][proper
 }
 #endif
 
-TEST_CASE("MpmcRing hands everything over between many threads", "[queue][mpmc_ring][unit]") {
+TEST_CASE("MpmcRing passes every value on between many threads", "[queue][mpmc_ring][unit]") {
     belay_test::check_under_load<MpmcRing<belay_test::Parcel>>(1, 2, 2, 1'000);
     belay_test::check_under_load<MpmcRing<belay_test::Parcel>>(7, 3, 2, 20'000);
     belay_test::check_under_load<MpmcRing<belay_test::Parcel>>(256, 2, 2, 50'000);

@@ -19,12 +19,12 @@ static_assert(sizeof(MpscRing<int>) == 3 * 128 && alignof(MpscRing<int>) == 128,
 
 }  // namespace
 
-TEST_CASE("MpscRing does what every ring does", "[queue][mpsc_ring][property]") {
+TEST_CASE("MpscRing passes the tests of all rings", "[queue][mpsc_ring][property]") {
     belay_test::check_ring<MpscRing>();
 }
 
 #if !defined(BELAY_TEST_NO_FIBERS)
-TEST_CASE("MpscRing answers what a queue may, in every order of its accesses",
+TEST_CASE("MpscRing gives a result allowed for a queue, in every order of its accesses",
           "[queue][mpsc_ring][property]") {
     CHECK(mistake<MpscRing, ModelAtomic>(1, {"p", "p", "oo"}) == "");
     CHECK(mistake<MpscRing, ModelAtomic>(2, {"pp", "p", "oo"}) == "");
@@ -42,7 +42,7 @@ TEST_CASE("MpscRing needs each of its memory orders", "[queue][mpsc_ring][proper
 }
 #endif
 
-TEST_CASE("MpscRing hands everything over from many threads to one", "[queue][mpsc_ring][unit]") {
+TEST_CASE("MpscRing passes every value on from many threads to one", "[queue][mpsc_ring][unit]") {
     belay_test::check_under_load<MpscRing<belay_test::Parcel>>(1, 2, 1, 1'000);
     belay_test::check_under_load<MpscRing<belay_test::Parcel>>(7, 3, 1, 20'000);
     belay_test::check_under_load<MpscRing<belay_test::Parcel>>(256, 2, 1, 50'000);

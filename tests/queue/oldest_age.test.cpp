@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: OldestAge is never too low, and too high by no more than it says. Method: queues whose
-// values carry the time of their push, in virtual time.
+// Goal: OldestAge is never too low, and too high by no more than documented. Method: queues
+// whose values carry the time of their push, in virtual time.
 #include <belay/queue/oldest_age.hpp>
 
 #include <belay/core/random.hpp>
@@ -32,7 +32,7 @@ static_assert(after_two_of_three() == 3s);
 
 }  // namespace
 
-TEST_CASE("OldestAge is zero while nothing waits", "[queue][oldest_age][unit]") {
+TEST_CASE("OldestAge is zero while no value waits", "[queue][oldest_age][unit]") {
     OldestAge<> oldest;
     CHECK(oldest.age(at(1h)) == 0s);
     oldest.sample(at(1h), 0, 0);
@@ -46,7 +46,8 @@ TEST_CASE("OldestAge is zero while nothing waits", "[queue][oldest_age][unit]") 
     CHECK(oldest.age(at(6h)) == 0s);
 }
 
-TEST_CASE("OldestAge counts what it finds from its first sample", "[queue][oldest_age][unit]") {
+TEST_CASE("OldestAge counts values that it finds from its first sample",
+          "[queue][oldest_age][unit]") {
     // A journal that was opened has operations that this queue has not counted.
     OldestAge<> oldest;
     oldest.sample(at(10s), 0, 7);
@@ -114,7 +115,8 @@ void stays_close(std::uint64_t seed) {
 
 }  // namespace
 
-TEST_CASE("OldestAge is never too low, and as close as it says", "[queue][oldest_age][property]") {
+TEST_CASE("OldestAge is never too low, and too high by no more than documented",
+          "[queue][oldest_age][property]") {
     CHECK(rc::check("Reject", [](std::uint64_t seed) { stays_close<32, Reject>(seed); }));
     CHECK(rc::check("few marks", [](std::uint64_t seed) { stays_close<5, Reject>(seed); }));
     CHECK(rc::check("many marks", [](std::uint64_t seed) { stays_close<500, Reject>(seed); }));

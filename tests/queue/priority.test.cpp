@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: Priority takes the important first, starves nobody, and is a storage that can what its
-// lanes can. Method: the storage check, a model of its rule, what a waiting value sees pass; a
-// queue beside one without lanes.
+// Goal: Priority takes important values first, starves no lane, and supports the operations of
+// its lanes. Method: the storage check, a model of its rule, the values that pass a waiting one;
+// a queue compared with one without lanes.
 #include <belay/queue/priority.hpp>
 
 #include <deque>
@@ -67,7 +67,8 @@ void push(Three& storage, std::size_t lane, int count) {
 
 }  // namespace
 
-TEST_CASE("Priority conforms, whichever lane is used", "[queue][priority][property]") {
+TEST_CASE("check::storage finds no fault in Priority, whichever lane is used",
+          "[queue][priority][property]") {
     const auto number = [](std::uint64_t i) { return static_cast<int>(i); };
     check_storage_conformance(
         [] {
@@ -97,7 +98,7 @@ TEST_CASE("Priority conforms, whichever lane is used", "[queue][priority][proper
         number);
 }
 
-TEST_CASE("Priority over journals conforms, opened again and again",
+TEST_CASE("check::storage finds no fault in Priority over journals, reopened again and again",
           "[queue][priority][property]") {
     std::vector<std::unique_ptr<sim::Disk>> disks;
     const auto open = [&] {
@@ -115,7 +116,7 @@ TEST_CASE("Priority over journals conforms, opened again and again",
         [](std::uint64_t i) { return Bytes(i % 50, std::byte(i)); }, open, {.histories = 20});
 }
 
-TEST_CASE("Priority takes the upper lane first, and each lane in order",
+TEST_CASE("Priority returns the upper lane first, and each lane in order",
           "[queue][priority][unit]") {
     Three storage{three_lanes()};
     CHECK_FALSE(storage.try_pop());
@@ -129,7 +130,7 @@ TEST_CASE("Priority takes the upper lane first, and each lane in order",
     CHECK_FALSE(storage.try_pop());
 }
 
-TEST_CASE("Priority gives a lane that let in_a_row values pass its turn",
+TEST_CASE("Priority gives a turn to a lane that in_a_row values have passed",
           "[queue][priority][unit]") {
     Three two{three_lanes(), ByLane{}, {.in_a_row = 2}};
     push(two, 0, 6);
@@ -152,7 +153,8 @@ TEST_CASE("Priority gives a lane that let in_a_row values pass its turn",
     CHECK(order_of(strict) == std::string(20, '0') + std::string(20, '1'));
 }
 
-TEST_CASE("Priority counts what a lane lets pass only while it waits", "[queue][priority][unit]") {
+TEST_CASE("Priority counts the values that pass a lane only while it waits",
+          "[queue][priority][unit]") {
     Three storage{three_lanes(), ByLane{}, {.in_a_row = 2}};
     push(storage, 0, 10);
     for (int i = 0; i < 5; ++i) CHECK(storage.try_pop()->lane == 0);
@@ -163,7 +165,7 @@ TEST_CASE("Priority counts what a lane lets pass only while it waits", "[queue][
     CHECK(storage.try_pop()->lane == 0);
 }
 
-TEST_CASE("Priority: a waiting value sees at most in_a_row + i - 1 pass from above",
+TEST_CASE("Priority: at most in_a_row + i - 1 values from above pass a waiting value",
           "[queue][priority][property]") {
     CHECK(rc::check("no lane starves", [] {
         const std::size_t in_a_row = *rc::gen::inRange<std::size_t>(1, 6);
@@ -204,7 +206,7 @@ TEST_CASE("Priority: a waiting value sees at most in_a_row + i - 1 pass from abo
     }));
 }
 
-TEST_CASE("Priority keeps lending a value while a more important one comes",
+TEST_CASE("Priority keeps leasing a value while a more important one arrives",
           "[queue][priority][unit]") {
     Three storage{three_lanes()};
     push(storage, 2, 2);
@@ -220,7 +222,7 @@ TEST_CASE("Priority keeps lending a value while a more important one comes",
     CHECK(order_of(storage) == "02");
 }
 
-TEST_CASE("Priority: what was given back is first in its lane, behind more important lanes",
+TEST_CASE("Priority: a returned value is first in its lane, after more important lanes",
           "[queue][priority][unit]") {
     Three storage{three_lanes()};
     push(storage, 1, 2);
@@ -232,7 +234,7 @@ TEST_CASE("Priority: what was given back is first in its lane, behind more impor
     CHECK(storage.try_pop() == Task{1, 1});
 }
 
-TEST_CASE("Priority: a lane whose loans are given back has had its turns",
+TEST_CASE("Priority: a lane whose leases are returned has used its turns",
           "[queue][priority][regression]") {
     Three storage{three_lanes(), ByLane{}, {.in_a_row = 2}};
     push(storage, 0, 3);
@@ -246,7 +248,7 @@ TEST_CASE("Priority: a lane whose loans are given back has had its turns",
     CHECK(order_of(storage) == "1000");
 }
 
-TEST_CASE("Queue over lanes: work that always fails keeps no other lane from being drained",
+TEST_CASE("Queue over lanes: work that always fails does not stop other lanes from being drained",
           "[queue][priority][regression]") {
     Queue queue{Priority{std::array{Deque<Task>{10}, Deque<Task>{10}}, ByLane{}, {.in_a_row = 2}}};
     REQUIRE_FALSE(queue.push(Task{0, 0}));
@@ -264,7 +266,7 @@ TEST_CASE("Queue over lanes: work that always fails keeps no other lane from bei
     CHECK(queue.size() == 1);
 }
 
-TEST_CASE("Priority::try_pop takes what was lent", "[queue][priority][unit]") {
+TEST_CASE("Priority::try_pop takes the leased value", "[queue][priority][unit]") {
     Three storage{three_lanes()};
     push(storage, 1, 1);
     REQUIRE(storage.front() != nullptr);
@@ -296,7 +298,7 @@ struct Unreadable {
 };
 }  // namespace
 
-TEST_CASE("Priority: a value that cannot be read starves no other lane, and can be given up",
+TEST_CASE("Priority: an unreadable value starves no other lane, and can be removed",
           "[queue][priority][regression]") {
     Priority storage{std::array<Unreadable, 2>{}, ByLane{}, {.in_a_row = 2}};
     REQUIRE(storage.try_push(Task{0, 0}));
@@ -405,7 +407,7 @@ TEST_CASE("Priority: a lane that throws starves no other lane", "[queue][priorit
     }
 }
 
-TEST_CASE("Priority: a full lane keeps nothing out of the others", "[queue][priority][unit]") {
+TEST_CASE("Priority: a full lane does not block the others", "[queue][priority][unit]") {
     Priority storage{std::array{Deque<Task>{1}, Deque<Task>{3}}, ByLane{}};
     static_assert(storage.lane_count == 2);
     CHECK(storage.capacity() == 4);
@@ -550,7 +552,7 @@ TEST_CASE("Priority::bytes is the sum of its lanes' bytes, and ends at the large
     CHECK(weighed.bytes() == 4);
 }
 
-TEST_CASE("Priority::commit and flush try every lane, and answer the first error",
+TEST_CASE("Priority::commit and flush try every lane, and return the first error",
           "[queue][priority][fault]") {
     Priority storage{std::array<CountedLane, 3>{}, Always<0>{}};
     const auto all = [&](int syncs, int flushes) {
@@ -584,7 +586,7 @@ TEST_CASE("Priority::commit and flush try every lane, and answer the first error
     CHECK_FALSE(storage.unflushed());
 }
 
-TEST_CASE("Queue over a lane of bytes answers as over the storage itself",
+TEST_CASE("Queue over a lane of bytes behaves as over the storage itself",
           "[queue][priority][property]") {
     belay_test::for_each_seed(
         [](Seed seed) {
@@ -639,7 +641,7 @@ TEST_CASE("Queue over lanes that are journals is full by the bytes of all, and f
     CHECK_FALSE(queue.push(Bytes(400, std::byte{1})));
 }
 
-TEST_CASE("Queue::flush makes the lanes durable beside one whose disk fails",
+TEST_CASE("Queue::flush makes other lanes durable when one lane's disk fails",
           "[queue][priority][fault]") {
     Random bits{Seed{1}};
     sim::Disk bad;
@@ -661,7 +663,7 @@ TEST_CASE("Queue::flush makes the lanes durable beside one whose disk fails",
     CHECK(journal_on(good).size() == 5);
 }
 
-TEST_CASE("FlushEvery over lanes: a loss of power takes an interval of each lane at most",
+TEST_CASE("FlushEvery over lanes: a power loss costs at most one interval of each lane",
           "[queue][priority][fault]") {
     belay_test::for_each_seed(
         [](Seed seed) {
@@ -702,7 +704,7 @@ TEST_CASE("FlushEvery over lanes: a loss of power takes an interval of each lane
         200);
 }
 
-TEST_CASE("Priority moves with its loan and its turns", "[queue][priority][unit]") {
+TEST_CASE("Priority moves with its lease and its turns", "[queue][priority][unit]") {
     Three storage{three_lanes(), ByLane{}, {.in_a_row = 2}};
     push(storage, 0, 4);
     push(storage, 1, 2);
@@ -716,7 +718,7 @@ TEST_CASE("Priority moves with its loan and its turns", "[queue][priority][unit]
     CHECK(order_of(storage) == "001");
 }
 
-TEST_CASE("Priority stops a lane_of that names no lane, and loans that are none",
+TEST_CASE("Priority aborts on a lane_of that names no lane, and on ack without a lease",
           "[queue][priority][unit]") {
     const auto stops_with = [](const std::string& what, auto f) {
         const std::string text = belay_test::aborts_with(f);

@@ -33,7 +33,7 @@ Queue<Deque<int>> filled(int count) {
 
 }  // namespace
 
-TEST_CASE("Queue holds 1000 values unless told otherwise", "[queue][queue][unit]") {
+TEST_CASE("Queue has a default limit of 1000 values", "[queue][queue][unit]") {
     Queue queue{Deque<int>{}};
     CHECK(queue.limit() == 1000);
     for (int i = 0; i < 1000; ++i) REQUIRE_FALSE(queue.push(i));
@@ -50,7 +50,7 @@ TEST_CASE("Queue's limit is the storage's capacity where that is smaller", "[que
     CHECK(Queue{Ring<int, 4>{}, {.limit = 2}}.limit() == 2);
 }
 
-TEST_CASE("Queue::push leaves what it refuses as it was", "[queue][queue][unit]") {
+TEST_CASE("Queue::push leaves a rejected value unchanged", "[queue][queue][unit]") {
     Queue queue{Deque<std::unique_ptr<int>>{}, {.limit = 1}};
     CHECK_FALSE(queue.push(std::make_unique<int>(1)));
     auto refused = std::make_unique<int>(2);
@@ -59,7 +59,7 @@ TEST_CASE("Queue::push leaves what it refuses as it was", "[queue][queue][unit]"
     CHECK(*refused == 2);
 }
 
-TEST_CASE("Queue::suspend refuses pushes, and nothing else, until resume", "[queue][queue][unit]") {
+TEST_CASE("Queue::suspend rejects pushes, and nothing else, until resume", "[queue][queue][unit]") {
     auto queue = filled(2);
     queue.suspend();
     CHECK(queue.suspended());
@@ -81,7 +81,7 @@ TEST_CASE("Queue::drain executes in order, and reports how many", "[queue][queue
     CHECK(queue.empty());
 }
 
-TEST_CASE("Queue::drain stops at the first failure, which stays the first",
+TEST_CASE("Queue::drain stops at the first failure, which stays the first value",
           "[queue][queue][property]") {
     CHECK(
         rc::check("exactly those before the failure are gone", [](std::uint8_t n, std::uint8_t f) {
@@ -104,7 +104,7 @@ TEST_CASE("Queue::drain stops at the first failure, which stays the first",
         }));
 }
 
-TEST_CASE("Queue::drain takes every kind of answer", "[queue][queue][unit]") {
+TEST_CASE("Queue::drain accepts every return type of an executor", "[queue][queue][unit]") {
     auto queue = filled(8);
     const std::error_code lost = std::make_error_code(std::errc::connection_reset);
     CHECK(queue.drain([](int) {}, 1).drained == 1);
@@ -118,7 +118,7 @@ TEST_CASE("Queue::drain takes every kind of answer", "[queue][queue][unit]") {
     CHECK(queue.size() == 3);
 }
 
-TEST_CASE("Queue::drain leaves what is pushed meanwhile for the next time",
+TEST_CASE("Queue::drain leaves values pushed meanwhile for the next drain",
           "[queue][queue][unit]") {
     auto queue = filled(3);
     const DrainReport result = queue.drain([&](int value) { CHECK_FALSE(queue.push(value + 10)); });
@@ -140,7 +140,7 @@ struct Sieve : Deque<int> {
 
 }  // namespace
 
-TEST_CASE("Queue::drain executes all that waited and was not put aside, and nothing else",
+TEST_CASE("Queue::drain executes exactly the waiting values that were not set aside",
           "[queue][queue][property]") {
     belay_test::for_each_seed([](Seed seed) {
         Random bits{seed};
@@ -171,8 +171,7 @@ TEST_CASE("Queue::drain executes all that waited and was not put aside, and noth
     });
 }
 
-TEST_CASE("Queue::drain refuses to run, and pop to take, inside an executor",
-          "[queue][queue][unit]") {
+TEST_CASE("Queue::drain and pop are rejected inside an executor", "[queue][queue][unit]") {
     auto queue = filled(1);
     static_cast<void>(queue.drain([&](int) {
         CHECK(queue.drain([](int) {}).error == QueueErrc::draining);
@@ -214,7 +213,7 @@ TEST_CASE("Queue over a Journal drains operations, and gives access to the rest"
     CHECK(queue.storage().base() == 3);
 }
 
-TEST_CASE("Queue passes on why a storage did not take, or lend", "[queue][queue][fault]") {
+TEST_CASE("Queue passes on the storage's reason for a rejection", "[queue][queue][fault]") {
     sim::Disk disk;
     auto journal = Journal<sim::Disk>::open(disk, "q", {.record_bytes_max = 8});
     REQUIRE(journal);
@@ -267,14 +266,14 @@ TEST_CASE("Queue is full at either of its limits", "[queue][queue][unit]") {
     CHECK(queue.size() == 3);
 }
 
-TEST_CASE("Queue counts no bytes unless it is told to", "[queue][queue][unit]") {
+TEST_CASE("Queue counts no bytes without a bytes_limit", "[queue][queue][unit]") {
     Queue queue{Scales{}};
     queue.storage().weight = ~std::uint64_t{0} - 1;
     CHECK_FALSE(queue.push("a"));
     CHECK_FALSE(queue.push(""));
 }
 
-TEST_CASE("Queue takes a value when it is empty, whatever bytes its storage still counts",
+TEST_CASE("Queue accepts a value when it is empty, whatever bytes its storage still counts",
           "[queue][queue][unit]") {
     Queue queue{Scales{}, {.bytes_limit = 1}};
     queue.storage().weight = 1000;
@@ -285,7 +284,7 @@ TEST_CASE("Queue takes a value when it is empty, whatever bytes its storage stil
     CHECK_FALSE(queue.push("b"));
 }
 
-TEST_CASE("Queue takes a limit of bytes only over a storage that counts them",
+TEST_CASE("Queue accepts a bytes_limit only over a storage that counts bytes",
           "[queue][queue][unit]") {
     const auto complaint = [](auto make) { return belay_test::aborts_with(make); };
     CHECK(complaint([] {
@@ -300,7 +299,7 @@ TEST_CASE("Queue takes a limit of bytes only over a storage that counts them",
     CHECK(Queue{Scales{}, {.bytes_limit = 1}}.limit() == 1000);
 }
 
-TEST_CASE("Queue over a Journal keeps the files within a limit of bytes, and goes on",
+TEST_CASE("Queue over a Journal keeps the files within a limit of bytes, and continues",
           "[queue][queue][unit]") {
     sim::Disk disk;
     const JournalOptions options{.segment_bytes = 4096, .record_bytes_max = 512, .seed = Seed{1}};
@@ -320,7 +319,7 @@ TEST_CASE("Queue over a Journal keeps the files within a limit of bytes, and goe
     CHECK_FALSE(queue.push(body));
 }
 
-TEST_CASE("Queue::flush makes what waits durable, by whatever the storage has for it",
+TEST_CASE("Queue::flush makes waiting values durable, by flush() or commit() of the storage",
           "[queue][queue][unit]") {
     struct Synced : Deque<int> {
         Synced() = default;
@@ -345,7 +344,7 @@ TEST_CASE("Queue::flush makes what waits durable, by whatever the storage has fo
     static_assert(!detail::HasFlush<Queue<Deque<int>>>);
 }
 
-TEST_CASE("Queue over a Journal that is destroyed in order loses nothing, also to the power",
+TEST_CASE("Queue over a Journal destroyed normally loses nothing, also in a power loss",
           "[queue][queue][fault]") {
     for (const Flush mode : {Flush::group, Flush::none}) {
         for (std::uint64_t seed = 1; seed <= 20; ++seed) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: QueueCounters counts everything once. Method: random histories beside counts of the test's
-// own.
+// Goal: QueueCounters counts every event once. Method: random histories compared with the test's
+// own counts.
 #include <belay/queue/queue_counters.hpp>
 
 #include <belay/core/random.hpp>
@@ -60,14 +60,14 @@ void counts_everything(std::uint64_t seed) {
 
 }  // namespace
 
-TEST_CASE("QueueCounters counts what happens, whatever the overflow policy",
+TEST_CASE("QueueCounters counts every event, with any overflow policy",
           "[queue][queue_counters][property]") {
     CHECK(rc::check("Reject", [](std::uint64_t seed) { counts_everything<Reject>(seed); }));
     CHECK(rc::check("DropOldest", [](std::uint64_t seed) { counts_everything<DropOldest>(seed); }));
     CHECK(rc::check("DropNewest", [](std::uint64_t seed) { counts_everything<DropNewest>(seed); }));
 }
 
-TEST_CASE("QueueCounters counts a drain that throws as failed, and what it did before",
+TEST_CASE("QueueCounters counts a drain that throws as failed, and the values before it",
           "[queue][queue_counters][unit]") {
     Queue queue{Deque<int>{}, Reject{}, {}, QueueCounters{}};
     for (int i = 0; i < 3; ++i) CHECK_FALSE(queue.push(i));
@@ -80,7 +80,7 @@ TEST_CASE("QueueCounters counts a drain that throws as failed, and what it did b
     CHECK(queue.observer().deepest == 3);
 }
 
-TEST_CASE("The difference of two copies of QueueCounters is what happened between them",
+TEST_CASE("The difference of two copies of QueueCounters counts the events between them",
           "[queue][queue_counters][unit]") {
     Queue queue{Deque<int>{}, Reject{}, {}, QueueCounters{}};
     CHECK_FALSE(queue.push(1));

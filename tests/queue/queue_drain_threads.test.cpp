@@ -126,7 +126,7 @@ TEST_CASE("Queue over an MpscRing is drained while other threads push",
         [](const ProducerTask& task) { return task; });
 }
 
-TEST_CASE("Queue over an MpscRing takes pushes of its own thread between those of others",
+TEST_CASE("Queue over an MpscRing accepts pushes of its own thread between those of others",
           "[queue][queue_drain_threads][unit]") {
     Queue queue{MpscRing<ProducerTask>{64}};
     MpscRing<ProducerTask>& ring = queue.storage();
@@ -180,7 +180,7 @@ TEST_CASE("Queue over a journal is drained while other threads append and sync",
     }
 }
 
-TEST_CASE("Queue does not see what others push: its limit, suspension and counters are its own",
+TEST_CASE("Queue ignores pushes of other threads in its limit, suspension and counters",
           "[queue][queue_drain_threads][unit]") {
     Queue queue{MpscRing<ProducerTask>{8}, Reject{}, {.limit = 2}, QueueCounters{}};
     MpscRing<ProducerTask>& inbox = queue.storage();
@@ -196,7 +196,7 @@ TEST_CASE("Queue does not see what others push: its limit, suspension and counte
     CHECK(queue.observer().drained == 8);
 }
 
-TEST_CASE("The lines of docs/queue.md about other threads do what they say",
+TEST_CASE("The lines of docs/queue.md about other threads work as described",
           "[queue][queue_drain_threads][unit]") {
     int ran = 0;
     const auto run = [&ran](const ProducerTask&) { ++ran; };

@@ -18,7 +18,7 @@ TEST_CASE("QueueErrc has a text and a cause for every value", "[queue][queue_err
     CHECK(beyond.message() == "unknown error");
 }
 
-TEST_CASE("QueueErrc maps to the causes that policies ask for", "[queue][queue_errc][unit]") {
+TEST_CASE("QueueErrc maps to the causes that policies use", "[queue][queue_errc][unit]") {
     CHECK(make_error_code(QueueErrc::corrupt) == Cause::corrupt);
     CHECK(make_error_code(QueueErrc::queue_full) == Cause::overloaded);
     CHECK(make_error_code(QueueErrc::wait_ended) == Cause::timed_out);

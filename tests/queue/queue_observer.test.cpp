@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a queue's observer learns of everything, after it happened, and can do no harm by throwing.
-// Method: an observer that writes down what it is told.
+// Goal: a queue's observer is notified of every event, after it happened, and its exceptions do
+// no harm. Method: a recording observer.
 #include <belay/queue/queue_observer.hpp>
 
 #include <belay/queue/deque.hpp>
@@ -14,7 +14,7 @@
 #include <string>
 
 #include "support/catch.hpp"
-#include "support/core/told_in_every_way.hpp"
+#include "support/core/observed_in_every_form.hpp"
 #include "support/queue/queue_archetypes.hpp"
 
 using namespace belay;
@@ -56,11 +56,12 @@ const auto a_life_of_a_queue = [](auto observer) {
     queue.suspend();
     CHECK(queue.push(5));
 };
-const belay_test::Told all_of_a_queue{"pushed 1",  "pushed 2", "dropped 1",  "pushed 2", "popped 1",
-                                      "drained 1", "pushed 1", "released 1", "refused 2"};
+const belay_test::Recorded all_of_a_queue{"pushed 1", "pushed 2",   "dropped 1",
+                                          "pushed 2", "popped 1",   "drained 1",
+                                          "pushed 1", "released 1", "refused 2"};
 
-struct HearsQueue {
-    belay_test::Told& told;
+struct QueueRecorder {
+    belay_test::Recorded& told;
     void on_pushed(std::size_t size) { told.push_back("pushed " + std::to_string(size)); }
     void on_refused(const std::error_code& why) {
         told.push_back("refused " + std::to_string(why.value()));
@@ -74,25 +75,25 @@ struct HearsQueue {
         told.push_back("released " + std::to_string(count));
     }
 };
-struct HearsQueueWithMachine {
-    belay_test::Told& told;
+struct QueueRecorderWithMachine {
+    belay_test::Recorded& told;
     void on_pushed(const auto& queue, std::size_t size) {
-        if (queue.size() == size) HearsQueue{told}.on_pushed(size);
+        if (queue.size() == size) QueueRecorder{told}.on_pushed(size);
     }
     void on_refused(auto& queue, const std::error_code& why) {
-        if (queue.suspended()) HearsQueue{told}.on_refused(why);
+        if (queue.suspended()) QueueRecorder{told}.on_refused(why);
     }
     void on_dropped(const auto& queue, int value) {
-        if (queue.size() == 1) HearsQueue{told}.on_dropped(value);
+        if (queue.size() == 1) QueueRecorder{told}.on_dropped(value);
     }
     void on_popped(const auto& queue, std::size_t size) noexcept {
-        if (queue.size() == size) HearsQueue{told}.on_popped(size);
+        if (queue.size() == size) QueueRecorder{told}.on_popped(size);
     }
     void on_drained(const auto& queue, const DrainReport& report) noexcept {
-        if (queue.empty()) HearsQueue{told}.on_drained(report);
+        if (queue.empty()) QueueRecorder{told}.on_drained(report);
     }
     void on_released(const auto& queue, std::size_t count, std::size_t size) {
-        if (queue.size() == size) HearsQueue{told}.on_released(count, size);
+        if (queue.size() == size) QueueRecorder{told}.on_released(count, size);
     }
 };
 using AnyQueue = Queue<Deque<int>>;
@@ -120,12 +121,12 @@ static_assert(std::is_default_constructible_v<Queue<Ring<int, 4>, Reject, Diary>
 static_assert(
     !std::is_default_constructible_v<Queue<Ring<int, 4>, Reject, std::reference_wrapper<Diary>>>);
 
-TEST_CASE("Queue tells each hook, however its observer is given", "[queue][queue_observer][unit]") {
-    belay_test::told_in_every_way<HearsQueue>(a_life_of_a_queue, all_of_a_queue);
-    belay_test::told_in_every_way<HearsQueueWithMachine>(a_life_of_a_queue, all_of_a_queue);
+TEST_CASE("Queue calls each hook, in every form of observer", "[queue][queue_observer][unit]") {
+    belay_test::observed_in_every_form<QueueRecorder>(a_life_of_a_queue, all_of_a_queue);
+    belay_test::observed_in_every_form<QueueRecorderWithMachine>(a_life_of_a_queue, all_of_a_queue);
 }
 
-TEST_CASE("Queue::observer is the observer itself, also behind a std::ref",
+TEST_CASE("Queue::observer is the observer itself, also through a std::ref",
           "[queue][queue_observer][regression]") {
     Diary diary;
     Queue queue{Deque<int>{}, Reject{}, {}, std::ref(diary)};
@@ -137,7 +138,8 @@ TEST_CASE("Queue::observer is the observer itself, also behind a std::ref",
     CHECK(own.observer().text == "x");
 }
 
-TEST_CASE("A queue's Tee counts what another takes away", "[queue][queue_observer][unit]") {
+TEST_CASE("A queue's Tee counts a dropped value that another observer takes",
+          "[queue][queue_observer][unit]") {
     struct Keeper {
         std::vector<std::string> kept{};
         void on_dropped(std::string value) { kept.push_back(std::move(value)); }
@@ -162,7 +164,7 @@ TEST_CASE("A queue's Tee counts what another takes away", "[queue][queue_observe
           std::vector{heap, static_cast<const void*>(third.data())});
 }
 
-TEST_CASE("Queue tells its observer of each push, pop, refusal and drain",
+TEST_CASE("Queue notifies its observer of each push, pop, rejection and drain",
           "[queue][queue_observer][unit]") {
     Queue queue{Deque<int>{}, Reject{}, {.limit = 2}, Diary{}};
     Diary& diary = queue.observer();
@@ -188,7 +190,7 @@ TEST_CASE("Queue tells its observer of each push, pop, refusal and drain",
     CHECK(diary.take() == "drained:0,0 ");
 }
 
-TEST_CASE("Queue tells its observer of what is dropped, before the push that took its place",
+TEST_CASE("Queue reports a dropped value before the push that replaced it",
           "[queue][queue_observer][unit]") {
     Queue oldest{Deque<int>{}, DropOldest{}, {.limit = 1}, Diary{}};
     CHECK_FALSE(oldest.push(1));
@@ -200,7 +202,7 @@ TEST_CASE("Queue tells its observer of what is dropped, before the push that too
     CHECK(newest.observer().take() == "pushed:1 dropped:2 ");
 }
 
-TEST_CASE("Queue tells its observer of what the storage refuses",
+TEST_CASE("Queue notifies its observer of a rejection by the storage",
           "[queue][queue_observer][fault]") {
     struct Refuses : Deque<int> {
         Refuses() = default;
@@ -211,7 +213,7 @@ TEST_CASE("Queue tells its observer of what the storage refuses",
     CHECK(queue.observer().take() == "refused:4 ");
 }
 
-TEST_CASE("Queue does not tell of a drain that never began, and tells of the outer one once",
+TEST_CASE("Queue does not report a drain that never began, and reports the outer one once",
           "[queue][queue_observer][unit]") {
     Queue queue{Deque<int>{}, Reject{}, {}, Diary{}};
     CHECK_FALSE(queue.push(1));
@@ -224,7 +226,7 @@ TEST_CASE("Queue does not tell of a drain that never began, and tells of the out
     CHECK(queue.observer().take() == "drained:1,0 ");
 }
 
-TEST_CASE("Queue tells of a drain that an exception ends, with what was done before it",
+TEST_CASE("Queue reports a drain that an exception ends, with the values before it",
           "[queue][queue_observer][fault]") {
     Queue queue{Deque<int>{}, Reject{}, {}, Diary{}};
     for (const int value : {1, 2, 3}) CHECK_FALSE(queue.push(int{value}));
@@ -238,8 +240,7 @@ TEST_CASE("Queue tells of a drain that an exception ends, with what was done bef
     CHECK(queue.drain([](int) {}).drained == 2);
 }
 
-TEST_CASE("Queue stands by what has happened when a hook throws",
-          "[queue][queue_observer][fault]") {
+TEST_CASE("Queue keeps its state when a hook throws", "[queue][queue_observer][fault]") {
     struct Throws {
         bool armed = true;
         void on_pushed(std::size_t) {
@@ -268,7 +269,7 @@ TEST_CASE("Queue stands by what has happened when a hook throws",
     CHECK(dropping.pop() == 3);
 }
 
-TEST_CASE("Queue takes an observer that lives elsewhere, and one whose hooks are templates",
+TEST_CASE("Queue accepts an observer that lives elsewhere, and one whose hooks are templates",
           "[queue][queue_observer][unit]") {
     Diary diary;
     Queue queue{Deque<int>{}, Reject{}, {}, std::ref(diary)};
@@ -283,7 +284,7 @@ TEST_CASE("Queue takes an observer that lives elsewhere, and one whose hooks are
     CHECK(templated.observer().pushes == 1);
 }
 
-TEST_CASE("A hook may keep what is dropped", "[queue][queue_observer][unit]") {
+TEST_CASE("A hook may keep a dropped value", "[queue][queue_observer][unit]") {
     struct Keeper {
         std::unique_ptr<int> last;
         void on_dropped(std::unique_ptr<int>&& value) { last = std::move(value); }

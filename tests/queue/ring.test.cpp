@@ -23,7 +23,8 @@ int value(std::uint64_t i) { return static_cast<int>(i); }
 std::unique_ptr<int> owned(std::uint64_t i) { return std::make_unique<int>(static_cast<int>(i)); }
 }  // namespace
 
-TEST_CASE("Ring conforms, with every kind of capacity", "[queue][ring][property]") {
+TEST_CASE("check::storage finds no fault in Ring, with every kind of capacity",
+          "[queue][ring][property]") {
     check_storage_conformance([] { return Ring<int, 1>{}; }, value);
     check_storage_conformance([] { return Ring<int, 3>{}; }, value);
     check_storage_conformance([] { return Ring<int, 8>{}; }, value);
@@ -34,7 +35,7 @@ TEST_CASE("Ring conforms, with every kind of capacity", "[queue][ring][property]
                               [](std::uint64_t i) { return std::string(i % 40, 'x'); });
 }
 
-TEST_CASE("Ring destroys what it holds, once", "[queue][ring][unit]") {
+TEST_CASE("Ring destroys its values, once", "[queue][ring][unit]") {
     const auto shared = std::make_shared<int>(1);
     {
         Ring<std::shared_ptr<int>, 4> ring;
@@ -57,7 +58,7 @@ TEST_CASE("Ring destroys what it holds, once", "[queue][ring][unit]") {
     CHECK(shared.use_count() == 1);
 }
 
-TEST_CASE("Ring takes values that can only be moved", "[queue][ring][unit]") {
+TEST_CASE("Ring accepts move-only values", "[queue][ring][unit]") {
     Ring<std::unique_ptr<int>, 1> ring;
     CHECK(ring.try_push(owned(1)));
     std::unique_ptr<int> refused = owned(2);
@@ -80,7 +81,7 @@ TEST_CASE("Ring::try_push adds nothing when the copy throws", "[queue][ring][uni
     CHECK(ring.try_push(Bomb{}));
 }
 
-TEST_CASE("Ring refuses a capacity of zero, and an absurd one", "[queue][ring][unit]") {
+TEST_CASE("Ring rejects a capacity of zero, and an impossible one", "[queue][ring][unit]") {
     const std::string said = "the capacity must be from 1 to 2^48";
     CHECK(belay_test::aborts_with([] { Ring<int>{0}; }).find(said) != std::string::npos);
     CHECK(belay_test::aborts_with([] { Ring<int>{~std::size_t{0}}; }).find(said) !=

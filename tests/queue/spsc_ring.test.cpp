@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: SpscRing is a storage, and two threads can be its sides. Method: the conformance suite, a
-// model, every order of the atomic accesses of small scripts, and a load on real threads.
+// Goal: SpscRing is a storage, and two threads may use its two sides. Method: the conformance
+// suite, a model, every order of the atomic accesses of small scripts, and a load on real
+// threads.
 #include <belay/queue/spsc_ring.hpp>
 
 #include "support/queue/ring_model.hpp"
@@ -19,7 +20,7 @@ static_assert(sizeof(SpscRing<int>) == 5 * 128 && alignof(SpscRing<int>) == 128,
 
 }  // namespace
 
-TEST_CASE("SpscRing does what every ring does", "[queue][spsc_ring][property]") {
+TEST_CASE("SpscRing passes the tests of all rings", "[queue][spsc_ring][property]") {
     belay_test::check_ring<SpscRing>();
 }
 
@@ -36,8 +37,7 @@ TEST_CASE("SpscRing keeps a value of a cache line in one cache line", "[queue][s
     }
 }
 
-TEST_CASE("SpscRing: slots whose size has no number are memory that nobody has",
-          "[queue][spsc_ring][unit]") {
+TEST_CASE("SpscRing throws when the size of its slots overflows", "[queue][spsc_ring][unit]") {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     constexpr bool sanitized = true;  // they end the program instead
 #elif defined(__has_feature)
@@ -53,7 +53,7 @@ TEST_CASE("SpscRing: slots whose size has no number are memory that nobody has",
     }
 }
 
-TEST_CASE("SpscRing that was moved from is empty and has no room", "[queue][spsc_ring][unit]") {
+TEST_CASE("SpscRing that was moved from is empty and has no capacity", "[queue][spsc_ring][unit]") {
     SpscRing<int> ring{2};
     CHECK(ring.try_push(1));
     const SpscRing<int> moved{std::move(ring)};
@@ -65,7 +65,7 @@ TEST_CASE("SpscRing that was moved from is empty and has no room", "[queue][spsc
 }
 
 #if !defined(BELAY_TEST_NO_FIBERS)
-TEST_CASE("SpscRing answers what a queue may, in every order of its accesses",
+TEST_CASE("SpscRing gives a result allowed for a queue, in every order of its accesses",
           "[queue][spsc_ring][property]") {
     CHECK(mistake<SpscRing, ModelAtomic>(1, {"ppp", "ooo"}) == "");
     CHECK(mistake<SpscRing, ModelAtomic>(2, {"pppp", "oooo"}) == "");
@@ -82,7 +82,7 @@ TEST_CASE("SpscRing needs each of its memory orders", "[queue][spsc_ring][proper
 }
 #endif
 
-TEST_CASE("SpscRing hands everything over between two threads", "[queue][spsc_ring][unit]") {
+TEST_CASE("SpscRing passes every value on between two threads", "[queue][spsc_ring][unit]") {
     belay_test::check_under_load<SpscRing<belay_test::Parcel>>(1, 1, 1, 2'000);
     belay_test::check_under_load<SpscRing<belay_test::Parcel>>(7, 1, 1, 50'000);
     belay_test::check_under_load<SpscRing<belay_test::Parcel>>(256, 1, 1, 100'000);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: check::storage finds what is wrong with a storage, and nothing wrong with ours. Method:
-// storages with one planted mistake each.
+// Goal: check::storage detects each mistake of a storage, and accepts belay's own storages.
+// Method: storages with one planted mistake each.
 #include <belay/queue/storage_check.hpp>
 
 #include <algorithm>
@@ -75,12 +75,12 @@ PlainStorage::Value owned_value(std::uint64_t i) {
 
 }  // namespace
 
-TEST_CASE("check::storage finds nothing in a right storage", "[queue][storage_check][unit]") {
+TEST_CASE("check::storage finds no fault in a correct storage", "[queue][storage_check][unit]") {
     CHECK(text_of(fault_of<Mistake::none>()) == "");
     CHECK(text_of(fault_of<Mistake::none>({.histories = 1000})) == "");
 }
 
-TEST_CASE("check::storage finds what is wrong with a storage, and says which rule it breaks",
+TEST_CASE("check::storage reports the rule that each planted mistake breaks",
           "[queue][storage_check][unit]") {
     const auto rule = [](check::StorageRule r) { return std::string{to_string(r)}; };
     CHECK(broken_by<Mistake::not_empty_at_first>() == rule(check::StorageRule::starts_empty));
@@ -99,7 +99,7 @@ TEST_CASE("check::storage finds what is wrong with a storage, and says which rul
     CHECK(broken_by<Mistake::gives_from_nothing>() == rule(check::StorageRule::starts_empty));
 }
 
-TEST_CASE("check::storage finds what moving and reopening lose", "[queue][storage_check][unit]") {
+TEST_CASE("check::storage detects losses by moving and reopening", "[queue][storage_check][unit]") {
     const auto rule = [](check::StorageRule r) { return std::string{to_string(r)}; };
     // Whether what `reopen` returns is moved is the compiler's choice: it may show there first.
     const std::string lost = broken_by<Mistake::loses_on_move>();
@@ -115,7 +115,7 @@ TEST_CASE("check::storage finds what moving and reopening lose", "[queue][storag
           rule(check::StorageRule::reopening_ends_the_loan));
 }
 
-TEST_CASE("check::storage finds what is wrong with loans", "[queue][storage_check][unit]") {
+TEST_CASE("check::storage detects wrong leases", "[queue][storage_check][unit]") {
     const auto rule = [](check::StorageRule r) { return std::string{to_string(r)}; };
     CHECK(broken_by<Mistake::lends_newest>() == rule(check::StorageRule::lends_the_oldest));
     CHECK(broken_by<Mistake::lends_from_nothing>() == rule(check::StorageRule::lends_the_oldest));
@@ -143,7 +143,7 @@ TEST_CASE("check::storage finds what is wrong with loans", "[queue][storage_chec
           rule(check::StorageRule::nack_in_unwinding_keeps_everything));
 }
 
-TEST_CASE("check::storage checks storages that do not lend", "[queue][storage_check][unit]") {
+TEST_CASE("check::storage checks storages without leases", "[queue][storage_check][unit]") {
     CHECK(text_of(check::storage([] { return PlainStorage{}; }, owned_value)) == "");
     const auto fault = check::storage([] { return PlainStorage{{}, 2}; }, owned_value);
     REQUIRE(fault);
@@ -152,7 +152,7 @@ TEST_CASE("check::storage checks storages that do not lend", "[queue][storage_ch
     CHECK(fault->pushed == 4);  // two first steps, two that filled it
 }
 
-TEST_CASE("check::storage looks as long as its options say", "[queue][storage_check][unit]") {
+TEST_CASE("check::storage runs as long as its options specify", "[queue][storage_check][unit]") {
     // A mistake that is rare shows only in a long history, and in the same one each time.
     const check::StorageOptions few{.histories = 3, .steps = 30};
     CHECK_FALSE(fault_of<Mistake::swaps_one>(few));
@@ -180,7 +180,7 @@ TEST_CASE("check::storage looks as long as its options say", "[queue][storage_ch
     CHECK(highest < 10);
 }
 
-TEST_CASE("check::storage lets what the storage throws through", "[queue][storage_check][unit]") {
+TEST_CASE("check::storage propagates an exception of the storage", "[queue][storage_check][unit]") {
     struct Throwing : PlainStorage {
         std::optional<Value> try_pop() { throw 7; }
     };
@@ -202,7 +202,7 @@ TEST_CASE("check::storage opens a journal again and again", "[queue][storage_che
         [](std::uint64_t i) { return Bytes(i % 50, std::byte(i)); }, open, {.histories = 30});
 }
 
-TEST_CASE("Every check::StorageRule has a sentence of its own", "[queue][storage_check][unit]") {
+TEST_CASE("Every check::StorageRule has its own sentence", "[queue][storage_check][unit]") {
     std::vector<std::string> sentences;
     for (int i = 0; i <= static_cast<int>(check::StorageRule::reopening_ends_the_loan); ++i) {
         const std::string sentence = to_string(static_cast<check::StorageRule>(i));

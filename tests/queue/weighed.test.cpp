@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: Weighed is the storage it wraps, and always knows its bytes. Method: check::storage, and a
-// sum beside random histories.
+// Goal: Weighed behaves like the storage that it wraps, and always knows its bytes. Method:
+// check::storage, and a sum compared over random histories.
 #include <belay/queue/weighed.hpp>
 
 #include <belay/core/random.hpp>
@@ -37,7 +37,7 @@ static_assert(StorageLike<Weighed<belay_test::MinimalStorage, NoBytes>> &&
 static_assert(LeasableLike<Weighed<belay_test::MinimalLeasable, NoBytes>>);
 static_assert(std::is_default_constructible_v<Weighed<Ring<std::string, 4>>>);
 
-TEST_CASE("Weighed does what a storage must", "[queue][weighed][property]") {
+TEST_CASE("check::storage finds no fault in Weighed", "[queue][weighed][property]") {
     belay_test::check_storage_conformance([] { return Weighed{Ring<std::string>{7}}; }, text);
     belay_test::check_storage_conformance([] { return Weighed{Deque<std::string>{100}}; }, text);
 }
@@ -49,7 +49,7 @@ TEST_CASE("BytesOfElements counts bytes, not elements", "[queue][weighed][unit]"
     CHECK(belay::detail::BytesOfElements{}(std::string{}) == 0);
 }
 
-TEST_CASE("Weighed knows the bytes of what it holds", "[queue][weighed][property]") {
+TEST_CASE("Weighed counts the bytes of its values", "[queue][weighed][property]") {
     CHECK(rc::check("the sum of all that wait", [](std::uint64_t seed) {
         Random bits{Seed{seed}};
         Weighed storage{Ring<std::string>{5}};
@@ -127,7 +127,7 @@ TEST_CASE("A Queue over a Weighed storage drops by bytes", "[queue][weighed][uni
     CHECK(queue.bytes() == 9);
 }
 
-TEST_CASE("Weighed takes its bytes along when it moves", "[queue][weighed][regression]") {
+TEST_CASE("Weighed keeps its bytes when it moves", "[queue][weighed][regression]") {
     Weighed<Deque<std::string>> from;
     REQUIRE(from.try_push("12345"));
     Weighed to{std::move(from)};

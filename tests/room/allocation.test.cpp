@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Goal: memory is bounded by the bytes that came, whatever counts a peer writes, and that of stored
-// rooms by their number. Method: a counting operator new over the worst inputs of the format, over
-// mutated ones, over what is said of who is here, and over an opening of ten thousand rooms.
+// Goal: memory is bounded by the number of bytes received, not by the counts that a peer writes,
+// and the memory of stored rooms by their number. Method: a counting operator new during the
+// worst inputs of the format, mutated inputs, awareness states, and the opening of ten thousand
+// rooms.
 #include <array>
 #include <string>
 
@@ -130,7 +131,7 @@ TEST_CASE("yjs: memory is a small multiple of mutated inputs", "[room][allocatio
     }
 }
 
-TEST_CASE("yjs: of what is longer than a piece each is cut when it is asked for",
+TEST_CASE("yjs: a block longer than a piece is cut only when the next piece is requested",
           "[room][allocation][unit]") {
     constexpr std::size_t long_bytes = std::size_t{4} << 20;
     constexpr std::size_t piece_bytes = std::size_t{64} << 10;
@@ -154,7 +155,7 @@ TEST_CASE("yjs: of what is longer than a piece each is cut when it is asked for"
     }
 }
 
-TEST_CASE("Who is here: what a client says of others, and nobody takes, is not held",
+TEST_CASE("RoomAwareness does not hold states of other clients above awareness_ids_per_client_max",
           "[room][allocation][fault]") {
     const RoomOptions options;
     Bytes said;
@@ -173,7 +174,7 @@ TEST_CASE("Who is here: what a client says of others, and nobody takes, is not h
     CHECK(counting.held() < 4096);
 }
 
-TEST_CASE("JournalRooms opens ten thousand rooms, and holds nothing of what their updates say",
+TEST_CASE("JournalRooms opens ten thousand rooms without holding the contents of their updates",
           "[room][journal_rooms][unit]") {
     constexpr std::int64_t rooms_count = 10'000;
     constexpr std::int64_t update_bytes = 2000;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: what the concept takes, and what it does not. Method: the least model, and near misses.
+// Goal: AuditLike accepts its minimal model, and rejects types that lack one requirement each.
 #include <belay/room/audit_like.hpp>
 
 using namespace belay;

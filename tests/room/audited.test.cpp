@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: who is let in is written down, and who cannot be is not let in. Method: a book by hand.
+// Goal: Audited records each admitted client, and rejects a client whose access cannot be
+// recorded. Method: a scripted audit.
 #include <belay/room/audited.hpp>
 
 #include <memory>
@@ -46,7 +47,7 @@ const RoomRequest request{.board = "b", .token = "secret", .ip = "::1", .user_ag
 
 }  // namespace
 
-TEST_CASE("Audited writes each access down, before it is one", "[room][audited][unit]") {
+TEST_CASE("Audited records each access before it grants it", "[room][audited][unit]") {
     AuditBook book;
     book.later = true;
     driver::Question<Grant> question;
@@ -68,7 +69,7 @@ TEST_CASE("Audited writes each access down, before it is one", "[room][audited][
     CHECK(question.take()->access == Access::comment);
 }
 
-TEST_CASE("Audited lets nobody in who was not written down", "[room][audited][unit]") {
+TEST_CASE("Audited rejects a client whose access cannot be recorded", "[room][audited][unit]") {
     AuditBook book;
     driver::Question<Grant> question;
     BookedGrant audited{OneGrant{{"alice", Access::edit, forever}}, BookAudit{&book}, AuditClock{}};
@@ -83,7 +84,7 @@ TEST_CASE("Audited lets nobody in who was not written down", "[room][audited][un
     CHECK_FALSE(question.take().has_value());
 }
 
-TEST_CASE("Audited passes refusals on, and writes them down", "[room][audited][unit]") {
+TEST_CASE("Audited passes rejections on, and records them", "[room][audited][unit]") {
     AuditBook book;
     driver::Question<Grant> question;
     BookedGrant refuses{OneGrant{{"alice", Access::none, forever}}, BookAudit{&book}, AuditClock{}};
@@ -103,7 +104,7 @@ TEST_CASE("Audited passes refusals on, and writes them down", "[room][audited][u
     CHECK(book.rows.empty());
 }
 
-TEST_CASE("Audited may be gone when the answer comes", "[room][audited][unit]") {
+TEST_CASE("Audited may be destroyed before its audit answers", "[room][audited][unit]") {
     AuditBook book;
     book.later = true;
     driver::Question<Grant> question;
@@ -117,7 +118,7 @@ TEST_CASE("Audited may be gone when the answer comes", "[room][audited][unit]") 
     CHECK(question.take()->access == Access::edit);
 }
 
-TEST_CASE("Audited writes so many refusals in a minute, from the first on",
+TEST_CASE("Audited records at most refusals_per_minute rejections, from the first minute on",
           "[room][audited][unit]") {
     AuditBook book;
     int second = 1'700'000'000;
@@ -153,8 +154,9 @@ TEST_CASE("Audited writes so many refusals in a minute, from the first on",
     CHECK(book.open.size() == 6);
 }
 
-TEST_CASE("Audited writes down, by the same rate, whom others refuse", "[room][audited][unit]") {
-    struct AtTheDoor {  // as a listener tells it
+TEST_CASE("Audited records rejections by a listener within the same limit",
+          "[room][audited][unit]") {
+    struct RefusedRequest {  // as a listener reports it
         std::error_code error;
         int status = 0;
         std::string ip{};
@@ -166,7 +168,7 @@ TEST_CASE("Audited writes down, by the same rate, whom others refuse", "[room][a
                         AuditClock{&second}, AuditedOptions{.refusals_per_minute = 4}};
     auto door = audited.refusals();
     const BookedGrant moved{std::move(audited)};
-    door.on_refused(AtTheDoor{{}, 403, "::1", "/ws/" + std::string(10'000, 'x')});
+    door.on_refused(RefusedRequest{{}, 403, "::1", "/ws/" + std::string(10'000, 'x')});
     REQUIRE(book.rows.size() == 1);
     const AuditRow& row = book.rows.front();
     CHECK(row.action == "refused");
@@ -176,7 +178,7 @@ TEST_CASE("Audited writes down, by the same rate, whom others refuse", "[room][a
     CHECK(row.user.empty());
     CHECK(row.time == WallTime{std::chrono::seconds{second}});
     CHECK(door.dropped() == 0);
-    for (int i = 0; i < 9; ++i) door.on_refused(AtTheDoor{{}, 403, "::1"});
+    for (int i = 0; i < 9; ++i) door.on_refused(RefusedRequest{{}, 403, "::1"});
     CHECK(book.rows.size() == 4);
     CHECK(door.dropped() == 6);
     driver::Question<Grant> question;
@@ -187,15 +189,15 @@ TEST_CASE("Audited writes down, by the same rate, whom others refuse", "[room][a
     // What the book does not take is no row.
     second += 60;
     book.answer = std::make_error_code(std::errc::no_space_on_device);
-    door.on_refused(AtTheDoor{{}, 403, "::1"});
+    door.on_refused(RefusedRequest{{}, 403, "::1"});
     CHECK(door.dropped() == 8);
     book.later = true;
-    door.on_refused(AtTheDoor{{}, 403, "::1"});
+    door.on_refused(RefusedRequest{{}, 403, "::1"});
     book.open.clear();
     CHECK(door.dropped() == 9);
 }
 
-TEST_CASE("Audited writes no row of nobody: a listener that finds no descriptor refuses none",
+TEST_CASE("Audited records no row when a listener runs out of descriptors",
           "[room][audited][unit]") {
     struct Exhausted {
         std::string ip{};
@@ -213,14 +215,14 @@ TEST_CASE("Audited writes no row of nobody: a listener that finds no descriptor 
     CHECK(book.rows.size() == 1);
 }
 
-TEST_CASE("Audited: an audit that never answers is gone with those who ask it",
+TEST_CASE("Audited destroys an audit that never answers when the Audited is destroyed",
           "[room][audited][unit]") {
     struct Keeper {  // of what it was asked
         std::unique_ptr<int, void (*)(int*)> alive;
         std::vector<Completion<std::error_code>> open{};
         void record(AuditRow, Completion<std::error_code> done) { open.push_back(std::move(done)); }
     };
-    struct AtTheDoor {
+    struct RefusedRequest {
         std::string ip{"::1"};
         std::string path{};
     };
@@ -231,13 +233,14 @@ TEST_CASE("Audited: an audit that never answers is gone with those who ask it",
                         Keeper{{&ended, [](int* n) { ++*n; }}}, AuditClock{}};
         audited.check(request, question.ask());
         auto door = audited.refusals();
-        door.on_refused(AtTheDoor{});
+        door.on_refused(RefusedRequest{});
         CHECK(ended == 0);
     }
     CHECK(ended == 1);
 }
 
-TEST_CASE("Audited::refusals of one that has moved says so at once", "[room][audited][unit]") {
+TEST_CASE("Audited::refusals aborts with a message when the Audited was moved from",
+          "[room][audited][unit]") {
     AuditBook book;
     BookedGrant audited{OneGrant{}, BookAudit{&book}, AuditClock{}};
     const BookedGrant moved{std::move(audited)};
@@ -248,7 +251,7 @@ TEST_CASE("Audited::refusals of one that has moved says so at once", "[room][aud
     CHECK(said.find("Audited::refusals: must be taken before it is moved") != said.npos);
 }
 
-TEST_CASE("Audited: no refusals are written where none are wanted", "[room][audited][unit]") {
+TEST_CASE("Audited records no rejections when they are disabled", "[room][audited][unit]") {
     AuditBook book;
     driver::Question<Grant> question;
     BookedGrant refuses{OneGrant{{"mallory", Access::none, forever}}, BookAudit{&book},

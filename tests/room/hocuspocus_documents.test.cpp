@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: of one connection's documents each is by itself, and together they have no more than one
-// client. Method: connections with several documents in simulated worlds, one of which is refused,
-// hangs, ends or is slow; mutated frames.
+// Goal: the documents of one connection are independent, and share the limits of one client.
+// Method: connections with several documents in simulated worlds, where one document is
+// rejected, hangs, ends or is slow; mutated frames.
 #include <belay/room/hocuspocus_protocol.hpp>
 
 #include <algorithm>
@@ -43,7 +43,7 @@ const std::string unauthorized_text = make_error_code(RoomErrc::unauthorized).me
 
 }  // namespace
 
-TEST_CASE("Rooms over hocuspocus: a document that is refused leaves the others going",
+TEST_CASE("hocuspocus: a rejected document does not affect the client's other documents",
           "[room][hocuspocus][sim]") {
     RoomWorld w;
     w.rights.grants["ada@secret"] = Grant{.user = "ada"};
@@ -85,8 +85,7 @@ TEST_CASE("Rooms over hocuspocus: a document that is refused leaves the others g
     CHECK(ada.closed_with == 0);
 }
 
-TEST_CASE("Rooms over hocuspocus: a token is good for its document only",
-          "[room][hocuspocus][sim]") {
+TEST_CASE("hocuspocus: a token is valid for its document only", "[room][hocuspocus][sim]") {
     RoomWorld w;
     w.rights.grants["key"] = Grant{.user = "ada"};
     w.rights.grants["key@one"] = Grant{"ada", Access::edit, forever};
@@ -102,7 +101,7 @@ TEST_CASE("Rooms over hocuspocus: a token is good for its document only",
     CHECK(w.rights.asked == 2);
 }
 
-TEST_CASE("Rooms over hocuspocus: a check that hangs, or a load, holds up its document only",
+TEST_CASE("hocuspocus: a check or a load that hangs delays its document only",
           "[room][hocuspocus][sim]") {
     RoomWorld w;
     HocusWire ada{w, "ada"};
@@ -128,7 +127,7 @@ TEST_CASE("Rooms over hocuspocus: a check that hangs, or a load, holds up its do
     CHECK(ada.closed_with == 0);
 }
 
-TEST_CASE("Rooms over hocuspocus: what comes while a room is loaded again is taken after it",
+TEST_CASE("hocuspocus: a message that arrives during a reload of its room is applied after it",
           "[room][hocuspocus][sim]") {
     RoomWorld w;
     RoomEditor ada{w, "ada", 1};
@@ -150,7 +149,8 @@ TEST_CASE("Rooms over hocuspocus: what comes while a room is loaded again is tak
     CHECK(ada.document() == bob.document());
 }
 
-TEST_CASE("Rooms over hocuspocus: ten thousand names", "[room][hocuspocus][sim]") {
+TEST_CASE("hocuspocus: a client may send tokens for ten thousand documents",
+          "[room][hocuspocus][sim]") {
     RoomWorld w{Seed{1}, {.frames_per_second = 1'000'000}};
     HocusWire eve{w, "eve"};
     RoomEditor bob{w, "bob", 2};
@@ -180,7 +180,7 @@ TEST_CASE("Rooms over hocuspocus: ten thousand names", "[room][hocuspocus][sim]"
     CHECK(eve.heard() == Frames{named("last", let_in)});
 }
 
-TEST_CASE("Rooms over hocuspocus: who takes no answers is closed", "[room][hocuspocus][sim]") {
+TEST_CASE("hocuspocus: a client that reads no answers is closed", "[room][hocuspocus][sim]") {
     // Whether what it does not take are refusals, or it is let in everywhere.
     const std::size_t documents = GENERATE(std::size_t{100}, std::size_t{5000});
     RoomWorld w{Seed{1}, {.documents_per_client_max = documents, .frames_per_second = 1'000'000}};
@@ -199,8 +199,9 @@ TEST_CASE("Rooms over hocuspocus: who takes no answers is closed", "[room][hocus
     CHECK(w.rooms().clients() == 0);
 }
 
-TEST_CASE("Rooms over hocuspocus: names with slashes, and several of one document by one client",
-          "[room][hocuspocus][sim]") {
+TEST_CASE(
+    "hocuspocus: document names may have slashes, and one client may open a document several times",
+    "[room][hocuspocus][sim]") {
     using std::string_view;
     RoomWorld w;
     HocusWire ada{w, "ada"};
@@ -233,7 +234,7 @@ TEST_CASE("Rooms over hocuspocus: names with slashes, and several of one documen
     CHECK(w.rooms().stats("doc")->clients == 1);
 }
 
-TEST_CASE("Rooms over hocuspocus: a document that is closed can be opened again at once",
+TEST_CASE("hocuspocus: a document that was closed can be opened again at once",
           "[room][hocuspocus][sim]") {
     RoomWorld w;
     w.disk.flush_takes = 500ms;
@@ -258,7 +259,7 @@ TEST_CASE("Rooms over hocuspocus: a document that is closed can be opened again 
 
 // ---- rights ------------------------------------------------------------------------------------
 
-TEST_CASE("Rooms over hocuspocus: a viewer is told so, and hears what it cannot change",
+TEST_CASE("hocuspocus: a viewer receives the scope readonly and a rejection for each change",
           "[room][hocuspocus][sim]") {
     RoomWorld w;
     w.rights.grants["vera"] = Grant{"vera", Access::view, forever};
@@ -295,8 +296,9 @@ TEST_CASE("Rooms over hocuspocus: a viewer is told so, and hears what it cannot 
     CHECK(vera.scope == "readonly");
 }
 
-TEST_CASE("Rooms over hocuspocus: a fresh token renews a right, which is asked for in time",
-          "[room][hocuspocus][sim]") {
+TEST_CASE(
+    "hocuspocus: the server requests a fresh token before a grant expires, and the token renews it",
+    "[room][hocuspocus][sim]") {
     RoomWorld w;
     w.rights.grants["ada"] = Grant{"ada", Access::edit, 60s};
     w.rights.grants["fresh"] = Grant{"ada", Access::view, 60s};
@@ -337,7 +339,7 @@ TEST_CASE("Rooms over hocuspocus: a fresh token renews a right, which is asked f
     CHECK(w.rooms().stats("other")->clients == 2);
 }
 
-TEST_CASE("Rooms over hocuspocus: a right that is taken away", "[room][hocuspocus][sim]") {
+TEST_CASE("hocuspocus: a revoked grant closes its document", "[room][hocuspocus][sim]") {
     RoomWorld w;
     HocusWire ada{w, "ada"};
     ada.enter({"doc", "other"});
@@ -353,7 +355,7 @@ TEST_CASE("Rooms over hocuspocus: a right that is taken away", "[room][hocuspocu
     CHECK(ada.closed_with == 0);
 }
 
-TEST_CASE("Rooms over hocuspocus: a document that is erased leaves the others going",
+TEST_CASE("hocuspocus: erasing a document does not affect the client's other documents",
           "[room][hocuspocus][sim]") {
     RoomWorld w;
     HocusWire ada{w, "ada"};
@@ -393,7 +395,7 @@ TEST_CASE("Rooms over hocuspocus: a document that is erased leaves the others go
 
 // ---- one connection ----------------------------------------------------------------------------
 
-TEST_CASE("Rooms over hocuspocus: a client is removed with all its documents, and at the stop",
+TEST_CASE("hocuspocus: a client leaves all its documents when it disconnects, and at the stop",
           "[room][hocuspocus][sim]") {
     RoomWorld w;
     HocusWire ada{w, "ada"};
@@ -432,7 +434,7 @@ TEST_CASE("Rooms over hocuspocus: a client is removed with all its documents, an
     CHECK(late.closed_with == 1001);
 }
 
-TEST_CASE("Rooms over hocuspocus: pings, of either side", "[room][hocuspocus][sim]") {
+TEST_CASE("hocuspocus: either side may ping the other", "[room][hocuspocus][sim]") {
     RoomWorld w;
     HocusWire four{w, "four"};
     HocusWire three{w, "three"};
@@ -457,8 +459,7 @@ TEST_CASE("Rooms over hocuspocus: pings, of either side", "[room][hocuspocus][si
     CHECK(w.rooms().clients() == 1);
 }
 
-TEST_CASE("Rooms over hocuspocus: all documents of a connection share one budget",
-          "[room][hocuspocus][sim]") {
+TEST_CASE("hocuspocus: all documents of a connection share one budget", "[room][hocuspocus][sim]") {
     RoomWorld w{Seed{1}, {.client_bytes_max = 3000}};
     w.world.network().window_bytes(500);
     RoomEditor ada{w, "ada", 1};
@@ -504,7 +505,7 @@ TEST_CASE("Rooms over hocuspocus: all documents of a connection share one budget
     CHECK(w.rooms().clients() == 2);
 }
 
-TEST_CASE("Rooms over hocuspocus: what waits in a connection is a part of its budget",
+TEST_CASE("hocuspocus: bytes that wait in the connection count towards its budget",
           "[room][hocuspocus][sim]") {
     RoomWorld w{Seed{1}, {.client_bytes_max = 3000}};
     RoomEditor ada{w, "ada", 1};
@@ -526,7 +527,7 @@ TEST_CASE("Rooms over hocuspocus: what waits in a connection is a part of its bu
     CHECK(w.taken["slow"].bytes - before <= 1500);
 }
 
-TEST_CASE("Rooms over hocuspocus: sockets are counted before they are anybody",
+TEST_CASE("hocuspocus: a connection counts towards waiting_max before its first token",
           "[room][hocuspocus][sim]") {
     RoomWorld w{Seed{1}, {.waiting_max = 3}};
     std::vector<std::unique_ptr<HocusWire>> wires;
@@ -546,8 +547,7 @@ TEST_CASE("Rooms over hocuspocus: sockets are counted before they are anybody",
     CHECK(wires.front()->heard() == Frames{named("doc", let_in)});
 }
 
-TEST_CASE("Rooms over hocuspocus: connections that never open leave nothing behind",
-          "[room][hocuspocus][sim]") {
+TEST_CASE("hocuspocus: connections that never open leave no state", "[room][hocuspocus][sim]") {
     RoomWorld w{Seed{1}, {.waiting_max = 2}};
     for (int i = 0; i < 10; ++i) {
         w.rooms().accept(AbortedUpgrade{.gone = i < 5}, HocuspocusProtocol{}, {});
@@ -566,8 +566,9 @@ TEST_CASE("Rooms over hocuspocus: connections that never open leave nothing behi
     CHECK(w.told.back() == "stopped: ");
 }
 
-TEST_CASE("Rooms over hocuspocus: a crowd at the door comes in, and one client is no crowd",
-          "[room][hocuspocus][sim]") {
+TEST_CASE(
+    "hocuspocus: one client uses at most eight places of waiting_max, with any number of tokens",
+    "[room][hocuspocus][sim]") {
     RoomWorld w{Seed{1}, {.waiting_max = 40}};
     w.rights.takes = 1s;
     HocusWire greedy{w, "greedy"};
@@ -599,8 +600,9 @@ TEST_CASE("Rooms over hocuspocus: a crowd at the door comes in, and one client i
     CHECK(w.rooms().clients() > 61);
 }
 
-TEST_CASE("Rooms over hocuspocus: clients_max are let in, and waiting_max at a time",
-          "[room][hocuspocus][sim]") {
+TEST_CASE(
+    "hocuspocus: clients_max limits clients, and waiting_max the clients that are being checked",
+    "[room][hocuspocus][sim]") {
     RoomWorld w{Seed{1}, {.clients_max = 6, .waiting_max = 2}};
     w.rights.takes = 1s;
     std::vector<std::unique_ptr<HocusWire>> wires;
@@ -627,8 +629,7 @@ TEST_CASE("Rooms over hocuspocus: clients_max are let in, and waiting_max at a t
     CHECK(wires.back()->heard().front() == named("doc", let_in));
 }
 
-TEST_CASE("Rooms over hocuspocus: a mutated frame closes its sender at most",
-          "[room][hocuspocus][sim]") {
+TEST_CASE("hocuspocus: a mutated frame closes at most its sender", "[room][hocuspocus][sim]") {
     for_each_seed(
         [](Seed seed) {
             RoomWorld w{seed};
@@ -686,7 +687,7 @@ TEST_CASE("Rooms over hocuspocus: a mutated frame closes its sender at most",
         100);
 }
 
-TEST_CASE("Rooms over hocuspocus: a right that is short, and a room that takes long to load",
+TEST_CASE("hocuspocus: a grant may expire while its room is still loading",
           "[room][hocuspocus][sim]") {
     RoomWorld w;
     w.rights.grants["ada"] = Grant{"ada", Access::edit, 4s};
@@ -700,7 +701,7 @@ TEST_CASE("Rooms over hocuspocus: a right that is short, and a room that takes l
     CHECK(count_of(heard, named("one", "0200")) == 1);
 }
 
-TEST_CASE("Rooms over hocuspocus: who sends one token after the other is not judged later",
+TEST_CASE("hocuspocus: a stream of fresh tokens does not delay the check that reauthorize requests",
           "[room][hocuspocus][sim]") {
     RoomWorld w;
     w.rights.takes = 100ms;
@@ -716,7 +717,7 @@ TEST_CASE("Rooms over hocuspocus: who sends one token after the other is not jud
     CHECK(w.rooms().clients() == 0);
 }
 
-TEST_CASE("Rooms over hocuspocus: a fresh token counts while its room is loaded again",
+TEST_CASE("hocuspocus: a fresh token counts while its room is reloaded",
           "[room][hocuspocus][sim]") {
     RoomWorld w;
     w.rights.grants["ada"] = Grant{"ada", Access::edit, 20s};
@@ -738,7 +739,7 @@ TEST_CASE("Rooms over hocuspocus: a fresh token counts while its room is loaded 
     CHECK(ada.heard() == Frames{named("board", let_in)});
 }
 
-TEST_CASE("Rooms over hocuspocus: a slow room does not make its client nobody",
+TEST_CASE("hocuspocus: a slow load does not time out the client's connection",
           "[room][hocuspocus][sim]") {
     RoomWorld w;
     w.disk.load_takes = 15s;
@@ -753,7 +754,7 @@ TEST_CASE("Rooms over hocuspocus: a slow room does not make its client nobody",
     CHECK(count_of(heard, named("two", let_in)) == 1);
 }
 
-TEST_CASE("Rooms over hocuspocus: what is checked holds up nothing that waits to be sent",
+TEST_CASE("hocuspocus: a running check does not delay messages that wait to be sent",
           "[room][hocuspocus][sim]") {
     // Nor does a client that has said so much that it is read later.
     const bool checked = GENERATE(true, false);
@@ -789,7 +790,7 @@ TEST_CASE("Rooms over hocuspocus: what is checked holds up nothing that waits to
 }
 
 TEST_CASE(
-    "Rooms over hocuspocus: who may edit from now on is asked, though the room is loaded again",
+    "hocuspocus: a viewer that becomes an editor is asked for its state, also during a reload",
     "[room][hocuspocus][sim]") {
     RoomWorld w;
     w.rights.grants["vera"] = Grant{"vera", Access::view, forever};
@@ -812,7 +813,7 @@ TEST_CASE(
     CHECK(ada.has(mine));
 }
 
-TEST_CASE("Rooms over hocuspocus: a viewer who has heard of a change elsewhere has added nothing",
+TEST_CASE("hocuspocus: a viewer's state that holds only known changes is acknowledged as durable",
           "[room][hocuspocus][sim]") {
     RoomWorld w;
     w.rights.grants["vera"] = Grant{"vera", Access::view, forever};
@@ -831,7 +832,7 @@ TEST_CASE("Rooms over hocuspocus: a viewer who has heard of a change elsewhere h
     CHECK(vera.heard() == Frames{named("board", durable)});
 }
 
-TEST_CASE("Rooms over hocuspocus: what was held costs no less than what comes later",
+TEST_CASE("hocuspocus: a message held until admission costs as much as a later one",
           "[room][hocuspocus][sim]") {
     RoomWorld w;
     HocusWire eve{w, "eve"};
@@ -857,7 +858,7 @@ TEST_CASE("Rooms over hocuspocus: what was held costs no less than what comes la
     CHECK(w.rooms().counters().divergences == 1000);
 }
 
-TEST_CASE("Rooms over hocuspocus: what costs much is read one by one", "[room][hocuspocus][sim]") {
+TEST_CASE("hocuspocus: expensive messages are read one by one", "[room][hocuspocus][sim]") {
     RoomWorld w{Seed{1},
                 {.frames_per_second = 10, .frames_burst = 20, .piece_bytes_max = 16 << 10}};
     HocusWire eve{w, "eve"};
@@ -892,7 +893,7 @@ TEST_CASE("Rooms over hocuspocus: what costs much is read one by one", "[room][h
     CHECK(eve.closed_with == 0);
 }
 
-TEST_CASE("Rooms over hocuspocus: who is not read, and takes what it is sent slowly, is not closed",
+TEST_CASE("hocuspocus: a client that is not read and receives slowly is not closed",
           "[room][hocuspocus][sim]") {
     RoomWorld w{Seed{1}, {.check_within = 200s, .piece_bytes_max = 4096}};
     w.world.network().window_bytes(20'000);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: the frames of hocuspocus, byte by byte, and what a connection with many documents may do
-// before and after it is let in. Method: golden bytes recorded between @hocuspocus/provider 4.8.0
-// and @hocuspocus/server 3.4.4, and frames by hand in simulated worlds.
+// Goal: the bytes of hocuspocus frames, and the actions a connection with many documents may
+// take before and after admission. Method: golden bytes recorded between @hocuspocus/provider
+// 4.8.0 and @hocuspocus/server 3.4.4, and handwritten frames in simulated worlds.
 #include <belay/room/hocuspocus_protocol.hpp>
 
 #include <algorithm>
@@ -16,7 +16,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-using Said = part::RoomMessage::Kind;
+using Kind = part::RoomMessage::Kind;
 
 const HocuspocusProtocol hocuspocus;
 
@@ -36,25 +36,27 @@ bool has_frame(const Frames& frames, std::string_view frame) {
 
 // ---- bytes -------------------------------------------------------------------------------------
 
-TEST_CASE("HocuspocusProtocol writes what the server writes", "[room][hocuspocus][golden]") {
-    CHECK(to_hex(hocuspocus.write({Said::granted, as_bytes("edit")})) == read_write);
-    CHECK(to_hex(hocuspocus.write({Said::granted, as_bytes("view")})) == "020208726561646f6e6c79");
-    CHECK(to_hex(hocuspocus.write({Said::granted, as_bytes("comment")})) ==
+TEST_CASE("HocuspocusProtocol writes the same bytes as the hocuspocus server",
+          "[room][hocuspocus][golden]") {
+    CHECK(to_hex(hocuspocus.write({Kind::granted, as_bytes("edit")})) == read_write);
+    CHECK(to_hex(hocuspocus.write({Kind::granted, as_bytes("view")})) == "020208726561646f6e6c79");
+    CHECK(to_hex(hocuspocus.write({Kind::granted, as_bytes("comment")})) ==
           "020208726561646f6e6c79");
-    CHECK(to_hex(hocuspocus.write({Said::refused, as_bytes("not you")})) == "0201076e6f7420796f75");
-    CHECK(to_hex(hocuspocus.write({Said::token})) == "0200");
-    CHECK(to_hex(hocuspocus.write({Said::stored})) == "0801");
-    CHECK(to_hex(hocuspocus.write({Said::denied, as_bytes("a viewer")})) == "0800");
-    CHECK(to_hex(hocuspocus.write({Said::goodbye, as_bytes("provider_initiated")})) ==
+    CHECK(to_hex(hocuspocus.write({Kind::refused, as_bytes("not you")})) == "0201076e6f7420796f75");
+    CHECK(to_hex(hocuspocus.write({Kind::token})) == "0200");
+    CHECK(to_hex(hocuspocus.write({Kind::stored})) == "0801");
+    CHECK(to_hex(hocuspocus.write({Kind::denied, as_bytes("a viewer")})) == "0800");
+    CHECK(to_hex(hocuspocus.write({Kind::goodbye, as_bytes("provider_initiated")})) ==
           "071270726f76696465725f696e69746961746564");
-    CHECK(to_hex(hocuspocus.write({Said::ping})) == "09");
-    CHECK(to_hex(hocuspocus.write({Said::pong})) == "0a");
-    CHECK(to_hex(hocuspocus.write({Said::state_vector})) == empty_vector);
-    CHECK(to_hex(hocuspocus.write({Said::state})) == empty_state);
-    CHECK(to_hex(hocuspocus.write({Said::query_awareness})) == "03");
+    CHECK(to_hex(hocuspocus.write({Kind::ping})) == "09");
+    CHECK(to_hex(hocuspocus.write({Kind::pong})) == "0a");
+    CHECK(to_hex(hocuspocus.write({Kind::state_vector})) == empty_vector);
+    CHECK(to_hex(hocuspocus.write({Kind::state})) == empty_state);
+    CHECK(to_hex(hocuspocus.write({Kind::query_awareness})) == "03");
 }
 
-TEST_CASE("HocuspocusProtocol reads what the provider writes", "[room][hocuspocus][golden]") {
+TEST_CASE("HocuspocusProtocol reads the frames of the hocuspocus provider",
+          "[room][hocuspocus][golden]") {
     const auto read = [](std::string_view hex, std::string_view name, std::string_view board) {
         const Bytes frame = from_hex(hex);
         const auto address = hocuspocus.address(frame);
@@ -65,22 +67,22 @@ TEST_CASE("HocuspocusProtocol reads what the provider writes", "[room][hocuspocu
         REQUIRE(message);
         return message->kind;
     };
-    CHECK(read("03646f6300000100", doc, "doc") == Said::state_vector);
-    CHECK(read("03646f630001020000", doc, "doc") == Said::state);
-    CHECK(read("03646f6300020c010107000401017402686900", doc, "doc") == Said::update);
-    CHECK(read("03646f630106010700027b7d", doc, "doc") == Said::awareness);
-    CHECK(read("03646f6307", doc, "doc") == Said::goodbye);
-    CHECK(read("03646f6303", doc, "doc") == Said::query_awareness);
-    CHECK(read("09", "", "") == Said::ping);
-    CHECK(read("0a", "", "") == Said::pong);
+    CHECK(read("03646f6300000100", doc, "doc") == Kind::state_vector);
+    CHECK(read("03646f630001020000", doc, "doc") == Kind::state);
+    CHECK(read("03646f6300020c010107000401017402686900", doc, "doc") == Kind::update);
+    CHECK(read("03646f630106010700027b7d", doc, "doc") == Kind::awareness);
+    CHECK(read("03646f6307", doc, "doc") == Kind::goodbye);
+    CHECK(read("03646f6303", doc, "doc") == Kind::query_awareness);
+    CHECK(read("09", "", "") == Kind::ping);
+    CHECK(read("0a", "", "") == Kind::pong);
     // With sessionAwareness.
     CHECK(read("10646f63320034356339346f71736d696500000100", "10646f63320034356339346f71736d6965",
-               "doc2") == Said::state_vector);
+               "doc2") == Kind::state_vector);
 
     const Bytes token = from_hex("020003746f6b05342e382e30");
     const auto with_version = hocuspocus.read(token);
     REQUIRE(with_version);
-    CHECK(with_version->kind == Said::token);
+    CHECK(with_version->kind == Kind::token);
     CHECK(as_text(with_version->payload) == "tok");
     CHECK(with_version->version == "4.8.0");
     const auto without = hocuspocus.read(BytesView{token}.first(6));  // provider 3.4.4
@@ -89,7 +91,7 @@ TEST_CASE("HocuspocusProtocol reads what the provider writes", "[room][hocuspocu
     CHECK(without->version.empty());
 }
 
-TEST_CASE("HocuspocusProtocol refuses the rest", "[room][hocuspocus][unit]") {
+TEST_CASE("HocuspocusProtocol rejects all other frames", "[room][hocuspocus][unit]") {
     for (const auto* const bad : {"", "05", "0300", "03ff6f6300", "80"}) {
         CHECK(hocuspocus.address(from_hex(bad)).error() == RoomErrc::malformed_frame);
     }
@@ -105,7 +107,7 @@ TEST_CASE("HocuspocusProtocol refuses the rest", "[room][hocuspocus][unit]") {
 
 // ---- a document --------------------------------------------------------------------------------
 
-TEST_CASE("Rooms over hocuspocus: the conversation that the real server has",
+TEST_CASE("hocuspocus: a conversation has the same frames as with the real server",
           "[room][hocuspocus][sim][golden]") {
     RoomWorld w;
     HocusWire ada{w, "ada"};
@@ -136,7 +138,7 @@ TEST_CASE("Rooms over hocuspocus: the conversation that the real server has",
     CHECK(w.rooms().counters().updates == 1);
 }
 
-TEST_CASE("Rooms over hocuspocus: a change has its status when it is durable, and not before",
+TEST_CASE("hocuspocus: a change is acknowledged when it is durable, and not before",
           "[room][hocuspocus][sim]") {
     RoomWorld w;
     w.disk.flush_takes = 2s;
@@ -153,13 +155,13 @@ TEST_CASE("Rooms over hocuspocus: a change has its status when it is durable, an
     CHECK(ada.heard() == Frames{"03646f630801"});
     // What never becomes durable closes its author, who sends it again.
     w.disk.fail_flushes = 1;
-    ada.say("doc", to_hex(hocuspocus.write({Said::update, typed(7, 2, "xyz")})));
+    ada.say("doc", to_hex(hocuspocus.write({Kind::update, typed(7, 2, "xyz")})));
     w.run(5s);
     CHECK_FALSE(has_frame(ada.heard(), "03646f630801"));
     CHECK(ada.closed_with == 1013);
 }
 
-TEST_CASE("Rooms over hocuspocus: unsynced changes are counted as the provider counts them",
+TEST_CASE("hocuspocus: the provider's count of unsynced changes returns to 0",
           "[room][hocuspocus][sim]") {
     RoomWorld w;
     w.disk.flush_takes = 300ms;
@@ -193,7 +195,7 @@ TEST_CASE("Rooms over hocuspocus: unsynced changes are counted as the provider c
 
 // ---- before it is let in -----------------------------------------------------------------------
 
-TEST_CASE("Rooms over hocuspocus: who sends no token is closed after 10 s",
+TEST_CASE("hocuspocus: a client that sends no token is closed after 10 s",
           "[room][hocuspocus][sim]") {
     RoomWorld w;
     HocusWire mute{w, "mute"};
@@ -214,8 +216,7 @@ TEST_CASE("Rooms over hocuspocus: who sends no token is closed after 10 s",
     CHECK(w.rooms().counters().refused == 2);
 }
 
-TEST_CASE("Rooms over hocuspocus: tokens that are all refused do not keep a socket",
-          "[room][hocuspocus][sim]") {
+TEST_CASE("hocuspocus: rejected tokens do not keep a connection open", "[room][hocuspocus][sim]") {
     RoomWorld w;
     w.rights.takes = 3s;
     w.rights.grants["no"] = Grant{};
@@ -231,7 +232,7 @@ TEST_CASE("Rooms over hocuspocus: tokens that are all refused do not keep a sock
     CHECK(checks <= 11);
 }
 
-TEST_CASE("Rooms over hocuspocus: little is read before a token", "[room][hocuspocus][sim]") {
+TEST_CASE("hocuspocus: the server reads few bytes before a token", "[room][hocuspocus][sim]") {
     RoomWorld w;
     HocusWire large{w, "large"};
     large.dial();
@@ -259,7 +260,7 @@ TEST_CASE("Rooms over hocuspocus: little is read before a token", "[room][hocusp
     CHECK(long_name.closed_with == 1009);
 }
 
-TEST_CASE("Rooms over hocuspocus: what is said of a document before its token does nothing",
+TEST_CASE("hocuspocus: messages for a document before its token have no effect",
           "[room][hocuspocus][sim]") {
     RoomWorld w;
     HocusWire ada{w, "ada"};
@@ -279,7 +280,7 @@ TEST_CASE("Rooms over hocuspocus: what is said of a document before its token do
     CHECK(ada.closed_with == 0);
 }
 
-TEST_CASE("Rooms over hocuspocus: what follows a token waits for the answer, and is not much",
+TEST_CASE("hocuspocus: messages after a token wait for its check, within a small limit",
           "[room][hocuspocus][sim]") {
     RoomWorld w;
     w.rights.takes = 3s;
@@ -295,7 +296,7 @@ TEST_CASE("Rooms over hocuspocus: what follows a token waits for the answer, and
     CHECK(state_of(w.rooms()) == ada.document());
 }
 
-TEST_CASE("Rooms over hocuspocus: who was not let in yet sends no large frame",
+TEST_CASE("hocuspocus: a client that is not admitted yet may not send a large frame",
           "[room][hocuspocus][sim]") {
     RoomWorld w;
     w.rights.takes = 3s;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: no client has more of its authorizer than its share, and none is there longer than its
-// connection. Method: connections in simulated worlds whose checks hang.
+// Goal: a client uses at most its share of authorizer checks, and leaves its rooms when its
+// connection closes. Method: connections in simulated worlds whose checks hang.
 #include <belay/room/hocuspocus_protocol.hpp>
 
 #include <algorithm>
@@ -37,7 +37,7 @@ struct TokenFlood {
 
 }  // namespace
 
-TEST_CASE("Rooms over hocuspocus: fresh tokens are judged eight at a time",
+TEST_CASE("hocuspocus: at most eight fresh tokens of a client are checked at once",
           "[room][hocuspocus][sim]") {
     TokenFlood f{20};
     for (int i = 0; i < 200; ++i) f.eve.token(TokenFlood::name(i % 20), "fresh");
@@ -60,7 +60,7 @@ TEST_CASE("Rooms over hocuspocus: fresh tokens are judged eight at a time",
     CHECK(f.eve.closed_with == 0);
 }
 
-TEST_CASE("Rooms over hocuspocus: tokens that came before a document was open have no other share",
+TEST_CASE("hocuspocus: tokens sent before a document was open share the same limit of checks",
           "[room][hocuspocus][sim]") {
     TokenFlood f{1, {.frames_per_second = 100, .frames_burst = 300}};
     // Of seven documents a fresh token is held, until they are let in; then the rate is used up.
@@ -90,7 +90,7 @@ TEST_CASE("Rooms over hocuspocus: tokens that came before a document was open ha
     CHECK(f.eve.closed_with == 0);
 }
 
-TEST_CASE("Rooms over hocuspocus: of one document one token is judged at a time, the last counts",
+TEST_CASE("hocuspocus: one token of a document is checked at a time, and the last token counts",
           "[room][hocuspocus][sim]") {
     TokenFlood f{1};
     f.eve.token("doc0", "old");
@@ -103,20 +103,20 @@ TEST_CASE("Rooms over hocuspocus: of one document one token is judged at a time,
     f.w.rights.hangs = false;
     f.w.rights.grants["new"] = Grant{"eve", Access::view, forever};
     static_cast<void>(f.eve.heard());
-    SECTION("what the older one says is overtaken") {
+    SECTION("the result of the older check is superseded") {
         f.w.rights.hung.front()(Grant{});
         f.w.run(1s);
         CHECK(f.w.rights.asked == 2);
         CHECK(f.w.rooms().clients() == 1);
         REQUIRE(f.eve.heard().size() == 1);  // of the right of the new one
     }
-    SECTION("a right of the older one counts meanwhile") {
+    SECTION("a grant of the older token counts meanwhile") {
         f.w.rights.hung.front()(Grant{"eve", Access::edit, forever});
         f.w.run(1s);
         CHECK(f.w.rights.asked == 2);
         CHECK(f.eve.heard().size() == 2);
     }
-    SECTION("nobody puts off an answer by sending more of them") {
+    SECTION("more tokens do not delay an answer") {
         f.w.rights.hangs = true;
         f.w.rights.hung.front()(Grant{});
         f.w.run(5s);
@@ -126,7 +126,7 @@ TEST_CASE("Rooms over hocuspocus: of one document one token is judged at a time,
     }
 }
 
-TEST_CASE("Rooms over hocuspocus: who takes back what it asked for does not ask for more",
+TEST_CASE("hocuspocus: closing a document before its check ends does not allow more checks",
           "[room][hocuspocus][sim]") {
     TokenFlood f{1};
     for (int i = 0; i < 100; ++i) {
@@ -147,7 +147,7 @@ TEST_CASE("Rooms over hocuspocus: who takes back what it asked for does not ask 
     CHECK(f.eve.closed_with == 0);
 }
 
-TEST_CASE("Rooms over hocuspocus: a client that is not read is gone when its connection is",
+TEST_CASE("hocuspocus: a client that is not being read leaves when its connection closes",
           "[room][hocuspocus][sim]") {
     TokenFlood f{1, {.check_within = 1min}};
     RoomEditor bob{f.w, "bob", 2};
@@ -183,7 +183,7 @@ TEST_CASE("Rooms over hocuspocus: a client that is not read is gone when its con
     CHECK(f.wanted() == 0);
 }
 
-TEST_CASE("Rooms over hocuspocus: state vectors that wait for their answers hold a budget, too",
+TEST_CASE("hocuspocus: state vectors that wait for answers count towards a budget",
           "[room][hocuspocus][sim]") {
     RoomWorld w{Seed{1}, {.messages_max = 1, .client_bytes_max = 200'000}};
     StoredRoom large;
@@ -225,8 +225,9 @@ TEST_CASE("Rooms over hocuspocus: state vectors that wait for their answers hold
     CHECK(w.rooms().clients() == 40);
 }
 
-TEST_CASE("Rooms over hocuspocus: what a client is not let into yet holds its budget and a frame",
-          "[room][hocuspocus][sim]") {
+TEST_CASE(
+    "hocuspocus: messages for a document before admission hold at most the budget and one frame",
+    "[room][hocuspocus][sim]") {
     const std::size_t frame = GENERATE(std::size_t{1000}, std::size_t{70'000});
     CAPTURE(frame);
     TokenFlood f{1, {.messages_max = 1, .client_bytes_max = 50'000}};
@@ -244,7 +245,7 @@ TEST_CASE("Rooms over hocuspocus: what a client is not let into yet holds its bu
     CHECK(gone <= held + 3);
 }
 
-TEST_CASE("Rooms over hocuspocus: what is said behind a fresh token is judged by its right",
+TEST_CASE("hocuspocus: messages after a fresh token are checked against the new grant",
           "[room][hocuspocus][sim]") {
     RoomWorld w;
     w.rights.grants["weak"] = Grant{"eve", Access::view, forever};
@@ -256,13 +257,13 @@ TEST_CASE("Rooms over hocuspocus: what is said behind a fresh token is judged by
         yjs::append_varbytes(body, typed(9, 0, "hi"));
         eve.say("doc", to_hex(body));
     };
-    SECTION("it may only look on") {
+    SECTION("the new grant only allows viewing") {
         eve.token("doc", "weak");
         said();
         w.run(1s);
         CHECK(w.rooms().counters().denied == 1);
     }
-    SECTION("it may not be there") {
+    SECTION("the new grant allows no access") {
         eve.token("doc", "stolen");
         said();
         w.run(1s);
@@ -272,7 +273,7 @@ TEST_CASE("Rooms over hocuspocus: what is said behind a fresh token is judged by
     CHECK(eve.closed_with == 0);
 }
 
-TEST_CASE("Rooms over hocuspocus: with a fresh token of somebody else one leaves, the other comes",
+TEST_CASE("hocuspocus: a fresh token of another user replaces the user in the room",
           "[room][hocuspocus][sim]") {
     RoomWorld w;
     RoomEditor ann{w, "ann", 1};
@@ -283,14 +284,14 @@ TEST_CASE("Rooms over hocuspocus: with a fresh token of somebody else one leaves
     eve.say("doc", "0106010700027b7d");
     w.run(1s);
     w.events.clear();
-    SECTION("who may not come does not leave") {
+    SECTION("a user without access is reported neither as joined nor as left") {
         w.rights.grants["bob"] = GENERATE(Grant{}, Grant{.user = "bob"});
         eve.token("doc", "bob");
         w.run(1s);
         CHECK(w.events == std::vector<std::string>{"left doc eve 1"});
         CHECK_FALSE(ann.present.contains(7));
     }
-    SECTION("who was there is not judged again") {
+    SECTION("a user with access joins and takes over the awareness ids") {
         eve.token("doc", "bob");
         w.run(1s);
         CHECK(w.events == std::vector<std::string>{"left doc eve 1", "joined doc bob 2"});
@@ -307,7 +308,7 @@ TEST_CASE("Rooms over hocuspocus: with a fresh token of somebody else one leaves
         w.run(1s);
         CHECK(ann.present.contains(7));
     }
-    SECTION("nobody else has it") {
+    SECTION("another user cannot take the awareness ids") {
         eve.token("doc", "bob");
         w.run(1s);
         HocusWire mal{w, "mal"};

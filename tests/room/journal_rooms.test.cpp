@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: rooms in one log and in snapshot files are what was stored, over restarts; what is damaged,
-// missing or of another place is an error with its path. Method: a simulated disk.
+// Goal: rooms in one log and in snapshot files keep their stored contents over restarts; a
+// damaged, missing or foreign file is an error with its path. Method: a simulated disk.
 #include <belay/room/journal_rooms.hpp>
 
 #include "support/catch.hpp"
@@ -24,7 +24,7 @@ void begin_room(DiskRooms& rooms, const std::string& id = "a") {
 
 }  // namespace
 
-TEST_CASE("JournalRooms stores by flushes, and saves beside the log",
+TEST_CASE("JournalRooms stores by flushes, and saves snapshots in files next to the log",
           "[room][journal_rooms][unit]") {
     sim::Disk disk;
     DiskRooms rooms{disk};
@@ -51,7 +51,7 @@ TEST_CASE("JournalRooms stores by flushes, and saves beside the log",
     CHECK(saved(*rooms, "a", parts({}), *began) == RoomErrc::stale_snapshot);
 }
 
-TEST_CASE("JournalRooms begins histories anew, and ends them for good",
+TEST_CASE("JournalRooms starts a new history at reset, and deletes a room for good at erase",
           "[room][journal_rooms][unit]") {
     sim::Disk disk;
     DiskRooms rooms{disk};
@@ -82,7 +82,7 @@ TEST_CASE("JournalRooms begins histories anew, and ends them for good",
     CHECK(text_of(rooms.room("a")) == "|");
 }
 
-TEST_CASE("JournalRooms takes updates of any length, and ids of any bytes",
+TEST_CASE("JournalRooms accepts updates of any length, and ids of any bytes",
           "[room][journal_rooms][unit]") {
     sim::Disk disk;
     DiskRooms rooms{disk};
@@ -110,7 +110,7 @@ TEST_CASE("JournalRooms takes updates of any length, and ids of any bytes",
     }
 }
 
-TEST_CASE("JournalRooms gives up the log behind the oldest room that is not saved",
+TEST_CASE("JournalRooms releases the log up to the oldest room that is not saved",
           "[room][journal_rooms][unit]") {
     sim::Disk disk;
     DiskRooms rooms{disk, {.log_bytes_max = 4096}};
@@ -137,7 +137,7 @@ TEST_CASE("JournalRooms gives up the log behind the oldest room that is not save
     CHECK(rooms->status().rooms == 3);
 }
 
-TEST_CASE("JournalRooms without a limit of its log asks for no saves, and says no state again",
+TEST_CASE("JournalRooms without a log limit requests no saves, and does not rewrite state",
           "[room][journal_rooms][unit]") {
     sim::Disk disk;
     DiskRooms rooms{disk, {.log_bytes_max = no_limit}};
@@ -149,7 +149,7 @@ TEST_CASE("JournalRooms without a limit of its log asks for no saves, and says n
     CHECK(rooms->status().log_records == 102);
 }
 
-TEST_CASE("JournalRooms whose snapshot is damaged anywhere answers an error, and no empty room",
+TEST_CASE("JournalRooms returns an error for a snapshot that is damaged at any byte",
           "[room][journal_rooms][fault]") {
     sim::Disk disk;
     DiskRooms rooms{disk};
@@ -176,7 +176,7 @@ TEST_CASE("JournalRooms whose snapshot is damaged anywhere answers an error, and
     CHECK(text_of(rooms.room("a")) == "1|2");
 }
 
-TEST_CASE("JournalRooms whose snapshot is missing, another's or old answers an error",
+TEST_CASE("JournalRooms returns an error for a missing, foreign or outdated snapshot",
           "[room][journal_rooms][fault]") {
     sim::Disk disk;
     sim::Disk elsewhere;
@@ -215,7 +215,7 @@ TEST_CASE("JournalRooms whose snapshot is missing, another's or old answers an e
     CHECK(text_of(rooms.room("b")) == "1|2");
 }
 
-TEST_CASE("JournalRooms does not open beside another log, or without its own",
+TEST_CASE("JournalRooms does not open with the log of other rooms, or without a log",
           "[room][journal_rooms][fault]") {
     sim::Disk disk;
     sim::Disk::Image early;
@@ -277,7 +277,7 @@ TEST_CASE("JournalRooms does not open beside another log, or without its own",
     CHECK(opening_error(disk).code == QueueErrc::foreign_file);
 }
 
-TEST_CASE("JournalRooms with an older copy of its log does not take newer snapshots for its own",
+TEST_CASE("JournalRooms with an older copy of its log rejects newer snapshots",
           "[room][journal_rooms][fault]") {
     sim::Disk disk;
     sim::Disk::Image mixed;
@@ -299,7 +299,7 @@ TEST_CASE("JournalRooms with an older copy of its log does not take newer snapsh
     CHECK(error.what == "the log is an older copy");
 }
 
-TEST_CASE("JournalRooms is refused a log of something else, and a second_epoch opening",
+TEST_CASE("JournalRooms::open rejects a log with other records, and a second opening",
           "[room][journal_rooms][fault]") {
     sim::Disk disk;
     {
@@ -318,7 +318,7 @@ TEST_CASE("JournalRooms is refused a log of something else, and a second_epoch o
     CHECK(twice.error().code == QueueErrc::already_locked);
 }
 
-TEST_CASE("JournalRooms on a full disk refuses, reads on, and recovers",
+TEST_CASE("JournalRooms on a full disk rejects changes, still loads rooms, and recovers",
           "[room][journal_rooms][fault]") {
     sim::Disk disk;
     DiskRooms rooms{disk};
@@ -350,7 +350,7 @@ TEST_CASE("JournalRooms on a full disk refuses, reads on, and recovers",
     CHECK(text_of(rooms.room("a")) == "all|");
 }
 
-TEST_CASE("JournalRooms that may not remove what was erased tries again",
+TEST_CASE("JournalRooms retries the removal of an erased room's file",
           "[room][journal_rooms][fault]") {
     sim::Disk disk;
     DiskRooms rooms{disk};
@@ -367,13 +367,13 @@ TEST_CASE("JournalRooms that may not remove what was erased tries again",
         CHECK(!rooms->status().tidying);
         CHECK(disk.contents(rooms.file("a")).empty());
     }
-    SECTION("after it was opened again") {
+    SECTION("after it is opened again") {
         rooms.reopen();
         CHECK(!*loaded(*rooms, "a"));
         REQUIRE(!flushed(*rooms));
         CHECK(disk.contents(rooms.file("a")).empty());
     }
-    SECTION("but not when there is a room again") {
+    SECTION("but not when the room exists again") {
         REQUIRE((rooms->reset("a", second_epoch) && !flushed(*rooms)));
         REQUIRE(!saved(*rooms, "a", parts({"n"}), rooms.room("a").position));
         REQUIRE(!flushed(*rooms));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: no crash loses what a flush or a save answered for, and none shows a part of a change.
-// Method: scripted lives of rooms on a simulated disk, cut at every operation, with what was not
-// synced kept, lost and torn; and each opening after it cut likewise.
+// Goal: a crash loses no change that a flush or save confirmed, and leaves no partial change.
+// Method: scripted workloads on a simulated disk, cut at every operation, with unsynced data
+// kept, lost or torn; each following opening is cut in the same way.
 #include <belay/room/journal_rooms.hpp>
 
 #include <map>
@@ -189,7 +189,7 @@ void cut_rooms_everywhere(std::uint64_t most, Try&& attempt) {
 
 }  // namespace
 
-TEST_CASE("JournalRooms survives a loss of power at every operation of a life",
+TEST_CASE("JournalRooms survives a loss of power at every operation of a workload",
           "[room][journal_rooms][fault]") {
     cut_rooms_everywhere(30, [](const RoomsPlace& place) {
         const auto [seed, halt] = place;
@@ -204,7 +204,7 @@ TEST_CASE("JournalRooms survives a loss of power at every operation of a life",
     });
 }
 
-TEST_CASE("JournalRooms survives the death of its process at every operation of a life",
+TEST_CASE("JournalRooms survives the death of its process at every operation of a workload",
           "[room][journal_rooms][fault]") {
     cut_rooms_everywhere(30, [](const RoomsPlace& place) {
         const auto [seed, halt] = place;

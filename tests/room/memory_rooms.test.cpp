@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: rooms in memory are stored by flushes, saved, begun anew, erased, and bounded. Method: the
-// calls of a room manager, looked at by loads.
+// Goal: MemoryRooms stores rooms at flushes, saves, resets and erases them, and bounds their
+// memory. Method: the calls of a RoomManager, verified by loads.
 #include <belay/room/memory_rooms.hpp>
 
 #include "support/catch.hpp"
@@ -16,7 +16,7 @@ using belay_test::saved;
 using belay_test::second_epoch;
 using belay_test::text_of;
 
-TEST_CASE("MemoryRooms stores by flushes", "[room][memory_rooms][unit]") {
+TEST_CASE("MemoryRooms stores changes at each flush", "[room][memory_rooms][unit]") {
     MemoryRooms rooms;
     CHECK(rooms.append("a", as_bytes("1")).error() == RoomErrc::unknown_room);
     const auto began = rooms.reset("a", first_epoch);
@@ -41,7 +41,8 @@ TEST_CASE("MemoryRooms stores by flushes", "[room][memory_rooms][unit]") {
     CHECK(saved(rooms, "b", parts({}), 1) == RoomErrc::unknown_room);
 }
 
-TEST_CASE("MemoryRooms begins histories anew, and ends them", "[room][memory_rooms][unit]") {
+TEST_CASE("MemoryRooms starts a new history at reset, and deletes a room at erase",
+          "[room][memory_rooms][unit]") {
     MemoryRooms rooms;
     const auto old = rooms.reset("a", first_epoch);
     REQUIRE((old && rooms.append("a", as_bytes("1")) && !flushed(rooms)));
@@ -59,8 +60,7 @@ TEST_CASE("MemoryRooms begins histories anew, and ends them", "[room][memory_roo
     CHECK((!rooms.erase("a") && !flushed(rooms)));
 }
 
-TEST_CASE("MemoryRooms lists ids in their order, and refuses bad ones",
-          "[room][memory_rooms][unit]") {
+TEST_CASE("MemoryRooms lists ids in order, and rejects invalid ids", "[room][memory_rooms][unit]") {
     MemoryRooms rooms;
     const std::string longest(part::room_id_bytes_max, 'x');
     const std::string with_nul{"a\0b", 3};
@@ -80,7 +80,7 @@ TEST_CASE("MemoryRooms lists ids in their order, and refuses bad ones",
     }
 }
 
-TEST_CASE("MemoryRooms that is full refuses updates, and takes them after a smaller snapshot",
+TEST_CASE("MemoryRooms that is full rejects updates, and accepts them after a smaller snapshot",
           "[room][memory_rooms][unit]") {
     MemoryRooms rooms{{.bytes_max = 4}};
     REQUIRE(rooms.reset("a", first_epoch));

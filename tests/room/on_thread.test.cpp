@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: a persistence runs on a thread of its own, call by call, bounded, and ends at any moment.
-// Method: persistences that wait at a gate, so that nothing depends on time.
+// Goal: OnThread runs a persistence on its own thread, call by call, with bounded memory, and
+// may end at any moment. Method: persistences that wait at a gate, so that nothing depends on
+// time.
 #include <belay/room/on_thread.hpp>
 
 #include <belay/room/memory_rooms.hpp>
@@ -50,8 +51,7 @@ static_assert(PersistenceLike<OnThread<MemoryRooms>> && PersistenceLike<OnThread
 
 }  // namespace
 
-TEST_CASE("OnThread makes all calls on one other thread, in their order",
-          "[drive][on_thread][unit]") {
+TEST_CASE("OnThread makes all calls on one other thread, in order", "[drive][on_thread][unit]") {
     OnThread rooms{MemoryRooms{}};
     CHECK(rooms.append("", {}).error() == RoomErrc::bad_room_id);
     const auto began = rooms.reset("a", epoch);
@@ -79,7 +79,7 @@ TEST_CASE("OnThread makes all calls on one other thread, in their order",
                         [&](auto done) { rooms.load("a", std::move(done)); }));
 }
 
-TEST_CASE("OnThread answers what was refused with the next flush, and no later one",
+TEST_CASE("OnThread reports a rejected change with the next flush, and only that flush",
           "[drive][on_thread][unit]") {
     OnThread rooms{MemoryRooms{{.bytes_max = 3}}};
     REQUIRE((rooms.append("nobody", as_bytes("1")) && rooms.reset("a", epoch)));
@@ -90,7 +90,7 @@ TEST_CASE("OnThread answers what was refused with the next flush, and no later o
     CHECK(room_of(rooms, "a").updates.size() == 1);
 }
 
-TEST_CASE("OnThread names the rooms whose changes were refused: those of others are stored",
+TEST_CASE("OnThread reports the rooms whose changes were rejected, and stores those of other rooms",
           "[drive][on_thread][unit]") {
     using Rooms = std::vector<std::pair<std::string, std::error_code>>;
     OnThread rooms{MemoryRooms{{.bytes_max = 3}}};
@@ -106,7 +106,7 @@ TEST_CASE("OnThread names the rooms whose changes were refused: those of others 
     CHECK(flush_of(rooms) == std::error_code{});
 }
 
-TEST_CASE("OnThread saves what a load answered, also of a room with changes since",
+TEST_CASE("OnThread saves a loaded room, also when the room has changed since",
           "[drive][on_thread][unit]") {
     MemoryRooms before;
     REQUIRE((before.reset("a", epoch) && before.append("a", as_bytes("1"))));
@@ -125,7 +125,7 @@ TEST_CASE("OnThread saves what a load answered, also of a room with changes sinc
     CHECK(after.position == *two);
 }
 
-TEST_CASE("OnThread answers the position of what is stored, also while the room is begun anew",
+TEST_CASE("OnThread returns the position of stored changes, also while the room is reset",
           "[drive][on_thread][regression]") {
     OnThread rooms{MemoryRooms{}};
     REQUIRE(rooms.reset("a", epoch));
@@ -140,7 +140,7 @@ TEST_CASE("OnThread answers the position of what is stored, also while the room 
     CHECK(room_of(rooms, "a").updates.empty());
 }
 
-TEST_CASE("OnThread takes so much and no more, and again when it is done",
+TEST_CASE("OnThread limits the calls that wait, and accepts calls again when they are done",
           "[drive][on_thread][unit]") {
     GatedRooms::Gate gate;
     OnThread rooms{GatedRooms{gate}, {.calls_max = 3, .bytes_max = 10}};
@@ -175,7 +175,7 @@ TEST_CASE("OnThread takes so much and no more, and again when it is done",
     CHECK(room_of(rooms, "a").updates.size() == 2);
 }
 
-TEST_CASE("OnThread takes a snapshot that is longer than all that may wait, if nothing does",
+TEST_CASE("OnThread accepts a snapshot longer than its limit if no other call waits",
           "[drive][on_thread][unit]") {
     OnThread rooms{MemoryRooms{}, {.bytes_max = 10}};
     const auto position = rooms.reset("a", epoch);
@@ -189,7 +189,7 @@ TEST_CASE("OnThread takes a snapshot that is longer than all that may wait, if n
     CHECK(room_of(rooms, "a").snapshot == snapshot);
 }
 
-TEST_CASE("OnThread ends after the call that is under way, and drops the others",
+TEST_CASE("OnThread ends after the running call, and drops the others",
           "[drive][on_thread][unit]") {
     GatedRooms::Gate gate;
     int answered = 0;
@@ -213,7 +213,8 @@ TEST_CASE("OnThread ends after the call that is under way, and drops the others"
     CHECK(answered + dropped == 3);
 }
 
-TEST_CASE("OnThread does not load for nobody, and knows what lags", "[drive][on_thread][unit]") {
+TEST_CASE("OnThread skips a load whose caller is gone, and reports lagging rooms",
+          "[drive][on_thread][unit]") {
     GatedRooms::Gate gate;
     OnThread gated{GatedRooms{gate}};
     gated.flush(Completion<PersistenceError>{[](std::optional<PersistenceError>) noexcept {}});
@@ -231,7 +232,8 @@ TEST_CASE("OnThread does not load for nobody, and knows what lags", "[drive][on_
     CHECK(lagging.lagging() == "slow");
 }
 
-TEST_CASE("OnThread of a persistence that answers nothing answers no", "[drive][on_thread][unit]") {
+TEST_CASE("OnThread reports failure when its persistence never answers",
+          "[drive][on_thread][unit]") {
     OnThread rooms{AnswersNothing{}};
     CHECK(!waited<Result<std::optional<StoredRoom>, PersistenceError>>(
         [&](auto done) { rooms.load("a", std::move(done)); }));
@@ -240,7 +242,7 @@ TEST_CASE("OnThread of a persistence that answers nothing answers no", "[drive][
         [&](auto done) { rooms.list("", 1, std::move(done)); }));
 }
 
-TEST_CASE("OnThread refuses to take no call at all", "[drive][on_thread][unit]") {
+TEST_CASE("OnThread rejects a limit of zero calls", "[drive][on_thread][unit]") {
     const std::string said = belay_test::aborts_with([] {
         const OnThread rooms{MemoryRooms{}, {.calls_max = 0}};
     });

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: a log of opaque updates keeps each once, in order, within its limits; a snapshot makes it
-// again. Method: few updates, and random ones against a plain list.
+// Goal: OpaqueDocument keeps each opaque update once, in order, within its limits, and a
+// snapshot restores it. Method: handwritten updates, and random updates compared with a plain
+// list.
 #include <belay/room/opaque_document.hpp>
 
 #include <algorithm>
@@ -50,7 +51,7 @@ TEST_CASE("OpaqueDocument keeps each update once, in order", "[room][opaque_docu
     CHECK(adds_to_log(copy, "d"));
 }
 
-TEST_CASE("OpaqueDocument refuses at its limits what is new", "[room][opaque_document][unit]") {
+TEST_CASE("OpaqueDocument rejects new updates at its limits", "[room][opaque_document][unit]") {
     OpaqueDocument document{{.update_bytes_max = 3, .updates_max = 3, .bytes_max = 6}};
     CHECK(document.check(as_bytes("abcd")).error() == RoomErrc::update_too_large);
     CHECK(!document.apply(as_bytes("abc")));
@@ -66,7 +67,7 @@ TEST_CASE("OpaqueDocument refuses at its limits what is new", "[room][opaque_doc
     CHECK(document.check(as_bytes("z")).error() == RoomErrc::document_full);
 }
 
-TEST_CASE("OpaqueDocument knows what it has, like a plain list",
+TEST_CASE("OpaqueDocument contains the same updates as a plain list",
           "[room][opaque_document][property]") {
     Random bits{Seed{5}};
     OpaqueDocument document;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what users of other servers of rooms have lost, or waited for in vain, does not happen
-// here. Method: each of their complaints as a history in a simulated world.
+// Goal: RoomManager does not have the defects that users of other collaboration servers
+// reported. Method: each report as a scenario in a simulated world.
 #include <belay/room/room_manager.hpp>
 
 #include <algorithm>
@@ -40,7 +40,7 @@ struct HastyRoom {
 
 }  // namespace
 
-TEST_CASE_METHOD(HastyRoom, "peer defect 1: a room is let go while a later change is not saved",
+TEST_CASE_METHOD(HastyRoom, "RoomManager evicts a room only when its latest change is saved",
                  "[room][peer_defects][sim]") {
     w.disk.save_takes = 10s;
     w.dial(alice);
@@ -61,7 +61,8 @@ TEST_CASE_METHOD(HastyRoom, "peer defect 1: a room is let go while a later chang
     CHECK(w.disk.saves == 2);
 }
 
-TEST_CASE_METHOD(HastyRoom, "peer defect 2: the end saves nothing, or each change anew",
+TEST_CASE_METHOD(HastyRoom,
+                 "RoomManager saves at stop, and coalesces changes while a save is running",
                  "[room][peer_defects][sim]") {
     w.disk.save_takes = 20s;  // slower than changes come
     w.dial(alice);
@@ -81,9 +82,10 @@ TEST_CASE_METHOD(HastyRoom, "peer defect 2: the end saves nothing, or each chang
     CHECK(stored->snapshot == std::vector<Bytes>{alice.document()});
 }
 
-TEST_CASE_METHOD(HastyRoom,
-                 "peer defect 3: a room that cannot be loaded is empty, and saved as that",
-                 "[room][peer_defects][sim]") {
+TEST_CASE_METHOD(
+    HastyRoom,
+    "RoomManager closes clients of a room that fails to load, and never saves it as empty",
+    "[room][peer_defects][sim]") {
     alice_wrote("of worth");
     REQUIRE(w.rooms().rooms() == 0);
     const int saves = w.disk.saves;
@@ -99,7 +101,7 @@ TEST_CASE_METHOD(HastyRoom,
     CHECK(bob.document() == alice.document());
 }
 
-TEST_CASE_METHOD(HastyRoom, "peer defect 4: two of one room, while the first is let go",
+TEST_CASE_METHOD(HastyRoom, "RoomManager never has two copies of a room while the first is evicted",
                  "[room][peer_defects][sim]") {
     w.disk.save_takes = w.disk.load_takes = 3s;
     RoomEditor bob{w, "bob", 2};
@@ -124,9 +126,10 @@ TEST_CASE_METHOD(HastyRoom, "peer defect 4: two of one room, while the first is 
     }
 }
 
-TEST_CASE_METHOD(HastyRoom,
-                 "peer defect 5: an answer before the document is there, and rooms that stay",
-                 "[room][peer_defects][sim]") {
+TEST_CASE_METHOD(
+    HastyRoom,
+    "RoomManager sends no frame before the document is loaded, and evicts an unused room",
+    "[room][peer_defects][sim]") {
     alice_wrote("a");
     w.disk.load_takes = 5s;
     RoomEditor bob{w, "bob", 2};
@@ -142,7 +145,7 @@ TEST_CASE_METHOD(HastyRoom,
     CHECK(w.rooms().clients() == 0);
 }
 
-TEST_CASE_METHOD(HastyRoom, "peer defect 6: who only reads causes a save",
+TEST_CASE_METHOD(HastyRoom, "RoomManager does not save a room for a client that only reads",
                  "[room][peer_defects][sim]") {
     alice_wrote("a");
     const int saves = w.disk.saves;
@@ -158,10 +161,8 @@ TEST_CASE_METHOD(HastyRoom, "peer defect 6: who only reads causes a save",
     CHECK(w.disk.flushes == flushes);
 }
 
-TEST_CASE_METHOD(
-    RoomOfOne,
-    "peer defect 7: after a restart each client sends all it has, and it is stored again",
-    "[room][peer_defects][sim]") {
+TEST_CASE_METHOD(RoomOfOne, "RoomManager requests and stores only the difference after a restart",
+                 "[room][peer_defects][sim]") {
     for (int i = 0; i < 100; ++i) alice.type(std::string(100, 'x'));
     w.run(1min);
     for (int i = 0; i < 5; ++i) {
@@ -184,7 +185,7 @@ TEST_CASE_METHOD(
     CHECK(stored->updates.front().size() < 30);
 }
 
-TEST_CASE("peer defect 8: the whole document is merged with each change",
+TEST_CASE("YjsDocument merges 5000 small changes ten times, not at each change",
           "[room][peer_defects][unit]") {
     YjsDocument document;
     std::size_t merges = 0;
@@ -200,7 +201,8 @@ TEST_CASE("peer defect 8: the whole document is merged with each change",
     CHECK(merges == 10);
 }
 
-TEST_CASE("peer defect 9: what is stored grows without an end", "[room][peer_defects][sim]") {
+TEST_CASE("RoomManager bounds the log and the snapshot of a room with 3000 small changes",
+          "[room][peer_defects][sim]") {
     sim::World world{Seed{1}};
     using Rooms = RoomManager<JournalRoomsOnDisk, EveryoneEdits>;
     sim::Host& server = world.host("server", [&](sim::Host& h) {
@@ -230,9 +232,9 @@ TEST_CASE("peer defect 9: what is stored grows without an end", "[room][peer_def
     CHECK(server.disk().contents(DiskRooms::file("board")).size() < 3000 + 300);
 }
 
-TEST_CASE_METHOD(HastyRoom,
-                 "peer defect 10: a history that the server begins anew doubles the content",
-                 "[room][peer_defects][sim]") {
+TEST_CASE_METHOD(
+    HastyRoom, "RoomManager keeps the epoch over evictions and restarts, so content is not doubled",
+    "[room][peer_defects][sim]") {
     w.dial(alice);
     alice.type("once");
     w.run(5s);
@@ -258,7 +260,8 @@ TEST_CASE_METHOD(HastyRoom,
     CHECK(std::count(w.told.begin(), w.told.end(), "divergence bob") == 1);
 }
 
-TEST_CASE("peer defect 11: a right lasts as long as its connection", "[room][peer_defects][sim]") {
+TEST_CASE("RoomManager enforces expired, downgraded and revoked grants of open connections",
+          "[room][peer_defects][sim]") {
     RoomWorld w;
     w.rights.grants["alice"] = Grant{"alice", Access::edit, 60s};
     RoomEditor alice{w, "alice", 1};
@@ -282,8 +285,9 @@ TEST_CASE("peer defect 11: a right lasts as long as its connection", "[room][pee
     CHECK(bob.closed_with == 4003);
 }
 
-TEST_CASE("peer defect 12: a message that is too big is sent again for ever",
-          "[room][peer_defects][sim]") {
+TEST_CASE(
+    "RoomManager sends pieces of piece_bytes_max, and closes a client with 1009 for a larger frame",
+    "[room][peer_defects][sim]") {
     RoomWorld w{Seed{1}, {.frame_bytes_max = 2000, .piece_bytes_max = 1024}};
     w.world.network().window_bytes(1 << 20);
     RoomEditor alice{w, "alice", 1};
@@ -307,7 +311,7 @@ TEST_CASE("peer defect 12: a message that is too big is sent again for ever",
     CHECK(bob.online());
 }
 
-TEST_CASE("peer defect 13: what a slow client has not read is kept without a bound",
+TEST_CASE("RoomManager bounds the bytes that it holds for a slow client",
           "[room][peer_defects][sim]") {
     RoomWorld w{Seed{1}, {.client_bytes_max = 5000}};
     w.world.network().window_bytes(1000);
@@ -327,7 +331,7 @@ TEST_CASE("peer defect 13: what a slow client has not read is kept without a bou
     CHECK(slow.closed_with == 1013);
 }
 
-TEST_CASE("peer defect 14: what one client sends ends the room for all",
+TEST_CASE("RoomManager keeps a room open when one of its clients sends invalid frames",
           "[room][peer_defects][sim]") {
     RoomWorld w;
     RoomEditor alice{w, "alice", 1};
@@ -349,15 +353,15 @@ TEST_CASE("peer defect 14: what one client sends ends the room for all",
     CHECK(w.rooms().counters().refused > 200);
 }
 
-TEST_CASE_METHOD(RoomOfTwo, "peer defect 15: cursors of who has gone",
+TEST_CASE_METHOD(RoomOfTwo, "RoomManager removes the cursors of a client that has left",
                  "[room][peer_defects][sim]") {
     // Several of one socket.
     for (const std::uint64_t id : {11U, 12U, 13U})
         bob.say({part::RoomMessage::Kind::awareness, awareness_of(id, 5, "{}")});
     w.run(1s);
     REQUIRE(alice.present.size() == 3);
-    SECTION("that says goodbye") { bob.hang_up(); }
-    SECTION("whose host is gone") {
+    SECTION("that closes its connection") { bob.hang_up(); }
+    SECTION("whose host is unreachable") {
         w.world.network().partition(w.server, bob.host());
         w.run(46s);
     }

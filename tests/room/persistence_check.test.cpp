@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: check::persistence finds nothing in what is right, and every rule broken that is planted.
-// Method: all persistences of the library; and MemoryRooms with one mistake each.
+// Goal: check::persistence accepts correct persistences, and reports each planted mistake.
+// Method: all persistences of the library; MemoryRooms with one mistake each.
 #include <belay/room/persistence_check.hpp>
 
 #include <belay/room/on_thread.hpp>
@@ -44,14 +44,13 @@ struct RoomsHost {
 
 }  // namespace
 
-TEST_CASE("check::persistence finds nothing wrong with MemoryRooms",
-          "[room][persistence_check][unit]") {
+TEST_CASE("check::persistence finds no fault in MemoryRooms", "[room][persistence_check][unit]") {
     CHECK(verdict_on(check::persistence([] { return MemoryRooms{}; })) == "right");
     CHECK(verdict_on(check::persistence([] { return OnThread{MemoryRooms{}}; },
                                         {.histories = 50})) == "right");
 }
 
-TEST_CASE("check::persistence finds nothing wrong with JournalRooms over losses of power",
+TEST_CASE("check::persistence finds no fault in JournalRooms over losses of power",
           "[room][persistence_check][fault]") {
     RoomsHost host;
     CHECK(verdict_on(check::persistence([&] { return host.make(); },
@@ -62,7 +61,7 @@ TEST_CASE("check::persistence finds nothing wrong with JournalRooms over losses 
     CHECK(verdict_on(on_thread) == "right");
 }
 
-TEST_CASE("check::persistence finds what is wrong, and names it",
+TEST_CASE("check::persistence reports the rule that each planted mistake breaks",
           "[room][persistence_check][unit]") {
     for (int i = 0; i < static_cast<int>(Mistake::count); ++i) {
         const auto mistake = static_cast<Mistake>(i);
@@ -91,7 +90,8 @@ TEST_CASE("check::persistence finds what is wrong, and names it",
     }
 }
 
-TEST_CASE("check::persistence runs what brings the answers", "[room][persistence_check][unit]") {
+TEST_CASE("check::persistence calls the function that delivers answers",
+          "[room][persistence_check][unit]") {
     BrokenRooms::Medium medium;
     int pumped = 0;
     const auto pump = [&] {

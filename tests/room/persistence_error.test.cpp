@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Goal: what is wrong with a stored room is told with place and advice. Method: every code.
+// Goal: PersistenceError::message has the place and advice. Method: every code.
 #include <belay/room/persistence_error.hpp>
 
 #include "support/catch.hpp"
 
 using namespace belay;
 
-TEST_CASE("PersistenceError says what, where, and what to do", "[room][persistence_error][unit]") {
+TEST_CASE("PersistenceError::message has the reason, the place and the advice",
+          "[room][persistence_error][unit]") {
     const PersistenceError damaged{RoomErrc::snapshot_damaged, "boards/61.room", "of 3 bytes"};
     CHECK(damaged.message() ==
           "boards/61.room: the stored snapshot is damaged (of 3 bytes): put the file back from a "

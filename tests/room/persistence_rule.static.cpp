@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: every rule is a sentence, and what is no rule is none.
+// Goal: every rule has a sentence, and other values have none.
 #include <belay/room/persistence_rule.hpp>
 
 #include <string_view>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: clients that are wrong in form, in time or in number cost themselves something, and others
-// nothing. Method: hostile clients beside honest ones in a simulated world. Frames that are mutated
-// are in room_faults; upgrades and tokens are of their adapters.
+// Goal: clients with input of invalid form, time or amount do not affect other clients. Method:
+// hostile and honest clients in a simulated world. Mutated frames are in room_faults; upgrades
+// and tokens are tested with their adapters.
 #include <belay/room/room_manager.hpp>
 
 #include "support/catch.hpp"
@@ -22,7 +22,8 @@ void is_served(RoomWorld& w, RoomEditor& author, RoomEditor& reader) {
 
 }  // namespace
 
-TEST_CASE("bad input: clients that only say what they have", "[room][room_bad_input][sim]") {
+TEST_CASE("bad input: clients that send only state vectors do not delay others",
+          "[room][room_bad_input][sim]") {
     // Each question is answered by 100 pieces.
     RoomWorld w{Seed{1}, {.frame_bytes_max = 200'000, .piece_bytes_max = 1024}};
     w.world.network().window_bytes(1 << 20);
@@ -61,7 +62,7 @@ TEST_CASE("bad input: clients that only say what they have", "[room][room_bad_in
     is_served(w, alice, bob);
 }
 
-TEST_CASE("bad input: an update that is longer than what may ever wait",
+TEST_CASE("bad input: an update larger than unflushed_bytes_max closes its sender with 1009",
           "[room][room_bad_input][sim]") {
     RoomWorld w{Seed{1}, {.unflushed_bytes_max = 1000}};
     RoomEditor alice{w, "alice", 1};
@@ -75,7 +76,7 @@ TEST_CASE("bad input: an update that is longer than what may ever wait",
     is_served(w, alice, bob);
 }
 
-TEST_CASE("bad input: clocks of who is here that are as high as can be",
+TEST_CASE("bad input: the highest awareness clocks do not affect other clients' ids",
           "[room][room_bad_input][sim]") {
     RoomWorld w;
     RoomEditor alice{w, "alice", 1};
@@ -107,7 +108,7 @@ TEST_CASE("bad input: clocks of who is here that are as high as can be",
     CHECK(bob.present.contains(7));
 }
 
-TEST_CASE("bad input: ids of boards", "[room][room_bad_input][sim]") {
+TEST_CASE("bad input: invalid room ids are rejected", "[room][room_bad_input][sim]") {
     RoomWorld w;
     RoomEditor alice{w, "alice", 1};
     const auto asks = [&](const std::string& target) {

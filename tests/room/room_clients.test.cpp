@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a client that is slow, wrong, unwelcome or gone costs only itself. Method: such clients
-// beside a good one, in simulated worlds.
+// Goal: a slow, misbehaving, unauthorized or disconnected client affects only itself. Method:
+// such clients together with a good one, in simulated worlds.
 #include <belay/room/room_manager.hpp>
 
 #include <algorithm>
@@ -25,7 +25,7 @@ Bytes raw_bytes(std::initializer_list<int> values) {
 
 // ---- rights ------------------------------------------------------------------------------------
 
-TEST_CASE("RoomManager: who may not come in gets the upgrade, a code, and no data",
+TEST_CASE("RoomManager: a rejected client receives the upgrade and a close code, but no data",
           "[room][room_clients][sim]") {
     RoomWorld w;
     w.rights.grants[""] = Grant{};
@@ -47,7 +47,8 @@ TEST_CASE("RoomManager: who may not come in gets the upgrade, a code, and no dat
                                              "this room"});
 }
 
-TEST_CASE("RoomManager: codes at which Yjs's own clients stop", "[room][room_clients][sim]") {
+TEST_CASE("RoomManager: close codes at which Yjs's own clients stop reconnecting",
+          "[room][room_clients][sim]") {
     RoomWorld w{Seed{1}, {.close_codes = yjs_close_codes()}};
     w.rights.grants["anon"] = Grant{};
     w.rights.grants["mallory"] = Grant{.user = "mallory"};
@@ -80,7 +81,7 @@ TEST_CASE("RoomManager: the token is checked before the upgrade; a check that ha
     CHECK(alice.closed_with == 1013);
 }
 
-TEST_CASE("RoomManager: who views or comments receives, and changes nothing",
+TEST_CASE("RoomManager: a viewer or commenter receives the document and cannot change it",
           "[room][room_clients][sim]") {
     for (const Access access : {Access::view, Access::comment}) {
         RoomWorld w;
@@ -128,8 +129,9 @@ TEST_CASE_METHOD(RoomOfTwo,
     CHECK(alice.closed_with == 0);
 }
 
-TEST_CASE("RoomManager::reauthorize: of one that is not in yet, a check that hangs ends in 1013",
-          "[room][room_clients][sim]") {
+TEST_CASE(
+    "RoomManager::reauthorize: a hanging check of a client that is not admitted yet ends in 1013",
+    "[room][room_clients][sim]") {
     RoomWorld w;
     RoomEditor alice{w, "alice", 1};
     w.disk.load_takes = 5s;
@@ -142,7 +144,7 @@ TEST_CASE("RoomManager::reauthorize: of one that is not in yet, a check that han
     CHECK(alice.closed_with == 1013);
 }
 
-TEST_CASE("RoomManager: a grant ends while its client is connected", "[room][room_clients][sim]") {
+TEST_CASE("RoomManager: a client is closed when its grant expires", "[room][room_clients][sim]") {
     RoomWorld w;
     w.rights.grants["alice"] = Grant{"alice", Access::edit, 1min};
     RoomEditor alice{w, "alice", 1};
@@ -155,7 +157,7 @@ TEST_CASE("RoomManager: a grant ends while its client is connected", "[room][roo
 
 // ---- limits ------------------------------------------------------------------------------------
 
-TEST_CASE("RoomManager: a bad frame costs only its sender", "[room][room_clients][sim]") {
+TEST_CASE("RoomManager: a bad frame affects only its sender", "[room][room_clients][sim]") {
     RoomWorld w{Seed{1}, {.frame_bytes_max = 1000, .awareness_bytes_max = 100}};
     RoomEditor alice{w, "alice", 1};
     RoomEditor mallory{w, "mallory", 2};
@@ -195,7 +197,7 @@ TEST_CASE("RoomManager: a bad frame costs only its sender", "[room][room_clients
     CHECK(w.rooms().counters().refused == cases.size());
 }
 
-TEST_CASE("RoomManager: limits on clients and rooms, and those at the door",
+TEST_CASE("RoomManager: limits on clients, rooms, clients per room and waiting clients",
           "[room][room_clients][sim]") {
     RoomWorld w{Seed{1},
                 {.rooms_max = 2, .clients_max = 4, .clients_per_room_max = 2, .waiting_max = 2}};
@@ -229,7 +231,7 @@ TEST_CASE("RoomManager: limits on clients and rooms, and those at the door",
     CHECK(w.rooms().rooms() == 2);
 }
 
-TEST_CASE("RoomManager: no limit on clients is none", "[room][room_clients][sim]") {
+TEST_CASE("RoomManager: no_limit admits any number of clients", "[room][room_clients][sim]") {
     RoomWorld w{Seed{1}, {.clients_max = no_limit, .waiting_max = 2}};
     RoomEditor ada{w, "ada", 1};
     RoomEditor bob = RoomEditor::addressed(w, "bob", 2);
@@ -241,7 +243,7 @@ TEST_CASE("RoomManager: no limit on clients is none", "[room][room_clients][sim]
     CHECK(w.rooms().clients() == 3);
 }
 
-TEST_CASE("RoomManager: who sends too much is read later", "[room][room_clients][sim]") {
+TEST_CASE("RoomManager: a client that sends too much is read later", "[room][room_clients][sim]") {
     RoomWorld w{Seed{1}, {.frames_per_second = 10, .frames_burst = 20}};
     w.world.network().window_bytes(1 << 20);
     RoomEditor alice{w, "alice", 1};
@@ -266,7 +268,7 @@ TEST_CASE("RoomManager: who sends too much is read later", "[room][room_clients]
     CHECK(alice.document() == mallory.document());
 }
 
-TEST_CASE("RoomManager: a full document says so, and keeps its editors",
+TEST_CASE("RoomManager: a full document rejects changes with a message, and keeps its editors",
           "[room][room_clients][sim]") {
     sim::World world{Seed{3}};
     std::vector<std::string> told;
@@ -285,7 +287,7 @@ TEST_CASE("RoomManager: a full document says so, and keeps its editors",
 
 // ---- slow and dead clients ---------------------------------------------------------------------
 
-TEST_CASE("RoomManager: a slow reader holds nobody up, costs its budget, and gets the rest in one",
+TEST_CASE("RoomManager: a slow reader delays no other client, and receives missed updates as one",
           "[room][room_clients][sim]") {
     RoomWorld w{Seed{1}, {.client_bytes_max = 20'000}};
     w.world.network().window_bytes(4096);
@@ -328,7 +330,7 @@ TEST_CASE("RoomManager: a slow reader holds nobody up, costs its budget, and get
     CHECK(slow.document() == alice.document());
 }
 
-TEST_CASE("RoomManager: what waits in a slow reader's connection is a part of its budget",
+TEST_CASE("RoomManager: bytes that wait in a slow reader's connection count towards its budget",
           "[room][room_clients][sim]") {
     RoomWorld w{Seed{1}, {.client_bytes_max = 100'000, .piece_bytes_max = 1024}};
     RoomEditor alice{w, "alice", 1};
@@ -360,8 +362,9 @@ TEST_CASE("RoomManager: what waits in a slow reader's connection is a part of it
     CHECK(taken() - stalled <= 50'000);
 }
 
-TEST_CASE("RoomManager: of a slow reader awareness is dropped first, and comes in one",
-          "[room][room_clients][sim]") {
+TEST_CASE(
+    "RoomManager: awareness for a slow reader is dropped first, and arrives later as one message",
+    "[room][room_clients][sim]") {
     RoomWorld w;
     w.world.network().window_bytes(2000);
     RoomEditor alice{w, "alice", 1};
@@ -379,7 +382,7 @@ TEST_CASE("RoomManager: of a slow reader awareness is dropped first, and comes i
     CHECK(slow.closed_with == 0);
 }
 
-TEST_CASE("RoomManager: a slow reader that has missed updates is told who is here, too",
+TEST_CASE("RoomManager: a slow reader that has missed updates still receives awareness",
           "[room][room_clients][sim]") {
     RoomWorld w{Seed{1}, {.client_bytes_max = 2000}};
     w.world.network().window_bytes(4096);
@@ -400,7 +403,8 @@ TEST_CASE("RoomManager: a slow reader that has missed updates is told who is her
     CHECK(slow.present.contains(1));
 }
 
-TEST_CASE("RoomManager: who takes nothing for too long is closed", "[room][room_clients][sim]") {
+TEST_CASE("RoomManager: a client that accepts nothing for too long is closed",
+          "[room][room_clients][sim]") {
     RoomWorld w;
     w.world.network().window_bytes(2000);
     RoomEditor alice{w, "alice", 1};
@@ -415,7 +419,7 @@ TEST_CASE("RoomManager: who takes nothing for too long is closed", "[room][room_
     CHECK(w.rooms().clients() == 1);
 }
 
-TEST_CASE("RoomManager: dead clients are removed, and who is here knows",
+TEST_CASE("RoomManager: dead clients are removed, also from the awareness of others",
           "[room][room_clients][sim]") {
     RoomWorld w;
     RoomEditor alice{w, "alice", 1};
@@ -432,7 +436,7 @@ TEST_CASE("RoomManager: dead clients are removed, and who is here knows",
     CHECK(alice.online());
 }
 
-TEST_CASE("RoomManager: a quiet client is asked for a sign of life, which keeps it",
+TEST_CASE("RoomManager: a quiet client that answers a ping stays connected",
           "[room][room_clients][sim]") {
     RoomWorld w;
     RoomEditor alice{w, "alice", 1};
@@ -448,7 +452,8 @@ TEST_CASE("RoomManager: a quiet client is asked for a sign of life, which keeps 
     CHECK(w.rooms().stats("board")->clients == 1);
 }
 
-TEST_CASE("RoomManager: who knocks and is gone leaves nothing", "[room][room_clients][sim]") {
+TEST_CASE("RoomManager: a client that leaves before it is admitted leaves no state",
+          "[room][room_clients][sim]") {
     RoomWorld w;
     w.disk.load_takes = 5s;
     w.rights.takes = 5s;
@@ -467,7 +472,8 @@ TEST_CASE("RoomManager: who knocks and is gone leaves nothing", "[room][room_cli
 // ---- who is here -------------------------------------------------------------------------------
 
 TEST_CASE_METHOD(
-    RoomOfOne, "RoomManager: awareness, echoed, for those who come late, and gone with its client",
+    RoomOfOne,
+    "RoomManager: awareness is echoed, sent to later clients, and removed with its client",
     "[room][room_clients][sim]") {
     RoomEditor bob{w, "bob", 2};
     alice.show("{\"name\":\"a\"}");
@@ -488,7 +494,7 @@ TEST_CASE_METHOD(
     CHECK(bob.frames == frames + 1);
 }
 
-TEST_CASE_METHOD(RoomOfTwo, "RoomManager: awareness that is not renewed is gone",
+TEST_CASE_METHOD(RoomOfTwo, "RoomManager: awareness that is not renewed is removed after 30 s",
                  "[room][room_clients][sim]") {
     alice.show("{}");
     w.run(29s);
@@ -501,7 +507,7 @@ TEST_CASE_METHOD(RoomOfTwo, "RoomManager: awareness that is not renewed is gone"
     CHECK(bob.present.size() == 1);
 }
 
-TEST_CASE("RoomManager: an awareness id belongs to one socket", "[room][room_clients][sim]") {
+TEST_CASE("RoomManager: an awareness id belongs to one connection", "[room][room_clients][sim]") {
     RoomWorld w;
     RoomEditor alice{w, "alice", 1};
     RoomEditor mallory{w, "mallory", 2};
@@ -537,7 +543,7 @@ TEST_CASE("RoomManager: an awareness id belongs to one socket", "[room][room_cli
     CHECK(bob.present[1] == "{\"name\":\"c\"}");
 }
 
-TEST_CASE("RoomManager: one client has so many awareness ids at most",
+TEST_CASE("RoomManager: a client has at most awareness_ids_per_client_max awareness ids",
           "[room][room_clients][sim]") {
     RoomWorld w;
     RoomEditor mallory{w, "mallory", 1};
@@ -554,7 +560,7 @@ TEST_CASE("RoomManager: one client has so many awareness ids at most",
     CHECK(mallory.present.empty());
 }
 
-TEST_CASE("RoomManager: a reader that stalls at any time knows in the end who is here",
+TEST_CASE("RoomManager: a reader that stalls at random times ends with the right awareness states",
           "[room][room_clients][sim]") {
     for (std::uint64_t seed = 1; seed <= 10; ++seed) {
         RoomWorld w{Seed{seed}, {.piece_bytes_max = 1024}};
@@ -596,7 +602,7 @@ TEST_CASE("RoomManager: a reader that stalls at any time knows in the end who is
     }
 }
 
-TEST_CASE("RoomManager: what the ids of one client say together is bounded",
+TEST_CASE("RoomManager: the awareness states of one client share one limit of bytes",
           "[room][room_clients][sim]") {
     RoomWorld w{Seed{1}, {.awareness_bytes_max = 1000}};
     RoomEditor alice{w, "alice", 1};
@@ -629,7 +635,7 @@ TEST_CASE("RoomManager: what the ids of one client say together is bounded",
     CHECK(alice.present == std::map<std::uint64_t, std::string>{{1, state(1000)}});
 }
 
-TEST_CASE("RoomManager: of who is here one piece waits for a stalled client, however many are here",
+TEST_CASE("RoomManager: one piece of awareness waits for a stalled client, in a room of any size",
           "[room][room_clients][sim]") {
     RoomWorld w;
     constexpr std::size_t window = 32 << 10;
@@ -677,7 +683,7 @@ TEST_CASE("RoomManager: of who is here one piece waits for a stalled client, how
     }
 }
 
-TEST_CASE("RoomManager: a slow reader is told of who has gone meanwhile",
+TEST_CASE("RoomManager: a slow reader receives awareness removals that it missed",
           "[room][room_clients][sim]") {
     RoomWorld w;
     w.world.network().window_bytes(2000);
@@ -704,7 +710,8 @@ TEST_CASE("RoomManager: a slow reader is told of who has gone meanwhile",
     CHECK(slow.present == std::map<std::uint64_t, std::string>{{1, "1"}});
 }
 
-TEST_CASE("RoomManager: whether viewers are seen is an option", "[room][room_clients][sim]") {
+TEST_CASE("RoomManager: an option decides whether viewers are visible",
+          "[room][room_clients][sim]") {
     for (const bool seen : {true, false}) {
         RoomWorld w{Seed{1}, {.viewers_awareness = seen}};
         w.rights.grants["viewer"] = Grant{"viewer", Access::view, forever};
@@ -719,7 +726,7 @@ TEST_CASE("RoomManager: whether viewers are seen is an option", "[room][room_cli
     }
 }
 
-TEST_CASE("RoomManager counts upgrades that ended before they were done, and tells nobody",
+TEST_CASE("RoomManager counts aborted upgrades, and notifies no observer",
           "[room][room_clients][sim]") {
     RoomWorld w;
     const auto accept = [&](const char* who, AbortedUpgrade transport = {}) {

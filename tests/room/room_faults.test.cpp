@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: under all faults at once what any client has received is there after restarts, and all
-// clients that come back agree; frames of no sense disturb nobody. Method: seeded worlds.
+// Goal: under all faults at once, every change that a client received survives restarts, all
+// returning clients converge, and meaningless frames do not affect other clients. Method: seeded
+// worlds.
 #include <belay/room/room_manager.hpp>
 
 #include "support/catch.hpp"
@@ -322,7 +323,7 @@ struct LoggedServer {
 
 }  // namespace
 
-TEST_CASE("RoomManager: under all faults nothing is lost that anybody has seen, and all agree",
+TEST_CASE("RoomManager: under all faults no visible change is lost, and all clients converge",
           "[room][room_faults][sim]") {
     for_each_seed([](Seed seed) {
         Chaos chaos{seed};
@@ -343,7 +344,7 @@ TEST_CASE("RoomManager: under all faults nothing is lost that anybody has seen, 
     });
 }
 
-TEST_CASE("RoomManager over a log: what was seen is there after each power loss",
+TEST_CASE("RoomManager over a log: visible changes survive each loss of power",
           "[room][room_faults][sim]") {
     for_each_seed(
         [](Seed seed) {
@@ -356,7 +357,7 @@ TEST_CASE("RoomManager over a log: what was seen is there after each power loss"
         200);
 }
 
-TEST_CASE("RoomManager over a log: what was seen is there, at whatever write the power fails",
+TEST_CASE("RoomManager over a log: visible changes survive a loss of power at any write",
           "[room][room_faults][sim]") {
     for_each_seed(
         [](Seed seed) {
@@ -385,8 +386,9 @@ TEST_CASE("RoomManager over a log: what was seen is there, at whatever write the
         10);
 }
 
-TEST_CASE("RoomManager: of 20,000 mutated frames none crashes or hangs it, and nobody else notices",
-          "[room][room_faults][sim]") {
+TEST_CASE(
+    "RoomManager: 20,000 mutated frames cause no crash or hang, and do not affect other clients",
+    "[room][room_faults][sim]") {
     constexpr int frames_each = 200;
     int said = 0;
     std::uint64_t refused = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: who joins a large document holds up nobody, and misses nothing of what is said meanwhile.
-// Method: documents of megabytes in simulated worlds, looked at turn by turn.
+// Goal: a client that joins a large document does not delay others, and misses no change sent
+// meanwhile. Method: documents of megabytes in simulated worlds, observed turn by turn.
 #include <belay/drive/manual_loop.hpp>
 #include <belay/room/room_manager.hpp>
 
@@ -97,8 +97,9 @@ void live_with_answers(Seed seed, const RoomOptions& options) {
 
 }  // namespace
 
-TEST_CASE("RoomManager: of the answers to those who join a large document a turn makes a part",
-          "[room][room_large][sim]") {
+TEST_CASE(
+    "RoomManager: each turn prepares a part of the answers to clients that join a large document",
+    "[room][room_large][sim]") {
     RoomWorld w;
     w.world.network().window_bytes(std::size_t{1} << 30);
     bring_in(w, of_authors(30, 100'000));
@@ -140,7 +141,7 @@ struct CountedDocument : YjsDocument {
 
 }  // namespace
 
-TEST_CASE("RoomManager: a room that is loaded again is compared once, however many are in it",
+TEST_CASE("RoomManager: a reloaded room is compared once, not once per client",
           "[room][room_large][sim]") {
     using Rooms = RoomManager<ScriptedRooms, ListedRights, RoomRecorder, CountedDocument>;
     RoomScript disk;
@@ -177,19 +178,20 @@ TEST_CASE("RoomManager: a room that is loaded again is compared once, however ma
     CHECK(diffs == 1);
 }
 
-TEST_CASE("RoomManager: nothing is lost between the parts of an answer and what happens meanwhile",
+TEST_CASE("RoomManager: no change is lost between the parts of an answer",
           "[room][room_large][sim]") {
     for_each_seed([](Seed seed) { live_with_answers(seed, {.client_bytes_max = 200'000}); }, 8);
 }
 
-TEST_CASE("RoomManager: who waits in line for an answer has it in the end, whoever is slow or gone",
-          "[room][room_large][sim]") {
+TEST_CASE(
+    "RoomManager: a client that waits for an answer gets it, also when others are slow or leave",
+    "[room][room_large][sim]") {
     const RoomOptions options{
         .heartbeat = {500ms, 3s}, .client_bytes_max = 200'000, .answers_bytes_max = 1'500'000};
     for_each_seed([&](Seed seed) { live_with_answers(seed, options); }, 60);
 }
 
-TEST_CASE("RoomManager: an answer that is not taken costs what it says, and ends with its client",
+TEST_CASE("RoomManager: an answer that is not read counts its bytes, and ends with its client",
           "[room][room_large][sim]") {
     RoomWorld w{Seed{1}, {.answers_bytes_max = 4'000'000}};
     w.world.network().window_bytes(10'000);
@@ -212,7 +214,7 @@ TEST_CASE("RoomManager: an answer that is not taken costs what it says, and ends
     CHECK(bob.document() == state_of(w.rooms()));
 }
 
-TEST_CASE("RoomManager: who takes its answer slowly gives its place to those who wait",
+TEST_CASE("RoomManager: a client that reads its answer slowly yields to clients that wait",
           "[room][room_large][sim]") {
     RoomWorld w{Seed{1}, {.answers_bytes_max = 4'000'000}};
     w.world.network().window_bytes(100'000);
@@ -254,7 +256,7 @@ TEST_CASE("RoomManager: who takes its answer slowly gives its place to those who
     CHECK(w.rooms().counters().refused >= 2);
 }
 
-TEST_CASE("RoomManager: who takes its answer slowly has it in the end, where nobody waits",
+TEST_CASE("RoomManager: a client that reads its answer slowly completes when no client waits",
           "[room][room_large][sim]") {
     RoomWorld w{Seed{1}, {.answers_bytes_max = 4'000'000, .piece_bytes_max = 4096}};
     w.world.network().window_bytes(20'000);
@@ -308,7 +310,7 @@ struct Taker {
 
 }  // namespace
 
-TEST_CASE("RoomManager: a long update that everybody takes does not have its document merged",
+TEST_CASE("RoomManager: a long update that all clients accept does not merge its document",
           "[room][room_large][unit]") {
     ManualLoop loop;
     RoomManager rooms{MemoryRooms{}, EveryoneEdits{}, RoomOptions{}, NoObserver{}, AskedDocument{}};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: rooms lose nothing, and show nothing that is not durable, whatever happens in which order.
+// Goal: rooms lose no change, and show no change before it is durable, in any order of events.
 // Method: a server, its storage and its clients in simulated worlds, with virtual half hours.
 #include <belay/room/room_manager.hpp>
 
@@ -11,7 +11,7 @@
 using namespace belay;
 using namespace belay_test;
 using namespace std::chrono_literals;
-using Told = std::vector<std::string>;
+using Recorded = std::vector<std::string>;
 
 TEST_CASE_METHOD(RoomOfTwo,
                  "RoomManager: two editors see each other's edits, a late one everything",
@@ -28,10 +28,10 @@ TEST_CASE_METHOD(RoomOfTwo,
     CHECK(carol.document() == alice.document());
     CHECK(w.rooms().counters().updates == 2);
     CHECK(w.rooms().stats("board")->clients == 3);
-    CHECK(w.told == Told{});
+    CHECK(w.told == Recorded{});
 }
 
-TEST_CASE("RoomManager: offline edits of both sides meet", "[room][room_manager][sim]") {
+TEST_CASE("RoomManager: offline edits of two clients are merged", "[room][room_manager][sim]") {
     RoomWorld w;
     RoomEditor alice{w, "alice", 1};
     RoomEditor bob{w, "bob", 2};
@@ -50,7 +50,7 @@ TEST_CASE("RoomManager: offline edits of both sides meet", "[room][room_manager]
 
 // ---- loading -----------------------------------------------------------------------------------
 
-TEST_CASE("RoomManager: one load for all who come meanwhile", "[room][room_manager][sim]") {
+TEST_CASE("RoomManager: clients that arrive during a load share it", "[room][room_manager][sim]") {
     RoomWorld w;
     w.disk.load_takes = 10s;
     RoomEditor alice{w, "alice", 1};
@@ -68,7 +68,7 @@ TEST_CASE("RoomManager: one load for all who come meanwhile", "[room][room_manag
     CHECK(bob.document() == alice.document());
 }
 
-TEST_CASE("RoomManager: a failed load refuses with 1013, and never saves an empty document",
+TEST_CASE("RoomManager: a failed load closes with 1013, and never saves an empty document",
           "[room][room_manager][sim]") {
     RoomWorld w;
     RoomEditor alice{w, "alice", 1};
@@ -85,14 +85,14 @@ TEST_CASE("RoomManager: a failed load refuses with 1013, and never saves an empt
     CHECK(bob.closed_with == 1013);
     CHECK(w.disk.saves == 1);
     CHECK(w.rooms().rooms() == 0);
-    CHECK(w.told == Told{"failed board: the stored snapshot is damaged",
-                         "refused board bob: the room is not loaded"});
+    CHECK(w.told == Recorded{"failed board: the stored snapshot is damaged",
+                             "refused board bob: the room is not loaded"});
     w.dial(bob);
     CHECK(bob.document() == state_of(w.rooms()));
     CHECK(bob.has(typed(1, 0, "precious")));
 }
 
-TEST_CASE("RoomManager: a load that hangs ends in 1013, and its late answer in nothing",
+TEST_CASE("RoomManager: a load that hangs ends in 1013, and its late answer is ignored",
           "[room][room_manager][sim]") {
     RoomWorld w;
     w.disk.hang_loads = 1;
@@ -112,14 +112,14 @@ TEST_CASE("RoomManager: a load that hangs ends in 1013, and its late answer in n
     CHECK(state_of(w.rooms()) == alice.document());
 }
 
-TEST_CASE("RoomManager: a room that is asked for after idle hours has its time to load",
+TEST_CASE("RoomManager: a room opened after idle hours still has its full time to load",
           "[room][room_manager][sim]") {
     RoomWorld w;
     w.disk.load_takes = 10s;
     w.run(3h);
     REQUIRE(w.rooms().get_or_create_room("board"));
     w.run(9s);
-    CHECK(w.told == Told{});
+    CHECK(w.told == Recorded{});
     CHECK_FALSE(w.rooms().stats("board")->loaded);
     w.run(2s);
     CHECK(w.rooms().stats("board")->loaded);
@@ -135,16 +135,17 @@ TEST_CASE("RoomManager: stop during a load", "[room][room_manager][sim]") {
     w.run(1s);
     CHECK(alice.closed_with == 1001);
     w.run(5s);
-    CHECK(w.told == Told{"stopped: "});
+    CHECK(w.told == Recorded{"stopped: "});
     w.run(10s);
     CHECK(w.told.size() == 1);
 }
 
 // ---- durable, then shown -----------------------------------------------------------------------
 
-TEST_CASE_METHOD(RoomOfTwo,
-                 "RoomManager: nobody sees a change before it is durable, its author gone or not",
-                 "[room][room_manager][sim]") {
+TEST_CASE_METHOD(
+    RoomOfTwo,
+    "RoomManager: a change is visible only when it is durable, also when its author has left",
+    "[room][room_manager][sim]") {
     RoomEditor carol{w, "carol", 3};
     w.disk.flush_takes = 200ms;
     alice.type("x");
@@ -161,7 +162,7 @@ TEST_CASE_METHOD(RoomOfTwo,
     CHECK(carol.has(typed(1, 0, "x")));
 }
 
-TEST_CASE("RoomManager: after a failed flush nothing unflushed is kept or shown",
+TEST_CASE("RoomManager: after a failed flush no unflushed change is kept or shown",
           "[room][room_manager][sim]") {
     for (const bool keeps : {false, true}) {
         RoomWorld w;
@@ -194,7 +195,7 @@ TEST_CASE("RoomManager: after a failed flush nothing unflushed is kept or shown"
 }
 
 TEST_CASE_METHOD(RoomOfTwo,
-                 "RoomManager: what is appended during a flush that fails is lost with it",
+                 "RoomManager: a change that is appended during a failing flush is lost with it",
                  "[room][room_manager][sim]") {
     w.disk.fail_flushes = 1;
     w.disk.flush_takes = 50ms;
@@ -210,7 +211,7 @@ TEST_CASE_METHOD(RoomOfTwo,
     CHECK(alice.has(typed(2, 0, "b")));
 }
 
-TEST_CASE("RoomManager: with a full disk rooms are readable, and edits come when there is room",
+TEST_CASE("RoomManager: with a full disk rooms are readable, and edits resume when space is free",
           "[room][room_manager][sim]") {
     RoomWorld w;
     RoomEditor alice{w, "alice", 1};
@@ -228,7 +229,7 @@ TEST_CASE("RoomManager: with a full disk rooms are readable, and edits come when
     CHECK(bob.has(typed(1, 6, "during")));
 }
 
-TEST_CASE("RoomManager: a room whose first change was refused takes the next",
+TEST_CASE("RoomManager: a room whose first change was rejected accepts the next one",
           "[room][room_manager][sim]") {
     RoomWorld w;
     w.requests["bob"] = {.board = "other", .token = "bob", .ip = "bob"};
@@ -250,7 +251,7 @@ TEST_CASE("RoomManager: a room whose first change was refused takes the next",
     CHECK(state_of(w.rooms()) == alice.document());
 }
 
-TEST_CASE_METHOD(RoomOfOne, "RoomManager: a flush that is never answered is a failed one",
+TEST_CASE_METHOD(RoomOfOne, "RoomManager: a flush that is never answered counts as failed",
                  "[room][room_manager][sim]") {
     w.disk.flush_takes = 1h;
     alice.type("x");
@@ -263,7 +264,7 @@ TEST_CASE_METHOD(RoomOfOne, "RoomManager: a flush that is never answered is a fa
     CHECK(state_of(w.rooms()) == alice.document());
 }
 
-TEST_CASE("RoomManager: one flush for all changes of a turn", "[room][room_manager][sim]") {
+TEST_CASE("RoomManager: one flush stores all changes of a turn", "[room][room_manager][sim]") {
     RoomWorld w;
     w.world.network().latency(1ms, 1ms);
     RoomEditor alice{w, "alice", 1};
@@ -277,9 +278,10 @@ TEST_CASE("RoomManager: one flush for all changes of a turn", "[room][room_manag
 
 // ---- saving and letting go ---------------------------------------------------------------------
 
-TEST_CASE_METHOD(RoomOfOne,
-                 "RoomManager: saved 5 s after the last change, and at most 30 s after the first",
-                 "[room][room_manager][sim]") {
+TEST_CASE_METHOD(
+    RoomOfOne,
+    "RoomManager: a room is saved 5 s after its last change, and at most 30 s after the first",
+    "[room][room_manager][sim]") {
     alice.type("x");
     w.run(4900ms);
     CHECK(w.disk.saves == 0);
@@ -297,8 +299,9 @@ TEST_CASE_METHOD(RoomOfOne,
     CHECK(w.disk.saves == 2);
 }
 
-TEST_CASE("RoomManager: one save of a room under way, and a failed one again, later and later",
-          "[room][room_manager][sim]") {
+TEST_CASE(
+    "RoomManager: a room has one save at a time, and retries a failed one with growing delays",
+    "[room][room_manager][sim]") {
     RoomWorld w;
     RoomEditor alice{w, "alice", 1};
     alice.dial();
@@ -323,7 +326,7 @@ TEST_CASE("RoomManager: one save of a room under way, and a failed one again, la
     CHECK_FALSE(w.rooms().stats("board")->dirty);
 }
 
-TEST_CASE("RoomManager: a crowd of saves does not hold up a flush", "[room][room_manager][sim]") {
+TEST_CASE("RoomManager: many saves do not delay a flush", "[room][room_manager][sim]") {
     RoomWorld w{Seed{1}, {.saves_max = 3}};
     w.disk.save_takes = 100ms;
     const auto edit = [&](std::uint64_t author) {
@@ -340,7 +343,7 @@ TEST_CASE("RoomManager: a crowd of saves does not hold up a flush", "[room][room
     w.run(3s);
     CHECK(w.disk.saves == 50);
     CHECK(w.disk.saving_max == 3);
-    SECTION("what came while a save waited is in it") {
+    SECTION("a save includes changes that arrived while it waited") {
         edit(2);
         w.run(4500ms);
         for (int i = 0; i < 50; ++i) {
@@ -356,14 +359,14 @@ TEST_CASE("RoomManager: a crowd of saves does not hold up a flush", "[room][room
         REQUIRE(state);
         CHECK(yjs::validate(state->update)->structs == 3);
     }
-    SECTION("those that fail make room for others") {
+    SECTION("failed saves free their place") {
         w.disk.fail_saves = 7;
         edit(2);
         w.run(10min);
         CHECK(w.disk.saves == 107);
         CHECK(w.disk.saving_max == 3);
     }
-    SECTION("at the end there is nothing that it could hold up") {
+    SECTION("at the stop there is no flush to delay") {
         edit(2);
         w.run(1s);
         w.rooms().stop();
@@ -371,7 +374,7 @@ TEST_CASE("RoomManager: a crowd of saves does not hold up a flush", "[room][room
         CHECK(w.rooms().rooms() == 0);
         CHECK(w.disk.saves == 100);
     }
-    SECTION("none waits for a room that is gone") {
+    SECTION("no save waits for a room that was evicted") {
         w.disk.save_takes = 1h;
         edit(2);
         w.run(1min);
@@ -381,10 +384,9 @@ TEST_CASE("RoomManager: a crowd of saves does not hold up a flush", "[room][room
     }
 }
 
-TEST_CASE_METHOD(
-    RoomOfOne,
-    "RoomManager: a save covers what the document has, and nothing that waits for a flush",
-    "[room][room_manager][sim]") {
+TEST_CASE_METHOD(RoomOfOne,
+                 "RoomManager: a save covers applied changes, not those that wait for a flush",
+                 "[room][room_manager][sim]") {
     alice.type("a");
     w.run(4500ms);
     w.disk.flush_takes = 1s;
@@ -392,7 +394,7 @@ TEST_CASE_METHOD(
     alice.type("b");  // waits when the save begins, and is durable when it ends
     w.run(2700ms);
     CHECK(w.disk.saves == 1);
-    CHECK(w.told == Told{});
+    CHECK(w.told == Recorded{});
     w.world.restart(w.server);
     RoomEditor reader{w, "reader", 2};
     reader.dial();
@@ -415,7 +417,7 @@ TEST_CASE("RoomManager: a save that is never answered counts as failed",
     CHECK_FALSE(w.rooms().stats("board")->dirty);
 }
 
-TEST_CASE("RoomManager: let go 30 minutes after the last client, at the sweep",
+TEST_CASE("RoomManager: a room is evicted at the first sweep 30 minutes after its last client left",
           "[room][room_manager][sim]") {
     RoomWorld w;
     RoomEditor alice{w, "alice", 1};
@@ -436,7 +438,7 @@ TEST_CASE("RoomManager: let go 30 minutes after the last client, at the sweep",
     CHECK(state_of(w.rooms()) == alice.document());
 }
 
-TEST_CASE_METHOD(RoomOfOne, "RoomManager: a client that comes meanwhile keeps the room",
+TEST_CASE_METHOD(RoomOfOne, "RoomManager: a client that arrives before the sweep keeps the room",
                  "[room][room_manager][sim]") {
     alice.hang_up();
     w.run(29min);
@@ -451,7 +453,7 @@ TEST_CASE_METHOD(RoomOfOne, "RoomManager: a client that comes meanwhile keeps th
     CHECK(alice.closed_with == 0);
 }
 
-TEST_CASE_METHOD(RoomOfOne, "RoomManager: what cannot be saved is never let go",
+TEST_CASE_METHOD(RoomOfOne, "RoomManager: a room that cannot be saved is never evicted",
                  "[room][room_manager][sim]") {
     w.disk.fail_saves = 1'000'000;
     alice.type("x");
@@ -464,7 +466,7 @@ TEST_CASE_METHOD(RoomOfOne, "RoomManager: what cannot be saved is never let go",
     CHECK(w.rooms().rooms() == 0);
 }
 
-TEST_CASE_METHOD(RoomOfOne, "RoomManager: a join while the last save is under way",
+TEST_CASE_METHOD(RoomOfOne, "RoomManager: a client may join while the last save is running",
                  "[room][room_manager][sim]") {
     RoomEditor bob{w, "bob", 2};
     w.disk.fail_saves = 1'000'000;
@@ -495,7 +497,7 @@ TEST_CASE_METHOD(RoomOfOne,
     CHECK(w.rooms().rooms() == 0);
 }
 
-TEST_CASE("RoomManager: saves a room that holds up the log", "[room][room_manager][sim]") {
+TEST_CASE("RoomManager: a room that holds up the log is saved", "[room][room_manager][sim]") {
     RoomWorld w;
     RoomEditor alice{w, "alice", 1};
     w.requests["alice"] = {.board = "old", .token = "alice"};
@@ -515,7 +517,7 @@ TEST_CASE("RoomManager: saves a room that holds up the log", "[room][room_manage
 
 // ---- stop, restart -----------------------------------------------------------------------------
 
-TEST_CASE("RoomManager::stop makes all durable, saves it, says 1001 and tells",
+TEST_CASE("RoomManager::stop flushes, saves, closes clients with 1001 and notifies the observer",
           "[room][room_manager][sim]") {
     RoomWorld w;
     RoomEditor alice{w, "alice", 1};
@@ -532,7 +534,7 @@ TEST_CASE("RoomManager::stop makes all durable, saves it, says 1001 and tells",
     CHECK(alice.closed_with == 1001);
     CHECK(w.told.empty());
     w.run(5s);
-    CHECK(w.told == Told{"stopped: "});
+    CHECK(w.told == Recorded{"stopped: "});
     CHECK(w.rooms().rooms() == 0);
     CHECK(w.disk.saves == 2);
     RoomEditor late{w, "late", 3};
@@ -553,11 +555,11 @@ TEST_CASE_METHOD(RoomOfOne, "RoomManager::stop does not wait for ever",
     w.run(19s);
     CHECK(w.told.empty());
     w.run(2s);
-    CHECK(w.told == Told{"stopped: there was no answer in time"});
+    CHECK(w.told == Recorded{"stopped: there was no answer in time"});
     CHECK(w.rooms().rooms() == 0);
 }
 
-TEST_CASE("RoomManager::stop: a client that takes no goodbye is no failure",
+TEST_CASE("RoomManager::stop: a client that does not read the close is no failure",
           "[room][room_manager][sim]") {
     RoomWorld w{Seed{1}, {.stop_within = 1s, .linger_max = 5s}};
     RoomEditor alice{w, "alice", 1};
@@ -573,7 +575,7 @@ TEST_CASE("RoomManager::stop: a client that takes no goodbye is no failure",
     CHECK(w.told.back() == "stopped: ");
 }
 
-TEST_CASE_METHOD(RoomOfOne, "RoomManager::stop tells what could not be saved",
+TEST_CASE_METHOD(RoomOfOne, "RoomManager::stop reports a failed save",
                  "[room][room_manager][sim]") {
     alice.type("x");
     w.run(1s);
@@ -588,7 +590,7 @@ TEST_CASE_METHOD(RoomOfOne, "RoomManager::stop tells what could not be saved",
     CHECK(state_of(w.rooms()) == alice.document());
 }
 
-TEST_CASE_METHOD(RoomOfTwo, "RoomManager: what was seen before a crash is there after it",
+TEST_CASE_METHOD(RoomOfTwo, "RoomManager: a visible change survives a crash",
                  "[room][room_manager][sim]") {
     alice.type("x");
     w.run(100ms);
@@ -623,7 +625,7 @@ TEST_CASE_METHOD(RoomOfOne,
     CHECK(bob.synced);
 }
 
-TEST_CASE("RoomManager: tells of a history that began apart, and joins it",
+TEST_CASE("RoomManager: a client with a separate history is merged, and reported as a divergence",
           "[room][room_manager][sim]") {
     RoomWorld w;
     RoomEditor alice{w, "alice", 1};
@@ -632,7 +634,7 @@ TEST_CASE("RoomManager: tells of a history that began apart, and joins it",
     w.dial(alice);
     bob.type("y");
     w.dial(bob);
-    CHECK(w.told == Told{"divergence bob"});
+    CHECK(w.told == Recorded{"divergence bob"});
     CHECK(alice.document() == bob.document());
     w.dial(bob);
     CHECK(w.told.size() == 1);
@@ -640,7 +642,7 @@ TEST_CASE("RoomManager: tells of a history that began apart, and joins it",
 
 // ---- commands ----------------------------------------------------------------------------------
 
-TEST_CASE("RoomManager: the server's own edits, frames and goodbyes", "[room][room_manager][sim]") {
+TEST_CASE("RoomManager: the server's own edits, frames and closes", "[room][room_manager][sim]") {
     RoomWorld w;
     TestRooms& rooms = w.rooms();
     CHECK(rooms.apply_update("board", typed(9, 0, "x")) == RoomErrc::unknown_room);
@@ -684,8 +686,7 @@ TEST_CASE("RoomManager: the server's own edits, frames and goodbyes", "[room][ro
     CHECK_FALSE(rooms.get_or_create_room(""));
 }
 
-TEST_CASE("RoomManager: a room whose updates nobody here understands",
-          "[room][room_manager][sim]") {
+TEST_CASE("RoomManager: a room of opaque updates", "[room][room_manager][sim]") {
     sim::World world{Seed{5}};
     sim::Host& server = world.host("server");
     RoomManager rooms{MemoryRooms{}, EveryoneEdits{}, RoomOptions{}, NoObserver{},

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: each hook is heard, with the manager in front or without. Method: observers in all forms.
+// Goal: each hook is called, with and without the manager as first parameter. Method: observers
+// in all forms.
 #include <belay/room/room_observer.hpp>
 
 #include <functional>
@@ -15,15 +16,15 @@
 using namespace belay;
 using namespace belay_test;
 using namespace std::chrono_literals;
-using Told = std::vector<std::string>;
+using Recorded = std::vector<std::string>;
 
 namespace {
 
-struct CountingRoomEar {
+struct CountingRoomObserver {
     int stopped = 0;
     void on_stopped(std::error_code) { ++stopped; }
 };
-struct RoomEarWithRooms {
+struct RoomObserverWithManager {
     int* stopped;
     void on_stopped(auto& rooms, std::error_code) { *stopped += rooms.rooms() == 0 ? 1 : 100; }
 };
@@ -42,19 +43,19 @@ void stop_one(O observer) {
 
 }  // namespace
 
-TEST_CASE("RoomManager tells observers in all forms", "[room][room_observer][unit]") {
-    CountingRoomEar ear;
+TEST_CASE("RoomManager accepts observers in all forms", "[room][room_observer][unit]") {
+    CountingRoomObserver ear;
     int with = 0;
     stop_one(std::ref(ear));
-    stop_one(RoomEarWithRooms{&with});
+    stop_one(RoomObserverWithManager{&with});
     stop_one(NoObserver{});
-    stop_one(CountingRoomEar{});
-    stop_one(Tee{std::ref(ear), RoomEarWithRooms{&with}});
+    stop_one(CountingRoomObserver{});
+    stop_one(Tee{std::ref(ear), RoomObserverWithManager{&with}});
     CHECK(ear.stopped == 2);
     CHECK(with == 2);
 }
 
-TEST_CASE_METHOD(RoomOfOne, "RoomManager tells what becomes of rooms and clients, in order",
+TEST_CASE_METHOD(RoomOfOne, "RoomManager notifies of events of rooms and clients, in order",
                  "[room][room_observer][sim]") {
     RoomEditor bob{w, "bob", 2};
     w.dial(bob);
@@ -64,7 +65,7 @@ TEST_CASE_METHOD(RoomOfOne, "RoomManager tells what becomes of rooms and clients
     w.run(1s);
     alice.type("three");
     w.run(4900ms);
-    CHECK(w.events == Told{"loaded board 0", "joined board alice 1", "joined board bob 2"});
+    CHECK(w.events == Recorded{"loaded board 0", "joined board alice 1", "joined board bob 2"});
     w.disk.save_takes = 2s;
     w.run(1s);
     CHECK(w.events.back() == "changed board 2");  // once for all
@@ -75,19 +76,19 @@ TEST_CASE_METHOD(RoomOfOne, "RoomManager tells what becomes of rooms and clients
     w.run(1min);
     w.rooms().remove_client(w.last_client);
     w.run(1s);
-    CHECK(w.events == Told{"left board alice 1", "left board bob 0"});
+    CHECK(w.events == Recorded{"left board alice 1", "left board bob 0"});
     w.run(1h);
     CHECK(w.events.back() == "unloaded board 0");
     CHECK(w.events.size() == 3);
 }
 
-TEST_CASE_METHOD(RoomOfOne, "RoomManager: a save that fails tells of its changes once",
+TEST_CASE_METHOD(RoomOfOne, "RoomManager: a failed save reports its changes once",
                  "[room][room_observer][sim]") {
     w.events.clear();
     w.disk.fail_saves = 2;
     alice.type("x");
     w.run(1min);
-    CHECK(w.events == Told{"changed board 1", "saved board 1"});
+    CHECK(w.events == Recorded{"changed board 1", "saved board 1"});
     w.events.clear();
     // Loaded again: the room was here all the time.
     w.disk.fail_flushes = 1;
@@ -95,10 +96,10 @@ TEST_CASE_METHOD(RoomOfOne, "RoomManager: a save that fails tells of its changes
     w.dial(bob);
     bob.type("y");
     w.run(1min);
-    CHECK(w.events == Told{"joined board bob 2", "left board bob 1"});
+    CHECK(w.events == Recorded{"joined board bob 2", "left board bob 1"});
 }
 
-TEST_CASE("RoomManager: whoever joined leaves, and rooms that came go, whatever the reason",
+TEST_CASE("RoomManager: on_left follows each on_joined, and on_unloaded each on_loaded",
           "[room][room_observer][sim]") {
     RoomWorld w;
     RoomEditor alice{w, "alice", 1};
@@ -111,26 +112,26 @@ TEST_CASE("RoomManager: whoever joined leaves, and rooms that came go, whatever 
     dial_both();
     w.rooms().erase("board", Completion<PersistenceError>{[](auto) noexcept {}});
     w.run(1s);
-    CHECK(w.events == Told{"left board bob 1", "left board alice 0", "unloaded board 0"});
+    CHECK(w.events == Recorded{"left board bob 1", "left board alice 0", "unloaded board 0"});
     dial_both();
     w.rooms().reset("board", Completion<PersistenceError>{[](auto) noexcept {}});
     w.run(1s);
-    CHECK(w.events == Told{"left board bob 1", "left board alice 0", "unloaded board 0"});
+    CHECK(w.events == Recorded{"left board bob 1", "left board alice 0", "unloaded board 0"});
     // Who is refused has not joined; what was not loaded does not go.
     w.rights.grants["bob"] = {"bob", Access::none, forever};
     w.disk.fail_loads = 1;
     dial_both();
-    CHECK(w.events == Told{});
+    CHECK(w.events == Recorded{});
     dial_both();
     alice.type("x");
     w.run(1s);
     w.rooms().stop();
     w.run(1s);
     CHECK(w.events ==
-          Told{"left board alice 0", "changed board 0", "saved board 0", "unloaded board 0"});
+          Recorded{"left board alice 0", "changed board 0", "saved board 0", "unloaded board 0"});
 }
 
-TEST_CASE("RoomManager: a hook may destroy it", "[room][room_observer][unit]") {
+TEST_CASE("RoomManager: a hook may destroy the manager", "[room][room_observer][unit]") {
     sim::World world{Seed{1}};
     sim::Host& server = world.host("server");
     struct Ender {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: rooms are erased, begun anew, listed, exported and imported whatever else happens to them,
-// and each of these is answered once, when it is done. Method: servers in simulated worlds; over a
-// log every crash of a scripted life.
+// Goal: rooms can be erased, reset, listed, exported and imported at any time, and each call is
+// answered once, when it is done. Method: servers in simulated worlds; over a log, a crash at
+// every operation of a scripted workload.
 #include <belay/room/room_manager.hpp>
 
 #include <belay/drive/manual_loop.hpp>
@@ -15,13 +15,13 @@
 using namespace belay;
 using namespace belay_test;
 using namespace std::chrono_literals;
-using Told = std::vector<std::string>;
+using Recorded = std::vector<std::string>;
 
 namespace {
 
 /// What calls were answered, in their order.
 struct Answered {
-    Told said{};
+    Recorded said{};
     std::optional<Result<std::optional<StoredRoom>, PersistenceError>> room{};
     std::optional<Result<std::vector<std::string>, PersistenceError>> rooms{};
 
@@ -51,8 +51,8 @@ struct Answered {
 struct Calls {
     Answered calls{};
 };
-struct OfficeOfOne : Calls, RoomOfOne {};
-struct OfficeOfTwo : Calls, RoomOfTwo {};
+struct RoomOfOneWithCalls : Calls, RoomOfOne {};
+struct RoomOfTwoWithCalls : Calls, RoomOfTwo {};
 
 bool has(const StoredRoom& room, BytesView update) {
     YjsDocument document;
@@ -68,9 +68,10 @@ std::string epoch_of(TestRooms& rooms) { return rooms.stats("board")->epoch; }
 
 // ---- erase -------------------------------------------------------------------------------------
 
-TEST_CASE_METHOD(OfficeOfTwo,
-                 "RoomManager::erase ends a room, its clients with 4410, and what is stored of it",
-                 "[room][room_office][sim]") {
+TEST_CASE_METHOD(
+    RoomOfTwoWithCalls,
+    "RoomManager::erase deletes a room and its storage, and closes its clients with 4410",
+    "[room][room_office][sim]") {
     const Bytes said = alice.type("secret");
     w.run(10s);
     REQUIRE(w.disk.saves == 1);
@@ -78,13 +79,13 @@ TEST_CASE_METHOD(OfficeOfTwo,
     w.run(1s);
     w.rooms().erase("board", calls.error("erase"));
     w.run(1s);
-    CHECK(calls.said == Told{"erase: done"});
+    CHECK(calls.said == Recorded{"erase: done"});
     CHECK(alice.closed_with == 4410);
     CHECK(bob.closed_with == 4410);
     CHECK_FALSE(stored_of(w.disk));
     CHECK(w.rooms().rooms() == 0);
     CHECK(w.rooms().clients() == 0);
-    CHECK(w.told == Told{});
+    CHECK(w.told == Recorded{});
     w.run(1min);
     CHECK(w.disk.saves == 1);
     RoomEditor carol{w, "carol", 3};
@@ -96,8 +97,8 @@ TEST_CASE_METHOD(OfficeOfTwo,
 }
 
 TEST_CASE_METHOD(
-    OfficeOfOne,
-    "RoomManager::erase: of nothing, twice at once, of a bad id, of one that is stopped",
+    RoomOfOneWithCalls,
+    "RoomManager::erase: a missing room, two calls at once, a bad id, a stopped manager",
     "[room][room_office][sim]") {
     alice.type("x");
     w.run(1s);
@@ -105,7 +106,7 @@ TEST_CASE_METHOD(
     w.rooms().erase("board", calls.error("once"));
     w.rooms().erase("board", calls.error("twice"));
     w.rooms().erase("", calls.error("empty"));
-    CHECK(calls.said == Told{});  // never inside of the call
+    CHECK(calls.said == Recorded{});  // never inside of the call
     w.run(1s);
     CHECK(calls.said.size() == 4);
     CHECK(calls.said.front().starts_with("empty: the id of the room is not"));
@@ -133,7 +134,7 @@ TEST_CASE("RoomManager::erase during a load", "[room][room_office][sim]") {
     w.dial(bob);
     w.rooms().erase("board", calls.error("erase"));
     w.run(1s);
-    CHECK(calls.said == Told{"erase: done"});
+    CHECK(calls.said == Recorded{"erase: done"});
     CHECK(bob.closed_with == 4410);
     CHECK_FALSE(stored_of(w.disk));
     w.run(1min);
@@ -141,8 +142,8 @@ TEST_CASE("RoomManager::erase during a load", "[room][room_office][sim]") {
     CHECK_FALSE(stored_of(w.disk));
 }
 
-TEST_CASE_METHOD(OfficeOfOne,
-                 "RoomManager::erase during a save: its late answer brings nothing back",
+TEST_CASE_METHOD(RoomOfOneWithCalls,
+                 "RoomManager::erase during a save: the late answer of the save restores nothing",
                  "[room][room_office][sim]") {
     w.disk.save_takes = 10s;
     alice.type("x");
@@ -150,14 +151,15 @@ TEST_CASE_METHOD(OfficeOfOne,
     REQUIRE(w.disk.saving == 1);
     w.rooms().erase("board", calls.error("erase"));
     w.run(1s);
-    CHECK(calls.said == Told{"erase: done"});
+    CHECK(calls.said == Recorded{"erase: done"});
     w.run(1min);
     CHECK(w.disk.saving == 0);
     CHECK_FALSE(stored_of(w.disk));
-    CHECK(w.told == Told{});
+    CHECK(w.told == Recorded{});
 }
 
-TEST_CASE("RoomManager::erase while a room is let go, saved first", "[room][room_office][sim]") {
+TEST_CASE("RoomManager::erase of a room that is saved before its eviction",
+          "[room][room_office][sim]") {
     RoomOptions options;
     options.save_after = options.save_within = 2h;
     RoomWorld w{Seed{1}, options};
@@ -172,12 +174,12 @@ TEST_CASE("RoomManager::erase while a room is let go, saved first", "[room][room
     REQUIRE(w.disk.saving == 1);
     w.rooms().erase("board", calls.error("erase"));
     w.run(1min);
-    CHECK(calls.said == Told{"erase: done"});
+    CHECK(calls.said == Recorded{"erase: done"});
     CHECK(w.rooms().rooms() == 0);
     CHECK_FALSE(stored_of(w.disk));
 }
 
-TEST_CASE_METHOD(OfficeOfOne, "RoomManager::erase with changes that are being flushed",
+TEST_CASE_METHOD(RoomOfOneWithCalls, "RoomManager::erase with changes that are being flushed",
                  "[room][room_office][sim]") {
     w.disk.flush_takes = 3s;
     alice.type("under way");
@@ -187,16 +189,17 @@ TEST_CASE_METHOD(OfficeOfOne, "RoomManager::erase with changes that are being fl
     w.rooms().import_room("board", {.updates = {typed(9, 0, "import")}}, calls.error("import"));
     w.rooms().erase("board", calls.error("erase"));
     w.run(1s);
-    CHECK(calls.said == Told{"import: the room was erased"});
+    CHECK(calls.said == Recorded{"import: the room was erased"});
     CHECK(alice.closed_with == 4410);
     w.run(10s);
     CHECK(calls.said.back() == "erase: done");
     CHECK_FALSE(stored_of(w.disk));
 }
 
-TEST_CASE_METHOD(OfficeOfOne,
-                 "RoomManager::erase: who comes before it is stored waits, and finds nothing",
-                 "[room][room_office][sim]") {
+TEST_CASE_METHOD(
+    RoomOfOneWithCalls,
+    "RoomManager::erase: a client that arrives before it is durable waits, then gets an empty room",
+    "[room][room_office][sim]") {
     const Bytes said = alice.type("secret");
     w.run(1s);
     w.disk.flush_takes = 5s;
@@ -207,7 +210,7 @@ TEST_CASE_METHOD(OfficeOfOne,
     CHECK_FALSE(bob.synced);
     CHECK(w.disk.loads == 1);
     w.run(5s);
-    CHECK(calls.said == Told{"erase: done"});
+    CHECK(calls.said == Recorded{"erase: done"});
     CHECK(bob.synced);
     CHECK_FALSE(bob.has(said));
     // Another one, meanwhile, ends those who wait, too.
@@ -221,14 +224,13 @@ TEST_CASE_METHOD(OfficeOfOne,
     w.run(1s);
     CHECK(carol.closed_with == 4410);
     w.run(20s);
-    CHECK(calls.said == Told{"erase: done", "again: done", "and again: done"});
+    CHECK(calls.said == Recorded{"erase: done", "again: done", "and again: done"});
     CHECK_FALSE(stored_of(w.disk));
 }
 
-TEST_CASE_METHOD(
-    OfficeOfOne,
-    "RoomManager::erase whose flush fails, or that is refused: the room is as it is stored",
-    "[room][room_office][sim]") {
+TEST_CASE_METHOD(RoomOfOneWithCalls,
+                 "RoomManager::erase that fails or is rejected leaves the room as it is stored",
+                 "[room][room_office][sim]") {
     const Bytes said = alice.type("x");
     w.run(1s);
     w.disk.full = true;
@@ -251,7 +253,7 @@ TEST_CASE_METHOD(
     CHECK(bob.has(said));
 }
 
-TEST_CASE("RoomManager::stop answers what waits, and then tells that it is stopped",
+TEST_CASE("RoomManager::stop answers pending calls before it reports that it has stopped",
           "[room][room_office][sim]") {
     RoomWorld w;
     w.disk.flush_takes = 2s;
@@ -261,13 +263,13 @@ TEST_CASE("RoomManager::stop answers what waits, and then tells that it is stopp
     w.run(100ms);
     w.rooms().stop();
     w.run(1s);
-    CHECK(w.told == Told{});
+    CHECK(w.told == Recorded{});
     w.run(10s);
-    CHECK(calls.said == Told{"import: done", "erase: done"});
-    CHECK(w.told == Told{"stopped: "});
+    CHECK(calls.said == Recorded{"import: done", "erase: done"});
+    CHECK(w.told == Recorded{"stopped: "});
 }
 
-TEST_CASE("RoomManager::stop ends what is never answered", "[room][room_office][sim]") {
+TEST_CASE("RoomManager::stop ends calls that are never answered", "[room][room_office][sim]") {
     RoomWorld w;
     Answered calls;
     w.disk.hang_lists = true;
@@ -279,27 +281,26 @@ TEST_CASE("RoomManager::stop ends what is never answered", "[room][room_office][
     w.run(1s);
     w.rooms().stop();
     w.run(19s);
-    CHECK(w.told == Told{});
+    CHECK(w.told == Recorded{});
     w.run(2s);
-    CHECK(calls.said == Told{"erase: there was no answer in time"});
+    CHECK(calls.said == Recorded{"erase: there was no answer in time"});
     REQUIRE((calls.rooms && calls.room));
     CHECK(calls.rooms->error().code == RoomErrc::no_answer);
     CHECK(calls.room->error().code == RoomErrc::no_answer);
-    CHECK(w.told == Told{"stopped: "});
+    CHECK(w.told == Recorded{"stopped: "});
 }
 
 // ---- reset -------------------------------------------------------------------------------------
 
-TEST_CASE_METHOD(
-    OfficeOfOne,
-    "RoomManager::reset: clients are closed with 4409, and so is who sends the old epoch",
-    "[room][room_office][sim]") {
+TEST_CASE_METHOD(RoomOfOneWithCalls,
+                 "RoomManager::reset closes clients with 4409, also one that sends the old epoch",
+                 "[room][room_office][sim]") {
     const Bytes said = alice.type("old");
     w.run(10s);
     const std::string first = epoch_of(w.rooms());
     w.rooms().reset("board", calls.error("reset"));
     w.run(1s);
-    CHECK(calls.said == Told{"reset: done"});
+    CHECK(calls.said == Recorded{"reset: done"});
     CHECK(alice.closed_with == 4409);
     CHECK(w.rooms().rooms() == 0);
     REQUIRE(stored_of(w.disk));
@@ -324,7 +325,8 @@ TEST_CASE_METHOD(
     CHECK(w.rooms().counters().divergences == 1);
 }
 
-TEST_CASE("RoomManager::reset: who is at the door comes again", "[room][room_office][sim]") {
+TEST_CASE("RoomManager::reset: a client that waits for a load is closed with 1013, and may return",
+          "[room][room_office][sim]") {
     RoomWorld w;
     Answered calls;
     w.disk.load_takes = 5s;
@@ -336,13 +338,13 @@ TEST_CASE("RoomManager::reset: who is at the door comes again", "[room][room_off
     alice.dial();
     w.run(10s);
     CHECK(alice.synced);
-    CHECK(calls.said == Told{"reset: done"});
+    CHECK(calls.said == Recorded{"reset: done"});
     CHECK_FALSE(epoch_of(w.rooms()).empty());
 }
 
 // ---- list --------------------------------------------------------------------------------------
 
-TEST_CASE("RoomManager::list pages through what is stored", "[room][room_office][sim]") {
+TEST_CASE("RoomManager::list returns the stored rooms page by page", "[room][room_office][sim]") {
     RoomWorld w;
     Answered calls;
     for (int i = 0; i < 2500; ++i)
@@ -366,7 +368,7 @@ TEST_CASE("RoomManager::list pages through what is stored", "[room][room_office]
     CHECK(w.rooms().rooms() == 0);
 }
 
-TEST_CASE("RoomManager::list: a storage that hangs, and more calls than may wait",
+TEST_CASE("RoomManager::list: a storage that hangs, and more calls than the limit",
           "[room][room_office][sim]") {
     RoomOptions options;
     options.calls_max = 2;
@@ -380,7 +382,7 @@ TEST_CASE("RoomManager::list: a storage that hangs, and more calls than may wait
     CHECK_FALSE(calls.rooms);
     w.rooms().erase("a", calls.error("third"));
     w.run(100ms);
-    CHECK(calls.said == Told{"third: there are too many rooms or clients"});
+    CHECK(calls.said == Recorded{"third: there are too many rooms or clients"});
     w.run(2s);
     REQUIRE(calls.rooms);
     CHECK(calls.rooms->error().code == RoomErrc::no_answer);
@@ -393,8 +395,8 @@ TEST_CASE("RoomManager::list: a storage that hangs, and more calls than may wait
 
 // ---- export and import -------------------------------------------------------------------------
 
-TEST_CASE_METHOD(OfficeOfOne,
-                 "RoomManager::export_room: one that is here, one that is not, none, a damaged one",
+TEST_CASE_METHOD(RoomOfOneWithCalls,
+                 "RoomManager::export_room: a loaded, an unloaded, a missing and a damaged room",
                  "[room][room_office][sim]") {
     alice.type("one ");
     alice.type("two");
@@ -430,8 +432,8 @@ TEST_CASE_METHOD(OfficeOfOne,
     CHECK(w.rooms().rooms() == 1);
 }
 
-TEST_CASE_METHOD(OfficeOfOne,
-                 "RoomManager::import_room: what was exported comes back, with its epoch",
+TEST_CASE_METHOD(RoomOfOneWithCalls,
+                 "RoomManager::import_room restores an exported room with its epoch",
                  "[room][room_office][sim]") {
     alice.type("to keep");
     w.run(1s);
@@ -443,7 +445,7 @@ TEST_CASE_METHOD(OfficeOfOne,
     w.disk.flush_takes = 3s;
     w.rooms().import_room("board", ***calls.room, calls.error("import"));
     w.run(2s);
-    CHECK(calls.said == Told{"erase: done"});  // durable first
+    CHECK(calls.said == Recorded{"erase: done"});  // durable first
     w.run(2s);
     CHECK(calls.said.back() == "import: done");
     CHECK(epoch_of(w.rooms()) == epoch);
@@ -456,8 +458,8 @@ TEST_CASE_METHOD(OfficeOfOne,
 }
 
 TEST_CASE_METHOD(
-    OfficeOfOne,
-    "RoomManager::import_room into a room that is there is joined, and sent to its clients",
+    RoomOfOneWithCalls,
+    "RoomManager::import_room into an existing room merges, and sends the changes to its clients",
     "[room][room_office][sim]") {
     const Bytes mine = alice.type("mine");
     w.run(1s);
@@ -468,7 +470,7 @@ TEST_CASE_METHOD(
                        .updates = {typed(8, 0, "others'")}};
     w.rooms().import_room("board", content, calls.error("import"));
     w.run(1s);
-    CHECK(calls.said == Told{"import: done"});
+    CHECK(calls.said == Recorded{"import: done"});
     CHECK(alice.has(typed(7, 0, "theirs")));
     CHECK(alice.has(typed(8, 0, "others'")));
     CHECK(alice.has(mine));
@@ -482,7 +484,7 @@ TEST_CASE_METHOD(
     CHECK(w.disk.flushes == flushes);
 }
 
-TEST_CASE("RoomManager::import_room: nothing of what is refused is stored",
+TEST_CASE("RoomManager::import_room stores no part of a rejected import",
           "[room][room_office][sim]") {
     RoomOptions options;
     options.unflushed_bytes_max = 4000;
@@ -498,9 +500,9 @@ TEST_CASE("RoomManager::import_room: nothing of what is refused is stored",
                           calls.error("second"));
     CHECK(w.disk.flushes == 0);
     w.run(1s);
-    CHECK(calls.said == Told{"long: the update is beyond a limit",
-                             "second: the update is beyond a limit",
-                             "malformed: the update is malformed", "first: done"});
+    CHECK(calls.said == Recorded{"long: the update is beyond a limit",
+                                 "second: the update is beyond a limit",
+                                 "malformed: the update is malformed", "first: done"});
     REQUIRE(stored_of(w.disk));
     CHECK_FALSE(has(*stored_of(w.disk), typed(5, 0, "good")));
     w.disk.refuses = true;
@@ -529,7 +531,7 @@ TEST_CASE("RoomManager::import_room into a document that would be too large",
         "a", {.updates = {typed(1, 0, std::string(60, 'x')), typed(2, 0, std::string(60, 'y'))}},
         calls.error("import"));
     loop.poll();
-    CHECK(calls.said == Told{"import: the document is full"});
+    CHECK(calls.said == Recorded{"import: the document is full"});
     CHECK(rooms.get_state("a")->empty());
 }
 
@@ -540,7 +542,7 @@ TEST_CASE("RoomManager::import_room: the room cannot be loaded, or is erased mea
     w.disk.fail_loads = 1;
     w.rooms().import_room("board", {.updates = {typed(1, 0, "x")}}, calls.error("damaged"));
     w.run(1s);
-    CHECK(calls.said == Told{"damaged: the stored snapshot is damaged"});
+    CHECK(calls.said == Recorded{"damaged: the stored snapshot is damaged"});
     CHECK(w.rooms().rooms() == 0);
     w.disk.load_takes = 5s;
     w.rooms().import_room("board", {.updates = {typed(1, 0, "x")}}, calls.error("import"));
@@ -548,14 +550,13 @@ TEST_CASE("RoomManager::import_room: the room cannot be loaded, or is erased mea
     w.rooms().erase("board", calls.error("erase"));
     w.rooms().import_room("board", {.updates = {typed(2, 0, "y")}}, calls.error("after"));
     w.run(10s);
-    CHECK(calls.said == Told{"damaged: the stored snapshot is damaged",
-                             "import: the room was erased", "erase: done", "after: done"});
+    CHECK(calls.said == Recorded{"damaged: the stored snapshot is damaged",
+                                 "import: the room was erased", "erase: done", "after: done"});
     CHECK(has(*stored_of(w.disk), typed(2, 0, "y")));
     CHECK_FALSE(has(*stored_of(w.disk), typed(1, 0, "x")));
 }
 
-TEST_CASE("RoomManager over documents that nobody here understands: export and import",
-          "[room][room_office][unit]") {
+TEST_CASE("RoomManager over opaque documents: export and import", "[room][room_office][unit]") {
     ManualLoop loop;
     Answered calls;
     RoomManager rooms{MemoryRooms{}, EveryoneEdits{}, RoomOptions{}, NoObserver{},
@@ -566,13 +567,14 @@ TEST_CASE("RoomManager over documents that nobody here understands: export and i
     for (int i = 0; i < 3; ++i) loop.poll();
     rooms.export_room("a", calls.content());
     loop.poll();
-    CHECK(calls.said == Told{"import: done"});
+    CHECK(calls.said == Recorded{"import: done"});
     CHECK((***calls.room).snapshot == std::vector<Bytes>{Bytes(3), Bytes(4)});
 }
 
 // ---- answers -----------------------------------------------------------------------------------
 
-TEST_CASE("RoomManager: who is answered may call it, and destroy it", "[room][room_office][unit]") {
+TEST_CASE("RoomManager: a completion may call the manager, and destroy it",
+          "[room][room_office][unit]") {
     ManualLoop loop;
     Answered calls;
     using Rooms = RoomManager<MemoryRooms, EveryoneEdits>;
@@ -587,7 +589,8 @@ TEST_CASE("RoomManager: who is answered may call it, and destroy it", "[room][ro
     CHECK(rooms == nullptr);
 }
 
-TEST_CASE("RoomManager: its end drops what was not answered", "[room][room_office][unit]") {
+TEST_CASE("RoomManager: its destructor drops calls that were not answered",
+          "[room][room_office][unit]") {
     Answered calls;
     ManualLoop loop;
     {
@@ -602,7 +605,7 @@ TEST_CASE("RoomManager: its end drops what was not answered", "[room][room_offic
 
 // ---- under faults ------------------------------------------------------------------------------
 
-TEST_CASE("RoomManager: under all faults each call is answered once, and what is erased is gone",
+TEST_CASE("RoomManager: under all faults each call is answered once, and erased rooms stay erased",
           "[room][room_office][sim]") {
     for_each_seed(
         [](Seed seed) {
@@ -695,8 +698,8 @@ TEST_CASE("RoomManager: under all faults each call is answered once, and what is
 namespace {
 
 /// A life of a server over a log: what was answered, and in which states its room may be.
-struct OfficeLife {
-    explicit OfficeLife(sim::Disk& disk) {
+struct CallScript {
+    explicit CallScript(sim::Disk& disk) {
         auto opened = open_rooms(disk);
         if (!opened) return;
         ManualLoop loop;
@@ -745,7 +748,7 @@ std::string found_after(sim::Disk& disk) {
 
 }  // namespace
 
-TEST_CASE("RoomManager over a log: what a flush has failed to end the next one may end",
+TEST_CASE("RoomManager over a log: after an erase or reset fails to flush, memory and log agree",
           "[room][room_office][fault]") {
     const bool erases = GENERATE(true, false);
     CAPTURE(erases);
@@ -772,7 +775,7 @@ TEST_CASE("RoomManager over a log: what a flush has failed to end the next one m
         polls();
         rooms.import_room("a", {.updates = {two}}, calls.error("two"));
         polls();
-        CHECK(calls.said == Told{"one: done", "end: No space left on device", "two: done"});
+        CHECK(calls.said == Recorded{"one: done", "end: No space left on device", "two: done"});
         rooms.export_room("a", calls.content());
         polls();
         REQUIRE((calls.room && *calls.room && **calls.room));
@@ -788,7 +791,7 @@ TEST_CASE("RoomManager over a log: what a flush has failed to end the next one m
     CHECK(has(told, two));
 }
 
-TEST_CASE("RoomManager: who waits for an end that is not stored is sent away, to come again",
+TEST_CASE("RoomManager: a client that waits for an erase that fails is closed with 1013",
           "[room][room_office][sim]") {
     RoomWorld w;
     Answered calls;
@@ -801,7 +804,7 @@ TEST_CASE("RoomManager: who waits for an end that is not stored is sent away, to
     w.run(500ms);
     CHECK(alice.closed_with == 0);
     w.run(1s);
-    CHECK(calls.said == Told{"erase: Input/output error"});
+    CHECK(calls.said == Recorded{"erase: Input/output error"});
     CHECK(alice.closed_with == 1013);
     for (const bool comes_in : {false, true}) {
         alice.dial();
@@ -814,11 +817,11 @@ TEST_CASE("RoomManager: who waits for an end that is not stored is sent away, to
     CHECK(w.told.back() == "stopped: ");
 }
 
-TEST_CASE("RoomManager over a log: a crash at every operation leaves what was answered",
+TEST_CASE("RoomManager over a log: a crash at every operation keeps the result of answered calls",
           "[room][room_office][fault]") {
     sim::Disk whole;
     {
-        const OfficeLife life{whole};
+        const CallScript life{whole};
         CHECK(life.may_be == std::vector<std::string>{"none"});
     }
     CHECK(found_after(whole) == "none");
@@ -828,7 +831,7 @@ TEST_CASE("RoomManager over a log: a crash at every operation leaves what was an
         for (std::uint64_t loss = 0; loss < 4; ++loss) {
             sim::Disk disk;
             disk.halt_at(halt);
-            const OfficeLife life{disk};
+            const CallScript life{disk};
             Random bits{Seed{halt * 10 + loss}};
             if (loss == 0) {
                 disk.kill();

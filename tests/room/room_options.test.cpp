@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: options that contradict each other are refused when a RoomManager is made, not obeyed in
-// part.
+// Goal: a RoomManager rejects contradictory options when it is made. Method: such options.
 #include <belay/room/room_options.hpp>
 
 #include <string>
@@ -14,7 +13,7 @@
 using namespace belay;
 using namespace std::chrono_literals;
 
-TEST_CASE("RoomManager refuses to save after more than it has time for",
+TEST_CASE("RoomOptions: save_after must not be greater than save_within",
           "[room][room_options][unit]") {
     const auto said = [](const RoomOptions& options) {
         return belay_test::aborts_with([&] {
@@ -25,8 +24,7 @@ TEST_CASE("RoomManager refuses to save after more than it has time for",
     CHECK(said({.save_after = 60s, .save_within = 60s}) == "did not abort");
 }
 
-TEST_CASE("RoomManager refuses to close with codes that no WebSocket has",
-          "[room][room_options][unit]") {
+TEST_CASE("RoomOptions: close codes must be valid WebSocket codes", "[room][room_options][unit]") {
     const auto said = [](RoomCloseCodes codes) {
         return belay_test::aborts_with([&] {
             const RoomManager rooms{MemoryRooms{}, EveryoneEdits{}, {.close_codes = codes}};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what the concept takes, and what it does not. Method: the least model, and near misses.
+// Goal: RoomProtocolLike accepts its minimal model, and rejects types that lack one requirement
+// each.
 #include <belay/room/room_protocol_like.hpp>
 
 #include <belay/core/result.hpp>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: nobody who is in a room while it is loaded again stays there for ever unread, and what he
-// has said meanwhile counts. Method: loads that hang after a flush that failed, simulated worlds.
+// Goal: a client does not stay unread for ever while its room is reloaded, and its messages
+// meanwhile count. Method: loads that hang after a failed flush, in simulated worlds.
 #include <belay/room/room_manager.hpp>
 
 #include <algorithm>
@@ -50,7 +50,7 @@ struct Reload {
 
 }  // namespace
 
-TEST_CASE("RoomManager: who is in a room that is never loaded again is sent away, to come again",
+TEST_CASE("RoomManager: a reload that never ends closes its clients with 1013",
           "[room][room_reload][sim]") {
     Reload r{forever};
     const Bytes bobs = r.bob.type("of bob");
@@ -68,9 +68,8 @@ TEST_CASE("RoomManager: who is in a room that is never loaded again is sent away
     CHECK(r.ada.document() == r.carol.document());
 }
 
-TEST_CASE(
-    "RoomManager: who dies while his room is loaded again is no member for longer than others",
-    "[room][room_reload][sim]") {
+TEST_CASE("RoomManager: a client that dies during a reload is removed as soon as at other times",
+          "[room][room_reload][sim]") {
     Reload r{forever, {.answer_within = 1h}};
     for (RoomEditor* const one : {&r.bob, &r.carol})
         r.w.world.network().partition(r.w.server, one->host());
@@ -86,8 +85,7 @@ TEST_CASE(
     CHECK(flood.w.rooms().clients() == 0);
 }
 
-TEST_CASE("RoomManager: who gives signs of life while a room is loaded again is not silent",
-          "[room][room_reload][sim]") {
+TEST_CASE("RoomManager: pings during a reload keep a client alive", "[room][room_reload][sim]") {
     // Heard last almost 20 s before it began; 45 s of silence are the end.
     RoomWorld w{Seed{1}, {.answer_within = 40s}};
     RoomEditor ada{w, "ada", 1};
@@ -109,7 +107,7 @@ TEST_CASE("RoomManager: who gives signs of life while a room is loaded again is 
     CHECK(w.rooms().stats("board")->clients == 1);
 }
 
-TEST_CASE("Rooms over hocuspocus: who gives signs of life while he is judged is not silent",
+TEST_CASE("hocuspocus: pings during a check keep a client alive",
           "[room][room_reload][hocuspocus][sim]") {
     RoomWorld w{Seed{1}, {.check_within = 2min}};
     RoomEditor ada = RoomEditor::addressed(w, "ada", 1);
@@ -129,7 +127,7 @@ TEST_CASE("Rooms over hocuspocus: who gives signs of life while he is judged is 
     CHECK_FALSE(eve.open());
 }
 
-TEST_CASE("RoomManager: what was said before the end counts, though the room was loaded again",
+TEST_CASE("RoomManager: changes sent before a disconnect are applied, also after a reload",
           "[room][room_reload][sim]") {
     Reload r{5s};
     RoomEditor& one = GENERATE(true, false) ? r.bob : r.carol;
@@ -144,10 +142,8 @@ TEST_CASE("RoomManager: what was said before the end counts, though the room was
     CHECK(r.w.rooms().stats("board")->clients == 2);
 }
 
-TEST_CASE(
-    "Rooms over hocuspocus: what was said before a document was closed counts, though its "
-    "room was loaded again",
-    "[room][room_reload][hocuspocus][sim]") {
+TEST_CASE("hocuspocus: changes sent before a document was closed are applied, also after a reload",
+          "[room][room_reload][hocuspocus][sim]") {
     const bool opened_again = GENERATE(true, false);
     const bool hangs_up = GENERATE(true, false);
     CAPTURE(opened_again, hangs_up);
@@ -199,8 +195,7 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "Rooms over hocuspocus: what was said before a document was closed counts, though it "
-    "was only just opened",
+    "hocuspocus: changes sent before a document was closed are applied, also just after admission",
     "[room][room_reload][hocuspocus][sim]") {
     // It is let in while nothing of it is read, for it has said too much.
     const bool hangs_up = GENERATE(true, false);
@@ -229,7 +224,7 @@ TEST_CASE(
     CHECK(w.rooms().stats("board")->clients == 1);
 }
 
-TEST_CASE("Rooms over hocuspocus: documents that are closed and have words to be taken are bounded",
+TEST_CASE("hocuspocus: closed documents with unread changes are bounded",
           "[room][room_reload][hocuspocus][sim]") {
     RoomWorld w{Seed{1}, {.documents_per_client_max = 3}};
     RoomEditor ada{w, "ada", 1};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a target is decoded once, and what is malformed is no board. Method: targets, good and bad.
+// Goal: a request target is decoded once, and a malformed target has no room id. Method: valid
+// and invalid targets.
 #include <belay/room/room_request.hpp>
 
 #include "support/catch.hpp"
@@ -12,7 +13,7 @@ RoomRequest asked(std::string target) {
 }
 }  // namespace
 
-TEST_CASE("room_request takes board, token and epoch", "[room][room_request][unit]") {
+TEST_CASE("room_request extracts room id, token and epoch", "[room][room_request][unit]") {
     const RoomRequest r = asked("/ws/canvas/b1?token=a.b-c_d&epoch=00ff&other=1");
     CHECK(r.board == "b1");
     CHECK(r.token == "a.b-c_d");
@@ -31,7 +32,8 @@ TEST_CASE("room_request decodes once", "[room][room_request][unit]") {
     CHECK(asked("/ws/canvas/b?token=a+b%26c").token == "a b&c");
 }
 
-TEST_CASE("room_request: what is no board of a URL", "[room][room_request][unit]") {
+TEST_CASE("room_request returns no room id for invalid bytes and overlong ids",
+          "[room][room_request][unit]") {
     for (const char* board : {"%00", "a%00b", "a%0Ab", "%1F", "%7F", "%FF", "%C3", "%ED%A0%80"})
         CHECK(asked("/ws/canvas/" + std::string{board}).board.empty());
     CHECK(asked("/ws/canvas/" + std::string(part::room_id_bytes_max, 'x')).board.size() == 100);
@@ -39,8 +41,7 @@ TEST_CASE("room_request: what is no board of a URL", "[room][room_request][unit]
     CHECK(asked("/ws/canvas/" + std::string(10'000, 'x')).board.empty());
 }
 
-TEST_CASE("room_request: what is malformed is as if it had not come",
-          "[room][room_request][unit]") {
+TEST_CASE("room_request ignores malformed targets and parameters", "[room][room_request][unit]") {
     for (const char* target :
          {"", "/", "/ws/canvas", "/ws/canvas/", "/ws/canvas/a/b", "/ws/canvas/a%", "/ws/canvas/a%2",
           "/ws/canvas/a%zz", "/ws/other/a", "?token=x"}) {

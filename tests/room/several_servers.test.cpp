@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: servers that share a storage show one document, whichever of them is slow, away or new,
-// and whatever the storage forgets; nothing is covered that was not read. Method: managers and
-// clients in one simulated world, over one storage in memory.
+// Goal: servers that share a storage show one document, also when a server is slow, stopped or
+// new, or the storage loses data; no save covers an entry that was not read. Method: managers
+// and clients in one simulated world, over one storage in memory.
 #include <belay/room/room_manager.hpp>
 
 #include "support/catch.hpp"
@@ -98,7 +98,7 @@ struct AnnAndBob {
 
 }  // namespace
 
-TEST_CASE_METHOD(AnnAndBob, "servers: an edit reaches the clients of all of them, once",
+TEST_CASE_METHOD(AnnAndBob, "servers: an edit reaches the clients of all servers, once",
                  "[room][fanout]") {
     const auto cid = c.editor("cid", 3, 2);
     const Bytes a = ann->type("one");
@@ -119,7 +119,7 @@ TEST_CASE_METHOD(AnnAndBob, "servers: an edit reaches the clients of all of them
     CHECK((dan->has(a) && dan->has(b)));
 }
 
-TEST_CASE_METHOD(AnnAndBob, "servers: what is repeated, or comes out of order, changes nothing",
+TEST_CASE_METHOD(AnnAndBob, "servers: repeated or reordered entries change nothing",
                  "[room][fanout]") {
     c.store.repeats = true;
     for (int i = 0; i < 10; ++i) {
@@ -133,7 +133,8 @@ TEST_CASE_METHOD(AnnAndBob, "servers: what is repeated, or comes out of order, c
     CHECK(ann->document() == bob->document());
 }
 
-TEST_CASE("servers: who begins a room at the same time begins it once", "[room][fanout]") {
+TEST_CASE("servers: two servers that start a room at the same time start one history",
+          "[room][fanout]") {
     Cluster c;
     c.store.servers[1].deaf = c.store.servers[2].deaf = true;
     const auto ann = c.editor("ann", 1, 1);
@@ -151,7 +152,8 @@ TEST_CASE("servers: who begins a room at the same time begins it once", "[room][
     CHECK(c.rooms(1).stats("board")->epoch == detail::epoch_text(c.store.rooms.at("board").epoch));
 }
 
-TEST_CASE_METHOD(AnnAndBob, "servers: who lags covers only what it has read", "[room][fanout]") {
+TEST_CASE_METHOD(AnnAndBob, "servers: a server that lags saves only the entries that it has read",
+                 "[room][fanout]") {
     ann->type("begun");
     c.world.run_for(1s);
     c.store.deaf(2, true);
@@ -176,7 +178,9 @@ TEST_CASE_METHOD(AnnAndBob, "servers: who lags covers only what it has read", "[
     CHECK((cid->has(a) && cid->has(b)));
 }
 
-TEST_CASE_METHOD(AnnAndBob, "servers: who is trimmed behind loads, and goes on", "[room][fanout]") {
+TEST_CASE_METHOD(
+    AnnAndBob, "servers: a server whose unread entries were trimmed loads the room, and continues",
+    "[room][fanout]") {
     ann->type("begun");
     c.world.run_for(1s);
     c.store.deaf(2, true);
@@ -196,18 +200,18 @@ TEST_CASE_METHOD(AnnAndBob, "servers: who is trimmed behind loads, and goes on",
 }
 
 TEST_CASE_METHOD(AnnAndBob,
-                 "servers: a storage that was emptied in silence is found out, without an edit",
+                 "servers: a storage that was emptied silently is detected, without an edit",
                  "[room][fanout]") {
     const Bytes a = ann->type("one");
     c.world.run_for(1min);
-    SECTION("whoever has begun it lives") {}
-    SECTION("all have only loaded it") {
+    SECTION("the server that began the room is running") {}
+    SECTION("the servers have only loaded the room") {
         c.world.restart(c.host(1));
         c.world.run_for(1s);
         ann->dial();
         c.world.run_for(1s);
     }
-    SECTION("one that nobody has edited since it was given back") {
+    SECTION("the room was restored once before, without edits since") {
         c.store.wipe();
         c.world.run_for(10s);
     }
@@ -221,13 +225,13 @@ TEST_CASE_METHOD(AnnAndBob,
     CHECK((ann->has(b) && bob->online()));
 }
 
-TEST_CASE_METHOD(AnnAndBob,
-                 "servers: an edit finds it out at once, and a lost history costs few calls",
-                 "[room][fanout]") {
+TEST_CASE_METHOD(
+    AnnAndBob, "servers: an edit detects an emptied storage at once, and restoring costs few calls",
+    "[room][fanout]") {
     const Bytes a = ann->type("one");
     c.world.run_for(1min);
-    SECTION("by who has begun it") {}
-    SECTION("by who has only loaded it") {
+    SECTION("by the server that began the room") {}
+    SECTION("by a server that has only loaded it") {
         c.world.restart(c.host(1));
         c.world.run_for(1s);
         ann->dial();
@@ -249,7 +253,7 @@ TEST_CASE_METHOD(AnnAndBob,
     CHECK(c.store.servers[1].calls + c.store.servers[2].calls < 40);
 }
 
-TEST_CASE("servers: a room that is refused stands in no other's way", "[room][fanout]") {
+TEST_CASE("servers: a rejected room does not block other rooms", "[room][fanout]") {
     Cluster c;
     ServerRooms& rooms = c.rooms(1);
     for (const char* const board : {"board", "other"}) {
@@ -278,7 +282,8 @@ TEST_CASE("servers: a room that is refused stands in no other's way", "[room][fa
     CHECK(c.stored() == c.document(1));
 }
 
-TEST_CASE_METHOD(AnnAndBob, "servers: what stays wrong is tried less and less often",
+TEST_CASE_METHOD(AnnAndBob,
+                 "servers: an operation that keeps failing is retried with growing delays",
                  "[room][fanout]") {
     ann->type("one");
     c.world.run_for(1s);
@@ -299,20 +304,21 @@ TEST_CASE_METHOD(AnnAndBob, "servers: what stays wrong is tried less and less of
     CHECK(c.was_told("failed board: the update has content of an unknown kind"));
 }
 
-TEST_CASE_METHOD(AnnAndBob, "servers: what the storage forgets is given back", "[room][fanout]") {
+TEST_CASE_METHOD(AnnAndBob, "servers: a history that the storage lost is restored",
+                 "[room][fanout]") {
     const Bytes a = ann->type("one");
     const Bytes b = bob->type("two");
     c.world.run_for(1min);
     const std::string epoch = c.rooms(1).stats("board")->epoch;
-    SECTION("all of it") { c.store.wipe(); }
-    SECTION("the end") {
+    SECTION("the whole history") { c.store.wipe(); }
+    SECTION("the last entries") {
         ann->type("unsaved");
         c.world.run_for(1s);
         c.store.lose_tail("board", 1);
         c.store.reconnect(1);
         c.store.reconnect(2);
     }
-    SECTION("all of it, and it is begun anew elsewhere") {
+    SECTION("the whole history, and another server has begun a new one") {
         c.store.wipe();
         c.store.deaf(1, true);
         c.store.deaf(2, true);
@@ -336,7 +342,7 @@ TEST_CASE_METHOD(AnnAndBob, "servers: what the storage forgets is given back", "
     static_cast<void>(epoch);
 }
 
-TEST_CASE("servers: what is forgotten is given back also if it is longer than what may wait",
+TEST_CASE("servers: a lost history is restored also if it is longer than unflushed_bytes_max",
           "[room][fanout]") {
     Cluster c;
     c.options.unflushed_bytes_max = 300;
@@ -356,7 +362,7 @@ TEST_CASE("servers: what is forgotten is given back also if it is longer than wh
     CHECK((ann->online() && c.stored() == ann->document()));
 }
 
-TEST_CASE("servers: what is forgotten is given back also if the first load takes too long",
+TEST_CASE("servers: a lost history is restored also if the first load times out",
           "[room][fanout]") {
     Cluster c;
     const auto ann = c.editor("ann", 1, 1);
@@ -376,7 +382,7 @@ TEST_CASE("servers: what is forgotten is given back also if the first load takes
     CHECK((bob->has(a) && bob->has(b)));
 }
 
-TEST_CASE_METHOD(AnnAndBob, "servers: without the storage rooms are read, and edits wait",
+TEST_CASE_METHOD(AnnAndBob, "servers: without the storage rooms are readable, and edits wait",
                  "[room][fanout]") {
     const Bytes a = ann->type("one");
     c.world.run_for(1s);
@@ -417,7 +423,8 @@ TEST_CASE("servers: a room that could not be begun is begun later", "[room][fano
     CHECK(bob->has(a));
 }
 
-TEST_CASE_METHOD(AnnAndBob, "servers: a change of which nobody knows comes back",
+TEST_CASE_METHOD(AnnAndBob,
+                 "servers: a change with an unknown result is read back from the storage",
                  "[room][fanout]") {
     ann->type("one");
     c.world.run_for(1s);
@@ -432,7 +439,7 @@ TEST_CASE_METHOD(AnnAndBob, "servers: a change of which nobody knows comes back"
     CHECK(c.stored() == c.document(2));
 }
 
-TEST_CASE_METHOD(AnnAndBob, "servers: what another program writes is judged as a client's",
+TEST_CASE_METHOD(AnnAndBob, "servers: an entry of another program is validated like a client's",
                  "[room][fanout]") {
     const Bytes a = ann->type("one");
     c.world.run_for(1s);
@@ -452,7 +459,8 @@ TEST_CASE_METHOD(AnnAndBob, "servers: what another program writes is judged as a
     CHECK(c.entries() == 0);
 }
 
-TEST_CASE("servers: what one of them cannot take it does not cover", "[room][fanout]") {
+TEST_CASE("servers: a server does not save over an entry that it could not apply",
+          "[room][fanout]") {
     YjsDocumentOptions small;
     small.limits.bytes_max = 40;
     Cluster c{Seed{1}, {YjsDocumentOptions{}, small}};
@@ -471,7 +479,7 @@ TEST_CASE("servers: what one of them cannot take it does not cover", "[room][fan
     CHECK((cid->has(large) && cid->has(b)));
 }
 
-TEST_CASE_METHOD(AnnAndBob, "servers: a flood is read in parts", "[room][fanout]") {
+TEST_CASE_METHOD(AnnAndBob, "servers: a flood of entries is read in parts", "[room][fanout]") {
     ann->type("one");
     c.world.run_for(1s);
     c.store.deaf(2, true);
@@ -483,14 +491,15 @@ TEST_CASE_METHOD(AnnAndBob, "servers: a flood is read in parts", "[room][fanout]
     CHECK(bob->has(typed(50, 999, "x")));
 }
 
-TEST_CASE("servers: a history that somebody ends is over for all", "[room][fanout]") {
+TEST_CASE("servers: an erase or reset by one server ends the history on all servers",
+          "[room][fanout]") {
     Cluster c;
     const auto ann = c.editor("ann", 1, 1);
     const Bytes a = ann->type("one");
     c.world.run_for(1s);
     SharedRooms other{c.store, 9};
     SECTION("erased") { CHECK_FALSE(other.erase("board")); }
-    SECTION("begun anew") { CHECK(other.reset("board", Id{std::byte{1}})); }
+    SECTION("reset") { CHECK(other.reset("board", Id{std::byte{1}})); }
     other.flush(Completion<PersistenceError>{[](std::optional<PersistenceError>) noexcept {}});
     c.world.run_for(2s);
     CHECK(ann->closed_with == 4409);
@@ -500,7 +509,8 @@ TEST_CASE("servers: a history that somebody ends is over for all", "[room][fanou
     CHECK(cid->online());
 }
 
-TEST_CASE("servers: who has not heard of an end begins nothing anew", "[room][fanout]") {
+TEST_CASE("servers: a server that has not read an erase does not begin the room again",
+          "[room][fanout]") {
     Cluster c;
     const auto ann = c.editor("ann", 1, 1);
     SharedRooms other{c.store, 9};
@@ -517,13 +527,13 @@ TEST_CASE("servers: who has not heard of an end begins nothing anew", "[room][fa
         c.store.servers[1].deaf = true;
         c.store.away(1, false);
     }
-    SECTION("of one that it has begun, and read nothing of") {
+    SECTION("of a room that it has begun, and not read since") {
         c.store.deaf(1, true);
         ann->type("begun here");
         c.world.run_for(1s);
         CHECK(ann->online());
     }
-    SECTION("of one that it began without an answer") {
+    SECTION("of a room that it began without an answer") {
         c.store.deaf(1, true);
         c.store.servers[1].unsure = true;
         ann->type("begun here");
@@ -531,7 +541,7 @@ TEST_CASE("servers: who has not heard of an end begins nothing anew", "[room][fa
         CHECK(ann->closed_with == 1013);
         c.store.servers[1].unsure = false;
     }
-    SECTION("of one that another began at the same time") {
+    SECTION("of a room that another server began at the same time") {
         REQUIRE(other.begin("board", Id{std::byte{9}}, false));
         flush();
         c.store.deaf(1, true);
@@ -559,7 +569,7 @@ TEST_CASE("servers: who has not heard of an end begins nothing anew", "[room][fa
     CHECK((bob->online() && c.stored() == bob->document()));
 }
 
-TEST_CASE("servers: what is given back goes into no history that follows its end",
+TEST_CASE("servers: a restored history is not added to a history that follows an erase or reset",
           "[room][fanout]") {
     Cluster c;
     const auto ann = c.editor("ann", 1, 1);
@@ -582,7 +592,7 @@ TEST_CASE("servers: what is given back goes into no history that follows its end
         c.store.change("board");
     };
     bool begun = true;
-    SECTION("given back without an answer") {
+    SECTION("restored without an answer") {
         c.world.kill(c.host(2));
         c.world.run_for(1s);
         c.store.servers[1].unsure = true;
@@ -592,24 +602,24 @@ TEST_CASE("servers: what is given back goes into no history that follows its end
         c.store.deaf(1, true);
         c.world.run_for(100ms);
         REQUIRE(c.store.rooms.contains("board"));
-        SECTION("and begun anew") { end(true); }
+        SECTION("and reset") { end(true); }
         SECTION("and erased") { end(begun = false); }
         c.store.servers[1].unsure = false;
         c.store.deaf(1, false);
     }
-    SECTION("given back by another server") {
+    SECTION("restored by another server") {
         c.store.deaf(1, true);
         c.store.wipe();
         c.store.look(2);
         c.world.run_for(2s);
         REQUIRE(c.store.rooms.contains("board"));
-        SECTION("and begun anew") { end(true); }
+        SECTION("and reset") { end(true); }
         SECTION("and erased") { end(begun = false); }
         c.world.run_for(1s);
         c.store.deaf(1, false);
         c.store.reconnect(1);
     }
-    SECTION("lost once more, and begun anew by who never had it") {
+    SECTION("lost once more, and begun by a server that never had it") {
         // Nobody has ended it: it belongs there.
         c.store.deaf(1, true);
         c.world.kill(c.host(2));
@@ -640,7 +650,7 @@ TEST_CASE("servers: what is given back goes into no history that follows its end
     CHECK(c.stored() == cid->document());
 }
 
-TEST_CASE_METHOD(AnnAndBob, "servers: who is here is known to all, and forgotten",
+TEST_CASE_METHOD(AnnAndBob, "servers: awareness is shared by all servers, and removed",
                  "[room][fanout]") {
     ann->show("{\"name\":\"ann\"}");
     bob->show("{\"name\":\"bob\"}");
@@ -655,7 +665,7 @@ TEST_CASE_METHOD(AnnAndBob, "servers: who is here is known to all, and forgotten
         CHECK_FALSE(bob->present.contains(1));
         CHECK_FALSE(cid->present.contains(1));
     }
-    SECTION("a server ends") {
+    SECTION("a server stops") {
         c.world.kill(c.host(1));
         c.world.run_for(10s);
         bob->show("{\"name\":\"bob\"}");
@@ -663,13 +673,13 @@ TEST_CASE_METHOD(AnnAndBob, "servers: who is here is known to all, and forgotten
         CHECK_FALSE(cid->present.contains(1));
         CHECK(cid->present.contains(2));
     }
-    SECTION("nobody speaks for another") {
+    SECTION("a server accepts no state for another server's client") {
         cid->raw(YjsProtocol{}.write(
             {part::RoomMessage::Kind::awareness, awareness_of(1, 99, "{\"name\":\"not ann\"}")}));
         c.world.run_for(1s);
         CHECK(bob->present.at(1) == "{\"name\":\"ann\"}");
     }
-    SECTION("who comes in another's place has what was announced there, at all of them") {
+    SECTION("a user that replaces another takes over its announced state, on all servers") {
         c.rights.grants["ann"] = Grant{"zoe", Access::edit, forever};
         c.rooms(1).reauthorize("board");
         c.world.run_for(1s);
@@ -684,7 +694,7 @@ TEST_CASE_METHOD(AnnAndBob, "servers: who is here is known to all, and forgotten
         c.world.run_for(1s);
         CHECK(bob->present.contains(1));
     }
-    SECTION("garbage is refused") {
+    SECTION("garbage is rejected") {
         SharedRooms other{c.store, 9};
         other.publish("board", Bytes(30, std::byte{0xff}));
         other.publish("board", {});
@@ -697,7 +707,7 @@ TEST_CASE_METHOD(AnnAndBob, "servers: who is here is known to all, and forgotten
     }
 }
 
-TEST_CASE("servers: whatever happens, all agree in the end", "[room][fanout][seeds]") {
+TEST_CASE("servers: under random faults all servers converge", "[room][fanout][seeds]") {
     for_each_seed([](Seed seed) {
         Cluster c{seed};
         auto& bits = c.world.bits();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: the frames of y-websocket, byte by byte. Method: golden bytes of the real client, and
-// frames that are no frames.
+// Goal: the bytes of y-websocket frames. Method: golden bytes of the real client, and invalid
+// frames.
 #include <belay/room/yjs_protocol.hpp>
 
 #include "support/catch.hpp"
@@ -22,7 +22,7 @@ std::optional<Kind> kind_of(std::initializer_list<int> values) {
 }
 }  // namespace
 
-TEST_CASE("YjsProtocol writes what Yjs's client reads", "[room][yjs_protocol][golden]") {
+TEST_CASE("YjsProtocol writes frames that Yjs's client reads", "[room][yjs_protocol][golden]") {
     CHECK(protocol.write({Kind::state_vector, {}}) == frame_of({0, 0, 1, 0}));
     CHECK(protocol.write({Kind::state, {}}) == frame_of({0, 1, 2, 0, 0}));
     const Bytes update = frame_of({1, 2, 3});
@@ -32,7 +32,7 @@ TEST_CASE("YjsProtocol writes what Yjs's client reads", "[room][yjs_protocol][go
     CHECK(protocol.write({Kind::denied, as_bytes("no")}) == frame_of({2, 0, 2, 0x6e, 0x6f}));
 }
 
-TEST_CASE("YjsProtocol reads what Yjs's client writes", "[room][yjs_protocol][golden]") {
+TEST_CASE("YjsProtocol reads frames that Yjs's client writes", "[room][yjs_protocol][golden]") {
     CHECK(kind_of({0, 0, 1, 0}) == Kind::state_vector);
     CHECK(kind_of({0, 1, 2, 0, 0}) == Kind::state);
     CHECK(kind_of({0, 2, 2, 0, 0}) == Kind::update);
@@ -46,7 +46,7 @@ TEST_CASE("YjsProtocol reads what Yjs's client writes", "[room][yjs_protocol][go
     CHECK(read->payload.size() == 3);
 }
 
-TEST_CASE("YjsProtocol refuses the rest", "[room][yjs_protocol][unit]") {
+TEST_CASE("YjsProtocol rejects all other frames", "[room][yjs_protocol][unit]") {
     for (const auto& bad : {frame_of({}), frame_of({0}), frame_of({0, 0}), frame_of({0, 0, 2, 0}),
                             frame_of({0, 0, 1, 0, 0}), frame_of({1, 5, 0}), frame_of({3, 0}),
                             frame_of({2, 0, 1, 0xff}), frame_of({0x80}),
@@ -59,7 +59,7 @@ TEST_CASE("YjsProtocol refuses the rest", "[room][yjs_protocol][unit]") {
     CHECK(protocol.read(frame_of({0, 3, 0})).error() == RoomErrc::unknown_message);
 }
 
-TEST_CASE("YjsProtocol::split cuts updates, and leaves what is none",
+TEST_CASE("YjsProtocol::split cuts updates, and leaves other bytes unchanged",
           "[room][yjs_protocol][unit]") {
     Bytes update = frame_of({1, 1, 7, 0, 4, 1, 1, 't'});
     yjs::append_varbytes(update, as_bytes(std::string(10'000, 'x')));

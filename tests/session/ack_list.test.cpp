@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: whoever is owed an acknowledgement is told, and nobody who is gone, whatever fails on the
-// way.
+// Goal: AckList acknowledges each owner that still exists, and none that was removed, also after
+// exceptions. Method: owners that are added, removed and paid by hand.
 #include <belay/session/detail/receiver_peers.hpp>
 
 #include <stdexcept>
@@ -22,7 +22,7 @@ struct Owed {
 
 }  // namespace
 
-TEST_CASE("AckList forgets who is gone, also after it was interrupted",
+TEST_CASE("AckList::forget removes an owner, also after pay() threw",
           "[session][receiver][fault]") {
     belay::detail::AckList<Owed> acks;
     Owed a;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: every reason has its own name.
+// Goal: every value of Blocked has its own name. Method: all values.
 #include <belay/session/blocked.hpp>
 
 #include "support/catch.hpp"

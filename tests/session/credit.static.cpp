@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: a sender sends what its receiver lets it, and no operation twice on one connection.
+// Goal: a sender stays within its credit, and sends no operation twice on one connection.
 #include <belay/session/detail/credit.hpp>
 
 namespace {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: frames are as the protocol's page says, to the byte, and nothing damaged passes for one.
+// Goal: frames have exactly the bytes that the protocol page specifies, and a damaged frame is
+// never accepted. Method: golden bytes, flipped bits and cuts.
 #include <belay/session/frame.hpp>
 
 #include "support/catch.hpp"
@@ -35,7 +36,7 @@ TEST_CASE("append_frame writes the protocol's golden bytes", "[session][frame][g
           "01040000000000000500400000000000");
 }
 
-TEST_CASE("FrameReader gives back every frame of a message", "[session][frame][property]") {
+TEST_CASE("FrameReader returns every frame of a message", "[session][frame][property]") {
     CHECK(
         rc::check("read(append(x)) == x", [](const std::vector<std::vector<std::uint8_t>>& parts) {
             Bytes message;
@@ -60,7 +61,7 @@ TEST_CASE("FrameReader gives back every frame of a message", "[session][frame][p
         }));
 }
 
-TEST_CASE("FrameReader refuses every single flipped bit and every cut", "[session][frame][fault]") {
+TEST_CASE("FrameReader rejects every single flipped bit and every cut", "[session][frame][fault]") {
     Bytes message;
     append_frame(message,
                  {.type = FrameType::data, .aux = 9, .number = 3, .payload = as_bytes("xyz")});
@@ -76,7 +77,7 @@ TEST_CASE("FrameReader refuses every single flipped bit and every cut", "[sessio
     }
 }
 
-TEST_CASE("FrameReader refuses what is too long, unknown, or of another version",
+TEST_CASE("FrameReader rejects frames that are too long, of an unknown type or of another version",
           "[session][frame][unit]") {
     const auto refused = [](std::size_t at, std::uint8_t value, std::size_t limit = 100) {
         Bytes message;

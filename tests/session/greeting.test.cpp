@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: HELLO, WELCOME, START, ACK and ERROR are as the protocol's page says, to the byte; what is
-// not one is refused, at whatever byte it differs.
+// Goal: HELLO, WELCOME, START, ACK and ERROR have exactly the bytes that the protocol page
+// specifies, and other bytes are rejected. Method: golden bytes, with each field changed.
 #include <belay/session/greeting.hpp>
 
 #include "support/catch.hpp"
@@ -145,7 +145,7 @@ TEST_CASE("START, ERROR, PING and PONG have the golden bytes", "[session][greeti
           "8c9a47d700000000010c0000000000004d00000000000000");
 }
 
-TEST_CASE("read_hello gives back what append_hello wrote", "[session][greeting][unit]") {
+TEST_CASE("read_hello returns the fields that append_hello wrote", "[session][greeting][unit]") {
     const Bytes message = from_hex(golden_hello);
     const auto read = read_hello(only_frame(message, greeting_bytes_max));
     REQUIRE(read.has_value());
@@ -163,7 +163,8 @@ TEST_CASE("read_hello gives back what append_hello wrote", "[session][greeting][
     CHECK(read->version_high == 1);
 }
 
-TEST_CASE("read_welcome gives back what append_welcome wrote", "[session][greeting][unit]") {
+TEST_CASE("read_welcome returns the fields that append_welcome wrote",
+          "[session][greeting][unit]") {
     const Bytes known = from_hex(golden_known);
     auto read = read_welcome(only_frame(known, greeting_bytes_max));
     REQUIRE(read.has_value());
@@ -186,7 +187,7 @@ TEST_CASE("read_welcome gives back what append_welcome wrote", "[session][greeti
     CHECK(read->replaced_applied == 42);
 }
 
-TEST_CASE("Greetings are refused at every length but their own", "[session][greeting][fault]") {
+TEST_CASE("Greetings are rejected at every wrong length", "[session][greeting][fault]") {
     const Bytes hello = payload_with(golden_hello, 0, "");
     const Bytes welcome = payload_with(golden_known, 0, "");
     for (std::size_t n = 0; n <= hello.size() + 1; ++n) {
@@ -201,7 +202,7 @@ TEST_CASE("Greetings are refused at every length but their own", "[session][gree
     }
 }
 
-TEST_CASE("read_hello trusts no field", "[session][greeting][fault]") {
+TEST_CASE("read_hello validates every field", "[session][greeting][fault]") {
     const auto with = [](std::size_t at, std::string_view bytes) {
         return hello_error(payload_with(golden_hello, at, bytes));
     };
@@ -234,7 +235,7 @@ TEST_CASE("read_hello trusts no field", "[session][greeting][fault]") {
     CHECK(hello_error(good, 0, 0) == SessionErrc::protocol);  // attach 0
 }
 
-TEST_CASE("read_welcome trusts no field", "[session][greeting][fault]") {
+TEST_CASE("read_welcome validates every field", "[session][greeting][fault]") {
     const auto with = [](std::size_t at, std::string_view bytes) {
         return welcome_error(payload_with(golden_known, at, bytes));
     };

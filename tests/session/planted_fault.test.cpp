@@ -160,22 +160,24 @@ TEST_CASE("A commit that is not durable is found", "[session][planted_fault][sim
     o.ledger.commit_lies = true;
     CHECK(found({}, o));
 }
-TEST_CASE("The record before the effect is found", "[session][planted_fault][sim]") {
+TEST_CASE("A receiver that stores the record before the effect is detected",
+          "[session][planted_fault][sim]") {
     SessionWorldOptions o = busy();
     o.ledger.record_first = true;
     CHECK(found({}, o));
 }
-TEST_CASE("The effect before the record is found", "[session][planted_fault][sim]") {
+TEST_CASE("A receiver that stores the effect before the record is detected",
+          "[session][planted_fault][sim]") {
     SessionWorldOptions o = busy();
     o.ledger.effect_first = true;
     CHECK(found({}, o));
 }
-TEST_CASE("A fresh journal with the old id is found", "[session][planted_fault][sim]") {
+TEST_CASE("A fresh journal with the old id is detected", "[session][planted_fault][sim]") {
     CHECK(found({&Planted::same_id}, with_losses(0, 1)));
 }
-TEST_CASE("A pin that is not durable is found", "[session][planted_fault][sim]") {
+TEST_CASE("A pin that is not durable is detected", "[session][planted_fault][sim]") {
     CHECK(found({&Planted::forgets_pin}, with_losses(1, 0)));
 }
-TEST_CASE("A run number that is not durable is found", "[session][planted_fault][sim]") {
+TEST_CASE("A run number that is not durable is detected", "[session][planted_fault][sim]") {
     CHECK(found({&Planted::same_run}, busy()));
 }

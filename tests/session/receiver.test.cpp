@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a receiver answers every frame as section 5.2 of the protocol says; the test plays the
-// senders, frame by frame.
+// Goal: a receiver answers every frame as section 5.2 of the protocol specifies. Method: the
+// test plays the senders, frame by frame.
 #include <belay/session/receiver.hpp>
 
 #include "support/session/receiver_rig.hpp"
@@ -41,7 +41,7 @@ TEST_CASE("Receiver adopts a new journal at START, not before", "[session][recei
                         .check = belay::journal_format::first_check(id(1))});
 }
 
-TEST_CASE("Receiver's WELCOME to a new journal gives no credit; its first ACK does",
+TEST_CASE("Receiver's WELCOME to a new journal grants no credit; its first ACK does",
           "[session][receiver][unit]") {
     ReceiverRig<> r{{.limits = {.number_window = 5, .byte_window = 100, .payload_bytes_max = 50}}};
     auto a = r.connect();
@@ -60,7 +60,8 @@ TEST_CASE("Receiver's WELCOME to a new journal gives no credit; its first ACK do
     CHECK(limits_of(a->take()) == std::pair<std::uint64_t, std::uint64_t>{5, 100});
 }
 
-TEST_CASE("Receiver resumes a known journal from what it has", "[session][receiver][unit]") {
+TEST_CASE("Receiver resumes a known journal from its recorded progress",
+          "[session][receiver][unit]") {
     ReceiverRig<> r{{.limits = {.number_window = 5}}};
     auto a = r.attached(hello_of(1, 1));
     CHECK(r.ask(a, data(1, "x") + data(2, "y")) == Seen{"ack 2"});
@@ -83,7 +84,7 @@ TEST_CASE("Receiver resumes a known journal from what it has", "[session][receiv
     CHECK(r.ledger.committed.at(id(1)).attach == 2);
 }
 
-TEST_CASE("Receiver refuses a journal that is pinned to another store",
+TEST_CASE("Receiver rejects a journal that is pinned to another store",
           "[session][receiver][unit]") {
     ReceiverRig<> r;
     auto a = r.attached(hello_of(1, 1));
@@ -100,7 +101,7 @@ TEST_CASE("Receiver refuses a journal that is pinned to another store",
     CHECK(r.ask(a, data(1, "x")) == Seen{"ack 1"});
 }
 
-TEST_CASE("Receiver refuses what it should know and does not", "[session][receiver][unit]") {
+TEST_CASE("Receiver rejects a journal that is missing in its store", "[session][receiver][unit]") {
     ReceiverRig<> r;
     const auto refused = [&](const Hello& h) {
         auto a = r.connect();
@@ -122,7 +123,7 @@ TEST_CASE("Receiver refuses what it should know and does not", "[session][receiv
     CHECK(r.ask(a, data(1, "x")) == Seen{"ack 1"});
 }
 
-TEST_CASE("Receiver fences by the highest attach, of the record or in memory",
+TEST_CASE("Receiver fences by the highest attach number, recorded or in memory",
           "[session][receiver][unit]") {
     ReceiverRig<> r;
     auto a = r.attached(hello_of(1, 10));
@@ -168,7 +169,7 @@ TEST_CASE("Receiver closes every other connection of the sender, attached or pen
     CHECK(r.receiver.connections() == 2);
 }
 
-TEST_CASE("Receiver drops what a fenced connection had sent and was not begun",
+TEST_CASE("Receiver drops unprocessed messages of a fenced connection",
           "[session][receiver][unit]") {
     ReceiverRig<> r;
     auto newer = r.connect();  // accepted first, so its turn comes first
@@ -183,7 +184,7 @@ TEST_CASE("Receiver drops what a fenced connection had sent and was not begun",
     CHECK(r.ledger.effects == Seen{"fresh"});
 }
 
-TEST_CASE("Receiver answers a resume only when all that was begun is durable",
+TEST_CASE("Receiver answers a resume only when all applied operations are durable",
           "[session][receiver][unit]") {
     ReceiverRig<> r{{.commit_within = 10s}};
     auto older = r.attached(hello_of(1, 1));
@@ -196,7 +197,7 @@ TEST_CASE("Receiver answers a resume only when all that was begun is durable",
     CHECK(older->heard() == Seen{"error superseded 2"});
 }
 
-TEST_CASE("Receiver lets a pending journal change nothing before START",
+TEST_CASE("Receiver does not let a pending journal change its state before START",
           "[session][receiver][unit]") {
     ReceiverRig<> r;
     auto living = r.attached(hello_of(1, 5));
@@ -217,7 +218,7 @@ TEST_CASE("Receiver lets a pending journal change nothing before START",
     CHECK(r.ask(dead, bytes_of(pinned_hello_of(1, 6))) == Seen{"error unknown_journal 0"});
 }
 
-TEST_CASE("Receiver makes an adoption durable after what was begun, before its ACK",
+TEST_CASE("Receiver commits pending operations before an adoption, and the adoption before its ACK",
           "[session][receiver][unit]") {
     ReceiverRig<> r{{.commit_within = 10s}};
     auto living = r.attached(hello_of(1, 5));
@@ -226,17 +227,17 @@ TEST_CASE("Receiver makes an adoption durable after what was begun, before its A
     CHECK(r.ledger.log == Seen{"adopt", "apply 1", "commit", "adopt"});
 }
 
-TEST_CASE("Receiver takes START once, of the right attach, from whom it concerns",
+TEST_CASE("Receiver accepts START once, with the right attach number, from a pending connection",
           "[session][receiver][unit]") {
     ReceiverRig<> r;
-    SECTION("again: ignored") {
+    SECTION("a second START: ignored") {
         auto a = r.attached(hello_of(1, 1));
         CHECK(r.ask(a, start(1)).empty());
         CHECK(r.ask(a, data(1, "x")) == Seen{"ack 1"});
         CHECK(r.ask(a, start(1)).empty());
         CHECK(r.ledger.log == Seen{"adopt", "apply 1", "commit"});
     }
-    SECTION("with another attach: refused") {
+    SECTION("another attach number: rejected") {
         auto a = r.connect();
         r.ask(a, bytes_of(hello_of(1, 1)));
         CHECK(r.ask(a, start(2)) == Seen{"error protocol 3"});
@@ -244,19 +245,19 @@ TEST_CASE("Receiver takes START once, of the right attach, from whom it concerns
         auto b = r.attached(hello_of(1, 2));
         CHECK(r.ask(b, start(1)) == Seen{"error protocol 3"});
     }
-    SECTION("before HELLO: refused") {
+    SECTION("before HELLO: rejected") {
         auto a = r.connect();
         CHECK(r.ask(a, start(1)) == Seen{"error protocol 3"});
     }
 }
 
-TEST_CASE("Receiver has one pending connection of a sender: where it authorized, the newer",
+TEST_CASE("Receiver keeps one pending connection per sender: the newer one if it authorized",
           "[session][receiver][unit]") {
     Guarded r;
     const auto ticket = [](std::uint64_t attach) {
         return bytes_of(with_token(hello_of(1, attach), "ticket"));
     };
-    SECTION("the older hears of it, and nobody listens to it any more") {
+    SECTION("the older connection receives an error, and its messages are ignored") {
         auto a = r.connect();
         auto b = r.connect();
         CHECK(r.ask(a, ticket(1)) == Seen{"welcome new"});
@@ -267,7 +268,7 @@ TEST_CASE("Receiver has one pending connection of a sender: where it authorized,
         CHECK(r.ask(b, data(1, "x")) == Seen{"ack 1"});
         CHECK(r.ledger.log == Seen{"adopt", "apply 1", "commit"});
     }
-    SECTION("its START, queued behind the newer one's, is dropped") {
+    SECTION("the START of the older connection, queued after the newer one's, is dropped") {
         auto b = r.connect();
         auto a = r.connect();
         r.ask(a, ticket(1));
@@ -279,7 +280,7 @@ TEST_CASE("Receiver has one pending connection of a sender: where it authorized,
         CHECK(b->heard() == Seen{"welcome new", "ack 0"});
         CHECK(r.ledger.committed.at(id(1)).attach == 2);
     }
-    SECTION("another sender's is none of it") {
+    SECTION("a pending connection of another sender is not affected") {
         auto a = r.connect();
         auto b = r.connect();
         Hello other = with_token(hello_of(2, 1), "ticket");
@@ -290,7 +291,7 @@ TEST_CASE("Receiver has one pending connection of a sender: where it authorized,
     }
 }
 
-TEST_CASE("Receiver takes HELLO once", "[session][receiver][unit]") {
+TEST_CASE("Receiver accepts HELLO once", "[session][receiver][unit]") {
     ReceiverRig<> r;
     auto a = r.connect();
     r.ask(a, bytes_of(hello_of(1, 1)));
@@ -301,7 +302,7 @@ TEST_CASE("Receiver takes HELLO once", "[session][receiver][unit]") {
 
 // ---- 5.2, step 6, and 7 -------------------------------------------------------------------------
 
-TEST_CASE("Receiver applies the next operation, skips what it has, refuses a gap",
+TEST_CASE("Receiver applies the next operation, skips duplicates, and rejects a gap",
           "[session][receiver][unit]") {
     ReceiverRig<> r;
     auto a = r.attached(hello_of(1, 1));
@@ -314,7 +315,7 @@ TEST_CASE("Receiver applies the next operation, skips what it has, refuses a gap
     CHECK(r.ledger.effects == Seen{"x", "y", "z"});
 }
 
-TEST_CASE("Receiver takes DATA on the attached connection only", "[session][receiver][unit]") {
+TEST_CASE("Receiver accepts DATA on the attached connection only", "[session][receiver][unit]") {
     ReceiverRig<> r;
     auto pending = r.connect();
     CHECK(r.ask(pending, data(1, "x")) == Seen{"error protocol 4"});
@@ -324,7 +325,8 @@ TEST_CASE("Receiver takes DATA on the attached connection only", "[session][rece
     CHECK(r.ledger.effects.empty());
 }
 
-TEST_CASE("Receiver takes nothing beyond the credit that it gave", "[session][receiver][unit]") {
+TEST_CASE("Receiver rejects operations beyond the credit that it granted",
+          "[session][receiver][unit]") {
     ReceiverRig<> r{{.limits = {.number_window = 2, .byte_window = 8, .payload_bytes_max = 8},
                      .commit_within = 10s}};
     auto a = r.attached(hello_of(1, 1));
@@ -336,7 +338,7 @@ TEST_CASE("Receiver takes nothing beyond the credit that it gave", "[session][re
         CHECK(r.ask(a, data(1, "12345678")).empty());
         CHECK(r.ask(a, data(2, "9")) == Seen{"error protocol 4"});
     }
-    SECTION("in bytes, also of what it skips") {
+    SECTION("in bytes, duplicates included") {
         CHECK(r.ask(a, data(1, "1234") + data(1, "1234")).empty());
         CHECK(r.ask(a, data(1, "1")) == Seen{"error protocol 4"});
     }
@@ -344,7 +346,7 @@ TEST_CASE("Receiver takes nothing beyond the credit that it gave", "[session][re
     CHECK(r.ledger.effects.size() < 3);
 }
 
-TEST_CASE("Receiver always leaves room for one largest payload", "[session][receiver][unit]") {
+TEST_CASE("Receiver always grants credit for one largest payload", "[session][receiver][unit]") {
     // Windows that are smaller than one payload must not stop the work.
     ReceiverRig<> r{{.limits = {.number_window = 1, .byte_window = 1, .payload_bytes_max = 16}}};
     auto a = r.connect();
@@ -376,8 +378,7 @@ TEST_CASE("Receiver commits once for all operations of a turn, and ACKs once",
     CHECK(r.notes.take() == Seen{"committed 1 at 3"});
 }
 
-TEST_CASE("Receiver waits for more operations as long as commit_within says",
-          "[session][receiver][unit]") {
+TEST_CASE("Receiver waits at most commit_within for more operations", "[session][receiver][unit]") {
     ReceiverRig<> r{{.commit_within = 20ms}};
     auto a = r.attached(hello_of(1, 1));
     CHECK(r.ask(a, data(1, "x")).empty());
@@ -391,7 +392,7 @@ TEST_CASE("Receiver waits for more operations as long as commit_within says",
     CHECK(r.receiver.deadline() == at(10ms + 10s));  // the sender's next sign of life
 }
 
-TEST_CASE("Receiver tells of a commit also when its connection has gone",
+TEST_CASE("Receiver notifies of a commit also when the connection has closed",
           "[session][receiver][regression]") {
     ReceiverRig<> r{{.commit_within = 20ms}};
     auto a = r.attached(hello_of(1, 1));
@@ -404,7 +405,7 @@ TEST_CASE("Receiver tells of a commit also when its connection has gone",
     CHECK(r.notes.take() == Seen{"committed 1 at 1"});
 }
 
-TEST_CASE("Receiver tells of a commit once, and only of whom it concerns",
+TEST_CASE("Receiver notifies of a commit once, for each sender whose operations it contains",
           "[session][receiver][regression]") {
     ReceiverRig<> r{{.commit_within = 20ms}};
     auto older = r.attached(hello_of(1, 1));
@@ -424,7 +425,7 @@ TEST_CASE("Receiver tells of a commit once, and only of whom it concerns",
     CHECK(r.notes.take() == Seen{"committed 1 at 2"});
 }
 
-TEST_CASE("Receiver repeats an ACK for which there was no room",
+TEST_CASE("Receiver repeats an ACK that the transport did not accept",
           "[session][receiver][regression]") {
     ReceiverRig<> r;
     auto a = r.attached(hello_of(1, 1));
@@ -439,7 +440,7 @@ TEST_CASE("Receiver repeats an ACK for which there was no room",
     CHECK(a->heard() == Seen{"ack 1"});
 }
 
-TEST_CASE("Receiver serves several senders side by side", "[session][receiver][unit]") {
+TEST_CASE("Receiver serves several senders at the same time", "[session][receiver][unit]") {
     ReceiverRig<> r;
     std::vector<std::shared_ptr<RawLine>> lines;
     for (const unsigned n : {5U, 2U, 9U, 1U}) {

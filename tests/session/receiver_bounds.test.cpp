@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what a receiver refuses, bounds and survives: bad frames, strangers, floods, a ledger that
-// fails, hooks that destroy it; the test plays the senders.
+// Goal: a receiver rejects, bounds or survives bad frames, unknown peers, floods, a ledger that
+// fails, and hooks that destroy it. Method: the test plays the senders.
 #include <belay/session/receiver.hpp>
 
 #include <memory>
@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 
 // ---- bad frames ---------------------------------------------------------------------------------
 
-TEST_CASE("Receiver refuses a first message that is no HELLO", "[session][receiver][fault]") {
+TEST_CASE("Receiver rejects a first message that is no HELLO", "[session][receiver][fault]") {
     ReceiverRig<> r;
     const auto answer = [&](Bytes message) {
         auto a = r.connect();
@@ -46,7 +46,7 @@ TEST_CASE("Receiver refuses a first message that is no HELLO", "[session][receiv
     CHECK(r.receiver.connections() == 0);
 }
 
-TEST_CASE("Receiver lets a stranger's transport hold no more than a greeting",
+TEST_CASE("Receiver limits an unknown peer's transport to the size of a greeting",
           "[session][receiver][unit]") {
     ReceiverRig<> r;
     auto a = r.connect();
@@ -63,7 +63,7 @@ TEST_CASE("Receiver lets a stranger's transport hold no more than a greeting",
     CHECK(refused->limit == frame_header_bytes + greeting_bytes_max);
 }
 
-TEST_CASE("Receiver closes after an empty message: a message has one frame at least",
+TEST_CASE("Receiver closes after an empty message, because a message has at least one frame",
           "[session][receiver][unit]") {
     ReceiverRig<> r;
     auto a = r.connect();
@@ -71,7 +71,7 @@ TEST_CASE("Receiver closes after an empty message: a message has one frame at le
     CHECK(r.receiver.connections() == 0);
 }
 
-TEST_CASE("Receiver takes no large frame before WELCOME", "[session][receiver][fault]") {
+TEST_CASE("Receiver accepts no large frame before WELCOME", "[session][receiver][fault]") {
     ReceiverRig<> r;
     const auto oversized = [](FrameType type) {
         return bytes_of(Frame{.type = type, .payload = Bytes(greeting_bytes_max + 1)});
@@ -86,7 +86,8 @@ TEST_CASE("Receiver takes no large frame before WELCOME", "[session][receiver][f
     CHECK(r.ask(c, data(1, std::string(greeting_bytes_max + 1, 'x'))) == Seen{"ack 1"});
 }
 
-TEST_CASE("Receiver names its version to who speaks another", "[session][receiver][unit]") {
+TEST_CASE("Receiver sends its version to a peer with another version",
+          "[session][receiver][unit]") {
     ReceiverRig<> r;
     const auto answer = [&](unsigned low, unsigned high) {
         auto a = r.connect();
@@ -102,7 +103,7 @@ TEST_CASE("Receiver names its version to who speaks another", "[session][receive
     CHECK(answer(2, 1) == Seen{"error protocol 1"});  // no range
 }
 
-TEST_CASE("Receiver refuses what an attached connection must not say",
+TEST_CASE("Receiver rejects frames that an attached connection must not send",
           "[session][receiver][fault]") {
     ReceiverRig<> r;
     const auto [message, answer] = GENERATE(table<Bytes, std::string>({
@@ -132,7 +133,7 @@ TEST_CASE("Receiver refuses what an attached connection must not say",
     CHECK(r.ask(b, bytes_of(pinned_hello_of(1, 2))) == Seen{"welcome known 1"});
 }
 
-TEST_CASE("Receiver closes without a word when the sender says ERROR",
+TEST_CASE("Receiver closes without an answer when the sender sends ERROR",
           "[session][receiver][unit]") {
     ReceiverRig<> r;
     auto a = r.attached(hello_of(1, 1));
@@ -152,7 +153,7 @@ TEST_CASE("Receiver answers PING once it has been greeted", "[session][receiver]
 
 // ---- who may come in ----------------------------------------------------------------------------
 
-TEST_CASE("Receiver authorizes before anything else, so that nobody fences a victim",
+TEST_CASE("Receiver authorizes before anything else, so a forged HELLO cannot fence a sender",
           "[session][receiver][unit]") {
     Guarded r;
     auto victim = r.attached(with_token(hello_of(1, 1), "ticket"));
@@ -172,7 +173,7 @@ TEST_CASE("Receiver authorizes before anything else, so that nobody fences a vic
 
 // ---- what ends each state of a peer, and who pays meanwhile: docs/session-protocol.md, section 10 ----
 
-TEST_CASE("Receiver closes who says no HELLO in time", "[session][receiver][unit]") {
+TEST_CASE("Receiver closes a connection that sends no HELLO in time", "[session][receiver][unit]") {
     ReceiverRig<> r{{.greeting_max = 3s}};
     auto silent = r.connect();
     CHECK(r.receiver.deadline() == at(3s));
@@ -184,7 +185,7 @@ TEST_CASE("Receiver closes who says no HELLO in time", "[session][receiver][unit
     CHECK(r.receiver.deadline() == never);
 }
 
-TEST_CASE("Receiver closes who says no START in time, whatever else it says",
+TEST_CASE("Receiver closes a connection that sends no START in time, also if it sends other frames",
           "[session][receiver][regression]") {
     ReceiverRig<> r{{.greeting_max = 3s}};
     r.run(1s);
@@ -207,7 +208,7 @@ TEST_CASE("Receiver closes who says no START in time, whatever else it says",
     CHECK(r.receiver.deadline() == at(15s));
 }
 
-TEST_CASE("Receiver lets a sender that nobody authorized have one pending connection, the older",
+TEST_CASE("Receiver without an authorizer keeps the older pending connection of a sender",
           "[session][receiver][regression]") {
     ReceiverRig<> r{{.greeting_max = 3s, .connections_max = 4}};
     auto first = r.connect();
@@ -226,7 +227,8 @@ TEST_CASE("Receiver lets a sender that nobody authorized have one pending connec
     CHECK(r.ask(first, start(1)) == Seen{"ack 0"});
 }
 
-TEST_CASE("Receiver asks a silent sender, and gives it up", "[session][receiver][regression]") {
+TEST_CASE("Receiver pings a silent sender, and closes it without an answer",
+          "[session][receiver][regression]") {
     ReceiverRig<> r{{.heartbeat = {.every = 10s, .dead_after = 25s}}};
     auto frozen = r.attached(hello_of(1, 1));
     r.run(10s);
@@ -235,7 +237,7 @@ TEST_CASE("Receiver asks a silent sender, and gives it up", "[session][receiver]
     CHECK(frozen->heard() == Seen{"ping 2"});
     r.run(24s);
     CHECK(frozen->live);
-    SECTION("it stays silent") {
+    SECTION("the sender stays silent") {
         r.run(25s);
         CHECK_FALSE(frozen->live);
         CHECK(r.receiver.connections() == 0);
@@ -243,7 +245,7 @@ TEST_CASE("Receiver asks a silent sender, and gives it up", "[session][receiver]
         auto back = r.connect();
         CHECK(r.ask(back, bytes_of(pinned_hello_of(1, 2))) == Seen{"welcome known 0"});
     }
-    SECTION("it answers") {
+    SECTION("the sender answers") {
         CHECK(r.ask(frozen, bytes_of(Frame{.type = FrameType::pong, .number = 2})).empty());
         r.run(33s);
         CHECK(frozen->live);
@@ -251,7 +253,7 @@ TEST_CASE("Receiver asks a silent sender, and gives it up", "[session][receiver]
     }
 }
 
-TEST_CASE("Receiver gives the places of strangers to newcomers, never those of senders",
+TEST_CASE("Receiver evicts unknown peers for new connections, never senders",
           "[session][receiver][regression]") {
     Guarded r{{.connections_max = 4, .linger_max = 2s}};
     auto sender = r.attached(with_token(hello_of(1, 1), "ticket"));
@@ -262,7 +264,8 @@ TEST_CASE("Receiver gives the places of strangers to newcomers, never those of s
     auto stranger = r.connect();
     auto talker = r.connect();
     r.notes.take();
-    SECTION("some silent one, by chance: a flood of them does not shut out who is about to speak") {
+    SECTION(
+        "a random silent one, so a flood of them does not exclude a peer that is about to send") {
         int survivors = 0;
         for (int i = 0; i < 200; ++i) {
             auto newcomer = r.connect();
@@ -288,7 +291,7 @@ TEST_CASE("Receiver gives the places of strangers to newcomers, never those of s
         r.run();
         CHECK(stranger->heard() == Seen{"welcome new"});
     }
-    SECTION("before it one that is gone already, and lingers") {
+    SECTION("a connection that is closing already is evicted first") {
         talker->answers_goodbye = false;
         CHECK(r.ask(talker, ping(1)) == Seen{"error protocol 11"});
         CHECK(talker->live);
@@ -321,7 +324,7 @@ Hello hello_of_sender(unsigned sender) {
 
 }  // namespace
 
-TEST_CASE("Receiver closes a connection at once where all places are senders'",
+TEST_CASE("Receiver closes a new connection at once when senders use all places",
           "[session][receiver][unit]") {
     ReceiverRig<> r{{.connections_max = 2}};
     auto first = r.attached(hello_of_sender(1));
@@ -334,7 +337,7 @@ TEST_CASE("Receiver closes a connection at once where all places are senders'",
     CHECK(r.notes.take() == Seen{"refused 0: 10"});
 }
 
-TEST_CASE("Receiver lets pending connections give way last, where nobody authorized them",
+TEST_CASE("Receiver without an authorizer evicts pending connections last",
           "[session][receiver][regression]") {
     const auto fill = [&](auto& r) {
         for (unsigned sender = 1; sender <= 3; ++sender) {
@@ -354,7 +357,7 @@ TEST_CASE("Receiver lets pending connections give way last, where nobody authori
     CHECK(guarded.lines.size() == 3);
 }
 
-TEST_CASE("Receiver bounds the senders that it remembers", "[session][receiver][unit]") {
+TEST_CASE("Receiver limits the senders that it remembers", "[session][receiver][unit]") {
     ReceiverRig<> r{{.senders_max = 2}};
     auto first = r.attached(hello_of_sender(1));
     auto second = r.attached(hello_of_sender(2));
@@ -373,7 +376,7 @@ TEST_CASE("Receiver bounds the senders that it remembers", "[session][receiver][
     r.attached(hello_of_sender(3));
 }
 
-TEST_CASE("Receiver remembers nothing of a sender whose HELLO it refused",
+TEST_CASE("Receiver does not remember a sender whose HELLO it rejected",
           "[session][receiver][regression]") {
     ReceiverRig<> r{{.senders_max = 1}};
     for (unsigned sender = 2; sender < 20; ++sender) {
@@ -387,7 +390,7 @@ TEST_CASE("Receiver remembers nothing of a sender whose HELLO it refused",
     CHECK(r.ask(honest, start(1)) == Seen{"ack 0"});
 }
 
-TEST_CASE("Receiver takes a part of a message for a sign of life",
+TEST_CASE("Receiver treats a part of a message as a sign of life",
           "[session][receiver][regression]") {
     ReceiverRig<> r{{.heartbeat = {.every = 10s, .dead_after = 25s}}};
     auto slow = r.attached(hello_of(1, 1));
@@ -400,7 +403,7 @@ TEST_CASE("Receiver takes a part of a message for a sign of life",
     CHECK(slow->heard().empty());
 }
 
-TEST_CASE("Receiver believes no attach that would shut its journal out for ever, and says so",
+TEST_CASE("Receiver rejects an attach number that would lock its journal out for ever",
           "[session][receiver][regression]") {
     constexpr std::uint64_t most = std::uint64_t{1} << 20U;
     const auto attach = [](std::uint64_t run) { return run << 32U | 1; };
@@ -428,7 +431,7 @@ TEST_CASE("Receiver believes no attach that would shut its journal out for ever,
     CHECK(r.ask(fresh, bytes_of(hello_of(2, attach(1)))) == Seen{"welcome replaces 1"});
 }
 
-TEST_CASE("Receiver believes a sender that it authorized, however often it was started",
+TEST_CASE("Receiver accepts any number of restarts from an authorized sender",
           "[session][receiver][regression]") {
     // It crashed at each start while the receiver was away: before its first operation, and later.
     constexpr std::uint64_t many = std::uint64_t{1} << 20U;
@@ -451,7 +454,7 @@ TEST_CASE("Receiver believes a sender that it authorized, however often it was s
     CHECK(r.ask(c, says(pinned_hello_of(1, attach(40 * many + 1)))) == Seen{"welcome known 2"});
 }
 
-TEST_CASE("Receiver takes a token of 4 KiB, and none that is longer",
+TEST_CASE("Receiver accepts a token of 4 KiB, and no longer one",
           "[session][receiver][regression]") {
     ReceiverRig<> r;
     const std::string longest(token_bytes_max, 't');
@@ -470,7 +473,7 @@ TEST_CASE("Receiver takes a token of 4 KiB, and none that is longer",
                                   .payload = payload})) == Seen{"error protocol 1"});
 }
 
-TEST_CASE("Receiver serves a flood in bounded turns, and everybody else meanwhile",
+TEST_CASE("Receiver serves a flood in bounded turns, and other senders meanwhile",
           "[session][receiver][unit]") {
     ReceiverRig<> r{{.messages_max = 8, .events_per_turn_max = 2}};
     auto flood = r.attached(hello_of(1, 1));
@@ -489,7 +492,8 @@ TEST_CASE("Receiver serves a flood in bounded turns, and everybody else meanwhil
     CHECK(flood->heard() == Seen{"ack 4", "ack 6", "ack 8"});
 }
 
-TEST_CASE("Receiver rests while a refused flood says goodbye", "[session][receiver][regression]") {
+TEST_CASE("Receiver is idle while it closes the connection of a rejected flood",
+          "[session][receiver][regression]") {
     ReceiverRig<> r{{.messages_max = 4, .linger_max = 2s}};
     auto a = r.attached(hello_of(1, 1));
     a->answers_goodbye = false;
@@ -508,8 +512,9 @@ TEST_CASE("Receiver rests while a refused flood says goodbye", "[session][receiv
 
 // ---- a ledger that fails ------------------------------------------------------------------------
 
-TEST_CASE("Receiver serves nobody when its ledger has failed, until it is given a fresh one",
-          "[session][receiver][fault]") {
+TEST_CASE(
+    "Receiver serves no connection after its ledger has failed, until resume() gets a fresh one",
+    "[session][receiver][fault]") {
     ReceiverRig<> r{{.commit_within = 5ms}};
     auto a = r.attached(hello_of(1, 1));
     Hello other = hello_of(2, 1);
@@ -573,7 +578,7 @@ TEST_CASE("Receiver serves nobody when its ledger has failed, until it is given 
     CHECK(waiting->heard() == Seen{"ack 2"});
 }
 
-TEST_CASE("Receiver resumes while connections of the failed ledger still say goodbye",
+TEST_CASE("Receiver resumes while connections of the failed ledger are still closing",
           "[session][receiver][regression]") {
     ReceiverRig<> r{{.commit_within = 5ms}};
     Hello low = hello_of(1, 1);
@@ -602,7 +607,8 @@ TEST_CASE("Receiver resumes while connections of the failed ledger still say goo
     CHECK(r.notes.take() == Seen{"committed 3 at 1"});
 }
 
-TEST_CASE("Receiver::stop makes everything durable and says goodbye", "[session][receiver][unit]") {
+TEST_CASE("Receiver::stop makes everything durable and closes its connections",
+          "[session][receiver][unit]") {
     ReceiverRig<> r{{.commit_within = 10s}};
     auto a = r.attached(hello_of(1, 1));
     auto silent = r.connect();
@@ -620,7 +626,7 @@ TEST_CASE("Receiver::stop makes everything durable and says goodbye", "[session]
     CHECK(r.ask(b, bytes_of(pinned_hello_of(1, 2))) == Seen{"welcome known 1"});
 }
 
-TEST_CASE("Receiver needs no graceful close of its transport", "[session][receiver][unit]") {
+TEST_CASE("Receiver does not need a graceful close of its transport", "[session][receiver][unit]") {
     struct Abrupt {
         explicit Abrupt(std::shared_ptr<RawLine> line) : inner{std::move(line)} {}
         SendResult send(const Bytes& m) noexcept { return inner.send(m); }
@@ -707,7 +713,7 @@ TEST_CASE("Receiver acknowledges nothing after a commit that threw",
     CHECK(a->heard() == Seen{"ack 1"});
 }
 
-TEST_CASE("Receiver::stop leaves no deadline behind for who never said HELLO",
+TEST_CASE("Receiver::stop removes the deadline of a connection that never sent HELLO",
           "[session][receiver][regression]") {
     ReceiverRig<> r{{.greeting_max = 1s}};
     auto silent = r.connect();
@@ -718,8 +724,7 @@ TEST_CASE("Receiver::stop leaves no deadline behind for who never said HELLO",
     CHECK(r.receiver.connections() == 0);
 }
 
-TEST_CASE("Receiver refuses limits of 0, by which it would serve nobody",
-          "[session][receiver][unit]") {
+TEST_CASE("Receiver aborts on limits of 0", "[session][receiver][unit]") {
     const auto aborts = [](const ReceiverOptions& options) {
         const std::string said = aborts_with([&] { const ReceiverRig<> r{options}; });
         return said.find("connections_max, senders_max and messages_max must be > 0") !=

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: the decisions about one sender, as a value: who is attached, what comes next, and a credit
-// that never shrinks.
+// Goal: ReceiverCore decides which connection of a sender is attached, which operation is next,
+// and a credit that never shrinks. Method: the core as a value.
 #include <belay/session/detail/receiver_core.hpp>
 
 #include "support/catch.hpp"
@@ -30,7 +30,7 @@ Frame data_frame(std::uint64_t number, BytesView payload = {}) {
 
 }  // namespace
 
-TEST_CASE("ReceiverCore::judge follows steps 1 to 3, in this order",
+TEST_CASE("ReceiverCore::judge follows steps 1 to 3 of the protocol, in order",
           "[session][receiver_core][unit]") {
     const Core core{store, {}};
     Hello pinned = hello(1);
@@ -68,7 +68,7 @@ TEST_CASE("ReceiverCore::judge follows steps 1 to 3, in this order",
     }
 }
 
-TEST_CASE("ReceiverCore remembers the attach that the record does not have yet",
+TEST_CASE("ReceiverCore remembers an attach number that is not recorded yet",
           "[session][receiver_core][unit]") {
     Core core{store, {}};
     core.attach(1, hello(8), record(2));
@@ -148,7 +148,8 @@ TEST_CASE("ReceiverCore's credit never shrinks, covers one payload, and is exact
     }));
 }
 
-TEST_CASE("ReceiverCore grants afresh to every connection", "[session][receiver_core][unit]") {
+TEST_CASE("ReceiverCore grants a new credit to every connection",
+          "[session][receiver_core][unit]") {
     Core core{store, {.number_window = 3, .byte_window = 10, .payload_bytes_max = 4}};
     Welcome g = core.attach(1, hello(2), record(1, 5));
     CHECK(g.known);
@@ -164,7 +165,7 @@ TEST_CASE("ReceiverCore grants afresh to every connection", "[session][receiver_
     CHECK(g.byte_limit == 10);  // bytes count from the first DATA of the connection
 }
 
-TEST_CASE("ReceiverCore::pend says what it would replace, and gives no credit",
+TEST_CASE("ReceiverCore::pend reports the journal that it would replace, and grants no credit",
           "[session][receiver_core][unit]") {
     const Core core{store, {.payload_bytes_max = 50}};
     Welcome g = core.pend(hello(1), {});

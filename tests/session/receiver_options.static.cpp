@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: what may authorize, and what may not.
+// Goal: the types that may authorize, and those that may not.
 #include <belay/session/receiver_options.hpp>
 
 namespace {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what a receiver's connections cost each other, and what it keeps for one that does not
-// read; the test plays the senders.
+// Goal: connections of a receiver cost little, and a connection that does not read is closed.
+// Method: the test plays the senders.
 #include <belay/session/receiver.hpp>
 
 #include "support/session/receiver_rig.hpp"
@@ -27,7 +27,7 @@ using AskedRig = ReceiverRig<AllowAll, RawTransport<AskedConnection>>;
 
 }  // namespace
 
-TEST_CASE("Receiver does nothing for a connection that is idle", "[session][receiver][unit]") {
+TEST_CASE("Receiver does no work for an idle connection", "[session][receiver][unit]") {
     AskedRig r{{.connections_max = 1000}};
     auto busy = r.attached(hello_of(1, 1));
     for (int i = 0; i < 500; ++i) r.connect();
@@ -43,7 +43,7 @@ TEST_CASE("Receiver does nothing for a connection that is idle", "[session][rece
     CHECK(cost(2) == with_many);
 }
 
-TEST_CASE("Receiver answers the PINGs of a turn by one PONG, of a pending peer too",
+TEST_CASE("Receiver answers the PINGs of a turn with one PONG, also for a pending peer",
           "[session][receiver][unit]") {
     ReceiverRig<> r;
     auto a = r.connect();
@@ -57,7 +57,7 @@ TEST_CASE("Receiver answers the PINGs of a turn by one PONG, of a pending peer t
     CHECK(r.ask(a, data(1, "x")) == Seen{"ack 1"});
 }
 
-TEST_CASE("Receiver gives up a connection that does not read, whatever it says",
+TEST_CASE("Receiver closes a connection that accepts nothing, also if it sends",
           "[session][receiver][regression]") {
     ReceiverRig<> r;
     auto a = r.attached(hello_of(1, 1));
@@ -74,7 +74,7 @@ TEST_CASE("Receiver gives up a connection that does not read, whatever it says",
     CHECK(r.receiver.connections() == 0);
 }
 
-TEST_CASE("Receiver spares a connection that reads in time", "[session][receiver][unit]") {
+TEST_CASE("Receiver keeps a connection that reads in time", "[session][receiver][unit]") {
     ReceiverRig<> r;
     auto a = r.attached(hello_of(1, 1));
     for (Duration t = 1s; t <= 100s; t += 1s) {
@@ -87,7 +87,7 @@ TEST_CASE("Receiver spares a connection that reads in time", "[session][receiver
     CHECK(a->heard() == Seen(5, "pong 7"));
 }
 
-TEST_CASE("Receiver sends an ACK that found no room when there is some, and not before",
+TEST_CASE("Receiver sends a delayed ACK when the transport is writable, and not before",
           "[session][receiver][unit]") {
     ReceiverRig<> r;
     auto a = r.attached(hello_of(1, 1));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a sender does what section 5.1 of the protocol says, over a journal on a simulated disk;
-// the test plays the receiver, frame by frame.
+// Goal: a sender acts as section 5.1 of the protocol specifies. Method: a journal on a simulated
+// disk; the test plays the receiver, frame by frame.
 #include <belay/session/detail/sender_core.hpp>
 
 #include <optional>
@@ -114,7 +114,8 @@ std::uint64_t numbered(std::uint64_t run, std::uint64_t count) { return (run << 
 
 // ---- greeting -----------------------------------------------------------------------------------
 
-TEST_CASE("SenderCore::hello says who it is and what it has", "[session][sender_core][unit]") {
+TEST_CASE("SenderCore::hello carries its identity and the range of its operations",
+          "[session][sender_core][unit]") {
     CoreRig r;
     Hello h = r.hello();
     CHECK(h.attach == numbered(1, 1));
@@ -152,7 +153,7 @@ TEST_CASE("SenderCore::hello carries the token", "[session][sender_core][unit]")
 
 // ---- 5.1, steps 1 to 5: what WELCOME says -------------------------------------------------------
 
-TEST_CASE("SenderCore is adopted by a receiver that does not know it",
+TEST_CASE("SenderCore completes its adoption by a receiver that does not know its journal",
           "[session][sender_core][unit]") {
     CoreRig r;
     r.append(2);
@@ -173,7 +174,7 @@ TEST_CASE("SenderCore is adopted by a receiver that does not know it",
     CHECK(r.journal->store_pin() == pinned_store_id);
 }
 
-TEST_CASE("SenderCore does not believe an adoption that has applied something",
+TEST_CASE("SenderCore rejects an adoption whose ACK has applied operations",
           "[session][sender_core][unit]") {
     CoreRig r;
     r.append(2);
@@ -232,27 +233,27 @@ TEST_CASE("SenderCore blocks for a receiver that lost its state", "[session][sen
     r.filled();
     CHECK_FALSE(r.take(ack(2)));
     r.hello();
-    SECTION("another store, which does not know us") {
+    SECTION("another store, to which the journal is unknown") {
         Welcome g = r.fresh();
         g.store = id(99);
         CHECK(r.take(bytes_of(g)) == SessionErrc::store_changed);
         CHECK(r.core->details().receiver_store == id(99));
     }
-    SECTION("another store, which claims to know us") {
+    SECTION("another store, which claims to know the journal") {
         Welcome g = r.known(2);
         g.store = id(99);
         CHECK(r.take(bytes_of(g)) == SessionErrc::store_changed);
         CHECK(r.core->details().receiver_store == id(99));
     }
-    SECTION("the same store, which forgot us") {
+    SECTION("the same store, which lost the journal") {
         CHECK(r.take(bytes_of(r.fresh())) == SessionErrc::store_changed);
         CHECK(r.core->details().receiver_store == pinned_store_id);
     }
-    SECTION("it says so: another store") {
+    SECTION("ERROR store_changed") {
         CHECK(r.take(error(SessionErrc::store_changed, 0, id(98))) == SessionErrc::store_changed);
         CHECK(r.core->details().receiver_store == id(98));
     }
-    SECTION("it says so: unknown") {
+    SECTION("ERROR unknown_journal") {
         CHECK(r.take(error(SessionErrc::unknown_journal, 0, id(98))) ==
               SessionErrc::unknown_journal);
         CHECK(r.core->details().receiver_store == id(98));
@@ -269,7 +270,7 @@ TEST_CASE("SenderCore blocks for a receiver that lost its state", "[session][sen
     CHECK(r.core->acked() == 2);
 }
 
-TEST_CASE("SenderCore blocks for a side that was rolled back, and for another history",
+TEST_CASE("SenderCore blocks when a side was rolled back, or has another history",
           "[session][sender_core][unit]") {
     CoreRig r;
     r.adopted(4);
@@ -289,7 +290,7 @@ TEST_CASE("SenderCore blocks for a side that was rolled back, and for another hi
         CHECK(r.core->blocked() == Blocked::sender_rolled_back);
         CHECK(r.core->details().applied == 5);
     }
-    SECTION("the sender, also when it has taken as much that is not durable") {
+    SECTION("the sender, also with as many operations that are not durable") {
         REQUIRE(r.journal->append(as_bytes("x")).has_value());
         CHECK(r.take(bytes_of(r.known(5))) == SessionErrc::rolled_back_sender);
     }
@@ -307,7 +308,7 @@ TEST_CASE("SenderCore blocks for a side that was rolled back, and for another hi
     CHECK(r.filled().empty());
 }
 
-TEST_CASE("SenderCore accepts a receiver that was restored to what it had acknowledged",
+TEST_CASE("SenderCore accepts a receiver that was restored to its last acknowledgement",
           "[session][sender_core][unit]") {
     CoreRig r;
     r.adopted(4);
@@ -317,7 +318,7 @@ TEST_CASE("SenderCore accepts a receiver that was restored to what it had acknow
     CHECK(r.filled() == Seen{"data 3 op 3", "data 4 op 4"});
 }
 
-TEST_CASE("SenderCore blocks when it is fenced, and names the other",
+TEST_CASE("SenderCore blocks when it is fenced, and reports the other attach number",
           "[session][sender_core][unit]") {
     CoreRig r;
     r.adopted(1);
@@ -335,11 +336,11 @@ TEST_CASE("SenderCore blocks at an operation that the receiver does not accept",
     REQUIRE(r.journal->append(as_bytes("behind it")).has_value());
     REQUIRE_FALSE(r.journal->commit());
     const std::string large = make_error_code(SessionErrc::too_large).message();
-    SECTION("as it announced") {
+    SECTION("by the limit in WELCOME") {
         CHECK(r.filled() == Seen{"data 1 op 1"});
         CHECK(r.filled() == Seen{large});
     }
-    SECTION("as it says") {
+    SECTION("by an ERROR") {
         CHECK(r.take(error(SessionErrc::too_large, 1000)) == SessionErrc::too_large);
     }
     CHECK(r.core->blocked() == Blocked::too_large);
@@ -360,13 +361,13 @@ TEST_CASE("SenderCore reports a defect after two gaps without progress",
         CHECK(r.take(error(SessionErrc::gap, 2)) == SessionErrc::gap);
         CHECK(r.core->blocked() == Blocked::none);
     }
-    SECTION("without") {
+    SECTION("without progress") {
         CHECK(r.take(error(SessionErrc::gap, 1)) == SessionErrc::diverged);
         CHECK(r.core->blocked() == Blocked::diverged);
     }
 }
 
-TEST_CASE("SenderCore looks again at what blocked it when it is connected again",
+TEST_CASE("SenderCore blocks again only if the cause is still there after a reconnect",
           "[session][sender_core][unit]") {
     CoreRig r;
     r.adopted(3);
@@ -380,7 +381,7 @@ TEST_CASE("SenderCore looks again at what blocked it when it is connected again"
     CHECK(r.core->blocked() == Blocked::fenced);
 }
 
-TEST_CASE("SenderCore does with every ERROR what section 4.3 says",
+TEST_CASE("SenderCore reacts to every ERROR as section 4.3 of the protocol requires",
           "[session][sender_core][unit]") {
     struct Row {
         SessionErrc code;
@@ -427,7 +428,7 @@ TEST_CASE("SenderCore does with every ERROR what section 4.3 says",
 
 // ---- 5.1, step 6, and 7 -------------------------------------------------------------------------
 
-TEST_CASE("SenderCore sends only what is durable", "[session][sender_core][unit]") {
+TEST_CASE("SenderCore sends only durable operations", "[session][sender_core][unit]") {
     CoreRig r;
     r.adopted(1);
     REQUIRE(r.journal->append(as_bytes("op 2")).has_value());
@@ -453,7 +454,7 @@ TEST_CASE("SenderCore sends DATA with the salt of the run that took it",
     CHECK(first != r.journal->salt());
 }
 
-TEST_CASE("SenderCore fills about as much as is wanted", "[session][sender_core][unit]") {
+TEST_CASE("SenderCore fills about as many bytes as requested", "[session][sender_core][unit]") {
     CoreRig r;
     r.adopted(5);
     CHECK(r.filled(1) == Seen{"data 1 op 1"});
@@ -499,7 +500,8 @@ TEST_CASE("SenderCore stays within the credit in bytes", "[session][sender_core]
     CHECK(r.filled() == Seen{"data 1 op 1"});
 }
 
-TEST_CASE("SenderCore releases what is acknowledged, and no more", "[session][sender_core][unit]") {
+TEST_CASE("SenderCore releases acknowledged operations, and no others",
+          "[session][sender_core][unit]") {
     CoreRig r;
     r.adopted(5);
     CHECK(r.filled(60).size() == 3);
@@ -529,7 +531,7 @@ TEST_CASE("SenderCore answers PING at any time, and ignores PONG", "[session][se
     CHECK(r.replied().empty());
 }
 
-TEST_CASE("SenderCore answers the PINGs of a message by one PONG",
+TEST_CASE("SenderCore answers the PINGs of a message with one PONG",
           "[session][sender_core][fault]") {
     CoreRig r;
     r.flow(0);
@@ -541,7 +543,8 @@ TEST_CASE("SenderCore answers the PINGs of a message by one PONG",
     CHECK(r.replied().empty());
 }
 
-TEST_CASE("SenderCore refuses what its state does not allow", "[session][sender_core][fault]") {
+TEST_CASE("SenderCore rejects frames that its state does not allow",
+          "[session][sender_core][fault]") {
     CoreRig r;
     r.adopted(1);
     const auto refused = [&](const Bytes& message, unsigned type) {
@@ -589,7 +592,7 @@ TEST_CASE("SenderCore refuses what its state does not allow", "[session][sender_
 
 // ---- a journal that fails -----------------------------------------------------------------------
 
-TEST_CASE("SenderCore greets nobody with a journal that has failed",
+TEST_CASE("SenderCore sends no HELLO with a journal that has failed",
           "[session][sender_core][fault]") {
     CoreRig r;
     r.adopted(2);
@@ -619,7 +622,7 @@ TEST_CASE("SenderCore reports a pin that cannot be made durable", "[session][sen
     CHECK(r.filled().empty());
 }
 
-TEST_CASE("SenderCore goes on when a file of acknowledged operations cannot be deleted",
+TEST_CASE("SenderCore continues when a file of acknowledged operations cannot be deleted",
           "[session][sender_core][regression]") {
     // The operation of the disk that fails: the last two of an acknowledgement remove a file, those
     // before them make durable why.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: whatever fails, every accepted operation takes effect once and in order; found by worlds of
-// faults.
+// Goal: every accepted operation takes effect once and in order, under all faults. Method:
+// simulated worlds with random faults.
 #include <belay/session/session.hpp>
 
 #include "support/catch.hpp"
@@ -50,7 +50,7 @@ TEST_CASE("Session delivers each operation exactly once, in order, under all fau
     CHECK(kills_in_flight > worlds);
 }
 
-TEST_CASE("Session under drains ends each in its time, and delivers all that it took",
+TEST_CASE("Session drains within the time limit, and delivers all accepted operations",
           "[session][session][sim][property]") {
     int worlds = 0, drained = 0, late = 0;
     SessionWorldOptions options;

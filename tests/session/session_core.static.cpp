@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what a session does at which instant, and what it tells in which order: as timelines that
-// the compiler runs.
+// Goal: a session acts at the right instants, and reports in the right order: timelines in
+// constant expressions.
 #include <belay/session/detail/session_core.hpp>
 
 #include <chrono>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: a program that crashes soon after each start does not hammer its server. Method: a client
-// that keeps its policy's history in its journal, killed every two seconds, beside one that
-// forgets.
+// Goal: a program that crashes soon after each start does not overload its server. Method: a
+// client that keeps its policy's history in its journal, and one that does not, both killed
+// every two seconds.
 #include <belay/policy/remembered.hpp>
 #include <belay/session/session.hpp>
 

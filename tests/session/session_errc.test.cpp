@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: every error of the protocol has its number for ever, a text, and the cause that decides
-// what a supervisor does.
+// Goal: every error of the protocol has a fixed number, a text, and the cause that decides how a
+// supervisor reacts. Method: all values.
 #include <belay/session/session_errc.hpp>
 
 #include <set>

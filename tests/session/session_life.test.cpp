@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what a session tells and when, what blocks it, what ends it; the test plays the receiver,
-// frame by frame, and time by hand.
+// Goal: a session reports each event at the right time, blocks on errors that need a decision,
+// and stops. Method: the test plays the receiver, frame by frame, and sets the time.
 #include <belay/session/session.hpp>
 
 #include <algorithm>
@@ -82,7 +82,7 @@ TEST_CASE("Session is connected at once when the receiver knows its journal",
     CHECK(r.notes.take() == Seen{"connecting", "connected", "acknowledged 1"});
 }
 
-TEST_CASE("Session tells accepted before it sends, and acknowledged when it is delivered",
+TEST_CASE("Session reports accepted before it sends, and acknowledged after delivery",
           "[session][session][unit]") {
     Rig r;
     r.connect();
@@ -107,7 +107,7 @@ TEST_CASE("Session tells accepted before it sends, and acknowledged when it is d
     CHECK(r.session->status().acknowledged == 2);
 }
 
-TEST_CASE("Session::flush makes durable what was taken, and sends it later",
+TEST_CASE("Session::commit makes queued operations durable, and they are sent later",
           "[session][session][unit]") {
     Rig r;
     r.connect();
@@ -124,7 +124,7 @@ TEST_CASE("Session::flush makes durable what was taken, and sends it later",
     CHECK(r.disk.operations() == before);  // there is nothing to do
 }
 
-TEST_CASE("Session::send refuses what the queue refuses", "[session][session][unit]") {
+TEST_CASE("Session::send returns the errors of the queue", "[session][session][unit]") {
     Rig r{{}, 2};
     r.send("a");
     r.send("b");
@@ -163,7 +163,7 @@ TEST_CASE("Session keeps its operations over stop and start", "[session][session
     CHECK(r.ask(r.known(1)) == Seen{"start 4294967298", "data 2 b", "data 3 c"});
 }
 
-TEST_CASE("race 62: Session under a drain stops when all is acknowledged, or the time is over",
+TEST_CASE("Session::drain stops when all operations are acknowledged, or the time is over",
           "[session][session][race]") {
     Rig r;
     r.connect();
@@ -178,7 +178,7 @@ TEST_CASE("race 62: Session under a drain stops when all is acknowledged, or the
     r.run(1s);
     CHECK(r.state() == LinkState::connected);
     r.notes.take();
-    SECTION("all is acknowledged") {
+    SECTION("all operations are acknowledged") {
         r.line().say(ack(2));
         r.run();
         CHECK(r.notes.take() == Seen{"acknowledged 2", "stopped"});
@@ -194,13 +194,13 @@ TEST_CASE("race 62: Session under a drain stops when all is acknowledged, or the
         r.run();
         CHECK(r.session->depth() == 0);
     }
-    SECTION("the time is over: it stays for the next start") {
+    SECTION("the time is over: operations stay for the next start") {
         r.run(10s - 1ns);
         CHECK(r.state() == LinkState::connected);
         r.run(10s);
         CHECK(r.session->depth() == 1);
     }
-    SECTION("of several the first end counts") {
+    SECTION("the earliest of several deadlines counts") {
         r.session->drain(1s);
         r.session->drain(1h);
         r.run(2s);
@@ -215,8 +215,7 @@ TEST_CASE("race 62: Session under a drain stops when all is acknowledged, or the
     CHECK(r.state() == LinkState::connecting);
 }
 
-TEST_CASE("race 62: Session with nothing to acknowledge is drained at once",
-          "[session][session][race]") {
+TEST_CASE("Session::drain with nothing to acknowledge stops at once", "[session][session][race]") {
     Rig r;
     r.connect();
     SECTION("connected") {}
@@ -224,7 +223,7 @@ TEST_CASE("race 62: Session with nothing to acknowledge is drained at once",
         r.line().link.closed();
         r.run();
     }
-    SECTION("started in this very turn") {
+    SECTION("started in the same turn") {
         r.session->stop();
         r.run();
         REQUIRE(r.state() == LinkState::stopped);
@@ -235,8 +234,7 @@ TEST_CASE("race 62: Session with nothing to acknowledge is drained at once",
     CHECK(r.state() == LinkState::stopped);
 }
 
-TEST_CASE("Session keeps what there was no room for, until there is or the connection ends",
-          "[session][session][unit]") {
+TEST_CASE("Session keeps a message that the transport did not accept", "[session][session][unit]") {
     Rig r;
     r.connect();
     r.line().answer = SendResult::busy;
@@ -246,12 +244,12 @@ TEST_CASE("Session keeps what there was no room for, until there is or the conne
     r.send("b");
     r.run();
     r.line().answer = SendResult::sent;
-    SECTION("there is room") {
+    SECTION("until the transport is writable") {
         r.line().link.writable();
         r.run();
         CHECK(r.line().heard() == Seen{"data 1 a", "data 2 b"});
     }
-    SECTION("the connection ends") {
+    SECTION("until the connection ends") {
         r.line().link.closed();
         r.run();
         r.run(1s);
@@ -261,7 +259,7 @@ TEST_CASE("Session keeps what there was no room for, until there is or the conne
     }
 }
 
-TEST_CASE("Session goes on from the receiver's number after a loss", "[session][session][unit]") {
+TEST_CASE("Session continues from the receiver's number after a loss", "[session][session][unit]") {
     Rig r;
     r.connect();
     for (const char* text : {"a", "b", "c"}) r.send(text);
@@ -276,7 +274,7 @@ TEST_CASE("Session goes on from the receiver's number after a loss", "[session][
     CHECK(r.session->status().acknowledged == 2);
 }
 
-TEST_CASE("Session cuts its messages at about batch_bytes", "[session][session][unit]") {
+TEST_CASE("Session limits its messages to about batch_bytes", "[session][session][unit]") {
     Rig r{{.batch_bytes = 60}};
     r.connect();
     for (int i = 0; i < 5; ++i) r.send("0123456789");
@@ -285,7 +283,7 @@ TEST_CASE("Session cuts its messages at about batch_bytes", "[session][session][
     CHECK(r.line().heard().size() == 5);
 }
 
-TEST_CASE("Session tells that its journal replaces another", "[session][session][unit]") {
+TEST_CASE("Session reports that its journal replaces another", "[session][session][unit]") {
     Rig r;
     r.start();
     r.ask(bytes_of(Welcome{.attach = r.attach(),
@@ -301,7 +299,7 @@ TEST_CASE("Session tells that its journal replaces another", "[session][session]
 
 // ---- time ---------------------------------------------------------------------------------------
 
-TEST_CASE("Session gives up a receiver that does not answer HELLO or START",
+TEST_CASE("Session closes the connection to a receiver that does not answer HELLO or START",
           "[session][session][unit]") {
     Rig r{{.greeting_max = 3s}};
     r.start();
@@ -315,7 +313,7 @@ TEST_CASE("Session gives up a receiver that does not answer HELLO or START",
     CHECK(r.session->status().link.failure.cause == Cause::timed_out);
 }
 
-TEST_CASE("Session tells once that it is stalled, and again after progress",
+TEST_CASE("Session reports once that it is stalled, and again after progress",
           "[session][session][unit]") {
     // Its receiver is played without pongs.
     Rig r{{.stalled_after = 60s, .heartbeat = {.every = 1h, .dead_after = 2h}}};
@@ -352,7 +350,7 @@ TEST_CASE("Session tells once that it is stalled, and again after progress",
     }
 }
 
-TEMPLATE_TEST_CASE("Session watches its receiver, over any transport", "[session][session][unit]",
+TEMPLATE_TEST_CASE("Session monitors its receiver, over any transport", "[session][session][unit]",
                    RawConnection, RawPingedConnection) {
     SessionRig<TestType> r{{.heartbeat = {.every = 10s, .dead_after = 25s}}};
     r.connect();
@@ -374,7 +372,7 @@ TEMPLATE_TEST_CASE("Session watches its receiver, over any transport", "[session
     CHECK(r.session->status().link.failure.error() == LinkErrc::heartbeat_lost);
 }
 
-TEMPLATE_TEST_CASE("Session::probe_now gives up a receiver that does not answer, and no other",
+TEMPLATE_TEST_CASE("Session::probe_now closes a connection whose receiver does not answer",
                    "[session][session][unit]", RawConnection, RawPingedConnection) {
     SessionRig<TestType> r{{.heartbeat = {.every = 10s, .dead_after = 25s}}};
     r.session->probe_now(1s);  // there is nobody to ask
@@ -385,7 +383,7 @@ TEMPLATE_TEST_CASE("Session::probe_now gives up a receiver that does not answer,
     r.session->probe_now(2s);
     r.run();
     CHECK(r.line().heard() == Seen{"ping 1"});
-    SECTION("none") {
+    SECTION("no answer") {
         r.run(6999ms);
         CHECK(r.state() == LinkState::connected);
         r.run(7s);
@@ -401,7 +399,7 @@ TEMPLATE_TEST_CASE("Session::probe_now gives up a receiver that does not answer,
     }
 }
 
-TEST_CASE("Session takes a part of a message for a sign of life",
+TEST_CASE("Session treats a part of a message as a sign of life",
           "[session][session][regression]") {
     Rig r{{.heartbeat = {.every = 10s, .dead_after = 25s}}};
     r.connect();
@@ -414,7 +412,7 @@ TEST_CASE("Session takes a part of a message for a sign of life",
     CHECK(r.line().heard().empty());
 }
 
-TEST_CASE("Session takes room for its own sending for no sign of life",
+TEST_CASE("Session does not treat a writable transport as a sign of life",
           "[session][session][regression]") {
     Rig r{{.heartbeat = {.every = 10s, .dead_after = 25s}}};
     r.connect();
@@ -425,7 +423,7 @@ TEST_CASE("Session takes room for its own sending for no sign of life",
     CHECK(r.state() == LinkState::cooldown);
 }
 
-TEST_CASE("Session's ERROR leaves, however many bad messages come at once",
+TEST_CASE("Session sends its ERROR, also when many bad messages arrive at once",
           "[session][session][regression]") {
     Rig r;
     r.connect();
@@ -440,7 +438,7 @@ TEST_CASE("Session's ERROR leaves, however many bad messages come at once",
 
 // ---- what blocks --------------------------------------------------------------------------------
 
-TEST_CASE("Session stops at what must not be guessed, tells it, and takes on",
+TEST_CASE("Session reports that it is blocked, and still accepts operations",
           "[session][session][unit]") {
     Rig r;
     r.connect();
@@ -514,7 +512,8 @@ TEST_CASE("Session stops at what must not be guessed, tells it, and takes on",
     CHECK(r.state() == LinkState::connected);
 }
 
-TEST_CASE("Session finds again what is still wrong", "[session][session][unit]") {
+TEST_CASE("Session blocks again after reconnect_now if the cause is still there",
+          "[session][session][unit]") {
     Rig r;
     r.connect();
     r.line().link.closed();
@@ -528,7 +527,7 @@ TEST_CASE("Session finds again what is still wrong", "[session][session][unit]")
     CHECK(r.notes.take() == Seen{"failed", "blocked fenced"});
 }
 
-TEST_CASE("Session stops at an operation that is too large for this receiver",
+TEST_CASE("Session blocks at an operation that is too large for this receiver",
           "[session][session][unit]") {
     Rig r;
     r.connect();
@@ -539,7 +538,7 @@ TEST_CASE("Session stops at an operation that is too large for this receiver",
     CHECK(r.state() == LinkState::failed);
 }
 
-TEST_CASE("Session waits as an overloaded receiver asks", "[session][session][unit]") {
+TEST_CASE("Session waits as long as an overloaded receiver requests", "[session][session][unit]") {
     Rig r;
     r.start();
     r.ask(error(SessionErrc::overloaded, 5000));
@@ -548,25 +547,26 @@ TEST_CASE("Session waits as an overloaded receiver asks", "[session][session][un
     CHECK(r.session->status().link.failure.cause == Cause::overloaded);
 }
 
-TEST_CASE("Session is blocked for its credentials, and comes back with others",
+TEST_CASE("Session blocks when its credentials are rejected, and continues with new ones",
           "[session][session][unit]") {
     Rig r;
     r.start();
-    SECTION("not known") {
+    SECTION("unauthorized") {
         r.ask(error(SessionErrc::unauthorized));
         CHECK(r.state() == LinkState::blocked_auth);
         r.session->credentials();
         r.run();
         CHECK(r.state() == LinkState::connecting);
     }
-    SECTION("not allowed") {
+    SECTION("forbidden") {
         r.ask(error(SessionErrc::forbidden));
         CHECK(r.state() == LinkState::blocked_auth);
     }
     CHECK(r.blocked() == Blocked::none);
 }
 
-TEST_CASE("Session closes after garbage, says so, and tries again", "[session][session][fault]") {
+TEST_CASE("Session sends ERROR after garbage, closes, and reconnects",
+          "[session][session][fault]") {
     Rig r;
     r.connect();
     CHECK(r.ask(Bytes(40, std::byte{'G'})) == Seen{"error protocol 71"});
@@ -576,7 +576,7 @@ TEST_CASE("Session closes after garbage, says so, and tries again", "[session][s
 
 // ---- a journal that fails -----------------------------------------------------------------------
 
-TEST_CASE("Session promises nothing after its journal has failed, and sends nothing more",
+TEST_CASE("Session accepts and sends nothing more after its journal has failed",
           "[session][session][fault]") {
     Rig r;
     r.connect();
@@ -588,14 +588,14 @@ TEST_CASE("Session promises nothing after its journal has failed, and sends noth
     // The write succeeds, the sync does not.
     r.disk.fail_at(r.disk.operations() + 2, eio);
     SECTION("in a turn") { r.run(); }
-    SECTION("in flush") {
+    SECTION("in commit") {
         CHECK(r.session->commit() == eio);
         r.run();
     }
     stays_failed(r);
 }
 
-TEST_CASE("Session::flush does not call durable what a full disk refused",
+TEST_CASE("Session::commit reports the operations that a full disk rejected as not durable",
           "[session][session][regression]") {
     Rig r;
     r.connect();
@@ -620,7 +620,7 @@ TEST_CASE("Session::flush does not call durable what a full disk refused",
     CHECK(r.session->status().acknowledged == 2);
 }
 
-TEST_CASE("Session over a journal in Flush::each promises nothing after a send that broke it",
+TEST_CASE("Session over a journal in Flush::each accepts nothing after a send that broke it",
           "[session][session][regression]") {
     Rig r;
     flush_each(r);
@@ -634,11 +634,11 @@ TEST_CASE("Session over a journal in Flush::each promises nothing after a send t
     CHECK(r.session->send(as_bytes("b")).error() == eio);
     CHECK(r.session->deadline() == always);
     SECTION("in a turn") { r.run(); }
-    SECTION("in flush") {
+    SECTION("in commit") {
         CHECK(r.session->commit() == eio);
         r.run();
     }
-    SECTION("in flush after another send") {
+    SECTION("in commit after another send") {
         CHECK(r.session->send(as_bytes("c")).error() == eio);
         CHECK(r.session->commit() == eio);
         r.run();
@@ -660,7 +660,7 @@ TEST_CASE("Session wakes its driver when a send has broken the journal",
     CHECK(r.notes.take() == Seen{"blocked journal_failed"});
 }
 
-TEST_CASE("Session over a journal in Flush::each goes on after a full disk refused an operation",
+TEST_CASE("Session over a journal in Flush::each continues after a full disk rejected an operation",
           "[session][session][fault]") {
     Rig r;
     flush_each(r);
@@ -679,7 +679,7 @@ TEST_CASE("Session over a journal in Flush::each goes on after a full disk refus
     CHECK(r.notes.take() == Seen{"accepted 1", "acknowledged 1"});
 }
 
-TEST_CASE("Session is blocked when it cannot read what it should send",
+TEST_CASE("Session blocks when it cannot read an operation from its journal",
           "[session][session][fault]") {
     Rig r;
     r.send("a");
@@ -805,7 +805,8 @@ TEST_CASE("Session's hooks may send, flush, stop and start", "[session][session]
     CHECK(r.state() == LinkState::connecting);
 }
 
-TEST_CASE("Session is silent when it is destroyed, and loses nothing", "[session][session][unit]") {
+TEST_CASE("Session calls no hook in its destructor, and loses nothing",
+          "[session][session][unit]") {
     Rig r;
     r.connect();
     r.send("a");
@@ -838,7 +839,7 @@ struct Stopper {
 
 }  // namespace
 
-TEST_CASE("Session::stop in one of its hooks is told when that hook has returned",
+TEST_CASE("Session::stop in a hook is reported when that hook has returned",
           "[session][session][regression]") {
     SessionRig<RawPingedConnection, Stopper> r;
     r.connect();
@@ -847,7 +848,7 @@ TEST_CASE("Session::stop in one of its hooks is told when that hook has returned
     CHECK(r.notes.seen == Seen{"end of on_accepted", "stopped"});
 }
 
-TEST_CASE("Session delivers what comes before an operation that is too large",
+TEST_CASE("Session delivers the operations before one that is too large",
           "[session][session][regression]") {
     Rig r;
     r.connect();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Goal: a million operations that were taken while the peer was down are delivered once each, in
-// order, although both sides are killed while they drain; they are on the disk, not in memory.
-// Method: a world in virtual time; memory is counted by operator new, with the client's journal on
-// real files, since the bytes of a simulated disk are memory too.
+// Goal: a million operations that were accepted while the peer was down are delivered once each,
+// in order, although both sides are killed meanwhile; the operations are on the disk, not in
+// memory. Method: a world in virtual time; operator new counts the memory, with the client's
+// journal on real files, because the bytes of a simulated disk are memory too.
 #include <belay/session/receiver.hpp>
 #include <belay/session/session.hpp>
 
@@ -187,7 +187,7 @@ std::uint64_t load() {
 
 }  // namespace
 
-TEST_CASE("Session drains a million operations through kills of both sides, each once, in order",
+TEST_CASE("Session delivers a million operations over kills of both sides, each once, in order",
           "[session][session_load][sim]") {
     const std::uint64_t operations = load();
     LoadRig rig{operations, [](sim::Host& h) {
@@ -201,7 +201,7 @@ TEST_CASE("Session drains a million operations through kills of both sides, each
 }
 
 #if !BELAY_TEST_SANITIZED
-TEST_CASE("Session holds less than a byte for each operation that waits, or was delivered",
+TEST_CASE("Session holds less than a byte for each waiting or delivered operation",
           "[session][session_load][sim]") {
     constexpr std::uint64_t operations = 1'000'000;
     const belay_test::TemporaryDirectory directory;

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
-// Goal: each hook of a session and of a receiver is told, with the machine in front or without,
-// however the observer is given; a wrong form is refused. Method: the test plays the other end.
+// Goal: each hook of a session and of a receiver is called, with and without the machine as
+// first parameter, in every form of observer; a wrong form does not compile. Method: the test
+// plays the other end.
 #include <belay/session/session_observer.hpp>
 
 #include <belay/core/tee.hpp>
 #include <belay/link/link_log.hpp>
 #include <belay/queue/queue_counters.hpp>
 
-#include "support/core/told_in_every_way.hpp"
+#include "support/core/observed_in_every_form.hpp"
 #include "support/session/receiver_rig.hpp"
 #include "support/session/session_rig.hpp"
 
@@ -80,11 +81,11 @@ const auto a_life_of_a_session = [](auto observer) {
     life.hear(ack(1));
     life.hear(error(SessionErrc::fenced));
 };
-const Told all_of_a_session{"connecting", "replaced at 4",  "connected", "accepted 1",
-                            "stalled",    "acknowledged 1", "failed",    "blocked fenced"};
+const Recorded all_of_a_session{"connecting", "replaced at 4",  "connected", "accepted 1",
+                                "stalled",    "acknowledged 1", "failed",    "blocked fenced"};
 
-struct HearsSession {
-    Told& told;
+struct SessionRecorder {
+    Recorded& told;
     void on_state(const Transition& t) { told.emplace_back(to_string(t.to.state)); }
     void on_accepted(std::uint64_t n) { told.push_back("accepted " + std::to_string(n)); }
     void on_acknowledged(std::uint64_t n) { told.push_back("acknowledged " + std::to_string(n)); }
@@ -96,25 +97,25 @@ struct HearsSession {
     }
     void on_stalled() { told.emplace_back("stalled"); }
 };
-struct HearsSessionWithMachine {
-    Told& told;
+struct SessionRecorderWithMachine {
+    Recorded& told;
     void on_state(auto& session, const Transition& t) {
-        if (session.queue().empty() || session.depth() == 1) HearsSession{told}.on_state(t);
+        if (session.queue().empty() || session.depth() == 1) SessionRecorder{told}.on_state(t);
     }
     void on_accepted(auto& session, std::uint64_t n) {
-        if (session.status().accepted == n) HearsSession{told}.on_accepted(n);
+        if (session.status().accepted == n) SessionRecorder{told}.on_accepted(n);
     }
     void on_acknowledged(auto& session, std::uint64_t n) {
-        if (session.status().acknowledged == n) HearsSession{told}.on_acknowledged(n);
+        if (session.status().acknowledged == n) SessionRecorder{told}.on_acknowledged(n);
     }
     void on_blocked(auto& session, Blocked why, const BlockedDetails& d) {
-        if (session.status().blocked == why) HearsSession{told}.on_blocked(why, d);
+        if (session.status().blocked == why) SessionRecorder{told}.on_blocked(why, d);
     }
     void on_journal_replaced(auto& session, const BlockedDetails& d) {
-        if (session.depth() == 0) HearsSession{told}.on_journal_replaced(d);
+        if (session.depth() == 0) SessionRecorder{told}.on_journal_replaced(d);
     }
     void on_stalled(auto& session) {
-        if (session.depth() == 1) HearsSession{told}.on_stalled();
+        if (session.depth() == 1) SessionRecorder{told}.on_stalled();
     }
 };
 struct SessionAllWrong : NoObserver {
@@ -163,8 +164,8 @@ const auto a_life_of_a_receiver = [](auto observer) {
     lines.back()->say(data(1, "y"));
     run();
 };
-struct HearsReceiver {
-    Told& told;
+struct ReceiverRecorder {
+    Recorded& told;
     void on_attached(const Id& s, const Progress& p) { note("attached", s, p.applied); }
     void on_committed(const Id& s, const Progress& p) { note("committed", s, p.applied); }
     void on_journal_replaced(const Id& s, const Progress& old) { note("replaced", s, old.applied); }
@@ -177,22 +178,22 @@ struct HearsReceiver {
                        std::to_string(n));
     }
 };
-struct HearsReceiverWithMachine {
-    Told& told;
+struct ReceiverRecorderWithMachine {
+    Recorded& told;
     void on_attached(auto& receiver, const Id& s, const Progress& p) {
-        if (receiver.connections() != 0) HearsReceiver{told}.on_attached(s, p);
+        if (receiver.connections() != 0) ReceiverRecorder{told}.on_attached(s, p);
     }
     void on_committed(auto& receiver, const Id& s, const Progress& p) {
-        if (receiver.connections() != 0) HearsReceiver{told}.on_committed(s, p);
+        if (receiver.connections() != 0) ReceiverRecorder{told}.on_committed(s, p);
     }
     void on_journal_replaced(auto& receiver, const Id& s, const Progress& old) {
-        if (!receiver.failed()) HearsReceiver{told}.on_journal_replaced(s, old);
+        if (!receiver.failed()) ReceiverRecorder{told}.on_journal_replaced(s, old);
     }
     void on_refused(auto& receiver, SessionErrc e, const Id& s) {
-        if (receiver.connections() < 3) HearsReceiver{told}.on_refused(e, s);
+        if (receiver.connections() < 3) ReceiverRecorder{told}.on_refused(e, s);
     }
     void on_ledger_failed(auto& receiver, std::error_code e) {
-        if (receiver.failed() == e) HearsReceiver{told}.on_ledger_failed(e);
+        if (receiver.failed() == e) ReceiverRecorder{told}.on_ledger_failed(e);
     }
 };
 struct ReceiverAllWrong : NoObserver {
@@ -211,34 +212,35 @@ static_assert(!OfReceiver::LedgerFailed::right<ReceiverAllWrong>);
 
 }  // namespace
 
-TEST_CASE("A Session tells each hook, however its observer is given",
+TEST_CASE("Session calls each hook, in every form of observer",
           "[session][session_observer][unit]") {
-    told_in_every_way<HearsSession>(a_life_of_a_session, all_of_a_session);
-    told_in_every_way<HearsSessionWithMachine>(a_life_of_a_session, all_of_a_session);
+    observed_in_every_form<SessionRecorder>(a_life_of_a_session, all_of_a_session);
+    observed_in_every_form<SessionRecorderWithMachine>(a_life_of_a_session, all_of_a_session);
 }
 
-TEST_CASE("A Receiver tells each hook, however its observer is given",
+TEST_CASE("Receiver calls each hook, in every form of observer",
           "[session][session_observer][unit]") {
-    const Told all{"attached 1 0", "committed 1 1", "refused 1 12", "replaced 1 1",
-                   "attached 1 0", "refused 1 13",  "failed"};
-    told_in_every_way<HearsReceiver>(a_life_of_a_receiver, all);
-    told_in_every_way<HearsReceiverWithMachine>(a_life_of_a_receiver, all);
+    const Recorded all{"attached 1 0", "committed 1 1", "refused 1 12", "replaced 1 1",
+                       "attached 1 0", "refused 1 13",  "failed"};
+    observed_in_every_form<ReceiverRecorder>(a_life_of_a_receiver, all);
+    observed_in_every_form<ReceiverRecorderWithMachine>(a_life_of_a_receiver, all);
 }
 
-TEST_CASE("A Tee over a Session drops no hook beside a log of the link",
+TEST_CASE("A Tee of a Session's observer and a LinkLog calls all hooks of both",
           "[session][session_observer][regression]") {
-    Told lines;
-    Told told;
-    SessionLife life{
-        Tee{LinkLog{[&](std::string_view line) { lines.emplace_back(line); }}, HearsSession{told}}};
+    Recorded lines;
+    Recorded told;
+    SessionLife life{Tee{LinkLog{[&](std::string_view line) { lines.emplace_back(line); }},
+                         SessionRecorder{told}}};
     life.connect();
     life.send("one");
     life.hear(ack(1));
-    CHECK(told == Told{"connecting", "replaced at 4", "connected", "accepted 1", "acknowledged 1"});
-    CHECK(lines == Told{"link: connected"});
+    CHECK(told ==
+          Recorded{"connecting", "replaced at 4", "connected", "accepted 1", "acknowledged 1"});
+    CHECK(lines == Recorded{"link: connected"});
 }
 
-TEST_CASE("Observers of a session, a receiver and their queue may hear nothing, if they say so",
+TEST_CASE("Observers of a session, a receiver and their queue may declare that they have no hooks",
           "[session][session_observer][unit]") {
     struct Silent : NoObserver {};
     a_life_of_a_session(Silent{});
@@ -249,7 +251,7 @@ TEST_CASE("Observers of a session, a receiver and their queue may hear nothing, 
     life.connect();
 }
 
-TEST_CASE("QueueCounters of a session's queue add up: what was acknowledged has left",
+TEST_CASE("QueueCounters of a session's queue count acknowledged operations as released",
           "[session][session_observer][unit]") {
     SessionLife life{NoObserver{}, QueueCounters{}};
     const QueueCounters& counters = life.session.queue().observer();
@@ -271,7 +273,7 @@ TEST_CASE("QueueCounters of a session's queue add up: what was acknowledged has 
 namespace {
 
 struct ThrowsOnRelease {
-    Told* told;
+    Recorded* told;
     void on_released(const auto& queue, std::size_t count, std::size_t size) {
         told->push_back(std::to_string(count) + " left, " + std::to_string(size) + " " +
                         std::to_string(queue.size()));
@@ -281,17 +283,17 @@ struct ThrowsOnRelease {
 
 }  // namespace
 
-TEST_CASE("A session's queue is told once what has left, also if its hook throws",
+TEST_CASE("A session's queue reports a release once, also if its hook throws",
           "[session][session_observer][fault]") {
-    Told told;
-    Told of_session;
-    SessionLife life{HearsSession{of_session}, ThrowsOnRelease{&told}};
+    Recorded told;
+    Recorded of_session;
+    SessionLife life{SessionRecorder{of_session}, ThrowsOnRelease{&told}};
     life.connect();
     life.send("one");
     life.send("two");
     life.lines.back()->say(ack(1));
     CHECK_THROWS_AS(life.run({}), int);
-    CHECK(told == Told{"1 left, 1 1"});
+    CHECK(told == Recorded{"1 left, 1 1"});
     life.run({});
     CHECK(told.size() == 1);
     CHECK(of_session.back() == "acknowledged 1");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: a Session takes a queue over a journal that refuses or blocks, and no other.
+// Goal: a Session accepts a queue over a journal that rejects or blocks, and no other.
 #include <belay/session/session_queue.hpp>
 
 #include <belay/journal/journal.hpp>

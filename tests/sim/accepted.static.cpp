@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what accepted.hpp says of its types holds: concepts, sizes, what may throw.
+// Goal: the types of accepted.hpp satisfy their concepts, have the documented sizes, and throw
+// only as documented.
 #include <belay/sim/accepted.hpp>
 
 using namespace belay;

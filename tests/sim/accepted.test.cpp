@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: an accepted connection is a transport for one attempt, whenever and whether it is opened.
+// Goal: an accepted connection is a transport for one attempt, opened at any time or never.
+// Method: a simulated world.
 #include <belay/sim/accepted.hpp>
 
 #include <optional>
@@ -41,7 +42,7 @@ struct AcceptedRig {
 
 }  // namespace
 
-TEST_CASE("Accepted keeps what arrives until it is opened", "[sim][accepted][unit]") {
+TEST_CASE("Accepted keeps messages until it is opened", "[sim][accepted][unit]") {
     AcceptedRig rig;
     CHECK(rig.accepted->peer() == "client");
     REQUIRE(rig.link.send(bytes("a")) == SendResult::sent);
@@ -55,7 +56,7 @@ TEST_CASE("Accepted keeps what arrives until it is opened", "[sim][accepted][uni
           std::vector<std::string>{"connecting", "connected", "message a", "message b"});
 }
 
-TEST_CASE("Accepted breaks the connection off when it is thrown away", "[sim][accepted][unit]") {
+TEST_CASE("Accepted resets the connection when it is destroyed unopened", "[sim][accepted][unit]") {
     AcceptedRig rig;
     rig.accepted.reset();
     rig.world.run_for(10ms);
@@ -88,7 +89,7 @@ TEST_CASE("Accepted of a dead process is closed when it is opened", "[sim][accep
         rig.world.run_for(1s);
         CHECK(rig.there.seen.back() == "failed lost");
     }
-    SECTION("the dialler's: what it has sent comes first") {
+    SECTION("the dialler's: its messages arrive first") {
         REQUIRE(rig.link.send(bytes("a")) == SendResult::sent);
         rig.world.run_for(10ms);
         rig.world.kill(rig.client);
@@ -103,7 +104,7 @@ TEST_CASE("Accepted of a dead process is closed when it is opened", "[sim][accep
     }
 }
 
-TEST_CASE("Accepted holds no more than limit_output says", "[sim][accepted][unit]") {
+TEST_CASE("Accepted holds at most limit_output bytes", "[sim][accepted][unit]") {
     AcceptedRig rig;
     ServedLink served{std::move(*rig.accepted), 4, Waker{}, 0};
     served.limit_output(300);

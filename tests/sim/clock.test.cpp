@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: a clock of a world shows the world's time, to a part that asks a clock.
+// Goal: a simulated clock returns the world's time. Method: a world that advances.
 #include <belay/sim/clock.hpp>
 
 #include <belay/breaker/circuit_breaker.hpp>
@@ -12,7 +12,7 @@ using namespace std::chrono_literals;
 
 static_assert(ClockLike<sim::Clock> && std::is_trivially_copyable_v<sim::Clock>);
 
-TEST_CASE("sim::Clock goes with the world", "[sim][clock][unit]") {
+TEST_CASE("sim::Clock follows the world's time", "[sim][clock][unit]") {
     sim::World world{Seed{1}};
     const sim::Clock clock = world.host("a").clock();
     CHECK(clock.now() == Instant{});

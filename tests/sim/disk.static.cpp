@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what disk.hpp says of its types holds: concepts, sizes, what may throw.
+// Goal: the types of disk.hpp satisfy their concepts, have the documented sizes, and throw only
+// as documented.
 #include <belay/sim/disk.hpp>
 
 using namespace belay;

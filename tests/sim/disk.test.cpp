@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: sim::Disk keeps what was synced and may lose all else. Method: what is seen over many
+// Goal: sim::Disk keeps synced data and may lose all other data. Method: the results of many
 // crashes.
 #include <belay/sim/disk.hpp>
 
@@ -24,7 +24,7 @@ Random seeded(std::uint64_t seed) { return Random{Seed{seed}}; }
 
 }  // namespace
 
-TEST_CASE("Disk::File reads back what was written, short only at the end", "[sim][disk][unit]") {
+TEST_CASE("Disk::File reads the written bytes, short only at the end", "[sim][disk][unit]") {
     Disk disk;
     Disk::File file = make(disk, "d/a");
     CHECK_FALSE(file.write(3, as_bytes("hello")));
@@ -41,7 +41,7 @@ TEST_CASE("Disk::File reads back what was written, short only at the end", "[sim
     CHECK(disk.list("d")->empty());
 }
 
-TEST_CASE("Disk::crash keeps what was synced", "[sim][disk][property]") {
+TEST_CASE("Disk::crash keeps synced data", "[sim][disk][property]") {
     CHECK(rc::check("synced bytes and names survive every crash", [](std::uint64_t seed) {
         Disk disk;
         Random bits = seeded(seed);
@@ -55,7 +55,7 @@ TEST_CASE("Disk::crash keeps what was synced", "[sim][disk][property]") {
     }));
 }
 
-TEST_CASE("Disk::crash loses what was not synced in every way there is", "[sim][disk][unit]") {
+TEST_CASE("Disk::crash loses unsynced data in every possible way", "[sim][disk][unit]") {
     std::set<std::string> seen;
     std::set<std::size_t> sizes;
     for (std::uint64_t seed = 1; seed <= 300; ++seed) {
@@ -144,7 +144,7 @@ TEST_CASE("Disk::crash may lose a directory, and all in it, until its parent is 
           std::set<Names>{{}, {"d-file"}, {"d/in"}, {"d-file", "d/in"}});
 }
 
-TEST_CASE("Disk::put puts a file durably, also into a directory that may be lost",
+TEST_CASE("Disk::put writes a file durably, also into a directory that may be lost",
           "[sim][disk][regression]") {
     std::set<std::vector<std::string>> seen;
     std::set<std::size_t> beside;
@@ -170,7 +170,7 @@ TEST_CASE("Disk::put puts a file durably, also into a directory that may be lost
     CHECK(beside == std::set<std::size_t>{0, 1});
 }
 
-TEST_CASE("Disk::put puts a file durably, whatever was done to its name before",
+TEST_CASE("Disk::put writes a file durably, after any change to its name",
           "[sim][disk][regression]") {
     std::set<std::vector<std::string>> seen;
     for (std::uint64_t seed = 1; seed <= 60; ++seed) {
@@ -199,7 +199,8 @@ TEST_CASE("Disk::put puts a file durably, whatever was done to its name before",
                       {}, {"moved-here"}, {"other"}, {"moved-here", "other"}});
 }
 
-TEST_CASE("Disk::create_directory makes nothing of one that has files", "[sim][disk][unit]") {
+TEST_CASE("Disk::create_directory has no effect on a directory that has files",
+          "[sim][disk][unit]") {
     Disk disk;
     disk.put("d/a", Bytes(3));
     CHECK_FALSE(disk.create_directory("d"));
@@ -232,7 +233,7 @@ TEST_CASE("Disk::create_directory makes nothing of one that has files", "[sim][d
     CHECK(seen == std::set<std::size_t>{0, 1});
 }
 
-TEST_CASE("Disk::kill keeps what was written, and ends the process", "[sim][disk][unit]") {
+TEST_CASE("Disk::kill keeps written data, and ends the process", "[sim][disk][unit]") {
     Disk disk;
     Disk::File file = make(disk, "d/a");
     CHECK_FALSE(file.write(0, as_bytes("written")));
@@ -266,7 +267,7 @@ TEST_CASE("Disk::fail_at fails one operation, and half a write is done", "[sim][
     CHECK_FALSE(file.write(0, as_bytes("wxyz")));
 }
 
-TEST_CASE("A sync that failed forgets what was dirty, as real systems do", "[sim][disk][fault]") {
+TEST_CASE("A failed sync forgets the unsynced data, as real systems do", "[sim][disk][fault]") {
     Disk disk;
     Disk::File file = make(disk, "d/a");
     CHECK_FALSE(file.write(0, as_bytes("lost")));
@@ -314,7 +315,7 @@ TEST_CASE("Disk::File::lock holds until the file is closed or its process dies",
     CHECK_FALSE(disk.open("d/a", OpenMode::write)->lock());
 }
 
-TEST_CASE("Disk tells a file from another one that came in its place", "[sim][disk][unit]") {
+TEST_CASE("Disk distinguishes a file from another one that replaced it", "[sim][disk][unit]") {
     Disk disk;
     Disk::File file = make(disk, "d/a");
     const auto identity = *file.identity();
@@ -331,7 +332,7 @@ TEST_CASE("Disk tells a file from another one that came in its place", "[sim][di
     CHECK(*file.identity() == identity);
 }
 
-TEST_CASE("Disk::limit_bytes is a full disk", "[sim][disk][fault]") {
+TEST_CASE("Disk::limit_bytes simulates a full disk", "[sim][disk][fault]") {
     Disk disk;
     disk.limit_bytes(10);
     Disk::File file = make(disk, "d/a");
@@ -343,7 +344,7 @@ TEST_CASE("Disk::limit_bytes is a full disk", "[sim][disk][fault]") {
     CHECK(disk.used_bytes() == 10);
 }
 
-TEST_CASE("Disk::restore plays a backup back", "[sim][disk][unit]") {
+TEST_CASE("Disk::restore restores a backup", "[sim][disk][unit]") {
     Disk disk;
     Disk::File file = make(disk, "d/a");
     CHECK_FALSE(file.write(0, as_bytes("old")));

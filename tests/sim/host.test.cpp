@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a host's process begins, freezes and ends as real ones do, with everything that belongs to
-// it; its disk stays.
+// Goal: a host's process starts, freezes and ends as real ones do, with all its parts; its disk
+// stays. Method: processes of several kinds.
 #include <belay/sim/host.hpp>
 
 #include <memory>
@@ -87,7 +87,7 @@ TEST_CASE("Host keeps any kind of process", "[sim][host][unit]") {
         world.kill(host);
         CHECK(log == Log{"value dies"});
     }
-    SECTION("one that cannot move") {
+    SECTION("a value that cannot move") {
         sim::Host& host = world.host("a", [&](sim::Host&) { return Ticker{}; });
         CHECK(host.process<Ticker>() != nullptr);
     }
@@ -95,7 +95,7 @@ TEST_CASE("Host keeps any kind of process", "[sim][host][unit]") {
         sim::Host& host = world.host("a");
         CHECK(host.alive());
     }
-    SECTION("the world's end is theirs") {
+    SECTION("the end of the world destroys them") {
         {
             sim::World other{Seed{1}};
             other.host("a", [&](sim::Host&) { return Mortal{log, "a"}; });
@@ -105,7 +105,7 @@ TEST_CASE("Host keeps any kind of process", "[sim][host][unit]") {
     }
 }
 
-TEST_CASE("Host ends everything of a killed process", "[sim][host][unit]") {
+TEST_CASE("Host ends all parts of a killed process", "[sim][host][unit]") {
     Log log;
     Ticker ticker;
     bool ran = false;
@@ -205,8 +205,7 @@ TEST_CASE("Host may be killed by its own factory", "[sim][host][unit]") {
     CHECK(log.size() == 1);
 }
 
-TEST_CASE("Host's disk survives the process, which loses what it did not sync",
-          "[sim][host][unit]") {
+TEST_CASE("Host's disk survives the process, without unsynced data", "[sim][host][unit]") {
     sim::World world{Seed{1}};
     sim::Host& host = world.host("a");
     const auto write = [&](const std::string& path, bool sync) {
@@ -231,7 +230,7 @@ TEST_CASE("Host's disk survives the process, which loses what it did not sync",
     CHECK(kept.write(0, as_bytes("x")));
 }
 
-TEST_CASE("Host's disk hears nothing from the destructors of a killed process",
+TEST_CASE("Host's disk ignores writes from the destructors of a killed process",
           "[sim][host][unit]") {
     sim::World world{Seed{1}};
     struct Saver {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: each fault shows at each end what it shows on a real network, and nothing else, to a real
-// supervisor.
+// Goal: each fault has the same effects at each end as on a real network, and no others, for a
+// real supervisor. Method: a client and a server in a simulated world.
 #include <belay/sim/network.hpp>
 
 #include "support/catch.hpp"
@@ -65,7 +65,7 @@ TEST_CASE("Network carries messages within its latency", "[sim][network][unit]")
     CHECK(most > 8800us);
 }
 
-TEST_CASE("Network::partition holds what is sent, and tells nobody", "[sim][network][unit]") {
+TEST_CASE("Network::partition holds messages, and notifies neither end", "[sim][network][unit]") {
     NetworkRig rig;
     rig.connect();
     rig.world.run_for(1s);
@@ -110,7 +110,8 @@ TEST_CASE("Network::partition holds what is sent, and tells nobody", "[sim][netw
     }
 }
 
-TEST_CASE("Network::partition loses what is held when its sender lets go", "[sim][network][unit]") {
+TEST_CASE("Network::partition loses held messages when their sender closes",
+          "[sim][network][unit]") {
     NetworkRig rig{{.heartbeat = {.every = 1h, .dead_after = 3h}}, {}};
     rig.connect();
     rig.world.run_for(1s);
@@ -128,7 +129,7 @@ TEST_CASE("Network::partition loses what is held when its sender lets go", "[sim
     CHECK(rig.net.sockets(rig.server) == 2);
 }
 
-TEST_CASE("Network::partition swallows the dialling until it heals", "[sim][network][unit]") {
+TEST_CASE("Network::partition holds dials until it heals", "[sim][network][unit]") {
     NetworkRig rig;
     rig.net.partition(rig.client, rig.server);
     rig.world.run_for(29s);
@@ -162,7 +163,8 @@ TEST_CASE("Network::drop_connections resets both ends", "[sim][network][unit]") 
     CHECK(rig.connected());
 }
 
-TEST_CASE("Network::half_open tells one end, and the other when it sends", "[sim][network][unit]") {
+TEST_CASE("Network::half_open closes one end at once, and the other when it sends",
+          "[sim][network][unit]") {
     NetworkRig rig;
     rig.connect();
     rig.world.run_for(1s);
@@ -201,7 +203,7 @@ TEST_CASE("Network::refuse refuses until accept", "[sim][network][unit]") {
     rig.net.accept(rig.server);
     rig.world.run_for(3s);
     CHECK(rig.connected());
-    SECTION("and leaves connections alone that there are") {
+    SECTION("but existing connections stay open") {
         rig.net.refuse(rig.server);
         rig.world.run_for(1min);
         CHECK(rig.connected());
@@ -280,7 +282,7 @@ TEST_CASE("World::kill in a partition leaves the peers half-open", "[sim][networ
     CHECK(rig.notes.seen.back() == "cooldown lost");
 }
 
-TEST_CASE("A reset that answers for the dead survives a partition", "[sim][network][regression]") {
+TEST_CASE("A reset sent for a dead process survives a partition", "[sim][network][regression]") {
     NetworkRig rig{{.heartbeat = {.every = 1h, .dead_after = 3h}}};
     rig.connect();
     rig.world.run_for(1s);
@@ -298,7 +300,7 @@ TEST_CASE("A reset that answers for the dead survives a partition", "[sim][netwo
 
 TEST_CASE("World::pause freezes the process, not the kernel", "[sim][network][unit]") {
     NetworkRig rig;
-    SECTION("which completes connects, and nobody answers") {
+    SECTION("which completes connects, without an answer of the process") {
         rig.world.pause(rig.server);
         rig.world.run_for(5ms);
         CHECK(rig.connected());
@@ -325,7 +327,7 @@ TEST_CASE("World::pause freezes the process, not the kernel", "[sim][network][un
     }
 }
 
-TEST_CASE("World::resume lets a process read before its timers judge", "[sim][network][unit]") {
+TEST_CASE("World::resume lets a process read before its timers run", "[sim][network][unit]") {
     NetworkRig rig{{}, {.heartbeat = {.every = 1h, .dead_after = 3h}}};
     rig.connect();
     rig.world.run_for(1s);
@@ -342,7 +344,7 @@ TEST_CASE("World::resume lets a process read before its timers judge", "[sim][ne
     CHECK(rig.connected());
 }
 
-TEST_CASE("A frozen client keeps what arrives", "[sim][network][unit]") {
+TEST_CASE("A frozen client keeps arriving messages", "[sim][network][unit]") {
     NetworkRig rig;
     rig.connect();
     rig.world.run_for(1s);

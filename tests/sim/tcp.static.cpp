@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what tcp.hpp says of its types holds: concepts, sizes, what may throw.
+// Goal: the types of tcp.hpp satisfy their concepts, have the documented sizes, and throw only
+// as documented.
 #include <belay/sim/tcp.hpp>
 
 using namespace belay;

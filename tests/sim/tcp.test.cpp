@@ -90,7 +90,7 @@ struct CheckedRig {
 
 }  // namespace
 
-TEST_CASE("check::transport finds nothing wrong with the simulated Tcp", "[sim][tcp][unit]") {
+TEST_CASE("check::transport finds no fault in the simulated Tcp", "[sim][tcp][unit]") {
     const auto broken =
         check::transport([] { return std::make_unique<CheckedRig>(); },
                          [](std::uint64_t i) { return bytes(std::to_string(i) + " message"); });
@@ -107,7 +107,7 @@ TEST_CASE("Tcp is down until it is connected, and after its end", "[sim][tcp][un
     CHECK(rig.link().send(bytes("late")) == SendResult::down);
 }
 
-TEST_CASE("Tcp loses what was sent at the instant at which its process lets go, like a real one",
+TEST_CASE("Tcp loses the messages of the moment in which its process is killed, like a real one",
           "[sim][tcp][regression]") {
     std::size_t arrived = 0;
     for (std::uint64_t seed = 1; seed <= 50; ++seed) {
@@ -126,7 +126,7 @@ TEST_CASE("Tcp loses what was sent at the instant at which its process lets go, 
     CHECK(arrived < 50);
 }
 
-TEST_CASE("Tcp is refused where nobody listens or nobody is", "[sim][tcp][unit]") {
+TEST_CASE("Tcp is refused without a listener or without a host", "[sim][tcp][unit]") {
     sim::World world{Seed{1}};
     Notes notes;
     sim::Host& client = world.host("client");
@@ -175,7 +175,8 @@ TEST_CASE("Tcp reaches its own host", "[sim][tcp][unit]") {
     CHECK(world.network().sockets(host) == 2);
 }
 
-TEST_CASE("Tcp is busy above its window, and says once when there is room", "[sim][tcp][unit]") {
+TEST_CASE("Tcp is busy above its window, and reports once when there is space",
+          "[sim][tcp][unit]") {
     ConnectionRig rig;
     rig.world.network().window_bytes(1000);
     rig.connect();
@@ -228,7 +229,7 @@ TEST_CASE("Tcp resumes reading after its machine was full", "[sim][tcp][unit]") 
     }
     rig.world.run_for(1s);
     CHECK(rig.there().messages() == numbers(1, 500));
-    SECTION("its end waits for what came before") {
+    SECTION("its end waits for earlier messages") {
         for (int i = 501; i <= 900; ++i) {
             REQUIRE(rig.link().send(bytes(std::to_string(i))) == SendResult::sent);
         }
@@ -239,7 +240,8 @@ TEST_CASE("Tcp resumes reading after its machine was full", "[sim][tcp][unit]") 
     }
 }
 
-TEST_CASE("Tcp's goodbye follows what was sent, and ends both sides", "[sim][tcp][unit]") {
+TEST_CASE("Tcp's graceful close follows the sent messages, and ends both sides",
+          "[sim][tcp][unit]") {
     ConnectionRig rig;
     rig.connect();
     for (int i = 1; i <= 50; ++i) {
@@ -276,7 +278,7 @@ TEST_CASE("Tcp's goodbye follows what was sent, and ends both sides", "[sim][tcp
     }
 }
 
-TEST_CASE("Tcp that is let go delivers a part of what was on the way, from the front",
+TEST_CASE("Tcp that is destroyed or killed delivers a prefix of the messages in flight",
           "[sim][tcp][property]") {
     const bool killed = GENERATE(true, false);
     int all = 0, some = 0, none = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what World is built of does what its plain model does: the heap of deadlines, the callable
-// in place.
+// Goal: the parts of World behave like plain models: the heap of deadlines, the function object
+// without allocation. Method: random operations.
 #include <belay/sim/detail/timers.hpp>
 
 #include <algorithm>

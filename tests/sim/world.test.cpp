@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: time, order and chance of a world are exact; whole histories depend on the seed and on
-// nothing else.
+// Goal: time, order and randomness of a world are exact; whole histories depend only on the
+// seed. Method: machines that record their turns.
 #include <belay/sim/world.hpp>
 
 #include <cstdio>
@@ -210,7 +210,7 @@ TEST_CASE("World reads a deadline again after a turn and a touch", "[sim][world]
     }
 }
 
-TEST_CASE("World lets go of machines that are gone", "[sim][world][unit]") {
+TEST_CASE("World forgets destroyed machines", "[sim][world][unit]") {
     sim::World world{Seed{1}};
     sim::Host& host = world.host("a");
     Log log;
@@ -282,7 +282,7 @@ TEST_CASE("World::run_until_idle ends with the last event", "[sim][world][unit]"
     CHECK(world.run_until_idle(forever));
 }
 
-TEST_CASE("World goes on after a function or a machine has thrown", "[sim][world][unit]") {
+TEST_CASE("World continues after a function or a machine has thrown", "[sim][world][unit]") {
     sim::World world{Seed{1}};
     sim::Host& host = world.host("a");
     Log log;
@@ -327,7 +327,7 @@ TEST_CASE("World goes on after a function or a machine has thrown", "[sim][world
     }
 }
 
-TEST_CASE("World gives every machine chance of its own", "[sim][world][unit]") {
+TEST_CASE("World gives every machine its own random bits", "[sim][world][unit]") {
     const auto seeds = [](std::uint64_t seed) {
         std::vector<std::uint64_t> all;
         sim::World world{Seed{seed}};
@@ -377,7 +377,7 @@ TEST_CASE("World's history is the same when machines run more often than they ne
         150);
 }
 
-TEST_CASE("World's extra turns show a machine whose deadline lies", "[sim][world][unit]") {
+TEST_CASE("World's extra turns expose a machine with a wrong deadline", "[sim][world][unit]") {
     // It claims to be due at 2 s, and acts whenever it is asked.
     struct Liar : Alarm {
         using Alarm::Alarm;

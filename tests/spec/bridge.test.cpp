@@ -193,7 +193,7 @@ TEST_CASE("bridge task 1: each retry is a line in a log", "[spec][bridge]") {
     board.scenes = {{"s", {"a", ms(1)}}};
     Push push{std::ref(board), std::ref(server), policies::bridge(), BridgePushOptions{},
               Tee{RetryLog{[&](std::string_view line) { lines.emplace_back(line); }, "push"},
-                  Witness{&lines}}};
+                  BridgeRecorder{&lines}}};
     host.attach(push);
     push.start();
     push.changed("s");

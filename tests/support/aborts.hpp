@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/aborts.hpp
-/// aborts_with: what a broken precondition says before it ends the process, seen from a forked
-/// child.
+/// aborts_with: the text that a violated precondition prints before it ends the process, read
+/// from a forked child.
 #pragma once
 
 #include <csignal>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/archetypes.hpp
-/// One minimal model per concept: what the concept asks for, and nothing more. Every template is
-/// compiled against them, which proves that it uses nothing the concept does not promise.
+/// One minimal model per concept, with the required members and nothing more. Every template is
+/// compiled with them, which proves that it uses nothing that the concept does not promise.
 #pragma once
 
 #include <belay/backoff/jitter_like.hpp>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/catch.hpp
-/// Catch2, version 3 or 2, and RapidCheck beside it.
+/// Catch2, version 3 or 2, and RapidCheck.
 #pragma once
 
 #if __has_include(<catch2/catch_all.hpp>)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/no_plain_arithmetic.hpp
-/// Takes + and - of Instants from what namespace belay declares after this: its headers saturate
-/// (after, before, elapsed). The standard library, and what is not in the namespace, keep them.
+/// Removes + and - of Instants for declarations in namespace belay after this header, because
+/// belay's headers saturate (after, before, elapsed). The standard library, and code outside of
+/// the namespace, keep them.
 #pragma once
 
 #include <belay/core/instant.hpp>

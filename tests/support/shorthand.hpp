@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/shorthand.hpp
-/// What many tests say, in a word: an instant, and why something failed.
+/// Short names for many tests: an instant, and failures.
 #pragma once
 
 #include <system_error>

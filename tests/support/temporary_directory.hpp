@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/temporary_directory.hpp
-/// A directory for one test case, and a child process for what a test must not do to itself.
+/// A directory for one test case, and a child process for actions that would end or change the
+/// test's own process.
 #pragma once
 
 #include <sys/wait.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/text_for.hpp
-/// text_for: what the operations of many tests say.
+/// text_for: the contents of the operations in many tests.
 #pragma once
 
 #include <cstdint>

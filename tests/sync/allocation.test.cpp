@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: an operation of a long batch on a store that is down costs what one of a short batch does.
-// Method: a counting operator new.
+// Goal: an operation of a long batch on a failing store costs as much memory as one of a short
+// batch. Method: a counting operator new.
 #include "support/catch.hpp"
 #include "support/counting_new.hpp"
 #include "support/sync/sync_rig.hpp"
@@ -42,7 +42,7 @@ TEST_CASE(
     CHECK(allocations_of(4000) < 5 * one);
 }
 
-TEST_CASE("a MemoryStore holds nothing of sessions whose elements are all forgotten",
+TEST_CASE("MemoryStore holds no memory for sessions whose elements are all forgotten",
           "[sync][allocation]") {
     MemoryStoreOptions options;
     options.ids_remembered = 10;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: whatever operations hold and stores say, every operation is accounted for, and what is wrong
-// is named. Method: operations of other types, wild stamps, names of all kinds; a store that lies in
-// each of its answers.
+// Goal: every operation is counted in the result and errors are named, for any operation and any
+// answer of a store. Method: operations of unknown types, wild stamps, names of all kinds; a
+// store with a wrong answer for each call.
 #include <belay/sync/sync_processor.hpp>
 
 #include <limits>
@@ -80,7 +80,7 @@ Ops each_kind() {
 
 }  // namespace
 
-TEST_CASE("operations of a kind that there is not are refused", "[sync][bad_input]") {
+TEST_CASE("operations of an unknown kind are rejected", "[sync][bad_input]") {
     MemoryStore<std::string, WireOperation> store;
     SyncProcessor processor{std::ref(store), LastWriteWins{}, SyncOptions{}, NoObserver{},
                             WallByHand{}};
@@ -94,7 +94,7 @@ TEST_CASE("operations of a kind that there is not are refused", "[sync][bad_inpu
     }
 }
 
-TEST_CASE("stamps of any time are ordered, or refused as of the future", "[sync][bad_input]") {
+TEST_CASE("stamps of any time are ordered, or rejected as from the future", "[sync][bad_input]") {
     Memory store;
     auto processor = processor_of(store, merges);
     constexpr auto counts = std::numeric_limits<std::uint32_t>::max();
@@ -139,7 +139,7 @@ TEST_CASE("sessions and elements may have any name that is not empty", "[sync][b
     }
 }
 
-TEST_CASE("an id of zeros is refused, an id of ones is one as others", "[sync][bad_input]") {
+TEST_CASE("an id of zeros is rejected, and an id of ones is valid", "[sync][bad_input]") {
     Memory store;
     auto processor = processor_of(store, LastWriteWins{});
     Id ones{};
@@ -154,7 +154,8 @@ TEST_CASE("an id of zeros is refused, an id of ones is one as others", "[sync][b
     CHECK(seen(store, "b") == "live 1 1");
 }
 
-TEST_CASE("whatever a store says, every operation is accounted for", "[sync][bad_input]") {
+TEST_CASE("every operation is counted in the result, whatever a store returns",
+          "[sync][bad_input]") {
     using Lie = LyingStore::Lie;
     std::size_t failures = 0;
     for (const Lie lie : {Lie::find, Lie::nothing_to_read, Lie::add, Lie::update, Lie::remove,
@@ -186,7 +187,8 @@ TEST_CASE("whatever a store says, every operation is accounted for", "[sync][bad
     CHECK(failures > 50);
 }
 
-TEST_CASE("a store that is live and has nothing to read is found out", "[sync][bad_input]") {
+TEST_CASE("a store that reports an element as live and cannot read it is detected",
+          "[sync][bad_input]") {
     LyingStore store;
     SyncProcessor processor{std::ref(store), merges, SyncOptions{}, NoObserver{}, WallByHand{}};
     REQUIRE(processor.process_batch("s", Ops{add("e", "1", stamp(1, 2))}).success);
@@ -196,7 +198,7 @@ TEST_CASE("a store that is live and has nothing to read is found out", "[sync][b
     CHECK(result.failed_operations[0].error == SyncErrc::store_disagrees);
 }
 
-TEST_CASE("a store whose horizon is in the future takes nothing, and says so",
+TEST_CASE("a store whose horizon is in the future makes each change fail as too_old",
           "[sync][bad_input]") {
     LyingStore store;
     store.horizon_is = WallTime::max();

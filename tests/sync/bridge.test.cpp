@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: both sides come to the same, whatever fails and in whatever order answers come; who fails
-// is told, and stops nobody else. Method: both sides played, time by hand.
+// Goal: both sides converge, whatever fails and in any order of answers; a failure is reported,
+// and does not stop other sessions. Method: both sides and the time are scripted.
 #include <belay/sync/bridge.hpp>
 
 #include <algorithm>
@@ -19,7 +19,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-using Told = std::vector<std::string>;
+using Recorded = std::vector<std::string>;
 using Shown = Connectivity::Kind;
 using Mood = Server::Mood;
 
@@ -51,7 +51,7 @@ void begin(auto& rig) {
 
 // ---- echoes --------------------------------------------------------------------------------------
 
-TEST_CASE("Bridge: a change that was pulled is not pushed back", "[sync][bridge][unit]") {
+TEST_CASE("Bridge: a pulled change is not pushed back", "[sync][bridge][unit]") {
     // By its origin; and if the local side reports it as its own, by its content.
     for (const bool confused : {false, true}) {
         BridgeRig rig;
@@ -62,12 +62,12 @@ TEST_CASE("Bridge: a change that was pulled is not pushed back", "[sync][bridge]
         };
         rig.start();
         rig.run_for(10min);
-        CHECK(rig.board.applied == Told{"s=there remote"});
+        CHECK(rig.board.applied == Recorded{"s=there remote"});
         CHECK(rig.server.pushes.empty());
     }
 }
 
-TEST_CASE("Bridge: a remote that stamps anew causes neither changes nor pushes",
+TEST_CASE("Bridge: a remote that sets its own stamps causes neither changes nor pushes",
           "[sync][bridge][unit]") {
     for (const std::int64_t skew : {-1'000'000, 0, 1'000'000}) {
         BridgeRig rig;
@@ -94,7 +94,7 @@ TEST_CASE("Bridge: a remote that stamps anew causes neither changes nor pushes",
     }
 }
 
-TEST_CASE("Bridge: a push whose answer was lost is no change of somebody else",
+TEST_CASE("Bridge: a push whose answer was lost is not treated as another writer's change",
           "[sync][bridge][unit]") {
     BridgeRig rig{hourly()};
     begin(rig);
@@ -113,7 +113,7 @@ TEST_CASE("Bridge: a push whose answer was lost is no change of somebody else",
     CHECK(rig.count("pushed") == 1);
 }
 
-TEST_CASE("Bridge: what a remote has forgotten is no edit, also if it is hard to bring back",
+TEST_CASE("Bridge: a scene that the remote lost is no edit, also if restoring it fails at first",
           "[sync][bridge][unit]") {
     BridgeRig rig{{.pull = {.interval = 10s}}};
     rig.board.scenes["s"] = {"1", ms(1)};  // of before a restart, from another client
@@ -127,7 +127,7 @@ TEST_CASE("Bridge: what a remote has forgotten is no edit, also if it is hard to
     rig.server.mood = Mood::works;
     rig.run_for(70s);
     CHECK(rig.board.scenes == rig.server.scenes);
-    CHECK(rig.board.applied == Told{"s=2 remote"});
+    CHECK(rig.board.applied == Recorded{"s=2 remote"});
     CHECK(rig.count("conflict") == 0);
     // And with a base: it got back something older than it had.
     rig.server.scenes["s"] = {"1", ms(1)};
@@ -137,11 +137,11 @@ TEST_CASE("Bridge: what a remote has forgotten is no edit, also if it is hard to
     rig.server.scenes["s"] = {"3", ms(3)};
     rig.server.mood = Mood::works;
     rig.run_for(70s);
-    CHECK(rig.board.applied == Told{"s=2 remote", "s=3 remote"});
+    CHECK(rig.board.applied == Recorded{"s=2 remote", "s=3 remote"});
     CHECK(rig.count("conflict") == 0);
 }
 
-TEST_CASE("Bridge: a push that failed leaves an edit one, of which a loss is told",
+TEST_CASE("Bridge: an edit whose push failed stays an edit, so its loss is reported",
           "[sync][bridge][unit]") {
     BridgeRig rig{{.pull = {.interval = 10s}}};
     rig.server.on_push = [&] { rig.server.mood = Mood::fails; };
@@ -152,12 +152,11 @@ TEST_CASE("Bridge: a push that failed leaves an edit one, of which a loss is tol
     rig.server.scenes["s"] = {"2", ms(2)};
     rig.server.mood = Mood::works;
     rig.run_for(70s);
-    CHECK(rig.board.applied == Told{"s=2 remote"});
+    CHECK(rig.board.applied == Recorded{"s=2 remote"});
     CHECK(rig.count("conflict s here 1 there 2 kept remote") == 1);
 }
 
-TEST_CASE("Bridge: an older scene by the clock of the edit is in conflict with nothing",
-          "[sync][bridge][unit]") {
+TEST_CASE("Bridge: an older scene by the same clock is no conflict", "[sync][bridge][unit]") {
     const auto by = [](std::int64_t time, unsigned origin) {
         Stamp stamp = ms(time);
         stamp.origin = {std::byte(origin)};
@@ -182,7 +181,7 @@ TEST_CASE("Bridge: an older scene by the clock of the edit is in conflict with n
 
 // ---- races ---------------------------------------------------------------------------------------
 
-TEST_CASE("Bridge: an edit that is newer than the pull under way stays, and is pushed",
+TEST_CASE("Bridge: an edit that is newer than the running pull stays, and is pushed",
           "[sync][bridge][unit]") {
     BridgeRig rig{{.pull = {.interval = 30s}, .push = {.debounce = 5s}}};
     begin(rig);
@@ -198,7 +197,7 @@ TEST_CASE("Bridge: an edit that is newer than the pull under way stays, and is p
     CHECK(rig.count("conflict s here mine there theirs kept local") == 1);
 }
 
-TEST_CASE("Bridge: an edit that is older than what is pulled is lost, and that is told",
+TEST_CASE("Bridge: an edit that is older than the pulled scene is lost, and reported",
           "[sync][bridge][unit]") {
     BridgeRig rig{{.push = {.debounce = 5s}}};
     begin(rig);
@@ -212,10 +211,10 @@ TEST_CASE("Bridge: an edit that is older than what is pulled is lost, and that i
     rig.run_for(10min);
     CHECK(rig.board.scenes["s"].content == "theirs");
     CHECK(rig.server.pushes.empty());  // the push of it is dropped
-    CHECK(rig.told == Told{"conflict s here mine there theirs kept remote"});
+    CHECK(rig.told == Recorded{"conflict s here mine there theirs kept remote"});
 }
 
-TEST_CASE("Bridge: an observer may merge what was in conflict", "[sync][bridge][unit]") {
+TEST_CASE("Bridge: an observer may merge a conflict", "[sync][bridge][unit]") {
     sim::World world{Seed{1}};
     sim::Host& host = world.host("here");
     Board board;
@@ -235,7 +234,7 @@ TEST_CASE("Bridge: an observer may merge what was in conflict", "[sync][bridge][
     CHECK(bridge.observer().conflicts == 1);
 }
 
-TEST_CASE("Bridge: edits of a push under way are pushed after it", "[sync][bridge][unit]") {
+TEST_CASE("Bridge: edits made during a push are pushed after it", "[sync][bridge][unit]") {
     BridgeRig rig{hourly()};
     begin(rig);
     rig.server.on_push = [&] { rig.server.mood = Mood::hangs; };
@@ -244,19 +243,19 @@ TEST_CASE("Bridge: edits of a push under way are pushed after it", "[sync][bridg
     rig.edit("s", "2", 3);
     rig.edit("s", "3", 4);
     rig.run_for(3s);
-    CHECK(rig.server.pushes == Told{"s=1"});
+    CHECK(rig.server.pushes == Recorded{"s=1"});
     rig.server.on_push = {};
     rig.server.mood = Mood::works;
     rig.server.scenes["s"] = {"1", ms(2)};
     rig.server.kept_pushes[0](Failure{});
     rig.run_for(1s);
-    CHECK(rig.server.pushes == Told{"s=1", "s=3"});
-    CHECK(rig.told == Told{"pushed s", "pushed s"});
+    CHECK(rig.server.pushes == Recorded{"s=1", "s=3"});
+    CHECK(rig.told == Recorded{"pushed s", "pushed s"});
 }
 
 // ---- pushes --------------------------------------------------------------------------------------
 
-TEST_CASE("Bridge: changes are gathered, and those that go on do not postpone the push",
+TEST_CASE("Bridge: changes are collected, and continuous changes do not postpone the push",
           "[sync][bridge][unit]") {
     BridgeRig rig{hourly()};
     begin(rig);
@@ -270,8 +269,7 @@ TEST_CASE("Bridge: changes are gathered, and those that go on do not postpone th
     CHECK(rig.server.pushes.size() <= 21);
 }
 
-TEST_CASE("Bridge: what was edited in an outage is pushed once, the newest",
-          "[sync][bridge][unit]") {
+TEST_CASE("Bridge: only the newest edit of an outage is pushed, once", "[sync][bridge][unit]") {
     BridgeRig rig{hourly()};
     begin(rig);
     rig.server.mood = Mood::fails;
@@ -284,10 +282,10 @@ TEST_CASE("Bridge: what was edited in an outage is pushed once, the newest",
     rig.server.mood = Mood::works;
     rig.run_for(61s);
     std::sort(rig.server.pushes.begin(), rig.server.pushes.end());
-    CHECK(rig.server.pushes == Told{"s=99", "t=99"});
+    CHECK(rig.server.pushes == Recorded{"s=99", "t=99"});
 }
 
-TEST_CASE("Bridge: an edit that was taken back is no call at all", "[sync][bridge][unit]") {
+TEST_CASE("Bridge: an edit that was undone causes no call", "[sync][bridge][unit]") {
     BridgeRig rig{hourly()};
     begin(rig);
     rig.edit("s", "1", 2);
@@ -297,7 +295,7 @@ TEST_CASE("Bridge: an edit that was taken back is no call at all", "[sync][bridg
     CHECK(rig.server.pushes.empty());
 }
 
-TEST_CASE("Bridge: an edit of before a restart is found, and pushed", "[sync][bridge][unit]") {
+TEST_CASE("Bridge: an edit made before a restart is found, and pushed", "[sync][bridge][unit]") {
     BridgeRig rig;
     rig.board.scenes = {{"edited", {"new", ms(5)}}, {"fresh", {"first", ms(5)}}};
     rig.server.scenes = {{"edited", {"old", ms(4)}}};
@@ -311,25 +309,25 @@ TEST_CASE("Bridge: an edit of before a restart is found, and pushed", "[sync][br
     CHECK(rig.count("conflict") == 0);
 }
 
-TEST_CASE("Bridge: what is told before start() counts", "[sync][bridge][unit]") {
+TEST_CASE("Bridge: changed() before start() counts", "[sync][bridge][unit]") {
     BridgeRig rig{hourly()};
     rig.edit("s", "1", 1);
     rig.run_for(1h);
     CHECK(rig.server.fetches.empty());
     rig.start();
     rig.run_for(1s);
-    CHECK(rig.server.pushes == Told{"s=1"});
+    CHECK(rig.server.pushes == Recorded{"s=1"});
 }
 
 // ---- pulls ---------------------------------------------------------------------------------------
 
-TEST_CASE("Bridge: pulls of a remote that hangs do not pile up", "[sync][bridge][unit]") {
+TEST_CASE("Bridge: pulls of a remote that hangs do not accumulate", "[sync][bridge][unit]") {
     BridgeRig rig{{.pull = {.interval = 1s}, .answer_within = 1h, .calls_max = 3}};
     for (const char* name : {"a", "b", "c", "d", "e"}) rig.board.empty.push_back(name);
     rig.server.mood = Mood::hangs;
     rig.start();
     rig.run_for(10min);
-    CHECK(rig.server.fetches == Told{"a", "b", "c"});
+    CHECK(rig.server.fetches == Recorded{"a", "b", "c"});
     rig.server.mood = Mood::works;
     for (auto& kept : rig.server.kept_fetches) kept(std::optional<Drawing>{});
     rig.run_for(1s);
@@ -338,7 +336,7 @@ TEST_CASE("Bridge: pulls of a remote that hangs do not pile up", "[sync][bridge]
     CHECK(rig.server.fetches.size() >= 3 + 2);
 }
 
-TEST_CASE("Bridge: the first pull comes at a random moment of the first interval",
+TEST_CASE("Bridge: the first pull is at a random moment of the first interval",
           "[sync][bridge][property]") {
     Instant earliest = never;
     Instant latest = always;
@@ -357,8 +355,9 @@ TEST_CASE("Bridge: the first pull comes at a random moment of the first interval
     CHECK(elapsed(Instant{}, latest) > 25s);
 }
 
-TEST_CASE("Bridge: a session that is gone here is forgotten, one that is empty gets its scene",
-          "[sync][bridge][unit]") {
+TEST_CASE(
+    "Bridge: a session that was deleted locally is forgotten, and an empty one gets its scene",
+    "[sync][bridge][unit]") {
     BridgeRig rig;
     rig.board.scenes["gone"] = {"x", ms(1)};
     rig.server.scenes = rig.board.scenes;
@@ -379,7 +378,7 @@ TEST_CASE("Bridge: a session that is gone here is forgotten, one that is empty g
 
 // ---- outages -------------------------------------------------------------------------------------
 
-TEST_CASE("Bridge: while the remote is away one call at a time looks for it, then all go on",
+TEST_CASE("Bridge: while the remote is unreachable one call at a time probes it, then all continue",
           "[sync][bridge][unit]") {
     BridgeRig rig{{.pull = {.interval = 10s}, .outage_wait = {FullJitter{}, Cap{8s}, 1s}},
                   Policy{MaxAttempts{1}}};
@@ -408,7 +407,7 @@ TEST_CASE("Bridge: while the remote is away one call at a time looks for it, the
     CHECK(rig.server.fetches.size() == 100 + 50);
 }
 
-TEST_CASE("Bridge: what a server asks to wait is waited, and shown as an outage",
+TEST_CASE("Bridge: a server's retry_after is waited, and shown as an outage",
           "[sync][bridge][unit]") {
     // The call is over by then, or its policy waits.
     for (const std::uint32_t attempts : {1U, 5U}) {
@@ -427,8 +426,9 @@ TEST_CASE("Bridge: what a server asks to wait is waited, and shown as an outage"
     }
 }
 
-TEST_CASE("Bridge: a remote that never answers is a failure, and is told that nobody waits",
-          "[sync][bridge][unit]") {
+TEST_CASE(
+    "Bridge: a remote that never answers counts as a failure, and its completion is cancelled",
+    "[sync][bridge][unit]") {
     BridgeRig rig{hourly(), Policy{MaxAttempts{2}}};
     begin(rig);
     rig.server.mood = Mood::hangs;
@@ -450,7 +450,7 @@ TEST_CASE("Bridge: a remote that never answers is a failure, and is told that no
     CHECK(rig.board.applied.empty());
 }
 
-TEST_CASE("Bridge: an AttemptTimeout of the policy counts, if it is shorter",
+TEST_CASE("Bridge: an AttemptTimeout of the policy applies if it is shorter",
           "[sync][bridge][unit]") {
     BridgeRig rig{hourly(), Policy{MaxAttempts{1}, AttemptTimeout{2s}}};
     begin(rig);
@@ -462,7 +462,7 @@ TEST_CASE("Bridge: an AttemptTimeout of the policy counts, if it is shorter",
     CHECK(rig.kind() == Shown::disconnected);
 }
 
-TEST_CASE("Bridge: a session that the remote dies of does not keep the others from going on",
+TEST_CASE("Bridge: a session that crashes the remote does not stop the others",
           "[sync][bridge][unit]") {
     BridgeRig rig{{.answer_within = 1s}};
     rig.server.moods["poison"] = Mood::hangs;
@@ -487,7 +487,7 @@ TEST_CASE("Bridge: a session that the remote dies of does not keep the others fr
     CHECK(rig.server.scenes["poison"].content == "x");
 }
 
-TEST_CASE("Bridge: a session with an error of its own waits longer and longer; the others do not",
+TEST_CASE("Bridge: a session with its own error waits longer and longer; the others do not",
           "[sync][bridge][unit]") {
     BridgeRig rig{hourly()};
     begin(rig);
@@ -507,7 +507,7 @@ TEST_CASE("Bridge: a session with an error of its own waits longer and longer; t
     CHECK(rig.server.scenes["bad"].content == "x");
 }
 
-TEST_CASE("Bridge: what is refused before it has left is no answer of the remote",
+TEST_CASE("Bridge: an error inside the call itself is no answer of the remote",
           "[sync][bridge][regression]") {
     BridgeRig rig{hourly()};
     rig.server.mood = Mood::fails;
@@ -528,7 +528,7 @@ TEST_CASE("Bridge: what is refused before it has left is no answer of the remote
     CHECK(rig.kind() == Shown::connected);
 }
 
-TEST_CASE("Bridge: a session that failed and is gone here is not asked for any more",
+TEST_CASE("Bridge: a session that failed and was deleted locally is not fetched any more",
           "[sync][bridge][unit]") {
     BridgeRig rig;
     begin(rig);
@@ -546,7 +546,7 @@ TEST_CASE("Bridge: a session that failed and is gone here is not asked for any m
 
 // ---- bad sides -----------------------------------------------------------------------------------
 
-TEST_CASE("Bridge: a local side that throws or fails is told, and tried again",
+TEST_CASE("Bridge: a local side that throws or fails is reported, and retried",
           "[sync][bridge][unit]") {
     BridgeRig rig;
     begin(rig);
@@ -570,7 +570,7 @@ TEST_CASE("Bridge: a local side that throws or fails is told, and tried again",
     rig.board.refuses = {};
     rig.told.clear();
     rig.run_for(61s);
-    CHECK(rig.told == Told{"conflict s here mine there theirs kept remote"});
+    CHECK(rig.told == Recorded{"conflict s here mine there theirs kept remote"});
     CHECK(rig.board.scenes["s"].content == "theirs");
 }
 
@@ -585,7 +585,7 @@ TEST_CASE("Bridge: a local side that fails between two attempts of a push loses 
         rig.start();
         rig.edit("s", "1", 1);
         rig.run_for(10s);
-        REQUIRE(rig.server.pushes == Told{"s=1"});
+        REQUIRE(rig.server.pushes == Recorded{"s=1"});
         REQUIRE(rig.count("error s read") > 0);
         rig.server.on_push = {};
         rig.server.mood = Mood::works;
@@ -595,7 +595,7 @@ TEST_CASE("Bridge: a local side that fails between two attempts of a push loses 
     }
 }
 
-TEST_CASE("Bridge: an edit is known to be lost also if the scene was refused at first",
+TEST_CASE("Bridge: a lost edit is reported also if the scene was rejected at first",
           "[sync][bridge][unit]") {
     BridgeRig rig{hourly()};
     rig.board.refuses = make_error_code(std::errc::io_error);
@@ -610,8 +610,9 @@ TEST_CASE("Bridge: an edit is known to be lost also if the scene was refused at 
     CHECK(rig.server.pushes.empty());
 }
 
-TEST_CASE("Bridge: what the local side refused is tried again in waits that grow, without an edit",
-          "[sync][bridge][unit]") {
+TEST_CASE(
+    "Bridge: a scene that the local side rejected is retried with growing delays, without an edit",
+    "[sync][bridge][unit]") {
     BridgeRig rig{hourly()};
     begin(rig);
     rig.board.refuses = make_error_code(std::errc::io_error);
@@ -626,9 +627,8 @@ TEST_CASE("Bridge: what the local side refused is tried again in waits that grow
     CHECK(rig.board.scenes["s"].content == "theirs");
 }
 
-TEST_CASE(
-    "Bridge: a server that has forgotten a scene gets it, also if it could not be read at first",
-    "[sync][bridge][unit]") {
+TEST_CASE("Bridge: a server that has lost a scene gets it, also if it could not be read at first",
+          "[sync][bridge][unit]") {
     BridgeRig rig{hourly()};
     begin(rig);
     rig.server.scenes.clear();
@@ -663,7 +663,8 @@ TEST_CASE("Bridge: an edit is not lost if it cannot be read for the second attem
     }
 }
 
-TEST_CASE("Bridge: a remote that throws, or drops questions, is away", "[sync][bridge][unit]") {
+TEST_CASE("Bridge: a remote that throws, or drops completions, counts as unreachable",
+          "[sync][bridge][unit]") {
     for (const Mood mood : {Mood::throws, Mood::drops}) {
         BridgeRig rig{hourly()};
         begin(rig);
@@ -678,7 +679,7 @@ TEST_CASE("Bridge: a remote that throws, or drops questions, is away", "[sync][b
     }
 }
 
-TEST_CASE("Bridge: a fetch that fails without a cause has failed", "[sync][bridge][unit]") {
+TEST_CASE("Bridge: a fetch that fails without a cause counts as failed", "[sync][bridge][unit]") {
     BridgeRig rig{hourly()};
     begin(rig);
     rig.server.mood = Mood::fails;

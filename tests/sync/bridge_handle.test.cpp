@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: a bridge ends within a second of stop(), whatever it is doing, and nothing happens after
-// that; handles say so from any thread. Method: both sides played, time by hand; and threads.
+// Goal: a bridge ends within a second of stop(), in any state, and does nothing afterwards;
+// handles report this from any thread. Method: both sides and the time are scripted; and
+// threads.
 #include <belay/sync/bridge_handle.hpp>
 
 #include <atomic>
@@ -22,7 +23,7 @@ namespace {
 
 using Mood = Server::Mood;
 using Shown = Connectivity::Kind;
-using Said = std::vector<std::string>;
+using Recorded = std::vector<std::string>;
 
 /// How long stop() took to its end.
 Duration end_of(auto& rig) {
@@ -122,7 +123,7 @@ TEST_CASE("Bridge::stop ends a wait of an outage, and one between two attempts",
     stays_silent(second);
 }
 
-TEST_CASE("Bridge::stop ends a request that hangs, a pull at once and a push within a second",
+TEST_CASE("Bridge::stop ends a hanging request, a pull at once and a push within a second",
           "[sync][bridge][unit]") {
     BridgeRig rig;
     rig.board.scenes["s"] = rig.server.scenes["s"] = {"0", ms(1)};
@@ -143,7 +144,8 @@ TEST_CASE("Bridge::stop ends a request that hangs, a pull at once and a push wit
     stays_silent(second);
 }
 
-TEST_CASE("Bridge::stop pushes what was edited, if the remote is there", "[sync][bridge][unit]") {
+TEST_CASE("Bridge::stop pushes the remaining edits, if the remote is reachable",
+          "[sync][bridge][unit]") {
     BridgeRig rig{{.push = {.debounce = 10s}}};
     rig.board.scenes["s"] = rig.server.scenes["s"] = {"0", ms(1)};
     rig.start();
@@ -156,7 +158,7 @@ TEST_CASE("Bridge::stop pushes what was edited, if the remote is there", "[sync]
     stays_silent(rig);
 }
 
-TEST_CASE("Bridge::stop lets an edit of a push under way leave, too", "[sync][bridge][unit]") {
+TEST_CASE("Bridge::stop pushes an edit made during a running push, too", "[sync][bridge][unit]") {
     BridgeRig rig{{.pull = {.enabled = false}}};
     rig.server.network = &rig.host;
     rig.server.latency = [] { return 300ms; };
@@ -177,7 +179,7 @@ TEST_CASE("Bridge::stop before start, and twice", "[sync][bridge][unit]") {
     rig.bridge->stop();
     rig.run_for(0s);
     CHECK(rig.bridge->ended());
-    CHECK(rig.told == Said{"disconnected planned"});
+    CHECK(rig.told == Recorded{"disconnected planned"});
     stays_silent(rig);
     const std::string said = aborts_with([&] { rig.bridge->start(); });
     CHECK(said.find("Bridge::start: must be called once") != std::string::npos);
@@ -206,10 +208,10 @@ TEST_CASE("Bridge::stop may be called by both sides, in the middle of a round",
     rig.start();
     rig.run_for(31s);
     CHECK(rig.bridge->ended());
-    CHECK(rig.board.applied == Said{"r=1 remote"});
+    CHECK(rig.board.applied == Recorded{"r=1 remote"});
 }
 
-TEST_CASE("Bridge: a remote with close() hears of the end, and is waited for a second at most",
+TEST_CASE("Bridge::stop calls close() of a remote, and waits for it for at most a second",
           "[sync][bridge][unit]") {
     enum class Way { answers, fails, hangs, throws, away };
     for (const Way way : {Way::answers, Way::fails, Way::hangs, Way::throws, Way::away}) {
@@ -217,9 +219,9 @@ TEST_CASE("Bridge: a remote with close() hears of the end, and is waited for a s
         sim::Host& host = world.host("here");
         Board board;
         ClosingServer server;
-        Said told;
+        Recorded told;
         Bridge bridge{std::ref(board), std::ref(server), policies::bridge(),
-                      BridgeOptions{.push = {.debounce = 10s}}, Witness{&told}};
+                      BridgeOptions{.push = {.debounce = 10s}}, BridgeRecorder{&told}};
         host.attach(bridge);
         bridge.start();
         board.scenes["s"] = {"1", ms(1)};
@@ -234,7 +236,7 @@ TEST_CASE("Bridge: a remote with close() hears of the end, and is waited for a s
         REQUIRE(world.run_until([&] { return bridge.ended(); }, 1h));
         CHECK(elapsed(since, world.now()) == (way == Way::hangs ? Duration{1s} : Duration{}));
         CHECK(server.closes == (way == Way::away ? 0 : 1));
-        if (way != Way::away) CHECK(server.pushes == Said{"s=1"});
+        if (way != Way::away) CHECK(server.pushes == Recorded{"s=1"});
         world.run_for(1h);
         const auto errors = std::count_if(told.begin(), told.end(), [](const std::string& line) {
             return line.starts_with("error  close");
@@ -245,7 +247,7 @@ TEST_CASE("Bridge: a remote with close() hears of the end, and is waited for a s
     }
 }
 
-TEST_CASE("Bridge: a remote that is a machine and its own is run by it", "[sync][bridge][unit]") {
+TEST_CASE("Bridge runs a remote that is a machine", "[sync][bridge][unit]") {
     int given_up = 0;
     int turns = 0;
     sim::World world{Seed{1}};
@@ -273,7 +275,7 @@ TEST_CASE("Bridge: a remote that is a machine and its own is run by it", "[sync]
     CHECK(turns == then);
 }
 
-TEST_CASE("Bridge: its end drops what is under way, and answers to that go nowhere",
+TEST_CASE("Bridge: its destructor drops running calls, and later answers have no effect",
           "[sync][bridge][unit]") {
     BridgeRig rig;
     rig.board.empty = {"s"};
@@ -293,14 +295,14 @@ TEST_CASE("Bridge: its end drops what is under way, and answers to that go nowhe
     CHECK(rig.board.applied.empty());
 }
 
-TEST_CASE("BridgeHandle: one that refers to nothing answers so", "[sync][bridge_handle][unit]") {
+TEST_CASE("BridgeHandle that refers to no bridge reports it", "[sync][bridge_handle][unit]") {
     const BridgeHandle handle;
     CHECK(handle.ended());
     CHECK(handle.connectivity().kind == Shown::disconnected);
     CHECK(handle.stop() == driver::Post::gone);
 }
 
-TEST_CASE("BridgeHandle: answers and commands come from any thread",
+TEST_CASE("BridgeHandle: queries and commands may come from any thread",
           "[sync][bridge_handle][unit]") {
     struct Threaded {
         using content_type = std::string;

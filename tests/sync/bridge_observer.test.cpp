@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: hooks may do whatever they like to the bridge that tells them, and hear the right things.
-// Method: one history, and at each of its lines another thing is done.
+// Goal: hooks may stop or destroy the bridge, throw, or change sessions, and receive the right
+// events. Method: one scenario, with another action at each of its events.
 #include <belay/sync/bridge_observer.hpp>
 
 #include <belay/call/retry_log.hpp>
@@ -140,7 +140,7 @@ TEST_CASE("Bridge: it may be stopped in each hook", "[sync][bridge_observer][uni
     }
 }
 
-TEST_CASE("Bridge: what a hook throws leaves the turn, and the bridge goes on",
+TEST_CASE("Bridge: an exception of a hook leaves the turn, and the bridge continues",
           "[sync][bridge_observer][unit]") {
     const int all = hooks();
     for (int at = 1; at <= all; ++at) {
@@ -170,7 +170,7 @@ TEST_CASE("Bridge: changed() in a hook is a change", "[sync][bridge_observer][un
     }
 }
 
-TEST_CASE("Bridge: observers come in all ways, with the bridge in front or without",
+TEST_CASE("Bridge: observers in all forms, with and without the bridge as first parameter",
           "[sync][bridge_observer][unit]") {
     sim::World world{Seed{1}};
     sim::Host& host = world.host("here");
@@ -182,11 +182,11 @@ TEST_CASE("Bridge: observers come in all ways, with the bridge in front or witho
     Bridge none{std::ref(board), std::ref(server), policies::bridge(), BridgeOptions{},
                 NoObserver{}};
     Bridge by_value{std::ref(board), std::ref(server), policies::bridge(), BridgeOptions{},
-                    Witness{&told}};
+                    BridgeRecorder{&told}};
     Bridge by_reference{std::ref(board), std::ref(server), policies::bridge(), BridgeOptions{},
                         std::ref(second)};
     Bridge several{std::ref(board), std::ref(server), policies::bridge(), BridgeOptions{},
-                   Tee{std::ref(second), Witness{&told}}};
+                   Tee{std::ref(second), BridgeRecorder{&told}}};
     Push push{std::ref(board), std::ref(server), policies::bridge(), BridgePushOptions{},
               std::ref(second)};
     Pull pull{std::ref(board), std::ref(server), policies::bridge(), BridgePullOptions{},
@@ -210,7 +210,7 @@ TEST_CASE("Bridge: observers come in all ways, with the bridge in front or witho
     CHECK(second.pushes == 1);
 }
 
-TEST_CASE("to_string(BridgeError::Step) names all of them", "[sync][bridge_observer][unit]") {
+TEST_CASE("to_string(BridgeError::Step) names all values", "[sync][bridge_observer][unit]") {
     using Step = BridgeError::Step;
     CHECK(to_string(Step::list) == "list");
     CHECK(to_string(Step::read) == "read");

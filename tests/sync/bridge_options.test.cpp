@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: the defaults that the page gives; options that cannot be are said so. Method: one by one.
+// Goal: the defaults match the page, and invalid options are rejected with a message. Method:
+// one by one.
 #include <belay/sync/bridge_options.hpp>
 
 #include "support/aborts.hpp"
@@ -24,7 +25,7 @@ TEST_CASE("BridgeOptions have the defaults of the page", "[sync][bridge_options]
     CHECK(options.outage_wait.min_delay(100) == 0s);
 }
 
-TEST_CASE("BridgeOptions that cannot be are said so", "[sync][bridge_options][unit]") {
+TEST_CASE("Bridge rejects invalid options with a message", "[sync][bridge_options][unit]") {
     const auto says = [](const BridgeOptions& options) {
         return aborts_with([&] { BridgeRig rig{options}; });
     };

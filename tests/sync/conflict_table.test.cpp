@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: each row of the table of conflicts, in each column, does what the page says. Method: the
-// store is brought into the row's state, one operation comes, and state and result are compared.
+// Goal: each row of the table of conflicts has the documented result, in each column. Method:
+// the store is brought into the row's state, one operation is processed, and state and result
+// are compared.
 #include <belay/sync/sync_processor.hpp>
 
 #include "support/catch.hpp"
@@ -57,23 +58,24 @@ const std::string stale_gone = "skip StaleTimestamp: removed 5";
 
 }  // namespace
 
-TEST_CASE("row 1: Add of what was never there is applied", "[sync][conflict_table]") {
+TEST_CASE("Conflict table: Add of an element that never existed is applied",
+          "[sync][conflict_table]") {
     const std::string made = "apply: live 7 new";
     row(Was::absent, add("e", "new", stamp(7)), made, made, made);
 }
-TEST_CASE("row 2: a newer Add of what is there", "[sync][conflict_table]") {
+TEST_CASE("Conflict table: a newer Add of a live element", "[sync][conflict_table]") {
     const std::string made = "apply: live 7 new";
     row(Was::live, add("e", "new", stamp(7)), made, exists, made);
 }
-TEST_CASE("row 3: an older Add of what is there", "[sync][conflict_table]") {
+TEST_CASE("Conflict table: an older Add of a live element", "[sync][conflict_table]") {
     row(Was::live, add("e", "new", stamp(3)), stale_live, stale_live, "apply: live 5 new");
 }
-TEST_CASE("row 4: an Add of the same moment as what is there", "[sync][conflict_table]") {
+TEST_CASE("Conflict table: an Add of the same moment as a live element", "[sync][conflict_table]") {
     const std::string made = "apply: live 5 new";
     row(Was::live, add("e", "new", stamp(5, 9)), made, exists, made);
     row(Was::live, add("e", "new", stamp(5, 2)), exists, exists, made);
 }
-TEST_CASE("row 5: a newer Add of what was removed", "[sync][conflict_table]") {
+TEST_CASE("Conflict table: a newer Add of a removed element", "[sync][conflict_table]") {
     const std::string made = "apply: live 7 new";
     const std::string gone = "skip ConcurrentModification: removed 5";
     row(Was::tombstone, add("e", "new", stamp(7)), made, gone, made);
@@ -82,55 +84,58 @@ TEST_CASE("row 5: a newer Add of what was removed", "[sync][conflict_table]") {
     row(Was::tombstone, add("e", "new", stamp(5, 9)), "apply: live 5 new", gone,
         "apply: live 5 new");
 }
-TEST_CASE("row 6: an older Add of what was removed", "[sync][conflict_table]") {
+TEST_CASE("Conflict table: an older Add of a removed element", "[sync][conflict_table]") {
     row(Was::tombstone, add("e", "new", stamp(3)), stale_gone, stale_gone, "apply: live 5 new");
     row(Was::tombstone, add("e", "new", stamp(5, 2)), stale_gone, stale_gone, "apply: live 5 new");
 }
-TEST_CASE("row 7: an Update of what was never there", "[sync][conflict_table]") {
+TEST_CASE("Conflict table: an Update of an element that never existed", "[sync][conflict_table]") {
     const std::string none = "skip ElementNotFound: absent";
     row(Was::absent, update("e", "new", stamp(7)), none, none, none);
 }
-TEST_CASE("row 8: a newer Update of what is there", "[sync][conflict_table]") {
+TEST_CASE("Conflict table: a newer Update of a live element", "[sync][conflict_table]") {
     const std::string made = "apply: live 7 new";
     row(Was::live, update("e", "new", stamp(7)), made, made, made);
 }
-TEST_CASE("row 9: an Update of the same moment as what is there", "[sync][conflict_table]") {
+TEST_CASE("Conflict table: an Update of the same moment as a live element",
+          "[sync][conflict_table]") {
     const std::string made = "apply: live 5 new";
     row(Was::live, update("e", "new", stamp(5, 9)), made, concurrent_live, made);
     row(Was::live, update("e", "new", stamp(5, 2)), concurrent_live, concurrent_live, made);
 }
-TEST_CASE("row 10: an older Update of what is there", "[sync][conflict_table]") {
+TEST_CASE("Conflict table: an older Update of a live element", "[sync][conflict_table]") {
     row(Was::live, update("e", "new", stamp(3)), stale_live, stale_live, "apply: live 5 new");
 }
-TEST_CASE("row 11: an Update of what was removed", "[sync][conflict_table]") {
+TEST_CASE("Conflict table: an Update of a removed element", "[sync][conflict_table]") {
     const std::string none = "skip ElementNotFound: removed 5";
     for (const int time : {3, 5, 7}) {
         row(Was::tombstone, update("e", "new", stamp(time, 9)), none, none, none);
     }
 }
-TEST_CASE("row 12: a Remove of what was never there is remembered", "[sync][conflict_table]") {
+TEST_CASE("Conflict table: a Remove of an element that never existed is remembered",
+          "[sync][conflict_table]") {
     const std::string none = "skip ElementNotFound: removed 7";
     row(Was::absent, removal("e", stamp(7)), none, none, none);
 }
-TEST_CASE("row 13: a newer Remove of what is there", "[sync][conflict_table]") {
+TEST_CASE("Conflict table: a newer Remove of a live element", "[sync][conflict_table]") {
     const std::string gone = "apply: removed 7";
     row(Was::live, removal("e", stamp(7)), gone, gone, gone);
 }
-TEST_CASE("row 14: a Remove of the same moment as what is there", "[sync][conflict_table]") {
+TEST_CASE("Conflict table: a Remove of the same moment as a live element",
+          "[sync][conflict_table]") {
     const std::string gone = "apply: removed 5";
     row(Was::live, removal("e", stamp(5, 9)), gone, concurrent_live, gone);
     row(Was::live, removal("e", stamp(5, 2)), concurrent_live, concurrent_live, gone);
 }
-TEST_CASE("row 15: an older Remove of what is there", "[sync][conflict_table]") {
+TEST_CASE("Conflict table: an older Remove of a live element", "[sync][conflict_table]") {
     row(Was::live, removal("e", stamp(3)), stale_live, stale_live, "apply: removed 5");
 }
-TEST_CASE("row 16: a Remove of what was removed", "[sync][conflict_table]") {
+TEST_CASE("Conflict table: a Remove of a removed element", "[sync][conflict_table]") {
     for (const int time : {3, 5, 7}) {
         const std::string gone = "apply: removed " + std::to_string(time > 5 ? time : 5);
         row(Was::tombstone, removal("e", stamp(time, 9)), gone, gone, gone);
     }
 }
-TEST_CASE("row 17: an Interaction changes nothing", "[sync][conflict_table]") {
+TEST_CASE("Conflict table: an Interaction changes nothing", "[sync][conflict_table]") {
     for (const int time : {3, 5, 7}) {
         const std::string live = "apply: live 5 old";
         row(Was::live, interaction("clicked", stamp(time)), live, live, live);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: server-sent events are read as the standard says, however the bytes are cut, and within
-// their limit. Method: the standard's own examples; properties against a reader of whole texts that
-// is written apart from the code; mutations of valid streams.
+// Goal: server-sent events are read as the standard specifies, however the bytes are cut, and
+// within their limit. Method: the standard's own examples; properties compared with a separate
+// simple parser; mutations of valid streams.
 #include <belay/sync/event_stream.hpp>
 
 #include <string>
@@ -171,7 +171,7 @@ TEST_CASE("EventStream: ends of lines, marks and fields", "[sync][event_stream][
     CHECK(read("retry: 99999999999999999999999\n").retry > 24h);
 }
 
-TEST_CASE("EventStream::next answers one event at a time", "[sync][event_stream][unit]") {
+TEST_CASE("EventStream::next returns one event at a time", "[sync][event_stream][unit]") {
     EventStream stream;
     std::string_view bytes = "data: a\n\ndata: b\n\ndata: c";
     CHECK(stream.next(bytes) == Event{.data = "a"});
@@ -184,7 +184,7 @@ TEST_CASE("EventStream::next answers one event at a time", "[sync][event_stream]
     CHECK(stream.next(bytes) == Event{.data = "c"});
 }
 
-TEST_CASE("EventStream::restart forgets what was half read, and no id",
+TEST_CASE("EventStream::restart discards a partial event, and keeps the id",
           "[sync][event_stream][unit]") {
     EventStream stream;
     std::string_view bytes =
@@ -235,7 +235,7 @@ TEST_CASE("EventStream reads no event beyond its limit, nor anything after it",
     CHECK_FALSE(stream.too_long());
 }
 
-TEST_CASE("EventStream agrees with a reader of whole texts, however it is cut",
+TEST_CASE("EventStream agrees with a simple parser of whole texts, however the bytes are cut",
           "[sync][event_stream][property]") {
     CHECK(rc::check("any stream, any cuts",
                     [](const std::vector<unsigned>& picks, std::vector<std::uint8_t> cuts) {
@@ -264,7 +264,7 @@ TEST_CASE("EventStream agrees with a reader of whole texts, however it is cut",
     }));
 }
 
-TEST_CASE("EventStream stops at its limit at the same event, however it is cut",
+TEST_CASE("EventStream stops at its limit at the same event, however the bytes are cut",
           "[sync][event_stream][property]") {
     CHECK(rc::check("any limit, any cuts", [](const std::vector<unsigned>& picks,
                                               std::uint8_t limit, std::uint8_t cut) {
@@ -279,7 +279,7 @@ TEST_CASE("EventStream stops at its limit at the same event, however it is cut",
     }));
 }
 
-TEST_CASE("EventStream bears what is no event stream", "[sync][event_stream][fault]") {
+TEST_CASE("EventStream survives bytes that are no event stream", "[sync][event_stream][fault]") {
     const std::string valid =
         "\xEF\xBB\xBF: hello\r\nid: 1\r\nevent: message\r\ndata: "
         "{\"jsonrpc\":\"2.0\",\"id\":2,\"result\":{\"text\":\"\xC3\xA9\"}}\r\n\r\n"

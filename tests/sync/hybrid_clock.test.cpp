@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: stamps rise whatever the wall clock and others do, stay near it, and outlive restarts.
-// Method: random histories of jumps, foreign stamps and restarts, against the rules; golden bytes.
+// Goal: stamps rise at any behaviour of the wall clock and of others, stay near the wall clock,
+// and survive restarts. Method: random histories of jumps, foreign stamps and restarts, compared
+// with the rules; golden bytes.
 #include <belay/sync/hybrid_clock.hpp>
 
 #include <optional>
@@ -23,7 +24,7 @@ constexpr WallTime at(std::int64_t ticks) { return WallTime{Duration{ticks}}; }
 
 }  // namespace
 
-TEST_CASE("HybridClock::stamp follows the wall clock, and counts where it does not move",
+TEST_CASE("HybridClock::stamp follows the wall clock, and counts while it stands still",
           "[sync][hybrid_clock]") {
     WallTime now = at(100);
     HybridClock clock{me, HandWall{&now}};
@@ -37,7 +38,7 @@ TEST_CASE("HybridClock::stamp follows the wall clock, and counts where it does n
     CHECK(clock.ahead() == Duration{0});
 }
 
-TEST_CASE("HybridClock::stamp is above what it saw, within skew_max", "[sync][hybrid_clock]") {
+TEST_CASE("HybridClock::stamp is above seen stamps, within skew_max", "[sync][hybrid_clock]") {
     WallTime now = at(100);
     HybridClock clock{me, HandWall{&now}, {.skew_max = Duration{1000}}};
     clock.saw({at(500), 7, other});
@@ -52,14 +53,15 @@ TEST_CASE("HybridClock::stamp is above what it saw, within skew_max", "[sync][hy
     CHECK(clock.stamp() == Stamp{at(5500), 0, me});
 }
 
-TEST_CASE("HybridClock goes on at the next moment when the counter ends", "[sync][hybrid_clock]") {
+TEST_CASE("HybridClock continues at the next moment when the counter ends",
+          "[sync][hybrid_clock]") {
     WallTime now = at(100);
     HybridClock clock{me, HandWall{&now}, {.skew_max = Duration{1000}}};
     clock.saw({at(100), 0xFFFFFFFF, other});
     CHECK(clock.stamp() == Stamp{at(101), 0, me});
 }
 
-TEST_CASE("HybridClock::note has these bytes", "[sync][hybrid_clock][golden]") {
+TEST_CASE("HybridClock::note has its golden bytes", "[sync][hybrid_clock][golden]") {
     WallTime now = at(0x0102030405060708);
     HybridClock clock{me, HandWall{&now}, {.note_covers = Duration{0}}};
     CHECK(clock.stamp().counter == 0);
@@ -67,7 +69,7 @@ TEST_CASE("HybridClock::note has these bytes", "[sync][hybrid_clock][golden]") {
     CHECK(belay_test::to_hex(clock.note()) == "c1080706050403020101000000");
 }
 
-TEST_CASE("HybridClock::note covers what was seen, and not only what was given",
+TEST_CASE("HybridClock::note covers seen stamps, and not only issued ones",
           "[sync][hybrid_clock]") {
     WallTime now = at(100);
     const HybridClockOptions options{.skew_max = Duration{1000}, .note_covers = Duration{10}};
@@ -109,7 +111,7 @@ TEST_CASE("HybridClock is not further ahead after many restarts than after one",
     }
 }
 
-TEST_CASE("HybridClock::restore refuses what is no note", "[sync][hybrid_clock]") {
+TEST_CASE("HybridClock::restore rejects bytes that are no note", "[sync][hybrid_clock]") {
     WallTime now = at(100);
     HybridClock clock{me, HandWall{&now}};
     CHECK_FALSE(clock.restore({}));

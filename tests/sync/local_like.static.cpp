@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: LocalLike takes what it says, and nothing less. Method: an archetype, and near-misses.
+// Goal: LocalLike accepts exactly the documented types. Method: an archetype, and types that
+// lack one requirement each.
 #include <belay/sync/local_like.hpp>
 
 #include "support/sync/bridge_archetypes.hpp"

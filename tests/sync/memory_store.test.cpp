@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a MemoryStore keeps its bounds: ids, tombstones, elements; and moves. Method: each bound is
-// reached and passed; the ids against a plain model.
+// Goal: a MemoryStore keeps its limits of ids, tombstones and elements, and can be moved.
+// Method: each limit is reached and passed; the ids are compared with a plain model.
 #include <belay/sync/memory_store.hpp>
 
 #include <deque>
@@ -18,7 +18,7 @@ part::WriteMark mark_at(std::int64_t time) { return {stamp(time), fresh_id(), 7}
 
 }  // namespace
 
-TEST_CASE("MemoryStore::expire forgets the tombstones that are older than it keeps them",
+TEST_CASE("MemoryStore::expire forgets tombstones older than tombstones_kept",
           "[sync][memory_store]") {
     Memory store{MemoryStoreOptions{.tombstones_kept = Duration{100}}};
     CHECK_FALSE(store.add({"s", "live"}, "1", mark_at(1)));
@@ -46,7 +46,8 @@ TEST_CASE("MemoryStore::expire forgets the tombstones that are older than it kee
     CHECK(seen(store, "back") == "absent");
 }
 
-TEST_CASE("MemoryStore keeps tombstones for ever if it is told so", "[sync][memory_store]") {
+TEST_CASE("MemoryStore with tombstones_kept = forever keeps all tombstones",
+          "[sync][memory_store]") {
     Memory store{MemoryStoreOptions{.tombstones_kept = forever}};
     CHECK_FALSE(store.remove({"s", "e"}, mark_at(1)));
     CHECK_FALSE(store.expire(WallTime::max()));
@@ -54,7 +55,7 @@ TEST_CASE("MemoryStore keeps tombstones for ever if it is told so", "[sync][memo
     CHECK(store.horizon() == WallTime::min());
 }
 
-TEST_CASE("MemoryStore has as many elements as it may have", "[sync][memory_store]") {
+TEST_CASE("MemoryStore has at most its limit of elements", "[sync][memory_store]") {
     Memory store{MemoryStoreOptions{.elements_max = 2}};
     CHECK_FALSE(store.add({"s", "a"}, "1", mark_at(1)));
     CHECK_FALSE(store.remove({"t", "b"}, mark_at(1)));
@@ -64,7 +65,7 @@ TEST_CASE("MemoryStore has as many elements as it may have", "[sync][memory_stor
     CHECK_FALSE(store.add({"s", "a"}, "2", mark_at(2)));
 }
 
-TEST_CASE("MemoryStore makes no sessions if it is told so", "[sync][memory_store]") {
+TEST_CASE("MemoryStore with creates_sessions = false creates no sessions", "[sync][memory_store]") {
     Memory store{MemoryStoreOptions{.creates_sessions = false}};
     CHECK(store.find({"s", "a"}).error() == SyncErrc::unknown_session);
     CHECK(store.read({"s", "a"}).error() == SyncErrc::unknown_session);
@@ -76,14 +77,14 @@ TEST_CASE("MemoryStore makes no sessions if it is told so", "[sync][memory_store
     CHECK_FALSE(store.add({"s", "a"}, "1", mark_at(1)));
 }
 
-TEST_CASE("MemoryStore::update refuses what is not live", "[sync][memory_store]") {
+TEST_CASE("MemoryStore::update rejects an element that is not live", "[sync][memory_store]") {
     Memory store;
     CHECK(store.update({"s", "a"}, "1", mark_at(1)) == SyncErrc::store_disagrees);
     CHECK_FALSE(store.remove({"s", "a"}, mark_at(1)));
     CHECK(store.update({"s", "a"}, "1", mark_at(1)) == SyncErrc::store_disagrees);
 }
 
-TEST_CASE("MemoryStore moves with everything", "[sync][memory_store]") {
+TEST_CASE("MemoryStore moves with its whole state", "[sync][memory_store]") {
     Memory store{MemoryStoreOptions{.tombstones_kept = Duration{100}}};
     const part::WriteMark mark = mark_at(1);
     CHECK_FALSE(store.add({"s", "a"}, "1", mark));
@@ -132,7 +133,7 @@ TEST_CASE("AppliedIds keeps the last ids", "[sync][memory_store][property]") {
     }));
 }
 
-TEST_CASE("AppliedIds tells ids of one hash apart", "[sync][memory_store]") {
+TEST_CASE("AppliedIds distinguishes ids with the same hash", "[sync][memory_store]") {
     // The two halves are mixed by a factor, which these undo.
     const auto id = [](std::uint64_t high) {
         Id made{};
@@ -151,7 +152,8 @@ TEST_CASE("AppliedIds tells ids of one hash apart", "[sync][memory_store]") {
     }
 }
 
-TEST_CASE("ElementTable has what was put in, where it was put", "[sync][memory_store][property]") {
+TEST_CASE("ElementTable keeps its values at stable places, as a plain map does",
+          "[sync][memory_store][property]") {
     CHECK(rc::check("as a plain map does", [] {
         using Table = detail::ElementTable<int>;
         Table table;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: an Operation says what it is, and its hash sees every part of it. Method: one of each kind,
-// and every part changed alone.
+// Goal: an Operation has its parts, and its hash depends on each of them. Method: one of each
+// kind, with every part changed alone.
 #include <belay/sync/operation.hpp>
 
 #include <set>
@@ -25,7 +25,7 @@ struct OwnValue {
 
 }  // namespace
 
-TEST_CASE("Operation says what it does, to which element, and with what", "[sync][operation]") {
+TEST_CASE("Operation has its kind, element, value and base", "[sync][operation]") {
     Operation<std::string> operation = an_operation();
     CHECK(operation.kind() == OperationKind::update);
     CHECK(operation.element() == "note");
@@ -49,7 +49,7 @@ TEST_CASE("Operation says what it does, to which element, and with what", "[sync
     CHECK(to_string(operation.kind()) == "interaction");
 }
 
-TEST_CASE("hash_of_operation differs where anything but the id differs", "[sync][operation]") {
+TEST_CASE("hash_of_operation differs where anything except the id differs", "[sync][operation]") {
     std::set<std::uint64_t> hashes;
     const auto add = [&](const auto& change) {
         Operation<std::string> operation = an_operation();
@@ -86,7 +86,8 @@ TEST_CASE("hash_bytes is the same everywhere", "[sync][operation][golden]") {
     CHECK(detail::hash_bytes(as_bytes("belay catches a program"), 2) == 0x81AF81946612E1BEU);
 }
 
-TEST_CASE("hash_bytes takes what is left in one load, and it is the same", "[sync][operation]") {
+TEST_CASE("hash_bytes reads the last bytes in one load, with the same result",
+          "[sync][operation]") {
     // Eight bytes a time, and then the length with each byte that is left behind it.
     const auto plain = [](BytesView bytes, std::uint64_t hash) {
         constexpr std::uint64_t factor = 0xD6E8FEB86659FD93U;
@@ -109,7 +110,7 @@ TEST_CASE("hash_bytes takes what is left in one load, and it is the same", "[syn
     }
 }
 
-TEST_CASE("OperationLike takes values that hash themselves", "[sync][operation]") {
+TEST_CASE("OperationLike accepts values that hash themselves", "[sync][operation]") {
     STATIC_REQUIRE(OperationLike<Operation<OwnValue>>);
     STATIC_REQUIRE(OperationLike<Operation<int>>);
     STATIC_REQUIRE(OperationLike<Operation<Bytes>>);

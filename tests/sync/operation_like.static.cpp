@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: OperationLike takes what it says, and nothing less. Method: an archetype, and near-misses.
+// Goal: OperationLike accepts exactly the documented types. Method: an archetype, and types that
+// lack one requirement each.
 #include <belay/sync/operation_like.hpp>
 
 #include <memory>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a Pull brings what is newer here, tells of edits that are lost by it, and pushes nothing.
+// Goal: a Pull fetches newer scenes, reports the edits that are lost by it, and pushes nothing.
+// Method: scripted sides.
 #include <belay/sync/pull.hpp>
 
 #include "support/catch.hpp"
@@ -9,7 +10,7 @@ using namespace belay;
 using namespace belay_test;
 using namespace std::chrono_literals;
 
-TEST_CASE("Pull applies what is newer, and changes nothing there", "[sync][pull][unit]") {
+TEST_CASE("Pull applies newer scenes, and changes nothing on the remote", "[sync][pull][unit]") {
     sim::World world{Seed{1}};
     sim::Host& host = world.host("here");
     Board board;
@@ -18,7 +19,7 @@ TEST_CASE("Pull applies what is newer, and changes nothing there", "[sync][pull]
     server.scenes["s"] = {"1", ms(5)};
     board.empty = {"s"};
     Pull pull{std::ref(board), std::ref(server), policies::bridge(),
-              BridgePullOptions{.interval = 10s}, Witness{&told}};
+              BridgePullOptions{.interval = 10s}, BridgeRecorder{&told}};
     static_assert(MachineLike<decltype(pull)>);
     host.attach(pull);
     pull.start();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: a Push pushes, and never looks at what is there.
+// Goal: a Push pushes, and never fetches. Method: scripted sides.
 #include <belay/sync/push.hpp>
 
 #include "support/catch.hpp"
@@ -9,7 +9,7 @@ using namespace belay;
 using namespace belay_test;
 using namespace std::chrono_literals;
 
-TEST_CASE("Push pushes what changed, and only that", "[sync][push][unit]") {
+TEST_CASE("Push pushes changed scenes only", "[sync][push][unit]") {
     sim::World world{Seed{1}};
     sim::Host& host = world.host("here");
     Board board;

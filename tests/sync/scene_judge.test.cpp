@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: what becomes of a session, row by row. Method: all that both sides may have, by name; and
-// every combination of a few stamps and contents against properties.
+// Goal: judge_scenes decides each case of a session as the table specifies. Method: all states
+// that both sides may have, by name; and every combination of a few stamps and contents against
+// properties.
 #include <belay/sync/detail/scene_judge.hpp>
 
 #include <vector>
@@ -26,7 +27,7 @@ constexpr SceneVerdict verdict(Move move, bool conflict, bool rebase) {
 
 }  // namespace
 
-TEST_CASE("judge_scenes: the side that has none gets it", "[sync][scene_judge][unit]") {
+TEST_CASE("judge_scenes: a side without a scene gets the other's", "[sync][scene_judge][unit]") {
     CHECK(judge_scenes({}) == verdict(Move::none, false, false));
     CHECK(judge_scenes({.local = scene(1, 'a')}) == verdict(Move::push, false, false));
     CHECK(judge_scenes({.remote = scene(1, 'a')}) == verdict(Move::apply, false, true));
@@ -34,7 +35,7 @@ TEST_CASE("judge_scenes: the side that has none gets it", "[sync][scene_judge][u
     CHECK(judge_scenes({.base = scene(1, 'a'), .local = scene(1, 'a')}).move == Move::push);
 }
 
-TEST_CASE("judge_scenes: one's own echo is nothing, however it is stamped",
+TEST_CASE("judge_scenes: the echo of one's own scene is no change, whatever its stamp",
           "[sync][scene_judge][unit]") {
     for (const int stamped : {1, 5, 9}) {
         CHECK(judge_scenes(
@@ -54,7 +55,7 @@ TEST_CASE("judge_scenes: one's own echo is nothing, however it is stamped",
     }
 }
 
-TEST_CASE("judge_scenes: what is newer there is applied, the same and the older is not",
+TEST_CASE("judge_scenes: a newer remote scene is applied, an equal or older one is not",
           "[sync][scene_judge][unit]") {
     const SceneMark base = scene(5, 'a');
     CHECK(judge_scenes({.base = base, .local = base, .remote = scene(6, 'r')}) ==
@@ -96,7 +97,7 @@ TEST_CASE("judge_scenes: a change on both sides is a conflict, and the later one
     CHECK(judge_scenes(sides).conflict);
 }
 
-TEST_CASE("judge_scenes: what the clock of the edit stamped earlier is in conflict with nothing",
+TEST_CASE("judge_scenes: an earlier scene by the clock of the edit is no conflict",
           "[sync][scene_judge][unit]") {
     const auto by = [](unsigned origin, SceneMark mark) {
         mark.stamp.origin = {std::byte(origin)};
@@ -112,7 +113,7 @@ TEST_CASE("judge_scenes: what the clock of the edit stamped earlier is in confli
     CHECK(judge_scenes(sides) == verdict(Move::apply, true, true));
 }
 
-TEST_CASE("judge_scenes: a remote that stamps anew is compared with what it said",
+TEST_CASE("judge_scenes: a remote that sets its own stamps is compared with its last stamp",
           "[sync][scene_judge][unit]") {
     // Ours at 20, which is 95 by its clock.
     const SceneMark base = scene(95, 'a');
@@ -122,7 +123,7 @@ TEST_CASE("judge_scenes: a remote that stamps anew is compared with what it said
           Move::none);
 }
 
-TEST_CASE("judge_scenes: two bridges at one remote come to rest", "[sync][scene_judge][property]") {
+TEST_CASE("judge_scenes: two bridges at one remote converge", "[sync][scene_judge][property]") {
     // All that two clients and a remote may have of three stamps and contents: each in turn does
     // what its judge says. A content has one stamp, as by clocks with origins.
     const std::vector<SceneMark> all{scene(1, 'a'), scene(2, 'b'), scene(3, 'c')};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: check::store passes right stores, and finds what is wrong with others. Method: MemoryStore,
-// a store with transactions, and broken ones, each found by the name of its fault.
+// Goal: check::store accepts correct stores, and detects each mistake of others. Method:
+// MemoryStore, a store with transactions, and broken ones, each detected by the name of its
+// fault.
 #include <belay/sync/store_check.hpp>
 
 #include <set>
@@ -246,7 +247,7 @@ struct ForgetsOldIdsTooSoon : PlainStore {
 
 }  // namespace
 
-TEST_CASE("check::store passes right stores", "[sync][store_check]") {
+TEST_CASE("check::store finds no fault in correct stores", "[sync][store_check]") {
     CHECK_FALSE(found_in<Memory>());
     CHECK_FALSE(found_in<PlainStore>());
     const auto small = [] { return Memory{MemoryStoreOptions{.ids_remembered = 50}}; };
@@ -286,7 +287,7 @@ TEST_CASE("check::store passes right stores", "[sync][store_check]") {
     CHECK(fault->rule == check::StoreRule::reopening_keeps_everything);
 }
 
-TEST_CASE("check::store finds what is broken, and calls it by its name", "[sync][store_check]") {
+TEST_CASE("check::store reports the rule that each broken store breaks", "[sync][store_check]") {
     CHECK(found_in<UpdateUpserts>() == check::StoreRule::update_needs_a_live_element);
     CHECK(found_in<RemoveForgets>() == check::StoreRule::finds_what_was_written);
     CHECK(found_in<UpdateKeepsOldStamp>() == check::StoreRule::finds_what_was_written);
@@ -308,7 +309,7 @@ TEST_CASE("check::store finds what is broken, and calls it by its name", "[sync]
     CHECK(found_in<ForgetsOldIdsTooSoon>() == check::StoreRule::knows_applied_operations);
 }
 
-TEST_CASE("every check::StoreRule is a sentence of its own", "[sync][store_check]") {
+TEST_CASE("every check::StoreRule has its own sentence", "[sync][store_check]") {
     std::set<std::string> sentences;
     for (int i = 0; i <= static_cast<int>(check::StoreRule::reopening_keeps_everything); ++i) {
         CHECK(sentences.insert(to_string(static_cast<check::StoreRule>(i))).second);

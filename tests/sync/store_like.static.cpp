@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: StoreLike takes what it says, and nothing less. Method: an archetype, and near-misses.
+// Goal: StoreLike accepts exactly the documented types. Method: an archetype, and types that
+// lack one requirement each.
 #include <belay/sync/store_like.hpp>
 
 #include "support/sync/sync_archetypes.hpp"

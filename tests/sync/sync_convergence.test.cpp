@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: stores that see the same operations come to the same, as far as the page says, and a batch
-// is accounted for whatever it holds. Method: properties, and every order of small sets of
-// operations against an oracle that knows no processor.
+// Goal: stores that receive the same operations converge, as far as the page promises, and every
+// operation of a batch is counted. Method: properties, and every order of small sets of
+// operations compared with an independent oracle.
 #include <belay/sync/sync_processor.hpp>
 
 #include <algorithm>
@@ -168,7 +168,7 @@ TEST_CASE("Adds and Removes converge in any order and batching", "[sync][converg
     }));
 }
 
-TEST_CASE("Updates of what is there converge in any order and batching",
+TEST_CASE("Updates of live elements converge in any order and batching",
           "[sync][convergence][property]") {
     CHECK(rc::check("to what the oracle says", [] {
         Ops first;
@@ -185,7 +185,7 @@ TEST_CASE("Updates of what is there converge in any order and batching",
     }));
 }
 
-TEST_CASE("upsert_updates makes Adds and Updates converge wherever the Add comes",
+TEST_CASE("upsert_updates makes Adds and Updates converge in any order",
           "[sync][convergence][property]") {
     CHECK(rc::check("to what the oracle says of all Adds first", [] {
         Ops all = any_operations(Kinds::adds_and_updates);
@@ -205,7 +205,7 @@ TEST_CASE("upsert_updates makes Adds and Updates converge wherever the Add comes
     }));
 }
 
-TEST_CASE("every order of every small set of operations ends as the oracle says",
+TEST_CASE("every order of every small set of operations ends as the oracle predicts",
           "[sync][convergence]") {
     // All ordered choices of three of them.
     const Ops all = all_twelve();
@@ -340,7 +340,7 @@ std::size_t disagreements(const Ops& all, Strategy strategy, std::size_t column)
 
 }  // namespace
 
-TEST_CASE("every three operations do what the table says, under each strategy",
+TEST_CASE("every three operations follow the conflict table, under each strategy",
           "[sync][convergence]") {
     const Ops all = all_twelve();
     CHECK(disagreements(all, LastWriteWins{}, 0) == 0);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: every SyncErrc has a text, and is retried exactly if it may heal. Method: all of them.
+// Goal: every SyncErrc has a text, and is retryable exactly if it may pass. Method: all values.
 #include <belay/sync/sync_errc.hpp>
 
 #include <set>
@@ -8,7 +8,8 @@
 
 using namespace belay;
 
-TEST_CASE("SyncErrc says what is wrong, and whether time heals it", "[sync][sync_errc]") {
+TEST_CASE("SyncErrc has a text for every value, and is retryable if it may pass",
+          "[sync][sync_errc]") {
     std::set<std::string> texts;
     for (int value = 1; value <= 14; ++value) {
         const std::error_code code = static_cast<SyncErrc>(value);

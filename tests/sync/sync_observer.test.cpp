@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: the observer hears of every operation and decision, after the transaction, and of progress.
-// Method: what was told is compared, also by two observers at once, and of a store that fails.
+// Goal: the observer is notified of every operation and decision, after the transaction, and of
+// progress. Method: the recorded events are compared, also of two observers at once, and with a
+// store that fails.
 #include <belay/sync/sync_observer.hpp>
 
 #include <belay/core/tee.hpp>
@@ -12,7 +13,7 @@ using namespace belay;
 using namespace belay_test;
 using Lines = std::vector<std::string>;
 
-TEST_CASE("SyncProcessor tells of every operation, every decision and the progress",
+TEST_CASE("SyncProcessor reports every operation, every decision and the progress",
           "[sync][sync_observer]") {
     FaultyStore store;
     SyncNotes notes;
@@ -39,7 +40,7 @@ TEST_CASE("SyncProcessor tells of every operation, every decision and the progre
     CHECK(to_string(static_cast<OperationOutcome>(99)) == "unknown");
 }
 
-TEST_CASE("SyncProcessor tells all observers of a Tee", "[sync][sync_observer]") {
+TEST_CASE("SyncProcessor notifies all observers of a Tee", "[sync][sync_observer]") {
     Memory store;
     SyncNotes one;
     struct OnlyConflicts {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a SyncProcessor applies once, in order, and accounts for everything, whatever store,
-// strategy and operations do. Method: one case for each promise and each known defect.
+// Goal: a SyncProcessor applies each operation once, in order, and counts all of them, whatever
+// store, strategy and operations do. Method: one case for each promise and each known defect.
 #include <belay/sync/sync_processor.hpp>
 
 #include <belay/call/policies.hpp>
@@ -17,7 +17,7 @@ using Names = std::vector<std::string>;
 // What the concepts do not promise is not used.
 template class belay::SyncProcessor<MinimalStore, LastWriteWins>;
 
-TEST_CASE("defect a: an older Add does not overwrite", "[sync][sync_processor]") {
+TEST_CASE("SyncProcessor: an older Add does not overwrite a newer one", "[sync][sync_processor]") {
     Memory store;
     auto processor = processor_of(store, LastWriteWins{});
     CHECK(processor.process_batch("s", Ops{add("e", "new", stamp(9)), add("e", "old", stamp(3))})
@@ -25,7 +25,8 @@ TEST_CASE("defect a: an older Add does not overwrite", "[sync][sync_processor]")
     CHECK(seen(store, "e") == "live 9 new");
 }
 
-TEST_CASE("defect b: a late older Add or Update does not resurrect", "[sync][sync_processor]") {
+TEST_CASE("SyncProcessor: a late older Add or Update does not restore a removed element",
+          "[sync][sync_processor]") {
     Memory store;
     auto processor = processor_of(store, LastWriteWins{});
     const SyncResult result =
@@ -35,7 +36,8 @@ TEST_CASE("defect b: a late older Add or Update does not resurrect", "[sync][syn
     CHECK(seen(store, "e") == "removed 5");
 }
 
-TEST_CASE("defect c: stamps are the store's, not the processor's", "[sync][sync_processor]") {
+TEST_CASE("SyncProcessor: stamps are kept in the store, so a new processor knows them",
+          "[sync][sync_processor]") {
     Memory store;
     CHECK(processor_of(store, LastWriteWins{})
               .process_batch("s", Ops{add("e", "new", stamp(9))})
@@ -45,7 +47,7 @@ TEST_CASE("defect c: stamps are the store's, not the processor's", "[sync][sync_
     CHECK(seen(store, "e") == "live 9 new");
 }
 
-TEST_CASE("defect d: a decided conflict is not tried again", "[sync][sync_processor]") {
+TEST_CASE("SyncProcessor: a decided conflict is not retried", "[sync][sync_processor]") {
     FaultyStore store;
     SyncNotes notes;
     SyncProcessor processor{std::ref(store), LastWriteWins{}, SyncOptions{}, std::ref(notes),
@@ -59,7 +61,7 @@ TEST_CASE("defect d: a decided conflict is not tried again", "[sync][sync_proces
     CHECK(std::count(notes.lines.begin(), notes.lines.end(), "skipped e") == 1);
 }
 
-TEST_CASE("defect e: what waits for its retry holds back what follows on its element",
+TEST_CASE("SyncProcessor: an operation that waits for a retry holds back later ones of its element",
           "[sync][sync_processor]") {
     FaultyStore store;
     auto processor = processor_of(store, LastWriteWins{});
@@ -76,7 +78,7 @@ TEST_CASE("defect e: what waits for its retry holds back what follows on its ele
     CHECK(seen(store, "a") == "removed 4");
 }
 
-TEST_CASE("defect h: waits are jittered within the cap", "[sync][sync_processor]") {
+TEST_CASE("SyncProcessor: delays have jitter within the cap", "[sync][sync_processor]") {
     FaultyStore store;
     auto processor = processor_of(store, LastWriteWins{});
     AsyncSleeper sleeper;
@@ -96,7 +98,7 @@ TEST_CASE("defect h: waits are jittered within the cap", "[sync][sync_processor]
     CHECK(differ);
 }
 
-TEST_CASE("defect k: stamps of the far future are refused, equal moments have one winner",
+TEST_CASE("SyncProcessor: stamps of the far future are rejected, equal moments have one winner",
           "[sync][sync_processor]") {
     Memory store;
     auto processor = processor_of(store, LastWriteWins{}, {.skew_max = Duration{1000}});
@@ -108,7 +110,7 @@ TEST_CASE("defect k: stamps of the far future are refused, equal moments have on
     CHECK(seen(store, "f") == "absent");
 }
 
-TEST_CASE("process_batch without retry leaves what follows a failure on its element",
+TEST_CASE("process_batch without retry fails operations after a failure on their element",
           "[sync][sync_processor]") {
     FaultyStore store;
     auto processor = processor_of(store, LastWriteWins{});
@@ -134,7 +136,8 @@ TEST_CASE("a permanent failure holds nothing back", "[sync][sync_processor]") {
     CHECK(seen(store.store, "a") == "live 2 2");
 }
 
-TEST_CASE("a retry ends when it is asked to stop, and says what waits", "[sync][sync_processor]") {
+TEST_CASE("a retry ends at a stop request, and reports the waiting operations",
+          "[sync][sync_processor]") {
     FaultyStore store;
     auto processor = processor_of(store, LastWriteWins{});
     AsyncSleeper sleeper;
@@ -148,7 +151,7 @@ TEST_CASE("a retry ends when it is asked to stop, and says what waits", "[sync][
     CHECK(store.calls == 0);
 }
 
-TEST_CASE("malformed operations are refused, one by one", "[sync][sync_processor]") {
+TEST_CASE("malformed operations are rejected one by one", "[sync][sync_processor]") {
     Memory store;
     auto processor = processor_of(store, LastWriteWins{});
     Op no_id_at_all = add("a", "1", stamp(1));
@@ -182,7 +185,7 @@ TEST_CASE("one id with two contents is reported", "[sync][sync_processor]") {
     CHECK(seen(store, "a") == "live 1 1");
 }
 
-TEST_CASE("one operation in two sessions is reported, and not said to be applied in both",
+TEST_CASE("one operation in two sessions is reported, and not marked as applied in both",
           "[sync][sync_processor]") {
     Memory store;
     auto processor = processor_of(store, LastWriteWins{});
@@ -208,7 +211,7 @@ TEST_CASE("two Interactions with one id are two contents", "[sync][sync_processo
     CHECK(result.failed_operations[0].error == SyncErrc::id_reused);
 }
 
-TEST_CASE("the id of what is pending has one meaning, too", "[sync][sync_processor]") {
+TEST_CASE("the id of a pending operation has one meaning, too", "[sync][sync_processor]") {
     Memory store;
     auto processor = processor_of(store, LastWriteWins{}, {.upsert_updates = true});
     const Op first = update("e", "a", stamp(1));
@@ -249,8 +252,9 @@ TEST_CASE("the id of what is pending has one meaning, too", "[sync][sync_process
     CHECK(sums(processor.process_batch("s", Ops{others[0]}), 1) == "1 0 0");
 }
 
-TEST_CASE("what another processor decided under the id of what is pending does not end that unsaid",
-          "[sync][sync_processor]") {
+TEST_CASE(
+    "another processor's decision under a pending id does not end the pending operation silently",
+    "[sync][sync_processor]") {
     Memory store;
     SyncNotes notes;
     SyncProcessor processor{std::ref(store), LastWriteWins{}, SyncOptions{.upsert_updates = true},
@@ -265,7 +269,7 @@ TEST_CASE("what another processor decided under the id of what is pending does n
     CHECK(processor.pending("s").empty());
 }
 
-TEST_CASE("an unknown session is a failure where none is made", "[sync][sync_processor]") {
+TEST_CASE("an unknown session is a failure if the store creates none", "[sync][sync_processor]") {
     Memory store{MemoryStoreOptions{.creates_sessions = false}};
     auto processor = processor_of(store, LastWriteWins{});
     const SyncResult result =
@@ -279,7 +283,7 @@ TEST_CASE("an unknown session is a failure where none is made", "[sync][sync_pro
     CHECK(processor.process_batch("s", Ops{add("a", "1", stamp(1))}).success);
 }
 
-TEST_CASE("a store that throws has failed, and is tried again", "[sync][sync_processor]") {
+TEST_CASE("a store that throws counts as failed, and is retried", "[sync][sync_processor]") {
     FaultyStore store;
     auto processor = processor_of(store, LastWriteWins{});
     AsyncSleeper sleeper;
@@ -326,7 +330,8 @@ struct TransactingStore : FaultyStore {
 
 }  // namespace
 
-TEST_CASE("what a transaction does not keep was not synced", "[sync][sync_processor]") {
+TEST_CASE("an operation of a failed transaction is not reported as synced",
+          "[sync][sync_processor]") {
     TransactingStore store;
     SyncNotes notes;
     SyncProcessor processor{std::ref(store), LastWriteWins{},
@@ -351,7 +356,8 @@ TEST_CASE("what a transaction does not keep was not synced", "[sync][sync_proces
     CHECK(notes.lines == Names{"failed d", "1 of 1"});
 }
 
-TEST_CASE("a store that lies about its transactions is found out", "[sync][sync_processor]") {
+TEST_CASE("a store that reports wrong results of transactions is detected",
+          "[sync][sync_processor]") {
     for (const std::string lie : {"never runs it", "runs it twice", "swallows its error",
                                   "runs it twice, and swallows that"}) {
         TransactingStore store;
@@ -363,7 +369,7 @@ TEST_CASE("a store that lies about its transactions is found out", "[sync][sync_
     }
 }
 
-TEST_CASE("what a strategy or observer throws leaves, and the batch can be sent again",
+TEST_CASE("an exception of a strategy or observer is propagated, and the batch can be sent again",
           "[sync][sync_processor]") {
     TransactingStore store;
     bool throws = true;
@@ -404,7 +410,7 @@ TEST_CASE("a callable merges three ways, and the merged value is newer than both
     CHECK(seen(store, "e") == "live 5 base+local+remote");
 }
 
-TEST_CASE("what a strategy leaves open is pending until it is sent again",
+TEST_CASE("an operation that a strategy leaves open is pending until it is sent again",
           "[sync][sync_processor]") {
     Memory store;
     bool open = true;
@@ -428,7 +434,7 @@ TEST_CASE("what a strategy leaves open is pending until it is sent again",
     CHECK_FALSE(processor.drop_pending("s", late));
 }
 
-TEST_CASE("upsert_updates keeps an Update until its Add comes", "[sync][sync_processor]") {
+TEST_CASE("upsert_updates keeps an Update until its Add arrives", "[sync][sync_processor]") {
     FaultyStore store;
     SyncNotes notes;
     SyncProcessor processor{std::ref(store), LastWriteWins{}, SyncOptions{.upsert_updates = true},
@@ -454,7 +460,7 @@ TEST_CASE("upsert_updates keeps an Update until its Add comes", "[sync][sync_pro
                                "ElementNotFound keep_local", "skipped g", "1 of 1"});
 }
 
-TEST_CASE("an Update that waited for its Add is tried again with the next batch",
+TEST_CASE("an Update that waited for its Add is retried with the next batch",
           "[sync][sync_processor]") {
     FaultyStore store;
     auto processor = processor_of(store, LastWriteWins{}, {.upsert_updates = true});
@@ -469,7 +475,7 @@ TEST_CASE("an Update that waited for its Add is tried again with the next batch"
     CHECK(processor.pending("s").empty());
 }
 
-TEST_CASE("an Update finds its Add also where the observer threw when it was told of it",
+TEST_CASE("an Update finds its Add also if the observer threw at the Add",
           "[sync][sync_processor]") {
     Memory store;
     struct ThrowsOfAdds {
@@ -492,8 +498,9 @@ TEST_CASE("an Update finds its Add also where the observer threw when it was tol
     CHECK(processor.pending("s").empty());
 }
 
-TEST_CASE("where a strategy throws, what it was not asked of is judged with the next batch",
-          "[sync][sync_processor]") {
+TEST_CASE(
+    "after an exception of a strategy, its remaining conflicts are decided with the next batch",
+    "[sync][sync_processor]") {
     TransactingStore store;
     enum class Mood { open, throws, decides } mood = Mood::open;
     const auto strategy = [&](const ConflictSides<Op>& sides) {
@@ -521,7 +528,7 @@ TEST_CASE("where a strategy throws, what it was not asked of is judged with the 
     CHECK(processor.pending("s").empty());
 }
 
-TEST_CASE("a pending Add that takes effect wakes what is pending of its element, at once",
+TEST_CASE("a pending Add that takes effect resolves pending operations of its element at once",
           "[sync][sync_processor]") {
     Memory store;
     bool open = true;
@@ -574,8 +581,9 @@ TEST_CASE("detect_conflict and resolve_conflict change nothing", "[sync][sync_pr
     CHECK(seen(store, "e") == "live 5 1");
 }
 
-TEST_CASE("what is older than the tombstones is refused, an older repeat judged by its stamp",
-          "[sync][sync_processor]") {
+TEST_CASE(
+    "an operation older than the tombstones is rejected, an older repeat decided by its stamp",
+    "[sync][sync_processor]") {
     Memory store{MemoryStoreOptions{.ids_remembered = 2, .tombstones_kept = Duration{100}}};
     auto processor = processor_of(store, LastWriteWins{});
     const Op old = add("a", "1", stamp(10));
@@ -591,7 +599,7 @@ TEST_CASE("what is older than the tombstones is refused, an older repeat judged 
     CHECK_FALSE(result.failed_operations[0].retryable);
 }
 
-TEST_CASE("a wall clock that jumps ahead makes nothing too old", "[sync][sync_processor]") {
+TEST_CASE("a jump of the wall clock makes no operation too old", "[sync][sync_processor]") {
     Memory store{MemoryStoreOptions{.tombstones_kept = Duration{100}}};
     SyncProcessor processor{std::ref(store), LastWriteWins{}, SyncOptions{}, NoObserver{},
                             WallByHand{WallTime::max()}};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: a SyncResult is a line for logs. Method: the texts.
+// Goal: a SyncResult is one line for logs. Method: the texts.
 #include <belay/sync/sync_result.hpp>
 
 #include "support/catch.hpp"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: the form for coroutines does what the blocking one does, and batches that take turns in
-// each other's waits apply each operation once. Method: virtual time, stores that are busy.
+// Goal: the coroutine form works like the blocking one, and batches that interleave in each
+// other's waits apply each operation once. Method: virtual time, stores that are busy.
 #include <belay/sync/sync_task.hpp>
 
 #include <belay/call/policies.hpp>
@@ -39,7 +39,7 @@ TEST_CASE("co_await process_with_retry retries as the blocking form does", "[syn
     CHECK(run(true).first == 2);
 }
 
-TEST_CASE("process_with_retry that is destroyed in a wait has done what it had decided",
+TEST_CASE("process_with_retry that is destroyed in a wait has applied its decisions",
           "[sync][sync_task]") {
     FaultyStore store;
     auto processor = processor_of(store, LastWriteWins{});

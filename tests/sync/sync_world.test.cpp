@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Goal: what clients did offline is in the server's store exactly once, whatever fails between and
-// under them. Method: clients with journals, clocks that are wrong and sessions, a server with a
-// processor on a store, in simulated worlds with all faults of network and disk, crashes at any
-// write; a judge that reads the server's disk, and is seen to find planted mistakes.
+// Goal: offline operations of clients are in the server's store exactly once, under all faults.
+// Method: clients with journals, wrong clocks and sessions, a server with a processor on a
+// store, in simulated worlds with all faults of network and disk, and crashes at any write. A
+// verification reads the server's disk; it is tested with planted mistakes.
 #include <belay/sync/sync_processor.hpp>
 
 #include "support/catch.hpp"
@@ -12,7 +12,7 @@
 using namespace belay;
 using namespace belay_test;
 
-TEST_CASE("what clients did offline is in the store once, in order, under all faults",
+TEST_CASE("offline operations of clients are in the store once, in order, under all faults",
           "[sync][sync_world][sim][property]") {
     std::size_t worlds = 0, conflicts = 0, restarts = 0, ledger_failures = 0;
     std::uint64_t retries = 0;
@@ -39,7 +39,8 @@ TEST_CASE("what clients did offline is in the store once, in order, under all fa
     CHECK(retries > worlds);
 }
 
-TEST_CASE("the judge of these worlds finds planted mistakes", "[sync][sync_world][sim]") {
+TEST_CASE("the verification of the simulated worlds detects planted mistakes",
+          "[sync][sync_world][sim]") {
     using Planted = std::pair<SyncBug, const char*>;
     for (const auto& [bug, name] :
          {Planted{SyncBug::forgets_ids, "forgets ids"},

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a work queue allocates nothing within a segment, and holds what its page says. Method: a
-// counting operator new.
+// Goal: a work queue allocates nothing within a segment, and holds as much memory as its page
+// states. Method: a counting operator new.
 #include <belay/posix/journal.hpp>
 #include <belay/work/detail/key_window.hpp>
 #include <belay/work/work_queue.hpp>
@@ -74,7 +74,7 @@ bool work_a_round(WorkInFiles& work, Moment& now, std::vector<Lease>& leases,
 
 }  // namespace
 
-TEST_CASE("WorkQueue pushes, lends and acknowledges without allocating",
+TEST_CASE("WorkQueue pushes, leases and acknowledges without allocating",
           "[work][allocation][unit]") {
     const belay_test::TemporaryDirectory directory;
     const auto work = open_in_files(directory / "w",
@@ -130,7 +130,7 @@ TEST_CASE("WorkQueue over a Journal allocates for each new file only", "[work][a
     CHECK(made <= 50 * files);
 }
 
-TEST_CASE("WorkQueue allocates for a body that dies only if somebody wants it",
+TEST_CASE("WorkQueue allocates for the body of a dead letter only if it is used",
           "[work][allocation][unit]") {
     const belay_test::TemporaryDirectory directory;
     constexpr int deaths = 50;
@@ -166,7 +166,7 @@ TEST_CASE("WorkQueue allocates for a body that dies only if somebody wants it",
     CHECK(heard->observer().deaths == 2 * deaths);
 }
 
-TEST_CASE("WorkQueue holds what its page says, and no more from round to round",
+TEST_CASE("WorkQueue holds as much memory as its page states, and no more in later rounds",
           "[work][allocation][unit]") {
     const belay_test::TemporaryDirectory directory;
     const Bytes body(16, std::byte{7});

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: a KeyWindow knows exactly the last keys. Method: the published vectors of SipHash, vectors
-// of the keys' hash from a program in another language, counted collisions, and a plain list beside
-// the window.
+// Goal: a KeyWindow contains exactly the last keys. Method: the published vectors of SipHash,
+// vectors of the keys' hash from a program in another language, counted collisions, and a plain
+// list compared with the window.
 #include <belay/work/detail/key_window.hpp>
 
 #include <deque>
@@ -81,7 +81,7 @@ TEST_CASE("KeyHash gives the values of its description", "[work][key_window][gol
     }
 }
 
-TEST_CASE("KeyHash tells texts apart that differ in a bit, in zeros at the end, or in words only",
+TEST_CASE("KeyHash distinguishes texts that differ in a bit, in trailing zeros, or in words only",
           "[work][key_window][unit]") {
     const detail::KeyHash hash{counted_key()};
     std::set<std::pair<std::uint64_t, std::uint32_t>> seen;
@@ -140,7 +140,7 @@ TEST_CASE("print_of depends on key and secret", "[work][key_window][unit]") {
     CHECK_FALSE(print(1).same_key({1, 2, 0}));
 }
 
-TEST_CASE("KeyWindow forgets the oldest", "[work][key_window][unit]") {
+TEST_CASE("KeyWindow forgets the oldest keys", "[work][key_window][unit]") {
     belay::detail::KeyWindow window{3};
     CHECK(window.capacity() == 3);
     CHECK(window.find(print(1)) == belay::detail::KeyWindow::Answer::unknown);
@@ -158,7 +158,8 @@ TEST_CASE("KeyWindow forgets the oldest", "[work][key_window][unit]") {
     CHECK(window.at(0).low == 9);
 }
 
-TEST_CASE("KeyWindow of no keys knows none, one of one key the last", "[work][key_window][unit]") {
+TEST_CASE("KeyWindow of capacity 0 finds no key, and of capacity 1 only the last",
+          "[work][key_window][unit]") {
     const belay::detail::KeyWindow none{0};
     CHECK(none.find(print(1)) == belay::detail::KeyWindow::Answer::unknown);
     belay::detail::KeyWindow one{1};
@@ -174,7 +175,7 @@ TEST_CASE("KeyWindow of no keys knows none, one of one key the last", "[work][ke
     CHECK(one.find(print(99)) == belay::detail::KeyWindow::Answer::unknown);
 }
 
-TEST_CASE("KeyWindow answers as a list does, also where all keys crowd",
+TEST_CASE("KeyWindow gives the same results as a list, also when all keys collide",
           "[work][key_window][property]") {
     belay_test::for_each_seed(
         [](Seed seed) {
@@ -214,7 +215,8 @@ TEST_CASE("KeyWindow answers as a list does, also where all keys crowd",
         300);
 }
 
-TEST_CASE("KeyWindow finds all of many, and none that is forgotten", "[work][key_window][unit]") {
+TEST_CASE("KeyWindow finds all of many keys, and none that is forgotten",
+          "[work][key_window][unit]") {
     // Buckets that overflow into each other come with numbers: of 2,500 some ten.
     constexpr std::size_t capacity = 20'000;
     belay::detail::KeyWindow window{capacity};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: leases and what a WorkQueue shows are plain values; stored causes keep their numbers.
+// Goal: leases and items are plain values; stored causes keep their numbers.
 #include <belay/work/lease.hpp>
 
 #include <type_traits>

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-// Goal: a WorkError says which entry, and why. Method: its texts.
+// Goal: a WorkError has the entry and the reason. Method: its texts.
 #include <belay/work/work_error.hpp>
 
 #include "support/catch.hpp"
 
 using namespace belay;
 
-TEST_CASE("WorkError::message names the entry and the reason", "[work][work_error][unit]") {
+TEST_CASE("WorkError::message has the entry and the reason", "[work][work_error][unit]") {
     const WorkError at{make_error_code(QueueErrc::corrupt), 17, "it is cut off"};
     CHECK(at.message() == "entry 17: the journal is damaged (it is cut off)");
     const WorkError whole{make_error_code(QueueErrc::bad_options), 0, ""};

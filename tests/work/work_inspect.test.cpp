@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: a work queue's journal is told from others, and shown item by item, also when it is damaged
-// or open. Method: one queue with items in every state; every bit of its file flipped.
+// Goal: a work queue's journal is distinguished from others, and shown item by item, also when
+// it is damaged or open. Method: one queue with items in every state; every bit of its file
+// flipped.
 #include <belay/work/work_inspect.hpp>
 
 #include <belay/journal/journal_salvage.hpp>
@@ -65,7 +66,7 @@ const std::string all_items =
 
 }  // namespace
 
-TEST_CASE("tool::inspect_work_queue shows what is not gone, and changes nothing",
+TEST_CASE("tool::inspect_work_queue shows the existing items, and changes nothing",
           "[work][work_inspect][unit]") {
     sim::Disk disk;
     fill_for_inspection(disk);
@@ -133,8 +134,7 @@ TEST_CASE("tool::inspect_work_queue shows an item that was copied forward once, 
     CHECK(seen->found.journal.acked + 1 >= work->log().base());
 }
 
-TEST_CASE("tool::inspect_work_queue says what keeps it from looking",
-          "[work][work_inspect][unit]") {
+TEST_CASE("tool::inspect_work_queue reports why it cannot inspect", "[work][work_inspect][unit]") {
     sim::Disk disk;
     const auto nothing = [](const WorkItem&) {};
     const auto none = tool::inspect_work_queue(disk, "nowhere", start, nothing);
@@ -175,7 +175,7 @@ TEST_CASE("tool::inspect_work_queue and tool::salvage_work_queue need no header 
     CHECK(work.dead() == 1);
 }
 
-TEST_CASE("tool::is_work_queue tells a work queue's journal from others",
+TEST_CASE("tool::is_work_queue distinguishes a work queue's journal from others",
           "[work][work_inspect][unit]") {
     sim::Disk disk;
     CHECK_FALSE(tool::is_work_queue(disk, "w"));
@@ -225,7 +225,7 @@ TEST_CASE("tool::is_work_queue tells a work queue's journal from others",
 }
 
 TEST_CASE(
-    "tool::is_work_queue and tool::inspect_work_queue see at most one entry less for a flipped bit",
+    "tool::is_work_queue and tool::inspect_work_queue lose at most one entry to a flipped bit",
     "[work][work_inspect][fault]") {
     sim::Disk disk;
     fill_for_inspection(disk);
@@ -262,7 +262,7 @@ struct Busy : sim::Disk {
 };
 }  // namespace
 
-TEST_CASE("tool::inspect_work_queue takes nothing for damage that is given up while it looks",
+TEST_CASE("tool::inspect_work_queue reports no damage for files that are deleted while it reads",
           "[work][work_inspect][regression]") {
     Busy disk;
     disk.meanwhile = [] {};
@@ -291,7 +291,7 @@ TEST_CASE("tool::inspect_work_queue takes nothing for damage that is given up wh
     CHECK(seen->journal.acked == 200);
 }
 
-TEST_CASE("Entries behind a header that is lost begin with the first that can be read",
+TEST_CASE("Entries after a lost header begin with the first readable one",
           "[work][work_inspect][regression]") {
     // As of a journal whose first files are deleted, and whose only one says no more what was.
     constexpr std::uint64_t far = 1'000'000'000;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: the defaults are possible, and what is not is told apart.
+// Goal: the defaults are valid, and invalid options are detected.
 #include <belay/work/work_options.hpp>
 
 using namespace belay;

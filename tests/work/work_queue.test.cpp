@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: each promise of a WorkQueue, one by one. Method: journals on a simulated disk, time by
-// hand.
+// Goal: a WorkQueue keeps each of its promises. Method: journals on a simulated disk, and time
+// set by hand.
 #include <belay/work/work_queue.hpp>
 
 #include <belay/journal/journal.hpp>
@@ -68,7 +68,7 @@ struct Rig {
 };
 
 /// What an observer was told; shared, as observers are copied into the queue.
-struct Told {
+struct WorkNotes {
     void on_dead(const DeadWork& dead) {
         deaths->push_back(std::to_string(dead.id) + " " + std::string{as_text(dead.body)} + " " +
                           std::to_string(static_cast<int>(dead.cause)) + " " +
@@ -94,7 +94,7 @@ std::error_code code(QueueErrc error) { return make_error_code(error); }
 
 // ---- leases -------------------------------------------------------------------------------------
 
-TEST_CASE("WorkQueue lends in the order of the pushes, and acknowledges in any",
+TEST_CASE("WorkQueue leases in the order of the pushes, and acknowledges in any order",
           "[work][work_queue][unit]") {
     Rig rig;
     for (const char* const body : {"a", "b", "c"}) rig.push(body);
@@ -117,7 +117,7 @@ TEST_CASE("WorkQueue lends in the order of the pushes, and acknowledges in any",
     CHECK(rig.work->bytes() == 0);
 }
 
-TEST_CASE("WorkQueue: what is acknowledged out of order stays so over an opening",
+TEST_CASE("WorkQueue: acknowledgements out of order survive a reopening",
           "[work][work_queue][unit]") {
     Rig rig;
     for (int i = 0; i < 200; ++i) rig.push(std::to_string(i));
@@ -134,7 +134,7 @@ TEST_CASE("WorkQueue: what is acknowledged out of order stays so over an opening
     for (int i = 0; i < 200; i += 2) REQUIRE(rig.lend() == std::to_string(i));
 }
 
-TEST_CASE("WorkQueue::nack puts an item back at its place", "[work][work_queue][unit]") {
+TEST_CASE("WorkQueue::nack returns an item to its place", "[work][work_queue][unit]") {
     Rig rig;
     for (const char* const body : {"a", "b", "c"}) rig.push(body);
     CHECK(rig.lend() == "a");
@@ -149,7 +149,8 @@ TEST_CASE("WorkQueue::nack puts an item back at its place", "[work][work_queue][
     CHECK(rig.lend() == "c");
 }
 
-TEST_CASE("WorkQueue: a delay lets others pass, and ends by itself", "[work][work_queue][unit]") {
+TEST_CASE("WorkQueue: a delayed item lets others pass, and becomes ready by itself",
+          "[work][work_queue][unit]") {
     Rig rig;
     rig.push("later", {.delay = 5s});
     rig.push("now");
@@ -172,7 +173,7 @@ TEST_CASE("WorkQueue: a delay lets others pass, and ends by itself", "[work][wor
     CHECK(rig.work->deadline() == never);
 }
 
-TEST_CASE("WorkQueue: a loan that timed out is lent again, and fences the old lease",
+TEST_CASE("WorkQueue: an item whose lease timed out is leased again, and the old lease is fenced",
           "[work][work_queue][unit]") {
     Rig rig{{.lease = 10s}};
     rig.push("a");
@@ -192,7 +193,8 @@ TEST_CASE("WorkQueue: a loan that timed out is lent again, and fences the old le
     CHECK_FALSE(rig.work->ack(rig.last));
 }
 
-TEST_CASE("WorkQueue: a late ack counts until the item is lent again", "[work][work_queue][unit]") {
+TEST_CASE("WorkQueue: a late ack counts until the item is leased again",
+          "[work][work_queue][unit]") {
     Rig rig{{.lease = 10s}};
     rig.push("a");
     rig.push("b");
@@ -210,7 +212,7 @@ TEST_CASE("WorkQueue: a late ack counts until the item is lent again", "[work][w
     CHECK(rig.work->empty());
 }
 
-TEST_CASE("WorkQueue::extend makes a loan longer, or shorter", "[work][work_queue][unit]") {
+TEST_CASE("WorkQueue::extend makes a lease longer, or shorter", "[work][work_queue][unit]") {
     Rig rig{{.lease = 10s}};
     rig.push("a");
     rig.lend();
@@ -225,7 +227,7 @@ TEST_CASE("WorkQueue::extend makes a loan longer, or shorter", "[work][work_queu
     CHECK(rig.last.delivery == 2);
 }
 
-TEST_CASE("WorkQueue: opening ends all loans, and an old lease means nothing",
+TEST_CASE("WorkQueue: opening ends all leases, and an old lease is invalid",
           "[work][work_queue][unit]") {
     Rig rig;
     rig.push("a");
@@ -242,7 +244,7 @@ TEST_CASE("WorkQueue: opening ends all loans, and an old lease means nothing",
     CHECK_FALSE(rig.work->ack(rig.last));
 }
 
-TEST_CASE("WorkQueue: a lease of another queue means nothing", "[work][work_queue][unit]") {
+TEST_CASE("WorkQueue: a lease of another queue is invalid", "[work][work_queue][unit]") {
     Rig rig;
     Rig other{WorkOptions{}, 100};
     rig.push("mine");
@@ -267,7 +269,8 @@ TEST_CASE("WorkQueue: a lease of another queue means nothing", "[work][work_queu
     CHECK(other.lend() == "theirs");
 }
 
-TEST_CASE("WorkQueue lends a body again by its id", "[work][work_queue][unit]") {
+TEST_CASE("WorkQueue::read returns the body of a leased item by its id",
+          "[work][work_queue][unit]") {
     Rig rig;
     rig.push("first");
     rig.push("second");
@@ -285,9 +288,9 @@ TEST_CASE("WorkQueue lends a body again by its id", "[work][work_queue][unit]") 
 
 // ---- deaths -------------------------------------------------------------------------------------
 
-TEST_CASE("WorkQueue: a poison item becomes a dead letter, and blocks nobody",
+TEST_CASE("WorkQueue: a poison item becomes a dead letter, and blocks no other item",
           "[work][work_queue][unit]") {
-    Rig<KeepDead, Told> rig{{.lease = 1s, .deliveries_max = 3}};
+    Rig<KeepDead, WorkNotes> rig{{.lease = 1s, .deliveries_max = 3}};
     rig.push("poison");
     rig.push("good");
     CHECK(rig.lend() == "poison");
@@ -317,7 +320,7 @@ TEST_CASE("WorkQueue: a poison item becomes a dead letter, and blocks nobody",
     CHECK(dead[0].deliveries == 3);
 }
 
-TEST_CASE("WorkQueue: a last loan that times out ends as a dead letter too",
+TEST_CASE("WorkQueue: a last lease that times out makes a dead letter, too",
           "[work][work_queue][unit]") {
     Rig rig{{.lease = 1s, .deliveries_max = 1}};
     rig.push("a");
@@ -330,7 +333,7 @@ TEST_CASE("WorkQueue: a last loan that times out ends as a dead letter too",
     CHECK(rig.work->ack(a) == QueueErrc::lease_ended);
 }
 
-TEST_CASE("WorkQueue::revive lets a dead letter live, purge_dead ends it",
+TEST_CASE("WorkQueue::revive returns a dead letter to the queue, purge_dead deletes it",
           "[work][work_queue][unit]") {
     Rig rig{{.deliveries_max = 1}};
     const std::uint64_t a = rig.push("a");
@@ -361,7 +364,7 @@ TEST_CASE("WorkQueue::revive lets a dead letter live, purge_dead ends it",
     CHECK(rig.work->log().base() == rig.work->log().last() + 1);
 }
 
-TEST_CASE("WorkQueue moves dead letters into another storage, and keeps what that refuses",
+TEST_CASE("WorkQueue moves dead letters into another storage, and keeps those that it rejects",
           "[work][work_queue][unit]") {
     struct OneLetter {
         std::error_code try_push(Bytes&& letter) noexcept {
@@ -376,7 +379,7 @@ TEST_CASE("WorkQueue moves dead letters into another storage, and keeps what tha
         std::vector<Bytes> letters;
         int syncs = 0;
     };
-    Rig<OneLetter, Told> rig{{.deliveries_max = 1}};
+    Rig<OneLetter, WorkNotes> rig{{.deliveries_max = 1}};
     for (const char* const body : {"a", "b"}) {
         rig.push(body);
         rig.lend();
@@ -404,10 +407,11 @@ TEST_CASE("WorkQueue moves dead letters into another storage, and keeps what tha
     CHECK(other.work->size() == 0);
 }
 
-TEST_CASE("WorkQueue: what expired is buried, or dropped, and told either way",
-          "[work][work_queue][unit]") {
+TEST_CASE(
+    "WorkQueue: an expired item becomes a dead letter or is dropped, and is reported either way",
+    "[work][work_queue][unit]") {
     for (const Expired what : {Expired::bury, Expired::drop}) {
-        Rig<KeepDead, Told> rig{{.expired = what}};
+        Rig<KeepDead, WorkNotes> rig{{.expired = what}};
         rig.push("old", {.expires_after = 10s});
         rig.push("new");
         rig.pass(10s);
@@ -423,7 +427,7 @@ TEST_CASE("WorkQueue: what expired is buried, or dropped, and told either way",
     }
 }
 
-TEST_CASE("WorkQueue counts deliveries before lending, for items that kill their process",
+TEST_CASE("WorkQueue counts deliveries before leasing, for items that kill their process",
           "[work][work_queue][unit]") {
     Rig rig{{.deliveries_max = 3, .count_before_lending = true}};
     rig.push("killer");
@@ -439,15 +443,15 @@ TEST_CASE("WorkQueue counts deliveries before lending, for items that kill their
     CHECK(rig.work->dead() == 1);
 }
 
-TEST_CASE("WorkQueue passes a damaged item by, and says so", "[work][work_queue][fault]") {
+TEST_CASE("WorkQueue skips a damaged item, and reports it", "[work][work_queue][fault]") {
     const Moment now{Instant{}, WallTime{1'700'000'000s}};
     belay_test::MemoryMedium medium;
-    Told told;
+    WorkNotes told;
     auto opened =
         WorkQueue<belay_test::MemoryLog>::open(belay_test::MemoryLog{medium}, {}, now, told);
     REQUIRE(opened);
     using Work = std::remove_cvref_t<decltype(*opened)>;
-    static_assert(std::is_same_v<Work, WorkQueue<belay_test::MemoryLog, KeepDead, Told>>);
+    static_assert(std::is_same_v<Work, WorkQueue<belay_test::MemoryLog, KeepDead, WorkNotes>>);
     for (const char* const body : {"first", "second"}) {
         REQUIRE(opened->push(as_bytes(body), now));
     }
@@ -467,7 +471,7 @@ TEST_CASE("WorkQueue passes a damaged item by, and says so", "[work][work_queue]
 
 // ---- keys ---------------------------------------------------------------------------------------
 
-TEST_CASE("WorkQueue takes work with one key once", "[work][work_queue][unit]") {
+TEST_CASE("WorkQueue accepts work with the same key once", "[work][work_queue][unit]") {
     Rig rig{{.keys = 3}};
     const auto push = [&](std::string_view key, std::string_view body) {
         return rig.work->push(as_bytes(body), rig.now, {.key = key}).error();
@@ -492,7 +496,7 @@ TEST_CASE("WorkQueue takes work with one key once", "[work][work_queue][unit]") 
     CHECK(push("3", "a") == QueueErrc::duplicate);
 }
 
-TEST_CASE("WorkQueue keeps its keys while the log behind them is given up",
+TEST_CASE("WorkQueue keeps its keys while their log entries are deleted",
           "[work][work_queue][unit]") {
     Rig rig{{.keys = 3000, .record_bytes_max = 1024, .slack_bytes = 64 << 10}};
     const auto key = [](int i) { return "order " + std::to_string(i); };
@@ -514,7 +518,8 @@ TEST_CASE("WorkQueue keeps its keys while the log behind them is given up",
     CHECK(rig.work->push(as_bytes("x"), rig.now, {.key = key(16999)}));
 }
 
-TEST_CASE("WorkQueue may be opened with another window of keys", "[work][work_queue][unit]") {
+TEST_CASE("WorkQueue may be opened with another size of the key window",
+          "[work][work_queue][unit]") {
     Rig rig{{.keys = 10}};
     for (int i = 0; i < 10; ++i) rig.push("x", {.key = std::to_string(i)});
     rig.options.keys = 4;
@@ -531,7 +536,8 @@ TEST_CASE("WorkQueue may be opened with another window of keys", "[work][work_qu
 
 // ---- limits -------------------------------------------------------------------------------------
 
-TEST_CASE("WorkQueue refuses what is too many or too much", "[work][work_queue][unit]") {
+TEST_CASE("WorkQueue rejects items above its limits of number and bytes",
+          "[work][work_queue][unit]") {
     Rig rig{{.items_max = 3}};
     for (int i = 0; i < 3; ++i) rig.push("x");
     CHECK(rig.work->push(as_bytes("x"), rig.now).error() == QueueErrc::queue_full);
@@ -551,7 +557,7 @@ TEST_CASE("WorkQueue refuses what is too many or too much", "[work][work_queue][
     CHECK(small.work->size() == 2);
 }
 
-TEST_CASE("WorkQueue takes no more bytes of the log than it may",
+TEST_CASE("WorkQueue uses no more bytes of the log than its limit",
           "[work][work_queue][regression]") {
     // With everything that an entry may have, and each length of padding.
     for (std::size_t length = 0; length < 16; ++length) {
@@ -571,7 +577,7 @@ TEST_CASE("WorkQueue takes no more bytes of the log than it may",
     }
 }
 
-TEST_CASE("WorkQueue: a loan that timed out counts until its item is buried",
+TEST_CASE("WorkQueue: a lease that timed out counts until its item becomes a dead letter",
           "[work][work_queue][regression]") {
     Rig rig{{.deliveries_max = 1}};
     rig.push("x");
@@ -586,7 +592,7 @@ TEST_CASE("WorkQueue: a loan that timed out counts until its item is buried",
     CHECK(rig.work->extend(rig.last, rig.now, 30s) == QueueErrc::lease_ended);
 }
 
-TEST_CASE("WorkQueue::open refuses options that are not possible", "[work][work_queue][unit]") {
+TEST_CASE("WorkQueue::open rejects impossible options", "[work][work_queue][unit]") {
     const Moment now{};
     const WorkOptions wrong[] = {
         {.lease = 0s},    {.deliveries_max = 0}, {.keys = std::size_t{1} << 31},
@@ -603,7 +609,7 @@ TEST_CASE("WorkQueue::open refuses options that are not possible", "[work][work_
 
 // ---- clocks -------------------------------------------------------------------------------------
 
-TEST_CASE("WorkQueue: a wall clock that jumps makes no stored delay longer",
+TEST_CASE("WorkQueue: a wall clock that jumps lengthens no stored delay",
           "[work][work_queue][unit]") {
     Rig rig;
     rig.push("x", {.delay = 60s});
@@ -620,7 +626,7 @@ TEST_CASE("WorkQueue: a wall clock that jumps makes no stored delay longer",
     CHECK(rig.lend() == "x");
 }
 
-TEST_CASE("WorkQueue: no jumps of the wall clock make a delay longer than it was",
+TEST_CASE("WorkQueue: repeated jumps of the wall clock never lengthen a delay",
           "[work][work_queue][property]") {
     belay_test::for_each_seed(
         [](Seed seed) {
@@ -651,7 +657,7 @@ TEST_CASE("WorkQueue: no jumps of the wall clock make a delay longer than it was
         200);
 }
 
-TEST_CASE("WorkQueue: a delay goes on over an opening", "[work][work_queue][unit]") {
+TEST_CASE("WorkQueue: a delay continues over a reopening", "[work][work_queue][unit]") {
     Rig rig;
     rig.push("pushed", {.delay = 60s});
     rig.push("given back");
@@ -686,7 +692,8 @@ TEST_CASE("WorkQueue stores any moment and any delay", "[work][work_queue][unit]
 
 // ---- looking ------------------------------------------------------------------------------------
 
-TEST_CASE("WorkQueue shows its items in order, whatever they do", "[work][work_queue][unit]") {
+TEST_CASE("WorkQueue::for_each visits the items in order, in any state",
+          "[work][work_queue][unit]") {
     Rig rig;
     for (const char* const body : {"a", "b", "c", "d", "e"}) {
         rig.push(body, {.delay = *body == 'd' ? 1h : 0h});
@@ -713,7 +720,7 @@ TEST_CASE("WorkQueue shows its items in order, whatever they do", "[work][work_q
     CHECK(rig.work->empty());
 }
 
-TEST_CASE("WorkQueue::purge leaves the dead", "[work][work_queue][unit]") {
+TEST_CASE("WorkQueue::purge keeps dead letters", "[work][work_queue][unit]") {
     Rig rig{{.deliveries_max = 1}};
     for (int i = 0; i < 200; ++i) rig.push(std::to_string(i));
     CHECK(rig.lend() == "0");
@@ -726,7 +733,7 @@ TEST_CASE("WorkQueue::purge leaves the dead", "[work][work_queue][unit]") {
     CHECK(rig.work->dead() == 1);
 }
 
-TEST_CASE("WorkQueue says how old its oldest item is", "[work][work_queue][unit]") {
+TEST_CASE("WorkQueue::oldest returns the age of the oldest item", "[work][work_queue][unit]") {
     Rig rig;
     CHECK(*rig.work->oldest(rig.now.wall) == 0ns);
     rig.push("a");
@@ -743,7 +750,7 @@ TEST_CASE("WorkQueue says how old its oldest item is", "[work][work_queue][unit]
 
 // ---- failures -----------------------------------------------------------------------------------
 
-TEST_CASE("WorkQueue goes on when the disk is full, and frees it", "[work][work_queue][fault]") {
+TEST_CASE("WorkQueue works on a full disk, and frees space", "[work][work_queue][fault]") {
     Rig rig;
     const std::string body(1000, 'x');
     rig.disk.limit_bytes(200 << 10);
@@ -766,7 +773,7 @@ TEST_CASE("WorkQueue goes on when the disk is full, and frees it", "[work][work_
     CHECK(rig.work->push(as_bytes(body), rig.now));
 }
 
-TEST_CASE("WorkQueue says it when the log has failed", "[work][work_queue][fault]") {
+TEST_CASE("WorkQueue reports that the log has failed", "[work][work_queue][fault]") {
     Rig rig;
     rig.push("a");
     rig.push("b");
@@ -782,7 +789,7 @@ TEST_CASE("WorkQueue says it when the log has failed", "[work][work_queue][fault
     CHECK(rig.work->size() == 2);
 }
 
-TEST_CASE("WorkQueue::open names the entry it cannot understand", "[work][work_queue][fault]") {
+TEST_CASE("WorkQueue::open reports the entry that it cannot decode", "[work][work_queue][fault]") {
     sim::Disk disk;
     {
         auto log = Log::open(disk, "w");
@@ -801,7 +808,7 @@ TEST_CASE("WorkQueue::open names the entry it cannot understand", "[work][work_q
 
 // ---- preconditions ------------------------------------------------------------------------------
 
-TEST_CASE("WorkQueue refuses its caller's mistakes", "[work][work_queue][unit]") {
+TEST_CASE("WorkQueue rejects invalid calls", "[work][work_queue][unit]") {
     Rig rig;
     rig.push("a");
     rig.lend();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: WorkQueue::commit and flush answer an error where memory lacks, lose nothing, and go on
-// later. Method: one history made again and again, with memory that ends at each allocation of its
-// flush.
+// Goal: WorkQueue::commit and flush return an error when memory runs out, lose nothing, and
+// continue later. Method: one history made again and again, with memory that ends at each
+// allocation of its flush.
 #include <belay/work/work_queue.hpp>
 
 #include <algorithm>
@@ -227,7 +227,7 @@ TEST_CASE("WorkQueue::flush loses nothing when memory ends at any of its allocat
     CHECK(failed >= histories / 4);
 }
 
-TEST_CASE("WorkQueue::flush without memory leaves all items to a loss of power",
+TEST_CASE("WorkQueue::flush without memory keeps all items over a loss of power",
           "[work][work_queue][fault]") {
     belay_test::for_each_seed(
         [](Seed seed) {
@@ -246,7 +246,7 @@ TEST_CASE("WorkQueue::flush without memory leaves all items to a loss of power",
         300);
 }
 
-TEST_CASE("WorkQueue::commit makes durable what was pushed, also if no end can be noted",
+TEST_CASE("WorkQueue::commit makes pushes durable, also if no acknowledgement can be recorded",
           "[work][work_queue][fault]") {
     MemoryMedium medium;
     SparingWork work = open_sparing(medium, {});
@@ -275,7 +275,7 @@ TEST_CASE("WorkQueue::commit makes durable what was pushed, also if no end can b
     CHECK(opened.read(2).error() == QueueErrc::unknown_number);
 }
 
-TEST_CASE("WorkQueue::commit copies later what it has no memory to copy",
+TEST_CASE("WorkQueue::commit copies items later when it runs out of memory",
           "[work][work_queue][fault]") {
     MemoryMedium medium;
     {
@@ -318,7 +318,7 @@ TEST_CASE("WorkQueue::commit copies later what it has no memory to copy",
     CHECK(as_text(*kept) == "front");
 }
 
-TEST_CASE("WorkQueue has room for both names of an unreadable copy that is gone",
+TEST_CASE("WorkQueue reserves space for both ids of an unreadable copy that is finished",
           "[work][work_queue][regression]") {
     MemoryMedium medium;
     {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: redelivery waits as a Backoff says. Method: an item that always fails, in virtual time.
+// Goal: redelivery waits as a Backoff specifies. Method: an item that always fails, in virtual
+// time.
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/no_jitter.hpp>
 #include <belay/work/work_queue.hpp>
@@ -10,7 +11,7 @@
 using namespace belay;
 using namespace std::chrono_literals;
 
-TEST_CASE("WorkQueue lends what failed again after the wait of a Backoff, up to its cap",
+TEST_CASE("WorkQueue leases a failed item again after the delay of a Backoff, up to its cap",
           "[work][work_queue][unit]") {
     static constexpr Backoff again{NoJitter{}, Cap{5s}, 1s};
     belay_test::MemoryMedium medium;

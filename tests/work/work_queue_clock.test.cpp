@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what a wall clock that jumps does to work that expires, and what it does not do. Method: a
-// queue in memory, and two clocks, of which one jumps.
+// Goal: the effects of a wall clock that jumps on expiring work are limited. Method: a queue in
+// memory, and two clocks, of which one jumps.
 #include <belay/work/work_queue.hpp>
 
 #include <memory>
@@ -21,7 +21,7 @@ namespace {
 
 constexpr auto a_year = 365 * 24h;
 
-struct DeathsHeard {
+struct DeathNotes {
     void on_dead(const DeadWork& work) {
         heard.push_back("dead " + std::string{as_text(work.body)});
         CHECK(work.cause == DeathCause::expired);
@@ -34,7 +34,7 @@ struct DeathsHeard {
 
 template <class DeadLetters = KeepDead>
 struct ClockRig {
-    using Work = WorkQueue<MemoryLog, DeadLetters, DeathsHeard>;
+    using Work = WorkQueue<MemoryLog, DeadLetters, DeathNotes>;
 
     explicit ClockRig(const WorkOptions& with = {}) : options{with} { open(); }
 
@@ -69,8 +69,9 @@ using Lines = std::vector<std::string>;
 
 }  // namespace
 
-TEST_CASE("WorkQueue: a wall clock that jumps ahead buries what expires, and deletes nothing",
-          "[work][work_queue][unit]") {
+TEST_CASE(
+    "WorkQueue: a wall clock that jumps ahead makes expiring items dead letters, and deletes none",
+    "[work][work_queue][unit]") {
     ClockRig rig;
     const std::uint64_t id = rig.push("expires", {.expires_after = 1h});
     rig.push("stays");
@@ -102,7 +103,7 @@ TEST_CASE("WorkQueue: a wall clock that jumps ahead buries what expires, and del
     CHECK(rig.work->dead() == 0);
 }
 
-TEST_CASE("WorkQueue: a wall clock that jumps ahead deletes what expires with Expired::drop only",
+TEST_CASE("WorkQueue: a wall clock that jumps ahead deletes expiring items only with Expired::drop",
           "[work][work_queue][unit]") {
     ClockRig rig{{.expired = Expired::drop}};
     rig.push("expires", {.expires_after = 1h});
@@ -121,9 +122,8 @@ TEST_CASE("WorkQueue: a wall clock that jumps ahead deletes what expires with Ex
     CHECK(rig.lend() == "stays");
 }
 
-TEST_CASE(
-    "WorkQueue: what expires by a wall clock that jumped goes to the storage for dead letters",
-    "[work][work_queue][unit]") {
+TEST_CASE("WorkQueue: an item that expires by a clock jump moves to the dead letter storage",
+          "[work][work_queue][unit]") {
     ClockRig<Deque<Bytes>> rig;
     rig.push("expires", {.expires_after = 1h});
     rig.now.wall += a_year;
@@ -134,7 +134,7 @@ TEST_CASE(
     CHECK(as_text(*letter) == "expires");
 }
 
-TEST_CASE("WorkQueue: work that is lent when the wall clock jumps can be acknowledged",
+TEST_CASE("WorkQueue: an item that is leased when the wall clock jumps can be acknowledged",
           "[work][work_queue][unit]") {
     ClockRig rig{{.lease = 30s}};
     rig.push("done", {.expires_after = 1h});
@@ -153,7 +153,7 @@ TEST_CASE("WorkQueue: work that is lent when the wall clock jumps can be acknowl
     CHECK(rig.heard() == Lines{"dead given back"});
 }
 
-TEST_CASE("WorkQueue: a wall clock that goes back lets work live longer, by as much",
+TEST_CASE("WorkQueue: a wall clock that steps back delays expiry by the same time",
           "[work][work_queue][unit]") {
     ClockRig rig{{.lease = 1s}};
     rig.push("expires", {.expires_after = 1h});
@@ -168,7 +168,7 @@ TEST_CASE("WorkQueue: a wall clock that goes back lets work live longer, by as m
     CHECK(rig.work->dead() == 1);
 }
 
-TEST_CASE("WorkQueue: a wall clock that is wrong at an opening only buries nothing",
+TEST_CASE("WorkQueue: a wall clock that is wrong at an opening only makes dead letters",
           "[work][work_queue][unit]") {
     // Machines start with a wrong clock, and set it a moment later.
     ClockRig rig;

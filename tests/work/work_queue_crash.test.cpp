@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: a crash loses no item that was durable, brings none back whose end was durable, and doubles
-// none. Method: workloads on a simulated disk, cut at every operation of the disk, also again while
-// recovering.
+// Goal: a crash loses no durable item, restores none whose end was durable, and duplicates none.
+// Method: workloads on a simulated disk, cut at every operation of the disk, and again during
+// recovery.
 #include <belay/queue/deque.hpp>
 #include <belay/work/work_queue.hpp>
 
@@ -108,7 +108,7 @@ TEST_CASE("WorkQueue survives a loss of power while it recovers from one",
     }
 }
 
-TEST_CASE("WorkQueue survives crashes over a log that gives up at once and appends later",
+TEST_CASE("WorkQueue survives crashes over a log that deletes at once and appends later",
           "[work][work_queue][fault]") {
     // Windows of keys in several parts.
     WorkOptions options = small_work();
@@ -137,8 +137,7 @@ TEST_CASE("WorkQueue survives crashes over a log that gives up at once and appen
     }
 }
 
-TEST_CASE("WorkQueue gives nothing up for copies that are not durable",
-          "[work][work_queue][fault]") {
+TEST_CASE("WorkQueue deletes no log entry whose copy is not durable", "[work][work_queue][fault]") {
     using Work = WorkQueue<MemoryLog>;
     const Moment now{Instant{1s}, WallTime{1s}};
     MemoryMedium medium;
@@ -166,7 +165,7 @@ TEST_CASE("WorkQueue gives nothing up for copies that are not durable",
     CHECK(work->size() == 24);
 }
 
-TEST_CASE("WorkQueue gives no key up for a copy that is not durable", "[work][work_queue][fault]") {
+TEST_CASE("WorkQueue deletes no key whose copy is not durable", "[work][work_queue][fault]") {
     using Work = WorkQueue<MemoryLog>;
     const Moment now{Instant{1s}, WallTime{1s}};
     MemoryMedium medium;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: an item that cannot be read is one dead letter, until it is purged, whatever else the log
-// says of it. Method: a log in memory of which single entries are damaged, while the queue is open
-// or between two openings.
+// Goal: an item that cannot be read is one dead letter until it is purged, whatever other
+// entries the log has for it. Method: a log in memory with damaged single entries, while the
+// queue is open or between two openings.
 #include <belay/work/work_queue.hpp>
 
 #include <vector>
@@ -35,7 +35,7 @@ WorkItem only_dead(MemoryWork& work) {
 
 }  // namespace
 
-TEST_CASE("WorkQueue: a damaged item is a dead letter, whatever was noted of it",
+TEST_CASE("WorkQueue: a damaged item is a dead letter, whatever was recorded for it",
           "[work][work_queue][regression]") {
     enum class Noted { delayed, given_back, revived, failed };
     const Noted noted = GENERATE(Noted::delayed, Noted::given_back, Noted::revived, Noted::failed);
@@ -74,9 +74,9 @@ TEST_CASE("WorkQueue: a damaged item is a dead letter, whatever was noted of it"
     CHECK(open_memory_work(medium, options).dead() == 0);
 }
 
-TEST_CASE("WorkQueue counts what an opening finds damaged, and forgets its key",
+TEST_CASE("WorkQueue counts items that an opening finds damaged, and forgets their keys",
           "[work][work_queue][fault]") {
-    struct Told {
+    struct DeathCounter {
         void on_dead(const DeadWork&) noexcept { ++*deaths; }
         int* deaths;
     };
@@ -91,8 +91,8 @@ TEST_CASE("WorkQueue counts what an opening finds damaged, and forgets its key",
     }
     medium.damaged.insert(1);
     int deaths = 0;
-    auto work = WorkQueue<MemoryLog, KeepDead, Told>::open(MemoryLog{medium}, KeepDead{}, options,
-                                                           when, Told{&deaths});
+    auto work = WorkQueue<MemoryLog, KeepDead, DeathCounter>::open(
+        MemoryLog{medium}, KeepDead{}, options, when, DeathCounter{&deaths});
     REQUIRE(work);
     CHECK(work->dead() == 1);
     CHECK(deaths == 0);
@@ -128,7 +128,7 @@ TEST_CASE("WorkQueue: a damaged entry whose item was copied is no dead letter",
     CHECK(as_text(*body) == "copied");
 }
 
-TEST_CASE("WorkQueue shows all dead letters, also one that the medium refuses",
+TEST_CASE("WorkQueue shows all dead letters, also one that the medium cannot read",
           "[work][work_queue][regression]") {
     MemoryMedium medium;
     MemoryWork work = open_memory_work(medium, {.deliveries_max = 1});
@@ -150,7 +150,7 @@ TEST_CASE("WorkQueue shows all dead letters, also one that the medium refuses",
     CHECK(work.for_each_dead(show) == std::errc::io_error);
 }
 
-TEST_CASE("WorkQueue: a copied item that is gone does not come back when its copy is damaged",
+TEST_CASE("WorkQueue: a finished item that was copied does not return when its copy is damaged",
           "[work][work_queue][regression]") {
     enum class Gone { purged_dead, revived_and_purged, done_before };
     const Gone gone = GENERATE(Gone::purged_dead, Gone::revived_and_purged, Gone::done_before);

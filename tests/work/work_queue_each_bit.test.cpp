@@ -50,7 +50,7 @@ sim::Disk::Image make_keyed_items() {
 
 }  // namespace
 
-TEST_CASE("WorkQueue: a flipped bit is one dead letter, and one key that is forgotten",
+TEST_CASE("WorkQueue: a flipped bit costs one dead letter, and one forgotten key",
           "[work][work_queue_each_bit][regression]") {
     const sim::Disk::Image image = make_keyed_items();
     for_each_bit(image, "w", 200, [](sim::Disk& disk, std::uint64_t hit) {

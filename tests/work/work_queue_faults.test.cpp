@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Goal: a failure of the log is told, and leaves the queue as it was. Method: histories in which
-// any one call of the log, or all from one on, find no space; what was refused is as if not asked.
-// And a case for each way in which something could be lost, doubled, or grow.
+// Goal: a failure of the log is reported, and leaves the queue unchanged. Method: histories in
+// which any one call of the log, or all calls from one on, find no space; a rejected call has no
+// effect. And a case for each way in which an item could be lost, duplicated, or use ever more
+// space.
 #include <belay/queue/deque.hpp>
 #include <belay/work/work_queue.hpp>
 
@@ -48,7 +49,7 @@ WorkOptions as_long_as(const JournalOptions& journal) {
 
 }  // namespace
 
-TEST_CASE("WorkQueue goes on after any one call of the log found no space",
+TEST_CASE("WorkQueue continues after any one call of the log found no space",
           "[work][work_queue][fault]") {
     std::size_t refused = 0;
     for (std::uint64_t script = 400; script < 406; ++script) {
@@ -67,7 +68,7 @@ TEST_CASE("WorkQueue goes on after any one call of the log found no space",
     CHECK(refused > 100);
 }
 
-TEST_CASE("WorkQueue takes ends while there is no space, and notes them when there is",
+TEST_CASE("WorkQueue accepts acknowledgements without space, and records them when there is space",
           "[work][work_queue][fault]") {
     using Work = WorkQueue<MemoryLog>;
     const Moment now{Instant{1s}, WallTime{1s}};
@@ -94,7 +95,7 @@ TEST_CASE("WorkQueue takes ends while there is no space, and notes them when the
     CHECK(work->size() == 250);
 }
 
-TEST_CASE("WorkQueue: a dead letter is doubled by a crash at worst, and never lost",
+TEST_CASE("WorkQueue: a crash may duplicate a dead letter, and never loses it",
           "[work][work_queue][fault]") {
     using Letters = Deque<Bytes>;
     using Work = WorkQueue<MemoryLog, Letters>;
@@ -154,7 +155,8 @@ Lease lend(Memory& work) {
 
 }  // namespace
 
-TEST_CASE("WorkQueue::commit says it when ends are not durable", "[work][work_queue][fault]") {
+TEST_CASE("WorkQueue::commit reports acknowledgements that are not durable",
+          "[work][work_queue][fault]") {
     MemoryMedium medium;
     medium.acks_are_late = true;
     std::optional<Memory> work{open_memory(medium)};
@@ -172,7 +174,7 @@ TEST_CASE("WorkQueue::commit says it when ends are not durable", "[work][work_qu
     CHECK(work->size() == 2);
 }
 
-TEST_CASE("WorkQueue over a journal: an end that sync called durable does not come back",
+TEST_CASE("WorkQueue over a journal: an acknowledgement that commit confirmed is not lost",
           "[work][work_queue][fault]") {
     std::size_t refused = 0;
     for (const int acks : {20, 40, 60, 100, 200}) {
@@ -209,7 +211,7 @@ TEST_CASE("WorkQueue over a journal: an end that sync called durable does not co
     CHECK(refused > 0);
 }
 
-TEST_CASE("WorkQueue::nack without space for a death leaves the loan",
+TEST_CASE("WorkQueue::nack without space for a dead letter leaves the lease",
           "[work][work_queue][fault]") {
     MemoryMedium medium;
     const WorkOptions options{.deliveries_max = 1, .slack_bytes = 0};
@@ -235,7 +237,7 @@ TEST_CASE("WorkQueue::nack without space for a death leaves the loan",
     CHECK(work->dead() == 1);
 }
 
-TEST_CASE("WorkQueue notes later what it had no space for: deaths and deliveries",
+TEST_CASE("WorkQueue records dead letters and deliveries later when there was no space",
           "[work][work_queue][fault]") {
     const bool at_the_end = GENERATE(false, true);
     MemoryMedium medium;
@@ -265,7 +267,7 @@ TEST_CASE("WorkQueue notes later what it had no space for: deaths and deliveries
     CHECK(lend(*work).delivery == 2);
 }
 
-TEST_CASE("WorkQueue: a delivery that counted counts also when the late worker goes on",
+TEST_CASE("WorkQueue: a recorded delivery counts also when the late worker continues",
           "[work][work_queue][regression]") {
     // Noted when the loan timed out, or, for want of space, at the next sync.
     const bool has_space = GENERATE(true, false);
@@ -308,7 +310,7 @@ TEST_CASE("WorkQueue: a delivery that counted counts also when the late worker g
     CHECK(durable_count() == 1);
 }
 
-TEST_CASE("WorkQueue sends a letter once, however often it is not durable",
+TEST_CASE("WorkQueue sends a dead letter once, however often the commit fails",
           "[work][work_queue][regression]") {
     struct Letters {
         std::error_code try_push(Bytes&& body) {
@@ -361,7 +363,8 @@ TEST_CASE("WorkQueue sends a letter once, however often it is not durable",
     CHECK(work.dead() == 0);
 }
 
-TEST_CASE("WorkQueue has room for an end before a letter is sent", "[work][work_queue][fault]") {
+TEST_CASE("WorkQueue reserves space for the end of an item before its dead letter is sent",
+          "[work][work_queue][fault]") {
     struct Letters {
         bool try_push(Bytes&&) noexcept {
             *last_at_push = medium->last;
@@ -386,7 +389,7 @@ TEST_CASE("WorkQueue has room for an end before a letter is sent", "[work][work_
     CHECK(work->size() == 5);
 }
 
-TEST_CASE("WorkQueue takes no memory when it ends", "[work][work_queue][fault]") {
+TEST_CASE("WorkQueue allocates nothing in its destructor", "[work][work_queue][fault]") {
     MemoryMedium medium;
     for (const std::uint64_t last : {std::uint64_t{254}, std::uint64_t{255}}) {
         medium = MemoryMedium{};
@@ -430,7 +433,7 @@ TEST_CASE("WorkQueue opens with a damaged entry, and keeps it as a dead letter",
     CHECK(work->size() == 2);
 }
 
-TEST_CASE("WorkQueue passes over a damaged entry whose item is gone", "[work][work_queue][fault]") {
+TEST_CASE("WorkQueue skips a damaged entry whose item is finished", "[work][work_queue][fault]") {
     MemoryMedium medium;
     const WorkOptions options{.keys = 10};
     {
@@ -447,7 +450,8 @@ TEST_CASE("WorkQueue passes over a damaged entry whose item is gone", "[work][wo
     CHECK(work.size() == 1);
 }
 
-TEST_CASE("WorkQueue passes by what the medium refuses twice", "[work][work_queue][fault]") {
+TEST_CASE("WorkQueue skips an item that the medium fails to read twice",
+          "[work][work_queue][fault]") {
     MemoryMedium medium;
     Memory work = open_memory(medium);
     for (int i = 0; i < 3; ++i) REQUIRE(work.push(as_bytes("x"), when));
@@ -462,7 +466,7 @@ TEST_CASE("WorkQueue passes by what the medium refuses twice", "[work][work_queu
 
 // ---- what grows ---------------------------------------------------------------------------------
 
-TEST_CASE("WorkQueue copies nothing while any slack is allowed", "[work][work_queue][unit]") {
+TEST_CASE("WorkQueue copies nothing with unlimited slack", "[work][work_queue][unit]") {
     MemoryMedium medium;
     Memory work = open_memory(medium, {.slack_bytes = no_limit});
     std::vector<Lease> leases;
@@ -473,7 +477,7 @@ TEST_CASE("WorkQueue copies nothing while any slack is allowed", "[work][work_qu
     CHECK(entries_of_kind(medium, detail::WorkKind::moved).empty());
 }
 
-TEST_CASE("WorkQueue copies items that are longer than its options, and says it if it cannot",
+TEST_CASE("WorkQueue copies items that are longer than its options, or reports that it cannot",
           "[work][work_queue][fault]") {
     MemoryMedium medium;
     {
@@ -499,7 +503,8 @@ TEST_CASE("WorkQueue copies items that are longer than its options, and says it 
     CHECK(medium.entries.size() < 20);
 }
 
-TEST_CASE("WorkQueue goes on copying its keys where it had no space", "[work][work_queue][fault]") {
+TEST_CASE("WorkQueue continues to copy its keys after there was no space",
+          "[work][work_queue][fault]") {
     MemoryMedium medium;
     const WorkOptions options{.keys = 1000, .record_bytes_max = 1024, .slack_bytes = 1000};
     std::optional<Memory> work{open_memory(medium, options)};
@@ -537,7 +542,7 @@ TEST_CASE("WorkQueue that is only pushed to and purged stays small", "[work][wor
     CHECK(medium.entries.size() < 100);
 }
 
-TEST_CASE("WorkQueue remembers a key where it was last, also in a larger window",
+TEST_CASE("WorkQueue remembers a key at its last position, also in a larger window",
           "[work][work_queue][unit]") {
     MemoryMedium medium;
     const auto push = [](Memory& work, const char* key) {
@@ -554,7 +559,7 @@ TEST_CASE("WorkQueue remembers a key where it was last, also in a larger window"
     CHECK_FALSE(push(work, "A"));
 }
 
-TEST_CASE("WorkQueue flushes a log that sync does not", "[work][work_queue][unit]") {
+TEST_CASE("WorkQueue::flush flushes a log whose commit does not", "[work][work_queue][unit]") {
     sim::Disk disk;
     const JournalOptions options{
         .flush = Flush::none, .segment_bytes = 64 << 10, .record_bytes_max = 32 << 10};
@@ -576,7 +581,7 @@ TEST_CASE("WorkQueue flushes a log that sync does not", "[work][work_queue][unit
     CHECK_FALSE(work->unflushed());
 }
 
-TEST_CASE("WorkQueue: an end that only the log was told of waits for a flush, too",
+TEST_CASE("WorkQueue: an acknowledgement that only the log received waits for a flush, too",
           "[work][work_queue][fault]") {
     Random bits{Seed{1}};
     sim::Disk disk;
@@ -656,7 +661,7 @@ TEST_CASE("WorkQueue::flush reaches the medium also if an item can never be copi
     CHECK(as_text(*last) == "new");
 }
 
-TEST_CASE("WorkQueue loses no letter to the power, also into a journal whose sync flushes nothing",
+TEST_CASE("WorkQueue loses no dead letter at a power loss, also into a journal with Flush::none",
           "[work][work_queue][regression]") {
     using Work = WorkQueue<SimJournal, SimJournal>;
     for (const Flush flush : {Flush::none, Flush::group, Flush::each}) {

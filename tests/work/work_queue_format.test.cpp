@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: the bytes of a WorkQueue's entries never change by accident, and no bytes do harm. Method:
-// golden bytes, round trips, random bytes and damaged histories.
+// Goal: the bytes of a WorkQueue's entries never change by accident, and no bytes cause harm.
+// Method: golden bytes, round trips, random bytes and damaged histories.
 #include <belay/work/work_queue.hpp>
 
 #include <string>
@@ -106,7 +106,7 @@ TEST_CASE("WorkEntry of a plain item is 8 bytes and its body", "[work][work_queu
     CHECK(WorkPositions::framed(bytes.size()) == 32 + 16);
 }
 
-TEST_CASE("WorkDecoder gives back what was encoded", "[work][work_queue][property]") {
+TEST_CASE("WorkDecoder returns the entry that was encoded", "[work][work_queue][property]") {
     belay_test::for_each_seed(
         [](Seed seed) {
             Random bits{seed};
@@ -162,7 +162,7 @@ TEST_CASE("WorkDecoder gives back what was encoded", "[work][work_queue][propert
         2000);
 }
 
-TEST_CASE("WorkDecoder says what is wrong", "[work][work_queue][unit]") {
+TEST_CASE("WorkDecoder returns the reason why bytes are no entry", "[work][work_queue][unit]") {
     CHECK(why_not("01000000000000") == "it is shorter than its header"sv);
     CHECK(why_not("0000000000000000") == "it is no entry of a work queue"sv);
     CHECK(why_not("0600000000000000") == "a kind of entry that is not known"sv);
@@ -193,7 +193,7 @@ TEST_CASE("WorkDecoder says what is wrong", "[work][work_queue][unit]") {
     CHECK(entry.delay == forever);
 }
 
-TEST_CASE("stamps round up, and take any time", "[work][work_queue][unit]") {
+TEST_CASE("stamps round up, and may have any time", "[work][work_queue][unit]") {
     CHECK(stamp_of(WallTime{}) == 0);
     CHECK(stamp_of(WallTime{1ns}) == 1);
     CHECK(stamp_of(WallTime{1ms}) == 1);
@@ -208,7 +208,7 @@ TEST_CASE("stamps round up, and take any time", "[work][work_queue][unit]") {
     CHECK(elapsed_between(WallTime::min(), WallTime::max()) == forever);
 }
 
-TEST_CASE("WorkQueue opens, or refuses, any history, and works on what it opened",
+TEST_CASE("WorkQueue opens, or rejects, any history, and works on those that it opens",
           "[work][work_queue][fault]") {
     std::uint64_t opened_count = 0;
     belay_test::for_each_seed(

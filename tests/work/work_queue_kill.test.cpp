@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Goal: a WorkQueue on real files keeps through SIGKILL what it called durable: items, ends, keys,
-// and counts of deliveries. Method: a child works until it is killed; its parent, whom it told what
-// it was promised, opens what is left. BELAY_SEEDS=50000 kills 500 times.
+// Goal: a WorkQueue on real files keeps through SIGKILL everything that it confirmed: items,
+// acknowledgements, keys, and counts of deliveries. Method: a child works until it is killed and
+// sends each confirmation to its parent, which then opens the queue. BELAY_SEEDS=50000 kills 500
+// times.
 #include <belay/work/work_queue.hpp>
 
 #include <algorithm>
@@ -59,7 +60,7 @@ enum class Fact : std::uint64_t {
     ending,  // from here on it may be gone
     ended    // durably
 };
-struct ToldFact {
+struct Confirmation {
     Fact fact;
     std::uint64_t n;
     std::uint64_t detail;
@@ -77,7 +78,7 @@ int work_until_killed(const std::string& path, std::uint64_t round, Tell tell) {
     if (round % 8 == 7) {
         const auto tell_end = [&](const WorkItem& item) {
             ended.push_back(number_in(item.body));
-            tell(ToldFact{Fact::ending, ended.back(), 0});
+            tell(Confirmation{Fact::ending, ended.back(), 0});
         };
         if (work->for_each_dead(tell_end) || work->purge_dead()) return 2;
     }
@@ -94,10 +95,10 @@ int work_until_killed(const std::string& path, std::uint64_t round, Tell tell) {
             if (!lease && lease.error() == QueueErrc::queue_empty) break;
             if (!lease) return 4;
             const std::uint64_t n = number_in(lease->body);
-            if (round % 2 == 0) tell(ToldFact{Fact::lent, n, lease->delivery});
+            if (round % 2 == 0) tell(Confirmation{Fact::lent, n, lease->delivery});
             const std::uint64_t draw = bits() % 10;
             if (draw < 6) {
-                tell(ToldFact{Fact::ending, n, 0});
+                tell(Confirmation{Fact::ending, n, 0});
                 if (work->ack(*lease)) return 5;
                 ended.push_back(n);
             } else if (draw < 8) {
@@ -105,17 +106,17 @@ int work_until_killed(const std::string& path, std::uint64_t round, Tell tell) {
             }
         }
         if (work->commit()) return 7;
-        for (const std::uint64_t n : pushed) tell(ToldFact{Fact::pushed, n, 0});
-        for (const std::uint64_t n : ended) tell(ToldFact{Fact::ended, n, 0});
+        for (const std::uint64_t n : pushed) tell(Confirmation{Fact::pushed, n, 0});
+        for (const std::uint64_t n : ended) tell(Confirmation{Fact::ended, n, 0});
         pushed.clear();
         ended.clear();
     }
 }
 
 /// The parent: what it knows of each item that was ever pushed durably.
-class Witness {
+class ConfirmedState {
 public:
-    void hear(const ToldFact& told) {
+    void hear(const Confirmation& told) {
         Item& item = items_[told.n];
         switch (told.fact) {
             case Fact::pushed:
@@ -187,17 +188,18 @@ private:
 
 }  // namespace
 
-TEST_CASE("WorkQueue keeps what it called durable through SIGKILL", "[work][work_queue][fault]") {
+TEST_CASE("WorkQueue keeps through SIGKILL everything that it confirmed as durable",
+          "[work][work_queue][fault]") {
     const belay_test::TemporaryDirectory dir;
     const std::uint64_t rounds =
         std::clamp<std::uint64_t>(belay_test::from_environment("BELAY_SEEDS", 2000) / 100, 8, 1000);
-    Witness witness;
+    ConfirmedState witness;
     Random bits{Seed{7}};
     for (std::uint64_t round = 0; round < rounds; ++round) {
         INFO("round " << round);
-        belay_test::kill_at_work<ToldFact>(
+        belay_test::kill_at_work<Confirmation>(
             1 + bits() % 200, [&](auto tell) { return work_until_killed(dir / "w", round, tell); },
-            [&](const ToldFact& told) { witness.hear(told); });
+            [&](const Confirmation& told) { witness.hear(told); });
         auto work = open_for_round(dir / "w", round, start_of(round + 1));
         REQUIRE(work);
         witness.check(*work, start_of(round + 1));

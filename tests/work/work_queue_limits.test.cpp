@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a log that takes shorter records than the queue writes is refused at opening, or said;
-// never does it grow in silence. Method: journals and logs in memory with other limits.
+// Goal: a log with shorter records than the queue writes is rejected at opening, or reported;
+// the queue never grows silently. Method: journals and logs in memory with other limits.
 #include <belay/work/work_queue.hpp>
 
 #include <string>
@@ -44,7 +44,7 @@ std::error_code pass_keys(Work& work, int from, int to) {
 
 }  // namespace
 
-TEST_CASE("WorkQueue::open refuses a log that takes shorter records, and says which limit to raise",
+TEST_CASE("WorkQueue::open rejects a log with shorter records, and reports which limit to raise",
           "[work][work_queue_limits][regression]") {
     const std::size_t keys = GENERATE(std::size_t{0}, std::size_t{10'000});
     sim::Disk disk;
@@ -79,7 +79,7 @@ TEST_CASE("WorkQueue with more keys than a record holds does not grow",
     CHECK(work->push(as_bytes("x"), when, {.key = "49998"}));
 }
 
-TEST_CASE("WorkQueue::commit says it when the log, which did not tell, does not take the keys",
+TEST_CASE("WorkQueue::commit reports that the log does not accept the keys",
           "[work][work_queue_limits][regression]") {
     MemoryMedium medium;
     medium.record_bytes_max = 1024;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: a million operations that wait are each done once over kills, on a disk that stays small;
-// an old item pins nothing; keys fit the space they are given. Method: long histories on a
-// simulated disk, bytes counted by it. What is held in memory: allocation.test.cpp.
+// Goal: a million waiting operations are each completed once over kills, on a disk that stays
+// small; an old item holds no log; keys fit into their space. Method: long histories on a
+// simulated disk, which counts the bytes. Memory is measured in allocation.test.cpp.
 #include <belay/journal/journal.hpp>
 #include <belay/sim/disk.hpp>
 #include <belay/work/work_queue.hpp>
@@ -156,7 +156,7 @@ std::uint64_t load() {
 
 }  // namespace
 
-TEST_CASE("WorkQueue does a million operations once each, killed again and again",
+TEST_CASE("WorkQueue completes a million operations once each, killed again and again",
           "[work][work_queue][load]") {
     const std::uint64_t count = load();
     LoadRig rig;
@@ -195,7 +195,7 @@ TEST_CASE("WorkQueue does a million operations once each, killed again and again
     CHECK(rig.work->empty());
 }
 
-TEST_CASE("WorkQueue: one old item pins no more than the slack", "[work][work_queue][load]") {
+TEST_CASE("WorkQueue: one old item holds no more log than the slack", "[work][work_queue][load]") {
     LoadRig rig;
     rig.options = {.lease = 1s,
                    .deliveries_max = WorkOptions::any_number,
@@ -228,7 +228,7 @@ TEST_CASE("WorkQueue: one old item pins no more than the slack", "[work][work_qu
     CHECK(rig.work->empty());
 }
 
-TEST_CASE("WorkQueue without keys is in its log what it keeps", "[work][work_queue][load]") {
+TEST_CASE("WorkQueue without keys writes only its entries to the log", "[work][work_queue][load]") {
     // Acknowledged in order, nothing is written for the ends but what the log itself writes.
     LoadRig rig;
     rig.options = {.record_bytes_max = 4096};
@@ -244,7 +244,7 @@ TEST_CASE("WorkQueue without keys is in its log what it keeps", "[work][work_que
     CHECK(rig.work->log().base() == 10'001);
 }
 
-TEST_CASE("WorkQueue: the keys of a large window take their space once or twice",
+TEST_CASE("WorkQueue: the keys of a large window use their space once or twice",
           "[work][work_queue][load]") {
     LoadRig rig;
     const std::size_t keys = slow_build ? 5'000 : 100'000;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a WorkQueue does what a plain model does. Method: random histories of pushes, loans, and
-// their ends in any order, with time passing and openings in between; every answer is compared.
+// Goal: a WorkQueue behaves like a plain model. Method: random histories of pushes, leases, and
+// their ends in any order, with time and reopenings in between; every result is compared.
 #include <belay/work/work_queue.hpp>
 
 #include "support/seeds.hpp"
@@ -9,7 +9,7 @@
 using namespace belay;
 using namespace belay_test;
 
-TEST_CASE("WorkQueue answers as its model does, also over openings",
+TEST_CASE("WorkQueue returns the same results as its model, also over reopenings",
           "[work][work_queue][property]") {
     for_each_seed(
         [](Seed seed) {
@@ -26,7 +26,7 @@ TEST_CASE("WorkQueue answers as its model does, also over openings",
         400);
 }
 
-TEST_CASE("WorkQueue notes deliveries before it lends, as its model does",
+TEST_CASE("WorkQueue records deliveries before it leases, as its model does",
           "[work][work_queue][property]") {
     WorkOptions options = small_work();
     options.count_before_lending = true;

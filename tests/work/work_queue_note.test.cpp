@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: a note beside the work survives what the work does: restarts, crashes, items that are
-// copied forward, files that are given up, salvage. Method: journals on a simulated disk, cut at
-// every operation of the disk; a policy's history in a program that crashes again and again.
+// Goal: a note in a work queue survives restarts, crashes, copied items, deleted files, and
+// salvage. Method: journals on a simulated disk, cut at every operation of the disk; a policy's
+// history in a program that crashes again and again.
 #include <belay/policy/remembered.hpp>
 #include <belay/work/work_queue.hpp>
 
@@ -115,7 +115,7 @@ TEST_CASE("WorkQueue::keep keeps the latest note over restarts", "[work][work_qu
     CHECK(open_to_note(disk, 3)->kept().empty());
 }
 
-TEST_CASE("WorkQueue::keep: the note stays while items are copied and files given up",
+TEST_CASE("WorkQueue::keep: the note stays while items are copied and files deleted",
           "[work][work_queue][fault]") {
     sim::Disk disk;
     {
@@ -147,7 +147,7 @@ TEST_CASE("WorkQueue::keep: the note stays while items are copied and files give
     CHECK(as_text(work->peek()->body) == "old");
 }
 
-TEST_CASE("WorkQueue::keep: a crash anywhere leaves the note that was durable, or a later one",
+TEST_CASE("WorkQueue::keep: a crash anywhere leaves the durable note, or a later one",
           "[work][work_queue][fault]") {
     const bool power_fails = GENERATE(true, false);
     sim::Disk whole;

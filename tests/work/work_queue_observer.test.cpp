@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Goal: each hook of a WorkQueue is told, with the queue in front or without, however the observer
-// is given; a wrong form is refused. Method: work that expires, and work that fails.
+// Goal: each hook of a WorkQueue is called, with and without the queue as first parameter, in
+// every form of observer; a wrong form does not compile. Method: work that expires, and work
+// that fails.
 #include <belay/work/work_queue.hpp>
 
 #include <string>
 
 #include "support/catch.hpp"
-#include "support/core/told_in_every_way.hpp"
+#include "support/core/observed_in_every_form.hpp"
 #include "support/journal/memory_log.hpp"
 
 using namespace belay;
@@ -30,8 +31,8 @@ const auto a_life_of_a_work_queue = [](auto observer) {
     CHECK_FALSE(work->lease(now));
 };
 
-struct HearsWork {
-    belay_test::Told& told;
+struct WorkRecorder {
+    belay_test::Recorded& told;
     void on_dead(const DeadWork& dead) {
         told.push_back("dead " + std::string{as_text(dead.body)});
     }
@@ -39,13 +40,13 @@ struct HearsWork {
         told.push_back("dropped " + std::string{as_text(dead.body)});
     }
 };
-struct HearsWorkWithMachine {
-    belay_test::Told& told;
+struct WorkRecorderWithMachine {
+    belay_test::Recorded& told;
     void on_dead(const auto& work, const DeadWork& dead) {
-        if (work.dead() == 1) HearsWork{told}.on_dead(dead);
+        if (work.dead() == 1) WorkRecorder{told}.on_dead(dead);
     }
     void on_dropped(auto& work, const DeadWork& dead) {
-        if (work.empty()) HearsWork{told}.on_dropped(dead);
+        if (work.empty()) WorkRecorder{told}.on_dropped(dead);
     }
 };
 using AnyWork = WorkQueue<belay_test::MemoryLog>;
@@ -59,14 +60,14 @@ static_assert(!OfWork::Dead::right<WorkAllWrong> && !OfWork::Dropped::right<Work
 
 }  // namespace
 
-TEST_CASE("WorkQueue tells each hook, however its observer is given",
+TEST_CASE("WorkQueue calls each hook, in every form of observer",
           "[work][work_queue_observer][unit]") {
-    const belay_test::Told all{"dead fails", "dropped expires"};
-    belay_test::told_in_every_way<HearsWork>(a_life_of_a_work_queue, all);
-    belay_test::told_in_every_way<HearsWorkWithMachine>(a_life_of_a_work_queue, all);
+    const belay_test::Recorded all{"dead fails", "dropped expires"};
+    belay_test::observed_in_every_form<WorkRecorder>(a_life_of_a_work_queue, all);
+    belay_test::observed_in_every_form<WorkRecorderWithMachine>(a_life_of_a_work_queue, all);
 }
 
-TEST_CASE("A WorkQueue's observer may hear nothing, if it says so",
+TEST_CASE("Observers of a WorkQueue may declare that they have no hooks",
           "[work][work_queue_observer][unit]") {
     struct Silent : NoObserver {};
     a_life_of_a_work_queue(Silent{});

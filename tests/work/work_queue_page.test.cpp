@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: docs/work-queue-format.md is enough to read a work queue's entries, and each of its rules is
-// kept. Method: a reader that is written from the page alone, beside the library, over what queues
-// wrote, also where entries are damaged; and entries by hand.
+// Goal: docs/work-queue-format.md is sufficient to read a work queue's entries, and the library
+// keeps each of its rules. Method: a reader written from the page alone, compared with the
+// library over queues, also with damaged entries; and handwritten entries.
 #include <belay/work/work_queue.hpp>
 
 #include <algorithm>
@@ -109,7 +109,7 @@ void compare_items(PagedWork& work, const PageWork& page) {
 
 }  // namespace
 
-TEST_CASE("A reader that has only the page knows a queue's items, also around damage",
+TEST_CASE("A reader written from the format page finds a queue's items, also around damage",
           "[work][work_queue_page][property]") {
     std::uint64_t kinds = 0;
     belay_test::for_each_seed(
@@ -134,7 +134,7 @@ TEST_CASE("A reader that has only the page knows a queue's items, also around da
     CHECK(kinds == 0b111110);
 }
 
-TEST_CASE("A reader that has only the page knows a queue's keys, of all lengths",
+TEST_CASE("A reader written from the format page finds a queue's keys, of all lengths",
           "[work][work_queue_page][property]") {
     belay_test::for_each_seed(
         [](Seed seed) {
@@ -167,7 +167,7 @@ TEST_CASE("A reader that has only the page knows a queue's keys, of all lengths"
         20);
 }
 
-TEST_CASE("The page: what was moved is an item, also if nothing else is known of it",
+TEST_CASE("Format page: a moved entry is an item, also without its original",
           "[work][work_queue_page][unit]") {
     MemoryMedium medium;
     medium.base = 7;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: the two indices of a WorkQueue answer as plain sets do. Method: random changes, beside
-// maps.
+// Goal: the two indices of a WorkQueue behave like plain sets. Method: random changes, compared
+// with maps.
 #include <belay/work/detail/work_positions.hpp>
 #include <belay/work/detail/work_slots.hpp>
 
@@ -122,7 +122,7 @@ TEST_CASE("WorkSlots: of equal times the lower id is due first", "[work][work_qu
     CHECK(slots.size() == 0);
 }
 
-TEST_CASE("WorkPositions knows what is held, ready, and how large it is",
+TEST_CASE("WorkPositions tracks which entries are held and ready, and their size",
           "[work][work_queue][property]") {
     belay_test::for_each_seed(
         [](Seed seed) {

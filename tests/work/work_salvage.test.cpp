@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: a salvaged work queue has every item that lived and can be read, as it was, and none that
-// is gone; a journal's copy of it is refused. Method: one queue with items in every state, whole
-// and damaged at each byte that matters.
+// Goal: a salvaged work queue has every readable item in its state, and no finished one; a copy
+// made by the journal's tool is rejected. Method: one queue with items in every state, whole and
+// damaged at each byte that matters.
 #include <belay/work/work_salvage.hpp>
 
 #include <belay/journal/journal_salvage.hpp>
@@ -69,7 +69,8 @@ std::string all_shown(SimWork& work) {
 
 }  // namespace
 
-TEST_CASE("tool::salvage_work_queue copies what lives, as it was", "[work][work_salvage][unit]") {
+TEST_CASE("tool::salvage_work_queue copies existing items with their state",
+          "[work][work_salvage][unit]") {
     sim::Disk disk;
     fill_for_salvage(disk);
     const auto done =
@@ -102,7 +103,8 @@ TEST_CASE("tool::salvage_work_queue copies what lives, as it was", "[work][work_
     CHECK(all_shown(*work).find("plain") == std::string::npos);
 }
 
-TEST_CASE("WorkQueue refuses its journal salvaged as a journal", "[work][work_salvage][unit]") {
+TEST_CASE("WorkQueue rejects its journal when it was salvaged as a plain journal",
+          "[work][work_salvage][unit]") {
     sim::Disk disk;
     fill_for_salvage(disk);
     REQUIRE(tool::salvage_journal(disk, "w", "copy", small_journal(2)));
@@ -112,7 +114,7 @@ TEST_CASE("WorkQueue refuses its journal salvaged as a journal", "[work][work_sa
     CHECK(work.error().message().find("use tool::salvage_work_queue") != std::string::npos);
 }
 
-TEST_CASE("tool::salvage_work_queue passes over what is damaged, anywhere",
+TEST_CASE("tool::salvage_work_queue skips damaged entries, anywhere",
           "[work][work_salvage][fault]") {
     sim::Disk whole;
     fill_for_salvage(whole);
@@ -139,7 +141,8 @@ TEST_CASE("tool::salvage_work_queue passes over what is damaged, anywhere",
     CHECK(passed_over > 10);
 }
 
-TEST_CASE("tool::salvage_work_queue says what it cannot do", "[work][work_salvage][unit]") {
+TEST_CASE("tool::salvage_work_queue reports invalid sources and targets",
+          "[work][work_salvage][unit]") {
     sim::Disk disk;
     CHECK_FALSE(tool::salvage_work_queue(disk, "w", "new", three_seconds_on, small_journal(2)));
     fill_for_salvage(disk);

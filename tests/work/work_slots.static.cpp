@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what work_slots.hpp says of its types holds: concepts, sizes, what may throw.
+// Goal: the types of work_slots.hpp satisfy their concepts, have the documented sizes, and throw
+// only as documented.
 #include <belay/work/detail/work_slots.hpp>
 
 using namespace belay;

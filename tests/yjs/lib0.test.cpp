@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: numbers, texts and values are read as lib0 writes them, and nothing beyond the end is.
-// Method: golden bytes, all short inputs, and texts that browsers refuse.
+// Goal: numbers, texts and values are read as lib0 writes them, and never beyond the end.
+// Method: golden bytes, all short inputs, and texts that browsers reject.
 #include <belay/yjs/lib0.hpp>
 
 #include <string>
@@ -80,7 +80,7 @@ TEST_CASE("Lib0Reader reads texts as strictly as browsers do", "[room][lib0][uni
     }
 }
 
-TEST_CASE("Lib0Reader passes over values of every kind", "[room][lib0][golden]") {
+TEST_CASE("Lib0Reader skips values of every kind", "[room][lib0][golden]") {
     for (const char* const value :
          {"7f", "7e", "79", "78", "7d00", "7dbfffffff0f", "7c3f800000", "7b3ff0000000000000",
           "7a0000000000000001", "770161", "7601016178", "7502787e", "740200ff", "7500", "7600"}) {
@@ -99,7 +99,7 @@ TEST_CASE("Lib0Reader passes over values of every kind", "[room][lib0][golden]")
     CHECK(!skips_any("75ffffffffffffff0f"));
 }
 
-TEST_CASE("Lib0Reader bounds how deep values are nested", "[room][lib0][unit]") {
+TEST_CASE("Lib0Reader limits the depth of nested values", "[room][lib0][unit]") {
     const auto nested = [](std::size_t levels) {
         std::string hex;
         for (std::size_t i = 0; i < levels; ++i) hex += "7501";
@@ -132,7 +132,7 @@ TEST_CASE("Lib0Reader keeps its first error, and reads nothing after it", "[room
     CHECK(in.offset() == 0);
 }
 
-TEST_CASE("A text has as many units as UTF-16 needs, however long it is", "[room][lib0][unit]") {
+TEST_CASE("A text counts as many units as in UTF-16, for any length", "[room][lib0][unit]") {
     const std::string_view characters[] = {"a", "\xC3\xA4", "\xE2\x82\xAC", "\xF0\x9F\x98\x80"};
     // Of one kind, so that each of its bytes comes to stand at each place; and of all kinds.
     for (std::size_t kind = 0; kind <= 4; ++kind) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: whatever a peer sends is refused, or is an update of which everything can be made; nothing
-// crashes or hangs. Method: 20,000 mutated updates, alone and in company, and hostile counts.
+// Goal: a peer's bytes are rejected, or are an update on which every function works; no crash,
+// no hang. Method: 20,000 mutated updates, alone and together, and hostile counts.
 #include <belay/yjs/yjs_update.hpp>
 
 #include "support/catch.hpp"
@@ -59,7 +59,8 @@ void check_closed(const Bytes& update, BytesView other) {
 
 }  // namespace
 
-TEST_CASE("yjs: of 20,000 mutated updates each is refused, or is one", "[room][yjs_abuse][fault]") {
+TEST_CASE("yjs: of 20,000 mutated updates each is rejected, or is valid",
+          "[room][yjs_abuse][fault]") {
     const std::vector<Bytes> honest = honest_updates();
     Random bits{Seed{20'000}};
     std::size_t accepted = 0;
@@ -85,7 +86,7 @@ TEST_CASE("yjs: of 20,000 mutated updates each is refused, or is one", "[room][y
     CHECK(accepted < 15'000);
 }
 
-TEST_CASE("yjs: of mutated state vectors each is refused, or is one", "[room][yjs_abuse][fault]") {
+TEST_CASE("yjs: each mutated state vector is rejected, or is valid", "[room][yjs_abuse][fault]") {
     const std::vector<Bytes> honest = honest_updates();
     Random bits{Seed{7}};
     for (const Bytes& update : honest) {
@@ -100,7 +101,7 @@ TEST_CASE("yjs: of mutated state vectors each is refused, or is one", "[room][yj
     }
 }
 
-TEST_CASE("yjs: counts up to 2^53 of what is not there are refused at once",
+TEST_CASE("yjs: counts up to 2^53 without contents are rejected at once",
           "[room][yjs_abuse][fault]") {
     for (const char* const hex :
          {"ffffffffffffff0f", "01ffffffffffffff0f0100", "0101010004010174ffffffffffffff0f",
@@ -158,7 +159,7 @@ TEST_CASE("yjs: many overlapping pieces of one text are compared once each",
     CHECK(merged->update == text);
 }
 
-TEST_CASE("yjs: what is cut into many pieces is read once, not once for each of them",
+TEST_CASE("yjs: an update that is cut into many pieces is read once, not once per piece",
           "[room][yjs_abuse][fault]") {
     // Copied and read from each cut to its end, this would be 10^11 values, and as many letters.
     constexpr std::size_t count = 4'000'000;

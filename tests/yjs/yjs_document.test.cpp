@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a document is what was applied, in any order; it merges when it is asked or when it must,
-// knows what adds nothing, and keeps its bounds. Method: golden updates, and typing.
+// Goal: a document equals its updates, in any order; it merges on request or when necessary,
+// detects updates that add nothing, and keeps its limits. Method: golden updates, and typing.
 #include <belay/yjs/yjs_document.hpp>
 
 #include <algorithm>
@@ -48,7 +48,7 @@ bool adds(YjsDocument& document, BytesView update) {
 
 }  // namespace
 
-TEST_CASE("YjsDocument is what was applied, for every golden history",
+TEST_CASE("YjsDocument equals the applied updates, for every golden history",
           "[room][yjs_document][golden]") {
     for (const auto& vector : yjs_vectors) {
         INFO(vector.name);
@@ -78,7 +78,7 @@ TEST_CASE("YjsDocument is what was applied, for every golden history",
     }
 }
 
-TEST_CASE("YjsDocument merges when it is asked, and when its list is full, not at every edit",
+TEST_CASE("YjsDocument merges on request, and when its list is full, not at every edit",
           "[room][yjs_document][unit]") {
     YjsDocument document{{.pending_updates_max = 10}};
     for (std::uint64_t n = 0; n < 25; ++n) {
@@ -99,7 +99,7 @@ TEST_CASE("YjsDocument merges when it is asked, and when its list is full, not a
     CHECK(whole(by_bytes).size() == letter(0).size() + 49);
 }
 
-TEST_CASE("YjsDocument: who has it comes back, however many updates its authors came in",
+TEST_CASE("YjsDocument accepts its own state vector, whatever the number of updates and clients",
           "[room][yjs_document][unit]") {
     YjsDocumentOptions options;
     options.limits.clients_max = 10;
@@ -140,7 +140,7 @@ TEST_CASE("YjsDocument: who has it comes back, however many updates its authors 
     CHECK(document.diff(vector_of(35)).error().code == YjsErrc::update_too_large);
 }
 
-TEST_CASE("YjsDocument: what merging costs stays in proportion to what comes",
+TEST_CASE("YjsDocument: the cost of merging stays in proportion to the updates",
           "[room][yjs_document][unit]") {
     const bool by_bytes = GENERATE(true, false);
     YjsDocument document{by_bytes ? YjsDocumentOptions{.pending_bytes_max = 1000}
@@ -165,7 +165,8 @@ TEST_CASE("YjsDocument: what merging costs stays in proportion to what comes",
     CHECK(merged < (by_bytes ? 8U : 12U) * document.bytes());
 }
 
-TEST_CASE("YjsDocument::check says what adds nothing", "[room][yjs_document][unit]") {
+TEST_CASE("YjsDocument::check returns whether an update adds anything",
+          "[room][yjs_document][unit]") {
     YjsDocument document;
     CHECK(!adds(document, from_hex("0000")));
     CHECK(adds(document, letter(0)));
@@ -205,7 +206,8 @@ TEST_CASE("YjsDocument::check says what adds nothing", "[room][yjs_document][uni
     CHECK(adds(document, letter(4)));
 }
 
-TEST_CASE("YjsDocument counts what one client id says twice", "[room][yjs_document][unit]") {
+TEST_CASE("YjsDocument counts a client id that was used twice as a conflict",
+          "[room][yjs_document][unit]") {
     YjsDocument document;
     REQUIRE(!document.apply(letter(0, "a")));
     REQUIRE(!document.apply(letter(0, "x")));
@@ -214,7 +216,7 @@ TEST_CASE("YjsDocument counts what one client id says twice", "[room][yjs_docume
     CHECK(document.status().conflicts == 1);
 }
 
-TEST_CASE("YjsDocument refuses what is malformed, and peers what is too much",
+TEST_CASE("YjsDocument rejects malformed updates, and oversized ones of clients",
           "[room][yjs_document][fault]") {
     YjsDocument document{{.limits = {.bytes_max = 50}, .bytes_max = 60}};
     CHECK(document.check(from_hex("01")).error().code == YjsErrc::malformed_update);
@@ -316,7 +318,8 @@ TEST_CASE("YjsDocument merges and joins at once as the functions do one after th
     CHECK(gaps > 100);
 }
 
-TEST_CASE("YjsDocument: what it has is not refused when it is full", "[room][yjs_document]") {
+TEST_CASE("YjsDocument: a full document accepts updates that it already has",
+          "[room][yjs_document]") {
     YjsDocument document{{.bytes_max = 20}};
     REQUIRE(!document.apply(letter(0)));
     CHECK_FALSE(document.check(letter(0)).value_or(true));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: an error says what, where and what to do, in one sentence. Method: each code.
+// Goal: an error has the reason, the place and the advice, in one sentence. Method: each code.
 #include <belay/yjs/yjs_error.hpp>
 
 #include <set>
@@ -8,7 +8,8 @@
 
 using namespace belay;
 
-TEST_CASE("yjs::UpdateError says what, where and what to do", "[room][yjs_error][unit]") {
+TEST_CASE("yjs::UpdateError::message has the reason, the place and the advice",
+          "[room][yjs_error][unit]") {
     const yjs::UpdateError error{YjsErrc::malformed_update, 2, 17, "a text is not UTF-8"};
     CHECK(error.message() ==
           "update 2 at byte 17: the update is malformed (a text is not UTF-8): refuse the update, "
@@ -19,7 +20,7 @@ TEST_CASE("yjs::UpdateError says what, where and what to do", "[room][yjs_error]
     CHECK(!yjs::UpdateError{});
 }
 
-TEST_CASE("yjs::UpdateError advises differently for every code", "[room][yjs_error][unit]") {
+TEST_CASE("yjs::UpdateError has its own advice for every code", "[room][yjs_error][unit]") {
     std::set<std::string> advice;
     for (int i = 1; i <= static_cast<int>(YjsErrc::document_full); ++i) {
         const yjs::UpdateError error{static_cast<YjsErrc>(i)};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: every update is limited unless somebody asks for the contrary, and nesting always is.
+// Goal: every update is limited unless a user asks otherwise, and nesting always is.
 #include <belay/yjs/yjs_limits.hpp>
 
 namespace {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what is made of updates is what the real Yjs makes of them, byte for byte or document for
-// document. Method: random editing histories of several clients, by yjs under node.
+// Goal: merging, diffs and pieces equal the results of the real Yjs, byte for byte or document
+// for document. Method: random editing histories of several clients, by yjs under node.
 #include <algorithm>
 #include <set>
 #include <string>
@@ -126,7 +126,7 @@ TEST_CASE("yjs: random histories are merged, compared and cut as Yjs does",
     CHECK(alike > 20);
 }
 
-TEST_CASE("yjs: what validate accepts Yjs applies without an exception",
+TEST_CASE("yjs: Yjs applies every update that validate accepts without an exception",
           "[room][yjs_real][fault]") {
     RealYjs yjs;
     if (!yjs.is_here()) return;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: what reading has found are plain values.
+// Goal: the results of reading are plain values.
 #include <belay/yjs/yjs_report.hpp>
 
 #include <concepts>

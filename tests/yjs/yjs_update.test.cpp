@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: updates are read, merged, compared and cut byte for byte as Yjs does, and bad ones are
-// refused with their place. Method: golden vectors, hand-made bytes, and properties over mixtures.
+// Goal: updates are read, merged, compared and cut byte for byte as Yjs does, and invalid ones
+// are rejected with their place. Method: golden vectors, handwritten bytes, and properties over
+// mixtures.
 #include <belay/yjs/yjs_update.hpp>
 
 #include <algorithm>
@@ -105,7 +106,7 @@ TEST_CASE("yjs: merging is idempotent, and its groups and order do not matter",
     }
 }
 
-TEST_CASE("yjs: a diff and what was known are the whole", "[room][yjs_update][property]") {
+TEST_CASE("yjs: a diff and the known part merge to the whole", "[room][yjs_update][property]") {
     for (const auto& vector : yjs_vectors) {
         INFO(vector.name);
         const Bytes merged = from_hex(vector.merged);
@@ -125,8 +126,7 @@ TEST_CASE("yjs: a diff and what was known are the whole", "[room][yjs_update][pr
     }
 }
 
-TEST_CASE("yjs: what is cut into pieces is the same when merged again",
-          "[room][yjs_update][property]") {
+TEST_CASE("yjs: the pieces of an update merge to the same update", "[room][yjs_update][property]") {
     for (const auto& vector : yjs_vectors) {
         INFO(vector.name);
         const Bytes merged = from_hex(vector.merged);
@@ -175,14 +175,14 @@ TEST_CASE("yjs::split_update cuts long texts and lists, and no pair of surrogate
     CHECK(to_hex(*yjs::coalesce(yjs::merge_updates(*parts)->update)) == to_hex(list));
 }
 
-TEST_CASE("yjs::validate refuses the golden invalid updates", "[room][yjs_update][golden]") {
+TEST_CASE("yjs::validate rejects the golden invalid updates", "[room][yjs_update][golden]") {
     for (const auto& [name, update] : belay_test::yjs_invalid) {
         INFO(name);
         CHECK(refused(std::string{update}) != "accepted");
     }
 }
 
-TEST_CASE("yjs::validate says what is wrong, and where", "[room][yjs_update][unit]") {
+TEST_CASE("yjs::validate returns the reason and the place", "[room][yjs_update][unit]") {
     CHECK(refused("") == "0: it ends too early");
     CHECK(refused("000000") == "2: bytes behind the end of the update");
     CHECK(refused("0101010000") == "5: it ends too early");
@@ -312,8 +312,7 @@ TEST_CASE("yjs::validate keeps each limit", "[room][yjs_update][unit]") {
                   {.nesting_max = 1}) == "8: values are nested too deep");
 }
 
-TEST_CASE("yjs::validate says of an update of version 2 that it is one",
-          "[room][yjs_update][unit]") {
+TEST_CASE("yjs::validate recognizes an update of version 2", "[room][yjs_update][unit]") {
     // A text "hello", by Y.encodeStateAsUpdateV2.
     const Bytes update = from_hex(
         "000002a5010000010400000807"
@@ -326,7 +325,7 @@ TEST_CASE("yjs::validate says of an update of version 2 that it is one",
           YjsErrc::version_2_update);
 }
 
-TEST_CASE("yjs::validate says what an update holds", "[room][yjs_update][unit]") {
+TEST_CASE("yjs::validate returns a summary of an update", "[room][yjs_update][unit]") {
     const Bytes update = from_hex(
         "02"
         "03"
@@ -533,7 +532,7 @@ TEST_CASE("yjs::merge_updates counts a client id that was used twice", "[room][y
                     "00") == 1);
 }
 
-TEST_CASE("yjs::diff_update refuses a state vector that is none", "[room][yjs_update][unit]") {
+TEST_CASE("yjs::diff_update rejects an invalid state vector", "[room][yjs_update][unit]") {
     const Bytes update = from_hex(
         "01010700"
         "04010174"
@@ -558,7 +557,7 @@ TEST_CASE("yjs::diff_update refuses a state vector that is none", "[room][yjs_up
           "00");
 }
 
-TEST_CASE("yjs::coalesce joins only what was typed one after the other, in one place",
+TEST_CASE("yjs::coalesce joins only items that were typed one after the other, in one place",
           "[room][yjs_update][unit]") {
     const auto joined = [](const char* second) {
         const Bytes update = from_hex(std::string{"01020700"
@@ -591,7 +590,7 @@ TEST_CASE("yjs::coalesce joins only what was typed one after the other, in one p
                 "0162"));  // a kind that is never joined
 }
 
-TEST_CASE("yjs::scrub forgets deleted content of users, and keeps what others refer to",
+TEST_CASE("yjs::scrub removes deleted content, and keeps items to which others refer",
           "[room][yjs_update][unit]") {
     // One item of three clocks, or of one, and a deletion of the first `deleted` clocks.
     const auto scrubbed = [](const std::string& item, const char* deleted) {

@@ -361,7 +361,7 @@ private:
     }
 
     void refuse(Peer& peer, SessionErrc code, std::uint64_t number) {
-        peer.let_go();
+        peer.stop_limits();
         if (peer.link.closing()) return;
         Bytes message;
         const bool names_store =

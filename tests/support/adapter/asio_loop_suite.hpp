@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/adapter/asio_loop_suite.hpp
-/// What AsioLoop must do in an io_context, whichever asio that is of.
+/// The tests of AsioLoop in an io_context, for both kinds of asio.
 #pragma once
 
 #include <memory>

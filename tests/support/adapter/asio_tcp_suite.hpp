@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/adapter/asio_tcp_suite.hpp
-/// What AsioTcp must do with the sockets of an io_context, whichever asio that is of.
+/// The tests of AsioTcp over the sockets of an io_context, for both kinds of asio.
 #pragma once
 
 #include <memory>
@@ -157,7 +157,7 @@ struct AsioTcpSuite {
     }
     static void peers_that_end() {
         RawSocket server = RawSocket::listen();
-        SECTION("in an orderly way, a line behind") {
+        SECTION("orderly, with a line sent before") {
             Supervised rig{{"localhost", server.port()}};
             rig.until([&] { return rig.app.state == LinkState::connected; });
             RawSocket peer = server.accept();
@@ -167,7 +167,7 @@ struct AsioTcpSuite {
             CHECK(rig.failure() == failure_of(LinkErrc::closed_by_peer));
             CHECK(rig.app.messages == std::vector<std::string>{"hello"});
         }
-        SECTION("with more than the framing takes") {
+        SECTION("with more bytes than the framing accepts") {
             Supervised rig{{"127.0.0.1", server.port()}};
             rig.until([&] { return rig.app.state == LinkState::connected; });
             RawSocket peer = server.accept();

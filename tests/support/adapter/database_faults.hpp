@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/adapter/database_faults.hpp
-/// What a database of `Db` makes of damaged files, and of writes that fail.
+/// The behaviour of a database `Db` with damaged files and failing writes.
 #pragma once
 
 #include <cstdint>
@@ -59,9 +59,9 @@ int at_each_place(Run run) {
 }
 
 /// A write or flush fails, at each place in turn: nothing is lost, nothing claimed.
-/// `judge(storage, error)` sees each call that failed. The answer is how many storages failed.
-template <class Db, class Judge>
-int check_failing_changes(Judge judge) {
+/// `check(storage, error)` sees each call that failed. The answer is how many storages failed.
+template <class Db, class Check>
+int check_failing_changes(Check check) {
     return at_each_place<Db>([&](int place, const TemporaryDirectory& dir, int& broken) {
         std::uint64_t pushed = 0;
         std::uint64_t removed = 0;
@@ -78,7 +78,7 @@ int check_failing_changes(Judge judge) {
                 REQUIRE(storage.size() == pushed - removed);
                 if (!error) continue;
                 failed_somewhere = true;
-                judge(storage, error);
+                check(storage, error);
                 unknown = static_cast<bool>(storage.failed());
                 if (!unknown) {
                     if (storage.size() > 0) REQUIRE(first_of(storage) == text_for(removed + 1));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/adapter/database_suite.hpp
-/// What sqlite::Storage and lmdb::Storage promise alike, as functions over `Db`.
+/// The common tests of sqlite::Storage and lmdb::Storage, as functions over `Db`.
 #pragma once
 
 #include <sys/resource.h>
@@ -264,7 +264,7 @@ struct Done {
 };
 template <class Db>
 int push_and_ack(const std::string& path, typename Db::Options options, std::uint64_t seed,
-                 Done done, Teller<Done> tell) {
+                 Done done, ReportPipe<Done> tell) {
     auto storage = Db::Storage::open(path, options);
     if (!storage) return 1;
     belay::Random chance{belay::Seed{seed}};
@@ -290,7 +290,7 @@ void check_kills() {
         const Done before = told;
         kill_at_work<Done>(
             1 + bits() % 60,
-            [&](Teller<Done> tell) {
+            [&](ReportPipe<Done> tell) {
                 return push_and_ack<Db>(dir / "q", options, round + 100, before, tell);
             },
             [&](const Done& done) { told = done; });
@@ -326,17 +326,19 @@ void check_database() {
         const TemporaryDirectory dir;
         check_under_queue(opened<Db>(dir / "q"));
     }
-    SECTION("takes no operation above the limit") { check_record_limit<Db>(); }
-    SECTION("flushes each change with full, and when asked without") { check_flushes<Db>(); }
-    SECTION("moves with what it lends") { check_moves<Db>(); }
-    SECTION("ack asks for an operation") { check_ack_asks_for_an_operation<Db>(); }
-    SECTION("open refuses what another has open") { check_lock<Db>(); }
-    SECTION("open says what is wrong with a path") { check_bad_paths<Db>(); }
-    SECTION("open without permission says so") { check_permissions<Db>(); }
-    SECTION("at the limit of file sizes goes on when there is room again") {
+    SECTION("accepts no operation above the limit") { check_record_limit<Db>(); }
+    SECTION("flushes each change with Flush::full, and otherwise on request") {
+        check_flushes<Db>();
+    }
+    SECTION("keeps its front when it is moved") { check_moves<Db>(); }
+    SECTION("ack without an operation aborts") { check_ack_asks_for_an_operation<Db>(); }
+    SECTION("open fails while another one has it open") { check_lock<Db>(); }
+    SECTION("open reports what is wrong with a path") { check_bad_paths<Db>(); }
+    SECTION("open reports missing permissions") { check_permissions<Db>(); }
+    SECTION("at the limit of file sizes continues when there is space again") {
         check_limit_of_file_sizes<Db>();
     }
-    SECTION("keeps what it answered through SIGKILL") { check_kills<Db>(); }
+    SECTION("keeps confirmed operations through SIGKILL") { check_kills<Db>(); }
 }
 
 }  // namespace belay_test

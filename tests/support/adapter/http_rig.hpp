@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/adapter/http_rig.hpp
-/// HttpServer and HttpRig: an HTTP server of Python's, and what asks it for one test.
+/// HttpServer and HttpRig: an HTTP server in Python, and a client for one test.
 #pragma once
 
 #include <algorithm>

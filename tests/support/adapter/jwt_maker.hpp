@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/adapter/jwt_maker.hpp
-/// JwtMaker: tokens, right and wrong, signed by what signs them elsewhere.
+/// JwtMaker: valid and invalid tokens, signed with OpenSSL.
 #pragma once
 
 #include <memory>

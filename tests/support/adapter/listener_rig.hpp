@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/adapter/listener_rig.hpp
-/// ListenerRig: a beast::Listener, whom it let in, and what it told; and node's clients of it.
+/// ListenerRig: a beast::Listener, the clients that it admitted, and its notifications; and
+/// node's clients of it.
 #pragma once
 
 #include <cerrno>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/adapter/redis_rooms_rig.hpp
-/// The calls of a redis::Rooms as functions that wait for its answers, and what they say as text.
+/// The calls of a redis::Rooms as functions that wait for its answers, and the answers as text.
 #pragma once
 
 #include <poll.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/adapter/websocket_rig.hpp
-/// WebSocketRig: a supervised beast::WebSocket, and what it told.
+/// WebSocketRig: a supervised beast::WebSocket, and its notifications.
 #pragma once
 
 #include <functional>

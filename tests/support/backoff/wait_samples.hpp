@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/backoff/wait_samples.hpp
-/// What many waits have in common: their ends, their mean, and how many lie on an end.
+/// The statistics of many waits: their ends, their mean, and how many lie on an end.
 #pragma once
 
 #include <array>

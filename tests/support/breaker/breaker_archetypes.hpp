@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/breaker/breaker_archetypes.hpp
-/// Minimal models of what users plug into breakers, and a breaker with its time and chance.
+/// Minimal models of the user-defined parts of breakers, and a breaker with its time and random
+/// bits.
 #pragma once
 
 #include <belay/breaker/breaker_state.hpp>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/budget/granted.hpp
-/// granted: whether a permit was given that nobody wants to hold.
+/// granted: whether a permit was granted, without keeping it.
 #pragma once
 
 namespace belay_test {

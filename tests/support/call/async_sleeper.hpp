@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/call/async_sleeper.hpp
-/// AsyncSleeper: virtual time for coroutines. Event: what a coroutine waits for until the test says
-/// so.
+/// AsyncSleeper: virtual time for coroutines. Event: an awaitable that the test completes.
 #pragma once
 
 #include <coroutine>

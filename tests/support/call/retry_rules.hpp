@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/call/retry_rules.hpp
-/// steady: a policy whose waits hold no chance. Counts: a rule that says what it saw.
+/// steady: a policy whose waits are not random. Counts: a rule that counts its calls.
 #pragma once
 
 #include <belay/backoff/backoff.hpp>

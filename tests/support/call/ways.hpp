@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/call/ways.hpp
-/// The four ways to repeat a call: retry and Pipeline, blocking and in a coroutine. What holds for
-/// one of them is tested of all: TEMPLATE_TEST_CASE("...", "...", BELAY_TEST_WAYS).
+/// The four ways to repeat a call: retry and Pipeline, blocking and in a coroutine.
+/// TEMPLATE_TEST_CASE("...", "...", BELAY_TEST_WAYS) runs a test for all of them.
 #pragma once
 
 #include <belay/call/pipeline.hpp>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/drive/broken_driver.hpp
-/// BrokenDriver: a small driver with one planted mistake, or none; what check::driver must find.
+/// BrokenDriver: a small driver with one planted mistake, or none, for the test of
+/// check::driver.
 #pragma once
 
 #include <algorithm>

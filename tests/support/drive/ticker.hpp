@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/drive/ticker.hpp
-/// Ticker: a machine that counts its turns, for tests of what runs machines.
+/// Ticker: a machine that counts its turns, for tests of drivers.
 #pragma once
 
 #include <atomic>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/drive/waiting_rooms.hpp
-/// Persistences for OnThread, and waits for what it answers.
+/// Persistences for OnThread, and functions that wait for its answers.
 #pragma once
 
 #include <atomic>

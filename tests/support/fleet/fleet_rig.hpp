@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/fleet/fleet_rig.hpp
-/// FleetRig: a fleet of services whose connections the test plays, and time by hand.
+/// FleetRig: a fleet of services with scripted connections and time.
 #pragma once
 
 #include <deque>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/fleet/pool_rig.hpp
-/// PoolRig: a pool whose connections the test plays, and time by hand.
+/// PoolRig: a pool with scripted connections and time.
 #pragma once
 
 #include <deque>
@@ -18,47 +18,47 @@
 
 namespace belay_test {
 
-/// All dials of a pool, in their order.
-struct Harbour {
-    struct Berth {
+/// All connections that a pool dialled, in order.
+struct ScriptedConnections {
+    struct State {
         belay::Link<std::string> link{};
         bool live = false;
         std::vector<std::string> sent{};
     };
-    std::deque<Berth> all{};
+    std::deque<State> all{};
     bool opens = false;      ///< at once
     belay::Failure fails{};  ///< else: fails at once, if there is a cause
 
     [[nodiscard]] int live() const {
         int sum = 0;
-        for (const Berth& berth : all) sum += berth.live ? 1 : 0;
+        for (const State& connection : all) sum += connection.live ? 1 : 0;
         return sum;
     }
 };
 
-struct HarbourTransport {
+struct ScriptedPoolTransport {
     using message_type = std::string;
     struct Connection {
-        Connection(Harbour& harbour, const belay::Link<std::string>& link)
-            : berth{harbour.all.emplace_back()} {
-            berth.link = link;
-            berth.live = true;
-            if (harbour.opens) static_cast<void>(link.opened());
-            if (harbour.fails.cause != belay::Cause::none) {
-                static_cast<void>(link.closed(harbour.fails));
+        Connection(ScriptedConnections& connections, const belay::Link<std::string>& link)
+            : connection{connections.all.emplace_back()} {
+            connection.link = link;
+            connection.live = true;
+            if (connections.opens) static_cast<void>(link.opened());
+            if (connections.fails.cause != belay::Cause::none) {
+                static_cast<void>(link.closed(connections.fails));
             }
         }
         Connection(const Connection&) = delete;
         Connection& operator=(const Connection&) = delete;
-        ~Connection() { berth.live = false; }
+        ~Connection() { connection.live = false; }
         belay::SendResult send(const std::string& m) noexcept {
-            berth.sent.push_back(m);
+            connection.sent.push_back(m);
             return belay::SendResult::sent;
         }
-        Harbour::Berth& berth;
+        ScriptedConnections::State& connection;
     };
-    Connection open(const belay::Link<std::string>& link) { return {*harbour, link}; }
-    Harbour* harbour;
+    Connection open(const belay::Link<std::string>& link) { return {*connections, link}; }
+    ScriptedConnections* connections;
 };
 
 /// Waits of a second, and no wait for a gate.
@@ -67,7 +67,7 @@ inline auto a_second() {
                                         std::chrono::seconds{1}}};
 }
 
-/// Counts what a pool tells.
+/// Records the events of a pool.
 struct PoolNotes {
     std::vector<std::string>* all;
     void on_state(std::size_t i, const belay::Transition& t) {
@@ -80,10 +80,10 @@ struct PoolNotes {
 };
 
 struct PoolRig {
-    using Tested = belay::Pool<HarbourTransport, decltype(a_second()), PoolNotes>;
+    using Tested = belay::Pool<ScriptedPoolTransport, decltype(a_second()), PoolNotes>;
 
     explicit PoolRig(std::size_t size)
-        : pool{std::make_unique<Tested>(HarbourTransport{&harbour}, a_second(),
+        : pool{std::make_unique<Tested>(ScriptedPoolTransport{&connections}, a_second(),
                                         belay::PoolOptions{.size = size}, PoolNotes{&seen})} {
         pool->attach(belay::Waker{});
     }
@@ -97,15 +97,15 @@ struct PoolRig {
     }
     /// All are up when it returns, at that time.
     void up(belay::Duration when = std::chrono::seconds{10}) {
-        harbour.opens = true;
+        connections.opens = true;
         pool->start();
         run(when);
         REQUIRE(pool->status().connected == pool->status().size);
-        harbour.opens = false;
+        connections.opens = false;
         seen.clear();
     }
 
-    Harbour harbour{};
+    ScriptedConnections connections{};
     std::vector<std::string> seen{};
     belay::Instant now{};
     std::unique_ptr<Tested> pool;

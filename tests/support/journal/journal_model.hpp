@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/journal/journal_model.hpp
-/// A script of calls on a journal on a simulated disk, and a plain model of what must survive it.
+/// A script of calls on a journal on a simulated disk, and a plain model of the operations that
+/// must survive.
 #pragma once
 
 #include <algorithm>

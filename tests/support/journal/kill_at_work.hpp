@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/journal/kill_at_work.hpp
-/// kill_at_work: a process that is killed with SIGKILL while it works, and what it had told before.
+/// kill_at_work: a process that is killed with SIGKILL while it works, and its reports before
+/// that.
 #pragma once
 
 #include <sys/wait.h>
@@ -19,11 +20,11 @@ namespace belay_test {
 /// What a child tells its witness by. What is told at once comes as one piece, also between
 /// threads.
 template <class Report>
-class Teller {
+class ReportPipe {
     static_assert(std::is_trivially_copyable_v<Report>);
 
 public:
-    explicit Teller(int pipe) : pipe_{pipe} {}
+    explicit ReportPipe(int pipe) : pipe_{pipe} {}
 
     /// Pre: not more than 512 bytes, which a pipe takes as a whole.
     void operator()(std::span<const Report> reports) const {
@@ -37,7 +38,7 @@ private:
     int pipe_;
 };
 
-/// Runs `work(Teller<Report>)` in a forked child, and kills it once it has told `reports` things,
+/// Runs `work(ReportPipe<Report>)` in a forked child, and kills it once it has sent `reports` reports,
 /// wherever it is then. `hear(report)` gets all that it told, in order, also what it told before it
 /// died.
 ///
@@ -52,7 +53,7 @@ void kill_at_work(std::uint64_t reports, Work work, Hear hear) {
     REQUIRE(child >= 0);
     if (child == 0) {
         ::close(ends[0]);
-        run_as_child([&] { return work(Teller<Report>{ends[1]}); });
+        run_as_child([&] { return work(ReportPipe<Report>{ends[1]}); });
     }
     ::close(ends[1]);
     Report report{};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/link/broken_transport.hpp
-/// BrokenTransport: a transport to an echo in memory, with one planted mistake, or none; what
-/// check::transport must find.
+/// BrokenTransport: a transport to an echo in memory, with one planted mistake, or none, for
+/// the test of check::transport.
 #pragma once
 
 #include <deque>

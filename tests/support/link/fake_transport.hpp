@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/link/fake_transport.hpp
-/// FakeTransport: a transport played by the test, which sees every dial, send, close and
-/// destruction.
+/// FakeTransport: a scripted transport that records every dial, send, close and destruction.
 #pragma once
 
 #include <functional>

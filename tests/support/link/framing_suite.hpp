@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/link/framing_suite.hpp
-/// What every framing must hold: the same messages however the stream is cut, and nothing but
-/// messages, signs of life or a failure whatever comes.
+/// The tests of every framing: the same messages however the stream is cut, and only messages,
+/// signs of life or a failure for any bytes.
 #pragma once
 
 #include <cstring>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/link/link_archetypes.hpp
-/// The minimal models of the link layer's concepts: what each asks for, and nothing more.
+/// The minimal models of the link layer's concepts, with the required members and nothing more.
 #pragma once
 
 #include <string_view>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/posix/broken_http.hpp
-/// BrokenHttp: a small HTTP client with one planted mistake, or none; what check::http must find.
+/// BrokenHttp: a small HTTP client with one planted mistake, or none, for the test of
+/// check::http.
 #pragma once
 
 #include <charconv>

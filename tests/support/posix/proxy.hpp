@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/posix/proxy.hpp
-/// Proxy: a bad network between a real client and a real server on the loopback, as the test says.
+/// Proxy: a bad network between a real client and a real server on the loopback, with scripted
+/// faults.
 #pragma once
 
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/posix/watch_rig.hpp
-/// Pair and Handler: two connected sockets, and a watch that writes down what it is called with.
+/// Pair and Handler: two connected sockets, and a watch that records its calls.
 #pragma once
 
 #include <functional>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/queue/broken_storages.hpp
-/// BrokenStorage: a durable storage with one planted mistake, or none; what check::storage must
-/// find.
+/// BrokenStorage: a durable storage with one planted mistake, or none, for the test of
+/// check::storage.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/queue/ring_model.hpp
-/// explore_ring and mistake: what threads do with a ring, in every order, against what a queue may
-/// answer.
+/// explore_ring and mistake: the results of threads on a ring, in every order, compared with
+/// those that a queue may give.
 #pragma once
 
 #include <optional>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/queue/ring_suite.hpp
-/// What SpscRing, MpscRing and MpmcRing have in common, as functions over `Ring<T>`.
+/// The common tests of SpscRing, MpscRing and MpmcRing, as functions over `Ring<T>`.
 #pragma once
 
 #include <array>
@@ -164,16 +164,18 @@ template <template <class> class Ring>
 void check_ring() {
     static_assert(std::is_nothrow_move_constructible_v<Ring<int>> &&
                   !std::is_copy_constructible_v<Ring<int>>);
-    SECTION("conforms, with every kind of capacity") { check_ring_conforms<Ring>(); }
-    SECTION("push_some and pop_some take what fits") {
+    SECTION("check::storage finds no fault, with every kind of capacity") {
+        check_ring_conforms<Ring>();
+    }
+    SECTION("push_some and pop_some transfer as many values as fit") {
         check_batches<Ring<std::unique_ptr<int>>>();
     }
-    SECTION("destroys what it holds, once") { check_lifetimes<Ring>(); }
+    SECTION("destroys its values, once") { check_lifetimes<Ring>(); }
     SECTION("adds nothing when the copy throws") { check_throwing_copy<Ring>(); }
     SECTION("respects the alignment of its values") { check_alignment<Ring>(); }
-    SECTION("refuses a capacity of zero, and an absurd one") { check_bad_capacities<Ring>(); }
+    SECTION("rejects a capacity of zero, and an impossible one") { check_bad_capacities<Ring>(); }
     if constexpr (requires(Ring<int>& ring) { ring.ack(); }) {
-        SECTION("ack asks for a value") { check_ack_asks_for_a_value<Ring>(); }
+        SECTION("ack without a value aborts") { check_ack_asks_for_a_value<Ring>(); }
     }
 }
 

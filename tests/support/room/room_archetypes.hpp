@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/room/room_archetypes.hpp
-/// The least that the concepts of room/ ask for.
+/// The minimal models of the concepts of room/.
 #pragma once
 
 #include <belay/core/result.hpp>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/room/room_world.hpp
-/// A server of rooms and its clients in a simulated world, with a storage that can be told to fail.
+/// A server of rooms and its clients in a simulated world, with a storage that fails on
+/// command.
 #pragma once
 
 #include <deque>

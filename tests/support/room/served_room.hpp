@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/room/served_room.hpp
-/// A room that is served: with one who edits it, with two, or with a crowd. Fixtures: a case of
-/// TEST_CASE_METHOD begins where its claim does, with `w`, `alice` and `bob`.
+/// A served room with one editor, with two, or with many. Fixtures for TEST_CASE_METHOD, with
+/// `w`, `alice` and `bob`.
 #pragma once
 
 #include <memory>

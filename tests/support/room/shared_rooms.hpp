@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/room/shared_rooms.hpp
-/// A storage that several servers share, in memory, and told to be slow, away, or to forget.
+/// A storage in memory that several servers share; on command it is slow, unreachable, or loses
+/// data.
 #pragma once
 
 #include <algorithm>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/session/raw_peer.hpp
-/// RawTransport: a transport in memory whose other end is the test, frame by frame; and what both
-/// sides of a session say, as text.
+/// RawTransport: a transport in memory whose other end is the test, frame by frame; and the
+/// frames of both sides as text.
 #pragma once
 
 #include <memory>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/session/receiver_rig.hpp
-/// ReceiverRig: a receiver, connections that the test plays frame by frame, and time by hand.
+/// ReceiverRig: a receiver with scripted connections, frame by frame, and scripted time.
 #pragma once
 
 #include <functional>
@@ -39,7 +39,7 @@ private:
 };
 
 /// Lets in whoever says "ticket"; "nobody" is not known, everybody else may not.
-struct Door {
+struct TicketAuthorizer {
     std::error_code operator()(const belay::Id&, belay::BytesView token) const {
         if (belay::as_text(token) == "ticket") return {};
         return belay::as_text(token) == "nobody" ? belay::SessionErrc::unauthorized
@@ -95,7 +95,7 @@ struct ReceiverRig {
 };
 
 /// Asks who knocks.
-using Guarded = ReceiverRig<Door>;
+using Guarded = ReceiverRig<TicketAuthorizer>;
 inline belay::session_format::Hello with_token(belay::session_format::Hello h,
                                                std::string_view token) {
     h.token = belay::as_bytes(token);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/session/session_archetypes.hpp
-/// The minimal models of the concepts of sync/: what each asks for, and nothing more.
+/// The minimal models of the concepts of session/, with the required members and nothing more.
 #pragma once
 
 #include <belay/link/link.hpp>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/session/session_rig.hpp
-/// SessionRig: a session over a journal on a simulated disk, whose receiver the test plays frame by
-/// frame, and time by hand.
+/// SessionRig: a session over a journal on a simulated disk, with a receiver scripted frame by
+/// frame, and scripted time.
 #pragma once
 
 #include <functional>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/session/session_world.hpp
-/// SessionWorld: a client and a server of one session in a simulated world, an adversary, and a
-/// judge.
+/// SessionWorld: a client and a server of one session in a simulated world, random faults, and
+/// a verification.
 #pragma once
 
 #include <functional>

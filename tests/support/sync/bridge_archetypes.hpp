@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/sync/bridge_archetypes.hpp
-/// What models a side of a bridge, and nothing more.
+/// The minimal models of the two sides of a bridge.
 #pragma once
 
 #include <belay/sync/remote_like.hpp>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/sync/bridge_rig.hpp
-/// Both sides of a bridge, played: what they have, what they were asked, how they fail.
+/// Both sides of a bridge, scripted: their scenes, their recorded calls, and their failures.
 #pragma once
 
 #include <functional>
@@ -148,7 +148,7 @@ private:
 };
 
 /// Writes down what it is told.
-struct Witness {
+struct BridgeRecorder {
     std::vector<std::string>* lines;
 
     void on_state(const belay::Connectivity& view) {
@@ -176,12 +176,12 @@ struct Witness {
 template <class Policy = decltype(belay::policies::bridge())>
 struct BridgeRig {
     using Machine = belay::Bridge<std::reference_wrapper<Board>, std::reference_wrapper<Server>,
-                                  Policy, Witness>;
+                                  Policy, BridgeRecorder>;
 
     explicit BridgeRig(const belay::BridgeOptions& options = {},
                        Policy policy = belay::policies::bridge(), belay::Seed seed = belay::Seed{7})
         : world{seed}, host{world.host("here")} {
-        bridge.emplace(std::ref(board), std::ref(server), policy, options, Witness{&told});
+        bridge.emplace(std::ref(board), std::ref(server), policy, options, BridgeRecorder{&told});
         host.attach(*bridge);
     }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/sync/sync_archetypes.hpp
-/// What models a concept of sync, and nothing more.
+/// The minimal models of the concepts of sync.
 #pragma once
 
 #include <belay/sync/store_like.hpp>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/sync/sync_oracle.hpp
-/// SyncOracle: what elements end as, by the page's words alone.
+/// SyncOracle: the final state of elements, computed only by the rules of the page.
 #pragma once
 
 #include <map>

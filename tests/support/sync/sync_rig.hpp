@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/sync/sync_rig.hpp
-/// Operations by numbers, a wall clock by hand, and stores that fail as they are told.
+/// Operations by numbers, a wall clock set by hand, and stores that fail on command.
 #pragma once
 
 #include <deque>

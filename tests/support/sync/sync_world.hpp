@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/sync/sync_world.hpp
-/// SyncWorld: clients with journals and sessions, a server with a processor on a store, all faults
-/// of the simulated world between and under them, and a judge.
+/// SyncWorld: clients with journals and sessions, a server with a processor on a store, all
+/// faults of the simulated world, and a verification.
 #pragma once
 
 #include <array>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/work/work_model.hpp
-/// A script of calls on a WorkQueue, and a plain model of what it must answer, and of what must
-/// survive a crash.
+/// A script of calls on a WorkQueue, and a plain model of its results, and of the items that
+/// must survive a crash.
 #pragma once
 
 #include <belay/work/work_queue.hpp>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/work/work_turns.hpp
-/// What tests of a WorkQueue over a MemoryLog do again and again.
+/// Steps that tests of a WorkQueue over a MemoryLog repeat.
 #pragma once
 
 #include <belay/work/detail/work_entry.hpp>

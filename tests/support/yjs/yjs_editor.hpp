@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/yjs/yjs_editor.hpp
-/// YjsEditor: what a Yjs client has, knows and answers, without a CRDT and without a connection.
+/// YjsEditor: the state and the answers of a Yjs client, without a CRDT and without a
+/// connection.
 #pragma once
 
 #include <map>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file tests/support/link/stage.hpp
-/// Stage: a link all of whose user code is the test's, and each place where it runs has a name.
+/// \file tests/support/link/scripted_link.hpp
+/// ScriptedLink: a link with user code of the test in every place. Each place has a name.
 #pragma once
 
 #include <functional>
@@ -20,8 +20,8 @@
 
 namespace belay_test {
 
-/// Calls `reach(place)` wherever user code runs; plays the peer; and holds time.
-struct Stage {
+/// Calls `reach(place)` wherever user code runs, simulates the peer, and controls the time.
+struct ScriptedLink {
     using Lines = std::vector<std::string>;
 
     std::function<void(const std::string& place)> reach{};
@@ -42,7 +42,7 @@ struct Stage {
     void expect(bool holds, const std::string& what) {
         if (!holds && wrong.empty()) wrong = what;
     }
-    /// Runs what is due until then.
+    /// Runs everything that is due within `d`.
     void run(belay::Duration d) {
         const belay::Instant until = belay::after(clock.now(), d);
         for (int polls = 0;;) {
@@ -53,7 +53,7 @@ struct Stage {
         }
         clock.set(until);
     }
-    /// What the peer of each connection that lives says.
+    /// Calls `f` with the link of each open connection, as its peer.
     template <class F>
     void peers(F f) {
         const auto all = links;
@@ -62,7 +62,7 @@ struct Stage {
         }
         run({});
     }
-    /// All that are dialled open, and pass their checks.
+    /// All dialled connections open, and pass their checks.
     void open() {
         run({});
         peers([](const auto& link) { link.opened(); });
@@ -72,192 +72,194 @@ struct Stage {
 
 /// Without close(); `Full` adds it.
 template <bool Full>
-class StageConnection;
+class ScriptedConnection;
 
 template <>
-class StageConnection<false> {
+class ScriptedConnection<false> {
 public:
-    StageConnection(Stage& stage, const belay::Link<std::string>& link) : stage_{stage} {
+    ScriptedConnection(ScriptedLink& script, const belay::Link<std::string>& link)
+        : script_{script} {
         const SpareMemory spare;
-        stage.links.push_back(link);
-        ++stage.live;
-        stage.at("open");
+        script.links.push_back(link);
+        ++script.live;
+        script.at("open");
     }
-    StageConnection(const StageConnection&) = delete;
-    StageConnection& operator=(const StageConnection&) = delete;
-    ~StageConnection() { --stage_.live; }
+    ScriptedConnection(const ScriptedConnection&) = delete;
+    ScriptedConnection& operator=(const ScriptedConnection&) = delete;
+    ~ScriptedConnection() { --script_.live; }
     belay::SendResult send(const std::string&) noexcept {
         const SpareMemory spare;
-        Stage& stage = stage_;
-        const int before = stage.live;
-        stage.at("send");
-        stage.expect(stage.live >= before || before > 1, "destroyed in its send");
-        return stage.answer;
+        ScriptedLink& script = script_;
+        const int before = script.live;
+        script.at("send");
+        script.expect(script.live >= before || before > 1, "destroyed in its send");
+        return script.answer;
     }
-    void ping() noexcept { stage_.at("ping"); }
-    void resume_reading() noexcept { stage_.at("resume_reading"); }
+    void ping() noexcept { script_.at("ping"); }
+    void resume_reading() noexcept { script_.at("resume_reading"); }
 
 protected:
-    Stage& stage_;
+    ScriptedLink& script_;
 };
 template <>
-class StageConnection<true> : public StageConnection<false> {
+class ScriptedConnection<true> : public ScriptedConnection<false> {
 public:
-    using StageConnection<false>::StageConnection;
-    void close(const belay::Failure&) noexcept { stage_.at("close"); }
+    using ScriptedConnection<false>::ScriptedConnection;
+    void close(const belay::Failure&) noexcept { script_.at("close"); }
 };
 
 template <bool Full>
-struct StageTransport {
+struct ScriptedTransport {
     using message_type = std::string;
-    StageConnection<Full> open(const belay::Link<std::string>& link, const int&) {
-        return {*stage, link};
+    ScriptedConnection<Full> open(const belay::Link<std::string>& link, const int&) {
+        return {*script, link};
     }
-    Stage* stage;
+    ScriptedLink* script;
 };
 
-struct StageTokens {
+struct ScriptedTokens {
     using token_type = int;
     void operator()(belay::Completion<int> done) {
-        stage->at("token");
+        script->at("token");
         done(1);
     }
-    void credentials(int) { stage->at("credentials"); }
-    Stage* stage;
+    void credentials(int) { script->at("credentials"); }
+    ScriptedLink* script;
 };
 
-struct StageCheck {
+struct ScriptedCheck {
     belay::Verdict begin(const auto& say) {
-        stage->at("check begins");
+        script->at("check begins");
         static_cast<void>(say("who?"));
         return belay::Verdict::pending();
     }
     belay::Verdict judge(const std::string& answer, const auto&) {
-        stage->at("check judges");
+        script->at("check judges");
         return answer == "yes" ? belay::Verdict::passed() : belay::Verdict::pending();
     }
-    Stage* stage;
+    ScriptedLink* script;
 };
 
-struct StageRule {
-    static constexpr std::string_view name = "stage";
-    void begin(belay::Turn&) noexcept { stage->at("rule begins"); }
+struct ScriptedRule {
+    static constexpr std::string_view name = "script";
+    void begin(belay::Turn&) noexcept { script->at("rule begins"); }
     belay::Advice failed(const belay::Failure&, belay::Turn& turn) noexcept {
-        stage->at("rule: failed");
+        script->at("rule: failed");
         return belay::Advice::wait_at_least(belay::after(turn.now, std::chrono::seconds{1}));
     }
     belay::Advice lost(const belay::Failure&, belay::Turn& turn) noexcept {
-        stage->at("rule: lost");
+        script->at("rule: lost");
         return belay::Advice::wait_at_least(belay::after(turn.now, std::chrono::seconds{1}));
     }
-    void succeeded(belay::Turn&) noexcept { stage->at("rule: succeeded"); }
-    void abandoned(belay::Turn&) noexcept { stage->at("rule: abandoned"); }
-    void reset() noexcept { stage->at("rule: reset"); }
-    Stage* stage;
+    void succeeded(belay::Turn&) noexcept { script->at("rule: succeeded"); }
+    void abandoned(belay::Turn&) noexcept { script->at("rule: abandoned"); }
+    void reset() noexcept { script->at("rule: reset"); }
+    ScriptedLink* script;
 };
 
-/// Hears all of one link.
-struct StageApp {
+/// Records all events of one link.
+struct ScriptedApp {
     void on_state(const belay::Transition& t) {
         const SpareMemory spare;
-        Stage& s = *stage;
+        ScriptedLink& s = *script;
         s.expect(t.from == s.told, "the path of states has a gap");
         s.expect(is_legal(t.from, t.to.state), "a transition that is not in the table");
         s.told = t.to.state;
         s.at("on_state");
     }
-    void on_message(const std::string&, belay::Lane) { stage->at("on_message"); }
-    void on_writable(belay::Lane) { stage->at("on_writable"); }
-    void on_unsent(const std::string&, belay::Lane) { stage->at("on_unsent"); }
-    void on_round_trip(belay::Duration, belay::Lane) { stage->at("on_round_trip"); }
-    Stage* stage;
+    void on_message(const std::string&, belay::Lane) { script->at("on_message"); }
+    void on_writable(belay::Lane) { script->at("on_writable"); }
+    void on_unsent(const std::string&, belay::Lane) { script->at("on_unsent"); }
+    void on_round_trip(belay::Duration, belay::Lane) { script->at("on_round_trip"); }
+    ScriptedLink* script;
 };
 
 template <bool Full>
-auto stage_transport(Stage& stage) {
+auto scripted_transport(ScriptedLink& script) {
     return belay::Heartbeat{
-        belay::Validated{belay::WithToken{StageTransport<Full>{&stage}, StageTokens{&stage}},
-                         StageCheck{&stage}},
+        belay::Validated{
+            belay::WithToken{ScriptedTransport<Full>{&script}, ScriptedTokens{&script}},
+            ScriptedCheck{&script}},
         {.every = std::chrono::seconds{10}, .dead_after = std::chrono::seconds{25}}};
 }
 
-/// A life that reaches every place; `link()` is null once the link is gone.
+/// A scenario that reaches every place; `link()` is null once the link is destroyed.
 template <class F>
-void play(Stage& stage, F&& link) {
+void play(ScriptedLink& script, F&& link) {
     using namespace belay;
     using namespace std::chrono_literals;
     const auto step = [&](auto&& f) {
         if (auto* const l = link()) f(*l);
-        stage.run({});
+        script.run({});
         if (auto* const l = link()) {
-            stage.expect(stage.told == l->status().state, "was not told of the last state");
+            script.expect(script.told == l->status().state, "was not told of the last state");
         }
     };
     step([](auto& l) { l.start(); });
-    stage.open();
-    stage.peers([](const auto& peer) { static_cast<void>(peer.received("hello")); });
+    script.open();
+    script.peers([](const auto& peer) { static_cast<void>(peer.received("hello")); });
     step([](auto& l) { static_cast<void>(l.send("sent")); });
     step([](auto& l) { static_cast<void>(l.handle().post("posted")); });
-    stage.answer = SendResult::busy;
+    script.answer = SendResult::busy;
     step([](auto& l) { static_cast<void>(l.send("too much")); });
-    stage.peers([](const auto& peer) { peer.writable(); });
-    stage.answer = SendResult::down;
+    script.peers([](const auto& peer) { peer.writable(); });
+    script.answer = SendResult::down;
     step([](auto& l) { static_cast<void>(l.handle().post("unsent")); });
-    stage.answer = SendResult::sent;
+    script.answer = SendResult::sent;
     step([](auto& l) { l.probe_now(5s); });
-    stage.peers([](const auto& peer) { peer.pong(); });
-    stage.peers([](const auto& peer) {
+    script.peers([](const auto& peer) { peer.pong(); });
+    script.peers([](const auto& peer) {
         static_cast<void>(peer.received("1"));
         static_cast<void>(peer.received("2"));
     });
     step([](auto& l) { l.credentials(1); });
     step([](auto& l) { static_cast<void>(l.reconnect_now(true)); });
-    stage.open();
-    stage.run(9s);
-    stage.peers([](const auto& peer) { peer.pong(); });
-    stage.run(9s);  // stable
-    stage.peers([](const auto& peer) { peer.closed({.cause = Cause::lost}); });
-    stage.run(2s);
-    stage.peers([](const auto& peer) { peer.closed({.cause = Cause::refused}); });
-    stage.run(2s);
-    stage.open();
+    script.open();
+    script.run(9s);
+    script.peers([](const auto& peer) { peer.pong(); });
+    script.run(9s);  // stable
+    script.peers([](const auto& peer) { peer.closed({.cause = Cause::lost}); });
+    script.run(2s);
+    script.peers([](const auto& peer) { peer.closed({.cause = Cause::refused}); });
+    script.run(2s);
+    script.open();
     step([](auto& l) { l.shut(Gate::paused); });
     step([](auto& l) { l.open(Gate::paused); });
-    stage.run(2s);
-    stage.open();
+    script.run(2s);
+    script.open();
     step([](auto& l) { l.drain(1s); });
-    stage.run(2s);
+    script.run(2s);
     step([](auto& l) { l.start(); });
-    stage.open();
+    script.open();
     step([](auto& l) { l.report_unhealthy(); });
-    stage.run(2s);
-    stage.open();
+    script.run(2s);
+    script.open();
     step([](auto& l) { l.stop(); });
-    stage.run(10s);
+    script.run(10s);
 }
 
-/// Whether a link that has seen anything still does all that it is there for.
+/// Checks that a link still works after any history.
 template <class L>
-void prove_alive(Stage& stage, L& link) {
+void prove_alive(ScriptedLink& script, L& link) {
     using namespace belay;
-    stage.reach = {};
-    stage.answer = SendResult::sent;
+    script.reach = {};
+    script.answer = SendResult::sent;
     link.open(Gate::paused);
-    stage.run({});
+    script.run({});
     link.stop();
-    stage.run({});
-    stage.expect(link.status().state == LinkState::stopped, "does not stop");
+    script.run({});
+    script.expect(link.status().state == LinkState::stopped, "does not stop");
     link.start();
     for (int i = 0; i < 10 && link.status().state != LinkState::connected; ++i) {
-        stage.open();
-        stage.run(std::chrono::seconds{1});
+        script.open();
+        script.run(std::chrono::seconds{1});
     }
-    stage.expect(link.status().state == LinkState::connected, "does not connect any more");
-    stage.expect(stage.told == LinkState::connected, "does not say that it has connected");
-    stage.expect(link.send("x") == SendResult::sent, "does not send any more");
+    script.expect(link.status().state == LinkState::connected, "does not connect any more");
+    script.expect(script.told == LinkState::connected, "does not say that it has connected");
+    script.expect(link.send("x") == SendResult::sent, "does not send any more");
     link.stop();
-    stage.expect(stage.told == LinkState::stopped, "does not say at once that it has stopped");
-    stage.run(std::chrono::seconds{10});
+    script.expect(script.told == LinkState::stopped, "does not say at once that it has stopped");
+    script.run(std::chrono::seconds{10});
 }
 
 /// How often a life reaches each place.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file tests/support/core/told_in_every_way.hpp
-/// Every way in which an observer can be given to a part, and that it is told the same in each.
+/// \file tests/support/core/observed_in_every_form.hpp
+/// observed_in_every_form: checks that an observer gets the same calls in every form.
 #pragma once
 
 #include <functional>
@@ -13,14 +13,14 @@
 
 namespace belay_test {
 
-/// What observers write down.
-using Told = std::vector<std::string>;
+/// The calls that an observer recorded, as text.
+using Recorded = std::vector<std::string>;
 
-/// `run(observer)` drives a part through all that it can tell; `observer` is made of `Told&`, and
-/// writes there what it was told.
+/// `run(observer)` drives a part through all of its hooks. `observer` is made of `Recorded&`, and
+/// records its calls there.
 template <class Observer>
-void told_in_every_way(const auto& run, const Told& all) {
-    Told told;
+void observed_in_every_form(const auto& run, const Recorded& all) {
+    Recorded told;
     const auto is_all = [&](const char* way) {
         INFO(way);
         CHECK(told == all);
@@ -40,7 +40,7 @@ void told_in_every_way(const auto& run, const Told& all) {
     run(std::ref(tee));
     is_all("by std::ref, in Tees, by std::ref");
 
-    Told second;
+    Recorded second;
     run(belay::Tee{Observer{told}, Observer{second}});
     CHECK(second == all);
     is_all("one of two");
