@@ -64,7 +64,7 @@ TEST_CASE("LengthPrefixed rejects lengths above the limit and unknown frame type
 TEST_CASE("A lower limit counts from the next message on", "[link][length_prefixed][unit]") {
     belay::detail::StreamInput<LengthPrefixed> input{LengthPrefixed{}};
     const auto arrive = [&](std::string_view bytes) {
-        std::memcpy(input.room().data(), bytes.data(), bytes.size());
+        std::memcpy(input.space().data(), bytes.data(), bytes.size());
         input.arrived(bytes.size());
     };
     arrive("\x05\0\0\0\0ab"s);
@@ -81,13 +81,13 @@ TEST_CASE("An announced length costs no memory before it arrives",
     Input input{LengthPrefixed{}};
     Bytes header;
     REQUIRE(LengthPrefixed{}.put_header(std::size_t{8} << 20U, header));
-    std::memcpy(input.room().data(), header.data(), header.size());
+    std::memcpy(input.space().data(), header.data(), header.size());
     input.arrived(header.size());
     CHECK(input.next().kind == part::Cut::Kind::more);
     std::size_t have = header.size();
     std::size_t most = 0;
     while (have < (std::size_t{8} << 20U) + header.size()) {
-        const auto room = input.room();
+        const auto room = input.space();
         CHECK(input.capacity() <= std::max(2 * have, Input::bytes_min));
         const std::size_t n = std::min<std::size_t>({room.size(), 50'000, (8U << 20U) + 5 - have});
         std::memset(room.data(), 7, n);
@@ -97,7 +97,7 @@ TEST_CASE("An announced length costs no memory before it arrives",
     }
     CHECK(input.next().body.size() == std::size_t{8} << 20U);
     CHECK(most > std::size_t{8} << 20U);
-    static_cast<void>(input.room());
+    static_cast<void>(input.space());
     CHECK(input.capacity() == Input::bytes_min);  // small again
 }
 
@@ -109,7 +109,7 @@ TEST_CASE("A long message that arrives in small pieces is moved only a few times
         std::size_t moves = 0;
         std::size_t capacity = 0;
         for (std::size_t have = 0; have < size;) {
-            const auto room = input.room();
+            const auto room = input.space();
             moves += std::exchange(capacity, input.capacity()) != capacity ? 1U : 0U;
             std::size_t n = std::min<std::size_t>(room.size(), 1000);
             if (have == 0) n = std::min(n, begin.size());

@@ -27,7 +27,7 @@ Findings find_in(const F& framing, std::string_view stream, belay::Random& bits,
     input.limit_messages(message_bytes_max);
     Findings found;
     for (std::size_t at = 0; at < stream.size();) {
-        const std::span<std::byte> room = input.room();
+        const std::span<std::byte> room = input.space();
         REQUIRE(!room.empty());
         std::size_t n = std::min(room.size(), stream.size() - at);
         if (longest != 0) {
