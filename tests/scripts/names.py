@@ -9,8 +9,8 @@ writes it in a program that is composed of what belay has; what only those write
 files or read bytes is in a namespace of SPECIAL, listed apart, each with a page.
 
 A row also lists the part's Options, Status, Counters, Report and Snapshot, and its nested types. ROWS_MAX is the limit
-of rows in belay itself. Bold names are computed: those that README's excerpts and the first programs of the components'
-pages use, at most START_MAX of each library.
+of rows in belay itself. Bold names are computed: those that README's excerpts and the first programs of the pages of their
+own library use, at most START_MAX of each library.
 """
 
 import argparse
@@ -37,13 +37,16 @@ SPECIAL = {
     "session_format": "the bytes of the session protocol: [session protocol](session-protocol.md)",
 }
 ROWS_MAX = 330
-START_MAX = 52
+START_MAX = 25
 # A part's own words: they have no row, but stand in the row of their part.
 WORDS = ("Options", "Status", "Counters", "Report", "Snapshot")
 # What the standard library finds by argument-dependent lookup; no program writes them.
 HOOKS = ("make_error_code", "make_error_condition")
 # Pages with programs that a newcomer meets first, and which of their blocks: README all, a component's page the first.
+# A page counts only for its own library: a page on rooms is not where a reader starts with links.
 README = "README.md"
+# No names of belay: comments, texts, and members of an object.
+NO_NAMES = re.compile(r'//.*|"(?:[^"\\]|\\.)*"|(?:\.|->)\s*\w+')
 
 # "namespace belay { inline namespace BELAY_ABI { namespace part {", and within it "namespace detail {".
 NAMESPACE = re.compile(r"^(?:inline )?namespace [\w:]+ \{")
@@ -162,16 +165,26 @@ class Names:
         return [key for key, _ in self.rows() if not key[0]]
 
     def first_met(self):
-        """The names that README's excerpts and the first programs of the components' pages use."""
-        texts = []
-        for page in [README] + [f"docs/{component}.md" for component in layout.LIBRARY_OF]:
+        """The names that README's excerpts and the first programs of the pages of their own library use."""
+        readme = self.words_of([README])
+        found = set()
+        for components in layout.LIBRARIES.values():
+            used = readme | self.words_of([f"docs/{component}.md" for component in components])
+            found |= {key for key, _ in self.rows()
+                      if self.found[key][0] in components and "::".join(filter(None, key)) in used}
+        return found
+
+    def words_of(self, pages):
+        """What README's excerpts and the first programs of the other pages write, with and without what follows a ::."""
+        used = set()
+        for page in pages:
             path = self.root / page
-            if path.is_file():
-                blocks = programs(path.read_text(encoding="utf-8").splitlines())
-                texts += blocks if page == README else blocks[:1]
-        words = {word.removeprefix("belay::") for text in texts for word in re.findall(r"[\w:]+", re.sub(r"//.*", "", text))}
-        used = {"::".join(word.split("::")[:n]) for word in words for n in range(1, word.count("::") + 2)}
-        return {key for key, _ in self.rows() if "::".join(filter(None, key)) in used}
+            blocks = programs(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else []
+            for text in blocks if page == README else blocks[:1]:
+                for word in re.findall(r"[\w:]+", NO_NAMES.sub(" ", text)):
+                    word = word.removeprefix("belay::")
+                    used |= {"::".join(word.split("::")[:n]) for n in range(1, word.count("::") + 2)}
+        return used
 
     def complaints(self):
         for (space, name), (component, header, sentence) in self.found.items():
@@ -190,7 +203,7 @@ class Names:
         rows = list(self.rows())
         lines = ["# Names", "",
                  "Every public name, by library and component, made from the headers by `tests/scripts/names.py --write`. "
-                 "**Bold**: README and the first programs of the pages use it; start here.", "",
+                 "**Bold**: README or the first programs of the pages of its library use it. Start with these.", "",
                  "A program that is composed of belay's parts writes the names of the first six tables. The namespaces at "
                  "the end are for those who make a part of their own, prove a configuration, look at files or read bytes. "
                  "A row also lists the part's `Options`, `Status`, `Counters`, `Report` and `Snapshot`, and its nested types.",

@@ -132,6 +132,15 @@ class NamesTest(unittest.TestCase):
         names.START_MAX = 1
         self.assertEqual(len(self.complaints()), 1)
 
+    def test_a_page_counts_only_for_its_own_library(self):
+        (self.root / "docs" / "room.md").write_text("```cpp\n#include <belay/room.hpp>\nbelay::Kind kind;\n```\n")
+        self.assertEqual(names.Names(self.root).start, set())
+
+    def test_comments_texts_and_members_are_no_names(self):
+        program = '#include <belay/core.hpp>\nint main() { box.Kind = "Thing"; box->Alias(); }  // Thing\n'
+        (self.root / "docs" / "core.md").write_text("```cpp\n" + program + "```\n")
+        self.assertEqual(names.Names(self.root).start, set())
+
     def test_the_order_of_the_page(self):
         page = names.Names(self.root).page()
         self.assertNotIn("Hidden", page)
