@@ -48,7 +48,7 @@ int main(int count, char** arguments) {
             if (ended) return link.stop();
             std::string line;
             std::getline(std::istream{&input}, line);
-            link.observer().typed.emplace_back(as_bytes(line).begin(), as_bytes(line).end());
+            link.observer().typed.push_back(to_bytes(line));
             link.observer().say(link);
             again(again);
         });

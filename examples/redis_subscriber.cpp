@@ -36,9 +36,8 @@ struct Resp {  // RESP2: "+text", "-error", ":number", "$length", "*count", each
 struct App {
     std::string subscribe;
     void on_state(auto& link, const Transition& change) {
-        const BytesView command = as_bytes(subscribe);
         if (change.to.state != LinkState::connected) return;
-        static_cast<void>(link.send({command.begin(), command.end()}));
+        static_cast<void>(link.send(to_bytes(subscribe)));
     }
     void on_message(auto& link, const Bytes& reply) {
         std::printf("%s", std::string{as_text(reply)}.c_str()), std::fflush(stdout);

@@ -12,11 +12,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-Bytes bytes_of(std::string_view text) {
-    const BytesView view = as_bytes(text);
-    return {view.begin(), view.end()};
-}
-
 /// The observer of the connection: a struct with the hooks that the application needs.
 struct App {
     posix::Loop<>& loop;
@@ -51,7 +46,7 @@ private:
         int number;
         void on_state(auto& link, const Transition& t) {
             if (t.to.state != LinkState::connected) return;
-            static_cast<void>(link.send(bytes_of("hello, visit " + std::to_string(number))));
+            static_cast<void>(link.send(to_bytes("hello, visit " + std::to_string(number))));
             if (number < 4) link.stop();
         }
     };

@@ -25,8 +25,7 @@ struct App {
         }
         std::fflush(stdout);
         if (change.to.state != LinkState::connected) return;
-        const BytesView bytes = as_bytes(word);
-        static_cast<void>(link.send(Bytes{bytes.begin(), bytes.end()}));
+        static_cast<void>(link.send(to_bytes(word)));
     }
     void on_message(auto& link, const Bytes& message) {
         std::printf("answer: %s\n", std::string{as_text(message)}.c_str());

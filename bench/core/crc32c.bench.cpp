@@ -33,7 +33,7 @@ void sizes(benchmark::internal::Benchmark* each) {
 }
 
 void belay_checksum(benchmark::State& state) {
-    checksum(state, [](BytesView b, std::uint32_t crc) { return crc32c(b, crc); });
+    checksum(state, [](BytesView b, std::uint32_t crc) { return part::crc32c(b, crc); });
 }
 BENCHMARK(belay_checksum)->Name("core/crc32c/checksum/belay")->Apply(sizes);
 

@@ -53,7 +53,7 @@ static_assert(unmix(belay::detail::mix64(0x0123456789ABCDEFU)) == 0x0123456789AB
 bool follows(std::uint64_t previous, std::uint64_t next, belay::BytesView body) {
     constexpr std::uint64_t inverse = 0xF1DE83E19937733DU;
     static_assert(inverse * 0x9E3779B97F4A7C15U == 1);
-    const std::uint64_t folded = (std::uint64_t{belay::crc32c(body)} << 32U) | body.size();
+    const std::uint64_t folded = (std::uint64_t{belay::part::crc32c(body)} << 32U) | body.size();
     const std::uint64_t salt = (unmix(next) - (previous ^ folded)) * inverse - 1;
     return salt <= 0xFFFFFFFFU;
 }

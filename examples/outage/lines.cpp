@@ -26,7 +26,9 @@ Lines::Lines(const std::string& path) : text_{read_file(path)} {
     }
 }
 
-std::uint32_t Lines::checksum() const noexcept { return belay::crc32c(belay::as_bytes(text_)); }
+std::uint32_t Lines::checksum() const noexcept {
+    return belay::part::crc32c(belay::as_bytes(text_));
+}
 
 std::string default_input(const std::string& headers) {
     constexpr std::ptrdiff_t lines_wanted = 5000;

@@ -72,11 +72,7 @@ TEST_CASE("check::transport finds no fault in beast::WebSocket",
           "[adapter][beast_websocket][unit]") {
     if (!NodeServer::is_here()) return;
     NodeServer server;
-    const auto message = [](std::uint64_t i) {
-        const std::string text = nth_line(i);
-        const BytesView view = as_bytes(text);
-        return Bytes{view.begin(), view.end()};
-    };
+    const auto message = [](std::uint64_t i) { return to_bytes(nth_line(i)); };
     for (const bool text : {false, true}) {
         const beast::WebSocketOptions options{
             .target = "/echo",

@@ -139,7 +139,7 @@ TEST_CASE("lmdb::Storage writes the format that it documents", "[adapter][lmdb_s
         const auto* const bytes = static_cast<const std::byte*>(value.mv_data);
         REQUIRE(value.mv_size == 9);
         CHECK(load_le<std::uint32_t>(bytes) ==
-              crc32c(as_bytes(std::string_view{"\x01\0\0\0\0\0\0\0hello", 13})));
+              part::crc32c(as_bytes(std::string_view{"\x01\0\0\0\0\0\0\0hello", 13})));
         CHECK(as_text({bytes + 4, 5}) == "hello");
     });
 }

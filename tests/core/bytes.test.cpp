@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Goal: little-endian loads and stores are exact for every width, aligned or not, also at compile
-// time.
+// Goal: copies of bytes and texts are exact, and little-endian loads and stores are exact for every
+// width, aligned or not, also at compile time.
 #include <belay/core/bytes.hpp>
 
 #include <array>
+#include <string>
 
 #include "support/catch.hpp"
 
@@ -37,6 +38,17 @@ void round_trip(std::uint64_t value, std::size_t offset) {
 }
 
 }  // namespace
+
+TEST_CASE("to_bytes copies a text or the bytes of a view", "[core][bytes][unit]") {
+    const std::string text{"a\0b", 3};
+    const Bytes copy = to_bytes(text);
+    CHECK(copy == Bytes{std::byte{'a'}, std::byte{0}, std::byte{'b'}});
+    CHECK(as_text(copy) == text);
+    CHECK(to_bytes(BytesView{copy}.first(1)) == to_bytes("a"));
+    CHECK(to_bytes(copy) == copy);
+    CHECK(to_bytes("").empty());
+    CHECK(to_bytes(BytesView{}).empty());
+}
 
 TEST_CASE("load_le and store_le are inverse, and touch nothing else", "[core][bytes][property]") {
     CHECK(rc::check([](std::uint64_t value) {

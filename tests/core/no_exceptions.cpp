@@ -41,7 +41,7 @@ int main() {
     Random bits{Seed{7}};
     const Turn turn{clock.now(), bits};
     good = good && half(4).value() == 2 && !half(3) && uniform_upto(turn.bits, 9) <= 9;
-    good = good && crc32c(as_bytes("123456789")) == 0xE3069283U;
+    good = good && part::crc32c(as_bytes("123456789")) == 0xE3069283U;
     good = good && Failure::from(half(3).error()).cause == Cause::permanent;
     driver::Question<int> question;
     question.ask()(5);

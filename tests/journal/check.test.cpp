@@ -34,7 +34,7 @@ TEST_CASE("next_check depends on each of its arguments", "[journal][check][prope
         RC_ASSERT(check != belay::journal_format::next_check(before, as_bytes(body + "x"), salt));
         RC_ASSERT(check != belay::journal_format::next_check(before, as_bytes(body), salt + 1));
         RC_ASSERT(check ==
-                  belay::journal_format::next_check(before, crc32c(as_bytes(body)),
+                  belay::journal_format::next_check(before, part::crc32c(as_bytes(body)),
                                                     static_cast<std::uint32_t>(body.size()), salt));
     }));
 }

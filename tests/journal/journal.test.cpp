@@ -761,7 +761,7 @@ TEST_CASE("Journal rejects operations when it has no more numbers", "[journal][j
     header.acked = header.first - 1;
     header.run = header.salt = header.nonce = 1;
     const SegmentHeaderBytes bytes = encode(header);
-    disk.put("q/" + segment_name(1), Bytes(bytes.begin(), bytes.end()));
+    disk.put("q/" + segment_name(1), to_bytes(bytes));
     for (int run = 0; run < 3; ++run) {
         SimJournal j = open(disk);
         for (std::uint64_t i = 0; run == 0 && i < 3; ++i) {
@@ -789,7 +789,7 @@ TEST_CASE("Journal::open fails when there are no more runs", "[journal][journal]
     header.index = header.first = 1;
     header.run = 0xFFFFFFFE;
     const SegmentHeaderBytes bytes = encode(header);
-    disk.put("q/" + segment_name(1), Bytes(bytes.begin(), bytes.end()));
+    disk.put("q/" + segment_name(1), to_bytes(bytes));
     {
         SimJournal j = open(disk);
         CHECK(j.run() == 0xFFFFFFFF);
@@ -810,7 +810,7 @@ TEST_CASE("Journal::open rejects a segment that is larger than possible",
     for (const std::uint32_t bytes : {std::uint32_t{segment_bytes_max} + 1, 0xFFFFFFFFU}) {
         header.segment_bytes = bytes;
         const SegmentHeaderBytes encoded = encode(header);
-        disk.put("q/" + segment_name(1), Bytes(encoded.begin(), encoded.end()));
+        disk.put("q/" + segment_name(1), to_bytes(encoded));
         const auto journal = SimJournal::open(disk, "q", small_journal(1));
         REQUIRE_FALSE(journal);
         CHECK(journal.error().code == QueueErrc::corrupt);

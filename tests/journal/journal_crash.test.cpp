@@ -87,8 +87,8 @@ void require_good(bool good, const Cut& cut, const JournalModel& model,
 std::uint64_t state_of(std::uint64_t seed, const JournalModel& model, const sim::Disk& disk) {
     std::uint64_t sum = detail::mix64(seed ^ model.promised());
     for (const auto& [path, bytes] : disk.image()) {
-        sum = detail::mix64(sum ^ crc32c(as_bytes(path)));
-        sum = detail::mix64(sum ^ (std::uint64_t{crc32c(bytes)} << 32 | bytes.size()));
+        sum = detail::mix64(sum ^ part::crc32c(as_bytes(path)));
+        sum = detail::mix64(sum ^ (std::uint64_t{part::crc32c(bytes)} << 32 | bytes.size()));
     }
     return sum;
 }

@@ -330,7 +330,7 @@ TEST_CASE("Journal::open rejects files of a later version", "[journal][journal][
         format::RecordHeader h = format::decode_record_header(p);
         h.kind = static_cast<format::Kind>(7);
         format::encode(h, p);
-        const std::uint32_t crc = crc32c({p + format::record_header_bytes, h.length});
+        const std::uint32_t crc = part::crc32c({p + format::record_header_bytes, h.length});
         store_le<std::uint32_t>(p, format::record_crc(p, crc, header.nonce + header.run));
         disk.put(segment_file(1), bytes);
     }
@@ -572,8 +572,8 @@ TEST_CASE("Verify::tail: opening rejects a seal with impossible values",
         std::byte* const p = file_1.data() + at;
         encode(h, p);
         std::copy(payload.begin(), payload.end(), p + record_header_bytes);
-        store_le<std::uint32_t>(
-            p, record_crc(p, crc32c(payload), record_seed(nonce, seals[i].openings.back().run)));
+        store_le<std::uint32_t>(p, record_crc(p, part::crc32c(payload),
+                                              record_seed(nonce, seals[i].openings.back().run)));
         disk.restore(image);
         disk.put(segment_file(1), file_1);
         auto journal = SimJournal::open(disk, "q", small_journal(2));

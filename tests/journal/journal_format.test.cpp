@@ -95,7 +95,7 @@ TEST_CASE("decode_segment_header distinguishes foreign, future and damaged files
     const auto with = [](std::size_t at, std::uint8_t value, bool fix_crc) {
         auto bytes = format::encode(example_header());
         bytes[at] = static_cast<std::byte>(value);
-        if (fix_crc) store_le<std::uint32_t>(bytes.data() + 124, crc32c({bytes.data(), 124}));
+        if (fix_crc) store_le<std::uint32_t>(bytes.data() + 124, part::crc32c({bytes.data(), 124}));
         return format::decode_segment_header(bytes).error();
     };
     CHECK(with(0, 'B', true) == QueueErrc::foreign_file);

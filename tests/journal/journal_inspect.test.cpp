@@ -47,7 +47,7 @@ std::optional<Seen> look(sim::Disk& disk) {
         const Bytes expected = body_of(number, 0);
         seen.right = seen.right && number > previous &&
                      std::equal(body.begin(), body.end(), expected.begin(), expected.end());
-        seen.bodies[number] = Bytes{body.begin(), body.end()};
+        seen.bodies[number] = to_bytes(body);
         previous = number;
     });
     if (!found) return std::nullopt;
@@ -112,7 +112,7 @@ TEST_CASE("tool::inspect_journal reports why it cannot inspect",
     fill_segments(disk);
     Bytes newer = disk.contents(segment_file(2));
     store_le<std::uint32_t>(newer.data() + 8, journal_format::version + 1);
-    store_le<std::uint32_t>(newer.data() + 124, crc32c(BytesView{newer}.first(124)));
+    store_le<std::uint32_t>(newer.data() + 124, part::crc32c(BytesView{newer}.first(124)));
     disk.put(segment_file(2), newer);
     const auto later = tool::inspect_journal(disk, "q", [](std::uint64_t, BytesView) {});
     REQUIRE_FALSE(later);
@@ -273,7 +273,7 @@ TEST_CASE("tool::inspect_journal distinguishes a flipped version from a later on
     const auto header = journal_format::decode_segment_header(bytes);
     REQUIRE(header);
     h.crc = journal_format::record_crc(
-        record, crc32c({record + journal_format::record_header_bytes, h.length}),
+        record, part::crc32c({record + journal_format::record_header_bytes, h.length}),
         journal_format::record_seed(header->nonce, header->run));
     journal_format::encode(h, record);
     disk.put(segment_file(1), bytes);

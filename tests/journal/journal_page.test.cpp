@@ -82,7 +82,7 @@ void add_valid_record(sim::Disk& disk, std::size_t end, journal_format::Kind kin
     std::byte* const p = bytes.data() + end;
     encode(h, p);
     std::copy(payload.begin(), payload.end(), p + journal_format::record_header_bytes);
-    h.crc = journal_format::record_crc(p, crc32c(payload),
+    h.crc = journal_format::record_crc(p, part::crc32c(payload),
                                        journal_format::record_seed(header->nonce, run));
     encode(h, p);
     disk.put(segment_file(1), bytes);

@@ -23,9 +23,10 @@ TEST_CASE("PartCrcs::of is the CRC32C of the part", "[journal][part_crcs][proper
                 std::size_t length = bits() % (bytes.size() - from + 1);
                 if (i % 3 == 0) from = from / 512 * 512;
                 if (i % 5 == 0) length = length / 512 * 512;
-                REQUIRE(crcs.of({from, length}) == crc32c(BytesView{bytes}.subspan(from, length)));
+                REQUIRE(crcs.of({from, length}) ==
+                        part::crc32c(BytesView{bytes}.subspan(from, length)));
             }
-            REQUIRE(crcs.of({0, bytes.size()}) == crc32c(bytes));
+            REQUIRE(crcs.of({0, bytes.size()}) == part::crc32c(bytes));
             REQUIRE(crcs.of({bytes.size(), 0}) == 0);
         },
         200);

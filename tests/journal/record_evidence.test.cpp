@@ -26,7 +26,7 @@ void put_like_record(Bytes& body, std::size_t at, RecordHeader h, std::uint32_t 
     encode(h, body.data() + at);
     const BytesView payload =
         BytesView{body}.subspan(at + journal_format::record_header_bytes, h.length);
-    h.crc = journal_format::record_crc(body.data() + at, crc32c(payload), seed);
+    h.crc = journal_format::record_crc(body.data() + at, part::crc32c(payload), seed);
     encode(h, body.data() + at);
 }
 void zero_sector(sim::Disk& disk, std::size_t at) {

@@ -32,7 +32,7 @@ void add_record(Bytes& bytes, Kind kind, std::uint64_t number, BytesView payload
     h.number = number;
     h.kind = kind;
     encode(h, bytes.data() + at);
-    h.crc = journal_format::record_crc(bytes.data() + at, crc32c(payload), seed);
+    h.crc = journal_format::record_crc(bytes.data() + at, part::crc32c(payload), seed);
     encode(h, bytes.data() + at);
     std::copy(payload.begin(), payload.end(),
               bytes.data() + at + journal_format::record_header_bytes);

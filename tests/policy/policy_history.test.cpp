@@ -17,8 +17,7 @@ constexpr WallTime today{500'000h};
 
 Bytes save(const PolicyHistory& history, Instant now = present, WallTime wall = today) {
     std::array<std::byte, PolicyHistory::bytes_max> room;
-    const BytesView bytes = history.save(room, now, wall);
-    return {bytes.begin(), bytes.end()};
+    return to_bytes(history.save(room, now, wall));
 }
 
 PolicyHistory three_verdicts() {
@@ -115,7 +114,7 @@ TEST_CASE("PolicyHistory rejects invalid contents with a right checksum",
     const auto refuses = [](std::size_t offset, std::uint8_t value) {
         Bytes saved = save(three_verdicts());
         saved[offset] = static_cast<std::byte>(value);
-        store_le(saved.data(), crc32c(BytesView{saved}.subspan(4)));
+        store_le(saved.data(), part::crc32c(BytesView{saved}.subspan(4)));
         PolicyHistory restored;
         const bool taken = restored.restore(saved, present, today);
         return !taken && restored.events().empty();

@@ -26,9 +26,8 @@ struct EchoApp {
     Bytes answer{};
 
     void on_state(auto& link, const Transition& t) {
-        const BytesView question = as_bytes("hello");
         if (t.to.state != LinkState::connected) return;
-        static_cast<void>(link.send(Bytes{question.begin(), question.end()}));
+        static_cast<void>(link.send(to_bytes("hello")));
     }
     void on_message(auto&, Bytes message) { answer = std::move(message); }
 };

@@ -135,7 +135,7 @@ TEST_CASE("Encoded writes exactly the bytes of the codec", "[queue][encoded][uni
     CHECK(first.text == "seven");
     const auto body = queue.storage().storage().front();
     REQUIRE(body);
-    CHECK(Bytes(body->begin(), body->end()) == bytes_of(first));
+    CHECK(to_bytes(*body) == bytes_of(first));
     CHECK_FALSE(queue.flush());
     CHECK(queue.storage().storage().durable() == 2);
     CHECK(queue.pop() == first);
@@ -366,7 +366,7 @@ Deque<Bytes> held(const std::vector<std::string>& texts) {
     for (const std::string& text : texts) {
         ++number;
         const bool poison = text.starts_with('?');
-        const Bytes letter(as_bytes(text).begin(), as_bytes(text).end());
+        const Bytes letter = to_bytes(text);
         REQUIRE(deque.try_push(poison ? letter : bytes_of(Order{number, text})));
     }
     return deque;
@@ -510,11 +510,11 @@ TEST_CASE("Encoded over lanes does not confuse one dead letter with another",
         }
     };
     Priority lanes{std::array{Deque<Bytes>{9}, Deque<Bytes>{9}}, ByMark{}};
-    REQUIRE(lanes.try_push(Bytes(as_bytes("?a").begin(), as_bytes("?a").end())));
+    REQUIRE(lanes.try_push(to_bytes("?a")));
     const std::error_code no_space = std::make_error_code(std::errc::no_space_on_device);
     Encoded encoded{std::move(lanes), OrderCodec{}, Letters{.sync_error = no_space}};
     CHECK_FALSE(encoded.front());
-    REQUIRE(encoded.storage().try_push(Bytes(as_bytes("?b").begin(), as_bytes("?b").end())));
+    REQUIRE(encoded.storage().try_push(to_bytes("?b")));
     encoded.dead_letters().sync_error = {};
     CHECK_FALSE(encoded.front());
     Texts texts = encoded.dead_letters().texts;
@@ -589,9 +589,7 @@ TEST_CASE("Encoded loses no bytes in a crash between its dead letters and itself
                 for (std::uint32_t i = 1; i <= count; ++i) {
                     const std::string text = letter_text(i);
                     const Order value{i, std::string(300, 'x')};
-                    REQUIRE(journal.append(is_poison(i)
-                                               ? Bytes(as_bytes(text).begin(), as_bytes(text).end())
-                                               : bytes_of(value)));
+                    REQUIRE(journal.append(is_poison(i) ? to_bytes(text) : bytes_of(value)));
                 }
             }
             std::vector<std::uint32_t> executed;

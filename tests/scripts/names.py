@@ -27,8 +27,8 @@ SPECIAL = {
     "explain": "`explain::x_like<T>()` names every requirement of the concept XLike that T lacks",
     "journal_format": "the bytes of a journal: [journal format](journal-format.md)",
     "part": "for writers of parts: of jitters and growths: [backoff](backoff.md); of trips and sleepers: [core](core.md); "
-            "of framings, and transports that wrap transports: [link](link.md); of stores: "
-            "[offline first](offline-first.md); of what a server of rooms is made of: [room](room.md)",
+            "of framings, and transports that wrap transports: [link](link.md); of formats with a checksum: "
+            "[core](core.md#bytes); of stores: [offline first](offline-first.md); of what a server of rooms is made of: [room](room.md)",
     "timeline": "for proofs and models of what a policy, a supervisor or a room decides: "
                 "[link](link.md#proving-bounds)",
     "tool": "over the files of a journal or work queue, damaged or not: [journal](journal.md#a-damaged-one), "

@@ -83,7 +83,7 @@ TEST_CASE("FrameReader rejects frames that are too long, of an unknown type or o
         Bytes message;
         append_frame(message, {.type = FrameType::ack, .payload = as_bytes("0123456789abcdef")});
         message[at] = static_cast<std::byte>(value);
-        store_le<std::uint32_t>(message.data(), crc32c(BytesView{message}.subspan(4)));
+        store_le<std::uint32_t>(message.data(), part::crc32c(BytesView{message}.subspan(4)));
         FrameReader reader{message, limit};
         const bool bad = reader.next().error() == SessionErrc::protocol;
         return bad && reader.bad_type() == static_cast<std::uint8_t>(message[9]);

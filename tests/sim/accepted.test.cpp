@@ -45,8 +45,8 @@ struct AcceptedRig {
 TEST_CASE("Accepted keeps messages until it is opened", "[sim][accepted][unit]") {
     AcceptedRig rig;
     CHECK(rig.accepted->peer() == "client");
-    REQUIRE(rig.link.send(bytes("a")) == SendResult::sent);
-    REQUIRE(rig.link.send(bytes("b")) == SendResult::sent);
+    REQUIRE(rig.link.send(to_bytes("a")) == SendResult::sent);
+    REQUIRE(rig.link.send(to_bytes("b")) == SendResult::sent);
     rig.world.run_for(1s);
     Supervisor peer{std::move(*rig.accepted), Policy{MaxAttempts{1}}, {}, NoteTaker{&rig.there}};
     rig.server.attach(peer);
@@ -90,7 +90,7 @@ TEST_CASE("Accepted of a dead process is closed when it is opened", "[sim][accep
         CHECK(rig.there.seen.back() == "failed lost");
     }
     SECTION("the dialler's: its messages arrive first") {
-        REQUIRE(rig.link.send(bytes("a")) == SendResult::sent);
+        REQUIRE(rig.link.send(to_bytes("a")) == SendResult::sent);
         rig.world.run_for(10ms);
         rig.world.kill(rig.client);
         rig.world.run_for(1s);

@@ -52,7 +52,7 @@ TEST_CASE("Network carries messages within its latency", "[sim][network][unit]")
     Duration least = 1h, most = 0ns;
     for (int i = 0; i < 200; ++i) {
         const Duration begin = rig.now();
-        REQUIRE(rig.link().send(bytes(std::to_string(i))) == SendResult::sent);
+        REQUIRE(rig.link().send(to_bytes(std::to_string(i))) == SendResult::sent);
         rig.world.run_for(20ms);
         const Duration took = rig.there().when.back() - begin;
         least = std::min(least, took);
@@ -69,11 +69,11 @@ TEST_CASE("Network::partition holds messages, and notifies neither end", "[sim][
     NetworkRig rig;
     rig.connect();
     rig.world.run_for(1s);
-    REQUIRE(rig.link().send(bytes("before")) == SendResult::sent);
+    REQUIRE(rig.link().send(to_bytes("before")) == SendResult::sent);
     rig.world.run_for(1ms);
     rig.net.partition(rig.server, rig.client);
     CHECK(rig.net.partitioned(rig.client, rig.server));
-    REQUIRE(rig.link().send(bytes("during")) == SendResult::sent);
+    REQUIRE(rig.link().send(to_bytes("during")) == SendResult::sent);
     rig.world.run_for(20s);
     CHECK(rig.there().messages().empty());
     CHECK(rig.connected());
@@ -116,7 +116,7 @@ TEST_CASE("Network::partition loses held messages when their sender closes",
     rig.connect();
     rig.world.run_for(1s);
     rig.net.partition(rig.client, rig.server);
-    REQUIRE(rig.link().send(bytes("held")) == SendResult::sent);
+    REQUIRE(rig.link().send(to_bytes("held")) == SendResult::sent);
     rig.world.run_for(30s);
     CHECK(rig.notes.count("cooldown timed_out") == 1);
     rig.net.heal(rig.client, rig.server);
@@ -179,7 +179,7 @@ TEST_CASE("Network::half_open closes one end at once, and the other when it send
     CHECK(rig.net.sockets(rig.client) == 1);
     SECTION("by sending") {
         const Duration sent = rig.now();
-        REQUIRE(rig.link().send(bytes("lost")) == SendResult::sent);
+        REQUIRE(rig.link().send(to_bytes("lost")) == SendResult::sent);
         rig.world.run_for(5ms);
         CHECK(rig.notes.last("cooldown lost") == sent + 4ms);
         CHECK(rig.there().messages().empty());
@@ -216,7 +216,7 @@ TEST_CASE("Network::cut_one_in cuts that often", "[sim][network][property]") {
     rig.net.cut_one_in(10);
     int sent = 0;
     for (int i = 0; i < 20'000; ++i) {
-        if (rig.connected() && rig.link().send(bytes("x")) == SendResult::sent) ++sent;
+        if (rig.connected() && rig.link().send(to_bytes("x")) == SendResult::sent) ++sent;
         rig.world.run_for(10ms);
     }
     // Heartbeats and messages behind a cut do not count; connections last ten messages on average.
@@ -227,7 +227,7 @@ TEST_CASE("Network::cut_one_in cuts that often", "[sim][network][property]") {
     rig.world.run_for(10s);
     const std::size_t before = rig.book.size();
     for (int i = 0; i < 1000; ++i) {
-        REQUIRE(rig.link().send(bytes("x")) == SendResult::sent);
+        REQUIRE(rig.link().send(to_bytes("x")) == SendResult::sent);
         rig.world.run_for(10ms);
     }
     CHECK(rig.book.size() == before);
@@ -256,7 +256,7 @@ TEST_CASE("World::kill in a partition leaves the peers half-open", "[sim][networ
     rig.net.partition(rig.client, rig.server);
     SECTION("killed after the partition began") { rig.world.kill(rig.server); }
     SECTION("killed after, with something held on the way") {
-        REQUIRE(rig.link().send(bytes("held")) == SendResult::sent);
+        REQUIRE(rig.link().send(to_bytes("held")) == SendResult::sent);
         rig.world.kill(rig.server);
         rig.world.run_for(1s);
         rig.net.heal(rig.client, rig.server);
@@ -277,7 +277,7 @@ TEST_CASE("World::kill in a partition leaves the peers half-open", "[sim][networ
     rig.world.run_for(1min);
     CHECK(rig.connected());
     // Until it sends.
-    REQUIRE(rig.link().send(bytes("anyone?")) == SendResult::sent);
+    REQUIRE(rig.link().send(to_bytes("anyone?")) == SendResult::sent);
     rig.world.run_for(5ms);
     CHECK(rig.notes.seen.back() == "cooldown lost");
 }
@@ -287,7 +287,7 @@ TEST_CASE("A reset sent for a dead process survives a partition", "[sim][network
     rig.connect();
     rig.world.run_for(1s);
     rig.net.half_open(rig.server, rig.client);
-    REQUIRE(rig.link().send(bytes("anyone?")) == SendResult::sent);
+    REQUIRE(rig.link().send(to_bytes("anyone?")) == SendResult::sent);
     rig.world.run_for(3ms);
     // The answer is on the way, and lost; but what was not acknowledged is sent again.
     rig.net.partition(rig.client, rig.server);
@@ -305,8 +305,8 @@ TEST_CASE("World::pause freezes the process, not the kernel", "[sim][network][un
         rig.world.run_for(5ms);
         CHECK(rig.connected());
         CHECK(rig.book.empty());
-        REQUIRE(rig.link().send(bytes("a")) == SendResult::sent);
-        REQUIRE(rig.link().send(bytes("b")) == SendResult::sent);
+        REQUIRE(rig.link().send(to_bytes("a")) == SendResult::sent);
+        REQUIRE(rig.link().send(to_bytes("b")) == SendResult::sent);
         rig.world.run_for(26s);
         // Only the heartbeat notices.
         CHECK(rig.notes.count("cooldown timed_out") == 1);
@@ -333,7 +333,7 @@ TEST_CASE("World::resume lets a process read before its timers run", "[sim][netw
     rig.world.run_for(1s);
     rig.world.pause(rig.server);
     rig.world.run_for(20s);
-    REQUIRE(rig.link().send(bytes("alive")) == SendResult::sent);
+    REQUIRE(rig.link().send(to_bytes("alive")) == SendResult::sent);
     rig.world.run_for(20s);
     CHECK(rig.there().messages().empty());
     // Its heartbeat has been overdue for 15 s, but the client has spoken.
@@ -350,8 +350,8 @@ TEST_CASE("A frozen client keeps arriving messages", "[sim][network][unit]") {
     rig.world.run_for(1s);
     auto& peer = rig.server.process<Server>()->peers.back()->link;
     rig.world.pause(rig.client);
-    REQUIRE(peer.send(bytes("a")) == SendResult::sent);
-    REQUIRE(peer.send(bytes("b")) == SendResult::sent);
+    REQUIRE(peer.send(to_bytes("a")) == SendResult::sent);
+    REQUIRE(peer.send(to_bytes("b")) == SendResult::sent);
     rig.world.run_for(5s);
     CHECK(rig.notes.messages().empty());
     const Duration thawed = rig.now();

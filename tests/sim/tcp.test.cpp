@@ -57,8 +57,8 @@ TEST_CASE("Tcp carries messages both ways, whole and in order", "[sim][tcp][unit
     ConnectionRig rig;
     rig.connect();
     for (int i = 1; i <= 100; ++i) {
-        REQUIRE(rig.link().send(bytes(std::to_string(i))) == SendResult::sent);
-        REQUIRE(rig.peer().send(bytes(std::to_string(-i))) == SendResult::sent);
+        REQUIRE(rig.link().send(to_bytes(std::to_string(i))) == SendResult::sent);
+        REQUIRE(rig.peer().send(to_bytes(std::to_string(-i))) == SendResult::sent);
     }
     REQUIRE(rig.link().send(Bytes{}) == SendResult::sent);
     rig.world.run_for(1s);
@@ -93,18 +93,18 @@ struct CheckedRig {
 TEST_CASE("check::transport finds no fault in the simulated Tcp", "[sim][tcp][unit]") {
     const auto broken =
         check::transport([] { return std::make_unique<CheckedRig>(); },
-                         [](std::uint64_t i) { return bytes(std::to_string(i) + " message"); });
+                         [](std::uint64_t i) { return to_bytes(std::to_string(i) + " message"); });
     INFO((broken ? to_string(*broken) : ""));
     CHECK_FALSE(broken.has_value());
 }
 
 TEST_CASE("Tcp is down until it is connected, and after its end", "[sim][tcp][unit]") {
     ConnectionRig rig;
-    CHECK(rig.link().send(bytes("early")) == SendResult::down);
+    CHECK(rig.link().send(to_bytes("early")) == SendResult::down);
     rig.connect();
     rig.world.kill(rig.server);
     rig.world.run_for(10ms);
-    CHECK(rig.link().send(bytes("late")) == SendResult::down);
+    CHECK(rig.link().send(to_bytes("late")) == SendResult::down);
 }
 
 TEST_CASE("Tcp loses the messages of the moment in which its process is killed, like a real one",
@@ -114,7 +114,7 @@ TEST_CASE("Tcp loses the messages of the moment in which its process is killed, 
         for (const bool at_once : {true, false}) {
             ConnectionRig rig{{}, Seed{seed}};
             rig.connect();
-            REQUIRE(rig.link().send(bytes("last words")) == SendResult::sent);
+            REQUIRE(rig.link().send(to_bytes("last words")) == SendResult::sent);
             if (!at_once) rig.world.run_for(500us);  // the round is over, the message on its way
             rig.world.kill(rig.client);
             rig.world.run_for(1s);
@@ -225,13 +225,13 @@ TEST_CASE("Tcp resumes reading after its machine was full", "[sim][tcp][unit]") 
     rig.connect();
     rig.world.network().latency(1ms, 1ms);
     for (int i = 1; i <= 500; ++i) {
-        REQUIRE(rig.link().send(bytes(std::to_string(i))) == SendResult::sent);
+        REQUIRE(rig.link().send(to_bytes(std::to_string(i))) == SendResult::sent);
     }
     rig.world.run_for(1s);
     CHECK(rig.there().messages() == numbers(1, 500));
     SECTION("its end waits for earlier messages") {
         for (int i = 501; i <= 900; ++i) {
-            REQUIRE(rig.link().send(bytes(std::to_string(i))) == SendResult::sent);
+            REQUIRE(rig.link().send(to_bytes(std::to_string(i))) == SendResult::sent);
         }
         rig.link().stop();
         rig.world.run_for(1s);
@@ -245,10 +245,10 @@ TEST_CASE("Tcp's graceful close follows the sent messages, and ends both sides",
     ConnectionRig rig;
     rig.connect();
     for (int i = 1; i <= 50; ++i) {
-        REQUIRE(rig.link().send(bytes(std::to_string(i))) == SendResult::sent);
+        REQUIRE(rig.link().send(to_bytes(std::to_string(i))) == SendResult::sent);
     }
     rig.link().stop();
-    CHECK(rig.link().send(bytes("more")) == SendResult::down);
+    CHECK(rig.link().send(to_bytes("more")) == SendResult::down);
     SECTION("the peer answers it") {
         rig.world.run_for(20ms);
         CHECK(rig.there().messages() == numbers(1, 50));
@@ -287,7 +287,7 @@ TEST_CASE("Tcp that is destroyed or killed delivers a prefix of the messages in 
             ConnectionRig rig{{}, seed};
             rig.connect();
             for (int i = 1; i <= 20; ++i) {
-                REQUIRE(rig.link().send(bytes(std::to_string(i))) == SendResult::sent);
+                REQUIRE(rig.link().send(to_bytes(std::to_string(i))) == SendResult::sent);
             }
             rig.world.run_for(100us);  // the round is over: they are on their way
             const std::size_t old = rig.book.size();
@@ -327,7 +327,7 @@ TEST_CASE("Tcp of a dead connection may deliver while the next one is open",
                 if (open) ++overlaps;
             };
             for (int i = 1; i <= 20; ++i) {
-                REQUIRE(rig.link().send(bytes(std::to_string(i))) == SendResult::sent);
+                REQUIRE(rig.link().send(to_bytes(std::to_string(i))) == SendResult::sent);
             }
             rig.world.restart(rig.client);
             static_cast<void>(rig.world.run_until([&] { return rig.book.size() > old + 1; }, 1s));
@@ -378,13 +378,13 @@ struct Storm {
     }
     void talk(sim::Host& h, Client& c) {
         const std::string text = std::to_string(epoch) + " " + std::to_string(next);
-        if (c.link.send(bytes(text)) == SendResult::sent) ++next;
+        if (c.link.send(to_bytes(text)) == SendResult::sent) ++next;
         h.after(draw(60ms), [this, &h, &c] { talk(h, c); });
     }
     void talk_back(sim::Host& h, Server& s) {
         for (auto& p : s.peers) {
             const std::string text = std::to_string(p->notes.sent);
-            if (p->link.send(bytes(text)) == SendResult::sent) ++p->notes.sent;
+            if (p->link.send(to_bytes(text)) == SendResult::sent) ++p->notes.sent;
         }
         h.after(draw(60ms), [this, &h, &s] { talk_back(h, s); });
     }

@@ -61,7 +61,7 @@ struct Trouble {
           })} {}
 
     void talk(sim::Host& h, auto& link) {
-        static_cast<void>(link.send(bytes(std::to_string(said++))));
+        static_cast<void>(link.send(to_bytes(std::to_string(said++))));
         h.after(250ms, [this, &h, &link] { talk(h, link); });
     }
     /// Plans `count` faults, each taken back after a while, within `span`.

@@ -33,6 +33,12 @@ using BytesView = std::span<const std::byte>;
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+/// Returns a copy of bytes that another object owns.   Throws: std::bad_alloc.
+[[nodiscard]] inline Bytes to_bytes(BytesView bytes) { return {bytes.begin(), bytes.end()}; }
+
+/// Returns a copy of the bytes of a text.   Throws: std::bad_alloc.
+[[nodiscard]] inline Bytes to_bytes(std::string_view text) { return to_bytes(as_bytes(text)); }
+
 /// Reads an unsigned integer in little-endian order, independent of the machine's own order.
 ///
 /// Pre: `from` points to at least sizeof(T) bytes.   Errors: none.

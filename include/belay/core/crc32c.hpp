@@ -187,7 +187,7 @@ inline constexpr bool arm_has_crc32 = true;
 
 }}}  // namespace belay::detail
 
-namespace belay { inline namespace BELAY_ABI {
+namespace belay { inline namespace BELAY_ABI { namespace part {
 
 /// Returns the CRC32C (Castagnoli) of `bytes`, continuing from the checksum `seed` of the data
 /// before.
@@ -217,7 +217,7 @@ namespace belay { inline namespace BELAY_ABI {
     return ~detail::crc32c_portable(~seed, bytes.data(), bytes.size());
 }
 
-}}  // namespace belay
+}}}  // namespace belay::part
 
 #undef BELAY_DETAIL_CRC_X86
 #undef BELAY_DETAIL_CRC_ARM

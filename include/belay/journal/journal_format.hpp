@@ -126,7 +126,7 @@ using SegmentHeaderBytes = std::array<std::byte, segment_header_bytes>;
     store_le<std::uint32_t>(p + 104, h.previous_seal);
     store_le<std::uint32_t>(p + 108, h.made_bytes);
     // 112..123 are zero, and free.
-    store_le<std::uint32_t>(p + 124, crc32c({p, 124}));
+    store_le<std::uint32_t>(p + 124, part::crc32c({p, 124}));
     return bytes;
 }
 
@@ -142,7 +142,7 @@ using SegmentHeaderBytes = std::array<std::byte, segment_header_bytes>;
     }
     // A later version may have another header, with its checksum elsewhere.
     if (load_le<std::uint32_t>(p + 8) > version) return make_error_code(QueueErrc::future_version);
-    if (load_le<std::uint32_t>(p + 124) != crc32c({p, 124}) ||
+    if (load_le<std::uint32_t>(p + 124) != part::crc32c({p, 124}) ||
         load_le<std::uint32_t>(p + 8) != version ||
         load_le<std::uint32_t>(p + 12) != segment_header_bytes) {
         return make_error_code(QueueErrc::corrupt);
@@ -209,7 +209,7 @@ inline void encode(const RecordHeader& h, std::byte* p) noexcept {
     std::array<std::byte, 24> bytes;
     for (std::size_t i = 0; i < 20; ++i) bytes[i] = header[4 + i];
     store_le<std::uint32_t>(bytes.data() + 20, payload_crc);
-    return crc32c(bytes, seed);
+    return part::crc32c(bytes, seed);
 }
 
 /// Returns the only seed under which a record has the checksum `crc`, given its checksum under seed

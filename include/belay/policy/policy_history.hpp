@@ -68,7 +68,7 @@ public:
         store_le(p + 16, static_cast<std::uint64_t>(elapsed(now, until_).count()));
         for (std::size_t i = 0; i < size_; ++i) encode(events_[i], now, p + header + i * record);
         const std::size_t bytes = header + size_ * record;
-        store_le(p, crc32c({p + 4, bytes - 4}));
+        store_le(p, part::crc32c({p + 4, bytes - 4}));
         return {p, bytes};
     }
 
@@ -246,7 +246,7 @@ private:
         if (saved.size() < header || saved[4] != std::byte{version}) return false;
         const auto count = static_cast<std::size_t>(saved[5]);
         return count <= events_max && saved.size() == header + count * record &&
-               load_le<std::uint32_t>(saved.data()) == crc32c(saved.subspan(4));
+               load_le<std::uint32_t>(saved.data()) == part::crc32c(saved.subspan(4));
     }
 
     /// Returns a stored length of time; one that is out of range becomes the longest.

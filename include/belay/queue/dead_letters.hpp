@@ -33,9 +33,9 @@ template <TakesDead DeadLetters>
     if constexpr (std::same_as<DeadLetters, KeepDead>) {
         return false;
     } else if constexpr (TakesLetters<DeadLetters, bool>) {
-        return letters.try_push(Bytes(body.begin(), body.end()));
+        return letters.try_push(to_bytes(body));
     } else {
-        return !letters.try_push(Bytes(body.begin(), body.end()));
+        return !letters.try_push(to_bytes(body));
     }
 }
 

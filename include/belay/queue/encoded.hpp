@@ -194,7 +194,7 @@ private:
             return make_error_code(QueueErrc::bad_encoding);
         } else {
             // A letter that was taken, but is not durable or not removed here, is not pushed again.
-            Bytes letter(body.begin(), body.end());
+            Bytes letter = to_bytes(body);
             if (letter_ != letter) {
                 if (!detail::push_letter(dead_letters_, letter)) {
                     return make_error_code(QueueErrc::bad_encoding);

@@ -80,7 +80,7 @@ struct YjsProtocol {
         auto pieces = yjs::split_update(update, detail::larger(bytes_max, yjs::split_bytes_min),
                                         yjs::Limits::none());
         if (pieces) return std::move(*pieces);
-        return {Bytes{update.begin(), update.end()}};
+        return {to_bytes(update)};
     }
 
     /// Returns whether two state vectors, neither of them empty, have no client id in common.

@@ -68,7 +68,7 @@ inline void append_frame(Bytes& message, const Frame& frame) {
     store_le<std::uint32_t>(p + 12, frame.aux);
     store_le<std::uint64_t>(p + 16, frame.number);
     const BytesView covered{p + 4, frame_header_bytes - 4 + frame.payload.size()};
-    store_le<std::uint32_t>(p, crc32c(covered));
+    store_le<std::uint32_t>(p, part::crc32c(covered));
 }
 
 /// Splits a message into its frames.
@@ -97,7 +97,7 @@ public:
             return damaged(type);
         }
         const BytesView covered = rest_.subspan(4, frame_header_bytes - 4 + length);
-        if (load_le<std::uint32_t>(p) != crc32c(covered)) return damaged(type);
+        if (load_le<std::uint32_t>(p) != part::crc32c(covered)) return damaged(type);
         Frame frame;
         frame.type = static_cast<FrameType>(type);
         frame.flags = load_le<std::uint8_t>(p + 10);

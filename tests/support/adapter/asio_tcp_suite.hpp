@@ -274,8 +274,7 @@ struct AsioTcpSuite {
                 };
                 while (rig.app.state != LinkState::connected && rig.app.ends == 0) step();
                 for (const std::string& line : sent) {
-                    const BytesView view = as_bytes(line);
-                    static_cast<void>(rig.link.send({view.begin(), view.end()}));
+                    static_cast<void>(rig.link.send(to_bytes(line)));
                 }
                 while (rig.app.ends == 0 && rig.app.messages.size() < sent.size()) step();
                 const std::size_t whole = bytes < 4 ? 0 : bytes < 5 ? 1 : bytes < 16 ? 2 : 3;

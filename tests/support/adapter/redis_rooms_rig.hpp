@@ -50,8 +50,7 @@ template <class V, class Ask>
 }
 [[nodiscard]] inline PersistenceError save(redis::Rooms& rooms, std::string_view snapshot,
                                            std::uint64_t covers) {
-    const BytesView bytes = as_bytes(snapshot);
-    const std::vector<Bytes> parts{{bytes.begin(), bytes.end()}};
+    const std::vector<Bytes> parts{to_bytes(snapshot)};
     return awaited<PersistenceError>(
         [&](auto done) { rooms.save("board", parts, covers, std::move(done)); });
 }

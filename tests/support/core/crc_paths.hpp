@@ -20,7 +20,7 @@ inline std::vector<CrcPath> crc_paths() {
     using belay::BytesView;
     namespace detail = belay::detail;
     std::vector<CrcPath> paths{
-        {"crc32c", [](BytesView b, std::uint32_t seed) { return belay::crc32c(b, seed); }},
+        {"crc32c", [](BytesView b, std::uint32_t seed) { return belay::part::crc32c(b, seed); }},
         {"portable", [](BytesView b, std::uint32_t seed) {
              return ~detail::crc32c_portable(~seed, b.data(), b.size());
          }}};

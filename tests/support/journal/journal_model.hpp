@@ -153,9 +153,9 @@ public:
     SimJournal& journal() { return *journal_; }
     /// A number that stands for what a loss of power must leave.
     [[nodiscard]] std::uint64_t promised() const {
-        std::uint64_t sum = belay::crc32c(notes_[flushed_.notes]);
+        std::uint64_t sum = belay::part::crc32c(notes_[flushed_.notes]);
         for (const std::uint64_t n :
-             {flushed_.last, flushed_.acked, std::uint64_t{belay::crc32c(pin_)}}) {
+             {flushed_.last, flushed_.acked, std::uint64_t{belay::part::crc32c(pin_)}}) {
             sum = belay::detail::mix64(sum ^ n);
         }
         return sum;

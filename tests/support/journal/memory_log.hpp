@@ -61,7 +61,7 @@ public:
             return make_error_code(belay::QueueErrc::too_large);
         }
         if (const std::error_code error = call()) return error;
-        m_->entries[++m_->last] = belay::Bytes(body.begin(), body.end());
+        m_->entries[++m_->last] = belay::to_bytes(body);
         return m_->last;
     }
     [[nodiscard]] std::error_code commit() noexcept {

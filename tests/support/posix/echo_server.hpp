@@ -19,11 +19,7 @@ namespace belay_test {
 inline std::string nth_text(std::uint64_t i) {
     return std::to_string(i) + std::string(100 + i % 7, static_cast<char>('a' + i % 26));
 }
-inline belay::Bytes nth_bytes(std::uint64_t i) {
-    const std::string text = nth_text(i);
-    const belay::BytesView view = belay::as_bytes(text);
-    return {view.begin(), view.end()};
-}
+inline belay::Bytes nth_bytes(std::uint64_t i) { return belay::to_bytes(nth_text(i)); }
 
 /// Sends every message back; what finds no room is kept, and waits.
 struct Echo {

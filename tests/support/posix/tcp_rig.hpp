@@ -45,10 +45,6 @@ struct TcpApp {
     }
 };
 
-inline belay::Bytes to_bytes(std::string_view text) {
-    const belay::BytesView view = belay::as_bytes(text);
-    return {view.begin(), view.end()};
-}
 /// A frame as it stands in docs/posix.md, written down once more.
 inline std::string frame(std::string_view payload, char kind = 0) {
     std::string f(5, '\0');

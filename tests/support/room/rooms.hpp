@@ -62,10 +62,7 @@ template <class P>
 [[nodiscard]] inline std::vector<belay::Bytes> parts(
     std::initializer_list<std::string_view> texts) {
     std::vector<belay::Bytes> parts;
-    for (const std::string_view text : texts) {
-        const belay::BytesView bytes = belay::as_bytes(text);
-        parts.emplace_back(bytes.begin(), bytes.end());
-    }
+    for (const std::string_view text : texts) parts.push_back(belay::to_bytes(text));
     return parts;
 }
 

@@ -136,7 +136,8 @@ inline belay::Bytes operator+(belay::Bytes a, const belay::Bytes& b) {
 /// A frame with some byte of its header changed, and a checksum that fits.
 inline belay::Bytes patched(belay::Bytes frame, std::size_t at, unsigned value) {
     frame[at] = static_cast<std::byte>(value);
-    belay::store_le<std::uint32_t>(frame.data(), belay::crc32c(belay::BytesView{frame}.subspan(4)));
+    belay::store_le<std::uint32_t>(frame.data(),
+                                   belay::part::crc32c(belay::BytesView{frame}.subspan(4)));
     return frame;
 }
 

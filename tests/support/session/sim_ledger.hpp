@@ -92,7 +92,7 @@ private:
         const belay::BytesView t = belay::as_bytes(text);
         std::copy(t.begin(), t.end(), q + 65);
         belay::store_le<std::uint32_t>(q + 4, static_cast<std::uint32_t>(b.size() - 8));
-        belay::store_le<std::uint32_t>(q, belay::crc32c(belay::BytesView{b}.subspan(4)));
+        belay::store_le<std::uint32_t>(q, belay::part::crc32c(belay::BytesView{b}.subspan(4)));
         return b;
     }
     void append(const belay::Bytes& b) { pending_.insert(pending_.end(), b.begin(), b.end()); }
@@ -129,7 +129,7 @@ private:
             const auto n = belay::load_le<std::uint32_t>(rest.data() + 4);
             if (n < 57 || n > rest.size() - 8) break;
             const auto check = belay::load_le<std::uint32_t>(rest.data());
-            if (check != belay::crc32c(rest.subspan(4, 4 + n))) break;
+            if (check != belay::part::crc32c(rest.subspan(4, 4 + n))) break;
             take(rest.subspan(8, n));
             rest = rest.subspan(8 + n);
             size_ += 8 + n;

@@ -19,11 +19,6 @@
 
 namespace belay_test {
 
-inline belay::Bytes bytes(std::string_view text) {
-    const belay::BytesView view = belay::as_bytes(text);
-    return {view.begin(), view.end()};
-}
-
 /// What one side of one connection saw, in order; times beside it.
 struct Notes {
     std::vector<std::string> seen;

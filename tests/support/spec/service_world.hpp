@@ -38,9 +38,8 @@ using ServicePolicy = decltype(belay::policies::reconnection());
 struct SaysHello {
     belay::Verdict begin(const auto& say) {
         const belay::BytesView hello = belay::as_bytes("hello");
-        return say(belay::Bytes(hello.begin(), hello.end())) == belay::SendResult::sent
-                   ? belay::Verdict::pending()
-                   : belay::Verdict::refused();
+        return say(belay::to_bytes(hello)) == belay::SendResult::sent ? belay::Verdict::pending()
+                                                                      : belay::Verdict::refused();
     }
     belay::Verdict judge(const belay::Bytes& answer, const auto&) {
         return belay::as_text(answer) == "hello" ? belay::Verdict::passed()

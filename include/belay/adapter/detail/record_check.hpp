@@ -15,7 +15,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 [[nodiscard]] inline std::uint32_t record_check(std::uint64_t number, BytesView body) noexcept {
     std::byte bytes[8];
     store_le(bytes, number);
-    return crc32c(body, crc32c(bytes));
+    return part::crc32c(body, part::crc32c(bytes));
 }
 
 }}}  // namespace belay::detail

@@ -173,7 +173,9 @@ private:
         store_le(head + 8, stamp.counter);
         std::copy(stamp.origin.begin(), stamp.origin.end(), head + 12);
         head[28] = std::byte{live};
-        return crc32c(value, crc32c(as_bytes(key.id), crc32c(as_bytes(key.session), crc32c(head))));
+        return part::crc32c(value,
+                            part::crc32c(as_bytes(key.id),
+                                         part::crc32c(as_bytes(key.session), part::crc32c(head))));
     }
     /// Reads the row of an element: crc, wall, counter, origin, value.
     [[nodiscard]] static Result<part::ElementState> read_row(const SqliteRun& run,

@@ -198,7 +198,7 @@ private:
                                             BytesView body) noexcept {
         std::byte head[8];
         store_le(head, static_cast<std::uint64_t>(place));
-        return std::int64_t{crc32c(body, crc32c(as_bytes(id), crc32c(head)))};
+        return std::int64_t{part::crc32c(body, part::crc32c(as_bytes(id), part::crc32c(head)))};
     }
     [[nodiscard]] static std::int64_t check(std::string_view id, const Head& head) noexcept {
         std::byte numbers[32];
@@ -206,7 +206,8 @@ private:
         store_le(numbers + 8, static_cast<std::uint64_t>(head.last));
         store_le(numbers + 16, static_cast<std::uint64_t>(head.parts));
         store_le(numbers + 24, static_cast<std::uint64_t>(head.updates));
-        return std::int64_t{crc32c(BytesView{head.epoch}, crc32c(as_bytes(id), crc32c(numbers)))};
+        return std::int64_t{
+            part::crc32c(BytesView{head.epoch}, part::crc32c(as_bytes(id), part::crc32c(numbers)))};
     }
     [[nodiscard]] std::error_code create() noexcept {
         return db_.execute(

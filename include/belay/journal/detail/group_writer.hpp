@@ -286,7 +286,7 @@ public:
                                             std::uint64_t number, BytesView payload,
                                             std::uint32_t seed) {
         RecordBuffer record{journal_format::record_bytes(payload.size())};
-        record.put(header(kind, number), payload, crc32c(payload), seed);
+        record.put(header(kind, number), payload, part::crc32c(payload), seed);
         std::error_code error = file_.sync();
         if (!error) error = file_.write(offset, record.bytes());
         if (!error) error = file_.sync();

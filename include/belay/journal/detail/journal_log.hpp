@@ -27,7 +27,7 @@ public:
 
     [[nodiscard]] Result<std::uint64_t> append(BytesView body) {
         if (body.size() > options_.record_bytes_max) return make_error_code(QueueErrc::too_large);
-        const std::uint32_t crc = crc32c(body);
+        const std::uint32_t crc = part::crc32c(body);
         const Guard guard{writer_};
         if (last() >= journal_format::number_max) return make_error_code(QueueErrc::queue_full);
         std::error_code error = make_space(body.size(), Kind::operation);
@@ -64,7 +64,7 @@ public:
         }
         const Guard guard{writer_};
         std::error_code error = make_space(note.size(), Kind::note);
-        if (!error) error = writer_.add(Kind::note, 0, note, crc32c(note), seed());
+        if (!error) error = writer_.add(Kind::note, 0, note, part::crc32c(note), seed());
         if (error) return error;
         // The new note may be a part of the current one.
         if (note_.size() < note.size()) note_.resize(note.size());
@@ -81,7 +81,7 @@ public:
         const Guard guard{writer_};
         if (store != pin_) {
             if (const std::error_code error = make_space(store.size(), Kind::pin)) return error;
-            writer_.put(Kind::pin, 0, store, crc32c(store), seed());
+            writer_.put(Kind::pin, 0, store, part::crc32c(store), seed());
             pin_ = store;
         }
         return writer_.write_all(true);
@@ -124,7 +124,7 @@ public:
         if (!error && place != 0) {
             error = writer_.overwrite(place, Kind::opening, run.number, payload, seed());
         } else if (!error && fits) {
-            writer_.put(Kind::opening, run.number, payload, crc32c(payload), seed());
+            writer_.put(Kind::opening, run.number, payload, part::crc32c(payload), seed());
             error = writer_.flush(true);
         } else if (!error) {
             // The seal belongs to the last run; the header of the new segment begins the new run.
@@ -272,7 +272,7 @@ private:
     /// Writes and flushes the rest of the segment, and its seal.   Pre: exclusive.
     std::error_code put_seal(BytesView seal, std::uint32_t seed, bool& fatal) {
         RecordBuffer record{journal_format::record_bytes(seal.size())};
-        record.put(writer_.header(Kind::seal, last()), seal, crc32c(seal), seed);
+        record.put(writer_.header(Kind::seal, last()), seal, part::crc32c(seal), seed);
         return writer_.finish_file(record.bytes(), fatal);
     }
 

@@ -167,7 +167,7 @@ private:
                     if (bytes->size() - record_header_bytes < h.length) return corrupt();
                 }
                 body = bytes->subspan(record_header_bytes, h.length);
-                const std::uint32_t crc = crc32c(body);
+                const std::uint32_t crc = part::crc32c(body);
                 const Opening& run = run_of(h.number);
                 if (h.durable > at.offset ||
                     record_crc(bytes->data(), crc, record_seed(at.nonce, run.run)) != h.crc) {

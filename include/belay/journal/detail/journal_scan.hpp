@@ -173,7 +173,7 @@ private:
             if (bytes->size() < length) return record;
         }
         record.bytes = bytes->first(length);
-        record.payload_crc = crc32c(record.payload());
+        record.payload_crc = part::crc32c(record.payload());
         return record;
     }
 

@@ -57,7 +57,7 @@ public:
         BELAY_PRECONDITION(from <= bytes_.size() && length <= bytes_.size() - from,
                            "PartCrcs::of: must be a part of the bytes");
         if (length <= direct_bytes) {
-            return crc32c(bytes_.peek(from, static_cast<std::size_t>(length)));
+            return part::crc32c(bytes_.peek(from, static_cast<std::size_t>(length)));
         }
         return up_to(from + length) ^ moved(up_to(from), length);
     }
@@ -72,14 +72,15 @@ private:
         if (up_to_.empty()) up_to_.push_back(0);
         steps = larger(steps, smaller<std::uint64_t>(bytes_.size() / step, 2 * up_to_.size()));
         while (up_to_.size() <= steps) {
-            up_to_.push_back(crc32c(bytes_.view((up_to_.size() - 1) * step, step), up_to_.back()));
+            up_to_.push_back(
+                part::crc32c(bytes_.view((up_to_.size() - 1) * step, step), up_to_.back()));
         }
     }
     [[nodiscard]] std::uint32_t up_to(std::uint64_t end) {
         const std::uint64_t steps = end / step;
         if (up_to_.size() <= steps) know(steps);
         const std::uint32_t crc = up_to_[static_cast<std::size_t>(steps)];
-        return crc32c(bytes_.peek(steps * step, static_cast<std::size_t>(end % step)), crc);
+        return part::crc32c(bytes_.peek(steps * step, static_cast<std::size_t>(end % step)), crc);
     }
     /// Returns a checksum advanced by `length` more bytes.
     [[nodiscard]] static std::uint32_t moved(std::uint32_t crc, std::uint64_t length) noexcept {

@@ -185,7 +185,7 @@ private:
         if (!note.empty()) {
             RecordHeader h;
             h.kind = Kind::note;
-            record.put(h, note, crc32c(note), record_seed(header.nonce, header.run));
+            record.put(h, note, part::crc32c(note), record_seed(header.nonce, header.run));
             header.made_bytes += static_cast<std::uint32_t>(record.size());
         }
         if constexpr (FileCanPreallocate<File>) {

@@ -145,7 +145,7 @@ public:
     bool broadcast(std::string_view board, BytesView frame, std::uint64_t except) {
         Room* const room = find(board);
         if (room == nullptr) return false;
-        const auto shared = Ref<RoomFrame>::make(Bytes{frame.begin(), frame.end()});
+        const auto shared = Ref<RoomFrame>::make(to_bytes(frame));
         for (RoomSeat* const seat : std::vector<RoomSeat*>{room->members}) {
             if (seat->stage == SeatStage::member && !seat->is(except))
                 delivery_.say_raw(*seat, shared, now_);

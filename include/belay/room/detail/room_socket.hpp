@@ -87,7 +87,7 @@ private:
         if constexpr (SplitsUpdate<Protocol>) {
             if (update.size() > most) return of(seat).protocol.split(update, most);
         }
-        return {Bytes{update.begin(), update.end()}};
+        return {to_bytes(update)};
     }
     static bool disjoint(const RoomSeat& seat, BytesView a, BytesView b) {
         if constexpr (TellsDisjoint<Protocol>) {

@@ -24,7 +24,7 @@ template <class Trunk>
 struct RoomBranch : RoomSeat {
     RoomBranch(Trunk& t, std::uint64_t number, BytesView name, RoomRequest r)
         : RoomSeat{table, t, number, std::move(r)}, trunk{&t} {
-        address = name_ = Ref<RoomFrame>::make(Bytes{name.begin(), name.end()});
+        address = name_ = Ref<RoomFrame>::make(to_bytes(name));
     }
 
     void attach(Waker w) {
@@ -83,7 +83,7 @@ private:
                     if constexpr (SplitsUpdate<typename Trunk::protocol_type>) {
                         if (update.size() > most) return of(s).trunk->protocol.split(update, most);
                     }
-                    return {Bytes{update.begin(), update.end()}};
+                    return {to_bytes(update)};
                 },
                 .disjoint =
                     [](const RoomSeat& s, BytesView a, BytesView b) {

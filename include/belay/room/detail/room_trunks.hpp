@@ -276,13 +276,13 @@ private:
         if (late || !trunk.takes_another()) {
             const auto why = make_error_code(late ? RoomErrc::unauthorized : RoomErrc::too_many);
             this->refused(request, {}, why);
-            return refuse(trunk, Ref<RoomFrame>::make(Bytes{name.begin(), name.end()}), why);
+            return refuse(trunk, Ref<RoomFrame>::make(to_bytes(name)), why);
         }
         auto& branch =
             this->template make_branch<typename Trunk::Branch>(trunk, name, std::move(request));
         trunk.seats.push_back(&branch);
         count(trunk);
-        trunk.branches.emplace(Bytes{name.begin(), name.end()}, &branch);
+        trunk.branches.emplace(to_bytes(name), &branch);
         this->enlist(branch);
         this->admit(branch, this->why_not(branch.request));
     }

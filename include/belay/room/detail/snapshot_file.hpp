@@ -55,7 +55,7 @@ private:
     void write() noexcept {
         const BytesView piece = BytesView{buffer_}.first(used_);
         if (!error_) error_ = file_.write(offset_, piece);
-        crc_ = crc32c(piece, crc_);
+        crc_ = part::crc32c(piece, crc_);
         offset_ += used_;
         used_ = 0;
     }
@@ -81,7 +81,7 @@ public:
             const std::size_t count = std::min(into.size(), used_ - at_);
             const BytesView piece = BytesView{buffer_}.subspan(at_, count);
             std::copy_n(piece.begin(), count, into.begin());
-            crc_ = crc32c(piece, crc_);
+            crc_ = part::crc32c(piece, crc_);
             at_ += count;
             into = into.subspan(count);
         }

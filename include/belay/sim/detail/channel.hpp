@@ -54,7 +54,7 @@ public:
             e.starved = true;
             return SendResult::busy;
         }
-        note(Mark::send, side, std::uint64_t{belay::crc32c(message)} << 32 | message.size());
+        note(Mark::send, side, std::uint64_t{belay::part::crc32c(message)} << 32 | message.size());
         if (cut_) return SendResult::sent;
         out.unread_bytes += cost;
         push(side, SegmentKind::data, message);

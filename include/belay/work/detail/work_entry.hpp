@@ -69,7 +69,9 @@ inline constexpr std::size_t print_bytes = 16;
 
 /// Returns the mark of a log. Entries that refer to items by number carry the mark of the log that
 /// assigned the numbers.
-[[nodiscard]] inline std::uint32_t log_mark(const Id& journal) noexcept { return crc32c(journal); }
+[[nodiscard]] inline std::uint32_t log_mark(const Id& journal) noexcept {
+    return part::crc32c(journal);
+}
 
 namespace work_flags {
 inline constexpr unsigned key = 1, delay = 2, expires = 4, state = 8;

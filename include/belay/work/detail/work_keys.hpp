@@ -33,7 +33,7 @@ public:
                                         KeyFingerprint& print) const noexcept {
         print = print_of(key, hash_);
         window_.prefetch(print);
-        print.content = crc32c(body);
+        print.content = part::crc32c(body);
         const KeyWindow::Answer known = window_.find(print);
         if (known == KeyWindow::Answer::unknown) return {};
         return make_error_code(known == KeyWindow::Answer::same ? QueueErrc::duplicate

@@ -100,7 +100,7 @@ private:
     void take_key(const WorkEntry& entry, std::uint64_t number) {
         if (!entry.has_key || window().capacity() == 0) return;
         KeyFingerprint print = entry.print;
-        print.content = crc32c(entry.tail);
+        print.content = part::crc32c(entry.tail);
         seen_.push_back(print);
         if (seen_.size() / 2 > window().capacity()) thin_out();
         next_part_ = 0;
