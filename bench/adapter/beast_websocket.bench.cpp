@@ -160,10 +160,11 @@ void echo_belay(benchmark::State& state) {
     std::int64_t count = 0;
     std::deque<Supervised> links;
     for (std::int64_t i = 0; i < state.range(1); ++i) {
-        links.emplace_back(Heartbeat{belay::beast::WebSocket<>{context, {"127.0.0.1", server.port()}},
-                                     HeartbeatOptions{}},
-                           MaxAttempts{3}, SupervisorOptions{},
-                           Sends{static_cast<std::size_t>(state.range(0)), &count});
+        links.emplace_back(
+            Heartbeat{belay::beast::WebSocket<>{context, {"127.0.0.1", server.port()}},
+                      HeartbeatOptions{}},
+            MaxAttempts{3}, SupervisorOptions{},
+            Sends{static_cast<std::size_t>(state.range(0)), &count});
         loop.attach(links.back());
         links.back().start();
     }

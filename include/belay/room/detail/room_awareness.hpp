@@ -13,8 +13,8 @@
 #include <belay/core/instant.hpp>
 #include <belay/core/order.hpp>
 #include <belay/queue/storage_like.hpp>
-#include <belay/room/room_options.hpp>
 #include <belay/room/room_errc.hpp>
+#include <belay/room/room_options.hpp>
 #include <belay/yjs/detail/json_text.hpp>
 #include <belay/yjs/lib0.hpp>
 
