@@ -34,23 +34,23 @@ using belay_test::at;
 
 namespace {
 
-struct Reply {
+struct TimedReply {
     Duration takes;
     Failure failure{};  // none: it works
 };
-constexpr Reply works(Duration takes) { return {takes}; }
-constexpr Reply fails(Duration takes, Cause cause, Duration retry_after = {}) {
+constexpr TimedReply works(Duration takes) { return {takes}; }
+constexpr TimedReply fails(Duration takes, Cause cause, Duration retry_after = {}) {
     return {takes, Failure{.cause = cause, .retry_after = retry_after}};
 }
 
 struct Server {
     AsyncSleeper& sleeper;
-    std::vector<Reply> replies;
+    std::vector<TimedReply> replies;
     std::vector<Instant> begun{};
     std::vector<std::uint64_t> numbers{};
 
-    Task<Reply> operator()(Attempt attempt) {
-        const Reply reply = replies.at(begun.size());
+    Task<TimedReply> operator()(Attempt attempt) {
+        const TimedReply reply = replies.at(begun.size());
         begun.push_back(sleeper.now());
         numbers.push_back(attempt.number);
         co_await sleeper.async_sleep_until(after(sleeper.now(), reply.takes));
@@ -106,11 +106,11 @@ template <class P, class Stop = NeverStops>
 auto ask(const P& pipeline, Server& server, HedgeRecorder& observer, Stop stop = {}) {
     return pipeline(server.sleeper,
                     fails_if([&server](Attempt attempt) { return server(attempt); },
-                             [](const Reply& reply) { return reply.failure; }),
+                             [](const TimedReply& reply) { return reply.failure; }),
                     stop, observer);
 }
 template <class P>
-Outcome<Reply> hedged(const P& pipeline, Server& server) {
+Outcome<TimedReply> hedged(const P& pipeline, Server& server) {
     HedgeRecorder observer;
     auto task = ask(pipeline, server, observer);
     task.start();
@@ -243,7 +243,7 @@ TEST_CASE("A budget pays for further calls, and ends them when it is empty",
                         .success_gain_milli = 0}};
     const Pipeline pipeline{Hedge{50ms, 3, Shared{budget}}};
     AsyncSleeper sleeper;
-    Server server{sleeper, std::vector<Reply>(9, fails(1s, Cause::lost))};
+    Server server{sleeper, std::vector<TimedReply>(9, fails(1s, Cause::lost))};
     HedgeRecorder observer;
     auto task = ask(pipeline, server, observer);
     task.start();
@@ -374,7 +374,7 @@ TEST_CASE("Hedge behaves like a model, for any failures and waits", "[call][hedg
     CHECK(rc::check("the same begins, end and time", [] {
         const auto further = *rc::gen::inRange<std::size_t>(1, Hedge<>::further_max + 1);
         const Duration gap{*rc::gen::inRange<std::int64_t>(0, 20) * 1000};
-        std::vector<Reply> replies;
+        std::vector<TimedReply> replies;
         for (std::size_t i = 0; i <= further; ++i) {
             // A bit of its own for each: nothing happens at one moment, so there are no orders.
             const Duration takes{*rc::gen::inRange<std::int64_t>(0, 60) * 1000 + (1 << i)};

@@ -14,7 +14,7 @@ using namespace belay;
 using namespace std::chrono_literals;
 using belay_test::Counting;
 using belay_test::Held;
-using belay_test::page;
+using belay_test::page_size;
 
 TEST_CASE("Journal appends, syncs and acknowledges within a segment without allocating",
           "[journal][allocation][unit]") {
@@ -73,7 +73,7 @@ TEST_CASE("Journal holds half a byte for each waiting operation, and none for ac
     CHECK(seen.fixed > 0);
     CHECK(seen.filled > 0);
     CHECK(seen.filled < many / 2);
-    CHECK(seen.drained <= 4 * page);
+    CHECK(seen.drained <= 4 * page_size);
     // There may be a file more.
     CHECK(seen.last_peak <= seen.first_peak + many / 10);
 }

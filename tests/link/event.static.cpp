@@ -23,7 +23,7 @@ static_assert(
 
 constexpr belay::part::Event<int> message{.kind = belay::part::EventKind::received, .message = 5};
 static_assert(message.is_message() && !message.same_control(message), "no message repeats another");
-constexpr belay::part::Event<int> command{.kind = belay::part::EventKind::command};
-static_assert(!command.same_control(command), "every command counts");
+constexpr belay::part::Event<int> user_command{.kind = belay::part::EventKind::command};
+static_assert(!user_command.same_control(user_command), "every command counts");
 
 }  // namespace

@@ -41,7 +41,8 @@ function(belay_page page)
 
     add_executable(page_${name} ${directory}/${name}.cpp)
     target_link_libraries(page_${name} PRIVATE belay::belay Threads::Threads ${arg_LIBRARIES})
-    target_compile_options(page_${name} PRIVATE -Wall -Wextra -Werror -O0)
+    target_compile_options(page_${name} PRIVATE -Wall -Wextra -Werror -O0
+                           $<$<CXX_COMPILER_ID:Clang,AppleClang>:-Wno-unused-const-variable>)
     set(command ${arg_THROUGH} $<TARGET_FILE:page_${name}>)
     add_test(NAME pages/${name} COMMAND ${CMAKE_COMMAND} "-DCOMMAND=${command}" -DPAGE=${page}
              -DEXPECTED=${directory}/${name}.expected -DDIRECTORY=${directory}/${name}

@@ -23,7 +23,7 @@ using namespace belay;
 using namespace std::chrono_literals;
 using belay_test::Counting;
 using belay_test::Held;
-using belay_test::page;
+using belay_test::page_size;
 
 TEST_CASE("Ring and a Queue over it push and pop without allocating", "[queue][allocation][unit]") {
     Queue<Ring<int, 64>> fixed;
@@ -150,6 +150,6 @@ TEST_CASE("Queue over Deque holds its values and one or two blocks, and frees th
     CHECK(seen.worked);
     CHECK(seen.filled >= 8 * many);
     CHECK(seen.filled <= 8 * many + many / 4);
-    CHECK(seen.drained <= page);
-    CHECK(seen.last_peak <= seen.first_peak + page);
+    CHECK(seen.drained <= page_size);
+    CHECK(seen.last_peak <= seen.first_peak + page_size);
 }

@@ -43,7 +43,8 @@ struct AuditClock {
 using BookedGrant = Audited<OneGrant, BookAudit, AuditClock>;
 static_assert(AuthorizerLike<BookedGrant>);
 
-const RoomRequest request{.board = "b", .token = "secret", .ip = "::1", .user_agent = "agent"};
+const RoomRequest audited_request{
+    .board = "b", .token = "secret", .ip = "::1", .user_agent = "agent"};
 
 }  // namespace
 
@@ -53,7 +54,7 @@ TEST_CASE("Audited records each access before it grants it", "[room][audited][un
     driver::Question<Grant> question;
     BookedGrant audited{OneGrant{{"alice", Access::comment, forever}}, BookAudit{&book},
                         AuditClock{}};
-    audited.check(request, question.ask());
+    audited.check(audited_request, question.ask());
     CHECK_FALSE(question.answered());
     REQUIRE(book.rows.size() == 1);
     const AuditRow& row = book.rows.front();
@@ -74,11 +75,11 @@ TEST_CASE("Audited rejects a client whose access cannot be recorded", "[room][au
     driver::Question<Grant> question;
     BookedGrant audited{OneGrant{{"alice", Access::edit, forever}}, BookAudit{&book}, AuditClock{}};
     book.answer = std::make_error_code(std::errc::no_space_on_device);
-    audited.check(request, question.ask());
+    audited.check(audited_request, question.ask());
     REQUIRE(question.answered());
     CHECK_FALSE(question.take().has_value());
     book.later = true;
-    audited.check(request, question.ask());
+    audited.check(audited_request, question.ask());
     book.open.clear();  // never answered
     REQUIRE(question.answered());
     CHECK_FALSE(question.take().has_value());
@@ -88,7 +89,7 @@ TEST_CASE("Audited passes rejections on, and records them", "[room][audited][uni
     AuditBook book;
     driver::Question<Grant> question;
     BookedGrant refuses{OneGrant{{"alice", Access::none, forever}}, BookAudit{&book}, AuditClock{}};
-    refuses.check(request, question.ask());
+    refuses.check(audited_request, question.ask());
     REQUIRE(question.answered());
     CHECK(question.take()->user == "alice");
     REQUIRE(book.rows.size() == 1);
@@ -98,7 +99,7 @@ TEST_CASE("Audited passes rejections on, and records them", "[room][audited][uni
     CHECK(book.rows.front().ip == "::1");
     book.rows.clear();
     BookedGrant drops{OneGrant{{}, true}, BookAudit{&book}, AuditClock{}};
-    drops.check(request, question.ask());
+    drops.check(audited_request, question.ask());
     REQUIRE(question.answered());
     CHECK_FALSE(question.take().has_value());
     CHECK(book.rows.empty());
@@ -111,7 +112,7 @@ TEST_CASE("Audited may be destroyed before its audit answers", "[room][audited][
     {
         BookedGrant audited{OneGrant{{"alice", Access::edit, forever}}, BookAudit{&book},
                             AuditClock{}};
-        audited.check(request, question.ask());
+        audited.check(audited_request, question.ask());
     }
     book.open.front()(std::error_code{});
     REQUIRE(question.answered());
@@ -128,7 +129,7 @@ TEST_CASE("Audited records at most refusals_per_minute rejections, from the firs
     const auto knock = [&](int times) {
         for (int i = 0; i < times; ++i) {
             driver::Question<Grant> question;
-            refuses.check(request, question.ask());
+            refuses.check(audited_request, question.ask());
             if (question.answered()) ++refused;
         }
         return book.rows.size();
@@ -183,7 +184,7 @@ TEST_CASE("Audited records rejections by a listener within the same limit",
     CHECK(door.dropped() == 6);
     driver::Question<Grant> question;
     BookedGrant again{moved};
-    again.check(request, question.ask());
+    again.check(audited_request, question.ask());
     CHECK(book.rows.size() == 4);
     CHECK(door.dropped() == 7);
     // What the book does not take is no row.
@@ -211,7 +212,7 @@ TEST_CASE("Audited records no row when a listener runs out of descriptors",
     CHECK(book.rows.empty());
     CHECK(door.dropped() == 0);
     driver::Question<Grant> question;
-    audited.check(request, question.ask());
+    audited.check(audited_request, question.ask());
     CHECK(book.rows.size() == 1);
 }
 
@@ -231,7 +232,7 @@ TEST_CASE("Audited destroys an audit that never answers when the Audited is dest
     {
         Audited audited{OneGrant{{"mallory", Access::none, forever}},
                         Keeper{{&ended, [](int* n) { ++*n; }}}, AuditClock{}};
-        audited.check(request, question.ask());
+        audited.check(audited_request, question.ask());
         auto door = audited.refusals();
         door.on_refused(RefusedRequest{});
         CHECK(ended == 0);
@@ -256,7 +257,7 @@ TEST_CASE("Audited records no rejections when they are disabled", "[room][audite
     driver::Question<Grant> question;
     BookedGrant refuses{OneGrant{{"mallory", Access::none, forever}}, BookAudit{&book},
                         AuditClock{}, AuditedOptions{.refusals_per_minute = 0}};
-    refuses.check(request, question.ask());
+    refuses.check(audited_request, question.ask());
     CHECK(question.answered());
     CHECK(book.rows.empty());
 }

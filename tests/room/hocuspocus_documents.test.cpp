@@ -18,7 +18,6 @@ namespace {
 
 constexpr const char* let_in = "02020a726561642d7772697465";
 constexpr const char* let_look = "020208726561646f6e6c79";
-constexpr const char* ask_state = "00000100";
 constexpr const char* durable = "0801";
 
 std::string named(std::string_view name, std::string_view body) {
@@ -30,13 +29,6 @@ std::string text_frame(std::string_view head, std::string_view text) {
     Bytes frame = from_hex(head);
     yjs::append_varbytes(frame, as_bytes(text));
     return to_hex(frame);
-}
-std::string update_frame(std::uint64_t author, std::uint64_t clock, std::string_view text) {
-    return to_hex(
-        HocuspocusProtocol{}.write({part::RoomMessage::Kind::update, typed(author, clock, text)}));
-}
-long count_of(const Frames& frames, const std::string& frame) {
-    return std::count(frames.begin(), frames.end(), frame);
 }
 const std::string forbidden_text = make_error_code(RoomErrc::forbidden).message();
 const std::string unauthorized_text = make_error_code(RoomErrc::unauthorized).message();

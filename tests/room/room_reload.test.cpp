@@ -16,15 +16,6 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr const char* goodbye = "07";
-constexpr const char* ask_state = "00000100";
-
-std::string update_frame(std::uint64_t author, std::uint64_t clock, std::string_view text) {
-    return to_hex(
-        HocuspocusProtocol{}.write({part::RoomMessage::Kind::update, typed(author, clock, text)}));
-}
-long count_of(const Frames& frames, const std::string& frame) {
-    return std::count(frames.begin(), frames.end(), frame);
-}
 
 /// A room with a member of each protocol, which is loaded again for so long, or for ever.
 struct Reload {

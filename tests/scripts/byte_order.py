@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 
-import rooms_program
+import components_program
 
 HERE = pathlib.Path(__file__).resolve().parent
 SAMPLE = HERE / "samples" / "byte_order.cpp"
@@ -43,7 +43,7 @@ def run(*command):
 def source_of_rooms(directory):
     """The programs of all rooms as one."""
     source = directory / "rooms.cpp"
-    source.write_text(rooms_program.source(), encoding="utf-8")
+    source.write_text(components_program.source(), encoding="utf-8")
     return source
 
 
@@ -74,8 +74,8 @@ def same_on(cross_compiler, emulator, compiler, *options):
         ok = ok and same_files(directory / "from_here", directory / "from_there")
         program = build(cross_compiler, source_of_rooms(directory), directory / "program", "-static",
                         "-DBELAY_ASSERTIONS=1", "-Wno-subobject-linkage", *options)
-        ok = run(emulator, program) and bool(rooms_program.rooms()) and ok
-    print(f"{len(rooms_program.rooms())} programs, a journal and a work queue: {'the same' if ok else 'NOT the same'} by {emulator}")
+        ok = run(emulator, program) and bool(components_program.components()) and ok
+    print(f"{len(components_program.components())} programs, a journal and a work queue: {'the same' if ok else 'NOT the same'} by {emulator}")
     return ok
 
 

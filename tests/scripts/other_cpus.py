@@ -64,7 +64,7 @@ def right_on_arm(directory):
     program = compile_and_link(compilers[0], CROSS_COMPILER, byte_order.source_of_rooms(directory), directory / "program",
                                "-DBELAY_ASSERTIONS=1", "-Wno-subobject-linkage")
     ok = run(ARM_EMULATOR, program) and ok
-    rooms = byte_order.rooms_program.rooms()
+    rooms = byte_order.components_program.components()
     print(f"64-bit ARM: {len(compilers)} compilers, {len(rooms)} programs")
     return ok and bool(rooms)
 

@@ -8,7 +8,7 @@
 namespace belay_test {
 
 /// How far an allocation may be rounded up.
-inline constexpr std::int64_t page = 4096;
+inline constexpr std::int64_t page_size = 4096;
 
 struct Held {
     bool worked = true;

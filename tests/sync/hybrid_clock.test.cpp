@@ -19,7 +19,7 @@ struct HandWall {
 };
 
 constexpr Id me{std::byte{7}};
-constexpr Id other{std::byte{9}};
+constexpr Id other_id{std::byte{9}};
 constexpr WallTime at(std::int64_t ticks) { return WallTime{Duration{ticks}}; }
 
 }  // namespace
@@ -41,15 +41,15 @@ TEST_CASE("HybridClock::stamp follows the wall clock, and counts while it stands
 TEST_CASE("HybridClock::stamp is above seen stamps, within skew_max", "[sync][hybrid_clock]") {
     WallTime now = at(100);
     HybridClock clock{me, HandWall{&now}, {.skew_max = Duration{1000}}};
-    clock.saw({at(500), 7, other});
+    clock.saw({at(500), 7, other_id});
     CHECK(clock.stamp() == Stamp{at(500), 8, me});
-    clock.saw({at(5000), 3, other});
+    clock.saw({at(5000), 3, other_id});
     // Only who stamps clamps: not above what is too far ahead, and no further than the limit.
     CHECK(clock.stamp() == Stamp{at(1100), 0, me});
     CHECK(clock.stamp() == Stamp{at(1100), 1, me});
     now = at(4500);
     CHECK(clock.stamp() == Stamp{at(5000), 4, me});
-    clock.saw({WallTime::max(), 0xFFFFFFFF, other});
+    clock.saw({WallTime::max(), 0xFFFFFFFF, other_id});
     CHECK(clock.stamp() == Stamp{at(5500), 0, me});
 }
 
@@ -57,7 +57,7 @@ TEST_CASE("HybridClock continues at the next moment when the counter ends",
           "[sync][hybrid_clock]") {
     WallTime now = at(100);
     HybridClock clock{me, HandWall{&now}, {.skew_max = Duration{1000}}};
-    clock.saw({at(100), 0xFFFFFFFF, other});
+    clock.saw({at(100), 0xFFFFFFFF, other_id});
     CHECK(clock.stamp() == Stamp{at(101), 0, me});
 }
 
@@ -76,15 +76,15 @@ TEST_CASE("HybridClock::note covers seen stamps, and not only issued ones",
     HybridClock clock{me, HandWall{&now}, options};
     CHECK(clock.note_is_due());
     static_cast<void>(clock.note());
-    clock.saw({at(500), 7, other});
+    clock.saw({at(500), 7, other_id});
     CHECK(clock.note_is_due());
     HybridClock again{me, HandWall{&now}, options};
     REQUIRE_FALSE(again.restore(clock.note()));
     CHECK_FALSE(clock.note_is_due());
     // Edited after a restart, what somebody whose clock is ahead had made.
-    CHECK(Stamp{at(500), 7, other} < again.stamp());
+    CHECK(Stamp{at(500), 7, other_id} < again.stamp());
     // What is too far ahead is covered as far as it draws.
-    clock.saw({at(5000), 0, other});
+    clock.saw({at(5000), 0, other_id});
     HybridClock third{me, HandWall{&now}, options};
     REQUIRE_FALSE(third.restore(clock.note()));
     CHECK(third.stamp() == Stamp{at(1101), 1, me});
@@ -138,7 +138,7 @@ TEST_CASE("HybridClock rises over jumps, foreign stamps and restarts",
         Stamp last{WallTime::min(), 0, me};
         for (const int what : *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 8))) {
             if (what == 0) now = at(*rc::gen::inRange(0, 3000));
-            if (what == 1) clock.saw({at(*rc::gen::inRange(0, 9000)), 3, other});
+            if (what == 1) clock.saw({at(*rc::gen::inRange(0, 9000)), 3, other_id});
             if (what == 2) {
                 // The process dies: what is left is the note.
                 clock = HybridClock{me, HandWall{&now}, options};

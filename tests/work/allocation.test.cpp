@@ -21,7 +21,7 @@ using namespace belay;
 using namespace std::chrono_literals;
 using belay_test::Counting;
 using belay_test::Held;
-using belay_test::page;
+using belay_test::page_size;
 using belay_test::when;
 
 namespace {
@@ -230,11 +230,11 @@ TEST_CASE("WorkQueue holds as much memory as its page states, and no more in lat
     CHECK(seen.filled > 4 * many);
     CHECK(seen.filled <= rounded_up(many) * 17 / 4 + many);
     CHECK(with_loans > 60 * lent);
-    CHECK(with_loans <= 64 * rounded_up(lent) + 4 * page);
+    CHECK(with_loans <= 64 * rounded_up(lent) + 4 * page_size);
     // Nothing is given back but by an opening, and nothing is added.
     CHECK(seen.drained <= seen.filled + with_loans);
-    CHECK(seen.last_peak <= seen.first_peak + page);
-    CHECK(reopened <= 8 * page);
+    CHECK(seen.last_peak <= seen.first_peak + page_size);
+    CHECK(reopened <= 8 * page_size);
 }
 
 TEST_CASE("KeyWindow holds 24 bytes for each key", "[work][allocation][unit]") {
@@ -252,6 +252,6 @@ TEST_CASE("KeyWindow holds 24 bytes for each key", "[work][allocation][unit]") {
         peak = counting.peak();
     }
     CHECK(held >= std::int64_t{24} * std::int64_t{capacity});
-    CHECK(held <= std::int64_t{24} * std::int64_t{capacity} + 2 * page);
+    CHECK(held <= std::int64_t{24} * std::int64_t{capacity} + 2 * page_size);
     CHECK(peak == held);
 }

@@ -3,6 +3,8 @@
 /// HocusWire: a client of many documents in a RoomWorld, frame by frame.
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
 #include <initializer_list>
 #include <memory>
 #include <string>
@@ -16,6 +18,19 @@
 namespace belay_test {
 
 using Frames = std::vector<std::string>;
+
+/// A frame of HocuspocusProtocol that asks for the state, without the document's name.
+inline constexpr const char* ask_state = "00000100";
+
+/// A frame of HocuspocusProtocol that carries a text typed by `author`, without the document's name.
+inline std::string update_frame(std::uint64_t author, std::uint64_t clock, std::string_view text) {
+    return to_hex(
+        HocuspocusProtocol{}.write({part::RoomMessage::Kind::update, typed(author, clock, text)}));
+}
+
+inline long count_of(const Frames& frames, const std::string& frame) {
+    return std::count(frames.begin(), frames.end(), frame);
+}
 
 /// A socket at a host of its own, for frames by hand, as hexadecimal text.
 class HocusWire {
