@@ -143,8 +143,8 @@ private:
     Duration base_;
 };
 
-/// A growth by any factor. A factor with at most three decimals is stored as written, any other
-/// with seven digits.
+/// A growth by any factor. A factor below 2^20 with at most three decimals is stored as written,
+/// any other with seven digits.
 ///
 /// Computed in integers of 64 bits, so it is the same on every machine. It is exact to the
 /// nanosecond for all waits in practice (1.6^n is, for a year).

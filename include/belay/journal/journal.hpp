@@ -93,10 +93,10 @@ public:
     ///
     /// If there is space only for the appended operations, the acknowledgements wait. That is no
     /// error, and `acked_durable` shows it.
-    /// Errors: no space; displaced; those of looking at the path. After these nothing is lost, and
-    /// you may call it again. The error `displaced` means that the files are not at their path any
-    /// more; operations that are not durable yet may then not be found again. After any other
-    /// error, the journal has failed.
+    /// Errors: no space for the write; displaced; those of looking at the path. After these nothing
+    /// is lost, and you may call it again. The error `displaced` means that the files are not at
+    /// their path any more; operations that are not durable yet may then not be found again. After
+    /// any other error, also no space in the sync, the journal has failed.
     [[nodiscard]] std::error_code commit() noexcept { return log_->commit(); }
 
     /// Makes everything durable that was appended, kept and acknowledged before the call, in every

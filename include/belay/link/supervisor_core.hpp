@@ -115,7 +115,8 @@ private:
         go_down(0, turn);
         if (gates_.any_shut(turn.now)) return enter(LinkState::offline, never, turn);
         if (options_.start_within > Duration::zero()) {
-            return wait({Verb::wait_at_least, jitter(options_.start_within, turn), "start"}, turn);
+            return plan_wait({Verb::wait_at_least, jitter(options_.start_within, turn), "start"},
+                             turn);
         }
         attempt(false, turn);
     }
@@ -139,7 +140,7 @@ private:
         // Wait first, never attempt at once: a fleet must not return in one burst.
         const Instant settled = jitter(options_.settle_within, turn);
         if (not_before_ > settled) want(turn);
-        wait({Verb::wait_at_least, detail::larger(settled, not_before_), "gate"}, turn);
+        plan_wait({Verb::wait_at_least, detail::larger(settled, not_before_), "gate"}, turn);
     }
 
     constexpr void go_offline(Turn& turn) noexcept {
@@ -236,8 +237,8 @@ private:
 
         if (failure.cause == Cause::planned) {
             abandon(turn);
-            return wait({Verb::wait_at_least, jitter(options_.settle_within, turn), "planned"},
-                        turn);
+            return plan_wait({Verb::wait_at_least, jitter(options_.settle_within, turn), "planned"},
+                             turn);
         }
         const Advice advice = begun_ ? policy_.failed(failure, turn) : policy_.lost(failure, turn);
         begun_ = false;
@@ -250,7 +251,7 @@ private:
             abandon(turn);
             return enter(LinkState::failed, never, turn);
         }
-        wait(advice, turn);
+        plan_wait(advice, turn);
     }
 
     constexpr void on_tick(Turn& turn) noexcept {
@@ -314,10 +315,10 @@ private:
         want(turn);
         if (!force) {
             const Advice advice = policy_.admit(turn.now);
-            if (!advice.allows(turn.now)) return wait(advice, turn);
+            if (!advice.allows(turn.now)) return plan_wait(advice, turn);
         }
         const Advice advice = policy_.begin(turn);
-        if (advice.verb != Verb::go) return wait(advice, turn);
+        if (advice.verb != Verb::go) return plan_wait(advice, turn);
         begun_ = true;
         planned_ = spread_ = fresh_credentials_ = false;
         if (status_.attempt != ~std::uint32_t{0}) ++status_.attempt;
@@ -326,7 +327,7 @@ private:
         enter(LinkState::connecting, never, turn);
     }
 
-    constexpr void wait(Advice advice, Turn& turn) noexcept {
+    constexpr void plan_wait(Advice advice, Turn& turn) noexcept {
         // A breaker that another user has opened counts at once, not at the end of the wait.
         const Advice now = policy_.admit(turn.now);
         const bool others_ask = !now.allows(turn.now) || floor_ > advice.until;

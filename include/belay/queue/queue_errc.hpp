@@ -28,7 +28,7 @@ enum class QueueErrc {
     bad_options = 13,     ///< the options contradict each other or the format
     duplicate = 14,       ///< the key was taken before, with the same content; nothing was added
     key_conflict = 15,    ///< the key was taken before, with another content; nothing was added
-    lease_ended = 16,     ///< the lease ended: acknowledged, given back, timed out, or leased again
+    lease_ended = 16,     ///< the lease ended: acknowledged, returned, or leased again
     bad_encoding = 17,    ///< the codec could not make bytes of the value, or a value of the bytes
     displaced = 18        ///< an open journal's files are no longer at its path
 };

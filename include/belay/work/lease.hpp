@@ -14,8 +14,9 @@ namespace belay { inline namespace BELAY_ABI {
 
 /// A work item leased until `deadline`, and the right to end the lease.
 ///
-/// It is a plain value: dropping it has no effect, and the lease then ends at its deadline. After
-/// the item is leased again, acknowledged or returned, an older lease is answered `lease_ended`.
+/// It is a plain value, and dropping it has no effect. After its deadline the item may be leased
+/// again. Until that happens, ack, nack and extend still work. After the item is leased again,
+/// acknowledged or returned, they return `lease_ended` for the older lease.
 ///
 /// Thread safety: distinct objects safe.
 struct Lease {

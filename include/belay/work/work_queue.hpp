@@ -145,9 +145,10 @@ public:
 
     /// Leases the first item that can be leased, for `WorkOptions::lease`.
     ///
-    /// Before that, leases whose time is over end. Items that are expired, unreadable or were
-    /// leased too often become dead letters. An item is unreadable if the log reports it as
-    /// damaged, or if the log returns io_error for it twice while the log has not failed.
+    /// Before that, items whose lease is past its deadline become available. Items that are
+    /// expired, unreadable or were leased too often become dead letters. An item is unreadable if
+    /// the log reports it as damaged, or if the log returns io_error for it twice while the log has
+    /// not failed.
     ///
     /// Errors:     queue_empty: nothing can be leased before `deadline()`; those of the log, and
     ///             with `count_before_lending` of `commit`: the delivery may then count although

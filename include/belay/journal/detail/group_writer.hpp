@@ -134,9 +134,9 @@ public:
     /// Writes the buffer and, if `to_disk`, flushes the file. Unlocks: records put meanwhile follow
     /// the bytes that are being written.   Pre: !writing().
     ///
-    /// Errors: those of `File::look`, and no space: the buffer still has everything, and may be
-    /// written later. After any other error the content of the medium is unknown, and the writer
-    /// has failed.
+    /// Errors: those of `File::look`, and no space for the write: the buffer still has everything,
+    /// and may be written later. After any other error, also no space in the sync, the content of
+    /// the medium is unknown, and the writer has failed.
     std::error_code flush(bool to_disk) {
         BELAY_INVARIANT(!writing_, "GroupWriter::flush: one writer at a time");
         begin_writing();

@@ -61,7 +61,7 @@ public:
     [[nodiscard]] Result<Lease> lease(Moment moment, DeadLetters& dead_letters) {
         items_.tell(moment);
         items_.tidy();
-        wake();
+        release_due_items();
         for (;;) {
             if (const std::error_code error = items_.failed()) return error;
             const WorkPlace item = table().first_ready();
@@ -120,8 +120,8 @@ private:
     [[nodiscard]] WorkTable& table() noexcept { return items_.table(); }
     [[nodiscard]] WorkSlots& slots() noexcept { return items_.slots(); }
 
-    /// Ends the leases and the delays whose time is over.
-    void wake() {
+    /// Makes the items available whose lease is past its deadline, or whose delay is over.
+    void release_due_items() {
         for (;;) {
             const std::uint32_t i = slots().next_due();
             if (i == WorkSlots::none || items_.failed()) return;
