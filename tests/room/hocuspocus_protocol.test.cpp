@@ -14,9 +14,9 @@ using namespace belay;
 using namespace belay_test;
 using namespace std::chrono_literals;
 
-namespace {
-
 using Kind = part::RoomMessage::Kind;
+
+namespace {
 
 const HocuspocusProtocol hocuspocus;
 

@@ -22,7 +22,7 @@ using belay_test::waited;
 
 namespace {
 
-constexpr Id epoch{std::byte{1}};
+constexpr Id epoch_of_a{std::byte{1}};
 
 template <class P>
 [[nodiscard]] StoredRoom room_of(OnThread<P>& rooms, std::string_view id) {
@@ -54,7 +54,7 @@ static_assert(PersistenceLike<OnThread<MemoryRooms>> && PersistenceLike<OnThread
 TEST_CASE("OnThread makes all calls on one other thread, in order", "[drive][on_thread][unit]") {
     OnThread rooms{MemoryRooms{}};
     CHECK(rooms.append("", {}).error() == RoomErrc::bad_room_id);
-    const auto began = rooms.reset("a", epoch);
+    const auto began = rooms.reset("a", epoch_of_a);
     const auto one = rooms.append("a", as_bytes("1"));
     REQUIRE((began && one));
     CHECK(*began < *one);
@@ -82,7 +82,7 @@ TEST_CASE("OnThread makes all calls on one other thread, in order", "[drive][on_
 TEST_CASE("OnThread reports a rejected change with the next flush, and only that flush",
           "[drive][on_thread][unit]") {
     OnThread rooms{MemoryRooms{{.bytes_max = 3}}};
-    REQUIRE((rooms.append("nobody", as_bytes("1")) && rooms.reset("a", epoch)));
+    REQUIRE((rooms.append("nobody", as_bytes("1")) && rooms.reset("a", epoch_of_a)));
     REQUIRE(rooms.append("a", as_bytes("1234")));
     REQUIRE(rooms.append("a", as_bytes("12")));
     CHECK(flush_of(rooms) == RoomErrc::unknown_room);
@@ -94,7 +94,7 @@ TEST_CASE("OnThread reports the rooms whose changes were rejected, and stores th
           "[drive][on_thread][unit]") {
     using Rooms = std::vector<std::pair<std::string, std::error_code>>;
     OnThread rooms{MemoryRooms{{.bytes_max = 3}}};
-    REQUIRE((rooms.reset("a", epoch) && rooms.reset("b", epoch)));
+    REQUIRE((rooms.reset("a", epoch_of_a) && rooms.reset("b", epoch_of_a)));
     REQUIRE((rooms.append("a", as_bytes("1234")) && rooms.append("a", as_bytes("5678"))));
     REQUIRE((rooms.append("nobody", as_bytes("1")) && rooms.append("b", as_bytes("12"))));
     const auto error = waited<PersistenceError>([&](auto done) { rooms.flush(std::move(done)); });
@@ -109,7 +109,7 @@ TEST_CASE("OnThread reports the rooms whose changes were rejected, and stores th
 TEST_CASE("OnThread saves a loaded room, also when the room has changed since",
           "[drive][on_thread][unit]") {
     MemoryRooms before;
-    REQUIRE((before.reset("a", epoch) && before.append("a", as_bytes("1"))));
+    REQUIRE((before.reset("a", epoch_of_a) && before.append("a", as_bytes("1"))));
     before.flush(Completion<PersistenceError>{[](std::optional<PersistenceError>) noexcept {}});
     OnThread rooms{std::move(before)};
     const auto two = rooms.append("a", as_bytes("2"));
@@ -128,12 +128,12 @@ TEST_CASE("OnThread saves a loaded room, also when the room has changed since",
 TEST_CASE("OnThread returns the position of stored changes, also while the room is reset",
           "[drive][on_thread][regression]") {
     OnThread rooms{MemoryRooms{}};
-    REQUIRE(rooms.reset("a", epoch));
+    REQUIRE(rooms.reset("a", epoch_of_a));
     const auto one = rooms.append("a", as_bytes("1"));
     REQUIRE(one);
     CHECK(flush_of(rooms) == std::error_code{});
     REQUIRE(!rooms.erase("a"));
-    REQUIRE(rooms.reset("a", epoch));
+    REQUIRE(rooms.reset("a", epoch_of_a));
     CHECK(room_of(rooms, "a").position == *one);
     CHECK(flush_of(rooms) == std::error_code{});
     CHECK(room_of(rooms, "a").position > *one);
@@ -151,12 +151,12 @@ TEST_CASE("OnThread limits the calls that wait, and accepts calls again when the
         flushed.count_down();
     }});
     gate.arrived.wait();  // the flush is under way, and counts no more
-    REQUIRE(rooms.reset("a", epoch));
+    REQUIRE(rooms.reset("a", epoch_of_a));
     REQUIRE(rooms.append("a", as_bytes("12345678")));
     CHECK(rooms.append("a", as_bytes("123")).error() == RoomErrc::storage_busy);
     REQUIRE(rooms.append("a", as_bytes("12")));
     CHECK(rooms.append("a", {}).error() == RoomErrc::storage_busy);
-    CHECK(rooms.reset("a", epoch).error() == RoomErrc::storage_busy);
+    CHECK(rooms.reset("a", epoch_of_a).error() == RoomErrc::storage_busy);
     CHECK(rooms.erase("a") == RoomErrc::storage_busy);
     CHECK(flush_of(rooms) == RoomErrc::storage_busy);
     CHECK(save_of(rooms, "a", 1) == RoomErrc::storage_busy);
@@ -178,7 +178,7 @@ TEST_CASE("OnThread limits the calls that wait, and accepts calls again when the
 TEST_CASE("OnThread accepts a snapshot longer than its limit if no other call waits",
           "[drive][on_thread][unit]") {
     OnThread rooms{MemoryRooms{}, {.bytes_max = 10}};
-    const auto position = rooms.reset("a", epoch);
+    const auto position = rooms.reset("a", epoch_of_a);
     REQUIRE(position);
     REQUIRE(flush_of(rooms) == std::error_code{});
     const std::vector<Bytes> snapshot{Bytes(100)};
@@ -202,7 +202,7 @@ TEST_CASE("OnThread ends after the running call, and drops the others",
         OnThread rooms{GatedRooms{gate}};
         rooms.flush(Completion<PersistenceError>{count});
         gate.arrived.wait();
-        REQUIRE(rooms.reset("a", epoch));
+        REQUIRE(rooms.reset("a", epoch_of_a));
         rooms.flush(Completion<PersistenceError>{count});
         rooms.flush(Completion<PersistenceError>{count});
         OnThread moved = std::move(rooms);

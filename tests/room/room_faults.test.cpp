@@ -213,22 +213,22 @@ struct Chaos {
 struct Hostility {
     explicit Hostility(Seed seed) : w{seed} {
         w.dial(alice, bob, mallory);
-        using Kind = part::RoomMessage::Kind;
+        using MessageKind = part::RoomMessage::Kind;
         const YjsProtocol protocol;
         for (const auto& vector : yjs_vectors) {
             for (const auto hex : vector.updates)
-                frames.push_back(protocol.write({Kind::update, from_hex(hex)}));
-            frames.push_back(protocol.write({Kind::state, from_hex(vector.merged)}));
+                frames.push_back(protocol.write({MessageKind::update, from_hex(hex)}));
+            frames.push_back(protocol.write({MessageKind::state, from_hex(vector.merged)}));
         }
         const Bytes vector{std::byte{1}, std::byte{1}, std::byte{5}};
         for (int i = 0; i < 20; ++i) {
-            frames.push_back(protocol.write({Kind::state_vector, vector}));
+            frames.push_back(protocol.write({MessageKind::state_vector, vector}));
             frames.push_back(
-                protocol.write({Kind::awareness,
+                protocol.write({MessageKind::awareness,
                                 awareness_of(3, static_cast<std::uint64_t>(i), "{\"a\":[1,2]}")}));
         }
-        frames.push_back(protocol.write({Kind::query_awareness, {}}));
-        frames.push_back(protocol.write({Kind::denied, as_bytes("no")}));
+        frames.push_back(protocol.write({MessageKind::query_awareness, {}}));
+        frames.push_back(protocol.write({MessageKind::denied, as_bytes("no")}));
     }
     [[nodiscard]] const Bytes& any() {
         return frames[uniform_upto(w.world.bits(), frames.size() - 1)];
