@@ -101,7 +101,7 @@ Result<std::map<std::string, HttpResponse>, std::string> page_in(const std::stri
     return page;
 }
 
-std::string metrics_of(const auto& rooms, const beast::ListenerCounters& doors) {
+std::string metrics_of(const auto& rooms, const beast::ListenerCounters& listener_counters) {
     std::string text;
     const auto say = [&](const char* name, const char* type, std::uint64_t value) {
         text += "# TYPE whiteboard_" + std::string{name} + " " + type + "\nwhiteboard_" + name +
@@ -114,9 +114,9 @@ std::string metrics_of(const auto& rooms, const beast::ListenerCounters& doors) 
     say("refused_total", "counter", rooms.counters().refused);
     say("saves_total", "counter", rooms.counters().saves);
     say("storage_failures_total", "counter", rooms.counters().storage_failures);
-    say("upgrades_total", "counter", doors.upgraded);
-    say("upgrades_aborted_total", "counter", doors.upgrades_aborted);
-    say("upgrades_refused_total", "counter", doors.refused);
+    say("upgrades_total", "counter", listener_counters.upgraded);
+    say("upgrades_aborted_total", "counter", listener_counters.upgrades_aborted);
+    say("upgrades_refused_total", "counter", listener_counters.refused);
     return text;
 }
 
@@ -195,12 +195,21 @@ std::string permit(const std::string& line, sqlite::Boards& boards, auto& rooms)
     return "'" + level + "' is no level: edit, comment, view or none";
 }
 
+void print_addresses(std::uint16_t port, const std::string& secret) {
+    std::printf("the board, for ada who owns it, bob who may edit, and eve who may look:\n");
+    for (const char* user : {"ada", "bob", "eve"}) {
+        std::printf("  http://127.0.0.1:%d/?board=demo#token=%s\n", port,
+                    token_of(user, secret).c_str());
+    }
+    std::fflush(stdout);
+}
+
 /// Serves until SIGINT or SIGTERM.   Returns: the exit code.
 int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
           const std::string& data, sqlite::Boards& boards, posix::JournalRooms stored) {
     const std::string secret = secret_in(data + "/secret");
     if (secret.empty()) return fails(data + "/secret: could not be read or made");
-    // One at the door of the rooms, one at that of the pages.
+    // One for the rooms, and one for the pages.
     auto verifier = jwt::Verifier::make({}, {{.material = secret}});
     const auto at_pages = jwt::Verifier::make({}, {{.material = secret}});
     if (!verifier) return fails(verifier.error().message());
@@ -219,7 +228,7 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
     rooms.start();
 
     beast::ListenerOptions options;
-    std::function<beast::ListenerCounters()> doors;
+    std::function<beast::ListenerCounters()> listener_counters;
     options.pages = [&](const HttpRequest& request) -> HttpResponse {
         const std::string path = request.url.substr(0, request.url.find('?'));
         if (const auto found = page.find(path); found != page.end()) return found->second;
@@ -227,7 +236,7 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
         if (path != "/metrics") return {.status = 404};
         return {.status = 200,
                 .headers = {{"Content-Type", "text/plain; version=0.0.4"}},
-                .body = metrics_of(rooms, doors())};
+                .body = metrics_of(rooms, listener_counters())};
     };
     beast::Listener listener{loop,
                              [&](beast::Accepted<> client) {
@@ -236,7 +245,7 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
                                  rooms.accept(std::move(client), YjsProtocol{}, std::move(request));
                              },
                              options, refusals};
-    doors = [&] { return listener.counters(); };
+    listener_counters = [&] { return listener.counters(); };
     if (const auto error = listener.listen({"127.0.0.1", port})) {
         const bool taken = error == std::errc::address_in_use;
         return fails("127.0.0.1:" + std::to_string(port) + ": " + error.message() +
@@ -251,12 +260,7 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
     if (const auto error = control.listen(data + "/control")) {
         return fails(data + "/control: " + error.message());
     }
-    std::printf("the board, for ada who owns it, bob who may edit, and eve who may look:\n");
-    for (const char* user : {"ada", "bob", "eve"}) {
-        std::printf("  http://127.0.0.1:%d/?board=demo#token=%s\n", listener.port(),
-                    token_of(user, secret).c_str());
-    }
-    std::fflush(stdout);
+    print_addresses(listener.port(), secret);
 
     boost::asio::signal_set signals{context, SIGINT, SIGTERM};
     signals.async_wait([&](const boost::system::error_code& error, int) {
