@@ -6,6 +6,7 @@
 #include <algorithm>    // std::equal, std::min
 #include <cstdint>      // std::uint64_t
 #include <string_view>  // std::string_view
+#include <utility>      // std::exchange
 
 #include <belay/yjs/detail/yjs_write.hpp>
 
