@@ -40,9 +40,9 @@ def run(*command):
     return finished.returncode == 0
 
 
-def source_of_rooms(directory):
-    """The programs of all rooms as one."""
-    source = directory / "rooms.cpp"
+def source_of_components(directory):
+    """The programs of all components as one."""
+    source = directory / "components.cpp"
     source.write_text(components_program.source(), encoding="utf-8")
     return source
 
@@ -72,7 +72,7 @@ def same_on(cross_compiler, emulator, compiler, *options):
         ok = ok and same_files(directory / "from_here", directory / "from_there")
         ok = ok and run(*here, "read", directory / "from_there") and run(*there, "read", directory / "from_here")
         ok = ok and same_files(directory / "from_here", directory / "from_there")
-        program = build(cross_compiler, source_of_rooms(directory), directory / "program", "-static",
+        program = build(cross_compiler, source_of_components(directory), directory / "program", "-static",
                         "-DBELAY_ASSERTIONS=1", "-Wno-subobject-linkage", *options)
         ok = run(emulator, program) and bool(components_program.components()) and ok
     print(f"{len(components_program.components())} programs, a journal and a work queue: {'the same' if ok else 'NOT the same'} by {emulator}")

@@ -61,12 +61,12 @@ def right_on_arm(directory):
                 print(f"no {ARM_INSTRUCTION} in what {compiler[0]} {machine} made")
                 ok = False
             ok = run(ARM_EMULATOR, program, "arm") and ok
-    program = compile_and_link(compilers[0], CROSS_COMPILER, byte_order.source_of_rooms(directory), directory / "program",
+    program = compile_and_link(compilers[0], CROSS_COMPILER, byte_order.source_of_components(directory), directory / "program",
                                "-DBELAY_ASSERTIONS=1", "-Wno-subobject-linkage")
     ok = run(ARM_EMULATOR, program) and ok
-    rooms = byte_order.components_program.components()
-    print(f"64-bit ARM: {len(compilers)} compilers, {len(rooms)} programs")
-    return ok and bool(rooms)
+    components = byte_order.components_program.components()
+    print(f"64-bit ARM: {len(compilers)} compilers, {len(components)} programs")
+    return ok and bool(components)
 
 
 def right_on_x86(directory, compiler):

@@ -55,7 +55,7 @@ IDIOMS = [
     (r"but for\b", 'write "except"'),
     (r"beside\b", 'write "next to", "in addition to" or "compared with"'),
     (r"(?:lets|let|letting) go\b", 'write "releases" or "evicts"'),
-    (r"(?:believes|believed|listens to reason)\b", "write what the code compares or computes"),
+    (r"(?:believes|believed)\b", "write what the code compares or computes"),
 ]
 STARTS = [(re.compile(form), instead) for form, instead in STARTS]
 IDIOMS = [(re.compile(r"\b" + form, re.IGNORECASE), instead) for form, instead in IDIOMS]

@@ -34,12 +34,12 @@ def headers():
 
 
 def static_tests():
-    """Of each room, those that speak of sizes: as in the build, files of one room may be compiled together."""
-    rooms = {}
+    """Of each component, those that speak of sizes: as in the build, files of one component may be compiled together."""
+    components = {}
     for path in sorted(byte_order.TESTS.glob("*/*.static.cpp")):
         if "sizeof(" in path.read_text():
-            rooms.setdefault(path.parent.name, []).append(f'#include "{path.relative_to(byte_order.TESTS)}"\n')
-    return {room: "".join(lines) for room, lines in rooms.items()}
+            components.setdefault(path.parent.name, []).append(f'#include "{path.relative_to(byte_order.TESTS)}"\n')
+    return {component: "".join(lines) for component, lines in components.items()}
 
 
 def main():
@@ -47,8 +47,8 @@ def main():
     if compiler is None:
         return 0
     ok = compiles("static_assert(sizeof(void*) == 4);\n" + headers(), "every header")
-    for room, source in static_tests().items():
-        ok = compiles(source, f"{room}: static tests of sizes") and ok
+    for component, source in static_tests().items():
+        ok = compiles(source, f"{component}: static tests of sizes") and ok
     # By default a system of 32 bits knows neither large files nor the numbers that file systems give to files today.
     ok = byte_order.same_on(CROSS_COMPILER, EMULATOR, compiler, "-D_FILE_OFFSET_BITS=64") and ok
     return 0 if ok else 1

@@ -18,7 +18,7 @@ namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
-// What both sides of a bridge have.
+// The requirements that both sides of a bridge have in common.
 template <class S>
 concept HasContentType = requires { typename S::content_type; };
 template <class S>

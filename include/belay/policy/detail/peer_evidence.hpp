@@ -12,7 +12,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// What is known about the peer after a failed attempt.
+/// The state of the peer, as far as a failed attempt shows it.
 enum class PeerEvidence : std::uint8_t {
     unwell,  ///< the peer did not serve the request
     well,    ///< the peer responded and rejected the request

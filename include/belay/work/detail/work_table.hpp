@@ -18,7 +18,7 @@ struct WorkPlace {
     std::uint32_t slot;
 };
 
-/// What an entry of the log adds to the table.
+/// The part of the table that one entry of the log adds.
 enum class Holds : std::uint8_t {
     nothing,
     body,  // of an item that has a slot, or gets one
