@@ -156,6 +156,7 @@ TEST_CASE("FleetService: probes, graces of gates and drains are the Supervisor's
     run(fleet, 0s);
     static_cast<void>(wire.link.opened());
     run(fleet, 0s);
+    wire.pings = 0;
     service.probe_now(2s);
     run(fleet, 0s);
     CHECK(wire.pings == 1);

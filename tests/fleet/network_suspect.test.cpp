@@ -49,7 +49,8 @@ TEST_CASE(
     for (std::size_t i = 0; i < 4; ++i) {
         CHECK(rig.heard[i].failed + rig.heard[i].lost == 0);
         CHECK(rig.state(i) == LinkState::cooldown);
-        CHECK(rig.status(i).failure.cause == Cause::planned);
+        CHECK(rig.status(i).withdrawn);
+        CHECK(rig.status(i).decided_by == "network suspect");
         CHECK(rig.status(i).retry_at >= told.retry_at);
         CHECK(rig.status(i).attempt == 0);
     }

@@ -222,7 +222,7 @@ TEST_CASE("Fleet accepts every command in all user code of its services",
 TEST_CASE("Pool accepts every command in all user code of its connections",
           "[fleet][reentry][fault]") {
     const auto reached = places([](auto look) { CHECK(pool_life(look) == ""); });
-    CHECK(reached.size() == 15);
+    CHECK(reached.size() == 16);
     for (const auto& [place, times] : reached) {
         const bool is_hook = place.starts_with("on_");
         for (const PoolCommand& command : pool_commands()) {

@@ -8,6 +8,7 @@
 #include <belay/breaker/failure_rate.hpp>
 #include <belay/breaker/open_as_asked.hpp>
 #include <belay/call/policies.hpp>
+#include <belay/core/time_window.hpp>
 #include <belay/policy/max_elapsed.hpp>
 
 using namespace belay;
@@ -21,6 +22,37 @@ static_assert(timeline::detects_within({.every = 10s, .dead_after = 25s}, 25s));
 static_assert(!timeline::detects_within({.every = 10s, .dead_after = 25s}, 25s - 1ns));
 static_assert(!timeline::detects_within({.every = 25s, .dead_after = 25s}, 30s));
 static_assert(!timeline::detects_within({.every = 0s, .dead_after = 25s}, 30s));
+
+// ---- after a return, whenever ------------------------------------------------------------------
+
+// An attempt of 25 s that began just before, an open breaker of 300 s, and an attempt of 25 s.
+static_assert(timeline::returns_within(policies::reconnection(), 350s));
+static_assert(!timeline::returns_within(policies::reconnection(), 350s - 1ns));
+static_assert(timeline::returns_within(Policy{Backoff{NoJitter{}, Cap{60s}, 1s}}, 2min));
+static_assert(!timeline::returns_within(Policy{Backoff{NoJitter{}, Cap{60s}, 1s}}, 2min - 1ns));
+static_assert(!timeline::returns_within(Policy{Backoff{NoJitter{}, Cap{60s}, 1s},
+                                               AttemptTimeout{forever}},
+                                        forever));
+
+// ---- heartbeat, window, limit and breaker as a whole --------------------------------------------
+
+constexpr HeartbeatOptions readme_times{.every = 10s, .dead_after = 25s};
+static_assert(timeline::check(readme_times, policies::reconnection()).empty());
+static_assert(timeline::check(readme_times, policies::connection()).empty());
+static_assert(!timeline::check({.every = 30s, .dead_after = 10s}, policies::connection()).empty());
+constexpr Policy aged{Backoff{NoJitter{}, Cap{60s}, 1s}, MaxAttempts{10},
+                      ResetWhenStable::by_age(26s)};
+static_assert(timeline::check(readme_times, aged).empty());
+static_assert(timeline::check({.every = 10s, .dead_after = 26s}, aged)
+                  .starts_with("ResetWhenStable::by_age"));
+// A minute holds many failures at once, and only two that take 25 s each.
+constexpr Policy forgets{
+    Backoff{NoJitter{}, Cap{2s}, 1s},
+    Breaker{FailureRate{TimeWindow{60s}, {.percent = 50, .min_calls = 5}}, OpenFor{60s}}};
+static_assert(timeline::check(readme_times, forgets).starts_with("the breaker opens for"));
+static_assert(timeline::check({.every = 1s, .dead_after = 3s}, forgets).empty());
+// Stopped as soon as any rule says so, also in a nested policy.
+static_assert(timeline::check(readme_times, Policy{Policy{forgets}}).starts_with("the breaker"));
 
 // ---- reconnection -----------------------------------------------------------------------------
 

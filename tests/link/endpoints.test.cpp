@@ -99,6 +99,7 @@ TEST_CASE("Endpoints returns to the first endpoint when a stable connection clos
     r.fail(0s);
     REQUIRE(r.dialled == Places{"a", "b"});
     r.wire.link.opened();
+    r.wire.link.pong();
     r.rig.run(1s);
     REQUIRE(r.rig.state() == LinkState::connected);
     SECTION("stable: stays until the connection closes, then the first endpoint") {
@@ -161,12 +162,11 @@ TEST_CASE("Endpoints stays after a close that is no failure of the endpoint",
         r.rig.run(1s);
         r.wait();
     }
-    SECTION("a planned close") {
+    SECTION("a drain and a new start") {
         r.wire.link.opened();
         r.rig.run(1s);
-        r.wire.link.closed({.cause = Cause::planned});
+        CHECK(r.rig.link.reconnect_now(true).granted);
         r.rig.run(1s);
-        r.wait();
     }
     SECTION("a manual reconnect") {
         r.wire.link.opened();
@@ -235,6 +235,7 @@ TEST_CASE("Endpoints starts at the first endpoint although a rejected token used
         next();
     }
     wire.link.opened();
+    wire.link.pong();
     SECTION("stable") {
         rig.run(now());
         rig.run(now() + 1h);

@@ -34,6 +34,8 @@ struct Mood {
 Mood mood;
 /// Since when there has been a connection; `never` if there is none.
 Instant connected_since = never;
+/// Whether its peer has proved that it is alive.
+bool proved = false;
 
 // Times that no supervisor asks about: it tells what it has counted, and when it has said to go on.
 constexpr Instant asks_counts = always;
@@ -90,7 +92,7 @@ struct Probe {
 
     static Advice tell(int count) noexcept { return Advice::suspend(Instant{Duration{count}}); }
     static bool is_stable(const Turn& turn) noexcept {
-        return connected_since != never && elapsed(connected_since, turn.now) >= 3s;
+        return connected_since != never && proved && elapsed(connected_since, turn.now) >= 3s;
     }
 };
 
@@ -128,7 +130,8 @@ struct Explored : timeline::SupervisorCore<Rule> {
         f(counts());
         f(left(this->policy().admit(asks_advised).until));
         f(this->begun_ + 2 * this->planned_ + 4 * this->spread_ + 8 * this->fresh_credentials_ +
-          16 * s.retry_failed + 32 * this->tries_failed_);
+          16 * s.retry_failed + 32 * this->tries_failed_ +
+          256 * (s.state == LinkState::connected && this->alive()));
         f(this->gates_.all() + 4 * this->gates_.any_shut());
         f(left(this->gates_.grace_ends(1)));
         f(left(this->gates_.grace_ends(2)));
@@ -153,6 +156,7 @@ struct Node {
     Instant drain_ends = never;
     Mood mood{};
     bool live = false;               // a connection exists
+    bool proved = false;             // its peer is alive
     bool fresh_credentials = false;  // given since the dial
     std::array<std::uint8_t, 32> path{};
     std::uint8_t length = 0;
@@ -177,7 +181,7 @@ struct Node {
             add(t == never ? -1 : t <= now ? 0 : elapsed(now, t) / 1ms);
         }
         add(static_cast<int>(mood.advice.verb) + 8 * mood.permit_gone + 16 * live +
-            32 * fresh_credentials + 64 * (connected_since != never));
+            32 * fresh_credentials + 64 * (connected_since != never) + 128 * proved);
         return h;
     }
 };
@@ -208,6 +212,8 @@ const std::vector<Move>& moves() {
         {"reconnect", {.input = timeline::Input::reconnect_now}},
         {"force", {.input = timeline::Input::reconnect_now, .force = true}, 0s, false, true},
         {"opened", {.input = timeline::Input::opened}, 0s, true},
+        {"opened, proved", {.input = timeline::Input::opened, .proof = true}, 0s, true},
+        {"alive", {.input = timeline::Input::alive}, 0s, true},
         {"lost", {.input = timeline::Input::closed, .failure = {.cause = Cause::lost}}, 0s, true},
         {"nameless", {.input = timeline::Input::closed}, 0s, true},
         {"unauthorized",
@@ -222,6 +228,16 @@ const std::vector<Move>& moves() {
          {.input = timeline::Input::closed, .failure = {.cause = Cause::planned}},
          0s,
          true},
+        {"withdrawn",
+         {.input = timeline::Input::closed,
+          .failure = {.cause = Cause::refused},
+          .withdrawn = true},
+         0s,
+         true},
+        {"lost after writes",
+         {.input = timeline::Input::closed, .failure = {.cause = Cause::lost}, .wrote = true},
+         0s,
+         true},
         {"overloaded",
          {.input = timeline::Input::closed,
           .failure = {.cause = Cause::overloaded, .retry_after = 3s}},
@@ -234,7 +250,8 @@ const std::vector<Move>& moves() {
         {"somebody says stop", {}, 0s, false, false, Mood{Advice::stop()}},
         {"the permit is gone", {}, 0s, false, false, Mood{{}, true}},
         {"all is well", {}, 0s, false, false, Mood{}},
-        {"opened late", {.input = timeline::Input::opened}, 6s, true},
+        {"opened late, proved", {.input = timeline::Input::opened, .proof = true}, 6s, true},
+        {"alive late", {.input = timeline::Input::alive}, 4s, true},
         {"lost late",
          {.input = timeline::Input::closed, .failure = {.cause = Cause::lost}},
          4s,
@@ -267,15 +284,18 @@ const char* broken(const N& before, const N& n, const Move& m, const timeline::A
     if (waits != (s.retry_at != never)) return "retry_at does not fit the state";
     // Also one whose grace is over, until the tick.
     const bool graced = n.core.gates() != 0 && state == LinkState::connected;
-    if ((d != never) != (waits || state == LinkState::connecting || state == LinkState::draining ||
-                         graced || n.outdated() ||
-                         (state == LinkState::connected && n.core.counts() % 10 == 1))) {
+    if ((d != never) !=
+        (waits || state == LinkState::connecting || state == LinkState::draining || graced ||
+         n.outdated() ||
+         (state == LinkState::connected && n.proved && n.core.counts() % 10 == 1))) {
         return "the timer does not fit the state";
     }
     if (n.core.counts() >= 10000) return "a promise to the policy was broken";
     if (n.core.counts() >= 1000 && !waits) return "a planned attempt was not abandoned";
+    if (state == LinkState::connected && n.proved != n.core.alive()) return "evidence was missed";
     if ((n.core.counts() % 10 == 1) !=
-            (state == LinkState::connecting || (state == LinkState::connected && d != never)) &&
+            (state == LinkState::connecting ||
+             (state == LinkState::connected && (d != never || !n.proved))) &&
         !graced && !n.outdated()) {
         return "an attempt without verdict";
     }
@@ -296,6 +316,14 @@ const char* broken(const N& before, const N& n, const Move& m, const timeline::A
         return "an early tick did something";
     if (m.step.input == timeline::Input::stop && state != LinkState::stopped)
         return "stop did not stop";
+    const bool ended = a.teardown && m.step.input == timeline::Input::closed;
+    const bool aged =
+        before.connected_since != never && elapsed(before.connected_since, n.now) >= 3s;
+    if (ended && s.failure.cause == Cause::planned && !(aged && before.proved))
+        return "a planned close of a connection that was not stable counted nothing";
+    if (ended && m.step.wrote && aged &&
+        n.core.counts() / 10 % 100 > before.core.counts() / 10 % 100)
+        return "the loss of an old connection that was used counted as a failure";
     if (s.attempt > 1000) return "the attempt counter ran under zero";
     if ((s.down_since == never) != (state == LinkState::connected) &&
         !(state == LinkState::stopped && s.since == always))
@@ -383,6 +411,8 @@ private:
     static timeline::Actions step(const N& node, N& next, const Move& m) {
         mood = node.mood;
         connected_since = node.connected_since;
+        const bool up = node.core.status().state == LinkState::connected;
+        proved = node.proved || (up && m.step.input == timeline::Input::alive);
         Random bits{Seed{1}};
         Turn turn{next.now, bits};
         const timeline::Actions a = next.core.step(m.step, turn);
@@ -410,6 +440,9 @@ private:
         if (state != LinkState::draining) next.drain_ends = never;
         if (state != LinkState::connected) next.connected_since = never;
         if (state == LinkState::connected && old != state) next.connected_since = next.now;
+        next.proved =
+            state == LinkState::connected &&
+            (old == state ? proved : m.step.input == timeline::Input::opened && m.step.proof);
         return a;
     }
 

@@ -25,6 +25,7 @@ struct Beating {
         rig.start();
         wire.link.opened();
         rig.run(0s);
+        REQUIRE(std::exchange(wire.pings, 0) == 1);  // the one at the opening
     }
 };
 
@@ -197,6 +198,7 @@ TEST_CASE("Supervisor::probe_now reaches each Heartbeat, however deeply it is ne
     for (Wire* w : {&a, &b, &c}) w->link.opened();
     rig.run(0s);
     REQUIRE(rig.state() == LinkState::connected);
+    a.pings = c.pings = 0;
     rig.link.handle().probe_now(3s);
     rig.run(1s);
     CHECK(a.pings == 1);
@@ -222,6 +224,7 @@ TEST_CASE("Heartbeat times the first answer to the first ping, in its lane",
         std::vector<std::pair<Duration, Lane>> seen;
         void on_round_trip(Duration d, Lane lane) { seen.emplace_back(d, lane); }
     } trips;
+    using Trip = std::pair<Duration, Lane>;
     Wire a, b;
     LinkRig rig{Bundle{FakeTransport<>{a},
                        Heartbeat{FakeTransport<>{b}, {.every = 10s, .dead_after = 25s}}},
@@ -230,15 +233,16 @@ TEST_CASE("Heartbeat times the first answer to the first ping, in its lane",
     a.link.opened();
     b.link.opened();
     rig.run(0s);
+    rig.link.advance(at(20ms));
+    b.link.pong();  // to the ping at the opening
     b.link.pong();  // to no ping of ours
-    rig.run(0s);
-    CHECK(trips.seen.empty());
-    rig.run(10s);
-    rig.run(20s);
-    rig.link.advance(at(20500ms));
+    rig.run(20ms);
+    CHECK(std::exchange(trips.seen, {}) == std::vector<Trip>{{20ms, Lane{1}}});
+    rig.run(10020ms);
+    rig.run(20020ms);
+    rig.link.advance(at(20520ms));
     b.link.pong();
     b.link.pong();
-    rig.run(20500ms);
-    using Trip = std::pair<Duration, Lane>;
+    rig.run(20520ms);
     CHECK(trips.seen == std::vector<Trip>{{10500ms, Lane{1}}});
 }

@@ -524,7 +524,8 @@ struct World {
             hard_manual = waits && s.retry_at < floor;
         }
         const bool graced = s.state == LinkState::connected && grace_ends() != never;
-        expect(graced || begun == (s.state == LinkState::connecting ||
+        const bool unproved = s.state == LinkState::connected && !link->core().alive();
+        expect(graced || begun == (s.state == LinkState::connecting || unproved ||
                                    (s.state == LinkState::connected && d != never)),
                "an attempt without verdict must be in flight or young");
         expect(!planned || waits, "an attempt is planned that will not take place");
@@ -703,7 +704,8 @@ Advice Recorder::failed(const Failure& f, Turn& turn) noexcept {
     w.expect(f.cause != Cause::none && f.cause != Cause::planned,
              "failed with a cause that is no failure");
     w.begun = false;
-    w.expect(w.told != LinkState::connected || elapsed(w.connected_at, turn.now) < 10s,
+    w.expect(w.told != LinkState::connected || elapsed(w.connected_at, turn.now) < 10s ||
+                 !w.link->core().alive(),
              "failed a connection that had been stable");
     return lost(f, turn);
 }
@@ -771,7 +773,7 @@ void App::on_state(auto& link, const Transition& t) {
     if (t.from == LinkState::draining) w.judge_drained(t);
     w.told = t.to.state;
     if (w.recycles && w.credentials_of == w.epochs && t.from == LinkState::connected &&
-        t.to.state == LinkState::cooldown && t.to.failure.cause == Cause::planned) {
+        t.to.state == LinkState::cooldown && t.to.withdrawn) {
         bool by_peer = false;
         for (const LeafState& l : w.leaf) by_peer = by_peer || l.ended;
         w.recycled += by_peer ? 0 : 1;

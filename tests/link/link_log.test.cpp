@@ -40,6 +40,7 @@ struct Logged {
     }
     void open(Duration now) {
         wire.link.opened();
+        wire.link.pong();
         run(now);
     }
     void close(Duration now, Cause cause) {

@@ -31,6 +31,7 @@ struct Metered {
     [[nodiscard]] const LinkMetrics::Counters& counters() { return rig.link.observer().counters(); }
     void open(Duration now) {
         wire.link.opened();
+        wire.link.pong();
         rig.run(now);
     }
     void close(Duration now, Cause cause) {
@@ -102,11 +103,22 @@ TEST_CASE("LinkMetrics counts attempts, failures, connections, losses and outage
     CHECK(m.counters().outages.counts[2] == 1);  // 3 s
     CHECK(m.counters().outages.sum == 3s);
     SECTION("a planned close is an outage, but no loss") {
-        m.close(14s, Cause::planned);
-        m.rig.run(15s);
-        m.open(15s);
+        m.rig.run(24s);
+        m.close(24s, Cause::planned);
+        m.rig.run(25s);
+        m.open(25s);
         CHECK(m.counters().losses == 1);
         CHECK(m.failures(Cause::planned) == 1);
+        CHECK(m.outages() == 2);
+    }
+    SECTION("what this side ends is an outage, but no loss and no failure") {
+        const auto failures = m.counters().failures;
+        static_cast<void>(m.rig.link.reconnect_now());
+        m.rig.run(15s);
+        m.open(16s);
+        CHECK(m.counters().losses == 1);
+        CHECK(m.counters().withdrawn == 1);
+        CHECK(m.counters().failures == failures);
         CHECK(m.outages() == 2);
     }
     SECTION("a shut gate is no outage") {
@@ -133,8 +145,10 @@ TEST_CASE("LinkMetrics counts the events of a Heartbeat", "[link][metrics][unit]
     Metered m;
     m.rig.start();
     m.open(0s);
+    m.wire.link.pong();
+    m.rig.run(0s);
     m.rig.run(10s);
-    REQUIRE(m.wire.pings == 1);
+    REQUIRE(m.wire.pings == 2);
     m.rig.link.advance(at(10s + 30ms));
     m.wire.link.pong(false);  // part of a message: no answer
     m.rig.link.advance(at(10s + 31ms));

@@ -143,7 +143,7 @@ consteval bool stability_is_measured_at_the_close(Duration lived, std::uint32_t 
     t.run_until(at(3500ms), 0ms);  // attempts at 0, 1 and 3 s have failed
     t.now = at(7s);
     t.step({.input = Input::tick});
-    t.step({.input = Input::opened});
+    t.step({.input = Input::opened, .proof = true});
     t.now += lived;  // no tick in between: the driver was late
     t.step({.input = Input::closed, .failure = {.cause = Cause::lost}});
     return t.core.status().attempt == attempt_after;
@@ -273,7 +273,7 @@ static_assert(a_drain_ends_stopped({.cause = Cause::overloaded, .retry_after = 1
                                    Cause::overloaded));
 static_assert(a_drain_ends_stopped({}, Cause::timed_out));
 
-// ---- New credentials: a connection of the old ones ends as planned, where that is asked for
+// ---- New credentials: this side ends a connection of the old ones, where that is asked for
 // -------
 
 consteval bool recycled(bool recycle) {
@@ -282,7 +282,7 @@ consteval bool recycled(bool recycle) {
     Random bits{Seed{1}};
     Turn turn{at(0s), bits};
     core.step({.input = Input::start}, turn);
-    core.step({.input = Input::opened}, turn);
+    core.step({.input = Input::opened, .proof = true}, turn);
     turn.now = at(60s);
     core.step({}, turn);
     core.step({.input = Input::credentials}, turn);
@@ -291,7 +291,7 @@ consteval bool recycled(bool recycle) {
     const timeline::Actions a = core.step({}, turn);
     const LinkStatus& s = core.status();
     return a.teardown && a.graceful && s.state == LinkState::cooldown && s.attempt == 0 &&
-           s.retry_at <= at(61s) && s.failure.cause == Cause::planned;
+           s.retry_at <= at(61s) && s.withdrawn && s.failure == Failure{};
 }
 static_assert(recycled(true) && recycled(false));
 
@@ -411,14 +411,14 @@ consteval bool a_live_connection_is_redialled_once_a_second_and_no_promise_is_ma
 }
 static_assert(a_live_connection_is_redialled_once_a_second_and_no_promise_is_made());
 
-// ---- A planned close costs nothing --------------------------------------------------------------
+// ---- A planned close of a stable connection costs nothing ---------------------------------------
 
 consteval bool a_planned_rotation_keeps_attempt_zero() {
     Timeline t{Policy{Backoff{NoJitter{}, Cap{60s}, 30s}, MaxAttempts{1}}};
     t.step({.input = Input::start});
     for (int i = 0; i < 5; ++i) {
-        t.step({.input = Input::opened});
-        t.now += 1s;
+        t.step({.input = Input::opened, .proof = true});
+        t.now += 10s;
         t.step({.input = Input::closed, .failure = {.cause = Cause::planned}});
         const LinkStatus& s = t.core.status();
         if (s.state != LinkState::cooldown || s.attempt != 0) return false;
@@ -429,6 +429,84 @@ consteval bool a_planned_rotation_keeps_attempt_zero() {
     return true;
 }
 static_assert(a_planned_rotation_keeps_attempt_zero());
+
+// Otherwise a server that closes each new connection decides how often this side dials.
+consteval bool planned_closes_of_unstable_connections_count(Duration lived, bool proof) {
+    Timeline t{Policy{Backoff{NoJitter{}, Cap{60s}, 1s}, MaxAttempts{3}}};
+    t.step({.input = Input::start});
+    for (std::uint32_t i = 1; i <= 3; ++i) {
+        t.step({.input = Input::opened, .proof = proof});
+        t.now += lived;
+        t.step({.input = Input::closed, .failure = {.cause = Cause::planned}});
+        const LinkStatus& s = t.core.status();
+        if (s.attempt != i || s.failure.cause != Cause::lost || s.withdrawn) return false;
+        if (s.state != (i < 3 ? LinkState::cooldown : LinkState::failed)) return false;
+        t.now = t.core.deadline();
+        t.step({.input = Input::tick});
+    }
+    return true;
+}
+static_assert(planned_closes_of_unstable_connections_count(9999ms, true));
+static_assert(planned_closes_of_unstable_connections_count(1h, false));
+
+// ---- A success needs evidence that the peer is alive --------------------------------------------
+
+/// Returns the state after `losses` connections, each of which lives for `lived`.
+template <class P>
+consteval LinkStatus after_losses(P policy, int losses, Duration lived, timeline::Step end) {
+    Timeline t{policy};
+    t.step({.input = Input::start});
+    for (int i = 0; i < losses && t.core.status().state == LinkState::connecting; ++i) {
+        t.step({.input = Input::opened});
+        if (t.core.deadline() <= after(t.now, lived)) {
+            t.now = t.core.deadline();
+            t.step({.input = Input::tick});
+        }
+        t.now += lived;
+        t.step(end);
+        if (t.core.status().state == LinkState::failed) break;
+        t.dial_count = 0;
+        t.now = t.core.deadline();
+        t.step({.input = Input::tick});
+    }
+    return t.core.status();
+}
+constexpr Policy ten_attempts{Backoff{NoJitter{}, Cap{60s}, 1s}, MaxAttempts{10},
+                              ResetWhenStable{10s}};
+constexpr timeline::Step lost{.input = Input::closed, .failure = {.cause = Cause::lost}};
+constexpr timeline::Step lost_after_writes{
+    .input = Input::closed, .failure = {.cause = Cause::lost}, .wrote = true};
+
+// A frozen peer, whose connection a heartbeat gives up after 25 s: each is a failed attempt.
+static_assert(after_losses(ten_attempts, 11, 25s, lost).state == LinkState::failed);
+static_assert(after_losses(ten_attempts, 11, 25s, lost).attempt == 10);
+// A peer that only receives. The losses are no failed attempts, and the count stays.
+static_assert(after_losses(ten_attempts, 20, 87h, lost_after_writes).state ==
+              LinkState::connecting);
+static_assert(after_losses(ten_attempts, 20, 87h, lost_after_writes).attempt == 1);
+// Within the window, what was written proves nothing.
+static_assert(after_losses(ten_attempts, 11, 9999ms, lost_after_writes).state == LinkState::failed);
+// By age alone, as an option.
+constexpr Policy by_age{Backoff{NoJitter{}, Cap{60s}, 1s}, MaxAttempts{10},
+                        ResetWhenStable::by_age(10s)};
+static_assert(after_losses(by_age, 20, 25s, lost).state == LinkState::connecting);
+static_assert(after_losses(by_age, 11, 9999ms, lost).state == LinkState::failed);
+
+consteval bool evidence_counts_from_the_opening(bool before, Duration at_age, bool settled) {
+    Timeline t{ten_attempts};
+    t.step({.input = Input::start});
+    if (before) t.step({.input = Input::alive});
+    t.step({.input = Input::opened});
+    if (t.core.deadline() != never) return false;
+    t.now += at_age;
+    if (!before) t.step({.input = Input::alive});
+    if (settled != (t.core.status().attempt == 0)) return false;
+    return settled || before || t.core.deadline() == after(t.core.status().since, 10s);
+}
+static_assert(evidence_counts_from_the_opening(false, 9999ms, false));
+static_assert(evidence_counts_from_the_opening(false, 10s, true));
+static_assert(evidence_counts_from_the_opening(false, 1h, true));
+static_assert(evidence_counts_from_the_opening(true, 1h, false));
 
 // ---- The attempt's limit ------------------------------------------------------------------------
 

@@ -114,7 +114,7 @@ TEST_CASE("SupervisorCore holds the token of a retry during the wait, and return
         s.plan();
         CHECK(s.step({}, 4s) == LinkState::connecting);
         CHECK(budget.tokens_milli() == 1'000);
-        CHECK(s.step({.input = Input::opened}) == LinkState::connected);
+        CHECK(s.step({.input = Input::opened, .proof = true}) == LinkState::connected);
         // Stable: it worked, so the token comes back.
         CHECK(s.step({}, 10s) == LinkState::connected);
         CHECK(budget.tokens_milli() == 2'000);
@@ -263,7 +263,7 @@ TEST_CASE("SupervisorCore counts a connection that falls before it is stable as 
     Random bits{Seed{1}};
     Turn turn{start_of_time, bits};
     const auto falls_after = [&](Duration up) {
-        core.step({.input = Input::opened}, turn);
+        core.step({.input = Input::opened, .proof = true}, turn);
         turn.now += up;
         core.step({.input = Input::closed, .failure = {.cause = Cause::lost}}, turn);
         const Duration wait = core.deadline() - turn.now;
@@ -288,7 +288,7 @@ TEST_CASE("SupervisorCore measures stability from the validation, whatever happe
     Turn turn{start_of_time, bits};
     core.step({.input = Input::start}, turn);
     turn.now += 1s;
-    core.step({.input = Input::opened}, turn);
+    core.step({.input = Input::opened, .proof = true}, turn);
     const Instant validated = turn.now;
     CHECK(core.deadline() == validated + 10s);
     // What is no reason to begin anew does not.

@@ -251,6 +251,10 @@ TEST_CASE("Endpoints over Tcp moves from a dead server to a running one, and bac
     until(LinkState::connected);
     CHECK(link.transport().place() == 0);
     RawSocket peer = first->accept();
+    Bytes frame;
+    REQUIRE(LengthPrefixed{}.put(as_bytes("here"), frame));
+    peer.send(as_text(frame));
+    REQUIRE(loop.run_until([&] { return link.core().alive(); }));
     clock.advance(10s);
     REQUIRE(loop.run_until([&] { return link.status().attempt == 0; }));
 

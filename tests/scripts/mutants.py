@@ -179,16 +179,27 @@ SUPERVISOR_MUTANTS = (
     # reconnect_now() dials although a connection is open
     core("redial_beside",
          ("                leave_connection(turn);\n"
-          "                status_.failure = Failure{.cause = Cause::planned};\n",
-          "                status_.failure = Failure{.cause = Cause::planned};\n")),
+          "                status_.failure = {};\n",
+          "                status_.failure = {};\n")),
     # a connection counts as stable when it opens: accept-then-drop is no failure
     core("succeeds_at_open",
          ("        enter(LinkState::connected, never, turn);\n",
           "        settle(turn);\n        enter(LinkState::connected, never, turn);\n")),
     # a late tick makes the loss of a stable connection a failure
     core("stable_by_tick_only",
-         ("            settle_if_stable(turn);\n            go_down(1, turn);\n        } else if (failure.cause",
-          "            go_down(1, turn);\n        } else if (failure.cause")),
+         ("            settle_if_stable(turn);\n            go_down(1, turn);\n        } else if (!s.withdrawn",
+          "            go_down(1, turn);\n        } else if (!s.withdrawn")),
+    # a frozen peer counts as a success when its connection is old enough
+    core("success_without_evidence",
+         ("        if (begun_ && alive_ && turn.now >= stable_at()) settle(turn);\n",
+          "        if (begun_ && turn.now >= stable_at()) settle(turn);\n")),
+    # a server that closes each new connection as planned chooses the rate of dials
+    core("planned_costs_nothing",
+         ("        if (failure.cause == Cause::planned && begun_) failure.cause = Cause::lost;\n", "")),
+    # a peer that never sends anything fails a link by old losses
+    core("old_losses_fail",
+         ("        if (begun_ && s.wrote && state == LinkState::connected && turn.now >= stable_at()) {\n",
+          "        if (false) {\n")),
     # refused credentials are tried for ever
     core("retries_unauthorized",
          ("if (failure.cause == Cause::unauthorized && !fresh_credentials_) {", "if (false) {")),

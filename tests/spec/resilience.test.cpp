@@ -80,6 +80,7 @@ struct Tab {
     void open() {
         sync.link.opened();
         intent.link.opened();
+        sync.link.pong();
         turn();
     }
     void connect() {

@@ -89,8 +89,8 @@ private:
                     if (auto* const c = of(s).Base::transport().live()) c->dial();
                 },
             .close =
-                [](Entry& s, const Failure& why) {
-                    if (auto* const c = of(s).Base::transport().live()) c->end(why);
+                [](Entry& s, const Failure& why, bool withdrawn) {
+                    if (auto* const c = of(s).Base::transport().live()) c->end(why, withdrawn);
                 },
             .end =
                 [](Entry& s) noexcept {

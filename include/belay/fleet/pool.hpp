@@ -239,9 +239,9 @@ private:
             renew_suspects();
         } else if (change.from == LinkState::connected || change.from == LinkState::connecting) {
             const bool lent = std::exchange(member.ticket, 0) != 0;
-            const bool failed = why != Cause::none && why != Cause::planned &&
-                                to != LinkState::stopped && to != LinkState::offline &&
-                                to != LinkState::connecting;
+            const bool failed = !change.to.withdrawn && why != Cause::none &&
+                                why != Cause::planned && to != LinkState::stopped &&
+                                to != LinkState::offline && to != LinkState::connecting;
             if (lent && failed) dead_proof_ = detail::larger(dead_proof_, member.proof());
             if (failed && scout_ == none) scout_ = i;
         }
@@ -272,7 +272,7 @@ private:
     }
     void renew_if_suspect(Member& member) {
         if (member.is_up() && member.ticket == 0 && is_suspect(member)) {
-            member.report_unhealthy({.cause = Cause::planned});
+            member.renew();
         }
     }
     /// Opens anew the connections that are suspect and have given no sign of life since. Called

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/bounds.hpp
-/// detects_within, reconnects_within: check the promises of a configuration in a static_assert.
+/// detects_within, reconnects_within, returns_within, check: prove in a static_assert what a
+/// configuration promises.
 #pragma once
 
-#include <cstdint>  // std::uint64_t
+#include <cstdint>      // std::uint64_t
+#include <string_view>  // std::string_view
 
 #include <belay/link/heartbeat_options.hpp>
-#include <belay/policy/policy.hpp>
+#include <belay/link/supervisor_core.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace timeline {
 
@@ -58,6 +60,134 @@ template <class... Rules>
         total = part::saturating_add(total, part::saturating_add(wait, policy.attempt_limit()));
     }
     return total <= within && total != forever;
+}
+
+/// Returns whether a link is connected again within a given time after its peer returns, whenever
+/// that is.
+///
+///     static_assert(timeline::returns_within(policies::reconnection(), 350s));
+///
+/// reconnects_within covers the first attempts after a loss. In a longer outage the waits are
+/// longer, and a breaker may be open when the peer returns. The result compares `within` with a sum
+/// of three times:
+/// - the limit of an attempt that began just before the return;
+/// - the longest wait of the policy;
+/// - the limit of the attempt that succeeds.
+/// It is valid while the policy still makes attempts. The rules must be as for reconnects_within, and the result leaves out the same
+/// things.
+///
+/// Errors: none; saturates.   Complexity: O(rules).
+template <class... Rules>
+[[nodiscard]] constexpr bool returns_within(const Policy<Rules...>& policy,
+                                            Duration within) noexcept {
+    constexpr std::uint64_t settled = 64;  // waits have stopped growing: a doubling one saturates
+    Duration longest{};
+    for (std::uint64_t failures = 0; failures < settled; ++failures) {
+        const Duration wait = policy.longest_wait(failures);
+        if (wait == forever) break;
+        if (wait > longest) longest = wait;
+    }
+    const Duration attempts = part::saturating_multiply(policy.attempt_limit(), 2);
+    const Duration total = part::saturating_add(longest, attempts);
+    return total <= within && total != forever;
+}
+
+}}}  // namespace belay::timeline
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// Whether a rule shares its state with other policies, also inside a nested policy.
+template <class Rule>
+inline constexpr bool shares_state = requires { requires Rule::is_shared; };
+template <class... Rules>
+inline constexpr bool shares_state<Policy<Rules...>> = (shares_state<Rules> || ...);
+
+/// How a policy answered a series of failed connections.
+struct SeriesAnswer {
+    bool suspended = false;
+    bool failed = false;
+};
+
+/// Plays connections that each end with `failure` at the age of `lived`; with `lived` < 0ns they
+/// never open. Ends when the policy stops, or after `most` of them.
+template <class... Rules>
+[[nodiscard]] constexpr SeriesAnswer play_failures(const Policy<Rules...>& policy,
+                                                   const Failure& failure, Duration lived,
+                                                   std::uint64_t most) noexcept {
+    timeline::SupervisorCore core{policy};
+    Random bits{Seed{1}};
+    Turn turn{Instant{}, bits};
+    core.step({.input = timeline::Input::start}, turn);
+    SeriesAnswer answer;
+    for (std::uint64_t i = 0; i < most && core.status().state == LinkState::connecting; ++i) {
+        if (lived >= Duration::zero()) {
+            core.step({.input = timeline::Input::opened}, turn);
+            const Instant end = after(turn.now, lived);
+            if (core.deadline() < end) {
+                turn.now = core.deadline();
+                core.step({}, turn);
+            }
+            turn.now = end;
+        }
+        core.step({.input = timeline::Input::closed, .failure = failure}, turn);
+        answer.suspended = answer.suspended || core.status().state == LinkState::suspended;
+        if (core.status().state == LinkState::failed) break;
+        turn.now = core.deadline();
+        core.step({}, turn);
+    }
+    answer.failed = core.status().state == LinkState::failed;
+    return answer;
+}
+
+}}}  // namespace belay::detail
+
+namespace belay { inline namespace BELAY_ABI { namespace timeline {
+
+/// Checks a Heartbeat and a policy as a whole, and returns the first sentence on what is wrong with
+/// them; it is empty if nothing is.
+///
+///     constexpr HeartbeatOptions beats{.every = 10s, .dead_after = 25s};
+///     static_assert(timeline::check(beats, policies::reconnection()).empty());
+///
+/// Parts that are right by themselves may fail together, because a peer that accepts and is frozen
+/// is noticed only after `dead_after`. The check finds two mistakes:
+/// - a window by age (ResetWhenStable::by_age) after which a frozen peer counts as a success;
+/// - a limit on attempts, or a breaker, that ends a series of failures at once, but not a series of
+///   connections to a frozen peer.
+///
+/// It plays up to 16 connections of each series with the policy.
+///
+/// A rule that shares its state with others (Shared) does not compile, because the check would
+/// change that state.
+///
+/// Errors: none.   Complexity: O(rules).
+template <class... Rules>
+[[nodiscard]] constexpr std::string_view check(const HeartbeatOptions& beats,
+                                               const Policy<Rules...>& policy) noexcept {
+    static_assert((!detail::shares_state<Rules> && ...),
+                  "timeline::check: a Shared rule cannot be played, because others use its object "
+                  "too; check a policy that owns such a rule instead");
+    constexpr std::uint64_t played = 16;
+    if (beats.every.count() <= 0 || beats.every >= beats.dead_after) {
+        return "HeartbeatOptions: 0ns < every < dead_after must hold";
+    }
+    if (policy.stable_by_age() && policy.stable_window() <= beats.dead_after) {
+        return "ResetWhenStable::by_age: the window must be longer than dead_after, because a "
+               "frozen peer would count as a success";
+    }
+    const detail::SeriesAnswer refused =
+        detail::play_failures(policy, {.cause = Cause::timed_out}, Duration{-1}, played);
+    const detail::SeriesAnswer frozen =
+        detail::play_failures(policy, {.cause = Cause::timed_out}, beats.dead_after, played);
+    if (refused.failed && !frozen.failed) {
+        return "the policy gives up a peer that fails at once, but not one that accepts and is "
+               "frozen";
+    }
+    if (refused.suspended && !frozen.suspended) {
+        return "the breaker opens for a peer that fails at once, but not for one that accepts and "
+               "is frozen: its window must hold failures that are dead_after and a wait apart";
+    }
+    return {};
 }
 
 }}}  // namespace belay::timeline

@@ -39,7 +39,8 @@ struct BundleLeaf {
 /// A transport made of several transports.
 ///
 /// Its connection is open when all connections inside are open, and closed when one of them is
-/// closed.
+/// closed. Its peers count as alive when each connection with a Heartbeat has given evidence, or,
+/// if there is no Heartbeat, when one connection has.
 ///
 /// The transport at index i carries lane i, also inside decorators. In nested bundles, the lowest
 /// bits of the lane are the index in the outermost bundle. Connections open in order and are
@@ -114,7 +115,10 @@ private:
             with(i, [&](auto& c) { rose = part::rise<M>(c, event, turn); });
             event.lane = lane;
             if (!rose) return false;
-            if (event.kind == part::EventKind::opened) return all_of(open_, i);
+            const bool opens = event.kind == part::EventKind::opened;
+            proved_[i] = proved_[i] || event.proof;
+            if (event.proof || opens) event.proof = proved();
+            if (opens) return all_of(open_, i);
             // A graceful close ends with the last connection; otherwise the first that fails ends
             // all.
             if (event.kind == part::EventKind::closed && closing_) return all_of(closed_, i);
@@ -180,6 +184,14 @@ private:
                 closed_[I] = true;
             }
         }
+        /// Returns whether the peers have proved that they are alive.
+        [[nodiscard]] bool proved() const noexcept {
+            if constexpr (any_probe) {
+                return ((proved_[Is] || !detail::HasProbe<part::ConnectionOf<At<Is>>>)&&...);
+            } else {
+                return (proved_[Is] || ...);
+            }
+        }
         static constexpr std::size_t index_of(Lane lane) noexcept {
             return lane & ((1U << own_bits) - 1U);
         }
@@ -193,6 +205,7 @@ private:
         }
 
         std::array<bool, size> open_{};
+        std::array<bool, size> proved_{};
         std::array<bool, size> closed_{};
         bool closing_ = false;
     };

@@ -52,6 +52,11 @@ struct Event {
     /// For `closed`: this end gave the connection up while it was open, so what was sent last still
     /// leaves.
     bool goodbye = false;
+    /// For `closed`: this side decided to end the attempt, and it is no failure.
+    bool withdrawn = false;
+    /// For `received` and `pong`: the event proves that the peer is alive. For `opened`: a message
+    /// of the peer has passed a check.
+    bool proof = false;
     Lane lane = 0;
     /// The attempt to which the event belongs.
     std::uint32_t epoch = 0;
@@ -66,7 +71,7 @@ struct Event {
     [[nodiscard]] constexpr bool same_control(const Event& other) const noexcept {
         return kind == other.kind && kind != EventKind::command && !message && !other.message &&
                depth == other.depth && lane == other.lane && epoch == other.epoch &&
-               code == other.code;
+               code == other.code && withdrawn == other.withdrawn;
     }
 };
 

@@ -3,6 +3,7 @@
 /// Heartbeat: pings a silent peer, and closes the connection if nothing comes back.
 #pragma once
 
+#include <cstdint>  // std::uint32_t
 #include <utility>  // std::exchange, std::move
 
 #include <belay/core/order.hpp>
@@ -15,9 +16,10 @@ namespace belay { inline namespace BELAY_ABI {
 /// A transport that pings a silent peer, and closes the connection if nothing comes back.
 ///
 /// The connection is closed with Cause::timed_out. This is the only way to notice a frozen peer.
-/// Any sign of life counts, so a busy connection sends no pings. A late driver reads the sockets
-/// before the timers decide. After a suspend, a connection whose peer has answered is therefore not
-/// given up.
+/// The first ping follows the opening at once, so that a peer that is alive gives evidence of it
+/// (see ResetWhenStable). After that, any sign of life counts, so a busy connection sends no pings.
+/// A late driver reads the sockets before the timers decide. After a suspend, a connection whose
+/// peer has answered is therefore not given up.
 ///
 /// Each answer to a ping is reported to the observer with the time it took (on_round_trip). That is
 /// the time between the turns in which the ping was sent and the answer was received.
@@ -78,19 +80,25 @@ public:
                 case detail::Pulse::Due::lost:
                     // Not closed yet: a sign of life may wait in the queue, and is then handled
                     // before the note.
-                    own_.note(0);
+                    own_.note(silence);
                     suspect_ = true;
             }
         }
 
     private:
+        // Notes to itself. The first ping follows what the owner sends when the connection opens.
+        static constexpr std::uint32_t silence = 0, first_ping = 1;
+
         /// Anything that came from the peer proves that it was alive; our own actions prove
         /// nothing.
         [[nodiscard]] bool sift_control(part::Event<message_type>& event, const Turn& turn) {
-            if (event.depth == 0) return event.kind != part::EventKind::note || judge(event, turn);
+            if (event.depth == 0 && event.kind == part::EventKind::note)
+                return take_note(event, turn);
+            if (event.depth == 0) return true;
             switch (event.kind) {
                 case part::EventKind::opened:
                     pulse_.heard(turn.now);
+                    own_.note(first_ping);
                     owner_.tell_conflict(own_);
                     break;
                 case part::EventKind::pong:
@@ -104,6 +112,11 @@ public:
                     break;
             }
             return true;
+        }
+        [[nodiscard]] bool take_note(part::Event<message_type>& event, const Turn& turn) noexcept {
+            if (event.code == silence) return judge(event, turn);
+            ask(turn.now);
+            return false;
         }
         /// Sends a ping. The first of several answers belongs to the first of several pings.
         void ask(Instant now) noexcept {

@@ -73,6 +73,7 @@ struct LinkBox : driver::Mailbox<part::Event<M>> {
             if (other.kind != part::EventKind::closed || other.epoch != end.epoch) continue;
             end.failure = more_severe(end.failure, other.failure);
             end.goodbye = end.goodbye && other.goodbye;
+            end.withdrawn = end.withdrawn && other.withdrawn;
         }
     }
 
@@ -113,13 +114,18 @@ public:
     /// Reports that the connection ended, or could not be opened. Report it once; later events are
     /// dropped.
     driver::Post closed(const Failure& failure = {}) const noexcept {
-        if (!box_) return driver::Post::gone;
-        const bool lingers = box_->lingering.load(std::memory_order_acquire) == epoch_;
-        if (!alive() && !lingers) return driver::Post::gone;
         part::Event<M> event = make(part::EventKind::closed);
         event.failure = failure;
         if (event.failure.cause == Cause::none) event.failure.cause = Cause::lost;
-        return box_->post_end(std::move(event));
+        return end(std::move(event));
+    }
+    /// Reports that this side has ended the attempt, for a reason that is no failure. The
+    /// policy receives `abandoned`. The status keeps `failure`, which may be empty. For decorators.
+    driver::Post withdraw(const Failure& failure = {}) const noexcept {
+        part::Event<M> event = make(part::EventKind::closed);
+        event.failure = failure;
+        event.withdrawn = true;
+        return end(std::move(event));
     }
     /// Delivers a whole message. `message` is untouched unless the result is `taken`. After `full`,
     /// stop reading; resume_reading() of the connection follows exactly once.
@@ -127,6 +133,7 @@ public:
         if (!alive()) return driver::Post::gone;
         return box_->emplace_message([&]() -> part::Event<M> {
             part::Event<M> event = make(part::EventKind::received);
+            event.proof = true;
             event.message.emplace(std::move(message));
             return event;
         });
@@ -137,6 +144,7 @@ public:
         if (!alive()) return driver::Post::gone;
         part::Event<M> event = make(part::EventKind::pong);
         event.code = answers ? 0 : 1;
+        event.proof = true;
         return box_->post_control(std::move(event));
     }
     /// Reports that there is capacity again after send() returned `busy`.
@@ -205,6 +213,11 @@ private:
         event.lane = lane_;
         event.epoch = epoch_;
         return event;
+    }
+    driver::Post end(part::Event<M>&& event) const noexcept {
+        if (!box_) return driver::Post::gone;
+        const bool lingers = box_->lingering.load(std::memory_order_acquire) == epoch_;
+        return alive() || lingers ? box_->post_end(std::move(event)) : driver::Post::gone;
     }
     driver::Post control(part::EventKind kind) const {
         return alive() ? box_->post_control(make(kind)) : driver::Post::gone;

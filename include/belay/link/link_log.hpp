@@ -79,15 +79,15 @@ private:
         const LinkStatus& s = change.to;
         const bool failed =
             change.from == LinkState::connected || change.from == LinkState::connecting;
-        if (failed && !said_down_ && s.failure.cause != Cause::planned) {
+        if (failed && !said_down_ && !s.withdrawn && s.failure.cause != Cause::planned) {
             line((up_ ? "lost (" : "cannot connect (") + s.failure.message() + ")");
             begin_outage(s);
         }
         up_ = false;
         if (level_ == LogLevel::retry) {
             line("attempt " + std::to_string(s.attempt + 1) + " in " +
-                 detail::duration_text(elapsed(s.since, s.retry_at)) + " (" + s.failure.message() +
-                 by(s) + ")");
+                 detail::duration_text(elapsed(s.since, s.retry_at)) + " (" + reason(s) + by(s) +
+                 ")");
         }
     }
 
@@ -96,6 +96,10 @@ private:
         said_down_ = true;
     }
 
+    static std::string reason(const LinkStatus& s) {
+        return s.withdrawn && s.failure.cause == Cause::none ? "ended by this side"
+                                                             : s.failure.message();
+    }
     static std::string by(const LinkStatus& s) {
         return s.decided_by.empty() ? std::string{} : ", " + std::string{s.decided_by};
     }

@@ -41,6 +41,8 @@ public:
         std::uint64_t connections = 0;
         /// Connections that ended although they were wanted; planned closes do not count.
         std::uint64_t losses = 0;
+        /// Attempts and connections that this side ended by its own decision.
+        std::uint64_t withdrawn = 0;
         /// Failed attempts and ended connections, by Cause.
         std::array<std::uint64_t, 11> failures{};
         std::uint64_t policy_conflicts = 0;
@@ -72,10 +74,13 @@ public:
         const bool ended = waited || s.state == LinkState::blocked_auth ||
                            s.state == LinkState::failed || s.state == LinkState::connecting;
         if (tried && ended) {
-            ++counters_.failures[static_cast<std::size_t>(s.failure.cause)];
-            const bool lost = s.failure.cause != Cause::planned;
+            if (s.withdrawn) {
+                ++counters_.withdrawn;
+            } else {
+                ++counters_.failures[static_cast<std::size_t>(s.failure.cause)];
+            }
             if (change.from == LinkState::connected) {
-                if (lost) ++counters_.losses;
+                if (!s.withdrawn && s.failure.cause != Cause::planned) ++counters_.losses;
                 down_since_ = s.since;
             }
         }
@@ -232,6 +237,9 @@ inline void to_prometheus(std::string& out, std::span<const LinkMetrics* const> 
     count({"belay_link_connections_total", "counter", "Attempts that succeeded."},
           &Counters::connections);
     count({"belay_link_losses_total", "counter", "Connections that were lost."}, &Counters::losses);
+    count({"belay_link_withdrawn_total", "counter",
+           "Attempts and connections that this side ended by its own decision."},
+          &Counters::withdrawn);
     count({"belay_link_policy_conflicts_total", "counter",
            "Wishes of the peer that beat the own bounds."},
           &Counters::policy_conflicts);

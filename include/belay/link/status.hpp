@@ -46,8 +46,11 @@ struct LinkStatus {
     LinkState state = LinkState::stopped;
     /// Whether a retry has failed since `down_since`.
     bool retry_failed = false;
-    /// The attempts since the last success or start, including the one in flight. Stops, gates and
-    /// planned closes do not count.
+    /// Whether this side decided to end the last attempt or connection: by a command, a gate, new
+    /// credentials, or a fleet. It then counts as no failure.
+    bool withdrawn = false;
+    /// The attempts since the last success or start, including the one in flight. Stops, gates,
+    /// planned closes of a stable connection, and attempts that this side withdrew do not count.
     std::uint32_t attempt = 0;
     /// When this state was entered.
     Instant since = always;

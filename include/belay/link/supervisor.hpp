@@ -156,7 +156,7 @@ public:
 
     /// Passes new credentials to the transport (WithToken and its source take them), and leaves
     /// blocked_auth. With SupervisorCoreOptions::recycle, a connection that was made with the old
-    /// ones is closed as planned, and opened again.
+    /// ones is closed gracefully, and opened again.
     template <class... A>
     void credentials(A&&... values) {
         if constexpr (sizeof...(A) != 0) live_.credentials(std::forward<A>(values)...);
@@ -179,14 +179,8 @@ public:
     /// Ends the live connection, if any, on outside evidence: a failure like any other. Messages
     /// sent on it still leave, until the next attempt and for at most `linger_max`.
     void report_unhealthy(Failure failure = {}) noexcept {
-        if (live_.epoch() == 0) return;
         if (failure.cause == Cause::none) failure = failure_of(LinkErrc::reported_unhealthy);
-        part::Event<message_type> event;
-        event.kind = part::EventKind::closed;
-        event.epoch = live_.epoch();
-        event.failure = failure;
-        event.goodbye = core_.status().state == LinkState::connected;
-        box().post_end(std::move(event));
+        give_up(failure, false);
     }
 
     /// Sends a message on the live connection.   Complexity: of the transport.   Throws: nothing.
@@ -208,6 +202,19 @@ public:
     [[nodiscard]] Instant heard_at() const noexcept { return heard_at_; }
     /// Returns the time of the turn in progress, or of the last one.
     [[nodiscard]] Instant now() const noexcept { return now_; }
+
+protected:
+    /// Ends the live connection, if any, in the next turn. If `withdrawn`, it is no failure.
+    void give_up(const Failure& failure, bool withdrawn) noexcept {
+        if (live_.epoch() == 0) return;
+        part::Event<message_type> event;
+        event.kind = part::EventKind::closed;
+        event.epoch = live_.epoch();
+        event.failure = failure;
+        event.goodbye = core_.status().state == LinkState::connected;
+        event.withdrawn = withdrawn;
+        box().post_end(std::move(event));
+    }
 
 private:
     friend struct detail::LifelineOf;
@@ -244,14 +251,17 @@ private:
         const bool heard =
             event.kind == part::EventKind::received || event.kind == part::EventKind::pong;
         if (heard) heard_at_ = now_;
+        if (heard && event.proof && !core_.alive()) step({.input = timeline::Input::alive});
         switch (event.kind) {
             case part::EventKind::opened:
-                return step({.input = timeline::Input::opened});
+                return step({.input = timeline::Input::opened, .proof = event.proof});
             case part::EventKind::closed:
                 box().join_ends(event);
                 return step({.input = timeline::Input::closed,
                              .failure = event.failure,
-                             .goodbye = event.goodbye});
+                             .goodbye = event.goodbye,
+                             .withdrawn = event.withdrawn,
+                             .wrote = live_.has_taken() && !found_here(event)});
             case part::EventKind::received:
                 return deliver(std::move(*event.message), event.lane);
             case part::EventKind::writable:
@@ -262,6 +272,12 @@ private:
             default:
                 return;
         }
+    }
+
+    /// Returns whether this end found that the connection is dead, so that messages that it took
+    /// prove nothing.
+    [[nodiscard]] static bool found_here(const part::Event<message_type>& end) noexcept {
+        return end.goodbye || end.failure.error() == LinkErrc::heartbeat_lost;
     }
 
     void tell_report(const part::Event<message_type>& event) {
@@ -350,7 +366,7 @@ private:
         if (std::exchange(stops_, false)) return step({.input = timeline::Input::stop});
         if (actions.dial && core_.status().state == LinkState::connecting) live_.dial();
         if (actions.drain && !live_.drain()) {
-            step({.input = timeline::Input::closed, .failure = {.cause = Cause::planned}});
+            step({.input = timeline::Input::closed, .withdrawn = true});
         }
     }
 

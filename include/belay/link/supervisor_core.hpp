@@ -21,6 +21,11 @@ namespace belay { inline namespace BELAY_ABI { namespace timeline {
 /// It is a plain value without clock, transport or allocation. Copy it to try an event, prove a
 /// timeline by static_assert, or explore its states.
 ///
+/// A connection is a success when it has lived for the stable window, and its peer has given
+/// evidence since the opening that it is alive: Input::alive, or Step::proof. Without evidence, the
+/// end of a connection is a failed attempt. It is not, but `lost`, if the connection is older than
+/// the window and Step::wrote.
+///
 /// Every `begin` of the policy is followed by exactly one of failed, succeeded and abandoned. Every
 /// plan (a failed or lost that did not stop), and every `wanted`, is followed by exactly one begin
 /// or abandoned.
@@ -76,6 +81,8 @@ public:
 
     /// Returns the state of the connection, and since when.
     [[nodiscard]] constexpr const LinkStatus& status() const noexcept { return status_; }
+    /// Returns whether the connection needs no further evidence that its peer is alive.
+    [[nodiscard]] constexpr bool alive() const noexcept { return alive_; }
     /// Returns the gates that are shut, including those whose grace still runs.
     [[nodiscard]] constexpr std::uint32_t gates() const noexcept { return gates_.all(); }
     /// Returns when the grace of a gate ends; `always` if the gate has none, or is open.
@@ -101,9 +108,11 @@ private:
             case Input::drain:
                 return on_drain(s.within, turn);
             case Input::opened:
-                return on_opened(turn);
+                return on_opened(s.proof, turn);
+            case Input::alive:
+                return on_alive(turn);
             case Input::closed:
-                return on_closed(s.failure, turn);
+                return on_closed(s, turn);
             case Input::tick:
                 return on_tick(turn);
         }
@@ -171,6 +180,7 @@ private:
             go_down(1, turn);
             abandon(turn);
             status_.failure = {};
+            status_.withdrawn = true;
             attempt_ends_ = ends;
             actions_->drain = true;
             enter(LinkState::draining, never, turn);
@@ -191,7 +201,7 @@ private:
                 if (at > turn.now) return;
                 manual_at_ = turn.now;
                 leave_connection(turn);
-                status_.failure = Failure{.cause = Cause::planned};
+                status_.failure = {};
                 return attempt(force, turn);
             case LinkState::cooldown:
             case LinkState::suspended:
@@ -204,8 +214,9 @@ private:
         }
     }
 
-    constexpr void on_opened(Turn& turn) noexcept {
+    constexpr void on_opened(bool proof, Turn& turn) noexcept {
         if (status_.state != LinkState::connecting) return;
+        alive_ = proof || policy_.stable_by_age();
         floor_ = not_before_ = always;
         status_.decided_by = {};
         status_.down_since = never;
@@ -213,9 +224,16 @@ private:
         enter(LinkState::connected, never, turn);
     }
 
-    constexpr void on_closed(Failure failure, Turn& turn) noexcept {
+    constexpr void on_alive(Turn& turn) noexcept {
+        if (status_.state != LinkState::connected || alive_) return;
+        alive_ = true;
+        settle_if_stable(turn);
+    }
+
+    constexpr void on_closed(const Step& s, Turn& turn) noexcept {
         const LinkState state = status_.state;
-        if (failure.cause == Cause::none) failure.cause = Cause::lost;
+        Failure failure = s.failure;
+        if (failure.cause == Cause::none && !s.withdrawn) failure.cause = Cause::lost;
         if (state == LinkState::draining) {
             status_.failure = failure.cause == Cause::planned ? Failure{} : failure;
             return on_stop(turn);
@@ -225,19 +243,27 @@ private:
         if (state == LinkState::connected) {
             settle_if_stable(turn);
             go_down(1, turn);
-        } else if (failure.cause != Cause::planned) {
+        } else if (!s.withdrawn) {
             try_failed();
         }
+        // A peer that closes each new connection as planned must not decide how often to dial.
+        if (failure.cause == Cause::planned && begun_) failure.cause = Cause::lost;
+        // An old connection that was used, and whose peer never sent anything, proves nothing.
+        if (begun_ && s.wrote && state == LinkState::connected && turn.now >= stable_at()) {
+            abandon(turn);
+        }
         status_.failure = failure;
+        status_.withdrawn = s.withdrawn;
         status_.decided_by = {};
         actions_->teardown = true;
         if (failure.retry_after > Duration::zero()) {
             floor_ = detail::larger(floor_, after(turn.now, failure.retry_after));
         }
 
-        if (failure.cause == Cause::planned) {
+        if (s.withdrawn || failure.cause == Cause::planned) {
             abandon(turn);
-            return plan_wait({Verb::wait_at_least, jitter(options_.settle_within, turn), "planned"},
+            return plan_wait({Verb::wait_at_least, jitter(options_.settle_within, turn),
+                              s.withdrawn ? std::string_view{} : "planned"},
                              turn);
         }
         const Advice advice = begun_ ? policy_.failed(failure, turn) : policy_.lost(failure, turn);
@@ -259,12 +285,12 @@ private:
         if (trying() && gates_.any_shut(turn.now)) return go_offline(turn);
         switch (status_.state) {
             case LinkState::connecting:
-                return on_closed(late(LinkErrc::attempt_timed_out), turn);
+                return on_closed({.failure = late(LinkErrc::attempt_timed_out)}, turn);
             case LinkState::draining:
-                return on_closed(late(LinkErrc::not_drained), turn);
+                return on_closed({.failure = late(LinkErrc::not_drained)}, turn);
             case LinkState::connected:
                 if (!to_recycle()) return settle_if_stable(turn);
-                on_closed(Failure{.cause = Cause::planned}, turn);
+                on_closed({.withdrawn = true}, turn);
                 actions_->graceful = true;
                 return;
             case LinkState::cooldown:
@@ -285,7 +311,7 @@ private:
                 return status_.retry_at;
             case LinkState::connected:
                 if (to_recycle()) return status_.since;
-                return begun_ ? stable_at() : never;
+                return begun_ && alive_ ? stable_at() : never;
             default:
                 return never;
         }
@@ -340,7 +366,7 @@ private:
         // Do not wait for an attempt that a rule will not allow when it is due.
         const Advice then = policy_.admit(until);
         if (then.verb == Verb::stop) advice = detail::stronger(advice, then);
-        status_.decided_by = advice.by;
+        status_.decided_by = advice.by.empty() ? now.by : advice.by;
         if (advice.verb == Verb::stop) {
             abandon(turn);
             return enter(LinkState::failed, never, turn);
@@ -359,16 +385,18 @@ private:
             go_down(1, turn);
         }
         abandon(turn);
+        status_.withdrawn = true;
         actions_->teardown = actions_->graceful = true;
     }
 
     constexpr void settle_if_stable(Turn& turn) noexcept {
-        if (begun_ && turn.now >= stable_at()) settle(turn);
+        if (begun_ && alive_ && turn.now >= stable_at()) settle(turn);
     }
     constexpr void settle(Turn& turn) noexcept {
         begun_ = false;
         status_.attempt = 0;
         status_.failure = {};
+        status_.withdrawn = false;
         policy_.succeeded(turn);
     }
 
@@ -423,6 +451,7 @@ private:
         policy_.reset();
         status_.attempt = 0;
         status_.failure = {};
+        status_.withdrawn = false;
         status_.decided_by = {};
         floor_ = not_before_ = manual_at_ = always;
     }
@@ -437,7 +466,8 @@ protected:
     LinkStatus status_{};
     Actions* actions_ = nullptr;     // of the step in progress
     std::uint8_t tries_failed_ = 0;  // whether a try has failed in this outage
-    bool begun_ = false;             // the policy has begun an attempt, and waits for its outcome
+    bool alive_ = false;    // the peer has proved that it is alive since it opened, or need not
+    bool begun_ = false;    // the policy has begun an attempt, and waits for its outcome
     bool planned_ = false;  // the policy has planned an attempt (and may hold tokens), or wants one
     bool spread_ = false;   // the end of this wait was overslept, and a second wait has replaced it
     bool fresh_credentials_ = false;  // given since the attempt in flight began

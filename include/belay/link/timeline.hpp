@@ -16,7 +16,8 @@ enum class Input : std::uint8_t {
     credentials,    ///< there are new credentials
     reconnect_now,  ///< the user does not want to wait; see Step::force
     drain,          ///< nothing more is sent; sent messages may leave within Step::within
-    opened,         ///< the live connection is open and validated
+    opened,         ///< the live connection is open and validated; see Step::proof
+    alive,          ///< the peer has sent a message, or answered a ping, on the open connection
     closed,         ///< the live connection ended, or could not be opened; see Step::failure
     tick            ///< the deadline has come; at any other time it has no effect
 };
@@ -28,7 +29,11 @@ struct Step {
     std::uint32_t gates = 0;
     Duration within{};
     bool force = false;
-    bool goodbye = false;  ///< for `closed`: this end gave up an open connection
+    bool goodbye = false;    ///< for `closed`: this end gave up an open connection
+    bool withdrawn = false;  ///< for `closed`: this side decided it, and it is no failure
+    bool proof = false;      ///< for `opened`: a message of the peer has passed a check
+    /// For `closed`: the transport had taken a whole message, and this end did not find the loss.
+    bool wrote = false;
 };
 
 /// The actions that the supervisor must carry out after a step.

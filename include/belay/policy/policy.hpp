@@ -167,6 +167,18 @@ public:
         return longest.count() < 0 ? otherwise : longest;
     }
 
+    /// Returns whether age alone makes a connection stable, because a rule requests it. Otherwise
+    /// the peer must also give evidence that it is alive.
+    [[nodiscard]] constexpr bool stable_by_age() const noexcept {
+        bool by_age = false;
+        visit([&](const auto& rule) {
+            if constexpr (requires { rule.stable_by_age(); }) {
+                by_age = by_age || rule.stable_by_age();
+            }
+        });
+        return by_age;
+    }
+
     /// Returns how long an attempt may take: the shortest request of a rule, else `otherwise`.
     [[nodiscard]] constexpr Duration attempt_limit(
         Duration otherwise = detail::default_attempt_limit) const noexcept {

@@ -92,6 +92,8 @@ public:
         Duration otherwise = detail::default_stable_window) const noexcept {
         return policy_.stable_window(otherwise);
     }
+    /// Returns whether a rule of the policy lets age alone decide; see ResetWhenStable.
+    [[nodiscard]] bool stable_by_age() const noexcept { return policy_.stable_by_age(); }
     /// Returns what the policy requests, else `otherwise`.
     [[nodiscard]] Duration attempt_limit(
         Duration otherwise = detail::default_attempt_limit) const noexcept {

@@ -10,7 +10,12 @@ namespace belay { inline namespace BELAY_ABI {
 /// Requests how long a connection must live to count as a success (the stable window).
 ///
 /// A connection that ends earlier has failed. So a server that accepts and drops connections does
-/// not reset the backoff each time.
+/// not reset the backoff each time. The peer must also have given evidence since the connection
+/// opened: a message, an answered ping, or a passed check. So a peer that accepts and is frozen
+/// does not count as a success either.
+///
+/// If your peer never sends anything, and answers no pings, use `ResetWhenStable::by_age(window)`.
+/// Then age alone decides.
 ///
 /// It affects connections only: `retry` counts a call that returned as a success at once.
 ///
@@ -22,11 +27,22 @@ public:
 
     /// Sets the window; with 0ns a connection is stable as soon as it is validated.
     /// Pre: window >= 0ns.
-    constexpr explicit ResetWhenStable(Duration window) noexcept : window_{window} {
+    constexpr explicit ResetWhenStable(Duration window) noexcept : coded_{window} {
         BELAY_PRECONDITION(window.count() >= 0, "ResetWhenStable: the window must be >= 0ns");
     }
 
-    [[nodiscard]] constexpr Duration stable_window() const noexcept { return window_; }
+    /// Makes a rule by which age alone decides, for a peer that never sends anything. A frozen peer
+    /// then counts as a success after `window`.   Pre: window >= 0ns.
+    [[nodiscard]] static constexpr ResetWhenStable by_age(Duration window) noexcept {
+        ResetWhenStable rule{window};
+        rule.coded_ = Duration{~window.count()};
+        return rule;
+    }
+
+    [[nodiscard]] constexpr Duration stable_window() const noexcept {
+        return stable_by_age() ? Duration{~coded_.count()} : coded_;
+    }
+    [[nodiscard]] constexpr bool stable_by_age() const noexcept { return coded_.count() < 0; }
 
     /// Returns 0ns, because this rule adds no wait; see link/bounds.hpp.
     [[nodiscard]] constexpr Duration longest_wait(std::uint64_t) const noexcept {
@@ -36,7 +52,7 @@ public:
     friend constexpr bool operator==(ResetWhenStable, ResetWhenStable) noexcept = default;
 
 private:
-    Duration window_;
+    Duration coded_;  // the window, or its complement if age alone decides: a flag costs 8 bytes
 };
 
 }}  // namespace belay

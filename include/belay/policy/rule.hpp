@@ -172,6 +172,12 @@ concept StableWindowIsSound =
              { r.stable_window(otherwise) } noexcept -> std::same_as<Duration>;
          }));
 template <class R>
+concept HasStableByAge = has_stable_by_age<R>() || requires(const R& r) { r.stable_by_age(); };
+template <class R>
+concept StableByAgeIsSound = !HasStableByAge<R> || (HasStableWindow<R> && requires(const R& r) {
+    { r.stable_by_age() } noexcept -> std::same_as<bool>;
+});
+template <class R>
 concept HasAttemptLimit = has_attempt_limit<R>() || requires(const R& r) { r.attempt_limit(); };
 template <class R>
 concept AttemptLimitIsSound =
@@ -233,8 +239,8 @@ template <class R>
 [[nodiscard]] consteval bool hooks_are_sound() {
     return WantedIsSound<R> && AdmitIsSound<R> && BeginIsSound<R> && FailedIsSound<R> &&
            LostIsSound<R> && ReviewIsSound<R> && SucceededIsSound<R> && AbandonedIsSound<R> &&
-           ResetIsSound<R> && StableWindowIsSound<R> && AttemptLimitIsSound<R> && NameIsSound<R> &&
-           ListensIsSound<R> && IsSharedIsSound<R>;
+           ResetIsSound<R> && StableWindowIsSound<R> && StableByAgeIsSound<R> &&
+           AttemptLimitIsSound<R> && NameIsSound<R> && ListensIsSound<R> && IsSharedIsSound<R>;
 }
 template <class R>
 [[nodiscard]] consteval bool either_says_or_listens() {
@@ -264,6 +270,8 @@ template <class R>
 /// - `reset()`: starts afresh, by the user's command.
 /// - `stable_window() const -> Duration`, `attempt_limit() const -> Duration`: requested times, >=
 ///   0ns. A rule that wraps a policy takes an argument: the result if the policy requests nothing.
+/// - `stable_by_age() const -> bool`, in addition to `stable_window`: whether age alone makes a
+///   connection stable, without evidence that the peer is alive.
 /// - `longest_wait(std::uint64_t failures) const -> Duration`: for proofs only, see
 ///   link/bounds.hpp.
 /// - `static constexpr std::string_view name`: the name in the Advice.
@@ -280,6 +288,8 @@ template <class R>
 ///
 /// `abandoned` may then come once more, and does nothing. An attempt may begin without `wanted`, if
 /// it was planned or is forced. A failure with Cause::planned is not a failure and counts nothing.
+/// A connection that ended after its stable window, and whose peer had given no evidence that it
+/// was alive, may lead to `abandoned` and then `lost`, without `succeeded`.
 /// Hooks neither allocate nor read clocks.
 template <class R>
 concept RuleLike = std::copyable<R> && detail::has_any_hook<R>() && detail::hooks_are_sound<R>() &&
@@ -320,6 +330,9 @@ consteval bool rule_like() {
     static_assert(
         detail::StableWindowIsSound<R>,
         "RuleLike: stable_window must be 'Duration stable_window() const noexcept', and public");
+    static_assert(detail::StableByAgeIsSound<R>,
+                  "RuleLike: stable_by_age must be 'bool stable_by_age() const noexcept', and "
+                  "public, beside a stable_window");
     static_assert(
         detail::AttemptLimitIsSound<R>,
         "RuleLike: attempt_limit must be 'Duration attempt_limit() const noexcept', and public");

@@ -90,7 +90,11 @@ struct FleetRig {
     void fail(std::size_t i, belay::Failure why = belay_test::lost) {
         static_cast<void>(wires[i].link.closed(why));
     }
-    void open(std::size_t i) { static_cast<void>(wires[i].link.opened()); }
+    /// Opens the connection, and lets the peer answer the heartbeat at the opening.
+    void open(std::size_t i) {
+        static_cast<void>(wires[i].link.opened());
+        static_cast<void>(wires[i].link.pong());
+    }
     [[nodiscard]] belay::LinkStatus status(std::size_t i) const {
         for (const belay::ServiceStatus& s : fleet.status().services) {
             if (s.name == std::to_string(i)) return s.link;

@@ -22,7 +22,7 @@ struct MemberNames {
         on_network_suspect, on_operation, on_conflict, on_progress, on_idle, on_error,
         on_divergence, on_room_failed, on_room_event, on_stopped, look_at_waiters;
     int wanted, admit, begin, failed, succeeded, abandoned, lost, review, reset, stable_window,
-        attempt_limit, name, listens, is_shared, reserve;
+        stable_by_age, attempt_limit, name, listens, is_shared, reserve;
     int delay, check, grows, least, before_jitter;
     int too_slow, counts;
     int put_ping, put_header;
@@ -67,6 +67,7 @@ BELAY_DETAIL_MEMBER(lost);
 BELAY_DETAIL_MEMBER(review);
 BELAY_DETAIL_MEMBER(reset);
 BELAY_DETAIL_MEMBER(stable_window);
+BELAY_DETAIL_MEMBER(stable_by_age);
 BELAY_DETAIL_MEMBER(attempt_limit);
 BELAY_DETAIL_MEMBER(name);
 BELAY_DETAIL_MEMBER(listens);

@@ -129,7 +129,7 @@ struct DialScheduler : Counted {
                 if (auto what = declare_suspect(now, bits)) found = what;
             } else {
                 ServiceEntry& entry = *held.front();
-                pass_on(entry, entry.failure);
+                pass_on(entry, entry.failure, false);
             }
         }
         return found;
@@ -165,17 +165,16 @@ private:
     std::optional<NetworkSuspect> declare_suspect(Instant now, Random& bits) {
         NetworkSuspect what{held.front()->at, never, held.size(), 0, held.front()->failure};
         while (held.size() != 0) {
-            Failure planned = held.front()->failure;
-            planned.cause = Cause::planned;
+            Failure failure = held.front()->failure;
             // A network that is down delivered no request of a server to wait.
-            planned.retry_after = {};
-            pass_on(*held.front(), planned);
+            failure.retry_after = {};
+            pass_on(*held.front(), failure, true);
         }
         while (!queue.empty()) {
             // Otherwise the services whose dials hang would take all dials: they ask first after
             // each common wait.
             queue.front().keeps_rank = true;
-            pass_on(queue.front(), {.cause = Cause::planned});
+            pass_on(queue.front(), {}, true);
         }
         // Services that fail later join the wait of the others.
         if (std::exchange(suspect, true) && wait_until > now) return std::nullopt;
@@ -183,10 +182,10 @@ private:
         what.times = static_cast<std::size_t>(waits.attempts());
         return what;
     }
-    void pass_on(ServiceEntry& entry, const Failure& failure) {
+    void pass_on(ServiceEntry& entry, const Failure& failure, bool withdrawn) {
         leave(entry);
         entry.phase = ServicePhase::ended;
-        entry.ops->close(entry, failure);
+        entry.ops->close(entry, failure, withdrawn);
     }
     void touch() const noexcept {
         if (waker != nullptr) waker->touch();

@@ -61,6 +61,7 @@ public:
         if (entry_->told_at == always) return forever;
         return part::saturating_add(window, elapsed(entry_->at, entry_->told_at));
     }
+    [[nodiscard]] bool stable_by_age() const noexcept { return policy_.stable_by_age(); }
     /// Returns no limit: ScheduledTransport enforces it, from the dial on.
     [[nodiscard]] Duration attempt_limit() const noexcept { return forever; }
 

@@ -100,7 +100,13 @@ public:
 
         /// Starts the dial, when the scheduler reaches this connection.
         void dial() { own_.note(0); }
-        void end(const Failure& failure) { own_.closed(failure); }
+        void end(const Failure& failure, bool withdrawn) {
+            if (withdrawn) {
+                own_.withdraw(failure);
+            } else {
+                own_.closed(failure);
+            }
+        }
 
     private:
         [[nodiscard]] ServiceEntry& entry() const noexcept { return *owner_.entry_; }

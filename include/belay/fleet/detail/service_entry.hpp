@@ -32,8 +32,8 @@ struct ServiceOps {
     void (*unhealthy)(ServiceEntry&, const Failure&);
     /// Permits its connection to open.
     void (*dial)(ServiceEntry&);
-    /// Ends its connection with a failure.
-    void (*close)(ServiceEntry&, const Failure&);
+    /// Ends its connection with a failure, which counts against the service unless `withdrawn`.
+    void (*close)(ServiceEntry&, const Failure&, bool withdrawn);
     /// Destroys it: at once, or after its turn.
     void (*end)(ServiceEntry&) noexcept;
 };

@@ -35,6 +35,8 @@ public:
     /// Returns the mailbox that receives its events, and outlives it.
     [[nodiscard]] const Ref<Box>& box() const noexcept { return box_; }
     [[nodiscard]] Transport& transport() noexcept { return transport_; }
+    /// Returns whether it has taken a whole message.
+    [[nodiscard]] bool has_taken() const noexcept { return has_taken_; }
     [[nodiscard]] bool exists() const noexcept { return connection_.get() != nullptr; }
     /// Returns whether one of its calls is on the call stack, so that it must not be destroyed.
     [[nodiscard]] bool in_part() const noexcept { return in_part_ || in_send_; }
@@ -65,6 +67,7 @@ public:
             const InPart in{in_send_};
             result = part::send<M>(*connection_.get(), lane, message);
         }
+        if (result == SendResult::sent) has_taken_ = true;
         // Also outside a turn, because no turn might follow soon.
         reap();
         return result;
@@ -113,7 +116,7 @@ public:
     /// Throws: what open() throws; the attempt then ends like any other.
     void dial() {
         end_linger();
-        dead_ = parting_ = false;
+        dead_ = parting_ = has_taken_ = false;
         if (++last_epoch_ == 0) ++last_epoch_;
         box_->epoch.store(last_epoch_, std::memory_order_release);
         const Link<M> link{box_, last_epoch_};
@@ -185,7 +188,8 @@ private:
         requires HasClose<Connection>
     {
         const InPart in{in_part_};
-        if (!std::exchange(parting_, true)) {
+        if (!parting_) {
+            parting_ = true;
             connection_.get()->close(Failure{.cause = Cause::planned});
         }
     }
@@ -198,8 +202,9 @@ private:
     std::uint32_t last_epoch_ = 0;
     bool in_part_ = false;
     bool in_send_ = false;  // or credentials(): it may close all the same
-    bool dead_ = false;
-    bool parting_ = false;  // its close() was called
+    bool dead_ : 1 = false;
+    bool parting_ : 1 = false;  // its close() was called
+    bool has_taken_ : 1 = false;
     Instant linger_ends_ = never;
     Transport transport_;
     part::Slot<Connection> connection_;

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: MIT
+// Goal: a connection is a success only with evidence that its peer is alive, in all compositions: a
+// frozen peer is never a success, and a peer that only receives is no failure. Method: scripted
+// transports and time, an hour and a year long.
+#include <belay/link/supervisor.hpp>
+
+#include <belay/breaker/circuit_breaker.hpp>
+#include <belay/breaker/consecutive_failures.hpp>
+#include <belay/breaker/open_for.hpp>
+#include <belay/call/policies.hpp>
+#include <belay/link/bundle.hpp>
+#include <belay/link/endpoints.hpp>
+#include <belay/link/heartbeat.hpp>
+#include <belay/link/validated.hpp>
+#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/reset_when_stable.hpp>
+#include <belay/policy/shared.hpp>
+
+#include "support/link/link_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr HeartbeatOptions readme_beats{.every = 10s, .dead_after = 25s};
+const Policy ten_tries{Backoff{NoJitter{}, Cap{60s}, 1s}, MaxAttempts{10}, ResetWhenStable{10s}};
+
+/// Runs a supervisor by hand; `served` plays the server, before each turn.
+template <class Link, class F>
+void play(Link& link, Instant& now, Instant end, F served) {
+    while (now < end) {
+        served();
+        for (int i = 0; i < 1000 && link.deadline() <= now; ++i) {
+            link.advance(now);
+            served();
+        }
+        REQUIRE(link.deadline() > now);
+        now = std::min(end, link.deadline());
+    }
+}
+
+/// Accepts each connection at once, and then does nothing: a stopped process behind its kernel.
+struct Accepts {
+    Wire& wire;
+    int served = 0;
+    void operator()() {
+        if (wire.dials == served) return;
+        served = wire.dials;
+        wire.link.opened();
+    }
+};
+
+/// Opens `place`, which the test reads.
+struct PlaceDialler {
+    using message_type = std::string;
+    FakeConnection<true> open(const Link<std::string>& link, const std::string& place) {
+        *at = place;
+        return {*wire, link};
+    }
+    Wire* wire;
+    std::string* at;
+};
+
+struct NamesItself {
+    Verdict begin(const auto&) { return at_once ? Verdict::passed() : Verdict::pending(); }
+    Verdict judge(const std::string&, const auto&) { return Verdict::passed(); }
+    bool at_once = false;
+};
+
+}  // namespace
+
+TEST_CASE(
+    "A frozen peer behind a heartbeat is a failed attempt each time, also if it took messages",
+    "[link][evidence][regression]") {
+    const bool writes = GENERATE(false, true);
+    Wire wire;
+    Supervisor link{Heartbeat{FakeTransport<>{wire}, readme_beats}, ten_tries};
+    link.start();
+    Instant now{};
+    Accepts frozen{wire};
+    play(link, now, at(1h), [&] {
+        frozen();
+        if (writes) static_cast<void>(link.send("x"));
+    });
+    CHECK(link.status().state == LinkState::failed);
+    CHECK(link.status().attempt == 10);
+    CHECK(link.status().decided_by == "MaxAttempts");
+    CHECK(wire.dials == 10);
+}
+
+TEST_CASE("A frozen peer opens a breaker, and a peer that answers the first ping closes it",
+          "[link][evidence][regression]") {
+    CircuitBreaker breaker{ConsecutiveFailures{5}, OpenFor{5min}};
+    Wire wire;
+    Supervisor link{
+        Heartbeat{FakeTransport<>{wire}, readme_beats},
+        Policy{Backoff{NoJitter{}, Cap{60s}, 1s}, Shared{breaker}, ResetWhenStable{10s}}};
+    link.start();
+    Instant now{};
+    Accepts frozen{wire};
+    play(link, now, at(4min), frozen);
+    CHECK(link.status().state == LinkState::suspended);
+    CHECK(wire.dials == 5);
+    play(link, now, at(30min), [&, answered = wire.pings]() mutable {
+        frozen();
+        if (std::exchange(answered, wire.pings) != wire.pings) wire.link.pong();
+    });
+    CHECK(link.status().state == LinkState::connected);
+    CHECK(link.status().attempt == 0);
+    CHECK(breaker.state() == BreakerState::closed);
+}
+
+TEST_CASE("Endpoints leaves a place that accepts and is frozen", "[link][evidence][regression]") {
+    Wire wire;
+    std::string place;
+    using Places = std::vector<std::string>;
+    Supervisor link{
+        Heartbeat{Endpoints{PlaceDialler{&wire, &place}, Places{"frozen", "a", "b"}}, readme_beats},
+        policies::reconnection()};
+    link.start();
+    Instant now{};
+    Accepts accepts{wire};
+    play(link, now, at(2min), [&, answered = 0]() mutable {
+        accepts();
+        const bool asked = std::exchange(answered, wire.pings) != wire.pings;
+        if (asked && place != "frozen") wire.link.pong();
+    });
+    CHECK(link.status().state == LinkState::connected);
+    CHECK(place == "a");
+    CHECK(wire.dials == 2);
+    CHECK(link.status().attempt == 0);
+}
+
+TEST_CASE("A peer that only receives does not fail a link, however often it is lost",
+          "[link][evidence][unit]") {
+    const bool by_age = GENERATE(false, true);
+    Wire wire;
+    Supervisor link{FakeTransport<>{wire},
+                    Policy{Backoff{NoJitter{}, Cap{60s}, 1s}, MaxAttempts{10},
+                           by_age ? ResetWhenStable::by_age(10s) : ResetWhenStable{10s}}};
+    link.start();
+    Instant now{};
+    Accepts accepts{wire};
+    for (int losses = 0; losses < 100; ++losses) {
+        play(link, now, now + 87h, accepts);
+        REQUIRE(link.status().state == LinkState::connected);
+        REQUIRE(link.send("a line") == SendResult::sent);
+        wire.link.closed();
+    }
+    play(link, now, now + 1h, accepts);
+    CHECK(link.status().state == LinkState::connected);
+    CHECK(link.status().attempt == (by_age ? 0 : 1));
+    CHECK(wire.dials == 101);
+}
+
+TEST_CASE("A peer that drops each connection fails a link, whatever was written to it",
+          "[link][evidence][unit]") {
+    Wire wire;
+    Supervisor link{FakeTransport<>{wire}, ten_tries};
+    link.start();
+    Instant now{};
+    Accepts accepts{wire};
+    for (int losses = 0; losses < 10; ++losses) {
+        play(link, now, now + 5s, accepts);
+        if (link.status().state == LinkState::connected) static_cast<void>(link.send("a line"));
+        wire.link.closed();
+        play(link, now, now + 2min, [&] {
+            accepts();
+            if (link.status().state == LinkState::connected) wire.link.closed();
+        });
+    }
+    CHECK(link.status().state == LinkState::failed);
+}
+
+TEST_CASE("A loss that this side reports does not count messages as evidence",
+          "[link][evidence][unit]") {
+    Wire wire;
+    Supervisor link{FakeTransport<>{wire}, ten_tries};
+    link.start();
+    Instant now{};
+    Accepts accepts{wire};
+    for (int losses = 0; losses < 10; ++losses) {
+        play(link, now, now + 2min, accepts);
+        REQUIRE(link.send("a line") == SendResult::sent);
+        link.report_unhealthy();
+    }
+    play(link, now, now + 1s, accepts);
+    CHECK(link.status().state == LinkState::failed);
+}
+
+TEST_CASE("A bundle is a success when each peer that is pinged has answered",
+          "[link][evidence][unit]") {
+    Wire alive, frozen, mute;
+    Supervisor link{Bundle{Heartbeat{FakeTransport<>{alive}, readme_beats},
+                           Heartbeat{FakeTransport<>{frozen}, readme_beats}, FakeTransport<>{mute}},
+                    ten_tries};
+    link.start();
+    Instant now{};
+    Accepts all[] = {{alive}, {frozen}, {mute}};
+    const bool thaws = GENERATE(false, true);
+    play(link, now, at(1h), [&, answered = 0, second = 0]() mutable {
+        for (Accepts& one : all) one();
+        if (std::exchange(answered, alive.pings) != alive.pings) alive.link.pong();
+        const bool asked = std::exchange(second, frozen.pings) != frozen.pings;
+        if (thaws && asked) frozen.link.pong();
+    });
+    CHECK(link.status().state == (thaws ? LinkState::connected : LinkState::failed));
+    CHECK(link.status().attempt == (thaws ? 0U : 10U));
+}
+
+TEST_CASE("A check is evidence if it has judged a message, not if it passed before one",
+          "[link][evidence][unit]") {
+    const bool at_once = GENERATE(false, true);
+    Wire wire;
+    Supervisor link{Validated{FakeTransport<>{wire}, NamesItself{at_once}}, ten_tries};
+    link.start();
+    Instant now{};
+    link.advance(now);
+    wire.link.opened();
+    link.advance(now);
+    if (!at_once) REQUIRE(receive(wire.link, "me") == driver::Post::taken);
+    play(link, now, at(1min), [] {});
+    REQUIRE(link.status().state == LinkState::connected);
+    CHECK(link.status().attempt == (at_once ? 1U : 0U));
+}
+
+TEST_CASE("A peer that closes each new connection as planned does not choose the rate of dials",
+          "[link][evidence][regression]") {
+    const auto dials_in_an_hour = [](auto policy) {
+        Wire wire;
+        Supervisor link{FakeTransport<>{wire}, policy};
+        link.start();
+        Instant now{};
+        Accepts accepts{wire};
+        play(link, now, at(1h), [&] {
+            accepts();
+            if (link.status().state == LinkState::connected) {
+                wire.link.closed({.cause = Cause::planned});
+            }
+        });
+        return wire.dials;
+    };
+    CHECK(dials_in_an_hour(ten_tries) == 10);
+    CHECK(dials_in_an_hour(policies::reconnection()) == 10);
+    CHECK(dials_in_an_hour(Policy{Backoff{NoJitter{}, Cap{60s}, 1s}}) <= 66);
+}
