@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file outage/schedule.hpp
-/// The villain's schedule: which deed at which line.
+/// The injector's schedule: which deed at which line.
 #pragma once
 
 #include <cstdint>

@@ -148,7 +148,7 @@ void Screen::draw(const View& v, belay::Instant now) {
     picture += line("server", colour(running ? "0" : "31", v.server));
     picture += line("client", colour(v.client == "running" ? "0" : "31", v.client));
     picture += line("outages", cut(outages, room));
-    picture += line("villain", cut(deeds, room));
+    picture += line("faults", cut(deeds, room));
     drawn_ = 7;
     put(picture);
 }

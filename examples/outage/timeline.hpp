@@ -12,7 +12,7 @@
 
 namespace outage {
 
-/// What the villain does.
+/// What the injector does.
 enum class Deed : std::uint8_t { kill_server, freeze_server, kill_client };
 
 /// "server killed", "server frozen", "client killed".

@@ -102,7 +102,7 @@ std::vector<Ended> four(const Ended& ended) { return std::vector<Ended>(4, ended
 using SharedBreaker = CircuitBreaker<SteadyClock, ConsecutiveFailures, OpenFor>;
 
 // As in docs/choosing-a-policy.md.
-auto crowd(SharedBreaker& breaker, TokenBudget& budget) {
+auto policy_for_many(SharedBreaker& breaker, TokenBudget& budget) {
     return Policy{Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{breaker}, Shared{budget},
                   MaxAttempts{4}, MaxElapsed{30s}};
 }
@@ -114,7 +114,7 @@ TEST_CASE("MaxElapsed ends the wait for a breaker that an operator holds open",
     SharedBreaker breaker{ConsecutiveFailures{5}, OpenFor{10s}};
     breaker.set_mode(BreakerMode::forced_open);
     TokenBudget budget;
-    CHECK(each_way(crowd(breaker, budget)) ==
+    CHECK(each_way(policy_for_many(breaker, budget)) ==
           four({at(30s), make_error_code(CallErrc::gave_up), 0, "MaxElapsed"}));
 }
 
@@ -127,7 +127,7 @@ TEST_CASE("MaxElapsed does not sleep for a first attempt that would be too late"
     auto permit = breaker.acquire(turn);
     static_cast<void>(permit.failure(turn));
     TokenBudget budget;
-    CHECK(each_way(crowd(breaker, budget)) ==
+    CHECK(each_way(policy_for_many(breaker, budget)) ==
           four({at(0s), make_error_code(CallErrc::gave_up), 0, "MaxElapsed"}));
 }
 

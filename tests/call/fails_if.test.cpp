@@ -17,8 +17,8 @@
 #include <belay/policy/stop_on.hpp>
 
 #include "support/archetypes.hpp"
+#include "support/call/retry_forms.hpp"
 #include "support/call/retry_rules.hpp"
-#include "support/call/ways.hpp"
 #include "support/catch.hpp"
 #include "support/shorthand.hpp"
 
@@ -71,7 +71,7 @@ struct Rig {
 }  // namespace
 
 TEMPLATE_TEST_CASE("fails_if retries results that its predicate reports as failures",
-                   "[call][fails_if][unit]", BELAY_TEST_WAYS) {
+                   "[call][fails_if][unit]", BELAY_TEST_RETRY_FORMS) {
     Rig rig;
     AsyncSleeper sleeper;
     int calls = 0;
@@ -86,7 +86,7 @@ TEMPLATE_TEST_CASE("fails_if retries results that its predicate reports as failu
 }
 
 TEMPLATE_TEST_CASE("After the last failure there is no value, and the last one is available",
-                   "[call][fails_if][unit]", BELAY_TEST_WAYS) {
+                   "[call][fails_if][unit]", BELAY_TEST_RETRY_FORMS) {
     AsyncSleeper sleeper;
     int calls = 0;
     const auto judged = [](auto judge) { return [judge](auto fn) { return fails_if(fn, judge); }; };
@@ -131,7 +131,7 @@ TEST_CASE("Without a call there is no last value", "[call][fails_if][unit]") {
 }
 
 TEMPLATE_TEST_CASE("A predicate of the value tests the value in a Result or an optional",
-                   "[call][fails_if][unit]", BELAY_TEST_WAYS) {
+                   "[call][fails_if][unit]", BELAY_TEST_RETRY_FORMS) {
     AsyncSleeper sleeper;
     const auto judged = [](auto fn) {
         return fails_if(fn, [](const Response& r) { return r.status >= 500; });
@@ -228,7 +228,7 @@ TEST_CASE("A predicate may return the cause, and a server's retry_after",
 }
 
 TEMPLATE_TEST_CASE("A predicate that throws abandons the attempt, and its exception is propagated",
-                   "[call][fails_if][unit]", BELAY_TEST_WAYS) {
+                   "[call][fails_if][unit]", BELAY_TEST_RETRY_FORMS) {
     Rig rig;
     AsyncSleeper sleeper;
     const auto fetch = [] { return Response{200}; };
@@ -240,7 +240,7 @@ TEMPLATE_TEST_CASE("A predicate that throws abandons the attempt, and its except
 }
 
 TEMPLATE_TEST_CASE("The Cause that a predicate returns is the Outcome's, and outer layers see it",
-                   "[call][fails_if][regression]", BELAY_TEST_WAYS) {
+                   "[call][fails_if][regression]", BELAY_TEST_RETRY_FORMS) {
     AsyncSleeper sleeper;
     const auto fetch = [] { return Response{503}; };
     const auto busy = [](const Response& r) {
@@ -313,7 +313,7 @@ TEST_CASE("A failure without an error code gets one in its Outcome",
 }
 
 TEMPLATE_TEST_CASE("A std::ref of a fails_if works as the fails_if itself",
-                   "[call][fails_if][regression]", BELAY_TEST_WAYS) {
+                   "[call][fails_if][regression]", BELAY_TEST_RETRY_FORMS) {
     AsyncSleeper sleeper;
     int calls = 0;
     const auto fetch = [&] { return Response{++calls < 3 ? 503 : 200}; };
@@ -395,7 +395,7 @@ TEST_CASE("A predicate may be a pointer to a member", "[call][fails_if][unit]") 
 }
 
 TEMPLATE_TEST_CASE("fails_on retries exceptions of its type, and propagates others",
-                   "[call][fails_if][unit]", BELAY_TEST_WAYS) {
+                   "[call][fails_if][unit]", BELAY_TEST_RETRY_FORMS) {
     Rig rig;
     AsyncSleeper sleeper;
     const auto judged = [](auto fn) { return fails_on<NetworkError>(fn); };

@@ -21,8 +21,8 @@
 #include <belay/policy/stop_on.hpp>
 
 #include "support/archetypes.hpp"
+#include "support/call/retry_forms.hpp"
 #include "support/call/retry_rules.hpp"
-#include "support/call/ways.hpp"
 #include "support/catch.hpp"
 #include "support/shorthand.hpp"
 
@@ -84,7 +84,7 @@ TEST_CASE("retry makes exactly the attempts that a policy allows", "[call][retry
 }
 
 TEMPLATE_TEST_CASE("retry returns the type that fits the callable's return type",
-                   "[call][retry][unit]", BELAY_TEST_WAYS) {
+                   "[call][retry][unit]", BELAY_TEST_RETRY_FORMS) {
     AsyncSleeper sleeper;
     const auto run = [&](auto fn) { return TestType::run(steady(1s, 3), sleeper, fn, as_it_is); };
     int n = 0;
@@ -124,7 +124,7 @@ TEST_CASE("retry passes the Attempt to a callable that takes one", "[call][retry
 }
 
 TEMPLATE_TEST_CASE("retry counts an exception as a failure, and rethrows the last one",
-                   "[call][retry][unit]", BELAY_TEST_WAYS) {
+                   "[call][retry][unit]", BELAY_TEST_RETRY_FORMS) {
     AsyncSleeper sleeper;
     Counts::Seen seen;
     const Policy policy{steady(1s, 3), Counts{&seen}};

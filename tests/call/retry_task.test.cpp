@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: awaiting retry is lazy, owns its parts, and ends cleanly wherever it is destroyed.
 // Method: virtual time; destruction in every phase. That it works like blocking retry is in the
-// cases for BELAY_TEST_WAYS in other files, and in the property in retrying.test.cpp.
+// cases for BELAY_TEST_RETRY_FORMS in other files, and in the property in retrying.test.cpp.
 #include <belay/call/retry_task.hpp>
 
 #include <optional>
@@ -18,8 +18,8 @@
 #include <belay/policy/shared.hpp>
 
 #include "support/call/async_sleeper.hpp"
+#include "support/call/retry_forms.hpp"
 #include "support/call/retry_rules.hpp"
-#include "support/call/ways.hpp"
 #include "support/catch.hpp"
 #include "support/shorthand.hpp"
 

@@ -13,8 +13,8 @@
 #include <belay/policy/max_attempts.hpp>
 
 #include "support/call/async_sleeper.hpp"
+#include "support/call/retry_forms.hpp"
 #include "support/call/retry_rules.hpp"
-#include "support/call/ways.hpp"
 #include "support/catch.hpp"
 #include "support/shorthand.hpp"
 

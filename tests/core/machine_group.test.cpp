@@ -451,9 +451,9 @@ TEST_CASE("A child may be woken from any thread, also after its end",
     std::vector<Target> targets;
     for (const auto& c : all) targets.push_back({c->count, c->waker.handle()});
     std::atomic<int> done{0};
-    std::vector<std::thread> crowd;
+    std::vector<std::thread> waking;
     for (int t = 0; t < threads; ++t) {
-        crowd.emplace_back([&done, targets] {
+        waking.emplace_back([&done, targets] {
             for (int i = 0; i < rounds; ++i) {
                 for (const Target& to : targets) {
                     to.count->fetch_add(1, std::memory_order_relaxed);
@@ -473,7 +473,7 @@ TEST_CASE("A child may be woken from any thread, also after its end",
         std::this_thread::yield();
     }
     for (const auto& c : all) CHECK(c->seen == threads * rounds);
-    for (std::thread& t : crowd) t.join();
+    for (std::thread& t : waking) t.join();
     std::vector<std::thread> late;
     for (int t = 0; t < threads; ++t) {
         late.emplace_back([targets] {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: events of another thread are handled in order, also if there is no memory to collect
 // them. Method: memory runs out in each turn in turn. counting_new.hpp is in
-// nest_allocation.test.cpp, which is in the same executable.
+// machine_group_allocation.test.cpp, which is in the same executable.
 #include <belay/core/mailbox.hpp>
 
 #include <new>

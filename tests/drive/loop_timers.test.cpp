@@ -14,13 +14,13 @@
 #include <belay/sim.hpp>
 
 #include "support/catch.hpp"
-#include "support/queue/round.hpp"
+#include "support/queue/poll_once.hpp"
 #include "support/shorthand.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
 using belay_test::at;
-using belay_test::round;
+using belay_test::poll_once;
 
 TEMPLATE_TEST_CASE("Loop calls functions at their times, in the order of setting",
                    "[drive][loop][unit]", Loop<ManualClock::View>, posix::Loop<ManualClock::View>) {
@@ -33,16 +33,16 @@ TEMPLATE_TEST_CASE("Loop calls functions at their times, in the order of setting
     loop->at(at(1001s), [&] { log += 'b'; });
     Timer never_called = loop->after(1s, [&] { log += '!'; });
     const Timer left = loop->after(1h, [life] {});
-    round(*loop);
+    poll_once(*loop);
     CHECK(log.empty());
     CHECK(never_called.cancel());
     clock.set(at(1001s));
-    round(*loop);
+    poll_once(*loop);
     CHECK(log == "ab");
     clock.set(at(1005s));
     loop->post([&] { loop->at(at(3s), [&] { log += 'd'; }); });
-    round(*loop);
-    round(*loop);
+    poll_once(*loop);
+    poll_once(*loop);
     CHECK(log == "abdc");
     CHECK(left.waits());
     loop.reset();

@@ -5,25 +5,25 @@
 
 #include <sys/resource.h>
 
-#include "e2e/workshop.hpp"
+#include "e2e/demo_fixture.hpp"
 
 using e2e::contains;
 using e2e::LedgerServer;
 using e2e::Process;
-using e2e::Workshop;
+using e2e::TestDirectory;
 
 namespace {
 
 std::vector<std::string> server(const std::string& dir) {
     return {e2e::outage, "server", "--port", "0", "--dir", dir};
 }
-std::vector<std::string> delivering_client(const LedgerServer& s, const Workshop& w) {
+std::vector<std::string> delivering_client(const LedgerServer& s, const TestDirectory& w) {
     return {e2e::outage, "client",    "--connect", s.address(),
             "--file",    w / "input", "--dir",     w / "client"};
 }
 
 /// A ledger and a journal in which some lines are delivered, and more are to come.
-std::string half_delivered(const Workshop& w) {
+std::string half_delivered(const TestDirectory& w) {
     const std::string input = e2e::sample_text(400);
     e2e::write(w / "input", input);
     LedgerServer s{w / "server"};
@@ -34,7 +34,7 @@ std::string half_delivered(const Workshop& w) {
     return input;
 }
 
-void is_delivered(const Workshop& w, const std::string& input) {
+void is_delivered(const TestDirectory& w, const std::string& input) {
     LedgerServer s{w / "server"};
     Process c{delivering_client(s, w)};
     const int code = c.wait();
@@ -44,7 +44,7 @@ void is_delivered(const Workshop& w, const std::string& input) {
 }
 
 /// The path of the journal's newest segment.
-std::string newest_segment(const Workshop& w) {
+std::string newest_segment(const TestDirectory& w) {
     std::string newest;
     for (const auto& entry : std::filesystem::directory_iterator{w / "client/journal"}) {
         const std::string path = entry.path();
@@ -61,7 +61,7 @@ void without_rights() {
 
 TEST_CASE("outage server cuts a torn last line off its ledger, reports it, and continues",
           "[e2e][files][fault]") {
-    const Workshop w;
+    const TestDirectory w;
     const std::string input = half_delivered(w);
     const std::string path = w / "server/ledger.txt";
     const std::string whole = e2e::read(path);
@@ -78,7 +78,7 @@ TEST_CASE("outage server cuts a torn last line off its ledger, reports it, and c
 
 TEST_CASE("outage server continues delivery after its ledger was torn by a crash",
           "[e2e][files][fault]") {
-    const Workshop w;
+    const TestDirectory w;
     const std::string input = half_delivered(w);
     const std::string path = w / "server/ledger.txt";
     // A line that was begun, and never acknowledged.
@@ -88,7 +88,7 @@ TEST_CASE("outage server continues delivery after its ledger was torn by a crash
 
 TEST_CASE("outage server rejects a ledger that is damaged before its end, and changes nothing",
           "[e2e][files][fault]") {
-    const Workshop w;
+    const TestDirectory w;
     half_delivered(w);
     const std::string path = w / "server/ledger.txt";
     const std::string whole = e2e::read(path);
@@ -123,7 +123,7 @@ TEST_CASE("outage server rejects a ledger that is damaged before its end, and ch
 }
 
 TEST_CASE("outage server locks its ledger against a second server", "[e2e][files][unit]") {
-    const Workshop w;
+    const TestDirectory w;
     const LedgerServer first{w / "server"};
     Process second{server(w / "server")};
     CHECK(second.wait() == 2);
@@ -131,7 +131,7 @@ TEST_CASE("outage server locks its ledger against a second server", "[e2e][files
 }
 
 TEST_CASE("outage client locks its journal against a second client", "[e2e][files][unit]") {
-    const Workshop w;
+    const TestDirectory w;
     LedgerServer s{w / "server"};
     e2e::write(w / "input", e2e::sample_text(100));
     std::vector<std::string> words = delivering_client(s, w);
@@ -145,7 +145,7 @@ TEST_CASE("outage client locks its journal against a second client", "[e2e][file
 
 TEST_CASE("outage client rejects a journal that is foreign or truncated, and changes nothing",
           "[e2e][files][fault]") {
-    const Workshop w;
+    const TestDirectory w;
     const std::string input = half_delivered(w);
     const std::string path = newest_segment(w);
     const std::string whole = e2e::read(path);
@@ -169,7 +169,7 @@ TEST_CASE("outage client rejects a journal that is foreign or truncated, and cha
 
 TEST_CASE("outage client rejects an invalid sender id, and another file than before",
           "[e2e][files][unit]") {
-    const Workshop w;
+    const TestDirectory w;
     const std::string input = half_delivered(w);
     const std::string id = e2e::read(w / "client/sender.txt");
     const LedgerServer s{w / "server"};
@@ -191,7 +191,7 @@ TEST_CASE("outage client rejects an invalid sender id, and another file than bef
 
 TEST_CASE("outage client stops and reports that the server has lost its ledger",
           "[e2e][files][fault]") {
-    const Workshop w;
+    const TestDirectory w;
     const std::string input = half_delivered(w);
     const std::string path = w / "server/ledger.txt";
     const std::string whole = e2e::read(path);
@@ -221,7 +221,7 @@ TEST_CASE("outage reports the directory for which it has no permission", "[e2e][
         WARN("SKIP: needs root, to drop it in a child");
         return;
     }
-    const Workshop w;
+    const TestDirectory w;
     const std::string input = half_delivered(w);
     const std::string server_dir = w / "server", client_dir = w / "client";
     std::filesystem::permissions(w / "", std::filesystem::perms::all);
@@ -244,7 +244,7 @@ TEST_CASE("outage reports the directory for which it has no permission", "[e2e][
 }
 
 TEST_CASE("outage loses nothing on a full disk", "[e2e][files][fault]") {
-    const Workshop w;
+    const TestDirectory w;
     const std::string input = e2e::sample_text(400);
     e2e::write(w / "input", input);
     const auto limited = [](rlim_t bytes) {

@@ -3,10 +3,10 @@
 // demo itself.
 #include "support/catch.hpp"
 
-#include "e2e/workshop.hpp"
+#include "e2e/demo_fixture.hpp"
 
 using e2e::Process;
-using e2e::Workshop;
+using e2e::TestDirectory;
 
 namespace {
 
@@ -24,7 +24,7 @@ std::vector<std::string> quick(const std::string& program, const std::string& fi
 
 TEST_CASE("The outage demo delivers every line exactly once and in order through kills and freezes",
           "[e2e][outage][fault]") {
-    const Workshop w;
+    const TestDirectory w;
     const std::string input = e2e::sample_text(1500, false);
     e2e::write(w / "input", input);
     Process demo{quick(e2e::outage, w / "input", w / "made/by/the/demo")};
@@ -46,7 +46,7 @@ TEST_CASE("The outage demo delivers every line exactly once and in order through
 
 TEST_CASE("The outage demo injects its faults also if there are more of them than lines",
           "[e2e][outage][unit]") {
-    const Workshop w;
+    const TestDirectory w;
     e2e::write(w / "input", "only line");
     Process demo{{e2e::outage, "--file", w / "input", "--dir", w / "d", "--rate", "0", "--kills",
                   "2", "--freezes", "1", "--client-kills", "1", "--seed", "3"}};
@@ -60,7 +60,7 @@ TEST_CASE("The outage demo injects its faults also if there are more of them tha
 }
 
 TEST_CASE("The outage demo prints 0 of 0 for an empty file", "[e2e][outage][unit]") {
-    const Workshop w;
+    const TestDirectory w;
     e2e::write(w / "input", "");
     Process demo{quick(e2e::outage, w / "input", w / "d")};
     CHECK(demo.wait() == 0);
@@ -69,7 +69,7 @@ TEST_CASE("The outage demo prints 0 of 0 for an empty file", "[e2e][outage][unit
 
 TEST_CASE("The outage demo resumes after Ctrl-C, and starts again after it was finished",
           "[e2e][outage][fault]") {
-    const Workshop w;
+    const TestDirectory w;
     const std::string input = e2e::sample_text(3000);
     e2e::write(w / "input", input);
     {
@@ -116,7 +116,7 @@ TEST_CASE("The outage demo resumes after Ctrl-C, and starts again after it was f
 }
 
 TEST_CASE("The outage demo leaves no process running when it is killed", "[e2e][outage][fault]") {
-    const Workshop w;
+    const TestDirectory w;
     e2e::write(w / "input", e2e::sample_text(3000));
     Process demo{quick(e2e::outage, w / "input", w / "d", {"--rate", "400"})};
     REQUIRE(demo.says("client connected"));
@@ -131,7 +131,7 @@ TEST_CASE("The outage demo leaves no process running when it is killed", "[e2e][
 }
 
 TEST_CASE("The outage demo runs once per directory at a time", "[e2e][outage][unit]") {
-    const Workshop w;
+    const TestDirectory w;
     e2e::write(w / "input", e2e::sample_text(3000));
     Process first{quick(e2e::outage, w / "input", w / "d", {"--rate", "100"})};
     REQUIRE(first.says("client connected"));
@@ -169,7 +169,7 @@ TEST_CASE("The outage demo reports a failure with each planted bug", "[e2e][outa
               "no-fence",
               {"--kills", "0", "--freezes", "2", "--client-kills", "0", "--rate", "900"},
               "duplicated"});
-    const Workshop w;
+    const TestDirectory w;
     e2e::write(w / "input", e2e::sample_text(1500));
     ::setenv("OUTAGE_PLANT", plant.name, 1);
     std::vector<std::string> words{plant.program, "--file", w / "input", "--dir", w / "d",

@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "support/catch.hpp"
-#include "support/link/link_states.hpp"
+#include "support/link/link_transitions.hpp"
 #include "support/seeds.hpp"
 
 using namespace belay;

@@ -19,7 +19,7 @@
 #include <belay/link/validated.hpp>
 
 #include "support/catch.hpp"
-#include "support/link/link_states.hpp"
+#include "support/link/link_transitions.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;

@@ -7,7 +7,7 @@
 #include <algorithm>
 
 #include "support/catch.hpp"
-#include "support/room/hocus_wire.hpp"
+#include "support/room/hocuspocus_client.hpp"
 #include "support/seeds.hpp"
 
 using namespace belay;
@@ -40,7 +40,7 @@ TEST_CASE("hocuspocus: a rejected document does not affect the client's other do
     RoomWorld w;
     w.rights.grants["ada@secret"] = Grant{.user = "ada"};
     w.rights.grants["bad"] = Grant{};
-    HocusWire ada{w, "ada"};
+    HocuspocusClient ada{w, "ada"};
     ada.dial();
     ada.token("one", "ada");
     ada.token("secret", "ada");
@@ -81,7 +81,7 @@ TEST_CASE("hocuspocus: a token is valid for its document only", "[room][hocuspoc
     RoomWorld w;
     w.rights.grants["key"] = Grant{.user = "ada"};
     w.rights.grants["key@one"] = Grant{"ada", Access::edit, forever};
-    HocusWire ada{w, "ada"};
+    HocuspocusClient ada{w, "ada"};
     ada.dial();
     ada.token("one", "key");
     ada.token("two", "key");
@@ -96,7 +96,7 @@ TEST_CASE("hocuspocus: a token is valid for its document only", "[room][hocuspoc
 TEST_CASE("hocuspocus: a check or a load that hangs delays its document only",
           "[room][hocuspocus][sim]") {
     RoomWorld w;
-    HocusWire ada{w, "ada"};
+    HocuspocusClient ada{w, "ada"};
     ada.enter({"one"});
     w.rights.hangs_for = "two";
     w.disk.hang_loads = 1;
@@ -144,7 +144,7 @@ TEST_CASE("hocuspocus: a message that arrives during a reload of its room is app
 TEST_CASE("hocuspocus: a client may send tokens for ten thousand documents",
           "[room][hocuspocus][sim]") {
     RoomWorld w{Seed{1}, {.frames_per_second = 1'000'000}};
-    HocusWire eve{w, "eve"};
+    HocuspocusClient eve{w, "eve"};
     RoomEditor bob{w, "bob", 2};
     bob.dial();
     eve.dial();
@@ -177,7 +177,7 @@ TEST_CASE("hocuspocus: a client that reads no answers is closed", "[room][hocusp
     const std::size_t documents = GENERATE(std::size_t{100}, std::size_t{5000});
     RoomWorld w{Seed{1}, {.documents_per_client_max = documents, .frames_per_second = 1'000'000}};
     w.world.network().window_bytes(2000);
-    HocusWire eve{w, "eve"};
+    HocuspocusClient eve{w, "eve"};
     eve.enter({"doc"});
     eve.stall(true);
     for (int i = 0; i < 2000; ++i) {
@@ -196,7 +196,7 @@ TEST_CASE(
     "[room][hocuspocus][sim]") {
     using std::string_view;
     RoomWorld w;
-    HocusWire ada{w, "ada"};
+    HocuspocusClient ada{w, "ada"};
     ada.dial();
     ada.token("a/b/../c", "ada");
     const string_view first{"doc\0first", 9};
@@ -230,7 +230,7 @@ TEST_CASE("hocuspocus: a document that was closed can be opened again at once",
           "[room][hocuspocus][sim]") {
     RoomWorld w;
     w.disk.flush_takes = 500ms;
-    HocusWire ada{w, "ada"};
+    HocuspocusClient ada{w, "ada"};
     ada.enter({"doc"});
     ada.say("doc", update_frame(7, 0, "hi"));
     ada.say("doc", "07");
@@ -294,9 +294,9 @@ TEST_CASE(
     RoomWorld w;
     w.rights.grants["ada"] = Grant{"ada", Access::edit, 60s};
     w.rights.grants["fresh"] = Grant{"ada", Access::view, 60s};
-    HocusWire ada{w, "ada"};
-    HocusWire bob{w, "bob"};
-    for (HocusWire* wire : {&ada, &bob}) {
+    HocuspocusClient ada{w, "ada"};
+    HocuspocusClient bob{w, "bob"};
+    for (HocuspocusClient* wire : {&ada, &bob}) {
         wire->dial();
         wire->token("doc", "ada");
         wire->token("other", "else");
@@ -333,7 +333,7 @@ TEST_CASE(
 
 TEST_CASE("hocuspocus: a revoked grant closes its document", "[room][hocuspocus][sim]") {
     RoomWorld w;
-    HocusWire ada{w, "ada"};
+    HocuspocusClient ada{w, "ada"};
     ada.enter({"doc", "other"});
     w.rights.grants["ada@doc"] = Grant{.user = "ada"};
     CHECK(w.rooms().reauthorize("doc") == 1);
@@ -350,7 +350,7 @@ TEST_CASE("hocuspocus: a revoked grant closes its document", "[room][hocuspocus]
 TEST_CASE("hocuspocus: erasing a document does not affect the client's other documents",
           "[room][hocuspocus][sim]") {
     RoomWorld w;
-    HocusWire ada{w, "ada"};
+    HocuspocusClient ada{w, "ada"};
     ada.enter({"doc", "other"});
     ada.say("doc", update_frame(7, 0, "hi"));
     w.run(1s);
@@ -390,15 +390,15 @@ TEST_CASE("hocuspocus: erasing a document does not affect the client's other doc
 TEST_CASE("hocuspocus: a client leaves all its documents when it disconnects, and at the stop",
           "[room][hocuspocus][sim]") {
     RoomWorld w;
-    HocusWire ada{w, "ada"};
-    HocusWire bob{w, "bob"};
-    HocusWire mute{w, "mute"};
+    HocuspocusClient ada{w, "ada"};
+    HocuspocusClient bob{w, "bob"};
+    HocuspocusClient mute{w, "mute"};
     ada.dial();
     w.run(10ms);
     const RoomClientId id = w.last_client;
     bob.dial();
     mute.dial();
-    for (HocusWire* wire : {&ada, &bob}) {
+    for (HocuspocusClient* wire : {&ada, &bob}) {
         wire->token("one", "ada");
         wire->token("two", "ada");
     }
@@ -421,15 +421,15 @@ TEST_CASE("hocuspocus: a client leaves all its documents when it disconnects, an
     CHECK(bob.closed_with == 1001);
     CHECK(mute.closed_with == 1001);
     CHECK(w.told.back() == "stopped: ");
-    HocusWire late{w, "late"};
+    HocuspocusClient late{w, "late"};
     w.dial(late);
     CHECK(late.closed_with == 1001);
 }
 
 TEST_CASE("hocuspocus: either side may ping the other", "[room][hocuspocus][sim]") {
     RoomWorld w;
-    HocusWire four{w, "four"};
-    HocusWire three{w, "three"};
+    HocuspocusClient four{w, "four"};
+    HocuspocusClient three{w, "three"};
     four.dial();
     four.token("doc", "four");
     three.dial();
@@ -458,7 +458,7 @@ TEST_CASE("hocuspocus: all documents of a connection share one budget", "[room][
     RoomEditor bob{w, "bob", 2};
     w.requests["ada"] = {.board = "one", .token = "ada"};
     w.requests["bob"] = {.board = "two", .token = "bob"};
-    HocusWire slow{w, "slow"};
+    HocuspocusClient slow{w, "slow"};
     slow.dial();
     slow.token("one", "slow");
     slow.token("two", "slow");
@@ -502,7 +502,7 @@ TEST_CASE("hocuspocus: bytes that wait in the connection count towards its budge
     RoomWorld w{Seed{1}, {.client_bytes_max = 3000}};
     RoomEditor ada{w, "ada", 1};
     w.requests["ada"] = {.board = "one", .token = "ada"};
-    HocusWire slow{w, "slow"};
+    HocuspocusClient slow{w, "slow"};
     slow.dial();
     slow.token("one", "slow");
     w.dial(ada);
@@ -522,9 +522,9 @@ TEST_CASE("hocuspocus: bytes that wait in the connection count towards its budge
 TEST_CASE("hocuspocus: a connection counts towards waiting_max before its first token",
           "[room][hocuspocus][sim]") {
     RoomWorld w{Seed{1}, {.waiting_max = 3}};
-    std::vector<std::unique_ptr<HocusWire>> wires;
+    std::vector<std::unique_ptr<HocuspocusClient>> wires;
     for (int i = 0; i < 8; ++i) {
-        wires.push_back(std::make_unique<HocusWire>(w, "host" + std::to_string(i)));
+        wires.push_back(std::make_unique<HocuspocusClient>(w, "host" + std::to_string(i)));
         wires.back()->dial();
     }
     w.run(1s);
@@ -547,7 +547,7 @@ TEST_CASE("hocuspocus: connections that never open leave no state", "[room][hocu
     }
     CHECK(w.rooms().counters().upgrades_aborted == 5);
     CHECK(w.told.empty());
-    HocusWire ada{w, "ada"};
+    HocuspocusClient ada{w, "ada"};
     ada.dial();
     ada.token("doc", "ada");
     w.run(1s);
@@ -563,14 +563,14 @@ TEST_CASE(
     "[room][hocuspocus][sim]") {
     RoomWorld w{Seed{1}, {.waiting_max = 40}};
     w.rights.takes = 1s;
-    HocusWire greedy{w, "greedy"};
+    HocuspocusClient greedy{w, "greedy"};
     greedy.dial();
     for (int i = 0; i < 50; ++i) greedy.token("doc" + std::to_string(i), "greedy");
     w.run(900ms);
     CHECK(w.rights.asked == 8);
-    std::vector<std::unique_ptr<HocusWire>> wires;
+    std::vector<std::unique_ptr<HocuspocusClient>> wires;
     for (int i = 0; i < 11; ++i) {
-        wires.push_back(std::make_unique<HocusWire>(w, "host" + std::to_string(i)));
+        wires.push_back(std::make_unique<HocuspocusClient>(w, "host" + std::to_string(i)));
         wires.back()->dial();
         wires.back()->token("doc", "me");
     }
@@ -597,11 +597,12 @@ TEST_CASE(
     "[room][hocuspocus][sim]") {
     RoomWorld w{Seed{1}, {.clients_max = 6, .waiting_max = 2}};
     w.rights.takes = 1s;
-    std::vector<std::unique_ptr<HocusWire>> wires;
+    std::vector<std::unique_ptr<HocuspocusClient>> wires;
     int hosts = 0;
     const auto come = [&](int count) {
         for (int i = 0; i < count; ++i) {
-            wires.push_back(std::make_unique<HocusWire>(w, "host" + std::to_string(++hosts)));
+            wires.push_back(
+                std::make_unique<HocuspocusClient>(w, "host" + std::to_string(++hosts)));
             wires.back()->dial();
             wires.back()->token("doc", "me");
         }
@@ -627,7 +628,7 @@ TEST_CASE("hocuspocus: a mutated frame closes at most its sender", "[room][hocus
             RoomWorld w{seed};
             RoomEditor alice = RoomEditor::addressed(w, "alice", 1);
             RoomEditor bob{w, "bob", 2};
-            HocusWire mallory{w, "mallory"};
+            HocuspocusClient mallory{w, "mallory"};
             w.dial(alice, bob);
             Random& bits = w.world.bits();
             const std::string seeds[] = {named("board", update_frame(3, 0, "hello")),
@@ -684,7 +685,7 @@ TEST_CASE("hocuspocus: a grant may expire while its room is still loading",
     RoomWorld w;
     w.rights.grants["ada"] = Grant{"ada", Access::edit, 4s};
     w.disk.load_takes = 3s;
-    HocusWire ada{w, "ada"};
+    HocuspocusClient ada{w, "ada"};
     ada.dial();
     ada.token("one", "ada");
     w.run(3500ms);
@@ -697,7 +698,7 @@ TEST_CASE("hocuspocus: a stream of fresh tokens does not delay the check that re
           "[room][hocuspocus][sim]") {
     RoomWorld w;
     w.rights.takes = 100ms;
-    HocusWire eve{w, "eve"};
+    HocuspocusClient eve{w, "eve"};
     eve.enter({"doc"});
     CHECK(w.rooms().clients() == 1);
     w.rights.grants["eve@doc"] = Grant{.user = "eve"};
@@ -714,7 +715,7 @@ TEST_CASE("hocuspocus: a fresh token counts while its room is reloaded",
     RoomWorld w;
     w.rights.grants["ada"] = Grant{"ada", Access::edit, 20s};
     RoomEditor bob{w, "bob", 2};
-    HocusWire ada{w, "ada"};
+    HocuspocusClient ada{w, "ada"};
     ada.dial();
     ada.token("board", "ada");
     bob.dial();
@@ -735,7 +736,7 @@ TEST_CASE("hocuspocus: a slow load does not time out the client's connection",
           "[room][hocuspocus][sim]") {
     RoomWorld w;
     w.disk.load_takes = 15s;
-    HocusWire ada{w, "ada"};
+    HocuspocusClient ada{w, "ada"};
     ada.dial();
     ada.token("one", "ada");
     w.run(12s);
@@ -754,7 +755,7 @@ TEST_CASE("hocuspocus: a running check does not delay messages that wait to be s
                 {.frames_per_second = checked ? 500U : 10U, .frames_burst = checked ? 2000U : 20U}};
     w.world.network().window_bytes(500);
     RoomEditor ada{w, "ada", 1};
-    HocusWire slow{w, "slow"};
+    HocuspocusClient slow{w, "slow"};
     slow.dial();
     slow.token("board", "slow");
     w.dial(ada);
@@ -811,7 +812,7 @@ TEST_CASE("hocuspocus: a viewer's state that holds only known changes is acknowl
     w.rights.grants["vera"] = Grant{"vera", Access::view, forever};
     RoomEditor ada{w, "ada", 1};
     ada.dial();
-    HocusWire vera{w, "vera"};
+    HocuspocusClient vera{w, "vera"};
     vera.dial();
     vera.token("board", "vera");
     vera.say("board", ask_state);
@@ -827,7 +828,7 @@ TEST_CASE("hocuspocus: a viewer's state that holds only known changes is acknowl
 TEST_CASE("hocuspocus: a message held until admission costs as much as a later one",
           "[room][hocuspocus][sim]") {
     RoomWorld w;
-    HocusWire eve{w, "eve"};
+    HocuspocusClient eve{w, "eve"};
     eve.dial();
     eve.token("one", "eve");
     w.rooms().import_room("big", {.updates = {typed(1, 0, std::string(1 << 20, 'x'))}},
@@ -853,7 +854,7 @@ TEST_CASE("hocuspocus: a message held until admission costs as much as a later o
 TEST_CASE("hocuspocus: expensive messages are read one by one", "[room][hocuspocus][sim]") {
     RoomWorld w{Seed{1},
                 {.frames_per_second = 10, .frames_burst = 20, .piece_bytes_max = 16 << 10}};
-    HocusWire eve{w, "eve"};
+    HocuspocusClient eve{w, "eve"};
     eve.dial();
     std::vector<std::string> names;
     for (std::uint64_t i = 0; i < 16; ++i) {
@@ -892,7 +893,7 @@ TEST_CASE("hocuspocus: a client that is not read and receives slowly is not clos
     w.rooms().import_room("big", {.updates = {typed(1, 0, std::string(8 << 20, 'x'))}},
                           Completion<PersistenceError>{[](auto) noexcept {}});
     w.run(5s);
-    HocusWire slow{w, "slow"};
+    HocuspocusClient slow{w, "slow"};
     slow.enter({"big"});
     slow.stall(true);
     slow.say("big", ask_state);

@@ -8,7 +8,7 @@
 
 #include "support/catch.hpp"
 #include "support/hex.hpp"
-#include "support/room/hocus_wire.hpp"
+#include "support/room/hocuspocus_client.hpp"
 
 using namespace belay;
 using namespace belay_test;
@@ -110,7 +110,7 @@ TEST_CASE("HocuspocusProtocol rejects all other frames", "[room][hocuspocus][uni
 TEST_CASE("hocuspocus: a conversation has the same frames as with the real server",
           "[room][hocuspocus][sim][golden]") {
     RoomWorld w;
-    HocusWire ada{w, "ada"};
+    HocuspocusClient ada{w, "ada"};
     ada.dial();
     ada.say("03646f63020003746f6b05342e382e30");
     ada.say("03646f6300000100");
@@ -142,7 +142,7 @@ TEST_CASE("hocuspocus: a change is acknowledged when it is durable, and not befo
           "[room][hocuspocus][sim]") {
     RoomWorld w;
     w.disk.flush_takes = 2s;
-    HocusWire ada{w, "ada"};
+    HocuspocusClient ada{w, "ada"};
     ada.enter({"doc"});
     ada.say(of_doc(hi_update));
     w.run(1900ms);
@@ -198,8 +198,8 @@ TEST_CASE("hocuspocus: the provider's count of unsynced changes returns to 0",
 TEST_CASE("hocuspocus: a client that sends no token is closed after 10 s",
           "[room][hocuspocus][sim]") {
     RoomWorld w;
-    HocusWire mute{w, "mute"};
-    HocusWire busy{w, "busy"};
+    HocuspocusClient mute{w, "mute"};
+    HocuspocusClient busy{w, "busy"};
     mute.dial();
     busy.dial();
     for (int i = 0; i < 95; ++i) {
@@ -220,7 +220,7 @@ TEST_CASE("hocuspocus: rejected tokens do not keep a connection open", "[room][h
     RoomWorld w;
     w.rights.takes = 3s;
     w.rights.grants["no"] = Grant{};
-    HocusWire eve{w, "eve"};
+    HocuspocusClient eve{w, "eve"};
     eve.dial();
     int checks = 0;
     for (int i = 0; i < 60 && eve.closed_with == 0; ++i) {
@@ -234,20 +234,20 @@ TEST_CASE("hocuspocus: rejected tokens do not keep a connection open", "[room][h
 
 TEST_CASE("hocuspocus: the server reads few bytes before a token", "[room][hocuspocus][sim]") {
     RoomWorld w;
-    HocusWire large{w, "large"};
+    HocuspocusClient large{w, "large"};
     large.dial();
     large.say("doc", "0002" + std::string{"8028"} + std::string(2 * 5120, '0'));  // 5 KiB
-    HocusWire many{w, "many"};
+    HocuspocusClient many{w, "many"};
     many.dial();
     for (int i = 0; i < 1024; ++i) many.say("03646f6303");  // 5 bytes each
-    HocusWire little{w, "little"};
+    HocuspocusClient little{w, "little"};
     little.dial();
     for (int i = 0; i < 700; ++i) little.say("03646f6303");
     little.token("doc", "little");
-    HocusWire long_token{w, "long_token"};
+    HocuspocusClient long_token{w, "long_token"};
     long_token.dial();
     long_token.token("doc", std::string(5000, 'x'));
-    HocusWire long_name{w, "long_name"};
+    HocuspocusClient long_name{w, "long_name"};
     long_name.dial();
     long_name.token("doc", "me");
     long_name.token(std::string(10'000, 'x'), "me");
@@ -263,7 +263,7 @@ TEST_CASE("hocuspocus: the server reads few bytes before a token", "[room][hocus
 TEST_CASE("hocuspocus: messages for a document before its token have no effect",
           "[room][hocuspocus][sim]") {
     RoomWorld w;
-    HocusWire ada{w, "ada"};
+    HocuspocusClient ada{w, "ada"};
     RoomEditor bob{w, "bob", 2};
     w.requests["bob"] = {.board = "secret", .token = "bob"};
     bob.dial();
@@ -300,14 +300,14 @@ TEST_CASE("hocuspocus: a client that is not admitted yet may not send a large fr
           "[room][hocuspocus][sim]") {
     RoomWorld w;
     w.rights.takes = 3s;
-    HocusWire eve{w, "eve"};
+    HocuspocusClient eve{w, "eve"};
     eve.dial();
     eve.token("doc", "eve");
     w.run(1s);
     eve.say(Bytes(100'000));
     w.run(1s);
     CHECK(eve.closed_with == 1009);
-    HocusWire fay{w, "fay"};
+    HocuspocusClient fay{w, "fay"};
     fay.dial();
     fay.say(Bytes(100'000));
     w.run(5s);

@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "support/catch.hpp"
-#include "support/room/hocus_wire.hpp"
+#include "support/room/hocuspocus_client.hpp"
 
 using namespace belay;
 using namespace belay_test;
@@ -32,7 +32,7 @@ struct TokenFlood {
     }
 
     RoomWorld w;
-    HocusWire eve{w, "eve"};
+    HocuspocusClient eve{w, "eve"};
 };
 
 }  // namespace
@@ -192,7 +192,7 @@ TEST_CASE("hocuspocus: state vectors that wait for answers count towards a budge
     w.rooms().import_room("doc0", std::move(large),
                           Completion<PersistenceError>{[](auto) noexcept {}});
     w.world.network().window_bytes(10'000);
-    HocusWire eve{w, "eve"};
+    HocuspocusClient eve{w, "eve"};
     eve.dial();
     for (int i = 0; i < 40; ++i) eve.token(TokenFlood::name(i), "eve");
     w.run(10s);
@@ -250,7 +250,7 @@ TEST_CASE("hocuspocus: messages after a fresh token are checked against the new 
     RoomWorld w;
     w.rights.grants["weak"] = Grant{"eve", Access::view, forever};
     w.rights.grants["stolen"] = Grant{};
-    HocusWire eve{w, "eve"};
+    HocuspocusClient eve{w, "eve"};
     eve.enter({"doc", "other"});
     const auto said = [&] {
         Bytes body{std::byte{0}, std::byte{2}};
@@ -278,7 +278,7 @@ TEST_CASE("hocuspocus: a fresh token of another user replaces the user in the ro
     RoomWorld w;
     RoomEditor ann{w, "ann", 1};
     w.requests["ann"] = {.board = "doc", .token = "ann"};
-    HocusWire eve{w, "eve"};
+    HocuspocusClient eve{w, "eve"};
     eve.enter({"doc"});
     ann.dial();
     eve.say("doc", "0106010700027b7d");
@@ -311,7 +311,7 @@ TEST_CASE("hocuspocus: a fresh token of another user replaces the user in the ro
     SECTION("another user cannot take the awareness ids") {
         eve.token("doc", "bob");
         w.run(1s);
-        HocusWire mal{w, "mal"};
+        HocuspocusClient mal{w, "mal"};
         w.rights.grants["mal"] = Grant{"eve", Access::edit, forever};
         mal.enter({"doc"});
         mal.say("doc", "0106010705027b7d");

@@ -11,7 +11,7 @@
 
 #include "support/aborts.hpp"
 #include "support/catch.hpp"
-#include "support/drive/waiting_rooms.hpp"
+#include "support/drive/persistence_doubles.hpp"
 
 using namespace belay;
 using belay_test::answered_by;

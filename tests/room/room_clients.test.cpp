@@ -565,7 +565,7 @@ TEST_CASE("RoomManager: a reader that stalls at random times ends with the right
     for (std::uint64_t seed = 1; seed <= 10; ++seed) {
         RoomWorld w{Seed{seed}, {.piece_bytes_max = 1024}};
         w.world.network().window_bytes(1000 * seed);
-        const auto editors = crowd(w, 30);
+        const auto editors = joined_editors(w, 30);
         RoomEditor slow{w, "slow", 100};
         slow.dial();
         Random bits{Seed{seed}};
@@ -643,7 +643,7 @@ TEST_CASE("RoomManager: one piece of awareness waits for a stalled client, in a 
     const auto state = [&](char c) {
         return '"' + std::string(w.options.awareness_bytes_max - 2, c) + '"';
     };
-    const auto editors = crowd(w, 100);
+    const auto editors = joined_editors(w, 100);
     w.run(1s);
     for (const auto& e : editors) e->show(state('a'));
     w.run(5s);

@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "support/catch.hpp"
-#include "support/room/hocus_wire.hpp"
+#include "support/room/hocuspocus_client.hpp"
 #include "support/room/room_world.hpp"
 
 using namespace belay;
@@ -102,7 +102,7 @@ TEST_CASE("hocuspocus: pings during a check keep a client alive",
           "[room][room_reload][hocuspocus][sim]") {
     RoomWorld w{Seed{1}, {.check_within = 2min}};
     RoomEditor ada = RoomEditor::addressed(w, "ada", 1);
-    HocusWire eve{w, "eve"};
+    HocuspocusClient eve{w, "eve"};
     ada.dial();
     eve.dial();
     eve.token("board", "eve");
@@ -139,7 +139,7 @@ TEST_CASE("hocuspocus: changes sent before a document was closed are applied, al
     const bool hangs_up = GENERATE(true, false);
     CAPTURE(opened_again, hangs_up);
     Reload r{5s};
-    HocusWire eve{r.w, "eve"};
+    HocuspocusClient eve{r.w, "eve"};
     r.w.run(10s);
     r.w.disk.load_takes = {};
     eve.enter({"board", "other"});
@@ -193,7 +193,7 @@ TEST_CASE(
     CAPTURE(hangs_up);
     RoomWorld w{Seed{1}, {.frames_per_second = 20, .frames_burst = 20}};
     RoomEditor bob{w, "bob", 2};
-    HocusWire eve{w, "eve"};
+    HocuspocusClient eve{w, "eve"};
     eve.enter({"other"});
     w.run(1s);
     w.rights.takes = 300ms;
@@ -219,7 +219,7 @@ TEST_CASE("hocuspocus: closed documents with unread changes are bounded",
           "[room][room_reload][hocuspocus][sim]") {
     RoomWorld w{Seed{1}, {.documents_per_client_max = 3}};
     RoomEditor ada{w, "ada", 1};
-    HocusWire eve{w, "eve"};
+    HocuspocusClient eve{w, "eve"};
     const auto name = [](char c) { return std::string("board\0", 6) + c; };
     eve.enter({name('a'), name('b'), name('c')});
     w.dial(ada);

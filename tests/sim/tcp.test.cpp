@@ -341,8 +341,8 @@ TEST_CASE("Tcp of a dead connection may deliver while the next one is open",
 namespace {
 
 /// Both sides send numbered messages on every connection they have; the script breaks everything.
-struct Storm {
-    explicit Storm(Seed seed)
+struct FaultyTransfer {
+    explicit FaultyTransfer(Seed seed)
         : world{seed},
           server{world.host("server",
                             [this](sim::Host& h) {
@@ -442,7 +442,7 @@ struct Storm {
 TEST_CASE("Tcp delivers in order and once, or breaks, through all faults", "[sim][tcp][property]") {
     std::uint64_t connections = 0, messages = 0;
     for_each_seed([&](Seed seed) {
-        Storm s{seed};
+        FaultyTransfer s{seed};
         s.world.run_for(30s);
         s.check();
         // When all is well again, one connection is up, and carries everything.

@@ -15,7 +15,7 @@
 #include "support/counting_new.hpp"
 #include "support/held.hpp"
 #include "support/temporary_directory.hpp"
-#include "support/work/moments.hpp"
+#include "support/work/start_times.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;

@@ -11,7 +11,7 @@
 #include <functional>
 
 #include "support/journal/journal_model.hpp"
-#include "support/work/moments.hpp"
+#include "support/work/start_times.hpp"
 
 using namespace belay;
 using namespace belay_test;

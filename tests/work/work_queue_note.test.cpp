@@ -15,7 +15,7 @@
 #include <belay/work/work_salvage.hpp>
 
 #include "support/journal/journal_model.hpp"
-#include "support/work/moments.hpp"
+#include "support/work/start_times.hpp"
 
 using namespace belay;
 using namespace belay_test;

@@ -14,10 +14,10 @@
 #include <memory>
 #include <optional>
 
-#include "crowd.hpp"
+#include "load_clients.hpp"
 #include "process.hpp"
-#include "queue/peers.hpp"
-#include "typist.hpp"
+#include "queue/compared_queues.hpp"
+#include "yjs_writer.hpp"
 
 namespace {
 
@@ -66,7 +66,8 @@ std::vector<Kind> with_others(std::initializer_list<Kind> some) {
 
 /// A server, and its clients.
 struct Stage {
-    explicit Stage(const Kind& k) : kind{k}, process{words()}, crowd{process.port(), k.dialect} {}
+    explicit Stage(const Kind& k)
+        : kind{k}, process{words()}, load_clients{process.port(), k.dialect} {}
 
     [[nodiscard]] std::vector<std::string> words() const {
         std::vector<std::string> all = kind.words;
@@ -77,7 +78,7 @@ struct Stage {
     Kind kind;
     Scratch scratch;
     Process process;
-    Crowd crowd;
+    LoadClients load_clients;
 };
 using Stages = std::vector<std::unique_ptr<Stage>>;
 
@@ -130,24 +131,26 @@ private:
 /// From an edit to the last of 20 peers.
 class Edits {
 public:
-    explicit Edits(Stage& stage) : crowd_{&stage.crowd} { crowd_->fill("edits", peers + 1); }
+    explicit Edits(Stage& stage) : load_clients_{&stage.load_clients} {
+        load_clients_->fill("edits", peers + 1);
+    }
 
     [[nodiscard]] double one() {
-        Client& writer = (*crowd_)[0];
-        const Bytes update = typist_.type("x");
+        Client& writer = (*load_clients_)[0];
+        const Bytes update = yjs_writer_.type("x");
         // Some servers tell the author, too.
-        const auto seen = [&] { return crowd_->counts().updates - writer.counts().updates; };
+        const auto seen = [&] { return load_clients_->counts().updates - writer.counts().updates; };
         const std::uint64_t enough = seen() + peers;
         const auto begin = Steady::now();
         writer.update(update);
-        crowd_->until([&] { return seen() >= enough; });
+        load_clients_->until([&] { return seen() >= enough; });
         return milliseconds_since(begin);
     }
 
 private:
     static constexpr std::size_t peers = 20;
-    Crowd* crowd_;
-    Typist typist_{1'000};
+    LoadClients* load_clients_;
+    YjsWriter yjs_writer_{1'000};
 };
 
 /// Servers that wait for no disk, beside ours that does not either; and with a flush after each edit,
@@ -191,27 +194,28 @@ Figures edits() {
 struct Load {
     Load(Stage& s, const std::string& room, std::size_t all, std::size_t writers)
         : stage{&s}, clients{all} {
-        s.crowd.fill(room, all);
-        for (std::size_t i = 0; i < writers; ++i) typists.emplace_back(2'000 + i);
+        s.load_clients.fill(room, all);
+        for (std::size_t i = 0; i < writers; ++i) yjs_writers.emplace_back(2'000 + i);
     }
     void run(int rounds) {
-        Crowd& crowd = stage->crowd;
+        LoadClients& load_clients = stage->load_clients;
         const double cpu = stage->process.cpu_seconds();
-        const std::uint64_t before = crowd.counts().updates;
-        const std::size_t each = typists.size() * (stage->kind.echoes ? clients : clients - 1);
+        const std::uint64_t before = load_clients.counts().updates;
+        const std::size_t each = yjs_writers.size() * (stage->kind.echoes ? clients : clients - 1);
         for (int n = 0; n < rounds; ++n) {
-            const std::uint64_t enough = crowd.counts().updates + each;
-            for (std::size_t i = 0; i < typists.size(); ++i) crowd[i].update(typists[i].type("x"));
-            crowd.until([&] { return crowd.counts().updates >= enough; });
+            const std::uint64_t enough = load_clients.counts().updates + each;
+            for (std::size_t i = 0; i < yjs_writers.size(); ++i)
+                load_clients[i].update(yjs_writers[i].type("x"));
+            load_clients.until([&] { return load_clients.counts().updates >= enough; });
         }
         seconds += stage->process.cpu_seconds() - cpu;
-        delivered += static_cast<double>(crowd.counts().updates - before);
+        delivered += static_cast<double>(load_clients.counts().updates - before);
     }
     [[nodiscard]] double microseconds_each() const { return seconds / delivered * 1e6; }
 
     Stage* stage;
     std::size_t clients;
-    std::vector<Typist> typists{};
+    std::vector<YjsWriter> yjs_writers{};
     double seconds = 0;
     double delivered = 0;
 };
@@ -225,7 +229,7 @@ Figures hundred() {
         const int rounds = quick ? 1 : writers == 1 ? 50 : 10;
         std::vector<Load> loads;
         for (const auto& stage : stages) {
-            stage->crowd.keep(0);
+            stage->load_clients.keep(0);
             loads.emplace_back(*stage, "room" + std::to_string(writers), clients, writers);
             loads.back().run(rounds);  // node compiles what is hot
             loads.back().seconds = loads.back().delivered = 0;
@@ -246,18 +250,18 @@ Figures hundred() {
 double grown_by(const Kind& kind, bool stalls) {
     const int updates = quick ? 20 : 1'500;
     Stage stage{kind};
-    stage.crowd.fill("stalled", stalls ? 3 : 2);
-    if (stalls) stage.crowd.stall(stage.crowd[2]);
-    Typist typist{3'000};
+    stage.load_clients.fill("stalled", stalls ? 3 : 2);
+    if (stalls) stage.load_clients.stall(stage.load_clients[2]);
+    YjsWriter yjs_writer{3'000};
     const std::string value(20'000, 'v');
     const double before = stage.process.resident_bytes();
     for (int i = 0; i < updates; ++i) {
-        const std::uint64_t enough = stage.crowd[1].counts().updates + 1;
-        stage.crowd[0].update(typist.set(value));
-        stage.crowd.until([&] { return stage.crowd[1].counts().updates >= enough; });
+        const std::uint64_t enough = stage.load_clients[1].counts().updates + 1;
+        stage.load_clients[0].update(yjs_writer.set(value));
+        stage.load_clients.until([&] { return stage.load_clients[1].counts().updates >= enough; });
     }
     // Has everything merged that waits to be: what that takes is no client's.
-    stage.crowd.fill("stalled", 1);
+    stage.load_clients.fill("stalled", 1);
     return stage.process.resident_bytes() - before;
 }
 /// One key is set to 20 kB, 1,500 times: 30 MB that one client does not take, of a small document.
@@ -276,30 +280,33 @@ Figures stalled() {
 /// in all of them, over one connection. Elsewhere they are visited, and left.
 class Visits {
 public:
-    explicit Visits(Stage& stage) : stage_{&stage} { stage.crowd.fill("first", 1); }
+    explicit Visits(Stage& stage) : stage_{&stage} { stage.load_clients.fill("first", 1); }
 
     void make(std::size_t first, std::size_t count) {
-        Crowd& crowd = stage_->crowd;
+        LoadClients& load_clients = stage_->load_clients;
         await(count, [&](std::size_t i) {
-            shares() ? crowd[0].join(name(first + i)) : void(crowd.dial(name(first + i)));
+            shares() ? load_clients[0].join(name(first + i))
+                     : void(load_clients.dial(name(first + i)));
         });
         for (std::size_t i = 0; i < count; ++i)
-            client(i).update_of(name(first + i), Typist{4'000 + first + i}.type(letters_));
+            client(i).update_of(name(first + i), YjsWriter{4'000 + first + i}.type(letters_));
         // The answer says that the update was read.
         await(count, [&](std::size_t i) { client(i).ask(name(first + i)); });
-        crowd.keep(1);
+        load_clients.keep(1);
     }
 
 private:
     [[nodiscard]] bool shares() const { return stage_->kind.dialect == Dialect::hocuspocus; }
-    [[nodiscard]] Client& client(std::size_t i) { return stage_->crowd[shares() ? 0 : i + 1]; }
+    [[nodiscard]] Client& client(std::size_t i) {
+        return stage_->load_clients[shares() ? 0 : i + 1];
+    }
     [[nodiscard]] static std::string name(std::size_t i) { return "room" + std::to_string(i); }
     template <class F>
     void await(std::size_t count, F each) {
-        const ClientCounts& counts = stage_->crowd.counts();
+        const ClientCounts& counts = stage_->load_clients.counts();
         const std::uint64_t enough = counts.synced + count;
         for (std::size_t i = 0; i < count; ++i) each(i);
-        stage_->crowd.until([&] { return counts.synced >= enough; });
+        stage_->load_clients.until([&] { return counts.synced >= enough; });
     }
 
     Stage* stage_;
@@ -315,7 +322,7 @@ Figures idle() {
         Visits visits{stage};
         const double before = stage.process.resident_bytes();
         for (std::size_t i = 0; i < rooms; i += at_once) visits.make(i, at_once);
-        stage.crowd.until_quiet(100);
+        stage.load_clients.until_quiet(100);
         found[std::string{"idle_room/"} + kind.name] =
             (stage.process.resident_bytes() - before) / static_cast<double>(rooms);
     }
@@ -326,18 +333,18 @@ Figures idle() {
 
 /// A text of 1 MB, 1,000 letters of which were deleted, of a client that has all of it.
 Figures reconnect() {
-    Typist typist{5'000};
+    YjsWriter yjs_writer{5'000};
     ClientDocument document;
-    document.update = typist.text_with_holes(1'000'000, 1'000);
+    document.update = yjs_writer.text_with_holes(1'000'000, 1'000);
     document.vector = belay::yjs::state_vector(document.update).value();
     Figures found;
     for (const Kind& kind : with_others({ours("belay", "unsynced")})) {
         Stage stage{kind};
-        Crowd& crowd = stage.crowd;
+        LoadClients& load_clients = stage.load_clients;
         const auto join = [&](const ClientDocument& has) {
-            const ClientCounts& counts = crowd.dial("large", has).counts();
-            crowd.until([&] { return counts.synced != 0 && counts.answered != 0; });
-            crowd.until_quiet(50);
+            const ClientCounts& counts = load_clients.dial("large", has).counts();
+            load_clients.until([&] { return counts.synced != 0 && counts.answered != 0; });
+            load_clients.until_quiet(50);
             return static_cast<double>(counts.bytes);
         };
         const ClientDocument nothing;
@@ -357,13 +364,13 @@ Figures thousand() {
     Figures found;
     for (const Kind& kind : with_others({synced})) {
         Stage stage{kind};
-        Crowd& crowd = stage.crowd;
+        LoadClients& load_clients = stage.load_clients;
         const auto note = [&](const char* what, double value) {
             found["thousand_clients/" + std::string{what} + "/" + kind.name] = value;
         };
         const double before = stage.process.resident_bytes();
         const auto begin = Steady::now();
-        Load load{stage, "crowd", clients, 1};
+        Load load{stage, "thousand", clients, 1};
         note("join", milliseconds_since(begin));
         note("memory_of_each",
              (stage.process.resident_bytes() - before) / static_cast<double>(clients));
@@ -375,11 +382,13 @@ Figures thousand() {
         // All speak at the same time, and everybody hears of all.
         const double cpu = stage.process.cpu_seconds();
         for (std::size_t i = 0; i < speakers; ++i)
-            crowd[i].awareness(Typist{6'000 + i}.awareness(R"({"cursor":{"x":100,"y":200}})"));
-        crowd.until([&] { return crowd.counts().awareness_states >= clients * speakers; });
+            load_clients[i].awareness(
+                YjsWriter{6'000 + i}.awareness(R"({"cursor":{"x":100,"y":200}})"));
+        load_clients.until(
+            [&] { return load_clients.counts().awareness_states >= clients * speakers; });
         const double told = static_cast<double>(clients * speakers);
-        note("frames_of_50_speakers",
-             static_cast<double>(crowd.counts().awareness_frames) / static_cast<double>(clients));
+        note("frames_of_50_speakers", static_cast<double>(load_clients.counts().awareness_frames) /
+                                          static_cast<double>(clients));
         note("cpu_per_told_state", (stage.process.cpu_seconds() - cpu) / told * 1e6);
     }
     return found;

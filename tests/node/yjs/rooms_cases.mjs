@@ -234,16 +234,16 @@ export const cases = {
     }
   },
 
-  let_go: {
+  evicted: {
     options: { 'save-after': 20, 'unload-after': 20, 'sweep-every': 20 },
     async play (server) {
       const [ada] = await editors(server, 1)
       ada.edit(randomOf(7))
       await until(async () => (await server.stats('board'))?.dirty === 0, 'the room is saved')
       ada.offline()
-      await until(async () => await server.stats('board') === null, 'the room is let go')
+      await until(async () => await server.stats('board') === null, 'the room is evicted')
       const bob = await newcomer(server)
-      check(has(bob.doc, [Y.encodeStateAsUpdate(ada.doc)]), 'a room that was let go is another')
+      check(has(bob.doc, [Y.encodeStateAsUpdate(ada.doc)]), 'the document differs after the eviction')
       check(await count(server, 'loads') === 2, 'loaded once for each life')
     }
   },
@@ -280,7 +280,7 @@ export const cases = {
     }
   },
 
-  refused: {
+  rejected: {
     async play (server) {
       const [ada] = await editors(server, 1)
       const nobody = new Editor(server, '', { access: null })

@@ -16,7 +16,7 @@
 #include <belay/link/with_token.hpp>
 
 #include "support/failing_new.hpp"
-#include "support/link/link_states.hpp"
+#include "support/link/link_transitions.hpp"
 
 namespace belay_test {
 

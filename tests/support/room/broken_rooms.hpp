@@ -12,7 +12,7 @@
 #include <belay/room/memory_rooms.hpp>
 #include <belay/room/persistence_rule.hpp>
 
-#include "support/room/rooms.hpp"
+#include "support/room/persistence_calls.hpp"
 
 namespace belay_test {
 

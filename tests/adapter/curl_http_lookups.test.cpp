@@ -40,7 +40,7 @@ using namespace belay;
 using namespace std::chrono_literals;
 
 TEST_CASE("curl::Http does not block on a name lookup that hangs",
-          "[adapter][curl_http_names][fault]") {
+          "[adapter][curl_http_lookups][fault]") {
     if (curl_version_info(CURLVERSION_NOW)->version_num < 0x075700) {
         std::puts("SKIP: before 7.87 libcurl waits for its look-ups");
         return;

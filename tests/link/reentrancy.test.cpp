@@ -99,13 +99,13 @@ void all_commands_in_all_places() {
 }  // namespace
 
 TEST_CASE("Supervisor accepts every command in all user code that it runs",
-          "[link][reentry][fault]") {
+          "[link][reentrancy][fault]") {
     SECTION("with connections that close gracefully") { all_commands_in_all_places<true>(); }
     SECTION("with connections that do not") { all_commands_in_all_places<false>(); }
 }
 
 TEST_CASE("Supervisor::stop in an observer of a breaker is the next decision",
-          "[link][reentry][fault]") {
+          "[link][reentrancy][fault]") {
     struct BreakerAction {
         std::function<void()>* act;
         void on_breaker(const BreakerEvent&) noexcept { (*act)(); }
@@ -130,7 +130,7 @@ TEST_CASE("Supervisor::stop in an observer of a breaker is the next decision",
 }
 
 TEST_CASE("Supervisor::stop before a dial lets the graceful close of the last connection continue",
-          "[link][reentry][fault]") {
+          "[link][reentrancy][fault]") {
     ScriptedLink script;
     Wire wire;
     Notes notes;
@@ -160,7 +160,7 @@ TEST_CASE("Supervisor::stop before a dial lets the graceful close of the last co
 }
 
 TEST_CASE("Supervisor::stop in a send outside of a turn is reported when the send has returned",
-          "[link][reentry][fault]") {
+          "[link][reentrancy][fault]") {
     ScriptedLink script;
     Wire wire;
     struct Ends {
@@ -189,7 +189,7 @@ TEST_CASE("Supervisor::stop in a send outside of a turn is reported when the sen
 }
 
 TEST_CASE("Supervisor::stop whose hook throws still ends the graceful close in time",
-          "[link][reentry][fault]") {
+          "[link][reentrancy][fault]") {
     ScriptedLink script;
     Wire wire;
     struct Throws {

@@ -227,13 +227,13 @@ private:
 /// The clients of one server.
 ///
 /// Throws: std::runtime_error, when a client's server is not as it should be, or takes too long.
-class Crowd {
+class LoadClients {
 public:
-    Crowd(std::uint16_t port, Dialect dialect)
+    LoadClients(std::uint16_t port, Dialect dialect)
         : port_{port}, dialect_{dialect}, epoll_{::epoll_create1(EPOLL_CLOEXEC)} {}
-    Crowd(const Crowd&) = delete;
-    Crowd& operator=(const Crowd&) = delete;
-    ~Crowd() {
+    LoadClients(const LoadClients&) = delete;
+    LoadClients& operator=(const LoadClients&) = delete;
+    ~LoadClients() {
         clients_.clear();
         ::close(epoll_);
     }

@@ -33,16 +33,16 @@ inline bool contains(const std::string& text, const std::string& part) {
 }
 
 /// A fresh directory; removed at the end of the scope.
-class Workshop {
+class TestDirectory {
 public:
-    Workshop() {
+    TestDirectory() {
         std::string pattern = std::filesystem::temp_directory_path() / "belay-e2e-XXXXXX";
         if (::mkdtemp(pattern.data()) == nullptr) std::abort();
         path_ = pattern;
     }
-    Workshop(const Workshop&) = delete;
-    Workshop& operator=(const Workshop&) = delete;
-    ~Workshop() {
+    TestDirectory(const TestDirectory&) = delete;
+    TestDirectory& operator=(const TestDirectory&) = delete;
+    ~TestDirectory() {
         std::error_code ignored;
         std::filesystem::remove_all(path_, ignored);
     }

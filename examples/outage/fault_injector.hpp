@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file outage/villain.hpp
-/// The villain: starts server and client, and does its deeds to them until all is delivered.
+/// \file outage/fault_injector.hpp
+/// The injector: starts server and client, and does its deeds to them until all is delivered.
 #pragma once
 
 #include <functional>
@@ -17,8 +17,8 @@
 
 namespace outage {
 
-/// What a villain works with.
-struct VillainOptions {
+/// What a injector works with.
+struct FaultInjectorOptions {
     std::string dir;
     std::string file;
     std::uint64_t lines = 0;
@@ -37,7 +37,7 @@ struct VillainOptions {
 /// plan after the next only, so that lines flow during each deed, and none comes too late.
 ///
 /// Models: belay::MachineLike; attaches itself to the loop, and stops it at the end.
-class Villain {
+class FaultInjector {
 public:
     enum class End : std::uint8_t {
         running,
@@ -46,9 +46,9 @@ public:
         broken        ///< a part ended by itself, or nothing moved; see trouble()
     };
 
-    Villain(belay::posix::Loop<>& loop, Screen& screen, VillainOptions options);
-    Villain(const Villain&) = delete;
-    Villain& operator=(const Villain&) = delete;
+    FaultInjector(belay::posix::Loop<>& loop, Screen& screen, FaultInjectorOptions options);
+    FaultInjector(const FaultInjector&) = delete;
+    FaultInjector& operator=(const FaultInjector&) = delete;
 
     void attach(belay::Waker waker) { waker_ = std::move(waker); }
     [[nodiscard]] belay::Instant deadline() const noexcept;
@@ -97,7 +97,7 @@ private:
 
     belay::posix::Loop<>& loop_;
     Screen& screen_;
-    const VillainOptions options_;
+    const FaultInjectorOptions options_;
     belay::Waker waker_;
     belay::Random bits_;
     View view_;

@@ -41,7 +41,7 @@ struct HastyRoom {
 }  // namespace
 
 TEST_CASE_METHOD(HastyRoom, "RoomManager evicts a room only when its latest change is saved",
-                 "[room][peer_defects][sim]") {
+                 "[room][reported_defects][sim]") {
     w.disk.save_takes = 10s;
     w.dial(alice);
     alice.type("one");
@@ -63,7 +63,7 @@ TEST_CASE_METHOD(HastyRoom, "RoomManager evicts a room only when its latest chan
 
 TEST_CASE_METHOD(HastyRoom,
                  "RoomManager saves at stop, and coalesces changes while a save is running",
-                 "[room][peer_defects][sim]") {
+                 "[room][reported_defects][sim]") {
     w.disk.save_takes = 20s;  // slower than changes come
     w.dial(alice);
     for (int i = 0; i < 100; ++i) {
@@ -85,7 +85,7 @@ TEST_CASE_METHOD(HastyRoom,
 TEST_CASE_METHOD(
     HastyRoom,
     "RoomManager closes clients of a room that fails to load, and never saves it as empty",
-    "[room][peer_defects][sim]") {
+    "[room][reported_defects][sim]") {
     alice_wrote("of worth");
     REQUIRE(w.rooms().rooms() == 0);
     const int saves = w.disk.saves;
@@ -102,7 +102,7 @@ TEST_CASE_METHOD(
 }
 
 TEST_CASE_METHOD(HastyRoom, "RoomManager never has two copies of a room while the first is evicted",
-                 "[room][peer_defects][sim]") {
+                 "[room][reported_defects][sim]") {
     w.disk.save_takes = w.disk.load_takes = 3s;
     RoomEditor bob{w, "bob", 2};
     for (int i = 0; i < 40; ++i) {
@@ -129,7 +129,7 @@ TEST_CASE_METHOD(HastyRoom, "RoomManager never has two copies of a room while th
 TEST_CASE_METHOD(
     HastyRoom,
     "RoomManager sends no frame before the document is loaded, and evicts an unused room",
-    "[room][peer_defects][sim]") {
+    "[room][reported_defects][sim]") {
     alice_wrote("a");
     w.disk.load_takes = 5s;
     RoomEditor bob{w, "bob", 2};
@@ -146,7 +146,7 @@ TEST_CASE_METHOD(
 }
 
 TEST_CASE_METHOD(HastyRoom, "RoomManager does not save a room for a client that only reads",
-                 "[room][peer_defects][sim]") {
+                 "[room][reported_defects][sim]") {
     alice_wrote("a");
     const int saves = w.disk.saves;
     const int flushes = w.disk.flushes;
@@ -162,7 +162,7 @@ TEST_CASE_METHOD(HastyRoom, "RoomManager does not save a room for a client that 
 }
 
 TEST_CASE_METHOD(RoomOfOne, "RoomManager requests and stores only the difference after a restart",
-                 "[room][peer_defects][sim]") {
+                 "[room][reported_defects][sim]") {
     for (int i = 0; i < 100; ++i) alice.type(std::string(100, 'x'));
     w.run(1min);
     for (int i = 0; i < 5; ++i) {
@@ -186,7 +186,7 @@ TEST_CASE_METHOD(RoomOfOne, "RoomManager requests and stores only the difference
 }
 
 TEST_CASE("YjsDocument merges 5000 small changes ten times, not at each change",
-          "[room][peer_defects][unit]") {
+          "[room][reported_defects][unit]") {
     YjsDocument document;
     std::size_t merges = 0;
     std::size_t before = 0;
@@ -202,7 +202,7 @@ TEST_CASE("YjsDocument merges 5000 small changes ten times, not at each change",
 }
 
 TEST_CASE("RoomManager bounds the log and the snapshot of a room with 3000 small changes",
-          "[room][peer_defects][sim]") {
+          "[room][reported_defects][sim]") {
     sim::World world{Seed{1}};
     using Rooms = RoomManager<JournalRoomsOnDisk, EveryoneEdits>;
     sim::Host& server = world.host("server", [&](sim::Host& h) {
@@ -234,7 +234,7 @@ TEST_CASE("RoomManager bounds the log and the snapshot of a room with 3000 small
 
 TEST_CASE_METHOD(
     HastyRoom, "RoomManager keeps the epoch over evictions and restarts, so content is not doubled",
-    "[room][peer_defects][sim]") {
+    "[room][reported_defects][sim]") {
     w.dial(alice);
     alice.type("once");
     w.run(5s);
@@ -261,7 +261,7 @@ TEST_CASE_METHOD(
 }
 
 TEST_CASE("RoomManager enforces expired, downgraded and revoked grants of open connections",
-          "[room][peer_defects][sim]") {
+          "[room][reported_defects][sim]") {
     RoomWorld w;
     w.rights.grants["alice"] = Grant{"alice", Access::edit, 60s};
     RoomEditor alice{w, "alice", 1};
@@ -287,7 +287,7 @@ TEST_CASE("RoomManager enforces expired, downgraded and revoked grants of open c
 
 TEST_CASE(
     "RoomManager sends pieces of piece_bytes_max, and closes a client with 1009 for a larger frame",
-    "[room][peer_defects][sim]") {
+    "[room][reported_defects][sim]") {
     RoomWorld w{Seed{1}, {.frame_bytes_max = 2000, .piece_bytes_max = 1024}};
     w.world.network().window_bytes(1 << 20);
     RoomEditor alice{w, "alice", 1};
@@ -312,7 +312,7 @@ TEST_CASE(
 }
 
 TEST_CASE("RoomManager bounds the bytes that it holds for a slow client",
-          "[room][peer_defects][sim]") {
+          "[room][reported_defects][sim]") {
     RoomWorld w{Seed{1}, {.client_bytes_max = 5000}};
     w.world.network().window_bytes(1000);
     RoomEditor alice{w, "alice", 1};
@@ -332,7 +332,7 @@ TEST_CASE("RoomManager bounds the bytes that it holds for a slow client",
 }
 
 TEST_CASE("RoomManager keeps a room open when one of its clients sends invalid frames",
-          "[room][peer_defects][sim]") {
+          "[room][reported_defects][sim]") {
     RoomWorld w;
     RoomEditor alice{w, "alice", 1};
     RoomEditor bob{w, "bob", 2};
@@ -354,7 +354,7 @@ TEST_CASE("RoomManager keeps a room open when one of its clients sends invalid f
 }
 
 TEST_CASE_METHOD(RoomOfTwo, "RoomManager removes the cursors of a client that has left",
-                 "[room][peer_defects][sim]") {
+                 "[room][reported_defects][sim]") {
     // Several of one socket.
     for (const std::uint64_t id : {11U, 12U, 13U})
         bob.say({part::RoomMessage::Kind::awareness, awareness_of(id, 5, "{}")});

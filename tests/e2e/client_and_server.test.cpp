@@ -6,13 +6,13 @@
 #include <belay/link/length_prefixed.hpp>
 #include <belay/session/greeting.hpp>
 
+#include "e2e/demo_fixture.hpp"
 #include "e2e/socket.hpp"
-#include "e2e/workshop.hpp"
 
 using e2e::LedgerServer;
 using e2e::Process;
 using e2e::Socket;
-using e2e::Workshop;
+using e2e::TestDirectory;
 
 namespace {
 
@@ -22,7 +22,7 @@ std::vector<std::string> client(const LedgerServer& server, const std::string& f
 }
 
 /// The server is as good as new: a client delivers everything.
-void delivers(LedgerServer& server, const Workshop& w) {
+void delivers(LedgerServer& server, const TestDirectory& w) {
     const std::string input = e2e::sample_text(500);
     e2e::write(w / "input", input);
     Process c{client(server, w / "input", w / "client")};
@@ -58,7 +58,7 @@ belay::Bytes hello() {
 
 TEST_CASE("outage server closes a connection that sends garbage, and continues",
           "[e2e][parts][fault]") {
-    const Workshop w;
+    const TestDirectory w;
     LedgerServer server{w / "server"};
     REQUIRE(server.port() != 0);
     const std::string garbage =
@@ -81,7 +81,7 @@ TEST_CASE("outage server closes a connection that sends garbage, and continues",
 
 TEST_CASE("outage server closes a connection that falls silent in the middle of a frame",
           "[e2e][parts][fault]") {
-    const Workshop w;
+    const TestDirectory w;
     LedgerServer server{w / "server"};
     REQUIRE(server.port() != 0);
     Socket half{server.port()}, mute{server.port()};
@@ -93,7 +93,7 @@ TEST_CASE("outage server closes a connection that falls silent in the middle of 
 }
 
 TEST_CASE("outage server holds nothing for a client that reads nothing", "[e2e][parts][fault]") {
-    const Workshop w;
+    const TestDirectory w;
     LedgerServer server{w / "server"};
     REQUIRE(server.port() != 0);
     const auto resident_pages = [&] {
@@ -127,7 +127,7 @@ TEST_CASE("outage server holds nothing for a client that reads nothing", "[e2e][
 
 TEST_CASE("outage server exits cleanly on SIGTERM and SIGINT, also with a client connected",
           "[e2e][parts][unit]") {
-    const Workshop w;
+    const TestDirectory w;
     LedgerServer server{w / "server"};
     e2e::write(w / "input", e2e::sample_text(100));
     std::vector<std::string> words = client(server, w / "input", w / "client");
@@ -142,7 +142,7 @@ TEST_CASE("outage server exits cleanly on SIGTERM and SIGINT, also with a client
 
 TEST_CASE("outage client exits cleanly on SIGTERM, and continues where it stopped",
           "[e2e][parts][unit]") {
-    const Workshop w;
+    const TestDirectory w;
     LedgerServer server{w / "server"};
     const std::string input = e2e::sample_text(300);
     e2e::write(w / "input", input);
@@ -171,7 +171,7 @@ TEST_CASE("outage client exits cleanly on SIGTERM, and continues where it stoppe
 }
 
 TEST_CASE("outage client waits for a server that has not started yet", "[e2e][parts][fault]") {
-    const Workshop w;
+    const TestDirectory w;
     std::string port;
     {
         LedgerServer server{w / "server"};
@@ -188,7 +188,7 @@ TEST_CASE("outage client waits for a server that has not started yet", "[e2e][pa
 }
 
 TEST_CASE("outage server rejects a second client, and both sides print why", "[e2e][parts][unit]") {
-    const Workshop w;
+    const TestDirectory w;
     LedgerServer server{w / "server"};
     e2e::write(w / "input", "one\ntwo\n");
     Process first{client(server, w / "input", w / "first")};
@@ -201,7 +201,7 @@ TEST_CASE("outage server rejects a second client, and both sides print why", "[e
 }
 
 TEST_CASE("outage server reports a port that is in use", "[e2e][parts][unit]") {
-    const Workshop w;
+    const TestDirectory w;
     const LedgerServer first{w / "first"};
     Process second{{e2e::outage, "server", "--port", first.number, "--dir", w / "second"}};
     CHECK(second.wait() == 2);

@@ -214,13 +214,13 @@ std::string pool_life(const std::function<void(const std::string&)>& look,
 }  // namespace
 
 TEST_CASE("Fleet accepts every command in all user code of its services",
-          "[fleet][reentry][fault]") {
+          "[fleet][reentrancy][fault]") {
     SECTION("with connections that close gracefully") { all_fleet_commands_in_all_places<true>(); }
     SECTION("with connections that do not") { all_fleet_commands_in_all_places<false>(); }
 }
 
 TEST_CASE("Pool accepts every command in all user code of its connections",
-          "[fleet][reentry][fault]") {
+          "[fleet][reentrancy][fault]") {
     const auto reached = places([](auto look) { CHECK(pool_life(look) == ""); });
     CHECK(reached.size() == 15);
     for (const auto& [place, times] : reached) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file tests/support/room/hocus_wire.hpp
-/// HocusWire: a client of many documents in a RoomWorld, frame by frame.
+/// \file tests/support/room/hocuspocus_client.hpp
+/// HocuspocusClient: a client of many documents in a RoomWorld, frame by frame.
 #pragma once
 
 #include <algorithm>
@@ -33,13 +33,13 @@ inline long count_of(const Frames& frames, const std::string& frame) {
 }
 
 /// A socket at a host of its own, for frames by hand, as hexadecimal text.
-class HocusWire {
+class HocuspocusClient {
 public:
-    HocusWire(RoomWorld& rooms, const std::string& name)
+    HocuspocusClient(RoomWorld& rooms, const std::string& name)
         : rooms_{&rooms}, host_{&rooms.world.host(name)} {
         rooms.in_band.insert(name);
     }
-    HocusWire& dial() {
+    HocuspocusClient& dial() {
         closed_with = 0;
         line_ = std::make_unique<Line>(*this);
         host_->attach(*line_);
@@ -86,7 +86,7 @@ public:
 
 private:
     struct Line {
-        explicit Line(HocusWire& w) : wire{&w} {}
+        explicit Line(HocuspocusClient& w) : wire{&w} {}
         void attach(Waker w) {
             waker = std::move(w);
             link.emplace(sim::Tcp{*wire->host_, "server", 1}, 8, waker, 0);
@@ -110,7 +110,7 @@ private:
             while (!waiting.empty() && link->send(waiting.front()) != SendResult::busy)
                 waiting.pop_front();
         }
-        HocusWire* wire;
+        HocuspocusClient* wire;
         Waker waker{};
         std::deque<Bytes> waiting{};
         std::optional<ServedLink<sim::Tcp>> link{};

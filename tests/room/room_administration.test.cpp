@@ -71,7 +71,7 @@ std::string epoch_of(TestRooms& rooms) { return rooms.stats("board")->epoch; }
 TEST_CASE_METHOD(
     RoomOfTwoWithCalls,
     "RoomManager::erase deletes a room and its storage, and closes its clients with 4410",
-    "[room][room_office][sim]") {
+    "[room][room_administration][sim]") {
     const Bytes said = alice.type("secret");
     w.run(10s);
     REQUIRE(w.disk.saves == 1);
@@ -99,7 +99,7 @@ TEST_CASE_METHOD(
 TEST_CASE_METHOD(
     RoomOfOneWithCalls,
     "RoomManager::erase: a missing room, two calls at once, a bad id, a stopped manager",
-    "[room][room_office][sim]") {
+    "[room][room_administration][sim]") {
     alice.type("x");
     w.run(1s);
     w.rooms().erase("nowhere", calls.error("nowhere"));
@@ -122,7 +122,7 @@ TEST_CASE_METHOD(
     CHECK(calls.said[5] == "stopped: the rooms are stopped");
 }
 
-TEST_CASE("RoomManager::erase during a load", "[room][room_office][sim]") {
+TEST_CASE("RoomManager::erase during a load", "[room][room_administration][sim]") {
     RoomWorld w;
     Answered calls;
     RoomEditor alice{w, "alice", 1};
@@ -144,7 +144,7 @@ TEST_CASE("RoomManager::erase during a load", "[room][room_office][sim]") {
 
 TEST_CASE_METHOD(RoomOfOneWithCalls,
                  "RoomManager::erase during a save: the late answer of the save restores nothing",
-                 "[room][room_office][sim]") {
+                 "[room][room_administration][sim]") {
     w.disk.save_takes = 10s;
     alice.type("x");
     w.run(6s);
@@ -159,7 +159,7 @@ TEST_CASE_METHOD(RoomOfOneWithCalls,
 }
 
 TEST_CASE("RoomManager::erase of a room that is saved before its eviction",
-          "[room][room_office][sim]") {
+          "[room][room_administration][sim]") {
     RoomOptions options;
     options.save_after = options.save_within = 2h;
     RoomWorld w{Seed{1}, options};
@@ -180,7 +180,7 @@ TEST_CASE("RoomManager::erase of a room that is saved before its eviction",
 }
 
 TEST_CASE_METHOD(RoomOfOneWithCalls, "RoomManager::erase with changes that are being flushed",
-                 "[room][room_office][sim]") {
+                 "[room][room_administration][sim]") {
     w.disk.flush_takes = 3s;
     alice.type("under way");
     w.run(1s);
@@ -199,7 +199,7 @@ TEST_CASE_METHOD(RoomOfOneWithCalls, "RoomManager::erase with changes that are b
 TEST_CASE_METHOD(
     RoomOfOneWithCalls,
     "RoomManager::erase: a client that arrives before it is durable waits, then gets an empty room",
-    "[room][room_office][sim]") {
+    "[room][room_administration][sim]") {
     const Bytes said = alice.type("secret");
     w.run(1s);
     w.disk.flush_takes = 5s;
@@ -230,7 +230,7 @@ TEST_CASE_METHOD(
 
 TEST_CASE_METHOD(RoomOfOneWithCalls,
                  "RoomManager::erase that fails or is rejected leaves the room as it is stored",
-                 "[room][room_office][sim]") {
+                 "[room][room_administration][sim]") {
     const Bytes said = alice.type("x");
     w.run(1s);
     w.disk.full = true;
@@ -254,7 +254,7 @@ TEST_CASE_METHOD(RoomOfOneWithCalls,
 }
 
 TEST_CASE("RoomManager::stop answers pending calls before it reports that it has stopped",
-          "[room][room_office][sim]") {
+          "[room][room_administration][sim]") {
     RoomWorld w;
     w.disk.flush_takes = 2s;
     Answered calls;
@@ -269,7 +269,8 @@ TEST_CASE("RoomManager::stop answers pending calls before it reports that it has
     CHECK(w.told == Recorded{"stopped: "});
 }
 
-TEST_CASE("RoomManager::stop ends calls that are never answered", "[room][room_office][sim]") {
+TEST_CASE("RoomManager::stop ends calls that are never answered",
+          "[room][room_administration][sim]") {
     RoomWorld w;
     Answered calls;
     w.disk.hang_lists = true;
@@ -294,7 +295,7 @@ TEST_CASE("RoomManager::stop ends calls that are never answered", "[room][room_o
 
 TEST_CASE_METHOD(RoomOfOneWithCalls,
                  "RoomManager::reset closes clients with 4409, also one that sends the old epoch",
-                 "[room][room_office][sim]") {
+                 "[room][room_administration][sim]") {
     const Bytes said = alice.type("old");
     w.run(10s);
     const std::string first = epoch_of(w.rooms());
@@ -326,7 +327,7 @@ TEST_CASE_METHOD(RoomOfOneWithCalls,
 }
 
 TEST_CASE("RoomManager::reset: a client that waits for a load is closed with 1013, and may return",
-          "[room][room_office][sim]") {
+          "[room][room_administration][sim]") {
     RoomWorld w;
     Answered calls;
     w.disk.load_takes = 5s;
@@ -344,7 +345,8 @@ TEST_CASE("RoomManager::reset: a client that waits for a load is closed with 101
 
 // ---- list --------------------------------------------------------------------------------------
 
-TEST_CASE("RoomManager::list returns the stored rooms page by page", "[room][room_office][sim]") {
+TEST_CASE("RoomManager::list returns the stored rooms page by page",
+          "[room][room_administration][sim]") {
     RoomWorld w;
     Answered calls;
     for (int i = 0; i < 2500; ++i)
@@ -369,7 +371,7 @@ TEST_CASE("RoomManager::list returns the stored rooms page by page", "[room][roo
 }
 
 TEST_CASE("RoomManager::list: a storage that hangs, and more calls than the limit",
-          "[room][room_office][sim]") {
+          "[room][room_administration][sim]") {
     RoomOptions options;
     options.calls_max = 2;
     RoomWorld w{Seed{1}, options};
@@ -397,7 +399,7 @@ TEST_CASE("RoomManager::list: a storage that hangs, and more calls than the limi
 
 TEST_CASE_METHOD(RoomOfOneWithCalls,
                  "RoomManager::export_room: a loaded, an unloaded, a missing and a damaged room",
-                 "[room][room_office][sim]") {
+                 "[room][room_administration][sim]") {
     alice.type("one ");
     alice.type("two");
     w.run(1s);
@@ -434,7 +436,7 @@ TEST_CASE_METHOD(RoomOfOneWithCalls,
 
 TEST_CASE_METHOD(RoomOfOneWithCalls,
                  "RoomManager::import_room restores an exported room with its epoch",
-                 "[room][room_office][sim]") {
+                 "[room][room_administration][sim]") {
     alice.type("to keep");
     w.run(1s);
     const std::string epoch = epoch_of(w.rooms());
@@ -460,7 +462,7 @@ TEST_CASE_METHOD(RoomOfOneWithCalls,
 TEST_CASE_METHOD(
     RoomOfOneWithCalls,
     "RoomManager::import_room into an existing room merges, and sends the changes to its clients",
-    "[room][room_office][sim]") {
+    "[room][room_administration][sim]") {
     const Bytes mine = alice.type("mine");
     w.run(1s);
     const std::string epoch = epoch_of(w.rooms());
@@ -485,7 +487,7 @@ TEST_CASE_METHOD(
 }
 
 TEST_CASE("RoomManager::import_room stores no part of a rejected import",
-          "[room][room_office][sim]") {
+          "[room][room_administration][sim]") {
     RoomOptions options;
     options.unflushed_bytes_max = 4000;
     RoomWorld w{Seed{1}, options};
@@ -518,7 +520,7 @@ TEST_CASE("RoomManager::import_room stores no part of a rejected import",
 }
 
 TEST_CASE("RoomManager::import_room into a document that would be too large",
-          "[room][room_office][unit]") {
+          "[room][room_administration][unit]") {
     ManualLoop loop;
     Answered calls;
     YjsDocumentOptions small;
@@ -536,7 +538,7 @@ TEST_CASE("RoomManager::import_room into a document that would be too large",
 }
 
 TEST_CASE("RoomManager::import_room: the room cannot be loaded, or is erased meanwhile",
-          "[room][room_office][sim]") {
+          "[room][room_administration][sim]") {
     RoomWorld w;
     Answered calls;
     w.disk.fail_loads = 1;
@@ -556,7 +558,8 @@ TEST_CASE("RoomManager::import_room: the room cannot be loaded, or is erased mea
     CHECK_FALSE(has(*stored_of(w.disk), typed(1, 0, "x")));
 }
 
-TEST_CASE("RoomManager over opaque documents: export and import", "[room][room_office][unit]") {
+TEST_CASE("RoomManager over opaque documents: export and import",
+          "[room][room_administration][unit]") {
     ManualLoop loop;
     Answered calls;
     RoomManager rooms{MemoryRooms{}, EveryoneEdits{}, RoomOptions{}, NoObserver{},
@@ -574,7 +577,7 @@ TEST_CASE("RoomManager over opaque documents: export and import", "[room][room_o
 // ---- answers -----------------------------------------------------------------------------------
 
 TEST_CASE("RoomManager: a completion may call the manager, and destroy it",
-          "[room][room_office][unit]") {
+          "[room][room_administration][unit]") {
     ManualLoop loop;
     Answered calls;
     using Rooms = RoomManager<MemoryRooms, EveryoneEdits>;
@@ -590,7 +593,7 @@ TEST_CASE("RoomManager: a completion may call the manager, and destroy it",
 }
 
 TEST_CASE("RoomManager: its destructor drops calls that were not answered",
-          "[room][room_office][unit]") {
+          "[room][room_administration][unit]") {
     Answered calls;
     ManualLoop loop;
     {
@@ -606,7 +609,7 @@ TEST_CASE("RoomManager: its destructor drops calls that were not answered",
 // ---- under faults ------------------------------------------------------------------------------
 
 TEST_CASE("RoomManager: under all faults each call is answered once, and erased rooms stay erased",
-          "[room][room_office][sim]") {
+          "[room][room_administration][sim]") {
     for_each_seed(
         [](Seed seed) {
             RoomOptions options;
@@ -749,7 +752,7 @@ std::string found_after(sim::Disk& disk) {
 }  // namespace
 
 TEST_CASE("RoomManager over a log: after an erase or reset fails to flush, memory and log agree",
-          "[room][room_office][fault]") {
+          "[room][room_administration][fault]") {
     const bool erases = GENERATE(true, false);
     CAPTURE(erases);
     const Bytes one = typed(1, 0, "one");
@@ -792,7 +795,7 @@ TEST_CASE("RoomManager over a log: after an erase or reset fails to flush, memor
 }
 
 TEST_CASE("RoomManager: a client that waits for an erase that fails is closed with 1013",
-          "[room][room_office][sim]") {
+          "[room][room_administration][sim]") {
     RoomWorld w;
     Answered calls;
     w.disk.flush_takes = 2s;
@@ -818,7 +821,7 @@ TEST_CASE("RoomManager: a client that waits for an erase that fails is closed wi
 }
 
 TEST_CASE("RoomManager over a log: a crash at every operation keeps the result of answered calls",
-          "[room][room_office][fault]") {
+          "[room][room_administration][fault]") {
     sim::Disk whole;
     {
         const CallScript life{whole};
