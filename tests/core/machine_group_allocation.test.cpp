@@ -26,7 +26,7 @@ struct SmallChild {
 }  // namespace
 
 TEST_CASE("A child costs at most 96 bytes more than itself; turns allocate nothing",
-          "[core][nest][unit]") {
+          "[core][machine_group_allocation][unit]") {
     constexpr std::size_t count = 10'000;
     driver::MachineGroup nest;
     nest.attach(Waker{});

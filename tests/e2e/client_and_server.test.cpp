@@ -57,7 +57,7 @@ belay::Bytes hello() {
 }  // namespace
 
 TEST_CASE("outage server closes a connection that sends garbage, and continues",
-          "[e2e][parts][fault]") {
+          "[e2e][client_and_server][fault]") {
     const TestDirectory w;
     LedgerServer server{w / "server"};
     REQUIRE(server.port() != 0);
@@ -80,7 +80,7 @@ TEST_CASE("outage server closes a connection that sends garbage, and continues",
 }
 
 TEST_CASE("outage server closes a connection that falls silent in the middle of a frame",
-          "[e2e][parts][fault]") {
+          "[e2e][client_and_server][fault]") {
     const TestDirectory w;
     LedgerServer server{w / "server"};
     REQUIRE(server.port() != 0);
@@ -92,7 +92,8 @@ TEST_CASE("outage server closes a connection that falls silent in the middle of 
     delivers(server, w);
 }
 
-TEST_CASE("outage server holds nothing for a client that reads nothing", "[e2e][parts][fault]") {
+TEST_CASE("outage server holds nothing for a client that reads nothing",
+          "[e2e][client_and_server][fault]") {
     const TestDirectory w;
     LedgerServer server{w / "server"};
     REQUIRE(server.port() != 0);
@@ -126,7 +127,7 @@ TEST_CASE("outage server holds nothing for a client that reads nothing", "[e2e][
 }
 
 TEST_CASE("outage server exits cleanly on SIGTERM and SIGINT, also with a client connected",
-          "[e2e][parts][unit]") {
+          "[e2e][client_and_server][unit]") {
     const TestDirectory w;
     LedgerServer server{w / "server"};
     e2e::write(w / "input", e2e::sample_text(100));
@@ -141,7 +142,7 @@ TEST_CASE("outage server exits cleanly on SIGTERM and SIGINT, also with a client
 }
 
 TEST_CASE("outage client exits cleanly on SIGTERM, and continues where it stopped",
-          "[e2e][parts][unit]") {
+          "[e2e][client_and_server][unit]") {
     const TestDirectory w;
     LedgerServer server{w / "server"};
     const std::string input = e2e::sample_text(300);
@@ -170,7 +171,8 @@ TEST_CASE("outage client exits cleanly on SIGTERM, and continues where it stoppe
     CHECK(c.wait() == 0);
 }
 
-TEST_CASE("outage client waits for a server that has not started yet", "[e2e][parts][fault]") {
+TEST_CASE("outage client waits for a server that has not started yet",
+          "[e2e][client_and_server][fault]") {
     const TestDirectory w;
     std::string port;
     {
@@ -187,7 +189,8 @@ TEST_CASE("outage client waits for a server that has not started yet", "[e2e][pa
     CHECK(e2e::ledger_equals(w / "server/ledger.txt", input));
 }
 
-TEST_CASE("outage server rejects a second client, and both sides print why", "[e2e][parts][unit]") {
+TEST_CASE("outage server rejects a second client, and both sides print why",
+          "[e2e][client_and_server][unit]") {
     const TestDirectory w;
     LedgerServer server{w / "server"};
     e2e::write(w / "input", "one\ntwo\n");
@@ -200,7 +203,7 @@ TEST_CASE("outage server rejects a second client, and both sides print why", "[e
     CHECK(e2e::ledger_equals(w / "server/ledger.txt", "one\ntwo\n"));
 }
 
-TEST_CASE("outage server reports a port that is in use", "[e2e][parts][unit]") {
+TEST_CASE("outage server reports a port that is in use", "[e2e][client_and_server][unit]") {
     const TestDirectory w;
     const LedgerServer first{w / "first"};
     Process second{{e2e::outage, "server", "--port", first.number, "--dir", w / "second"}};
