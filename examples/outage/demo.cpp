@@ -150,7 +150,7 @@ FaultInjectorOptions fault_injector_options(const DemoOptions& options, Run& run
              left(v.wanted.client_kills, v.done.client_kills)},
             delivered, v.lines);
     }
-    v.on_deed = [&run](const Counts& done) { run.note(done); };
+    v.on_fault = [&run](const Counts& done) { run.note(done); };
     return v;
 }
 

@@ -101,7 +101,7 @@ void FaultInjector::advance(Instant now) {
         return loop_.stop();
     }
     if (plan_due()) {
-        strike(now);
+        inject(now);
     } else if (now >= due_) {
         undo(now);
     }
@@ -114,28 +114,28 @@ void FaultInjector::show(Instant now) {
     screen_.show(view_, now);
 }
 
-// ---- deeds -------------------------------------------------------------------------------------
+// ---- faults -------------------------------------------------------------------------------------
 
-void FaultInjector::strike(Instant now) {
-    const Deed deed = options_.plans[next_plan_].deed;
-    const unsigned count = ++view_.done.of(deed);
+void FaultInjector::inject(Instant now) {
+    const Fault fault = options_.plans[next_plan_].fault;
+    const unsigned count = ++view_.done.of(fault);
     Counts wanted = options_.wanted;
-    event(std::string{to_string(deed)} + " (" + std::to_string(count) + " of " +
-          std::to_string(wanted.of(deed)) + ")");
-    timeline_.blow(deed, now);
-    switch (deed) {
-        case Deed::kill_server:
+    event(std::string{to_string(fault)} + " (" + std::to_string(count) + " of " +
+          std::to_string(wanted.of(fault)) + ")");
+    timeline_.record_fault(fault, now);
+    switch (fault) {
+        case Fault::kill_server:
             server_.kill();
             view_.server = "killed";
             phase_ = Phase::server_down;
             due_ = after(now, pause(200, 900));
             break;
-        case Deed::freeze_server:
+        case Fault::freeze_server:
             server_.signal(SIGSTOP);
             view_.server = "frozen";
             phase_ = Phase::freezing;
             break;
-        case Deed::kill_client:
+        case Fault::kill_client:
             client_.kill();
             view_.client = "killed";
             view_.state = "down";
@@ -146,7 +146,7 @@ void FaultInjector::strike(Instant now) {
             due_ = after(now, pause(100, 600));
             break;
     }
-    options_.on_deed(view_.done);
+    options_.on_fault(view_.done);
 }
 
 void FaultInjector::undo(Instant now) {
@@ -196,7 +196,7 @@ void FaultInjector::start_client() {
     event("client started");
 }
 
-/// The last line waits for the last deed, so that there is always a client to do it to.
+/// The last line waits for the last fault, so that there is always a client to do it to.
 void FaultInjector::allow_lines() {
     const std::size_t after_next = next_plan_ + 1;
     std::uint64_t upto = options_.lines;
@@ -323,7 +323,7 @@ void FaultInjector::on_state(std::string_view words) {
         give_up("the client said connected while the server was frozen", exit_wrong);
     } else if (phase_ == Phase::recovering && connected) {
         const bool was_deed =
-            !timeline_.blows().empty() && timeline_.blows().back().recovered == at;
+            !timeline_.timed_faults().empty() && timeline_.timed_faults().back().recovered == at;
         if (was_deed) ++next_plan_;
         phase_ = Phase::steady;
         allow_lines();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file outage/fault_injector.hpp
-/// The injector: starts server and client, and does its deeds to them until all is delivered.
+/// FaultInjector: starts server and client, and injects faults until all is delivered.
 #pragma once
 
 #include <functional>
@@ -17,7 +17,7 @@
 
 namespace outage {
 
-/// What a injector works with.
+/// The options of a FaultInjector.
 struct FaultInjectorOptions {
     std::string dir;
     std::string file;
@@ -27,14 +27,14 @@ struct FaultInjectorOptions {
     std::vector<Plan> plans;
     Counts done;    ///< in the runs that this one resumes
     Counts wanted;  ///< over all
-    std::function<void(const Counts&)> on_deed;
+    std::function<void(const Counts&)> on_fault;
 };
 
 /// Runs one server and one client, and kills, freezes and restarts them by the plans.
 ///
-/// A plan is due when so many lines are delivered, the client is connected, and the deed before is
+/// A plan is due when so many lines are delivered, the client is connected, and the fault before is
 /// over, which is when the client has connected again. The client may read up to the line of the
-/// plan after the next only, so that lines flow during each deed, and none comes too late.
+/// plan after the next only, so that lines flow during each fault, and none comes too late.
 ///
 /// Models: belay::MachineLike; attaches itself to the loop, and stops it at the end.
 class FaultInjector {
@@ -80,7 +80,7 @@ private:
     [[nodiscard]] bool plan_due() const noexcept;
     void start_server();
     void start_client();
-    void strike(belay::Instant now);
+    void inject(belay::Instant now);
     void undo(belay::Instant now);
     void allow_lines();
     void watch(belay::Instant now);

@@ -35,7 +35,7 @@ using belay_test::at;
 namespace {
 
 // Asks to stop after an hour, so that what would never end does.
-struct Patience {
+struct StopAfterAnHour {
     const AsyncSleeper* sleeper;
     [[nodiscard]] bool stop_requested() const noexcept { return sleeper->now() >= at(1h); }
 };
@@ -62,7 +62,7 @@ std::vector<Ended> each_way(const P& policy) {
         AsyncSleeper sleeper;
         EndRecorder observer;
         int calls = 0;
-        const Result<void> result = run(sleeper, Patience{&sleeper}, observer, calls);
+        const Result<void> result = run(sleeper, StopAfterAnHour{&sleeper}, observer, calls);
         all.push_back({sleeper.now(), result.error(), calls, observer.by});
     };
     const auto finish = [](auto task, AsyncSleeper& sleeper) {
@@ -71,23 +71,23 @@ std::vector<Ended> each_way(const P& policy) {
         REQUIRE(task.done());
         return task.take();
     };
-    one([&](AsyncSleeper& sleeper, Patience stop, EndRecorder& observer, int& calls) {
+    one([&](AsyncSleeper& sleeper, StopAfterAnHour stop, EndRecorder& observer, int& calls) {
         return retry(
             policy, sleeper, [&] { ++calls; }, stop, observer);
     });
-    one([&](AsyncSleeper& sleeper, Patience stop, EndRecorder& observer, int& calls) {
+    one([&](AsyncSleeper& sleeper, StopAfterAnHour stop, EndRecorder& observer, int& calls) {
         const auto call = [&]() -> Task<bool> {
             ++calls;
             co_return true;
         };
         return finish(retry(policy, sleeper, call, stop, observer), sleeper);
     });
-    one([&](AsyncSleeper& sleeper, Patience stop, EndRecorder& observer, int& calls) {
+    one([&](AsyncSleeper& sleeper, StopAfterAnHour stop, EndRecorder& observer, int& calls) {
         const Pipeline pipeline{Retrying{policy, observer}};
         return pipeline(
             sleeper, [&] { ++calls; }, stop);
     });
-    one([&](AsyncSleeper& sleeper, Patience stop, EndRecorder& observer, int& calls) {
+    one([&](AsyncSleeper& sleeper, StopAfterAnHour stop, EndRecorder& observer, int& calls) {
         const Pipeline pipeline{Retrying{policy, observer}};
         const auto call = [&]() -> Task<bool> {
             ++calls;

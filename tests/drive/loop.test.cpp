@@ -155,7 +155,7 @@ TEMPLATE_TEST_CASE("Loop::attach gives every machine its own seed", "[drive][loo
 
 TEMPLATE_TEST_CASE("Loop::attach accepts a machine that drops its Waker at once, or throws",
                    "[drive][loop][fault]", BOTH_LOOPS) {
-    struct Fickle : ScriptedMachine {
+    struct DropsItsWaker : ScriptedMachine {
         using ScriptedMachine::ScriptedMachine;
         void attach(Waker w) {
             const Waker dropped = std::move(w);
@@ -165,7 +165,7 @@ TEMPLATE_TEST_CASE("Loop::attach accepts a machine that drops its Waker at once,
     };
     Clocked c;
     TestType loop{c.clock.view()};
-    Fickle fickle{always};
+    DropsItsWaker fickle{always};
     loop.attach(fickle);
     fickle.throws = true;
     CHECK_THROWS_AS(loop.attach(fickle), std::runtime_error);

@@ -122,7 +122,7 @@ class LedgerServer {
 public:
     explicit LedgerServer(const std::string& dir, const std::string& port = "0")
         : process{{outage, "server", "--port", port, "--dir", dir}, keep_no_freed_memory} {
-        if (!process.says("listens on 127.0.0.1:")) return;
+        if (!process.prints("listens on 127.0.0.1:")) return;
         const std::string& text = process.text();
         const std::size_t colon = text.find("listens on 127.0.0.1:") + 21;
         number = text.substr(colon, text.find(',', colon) - colon);

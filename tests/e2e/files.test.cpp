@@ -71,7 +71,7 @@ TEST_CASE("outage server cuts a torn last line off its ledger, reports it, and c
     e2e::write(path, whole.substr(0, last + kept));
     {
         LedgerServer s{w / "server"};
-        CHECK(s.process.says("ended in the middle of a line: cut"));
+        CHECK(s.process.prints("ended in the middle of a line: cut"));
         CHECK((e2e::read(path) == whole.substr(0, last)));
     }
 }
@@ -95,15 +95,15 @@ TEST_CASE("outage server rejects a ledger that is damaged before its end, and ch
     const std::size_t line_50 = whole.find("\n50 ") + 1;
     const std::size_t line_51 = whole.find("\n51 ") + 1;
     std::string damaged = whole;
-    std::string said = "ledger.txt, line ";
+    std::string message = "ledger.txt, line ";
     SECTION("a byte of a line's text") {
         damaged[line_51 - 2] ^= 1;
-        said = "ledger.txt, line 53: damaged: its check";
+        message = "ledger.txt, line 53: damaged: its check";
     }
     SECTION("a byte of a number") { damaged[line_50] = '6'; }
     SECTION("a line is missing") {
         damaged.erase(line_50, line_51 - line_50);
-        said = "ledger.txt, line 53: damaged: its number does not follow";
+        message = "ledger.txt, line 53: damaged: its number does not follow";
     }
     SECTION("a line is there twice") {
         damaged.insert(line_50, whole.substr(line_50, line_51 - line_50));
@@ -111,13 +111,13 @@ TEST_CASE("outage server rejects a ledger that is damaged before its end, and ch
     SECTION("random bytes") { damaged.replace(line_50, 20, 20, '\0'); }
     SECTION("another kind of file") {
         damaged = "shopping list\n" + whole;
-        said = "line 1: this is not a ledger";
+        message = "line 1: this is not a ledger";
     }
     e2e::write(path, damaged);
     Process p{server(w / "server")};
     CHECK(p.wait() == 2);
     INFO(p.text());
-    CHECK(contains(p.text(), said));
+    CHECK(contains(p.text(), message));
     CHECK(contains(p.text(), "put the file back from a copy"));
     CHECK((e2e::read(path) == damaged));
 }
@@ -137,7 +137,7 @@ TEST_CASE("outage client locks its journal against a second client", "[e2e][file
     std::vector<std::string> words = delivering_client(s, w);
     words.insert(words.end(), {"--rate", "10"});
     Process first{words};
-    REQUIRE(first.says("connected"));
+    REQUIRE(first.prints("connected"));
     Process second{words};
     CHECK(second.wait() == 2);
     CHECK(contains(second.text(), "the journal is open already"));
@@ -195,21 +195,21 @@ TEST_CASE("outage client stops and reports that the server has lost its ledger",
     const std::string input = half_delivered(w);
     const std::string path = w / "server/ledger.txt";
     const std::string whole = e2e::read(path);
-    const char* said = "";
+    const char* message = "";
     SECTION("all of it") {
         std::filesystem::remove(path);
-        said = "receiver_lost_state";
+        message = "receiver_lost_state";
     }
     SECTION("acknowledged lines") {
         e2e::write(path, whole.substr(0, whole.find("\n50 ") + 1));
-        said = "receiver_rolled_back";
+        message = "receiver_rolled_back";
     }
     {
         const LedgerServer s{w / "server"};
         Process c{delivering_client(s, w)};
         CHECK(c.wait() == 1);
         INFO(c.text());
-        CHECK(contains(c.text(), said));
+        CHECK(contains(c.text(), message));
         CHECK(contains(c.text(), "put the server's ledger back"));
     }
     e2e::write(path, whole);
@@ -256,7 +256,7 @@ TEST_CASE("outage loses nothing on a full disk", "[e2e][files][fault]") {
     };
     {
         Process s{{e2e::outage, "server", "--port", "0", "--dir", w / "server"}, limited(20000)};
-        REQUIRE(s.says("listens on 127.0.0.1:"));
+        REQUIRE(s.prints("listens on 127.0.0.1:"));
         const std::string& text = s.text();
         const std::size_t at = text.find("127.0.0.1:");
         Process c{{e2e::outage, "client", "--connect", text.substr(at, text.find(',', at) - at),

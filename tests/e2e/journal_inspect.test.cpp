@@ -26,7 +26,7 @@ struct Answer {
     }
 };
 
-Answer ask(std::vector<std::string> words) {
+Answer run_tool(std::vector<std::string> words) {
     words.insert(words.begin(), tool);
     Process p{std::move(words)};
     const int code = p.wait();
@@ -92,13 +92,13 @@ std::string segment(const std::string& directory, std::uint64_t index) {
 TEST_CASE("journal_inspect reports a whole journal as whole", "[e2e][journal_inspect][unit]") {
     const TestDirectory dir;
     fill(dir / "q");
-    const Answer answer = ask({dir / "q"});
+    const Answer answer = run_tool({dir / "q"});
     INFO(answer.text);
     CHECK(answer.code == 0);
     CHECK(answer.has("acknowledged up to 2; 98 operations wait"));
     CHECK(answer.has("verdict: whole"));
     CHECK_FALSE(answer.has("operation 50"));
-    const Answer all = ask({"--operations", dir / "q"});
+    const Answer all = run_tool({"--operations", dir / "q"});
     CHECK(all.has("\n3: 11 bytes: operation 3\n"));
     CHECK(all.has("\n100: 13 bytes: operation 100\n"));
     CHECK_FALSE(all.has("\n2: 11 bytes"));
@@ -114,7 +114,7 @@ TEST_CASE("journal_inspect reports damage, and salvages the rest",
     bytes[at] = 'O';
     e2e::write(segment(dir / "q", 1), bytes);
 
-    const Answer answer = ask({"--salvage", dir / "new", dir / "q"});
+    const Answer answer = run_tool({"--salvage", dir / "new", dir / "q"});
     INFO(answer.text);
     CHECK(answer.code == 1);
     CHECK(answer.has("DAMAGE: " + segment(dir / "q", 1) + " at byte "));
@@ -132,7 +132,7 @@ TEST_CASE("journal_inspect reports damage, and salvages the rest",
         CHECK(as_text(*salvaged->read(97)) == "operation 100");
     }
 
-    const Answer again = ask({"--salvage", dir / "new", dir / "q"});
+    const Answer again = run_tool({"--salvage", dir / "new", dir / "q"});
     CHECK(again.code == 2);
     CHECK(again.has("there is a journal in it"));
 }
@@ -140,12 +140,12 @@ TEST_CASE("journal_inspect reports damage, and salvages the rest",
 TEST_CASE("journal_inspect shows the items of a work queue", "[e2e][journal_inspect][unit]") {
     const TestDirectory dir;
     fill_work(dir / "w");
-    const Answer answer = ask({dir / "w"});
+    const Answer answer = run_tool({dir / "w"});
     INFO(answer.text);
     CHECK(answer.code == 0);
     CHECK(answer.has("a work queue: 58 items, 1 of them delayed; 1 dead letters\n"));
     CHECK(answer.has("verdict: whole"));
-    const Answer all = ask({"--operations", dir / "w"});
+    const Answer all = run_tool({"--operations", dir / "w"});
     INFO(all.text);
     CHECK(all.has("\n1: 6 bytes, ready, lent 0 times: item 1\n"));
     CHECK_FALSE(all.has("item 2\n"));
@@ -162,7 +162,7 @@ TEST_CASE("journal_inspect salvages a damaged work queue into one that opens",
     damage(dir / "w", "belay");
     REQUIRE_FALSE(open_work(dir / "w"));
 
-    const Answer answer = ask({"--salvage", dir / "new", dir / "w"});
+    const Answer answer = run_tool({"--salvage", dir / "new", dir / "w"});
     INFO(answer.text);
     CHECK(answer.code == 1);
     CHECK(answer.has("1 entries, which may have been items, cannot be read"));
@@ -193,7 +193,7 @@ TEST_CASE("journal_inspect copies a work queue of plain items as a work queue",
         for (const char* const body : {"one", "two"}) REQUIRE(work->push(as_bytes(body), now()));
         REQUIRE_FALSE(work->commit());
     }
-    const Answer answer = ask({"--salvage", dir / "new", dir / "w"});
+    const Answer answer = run_tool({"--salvage", dir / "new", dir / "w"});
     INFO(answer.text);
     CHECK(answer.code == 0);
     CHECK(answer.has("salvaged: 2 operations are in "));
@@ -207,9 +207,9 @@ TEST_CASE("journal_inspect reports invalid arguments and directories",
           "[e2e][journal_inspect][unit]") {
     const TestDirectory dir;
     std::filesystem::create_directory(dir / "empty");
-    CHECK(ask({"--help"}).code == 0);
+    CHECK(run_tool({"--help"}).code == 0);
     const auto refuses = [](const std::vector<std::string>& words, const char* why) {
-        const Answer answer = ask(words);
+        const Answer answer = run_tool(words);
         INFO(answer.text);
         CHECK(answer.code == 2);
         CHECK(answer.text.substr(0, 17) == "journal_inspect: ");

@@ -219,8 +219,8 @@ TEST_CASE("Supervisor::probe_now reaches each Heartbeat, however deeply it is ne
 TEST_CASE("Heartbeat times the first answer to the first ping, in its lane",
           "[link][heartbeat][unit]") {
     struct Trips : NoObserver {
-        std::vector<std::pair<Duration, Lane>> seen;
-        void on_round_trip(Duration d, Lane lane) { seen.emplace_back(d, lane); }
+        std::vector<std::pair<Duration, Lane>> observed;
+        void on_round_trip(Duration d, Lane lane) { observed.emplace_back(d, lane); }
     } trips;
     Wire a, b;
     LinkRig rig{Bundle{FakeTransport<>{a},
@@ -232,7 +232,7 @@ TEST_CASE("Heartbeat times the first answer to the first ping, in its lane",
     rig.run(0s);
     b.link.pong();  // to no ping of ours
     rig.run(0s);
-    CHECK(trips.seen.empty());
+    CHECK(trips.observed.empty());
     rig.run(10s);
     rig.run(20s);
     rig.link.advance(at(20500ms));
@@ -240,5 +240,5 @@ TEST_CASE("Heartbeat times the first answer to the first ping, in its lane",
     b.link.pong();
     rig.run(20500ms);
     using Trip = std::pair<Duration, Lane>;
-    CHECK(trips.seen == std::vector<Trip>{{10500ms, Lane{1}}});
+    CHECK(trips.observed == std::vector<Trip>{{10500ms, Lane{1}}});
 }

@@ -112,27 +112,27 @@ TEST_CASE("hocuspocus: a conversation has the same frames as with the real serve
     RoomWorld w;
     HocuspocusClient ada{w, "ada"};
     ada.dial();
-    ada.say("03646f63020003746f6b05342e382e30");
-    ada.say("03646f6300000100");
-    ada.say("03646f630106010700027b7d");
+    ada.send("03646f63020003746f6b05342e382e30");
+    ada.send("03646f6300000100");
+    ada.send("03646f630106010700027b7d");
     w.run(1s);
-    CHECK(ada.heard() == Frames{of_doc(read_write), of_doc(empty_state), of_doc(empty_vector),
-                                "03646f630106010700027b7d"});
-    ada.say("03646f630001020000");
+    CHECK(ada.received() == Frames{of_doc(read_write), of_doc(empty_state), of_doc(empty_vector),
+                                   "03646f630106010700027b7d"});
+    ada.send("03646f630001020000");
     w.run(1s);
-    CHECK(ada.heard() == Frames{"03646f630801"});
-    ada.say(of_doc(hi_update));
+    CHECK(ada.received() == Frames{"03646f630801"});
+    ada.send(of_doc(hi_update));
     w.run(1s);
-    CHECK(ada.heard() == Frames{"03646f630801"});
-    ada.say("03646f6303");
+    CHECK(ada.received() == Frames{"03646f630801"});
+    ada.send("03646f6303");
     w.run(1s);
-    CHECK(ada.heard() == Frames{"03646f630106010700027b7d"});
+    CHECK(ada.received() == Frames{"03646f630106010700027b7d"});
     CHECK(w.rooms().get_state("doc").has_value());
     CHECK_FALSE(w.rooms().get_state("board").has_value());  // what the request says does not count
     CHECK(w.rooms().clients() == 1);
-    ada.say("03646f6307");
+    ada.send("03646f6307");
     w.run(1s);
-    CHECK(ada.heard().empty());
+    CHECK(ada.received().empty());
     CHECK(w.rooms().clients() == 0);
     CHECK(ada.closed_with == 0);
     CHECK(w.rooms().counters().updates == 1);
@@ -144,20 +144,20 @@ TEST_CASE("hocuspocus: a change is acknowledged when it is durable, and not befo
     w.disk.flush_takes = 2s;
     HocuspocusClient ada{w, "ada"};
     ada.enter({"doc"});
-    ada.say(of_doc(hi_update));
+    ada.send(of_doc(hi_update));
     w.run(1900ms);
-    CHECK(ada.heard().empty());
+    CHECK(ada.received().empty());
     w.run(200ms);
-    CHECK(ada.heard() == Frames{"03646f630801"});
+    CHECK(ada.received() == Frames{"03646f630801"});
     // Also what adds nothing.
-    ada.say(of_doc(hi_update));
+    ada.send(of_doc(hi_update));
     w.run(3s);
-    CHECK(ada.heard() == Frames{"03646f630801"});
+    CHECK(ada.received() == Frames{"03646f630801"});
     // What never becomes durable closes its author, who sends it again.
     w.disk.fail_flushes = 1;
-    ada.say("doc", to_hex(hocuspocus.write({Kind::update, typed(7, 2, "xyz")})));
+    ada.send("doc", to_hex(hocuspocus.write({Kind::update, typed(7, 2, "xyz")})));
     w.run(5s);
-    CHECK_FALSE(has_frame(ada.heard(), "03646f630801"));
+    CHECK_FALSE(has_frame(ada.received(), "03646f630801"));
     CHECK(ada.closed_with == 1013);
 }
 
@@ -198,20 +198,20 @@ TEST_CASE("hocuspocus: the provider's count of unsynced changes returns to 0",
 TEST_CASE("hocuspocus: a client that sends no token is closed after 10 s",
           "[room][hocuspocus][sim]") {
     RoomWorld w;
-    HocuspocusClient mute{w, "mute"};
+    HocuspocusClient silent{w, "mute"};
     HocuspocusClient busy{w, "busy"};
-    mute.dial();
+    silent.dial();
     busy.dial();
     for (int i = 0; i < 95; ++i) {
-        busy.say("09");
+        busy.send("09");
         w.run(100ms);
     }
-    CHECK(mute.closed_with + busy.closed_with == 0);
+    CHECK(silent.closed_with + busy.closed_with == 0);
     w.run(1s);
-    CHECK(mute.closed_with == 4001);
+    CHECK(silent.closed_with == 4001);
     CHECK(busy.closed_with == 4001);
     w.run(5s);
-    CHECK_FALSE(mute.open());
+    CHECK_FALSE(silent.open());
     CHECK(w.rooms().rooms() == 0);
     CHECK(w.rooms().counters().refused == 2);
 }
@@ -226,7 +226,7 @@ TEST_CASE("hocuspocus: rejected tokens do not keep a connection open", "[room][h
     for (int i = 0; i < 60 && eve.closed_with == 0; ++i) {
         eve.token("doc" + std::to_string(i), "no");
         w.run(1s);
-        checks = w.rights.asked;
+        checks = w.rights.checks;
     }
     CHECK(eve.closed_with == 4001);
     CHECK(checks <= 11);
@@ -236,13 +236,13 @@ TEST_CASE("hocuspocus: the server reads few bytes before a token", "[room][hocus
     RoomWorld w;
     HocuspocusClient large{w, "large"};
     large.dial();
-    large.say("doc", "0002" + std::string{"8028"} + std::string(2 * 5120, '0'));  // 5 KiB
+    large.send("doc", "0002" + std::string{"8028"} + std::string(2 * 5120, '0'));  // 5 KiB
     HocuspocusClient many{w, "many"};
     many.dial();
-    for (int i = 0; i < 1024; ++i) many.say("03646f6303");  // 5 bytes each
+    for (int i = 0; i < 1024; ++i) many.send("03646f6303");  // 5 bytes each
     HocuspocusClient little{w, "little"};
     little.dial();
-    for (int i = 0; i < 700; ++i) little.say("03646f6303");
+    for (int i = 0; i < 700; ++i) little.send("03646f6303");
     little.token("doc", "little");
     HocuspocusClient long_token{w, "long_token"};
     long_token.dial();
@@ -255,7 +255,7 @@ TEST_CASE("hocuspocus: the server reads few bytes before a token", "[room][hocus
     CHECK(large.closed_with == 1009);
     CHECK(many.closed_with == 1009);
     CHECK(little.closed_with == 0);
-    CHECK(little.heard().front() == of_doc(read_write));
+    CHECK(little.received().front() == of_doc(read_write));
     CHECK(long_token.closed_with == 1009);
     CHECK(long_name.closed_with == 1009);
 }
@@ -270,13 +270,13 @@ TEST_CASE("hocuspocus: messages for a document before its token have no effect",
     ada.enter({"doc"});
     for (const auto* const body : {"00000100", "00020c010107000401017402686900", "0106010700027b7d",
                                    "03", "0001020000", "07"}) {
-        ada.say("secret", body);
+        ada.send("secret", body);
     }
     w.run(1s);
-    CHECK(ada.heard().empty());
+    CHECK(ada.received().empty());
     CHECK(bob.updates == 0);
     CHECK(bob.present.empty());
-    CHECK(w.rights.asked == 2);
+    CHECK(w.rights.checks == 2);
     CHECK(ada.closed_with == 0);
 }
 
@@ -304,12 +304,12 @@ TEST_CASE("hocuspocus: a client that is not admitted yet may not send a large fr
     eve.dial();
     eve.token("doc", "eve");
     w.run(1s);
-    eve.say(Bytes(100'000));
+    eve.send(Bytes(100'000));
     w.run(1s);
     CHECK(eve.closed_with == 1009);
     HocuspocusClient fay{w, "fay"};
     fay.dial();
-    fay.say(Bytes(100'000));
+    fay.send(Bytes(100'000));
     w.run(5s);
     CHECK(fay.closed_with == 1009);
 }

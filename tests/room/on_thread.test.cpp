@@ -243,8 +243,8 @@ TEST_CASE("OnThread reports failure when its persistence never answers",
 }
 
 TEST_CASE("OnThread rejects a limit of zero calls", "[drive][on_thread][unit]") {
-    const std::string said = belay_test::aborts_with([] {
+    const std::string output = belay_test::aborts_with([] {
         const OnThread rooms{MemoryRooms{}, {.calls_max = 0}};
     });
-    CHECK(said.find("OnThread: calls_max must be > 0") != std::string::npos);
+    CHECK(output.find("OnThread: calls_max must be > 0") != std::string::npos);
 }

@@ -24,7 +24,7 @@ RoomOptions hasty() {
     return options;
 }
 
-struct HastyRoom {
+struct QuicklyEvictedRoom {
     /// Alice writes this; it is saved, and the room let go.
     void alice_wrote(std::string_view text) {
         alice.type(text);
@@ -40,7 +40,8 @@ struct HastyRoom {
 
 }  // namespace
 
-TEST_CASE_METHOD(HastyRoom, "RoomManager evicts a room only when its latest change is saved",
+TEST_CASE_METHOD(QuicklyEvictedRoom,
+                 "RoomManager evicts a room only when its latest change is saved",
                  "[room][reported_defects][sim]") {
     w.disk.save_takes = 10s;
     w.dial(alice);
@@ -61,7 +62,7 @@ TEST_CASE_METHOD(HastyRoom, "RoomManager evicts a room only when its latest chan
     CHECK(w.disk.saves == 2);
 }
 
-TEST_CASE_METHOD(HastyRoom,
+TEST_CASE_METHOD(QuicklyEvictedRoom,
                  "RoomManager saves at stop, and coalesces changes while a save is running",
                  "[room][reported_defects][sim]") {
     w.disk.save_takes = 20s;  // slower than changes come
@@ -75,7 +76,7 @@ TEST_CASE_METHOD(HastyRoom,
     w.disk.save_takes = 1s;
     w.rooms().stop();
     w.run(30s);
-    CHECK(w.told.back() == "stopped: ");
+    CHECK(w.reported.back() == "stopped: ");
     const auto stored = stored_of(w.disk);
     REQUIRE(stored);
     CHECK(stored->updates.empty());
@@ -83,7 +84,7 @@ TEST_CASE_METHOD(HastyRoom,
 }
 
 TEST_CASE_METHOD(
-    HastyRoom,
+    QuicklyEvictedRoom,
     "RoomManager closes clients of a room that fails to load, and never saves it as empty",
     "[room][reported_defects][sim]") {
     alice_wrote("of worth");
@@ -101,7 +102,8 @@ TEST_CASE_METHOD(
     CHECK(bob.document() == alice.document());
 }
 
-TEST_CASE_METHOD(HastyRoom, "RoomManager never has two copies of a room while the first is evicted",
+TEST_CASE_METHOD(QuicklyEvictedRoom,
+                 "RoomManager never has two copies of a room while the first is evicted",
                  "[room][reported_defects][sim]") {
     w.disk.save_takes = w.disk.load_takes = 3s;
     RoomEditor bob{w, "bob", 2};
@@ -127,7 +129,7 @@ TEST_CASE_METHOD(HastyRoom, "RoomManager never has two copies of a room while th
 }
 
 TEST_CASE_METHOD(
-    HastyRoom,
+    QuicklyEvictedRoom,
     "RoomManager sends no frame before the document is loaded, and evicts an unused room",
     "[room][reported_defects][sim]") {
     alice_wrote("a");
@@ -145,7 +147,8 @@ TEST_CASE_METHOD(
     CHECK(w.rooms().clients() == 0);
 }
 
-TEST_CASE_METHOD(HastyRoom, "RoomManager does not save a room for a client that only reads",
+TEST_CASE_METHOD(QuicklyEvictedRoom,
+                 "RoomManager does not save a room for a client that only reads",
                  "[room][reported_defects][sim]") {
     alice_wrote("a");
     const int saves = w.disk.saves;
@@ -233,7 +236,8 @@ TEST_CASE("RoomManager bounds the log and the snapshot of a room with 3000 small
 }
 
 TEST_CASE_METHOD(
-    HastyRoom, "RoomManager keeps the epoch over evictions and restarts, so content is not doubled",
+    QuicklyEvictedRoom,
+    "RoomManager keeps the epoch over evictions and restarts, so content is not doubled",
     "[room][reported_defects][sim]") {
     w.dial(alice);
     alice.type("once");
@@ -252,12 +256,12 @@ TEST_CASE_METHOD(
         REQUIRE(alice.document() == before);
         REQUIRE(state_of(w.rooms()) == before);
     }
-    CHECK(std::count(w.told.begin(), w.told.end(), "divergence alice") == 0);
+    CHECK(std::count(w.reported.begin(), w.reported.end(), "divergence alice") == 0);
     // One that was begun elsewhere is told of.
     RoomEditor bob{w, "bob", 2};
     bob.type("elsewhere");
     w.dial(bob);
-    CHECK(std::count(w.told.begin(), w.told.end(), "divergence bob") == 1);
+    CHECK(std::count(w.reported.begin(), w.reported.end(), "divergence bob") == 1);
 }
 
 TEST_CASE("RoomManager enforces expired, downgraded and revoked grants of open connections",

@@ -114,8 +114,8 @@ TEST_CASE_METHOD(RoomOfOne,
     w.rooms().stop();
     w.run(5s);
     CHECK(alice.closed_with == 1001);
-    REQUIRE(w.told.size() >= 1);
-    CHECK(w.told.back() == "stopped: ");
+    REQUIRE(w.reported.size() >= 1);
+    CHECK(w.reported.back() == "stopped: ");
     CHECK(w.disk.saves == 1);
 }
 

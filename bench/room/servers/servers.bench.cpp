@@ -65,8 +65,8 @@ std::vector<Kind> with_others(std::initializer_list<Kind> some) {
 }
 
 /// A server, and its clients.
-struct Stage {
-    explicit Stage(const Kind& k)
+struct ServerFixture {
+    explicit ServerFixture(const Kind& k)
         : kind{k}, process{words()}, load_clients{process.port(), k.dialect} {}
 
     [[nodiscard]] std::vector<std::string> words() const {
@@ -80,11 +80,11 @@ struct Stage {
     Process process;
     LoadClients load_clients;
 };
-using Stages = std::vector<std::unique_ptr<Stage>>;
+using Stages = std::vector<std::unique_ptr<ServerFixture>>;
 
 Stages stages_of(const std::vector<Kind>& kinds) {
     Stages stages;
-    for (const Kind& kind : kinds) stages.push_back(std::make_unique<Stage>(kind));
+    for (const Kind& kind : kinds) stages.push_back(std::make_unique<ServerFixture>(kind));
     return stages;
 }
 
@@ -131,7 +131,7 @@ private:
 /// From an edit to the last of 20 peers.
 class Edits {
 public:
-    explicit Edits(Stage& stage) : load_clients_{&stage.load_clients} {
+    explicit Edits(ServerFixture& fixture) : load_clients_{&fixture.load_clients} {
         load_clients_->fill("edits", peers + 1);
     }
 
@@ -139,11 +139,13 @@ public:
         Client& writer = (*load_clients_)[0];
         const Bytes update = yjs_writer_.type("x");
         // Some servers tell the author, too.
-        const auto seen = [&] { return load_clients_->counts().updates - writer.counts().updates; };
-        const std::uint64_t enough = seen() + peers;
+        const auto delivered_now = [&] {
+            return load_clients_->counts().updates - writer.counts().updates;
+        };
+        const std::uint64_t enough = delivered_now() + peers;
         const auto begin = Steady::now();
         writer.update(update);
-        load_clients_->until([&] { return seen() >= enough; });
+        load_clients_->until([&] { return delivered_now() >= enough; });
         return milliseconds_since(begin);
     }
 
@@ -160,7 +162,7 @@ Figures edits() {
     const int each = quick ? 5 : 50;
     Stages stages = stages_of(with_others({synced, unsynced, in_memory}));
     std::vector<Edits> all;
-    for (const auto& stage : stages) all.emplace_back(*stage);
+    for (const auto& fixture : stages) all.emplace_back(*fixture);
     std::map<std::string, std::vector<double>> with_disk;
     std::map<std::string, std::vector<double>> without;
     Disk disk;
@@ -192,28 +194,29 @@ Figures edits() {
 
 /// Of so many clients so many say something at the same time, again and again.
 struct Load {
-    Load(Stage& s, const std::string& room, std::size_t all, std::size_t writers)
-        : stage{&s}, clients{all} {
+    Load(ServerFixture& s, const std::string& room, std::size_t all, std::size_t writers)
+        : fixture{&s}, clients{all} {
         s.load_clients.fill(room, all);
         for (std::size_t i = 0; i < writers; ++i) yjs_writers.emplace_back(2'000 + i);
     }
     void run(int rounds) {
-        LoadClients& load_clients = stage->load_clients;
-        const double cpu = stage->process.cpu_seconds();
+        LoadClients& load_clients = fixture->load_clients;
+        const double cpu = fixture->process.cpu_seconds();
         const std::uint64_t before = load_clients.counts().updates;
-        const std::size_t each = yjs_writers.size() * (stage->kind.echoes ? clients : clients - 1);
+        const std::size_t each =
+            yjs_writers.size() * (fixture->kind.echoes ? clients : clients - 1);
         for (int n = 0; n < rounds; ++n) {
             const std::uint64_t enough = load_clients.counts().updates + each;
             for (std::size_t i = 0; i < yjs_writers.size(); ++i)
                 load_clients[i].update(yjs_writers[i].type("x"));
             load_clients.until([&] { return load_clients.counts().updates >= enough; });
         }
-        seconds += stage->process.cpu_seconds() - cpu;
+        seconds += fixture->process.cpu_seconds() - cpu;
         delivered += static_cast<double>(load_clients.counts().updates - before);
     }
     [[nodiscard]] double microseconds_each() const { return seconds / delivered * 1e6; }
 
-    Stage* stage;
+    ServerFixture* fixture;
     std::size_t clients;
     std::vector<YjsWriter> yjs_writers{};
     double seconds = 0;
@@ -228,9 +231,9 @@ Figures hundred() {
     for (const std::size_t writers : {std::size_t{1}, std::size_t{10}}) {
         const int rounds = quick ? 1 : writers == 1 ? 50 : 10;
         std::vector<Load> loads;
-        for (const auto& stage : stages) {
-            stage->load_clients.keep(0);
-            loads.emplace_back(*stage, "room" + std::to_string(writers), clients, writers);
+        for (const auto& fixture : stages) {
+            fixture->load_clients.keep(0);
+            loads.emplace_back(*fixture, "room" + std::to_string(writers), clients, writers);
             loads.back().run(rounds);  // node compiles what is hot
             loads.back().seconds = loads.back().delivered = 0;
         }
@@ -239,7 +242,7 @@ Figures hundred() {
         }
         for (const Load& load : loads) {
             found["cpu_per_delivery_" + std::to_string(writers) + "_writing/" +
-                  load.stage->kind.name] = load.microseconds_each();
+                  load.fixture->kind.name] = load.microseconds_each();
         }
     }
     return found;
@@ -249,20 +252,21 @@ Figures hundred() {
 
 double grown_by(const Kind& kind, bool stalls) {
     const int updates = quick ? 20 : 1'500;
-    Stage stage{kind};
-    stage.load_clients.fill("stalled", stalls ? 3 : 2);
-    if (stalls) stage.load_clients.stall(stage.load_clients[2]);
+    ServerFixture fixture{kind};
+    fixture.load_clients.fill("stalled", stalls ? 3 : 2);
+    if (stalls) fixture.load_clients.stall(fixture.load_clients[2]);
     YjsWriter yjs_writer{3'000};
     const std::string value(20'000, 'v');
-    const double before = stage.process.resident_bytes();
+    const double before = fixture.process.resident_bytes();
     for (int i = 0; i < updates; ++i) {
-        const std::uint64_t enough = stage.load_clients[1].counts().updates + 1;
-        stage.load_clients[0].update(yjs_writer.set(value));
-        stage.load_clients.until([&] { return stage.load_clients[1].counts().updates >= enough; });
+        const std::uint64_t enough = fixture.load_clients[1].counts().updates + 1;
+        fixture.load_clients[0].update(yjs_writer.set(value));
+        fixture.load_clients.until(
+            [&] { return fixture.load_clients[1].counts().updates >= enough; });
     }
     // Has everything merged that waits to be: what that takes is no client's.
-    stage.load_clients.fill("stalled", 1);
-    return stage.process.resident_bytes() - before;
+    fixture.load_clients.fill("stalled", 1);
+    return fixture.process.resident_bytes() - before;
 }
 /// One key is set to 20 kB, 1,500 times: 30 MB that one client does not take, of a small document.
 Figures stalled() {
@@ -280,10 +284,12 @@ Figures stalled() {
 /// in all of them, over one connection. Elsewhere they are visited, and left.
 class Visits {
 public:
-    explicit Visits(Stage& stage) : stage_{&stage} { stage.load_clients.fill("first", 1); }
+    explicit Visits(ServerFixture& fixture) : fixture_{&fixture} {
+        fixture.load_clients.fill("first", 1);
+    }
 
     void make(std::size_t first, std::size_t count) {
-        LoadClients& load_clients = stage_->load_clients;
+        LoadClients& load_clients = fixture_->load_clients;
         await(count, [&](std::size_t i) {
             shares() ? load_clients[0].join(name(first + i))
                      : void(load_clients.dial(name(first + i)));
@@ -291,25 +297,25 @@ public:
         for (std::size_t i = 0; i < count; ++i)
             client(i).update_of(name(first + i), YjsWriter{4'000 + first + i}.type(letters_));
         // The answer says that the update was read.
-        await(count, [&](std::size_t i) { client(i).ask(name(first + i)); });
+        await(count, [&](std::size_t i) { client(i).request_state(name(first + i)); });
         load_clients.keep(1);
     }
 
 private:
-    [[nodiscard]] bool shares() const { return stage_->kind.dialect == Dialect::hocuspocus; }
+    [[nodiscard]] bool shares() const { return fixture_->kind.dialect == Dialect::hocuspocus; }
     [[nodiscard]] Client& client(std::size_t i) {
-        return stage_->load_clients[shares() ? 0 : i + 1];
+        return fixture_->load_clients[shares() ? 0 : i + 1];
     }
     [[nodiscard]] static std::string name(std::size_t i) { return "room" + std::to_string(i); }
     template <class F>
     void await(std::size_t count, F each) {
-        const ClientCounts& counts = stage_->load_clients.counts();
+        const ClientCounts& counts = fixture_->load_clients.counts();
         const std::uint64_t enough = counts.synced + count;
         for (std::size_t i = 0; i < count; ++i) each(i);
-        stage_->load_clients.until([&] { return counts.synced >= enough; });
+        fixture_->load_clients.until([&] { return counts.synced >= enough; });
     }
 
-    Stage* stage_;
+    ServerFixture* fixture_;
     std::string letters_ = std::string(100, 'x');
 };
 
@@ -318,13 +324,13 @@ Figures idle() {
     const std::size_t rooms = quick ? at_once : 9'950;
     Figures found;
     for (const Kind& kind : with_others({ours("belay", "unsynced")})) {
-        Stage stage{kind};
-        Visits visits{stage};
-        const double before = stage.process.resident_bytes();
+        ServerFixture fixture{kind};
+        Visits visits{fixture};
+        const double before = fixture.process.resident_bytes();
         for (std::size_t i = 0; i < rooms; i += at_once) visits.make(i, at_once);
-        stage.load_clients.until_quiet(100);
+        fixture.load_clients.until_quiet(100);
         found[std::string{"idle_room/"} + kind.name] =
-            (stage.process.resident_bytes() - before) / static_cast<double>(rooms);
+            (fixture.process.resident_bytes() - before) / static_cast<double>(rooms);
     }
     return found;
 }
@@ -339,8 +345,8 @@ Figures reconnect() {
     document.vector = belay::yjs::state_vector(document.update).value();
     Figures found;
     for (const Kind& kind : with_others({ours("belay", "unsynced")})) {
-        Stage stage{kind};
-        LoadClients& load_clients = stage.load_clients;
+        ServerFixture fixture{kind};
+        LoadClients& load_clients = fixture.load_clients;
         const auto join = [&](const ClientDocument& has) {
             const ClientCounts& counts = load_clients.dial("large", has).counts();
             load_clients.until([&] { return counts.synced != 0 && counts.answered != 0; });
@@ -363,33 +369,33 @@ Figures thousand() {
     const std::size_t speakers = quick ? 5 : 50;
     Figures found;
     for (const Kind& kind : with_others({synced})) {
-        Stage stage{kind};
-        LoadClients& load_clients = stage.load_clients;
+        ServerFixture fixture{kind};
+        LoadClients& load_clients = fixture.load_clients;
         const auto note = [&](const char* what, double value) {
             found["thousand_clients/" + std::string{what} + "/" + kind.name] = value;
         };
-        const double before = stage.process.resident_bytes();
+        const double before = fixture.process.resident_bytes();
         const auto begin = Steady::now();
-        Load load{stage, "thousand", clients, 1};
+        Load load{fixture, "thousand", clients, 1};
         note("join", milliseconds_since(begin));
         note("memory_of_each",
-             (stage.process.resident_bytes() - before) / static_cast<double>(clients));
+             (fixture.process.resident_bytes() - before) / static_cast<double>(clients));
         load.run(quick ? 1 : 5);
         load.seconds = load.delivered = 0;
         load.run(quick ? 1 : 20);
         note("cpu_per_delivery", load.microseconds_each());
 
         // All speak at the same time, and everybody hears of all.
-        const double cpu = stage.process.cpu_seconds();
+        const double cpu = fixture.process.cpu_seconds();
         for (std::size_t i = 0; i < speakers; ++i)
             load_clients[i].awareness(
                 YjsWriter{6'000 + i}.awareness(R"({"cursor":{"x":100,"y":200}})"));
         load_clients.until(
             [&] { return load_clients.counts().awareness_states >= clients * speakers; });
-        const double told = static_cast<double>(clients * speakers);
+        const double expected = static_cast<double>(clients * speakers);
         note("frames_of_50_speakers", static_cast<double>(load_clients.counts().awareness_frames) /
                                           static_cast<double>(clients));
-        note("cpu_per_told_state", (stage.process.cpu_seconds() - cpu) / told * 1e6);
+        note("cpu_per_told_state", (fixture.process.cpu_seconds() - cpu) / expected * 1e6);
     }
     return found;
 }
@@ -438,16 +444,16 @@ void rows(Scenario& scenario, const std::string& operation, const char* counter,
 }
 
 const bool registered = [] {
-    static Scenario seen{edits};
+    static Scenario delivered_now{edits};
     static Scenario cost{hundred};
     static Scenario slow{stalled};
     static Scenario quiet{idle};
     static Scenario back{reconnect};
     static Scenario many{thousand};
     for (const char* share : {"p50", "p99"}) {
-        rows(seen, std::string{"edit_to_20_"} + share, "milliseconds", {"belay", "fsync_alone"},
-             "_and_fsync");
-        rows(seen, std::string{"edit_to_20_unsynced_"} + share, "milliseconds",
+        rows(delivered_now, std::string{"edit_to_20_"} + share, "milliseconds",
+             {"belay", "fsync_alone"}, "_and_fsync");
+        rows(delivered_now, std::string{"edit_to_20_unsynced_"} + share, "milliseconds",
              {"belay", "in_memory"});
     }
     for (const char* writers : {"1", "10"}) {

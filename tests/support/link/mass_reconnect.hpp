@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/link/mass_reconnect.hpp
-/// mass_reconnect: thousands of supervisors lose their server at one instant, and it comes back; in virtual
-/// time. And the rules by which known clients wait, each from its published source.
+/// mass_reconnect: thousands of supervisors lose their server at one instant, and connect again
+/// when it is back; in virtual time. And the rules by which known clients wait, each from its
+/// published source.
 #pragma once
 
 #include <algorithm>

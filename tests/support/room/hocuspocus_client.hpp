@@ -50,29 +50,29 @@ public:
         dial();
         for (const std::string_view document : documents) token(document, host_->name());
         rooms_->run(std::chrono::seconds{1});
-        static_cast<void>(heard());
+        static_cast<void>(received());
     }
-    void say(std::string_view hex) { say(from_hex(hex)); }
-    void say(const Bytes& frame) {
+    void send(std::string_view hex) { send(from_hex(hex)); }
+    void send(const Bytes& frame) {
         line_->waiting.push_back(frame);
         if (line_->link->opened()) line_->drain();
     }
     /// A frame of the document of that name.
-    void say(std::string_view name, std::string_view hex) {
+    void send(std::string_view name, std::string_view hex) {
         Bytes frame;
         yjs::append_varbytes(frame, as_bytes(name));
         const Bytes body = from_hex(hex);
         frame.insert(frame.end(), body.begin(), body.end());
-        say(frame);
+        send(frame);
     }
     void token(std::string_view name, std::string_view token, bool version = true) {
         Bytes body{std::byte{2}, std::byte{0}};
         yjs::append_varbytes(body, as_bytes(token));
         if (version) yjs::append_varbytes(body, as_bytes("4.8.0"));
-        say(name, to_hex(body));
+        send(name, to_hex(body));
     }
     /// What has come since.
-    Frames heard() { return std::exchange(heard_, {}); }
+    Frames received() { return std::exchange(received_, {}); }
     /// Frames that the server has left here.
     [[nodiscard]] std::size_t unsent() const { return line_->waiting.size(); }
     [[nodiscard]] bool open() const { return line_ && !line_->link->ended(); }
@@ -101,7 +101,7 @@ private:
                     wire->closed_with = static_cast<int>(coded[1]) | static_cast<int>(coded[2])
                                                                          << 8;
                 } else {
-                    wire->heard_.push_back(to_hex(BytesView{coded}.subspan(1)));
+                    wire->received_.push_back(to_hex(BytesView{coded}.subspan(1)));
                 }
             });
             if (link->opened()) drain();
@@ -118,7 +118,7 @@ private:
 
     RoomWorld* rooms_;
     sim::Host* host_;
-    Frames heard_{};
+    Frames received_{};
     bool stalled_ = false;
     std::unique_ptr<Line> line_;
 };
