@@ -30,8 +30,8 @@ struct Squares {
 };
 
 /// A rule: no attempt in the first `quiet` after each full minute, when everybody's jobs start.
-struct MindTheMinute {
-    static constexpr std::string_view name = "MindTheMinute";
+struct AvoidMinuteStart {
+    static constexpr std::string_view name = "AvoidMinuteStart";
     Duration quiet;
     constexpr Advice admit(Instant now) const noexcept {
         const Duration into = now.time_since_epoch() % 1min;
@@ -51,7 +51,7 @@ struct FailuresAhead {
 };
 
 /// An observer: says what happened.
-struct Narrator {
+struct PrintingObserver {
     const VirtualSleeper& sleeper;
     [[nodiscard]] double at() const {
         return std::chrono::duration<double>(sleeper.now().time_since_epoch()).count();
@@ -74,11 +74,11 @@ struct Narrator {
 
 int main() {
     VirtualSleeper sleeper;
-    const Policy policy{Backoff{UpToAQuarterLate{}, Cap{30s}, Squares{5s}}, MindTheMinute{10s},
+    const Policy policy{Backoff{UpToAQuarterLate{}, Cap{30s}, Squares{5s}}, AvoidMinuteStart{10s},
                         Breaker{FailuresAhead{3}, OpenFor{40s}}, MaxAttempts{8}};
     int calls = 0;
     const Result<void> result = retry(
-        policy, sleeper, [&] { return ++calls == 5; }, NeverStops{}, Narrator{sleeper});
+        policy, sleeper, [&] { return ++calls == 5; }, NeverStops{}, PrintingObserver{sleeper});
     std::printf("%s after %d calls\n", result ? "worked" : "gave up", calls);
     return result && calls == 5 ? 0 : 1;
 }

@@ -33,14 +33,14 @@ struct Echo {
 
 int main() {
     posix::Loop<> loop;
-    using Guest = Supervisor<posix::Accepted<>, MaxAttempts, Echo>;
-    std::vector<std::unique_ptr<Guest>> guests;
+    using ServedConnection = Supervisor<posix::Accepted<>, MaxAttempts, Echo>;
+    std::vector<std::unique_ptr<ServedConnection>> served_connections;
     posix::Listener host{
         loop, [&](posix::Accepted<> connection) {
-            guests.push_back(std::make_unique<Guest>(std::move(connection), MaxAttempts{1},
-                                                     SupervisorOptions{}, Echo{}));
-            loop.attach(*guests.back());
-            guests.back()->start();
+            served_connections.push_back(std::make_unique<ServedConnection>(
+                std::move(connection), MaxAttempts{1}, SupervisorOptions{}, Echo{}));
+            loop.attach(*served_connections.back());
+            served_connections.back()->start();
         }};
     if (host.listen({"127.0.0.1", 0})) return 2;
     Fleet fleet;

@@ -22,7 +22,7 @@ struct Response {
     int status;
 };
 
-struct Watcher {
+struct Observer {
     void on_retry(const RetryPlanned& r) const {
         std::printf("attempt %u failed, the next in %.1f s\n",
                     static_cast<unsigned>(r.attempt.number),
@@ -54,7 +54,7 @@ int main() {
     const auto busy_twice = [](Attempt a) { return Response{a.number < 3 ? 503 : 200}; };
     const auto failed = [](const Response& r) { return r.status >= 500; };
     const Result<Response> response = retry(policy, sleeper, fails_if(busy_twice, failed),
-                                            NeverStops{}, Tee{std::ref(counters), Watcher{}});
+                                            NeverStops{}, Tee{std::ref(counters), Observer{}});
     std::printf("status %d after %u attempts\n", response->status,
                 static_cast<unsigned>(counters.attempts));
     return response->status == 200 ? 0 : 1;

@@ -35,8 +35,8 @@ struct Scratch {
 int main() {
     const Scratch scratch;
     posix::Loop<> loop;
-    Shelf shelf;
-    Ledgers receiver{MemoryLedger{shelf}};
+    LedgerStorage storage;
+    Ledgers receiver{MemoryLedger{storage}};
     loop.attach(receiver);
     posix::Listener listener{
         loop, [&](posix::Accepted<> connection) { receiver.accept(std::move(connection)); }};
@@ -58,12 +58,12 @@ int main() {
     if (session.commit()) return 1;  // durable: it will be delivered, also after a crash
     // excerpt: end
     std::printf("durable: %d, delivered: %zu\n", static_cast<int>(session.status().accepted),
-                shelf.delivered.size());
+                storage.delivered.size());
 
     loop.run_until([] { return false; }, 50ms);  // attempts fail, and nothing is lost
     std::printf("the server is down: %s\n", to_string(session.status().link.state).data());
     if (listener.listen(peer)) return 2;
     const bool all = loop.run_until([&] { return session.status().acknowledged == 3; }, 10s);
-    for (const std::string& done : shelf.delivered) std::printf("delivered: %s\n", done.c_str());
-    return all && shelf.delivered.size() == 3 ? 0 : 1;
+    for (const std::string& done : storage.delivered) std::printf("delivered: %s\n", done.c_str());
+    return all && storage.delivered.size() == 3 ? 0 : 1;
 }

@@ -18,7 +18,7 @@ constexpr std::uint16_t port = 1;
 
 /// The process on the server: it is killed and started again, and its shelf stays.
 struct Server {
-    Server(sim::Host& host, Shelf& shelf) : receiver{MemoryLedger{shelf}} {
+    Server(sim::Host& host, LedgerStorage& storage) : receiver{MemoryLedger{storage}} {
         host.attach(receiver);
         host.listen(port, [this](sim::Accepted connection) {
             receiver.accept(Heartbeat{std::move(connection), {.every = 1s, .dead_after = 5s}});
@@ -59,9 +59,9 @@ struct Client {
 int main(int count, char** words) {
     const std::uint64_t seed = count > 1 ? std::strtoull(words[1], nullptr, 10) : 1;
     sim::World world{Seed{seed}};
-    Shelf shelf;
+    LedgerStorage storage;
     auto& server =
-        world.host("server", [&](sim::Host& h) { return std::make_unique<Server>(h, shelf); });
+        world.host("server", [&](sim::Host& h) { return std::make_unique<Server>(h, storage); });
     // Small files, and ids that follow from the seed, as everything must.
     auto& client = world.host("client", [&](sim::Host& h) {
         const JournalOptions options{.segment_bytes = std::size_t{64} << 10U,
@@ -91,12 +91,12 @@ int main(int count, char** words) {
     }
     world.run_for(1h + 1min);
 
-    bool in_order = shelf.delivered.size() == 3600;
+    bool in_order = storage.delivered.size() == 3600;
     for (std::size_t i = 0; in_order && i < 3600; ++i) {
-        in_order = shelf.delivered[i] == "operation " + std::to_string(i + 1);
+        in_order = storage.delivered[i] == "operation " + std::to_string(i + 1);
     }
     std::printf("seed %llu: %zu of 3600 delivered, %s, in %llu events, trace %016llx\n",
-                static_cast<unsigned long long>(seed), shelf.delivered.size(),
+                static_cast<unsigned long long>(seed), storage.delivered.size(),
                 in_order ? "each once and in order" : "WRONG",
                 static_cast<unsigned long long>(world.events()),
                 static_cast<unsigned long long>(world.trace_hash()));

@@ -34,11 +34,11 @@ class Host {
 public:
     explicit Host(posix::Loop<>& loop) : loop_{loop} {}
     void operator()(posix::Accepted<> connection) {
-        guests_.push_back(std::make_unique<Guest>(std::move(connection), MaxAttempts{1},
-                                                  SupervisorOptions{},
-                                                  Greeter{static_cast<int>(guests_.size()) + 1}));
-        loop_.attach(*guests_.back());
-        guests_.back()->start();
+        served_connections_.push_back(std::make_unique<ServedConnection>(
+            std::move(connection), MaxAttempts{1}, SupervisorOptions{},
+            Greeter{static_cast<int>(served_connections_.size()) + 1}));
+        loop_.attach(*served_connections_.back());
+        served_connections_.back()->start();
     }
 
 private:
@@ -50,10 +50,10 @@ private:
             if (number < 4) link.stop();
         }
     };
-    using Guest = Supervisor<posix::Accepted<>, MaxAttempts, Greeter>;
+    using ServedConnection = Supervisor<posix::Accepted<>, MaxAttempts, Greeter>;
 
     posix::Loop<>& loop_;
-    std::vector<std::unique_ptr<Guest>> guests_{};
+    std::vector<std::unique_ptr<ServedConnection>> served_connections_{};
 };
 
 }  // namespace

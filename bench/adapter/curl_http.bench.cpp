@@ -8,7 +8,7 @@
 
 #    include <belay/adapter/curl_http.hpp>
 
-#    include "adapter/http_peers.hpp"
+#    include "adapter/http_baselines.hpp"
 
 namespace {
 

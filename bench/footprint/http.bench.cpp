@@ -6,7 +6,7 @@
 
 #    include <belay/adapter/curl_http.hpp>
 
-#    include "adapter/http_peers.hpp"
+#    include "adapter/http_baselines.hpp"
 #    include "support/counting_new.hpp"
 
 namespace {

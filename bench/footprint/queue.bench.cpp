@@ -12,7 +12,7 @@
 
 #include <belay/work/detail/key_window.hpp>
 
-#include "queue/peers.hpp"
+#include "queue/compared_queues.hpp"
 #include "support/counting_new.hpp"
 
 using namespace belay;

@@ -5,7 +5,7 @@
 
 #include <benchmark/benchmark.h>
 
-#include "queue/peers.hpp"
+#include "queue/compared_queues.hpp"
 
 namespace {
 

@@ -11,7 +11,7 @@
 #include <benchmark/benchmark.h>
 #include <belay/posix/journal_rooms.hpp>
 
-#include "queue/peers.hpp"
+#include "queue/compared_queues.hpp"
 
 namespace {
 

@@ -27,7 +27,7 @@ struct Echo {
     void on_message(auto& link, Bytes m, Lane) { static_cast<void>(link.send(m)); }
 };
 /// Begins the conversation, and goes on with it.
-struct Talk : Echo {
+struct Sending : Echo {
     void on_state(auto& link, const Transition& t) {
         if (t.to.state != LinkState::connected) return;
         for (int i = 0; i < 4; ++i) static_cast<void>(link.send(Bytes(64)));
@@ -71,7 +71,7 @@ struct Client {
 void messages(benchmark::State& state) {
     sim::World world{Seed{7}};
     world.host("server", [](sim::Host& h) { return std::make_unique<Server<Echo>>(h); });
-    world.host("client", [](sim::Host& h) { return std::make_unique<Client<Talk>>(h); });
+    world.host("client", [](sim::Host& h) { return std::make_unique<Client<Sending>>(h); });
     world.run_for(1s);
     const std::uint64_t before = world.events();
     for (auto _ : state) world.run_for(1s);

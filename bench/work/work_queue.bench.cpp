@@ -13,7 +13,7 @@
 
 #include <benchmark/benchmark.h>
 
-#include "queue/peers.hpp"
+#include "queue/compared_queues.hpp"
 
 using namespace belay;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file outage/child.hpp
-/// Child: a part of the demo in a process of its own, on a leash.
+/// Child: a part of the demo in a process of its own, which is controlled over pipes.
 #pragma once
 
 #include <functional>

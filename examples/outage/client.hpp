@@ -63,7 +63,7 @@ private:
     using Transport = belay::Heartbeat<belay::posix::Tcp<>>;
     using Queue = belay::Queue<belay::posix::Journal>;
 
-    struct Watcher {
+    struct Observer {
         Client* me;
         void on_state(const belay::Transition& t) { me->on_state(t); }
         void on_accepted(std::uint64_t) { me->report_queue(); }
@@ -85,7 +85,7 @@ private:
         Client* me;
         void operator()(std::string_view line) { me->on_command(line); }
     };
-    using Session = belay::Session<Transport, decltype(demo_policy()), Queue, Watcher>;
+    using Session = belay::Session<Transport, decltype(demo_policy()), Queue, Observer>;
 
     static belay::posix::Journal open_journal(const std::string& directory) {
         const std::string path = directory + "/journal";
@@ -108,15 +108,15 @@ private:
 
     Client(const ClientOptions& options, const belay::Id& sender, belay::posix::Journal journal)
         : lines_{options.file},
-          report_{options.leash.report},
+          report_{options.control.report},
           log_{Say{}, belay::LogLevel::quiet, "client"},
           session_{transport(loop_, options), demo_policy(), Queue{std::move(journal)},
-                   belay::SessionOptions{.id = sender}, Watcher{this}},
-          // On a leash it waits to be told how far it may read.
+                   belay::SessionOptions{.id = sender}, Observer{this}},
+          // Under control it waits until it is allowed to read further.
           feed_{session_, lines_, options.rate,
                 report_.on() ? 0 : std::numeric_limits<std::uint64_t>::max()},
           signals_{loop_, {SIGTERM, SIGINT}, Stop{this}},
-          commands_{loop_, options.leash.command, Command{this}, Stop{this}} {
+          commands_{loop_, options.control.command, Command{this}, Stop{this}} {
         const std::uint64_t taken = session_.status().taken;
         if (taken > lines_.count()) {
             throw Refusal{options.dir + "/journal holds " + std::to_string(taken) + " lines, but " +

@@ -10,6 +10,7 @@
 #include <belay/core/random.hpp>
 #include <belay/queue/queue_errc.hpp>
 
+#include "fault_injector.hpp"
 #include "files.hpp"
 #include "lines.hpp"
 #include "refusal.hpp"
@@ -17,7 +18,6 @@
 #include "signals.hpp"
 #include "svg.hpp"
 #include "verdict.hpp"
-#include "villain.hpp"
 
 namespace outage {
 
@@ -130,8 +130,9 @@ std::string through(const Counts& c) {
            ", " + counted(c.client_kills, "client kill");
 }
 
-VillainOptions villain_options(const DemoOptions& options, Run& run, std::uint64_t delivered) {
-    VillainOptions v;
+FaultInjectorOptions fault_injector_options(const DemoOptions& options, Run& run,
+                                            std::uint64_t delivered) {
+    FaultInjectorOptions v;
     v.dir = options.dir;
     v.file = run.file();
     v.lines = run.lines().count();
@@ -149,7 +150,7 @@ VillainOptions villain_options(const DemoOptions& options, Run& run, std::uint64
              left(v.wanted.client_kills, v.done.client_kills)},
             delivered, v.lines);
     }
-    v.on_deed = [&run](const Counts& done) { run.note(done); };
+    v.on_fault = [&run](const Counts& done) { run.note(done); };
     return v;
 }
 
@@ -159,15 +160,15 @@ std::uint64_t delivered_lines(const Run& run) {
     return run.lines().count() - judge(run.lines(), run.path("ledger.txt")).lost;
 }
 
-int report_end(const Villain& villain, Run& run) {
-    const Timeline& t = villain.timeline();
+int report_end(const FaultInjector& injector, Run& run) {
+    const Timeline& t = injector.timeline();
     const std::string ledger = run.path("ledger.txt"), picture = run.path("outage.svg");
     const Verdict v = judge(run.lines(), ledger);
-    const bool good = v.good() && villain.end() == Villain::End::delivered;
-    const std::string words = v.words() + ", " + through(villain.done());
+    const bool good = v.good() && injector.end() == FaultInjector::End::delivered;
+    const std::string words = v.words() + ", " + through(injector.done());
     const std::error_code not_drawn = replace_file(picture, draw_svg(t, words));
 
-    if (!villain.trouble().empty()) std::cout << "trouble: " << villain.trouble() << "\n";
+    if (!injector.trouble().empty()) std::cout << "trouble: " << injector.trouble() << "\n";
     std::cout << "verdict: " << (good ? "" : "WRONG: ") << words << "\n";
     for (const std::string& example : v.examples) std::cout << "         " << example << "\n";
     std::cout << "times:   " << in_seconds(elapsed(t.begin(), t.end())) << " in all; "
@@ -180,7 +181,7 @@ int report_end(const Villain& villain, Run& run) {
     } else {
         std::cout << "picture: " << picture << std::endl;
     }
-    if (villain.end() == Villain::End::broken) return villain.trouble_code();
+    if (injector.end() == FaultInjector::End::broken) return injector.trouble_code();
     // What is wrong stays to be looked at, and is not resumed: there is nothing left to send.
     run.finish();
     return good ? exit_ok : exit_wrong;
@@ -204,17 +205,17 @@ int run_demo(const DemoOptions& options) {
 
     belay::posix::Loop<> loop;
     Screen screen;
-    Villain villain{loop, screen, villain_options(options, run, delivered)};
-    Signals signals{loop, {SIGINT, SIGTERM, SIGHUP}, [&](int) { villain.stop(); }};
+    FaultInjector injector{loop, screen, fault_injector_options(options, run, delivered)};
+    Signals signals{loop, {SIGINT, SIGTERM, SIGHUP}, [&](int) { injector.stop(); }};
     loop.run();
     screen.close();
-    if (villain.end() == Villain::End::interrupted) {
+    if (injector.end() == FaultInjector::End::interrupted) {
         std::cout << "interrupted: what was delivered stays delivered, what waits is in the "
                      "journal; run it again to resume"
                   << std::endl;
         return exit_interrupted;
     }
-    return report_end(villain, run);
+    return report_end(injector, run);
 }
 
 }  // namespace outage

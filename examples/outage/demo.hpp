@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file outage/demo.hpp
-/// The demo: prepares the directory, lets the villain loose, and gives the verdict.
+/// The demo: prepares the directory, runs the FaultInjector, and prints the verdict.
 #pragma once
 
 #include <string>

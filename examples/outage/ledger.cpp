@@ -63,7 +63,7 @@ bool follows(std::uint64_t previous, std::uint64_t next, belay::BytesView body) 
 /// Reads a ledger file from its first line to its last.
 class FileLedger::Reader {
 public:
-    explicit Reader(Book& book) : book_{book} {}
+    explicit Reader(State& state) : state_{state} {}
 
     /// Returns: how many bytes are whole lines.   Throws: Refusal, with the line that is damaged.
     std::uint64_t read(std::string_view text) {
@@ -71,7 +71,7 @@ public:
         while (text.find('\n') != text.npos) {
             ++line_;
             if (const char* const wrong = judge(take(text, '\n'))) {
-                throw Refusal{book_.path + ", line " + std::to_string(line_) + ": " + wrong +
+                throw Refusal{state_.path + ", line " + std::to_string(line_) + ": " + wrong +
                               "; put the file back from a copy, or move it away together with the "
                               "client's journal to begin anew"};
             }
@@ -91,7 +91,7 @@ private:
     const char* remark(std::string_view line) {
         take(line, ' ');
         const std::string_view kind = take(line, ' ');
-        if (kind == "store") return from_hex(line, book_.store) ? nullptr : "damaged store id";
+        if (kind == "store") return from_hex(line, state_.store) ? nullptr : "damaged store id";
         if (kind != "adopt") return nullptr;
         Id sender{};
         Progress p{};
@@ -100,15 +100,15 @@ private:
                           parse(take(line, ' '), p.attach) && parse(take(line, ' '), p.applied) &&
                           parse(line, p.check, 16);
         if (!good) return "damaged adoption of a journal";
-        if (book_.sender != belay::no_id && sender != book_.sender) return "a second sender";
-        book_.sender = sender;
-        book_.progress = p;
+        if (state_.sender != belay::no_id && sender != state_.sender) return "a second sender";
+        state_.sender = sender;
+        state_.progress = p;
         return nullptr;
     }
 
     const char* operation(std::string_view line) {
-        if (!book_.progress) return "an operation before any journal was adopted";
-        Progress& p = *book_.progress;
+        if (!state_.progress) return "an operation before any journal was adopted";
+        Progress& p = *state_.progress;
         std::uint64_t number = 0, attach = 0, check = 0;
         const bool good = parse(take(line, ' '), number) && parse(take(line, ' '), attach) &&
                           parse(take(line, '\t'), check, 16);
@@ -123,7 +123,7 @@ private:
         return nullptr;
     }
 
-    Book& book_;
+    State& state_;
     std::uint64_t line_ = 0;
 };
 
@@ -149,49 +149,49 @@ FileLedger FileLedger::open(const std::string& directory) {
     auto file = files.open(path, belay::OpenMode::write);
     if (!file) throw Refusal{trouble("write", path, file.error())};
 
-    auto book = std::make_unique<Book>(
-        Book{.path = path, .lock = std::move(*lock), .file = std::move(*file)});
-    book->size = Reader{*book}.read(text);
-    if (book->store == belay::no_id) {
+    auto state = std::make_unique<State>(
+        State{.path = path, .lock = std::move(*lock), .file = std::move(*file)});
+    state->size = Reader{*state}.read(text);
+    if (state->store == belay::no_id) {
         throw Refusal{path + ": this is not a ledger of the outage demo; choose another --dir"};
     }
-    book->cut_bytes = text.size() - book->size;
-    if (book->cut_bytes != 0 &&
-        (::truncate(path.c_str(), static_cast<off_t>(book->size)) != 0 || book->file.sync())) {
+    state->cut_bytes = text.size() - state->size;
+    if (state->cut_bytes != 0 &&
+        (::truncate(path.c_str(), static_cast<off_t>(state->size)) != 0 || state->file.sync())) {
         throw Refusal{
             trouble("cut the torn last line off", path, {errno, std::generic_category()})};
     }
-    return FileLedger{std::move(book)};
+    return FileLedger{std::move(state)};
 }
 
 std::error_code FileLedger::adopt(const Id& sender, const Progress& p) {
-    book_->unwritten += "# adopt " + to_hex(sender) + " " + to_hex(p.journal) + " " +
-                        std::to_string(p.attach) + " " + std::to_string(p.applied) + " " +
-                        hex64(p.check) + "\n";
-    book_->sender = sender;
-    book_->progress = p;
+    state_->unwritten += "# adopt " + to_hex(sender) + " " + to_hex(p.journal) + " " +
+                         std::to_string(p.attach) + " " + std::to_string(p.applied) + " " +
+                         hex64(p.check) + "\n";
+    state_->sender = sender;
+    state_->progress = p;
     return commit();
 }
 
 std::error_code FileLedger::apply(const Id&, const Progress& p, belay::BytesView operation) {
     const std::string_view line = belay::as_text(operation);
     if (line.find('\n') != line.npos) return std::make_error_code(std::errc::invalid_argument);
-    book_->unwritten +=
+    state_->unwritten +=
         std::to_string(p.applied) + " " + std::to_string(p.attach) + " " + hex64(p.check) + "\t";
-    book_->unwritten += line;
-    book_->unwritten += '\n';
-    book_->progress = p;
+    state_->unwritten += line;
+    state_->unwritten += '\n';
+    state_->progress = p;
     return {};
 }
 
 std::error_code FileLedger::commit() {
     if (const std::error_code e =
-            book_->file.write(book_->size, belay::as_bytes(book_->unwritten))) {
+            state_->file.write(state_->size, belay::as_bytes(state_->unwritten))) {
         return e;
     }
-    book_->size += book_->unwritten.size();
-    book_->unwritten.clear();
-    return book_->file.sync();
+    state_->size += state_->unwritten.size();
+    state_->unwritten.clear();
+    return state_->file.sync();
 }
 
 static_assert(belay::LedgerLike<FileLedger>);

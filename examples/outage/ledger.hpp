@@ -40,9 +40,9 @@ public:
 
     // ---- LedgerLike ----------------------------------------------------------------------------
 
-    [[nodiscard]] const belay::Id& store_id() const noexcept { return book_->store; }
+    [[nodiscard]] const belay::Id& store_id() const noexcept { return state_->store; }
     [[nodiscard]] std::optional<belay::Progress> progress(const belay::Id& sender) const {
-        return sender == book_->sender ? book_->progress : std::nullopt;
+        return sender == state_->sender ? state_->progress : std::nullopt;
     }
     [[nodiscard]] std::error_code adopt(const belay::Id& sender, const belay::Progress& progress);
     /// Errors: invalid_argument for an operation that is no line.
@@ -53,16 +53,16 @@ public:
     // ---- for the server ------------------------------------------------------------------------
 
     /// The sender whose ledger this is; no_id before the first. The reference stays valid.
-    [[nodiscard]] const belay::Id& owner() const noexcept { return book_->sender; }
+    [[nodiscard]] const belay::Id& owner() const noexcept { return state_->sender; }
     [[nodiscard]] std::uint64_t delivered() const noexcept {
-        return book_->progress ? book_->progress->applied : 0;
+        return state_->progress ? state_->progress->applied : 0;
     }
-    [[nodiscard]] const std::string& path() const noexcept { return book_->path; }
+    [[nodiscard]] const std::string& path() const noexcept { return state_->path; }
     /// How many bytes of a torn last line were cut off by open().
-    [[nodiscard]] std::size_t cut_bytes() const noexcept { return book_->cut_bytes; }
+    [[nodiscard]] std::size_t cut_bytes() const noexcept { return state_->cut_bytes; }
 
 private:
-    struct Book {
+    struct State {
         std::string path;
         belay::posix::Files::Lock lock;
         belay::posix::Files::File file;
@@ -75,9 +75,9 @@ private:
     };
     class Reader;
 
-    explicit FileLedger(std::unique_ptr<Book> book) noexcept : book_{std::move(book)} {}
+    explicit FileLedger(std::unique_ptr<State> state) noexcept : state_{std::move(state)} {}
 
-    std::unique_ptr<Book> book_;
+    std::unique_ptr<State> state_;
 };
 
 }  // namespace outage

@@ -145,11 +145,11 @@ Options parse_demo(Words words, const std::string& default_dir) {
 }
 
 /// Options that the demo gives its children; not for people, and so not in the help.
-bool parse_leash(std::string_view name, Words& words, Leash& leash) {
+bool parse_control(std::string_view name, Words& words, ControlPipes& control) {
     if (name == "--report-fd")
-        leash.report = words.number(descriptor_max);
+        control.report = words.number(descriptor_max);
     else if (name == "--command-fd")
-        leash.command = words.number(descriptor_max);
+        control.command = words.number(descriptor_max);
     else
         return false;
     return true;
@@ -167,7 +167,7 @@ Options parse_server(Words words) {
             o.listen.host = words.path();
         else if (name == "--dir")
             o.dir = words.path();
-        else if (!parse_leash(name, words, o.leash))
+        else if (!parse_control(name, words, o.control))
             words.unknown();
     }
     words.require(port_given, "--port");
@@ -193,7 +193,7 @@ Options parse_client(Words words) {
             o.dir = words.path();
         else if (name == "--rate")
             o.rate = words.rate();
-        else if (!parse_leash(name, words, o.leash))
+        else if (!parse_control(name, words, o.control))
             words.unknown();
     }
     words.require(o.connect.port != 0, "--connect");

@@ -29,7 +29,7 @@ struct DemoOptions {
 };
 
 /// How a part talks to the demo that started it; -1 when it was started alone.
-struct Leash {
+struct ControlPipes {
     int report = -1;   ///< it writes reports here
     int command = -1;  ///< it reads commands here, and ends when this does
 };
@@ -38,7 +38,7 @@ struct Leash {
 struct ServerOptions {
     belay::posix::Endpoint listen{"127.0.0.1", 0};
     std::string dir;
-    Leash leash;
+    ControlPipes control;
 };
 
 /// `outage client`.
@@ -47,7 +47,7 @@ struct ClientOptions {
     std::string file;
     std::string dir;
     Rate rate = 0;
-    Leash leash;
+    ControlPipes control;
 };
 
 /// `--help`, of the part that was asked.

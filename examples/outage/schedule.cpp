@@ -11,9 +11,9 @@ namespace outage {
 std::vector<Plan> make_schedule(std::uint64_t seed, const Counts& counts, std::uint64_t from,
                                 std::uint64_t total) {
     std::vector<Plan> plans;
-    plans.insert(plans.end(), counts.kills, {Deed::kill_server, 0});
-    plans.insert(plans.end(), counts.freezes, {Deed::freeze_server, 0});
-    plans.insert(plans.end(), counts.client_kills, {Deed::kill_client, 0});
+    plans.insert(plans.end(), counts.kills, {Fault::kill_server, 0});
+    plans.insert(plans.end(), counts.freezes, {Fault::freeze_server, 0});
+    plans.insert(plans.end(), counts.client_kills, {Fault::kill_client, 0});
     belay::Random bits{belay::Seed{seed}};
     for (std::size_t i = plans.size(); i > 1; --i) {
         std::swap(plans[i - 1], plans[belay::uniform_upto(bits, i - 1)]);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file outage/schedule.hpp
-/// The villain's schedule: which deed at which line.
+/// The schedule of the FaultInjector: which fault at which line.
 #pragma once
 
 #include <cstdint>
@@ -10,27 +10,27 @@
 
 namespace outage {
 
-/// How often each deed is wanted, or was done.
+/// How often each fault is wanted, or was done.
 struct Counts {
     unsigned kills = 0;
     unsigned freezes = 0;
     unsigned client_kills = 0;
 
-    [[nodiscard]] unsigned& of(Deed deed) noexcept {
-        return deed == Deed::kill_server     ? kills
-               : deed == Deed::freeze_server ? freezes
-                                             : client_kills;
+    [[nodiscard]] unsigned& of(Fault fault) noexcept {
+        return fault == Fault::kill_server     ? kills
+               : fault == Fault::freeze_server ? freezes
+                                               : client_kills;
     }
     friend bool operator==(const Counts&, const Counts&) noexcept = default;
 };
 
-/// A deed that is due when so many lines are delivered.
+/// A fault that is due when so many lines are delivered.
 struct Plan {
-    Deed deed;
+    Fault fault;
     std::uint64_t at_line;
 };
 
-/// Spreads the deeds in a random order over the lines from `from` to nearly `total`; the clock has
+/// Spreads the faults in a random order over the lines from `from` to nearly `total`; the clock has
 /// no part in it, so that all of them happen, however fast the lines go.
 ///
 /// Returns: by rising line, each below `total`.   Pre: from < total.

@@ -134,9 +134,9 @@ void Screen::draw(const View& v, belay::Instant now) {
 
     const bool up = v.state == "connected";
     const bool running = v.server == "running";
-    std::string deeds = "server kills " + count_of(v.done.kills, v.wanted.kills) + ", freezes " +
-                        count_of(v.done.freezes, v.wanted.freezes) + ", client kills " +
-                        count_of(v.done.client_kills, v.wanted.client_kills);
+    std::string faults = "server kills " + count_of(v.done.kills, v.wanted.kills) + ", freezes " +
+                         count_of(v.done.freezes, v.wanted.freezes) + ", client kills " +
+                         count_of(v.done.client_kills, v.wanted.client_kills);
     std::string outages = std::to_string(v.outages) + " so far";
     if (v.outages != 0) outages += ", the longest " + in_seconds(v.longest);
 
@@ -148,7 +148,7 @@ void Screen::draw(const View& v, belay::Instant now) {
     picture += line("server", colour(running ? "0" : "31", v.server));
     picture += line("client", colour(v.client == "running" ? "0" : "31", v.client));
     picture += line("outages", cut(outages, room));
-    picture += line("villain", cut(deeds, room));
+    picture += line("faults", cut(faults, room));
     drawn_ = 7;
     put(picture);
 }

@@ -49,15 +49,15 @@ public:
 private:
     using Transport = belay::Heartbeat<belay::posix::Accepted<>>;
 
-    struct Watcher {
+    struct Observer {
         Server* me;
         void on_attached(const belay::Id& sender, const belay::Progress& p) {
             me->say("serves sender " + to_hex(sender).substr(0, 8) + " from line " +
                     std::to_string(p.applied + 1));
-            me->tell_delivered(p.applied);
+            me->report_delivered(p.applied);
         }
         void on_committed(const belay::Id&, const belay::Progress& p) {
-            me->tell_delivered(p.applied);
+            me->report_delivered(p.applied);
         }
         void on_refused(belay::SessionErrc why, const belay::Id& sender) {
             me->refused(why, sender);
@@ -68,7 +68,7 @@ private:
         }
         void on_ledger_failed(std::error_code error) { me->ledger_failed(error); }
     };
-    using Receiver = belay::Receiver<Transport, Ledger, OneSender, Watcher>;
+    using Receiver = belay::Receiver<Transport, Ledger, OneSender, Observer>;
 
     struct Accept {
         Server* me;
@@ -94,13 +94,13 @@ private:
     static belay::LengthPrefixed framing() { return {.bytes_max = 4 * line_bytes_max_}; }
 
     Server(const ServerOptions& options, Ledger ledger)
-        : report_{options.leash.report},
+        : report_{options.control.report},
           ledger_path_{ledger.path()},
           owner_{&ledger.owner()},
-          receiver_{std::move(ledger), OneSender{owner_}, receiver_options(), Watcher{this}},
+          receiver_{std::move(ledger), OneSender{owner_}, receiver_options(), Observer{this}},
           listener_{loop_, Accept{this}, framing()},
           signals_{loop_, {SIGTERM, SIGINT}, Stop{this}},
-          commands_{loop_, options.leash.command, [](std::string_view) {}, Stop{this}} {
+          commands_{loop_, options.control.command, [](std::string_view) {}, Stop{this}} {
         loop_.attach(receiver_);
         if (const std::size_t cut = receiver_.ledger().cut_bytes()) {
             std::cerr << "outage server: " << ledger_path_ << " ended in the middle of a line: cut "
@@ -116,7 +116,7 @@ private:
                           "; choose another --port or --host"};
         }
         report_.line("listening " + std::to_string(listener_.port()));
-        tell_delivered(receiver_.ledger().delivered());
+        report_delivered(receiver_.ledger().delivered());
         say("listens on " +
             belay::posix::Endpoint{options.listen.host, listener_.port()}.to_string() + ", " +
             std::to_string(receiver_.ledger().delivered()) + " lines in " + ledger_path_);
@@ -126,7 +126,7 @@ private:
     void say(const std::string& text) {
         if (!report_.on()) std::cout << "outage server: " << text << std::endl;
     }
-    void tell_delivered(std::uint64_t number) {
+    void report_delivered(std::uint64_t number) {
         report_.line("delivered " + std::to_string(number));
     }
     void refused(belay::SessionErrc why, const belay::Id& sender) {

@@ -133,11 +133,11 @@ private:
         text(left - 10, 206, "ink", "client", "end");
         rect("up", left, right, 152, 174);
         rect("up", left, right, 190, 212);
-        for (const Timeline::Blow& b : t_.blows()) {
-            const bool client = b.deed == Deed::kill_client;
+        for (const Timeline::TimedFault& b : t_.timed_faults()) {
+            const bool client = b.fault == Fault::kill_client;
             const double top = client ? 190 : 152;
             const double to = std::max(x(std::min(b.undone, t_.end())), x(b.at) + 1.5);
-            rect(b.deed == Deed::freeze_server ? "frozen" : "killed", x(b.at), to, top, top + 22);
+            rect(b.fault == Fault::freeze_server ? "frozen" : "killed", x(b.at), to, top, top + 22);
         }
     }
 

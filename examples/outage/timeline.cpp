@@ -10,13 +10,13 @@ namespace outage {
 
 using belay::elapsed;
 
-std::string_view to_string(Deed deed) {
-    switch (deed) {
-        case Deed::kill_server:
+std::string_view to_string(Fault fault) {
+    switch (fault) {
+        case Fault::kill_server:
             return "server killed";
-        case Deed::freeze_server:
+        case Fault::freeze_server:
             return "server frozen";
-        case Deed::kill_client:
+        case Fault::kill_client:
             return "client killed";
     }
     return "";
@@ -26,9 +26,9 @@ void Timeline::state(belay::Instant at, std::string_view name) {
     const bool connected = name == "connected";
     if (connected) {
         if (!outages_.empty() && outages_.back().to == belay::never) outages_.back().to = at;
-        if (!blows_.empty() && blows_.back().undone <= at &&
-            blows_.back().recovered == belay::never) {
-            blows_.back().recovered = at;
+        if (!timed_faults_.empty() && timed_faults_.back().undone <= at &&
+            timed_faults_.back().recovered == belay::never) {
+            timed_faults_.back().recovered = at;
         }
     } else if (was_connected_ && name != "stopped") {
         outages_.push_back({at});
@@ -51,7 +51,7 @@ belay::Duration Timeline::longest_outage(belay::Instant now) const {
 
 belay::Duration Timeline::recovery(double p) const {
     std::vector<belay::Duration> all;
-    for (const Blow& b : blows_) {
+    for (const TimedFault& b : timed_faults_) {
         if (b.recovered != belay::never) all.push_back(elapsed(b.undone, b.recovered));
     }
     if (all.empty()) return {};

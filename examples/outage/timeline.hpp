@@ -12,11 +12,11 @@
 
 namespace outage {
 
-/// What the villain does.
-enum class Deed : std::uint8_t { kill_server, freeze_server, kill_client };
+/// What the FaultInjector does.
+enum class Fault : std::uint8_t { kill_server, freeze_server, kill_client };
 
 /// "server killed", "server frozen", "client killed".
-[[nodiscard]] std::string_view to_string(Deed deed);
+[[nodiscard]] std::string_view to_string(Fault fault);
 
 /// One thing after the other, as it happened.
 class Timeline {
@@ -31,8 +31,8 @@ public:
         std::uint64_t waiting;
         std::uint64_t acknowledged;
     };
-    struct Blow {
-        Deed deed;
+    struct TimedFault {
+        Fault fault;
         belay::Instant at;
         belay::Instant undone = belay::never;     ///< the process runs again
         belay::Instant recovered = belay::never;  ///< the client is connected again
@@ -47,10 +47,10 @@ public:
 
     void state(belay::Instant at, std::string_view name);
     void queue(belay::Instant at, std::uint64_t waiting, std::uint64_t acknowledged);
-    void blow(Deed deed, belay::Instant at) { blows_.push_back({deed, at}); }
+    void record_fault(Fault fault, belay::Instant at) { timed_faults_.push_back({fault, at}); }
     /// The process that was hit runs again.
     void undone(belay::Instant at) {
-        if (!blows_.empty()) blows_.back().undone = at;
+        if (!timed_faults_.empty()) timed_faults_.back().undone = at;
     }
     void end(belay::Instant at) { end_ = at; }
 
@@ -58,7 +58,9 @@ public:
     [[nodiscard]] belay::Instant end() const noexcept { return end_; }
     [[nodiscard]] const std::vector<State>& states() const noexcept { return states_; }
     [[nodiscard]] const std::vector<Queue>& queue() const noexcept { return queue_; }
-    [[nodiscard]] const std::vector<Blow>& blows() const noexcept { return blows_; }
+    [[nodiscard]] const std::vector<TimedFault>& timed_faults() const noexcept {
+        return timed_faults_;
+    }
     [[nodiscard]] const std::vector<Outage>& outages() const noexcept { return outages_; }
 
     /// The one that is going on counts up to `now`.
@@ -73,7 +75,7 @@ private:
     bool was_connected_ = false;
     std::vector<State> states_;
     std::vector<Queue> queue_;
-    std::vector<Blow> blows_;
+    std::vector<TimedFault> timed_faults_;
     std::vector<Outage> outages_;
 };
 

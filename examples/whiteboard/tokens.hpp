@@ -31,14 +31,14 @@ inline std::string base64url(std::string_view bytes) {
 inline std::string token_of(std::string_view user, const std::string& secret) {
     using namespace std::chrono;
     const auto now = duration_cast<seconds>(system_clock::now().time_since_epoch()).count();
-    const std::string said = base64url(R"({"alg":"HS256","typ":"JWT"})") + "." +
-                             base64url(R"({"sub":")" + std::string{user} + R"(","exp":)" +
-                                       std::to_string(now + 7 * 24 * 3600) + "}");
+    const std::string output = base64url(R"({"alg":"HS256","typ":"JWT"})") + "." +
+                               base64url(R"({"sub":")" + std::string{user} + R"(","exp":)" +
+                                         std::to_string(now + 7 * 24 * 3600) + "}");
     unsigned char signature[EVP_MAX_MD_SIZE];
     unsigned size = 0;
     HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()),
-         reinterpret_cast<const unsigned char*>(said.data()), said.size(), signature, &size);
-    return said + "." + base64url({reinterpret_cast<const char*>(signature), size});
+         reinterpret_cast<const unsigned char*>(output.data()), output.size(), signature, &size);
+    return output + "." + base64url({reinterpret_cast<const char*>(signature), size});
 }
 
 /// The secret in a file, which is made if there is none; empty where that cannot be.

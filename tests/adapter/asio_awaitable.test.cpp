@@ -42,7 +42,7 @@ struct AsioAwaitRig {
                Policy{MaxAttempts{1}},
                {},
                LinkAwaits{}};
-    std::vector<std::string> seen{};
+    std::vector<std::string> observed{};
     bool over = false;
 
     AsioAwaitRig() {
@@ -53,15 +53,15 @@ struct AsioAwaitRig {
     void until(Done done) {
         belay_test::run_until(context, done);
     }
-    asio::awaitable<void> hear_all() {
-        if (co_await connected(link, asio::use_awaitable)) seen.emplace_back("up");
+    asio::awaitable<void> receive_all() {
+        if (co_await connected(link, asio::use_awaitable)) observed.emplace_back("up");
         for (;;) {
             auto line = co_await receive(link, asio::use_awaitable);
             if (!line) break;
-            seen.emplace_back(as_text(*line));
+            observed.emplace_back(as_text(*line));
         }
         const auto again = co_await connected(link, asio::use_awaitable);
-        if (!again) seen.emplace_back(to_string(again.error().cause));
+        if (!again) observed.emplace_back(to_string(again.error().cause));
         over = true;
     }
 };
@@ -71,14 +71,14 @@ struct AsioAwaitRig {
 TEST_CASE("asio's coroutines await a link by a completion token",
           "[adapter][asio_awaitable][unit]") {
     AsioAwaitRig rig;
-    asio::co_spawn(rig.context, rig.hear_all(), asio::detached);
-    rig.until([&] { return !rig.seen.empty(); });
+    asio::co_spawn(rig.context, rig.receive_all(), asio::detached);
+    rig.until([&] { return !rig.observed.empty(); });
     RawSocket peer = rig.server.accept();
     peer.send("one\ntwo\n");
-    rig.until([&] { return rig.seen.size() == 3; });
+    rig.until([&] { return rig.observed.size() == 3; });
     peer.close();
     rig.until([&] { return rig.over; });
-    CHECK(rig.seen == std::vector<std::string>{"up", "one", "two", "lost"});
+    CHECK(rig.observed == std::vector<std::string>{"up", "one", "two", "lost"});
 }
 
 TEST_CASE("asio's coroutines that wait for a link are destroyed with it, without being resumed",
@@ -88,22 +88,22 @@ TEST_CASE("asio's coroutines that wait for a link are destroyed with it, without
         bool& flag;
         ~Leaves() { flag = true; }
     };
-    const auto waits = [](Lined& link, bool& flag, bool& told) -> asio::awaitable<void> {
+    const auto waits = [](Lined& link, bool& flag, bool& reported) -> asio::awaitable<void> {
         const Leaves leaves{flag};
         static_cast<void>(co_await connected(link, asio::use_awaitable));
         static_cast<void>(co_await receive(link, asio::use_awaitable));
-        told = true;
+        reported = true;
     };
-    bool told = false;
+    bool reported = false;
     {
         AsioAwaitRig rig;
-        asio::co_spawn(rig.context, waits(rig.link, left, told), asio::detached);
+        asio::co_spawn(rig.context, waits(rig.link, left, reported), asio::detached);
         rig.until([&] { return rig.link.status().state == LinkState::connected; });
         rig.context.poll();
         CHECK_FALSE(left);
     }
     CHECK(left);
-    CHECK_FALSE(told);
+    CHECK_FALSE(reported);
 }
 
 #else

@@ -19,22 +19,22 @@ TEST_CASE("The chat keeps typed lines while the server is away",
         REQUIRE(::write(keyboard[1], line.data(), line.size()) ==
                 static_cast<ssize_t>(line.size()));
     };
-    REQUIRE(example.says("(connected)"));
+    REQUIRE(example.prints("(connected)"));
     {
         const RawSocket peer = server.accept();
         type("hello\n");
         CHECK(peer.read(6) == "hello\n");
         peer.send("good day\r\n");
-        CHECK(example.says("> good day"));
+        CHECK(example.prints("> good day"));
         server.close();
     }
-    REQUIRE(example.says("(cooldown)"));
+    REQUIRE(example.prints("(cooldown)"));
     type("are you\nthere?\n");
     server = RawSocket::listen(16, port);
     const RawSocket again = server.accept();
     CHECK(again.read(15) == "are you\nthere?\n");
     ::close(keyboard[1]);
     ::close(keyboard[0]);
-    CHECK(example.says("(stopped)"));
+    CHECK(example.prints("(stopped)"));
     CHECK(example.wait() == 0);
 }

@@ -18,7 +18,7 @@ TEST_CASE("check::transport finds no fault in AsioTcp", "[adapter][asio_tcp][uni
 }
 
 TEST_CASE("AsioTcp: no server listens, or the name is unknown", "[adapter][asio_tcp][fault]") {
-    TcpSuite::nobody_listens();
+    TcpSuite::no_listener();
 }
 
 TEST_CASE("AsioTcp: the peer ends, sends too much, or resets", "[adapter][asio_tcp][fault]") {

@@ -13,7 +13,7 @@ TEST_CASE("The WebSocket client receives its answers over an outage",
     NodeServer server;
     e2e::Process example{
         {WEBSOCKET_CLIENT_BINARY, std::to_string(server.port), "/echo", "hi", "2"}};
-    REQUIRE(example.says("answer: hi"));
+    REQUIRE(example.prints("answer: hi"));
     server.hang_up();
     CHECK(example.wait() == 0);
     CHECK(example.text().find("cooldown\n  since planned: close code 1001") != std::string::npos);

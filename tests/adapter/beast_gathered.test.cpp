@@ -25,10 +25,11 @@ struct NarrowStream {
     executor_type get_executor() noexcept { return context->get_executor(); }
     template <class Buffers, class Handler>
     void async_write_some(const Buffers& buffers, Handler handler) {
-        std::string said(boost::asio::buffer_size(buffers), '\0');
-        said.resize(std::min(room, boost::asio::buffer_copy(boost::asio::buffer(said), buffers)));
-        writes->push_back(fails ? "" : said);
-        boost::asio::post(*context, [this, n = said.size(), h = std::move(handler)]() mutable {
+        std::string output(boost::asio::buffer_size(buffers), '\0');
+        output.resize(
+            std::min(room, boost::asio::buffer_copy(boost::asio::buffer(output), buffers)));
+        writes->push_back(fails ? "" : output);
+        boost::asio::post(*context, [this, n = output.size(), h = std::move(handler)]() mutable {
             fails ? h(boost::asio::error::broken_pipe, 0) : h(GatheredError{}, n);
         });
     }
@@ -43,7 +44,7 @@ struct GatheredCase {
     boost::asio::io_context context{1};
     std::vector<std::string> writes{};
     BeastGathered<NarrowStream> layer{NarrowStream{&context, &writes}};
-    std::vector<std::size_t> told{};
+    std::vector<std::size_t> reported{};
     std::vector<GatheredError> errors{};
 
     void wait_with(std::string text) { layer.write_some(boost::asio::buffer(text)); }
@@ -51,7 +52,7 @@ struct GatheredCase {
     void write(const std::string& text) {
         boost::asio::async_write(layer, boost::asio::buffer(text),
                                  [this](const GatheredError& error, std::size_t n) {
-                                     told.push_back(n);
+                                     reported.push_back(n);
                                      errors.push_back(error);
                                  });
     }
@@ -73,7 +74,7 @@ TEST_CASE("beast_gathered: queued bytes leave with the next write, in order") {
     c.write(three);
     c.context.run();
     CHECK(c.writes == std::vector<std::string>{"one two three"});
-    CHECK(c.told == std::vector<std::size_t>{three.size()});
+    CHECK(c.reported == std::vector<std::size_t>{three.size()});
     CHECK_FALSE(c.errors[0]);
 }
 
@@ -91,7 +92,7 @@ TEST_CASE("beast_gathered: queued bytes never leave in the middle of a frame") {
     c.context.restart();
     c.context.run();
     CHECK(c.all() == "control first second");
-    CHECK(c.told == std::vector<std::size_t>{control.size(), second.size()});
+    CHECK(c.reported == std::vector<std::size_t>{control.size(), second.size()});
 }
 
 TEST_CASE("beast_gathered: bytes queued during a write leave with the next one") {
@@ -118,6 +119,6 @@ TEST_CASE("beast_gathered: an error is reported once, to the caller of the write
     const std::string text = "text";
     c.write(text);
     c.context.run();
-    CHECK(c.told == std::vector<std::size_t>{0});
+    CHECK(c.reported == std::vector<std::size_t>{0});
     CHECK(c.errors[0] == boost::asio::error::broken_pipe);
 }

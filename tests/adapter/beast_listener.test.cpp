@@ -69,25 +69,25 @@ struct AcceptedRig {
     struct Peer {
         explicit Peer(AcceptedRig& rig)
             : transport{rig.context, {"127.0.0.1", rig.listener.port()}},
-              box{detail::Ref<detail::LinkBox<Bytes>>::make(std::size_t{1024})} {
-            box->epoch = 1;
-            connection.emplace_from([&] { return transport.open(Link<Bytes>{box, 1}); });
+              events{detail::Ref<detail::LinkBox<Bytes>>::make(std::size_t{1024})} {
+            events->epoch = 1;
+            connection.emplace_from([&] { return transport.open(Link<Bytes>{events, 1}); });
         }
         void echo() {
-            box->begin_turn();
-            while (box->size() != 0) {
-                part::Event<Bytes> event = box->pop();
+            events->begin_turn();
+            while (events->size() != 0) {
+                part::Event<Bytes> event = events->pop();
                 if (event.kind == part::EventKind::received) {
                     held.push_back(std::move(*event.message));
                 }
             }
-            if (box->take_refusal()) connection.get()->resume_reading();
+            if (events->take_refusal()) connection.get()->resume_reading();
             while (!held.empty() && connection.get()->send(held.front()) == SendResult::sent) {
                 held.pop_front();
             }
         }
         beast::WebSocket<> transport;
-        detail::Ref<detail::LinkBox<Bytes>> box;
+        detail::Ref<detail::LinkBox<Bytes>> events;
         part::Slot<beast::WebSocket<>::Connection> connection;
         std::deque<Bytes> held{};
     };
@@ -198,7 +198,7 @@ TEST_CASE("Invalid requests are rejected by a status, and reported without their
     CHECK(error() == beast::WebSocketErrc::upgrade_too_large);
     CHECK(status({.target = "/" + std::string(9000, 'x')}) == 431);
     CHECK(rig.counters().refused == rig.refused.size());
-    CHECK(rig.guests.empty());
+    CHECK(rig.served_connections.empty());
     CHECK(rig.counters().upgrades_aborted == 0);
 }
 
@@ -250,9 +250,9 @@ TEST_CASE("An upgrade that the peer aborts is counted, and calls no hook",
         held.reset();
         rig.until([&] { return held.has_value(); });
         reset ? peer.reset() : peer.close();
-        auto& guest = rig.serve(std::move(*held));
-        rig.until([&] { return guest.link().ended(); });
-        CHECK(guest.link().failure() == failure_of(LinkErrc::closed_by_peer));
+        auto& served = rig.serve(std::move(*held));
+        rig.until([&] { return served.link().ended(); });
+        CHECK(served.link().failure() == failure_of(LinkErrc::closed_by_peer));
         CHECK(rig.counters().upgrades_aborted == ++aborted);
     }
     CHECK(rig.refused.empty());
@@ -376,8 +376,8 @@ TEST_CASE("An address with too many rejections is closed unread",
     CHECK(status_of(rig.answer_to("GET /\r\n\r\n")) == 400);
     const RawSocket peer = RawSocket::connect(rig.port);
     peer.send(UpgradeText{}.text());
-    rig.until([&] { return !rig.guests.empty() && rig.counters().upgraded == 1; });
-    rig.guests.front().link().close(websocket_failure(4003), 1min);
+    rig.until([&] { return !rig.served_connections.empty() && rig.counters().upgraded == 1; });
+    rig.served_connections.front().link().close(websocket_failure(4003), 1min);
     CHECK(rig.answer_to(peer).ends_with("\x88\x02\x0f\xa3"));
     CHECK(rig.answer_to(UpgradeText{}.text()).empty());
     CHECK(rig.counters().turned_away == 1);
@@ -400,8 +400,8 @@ TEST_CASE("A connection holds at most limit_output bytes", "[adapter][beast_list
     ListenerRig<> rig;
     const RawSocket peer = RawSocket::connect(rig.port);
     peer.send(UpgradeText{}.text());
-    rig.until([&] { return !rig.guests.empty() && rig.counters().upgraded == 1; });
-    auto& link = rig.guests.front().link();
+    rig.until([&] { return !rig.served_connections.empty() && rig.counters().upgraded == 1; });
+    auto& link = rig.served_connections.front().link();
     link.limit_output(25'000);
     // Nothing leaves before the turn is over.
     const auto taken = [&] {
@@ -564,9 +564,9 @@ TEST_CASE("Accepted releases its request when it opens", "[adapter][beast_listen
     AcceptedRig rig;
     rig.let_in();
     REQUIRE_FALSE(rig.accepted->request().target.empty());
-    const auto box = detail::Ref<detail::LinkBox<Bytes>>::make(std::size_t{8});
-    box->epoch = 1;
-    const auto connection = rig.accepted->open(Link<Bytes>{box, 1});
+    const auto events = detail::Ref<detail::LinkBox<Bytes>>::make(std::size_t{8});
+    events->epoch = 1;
+    const auto connection = rig.accepted->open(Link<Bytes>{events, 1});
     CHECK(rig.accepted->request().target.empty());
     CHECK(rig.accepted->header("Host").empty());
 }
@@ -574,12 +574,12 @@ TEST_CASE("Accepted releases its request when it opens", "[adapter][beast_listen
 TEST_CASE("Accepted opens once", "[adapter][beast_listener][unit]") {
     AcceptedRig rig;
     rig.let_in();
-    const auto box = detail::Ref<detail::LinkBox<Bytes>>::make(std::size_t{8});
-    box->epoch = 1;
-    const auto first = rig.accepted->open(Link<Bytes>{box, 1});
-    auto second = rig.accepted->open(Link<Bytes>{box, 1});
-    box->begin_turn();
-    const auto event = box->pop();
+    const auto events = detail::Ref<detail::LinkBox<Bytes>>::make(std::size_t{8});
+    events->epoch = 1;
+    const auto first = rig.accepted->open(Link<Bytes>{events, 1});
+    auto second = rig.accepted->open(Link<Bytes>{events, 1});
+    events->begin_turn();
+    const auto event = events->pop();
     CHECK(event.kind == part::EventKind::closed);
     CHECK(event.failure.cause == Cause::permanent);
     CHECK(second.send(Bytes(1)) == SendResult::down);
@@ -592,15 +592,16 @@ TEST_CASE("Real clients are served, with and without compression",
     for (const bool deflate : {false, true}) {
         ListenerRig<> rig{{.deflate = deflate}};
         NodeClients clients{"ws://127.0.0.1:" + std::to_string(rig.port) + "/room 20 10"};
-        CHECK(clients.said(rig).ends_with("done 20 200\n"));
+        CHECK(clients.output(rig).ends_with("done 20 200\n"));
         rig.until([&] {
-            for (auto& guest : rig.guests) {
-                if (!guest.link().ended()) return false;
+            for (auto& served : rig.served_connections) {
+                if (!served.link().ended()) return false;
             }
             return true;
         });
         CHECK(rig.counters().upgraded == 20);
-        for (auto& guest : rig.guests) CHECK(guest.link().failure() == websocket_failure(1000));
+        for (auto& served : rig.served_connections)
+            CHECK(served.link().failure() == websocket_failure(1000));
     }
 }
 
@@ -609,17 +610,17 @@ TEST_CASE("Real clients receive a status, or a close code, and frames beyond the
     if (!NodeServer::is_here()) return;
     ListenerRig<> rig{{.message_bytes_max = 1000}};
     const std::string url = "ws://127.0.0.1:" + std::to_string(rig.port);
-    CHECK(NodeClients{url + "/room 1 5"}.said(rig) == "closed 1009\ndone 1 2\n");
+    CHECK(NodeClients{url + "/room 1 5"}.output(rig) == "closed 1009\ndone 1 2\n");
     rig.on_accept = [&](beast::Accepted<> client) {
         if (client.request().target == "/status") return client.refuse(503, 7s);
         rig.serve(std::move(client)).link().close(websocket_failure(4001), 1min);
     };
-    CHECK(NodeClients{url + "/status 1 1"}.said(rig).starts_with("refused 503 7\n"));
+    CHECK(NodeClients{url + "/status 1 1"}.output(rig).starts_with("refused 503 7\n"));
     rig.on_accept = [&](beast::Accepted<> client) {
-        auto& guest = rig.serve(std::move(client));
-        rig.loop.post([&guest] { guest.link().close(websocket_failure(4001), 1min); });
+        auto& served = rig.serve(std::move(client));
+        rig.loop.post([&served] { served.link().close(websocket_failure(4001), 1min); });
     };
-    CHECK(NodeClients{url + "/code 1 1"}.said(rig).find("closed 4001\n") != std::string::npos);
+    CHECK(NodeClients{url + "/code 1 1"}.output(rig).find("closed 4001\n") != std::string::npos);
 }
 
 TEST_CASE("Mutated frames close their sender, and no other client",
@@ -642,18 +643,19 @@ TEST_CASE("Mutated frames close their sender, and no other client",
         RawSocket peer = RawSocket::connect(rig.port);
         peer.send(bytes.substr(0, cut));
         const auto accepted = rig.counters().accepted;
-        rig.until([&] { return rig.counters().accepted > accepted || !rig.guests.empty(); });
+        rig.until(
+            [&] { return rig.counters().accepted > accepted || !rig.served_connections.empty(); });
         for (int i = 0; i < 5; ++i) rig.turn();
         static_cast<void>(::send(peer.fd(), bytes.data() + cut, bytes.size() - cut, MSG_NOSIGNAL));
         for (int i = 0; i < 5; ++i) rig.turn();
         round % 2 == 0 ? peer.reset() : peer.close();
     }
     other.send(std::string{"\x82\x81\x00\x00\x00\x00\x41", 7});
-    rig.until([&] { return rig.guests.front().messages.size() == 1; });
-    CHECK(rig.guests.front().messages[0] == "A");
+    rig.until([&] { return rig.served_connections.front().messages.size() == 1; });
+    CHECK(rig.served_connections.front().messages[0] == "A");
     rig.until([&] {
-        for (auto& guest : rig.guests) {
-            if (&guest != &rig.guests.front() && !guest.link().ended()) return false;
+        for (auto& served : rig.served_connections) {
+            if (&served != &rig.served_connections.front() && !served.link().ended()) return false;
         }
         return true;
     });
@@ -674,13 +676,18 @@ TEST_CASE("A client that breaks the protocol, and neither sends nor closes, is s
           std::string{"\x88\x81\x00\x00\x00\x00\x41", 7}}) {  // half a code
         const RawSocket peer = RawSocket::connect(rig.port);
         peer.send(UpgradeText{}.text());
-        const auto guests = rig.guests.size();
-        rig.until([&] { return rig.guests.size() > guests && rig.guests.back().link().opened(); });
+        const auto served_connections = rig.served_connections.size();
+        rig.until([&] {
+            return rig.served_connections.size() > served_connections &&
+                   rig.served_connections.back().link().opened();
+        });
         peer.send(wrong);
         const Instant latest = after(SteadyClock{}.now(), 4s);
-        rig.until([&] { return rig.guests.back().link().ended() || SteadyClock{}.now() > latest; });
-        CHECK(rig.guests.back().link().ended());
-        CHECK(rig.guests.back().link().failure().cause == Cause::protocol);
+        rig.until([&] {
+            return rig.served_connections.back().link().ended() || SteadyClock{}.now() > latest;
+        });
+        CHECK(rig.served_connections.back().link().ended());
+        CHECK(rig.served_connections.back().link().failure().cause == Cause::protocol);
     }
 }
 
@@ -702,7 +709,7 @@ TEST_CASE("Listener, clients and Accepted may be destroyed at any time",
             if (held && steps % 4 == 0) rig.serve(std::move(*held));
             held.reset();
             rig.listener.reset();
-            rig.guests.clear();
+            rig.served_connections.clear();
             rig.context.restart();
             peer.read_some();
             rig.context.run_for(2s);
@@ -763,11 +770,11 @@ TEST_CASE("The TLS context decides the handshake, and garbage is reported",
     if (!NodeServer::is_here()) return;
     NodeClients clients{"wss://127.0.0.1:" + std::to_string(rig.port) + "/room 5 5 " +
                         certificate.file()};
-    CHECK(clients.said(rig).ends_with("done 5 25\n"));
+    CHECK(clients.output(rig).ends_with("done 5 25\n"));
     rig.on_accept = [&](beast::Accepted<Tls> client) { client.refuse(403); };
     NodeClients refused{"wss://127.0.0.1:" + std::to_string(rig.port) + "/room 1 1 " +
                         certificate.file()};
-    CHECK(refused.said(rig).starts_with("refused 403 -\n"));
+    CHECK(refused.output(rig).starts_with("refused 403 -\n"));
 }
 
 TEST_CASE("A page and a rejection over TLS end with a TLS shutdown",

@@ -17,20 +17,20 @@ namespace {
 
 struct CountedSlot {
     explicit CountedSlot(unsigned refusals = 60)
-        : book{std::make_shared<IpLimiter>(
+        : limiter{std::make_shared<IpLimiter>(
               beast::ListenerOptions{.refusals_per_ip_and_minute = refusals})} {}
     IpPermit enter() {
-        REQUIRE(book->enter());
-        IpPermit slot{book};
+        REQUIRE(limiter->enter());
+        IpPermit slot{limiter};
         REQUIRE(slot.claim(ip));
         return slot;
     }
-    bool is_heard() {
-        if (!book->enter()) return false;
-        IpPermit slot{book};
+    bool is_notified() {
+        if (!limiter->enter()) return false;
+        IpPermit slot{limiter};
         return slot.claim(ip);
     }
-    std::shared_ptr<IpLimiter> book;
+    std::shared_ptr<IpLimiter> limiter;
     IpAddress ip = *IpAddress::parse("192.0.2.1");
 };
 
@@ -45,19 +45,19 @@ TEST_CASE("IpPermit counts the first outcome, once", "[adapter][beast_listener_c
         slot.upgraded();
         IpPermit moved = std::move(slot);
         slot.leave();
-        CHECK(counted.book->connections() == 1);
-        CHECK(counted.book->waiting() == 0);
+        CHECK(counted.limiter->connections() == 1);
+        CHECK(counted.limiter->waiting() == 0);
     }
     counted.enter().upgraded();
     counted.enter().turned_away();
     { const IpPermit dropped = counted.enter(); }
-    const beast::ListenerCounters& c = counted.book->counters;
+    const beast::ListenerCounters& c = counted.limiter->counters;
     CHECK(c.upgrades_aborted == 1);
     CHECK(c.upgraded == 1);
     CHECK(c.turned_away == 1);
     CHECK(c.refused == 1);
-    CHECK(counted.book->connections() == 0);
-    CHECK(counted.book->waiting() == 0);
+    CHECK(counted.limiter->connections() == 0);
+    CHECK(counted.limiter->waiting() == 0);
 }
 
 TEST_CASE("A rejection by status, or by an authorization close code, counts against the address",
@@ -65,10 +65,10 @@ TEST_CASE("A rejection by status, or by an authorization close code, counts agai
     for (const int code : {0, 1008, 4001, 4003, 4401, 4403}) {
         CountedSlot counted{1};
         IpPermit slot = counted.enter();
-        CHECK(counted.is_heard());
+        CHECK(counted.is_notified());
         code == 0 ? slot.refused() : slot.upgraded();
         slot.closed_with(websocket_failure(code));
-        CHECK_FALSE(counted.is_heard());
+        CHECK_FALSE(counted.is_notified());
     }
     for (const int code : {1000, 1001, 1013, 4000}) {
         CountedSlot counted{1};
@@ -76,7 +76,7 @@ TEST_CASE("A rejection by status, or by an authorization close code, counts agai
         slot.upgraded();
         slot.closed_with(websocket_failure(code));
         slot.closed_with(Failure{Cause::forbidden, 4003});
-        CHECK(counted.is_heard());
+        CHECK(counted.is_notified());
     }
     IpPermit none;
     none.refused();

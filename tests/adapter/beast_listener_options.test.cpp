@@ -119,82 +119,82 @@ TEST_CASE("A key is 16 bytes of base64", "[adapter][beast_listener_options][unit
 
 TEST_CASE("An address has a share of the places, and an IPv6 network counts as one address",
           "[adapter][beast_listener_options][unit]") {
-    IpLimiter book{{.waiting_max = 100, .waiting_per_ip_max = 2, .connections_per_ip_max = 3}};
+    IpLimiter limiter{{.waiting_max = 100, .waiting_per_ip_max = 2, .connections_per_ip_max = 3}};
     const IpAddress a = ip_of("2001:db8:0:1::1"), b = ip_of("2001:db8:0:1:ffff::2");
     const Instant now = Instant{} + 1h;
-    CHECK(book.claim(a, now));
-    CHECK(book.claim(b, now));
-    CHECK_FALSE(book.claim(a, now));  // two wait
-    CHECK(book.claim(ip_of("2001:db8:0:2::1"), now));
-    CHECK(book.claim(ip_of("192.0.2.1"), now));
-    CHECK(book.claim(ip_of("192.0.2.2"), now));
-    for (int i = 0; i < 5; ++i) REQUIRE(book.enter());
-    book.answered(a);
-    CHECK(book.claim(b, now));
-    book.answered(b);
-    CHECK_FALSE(book.claim(a, now));  // three are there
-    REQUIRE(book.enter());
-    book.leave(b);
-    CHECK(book.claim(a, now));
+    CHECK(limiter.claim(a, now));
+    CHECK(limiter.claim(b, now));
+    CHECK_FALSE(limiter.claim(a, now));  // two wait
+    CHECK(limiter.claim(ip_of("2001:db8:0:2::1"), now));
+    CHECK(limiter.claim(ip_of("192.0.2.1"), now));
+    CHECK(limiter.claim(ip_of("192.0.2.2"), now));
+    for (int i = 0; i < 5; ++i) REQUIRE(limiter.enter());
+    limiter.answered(a);
+    CHECK(limiter.claim(b, now));
+    limiter.answered(b);
+    CHECK_FALSE(limiter.claim(a, now));  // three are there
+    REQUIRE(limiter.enter());
+    limiter.leave(b);
+    CHECK(limiter.claim(a, now));
 }
 
 TEST_CASE("An address with too many upgrades or rejections is closed unread for a while",
           "[adapter][beast_listener_options][unit]") {
-    IpLimiter book{{.waiting_per_ip_max = 1000,
-                    .connections_per_ip_max = 1000,
-                    .upgrades_per_ip_and_minute = 60,
-                    .refusals_per_ip_and_minute = 6}};
+    IpLimiter limiter{{.waiting_per_ip_max = 1000,
+                       .connections_per_ip_max = 1000,
+                       .upgrades_per_ip_and_minute = 60,
+                       .refusals_per_ip_and_minute = 6}};
     const IpAddress a = ip_of("192.0.2.1");
     const Instant now = Instant{} + 1h;
-    for (int i = 0; i < 60; ++i) REQUIRE(book.claim(a, now));
-    CHECK_FALSE(book.claim(a, now));
-    CHECK_FALSE(book.claim(a, after(now, 999ms)));
-    CHECK(book.claim(a, after(now, 1s)));
-    CHECK_FALSE(book.claim(a, after(now, 1s)));
-    CHECK(book.claim(ip_of("192.0.2.2"), now));
+    for (int i = 0; i < 60; ++i) REQUIRE(limiter.claim(a, now));
+    CHECK_FALSE(limiter.claim(a, now));
+    CHECK_FALSE(limiter.claim(a, after(now, 999ms)));
+    CHECK(limiter.claim(a, after(now, 1s)));
+    CHECK_FALSE(limiter.claim(a, after(now, 1s)));
+    CHECK(limiter.claim(ip_of("192.0.2.2"), now));
 
     const IpAddress b = ip_of("192.0.2.3");
-    REQUIRE(book.claim(b, now));
-    for (int i = 0; i < 6; ++i) book.refused(b, now);
-    CHECK_FALSE(book.claim(b, now));
-    CHECK_FALSE(book.claim(b, after(now, 9s)));
-    CHECK(book.claim(b, after(now, 10s)));
+    REQUIRE(limiter.claim(b, now));
+    for (int i = 0; i < 6; ++i) limiter.refused(b, now);
+    CHECK_FALSE(limiter.claim(b, now));
+    CHECK_FALSE(limiter.claim(b, after(now, 9s)));
+    CHECK(limiter.claim(b, after(now, 10s)));
     // What it was refused beyond the limit does not lock it out longer than a minute.
-    for (int i = 0; i < 100; ++i) book.refused(b, now);
-    CHECK(book.claim(b, after(now, 1min)));
+    for (int i = 0; i < 100; ++i) limiter.refused(b, now);
+    CHECK(limiter.claim(b, after(now, 1min)));
 }
 
 TEST_CASE("IpLimiter remembers a limited number of former clients, and all current ones",
           "[adapter][beast_listener_options][unit]") {
-    IpLimiter book{{.connections_max = 100'000, .upgrades_per_ip_and_minute = 1}};
+    IpLimiter limiter{{.connections_max = 100'000, .upgrades_per_ip_and_minute = 1}};
     const Instant now = Instant{} + 1h;
-    REQUIRE(book.enter());
-    REQUIRE(book.claim(nth_ip(0), now));
+    REQUIRE(limiter.enter());
+    REQUIRE(limiter.claim(nth_ip(0), now));
     const unsigned many = 3 * static_cast<unsigned>(IpLimiter::rested_max);
     for (unsigned n = 1; n < many; ++n) {
-        REQUIRE(book.enter());
-        REQUIRE(book.claim(nth_ip(n), now));
-        book.answered(nth_ip(n));
-        book.leave(nth_ip(n));
+        REQUIRE(limiter.enter());
+        REQUIRE(limiter.claim(nth_ip(n), now));
+        limiter.answered(nth_ip(n));
+        limiter.leave(nth_ip(n));
     }
-    CHECK(book.size() == IpLimiter::rested_max + 1);
-    CHECK(book.connections() == 1);
-    CHECK(book.waiting() == 1);
-    CHECK_FALSE(book.claim(nth_ip(0), now));         // is still there
-    CHECK_FALSE(book.claim(nth_ip(many - 1), now));  // was here just now
-    CHECK(book.claim(nth_ip(1), now));               // long forgotten
+    CHECK(limiter.size() == IpLimiter::rested_max + 1);
+    CHECK(limiter.connections() == 1);
+    CHECK(limiter.waiting() == 1);
+    CHECK_FALSE(limiter.claim(nth_ip(0), now));         // is still there
+    CHECK_FALSE(limiter.claim(nth_ip(many - 1), now));  // was here just now
+    CHECK(limiter.claim(nth_ip(1), now));               // long forgotten
 }
 
 TEST_CASE("IpLimiter limits the total number of connections",
           "[adapter][beast_listener_options][unit]") {
-    IpLimiter book{{.waiting_max = 2, .connections_max = 3}};
-    REQUIRE(book.enter());
-    REQUIRE(book.enter());
-    CHECK_FALSE(book.enter());
-    book.answered(std::nullopt);
-    REQUIRE(book.enter());
-    book.answered(std::nullopt);
-    CHECK_FALSE(book.enter());
-    book.leave(std::nullopt);
-    CHECK(book.enter());
+    IpLimiter limiter{{.waiting_max = 2, .connections_max = 3}};
+    REQUIRE(limiter.enter());
+    REQUIRE(limiter.enter());
+    CHECK_FALSE(limiter.enter());
+    limiter.answered(std::nullopt);
+    REQUIRE(limiter.enter());
+    limiter.answered(std::nullopt);
+    CHECK_FALSE(limiter.enter());
+    limiter.leave(std::nullopt);
+    CHECK(limiter.enter());
 }

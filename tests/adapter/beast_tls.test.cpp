@@ -56,8 +56,8 @@ TEST_CASE("A server is verified by its certificate, for its name", "[adapter][be
     CHECK(wrong_name.rig.failure() == not_trusted);
     SecureRig<> unknown_signer{"localhost", server.port, ""};
     CHECK(unknown_signer.rig.failure() == not_trusted);
-    SecureRig<> told_not_to{"127.0.0.1", server.port, "", {.insecure_no_verify = true}};
-    CHECK(told_not_to.rig.message().starts_with("/request\n"));
+    SecureRig<> is_stopped{"127.0.0.1", server.port, "", {.insecure_no_verify = true}};
+    CHECK(is_stopped.rig.message().starts_with("/request\n"));
 }
 
 TEST_CASE("A certificate for an address, another name, and no TLS at all",

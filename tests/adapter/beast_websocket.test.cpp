@@ -139,18 +139,18 @@ TEST_CASE("A close frame has the code of its failure, after the queued messages"
     for (const int code : {4007, 1006, 0}) {
         boost::asio::io_context context;
         Plain transport{context, {"127.0.0.1", server.port}, {.target = "/quiet"}};
-        const auto box = detail::Ref<detail::LinkBox<Bytes>>::make(std::size_t{8});
-        box->epoch = 1;
-        auto connection = transport.open(Link<Bytes>{box, 1});
-        const auto until_told = [&] {
-            belay_test::run_until(context, [&] { return !box->empty(); });
-            box->begin_turn();
-            return box->pop();
+        const auto events = detail::Ref<detail::LinkBox<Bytes>>::make(std::size_t{8});
+        events->epoch = 1;
+        auto connection = transport.open(Link<Bytes>{events, 1});
+        const auto until_reported = [&] {
+            belay_test::run_until(context, [&] { return !events->empty(); });
+            events->begin_turn();
+            return events->pop();
         };
-        REQUIRE(until_told().kind == part::EventKind::opened);
+        REQUIRE(until_reported().kind == part::EventKind::opened);
         const Failure why = code == 0 ? Failure{.cause = Cause::planned} : websocket_failure(code);
         connection.close(why);
-        const auto closed = until_told();
+        const auto closed = until_reported();
         CHECK(closed.kind == part::EventKind::closed);
         CHECK(closed.failure == why);
         // 1006 says that there was no goodbye: nobody may send it.
@@ -226,12 +226,14 @@ TEST_CASE("A network that cuts a handshake or an answer anywhere only ends the c
     if (!NodeServer::is_here()) return;
     NodeServer server;
     belay_test::Proxy proxy{server.port};
-    using belay_test::Fate;
+    using belay_test::ConnectionFault;
     std::size_t connected = 0;
     std::size_t whole = 0;
     // The handshake's answer has 129 bytes, that to the message 22.
     for (std::size_t bytes = 0; bytes < 151; bytes += 6) {
-        for (const Fate::Then then : {Fate::Then::cut, Fate::Then::end, Fate::Then::reset}) {
+        for (const ConnectionFault::Then then :
+             {ConnectionFault::Then::cut, ConnectionFault::Then::end,
+              ConnectionFault::Then::reset}) {
             INFO("after " << bytes << " bytes");
             proxy.script({.to_client = {bytes, then, bytes % 12 == 0}});
             belay_test::WebSocketRig<Plain> rig{[&](auto& io) {
@@ -266,7 +268,7 @@ TEST_CASE("A network that drops everything is detected by missing pongs",
                        HeartbeatOptions{.every = 20ms, .dead_after = 500ms}};
     }};
     rig.connect();
-    proxy.now(belay_test::Fate::Then::swallow);
+    proxy.now(belay_test::ConnectionFault::Then::swallow);
     CHECK(rig.failure() == failure_of(LinkErrc::heartbeat_lost));
     CHECK(proxy.swallowed() > 0);
 }
@@ -275,20 +277,21 @@ TEST_CASE("A token goes into a header or the query, and nowhere else",
           "[adapter][beast_websocket][unit]") {
     if (!NodeServer::is_here()) return;
     NodeServer server;
-    const auto seen = [&](const std::string& token, beast::WebSocketOptions options) {
+    const auto observed = [&](const std::string& token, beast::WebSocketOptions options) {
         options.target = "/request?a=b";
         auto rig = with_token(server, token, std::move(options));
         return rig.message();
     };
-    CHECK(seen("secret", {}).find("\nAuthorization\nBearer secret") != std::string::npos);
-    CHECK(seen("secret", {.token_header = "X-Key", .token_prefix = ""}).find("X-Key\nsecret") !=
+    CHECK(observed("secret", {}).find("\nAuthorization\nBearer secret") != std::string::npos);
+    CHECK(observed("secret", {.token_header = "X-Key", .token_prefix = ""}).find("X-Key\nsecret") !=
           std::string::npos);
-    const std::string query = seen("a&b c", {.token_query = "access token"});
+    const std::string query = observed("a&b c", {.token_query = "access token"});
     CHECK(query.starts_with("/request?a=b&access%20token=a%26b%20c\n"));
     CHECK(query.find("Authorization") == std::string::npos);
-    const std::string extra = seen("t", {.headers = {{"X-Client", "belay"}}});
+    const std::string extra = observed("t", {.headers = {{"X-Client", "belay"}}});
     CHECK(extra.find("X-Client\nbelay") != std::string::npos);
-    const std::string own = seen("t", {.headers = {{"user-agent", "mine"}, {"Host", "b.example"}}});
+    const std::string own =
+        observed("t", {.headers = {{"user-agent", "mine"}, {"Host", "b.example"}}});
     CHECK(own.find("b.example") != std::string::npos);
     CHECK(own.find("127.0.0.1") == std::string::npos);
     CHECK(own.find("User-Agent") == std::string::npos);

@@ -12,8 +12,8 @@
 
 using namespace belay;
 using namespace std::chrono_literals;
-using belay_test::Asked;
 using belay_test::HttpServer;
+using belay_test::RequestRecord;
 
 namespace {
 
@@ -47,7 +47,7 @@ TEST_CASE("curl::Http sends method, headers and body as they are", "[adapter][cu
     HttpServer server;
     CurlRig rig;
     const std::string body = "{\"a\":\"\r\n\"}" + std::string(100'000, 'x') + std::string(1, '\0');
-    const HttpResponse echo = rig.ask(
+    const HttpResponse echo = rig.fetch(
         {.url = server.url("/echo/a/../b?c=%20#no"),
          .method = "POST",
          .headers = {{"Content-Type", "application/json"}, {"X-Empty", ""}, {"X-Tab", "a\tb"}},
@@ -61,20 +61,20 @@ TEST_CASE("curl::Http sends method, headers and body as they are", "[adapter][cu
     CHECK(has_part(echo.body, "\nContent-Length: " + std::to_string(body.size()) + "\n"));
     CHECK_FALSE(has_part(echo.body, "\nExpect:"));
 
-    CHECK(
-        rig.ask({.url = server.url("/echo"), .method = "DELETE"}).body.starts_with("DELETE /echo"));
+    CHECK(rig.fetch({.url = server.url("/echo"), .method = "DELETE"})
+              .body.starts_with("DELETE /echo"));
     const HttpResponse patch =
-        rig.ask({.url = server.url("/echo"), .method = "PATCH", .body = "p"});
+        rig.fetch({.url = server.url("/echo"), .method = "PATCH", .body = "p"});
     CHECK(patch.body.starts_with("PATCH /echo"));
     CHECK(patch.body.ends_with("\np"));
     // No type is made up for who names none.
     CHECK_FALSE(has_part(patch.body, "Content-Type"));
-    const HttpResponse empty = rig.ask({.url = server.url("/echo"), .method = "POST"});
+    const HttpResponse empty = rig.fetch({.url = server.url("/echo"), .method = "POST"});
     CHECK(has_part(empty.body, "\nContent-Length: 0\n"));
-    const HttpResponse get = rig.ask({.url = server.url("/echo"), .body = "of a GET"});
+    const HttpResponse get = rig.fetch({.url = server.url("/echo"), .body = "of a GET"});
     CHECK(get.body.starts_with("GET /echo"));
     CHECK(get.body.ends_with("\nof a GET"));
-    const HttpResponse head = rig.ask({.url = server.url("/echo"), .method = "HEAD"});
+    const HttpResponse head = rig.fetch({.url = server.url("/echo"), .method = "HEAD"});
     CHECK(head.status == 200);
     CHECK(head.body.empty());
 }
@@ -121,11 +121,11 @@ TEST_CASE("curl::Http rejects invalid requests without sending them",
     HttpServer server;
     CurlRig rig;
     const auto refused = [&](HttpRequest request) {
-        Asked asked;
-        const auto handle = rig.http.request(std::move(request), asked.completion());
+        RequestRecord record;
+        const auto handle = rig.http.request(std::move(request), record.completion());
         // It needs no loop.
-        REQUIRE(asked.response);
-        return *asked.response;
+        REQUIRE(record.response);
+        return *record.response;
     };
     for (const std::string url :
          {"", "127.0.0.1", "/hello", "ftp://127.0.0.1/", "file:///etc/passwd", "http://",
@@ -156,7 +156,7 @@ TEST_CASE("curl::Http rejects invalid requests without sending them",
     CHECK(bad.failure.message() ==
           "permanent: a method or header that may not be sent: a control character in it, too "
           "long, or one that says where the request ends");
-    CHECK(rig.seen(server, "GET /hello") == 0);
+    CHECK(rig.requests_received(server, "GET /hello") == 0);
 }
 
 TEST_CASE("curl::Http reports that a request was never sent", "[adapter][curl_http][unit]") {
@@ -190,18 +190,18 @@ TEST_CASE("curl::Http limits the decompressed body", "[adapter][curl_http][fault
     HttpServer server;
     CurlRig rig;
     CHECK(rig.get(server.url("/gzip")).body.size() == 5000);
-    CHECK(rig.ask({.url = server.url("/gzip"), .body_bytes_max = 5000}).complete());
-    const HttpResponse over = rig.ask({.url = server.url("/gzip"), .body_bytes_max = 4999});
+    CHECK(rig.fetch({.url = server.url("/gzip"), .body_bytes_max = 5000}).complete());
+    const HttpResponse over = rig.fetch({.url = server.url("/gzip"), .body_bytes_max = 4999});
     CHECK(over.failure == failure_by(HttpErrc::too_long));
     CHECK(over.body.size() <= 4999);
     const HttpResponse bomb = rig.get(server.url("/bomb"));
     CHECK(bomb.failure == failure_by(HttpErrc::too_long));
     CHECK(bomb.body.size() <= HttpRequest{}.body_bytes_max);
-    CHECK(rig.ask({.url = server.url("/endless"), .body_bytes_max = 100'000}).failure ==
+    CHECK(rig.fetch({.url = server.url("/endless"), .body_bytes_max = 100'000}).failure ==
           failure_by(HttpErrc::too_long));
-    CHECK(rig.ask({.url = server.url("/hello"), .body_bytes_max = 0}).failure ==
+    CHECK(rig.fetch({.url = server.url("/hello"), .body_bytes_max = 0}).failure ==
           failure_by(HttpErrc::too_long));
-    CHECK(rig.ask({.url = server.url("/status/204"), .method = "HEAD", .body_bytes_max = 0})
+    CHECK(rig.fetch({.url = server.url("/status/204"), .method = "HEAD", .body_bytes_max = 0})
               .complete());
 }
 
@@ -220,32 +220,32 @@ TEST_CASE("curl::Http ends a request at its deadline, wherever it hangs",
     posix::Loop loop{clock.view()};
     curl::Http http{loop};
     const auto round = [&] { REQUIRE(loop.run_until([] { return true; })); };
-    Asked asked;
+    RequestRecord record;
 
     SECTION("the server never answers") {
         const auto handle =
-            http.request({.url = server.url("/never"), .deadline = 10s}, asked.completion());
-        while (watcher.seen(server, "GET /never") == 0) round();
+            http.request({.url = server.url("/never"), .deadline = 10s}, record.completion());
+        while (watcher.requests_received(server, "GET /never") == 0) round();
         clock.advance(10s - 1ns);
         round();
-        CHECK_FALSE(asked.told);
+        CHECK_FALSE(record.reported);
         clock.advance(1ns);
         round();
-        REQUIRE(asked.response);
-        CHECK(*asked.response == ended_by(HttpErrc::timed_out));
+        REQUIRE(record.response);
+        CHECK(*record.response == ended_by(HttpErrc::timed_out));
     }
     SECTION("the server sends all the time, and never ends") {
         const auto handle = http.request({.url = server.url("/endless"),
                                           .deadline = 10s,
                                           .body_bytes_max = HttpRequest::no_limit,
-                                          .on_chunk = asked.on_chunk()},
-                                         asked.completion());
-        while (asked.pieces.size() < 2) round();
+                                          .on_chunk = record.on_chunk()},
+                                         record.completion());
+        while (record.pieces.size() < 2) round();
         clock.advance(10s);
         round();
-        REQUIRE(asked.response);
-        CHECK(asked.response->failure == failure_by(HttpErrc::timed_out));
-        CHECK(asked.response->status == 200);
+        REQUIRE(record.response);
+        CHECK(record.response->failure == failure_by(HttpErrc::timed_out));
+        CHECK(record.response->status == 200);
     }
 }
 
@@ -254,12 +254,12 @@ TEST_CASE("curl::Http ends a request to a frozen server", "[adapter][curl_http][
     CurlRig rig;
     // Its kernel takes the connection, and the request.
     server.freeze();
-    const HttpResponse frozen = rig.ask({.url = server.url("/hello"), .deadline = 50ms});
+    const HttpResponse frozen = rig.fetch({.url = server.url("/hello"), .deadline = 50ms});
     CHECK(frozen.failure == failure_by(HttpErrc::timed_out));
     server.thaw();
     CHECK(rig.get(server.url("/hello")).body == "hello");
     // It is never said of what the server has seen that it was not sent.
-    if (rig.seen(server, "GET /hello") == 2) CHECK(frozen.sent);
+    if (rig.requests_received(server, "GET /hello") == 2) CHECK(frozen.sent);
 }
 
 TEST_CASE("curl::Http keeps the deadline when the server's TLS hangs",
@@ -268,8 +268,8 @@ TEST_CASE("curl::Http keeps the deadline when the server's TLS hangs",
     server.freeze();
     CurlRig rig;
     // Nothing of the request has left yet.
-    CHECK(rig.ask({.url = "https://127.0.0.1:" + std::to_string(server.port), .deadline = 50ms}) ==
-          ended_by(HttpErrc::timed_out, false));
+    CHECK(rig.fetch({.url = "https://127.0.0.1:" + std::to_string(server.port),
+                     .deadline = 50ms}) == ended_by(HttpErrc::timed_out, false));
 }
 
 TEST_CASE("curl::Http never resends a body by itself", "[adapter][curl_http][regression]") {
@@ -277,16 +277,16 @@ TEST_CASE("curl::Http never resends a body by itself", "[adapter][curl_http][reg
     CurlRig rig;
     const auto ask_twice = [&](HttpRequest second) {
         CHECK(rig.get(server.url("/once")).body == "once");
-        return rig.ask(std::move(second));
+        return rig.fetch(std::move(second));
     };
     // The server has read it, and closes the kept connection without an answer.
     const std::string url = server.url("/echo");
     CHECK(ask_twice({.url = url, .method = "POST", .body = "pay"}) == ended_by(HttpErrc::lost));
-    CHECK(rig.seen(server, "POST /echo") == 1);
+    CHECK(rig.requests_received(server, "POST /echo") == 1);
     // Without a body there is nothing to refuse: it goes over a connection of its own.
     CHECK(ask_twice({.url = url, .method = "POST"}).complete());
-    CHECK(rig.seen(server, "POST /echo") == 2);
+    CHECK(rig.requests_received(server, "POST /echo") == 2);
     // What changes nothing is asked again.
     CHECK(ask_twice({.url = server.url("/hello")}).body == "hello");
-    CHECK(rig.seen(server, "GET /hello") == 2);
+    CHECK(rig.requests_received(server, "GET /hello") == 2);
 }

@@ -54,8 +54,8 @@ struct CurlMemory {
     static void give_back(void* p) { std::free(p); }
 
     /// Before any client is there: libcurl takes it from the first who asks only.
-    static inline const CURLcode told = curl_global_init_mem(CURL_GLOBAL_DEFAULT, &take, &give_back,
-                                                             &take_more, &take_text, &take_zeros);
+    static inline const CURLcode reported = curl_global_init_mem(
+        CURL_GLOBAL_DEFAULT, &take, &give_back, &take_more, &take_text, &take_zeros);
 
     CurlMemory() noexcept { lack = Lack::all; }
     explicit CurlMemory(std::size_t good) noexcept {
@@ -72,8 +72,8 @@ struct CurlMemory {
 /// `any`: it may fail for whatever libcurl calls it.
 bool is_enough(belay_test::HttpRig<curl::Http>& rig, HttpRequest request, std::size_t good,
                bool any = false) {
-    belay_test::Asked asked;
-    Completion<HttpResponse> completion = asked.completion();
+    belay_test::RequestRecord record;
+    Completion<HttpResponse> completion = record.completion();
     std::optional<curl::Http::Handle> handle;
     bool thrown = false;
     bool enough = false;
@@ -81,21 +81,21 @@ bool is_enough(belay_test::HttpRig<curl::Http>& rig, HttpRequest request, std::s
         const belay_test::FailingNew failing{good};
         try {
             handle.emplace(rig.http.request(std::move(request), std::move(completion)));
-            while (!asked.told)
-                static_cast<void>(rig.loop.run_until([&] { return asked.told; }, 1s));
+            while (!record.reported)
+                static_cast<void>(rig.loop.run_until([&] { return record.reported; }, 1s));
         } catch (const std::bad_alloc&) {
             thrown = true;
         }
         enough = failing.failed() == 0;
     }
-    rig.until([&] { return asked.told; });
+    rig.until([&] { return record.reported; });
     if (enough) {
-        REQUIRE(asked.response);
-        CHECK(asked.response->body == "hello");
-    } else if (asked.response) {
-        CHECK((asked.response->body == "hello" ||
-               (any && asked.response->failure.cause != Cause::none) ||
-               asked.response->failure == Failure::from(HttpErrc::client_failed)));
+        REQUIRE(record.response);
+        CHECK(record.response->body == "hello");
+    } else if (record.response) {
+        CHECK((record.response->body == "hello" ||
+               (any && record.response->failure.cause != Cause::none) ||
+               record.response->failure == Failure::from(HttpErrc::client_failed)));
     } else {
         CHECK(thrown);
     }
@@ -139,7 +139,7 @@ TEST_CASE("curl::Http fails a request without memory, and continues",
 TEST_CASE("curl::Http and libcurl without memory fail a request, and continue",
           "[adapter][curl_http_allocation][fault]") {
     [[maybe_unused]] const FreedIsSpoiled spoiled;
-    REQUIRE(CurlMemory::told == CURLE_OK);
+    REQUIRE(CurlMemory::reported == CURLE_OK);
     belay_test::HttpServer server;
     const auto survives = [&](auto make) {
         std::size_t good = 0;
@@ -161,44 +161,45 @@ TEST_CASE("curl::Http and libcurl without memory fail a request, and continue",
 TEST_CASE("curl::Http sends no incomplete request when libcurl runs out of memory",
           "[adapter][curl_http_allocation][fault]") {
     [[maybe_unused]] const FreedIsSpoiled spoiled;
-    REQUIRE(CurlMemory::told == CURLE_OK);
+    REQUIRE(CurlMemory::reported == CURLE_OK);
     belay_test::HttpServer server;
     std::size_t good = 0;
     for (bool enough = false; !enough; ++good) {
         INFO("memory for " << good);
         belay_test::HttpRig<curl::Http> rig;
-        belay_test::Asked asked;
+        belay_test::RequestRecord record;
         {
             const CurlMemory memory{good};
             std::optional<curl::Http::Handle> handle;
             bool thrown = false;
             try {
-                handle = rig.http.request(moving_put(server), asked.completion());
+                handle = rig.http.request(moving_put(server), record.completion());
             } catch (const std::bad_alloc&) {
                 thrown = true;
             }
-            rig.until([&] { return asked.told; });
-            CHECK(thrown == !asked.response);
+            rig.until([&] { return record.reported; });
+            CHECK(thrown == !record.response);
             enough = !memory.lacked();
         }
-        if (!asked.response) continue;
-        INFO(asked.response->status << " " << asked.response->body << " "
-                                    << asked.response->failure.message());
+        if (!record.response) continue;
+        INFO(record.response->status << " " << record.response->body << " "
+                                     << record.response->failure.message());
         // libcurl 7.88 leaves a query away that it has no memory for.
-        const std::string* const location = asked.response->headers.find("Location");
+        const std::string* const location = record.response->headers.find("Location");
         const bool asked_less = location != nullptr && location->empty();
-        CHECK((asked.response->body == "hello" || asked_less) == asked.response->complete());
-        CHECK(asked.response->failure != Failure::from(HttpErrc::bad_url));
+        CHECK((record.response->body == "hello" || asked_less) == record.response->complete());
+        CHECK(record.response->failure != Failure::from(HttpErrc::bad_url));
         CHECK(rig.get(server.url("/hello")).body == "hello");
     }
     CHECK(good > 30);
     belay_test::HttpRig<curl::Http> rig;
     const std::string target = "/hello?moved";
     const std::string before = "/redirect/307?" + server.url(target);
-    CHECK(rig.seen(server, "PUT " + target) > 0);
-    CHECK(rig.seen(server, "PUT " + target) <= rig.seen(server, "PUT " + before));
+    CHECK(rig.requests_received(server, "PUT " + target) > 0);
+    CHECK(rig.requests_received(server, "PUT " + target) <=
+          rig.requests_received(server, "PUT " + before));
     for (const std::string method : {"POST ", "GET "}) {
-        CHECK(rig.seen(server, method + target) == 0);
-        CHECK(rig.seen(server, method + before) == 0);
+        CHECK(rig.requests_received(server, method + target) == 0);
+        CHECK(rig.requests_received(server, method + before) == 0);
     }
 }

@@ -11,9 +11,9 @@
 #include "support/catch.hpp"
 
 using namespace belay;
-using belay_test::Asked;
 using belay_test::Certificate;
 using belay_test::HttpServer;
+using belay_test::RequestRecord;
 
 namespace {
 
@@ -95,25 +95,26 @@ TEST_CASE("curl::Http follows no redirection unless the request allows it",
     CHECK(moved.body == "moved");
     CHECK(*moved.headers.find("Location") == "/hello");
     CHECK(http_failure(moved).cause == Cause::permanent);
-    CHECK(rig.seen(server, "GET /hello") == 0);
+    CHECK(rig.requests_received(server, "GET /hello") == 0);
 }
 
 TEST_CASE("curl::Http follows redirections within the origin, at most three",
           "[adapter][curl_http_origin][unit]") {
     HttpServer server;
     OriginRig rig;
-    CHECK(rig.ask(following(server.url("/redirect/302?/hello"))).body == "hello");
-    CHECK(rig.ask(following(server.url("/redirect/307?" + server.url("/hello")))).body == "hello");
+    CHECK(rig.fetch(following(server.url("/redirect/302?/hello"))).body == "hello");
+    CHECK(rig.fetch(following(server.url("/redirect/307?" + server.url("/hello")))).body ==
+          "hello");
     // Only from the last head on there is something to tell.
-    Asked asked;
+    RequestRecord record;
     HttpRequest in_pieces = following(server.url("/redirect/301?/hello"));
-    in_pieces.on_chunk = asked.on_chunk();
-    rig.ask(std::move(in_pieces));
-    CHECK(asked.pieces == std::vector<std::string>{"200:", "200:hello"});
+    in_pieces.on_chunk = record.on_chunk();
+    rig.fetch(std::move(in_pieces));
+    CHECK(record.pieces == std::vector<std::string>{"200:", "200:hello"});
 
-    const HttpResponse last = rig.ask(following(server.url("/loop")));
+    const HttpResponse last = rig.fetch(following(server.url("/loop")));
     CHECK(last.status == 302);
-    CHECK(rig.seen(server, "GET /loop") == 4);
+    CHECK(rig.requests_received(server, "GET /loop") == 4);
 }
 
 TEST_CASE("curl::Http follows no redirection to another origin",
@@ -129,18 +130,19 @@ TEST_CASE("curl::Http follows no redirection to another origin",
           std::string{"http://user:secret@127.0.0.1:"} + port + "/hello", std::string{},
           std::string{"http://127.0.0.1/hello"}}) {
         INFO(target);
-        const HttpResponse moved = rig.ask(following(server.url("/redirect/302?" + target)));
+        const HttpResponse moved = rig.fetch(following(server.url("/redirect/302?" + target)));
         CHECK(moved.complete());
         CHECK(moved.status == 302);
         CHECK(moved.body == "moved");
     }
-    CHECK(rig.seen(server, "GET /hello") == 0);
+    CHECK(rig.requests_received(server, "GET /hello") == 0);
     // The same host without TLS is another, too.
     const std::string down = "http://localhost:" + port + "/hello";
-    CHECK(rig.ask(following(server.tls_url("localhost", "/redirect/302?" + down))).status == 302);
-    CHECK(rig.ask(following(server.tls_url("localhost", "/redirect/302?/hello"))).body == "hello");
-    CHECK(rig.ask(following(server.tls_url(
-                      "LOCALHOST", "/redirect/302?" + server.tls_url("localhost", "/hello"))))
+    CHECK(rig.fetch(following(server.tls_url("localhost", "/redirect/302?" + down))).status == 302);
+    CHECK(rig.fetch(following(server.tls_url("localhost", "/redirect/302?/hello"))).body ==
+          "hello");
+    CHECK(rig.fetch(following(server.tls_url(
+                        "LOCALHOST", "/redirect/302?" + server.tls_url("localhost", "/hello"))))
               .body == "hello");
 }
 
@@ -150,11 +152,11 @@ TEST_CASE("curl::Http repeats the method and body as the redirection requires",
     OriginRig rig;
     const auto post = [&](const std::string& status) {
         return rig
-            .ask({.url = server.url("/redirect/" + status + "?/echo"),
-                  .method = "POST",
-                  .headers = {{"X-Mine", "1"}},
-                  .body = "body",
-                  .redirects = true})
+            .fetch({.url = server.url("/redirect/" + status + "?/echo"),
+                    .method = "POST",
+                    .headers = {{"X-Mine", "1"}},
+                    .body = "body",
+                    .redirects = true})
             .body;
     };
     for (const std::string status : {"307", "308"}) {
@@ -169,5 +171,5 @@ TEST_CASE("curl::Http repeats the method and body as the redirection requires",
         CHECK(echo.find("Content-Length") == echo.npos);
     }
     // 304 and others of its kind lead nowhere.
-    CHECK(rig.ask(following(server.url("/redirect/300?/hello"))).status == 300);
+    CHECK(rig.fetch(following(server.url("/redirect/300?/hello"))).status == 300);
 }

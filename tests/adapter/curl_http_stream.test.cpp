@@ -12,8 +12,8 @@
 
 using namespace belay;
 using namespace std::chrono_literals;
-using belay_test::Asked;
 using belay_test::HttpServer;
+using belay_test::RequestRecord;
 
 namespace {
 
@@ -21,8 +21,8 @@ using StreamRig = belay_test::HttpRig<curl::Http>;
 using Pieces = std::vector<std::string>;
 
 /// A client that can end, and a request that may do anything at each piece.
-struct Stage {
-    explicit Stage(const HttpServer& s) : server{s}, http{std::in_place, loop} {}
+struct StreamFixture {
+    explicit StreamFixture(const HttpServer& s) : server{s}, http{std::in_place, loop} {}
 
     HttpRequest stream(const std::string& path = "/stream") {
         return {.url = server.url(path),
@@ -46,8 +46,8 @@ struct Stage {
     }
 
     const HttpServer& server;
-    Asked asked;
-    Asked second;
+    RequestRecord record;
+    RequestRecord second;
     int calls = 0;
     std::function<void(std::string_view)> act;
     posix::Loop<> loop;
@@ -62,252 +62,254 @@ TEST_CASE("curl::Http delivers pieces as they arrive, status and headers first",
           "[adapter][curl_http_stream][unit]") {
     HttpServer server;
     StreamRig rig;
-    Asked asked;
+    RequestRecord record;
     std::string type;
     const auto handle = rig.http.request(
         {.url = server.url("/stream?text/event-stream"),
          .deadline = forever,
          .body_bytes_max = 5,
          .on_chunk =
-             [&, keep = asked.on_chunk()](const HttpResponse& head,
-                                          std::string_view piece) mutable noexcept {
+             [&, keep = record.on_chunk()](const HttpResponse& head,
+                                           std::string_view piece) mutable noexcept {
                  type = *head.headers.find("content-type");
                  CHECK(head.body.empty());
                  keep(head, piece);
              }},
-        asked.completion());
+        record.completion());
     // Nothing comes out of request() itself.
-    CHECK(asked.pieces.empty());
-    rig.until([&] { return !asked.pieces.empty(); });
-    CHECK(asked.pieces == Pieces{"200:"});
+    CHECK(record.pieces.empty());
+    rig.until([&] { return !record.pieces.empty(); });
+    CHECK(record.pieces == Pieces{"200:"});
     CHECK(type == "text/event-stream");
-    server.tell("say a");
-    rig.until([&] { return asked.pieces.size() == 2; });
-    server.tell("say bcde");
-    rig.until([&] { return asked.pieces.size() == 3; });
-    CHECK(asked.pieces == Pieces{"200:", "200:a", "200:bcde"});
-    CHECK_FALSE(asked.told);
+    server.send_command("say a");
+    rig.until([&] { return record.pieces.size() == 2; });
+    server.send_command("say bcde");
+    rig.until([&] { return record.pieces.size() == 3; });
+    CHECK(record.pieces == Pieces{"200:", "200:a", "200:bcde"});
+    CHECK_FALSE(record.reported);
 
     SECTION("it ends") {
-        server.tell("end");
-        rig.until([&] { return asked.told; });
-        REQUIRE(asked.response);
-        CHECK(asked.response->complete());
-        CHECK(asked.response->status == 200);
-        CHECK(asked.response->body.empty());
+        server.send_command("end");
+        rig.until([&] { return record.reported; });
+        REQUIRE(record.response);
+        CHECK(record.response->complete());
+        CHECK(record.response->status == 200);
+        CHECK(record.response->body.empty());
     }
     SECTION("it breaks off") {
-        server.tell("cut");
-        rig.until([&] { return asked.told; });
-        REQUIRE(asked.response);
-        CHECK(asked.response->failure == Failure::from(HttpErrc::lost));
+        server.send_command("cut");
+        rig.until([&] { return record.reported; });
+        REQUIRE(record.response);
+        CHECK(record.response->failure == Failure::from(HttpErrc::lost));
     }
     SECTION("it is longer than allowed") {
-        server.tell("say f");
-        rig.until([&] { return asked.told; });
-        REQUIRE(asked.response);
-        CHECK(asked.response->failure == Failure::from(HttpErrc::too_long));
+        server.send_command("say f");
+        rig.until([&] { return record.reported; });
+        REQUIRE(record.response);
+        CHECK(record.response->failure == Failure::from(HttpErrc::too_long));
     }
-    CHECK(asked.pieces.size() == 3);
+    CHECK(record.pieces.size() == 3);
 }
 
 TEST_CASE("curl::Http delivers the pieces of an error response, too",
           "[adapter][curl_http_stream][unit]") {
     HttpServer server;
     StreamRig rig;
-    Asked asked;
+    RequestRecord record;
     const HttpResponse busy =
-        rig.ask({.url = server.url("/status/503"), .on_chunk = asked.on_chunk()});
+        rig.fetch({.url = server.url("/status/503"), .on_chunk = record.on_chunk()});
     CHECK(busy.status == 503);
-    CHECK(asked.pieces == Pieces{"503:", "503:no"});
+    CHECK(record.pieces == Pieces{"503:", "503:no"});
     // Of what never answered there is no head.
-    Asked silent;
-    rig.ask({.url = server.url("/drop"), .on_chunk = silent.on_chunk()});
+    RequestRecord silent;
+    rig.fetch({.url = server.url("/drop"), .on_chunk = silent.on_chunk()});
     CHECK(silent.pieces.empty());
 }
 
 TEST_CASE("Destroying the handle aborts a request without calling its completion",
           "[adapter][curl_http_stream][unit]") {
     HttpServer server;
-    Stage stage{server};
+    StreamFixture fixture{server};
 
     SECTION("before it has begun") {
-        stage.handle = stage.http->request(stage.stream(), stage.asked.completion());
-        stage.handle.reset();
+        fixture.handle = fixture.http->request(fixture.stream(), fixture.record.completion());
+        fixture.handle.reset();
     }
     SECTION("in the middle") {
-        stage.handle = stage.http->request(stage.stream(), stage.asked.completion());
-        stage.until([&] { return stage.calls == 1; });
-        stage.handle.reset();
+        fixture.handle = fixture.http->request(fixture.stream(), fixture.record.completion());
+        fixture.until([&] { return fixture.calls == 1; });
+        fixture.handle.reset();
     }
     SECTION("inside of on_chunk") {
-        stage.act = [&](std::string_view) { stage.handle.reset(); };
-        stage.handle = stage.http->request(stage.stream(), stage.asked.completion());
-        stage.until([&] { return stage.asked.told; });
+        fixture.act = [&](std::string_view) { fixture.handle.reset(); };
+        fixture.handle = fixture.http->request(fixture.stream(), fixture.record.completion());
+        fixture.until([&] { return fixture.record.reported; });
     }
     SECTION("inside of the first of many pieces") {
-        stage.act = [&](std::string_view piece) {
-            if (!piece.empty()) stage.handle.reset();
+        fixture.act = [&](std::string_view piece) {
+            if (!piece.empty()) fixture.handle.reset();
         };
-        stage.handle = stage.http->request(stage.stream("/endless"), stage.asked.completion());
-        stage.until([&] { return stage.asked.told; });
-        CHECK(stage.calls == 2);
+        fixture.handle =
+            fixture.http->request(fixture.stream("/endless"), fixture.record.completion());
+        fixture.until([&] { return fixture.record.reported; });
+        CHECK(fixture.calls == 2);
     }
     SECTION("inside of the on_chunk of another") {
-        stage.other = stage.http->request({.url = server.url("/never")}, stage.asked.completion());
-        stage.act = [&](std::string_view) { stage.other.reset(); };
-        stage.handle = stage.http->request(stage.stream(), stage.second.completion());
-        stage.until([&] { return stage.asked.told; });
-        CHECK_FALSE(stage.second.told);
-        stage.handle.reset();
+        fixture.other =
+            fixture.http->request({.url = server.url("/never")}, fixture.record.completion());
+        fixture.act = [&](std::string_view) { fixture.other.reset(); };
+        fixture.handle = fixture.http->request(fixture.stream(), fixture.second.completion());
+        fixture.until([&] { return fixture.record.reported; });
+        CHECK_FALSE(fixture.second.reported);
+        fixture.handle.reset();
     }
     SECTION("by assigning another request to it") {
-        stage.handle = stage.http->request(stage.stream(), stage.asked.completion());
-        stage.until([&] { return stage.calls == 1; });
-        *stage.handle =
-            stage.http->request({.url = server.url("/hello")}, stage.second.completion());
-        stage.until([&] { return stage.second.told; });
-        CHECK(stage.second.response->body == "hello");
+        fixture.handle = fixture.http->request(fixture.stream(), fixture.record.completion());
+        fixture.until([&] { return fixture.calls == 1; });
+        *fixture.handle =
+            fixture.http->request({.url = server.url("/hello")}, fixture.second.completion());
+        fixture.until([&] { return fixture.second.reported; });
+        CHECK(fixture.second.response->body == "hello");
     }
-    const int calls = stage.calls;
-    CHECK(stage.asked.told);
-    CHECK_FALSE(stage.asked.response);
-    server.tell("say more");
-    stage.settle();
-    CHECK(stage.calls == calls);
+    const int calls = fixture.calls;
+    CHECK(fixture.record.reported);
+    CHECK_FALSE(fixture.record.response);
+    server.send_command("say more");
+    fixture.settle();
+    CHECK(fixture.calls == calls);
     // The client lives.
-    Asked last;
-    stage.handle = stage.http->request({.url = server.url("/hello")}, last.completion());
-    stage.until([&] { return last.told; });
-    CHECK(stage.loop.watched() == 0);
+    RequestRecord last;
+    fixture.handle = fixture.http->request({.url = server.url("/hello")}, last.completion());
+    fixture.until([&] { return last.reported; });
+    CHECK(fixture.loop.watched() == 0);
 }
 
 TEST_CASE("Destroying a client aborts its requests without calling their completions",
           "[adapter][curl_http_stream][unit]") {
     HttpServer server;
-    Stage stage{server};
-    stage.other = stage.http->request({.url = server.url("/never")}, stage.second.completion());
+    StreamFixture fixture{server};
+    fixture.other =
+        fixture.http->request({.url = server.url("/never")}, fixture.second.completion());
 
     SECTION("outside") {
-        stage.handle = stage.http->request(stage.stream(), stage.asked.completion());
-        stage.until([&] { return stage.calls == 1; });
-        stage.http.reset();
+        fixture.handle = fixture.http->request(fixture.stream(), fixture.record.completion());
+        fixture.until([&] { return fixture.calls == 1; });
+        fixture.http.reset();
     }
     SECTION("before anything has begun") {
-        stage.handle = stage.http->request(stage.stream(), stage.asked.completion());
-        stage.http.reset();
+        fixture.handle = fixture.http->request(fixture.stream(), fixture.record.completion());
+        fixture.http.reset();
     }
     SECTION("inside of on_chunk") {
-        stage.act = [&](std::string_view) {
-            stage.http.reset();
-            CHECK(stage.asked.told);
-            CHECK(stage.second.told);
+        fixture.act = [&](std::string_view) {
+            fixture.http.reset();
+            CHECK(fixture.record.reported);
+            CHECK(fixture.second.reported);
         };
-        stage.handle = stage.http->request(stage.stream(), stage.asked.completion());
-        stage.until([&] { return stage.calls != 0; });
+        fixture.handle = fixture.http->request(fixture.stream(), fixture.record.completion());
+        fixture.until([&] { return fixture.calls != 0; });
     }
     SECTION("inside of an answer") {
         std::optional<curl::Http::Handle> third;
-        third =
-            stage.http->request({.url = server.url("/hello")},
-                                Completion<HttpResponse>{[&](std::optional<HttpResponse>) noexcept {
-                                    stage.http.reset();
-                                }});
-        stage.handle = stage.http->request(stage.stream(), stage.asked.completion());
-        stage.until([&] { return !stage.http; });
+        third = fixture.http->request(
+            {.url = server.url("/hello")},
+            Completion<HttpResponse>{
+                [&](std::optional<HttpResponse>) noexcept { fixture.http.reset(); }});
+        fixture.handle = fixture.http->request(fixture.stream(), fixture.record.completion());
+        fixture.until([&] { return !fixture.http; });
     }
     SECTION("at a deadline") {
         std::optional<curl::Http::Handle> third;
-        third =
-            stage.http->request({.url = server.url("/never"), .deadline = 10ms},
-                                Completion<HttpResponse>{[&](std::optional<HttpResponse>) noexcept {
-                                    stage.http.reset();
-                                }});
-        stage.handle = stage.http->request(stage.stream(), stage.asked.completion());
-        stage.until([&] { return !stage.http; });
+        third = fixture.http->request(
+            {.url = server.url("/never"), .deadline = 10ms},
+            Completion<HttpResponse>{
+                [&](std::optional<HttpResponse>) noexcept { fixture.http.reset(); }});
+        fixture.handle = fixture.http->request(fixture.stream(), fixture.record.completion());
+        fixture.until([&] { return !fixture.http; });
     }
     SECTION("by assigning another client") {
-        stage.handle = stage.http->request(stage.stream(), stage.asked.completion());
-        *stage.http = curl::Http{stage.loop};
-        CHECK(stage.asked.told);
-        Asked hello;
-        const auto fresh = stage.http->request({.url = server.url("/hello")}, hello.completion());
-        stage.until([&] { return hello.told; });
+        fixture.handle = fixture.http->request(fixture.stream(), fixture.record.completion());
+        *fixture.http = curl::Http{fixture.loop};
+        CHECK(fixture.record.reported);
+        RequestRecord hello;
+        const auto fresh = fixture.http->request({.url = server.url("/hello")}, hello.completion());
+        fixture.until([&] { return hello.reported; });
         CHECK(hello.response->body == "hello");
     }
-    CHECK(stage.asked.told);
-    CHECK_FALSE(stage.asked.response);
-    CHECK(stage.second.told);
-    CHECK_FALSE(stage.second.response);
-    const int calls = stage.calls;
-    stage.settle();
-    CHECK(stage.calls == calls);
-    CHECK(stage.loop.watched() == 0);
+    CHECK(fixture.record.reported);
+    CHECK_FALSE(fixture.record.response);
+    CHECK(fixture.second.reported);
+    CHECK_FALSE(fixture.second.response);
+    const int calls = fixture.calls;
+    fixture.settle();
+    CHECK(fixture.calls == calls);
+    CHECK(fixture.loop.watched() == 0);
     // The handles outlive it.
-    stage.handle.reset();
-    stage.other.reset();
+    fixture.handle.reset();
+    fixture.other.reset();
 }
 
 TEST_CASE("A request that starts inside on_chunk, or a completion, is like others",
           "[adapter][curl_http_stream][unit]") {
     HttpServer server;
-    Stage stage{server};
-    stage.act = [&](std::string_view) {
-        if (stage.other) return;
-        stage.other = stage.http->request({.url = server.url("/hello")}, stage.second.completion());
-        CHECK_FALSE(stage.second.told);
+    StreamFixture fixture{server};
+    fixture.act = [&](std::string_view) {
+        if (fixture.other) return;
+        fixture.other =
+            fixture.http->request({.url = server.url("/hello")}, fixture.second.completion());
+        CHECK_FALSE(fixture.second.reported);
     };
-    stage.handle = stage.http->request(stage.stream(), stage.asked.completion());
-    stage.until([&] { return stage.second.told; });
-    CHECK(stage.second.response->body == "hello");
-    CHECK_FALSE(stage.asked.told);
+    fixture.handle = fixture.http->request(fixture.stream(), fixture.record.completion());
+    fixture.until([&] { return fixture.second.reported; });
+    CHECK(fixture.second.response->body == "hello");
+    CHECK_FALSE(fixture.record.reported);
     // One that is dropped before libcurl has returned never begins.
-    stage.act = [&](std::string_view) {
-        Asked nobody;
-        const auto gone = stage.http->request({.url = server.url("/echo")}, nobody.completion());
+    fixture.act = [&](std::string_view) {
+        RequestRecord nobody;
+        const auto gone = fixture.http->request({.url = server.url("/echo")}, nobody.completion());
     };
-    server.tell("say a");
-    const int calls = stage.calls;
-    stage.until([&] { return stage.calls != calls; });
+    server.send_command("say a");
+    const int calls = fixture.calls;
+    fixture.until([&] { return fixture.calls != calls; });
     StreamRig other;
-    CHECK(other.seen(server, "GET /echo") == 0);
+    CHECK(other.requests_received(server, "GET /echo") == 0);
 
-    Asked third;
+    RequestRecord third;
     std::optional<curl::Http::Handle> next;
-    const auto first = stage.http->request(
+    const auto first = fixture.http->request(
         {.url = server.url("/hello")},
         Completion<HttpResponse>{[&](std::optional<HttpResponse>) noexcept {
-            next = stage.http->request({.url = server.url("/hello")}, third.completion());
+            next = fixture.http->request({.url = server.url("/hello")}, third.completion());
         }});
-    stage.until([&] { return third.told; });
+    fixture.until([&] { return third.reported; });
     CHECK(third.response->body == "hello");
 }
 
 TEST_CASE("A request that is destroyed inside its on_chunk may own another, which ends with it",
           "[adapter][curl_http_stream][fault]") {
     HttpServer server;
-    Stage stage{server};
-    Asked owned;
+    StreamFixture fixture{server};
+    RequestRecord owned;
     // The first among those under way.
     auto inner = std::make_shared<std::optional<curl::Http::Handle>>();
-    *inner =
-        stage.http->request({.url = server.url("/never"), .deadline = forever}, owned.completion());
-    HttpRequest outer = stage.stream();
-    outer.on_chunk = [&stage, owner = std::move(inner)](const HttpResponse&,
-                                                        std::string_view) noexcept {
-        ++stage.calls;
-        stage.handle.reset();
+    *inner = fixture.http->request({.url = server.url("/never"), .deadline = forever},
+                                   owned.completion());
+    HttpRequest outer = fixture.stream();
+    outer.on_chunk = [&fixture, owner = std::move(inner)](const HttpResponse&,
+                                                          std::string_view) noexcept {
+        ++fixture.calls;
+        fixture.handle.reset();
     };
-    stage.handle = stage.http->request(std::move(outer), stage.asked.completion());
-    stage.until([&] { return stage.calls != 0; });
-    CHECK(stage.asked.told);
-    CHECK(owned.told);
+    fixture.handle = fixture.http->request(std::move(outer), fixture.record.completion());
+    fixture.until([&] { return fixture.calls != 0; });
+    CHECK(fixture.record.reported);
+    CHECK(owned.reported);
     CHECK_FALSE(owned.response);
-    stage.settle();
-    CHECK(stage.calls == 1);
-    Asked hello;
-    const auto fresh = stage.http->request({.url = server.url("/hello")}, hello.completion());
-    stage.until([&] { return hello.told; });
+    fixture.settle();
+    CHECK(fixture.calls == 1);
+    RequestRecord hello;
+    const auto fresh = fixture.http->request({.url = server.url("/hello")}, hello.completion());
+    fixture.until([&] { return hello.reported; });
     CHECK(hello.response->body == "hello");
 }
 
@@ -316,35 +318,36 @@ TEST_CASE("A handle that outlives its answer has no effect, and a client can be 
     HttpServer server;
     posix::Loop loop;
     curl::Http first{loop};
-    Asked asked;
+    RequestRecord record;
     std::optional<curl::Http::Handle> handle =
-        first.request({.url = server.url("/hello")}, asked.completion());
+        first.request({.url = server.url("/hello")}, record.completion());
     curl::Http http{std::move(first)};
-    REQUIRE(loop.run_until([&] { return asked.told; }, 40s));
-    CHECK(asked.response->body == "hello");
+    REQUIRE(loop.run_until([&] { return record.reported; }, 40s));
+    CHECK(record.response->body == "hello");
     handle.reset();
-    CHECK(asked.response);
+    CHECK(record.response);
 }
 
 TEST_CASE("Many requests at once, of which some are destroyed",
           "[adapter][curl_http_stream][unit]") {
     HttpServer server;
-    Stage stage{server};
-    std::vector<Asked> asked(60);
+    StreamFixture fixture{server};
+    std::vector<RequestRecord> record(60);
     std::vector<std::optional<curl::Http::Handle>> handles(60);
-    for (std::size_t i = 0; i < asked.size(); ++i) {
+    for (std::size_t i = 0; i < record.size(); ++i) {
         const bool hangs = i % 3 == 0;
-        handles[i] = stage.http->request({.url = server.url(hangs ? "/never" : "/hello"),
-                                          .deadline = hangs ? 200ms : Duration{30s}},
-                                         asked[i].completion());
+        handles[i] = fixture.http->request({.url = server.url(hangs ? "/never" : "/hello"),
+                                            .deadline = hangs ? 200ms : Duration{30s}},
+                                           record[i].completion());
     }
-    for (std::size_t i = 0; i < asked.size(); i += 5) handles[i].reset();
-    stage.until(
-        [&] { return std::all_of(asked.begin(), asked.end(), [](auto& a) { return a.told; }); });
-    for (std::size_t i = 0; i < asked.size(); ++i) {
+    for (std::size_t i = 0; i < record.size(); i += 5) handles[i].reset();
+    fixture.until([&] {
+        return std::all_of(record.begin(), record.end(), [](auto& a) { return a.reported; });
+    });
+    for (std::size_t i = 0; i < record.size(); ++i) {
         INFO(i);
-        CHECK(asked[i].response.has_value() == (i % 5 != 0));
-        if (!asked[i].response) continue;
-        CHECK(asked[i].response->complete() == (i % 3 != 0));
+        CHECK(record[i].response.has_value() == (i % 5 != 0));
+        if (!record[i].response) continue;
+        CHECK(record[i].response->complete() == (i % 3 != 0));
     }
 }

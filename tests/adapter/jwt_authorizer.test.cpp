@@ -76,8 +76,8 @@ TEST_CASE("A token is a user with permissions, until it expires",
 namespace {
 /// Writes down what it hears.
 struct WritesErrors {
-    belay_test::Recorded& told;
-    void on_refused(const std::error_code& why) { told.push_back(why.message()); }
+    belay_test::Recorded& reported;
+    void on_refused(const std::error_code& why) { reported.push_back(why.message()); }
 };
 }  // namespace
 

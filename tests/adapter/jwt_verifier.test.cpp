@@ -196,10 +196,10 @@ TEST_CASE("jwt::Verifier accepts only tokens in strict form", "[adapter][jwt_ver
     }
     CHECK(verdict(hs, token.substr(0, token.rfind('.') + 1)) == jwt::Errc::bad_signature);
     // The same bytes, written otherwise: the last digit's unused bits.
-    std::string twin = token;
+    std::string other_token = token;
     const std::string digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    twin.back() = digits[digits.find(twin.back()) ^ 1U];
-    CHECK(verdict(hs, twin) == jwt::Errc::malformed);
+    other_token.back() = digits[digits.find(other_token.back()) ^ 1U];
+    CHECK(verdict(hs, other_token) == jwt::Errc::malformed);
     const auto padded = [&](std::size_t bytes) {
         return JwtMaker::hs256(R"({"sub":"ann","exp":1500000100,"x":")" + std::string(bytes, 'x') +
                                "\"}");

@@ -36,12 +36,12 @@ TEST_CASE("lmdb::Error::message has the reason, the place and the advice",
 }
 
 TEST_CASE("lmdb::Error has its own advice for each cause", "[adapter][lmdb_error][unit]") {
-    std::set<std::string> seen;
+    std::set<std::string> observed;
     for (const int answer : {MDB_INVALID, MDB_VERSION_MISMATCH, MDB_CORRUPTED, MDB_PANIC, ENOSPC,
                              EACCES, ENOENT, ENOTDIR, EISDIR, ENOMEM}) {
-        CHECK(seen.insert(lmdb::Error{code_of_lmdb(answer), "", ""}.advice()).second);
+        CHECK(observed.insert(lmdb::Error{code_of_lmdb(answer), "", ""}.advice()).second);
     }
     for (const QueueErrc code : {QueueErrc::already_locked, QueueErrc::bad_options}) {
-        CHECK(seen.insert(lmdb::Error{make_error_code(code), "", ""}.advice()).second);
+        CHECK(observed.insert(lmdb::Error{make_error_code(code), "", ""}.advice()).second);
     }
 }

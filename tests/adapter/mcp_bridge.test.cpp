@@ -37,11 +37,11 @@ TEST_CASE("The MCP bridge keeps a file and a server in step over an outage",
     write_scene(file, R"({"content": {"a": 1}})");
     e2e::Process example{{MCP_BRIDGE_BINARY, server->url(), file, "board"}};
     server->line_with(R"(pushed board {"content":{"a":1})");
-    CHECK(example.says("connected"));
+    CHECK(example.prints("connected"));
 
     server->kill();
     write_scene(file, R"({"content": {"a": 2}})");
-    CHECK(example.says("disconnected: "));
+    CHECK(example.prints("disconnected: "));
     server = std::make_unique<McpServer>(std::vector<std::string>{"--port", port});
     // What was edited meanwhile, and nobody has touched since.
     server->line_with(R"(pushed board {"content":{"a":2})");
@@ -61,7 +61,7 @@ TEST_CASE("The MCP bridge exits cleanly without a server", "[adapter][mcp_bridge
     const std::string file = directory.path() + "/scene.json";
     auto server = std::make_unique<McpServer>();
     e2e::Process example{{MCP_BRIDGE_BINARY, server->url(), file, "board"}};
-    CHECK(example.says("connected"));
+    CHECK(example.prints("connected"));
     server->freeze();
     write_scene(file, R"({"content": {"a": 1}})");
     CHECK(e2e::eventually([&] { return scene_in(file).find("stamp") != std::string::npos; }));

@@ -325,10 +325,10 @@ TEST_CASE("mcp::Remote may be destroyed by its token source", "[adapter][mcp_cli
 TEST_CASE("mcp::Remote may be destroyed by a completion of its calls",
           "[adapter][mcp_client][unit]") {
     Rig rig;
-    int heard = 0;
+    int received = 0;
     for (int i = 0; i < 3; ++i) {
         rig.remote->push("a", {1, {}}, Completion<Failure>{[&](std::optional<Failure>) noexcept {
-                             ++heard;
+                             ++received;
                              rig.remote.reset();
                          }});
     }
@@ -336,7 +336,7 @@ TEST_CASE("mcp::Remote may be destroyed by a completion of its calls",
     deliver(rig.wires.last(), {.status = 503});
     rig.turn();
     CHECK_FALSE(rig.remote);
-    CHECK(heard == 3);
+    CHECK(received == 3);
 }
 
 TEST_CASE("mcp::Remote rejects a name that JSON cannot hold, and continues with other calls",

@@ -59,8 +59,8 @@ std::string result_text(std::uint64_t id, const std::string& result) {
 std::string event(const std::string& data) { return "event: message\ndata: " + data + "\n\n"; }
 
 /// A core, and a server that is played by hand.
-struct Play {
-    explicit Play(detail::McpCoreOptions options = {}) : core{std::move(options)} {}
+struct ScriptedServer {
+    explicit ScriptedServer(detail::McpCoreOptions options = {}) : core{std::move(options)} {}
 
     std::uint64_t call(const char* tool = "fetch_scene") {
         return core.call(tool, {{"session_id", "a"}});
@@ -269,10 +269,10 @@ TEST_CASE("McpAnswer without an answer returns the reason", "[adapter][mcp_core]
 
 TEST_CASE("McpCore starts a session with the first call, and sends its id from then on",
           "[adapter][mcp_core][unit]") {
-    Play play;
-    CHECK(play.core.sends().empty());
-    const std::uint64_t call = play.call();
-    const McpSend first = play.next(Aim::initialize);
+    ScriptedServer scripted;
+    CHECK(scripted.core.sends().empty());
+    const std::uint64_t call = scripted.call();
+    const McpSend first = scripted.next(Aim::initialize);
     CHECK(first.session.empty());
     const McpJson sent = McpJson::parse(first.body);
     CHECK(sent["method"] == "initialize");
@@ -281,38 +281,39 @@ TEST_CASE("McpCore starts a session with the first call, and sends its id from t
     HttpResponse head = event_head();
     head.headers.add({"mcp-session-id", "s-1"});
     // The stream stays open: what counts is that the answer is there.
-    play.core.receive(first.number, head,
-                      event(result_text(first.number, R"({"protocolVersion":"2025-03-26"})")));
-    CHECK_FALSE(play.core.awaits(first.number));
-    const McpSend second = play.next(Aim::initialized);
+    scripted.core.receive(first.number, head,
+                          event(result_text(first.number, R"({"protocolVersion":"2025-03-26"})")));
+    CHECK_FALSE(scripted.core.awaits(first.number));
+    const McpSend second = scripted.next(Aim::initialized);
     CHECK(second.session == "s-1");
     CHECK(second.version == "2025-03-26");
     CHECK_FALSE(McpJson::parse(second.body).contains("id"));
-    play.answer(second, {.status = 202}, "");
-    const McpSend third = play.next(Aim::call);
+    scripted.answer(second, {.status = 202}, "");
+    const McpSend third = scripted.next(Aim::call);
     CHECK(third.session == "s-1");
     const McpJson request = McpJson::parse(third.body);
     CHECK(request["params"] ==
           McpJson::parse(R"({"name":"fetch_scene","arguments":{"session_id":"a"}})"));
     CHECK(request["id"] == third.number);
-    play.answer(third, json_head(), result_text(third.number, R"({"content":[]})"));
-    const McpDone done = play.over();
+    scripted.answer(third, json_head(), result_text(third.number, R"({"content":[]})"));
+    const McpDone done = scripted.over();
     CHECK(done.call == call);
     CHECK(done.result == McpJson{{"content", McpJson::array()}});
-    play.call();
-    play.next(Aim::call);
+    scripted.call();
+    scripted.next(Aim::call);
 }
 
 TEST_CASE("McpCore does not wait for the end of a response to a notification",
           "[adapter][mcp_core][unit]") {
-    Play play;
-    play.call();
-    const McpSend send = play.next(Aim::initialize);
-    play.answer(send, json_head(), result_text(send.number, R"({"protocolVersion":"2025-06-18"})"));
-    const McpSend confirmation = play.next(Aim::initialized);
-    play.core.receive(confirmation.number, event_head(), "");
-    CHECK_FALSE(play.core.awaits(confirmation.number));
-    play.next(Aim::call);
+    ScriptedServer scripted;
+    scripted.call();
+    const McpSend send = scripted.next(Aim::initialize);
+    scripted.answer(send, json_head(),
+                    result_text(send.number, R"({"protocolVersion":"2025-06-18"})"));
+    const McpSend confirmation = scripted.next(Aim::initialized);
+    scripted.core.receive(confirmation.number, event_head(), "");
+    CHECK_FALSE(scripted.core.awaits(confirmation.number));
+    scripted.next(Aim::call);
 }
 
 TEST_CASE("McpCore fails all calls that wait for a session which does not start",
@@ -336,43 +337,43 @@ TEST_CASE("McpCore fails all calls that wait for a session which does not start"
     };
     for (const Row& row : rows) {
         CAPTURE(row.body);
-        Play play;
-        play.call();
-        play.call();
-        const McpSend send = play.next(Aim::initialize);
+        ScriptedServer scripted;
+        scripted.call();
+        scripted.call();
+        const McpSend send = scripted.next(Aim::initialize);
         std::string body = row.body;
         if (const auto at = body.find('%'); at != body.npos) {
             body.replace(at, 1, std::to_string(send.number));
         }
-        play.answer(send, row.head, body);
+        scripted.answer(send, row.head, body);
         for (int i = 0; i < 2; ++i) {
-            const auto done = play.core.next_done();
+            const auto done = scripted.core.next_done();
             REQUIRE(done);
             REQUIRE(done->error);
             CHECK(done->error->failure.error() == row.error);
         }
-        CHECK(play.core.sends().empty());
+        CHECK(scripted.core.sends().empty());
         // The next one begins afresh.
-        play.call();
-        play.next(Aim::initialize);
+        scripted.call();
+        scripted.next(Aim::initialize);
     }
 }
 
 TEST_CASE("McpCore repeats a lost confirmation of a session", "[adapter][mcp_core][unit]") {
-    Play play;
-    play.call();
-    const McpSend send = play.next(Aim::initialize);
+    ScriptedServer scripted;
+    scripted.call();
+    const McpSend send = scripted.next(Aim::initialize);
     HttpResponse head = json_head();
     head.headers.add({"mcp-session-id", "s-1"});
-    play.answer(send, head, result_text(send.number, R"({"protocolVersion":"2025-06-18"})"));
-    play.core.finish(play.next(Aim::initialized).number,
-                     {.failure = Failure::from(HttpErrc::lost)});
-    CHECK(play.failed().failure.cause == Cause::lost);
-    play.call();
-    const McpSend again = play.next(Aim::initialized);
+    scripted.answer(send, head, result_text(send.number, R"({"protocolVersion":"2025-06-18"})"));
+    scripted.core.finish(scripted.next(Aim::initialized).number,
+                         {.failure = Failure::from(HttpErrc::lost)});
+    CHECK(scripted.failed().failure.cause == Cause::lost);
+    scripted.call();
+    const McpSend again = scripted.next(Aim::initialized);
     CHECK(again.session == "s-1");
-    play.answer(again, {.status = 202}, "");
-    play.next(Aim::call);
+    scripted.answer(again, {.status = 202}, "");
+    scripted.next(Aim::call);
 }
 
 TEST_CASE("McpCore classifies a call by the status first, then by the body",
@@ -416,56 +417,56 @@ TEST_CASE("McpCore classifies a call by the status first, then by the body",
     };
     for (const Row& row : rows) {
         CAPTURE(row.status, row.body);
-        Play play;
-        play.call();
-        play.begin_session();
-        const McpSend send = play.next(Aim::call);
+        ScriptedServer scripted;
+        scripted.call();
+        scripted.begin_session();
+        const McpSend send = scripted.next(Aim::call);
         std::string body = row.body;
         if (const auto at = body.find('%'); at != body.npos) {
             body.replace(at, 1, std::to_string(send.number));
         }
         HttpResponse head = json_head(row.status);
         if (row.wait != nullptr) head.headers.add({"Retry-After", row.wait});
-        play.answer(send, head, body);
-        const mcp::Error error = play.failed();
+        scripted.answer(send, head, body);
+        const mcp::Error error = scripted.failed();
         CHECK(error.failure.cause == row.cause);
         CHECK(error.failure.error() == row.error);
         CHECK(error.failure.retry_after ==
               (row.wait != nullptr ? Duration{std::chrono::seconds{2}} : Duration{}));
         CHECK(error.text == row.text);
-        CHECK(play.core.sends().empty());
+        CHECK(scripted.core.sends().empty());
     }
 }
 
 TEST_CASE("McpCore uses the status of an incomplete response, except 200",
           "[adapter][mcp_core][unit]") {
-    Play play;
-    play.call();
-    play.begin_session();
+    ScriptedServer scripted;
+    scripted.call();
+    scripted.begin_session();
     HttpResponse half = json_head(503);
     half.headers.add({"Retry-After", "3"});
     half.failure = Failure::from(HttpErrc::lost);
-    play.core.finish(play.next(Aim::call).number, half);
-    CHECK(play.failed().failure.retry_after == std::chrono::seconds{3});
+    scripted.core.finish(scripted.next(Aim::call).number, half);
+    CHECK(scripted.failed().failure.retry_after == std::chrono::seconds{3});
 
-    play.call();
-    const McpSend send = play.next(Aim::call);
+    scripted.call();
+    const McpSend send = scripted.next(Aim::call);
     half = json_head();
     half.failure = Failure::from(HttpErrc::lost);
-    play.core.receive(send.number, half, result_text(send.number, "{}"));
-    play.core.finish(send.number, half);
-    CHECK(play.failed().failure.error() == HttpErrc::lost);
+    scripted.core.receive(send.number, half, result_text(send.number, "{}"));
+    scripted.core.finish(send.number, half);
+    CHECK(scripted.failed().failure.error() == HttpErrc::lost);
 }
 
 TEST_CASE("McpCore treats a request that cannot be sent as an unreachable server",
           "[adapter][mcp_core][unit]") {
     // A wrong URL, or a token with a line break: no session of the user's is to blame for it.
     for (const HttpErrc why : {HttpErrc::bad_url, HttpErrc::bad_text}) {
-        Play play;
-        play.call();
-        play.core.finish(play.next(Aim::initialize).number,
-                         {.failure = Failure::from(why), .sent = false});
-        const Failure failure = play.failed().failure;
+        ScriptedServer scripted;
+        scripted.call();
+        scripted.core.finish(scripted.next(Aim::initialize).number,
+                             {.failure = Failure::from(why), .sent = false});
+        const Failure failure = scripted.failed().failure;
         CHECK(failure.cause == Cause::refused);
         CHECK(failure.error() == why);
     }
@@ -477,12 +478,12 @@ TEST_CASE("McpCore starts a new session after a lost one, once for each call",
     // the request, so it is told goodbye.
     const int status = GENERATE(404, 400);
     CAPTURE(status);
-    Play play;
-    play.call();
-    play.begin_session();
-    play.answer(play.next(Aim::call), json_head(status), "");
+    ScriptedServer scripted;
+    scripted.call();
+    scripted.begin_session();
+    scripted.answer(scripted.next(Aim::call), json_head(status), "");
     if (status == 400) {
-        std::vector<McpSend> sends = play.core.sends();
+        std::vector<McpSend> sends = scripted.core.sends();
         REQUIRE(sends.size() == 2);
         CHECK(sends[0].aim == Aim::farewell);
         CHECK(sends[0].session == "s-1");
@@ -490,76 +491,76 @@ TEST_CASE("McpCore starts a new session after a lost one, once for each call",
         CHECK(sends[1].session.empty());
         HttpResponse head = json_head();
         head.headers.add({"mcp-session-id", "s-2"});
-        play.answer(sends[1], head,
-                    result_text(sends[1].number, R"({"protocolVersion":"2025-06-18"})"));
-        play.answer(play.next(Aim::initialized), {.status = 202}, "");
+        scripted.answer(sends[1], head,
+                        result_text(sends[1].number, R"({"protocolVersion":"2025-06-18"})"));
+        scripted.answer(scripted.next(Aim::initialized), {.status = 202}, "");
     } else {
-        play.begin_session("s-2");
+        scripted.begin_session("s-2");
     }
-    const McpSend again = play.next(Aim::call);
+    const McpSend again = scripted.next(Aim::call);
     CHECK(again.session == "s-2");
-    CHECK_FALSE(play.core.has_done());
-    play.answer(again, json_head(status), "");
-    CHECK(play.failed().failure.error() == std::error_code{status, http_category()});
+    CHECK_FALSE(scripted.core.has_done());
+    scripted.answer(again, json_head(status), "");
+    CHECK(scripted.failed().failure.error() == std::error_code{status, http_category()});
     // The next call has its own.
-    static_cast<void>(play.core.sends());
-    play.call();
-    CHECK(play.core.sends().back().aim == Aim::initialize);
+    static_cast<void>(scripted.core.sends());
+    scripted.call();
+    CHECK(scripted.core.sends().back().aim == Aim::initialize);
 }
 
 TEST_CASE("McpCore keeps the session when the server only rejects a message",
           "[adapter][mcp_core][regression]") {
     const int code = GENERATE(-32700, -32600, -32601, -32602, -32603);
     CAPTURE(code);
-    Play play;
-    play.call();
-    play.begin_session();
-    play.answer(play.next(Aim::call), json_head(400),
-                R"({"jsonrpc":"2.0","id":null,"error":{"code":)" + std::to_string(code) +
-                    R"(,"message":"bad"}})");
-    const mcp::Error error = play.failed();
+    ScriptedServer scripted;
+    scripted.call();
+    scripted.begin_session();
+    scripted.answer(scripted.next(Aim::call), json_head(400),
+                    R"({"jsonrpc":"2.0","id":null,"error":{"code":)" + std::to_string(code) +
+                        R"(,"message":"bad"}})");
+    const mcp::Error error = scripted.failed();
     CHECK(error.failure.error() == std::error_code{400, http_category()});
     CHECK(error.text == "bad");
-    play.call();
-    CHECK(play.next(Aim::call).session == "s-1");
+    scripted.call();
+    CHECK(scripted.next(Aim::call).session == "s-1");
 }
 
 TEST_CASE("McpCore starts one new session for all calls that lost it",
           "[adapter][mcp_core][unit]") {
-    Play play;
-    play.call();
-    play.call();
-    play.begin_session();
-    const std::vector<McpSend> calls = play.core.sends();
+    ScriptedServer scripted;
+    scripted.call();
+    scripted.call();
+    scripted.begin_session();
+    const std::vector<McpSend> calls = scripted.core.sends();
     REQUIRE(calls.size() == 2);
-    play.answer(calls[0], json_head(404), "");
-    play.begin_session("s-2");
-    CHECK(play.next(Aim::call).session == "s-2");
+    scripted.answer(calls[0], json_head(404), "");
+    scripted.begin_session("s-2");
+    CHECK(scripted.next(Aim::call).session == "s-2");
     // Late, and about the session before: the new one stands.
-    play.answer(calls[1], json_head(404), "");
-    CHECK(play.next(Aim::call).session == "s-2");
+    scripted.answer(calls[1], json_head(404), "");
+    CHECK(scripted.next(Aim::call).session == "s-2");
 }
 
 TEST_CASE("McpCore treats 404 as an error where there is no session", "[adapter][mcp_core][unit]") {
-    Play play;
-    play.call();
-    play.begin_session("");
-    const McpSend send = play.next(Aim::call);
+    ScriptedServer scripted;
+    scripted.call();
+    scripted.begin_session("");
+    const McpSend send = scripted.next(Aim::call);
     CHECK(send.session.empty());
-    play.answer(send, json_head(404), "");
-    CHECK(play.failed().failure.cause == Cause::permanent);
+    scripted.answer(send, json_head(404), "");
+    CHECK(scripted.failed().failure.cause == Cause::permanent);
 }
 
 TEST_CASE("McpCore answers a ping, and rejects other requests of the server, within a limit",
           "[adapter][mcp_core][unit]") {
-    Play play;
-    play.call();
-    play.begin_session();
-    const McpSend send = play.next(Aim::call);
-    play.core.receive(send.number, event_head(),
-                      event(R"({"jsonrpc":"2.0","id":"p","method":"ping"})") +
-                          event(R"({"jsonrpc":"2.0","id":0,"method":"roots/list"})"));
-    std::vector<McpSend> replies = play.core.sends();
+    ScriptedServer scripted;
+    scripted.call();
+    scripted.begin_session();
+    const McpSend send = scripted.next(Aim::call);
+    scripted.core.receive(send.number, event_head(),
+                          event(R"({"jsonrpc":"2.0","id":"p","method":"ping"})") +
+                              event(R"({"jsonrpc":"2.0","id":0,"method":"roots/list"})"));
+    std::vector<McpSend> replies = scripted.core.sends();
     REQUIRE(replies.size() == 2);
     CHECK(replies[0].aim == Aim::reply);
     CHECK(replies[0].session == "s-1");
@@ -568,68 +569,69 @@ TEST_CASE("McpCore answers a ping, and rejects other requests of the server, wit
     CHECK(McpJson::parse(replies[1].body) ==
           McpJson::parse(
               R"({"jsonrpc":"2.0","id":0,"error":{"code":-32601,"message":"Method not found"}})"));
-    CHECK_FALSE(play.core.has_done());
+    CHECK_FALSE(scripted.core.has_done());
 
     // Replies that the server does not take pile up to a limit.
     for (int i = 0; i < 14; ++i) {
-        play.core.receive(send.number, event_head(),
-                          event(R"({"jsonrpc":"2.0","id":1,"method":"ping"})"));
+        scripted.core.receive(send.number, event_head(),
+                              event(R"({"jsonrpc":"2.0","id":1,"method":"ping"})"));
     }
-    CHECK_FALSE(play.core.has_done());
-    CHECK(play.core.sends().size() == 14);
-    play.core.receive(send.number, event_head(),
-                      event(R"({"jsonrpc":"2.0","id":1,"method":"ping"})"));
-    CHECK(play.failed().failure.error() == mcp::Errc::asks_too_much);
-    CHECK(play.core.drops() == std::vector<std::uint64_t>{send.number});
-    for (const McpSend& reply : replies) play.answer(reply, {.status = 202}, "");
-    CHECK(play.core.sends().empty());
+    CHECK_FALSE(scripted.core.has_done());
+    CHECK(scripted.core.sends().size() == 14);
+    scripted.core.receive(send.number, event_head(),
+                          event(R"({"jsonrpc":"2.0","id":1,"method":"ping"})"));
+    CHECK(scripted.failed().failure.error() == mcp::Errc::asks_too_much);
+    CHECK(scripted.core.drops() == std::vector<std::uint64_t>{send.number});
+    for (const McpSend& reply : replies) scripted.answer(reply, {.status = 202}, "");
+    CHECK(scripted.core.sends().empty());
 }
 
 TEST_CASE("McpCore answers a ping in the same body as an answer",
           "[adapter][mcp_core][regression]") {
-    Play play;
-    play.call();
-    play.begin_session();
-    const McpSend send = play.next(Aim::call);
+    ScriptedServer scripted;
+    scripted.call();
+    scripted.begin_session();
+    const McpSend send = scripted.next(Aim::call);
     const std::string ping = R"({"jsonrpc":"2.0","id":"p","method":"ping"})";
-    play.answer(send, json_head(), "[" + ping + "," + result_text(send.number, "{}") + "]");
-    CHECK_FALSE(play.over().error);
-    CHECK(McpJson::parse(play.next(Aim::reply).body) ==
+    scripted.answer(send, json_head(), "[" + ping + "," + result_text(send.number, "{}") + "]");
+    CHECK_FALSE(scripted.over().error);
+    CHECK(McpJson::parse(scripted.next(Aim::reply).body) ==
           McpJson::parse(R"({"jsonrpc":"2.0","id":"p","result":{}})"));
 
     std::string many;
     for (int i = 0; i < 16; ++i) many += ping + ",";
-    play.call();
-    const McpSend flooded = play.next(Aim::call);
-    play.answer(flooded, json_head(), "[" + many + result_text(flooded.number, "{}") + "]");
-    CHECK(play.failed().failure.error() == mcp::Errc::asks_too_much);
+    scripted.call();
+    const McpSend flooded = scripted.next(Aim::call);
+    scripted.answer(flooded, json_head(), "[" + many + result_text(flooded.number, "{}") + "]");
+    CHECK(scripted.failed().failure.error() == mcp::Errc::asks_too_much);
 }
 
 TEST_CASE("McpCore cancels calls that timed out or were abandoned", "[adapter][mcp_core][unit]") {
-    Play play;
-    play.call();
-    play.begin_session();
-    const McpSend send = play.next(Aim::call);
-    play.core.finish(send.number, {.failure = Failure::from(HttpErrc::timed_out)});
-    CHECK(play.failed().failure.cause == Cause::timed_out);
-    const McpJson cancelled = McpJson::parse(play.next(Aim::cancelled).body);
+    ScriptedServer scripted;
+    scripted.call();
+    scripted.begin_session();
+    const McpSend send = scripted.next(Aim::call);
+    scripted.core.finish(send.number, {.failure = Failure::from(HttpErrc::timed_out)});
+    CHECK(scripted.failed().failure.cause == Cause::timed_out);
+    const McpJson cancelled = McpJson::parse(scripted.next(Aim::cancelled).body);
     CHECK(cancelled["method"] == "notifications/cancelled");
     CHECK(cancelled["params"]["requestId"] == send.number);
 
-    const std::uint64_t call = play.call();
-    const McpSend second = play.next(Aim::call);
-    play.core.give_up(call);
-    CHECK(play.core.drops() == std::vector<std::uint64_t>{second.number});
-    CHECK(McpJson::parse(play.next(Aim::cancelled).body)["params"]["requestId"] == second.number);
-    CHECK_FALSE(play.core.awaits(second.number));
+    const std::uint64_t call = scripted.call();
+    const McpSend second = scripted.next(Aim::call);
+    scripted.core.give_up(call);
+    CHECK(scripted.core.drops() == std::vector<std::uint64_t>{second.number});
+    CHECK(McpJson::parse(scripted.next(Aim::cancelled).body)["params"]["requestId"] ==
+          second.number);
+    CHECK_FALSE(scripted.core.awaits(second.number));
     // Its answer comes too late.
-    play.answer(second, json_head(), result_text(second.number, "{}"));
-    CHECK_FALSE(play.core.has_news());
+    scripted.answer(second, json_head(), result_text(second.number, "{}"));
+    CHECK_FALSE(scripted.core.has_news());
 
     // What has not been sent is not, and needs no goodbye.
-    play.core.give_up(play.call());
-    CHECK_FALSE(play.core.has_news());
-    Play fresh;
+    scripted.core.give_up(scripted.call());
+    CHECK_FALSE(scripted.core.has_news());
+    ScriptedServer fresh;
     fresh.core.give_up(fresh.call());
     fresh.begin_session();
     CHECK_FALSE(fresh.core.has_news());
@@ -637,65 +639,66 @@ TEST_CASE("McpCore cancels calls that timed out or were abandoned", "[adapter][m
 
 TEST_CASE("McpCore::close ends the session once, and sends nothing afterwards",
           "[adapter][mcp_core][unit]") {
-    Play idle;
+    ScriptedServer idle;
     idle.core.close();
     CHECK_FALSE(idle.core.has_news());
     CHECK_FALSE(idle.core.is_closing());
 
     const int status = GENERATE(200, 404, 405, 503);
     CAPTURE(status);
-    Play play;
-    play.call();
-    play.begin_session();
-    const McpSend call = play.next(Aim::call);
-    play.core.close();
-    CHECK(play.core.drops() == std::vector<std::uint64_t>{call.number});
-    const McpSend farewell = play.next(Aim::farewell);
+    ScriptedServer scripted;
+    scripted.call();
+    scripted.begin_session();
+    const McpSend call = scripted.next(Aim::call);
+    scripted.core.close();
+    CHECK(scripted.core.drops() == std::vector<std::uint64_t>{call.number});
+    const McpSend farewell = scripted.next(Aim::farewell);
     CHECK(farewell.session == "s-1");
-    CHECK(play.core.is_closing());
-    play.core.finish(call.number, json_head());
-    play.answer(farewell, {.status = status}, "");
-    CHECK_FALSE(play.core.is_closing());
+    CHECK(scripted.core.is_closing());
+    scripted.core.finish(call.number, json_head());
+    scripted.answer(farewell, {.status = status}, "");
+    CHECK_FALSE(scripted.core.is_closing());
     // A server that ends sessions only by itself has said so.
-    CHECK((play.core.farewell().cause == Cause::none) == (status != 503));
-    CHECK_FALSE(play.core.has_news());
+    CHECK((scripted.core.farewell().cause == Cause::none) == (status != 503));
+    CHECK_FALSE(scripted.core.has_news());
 }
 
 TEST_CASE("McpCore calls is_retryable for rejections, with the token removed",
           "[adapter][mcp_core][unit]") {
-    std::vector<mcp::Error> seen;
-    Play play{{.is_retryable = [&seen](const mcp::Error& error) noexcept {
-        seen.push_back(error);
+    std::vector<mcp::Error> observed;
+    ScriptedServer scripted{{.is_retryable = [&observed](const mcp::Error& error) noexcept {
+        observed.push_back(error);
         return error.rpc_code == -32603;
     }}};
-    play.call();
-    play.begin_session();
-    McpSend send = play.next(Aim::call);
-    play.core.hide(send.number, "secret");
-    play.answer(send, json_head(),
-                R"({"jsonrpc":"2.0","id":)" + std::to_string(send.number) +
-                    R"(,"error":{"code":-32603,"message":"secret secretsecret )" +
-                    std::string(400, 'x') + R"("}})");
-    mcp::Error error = play.failed();
+    scripted.call();
+    scripted.begin_session();
+    McpSend send = scripted.next(Aim::call);
+    scripted.core.hide(send.number, "secret");
+    scripted.answer(send, json_head(),
+                    R"({"jsonrpc":"2.0","id":)" + std::to_string(send.number) +
+                        R"(,"error":{"code":-32603,"message":"secret secretsecret )" +
+                        std::string(400, 'x') + R"("}})");
+    mcp::Error error = scripted.failed();
     CHECK(error.failure.cause == Cause::overloaded);
     CHECK(error.failure.error() == mcp::Errc::rpc_error);
     CHECK(error.text.substr(0, 12) == "*** ****** x");
     CHECK(error.text.size() == 256);
     CHECK(error.message().find("secret") == std::string::npos);
 
-    play.call();
-    send = play.next(Aim::call);
-    play.answer(send, json_head(), result_text(send.number, R"({"isError":true,"content":[]})"));
-    CHECK(play.failed().failure.cause == Cause::permanent);
+    scripted.call();
+    send = scripted.next(Aim::call);
+    scripted.answer(send, json_head(),
+                    result_text(send.number, R"({"isError":true,"content":[]})"));
+    CHECK(scripted.failed().failure.cause == Cause::permanent);
 
-    play.call();
-    send = play.next(Aim::call);
-    play.core.hide(send.number, "secret");
-    play.answer(send, json_head(503),
-                R"({"jsonrpc":"2.0","id":null,"error":{"code":1,"message":"not secret"}})");
-    CHECK(play.failed().text == "not ***");
-    REQUIRE(seen.size() == 2);
-    CHECK(seen[0].text.find("secret") == std::string::npos);
+    scripted.call();
+    send = scripted.next(Aim::call);
+    scripted.core.hide(send.number, "secret");
+    scripted.answer(send, json_head(503),
+                    R"({"jsonrpc":"2.0","id":null,"error":{"code":1,"message":"not secret"}})");
+    CHECK(scripted.failed().text == "not ***");
+    REQUIRE(observed.size() == 2);
+    CHECK(observed[0].text.find("secret") == std::string::npos);
 }
 
 TEST_CASE("A server's text is reported as one short line without the token, at little cost",
@@ -710,9 +713,9 @@ TEST_CASE("A server's text is reported as one short line without the token, at l
     std::string many;
     for (int i = 0; i < 500'000; ++i) many += "key,";
     const auto began = std::chrono::steady_clock::now();
-    const std::string said = detail::McpWords{"key,"}(many);
+    const std::string output = detail::McpWords{"key,"}(many);
     CHECK(std::chrono::steady_clock::now() - began < std::chrono::seconds{1});
-    CHECK(said == std::string(256, '*'));
+    CHECK(output == std::string(256, '*'));
 }
 
 TEST_CASE("A tool's result is its structured content, otherwise its text as JSON",
@@ -751,15 +754,15 @@ TEST_CASE("McpCore survives any response of a server", "[adapter][mcp_core][prop
         const auto upto = [&](std::size_t most) {
             return static_cast<std::size_t>(uniform_upto(bits, most));
         };
-        Play play;
-        play.call();
-        play.call();
+        ScriptedServer scripted;
+        scripted.call();
+        scripted.call();
         std::vector<std::uint64_t> open;
         for (int step = 0; step < 30; ++step) {
-            for (const McpSend& send : play.core.sends()) open.push_back(send.number);
-            for (const std::uint64_t number : play.core.drops()) std::erase(open, number);
-            while (const auto done = play.core.next_done()) {
-                if (upto(1) == 0) play.call();
+            for (const McpSend& send : scripted.core.sends()) open.push_back(send.number);
+            for (const std::uint64_t number : scripted.core.drops()) std::erase(open, number);
+            while (const auto done = scripted.core.next_done()) {
+                if (upto(1) == 0) scripted.call();
             }
             if (open.empty()) break;
             const std::uint64_t number = open[upto(open.size() - 1)];
@@ -772,27 +775,27 @@ TEST_CASE("McpCore survives any response of a server", "[adapter][mcp_core][prop
             if (upto(2) == 0 && !body.empty())
                 body[upto(body.size() - 1)] = static_cast<char>(upto(255));
             const std::size_t cut = upto(body.size());
-            play.core.receive(number, head, std::string_view{body}.substr(0, cut));
-            play.core.receive(number, head, std::string_view{body}.substr(cut));
+            scripted.core.receive(number, head, std::string_view{body}.substr(0, cut));
+            scripted.core.receive(number, head, std::string_view{body}.substr(cut));
             if (upto(1) == 0) {
                 if (upto(3) == 0) head.failure = Failure::from(HttpErrc::lost);
-                play.core.finish(number, head);
+                scripted.core.finish(number, head);
                 std::erase(open, number);
             }
         }
         // However it went, what is open can be ended, and then everybody knows.
         for (int round = 0; round < 100; ++round) {
-            for (const McpSend& send : play.core.sends()) open.push_back(send.number);
-            while (play.core.next_done()) {
+            for (const McpSend& send : scripted.core.sends()) open.push_back(send.number);
+            while (scripted.core.next_done()) {
             }
             if (open.empty()) break;
-            play.core.finish(open.back(), {.failure = Failure::from(HttpErrc::lost)});
+            scripted.core.finish(open.back(), {.failure = Failure::from(HttpErrc::lost)});
             open.pop_back();
         }
         REQUIRE(open.empty());
-        REQUIRE_FALSE(play.core.has_done());
-        const std::uint64_t last = play.call();
-        REQUIRE(play.core.sends().size() == 1);
-        play.core.give_up(last);
+        REQUIRE_FALSE(scripted.core.has_done());
+        const std::uint64_t last = scripted.call();
+        REQUIRE(scripted.core.sends().size() == 1);
+        scripted.core.give_up(last);
     }
 }

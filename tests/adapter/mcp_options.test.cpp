@@ -31,18 +31,18 @@ TEST_CASE("mcp::Options by default has no token source, and retries no rejection
 
 TEST_CASE("mcp::Options accepts a move-only token source, and is_retryable with state",
           "[adapter][mcp_options][unit]") {
-    int asked = 0;
+    int calls = 0;
     mcp::Options options{.token = OwningSource{std::make_unique<std::string>("secret")},
-                         .is_retryable = [&asked](const mcp::Error& error) noexcept {
-                             ++asked;
+                         .is_retryable = [&calls](const mcp::Error& error) noexcept {
+                             ++calls;
                              return error.rpc_code == -32603;
                          }};
     mcp::Options moved = std::move(options);
-    std::optional<std::string> told;
+    std::optional<std::string> reported;
     moved.token(Completion<std::string>{
-        [&told](std::optional<std::string> token) noexcept { told = std::move(token); }});
-    CHECK(told == "secret");
+        [&reported](std::optional<std::string> token) noexcept { reported = std::move(token); }});
+    CHECK(reported == "secret");
     CHECK(moved.is_retryable(mcp::Error{Failure::from(mcp::Errc::rpc_error), -32603, ""}));
     CHECK_FALSE(moved.is_retryable(mcp::Error{Failure::from(mcp::Errc::rpc_error), -32600, ""}));
-    CHECK(asked == 2);
+    CHECK(calls == 2);
 }

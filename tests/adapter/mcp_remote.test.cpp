@@ -94,14 +94,14 @@ TEST_CASE("mcp::Remote reports rejections by the server, and results without a s
     const bool as_json = GENERATE(true, false);
     CAPTURE(as_json);
     McpServer server{in_mode(as_json, {"--strict"})};
-    std::vector<std::string> said;
-    const auto judge = [&said](const mcp::Error& error) noexcept {
-        said.push_back(error.message());
+    std::vector<std::string> output;
+    const auto judge = [&output](const mcp::Error& error) noexcept {
+        output.push_back(error.message());
         return false;
     };
     McpRig rig{server, {.is_retryable = judge}};
     CHECK(rig.fetch("nobody").error().error() == mcp::Errc::tool_failed);
-    CHECK(said == std::vector<std::string>{"permanent: the tool failed (no scene nobody)"});
+    CHECK(output == std::vector<std::string>{"permanent: the tool failed (no scene nobody)"});
     CHECK(rig.push("board", {{"refuse", true}}).error() == mcp::Errc::tool_failed);
     CHECK(rig.push("board", "\xff").error() == mcp::Errc::bad_scene);
     for (const char* form : {R"({"ts":1})", R"({"content":1,"stamp":7})", "[]", "7"}) {
@@ -125,7 +125,7 @@ TEST_CASE("mcp::Remote reports rejections by the server, and results without a s
 
     McpRig other{server, {.fetch_tool = "no_such_tool", .is_retryable = judge}};
     CHECK(other.fetch("board").error().cause == Cause::permanent);
-    CHECK(said.back().find("no_such_tool") != std::string::npos);
+    CHECK(output.back().find("no_such_tool") != std::string::npos);
 }
 
 TEST_CASE("mcp::Remote continues with a server that was killed and restarted",

@@ -19,7 +19,7 @@ redis::Options good() { return {.stream = "jobs", .consumer = "one"}; }
 
 /// What is said of the good options after a change.
 template <class Change>
-std::string_view said_after(Change change) {
+std::string_view message_after(Change change) {
     redis::Options options = good();
     change(options);
     const char* const wrong = what_is_wrong(options);
@@ -31,36 +31,36 @@ std::string_view said_after(Change change) {
 TEST_CASE("redis::Options: the defaults need a stream and a consumer only",
           "[adapter][redis_options][unit]") {
     CHECK(what_is_wrong(good()) == nullptr);
-    CHECK(said_after([](auto& o) { o.stream = ""; }) == "stream is empty");
-    CHECK(said_after([](auto& o) { o.consumer = ""; }) == "consumer is empty");
-    CHECK(said_after([](auto& o) { o.group = ""; }) == "group is empty");
+    CHECK(message_after([](auto& o) { o.stream = ""; }) == "stream is empty");
+    CHECK(message_after([](auto& o) { o.consumer = ""; }) == "consumer is empty");
+    CHECK(message_after([](auto& o) { o.group = ""; }) == "group is empty");
 }
 
 TEST_CASE("redis::Options: a server is required", "[adapter][redis_options][unit]") {
     const std::string_view none = "there is neither host and port nor socket";
-    CHECK(said_after([](auto& o) { o.host = ""; }) == none);
-    CHECK(said_after([](auto& o) { o.port = 0; }) == none);
-    CHECK(said_after([](auto& o) { o = {"s", "c", "", 0, "/run/redis"}; }) == "");
+    CHECK(message_after([](auto& o) { o.host = ""; }) == none);
+    CHECK(message_after([](auto& o) { o.port = 0; }) == none);
+    CHECK(message_after([](auto& o) { o = {"s", "c", "", 0, "/run/redis"}; }) == "");
     // What would end early in a C string would name another server.
-    CHECK(said_after([](auto& o) { o.host = std::string{"a\0b", 3}; }) != "");
-    CHECK(said_after([](auto& o) { o.socket = std::string{"a\0b", 3}; }) != "");
-    CHECK(said_after([](auto& o) { o.socket = std::string(107, 'x'); }) == "");
-    CHECK(said_after([](auto& o) { o.socket = std::string(108, 'x'); }) == "socket is too long");
+    CHECK(message_after([](auto& o) { o.host = std::string{"a\0b", 3}; }) != "");
+    CHECK(message_after([](auto& o) { o.socket = std::string{"a\0b", 3}; }) != "");
+    CHECK(message_after([](auto& o) { o.socket = std::string(107, 'x'); }) == "");
+    CHECK(message_after([](auto& o) { o.socket = std::string(108, 'x'); }) == "socket is too long");
 }
 
 TEST_CASE("redis::Options: times and lengths have limits", "[adapter][redis_options][unit]") {
     for (auto time : {&redis::Options::lease, &redis::Options::connect_timeout,
                       &redis::Options::command_timeout}) {
-        CHECK(said_after([&](auto& o) { o.*time = 0ms; }) != "");
-        CHECK(said_after([&](auto& o) { o.*time = -1ms; }) != "");
-        CHECK(said_after([&](auto& o) { o.*time = 1ms; }) == "");
-        CHECK(said_after([&](auto& o) { o.*time = 24h; }) == "");
-        CHECK(said_after([&](auto& o) { o.*time = 24h + 1ms; }) != "");
-        CHECK(said_after([&](auto& o) { o.*time = std::chrono::milliseconds::max(); }) != "");
+        CHECK(message_after([&](auto& o) { o.*time = 0ms; }) != "");
+        CHECK(message_after([&](auto& o) { o.*time = -1ms; }) != "");
+        CHECK(message_after([&](auto& o) { o.*time = 1ms; }) == "");
+        CHECK(message_after([&](auto& o) { o.*time = 24h; }) == "");
+        CHECK(message_after([&](auto& o) { o.*time = 24h + 1ms; }) != "");
+        CHECK(message_after([&](auto& o) { o.*time = std::chrono::milliseconds::max(); }) != "");
     }
-    CHECK(said_after([](auto& o) { o.record_bytes_max = 512 << 20; }) == "");
-    CHECK(said_after([](auto& o) { o.record_bytes_max = (512 << 20) + 1; }) != "");
-    CHECK(said_after([](auto& o) { o.record_bytes_max = 0; }) == "");
+    CHECK(message_after([](auto& o) { o.record_bytes_max = 512 << 20; }) == "");
+    CHECK(message_after([](auto& o) { o.record_bytes_max = (512 << 20) + 1; }) != "");
+    CHECK(message_after([](auto& o) { o.record_bytes_max = 0; }) == "");
 }
 
 TEST_CASE("redis::Stream::open rejects options that cannot work",

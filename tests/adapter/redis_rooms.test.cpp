@@ -52,18 +52,18 @@ TEST_CASE_METHOD(TwoRedisRooms,
     CHECK(news->epoch == some_epoch);
     std::string all = words_in(news);
     while (all.size() < 4) {
-        news = hear(two, news->entries.back().position);
+        news = receive(two, news->entries.back().position);
         all += words_in(news);
     }
     CHECK(all == "a,b,");
     // The other begins it, too: it goes on.
     begin(two, other_epoch);
     append(two, "c");
-    CHECK(words_in(hear(two, news->entries.back().position)) == "c*,");
+    CHECK(words_in(receive(two, news->entries.back().position)) == "c*,");
     REQUIRE(load(one));
     CHECK((*load(one))->epoch == some_epoch);
     CHECK(words_in(load(one)) == "|a,b,c,");
-    CHECK(server.ask({"EXISTS", "belay:{board}:updates"}) == "1");
+    CHECK(server.command({"EXISTS", "belay:{board}:updates"}) == "1");
 }
 
 TEST_CASE_METHOD(TwoRedisRooms, "redis::Rooms: a snapshot covers only entries that were read",
@@ -83,20 +83,20 @@ TEST_CASE_METHOD(TwoRedisRooms, "redis::Rooms: a snapshot covers only entries th
     CHECK(save(one, "[beyond]", last + 10'000'000'000).code == RoomErrc::bad_position);
     CHECK(words_in(load(two)) == "[all]|");
     // What the snapshot before the last covers is gone, and not more.
-    CHECK(server.ask({"XLEN", "belay:{board}:updates"}) == "2");
+    CHECK(server.command({"XLEN", "belay:{board}:updates"}) == "2");
     append(one, "b");
     CHECK_FALSE(save(one, "[all,b]", (*load(one))->position));
-    CHECK(server.ask({"XLEN", "belay:{board}:updates"}) == "1");
+    CHECK(server.command({"XLEN", "belay:{board}:updates"}) == "1");
 }
 
 TEST_CASE_METHOD(TwoRedisRooms, "redis::Rooms: a snapshot does not cover entries of another copy",
                  "[adapter][redis_rooms][fault]") {
     const std::uint64_t read = lose_by_failover();
-    server.ask({"XADD", updates_key, "*", "s", "other", "n", "", "u", "c"});
+    server.command({"XADD", updates_key, "*", "s", "other", "n", "", "u", "c"});
     CHECK(save(two, "[a,lost]", read).code == RoomErrc::stale_snapshot);
     CHECK(words_in(load(one)) == "|a,b,c,");
     // It is compared, and what is lost is given back.
-    CHECK(hear(two, read)->state == part::FanoutNews::State::gap);
+    CHECK(receive(two, read)->state == part::FanoutNews::State::gap);
 }
 
 TEST_CASE("redis::Rooms: missing entries after a position are a gap",
@@ -110,7 +110,7 @@ TEST_CASE("redis::Rooms: missing entries after a position are a gap",
     const std::uint64_t read = (*load(two))->position;
     append(one, "b");
     const auto state = [&](std::uint64_t from) {
-        const Result<part::FanoutNews, PersistenceError> news = hear(two, from);
+        const Result<part::FanoutNews, PersistenceError> news = receive(two, from);
         REQUIRE(news);
         return news->state;
     };
@@ -123,30 +123,30 @@ TEST_CASE("redis::Rooms: missing entries after a position are a gap",
     }
     SECTION("the last entry") {
         const std::uint64_t last = (*load(two))->position;
-        server.ask({"EVAL",
-                    "local all = redis.call('XRANGE', KEYS[1], '-', '+') "
-                    "return redis.call('XDEL', KEYS[1], all[#all][1])",
-                    "1", "belay:{board}:updates"});
+        server.command({"EVAL",
+                        "local all = redis.call('XRANGE', KEYS[1], '-', '+') "
+                        "return redis.call('XDEL', KEYS[1], all[#all][1])",
+                        "1", "belay:{board}:updates"});
         append(two, "c");
         CHECK(state(last) == State::gap);
     }
     SECTION("not entries that a snapshot covers") {
         const std::uint64_t last = (*load(two))->position;
         CHECK_FALSE(save(two, "ab", last));
-        server.ask({"XTRIM", "belay:{board}:updates", "MAXLEN", "0"});
+        server.command({"XTRIM", "belay:{board}:updates", "MAXLEN", "0"});
         append(one, "c");
-        CHECK(words_in(hear(two, last)) == "c,");
+        CHECK(words_in(receive(two, last)) == "c,");
     }
     SECTION("the own entry, which had not been read back") {
         append(two, "own");
-        server.ask({"EVAL",
-                    "local all = redis.call('XRANGE', KEYS[1], '-', '+') "
-                    "return redis.call('XDEL', KEYS[1], all[#all][1])",
-                    "1", "belay:{board}:updates"});
+        server.command({"EVAL",
+                        "local all = redis.call('XRANGE', KEYS[1], '-', '+') "
+                        "return redis.call('XDEL', KEYS[1], all[#all][1])",
+                        "1", "belay:{board}:updates"});
         CHECK(state(read) == State::gap);
     }
     SECTION("everything") {
-        server.ask({"FLUSHALL"});
+        server.command({"FLUSHALL"});
         CHECK(state(read) == State::gap);
         // Whoever could not load it then is told again.
         CHECK(state(read) == State::gap);
@@ -154,7 +154,7 @@ TEST_CASE("redis::Rooms: missing entries after a position are a gap",
         CHECK(flush(one).code == RoomErrc::unknown_room);
     }
     SECTION("everything, and another history has begun") {
-        server.ask({"FLUSHALL"});
+        server.command({"FLUSHALL"});
         begin(one, other_epoch);
         CHECK(state(read) == State::gap);
         // Not into a history that it does not know.
@@ -189,10 +189,10 @@ TEST_CASE("redis::Rooms: an emptied Redis is detected, however busy it is",
     for (int times = 0; times < 2; ++times) {
         ::poll(nullptr, 0, 50);
         CHECK_FALSE(waiting.answered());
-        server.ask({"FLUSHALL"});
+        server.command({"FLUSHALL"});
         for (int i = 0; i < 30'000 && !waiting.answered(); ++i) {
             ::poll(nullptr, 0, 1);
-            server.ask({"PUBLISH", "belay:{noise}:news", "mnoise"});
+            server.command({"PUBLISH", "belay:{noise}:news", "mnoise"});
             if (!noise.answered()) continue;
             REQUIRE(noise.take());
             rooms.subscribe("noise", 0, noise.ask());
@@ -200,7 +200,7 @@ TEST_CASE("redis::Rooms: an emptied Redis is detected, however busy it is",
         REQUIRE(waiting.answered());
         CHECK((*waiting.take())->state == part::FanoutNews::State::gap);
         CHECK(words_in(load(rooms)) == "none");
-        CHECK(server.ask({"EXISTS", "belay:store"}) == "1");
+        CHECK(server.command({"EXISTS", "belay:store"}) == "1");
         REQUIRE(rooms.begin("board", some_epoch, true));
         REQUIRE_FALSE(flush(rooms));
         rooms.subscribe("board", (*load(rooms))->position, waiting.ask());
@@ -219,7 +219,7 @@ TEST_CASE("redis::Rooms: a rejected change names its room, and has the room comp
     driver::Question<Result<part::FanoutNews, PersistenceError>> waiting;
     rooms.subscribe("board", read, waiting.ask());
     ::poll(nullptr, 0, 50);
-    server.ask({"DEL", "belay:{board}:room"});
+    server.command({"DEL", "belay:{board}:room"});
     CHECK(rooms.append("board", as_bytes("refused")));
     CHECK(rooms.append("other", as_bytes("kept")));
     const PersistenceError error = flush(rooms);
@@ -254,7 +254,7 @@ TEST_CASE("redis::Rooms: an erased history is not begun again", "[adapter][redis
         proxy.lose_reply_behind(1);
         REQUIRE(one.begin("board", some_epoch, false));
         CHECK(flush(one).rooms.empty());
-        REQUIRE(server.ask({"EXISTS", "belay:{board}:room"}) == "1");
+        REQUIRE(server.command({"EXISTS", "belay:{board}:room"}) == "1");
     }
     CHECK_FALSE(two.erase("board"));
     REQUIRE_FALSE(flush(two));
@@ -294,7 +294,7 @@ TEST_CASE_METHOD(TwoRedisRooms, "redis::Rooms: an append to an ended history rep
     CHECK(one.append("board", as_bytes("a")));
     CHECK(flush(one).code == RoomErrc::history_reset);
     // Of what was begun here, and not read yet, the end is heard, too.
-    CHECK(hear(one, 0)->state == part::FanoutNews::State::over);
+    CHECK(receive(one, 0)->state == part::FanoutNews::State::over);
 }
 
 TEST_CASE("redis::Rooms: entries of other programs are passed on, and bounded",
@@ -308,38 +308,38 @@ TEST_CASE("redis::Rooms: entries of other programs are passed on, and bounded",
     begin(one);
     const std::uint64_t read = (*load(one))->position;
     const std::string key = "belay:{board}:updates";
-    server.ask({"XADD", key, "*", "x", "y"});
-    server.ask({"XADD", key, "*", "u", "foreign", "n", "12345678"});
-    const Result<part::FanoutNews, PersistenceError> odd = hear(one, read);
+    server.command({"XADD", key, "*", "x", "y"});
+    server.command({"XADD", key, "*", "u", "foreign", "n", "12345678"});
+    const Result<part::FanoutNews, PersistenceError> odd = receive(one, read);
     CHECK(words_in(odd) == ",foreign,");
-    for (int i = 0; i < 30; ++i) server.ask({"XADD", key, "*", "u", "1"});
-    server.ask({"XADD", key, "*", "u", std::string(500, 'x')});
+    for (int i = 0; i < 30; ++i) server.command({"XADD", key, "*", "u", "1"});
+    server.command({"XADD", key, "*", "u", std::string(500, 'x')});
     std::vector<std::size_t> sizes;
     std::uint64_t at = odd->entries.back().position;
     while (sizes.size() < 4) {
-        const Result<part::FanoutNews, PersistenceError> some = hear(one, at);
+        const Result<part::FanoutNews, PersistenceError> some = receive(one, at);
         REQUIRE(some);
         sizes.push_back(some->entries.size());
         at = some->entries.back().position;
     }
     CHECK(sizes == std::vector<std::size_t>{10, 10, 10, 1});
     for (int i = 0; i < 20; ++i)
-        server.ask({"PUBLISH", "belay:{board}:news", "m" + std::to_string(i)});
+        server.command({"PUBLISH", "belay:{board}:news", "m" + std::to_string(i)});
     // They have come when a later one has.
     std::string last;
-    std::size_t heard = 0;
+    std::size_t received = 0;
     while (last != "19") {
-        const Result<part::FanoutNews, PersistenceError> some = hear(one, at);
+        const Result<part::FanoutNews, PersistenceError> some = receive(one, at);
         REQUIRE(some);
         CHECK(some->messages.size() <= 5);
-        heard += some->messages.size();
+        received += some->messages.size();
         if (!some->messages.empty()) last = as_text(some->messages.back());
     }
-    CHECK(heard <= 20);
+    CHECK(received <= 20);
     // No clock gives this.
-    server.ask({"XADD", key, "99999999999999999-1", "u", "late"});
-    server.ask({"PUBLISH", "belay:{board}:news", "e"});
-    const Result<part::FanoutNews, PersistenceError> wrong = hear(one, at);
+    server.command({"XADD", key, "99999999999999999-1", "u", "late"});
+    server.command({"PUBLISH", "belay:{board}:news", "e"});
+    const Result<part::FanoutNews, PersistenceError> wrong = receive(one, at);
     REQUIRE_FALSE(wrong);
     CHECK(wrong.error().code == redis::Errc::bad_reply);
     CHECK(wrong.error().path == "belay:{board}:room");
@@ -354,7 +354,7 @@ TEST_CASE("redis::Rooms reports what is wrong with Redis", "[adapter][redis_room
         REQUIRE_FALSE(found);
         CHECK(found.error().code == redis::Errc::unauthorized);
         CHECK(found.error().message().find("set user and password") != std::string::npos);
-        const Result<part::FanoutNews, PersistenceError> news = hear(rooms, 0);
+        const Result<part::FanoutNews, PersistenceError> news = receive(rooms, 0);
         CHECK(news.error().code == redis::Errc::unauthorized);
     }
     SECTION("a password is wrong") {
@@ -445,10 +445,10 @@ TEST_CASE("redis::Rooms: the calls that wait are bounded", "[adapter][redis_room
 
 TEST_CASE("redis::Rooms: each room has its own keys, whatever its id",
           "[adapter][redis_rooms][unit]") {
-    std::set<std::string> seen;
+    std::set<std::string> observed;
     for (const std::string id : {"a", "}a", "{a}", "%7d", "%7da", "{", "}", "%"}) {
         const std::string key = detail::RedisRoomKeys{"belay", id}.room;
-        CHECK(seen.insert(key).second);
+        CHECK(observed.insert(key).second);
         CHECK(key.find('}') == key.rfind('}'));
         CHECK(key.find('{') == key.rfind('{'));
         CHECK(key.find('}') > key.find('{') + 1);

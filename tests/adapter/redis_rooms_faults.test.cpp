@@ -19,11 +19,11 @@ using State = part::FanoutNews::State;
 TEST_CASE("redis::Rooms needs only the permissions that the page lists",
           "[adapter][redis_rooms][unit]") {
     const RedisServer server;
-    server.ask({"ACL",          "SETUSER",  "rooms",      "on",           ">secret", "~belay:*",
-                "&belay:*",     "-@all",    "+eval",      "+xadd",        "+xtrim",  "+xrange",
-                "+xinfo",       "+hmget",   "+hget",      "+hset",        "+get",    "+set",
-                "+del",         "+exists",  "+expire",    "+persist",     "+zadd",   "+zrem",
-                "+zrangebylex", "+publish", "+subscribe", "+unsubscribe", "+ping"});
+    server.command({"ACL",          "SETUSER",  "rooms",      "on",           ">secret", "~belay:*",
+                    "&belay:*",     "-@all",    "+eval",      "+xadd",        "+xtrim",  "+xrange",
+                    "+xinfo",       "+hmget",   "+hget",      "+hset",        "+get",    "+set",
+                    "+del",         "+exists",  "+expire",    "+persist",     "+zadd",   "+zrem",
+                    "+zrangebylex", "+publish", "+subscribe", "+unsubscribe", "+ping"});
     redis::RoomsOptions options = rooms_at(server);
     options.user = "rooms";
     options.password = "secret";
@@ -32,16 +32,16 @@ TEST_CASE("redis::Rooms needs only the permissions that the page lists",
     begin(rooms);
     std::uint64_t read = (*load(rooms))->position;
     append(rooms, "a");
-    const Result<part::FanoutNews, PersistenceError> news = hear(rooms, read);
+    const Result<part::FanoutNews, PersistenceError> news = receive(rooms, read);
     CHECK(words_in(news) == "a*,");
     read = news->entries.back().position;
     CHECK_FALSE(save(rooms, "[a]", read));
     CHECK(listed(rooms) == "board,");
     rooms.publish("board", as_bytes("word"));
-    CHECK(hear(rooms, read)->messages.size() == 1);
+    CHECK(receive(rooms, read)->messages.size() == 1);
     REQUIRE_FALSE(reset(rooms, other_epoch));
     REQUIRE_FALSE(erase(rooms));
-    CHECK(hear(rooms, read)->state == State::over);
+    CHECK(receive(rooms, read)->state == State::over);
     CHECK(words_in(load(rooms)) == "none");
 }
 
@@ -62,7 +62,7 @@ TEST_CASE("redis::Rooms: a room that could not be erased is listed",
         CHECK(listed(one) == (words_in(load(one)) == "none" ? "" : "board,"));
     }
     SECTION("without memory it can be erased") {
-        server.ask({"CONFIG", "SET", "maxmemory", "1"});
+        server.command({"CONFIG", "SET", "maxmemory", "1"});
         REQUIRE(one.append("board", as_bytes("a")));
         CHECK(flush(one).code == redis::Errc::out_of_memory);
         CHECK_FALSE(erase(one));
@@ -89,14 +89,14 @@ TEST_CASE("redis::Rooms: a restored history that another server ended is not beg
     begin(one);
     append(one, "a");
     REQUIRE(load(two));
-    server.ask({"FLUSHALL"});
+    server.command({"FLUSHALL"});
     CHECK(words_in(load(one)) == "none");
     CHECK(words_in(load(two)) == "none");
     bool erased = false;
     SECTION("without an answer to the server that restored it") {
         proxy.lose_reply_behind(1);
         CHECK(give_back(one, some_epoch, "a").rooms.empty());
-        REQUIRE(server.ask({"EXISTS", room_key}) == "1");
+        REQUIRE(server.command({"EXISTS", room_key}) == "1");
         back(one);
         SECTION("and it was erased") { erased = !erase(two); }
         SECTION("and it was reset") { REQUIRE_FALSE(reset(two, other_epoch)); }
@@ -116,7 +116,7 @@ TEST_CASE("redis::Rooms: a restored history that another server ended is not beg
     // Who brings a backup back begins its history, and that can be lost and given back as another.
     if (!erased) REQUIRE_FALSE(erase(two));
     begin(two);
-    server.ask({"DEL", room_key});
+    server.command({"DEL", room_key});
     CHECK(words_in(load(two)) == "none");
     CHECK_FALSE(give_back(two, some_epoch, "backup"));
     CHECK(words_in(load(one)) == "|backup,");
@@ -128,16 +128,16 @@ TEST_CASE_METHOD(TwoRedisRooms,
     begin(one);
     append(one, "a");
     const std::uint64_t read = (*load(two))->position;
-    server.ask({"FLUSHALL"});
+    server.command({"FLUSHALL"});
     SECTION("erased") {
         REQUIRE_FALSE(erase(one));
-        CHECK(hear(two, read)->state == State::over);
+        CHECK(receive(two, read)->state == State::over);
         CHECK(give_back(two, some_epoch, "a").code == RoomErrc::history_reset);
         CHECK(words_in(load(one)) == "none");
     }
     SECTION("reset") {
         REQUIRE_FALSE(reset(one, other_epoch));
-        CHECK(hear(two, read)->state == State::over);
+        CHECK(receive(two, read)->state == State::over);
         CHECK(give_back(two, some_epoch, "a").code == RoomErrc::history_reset);
         CHECK(words_in(load(one)) == "|");
     }
@@ -159,7 +159,7 @@ TEST_CASE_METHOD(TwoRedisRooms,
         CHECK(words_in(load(one)) == "none");
         begin(two);
         append(two, "a");
-        CHECK(words_in(hear(one, 0)) == "a,");
+        CHECK(words_in(receive(one, 0)) == "a,");
         REQUIRE_FALSE(reset(two, other_epoch));
         REQUIRE(one.append("board", as_bytes("old")));
         CHECK(flush(one).code == RoomErrc::history_reset);
@@ -193,7 +193,7 @@ TEST_CASE("redis::Rooms: a loss is not hidden by the next change",
     // It was answered, and has not come back yet.
     REQUIRE(one.append("board", as_bytes("next")));
     CHECK(flush(one).code == RoomErrc::unknown_room);
-    CHECK(hear(one, read)->state == State::gap);
+    CHECK(receive(one, read)->state == State::gap);
     REQUIRE(load(one));
     append(one, "lost");
     CHECK(words_in(load(one)) == "|lost,");
@@ -209,13 +209,13 @@ TEST_CASE("redis::Rooms: the position of a change belongs to no other entry",
         std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(
                            (std::chrono::system_clock::now() + 1h).time_since_epoch())
                            .count());
-    server.ask({"XADD", updates_key, ms + "-0", "u", "a"});
+    server.command({"XADD", updates_key, ms + "-0", "u", "a"});
     const std::uint64_t read = (*load(one))->position;
-    server.ask({"XADD", updates_key, ms + "-1", "u", "b"});
+    server.command({"XADD", updates_key, ms + "-1", "u", "b"});
     const auto own = one.append("board", as_bytes("own"));
     REQUIRE(own);
     REQUIRE_FALSE(flush(one));
-    const Result<part::FanoutNews, PersistenceError> news = hear(one, read);
+    const Result<part::FanoutNews, PersistenceError> news = receive(one, read);
     CHECK(words_in(news) == "b,own*,");
     CHECK(*own < news->entries.back().position);
     CHECK_FALSE(save(one, "[a,b]", news->entries.front().position));
@@ -256,7 +256,7 @@ TEST_CASE_METHOD(TwoRedisRooms,
     CHECK(save(two, "[a,lost]", read).code == RoomErrc::stale_snapshot);
     CHECK(words_in(load(three)) == "[a,b]|c,");
     // It is compared, and given back.
-    CHECK(hear(two, read)->state == State::gap);
+    CHECK(receive(two, read)->state == State::gap);
 }
 
 TEST_CASE("redis::Rooms leaves a server that has become a replica",
@@ -276,7 +276,7 @@ TEST_CASE("redis::Rooms leaves a server that has become a replica",
     rooms.subscribe("board", read, waiting.ask());
     ::poll(nullptr, 0, 100);
     // Whoever is connected stays so.
-    CHECK(first.ask({"REPLICAOF", "127.0.0.1", "1"}) == "OK");
+    CHECK(first.command({"REPLICAOF", "127.0.0.1", "1"}) == "OK");
     std::filesystem::remove(name);
     std::filesystem::create_symlink(second.socket(), name);
     REQUIRE(rooms.append("board", as_bytes("refused")));
@@ -289,7 +289,7 @@ TEST_CASE("redis::Rooms leaves a server that has become a replica",
         if (!error) break;
     }
     CHECK_FALSE(error);
-    CHECK(second.ask({"EXISTS", room_key}) == "1");
+    CHECK(second.command({"EXISTS", room_key}) == "1");
     // The subscription is told why, and heard where the rooms are by then.
     for (int i = 0; i < 2'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
     REQUIRE(waiting.answered());
@@ -309,12 +309,12 @@ TEST_CASE("redis::Rooms: a Redis that cannot save still counts as reachable",
     redis::Rooms rooms{options};
     begin(rooms);
     const std::uint64_t read = (*load(rooms))->position;
-    server.ask({"BGSAVE"});
+    server.command({"BGSAVE"});
     for (int i = 0; i < 5'000; ++i) {
-        if (server.ask({"SET", "x", "y"}).starts_with("MISCONF")) break;
+        if (server.command({"SET", "x", "y"}).starts_with("MISCONF")) break;
         ::poll(nullptr, 0, 1);
     }
-    REQUIRE(server.ask({"PING"}).starts_with("MISCONF"));
+    REQUIRE(server.command({"PING"}).starts_with("MISCONF"));
     driver::Question<Result<part::FanoutNews, PersistenceError>> waiting;
     rooms.subscribe("board", read, waiting.ask());
     REQUIRE(rooms.append("board", as_bytes("refused")));
@@ -325,7 +325,7 @@ TEST_CASE("redis::Rooms: a Redis that cannot save still counts as reachable",
         CHECK(load(rooms));
     }
     CHECK_FALSE(waiting.answered());
-    server.ask({"CONFIG", "SET", "stop-writes-on-bgsave-error", "no"});
+    server.command({"CONFIG", "SET", "stop-writes-on-bgsave-error", "no"});
     append(rooms, "a");
     for (int i = 0; i < 2'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
     REQUIRE(waiting.answered());

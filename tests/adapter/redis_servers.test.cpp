@@ -67,7 +67,7 @@ struct TwoServers {
     }
     /// Scripts that Redis has run, of all servers.
     [[nodiscard]] std::size_t scripts() const {
-        const std::string all = redis.ask({"INFO", "commandstats"});
+        const std::string all = redis.command({"INFO", "commandstats"});
         const std::string name = "cmdstat_eval:calls=";
         const auto at = all.find(name);
         return at == all.npos ? 0 : std::stoul(all.substr(at + name.size()));
@@ -147,13 +147,13 @@ TEST_CASE("two servers over Redis: Redis is emptied", "[adapter][redis_servers]"
     t.both_edit();
     SECTION("the server that began the room is running") {}
     SECTION("the servers have only loaded the room") { t.begin_again(); }
-    t.redis.ask({"FLUSHALL"});
+    t.redis.command({"FLUSHALL"});
     // The editors do not wait before they dial again: what is refused must not be for long.
     const std::size_t before = t.scripts();
     t.both_edit();
     CHECK(t.scripts() - before < 200);
     // At once again, what was given back waits a little.
-    t.redis.ask({"FLUSHALL"});
+    t.redis.command({"FLUSHALL"});
     t.both_edit();
     t.new_server_agrees();
 }
@@ -163,8 +163,8 @@ TEST_CASE("two servers over Redis: Redis is emptied, without an edit", "[adapter
     t.both_edit();
     SECTION("the server that began the room is running") {}
     SECTION("the servers have only loaded the room") { t.begin_again(); }
-    t.redis.ask({"FLUSHALL"});
-    t.until([&] { return t.redis.ask({"EXISTS", "belay:{board}:room"}) == "1"; });
+    t.redis.command({"FLUSHALL"});
+    t.until([&] { return t.redis.command({"EXISTS", "belay:{board}:room"}) == "1"; });
     t.new_server_agrees();
     CHECK((t.ann.online() && t.bob.online()));
 }
@@ -172,7 +172,7 @@ TEST_CASE("two servers over Redis: Redis is emptied, without an edit", "[adapter
 TEST_CASE("two servers over Redis: another program trims the stream", "[adapter][redis_servers]") {
     TwoServers t;
     t.both_edit();
-    t.redis.ask({"XTRIM", "belay:{board}:updates", "MAXLEN", "0"});
+    t.redis.command({"XTRIM", "belay:{board}:updates", "MAXLEN", "0"});
     t.both_edit();
     t.new_server_agrees();
 }
@@ -197,8 +197,8 @@ TEST_CASE("two servers over Redis: Redis is frozen for a while", "[adapter][redi
 TEST_CASE("two servers over Redis: another program writes garbage", "[adapter][redis_servers]") {
     TwoServers t;
     t.both_edit();
-    t.redis.ask({"XADD", "belay:{board}:updates", "*", "u", "garbage"});
-    t.redis.ask({"PUBLISH", "belay:{board}:news", "mgarbage"});
+    t.redis.command({"XADD", "belay:{board}:updates", "*", "u", "garbage"});
+    t.redis.command({"PUBLISH", "belay:{board}:news", "mgarbage"});
     t.both_edit();
     t.new_server_agrees();
     CHECK((t.ann.online() && t.bob.online()));

@@ -99,7 +99,7 @@ TEST_CASE("redis::Stream keeps all bytes, and does not interpret names",
     const Bytes large(1 << 20, std::byte{'\n'});
     for (const Bytes& body : {every, Bytes{}, large}) REQUIRE_FALSE(queue.try_push(body));
     for (const Bytes& body : {every, Bytes{}, large}) CHECK(queue.try_pop() == body);
-    CHECK(server.ask({"EXISTS", odd + "s"}) == "1");
+    CHECK(server.command({"EXISTS", odd + "s"}) == "1");
 }
 
 TEST_CASE("redis::Stream under a Queue", "[adapter][redis_stream][unit]") {
@@ -140,20 +140,20 @@ TEST_CASE("redis::Stream deletes acknowledged values, and no others",
     for (const char* text : {"a", "b", "c"}) REQUIRE_FALSE(queue.try_push(as_bytes(text)));
     REQUIRE(queue.try_pop());
     REQUIRE(queue.front());
-    CHECK(server.ask({"XLEN", "jobs"}) == "2");
-    CHECK(server.ask({"XPENDING", "jobs", "belay"}).starts_with("1,"));
+    CHECK(server.command({"XLEN", "jobs"}) == "2");
+    CHECK(server.command({"XPENDING", "jobs", "belay"}).starts_with("1,"));
     REQUIRE_FALSE(queue.ack());
     REQUIRE(queue.try_pop());
-    CHECK(server.ask({"XLEN", "jobs"}) == "0");
-    CHECK(server.ask({"XPENDING", "jobs", "belay"}).starts_with("0,"));
+    CHECK(server.command({"XLEN", "jobs"}) == "0");
+    CHECK(server.command({"XPENDING", "jobs", "belay"}).starts_with("0,"));
 }
 
 TEST_CASE("redis::Stream finds values that were pushed before its group existed",
           "[adapter][redis_stream][unit]") {
     const RedisServer server;
-    server.ask({"XADD", "jobs", "*", "body", "early"});
+    server.command({"XADD", "jobs", "*", "body", "early"});
     // By another program, with more than belay asks for.
-    server.ask({"XADD", "jobs", "*", "from", "shell", "body", "second", "body", "third"});
+    server.command({"XADD", "jobs", "*", "from", "shell", "body", "second", "body", "third"});
     redis::Stream queue = server.open("one");
     CHECK(as_text(*queue.try_pop()) == "early");
     CHECK(as_text(*queue.try_pop()) == "second");
@@ -162,7 +162,7 @@ TEST_CASE("redis::Stream finds values that were pushed before its group existed"
 TEST_CASE("redis::Stream::front returns an error for an entry without body, and ack() removes it",
           "[adapter][redis_stream][unit]") {
     const RedisServer server;
-    server.ask({"XADD", "jobs", "*", "text", "no body"});
+    server.command({"XADD", "jobs", "*", "text", "no body"});
     redis::Stream queue = server.open("one");
     REQUIRE_FALSE(queue.try_push(as_bytes("good")));
     CHECK(queue.front().error() == QueueErrc::bad_encoding);
@@ -183,10 +183,10 @@ TEST_CASE("redis::Stream::front skips entries that another program deleted",
     for (const bool reopened : {true, false}) {
         REQUIRE(queue.front());
         // What is lent is the first entry of the stream.
-        server.ask({"EVAL",
-                    "return redis.call('XDEL', 'jobs', redis.call('XRANGE', 'jobs', '-', '+', "
-                    "'COUNT', 1)[1][1])",
-                    "0"});
+        server.command({"EVAL",
+                        "return redis.call('XDEL', 'jobs', redis.call('XRANGE', 'jobs', '-', '+', "
+                        "'COUNT', 1)[1][1])",
+                        "0"});
         if (reopened) {
             queue = server.open("one");
         } else {
@@ -194,7 +194,7 @@ TEST_CASE("redis::Stream::front skips entries that another program deleted",
         }
     }
     CHECK(first_of(queue) == "c");
-    CHECK(server.ask({"XPENDING", "jobs", "belay"}).starts_with("1,"));
+    CHECK(server.command({"XPENDING", "jobs", "belay"}).starts_with("1,"));
 }
 
 TEST_CASE("redis::Stream::front_wait returns a value that is there, or arrives",
@@ -209,10 +209,10 @@ TEST_CASE("redis::Stream::front_wait returns a value that is there, or arrives",
 
     std::thread producer{[&] {
         // Not before the consumer waits.
-        while (server.ask({"INFO", "clients"}).find("blocked_clients:1") == std::string::npos) {
+        while (server.command({"INFO", "clients"}).find("blocked_clients:1") == std::string::npos) {
             std::this_thread::yield();
         }
-        server.ask({"XADD", "jobs", "*", "other", "field", "body", "new"});
+        server.command({"XADD", "jobs", "*", "other", "field", "body", "new"});
     }};
     const auto came = queue.front_wait(std::chrono::milliseconds::max());
     producer.join();
@@ -229,10 +229,10 @@ TEST_CASE("redis::Stream::front_wait returns an error for an entry without body,
     const RedisServer server;
     redis::Stream queue = server.open("one");
     std::thread producer{[&] {
-        while (server.ask({"INFO", "clients"}).find("blocked_clients:1") == std::string::npos) {
+        while (server.command({"INFO", "clients"}).find("blocked_clients:1") == std::string::npos) {
             std::this_thread::yield();
         }
-        server.ask({"XADD", "jobs", "*", "bodies", "none"});
+        server.command({"XADD", "jobs", "*", "bodies", "none"});
     }};
     CHECK(queue.front_wait(1h).error() == QueueErrc::bad_encoding);
     producer.join();
@@ -258,7 +258,7 @@ TEST_CASE("redis::Stream over TCP", "[adapter][redis_stream][unit]") {
     REQUIRE_FALSE(queue.try_push(as_bytes("a")));
     CHECK(as_text(*queue.try_pop()) == "a");
     CHECK(keeps_alive(options.port));
-    server.ask({"SET", "other", "text"});
+    server.command({"SET", "other", "text"});
     options.stream = "other";
     CHECK(belay_test::refused(options).message().starts_with(
         "127.0.0.1:" + std::to_string(options.port) + ", stream other: "));

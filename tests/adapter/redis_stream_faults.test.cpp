@@ -46,21 +46,21 @@ std::string all_of(redis::Stream& queue) {
 TEST_CASE("redis::Stream::open reports what is wrong with a key",
           "[adapter][redis_stream][fault]") {
     const RedisServer server;
-    server.ask({"SET", "jobs", "text"});
+    server.command({"SET", "jobs", "text"});
     const redis::Error wrong = refused(server.options("one"));
     CHECK(wrong.code == redis::Errc::wrong_type);
     CHECK(wrong.message() == server.socket() + ", stream jobs: the key does not hold a stream (" +
                                  wrong.what + "): choose a key of the queue's own.");
     CHECK(wrong.what.starts_with("WRONGTYPE "));
-    CHECK(server.ask({"GET", "jobs"}) == "text");
+    CHECK(server.command({"GET", "jobs"}) == "text");
 
-    server.ask({"XGROUP", "CREATE", "theirs", "them", "$", "MKSTREAM"});
+    server.command({"XGROUP", "CREATE", "theirs", "them", "$", "MKSTREAM"});
     redis::Options options = server.options("one");
     options.stream = "theirs";
     const redis::Error other = refused(options);
     CHECK(other.code == redis::Errc::other_group);
     CHECK(other.what == "the group them");
-    CHECK(server.ask({"XINFO", "GROUPS", "theirs"}).find("belay") == std::string::npos);
+    CHECK(server.command({"XINFO", "GROUPS", "theirs"}).find("belay") == std::string::npos);
     options.group = "them";
     opened(options);
 }
@@ -70,11 +70,11 @@ TEST_CASE("redis::Stream::open reports a missing permission", "[adapter][redis_s
     redis::Options options = server.options("one");
     options.password = "not asked for";
     CHECK(refused(options).code == redis::Errc::unauthorized);
-    server.ask({"ACL", "SETUSER", "worker", "on", ">secret", "~jobs", "-@all", "+eval", "+xadd",
-                "+xlen", "+xgroup", "+xinfo", "+xreadgroup", "+xpending", "+xclaim", "+xautoclaim",
-                "+xack", "+xdel"});
-    server.ask({"ACL", "SETUSER", "reader", "on", ">secret", "~jobs", "+@read"});
-    server.ask({"ACL", "SETUSER", "default", "off"});
+    server.command({"ACL", "SETUSER", "worker", "on", ">secret", "~jobs", "-@all", "+eval", "+xadd",
+                    "+xlen", "+xgroup", "+xinfo", "+xreadgroup", "+xpending", "+xclaim",
+                    "+xautoclaim", "+xack", "+xdel"});
+    server.command({"ACL", "SETUSER", "reader", "on", ">secret", "~jobs", "+@read"});
+    server.command({"ACL", "SETUSER", "default", "off"});
     CHECK(refused(server.options("one")).code == redis::Errc::unauthorized);
     options.user = "worker";
     options.password = "wrong";
@@ -129,26 +129,26 @@ TEST_CASE("redis::Stream reports a server that rejects writes, and continues whe
     push(queue, "a");
     push(queue, "b");
 
-    server.ask({"CONFIG", "SET", "maxmemory", "1"});
+    server.command({"CONFIG", "SET", "maxmemory", "1"});
     CHECK(queue.try_push(as_bytes("x")) == redis::Errc::out_of_memory);
     CHECK(queue.size() == 2);
     // Taking frees memory, and is possible, also for who comes now.
     CHECK(as_text(*server.open("two").try_pop()) == "a");
-    server.ask({"CONFIG", "SET", "maxmemory", "0"});
+    server.command({"CONFIG", "SET", "maxmemory", "0"});
     push(queue, "c");
 
-    server.ask({"REPLICAOF", "127.0.0.1", "1"});
+    server.command({"REPLICAOF", "127.0.0.1", "1"});
     CHECK(queue.try_push(as_bytes("x")) == redis::Errc::read_only);
     CHECK(queue.front().error() == redis::Errc::read_only);
     CHECK_FALSE(queue.try_pop());
-    server.ask({"REPLICAOF", "NO", "ONE"});
+    server.command({"REPLICAOF", "NO", "ONE"});
 
     REQUIRE(first_of(queue) == "b");
-    server.ask({"CONFIG", "SET", "min-replicas-to-write", "1"});
+    server.command({"CONFIG", "SET", "min-replicas-to-write", "1"});
     CHECK(queue.try_push(as_bytes("x")) == redis::Errc::cannot_persist);
     CHECK(queue.ack() == redis::Errc::cannot_persist);
     CHECK(first_of(queue) == "b");
-    server.ask({"CONFIG", "SET", "min-replicas-to-write", "0"});
+    server.command({"CONFIG", "SET", "min-replicas-to-write", "0"});
     CHECK_FALSE(queue.ack());
     CHECK(all_of(queue) == "c");
 }
@@ -157,14 +157,14 @@ TEST_CASE("redis::Stream reports a busy server", "[adapter][redis_stream][fault]
     const RedisServer server{{"--busy-reply-threshold", "1"}};
     redis::Stream queue = server.open("one");
     push(queue, "a");
-    std::thread other{[&] { server.ask({"EVAL", "while true do end", "0"}); }};
+    std::thread other{[&] { server.command({"EVAL", "while true do end", "0"}); }};
     // Until the script has run for the threshold it is this that waits.
-    while (!server.ask({"PING"}).starts_with("BUSY")) std::this_thread::yield();
+    while (!server.command({"PING"}).starts_with("BUSY")) std::this_thread::yield();
     const std::error_code error = queue.try_push(as_bytes("x"));
     CHECK(error == redis::Errc::not_ready);
     CHECK(queue.explain(error).message().find("wait, and call again") != std::string::npos);
     CHECK(queue.size() == 1);  // for all it knows
-    server.ask({"SCRIPT", "KILL"});
+    server.command({"SCRIPT", "KILL"});
     other.join();
     CHECK(queue.size() == 1);
     CHECK(all_of(queue) == "a");
@@ -176,7 +176,7 @@ TEST_CASE("redis::Stream reports a deleted stream, until it is opened again",
     redis::Stream queue = server.open("one");
     push(queue, "a");
     REQUIRE(queue.front());
-    server.ask({"FLUSHALL"});
+    server.command({"FLUSHALL"});
     CHECK_FALSE(queue.nack() == std::error_code{});
     CHECK(queue.front().error() == redis::Errc::no_group);
     push(queue, "b");
@@ -323,17 +323,17 @@ TEST_CASE("redis::Stream does not mistake an answer to another command for its o
 TEST_CASE("redis::Stream without the permission to delete loses no value",
           "[adapter][redis_stream][regression]") {
     const RedisServer server;
-    server.ask({"ACL", "SETUSER", "worker", "on", ">secret", "~jobs", "+@all", "-xdel"});
+    server.command({"ACL", "SETUSER", "worker", "on", ">secret", "~jobs", "+@all", "-xdel"});
     redis::Options options = server.options("one");
     options.user = "worker";
     options.password = "secret";
     const redis::Error error = refused(options);
     CHECK(error.code == redis::Errc::forbidden);
     CHECK(error.message().find("XDEL") != std::string::npos);
-    server.ask({"ACL", "SETUSER", "worker", "+xdel"});
+    server.command({"ACL", "SETUSER", "worker", "+xdel"});
     redis::Stream queue = opened(options);
     push(queue, "a");
-    server.ask({"ACL", "SETUSER", "worker", "-xdel"});
+    server.command({"ACL", "SETUSER", "worker", "-xdel"});
     CHECK_FALSE(queue.try_pop());
     REQUIRE(first_of(queue) == "a");
     CHECK(queue.ack() == redis::Errc::forbidden);
@@ -346,10 +346,10 @@ TEST_CASE("redis::Stream::front_wait reports that the stream was deleted meanwhi
     const RedisServer server;
     redis::Stream queue = server.open("one");
     std::thread other{[&] {
-        while (server.ask({"INFO", "clients"}).find("blocked_clients:1") == std::string::npos) {
+        while (server.command({"INFO", "clients"}).find("blocked_clients:1") == std::string::npos) {
             std::this_thread::yield();
         }
-        server.ask({"DEL", "jobs"});
+        server.command({"DEL", "jobs"});
     }};
     CHECK(queue.front_wait(1h).error() == redis::Errc::no_group);
     other.join();

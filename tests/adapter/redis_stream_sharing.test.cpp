@@ -217,13 +217,14 @@ TEST_CASE("redis::Stream skips values that were deleted before it takes them ove
     push(two, "b");
     REQUIRE(first_of(server.open("one")) == "a");
     server.age("one");
-    server.ask({"EVAL",
-                "return redis.call('XDEL', 'jobs', redis.call('XRANGE', 'jobs', '-', '+', 'COUNT', "
-                "1)[1][1])",
-                "0"});
+    server.command(
+        {"EVAL",
+         "return redis.call('XDEL', 'jobs', redis.call('XRANGE', 'jobs', '-', '+', 'COUNT', "
+         "1)[1][1])",
+         "0"});
     CHECK(first_of(two) == "b");
     CHECK_FALSE(two.ack());
-    CHECK(server.ask({"XPENDING", "jobs", "belay"}).starts_with("0,"));
+    CHECK(server.command({"XPENDING", "jobs", "belay"}).starts_with("0,"));
 }
 
 TEST_CASE(
@@ -234,7 +235,7 @@ TEST_CASE(
     std::atomic<int> left = 3 * each;
     std::atomic<int> failures = 0;
     std::mutex mutex;
-    std::map<std::string, int> seen;
+    std::map<std::string, int> observed;
     std::vector<std::thread> threads;
     for (int who = 0; who < 3; ++who) {
         threads.emplace_back([&, who] {
@@ -263,14 +264,14 @@ TEST_CASE(
                 failures += queue->ack() ? 1 : 0;
                 --left;
                 const std::lock_guard lock{mutex};
-                ++seen[text];
+                ++observed[text];
             }
         });
     }
     for (std::thread& thread : threads) thread.join();
     CHECK(failures == 0);
-    CHECK(seen.size() == 3 * each);
-    for (const auto& [text, times] : seen) {
+    CHECK(observed.size() == 3 * each);
+    for (const auto& [text, times] : observed) {
         INFO(text);
         REQUIRE(times == 1);
     }

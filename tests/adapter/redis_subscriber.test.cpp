@@ -15,16 +15,16 @@ TEST_CASE("The Redis subscriber receives messages over an outage",
     const std::string port = std::to_string(RawSocket::listen().port());
     RedisServer server{{"--port", port}};
     e2e::Process example{{REDIS_SUBSCRIBER_BINARY, port, "news"}};
-    REQUIRE(example.says("subscribe\r\n$4\r\nnews\r\n:1\r\n"));
-    CHECK(server.ask({"PUBLISH", "news", "first"}) == "1");
-    CHECK(example.says("$5\r\nfirst\r\n"));
+    REQUIRE(example.prints("subscribe\r\n$4\r\nnews\r\n:1\r\n"));
+    CHECK(server.command({"PUBLISH", "news", "first"}) == "1");
+    CHECK(example.prints("$5\r\nfirst\r\n"));
     server.kill();
     server.start();
-    REQUIRE(e2e::eventually([&] { return server.ask({"PUBLISH", "news", "second"}) == "1"; }));
-    CHECK(example.says("$6\r\nsecond\r\n"));
+    REQUIRE(e2e::eventually([&] { return server.command({"PUBLISH", "news", "second"}) == "1"; }));
+    CHECK(example.prints("$6\r\nsecond\r\n"));
     server.freeze();
     server.thaw();
-    CHECK(server.ask({"PUBLISH", "news", "end"}) == "1");
+    CHECK(server.command({"PUBLISH", "news", "end"}) == "1");
     CHECK(example.wait() == 0);
 }
 
@@ -34,19 +34,19 @@ TEST_CASE("The Redis subscriber prints no partial message over a network that fa
     RedisServer server{{"--port", std::to_string(port)}};
     Proxy proxy{port};
     // The subscription is answered by 33 bytes; what is published first breaks off in its middle.
-    proxy.script({{.trickle = true}, {60, Fate::Then::reset, true}});
+    proxy.script({{.trickle = true}, {60, ConnectionFault::Then::reset, true}});
     e2e::Process example{{REDIS_SUBSCRIBER_BINARY, std::to_string(proxy.port()), "news"}};
-    REQUIRE(example.says("subscribe\r\n$4\r\nnews\r\n:1\r\n"));
+    REQUIRE(example.prints("subscribe\r\n$4\r\nnews\r\n:1\r\n"));
     proxy.script({});
-    CHECK(server.ask({"PUBLISH", "news", "broken off"}) == "1");
+    CHECK(server.command({"PUBLISH", "news", "broken off"}) == "1");
     REQUIRE(e2e::eventually([&] { return proxy.connections() == 2; }));
-    REQUIRE(e2e::eventually([&] { return server.ask({"PUBLISH", "news", "second"}) == "1"; }));
-    CHECK(example.says("$6\r\nsecond\r\n"));
+    REQUIRE(e2e::eventually([&] { return server.command({"PUBLISH", "news", "second"}) == "1"; }));
+    CHECK(example.prints("$6\r\nsecond\r\n"));
     CHECK(example.text().find("broken") == std::string::npos);
-    proxy.now(Fate::Then::hold);
-    CHECK(server.ask({"PUBLISH", "news", "late"}) == "1");
-    proxy.now(Fate::Then::pass);
-    CHECK(example.says("$4\r\nlate\r\n"));
-    CHECK(server.ask({"PUBLISH", "news", "end"}) == "1");
+    proxy.now(ConnectionFault::Then::hold);
+    CHECK(server.command({"PUBLISH", "news", "late"}) == "1");
+    proxy.now(ConnectionFault::Then::pass);
+    CHECK(example.prints("$4\r\nlate\r\n"));
+    CHECK(server.command({"PUBLISH", "news", "end"}) == "1");
     CHECK(example.wait() == 0);
 }

@@ -44,15 +44,15 @@ struct Words {
     }
 };
 
-[[nodiscard]] std::optional<Words> words_of(int count, char** said) {
+[[nodiscard]] std::optional<Words> words_of(int count, char** output) {
     Words words;
     for (int i = 1; i + 1 < count; i += 2) {
-        const std::string name = said[i];
+        const std::string name = output[i];
         if (!name.starts_with("--")) return std::nullopt;
         if (name == "--dir") {
-            words.dir = said[i + 1];
+            words.dir = output[i + 1];
         } else {
-            words.numbers[name.substr(2)] = std::strtoull(said[i + 1], nullptr, 10);
+            words.numbers[name.substr(2)] = std::strtoull(output[i + 1], nullptr, 10);
         }
     }
     if (count % 2 == 0 || words.dir.empty()) return std::nullopt;
@@ -128,7 +128,7 @@ private:
 };
 
 template <class Rooms>
-[[nodiscard]] HttpResponse stats_page(Rooms& rooms, const beast::ListenerCounters& doors) {
+[[nodiscard]] HttpResponse stats_page(Rooms& rooms, const beast::ListenerCounters& counters) {
     const RoomCounters& c = rooms.counters();
     Json json;
     json.say("clients", rooms.clients()).say("rooms", rooms.rooms()).say("joined", c.joined);
@@ -136,7 +136,7 @@ template <class Rooms>
     json.say("denied", c.denied).say("lost_updates", c.lost_updates).say("resyncs", c.resyncs);
     json.say("awareness_dropped", c.awareness_dropped).say("loads", c.loads).say("saves", c.saves);
     json.say("storage_failures", c.storage_failures).say("divergences", c.divergences);
-    json.say("upgraded", doors.upgraded).say("heap_bytes", heap_bytes());
+    json.say("upgraded", counters.upgraded).say("heap_bytes", heap_bytes());
     return json.say("cpu_us", cpu_time()).page();
 }
 template <class Rooms>
@@ -161,7 +161,7 @@ template <class Rooms>
     return o;
 }
 /// All clients of a test come from one address.
-[[nodiscard]] beast::ListenerOptions door_options() {
+[[nodiscard]] beast::ListenerOptions listener_options() {
     beast::ListenerOptions o;
     o.waiting_per_ip_max = 1'000;
     o.connections_per_ip_max = 20'000;
@@ -185,19 +185,20 @@ int serve(const Words& words, posix::JournalRooms stored) {
     loop.attach(rooms);
     rooms.start();
 
-    std::function<beast::ListenerCounters()> doors;
-    beast::ListenerOptions options = door_options();
+    std::function<beast::ListenerCounters()> counters;
+    beast::ListenerOptions options = listener_options();
     options.pages = [&](const HttpRequest& request) -> HttpResponse {
         const std::string_view path{request.url};
-        if (path == "/stats") return stats_page(rooms, doors());
+        if (path == "/stats") return stats_page(rooms, counters());
         if (path.starts_with("/stats/")) return room_page(rooms, request.url.substr(7));
         if (!path.starts_with("/reload/")) return {.status = 404};
-        const std::string said = request.url.substr(8);
-        const auto first = said.find('/');
-        const auto second = said.find('/', first + 1);
+        const std::string output = request.url.substr(8);
+        const auto first = output.find('/');
+        const auto second = output.find('/', first + 1);
         if (second == std::string::npos) return {.status = 400};
-        changed[said.substr(0, first)] = access_named(said.substr(first + 1, second - first - 1));
-        return Json{}.say("asked", rooms.reauthorize(said.substr(second + 1))).page();
+        changed[output.substr(0, first)] =
+            access_named(output.substr(first + 1, second - first - 1));
+        return Json{}.say("asked", rooms.reauthorize(output.substr(second + 1))).page();
     };
     beast::Listener listener{
         loop,
@@ -210,7 +211,7 @@ int serve(const Words& words, posix::JournalRooms stored) {
             }
         },
         options};
-    doors = [&] { return listener.counters(); };
+    counters = [&] { return listener.counters(); };
     std::uint16_t port = 0;
     words.take("port", port);
     if (const auto error = listener.listen({"127.0.0.1", port})) return fails(error.message());
@@ -231,12 +232,12 @@ int serve(const Words& words, posix::JournalRooms stored) {
 
 }  // namespace
 
-int main(int count, char** said) {
+int main(int count, char** output) {
     rlimit files{};
     ::getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
     ::setrlimit(RLIMIT_NOFILE, &files);
-    const auto words = words_of(count, said);
+    const auto words = words_of(count, output);
     if (!words) return fails("usage: room_server --dir DIR [--port PORT] [--OPTION NUMBER]...");
     std::error_code made;
     std::filesystem::create_directories(words->dir, made);

@@ -39,17 +39,17 @@ TEST_CASE("sqlite::Error::message has the reason, the place and the advice",
 }
 
 TEST_CASE("sqlite::Error has its own advice for each cause", "[adapter][sqlite_error][unit]") {
-    std::set<std::string> seen;
+    std::set<std::string> observed;
     for (const int answer :
          {SQLITE_BUSY, SQLITE_NOTADB, SQLITE_CORRUPT, SQLITE_FULL, SQLITE_READONLY, SQLITE_IOERR}) {
-        CHECK(seen.insert(sqlite::Error{code_of_sqlite(answer), "", ""}.advice()).second);
+        CHECK(observed.insert(sqlite::Error{code_of_sqlite(answer), "", ""}.advice()).second);
     }
     for (const std::errc system : {std::errc::no_such_file_or_directory, std::errc::not_a_directory,
                                    std::errc::is_a_directory}) {
         const std::error_code code = code_of_sqlite(SQLITE_CANTOPEN, system);
-        CHECK(seen.insert(sqlite::Error{code, "", ""}.advice()).second);
+        CHECK(observed.insert(sqlite::Error{code, "", ""}.advice()).second);
     }
     for (const QueueErrc code : {QueueErrc::future_version, QueueErrc::bad_options}) {
-        CHECK(seen.insert(sqlite::Error{make_error_code(code), "", ""}.advice()).second);
+        CHECK(observed.insert(sqlite::Error{make_error_code(code), "", ""}.advice()).second);
     }
 }

@@ -17,7 +17,7 @@
 #include <belay/room/persistence_check.hpp>
 
 #include "support/catch.hpp"
-#include "support/room/rooms.hpp"
+#include "support/room/persistence_calls.hpp"
 #include "support/temporary_directory.hpp"
 
 using namespace belay;

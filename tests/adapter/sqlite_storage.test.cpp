@@ -37,13 +37,13 @@ struct FailingFiles {
 
     /// A flush fails with SQLITE_IOERR_FSYNC, a write with any other answer, unless both do.
     static int failure(bool is_flush) {
-        if (is_flush ? answer == SQLITE_IOERR_WRITE && said() : answer == SQLITE_IOERR_FSYNC) {
+        if (is_flush ? answer == SQLITE_IOERR_WRITE && output() : answer == SQLITE_IOERR_FSYNC) {
             return SQLITE_OK;
         }
         if (countdown < 0 || countdown-- > 0) return SQLITE_OK;
         return answer;
     }
-    static bool said() { return errno_of_database != 0 || errno_of_log != 0; }
+    static bool output() { return errno_of_database != 0 || errno_of_log != 0; }
     /// The database, and its log, which are of different kinds.
     template <int kind>
     struct Methods {
@@ -144,7 +144,7 @@ TEST_CASE("sqlite::Storage::open treats :memory: and URIs as names of files",
 TEST_CASE("sqlite::Storage can be read by others when it is closed",
           "[adapter][sqlite_storage][unit]") {
     const TemporaryDirectory dir;
-    const auto look = [&](std::string& seen) {
+    const auto look = [&](std::string& observed) {
         sqlite3* db = nullptr;
         REQUIRE(sqlite3_open_v2((dir / "q.db").c_str(), &db, SQLITE_OPEN_READONLY, nullptr) ==
                 SQLITE_OK);
@@ -152,20 +152,20 @@ TEST_CASE("sqlite::Storage can be read by others when it is closed",
             static_cast<std::string*>(into)->append(values[0]);
             return 0;
         };
-        const int answer = sqlite3_exec(db, "SELECT body FROM queue", row, &seen, nullptr);
+        const int answer = sqlite3_exec(db, "SELECT body FROM queue", row, &observed, nullptr);
         sqlite3_close(db);
         return answer;
     };
-    std::string seen;
+    std::string observed;
     {
         auto storage = sqlite::Storage::open(dir / "q.db");
         REQUIRE(storage);
         REQUIRE(storage->try_push(as_bytes("one")) == std::error_code{});
-        CHECK(look(seen) == SQLITE_BUSY);
-        CHECK(seen.empty());
+        CHECK(look(observed) == SQLITE_BUSY);
+        CHECK(observed.empty());
     }
-    CHECK(look(seen) == SQLITE_OK);
-    CHECK(seen == "one");
+    CHECK(look(observed) == SQLITE_OK);
+    CHECK(observed == "one");
 }
 
 #if defined(SQLITE_OPEN_NOFOLLOW)

@@ -106,9 +106,9 @@ TEST_CASE("sqlite::Store is killed at any moment of a batch, and the batch is se
     for (std::size_t dies_after = 0; dies_after < batch.size(); dies_after += 7) {
         const std::string path = dir / std::to_string(dies_after);
         // Killed in the midst of a transaction, after so many operations.
-        struct Killer : NoObserver {
+        struct KilledAfter : NoObserver {
             std::size_t left;
-            explicit Killer(std::size_t count) : left{count} {}
+            explicit KilledAfter(std::size_t count) : left{count} {}
             void on_progress(const SyncProgress& progress) {
                 if (progress.decided >= left) std::raise(SIGKILL);
             }
@@ -116,8 +116,8 @@ TEST_CASE("sqlite::Store is killed at any moment of a batch, and the batch is se
         static_cast<void>(in_child([&] {
             TextStore store = store_in(path);
             SyncProcessor processor{std::ref(store), LastWriteWins{},
-                                    SyncOptions{.transaction_operations = 3}, Killer{dies_after},
-                                    WallByHand{}};
+                                    SyncOptions{.transaction_operations = 3},
+                                    KilledAfter{dies_after}, ManualWallTime{}};
             static_cast<void>(processor.process_batch("s", batch));
             return true;
         }));
@@ -125,7 +125,7 @@ TEST_CASE("sqlite::Store is killed at any moment of a batch, and the batch is se
         auto processor = processor_of(store, LastWriteWins{});
         CHECK(sums(processor.process_batch("s", batch), batch.size()) == "60 0 0");
         for (int i = 0; i < 30; ++i) {
-            CHECK(seen(store, std::to_string(i)) ==
+            CHECK(state_text(store, std::to_string(i)) ==
                   "live " + std::to_string(2 * i + 2) + " edited");
         }
     }
@@ -247,7 +247,7 @@ TEST_CASE("sqlite::Store writes nothing more when a failed read has ended its tr
     };
     CHECK(store.transaction(body));
     CHECK(written);
-    CHECK(seen(store, "b") == "absent");
+    CHECK(state_text(store, "b") == "absent");
     CHECK_FALSE(store.applied(after.operation).value());
     REQUIRE_FALSE(store.add({"s", "b"}, "1", after));
 }
@@ -271,7 +271,7 @@ TEST_CASE("sqlite::Store on a full disk keeps its elements, and continues when i
             if (!failed.retryable) return false;
         }
         for (std::size_t i = 0; i < batch.size(); ++i) {
-            const bool there = seen(store, std::to_string(i)) != "absent";
+            const bool there = state_text(store, std::to_string(i)) != "absent";
             if (there != (i < full.synced_count)) return false;
         }
         limit.rlim_cur = RLIM_INFINITY;

@@ -27,7 +27,7 @@ TEST_CASE("AsioLoop in the io_context of the standalone asio", "[adapter][standa
 TEST_CASE("AsioTcp over the sockets of the standalone asio", "[adapter][standalone_asio][unit]") {
     using Suite = belay_test::AsioTcpSuite<asio::io_context>;
     SECTION("check::transport") { Suite::checked(); }
-    SECTION("no server listens") { Suite::nobody_listens(); }
+    SECTION("no server listens") { Suite::no_listener(); }
     SECTION("peers that end") { Suite::peers_that_end(); }
     SECTION("destroyed at any time") { Suite::destroyed_at_any_time(); }
     SECTION("bytes on the wire") { Suite::bytes_on_the_wire(); }

@@ -33,7 +33,7 @@ using namespace std::chrono_literals;
 namespace {
 
 using SlotRig = LinkRig<FakeTransport<>, LinkAwaits<std::string>>;
-using SlotHeard = std::optional<Result<std::string, Failure>>;
+using SlotResult = std::optional<Result<std::string, Failure>>;
 using SlotRests = std::optional<Result<LinkStatus, Failure>>;
 
 struct SlotWire {
@@ -49,9 +49,10 @@ struct Slotted : SlotWire, SlotRig {
         belay_test::receive(wire.link, text);
         run(0s);
     }
-    void hear(SlotHeard& heard) {
-        belay::receive(link, asio::bind_cancellation_slot(
-                                 signal.slot(), [&](auto answer) { heard = std::move(answer); }));
+    void receive_result(SlotResult& received) {
+        belay::receive(link, asio::bind_cancellation_slot(signal.slot(), [&](auto answer) {
+                           received = std::move(answer);
+                       }));
     }
     bool slot_is_free() { return !signal.slot().has_handler(); }
 
@@ -67,20 +68,20 @@ bool was_cancelled(const auto& answer) {
 
 TEST_CASE("asio's signal ends a wait in the next turn", "[adapter][standalone_asio][unit]") {
     Slotted s;
-    SlotHeard heard, later;
-    s.hear(heard);
+    SlotResult received, later;
+    s.receive_result(received);
     s.run(0s);
     REQUIRE_FALSE(s.slot_is_free());
     s.signal.emit(asio::cancellation_type::none);
     s.run(0s);
-    REQUIRE_FALSE(heard);
+    REQUIRE_FALSE(received);
     s.signal.emit(asio::cancellation_type::terminal);
     s.signal.emit(asio::cancellation_type::total);
-    CHECK_FALSE(heard);  // whoever emits is not overtaken by what it ends
+    CHECK_FALSE(received);  // whoever emits is not overtaken by what it ends
     s.say("for nobody yet");
-    REQUIRE(was_cancelled(heard));
+    REQUIRE(was_cancelled(received));
     CHECK(s.slot_is_free());
-    s.hear(later);
+    s.receive_result(later);
     s.run(0s);
     REQUIRE((later && *later));
     CHECK(**later == "for nobody yet");
@@ -93,8 +94,10 @@ TEST_CASE("asio's signal ends each of several waits, of both kinds",
     s.run(0s);
     asio::cancellation_signal first, second;
     SlotRests a, b;
-    connected(s.link, asio::bind_cancellation_slot(first.slot(), [&](auto told) { a = told; }));
-    connected(s.link, asio::bind_cancellation_slot(second.slot(), [&](auto told) { b = told; }));
+    connected(s.link,
+              asio::bind_cancellation_slot(first.slot(), [&](auto reported) { a = reported; }));
+    connected(s.link,
+              asio::bind_cancellation_slot(second.slot(), [&](auto reported) { b = reported; }));
     s.run(0s);
     second.emit(asio::cancellation_type::partial);
     s.run(0s);
@@ -109,22 +112,22 @@ TEST_CASE("asio's signal ends each of several waits, of both kinds",
 TEST_CASE("The slot of asio is free after a wait, and after the end of its link",
           "[adapter][standalone_asio][fault]") {
     asio::cancellation_signal signal;
-    SlotHeard heard;
+    SlotResult received;
     {
         Slotted s;
-        s.hear(heard);
+        s.receive_result(received);
         s.say("one");
-        CHECK((heard && *heard));
+        CHECK((received && *received));
         CHECK(s.slot_is_free());
-        heard.reset();
-        bool told = false;
+        received.reset();
+        bool reported = false;
         belay::receive(s.link,
-                       asio::bind_cancellation_slot(signal.slot(), [&](auto) { told = true; }));
+                       asio::bind_cancellation_slot(signal.slot(), [&](auto) { reported = true; }));
         s.run(0s);
         CHECK(signal.slot().has_handler());
         SECTION("while it waits") {}
         SECTION("while it is being cancelled") { signal.emit(asio::cancellation_type::terminal); }
-        CHECK_FALSE(told);
+        CHECK_FALSE(reported);
     }
     CHECK_FALSE(signal.slot().has_handler());
     signal.emit(asio::cancellation_type::terminal);
@@ -134,9 +137,9 @@ TEST_CASE("A handler that was cancelled may destroy the link",
           "[adapter][standalone_asio][fault]") {
     auto s = std::make_unique<Slotted>();
     asio::cancellation_signal one, two;
-    int told = 0;
+    int reported = 0;
     const auto ends = [&](auto) {
-        ++told;
+        ++reported;
         s.reset();
     };
     belay::receive(s->link, asio::bind_cancellation_slot(one.slot(), ends));
@@ -145,7 +148,7 @@ TEST_CASE("A handler that was cancelled may destroy the link",
     one.emit(asio::cancellation_type::terminal);
     two.emit(asio::cancellation_type::terminal);
     s->link.advance(s->link.now());
-    CHECK(told == 1);
+    CHECK(reported == 1);
     CHECK_FALSE(two.slot().has_handler());
 }
 
@@ -161,24 +164,24 @@ struct AwaitsEither {
     Wire wire{};
     Supervisor<FakeTransport<>, decltype(doubling()), LinkAwaits<std::string>> link{
         FakeTransport<>{wire}, doubling(), {}, LinkAwaits<std::string>{8}};
-    Seen seen{};
+    Observed observed{};
     bool over = false;
 
     AwaitsEither() {
         loop.attach(link);
         link.start();
     }
-    asio::awaitable<void> talk() {
+    asio::awaitable<void> exchange() {
         static_cast<void>(co_await connected(link, asio::use_awaitable));
         asio::steady_timer timer{context, 0s};
         auto first =
             co_await (receive(link, asio::use_awaitable) || timer.async_wait(asio::use_awaitable));
-        seen.emplace_back(first.index() == 1 ? "the timer" : "a message");
+        observed.emplace_back(first.index() == 1 ? "the timer" : "a message");
         belay_test::receive(wire.link, "kept");
         timer.expires_after(1h);
         auto second =
             co_await (receive(link, asio::use_awaitable) || timer.async_wait(asio::use_awaitable));
-        if (second.index() == 0) seen.push_back(*std::get<0>(second));
+        if (second.index() == 0) observed.push_back(*std::get<0>(second));
         over = true;
     }
 };
@@ -189,9 +192,9 @@ TEST_CASE("asio's coroutines await the first of a link and a timer",
           "[adapter][standalone_asio][unit]") {
     AwaitsEither w;
     w.wire.on_open = [](const Link<std::string>& link) { link.opened(); };
-    asio::co_spawn(w.context, w.talk(), asio::detached);
+    asio::co_spawn(w.context, w.exchange(), asio::detached);
     belay_test::run_until(w.context, [&] { return w.over; });
-    CHECK(w.seen == Seen{"the timer", "kept"});
+    CHECK(w.observed == Observed{"the timer", "kept"});
 }
 
 #endif

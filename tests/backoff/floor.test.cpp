@@ -41,11 +41,11 @@ TEST_CASE("Floor changes only ranges that reach below it", "[backoff][floor][uni
 
 TEST_CASE("Floor keeps draws uniform: none collect at it", "[backoff][floor][regression]") {
     const auto check = [](const auto& backoff, int failures) {
-        const auto seen = wait_samples(backoff, failures, 20'000);
-        CHECK(seen.least >= 300ms);
-        CHECK(seen.least < 310ms);
-        CHECK(seen.on_floor <= 1);
-        CHECK(seen.on_top <= 1);
+        const auto observed = wait_samples(backoff, failures, 20'000);
+        CHECK(observed.least >= 300ms);
+        CHECK(observed.least < 310ms);
+        CHECK(observed.on_floor <= 1);
+        CHECK(observed.on_top <= 1);
     };
     check(Backoff{FullJitter{}, Floor{300ms, Cap{30s}}, 1s}, 0);
     check(Backoff{FullJitter{}, Floor{300ms, PreJitterCap{30s}}, 1s}, 2);

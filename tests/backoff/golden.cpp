@@ -28,10 +28,10 @@ namespace {
 
 int failures = 0;
 
-void check(const char* what, std::uint64_t seen, std::uint64_t wanted) {
-    if (seen == wanted) return;
-    std::printf("%s: 0x%016llX, must be 0x%016llX\n", what, static_cast<unsigned long long>(seen),
-                static_cast<unsigned long long>(wanted));
+void check(const char* what, std::uint64_t observed, std::uint64_t wanted) {
+    if (observed == wanted) return;
+    std::printf("%s: 0x%016llX, must be 0x%016llX\n", what,
+                static_cast<unsigned long long>(observed), static_cast<unsigned long long>(wanted));
     ++failures;
 }
 

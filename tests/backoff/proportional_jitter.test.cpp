@@ -20,21 +20,21 @@ constexpr auto upwards = ProportionalJitter::plus_percent(10);
 TEST_CASE("ProportionalJitter spreads around the nominal wait, both ways",
           "[backoff][proportional_jitter][unit]") {
     STATIC_REQUIRE(both_ways.range({1000ns, forever, 0}) == part::WaitRange{800ns, 1200ns});
-    const auto seen = wait_samples(Backoff{both_ways, NoCap{}, 1000ns}, 0, 100'000);
-    CHECK(seen.least == 800ns);
-    CHECK(seen.most == 1200ns);
-    CHECK(seen.mean > 998);
-    CHECK(seen.mean < 1002);
+    const auto observed = wait_samples(Backoff{both_ways, NoCap{}, 1000ns}, 0, 100'000);
+    CHECK(observed.least == 800ns);
+    CHECK(observed.most == 1200ns);
+    CHECK(observed.mean > 998);
+    CHECK(observed.mean < 1002);
 }
 
 TEST_CASE("ProportionalJitter upwards never waits less than the nominal wait",
           "[backoff][proportional_jitter][unit]") {
     STATIC_REQUIRE(upwards.range({1s, forever, 0}) == part::WaitRange{1s, 1100ms});
-    const auto seen = wait_samples(Backoff{upwards, NoCap{}, 1000ns}, 0, 20'000);
-    CHECK(seen.least == 1000ns);
-    CHECK(seen.most == 1100ns);
-    CHECK(seen.mean > 1049);
-    CHECK(seen.mean < 1051);
+    const auto observed = wait_samples(Backoff{upwards, NoCap{}, 1000ns}, 0, 20'000);
+    CHECK(observed.least == 1000ns);
+    CHECK(observed.most == 1100ns);
+    CHECK(observed.mean > 1049);
+    CHECK(observed.mean < 1051);
 }
 
 TEST_CASE("ProportionalJitter accepts every percentage from 0 to 100",

@@ -28,11 +28,12 @@ TEST_CASE("uniform_wait stays in its range", "[backoff][wait_range][property]") 
 
 TEST_CASE("uniform_wait draws each wait equally often", "[backoff][wait_range][unit]") {
     Random bits{Seed{3}};
-    std::array<int, 5> seen{};
+    std::array<int, 5> observed{};
     for (int i = 0; i < 50'000; ++i) {
-        ++seen[static_cast<std::size_t>((part::uniform_wait({10ns, 14ns}, bits) - 10ns).count())];
+        ++observed[static_cast<std::size_t>(
+            (part::uniform_wait({10ns, 14ns}, bits) - 10ns).count())];
     }
-    for (const int count : seen) {
+    for (const int count : observed) {
         CHECK(count > 9'700);
         CHECK(count < 10'300);
     }

@@ -49,11 +49,11 @@ TEST_CASE("Breaker and Shared{CircuitBreaker} never allocate in a policy",
 
 TEST_CASE("A breaker never allocates", "[breaker][allocation][unit]") {
     struct Listener {
-        int* heard;
-        void on_breaker(const BreakerEvent&) noexcept { ++*heard; }
+        int* received;
+        void on_breaker(const BreakerEvent&) noexcept { ++*received; }
     };
     ManualClock clock;
-    int heard = 0;
+    int received = 0;
     const Counting counting;
     CircuitBreaker breaker{
         AnyTrip{ConsecutiveFailures{3}, FailureRate{TimeWindow{10s}},
@@ -62,7 +62,7 @@ TEST_CASE("A breaker never allocates", "[breaker][allocation][unit]") {
         OpenFor{1s},
         clock.view(),
         {.probes = 4, .successes = 2, .failures = 2},
-        Listener{&heard}};
+        Listener{&received}};
     for (int i = 0; i < 200; ++i) {
         auto permit = breaker.acquire();
         clock.advance(300ms);
@@ -73,5 +73,5 @@ TEST_CASE("A breaker never allocates", "[breaker][allocation][unit]") {
     }
     const auto made = counting.made();
     CHECK(made == 0);
-    CHECK(heard > 200);
+    CHECK(received > 200);
 }

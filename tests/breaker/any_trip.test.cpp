@@ -102,11 +102,11 @@ TEST_CASE("AnyTrip and AllTrips combine the answers of their trips",
         AnyTrip any{a, b, c};
         AllTrips all{a, b, c};
         for (const bool failed : verdicts) {
-            const bool says_a = a.record(failed);
-            const bool says_b = b.record(failed);
-            const bool says_c = c.record(failed);
-            RC_ASSERT(any.record(failed) == (says_a || says_b || says_c));
-            RC_ASSERT(all.record(failed) == (says_a && says_b && says_c));
+            const bool trips_a = a.record(failed);
+            const bool trips_b = b.record(failed);
+            const bool trips_c = c.record(failed);
+            RC_ASSERT(any.record(failed) == (trips_a || trips_b || trips_c));
+            RC_ASSERT(all.record(failed) == (trips_a && trips_b && trips_c));
         }
     }));
 }

@@ -29,14 +29,14 @@ using enum BreakerChange;
 namespace {
 
 struct Listener {
-    std::vector<BreakerEvent>* heard;
-    void on_breaker(const BreakerEvent& event) noexcept { heard->push_back(event); }
+    std::vector<BreakerEvent>* received;
+    void on_breaker(const BreakerEvent& event) noexcept { received->push_back(event); }
 };
 struct SomeBreaker {};
 struct Throws {
     void on_breaker(const BreakerEvent&);
 };
-struct Silent : NoObserver {};
+struct WithoutHooks : NoObserver {};
 struct BreakerAllWrong : NoObserver {
     void on_breaker(BreakerEvent&) noexcept;
     void on_breaker(auto&, auto&, auto&) noexcept;
@@ -44,21 +44,21 @@ struct BreakerAllWrong : NoObserver {
 using OfBreaker = detail::BreakerHooks<SomeBreaker>::Event;
 
 struct BreakerRecorder {
-    belay_test::Recorded& told;
+    belay_test::Recorded& reported;
     void on_breaker(const BreakerEvent& event) noexcept {
-        told.push_back(std::to_string(static_cast<int>(event.change)));
+        reported.push_back(std::to_string(static_cast<int>(event.change)));
     }
 };
 struct BreakerRecorderWithMachine {
-    belay_test::Recorded& told;
+    belay_test::Recorded& reported;
     void on_breaker(auto& breaker, const BreakerEvent& event) noexcept {
-        if (breaker.mode() == event.mode) BreakerRecorder{told}.on_breaker(event);
+        if (breaker.mode() == event.mode) BreakerRecorder{reported}.on_breaker(event);
     }
 };
 
-std::vector<BreakerChange> changes(const std::vector<BreakerEvent>& heard) {
+std::vector<BreakerChange> changes(const std::vector<BreakerEvent>& received) {
     std::vector<BreakerChange> found;
-    for (const BreakerEvent& event : heard) found.push_back(event.change);
+    for (const BreakerEvent& event : received) found.push_back(event.change);
     return found;
 }
 
@@ -67,7 +67,7 @@ std::vector<BreakerChange> changes(const std::vector<BreakerEvent>& heard) {
 static_assert(std::is_trivially_copyable_v<BreakerEvent> && sizeof(BreakerEvent) == 32);
 static_assert(std::is_empty_v<detail::BreakerEvents<SomeBreaker, NoObserver>>,
               "nobody pays for no observer");
-static_assert(sizeof(CircuitBreaker<SteadyClock, ConsecutiveFailures, OpenFor, Silent>) ==
+static_assert(sizeof(CircuitBreaker<SteadyClock, ConsecutiveFailures, OpenFor, WithoutHooks>) ==
                   sizeof(CircuitBreaker<>),
               "nor for one that hears nothing");
 static_assert(!OfBreaker::right<BreakerAllWrong> && !OfBreaker::never_throws<Throws>());
@@ -85,55 +85,55 @@ TEST_CASE("CircuitBreaker calls its hook, in every form of observer",
                                    std::to_string(static_cast<int>(mode_set))};
     belay_test::observed_in_every_form<BreakerRecorder>(run, all);
     belay_test::observed_in_every_form<BreakerRecorderWithMachine>(run, all);
-    run(Silent{});
-    Silent silent;
+    run(WithoutHooks{});
+    WithoutHooks silent;
     run(std::ref(silent));
 }
 
 TEST_CASE("BreakerEvents notifies of events in order, each once",
           "[breaker][breaker_event][unit]") {
-    std::vector<BreakerEvent> heard;
+    std::vector<BreakerEvent> received;
     SomeBreaker breaker;
-    detail::BreakerEvents<SomeBreaker, Listener> events{breaker, Listener{&heard}};
+    detail::BreakerEvents<SomeBreaker, Listener> events{breaker, Listener{&received}};
     belay::detail::SpinMutex mutex;
     events.tell(mutex);
-    CHECK(heard.empty());
+    CHECK(received.empty());
     events.push({opened});
     events.push({half_opened});
     events.tell(mutex);
     events.tell(mutex);
-    CHECK(changes(heard) == std::vector{opened, half_opened});
-    CHECK(heard[0].number == 1);
-    CHECK(heard[1].number == 2);
+    CHECK(changes(received) == std::vector{opened, half_opened});
+    CHECK(received[0].number == 1);
+    CHECK(received[1].number == 2);
 }
 
 TEST_CASE("BreakerEvents drops the oldest events when they are not read, and the numbers show it",
           "[breaker][breaker_event][unit]") {
-    std::vector<BreakerEvent> heard;
+    std::vector<BreakerEvent> received;
     SomeBreaker breaker;
-    detail::BreakerEvents<SomeBreaker, Listener> events{breaker, Listener{&heard}};
+    detail::BreakerEvents<SomeBreaker, Listener> events{breaker, Listener{&received}};
     belay::detail::SpinMutex mutex;
     for (int i = 0; i < 20; ++i) events.push({opened});
     events.tell(mutex);
-    REQUIRE(heard.size() == 8);
-    for (std::uint64_t i = 0; i < 8; ++i) CHECK(heard[i].number == 13 + i);
+    REQUIRE(received.size() == 8);
+    for (std::uint64_t i = 0; i < 8; ++i) CHECK(received[i].number == 13 + i);
     events.push({reopened});
     events.tell(mutex);
-    CHECK(heard.back().number == 21);
+    CHECK(received.back().number == 21);
     for (int i = 0; i < 8; ++i) events.push({opened});
     events.tell(mutex);
-    CHECK(heard.size() == 17);
+    CHECK(received.size() == 17);
 }
 
 TEST_CASE("CircuitBreaker reports a whole outage with its instants",
           "[breaker][breaker_event][unit]") {
     ManualClock clock;
-    std::vector<BreakerEvent> heard;
+    std::vector<BreakerEvent> received;
     CircuitBreaker breaker{ConsecutiveFailures{2},
                            OpenFor{60s},
                            clock.view(),
                            {.probe_timeout = 10s},
-                           Listener{&heard}};
+                           Listener{&received}};
     breaker.acquire().failure();
     breaker.acquire().failure();
     clock.advance(60s);
@@ -146,30 +146,30 @@ TEST_CASE("CircuitBreaker reports a whole outage with its instants",
     breaker.acquire().failure();
     breaker.acquire().failure();
     breaker.set_mode(BreakerMode::forced_open);
-    CHECK(changes(heard) == std::vector{opened, half_opened, probe_lost, reopened, half_opened,
-                                        closed, mode_set, would_open, mode_set});
-    REQUIRE(heard.size() == 9);
-    CHECK(heard[0].at == Instant{});
-    CHECK(heard[0].open_until == Instant{} + 60s);
-    CHECK(heard[0].state == BreakerState::open);
-    CHECK(heard[1].at == Instant{} + 60s);
-    CHECK(heard[1].state == BreakerState::half_open);
-    CHECK(heard[3].open_until == Instant{} + 130s);
-    CHECK(heard[5].state == BreakerState::closed);
-    CHECK(heard[6].mode == BreakerMode::metrics_only);
-    CHECK(heard[8].state == BreakerState::open);
-    for (std::uint64_t i = 0; i < 9; ++i) CHECK(heard[i].number == i + 1);
+    CHECK(changes(received) == std::vector{opened, half_opened, probe_lost, reopened, half_opened,
+                                           closed, mode_set, would_open, mode_set});
+    REQUIRE(received.size() == 9);
+    CHECK(received[0].at == Instant{});
+    CHECK(received[0].open_until == Instant{} + 60s);
+    CHECK(received[0].state == BreakerState::open);
+    CHECK(received[1].at == Instant{} + 60s);
+    CHECK(received[1].state == BreakerState::half_open);
+    CHECK(received[3].open_until == Instant{} + 130s);
+    CHECK(received[5].state == BreakerState::closed);
+    CHECK(received[6].mode == BreakerMode::metrics_only);
+    CHECK(received[8].state == BreakerState::open);
+    for (std::uint64_t i = 0; i < 9; ++i) CHECK(received[i].number == i + 1);
 }
 
 TEST_CASE("CircuitBreaker reports the last failure that opened it",
           "[breaker][breaker_event][unit]") {
     ManualClock clock;
-    std::vector<BreakerEvent> heard;
+    std::vector<BreakerEvent> received;
     const auto refused = Failure::from(std::make_error_code(std::errc::connection_refused));
     const auto reset = Failure::from(std::make_error_code(std::errc::connection_reset));
     SECTION("by failures in a row") {
         CircuitBreaker breaker{
-            ConsecutiveFailures{2}, OpenFor{60s}, clock.view(), {}, Listener{&heard}};
+            ConsecutiveFailures{2}, OpenFor{60s}, clock.view(), {}, Listener{&received}};
         breaker.acquire().failure(reset);
         breaker.acquire().failure(refused);
         clock.advance(60s);
@@ -181,65 +181,66 @@ TEST_CASE("CircuitBreaker reports the last failure that opened it",
         breaker.set_mode(BreakerMode::metrics_only);
         breaker.acquire().failure(reset);
         breaker.acquire().failure(refused);
-        REQUIRE(changes(heard) == std::vector{opened, half_opened, reopened, half_opened, reopened,
-                                              half_opened, closed, mode_set, would_open});
-        CHECK(heard[0].cause == Cause::refused);
-        CHECK(heard[0].code == ECONNREFUSED);
-        CHECK(heard[2].cause == Cause::lost);
-        CHECK(heard[2].code == ECONNRESET);
+        REQUIRE(changes(received) == std::vector{opened, half_opened, reopened, half_opened,
+                                                 reopened, half_opened, closed, mode_set,
+                                                 would_open});
+        CHECK(received[0].cause == Cause::refused);
+        CHECK(received[0].code == ECONNREFUSED);
+        CHECK(received[2].cause == Cause::lost);
+        CHECK(received[2].code == ECONNRESET);
         // Nobody told why; and what is no failure has none.
         for (const std::size_t i : {1U, 3U, 4U, 5U, 6U, 7U}) {
-            CHECK(heard[i].cause == Cause::none);
-            CHECK(heard[i].code == 0);
+            CHECK(received[i].cause == Cause::none);
+            CHECK(received[i].code == 0);
         }
-        CHECK(heard[8].code == ECONNREFUSED);
+        CHECK(received[8].code == ECONNREFUSED);
     }
     SECTION("by a success that completes a rate's number") {
         CircuitBreaker breaker{FailureRate{CountWindow<4>{}, {.percent = 50, .min_calls = 3}},
                                OpenFor{60s},
                                clock.view(),
                                {},
-                               Listener{&heard}};
+                               Listener{&received}};
         breaker.acquire().failure(refused);
         breaker.acquire().failure(reset);
         breaker.acquire().success();
-        REQUIRE(changes(heard) == std::vector{opened});
-        CHECK(heard[0].code == ECONNRESET);
+        REQUIRE(changes(received) == std::vector{opened});
+        CHECK(received[0].code == ECONNRESET);
     }
 }
 
 TEST_CASE("CircuitBreaker reports that it opened, also when its wait may be over at once",
           "[breaker][breaker_event][unit]") {
     ManualClock clock;
-    std::vector<BreakerEvent> heard;
+    std::vector<BreakerEvent> received;
     CircuitBreaker breaker{ConsecutiveFailures{1},
                            belay_test::MinimalOpenWait{0ns},
                            clock.view(),
                            {},
-                           Listener{&heard}};
+                           Listener{&received}};
     breaker.acquire().failure();
     CHECK(breaker.state() == BreakerState::half_open);
     breaker.acquire().failure();
-    REQUIRE(changes(heard) == std::vector{opened, half_opened, reopened});
-    CHECK(heard[0].state == BreakerState::open);
-    CHECK(heard[0].open_until == heard[0].at);
-    CHECK(heard[1].state == BreakerState::half_open);
-    CHECK(heard[2].state == BreakerState::open);
+    REQUIRE(changes(received) == std::vector{opened, half_opened, reopened});
+    CHECK(received[0].state == BreakerState::open);
+    CHECK(received[0].open_until == received[0].at);
+    CHECK(received[1].state == BreakerState::half_open);
+    CHECK(received[2].state == BreakerState::open);
 }
 
 namespace {
 
 // Ends the object that tells it.
-struct Undertaker;
-struct UndertakerHook {
-    Undertaker* owner;
+struct BreakerOwner;
+struct DestroyingHook {
+    BreakerOwner* owner;
     void on_breaker(const BreakerEvent&) noexcept;
 };
-struct Undertaker {
-    std::optional<CircuitBreaker<ManualClock::View, ConsecutiveFailures, OpenFor, UndertakerHook>>
+struct BreakerOwner {
+    std::optional<CircuitBreaker<ManualClock::View, ConsecutiveFailures, OpenFor, DestroyingHook>>
         breaker;
 };
-void UndertakerHook::on_breaker(const BreakerEvent&) noexcept { owner->breaker.reset(); }
+void DestroyingHook::on_breaker(const BreakerEvent&) noexcept { owner->breaker.reset(); }
 
 }  // namespace
 
@@ -247,9 +248,9 @@ TEST_CASE("CircuitBreaker that its observer destroys is detected in a checked bu
           "[breaker][breaker_event][unit]") {
     CHECK_THAT(belay_test::aborts_with([] {
                    const ManualClock clock;
-                   Undertaker owner;
+                   BreakerOwner owner;
                    owner.breaker.emplace(ConsecutiveFailures{1}, OpenFor{60s}, clock.view(),
-                                         HalfOpenOptions{}, UndertakerHook{&owner});
+                                         HalfOpenOptions{}, DestroyingHook{&owner});
                    owner.breaker->set_mode(BreakerMode::forced_open);
                }),
                Catch::Matchers::Contains("it must outlive its observer's calls"));
@@ -264,8 +265,8 @@ struct ReentrantHook {
     void on_breaker(const BreakerEvent& event) noexcept;
 };
 struct ReentrantState {
-    std::vector<BreakerChange> heard;
-    std::vector<BreakerState> seen;
+    std::vector<BreakerChange> received;
+    std::vector<BreakerState> observed;
     int depth = 0;
     int deepest = 0;
     CircuitBreaker<ManualClock::View, ConsecutiveFailures, OpenFor, ReentrantHook>* breaker =
@@ -273,13 +274,13 @@ struct ReentrantState {
 };
 void ReentrantHook::on_breaker(const BreakerEvent& event) noexcept {
     state->deepest = ++state->depth > state->deepest ? state->depth : state->deepest;
-    state->heard.push_back(event.change);
-    state->seen.push_back(state->breaker->state());
+    state->received.push_back(event.change);
+    state->observed.push_back(state->breaker->state());
     if (event.change == opened) {
         // Refused: it is open already.
-        if (const auto permit = state->breaker->acquire()) state->heard.clear();
+        if (const auto permit = state->breaker->acquire()) state->received.clear();
         state->breaker->set_mode(BreakerMode::automatic);
-    } else if (event.change == mode_set && state->heard.size() < 4) {
+    } else if (event.change == mode_set && state->received.size() < 4) {
         state->breaker->acquire().failure();
     }
     --state->depth;
@@ -296,9 +297,9 @@ TEST_CASE(
         ConsecutiveFailures{1}, OpenFor{60s}, clock.view(), {}, ReentrantHook{&state}};
     state.breaker = &breaker;
     breaker.acquire().failure();
-    CHECK(state.heard == std::vector{opened, mode_set, opened, mode_set});
-    CHECK(state.seen == std::vector{BreakerState::open, BreakerState::closed, BreakerState::open,
-                                    BreakerState::closed});
+    CHECK(state.received == std::vector{opened, mode_set, opened, mode_set});
+    CHECK(state.observed == std::vector{BreakerState::open, BreakerState::closed,
+                                        BreakerState::open, BreakerState::closed});
     CHECK(state.deepest == 1);
 }
 

@@ -30,13 +30,13 @@ using Permit = Breaking::Permit;
 
 // Another thread that is always in time: what it does happens between a caller's look at the
 // breaker and its lock, which is where the clock is read.
-struct Intruder {
+struct ConcurrentThread {
     std::function<void()> act;
 };
-struct IntrudedClock {
-    Intruder* intruder;
+struct InterruptingClock {
+    ConcurrentThread* concurrent;
     [[nodiscard]] Instant now() const noexcept {
-        if (auto act = std::exchange(intruder->act, nullptr)) act();
+        if (auto act = std::exchange(concurrent->act, nullptr)) act();
         return Instant{};
     }
 };
@@ -52,12 +52,12 @@ void on_threads(std::uint64_t count, Work work) {
 
 TEST_CASE("CircuitBreaker stays closed when a success comes just before the deciding failure",
           "[breaker][circuit_breaker_threads][unit]") {
-    Intruder intruder;
-    CircuitBreaker breaker{ConsecutiveFailures{2}, OpenFor{1s}, IntrudedClock{&intruder}};
+    ConcurrentThread concurrent;
+    CircuitBreaker breaker{ConsecutiveFailures{2}, OpenFor{1s}, InterruptingClock{&concurrent}};
     breaker.acquire().failure();
-    intruder.act = [&] { breaker.acquire().success(); };
+    concurrent.act = [&] { breaker.acquire().success(); };
     breaker.acquire().failure();
-    CHECK(intruder.act == nullptr);
+    CHECK(concurrent.act == nullptr);
     CHECK(breaker.state() == BreakerState::closed);
     // The failure counted nevertheless: one more is the second in a row.
     breaker.acquire().failure();
@@ -67,11 +67,11 @@ TEST_CASE("CircuitBreaker stays closed when a success comes just before the deci
 
 TEST_CASE("CircuitBreaker opens once when two deciding failures meet",
           "[breaker][circuit_breaker_threads][unit]") {
-    Intruder intruder;
-    CircuitBreaker breaker{ConsecutiveFailures{2}, OpenFor{1s}, IntrudedClock{&intruder}};
+    ConcurrentThread concurrent;
+    CircuitBreaker breaker{ConsecutiveFailures{2}, OpenFor{1s}, InterruptingClock{&concurrent}};
     breaker.acquire().failure();
     auto other = breaker.acquire();
-    intruder.act = [&] { other.failure(); };
+    concurrent.act = [&] { other.failure(); };
     breaker.acquire().failure();
     CHECK(breaker.state() == BreakerState::open);
     CHECK(breaker.counters() == BreakerCounters{.failures = 2, .stale = 1, .opened = 1});
@@ -79,16 +79,16 @@ TEST_CASE("CircuitBreaker opens once when two deciding failures meet",
 
 TEST_CASE("CircuitBreaker lets a caller through when it closes just before the call",
           "[breaker][circuit_breaker_threads][unit]") {
-    Intruder intruder;
-    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{1s}, IntrudedClock{&intruder}};
+    ConcurrentThread concurrent;
+    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{1s}, InterruptingClock{&concurrent}};
     breaker.acquire().failure();
-    intruder.act = [&] { breaker.set_mode(BreakerMode::automatic); };
+    concurrent.act = [&] { breaker.set_mode(BreakerMode::automatic); };
     auto permit = breaker.acquire();
     CHECK(permit);
     CHECK(breaker.counters().probes == 0);
     permit.failure();
     CHECK(breaker.counters().opened == 2);
-    intruder.act = [&] { breaker.set_mode(BreakerMode::automatic); };
+    concurrent.act = [&] { breaker.set_mode(BreakerMode::automatic); };
     CHECK(breaker.state() == BreakerState::closed);
 }
 

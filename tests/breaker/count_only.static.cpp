@@ -22,16 +22,16 @@ struct FilterMutable {
 struct FilterOfCauses {
     bool operator()(Cause) const noexcept;
 };
-struct FilterSaysInt {
+struct FilterReturnsInt {
     int operator()(const Failure&) const noexcept;
 };
-struct FilterSaysCause {
+struct FilterReturnsCause {
     Cause operator()(const Failure&) const noexcept;
 };
-static_assert(detail::JudgesFailure<Filter> && detail::JudgesFailure<FilterSaysCause>);
+static_assert(detail::JudgesFailure<Filter> && detail::JudgesFailure<FilterReturnsCause>);
 static_assert(detail::JudgesFailure<detail::CauseSet>);
 static_assert(!detail::JudgesFailure<FilterThrows> && !detail::JudgesFailure<FilterMutable>);
-static_assert(!detail::JudgesFailure<FilterOfCauses> && !detail::JudgesFailure<FilterSaysInt>);
+static_assert(!detail::JudgesFailure<FilterOfCauses> && !detail::JudgesFailure<FilterReturnsInt>);
 
 using Filtered = CountOnly<ConsecutiveFailures, Filter>;
 static_assert(TripLike<Filtered> && sizeof(Breaker<Filtered>) <= 56);

@@ -49,11 +49,11 @@ struct TimedRecordThrows {
     bool record(bool, Instant, Duration);
     void reset() noexcept;
 };
-struct RecordSaysNothing {
+struct RecordReturnsNothing {
     void record(bool) noexcept;
     void reset() noexcept;
 };
-struct RecordSaysInt {
+struct RecordReturnsInt {
     int record(bool, Instant) noexcept;
     void reset() noexcept;
 };
@@ -87,7 +87,7 @@ struct TooSlowOfUntimed {
 };
 static_assert(!TripLike<int> && !TripLike<WithoutRecord> && !TripLike<WithoutReset>);
 static_assert(!TripLike<RecordThrows> && !TripLike<TimedRecordThrows>);
-static_assert(!TripLike<RecordSaysNothing> && !TripLike<RecordSaysInt>);
+static_assert(!TripLike<RecordReturnsNothing> && !TripLike<RecordReturnsInt>);
 static_assert(!TripLike<RecordIsConfused> && !TripLike<TripResetThrows> && !TripLike<TripMoveOnly>);
 static_assert(!TripLike<TooSlowChanges> && !TripLike<TooSlowWithoutDuration>);
 static_assert(!TripLike<TooSlowOfUntimed>);

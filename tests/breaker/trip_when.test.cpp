@@ -17,7 +17,9 @@ namespace {
 
 struct AtLeast {
     std::uint64_t bad;
-    constexpr bool operator()(const CallCounts& seen) const noexcept { return seen.bad >= bad; }
+    constexpr bool operator()(const CallCounts& observed) const noexcept {
+        return observed.bad >= bad;
+    }
 };
 
 // A trip of one's own, for what counts do not tell: three failures within a second.
@@ -53,10 +55,11 @@ TEST_CASE("TripWhen calls the predicate after every call", "[breaker][trip_when]
 TEST_CASE("TripWhen with a lambda over time is the trip of a breaker",
           "[breaker][trip_when][unit]") {
     STATIC_REQUIRE([] {
-        belay_test::BreakerBench b{Breaker{
-            TripWhen{TimeWindow{60s},
-                     [](const CallCounts& seen) noexcept { return seen.bad * 2 > seen.calls; }},
-            OpenFor{10s}}};
+        belay_test::BreakerBench b{Breaker{TripWhen{TimeWindow{60s},
+                                                    [](const CallCounts& observed) noexcept {
+                                                        return observed.bad * 2 > observed.calls;
+                                                    }},
+                                           OpenFor{10s}}};
         b.succeed();
         const bool ok = b.fail() == Advice::go() && b.fail() == Advice::suspend(b.now + 10s);
         b.now += 10s;

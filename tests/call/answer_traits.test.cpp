@@ -25,8 +25,8 @@
 #include <belay/policy/shared.hpp>
 #include <belay/policy/stop_on.hpp>
 
+#include "support/call/retry_forms.hpp"
 #include "support/call/retry_rules.hpp"
-#include "support/call/ways.hpp"
 #include "support/catch.hpp"
 #include "support/shorthand.hpp"
 
@@ -162,7 +162,7 @@ static_assert(!detail::Unsupported<std::optional<std::vector<int>>>);
 static_assert(!detail::Unsupported<Outcome<Status>> && !detail::Unsupported<Outcome<CurlCode>>);
 
 TEMPLATE_TEST_CASE("A type with ok() fails when ok() is false, and is returned unchanged",
-                   "[call][answer_traits][unit]", BELAY_TEST_WAYS) {
+                   "[call][answer_traits][unit]", BELAY_TEST_RETRY_FORMS) {
     AsyncSleeper sleeper;
     int calls = 0;
     const auto fails = [&] { return Status{++calls, "no"}; };
@@ -180,7 +180,7 @@ TEMPLATE_TEST_CASE("A type with ok() fails when ok() is false, and is returned u
 
 TEMPLATE_TEST_CASE(
     "A type that tests as bool and has error() fails when it is false, with that error",
-    "[call][answer_traits][unit]", BELAY_TEST_WAYS) {
+    "[call][answer_traits][unit]", BELAY_TEST_RETRY_FORMS) {
     AsyncSleeper sleeper;
     int calls = 0;
     const auto ask = [&](int works_at) {
@@ -200,7 +200,7 @@ TEMPLATE_TEST_CASE(
 }
 
 TEMPLATE_TEST_CASE("A type with value() and category() fails when it tests true",
-                   "[call][answer_traits][unit]", BELAY_TEST_WAYS) {
+                   "[call][answer_traits][unit]", BELAY_TEST_RETRY_FORMS) {
     AsyncSleeper sleeper;
     int calls = 0;
     const auto own = TestType::run(
@@ -247,7 +247,7 @@ const HttpCategory http;
 }  // namespace
 
 TEMPLATE_TEST_CASE("A code that its own category treats as no failure is returned as no error",
-                   "[call][answer_traits][regression]", BELAY_TEST_WAYS) {
+                   "[call][answer_traits][regression]", BELAY_TEST_RETRY_FORMS) {
     AsyncSleeper sleeper;
     int calls = 0;
     const auto answers = [&](int status) {
@@ -268,7 +268,7 @@ TEMPLATE_TEST_CASE("A code that its own category treats as no failure is returne
 #endif
 
 TEMPLATE_TEST_CASE("AnswerTraits defines the failures of a type, and their causes",
-                   "[call][answer_traits][unit]", BELAY_TEST_WAYS) {
+                   "[call][answer_traits][unit]", BELAY_TEST_RETRY_FORMS) {
     AsyncSleeper sleeper;
     int calls = 0;
     const auto down = [&] { return ++calls, curl_couldnt_connect; };
@@ -361,7 +361,7 @@ TEST_CASE("retry never turns an error into a success by a conversion",
 }
 
 TEMPLATE_TEST_CASE("AnswerTraits of a type are used when it is returned as const",
-                   "[call][answer_traits][regression]", BELAY_TEST_WAYS) {
+                   "[call][answer_traits][regression]", BELAY_TEST_RETRY_FORMS) {
     AsyncSleeper sleeper;
     int calls = 0;
     const auto result = TestType::run(

@@ -31,12 +31,12 @@ TEST_CASE("A callable that takes an Attempt gets it, and others are called witho
 
 TEST_CASE("within passes on that an outer retry repeats, and its deadline",
           "[call][attempt][unit]") {
-    Attempt seen;
-    const auto fn = [&](Attempt attempt) { seen = attempt; };
+    Attempt observed;
+    const auto fn = [&](Attempt attempt) { observed = attempt; };
     const auto call = [&](Attempt outer, Attempt inner) {
         auto wrapped = within(outer, fn);
         detail::call(wrapped, inner);
-        return seen;
+        return observed;
     };
     CHECK(call({}, {}) == Attempt{});
     CHECK(call({.number = 2}, {.number = 1}) == Attempt{.number = 1, .repeats = true});
@@ -49,7 +49,7 @@ TEST_CASE("within passes on that an outer retry repeats, and its deadline",
     // Further in than one level, also for callables that do not care.
     auto twice = within(Attempt{.number = 2}, within(Attempt{.deadline = soon}, fn));
     detail::call(twice, Attempt{});
-    CHECK(seen == Attempt{.number = 1, .repeats = true, .deadline = soon});
+    CHECK(observed == Attempt{.number = 1, .repeats = true, .deadline = soon});
     auto careless = within(Attempt{}, [] { return 5; });
     CHECK(detail::call(careless, Attempt{}) == 5);
 }

@@ -35,7 +35,7 @@ using belay_test::at;
 namespace {
 
 // Asks to stop after an hour, so that what would never end does.
-struct Patience {
+struct StopAfterAnHour {
     const AsyncSleeper* sleeper;
     [[nodiscard]] bool stop_requested() const noexcept { return sleeper->now() >= at(1h); }
 };
@@ -62,7 +62,7 @@ std::vector<Ended> each_way(const P& policy) {
         AsyncSleeper sleeper;
         EndRecorder observer;
         int calls = 0;
-        const Result<void> result = run(sleeper, Patience{&sleeper}, observer, calls);
+        const Result<void> result = run(sleeper, StopAfterAnHour{&sleeper}, observer, calls);
         all.push_back({sleeper.now(), result.error(), calls, observer.by});
     };
     const auto finish = [](auto task, AsyncSleeper& sleeper) {
@@ -71,23 +71,23 @@ std::vector<Ended> each_way(const P& policy) {
         REQUIRE(task.done());
         return task.take();
     };
-    one([&](AsyncSleeper& sleeper, Patience stop, EndRecorder& observer, int& calls) {
+    one([&](AsyncSleeper& sleeper, StopAfterAnHour stop, EndRecorder& observer, int& calls) {
         return retry(
             policy, sleeper, [&] { ++calls; }, stop, observer);
     });
-    one([&](AsyncSleeper& sleeper, Patience stop, EndRecorder& observer, int& calls) {
+    one([&](AsyncSleeper& sleeper, StopAfterAnHour stop, EndRecorder& observer, int& calls) {
         const auto call = [&]() -> Task<bool> {
             ++calls;
             co_return true;
         };
         return finish(retry(policy, sleeper, call, stop, observer), sleeper);
     });
-    one([&](AsyncSleeper& sleeper, Patience stop, EndRecorder& observer, int& calls) {
+    one([&](AsyncSleeper& sleeper, StopAfterAnHour stop, EndRecorder& observer, int& calls) {
         const Pipeline pipeline{Retrying{policy, observer}};
         return pipeline(
             sleeper, [&] { ++calls; }, stop);
     });
-    one([&](AsyncSleeper& sleeper, Patience stop, EndRecorder& observer, int& calls) {
+    one([&](AsyncSleeper& sleeper, StopAfterAnHour stop, EndRecorder& observer, int& calls) {
         const Pipeline pipeline{Retrying{policy, observer}};
         const auto call = [&]() -> Task<bool> {
             ++calls;
@@ -102,7 +102,7 @@ std::vector<Ended> four(const Ended& ended) { return std::vector<Ended>(4, ended
 using SharedBreaker = CircuitBreaker<SteadyClock, ConsecutiveFailures, OpenFor>;
 
 // As in docs/choosing-a-policy.md.
-auto crowd(SharedBreaker& breaker, TokenBudget& budget) {
+auto policy_for_many(SharedBreaker& breaker, TokenBudget& budget) {
     return Policy{Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{breaker}, Shared{budget},
                   MaxAttempts{4}, MaxElapsed{30s}};
 }
@@ -114,7 +114,7 @@ TEST_CASE("MaxElapsed ends the wait for a breaker that an operator holds open",
     SharedBreaker breaker{ConsecutiveFailures{5}, OpenFor{10s}};
     breaker.set_mode(BreakerMode::forced_open);
     TokenBudget budget;
-    CHECK(each_way(crowd(breaker, budget)) ==
+    CHECK(each_way(policy_for_many(breaker, budget)) ==
           four({at(30s), make_error_code(CallErrc::gave_up), 0, "MaxElapsed"}));
 }
 
@@ -127,7 +127,7 @@ TEST_CASE("MaxElapsed does not sleep for a first attempt that would be too late"
     auto permit = breaker.acquire(turn);
     static_cast<void>(permit.failure(turn));
     TokenBudget budget;
-    CHECK(each_way(crowd(breaker, budget)) ==
+    CHECK(each_way(policy_for_many(breaker, budget)) ==
           four({at(0s), make_error_code(CallErrc::gave_up), 0, "MaxElapsed"}));
 }
 

@@ -17,8 +17,8 @@
 #include <belay/policy/stop_on.hpp>
 
 #include "support/archetypes.hpp"
+#include "support/call/retry_forms.hpp"
 #include "support/call/retry_rules.hpp"
-#include "support/call/ways.hpp"
 #include "support/catch.hpp"
 #include "support/shorthand.hpp"
 
@@ -38,20 +38,20 @@ struct Response {
 
 // What a rule sees.
 struct CountsFailures {
-    struct Seen {
+    struct Observed {
         int begun = 0, failed = 0, succeeded = 0, abandoned = 0;
         std::vector<Failure> failures{};
-        friend bool operator==(const Seen&, const Seen&) = default;
+        friend bool operator==(const Observed&, const Observed&) = default;
     };
-    Seen* seen;
-    void begin(Turn&) noexcept { ++seen->begun; }
+    Observed* observed;
+    void begin(Turn&) noexcept { ++observed->begun; }
     Advice failed(const Failure& failure, Turn&) noexcept {
-        ++seen->failed;
-        seen->failures.push_back(failure);
+        ++observed->failed;
+        observed->failures.push_back(failure);
         return Advice::go();
     }
-    void succeeded(Turn&) noexcept { ++seen->succeeded; }
-    void abandoned(Turn&) noexcept { ++seen->abandoned; }
+    void succeeded(Turn&) noexcept { ++observed->succeeded; }
+    void abandoned(Turn&) noexcept { ++observed->abandoned; }
 };
 
 struct NetworkError : std::runtime_error {
@@ -64,14 +64,16 @@ struct Refused : NetworkError {
 struct Rig {
     Random bits{Seed{1}};
     MinimalSleeper sleeper{bits};
-    CountsFailures::Seen seen{};
-    auto policy(std::uint64_t most = 3) { return Policy{MaxAttempts{most}, CountsFailures{&seen}}; }
+    CountsFailures::Observed observed{};
+    auto policy(std::uint64_t most = 3) {
+        return Policy{MaxAttempts{most}, CountsFailures{&observed}};
+    }
 };
 
 }  // namespace
 
 TEMPLATE_TEST_CASE("fails_if retries results that its predicate reports as failures",
-                   "[call][fails_if][unit]", BELAY_TEST_WAYS) {
+                   "[call][fails_if][unit]", BELAY_TEST_RETRY_FORMS) {
     Rig rig;
     AsyncSleeper sleeper;
     int calls = 0;
@@ -80,13 +82,13 @@ TEMPLATE_TEST_CASE("fails_if retries results that its predicate reports as failu
         return fails_if(fn, [](const Response& r) { return r.status >= 500; });
     });
     CHECK(result.value().status == 200);
-    CHECK(rig.seen.begun == 3);
-    CHECK(rig.seen.failures == std::vector<Failure>(2, Failure{Cause::lost}));
-    CHECK(rig.seen.succeeded == 1);
+    CHECK(rig.observed.begun == 3);
+    CHECK(rig.observed.failures == std::vector<Failure>(2, Failure{Cause::lost}));
+    CHECK(rig.observed.succeeded == 1);
 }
 
 TEMPLATE_TEST_CASE("After the last failure there is no value, and the last one is available",
-                   "[call][fails_if][unit]", BELAY_TEST_WAYS) {
+                   "[call][fails_if][unit]", BELAY_TEST_RETRY_FORMS) {
     AsyncSleeper sleeper;
     int calls = 0;
     const auto judged = [](auto judge) { return [judge](auto fn) { return fails_if(fn, judge); }; };
@@ -131,7 +133,7 @@ TEST_CASE("Without a call there is no last value", "[call][fails_if][unit]") {
 }
 
 TEMPLATE_TEST_CASE("A predicate of the value tests the value in a Result or an optional",
-                   "[call][fails_if][unit]", BELAY_TEST_WAYS) {
+                   "[call][fails_if][unit]", BELAY_TEST_RETRY_FORMS) {
     AsyncSleeper sleeper;
     const auto judged = [](auto fn) {
         return fails_if(fn, [](const Response& r) { return r.status >= 500; });
@@ -187,13 +189,13 @@ TEST_CASE("fails_if replaces the type's own test, and accepts types that retry r
     CHECK(run([] { return Result<int>{timed_out}; }, never_bad).error() == timed_out);
     CHECK(run([] { return std::make_unique<int>(3); }, never_bad).value() != nullptr);
     CHECK(run([] { return std::errc::io_error; }, never_bad).value() == std::errc::io_error);
-    CHECK(rig.seen.failed == 0);
+    CHECK(rig.observed.failed == 0);
     int target = 5;
     const auto is_null = [](const int* p) { return p == nullptr; };
     CHECK(run([&] { return &target; }, is_null).value() == &target);
     const auto null = run([]() -> int* { return nullptr; }, is_null);
     CHECK(*null.last() == nullptr);
-    CHECK(rig.seen.failed == 3);
+    CHECK(rig.observed.failed == 3);
     // A success of the type that the predicate calls a failure.
     CHECK(run([] { return std::error_code{}; }, always_bad) == CallErrc::gave_up);
     CHECK(run([] { return Result<void>{}; }, always_bad).error() == CallErrc::gave_up);
@@ -228,7 +230,7 @@ TEST_CASE("A predicate may return the cause, and a server's retry_after",
 }
 
 TEMPLATE_TEST_CASE("A predicate that throws abandons the attempt, and its exception is propagated",
-                   "[call][fails_if][unit]", BELAY_TEST_WAYS) {
+                   "[call][fails_if][unit]", BELAY_TEST_RETRY_FORMS) {
     Rig rig;
     AsyncSleeper sleeper;
     const auto fetch = [] { return Response{200}; };
@@ -236,11 +238,11 @@ TEMPLATE_TEST_CASE("A predicate that throws abandons the attempt, and its except
         return fails_if(fn, [](const Response&) -> bool { throw std::logic_error{"judge"}; });
     };
     CHECK_THROWS_WITH(TestType::run(rig.policy(), sleeper, fetch, judged), "judge");
-    CHECK(rig.seen == CountsFailures::Seen{.begun = 1, .abandoned = 1});
+    CHECK(rig.observed == CountsFailures::Observed{.begun = 1, .abandoned = 1});
 }
 
 TEMPLATE_TEST_CASE("The Cause that a predicate returns is the Outcome's, and outer layers see it",
-                   "[call][fails_if][regression]", BELAY_TEST_WAYS) {
+                   "[call][fails_if][regression]", BELAY_TEST_RETRY_FORMS) {
     AsyncSleeper sleeper;
     const auto fetch = [] { return Response{503}; };
     const auto busy = [](const Response& r) {
@@ -279,7 +281,7 @@ TEST_CASE("An Outcome that passes fails_if again keeps its last value",
     const auto failed = retry(rig.policy(), rig.sleeper, fails_if(inner(503), never_bad));
     CHECK_FALSE(failed);
     CHECK(failed.error() == CallErrc::gave_up);
-    CHECK(rig.seen.failed == 3);
+    CHECK(rig.observed.failed == 3);
     REQUIRE(failed.last() != nullptr);
     CHECK(failed.last()->status == 503);
     const auto always_bad = [](const Response&) { return Cause::refused; };
@@ -304,8 +306,8 @@ TEST_CASE("A failure without an error code gets one in its Outcome",
     const auto never_bad = [](int) { return false; };
     const auto fetch = [] { return Maybe{std::error_code{}}; };
     auto outcome = retry(rig.policy(), rig.sleeper, fails_if(fetch, never_bad));
-    CHECK(rig.seen.failures == std::vector<Failure>(3, rig.seen.failures.front()));
-    CHECK(rig.seen.failures.front().cause == Cause::lost);
+    CHECK(rig.observed.failures == std::vector<Failure>(3, rig.observed.failures.front()));
+    CHECK(rig.observed.failures.front().cause == Cause::lost);
     CHECK_FALSE(outcome);
     CHECK(outcome.error() == CallErrc::gave_up);
     const Result<int> result = std::move(outcome);
@@ -313,7 +315,7 @@ TEST_CASE("A failure without an error code gets one in its Outcome",
 }
 
 TEMPLATE_TEST_CASE("A std::ref of a fails_if works as the fails_if itself",
-                   "[call][fails_if][regression]", BELAY_TEST_WAYS) {
+                   "[call][fails_if][regression]", BELAY_TEST_RETRY_FORMS) {
     AsyncSleeper sleeper;
     int calls = 0;
     const auto fetch = [&] { return Response{++calls < 3 ? 503 : 200}; };
@@ -346,17 +348,17 @@ TEST_CASE("A const fails_if works as any other", "[call][fails_if][regression]")
     const auto is_bad = [](const Response& r) { return r.status >= 500; };
     const auto judged = fails_if([] { return Response{503}; }, is_bad);
     CHECK_FALSE(retry(rig.policy(), rig.sleeper, judged));
-    CHECK(rig.seen.failed == 3);
+    CHECK(rig.observed.failed == 3);
     CHECK_FALSE(Pipeline{Retrying{rig.policy()}}(rig.sleeper, judged));
-    CHECK(rig.seen.failed == 6);
+    CHECK(rig.observed.failed == 6);
     CHECK_FALSE(retry(rig.policy(), rig.sleeper, std::cref(judged)));
-    CHECK(rig.seen.failed == 9);
+    CHECK(rig.observed.failed == 9);
     const auto through = within(Attempt{}, judged);
     CHECK_FALSE(retry(rig.policy(), rig.sleeper, through));
-    CHECK(rig.seen.failed == 12);
+    CHECK(rig.observed.failed == 12);
     const auto other = fails_on<NetworkError>([]() -> int { throw 5; });
     CHECK_THROWS_AS(retry(rig.policy(), rig.sleeper, other), int);
-    CHECK(rig.seen.failed == 12);
+    CHECK(rig.observed.failed == 12);
 }
 
 TEST_CASE("A predicate may be a pointer to a member", "[call][fails_if][unit]") {
@@ -372,7 +374,7 @@ TEST_CASE("A predicate may be a pointer to a member", "[call][fails_if][unit]") 
     Rig rig;
     CHECK_FALSE(
         retry(rig.policy(), rig.sleeper, fails_if([] { return Page{503}; }, &Page::is_bad)));
-    CHECK(rig.seen.failed == 3);
+    CHECK(rig.observed.failed == 3);
     CHECK(retry(rig.policy(), rig.sleeper, fails_if([] { return Page{200}; }, &Page::is_bad)));
     CHECK_FALSE(retry(rig.policy(), rig.sleeper,
                       fails_if(
@@ -380,22 +382,22 @@ TEST_CASE("A predicate may be a pointer to a member", "[call][fails_if][unit]") 
                               return Page{200, true};
                           },
                           &Page::stale)));
-    CHECK(rig.seen.failed == 6);
+    CHECK(rig.observed.failed == 6);
     // Of the value in what has one or none: never of one that is not there.
     const auto empty = [] { return std::optional<Page>{}; };
     CHECK_FALSE(retry(rig.policy(), rig.sleeper, fails_if(empty, &Page::is_bad)));
-    CHECK(rig.seen.failed == 9);
+    CHECK(rig.observed.failed == 9);
     const auto full = [] { return Result<Page>{Page{503}}; };
     CHECK_FALSE(retry(rig.policy(), rig.sleeper, fails_if(full, &Page::is_bad)));
-    CHECK(rig.seen.failed == 12);
+    CHECK(rig.observed.failed == 12);
     CHECK_THROWS_AS(retry(rig.policy(), rig.sleeper,
                           fails_on<Busy>([]() -> int { throw Busy{"busy"}; }, &Busy::cause)),
                     Busy);
-    CHECK(rig.seen.failures.back() == Failure{Cause::overloaded});
+    CHECK(rig.observed.failures.back() == Failure{Cause::overloaded});
 }
 
 TEMPLATE_TEST_CASE("fails_on retries exceptions of its type, and propagates others",
-                   "[call][fails_if][unit]", BELAY_TEST_WAYS) {
+                   "[call][fails_if][unit]", BELAY_TEST_RETRY_FORMS) {
     Rig rig;
     AsyncSleeper sleeper;
     const auto judged = [](auto fn) { return fails_on<NetworkError>(fn); };
@@ -407,8 +409,8 @@ TEMPLATE_TEST_CASE("fails_on retries exceptions of its type, and propagates othe
     };
     CHECK_THROWS_WITH(TestType::run(rig.policy(9), sleeper, fails, judged), "base");
     CHECK(calls == 3);
-    CHECK(rig.seen.failed == 2);
-    CHECK(rig.seen.abandoned == 1);
+    CHECK(rig.observed.failed == 2);
+    CHECK(rig.observed.abandoned == 1);
     // The last one of its type leaves when the policy gives up.
     const auto each = []() -> int { throw Refused{"last"}; };
     CHECK_THROWS_AS(TestType::run(rig.policy(2), sleeper, each, judged), Refused);
@@ -421,9 +423,9 @@ TEST_CASE("fails_on classifies by a predicate, and nests", "[call][fails_if][uni
         return std::string_view{e.what()} == "busy" ? Cause::overloaded : Cause::none;
     };
     const auto failures = [&](auto fn) {
-        rig.seen = {};
+        rig.observed = {};
         CHECK_THROWS(retry(rig.policy(2), rig.sleeper, fn));
-        return rig.seen.failures;
+        return rig.observed.failures;
     };
     CHECK(failures(fails_on<std::exception>(throws(NetworkError{"busy"}), by_text)) ==
           std::vector<Failure>(2, Failure{Cause::overloaded}));

@@ -47,11 +47,11 @@ TEST_CASE("Fallback answers in place of a failure", "[call][fallback][unit]") {
 
 TEST_CASE("Fallback is not called when the call worked", "[call][fallback][unit]") {
     AsyncSleeper sleeper;
-    int asked = 0;
-    const Pipeline counts{Fallback{[&asked] { return ++asked; }}};
+    int calls = 0;
+    const Pipeline counts{Fallback{[&calls] { return ++calls; }}};
     CHECK(counts(sleeper, [] { return 5; }).value() == 5);
     CHECK(await(counts, sleeper, [&] { return soon(sleeper, 5); }).value() == 5);
-    CHECK(asked == 0);
+    CHECK(calls == 0);
 }
 
 TEST_CASE("Fallback answers in place of chosen failures only", "[call][fallback][unit]") {
@@ -78,17 +78,17 @@ TEST_CASE("Fallback answers in place of chosen failures only", "[call][fallback]
         CHECK(blocking_and_awaited(pipeline, late).error() == timed_out);
     }
     SECTION("by a predicate") {
-        int asked = 0;
+        int calls = 0;
         const Pipeline pipeline{Fallback{[] { return 1; },
-                                         [&asked](const Failure& why) {
-                                             ++asked;
+                                         [&calls](const Failure& why) {
+                                             ++calls;
                                              return why.error() == std::errc::timed_out;
                                          }}};
         CHECK(blocking_and_awaited(pipeline, late).value() == 1);
         CHECK(blocking_and_awaited(pipeline, broken).error() == refused);
-        CHECK(asked == 4);
+        CHECK(calls == 4);
         CHECK(pipeline(sleeper, [] { return 5; }).value() == 5);
-        CHECK(asked == 4);
+        CHECK(calls == 4);
     }
     SECTION("a rejection is one of them, or is returned to the caller") {
         RateLimiter limiter{Rate{1, 10s}, Burst{1}};
@@ -104,10 +104,10 @@ TEST_CASE("Fallback receives the failure, also when the call was rejected or voi
           "[call][fallback][unit]") {
     AsyncSleeper sleeper;
     Failure why;
-    const Pipeline tells{Fallback{[&why](const Failure& failure) { why = failure; }}};
-    CHECK(tells(sleeper, [] {}).has_value());
+    const Pipeline records_why{Fallback{[&why](const Failure& failure) { why = failure; }}};
+    CHECK(records_why(sleeper, [] {}).has_value());
     CHECK(why.cause == Cause::none);
-    CHECK(tells(sleeper, [] { throw std::system_error{timed_out}; }).has_value());
+    CHECK(records_why(sleeper, [] { throw std::system_error{timed_out}; }).has_value());
     CHECK(why == Failure::from(timed_out));
 
     RateLimiter limiter{Rate{1, 10s}, Burst{1}};
@@ -139,30 +139,30 @@ TEST_CASE("A Fallback may be awaited in a coroutine", "[call][fallback][unit]") 
     const Pipeline nothing{Fallback{[&] { return sleeper.async_sleep_until(Instant{} + 1h); }}};
     CHECK(await(nothing, sleeper, []() -> std::suspend_never { throw 5; }).has_value());
     CHECK(sleeper.now() == Instant{} + 1h);
-    int told = 0;
-    const Pipeline tells{Fallback{[&] { ++told; }}};
-    CHECK(await(tells, sleeper, []() -> std::suspend_never { throw 5; }).has_value());
-    CHECK(told == 1);
+    int reported = 0;
+    const Pipeline records_why{Fallback{[&] { ++reported; }}};
+    CHECK(await(records_why, sleeper, []() -> std::suspend_never { throw 5; }).has_value());
+    CHECK(reported == 1);
 }
 
 TEST_CASE("A Fallback outside of Retrying is called once, when that gives up",
           "[call][fallback][unit]") {
     AsyncSleeper sleeper;
-    int asked = 0;
     int calls = 0;
-    const Pipeline pipeline{Fallback{[&] { return ++asked, true; }}, Retrying{MaxAttempts{4}}};
+    int fallbacks = 0;
+    const Pipeline pipeline{Fallback{[&] { return ++fallbacks, true; }}, Retrying{MaxAttempts{4}}};
     CHECK(pipeline(sleeper, [&] { return ++calls, false; }));
     CHECK(calls == 4);
-    CHECK(asked == 1);
+    CHECK(fallbacks == 1);
 }
 
 TEST_CASE("A Fallback of a call without a value may return anything",
           "[call][fallback][regression]") {
     AsyncSleeper sleeper;
-    int asked = 0;
-    const Pipeline pipeline{Fallback{[&] { return ++asked; }}};
+    int calls = 0;
+    const Pipeline pipeline{Fallback{[&] { return ++calls; }}};
     CHECK(pipeline(sleeper, [] { throw std::runtime_error{"no"}; }));
-    CHECK(asked == 1);
+    CHECK(calls == 1);
 }
 
 TEST_CASE("A Fallback's false is no success", "[call][fallback][regression]") {

@@ -87,19 +87,19 @@ struct Ledger {
 
     private:
         void end(char how) noexcept {
-            if (auto* const ledger = std::exchange(ledger_, nullptr)) ledger->said += how;
+            if (auto* const ledger = std::exchange(ledger_, nullptr)) ledger->output += how;
         }
         Ledger* ledger_ = nullptr;
     };
-    std::string said{};
+    std::string output{};
     bool is_open = true;
 
-    void wanted(Turn&) noexcept { said += 'w'; }
+    void wanted(Turn&) noexcept { output += 'w'; }
     [[nodiscard]] Advice admit(Instant now) const noexcept {
         return is_open ? Advice::go() : Advice::suspend(after(now, 1s));
     }
-    Permit acquire(Turn&) noexcept { return said += 'a', Permit{*this}; }
-    Permit reserve(Cause, Turn&) noexcept { return said += 'r', Permit{*this}; }
+    Permit acquire(Turn&) noexcept { return output += 'a', Permit{*this}; }
+    Permit reserve(Cause, Turn&) noexcept { return output += 'r', Permit{*this}; }
 };
 
 template <class P, class Stop = NeverStops>
@@ -338,14 +338,14 @@ TEST_CASE("Hedge uses its budget like any rule", "[call][hedge][regression]") {
     const Pipeline pipeline{Hedge{50ms, 1, Shared{ledger}}};
     CHECK(hedged(pipeline, server));
     // Wanted once, and taken; a further call is a retry. Both share the first success.
-    CHECK(ledger.said == "warss");
+    CHECK(ledger.output == "warss");
 
     // What may not begin takes nothing.
-    ledger.said.clear();
+    ledger.output.clear();
     ledger.is_open = false;
     Server unasked{sleeper, {}};
     CHECK(hedged(pipeline, unasked).error() == CallErrc::call_refused);
-    CHECK(ledger.said == "w");
+    CHECK(ledger.output == "w");
 }
 
 #if defined(__cpp_exceptions)
@@ -366,7 +366,7 @@ TEST_CASE("A further call that its observer prevents is not made, and not paid",
     REQUIRE(task.done());
     CHECK_THROWS_AS(task.take(), std::runtime_error);
     CHECK(server.begun.size() == 1);
-    CHECK(ledger.said == "warnn");
+    CHECK(ledger.output == "warnn");
 }
 #endif
 

@@ -466,17 +466,17 @@ TEMPLATE_TEST_CASE("A Pipeline reports to its observer which layer rejected a ca
 TEST_CASE("A Pipeline reports which attempt a layer inside of Retrying rejected",
           "[call][pipeline][unit]") {
     AsyncSleeper sleeper;
-    struct Seen : NoObserver {
+    struct Observed : NoObserver {
         std::vector<Attempt> attempts{};
         void on_refusal(const CallRefused& refusal) { attempts.push_back(refusal.attempt); }
-    } seen;
+    } observed;
     RateLimiter limiter{Rate{1, 10s}, Burst{1}};
     const Pipeline pipeline{Retrying{steady(1s, 3)}, Shared{limiter}};
     int calls = 0;
     CHECK_FALSE(pipeline(
-        sleeper, [&] { return ++calls, false; }, NeverStops{}, seen));
+        sleeper, [&] { return ++calls, false; }, NeverStops{}, observed));
     CHECK(calls == 2);
-    CHECK(seen.attempts == std::vector<Attempt>{{.number = 2}});
+    CHECK(observed.attempts == std::vector<Attempt>{{.number = 2}});
 }
 
 TEST_CASE("A Pipeline's observer may be a temporary in a coroutine", "[call][pipeline][unit]") {

@@ -35,7 +35,7 @@ struct StoppingSleeper {
     }
 };
 
-struct Seen {
+struct Observed {
     int calls = 0;
     std::vector<Duration> waits;
     Duration sum{};
@@ -43,19 +43,19 @@ struct Seen {
 
 // Runs `policy` against a call that always fails so.
 template <class P>
-Seen run(const P& policy, Failure failure, std::uint64_t seed, std::size_t most_waits = 1000) {
+Observed run(const P& policy, Failure failure, std::uint64_t seed, std::size_t most_waits = 1000) {
     StoppingSleeper sleeper{.random = Random{Seed{seed}}, .most = most_waits};
-    Seen seen;
+    Observed observed;
     const auto call = [&]() -> std::error_code {
-        ++seen.calls;
+        ++observed.calls;
         return failure.cause == Cause::overloaded  ? make_error_code(CallErrc::breaker_open)
                : failure.cause == Cause::permanent ? make_error_code(BackoffErrc::bad_base)
                                                    : make_error_code(CallErrc::call_failed);
     };
     static_cast<void>(retry(policy, sleeper, call, sleeper.stop.token()));
-    seen.waits = sleeper.waits;
-    for (const Duration wait : seen.waits) seen.sum += wait;
-    return seen;
+    observed.waits = sleeper.waits;
+    for (const Duration wait : observed.waits) observed.sum += wait;
+    return observed;
 }
 
 constexpr Failure overloaded{Cause::overloaded};
@@ -66,11 +66,11 @@ constexpr Failure permanent{Cause::permanent};
 TEST_CASE("policies::grpc_connection waits 1 s * 1.6^n to 120 s, +-20 %",
           "[call][policies][unit]") {
     for (std::uint64_t seed = 1; seed <= 200; ++seed) {
-        const Seen seen = run(policies::grpc_connection(), lost, seed, 40);
-        REQUIRE(seen.waits.size() == 40);
-        CHECK(seen.calls == 40);  // and no end: the sleeper stopped it
+        const Observed observed = run(policies::grpc_connection(), lost, seed, 40);
+        REQUIRE(observed.waits.size() == 40);
+        CHECK(observed.calls == 40);  // and no end: the sleeper stopped it
         double nominal = 1e9;
-        for (const Duration wait : seen.waits) {
+        for (const Duration wait : observed.waits) {
             const auto ns = static_cast<double>(wait.count());
             CHECK(ns >= 0.8 * nominal - 1);
             CHECK(ns <= 1.2 * nominal + 1);
@@ -87,12 +87,12 @@ TEST_CASE("policies::aws_standard makes 3 attempts, and waits at most 3 s",
     Duration longest{};
     for (std::uint64_t seed = 1; seed <= 1000; ++seed) {
         TokenBudget quota{TokenBudgetOptions::aws()};
-        const Seen seen = run(policies::aws_standard(quota), lost, seed);
-        CHECK(seen.calls == 3);
-        REQUIRE(seen.waits.size() == 2);
-        CHECK(seen.waits[0] <= 1s);
-        CHECK(seen.waits[1] <= 2s);
-        if (seen.sum > longest) longest = seen.sum;
+        const Observed observed = run(policies::aws_standard(quota), lost, seed);
+        CHECK(observed.calls == 3);
+        REQUIRE(observed.waits.size() == 2);
+        CHECK(observed.waits[0] <= 1s);
+        CHECK(observed.waits[1] <= 2s);
+        if (observed.sum > longest) longest = observed.sum;
     }
     CHECK(longest > 2800ms);
     TokenBudget quota{TokenBudgetOptions::aws()};
@@ -124,11 +124,11 @@ TEST_CASE("policies::aws_standard makes no retries once the quota is spent",
 
 TEST_CASE("policies::bridge makes 5 attempts, and waits at most 1.5 s", "[call][policies][unit]") {
     for (std::uint64_t seed = 1; seed <= 500; ++seed) {
-        const Seen seen = run(policies::bridge(), lost, seed);
-        CHECK(seen.calls == 5);
-        REQUIRE(seen.waits.size() == 4);
-        for (std::size_t i = 0; i < 4; ++i) CHECK(seen.waits[i] <= 100ms * (1 << i));
-        CHECK(seen.sum <= 1500ms);
+        const Observed observed = run(policies::bridge(), lost, seed);
+        CHECK(observed.calls == 5);
+        REQUIRE(observed.waits.size() == 4);
+        for (std::size_t i = 0; i < 4; ++i) CHECK(observed.waits[i] <= 100ms * (1 << i));
+        CHECK(observed.sum <= 1500ms);
     }
     CHECK(run(policies::bridge(), lost, 7).sum.count() == 868'989'141);
     // An answer that says no is one.
@@ -137,11 +137,11 @@ TEST_CASE("policies::bridge makes 5 attempts, and waits at most 1.5 s", "[call][
 
 TEST_CASE("policies::sync makes 3 retries, and waits at most 0.7 s", "[call][policies][unit]") {
     for (std::uint64_t seed = 1; seed <= 500; ++seed) {
-        const Seen seen = run(policies::sync(), lost, seed);
-        CHECK(seen.calls == 4);
-        REQUIRE(seen.waits.size() == 3);
-        for (std::size_t i = 0; i < 3; ++i) CHECK(seen.waits[i] <= 100ms * (1 << i));
-        CHECK(seen.sum <= 700ms);
+        const Observed observed = run(policies::sync(), lost, seed);
+        CHECK(observed.calls == 4);
+        REQUIRE(observed.waits.size() == 3);
+        for (std::size_t i = 0; i < 3; ++i) CHECK(observed.waits[i] <= 100ms * (1 << i));
+        CHECK(observed.sum <= 700ms);
     }
     CHECK(run(policies::sync(), lost, 7).sum.count() == 402'644'906);
     CHECK(run(policies::sync(), permanent, 7).calls == 1);
@@ -150,14 +150,14 @@ TEST_CASE("policies::sync makes 3 retries, and waits at most 0.7 s", "[call][pol
 TEST_CASE("policies::reconnection makes 10 attempts; from the fifth on the breaker sets the wait",
           "[call][policies][unit]") {
     for (std::uint64_t seed = 1; seed <= 500; ++seed) {
-        const Seen seen = run(policies::reconnection(), lost, seed);
-        CHECK(seen.calls == 10);
-        REQUIRE(seen.waits.size() == 9);
+        const Observed observed = run(policies::reconnection(), lost, seed);
+        CHECK(observed.calls == 10);
+        REQUIRE(observed.waits.size() == 9);
         for (std::size_t i = 0; i < 4; ++i) {
-            CHECK(seen.waits[i] >= 1s * (1 << i));
-            CHECK(seen.waits[i] <= 1100ms * (1 << i));
+            CHECK(observed.waits[i] >= 1s * (1 << i));
+            CHECK(observed.waits[i] <= 1100ms * (1 << i));
         }
-        for (std::size_t i = 4; i < 9; ++i) CHECK(seen.waits[i] == 300s);
+        for (std::size_t i = 4; i < 9; ++i) CHECK(observed.waits[i] == 300s);
     }
     CHECK(run(policies::reconnection(), lost, 7).sum.count() == 1'515'868'989'141);
     STATIC_REQUIRE(policies::reconnection().stable_window() == 10s);
@@ -203,10 +203,10 @@ TEST_CASE("policies::reconnection gives a Supervisor 10 attempts after a loss",
 TEST_CASE("policies::connection waits under full jitter to 30 s, for ever",
           "[call][policies][unit]") {
     for (std::uint64_t seed = 1; seed <= 200; ++seed) {
-        const Seen seen = run(policies::connection(), lost, seed, 40);
-        REQUIRE(seen.waits.size() == 40);
+        const Observed observed = run(policies::connection(), lost, seed, 40);
+        REQUIRE(observed.waits.size() == 40);
         for (std::size_t i = 0; i < 40; ++i) {
-            CHECK(seen.waits[i] <= (i < 5 ? Duration{1s} * (1 << i) : Duration{30s}));
+            CHECK(observed.waits[i] <= (i < 5 ? Duration{1s} * (1 << i) : Duration{30s}));
         }
     }
     CHECK(run(policies::connection(), lost, 7, 20).sum.count() == 269'139'731'494);
@@ -218,8 +218,8 @@ TEST_CASE("policies::connection waits exactly 5..15 s after 'try again later', a
     Duration least = forever;
     Duration most{};
     for (std::uint64_t seed = 1; seed <= 200; ++seed) {
-        const Seen seen = run(policies::connection(), overloaded, seed, 40);
-        for (const Duration wait : seen.waits) {
+        const Observed observed = run(policies::connection(), overloaded, seed, 40);
+        for (const Duration wait : observed.waits) {
             if (wait < least) least = wait;
             if (wait > most) most = wait;
         }

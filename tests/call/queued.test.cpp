@@ -414,10 +414,10 @@ TEST_CASE("A rejection by a full queue is no verdict on the peer, and is retried
 
     // What the peer does is heard as ever.
     held.reset();
-    Judges heard;
-    const Pipeline fails{Retrying{heard.policy()}, Timeout{10ms}, Queued{bulkhead}};
+    Judges received;
+    const Pipeline fails{Retrying{received.policy()}, Timeout{10ms}, Queued{bulkhead}};
     CHECK_FALSE(fails(sleeper, [] { return false; }));
-    CHECK(heard.breaker.state(sleeper.now()) == BreakerState::open);
+    CHECK(received.breaker.state(sleeper.now()) == BreakerState::open);
 }
 
 TEST_CASE("A Timeout that ends a wait for a permit reports it", "[call][queued][regression]") {

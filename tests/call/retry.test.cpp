@@ -21,8 +21,8 @@
 #include <belay/policy/stop_on.hpp>
 
 #include "support/archetypes.hpp"
+#include "support/call/retry_forms.hpp"
 #include "support/call/retry_rules.hpp"
-#include "support/call/ways.hpp"
 #include "support/catch.hpp"
 #include "support/shorthand.hpp"
 
@@ -84,7 +84,7 @@ TEST_CASE("retry makes exactly the attempts that a policy allows", "[call][retry
 }
 
 TEMPLATE_TEST_CASE("retry returns the type that fits the callable's return type",
-                   "[call][retry][unit]", BELAY_TEST_WAYS) {
+                   "[call][retry][unit]", BELAY_TEST_RETRY_FORMS) {
     AsyncSleeper sleeper;
     const auto run = [&](auto fn) { return TestType::run(steady(1s, 3), sleeper, fn, as_it_is); };
     int n = 0;
@@ -124,14 +124,14 @@ TEST_CASE("retry passes the Attempt to a callable that takes one", "[call][retry
 }
 
 TEMPLATE_TEST_CASE("retry counts an exception as a failure, and rethrows the last one",
-                   "[call][retry][unit]", BELAY_TEST_WAYS) {
+                   "[call][retry][unit]", BELAY_TEST_RETRY_FORMS) {
     AsyncSleeper sleeper;
-    Counts::Seen seen;
-    const Policy policy{steady(1s, 3), Counts{&seen}};
+    Counts::Observed observed;
+    const Policy policy{steady(1s, 3), Counts{&observed}};
     int calls = 0;
     const auto fails = [&]() -> int { throw std::runtime_error{std::to_string(++calls)}; };
     CHECK_THROWS_WITH(TestType::run(policy, sleeper, fails, as_it_is), "3");
-    CHECK(seen == Counts::Seen{3, 3, 0, 0});
+    CHECK(observed == Counts::Observed{3, 3, 0, 0});
     CHECK(sleeper.sleeps == std::vector<Duration>{1s, 2s});
 
     const auto fails_once = [&]() -> int {
@@ -139,7 +139,7 @@ TEMPLATE_TEST_CASE("retry counts an exception as a failure, and rethrows the las
         return calls;
     };
     CHECK(TestType::run(policy, sleeper, fails_once, as_it_is).value() == 5);
-    CHECK(seen.succeeded == 1);
+    CHECK(observed.succeeded == 1);
 }
 
 TEST_CASE("retry forgets an exception when a later attempt fails without one",
@@ -307,26 +307,26 @@ TEST_CASE("retry is consistent when its observer throws", "[call][retry][unit]")
     struct Throws {
         void on_retry(const RetryPlanned&) { throw std::logic_error{"observer"}; }
     } observer;
-    Counts::Seen seen;
+    Counts::Observed observed;
     NotedSleeper sleeper;
     CHECK_THROWS_AS(retry(
-                        Policy{steady(1s, 3), Counts{&seen}}, sleeper, [] { return false; },
+                        Policy{steady(1s, 3), Counts{&observed}}, sleeper, [] { return false; },
                         NeverStops{}, observer),
                     std::logic_error);
-    CHECK(seen.begun == 1);
-    CHECK(seen.failed == 1);
-    CHECK(seen.abandoned == 1);  // the attempt that was planned
+    CHECK(observed.begun == 1);
+    CHECK(observed.failed == 1);
+    CHECK(observed.abandoned == 1);  // the attempt that was planned
 }
 
 TEST_CASE("retry abandons a started or planned attempt exactly once, on every path",
           "[call][retry][unit]") {
-    Counts::Seen seen;
+    Counts::Observed observed;
     const auto ends = [&](auto&& run) {
-        seen = {};
+        observed = {};
         run();
-        return seen;
+        return observed;
     };
-    const Policy policy{steady(1s, 3), Counts{&seen}};
+    const Policy policy{steady(1s, 3), Counts{&observed}};
     struct ThrowsBefore {
         void on_attempt(const Attempt&) { throw std::logic_error{"before"}; }
     } before;
@@ -342,9 +342,9 @@ TEST_CASE("retry abandons a started or planned attempt exactly once, on every pa
                             std::logic_error);
         };
     };
-    CHECK(ends(calls(true, before)) == Counts::Seen{1, 0, 0, 1});
-    CHECK(ends(calls(true, after)) == Counts::Seen{1, 0, 1, 0});
-    CHECK(ends(calls(false, after)) == Counts::Seen{3, 3, 0, 0});
+    CHECK(ends(calls(true, before)) == Counts::Observed{1, 0, 0, 1});
+    CHECK(ends(calls(true, after)) == Counts::Observed{1, 0, 1, 0});
+    CHECK(ends(calls(false, after)) == Counts::Observed{3, 3, 0, 0});
 
     const StopSource source;
     sleeper.sleeps.clear();
@@ -353,12 +353,12 @@ TEST_CASE("retry abandons a started or planned attempt exactly once, on every pa
     CHECK(ends([&] {
               CHECK_FALSE(retry(
                   policy, sleeper, [] { return false; }, source.token()));
-          }) == Counts::Seen{1, 1, 0, 1});
+          }) == Counts::Observed{1, 1, 0, 1});
     // Nothing was planned yet.
     CHECK(ends([&] {
               CHECK_FALSE(retry(
                   policy, sleeper, [] { return false; }, source.token()));
-          }) == Counts::Seen{});
+          }) == Counts::Observed{});
 }
 
 TEST_CASE("retry returns the tokens that a rule holds over the wait, when it is stopped in it",
@@ -453,10 +453,10 @@ TEST_CASE("retry waits at least as long as advised, for any policy and outcome",
             Instant may_start = always;
             void on_retry(const RetryPlanned& event) { may_start = event.advice.until; }
         } watch{sleeper};
-        Counts::Seen seen;
+        Counts::Observed observed;
         const Policy policy{Backoff{FullJitter{}, Cap{30s}, 1s},
                             Breaker{ConsecutiveFailures{3}, OpenFor{60s}}, MaxAttempts{most},
-                            Counts{&seen}};
+                            Counts{&observed}};
         const Result<void> result = retry(
             policy, sleeper,
             [&](Attempt attempt) {
@@ -465,9 +465,9 @@ TEST_CASE("retry waits at least as long as advised, for any policy and outcome",
             },
             NeverStops{}, watch);
         RC_ASSERT(result.has_value() == (works_at <= most));
-        RC_ASSERT(seen.begun == static_cast<int>(std::min(works_at, most)));
-        RC_ASSERT(seen.begun == seen.failed + seen.succeeded);
-        RC_ASSERT(seen.abandoned == 0);
+        RC_ASSERT(observed.begun == static_cast<int>(std::min(works_at, most)));
+        RC_ASSERT(observed.begun == observed.failed + observed.succeeded);
+        RC_ASSERT(observed.abandoned == 0);
     }));
 }
 

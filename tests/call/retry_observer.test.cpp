@@ -99,18 +99,18 @@ const belay_test::Recorded all_of_retries{"refused 1 CircuitBreaker 20s",
                                           "attempt 2",
                                           "gave up after 2"};
 struct RetryRecorder {
-    belay_test::Recorded& told;
-    void on_attempt(const Attempt& a) { told.push_back("attempt " + std::to_string(a.number)); }
+    belay_test::Recorded& reported;
+    void on_attempt(const Attempt& a) { reported.push_back("attempt " + std::to_string(a.number)); }
     void on_retry(const RetryPlanned& r) {
-        told.push_back("retry " + std::string{r.advice.by} + " " + seconds(r.wait));
+        reported.push_back("retry " + std::string{r.advice.by} + " " + seconds(r.wait));
     }
     void on_refusal(const CallRefused& r) {
-        told.push_back("refused " + std::to_string(r.attempt.number) + " " +
-                       std::string{r.advice.by} + " " + seconds(r.wait));
+        reported.push_back("refused " + std::to_string(r.attempt.number) + " " +
+                           std::string{r.advice.by} + " " + seconds(r.wait));
     }
-    void on_success(const Attempt& a) { told.push_back("success " + std::to_string(a.number)); }
+    void on_success(const Attempt& a) { reported.push_back("success " + std::to_string(a.number)); }
     void on_give_up(const RetryEnded& e) {
-        told.push_back("gave up after " + std::to_string(e.attempts));
+        reported.push_back("gave up after " + std::to_string(e.attempts));
     }
 };
 
@@ -155,7 +155,7 @@ TEST_CASE("A Pipeline calls its hook, in every form of observer", "[call][retry_
 }
 
 TEST_CASE("An observer of calls may declare that it has no hooks", "[call][retry_observer][unit]") {
-    struct Silent : NoObserver {
+    struct WithoutHooks : NoObserver {
     } silent;
     Random bits{Seed{1}};
     MinimalSleeper sleeper{bits};
@@ -163,7 +163,7 @@ TEST_CASE("An observer of calls may declare that it has no hooks", "[call][retry
         MaxAttempts{1}, sleeper, [] { return true; }, NeverStops{}, std::ref(silent)));
     const Pipeline pipeline{Retrying{MaxAttempts{1}, silent}};
     CHECK(pipeline(
-        sleeper, [] { return true; }, NeverStops{}, Silent{}));
+        sleeper, [] { return true; }, NeverStops{}, WithoutHooks{}));
 }
 
 TEST_CASE("An observer is notified of every decision of retry", "[call][retry_observer][unit]") {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: awaiting retry is lazy, owns its parts, and ends cleanly wherever it is destroyed.
 // Method: virtual time; destruction in every phase. That it works like blocking retry is in the
-// cases for BELAY_TEST_WAYS in other files, and in the property in retrying.test.cpp.
+// cases for BELAY_TEST_RETRY_FORMS in other files, and in the property in retrying.test.cpp.
 #include <belay/call/retry_task.hpp>
 
 #include <optional>
@@ -18,8 +18,8 @@
 #include <belay/policy/shared.hpp>
 
 #include "support/call/async_sleeper.hpp"
+#include "support/call/retry_forms.hpp"
 #include "support/call/retry_rules.hpp"
-#include "support/call/ways.hpp"
 #include "support/catch.hpp"
 #include "support/shorthand.hpp"
 
@@ -142,19 +142,19 @@ TEST_CASE("A stop ends retry in every phase of a coroutine", "[call][retry_task]
     for (const bool before : {true, false}) {
         const StopSource source;
         AsyncSleeper sleeper;
-        Counts::Seen seen;
+        Counts::Observed observed;
         Event event;
         const auto fn = [&]() -> Task<std::error_code> {
             co_await event;
             co_return timed_out;
         };
-        auto task = retry(Policy{steady(1s, 5), Counts{&seen}}, sleeper, fn, source.token());
+        auto task = retry(Policy{steady(1s, 5), Counts{&observed}}, sleeper, fn, source.token());
         if (before) source.request_stop();
         task.start();
         if (before) {
             REQUIRE(task.done());
             CHECK(task.take() == CallErrc::stopped);
-            CHECK(seen == Counts::Seen{});
+            CHECK(observed == Counts::Observed{});
             continue;
         }
         // In the call: it may finish.
@@ -163,23 +163,23 @@ TEST_CASE("A stop ends retry in every phase of a coroutine", "[call][retry_task]
         event.set();
         REQUIRE(task.done());
         CHECK(task.take() == timed_out);
-        CHECK(seen == Counts::Seen{1, 1, 0, 1});
+        CHECK(observed == Counts::Observed{1, 1, 0, 1});
     }
     // In the wait.
     const StopSource source;
     AsyncSleeper sleeper;
-    Counts::Seen seen;
+    Counts::Observed observed;
     auto task = retry(
-        Policy{steady(1s, 5), Counts{&seen}}, sleeper, [] { return at_once(timed_out); },
+        Policy{steady(1s, 5), Counts{&observed}}, sleeper, [] { return at_once(timed_out); },
         source.token());
     task.start();
     sleeper.run_until(Instant{} + 500ms);
-    CHECK(seen == Counts::Seen{1, 1, 0, 0});
+    CHECK(observed == Counts::Observed{1, 1, 0, 0});
     source.request_stop();
     sleeper.run_until(sleeper.now());
     REQUIRE(task.done());
     CHECK(task.take() == timed_out);
-    CHECK(seen == Counts::Seen{1, 1, 0, 1});
+    CHECK(observed == Counts::Observed{1, 1, 0, 1});
     CHECK(sleeper.now() == Instant{} + 500ms);
 }
 
@@ -188,7 +188,7 @@ TEST_CASE("Destroying retry in a wait or in a call ends it, and returns its perm
     CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{10s}};
     AsyncSleeper sleeper;
     Event event;
-    Counts::Seen seen;
+    Counts::Observed observed;
     int resumed = 0;
     bool works = false;
     const auto fn = [&]() -> Task<bool> {
@@ -196,18 +196,18 @@ TEST_CASE("Destroying retry in a wait or in a call ends it, and returns its perm
         ++resumed;
         co_return works;
     };
-    const Policy policy{Shared{breaker}, Counts{&seen}};
+    const Policy policy{Shared{breaker}, Counts{&observed}};
     { auto never_begun = retry(policy, sleeper, fn); }
-    CHECK(seen == Counts::Seen{});
+    CHECK(observed == Counts::Observed{});
     {
         auto task = retry(policy, sleeper, fn);
         task.start();
         event.set();
-        CHECK(seen == Counts::Seen{1, 1, 0, 0});
+        CHECK(observed == Counts::Observed{1, 1, 0, 0});
         CHECK(sleeper.waiting() == 1);  // for the breaker to let a probe through
     }
     CHECK(sleeper.waiting() == 0);
-    CHECK(seen == Counts::Seen{1, 1, 0, 1});
+    CHECK(observed == Counts::Observed{1, 1, 0, 1});
     sleeper.run_until(Instant{} + 10s);
     {
         auto task = retry(policy, sleeper, fn);
@@ -216,7 +216,7 @@ TEST_CASE("Destroying retry in a wait or in a call ends it, and returns its perm
         CHECK(breaker.admit(sleeper.now()).verb == Advice::Verb::suspend);  // the probe is out
     }
     CHECK(event.cancelled == 1);
-    CHECK(seen == Counts::Seen{2, 1, 0, 2});
+    CHECK(observed == Counts::Observed{2, 1, 0, 2});
     CHECK(breaker.admit(sleeper.now()).verb == Advice::Verb::go);
     CHECK(resumed == 1);
 }
@@ -224,14 +224,14 @@ TEST_CASE("Destroying retry in a wait or in a call ends it, and returns its perm
 TEST_CASE("An observer that throws in a coroutine does not hide the verdict from the policy",
           "[call][retry_task][unit]") {
     AsyncSleeper sleeper;
-    Counts::Seen seen;
+    Counts::Observed observed;
     struct Throws {
         void on_retry(const RetryPlanned&) { throw std::logic_error{"observer"}; }
     } observer;
     auto watched = retry(
-        Policy{steady(1s, 5), Counts{&seen}}, sleeper, [] { return at_once(false); }, NeverStops{},
-        observer);
+        Policy{steady(1s, 5), Counts{&observed}}, sleeper, [] { return at_once(false); },
+        NeverStops{}, observer);
     watched.start();
     CHECK_THROWS_WITH(watched.take(), "observer");
-    CHECK(seen == Counts::Seen{1, 1, 0, 1});
+    CHECK(observed == Counts::Observed{1, 1, 0, 1});
 }

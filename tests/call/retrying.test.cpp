@@ -13,8 +13,8 @@
 #include <belay/policy/max_attempts.hpp>
 
 #include "support/call/async_sleeper.hpp"
+#include "support/call/retry_forms.hpp"
 #include "support/call/retry_rules.hpp"
-#include "support/call/ways.hpp"
 #include "support/catch.hpp"
 #include "support/shorthand.hpp"
 
@@ -29,12 +29,12 @@ using belay_test::timed_out;
 namespace {
 
 // What became of one run.
-struct Story {
+struct RunRecord {
     int result = 0;
     std::vector<Duration> sleeps{};
     RetryCounters counters{};
-    Counts::Seen seen{};
-    friend bool operator==(const Story&, const Story&) = default;
+    Counts::Observed observed{};
+    friend bool operator==(const RunRecord&, const RunRecord&) = default;
 };
 
 // A user's layer that repeats calls in its own way.
@@ -70,15 +70,15 @@ TEST_CASE("retry and Retrying do the same, blocking and awaiting", "[call][retry
         const auto tell = [&](auto&& run) {
             AsyncSleeper sleeper;
             sleeper.random = Random{Seed{seed}};
-            Story story;
+            RunRecord events;
             const Policy policy{Backoff{FullJitter{}, Cap{30s}, 1s},
                                 Breaker{ConsecutiveFailures{3}, OpenFor{60s}}, MaxAttempts{most},
-                                Counts{&story.seen}};
-            story.result = verdict([&] { return run(policy, sleeper, story.counters); });
-            story.sleeps = sleeper.sleeps;
-            return story;
+                                Counts{&events.observed}};
+            events.result = verdict([&] { return run(policy, sleeper, events.counters); });
+            events.sleeps = sleeper.sleeps;
+            return events;
         };
-        const Story alone = tell([&](const auto& policy, auto& sleeper, auto& counters) {
+        const RunRecord alone = tell([&](const auto& policy, auto& sleeper, auto& counters) {
             return retry(policy, sleeper, outcome, NeverStops{}, counters);
         });
         RC_ASSERT(alone == tell([&](const auto& policy, auto& sleeper, auto& counters) {
@@ -106,13 +106,14 @@ TEST_CASE("Retrying accepts a single rule, and one observer for many calls",
 
 TEST_CASE("Retrying reports in its Attempt that an outer layer repeats", "[call][retrying][unit]") {
     AsyncSleeper sleeper;
-    std::vector<Attempt> seen;
+    std::vector<Attempt> observed;
     const Pipeline pipeline{Twice{}, Retrying{MaxAttempts{2}}};
-    CHECK_FALSE(pipeline(sleeper, [&](Attempt attempt) { return seen.push_back(attempt), false; }));
-    CHECK(seen == std::vector<Attempt>{{.number = 1},
-                                       {.number = 2},
-                                       {.number = 1, .repeats = true},
-                                       {.number = 2, .repeats = true}});
+    CHECK_FALSE(
+        pipeline(sleeper, [&](Attempt attempt) { return observed.push_back(attempt), false; }));
+    CHECK(observed == std::vector<Attempt>{{.number = 1},
+                                           {.number = 2},
+                                           {.number = 1, .repeats = true},
+                                           {.number = 2, .repeats = true}});
 }
 
 TEST_CASE("Retrying ends attempts that take longer than its policy's AttemptTimeout",
@@ -120,11 +121,11 @@ TEST_CASE("Retrying ends attempts that take longer than its policy's AttemptTime
     AsyncSleeper sleeper;
     RetryCounters counters;
     belay_test::Event hangs;
-    std::vector<Attempt> seen;
+    std::vector<Attempt> observed;
     const Pipeline pipeline{Retrying{
         Policy{Backoff{NoJitter{}, Cap{1s}, 1s}, AttemptTimeout{5s}, MaxAttempts{3}}, counters}};
     auto task = pipeline(sleeper, [&](Attempt attempt) -> Task<Result<int>> {
-        seen.push_back(attempt);
+        observed.push_back(attempt);
         if (attempt.number < 3) co_await hangs;
         co_return 7;
     });
@@ -135,9 +136,9 @@ TEST_CASE("Retrying ends attempts that take longer than its policy's AttemptTime
     CHECK(hangs.cancelled == 2);
     // 5 s, a wait of 1 s, 5 s, 1 s.
     CHECK(sleeper.now() == at(12s));
-    CHECK(seen == std::vector<Attempt>{{.number = 1, .deadline = at(5s)},
-                                       {.number = 2, .deadline = at(11s)},
-                                       {.number = 3, .deadline = at(17s)}});
+    CHECK(observed == std::vector<Attempt>{{.number = 1, .deadline = at(5s)},
+                                           {.number = 2, .deadline = at(11s)},
+                                           {.number = 3, .deadline = at(17s)}});
     CHECK(counters == RetryCounters{.attempts = 3, .retries = 2, .successes = 1, .waited = 2s});
     // The last one's error is what it was.
     auto gives_up = pipeline(sleeper, [&]() -> Task<Result<int>> {
@@ -151,13 +152,13 @@ TEST_CASE("Retrying ends attempts that take longer than its policy's AttemptTime
 
 TEST_CASE("Retrying passes an AttemptTimeout to blocking calls, as retry does",
           "[call][retrying][unit]") {
-    std::vector<Instant> seen;
+    std::vector<Instant> observed;
     const Policy policy{Backoff{NoJitter{}, Cap{1s}, 1s}, AttemptTimeout{5s}, MaxAttempts{3}};
     const auto check = [&](const auto& run) {
         AsyncSleeper sleeper;
-        seen.clear();
-        run(sleeper, [&](Attempt attempt) { return seen.push_back(attempt.deadline), false; });
-        return seen;
+        observed.clear();
+        run(sleeper, [&](Attempt attempt) { return observed.push_back(attempt.deadline), false; });
+        return observed;
     };
     const std::vector<Instant> each{at(5s), at(6s), at(7s)};
     CHECK(check([&](auto& sleeper, auto fn) { static_cast<void>(retry(policy, sleeper, fn)); }) ==

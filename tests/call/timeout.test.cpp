@@ -102,12 +102,12 @@ TEST_CASE("The earliest of nested deadlines counts, and the call can read it",
           "[call][timeout][unit]") {
     AsyncSleeper sleeper;
     sleeper.time = at(1h);
-    std::vector<Instant> seen;
-    const auto ask = [&](Attempt attempt) { return seen.push_back(attempt.deadline), true; };
+    std::vector<Instant> observed;
+    const auto ask = [&](Attempt attempt) { return observed.push_back(attempt.deadline), true; };
     CHECK(Pipeline{Timeout{2s}, Timeout{3s}}(sleeper, ask));
     CHECK(Pipeline{Timeout{3s}, Timeout{2s}}(sleeper, ask));
     CHECK(Pipeline{Timeout{forever}}(sleeper, ask));
-    CHECK(seen == std::vector<Instant>{at(1h + 2s), at(1h + 2s), never});
+    CHECK(observed == std::vector<Instant>{at(1h + 2s), at(1h + 2s), never});
 
     AsyncSleeper awaiting;
     const auto hangs = [&] { return takes(awaiting, 1h, 1); };

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Builds and runs one consumer of belay in WORK, which is emptied first.
 #   CONSUMER          install, old_cmake, pkg_config, meson, meson_subproject, subdirectory, fetch, conan, vcpkg,
-#                     vcpkg_port (the port by a stand-in of vcpkg); or no_catch2, which must not configure
+#                     vcpkg_port (the port by a stub of vcpkg); or no_catch2, which must not configure
 #   BELAY_SOURCE_DIR  the checkout;  COMPILER, GENERATOR  those of the build that runs the test
 #   INSTALLED         where the consumer install has left what it installed
 function(run)
@@ -123,7 +123,7 @@ elseif(CONSUMER STREQUAL "vcpkg_port")
     set(PORT belay)
     set(CURRENT_PORT_DIR ${BELAY_SOURCE_DIR}/packaging/vcpkg)
     set(CURRENT_PACKAGES_DIR ${WORK}/package)
-    include(${CMAKE_CURRENT_LIST_DIR}/vcpkg_stand_in.cmake)
+    include(${CMAKE_CURRENT_LIST_DIR}/vcpkg_stub.cmake)
     include(${CURRENT_PORT_DIR}/portfile.cmake)
     # What vcpkg wants in a package of headers, and nothing else.
     file(GLOB_RECURSE found RELATIVE ${CURRENT_PACKAGES_DIR} LIST_DIRECTORIES FALSE ${CURRENT_PACKAGES_DIR}/*)

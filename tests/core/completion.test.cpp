@@ -43,7 +43,7 @@ struct LiveCounter {
 };
 
 /// A machine that asks, whatever runs it.
-struct Asker {
+struct Requester {
     void attach(Waker w) {
         waker = std::move(w);
         question.attach(waker);
@@ -52,14 +52,14 @@ struct Asker {
     void advance(Instant) {
         if (!question.answered()) return;
         const std::optional<int> answer = question.take();
-        heard.push_back(answer.value_or(-1));
+        received.push_back(answer.value_or(-1));
     }
     Waker waker;
     driver::Question<int> question;
-    std::vector<int> heard;
+    std::vector<int> received;
 };
 
-static_assert(MachineLike<Asker>);
+static_assert(MachineLike<Requester>);
 
 }  // namespace
 
@@ -167,17 +167,17 @@ TEST_CASE("Completion answers no if its value cannot be moved", "[core][completi
         CHECK_FALSE(question.answered());
     }
     SECTION("after it was taken it is rejected") {
-        struct Turncoat {
-            Turncoat() = default;
-            explicit Turncoat(int n) : moves_left{n} {}
-            Turncoat(Turncoat&& other) : moves_left{other.moves_left - 1} {
+        struct ThrowsOnMove {
+            ThrowsOnMove() = default;
+            explicit ThrowsOnMove(int n) : moves_left{n} {}
+            ThrowsOnMove(ThrowsOnMove&& other) : moves_left{other.moves_left - 1} {
                 if (moves_left < 0) throw std::runtime_error{"no more"};
             }
             int moves_left = 0;
         };
-        driver::Question<Turncoat> other;
-        Completion<Turncoat> done = other.ask();
-        CHECK_THROWS_AS(done(Turncoat{0}), std::runtime_error);
+        driver::Question<ThrowsOnMove> other;
+        Completion<ThrowsOnMove> done = other.ask();
+        CHECK_THROWS_AS(done(ThrowsOnMove{0}), std::runtime_error);
         REQUIRE(other.answered());
         CHECK_FALSE(other.take());
     }
@@ -185,17 +185,17 @@ TEST_CASE("Completion answers no if its value cannot be moved", "[core][completi
 
 TEST_CASE("Completion of a function calls it with the answer, or with no",
           "[core][completion][unit]") {
-    std::vector<int> seen;
-    const auto note = [&seen](std::optional<int> answer) noexcept {
-        seen.push_back(answer.value_or(-1));
+    std::vector<int> observed;
+    const auto note = [&observed](std::optional<int> answer) noexcept {
+        observed.push_back(answer.value_or(-1));
     };
     {
         Completion<int> answered{note};
         answered(3);
-        CHECK(seen == std::vector<int>{3});
+        CHECK(observed == std::vector<int>{3});
         const Completion<int> dropped{note};
     }
-    CHECK(seen == std::vector<int>{3, -1});
+    CHECK(observed == std::vector<int>{3, -1});
 }
 
 TEST_CASE("Completion of a function delivers a value that cannot be moved again where it is",
@@ -207,17 +207,17 @@ TEST_CASE("Completion of a function delivers a value that cannot be moved again 
         }
         int moves_left;
     };
-    std::vector<bool> seen;
-    Completion<Last> done{[&seen](const std::optional<Last>& answer) noexcept {
-        seen.push_back(answer.has_value());
+    std::vector<bool> observed;
+    Completion<Last> done{[&observed](const std::optional<Last>& answer) noexcept {
+        observed.push_back(answer.has_value());
     }};
     SECTION("it is moved in, and no further") {
         done(Last{1});
-        CHECK(seen == std::vector<bool>{true});
+        CHECK(observed == std::vector<bool>{true});
     }
     SECTION("it cannot even be moved in: no") {
         CHECK_THROWS_AS(done(Last{0}), std::runtime_error);
-        CHECK(seen == std::vector<bool>{false});
+        CHECK(observed == std::vector<bool>{false});
     }
 }
 
@@ -240,56 +240,56 @@ TEST_CASE("Completion of a function passes a question on", "[core][completion][u
 
 TEST_CASE("Question wakes its machine in every driver", "[core][completion][unit]") {
     Loop loop;
-    Asker asker;
-    driver::MachineGroup nest;
+    Requester requester;
+    driver::MachineGroup group;
     const bool nested = GENERATE(false, true);
     CAPTURE(nested);
     if (nested) {
-        loop.attach(nest);
-        nest.add(asker);
+        loop.attach(group);
+        group.add(requester);
     } else {
-        loop.attach(asker);
+        loop.attach(requester);
     }
-    std::optional<Completion<int>> completion{asker.question.ask()};
+    std::optional<Completion<int>> completion{requester.question.ask()};
     std::thread other;
-    int said = -1;
+    int output = -1;
     SECTION("answered by another thread") {
-        said = 7;
+        output = 7;
         other = std::thread{[&] { (*completion)(7); }};
     }
     SECTION("dropped by another thread") {
         other = std::thread{[&] { completion.reset(); }};
     }
     SECTION("answered by its own thread, outside of a turn") {
-        said = 8;
+        output = 8;
         loop.post([&] { (*completion)(8); });
     }
-    CHECK(loop.run_until([&] { return !asker.heard.empty(); }, 10s));
+    CHECK(loop.run_until([&] { return !requester.received.empty(); }, 10s));
     if (other.joinable()) other.join();
-    CHECK(asker.heard == std::vector<int>{said});
+    CHECK(requester.received == std::vector<int>{output});
 }
 
 TEST_CASE("Question that waits wakes the driver that its machine moved to",
           "[core][completion][unit]") {
     Loop first;
     Loop second;
-    Asker asker;
-    first.attach(asker);
-    Completion<int> completion = asker.question.ask();
-    second.attach(asker);
+    Requester requester;
+    first.attach(requester);
+    Completion<int> completion = requester.question.ask();
+    second.attach(requester);
     std::thread other{[&] { completion(7); }};
-    CHECK(second.run_until([&] { return !asker.heard.empty(); }, 10s));
+    CHECK(second.run_until([&] { return !requester.received.empty(); }, 10s));
     other.join();
-    CHECK(asker.heard == std::vector<int>{7});
+    CHECK(requester.received == std::vector<int>{7});
 }
 
 TEST_CASE("Completion outlives the machine and its driver", "[core][completion][fault]") {
     std::optional<Completion<int>> completion;
     {
         Loop loop;
-        Asker asker;
-        loop.attach(asker);
-        completion.emplace(asker.question.ask());
+        Requester requester;
+        loop.attach(requester);
+        completion.emplace(requester.question.ask());
     }
     (*completion)(7);
 }

@@ -48,14 +48,14 @@ TEST_CASE("EventRing grows around its wrapped middle in order", "[core][event_ri
 }
 
 TEST_CASE("EventRing destroys the values that it still holds", "[core][event_ring][unit]") {
-    const auto witness = std::make_shared<int>(1);
+    const auto counted = std::make_shared<int>(1);
     {
         belay::detail::EventRing<std::shared_ptr<int>> ring;
-        for (int i = 0; i < 40; ++i) ring.push(std::shared_ptr<int>{witness});
+        for (int i = 0; i < 40; ++i) ring.push(std::shared_ptr<int>{counted});
         static_cast<void>(ring.pop());
-        CHECK(witness.use_count() == 40);
+        CHECK(counted.use_count() == 40);
     }
-    CHECK(witness.use_count() == 1);
+    CHECK(counted.use_count() == 1);
 }
 
 TEST_CASE("EventRing::pop of an empty ring violates an invariant", "[core][event_ring][unit]") {

@@ -59,12 +59,12 @@ class NaiveGroup {
 public:
     struct Handle {
         Child chick;
-        NaiveGroup* nest = nullptr;
+        NaiveGroup* group = nullptr;
         ScriptedChild* operator->() const { return chick.get(); }
         void reset() {
             if (!chick) return;
-            std::erase(nest->all_, chick);
-            for (Child& c : nest->rest_) {
+            std::erase(group->all_, chick);
+            for (Child& c : group->rest_) {
                 if (c == chick) c.reset();
             }
             chick.reset();
@@ -119,9 +119,9 @@ class GroupScript {
 public:
     explicit GroupScript(Seed seed) : bits{seed} {
         const bool early = draw(1) == 0;
-        if (early) nest.attach(Waker{});
+        if (early) group.attach(Waker{});
         for (int i = 0; i < 6; ++i) hatch();
-        if (!early) nest.attach(Waker{});
+        if (!early) group.attach(Waker{});
     }
     std::vector<std::int64_t> run() {
         for (int step = 0; step < 60; ++step) {
@@ -130,7 +130,7 @@ public:
             now = std::max(now, Instant{Duration{static_cast<std::int64_t>(draw(90))}});
             const auto most = static_cast<std::size_t>(draw(5) == 0 ? 2 : 256);
             log.push_back(-now.time_since_epoch().count());
-            nest.advance(now, most);
+            group.advance(now, most);
         }
         return log;
     }
@@ -144,7 +144,7 @@ private:
         return now + Duration{static_cast<std::int64_t>(draw(12))};
     }
     void hatch() {
-        handles.push_back(nest.hatch(next_id++, [this](ScriptedChild& self, Instant at) {
+        handles.push_back(group.hatch(next_id++, [this](ScriptedChild& self, Instant at) {
             log.push_back(self.id);
             CHECK(at == now);
             // Nobody who is removed here may be used after.
@@ -175,7 +175,7 @@ private:
     Instant now{};
     int next_id = 0;
     std::vector<std::int64_t> log;
-    N nest;
+    N group;
     std::vector<typename N::Handle> handles;
 };
 
@@ -210,93 +210,93 @@ TEST_CASE("MachineGroup behaves as if it looked at every child in every turn",
 }
 
 TEST_CASE("MachineGroup never advances a child that is idle", "[core][machine_group][unit]") {
-    belay::driver::MachineGroup nest;
-    nest.attach(Waker{});
+    belay::driver::MachineGroup group;
+    group.attach(Waker{});
     std::vector<belay::driver::GroupedMachine<ScriptedChild>> all;
-    for (int i = 0; i < 10'000; ++i) all.push_back(nest.make<ScriptedChild>(i, nullptr));
-    REQUIRE(nest.advance(Instant{}));
-    CHECK(nest.deadline() == never);
+    for (int i = 0; i < 10'000; ++i) all.push_back(group.make<ScriptedChild>(i, nullptr));
+    REQUIRE(group.advance(Instant{}));
+    CHECK(group.deadline() == never);
     for (int round = 1; round <= 100; ++round) {
         all[77]->ask_for(Instant{});
-        CHECK(nest.deadline() == always);
-        REQUIRE(nest.advance(Instant{}));
+        CHECK(group.deadline() == always);
+        REQUIRE(group.advance(Instant{}));
         CHECK(all[77]->turns == round);
-        CHECK(nest.deadline() == never);
+        CHECK(group.deadline() == never);
     }
     int turns = 0;
     for (const auto& c : all) turns += c->turns;
     CHECK(turns == 100);
-    CHECK(nest.size() == 10'000);
+    CHECK(group.size() == 10'000);
 }
 
 TEST_CASE(
     "MachineGroup::deadline is the first of its children's, and reads one only when it was touched",
     "[core][machine_group][unit]") {
     CountingParent parent;
-    belay::driver::MachineGroup nest;
-    nest.attach(parent.waker());
-    CHECK(nest.deadline() == never);
-    auto a = nest.make<ScriptedChild>(1, nullptr);
-    auto b = nest.make<ScriptedChild>(2, nullptr);
+    belay::driver::MachineGroup group;
+    group.attach(parent.waker());
+    CHECK(group.deadline() == never);
+    auto a = group.make<ScriptedChild>(1, nullptr);
+    auto b = group.make<ScriptedChild>(2, nullptr);
     a->due = Instant{5s};
     b->due = Instant{3s};
-    REQUIRE(nest.advance(Instant{1s}));
-    CHECK(nest.deadline() == Instant{3s});
+    REQUIRE(group.advance(Instant{1s}));
+    CHECK(group.deadline() == Instant{3s});
     const int before = parent.touches;
     b->ask_for(Instant{9s});
     b->ask_for(Instant{9s});
     CHECK(parent.touches == before + 1);
-    REQUIRE(nest.advance(Instant{2s}));
-    CHECK(nest.deadline() == Instant{5s});
+    REQUIRE(group.advance(Instant{2s}));
+    CHECK(group.deadline() == Instant{5s});
     a.reset();
-    CHECK(nest.deadline() == Instant{9s});
+    CHECK(group.deadline() == Instant{9s});
     CHECK(b->turns == 0);
     CHECK(b->waker.now() == Instant{42s});
 }
 
 TEST_CASE("MachineGroup runs a bounded number of children in a turn, and starves none",
           "[core][machine_group][unit]") {
-    belay::driver::MachineGroup nest;
-    nest.attach(Waker{});
+    belay::driver::MachineGroup group;
+    group.attach(Waker{});
     std::vector<belay::driver::GroupedMachine<ScriptedChild>> all;
     for (int i = 0; i < 10; ++i) {
         all.push_back(
-            nest.make<ScriptedChild>(i, [](ScriptedChild& self, Instant) { self.due = always; }));
+            group.make<ScriptedChild>(i, [](ScriptedChild& self, Instant) { self.due = always; }));
         all.back()->due = always;
     }
     for (int turn = 0; turn < 12; ++turn) {
-        REQUIRE(nest.advance(Instant{}, 3));
-        CHECK(nest.deadline() <= Instant{});
+        REQUIRE(group.advance(Instant{}, 3));
+        CHECK(group.deadline() <= Instant{});
     }
     for (const auto& c : all) CHECK((c->turns >= 2 && c->turns <= 4));
 }
 
 TEST_CASE("A child that removes itself is destroyed when its turn is over",
           "[core][machine_group][unit]") {
-    belay::driver::MachineGroup nest;
-    nest.attach(Waker{});
-    auto life = std::make_shared<int>(0);
+    belay::driver::MachineGroup group;
+    group.attach(Waker{});
+    auto lifetime = std::make_shared<int>(0);
     belay::driver::GroupedMachine<ScriptedChild> child;
-    child = nest.make<ScriptedChild>(1, [&child, life](ScriptedChild& self, Instant) {
+    child = group.make<ScriptedChild>(1, [&child, lifetime](ScriptedChild& self, Instant) {
         child.reset();
         CHECK(self.id == 1);
-        CHECK(life.use_count() == 2);
+        CHECK(lifetime.use_count() == 2);
     });
     child->due = always;
-    REQUIRE(nest.advance(Instant{}));
-    CHECK(life.use_count() == 1);
-    CHECK(nest.size() == 0);
-    CHECK(nest.deadline() == never);
+    REQUIRE(group.advance(Instant{}));
+    CHECK(lifetime.use_count() == 1);
+    CHECK(group.size() == 0);
+    CHECK(group.deadline() == never);
 }
 
 TEST_CASE("A child that is removed by another has no further turn", "[core][machine_group][unit]") {
-    belay::driver::MachineGroup nest;
-    nest.attach(Waker{});
+    belay::driver::MachineGroup group;
+    group.attach(Waker{});
     std::vector<belay::driver::GroupedMachine<ScriptedChild>> all(3);
     int turns = 0;
     for (int i = 0; i < 3; ++i) {
         all[static_cast<std::size_t>(i)] =
-            nest.make<ScriptedChild>(i, [&](ScriptedChild& self, Instant) {
+            group.make<ScriptedChild>(i, [&](ScriptedChild& self, Instant) {
                 ++turns;
                 for (auto& c : all) {
                     if (c && c->id != self.id) c.reset();
@@ -304,73 +304,73 @@ TEST_CASE("A child that is removed by another has no further turn", "[core][mach
             });
         all[static_cast<std::size_t>(i)]->due = always;
     }
-    REQUIRE(nest.advance(Instant{}));
+    REQUIRE(group.advance(Instant{}));
     CHECK(turns == 1);
-    CHECK(nest.size() == 1);
+    CHECK(group.size() == 1);
 }
 
 TEST_CASE("A child may destroy its parent, and be destroyed with it after its turn",
           "[core][machine_group][unit]") {
     struct Parent {
-        belay::driver::MachineGroup nest;
+        belay::driver::MachineGroup group;
         std::vector<belay::driver::GroupedMachine<ScriptedChild>> children;
     };
-    auto life = std::make_shared<int>(0);
+    auto lifetime = std::make_shared<int>(0);
     auto parent = std::make_unique<Parent>();
-    parent->nest.attach(Waker{});
+    parent->group.attach(Waker{});
     for (int i = 0; i < 3; ++i) {
         parent->children.push_back(
-            parent->nest.make<ScriptedChild>(i, [&parent, life](ScriptedChild& self, Instant) {
+            parent->group.make<ScriptedChild>(i, [&parent, lifetime](ScriptedChild& self, Instant) {
                 parent.reset();
-                CHECK(life.use_count() >= 2);
+                CHECK(lifetime.use_count() >= 2);
                 self.waker.touch();
                 CHECK(self.waker.now() == always);
             }));
         parent->children.back()->due = always;
     }
-    CHECK_FALSE(parent->nest.advance(Instant{}));
+    CHECK_FALSE(parent->group.advance(Instant{}));
     CHECK_FALSE(parent);
-    CHECK(life.use_count() == 1);
+    CHECK(lifetime.use_count() == 1);
 }
 
 TEST_CASE("A child's exception ends the turn; the next turn continues with the other children",
           "[core][machine_group][fault]") {
-    belay::driver::MachineGroup nest;
-    nest.attach(Waker{});
+    belay::driver::MachineGroup group;
+    group.attach(Waker{});
     std::vector<int> log;
     std::vector<belay::driver::GroupedMachine<ScriptedChild>> all;
     for (int i = 0; i < 4; ++i) {
-        all.push_back(nest.make<ScriptedChild>(i, [&log](ScriptedChild& self, Instant) {
+        all.push_back(group.make<ScriptedChild>(i, [&log](ScriptedChild& self, Instant) {
             log.push_back(self.id);
             if (self.id == 1) throw std::runtime_error{"child"};
         }));
         all.back()->due = always;
     }
-    CHECK_THROWS(nest.advance(Instant{}));
-    CHECK(nest.deadline() == always);
-    REQUIRE(nest.advance(Instant{}));
+    CHECK_THROWS(group.advance(Instant{}));
+    CHECK(group.deadline() == always);
+    REQUIRE(group.advance(Instant{}));
     CHECK(log == std::vector{0, 1, 2, 3});
-    CHECK(nest.deadline() == never);
+    CHECK(group.deadline() == never);
 }
 
 TEST_CASE("A handle may outlive its MachineGroup, as may a machine that lives elsewhere",
           "[core][machine_group][unit]") {
-    auto nest = std::make_unique<belay::driver::MachineGroup>();
-    nest->attach(Waker{});
-    auto child = nest->make<ScriptedChild>(1, nullptr);
+    auto group = std::make_unique<belay::driver::MachineGroup>();
+    group->attach(Waker{});
+    auto child = group->make<ScriptedChild>(1, nullptr);
     ScriptedChild elsewhere{2, nullptr};
     {
         ScriptedChild brief{3, nullptr};
-        nest->add(elsewhere);
-        nest->add(brief);
-        CHECK(nest->size() == 3);
+        group->add(elsewhere);
+        group->add(brief);
+        CHECK(group->size() == 3);
     }
-    CHECK(nest->size() == 2);
+    CHECK(group->size() == 2);
     elsewhere.ask_for(Instant{});
-    REQUIRE(nest->advance(Instant{}));
+    REQUIRE(group->advance(Instant{}));
     CHECK(elsewhere.turns == 1);
     const belay::driver::WakeHandle kept = child->waker.handle();
-    nest.reset();
+    group.reset();
     child->waker.touch();
     kept.wake();
     elsewhere.waker.handle().wake();
@@ -382,24 +382,24 @@ TEST_CASE("A handle may outlive its MachineGroup, as may a machine that lives el
 TEST_CASE("MachineGroup::add of a machine that lives elsewhere needs an attached group",
           "[core][machine_group][unit][fault]") {
     CHECK(belay_test::aborts_with([] {
-              belay::driver::MachineGroup nest;
+              belay::driver::MachineGroup group;
               ScriptedChild elsewhere{1, nullptr};
-              nest.add(elsewhere);
+              group.add(elsewhere);
           }).find("MachineGroup::add") != std::string::npos);
 }
 
 TEST_CASE("Children that were added before the group was attached get their wakers with it",
           "[core][machine_group][unit]") {
     CountingParent parent;
-    belay::driver::MachineGroup nest;
-    auto a = nest.make<ScriptedChild>(1, nullptr);
-    auto b = nest.make<ScriptedChild>(2, nullptr);
-    nest.attach(parent.waker());
+    belay::driver::MachineGroup group;
+    auto a = group.make<ScriptedChild>(1, nullptr);
+    auto b = group.make<ScriptedChild>(2, nullptr);
+    group.attach(parent.waker());
     CHECK(a->waker.now() == Instant{42s});
     CHECK(a->waker.seed().value != b->waker.seed().value);
     b->ask_for(Instant{1s});
     CHECK(parent.touches == 1);
-    REQUIRE(nest.advance(Instant{1s}));
+    REQUIRE(group.advance(Instant{1s}));
     CHECK(b->turns == 1);
 }
 
@@ -429,20 +429,20 @@ TEST_CASE("A child may be woken from any thread, also after its end",
         explicit Counter(std::shared_ptr<std::atomic<int>> c) : count{std::move(c)} {}
         void attach(Waker w) { waker = std::move(w); }
         [[nodiscard]] Instant deadline() const noexcept {
-            return count->load(std::memory_order_relaxed) != seen ? always : never;
+            return count->load(std::memory_order_relaxed) != observed ? always : never;
         }
-        void advance(Instant) { seen = count->load(std::memory_order_relaxed); }
+        void advance(Instant) { observed = count->load(std::memory_order_relaxed); }
         std::shared_ptr<std::atomic<int>> count;
-        int seen = 0;
+        int observed = 0;
         Waker waker;
     };
     constexpr int threads = 4, rounds = 2'000;
     CountingParent parent;
-    std::optional<belay::driver::MachineGroup> nest{std::in_place};
-    nest->attach(parent.waker());
+    std::optional<belay::driver::MachineGroup> group{std::in_place};
+    group->attach(parent.waker());
     std::vector<belay::driver::GroupedMachine<Counter>> all;
     for (int i = 0; i < 3; ++i) {
-        all.push_back(nest->make<Counter>(std::make_shared<std::atomic<int>>(0)));
+        all.push_back(group->make<Counter>(std::make_shared<std::atomic<int>>(0)));
     }
     struct Target {
         std::shared_ptr<std::atomic<int>> count;
@@ -451,9 +451,9 @@ TEST_CASE("A child may be woken from any thread, also after its end",
     std::vector<Target> targets;
     for (const auto& c : all) targets.push_back({c->count, c->waker.handle()});
     std::atomic<int> done{0};
-    std::vector<std::thread> crowd;
+    std::vector<std::thread> waking;
     for (int t = 0; t < threads; ++t) {
-        crowd.emplace_back([&done, targets] {
+        waking.emplace_back([&done, targets] {
             for (int i = 0; i < rounds; ++i) {
                 for (const Target& to : targets) {
                     to.count->fetch_add(1, std::memory_order_relaxed);
@@ -464,16 +464,16 @@ TEST_CASE("A child may be woken from any thread, also after its end",
         });
     }
     // A driver that sleeps while it is not woken would never end here.
-    int heard = 0;
-    while (done != threads || parent.wakes != heard) {
-        if (const int wakes = parent.wakes; wakes != heard) {
-            heard = wakes;
-            if (nest->deadline() <= Instant{}) REQUIRE(nest->advance(Instant{}));
+    int received = 0;
+    while (done != threads || parent.wakes != received) {
+        if (const int wakes = parent.wakes; wakes != received) {
+            received = wakes;
+            if (group->deadline() <= Instant{}) REQUIRE(group->advance(Instant{}));
         }
         std::this_thread::yield();
     }
-    for (const auto& c : all) CHECK(c->seen == threads * rounds);
-    for (std::thread& t : crowd) t.join();
+    for (const auto& c : all) CHECK(c->observed == threads * rounds);
+    for (std::thread& t : waking) t.join();
     std::vector<std::thread> late;
     for (int t = 0; t < threads; ++t) {
         late.emplace_back([targets] {
@@ -481,6 +481,6 @@ TEST_CASE("A child may be woken from any thread, also after its end",
         });
     }
     all.pop_back();
-    nest.reset();
+    group.reset();
     for (std::thread& t : late) t.join();
 }

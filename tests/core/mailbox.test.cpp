@@ -14,12 +14,12 @@ using namespace belay;
 
 namespace {
 
-struct Mail {
+struct Posted {
     int sender = 0;
     int number = 0;
     bool message = false;
     [[nodiscard]] bool is_message() const noexcept { return message; }
-    [[nodiscard]] bool same_control(const Mail& o) const noexcept {
+    [[nodiscard]] bool same_control(const Posted& o) const noexcept {
         return !message && !o.message && sender == o.sender && number == o.number;
     }
 };
@@ -41,22 +41,22 @@ const belay::driver::WakeOps CountedEntry::table{
 
 struct Rig {
     CountedEntry entry;
-    belay::driver::Mailbox<Mail> box;
-    explicit Rig(std::size_t max = 4) : box{max} {
-        box.attach(Waker{belay::driver::WakeHandle::adopt(&entry), Seed{1}});
+    belay::driver::Mailbox<Posted> mailbox;
+    explicit Rig(std::size_t max = 4) : mailbox{max} {
+        mailbox.attach(Waker{belay::driver::WakeHandle::adopt(&entry), Seed{1}});
     }
-    ~Rig() { box.close(); }
+    ~Rig() { mailbox.close(); }
 
     std::vector<int> drain() {
         std::vector<int> numbers;
-        box.begin_turn();
-        while (box.size() != 0) numbers.push_back(box.pop().number);
+        mailbox.begin_turn();
+        while (mailbox.size() != 0) numbers.push_back(mailbox.pop().number);
         return numbers;
     }
 };
 
-Mail control(int n) { return {0, n, false}; }
-Mail message(int n) { return {0, n, true}; }
+Posted control(int n) { return {0, n, false}; }
+Posted message(int n) { return {0, n, true}; }
 
 /// Runs `f` on another thread, and waits for it.
 template <class F>
@@ -70,15 +70,15 @@ void elsewhere(F&& f) {
 TEST_CASE("Mailbox has no home thread before its first turn, and one for ever after it",
           "[core][mailbox][unit]") {
     Rig rig;
-    CHECK_FALSE(rig.box.is_home());
-    CHECK(rig.box.post_control(control(1)) == belay::driver::Post::taken);
+    CHECK_FALSE(rig.mailbox.is_home());
+    CHECK(rig.mailbox.post_control(control(1)) == belay::driver::Post::taken);
     CHECK(rig.entry.wakes == 1);
-    CHECK_FALSE(rig.box.empty());
+    CHECK_FALSE(rig.mailbox.empty());
     CHECK(rig.drain() == std::vector<int>{1});
-    CHECK(rig.box.is_home());
-    elsewhere([&] { CHECK_FALSE(rig.box.is_home()); });
+    CHECK(rig.mailbox.is_home());
+    elsewhere([&] { CHECK_FALSE(rig.mailbox.is_home()); });
     CHECK(belay_test::aborts_with([&] {
-              elsewhere([&] { rig.box.begin_turn(); });
+              elsewhere([&] { rig.mailbox.begin_turn(); });
           }).find("must be called on one thread only") != std::string::npos);
 }
 
@@ -87,30 +87,30 @@ TEST_CASE(
     "[core][mailbox][unit]") {
     Rig rig;
     static_cast<void>(rig.drain());
-    rig.box.post_control(control(1));
-    rig.box.post_control(control(2));
+    rig.mailbox.post_control(control(1));
+    rig.mailbox.post_control(control(2));
     CHECK(rig.entry.touches == 1);
     CHECK(rig.entry.wakes == 0);
     static_cast<void>(rig.drain());
     elsewhere([&] {
-        rig.box.post_control(control(3));
-        rig.box.post_control(control(4));
+        rig.mailbox.post_control(control(3));
+        rig.mailbox.post_control(control(4));
     });
     CHECK(rig.entry.wakes == 1);
     CHECK(rig.drain() == std::vector<int>{3, 4});
-    elsewhere([&] { rig.box.post_control(control(5)); });
+    elsewhere([&] { rig.mailbox.post_control(control(5)); });
     CHECK(rig.entry.wakes == 2);
 }
 
 TEST_CASE("Mailbox keeps the order that its senders can observe", "[core][mailbox][unit]") {
     Rig rig{10};
     static_cast<void>(rig.drain());
-    rig.box.post_control(control(1));
-    elsewhere([&] { rig.box.post_message(message(2)); });
+    rig.mailbox.post_control(control(1));
+    elsewhere([&] { rig.mailbox.post_message(message(2)); });
     // This thread knows of 2, so what it posts now comes after it.
-    rig.box.post_message(message(3));
-    elsewhere([&] { rig.box.post_control(control(4)); });
-    rig.box.post_control(control(5));
+    rig.mailbox.post_message(message(3));
+    elsewhere([&] { rig.mailbox.post_control(control(4)); });
+    rig.mailbox.post_control(control(5));
     CHECK(rig.drain() == std::vector<int>{1, 2, 3, 4, 5});
 }
 
@@ -120,56 +120,56 @@ TEST_CASE("Mailbox bounds messages, accepts every control, and leaves a rejected
     static_cast<void>(rig.drain());
     const bool home = GENERATE(true, false);
     const auto fill = [&] {
-        CHECK(rig.box.post_message(message(1)) == belay::driver::Post::taken);
-        CHECK(rig.box.post_message(message(2)) == belay::driver::Post::taken);
-        Mail refused = message(3);
-        CHECK(rig.box.post_message(std::move(refused)) == belay::driver::Post::full);
+        CHECK(rig.mailbox.post_message(message(1)) == belay::driver::Post::taken);
+        CHECK(rig.mailbox.post_message(message(2)) == belay::driver::Post::taken);
+        Posted refused = message(3);
+        CHECK(rig.mailbox.post_message(std::move(refused)) == belay::driver::Post::full);
         CHECK(refused.number == 3);
-        CHECK(rig.box.post_control(control(4)) == belay::driver::Post::taken);
+        CHECK(rig.mailbox.post_control(control(4)) == belay::driver::Post::taken);
     };
     if (home) {
         fill();
     } else {
         elsewhere(fill);
     }
-    if (home) CHECK_FALSE(rig.box.refused());
-    CHECK_FALSE((home && rig.box.take_refusal()));
+    if (home) CHECK_FALSE(rig.mailbox.refused());
+    CHECK_FALSE((home && rig.mailbox.take_refusal()));
     CHECK(rig.drain() == std::vector<int>{1, 2, 4});
-    CHECK(rig.box.refused());
-    CHECK(rig.box.take_refusal());
-    CHECK_FALSE(rig.box.take_refusal());
-    CHECK(rig.box.post_message(message(5)) == belay::driver::Post::taken);
+    CHECK(rig.mailbox.refused());
+    CHECK(rig.mailbox.take_refusal());
+    CHECK_FALSE(rig.mailbox.take_refusal());
+    CHECK(rig.mailbox.post_message(message(5)) == belay::driver::Post::taken);
     static_cast<void>(rig.drain());
-    CHECK_FALSE(rig.box.take_refusal());
+    CHECK_FALSE(rig.mailbox.take_refusal());
 }
 
 TEST_CASE("Mailbox forgets a rejection that no longer matters", "[core][mailbox][unit]") {
     Rig rig{1};
     static_cast<void>(rig.drain());
-    rig.box.post_message(message(1));
-    CHECK(rig.box.post_message(message(2)) == belay::driver::Post::full);
-    rig.box.forget_refusal();
+    rig.mailbox.post_message(message(1));
+    CHECK(rig.mailbox.post_message(message(2)) == belay::driver::Post::full);
+    rig.mailbox.forget_refusal();
     static_cast<void>(rig.drain());
-    CHECK_FALSE(rig.box.take_refusal());
+    CHECK_FALSE(rig.mailbox.take_refusal());
 }
 
 TEST_CASE("Mailbox returns gone after close, and destroys its events", "[core][mailbox][unit]") {
     Rig rig;
     static_cast<void>(rig.drain());
-    rig.box.post_control(control(1));
-    elsewhere([&] { rig.box.post_control(control(2)); });
-    rig.box.close();
+    rig.mailbox.post_control(control(1));
+    elsewhere([&] { rig.mailbox.post_control(control(2)); });
+    rig.mailbox.close();
     CHECK(rig.entry.detaches == 1);
-    CHECK(rig.box.empty());
-    CHECK(rig.box.post_control(control(3)) == belay::driver::Post::gone);
-    CHECK(rig.box.post_message(message(3)) == belay::driver::Post::gone);
+    CHECK(rig.mailbox.empty());
+    CHECK(rig.mailbox.post_control(control(3)) == belay::driver::Post::gone);
+    CHECK(rig.mailbox.post_message(message(3)) == belay::driver::Post::gone);
     elsewhere([&] {
-        CHECK(rig.box.post_control(control(4)) == belay::driver::Post::gone);
-        Mail m = message(9);
-        CHECK(rig.box.post_message(std::move(m)) == belay::driver::Post::gone);
+        CHECK(rig.mailbox.post_control(control(4)) == belay::driver::Post::gone);
+        Posted m = message(9);
+        CHECK(rig.mailbox.post_message(std::move(m)) == belay::driver::Post::gone);
         CHECK(m.number == 9);
     });
-    CHECK(rig.box.empty());
+    CHECK(rig.mailbox.empty());
 }
 
 TEST_CASE("Mailbox merges a control that repeats itself for ever, and no message",
@@ -177,16 +177,16 @@ TEST_CASE("Mailbox merges a control that repeats itself for ever, and no message
     Rig rig{5000};
     static_cast<void>(rig.drain());
     for (int i = 0; i < 100000; ++i)
-        CHECK(rig.box.post_control(control(7)) == belay::driver::Post::taken);
-    CHECK(rig.box.size() == 64);
+        CHECK(rig.mailbox.post_control(control(7)) == belay::driver::Post::taken);
+    CHECK(rig.mailbox.size() == 64);
     elsewhere([&] {
-        for (int i = 0; i < 100000; ++i) rig.box.post_control(control(8));
+        for (int i = 0; i < 100000; ++i) rig.mailbox.post_control(control(8));
     });
     for (int i = 0; i < 5000; ++i)
-        REQUIRE(rig.box.post_message(message(7)) == belay::driver::Post::taken);
-    CHECK(rig.box.post_message(message(7)) == belay::driver::Post::full);
+        REQUIRE(rig.mailbox.post_message(message(7)) == belay::driver::Post::taken);
+    CHECK(rig.mailbox.post_message(message(7)) == belay::driver::Post::full);
     // Different controls are all kept.
-    for (int i = 1000; i < 1100; ++i) rig.box.post_control(control(i));
+    for (int i = 1000; i < 1100; ++i) rig.mailbox.post_control(control(i));
     CHECK(rig.drain().size() == 64 + 64 + 5000 + 100);
 }
 
@@ -194,15 +194,15 @@ TEST_CASE("Mailbox::discard_unless keeps the order of the rest, and counts right
           "[core][mailbox][unit]") {
     Rig rig{3};
     static_cast<void>(rig.drain());
-    rig.box.post_message(message(1));
-    rig.box.post_control(control(2));
-    rig.box.post_message(message(3));
-    elsewhere([&] { rig.box.post_message(message(4)); });
-    rig.box.discard_unless([](const Mail& m) { return m.number % 2 == 0; });
-    CHECK(rig.box.size() == 2);
-    CHECK(rig.box.post_message(message(6)) == belay::driver::Post::taken);
-    CHECK(rig.box.post_message(message(8)) == belay::driver::Post::taken);
-    CHECK(rig.box.post_message(message(10)) == belay::driver::Post::full);
+    rig.mailbox.post_message(message(1));
+    rig.mailbox.post_control(control(2));
+    rig.mailbox.post_message(message(3));
+    elsewhere([&] { rig.mailbox.post_message(message(4)); });
+    rig.mailbox.discard_unless([](const Posted& m) { return m.number % 2 == 0; });
+    CHECK(rig.mailbox.size() == 2);
+    CHECK(rig.mailbox.post_message(message(6)) == belay::driver::Post::taken);
+    CHECK(rig.mailbox.post_message(message(8)) == belay::driver::Post::taken);
+    CHECK(rig.mailbox.post_message(message(10)) == belay::driver::Post::full);
     CHECK(rig.drain() == std::vector<int>{2, 4, 6, 8});
 }
 
@@ -211,7 +211,7 @@ TEST_CASE("Mailbox delivers each event once, in its sender's order, from many th
     constexpr int senders = 4;
     constexpr int each = 3000;
     Rig rig{16};
-    rig.box.begin_turn();
+    rig.mailbox.begin_turn();
     std::atomic<int> room{0};  // rises with every report of room
     std::atomic<int> done{0};
     std::atomic<long> refusals{0};
@@ -219,14 +219,15 @@ TEST_CASE("Mailbox delivers each event once, in its sender's order, from many th
     for (int s = 0; s < senders; ++s) {
         threads.emplace_back([&, s] {
             for (int n = 0; n < each;) {
-                Mail m{s, n, n % 3 != 0};
-                const int seen = room.load();
-                const belay::driver::Post p = n % 3 != 0 ? rig.box.post_message(std::move(m))
-                                                         : rig.box.post_control(std::move(m));
+                Posted m{s, n, n % 3 != 0};
+                const int observed = room.load();
+                const belay::driver::Post p = n % 3 != 0 ? rig.mailbox.post_message(std::move(m))
+                                                         : rig.mailbox.post_control(std::move(m));
                 if (p == belay::driver::Post::taken) ++n;
                 if (p == belay::driver::Post::full) {
                     ++refusals;
-                    while (room.load() == seen) std::this_thread::yield();  // the report must come
+                    while (room.load() == observed)
+                        std::this_thread::yield();  // the report must come
                 }
             }
             ++done;
@@ -236,13 +237,13 @@ TEST_CASE("Mailbox delivers each event once, in its sender's order, from many th
     long total = 0, reports = 0;
     bool in_order = true;
     while (total < long{senders} * each) {
-        rig.box.begin_turn();
-        for (int left = 8; left != 0 && rig.box.size() != 0; --left) {
-            const Mail m = rig.box.pop();
+        rig.mailbox.begin_turn();
+        for (int left = 8; left != 0 && rig.mailbox.size() != 0; --left) {
+            const Posted m = rig.mailbox.pop();
             in_order = in_order && m.number == next[m.sender]++;
             ++total;
         }
-        if (rig.box.take_refusal()) {
+        if (rig.mailbox.take_refusal()) {
             ++reports;
             ++room;
         }
@@ -252,47 +253,47 @@ TEST_CASE("Mailbox delivers each event once, in its sender's order, from many th
     CHECK(in_order);
     CHECK(done == senders);
     CHECK(reports <= refusals);
-    rig.box.begin_turn();
-    CHECK(rig.box.empty());
+    rig.mailbox.begin_turn();
+    CHECK(rig.mailbox.empty());
 }
 
 TEST_CASE("Mailbox may be closed while others post", "[core][mailbox][fault]") {
     for (int round = 0; round < 50; ++round) {
-        belay::detail::Ref<belay::driver::Mailbox<Mail>> box =
-            belay::detail::Ref<belay::driver::Mailbox<Mail>>::make(std::size_t{8});
-        box->begin_turn();
+        belay::detail::Ref<belay::driver::Mailbox<Posted>> mailbox =
+            belay::detail::Ref<belay::driver::Mailbox<Posted>>::make(std::size_t{8});
+        mailbox->begin_turn();
         std::vector<std::thread> threads;
         for (int s = 0; s < 3; ++s) {
-            threads.emplace_back([box, s] {
-                for (int n = 0; box->post_control(Mail{s, n, false}) != belay::driver::Post::gone;
-                     ++n)
+            threads.emplace_back([mailbox, s] {
+                for (int n = 0;
+                     mailbox->post_control(Posted{s, n, false}) != belay::driver::Post::gone; ++n)
                     std::this_thread::yield();
             });
         }
         std::this_thread::yield();
-        box->close();
+        mailbox->close();
         for (std::thread& t : threads) t.join();
-        CHECK(box->empty());
+        CHECK(mailbox->empty());
     }
 }
 
 TEST_CASE("Mailbox counts collected events that are not handled against other threads",
           "[core][mailbox][regression]") {
     Rig rig{4};
-    rig.box.begin_turn();
+    rig.mailbox.begin_turn();
     int taken = 0;
     const auto fill = [&] {
         elsewhere([&] {
             for (int i = 0; i < 10; ++i)
-                taken += rig.box.post_message(message(i)) == belay::driver::Post::taken;
+                taken += rig.mailbox.post_message(message(i)) == belay::driver::Post::taken;
         });
     };
     fill();
-    rig.box.begin_turn();  // collects, handles nothing
+    rig.mailbox.begin_turn();  // collects, handles nothing
     fill();
     CHECK(taken == 4);
-    static_cast<void>(rig.box.pop());
-    CHECK(rig.box.take_refusal());
+    static_cast<void>(rig.mailbox.pop());
+    CHECK(rig.mailbox.take_refusal());
     fill();
     CHECK(taken == 5);
 }
@@ -300,12 +301,12 @@ TEST_CASE("Mailbox counts collected events that are not handled against other th
 TEST_CASE("Mailbox wakes its driver for a rejected event, so that capacity is announced",
           "[core][mailbox][regression]") {
     Rig rig{1};
-    rig.box.begin_turn();
-    CHECK(rig.box.post_message(message(1)) == belay::driver::Post::taken);
+    rig.mailbox.begin_turn();
+    CHECK(rig.mailbox.post_message(message(1)) == belay::driver::Post::taken);
     const int wakes = rig.entry.wakes;
-    elsewhere([&] { CHECK(rig.box.post_message(message(2)) == belay::driver::Post::full); });
+    elsewhere([&] { CHECK(rig.mailbox.post_message(message(2)) == belay::driver::Post::full); });
     CHECK(rig.entry.wakes == wakes + 1);
-    static_cast<void>(rig.box.pop());
-    CHECK(rig.box.refused());
-    CHECK(rig.box.take_refusal());
+    static_cast<void>(rig.mailbox.pop());
+    CHECK(rig.mailbox.refused());
+    CHECK(rig.mailbox.take_refusal());
 }

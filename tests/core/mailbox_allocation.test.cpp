@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: events of another thread are handled in order, also if there is no memory to collect
 // them. Method: memory runs out in each turn in turn. counting_new.hpp is in
-// nest_allocation.test.cpp, which is in the same executable.
+// machine_group_allocation.test.cpp, which is in the same executable.
 #include <belay/core/mailbox.hpp>
 
 #include <new>
@@ -16,14 +16,14 @@ using namespace belay;
 namespace {
 
 /// Counts those that are there.
-struct CountedMail {
-    explicit CountedMail(int n) noexcept : number{n} { ++live; }
-    CountedMail(CountedMail&& other) noexcept : number{other.number} { ++live; }
-    CountedMail(const CountedMail&) = delete;
-    CountedMail& operator=(const CountedMail&) = delete;
-    ~CountedMail() { --live; }
+struct CountedMessage {
+    explicit CountedMessage(int n) noexcept : number{n} { ++live; }
+    CountedMessage(CountedMessage&& other) noexcept : number{other.number} { ++live; }
+    CountedMessage(const CountedMessage&) = delete;
+    CountedMessage& operator=(const CountedMessage&) = delete;
+    ~CountedMessage() { --live; }
     [[nodiscard]] bool is_message() const noexcept { return number % 2 == 0; }
-    [[nodiscard]] bool same_control(const CountedMail&) const noexcept { return false; }
+    [[nodiscard]] bool same_control(const CountedMessage&) const noexcept { return false; }
     int number;
     static inline int live = 0;
 };
@@ -35,35 +35,35 @@ TEST_CASE("Mailbox loses no event of another thread when it runs out of memory",
     constexpr int each = 100;
     for (std::size_t good = 0; good < 10; ++good) {
         INFO("memory for " << good);
-        driver::Mailbox<CountedMail> box{1000};
-        box.begin_turn();
+        driver::Mailbox<CountedMessage> mailbox{1000};
+        mailbox.begin_turn();
         const auto post = [&](int from) {
-            for (int i = from; i < from + each; ++i) box.post_control(CountedMail{i});
+            for (int i = from; i < from + each; ++i) mailbox.post_control(CountedMessage{i});
         };
         std::thread{[&] { post(0); }}.join();
         bool thrown = false;
         try {
             const belay_test::FailingNew failing{good};
-            box.begin_turn();
+            mailbox.begin_turn();
         } catch (const std::bad_alloc&) {
             thrown = true;
         }
         CHECK(thrown == (good < 7));
-        CHECK_FALSE(box.empty());
+        CHECK_FALSE(mailbox.empty());
         std::thread{[&] { post(each); }}.join();
         SECTION("which the next turn collects") {}
-        SECTION("which a post collects") { box.post_control(CountedMail{2 * each}); }
+        SECTION("which a post collects") { mailbox.post_control(CountedMessage{2 * each}); }
         SECTION("which is destroyed with it") {
-            box.close();
-            CHECK(box.empty());
-            CHECK(CountedMail::live == 0);
+            mailbox.close();
+            CHECK(mailbox.empty());
+            CHECK(CountedMessage::live == 0);
             continue;
         }
-        box.begin_turn();
+        mailbox.begin_turn();
         int next = 0;
-        while (box.size() != 0) CHECK(box.pop().number == next++);
+        while (mailbox.size() != 0) CHECK(mailbox.pop().number == next++);
         CHECK(next >= 2 * each);
-        CHECK(box.empty());
-        CHECK(CountedMail::live == 0);
+        CHECK(mailbox.empty());
+        CHECK(CountedMessage::live == 0);
     }
 }

@@ -15,10 +15,10 @@ using namespace belay;
 
 namespace {
 
-struct Mail {
+struct Posted {
     int number;
     [[nodiscard]] bool is_message() const noexcept { return number % 2 == 0; }
-    [[nodiscard]] bool same_control(const Mail& o) const noexcept { return number == o.number; }
+    [[nodiscard]] bool same_control(const Posted& o) const noexcept { return number == o.number; }
 };
 
 Result<int> half(int n) {
@@ -29,13 +29,13 @@ Result<int> half(int n) {
 }  // namespace
 
 int main() {
-    belay::driver::Mailbox<Mail> box{1};
-    box.begin_turn();
-    bool good = box.post_message(Mail{2}) == belay::driver::Post::taken &&
-                box.post_message(Mail{4}) == belay::driver::Post::full &&
-                box.post_control(Mail{1}) == belay::driver::Post::taken && box.pop().number == 2 &&
-                box.take_refusal();
-    box.close();
+    belay::driver::Mailbox<Posted> mailbox{1};
+    mailbox.begin_turn();
+    bool good = mailbox.post_message(Posted{2}) == belay::driver::Post::taken &&
+                mailbox.post_message(Posted{4}) == belay::driver::Post::full &&
+                mailbox.post_control(Posted{1}) == belay::driver::Post::taken &&
+                mailbox.pop().number == 2 && mailbox.take_refusal();
+    mailbox.close();
     ManualClock clock;
     clock.advance(std::chrono::seconds{1});
     Random bits{Seed{7}};

@@ -21,34 +21,36 @@ struct SomeMachine {};
 using StateHook = detail::Hook<detail::OnState, SomeMachine, const int&>;
 
 template <class O>
-constexpr bool is_heard = StateHook::heard<O> && StateHook::right<O>;
+constexpr bool is_notified = StateHook::heard<O> && StateHook::right<O>;
 template <class O>
 constexpr bool is_wrong = !StateHook::heard<O> && !StateHook::right<O>;
 template <class O>
 constexpr bool has_none = !StateHook::heard<O> && StateHook::right<O>;
 
 // ---- heard
-struct HearsAlone {
+struct ObservesAlone {
     void on_state(const int&);
 };
-struct HearsWithMachine {
+struct ObservesWithMachine {
     void on_state(SomeMachine&, long);
 };
-struct HearsByTemplate {
+struct ObservesByTemplate {
     void on_state(auto&, const auto&);
 };
-struct HearsByOverload {
+struct ObservesByOverload {
     void on_state(const char*);
     void on_state(int);
 };
-struct HearsByMember {
+struct ObservesByMember {
     std::function<void(int)> on_state;
 };
-struct HearsByBase : HearsAlone {};
-struct HearsFinally final : HearsAlone {};
-static_assert(is_heard<HearsAlone> && is_heard<HearsWithMachine> && is_heard<HearsByTemplate>);
-static_assert(is_heard<HearsByOverload> && is_heard<HearsByMember> && is_heard<HearsByBase>);
-static_assert(is_heard<HearsFinally>);
+struct ObservesByBase : ObservesAlone {};
+struct ObservesFinally final : ObservesAlone {};
+static_assert(is_notified<ObservesAlone> && is_notified<ObservesWithMachine> &&
+              is_notified<ObservesByTemplate>);
+static_assert(is_notified<ObservesByOverload> && is_notified<ObservesByMember> &&
+              is_notified<ObservesByBase>);
+static_assert(is_notified<ObservesFinally>);
 
 // ---- wrong, in whatever form
 struct WrongPlain {
@@ -69,7 +71,7 @@ struct WrongConstraint {
 class WrongAccess {
     [[maybe_unused]] void on_state(const int&);
 };
-struct WrongTwice : HearsAlone, WrongPlain {};
+struct WrongTwice : ObservesAlone, WrongPlain {};
 struct WrongMember {
     std::string on_state;
 };
@@ -93,7 +95,8 @@ static_assert(is_wrong<WrongPlain> && is_wrong<WrongOverloads> && is_wrong<Wrong
 static_assert(is_wrong<WrongConstraint> && is_wrong<WrongAccess> && is_wrong<WrongTwice>);
 static_assert(is_wrong<WrongMember> && is_wrong<WrongType> && is_wrong<WrongStatic>);
 static_assert(is_wrong<WrongAbstract> && is_wrong<WrongFinally> && is_wrong<WrongSilence>);
-static_assert(is_wrong<const HearsAlone>, "one that is const hears nothing by hooks that are not");
+static_assert(is_wrong<const ObservesAlone>,
+              "one that is const hears nothing by hooks that are not");
 
 // ---- none
 struct HasOther {
@@ -109,10 +112,10 @@ static_assert(has_none<HasOther> && has_none<NoObserver> && has_none<CannotBeDes
 static_assert(has_none<IsUnion> && has_none<int> && has_none<void (*)()>);
 
 // ---- an observer hears something, or derives from NoObserver
-struct Silent : NoObserver {};
+struct WithoutHooks : NoObserver {};
 class SilentPrivately : NoObserver {};
-static_assert(detail::hears_any_of<HearsAlone, StateHook>);
-static_assert(detail::hears_any_of<Silent, StateHook>);
+static_assert(detail::hears_any_of<ObservesAlone, StateHook>);
+static_assert(detail::hears_any_of<WithoutHooks, StateHook>);
 static_assert(detail::hears_any_of<SilentPrivately, StateHook>);
 static_assert(!detail::hears_any_of<HasOther, StateHook>);
 
@@ -122,6 +125,6 @@ struct NoexceptWithMachine {
     void on_state(int);
 };
 static_assert(StateHook::never_throws<NoexceptWithMachine>());
-static_assert(StateHook::never_throws<HasOther>() && !StateHook::never_throws<HearsAlone>());
+static_assert(StateHook::never_throws<HasOther>() && !StateHook::never_throws<ObservesAlone>());
 
 }  // namespace

@@ -64,10 +64,10 @@ TEST_CASE("uniform_upto stays within its bound for every seed", "[core][random][
 
 TEST_CASE("uniform_upto reaches both ends and is not biased", "[core][random][property]") {
     Random bits{Seed{42}};
-    std::array<int, 7> seen{};
+    std::array<int, 7> observed{};
     constexpr int draws = 70000;
-    for (int i = 0; i < draws; ++i) ++seen[uniform_upto(bits, 6)];
-    for (const int count : seen) {
+    for (int i = 0; i < draws; ++i) ++observed[uniform_upto(bits, 6)];
+    for (const int count : observed) {
         CHECK(count > 9600);
         CHECK(count < 10400);
     }

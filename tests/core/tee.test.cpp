@@ -40,19 +40,19 @@ struct Unrelated : NoObserver {
 };
 
 /// Counts its copies, and knows whether it was moved from.
-struct Parcel {
+struct MovedMessage {
     int* copies;
     std::unique_ptr<int> content = std::make_unique<int>(1);
-    explicit Parcel(int& count) : copies{&count} {}
-    Parcel(const Parcel& other) : copies{other.copies} {
+    explicit MovedMessage(int& count) : copies{&count} {}
+    MovedMessage(const MovedMessage& other) : copies{other.copies} {
         ++*copies;
         if (!other.content) content.reset();
     }
-    Parcel(Parcel&&) noexcept = default;
+    MovedMessage(MovedMessage&&) noexcept = default;
 };
 struct Takes {
     int* whole;
-    void on_message(Parcel parcel) { *whole += parcel.content != nullptr; }
+    void on_message(MovedMessage message) { *whole += message.content != nullptr; }
 };
 
 }  // namespace
@@ -79,11 +79,11 @@ TEST_CASE("Tee copies a value for all observers except the last", "[core][tee][u
     int copies = 0;
     int whole = 0;
     Tee tee{Takes{&whole}, Unrelated{}, Tee{Takes{&whole}, Takes{&whole}}, Unrelated{}};
-    detail::notify<Handed<Parcel>>(tee, speaker, Parcel{copies});
+    detail::notify<Handed<MovedMessage>>(tee, speaker, MovedMessage{copies});
     CHECK(whole == 3);
     CHECK(copies == 2);
-    Tee lonely{Unrelated{}, Takes{&whole}, Unrelated{}};
-    detail::notify<Handed<Parcel>>(lonely, speaker, Parcel{copies});
+    Tee matched_once{Unrelated{}, Takes{&whole}, Unrelated{}};
+    detail::notify<Handed<MovedMessage>>(matched_once, speaker, MovedMessage{copies});
     CHECK(whole == 4);
     CHECK(copies == 2);
 }

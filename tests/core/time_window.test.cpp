@@ -18,9 +18,9 @@ constexpr Instant start{1000s};
 
 CallCounts after_adding(TimeWindow<> window, Instant now) {
     window.add(false, now);
-    CallCounts seen = window.counts();
-    --seen.calls;
-    return seen;
+    CallCounts observed = window.counts();
+    --observed.calls;
+    return observed;
 }
 
 }  // namespace
@@ -145,9 +145,9 @@ TEST_CASE("TimeWindow counts correctly for late callers, each by its own time",
                 if (latest - call.at <= length) ++least.calls, least.bad += call.bad ? 1U : 0U;
                 if (latest - call.came < width * 8) ++most.calls, most.bad += call.bad ? 1U : 0U;
             }
-            const CallCounts seen = window.counts();
-            RC_ASSERT(seen.calls >= least.calls && seen.calls <= most.calls);
-            RC_ASSERT(seen.bad >= least.bad && seen.bad <= most.bad);
+            const CallCounts observed = window.counts();
+            RC_ASSERT(observed.calls >= least.calls && observed.calls <= most.calls);
+            RC_ASSERT(observed.bad >= least.bad && observed.bad <= most.bad);
         }
     }));
 }
@@ -172,9 +172,9 @@ TEST_CASE("TimeWindow keeps its guarantee for every number of buckets and length
                 if (now - at <= length) ++least.calls, least.bad += failed ? 1U : 0U;
                 if (now - at < width * 8) ++most.calls, most.bad += failed ? 1U : 0U;
             }
-            const CallCounts seen = window.counts();
-            RC_ASSERT(seen.calls >= least.calls && seen.calls <= most.calls);
-            RC_ASSERT(seen.bad >= least.bad && seen.bad <= most.bad);
+            const CallCounts observed = window.counts();
+            RC_ASSERT(observed.calls >= least.calls && observed.calls <= most.calls);
+            RC_ASSERT(observed.bad >= least.bad && observed.bad <= most.bad);
         }
     }));
 }
@@ -188,9 +188,9 @@ TEST_CASE("TimeWindow never counts wrong, for any behaviour of the clock",
                         for (const auto ticks : instants) {
                             window.add(true, Instant{Duration{ticks}});
                             ++added;
-                            const CallCounts seen = window.counts();
-                            RC_ASSERT(seen.bad == seen.calls);
-                            RC_ASSERT(seen.calls >= 1U && seen.calls <= added);
+                            const CallCounts observed = window.counts();
+                            RC_ASSERT(observed.bad == observed.calls);
+                            RC_ASSERT(observed.calls >= 1U && observed.calls <= added);
                         }
                     }));
 }

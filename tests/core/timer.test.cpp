@@ -115,15 +115,15 @@ TEST_CASE("A timer's exception ends the turn; the other timers are called later"
 
 TEST_CASE("Timer handles outlive the queue, which destroys its waiting functions",
           "[core][timer][unit]") {
-    auto life = std::make_shared<int>(0);
+    auto lifetime = std::make_shared<int>(0);
     Timer timer;
     {
         auto queue = Ref<TimerQueue>::make();
-        timer = TimerQueue::set(queue, Instant{1s}, [life] {});
-        CHECK(life.use_count() == 2);
+        timer = TimerQueue::set(queue, Instant{1s}, [lifetime] {});
+        CHECK(lifetime.use_count() == 2);
         queue->close();
     }
-    CHECK(life.use_count() == 1);
+    CHECK(lifetime.use_count() == 1);
     CHECK_FALSE(timer.cancel());
     CHECK_FALSE(Timer{}.waits());
 }

@@ -16,13 +16,13 @@
 #include <belay/posix/loop.hpp>
 
 #include "support/catch.hpp"
-#include "support/queue/round.hpp"
+#include "support/queue/poll_once.hpp"
 #include "support/shorthand.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
 using belay_test::at;
-using belay_test::round;
+using belay_test::poll_once;
 
 namespace {
 
@@ -67,13 +67,13 @@ TEMPLATE_TEST_CASE("Loop advances machines that are due, the earliest first", "[
     early.action = [&] { order.push_back(1); };
     middle.action = [&] { order.push_back(2); };
     for (ScriptedMachine* p : {&late, &early, &middle, &idle}) loop.attach(*p);
-    round(loop);
+    poll_once(loop);
     CHECK(order.empty());
     c.clock.set(at(1001s));
-    round(loop);
+    poll_once(loop);
     CHECK(order == std::vector{1});
     c.clock.set(at(1010s));
-    round(loop);
+    poll_once(loop);
     CHECK(order == std::vector{1, 2, 3});
     CHECK(late.last == at(1010s));
     CHECK(idle.turns == 0);
@@ -85,22 +85,22 @@ TEMPLATE_TEST_CASE("Loop reads a deadline after attach, turn, touch and wake, an
     TestType loop{c.clock.view()};
     ScriptedMachine p;
     loop.attach(p);
-    round(loop);
+    poll_once(loop);
     CHECK(p.reads == 1);
-    round(loop);
+    poll_once(loop);
     CHECK(p.reads == 1);
     p.due = at(1000s);
-    round(loop);
+    poll_once(loop);
     CHECK(p.turns == 0);  // nobody said that it moved
     p.waker.touch();
     p.waker.touch();
-    round(loop);
+    poll_once(loop);
     CHECK(p.turns == 1);
     CHECK(p.reads == 3);
     p.due = at(1000s);
     p.waker.handle().wake();
     p.waker.handle().wake();
-    round(loop);
+    poll_once(loop);
     CHECK(p.turns == 2);
     CHECK(p.reads == 5);
 }
@@ -115,11 +115,11 @@ TEMPLATE_TEST_CASE("Loop runs a machine that is always due once a round, and sta
     loop.attach(greedy);
     loop.attach(other);
     loop.post([&] { posted = true; });
-    round(loop);
+    poll_once(loop);
     CHECK(greedy.turns == 1);
     CHECK(other.turns == 1);
     CHECK(posted);
-    round(loop);
+    poll_once(loop);
     CHECK(greedy.turns == 2);
 }
 
@@ -155,7 +155,7 @@ TEMPLATE_TEST_CASE("Loop::attach gives every machine its own seed", "[drive][loo
 
 TEMPLATE_TEST_CASE("Loop::attach accepts a machine that drops its Waker at once, or throws",
                    "[drive][loop][fault]", BOTH_LOOPS) {
-    struct Fickle : ScriptedMachine {
+    struct DropsItsWaker : ScriptedMachine {
         using ScriptedMachine::ScriptedMachine;
         void attach(Waker w) {
             const Waker dropped = std::move(w);
@@ -165,13 +165,13 @@ TEMPLATE_TEST_CASE("Loop::attach accepts a machine that drops its Waker at once,
     };
     Clocked c;
     TestType loop{c.clock.view()};
-    Fickle fickle{always};
+    DropsItsWaker fickle{always};
     loop.attach(fickle);
     fickle.throws = true;
     CHECK_THROWS_AS(loop.attach(fickle), std::runtime_error);
     ScriptedMachine steady{always};
     loop.attach(steady);
-    round(loop);
+    poll_once(loop);
     CHECK(fickle.turns == 0);
     CHECK(steady.turns == 1);
 }
@@ -188,7 +188,7 @@ TEMPLATE_TEST_CASE("Loop and machines may be destroyed in any order", "[drive][l
         handle.wake();
         p.reset();
         handle.wake();
-        round(loop);
+        poll_once(loop);
     }
     SECTION("the loop first") {
         ScriptedMachine p{at(1000s)};
@@ -218,9 +218,9 @@ TEMPLATE_TEST_CASE("Loop and machines may be destroyed in any order", "[drive][l
             auto dying = std::move(p->action);
             p.reset();
         };
-        round(loop);
+        poll_once(loop);
         CHECK(ran);
-        round(loop);
+        poll_once(loop);
     }
     SECTION("in the turn of another that is due too") {
         TestType loop{c.clock.view()};
@@ -232,8 +232,8 @@ TEMPLATE_TEST_CASE("Loop and machines may be destroyed in any order", "[drive][l
             victim->waker.touch();
             victim.reset();
         };
-        round(loop);
-        round(loop);
+        poll_once(loop);
+        poll_once(loop);
         CHECK(killer.turns == 1);
     }
 }
@@ -245,9 +245,9 @@ TEMPLATE_TEST_CASE("Loop drops a machine that is attached to another loop", "[dr
     ScriptedMachine p{at(1000s)};
     one.attach(p);
     two.attach(p);
-    round(one);
+    poll_once(one);
     CHECK(p.turns == 0);
-    round(two);
+    poll_once(two);
     CHECK(p.turns == 1);
 }
 
@@ -311,9 +311,9 @@ TEMPLATE_TEST_CASE("Loop::post runs functions in order, between turns", "[drive]
         loop.post([&order, i, owned = std::make_unique<int>(i)] { order.push_back(i + *owned); });
     }
     loop.post([&] { loop.post([&] { order.push_back(9); }); });
-    round(loop);
+    poll_once(loop);
     CHECK(order == std::vector{0, 2, 4});
-    round(loop);
+    poll_once(loop);
     CHECK(order == std::vector{0, 2, 4, 9});
 }
 
@@ -328,7 +328,7 @@ TEMPLATE_TEST_CASE("Loop::post limits the waiting functions, and those that run 
     CHECK(loop.post([&] { ++ran; }) == belay::driver::Post::full);
     ScriptedMachine p{at(1000s)};
     loop.attach(p);
-    round(loop);
+    poll_once(loop);
     CHECK(ran == TestType::posted_per_round_max);
     CHECK(p.turns == 1);
     // Those that the loop has taken but not run still count.
@@ -351,7 +351,7 @@ TEMPLATE_TEST_CASE("Loop::post destroys each function, whether it ran, threw or 
         loop.post([token] {});
         CHECK_THROWS_WITH(loop.run(), "posted");
         CHECK(token.use_count() == 2);
-        round(loop);
+        poll_once(loop);
         CHECK(token.use_count() == 1);
         loop.post([token] {});
     }
@@ -448,7 +448,7 @@ TEMPLATE_TEST_CASE("Loop may be destroyed while other threads still wake its mac
                 while (!over) wake.wake();
             });
         }
-        round(*loop);
+        poll_once(*loop);
         if (i % 2 == 0) {
             loop.reset();
             p.reset();
@@ -506,7 +506,7 @@ TEST_CASE("Loop runs thousands of machines at their own times", "[drive][loop][u
     }
     for (int now = 0; now < 5000; now += 100) {
         clock.set(at(Duration{now}));
-        round(loop);
+        poll_once(loop);
         int turns = 0;
         for (const auto& p : all) turns += p->turns;
         REQUIRE(turns == now + 1);

@@ -19,12 +19,12 @@
 #include <belay/sim/world.hpp>
 
 #include "support/catch.hpp"
-#include "support/queue/round.hpp"
+#include "support/queue/poll_once.hpp"
 #include "support/shorthand.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
-using belay_test::round;
+using belay_test::poll_once;
 using belay_test::timed_out;
 
 namespace {
@@ -54,14 +54,14 @@ TEMPLATE_TEST_CASE("LoopSleeper resumes when it is time, and not before",
     second.start();
     past.start();
     CHECK(past.done());
-    round(loop);
+    poll_once(loop);
     CHECK_FALSE(second.done());
     clock.advance(1s);
-    round(loop);
+    poll_once(loop);
     CHECK(second.done());
     CHECK_FALSE(first.done());
     clock.advance(1s);
-    round(loop);
+    poll_once(loop);
     REQUIRE(first.done());
     CHECK(first.take() == Instant{} + 1002s);
 }
@@ -78,11 +78,11 @@ TEMPLATE_TEST_CASE("A wait that is destroyed is over, and the driver forgets it"
         auto stoppable = sleep_until(sleeper, Instant{} + 1001s, source.token());
         plain.start();
         stoppable.start();
-        round(loop);
+        poll_once(loop);
     }
     source.request_stop();
     clock.advance(1h);
-    round(loop);
+    poll_once(loop);
 
     // One coroutine destroys another that is due in the same round, and the loop does not notice.
     std::unique_ptr<Task<Instant>> victim;
@@ -96,7 +96,7 @@ TEMPLATE_TEST_CASE("A wait that is destroyed is over, and the driver forgets it"
     killer.start();
     victim->start();
     clock.advance(1s);
-    round(loop);
+    poll_once(loop);
     CHECK(killer.done());
     CHECK(victim == nullptr);
 }
@@ -217,7 +217,7 @@ TEST_CASE("An exception of a started task is stored, and the loop continues",
     auto task = fails();
     task.start();
     clock.advance(1s);
-    round(loop);
+    poll_once(loop);
     REQUIRE(task.done());
     CHECK_THROWS_WITH(task.take(), "kept");
 }

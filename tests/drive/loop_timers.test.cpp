@@ -14,40 +14,40 @@
 #include <belay/sim.hpp>
 
 #include "support/catch.hpp"
-#include "support/queue/round.hpp"
+#include "support/queue/poll_once.hpp"
 #include "support/shorthand.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
 using belay_test::at;
-using belay_test::round;
+using belay_test::poll_once;
 
 TEMPLATE_TEST_CASE("Loop calls functions at their times, in the order of setting",
                    "[drive][loop][unit]", Loop<ManualClock::View>, posix::Loop<ManualClock::View>) {
     ManualClock clock{at(1000s)};
     std::optional<TestType> loop{std::in_place, clock.view()};
     std::string log;
-    auto life = std::make_shared<int>(0);
+    auto lifetime = std::make_shared<int>(0);
     loop->after(2s, [&] { log += 'c'; });
     loop->at(at(1001s), [&] { log += 'a'; });
     loop->at(at(1001s), [&] { log += 'b'; });
     Timer never_called = loop->after(1s, [&] { log += '!'; });
-    const Timer left = loop->after(1h, [life] {});
-    round(*loop);
+    const Timer left = loop->after(1h, [lifetime] {});
+    poll_once(*loop);
     CHECK(log.empty());
     CHECK(never_called.cancel());
     clock.set(at(1001s));
-    round(*loop);
+    poll_once(*loop);
     CHECK(log == "ab");
     clock.set(at(1005s));
     loop->post([&] { loop->at(at(3s), [&] { log += 'd'; }); });
-    round(*loop);
-    round(*loop);
+    poll_once(*loop);
+    poll_once(*loop);
     CHECK(log == "abdc");
     CHECK(left.waits());
     loop.reset();
     CHECK_FALSE(left.waits());
-    CHECK(life.use_count() == 1);
+    CHECK(lifetime.use_count() == 1);
 }
 
 TEST_CASE("Loop waits for a timer in real time", "[drive][loop][unit]") {
@@ -62,14 +62,14 @@ TEST_CASE("Loop waits for a timer in real time", "[drive][loop][unit]") {
 TEST_CASE("Host's functions may be cancelled, also while it is frozen, and end with it",
           "[sim][host][unit]") {
     std::string log;
-    auto life = std::make_shared<int>(0);
+    auto lifetime = std::make_shared<int>(0);
     sim::World world{Seed{1}};
     auto& host = world.host("a", [](sim::Host&) {});
     host.at(at(1s), [&] { log += 'a'; });
     Timer second = host.after(2s, [&] { log += 'b'; });
     Timer third = host.after(3s, [&] { log += 'c'; });
     host.after(4s, [&] { log += 'd'; });
-    const Timer last = host.after(1h, [life] {});
+    const Timer last = host.after(1h, [lifetime] {});
     world.run_for(1s);
     CHECK(log == "a");
     CHECK(second.cancel());
@@ -82,7 +82,7 @@ TEST_CASE("Host's functions may be cancelled, also while it is frozen, and end w
     CHECK(last.waits());
     world.kill(host);
     CHECK_FALSE(last.waits());
-    CHECK(life.use_count() == 1);
+    CHECK(lifetime.use_count() == 1);
     CHECK(host.post([] {}) == belay::driver::Post::gone);
     CHECK_FALSE(host.after(1s, [] {}).waits());
 }

@@ -35,14 +35,14 @@ namespace page {
 // As docs/drive.md has it.
 class PollLoop {
 public:
-    PollLoop() { REQUIRE(::pipe(bell_) == 0); }
+    PollLoop() { REQUIRE(::pipe(wakeup_pipe_) == 0); }
     ~PollLoop() {
-        for (const int fd : bell_) ::close(fd);
+        for (const int fd : wakeup_pipe_) ::close(fd);
     }
     void call(std::function<void()> f) {
         const std::lock_guard lock{mutex_};
         calls_.push_back(std::move(f));
-        if (calls_.size() == 1) rung_ = ::write(bell_[1], "", 1) == 1;
+        if (calls_.size() == 1) rung_ = ::write(wakeup_pipe_[1], "", 1) == 1;
     }
     void call_at(belay::Instant when, std::function<void()> f) {
         when_ = when;
@@ -52,13 +52,13 @@ public:
 
     void run_once() {
         const auto wait = belay::elapsed(now(), when_).count() / 1'000'000 + 1;
-        pollfd bell{bell_[0], POLLIN, 0};
-        ::poll(&bell, 1, static_cast<int>(wait < 60'000 ? wait : 60'000));
+        pollfd readable{wakeup_pipe_[0], POLLIN, 0};
+        ::poll(&readable, 1, static_cast<int>(wait < 60'000 ? wait : 60'000));
         std::vector<std::function<void()>> calls;
         {
             const std::lock_guard lock{mutex_};
             char c = 0;
-            if (!calls_.empty() && rung_) rung_ = ::read(bell_[0], &c, 1) != 1;
+            if (!calls_.empty() && rung_) rung_ = ::read(wakeup_pipe_[0], &c, 1) != 1;
             calls.swap(calls_);
         }
         for (auto& f : calls) f();
@@ -69,7 +69,7 @@ public:
     }
 
 private:
-    int bell_[2];
+    int wakeup_pipe_[2];
     std::mutex mutex_;
     std::vector<std::function<void()>> calls_;
     bool rung_ = false;
@@ -87,7 +87,7 @@ static_assert(!DriverLike<page::PollLoop> && !EventLoopLike<Loop<>>);
 static_assert(explain::driver_like<Loop<>>() && explain::event_loop_like<page::PollLoop>());
 
 /// Nothing happens in it but by the test.
-struct PlayedLoop {
+struct ScriptedLoop {
     void call(std::function<void()> f) { calls.push_back(std::move(f)); }
     void call_at(Instant t, std::function<void()> f) {
         ++timers;
@@ -134,20 +134,20 @@ TEST_CASE("OnEventLoop over poll(2): machines, timers, posts from another thread
 TEST_CASE("The poll loop of the page lets a called function request its next call",
           "[drive][on_event_loop][regression]") {
     page::PollLoop loop;
-    std::string told;
+    std::string reported;
     int left = 3;
     std::function<void()> again = [&, word = std::string(40, 'x')] {
         if (--left > 0) loop.call_at(loop.now(), again);
-        told += word;  // still there, although the loop's timer is another now
+        reported += word;  // still there, although the loop's timer is another now
     };
     loop.call_at(loop.now(), again);
     while (left > 0) loop.run_once();
-    CHECK(told == std::string(120, 'x'));
+    CHECK(reported == std::string(120, 'x'));
 }
 
 TEST_CASE("OnEventLoop requests one call, and a timer for the first deadline",
           "[drive][on_event_loop][unit]") {
-    PlayedLoop loop;
+    ScriptedLoop loop;
     OnEventLoop driver{loop};
     Ticker a, b;
     b.every = 3s;
@@ -180,7 +180,7 @@ TEST_CASE("OnEventLoop requests one call, and a timer for the first deadline",
 
 TEST_CASE("OnEventLoop moves the loop's timer for an earlier deadline, and for none",
           "[drive][on_event_loop][unit]") {
-    PlayedLoop loop;
+    ScriptedLoop loop;
     OnEventLoop driver{loop};
     Ticker ticker;
     ticker.every = 10s;
@@ -216,7 +216,7 @@ TEST_CASE("OnEventLoop moves the loop's timer for an earlier deadline, and for n
 
 TEST_CASE("OnEventLoop requests the timer again when the loop calls too early",
           "[drive][on_event_loop][fault]") {
-    PlayedLoop loop;
+    ScriptedLoop loop;
     OnEventLoop driver{loop};
     Ticker ticker;
     driver.attach(ticker);
@@ -231,7 +231,7 @@ TEST_CASE("OnEventLoop requests the timer again when the loop calls too early",
 
 TEST_CASE("OnEventLoop continues after an exception of a machine",
           "[drive][on_event_loop][fault]") {
-    PlayedLoop loop;
+    ScriptedLoop loop;
     OnEventLoop driver{loop};
     Ticker bad, good;
     bad.throws = true;
@@ -245,9 +245,9 @@ TEST_CASE("OnEventLoop continues after an exception of a machine",
 
 TEST_CASE("OnEventLoop may be destroyed before its calls arrive, and before its machines",
           "[drive][on_event_loop][fault]") {
-    PlayedLoop loop;
+    ScriptedLoop loop;
     Ticker ticker;
-    std::optional<OnEventLoop<PlayedLoop>> driver{std::in_place, loop};
+    std::optional<OnEventLoop<ScriptedLoop>> driver{std::in_place, loop};
     driver->attach(ticker);
     loop.run();
     ticker.waker.touch();
@@ -266,11 +266,11 @@ TEST_CASE("OnEventLoop may be destroyed in a machine's turn", "[drive][on_event_
         void attach(Waker w) { waker = std::move(w); }
         [[nodiscard]] Instant deadline() const noexcept { return always; }
         void advance(Instant) { driver->reset(); }
-        std::optional<OnEventLoop<PlayedLoop>>* driver;
+        std::optional<OnEventLoop<ScriptedLoop>>* driver;
         Waker waker{};
     };
-    PlayedLoop loop;
-    std::optional<OnEventLoop<PlayedLoop>> driver{std::in_place, loop};
+    ScriptedLoop loop;
+    std::optional<OnEventLoop<ScriptedLoop>> driver{std::in_place, loop};
     Last last{&driver};
     driver->attach(last);
     loop.run();
@@ -279,8 +279,8 @@ TEST_CASE("OnEventLoop may be destroyed in a machine's turn", "[drive][on_event_
 }
 
 TEST_CASE("OnEventLoop may be destroyed in a timer's call", "[drive][on_event_loop][fault]") {
-    PlayedLoop loop;
-    std::optional<OnEventLoop<PlayedLoop>> driver{std::in_place, loop};
+    ScriptedLoop loop;
+    std::optional<OnEventLoop<ScriptedLoop>> driver{std::in_place, loop};
     int calls = 0;
     driver->at(at(1s), [&] {
         ++calls;

@@ -5,25 +5,25 @@
 
 #include <sys/resource.h>
 
-#include "e2e/workshop.hpp"
+#include "e2e/demo_fixture.hpp"
 
 using e2e::contains;
 using e2e::LedgerServer;
 using e2e::Process;
-using e2e::Workshop;
+using e2e::TestDirectory;
 
 namespace {
 
 std::vector<std::string> server(const std::string& dir) {
     return {e2e::outage, "server", "--port", "0", "--dir", dir};
 }
-std::vector<std::string> delivering_client(const LedgerServer& s, const Workshop& w) {
+std::vector<std::string> delivering_client(const LedgerServer& s, const TestDirectory& w) {
     return {e2e::outage, "client",    "--connect", s.address(),
             "--file",    w / "input", "--dir",     w / "client"};
 }
 
 /// A ledger and a journal in which some lines are delivered, and more are to come.
-std::string half_delivered(const Workshop& w) {
+std::string half_delivered(const TestDirectory& w) {
     const std::string input = e2e::sample_text(400);
     e2e::write(w / "input", input);
     LedgerServer s{w / "server"};
@@ -34,7 +34,7 @@ std::string half_delivered(const Workshop& w) {
     return input;
 }
 
-void is_delivered(const Workshop& w, const std::string& input) {
+void is_delivered(const TestDirectory& w, const std::string& input) {
     LedgerServer s{w / "server"};
     Process c{delivering_client(s, w)};
     const int code = c.wait();
@@ -44,7 +44,7 @@ void is_delivered(const Workshop& w, const std::string& input) {
 }
 
 /// The path of the journal's newest segment.
-std::string newest_segment(const Workshop& w) {
+std::string newest_segment(const TestDirectory& w) {
     std::string newest;
     for (const auto& entry : std::filesystem::directory_iterator{w / "client/journal"}) {
         const std::string path = entry.path();
@@ -61,7 +61,7 @@ void without_rights() {
 
 TEST_CASE("outage server cuts a torn last line off its ledger, reports it, and continues",
           "[e2e][files][fault]") {
-    const Workshop w;
+    const TestDirectory w;
     const std::string input = half_delivered(w);
     const std::string path = w / "server/ledger.txt";
     const std::string whole = e2e::read(path);
@@ -71,14 +71,14 @@ TEST_CASE("outage server cuts a torn last line off its ledger, reports it, and c
     e2e::write(path, whole.substr(0, last + kept));
     {
         LedgerServer s{w / "server"};
-        CHECK(s.process.says("ended in the middle of a line: cut"));
+        CHECK(s.process.prints("ended in the middle of a line: cut"));
         CHECK((e2e::read(path) == whole.substr(0, last)));
     }
 }
 
 TEST_CASE("outage server continues delivery after its ledger was torn by a crash",
           "[e2e][files][fault]") {
-    const Workshop w;
+    const TestDirectory w;
     const std::string input = half_delivered(w);
     const std::string path = w / "server/ledger.txt";
     // A line that was begun, and never acknowledged.
@@ -88,22 +88,22 @@ TEST_CASE("outage server continues delivery after its ledger was torn by a crash
 
 TEST_CASE("outage server rejects a ledger that is damaged before its end, and changes nothing",
           "[e2e][files][fault]") {
-    const Workshop w;
+    const TestDirectory w;
     half_delivered(w);
     const std::string path = w / "server/ledger.txt";
     const std::string whole = e2e::read(path);
     const std::size_t line_50 = whole.find("\n50 ") + 1;
     const std::size_t line_51 = whole.find("\n51 ") + 1;
     std::string damaged = whole;
-    std::string said = "ledger.txt, line ";
+    std::string message = "ledger.txt, line ";
     SECTION("a byte of a line's text") {
         damaged[line_51 - 2] ^= 1;
-        said = "ledger.txt, line 53: damaged: its check";
+        message = "ledger.txt, line 53: damaged: its check";
     }
     SECTION("a byte of a number") { damaged[line_50] = '6'; }
     SECTION("a line is missing") {
         damaged.erase(line_50, line_51 - line_50);
-        said = "ledger.txt, line 53: damaged: its number does not follow";
+        message = "ledger.txt, line 53: damaged: its number does not follow";
     }
     SECTION("a line is there twice") {
         damaged.insert(line_50, whole.substr(line_50, line_51 - line_50));
@@ -111,19 +111,19 @@ TEST_CASE("outage server rejects a ledger that is damaged before its end, and ch
     SECTION("random bytes") { damaged.replace(line_50, 20, 20, '\0'); }
     SECTION("another kind of file") {
         damaged = "shopping list\n" + whole;
-        said = "line 1: this is not a ledger";
+        message = "line 1: this is not a ledger";
     }
     e2e::write(path, damaged);
     Process p{server(w / "server")};
     CHECK(p.wait() == 2);
     INFO(p.text());
-    CHECK(contains(p.text(), said));
+    CHECK(contains(p.text(), message));
     CHECK(contains(p.text(), "put the file back from a copy"));
     CHECK((e2e::read(path) == damaged));
 }
 
 TEST_CASE("outage server locks its ledger against a second server", "[e2e][files][unit]") {
-    const Workshop w;
+    const TestDirectory w;
     const LedgerServer first{w / "server"};
     Process second{server(w / "server")};
     CHECK(second.wait() == 2);
@@ -131,13 +131,13 @@ TEST_CASE("outage server locks its ledger against a second server", "[e2e][files
 }
 
 TEST_CASE("outage client locks its journal against a second client", "[e2e][files][unit]") {
-    const Workshop w;
+    const TestDirectory w;
     LedgerServer s{w / "server"};
     e2e::write(w / "input", e2e::sample_text(100));
     std::vector<std::string> words = delivering_client(s, w);
     words.insert(words.end(), {"--rate", "10"});
     Process first{words};
-    REQUIRE(first.says("connected"));
+    REQUIRE(first.prints("connected"));
     Process second{words};
     CHECK(second.wait() == 2);
     CHECK(contains(second.text(), "the journal is open already"));
@@ -145,7 +145,7 @@ TEST_CASE("outage client locks its journal against a second client", "[e2e][file
 
 TEST_CASE("outage client rejects a journal that is foreign or truncated, and changes nothing",
           "[e2e][files][fault]") {
-    const Workshop w;
+    const TestDirectory w;
     const std::string input = half_delivered(w);
     const std::string path = newest_segment(w);
     const std::string whole = e2e::read(path);
@@ -169,7 +169,7 @@ TEST_CASE("outage client rejects a journal that is foreign or truncated, and cha
 
 TEST_CASE("outage client rejects an invalid sender id, and another file than before",
           "[e2e][files][unit]") {
-    const Workshop w;
+    const TestDirectory w;
     const std::string input = half_delivered(w);
     const std::string id = e2e::read(w / "client/sender.txt");
     const LedgerServer s{w / "server"};
@@ -191,25 +191,25 @@ TEST_CASE("outage client rejects an invalid sender id, and another file than bef
 
 TEST_CASE("outage client stops and reports that the server has lost its ledger",
           "[e2e][files][fault]") {
-    const Workshop w;
+    const TestDirectory w;
     const std::string input = half_delivered(w);
     const std::string path = w / "server/ledger.txt";
     const std::string whole = e2e::read(path);
-    const char* said = "";
+    const char* message = "";
     SECTION("all of it") {
         std::filesystem::remove(path);
-        said = "receiver_lost_state";
+        message = "receiver_lost_state";
     }
     SECTION("acknowledged lines") {
         e2e::write(path, whole.substr(0, whole.find("\n50 ") + 1));
-        said = "receiver_rolled_back";
+        message = "receiver_rolled_back";
     }
     {
         const LedgerServer s{w / "server"};
         Process c{delivering_client(s, w)};
         CHECK(c.wait() == 1);
         INFO(c.text());
-        CHECK(contains(c.text(), said));
+        CHECK(contains(c.text(), message));
         CHECK(contains(c.text(), "put the server's ledger back"));
     }
     e2e::write(path, whole);
@@ -221,7 +221,7 @@ TEST_CASE("outage reports the directory for which it has no permission", "[e2e][
         WARN("SKIP: needs root, to drop it in a child");
         return;
     }
-    const Workshop w;
+    const TestDirectory w;
     const std::string input = half_delivered(w);
     const std::string server_dir = w / "server", client_dir = w / "client";
     std::filesystem::permissions(w / "", std::filesystem::perms::all);
@@ -244,7 +244,7 @@ TEST_CASE("outage reports the directory for which it has no permission", "[e2e][
 }
 
 TEST_CASE("outage loses nothing on a full disk", "[e2e][files][fault]") {
-    const Workshop w;
+    const TestDirectory w;
     const std::string input = e2e::sample_text(400);
     e2e::write(w / "input", input);
     const auto limited = [](rlim_t bytes) {
@@ -256,7 +256,7 @@ TEST_CASE("outage loses nothing on a full disk", "[e2e][files][fault]") {
     };
     {
         Process s{{e2e::outage, "server", "--port", "0", "--dir", w / "server"}, limited(20000)};
-        REQUIRE(s.says("listens on 127.0.0.1:"));
+        REQUIRE(s.prints("listens on 127.0.0.1:"));
         const std::string& text = s.text();
         const std::size_t at = text.find("127.0.0.1:");
         Process c{{e2e::outage, "client", "--connect", text.substr(at, text.find(',', at) - at),

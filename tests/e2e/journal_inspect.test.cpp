@@ -6,12 +6,12 @@
 #include <belay/posix.hpp>
 #include <belay/work/work_queue.hpp>
 
-#include "e2e/workshop.hpp"
+#include "e2e/demo_fixture.hpp"
 #include "support/catch.hpp"
 
 using namespace belay;
 using e2e::Process;
-using e2e::Workshop;
+using e2e::TestDirectory;
 
 namespace {
 
@@ -26,7 +26,7 @@ struct Answer {
     }
 };
 
-Answer ask(std::vector<std::string> words) {
+Answer run_tool(std::vector<std::string> words) {
     words.insert(words.begin(), tool);
     Process p{std::move(words)};
     const int code = p.wait();
@@ -90,15 +90,15 @@ std::string segment(const std::string& directory, std::uint64_t index) {
 }  // namespace
 
 TEST_CASE("journal_inspect reports a whole journal as whole", "[e2e][journal_inspect][unit]") {
-    const Workshop shop;
-    fill(shop / "q");
-    const Answer answer = ask({shop / "q"});
+    const TestDirectory dir;
+    fill(dir / "q");
+    const Answer answer = run_tool({dir / "q"});
     INFO(answer.text);
     CHECK(answer.code == 0);
     CHECK(answer.has("acknowledged up to 2; 98 operations wait"));
     CHECK(answer.has("verdict: whole"));
     CHECK_FALSE(answer.has("operation 50"));
-    const Answer all = ask({"--operations", shop / "q"});
+    const Answer all = run_tool({"--operations", dir / "q"});
     CHECK(all.has("\n3: 11 bytes: operation 3\n"));
     CHECK(all.has("\n100: 13 bytes: operation 100\n"));
     CHECK_FALSE(all.has("\n2: 11 bytes"));
@@ -106,25 +106,25 @@ TEST_CASE("journal_inspect reports a whole journal as whole", "[e2e][journal_ins
 
 TEST_CASE("journal_inspect reports damage, and salvages the rest",
           "[e2e][journal_inspect][fault]") {
-    const Workshop shop;
-    fill(shop / "q");
-    std::string bytes = e2e::read(segment(shop / "q", 1));
+    const TestDirectory dir;
+    fill(dir / "q");
+    std::string bytes = e2e::read(segment(dir / "q", 1));
     const std::size_t at = bytes.find("operation 20");
     REQUIRE(at != std::string::npos);
     bytes[at] = 'O';
-    e2e::write(segment(shop / "q", 1), bytes);
+    e2e::write(segment(dir / "q", 1), bytes);
 
-    const Answer answer = ask({"--salvage", shop / "new", shop / "q"});
+    const Answer answer = run_tool({"--salvage", dir / "new", dir / "q"});
     INFO(answer.text);
     CHECK(answer.code == 1);
-    CHECK(answer.has("DAMAGE: " + segment(shop / "q", 1) + " at byte "));
+    CHECK(answer.has("DAMAGE: " + segment(dir / "q", 1) + " at byte "));
     CHECK(answer.has("LOST: operations 20 to 20"));
-    CHECK(answer.has("salvaged: 97 operations are in " + (shop / "new")));
+    CHECK(answer.has("salvaged: 97 operations are in " + (dir / "new")));
     CHECK(answer.has("verdict: damaged"));
-    CHECK(e2e::read(segment(shop / "q", 1)) == bytes);
+    CHECK(e2e::read(segment(dir / "q", 1)) == bytes);
 
     {
-        auto salvaged = posix::Journal::open(shop / "new", {});
+        auto salvaged = posix::Journal::open(dir / "new", {});
         REQUIRE(salvaged);
         REQUIRE(salvaged->size() == 97);
         CHECK(as_text(*salvaged->read(17)) == "operation 19");
@@ -132,20 +132,20 @@ TEST_CASE("journal_inspect reports damage, and salvages the rest",
         CHECK(as_text(*salvaged->read(97)) == "operation 100");
     }
 
-    const Answer again = ask({"--salvage", shop / "new", shop / "q"});
+    const Answer again = run_tool({"--salvage", dir / "new", dir / "q"});
     CHECK(again.code == 2);
     CHECK(again.has("there is a journal in it"));
 }
 
 TEST_CASE("journal_inspect shows the items of a work queue", "[e2e][journal_inspect][unit]") {
-    const Workshop shop;
-    fill_work(shop / "w");
-    const Answer answer = ask({shop / "w"});
+    const TestDirectory dir;
+    fill_work(dir / "w");
+    const Answer answer = run_tool({dir / "w"});
     INFO(answer.text);
     CHECK(answer.code == 0);
     CHECK(answer.has("a work queue: 58 items, 1 of them delayed; 1 dead letters\n"));
     CHECK(answer.has("verdict: whole"));
-    const Answer all = ask({"--operations", shop / "w"});
+    const Answer all = run_tool({"--operations", dir / "w"});
     INFO(all.text);
     CHECK(all.has("\n1: 6 bytes, ready, lent 0 times: item 1\n"));
     CHECK_FALSE(all.has("item 2\n"));
@@ -156,21 +156,21 @@ TEST_CASE("journal_inspect shows the items of a work queue", "[e2e][journal_insp
 
 TEST_CASE("journal_inspect salvages a damaged work queue into one that opens",
           "[e2e][journal_inspect][fault]") {
-    const Workshop shop;
-    fill_work(shop / "w");
-    damage(shop / "w", "item 40");
-    damage(shop / "w", "belay");
-    REQUIRE_FALSE(open_work(shop / "w"));
+    const TestDirectory dir;
+    fill_work(dir / "w");
+    damage(dir / "w", "item 40");
+    damage(dir / "w", "belay");
+    REQUIRE_FALSE(open_work(dir / "w"));
 
-    const Answer answer = ask({"--salvage", shop / "new", shop / "w"});
+    const Answer answer = run_tool({"--salvage", dir / "new", dir / "w"});
     INFO(answer.text);
     CHECK(answer.code == 1);
     CHECK(answer.has("1 entries, which may have been items, cannot be read"));
     // Of 60 one is done and one is damaged.
-    CHECK(answer.has("salvaged: 58 items are in " + (shop / "new")));
+    CHECK(answer.has("salvaged: 58 items are in " + (dir / "new")));
     CHECK(answer.has("verdict: damaged"));
 
-    auto work = open_work(shop / "new");
+    auto work = open_work(dir / "new");
     REQUIRE(work);
     CHECK(work->size() == 57);
     CHECK(work->dead() == 1);
@@ -186,18 +186,18 @@ TEST_CASE("journal_inspect salvages a damaged work queue into one that opens",
 TEST_CASE("journal_inspect copies a work queue of plain items as a work queue",
           "[e2e][journal_inspect][unit]") {
     // Nothing in it names another: an entry is an item, and so is its copy.
-    const Workshop shop;
+    const TestDirectory dir;
     {
-        auto work = open_work(shop / "w");
+        auto work = open_work(dir / "w");
         REQUIRE(work);
         for (const char* const body : {"one", "two"}) REQUIRE(work->push(as_bytes(body), now()));
         REQUIRE_FALSE(work->commit());
     }
-    const Answer answer = ask({"--salvage", shop / "new", shop / "w"});
+    const Answer answer = run_tool({"--salvage", dir / "new", dir / "w"});
     INFO(answer.text);
     CHECK(answer.code == 0);
     CHECK(answer.has("salvaged: 2 operations are in "));
-    auto work = open_work(shop / "new");
+    auto work = open_work(dir / "new");
     REQUIRE(work);
     CHECK(as_text(work->lease(now())->body) == "one");
     CHECK(as_text(work->lease(now())->body) == "two");
@@ -205,20 +205,20 @@ TEST_CASE("journal_inspect copies a work queue of plain items as a work queue",
 
 TEST_CASE("journal_inspect reports invalid arguments and directories",
           "[e2e][journal_inspect][unit]") {
-    const Workshop shop;
-    std::filesystem::create_directory(shop / "empty");
-    CHECK(ask({"--help"}).code == 0);
+    const TestDirectory dir;
+    std::filesystem::create_directory(dir / "empty");
+    CHECK(run_tool({"--help"}).code == 0);
     const auto refuses = [](const std::vector<std::string>& words, const char* why) {
-        const Answer answer = ask(words);
+        const Answer answer = run_tool(words);
         INFO(answer.text);
         CHECK(answer.code == 2);
         CHECK(answer.text.substr(0, 17) == "journal_inspect: ");
         CHECK(answer.has(why));
     };
     refuses({}, "which journal?");
-    refuses({shop / "nothing"}, "No such file or directory");
-    refuses({shop / "empty"}, "there is no journal in it");
-    refuses({"--loud", shop / "empty"}, "unknown option '--loud'");
+    refuses({dir / "nothing"}, "No such file or directory");
+    refuses({dir / "empty"}, "there is no journal in it");
+    refuses({"--loud", dir / "empty"}, "unknown option '--loud'");
     refuses({"--salvage"}, "--salvage needs a directory");
     refuses({"a", "b"}, "one journal at a time: 'a' or 'b'");
 }

@@ -3,10 +3,10 @@
 // mistakes.
 #include "support/catch.hpp"
 
-#include "e2e/workshop.hpp"
+#include "e2e/demo_fixture.hpp"
 
 using e2e::Process;
-using e2e::Workshop;
+using e2e::TestDirectory;
 
 namespace {
 
@@ -64,7 +64,7 @@ TEST_CASE("outage rejects unknown and unreadable options", "[e2e][options][unit]
 }
 
 TEST_CASE("outage rejects files that it cannot read or write", "[e2e][options][unit]") {
-    const Workshop w;
+    const TestDirectory w;
     e2e::write(w / "file", "a line\n");
     e2e::write(w / "long", lines({"fine", std::string(65536, 'x'), std::string(65537, 'y')}));
     refused({{"--file", w / "missing", "--dir", w / "d"}, "/missing: No such file or directory"});
@@ -83,7 +83,7 @@ TEST_CASE("outage rejects files that it cannot read or write", "[e2e][options][u
 }
 
 TEST_CASE("outage accepts the longest documented line", "[e2e][options][unit]") {
-    const Workshop w;
+    const TestDirectory w;
     const std::string input = lines({std::string(65536, 'x'), std::string(65536, '\0'), ""});
     e2e::write(w / "long", input);
     Process p{{e2e::outage, "--file", w / "long", "--dir", w / "d", "--kills", "1", "--freezes",

@@ -3,14 +3,14 @@
 // demo itself.
 #include "support/catch.hpp"
 
-#include "e2e/workshop.hpp"
+#include "e2e/demo_fixture.hpp"
 
 using e2e::Process;
-using e2e::Workshop;
+using e2e::TestDirectory;
 
 namespace {
 
-/// A few seconds: fast lines, one deed of each kind or so.
+/// A few seconds: fast lines, one fault of each kind or so.
 std::vector<std::string> quick(const std::string& program, const std::string& file,
                                const std::string& dir, std::vector<std::string> more = {}) {
     std::vector<std::string> words{program, "--file",         file, "--dir",   dir, "--rate",
@@ -24,7 +24,7 @@ std::vector<std::string> quick(const std::string& program, const std::string& fi
 
 TEST_CASE("The outage demo delivers every line exactly once and in order through kills and freezes",
           "[e2e][outage][fault]") {
-    const Workshop w;
+    const TestDirectory w;
     const std::string input = e2e::sample_text(1500, false);
     e2e::write(w / "input", input);
     Process demo{quick(e2e::outage, w / "input", w / "made/by/the/demo")};
@@ -35,7 +35,7 @@ TEST_CASE("The outage demo delivers every line exactly once and in order through
                    "verdict: 1500 lines, 0 lost, 0 duplicated, 0 out of order, through "
                    "2 server kills, 1 freeze, 1 client kill\n"));
     CHECK(e2e::ledger_equals(w / "made/by/the/demo/ledger.txt", input));
-    // Each deed is an outage that the client saw; a busy machine may add some of its own.
+    // Each fault is an outage that the client noticed; a busy machine may add some of its own.
     const std::size_t at = demo.text().find("s in all; ") + 10;
     CHECK(std::stoi(demo.text().substr(at)) >= 4);
     const std::string picture = e2e::read(w / "made/by/the/demo/outage.svg");
@@ -46,7 +46,7 @@ TEST_CASE("The outage demo delivers every line exactly once and in order through
 
 TEST_CASE("The outage demo injects its faults also if there are more of them than lines",
           "[e2e][outage][unit]") {
-    const Workshop w;
+    const TestDirectory w;
     e2e::write(w / "input", "only line");
     Process demo{{e2e::outage, "--file", w / "input", "--dir", w / "d", "--rate", "0", "--kills",
                   "2", "--freezes", "1", "--client-kills", "1", "--seed", "3"}};
@@ -60,7 +60,7 @@ TEST_CASE("The outage demo injects its faults also if there are more of them tha
 }
 
 TEST_CASE("The outage demo prints 0 of 0 for an empty file", "[e2e][outage][unit]") {
-    const Workshop w;
+    const TestDirectory w;
     e2e::write(w / "input", "");
     Process demo{quick(e2e::outage, w / "input", w / "d")};
     CHECK(demo.wait() == 0);
@@ -69,12 +69,12 @@ TEST_CASE("The outage demo prints 0 of 0 for an empty file", "[e2e][outage][unit
 
 TEST_CASE("The outage demo resumes after Ctrl-C, and starts again after it was finished",
           "[e2e][outage][fault]") {
-    const Workshop w;
+    const TestDirectory w;
     const std::string input = e2e::sample_text(3000);
     e2e::write(w / "input", input);
     {
         Process demo{quick(e2e::outage, w / "input", w / "d", {"--rate", "400", "--freezes", "0"})};
-        REQUIRE(demo.says("server killed (1 of 2)"));
+        REQUIRE(demo.prints("server killed (1 of 2)"));
         demo.signal(SIGINT);
         const int code = demo.wait();
         INFO(demo.text());
@@ -116,10 +116,10 @@ TEST_CASE("The outage demo resumes after Ctrl-C, and starts again after it was f
 }
 
 TEST_CASE("The outage demo leaves no process running when it is killed", "[e2e][outage][fault]") {
-    const Workshop w;
+    const TestDirectory w;
     e2e::write(w / "input", e2e::sample_text(3000));
     Process demo{quick(e2e::outage, w / "input", w / "d", {"--rate", "400"})};
-    REQUIRE(demo.says("client connected"));
+    REQUIRE(demo.prints("client connected"));
     demo.signal(SIGKILL);
     CHECK(demo.wait() == -1);
     // Their locks end with them.
@@ -131,57 +131,57 @@ TEST_CASE("The outage demo leaves no process running when it is killed", "[e2e][
 }
 
 TEST_CASE("The outage demo runs once per directory at a time", "[e2e][outage][unit]") {
-    const Workshop w;
+    const TestDirectory w;
     e2e::write(w / "input", e2e::sample_text(3000));
     Process first{quick(e2e::outage, w / "input", w / "d", {"--rate", "100"})};
-    REQUIRE(first.says("client connected"));
+    REQUIRE(first.prints("client connected"));
     Process second{quick(e2e::outage, w / "input", w / "d")};
     CHECK(second.wait() == 2);
     CHECK(contains(second.text(), "another demo runs in"));
 }
 
 TEST_CASE("The outage demo reports a failure with each planted bug", "[e2e][outage][fault]") {
-    struct Plant {
+    struct PlantedBug {
         std::string program;
         const char* name;
         std::vector<std::string> options;
         const char* seen;
     };
-    const Plant plant = GENERATE(
+    const PlantedBug bug = GENERATE(
         // The ledger takes no notice of one line.
-        Plant{e2e::outage_planted,
-              "drop-record",
-              {"--kills", "0", "--freezes", "0", "--client-kills", "0"},
-              "1 lost"},
+        PlantedBug{e2e::outage_planted,
+                   "drop-record",
+                   {"--kills", "0", "--freezes", "0", "--client-kills", "0"},
+                   "1 lost"},
         // The ledger says durable, and is not: the kill takes what was acknowledged.
-        Plant{e2e::outage_planted,
-              "skip-commit",
-              {"--kills", "1", "--freezes", "0", "--client-kills", "0"},
-              "lost"},
+        PlantedBug{e2e::outage_planted,
+                   "skip-commit",
+                   {"--kills", "1", "--freezes", "0", "--client-kills", "0"},
+                   "lost"},
         // An acknowledgement is skipped at the resume, and repetitions are not looked for.
-        Plant{e2e::outage_skip_ack,
-              "skip-ack",
-              {"--kills", "0", "--freezes", "2", "--client-kills", "0"},
-              "duplicated"},
+        PlantedBug{e2e::outage_skip_ack,
+                   "skip-ack",
+                   {"--kills", "0", "--freezes", "2", "--client-kills", "0"},
+                   "duplicated"},
         // The frozen server's old connection goes on being served beside the new one. A rate at
         // which nearly each line is a message: many must wait in the old connection.
-        Plant{e2e::outage_no_fence,
-              "no-fence",
-              {"--kills", "0", "--freezes", "2", "--client-kills", "0", "--rate", "900"},
-              "duplicated"});
-    const Workshop w;
+        PlantedBug{e2e::outage_no_fence,
+                   "no-fence",
+                   {"--kills", "0", "--freezes", "2", "--client-kills", "0", "--rate", "900"},
+                   "duplicated"});
+    const TestDirectory w;
     e2e::write(w / "input", e2e::sample_text(1500));
-    ::setenv("OUTAGE_PLANT", plant.name, 1);
-    std::vector<std::string> words{plant.program, "--file", w / "input", "--dir", w / "d",
-                                   "--rate",      "2000",   "--seed",    "7"};
-    words.insert(words.end(), plant.options.begin(), plant.options.end());
+    ::setenv("OUTAGE_PLANT", bug.name, 1);
+    std::vector<std::string> words{bug.program, "--file", w / "input", "--dir", w / "d",
+                                   "--rate",    "2000",   "--seed",    "7"};
+    words.insert(words.end(), bug.options.begin(), bug.options.end());
     Process demo{words};
     const int code = demo.wait();
     ::unsetenv("OUTAGE_PLANT");
-    INFO(plant.name << ":\n" << demo.text());
+    INFO(bug.name << ":\n" << demo.text());
     CHECK(code == 1);
     CHECK(contains(demo.text(), "verdict: WRONG: 1500 lines, "));
-    CHECK(contains(demo.text(), plant.seen));
+    CHECK(contains(demo.text(), bug.seen));
     CHECK_FALSE(contains(demo.text(), "1500 lines, 0 lost, 0 duplicated, 0 out of order"));
     CHECK_FALSE(e2e::ledger_equals(w / "d/ledger.txt", e2e::read(w / "input")));
 }

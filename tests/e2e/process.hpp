@@ -77,7 +77,7 @@ public:
         return text_;
     }
     /// Waits until it has written `words`.
-    bool says(const std::string& words) {
+    bool prints(const std::string& words) {
         return eventually([&] { return text().find(words) != std::string::npos; });
     }
     [[nodiscard]] bool ended() {

@@ -55,12 +55,12 @@ TEST_CASE(
     "Fleet: 24 hours of outage with a million sends use no more memory after the first minute",
     "[fleet][allocation][property]") {
     // With a service that lives each failure is its service's own; without, the network's.
-    for (const bool one_lives : {false, true}) {
+    for (const bool one_remains : {false, true}) {
         const bool there = true;
         const bool gone = false;
         Fleet fleet;
         fleet.attach(Waker{});
-        if (one_lives) fleet.add("alive", Port{&there}, patience());
+        if (one_remains) fleet.add("alive", Port{&there}, patience());
         auto& a = fleet.add("a", Port{&gone}, patience());
         fleet.add("b", Port{&gone}, patience());
         fleet.add("c", Port{&gone}, patience());

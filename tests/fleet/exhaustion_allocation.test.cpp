@@ -47,10 +47,10 @@ TEST_CASE("Fleet: a service whose permission to dial could not be delivered stay
     second.start();
     third.start();
     // In the turn of the third, of which the second is in line; its queue of two is full then.
-    int told = 0;
+    int reported = 0;
     act = [&] {
         act = [&] {
-            ++told;
+            ++reported;
             const auto handle = second.handle();
             static_cast<void>(handle.open(Gate::paused));
             static_cast<void>(handle.open(Gate::paused));
@@ -65,7 +65,7 @@ TEST_CASE("Fleet: a service whose permission to dial could not be delivered stay
     }
     failing.reset();
     CHECK(thrown);
-    CHECK(told == 1);
+    CHECK(reported == 1);
     rig.run(1s);
     CHECK(rig.wires[0].dials == 1);
     CHECK(rig.wires[1].dials == 1);
@@ -78,7 +78,7 @@ TEST_CASE("Fleet: a verdict is delivered although there was no memory for it at 
     std::optional<FailingNew> failing;
     rig.wires.resize(2);
     auto& own = rig.fleet.add("own", FakeTransport<>{rig.wires[0]},
-                              Recorder{&rig.heard.emplace_back()}, Once{&act});
+                              Recorder{&rig.recorded.emplace_back()}, Once{&act});
     rig.fleet.add("other", FakeTransport<>{rig.wires[1]}, MaxAttempts{9}, Once{&act});
     rig.fleet.start();
     rig.run(0s);

@@ -41,9 +41,9 @@ struct Doing {
     std::function<void(std::string)>* act;
     std::string name;
     const Fleet<Suspicions>* home = nullptr;
-    std::shared_ptr<int> life = std::make_shared<int>();
+    std::shared_ptr<int> lifetime = std::make_shared<int>();
     void on_state(auto& link, const Transition& t) {
-        const std::weak_ptr<int> alive = life;
+        const std::weak_ptr<int> alive = lifetime;
         (*act)(name + " " + std::string{to_string(t.to.state)});
         // Still there, whatever happened to it, unless it was the fleet.
         if (name != "c") CHECK_FALSE(alive.expired());
@@ -61,12 +61,12 @@ using Lines_ = std::vector<std::string>;
 TEST_CASE("Fleet::add accepts services of any transport and policy, and finds them by name",
           "[fleet][fleet][unit]") {
     Wire wire;
-    std::vector<std::string> seen;
+    std::vector<std::string> observed;
     Fleet fleet;
     fleet.attach(Waker{});
     auto& numbers = fleet.add("numbers", Numbers{}, MaxAttempts{3});
-    auto& texts =
-        fleet.add("texts", FakeTransport<false>{wire}, Policy{MaxAttempts{3}}, Seen{&seen, "t"});
+    auto& texts = fleet.add("texts", FakeTransport<false>{wire}, Policy{MaxAttempts{3}},
+                            Observed{&observed, "t"});
     CHECK(fleet.size() == 2);
     CHECK(fleet.contains("numbers"));
     CHECK_FALSE(fleet.contains("number"));
@@ -76,13 +76,13 @@ TEST_CASE("Fleet::add accepts services of any transport and policy, and finds th
     CHECK(numbers.status().state == LinkState::connected);
     CHECK(numbers.send(7) == SendResult::sent);
     CHECK(texts.status().state == LinkState::connecting);
-    CHECK(texts.observer().all == &seen);
+    CHECK(texts.observer().all == &observed);
     CHECK(texts.transport().wire == &wire);
     static_cast<void>(wire.link.opened());
     fleet.advance(at(1s));
     CHECK(texts.send("hello") == SendResult::sent);
     CHECK(wire.sent == Lines_{"hello"});
-    CHECK(seen == Lines_{"t connecting", "t connected"});
+    CHECK(observed == Lines_{"t connecting", "t connected"});
 
     CHECK(fleet.remove("numbers"));
     CHECK_FALSE(fleet.remove("numbers"));
@@ -92,12 +92,12 @@ TEST_CASE("Fleet::add accepts services of any transport and policy, and finds th
 }
 
 TEST_CASE("Fleet::add aborts with a message when a name is in use", "[fleet][fleet][unit]") {
-    const std::string said = aborts_with([] {
+    const std::string output = aborts_with([] {
         Fleet fleet;
         fleet.add("a", Numbers{}, MaxAttempts{3});
         fleet.add("a", Numbers{}, MaxAttempts{3});
     });
-    CHECK(said.find("Fleet::add: there is a service of this name already") != std::string::npos);
+    CHECK(output.find("Fleet::add: there is a service of this name already") != std::string::npos);
 }
 
 TEST_CASE("Fleet: calls with an unknown name report it", "[fleet][fleet][unit]") {
@@ -112,9 +112,9 @@ TEST_CASE("Fleet: calls with an unknown name report it", "[fleet][fleet][unit]")
 
 TEST_CASE("Fleet::remove: a service is removed inside its own callback", "[fleet][fleet][unit]") {
     FleetRig rig;
-    Lines_ told;
+    Lines_ reported;
     std::function<void(std::string)> act = [&](std::string what) {
-        told.push_back(what);
+        reported.push_back(what);
         if (what == "own connected") CHECK(rig.fleet.remove("own"));
     };
     rig.wires.emplace_back();
@@ -127,7 +127,7 @@ TEST_CASE("Fleet::remove: a service is removed inside its own callback", "[fleet
     rig.open(0);
     CHECK(wire.link.received("late") == driver::Post::taken);
     rig.run(0s);
-    CHECK(told == Lines_{"own connecting", "own connected"});
+    CHECK(reported == Lines_{"own connecting", "own connected"});
     CHECK(rig.fleet.size() == 0);
     CHECK(wire.live == 0);
     CHECK(rig.fleet.deadline() == never);
@@ -136,9 +136,9 @@ TEST_CASE("Fleet::remove: a service is removed inside its own callback", "[fleet
 TEST_CASE("Fleet::remove: a service is removed in a hook outside of its turn",
           "[fleet][fleet][unit]") {
     FleetRig rig;
-    Lines_ told;
+    Lines_ reported;
     std::function<void(std::string)> act = [&](std::string what) {
-        told.push_back(what);
+        reported.push_back(what);
         if (what != "own stopped") return;
         CHECK(rig.fleet.remove("own"));
         // Its name is free at once.
@@ -150,7 +150,7 @@ TEST_CASE("Fleet::remove: a service is removed in a hook outside of its turn",
     own.start();
     rig.run(0s);
     own.stop();
-    CHECK(told == Lines_{"own connecting", "own stopped"});
+    CHECK(reported == Lines_{"own connecting", "own stopped"});
     rig.run(0s);
     CHECK(rig.fleet.size() == 1);
     CHECK(rig.wires[0].live == 0);
@@ -161,8 +161,8 @@ TEST_CASE("Fleet::remove: a service is removed inside a call of its transport",
     FleetRig rig;
     rig.wires.emplace_back();
     Wire& wire = rig.wires.back();
-    Lines_ told;
-    std::function<void(std::string)> act = [&](std::string what) { told.push_back(what); };
+    Lines_ reported;
+    std::function<void(std::string)> act = [&](std::string what) { reported.push_back(what); };
     auto& own = rig.fleet.add("own", FakeTransport<>{wire}, MaxAttempts{9}, Doing{&act, "own"});
     const auto remove = [&] {
         CHECK(rig.fleet.remove("own"));
@@ -174,29 +174,29 @@ TEST_CASE("Fleet::remove: a service is removed inside a call of its transport",
         rig.run(0s);
         CHECK(wire.dials == 1);
         // It waited for its turn to dial.
-        CHECK(told == Lines_{"own connecting"});
+        CHECK(reported == Lines_{"own connecting"});
     }
     SECTION("its close") {
         rig.run(0s);
         rig.open(0);
         rig.run(0s);
-        told.clear();
+        reported.clear();
         wire.on_close = remove;
         CHECK(rig.fleet.reconnect_now("own", true).granted);
         rig.run(0s);
         CHECK(wire.dials == 1);
-        CHECK(told.empty());
+        CHECK(reported.empty());
     }
     SECTION("its send, in a turn") {
         rig.run(0s);
         rig.open(0);
         rig.run(0s);
-        told.clear();
+        reported.clear();
         wire.on_send = remove;
         CHECK(own.handle().post("x") == driver::Post::taken);
         rig.run(0s);
         CHECK(wire.sent == Lines_{"x"});
-        CHECK(told.empty());
+        CHECK(reported.empty());
     }
     CHECK(rig.fleet.size() == 0);
     CHECK(wire.live == 0);
@@ -208,9 +208,9 @@ TEST_CASE("Fleet: a hook removes services, adds one, and destroys the fleet",
     std::deque<Wire> wires(3);
     auto fleet = std::make_unique<Fleet<>>();
     fleet->attach(Waker{});
-    Lines_ told;
+    Lines_ reported;
     std::function<void(std::string)> act = [&](std::string what) {
-        told.push_back(what);
+        reported.push_back(what);
         if (what == "a connecting") {
             CHECK(fleet->remove("b"));
             fleet->add("c", FakeTransport<>{wires[2]}, MaxAttempts{9}, Doing{&act, "c"}).start();
@@ -222,16 +222,16 @@ TEST_CASE("Fleet: a hook removes services, adds one, and destroys the fleet",
     fleet->start();
     for (int i = 0; fleet != nullptr && i < 10; ++i) fleet->advance(at(0s));
     CHECK(fleet == nullptr);
-    CHECK(told == Lines_{"a connecting", "c connecting"});
+    CHECK(reported == Lines_{"a connecting", "c connecting"});
     for (const Wire& wire : wires) CHECK(wire.live == 0);
 }
 
 TEST_CASE("Fleet: a service added in a turn receives later events, and a removed one none",
           "[fleet][fleet][unit]") {
     FleetRig rig;
-    Lines_ told;
+    Lines_ reported;
     std::function<void(std::string)> act = [&](std::string what) {
-        told.push_back(what);
+        reported.push_back(what);
         if (what != "0 says go") return;
         // 1 has a message in this very round; 2 is new in it.
         CHECK(rig.fleet.remove("1"));
@@ -243,11 +243,11 @@ TEST_CASE("Fleet: a service added in a turn receives later events, and a removed
         rig.fleet.add(name, FakeTransport<>{rig.wires[i]}, MaxAttempts{9}, Doing{&act, name});
     }
     rig.up();
-    told.clear();
+    reported.clear();
     CHECK(rig.wires[0].link.received("go") == driver::Post::taken);
     CHECK(rig.wires[1].link.received("go") == driver::Post::taken);
     rig.run(0s);
-    CHECK(told == Lines_{"0 says go", "2 connecting"});
+    CHECK(reported == Lines_{"0 says go", "2 connecting"});
 }
 
 TEST_CASE("Fleet: services A and C stay connected while B is down", "[fleet][fleet][unit]") {
@@ -257,12 +257,12 @@ TEST_CASE("Fleet: services A and C stay connected while B is down", "[fleet][fle
     for (int second = 0; second < 100; ++second) {
         const bool dialled = rig.state(1) != LinkState::cooldown && rig.wires[1].live != 0;
         if (dialled) rig.fail(1);
-        rig.seen.clear();
+        rig.observed.clear();
         CHECK(rig.wires[0].link.received("m") == driver::Post::taken);
         CHECK(rig.wires[2].link.received("m") == driver::Post::taken);
         rig.run(second * 1s);
-        CHECK(rig.seen.size() >= 2);
-        CHECK(rig.seen.front() == "0 says m");
+        CHECK(rig.observed.size() >= 2);
+        CHECK(rig.observed.front() == "0 says m");
         CHECK(rig.state(0) == LinkState::connected);
         CHECK(rig.state(2) == LinkState::connected);
     }
@@ -331,17 +331,17 @@ TEST_CASE("Fleet::report_unhealthy ends a connection by name", "[fleet][fleet][u
     rig.run(0s);
     CHECK(rig.state(0) == LinkState::cooldown);
     CHECK(rig.status(0).failure.error() == LinkErrc::reported_unhealthy);
-    CHECK(rig.heard[0].failed == 1);
+    CHECK(rig.recorded[0].failed == 1);
 }
 
 TEST_CASE("Fleet counts a service that is drained, and lets it be probed", "[fleet][fleet][unit]") {
     Wire wire;
-    std::vector<std::string> seen;
+    std::vector<std::string> observed;
     Fleet fleet;
     fleet.attach(Waker{});
     auto& beating =
         fleet.add("b", Heartbeat{FakeTransport<>{wire}, {.every = 10s, .dead_after = 25s}},
-                  Policy{MaxAttempts{3}}, Seen{&seen, "b"});
+                  Policy{MaxAttempts{3}}, Observed{&observed, "b"});
     const auto run = [&](Duration until) {
         while (fleet.deadline() <= at(until)) fleet.advance(at(until));
     };
@@ -362,6 +362,6 @@ TEST_CASE("Fleet counts a service that is drained, and lets it be probed", "[fle
     run(6s);
     CHECK(fleet.status().count(LinkState::draining) == 0);
     CHECK(fleet.status().count(LinkState::stopped) == 1);
-    CHECK(seen ==
+    CHECK(observed ==
           std::vector<std::string>{"b connecting", "b connected", "b draining", "b stopped"});
 }

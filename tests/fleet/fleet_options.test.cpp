@@ -124,7 +124,7 @@ TEST_CASE("Fleet: the limit of an attempt runs from its dial, and ends it",
     CHECK(rig.status(0).failure.error() == LinkErrc::attempt_timed_out);
     rig.run(90s);
     CHECK(rig.wires[3].dials == 1);
-    CHECK(rig.heard[3].failed == 0);
+    CHECK(rig.recorded[3].failed == 0);
 }
 
 TEST_CASE("FleetOptions::dial_gap separates any two dials, the first ones included",

@@ -140,7 +140,7 @@ TEST_CASE("FleetService::report_unhealthy is not held, because it is no sign of 
     rig.up();
     for (const char* name : {"0", "1", "2"}) CHECK(rig.fleet.report_unhealthy(name));
     rig.run(0s);
-    for (const RecordedEvents& heard : rig.heard) CHECK(heard.failed == 1);
+    for (const RecordedEvents& recorded : rig.recorded) CHECK(recorded.failed == 1);
     rig.run(1s);
     CHECK(rig.fleet.observer().all.empty());
 }

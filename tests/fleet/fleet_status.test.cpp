@@ -16,10 +16,11 @@ TEST_CASE("Fleet::status has each service by name, with its queued messages, and
     std::size_t depth = 7;
     ServiceOptions options;
     options.queued = [&] { return depth; };
-    rig.heard.emplace_back();
-    rig.fleet.add("b", FakeTransport<>{rig.wires[3]}, Recorder{&rig.heard[3]}, std::move(options));
+    rig.recorded.emplace_back();
+    rig.fleet.add("b", FakeTransport<>{rig.wires[3]}, Recorder{&rig.recorded[3]},
+                  std::move(options));
     rig.wires.emplace_back();
-    rig.fleet.add("a", FakeTransport<>{rig.wires[4]}, Recorder{&rig.heard[3]});
+    rig.fleet.add("a", FakeTransport<>{rig.wires[4]}, Recorder{&rig.recorded[3]});
     CHECK(rig.fleet.status().count(LinkState::stopped) == 5);
     rig.fleet.start();
     for (std::size_t i = 0; i < 5; ++i) {

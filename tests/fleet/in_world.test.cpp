@@ -34,25 +34,26 @@ struct Log {
 };
 
 /// Sends something to everybody each second.
-class Talker {
+class Broadcaster {
 public:
-    explicit Talker(sim::Host& host) : host_{host} {
+    explicit Broadcaster(sim::Host& host) : host_{host} {
         host.listen(9000, [this](sim::Accepted connection) {
-            guests_.push_back(std::make_unique<Guest>(std::move(connection), MaxAttempts{1}));
-            host_.attach(*guests_.back());
-            guests_.back()->start();
+            served_connections_.push_back(
+                std::make_unique<ServedConnection>(std::move(connection), MaxAttempts{1}));
+            host_.attach(*served_connections_.back());
+            served_connections_.back()->start();
         });
-        talk();
+        exchange();
     }
 
 private:
-    using Guest = Supervisor<sim::Accepted, MaxAttempts>;
-    void talk() {
-        for (auto& guest : guests_) static_cast<void>(guest->send(Bytes(3)));
-        host_.after(1s, [this] { talk(); });
+    using ServedConnection = Supervisor<sim::Accepted, MaxAttempts>;
+    void exchange() {
+        for (auto& served : served_connections_) static_cast<void>(served->send(Bytes(3)));
+        host_.after(1s, [this] { exchange(); });
     }
     sim::Host& host_;
-    std::vector<std::unique_ptr<Guest>> guests_{};
+    std::vector<std::unique_ptr<ServedConnection>> served_connections_{};
 };
 
 struct Counts {
@@ -87,7 +88,7 @@ struct Client {
 
 std::array<sim::Host*, 3> talkers(sim::World& world) {
     const auto one = [&](const char* name) {
-        return &world.host(name, [](sim::Host& h) { return std::make_unique<Talker>(h); });
+        return &world.host(name, [](sim::Host& h) { return std::make_unique<Broadcaster>(h); });
     };
     return {one("A"), one("B"), one("C")};
 }

@@ -20,30 +20,30 @@ using namespace std::chrono_literals;
 
 namespace {
 
-struct Sea;
+struct FleetModel;
 
 /// A connection that counts itself.
-struct Hull {
+struct CountedTransport {
     using message_type = int;
     struct Connection {
-        Connection(Hull& hull, const Link<int>& link);
+        Connection(CountedTransport& transport, const Link<int>& link);
         Connection(const Connection&) = delete;
         Connection& operator=(const Connection&) = delete;
         ~Connection();
         SendResult send(int) noexcept { return SendResult::sent; }
         void close(const Failure&) noexcept { link.closed(); }
-        Sea& sea;
+        FleetModel& model;
         std::uint32_t id;
         Link<int> link;
     };
     Connection open(const Link<int>& link) { return {*this, link}; }
-    Sea* sea;
+    FleetModel* model;
     std::uint32_t id;
 };
 
 /// Every begin has one end.
 struct Ledger {
-    Sea* sea;
+    FleetModel* model;
     std::uint32_t id;
     bool begun = false;
     void begin(Turn&) noexcept;
@@ -54,8 +54,8 @@ struct Ledger {
     Duration attempt_limit() const noexcept { return 20s; }
 };
 
-struct Sailor {
-    Sea* sea;
+struct ModelObserver {
+    FleetModel* model;
     std::uint32_t id;
     void on_state(const Transition& t);
     void on_message(int);
@@ -71,8 +71,8 @@ struct Service {
     Instant wants_since = never;  // connecting, and not dialled
 };
 
-struct Sea {
-    explicit Sea(std::uint64_t seed, FleetOptions o) : bits{Seed{seed}}, options{o} {
+struct FleetModel {
+    explicit FleetModel(std::uint64_t seed, FleetOptions o) : bits{Seed{seed}}, options{o} {
         fleet = std::make_unique<Fleet<>>(options);
         fleet->attach(Waker{});
     }
@@ -101,52 +101,52 @@ struct Sea {
     std::unique_ptr<Fleet<>> fleet;
 };
 
-Hull::Connection::Connection(Hull& hull, const Link<int>& l)
-    : sea{*hull.sea}, id{hull.id}, link{l} {
-    Service& s = sea.all[id];
-    if (s.open) sea.fault("two connections of one service");
-    if (s.removed) sea.fault("a dial after remove");
+CountedTransport::Connection::Connection(CountedTransport& transport, const Link<int>& l)
+    : model{*transport.model}, id{transport.id}, link{l} {
+    Service& s = model.all[id];
+    if (s.open) model.fault("two connections of one service");
+    if (s.removed) model.fault("a dial after remove");
     s = {.link = l, .open = true, .begun = s.begun};
-    ++sea.dials;
-    if (sea.opening() > sea.options.dials_max) sea.fault("more dials than the limit");
-    if (sea.last_dial != always && elapsed(sea.last_dial, sea.now) < sea.options.dial_gap) {
-        sea.fault("two dials too close");
+    ++model.dials;
+    if (model.opening() > model.options.dials_max) model.fault("more dials than the limit");
+    if (model.last_dial != always && elapsed(model.last_dial, model.now) < model.options.dial_gap) {
+        model.fault("two dials too close");
     }
-    sea.last_dial = sea.now;
+    model.last_dial = model.now;
 }
-Hull::Connection::~Connection() { sea.all[id].open = false; }
+CountedTransport::Connection::~Connection() { model.all[id].open = false; }
 
 void Ledger::begin(Turn&) noexcept {
-    if (begun) sea->fault("begun twice");
+    if (begun) model->fault("begun twice");
     begun = true;
 }
 Advice Ledger::failed(const Failure&, Turn& turn) noexcept {
-    if (!begun) sea->fault("failed without begin");
+    if (!begun) model->fault("failed without begin");
     begun = false;
     return Advice::wait_at_least(after(turn.now, 1s));
 }
 Advice Ledger::lost(const Failure&, Turn& turn) noexcept {
-    if (begun) sea->fault("lost while begun");
+    if (begun) model->fault("lost while begun");
     return Advice::wait_at_least(after(turn.now, 1s));
 }
 void Ledger::succeeded(Turn&) noexcept {
-    if (!begun) sea->fault("succeeded without begin");
+    if (!begun) model->fault("succeeded without begin");
     begun = false;
 }
 void Ledger::abandoned(Turn&) noexcept { begun = false; }
 
-void Sailor::on_state(const Transition& t) {
-    Service& s = sea->all[id];
-    if (s.removed) sea->fault("told after remove");
-    s.wants_since = t.to.state == LinkState::connecting ? sea->now : never;
-    sea->act(true);
+void ModelObserver::on_state(const Transition& t) {
+    Service& s = model->all[id];
+    if (s.removed) model->fault("told after remove");
+    s.wants_since = t.to.state == LinkState::connecting ? model->now : never;
+    model->act(true);
 }
-void Sailor::on_message(int) {
-    if (sea->all[id].removed) sea->fault("a message after remove");
-    sea->act(true);
+void ModelObserver::on_message(int) {
+    if (model->all[id].removed) model->fault("a message after remove");
+    model->act(true);
 }
 
-void Sea::act(bool in_hook) {
+void FleetModel::act(bool in_hook) {
     if (fleet == nullptr) return;
     if (in_hook && (acts_in_hooks >= 200 || upto(3) != 0)) return;
     acts_in_hooks += in_hook ? 1 : 0;
@@ -161,8 +161,8 @@ void Sea::act(bool in_hook) {
             all[id] = {};
             ServiceOptions o;
             o.priority = static_cast<std::uint8_t>(upto(2));
-            fleet->add(std::to_string(id), Hull{this, id}, Ledger{this, id}, std::move(o),
-                       Sailor{this, id});
+            fleet->add(std::to_string(id), CountedTransport{this, id}, Ledger{this, id},
+                       std::move(o), ModelObserver{this, id});
             fleet->start();
             break;
         }
@@ -215,7 +215,7 @@ void Sea::act(bool in_hook) {
     }
 }
 
-void Sea::script(int steps) {
+void FleetModel::script(int steps) {
     for (int i = 0; i < steps && fleet != nullptr; ++i) {
         acts_in_hooks = 0;
         act(false);
@@ -272,12 +272,12 @@ TEST_CASE("Fleet keeps its bounds under all interleavings", "[fleet][interleavin
             FleetOptions options{.dials_max = 1 + seed.value % 4};
             if (seed.value % 3 == 0) options.dial_gap = 30ms;
             if (seed.value % 5 == 0) options.hold = 0s;
-            Sea sea{seed.value, options};
-            sea.script(200);
-            REQUIRE(sea.wrong == "");
-            sea.fleet.reset();
-            for (const auto& [id, one] : sea.all) REQUIRE_FALSE(one.open);
-            dials += sea.dials;
+            FleetModel model{seed.value, options};
+            model.script(200);
+            REQUIRE(model.wrong == "");
+            model.fleet.reset();
+            for (const auto& [id, one] : model.all) REQUIRE_FALSE(one.open);
+            dials += model.dials;
         },
         1000);
     CHECK(dials > 300);

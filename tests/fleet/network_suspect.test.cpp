@@ -27,7 +27,7 @@ TEST_CASE(
     rig.add(4);
     rig.up();
     rig.run(20s);
-    rig.seen.clear();
+    rig.observed.clear();
     rig.fail(0, unreachable());
     rig.run(20050ms);
     rig.fail(1);
@@ -39,25 +39,25 @@ TEST_CASE(
     CHECK(rig.fleet.observer().all.empty());
     rig.run(20200ms);
     REQUIRE(rig.fleet.observer().all.size() == 1);
-    const NetworkSuspect& told = rig.fleet.observer().all[0];
-    CHECK(told.since == at(20s));
-    CHECK(told.services == 4);
-    CHECK(told.times == 1);
-    CHECK(told.failure.error() == std::errc::network_unreachable);
-    CHECK(told.retry_at >= at(20700ms));
-    CHECK(told.retry_at <= at(21200ms));
+    const NetworkSuspect& reported = rig.fleet.observer().all[0];
+    CHECK(reported.since == at(20s));
+    CHECK(reported.services == 4);
+    CHECK(reported.times == 1);
+    CHECK(reported.failure.error() == std::errc::network_unreachable);
+    CHECK(reported.retry_at >= at(20700ms));
+    CHECK(reported.retry_at <= at(21200ms));
     for (std::size_t i = 0; i < 4; ++i) {
-        CHECK(rig.heard[i].failed + rig.heard[i].lost == 0);
+        CHECK(rig.recorded[i].failed + rig.recorded[i].lost == 0);
         CHECK(rig.state(i) == LinkState::cooldown);
         CHECK(rig.status(i).withdrawn);
         CHECK(rig.status(i).decided_by == "network suspect");
-        CHECK(rig.status(i).retry_at >= told.retry_at);
+        CHECK(rig.status(i).retry_at >= reported.retry_at);
         CHECK(rig.status(i).attempt == 0);
     }
     CHECK(rig.status(0).failure.error() == std::errc::network_unreachable);
     const FleetStatus status = rig.fleet.status();
     CHECK(status.network_suspect);
-    CHECK(status.retry_at == told.retry_at);
+    CHECK(status.retry_at == reported.retry_at);
 }
 
 TEST_CASE("Fleet: if one service stays connected, each failure counts for its own service",
@@ -68,13 +68,13 @@ TEST_CASE("Fleet: if one service stays connected, each failure counts for its ow
     rig.run(5s);
     for (std::size_t i = 1; i < 5; ++i) rig.fail(i);
     rig.run(5199ms);
-    CHECK(rig.heard[1].failed == 0);
+    CHECK(rig.recorded[1].failed == 0);
     rig.run(5200ms);
     CHECK(rig.fleet.observer().all.empty());
     for (std::size_t i = 1; i < 5; ++i) {
-        CHECK(rig.heard[i].failed == 1);
+        CHECK(rig.recorded[i].failed == 1);
         // With its own time: so is the wait.
-        CHECK(rig.heard[i].failed_at == at(5s));
+        CHECK(rig.recorded[i].failed_at == at(5s));
         CHECK(rig.status(i).retry_at == at(6s));
         CHECK(rig.status(i).failure == lost);
     }
@@ -104,8 +104,8 @@ TEST_CASE("Fleet: failures of fewer than three services never make the network s
     rig.fail(1);
     rig.run(200ms);
     CHECK(rig.fleet.observer().all.empty());
-    CHECK(rig.heard[0].failed == 1);
-    CHECK(rig.heard[1].failed == 1);
+    CHECK(rig.recorded[0].failed == 1);
+    CHECK(rig.recorded[1].failed == 1);
 }
 
 TEST_CASE(
@@ -119,10 +119,10 @@ TEST_CASE(
     rig.run(10s);
     rig.fail(1);  // just in time
     rig.run(10200ms);
-    CHECK(rig.heard[0].succeeded == 0);
-    CHECK(rig.heard[0].failed == 1);
-    CHECK(rig.heard[1].succeeded == 1);
-    CHECK(rig.heard[1].lost == 1);
+    CHECK(rig.recorded[0].succeeded == 0);
+    CHECK(rig.recorded[0].failed == 1);
+    CHECK(rig.recorded[1].succeeded == 1);
+    CHECK(rig.recorded[1].lost == 1);
 }
 
 TEST_CASE("Fleet: an answer with an error proves that the network works",
@@ -137,7 +137,7 @@ TEST_CASE("Fleet: an answer with an error proves that the network works",
     CHECK(rig.state(0) == LinkState::blocked_auth);  // not held
     rig.run(20200ms);
     CHECK(rig.fleet.observer().all.empty());
-    CHECK(rig.heard[1].lost == 1);
+    CHECK(rig.recorded[1].lost == 1);
 }
 
 TEST_CASE("Fleet: a local lack of descriptors or memory does not prove that the network works",
@@ -150,7 +150,7 @@ TEST_CASE("Fleet: a local lack of descriptors or memory does not prove that the 
     const auto lacks = GENERATE(std::errc::too_many_files_open, std::errc::not_enough_memory);
     rig.fail(0, Failure::from(std::make_error_code(lacks)));
     rig.run(20s);
-    CHECK(rig.heard[0].lost == 1);  // nor is it a sign of its fault: not held
+    CHECK(rig.recorded[0].lost == 1);  // nor is it a sign of its fault: not held
     rig.run(20200ms);
     CHECK(rig.fleet.observer().all.size() == 1);
 }
@@ -161,24 +161,24 @@ TEST_CASE("Fleet: the common wait grows until a peer answers", "[fleet][network_
     rig.up();
     rig.run(20s);
     for (std::size_t i = 0; i < 6; ++i) rig.fail(i);
-    const auto& told = rig.fleet.observer().all;
+    const auto& reported = rig.fleet.observer().all;
     // Nobody answers: two dials at a time, each of which ends only by its limit.
     Instant last = always;
     for (int round = 0; round < 9; ++round) {
-        for (int turns = 0; told.size() == static_cast<std::size_t>(round); ++turns) {
+        for (int turns = 0; reported.size() == static_cast<std::size_t>(round); ++turns) {
             REQUIRE(turns < 1000);
             rig.run(rig.fleet.deadline() - at(0s));
         }
-        CHECK(told.size() == static_cast<std::size_t>(round) + 1);
-        CHECK(told.back().times == static_cast<std::size_t>(round) + 1);
-        CHECK(told.back().retry_at > last);
-        const Duration wait = told.back().retry_at - rig.now;
+        CHECK(reported.size() == static_cast<std::size_t>(round) + 1);
+        CHECK(reported.back().times == static_cast<std::size_t>(round) + 1);
+        CHECK(reported.back().retry_at > last);
+        const Duration wait = reported.back().retry_at - rig.now;
         const Duration most = round < 5 ? (1 << round) * Duration{1s} : Duration{30s};
         CHECK(wait >= most / 2);
         CHECK(wait <= most);
-        last = told.back().retry_at;
+        last = reported.back().retry_at;
     }
-    for (const RecordedEvents& heard : rig.heard) CHECK(heard.failed + heard.lost == 0);
+    for (const RecordedEvents& recorded : rig.recorded) CHECK(recorded.failed + recorded.lost == 0);
     // It is back: who dials connects, and the others follow.
     for (int second = 0; !rig.all_up(); ++second) {
         REQUIRE(second < 100);
@@ -193,7 +193,7 @@ TEST_CASE("Fleet: the common wait grows until a peer answers", "[fleet][network_
     rig.run((rig.now - at(0s)) + 1s);
     for (std::size_t i = 0; i < 6; ++i) rig.fail(i);
     rig.run((rig.now - at(0s)) + 300ms);
-    CHECK(told.back().times == 1);
+    CHECK(reported.back().times == 1);
 }
 
 TEST_CASE("Fleet: while the network is suspect, queued services wait with the others",
@@ -212,7 +212,7 @@ TEST_CASE("Fleet: while the network is suspect, queued services wait with the ot
     for (std::size_t i = 6; i < 10; ++i) {
         CHECK(rig.state(i) == LinkState::cooldown);
         CHECK(rig.status(i).retry_at >= rig.fleet.observer().all[0].retry_at);
-        CHECK(rig.heard[i].abandoned == 1);
+        CHECK(rig.recorded[i].abandoned == 1);
     }
     CHECK(rig.dials() == 6);
     // Those that dialled meanwhile are let be; one of them connects: it was not the network.
@@ -253,10 +253,10 @@ TEST_CASE("Fleet: a held service may be stopped, removed, reported unhealthy and
     CHECK(rig.fleet.report_unhealthy("3"));
     rig.run(5s);
     CHECK(rig.wires[2].dials == 2);
-    CHECK(rig.heard[3].failed == 1);
-    CHECK(rig.heard[2].failed == 0);
+    CHECK(rig.recorded[3].failed == 1);
+    CHECK(rig.recorded[2].failed == 0);
     rig.run(5200ms);
-    CHECK(rig.heard[4].failed == 1);
+    CHECK(rig.recorded[4].failed == 1);
     CHECK(rig.fleet.observer().all.empty());
 }
 
@@ -266,7 +266,7 @@ TEST_CASE("FleetOptions: hold of 0 delays no failure", "[fleet][network_suspect]
     rig.up();
     for (std::size_t i = 0; i < 4; ++i) rig.fail(i);
     rig.run(0s);
-    for (std::size_t i = 0; i < 4; ++i) CHECK(rig.heard[i].failed == 1);
+    for (std::size_t i = 0; i < 4; ++i) CHECK(rig.recorded[i].failed == 1);
     CHECK(rig.fleet.observer().all.empty());
 }
 
@@ -295,8 +295,8 @@ TEMPLATE_TEST_CASE("Fleet: a drain of a held service does not report success",
                    "[fleet][network_suspect][unit]", FakeTransport<true>, FakeTransport<false>) {
     FleetRig rig;
     Wire wire;
-    RecordedEvents heard;
-    auto& service = rig.fleet.add("held", TestType{wire}, Recorder{&heard});
+    RecordedEvents recorded;
+    auto& service = rig.fleet.add("held", TestType{wire}, Recorder{&recorded});
     rig.fleet.start();
     rig.run(0s);
     wire.link.opened();
@@ -314,9 +314,9 @@ TEMPLATE_TEST_CASE("Fleet: a drain of a held service does not report success",
 TEST_CASE("Fleet: a service without graceful close drains at once, and ends at a stop",
           "[fleet][network_suspect][unit]") {
     Wire wire;
-    RecordedEvents heard;
+    RecordedEvents recorded;
     FleetRig rig;
-    auto& service = rig.fleet.add("curt", FakeTransport<false>{wire}, Recorder{&heard});
+    auto& service = rig.fleet.add("curt", FakeTransport<false>{wire}, Recorder{&recorded});
     rig.fleet.start();
     rig.run(0s);
     wire.link.opened();

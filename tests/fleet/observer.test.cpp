@@ -19,15 +19,15 @@ using namespace std::chrono_literals;
 namespace {
 
 struct OutageRecorder {
-    Recorded& told;
+    Recorded& reported;
     void on_network_suspect(auto& fleet, const NetworkSuspect& what) {
-        told.push_back(std::to_string(what.services) + " of " + std::to_string(fleet.size()));
+        reported.push_back(std::to_string(what.services) + " of " + std::to_string(fleet.size()));
     }
 };
 struct StateRecorder {
-    Recorded& told;
-    void on_state(const Transition& t) { told.emplace_back(to_string(t.to.state)); }
-    void on_message(const std::string& m, Lane) { told.push_back(m); }
+    Recorded& reported;
+    void on_state(const Transition& t) { reported.emplace_back(to_string(t.to.state)); }
+    void on_message(const std::string& m, Lane) { reported.push_back(m); }
 };
 
 void outage(auto& fleet, std::deque<Wire>& wires) {

@@ -19,16 +19,16 @@ using namespace std::chrono_literals;
 namespace {
 
 struct PoolRecorder {
-    Recorded& told;
+    Recorded& reported;
     void on_state(auto& pool, std::size_t i, const Transition& t) {
-        told.push_back(std::to_string(i) + " of " + std::to_string(pool.status().size) + " " +
-                       std::string{to_string(t.to.state)});
+        reported.push_back(std::to_string(i) + " of " + std::to_string(pool.status().size) + " " +
+                           std::string{to_string(t.to.state)});
     }
     void on_message(std::size_t i, std::string m) {
-        told.push_back(std::to_string(i) + " says " + m);
+        reported.push_back(std::to_string(i) + " says " + m);
     }
-    void on_writable(std::size_t i, Lane) { told.push_back(std::to_string(i) + " writable"); }
-    void on_idle() { told.emplace_back("idle"); }
+    void on_writable(std::size_t i, Lane) { reported.push_back(std::to_string(i) + " writable"); }
+    void on_idle() { reported.emplace_back("idle"); }
 };
 
 /// Starts its pool again when the first of its connections has stopped.
@@ -227,15 +227,15 @@ TEST_CASE("Pool::acquire: a caller without a connection is notified once, when o
     CHECK_FALSE(rig.pool->acquire());
     CHECK_FALSE(rig.pool->acquire());
     rig.run(11s);
-    CHECK(rig.seen.empty());
+    CHECK(rig.observed.empty());
     lease.give_back();
     rig.run(11s);
-    CHECK(rig.seen == std::vector<std::string>{"idle"});
+    CHECK(rig.observed == std::vector<std::string>{"idle"});
     PoolLease again = rig.pool->acquire();
     CHECK(again);
     again.give_back();
     rig.run(12s);
-    CHECK(rig.seen.size() == 1);
+    CHECK(rig.observed.size() == 1);
 }
 
 TEST_CASE("Pool calls each hook, in every form of observer", "[fleet][pool][unit]") {

@@ -16,9 +16,9 @@ namespace {
 /// Does what the test says, when a connection says something.
 struct Acts {
     std::function<void(std::size_t)>* act;
-    int* told;
+    int* reported;
     void on_message(std::size_t i, const std::string&) {
-        ++*told;
+        ++*reported;
         (*act)(i);
     }
 };
@@ -98,11 +98,11 @@ TEST_CASE("PoolLease: a hook shrinks its pool, stops it, and destroys it",
     for (int what = 0; what < 3; ++what) {
         ScriptedConnections connections;
         connections.opens = true;
-        int told = 0;
+        int reported = 0;
         std::function<void(std::size_t)> act = [](std::size_t) {};
         using Acting = Pool<ScriptedPoolTransport, decltype(a_second()), Acts>;
         auto pool = std::make_unique<Acting>(ScriptedPoolTransport{&connections}, a_second(),
-                                             PoolOptions{.size = 2}, Acts{&act, &told});
+                                             PoolOptions{.size = 2}, Acts{&act, &reported});
         pool->attach(Waker{});
         const auto run = [&](Duration now) {
             for (int i = 0; pool != nullptr && i < 100 && pool->deadline() <= at(now); ++i) {
@@ -127,7 +127,7 @@ TEST_CASE("PoolLease: a hook shrinks its pool, stops it, and destroys it",
             static_cast<void>(connection.link.received("second"));
         }
         run(2s);
-        CHECK(told == 1);
+        CHECK(reported == 1);
         CHECK(connections.live() == 0);
     }
 }

@@ -60,15 +60,15 @@ TEST_CASE("http_failure of a response has the wait of its Retry-After",
 
 TEST_CASE("HttpRequest::on_chunk accepts a function of its form, or none",
           "[link][http_message][unit]") {
-    std::string heard;
+    std::string received;
     HttpRequest request{.on_chunk = [&](const HttpResponse& head, std::string_view piece) noexcept {
-        heard += std::to_string(head.status);
-        heard += piece;
+        received += std::to_string(head.status);
+        received += piece;
     }};
     REQUIRE(request.on_chunk);
     HttpRequest moved = std::move(request);
     moved.on_chunk(HttpResponse{.status = 200}, "ab");
-    CHECK(heard == "200ab");
+    CHECK(received == "200ab");
     CHECK_FALSE(HttpRequest{}.on_chunk);
     // What it says of itself.
     CHECK(HttpRequest{}.method == "GET");

@@ -45,35 +45,37 @@ TEST_CASE("Journal holds half a byte for each waiting operation, and none for ac
     const JournalOptions files_of_1_mib{
         .flush = Flush::none, .segment_bytes = 1 << 20, .record_bytes_max = 1000};
     const Bytes body(16, std::byte{7});
-    Held seen;
+    Held observed;
     {
         const Counting counting;
         auto journal = posix::Journal::open(directory / "q", files_of_1_mib);
         // With the buffer to read files.
-        seen.worked = journal && journal->append(body) && !journal->commit() && journal->read(1) &&
-                      !journal->ack(1);
-        seen.fixed = counting.held();
-        for (int round = 0; seen.worked && round < 4; ++round) {
+        observed.worked = journal && journal->append(body) && !journal->commit() &&
+                          journal->read(1) && !journal->ack(1);
+        observed.fixed = counting.held();
+        for (int round = 0; observed.worked && round < 4; ++round) {
             for (std::int64_t i = 0; i < many; ++i) {
-                seen.worked = seen.worked && journal->append(body);
+                observed.worked = observed.worked && journal->append(body);
             }
             for (std::uint64_t n = journal->base(); n <= journal->last(); ++n) {
-                seen.worked = seen.worked && journal->read(n);
+                observed.worked = observed.worked && journal->read(n);
             }
-            seen.filled = std::max(seen.filled, counting.held() - seen.fixed);
-            seen.worked = seen.worked && !journal->commit() && !journal->ack(journal->last());
-            seen.drained = std::max(seen.drained, counting.held() - seen.fixed);
-            if (round == 0) seen.first_peak = counting.peak();
-            seen.last_peak = counting.peak();
+            observed.filled = std::max(observed.filled, counting.held() - observed.fixed);
+            observed.worked =
+                observed.worked && !journal->commit() && !journal->ack(journal->last());
+            observed.drained = std::max(observed.drained, counting.held() - observed.fixed);
+            if (round == 0) observed.first_peak = counting.peak();
+            observed.last_peak = counting.peak();
         }
     }
-    REQUIRE(seen.worked);
-    INFO("fixed " << seen.fixed << ", filled " << seen.filled << ", drained " << seen.drained
-                  << ", peaks " << seen.first_peak << ' ' << seen.last_peak);
-    CHECK(seen.fixed > 0);
-    CHECK(seen.filled > 0);
-    CHECK(seen.filled < many / 2);
-    CHECK(seen.drained <= 4 * page_size);
+    REQUIRE(observed.worked);
+    INFO("fixed " << observed.fixed << ", filled " << observed.filled << ", drained "
+                  << observed.drained << ", peaks " << observed.first_peak << ' '
+                  << observed.last_peak);
+    CHECK(observed.fixed > 0);
+    CHECK(observed.filled > 0);
+    CHECK(observed.filled < many / 2);
+    CHECK(observed.drained <= 4 * page_size);
     // There may be a file more.
-    CHECK(seen.last_peak <= seen.first_peak + many / 10);
+    CHECK(observed.last_peak <= observed.first_peak + many / 10);
 }

@@ -898,10 +898,10 @@ TEST_CASE("Journal::open reads only the headers and seals of sealed segments",
         if (journal_format::segment_index(path.substr(2)) != 0) ++segments;
     }
     REQUIRE(segments > 15);
-    std::size_t seen = 0;
+    std::size_t observed = 0;
     for (auto& [path, bytes] : image) {
         const std::uint64_t index = journal_format::segment_index(path.substr(2));
-        if (index == 0 || ++seen == segments) continue;
+        if (index == 0 || ++observed == segments) continue;
         const Bytes next = disk.contents("q/" + journal_format::segment_name(index + 1));
         const auto seal = journal_format::decode_segment_header(next)->previous_seal;
         std::fill(bytes.begin() + journal_format::segment_header_bytes, bytes.begin() + seal,

@@ -34,8 +34,8 @@ struct Cut {
 };
 
 /// What a script that was cut short leaves.
-struct Remains {
-    explicit Remains(const Cut& cut) : model{disk, cut.seed} {
+struct CrashImage {
+    explicit CrashImage(const Cut& cut) : model{disk, cut.seed} {
         run_script(disk, model, cut.script, cut.halt);
     }
     /// The power comes back; `seed` says what of the unflushed is kept, lost and torn.
@@ -68,7 +68,7 @@ void cut_everywhere(const Cuts& cuts, Try&& attempt) {
     for (std::uint64_t seed = cuts.first_seed; seed < cuts.first_seed + cuts.scripts; ++seed) {
         const Script script =
             make_script(seed, seed % 4 == 0 ? cuts.calls_of_every_fourth : cuts.calls);
-        const std::uint64_t operations = Remains{{seed, script, 0}}.disk.operations();
+        const std::uint64_t operations = CrashImage{{seed, script, 0}}.disk.operations();
         for (std::uint64_t halt = 1; halt <= operations + cuts.beyond; halt += cuts.stride) {
             attempt(Cut{seed, script, halt});
         }
@@ -148,15 +148,15 @@ TEST_CASE("Journal survives a loss of power at every operation of a workload",
         // Where nothing was torn there are few states, and they come again, also at later
         // operations: what is allowed to be there only grows with those, so that once is enough.
         for (std::uint64_t torn = 0; torn < 64 && repeated < 4; ++torn) {
-            Remains remains{cut};
-            remains.crash(cut.seed * 1000 + torn);
-            if (!states.insert(state_of(cut.seed, remains.model, remains.disk)).second) {
+            CrashImage image{cut};
+            image.crash(cut.seed * 1000 + torn);
+            if (!states.insert(state_of(cut.seed, image.model, image.disk)).second) {
                 ++repeated;
                 continue;
             }
-            remains.model.drop_process();
-            const bool good = remains.model.recover() && goes_on(remains.model);
-            require_good(good, cut, remains.model, ", torn " + std::to_string(torn));
+            image.model.drop_process();
+            const bool good = image.model.recover() && goes_on(image.model);
+            require_good(good, cut, image.model, ", torn " + std::to_string(torn));
         }
     });
     // Single scripts differ much.
@@ -170,8 +170,8 @@ TEST_CASE("Journal survives a loss of power while it recovers from one",
     cut_everywhere(cuts, [](const Cut& cut) {
         // An opening takes fewer than 16 operations.
         for (std::uint64_t second = 1; second < 16; ++second) {
-            Remains remains{cut};
-            auto& [disk, model] = remains;
+            CrashImage image{cut};
+            auto& [disk, model] = image;
             Random bits{Seed{cut.halt * 100 + second}};
             disk.crash(bits);
             model.drop_process();
@@ -189,10 +189,10 @@ TEST_CASE("Journal survives the death of its process at every operation of a wor
           "[journal][journal][fault]") {
     const Cuts cuts{.first_seed = 2000, .scripts = share(60), .calls = 60};
     cut_everywhere(cuts, [](const Cut& cut) {
-        Remains remains{cut};
-        remains.kill();
-        const bool good = remains.model.recover(false) && goes_on(remains.model);
-        require_good(good, cut, remains.model);
+        CrashImage image{cut};
+        image.kill();
+        const bool good = image.model.recover(false) && goes_on(image.model);
+        require_good(good, cut, image.model);
     });
 }
 
@@ -203,13 +203,13 @@ TEST_CASE("Journal::open makes durable the writes that a dead process had not fl
     const Cuts cuts{.first_seed = 3000, .scripts = share(20), .calls = 60};
     cut_everywhere(cuts, [](const Cut& cut) {
         for (std::uint64_t torn = 0; torn < 4; ++torn) {
-            Remains remains{cut};
-            remains.kill();
-            const bool opened = remains.model.recover(false);
-            remains.crash(cut.seed * 1000 + torn);
-            remains.model.drop_process();
-            const bool good = opened && remains.model.recover() && goes_on(remains.model);
-            require_good(good, cut, remains.model, ", torn " + std::to_string(torn));
+            CrashImage image{cut};
+            image.kill();
+            const bool opened = image.model.recover(false);
+            image.crash(cut.seed * 1000 + torn);
+            image.model.drop_process();
+            const bool good = opened && image.model.recover() && goes_on(image.model);
+            require_good(good, cut, image.model, ", torn " + std::to_string(torn));
         }
     });
 }
@@ -219,12 +219,12 @@ TEST_CASE("Journal opens the same with full verification and with Verify::tail",
     const Cuts cuts{
         .first_seed = 4000, .scripts = share(60), .calls = 80, .stride = 2, .beyond = 1};
     cut_everywhere(cuts, [](const Cut& cut) {
-        Remains remains{cut};
-        if (cut.seed % 3 != 0) remains.crash(cut.seed);
-        remains.kill();
-        const sim::Disk::Image before = remains.disk.image();
-        JournalOptions options = remains.model.options;
-        Bytes seen[2];
+        CrashImage image{cut};
+        if (cut.seed % 3 != 0) image.crash(cut.seed);
+        image.kill();
+        const sim::Disk::Image before = image.disk.image();
+        JournalOptions options = image.model.options;
+        Bytes observed[2];
         sim::Disk::Image after[2];
         for (const Verify verify : {Verify::tail, Verify::everything}) {
             const auto i = static_cast<std::size_t>(verify);
@@ -235,19 +235,19 @@ TEST_CASE("Journal opens the same with full verification and with Verify::tail",
                 auto journal = SimJournal::open(copy, "q", options);
                 INFO("script " << cut.seed << ", operation " << cut.halt << ", way " << i);
                 REQUIRE(journal);
-                seen[i] = describe(*journal);
+                observed[i] = describe(*journal);
                 after[i] = copy.image();
                 for (int n = 0; n < 30; ++n) {
                     REQUIRE(journal->append(body_of(journal->last() + 1, journal->salt())));
                 }
                 REQUIRE_FALSE(journal->ack(journal->base() + 20));
                 const Bytes used = describe(*journal);
-                seen[i].insert(seen[i].end(), used.begin(), used.end());
+                observed[i].insert(observed[i].end(), used.begin(), used.end());
             }
             for (const auto& [path, bytes] : copy.image()) after[i].emplace_back(path, bytes);
         }
         INFO("script " << cut.seed << ", operation " << cut.halt);
-        REQUIRE(seen[0] == seen[1]);
+        REQUIRE(observed[0] == observed[1]);
         REQUIRE(after[0] == after[1]);
     });
 }

@@ -48,17 +48,17 @@ Confirmed run_and_listen(sim::Disk& disk, JournalModel& model,
                          const std::vector<std::pair<Call, std::uint64_t>>& script,
                          std::uint64_t halt) {
     disk.halt_at(halt);
-    Confirmed said;
+    Confirmed output;
     for (const auto& [call, draw] : script) {
-        said.note_in_flight = call == Call::keep;
+        output.note_in_flight = call == Call::keep;
         if (!model.call(call, draw)) break;
-        said.note_in_flight = false;
+        output.note_in_flight = false;
         const SimJournal& j = model.journal();
-        said.last = j.last();
-        said.acked = j.base() - 1;
-        said.note.assign(j.kept().begin(), j.kept().end());
+        output.last = j.last();
+        output.acked = j.base() - 1;
+        output.note.assign(j.kept().begin(), j.kept().end());
     }
-    return said;
+    return output;
 }
 
 /// How many losses of power, at every operation of some scripts, took what a call had answered for.
@@ -72,7 +72,7 @@ int losses(Flush mode, std::uint64_t scripts) {
                 sim::Disk disk;
                 JournalModel model{disk, seed};
                 model.options.flush = mode;
-                const Confirmed said = run_and_listen(disk, model, script, halt);
+                const Confirmed output = run_and_listen(disk, model, script, halt);
                 if (halt == 0) operations = disk.operations();
                 Random bits{Seed{seed * 100'000 + halt * 10 + torn}};
                 disk.crash(bits);
@@ -81,9 +81,9 @@ int losses(Flush mode, std::uint64_t scripts) {
                 INFO("script " << seed << ", operation " << halt << ": " << model.message());
                 REQUIRE(good);
                 const SimJournal& j = model.journal();
-                const bool note_is_there = as_text(j.kept()) == as_text(said.note);
-                lost += j.last() < said.last || j.base() - 1 < said.acked ||
-                                !(note_is_there || said.note_in_flight)
+                const bool note_is_there = as_text(j.kept()) == as_text(output.note);
+                lost += j.last() < output.last || j.base() - 1 < output.acked ||
+                                !(note_is_there || output.note_in_flight)
                             ? 1
                             : 0;
             }

@@ -16,8 +16,8 @@ struct Done {
     std::uint64_t durable = 0;
     std::uint64_t failures = 0;
     bool poisoned = false;
-    Bytes note;         // the last one that was durable
-    bool lied = false;  // success after the journal had failed
+    Bytes note;                  // the last one that was durable
+    bool false_success = false;  // success after the journal had failed
 };
 
 /// Appends, syncs and acknowledges, going on after each failure as a patient user would.
@@ -33,22 +33,23 @@ Done use(sim::Disk& disk, std::uint64_t seed, std::uint32_t& salt) {
         for (int i = 0; i < 4; ++i) {
             const std::uint64_t next = journal->last() + 1;
             const auto number = journal->append(body_of(next, salt));
-            done.lied = done.lied || (number && done.poisoned);
+            done.false_success = done.false_success || (number && done.poisoned);
             if (number) done.taken = *number;
             done.failures += number ? 0U : 1U;
         }
         const Bytes note(static_cast<std::size_t>(round) * 20, static_cast<std::byte>(round));
         const std::error_code kept = journal->keep(note);
-        done.lied = done.lied || (!kept && done.poisoned) ||
-                    (!kept && as_text(journal->kept()) != as_text(note));
+        done.false_success = done.false_success || (!kept && done.poisoned) ||
+                             (!kept && as_text(journal->kept()) != as_text(note));
         done.failures += kept ? 1U : 0U;
         const bool flushes = round % 2 == 0;
         const std::error_code synced = flushes ? journal->flush() : journal->commit();
-        done.lied = done.lied || (!synced && journal->unflushed());
+        done.false_success = done.false_success || (!synced && journal->unflushed());
         if (!synced) done.note.assign(journal->kept().begin(), journal->kept().end());
-        done.lied = done.lied || (!synced && done.poisoned && done.taken > done.durable);
+        done.false_success =
+            done.false_success || (!synced && done.poisoned && done.taken > done.durable);
         if (!synced) done.durable = journal->last();
-        if (journal->durable() > done.taken) done.lied = true;
+        if (journal->durable() > done.taken) done.false_success = true;
         done.failures += synced ? 1U : 0U;
         if (round % 3 == 2) {
             static_cast<void>(journal->ack(std::min(journal->base() + 8, journal->durable())));
@@ -90,7 +91,7 @@ TEST_CASE("Journal survives a failure of every single operation", "[journal][jou
             disk.fail_at(number, std::make_error_code(what));
             const Done done = use(disk, 1, salt);
             INFO("operation " << number << ", " << std::make_error_code(what).message());
-            REQUIRE_FALSE(done.lied);
+            REQUIRE_FALSE(done.false_success);
             poisoned += done.poisoned ? 1U : 0U;
             Random bits{Seed{number * 10 + torn}};
             disk.crash(bits);

@@ -34,25 +34,25 @@ void fill_segments(sim::Disk& disk) {
     }
 }
 
-struct Seen {
+struct Observed {
     tool::JournalReport inspection;
     std::map<std::uint64_t, Bytes> bodies;
     bool right = true;
 };
 
-std::optional<Seen> look(sim::Disk& disk) {
-    Seen seen;
+std::optional<Observed> look(sim::Disk& disk) {
+    Observed observed;
     std::uint64_t previous = 0;
     auto found = tool::inspect_journal(disk, "q", [&](std::uint64_t number, BytesView body) {
         const Bytes expected = body_of(number, 0);
-        seen.right = seen.right && number > previous &&
-                     std::equal(body.begin(), body.end(), expected.begin(), expected.end());
-        seen.bodies[number] = to_bytes(body);
+        observed.right = observed.right && number > previous &&
+                         std::equal(body.begin(), body.end(), expected.begin(), expected.end());
+        observed.bodies[number] = to_bytes(body);
         previous = number;
     });
     if (!found) return std::nullopt;
-    seen.inspection = std::move(*found);
-    return seen;
+    observed.inspection = std::move(*found);
+    return observed;
 }
 
 std::uint64_t lost(const tool::JournalReport& inspection) {
@@ -69,12 +69,12 @@ TEST_CASE("tool::inspect_journal sees everything, and changes nothing",
     sim::Disk disk;
     fill_segments(disk);
     const sim::Disk::Image before = disk.image();
-    const auto seen = look(disk);
-    REQUIRE(seen);
+    const auto observed = look(disk);
+    REQUIRE(observed);
     CHECK(disk.image() == before);
-    CHECK(seen->right);
-    CHECK(seen->bodies.size() == inspected_operations);
-    const tool::JournalReport& found = seen->inspection;
+    CHECK(observed->right);
+    CHECK(observed->bodies.size() == inspected_operations);
+    const tool::JournalReport& found = observed->inspection;
     CHECK(found.is_whole());
     CHECK(found.acked == inspected_acked);
     CHECK(found.operations == inspected_operations - inspected_acked);
@@ -125,28 +125,28 @@ TEST_CASE("tool::inspect_journal loses one operation to one flipped bit, and fin
     sim::Disk disk;
     fill_segments(disk);
     const sim::Disk::Image image = disk.image();
-    std::uint64_t seen_damages = 0;
+    std::uint64_t observed_damages = 0;
     for (const auto& [path, bytes] : image) {
         if (journal_format::segment_index(path.substr(2)) == 0) continue;
         for (std::size_t at = 0; at < bytes.size(); at += 3) {
             Bytes damaged = bytes;
             damaged[at] ^= static_cast<std::byte>(1 << (at % 8));
             disk.put(path, damaged);
-            const auto seen = look(disk);
+            const auto observed = look(disk);
             INFO(path << ", byte " << at);
-            REQUIRE(seen);
-            const tool::JournalReport& found = seen->inspection;
-            REQUIRE(seen->right);
-            REQUIRE(seen->bodies.size() + 1 >= inspected_operations);
+            REQUIRE(observed);
+            const tool::JournalReport& found = observed->inspection;
+            REQUIRE(observed->right);
+            REQUIRE(observed->bodies.size() + 1 >= inspected_operations);
             // What is missing is reported: as lost, or, of the very last write, as unfinished.
-            const std::uint64_t missing = inspected_operations - seen->bodies.size();
+            const std::uint64_t missing = inspected_operations - observed->bodies.size();
             REQUIRE(lost(found) <= missing);
             if (missing != 0) REQUIRE((!found.is_whole() || found.unfinished_bytes != 0));
-            seen_damages += found.damages.size();
+            observed_damages += found.damages.size();
         }
         disk.put(path, bytes);
     }
-    CHECK(seen_damages > 1000);
+    CHECK(observed_damages > 1000);
 }
 
 TEST_CASE("tool::inspect_journal finds the operations of a file without its header",
@@ -161,13 +161,13 @@ TEST_CASE("tool::inspect_journal finds the operations of a file without its head
             damaged[i] = std::byte{0xA5};
         }
         disk.put(segment_file(index), damaged);
-        const auto seen = look(disk);
-        REQUIRE(seen);
-        CHECK(seen->right);
-        CHECK(seen->bodies.size() == inspected_operations);
-        REQUIRE(seen->inspection.damages.size() == 1);
-        CHECK(seen->inspection.damages[0].path == segment_file(index));
-        CHECK(seen->inspection.damages[0].bytes == journal_format::segment_header_bytes);
+        const auto observed = look(disk);
+        REQUIRE(observed);
+        CHECK(observed->right);
+        CHECK(observed->bodies.size() == inspected_operations);
+        REQUIRE(observed->inspection.damages.size() == 1);
+        CHECK(observed->inspection.damages[0].path == segment_file(index));
+        CHECK(observed->inspection.damages[0].bytes == journal_format::segment_header_bytes);
         disk.put(segment_file(index), bytes);
     }
 }
@@ -256,11 +256,11 @@ TEST_CASE("tool::inspect_journal distinguishes a flipped version from a later on
         Bytes bytes = disk.contents(segment_file(2));
         bytes[at] ^= std::byte{0x10};
         disk.put(segment_file(2), bytes);
-        const auto seen = look(disk);
-        REQUIRE(seen);
-        CHECK(seen->bodies.size() == inspected_operations);
-        REQUIRE(seen->inspection.damages.size() == 1);
-        CHECK(seen->inspection.damages[0].offset == 8);
+        const auto observed = look(disk);
+        REQUIRE(observed);
+        CHECK(observed->bodies.size() == inspected_operations);
+        REQUIRE(observed->inspection.damages.size() == 1);
+        CHECK(observed->inspection.damages[0].offset == 8);
         bytes[at] ^= std::byte{0x10};
         disk.put(segment_file(2), bytes);
     }
@@ -390,14 +390,14 @@ TEST_CASE("tool::inspect_journal reports as whole exactly the journals that open
         std::fill(bytes.begin() + segment_header_bytes, bytes.end(), std::byte{0});
     }
     disk.put(segment_file(3), bytes);
-    const auto seen = look(disk);
+    const auto observed = look(disk);
     const auto opened = SimJournal::open(disk, "q", small_journal(1));
     REQUIRE_FALSE(opened);
-    REQUIRE(seen);
-    CHECK_FALSE(seen->inspection.is_whole());
-    REQUIRE(seen->inspection.damages.size() == 1);
-    CHECK(seen->inspection.damages[0].path == opened.error().path);
-    CHECK(seen->inspection.damages[0].offset == opened.error().offset);
+    REQUIRE(observed);
+    CHECK_FALSE(observed->inspection.is_whole());
+    REQUIRE(observed->inspection.damages.size() == 1);
+    CHECK(observed->inspection.damages[0].path == opened.error().path);
+    CHECK(observed->inspection.damages[0].offset == opened.error().offset);
 }
 
 TEST_CASE("tool::inspect_journal reports no crash as damage, and predicts the result of opening",
@@ -481,13 +481,13 @@ TEST_CASE(
         bytes.resize(size);
     }
     disk.put(segment_file(1), bytes);
-    const auto seen = look(disk);
-    REQUIRE(seen);
-    CHECK_FALSE(seen->inspection.is_whole());
-    REQUIRE(seen->inspection.damages.size() >= 1);
-    CHECK(seen->inspection.damages[0].offset == (again ? end : operations[2]));
-    CHECK(seen->inspection.damages[0].what == "an operation that is not the next one");
-    if (again) CHECK(seen->bodies.size() == operations.size());
+    const auto observed = look(disk);
+    REQUIRE(observed);
+    CHECK_FALSE(observed->inspection.is_whole());
+    REQUIRE(observed->inspection.damages.size() >= 1);
+    CHECK(observed->inspection.damages[0].offset == (again ? end : operations[2]));
+    CHECK(observed->inspection.damages[0].what == "an operation that is not the next one");
+    if (again) CHECK(observed->bodies.size() == operations.size());
     const auto opened = SimJournal::open(disk, "q", small_journal(1));
     REQUIRE_FALSE(opened);
     CHECK(opened.error().code == QueueErrc::corrupt);

@@ -45,7 +45,7 @@ struct NoFailed : MinimalSequenced {
     std::error_code failed() const = delete;
 };
 
-struct TellsItsLimit : MinimalSequenced {
+struct ReportsItsLimit : MinimalSequenced {
     std::size_t record_bytes_max() const noexcept;
 };
 struct LimitThatThrows : MinimalSequenced {
@@ -55,7 +55,7 @@ struct DurableAckThatThrows : MinimalSequenced {
     std::uint64_t acked_durable() const;
 };
 
-static_assert(LogLike<TellsItsLimit> && detail::TellsRecordLimit<TellsItsLimit>);
+static_assert(LogLike<ReportsItsLimit> && detail::TellsRecordLimit<ReportsItsLimit>);
 static_assert(!LogLike<LimitThatThrows> && !LogLike<DurableAckThatThrows>);
 static_assert(!detail::TellsRecordLimit<MinimalSequenced>);
 static_assert(detail::TellsRecordLimit<Journal<sim::Disk>>);

@@ -31,19 +31,19 @@ Task<bool> until_connected(Link& link, std::optional<Rests>& answer) {
     co_return true;
 }
 template <class Link>
-Task<bool> hear_once(Link& link, std::optional<ReceivedMessage>& answer) {
+Task<bool> receive_once(Link& link, std::optional<ReceivedMessage>& answer) {
     answer = co_await receive(link);
     co_return true;
 }
 /// As the page says.
 template <class Link>
-Task<bool> hear_all(Link& link, Seen& seen) {
+Task<bool> receive_all(Link& link, Observed& observed) {
     while (co_await connected(link)) {
-        seen.emplace_back("up");
-        while (auto message = co_await receive(link)) seen.push_back(*message);
-        seen.emplace_back("down");
+        observed.emplace_back("up");
+        while (auto message = co_await receive(link)) observed.push_back(*message);
+        observed.emplace_back("down");
     }
-    seen.emplace_back("over");
+    observed.emplace_back("over");
     co_return true;
 }
 
@@ -83,12 +83,12 @@ TEST_CASE("connected and receive pass all events of a link to a coroutine",
           "[link][awaitable][unit]") {
     Wire wire;
     AwaitRig rig{FakeTransport<>{wire}, Awaits{}};
-    Seen seen;
+    Observed observed;
     rig.link.start();
-    auto task = hear_all(rig.link, seen);
+    auto task = receive_all(rig.link, observed);
     task.start();
     rig.run(0s);
-    CHECK(seen.empty());
+    CHECK(observed.empty());
     wire.link.opened();
     rig.run(0s);
     belay_test::receive(wire.link, "one");
@@ -96,7 +96,7 @@ TEST_CASE("connected and receive pass all events of a link to a coroutine",
     rig.run(0s);
     wire.link.closed({.cause = Cause::lost});
     rig.run(0s);
-    CHECK(seen == Seen{"up", "one", "two", "down"});
+    CHECK(observed == Observed{"up", "one", "two", "down"});
     rig.run(1s);
     wire.link.opened();
     belay_test::receive(wire.link, "three");
@@ -104,7 +104,7 @@ TEST_CASE("connected and receive pass all events of a link to a coroutine",
     CHECK_FALSE(task.done());
     rig.link.stop();
     rig.run(1s);
-    CHECK(seen == Seen{"up", "one", "two", "down", "up", "three", "down", "over"});
+    CHECK(observed == Observed{"up", "one", "two", "down", "up", "three", "down", "over"});
     CHECK(task.done());
 }
 
@@ -190,21 +190,21 @@ TEST_CASE("receive returns queued messages, then the end, once for each connecti
     rig.redial();
     rig.up();
     rig.say("new");
-    Seen seen;
-    auto task = [](auto& link, Seen& out) -> Task<bool> {
+    Observed observed;
+    auto task = [](auto& link, Observed& out) -> Task<bool> {
         for (int i = 0; i < 5; ++i) {
-            const auto heard = co_await receive(link);
-            out.push_back(heard ? *heard : std::string{to_string(heard.error().cause)});
+            const auto received = co_await receive(link);
+            out.push_back(received ? *received : std::string{to_string(received.error().cause)});
         }
         co_return true;
-    }(rig.link, seen);
+    }(rig.link, observed);
     task.start();
-    CHECK(seen == Seen{"kept", "too", "lost", "new"});
+    CHECK(observed == Observed{"kept", "too", "lost", "new"});
     rig.drop();
-    CHECK(seen == Seen{"kept", "too", "lost", "new", "lost"});
+    CHECK(observed == Observed{"kept", "too", "lost", "new", "lost"});
     // There is none, and nothing waits.
     std::optional<ReceivedMessage> answer;
-    auto at_once = hear_once(rig.link, answer);
+    auto at_once = receive_once(rig.link, answer);
     at_once.start();
     REQUIRE(answer);
     CHECK_FALSE(*answer);
@@ -219,15 +219,15 @@ TEST_CASE("LinkAwaits holds a bounded number of messages, and closes the connect
     rig.run(0s);
     CHECK(rig.state() == LinkState::cooldown);
     CHECK(rig.link.status().failure.cause == Cause::overloaded);
-    Seen seen;
-    auto task = hear_all(rig.link, seen);
+    Observed observed;
+    auto task = receive_all(rig.link, observed);
     rig.redial();
     rig.up();
     task.start();
-    CHECK(seen == Seen{"up", "one", "two", "down", "up"});
+    CHECK(observed == Observed{"up", "one", "two", "down", "up"});
     // There is room again.
     for (const char* const text : {"five", "six", "seven"}) rig.say(text);
-    CHECK(seen.back() == "seven");
+    CHECK(observed.back() == "seven");
     CHECK(rig.state() == LinkState::connected);
 }
 
@@ -235,9 +235,9 @@ TEST_CASE("Several receivers: each message is for the first, the end is for all"
           "[link][awaitable][unit]") {
     Connected rig;
     std::optional<ReceivedMessage> first, second, third;
-    auto a = hear_once(rig.link, first);
-    auto b = std::make_unique<Task<bool>>(hear_once(rig.link, second));
-    auto c = hear_once(rig.link, third);
+    auto a = receive_once(rig.link, first);
+    auto b = std::make_unique<Task<bool>>(receive_once(rig.link, second));
+    auto c = receive_once(rig.link, third);
     a.start(), b->start(), c.start();
     SECTION("messages") {
         b.reset();
@@ -257,13 +257,13 @@ TEST_CASE("Several receivers: each message is for the first, the end is for all"
         std::optional<Task<bool>> victim;
         Connected other;
         auto killer = [](auto& link, std::optional<Task<bool>>& v) -> Task<bool> {
-            const auto heard = co_await receive(link);
+            const auto received = co_await receive(link);
             v.reset();
-            co_return heard.has_value();
+            co_return received.has_value();
         }(other.link, victim);
         killer.start();
         std::optional<ReceivedMessage> never_answered;
-        victim.emplace(hear_once(other.link, never_answered));
+        victim.emplace(receive_once(other.link, never_answered));
         victim->start();
         other.drop();
         CHECK(killer.done());
@@ -274,7 +274,7 @@ TEST_CASE("Several receivers: each message is for the first, the end is for all"
 TEST_CASE("A coroutine may be destroyed while it waits, and may destroy the link",
           "[link][awaitable][fault]") {
     std::optional<Rests> up;
-    std::optional<ReceivedMessage> heard;
+    std::optional<ReceivedMessage> received;
     SECTION("the coroutine, in either wait") {
         Wire wire;
         AwaitRig rig{FakeTransport<>{wire}, Awaits{}};
@@ -286,16 +286,16 @@ TEST_CASE("A coroutine may be destroyed while it waits, and may destroy the link
         wire.link.opened();
         rig.run(0s);
         {
-            auto task = hear_once(rig.link, heard);
+            auto task = receive_once(rig.link, received);
             task.start();
         }
         belay_test::receive(wire.link, "x");
         rig.run(0s);
-        CHECK_FALSE((up || heard));
+        CHECK_FALSE((up || received));
     }
     SECTION("the link, and its waiting coroutines are never resumed") {
         auto rig = std::make_unique<Connected>();
-        auto task = hear_once(rig->link, heard);
+        auto task = receive_once(rig->link, received);
         task.start();
         rig.reset();
         CHECK_FALSE(task.done());
@@ -315,7 +315,7 @@ TEST_CASE("A coroutine may be destroyed while it waits, and may destroy the link
                 co_return got.has_value();
             }(link);
             task.start();
-            auto other = hear_once(*link, heard);
+            auto other = receive_once(*link, received);
             other.start();
             if (by_message) {
                 belay_test::receive(wire.link, "x");
@@ -325,7 +325,7 @@ TEST_CASE("A coroutine may be destroyed while it waits, and may destroy the link
             }
             link->advance(at(0s));
             CHECK(task.done());
-            CHECK_FALSE(heard);
+            CHECK_FALSE(received);
         }
     }
 }
@@ -336,7 +336,7 @@ using Both = Tee<std::reference_wrapper<Notes>, Awaits>;
 
 /// Listens, but not always.
 struct Listener {
-    Seen seen{};
+    Observed observed{};
     std::coroutine_handle<> paused{};
     bool busy = false;
 
@@ -352,32 +352,32 @@ template <class Link>
 Task<bool> listens(Link& link, Listener& listener) {
     for (;;) {
         co_await listener;
-        const auto heard = co_await receive(link);
-        listener.seen.push_back(heard ? *heard : "end");
-        if (heard || co_await connected(link)) continue;
+        const auto received = co_await receive(link);
+        listener.observed.push_back(received ? *received : "end");
+        if (received || co_await connected(link)) continue;
         listener.busy = true;
     }
 }
 
 /// What the observer beside it saw: messages, and an end behind those of each connection.
-Seen told_of(const Notes& notes) {
-    Seen told;
+Observed reported_for(const Notes& notes) {
+    Observed reported;
     bool up = false;
-    for (const std::string& line : notes.seen) {
-        if (line.starts_with("message ")) told.push_back(line.substr(8, line.find(" on ") - 8));
+    for (const std::string& line : notes.observed) {
+        if (line.starts_with("message ")) reported.push_back(line.substr(8, line.find(" on ") - 8));
         if (line.find(' ') != std::string::npos) continue;
-        const bool hears = line == "connected" || line == "draining";
-        if (up && !hears) told.emplace_back("end");
-        up = hears;
+        const bool has_message = line == "connected" || line == "draining";
+        if (up && !has_message) reported.emplace_back("end");
+        up = has_message;
     }
-    return told;
+    return reported;
 }
 /// Ends that follow each other without a message are one to who did not listen.
-Seen without_repeats(Seen seen) {
+Observed without_repeats(Observed observed) {
     const auto both_end = [](const auto& a, const auto& b) { return a == "end" && b == "end"; };
-    seen.erase(std::unique(seen.begin(), seen.end(), both_end), seen.end());
-    if (!seen.empty() && seen.front() == "end") seen.erase(seen.begin());
-    return seen;
+    observed.erase(std::unique(observed.begin(), observed.end(), both_end), observed.end());
+    if (!observed.empty() && observed.front() == "end") observed.erase(observed.begin());
+    return observed;
 }
 
 void hears_as_an_observer(Seed seed) {
@@ -392,7 +392,7 @@ void hears_as_an_observer(Seed seed) {
     task.start();
     link.start();
     link.advance(now);
-    int said = 0;
+    int output = 0;
     for (int i = 0; i < 200; ++i) {
         switch (pick(14)) {
             case 0:
@@ -427,7 +427,7 @@ void hears_as_an_observer(Seed seed) {
                 break;
             case 10:
             case 11:
-                belay_test::receive(wire.link, std::to_string(++said));
+                belay_test::receive(wire.link, std::to_string(++output));
                 break;
             default:
                 wire.link.opened();
@@ -443,7 +443,7 @@ void hears_as_an_observer(Seed seed) {
         listener.go_on();
         while (link.deadline() <= now) link.advance(now);
     }
-    CHECK(without_repeats(listener.seen) == without_repeats(told_of(notes)));
+    CHECK(without_repeats(listener.observed) == without_repeats(reported_for(notes)));
 }
 
 }  // namespace

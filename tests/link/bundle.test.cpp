@@ -16,7 +16,7 @@ using belay_test::Wire;
 
 namespace {
 
-struct Waves {
+struct GreetingCheck {
     Verdict begin(const auto&) { return Verdict::pending(); }
     Verdict judge(const std::string& m, const auto&) {
         return m == "hi" ? Verdict::passed() : Verdict::pending();
@@ -62,7 +62,8 @@ TEST_CASE("Bundle is closed when one transport is, and counts once", "[link][bun
 TEST_CASE("Bundle assigns each transport its lane, up and down", "[link][bundle][unit]") {
     Wire a, b, c, d, e;
     LinkRig rig{Bundle{FakeTransport<>{a}, Bundle{FakeTransport<>{b}, FakeTransport<>{c}},
-                       Validated{Heartbeat{FakeTransport<>{d}, {}}, Waves{}}, FakeTransport<>{e}}};
+                       Validated{Heartbeat{FakeTransport<>{d}, {}}, GreetingCheck{}},
+                       FakeTransport<>{e}}};
     rig.start();
     for (Wire* w : {&a, &b, &c, &d, &e}) w->link.opened();
     receive(d.link, "hi");
@@ -71,8 +72,8 @@ TEST_CASE("Bundle assigns each transport its lane, up and down", "[link][bundle]
     // The outermost index is the lowest bits.
     const std::pair<Wire*, Lane> lanes[]{
         {&a, Lane{0}}, {&b, Lane{1}}, {&c, Lane{1 | 1 << 2}}, {&d, Lane{2}}, {&e, Lane{3}}};
-    rig.notes.seen.clear();
-    Seen expected;
+    rig.notes.observed.clear();
+    Observed expected;
     for (const auto& [wire, lane] : lanes) {
         receive(wire->link, "m");
         wire->link.writable();
@@ -83,7 +84,7 @@ TEST_CASE("Bundle assigns each transport its lane, up and down", "[link][bundle]
         CHECK(wire->sent.size() == 1);
     }
     rig.run(0s);
-    CHECK(rig.notes.seen == expected);
+    CHECK(rig.notes.observed == expected);
 }
 
 TEST_CASE("Bundle rejects a send on a lane that it does not have", "[link][bundle][unit]") {
@@ -114,7 +115,7 @@ TEST_CASE("Bundle closes all transports, and waits for the last", "[link][bundle
     }
     SECTION("until the linger is over") { rig.run(2s); }
     CHECK(a.live + b.live + c.live == 0);
-    CHECK(rig.notes.seen == Seen{"connecting", "connected", "stopped"});
+    CHECK(rig.notes.observed == Observed{"connecting", "connected", "stopped"});
 }
 
 TEST_CASE("Bundle opens in order and destroys in reverse", "[link][bundle][unit]") {
@@ -147,7 +148,7 @@ TEST_CASE("Bundle reports a failure inside open once all are built", "[link][bun
     a.on_open = [](Link<std::string> link) { link.closed({.cause = Cause::refused}); };
     LinkRig rig{Bundle{FakeTransport<>{a}, FakeTransport<>{b}}};
     rig.start();
-    CHECK(rig.notes.seen == Seen{"connecting", "cooldown"});
+    CHECK(rig.notes.observed == Observed{"connecting", "cooldown"});
     CHECK(rig.link.status().failure.cause == Cause::refused);
     CHECK(b.dials == 1);
     CHECK(b.live == 0);
@@ -160,12 +161,12 @@ TEST_CASE("Bundle keeps the greeting of a lane that was open first", "[link][bun
     a.link.opened();
     receive(a.link, "welcome");
     rig.run(0s);
-    CHECK(rig.notes.seen == Seen{"connecting"});
+    CHECK(rig.notes.observed == Observed{"connecting"});
     b.link.opened();
     receive(a.link, "more");
     rig.run(0s);
-    CHECK(rig.notes.seen ==
-          Seen{"connecting", "connected", "message welcome on 0", "message more on 0"});
+    CHECK(rig.notes.observed ==
+          Observed{"connecting", "connected", "message welcome on 0", "message more on 0"});
 }
 
 TEST_CASE("Bundle::part reaches the transport inside", "[link][bundle][unit]") {

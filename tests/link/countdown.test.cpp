@@ -24,7 +24,7 @@ struct Shown {
     std::vector<Instant> at;
     Instant now = belay_test::at(0s);
 };
-struct Screen {
+struct ShownWaits {
     Shown* shown;
     void operator()(Duration left) {
         shown->left.push_back(left);
@@ -35,7 +35,7 @@ struct Screen {
 /// A countdown that is told of waits by hand, and advanced only when it asks for it.
 struct Watch {
     Shown shown;
-    Countdown<Screen> countdown{1s, Screen{&shown}};
+    Countdown<ShownWaits> countdown{1s, ShownWaits{&shown}};
 
     Watch() { countdown.attach(Waker{}); }
     void wait(Duration now, Duration until, LinkState state = LinkState::cooldown) {
@@ -123,7 +123,7 @@ TEST_CASE("Countdown and a supervisor on one loop", "[link][countdown][unit]") {
     Notes notes;
     Shown shown;
     Loop loop;
-    Countdown countdown{1h, Screen{&shown}};
+    Countdown countdown{1h, ShownWaits{&shown}};
     loop.attach(countdown);
     Supervisor link{
         FakeTransport<>{wire}, doubling(), {}, Tee{std::ref(countdown), std::ref(notes)}};
@@ -142,10 +142,10 @@ TEST_CASE("Countdown aborts on a step of 0, and when it is not attached",
           "[link][countdown][unit]") {
     Shown shown;
     CHECK(aborts_with([&] {
-              Countdown{0s, Screen{&shown}};
+              Countdown{0s, ShownWaits{&shown}};
           }).find("Countdown: every must be") != std::string::npos);
     CHECK(aborts_with([&] {
-              Countdown lonely{1s, Screen{&shown}};
-              lonely.on_state(Transition{});
+              Countdown single{1s, ShownWaits{&shown}};
+              single.on_state(Transition{});
           }).find("Countdown: must be attached") != std::string::npos);
 }

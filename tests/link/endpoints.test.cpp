@@ -51,7 +51,7 @@ struct Sevens {
 };
 
 /// Has no token for the moment.
-struct Moody {
+struct IntermittentSource {
     using token_type = int;
     const bool* has;
     void operator()(Completion<int> done) const {
@@ -199,7 +199,7 @@ TEST_CASE("Endpoints and WithToken nest either way", "[link][endpoints][unit]") 
         rig.run(1s);
         receive(wire.link, "m");
         rig.run(1s);
-        CHECK(rig.notes.seen.back() == "message m on 0");
+        CHECK(rig.notes.observed.back() == "message m on 0");
     }
     SECTION("the endpoint inside") {
         LinkRig rig{WithToken{Endpoints{Dialler{&wire, &dialled}, abc}, Sevens{}}};
@@ -219,7 +219,8 @@ TEST_CASE("Endpoints starts at the first endpoint although a rejected token used
     Wire wire;
     std::vector<std::string> dialled;
     bool has_token = true;
-    LinkRig rig{WithToken{Endpoints{Dialler{&wire, &dialled}, abc}, Moody{&has_token}}};
+    LinkRig rig{
+        WithToken{Endpoints{Dialler{&wire, &dialled}, abc}, IntermittentSource{&has_token}}};
     const auto now = [&] { return elapsed(Instant{}, rig.link.now()); };
     const auto next = [&] {
         rig.run(now());

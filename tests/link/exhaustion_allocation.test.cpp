@@ -134,11 +134,12 @@ TEST_CASE("The end of a connection needs no memory, and is reported after the qu
     }
     CHECK(link.deadline() == always);
     run();
-    const bool by_another = notes.seen.size() == 7;
-    CHECK(notes.seen[2] == "message 1 on 0");
-    CHECK(notes.seen[3] == "message 2 on 0");
-    CHECK((by_another ? notes.seen[5] : notes.seen[3]).ends_with(by_another ? "4 on 0" : "2 on 0"));
-    CHECK(notes.seen.back() == "cooldown");
+    const bool by_another = notes.observed.size() == 7;
+    CHECK(notes.observed[2] == "message 1 on 0");
+    CHECK(notes.observed[3] == "message 2 on 0");
+    CHECK((by_another ? notes.observed[5] : notes.observed[3])
+              .ends_with(by_another ? "4 on 0" : "2 on 0"));
+    CHECK(notes.observed.back() == "cooldown");
     CHECK(link.status().failure.error() == std::errc::not_enough_memory);
     CHECK(wire.live == 0);
     CHECK(link.deadline() == at(1s));
@@ -167,14 +168,14 @@ TEST_CASE("An open() that throws when there is no memory at all is a failed atte
     failing.reset();
     CHECK(thrown);
     for (int i = 0; i < 100 && link.deadline() <= at(0s); ++i) link.advance(at(0s));
-    CHECK(notes.seen == Seen{"connecting", "cooldown"});
+    CHECK(notes.observed == Observed{"connecting", "cooldown"});
     CHECK(link.deadline() == at(1s));
 }
 
 TEST_CASE("ServedLink ends although there was no memory for the end",
           "[link][exhaustion_allocation][fault]") {
     Wire wire;
-    Seen seen;
+    Observed observed;
     ServedLink<FakeTransport<>> link{FakeTransport<>{wire}, 9, Waker{}, 1};
     link.advance(at(0s), 9, [](std::string, Lane) {});
     CHECK(receive(wire.link, "1") == driver::Post::taken);
@@ -183,9 +184,9 @@ TEST_CASE("ServedLink ends although there was no memory for the end",
     CHECK(link.has_hung_up());
     CHECK(link.has_arrived());
     for (int i = 0; i < 10 && link.deadline() <= at(0s); ++i) {
-        link.advance(at(0s), 9, [&](std::string m, Lane) { seen.push_back(std::move(m)); });
+        link.advance(at(0s), 9, [&](std::string m, Lane) { observed.push_back(std::move(m)); });
     }
-    CHECK(seen == Seen{"1", "2"});
+    CHECK(observed == Observed{"1", "2"});
     CHECK(link.ended());
     CHECK(link.failure().error() == std::errc::not_enough_memory);
 }
@@ -230,7 +231,7 @@ TEST_CASE("Heartbeat detects a frozen peer although one report ran out of memory
     failing.reset();
     CHECK(thrown);
     run(25900ms);
-    CHECK(notes.seen.back() == "cooldown");
+    CHECK(notes.observed.back() == "cooldown");
     CHECK(link.status().failure.error() == LinkErrc::heartbeat_lost);
 }
 

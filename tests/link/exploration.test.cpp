@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "support/catch.hpp"
-#include "support/link/link_states.hpp"
+#include "support/link/link_transitions.hpp"
 #include "support/seeds.hpp"
 
 using namespace belay;
@@ -27,11 +27,11 @@ using namespace std::chrono_literals;
 namespace {
 
 /// What a shared object, which others use too, says of attempts.
-struct Mood {
+struct Behaviour {
     Advice advice{};
     bool permit_gone = false;
 };
-Mood mood;
+Behaviour behaviour;
 /// Since when there has been a connection; `never` if there is none.
 Instant connected_since = never;
 /// Whether its peer has proved that it is alive.
@@ -53,12 +53,13 @@ struct Probe {
     Advice admit(Instant now) const noexcept {
         if (now == asks_counts) return tell(open + 10 * fails + 1000 * planned + 10000 * faults);
         if (now == asks_advised) return Advice::suspend(advised);
-        if (mood.advice.verb != Advice::Verb::go && !mood.advice.allows(now)) return mood.advice;
+        if (behaviour.advice.verb != Advice::Verb::go && !behaviour.advice.allows(now))
+            return behaviour.advice;
         if (fails >= 4) return Advice::stop();
         return fails == 3 && now < advised ? Advice::suspend(advised) : Advice::go();
     }
     Advice begin(Turn& turn) noexcept {
-        if (mood.permit_gone) return Advice::suspend(turn.now + 1s);
+        if (behaviour.permit_gone) return Advice::suspend(turn.now + 1s);
         faults += open++ != 0;
         planned = 0;
         return Advice::go();
@@ -154,7 +155,7 @@ struct Node {
     Instant manual_allowed = always;  // when reconnect_now() may be granted again
     Instant connected_since = never;
     Instant drain_ends = never;
-    Mood mood{};
+    Behaviour behaviour{};
     bool live = false;               // a connection exists
     bool proved = false;             // its peer is alive
     bool fresh_credentials = false;  // given since the dial
@@ -177,10 +178,10 @@ struct Node {
             h = belay::detail::mix64(h * 31 + static_cast<std::uint64_t>(n) + 1);
         };
         core.each(now, add);
-        for (const Instant t : {mood.advice.until, floor, manual_allowed}) {
+        for (const Instant t : {behaviour.advice.until, floor, manual_allowed}) {
             add(t == never ? -1 : t <= now ? 0 : elapsed(now, t) / 1ms);
         }
-        add(static_cast<int>(mood.advice.verb) + 8 * mood.permit_gone + 16 * live +
+        add(static_cast<int>(behaviour.advice.verb) + 8 * behaviour.permit_gone + 16 * live +
             32 * fresh_credentials + 64 * (connected_since != never) + 128 * proved);
         return h;
     }
@@ -195,7 +196,7 @@ struct Move {
     Duration wait{};
     bool needs_connection = false;
     bool overrides_floor = false;
-    std::optional<Mood> mood{};
+    std::optional<Behaviour> behaviour{};
 };
 
 const std::vector<Move>& moves() {
@@ -245,11 +246,11 @@ const std::vector<Move>& moves() {
          true},
         {"tick", {.input = timeline::Input::tick}},
         {"a second", {.input = timeline::Input::tick}, 1s},
-        {"breaker opens", {}, 0s, false, false, Mood{Advice::suspend(Instant{3s})}},
-        {"limiter waits", {}, 0s, false, false, Mood{Advice::wait_at_least(Instant{2s})}},
-        {"somebody says stop", {}, 0s, false, false, Mood{Advice::stop()}},
-        {"the permit is gone", {}, 0s, false, false, Mood{{}, true}},
-        {"all is well", {}, 0s, false, false, Mood{}},
+        {"breaker opens", {}, 0s, false, false, Behaviour{Advice::suspend(Instant{3s})}},
+        {"limiter waits", {}, 0s, false, false, Behaviour{Advice::wait_at_least(Instant{2s})}},
+        {"somebody says stop", {}, 0s, false, false, Behaviour{Advice::stop()}},
+        {"the permit is gone", {}, 0s, false, false, Behaviour{{}, true}},
+        {"all is well", {}, 0s, false, false, Behaviour{}},
         {"opened late, proved", {.input = timeline::Input::opened, .proof = true}, 6s, true},
         {"alive late", {.input = timeline::Input::alive}, 4s, true},
         {"lost late",
@@ -369,7 +370,7 @@ public:
     [[nodiscard]] std::size_t states() const { return known_.size(); }
 
     std::size_t steps = 0;
-    std::set<std::pair<LinkState, LinkState>> seen{};
+    std::set<std::pair<LinkState, LinkState>> observed{};
     std::string fault{};
 
 private:
@@ -380,11 +381,11 @@ private:
         N next = node;
         next.path[next.length++] = static_cast<std::uint8_t>(index);
         ++steps;
-        if (m.mood) {
-            next.mood = *m.mood;
-            const Instant until = m.mood->advice.until;
+        if (m.behaviour) {
+            next.behaviour = *m.behaviour;
+            const Instant until = m.behaviour->advice.until;
             if (until != never && until != always) {
-                next.mood.advice.until = after(node.now, until - Instant{});
+                next.behaviour.advice.until = after(node.now, until - Instant{});
             }
         } else {
             if (m.wait < 0s) {
@@ -402,14 +403,14 @@ private:
                 }
                 return std::nullopt;
             }
-            if (a.notify) seen.insert({a.change.from, a.change.to.state});
+            if (a.notify) observed.insert({a.change.from, a.change.to.state});
         }
         if (!known_.insert(next.hash()).second) return std::nullopt;
         return next;
     }
     /// The core's step, and the model's.
     static timeline::Actions step(const N& node, N& next, const Move& m) {
-        mood = node.mood;
+        behaviour = node.behaviour;
         connected_since = node.connected_since;
         const bool up = node.core.status().state == LinkState::connected;
         proved = node.proved || (up && m.step.input == timeline::Input::alive);
@@ -464,7 +465,7 @@ TEMPLATE_TEST_CASE("SupervisorCore keeps its contract after every sequence of ev
             const std::pair<LinkState, LinkState> change{static_cast<LinkState>(from),
                                                          static_cast<LinkState>(to)};
             INFO(to_string(change.first) << " > " << to_string(change.second));
-            CHECK(explorer.seen.count(change) ==
+            CHECK(explorer.observed.count(change) ==
                   static_cast<std::size_t>(belay_test::is_legal(change.first, change.second)));
         }
     }

@@ -15,7 +15,7 @@ struct Smallest {
 struct ThrowsInCut : Smallest {
     static part::Cut cut(BytesView, const part::CutHints&) { return part::Cut::more(); }
 };
-struct SaysNothingOfPut : Smallest {
+struct ReportsNothingOfPut : Smallest {
     static void put(BytesView, Bytes&) {}
 };
 struct OtherPing : Smallest {
@@ -31,7 +31,7 @@ struct Pinned : Smallest {
 
 static_assert(FramingLike<Smallest> && explain::framing_like<Smallest>());
 static_assert(FramingLike<LengthPrefixed> && FramingLike<Lines>);
-static_assert(!FramingLike<ThrowsInCut> && !FramingLike<SaysNothingOfPut>);
+static_assert(!FramingLike<ThrowsInCut> && !FramingLike<ReportsNothingOfPut>);
 static_assert(!FramingLike<OtherPing> && !FramingLike<OtherHeader> && !FramingLike<Pinned>);
 static_assert(detail::PutsPing<LengthPrefixed> && !detail::PutsPing<Lines>);
 

@@ -221,8 +221,8 @@ TEST_CASE("Supervisor::probe_now reaches each Heartbeat, however deeply it is ne
 TEST_CASE("Heartbeat times the first answer to the first ping, in its lane",
           "[link][heartbeat][unit]") {
     struct Trips : NoObserver {
-        std::vector<std::pair<Duration, Lane>> seen;
-        void on_round_trip(Duration d, Lane lane) { seen.emplace_back(d, lane); }
+        std::vector<std::pair<Duration, Lane>> observed;
+        void on_round_trip(Duration d, Lane lane) { observed.emplace_back(d, lane); }
     } trips;
     using Trip = std::pair<Duration, Lane>;
     Wire a, b;
@@ -237,12 +237,12 @@ TEST_CASE("Heartbeat times the first answer to the first ping, in its lane",
     b.link.pong();  // to the ping at the opening
     b.link.pong();  // to no ping of ours
     rig.run(20ms);
-    CHECK(std::exchange(trips.seen, {}) == std::vector<Trip>{{20ms, Lane{1}}});
+    CHECK(std::exchange(trips.observed, {}) == std::vector<Trip>{{20ms, Lane{1}}});
     rig.run(10020ms);
     rig.run(20020ms);
     rig.link.advance(at(20520ms));
     b.link.pong();
     b.link.pong();
     rig.run(20520ms);
-    CHECK(trips.seen == std::vector<Trip>{{10500ms, Lane{1}}});
+    CHECK(trips.observed == std::vector<Trip>{{10500ms, Lane{1}}});
 }

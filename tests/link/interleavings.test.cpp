@@ -19,7 +19,7 @@
 #include <belay/link/validated.hpp>
 
 #include "support/catch.hpp"
-#include "support/link/link_states.hpp"
+#include "support/link/link_transitions.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
@@ -30,12 +30,12 @@ constexpr int leaves = 4;
 constexpr std::array<Lane, leaves> lane_of{0, 1, 2, 6};
 constexpr Duration dead_after = 25s;
 
-enum class Say_ : std::uint16_t { data, yes, no, question, posted };
+enum class PeerMessage : std::uint16_t { data, yes, no, question, posted };
 
 struct Msg {
     std::uint32_t epoch = 0;
     std::uint16_t leaf = 0;
-    Say_ what = Say_::data;
+    PeerMessage what = PeerMessage::data;
     std::uint32_t n = 0;
 };
 
@@ -133,19 +133,19 @@ struct LeafState {
     std::uint32_t delivered = 0;    // the next one the user must see
     std::uint32_t sent_at_end = 0;  // of those, before it said that it was closed
     bool closing = false;           // it was told to say goodbye
-    Instant heard = always, heard_before = always;
-    bool heard_outside = false;  // before the turn, so before any heartbeat could judge
+    Instant sign_at = always, sign_before = always;
+    bool sign_outside = false;  // before the turn, so before any heartbeat could judge
 
     void sign(Instant now, bool outside) {
-        if (now > heard) {
-            heard_before = heard;
-            heard_outside = false;
+        if (now > sign_at) {
+            sign_before = sign_at;
+            sign_outside = false;
         }
-        heard = now;
-        heard_outside = heard_outside || outside;
+        sign_at = now;
+        sign_outside = sign_outside || outside;
     }
     Instant last_sign(Instant now) const {
-        return heard == now && !heard_outside ? heard_before : heard;
+        return sign_at == now && !sign_outside ? sign_before : sign_at;
     }
 };
 
@@ -183,7 +183,7 @@ struct World {
     // the user's view
     Instant connected_at = never;
     int depth = 0;
-    LinkState told = LinkState::stopped;
+    LinkState notified = LinkState::stopped;
     bool expect_stopped = false, stop_in_part = false;
     int starts_left = 0;
     std::uint32_t undialled = 0;  // attempts that were stopped in the goodbye before them
@@ -273,21 +273,21 @@ struct World {
     void stop() {
         const bool pending = link->status().state != LinkState::stopped;
         voided = cut_short = true;
-        starts_left = untold && told == LinkState::stopped ? 1 : 0;
+        starts_left = untold && notified == LinkState::stopped ? 1 : 0;
         link->stop();
         if (!link) return;
         expect(link->status().state == LinkState::stopped, "stop: status must say so at once");
         expect(link->send(Msg{}) == SendResult::down, "stop: send must say down");
         if (depth > 0 && pending) expect_stopped = true;
         if (depth == 0)
-            expect(told == LinkState::stopped, "stop: must have told before it returned");
+            expect(notified == LinkState::stopped, "stop: must have told before it returned");
     }
     /// In a call of a transport.
     void stop_inside() {
         if (link->status().state == LinkState::stopped) return;
         stop_in_part = true;
         // The start that led here may not have been told yet.
-        starts_left = told == LinkState::stopped ? 1 : 0;
+        starts_left = notified == LinkState::stopped ? 1 : 0;
         voided = cut_short = true;
         link->stop();
     }
@@ -349,18 +349,18 @@ struct World {
     }
     void post_one() {
         const belay::driver::Post p =
-            handle->post(Msg{0, 0, Say_::posted, posted}, lane_of[chance(leaves)]);
+            handle->post(Msg{0, 0, PeerMessage::posted, posted}, lane_of[chance(leaves)]);
         if (p == belay::driver::Post::taken) ++posted;
         if (p == belay::driver::Post::full) ++fulls;
     }
-    void receive(int k, Say_ what) {
+    void receive(int k, PeerMessage what) {
         LeafState& l = leaf[static_cast<std::size_t>(k)];
-        Msg m{l.epoch, static_cast<std::uint16_t>(k), what, what == Say_::data ? l.sent : 0};
+        Msg m{l.epoch, static_cast<std::uint16_t>(k), what, what == PeerMessage::data ? l.sent : 0};
         const belay::driver::Post p = l.link.received(std::move(m));
         if (p == belay::driver::Post::taken) {
-            if (what == Say_::no) refused = true;
-            if (what == Say_::data) ++l.sent;
-            if (what == Say_::yes) l.passed = true;
+            if (what == PeerMessage::no) refused = true;
+            if (what == PeerMessage::data) ++l.sent;
+            if (what == PeerMessage::yes) l.passed = true;
             l.sign(now, !advancing);
         } else if (p == belay::driver::Post::full) {
             l.paused = true;
@@ -412,12 +412,12 @@ struct World {
             case Act::drain:
                 return drain(std::chrono::milliseconds{1 + chance(8000)});
             case Act::receive:
-                return receive(static_cast<int>(chance(leaves)), Say_::data);
+                return receive(static_cast<int>(chance(leaves)), PeerMessage::data);
             case Act::close:
                 return closed(static_cast<int>(chance(leaves)), chance(100));
             case Act::send:
                 return static_cast<void>(
-                    link->send(Msg{0, 0, Say_::data, 0}, lane_of[chance(leaves)]));
+                    link->send(Msg{0, 0, PeerMessage::data, 0}, lane_of[chance(leaves)]));
             default:
                 return;
         }
@@ -473,7 +473,7 @@ struct World {
     void quiet() {
         const LinkStatus& s = link->status();
         expect(handle->status() == s, "the published status differs");
-        expect(s.state == told, "a transition was not told");
+        expect(s.state == notified, "a transition was not told");
         expect(connectings == epochs + undialled, "dials and told attempts differ");
         expect(link->core().gates() == gates, "a gate was forgotten");
         expect(link->deadline() > now, "deadline must have moved");
@@ -577,7 +577,7 @@ Socket<K>::Socket(World& world, const Link<Msg>& link) : world_{world}, link_{li
         plan.pop_front();
         if (what == 0) world.opened(K);
         if (what == 1) world.closed(K, world.chance(100));
-        if (what == 2) world.receive(K, Say_::data);
+        if (what == 2) world.receive(K, PeerMessage::data);
         if (what == 3) world.stop_inside();
         if (what == 4) {
             l.exists = false;
@@ -593,7 +593,7 @@ Socket<K>::~Socket() {
     world_.note("destroy " + std::to_string(K));
     if (std::uncaught_exceptions() != 0) return;  // a later open() of the bundle threw
     world_.expect(!link_.alive(), "destroyed before its epoch was void");
-    Msg m{epoch_, K, Say_::data, 0};
+    Msg m{epoch_, K, PeerMessage::data, 0};
     world_.expect(link_.received(std::move(m)) == belay::driver::Post::gone &&
                       link_.closed() == belay::driver::Post::gone &&
                       link_.opened() == belay::driver::Post::gone,
@@ -602,16 +602,16 @@ Socket<K>::~Socket() {
 
 template <int K>
 SendResult Socket<K>::send(const Msg& m) noexcept {
-    if (m.what != Say_::question) {
+    if (m.what != PeerMessage::question) {
         world_.expect(world_.link->status().state == LinkState::connected,
                       "sent outside connected");
         world_.expect(link_.alive(), "sent on a dead connection");
         world_.expect(!world_.leaf[K].closing, "sent behind the goodbye");
     }
     if (world_.chance(8) == 0) return SendResult::busy;
-    if (m.what == Say_::posted) ++world_.sent_posts;
+    if (m.what == PeerMessage::posted) ++world_.sent_posts;
     world_.note("send " + std::to_string(K));
-    if (m.what != Say_::question) world_.transport_code();
+    if (m.what != PeerMessage::question) world_.transport_code();
     world_.expect(world_.leaf[K].exists, "destroyed in its own send");
     return SendResult::sent;
 }
@@ -650,7 +650,7 @@ template <int K>
 Verdict Check<K>::begin(const auto& say) {
     world->expect(world->alive(), "a check began after its epoch");
     world->note("begin check " + std::to_string(K));
-    static_cast<void>(say(Msg{0, K, Say_::question, 0}));
+    static_cast<void>(say(Msg{0, K, PeerMessage::question, 0}));
     if (world->chance(6) == 0) {
         world->leaf[K].passed = true;
         return Verdict::passed();
@@ -661,7 +661,7 @@ template <int K>
 Verdict Check<K>::judge(const Msg& m, const auto&) {
     world->expect(m.epoch == world->epochs, "a check saw a message of another epoch");
     world->expect(m.leaf == K, "a check saw another's message");
-    if (m.what == Say_::data) world->leaf[K].delivered = m.n + 1;
+    if (m.what == PeerMessage::data) world->leaf[K].delivered = m.n + 1;
     if (world->stop_in_check > 0) {
         --world->stop_in_check;
         world->note("stop in check");
@@ -670,8 +670,8 @@ Verdict Check<K>::judge(const Msg& m, const auto&) {
         world->voided = world->cut_short = true;
         world->link->stop();
     }
-    if (m.what == Say_::yes) return Verdict::passed();
-    if (m.what == Say_::no) return Verdict::refused({.cause = Cause::unauthorized});
+    if (m.what == PeerMessage::yes) return Verdict::passed();
+    if (m.what == PeerMessage::no) return Verdict::refused({.cause = Cause::unauthorized});
     return Verdict::pending();
 }
 
@@ -704,7 +704,7 @@ Advice Recorder::failed(const Failure& f, Turn& turn) noexcept {
     w.expect(f.cause != Cause::none && f.cause != Cause::planned,
              "failed with a cause that is no failure");
     w.begun = false;
-    w.expect(w.told != LinkState::connected || elapsed(w.connected_at, turn.now) < 10s ||
+    w.expect(w.notified != LinkState::connected || elapsed(w.connected_at, turn.now) < 10s ||
                  !w.link->core().alive(),
              "failed a connection that had been stable");
     return lost(f, turn);
@@ -756,7 +756,7 @@ void App::on_state(auto& link, const Transition& t) {
     w.note(std::string{to_string(t.from)} + " > " + std::string{to_string(t.to.state)} +
            " attempt " + std::to_string(t.to.attempt) + " by " + std::string{t.to.decided_by} +
            " " + std::string{to_string(t.to.failure.cause)});
-    w.expect(t.from == w.told, "the path of states has a gap");
+    w.expect(t.from == w.notified, "the path of states has a gap");
     w.expect(belay_test::is_legal(t.from, t.to.state), "a transition that is not in the table");
     if (w.expect_stopped || w.stop_in_part) {
         if (w.expect_stopped)
@@ -771,7 +771,7 @@ void App::on_state(auto& link, const Transition& t) {
         --w.starts_left;
     }
     if (t.from == LinkState::draining) w.judge_drained(t);
-    w.told = t.to.state;
+    w.notified = t.to.state;
     if (w.recycles && w.credentials_of == w.epochs && t.from == LinkState::connected &&
         t.to.state == LinkState::cooldown && t.to.withdrawn) {
         bool by_peer = false;
@@ -819,12 +819,12 @@ void App::on_message(auto& link, Msg m, Lane lane) {
     const World::Leave leave{w};
     w.note("message " + std::to_string(lane) + " n " + std::to_string(m.n));
     w.expect(!w.expect_stopped, "a message came between stop and stopped");
-    w.expect(link.status().state == w.told &&
-                 (w.told == LinkState::connected || w.told == LinkState::draining),
+    w.expect(link.status().state == w.notified &&
+                 (w.notified == LinkState::connected || w.notified == LinkState::draining),
              "a message outside connected and draining");
     w.expect(m.epoch == w.epochs, "a message of an old epoch");
     w.expect(m.leaf < leaves && lane == lane_of[m.leaf], "a message on another's lane");
-    if (m.what == Say_::data) {
+    if (m.what == PeerMessage::data) {
         LeafState& l = w.leaf[m.leaf];
         w.expect(m.n == l.delivered, "a message was lost, repeated or overtaken");
         l.delivered = m.n + 1;
@@ -844,7 +844,7 @@ void App::on_unsent(Msg m, Lane) {
     w.enter_hook();
     const World::Leave leave{w};
     w.expect(!w.expect_stopped, "unsent came between stop and stopped");
-    w.expect(m.what == Say_::posted, "gave back what nobody posted");
+    w.expect(m.what == PeerMessage::posted, "gave back what nobody posted");
     ++w.unsent;
     w.user_code();
 }
@@ -862,7 +862,7 @@ void script_step(World& w) {
         for (int i = 0; i < leaves; ++i) w.opened(i);
         w.settle();
         for (const int i : {1, 3}) {
-            if (w.link) w.receive(i, Say_::yes);
+            if (w.link) w.receive(i, PeerMessage::yes);
         }
     };
     switch (what) {
@@ -886,13 +886,13 @@ void script_step(World& w) {
             break;
         case 6:
         case 7:
-            w.receive(leaf, Say_::data);
+            w.receive(leaf, PeerMessage::data);
             break;
         case 8:
-            w.receive(leaf, Say_::yes);
+            w.receive(leaf, PeerMessage::yes);
             break;
         case 9:
-            if (x < 300) w.receive(leaf, Say_::no);
+            if (x < 300) w.receive(leaf, PeerMessage::no);
             break;
         case 10:
             if (w.leaf[k].link.pong() == belay::driver::Post::taken) w.leaf[k].sign(w.now, true);
@@ -958,7 +958,7 @@ void script_step(World& w) {
         case 20:
             if (!w.old_links.empty()) {
                 const Link<Msg>& old = w.old_links[x % w.old_links.size()];
-                Msg m{1, 0, Say_::data, 0};
+                Msg m{1, 0, PeerMessage::data, 0};
                 w.expect(old.received(std::move(m)) == belay::driver::Post::gone &&
                              old.opened() == belay::driver::Post::gone &&
                              old.pong() == belay::driver::Post::gone &&
@@ -995,7 +995,7 @@ void script_step(World& w) {
             break;
         case 27:
             w.closed(leaf, x);
-            w.receive(static_cast<int>((k + 1) % leaves), Say_::data);
+            w.receive(static_cast<int>((k + 1) % leaves), PeerMessage::data);
             w.closed(static_cast<int>((k + 2) % leaves), x / 11);
             break;
         case 28: {
@@ -1003,13 +1003,13 @@ void script_step(World& w) {
             greet();
             if (w.link) w.settle();
             if (!w.link) break;
-            w.receive(leaf, Say_::data);
+            w.receive(leaf, PeerMessage::data);
             w.drain(std::chrono::milliseconds{static_cast<std::int64_t>(x) * 10 + 1});
-            w.receive(leaf, Say_::data);
+            w.receive(leaf, PeerMessage::data);
             if (x % 16 == 7) w.link->report_unhealthy();
             if (x % 4 != 0) w.settle();
             if (!w.link) break;
-            w.receive(static_cast<int>((k + 1) % leaves), Say_::data);
+            w.receive(static_cast<int>((k + 1) % leaves), PeerMessage::data);
             for (int i = 0; i < leaves && x % 3 != 0; ++i) w.ended(i, {.cause = Cause::planned});
             if (x % 8 < 5) w.start();
             break;

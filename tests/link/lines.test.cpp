@@ -64,7 +64,7 @@ TEST_CASE("Lines rejects a message that contains a line end or exceeds the limit
 
 TEST_CASE("CutHints::seen counts only bytes that the framing has examined", "[link][lines][unit]") {
     // Two lines are a message; it counts their ends as they come.
-    struct Couplets {
+    struct TwoLineFraming {
         [[nodiscard]] part::Cut cut(BytesView bytes, const part::CutHints& hints) noexcept {
             for (std::size_t i = hints.seen; i < bytes.size(); ++i) {
                 if (bytes[i] != std::byte{'\n'} || ++ends != 2) continue;
@@ -77,6 +77,6 @@ TEST_CASE("CutHints::seen counts only bytes that the framing has examined", "[li
         std::size_t ends = 0;
     };
     Random bits{Seed{1}};
-    CHECK(find_in(Couplets{}, "a\nb\nc", bits, 0) == Findings{"\"a\nb\""});
-    CHECK(find_in(Couplets{}, "a\nb\nc", bits, 1) == Findings{"\"a\nb\""});
+    CHECK(find_in(TwoLineFraming{}, "a\nb\nc", bits, 0) == Findings{"\"a\nb\""});
+    CHECK(find_in(TwoLineFraming{}, "a\nb\nc", bits, 1) == Findings{"\"a\nb\""});
 }

@@ -16,16 +16,16 @@ using belay_test::Wire;
 
 namespace {
 
-using TextBox = detail::LinkBox<std::string>;
+using TextEvents = detail::LinkBox<std::string>;
 
-struct BoxRig {
-    belay::detail::Ref<TextBox> box = belay::detail::Ref<TextBox>::make(std::size_t{2});
-    Link<std::string> link{box, 7};
-    BoxRig() {
-        box->begin_turn();
-        box->epoch = 7;
+struct PendingEventsRig {
+    belay::detail::Ref<TextEvents> events = belay::detail::Ref<TextEvents>::make(std::size_t{2});
+    Link<std::string> link{events, 7};
+    PendingEventsRig() {
+        events->begin_turn();
+        events->epoch = 7;
     }
-    ~BoxRig() { box->close(); }
+    ~PendingEventsRig() { events->close(); }
 };
 
 }  // namespace
@@ -42,10 +42,10 @@ TEST_CASE("Link without a machine returns gone", "[link][link][unit]") {
 }
 
 TEST_CASE("Link stamps each event with attempt, lane and depth", "[link][link][unit]") {
-    BoxRig r;
+    PendingEventsRig r;
     const Link<std::string> below = r.link.child(2, 2).child().child(1, 1);
     CHECK(below.pong() == belay::driver::Post::taken);
-    const belay::part::Event<std::string> e = r.box->pop();
+    const belay::part::Event<std::string> e = r.events->pop();
     CHECK(e.kind == belay::part::EventKind::pong);
     CHECK(e.epoch == 7);
     CHECK(e.depth == 3);
@@ -54,19 +54,19 @@ TEST_CASE("Link stamps each event with attempt, lane and depth", "[link][link][u
 
 TEST_CASE("Link::closed has a cause, and is accepted while the connection lingers",
           "[link][link][unit]") {
-    BoxRig r;
+    PendingEventsRig r;
     CHECK(r.link.closed() == belay::driver::Post::taken);
-    CHECK(r.box->pop().failure.cause == Cause::lost);
-    r.box->epoch = 8;
+    CHECK(r.events->pop().failure.cause == Cause::lost);
+    r.events->epoch = 8;
     CHECK(r.link.closed() == belay::driver::Post::gone);
-    r.box->lingering = 7;
+    r.events->lingering = 7;
     CHECK(r.link.opened() == belay::driver::Post::gone);
     CHECK(r.link.closed({.cause = Cause::planned}) == belay::driver::Post::taken);
-    CHECK(r.box->pop().failure.cause == Cause::planned);
+    CHECK(r.events->pop().failure.cause == Cause::planned);
 }
 
 TEST_CASE("Link::received leaves a rejected message unchanged", "[link][link][unit]") {
-    BoxRig r;
+    PendingEventsRig r;
     CHECK(receive(r.link, "1") == belay::driver::Post::taken);
     CHECK(receive(r.link, "2") == belay::driver::Post::taken);
     std::string m(100, 'x');
@@ -76,7 +76,7 @@ TEST_CASE("Link::received leaves a rejected message unchanged", "[link][link][un
 }
 
 TEST_CASE("Link may be used by any thread while its machine ends attempts", "[link][link][fault]") {
-    BoxRig r;
+    PendingEventsRig r;
     std::thread reporter{[link = r.link] {
         while (link.alive()) {
             link.pong();
@@ -87,10 +87,10 @@ TEST_CASE("Link may be used by any thread while its machine ends attempts", "[li
         if (link.opened() != belay::driver::Post::gone) std::abort();
     }};
     for (int i = 0; i < 200; ++i) {
-        r.box->begin_turn();
-        while (r.box->size() != 0) static_cast<void>(r.box->pop());
+        r.events->begin_turn();
+        while (r.events->size() != 0) static_cast<void>(r.events->pop());
         std::this_thread::yield();
     }
-    r.box->epoch = 0;
+    r.events->epoch = 0;
     reporter.join();
 }

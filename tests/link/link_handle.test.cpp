@@ -34,7 +34,8 @@ TEST_CASE("LinkHandle sends commands from other threads in their order",
         handle.open(Gate::paused);
     }}.join();
     rig.run(0s);
-    CHECK(rig.notes.seen == Seen{"connecting", "stopped", "connecting", "offline", "cooldown"});
+    CHECK(rig.notes.observed ==
+          Observed{"connecting", "stopped", "connecting", "offline", "cooldown"});
     std::thread{[handle = rig.link.handle()] {
         if (handle.status().state != LinkState::cooldown) std::abort();
         handle.reconnect_now();

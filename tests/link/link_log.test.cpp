@@ -23,9 +23,9 @@ auto log_policy() {
 
 struct Logged {
     Wire wire;
-    Seen lines;
+    Observed lines;
     struct Sink {
-        Seen* lines;
+        Observed* lines;
         void operator()(std::string_view line) { lines->emplace_back(line); }
     };
     Supervisor<FakeTransport<>, decltype(log_policy()), LinkLog<Sink>> link;
@@ -54,20 +54,20 @@ struct Logged {
 TEST_CASE("LinkLog, quiet: one line per outage, one on recovery", "[link][log][unit]") {
     Logged l{LogLevel::quiet};
     l.open(0s);
-    CHECK(l.lines == Seen{"api: connected"});
+    CHECK(l.lines == Observed{"api: connected"});
     l.lines.clear();
     l.run(20s);
     l.close(20s, Cause::lost);
     l.run(21s);
     l.close(21s, Cause::refused);
     l.run(23s);
-    CHECK(l.lines == Seen{"api: lost (lost)"});
+    CHECK(l.lines == Observed{"api: lost (lost)"});
     l.open(23500ms);
-    CHECK(l.lines == Seen{"api: lost (lost)", "api: connected again after 3.5 s"});
+    CHECK(l.lines == Observed{"api: lost (lost)", "api: connected again after 3.5 s"});
     l.lines.clear();
     l.run(50s);
     l.close(50s, Cause::timed_out);
-    CHECK(l.lines == Seen{"api: lost (timed_out)"});
+    CHECK(l.lines == Observed{"api: lost (timed_out)"});
 }
 
 TEST_CASE("LinkLog, quiet: a first connection that fails is one line", "[link][log][unit]") {
@@ -77,7 +77,7 @@ TEST_CASE("LinkLog, quiet: a first connection that fails is one line", "[link][l
     l.close(1s, Cause::refused);
     l.run(3s);
     l.open(3s);
-    CHECK(l.lines == Seen{"api: cannot connect (refused)", "api: connected again after 3.0 s"});
+    CHECK(l.lines == Observed{"api: cannot connect (refused)", "api: connected again after 3.0 s"});
 }
 
 TEST_CASE("LinkLog, quiet: errors that end the retries are logged, and so are later ones",
@@ -88,7 +88,7 @@ TEST_CASE("LinkLog, quiet: errors that end the retries are logged, and so are la
     l.lines.clear();
     SECTION("new credentials are needed") {
         l.close(20s, Cause::unauthorized);
-        CHECK(l.lines == Seen{"api: needs new credentials (unauthorized)"});
+        CHECK(l.lines == Observed{"api: needs new credentials (unauthorized)"});
         l.link.credentials();
         l.run(30s);
         l.open(30s);
@@ -96,7 +96,7 @@ TEST_CASE("LinkLog, quiet: errors that end the retries are logged, and so are la
     }
     SECTION("retries ended") {
         l.close(20s, Cause::forbidden);
-        CHECK(l.lines == Seen{"api: gave up after attempt 0 (forbidden)"});
+        CHECK(l.lines == Observed{"api: gave up after attempt 0 (forbidden)"});
         static_cast<void>(l.link.reconnect_now());
         l.run(21s);
         l.open(21s);
@@ -135,10 +135,10 @@ TEST_CASE("LinkLog, retry: each attempt with number, wait, cause and rule", "[li
     l.run(20s);
     l.link.shut(Gate::hidden);
     l.run(20s);
-    CHECK(l.lines == Seen{"api: attempt 1", "api: cannot connect (refused)",
-                          "api: attempt 2 in 1.0 s (refused, Backoff)", "api: attempt 2",
-                          "api: attempt 3 in 5.0 s (overloaded, CooldownOn)", "api: attempt 3",
-                          "api: connected again after 6.0 s", "api: offline: a gate is shut"});
+    CHECK(l.lines == Observed{"api: attempt 1", "api: cannot connect (refused)",
+                              "api: attempt 2 in 1.0 s (refused, Backoff)", "api: attempt 2",
+                              "api: attempt 3 in 5.0 s (overloaded, CooldownOn)", "api: attempt 3",
+                              "api: connected again after 6.0 s", "api: offline: a gate is shut"});
     l.lines.clear();
     l.link.stop();
     l.link.start();
@@ -161,9 +161,9 @@ TEST_CASE("LinkLog, retry: the end of the retries names the rule", "[link][log][
 }
 
 TEST_CASE("LinkLog has a name and a level by default", "[link][log][unit]") {
-    Seen lines;
+    Observed lines;
     LinkLog log{[&](std::string_view line) { lines.emplace_back(line); }};
     log.on_state({LinkState::connecting, {.state = LinkState::connected, .since = at(1s)}});
     log.on_state({LinkState::connected, {.state = LinkState::connecting}});
-    CHECK(lines == Seen{"link: connected"});
+    CHECK(lines == Observed{"link: connected"});
 }

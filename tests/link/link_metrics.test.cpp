@@ -214,5 +214,5 @@ TEST_CASE("LinkMetrics in a Tee does not change the hooks of other observers",
     wire.link.opened();
     rig.run(0s);
     CHECK(rig.link.observer().get<0>().counters().connections == 1);
-    CHECK(notes.seen == Seen{"connecting", "connected"});
+    CHECK(notes.observed == Observed{"connecting", "connected"});
 }

@@ -386,7 +386,7 @@ auto use(belay::Endpoints<Transport, int>& endpoints, const belay::Link<int>& li
 
 // expect-error: longest_wait: this rule cannot say how long it may make an attempt wait
 namespace unbounded_rule {
-struct Mondays {
+struct UnboundedWait {
     belay::Advice admit(belay::Instant) const noexcept { return belay::Advice::go(); }
 #if defined(BELAY_CONTROL)
     constexpr belay::Duration longest_wait(std::uint64_t) const noexcept {
@@ -396,7 +396,7 @@ struct Mondays {
 };
 
 bool use() {
-    return belay::timeline::reconnects_within(belay::Policy{Mondays{}}, 3,
+    return belay::timeline::reconnects_within(belay::Policy{UnboundedWait{}}, 3,
                                               std::chrono::seconds{120});
 }
 }  // namespace unbounded_rule

@@ -16,10 +16,10 @@ namespace {
 
 /// Connects, receives, is busy, and fails to send; what `O` saw of it.
 template <class O>
-Seen watched(O observer) {
+Observed watched(O observer) {
     Wire wire;
-    Seen seen;
-    observer.seen = &seen;
+    Observed observed;
+    observer.observed = &observed;
     LinkRig<FakeTransport<>, O> rig{FakeTransport<>{wire}, observer};
     rig.start();
     wire.link.opened();
@@ -30,54 +30,54 @@ Seen watched(O observer) {
     wire.answer = SendResult::down;
     static_cast<void>(rig.link.handle().post("p", 0));
     rig.run(0s);
-    return seen;
+    return observed;
 }
 
 struct Full {
-    Seen* seen = nullptr;
+    Observed* observed = nullptr;
     void on_state(auto& link, const Transition& t) {
-        seen->push_back(std::string{"s"} + std::to_string(link.status() == t.to));
+        observed->push_back(std::string{"s"} + std::to_string(link.status() == t.to));
     }
     void on_message(auto& link, std::string m, Lane l) {
-        seen->push_back(m + std::to_string(l) + std::to_string(link.now() == at(0s)));
+        observed->push_back(m + std::to_string(l) + std::to_string(link.now() == at(0s)));
     }
     void on_writable(auto& link, Lane l) {
-        seen->push_back(std::string{"w"} + std::to_string(l) +
-                        std::to_string(link.now() == at(0s)));
+        observed->push_back(std::string{"w"} + std::to_string(l) +
+                            std::to_string(link.now() == at(0s)));
     }
     void on_unsent(auto& link, std::string m, Lane l) {
-        seen->push_back(std::string{"u"} + m + std::to_string(l) +
-                        std::to_string(link.now() == at(0s)));
+        observed->push_back(std::string{"u"} + m + std::to_string(l) +
+                            std::to_string(link.now() == at(0s)));
     }
 };
 struct Short {
-    Seen* seen = nullptr;
-    void on_state(const Transition&) { seen->emplace_back("s"); }
-    void on_message(const std::string& m, Lane l) { seen->push_back(m + std::to_string(l)); }
-    void on_writable(Lane l) { seen->push_back(std::string{"w"} + std::to_string(l)); }
-    void on_unsent(std::string m, Lane) { seen->push_back(std::string{"u"} + m); }
+    Observed* observed = nullptr;
+    void on_state(const Transition&) { observed->emplace_back("s"); }
+    void on_message(const std::string& m, Lane l) { observed->push_back(m + std::to_string(l)); }
+    void on_writable(Lane l) { observed->push_back(std::string{"w"} + std::to_string(l)); }
+    void on_unsent(std::string m, Lane) { observed->push_back(std::string{"u"} + m); }
 };
 struct Shortest {
-    Seen* seen = nullptr;
-    void on_message(std::string&& m) { seen->push_back(m); }
+    Observed* observed = nullptr;
+    void on_message(std::string&& m) { observed->push_back(m); }
 };
 struct WithLink {
-    Seen* seen = nullptr;
+    Observed* observed = nullptr;
     void on_message(auto& link, std::string m) {
-        seen->push_back(m + std::string{to_string(link.status().state)});
+        observed->push_back(m + std::string{to_string(link.status().state)});
     }
 };
 struct OnlyUnsent {
-    Seen* seen = nullptr;
-    void on_unsent(std::string m, Lane) { seen->push_back(std::string{"u"} + m); }
+    Observed* observed = nullptr;
+    void on_unsent(std::string m, Lane) { observed->push_back(std::string{"u"} + m); }
 };
 struct OnlyWritable {
-    Seen* seen = nullptr;
-    void on_writable(Lane) { seen->emplace_back("w"); }
+    Observed* observed = nullptr;
+    void on_writable(Lane) { observed->emplace_back("w"); }
 };
 
 /// The same events for an observer that is given in any way.
-const auto a_life_of_a_link = [](auto observer) {
+const auto lifecycle_of_a_link = [](auto observer) {
     Wire wire;
     LinkRig<FakeTransport<>, decltype(observer)> rig{FakeTransport<>{wire}, std::move(observer)};
     rig.start();
@@ -101,39 +101,39 @@ const Recorded all_of_a_link{"connecting",
                              "unsent posted 3"};
 
 struct LinkRecorder {
-    Recorded& told;
-    void on_state(const Transition& t) { told.emplace_back(to_string(t.to.state)); }
-    void on_message(std::string m, Lane l) { told.push_back(m + " on " + std::to_string(l)); }
-    void on_writable(Lane l) { told.push_back("room " + std::to_string(l)); }
+    Recorded& reported;
+    void on_state(const Transition& t) { reported.emplace_back(to_string(t.to.state)); }
+    void on_message(std::string m, Lane l) { reported.push_back(m + " on " + std::to_string(l)); }
+    void on_writable(Lane l) { reported.push_back("room " + std::to_string(l)); }
     void on_unsent(std::string m, Lane l) {
-        told.push_back("unsent " + m + " " + std::to_string(l));
+        reported.push_back("unsent " + m + " " + std::to_string(l));
     }
     void on_round_trip(Duration d, Lane l) {
-        told.push_back("round trip " + std::to_string(d / 1s) + " on " + std::to_string(l));
+        reported.push_back("round trip " + std::to_string(d / 1s) + " on " + std::to_string(l));
     }
     void on_policy_conflict(Duration d, Lane l) {
-        told.push_back("conflict " + std::to_string(d / 1s) + " on " + std::to_string(l));
+        reported.push_back("conflict " + std::to_string(d / 1s) + " on " + std::to_string(l));
     }
 };
 struct LinkRecorderWithMachine {
-    Recorded& told;
+    Recorded& reported;
     void on_state(auto& link, const Transition& t) {
-        if (link.status() == t.to) LinkRecorder{told}.on_state(t);
+        if (link.status() == t.to) LinkRecorder{reported}.on_state(t);
     }
     void on_message(auto& link, std::string&& m, Lane l) {
-        if (link.now() == at(0s)) LinkRecorder{told}.on_message(std::move(m), l);
+        if (link.now() == at(0s)) LinkRecorder{reported}.on_message(std::move(m), l);
     }
     void on_writable(auto& link, Lane l) {
-        if (link.now() == at(0s)) LinkRecorder{told}.on_writable(l);
+        if (link.now() == at(0s)) LinkRecorder{reported}.on_writable(l);
     }
     void on_unsent(auto& link, const std::string& m, Lane l) {
-        if (link.now() == at(0s)) LinkRecorder{told}.on_unsent(m, l);
+        if (link.now() == at(0s)) LinkRecorder{reported}.on_unsent(m, l);
     }
     void on_round_trip(auto& link, Duration d, Lane l) {
-        if (link.now() == at(0s)) LinkRecorder{told}.on_round_trip(d, l);
+        if (link.now() == at(0s)) LinkRecorder{reported}.on_round_trip(d, l);
     }
     void on_policy_conflict(auto& link, const Duration& d, Lane l) {
-        if (link.now() == at(0s)) LinkRecorder{told}.on_policy_conflict(d, l);
+        if (link.now() == at(0s)) LinkRecorder{reported}.on_policy_conflict(d, l);
     }
 };
 struct LinkAllWrong : NoObserver {
@@ -155,25 +155,25 @@ static_assert(!LinkHooks::RoundTrip::right<LinkAllWrong> &&
 }  // namespace
 
 TEST_CASE("Supervisor calls each hook, in every form of observer", "[link][observer][unit]") {
-    observed_in_every_form<LinkRecorder>(a_life_of_a_link, all_of_a_link);
-    observed_in_every_form<LinkRecorderWithMachine>(a_life_of_a_link, all_of_a_link);
+    observed_in_every_form<LinkRecorder>(lifecycle_of_a_link, all_of_a_link);
+    observed_in_every_form<LinkRecorderWithMachine>(lifecycle_of_a_link, all_of_a_link);
 }
 
 TEST_CASE("Observers of a Supervisor may declare that they have no hooks",
           "[link][observer][unit]") {
-    struct Silent : NoObserver {};
-    a_life_of_a_link(Silent{});
-    Silent silent;
-    a_life_of_a_link(std::ref(silent));
+    struct WithoutHooks : NoObserver {};
+    lifecycle_of_a_link(WithoutHooks{});
+    WithoutHooks silent;
+    lifecycle_of_a_link(std::ref(silent));
 }
 
 TEST_CASE("Hooks are called in every documented form", "[link][observer][unit]") {
-    CHECK(watched(Full{}) == Seen{"s1", "s1", "m01", "w01", "up01"});
-    CHECK(watched(Short{}) == Seen{"s", "s", "m0", "w0", "up"});
-    CHECK(watched(Shortest{}) == Seen{"m"});
-    CHECK(watched(WithLink{}) == Seen{"mconnected"});
-    CHECK(watched(OnlyUnsent{}) == Seen{"up"});
-    CHECK(watched(OnlyWritable{}) == Seen{"w"});
+    CHECK(watched(Full{}) == Observed{"s1", "s1", "m01", "w01", "up01"});
+    CHECK(watched(Short{}) == Observed{"s", "s", "m0", "w0", "up"});
+    CHECK(watched(Shortest{}) == Observed{"m"});
+    CHECK(watched(WithLink{}) == Observed{"mconnected"});
+    CHECK(watched(OnlyUnsent{}) == Observed{"up"});
+    CHECK(watched(OnlyWritable{}) == Observed{"w"});
 }
 
 TEST_CASE("A writable event outside connected is not passed on", "[link][observer][regression]") {
@@ -182,5 +182,5 @@ TEST_CASE("A writable event outside connected is not passed on", "[link][observe
     rig.start();
     wire.link.writable();
     rig.run(0s);
-    CHECK(rig.notes.seen == Seen{"connecting"});
+    CHECK(rig.notes.observed == Observed{"connecting"});
 }

@@ -11,12 +11,12 @@ using belay_test::aborts_with;
 
 namespace {
 
-struct Greedy {
+struct ConvertsFromAnything {
     template <class T>
-    explicit Greedy(T&&) {
+    explicit ConvertsFromAnything(T&&) {
         ++wrong;
     }
-    explicit Greedy(int&, int) {}
+    explicit ConvertsFromAnything(int&, int) {}
     int wrong = 0;
 };
 
@@ -24,9 +24,9 @@ struct Greedy {
 
 TEST_CASE("part::rise hides a part's own events from the part inside", "[link][part][unit]") {
     struct Inner {
-        int seen = -1;
+        int observed = -1;
         bool sift(belay::part::Event<int>& e, Turn&) {
-            seen = e.depth;
+            observed = e.depth;
             return false;
         }
     } inner;
@@ -34,9 +34,9 @@ TEST_CASE("part::rise hides a part's own events from the part inside", "[link][p
     Turn turn{Instant{}, bits};
     belay::part::Event<int> own{.depth = 0}, below{.depth = 2};
     CHECK(part::rise<int>(inner, own, turn));
-    CHECK(inner.seen == -1);
+    CHECK(inner.observed == -1);
     CHECK_FALSE(part::rise<int>(inner, below, turn));
-    CHECK(inner.seen == 1);
+    CHECK(inner.observed == 1);
     CHECK(below.depth == 2);
 }
 
@@ -68,7 +68,7 @@ TEST_CASE("Slot constructs in place a type that can be neither copied nor moved"
 }
 
 TEST_CASE("Slot does not call a greedy constructor", "[link][part][unit]") {
-    belay::part::Slot<Greedy> slot;
+    belay::part::Slot<ConvertsFromAnything> slot;
     int i = 0;
-    CHECK(slot.emplace_from([&] { return Greedy{i, 1}; }).wrong == 0);
+    CHECK(slot.emplace_from([&] { return ConvertsFromAnything{i, 1}; }).wrong == 0);
 }

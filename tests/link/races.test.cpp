@@ -46,15 +46,15 @@ struct Raced {
         rig.start();
         wire.link.opened();
         rig.run(0s);
-        notes.seen.clear();
+        notes.observed.clear();
     }
 };
 using Beaten = Raced<Heartbeat<FakeTransport<>>>;
 constexpr auto beaten = [](Wire& wire) { return Heartbeat{FakeTransport<>{wire}, ten_and_25}; };
 using Bare = Raced<FakeTransport<>>;
 constexpr auto bare = [](Wire& wire) { return FakeTransport<>{wire}; };
-using Rude = Raced<FakeTransport<false>>;
-constexpr auto rude = [](Wire& wire) { return FakeTransport<false>{wire}; };
+using AbruptlyClosed = Raced<FakeTransport<false>>;
+constexpr auto abrupt = [](Wire& wire) { return FakeTransport<false>{wire}; };
 
 /// One of those that share a breaker.
 template <class B>
@@ -66,7 +66,7 @@ struct Waiter {
 };
 
 template <class T, class O>
-bool says_down(LinkRig<T, O>& rig) {
+bool reports_down(LinkRig<T, O>& rig) {
     return rig.link.send("x") == SendResult::down;
 }
 
@@ -127,7 +127,7 @@ TEST_CASE("After eight hours of sleep the connection is suspect, and is probed",
         b.rig.run(8h + 4s);
         b.rig.run(8h + 6s);
         CHECK(b.rig.state() == LinkState::connected);
-        CHECK(b.notes.seen.empty());
+        CHECK(b.notes.observed.empty());
     }
     SECTION("it does not answer and was stable: it is lost, without counting an attempt") {
         b.rig.run(8h + 5s);
@@ -180,7 +180,7 @@ TEST_CASE("A gate that shuts and opens within its grace closes no connection", "
         b.rig.link.open(Gate::hidden);
         b.rig.run(0s);
         b.rig.run(1h);
-        CHECK(b.notes.seen.empty());
+        CHECK(b.notes.observed.empty());
     }
     SECTION("later, many times") {
         for (int i = 0; i < 20; ++i) {
@@ -190,7 +190,7 @@ TEST_CASE("A gate that shuts and opens within its grace closes no connection", "
             b.rig.run(10s * i + 4999ms);
         }
         b.rig.run(1h);
-        CHECK(b.notes.seen.empty());
+        CHECK(b.notes.observed.empty());
         CHECK(b.wire.dials == 1);
     }
     SECTION("at the last moment, although the driver was late") {
@@ -198,7 +198,7 @@ TEST_CASE("A gate that shuts and opens within its grace closes no connection", "
         b.rig.run(0s);
         b.rig.link.open(Gate::hidden);
         b.rig.run(7s);
-        CHECK(b.notes.seen.empty());
+        CHECK(b.notes.observed.empty());
     }
     SECTION("two of them, in one turn of a late driver") {
         b.rig.link.shut(Gate::hidden, 5s);
@@ -207,7 +207,7 @@ TEST_CASE("A gate that shuts and opens within its grace closes no connection", "
         b.rig.link.open(Gate::network);
         b.rig.link.open(Gate::hidden);
         b.rig.run(7s);
-        CHECK(b.notes.seen.empty());
+        CHECK(b.notes.observed.empty());
     }
     SECTION("it stays shut: closes once, when the grace is over, and not earlier") {
         b.rig.link.shut(Gate::hidden, 5s);
@@ -215,10 +215,10 @@ TEST_CASE("A gate that shuts and opens within its grace closes no connection", "
         // Said again it does not begin anew.
         b.rig.link.shut(Gate::hidden, 5s);
         b.rig.run(4999ms);
-        CHECK(b.notes.seen.empty());
+        CHECK(b.notes.observed.empty());
         CHECK(b.rig.link.deadline() == at(5s));
         b.rig.run(5s);
-        CHECK(b.notes.seen == Seen{"offline"});
+        CHECK(b.notes.observed == Observed{"offline"});
         CHECK(b.rig.link.core().deadline() == never);
     }
     SECTION("a grace that is withdrawn acts at once") {
@@ -226,7 +226,7 @@ TEST_CASE("A gate that shuts and opens within its grace closes no connection", "
         b.rig.run(1s);
         b.rig.link.shut(Gate::hidden);
         b.rig.run(1s);
-        CHECK(b.notes.seen == Seen{"offline"});
+        CHECK(b.notes.observed == Observed{"offline"});
     }
     SECTION("the grace of one gate does not apply to another") {
         b.rig.link.shut(Gate::network, 2s);
@@ -234,10 +234,10 @@ TEST_CASE("A gate that shuts and opens within its grace closes no connection", "
         b.rig.run(1s);
         b.rig.link.open(Gate::network);
         b.rig.run(4s);
-        CHECK(b.notes.seen.empty());
+        CHECK(b.notes.observed.empty());
         b.rig.link.shut(Gate::network);
         b.rig.run(4s);
-        CHECK(b.notes.seen == Seen{"offline"});
+        CHECK(b.notes.observed == Observed{"offline"});
         b.rig.link.open(Gate::network);
         b.rig.run(4500ms);
         b.rig.run(7s);
@@ -250,8 +250,8 @@ TEST_CASE("A gate that shuts and opens within its grace closes no connection", "
         b.rig.link.shut(Gate::hidden);
         b.rig.link.open(Gate::hidden);
         b.rig.run(0s);
-        CHECK(b.notes.seen.size() >= 2);
-        CHECK(std::count(b.notes.seen.begin(), b.notes.seen.end(), "offline") == 1);
+        CHECK(b.notes.observed.size() >= 2);
+        CHECK(std::count(b.notes.observed.begin(), b.notes.observed.end(), "offline") == 1);
     }
 }
 
@@ -285,11 +285,11 @@ TEST_CASE("New credentials end an open connection only with SupervisorCoreOption
     }
     CHECK(wire.dials == 1);
     if (!recycle) {
-        CHECK(notes.seen == Seen{"connecting", "connected"});
+        CHECK(notes.observed == Observed{"connecting", "connected"});
         return;
     }
     // By its own decision: with a graceful close, after a random wait, and no try.
-    CHECK(notes.seen == Seen{"connecting", "connected", "cooldown"});
+    CHECK(notes.observed == Observed{"connecting", "connected", "cooldown"});
     CHECK(wire.log == std::vector<std::string>{"open", "close"});
     CHECK(link.status().withdrawn);
     CHECK(link.status().failure.cause == Cause::none);
@@ -353,14 +353,14 @@ TEST_CASE("Supervisor::drain ends in stopped, whatever the peer does meanwhile",
     b.rig.link.drain(5s);
     b.rig.run(0s);
     CHECK(b.wire.sent == std::vector<std::string>{"last word", "posted before"});
-    CHECK(b.notes.seen == Seen{"draining"});
+    CHECK(b.notes.observed == Observed{"draining"});
     CHECK(b.wire.log == std::vector<std::string>{"open", "close"});
-    CHECK(says_down(b.rig));
+    CHECK(reports_down(b.rig));
     // What the peer says meanwhile is still heard.
     receive(b.wire.link, "answer");
     b.rig.run(1s);
-    CHECK(b.notes.seen == Seen{"draining", "message answer on 0"});
-    b.notes.seen.clear();
+    CHECK(b.notes.observed == Observed{"draining", "message answer on 0"});
+    b.notes.observed.clear();
     SECTION("everything is sent") {
         b.wire.link.closed(Failure{.cause = Cause::planned});
         b.rig.run(1s);
@@ -373,7 +373,7 @@ TEST_CASE("Supervisor::drain ends in stopped, whatever the peer does meanwhile",
     }
     SECTION("the time is over") {
         b.rig.run(4999ms);
-        CHECK(b.notes.seen.empty());
+        CHECK(b.notes.observed.empty());
         b.rig.run(5s);
         CHECK(b.rig.link.status().failure.error() == LinkErrc::not_drained);
     }
@@ -394,13 +394,13 @@ TEST_CASE("Supervisor::drain ends in stopped, whatever the peer does meanwhile",
         CHECK(b.rig.state() == LinkState::draining);
         b.rig.run(5s);
     }
-    CHECK(b.notes.seen == Seen{"stopped"});
+    CHECK(b.notes.observed == Observed{"stopped"});
     CHECK(b.wire.live == 0);
     b.rig.run(1h);
     CHECK(b.wire.dials == 1);
-    b.notes.seen.clear();
+    b.notes.observed.clear();
     b.rig.start(1h);
-    CHECK(b.notes.seen == Seen{"connecting"});
+    CHECK(b.notes.observed == Observed{"connecting"});
 }
 
 TEST_CASE("Supervisor::report_unhealthy during a drain does not close a second time",
@@ -410,7 +410,7 @@ TEST_CASE("Supervisor::report_unhealthy during a drain does not close a second t
     b.rig.link.drain(5s);
     b.rig.link.report_unhealthy();  // it was connected still
     b.rig.run(0s);
-    CHECK(b.notes.seen == Seen{"draining", "stopped"});
+    CHECK(b.notes.observed == Observed{"draining", "stopped"});
     CHECK(b.rig.link.status().failure.error() == LinkErrc::reported_unhealthy);
     // What was sent leaves still, as after stop().
     CHECK(b.wire.log == std::vector<std::string>{"open", "close"});
@@ -421,11 +421,11 @@ TEST_CASE("Supervisor::report_unhealthy during a drain does not close a second t
 
 TEST_CASE("Supervisor::drain with nothing to wait for ends at once", "[link][race]") {
     SECTION("the connection has no graceful close: its messages were handed over") {
-        Rude b{rude};
+        AbruptlyClosed b{abrupt};
         b.connect();
         b.rig.link.drain(5s);
         b.rig.run(0s);
-        CHECK(b.notes.seen == Seen{"draining", "stopped"});
+        CHECK(b.notes.observed == Observed{"draining", "stopped"});
         CHECK(b.rig.link.status().failure.cause == Cause::none);
         CHECK(b.wire.live == 0);
     }
@@ -434,7 +434,7 @@ TEST_CASE("Supervisor::drain with nothing to wait for ends at once", "[link][rac
         b.rig.start();
         b.rig.link.drain(5s);
         b.rig.run(0s);
-        CHECK(b.notes.seen == Seen{"connecting", "stopped"});
+        CHECK(b.notes.observed == Observed{"connecting", "stopped"});
     }
 }
 

@@ -23,11 +23,12 @@ namespace {
 
 struct Served {
     Wire wire;
-    Seen seen;
+    Observed observed;
     ServedLink<FakeTransport<>> link{FakeTransport<>{wire}, 2, Waker{}, 1};
     void run(Duration now) {
         for (int i = 0; i < 50 && link.deadline() <= at(now); ++i) {
-            link.advance(at(now), 3, [&](std::string m, Lane) { seen.push_back(std::move(m)); });
+            link.advance(at(now), 3,
+                         [&](std::string m, Lane) { observed.push_back(std::move(m)); });
         }
         REQUIRE(link.deadline() > at(now));
     }
@@ -66,7 +67,7 @@ TEST_CASE("ServedLink delivers messages, and reads on when it has capacity",
     CHECK(receive(s.wire.link, "2") == belay::driver::Post::taken);
     CHECK(receive(s.wire.link, "3") == belay::driver::Post::full);
     s.run(0s);
-    CHECK(s.seen == Seen{"1", "2"});
+    CHECK(s.observed == Observed{"1", "2"});
     CHECK(s.wire.resumes == 1);
     CHECK(s.link.send("x") == SendResult::sent);
     s.wire.link.writable();
@@ -174,7 +175,7 @@ TEST_CASE("ServedLink::has_hung_up reports an end before its messages are proces
     CHECK(s.link.has_hung_up());
     CHECK_FALSE(s.link.ended());
     s.run(0s);
-    CHECK(s.seen == Seen{"unread"});
+    CHECK(s.observed == Observed{"unread"});
     CHECK(s.link.has_hung_up());
 }
 
@@ -184,7 +185,7 @@ TEST_CASE("ServedLink ends with its connection", "[link][served_link][unit]") {
     s.wire.link.closed({.cause = Cause::timed_out});
     receive(s.wire.link, "after");
     s.run(0s);
-    CHECK(s.seen == Seen{"last"});
+    CHECK(s.observed == Observed{"last"});
     CHECK(s.link.ended());
     CHECK(s.link.failure().cause == Cause::timed_out);
     CHECK(s.wire.live == 0);
@@ -210,7 +211,7 @@ TEST_CASE("ServedLink::close gives the peer limited time", "[link][served_link][
     }
     SECTION("its limit ends it") { s.run(3s); }
     CHECK(s.link.ended());
-    CHECK(s.seen.empty());
+    CHECK(s.observed.empty());
 }
 
 TEST_CASE("ServedLink is idle while it closes the connection of a peer with rejected messages",
@@ -226,7 +227,7 @@ TEST_CASE("ServedLink is idle while it closes the connection of a peer with reje
     s.run(2s);  // and does not spin
     CHECK(s.link.deadline() == at(3s));
     CHECK(s.wire.resumes == 0);
-    CHECK(s.seen.empty());
+    CHECK(s.observed.empty());
     s.wire.link.closed();
     s.run(2s);
     CHECK(s.link.ended());
@@ -252,7 +253,7 @@ TEST_CASE("ServedLink may be closed or aborted while it delivers a message",
     receive(s.wire.link, "2");
     const bool abort = GENERATE(true, false);
     s.link.advance(at(0s), 3, [&](std::string m, Lane) {
-        s.seen.push_back(m);
+        s.observed.push_back(m);
         if (abort) {
             s.link.abort();
         } else {
@@ -260,7 +261,7 @@ TEST_CASE("ServedLink may be closed or aborted while it delivers a message",
         }
     });
     s.run(0s);
-    CHECK(s.seen == Seen{"1"});
+    CHECK(s.observed == Observed{"1"});
     CHECK(s.wire.live == 0);
 }
 
@@ -278,12 +279,12 @@ TEST_CASE("ServedLink in a machine group wakes its own entry, also when it is en
         int turns = 0;
     };
     Wire wires[2];
-    belay::driver::MachineGroup nest;
-    nest.attach(Waker{});
-    auto a = nest.make<Child>(wires[0]);
-    auto b = nest.make<Child>(wires[1]);
+    belay::driver::MachineGroup group;
+    group.attach(Waker{});
+    auto a = group.make<Child>(wires[0]);
+    auto b = group.make<Child>(wires[1]);
     const auto run = [&](Duration now) {
-        while (nest.deadline() <= at(now)) REQUIRE(nest.advance(at(now)));
+        while (group.deadline() <= at(now)) REQUIRE(group.advance(at(now)));
     };
     run(0s);
     CHECK(a->turns + b->turns == 0);
@@ -293,9 +294,9 @@ TEST_CASE("ServedLink in a machine group wakes its own entry, also when it is en
     CHECK(b->turns == 0);
     a->link.close({.cause = Cause::planned}, 2s);
     run(0s);
-    CHECK(nest.deadline() == at(2s));
+    CHECK(group.deadline() == at(2s));
     b->link.abort();
-    CHECK(nest.deadline() == always);
+    CHECK(group.deadline() == always);
     run(2s);
     CHECK(a->link.ended());
 }

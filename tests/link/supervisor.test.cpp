@@ -28,20 +28,20 @@ namespace {
 
 /// Writes down what it sees; `hook` runs in every on_state.
 struct HookedNotes {
-    std::vector<std::string> seen;
+    std::vector<std::string> observed;
     std::function<void(LinkState)> hook;
     std::function<void(const std::string&)> message_hook;
 
     void on_state(const Transition& t) {
-        seen.emplace_back(to_string(t.to.state));
+        observed.emplace_back(to_string(t.to.state));
         if (hook) hook(t.to.state);
     }
     void on_message(std::string m, Lane) {
-        seen.push_back("message " + m);
+        observed.push_back("message " + m);
         if (message_hook) message_hook(m);
     }
-    void on_writable(Lane) { seen.emplace_back("writable"); }
-    void on_unsent(std::string m, Lane) { seen.push_back("unsent " + m); }
+    void on_writable(Lane) { observed.emplace_back("writable"); }
+    void on_unsent(std::string m, Lane) { observed.push_back("unsent " + m); }
 };
 
 auto policy() { return Policy{Backoff{NoJitter{}, Cap{8s}, 1s}}; }
@@ -65,7 +65,7 @@ struct Rig {
         run(0s);
         REQUIRE(link.status().state == LinkState::connected);
     }
-    using Seen = std::vector<std::string>;
+    using Observed = std::vector<std::string>;
 };
 
 }  // namespace
@@ -74,7 +74,7 @@ TEST_CASE("Supervisor connects, loses, waits and connects again", "[link][superv
     Rig<> rig;
     CHECK(rig.link.deadline() == never);
     rig.connect();
-    CHECK(rig.notes.seen == Rig<>::Seen{"connecting", "connected"});
+    CHECK(rig.notes.observed == Rig<>::Observed{"connecting", "connected"});
     rig.wire.link.closed(Failure{.cause = Cause::lost});
     rig.run(1s);
     CHECK(rig.link.status().state == LinkState::cooldown);
@@ -102,8 +102,8 @@ TEST_CASE("Supervisor with MaxElapsed gives up a first attempt that is never let
     CHECK(now == at(30s));
     CHECK(wire.dials == 0);
     CHECK(link.status().decided_by == "MaxElapsed");
-    CHECK(notes.seen.front() == "suspended");
-    CHECK(notes.seen.back() == "failed");
+    CHECK(notes.observed.front() == "suspended");
+    CHECK(notes.observed.back() == "failed");
 }
 
 TEST_CASE("Supervisor queues the events that a transport reports inside open",
@@ -117,7 +117,8 @@ TEST_CASE("Supervisor queues the events that a transport reports inside open",
     };
     rig.link.start();
     rig.run(0s);
-    CHECK(rig.notes.seen == Rig<>::Seen{"connecting", "connected", "message hello", "cooldown"});
+    CHECK(rig.notes.observed ==
+          Rig<>::Observed{"connecting", "connected", "message hello", "cooldown"});
 }
 
 TEST_CASE("Supervisor survives a million synchronous failures without growing the stack",
@@ -140,14 +141,14 @@ TEST_CASE("Supervisor ignores events of an earlier epoch", "[link][supervisor][u
     rig.run(1s);
     rig.wire.link.opened();
     rig.run(1s);
-    rig.notes.seen.clear();
+    rig.notes.observed.clear();
     std::string m = "stale";
     CHECK(old.received(std::move(m)) == belay::driver::Post::gone);
     CHECK(m == "stale");
     CHECK(old.closed() == belay::driver::Post::gone);
     CHECK_FALSE(old.alive());
     rig.run(1s);
-    CHECK(rig.notes.seen.empty());
+    CHECK(rig.notes.observed.empty());
 }
 
 TEST_CASE("Supervisor::stop outside a turn has called all hooks when it returns",
@@ -155,7 +156,7 @@ TEST_CASE("Supervisor::stop outside a turn has called all hooks when it returns"
     Rig<> rig;
     rig.connect();
     rig.link.stop();
-    CHECK(rig.notes.seen.back() == "stopped");
+    CHECK(rig.notes.observed.back() == "stopped");
     CHECK(rig.link.status().state == LinkState::stopped);
     CHECK(rig.link.send("x") == SendResult::down);
     // The goodbye is under way, bounded by the linger.
@@ -167,7 +168,7 @@ TEST_CASE("Supervisor::stop outside a turn has called all hooks when it returns"
     }
     SECTION("and its limit ends it") { rig.run(2s); }
     CHECK(rig.wire.live == 0);
-    CHECK(rig.notes.seen.back() == "stopped");
+    CHECK(rig.notes.observed.back() == "stopped");
 }
 
 TEST_CASE("Supervisor::stop inside a hook acts at once, and is reported after the hook",
@@ -177,7 +178,7 @@ TEST_CASE("Supervisor::stop inside a hook acts at once, and is reported after th
         rig.link.stop();
         CHECK(rig.link.status().state == LinkState::stopped);
         CHECK(rig.link.send("x") == SendResult::down);
-        CHECK(rig.notes.seen.back() != "stopped");
+        CHECK(rig.notes.observed.back() != "stopped");
         rig.link.stop();
     };
     rig.connect();
@@ -185,7 +186,7 @@ TEST_CASE("Supervisor::stop inside a hook acts at once, and is reported after th
     static_cast<void>(rig.wire.link.received(std::move(a)));
     static_cast<void>(rig.wire.link.received(std::move(b)));
     rig.run(1s);
-    CHECK(rig.notes.seen == Rig<>::Seen{"connecting", "connected", "message a", "stopped"});
+    CHECK(rig.notes.observed == Rig<>::Observed{"connecting", "connected", "message a", "stopped"});
 }
 
 TEST_CASE("Supervisor::start after stop in one hook makes one new attempt",
@@ -199,8 +200,8 @@ TEST_CASE("Supervisor::start after stop in one hook makes one new attempt",
     std::string a = "a";
     static_cast<void>(rig.wire.link.received(std::move(a)));
     rig.run(1s);
-    CHECK(rig.notes.seen ==
-          Rig<>::Seen{"connecting", "connected", "message a", "stopped", "connecting"});
+    CHECK(rig.notes.observed ==
+          Rig<>::Observed{"connecting", "connected", "message a", "stopped", "connecting"});
     CHECK(rig.wire.dials == 2);
     CHECK(rig.wire.live == 1);
 }
@@ -211,7 +212,7 @@ TEST_CASE("Supervisor::stop cancels a start that was not carried out yet",
     rig.link.start();
     rig.link.stop();
     rig.run(1s);
-    CHECK(rig.notes.seen.empty());
+    CHECK(rig.notes.observed.empty());
     CHECK(rig.wire.dials == 0);
 }
 
@@ -221,13 +222,14 @@ TEST_CASE("Supervisor keeps a gate shut through stop and start", "[link][supervi
     rig.link.stop();
     rig.link.start();
     rig.run(1s);
-    CHECK(rig.notes.seen == Rig<>::Seen{"offline"});
+    CHECK(rig.notes.observed == Rig<>::Observed{"offline"});
     CHECK(rig.wire.dials == 0);
 }
 
 TEST_CASE("Supervisor may be destroyed in every hook", "[link][supervisor][fault]") {
-    struct Killer {
-        std::unique_ptr<Supervisor<FakeTransport<>, decltype(policy()), Killer*>>* victim = nullptr;
+    struct DestroyingObserver {
+        std::unique_ptr<Supervisor<FakeTransport<>, decltype(policy()), DestroyingObserver*>>*
+            supervisor = nullptr;
     };
     for (const std::string at_what :
          {"connecting", "connected", "message", "cooldown", "stopped"}) {
@@ -279,7 +281,7 @@ TEST_CASE("Supervisor is consistent after a hook has thrown", "[link][supervisor
     CHECK_THROWS_AS(rig.link.advance(at(0s)), std::runtime_error);
     CHECK(rig.link.deadline() == always);
     rig.run(0s);
-    CHECK(rig.notes.seen == Rig<>::Seen{"connecting", "connected", "message early"});
+    CHECK(rig.notes.observed == Rig<>::Observed{"connecting", "connected", "message early"});
 }
 
 TEST_CASE("Supervisor counts an open that throws as a failed attempt",
@@ -294,7 +296,7 @@ TEST_CASE("Supervisor counts an open that throws as a failed attempt",
     rig.link.start();
     CHECK_THROWS_AS(rig.link.advance(at(0s)), std::runtime_error);
     rig.run(0s);
-    CHECK(rig.notes.seen == Rig<>::Seen{"connecting", "cooldown"});
+    CHECK(rig.notes.observed == Rig<>::Observed{"connecting", "cooldown"});
     CHECK(rig.link.status().failure.error() == LinkErrc::open_threw);
     rig.run(1s);
     CHECK(rig.wire.dials == 2);
@@ -343,7 +345,7 @@ TEST_CASE("Supervisor returns posted messages that could not be sent by on_unsen
     const auto handle = rig.link.handle();
     CHECK(handle.post("lost") == belay::driver::Post::taken);
     rig.run(0s);
-    CHECK(rig.notes.seen == Rig<>::Seen{"unsent lost"});
+    CHECK(rig.notes.observed == Rig<>::Observed{"unsent lost"});
     handle.start();
     rig.run(0s);
     rig.wire.link.opened();
@@ -452,7 +454,7 @@ TEST_CASE("Supervisor is not connected by an open that reported opened and then 
     rig.link.start();
     CHECK_THROWS_AS(rig.link.advance(at(0s)), std::runtime_error);
     rig.run(0s);
-    CHECK(rig.notes.seen == Rig<>::Seen{"connecting", "cooldown"});
+    CHECK(rig.notes.observed == Rig<>::Observed{"connecting", "cooldown"});
 }
 
 TEST_CASE("Supervisor returns the policy's permits when it is destroyed",
@@ -484,7 +486,7 @@ TEST_CASE("Supervisor::stop does not linger for a connection that has ended alre
     rig.run(0s);
     CHECK(rig.wire.live == 0);
     CHECK(rig.link.deadline() == never);
-    CHECK(rig.notes.seen == Rig<>::Seen{"connecting", "connected", "stopped"});
+    CHECK(rig.notes.observed == Rig<>::Observed{"connecting", "connected", "stopped"});
 }
 
 TEST_CASE("Supervisor with a late driver accepts events that arrived before the deadline",
@@ -503,7 +505,7 @@ TEST_CASE("Supervisor::stop in open destroys the connection that it returned",
     rig.wire.on_open = [&](Link<std::string>) { rig.link.stop(); };
     rig.link.start();
     rig.run(0s);
-    CHECK(rig.notes.seen == Rig<>::Seen{"connecting", "stopped"});
+    CHECK(rig.notes.observed == Rig<>::Observed{"connecting", "stopped"});
     CHECK(rig.wire.live == 0);
 }
 
@@ -511,22 +513,22 @@ TEST_CASE("Supervisor::stop in close is reported last, and no dial follows it",
           "[link][supervisor][fault]") {
     Rig<> rig;
     rig.connect();
-    rig.notes.seen.clear();
+    rig.notes.observed.clear();
     rig.wire.on_close = [&] { rig.link.stop(); };
     SECTION("of a connection that is replaced") {
         CHECK(rig.link.reconnect_now().granted);
         rig.run(0s);
-        CHECK(rig.notes.seen == Rig<>::Seen{"connecting", "stopped"});
+        CHECK(rig.notes.observed == Rig<>::Observed{"connecting", "stopped"});
     }
     SECTION("of one that a gate closes") {
         rig.link.shut(Gate::paused);
         rig.run(0s);
-        CHECK(rig.notes.seen == Rig<>::Seen{"offline", "stopped"});
+        CHECK(rig.notes.observed == Rig<>::Observed{"offline", "stopped"});
     }
     SECTION("of one that is drained") {
         rig.link.drain(1s);
         rig.run(0s);
-        CHECK(rig.notes.seen == Rig<>::Seen{"draining", "stopped"});
+        CHECK(rig.notes.observed == Rig<>::Observed{"draining", "stopped"});
     }
     CHECK(rig.link.handle().status() == rig.link.status());
     CHECK(rig.link.status().state == LinkState::stopped);
@@ -539,13 +541,13 @@ TEST_CASE("Supervisor::stop in send closes gracefully, if the connection can",
           "[link][supervisor][fault]") {
     Rig<> rig;
     rig.connect();
-    rig.notes.seen.clear();
+    rig.notes.observed.clear();
     rig.wire.on_send = [&] { rig.link.stop(); };
     CHECK(rig.link.send("x") == SendResult::sent);
-    CHECK(rig.wire.log == Rig<>::Seen{"open", "close"});
+    CHECK(rig.wire.log == Rig<>::Observed{"open", "close"});
     CHECK(rig.link.status().state == LinkState::stopped);
     rig.run(0s);
-    CHECK(rig.notes.seen == Rig<>::Seen{"stopped"});
+    CHECK(rig.notes.observed == Rig<>::Observed{"stopped"});
     CHECK(rig.wire.live == 1);
     rig.run(10s);
     CHECK(rig.wire.live == 0);
@@ -555,7 +557,7 @@ TEST_CASE("Supervisor::stop in send ends the connection when its call has return
           "[link][supervisor][fault]") {
     Rig<false> rig;
     rig.connect();
-    rig.notes.seen.clear();
+    rig.notes.observed.clear();
     bool existed = false;
     rig.wire.on_send = [&] {
         rig.link.stop();
@@ -567,25 +569,25 @@ TEST_CASE("Supervisor::stop in send ends the connection when its call has return
         // Nothing is awaited: a turn might be far away.
         CHECK(rig.wire.live == 0);
         // A hook might destroy what still runs.
-        CHECK(rig.notes.seen.empty());
+        CHECK(rig.notes.observed.empty());
         rig.run(0s);
-        CHECK(rig.notes.seen == std::vector<std::string>{"stopped"});
+        CHECK(rig.notes.observed == std::vector<std::string>{"stopped"});
     }
     SECTION("in a hook") {
         rig.notes.message_hook = [&](const std::string&) {
             static_cast<void>(rig.link.send("x"));
-            rig.notes.seen.emplace_back("sent");
+            rig.notes.observed.emplace_back("sent");
         };
         CHECK(rig.wire.link.received("m") == belay::driver::Post::taken);
         rig.run(0s);
         CHECK(existed);
-        CHECK(rig.notes.seen == std::vector<std::string>{"message m", "sent", "stopped"});
+        CHECK(rig.notes.observed == std::vector<std::string>{"message m", "sent", "stopped"});
     }
     SECTION("in a message posted by another thread") {
         CHECK(rig.link.handle().post("x") == belay::driver::Post::taken);
         rig.run(0s);
         CHECK(existed);
-        CHECK(rig.notes.seen == std::vector<std::string>{"stopped"});
+        CHECK(rig.notes.observed == std::vector<std::string>{"stopped"});
     }
     CHECK(rig.wire.live == 0);
     CHECK(rig.wire.sent == std::vector<std::string>{"x"});
@@ -605,9 +607,9 @@ TEST_CASE("Supervisor::stop in resume_reading is reported in the next turn, whic
     CHECK(wire.link.received("a") == belay::driver::Post::taken);
     CHECK(wire.link.received("b") == belay::driver::Post::full);
     wire.on_resume = [&] { link.stop(); };
-    notes.seen.clear();
+    notes.observed.clear();
     for (int i = 0; i < 10 && link.deadline() <= at(0s); ++i) link.advance(at(0s));
-    CHECK(notes.seen == std::vector<std::string>{"message a", "stopped"});
+    CHECK(notes.observed == std::vector<std::string>{"message a", "stopped"});
     CHECK(wire.resumes == 1);
     CHECK(wire.live == 0);
     CHECK(link.deadline() == never);
@@ -617,7 +619,7 @@ TEST_CASE("Supervisor reports a stop() in a close although the hook before it th
           "[link][supervisor][fault]") {
     Rig<> rig;
     rig.connect();
-    rig.notes.seen.clear();
+    rig.notes.observed.clear();
     rig.wire.on_close = [&] { rig.link.stop(); };
     rig.notes.hook = [](LinkState state) {
         if (state != LinkState::stopped) throw 1;
@@ -630,7 +632,7 @@ TEST_CASE("Supervisor reports a stop() in a close although the hook before it th
     rig.notes.hook = {};
     rig.wire.on_close = {};
     rig.run(0s);
-    CHECK(rig.notes.seen == Rig<>::Seen{"connecting", "stopped", "connecting"});
+    CHECK(rig.notes.observed == Rig<>::Observed{"connecting", "stopped", "connecting"});
     CHECK(rig.wire.dials == 2);
     CHECK(rig.wire.live == 1);
 }

@@ -74,13 +74,12 @@ consteval bool gives_up_after_two() {
 }
 static_assert(gives_up_after_two());
 
-// ---- The reconnection story: 1 s doubling to 60 s, gives up after ten attempts
-// -------------------
+// ---- Reconnection: 1 s doubling to 60 s, gives up after ten attempts ----------------------------
 
-constexpr auto story = Policy{Backoff{NoJitter{}, Cap{60s}, 1s}, MaxAttempts{10}};
+constexpr auto policy_of_ten = Policy{Backoff{NoJitter{}, Cap{60s}, 1s}, MaxAttempts{10}};
 
 consteval bool doubles_up_to_the_cap_and_gives_up() {
-    Timeline t{story};
+    Timeline t{policy_of_ten};
     t.step({.input = Input::start});
     t.run_until(at(600s), 20ms);
     // Waits 1, 2, 4, 8, 16, 32, 60, 60, 60 s, each counted from the failure.
@@ -252,7 +251,7 @@ static_assert(many_graces());
 // ---- The end: what was sent leaves, and then nothing follows
 // --------------------------------------
 
-consteval bool a_drain_ends_stopped(Failure why, Cause told) {
+consteval bool a_drain_ends_stopped(Failure why, Cause reported) {
     Timeline t{Policy{Backoff{NoJitter{}, Cap{60s}, 1s}}};
     t.step({.input = Input::start});
     t.step({.input = Input::opened});
@@ -266,7 +265,7 @@ consteval bool a_drain_ends_stopped(Failure why, Cause told) {
         return false;
     }
     return t.core.status().state == LinkState::stopped && t.core.deadline() == never &&
-           t.core.status().failure.cause == told;
+           t.core.status().failure.cause == reported;
 }
 static_assert(a_drain_ends_stopped({.cause = Cause::planned}, Cause::none));
 static_assert(a_drain_ends_stopped({.cause = Cause::overloaded, .retry_after = 1h},

@@ -30,7 +30,7 @@ constexpr Instant start_of_time{1000s};
 namespace {
 
 /// A core whose retries cost one token of a shared budget; where time goes is told to it.
-struct Spender {
+struct BudgetedCore {
     using Budgeted = decltype(Policy{Backoff{NoJitter{}, Cap{8s}, 4s},
                                      Shared{std::declval<TokenBudget&>(), AskAgain{2s}}});
 
@@ -41,7 +41,7 @@ struct Spender {
     Instant now = start_of_time;
     Random bits{Seed{1}};
 
-    explicit Spender(TokenBudget& b) : budget{b} {}
+    explicit BudgetedCore(TokenBudget& b) : budget{b} {}
 
     LinkState step(const timeline::Step& s, Duration wait = 0s) {
         now += wait;
@@ -71,14 +71,14 @@ TEST_CASE("SupervisorCore holds the token of a retry during the wait, and return
           "[link][supervisor_core][unit]") {
     TokenBudget budget{one_each};
     SECTION("stop") {
-        Spender s{budget};
+        BudgetedCore s{budget};
         s.plan();
         CHECK(budget.tokens_milli() == 1'000);
         CHECK(s.step({.input = Input::stop}, 1s) == LinkState::stopped);
         CHECK(budget.tokens_milli() == 2'000);
     }
     SECTION("a gate shuts, and opens again") {
-        Spender s{budget};
+        BudgetedCore s{budget};
         s.plan();
         CHECK(s.step({.input = Input::gates, .gates = 1}, 1s) == LinkState::offline);
         CHECK(budget.tokens_milli() == 2'000);
@@ -91,9 +91,9 @@ TEST_CASE("SupervisorCore holds the token of a retry during the wait, and return
     }
     SECTION("destruction, and copies in mid-run") {
         {
-            Spender s{budget};
+            BudgetedCore s{budget};
             s.plan();
-            Spender copy{s};
+            BudgetedCore copy{s};
             CHECK(budget.tokens_milli() == 1'000);
             CHECK(copy.step({.input = Input::stop}) == LinkState::stopped);
             CHECK(budget.tokens_milli() == 1'000);
@@ -102,7 +102,7 @@ TEST_CASE("SupervisorCore holds the token of a retry during the wait, and return
     }
     SECTION("credentials are rejected, or a failure is permanent") {
         for (const Cause cause : {Cause::unauthorized, Cause::permanent, Cause::forbidden}) {
-            Spender s{budget};
+            BudgetedCore s{budget};
             s.step({.input = Input::start});
             CHECK(s.fails(cause) ==
                   (cause == Cause::unauthorized ? LinkState::blocked_auth : LinkState::failed));
@@ -110,7 +110,7 @@ TEST_CASE("SupervisorCore holds the token of a retry during the wait, and return
         }
     }
     SECTION("the attempt that it was for") {
-        Spender s{budget};
+        BudgetedCore s{budget};
         s.plan();
         CHECK(s.step({}, 4s) == LinkState::connecting);
         CHECK(budget.tokens_milli() == 1'000);
@@ -131,7 +131,7 @@ TEST_CASE("SupervisorCore waits for an empty budget, and continues when others r
     Turn turn{start_of_time, bits};
     auto all = budget.reserve(Cause::lost, turn);
     auto rest = budget.reserve(Cause::lost, turn);
-    Spender s{budget};
+    BudgetedCore s{budget};
     s.step({.input = Input::start});
     CHECK(s.fails() == LinkState::suspended);
     CHECK(s.core.status().decided_by == "TokenBudget");

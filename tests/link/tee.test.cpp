@@ -16,20 +16,20 @@ using belay_test::Wire;
 
 namespace {
 
-struct Sees {
-    Seen* seen;
+struct ObservesEvents {
+    Observed* observed;
     std::string name;
     void on_state(const Transition& t) {
-        seen->push_back(name + std::string{to_string(t.to.state)});
+        observed->push_back(name + std::string{to_string(t.to.state)});
     }
-    void on_message(const std::string& m) { seen->push_back(name + m); }
-    void on_unsent(auto&, const std::string& m, Lane) { seen->push_back(name + "unsent " + m); }
+    void on_message(const std::string& m) { observed->push_back(name + m); }
+    void on_unsent(auto&, const std::string& m, Lane) { observed->push_back(name + "unsent " + m); }
 };
-struct SeesRoom {
-    Seen* seen;
+struct ObservesWritable {
+    Observed* observed;
     void on_writable(auto& link, Lane lane) {
-        seen->push_back("room on " + std::to_string(lane) +
-                        (link.status().state == LinkState::connected ? "" : "?"));
+        observed->push_back("room on " + std::to_string(lane) +
+                            (link.status().state == LinkState::connected ? "" : "?"));
     }
 };
 
@@ -37,10 +37,10 @@ struct SeesRoom {
 
 TEST_CASE("Tee passes every hook on, in order", "[link][tee][unit]") {
     Wire wire;
-    Seen seen;
-    LinkRig<FakeTransport<>, Tee<Sees, SeesRoom, NoObserver, Sees>> rig{
-        FakeTransport<>{wire},
-        Tee{Sees{&seen, "a:"}, SeesRoom{&seen}, NoObserver{}, Sees{&seen, "b:"}}};
+    Observed observed;
+    LinkRig<FakeTransport<>, Tee<ObservesEvents, ObservesWritable, NoObserver, ObservesEvents>> rig{
+        FakeTransport<>{wire}, Tee{ObservesEvents{&observed, "a:"}, ObservesWritable{&observed},
+                                   NoObserver{}, ObservesEvents{&observed, "b:"}}};
     rig.start();
     wire.link.opened();
     rig.run(0s);
@@ -50,41 +50,43 @@ TEST_CASE("Tee passes every hook on, in order", "[link][tee][unit]") {
     wire.answer = SendResult::busy;
     static_cast<void>(rig.link.handle().post("p"));
     rig.run(0s);
-    CHECK(seen == Seen{"a:connecting", "b:connecting", "a:connected", "b:connected", "a:m", "b:m",
-                       "room on 0", "a:unsent p", "b:unsent p"});
+    CHECK(observed == Observed{"a:connecting", "b:connecting", "a:connected", "b:connected", "a:m",
+                               "b:m", "room on 0", "a:unsent p", "b:unsent p"});
     CHECK(rig.link.observer().get<0>().name == "a:");
 }
 
 TEST_CASE("Tee refers to an observer that lives elsewhere", "[link][tee][unit]") {
     Wire wire;
     Notes notes;
-    Seen seen;
-    using T = Tee<Sees, std::reference_wrapper<Notes>>;
-    LinkRig<FakeTransport<>, T> rig{FakeTransport<>{wire}, T{Sees{&seen, ""}, std::ref(notes)}};
+    Observed observed;
+    using T = Tee<ObservesEvents, std::reference_wrapper<Notes>>;
+    LinkRig<FakeTransport<>, T> rig{FakeTransport<>{wire},
+                                    T{ObservesEvents{&observed, ""}, std::ref(notes)}};
     rig.start();
-    CHECK(notes.seen == Seen{"connecting"});
-    CHECK(seen == notes.seen);
+    CHECK(notes.observed == Observed{"connecting"});
+    CHECK(observed == notes.observed);
 }
 
 TEST_CASE("Tee stops when a hook has destroyed the supervisor", "[link][tee][regression]") {
     Wire wire;
-    Seen seen;
+    Observed observed;
     struct Kills {
         std::function<void()>* kill;
         void on_state(const Transition&) { (*kill)(); }
     };
-    using T = Tee<Sees, Kills, Sees>;
+    using T = Tee<ObservesEvents, Kills, ObservesEvents>;
     using S = Supervisor<FakeTransport<>, decltype(doubling()), T>;
     std::unique_ptr<S> link;
     std::function<void()> kill = [&] { link.reset(); };
-    link = std::make_unique<S>(FakeTransport<>{wire}, doubling(), SupervisorOptions{},
-                               T{Sees{&seen, "a:"}, Kills{&kill}, Sees{&seen, "b:"}});
+    link = std::make_unique<S>(
+        FakeTransport<>{wire}, doubling(), SupervisorOptions{},
+        T{ObservesEvents{&observed, "a:"}, Kills{&kill}, ObservesEvents{&observed, "b:"}});
     link->start();
     link->advance(at(0s));
     CHECK(link == nullptr);
-    CHECK(seen == Seen{"a:connecting"});
+    CHECK(observed == Observed{"a:connecting"});
     // One that lives elsewhere outlives the supervisor, of which it must not tell any more.
-    T elsewhere{Sees{&seen, "c:"}, Kills{&kill}, Sees{&seen, "d:"}};
+    T elsewhere{ObservesEvents{&observed, "c:"}, Kills{&kill}, ObservesEvents{&observed, "d:"}};
     using R = Supervisor<FakeTransport<>, decltype(doubling()), std::reference_wrapper<T>>;
     std::unique_ptr<R> other;
     kill = [&] { other.reset(); };
@@ -93,22 +95,24 @@ TEST_CASE("Tee stops when a hook has destroyed the supervisor", "[link][tee][reg
     other->start();
     other->advance(at(0s));
     CHECK(other == nullptr);
-    CHECK(seen == Seen{"a:connecting", "c:connecting"});
+    CHECK(observed == Observed{"a:connecting", "c:connecting"});
 }
 
 TEST_CASE("Tee may refer to the owner of its supervisor", "[link][tee][unit]") {
     // Incomplete where the type of the supervisor is named.
     struct Owner {
-        Seen seen;
+        Observed observed;
         Wire wire;
-        Supervisor<FakeTransport<>, decltype(doubling()), Tee<Sees, std::reference_wrapper<Owner>>>
+        Supervisor<FakeTransport<>, decltype(doubling()),
+                   Tee<ObservesEvents, std::reference_wrapper<Owner>>>
             link{FakeTransport<>{wire},
                  doubling(),
                  {},
-                 Tee<Sees, std::reference_wrapper<Owner>>{Sees{&seen, "a:"}, std::ref(*this)}};
-        void on_state(const Transition& t) { seen.emplace_back(to_string(t.to.state)); }
+                 Tee<ObservesEvents, std::reference_wrapper<Owner>>{ObservesEvents{&observed, "a:"},
+                                                                    std::ref(*this)}};
+        void on_state(const Transition& t) { observed.emplace_back(to_string(t.to.state)); }
     } owner;
     owner.link.start();
     owner.link.advance(at(0s));
-    CHECK(owner.seen == Seen{"a:connecting", "connecting"});
+    CHECK(owner.observed == Observed{"a:connecting", "connecting"});
 }

@@ -79,23 +79,24 @@ struct AcceptedRig {
 struct SimRig {
     sim::World world{Seed{3}};
     struct Server {
-        std::list<Supervisor<sim::Accepted, belay_test::OneAttempt, belay_test::Echo>> guests;
+        std::list<Supervisor<sim::Accepted, belay_test::OneAttempt, belay_test::Echo>>
+            served_connections;
     };
     sim::Host& server = world.host("server", [](sim::Host& host) {
         auto process = std::make_unique<Server>();
         host.listen(1, [&host, p = process.get()](sim::Accepted accepted) {
-            auto& guest =
-                p->guests.emplace_back(std::move(accepted), belay_test::OneAttempt{MaxAttempts{1}},
-                                       SupervisorOptions{}, belay_test::Echo{});
-            host.attach(guest);
-            guest.start();
+            auto& served = p->served_connections.emplace_back(
+                std::move(accepted), belay_test::OneAttempt{MaxAttempts{1}}, SupervisorOptions{},
+                belay_test::Echo{});
+            host.attach(served);
+            served.start();
         });
         return process;
     });
     sim::Host& client = world.host("client", [](sim::Host&) {});
     sim::Tcp transport{client, "server", 1};
     void run_once() { world.run_for(1ms); }
-    void hang_up() { server.process<Server>()->guests.clear(); }
+    void hang_up() { server.process<Server>()->served_connections.clear(); }
 };
 
 }  // namespace
@@ -109,7 +110,7 @@ TEST_CASE("check::transport reports the rule that each planted mistake breaks",
     CHECK(found<M::opens_twice>() == to_string(R::opens_once));
     CHECK(found<M::opens_late>() == to_string(R::end_is_final));
     CHECK(found<M::reports_closed_inside_open>() == to_string(R::end_is_final));
-    CHECK(found<M::speaks_before_it_opens>() == to_string(R::opened_comes_first));
+    CHECK(found<M::sends_before_it_opens>() == to_string(R::opened_comes_first));
     CHECK(found<M::takes_before_it_opens>() == to_string(R::sends_nothing_before_it_is_open));
     CHECK(found<M::loses_one>() == to_string(R::carries_each_once_in_order));
     CHECK(found<M::sends_one_twice>() == to_string(R::carries_each_once_in_order));
@@ -117,17 +118,17 @@ TEST_CASE("check::transport reports the rule that each planted mistake breaks",
     CHECK(found<M::cuts_one_short>() == to_string(R::carries_each_once_in_order));
     CHECK(found<M::takes_without_end>() == to_string(R::output_is_bounded));
     CHECK(found<M::stalls_after_busy>() == to_string(R::room_follows_busy));
-    CHECK(found<M::tells_room_twice>() == to_string(R::room_is_told_once));
-    CHECK(found<M::tells_room_unasked>() == to_string(R::room_is_told_once));
-    CHECK(found<M::lies_about_room>() == to_string(R::room_is_no_lie));
+    CHECK(found<M::reports_space_twice>() == to_string(R::room_is_told_once));
+    CHECK(found<M::reports_space_unrequested>() == to_string(R::room_is_told_once));
+    CHECK(found<M::misreports_space>() == to_string(R::room_is_no_lie));
     CHECK(found<M::floods_on_full>() == to_string(R::keeps_what_was_refused));
     CHECK(found<M::offers_the_refused_last>() == to_string(R::keeps_what_was_refused));
-    CHECK(found<M::deaf_to_ping>() == to_string(R::ping_is_answered));
+    CHECK(found<M::ignores_ping>() == to_string(R::ping_is_answered));
     CHECK(found<M::ignores_the_limit>() == to_string(R::limit_holds));
     CHECK(found<M::delivers_beyond_the_limit>() == to_string(R::limit_holds));
-    CHECK(found<M::never_tells_the_end>() == to_string(R::end_is_told));
+    CHECK(found<M::never_reports_the_end>() == to_string(R::end_is_told));
     CHECK(found<M::closes_twice>() == to_string(R::end_is_final));
-    CHECK(found<M::speaks_after_the_end>() == to_string(R::end_is_final));
+    CHECK(found<M::sends_after_the_end>() == to_string(R::end_is_final));
     CHECK(found<M::takes_after_the_end>() == to_string(R::sends_nothing_after_its_end));
     CHECK(found<M::opens_once_only>() == to_string(R::opens_again));
     CHECK(found<M::never_ends_its_close>() == to_string(R::close_ends));

@@ -55,16 +55,16 @@ struct Checked {
 TEST_CASE("Validated connects when the check has passed", "[link][validated][unit]") {
     Checked c;
     CHECK(c.rig.state() == LinkState::connecting);
-    CHECK(c.wire.sent == Seen{"who?"});
+    CHECK(c.wire.sent == Observed{"who?"});
     CHECK(c.rig.link.send("early") == SendResult::down);
     receive(c.wire.link, "what?");
     c.rig.run(0s);
-    CHECK(c.wire.sent == Seen{"who?", "again?"});
+    CHECK(c.wire.sent == Observed{"who?", "again?"});
     receive(c.wire.link, "me");
     c.rig.run(0s);
     CHECK(c.rig.state() == LinkState::connected);
-    CHECK(c.judged == Seen{"what?", "me"});
-    CHECK(c.rig.notes.seen == Seen{"connecting", "connected"});
+    CHECK(c.judged == Observed{"what?", "me"});
+    CHECK(c.rig.notes.observed == Observed{"connecting", "connected"});
 }
 
 TEST_CASE("Validated delivers messages that follow the answer, after connected",
@@ -72,9 +72,9 @@ TEST_CASE("Validated delivers messages that follow the answer, after connected",
     Checked c;
     for (const char* m : {"hm", "me", "one", "two"}) receive(c.wire.link, m);
     c.rig.run(0s);
-    CHECK(c.judged == Seen{"hm", "me"});
-    CHECK(c.rig.notes.seen ==
-          Seen{"connecting", "connected", "message one on 0", "message two on 0"});
+    CHECK(c.judged == Observed{"hm", "me"});
+    CHECK(c.rig.notes.observed ==
+          Observed{"connecting", "connected", "message one on 0", "message two on 0"});
 }
 
 TEST_CASE("Validated rejects with the cause that decides the reaction", "[link][validated][unit]") {
@@ -129,14 +129,14 @@ TEST_CASE("Validated copies its check for each connection", "[link][validated][u
     c.wire.link.opened();
     c.rig.run(1s);
     CHECK(c.rig.state() == LinkState::connecting);
-    CHECK(c.wire.sent == Seen{"who?", "who?"});
+    CHECK(c.wire.sent == Observed{"who?", "who?"});
 }
 
 TEST_CASE("Validated checks once when a transport opens twice", "[link][validated][regression]") {
     Checked c;
     c.wire.link.opened();
     c.rig.run(0s);
-    CHECK(c.wire.sent == Seen{"who?"});
+    CHECK(c.wire.sent == Observed{"who?"});
     CHECK(c.rig.state() == LinkState::connecting);
 }
 
@@ -152,7 +152,7 @@ TEST_CASE("Validated over a bundle waits for every lane, also when the peer send
     CHECK(rig.state() == LinkState::connecting);
     b.link.opened();
     rig.run(0s);
-    CHECK(rig.notes.seen == Seen{"connecting", "connected", "message first on 0"});
+    CHECK(rig.notes.observed == Observed{"connecting", "connected", "message first on 0"});
 }
 
 TEST_CASE("A check may stop its supervisor", "[link][validated][fault]") {
@@ -167,7 +167,7 @@ TEST_CASE("A check may stop its supervisor", "[link][validated][fault]") {
     SECTION("and wait") { receive(c.wire.link, "hm"); }
     receive(c.wire.link, "late");
     c.rig.run(1s);
-    CHECK(c.rig.notes.seen == Seen{"connecting", "stopped"});
+    CHECK(c.rig.notes.observed == Observed{"connecting", "stopped"});
     CHECK(c.wire.live == 0);
 }
 
@@ -179,7 +179,7 @@ TEST_CASE("A check may stop and start its supervisor", "[link][validated][fault]
     };
     receive(c.wire.link, "me");
     c.rig.run(1s);
-    CHECK(c.rig.notes.seen == Seen{"connecting", "stopped", "connecting"});
+    CHECK(c.rig.notes.observed == Observed{"connecting", "stopped", "connecting"});
     CHECK(c.wire.dials == 2);
     CHECK(c.wire.most_live == 1);
 }

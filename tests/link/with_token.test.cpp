@@ -24,24 +24,24 @@ namespace {
 using Done = Completion<std::string>;
 
 /// What a source was asked, and by whom it may be answered.
-struct Desk {
+struct PendingRequests {
     std::vector<Done> waiting;
     std::optional<std::string> at_once;
-    int asked = 0;
+    int count = 0;
 };
 
 struct Source {
     using token_type = std::string;
-    Desk* desk;
+    PendingRequests* requests;
     void operator()(Done done) {
-        ++desk->asked;
-        if (desk->at_once) {
-            done(*desk->at_once);
+        ++requests->count;
+        if (requests->at_once) {
+            done(*requests->at_once);
         } else {
-            desk->waiting.push_back(std::move(done));
+            requests->waiting.push_back(std::move(done));
         }
     }
-    void credentials(std::string token) { desk->at_once = std::move(token); }
+    void credentials(std::string token) { requests->at_once = std::move(token); }
 };
 
 struct TokenTransport {
@@ -55,8 +55,9 @@ struct TokenTransport {
 
 struct TokenRig {
     Wire wire;
-    Desk desk;
-    LinkRig<WithToken<TokenTransport, Source>> rig{WithToken{TokenTransport{&wire}, Source{&desk}}};
+    PendingRequests requests;
+    LinkRig<WithToken<TokenTransport, Source>> rig{
+        WithToken{TokenTransport{&wire}, Source{&requests}}};
 };
 
 }  // namespace
@@ -65,19 +66,19 @@ TEST_CASE("WithToken opens with a token that arrives at once, later, or from ano
           "[link][with_token][unit]") {
     TokenRig r;
     SECTION("at once") {
-        r.desk.at_once = "t";
+        r.requests.at_once = "t";
         r.rig.start();
     }
     SECTION("later") {
         r.rig.start();
         CHECK(r.wire.dials == 0);
         CHECK(r.rig.state() == LinkState::connecting);
-        r.desk.waiting.at(0)("t");
+        r.requests.waiting.at(0)("t");
         r.rig.run(1s);
     }
     SECTION("by another thread") {
         r.rig.start();
-        std::thread{[done = std::move(r.desk.waiting.at(0))]() mutable { done("t"); }}.join();
+        std::thread{[done = std::move(r.requests.waiting.at(0))]() mutable { done("t"); }}.join();
         r.rig.run(1s);
     }
     REQUIRE(r.wire.dials == 1);
@@ -87,14 +88,14 @@ TEST_CASE("WithToken opens with a token that arrives at once, later, or from ano
     CHECK(r.rig.state() == LinkState::connected);
     receive(r.wire.link, "m");
     r.rig.run(1s);
-    CHECK(r.rig.notes.seen.back() == "message m on 0");
+    CHECK(r.rig.notes.observed.back() == "message m on 0");
     CHECK(r.rig.link.send("x") == SendResult::sent);
 }
 
 TEST_CASE("WithToken fails an attempt whose token request is dropped", "[link][with_token][unit]") {
     TokenRig r;
     r.rig.start();
-    r.desk.waiting.clear();
+    r.requests.waiting.clear();
     r.rig.run(0s);
     CHECK(r.rig.state() == LinkState::cooldown);
     CHECK(r.rig.link.status().failure.error() == LinkErrc::token_refused);
@@ -119,33 +120,33 @@ TEST_CASE("WithToken ignores an answer after its attempt", "[link][with_token][u
         r.rig.start();
     }
     const LinkState before = r.rig.state();
-    r.desk.waiting.at(0)("late");
+    r.requests.waiting.at(0)("late");
     r.rig.run(29s);
     CHECK(r.rig.state() == before);
     CHECK(r.wire.dials == 0);
 }
 
 TEST_CASE("A completion outlives its supervisor", "[link][with_token][fault]") {
-    Desk desk;
+    PendingRequests requests;
     Wire wire;
     {
-        LinkRig rig{WithToken{TokenTransport{&wire}, Source{&desk}}};
+        LinkRig rig{WithToken{TokenTransport{&wire}, Source{&requests}}};
         rig.start();
     }
-    desk.waiting.at(0)("late");
-    desk.waiting.clear();
+    requests.waiting.at(0)("late");
+    requests.waiting.clear();
     CHECK(wire.dials == 0);
 }
 
 TEST_CASE("WithToken requests a token at each attempt", "[link][with_token][unit]") {
     TokenRig r;
-    r.desk.at_once = "a";
+    r.requests.at_once = "a";
     r.rig.start();
     r.wire.link.closed();
     r.rig.run(0s);
-    r.desk.at_once = "b";
+    r.requests.at_once = "b";
     r.rig.run(1s);
-    CHECK(r.desk.asked == 2);
+    CHECK(r.requests.count == 2);
     CHECK(r.wire.log.back() == "open");
     CHECK(r.wire.log.at(r.wire.log.size() - 2) == "token b");
 }
@@ -153,7 +154,7 @@ TEST_CASE("WithToken requests a token at each attempt", "[link][with_token][unit
 TEST_CASE("Supervisor::credentials reaches the source, and leaves blocked_auth",
           "[link][with_token][unit]") {
     TokenRig r;
-    r.desk.at_once = "old";
+    r.requests.at_once = "old";
     r.rig.start();
     r.wire.link.closed({.cause = Cause::unauthorized});
     r.rig.run(0s);
@@ -168,8 +169,8 @@ TEST_CASE("Supervisor::credentials reaches the source, and leaves blocked_auth",
 
 TEST_CASE("Supervisor::credentials goes through decorators", "[link][with_token][regression]") {
     Wire wire;
-    Desk desk;
-    LinkRig rig{Heartbeat{WithToken{TokenTransport{&wire}, Source{&desk}}, {}}};
+    PendingRequests requests;
+    LinkRig rig{Heartbeat{WithToken{TokenTransport{&wire}, Source{&requests}}, {}}};
     rig.link.credentials("through");
     rig.start();
     CHECK(wire.log.at(0) == "token through");
@@ -177,7 +178,7 @@ TEST_CASE("Supervisor::credentials goes through decorators", "[link][with_token]
 
 TEST_CASE("WithToken ends an attempt whose inner open throws", "[link][with_token][regression]") {
     TokenRig r;
-    r.desk.at_once = "t";
+    r.requests.at_once = "t";
     r.wire.on_open = [&](const Link<std::string>&) {
         --r.wire.live;  // its destructor will not run
         throw std::runtime_error{"open"};
@@ -191,17 +192,17 @@ TEST_CASE("WithToken ends an attempt whose inner open throws", "[link][with_toke
 
 TEST_CASE("WithToken in a bundle keeps its lane", "[link][with_token][unit]") {
     Wire a, b;
-    Desk desk;
-    desk.at_once = "t";
+    PendingRequests requests;
+    requests.at_once = "t";
     LinkRig rig{
-        Bundle{belay_test::FakeTransport<>{a}, WithToken{TokenTransport{&b}, Source{&desk}}}};
+        Bundle{belay_test::FakeTransport<>{a}, WithToken{TokenTransport{&b}, Source{&requests}}}};
     rig.start();
     a.link.opened();
     b.link.opened();
     rig.run(0s);
     receive(b.link, "m");
     rig.run(0s);
-    CHECK(rig.notes.seen == Seen{"connecting", "connected", "message m on 1"});
+    CHECK(rig.notes.observed == Observed{"connecting", "connected", "message m on 1"});
     rig.link.stop();
     CHECK(a.log.back() == "close");
     CHECK(b.log.back() == "close");
@@ -210,7 +211,7 @@ TEST_CASE("WithToken in a bundle keeps its lane", "[link][with_token][unit]") {
 TEST_CASE("WithToken blocks at the second 403 in a row, and not at the first",
           "[link][with_token][unit]") {
     TokenRig r;
-    r.desk.at_once = "t";
+    r.requests.at_once = "t";
     r.rig.link.start();
     r.rig.run(0s);
     r.wire.link.closed(http_failure(403));
@@ -221,7 +222,7 @@ TEST_CASE("WithToken blocks at the second 403 in a row, and not at the first",
         r.wire.link.closed(http_failure(403));
         r.rig.run(1s);
         CHECK(r.rig.link.status().state == LinkState::blocked_auth);
-        CHECK(r.desk.asked == 2);
+        CHECK(r.requests.count == 2);
     }
     SECTION("a connection in between resets the count") {
         r.wire.link.opened();
@@ -235,13 +236,13 @@ TEST_CASE("WithToken blocks at the second 403 in a row, and not at the first",
 TEST_CASE("WithToken bounds messages and output of the connection that it opens later",
           "[link][with_token][unit]") {
     Wire wire;
-    Desk desk;
-    WithToken transport{TokenTransport{&wire}, Source{&desk}};
+    PendingRequests requests;
+    WithToken transport{TokenTransport{&wire}, Source{&requests}};
     ServedLink served{std::move(transport), 4, Waker{}, 0};
     served.limit_messages(100);
     served.limit_output(50);
     CHECK(wire.dials == 0);
-    desk.waiting.at(0)("t");
+    requests.waiting.at(0)("t");
     served.advance(at(0s), 4, [](const std::string&, Lane) {});
     REQUIRE(wire.dials == 1);
     CHECK(wire.limit == 100);

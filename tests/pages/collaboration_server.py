@@ -21,8 +21,8 @@ def encoded(data):
 
 
 def token(user):
-    said = encoded(b'{"alg":"HS256"}') + b"." + encoded(b'{"sub":"%s","exp":%d}' % (user, time.time() + 60))
-    return (said + b"." + encoded(hmac.new(SECRET.encode(), said, hashlib.sha256).digest())).decode()
+    token_text = encoded(b'{"alg":"HS256"}') + b"." + encoded(b'{"sub":"%s","exp":%d}' % (user, time.time() + 60))
+    return (token_text + b"." + encoded(hmac.new(SECRET.encode(), token_text, hashlib.sha256).digest())).decode()
 
 
 class Client:
@@ -85,5 +85,5 @@ with tempfile.TemporaryDirectory() as folder:
     kind, code = carol.frame_with((1001).to_bytes(2, "big"))
     assert kind == 8
     carol.socket.close()
-    said = second.process.communicate(timeout=60)[0]
-    assert (said, second.process.returncode) == ("all is saved\n", 0), (said, second.process.returncode)
+    output = second.process.communicate(timeout=60)[0]
+    assert (output, second.process.returncode) == ("all is saved\n", 0), (output, second.process.returncode)

@@ -24,7 +24,7 @@ struct Curled {
     Instant due;
     HttpResponse head{};
     std::size_t taken = 0;
-    bool told = false;
+    bool reported = false;
     bool too_long = false;
     bool follows = false;
     std::string_view origin{};
@@ -32,8 +32,8 @@ struct Curled {
 
     /// Whether it goes on.
     bool take(std::string_view piece) {
-        if (!told && leads_on()) return false;
-        if (!std::exchange(told, true) && !tell(head, "")) return false;
+        if (!reported && leads_on()) return false;
+        if (!std::exchange(reported, true) && !tell(head, "")) return false;
         taken += piece.size();
         too_long = taken > request.body_bytes_max;
         return !too_long && (piece.empty() || tell(head, piece));

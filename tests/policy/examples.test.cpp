@@ -23,8 +23,8 @@ using namespace std::chrono_literals;
 namespace {
 
 /// At most so many attempts in a row without a pause: then wait a minute.
-struct Breather {
-    static constexpr std::string_view name = "Breather";
+struct PauseAfterFailures {
+    static constexpr std::string_view name = "PauseAfterFailures";
     int in_a_row = 5;
     int failures = 0;
 
@@ -81,12 +81,13 @@ TEST_CASE("Example: one breaker for many callers", "[policy][examples][unit]") {
 
 TEST_CASE("Example: a user's own rule", "[policy][examples][unit]") {
     constexpr auto fifth_wait = [] {
-        Policy policy{Breather{}, MaxAttempts{10}};
+        Policy policy{PauseAfterFailures{}, MaxAttempts{10}};
         Random bits{Seed{1}};
         Turn turn{Instant{}, bits};
         for (int i = 0; i < 4; ++i) static_cast<void>(policy.failed(Failure{Cause::lost}, turn));
         return policy.failed(Failure{Cause::lost}, turn);
     };
-    static_assert(RuleLike<Breather>);
-    static_assert(fifth_wait() == Advice{Advice::Verb::wait_at_least, Instant{} + 60s, "Breather"});
+    static_assert(RuleLike<PauseAfterFailures>);
+    static_assert(fifth_wait() ==
+                  Advice{Advice::Verb::wait_at_least, Instant{} + 60s, "PauseAfterFailures"});
 }

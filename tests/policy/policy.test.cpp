@@ -31,12 +31,12 @@ namespace {
 // Writes down what it sees, and answers what it is told.
 struct AdviceRecorder {
     static constexpr std::string_view name = "AdviceRecorder";
-    std::vector<std::string>* seen;
+    std::vector<std::string>* observed;
     std::string id;
     Advice answer{};
     Advice at_begin{};
 
-    void note(const char* what) const { seen->push_back(id + what); }
+    void note(const char* what) const { observed->push_back(id + what); }
     Advice admit(Instant) const noexcept { return note(".admit"), answer; }
     Advice begin(Turn&) noexcept { return note(".begin"), at_begin; }
     Advice failed(const Failure&, Turn&) noexcept { return note(".failed"), answer; }
@@ -113,29 +113,29 @@ TEST_CASE("Policy requires of a rule only the promises of RuleLike", "[policy][p
 TEST_CASE("Policy lets every rule see every event, in the written order",
           "[policy][policy][property]") {
     CHECK(rc::check("whatever the others answer", [] {
-        std::vector<std::string> seen;
+        std::vector<std::string> observed;
         const auto answer = [] {
             return Advice{static_cast<Advice::Verb>(*rc::gen::inRange(0, 5)), {}, {}};
         };
         const auto go = Advice::go();
-        Policy policy{AdviceRecorder{&seen, "a", answer(), go},
-                      Policy{AdviceRecorder{&seen, "b", answer(), go},
-                             AdviceRecorder{&seen, "c", answer(), go}},
-                      AdviceRecorder{&seen, "d", answer(), go}};
+        Policy policy{AdviceRecorder{&observed, "a", answer(), go},
+                      Policy{AdviceRecorder{&observed, "b", answer(), go},
+                             AdviceRecorder{&observed, "c", answer(), go}},
+                      AdviceRecorder{&observed, "d", answer(), go}};
         Random bits{Seed{1}};
         Turn turn{Instant{}, bits};
-        const auto all_saw = [&](const std::string& what) {
+        const auto all_observed = [&](const std::string& what) {
             const std::vector<std::string> expected{"a" + what, "b" + what, "c" + what, "d" + what};
-            RC_ASSERT(seen == expected);
-            seen.clear();
+            RC_ASSERT(observed == expected);
+            observed.clear();
         };
-        static_cast<void>(policy.admit(turn.now)), all_saw(".admit");
-        policy.begin(turn), all_saw(".begin");
-        static_cast<void>(policy.failed(Failure{}, turn)), all_saw(".failed");
-        static_cast<void>(policy.lost(Failure{}, turn)), all_saw(".lost");
-        policy.succeeded(turn), all_saw(".succeeded");
-        policy.abandoned(turn), all_saw(".abandoned");
-        policy.reset(), all_saw(".reset");
+        static_cast<void>(policy.admit(turn.now)), all_observed(".admit");
+        policy.begin(turn), all_observed(".begin");
+        static_cast<void>(policy.failed(Failure{}, turn)), all_observed(".failed");
+        static_cast<void>(policy.lost(Failure{}, turn)), all_observed(".lost");
+        policy.succeeded(turn), all_observed(".succeeded");
+        policy.abandoned(turn), all_observed(".abandoned");
+        policy.reset(), all_observed(".reset");
     }));
 }
 
@@ -161,67 +161,70 @@ TEST_CASE("Policy notifies each rule with that hook once that an attempt is want
 
 TEST_CASE("Policy::begin abandons in reverse the rules that had begun before a rejection",
           "[policy][policy][unit]") {
-    std::vector<std::string> seen;
+    std::vector<std::string> observed;
     const Advice go = Advice::go();
-    Policy policy{AdviceRecorder{&seen, "a", go, go},
-                  Policy{AdviceRecorder{&seen, "b", go, go}, AdviceRecorder{&seen, "c", go, go}},
-                  AdviceRecorder{&seen, "d", go, Advice::suspend(at(7s))},
-                  AdviceRecorder{&seen, "e", go, go}};
+    Policy policy{
+        AdviceRecorder{&observed, "a", go, go},
+        Policy{AdviceRecorder{&observed, "b", go, go}, AdviceRecorder{&observed, "c", go, go}},
+        AdviceRecorder{&observed, "d", go, Advice::suspend(at(7s))},
+        AdviceRecorder{&observed, "e", go, go}};
     Random bits;
     Turn turn{Instant{}, bits};
     CHECK(policy.begin(turn) == Advice{Advice::Verb::suspend, at(7s), "AdviceRecorder"});
-    CHECK(seen == std::vector<std::string>{"a.begin", "b.begin", "c.begin", "d.begin",
-                                           "c.abandoned", "b.abandoned", "a.abandoned"});
+    CHECK(observed == std::vector<std::string>{"a.begin", "b.begin", "c.begin", "d.begin",
+                                               "c.abandoned", "b.abandoned", "a.abandoned"});
 }
 
 // Cannot refuse; takes something when an attempt begins.
 struct Certain {
     static constexpr bool listens = true;
-    std::vector<std::string>* seen;
+    std::vector<std::string>* observed;
     std::string id;
 
-    void note(const char* what) const { seen->push_back(id + what); }
+    void note(const char* what) const { observed->push_back(id + what); }
     void begin(Turn&) noexcept { note(".begin"); }
     void abandoned(Turn&) noexcept { note(".abandoned"); }
 };
 // Takes something for a plan, and has no begin.
 struct Planner {
-    std::vector<std::string>* seen;
+    std::vector<std::string>* observed;
 
     Advice review(const Advice&, Turn&) noexcept { return Advice::go(); }
-    void abandoned(Turn&) noexcept { seen->push_back("planner.abandoned"); }
+    void abandoned(Turn&) noexcept { observed->push_back("planner.abandoned"); }
 };
 
 TEST_CASE("Policy::begin begins the rules that cannot reject when no other rule has rejected",
           "[policy][policy][unit]") {
-    std::vector<std::string> seen;
+    std::vector<std::string> observed;
     const Advice go = Advice::go();
     Random bits;
     Turn turn{Instant{}, bits};
-    Policy refuses{Certain{&seen, "a"}, Planner{&seen},
-                   Policy{Certain{&seen, "b"}, AdviceRecorder{&seen, "c", go, go}},
-                   AdviceRecorder{&seen, "d", go, Advice::suspend(at(7s))}, Certain{&seen, "e"}};
+    Policy refuses{Certain{&observed, "a"}, Planner{&observed},
+                   Policy{Certain{&observed, "b"}, AdviceRecorder{&observed, "c", go, go}},
+                   AdviceRecorder{&observed, "d", go, Advice::suspend(at(7s))},
+                   Certain{&observed, "e"}};
     CHECK(refuses.begin(turn).verb == Advice::Verb::suspend);
-    CHECK(seen == std::vector<std::string>{"c.begin", "d.begin", "c.abandoned"});
+    CHECK(observed == std::vector<std::string>{"c.begin", "d.begin", "c.abandoned"});
 
-    seen.clear();
-    Policy goes{Certain{&seen, "a"},
-                Policy{Certain{&seen, "b"}, AdviceRecorder{&seen, "c", go, go}},
-                AdviceRecorder{&seen, "d", go, go}, Certain{&seen, "e"}};
+    observed.clear();
+    Policy goes{Certain{&observed, "a"},
+                Policy{Certain{&observed, "b"}, AdviceRecorder{&observed, "c", go, go}},
+                AdviceRecorder{&observed, "d", go, go}, Certain{&observed, "e"}};
     CHECK(goes.begin(turn) == go);
-    CHECK(seen == std::vector<std::string>{"c.begin", "d.begin", "a.begin", "b.begin", "e.begin"});
+    CHECK(observed ==
+          std::vector<std::string>{"c.begin", "d.begin", "a.begin", "b.begin", "e.begin"});
 }
 
 TEST_CASE("Policy::begin undoes a rejection inside a nested policy", "[policy][policy][unit]") {
-    std::vector<std::string> seen;
+    std::vector<std::string> observed;
     const Advice go = Advice::go();
-    Policy policy{
-        AdviceRecorder{&seen, "a", go, go},
-        Policy{AdviceRecorder{&seen, "b", go, go}, AdviceRecorder{&seen, "c", go, Advice::stop()}}};
+    Policy policy{AdviceRecorder{&observed, "a", go, go},
+                  Policy{AdviceRecorder{&observed, "b", go, go},
+                         AdviceRecorder{&observed, "c", go, Advice::stop()}}};
     Random bits;
     Turn turn{Instant{}, bits};
     CHECK(policy.begin(turn).verb == Advice::Verb::stop);
-    CHECK(seen ==
+    CHECK(observed ==
           std::vector<std::string>{"a.begin", "b.begin", "c.begin", "b.abandoned", "a.abandoned"});
 }
 
@@ -267,12 +270,12 @@ TEST_CASE("Policy suspends until the latest of all waits, outranked ones too",
 // Records a failure, then reviews the plan.
 struct Reviewer {
     static constexpr std::string_view name = "Reviewer";
-    std::vector<std::string>* seen;
+    std::vector<std::string>* observed;
     std::string id;
     Advice at_review{};
     std::vector<Advice>* plans = nullptr;
 
-    void note(const char* what) const { seen->push_back(id + what); }
+    void note(const char* what) const { observed->push_back(id + what); }
     Advice failed(const Failure&, Turn&) noexcept { return note(".failed"), Advice::go(); }
     Advice review(const Advice& planned, Turn&) noexcept {
         note(".review");
@@ -284,11 +287,11 @@ struct Reviewer {
 
 TEST_CASE("Policy lets rules review the combined plan after all of them were called",
           "[policy][policy][unit]") {
-    std::vector<std::string> seen;
+    std::vector<std::string> observed;
     std::vector<Advice> plans;
-    Policy policy{Reviewer{&seen, "a", Advice::wait_at_least(at(9s)), &plans},
-                  Policy{Reviewer{&seen, "b", {}, &plans}},
-                  AdviceRecorder{&seen, "c", Advice::wait_at_least(at(5s))}};
+    Policy policy{Reviewer{&observed, "a", Advice::wait_at_least(at(9s)), &plans},
+                  Policy{Reviewer{&observed, "b", {}, &plans}},
+                  AdviceRecorder{&observed, "c", Advice::wait_at_least(at(5s))}};
     Random bits{Seed{1}};
     Turn turn{Instant{}, bits};
 
@@ -296,38 +299,38 @@ TEST_CASE("Policy lets rules review the combined plan after all of them were cal
 
     CHECK(after_failure.until == at(9s));
     CHECK(after_failure.by == "Reviewer");
-    CHECK(seen ==
+    CHECK(observed ==
           std::vector<std::string>{"a.failed", "b.failed", "c.failed", "a.review", "b.review"});
     REQUIRE(plans.size() == 2);
     CHECK(plans[0].until == at(5s));
     CHECK(plans[0].by == "AdviceRecorder");
     CHECK(plans[1].until == at(9s));
 
-    seen.clear();
+    observed.clear();
     (void)policy.lost(Failure{Cause::lost}, turn);
-    CHECK(seen == std::vector<std::string>{"c.lost", "a.review", "b.review"});
+    CHECK(observed == std::vector<std::string>{"c.lost", "a.review", "b.review"});
 }
 
 TEST_CASE("Policy does not let rules review a plan that is stopped already",
           "[policy][policy][unit]") {
-    std::vector<std::string> seen;
-    Policy policy{Reviewer{&seen, "a"}, StopOn{Cause::permanent}};
+    std::vector<std::string> observed;
+    Policy policy{Reviewer{&observed, "a"}, StopOn{Cause::permanent}};
     Random bits{Seed{1}};
     Turn turn{Instant{}, bits};
 
     CHECK(policy.failed(Failure{Cause::permanent}, turn).verb == Advice::Verb::stop);
-    CHECK(seen == std::vector<std::string>{"a.failed"});
+    CHECK(observed == std::vector<std::string>{"a.failed"});
 }
 
 TEST_CASE("Policy abandons, in reverse, the rules that reviewed a plan which a later one stops",
           "[policy][policy][unit]") {
-    std::vector<std::string> seen;
-    Policy policy{
-        Reviewer{&seen, "a"},
-        Policy{Reviewer{&seen, "b"}, AdviceRecorder{&seen, "quiet"}, Reviewer{&seen, "c"}},
-        Policy{Reviewer{&seen, "d"}, Reviewer{&seen, "stops", Advice::stop()},
-               Reviewer{&seen, "e"}},
-        Reviewer{&seen, "f"}};
+    std::vector<std::string> observed;
+    Policy policy{Reviewer{&observed, "a"},
+                  Policy{Reviewer{&observed, "b"}, AdviceRecorder{&observed, "quiet"},
+                         Reviewer{&observed, "c"}},
+                  Policy{Reviewer{&observed, "d"}, Reviewer{&observed, "stops", Advice::stop()},
+                         Reviewer{&observed, "e"}},
+                  Reviewer{&observed, "f"}};
     Random bits{Seed{1}};
     Turn turn{Instant{}, bits};
 
@@ -335,9 +338,9 @@ TEST_CASE("Policy abandons, in reverse, the rules that reviewed a plan which a l
 
     CHECK(advice.verb == Advice::Verb::stop);
     CHECK(advice.by == "Reviewer");
-    CHECK(seen == std::vector<std::string>{"quiet.lost", "a.review", "b.review", "c.review",
-                                           "d.review", "stops.review", "d.abandoned", "c.abandoned",
-                                           "b.abandoned", "a.abandoned"});
+    CHECK(observed == std::vector<std::string>{"quiet.lost", "a.review", "b.review", "c.review",
+                                               "d.review", "stops.review", "d.abandoned",
+                                               "c.abandoned", "b.abandoned", "a.abandoned"});
 }
 
 TEST_CASE("Policy reports the deciding rule", "[policy][policy][unit]") {
@@ -443,13 +446,13 @@ namespace {
 
 /// Counts what it is told, and may refuse to begin.
 struct Listener {
-    int* heard;
+    int* received;
     bool refuses = false;
 
     Advice begin(Turn&) noexcept { return refuses ? Advice::suspend(never) : Advice::go(); }
-    Advice failed(const Failure&, Turn&) noexcept { return ++*heard, Advice::go(); }
-    Advice lost(const Failure&, Turn&) noexcept { return ++*heard, Advice::go(); }
-    void succeeded(Turn&) noexcept { ++*heard; }
+    Advice failed(const Failure&, Turn&) noexcept { return ++*received, Advice::go(); }
+    Advice lost(const Failure&, Turn&) noexcept { return ++*received, Advice::go(); }
+    void succeeded(Turn&) noexcept { ++*received; }
 };
 struct SharedListener : Listener {
     static constexpr bool is_shared = true;

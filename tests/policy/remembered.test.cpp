@@ -66,18 +66,18 @@ struct RecordingRule {
         Cause cause;
         friend bool operator==(const Entry&, const Entry&) = default;
     };
-    std::vector<Entry>* heard;
+    std::vector<Entry>* received;
 
-    void begin(Turn& turn) noexcept { heard->push_back({'b', turn.now, Cause::none}); }
+    void begin(Turn& turn) noexcept { received->push_back({'b', turn.now, Cause::none}); }
     Advice failed(const Failure& failure, Turn& turn) noexcept {
-        heard->push_back({'f', turn.now, failure.cause});
+        received->push_back({'f', turn.now, failure.cause});
         return Advice::go();
     }
     Advice lost(const Failure& failure, Turn& turn) noexcept {
-        heard->push_back({'l', turn.now, failure.cause});
+        received->push_back({'l', turn.now, failure.cause});
         return Advice::go();
     }
-    void succeeded(Turn& turn) noexcept { heard->push_back({'s', turn.now, Cause::none}); }
+    void succeeded(Turn& turn) noexcept { received->push_back({'s', turn.now, Cause::none}); }
 };
 
 }  // namespace
@@ -85,9 +85,9 @@ struct RecordingRule {
 TEST_CASE("Remembered makes a crash loop back off", "[policy][remembered][unit]") {
     Computer computer;
     std::vector<Duration> waits;
-    for (int life = 0; life < 8; ++life) {
+    for (int incarnation = 0; incarnation < 8; ++incarnation) {
         PolicyHistory history;
-        if (life != 0) computer.start(history, 10ms);
+        if (incarnation != 0) computer.start(history, 10ms);
         Turn turn = computer.turn();
         Remembered policy{history, doubling(), turn};
         policy.reset();  // as whoever starts a run does
@@ -138,9 +138,9 @@ TEST_CASE("Remembered counts attempts over restarts, and ends", "[policy][rememb
     Computer computer;
     int attempts = 0;
     std::optional<Advice::Verb> verb;
-    for (int life = 0; life < 10 && verb != Advice::Verb::stop; ++life) {
+    for (int incarnation = 0; incarnation < 10 && verb != Advice::Verb::stop; ++incarnation) {
         PolicyHistory history;
-        if (life != 0) computer.start(history, 1h);
+        if (incarnation != 0) computer.start(history, 1h);
         Turn turn = computer.turn();
         Remembered policy{history, Policy{MaxAttempts{5}, Backoff{NoJitter{}, Cap{30s}, 1s}}, turn};
         for (int i = 0; i < 2 && verb != Advice::Verb::stop; ++i) {
@@ -231,9 +231,9 @@ TEST_CASE("Remembered repeats the whole history to a user's rule", "[policy][rem
     const Remembered resumed{restored, Policy{RecordingRule{&second}}, computer.turn()};
     const Duration shift = (saved_at + 2s) - computer.now;
     std::vector<RecordingRule::Entry> expected;
-    for (const RecordingRule::Entry& heard : first) expected.push_back(heard);
+    for (const RecordingRule::Entry& received : first) expected.push_back(received);
     expected.erase(expected.begin() + 2);  // the begin that was abandoned
-    for (RecordingRule::Entry& heard : expected) heard.at -= shift;
+    for (RecordingRule::Entry& received : expected) received.at -= shift;
     // A verdict is told with its beginning at the same time.
     CHECK(second == expected);
 }
@@ -302,7 +302,7 @@ TEST_CASE("Remembered tries again after a long absence", "[policy][remembered][r
         static_cast<void>(policy.begin(turn));
         if (!crashed) static_cast<void>(policy.failed(lost, turn));
         computer.save(history);
-        for (int life = 0; life < 3; ++life) {
+        for (int incarnation = 0; incarnation < 3; ++incarnation) {
             PolicyHistory restored;
             computer.start(restored, 24h);
             Turn now = computer.turn();
@@ -324,7 +324,7 @@ TEST_CASE("Remembered does not count the time of a shut gate, or without a progr
             PolicyHistory history;
             std::optional<Remembered<Policy<Backoff<NoJitter, Cap>, MaxAttempts, MaxElapsed>>>
                 policy{std::in_place, history, rules};
-            for (int life = 0; life < 5; ++life) {
+            for (int incarnation = 0; incarnation < 5; ++incarnation) {
                 Turn turn = computer.turn();
                 policy->wanted(turn);
                 REQUIRE(policy->begin(turn).verb == Advice::Verb::go);
@@ -365,18 +365,18 @@ TEST_CASE("Remembered counts the time of attempts over shut gates and restarts",
           "[policy][remembered][property]") {
     CHECK(rc::check("the time and the failures of one that never ended", [] {
         Computer computer;
-        MaxElapsed lived{forever}, told{forever};
-        std::uint64_t failures = 0, told_failures = 0;
+        MaxElapsed lived{forever}, reported{forever};
+        std::uint64_t failures = 0, reported_failures = 0;
         // Never restarted, and by a clock that goes on.
-        Policy life{Tries{&lived, &failures}};
+        Policy incarnation{Tries{&lived, &failures}};
         PolicyHistory history;
         std::optional<Remembered<Tries>> policy{std::in_place, history,
-                                                Tries{&told, &told_failures}};
+                                                Tries{&reported, &reported_failures}};
         const auto both = [&](auto step) {
             Turn turn = computer.turn();
             step(*policy, turn);
             turn.now = Instant{computer.wall.time_since_epoch()};
-            step(life, turn);
+            step(incarnation, turn);
             computer.pass(Duration{*rc::gen::inRange<std::int64_t>(0, 1'000'000)});
         };
         const int steps = *rc::gen::inRange(1, 100);
@@ -398,12 +398,12 @@ TEST_CASE("Remembered counts the time of attempts over shut gates and restarts",
             if (what > 4) continue;
             computer.save(history);
             computer.start(history, Duration{*rc::gen::inRange<std::int64_t>(0, 1'000'000)});
-            told = MaxElapsed{forever};
-            told_failures = 0;
-            policy.emplace(history, Tries{&told, &told_failures}, computer.turn());
-            RC_ASSERT(told.spent(computer.now) ==
+            reported = MaxElapsed{forever};
+            reported_failures = 0;
+            policy.emplace(history, Tries{&reported, &reported_failures}, computer.turn());
+            RC_ASSERT(reported.spent(computer.now) ==
                       lived.spent(Instant{computer.wall.time_since_epoch()}));
-            RC_ASSERT(told_failures == failures);
+            RC_ASSERT(reported_failures == failures);
         }
     }));
 }
@@ -416,9 +416,9 @@ TEST_CASE("Remembered waits no longer for a first attempt because the program is
     const Policy rules{Shared{breaker}, MaxElapsed{30s}};
     Computer computer;
     std::vector<LinkState> ends;
-    for (int life = 0; life < 5; ++life) {
+    for (int incarnation = 0; incarnation < 5; ++incarnation) {
         PolicyHistory history;
-        if (life != 0) computer.start(history, 0s);
+        if (incarnation != 0) computer.start(history, 0s);
         timeline::SupervisorCore core{Remembered{history, rules, computer.turn()}};
         Turn turn = computer.turn();
         core.step({.input = timeline::Input::start}, turn);
@@ -486,17 +486,17 @@ TEST_CASE("Remembered ends a crash loop by its rules, and lets the next start tr
           "[policy][remembered][regression]") {
     Computer computer;
     const Policy rules{Backoff{NoJitter{}, Cap{30s}, 1s}, MaxAttempts{4}};
-    std::vector<char> lives;
-    for (int life = 0; life < 10; ++life) {
+    std::vector<char> incarnations;
+    for (int incarnation = 0; incarnation < 10; ++incarnation) {
         PolicyHistory history;
-        if (life != 0) computer.start(history, 1h);
+        if (incarnation != 0) computer.start(history, 1h);
         Turn turn = computer.turn();
         timeline::SupervisorCore core{Remembered{history, rules, turn}};
         const bool dialed = core.step({timeline::Input::start}, turn).dial;
-        lives.push_back(dialed ? 'd' : core.status().state == LinkState::failed ? 'f' : 'w');
+        incarnations.push_back(dialed ? 'd' : core.status().state == LinkState::failed ? 'f' : 'w');
         computer.save(history);  // and the program ends, in the middle of an attempt if it dialed
     }
-    CHECK(lives == std::vector<char>{'d', 'd', 'd', 'd', 'f', 'd', 'd', 'd', 'd', 'f'});
+    CHECK(incarnations == std::vector<char>{'d', 'd', 'd', 'd', 'f', 'd', 'd', 'd', 'd', 'f'});
 }
 
 TEST_CASE("Remembered does not change objects that are shared with others",
@@ -541,15 +541,15 @@ TEST_CASE("Remembered lets a wait end although the program restarts all the time
     Turn turn = computer.turn();
     static_cast<void>(policy.begin(turn));
     computer.save(history);  // once, and never again: the program is killed every ten seconds
-    int lives = 0;
-    for (bool waits = true; waits && lives < 20; ++lives) {
+    int incarnations = 0;
+    for (bool waits = true; waits && incarnations < 20; ++incarnations) {
         PolicyHistory restored;
         computer.start(restored, 10s);
         const Remembered resumed{restored, Policy{Backoff{NoJitter{}, Cap{60s}, 60s}},
                                  computer.turn()};
         waits = !resumed.admit(computer.now).allows(computer.now);
     }
-    CHECK(lives == 6);
+    CHECK(incarnations == 6);
 }
 
 TEST_CASE("Remembered makes a supervisor wait with its first attempt after a restart",

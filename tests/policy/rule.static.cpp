@@ -97,10 +97,10 @@ static_assert(!RuleLike<MoveOnly>);
 struct AdmitNotConst : Only<3> {
     Advice admit(Instant) noexcept;
 };
-struct AdmitSaysBool : Only<3> {
+struct AdmitReturnsBool : Only<3> {
     bool admit(Instant) const noexcept;
 };
-struct BeginSaysBool : Only<3> {
+struct BeginReturnsBool : Only<3> {
     bool begin(Turn&) noexcept;
 };
 struct BeginThrows : Only<3> {
@@ -112,7 +112,7 @@ struct FailedThrows : Only<0> {
 struct FailedWithoutTurn : Only<0> {
     Advice failed(const Failure&) noexcept;
 };
-struct FailedSaysNothing : Only<0> {
+struct FailedReturnsNothing : Only<0> {
     void failed(const Failure&, Turn&) noexcept;
 };
 struct LostThrows : Only<0> {
@@ -166,10 +166,10 @@ static_assert(!RuleLike<WantedWithoutTurn> && !RuleLike<WantedByInstant>);
 struct LimitNotConst : Only<0> {
     Duration attempt_limit() noexcept;
 };
-static_assert(!RuleLike<AdmitNotConst> && !RuleLike<AdmitSaysBool>);
-static_assert(!RuleLike<BeginSaysBool> && !RuleLike<BeginThrows>);
+static_assert(!RuleLike<AdmitNotConst> && !RuleLike<AdmitReturnsBool>);
+static_assert(!RuleLike<BeginReturnsBool> && !RuleLike<BeginThrows>);
 static_assert(!RuleLike<FailedThrows> && !RuleLike<FailedWithoutTurn>);
-static_assert(!RuleLike<FailedSaysNothing> && !RuleLike<LostThrows>);
+static_assert(!RuleLike<FailedReturnsNothing> && !RuleLike<LostThrows>);
 static_assert(!RuleLike<ReviewThrows> && !RuleLike<ReviewWithoutPlan>);
 static_assert(!RuleLike<SucceededThrows> && !RuleLike<SucceededWithoutTurn>);
 static_assert(!RuleLike<AbandonedThrows> && !RuleLike<ResetThrows>);

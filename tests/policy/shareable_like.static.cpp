@@ -55,10 +55,10 @@ struct AcquireThrows : With<Permit> {
     Permit acquire(Turn&);
 };
 static_assert(!ShareableLike<AcquireThrows>);
-struct AcquireSaysBool : With<Permit> {
+struct AcquireReturnsBool : With<Permit> {
     bool acquire(Turn&) noexcept;
 };
-static_assert(!ShareableLike<AcquireSaysBool>);
+static_assert(!ShareableLike<AcquireReturnsBool>);
 
 struct NeverEmpty : Permit {
     explicit NeverEmpty(int) noexcept;
@@ -74,17 +74,17 @@ struct NeutralThrows : Permit {
 static_assert(!ShareableLike<With<NeutralThrows>>);
 
 // A verdict may be told why, but in no other form.
-struct ToldWhy : Permit {
+struct ReportedWhy : Permit {
     using Permit::failure;
     Advice failure(const Failure&, Turn&) noexcept;
 };
-static_assert(ShareableLike<With<ToldWhy>> && detail::TakesFailures<ToldWhy>);
+static_assert(ShareableLike<With<ReportedWhy>> && detail::TakesFailures<ReportedWhy>);
 static_assert(ShareableLike<With<Permit>> && !detail::TakesFailures<Permit>);
-struct ToldWhyThrows : Permit {
+struct ReportedWhyThrows : Permit {
     using Permit::failure;
     Advice failure(const Failure&, Turn&);
 };
-static_assert(!ShareableLike<With<ToldWhyThrows>>);
+static_assert(!ShareableLike<With<ReportedWhyThrows>>);
 
 // A reservation in another form would never be asked for.
 struct ReserveWithoutCause : With<Permit> {
@@ -93,14 +93,14 @@ struct ReserveWithoutCause : With<Permit> {
 struct ReserveThrows : With<Permit> {
     Permit reserve(Cause, Turn&);
 };
-struct ReserveSaysBool : With<Permit> {
+struct ReserveReturnsBool : With<Permit> {
     bool reserve(Cause, Turn&) noexcept;
 };
 static_assert(!ShareableLike<ReserveWithoutCause> && !ReservableLike<ReserveWithoutCause>);
-static_assert(!ShareableLike<ReserveThrows> && !ShareableLike<ReserveSaysBool>);
+static_assert(!ShareableLike<ReserveThrows> && !ShareableLike<ReserveReturnsBool>);
 
 // It may hear each caller's want, and is a rule that hears it then.
-struct WantedHeard : With<Permit> {
+struct WantedReported : With<Permit> {
     void wanted(Turn&) noexcept;
 };
 struct SharedWantedThrows : With<Permit> {
@@ -109,8 +109,8 @@ struct SharedWantedThrows : With<Permit> {
 struct SharedWantedAdvises : With<Permit> {
     Advice wanted(Turn&) noexcept;
 };
-static_assert(ShareableLike<WantedHeard> && detail::HasWanted<Shared<WantedHeard>>);
-static_assert(!detail::HasWanted<Shared<With<Permit>>> && RuleLike<Shared<WantedHeard>>);
+static_assert(ShareableLike<WantedReported> && detail::HasWanted<Shared<WantedReported>>);
+static_assert(!detail::HasWanted<Shared<With<Permit>>> && RuleLike<Shared<WantedReported>>);
 static_assert(!ShareableLike<SharedWantedThrows> && !ShareableLike<SharedWantedAdvises>);
 
 // Whatever form a member of such a name is of: overloaded, private, a template.

@@ -21,7 +21,7 @@
 using namespace belay;
 using namespace std::chrono_literals;
 using namespace belay_test;
-using Then = Fate::Then;
+using Then = ConnectionFault::Then;
 
 namespace {
 
@@ -106,7 +106,7 @@ std::vector<std::string> ended_by(BehindProxy& net, const Script& script) {
     return net.app.messages;
 }
 
-Fate some_fate(Random& chance) {
+ConnectionFault some_fault(Random& chance) {
     const auto pick = [&](std::uint64_t n) { return uniform_upto(chance, n - 1); };
     constexpr Then ends[]{Then::pass, Then::end, Then::cut, Then::reset};
     return {static_cast<std::size_t>(pick(600)), ends[pick(4)], pick(4) == 0};
@@ -131,7 +131,7 @@ void delivers_everything_once(Seed seed) {
     session.start();
     std::vector<std::string> sent;
     for (int i = 0; i < 60; ++i) {
-        if (i % 4 == 0) proxy.script({some_fate(chance), some_fate(chance)});
+        if (i % 4 == 0) proxy.script({some_fault(chance), some_fault(chance)});
         if (i % 12 == 11) proxy.now(i % 24 == 11 ? Then::cut : Then::reset);
         sent.push_back(std::to_string(i) + std::string(uniform_upto(chance, 40), 'x'));
         REQUIRE(session.send(as_bytes(sent.back())));

@@ -73,7 +73,7 @@ TEST_CASE("Loop over a BootClock waits on a timer that runs during the machine's
     // The first round of a run does not wait; the second finds the descriptor ready, and the timer
     // set.
     handler.action = [&] { left = boottime_left(); };
-    const auto second_round = [&] { return handler.seen.size() == 2; };
+    const auto second_round = [&] { return handler.observed.size() == 2; };
     pair.ring();
     SECTION("for the first deadline") {
         const Timer timer = loop.after(2h, [] {});

@@ -32,30 +32,30 @@ private:
     struct Echo {
         void on_message(auto& link, const Bytes& m) { static_cast<void>(link.send(m)); }
     };
-    using Guest = Supervisor<posix::Accepted<>, MaxAttempts, Echo>;
+    using ServedConnection = Supervisor<posix::Accepted<>, MaxAttempts, Echo>;
     struct Accepts {
         EchoPeer* server;
         void operator()(posix::Accepted<> connection) {
-            auto& guests = server->guests_;
-            guests.push_back(std::make_unique<Guest>(std::move(connection), MaxAttempts{1},
-                                                     SupervisorOptions{}, Echo{}));
-            server->loop_.attach(*guests.back());
-            guests.back()->start();
+            auto& served_connections = server->served_connections_;
+            served_connections.push_back(std::make_unique<ServedConnection>(
+                std::move(connection), MaxAttempts{1}, SupervisorOptions{}, Echo{}));
+            server->loop_.attach(*served_connections.back());
+            served_connections.back()->start();
         }
     };
 
     posix::Loop<>& loop_;
-    std::vector<std::unique_ptr<Guest>> guests_{};
+    std::vector<std::unique_ptr<ServedConnection>> served_connections_{};
     posix::Listener<Accepts> listener_;
 };
 
-struct Bounces {
-    int heard = 0;
+struct RepliesToEach {
+    int received = 0;
     void on_state(auto& link, const Transition& t) {
         if (t.to.state == LinkState::connected) static_cast<void>(link.send(Bytes(8)));
     }
     void on_message(auto& link, const Bytes& m) {
-        ++heard;
+        ++received;
         static_cast<void>(link.send(m));
     }
 };
@@ -90,21 +90,25 @@ TEST_CASE("Fleet: services A and C stay connected while B is down, over real soc
     const auto to = [&](const EchoPeer& server) {
         return posix::Tcp{loop, {"127.0.0.1", server.port()}};
     };
-    auto& a = fleet.add("a", to(a_server), quick_policy(), Bounces{});
-    auto& b = fleet.add("b", to(*b_server), quick_policy(), Bounces{});
-    auto& c = fleet.add("c", to(c_server), quick_policy(), Bounces{});
+    auto& a = fleet.add("a", to(a_server), quick_policy(), RepliesToEach{});
+    auto& b = fleet.add("b", to(*b_server), quick_policy(), RepliesToEach{});
+    auto& c = fleet.add("c", to(c_server), quick_policy(), RepliesToEach{});
     fleet.start();
     REQUIRE(loop.run_until(
         [&] {
-            return a.observer().heard > 100 && b.observer().heard > 100 && c.observer().heard > 100;
+            return a.observer().received > 100 && b.observer().received > 100 &&
+                   c.observer().received > 100;
         },
         30s));
     b_server.reset();
     REQUIRE(loop.run_until([&] { return b.status().attempt >= 4; }, 30s));
-    const int a_heard = a.observer().heard;
-    const int c_heard = c.observer().heard;
+    const int a_received = a.observer().received;
+    const int c_received = c.observer().received;
     REQUIRE(loop.run_until(
-        [&] { return a.observer().heard > a_heard + 1000 && c.observer().heard > c_heard + 1000; },
+        [&] {
+            return a.observer().received > a_received + 1000 &&
+                   c.observer().received > c_received + 1000;
+        },
         30s));
     const FleetStatus status = fleet.status();
     CHECK(status.count(LinkState::connected) == 2);

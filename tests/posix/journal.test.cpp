@@ -72,12 +72,12 @@ TEST_CASE("Journal: many threads append and commit, and each gets its own number
         for (std::thread& t : running) t.join();
     }
     CHECK(wrong == 0);
-    std::vector<bool> seen(threads * each + 1);
+    std::vector<bool> observed(threads * each + 1);
     for (const auto& own : numbers) {
         CHECK(std::is_sorted(own.begin(), own.end()));
-        for (const std::uint64_t n : own) seen[n] = true;
+        for (const std::uint64_t n : own) observed[n] = true;
     }
-    CHECK(std::count(seen.begin(), seen.end(), true) == threads * each);
+    CHECK(std::count(observed.begin(), observed.end(), true) == threads * each);
 }
 
 TEST_CASE("Journal: segments are sealed and deleted at the same time", "[posix][journal][unit]") {

@@ -27,9 +27,9 @@ struct Confirmation {
 
 constexpr std::uint64_t acked_at_once = 80;
 
-std::string text_of(std::uint64_t life, std::uint64_t thread, std::uint64_t own) {
+std::string text_of(std::uint64_t incarnation, std::uint64_t thread, std::uint64_t own) {
     const std::string name =
-        std::to_string(life) + ':' + std::to_string(thread) + ':' + std::to_string(own);
+        std::to_string(incarnation) + ':' + std::to_string(thread) + ':' + std::to_string(own);
     return name + std::string((own * 7919 + thread) % 300, 'x');
 }
 
@@ -38,7 +38,7 @@ struct Way {
     JournalOptions options;
     std::uint64_t threads = 1;
     int per_sync = 1;  // operations that one thread appends before it syncs
-    std::uint64_t seeds_per_life = 50;
+    std::uint64_t seeds_per_incarnation = 50;
 };
 
 // What waits for the disk has fewer lives: a flush can take tens of milliseconds.
@@ -46,10 +46,10 @@ constexpr std::uint64_t few = 100;
 constexpr std::uint64_t fewest = 200;
 
 /// Appends, syncs and tells, until the process is killed.
-void write_and_tell(posix::Journal& journal, const Way& way, std::uint64_t life,
-                    std::uint64_t thread, ReportPipe<Confirmation> tell) {
+void write_and_report(posix::Journal& journal, const Way& way, std::uint64_t incarnation,
+                      std::uint64_t thread, ReportPipe<Confirmation> report) {
     for (std::uint64_t own = 1;;) {
-        std::vector<Confirmation> told;
+        std::vector<Confirmation> entry;
         std::uint64_t acked = 0;
         // The first thread is the owner.
         if (thread == 0 && journal.durable() > journal.base() + acked_at_once) {
@@ -57,35 +57,36 @@ void write_and_tell(posix::Journal& journal, const Way& way, std::uint64_t life,
             if (journal.ack(acked)) ::_exit(3);
         }
         for (int i = 0; i < way.per_sync; ++i, ++own) {
-            const auto number = journal.append(as_bytes(text_of(life, thread, own)));
+            const auto number = journal.append(as_bytes(text_of(incarnation, thread, own)));
             if (!number) ::_exit(4);
-            told.push_back({thread, own, *number, acked});
+            entry.push_back({thread, own, *number, acked});
         }
         if (way.options.flush != Flush::each && journal.commit()) ::_exit(5);
-        tell(std::span<const Confirmation>{told});
+        report(std::span<const Confirmation>{entry});
     }
 }
 
 /// A process.   Returns: what is wrong.
-int live(const std::string& path, const Way& way, std::uint64_t life,
-         ReportPipe<Confirmation> tell) {
+int live(const std::string& path, const Way& way, std::uint64_t incarnation,
+         ReportPipe<Confirmation> report) {
     auto journal = posix::Journal::open(path, way.options);
     if (!journal) return 2;
     std::vector<std::thread> threads;
     for (std::uint64_t t = 0; t < way.threads; ++t) {
-        threads.emplace_back([&, t] { write_and_tell(*journal, way, life, t, tell); });
+        threads.emplace_back([&, t] { write_and_report(*journal, way, incarnation, t, report); });
     }
     for (std::thread& thread : threads) thread.join();
     return 7;
 }
 
 /// Runs a process, and kills it after about `until` messages.   Returns: all that it told.
-std::vector<Confirmation> live_and_die(const std::string& path, const Way& way, std::uint64_t life,
-                                       std::uint64_t until) {
+std::vector<Confirmation> connect_and_end(const std::string& path, const Way& way,
+                                          std::uint64_t incarnation, std::uint64_t until) {
     std::vector<Confirmation> all;
     kill_at_work<Confirmation>(
-        until, [&](ReportPipe<Confirmation> tell) { return live(path, way, life, tell); },
-        [&all](const Confirmation& told) { all.push_back(told); });
+        until,
+        [&](ReportPipe<Confirmation> report) { return live(path, way, incarnation, report); },
+        [&all](const Confirmation& entry) { all.push_back(entry); });
     return all;
 }
 
@@ -94,18 +95,19 @@ struct ConfirmedOperations {
     std::map<std::uint64_t, std::string> confirmed;
     std::uint64_t acked = 0;
 
-    void hear(std::uint64_t life, const std::vector<Confirmation>& all) {
+    void receive(std::uint64_t incarnation, const std::vector<Confirmation>& all) {
         std::map<std::uint64_t, Confirmation> before;
-        for (const Confirmation& told : all) {
+        for (const Confirmation& entry : all) {
             // Each thread's operations have its order, and no number was given twice.
-            Confirmation& previous = before[told.thread];
-            REQUIRE(told.own == previous.own + 1);
-            REQUIRE(told.number > previous.number);
-            previous = told;
+            Confirmation& previous = before[entry.thread];
+            REQUIRE(entry.own == previous.own + 1);
+            REQUIRE(entry.number > previous.number);
+            previous = entry;
             const bool is_new =
-                confirmed.emplace(told.number, text_of(life, told.thread, told.own)).second;
+                confirmed.emplace(entry.number, text_of(incarnation, entry.thread, entry.own))
+                    .second;
             REQUIRE(is_new);
-            acked = std::max(acked, told.acked);
+            acked = std::max(acked, entry.acked);
         }
     }
     void look_at(posix::Journal& journal, std::uint64_t from) {
@@ -126,24 +128,27 @@ struct ConfirmedOperations {
 
 void kill_again_and_again(const Way& way) {
     const TemporaryDirectory dir;
-    ConfirmedOperations witness;
+    ConfirmedOperations confirmed_state;
     Random bits{Seed{1}};
     std::uint64_t messages = 0;
     const std::uint64_t seeds = from_environment("BELAY_SEEDS", 2000);
-    const std::uint64_t lives = std::clamp<std::uint64_t>(seeds / way.seeds_per_life, 8, 1000);
-    for (std::uint64_t life = 1; life <= lives; ++life) {
-        INFO("life " << life);
-        const std::vector<Confirmation> all = live_and_die(dir / "q", way, life, 1 + bits() % 60);
+    const std::uint64_t incarnations =
+        std::clamp<std::uint64_t>(seeds / way.seeds_per_incarnation, 8, 1000);
+    for (std::uint64_t incarnation = 1; incarnation <= incarnations; ++incarnation) {
+        INFO("life " << incarnation);
+        const std::vector<Confirmation> all =
+            connect_and_end(dir / "q", way, incarnation, 1 + bits() % 60);
         messages += all.size();
-        witness.hear(life, all);
+        confirmed_state.receive(incarnation, all);
         auto journal = posix::Journal::open(dir / "q", way.options);
         REQUIRE(journal);
         // All of it now and then; what is older cannot have changed by much.
         const std::uint64_t first = all.empty() ? 0 : all.front().number;
-        witness.look_at(*journal, life % 8 == 0 || life == lives ? 0 : first);
+        confirmed_state.look_at(*journal,
+                                incarnation % 8 == 0 || incarnation == incarnations ? 0 : first);
     }
-    CHECK(messages > lives * 10);
-    CHECK(witness.acked > 0);
+    CHECK(messages > incarnations * 10);
+    CHECK(confirmed_state.acked > 0);
 }
 
 JournalOptions options_with(Flush flush) {

@@ -364,9 +364,9 @@ TEST_CASE("An unknown peer of a Receiver is closed when it announces a length ab
     Listener listener{loop, [&](Accepted<> a) { receiver.accept(std::move(a)); }};
     REQUIRE_FALSE(listener.listen(any_port));
     const auto announce = [&](std::size_t bytes) {
-        RawSocket stranger = RawSocket::connect(listener.port());
-        stranger.send(frame(std::string(bytes, 'x')).substr(0, 5));
-        return stranger;
+        RawSocket unknown_peer = RawSocket::connect(listener.port());
+        unknown_peer.send(frame(std::string(bytes, 'x')).substr(0, 5));
+        return unknown_peer;
     };
     const std::size_t most =
         session_format::frame_header_bytes + session_format::greeting_bytes_max;

@@ -38,8 +38,8 @@ TEST_CASE("Loop ends with a handler's exception, and calls the other handlers la
         CHECK_THROWS_WITH(loop.run(), "handler");
     }
     first.action = {};
-    CHECK(loop.run_until([&] { return second.seen.size() == 1; }));
-    CHECK(first.seen.size() == 1);
+    CHECK(loop.run_until([&] { return second.observed.size() == 1; }));
+    CHECK(first.observed.size() == 1);
 }
 
 TEST_CASE("Loop reads descriptors before it runs timers", "[posix][posix_loop][unit]") {
@@ -82,7 +82,7 @@ TEST_CASE("Loop waits in the kernel until a descriptor is ready", "[posix][posix
     loop.post([&] { pair.ring(); });
     CHECK(loop.run_until([&] {
         ++rounds;
-        return !h.seen.empty();
+        return !h.observed.empty();
     }));
     CHECK(rounds <= 3);
 }

@@ -33,7 +33,7 @@ struct EchoApp {
 };
 
 /// A client that says no to all.
-struct DeafHttpRig {
+struct UnresponsiveHttpRig {
     struct Http {
         struct Handle {};
         Handle request(HttpRequest, Completion<HttpResponse>) { return {}; }
@@ -42,19 +42,20 @@ struct DeafHttpRig {
     void run_once() {}
 };
 bool judges_http_clients() {
-    return check::http([] { return std::make_unique<DeafHttpRig>(); }) == check::HttpRule::answers;
+    return check::http([] { return std::make_unique<UnresponsiveHttpRig>(); }) ==
+           check::HttpRule::answers;
 }
 
 }  // namespace
 
 int main() {
     posix::Loop<> loop;
-    std::optional<Supervisor<posix::Accepted<>, MaxAttempts, Echo>> guest;
+    std::optional<Supervisor<posix::Accepted<>, MaxAttempts, Echo>> served;
     posix::Listener listener{loop, [&](posix::Accepted<> accepted) {
-                                 guest.emplace(std::move(accepted), MaxAttempts{1},
-                                               SupervisorOptions{}, Echo{});
-                                 loop.attach(*guest);
-                                 guest->start();
+                                 served.emplace(std::move(accepted), MaxAttempts{1},
+                                                SupervisorOptions{}, Echo{});
+                                 loop.attach(*served);
+                                 served->start();
                              }};
     if (!judges_http_clients()) return 3;
     if (listener.listen({"127.0.0.1", 0})) return 1;

@@ -20,24 +20,24 @@ TEST_CASE("Watch calls for as long as its descriptor is ready", "[posix][posix_p
     h.watch.start(pair.ends[0], POLLIN);
     CHECK(loop.watched() == 1);
     round(loop);
-    CHECK(h.seen.empty());
+    CHECK(h.observed.empty());
     pair.ring();
     round(loop);
     round(loop);
-    CHECK(h.seen == std::vector<short>{POLLIN, POLLIN});
+    CHECK(h.observed == std::vector<short>{POLLIN, POLLIN});
     pair.drain();
     round(loop);
-    CHECK(h.seen.size() == 2);
+    CHECK(h.observed.size() == 2);
     h.watch.modify(POLLOUT);
     round(loop);
-    CHECK(h.seen.back() == POLLOUT);
+    CHECK(h.observed.back() == POLLOUT);
     h.watch.stop();
     CHECK(loop.watched() == 0);
     round(loop);
-    CHECK(h.seen.size() == 3);
+    CHECK(h.observed.size() == 3);
     h.watch.start(pair.ends[0], POLLOUT);
     round(loop);
-    CHECK(h.seen.size() == 4);
+    CHECK(h.observed.size() == 4);
 }
 
 TEST_CASE("Watch without events makes no calls even when the peer has closed",
@@ -48,13 +48,13 @@ TEST_CASE("Watch without events makes no calls even when the peer has closed",
     h.watch.start(pair.ends[0], 0);
     pair.hang_up();
     round(loop);
-    CHECK(h.seen.empty());
+    CHECK(h.observed.empty());
     h.watch.modify(POLLIN);
     round(loop);
-    CHECK(h.seen.size() == 1);
+    CHECK(h.observed.size() == 1);
     h.watch.modify(0);
     round(loop);
-    CHECK(h.seen.size() == 1);
+    CHECK(h.observed.size() == 1);
 }
 
 TEST_CASE("Watch handlers may stop and start any watch", "[posix][posix_poller][fault]") {
@@ -83,11 +83,11 @@ TEST_CASE("Watch handlers may stop and start any watch", "[posix][posix_poller][
     };
     round(loop);
     CHECK(calls == 4);  // 0, 1, 3, 4
-    CHECK(fresh.seen.empty());
+    CHECK(fresh.observed.empty());
     CHECK(loop.watched() == 3);
     round(loop);
     CHECK(calls == 6);
-    CHECK(fresh.seen.size() == 1);
+    CHECK(fresh.observed.size() == 1);
 }
 
 TEST_CASE("Watch may outlive its loop", "[posix][posix_poller][fault]") {
@@ -118,12 +118,12 @@ TEST_CASE("Watch::soon brings one call at the end of the round", "[posix][posix_
     });
     first.action = [&] { first.watch.soon(); };
     round(loop);
-    CHECK(first.seen == std::vector<short>{0});
-    CHECK(second.seen == std::vector<short>{0});
-    CHECK(ended.seen.empty());
+    CHECK(first.observed == std::vector<short>{0});
+    CHECK(second.observed == std::vector<short>{0});
+    CHECK(ended.observed.empty());
     first.action = {};
     // The loop does not wait while somebody is to be called.
-    CHECK(loop.run_until([&] { return first.seen.size() == 2; }));
+    CHECK(loop.run_until([&] { return first.observed.size() == 2; }));
     round(loop);
-    CHECK(first.seen.size() == 2);
+    CHECK(first.observed.size() == 2);
 }

@@ -134,42 +134,42 @@ struct WorkloadResult {
 
 /// Appends, syncs, rolls, acknowledges, deletes a segment, and opens again in the middle.
 WorkloadResult work(const std::string& path) {
-    WorkloadResult told;
+    WorkloadResult reported;
     for (int part = 0; part < 2; ++part) {
         auto journal = posix::Journal::open(path, small_and_seeded);
         if (!journal) {
-            told.error = journal.error().code;
-            return told;
+            reported.error = journal.error().code;
+            return reported;
         }
         for (int i = 0; i < 24; ++i) {
             const auto number = journal->append(body_of(journal->last() + 1));
             std::error_code error = number.error();
-            if (number) told.taken = *number;
+            if (number) reported.taken = *number;
             if (!error && i % 4 == 3) {
                 error = journal->commit();
-                if (!error) told.durable = told.taken;
+                if (!error) reported.durable = reported.taken;
             }
             if (!error && i == 20) {
-                told.acked = told.taken / 2;
-                error = journal->ack(told.acked);
+                reported.acked = reported.taken / 2;
+                error = journal->ack(reported.acked);
             }
-            if (error && !told.error) told.error = error;
-            if (!error && told.error && journal->failed()) told.silent = true;
+            if (error && !reported.error) reported.error = error;
+            if (!error && reported.error && journal->failed()) reported.silent = true;
         }
         // Without space a sync may be repeated; after any other failure it must not succeed.
         const std::error_code last = journal->commit();
-        if (!last && journal->failed()) told.silent = true;
-        if (!last) told.durable = told.taken;
+        if (!last && journal->failed()) reported.silent = true;
+        if (!last) reported.durable = reported.taken;
     }
-    return told;
+    return reported;
 }
 
 /// Opens what is left, undisturbed; whether everything that was promised is there.
-bool kept(const std::string& path, const WorkloadResult& told) {
+bool kept(const std::string& path, const WorkloadResult& reported) {
     auto journal = posix::Journal::open(path, small_and_seeded);
     if (!journal) return false;
-    if (journal->last() < told.durable || journal->last() > told.taken) return false;
-    if (journal->base() - 1 > told.acked) return false;
+    if (journal->last() < reported.durable || journal->last() > reported.taken) return false;
+    if (journal->base() - 1 > reported.acked) return false;
     for (std::uint64_t n = journal->base(); n <= journal->last(); ++n) {
         const auto body = journal->read(n);
         const Bytes expected = body_of(n);
@@ -184,11 +184,11 @@ bool kept(const std::string& path, const WorkloadResult& told) {
 int calls_of_the_workload() {
     const TemporaryDirectory dir;
     plan = {.armed = true};
-    const WorkloadResult told = work(dir / "q");
+    const WorkloadResult reported = work(dir / "q");
     plan.armed = false;
-    REQUIRE_FALSE(told.error);
-    REQUIRE(told.durable == 48);
-    REQUIRE(kept(dir / "q", told));
+    REQUIRE_FALSE(reported.error);
+    REQUIRE(reported.durable == 48);
+    REQUIRE(kept(dir / "q", reported));
     return plan.calls;
 }
 
@@ -198,12 +198,12 @@ TEST_CASE("Journal on files handles interrupted and partial system calls",
           "[posix][system_calls][fault]") {
     const TemporaryDirectory dir;
     plan = {.armed = true, .interrupt = true, .in_pieces = true};
-    const WorkloadResult told = work(dir / "q");
+    const WorkloadResult reported = work(dir / "q");
     const int calls = plan.calls;
     plan.armed = false;
-    CHECK_FALSE(told.error);
-    CHECK(told.durable == 48);
-    CHECK(kept(dir / "q", told));
+    CHECK_FALSE(reported.error);
+    CHECK(reported.durable == 48);
+    CHECK(kept(dir / "q", reported));
     // Pieces make more calls of it: without wrapping there would be none.
     CHECK(calls > calls_of_the_workload());
 }
@@ -216,13 +216,13 @@ TEST_CASE("Journal on files loses nothing if any single system call fails",
         for (int number = 1; number <= calls; ++number) {
             const TemporaryDirectory dir;
             plan = {.armed = true, .number = number, .error = error};
-            const WorkloadResult told = work(dir / "q");
+            const WorkloadResult reported = work(dir / "q");
             const int failed = plan.failed;
             plan.armed = false;
             INFO("call " << number << " of " << calls << " fails with " << error);
             REQUIRE(failed == 1);
-            REQUIRE_FALSE(told.silent);
-            REQUIRE(kept(dir / "q", told));
+            REQUIRE_FALSE(reported.silent);
+            REQUIRE(kept(dir / "q", reported));
         }
     }
 }
@@ -273,11 +273,11 @@ TEST_CASE("Journal on files that cannot be reserved works as on others",
     const int error = GENERATE(EOPNOTSUPP, ENOSYS);
     const TemporaryDirectory dir;
     plan = {.armed = true, .reserve_error = error};
-    const WorkloadResult told = work(dir / "q");
+    const WorkloadResult reported = work(dir / "q");
     const Plan done = std::exchange(plan, Plan{});
     INFO("fallocate fails with " << error);
-    CHECK_FALSE(told.error);
-    CHECK(told.durable == 48);
+    CHECK_FALSE(reported.error);
+    CHECK(reported.durable == 48);
     CHECK(done.not_reserved > 1);
     posix::Files files;
     int segments = 0;
@@ -290,5 +290,5 @@ TEST_CASE("Journal on files that cannot be reserved works as on others",
               small_and_seeded.segment_bytes);
     }
     CHECK(segments > 0);
-    CHECK(kept(dir / "q", told));
+    CHECK(kept(dir / "q", reported));
 }

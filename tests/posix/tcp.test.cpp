@@ -39,8 +39,8 @@ struct BeatingRig : TcpRig<Heartbeat<Tcp<>>> {
 };
 
 /// Not attached: the supervisor, which takes so many messages at once, has its turns from the test.
-struct HandTurnedRig : TcpRig<> {
-    explicit HandTurnedRig(std::size_t messages_max)
+struct ManualClockRig : TcpRig<> {
+    explicit ManualClockRig(std::size_t messages_max)
         : TcpRig<>{{}, {.messages_max = messages_max}} {
         turn();
         link.start();
@@ -265,7 +265,7 @@ TEST_CASE("Tcp accepts any legal message when its buffer is empty", "[posix][pos
 
 TEST_CASE("Tcp stops reading when its supervisor is full, and loses nothing",
           "[posix][posix_tcp][unit]") {
-    HandTurnedRig rig{4};
+    ManualClockRig rig{4};
     std::vector<std::string> messages;
     std::string stream;
     for (int i = 0; i < 20'000; ++i) {
@@ -392,12 +392,12 @@ TEST_CASE("TcpConnection::ping does nothing while an earlier ping waits",
           "[posix][posix_tcp][unit]") {
     posix::Loop loop;
     const RawSocket server = RawSocket::listen();
-    const auto box = belay::detail::Ref<detail::LinkBox<Bytes>>::make(std::size_t{8});
-    box->epoch = 1;
+    const auto events = belay::detail::Ref<detail::LinkBox<Bytes>>::make(std::size_t{8});
+    events->epoch = 1;
     posix::TcpConnection connection{
-        loop, {"127.0.0.1", server.port()}, LengthPrefixed{}, TcpOptions{}, Link<Bytes>{box, 1}};
+        loop, {"127.0.0.1", server.port()}, LengthPrefixed{}, TcpOptions{}, Link<Bytes>{events, 1}};
     connection.ping();  // not open yet
-    CHECK(loop.run_until([&] { return !box->empty(); }));
+    CHECK(loop.run_until([&] { return !events->empty(); }));
     const RawSocket peer = server.accept();
     connection.ping();
     connection.ping();
@@ -529,8 +529,8 @@ TEST_CASE(
     "Tcp in a Heartbeat does not treat a part of a message, or a ping, as the answer to a ping",
     "[posix][posix_tcp][unit]") {
     struct Trips : NoObserver {
-        std::vector<Duration> seen;
-        void on_round_trip(Duration d, Lane) { seen.push_back(d); }
+        std::vector<Duration> observed;
+        void on_round_trip(Duration d, Lane) { observed.push_back(d); }
     } trips;
     ManualClock clock{Instant{1h}};
     ClockedLoop loop{clock.view()};
@@ -555,10 +555,10 @@ TEST_CASE(
     hears(frame("whole").substr(0, 7));
     hears(frame("whole").substr(7));
     hears(ping_frame);
-    CHECK(trips.seen.empty());
+    CHECK(trips.observed.empty());
     hears(frame("one more") + pong_frame);
-    REQUIRE(loop.run_until([&] { return !trips.seen.empty(); }));
-    CHECK(trips.seen == std::vector<Duration>{4ms});
+    REQUIRE(loop.run_until([&] { return !trips.observed.empty(); }));
+    CHECK(trips.observed == std::vector<Duration>{4ms});
 }
 
 TEST_CASE("Tcp that closes gracefully does not wait for ever for a silent peer",
@@ -594,7 +594,7 @@ TEST_CASE("Tcp notices in a drain that a slow peer is alive", "[posix][posix_tcp
 
 TEST_CASE("Tcp that is not read from detects a reset when its supervisor has caught up",
           "[posix][posix_tcp][fault]") {
-    HandTurnedRig rig{2};
+    ManualClockRig rig{2};
     std::string stream;
     for (int i = 0; i < 10; ++i) stream += frame("message");
     rig.peer.send(stream);
@@ -622,7 +622,7 @@ TEST_CASE("Tcp that is not read from detects a reset when its supervisor has cau
 }
 
 TEST_CASE("Tcp closes gracefully with a supervisor that was full", "[posix][posix_tcp][fault]") {
-    HandTurnedRig rig{2};
+    ManualClockRig rig{2};
     for (int i = 0; i < 10; ++i) rig.peer.send(frame("message"));
     rig.round();
     rig.link.stop();
@@ -636,7 +636,7 @@ TEST_CASE("Tcp closes gracefully with a supervisor that was full", "[posix][posi
 
 TEST_CASE("Tcp that closes while its input is full drops input as fast as it reads",
           "[posix][posix_tcp][fault]") {
-    HandTurnedRig rig{2};
+    ManualClockRig rig{2};
     std::string flood;
     while (flood.size() < 300'000) flood += frame("m");
     rig.peer.send(flood);
@@ -804,7 +804,7 @@ struct BareSession {
     }
     bool server_has_one() {
         if (peer.fd() < 0) peer = server.accept();
-        return (heard += peer.read_some()).size() >= hello_bytes;
+        return (received += peer.read_some()).size() >= hello_bytes;
     }
     void until_state(LinkState state) {
         REQUIRE(loop.run_until([&] { return session.status().link.state == state; }));
@@ -818,7 +818,7 @@ struct BareSession {
     void until_end() {
         REQUIRE(loop.run_until([&] {
             loop.post([] {});
-            heard += peer.read_some();
+            received += peer.read_some();
             return peer.ended();
         }));
     }
@@ -829,7 +829,7 @@ struct BareSession {
     ClockedLoop loop{clock.view()};
     RawSocket server = RawSocket::listen();
     RawSocket peer;
-    std::string heard;
+    std::string received;
     Session<Tcp<>, TcpPolicy, Queue<posix::Journal>> session{
         Tcp{loop, {"127.0.0.1", server.port()}},
         tcp_policy(),
@@ -851,8 +851,8 @@ TEST_CASE("A session's ERROR leaves before its connection ends", "[posix][posix_
     SECTION("to a frame that is not allowed while flowing") {
         session_format::Welcome welcome;
         welcome.payload_bytes_max = 100;
-        welcome.attach =
-            load_le<std::uint64_t>(as_bytes(std::string_view{rig.heard}.substr(5 + 16, 8)).data());
+        welcome.attach = load_le<std::uint64_t>(
+            as_bytes(std::string_view{rig.received}.substr(5 + 16, 8)).data());
         welcome.store = {std::byte{2}};
         Bytes message;
         session_format::append_welcome(message, welcome);
@@ -864,6 +864,6 @@ TEST_CASE("A session's ERROR leaves before its connection ends", "[posix][posix_
         rig.say({.type = session_format::FrameType::data, .number = 1});
     }
     rig.until_end();
-    CHECK(last_frame(rig.heard) == std::pair{10, 1});  // ERROR, protocol
+    CHECK(last_frame(rig.received) == std::pair{10, 1});  // ERROR, protocol
     CHECK(rig.session.status().link.state == LinkState::cooldown);
 }

@@ -128,28 +128,28 @@ TEST_CASE("Encoded over a Journal pushes and drains without allocating",
 TEST_CASE("Queue over Deque holds its values and one or two blocks, and frees them",
           "[queue][allocation][unit]") {
     constexpr std::int64_t many = 200'000;
-    Held seen;
+    Held observed;
     {
         const Counting counting;
         Queue queue{Deque<std::uint64_t>{}, {.limit = many}};
         for (int round = 0; round < 4; ++round) {
             for (std::int64_t i = 0; i < many; ++i) {
-                seen.worked = seen.worked && !queue.push(static_cast<std::uint64_t>(i));
+                observed.worked = observed.worked && !queue.push(static_cast<std::uint64_t>(i));
             }
-            seen.filled = std::max(seen.filled, counting.held());
+            observed.filled = std::max(observed.filled, counting.held());
             for (std::int64_t i = 0; i < many; ++i) {
-                seen.worked = seen.worked && queue.pop() == static_cast<std::uint64_t>(i);
+                observed.worked = observed.worked && queue.pop() == static_cast<std::uint64_t>(i);
             }
-            seen.drained = std::max(seen.drained, counting.held());
-            if (round == 0) seen.first_peak = counting.peak();
-            seen.last_peak = counting.peak();
+            observed.drained = std::max(observed.drained, counting.held());
+            if (round == 0) observed.first_peak = counting.peak();
+            observed.last_peak = counting.peak();
         }
     }
-    INFO("filled " << seen.filled << ", drained " << seen.drained << ", peaks " << seen.first_peak
-                   << ' ' << seen.last_peak);
-    CHECK(seen.worked);
-    CHECK(seen.filled >= 8 * many);
-    CHECK(seen.filled <= 8 * many + many / 4);
-    CHECK(seen.drained <= page_size);
-    CHECK(seen.last_peak <= seen.first_peak + page_size);
+    INFO("filled " << observed.filled << ", drained " << observed.drained << ", peaks "
+                   << observed.first_peak << ' ' << observed.last_peak);
+    CHECK(observed.worked);
+    CHECK(observed.filled >= 8 * many);
+    CHECK(observed.filled <= 8 * many + many / 4);
+    CHECK(observed.drained <= page_size);
+    CHECK(observed.last_peak <= observed.first_peak + page_size);
 }

@@ -15,8 +15,8 @@
 using namespace belay;
 using belay_test::Faulty;
 using belay_test::ModelAtomic;
+using belay_test::NumberedItem;
 using belay_test::OrderedAtomic;
-using belay_test::Parcel;
 using belay_test::Received;
 using belay_test::TrackedOver;
 
@@ -49,14 +49,14 @@ void check_waits(std::size_t capacity, std::uint32_t producers, std::uint32_t co
         threads.emplace_back([&, p] {
             std::uint32_t taken = 0;
             for (std::uint32_t n = 0; n < each; ++n)
-                taken += ring.push_wait(Parcel{p, n}) ? 1U : 0U;
+                taken += ring.push_wait(NumberedItem{p, n}) ? 1U : 0U;
             if (producing.fetch_sub(1) == 1) ring.close();
             if (taken != each) received[0].mistake = "a push was refused before the close";
         });
     }
     for (std::uint32_t c = 0; c < consumers; ++c) {
         threads.emplace_back([&, c] {
-            std::array<Parcel, 4> batch;
+            std::array<NumberedItem, 4> batch;
             while (const auto one = ring.pop_wait()) {
                 received[c].add(*one);
                 const std::size_t n = ring.pop_some_wait(batch);
@@ -175,11 +175,11 @@ TEST_CASE("BlockingRing needs each of its memory orders", "[queue][blocking_ring
 TEST_CASE("BlockingRing passes every value on between threads that wait",
           "[queue][blocking_ring][unit]") {
     for (const unsigned spins : {0U, 64U}) {
-        check_waits<SpscRing<Parcel>>(1, 1, 1, 2'000, spins);
-        check_waits<SpscRing<Parcel>>(64, 1, 1, 20'000, spins);
-        check_waits<MpscRing<Parcel>>(2, 3, 1, 2'000, spins);
-        check_waits<MpmcRing<Parcel>>(2, 2, 2, 2'000, spins);
-        check_waits<MpmcRing<Parcel>>(64, 3, 3, 5'000, spins);
+        check_waits<SpscRing<NumberedItem>>(1, 1, 1, 2'000, spins);
+        check_waits<SpscRing<NumberedItem>>(64, 1, 1, 20'000, spins);
+        check_waits<MpscRing<NumberedItem>>(2, 3, 1, 2'000, spins);
+        check_waits<MpmcRing<NumberedItem>>(2, 2, 2, 2'000, spins);
+        check_waits<MpmcRing<NumberedItem>>(64, 3, 3, 5'000, spins);
     }
 }
 

@@ -13,7 +13,7 @@ namespace {
 struct Codes {
     std::error_code try_push(Bytes&&);
 };
-struct Silent {
+struct WithoutHooks {
     void try_push(Bytes&&);
 };
 struct Results {
@@ -28,7 +28,7 @@ struct Lines {
 static_assert(detail::TakesDead<KeepDead>);
 static_assert(detail::TakesDead<Deque<Bytes>>);
 static_assert(detail::TakesDead<Codes>);
-static_assert(!detail::TakesDead<Silent>);
+static_assert(!detail::TakesDead<WithoutHooks>);
 static_assert(!detail::TakesDead<Results>, "true would be an error, or not");
 static_assert(!detail::TakesDead<Lines>);
 static_assert(!detail::TakesDead<const Deque<Bytes>>);

@@ -87,21 +87,21 @@ TEST_CASE("Deque destroys its values, once", "[queue][deque][unit]") {
 
 TEST_CASE("Deque::try_push adds nothing when the copy throws", "[queue][deque][unit]") {
     // Four to a block, so that the throw also comes where a block begins.
-    struct Bomb {
-        explicit Bomb(int n) : number{n} {}
-        Bomb(const Bomb& other) : number{other.number} {
+    struct ThrowsOnCopy {
+        explicit ThrowsOnCopy(int n) : number{n} {}
+        ThrowsOnCopy(const ThrowsOnCopy& other) : number{other.number} {
             if (number < 0) throw number;
         }
-        Bomb(Bomb&& other) noexcept : number{other.number} {}
+        ThrowsOnCopy(ThrowsOnCopy&& other) noexcept : number{other.number} {}
         int number;
         std::array<std::byte, 300> rest{};
     };
-    Deque<Bomb> deque;
-    const Bomb bomb{-1};
+    Deque<ThrowsOnCopy> deque;
+    const ThrowsOnCopy bomb{-1};
     for (int i = 0; i < 10; ++i) {
         CHECK_THROWS_AS(deque.try_push(bomb), int);
         CHECK(deque.size() == static_cast<std::size_t>(i));
-        CHECK(deque.try_push(Bomb{i}));
+        CHECK(deque.try_push(ThrowsOnCopy{i}));
     }
     for (int i = 0; i < 10; ++i) CHECK(deque.try_pop()->number == i);
     CHECK(deque.size() == 0);

@@ -89,17 +89,17 @@ TEST_CASE("DropNewest does not hide a storage's own rejection, or a suspended qu
     auto journal = Journal<sim::Disk>::open(disk, "q", {.record_bytes_max = 8});
     REQUIRE(journal);
     struct Views {
-        std::string seen;
-        void on_dropped(BytesView bytes) { seen += as_text(bytes); }
+        std::string observed;
+        void on_dropped(BytesView bytes) { observed += as_text(bytes); }
     };
     Queue queue{std::move(journal).value(), DropNewest{}, {.limit = 1}, Views{}};
     CHECK(queue.push(as_bytes("far too long")) == QueueErrc::too_large);
     CHECK_FALSE(queue.push(as_bytes("first")));
     CHECK_FALSE(queue.push(as_bytes("second")));
-    CHECK(queue.observer().seen == "second");
+    CHECK(queue.observer().observed == "second");
     queue.suspend();
     CHECK(queue.push(as_bytes("third")) == QueueErrc::queue_suspended);
-    CHECK(queue.observer().seen == "second");
+    CHECK(queue.observer().observed == "second");
     CHECK(queue.size() == 1);
 }
 

@@ -412,15 +412,15 @@ TEST_CASE("Encoded moves values that it cannot decode to the dead letters, and c
     }
     SECTION("with a drain") {
         Queue queue{make()};
-        Texts seen;
-        const auto see = [&](const Order& it) { seen.push_back(it.text); };
+        Texts observed;
+        const auto see = [&](const Order& it) { observed.push_back(it.text); };
         CHECK(queue.drain(see, 1).drained == 1);
-        CHECK(seen == Texts{"c"});
+        CHECK(observed == Texts{"c"});
         // Two waited, and one of them is dead: that is no error.
         const DrainReport rest = queue.drain(see);
         CHECK(rest.drained == 1);
         CHECK_FALSE(rest.error);
-        CHECK(seen == Texts{"c", "e"});
+        CHECK(observed == Texts{"c", "e"});
         CHECK(queue.empty());
         CHECK(queue.storage().dead_letters().texts == Texts{"?a", "?b", "?d"});
         // And an executor's failure does not touch them again.
@@ -552,11 +552,11 @@ TEST_CASE("Encoded over lanes pops and removes the value that it has decoded",
 
 TEST_CASE("Encoded pushes no dead letter again when the storage cannot remove its value",
           "[queue][encoded][fault]") {
-    struct Stubborn : Deque<Bytes> {
+    struct FailingAck : Deque<Bytes> {
         using Deque::Deque;
         std::error_code ack() noexcept { return std::make_error_code(std::errc::io_error); }
     };
-    Stubborn storage;
+    FailingAck storage;
     REQUIRE(storage.try_push(Bytes{std::byte{'?'}}));
     Encoded encoded{std::move(storage), OrderCodec{}, Letters{}};
     for (int i = 0; i < 3; ++i) {

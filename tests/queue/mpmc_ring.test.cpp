@@ -47,7 +47,7 @@ TEST_CASE("MpmcRing needs each of its memory orders", "[queue][mpmc_ring][proper
 #endif
 
 TEST_CASE("MpmcRing passes every value on between many threads", "[queue][mpmc_ring][unit]") {
-    belay_test::check_under_load<MpmcRing<belay_test::Parcel>>(1, 2, 2, 1'000);
-    belay_test::check_under_load<MpmcRing<belay_test::Parcel>>(7, 3, 2, 20'000);
-    belay_test::check_under_load<MpmcRing<belay_test::Parcel>>(256, 2, 2, 50'000);
+    belay_test::check_under_load<MpmcRing<belay_test::NumberedItem>>(1, 2, 2, 1'000);
+    belay_test::check_under_load<MpmcRing<belay_test::NumberedItem>>(7, 3, 2, 20'000);
+    belay_test::check_under_load<MpmcRing<belay_test::NumberedItem>>(256, 2, 2, 50'000);
 }

@@ -43,7 +43,7 @@ TEST_CASE("MpscRing needs each of its memory orders", "[queue][mpsc_ring][proper
 #endif
 
 TEST_CASE("MpscRing passes every value on from many threads to one", "[queue][mpsc_ring][unit]") {
-    belay_test::check_under_load<MpscRing<belay_test::Parcel>>(1, 2, 1, 1'000);
-    belay_test::check_under_load<MpscRing<belay_test::Parcel>>(7, 3, 1, 20'000);
-    belay_test::check_under_load<MpscRing<belay_test::Parcel>>(256, 2, 1, 50'000);
+    belay_test::check_under_load<MpscRing<belay_test::NumberedItem>>(1, 2, 1, 1'000);
+    belay_test::check_under_load<MpscRing<belay_test::NumberedItem>>(7, 3, 1, 20'000);
+    belay_test::check_under_load<MpscRing<belay_test::NumberedItem>>(256, 2, 1, 50'000);
 }

@@ -373,9 +373,9 @@ TEST_CASE("Priority: a lane whose last values become dead letters hides no other
     CHECK(queue.empty());
     CHECK_FALSE(queue.pop());
     fill();
-    std::vector<Task> seen;
-    const DrainReport result = queue.drain([&](const Task& task) { seen.push_back(task); });
-    CHECK(seen == std::vector{Task{2, 6}});
+    std::vector<Task> observed;
+    const DrainReport result = queue.drain([&](const Task& task) { observed.push_back(task); });
+    CHECK(observed == std::vector{Task{2, 6}});
     CHECK_FALSE(result.error);
     CHECK(queue.empty());
     CHECK(queue.storage().lane(0).dead_letters().size() == 4);

@@ -73,11 +73,11 @@ TEST_CASE("Queue::suspend rejects pushes, and nothing else, until resume", "[que
 
 TEST_CASE("Queue::drain executes in order, and reports how many", "[queue][queue][unit]") {
     auto queue = filled(5);
-    std::vector<int> seen;
-    const DrainReport result = queue.drain([&](int value) { seen.push_back(value); });
+    std::vector<int> observed;
+    const DrainReport result = queue.drain([&](int value) { observed.push_back(value); });
     CHECK(result.drained == 5);
     CHECK_FALSE(result.error);
-    CHECK(seen == std::vector{1, 2, 3, 4, 5});
+    CHECK(observed == std::vector{1, 2, 3, 4, 5});
     CHECK(queue.empty());
 }
 
@@ -88,9 +88,9 @@ TEST_CASE("Queue::drain stops at the first failure, which stays the first value"
             const int count = n % 50;
             const int fails = f % 60;
             auto queue = filled(count);
-            std::vector<int> seen;
+            std::vector<int> observed;
             const DrainReport result = queue.drain([&](int value) {
-                seen.push_back(value);
+                observed.push_back(value);
                 return value - 1 != fails;
             });
             const int done = std::min(count, fails);
@@ -98,7 +98,7 @@ TEST_CASE("Queue::drain stops at the first failure, which stays the first value"
             RC_ASSERT((result.error == QueueErrc::executor_failed) == (fails < count));
             RC_ASSERT(queue.size() == static_cast<std::size_t>(count - done));
             if (fails < count) {
-                RC_ASSERT(seen.back() == fails + 1);
+                RC_ASSERT(observed.back() == fails + 1);
                 RC_ASSERT(*queue.pop() == fails + 1);
             }
         }));
@@ -130,8 +130,8 @@ TEST_CASE("Queue::drain leaves values pushed meanwhile for the next drain",
 namespace {
 
 /// Puts aside what is negative when it is looked for, as an Encoded with dead letters.
-struct Sieve : Deque<int> {
-    Sieve() = default;
+struct SkipsNegative : Deque<int> {
+    SkipsNegative() = default;
     int* front() {
         while (size() != 0 && *Deque<int>::front() < 0) ack();
         return Deque<int>::front();
@@ -144,7 +144,7 @@ TEST_CASE("Queue::drain executes exactly the waiting values that were not set as
           "[queue][queue][property]") {
     belay_test::for_each_seed([](Seed seed) {
         Random bits{seed};
-        Queue queue{Sieve{}};
+        Queue queue{SkipsNegative{}};
         std::vector<int> expected;
         for (int i = 1; i <= 20; ++i) {
             const bool is_bad = bits() % 3 == 0;
@@ -201,13 +201,13 @@ TEST_CASE("Queue over a Journal drains operations, and gives access to the rest"
     for (const char* text : {"one", "two", "three"}) CHECK_FALSE(queue.push(as_bytes(text)));
     CHECK_FALSE(queue.storage().commit());
     CHECK(queue.storage().durable() == 3);
-    std::string seen;
+    std::string observed;
     const DrainReport result = queue.drain([&](BytesView body) {
-        seen += as_text(body);
+        observed += as_text(body);
         return as_text(body) != "two";
     });
     CHECK(result.drained == 1);
-    CHECK(seen == "onetwo");
+    CHECK(observed == "onetwo");
     CHECK(queue.size() == 2);
     CHECK(as_text(*queue.pop()) == "two");
     CHECK(queue.storage().base() == 3);

@@ -21,7 +21,7 @@ using namespace belay;
 
 namespace {
 
-struct Diary {
+struct RecordedText {
     std::string text;
 
     void on_pushed(std::size_t size) { text += "pushed:" + std::to_string(size) + " "; }
@@ -37,14 +37,14 @@ struct Diary {
     std::string take() { return std::exchange(text, {}); }
 };
 
-struct Blind : NoObserver {};
+struct EmptyObserver : NoObserver {};
 struct Templated {
     int pushes = 0;
     void on_pushed(auto) { ++pushes; }
 };
 
 /// The same events for an observer that is given in any way.
-const auto a_life_of_a_queue = [](auto observer) {
+const auto lifecycle_of_a_queue = [](auto observer) {
     Queue queue{Deque<int>{}, DropOldest{}, {.limit = 2}, std::move(observer)};
     for (int i = 1; i <= 3; ++i) CHECK_FALSE(queue.push(i));
     CHECK(queue.pop() == 2);
@@ -61,39 +61,41 @@ const belay_test::Recorded all_of_a_queue{"pushed 1", "pushed 2",   "dropped 1",
                                           "pushed 1", "released 1", "refused 2"};
 
 struct QueueRecorder {
-    belay_test::Recorded& told;
-    void on_pushed(std::size_t size) { told.push_back("pushed " + std::to_string(size)); }
+    belay_test::Recorded& reported;
+    void on_pushed(std::size_t size) { reported.push_back("pushed " + std::to_string(size)); }
     void on_refused(const std::error_code& why) {
-        told.push_back("refused " + std::to_string(why.value()));
+        reported.push_back("refused " + std::to_string(why.value()));
     }
-    void on_dropped(int value) { told.push_back("dropped " + std::to_string(value)); }
-    void on_popped(std::size_t size) noexcept { told.push_back("popped " + std::to_string(size)); }
+    void on_dropped(int value) { reported.push_back("dropped " + std::to_string(value)); }
+    void on_popped(std::size_t size) noexcept {
+        reported.push_back("popped " + std::to_string(size));
+    }
     void on_drained(const DrainReport& report) noexcept {
-        told.push_back("drained " + std::to_string(report.drained));
+        reported.push_back("drained " + std::to_string(report.drained));
     }
     void on_released(std::size_t count, std::size_t) {
-        told.push_back("released " + std::to_string(count));
+        reported.push_back("released " + std::to_string(count));
     }
 };
 struct QueueRecorderWithMachine {
-    belay_test::Recorded& told;
+    belay_test::Recorded& reported;
     void on_pushed(const auto& queue, std::size_t size) {
-        if (queue.size() == size) QueueRecorder{told}.on_pushed(size);
+        if (queue.size() == size) QueueRecorder{reported}.on_pushed(size);
     }
     void on_refused(auto& queue, const std::error_code& why) {
-        if (queue.suspended()) QueueRecorder{told}.on_refused(why);
+        if (queue.suspended()) QueueRecorder{reported}.on_refused(why);
     }
     void on_dropped(const auto& queue, int value) {
-        if (queue.size() == 1) QueueRecorder{told}.on_dropped(value);
+        if (queue.size() == 1) QueueRecorder{reported}.on_dropped(value);
     }
     void on_popped(const auto& queue, std::size_t size) noexcept {
-        if (queue.size() == size) QueueRecorder{told}.on_popped(size);
+        if (queue.size() == size) QueueRecorder{reported}.on_popped(size);
     }
     void on_drained(const auto& queue, const DrainReport& report) noexcept {
-        if (queue.empty()) QueueRecorder{told}.on_drained(report);
+        if (queue.empty()) QueueRecorder{reported}.on_drained(report);
     }
     void on_released(const auto& queue, std::size_t count, std::size_t size) {
-        if (queue.size() == size) QueueRecorder{told}.on_released(count, size);
+        if (queue.size() == size) QueueRecorder{reported}.on_released(count, size);
     }
 };
 using AnyQueue = Queue<Deque<int>>;
@@ -113,28 +115,29 @@ static_assert(!OfQueue::Drained::right<QueueAllWrong> && !OfQueue::Released::rig
 
 }  // namespace
 
-static_assert(sizeof(Queue<Ring<int, 4>>) == sizeof(Queue<Ring<int, 4>, Reject, Blind>),
+static_assert(sizeof(Queue<Ring<int, 4>>) == sizeof(Queue<Ring<int, 4>, Reject, EmptyObserver>),
               "an observer that sees nothing takes no room");
-static_assert(std::is_same_v<decltype(Queue{Ring<int, 4>{}, Reject{}, {}, Diary{}}),
-                             Queue<Ring<int, 4>, Reject, Diary>>);
-static_assert(std::is_default_constructible_v<Queue<Ring<int, 4>, Reject, Diary>>);
-static_assert(
-    !std::is_default_constructible_v<Queue<Ring<int, 4>, Reject, std::reference_wrapper<Diary>>>);
+static_assert(std::is_same_v<decltype(Queue{Ring<int, 4>{}, Reject{}, {}, RecordedText{}}),
+                             Queue<Ring<int, 4>, Reject, RecordedText>>);
+static_assert(std::is_default_constructible_v<Queue<Ring<int, 4>, Reject, RecordedText>>);
+static_assert(!std::is_default_constructible_v<
+              Queue<Ring<int, 4>, Reject, std::reference_wrapper<RecordedText>>>);
 
 TEST_CASE("Queue calls each hook, in every form of observer", "[queue][queue_observer][unit]") {
-    belay_test::observed_in_every_form<QueueRecorder>(a_life_of_a_queue, all_of_a_queue);
-    belay_test::observed_in_every_form<QueueRecorderWithMachine>(a_life_of_a_queue, all_of_a_queue);
+    belay_test::observed_in_every_form<QueueRecorder>(lifecycle_of_a_queue, all_of_a_queue);
+    belay_test::observed_in_every_form<QueueRecorderWithMachine>(lifecycle_of_a_queue,
+                                                                 all_of_a_queue);
 }
 
 TEST_CASE("Queue::observer is the observer itself, also through a std::ref",
           "[queue][queue_observer][regression]") {
-    Diary diary;
-    Queue queue{Deque<int>{}, Reject{}, {}, std::ref(diary)};
-    static_assert(std::is_same_v<decltype(queue.observer()), Diary&>);
-    CHECK(&queue.observer() == &diary);
-    CHECK(&std::as_const(queue).observer() == &diary);
-    const Queue own{Deque<int>{}, Reject{}, {}, Diary{"x"}};
-    static_assert(std::is_same_v<decltype(own.observer()), const Diary&>);
+    RecordedText recorded;
+    Queue queue{Deque<int>{}, Reject{}, {}, std::ref(recorded)};
+    static_assert(std::is_same_v<decltype(queue.observer()), RecordedText&>);
+    CHECK(&queue.observer() == &recorded);
+    CHECK(&std::as_const(queue).observer() == &recorded);
+    const Queue own{Deque<int>{}, Reject{}, {}, RecordedText{"x"}};
+    static_assert(std::is_same_v<decltype(own.observer()), const RecordedText&>);
     CHECK(own.observer().text == "x");
 }
 
@@ -145,8 +148,8 @@ TEST_CASE("A queue's Tee counts a dropped value that another observer takes",
         void on_dropped(std::string value) { kept.push_back(std::move(value)); }
     };
     struct Looks {
-        std::vector<const void*> seen{};
-        void on_dropped(const std::string& value) { seen.push_back(value.data()); }
+        std::vector<const void*> observed{};
+        void on_dropped(const std::string& value) { observed.push_back(value.data()); }
     };
     Queue queue{
         Deque<std::string>{}, DropNewest{}, {.limit = 1}, Tee{Keeper{}, QueueCounters{}, Looks{}}};
@@ -160,43 +163,43 @@ TEST_CASE("A queue's Tee counts a dropped value that another observer takes",
           std::vector{std::string(100, 'x'), std::string(100, 'y')});
     CHECK(queue.observer().get<1>().dropped == 2);
     // The last sees what was handed over; what was only lent is seen by all.
-    CHECK(queue.observer().get<2>().seen ==
+    CHECK(queue.observer().get<2>().observed ==
           std::vector{heap, static_cast<const void*>(third.data())});
 }
 
 TEST_CASE("Queue notifies its observer of each push, pop, rejection and drain",
           "[queue][queue_observer][unit]") {
-    Queue queue{Deque<int>{}, Reject{}, {.limit = 2}, Diary{}};
-    Diary& diary = queue.observer();
+    Queue queue{Deque<int>{}, Reject{}, {.limit = 2}, RecordedText{}};
+    RecordedText& recorded = queue.observer();
     CHECK_FALSE(queue.push(1));
     CHECK_FALSE(queue.push(2));
     CHECK(queue.push(3) == QueueErrc::queue_full);
-    CHECK(diary.take() == "pushed:1 pushed:2 refused:1 ");
+    CHECK(recorded.take() == "pushed:1 pushed:2 refused:1 ");
     CHECK(queue.pop() == 1);
-    CHECK(diary.take() == "popped:1 ");
+    CHECK(recorded.take() == "popped:1 ");
     queue.suspend();
     CHECK(queue.push(3) == QueueErrc::queue_suspended);
-    CHECK(diary.take() == "refused:2 ");
+    CHECK(recorded.take() == "refused:2 ");
     queue.resume();
     CHECK_FALSE(queue.push(3));
     CHECK(queue.drain([](int value) { return value != 3; }).drained == 1);
-    CHECK(diary.take() == "pushed:2 drained:1,7 ");
+    CHECK(recorded.take() == "pushed:2 drained:1,7 ");
     CHECK(queue.drain([](int) {}).drained == 1);
-    CHECK(diary.take() == "drained:1,0 ");
+    CHECK(recorded.take() == "drained:1,0 ");
     // Nothing happened, nothing is told; but a drain of nothing is a drain.
     CHECK_FALSE(queue.pop());
-    CHECK(diary.take() == "");
+    CHECK(recorded.take() == "");
     CHECK(queue.drain([](int) {}).drained == 0);
-    CHECK(diary.take() == "drained:0,0 ");
+    CHECK(recorded.take() == "drained:0,0 ");
 }
 
 TEST_CASE("Queue reports a dropped value before the push that replaced it",
           "[queue][queue_observer][unit]") {
-    Queue oldest{Deque<int>{}, DropOldest{}, {.limit = 1}, Diary{}};
+    Queue oldest{Deque<int>{}, DropOldest{}, {.limit = 1}, RecordedText{}};
     CHECK_FALSE(oldest.push(1));
     CHECK_FALSE(oldest.push(2));
     CHECK(oldest.observer().take() == "pushed:1 dropped:1 pushed:1 ");
-    Queue newest{Deque<int>{}, DropNewest{}, {.limit = 1}, Diary{}};
+    Queue newest{Deque<int>{}, DropNewest{}, {.limit = 1}, RecordedText{}};
     CHECK_FALSE(newest.push(1));
     CHECK_FALSE(newest.push(2));
     CHECK(newest.observer().take() == "pushed:1 dropped:2 ");
@@ -208,14 +211,14 @@ TEST_CASE("Queue notifies its observer of a rejection by the storage",
         Refuses() = default;
         std::error_code try_push(int&&) noexcept { return make_error_code(QueueErrc::too_large); }
     };
-    Queue queue{Refuses{}, Reject{}, {}, Diary{}};
+    Queue queue{Refuses{}, Reject{}, {}, RecordedText{}};
     CHECK(queue.push(1) == QueueErrc::too_large);
     CHECK(queue.observer().take() == "refused:4 ");
 }
 
 TEST_CASE("Queue does not report a drain that never began, and reports the outer one once",
           "[queue][queue_observer][unit]") {
-    Queue queue{Deque<int>{}, Reject{}, {}, Diary{}};
+    Queue queue{Deque<int>{}, Reject{}, {}, RecordedText{}};
     CHECK_FALSE(queue.push(1));
     static_cast<void>(queue.observer().take());
     static_cast<void>(queue.drain([&](int) {
@@ -228,7 +231,7 @@ TEST_CASE("Queue does not report a drain that never began, and reports the outer
 
 TEST_CASE("Queue reports a drain that an exception ends, with the values before it",
           "[queue][queue_observer][fault]") {
-    Queue queue{Deque<int>{}, Reject{}, {}, Diary{}};
+    Queue queue{Deque<int>{}, Reject{}, {}, RecordedText{}};
     for (const int value : {1, 2, 3}) CHECK_FALSE(queue.push(int{value}));
     static_cast<void>(queue.observer().take());
     CHECK_THROWS_AS(queue.drain([](int value) {
@@ -271,13 +274,13 @@ TEST_CASE("Queue keeps its state when a hook throws", "[queue][queue_observer][f
 
 TEST_CASE("Queue accepts an observer that lives elsewhere, and one whose hooks are templates",
           "[queue][queue_observer][unit]") {
-    Diary diary;
-    Queue queue{Deque<int>{}, Reject{}, {}, std::ref(diary)};
+    RecordedText recorded;
+    Queue queue{Deque<int>{}, Reject{}, {}, std::ref(recorded)};
     CHECK_FALSE(queue.push(1));
-    CHECK(diary.take() == "pushed:1 ");
+    CHECK(recorded.take() == "pushed:1 ");
     auto moved = std::move(queue);
     CHECK(moved.pop() == 1);
-    CHECK(diary.take() == "popped:0 ");
+    CHECK(recorded.take() == "popped:0 ");
 
     Queue templated{Deque<int>{}, Reject{}, {}, Templated{}};
     CHECK_FALSE(templated.push(1));

@@ -69,22 +69,22 @@ TEST_CASE("Ring accepts move-only values", "[queue][ring][unit]") {
 }
 
 TEST_CASE("Ring::try_push adds nothing when the copy throws", "[queue][ring][unit]") {
-    struct Bomb {
-        Bomb() = default;
-        Bomb(const Bomb&) { throw 1; }
-        Bomb(Bomb&&) noexcept {}
+    struct ThrowsOnCopy {
+        ThrowsOnCopy() = default;
+        ThrowsOnCopy(const ThrowsOnCopy&) { throw 1; }
+        ThrowsOnCopy(ThrowsOnCopy&&) noexcept {}
     };
-    Ring<Bomb, 2> ring;
-    const Bomb bomb;
+    Ring<ThrowsOnCopy, 2> ring;
+    const ThrowsOnCopy bomb;
     CHECK_THROWS_AS(ring.try_push(bomb), int);
     CHECK(ring.size() == 0);
-    CHECK(ring.try_push(Bomb{}));
+    CHECK(ring.try_push(ThrowsOnCopy{}));
 }
 
 TEST_CASE("Ring rejects a capacity of zero, and an impossible one", "[queue][ring][unit]") {
-    const std::string said = "the capacity must be from 1 to 2^48";
-    CHECK(belay_test::aborts_with([] { Ring<int>{0}; }).find(said) != std::string::npos);
-    CHECK(belay_test::aborts_with([] { Ring<int>{~std::size_t{0}}; }).find(said) !=
+    const std::string output = "the capacity must be from 1 to 2^48";
+    CHECK(belay_test::aborts_with([] { Ring<int>{0}; }).find(output) != std::string::npos);
+    CHECK(belay_test::aborts_with([] { Ring<int>{~std::size_t{0}}; }).find(output) !=
           std::string::npos);
 }
 

@@ -83,7 +83,7 @@ TEST_CASE("SpscRing needs each of its memory orders", "[queue][spsc_ring][proper
 #endif
 
 TEST_CASE("SpscRing passes every value on between two threads", "[queue][spsc_ring][unit]") {
-    belay_test::check_under_load<SpscRing<belay_test::Parcel>>(1, 1, 1, 2'000);
-    belay_test::check_under_load<SpscRing<belay_test::Parcel>>(7, 1, 1, 50'000);
-    belay_test::check_under_load<SpscRing<belay_test::Parcel>>(256, 1, 1, 100'000);
+    belay_test::check_under_load<SpscRing<belay_test::NumberedItem>>(1, 1, 1, 2'000);
+    belay_test::check_under_load<SpscRing<belay_test::NumberedItem>>(7, 1, 1, 50'000);
+    belay_test::check_under_load<SpscRing<belay_test::NumberedItem>>(256, 1, 1, 100'000);
 }

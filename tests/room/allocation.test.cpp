@@ -158,19 +158,19 @@ TEST_CASE("yjs: a block longer than a piece is cut only when the next piece is r
 TEST_CASE("RoomAwareness does not hold states of other clients above awareness_ids_per_client_max",
           "[room][allocation][fault]") {
     const RoomOptions options;
-    Bytes said;
-    yjs::append_varuint(said, 10'000);
+    Bytes payload;
+    yjs::append_varuint(payload, 10'000);
     for (std::uint64_t id = 1; id <= 10'000; ++id) {
-        for (const std::uint64_t n : {id, std::uint64_t{1}}) yjs::append_varuint(said, n);
-        yjs::append_varbytes(said, as_bytes("1"));
+        for (const std::uint64_t n : {id, std::uint64_t{1}}) yjs::append_varuint(payload, n);
+        yjs::append_varbytes(payload, as_bytes("1"));
     }
     const Counting counting;
     ::belay::detail::RoomAwareness here{options};
-    REQUIRE_FALSE(here.hear({1, "ada"}, said, Instant{}));
+    REQUIRE_FALSE(here.hear({1, "ada"}, payload, Instant{}));
     CHECK(here.size() == options.awareness_ids_per_client_max);
     CHECK(counting.held() < 4096);
-    said.pop_back();
-    CHECK(here.hear({1, "ada"}, said, Instant{}) == RoomErrc::malformed_frame);
+    payload.pop_back();
+    CHECK(here.hear({1, "ada"}, payload, Instant{}) == RoomErrc::malformed_frame);
     CHECK(counting.held() < 4096);
 }
 

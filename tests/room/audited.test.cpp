@@ -13,18 +13,18 @@ using namespace belay;
 
 namespace {
 
-struct AuditBook {
+struct AuditLog {
     std::vector<AuditRow> rows;
     std::vector<Completion<std::error_code>> open;
     std::error_code answer{};
     bool later = false;
 };
-struct BookAudit {
-    AuditBook* book;
+struct RecordingAudit {
+    AuditLog* log;
     void record(AuditRow row, Completion<std::error_code> done) {
-        book->rows.push_back(std::move(row));
-        if (book->later) return book->open.push_back(std::move(done));
-        done(book->answer);
+        log->rows.push_back(std::move(row));
+        if (log->later) return log->open.push_back(std::move(done));
+        done(log->answer);
     }
 };
 struct OneGrant {
@@ -40,7 +40,7 @@ struct AuditClock {
         return WallTime{std::chrono::seconds{second != nullptr ? *second : 42}};
     }
 };
-using BookedGrant = Audited<OneGrant, BookAudit, AuditClock>;
+using BookedGrant = Audited<OneGrant, RecordingAudit, AuditClock>;
 static_assert(AuthorizerLike<BookedGrant>);
 
 const RoomRequest audited_request{
@@ -49,15 +49,15 @@ const RoomRequest audited_request{
 }  // namespace
 
 TEST_CASE("Audited records each access before it grants it", "[room][audited][unit]") {
-    AuditBook book;
-    book.later = true;
+    AuditLog log;
+    log.later = true;
     driver::Question<Grant> question;
-    BookedGrant audited{OneGrant{{"alice", Access::comment, forever}}, BookAudit{&book},
+    BookedGrant audited{OneGrant{{"alice", Access::comment, forever}}, RecordingAudit{&log},
                         AuditClock{}};
     audited.check(audited_request, question.ask());
     CHECK_FALSE(question.answered());
-    REQUIRE(book.rows.size() == 1);
-    const AuditRow& row = book.rows.front();
+    REQUIRE(log.rows.size() == 1);
+    const AuditRow& row = log.rows.front();
     CHECK(row.user == "alice");
     CHECK(row.board == "b");
     CHECK(row.action == "access");
@@ -65,65 +65,67 @@ TEST_CASE("Audited records each access before it grants it", "[room][audited][un
     CHECK(row.ip == "::1");
     CHECK(row.user_agent == "agent");
     CHECK(row.time == WallTime{std::chrono::seconds{42}});
-    book.open.front()(std::error_code{});
+    log.open.front()(std::error_code{});
     REQUIRE(question.answered());
     CHECK(question.take()->access == Access::comment);
 }
 
 TEST_CASE("Audited rejects a client whose access cannot be recorded", "[room][audited][unit]") {
-    AuditBook book;
+    AuditLog log;
     driver::Question<Grant> question;
-    BookedGrant audited{OneGrant{{"alice", Access::edit, forever}}, BookAudit{&book}, AuditClock{}};
-    book.answer = std::make_error_code(std::errc::no_space_on_device);
+    BookedGrant audited{OneGrant{{"alice", Access::edit, forever}}, RecordingAudit{&log},
+                        AuditClock{}};
+    log.answer = std::make_error_code(std::errc::no_space_on_device);
     audited.check(audited_request, question.ask());
     REQUIRE(question.answered());
     CHECK_FALSE(question.take().has_value());
-    book.later = true;
+    log.later = true;
     audited.check(audited_request, question.ask());
-    book.open.clear();  // never answered
+    log.open.clear();  // never answered
     REQUIRE(question.answered());
     CHECK_FALSE(question.take().has_value());
 }
 
 TEST_CASE("Audited passes rejections on, and records them", "[room][audited][unit]") {
-    AuditBook book;
+    AuditLog log;
     driver::Question<Grant> question;
-    BookedGrant refuses{OneGrant{{"alice", Access::none, forever}}, BookAudit{&book}, AuditClock{}};
+    BookedGrant refuses{OneGrant{{"alice", Access::none, forever}}, RecordingAudit{&log},
+                        AuditClock{}};
     refuses.check(audited_request, question.ask());
     REQUIRE(question.answered());
     CHECK(question.take()->user == "alice");
-    REQUIRE(book.rows.size() == 1);
-    CHECK(book.rows.front().action == "refused");
-    CHECK(book.rows.front().level == Access::none);
-    CHECK(book.rows.front().user == "alice");
-    CHECK(book.rows.front().ip == "::1");
-    book.rows.clear();
-    BookedGrant drops{OneGrant{{}, true}, BookAudit{&book}, AuditClock{}};
+    REQUIRE(log.rows.size() == 1);
+    CHECK(log.rows.front().action == "refused");
+    CHECK(log.rows.front().level == Access::none);
+    CHECK(log.rows.front().user == "alice");
+    CHECK(log.rows.front().ip == "::1");
+    log.rows.clear();
+    BookedGrant drops{OneGrant{{}, true}, RecordingAudit{&log}, AuditClock{}};
     drops.check(audited_request, question.ask());
     REQUIRE(question.answered());
     CHECK_FALSE(question.take().has_value());
-    CHECK(book.rows.empty());
+    CHECK(log.rows.empty());
 }
 
 TEST_CASE("Audited may be destroyed before its audit answers", "[room][audited][unit]") {
-    AuditBook book;
-    book.later = true;
+    AuditLog log;
+    log.later = true;
     driver::Question<Grant> question;
     {
-        BookedGrant audited{OneGrant{{"alice", Access::edit, forever}}, BookAudit{&book},
+        BookedGrant audited{OneGrant{{"alice", Access::edit, forever}}, RecordingAudit{&log},
                             AuditClock{}};
         audited.check(audited_request, question.ask());
     }
-    book.open.front()(std::error_code{});
+    log.open.front()(std::error_code{});
     REQUIRE(question.answered());
     CHECK(question.take()->access == Access::edit);
 }
 
 TEST_CASE("Audited records at most refusals_per_minute rejections, from the first minute on",
           "[room][audited][unit]") {
-    AuditBook book;
+    AuditLog log;
     int second = 1'700'000'000;
-    BookedGrant refuses{OneGrant{{"mallory", Access::none, forever}}, BookAudit{&book},
+    BookedGrant refuses{OneGrant{{"mallory", Access::none, forever}}, RecordingAudit{&log},
                         AuditClock{&second}, AuditedOptions{.refusals_per_minute = 6}};
     int refused = 0;
     const auto knock = [&](int times) {
@@ -132,7 +134,7 @@ TEST_CASE("Audited records at most refusals_per_minute rejections, from the firs
             refuses.check(audited_request, question.ask());
             if (question.answered()) ++refused;
         }
-        return book.rows.size();
+        return log.rows.size();
     };
     CHECK(knock(1000) == 6);
     second += 10;
@@ -143,16 +145,16 @@ TEST_CASE("Audited records at most refusals_per_minute rejections, from the firs
     CHECK(knock(1000) == 13);
     CHECK(refused == 4000);
     // A book that does not answer is given no more than it can hold.
-    book.later = true;
+    log.later = true;
     for (int i = 0; i < 10; ++i) {
         second += 60;
         knock(100);
     }
-    CHECK(book.open.size() == 6);
-    book.open.clear();
+    CHECK(log.open.size() == 6);
+    log.open.clear();
     second += 60;
     knock(100);
-    CHECK(book.open.size() == 6);
+    CHECK(log.open.size() == 6);
 }
 
 TEST_CASE("Audited records rejections by a listener within the same limit",
@@ -163,39 +165,39 @@ TEST_CASE("Audited records rejections by a listener within the same limit",
         std::string ip{};
         std::string path{};
     };
-    AuditBook book;
+    AuditLog log;
     int second = 1'700'000'000;
-    BookedGrant audited{OneGrant{{"mallory", Access::none, forever}}, BookAudit{&book},
+    BookedGrant audited{OneGrant{{"mallory", Access::none, forever}}, RecordingAudit{&log},
                         AuditClock{&second}, AuditedOptions{.refusals_per_minute = 4}};
-    auto door = audited.refusals();
+    auto refusals = audited.refusals();
     const BookedGrant moved{std::move(audited)};
-    door.on_refused(RefusedRequest{{}, 403, "::1", "/ws/" + std::string(10'000, 'x')});
-    REQUIRE(book.rows.size() == 1);
-    const AuditRow& row = book.rows.front();
+    refusals.on_refused(RefusedRequest{{}, 403, "::1", "/ws/" + std::string(10'000, 'x')});
+    REQUIRE(log.rows.size() == 1);
+    const AuditRow& row = log.rows.front();
     CHECK(row.action == "refused");
     CHECK(row.ip == "::1");
     CHECK(row.board == "/ws/" + std::string(96, 'x'));
     CHECK(row.level == Access::none);
     CHECK(row.user.empty());
     CHECK(row.time == WallTime{std::chrono::seconds{second}});
-    CHECK(door.dropped() == 0);
-    for (int i = 0; i < 9; ++i) door.on_refused(RefusedRequest{{}, 403, "::1"});
-    CHECK(book.rows.size() == 4);
-    CHECK(door.dropped() == 6);
+    CHECK(refusals.dropped() == 0);
+    for (int i = 0; i < 9; ++i) refusals.on_refused(RefusedRequest{{}, 403, "::1"});
+    CHECK(log.rows.size() == 4);
+    CHECK(refusals.dropped() == 6);
     driver::Question<Grant> question;
     BookedGrant again{moved};
     again.check(audited_request, question.ask());
-    CHECK(book.rows.size() == 4);
-    CHECK(door.dropped() == 7);
+    CHECK(log.rows.size() == 4);
+    CHECK(refusals.dropped() == 7);
     // What the book does not take is no row.
     second += 60;
-    book.answer = std::make_error_code(std::errc::no_space_on_device);
-    door.on_refused(RefusedRequest{{}, 403, "::1"});
-    CHECK(door.dropped() == 8);
-    book.later = true;
-    door.on_refused(RefusedRequest{{}, 403, "::1"});
-    book.open.clear();
-    CHECK(door.dropped() == 9);
+    log.answer = std::make_error_code(std::errc::no_space_on_device);
+    refusals.on_refused(RefusedRequest{{}, 403, "::1"});
+    CHECK(refusals.dropped() == 8);
+    log.later = true;
+    refusals.on_refused(RefusedRequest{{}, 403, "::1"});
+    log.open.clear();
+    CHECK(refusals.dropped() == 9);
 }
 
 TEST_CASE("Audited records no row when a listener runs out of descriptors",
@@ -204,16 +206,16 @@ TEST_CASE("Audited records no row when a listener runs out of descriptors",
         std::string ip{};
         std::string path{};
     };
-    AuditBook book;
-    BookedGrant audited{OneGrant{{"mallory", Access::none, forever}}, BookAudit{&book},
+    AuditLog log;
+    BookedGrant audited{OneGrant{{"mallory", Access::none, forever}}, RecordingAudit{&log},
                         AuditClock{}, AuditedOptions{.refusals_per_minute = 4}};
-    auto door = audited.refusals();
-    for (int i = 0; i < 100; ++i) door.on_refused(Exhausted{});
-    CHECK(book.rows.empty());
-    CHECK(door.dropped() == 0);
+    auto refusals = audited.refusals();
+    for (int i = 0; i < 100; ++i) refusals.on_refused(Exhausted{});
+    CHECK(log.rows.empty());
+    CHECK(refusals.dropped() == 0);
     driver::Question<Grant> question;
     audited.check(audited_request, question.ask());
-    CHECK(book.rows.size() == 1);
+    CHECK(log.rows.size() == 1);
 }
 
 TEST_CASE("Audited destroys an audit that never answers when the Audited is destroyed",
@@ -233,8 +235,8 @@ TEST_CASE("Audited destroys an audit that never answers when the Audited is dest
         Audited audited{OneGrant{{"mallory", Access::none, forever}},
                         Keeper{{&ended, [](int* n) { ++*n; }}}, AuditClock{}};
         audited.check(audited_request, question.ask());
-        auto door = audited.refusals();
-        door.on_refused(RefusedRequest{});
+        auto refusals = audited.refusals();
+        refusals.on_refused(RefusedRequest{});
         CHECK(ended == 0);
     }
     CHECK(ended == 1);
@@ -242,22 +244,22 @@ TEST_CASE("Audited destroys an audit that never answers when the Audited is dest
 
 TEST_CASE("Audited::refusals aborts with a message when the Audited was moved from",
           "[room][audited][unit]") {
-    AuditBook book;
-    BookedGrant audited{OneGrant{}, BookAudit{&book}, AuditClock{}};
+    AuditLog log;
+    BookedGrant audited{OneGrant{}, RecordingAudit{&log}, AuditClock{}};
     const BookedGrant moved{std::move(audited)};
-    const std::string said = belay_test::aborts_with([&] {
-        auto door = audited.refusals();  // NOLINT(bugprone-use-after-move): that is it
-        static_cast<void>(door);
+    const std::string output = belay_test::aborts_with([&] {
+        auto refusals = audited.refusals();  // NOLINT(bugprone-use-after-move): that is it
+        static_cast<void>(refusals);
     });
-    CHECK(said.find("Audited::refusals: must be taken before it is moved") != said.npos);
+    CHECK(output.find("Audited::refusals: must be taken before it is moved") != output.npos);
 }
 
 TEST_CASE("Audited records no rejections when they are disabled", "[room][audited][unit]") {
-    AuditBook book;
+    AuditLog log;
     driver::Question<Grant> question;
-    BookedGrant refuses{OneGrant{{"mallory", Access::none, forever}}, BookAudit{&book},
+    BookedGrant refuses{OneGrant{{"mallory", Access::none, forever}}, RecordingAudit{&log},
                         AuditClock{}, AuditedOptions{.refusals_per_minute = 0}};
     refuses.check(audited_request, question.ask());
     CHECK(question.answered());
-    CHECK(book.rows.empty());
+    CHECK(log.rows.empty());
 }

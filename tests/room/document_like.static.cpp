@@ -21,11 +21,11 @@ struct WithoutCheck : MinimalDocument {
     using MinimalDocument::MinimalDocument;
     static void check() {}
 };
-struct CheckSaysNothing : MinimalDocument {
+struct CheckReturnsNothing : MinimalDocument {
     using MinimalDocument::MinimalDocument;
     static std::error_code check(BytesView) { return {}; }
 };
-struct ApplySaysNothing : MinimalDocument {
+struct ApplyReturnsNothing : MinimalDocument {
     using MinimalDocument::MinimalDocument;
     static void apply(BytesView) {}
 };
@@ -75,7 +75,7 @@ static_assert(DocumentLike<YjsDocument> && DocumentLike<OpaqueDocument>);
 static_assert(detail::ComparesDocument<YjsDocument> && detail::ComparesDocument<ComparingDocument>);
 static_assert(!detail::ComparesDocument<OpaqueDocument>);
 static_assert(!DocumentLike<WithoutCopy> && !DocumentLike<WithoutCheck>);
-static_assert(!DocumentLike<CheckSaysNothing> && !DocumentLike<ApplySaysNothing>);
+static_assert(!DocumentLike<CheckReturnsNothing> && !DocumentLike<ApplyReturnsNothing>);
 static_assert(!DocumentLike<SnapshotIsOne> && !DocumentLike<BytesMayThrow>);
 static_assert(!DocumentLike<VectorAlone> && !DocumentLike<DiffAlone>);
 static_assert(!DocumentLike<DiffOfAnotherForm> && !DocumentLike<OverloadedAndWrong>);

@@ -7,7 +7,7 @@
 #include <algorithm>
 
 #include "support/catch.hpp"
-#include "support/room/hocus_wire.hpp"
+#include "support/room/hocuspocus_client.hpp"
 #include "support/seeds.hpp"
 
 using namespace belay;
@@ -40,7 +40,7 @@ TEST_CASE("hocuspocus: a rejected document does not affect the client's other do
     RoomWorld w;
     w.rights.grants["ada@secret"] = Grant{.user = "ada"};
     w.rights.grants["bad"] = Grant{};
-    HocusWire ada{w, "ada"};
+    HocuspocusClient ada{w, "ada"};
     ada.dial();
     ada.token("one", "ada");
     ada.token("secret", "ada");
@@ -50,30 +50,30 @@ TEST_CASE("hocuspocus: a rejected document does not affect the client's other do
     ada.token("", "ada");
     ada.token("a\nb", "ada");
     w.run(1s);
-    const Frames heard = ada.heard();
-    CHECK(count_of(heard, named("one", let_in)) == 1);
-    CHECK(count_of(heard, named("three", let_in)) == 1);
+    const Frames received = ada.received();
+    CHECK(count_of(received, named("one", let_in)) == 1);
+    CHECK(count_of(received, named("three", let_in)) == 1);
     const std::string no = text_frame("0201", forbidden_text);
-    CHECK(count_of(heard, named("secret", no)) == 1);
-    CHECK(count_of(heard, named("two", text_frame("0201", unauthorized_text))) == 1);
+    CHECK(count_of(received, named("secret", no)) == 1);
+    CHECK(count_of(received, named("two", text_frame("0201", unauthorized_text))) == 1);
     // What is no room, and what is not theirs, cannot be told apart.
-    CHECK(count_of(heard, named(std::string(101, 'x'), no)) == 1);
-    CHECK(count_of(heard, named("", no)) == 1);
-    CHECK(count_of(heard, named("a\nb", no)) == 1);
-    CHECK(heard.size() == 7);
+    CHECK(count_of(received, named(std::string(101, 'x'), no)) == 1);
+    CHECK(count_of(received, named("", no)) == 1);
+    CHECK(count_of(received, named("a\nb", no)) == 1);
+    CHECK(received.size() == 7);
     // Nor is it told by its name, which may hold lines of a log.
     const std::string none = "refused  : " + make_error_code(RoomErrc::bad_room_id).message();
-    CHECK(std::count(w.told.begin(), w.told.end(), none) == 3);
+    CHECK(std::count(w.reported.begin(), w.reported.end(), none) == 3);
     CHECK(w.rooms().clients() == 2);
     CHECK(w.rooms().rooms() == 2);
-    ada.say("one", update_frame(7, 0, "still"));
+    ada.send("one", update_frame(7, 0, "still"));
     w.run(1s);
-    CHECK(ada.heard() == Frames{named("one", durable)});
+    CHECK(ada.received() == Frames{named("one", durable)});
     // Who was refused may try again.
     w.rights.grants.erase("ada@secret");
     ada.token("secret", "ada");
     w.run(1s);
-    CHECK(ada.heard() == Frames{named("secret", let_in)});
+    CHECK(ada.received() == Frames{named("secret", let_in)});
     CHECK(ada.closed_with == 0);
 }
 
@@ -81,39 +81,39 @@ TEST_CASE("hocuspocus: a token is valid for its document only", "[room][hocuspoc
     RoomWorld w;
     w.rights.grants["key"] = Grant{.user = "ada"};
     w.rights.grants["key@one"] = Grant{"ada", Access::edit, forever};
-    HocusWire ada{w, "ada"};
+    HocuspocusClient ada{w, "ada"};
     ada.dial();
     ada.token("one", "key");
     ada.token("two", "key");
     w.run(1s);
-    const Frames heard = ada.heard();
-    CHECK(heard.size() == 2);
-    CHECK(count_of(heard, named("one", let_in)) == 1);
-    CHECK(count_of(heard, named("two", text_frame("0201", forbidden_text))) == 1);
-    CHECK(w.rights.asked == 2);
+    const Frames received = ada.received();
+    CHECK(received.size() == 2);
+    CHECK(count_of(received, named("one", let_in)) == 1);
+    CHECK(count_of(received, named("two", text_frame("0201", forbidden_text))) == 1);
+    CHECK(w.rights.checks == 2);
 }
 
 TEST_CASE("hocuspocus: a check or a load that hangs delays its document only",
           "[room][hocuspocus][sim]") {
     RoomWorld w;
-    HocusWire ada{w, "ada"};
+    HocuspocusClient ada{w, "ada"};
     ada.enter({"one"});
     w.rights.hangs_for = "two";
     w.disk.hang_loads = 1;
     ada.token("two", "ada");
-    ada.say("two", ask_state);
+    ada.send("two", ask_state);
     ada.token("three", "ada");
-    ada.say("three", ask_state);
+    ada.send("three", ask_state);
     w.run(100ms);
-    static_cast<void>(ada.heard());
+    static_cast<void>(ada.received());
     for (int i = 0; i < 9; ++i) {
-        ada.say("one", update_frame(7, static_cast<std::uint64_t>(i), "x"));
+        ada.send("one", update_frame(7, static_cast<std::uint64_t>(i), "x"));
         w.run(1s);
-        CHECK(ada.heard() == Frames{named("one", durable)});
+        CHECK(ada.received() == Frames{named("one", durable)});
     }
     w.run(30s);
-    const Frames heard = ada.heard();
-    CHECK(count_of(heard,
+    const Frames received = ada.received();
+    CHECK(count_of(received,
                    named("two",
                          text_frame("0201", make_error_code(RoomErrc::no_answer).message()))) == 1);
     CHECK(ada.closed_with == 0);
@@ -144,7 +144,7 @@ TEST_CASE("hocuspocus: a message that arrives during a reload of its room is app
 TEST_CASE("hocuspocus: a client may send tokens for ten thousand documents",
           "[room][hocuspocus][sim]") {
     RoomWorld w{Seed{1}, {.frames_per_second = 1'000'000}};
-    HocusWire eve{w, "eve"};
+    HocuspocusClient eve{w, "eve"};
     RoomEditor bob{w, "bob", 2};
     bob.dial();
     eve.dial();
@@ -153,23 +153,23 @@ TEST_CASE("hocuspocus: a client may send tokens for ten thousand documents",
     for (int i = 0; i < 10'000; ++i) {
         eve.token("doc" + std::to_string(i), "eve");
         if (i % 50 == 49) w.run(50ms);
-        for (const std::string& frame : eve.heard()) {
+        for (const std::string& frame : eve.received()) {
             granted += frame.ends_with(let_in) ? 1 : 0;
             refused += frame.find("0201") != std::string::npos ? 1 : 0;
         }
     }
     w.run(10s);
-    for (const std::string& frame : eve.heard()) refused += frame.size() > 40 ? 1 : 0;
+    for (const std::string& frame : eve.received()) refused += frame.size() > 40 ? 1 : 0;
     CHECK(granted == 100);
     CHECK(refused == 9'900);
     CHECK(w.rooms().rooms() == 101);
     CHECK(eve.closed_with == 0);
     CHECK(bob.online());
     // With some of them closed there is room for others.
-    eve.say("doc5", "07");
+    eve.send("doc5", "07");
     eve.token("last", "eve");
     w.run(1s);
-    CHECK(eve.heard() == Frames{named("last", let_in)});
+    CHECK(eve.received() == Frames{named("last", let_in)});
 }
 
 TEST_CASE("hocuspocus: a client that reads no answers is closed", "[room][hocuspocus][sim]") {
@@ -177,7 +177,7 @@ TEST_CASE("hocuspocus: a client that reads no answers is closed", "[room][hocusp
     const std::size_t documents = GENERATE(std::size_t{100}, std::size_t{5000});
     RoomWorld w{Seed{1}, {.documents_per_client_max = documents, .frames_per_second = 1'000'000}};
     w.world.network().window_bytes(2000);
-    HocusWire eve{w, "eve"};
+    HocuspocusClient eve{w, "eve"};
     eve.enter({"doc"});
     eve.stall(true);
     for (int i = 0; i < 2000; ++i) {
@@ -196,7 +196,7 @@ TEST_CASE(
     "[room][hocuspocus][sim]") {
     using std::string_view;
     RoomWorld w;
-    HocusWire ada{w, "ada"};
+    HocuspocusClient ada{w, "ada"};
     ada.dial();
     ada.token("a/b/../c", "ada");
     const string_view first{"doc\0first", 9};
@@ -204,25 +204,25 @@ TEST_CASE(
     ada.token(first, "ada");
     ada.token(second, "ada");
     w.run(1s);
-    CHECK(ada.heard() ==
+    CHECK(ada.received() ==
           Frames{named("a/b/../c", let_in), named(first, let_in), named(second, let_in)});
     CHECK(w.rooms().get_state("a/b/../c").has_value());
     CHECK(w.rooms().stats("doc")->clients == 2);
     const std::string update = update_frame(7, 0, "hi");
-    ada.say(first, update);
+    ada.send(first, update);
     w.run(1s);
-    Frames heard = ada.heard();
-    CHECK(heard.size() == 2);
-    CHECK(count_of(heard, named(first, durable)) == 1);
-    CHECK(count_of(heard, named(second, update)) == 1);
+    Frames received = ada.received();
+    CHECK(received.size() == 2);
+    CHECK(count_of(received, named(first, durable)) == 1);
+    CHECK(count_of(received, named(second, update)) == 1);
     // Each has its own ids of awareness.
-    ada.say(first, "0106010700027b7d");
-    ada.say(second, "0106010800027b7d");
+    ada.send(first, "0106010700027b7d");
+    ada.send(second, "0106010800027b7d");
     w.run(1s);
-    static_cast<void>(ada.heard());
-    ada.say(first, "07");
+    static_cast<void>(ada.received());
+    ada.send(first, "07");
     w.run(1s);
-    CHECK(ada.heard() == Frames{named(second, "0108010701046e756c6c")});
+    CHECK(ada.received() == Frames{named(second, "0108010701046e756c6c")});
     CHECK(w.rooms().stats("doc")->clients == 1);
 }
 
@@ -230,19 +230,19 @@ TEST_CASE("hocuspocus: a document that was closed can be opened again at once",
           "[room][hocuspocus][sim]") {
     RoomWorld w;
     w.disk.flush_takes = 500ms;
-    HocusWire ada{w, "ada"};
+    HocuspocusClient ada{w, "ada"};
     ada.enter({"doc"});
-    ada.say("doc", update_frame(7, 0, "hi"));
-    ada.say("doc", "07");
+    ada.send("doc", update_frame(7, 0, "hi"));
+    ada.send("doc", "07");
     ada.token("doc", "ada");
-    ada.say("doc", ask_state);
+    ada.send("doc", ask_state);
     w.run(5s);
-    const Frames heard = ada.heard();
+    const Frames received = ada.received();
     // The status of a change of before would be taken for one of now.
-    CHECK(count_of(heard, named("doc", durable)) == 0);
-    CHECK(heard.front() == named("doc", let_in));
+    CHECK(count_of(received, named("doc", durable)) == 0);
+    CHECK(received.front() == named("doc", let_in));
     CHECK(w.rooms().clients() == 1);
-    ada.say("doc", "07");
+    ada.send("doc", "07");
     w.run(9s);
     CHECK(ada.closed_with == 0);
     w.run(2s);
@@ -294,29 +294,29 @@ TEST_CASE(
     RoomWorld w;
     w.rights.grants["ada"] = Grant{"ada", Access::edit, 60s};
     w.rights.grants["fresh"] = Grant{"ada", Access::view, 60s};
-    HocusWire ada{w, "ada"};
-    HocusWire bob{w, "bob"};
-    for (HocusWire* wire : {&ada, &bob}) {
+    HocuspocusClient ada{w, "ada"};
+    HocuspocusClient bob{w, "bob"};
+    for (HocuspocusClient* wire : {&ada, &bob}) {
         wire->dial();
         wire->token("doc", "ada");
         wire->token("other", "else");
     }
     w.run(45s);
-    static_cast<void>(ada.heard());
-    static_cast<void>(bob.heard());
+    static_cast<void>(ada.received());
+    static_cast<void>(bob.received());
     const auto live = [&] {
-        ada.say("0a");
-        bob.say("0a");
+        ada.send("0a");
+        bob.send("0a");
     };
     live();
     w.run(10s);
-    CHECK(count_of(ada.heard(), named("doc", "0200")) == 1);
-    CHECK(count_of(bob.heard(), named("doc", "0200")) == 1);
+    CHECK(count_of(ada.received(), named("doc", "0200")) == 1);
+    CHECK(count_of(bob.received(), named("doc", "0200")) == 1);
     ada.token("doc", "fresh");
     w.run(10s);
     live();
-    CHECK(count_of(ada.heard(), named("doc", let_look)) == 1);
-    const Frames ends = bob.heard();
+    CHECK(count_of(ada.received(), named("doc", let_look)) == 1);
+    const Frames ends = bob.received();
     CHECK(count_of(ends, named("doc", text_frame("0201", unauthorized_text))) == 1);
     CHECK(count_of(ends, named("doc", text_frame("07", unauthorized_text))) == 1);
     CHECK(w.rooms().stats("doc")->clients == 1);
@@ -326,23 +326,23 @@ TEST_CASE(
     w.rights.grants["stolen"] = Grant{};
     ada.token("doc", "stolen");
     w.run(1s);
-    CHECK(count_of(ada.heard(), named("doc", text_frame("0201", unauthorized_text))) == 1);
+    CHECK(count_of(ada.received(), named("doc", text_frame("0201", unauthorized_text))) == 1);
     CHECK_FALSE(w.rooms().stats("doc")->clients == 1);
     CHECK(w.rooms().stats("other")->clients == 2);
 }
 
 TEST_CASE("hocuspocus: a revoked grant closes its document", "[room][hocuspocus][sim]") {
     RoomWorld w;
-    HocusWire ada{w, "ada"};
+    HocuspocusClient ada{w, "ada"};
     ada.enter({"doc", "other"});
     w.rights.grants["ada@doc"] = Grant{.user = "ada"};
     CHECK(w.rooms().reauthorize("doc") == 1);
     w.run(1s);
-    CHECK(ada.heard() == Frames{named("doc", text_frame("0201", forbidden_text)),
-                                named("doc", text_frame("07", forbidden_text))});
-    ada.say("doc", update_frame(7, 0, "hi"));
+    CHECK(ada.received() == Frames{named("doc", text_frame("0201", forbidden_text)),
+                                   named("doc", text_frame("07", forbidden_text))});
+    ada.send("doc", update_frame(7, 0, "hi"));
     w.run(1s);
-    CHECK(ada.heard().empty());
+    CHECK(ada.received().empty());
     CHECK(w.rooms().counters().updates == 0);
     CHECK(ada.closed_with == 0);
 }
@@ -350,11 +350,11 @@ TEST_CASE("hocuspocus: a revoked grant closes its document", "[room][hocuspocus]
 TEST_CASE("hocuspocus: erasing a document does not affect the client's other documents",
           "[room][hocuspocus][sim]") {
     RoomWorld w;
-    HocusWire ada{w, "ada"};
+    HocuspocusClient ada{w, "ada"};
     ada.enter({"doc", "other"});
-    ada.say("doc", update_frame(7, 0, "hi"));
+    ada.send("doc", update_frame(7, 0, "hi"));
     w.run(1s);
-    static_cast<void>(ada.heard());
+    static_cast<void>(ada.received());
     int answered = 0;
     const auto done = [&] {
         return Completion<PersistenceError>{[&](std::optional<PersistenceError> error) noexcept {
@@ -364,24 +364,24 @@ TEST_CASE("hocuspocus: erasing a document does not affect the client's other doc
     w.disk.flush_takes = 2s;
     w.rooms().erase("doc", done());
     w.run(1s);
-    const Frames heard = ada.heard();
-    REQUIRE(heard.size() == 2);
-    CHECK(heard.front().starts_with(named("doc", "0201")));
-    CHECK(heard.back().starts_with(named("doc", "07")));
+    const Frames received = ada.received();
+    REQUIRE(received.size() == 2);
+    CHECK(received.front().starts_with(named("doc", "0201")));
+    CHECK(received.back().starts_with(named("doc", "07")));
     // Opened again before it is erased it waits, and is empty then.
     ada.token("doc", "ada");
     w.run(500ms);
-    CHECK(count_of(ada.heard(), named("doc", let_in)) == 0);
+    CHECK(count_of(ada.received(), named("doc", let_in)) == 0);
     w.run(2s);
     CHECK(answered == 1);
-    CHECK(count_of(ada.heard(), named("doc", let_in)) == 1);
+    CHECK(count_of(ada.received(), named("doc", let_in)) == 1);
     CHECK(w.rooms().get_state("doc")->empty());
     w.rooms().reset("doc", done());
     w.run(3s);
     CHECK(answered == 2);
-    ada.say("other", update_frame(7, 0, "still"));
+    ada.send("other", update_frame(7, 0, "still"));
     w.run(3s);
-    CHECK(count_of(ada.heard(), named("other", durable)) == 1);
+    CHECK(count_of(ada.received(), named("other", durable)) == 1);
     CHECK(ada.closed_with == 0);
 }
 
@@ -390,27 +390,27 @@ TEST_CASE("hocuspocus: erasing a document does not affect the client's other doc
 TEST_CASE("hocuspocus: a client leaves all its documents when it disconnects, and at the stop",
           "[room][hocuspocus][sim]") {
     RoomWorld w;
-    HocusWire ada{w, "ada"};
-    HocusWire bob{w, "bob"};
-    HocusWire mute{w, "mute"};
+    HocuspocusClient ada{w, "ada"};
+    HocuspocusClient bob{w, "bob"};
+    HocuspocusClient silent{w, "mute"};
     ada.dial();
     w.run(10ms);
     const RoomClientId id = w.last_client;
     bob.dial();
-    mute.dial();
-    for (HocusWire* wire : {&ada, &bob}) {
+    silent.dial();
+    for (HocuspocusClient* wire : {&ada, &bob}) {
         wire->token("one", "ada");
         wire->token("two", "ada");
     }
     w.run(1s);
     CHECK(w.rooms().clients() == 4);
-    static_cast<void>(ada.heard());
-    static_cast<void>(bob.heard());
+    static_cast<void>(ada.received());
+    static_cast<void>(bob.received());
     // Its id stands for all of them.
     CHECK(w.rooms().broadcast("one", from_hex("03"), id));
     w.run(1s);
-    CHECK(ada.heard().empty());
-    CHECK(bob.heard() == Frames{named("one", "03")});
+    CHECK(ada.received().empty());
+    CHECK(bob.received() == Frames{named("one", "03")});
     CHECK(w.rooms().remove_client(id));
     CHECK_FALSE(w.rooms().remove_client(id));
     w.run(1s);
@@ -419,32 +419,32 @@ TEST_CASE("hocuspocus: a client leaves all its documents when it disconnects, an
     w.rooms().stop();
     w.run(3s);
     CHECK(bob.closed_with == 1001);
-    CHECK(mute.closed_with == 1001);
-    CHECK(w.told.back() == "stopped: ");
-    HocusWire late{w, "late"};
+    CHECK(silent.closed_with == 1001);
+    CHECK(w.reported.back() == "stopped: ");
+    HocuspocusClient late{w, "late"};
     w.dial(late);
     CHECK(late.closed_with == 1001);
 }
 
 TEST_CASE("hocuspocus: either side may ping the other", "[room][hocuspocus][sim]") {
     RoomWorld w;
-    HocusWire four{w, "four"};
-    HocusWire three{w, "three"};
+    HocuspocusClient four{w, "four"};
+    HocuspocusClient three{w, "three"};
     four.dial();
     four.token("doc", "four");
     three.dial();
     three.token("doc", "three", false);
     w.run(1s);
-    static_cast<void>(four.heard());
-    static_cast<void>(three.heard());
-    four.say("09");
+    static_cast<void>(four.received());
+    static_cast<void>(three.received());
+    four.send("09");
     w.run(1s);
-    CHECK(four.heard() == Frames{"0a"});
+    CHECK(four.received() == Frames{"0a"});
     w.run(22s);
-    CHECK(four.heard() == Frames{"09"});
+    CHECK(four.received() == Frames{"09"});
     // An older one would not know what that is.
-    CHECK(three.heard() == Frames{named("doc", "03")});
-    four.say("0a");
+    CHECK(three.received() == Frames{named("doc", "03")});
+    four.send("0a");
     w.run(25s);
     CHECK(four.open());
     CHECK_FALSE(three.open());
@@ -458,7 +458,7 @@ TEST_CASE("hocuspocus: all documents of a connection share one budget", "[room][
     RoomEditor bob{w, "bob", 2};
     w.requests["ada"] = {.board = "one", .token = "ada"};
     w.requests["bob"] = {.board = "two", .token = "bob"};
-    HocusWire slow{w, "slow"};
+    HocuspocusClient slow{w, "slow"};
     slow.dial();
     slow.token("one", "slow");
     slow.token("two", "slow");
@@ -476,7 +476,7 @@ TEST_CASE("hocuspocus: all documents of a connection share one budget", "[room][
     CHECK(w.rooms().counters().resyncs >= 1);
     YjsDocument one;
     YjsDocument two;
-    for (const std::string& hex : slow.heard()) {
+    for (const std::string& hex : slow.received()) {
         const Bytes frame = from_hex(hex);
         const auto address = HocuspocusProtocol{}.address(frame);
         REQUIRE(address);
@@ -502,7 +502,7 @@ TEST_CASE("hocuspocus: bytes that wait in the connection count towards its budge
     RoomWorld w{Seed{1}, {.client_bytes_max = 3000}};
     RoomEditor ada{w, "ada", 1};
     w.requests["ada"] = {.board = "one", .token = "ada"};
-    HocusWire slow{w, "slow"};
+    HocuspocusClient slow{w, "slow"};
     slow.dial();
     slow.token("one", "slow");
     w.dial(ada);
@@ -522,9 +522,9 @@ TEST_CASE("hocuspocus: bytes that wait in the connection count towards its budge
 TEST_CASE("hocuspocus: a connection counts towards waiting_max before its first token",
           "[room][hocuspocus][sim]") {
     RoomWorld w{Seed{1}, {.waiting_max = 3}};
-    std::vector<std::unique_ptr<HocusWire>> wires;
+    std::vector<std::unique_ptr<HocuspocusClient>> wires;
     for (int i = 0; i < 8; ++i) {
-        wires.push_back(std::make_unique<HocusWire>(w, "host" + std::to_string(i)));
+        wires.push_back(std::make_unique<HocuspocusClient>(w, "host" + std::to_string(i)));
         wires.back()->dial();
     }
     w.run(1s);
@@ -536,7 +536,7 @@ TEST_CASE("hocuspocus: a connection counts towards waiting_max before its first 
     wires.front()->dial();
     wires.front()->token("doc", "me");
     w.run(1s);
-    CHECK(wires.front()->heard() == Frames{named("doc", let_in)});
+    CHECK(wires.front()->received() == Frames{named("doc", let_in)});
 }
 
 TEST_CASE("hocuspocus: connections that never open leave no state", "[room][hocuspocus][sim]") {
@@ -546,16 +546,16 @@ TEST_CASE("hocuspocus: connections that never open leave no state", "[room][hocu
         w.run(1min);
     }
     CHECK(w.rooms().counters().upgrades_aborted == 5);
-    CHECK(w.told.empty());
-    HocusWire ada{w, "ada"};
+    CHECK(w.reported.empty());
+    HocuspocusClient ada{w, "ada"};
     ada.dial();
     ada.token("doc", "ada");
     w.run(1s);
-    CHECK(ada.heard() == Frames{named("doc", let_in)});
+    CHECK(ada.received() == Frames{named("doc", let_in)});
     w.rooms().stop();
     w.run(5s);
     CHECK(ada.closed_with == 1001);
-    CHECK(w.told.back() == "stopped: ");
+    CHECK(w.reported.back() == "stopped: ");
 }
 
 TEST_CASE(
@@ -563,22 +563,22 @@ TEST_CASE(
     "[room][hocuspocus][sim]") {
     RoomWorld w{Seed{1}, {.waiting_max = 40}};
     w.rights.takes = 1s;
-    HocusWire greedy{w, "greedy"};
+    HocuspocusClient greedy{w, "greedy"};
     greedy.dial();
     for (int i = 0; i < 50; ++i) greedy.token("doc" + std::to_string(i), "greedy");
     w.run(900ms);
-    CHECK(w.rights.asked == 8);
-    std::vector<std::unique_ptr<HocusWire>> wires;
+    CHECK(w.rights.checks == 8);
+    std::vector<std::unique_ptr<HocuspocusClient>> wires;
     for (int i = 0; i < 11; ++i) {
-        wires.push_back(std::make_unique<HocusWire>(w, "host" + std::to_string(i)));
+        wires.push_back(std::make_unique<HocuspocusClient>(w, "host" + std::to_string(i)));
         wires.back()->dial();
         wires.back()->token("doc", "me");
     }
     w.run(20s);
-    for (const auto& wire : wires) CHECK(wire->heard().front() == named("doc", let_in));
-    CHECK(greedy.heard().size() >= 50);
+    for (const auto& wire : wires) CHECK(wire->received().front() == named("doc", let_in));
+    CHECK(greedy.received().size() >= 50);
     CHECK(w.rooms().clients() == 61);
-    CHECK(w.told.empty());
+    CHECK(w.reported.empty());
     // Who finds too many there is closed, so that it dials again: nobody asks again for a document.
     w.rights.takes = 9s;
     for (int i = 0; i < 6; ++i) {
@@ -597,20 +597,21 @@ TEST_CASE(
     "[room][hocuspocus][sim]") {
     RoomWorld w{Seed{1}, {.clients_max = 6, .waiting_max = 2}};
     w.rights.takes = 1s;
-    std::vector<std::unique_ptr<HocusWire>> wires;
+    std::vector<std::unique_ptr<HocuspocusClient>> wires;
     int hosts = 0;
     const auto come = [&](int count) {
         for (int i = 0; i < count; ++i) {
-            wires.push_back(std::make_unique<HocusWire>(w, "host" + std::to_string(++hosts)));
+            wires.push_back(
+                std::make_unique<HocuspocusClient>(w, "host" + std::to_string(++hosts)));
             wires.back()->dial();
             wires.back()->token("doc", "me");
         }
         w.run(2s);
     };
     for (int i = 0; i < 3; ++i) come(2);
-    for (const auto& wire : wires) CHECK(wire->heard().front() == named("doc", let_in));
+    for (const auto& wire : wires) CHECK(wire->received().front() == named("doc", let_in));
     CHECK(w.rooms().clients() == 6);
-    CHECK(w.told.empty());
+    CHECK(w.reported.empty());
     come(1);
     CHECK(wires.back()->closed_with == 1013);
     // Who has gone has made room, at the door, too.
@@ -618,7 +619,7 @@ TEST_CASE(
     wires.pop_back();
     w.run(1s);
     come(1);
-    CHECK(wires.back()->heard().front() == named("doc", let_in));
+    CHECK(wires.back()->received().front() == named("doc", let_in));
 }
 
 TEST_CASE("hocuspocus: a mutated frame closes at most its sender", "[room][hocuspocus][sim]") {
@@ -627,7 +628,7 @@ TEST_CASE("hocuspocus: a mutated frame closes at most its sender", "[room][hocus
             RoomWorld w{seed};
             RoomEditor alice = RoomEditor::addressed(w, "alice", 1);
             RoomEditor bob{w, "bob", 2};
-            HocusWire mallory{w, "mallory"};
+            HocuspocusClient mallory{w, "mallory"};
             w.dial(alice, bob);
             Random& bits = w.world.bits();
             const std::string seeds[] = {named("board", update_frame(3, 0, "hello")),
@@ -665,7 +666,7 @@ TEST_CASE("hocuspocus: a mutated frame closes at most its sender", "[room][hocus
                             break;
                     }
                 }
-                if (!frame.empty()) mallory.say(frame);
+                if (!frame.empty()) mallory.send(frame);
                 w.run(5ms);
             }
             alice.type("still here");
@@ -684,20 +685,20 @@ TEST_CASE("hocuspocus: a grant may expire while its room is still loading",
     RoomWorld w;
     w.rights.grants["ada"] = Grant{"ada", Access::edit, 4s};
     w.disk.load_takes = 3s;
-    HocusWire ada{w, "ada"};
+    HocuspocusClient ada{w, "ada"};
     ada.dial();
     ada.token("one", "ada");
     w.run(3500ms);
-    const Frames heard = ada.heard();
-    CHECK(count_of(heard, named("one", let_in)) == 1);
-    CHECK(count_of(heard, named("one", "0200")) == 1);
+    const Frames received = ada.received();
+    CHECK(count_of(received, named("one", let_in)) == 1);
+    CHECK(count_of(received, named("one", "0200")) == 1);
 }
 
 TEST_CASE("hocuspocus: a stream of fresh tokens does not delay the check that reauthorize requests",
           "[room][hocuspocus][sim]") {
     RoomWorld w;
     w.rights.takes = 100ms;
-    HocusWire eve{w, "eve"};
+    HocuspocusClient eve{w, "eve"};
     eve.enter({"doc"});
     CHECK(w.rooms().clients() == 1);
     w.rights.grants["eve@doc"] = Grant{.user = "eve"};
@@ -714,36 +715,36 @@ TEST_CASE("hocuspocus: a fresh token counts while its room is reloaded",
     RoomWorld w;
     w.rights.grants["ada"] = Grant{"ada", Access::edit, 20s};
     RoomEditor bob{w, "bob", 2};
-    HocusWire ada{w, "ada"};
+    HocuspocusClient ada{w, "ada"};
     ada.dial();
     ada.token("board", "ada");
     bob.dial();
     w.run(9s);
-    static_cast<void>(ada.heard());
+    static_cast<void>(ada.received());
     w.disk.fail_flushes = 1;
     w.disk.load_takes = 25s;
     bob.type("lost");
     w.run(3s);
-    CHECK(count_of(ada.heard(), named("board", "0200")) == 1);
+    CHECK(count_of(ada.received(), named("board", "0200")) == 1);
     ada.token("board", "ada");
     w.run(10s);
     CHECK(w.rooms().clients() == 1);
-    CHECK(ada.heard() == Frames{named("board", let_in)});
+    CHECK(ada.received() == Frames{named("board", let_in)});
 }
 
 TEST_CASE("hocuspocus: a slow load does not time out the client's connection",
           "[room][hocuspocus][sim]") {
     RoomWorld w;
     w.disk.load_takes = 15s;
-    HocusWire ada{w, "ada"};
+    HocuspocusClient ada{w, "ada"};
     ada.dial();
     ada.token("one", "ada");
     w.run(12s);
     ada.token("two", "ada");
     w.run(20s);
-    const Frames heard = ada.heard();
-    CHECK(count_of(heard, named("one", let_in)) == 1);
-    CHECK(count_of(heard, named("two", let_in)) == 1);
+    const Frames received = ada.received();
+    CHECK(count_of(received, named("one", let_in)) == 1);
+    CHECK(count_of(received, named("two", let_in)) == 1);
 }
 
 TEST_CASE("hocuspocus: a running check does not delay messages that wait to be sent",
@@ -754,7 +755,7 @@ TEST_CASE("hocuspocus: a running check does not delay messages that wait to be s
                 {.frames_per_second = checked ? 500U : 10U, .frames_burst = checked ? 2000U : 20U}};
     w.world.network().window_bytes(500);
     RoomEditor ada{w, "ada", 1};
-    HocusWire slow{w, "slow"};
+    HocuspocusClient slow{w, "slow"};
     slow.dial();
     slow.token("board", "slow");
     w.dial(ada);
@@ -766,11 +767,11 @@ TEST_CASE("hocuspocus: a running check does not delay messages that wait to be s
     if (checked) w.rights.hangs_for = "hang";
     for (int i = 0; i < 8; ++i) slow.token(std::string("hang\0", 5) + char('a' + i), "x");
     w.run(100ms);
-    static_cast<void>(slow.heard());
+    static_cast<void>(slow.received());
     slow.stall(false);
     w.run(2s);
     YjsDocument one;
-    for (const std::string& hex : slow.heard()) {
+    for (const std::string& hex : slow.received()) {
         const Bytes frame = from_hex(hex);
         const auto address = HocuspocusProtocol{}.address(frame);
         REQUIRE(address);
@@ -811,39 +812,39 @@ TEST_CASE("hocuspocus: a viewer's state that holds only known changes is acknowl
     w.rights.grants["vera"] = Grant{"vera", Access::view, forever};
     RoomEditor ada{w, "ada", 1};
     ada.dial();
-    HocusWire vera{w, "vera"};
+    HocuspocusClient vera{w, "vera"};
     vera.dial();
     vera.token("board", "vera");
-    vera.say("board", ask_state);
+    vera.send("board", ask_state);
     w.run(1s);
     const Bytes e = ada.type("seen by another tab");
     w.run(1s);
-    static_cast<void>(vera.heard());
-    vera.say("board", to_hex(HocuspocusProtocol{}.write({part::RoomMessage::Kind::state, e})));
+    static_cast<void>(vera.received());
+    vera.send("board", to_hex(HocuspocusProtocol{}.write({part::RoomMessage::Kind::state, e})));
     w.run(1s);
-    CHECK(vera.heard() == Frames{named("board", durable)});
+    CHECK(vera.received() == Frames{named("board", durable)});
 }
 
 TEST_CASE("hocuspocus: a message held until admission costs as much as a later one",
           "[room][hocuspocus][sim]") {
     RoomWorld w;
-    HocusWire eve{w, "eve"};
+    HocuspocusClient eve{w, "eve"};
     eve.dial();
     eve.token("one", "eve");
     w.rooms().import_room("big", {.updates = {typed(1, 0, std::string(1 << 20, 'x'))}},
                           Completion<PersistenceError>{[](auto) noexcept {}});
     w.run(5s);
-    static_cast<void>(eve.heard());
+    static_cast<void>(eve.received());
     w.rights.takes = 5s;
     eve.token("big", "eve");
     for (int i = 0; i < 1000; ++i) {
-        eve.say("big", "00000401ac0201");  // has something, and nothing in common
+        eve.send("big", "00000401ac0201");  // has something, and nothing in common
         if (i % 8 == 0) w.run(5ms);
     }
     w.run(2s);
     CHECK(w.rooms().counters().divergences == 0);
     w.run(2500ms);
-    CHECK(count_of(eve.heard(), named("big", let_in)) == 1);
+    CHECK(count_of(eve.received(), named("big", let_in)) == 1);
     CHECK(w.rooms().counters().divergences > 50);
     CHECK(w.rooms().counters().divergences < 250);
     w.run(60s);
@@ -853,7 +854,7 @@ TEST_CASE("hocuspocus: a message held until admission costs as much as a later o
 TEST_CASE("hocuspocus: expensive messages are read one by one", "[room][hocuspocus][sim]") {
     RoomWorld w{Seed{1},
                 {.frames_per_second = 10, .frames_burst = 20, .piece_bytes_max = 16 << 10}};
-    HocusWire eve{w, "eve"};
+    HocuspocusClient eve{w, "eve"};
     eve.dial();
     std::vector<std::string> names;
     for (std::uint64_t i = 0; i < 16; ++i) {
@@ -869,14 +870,14 @@ TEST_CASE("hocuspocus: expensive messages are read one by one", "[room][hocuspoc
     // What it has said until now is paid.
     const auto wait = [&](int seconds) {
         for (int i = 0; i < seconds; i += 15) {
-            eve.say("0a");
+            eve.send("0a");
             w.run(15s);
         }
     };
     wait(60);
     REQUIRE(w.rooms().clients() == 16);
     // Each is worth 65 frames, and 6.5 s.
-    for (const std::string& name : names) eve.say(name, "00000401ac0201");
+    for (const std::string& name : names) eve.send(name, "00000401ac0201");
     wait(30);
     CHECK(w.rooms().counters().divergences >= 4);
     CHECK(w.rooms().counters().divergences <= 6);
@@ -892,10 +893,10 @@ TEST_CASE("hocuspocus: a client that is not read and receives slowly is not clos
     w.rooms().import_room("big", {.updates = {typed(1, 0, std::string(8 << 20, 'x'))}},
                           Completion<PersistenceError>{[](auto) noexcept {}});
     w.run(5s);
-    HocusWire slow{w, "slow"};
+    HocuspocusClient slow{w, "slow"};
     slow.enter({"big"});
     slow.stall(true);
-    slow.say("big", ask_state);
+    slow.send("big", ask_state);
     w.run(100ms);
     w.rights.hangs_for = "hang";
     // It is read again when these are checked.
@@ -904,7 +905,7 @@ TEST_CASE("hocuspocus: a client that is not read and receives slowly is not clos
         slow.stall(false);
         w.run(1ms);
         slow.stall(true);
-        if (i % 8 == 0) slow.say("0a");
+        if (i % 8 == 0) slow.send("0a");
         w.run(4s);
     }
     CHECK(slow.closed_with == 0);

@@ -8,7 +8,7 @@
 
 #include "support/catch.hpp"
 #include "support/hex.hpp"
-#include "support/room/hocus_wire.hpp"
+#include "support/room/hocuspocus_client.hpp"
 
 using namespace belay;
 using namespace belay_test;
@@ -110,29 +110,29 @@ TEST_CASE("HocuspocusProtocol rejects all other frames", "[room][hocuspocus][uni
 TEST_CASE("hocuspocus: a conversation has the same frames as with the real server",
           "[room][hocuspocus][sim][golden]") {
     RoomWorld w;
-    HocusWire ada{w, "ada"};
+    HocuspocusClient ada{w, "ada"};
     ada.dial();
-    ada.say("03646f63020003746f6b05342e382e30");
-    ada.say("03646f6300000100");
-    ada.say("03646f630106010700027b7d");
+    ada.send("03646f63020003746f6b05342e382e30");
+    ada.send("03646f6300000100");
+    ada.send("03646f630106010700027b7d");
     w.run(1s);
-    CHECK(ada.heard() == Frames{of_doc(read_write), of_doc(empty_state), of_doc(empty_vector),
-                                "03646f630106010700027b7d"});
-    ada.say("03646f630001020000");
+    CHECK(ada.received() == Frames{of_doc(read_write), of_doc(empty_state), of_doc(empty_vector),
+                                   "03646f630106010700027b7d"});
+    ada.send("03646f630001020000");
     w.run(1s);
-    CHECK(ada.heard() == Frames{"03646f630801"});
-    ada.say(of_doc(hi_update));
+    CHECK(ada.received() == Frames{"03646f630801"});
+    ada.send(of_doc(hi_update));
     w.run(1s);
-    CHECK(ada.heard() == Frames{"03646f630801"});
-    ada.say("03646f6303");
+    CHECK(ada.received() == Frames{"03646f630801"});
+    ada.send("03646f6303");
     w.run(1s);
-    CHECK(ada.heard() == Frames{"03646f630106010700027b7d"});
+    CHECK(ada.received() == Frames{"03646f630106010700027b7d"});
     CHECK(w.rooms().get_state("doc").has_value());
     CHECK_FALSE(w.rooms().get_state("board").has_value());  // what the request says does not count
     CHECK(w.rooms().clients() == 1);
-    ada.say("03646f6307");
+    ada.send("03646f6307");
     w.run(1s);
-    CHECK(ada.heard().empty());
+    CHECK(ada.received().empty());
     CHECK(w.rooms().clients() == 0);
     CHECK(ada.closed_with == 0);
     CHECK(w.rooms().counters().updates == 1);
@@ -142,22 +142,22 @@ TEST_CASE("hocuspocus: a change is acknowledged when it is durable, and not befo
           "[room][hocuspocus][sim]") {
     RoomWorld w;
     w.disk.flush_takes = 2s;
-    HocusWire ada{w, "ada"};
+    HocuspocusClient ada{w, "ada"};
     ada.enter({"doc"});
-    ada.say(of_doc(hi_update));
+    ada.send(of_doc(hi_update));
     w.run(1900ms);
-    CHECK(ada.heard().empty());
+    CHECK(ada.received().empty());
     w.run(200ms);
-    CHECK(ada.heard() == Frames{"03646f630801"});
+    CHECK(ada.received() == Frames{"03646f630801"});
     // Also what adds nothing.
-    ada.say(of_doc(hi_update));
+    ada.send(of_doc(hi_update));
     w.run(3s);
-    CHECK(ada.heard() == Frames{"03646f630801"});
+    CHECK(ada.received() == Frames{"03646f630801"});
     // What never becomes durable closes its author, who sends it again.
     w.disk.fail_flushes = 1;
-    ada.say("doc", to_hex(hocuspocus.write({Kind::update, typed(7, 2, "xyz")})));
+    ada.send("doc", to_hex(hocuspocus.write({Kind::update, typed(7, 2, "xyz")})));
     w.run(5s);
-    CHECK_FALSE(has_frame(ada.heard(), "03646f630801"));
+    CHECK_FALSE(has_frame(ada.received(), "03646f630801"));
     CHECK(ada.closed_with == 1013);
 }
 
@@ -198,20 +198,20 @@ TEST_CASE("hocuspocus: the provider's count of unsynced changes returns to 0",
 TEST_CASE("hocuspocus: a client that sends no token is closed after 10 s",
           "[room][hocuspocus][sim]") {
     RoomWorld w;
-    HocusWire mute{w, "mute"};
-    HocusWire busy{w, "busy"};
-    mute.dial();
+    HocuspocusClient silent{w, "mute"};
+    HocuspocusClient busy{w, "busy"};
+    silent.dial();
     busy.dial();
     for (int i = 0; i < 95; ++i) {
-        busy.say("09");
+        busy.send("09");
         w.run(100ms);
     }
-    CHECK(mute.closed_with + busy.closed_with == 0);
+    CHECK(silent.closed_with + busy.closed_with == 0);
     w.run(1s);
-    CHECK(mute.closed_with == 4001);
+    CHECK(silent.closed_with == 4001);
     CHECK(busy.closed_with == 4001);
     w.run(5s);
-    CHECK_FALSE(mute.open());
+    CHECK_FALSE(silent.open());
     CHECK(w.rooms().rooms() == 0);
     CHECK(w.rooms().counters().refused == 2);
 }
@@ -220,13 +220,13 @@ TEST_CASE("hocuspocus: rejected tokens do not keep a connection open", "[room][h
     RoomWorld w;
     w.rights.takes = 3s;
     w.rights.grants["no"] = Grant{};
-    HocusWire eve{w, "eve"};
+    HocuspocusClient eve{w, "eve"};
     eve.dial();
     int checks = 0;
     for (int i = 0; i < 60 && eve.closed_with == 0; ++i) {
         eve.token("doc" + std::to_string(i), "no");
         w.run(1s);
-        checks = w.rights.asked;
+        checks = w.rights.checks;
     }
     CHECK(eve.closed_with == 4001);
     CHECK(checks <= 11);
@@ -234,20 +234,20 @@ TEST_CASE("hocuspocus: rejected tokens do not keep a connection open", "[room][h
 
 TEST_CASE("hocuspocus: the server reads few bytes before a token", "[room][hocuspocus][sim]") {
     RoomWorld w;
-    HocusWire large{w, "large"};
+    HocuspocusClient large{w, "large"};
     large.dial();
-    large.say("doc", "0002" + std::string{"8028"} + std::string(2 * 5120, '0'));  // 5 KiB
-    HocusWire many{w, "many"};
+    large.send("doc", "0002" + std::string{"8028"} + std::string(2 * 5120, '0'));  // 5 KiB
+    HocuspocusClient many{w, "many"};
     many.dial();
-    for (int i = 0; i < 1024; ++i) many.say("03646f6303");  // 5 bytes each
-    HocusWire little{w, "little"};
+    for (int i = 0; i < 1024; ++i) many.send("03646f6303");  // 5 bytes each
+    HocuspocusClient little{w, "little"};
     little.dial();
-    for (int i = 0; i < 700; ++i) little.say("03646f6303");
+    for (int i = 0; i < 700; ++i) little.send("03646f6303");
     little.token("doc", "little");
-    HocusWire long_token{w, "long_token"};
+    HocuspocusClient long_token{w, "long_token"};
     long_token.dial();
     long_token.token("doc", std::string(5000, 'x'));
-    HocusWire long_name{w, "long_name"};
+    HocuspocusClient long_name{w, "long_name"};
     long_name.dial();
     long_name.token("doc", "me");
     long_name.token(std::string(10'000, 'x'), "me");
@@ -255,7 +255,7 @@ TEST_CASE("hocuspocus: the server reads few bytes before a token", "[room][hocus
     CHECK(large.closed_with == 1009);
     CHECK(many.closed_with == 1009);
     CHECK(little.closed_with == 0);
-    CHECK(little.heard().front() == of_doc(read_write));
+    CHECK(little.received().front() == of_doc(read_write));
     CHECK(long_token.closed_with == 1009);
     CHECK(long_name.closed_with == 1009);
 }
@@ -263,20 +263,20 @@ TEST_CASE("hocuspocus: the server reads few bytes before a token", "[room][hocus
 TEST_CASE("hocuspocus: messages for a document before its token have no effect",
           "[room][hocuspocus][sim]") {
     RoomWorld w;
-    HocusWire ada{w, "ada"};
+    HocuspocusClient ada{w, "ada"};
     RoomEditor bob{w, "bob", 2};
     w.requests["bob"] = {.board = "secret", .token = "bob"};
     bob.dial();
     ada.enter({"doc"});
     for (const auto* const body : {"00000100", "00020c010107000401017402686900", "0106010700027b7d",
                                    "03", "0001020000", "07"}) {
-        ada.say("secret", body);
+        ada.send("secret", body);
     }
     w.run(1s);
-    CHECK(ada.heard().empty());
+    CHECK(ada.received().empty());
     CHECK(bob.updates == 0);
     CHECK(bob.present.empty());
-    CHECK(w.rights.asked == 2);
+    CHECK(w.rights.checks == 2);
     CHECK(ada.closed_with == 0);
 }
 
@@ -300,16 +300,16 @@ TEST_CASE("hocuspocus: a client that is not admitted yet may not send a large fr
           "[room][hocuspocus][sim]") {
     RoomWorld w;
     w.rights.takes = 3s;
-    HocusWire eve{w, "eve"};
+    HocuspocusClient eve{w, "eve"};
     eve.dial();
     eve.token("doc", "eve");
     w.run(1s);
-    eve.say(Bytes(100'000));
+    eve.send(Bytes(100'000));
     w.run(1s);
     CHECK(eve.closed_with == 1009);
-    HocusWire fay{w, "fay"};
+    HocuspocusClient fay{w, "fay"};
     fay.dial();
-    fay.say(Bytes(100'000));
+    fay.send(Bytes(100'000));
     w.run(5s);
     CHECK(fay.closed_with == 1009);
 }

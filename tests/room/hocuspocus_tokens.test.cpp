@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "support/catch.hpp"
-#include "support/room/hocus_wire.hpp"
+#include "support/room/hocuspocus_client.hpp"
 
 using namespace belay;
 using namespace belay_test;
@@ -22,7 +22,7 @@ struct TokenFlood {
         w.run(5s);
         REQUIRE(w.rooms().clients() == static_cast<std::size_t>(documents));
         w.rights.hangs = true;
-        w.rights.asked = 0;
+        w.rights.checks = 0;
     }
     static std::string name(int i) { return "doc" + std::to_string(i); }
     /// Of the checks that hang, those whose answer somebody still waits for; and all.
@@ -32,7 +32,7 @@ struct TokenFlood {
     }
 
     RoomWorld w;
-    HocusWire eve{w, "eve"};
+    HocuspocusClient eve{w, "eve"};
 };
 
 }  // namespace
@@ -42,7 +42,7 @@ TEST_CASE("hocuspocus: at most eight fresh tokens of a client are checked at onc
     TokenFlood f{20};
     for (int i = 0; i < 200; ++i) f.eve.token(TokenFlood::name(i % 20), "fresh");
     f.w.run(9s);
-    CHECK(f.w.rights.asked == 8);
+    CHECK(f.w.rights.checks == 8);
     CHECK(f.wanted() == 8);
     // They are answered, and the next eight are read.
     const auto answers = [&] {
@@ -51,11 +51,11 @@ TEST_CASE("hocuspocus: at most eight fresh tokens of a client are checked at onc
     };
     answers();
     f.w.run(500ms);
-    CHECK(f.w.rights.asked == 16);
+    CHECK(f.w.rights.checks == 16);
     f.w.rights.hangs = false;
     answers();
     f.w.run(10s);
-    CHECK(f.w.rights.asked >= 20);
+    CHECK(f.w.rights.checks >= 20);
     CHECK(f.w.rooms().clients() == 20);
     CHECK(f.eve.closed_with == 0);
 }
@@ -70,7 +70,7 @@ TEST_CASE("hocuspocus: tokens sent before a document was open share the same lim
     }
     const int pings = GENERATE(180, 200, 250, 450);
     CAPTURE(pings);
-    for (int i = 0; i < pings; ++i) f.eve.say("09");
+    for (int i = 0; i < pings; ++i) f.eve.send("09");
     for (int i = 8; i < 16; ++i) f.eve.token(TokenFlood::name(i), "eve");
     f.w.run(10ms);
     const auto answers = [&] {
@@ -98,23 +98,23 @@ TEST_CASE("hocuspocus: one token of a document is checked at a time, and the las
     for (int i = 0; i < 50; ++i) f.eve.token("doc0", "between");
     f.eve.token("doc0", "new");
     f.w.run(2s);
-    CHECK(f.w.rights.asked == 1);
+    CHECK(f.w.rights.checks == 1);
     REQUIRE(f.w.rights.hung.size() == 1);
     f.w.rights.hangs = false;
     f.w.rights.grants["new"] = Grant{"eve", Access::view, forever};
-    static_cast<void>(f.eve.heard());
+    static_cast<void>(f.eve.received());
     SECTION("the result of the older check is superseded") {
         f.w.rights.hung.front()(Grant{});
         f.w.run(1s);
-        CHECK(f.w.rights.asked == 2);
+        CHECK(f.w.rights.checks == 2);
         CHECK(f.w.rooms().clients() == 1);
-        REQUIRE(f.eve.heard().size() == 1);  // of the right of the new one
+        REQUIRE(f.eve.received().size() == 1);  // of the right of the new one
     }
     SECTION("a grant of the older token counts meanwhile") {
         f.w.rights.hung.front()(Grant{"eve", Access::edit, forever});
         f.w.run(1s);
-        CHECK(f.w.rights.asked == 2);
-        CHECK(f.eve.heard().size() == 2);
+        CHECK(f.w.rights.checks == 2);
+        CHECK(f.eve.received().size() == 2);
     }
     SECTION("more tokens do not delay an answer") {
         f.w.rights.hangs = true;
@@ -131,16 +131,16 @@ TEST_CASE("hocuspocus: closing a document before its check ends does not allow m
     TokenFlood f{1};
     for (int i = 0; i < 100; ++i) {
         f.eve.token("other", "eve");
-        f.eve.say("other", "07");
+        f.eve.send("other", "07");
     }
     f.w.run(9s);
-    CHECK(f.w.rights.asked == 8);
+    CHECK(f.w.rights.checks == 8);
     f.w.run(10s);  // 10 s each, eight at a time
-    CHECK(f.w.rights.asked == 16);
+    CHECK(f.w.rights.checks == 16);
     f.w.rights.hung.clear();
     f.w.rights.hangs = false;
     f.w.run(30s);
-    f.eve.say("0a");
+    f.eve.send("0a");
     f.eve.token("other", "eve");
     f.w.run(10s);
     CHECK(f.w.rooms().clients() == 2);
@@ -156,7 +156,7 @@ TEST_CASE("hocuspocus: a client that is not being read leaves when its connectio
     bob.dial();
     f.w.run(1s);
     f.w.rights.hangs = true;
-    f.eve.say("doc0", "0106010700027b7d");
+    f.eve.send("doc0", "0106010700027b7d");
     f.w.run(1s);
     CHECK(bob.present.contains(7));
     const bool by_checks = GENERATE(true, false);
@@ -167,13 +167,13 @@ TEST_CASE("hocuspocus: a client that is not being read leaves when its connectio
         f.eve.token("more", "eve");
         Bytes long_one{std::byte{0}, std::byte{2}};
         yjs::append_varbytes(long_one, typed(9, 0, std::string(32'000, 'x')));
-        for (int i = 0; i < 36; ++i) f.eve.say("more", to_hex(long_one));
+        for (int i = 0; i < 36; ++i) f.eve.send("more", to_hex(long_one));
     }
     f.w.run(1s);
     // What it has said before its end counts.
     Bytes last{std::byte{0}, std::byte{2}};
     yjs::append_varbytes(last, typed(9, 0, "last words"));
-    f.eve.say("doc0", to_hex(last));
+    f.eve.send("doc0", to_hex(last));
     f.w.run(100ms);
     f.eve.hang_up();
     f.w.run(3s);
@@ -192,7 +192,7 @@ TEST_CASE("hocuspocus: state vectors that wait for answers count towards a budge
     w.rooms().import_room("doc0", std::move(large),
                           Completion<PersistenceError>{[](auto) noexcept {}});
     w.world.network().window_bytes(10'000);
-    HocusWire eve{w, "eve"};
+    HocuspocusClient eve{w, "eve"};
     eve.dial();
     for (int i = 0; i < 40; ++i) eve.token(TokenFlood::name(i), "eve");
     w.run(10s);
@@ -207,7 +207,7 @@ TEST_CASE("hocuspocus: state vectors that wait for answers count towards a budge
     const auto ask = [&](int i, const Bytes& what) {
         Bytes body{std::byte{0}, std::byte{0}};
         yjs::append_varbytes(body, what);
-        eve.say(TokenFlood::name(i), to_hex(body));
+        eve.send(TokenFlood::name(i), to_hex(body));
     };
     ask(0, Bytes(1));
     for (int i = 1; i < 40; ++i) ask(i, vector);
@@ -219,7 +219,7 @@ TEST_CASE("hocuspocus: state vectors that wait for answers count towards a budge
     w.world.network().window_bytes(1'000'000);
     for (int i = 0; i < 3; ++i) {
         w.run(10s);
-        eve.say("0a");
+        eve.send("0a");
     }
     CHECK(eve.unsent() == 0);
     CHECK(w.rooms().clients() == 40);
@@ -236,7 +236,7 @@ TEST_CASE(
     f.w.run(100ms);
     Bytes update{std::byte{0}, std::byte{2}};
     yjs::append_varbytes(update, typed(9, 0, std::string(frame, 'x')));
-    for (int i = 0; i < 200; ++i) f.eve.say("more", to_hex(update));
+    for (int i = 0; i < 200; ++i) f.eve.send("more", to_hex(update));
     f.w.run(5s);
     const std::size_t gone = 200 - f.eve.unsent();
     const std::size_t held = frame < 50'000 ? 50'000 / frame : 1;
@@ -250,22 +250,22 @@ TEST_CASE("hocuspocus: messages after a fresh token are checked against the new 
     RoomWorld w;
     w.rights.grants["weak"] = Grant{"eve", Access::view, forever};
     w.rights.grants["stolen"] = Grant{};
-    HocusWire eve{w, "eve"};
+    HocuspocusClient eve{w, "eve"};
     eve.enter({"doc", "other"});
-    const auto said = [&] {
+    const auto output = [&] {
         Bytes body{std::byte{0}, std::byte{2}};
         yjs::append_varbytes(body, typed(9, 0, "hi"));
-        eve.say("doc", to_hex(body));
+        eve.send("doc", to_hex(body));
     };
     SECTION("the new grant only allows viewing") {
         eve.token("doc", "weak");
-        said();
+        output();
         w.run(1s);
         CHECK(w.rooms().counters().denied == 1);
     }
     SECTION("the new grant allows no access") {
         eve.token("doc", "stolen");
-        said();
+        output();
         w.run(1s);
         CHECK(w.rooms().clients() == 1);
     }
@@ -278,10 +278,10 @@ TEST_CASE("hocuspocus: a fresh token of another user replaces the user in the ro
     RoomWorld w;
     RoomEditor ann{w, "ann", 1};
     w.requests["ann"] = {.board = "doc", .token = "ann"};
-    HocusWire eve{w, "eve"};
+    HocuspocusClient eve{w, "eve"};
     eve.enter({"doc"});
     ann.dial();
-    eve.say("doc", "0106010700027b7d");
+    eve.send("doc", "0106010700027b7d");
     w.run(1s);
     w.events.clear();
     SECTION("a user without access is reported neither as joined nor as left") {
@@ -304,17 +304,17 @@ TEST_CASE("hocuspocus: a fresh token of another user replaces the user in the ro
         CHECK_FALSE(ann.present.contains(7));
         w.rights.grants["eve"] = Grant{"bob", Access::edit, forever};
         eve.enter({"doc"});
-        eve.say("doc", "0106010702027b7d");
+        eve.send("doc", "0106010702027b7d");
         w.run(1s);
         CHECK(ann.present.contains(7));
     }
     SECTION("another user cannot take the awareness ids") {
         eve.token("doc", "bob");
         w.run(1s);
-        HocusWire mal{w, "mal"};
+        HocuspocusClient mal{w, "mal"};
         w.rights.grants["mal"] = Grant{"eve", Access::edit, forever};
         mal.enter({"doc"});
-        mal.say("doc", "0106010705027b7d");
+        mal.send("doc", "0106010705027b7d");
         w.run(1s);
         CHECK(mal.closed_with == 0);
         mal.hang_up();

@@ -26,9 +26,9 @@ constexpr const char* room_names[] = {"a", "b", "c", "a-room-with-a-longer-name"
 
 /// A life of rooms beside a model of it: what was stored for sure, and after it what each change
 /// since made of it, one of which must be there after a crash.
-class RoomsLife {
+class RoomsIncarnation {
 public:
-    RoomsLife(sim::Disk& disk, std::uint64_t seed) : disk_{disk}, bits_{Seed{seed}} {
+    RoomsIncarnation(sim::Disk& disk, std::uint64_t seed) : disk_{disk}, bits_{Seed{seed}} {
         states_.emplace_back();
     }
 
@@ -158,13 +158,13 @@ struct RoomsPlace {
     std::uint64_t operation;
 };
 struct RoomsCut {
-    explicit RoomsCut(const RoomsPlace& place) : life{disk, place.seed} {
+    explicit RoomsCut(const RoomsPlace& place) : incarnation{disk, place.seed} {
         disk.halt_at(place.operation);
-        alive = life.open();
-        for (int i = 0; i < calls_of_rooms && alive; ++i) alive = life.step();
+        alive = incarnation.open();
+        for (int i = 0; i < calls_of_rooms && alive; ++i) alive = incarnation.step();
     }
     sim::Disk disk;
-    RoomsLife life;
+    RoomsIncarnation incarnation;
     bool alive = false;
 };
 
@@ -175,13 +175,13 @@ void lose_power(sim::Disk& disk, std::uint64_t seed) {
 
 template <class Try>
 void cut_rooms_everywhere(std::uint64_t most, Try&& attempt) {
-    const std::uint64_t lives = std::max<std::uint64_t>(
+    const std::uint64_t incarnations = std::max<std::uint64_t>(
         1, most * std::min<std::uint64_t>(from_environment("BELAY_SEEDS", 2000), 2000) / 2000);
-    for (std::uint64_t seed = 1; seed <= lives; ++seed) {
+    for (std::uint64_t seed = 1; seed <= incarnations; ++seed) {
         RoomsCut whole{{seed, 0}};
-        INFO("life " << seed << ": " << whole.life.message());
+        INFO("life " << seed << ": " << whole.incarnation.message());
         REQUIRE(whole.alive);
-        REQUIRE((whole.life.flush() && whole.life.is_whole()));
+        REQUIRE((whole.incarnation.flush() && whole.incarnation.is_whole()));
         const std::uint64_t operations = whole.disk.operations();
         for (std::uint64_t halt = 1; halt <= operations; ++halt) attempt(RoomsPlace{seed, halt});
     }
@@ -196,9 +196,10 @@ TEST_CASE("JournalRooms survives a loss of power at every operation of a workloa
         for (std::uint64_t loss = 0; loss < 3; ++loss) {
             RoomsCut cut{place};
             lose_power(cut.disk, seed * 1000 + halt * 10 + loss);
-            const bool good = cut.life.open() && cut.life.is_whole() && cut.life.goes_on();
+            const bool good =
+                cut.incarnation.open() && cut.incarnation.is_whole() && cut.incarnation.goes_on();
             INFO("life " << seed << ", operation " << halt << ", loss " << loss << ": "
-                         << cut.life.message());
+                         << cut.incarnation.message());
             REQUIRE(good);
         }
     });
@@ -210,8 +211,9 @@ TEST_CASE("JournalRooms survives the death of its process at every operation of 
         const auto [seed, halt] = place;
         RoomsCut cut{place};
         cut.disk.kill();
-        const bool good = cut.life.open() && cut.life.is_whole() && cut.life.goes_on();
-        INFO("life " << seed << ", operation " << halt << ": " << cut.life.message());
+        const bool good =
+            cut.incarnation.open() && cut.incarnation.is_whole() && cut.incarnation.goes_on();
+        INFO("life " << seed << ", operation " << halt << ": " << cut.incarnation.message());
         REQUIRE(good);
     });
 }
@@ -225,12 +227,14 @@ TEST_CASE("JournalRooms survives a loss of power while it recovers from one",
             RoomsCut cut{place};
             lose_power(cut.disk, seed * 1000 + halt);
             cut.disk.halt_at(cut.disk.operations() + again);
-            const bool opened = cut.life.open() && cut.life.is_whole() && cut.life.flush();
-            cut.life.close();
+            const bool opened =
+                cut.incarnation.open() && cut.incarnation.is_whole() && cut.incarnation.flush();
+            cut.incarnation.close();
             lose_power(cut.disk, again);
-            const bool good = cut.life.open() && cut.life.is_whole() && cut.life.goes_on();
+            const bool good =
+                cut.incarnation.open() && cut.incarnation.is_whole() && cut.incarnation.goes_on();
             INFO("life " << seed << ", operation " << halt << ", then " << again << ": "
-                         << cut.life.message());
+                         << cut.incarnation.message());
             REQUIRE(good);
             if (opened) break;
         }
@@ -242,16 +246,16 @@ TEST_CASE("JournalRooms survives a failure of every single operation",
     cut_rooms_everywhere(30, [](const RoomsPlace& place) {
         const auto [seed, number] = place;
         sim::Disk disk;
-        RoomsLife life{disk, seed};
+        RoomsIncarnation incarnation{disk, seed};
         disk.fail_at(number, std::make_error_code(number % 2 == 0 ? std::errc::io_error
                                                                   : std::errc::no_space_on_device));
-        bool good = life.open();
-        for (int i = 0; i < calls_of_rooms && good; ++i) good = life.step();
+        bool good = incarnation.open();
+        for (int i = 0; i < calls_of_rooms && good; ++i) good = incarnation.step();
         // Whatever failed: started again, all is there, and power may fail just then.
-        life.close();
+        incarnation.close();
         lose_power(disk, seed * 1000 + number);
-        good = life.open() && life.is_whole() && life.goes_on();
-        INFO("life " << seed << ", operation " << number << ": " << life.message());
+        good = incarnation.open() && incarnation.is_whole() && incarnation.goes_on();
+        INFO("life " << seed << ", operation " << number << ": " << incarnation.message());
         REQUIRE(good);
     });
 }

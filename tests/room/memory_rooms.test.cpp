@@ -4,7 +4,7 @@
 #include <belay/room/memory_rooms.hpp>
 
 #include "support/catch.hpp"
-#include "support/room/rooms.hpp"
+#include "support/room/persistence_calls.hpp"
 
 using namespace belay;
 using belay_test::first_epoch;

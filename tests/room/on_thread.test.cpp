@@ -11,7 +11,7 @@
 
 #include "support/aborts.hpp"
 #include "support/catch.hpp"
-#include "support/drive/waiting_rooms.hpp"
+#include "support/drive/persistence_doubles.hpp"
 
 using namespace belay;
 using belay_test::answered_by;
@@ -243,8 +243,8 @@ TEST_CASE("OnThread reports failure when its persistence never answers",
 }
 
 TEST_CASE("OnThread rejects a limit of zero calls", "[drive][on_thread][unit]") {
-    const std::string said = belay_test::aborts_with([] {
+    const std::string output = belay_test::aborts_with([] {
         const OnThread rooms{MemoryRooms{}, {.calls_max = 0}};
     });
-    CHECK(said.find("OnThread: calls_max must be > 0") != std::string::npos);
+    CHECK(output.find("OnThread: calls_max must be > 0") != std::string::npos);
 }

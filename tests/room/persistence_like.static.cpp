@@ -20,13 +20,13 @@ struct LoadTakesNoAnswer : MinimalPersistence {
         return std::optional<StoredRoom>{};
     }
 };
-struct AppendSaysNoPosition : MinimalPersistence {
+struct AppendReturnsNoPosition : MinimalPersistence {
     static std::error_code append(std::string_view, BytesView) { return {}; }
 };
 struct WithoutReset : MinimalPersistence {
     static void reset() {}
 };
-struct EraseSaysNothing : MinimalPersistence {
+struct EraseReturnsNothing : MinimalPersistence {
     static void erase(std::string_view) {}
 };
 struct FlushAtOnce : MinimalPersistence {
@@ -38,7 +38,7 @@ struct SaveOfOne : MinimalPersistence {
 struct ListOfAll : MinimalPersistence {
     static void list(Completion<Result<std::vector<std::string>, PersistenceError>>) {}
 };
-struct LaggingSaysYes : MinimalPersistence {
+struct LaggingReturnsTrue : MinimalPersistence {
     static bool lagging() { return true; }
 };
 struct LaggingOfAnotherForm : MinimalPersistence {
@@ -57,10 +57,10 @@ static_assert(detail::TellsLagging<LaggingPersistence>);
 static_assert(!detail::TellsLagging<MinimalPersistence>);
 static_assert(PersistenceLike<MemoryRooms> && !detail::TellsLagging<MemoryRooms>);
 static_assert(!PersistenceLike<WithoutLoad> && !PersistenceLike<LoadTakesNoAnswer>);
-static_assert(!PersistenceLike<AppendSaysNoPosition> && !PersistenceLike<WithoutReset>);
-static_assert(!PersistenceLike<EraseSaysNothing> && !PersistenceLike<FlushAtOnce>);
+static_assert(!PersistenceLike<AppendReturnsNoPosition> && !PersistenceLike<WithoutReset>);
+static_assert(!PersistenceLike<EraseReturnsNothing> && !PersistenceLike<FlushAtOnce>);
 static_assert(!PersistenceLike<SaveOfOne> && !PersistenceLike<ListOfAll>);
-static_assert(!PersistenceLike<LaggingSaysYes> && !PersistenceLike<LaggingOfAnotherForm>);
+static_assert(!PersistenceLike<LaggingReturnsTrue> && !PersistenceLike<LaggingOfAnotherForm>);
 static_assert(!PersistenceLike<LaggingInPrivate> && !PersistenceLike<int>);
 
 }  // namespace

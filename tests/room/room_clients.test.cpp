@@ -41,10 +41,11 @@ TEST_CASE("RoomManager: a rejected client receives the upgrade and a close code,
     CHECK(w.disk.loads == 0);
     CHECK(w.rooms().rooms() == 0);
     CHECK(w.rooms().clients() == 0);
-    std::sort(w.told.begin(), w.told.end());
-    CHECK(w.told == std::vector<std::string>{"refused board : the client is not known",
-                                             "refused board mallory: the client has no right to "
-                                             "this room"});
+    std::sort(w.reported.begin(), w.reported.end());
+    CHECK(w.reported ==
+          std::vector<std::string>{"refused board : the client is not known",
+                                   "refused board mallory: the client has no right to "
+                                   "this room"});
 }
 
 TEST_CASE("RoomManager: close codes at which Yjs's own clients stop reconnecting",
@@ -271,11 +272,11 @@ TEST_CASE("RoomManager: a client that sends too much is read later", "[room][roo
 TEST_CASE("RoomManager: a full document rejects changes with a message, and keeps its editors",
           "[room][room_clients][sim]") {
     sim::World world{Seed{3}};
-    std::vector<std::string> told;
+    std::vector<std::string> reported;
     RoomScript disk;
     sim::Host& server = world.host("server");
     RoomManager rooms{ScriptedRooms{disk, server}, EveryoneEdits{}, RoomOptions{},
-                      RoomRecorder{&told}, YjsDocument{{.bytes_max = 100}}};
+                      RoomRecorder{&reported}, YjsDocument{{.bytes_max = 100}}};
     server.attach(rooms);
     rooms.start();
     REQUIRE(rooms.get_or_create_room("board"));
@@ -440,15 +441,15 @@ TEST_CASE("RoomManager: a quiet client that answers a ping stays connected",
           "[room][room_clients][sim]") {
     RoomWorld w;
     RoomEditor alice{w, "alice", 1};
-    RoomEditor mute{w, "mute", 2};
+    RoomEditor silent{w, "mute", 2};
     alice.dial();
-    mute.answers_queries = false;
-    mute.dial();
+    silent.answers_queries = false;
+    silent.dial();
     w.run(5min);
     // Yjs's client dials again if it has heard nothing for 30 s.
     CHECK(alice.queries >= 12);
     CHECK(alice.online());
-    CHECK_FALSE(mute.online());
+    CHECK_FALSE(silent.online());
     CHECK(w.rooms().stats("board")->clients == 1);
 }
 
@@ -565,7 +566,7 @@ TEST_CASE("RoomManager: a reader that stalls at random times ends with the right
     for (std::uint64_t seed = 1; seed <= 10; ++seed) {
         RoomWorld w{Seed{seed}, {.piece_bytes_max = 1024}};
         w.world.network().window_bytes(1000 * seed);
-        const auto editors = crowd(w, 30);
+        const auto editors = joined_editors(w, 30);
         RoomEditor slow{w, "slow", 100};
         slow.dial();
         Random bits{Seed{seed}};
@@ -643,7 +644,7 @@ TEST_CASE("RoomManager: one piece of awareness waits for a stalled client, in a 
     const auto state = [&](char c) {
         return '"' + std::string(w.options.awareness_bytes_max - 2, c) + '"';
     };
-    const auto editors = crowd(w, 100);
+    const auto editors = joined_editors(w, 100);
     w.run(1s);
     for (const auto& e : editors) e->show(state('a'));
     w.run(5s);
@@ -658,7 +659,7 @@ TEST_CASE("RoomManager: one piece of awareness waits for a stalled client, in a 
     for (const char c : {'b', 'c'}) {
         for (const auto& e : editors) e->show(state(c));
         w.run(5s);
-        for (const auto& [id, said] : quick.present) REQUIRE(said[1] == c);
+        for (const auto& [id, output] : quick.present) REQUIRE(output[1] == c);
     }
     // The transport takes one frame too many; eight the client has before it, unread.
     std::size_t waiting_max = 0;
@@ -712,8 +713,8 @@ TEST_CASE("RoomManager: a slow reader receives awareness removals that it missed
 
 TEST_CASE("RoomManager: an option decides whether viewers are visible",
           "[room][room_clients][sim]") {
-    for (const bool seen : {true, false}) {
-        RoomWorld w{Seed{1}, {.viewers_awareness = seen}};
+    for (const bool observed : {true, false}) {
+        RoomWorld w{Seed{1}, {.viewers_awareness = observed}};
         w.rights.grants["viewer"] = Grant{"viewer", Access::view, forever};
         RoomEditor alice{w, "alice", 1};
         RoomEditor viewer{w, "viewer", 2};
@@ -721,7 +722,7 @@ TEST_CASE("RoomManager: an option decides whether viewers are visible",
         alice.show("{}");
         viewer.show("{}");
         w.run(1s);
-        CHECK(alice.present.size() == (seen ? 2 : 1));
+        CHECK(alice.present.size() == (observed ? 2 : 1));
         CHECK(viewer.present.count(1) == 1);
     }
 }
@@ -735,7 +736,7 @@ TEST_CASE("RoomManager counts aborted upgrades, and notifies no observer",
     };
     accept("alice");
     CHECK(w.rooms().counters().upgrades_aborted == 1);
-    CHECK(w.told.empty());
+    CHECK(w.reported.empty());
     // Refused, and gone before it could read why.
     w.rights.grants["bob"] = {"bob", Access::none, forever};
     accept("bob");

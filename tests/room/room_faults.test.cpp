@@ -133,13 +133,13 @@ struct Chaos {
     }
     /// What any client has must be on the disk, or have been written by itself.
     void crash() {
-        seen_before_crash = seen();
+        observed_before_crash = observed();
         w.disk.saving = 0;
         w.world.restart(w.server);
         check_kept();
     }
     /// What each has of the others.
-    std::vector<Bytes> seen() {
+    std::vector<Bytes> observed() {
         std::vector<Bytes> all;
         for (std::size_t i = 0; i < editors.size(); ++i) {
             for (const Bytes& update : typed_by_all) {
@@ -158,7 +158,7 @@ struct Chaos {
             for (const Bytes& update : typed_by_all) {
                 if (update[2] == static_cast<std::byte>(i + 1) &&
                     stored.check(update).value_or(true))
-                    ++lies;
+                    ++false_successes;
             }
         }
     }
@@ -178,10 +178,10 @@ struct Chaos {
     }
     void check_kept() {
         YjsDocument stored = on_disk();
-        for (const Bytes& update : seen_before_crash)
+        for (const Bytes& update : observed_before_crash)
             if (stored.check(update).value_or(true)) ++lost;
     }
-    void calm() {
+    void stop_faults() {
         w.world.network().heal_all();
         w.world.network().cut_one_in(0);
         w.world.network().accept(w.server);
@@ -202,16 +202,16 @@ struct Chaos {
     RoomWorld w;
     std::vector<std::unique_ptr<RoomEditor>> editors;
     std::vector<Bytes> typed_by_all;
-    std::vector<Bytes> seen_before_crash;
+    std::vector<Bytes> observed_before_crash;
     int lost = 0;
     int steps = 0;
     int claims = 0;
-    int lies = 0;
+    int false_successes = 0;
 };
 
 /// Who sends anything, beside two who work.
-struct Hostility {
-    explicit Hostility(Seed seed) : w{seed} {
+struct HostileClients {
+    explicit HostileClients(Seed seed) : w{seed} {
         w.dial(alice, bob, mallory);
         using MessageKind = part::RoomMessage::Kind;
         const YjsProtocol protocol;
@@ -299,9 +299,9 @@ struct LoggedServer {
     /// After the server's power has failed, what bob has seen must be there, though nobody says it
     /// again.
     void check_kept() {
-        std::vector<Bytes> seen;
+        std::vector<Bytes> observed;
         for (const Bytes& update : by_alice) {
-            if (bob.has(update)) seen.push_back(update);
+            if (bob.has(update)) observed.push_back(update);
         }
         alice.hang_up();
         bob.hang_up();
@@ -310,7 +310,7 @@ struct LoggedServer {
         reader.dial();
         world.run_for(2s);
         CHECK(reader.synced);
-        for (const Bytes& update : seen) CHECK(reader.has(update));
+        for (const Bytes& update : observed) CHECK(reader.has(update));
     }
 
     std::uint64_t starts = 0;
@@ -328,11 +328,11 @@ TEST_CASE("RoomManager: under all faults no visible change is lost, and all clie
     for_each_seed([](Seed seed) {
         Chaos chaos{seed};
         for (int i = 0; i < 150; ++i) chaos.one();
-        chaos.calm();
+        chaos.stop_faults();
         CHECK(chaos.lost == 0);
         chaos.check_claims();
         CHECK(chaos.claims != 0);
-        CHECK(chaos.lies == 0);
+        CHECK(chaos.false_successes == 0);
         for (const auto& e : chaos.editors) {
             CHECK(e->document() == chaos.editors.front()->document());
             for (const Bytes& update : chaos.typed_by_all) CHECK(e->has(update));
@@ -349,7 +349,7 @@ TEST_CASE("RoomManager over a log: visible changes survive each loss of power",
     for_each_seed(
         [](Seed seed) {
             LoggedServer s{seed};
-            for (int life = 0; life < 10; ++life) {
+            for (int incarnation = 0; incarnation < 10; ++incarnation) {
                 s.edits(1 + uniform_upto(s.world.bits(), 30), 400ms);
                 s.check_kept();
             }
@@ -363,7 +363,7 @@ TEST_CASE("RoomManager over a log: visible changes survive a loss of power at an
         [](Seed seed) {
             constexpr std::uint64_t edits = 25;
             // The second life of a room: there is something to load, and to be given up.
-            const auto second_life = [&](std::uint64_t halt) {
+            const auto second_incarnation = [&](std::uint64_t halt) {
                 LoggedServer s{seed};
                 s.edits(edits, 300ms);
                 s.world.run_for(10s);
@@ -376,11 +376,11 @@ TEST_CASE("RoomManager over a log: visible changes survive a loss of power at an
                 s.check_kept();
                 return operations;
             };
-            const std::uint64_t operations = second_life(0);
+            const std::uint64_t operations = second_incarnation(0);
             REQUIRE(operations > edits);
             for (std::uint64_t halt = 1; halt <= operations; ++halt) {
                 INFO("operation " << halt << " of " << operations);
-                second_life(halt);
+                second_incarnation(halt);
             }
         },
         10);
@@ -390,23 +390,23 @@ TEST_CASE(
     "RoomManager: 20,000 mutated frames cause no crash or hang, and do not affect other clients",
     "[room][room_faults][sim]") {
     constexpr int frames_each = 200;
-    int said = 0;
+    int output = 0;
     std::uint64_t refused = 0;
     std::uint64_t taken = 0;
     for_each_seed(
         [&](Seed seed) {
-            Hostility h{seed};
+            HostileClients h{seed};
             for (int i = 0; i < frames_each; ++i) {
                 h.attack();
                 if (i % 20 == 19) h.check_served();
             }
-            said += frames_each;
+            output += frames_each;
             refused += h.w.rooms().counters().refused;
             taken += h.w.rooms().counters().updates;
             h.check_end();
         },
         100);
     // Both happen, or nothing was tested.
-    CHECK(refused > static_cast<std::uint64_t>(said) / 20);
-    CHECK(taken > static_cast<std::uint64_t>(said) / 20);
+    CHECK(refused > static_cast<std::uint64_t>(output) / 20);
+    CHECK(taken > static_cast<std::uint64_t>(output) / 20);
 }

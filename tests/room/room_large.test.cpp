@@ -146,13 +146,13 @@ TEST_CASE("RoomManager: a reloaded room is compared once, not once per client",
     using Rooms = RoomManager<ScriptedRooms, ListedRights, RoomRecorder, CountedDocument>;
     RoomScript disk;
     RoomRights rights;
-    std::vector<std::string> told;
+    std::vector<std::string> reported;
     std::size_t diffs = 0;
     sim::World world{Seed{1}};
     world.host("server", [&](sim::Host& h) {
         auto rooms =
             std::make_unique<Rooms>(ScriptedRooms{disk, h}, ListedRights{&rights, &h},
-                                    RoomOptions{}, RoomRecorder{&told}, CountedDocument{diffs});
+                                    RoomOptions{}, RoomRecorder{&reported}, CountedDocument{diffs});
         h.attach(*rooms);
         rooms->start();
         h.listen(1, [r = rooms.get()](sim::Accepted a) {
@@ -295,7 +295,7 @@ struct AskedDocument : YjsDocument {
     inline static std::size_t asked = 0;
 };
 /// A connection that takes all that it is sent.
-struct Taker {
+struct AcceptingTransport {
     using message_type = Bytes;
     struct Connection {
         SendResult send(const Bytes&) noexcept { return SendResult::sent; }
@@ -319,7 +319,7 @@ TEST_CASE("RoomManager: a long update that all clients accept does not merge its
     Link<Bytes> ada;
     Link<Bytes> bob;
     for (Link<Bytes>* const link : {&ada, &bob}) {
-        rooms.accept(Taker{link}, YjsProtocol{}, {.board = "board"});
+        rooms.accept(AcceptingTransport{link}, YjsProtocol{}, {.board = "board"});
     }
     for (int i = 0; i < 5; ++i) loop.poll();
     const std::size_t before = AskedDocument::asked;

@@ -28,7 +28,7 @@ TEST_CASE_METHOD(RoomOfTwo,
     CHECK(carol.document() == alice.document());
     CHECK(w.rooms().counters().updates == 2);
     CHECK(w.rooms().stats("board")->clients == 3);
-    CHECK(w.told == Recorded{});
+    CHECK(w.reported == Recorded{});
 }
 
 TEST_CASE("RoomManager: offline edits of two clients are merged", "[room][room_manager][sim]") {
@@ -85,8 +85,8 @@ TEST_CASE("RoomManager: a failed load closes with 1013, and never saves an empty
     CHECK(bob.closed_with == 1013);
     CHECK(w.disk.saves == 1);
     CHECK(w.rooms().rooms() == 0);
-    CHECK(w.told == Recorded{"failed board: the stored snapshot is damaged",
-                             "refused board bob: the room is not loaded"});
+    CHECK(w.reported == Recorded{"failed board: the stored snapshot is damaged",
+                                 "refused board bob: the room is not loaded"});
     w.dial(bob);
     CHECK(bob.document() == state_of(w.rooms()));
     CHECK(bob.has(typed(1, 0, "precious")));
@@ -119,7 +119,7 @@ TEST_CASE("RoomManager: a room opened after idle hours still has its full time t
     w.run(3h);
     REQUIRE(w.rooms().get_or_create_room("board"));
     w.run(9s);
-    CHECK(w.told == Recorded{});
+    CHECK(w.reported == Recorded{});
     CHECK_FALSE(w.rooms().stats("board")->loaded);
     w.run(2s);
     CHECK(w.rooms().stats("board")->loaded);
@@ -135,9 +135,9 @@ TEST_CASE("RoomManager: stop during a load", "[room][room_manager][sim]") {
     w.run(1s);
     CHECK(alice.closed_with == 1001);
     w.run(5s);
-    CHECK(w.told == Recorded{"stopped: "});
+    CHECK(w.reported == Recorded{"stopped: "});
     w.run(10s);
-    CHECK(w.told.size() == 1);
+    CHECK(w.reported.size() == 1);
 }
 
 // ---- durable, then shown -----------------------------------------------------------------------
@@ -394,7 +394,7 @@ TEST_CASE_METHOD(RoomOfOne,
     alice.type("b");  // waits when the save begins, and is durable when it ends
     w.run(2700ms);
     CHECK(w.disk.saves == 1);
-    CHECK(w.told == Recorded{});
+    CHECK(w.reported == Recorded{});
     w.world.restart(w.server);
     RoomEditor reader{w, "reader", 2};
     reader.dial();
@@ -532,9 +532,9 @@ TEST_CASE("RoomManager::stop flushes, saves, closes clients with 1001 and notifi
     w.rooms().stop();
     w.run(100ms);
     CHECK(alice.closed_with == 1001);
-    CHECK(w.told.empty());
+    CHECK(w.reported.empty());
     w.run(5s);
-    CHECK(w.told == Recorded{"stopped: "});
+    CHECK(w.reported == Recorded{"stopped: "});
     CHECK(w.rooms().rooms() == 0);
     CHECK(w.disk.saves == 2);
     RoomEditor late{w, "late", 3};
@@ -553,9 +553,9 @@ TEST_CASE_METHOD(RoomOfOne, "RoomManager::stop does not wait for ever",
     w.disk.save_takes = 1h;
     w.rooms().stop();
     w.run(19s);
-    CHECK(w.told.empty());
+    CHECK(w.reported.empty());
     w.run(2s);
-    CHECK(w.told == Recorded{"stopped: there was no answer in time"});
+    CHECK(w.reported == Recorded{"stopped: there was no answer in time"});
     CHECK(w.rooms().rooms() == 0);
 }
 
@@ -570,9 +570,9 @@ TEST_CASE("RoomManager::stop: a client that does not read the close is no failur
     w.rooms().stop();
     w.run(500ms);
     CHECK(w.rooms().rooms() == 0);
-    CHECK(w.told.empty());
+    CHECK(w.reported.empty());
     w.run(1s);
-    CHECK(w.told.back() == "stopped: ");
+    CHECK(w.reported.back() == "stopped: ");
 }
 
 TEST_CASE_METHOD(RoomOfOne, "RoomManager::stop reports a failed save",
@@ -582,8 +582,8 @@ TEST_CASE_METHOD(RoomOfOne, "RoomManager::stop reports a failed save",
     w.disk.fail_saves = 1;
     w.rooms().stop();
     w.run(5s);
-    REQUIRE(w.told.size() == 2);
-    CHECK(w.told[1].starts_with("stopped: Input/output error"));
+    REQUIRE(w.reported.size() == 2);
+    CHECK(w.reported[1].starts_with("stopped: Input/output error"));
     // It can be started again, and what was flushed is there.
     w.rooms().start();
     w.dial(alice);
@@ -634,10 +634,10 @@ TEST_CASE("RoomManager: a client with a separate history is merged, and reported
     w.dial(alice);
     bob.type("y");
     w.dial(bob);
-    CHECK(w.told == Recorded{"divergence bob"});
+    CHECK(w.reported == Recorded{"divergence bob"});
     CHECK(alice.document() == bob.document());
     w.dial(bob);
-    CHECK(w.told.size() == 1);
+    CHECK(w.reported.size() == 1);
 }
 
 // ---- commands ----------------------------------------------------------------------------------

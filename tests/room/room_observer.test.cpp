@@ -44,14 +44,14 @@ void stop_one(O observer) {
 }  // namespace
 
 TEST_CASE("RoomManager accepts observers in all forms", "[room][room_observer][unit]") {
-    CountingRoomObserver ear;
+    CountingRoomObserver observer;
     int with = 0;
-    stop_one(std::ref(ear));
+    stop_one(std::ref(observer));
     stop_one(RoomObserverWithManager{&with});
     stop_one(NoObserver{});
     stop_one(CountingRoomObserver{});
-    stop_one(Tee{std::ref(ear), RoomObserverWithManager{&with}});
-    CHECK(ear.stopped == 2);
+    stop_one(Tee{std::ref(observer), RoomObserverWithManager{&with}});
+    CHECK(observer.stopped == 2);
     CHECK(with == 2);
 }
 
@@ -134,14 +134,14 @@ TEST_CASE("RoomManager: on_left follows each on_joined, and on_unloaded each on_
 TEST_CASE("RoomManager: a hook may destroy the manager", "[room][room_observer][unit]") {
     sim::World world{Seed{1}};
     sim::Host& server = world.host("server");
-    struct Ender {
+    struct EndingObserver {
         std::function<void()>* end;
         void on_stopped(std::error_code) { (*end)(); }
     };
     std::function<void()> end;
-    using Rooms = RoomManager<MemoryRooms, EveryoneEdits, Ender>;
-    auto rooms =
-        std::make_unique<Rooms>(MemoryRooms{}, EveryoneEdits{}, RoomOptions{}, Ender{&end});
+    using Rooms = RoomManager<MemoryRooms, EveryoneEdits, EndingObserver>;
+    auto rooms = std::make_unique<Rooms>(MemoryRooms{}, EveryoneEdits{}, RoomOptions{},
+                                         EndingObserver{&end});
     end = [&] { rooms.reset(); };
     server.attach(*rooms);
     rooms->start();

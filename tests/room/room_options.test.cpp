@@ -15,26 +15,26 @@ using namespace std::chrono_literals;
 
 TEST_CASE("RoomOptions: save_after must not be greater than save_within",
           "[room][room_options][unit]") {
-    const auto said = [](const RoomOptions& options) {
+    const auto output = [](const RoomOptions& options) {
         return belay_test::aborts_with([&] {
             const RoomManager rooms{MemoryRooms{}, EveryoneEdits{}, options};
         });
     };
-    CHECK(said({.save_after = 60s}).find("save_after <= save_within") != std::string::npos);
-    CHECK(said({.save_after = 60s, .save_within = 60s}) == "did not abort");
+    CHECK(output({.save_after = 60s}).find("save_after <= save_within") != std::string::npos);
+    CHECK(output({.save_after = 60s, .save_within = 60s}) == "did not abort");
 }
 
 TEST_CASE("RoomOptions: close codes must be valid WebSocket codes", "[room][room_options][unit]") {
-    const auto said = [](RoomCloseCodes codes) {
+    const auto output = [](RoomCloseCodes codes) {
         return belay_test::aborts_with([&] {
             const RoomManager rooms{MemoryRooms{}, EveryoneEdits{}, {.close_codes = codes}};
         });
     };
     // It would be 1000: all is well.
-    CHECK(said({401, 4403}).find("not of HTTP") != std::string::npos);
-    CHECK(said({4401, 403}).find("not of HTTP") != std::string::npos);
-    CHECK(said({4401, 5000}).find("not of HTTP") != std::string::npos);
-    CHECK(said({1005, 1005}).find("not of HTTP") != std::string::npos);
-    CHECK(said({1008, 1008}) == "did not abort");
-    CHECK(said(yjs_close_codes()) == "did not abort");
+    CHECK(output({401, 4403}).find("not of HTTP") != std::string::npos);
+    CHECK(output({4401, 403}).find("not of HTTP") != std::string::npos);
+    CHECK(output({4401, 5000}).find("not of HTTP") != std::string::npos);
+    CHECK(output({1005, 1005}).find("not of HTTP") != std::string::npos);
+    CHECK(output({1008, 1008}) == "did not abort");
+    CHECK(output(yjs_close_codes()) == "did not abort");
 }

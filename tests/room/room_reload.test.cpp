@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "support/catch.hpp"
-#include "support/room/hocus_wire.hpp"
+#include "support/room/hocuspocus_client.hpp"
 #include "support/room/room_world.hpp"
 
 using namespace belay;
@@ -102,7 +102,7 @@ TEST_CASE("hocuspocus: pings during a check keep a client alive",
           "[room][room_reload][hocuspocus][sim]") {
     RoomWorld w{Seed{1}, {.check_within = 2min}};
     RoomEditor ada = RoomEditor::addressed(w, "ada", 1);
-    HocusWire eve{w, "eve"};
+    HocuspocusClient eve{w, "eve"};
     ada.dial();
     eve.dial();
     eve.token("board", "eve");
@@ -111,7 +111,7 @@ TEST_CASE("hocuspocus: pings during a check keep a client alive",
     for (int i = 0; i < 8; ++i) eve.token("doc" + std::to_string(i), "eve");
     for (int i = 0; i < 6; ++i) {
         w.run(18s);
-        eve.say("0a");
+        eve.send("0a");
     }
     CHECK(eve.open());
     w.run(1min);
@@ -139,7 +139,7 @@ TEST_CASE("hocuspocus: changes sent before a document was closed are applied, al
     const bool hangs_up = GENERATE(true, false);
     CAPTURE(opened_again, hangs_up);
     Reload r{5s};
-    HocusWire eve{r.w, "eve"};
+    HocuspocusClient eve{r.w, "eve"};
     r.w.run(10s);
     r.w.disk.load_takes = {};
     eve.enter({"board", "other"});
@@ -151,18 +151,18 @@ TEST_CASE("hocuspocus: changes sent before a document was closed are applied, al
     r.w.run(1s);
     REQUIRE_FALSE(r.w.rooms().stats("board")->loaded);
     REQUIRE(r.w.rooms().stats("board")->clients == 3);
-    static_cast<void>(eve.heard());
+    static_cast<void>(eve.received());
     r.w.events.clear();
-    eve.say("board", update_frame(9, 0, "last words"));
-    eve.say("board", goodbye);
+    eve.send("board", update_frame(9, 0, "last words"));
+    eve.send("board", goodbye);
     if (opened_again) {
         eve.token("board", "eve");
-        eve.say("board", ask_state);
+        eve.send("board", ask_state);
     }
     r.w.run(100ms);
     r.bob.show("{}");
     r.w.run(100ms);
-    CHECK(eve.heard().empty());
+    CHECK(eve.received().empty());
     if (hangs_up) eve.hang_up();
     r.w.run(10s);
     CHECK(r.bob.has(typed(9, 0, "last words")));
@@ -175,14 +175,14 @@ TEST_CASE("hocuspocus: changes sent before a document was closed are applied, al
     CHECK(r.w.rooms().stats("board")->clients == (stays ? 3 : 2));
     if (hangs_up) return;
     // What the one before would have heard is not for the next.
-    const Frames heard = eve.heard();
-    CHECK(count_of(heard, "05626f6172640801") == 0);
-    CHECK(count_of(heard, "05626f61726402020a726561642d7772697465") == (stays ? 1 : 0));
-    CHECK(heard.empty() == !stays);
-    if (stays) CHECK(heard.front() == "05626f61726402020a726561642d7772697465");
-    eve.say("other", update_frame(9, 0, "still"));
+    const Frames received = eve.received();
+    CHECK(count_of(received, "05626f6172640801") == 0);
+    CHECK(count_of(received, "05626f61726402020a726561642d7772697465") == (stays ? 1 : 0));
+    CHECK(received.empty() == !stays);
+    if (stays) CHECK(received.front() == "05626f61726402020a726561642d7772697465");
+    eve.send("other", update_frame(9, 0, "still"));
     r.w.run(1s);
-    CHECK(eve.heard() == Frames{"056f746865720801"});
+    CHECK(eve.received() == Frames{"056f746865720801"});
 }
 
 TEST_CASE(
@@ -193,15 +193,15 @@ TEST_CASE(
     CAPTURE(hangs_up);
     RoomWorld w{Seed{1}, {.frames_per_second = 20, .frames_burst = 20}};
     RoomEditor bob{w, "bob", 2};
-    HocusWire eve{w, "eve"};
+    HocuspocusClient eve{w, "eve"};
     eve.enter({"other"});
     w.run(1s);
     w.rights.takes = 300ms;
     const std::uint64_t updates = 15;
     eve.token("board", "eve");
-    for (std::uint64_t i = 0; i < updates; ++i) eve.say("board", update_frame(9, i, "x"));
+    for (std::uint64_t i = 0; i < updates; ++i) eve.send("board", update_frame(9, i, "x"));
     w.run(100ms);
-    eve.say("board", goodbye);
+    eve.send("board", goodbye);
     if (hangs_up) {
         w.run(10ms);
         REQUIRE(eve.unsent() == 0);
@@ -219,7 +219,7 @@ TEST_CASE("hocuspocus: closed documents with unread changes are bounded",
           "[room][room_reload][hocuspocus][sim]") {
     RoomWorld w{Seed{1}, {.documents_per_client_max = 3}};
     RoomEditor ada{w, "ada", 1};
-    HocusWire eve{w, "eve"};
+    HocuspocusClient eve{w, "eve"};
     const auto name = [](char c) { return std::string("board\0", 6) + c; };
     eve.enter({name('a'), name('b'), name('c')});
     w.dial(ada);
@@ -229,23 +229,23 @@ TEST_CASE("hocuspocus: closed documents with unread changes are bounded",
     w.run(1s);
     REQUIRE_FALSE(w.rooms().stats("board")->loaded);
     for (std::uint64_t i = 0; i < 3; ++i) {
-        eve.say(name(static_cast<char>('a' + i)), update_frame(9 + i, 0, "last words"));
-        eve.say(name(static_cast<char>('a' + i)), goodbye);
+        eve.send(name(static_cast<char>('a' + i)), update_frame(9 + i, 0, "last words"));
+        eve.send(name(static_cast<char>('a' + i)), goodbye);
     }
     // They are in nobody's way.
     for (char c = 'a'; c < 'e'; ++c) eve.token(name(c), "eve");
     w.run(1s);
-    Frames heard = eve.heard();
-    CHECK(heard.size() == 1);
+    Frames received = eve.received();
+    CHECK(received.size() == 1);
     w.run(10s);
-    heard = eve.heard();
-    CHECK(std::count_if(heard.begin(), heard.end(), [](const std::string& f) {
+    received = eve.received();
+    CHECK(std::count_if(received.begin(), received.end(), [](const std::string& f) {
               return f.ends_with("646f6e6c79") || f.ends_with("7772697465");
           }) == 3);
     CHECK(w.rooms().stats("board")->clients == 3);
     w.dial(ada);
     for (std::uint64_t i = 0; i < 3; ++i) CHECK(ada.has(typed(9 + i, 0, "last words")));
-    eve.say(name('a'), goodbye);
+    eve.send(name('a'), goodbye);
     eve.token(name('d'), "eve");
     w.run(1s);
     CHECK(w.rooms().stats("board")->clients == 4);

@@ -8,48 +8,49 @@
 using namespace belay;
 
 namespace {
-RoomRequest asked(std::string target) {
+RoomRequest request_for(std::string target) {
     return room_request({std::move(target), "::1", "agent", "http://here"}, "/ws/canvas/");
 }
 }  // namespace
 
 TEST_CASE("room_request extracts room id, token and epoch", "[room][room_request][unit]") {
-    const RoomRequest r = asked("/ws/canvas/b1?token=a.b-c_d&epoch=00ff&other=1");
+    const RoomRequest r = request_for("/ws/canvas/b1?token=a.b-c_d&epoch=00ff&other=1");
     CHECK(r.board == "b1");
     CHECK(r.token == "a.b-c_d");
     CHECK(r.epoch == "00ff");
     CHECK(r.ip == "::1");
     CHECK(r.user_agent == "agent");
     CHECK(r.origin == "http://here");
-    CHECK(asked("/ws/canvas/b1").token.empty());
+    CHECK(request_for("/ws/canvas/b1").token.empty());
 }
 
 TEST_CASE("room_request decodes once", "[room][room_request][unit]") {
-    CHECK(asked("/ws/canvas/a%2Fb").board == "a/b");
-    CHECK(asked("/ws/canvas/a%252Fb").board == "a%2Fb");
-    CHECK(asked("/ws/canvas/a+b").board == "a+b");
-    CHECK(asked("/ws/canvas/%C3%A9%20%25").board == "\xC3\xA9 %");
-    CHECK(asked("/ws/canvas/b?token=a+b%26c").token == "a b&c");
+    CHECK(request_for("/ws/canvas/a%2Fb").board == "a/b");
+    CHECK(request_for("/ws/canvas/a%252Fb").board == "a%2Fb");
+    CHECK(request_for("/ws/canvas/a+b").board == "a+b");
+    CHECK(request_for("/ws/canvas/%C3%A9%20%25").board == "\xC3\xA9 %");
+    CHECK(request_for("/ws/canvas/b?token=a+b%26c").token == "a b&c");
 }
 
 TEST_CASE("room_request returns no room id for invalid bytes and overlong ids",
           "[room][room_request][unit]") {
     for (const char* board : {"%00", "a%00b", "a%0Ab", "%1F", "%7F", "%FF", "%C3", "%ED%A0%80"})
-        CHECK(asked("/ws/canvas/" + std::string{board}).board.empty());
-    CHECK(asked("/ws/canvas/" + std::string(part::room_id_bytes_max, 'x')).board.size() == 100);
-    CHECK(asked("/ws/canvas/" + std::string(part::room_id_bytes_max + 1, 'x')).board.empty());
-    CHECK(asked("/ws/canvas/" + std::string(10'000, 'x')).board.empty());
+        CHECK(request_for("/ws/canvas/" + std::string{board}).board.empty());
+    CHECK(request_for("/ws/canvas/" + std::string(part::room_id_bytes_max, 'x')).board.size() ==
+          100);
+    CHECK(request_for("/ws/canvas/" + std::string(part::room_id_bytes_max + 1, 'x')).board.empty());
+    CHECK(request_for("/ws/canvas/" + std::string(10'000, 'x')).board.empty());
 }
 
 TEST_CASE("room_request ignores malformed targets and parameters", "[room][room_request][unit]") {
     for (const char* target :
          {"", "/", "/ws/canvas", "/ws/canvas/", "/ws/canvas/a/b", "/ws/canvas/a%", "/ws/canvas/a%2",
           "/ws/canvas/a%zz", "/ws/other/a", "?token=x"}) {
-        CHECK(asked(target).board.empty());
+        CHECK(request_for(target).board.empty());
     }
-    CHECK(asked("/ws/canvas/b?token=a&token=b").token.empty());
-    CHECK(asked("/ws/canvas/b?token=%g0").token.empty());
-    CHECK(asked("/ws/canvas/b?token").token.empty());
-    CHECK(asked("/ws/canvas/b?xtoken=a").token.empty());
-    CHECK(asked("/ws/canvas/b?&&token=a&").token == "a");
+    CHECK(request_for("/ws/canvas/b?token=a&token=b").token.empty());
+    CHECK(request_for("/ws/canvas/b?token=%g0").token.empty());
+    CHECK(request_for("/ws/canvas/b?token").token.empty());
+    CHECK(request_for("/ws/canvas/b?xtoken=a").token.empty());
+    CHECK(request_for("/ws/canvas/b?&&token=a&").token == "a");
 }

@@ -36,8 +36,8 @@ struct Cluster {
             const YjsDocumentOptions limits = documents[static_cast<std::size_t>(n - 1)];
             hosts.push_back(&world.host("server" + std::to_string(n), [=, this](sim::Host& h) {
                 auto rooms = std::make_unique<ServerRooms>(
-                    SharedRooms{store, n}, ListedRights{&rights, &h}, options, RoomRecorder{&told},
-                    YjsDocument{limits});
+                    SharedRooms{store, n}, ListedRights{&rights, &h}, options,
+                    RoomRecorder{&reported}, YjsDocument{limits});
                 h.attach(*rooms);
                 rooms->start();
                 h.after(5s, Looks{&store, n, &h});
@@ -76,15 +76,15 @@ struct Cluster {
         return parts.empty() ? Bytes(2) : parts.front();
     }
     [[nodiscard]] std::size_t entries() { return store.rooms.at("board").entries.size(); }
-    [[nodiscard]] bool was_told(std::string_view part) const {
-        return std::any_of(told.begin(), told.end(),
+    [[nodiscard]] bool was_notified(std::string_view part) const {
+        return std::any_of(reported.begin(), reported.end(),
                            [&](const std::string& line) { return line.find(part) != line.npos; });
     }
 
     RoomOptions options{};
     SharedStore store{};
     RoomRights rights{};
-    std::vector<std::string> told{};
+    std::vector<std::string> reported{};
     sim::World world;
     std::vector<sim::Host*> hosts{};
 };
@@ -111,7 +111,7 @@ TEST_CASE_METHOD(AnnAndBob, "servers: an edit reaches the clients of all servers
     CHECK(cid->updates == 2);
     CHECK(c.document(1) == c.document(2));
     CHECK(c.rooms(1).stats("board")->epoch == c.rooms(2).stats("board")->epoch);
-    CHECK(c.told.empty());
+    CHECK(c.reported.empty());
     c.world.run_for(1min);
     CHECK(c.entries() == 0);
     CHECK(c.stored() == c.document(1));
@@ -136,7 +136,7 @@ TEST_CASE_METHOD(AnnAndBob, "servers: repeated or reordered entries change nothi
 TEST_CASE("servers: two servers that start a room at the same time start one history",
           "[room][fanout]") {
     Cluster c;
-    c.store.servers[1].deaf = c.store.servers[2].deaf = true;
+    c.store.servers[1].unsubscribed = c.store.servers[2].unsubscribed = true;
     const auto ann = c.editor("ann", 1, 1);
     const auto bob = c.editor("bob", 2, 2);
     const Bytes a = ann->type("one");
@@ -144,8 +144,8 @@ TEST_CASE("servers: two servers that start a room at the same time start one his
     c.world.run_for(1s);
     CHECK(c.rooms(1).stats("board")->epoch != c.rooms(2).stats("board")->epoch);
     CHECK_FALSE(bob->has(a));
-    c.store.deaf(1, false);
-    c.store.deaf(2, false);
+    c.store.unsubscribed(1, false);
+    c.store.unsubscribed(2, false);
     c.world.run_for(1s);
     CHECK((bob->has(a) && ann->has(b)));
     CHECK(c.rooms(1).stats("board")->epoch == c.rooms(2).stats("board")->epoch);
@@ -156,7 +156,7 @@ TEST_CASE_METHOD(AnnAndBob, "servers: a server that lags saves only the entries 
                  "[room][fanout]") {
     ann->type("begun");
     c.world.run_for(1s);
-    c.store.deaf(2, true);
+    c.store.unsubscribed(2, true);
     const Bytes a = ann->type("unread");
     const Bytes b = bob->type("mine");
     c.world.run_for(100ms);
@@ -170,7 +170,7 @@ TEST_CASE_METHOD(AnnAndBob, "servers: a server that lags saves only the entries 
         static_cast<void>(stored.apply(entry.update));
     static_cast<void>(stored.state_vector());
     CHECK_FALSE(stored.check(a).value());
-    c.store.deaf(2, false);
+    c.store.unsubscribed(2, false);
     c.world.run_for(1s);
     CHECK(bob->has(a));
     CHECK(ann->has(a));
@@ -183,12 +183,12 @@ TEST_CASE_METHOD(
     "[room][fanout]") {
     ann->type("begun");
     c.world.run_for(1s);
-    c.store.deaf(2, true);
+    c.store.unsubscribed(2, true);
     const Bytes a = ann->type("trimmed");
     const Bytes b = bob->type("own");
     c.world.run_for(1min);
     CHECK_FALSE(bob->has(a));
-    c.store.deaf(2, false);
+    c.store.unsubscribed(2, false);
     c.world.run_for(2s);
     CHECK((bob->has(a) && ann->has(b)));
     CHECK(c.rooms(2).counters().loads == 2);
@@ -269,8 +269,8 @@ TEST_CASE("servers: a rejected room does not block other rooms", "[room][fanout]
     REQUIRE_FALSE(rooms.apply_update("other", kept));
     c.world.run_for(1s);
     CHECK(rooms.counters().lost_updates == lost + 1);
-    CHECK(c.was_told("failed board: the room is unknown"));
-    CHECK_FALSE(c.was_told("failed other"));
+    CHECK(c.was_notified("failed board: the room is unknown"));
+    CHECK_FALSE(c.was_notified("failed other"));
     YjsDocument other;
     const auto parts = rooms.get_state("other");
     REQUIRE(parts);
@@ -287,7 +287,7 @@ TEST_CASE_METHOD(AnnAndBob,
                  "[room][fanout]") {
     ann->type("one");
     c.world.run_for(1s);
-    c.store.deaf(2, true);
+    c.store.unsubscribed(2, true);
     ann->type("trimmed");
     c.world.run_for(1min);
     Bytes later = typed(9, 0, "of a later version");
@@ -295,13 +295,13 @@ TEST_CASE_METHOD(AnnAndBob,
     c.store.write("board", later);
     c.world.run_for(1s);
     c.world.kill(c.host(1));
-    c.store.deaf(2, false);
+    c.store.unsubscribed(2, false);
     const std::size_t before = c.rooms(2).counters().loads;
     c.world.run_for(10min);
     const std::size_t loads = c.rooms(2).counters().loads - before;
     CHECK(loads > 10);
     CHECK(loads < 25);
-    CHECK(c.was_told("failed board: the update has content of an unknown kind"));
+    CHECK(c.was_notified("failed board: the update has content of an unknown kind"));
 }
 
 TEST_CASE_METHOD(AnnAndBob, "servers: a history that the storage lost is restored",
@@ -320,12 +320,12 @@ TEST_CASE_METHOD(AnnAndBob, "servers: a history that the storage lost is restore
     }
     SECTION("the whole history, and another server has begun a new one") {
         c.store.wipe();
-        c.store.deaf(1, true);
-        c.store.deaf(2, true);
+        c.store.unsubscribed(1, true);
+        c.store.unsubscribed(2, true);
         c.editor("new", 7, 3)->type("new");
         c.world.run_for(1s);
-        c.store.deaf(1, false);
-        c.store.deaf(2, false);
+        c.store.unsubscribed(1, false);
+        c.store.unsubscribed(2, false);
     }
     c.world.run_for(8s);
     CHECK(c.stored() == c.document(1));
@@ -396,7 +396,7 @@ TEST_CASE_METHOD(AnnAndBob, "servers: without the storage rooms are readable, an
     CHECK(cid->online());
     CHECK_FALSE(cid->has(kept));
     CHECK_FALSE(cid->has(b));
-    CHECK(c.was_told("failed board: Connection refused"));
+    CHECK(c.was_notified("failed board: Connection refused"));
     c.store.away(1, false);
     c.world.run_for(3s);
     CHECK(cid->has(b));
@@ -449,12 +449,12 @@ TEST_CASE_METHOD(AnnAndBob, "servers: an entry of another program is validated l
     c.store.write("board", good);
     c.world.run_for(1s);
     CHECK((ann->has(good) && bob->has(good)));
-    CHECK(c.was_told("failed board: the update is malformed"));
+    CHECK(c.was_notified("failed board: the update is malformed"));
     // Nobody has saved yet: a server that loads finds it, too.
-    const std::size_t before = c.told.size();
+    const std::size_t before = c.reported.size();
     const auto cid = c.editor("cid", 3, 3);
     CHECK((cid->has(a) && cid->has(good)));
-    CHECK(c.told.size() > before);
+    CHECK(c.reported.size() > before);
     c.world.run_for(1min);
     CHECK(c.entries() == 0);
 }
@@ -473,7 +473,7 @@ TEST_CASE("servers: a server does not save over an entry that it could not apply
     c.world.kill(c.host(1));
     const Bytes b = bob->type("two");
     c.world.run_for(1min);
-    CHECK(c.was_told("failed board: the update is beyond a limit"));
+    CHECK(c.was_notified("failed board: the update is beyond a limit"));
     CHECK(c.rooms(2).counters().saves != 0);
     const auto cid = c.editor("cid", 3, 3);
     CHECK((cid->has(large) && cid->has(b)));
@@ -482,9 +482,9 @@ TEST_CASE("servers: a server does not save over an entry that it could not apply
 TEST_CASE_METHOD(AnnAndBob, "servers: a flood of entries is read in parts", "[room][fanout]") {
     ann->type("one");
     c.world.run_for(1s);
-    c.store.deaf(2, true);
+    c.store.unsubscribed(2, true);
     for (int i = 0; i < 1000; ++i) c.store.write("board", typed(50, static_cast<unsigned>(i), "x"));
-    c.store.deaf(2, false);
+    c.store.unsubscribed(2, false);
     c.world.run_for(2s);
     CHECK(c.store.servers[2].longest == c.store.batch);
     CHECK(c.document(1) == c.document(2));
@@ -524,17 +524,17 @@ TEST_CASE("servers: a server that has not read an erase does not begin the room 
         ann->type("lost");
         c.world.run_for(1s);
         CHECK(ann->closed_with == 1013);
-        c.store.servers[1].deaf = true;
+        c.store.servers[1].unsubscribed = true;
         c.store.away(1, false);
     }
     SECTION("of a room that it has begun, and not read since") {
-        c.store.deaf(1, true);
+        c.store.unsubscribed(1, true);
         ann->type("begun here");
         c.world.run_for(1s);
         CHECK(ann->online());
     }
     SECTION("of a room that it began without an answer") {
-        c.store.deaf(1, true);
+        c.store.unsubscribed(1, true);
         c.store.servers[1].unsure = true;
         ann->type("begun here");
         c.world.run_for(1s);
@@ -544,7 +544,7 @@ TEST_CASE("servers: a server that has not read an erase does not begin the room 
     SECTION("of a room that another server began at the same time") {
         REQUIRE(other.begin("board", Id{std::byte{9}}, false));
         flush();
-        c.store.deaf(1, true);
+        c.store.unsubscribed(1, true);
         ann->type("begun here");
         c.world.run_for(1s);
         CHECK(ann->online());
@@ -559,7 +559,7 @@ TEST_CASE("servers: a server that has not read an erase does not begin the room 
     CHECK(ann->closed_with == 4409);
     CHECK_FALSE(c.store.rooms.contains("board"));
     CHECK_FALSE(c.rooms(1).stats("board"));
-    c.store.deaf(1, false);
+    c.store.unsubscribed(1, false);
     c.world.run_for(10s);
     CHECK_FALSE(c.store.rooms.contains("board"));
     // Who comes without it may begin another one.
@@ -599,16 +599,16 @@ TEST_CASE("servers: a restored history is not added to a history that follows an
         c.store.wipe();
         c.store.look(1);
         // It hears that the room is lost, and not what it has begun.
-        c.store.deaf(1, true);
+        c.store.unsubscribed(1, true);
         c.world.run_for(100ms);
         REQUIRE(c.store.rooms.contains("board"));
         SECTION("and reset") { end(true); }
         SECTION("and erased") { end(begun = false); }
         c.store.servers[1].unsure = false;
-        c.store.deaf(1, false);
+        c.store.unsubscribed(1, false);
     }
     SECTION("restored by another server") {
-        c.store.deaf(1, true);
+        c.store.unsubscribed(1, true);
         c.store.wipe();
         c.store.look(2);
         c.world.run_for(2s);
@@ -616,17 +616,17 @@ TEST_CASE("servers: a restored history is not added to a history that follows an
         SECTION("and reset") { end(true); }
         SECTION("and erased") { end(begun = false); }
         c.world.run_for(1s);
-        c.store.deaf(1, false);
+        c.store.unsubscribed(1, false);
         c.store.reconnect(1);
     }
     SECTION("lost once more, and begun by a server that never had it") {
         // Nobody has ended it: it belongs there.
-        c.store.deaf(1, true);
+        c.store.unsubscribed(1, true);
         c.world.kill(c.host(2));
         c.store.wipe();
         REQUIRE(other.begin("board", next, false));
         flush();
-        c.store.deaf(1, false);
+        c.store.unsubscribed(1, false);
         c.store.reconnect(1);
         c.world.run_for(10s);
         CHECK(ann->online());
@@ -701,7 +701,7 @@ TEST_CASE_METHOD(AnnAndBob, "servers: awareness is shared by all servers, and re
         other.publish("board", detail::encode({detail::RelayedWord::Kind::says, Id{}, 1, "ann",
                                                Bytes(9, std::byte{0xff})}));
         c.world.run_for(1s);
-        CHECK(c.was_told("failed board: the frame is malformed"));
+        CHECK(c.was_notified("failed board: the frame is malformed"));
         CHECK(bob->present.at(1) == "{\"name\":\"ann\"}");
         CHECK((ann->online() && bob->online()));
     }
@@ -724,8 +724,8 @@ TEST_CASE("servers: under random faults all servers converge", "[room][fanout][s
             if (what < 12) e.type("x");
             if (what == 12) c.store.away(n, true);
             if (what == 13) c.store.away(n, false);
-            if (what == 14) c.store.deaf(n, true);
-            if (what == 15) c.store.deaf(n, false);
+            if (what == 14) c.store.unsubscribed(n, true);
+            if (what == 15) c.store.unsubscribed(n, false);
             if (what == 16) c.store.servers[n].unsure = draw(1) == 0;
             if (what == 17) c.world.restart(c.host(n));
             if (what == 18 && !c.store.rooms.empty()) c.store.write("board", Bytes(9));
@@ -735,7 +735,7 @@ TEST_CASE("servers: under random faults all servers converge", "[room][fanout][s
         }
         for (int n = 1; n <= 3; ++n) {
             c.store.servers[n].unsure = false;
-            c.store.deaf(n, false);
+            c.store.unsubscribed(n, false);
             c.store.away(n, false);
         }
         for (int i = 0; i < 3; ++i) {

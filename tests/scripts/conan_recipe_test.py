@@ -95,7 +95,7 @@ class CMake:
         self.recipe.done.append("build")
 
 
-STAND_IN = {
+STUBS = {
     "conan": {"ConanFile": ConanFile},
     "conan.tools": {},
     "conan.tools.build": {"check_min_cppstd": check_min_cppstd, "can_run": lambda recipe: True},
@@ -108,7 +108,7 @@ STAND_IN = {
 @contextlib.contextmanager
 def conan_installed():
     before = dict(sys.modules)
-    for name, names in STAND_IN.items():
+    for name, names in STUBS.items():
         module = types.ModuleType(name)
         module.__dict__.update(names)
         sys.modules[name] = module

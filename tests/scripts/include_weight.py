@@ -40,7 +40,7 @@ def kilobytes(report):
 
 
 def compile_once(command):
-    """Processor seconds, and what the compiler said; None for the seconds if it failed."""
+    """Processor seconds, and the compiler's output; None for the seconds if it failed."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(command, capture_output=True, text=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -61,10 +61,10 @@ def measure(cases, compiler, root, rounds):
                 if memory.get(name, 0) is None:
                     continue
                 source.write_text("".join(f"#include <{header}>\n" for header in headers))
-                spent, said = compile_once(command)
-                memory[name] = kilobytes(said) if spent is not None else None
+                spent, output = compile_once(command)
+                memory[name] = kilobytes(output) if spent is not None else None
                 if memory[name] is None:
-                    reason = next((line for line in said.splitlines() if "error" in line), "no -ftime-report")
+                    reason = next((line for line in output.splitlines() if "error" in line), "no -ftime-report")
                     print(f"{name}: {reason}", file=sys.stderr)
                 else:
                     seconds[name].append(spent)

@@ -281,11 +281,11 @@ def failed_check(report):
         return None
     expanded = re.search(r"<Expanded>(.*?)</Expanded>", failed[4], re.S)
     info = re.findall(r"<Info>(.*?)</Info>", report[:failed.start()], re.S)
-    said = " ".join((expanded[1] if expanded else "").split())
-    if info and info[-1].strip() and not said.replace("false", ""):
-        said = " ".join(info[-1].split())
-    said = said.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", '"').replace("&amp;", "&")
-    return f"{pathlib.PurePath(failed[2]).name}:{failed[3]}: {failed[1]}: {said[:100]}"
+    failure_text = " ".join((expanded[1] if expanded else "").split())
+    if info and info[-1].strip() and not failure_text.replace("false", ""):
+        failure_text = " ".join(info[-1].split())
+    failure_text = failure_text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", '"').replace("&amp;", "&")
+    return f"{pathlib.PurePath(failed[2]).name}:{failed[3]}: {failed[1]}: {failure_text[:100]}"
 
 
 def totals(report):
@@ -298,24 +298,24 @@ def judge_sound(code, report):
     """Refuses a test that does not pass with the headers as they are."""
     counted = totals(report)
     if counted is None or code != 0 or counted[1] != 0:
-        said = failed_check(report) or f"exit code {code}, {'no complete report' if counted is None else 'failures'}"
-        raise Refused(f"the test fails with the headers as they are: {said}")
+        failure_text = failed_check(report) or f"exit code {code}, {'no complete report' if counted is None else 'failures'}"
+        raise Refused(f"the test fails with the headers as they are: {failure_text}")
     if counted[0] == 0:
         raise Refused("the test checks nothing: does a test case have this name?")
 
 
 def judge_mutant(code, report):
     """What found the fault. Refuses an end that is not a failed CHECK or REQUIRE."""
-    said = failed_check(report)
+    failure_text = failed_check(report)
     if "<FatalErrorCondition" in report or code < 0:
-        raise Refused(f"the test crashes, exit code {code}: {said or 'before any check failed'}")
+        raise Refused(f"the test crashes, exit code {code}: {failure_text or 'before any check failed'}")
     if totals(report) is None:
         raise Refused(f"the test ends without a complete report, exit code {code}")
     if code == 0:
         raise Refused("SURVIVED: the test does not find the fault")
-    if said is None:
+    if failure_text is None:
         raise Refused("the test fails, but by no CHECK or REQUIRE")
-    return said
+    return failure_text
 
 
 class Once:
@@ -452,12 +452,12 @@ class Run:
         begin = time.monotonic()
         try:
             self.timed(self.sound, mutant.test, self.runner.sound, mutant.test)
-            verdict, said = "found", self.timed(self.find, mutant.test, self.runner.find, mutant)
+            verdict, failure_text = "found", self.timed(self.find, mutant.test, self.runner.find, mutant)
         except Refused as refused:
-            verdict, said = "WRONG", str(refused)
+            verdict, failure_text = "WRONG", str(refused)
         with self.lock:
             (self.passed if verdict == "found" else self.failed).append(mutant)
-            print(f"{verdict}  {mutant.name:<42}{time.monotonic() - begin:>6.1f} s  {said}", flush=True)
+            print(f"{verdict}  {mutant.name:<42}{time.monotonic() - begin:>6.1f} s  {failure_text}", flush=True)
 
     def run(self, mutants, jobs):
         with concurrent.futures.ThreadPoolExecutor(jobs) as pool:

@@ -12,7 +12,7 @@ using namespace belay;
 
 namespace {
 
-struct Owed {
+struct AckOwner {
     struct {
         [[nodiscard]] static bool closing() noexcept { return false; }
     } link{};
@@ -24,18 +24,18 @@ struct Owed {
 
 TEST_CASE("AckList::forget removes an owner, also after pay() threw",
           "[session][receiver][fault]") {
-    belay::detail::AckList<Owed> acks;
-    Owed a;
-    Owed b;
+    belay::detail::AckList<AckOwner> acks;
+    AckOwner a;
+    AckOwner b;
     acks.owe(a);
     acks.owe(b);
-    CHECK_THROWS(acks.pay([](Owed&) -> bool { throw std::runtime_error{"no memory"}; }));
+    CHECK_THROWS(acks.pay([](AckOwner&) -> bool { throw std::runtime_error{"no memory"}; }));
     acks.forget(a);
-    std::vector<const Owed*> told;
-    acks.pay([&](Owed& owed) {
-        told.push_back(&owed);
+    std::vector<const AckOwner*> reported;
+    acks.pay([&](AckOwner& owner) {
+        reported.push_back(&owner);
         return true;
     });
-    CHECK((told == std::vector<const Owed*>{&b}));
+    CHECK((reported == std::vector<const AckOwner*>{&b}));
     CHECK_FALSE(b.ack_due);
 }

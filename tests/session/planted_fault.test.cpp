@@ -14,20 +14,20 @@ namespace {
 
 /// The promises that the journal breaks in this test case.
 struct Planted {
-    static inline bool same_id, same_run, forgets_pin, sync_lies;
+    static inline bool same_id, same_run, forgets_pin, sync_is_not_durable;
 };
 
 /// Breaks promises for a scope.
-class Plant {
+class PlantedFault {
 public:
-    explicit Plant(std::initializer_list<bool*> rules) : rules_{rules} {
+    explicit PlantedFault(std::initializer_list<bool*> rules) : rules_{rules} {
         for (bool* const rule : rules_) *rule = true;
     }
-    ~Plant() {
+    ~PlantedFault() {
         for (bool* const rule : rules_) *rule = false;
     }
-    Plant(const Plant&) = delete;
-    Plant& operator=(const Plant&) = delete;
+    PlantedFault(const PlantedFault&) = delete;
+    PlantedFault& operator=(const PlantedFault&) = delete;
 
 private:
     std::vector<bool*> rules_;
@@ -50,9 +50,11 @@ struct Tampered : Journal<sim::Disk> {
     std::uint32_t run() const noexcept { return Planted::same_run ? 1 : J::run(); }
     const Id& store_pin() const noexcept { return Planted::forgets_pin ? pin : J::store_pin(); }
     std::error_code pin_store(const Id& store) noexcept { return pin = store, J::pin_store(store); }
-    std::uint64_t durable() const noexcept { return Planted::sync_lies ? last() : J::durable(); }
+    std::uint64_t durable() const noexcept {
+        return Planted::sync_is_not_durable ? last() : J::durable();
+    }
     std::error_code commit() noexcept {
-        return Planted::sync_lies ? std::error_code{} : J::commit();
+        return Planted::sync_is_not_durable ? std::error_code{} : J::commit();
     }
     Id id{std::byte{9}};
     Id pin{};
@@ -72,7 +74,7 @@ bool found(std::initializer_list<bool*> rules, SessionWorldOptions options) {
     for (std::uint64_t seed = 1; seed <= 4000; ++seed) {
         std::string verdict;
         {
-            const Plant plant{rules};
+            const PlantedFault plant{rules};
             verdict = judged(Seed{seed}, options);
         }
         if (verdict.empty()) continue;
@@ -153,11 +155,11 @@ TEST_CASE("Session reports that the client's disk went back to an older copy",
 }
 
 TEST_CASE("DATA before the operation is durable is found", "[session][planted_fault][sim]") {
-    CHECK(found({&Planted::sync_lies}, busy()));
+    CHECK(found({&Planted::sync_is_not_durable}, busy()));
 }
 TEST_CASE("A commit that is not durable is found", "[session][planted_fault][sim]") {
     SessionWorldOptions o = busy();
-    o.ledger.commit_lies = true;
+    o.ledger.commit_is_not_durable = true;
     CHECK(found({}, o));
 }
 TEST_CASE("A receiver that stores the record before the effect is detected",

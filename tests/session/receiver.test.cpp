@@ -28,12 +28,12 @@ std::pair<std::uint64_t, std::uint64_t> limits_of(const Bytes& message) {
 TEST_CASE("Receiver adopts a new journal at START, not before", "[session][receiver][unit]") {
     ReceiverRig<> r;
     auto a = r.connect();
-    CHECK(r.ask(a, bytes_of(hello_of(1, 1))) == Seen{"welcome new"});
+    CHECK(r.exchange(a, bytes_of(hello_of(1, 1))) == Observed{"welcome new"});
     CHECK(r.ledger.log.empty());
     CHECK(r.notes.take().empty());
-    CHECK(r.ask(a, start(1)) == Seen{"ack 0"});
-    CHECK(r.ledger.log == Seen{"adopt"});
-    CHECK(r.notes.take() == Seen{"attached 1 at 0"});
+    CHECK(r.exchange(a, start(1)) == Observed{"ack 0"});
+    CHECK(r.ledger.log == Observed{"adopt"});
+    CHECK(r.notes.take() == Observed{"attached 1 at 0"});
     const Progress p = r.ledger.committed.at(id(1));
     CHECK(p == Progress{.journal = id(1),
                         .attach = 1,
@@ -64,8 +64,8 @@ TEST_CASE("Receiver resumes a known journal from its recorded progress",
           "[session][receiver][unit]") {
     ReceiverRig<> r{{.limits = {.number_window = 5}}};
     auto a = r.attached(hello_of(1, 1));
-    CHECK(r.ask(a, data(1, "x") + data(2, "y")) == Seen{"ack 2"});
-    CHECK(r.ledger.effects == Seen{"x", "y"});
+    CHECK(r.exchange(a, data(1, "x") + data(2, "y")) == Observed{"ack 2"});
+    CHECK(r.ledger.effects == Observed{"x", "y"});
     auto b = r.connect();
     b->say(bytes_of(pinned_hello_of(1, 2)));
     r.run();
@@ -79,8 +79,8 @@ TEST_CASE("Receiver resumes a known journal from its recorded progress",
         belay::journal_format::first_check(id(1)), as_bytes("x"), 7);
     check = belay::journal_format::next_check(check, as_bytes("y"), 7);
     CHECK(g->check == check);
-    CHECK(r.ask(b, start(2)).empty());
-    CHECK(r.ask(b, data(3, "z")) == Seen{"ack 3"});
+    CHECK(r.exchange(b, start(2)).empty());
+    CHECK(r.exchange(b, data(3, "z")) == Observed{"ack 3"});
     CHECK(r.ledger.committed.at(id(1)).attach == 2);
 }
 
@@ -94,11 +94,11 @@ TEST_CASE("Receiver rejects a journal that is pinned to another store",
     b->say(bytes_of(h));
     r.run();
     const Bytes message = b->take();
-    CHECK(describe(message) == Seen{"error store_changed 0"});
+    CHECK(describe(message) == Observed{"error store_changed 0"});
     CHECK(text_of(only_frame(message).payload) == text_of(ledger_store_id));
     CHECK(b->goodbye);
     // It fenced nobody.
-    CHECK(r.ask(a, data(1, "x")) == Seen{"ack 1"});
+    CHECK(r.exchange(a, data(1, "x")) == Observed{"ack 1"});
 }
 
 TEST_CASE("Receiver rejects a journal that is missing in its store", "[session][receiver][unit]") {
@@ -108,7 +108,7 @@ TEST_CASE("Receiver rejects a journal that is missing in its store", "[session][
         a->say(bytes_of(h));
         r.run();
         const Bytes message = a->take();
-        return describe(message) == Seen{"error unknown_journal 0"} &&
+        return describe(message) == Observed{"error unknown_journal 0"} &&
                text_of(only_frame(message).payload) == text_of(ledger_store_id);
     };
     Hello forgotten = hello_of(1, 1);
@@ -120,7 +120,7 @@ TEST_CASE("Receiver rejects a journal that is missing in its store", "[session][
     auto a = r.attached(hello_of(2, 1));
     CHECK(refused(forgotten));
     CHECK(refused(pinned_hello_of(1, 2)));
-    CHECK(r.ask(a, data(1, "x")) == Seen{"ack 1"});
+    CHECK(r.exchange(a, data(1, "x")) == Observed{"ack 1"});
 }
 
 TEST_CASE("Receiver fences by the highest attach number, recorded or in memory",
@@ -129,21 +129,21 @@ TEST_CASE("Receiver fences by the highest attach number, recorded or in memory",
     auto a = r.attached(hello_of(1, 10));
     const auto greet = [&](auto& rig, std::uint64_t attach) {
         auto b = rig.connect();
-        return rig.ask(b, bytes_of(pinned_hello_of(1, attach)));
+        return rig.exchange(b, bytes_of(pinned_hello_of(1, attach)));
     };
-    CHECK(greet(r, 9) == Seen{"error fenced 10"});
-    CHECK(greet(r, 10) == Seen{"error fenced 10"});
-    CHECK(r.ask(a, data(1, "x")) == Seen{"ack 1"});  // nobody was unseated
-    CHECK(greet(r, 20) == Seen{"welcome known 1"});
-    CHECK(a->heard() == Seen{"error superseded 20"});
+    CHECK(greet(r, 9) == Observed{"error fenced 10"});
+    CHECK(greet(r, 10) == Observed{"error fenced 10"});
+    CHECK(r.exchange(a, data(1, "x")) == Observed{"ack 1"});  // nobody was unseated
+    CHECK(greet(r, 20) == Observed{"welcome known 1"});
+    CHECK(a->sent_frames() == Observed{"error superseded 20"});
     // Attach 20 has brought nothing, so the record says 10 still.
     CHECK(r.ledger.committed.at(id(1)).attach == 10);
-    CHECK(greet(r, 15) == Seen{"error fenced 20"});
+    CHECK(greet(r, 15) == Observed{"error fenced 20"});
     // After a restart the record is all there is.
     ReceiverRig<> restarted;
     restarted.ledger = r.ledger;
-    CHECK(greet(restarted, 10) == Seen{"error fenced 10"});
-    CHECK(greet(restarted, 15) == Seen{"welcome known 1"});
+    CHECK(greet(restarted, 10) == Observed{"error fenced 10"});
+    CHECK(greet(restarted, 15) == Observed{"welcome known 1"});
 }
 
 TEST_CASE("Receiver closes every other connection of the sender, attached or pending",
@@ -152,20 +152,20 @@ TEST_CASE("Receiver closes every other connection of the sender, attached or pen
     auto silent = r.connect();
     auto attached = r.attached(hello_of(1, 1));
     auto pending = r.connect();
-    CHECK(r.ask(pending, bytes_of(hello_of(2, 1))) == Seen{"welcome replaces 0"});
+    CHECK(r.exchange(pending, bytes_of(hello_of(2, 1))) == Observed{"welcome replaces 0"});
     Hello other = hello_of(3, 1);
     other.sender = id(2);
-    auto stranger = r.attached(other);
+    auto unknown_peer = r.attached(other);
     auto newest = r.connect();
-    CHECK(r.ask(newest, bytes_of(pinned_hello_of(1, 2))) == Seen{"welcome known 0"});
-    CHECK(attached->heard() == Seen{"error superseded 2"});
-    CHECK(pending->heard() == Seen{"error superseded 2"});
+    CHECK(r.exchange(newest, bytes_of(pinned_hello_of(1, 2))) == Observed{"welcome known 0"});
+    CHECK(attached->sent_frames() == Observed{"error superseded 2"});
+    CHECK(pending->sent_frames() == Observed{"error superseded 2"});
     CHECK(attached->goodbye);
     CHECK_FALSE(attached->live);
     CHECK(pending->say(start(1)) == belay::driver::Post::gone);
     // Of another sender, or of none yet: not concerned.
-    CHECK(r.ask(stranger, data(1, "x")) == Seen{"ack 1"});
-    CHECK(r.ask(silent, bytes_of(pinned_hello_of(1, 3))) == Seen{"welcome known 0"});
+    CHECK(r.exchange(unknown_peer, data(1, "x")) == Observed{"ack 1"});
+    CHECK(r.exchange(silent, bytes_of(pinned_hello_of(1, 3))) == Observed{"welcome known 0"});
     CHECK(r.receiver.connections() == 2);
 }
 
@@ -177,54 +177,54 @@ TEST_CASE("Receiver drops unprocessed messages of a fenced connection",
     older->say(data(1, "stale"));
     newer->say(bytes_of(pinned_hello_of(1, 2)));
     r.run();
-    CHECK(newer->heard() == Seen{"welcome known 0"});
-    CHECK(older->heard() == Seen{"error superseded 2"});
+    CHECK(newer->sent_frames() == Observed{"welcome known 0"});
+    CHECK(older->sent_frames() == Observed{"error superseded 2"});
     CHECK(r.ledger.effects.empty());
-    CHECK(r.ask(newer, data(1, "fresh")) == Seen{"ack 1"});
-    CHECK(r.ledger.effects == Seen{"fresh"});
+    CHECK(r.exchange(newer, data(1, "fresh")) == Observed{"ack 1"});
+    CHECK(r.ledger.effects == Observed{"fresh"});
 }
 
 TEST_CASE("Receiver answers a resume only when all applied operations are durable",
           "[session][receiver][unit]") {
     ReceiverRig<> r{{.commit_within = 10s}};
     auto older = r.attached(hello_of(1, 1));
-    CHECK(r.ask(older, data(1, "x")).empty());
-    CHECK(r.ledger.log == Seen{"adopt", "apply 1"});
+    CHECK(r.exchange(older, data(1, "x")).empty());
+    CHECK(r.ledger.log == Observed{"adopt", "apply 1"});
     auto newer = r.connect();
-    CHECK(r.ask(newer, bytes_of(pinned_hello_of(1, 2))) == Seen{"welcome known 1"});
-    CHECK(r.ledger.log == Seen{"adopt", "apply 1", "commit"});
+    CHECK(r.exchange(newer, bytes_of(pinned_hello_of(1, 2))) == Observed{"welcome known 1"});
+    CHECK(r.ledger.log == Observed{"adopt", "apply 1", "commit"});
     CHECK(r.ledger.committed.at(id(1)).applied == 1);
-    CHECK(older->heard() == Seen{"error superseded 2"});
+    CHECK(older->sent_frames() == Observed{"error superseded 2"});
 }
 
 TEST_CASE("Receiver does not let a pending journal change its state before START",
           "[session][receiver][unit]") {
     ReceiverRig<> r;
     auto living = r.attached(hello_of(1, 5));
-    CHECK(r.ask(living, data(1, "x")) == Seen{"ack 1"});
+    CHECK(r.exchange(living, data(1, "x")) == Observed{"ack 1"});
     r.notes.take();
     auto other = r.connect();
-    CHECK(r.ask(other, bytes_of(hello_of(2, 1))) == Seen{"welcome replaces 1"});
-    CHECK(r.ask(living, data(2, "y")) == Seen{"ack 2"});
+    CHECK(r.exchange(other, bytes_of(hello_of(2, 1))) == Observed{"welcome replaces 1"});
+    CHECK(r.exchange(living, data(2, "y")) == Observed{"ack 2"});
     r.notes.take();
-    CHECK(r.ask(other, start(1)) == Seen{"ack 0"});
-    CHECK(living->heard() == Seen{"error superseded 1"});
-    CHECK(r.notes.take() == Seen{"refused 1: 12", "replaced 1 at 2", "attached 1 at 0"});
+    CHECK(r.exchange(other, start(1)) == Observed{"ack 0"});
+    CHECK(living->sent_frames() == Observed{"error superseded 1"});
+    CHECK(r.notes.take() == Observed{"refused 1: 12", "replaced 1 at 2", "attached 1 at 0"});
     // With its own attach, not the old journal's.
     CHECK(r.ledger.committed.at(id(1)).attach == 1);
-    CHECK(r.ask(other, data(1, "new")) == Seen{"ack 1"});
+    CHECK(r.exchange(other, data(1, "new")) == Observed{"ack 1"});
     // The dead journal: pinned, it is unknown now.
     auto dead = r.connect();
-    CHECK(r.ask(dead, bytes_of(pinned_hello_of(1, 6))) == Seen{"error unknown_journal 0"});
+    CHECK(r.exchange(dead, bytes_of(pinned_hello_of(1, 6))) == Observed{"error unknown_journal 0"});
 }
 
 TEST_CASE("Receiver commits pending operations before an adoption, and the adoption before its ACK",
           "[session][receiver][unit]") {
     ReceiverRig<> r{{.commit_within = 10s}};
     auto living = r.attached(hello_of(1, 5));
-    CHECK(r.ask(living, data(1, "x")).empty());
+    CHECK(r.exchange(living, data(1, "x")).empty());
     auto other = r.attached(hello_of(2, 1));
-    CHECK(r.ledger.log == Seen{"adopt", "apply 1", "commit", "adopt"});
+    CHECK(r.ledger.log == Observed{"adopt", "apply 1", "commit", "adopt"});
 }
 
 TEST_CASE("Receiver accepts START once, with the right attach number, from a pending connection",
@@ -232,22 +232,22 @@ TEST_CASE("Receiver accepts START once, with the right attach number, from a pen
     ReceiverRig<> r;
     SECTION("a second START: ignored") {
         auto a = r.attached(hello_of(1, 1));
-        CHECK(r.ask(a, start(1)).empty());
-        CHECK(r.ask(a, data(1, "x")) == Seen{"ack 1"});
-        CHECK(r.ask(a, start(1)).empty());
-        CHECK(r.ledger.log == Seen{"adopt", "apply 1", "commit"});
+        CHECK(r.exchange(a, start(1)).empty());
+        CHECK(r.exchange(a, data(1, "x")) == Observed{"ack 1"});
+        CHECK(r.exchange(a, start(1)).empty());
+        CHECK(r.ledger.log == Observed{"adopt", "apply 1", "commit"});
     }
     SECTION("another attach number: rejected") {
         auto a = r.connect();
-        r.ask(a, bytes_of(hello_of(1, 1)));
-        CHECK(r.ask(a, start(2)) == Seen{"error protocol 3"});
+        r.exchange(a, bytes_of(hello_of(1, 1)));
+        CHECK(r.exchange(a, start(2)) == Observed{"error protocol 3"});
         CHECK(r.ledger.log.empty());
         auto b = r.attached(hello_of(1, 2));
-        CHECK(r.ask(b, start(1)) == Seen{"error protocol 3"});
+        CHECK(r.exchange(b, start(1)) == Observed{"error protocol 3"});
     }
     SECTION("before HELLO: rejected") {
         auto a = r.connect();
-        CHECK(r.ask(a, start(1)) == Seen{"error protocol 3"});
+        CHECK(r.exchange(a, start(1)) == Observed{"error protocol 3"});
     }
 }
 
@@ -260,24 +260,24 @@ TEST_CASE("Receiver keeps one pending connection per sender: the newer one if it
     SECTION("the older connection receives an error, and its messages are ignored") {
         auto a = r.connect();
         auto b = r.connect();
-        CHECK(r.ask(a, ticket(1)) == Seen{"welcome new"});
-        CHECK(r.ask(b, ticket(2)) == Seen{"welcome new"});
-        CHECK(a->heard() == Seen{"error superseded 2"});
+        CHECK(r.exchange(a, ticket(1)) == Observed{"welcome new"});
+        CHECK(r.exchange(b, ticket(2)) == Observed{"welcome new"});
+        CHECK(a->sent_frames() == Observed{"error superseded 2"});
         CHECK(a->say(start(1)) == belay::driver::Post::gone);
-        CHECK(r.ask(b, start(2)) == Seen{"ack 0"});
-        CHECK(r.ask(b, data(1, "x")) == Seen{"ack 1"});
-        CHECK(r.ledger.log == Seen{"adopt", "apply 1", "commit"});
+        CHECK(r.exchange(b, start(2)) == Observed{"ack 0"});
+        CHECK(r.exchange(b, data(1, "x")) == Observed{"ack 1"});
+        CHECK(r.ledger.log == Observed{"adopt", "apply 1", "commit"});
     }
     SECTION("the START of the older connection, queued after the newer one's, is dropped") {
         auto b = r.connect();
         auto a = r.connect();
-        r.ask(a, ticket(1));
+        r.exchange(a, ticket(1));
         b->say(ticket(2));
         b->say(start(2));
         a->say(start(1));
         r.run();
-        CHECK(a->heard() == Seen{"error superseded 2"});
-        CHECK(b->heard() == Seen{"welcome new", "ack 0"});
+        CHECK(a->sent_frames() == Observed{"error superseded 2"});
+        CHECK(b->sent_frames() == Observed{"welcome new", "ack 0"});
         CHECK(r.ledger.committed.at(id(1)).attach == 2);
     }
     SECTION("a pending connection of another sender is not affected") {
@@ -285,19 +285,19 @@ TEST_CASE("Receiver keeps one pending connection per sender: the newer one if it
         auto b = r.connect();
         Hello other = with_token(hello_of(2, 1), "ticket");
         other.sender = id(2);
-        CHECK(r.ask(a, ticket(1)) == Seen{"welcome new"});
-        CHECK(r.ask(b, bytes_of(other)) == Seen{"welcome new"});
-        CHECK(r.ask(a, start(1)) == Seen{"ack 0"});
+        CHECK(r.exchange(a, ticket(1)) == Observed{"welcome new"});
+        CHECK(r.exchange(b, bytes_of(other)) == Observed{"welcome new"});
+        CHECK(r.exchange(a, start(1)) == Observed{"ack 0"});
     }
 }
 
 TEST_CASE("Receiver accepts HELLO once", "[session][receiver][unit]") {
     ReceiverRig<> r;
     auto a = r.connect();
-    r.ask(a, bytes_of(hello_of(1, 1)));
-    CHECK(r.ask(a, bytes_of(hello_of(1, 2))) == Seen{"error protocol 1"});
+    r.exchange(a, bytes_of(hello_of(1, 1)));
+    CHECK(r.exchange(a, bytes_of(hello_of(1, 2))) == Observed{"error protocol 1"});
     auto b = r.attached(hello_of(1, 3));
-    CHECK(r.ask(b, bytes_of(pinned_hello_of(1, 4))) == Seen{"error protocol 1"});
+    CHECK(r.exchange(b, bytes_of(pinned_hello_of(1, 4))) == Observed{"error protocol 1"});
 }
 
 // ---- 5.2, step 6, and 7 -------------------------------------------------------------------------
@@ -306,22 +306,22 @@ TEST_CASE("Receiver applies the next operation, skips duplicates, and rejects a 
           "[session][receiver][unit]") {
     ReceiverRig<> r;
     auto a = r.attached(hello_of(1, 1));
-    CHECK(r.ask(a, data(1, "x") + data(2, "y")) == Seen{"ack 2"});
-    CHECK(r.ask(a, data(1, "again") + data(2, "again")) == Seen{"ack 2"});
-    CHECK(r.ask(a, data(2, "again") + data(3, "z")) == Seen{"ack 3"});
-    CHECK(r.ledger.effects == Seen{"x", "y", "z"});
-    CHECK(r.ask(a, data(5, "gap") + data(4, "late")) == Seen{"error gap 4"});
+    CHECK(r.exchange(a, data(1, "x") + data(2, "y")) == Observed{"ack 2"});
+    CHECK(r.exchange(a, data(1, "again") + data(2, "again")) == Observed{"ack 2"});
+    CHECK(r.exchange(a, data(2, "again") + data(3, "z")) == Observed{"ack 3"});
+    CHECK(r.ledger.effects == Observed{"x", "y", "z"});
+    CHECK(r.exchange(a, data(5, "gap") + data(4, "late")) == Observed{"error gap 4"});
     CHECK(a->goodbye);
-    CHECK(r.ledger.effects == Seen{"x", "y", "z"});
+    CHECK(r.ledger.effects == Observed{"x", "y", "z"});
 }
 
 TEST_CASE("Receiver accepts DATA on the attached connection only", "[session][receiver][unit]") {
     ReceiverRig<> r;
     auto pending = r.connect();
-    CHECK(r.ask(pending, data(1, "x")) == Seen{"error protocol 4"});
+    CHECK(r.exchange(pending, data(1, "x")) == Observed{"error protocol 4"});
     pending = r.connect();
-    r.ask(pending, bytes_of(hello_of(1, 1)));
-    CHECK(r.ask(pending, data(1, "x")) == Seen{"error protocol 4"});
+    r.exchange(pending, bytes_of(hello_of(1, 1)));
+    CHECK(r.exchange(pending, data(1, "x")) == Observed{"error protocol 4"});
     CHECK(r.ledger.effects.empty());
 }
 
@@ -331,18 +331,20 @@ TEST_CASE("Receiver rejects operations beyond the credit that it granted",
                      .commit_within = 10s}};
     auto a = r.attached(hello_of(1, 1));
     SECTION("in numbers") {
-        CHECK(r.ask(a, data(1, "") + data(2, "")).empty());
-        CHECK(r.ask(a, data(3, "")) == Seen{"error protocol 4"});
+        CHECK(r.exchange(a, data(1, "") + data(2, "")).empty());
+        CHECK(r.exchange(a, data(3, "")) == Observed{"error protocol 4"});
     }
     SECTION("in bytes, exactly") {
-        CHECK(r.ask(a, data(1, "12345678")).empty());
-        CHECK(r.ask(a, data(2, "9")) == Seen{"error protocol 4"});
+        CHECK(r.exchange(a, data(1, "12345678")).empty());
+        CHECK(r.exchange(a, data(2, "9")) == Observed{"error protocol 4"});
     }
     SECTION("in bytes, duplicates included") {
-        CHECK(r.ask(a, data(1, "1234") + data(1, "1234")).empty());
-        CHECK(r.ask(a, data(1, "1")) == Seen{"error protocol 4"});
+        CHECK(r.exchange(a, data(1, "1234") + data(1, "1234")).empty());
+        CHECK(r.exchange(a, data(1, "1")) == Observed{"error protocol 4"});
     }
-    SECTION("in one payload") { CHECK(r.ask(a, data(1, "123456789")) == Seen{"error protocol 4"}); }
+    SECTION("in one payload") {
+        CHECK(r.exchange(a, data(1, "123456789")) == Observed{"error protocol 4"});
+    }
     CHECK(r.ledger.effects.size() < 3);
 }
 
@@ -350,7 +352,7 @@ TEST_CASE("Receiver always grants credit for one largest payload", "[session][re
     // Windows that are smaller than one payload must not stop the work.
     ReceiverRig<> r{{.limits = {.number_window = 1, .byte_window = 1, .payload_bytes_max = 16}}};
     auto a = r.connect();
-    r.ask(a, bytes_of(hello_of(1, 1)));
+    r.exchange(a, bytes_of(hello_of(1, 1)));
     a->say(start(1));
     r.run();
     auto limits = limits_of(a->take());
@@ -373,22 +375,22 @@ TEST_CASE("Receiver commits once for all operations of a turn, and ACKs once",
     a->say(data(1, "x") + data(2, "y"));
     a->say(data(3, "z"));
     r.run();
-    CHECK(a->heard() == Seen{"ack 3"});
-    CHECK(r.ledger.log == Seen{"adopt", "apply 1", "apply 2", "apply 3", "commit"});
-    CHECK(r.notes.take() == Seen{"committed 1 at 3"});
+    CHECK(a->sent_frames() == Observed{"ack 3"});
+    CHECK(r.ledger.log == Observed{"adopt", "apply 1", "apply 2", "apply 3", "commit"});
+    CHECK(r.notes.take() == Observed{"committed 1 at 3"});
 }
 
 TEST_CASE("Receiver waits at most commit_within for more operations", "[session][receiver][unit]") {
     ReceiverRig<> r{{.commit_within = 20ms}};
     auto a = r.attached(hello_of(1, 1));
-    CHECK(r.ask(a, data(1, "x")).empty());
+    CHECK(r.exchange(a, data(1, "x")).empty());
     CHECK(r.receiver.deadline() == at(20ms));
     r.run(10ms);
-    CHECK(r.ask(a, data(2, "y")).empty());  // the oldest counts
+    CHECK(r.exchange(a, data(2, "y")).empty());  // the oldest counts
     CHECK(r.receiver.deadline() == at(20ms));
     r.run(20ms);
-    CHECK(a->heard() == Seen{"ack 2"});
-    CHECK(r.ledger.log == Seen{"adopt", "apply 1", "apply 2", "commit"});
+    CHECK(a->sent_frames() == Observed{"ack 2"});
+    CHECK(r.ledger.log == Observed{"adopt", "apply 1", "apply 2", "commit"});
     CHECK(r.receiver.deadline() == at(10ms + 10s));  // the sender's next sign of life
 }
 
@@ -396,13 +398,13 @@ TEST_CASE("Receiver notifies of a commit also when the connection has closed",
           "[session][receiver][regression]") {
     ReceiverRig<> r{{.commit_within = 20ms}};
     auto a = r.attached(hello_of(1, 1));
-    CHECK(r.ask(a, data(1, "x")).empty());
+    CHECK(r.exchange(a, data(1, "x")).empty());
     a->link.closed();
     r.run();
     CHECK(r.receiver.connections() == 0);
     CHECK(r.notes.take().empty());
     r.run(20ms);
-    CHECK(r.notes.take() == Seen{"committed 1 at 1"});
+    CHECK(r.notes.take() == Observed{"committed 1 at 1"});
 }
 
 TEST_CASE("Receiver notifies of a commit once, for each sender whose operations it contains",
@@ -410,19 +412,19 @@ TEST_CASE("Receiver notifies of a commit once, for each sender whose operations 
     ReceiverRig<> r{{.commit_within = 20ms}};
     auto older = r.attached(hello_of(1, 1));
     older->answers_goodbye = false;  // it lingers beside the newer one
-    CHECK(r.ask(older, data(1, "x")).empty());
+    CHECK(r.exchange(older, data(1, "x")).empty());
     auto newer = r.attached(pinned_hello_of(1, 2));
     Hello other = hello_of(3, 1);
     other.sender = id(2);
     auto second = r.attached(other);
-    CHECK(r.ask(second, data(1, "y")).empty());
+    CHECK(r.exchange(second, data(1, "y")).empty());
     r.run(20ms);
-    CHECK(r.notes.take() == Seen{"committed 2 at 1"});
-    CHECK(second->heard() == Seen{"ack 1"});
-    CHECK(r.ask(newer, data(2, "z")).empty());
-    CHECK(r.ask(second, data(1, "y")).empty());  // skipped
+    CHECK(r.notes.take() == Observed{"committed 2 at 1"});
+    CHECK(second->sent_frames() == Observed{"ack 1"});
+    CHECK(r.exchange(newer, data(2, "z")).empty());
+    CHECK(r.exchange(second, data(1, "y")).empty());  // skipped
     r.run(40ms);
-    CHECK(r.notes.take() == Seen{"committed 1 at 2"});
+    CHECK(r.notes.take() == Observed{"committed 1 at 2"});
 }
 
 TEST_CASE("Receiver repeats an ACK that the transport did not accept",
@@ -432,17 +434,17 @@ TEST_CASE("Receiver repeats an ACK that the transport did not accept",
     a->link.writable();  // of an earlier time; it must not count for later
     r.run();
     a->answer = SendResult::busy;
-    CHECK(r.ask(a, data(1, "x")).empty());
+    CHECK(r.exchange(a, data(1, "x")).empty());
     CHECK(r.receiver.deadline() == at(10s));  // for a sign of life; not for the ACK
     a->answer = SendResult::sent;
     a->link.writable();
     r.run();
-    CHECK(a->heard() == Seen{"ack 1"});
+    CHECK(a->sent_frames() == Observed{"ack 1"});
 }
 
 TEST_CASE("Receiver serves several senders at the same time", "[session][receiver][unit]") {
     ReceiverRig<> r;
-    std::vector<std::shared_ptr<RawLine>> lines;
+    std::vector<std::shared_ptr<RawLink>> lines;
     for (const unsigned n : {5U, 2U, 9U, 1U}) {
         Hello h = hello_of(n, n);
         h.sender = id(n);
@@ -450,10 +452,10 @@ TEST_CASE("Receiver serves several senders at the same time", "[session][receive
     }
     for (auto& line : lines) line->say(data(1, "x"));
     r.run();
-    for (auto& line : lines) CHECK(line->heard() == Seen{"ack 1"});
+    for (auto& line : lines) CHECK(line->sent_frames() == Observed{"ack 1"});
     CHECK(r.ledger.committed.size() == 4);
     CHECK(r.notes.take() ==
-          Seen{"committed 5 at 1", "committed 2 at 1", "committed 9 at 1", "committed 1 at 1"});
+          Observed{"committed 5 at 1", "committed 2 at 1", "committed 9 at 1", "committed 1 at 1"});
 }
 
 // ---- adoption: tests/scripts/mutants.py plants the faults that these two must find --------------
@@ -464,13 +466,13 @@ TEST_CASE("Receiver keeps a fresh journal when a dead one's HELLO arrives late",
     ReceiverRig<> r;
     auto dead = r.connect();
     auto living = r.connect();
-    r.ask(living, bytes_of(hello_of(2, 1)));
-    r.ask(living, start(1));
-    r.ask(dead, bytes_of(hello_of(1, 1)));
-    CHECK(r.ask(living, data(1, "x")) == Seen{"ack 1"});
+    r.exchange(living, bytes_of(hello_of(2, 1)));
+    r.exchange(living, start(1));
+    r.exchange(dead, bytes_of(hello_of(1, 1)));
+    CHECK(r.exchange(living, data(1, "x")) == Observed{"ack 1"});
     CHECK_FALSE(living->goodbye);
     auto again = r.connect();
-    CHECK(r.ask(again, bytes_of(pinned_hello_of(2, 2))) == Seen{"welcome known 1"});
+    CHECK(r.exchange(again, bytes_of(pinned_hello_of(2, 2))) == Observed{"welcome known 1"});
 }
 
 TEST_CASE("Receiver serves a fresh journal after one that was opened often",
@@ -480,5 +482,6 @@ TEST_CASE("Receiver serves a fresh journal after one that was opened often",
     r.attached(hello_of(1, (5ULL << 32U) + 3));
     r.attached(hello_of(2, (1ULL << 32U) + 1));
     auto again = r.connect();
-    CHECK(r.ask(again, bytes_of(pinned_hello_of(2, (1ULL << 32U) + 2))) == Seen{"welcome known 0"});
+    CHECK(r.exchange(again, bytes_of(pinned_hello_of(2, (1ULL << 32U) + 2))) ==
+          Observed{"welcome known 0"});
 }

@@ -19,29 +19,29 @@ TEST_CASE("Receiver rejects a first message that is no HELLO", "[session][receiv
     ReceiverRig<> r;
     const auto answer = [&](Bytes message) {
         auto a = r.connect();
-        Seen seen = r.ask(a, std::move(message));
+        Observed observed = r.exchange(a, std::move(message));
         CHECK(a->goodbye);
         CHECK_FALSE(a->live);
-        return seen;
+        return observed;
     };
     const Bytes hello = bytes_of(hello_of(1, 1));
-    CHECK(answer(Bytes(100, std::byte{'G'})) == Seen{"error protocol 71"});
-    CHECK(answer({hello.begin(), hello.begin() + 10}) == Seen{"error protocol 0"});
-    CHECK(answer({hello.begin(), hello.end() - 1}) == Seen{"error protocol 1"});
-    CHECK(answer(ping(1)) == Seen{"error protocol 11"});
-    CHECK(answer(data(1, "x")) == Seen{"error protocol 4"});
-    CHECK(answer(patched(hello, 9, 99)) == Seen{"error protocol 99"});   // type
-    CHECK(answer(patched(hello, 8, 2)) == Seen{"error protocol 1"});     // version of the frame
-    CHECK(answer(patched(hello, 10, 2)) == Seen{"error protocol 1"});    // unknown flag
-    CHECK(answer(patched(hello, 10, 1)) == Seen{"error protocol 1"});    // rebase: not spoken
-    CHECK(answer(patched(hello, 11, 1)) == Seen{"error protocol 1"});    // lane
-    CHECK(answer(patched(hello, 11, 16)) == Seen{"error protocol 1"});   // lane
-    CHECK(answer(patched(hello, 24, 'B')) == Seen{"error protocol 1"});  // magic
-    CHECK(answer(patched(hello, 34, 3)) == Seen{"error protocol 1"});    // both directions
-    CHECK(answer(patched(hello, 35, 2)) == Seen{"error protocol 1"});    // two lanes
+    CHECK(answer(Bytes(100, std::byte{'G'})) == Observed{"error protocol 71"});
+    CHECK(answer({hello.begin(), hello.begin() + 10}) == Observed{"error protocol 0"});
+    CHECK(answer({hello.begin(), hello.end() - 1}) == Observed{"error protocol 1"});
+    CHECK(answer(ping(1)) == Observed{"error protocol 11"});
+    CHECK(answer(data(1, "x")) == Observed{"error protocol 4"});
+    CHECK(answer(patched(hello, 9, 99)) == Observed{"error protocol 99"});   // type
+    CHECK(answer(patched(hello, 8, 2)) == Observed{"error protocol 1"});     // version of the frame
+    CHECK(answer(patched(hello, 10, 2)) == Observed{"error protocol 1"});    // unknown flag
+    CHECK(answer(patched(hello, 10, 1)) == Observed{"error protocol 1"});    // rebase: not spoken
+    CHECK(answer(patched(hello, 11, 1)) == Observed{"error protocol 1"});    // lane
+    CHECK(answer(patched(hello, 11, 16)) == Observed{"error protocol 1"});   // lane
+    CHECK(answer(patched(hello, 24, 'B')) == Observed{"error protocol 1"});  // magic
+    CHECK(answer(patched(hello, 34, 3)) == Observed{"error protocol 1"});    // both directions
+    CHECK(answer(patched(hello, 35, 2)) == Observed{"error protocol 1"});    // two lanes
     Bytes bad_crc = hello;
     bad_crc[30] ^= std::byte{1};
-    CHECK(answer(bad_crc) == Seen{"error protocol 1"});
+    CHECK(answer(bad_crc) == Observed{"error protocol 1"});
     CHECK(r.ledger.log.empty());
     CHECK(r.receiver.connections() == 0);
 }
@@ -51,15 +51,15 @@ TEST_CASE("Receiver limits an unknown peer's transport to the size of a greeting
     ReceiverRig<> r;
     auto a = r.connect();
     CHECK(a->limit == frame_header_bytes + greeting_bytes_max);
-    r.ask(a, bytes_of(hello_of(1, 1)));
+    r.exchange(a, bytes_of(hello_of(1, 1)));
     CHECK(a->limit == frame_header_bytes + greeting_bytes_max);
-    r.ask(a, start(1));
+    r.exchange(a, start(1));
     CHECK(a->limit > payload_bytes_ceiling);
     auto again = r.connect();
-    r.ask(again, bytes_of(hello_of(1, 2)));
+    r.exchange(again, bytes_of(hello_of(1, 2)));
     CHECK(again->limit > payload_bytes_ceiling);
     auto refused = r.connect();
-    r.ask(refused, ping(1));
+    r.exchange(refused, ping(1));
     CHECK(refused->limit == frame_header_bytes + greeting_bytes_max);
 }
 
@@ -67,7 +67,7 @@ TEST_CASE("Receiver closes after an empty message, because a message has at leas
           "[session][receiver][unit]") {
     ReceiverRig<> r;
     auto a = r.connect();
-    CHECK(r.ask(a, {}) == Seen{"error protocol 0"});
+    CHECK(r.exchange(a, {}) == Observed{"error protocol 0"});
     CHECK(r.receiver.connections() == 0);
 }
 
@@ -77,13 +77,13 @@ TEST_CASE("Receiver accepts no large frame before WELCOME", "[session][receiver]
         return bytes_of(Frame{.type = type, .payload = Bytes(greeting_bytes_max + 1)});
     };
     auto a = r.connect();
-    CHECK(r.ask(a, oversized(FrameType::hello)) == Seen{"error protocol 1"});
+    CHECK(r.exchange(a, oversized(FrameType::hello)) == Observed{"error protocol 1"});
     auto b = r.connect();
-    r.ask(b, bytes_of(hello_of(1, 1)));
-    CHECK(r.ask(b, oversized(FrameType::ping)) == Seen{"error protocol 11"});
+    r.exchange(b, bytes_of(hello_of(1, 1)));
+    CHECK(r.exchange(b, oversized(FrameType::ping)) == Observed{"error protocol 11"});
     // Attached, it takes what it has announced.
     auto c = r.attached(hello_of(1, 2));
-    CHECK(r.ask(c, data(1, std::string(greeting_bytes_max + 1, 'x'))) == Seen{"ack 1"});
+    CHECK(r.exchange(c, data(1, std::string(greeting_bytes_max + 1, 'x'))) == Observed{"ack 1"});
 }
 
 TEST_CASE("Receiver sends its version to a peer with another version",
@@ -91,16 +91,17 @@ TEST_CASE("Receiver sends its version to a peer with another version",
     ReceiverRig<> r;
     const auto answer = [&](unsigned low, unsigned high) {
         auto a = r.connect();
-        Seen seen = r.ask(a, patched(patched(bytes_of(hello_of(1, 1)), 32, low), 33, high));
+        Observed observed =
+            r.exchange(a, patched(patched(bytes_of(hello_of(1, 1)), 32, low), 33, high));
         a->link.closed();
-        return seen;
+        return observed;
     };
-    const Seen version{"error version " + std::to_string((1ULL << 32U) + 1)};
-    CHECK(answer(1, 1) == Seen{"welcome new"});
-    CHECK(answer(0, 7) == Seen{"welcome new"});
+    const Observed version{"error version " + std::to_string((1ULL << 32U) + 1)};
+    CHECK(answer(1, 1) == Observed{"welcome new"});
+    CHECK(answer(0, 7) == Observed{"welcome new"});
     CHECK(answer(2, 7) == version);
     CHECK(answer(0, 0) == version);
-    CHECK(answer(2, 1) == Seen{"error protocol 1"});  // no range
+    CHECK(answer(2, 1) == Observed{"error protocol 1"});  // no range
 }
 
 TEST_CASE("Receiver rejects frames that an attached connection must not send",
@@ -125,19 +126,19 @@ TEST_CASE("Receiver rejects frames that an attached connection must not send",
         {Bytes(3), "error protocol 0"},
     }));
     auto a = r.attached(hello_of(1, 1));
-    CHECK(r.ask(a, data(1, "good") + message + data(2, "after")) == Seen{answer});
+    CHECK(r.exchange(a, data(1, "good") + message + data(2, "after")) == Observed{answer});
     // What came before the bad frame stands; nothing that comes after it counts.
-    CHECK(r.ledger.effects == Seen{"good"});
+    CHECK(r.ledger.effects == Observed{"good"});
     CHECK(r.ledger.committed.at(id(1)).applied == 1);
     auto b = r.connect();
-    CHECK(r.ask(b, bytes_of(pinned_hello_of(1, 2))) == Seen{"welcome known 1"});
+    CHECK(r.exchange(b, bytes_of(pinned_hello_of(1, 2))) == Observed{"welcome known 1"});
 }
 
 TEST_CASE("Receiver closes without an answer when the sender sends ERROR",
           "[session][receiver][unit]") {
     ReceiverRig<> r;
     auto a = r.attached(hello_of(1, 1));
-    CHECK(r.ask(a, error(SessionErrc::protocol, 5)).empty());
+    CHECK(r.exchange(a, error(SessionErrc::protocol, 5)).empty());
     CHECK_FALSE(a->live);
     CHECK(r.receiver.connections() == 0);
 }
@@ -145,10 +146,10 @@ TEST_CASE("Receiver closes without an answer when the sender sends ERROR",
 TEST_CASE("Receiver answers PING once it has been greeted", "[session][receiver][unit]") {
     ReceiverRig<> r;
     auto a = r.connect();
-    r.ask(a, bytes_of(hello_of(1, 1)));
-    CHECK(r.ask(a, ping(5)) == Seen{"pong 5"});
-    CHECK(r.ask(a, start(1) + ping(6)) == Seen{"pong 6", "ack 0"});
-    CHECK(r.ask(a, bytes_of(Frame{.type = FrameType::pong, .number = 1})).empty());
+    r.exchange(a, bytes_of(hello_of(1, 1)));
+    CHECK(r.exchange(a, ping(5)) == Observed{"pong 5"});
+    CHECK(r.exchange(a, start(1) + ping(6)) == Observed{"pong 6", "ack 0"});
+    CHECK(r.exchange(a, bytes_of(Frame{.type = FrameType::pong, .number = 1})).empty());
 }
 
 // ---- who may come in ----------------------------------------------------------------------------
@@ -159,16 +160,16 @@ TEST_CASE("Receiver authorizes before anything else, so a forged HELLO cannot fe
     auto victim = r.attached(with_token(hello_of(1, 1), "ticket"));
     const auto greet = [&](const Hello& h) {
         auto a = r.connect();
-        return r.ask(a, bytes_of(h));
+        return r.exchange(a, bytes_of(h));
     };
-    CHECK(greet(with_token(pinned_hello_of(1, 99), "forged")) == Seen{"error forbidden 0"});
-    CHECK(greet(with_token(pinned_hello_of(1, 99), "nobody")) == Seen{"error unauthorized 0"});
-    CHECK(greet(pinned_hello_of(1, 99)) == Seen{"error forbidden 0"});
+    CHECK(greet(with_token(pinned_hello_of(1, 99), "forged")) == Observed{"error forbidden 0"});
+    CHECK(greet(with_token(pinned_hello_of(1, 99), "nobody")) == Observed{"error unauthorized 0"});
+    CHECK(greet(pinned_hello_of(1, 99)) == Observed{"error forbidden 0"});
     // Nor does anybody learn what there is: the same answer for what exists and what does not.
-    CHECK(greet(with_token(hello_of(8, 1), "forged")) == Seen{"error forbidden 0"});
-    CHECK(victim->heard().empty());
-    CHECK(r.ask(victim, data(1, "x")) == Seen{"ack 1"});
-    CHECK(greet(with_token(pinned_hello_of(1, 2), "ticket")) == Seen{"welcome known 1"});
+    CHECK(greet(with_token(hello_of(8, 1), "forged")) == Observed{"error forbidden 0"});
+    CHECK(victim->sent_frames().empty());
+    CHECK(r.exchange(victim, data(1, "x")) == Observed{"ack 1"});
+    CHECK(greet(with_token(pinned_hello_of(1, 2), "ticket")) == Observed{"welcome known 1"});
 }
 
 // ---- what ends each state of a peer, and who pays meanwhile: docs/session-protocol.md, section 10 ----
@@ -180,7 +181,7 @@ TEST_CASE("Receiver closes a connection that sends no HELLO in time", "[session]
     r.run(2999ms);
     CHECK(silent->live);
     r.run(3s);
-    CHECK(silent->heard() == Seen{"error protocol 0"});
+    CHECK(silent->sent_frames() == Observed{"error protocol 0"});
     CHECK_FALSE(silent->live);
     CHECK(r.receiver.deadline() == never);
 }
@@ -191,16 +192,16 @@ TEST_CASE("Receiver closes a connection that sends no START in time, also if it 
     r.run(1s);
     auto pending = r.connect();
     r.run(2s);
-    CHECK(r.ask(pending, bytes_of(hello_of(1, 1))) == Seen{"welcome new"});
+    CHECK(r.exchange(pending, bytes_of(hello_of(1, 1))) == Observed{"welcome new"});
     CHECK(r.receiver.deadline() == at(5s));
     for (const Duration t : {3s, 4s}) {
         r.run(t);
-        CHECK(r.ask(pending, ping(1)) == Seen{"pong 1"});
+        CHECK(r.exchange(pending, ping(1)) == Observed{"pong 1"});
     }
     r.run(4999ms);
     CHECK(pending->live);
     r.run(5s);
-    CHECK(pending->heard() == Seen{"error protocol 0"});
+    CHECK(pending->sent_frames() == Observed{"error protocol 0"});
     CHECK_FALSE(pending->live);
     CHECK(r.receiver.connections() == 0);
     // In time it has no such end.
@@ -212,11 +213,12 @@ TEST_CASE("Receiver without an authorizer keeps the older pending connection of 
           "[session][receiver][regression]") {
     ReceiverRig<> r{{.greeting_max = 3s, .connections_max = 4}};
     auto first = r.connect();
-    CHECK(r.ask(first, bytes_of(hello_of(1, 1))) == Seen{"welcome new"});
+    CHECK(r.exchange(first, bytes_of(hello_of(1, 1))) == Observed{"welcome new"});
     r.run(1s);
     for (unsigned journal = 2; journal < 250; ++journal) {
         auto next = r.connect();
-        CHECK(r.ask(next, bytes_of(hello_of(journal, 1))) == Seen{"error overloaded 2000"});
+        CHECK(r.exchange(next, bytes_of(hello_of(journal, 1))) ==
+              Observed{"error overloaded 2000"});
         CHECK_FALSE(next->live);
     }
     CHECK(first->live);
@@ -224,7 +226,7 @@ TEST_CASE("Receiver without an authorizer keeps the older pending connection of 
     Hello other = hello_of(7, 1);
     other.sender = id(2);
     r.attached(other);
-    CHECK(r.ask(first, start(1)) == Seen{"ack 0"});
+    CHECK(r.exchange(first, start(1)) == Observed{"ack 0"});
 }
 
 TEST_CASE("Receiver pings a silent sender, and closes it without an answer",
@@ -232,9 +234,9 @@ TEST_CASE("Receiver pings a silent sender, and closes it without an answer",
     ReceiverRig<> r{{.heartbeat = {.every = 10s, .dead_after = 25s}}};
     auto frozen = r.attached(hello_of(1, 1));
     r.run(10s);
-    CHECK(frozen->heard() == Seen{"ping 1"});
+    CHECK(frozen->sent_frames() == Observed{"ping 1"});
     r.run(20s);
-    CHECK(frozen->heard() == Seen{"ping 2"});
+    CHECK(frozen->sent_frames() == Observed{"ping 2"});
     r.run(24s);
     CHECK(frozen->live);
     SECTION("the sender stays silent") {
@@ -243,10 +245,10 @@ TEST_CASE("Receiver pings a silent sender, and closes it without an answer",
         CHECK(r.receiver.connections() == 0);
         CHECK(r.receiver.deadline() == never);
         auto back = r.connect();
-        CHECK(r.ask(back, bytes_of(pinned_hello_of(1, 2))) == Seen{"welcome known 0"});
+        CHECK(r.exchange(back, bytes_of(pinned_hello_of(1, 2))) == Observed{"welcome known 0"});
     }
     SECTION("the sender answers") {
-        CHECK(r.ask(frozen, bytes_of(Frame{.type = FrameType::pong, .number = 2})).empty());
+        CHECK(r.exchange(frozen, bytes_of(Frame{.type = FrameType::pong, .number = 2})).empty());
         r.run(33s);
         CHECK(frozen->live);
         CHECK(r.receiver.deadline() == at(34s));
@@ -260,21 +262,21 @@ TEST_CASE("Receiver evicts unknown peers for new connections, never senders",
     Hello other = with_token(hello_of(2, 1), "ticket");
     other.sender = id(2);
     auto pending = r.connect();
-    r.ask(pending, bytes_of(other));
-    auto stranger = r.connect();
+    r.exchange(pending, bytes_of(other));
+    auto unknown_peer = r.connect();
     auto talker = r.connect();
     r.notes.take();
     SECTION(
         "a random silent one, so a flood of them does not exclude a peer that is about to send") {
         int survivors = 0;
         for (int i = 0; i < 200; ++i) {
-            auto newcomer = r.connect();
-            CHECK(newcomer->live);
+            auto new_peer = r.connect();
+            CHECK(new_peer->live);
             CHECK(r.receiver.connections() == 4);
             r.connect();
-            survivors += newcomer->live ? 1 : 0;
+            survivors += new_peer->live ? 1 : 0;
         }
-        CHECK_FALSE(stranger->live);
+        CHECK_FALSE(unknown_peer->live);
         CHECK_FALSE(talker->live);
         CHECK(survivors > 50);
         CHECK(survivors < 150);
@@ -283,22 +285,22 @@ TEST_CASE("Receiver evicts unknown peers for new connections, never senders",
     SECTION("none whose HELLO has arrived") {
         Hello third = with_token(hello_of(3, 1), "ticket");
         third.sender = id(3);
-        stranger->say(bytes_of(third));
+        unknown_peer->say(bytes_of(third));
         talker->say(ping(1));
         r.receiver.accept(RawTransport{r.lines});
-        CHECK(stranger->live);
+        CHECK(unknown_peer->live);
         CHECK(talker->live);
         r.run();
-        CHECK(stranger->heard() == Seen{"welcome new"});
+        CHECK(unknown_peer->sent_frames() == Observed{"welcome new"});
     }
     SECTION("a connection that is closing already is evicted first") {
         talker->answers_goodbye = false;
-        CHECK(r.ask(talker, ping(1)) == Seen{"error protocol 11"});
+        CHECK(r.exchange(talker, ping(1)) == Observed{"error protocol 11"});
         CHECK(talker->live);
-        auto newcomer = r.connect();
+        auto new_peer = r.connect();
         CHECK_FALSE(talker->live);
-        CHECK(stranger->live);
-        CHECK(newcomer->live);
+        CHECK(unknown_peer->live);
+        CHECK(new_peer->live);
     }
     SECTION("many in one turn") {
         for (int i = 0; i < 100; ++i) r.receiver.accept(RawTransport{r.lines});
@@ -309,8 +311,8 @@ TEST_CASE("Receiver evicts unknown peers for new connections, never senders",
     }
     CHECK(sender->live);
     CHECK(pending->live);
-    CHECK(r.ask(sender, data(1, "x")) == Seen{"ack 1"});
-    CHECK(r.ask(pending, start(1)) == Seen{"ack 0"});
+    CHECK(r.exchange(sender, data(1, "x")) == Observed{"ack 1"});
+    CHECK(r.exchange(pending, start(1)) == Observed{"ack 0"});
 }
 
 namespace {
@@ -334,7 +336,7 @@ TEST_CASE("Receiver closes a new connection at once when senders use all places"
     CHECK(r.lines.size() == 2);  // not even opened
     CHECK(r.receiver.connections() == 2);
     r.run();
-    CHECK(r.notes.take() == Seen{"refused 0: 10"});
+    CHECK(r.notes.take() == Observed{"refused 0: 10"});
 }
 
 TEST_CASE("Receiver without an authorizer evicts pending connections last",
@@ -342,14 +344,14 @@ TEST_CASE("Receiver without an authorizer evicts pending connections last",
     const auto fill = [&](auto& r) {
         for (unsigned sender = 1; sender <= 3; ++sender) {
             auto line = r.connect();
-            CHECK(r.ask(line, bytes_of(with_token(hello_of_sender(sender), "ticket"))) ==
-                  Seen{"welcome new"});
+            CHECK(r.exchange(line, bytes_of(with_token(hello_of_sender(sender), "ticket"))) ==
+                  Observed{"welcome new"});
         }
     };
     ReceiverRig<> open{{.connections_max = 3}};
     fill(open);
-    auto newcomer = open.connect();
-    CHECK(newcomer->live);
+    auto new_peer = open.connect();
+    CHECK(new_peer->live);
     CHECK(open.receiver.connections() == 3);
     Guarded guarded{{.connections_max = 3}};
     fill(guarded);
@@ -362,14 +364,14 @@ TEST_CASE("Receiver limits the senders that it remembers", "[session][receiver][
     auto first = r.attached(hello_of_sender(1));
     auto second = r.attached(hello_of_sender(2));
     auto third = r.connect();
-    CHECK(r.ask(third, bytes_of(hello_of_sender(3))) == Seen{"welcome new"});
-    CHECK(r.ask(third, start(1)) == Seen{"error overloaded 1000"});
+    CHECK(r.exchange(third, bytes_of(hello_of_sender(3))) == Observed{"welcome new"});
+    CHECK(r.exchange(third, start(1)) == Observed{"error overloaded 1000"});
     CHECK(r.receiver.connections() == 2);
     // Who is known comes in still.
     auto again = r.connect();
     Hello h = hello_of_sender(2);
     h.attach = 2;
-    CHECK(r.ask(again, bytes_of(h)) == Seen{"welcome known 0"});
+    CHECK(r.exchange(again, bytes_of(h)) == Observed{"welcome known 0"});
     // Who is gone leaves room.
     first->link.closed();
     r.run();
@@ -383,11 +385,11 @@ TEST_CASE("Receiver does not remember a sender whose HELLO it rejected",
         Hello h = pinned_hello_of(1, 1);
         h.sender = id(sender);
         auto a = r.connect();
-        CHECK(r.ask(a, bytes_of(h)) == Seen{"error unknown_journal 0"});
+        CHECK(r.exchange(a, bytes_of(h)) == Observed{"error unknown_journal 0"});
     }
-    auto honest = r.connect();
-    CHECK(r.ask(honest, bytes_of(hello_of(1, 1))) == Seen{"welcome new"});
-    CHECK(r.ask(honest, start(1)) == Seen{"ack 0"});
+    auto correct = r.connect();
+    CHECK(r.exchange(correct, bytes_of(hello_of(1, 1))) == Observed{"welcome new"});
+    CHECK(r.exchange(correct, start(1)) == Observed{"ack 0"});
 }
 
 TEST_CASE("Receiver treats a part of a message as a sign of life",
@@ -400,7 +402,7 @@ TEST_CASE("Receiver treats a part of a message as a sign of life",
     }
     r.run(100s);
     CHECK(slow->live);
-    CHECK(slow->heard().empty());
+    CHECK(slow->sent_frames().empty());
 }
 
 TEST_CASE("Receiver rejects an attach number that would lock its journal out for ever",
@@ -408,27 +410,29 @@ TEST_CASE("Receiver rejects an attach number that would lock its journal out for
     constexpr std::uint64_t most = std::uint64_t{1} << 20U;
     const auto attach = [](std::uint64_t run) { return run << 32U | 1; };
     const auto refusal = [](std::uint64_t run) {
-        return Seen{"error far_ahead " + std::to_string(run << 32U | 0xFFFF'FFFF)};
+        return Observed{"error far_ahead " + std::to_string(run << 32U | 0xFFFF'FFFF)};
     };
     ReceiverRig<> r;
     for (const std::uint64_t too_far : {attach(most + 1), ~std::uint64_t{0}}) {
         auto a = r.connect();
-        CHECK(r.ask(a, bytes_of(hello_of(1, too_far))) == refusal(most));
+        CHECK(r.exchange(a, bytes_of(hello_of(1, too_far))) == refusal(most));
     }
     r.attached(hello_of(1, attach(most)));
     // What is only attached lifts nothing.
     auto higher = r.connect();
-    CHECK(r.ask(higher, bytes_of(pinned_hello_of(1, attach(2 * most)))) == Seen{"welcome known 0"});
+    CHECK(r.exchange(higher, bytes_of(pinned_hello_of(1, attach(2 * most)))) ==
+          Observed{"welcome known 0"});
     for (const std::uint64_t too_far : {attach(2 * most + 1), ~std::uint64_t{0}}) {
         auto a = r.connect();
-        CHECK(r.ask(a, bytes_of(pinned_hello_of(1, too_far))) == refusal(2 * most));
+        CHECK(r.exchange(a, bytes_of(pinned_hello_of(1, too_far))) == refusal(2 * most));
     }
-    CHECK(r.ask(higher, data(1, "x")) == Seen{"ack 1"});
+    CHECK(r.exchange(higher, data(1, "x")) == Observed{"ack 1"});
     auto b = r.connect();
-    CHECK(r.ask(b, bytes_of(pinned_hello_of(1, attach(3 * most)))) == Seen{"welcome known 1"});
+    CHECK(r.exchange(b, bytes_of(pinned_hello_of(1, attach(3 * most)))) ==
+          Observed{"welcome known 1"});
     // What its operator can do: a new journal begins with its first run.
     auto fresh = r.connect();
-    CHECK(r.ask(fresh, bytes_of(hello_of(2, attach(1)))) == Seen{"welcome replaces 1"});
+    CHECK(r.exchange(fresh, bytes_of(hello_of(2, attach(1)))) == Observed{"welcome replaces 1"});
 }
 
 TEST_CASE("Receiver accepts any number of restarts from an authorized sender",
@@ -439,19 +443,21 @@ TEST_CASE("Receiver accepts any number of restarts from an authorized sender",
     const auto says = [&](Hello h) { return bytes_of(with_token(h, "ticket")); };
     Guarded r;
     auto a = r.connect();
-    CHECK(r.ask(a, says(hello_of(1, attach(2 * many)))) == Seen{"welcome new"});
-    CHECK(r.ask(a, start(attach(2 * many))) == Seen{"ack 0"});
-    CHECK(r.ask(a, data(1, "x")) == Seen{"ack 1"});
+    CHECK(r.exchange(a, says(hello_of(1, attach(2 * many)))) == Observed{"welcome new"});
+    CHECK(r.exchange(a, start(attach(2 * many))) == Observed{"ack 0"});
+    CHECK(r.exchange(a, data(1, "x")) == Observed{"ack 1"});
     auto b = r.connect();
-    CHECK(r.ask(b, says(pinned_hello_of(1, attach(40 * many)))) == Seen{"welcome known 1"});
-    CHECK(r.ask(b, data(2, "y")) == Seen{"ack 2"});
+    CHECK(r.exchange(b, says(pinned_hello_of(1, attach(40 * many)))) ==
+          Observed{"welcome known 1"});
+    CHECK(r.exchange(b, data(2, "y")) == Observed{"ack 2"});
     // No journal was opened so often that it has no run left.
     auto bogus = r.connect();
     const std::uint64_t half = 40 * many + (0xFFFF'FFFF - 40 * many) / 2;
-    CHECK(r.ask(bogus, says(pinned_hello_of(1, ~std::uint64_t{0}))) ==
-          Seen{"error far_ahead " + std::to_string(half << 32U | 0xFFFF'FFFF)});
+    CHECK(r.exchange(bogus, says(pinned_hello_of(1, ~std::uint64_t{0}))) ==
+          Observed{"error far_ahead " + std::to_string(half << 32U | 0xFFFF'FFFF)});
     auto c = r.connect();
-    CHECK(r.ask(c, says(pinned_hello_of(1, attach(40 * many + 1)))) == Seen{"welcome known 2"});
+    CHECK(r.exchange(c, says(pinned_hello_of(1, attach(40 * many + 1)))) ==
+          Observed{"welcome known 2"});
 }
 
 TEST_CASE("Receiver accepts a token of 4 KiB, and no longer one",
@@ -461,16 +467,16 @@ TEST_CASE("Receiver accepts a token of 4 KiB, and no longer one",
     // What append_hello refuses to write.
     Bytes hello = bytes_of(with_token(hello_of(1, 1), longest));
     auto a = r.connect();
-    CHECK(r.ask(a, hello) == Seen{"welcome new"});
+    CHECK(r.exchange(a, hello) == Observed{"welcome new"});
     a->link.closed();
     Bytes payload{hello.begin() + frame_header_bytes, hello.end()};
     payload.push_back(std::byte{'t'});
     store_le<std::uint16_t>(payload.data() + 104, token_bytes_max + 1);
     auto b = r.connect();
-    CHECK(r.ask(b, bytes_of(Frame{.type = FrameType::hello,
-                                  .aux = 1U << 20U,
-                                  .number = 1,
-                                  .payload = payload})) == Seen{"error protocol 1"});
+    CHECK(r.exchange(b, bytes_of(Frame{.type = FrameType::hello,
+                                       .aux = 1U << 20U,
+                                       .number = 1,
+                                       .payload = payload})) == Observed{"error protocol 1"});
 }
 
 TEST_CASE("Receiver serves a flood in bounded turns, and other senders meanwhile",
@@ -479,17 +485,17 @@ TEST_CASE("Receiver serves a flood in bounded turns, and other senders meanwhile
     auto flood = r.attached(hello_of(1, 1));
     Hello other = hello_of(2, 1);
     other.sender = id(2);
-    auto calm = r.attached(other);
+    auto idle_peer = r.attached(other);
     for (std::uint64_t n = 1; n <= 8; ++n)
         CHECK(flood->say(data(n, "x")) == belay::driver::Post::taken);
     CHECK(flood->say(data(9, "x")) == belay::driver::Post::full);
-    calm->say(data(1, "y"));
+    idle_peer->say(data(1, "y"));
     r.receiver.advance(at({}));
-    CHECK(calm->heard() == Seen{"ack 1"});
-    CHECK(flood->heard() == Seen{"ack 2"});
+    CHECK(idle_peer->sent_frames() == Observed{"ack 1"});
+    CHECK(flood->sent_frames() == Observed{"ack 2"});
     r.run();
     CHECK(flood->resumes == 1);
-    CHECK(flood->heard() == Seen{"ack 4", "ack 6", "ack 8"});
+    CHECK(flood->sent_frames() == Observed{"ack 4", "ack 6", "ack 8"});
 }
 
 TEST_CASE("Receiver is idle while it closes the connection of a rejected flood",
@@ -501,7 +507,7 @@ TEST_CASE("Receiver is idle while it closes the connection of a rejected flood",
     while (a->say(data(6, "x")) == belay::driver::Post::taken) {
     }
     r.run();  // and does not spin
-    CHECK(a->heard() == Seen{"error gap 1"});
+    CHECK(a->sent_frames() == Observed{"error gap 1"});
     CHECK(a->live);
     CHECK(a->say(data(1, "x")) == belay::driver::Post::gone);
     CHECK(r.receiver.deadline() == at(2s));
@@ -521,9 +527,9 @@ TEST_CASE(
     other.sender = id(2);
     auto bystander = r.attached(other);
     auto silent = r.connect();
-    CHECK(r.ask(a, data(1, "x")).empty());
+    CHECK(r.exchange(a, data(1, "x")).empty());
     r.run(5ms);
-    CHECK(a->heard() == Seen{"ack 1"});
+    CHECK(a->sent_frames() == Observed{"ack 1"});
     r.notes.take();
 
     SECTION("in apply") {
@@ -534,36 +540,36 @@ TEST_CASE(
     }
     SECTION("in commit") {
         r.ledger.commit_fails = eio;
-        CHECK(r.ask(a, data(2, "y")).empty());
+        CHECK(r.exchange(a, data(2, "y")).empty());
         r.run(10ms);
     }
     SECTION("in commit, for a newer connection") {
         r.ledger.commit_fails = eio;
-        CHECK(r.ask(a, data(2, "y")).empty());
+        CHECK(r.exchange(a, data(2, "y")).empty());
         auto newer = r.connect();
-        CHECK(r.ask(newer, bytes_of(pinned_hello_of(1, 2))) == Seen{"error storage 0"});
-        CHECK(a->heard() == Seen{"error superseded 2"});
+        CHECK(r.exchange(newer, bytes_of(pinned_hello_of(1, 2))) == Observed{"error storage 0"});
+        CHECK(a->sent_frames() == Observed{"error superseded 2"});
         a->messages.push_back(error(SessionErrc::storage));
-        r.notes.seen.erase(r.notes.seen.begin());
+        r.notes.observed.erase(r.notes.observed.begin());
     }
     SECTION("in adopt") {
         r.ledger.adopt_fails = eio;
         Hello third = hello_of(3, 1);
         third.sender = id(3);
         auto adopting = r.connect();
-        CHECK(r.ask(adopting, bytes_of(third)) == Seen{"welcome new"});
-        CHECK(r.ask(adopting, start(1)) == Seen{"error storage 0"});
+        CHECK(r.exchange(adopting, bytes_of(third)) == Observed{"welcome new"});
+        CHECK(r.exchange(adopting, start(1)) == Observed{"error storage 0"});
     }
-    CHECK(a->heard() == Seen{"error storage 0"});
-    CHECK(bystander->heard() == Seen{"error storage 0"});
-    CHECK(silent->heard() == Seen{"error storage 0"});
+    CHECK(a->sent_frames() == Observed{"error storage 0"});
+    CHECK(bystander->sent_frames() == Observed{"error storage 0"});
+    CHECK(silent->sent_frames() == Observed{"error storage 0"});
     CHECK(r.receiver.connections() == 0);
     CHECK(r.receiver.failed() == eio);
-    CHECK(r.notes.seen.back() == "failed: " + std::to_string(eio.value()));
+    CHECK(r.notes.observed.back() == "failed: " + std::to_string(eio.value()));
 
     // Not even a greeting, as long as it is unknown what the ledger holds.
     auto b = r.connect();
-    CHECK(r.ask(b, bytes_of(pinned_hello_of(1, 7))) == Seen{"error storage 0"});
+    CHECK(r.exchange(b, bytes_of(pinned_hello_of(1, 7))) == Observed{"error storage 0"});
 
     // What was durable is all that a fresh one has.
     const auto committed = r.ledger.committed;
@@ -572,10 +578,10 @@ TEST_CASE(
     auto waiting = r.connect();
     r.receiver.resume(LedgerView{r.ledger});
     CHECK_FALSE(r.receiver.failed());
-    CHECK(r.ask(waiting, bytes_of(pinned_hello_of(1, 8))) == Seen{"welcome known 1"});
-    CHECK(r.ask(waiting, data(2, "y")).empty());
+    CHECK(r.exchange(waiting, bytes_of(pinned_hello_of(1, 8))) == Observed{"welcome known 1"});
+    CHECK(r.exchange(waiting, data(2, "y")).empty());
     r.run(r.now + 5ms);
-    CHECK(waiting->heard() == Seen{"ack 2"});
+    CHECK(waiting->sent_frames() == Observed{"ack 2"});
 }
 
 TEST_CASE("Receiver resumes while connections of the failed ledger are still closing",
@@ -584,7 +590,7 @@ TEST_CASE("Receiver resumes while connections of the failed ledger are still clo
     Hello low = hello_of(1, 1);
     auto old = r.attached(low);
     old->answers_goodbye = false;
-    CHECK(r.ask(old, data(1, "x")).empty());
+    CHECK(r.exchange(old, data(1, "x")).empty());
     r.ledger.commit_fails = eio;
     r.run(5ms);
     REQUIRE(r.receiver.failed());
@@ -595,16 +601,16 @@ TEST_CASE("Receiver resumes while connections of the failed ledger are still clo
     Hello h = hello_of(2, 1);
     h.sender = id(2);
     auto b = r.attached(h);
-    CHECK(r.ask(b, data(1, "y")).empty());
+    CHECK(r.exchange(b, data(1, "y")).empty());
     h = hello_of(3, 1);
     h.sender = id(3);
     r.notes.take();
     auto c = r.attached(h);
-    CHECK(b->heard() == Seen{"ack 1"});
-    CHECK(r.ask(c, data(1, "z")).empty());
+    CHECK(b->sent_frames() == Observed{"ack 1"});
+    CHECK(r.exchange(c, data(1, "z")).empty());
     r.run(10ms);
-    CHECK(c->heard() == Seen{"ack 1"});
-    CHECK(r.notes.take() == Seen{"committed 3 at 1"});
+    CHECK(c->sent_frames() == Observed{"ack 1"});
+    CHECK(r.notes.take() == Observed{"committed 3 at 1"});
 }
 
 TEST_CASE("Receiver::stop makes everything durable and closes its connections",
@@ -612,66 +618,68 @@ TEST_CASE("Receiver::stop makes everything durable and closes its connections",
     ReceiverRig<> r{{.commit_within = 10s}};
     auto a = r.attached(hello_of(1, 1));
     auto silent = r.connect();
-    CHECK(r.ask(a, data(1, "x")).empty());
+    CHECK(r.exchange(a, data(1, "x")).empty());
     r.receiver.stop();
     CHECK(r.ledger.committed.at(id(1)).applied == 1);
-    CHECK(a->heard() == Seen{"ack 1"});
+    CHECK(a->sent_frames() == Observed{"ack 1"});
     CHECK(a->goodbye);
     CHECK(silent->goodbye);
     r.run();
     CHECK(r.receiver.connections() == 0);
-    CHECK(r.notes.take() == Seen{"committed 1 at 1"});
+    CHECK(r.notes.take() == Observed{"committed 1 at 1"});
     // Whoever still listens may let others in.
     auto b = r.connect();
-    CHECK(r.ask(b, bytes_of(pinned_hello_of(1, 2))) == Seen{"welcome known 1"});
+    CHECK(r.exchange(b, bytes_of(pinned_hello_of(1, 2))) == Observed{"welcome known 1"});
 }
 
 TEST_CASE("Receiver does not need a graceful close of its transport", "[session][receiver][unit]") {
     struct Abrupt {
-        explicit Abrupt(std::shared_ptr<RawLine> line) : inner{std::move(line)} {}
+        explicit Abrupt(std::shared_ptr<RawLink> line) : inner{std::move(line)} {}
         SendResult send(const Bytes& m) noexcept { return inner.send(m); }
         RawConnection inner;
     };
     ReceiverRig<AllowAll, RawTransport<Abrupt>> r;
     auto a = r.attached(hello_of(1, 1));
-    CHECK(r.ask(a, data(1, "x") + data(5, "gap") + data(2, "y")) == Seen{"error gap 2"});
+    CHECK(r.exchange(a, data(1, "x") + data(5, "gap") + data(2, "y")) == Observed{"error gap 2"});
     CHECK_FALSE(a->live);
     CHECK(r.receiver.connections() == 0);
-    CHECK(r.ledger.effects == Seen{"x"});
+    CHECK(r.ledger.effects == Observed{"x"});
 }
 
 // ---- hooks that destroy the receiver ------------------------------------------------------------
 
 namespace {
 
-struct Destroyer;
-using Doomed = Receiver<RawTransport<>, LedgerView, AllowAll, std::reference_wrapper<Destroyer>>;
+struct DestroyingObserver;
+using DestroyedReceiver =
+    Receiver<RawTransport<>, LedgerView, AllowAll, std::reference_wrapper<DestroyingObserver>>;
 
 /// Destroys the receiver in the hook of this name.
-struct Destroyer {
+struct DestroyingObserver {
     std::string when;
-    int later = 0;                       ///< hooks after the end
-    std::unique_ptr<Doomed> receiver{};  ///< on the heap, where sanitizers see its end
+    int later = 0;                                  ///< hooks after the end
+    std::unique_ptr<DestroyedReceiver> receiver{};  ///< on the heap, where sanitizers see its end
 
     void hook(const char* name) {
         if (!receiver) ++later;
         if (when == name) receiver.reset();
     }
-    void on_attached(Doomed&, const Id&, const Progress&) { hook("attached"); }
-    void on_committed(Doomed&, const Id&, const Progress&) { hook("committed"); }
-    void on_journal_replaced(Doomed&, const Id&, const Progress&) { hook("replaced"); }
-    void on_refused(Doomed&, SessionErrc, const Id&) { hook("refused"); }
-    void on_ledger_failed(Doomed&, std::error_code) { hook("failed"); }
+    void on_attached(DestroyedReceiver&, const Id&, const Progress&) { hook("attached"); }
+    void on_committed(DestroyedReceiver&, const Id&, const Progress&) { hook("committed"); }
+    void on_journal_replaced(DestroyedReceiver&, const Id&, const Progress&) { hook("replaced"); }
+    void on_refused(DestroyedReceiver&, SessionErrc, const Id&) { hook("refused"); }
+    void on_ledger_failed(DestroyedReceiver&, std::error_code) { hook("failed"); }
 };
 
 }  // namespace
 
 TEST_CASE("Receiver may be destroyed in every hook", "[session][receiver][unit]") {
-    Destroyer d{
+    DestroyingObserver d{
         GENERATE(as<std::string>{}, "attached", "committed", "replaced", "refused", "failed")};
     MemoryLedger ledger;
-    RawLines lines;
-    d.receiver = std::make_unique<Doomed>(LedgerView{ledger}, ReceiverOptions{}, std::ref(d));
+    RawLinks lines;
+    d.receiver =
+        std::make_unique<DestroyedReceiver>(LedgerView{ledger}, ReceiverOptions{}, std::ref(d));
     d.receiver->attach(Waker{});
     d.receiver->advance(at({}));
     const auto turn = [&] {
@@ -705,12 +713,12 @@ TEST_CASE("Receiver acknowledges nothing after a commit that threw",
     r.ledger.commit_throws = true;
     a->say(data(1, "x"));
     CHECK_THROWS_AS(r.receiver.advance(at(r.now)), std::runtime_error);
-    CHECK(a->heard().empty());
+    CHECK(a->sent_frames().empty());
     CHECK_THROWS_AS(r.receiver.advance(at(r.now)), std::runtime_error);
-    CHECK(a->heard().empty());
+    CHECK(a->sent_frames().empty());
     r.ledger.commit_throws = false;
     r.run();
-    CHECK(a->heard() == Seen{"ack 1"});
+    CHECK(a->sent_frames() == Observed{"ack 1"});
 }
 
 TEST_CASE("Receiver::stop removes the deadline of a connection that never sent HELLO",
@@ -726,8 +734,8 @@ TEST_CASE("Receiver::stop removes the deadline of a connection that never sent H
 
 TEST_CASE("Receiver aborts on limits of 0", "[session][receiver][unit]") {
     const auto aborts = [](const ReceiverOptions& options) {
-        const std::string said = aborts_with([&] { const ReceiverRig<> r{options}; });
-        return said.find("connections_max, senders_max and messages_max must be > 0") !=
+        const std::string output = aborts_with([&] { const ReceiverRig<> r{options}; });
+        return output.find("connections_max, senders_max and messages_max must be > 0") !=
                std::string::npos;
     };
     CHECK(aborts({.connections_max = 0}));

@@ -33,7 +33,7 @@ TEST_CASE("Receiver does no work for an idle connection", "[session][receiver][u
     for (int i = 0; i < 500; ++i) r.connect();
     const auto cost = [&](std::uint64_t n) {
         times_asked = 0;
-        CHECK(r.ask(busy, data(n, "x")) == Seen{"ack " + std::to_string(n)});
+        CHECK(r.exchange(busy, data(n, "x")) == Observed{"ack " + std::to_string(n)});
         return times_asked;
     };
     const int with_many = cost(1);
@@ -47,14 +47,14 @@ TEST_CASE("Receiver answers the PINGs of a turn with one PONG, also for a pendin
           "[session][receiver][unit]") {
     ReceiverRig<> r;
     auto a = r.connect();
-    r.ask(a, bytes_of(hello_of(1, 1)));
+    r.exchange(a, bytes_of(hello_of(1, 1)));
     Bytes flood;
     for (std::uint64_t n = 1; n <= 100; ++n) flood = flood + ping(n);
-    CHECK(r.ask(a, flood) == Seen{"pong 100"});
+    CHECK(r.exchange(a, flood) == Observed{"pong 100"});
     a->say(ping(101));
-    CHECK(r.ask(a, flood + start(1)) == Seen{"pong 100", "ack 0"});
-    CHECK(r.ask(a, flood) == Seen{"pong 100"});
-    CHECK(r.ask(a, data(1, "x")) == Seen{"ack 1"});
+    CHECK(r.exchange(a, flood + start(1)) == Observed{"pong 100", "ack 0"});
+    CHECK(r.exchange(a, flood) == Observed{"pong 100"});
+    CHECK(r.exchange(a, data(1, "x")) == Observed{"ack 1"});
 }
 
 TEST_CASE("Receiver closes a connection that accepts nothing, also if it sends",
@@ -84,7 +84,7 @@ TEST_CASE("Receiver keeps a connection that reads in time", "[session][receiver]
         r.run(t);
     }
     CHECK(a->live);
-    CHECK(a->heard() == Seen(5, "pong 7"));
+    CHECK(a->sent_frames() == Observed(5, "pong 7"));
 }
 
 TEST_CASE("Receiver sends a delayed ACK when the transport is writable, and not before",
@@ -95,11 +95,11 @@ TEST_CASE("Receiver sends a delayed ACK when the transport is writable, and not 
     second.sender = id(2);
     auto b = r.attached(second);
     a->answer = SendResult::busy;
-    CHECK(r.ask(a, data(1, "x")).empty());
+    CHECK(r.exchange(a, data(1, "x")).empty());
     a->answer = SendResult::sent;
-    CHECK(r.ask(b, data(1, "y")) == Seen{"ack 1"});
-    CHECK(a->heard().empty());
+    CHECK(r.exchange(b, data(1, "y")) == Observed{"ack 1"});
+    CHECK(a->sent_frames().empty());
     a->link.writable();
     r.run();
-    CHECK(a->heard() == Seen{"ack 1"});
+    CHECK(a->sent_frames() == Observed{"ack 1"});
 }

@@ -84,13 +84,13 @@ struct CoreRig {
         reply.clear();
         return core->take(message, reply);
     }
-    Seen replied() { return describe(reply); }
-    Seen filled(std::size_t bytes_wanted = 1U << 20U) {
+    Observed replied() { return describe(reply); }
+    Observed filled(std::size_t bytes_wanted = 1U << 20U) {
         Bytes out;
         const std::error_code e = core->fill(out, bytes_wanted);
-        Seen seen = describe(out);
-        if (e) seen.push_back(e.message());
-        return seen;
+        Observed observed = describe(out);
+        if (e) observed.push_back(e.message());
+        return observed;
     }
     /// Connects, and is resumed at `applied`.
     void flow(std::uint64_t applied) {
@@ -159,7 +159,7 @@ TEST_CASE("SenderCore completes its adoption by a receiver that does not know it
     r.append(2);
     r.hello();
     CHECK_FALSE(r.take(bytes_of(r.fresh())));
-    CHECK(r.replied() == Seen{"start " + std::to_string(r.attach)});
+    CHECK(r.replied() == Observed{"start " + std::to_string(r.attach)});
     CHECK(r.core->phase() == Phase::adopting);
     // No credit yet, and no pin: if START is lost, the receiver may rightly not know us.
     CHECK(r.filled().empty());
@@ -167,7 +167,7 @@ TEST_CASE("SenderCore completes its adoption by a receiver that does not know it
     CHECK_FALSE(r.take(ack(0)));
     CHECK(r.core->phase() == Phase::flowing);
     CHECK(r.journal->store_pin() == pinned_store_id);
-    CHECK(r.filled() == Seen{"data 1 op 1", "data 2 op 2"});
+    CHECK(r.filled() == Observed{"data 1 op 1", "data 2 op 2"});
     // The pin is durable before the first DATA.
     r.disk.crash(Random{Seed{3}});
     r.reopen();
@@ -181,7 +181,7 @@ TEST_CASE("SenderCore rejects an adoption whose ACK has applied operations",
     r.hello();
     CHECK_FALSE(r.take(bytes_of(r.fresh())));
     CHECK(r.take(ack(1)) == SessionErrc::protocol);
-    CHECK(r.replied() == Seen{"error protocol 5"});
+    CHECK(r.replied() == Observed{"error protocol 5"});
     CHECK(r.journal->store_pin() == no_id);
 }
 
@@ -192,12 +192,12 @@ TEST_CASE("SenderCore resumes from the receiver's number", "[session][sender_cor
     CHECK_FALSE(r.take(ack(1)));
     r.hello();
     CHECK_FALSE(r.take(bytes_of(r.known(3))));
-    CHECK(r.replied() == Seen{"start " + std::to_string(r.attach)});
+    CHECK(r.replied() == Observed{"start " + std::to_string(r.attach)});
     CHECK(r.core->acked() == 3);  // the answer to a resume is an acknowledgement
-    CHECK(r.filled() == Seen{"data 4 op 4", "data 5 op 5"});
+    CHECK(r.filled() == Observed{"data 4 op 4", "data 5 op 5"});
     // Also behind what it has sent itself before.
     r.flow(3);
-    CHECK(r.filled() == Seen{"data 4 op 4", "data 5 op 5"});
+    CHECK(r.filled() == Observed{"data 4 op 4", "data 5 op 5"});
 }
 
 TEST_CASE("SenderCore pins the store of a known journal before DATA",
@@ -207,7 +207,7 @@ TEST_CASE("SenderCore pins the store of a known journal before DATA",
     r.append(1);
     r.flow(0);
     CHECK(r.journal->store_pin() == pinned_store_id);
-    CHECK(r.filled() == Seen{"data 1 op 1"});
+    CHECK(r.filled() == Observed{"data 1 op 1"});
 }
 
 TEST_CASE("SenderCore counts that its journal replaces another", "[session][sender_core][unit]") {
@@ -315,7 +315,7 @@ TEST_CASE("SenderCore accepts a receiver that was restored to its last acknowled
     r.filled();
     CHECK_FALSE(r.take(ack(2)));
     r.flow(2);
-    CHECK(r.filled() == Seen{"data 3 op 3", "data 4 op 4"});
+    CHECK(r.filled() == Observed{"data 3 op 3", "data 4 op 4"});
 }
 
 TEST_CASE("SenderCore blocks when it is fenced, and reports the other attach number",
@@ -337,8 +337,8 @@ TEST_CASE("SenderCore blocks at an operation that the receiver does not accept",
     REQUIRE_FALSE(r.journal->commit());
     const std::string large = make_error_code(SessionErrc::too_large).message();
     SECTION("by the limit in WELCOME") {
-        CHECK(r.filled() == Seen{"data 1 op 1"});
-        CHECK(r.filled() == Seen{large});
+        CHECK(r.filled() == Observed{"data 1 op 1"});
+        CHECK(r.filled() == Observed{large});
     }
     SECTION("by an ERROR") {
         CHECK(r.take(error(SessionErrc::too_large, 1000)) == SessionErrc::too_large);
@@ -375,7 +375,7 @@ TEST_CASE("SenderCore blocks again only if the cause is still there after a reco
     CHECK(r.take(error(SessionErrc::fenced, numbered(9, 1))) == SessionErrc::fenced);
     r.flow(1);
     CHECK(r.core->blocked() == Blocked::none);
-    CHECK(r.filled() == Seen{"data 2 op 2", "data 3 op 3"});
+    CHECK(r.filled() == Observed{"data 2 op 2", "data 3 op 3"});
     r.hello();
     CHECK(r.take(error(SessionErrc::fenced, numbered(9, 2))) == SessionErrc::fenced);
     CHECK(r.core->blocked() == Blocked::fenced);
@@ -432,11 +432,11 @@ TEST_CASE("SenderCore sends only durable operations", "[session][sender_core][un
     CoreRig r;
     r.adopted(1);
     REQUIRE(r.journal->append(as_bytes("op 2")).has_value());
-    CHECK(r.filled() == Seen{"data 1 op 1"});
+    CHECK(r.filled() == Observed{"data 1 op 1"});
     CHECK_FALSE(r.core->wants_to_send());
     REQUIRE_FALSE(r.journal->commit());
     CHECK(r.core->wants_to_send());
-    CHECK(r.filled() == Seen{"data 2 op 2"});
+    CHECK(r.filled() == Observed{"data 2 op 2"});
 }
 
 TEST_CASE("SenderCore sends DATA with the salt of the run that took it",
@@ -457,9 +457,9 @@ TEST_CASE("SenderCore sends DATA with the salt of the run that took it",
 TEST_CASE("SenderCore fills about as many bytes as requested", "[session][sender_core][unit]") {
     CoreRig r;
     r.adopted(5);
-    CHECK(r.filled(1) == Seen{"data 1 op 1"});
-    CHECK(r.filled(50) == Seen{"data 2 op 2", "data 3 op 3"});
-    CHECK(r.filled() == Seen{"data 4 op 4", "data 5 op 5"});
+    CHECK(r.filled(1) == Observed{"data 1 op 1"});
+    CHECK(r.filled(50) == Observed{"data 2 op 2", "data 3 op 3"});
+    CHECK(r.filled() == Observed{"data 4 op 4", "data 5 op 5"});
     CHECK(r.filled().empty());
 }
 
@@ -469,13 +469,13 @@ TEST_CASE("SenderCore stays within the credit in numbers", "[session][sender_cor
     r.hello();
     CHECK_FALSE(r.take(bytes_of(r.fresh())));
     CHECK_FALSE(r.take(ack(0, 2)));
-    CHECK(r.filled() == Seen{"data 1 op 1", "data 2 op 2"});
+    CHECK(r.filled() == Observed{"data 1 op 1", "data 2 op 2"});
     CHECK_FALSE(r.core->wants_to_send());
     CHECK_FALSE(r.take(ack(1, 3)));
-    CHECK(r.filled() == Seen{"data 3 op 3"});
+    CHECK(r.filled() == Observed{"data 3 op 3"});
     CHECK_FALSE(r.take(ack(2, 1)));  // it never shrinks
     CHECK_FALSE(r.take(ack(2, 4)));
-    CHECK(r.filled() == Seen{"data 4 op 4"});
+    CHECK(r.filled() == Observed{"data 4 op 4"});
 }
 
 TEST_CASE("SenderCore stays within the credit in bytes", "[session][sender_core][unit]") {
@@ -484,12 +484,12 @@ TEST_CASE("SenderCore stays within the credit in bytes", "[session][sender_core]
     r.hello();
     CHECK_FALSE(r.take(bytes_of(r.fresh())));
     CHECK_FALSE(r.take(ack(0, 100, 7)));
-    CHECK(r.filled() == Seen{"data 1 op 1"});
+    CHECK(r.filled() == Observed{"data 1 op 1"});
     CHECK_FALSE(r.core->wants_to_send());  // or its owner would spin
     CHECK(r.filled().empty());
     CHECK_FALSE(r.take(ack(0, 100, 8)));
     CHECK(r.core->wants_to_send());
-    CHECK(r.filled() == Seen{"data 2 op 2"});
+    CHECK(r.filled() == Observed{"data 2 op 2"});
     CHECK_FALSE(r.take(ack(0, 100, 3)));
     CHECK(r.filled().empty());
     // Bytes count anew on each connection.
@@ -497,7 +497,7 @@ TEST_CASE("SenderCore stays within the credit in bytes", "[session][sender_core]
     Welcome g = r.known(0);
     g.byte_limit = 4;
     CHECK_FALSE(r.take(bytes_of(g)));
-    CHECK(r.filled() == Seen{"data 1 op 1"});
+    CHECK(r.filled() == Observed{"data 1 op 1"});
 }
 
 TEST_CASE("SenderCore releases acknowledged operations, and no others",
@@ -512,7 +512,7 @@ TEST_CASE("SenderCore releases acknowledged operations, and no others",
     CHECK_FALSE(r.take(ack(2)));  // again
     CHECK(r.core->acked() == 2);
     CHECK(r.take(ack(4)) == SessionErrc::protocol);  // never sent on this connection
-    CHECK(r.replied() == Seen{"error protocol 5"});
+    CHECK(r.replied() == Observed{"error protocol 5"});
     CHECK(r.core->acked() == 2);
     // A resumed number counts as sent.
     r.flow(4);
@@ -524,9 +524,9 @@ TEST_CASE("SenderCore answers PING at any time, and ignores PONG", "[session][se
     CoreRig r;
     r.hello();
     CHECK_FALSE(r.take(ping(3)));
-    CHECK(r.replied() == Seen{"pong 3"});
+    CHECK(r.replied() == Observed{"pong 3"});
     CHECK_FALSE(r.take(bytes_of(r.known(0)) + ping(4)));
-    CHECK(r.replied() == Seen{"start " + std::to_string(r.attach), "pong 4"});
+    CHECK(r.replied() == Observed{"start " + std::to_string(r.attach), "pong 4"});
     CHECK_FALSE(r.take(bytes_of(Frame{.type = FrameType::pong, .number = 3})));
     CHECK(r.replied().empty());
 }
@@ -538,7 +538,7 @@ TEST_CASE("SenderCore answers the PINGs of a message with one PONG",
     Bytes pings;
     for (std::uint64_t i = 1; i <= 340; ++i) pings = pings + ping(i);
     CHECK_FALSE(r.take(pings));
-    CHECK(r.replied() == Seen{"pong 340"});
+    CHECK(r.replied() == Observed{"pong 340"});
     CHECK_FALSE(r.take(ack(0)));
     CHECK(r.replied().empty());
 }
@@ -549,7 +549,7 @@ TEST_CASE("SenderCore rejects frames that its state does not allow",
     r.adopted(1);
     const auto refused = [&](const Bytes& message, unsigned type) {
         return r.take(message) == SessionErrc::protocol &&
-               r.replied() == Seen{"error protocol " + std::to_string(type)};
+               r.replied() == Observed{"error protocol " + std::to_string(type)};
     };
     SECTION("while greeting") {
         r.hello();

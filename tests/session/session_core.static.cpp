@@ -19,7 +19,7 @@ constexpr SessionTimes times{
     .greeting_max = 10s, .stalled_after = 60s, .heartbeat = {.every = 10s, .dead_after = 25s}};
 
 /// A session, the facts that its parts would have, and what one turn tells.
-struct Life {
+struct Scenario {
     SessionFacts facts{};
     SessionCore core{times, facts};
 
@@ -47,131 +47,132 @@ struct Life {
 // ---- greeting -----------------------------------------------------------------------------------
 
 consteval bool an_unanswered_hello_ends() {
-    Life life;
-    life.facts.link = LinkState::connecting;
-    life.core.disconnected(LinkState::connecting);
-    life.core.greeting(t0);
-    bool ok = life.sleeps_until(t0 + 10s) && life.core.judge(t0 + 10s - 1ns) == Due::nothing;
-    ok = ok && life.core.judge(t0 + 10s) == Due::silent;
-    return ok && life.sleeps_until(never);  // said once
+    Scenario scenario;
+    scenario.facts.link = LinkState::connecting;
+    scenario.core.disconnected(LinkState::connecting);
+    scenario.core.greeting(t0);
+    bool ok =
+        scenario.sleeps_until(t0 + 10s) && scenario.core.judge(t0 + 10s - 1ns) == Due::nothing;
+    ok = ok && scenario.core.judge(t0 + 10s) == Due::silent;
+    return ok && scenario.sleeps_until(never);  // said once
 }
 static_assert(an_unanswered_hello_ends());
 
 consteval bool a_lost_connection_ends_its_greeting() {
-    Life life;
-    life.core.greeting(t0);
-    life.lose();
-    return life.sleeps_until(never) && life.core.judge(t0 + 1h) == Due::nothing;
+    Scenario scenario;
+    scenario.core.greeting(t0);
+    scenario.lose();
+    return scenario.sleeps_until(never) && scenario.core.judge(t0 + 1h) == Due::nothing;
 }
 static_assert(a_lost_connection_ends_its_greeting());
 
 // ---- ping, and loss of the connection -----------------------------------------------------------
 
 consteval bool a_silent_receiver_is_asked_and_then_given_up() {
-    Life life;
-    life.connect(t0);
-    bool ok = life.sleeps_until(t0 + 10s) && life.core.judge(t0 + 10s) == Due::ping;
-    ok = ok && life.core.judge(t0 + 20s) == Due::ping;
-    return ok && life.sleeps_until(t0 + 25s) && life.core.judge(t0 + 25s) == Due::lost;
+    Scenario scenario;
+    scenario.connect(t0);
+    bool ok = scenario.sleeps_until(t0 + 10s) && scenario.core.judge(t0 + 10s) == Due::ping;
+    ok = ok && scenario.core.judge(t0 + 20s) == Due::ping;
+    return ok && scenario.sleeps_until(t0 + 25s) && scenario.core.judge(t0 + 25s) == Due::lost;
 }
 static_assert(a_silent_receiver_is_asked_and_then_given_up());
 
 consteval bool a_sign_of_life_is_counted_once() {
-    Life life;
-    life.connect(t0);
-    bool ok = life.core.judge(t0 + 10s) == Due::ping;
-    life.core.heard(t0 + 11s);
-    ok = ok && life.sleeps_until(t0 + 21s) && life.core.judge(t0 + 21s) == Due::ping;
+    Scenario scenario;
+    scenario.connect(t0);
+    bool ok = scenario.core.judge(t0 + 10s) == Due::ping;
+    scenario.core.heard(t0 + 11s);
+    ok = ok && scenario.sleeps_until(t0 + 21s) && scenario.core.judge(t0 + 21s) == Due::ping;
     // The same instant again is no news; the peer is given up after its own last sign.
-    life.core.heard(t0 + 11s);
-    ok = ok && life.core.judge(t0 + 31s) == Due::ping;
-    return ok && life.core.judge(t0 + 36s) == Due::lost;
+    scenario.core.heard(t0 + 11s);
+    ok = ok && scenario.core.judge(t0 + 31s) == Due::ping;
+    return ok && scenario.core.judge(t0 + 36s) == Due::lost;
 }
 static_assert(a_sign_of_life_is_counted_once());
 
 consteval bool nobody_is_watched_between_connections() {
-    Life life;
-    life.connect(t0);
-    life.lose();
-    life.core.heard(t0 + 1s);  // of the connection that was
-    return life.sleeps_until(never) && life.core.judge(t0 + 1h) == Due::nothing;
+    Scenario scenario;
+    scenario.connect(t0);
+    scenario.lose();
+    scenario.core.heard(t0 + 1s);  // of the connection that was
+    return scenario.sleeps_until(never) && scenario.core.judge(t0 + 1h) == Due::nothing;
 }
 static_assert(nobody_is_watched_between_connections());
 
 // ---- stall --------------------------------------------------------------------------------------
 
 consteval bool waiting_work_without_progress_is_a_stall() {
-    Life life;
-    life.connect(t0);
-    life.facts.durable = 3;
-    bool ok = life.tells(t0 + 50s, Notice::accepted);  // waits since then
-    for (Instant t = t0 + 60s; t < t0 + 110s; t += 10s) life.core.heard(t);
-    life.core.heard(t0 + 105s);
-    ok = ok && life.sleeps_until(t0 + 110s) && life.tells(t0 + 110s - 1ns);
-    ok = ok && life.tells(t0 + 110s, Notice::stalled);
-    return ok && life.tells(t0 + 500s);  // once
+    Scenario scenario;
+    scenario.connect(t0);
+    scenario.facts.durable = 3;
+    bool ok = scenario.tells(t0 + 50s, Notice::accepted);  // waits since then
+    for (Instant t = t0 + 60s; t < t0 + 110s; t += 10s) scenario.core.heard(t);
+    scenario.core.heard(t0 + 105s);
+    ok = ok && scenario.sleeps_until(t0 + 110s) && scenario.tells(t0 + 110s - 1ns);
+    ok = ok && scenario.tells(t0 + 110s, Notice::stalled);
+    return ok && scenario.tells(t0 + 500s);  // once
 }
 static_assert(waiting_work_without_progress_is_a_stall());
 
 consteval bool progress_puts_a_stall_off_and_another_one_may_come() {
-    Life life;
-    life.connect(t0);
-    life.facts.durable = 3;
-    bool ok = life.tells(t0, Notice::accepted) && life.tells(t0 + 60s, Notice::stalled);
-    life.facts.acked = 1;
-    ok = ok && life.tells(t0 + 70s, Notice::acknowledged) && life.tells(t0 + 130s - 1ns);
-    return ok && life.tells(t0 + 130s, Notice::stalled);
+    Scenario scenario;
+    scenario.connect(t0);
+    scenario.facts.durable = 3;
+    bool ok = scenario.tells(t0, Notice::accepted) && scenario.tells(t0 + 60s, Notice::stalled);
+    scenario.facts.acked = 1;
+    ok = ok && scenario.tells(t0 + 70s, Notice::acknowledged) && scenario.tells(t0 + 130s - 1ns);
+    return ok && scenario.tells(t0 + 130s, Notice::stalled);
 }
 static_assert(progress_puts_a_stall_off_and_another_one_may_come());
 
 consteval bool an_outage_is_no_stall() {
-    Life life;
-    life.connect(t0);
-    life.facts.durable = 3;
-    bool ok = life.tells(t0, Notice::accepted);
-    life.lose();
-    ok = ok && life.tells(t0 + 1h) && life.sleeps_until(never);
-    life.connect(t0 + 2h);
-    return ok && life.tells(t0 + 2h + 59s) && life.tells(t0 + 2h + 60s, Notice::stalled);
+    Scenario scenario;
+    scenario.connect(t0);
+    scenario.facts.durable = 3;
+    bool ok = scenario.tells(t0, Notice::accepted);
+    scenario.lose();
+    ok = ok && scenario.tells(t0 + 1h) && scenario.sleeps_until(never);
+    scenario.connect(t0 + 2h);
+    return ok && scenario.tells(t0 + 2h + 59s) && scenario.tells(t0 + 2h + 60s, Notice::stalled);
 }
 static_assert(an_outage_is_no_stall());
 
 // ---- what the observer hears --------------------------------------------------------------------
 
 consteval bool a_turn_tells_in_order_and_each_once() {
-    Life life;
-    life.connect(t0);
-    life.facts = {.link = LinkState::connected,
-                  .durable = 9,
-                  .acked = 4,
-                  .replacements = 1,
-                  .blocked = Blocked::too_large};
-    bool ok = life.sleeps_until(always);
-    ok = ok && life.tells(t0, Notice::accepted, Notice::acknowledged, Notice::journal_replaced,
-                          Notice::blocked);
-    return ok && life.tells(t0);
+    Scenario scenario;
+    scenario.connect(t0);
+    scenario.facts = {.link = LinkState::connected,
+                      .durable = 9,
+                      .acked = 4,
+                      .replacements = 1,
+                      .blocked = Blocked::too_large};
+    bool ok = scenario.sleeps_until(always);
+    ok = ok && scenario.tells(t0, Notice::accepted, Notice::acknowledged, Notice::journal_replaced,
+                              Notice::blocked);
+    return ok && scenario.tells(t0);
 }
 static_assert(a_turn_tells_in_order_and_each_once());
 
 consteval bool what_a_hook_causes_is_told_in_the_next_turn() {
-    Life life;
-    life.facts.durable = 1;
-    life.facts.acked = 1;
-    bool ok = life.core.tell(Notice::none, t0, life.facts) == Notice::accepted;
-    ok = ok && life.core.tell(Notice::accepted, t0, life.facts) == Notice::acknowledged;
-    life.facts.durable = 2;  // a hook has sent, and made it durable
-    ok = ok && life.core.tell(Notice::acknowledged, t0, life.facts) == Notice::none;
-    return ok && life.sleeps_until(always) && life.tells(t0, Notice::accepted);
+    Scenario scenario;
+    scenario.facts.durable = 1;
+    scenario.facts.acked = 1;
+    bool ok = scenario.core.tell(Notice::none, t0, scenario.facts) == Notice::accepted;
+    ok = ok && scenario.core.tell(Notice::accepted, t0, scenario.facts) == Notice::acknowledged;
+    scenario.facts.durable = 2;  // a hook has sent, and made it durable
+    ok = ok && scenario.core.tell(Notice::acknowledged, t0, scenario.facts) == Notice::none;
+    return ok && scenario.sleeps_until(always) && scenario.tells(t0, Notice::accepted);
 }
 static_assert(what_a_hook_causes_is_told_in_the_next_turn());
 
 consteval bool a_block_that_is_found_again_is_told_again() {
-    Life life;
-    life.connect(t0);
-    life.facts.blocked = Blocked::fenced;
-    bool ok = life.tells(t0, Notice::blocked) && life.tells(t0 + 1s);
-    life.core.greeting(t0 + 2s);
-    return ok && life.tells(t0 + 3s, Notice::blocked);
+    Scenario scenario;
+    scenario.connect(t0);
+    scenario.facts.blocked = Blocked::fenced;
+    bool ok = scenario.tells(t0, Notice::blocked) && scenario.tells(t0 + 1s);
+    scenario.core.greeting(t0 + 2s);
+    return ok && scenario.tells(t0 + 3s, Notice::blocked);
 }
 static_assert(a_block_that_is_found_again_is_told_again());
 

@@ -49,7 +49,7 @@ Bytes body_of(std::uint64_t number) {
 }
 
 /// What the server has durably: a number is enough to tell whether each came once, in order.
-struct Shelf {
+struct LedgerStorage {
     std::map<Id, Progress> progress;
     std::uint64_t delivered = 0;
     bool wrong = false;
@@ -58,7 +58,7 @@ struct Shelf {
 /// What a server's process knows; what it had not committed is gone when it is killed.
 class Ledger {
 public:
-    explicit Ledger(Shelf& shelf) : shelf_{&shelf}, now_{shelf} {}
+    explicit Ledger(LedgerStorage& storage) : storage_{&storage}, now_{storage} {}
 
     [[nodiscard]] const Id& store_id() const noexcept { return store_; }
     [[nodiscard]] std::optional<Progress> progress(const Id& sender) const {
@@ -79,18 +79,18 @@ public:
         return {};
     }
     std::error_code commit() {
-        *shelf_ = now_;
+        *storage_ = now_;
         return {};
     }
 
 private:
     Id store_{std::byte{9}};
-    Shelf* shelf_;
-    Shelf now_;
+    LedgerStorage* storage_;
+    LedgerStorage now_;
 };
 
 struct Server {
-    Server(sim::Host& host, Shelf& shelf) : receiver{Ledger{shelf}} {
+    Server(sim::Host& host, LedgerStorage& storage) : receiver{Ledger{storage}} {
         host.attach(receiver);
         host.listen(port,
                     [this](sim::Accepted connection) { receiver.accept(std::move(connection)); });
@@ -140,7 +140,7 @@ public:
     LoadRig(std::uint64_t all, Open open)
         : operations_{all},
           server_{&world_.host(
-              "server", [this](sim::Host& h) { return std::make_unique<Server>(h, shelf_); })},
+              "server", [this](sim::Host& h) { return std::make_unique<Server>(h, storage_); })},
           client_{&world_.host("client", [open, all](sim::Host& h) {
               auto log = open(h);
               REQUIRE(log);
@@ -152,20 +152,20 @@ public:
     void fill() {
         world_.network().partition(*client_, *server_);
         world_.run_for(10s);
-        CHECK(shelf_.delivered == 0);
+        CHECK(storage_.delivered == 0);
     }
     /// Everything comes through, while one side or the other is killed now and then.
     void drain() {
         world_.network().heal_all();
         int kills = 0;
-        for (int i = 0; i < 10000 && shelf_.delivered < operations_; ++i) {
+        for (int i = 0; i < 10000 && storage_.delivered < operations_; ++i) {
             world_.run_for(operations_ * 50ns);  // as often, however many there are
-            if (shelf_.delivered < operations_ && i % 8 == 7) {
+            if (storage_.delivered < operations_ && i % 8 == 7) {
                 world_.restart(++kills % 2 == 0 ? *client_ : *server_);
             }
         }
-        CHECK(shelf_.delivered == operations_);
-        CHECK_FALSE(shelf_.wrong);
+        CHECK(storage_.delivered == operations_);
+        CHECK_FALSE(storage_.wrong);
         CHECK(kills >= 4);
         // What was delivered is given up.
         world_.run_for(10s);
@@ -174,7 +174,7 @@ public:
 
 private:
     sim::World world_{Seed{3}};
-    Shelf shelf_;
+    LedgerStorage storage_;
     std::uint64_t operations_;
     sim::Host* server_;
     sim::Host* client_;

@@ -22,16 +22,16 @@ namespace {
 
 /// A session whose observer, and whose queue's, are given in any way; all that it can tell happens.
 template <class Observer, class QueueObserver = NoObserver>
-struct SessionLife {
+struct ObservedSession {
     using Queue = belay::Queue<DiskJournal, Reject, QueueObserver>;
     using S = Session<RawTransport<>, decltype(patient()), Queue, Observer>;
 
     sim::Disk disk;
-    RawLines lines;
+    RawLinks lines;
     Duration now{};
     S session;
 
-    explicit SessionLife(Observer observer, QueueObserver of_queue = QueueObserver())
+    explicit ObservedSession(Observer observer, QueueObserver of_queue = QueueObserver())
         : session{RawTransport<>{lines}, patient(),
                   Queue{open_journal(disk), Reject{}, {}, std::move(of_queue)}, options(),
                   std::move(observer)} {
@@ -48,7 +48,7 @@ struct SessionLife {
         for (int i = 0; i < 1000 && session.deadline() <= at(now); ++i) session.advance(at(now));
         REQUIRE(session.deadline() > at(now));
     }
-    void hear(Bytes message) {
+    void receive(Bytes message) {
         lines.back()->say(std::move(message));
         run(now);
     }
@@ -68,54 +68,56 @@ struct SessionLife {
         replacing.replaces = true;
         replacing.replaced_journal = id(9);
         replacing.replaced_applied = 4;
-        hear(bytes_of(replacing));
-        hear(ack(0));
+        receive(bytes_of(replacing));
+        receive(ack(0));
     }
 };
 
-const auto a_life_of_a_session = [](auto observer) {
-    SessionLife<decltype(observer)> life{std::move(observer)};
-    life.connect();
-    life.send("one");
-    life.run(3s);
-    life.hear(ack(1));
-    life.hear(error(SessionErrc::fenced));
+const auto lifecycle_of_a_session = [](auto observer) {
+    ObservedSession<decltype(observer)> observed_session{std::move(observer)};
+    observed_session.connect();
+    observed_session.send("one");
+    observed_session.run(3s);
+    observed_session.receive(ack(1));
+    observed_session.receive(error(SessionErrc::fenced));
 };
 const Recorded all_of_a_session{"connecting", "replaced at 4",  "connected", "accepted 1",
                                 "stalled",    "acknowledged 1", "failed",    "blocked fenced"};
 
 struct SessionRecorder {
-    Recorded& told;
-    void on_state(const Transition& t) { told.emplace_back(to_string(t.to.state)); }
-    void on_accepted(std::uint64_t n) { told.push_back("accepted " + std::to_string(n)); }
-    void on_acknowledged(std::uint64_t n) { told.push_back("acknowledged " + std::to_string(n)); }
+    Recorded& reported;
+    void on_state(const Transition& t) { reported.emplace_back(to_string(t.to.state)); }
+    void on_accepted(std::uint64_t n) { reported.push_back("accepted " + std::to_string(n)); }
+    void on_acknowledged(std::uint64_t n) {
+        reported.push_back("acknowledged " + std::to_string(n));
+    }
     void on_blocked(Blocked why, const BlockedDetails&) {
-        told.push_back("blocked " + std::string{to_string(why)});
+        reported.push_back("blocked " + std::string{to_string(why)});
     }
     void on_journal_replaced(const BlockedDetails& d) {
-        told.push_back("replaced at " + std::to_string(d.replaced_applied));
+        reported.push_back("replaced at " + std::to_string(d.replaced_applied));
     }
-    void on_stalled() { told.emplace_back("stalled"); }
+    void on_stalled() { reported.emplace_back("stalled"); }
 };
 struct SessionRecorderWithMachine {
-    Recorded& told;
+    Recorded& reported;
     void on_state(auto& session, const Transition& t) {
-        if (session.queue().empty() || session.depth() == 1) SessionRecorder{told}.on_state(t);
+        if (session.queue().empty() || session.depth() == 1) SessionRecorder{reported}.on_state(t);
     }
     void on_accepted(auto& session, std::uint64_t n) {
-        if (session.status().accepted == n) SessionRecorder{told}.on_accepted(n);
+        if (session.status().accepted == n) SessionRecorder{reported}.on_accepted(n);
     }
     void on_acknowledged(auto& session, std::uint64_t n) {
-        if (session.status().acknowledged == n) SessionRecorder{told}.on_acknowledged(n);
+        if (session.status().acknowledged == n) SessionRecorder{reported}.on_acknowledged(n);
     }
     void on_blocked(auto& session, Blocked why, const BlockedDetails& d) {
-        if (session.status().blocked == why) SessionRecorder{told}.on_blocked(why, d);
+        if (session.status().blocked == why) SessionRecorder{reported}.on_blocked(why, d);
     }
     void on_journal_replaced(auto& session, const BlockedDetails& d) {
-        if (session.depth() == 0) SessionRecorder{told}.on_journal_replaced(d);
+        if (session.depth() == 0) SessionRecorder{reported}.on_journal_replaced(d);
     }
     void on_stalled(auto& session) {
-        if (session.depth() == 1) SessionRecorder{told}.on_stalled();
+        if (session.depth() == 1) SessionRecorder{reported}.on_stalled();
     }
 };
 struct SessionAllWrong : NoObserver {
@@ -138,9 +140,9 @@ static_assert(!OfSession::Stalled::right<SessionAllWrong>);
 
 // ---- a receiver ---------------------------------------------------------------------------------
 
-const auto a_life_of_a_receiver = [](auto observer) {
+const auto lifecycle_of_a_receiver = [](auto observer) {
     MemoryLedger ledger;
-    RawLines lines;
+    RawLinks lines;
     Receiver<RawTransport<>, LedgerView, AllowAll, decltype(observer)> receiver{
         LedgerView{ledger}, {}, std::move(observer)};
     const auto run = [&] {
@@ -165,35 +167,35 @@ const auto a_life_of_a_receiver = [](auto observer) {
     run();
 };
 struct ReceiverRecorder {
-    Recorded& told;
+    Recorded& reported;
     void on_attached(const Id& s, const Progress& p) { note("attached", s, p.applied); }
     void on_committed(const Id& s, const Progress& p) { note("committed", s, p.applied); }
     void on_journal_replaced(const Id& s, const Progress& old) { note("replaced", s, old.applied); }
     void on_refused(SessionErrc e, const Id& s) {
         note("refused", s, static_cast<std::uint64_t>(e));
     }
-    void on_ledger_failed(std::error_code) { told.emplace_back("failed"); }
+    void on_ledger_failed(std::error_code) { reported.emplace_back("failed"); }
     void note(const char* what, const Id& s, std::uint64_t n) {
-        told.push_back(std::string{what} + " " + std::to_string(static_cast<int>(s[0])) + " " +
-                       std::to_string(n));
+        reported.push_back(std::string{what} + " " + std::to_string(static_cast<int>(s[0])) + " " +
+                           std::to_string(n));
     }
 };
 struct ReceiverRecorderWithMachine {
-    Recorded& told;
+    Recorded& reported;
     void on_attached(auto& receiver, const Id& s, const Progress& p) {
-        if (receiver.connections() != 0) ReceiverRecorder{told}.on_attached(s, p);
+        if (receiver.connections() != 0) ReceiverRecorder{reported}.on_attached(s, p);
     }
     void on_committed(auto& receiver, const Id& s, const Progress& p) {
-        if (receiver.connections() != 0) ReceiverRecorder{told}.on_committed(s, p);
+        if (receiver.connections() != 0) ReceiverRecorder{reported}.on_committed(s, p);
     }
     void on_journal_replaced(auto& receiver, const Id& s, const Progress& old) {
-        if (!receiver.failed()) ReceiverRecorder{told}.on_journal_replaced(s, old);
+        if (!receiver.failed()) ReceiverRecorder{reported}.on_journal_replaced(s, old);
     }
     void on_refused(auto& receiver, SessionErrc e, const Id& s) {
-        if (receiver.connections() < 3) ReceiverRecorder{told}.on_refused(e, s);
+        if (receiver.connections() < 3) ReceiverRecorder{reported}.on_refused(e, s);
     }
     void on_ledger_failed(auto& receiver, std::error_code e) {
-        if (receiver.failed() == e) ReceiverRecorder{told}.on_ledger_failed(e);
+        if (receiver.failed() == e) ReceiverRecorder{reported}.on_ledger_failed(e);
     }
 };
 struct ReceiverAllWrong : NoObserver {
@@ -214,58 +216,59 @@ static_assert(!OfReceiver::LedgerFailed::right<ReceiverAllWrong>);
 
 TEST_CASE("Session calls each hook, in every form of observer",
           "[session][session_observer][unit]") {
-    observed_in_every_form<SessionRecorder>(a_life_of_a_session, all_of_a_session);
-    observed_in_every_form<SessionRecorderWithMachine>(a_life_of_a_session, all_of_a_session);
+    observed_in_every_form<SessionRecorder>(lifecycle_of_a_session, all_of_a_session);
+    observed_in_every_form<SessionRecorderWithMachine>(lifecycle_of_a_session, all_of_a_session);
 }
 
 TEST_CASE("Receiver calls each hook, in every form of observer",
           "[session][session_observer][unit]") {
     const Recorded all{"attached 1 0", "committed 1 1", "refused 1 12", "replaced 1 1",
                        "attached 1 0", "refused 1 13",  "failed"};
-    observed_in_every_form<ReceiverRecorder>(a_life_of_a_receiver, all);
-    observed_in_every_form<ReceiverRecorderWithMachine>(a_life_of_a_receiver, all);
+    observed_in_every_form<ReceiverRecorder>(lifecycle_of_a_receiver, all);
+    observed_in_every_form<ReceiverRecorderWithMachine>(lifecycle_of_a_receiver, all);
 }
 
 TEST_CASE("A Tee of a Session's observer and a LinkLog calls all hooks of both",
           "[session][session_observer][regression]") {
     Recorded lines;
-    Recorded told;
-    SessionLife life{Tee{LinkLog{[&](std::string_view line) { lines.emplace_back(line); }},
-                         SessionRecorder{told}}};
-    life.connect();
-    life.send("one");
-    life.hear(ack(1));
-    CHECK(told ==
+    Recorded reported;
+    ObservedSession observed_session{
+        Tee{LinkLog{[&](std::string_view line) { lines.emplace_back(line); }},
+            SessionRecorder{reported}}};
+    observed_session.connect();
+    observed_session.send("one");
+    observed_session.receive(ack(1));
+    CHECK(reported ==
           Recorded{"connecting", "replaced at 4", "connected", "accepted 1", "acknowledged 1"});
     CHECK(lines == Recorded{"link: connected"});
 }
 
 TEST_CASE("Observers of a session, a receiver and their queue may declare that they have no hooks",
           "[session][session_observer][unit]") {
-    struct Silent : NoObserver {};
-    a_life_of_a_session(Silent{});
-    a_life_of_a_receiver(Silent{});
-    Silent silent;
-    a_life_of_a_session(std::ref(silent));
-    SessionLife life{Silent{}, Silent{}};
-    life.connect();
+    struct WithoutHooks : NoObserver {};
+    lifecycle_of_a_session(WithoutHooks{});
+    lifecycle_of_a_receiver(WithoutHooks{});
+    WithoutHooks silent;
+    lifecycle_of_a_session(std::ref(silent));
+    ObservedSession observed_session{WithoutHooks{}, WithoutHooks{}};
+    observed_session.connect();
 }
 
 TEST_CASE("QueueCounters of a session's queue count acknowledged operations as released",
           "[session][session_observer][unit]") {
-    SessionLife life{NoObserver{}, QueueCounters{}};
-    const QueueCounters& counters = life.session.queue().observer();
-    life.connect();
-    for (const char* text : {"one", "two", "three"}) life.send(text);
+    ObservedSession observed_session{NoObserver{}, QueueCounters{}};
+    const QueueCounters& counters = observed_session.session.queue().observer();
+    observed_session.connect();
+    for (const char* text : {"one", "two", "three"}) observed_session.send(text);
     CHECK(counters.pushed == 3);
     CHECK(counters.released == 0);
-    life.hear(ack(2));
+    observed_session.receive(ack(2));
     CHECK(counters.released == 2);
-    CHECK(life.session.queue().size() == 1);
-    CHECK(counters.pushed == counters.released + life.session.queue().size());
-    life.hear(ack(2));
+    CHECK(observed_session.session.queue().size() == 1);
+    CHECK(counters.pushed == counters.released + observed_session.session.queue().size());
+    observed_session.receive(ack(2));
     CHECK(counters.released == 2);
-    life.hear(ack(3));
+    observed_session.receive(ack(3));
     CHECK(counters.released == 3);
     CHECK(counters.popped == 0);
 }
@@ -273,10 +276,10 @@ TEST_CASE("QueueCounters of a session's queue count acknowledged operations as r
 namespace {
 
 struct ThrowsOnRelease {
-    Recorded* told;
+    Recorded* reported;
     void on_released(const auto& queue, std::size_t count, std::size_t size) {
-        told->push_back(std::to_string(count) + " left, " + std::to_string(size) + " " +
-                        std::to_string(queue.size()));
+        reported->push_back(std::to_string(count) + " left, " + std::to_string(size) + " " +
+                            std::to_string(queue.size()));
         throw 1;
     }
 };
@@ -285,16 +288,16 @@ struct ThrowsOnRelease {
 
 TEST_CASE("A session's queue reports a release once, also if its hook throws",
           "[session][session_observer][fault]") {
-    Recorded told;
+    Recorded reported;
     Recorded of_session;
-    SessionLife life{SessionRecorder{of_session}, ThrowsOnRelease{&told}};
-    life.connect();
-    life.send("one");
-    life.send("two");
-    life.lines.back()->say(ack(1));
-    CHECK_THROWS_AS(life.run({}), int);
-    CHECK(told == Recorded{"1 left, 1 1"});
-    life.run({});
-    CHECK(told.size() == 1);
+    ObservedSession observed_session{SessionRecorder{of_session}, ThrowsOnRelease{&reported}};
+    observed_session.connect();
+    observed_session.send("one");
+    observed_session.send("two");
+    observed_session.lines.back()->say(ack(1));
+    CHECK_THROWS_AS(observed_session.run({}), int);
+    CHECK(reported == Recorded{"1 left, 1 1"});
+    observed_session.run({});
+    CHECK(reported.size() == 1);
     CHECK(of_session.back() == "acknowledged 1");
 }

@@ -36,8 +36,8 @@ struct AcceptedRig {
     std::optional<sim::Accepted> accepted;
     Notes notes;
     Notes there;
-    Supervisor<sim::Tcp, decltype(retry_for_ever({})), NoteTaker> link{
-        sim::Tcp{client, "server", 9000}, retry_for_ever({}), {}, NoteTaker{&notes}};
+    Supervisor<sim::Tcp, decltype(retry_for_ever({})), NotesObserver> link{
+        sim::Tcp{client, "server", 9000}, retry_for_ever({}), {}, NotesObserver{&notes}};
 };
 
 }  // namespace
@@ -48,11 +48,12 @@ TEST_CASE("Accepted keeps messages until it is opened", "[sim][accepted][unit]")
     REQUIRE(rig.link.send(to_bytes("a")) == SendResult::sent);
     REQUIRE(rig.link.send(to_bytes("b")) == SendResult::sent);
     rig.world.run_for(1s);
-    Supervisor peer{std::move(*rig.accepted), Policy{MaxAttempts{1}}, {}, NoteTaker{&rig.there}};
+    Supervisor peer{
+        std::move(*rig.accepted), Policy{MaxAttempts{1}}, {}, NotesObserver{&rig.there}};
     rig.server.attach(peer);
     peer.start();
     rig.world.run_for(0s);
-    CHECK(rig.there.seen ==
+    CHECK(rig.there.observed ==
           std::vector<std::string>{"connecting", "connected", "message a", "message b"});
 }
 
@@ -60,22 +61,22 @@ TEST_CASE("Accepted resets the connection when it is destroyed unopened", "[sim]
     AcceptedRig rig;
     rig.accepted.reset();
     rig.world.run_for(10ms);
-    CHECK(rig.notes.seen.back() != "connected");
+    CHECK(rig.notes.observed.back() != "connected");
     CHECK(rig.world.network().sockets(rig.server) == 0);
 }
 
 TEST_CASE("Accepted opens once", "[sim][accepted][unit]") {
     AcceptedRig rig;
-    Supervisor peer{std::move(*rig.accepted), retry_for_ever({}), {}, NoteTaker{&rig.there}};
+    Supervisor peer{std::move(*rig.accepted), retry_for_ever({}), {}, NotesObserver{&rig.there}};
     rig.accepted.reset();
     rig.server.attach(peer);
     peer.start();
     rig.world.run_for(1s);
-    CHECK(rig.there.seen.back() == "connected");
+    CHECK(rig.there.observed.back() == "connected");
     rig.link.stop();
     rig.world.run_for(10s);
     // The second attempt of its supervisor fails for good.
-    CHECK(rig.there.seen.back() == "failed permanent");
+    CHECK(rig.there.observed.back() == "failed permanent");
 }
 
 TEST_CASE("Accepted of a dead process is closed when it is opened", "[sim][accepted][unit]") {
@@ -83,11 +84,11 @@ TEST_CASE("Accepted of a dead process is closed when it is opened", "[sim][accep
     SECTION("the listener's own") {
         rig.world.restart(rig.server);
         Supervisor peer{
-            std::move(*rig.accepted), Policy{MaxAttempts{1}}, {}, NoteTaker{&rig.there}};
+            std::move(*rig.accepted), Policy{MaxAttempts{1}}, {}, NotesObserver{&rig.there}};
         rig.server.attach(peer);
         peer.start();
         rig.world.run_for(1s);
-        CHECK(rig.there.seen.back() == "failed lost");
+        CHECK(rig.there.observed.back() == "failed lost");
     }
     SECTION("the dialler's: its messages arrive first") {
         REQUIRE(rig.link.send(to_bytes("a")) == SendResult::sent);
@@ -95,12 +96,12 @@ TEST_CASE("Accepted of a dead process is closed when it is opened", "[sim][accep
         rig.world.kill(rig.client);
         rig.world.run_for(1s);
         Supervisor peer{
-            std::move(*rig.accepted), Policy{MaxAttempts{1}}, {}, NoteTaker{&rig.there}};
+            std::move(*rig.accepted), Policy{MaxAttempts{1}}, {}, NotesObserver{&rig.there}};
         rig.server.attach(peer);
         peer.start();
         rig.world.run_for(1s);
         CHECK(rig.there.messages().size() <= 1);
-        CHECK(rig.there.seen.back() == "failed lost");
+        CHECK(rig.there.observed.back() == "failed lost");
     }
 }
 

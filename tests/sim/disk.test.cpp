@@ -56,7 +56,7 @@ TEST_CASE("Disk::crash keeps synced data", "[sim][disk][property]") {
 }
 
 TEST_CASE("Disk::crash loses unsynced data in every possible way", "[sim][disk][unit]") {
-    std::set<std::string> seen;
+    std::set<std::string> observed;
     std::set<std::size_t> sizes;
     for (std::uint64_t seed = 1; seed <= 300; ++seed) {
         Disk disk;
@@ -68,12 +68,12 @@ TEST_CASE("Disk::crash loses unsynced data in every possible way", "[sim][disk][
         static_cast<void>(file.write(0, as_bytes("bbbbbbbb")));
         static_cast<void>(file.write(1000, as_bytes("c")));
         disk.crash(bits);
-        seen.insert(text_of(disk, "d/a").substr(0, 8));
+        observed.insert(text_of(disk, "d/a").substr(0, 8));
         sizes.insert(text_of(disk, "d/a").size());
     }
-    CHECK(seen.contains("aaaaaaaa"));
-    CHECK(seen.contains("bbbbbbbb"));
-    CHECK(seen.size() > 10);  // torn at several places, and noise
+    CHECK(observed.contains("aaaaaaaa"));
+    CHECK(observed.contains("bbbbbbbb"));
+    CHECK(observed.size() > 10);  // torn at several places, and noise
     CHECK(sizes == std::set<std::size_t>{8, 1001});
 }
 
@@ -97,7 +97,7 @@ TEST_CASE("Disk::crash loses sectors independently of each other", "[sim][disk][
 }
 
 TEST_CASE("Disk::crash may lose names until their directory is synced", "[sim][disk][unit]") {
-    std::set<std::vector<std::string>> seen;
+    std::set<std::vector<std::string>> observed;
     for (std::uint64_t seed = 1; seed <= 200; ++seed) {
         Disk disk;
         Random bits = seeded(seed);
@@ -108,9 +108,9 @@ TEST_CASE("Disk::crash may lose names until their directory is synced", "[sim][d
         Disk::File c = make(disk, "d/c");
         static_cast<void>(c.sync());
         disk.crash(bits);
-        seen.insert(*disk.list("d"));
+        observed.insert(*disk.list("d"));
     }
-    CHECK(seen == std::set<std::vector<std::string>>{{"a"}, {"b"}, {"a", "c"}, {"b", "c"}});
+    CHECK(observed == std::set<std::vector<std::string>>{{"a"}, {"b"}, {"a", "c"}, {"b", "c"}});
 }
 
 TEST_CASE("Disk::crash may lose a directory, and all in it, until its parent is synced",
@@ -118,7 +118,7 @@ TEST_CASE("Disk::crash may lose a directory, and all in it, until its parent is 
     using Names = std::vector<std::string>;
     // Which files are left after crashes behind the syncs of these directories.
     const auto left_after = [](const Names& synced) {
-        std::set<Names> seen;
+        std::set<Names> observed;
         for (std::uint64_t seed = 1; seed <= 100; ++seed) {
             Disk disk;
             Random bits = seeded(seed);
@@ -130,13 +130,13 @@ TEST_CASE("Disk::crash may lose a directory, and all in it, until its parent is 
             CHECK_FALSE(disk.create_directory("p/d"));  // it is there: nothing new
             for (const std::string& path : synced) CHECK_FALSE(disk.sync_directory(path));
             disk.crash(bits);
-            seen.insert(*disk.list("p"));
+            observed.insert(*disk.list("p"));
             // What is left is durable.
             const Disk::Image image = disk.image();
             disk.crash(bits);
             CHECK(disk.image() == image);
         }
-        return seen;
+        return observed;
     };
     CHECK(left_after({".", "p", "p/d"}) == std::set<Names>{{"d-file", "d/in"}});
     CHECK(left_after({"p", "p/d"}) == std::set<Names>{{}, {"d-file", "d/in"}});
@@ -146,7 +146,7 @@ TEST_CASE("Disk::crash may lose a directory, and all in it, until its parent is 
 
 TEST_CASE("Disk::put writes a file durably, also into a directory that may be lost",
           "[sim][disk][regression]") {
-    std::set<std::vector<std::string>> seen;
+    std::set<std::vector<std::string>> observed;
     std::set<std::size_t> beside;
     for (std::uint64_t seed = 1; seed <= 60; ++seed) {
         Disk disk;
@@ -162,17 +162,17 @@ TEST_CASE("Disk::put writes a file durably, also into a directory that may be lo
         Random bits = seeded(seed);
         disk.crash(bits);
         REQUIRE(disk.contents("p/d/put").size() == 3);
-        seen.insert(*disk.list("p"));
+        observed.insert(*disk.list("p"));
         beside.insert(disk.list("q")->size());
     }
     // Directories beside those above it are as they were.
-    CHECK(seen == std::set<std::vector<std::string>>{{"d/put"}, {"d-other/a", "d/put"}});
+    CHECK(observed == std::set<std::vector<std::string>>{{"d/put"}, {"d-other/a", "d/put"}});
     CHECK(beside == std::set<std::size_t>{0, 1});
 }
 
 TEST_CASE("Disk::put writes a file durably, after any change to its name",
           "[sim][disk][regression]") {
-    std::set<std::vector<std::string>> seen;
+    std::set<std::vector<std::string>> observed;
     for (std::uint64_t seed = 1; seed <= 60; ++seed) {
         Disk disk;
         for (const char* const name : {"d/moved-away", "d/moved-here", "d/removed"}) {
@@ -193,10 +193,10 @@ TEST_CASE("Disk::put writes a file durably, after any change to its name",
         std::vector<std::string> others = *disk.list("d");
         std::erase_if(others,
                       [&](const auto& name) { return disk.contents("d/" + name).size() == 3; });
-        seen.insert(std::move(others));
+        observed.insert(std::move(others));
     }
-    CHECK(seen == std::set<std::vector<std::string>>{
-                      {}, {"moved-here"}, {"other"}, {"moved-here", "other"}});
+    CHECK(observed == std::set<std::vector<std::string>>{
+                          {}, {"moved-here"}, {"other"}, {"moved-here", "other"}});
 }
 
 TEST_CASE("Disk::create_directory has no effect on a directory that has files",
@@ -220,7 +220,7 @@ TEST_CASE("Disk::create_directory has no effect on a directory that has files",
         CHECK(disk.list("e")->size() == seed);
     }
     // A new disk has no directories.
-    std::set<std::size_t> seen;
+    std::set<std::size_t> observed;
     for (std::uint64_t seed = 1; seed <= 40; ++seed) {
         disk.restore({});
         CHECK_FALSE(disk.create_directory("d"));
@@ -228,9 +228,9 @@ TEST_CASE("Disk::create_directory has no effect on a directory that has files",
         CHECK_FALSE(disk.sync_directory("d"));
         Random bits = seeded(seed);
         disk.crash(bits);
-        seen.insert(disk.list("d")->size());
+        observed.insert(disk.list("d")->size());
     }
-    CHECK(seen == std::set<std::size_t>{0, 1});
+    CHECK(observed == std::set<std::size_t>{0, 1});
 }
 
 TEST_CASE("Disk::kill keeps written data, and ends the process", "[sim][disk][unit]") {

@@ -19,11 +19,11 @@ namespace {
 using Log = std::vector<std::string>;
 
 /// Writes down its own end.
-struct Mortal {
-    Mortal(Log& l, std::string n) : log{&l}, name{std::move(n)} {}
-    Mortal(Mortal&& other) noexcept
+struct LoggedProcess {
+    LoggedProcess(Log& l, std::string n) : log{&l}, name{std::move(n)} {}
+    LoggedProcess(LoggedProcess&& other) noexcept
         : log{std::exchange(other.log, nullptr)}, name{std::move(other.name)} {}
-    ~Mortal() {
+    ~LoggedProcess() {
         if (log != nullptr) log->push_back(name + " dies");
     }
     Log* log;
@@ -58,15 +58,15 @@ TEST_CASE("Host makes its process at once and at every restart", "[sim][host][un
         CHECK(h.alive());
         CHECK(h.name() == "a");
         ++made;
-        return std::make_unique<Mortal>(log, "process");
+        return std::make_unique<LoggedProcess>(log, "process");
     });
     CHECK(made == 1);
-    REQUIRE(host.process<Mortal>() != nullptr);
+    REQUIRE(host.process<LoggedProcess>() != nullptr);
     CHECK(host.process<Ticker>() == nullptr);
     world.kill(host);
     CHECK(log == Log{"process dies"});
     CHECK_FALSE(host.alive());
-    CHECK(host.process<Mortal>() == nullptr);
+    CHECK(host.process<LoggedProcess>() == nullptr);
     world.kill(host);
     CHECK(made == 1);
     world.restart(host);
@@ -82,8 +82,8 @@ TEST_CASE("Host keeps any kind of process", "[sim][host][unit]") {
     Log log;
     sim::World world{Seed{1}};
     SECTION("a value that moves") {
-        sim::Host& host = world.host("a", [&](sim::Host&) { return Mortal{log, "value"}; });
-        CHECK(host.process<Mortal>()->name == "value");
+        sim::Host& host = world.host("a", [&](sim::Host&) { return LoggedProcess{log, "value"}; });
+        CHECK(host.process<LoggedProcess>()->name == "value");
         world.kill(host);
         CHECK(log == Log{"value dies"});
     }
@@ -98,8 +98,8 @@ TEST_CASE("Host keeps any kind of process", "[sim][host][unit]") {
     SECTION("the end of the world destroys them") {
         {
             sim::World other{Seed{1}};
-            other.host("a", [&](sim::Host&) { return Mortal{log, "a"}; });
-            other.host("b", [&](sim::Host&) { return Mortal{log, "b"}; });
+            other.host("a", [&](sim::Host&) { return LoggedProcess{log, "a"}; });
+            other.host("b", [&](sim::Host&) { return LoggedProcess{log, "b"}; });
         }
         CHECK(log == Log{"b dies", "a dies"});
     }
@@ -112,8 +112,8 @@ TEST_CASE("Host ends all parts of a killed process", "[sim][host][unit]") {
     sim::World world{Seed{1}};
     sim::Host& host = world.host("a");
     host.attach(ticker);
-    host.after(5s, [&, m = Mortal{log, "function"}] { ran = true; });
-    host.listen(1, [m = Mortal{log, "listener"}](sim::Accepted) {});
+    host.after(5s, [&, m = LoggedProcess{log, "function"}] { ran = true; });
+    host.listen(1, [m = LoggedProcess{log, "listener"}](sim::Accepted) {});
     world.run_for(2s);
     CHECK(ticker.ticks == 3);
     world.kill(host);
@@ -155,7 +155,7 @@ TEST_CASE("Host may be killed by its own code, when that returns", "[sim][host][
                 ticker.hook = std::move(f);
                 h.attach(ticker);
             }
-            Mortal mortal;
+            LoggedProcess mortal;
             Ticker ticker;
         };
         host = &world.host(
@@ -164,21 +164,24 @@ TEST_CASE("Host may be killed by its own code, when that returns", "[sim][host][
     SECTION("a function") {
         host = &world.host("a", [&](sim::Host& h) {
             if (h.starts() == 1) h.after(1s, [&] { end_it(); });
-            return Mortal{log, "process"};
+            return LoggedProcess{log, "process"};
         });
     }
     SECTION("a listener") {
         host = &world.host("a", [&](sim::Host& h) {
             if (h.starts() == 1) h.listen(9000, [&](sim::Accepted) { end_it(); });
-            return Mortal{log, "process"};
+            return LoggedProcess{log, "process"};
         });
         struct Dialler {
             explicit Dialler(sim::Host& h, Notes& n)
-                : link{Counting{sim::Tcp{h, "a", 9000}, n}, retry_for_ever({}), {}, NoteTaker{&n}} {
+                : link{Counting{sim::Tcp{h, "a", 9000}, n},
+                       retry_for_ever({}),
+                       {},
+                       NotesObserver{&n}} {
                 h.attach(link);
                 link.start();
             }
-            Supervisor<Counting<sim::Tcp>, decltype(retry_for_ever({})), NoteTaker> link;
+            Supervisor<Counting<sim::Tcp>, decltype(retry_for_ever({})), NotesObserver> link;
         };
         world.host("b", [&](sim::Host& h) { return std::make_unique<Dialler>(h, notes); });
         world.run_for(1s);
@@ -196,7 +199,7 @@ TEST_CASE("Host may be killed by its own factory", "[sim][host][unit]") {
     world.at(1s, [&] {
         sim::Host& host = world.host("a", [&](sim::Host& h) {
             world.kill(h);
-            return Mortal{log, "process"};
+            return LoggedProcess{log, "process"};
         });
         CHECK_FALSE(host.alive());
         CHECK(log == Log{"process dies"});

@@ -17,7 +17,8 @@ struct NetworkRig {
     explicit NetworkRig(PeerOptions o = {}) : NetworkRig{o, o} {}
     NetworkRig(PeerOptions o, PeerOptions p)
         : server{world.host(
-              "server", [this, o](sim::Host& h) { return std::make_unique<Server>(h, book, o); })},
+              "server",
+              [this, o](sim::Host& h) { return std::make_unique<Server>(h, connection_log, o); })},
           client{world.host(
               "client", [this, p](sim::Host& h) { return std::make_unique<Client>(h, notes, p); })},
           net{world.network()} {
@@ -32,10 +33,10 @@ struct NetworkRig {
         REQUIRE(world.run_until([&] { return connected(); }, 10s));
     }
     /// The server's notes of the newest connection.
-    Notes& there() { return *book.back(); }
+    Notes& there() { return *connection_log.back(); }
     [[nodiscard]] Duration now() const { return world.now().time_since_epoch(); }
 
-    Server::Book book;
+    Server::ConnectionLog connection_log;
     Notes notes;
     sim::World world{Seed{11}};
     sim::Host& server;
@@ -84,7 +85,7 @@ TEST_CASE("Network::partition holds messages, and notifies neither end", "[sim][
         CHECK(rig.there().messages() == std::vector<std::string>{"before", "during"});
         CHECK(rig.there().last("message before") == healed + 2ms);
         CHECK(rig.connected());
-        CHECK(rig.book.size() == 1);
+        CHECK(rig.connection_log.size() == 1);
     }
     SECTION("heal_all heals too") {
         rig.net.heal_all();
@@ -103,8 +104,8 @@ TEST_CASE("Network::partition holds messages, and notifies neither end", "[sim][
         rig.net.heal(rig.client, rig.server);
         rig.world.run_for(40s);
         CHECK(rig.connected());
-        CHECK(rig.book.size() == 2);
-        CHECK(rig.book[0]->messages().empty());
+        CHECK(rig.connection_log.size() == 2);
+        CHECK(rig.connection_log[0]->messages().empty());
         CHECK(rig.net.sockets(rig.server) == 1);
         CHECK(rig.net.sockets(rig.client) == 1);
     }
@@ -122,10 +123,10 @@ TEST_CASE("Network::partition loses held messages when their sender closes",
     rig.net.heal(rig.client, rig.server);
     rig.world.run_for(1min);
     CHECK(rig.connected());
-    REQUIRE(rig.book.size() == 2);
+    REQUIRE(rig.connection_log.size() == 2);
     // Nobody sends it again, and nobody tells the server that the old connection is dead.
-    CHECK(rig.book[0]->messages().empty());
-    CHECK(rig.book[0]->seen.back() == "connected");
+    CHECK(rig.connection_log[0]->messages().empty());
+    CHECK(rig.connection_log[0]->observed.back() == "connected");
     CHECK(rig.net.sockets(rig.server) == 2);
 }
 
@@ -133,11 +134,11 @@ TEST_CASE("Network::partition holds dials until it heals", "[sim][network][unit]
     NetworkRig rig;
     rig.net.partition(rig.client, rig.server);
     rig.world.run_for(29s);
-    CHECK(rig.notes.seen == std::vector<std::string>{"connecting"});
+    CHECK(rig.notes.observed == std::vector<std::string>{"connecting"});
     SECTION("the attempt's limit ends it") {
         rig.world.run_for(2s);
         CHECK(rig.notes.last("cooldown timed_out") == 30s);
-        CHECK(rig.book.empty());
+        CHECK(rig.connection_log.empty());
     }
     SECTION("or the dialling goes through") {
         rig.net.heal(rig.client, rig.server);
@@ -157,7 +158,7 @@ TEST_CASE("Network::drop_connections resets both ends", "[sim][network][unit]") 
     rig.world.run_for(3ms);
     CHECK(rig.notes.last("cooldown lost") == begin + 2ms);
     CHECK(rig.there().when.back() == begin + 2ms);
-    CHECK(rig.there().seen.back().ends_with(" lost"));
+    CHECK(rig.there().observed.back().ends_with(" lost"));
     CHECK(rig.net.sockets(rig.server) == 0);
     rig.world.run_for(5s);
     CHECK(rig.connected());
@@ -172,7 +173,7 @@ TEST_CASE("Network::half_open closes one end at once, and the other when it send
     rig.net.half_open(rig.server, rig.client);
     rig.world.run_for(0s);
     CHECK(rig.there().when.back() == begin);
-    CHECK(rig.there().seen.back().ends_with(" lost"));
+    CHECK(rig.there().observed.back().ends_with(" lost"));
     rig.world.run_for(5s);
     CHECK(rig.connected());
     CHECK(rig.net.sockets(rig.server) == 0);
@@ -195,7 +196,7 @@ TEST_CASE("Network::refuse refuses until accept", "[sim][network][unit]") {
     NetworkRig rig;
     rig.net.refuse(rig.server);
     rig.world.run_for(5ms);
-    CHECK(rig.notes.seen == std::vector<std::string>{"connecting", "cooldown refused"});
+    CHECK(rig.notes.observed == std::vector<std::string>{"connecting", "cooldown refused"});
     CHECK(rig.notes.when.back() == 4ms);
     rig.world.run_for(10s);
     CHECK(rig.notes.count("cooldown refused") >= 4);
@@ -207,7 +208,7 @@ TEST_CASE("Network::refuse refuses until accept", "[sim][network][unit]") {
         rig.net.refuse(rig.server);
         rig.world.run_for(1min);
         CHECK(rig.connected());
-        CHECK(rig.book.size() == 1);
+        CHECK(rig.connection_log.size() == 1);
     }
 }
 
@@ -225,12 +226,12 @@ TEST_CASE("Network::cut_one_in cuts that often", "[sim][network][property]") {
     CHECK(cuts < sent / 8);
     rig.net.cut_one_in(0);
     rig.world.run_for(10s);
-    const std::size_t before = rig.book.size();
+    const std::size_t before = rig.connection_log.size();
     for (int i = 0; i < 1000; ++i) {
         REQUIRE(rig.link().send(to_bytes("x")) == SendResult::sent);
         rig.world.run_for(10ms);
     }
-    CHECK(rig.book.size() == before);
+    CHECK(rig.connection_log.size() == before);
 }
 
 TEST_CASE("World::kill resets the peers", "[sim][network][unit]") {
@@ -261,7 +262,7 @@ TEST_CASE("World::kill in a partition leaves the peers half-open", "[sim][networ
         rig.world.run_for(1s);
         rig.net.heal(rig.client, rig.server);
         rig.world.run_for(5ms);
-        CHECK(rig.notes.seen.back() == "cooldown lost");
+        CHECK(rig.notes.observed.back() == "cooldown lost");
         return;
     }
     SECTION("the reset still on the way when it began") {
@@ -279,7 +280,7 @@ TEST_CASE("World::kill in a partition leaves the peers half-open", "[sim][networ
     // Until it sends.
     REQUIRE(rig.link().send(to_bytes("anyone?")) == SendResult::sent);
     rig.world.run_for(5ms);
-    CHECK(rig.notes.seen.back() == "cooldown lost");
+    CHECK(rig.notes.observed.back() == "cooldown lost");
 }
 
 TEST_CASE("A reset sent for a dead process survives a partition", "[sim][network][regression]") {
@@ -295,7 +296,7 @@ TEST_CASE("A reset sent for a dead process survives a partition", "[sim][network
     CHECK(rig.connected());
     rig.net.heal(rig.client, rig.server);
     rig.world.run_for(5ms);
-    CHECK(rig.notes.seen.back() == "cooldown lost");
+    CHECK(rig.notes.observed.back() == "cooldown lost");
 }
 
 TEST_CASE("World::pause freezes the process, not the kernel", "[sim][network][unit]") {
@@ -304,7 +305,7 @@ TEST_CASE("World::pause freezes the process, not the kernel", "[sim][network][un
         rig.world.pause(rig.server);
         rig.world.run_for(5ms);
         CHECK(rig.connected());
-        CHECK(rig.book.empty());
+        CHECK(rig.connection_log.empty());
         REQUIRE(rig.link().send(to_bytes("a")) == SendResult::sent);
         REQUIRE(rig.link().send(to_bytes("b")) == SendResult::sent);
         rig.world.run_for(26s);
@@ -316,13 +317,13 @@ TEST_CASE("World::pause freezes the process, not the kernel", "[sim][network][un
         rig.world.run_for(1s);
         // Both connections are accepted now; of the dead one what arrived, in order, and then its
         // end.
-        REQUIRE(rig.book.size() == 2);
-        const auto old = rig.book[0]->messages();
+        REQUIRE(rig.connection_log.size() == 2);
+        const auto old = rig.connection_log[0]->messages();
         CHECK(old.size() <= 2);
         for (std::size_t i = 0; i < old.size(); ++i) CHECK(old[i] == (i == 0 ? "a" : "b"));
-        CHECK(rig.book[0]->seen.back().ends_with(" lost"));
-        CHECK(rig.book[0]->when.back() == thawed);
-        CHECK(rig.book[1]->seen.back() == "connected");
+        CHECK(rig.connection_log[0]->observed.back().ends_with(" lost"));
+        CHECK(rig.connection_log[0]->when.back() == thawed);
+        CHECK(rig.connection_log[1]->observed.back() == "connected");
         CHECK(rig.net.sockets(rig.server) == 1);
     }
 }
@@ -340,7 +341,7 @@ TEST_CASE("World::resume lets a process read before its timers run", "[sim][netw
     rig.world.resume(rig.server);
     rig.world.run_for(1min);
     CHECK(rig.there().messages() == std::vector<std::string>{"alive"});
-    CHECK(rig.book.size() == 1);
+    CHECK(rig.connection_log.size() == 1);
     CHECK(rig.connected());
 }
 
@@ -367,8 +368,8 @@ TEST_CASE("Network's faults touch only the hosts they name", "[sim][network][uni
     sim::Host& other =
         rig.world.host("other", [&](sim::Host& h) { return std::make_unique<Client>(h, others); });
     rig.world.run_for(1s);
-    REQUIRE(rig.book.size() == 2);
-    const auto seen = others.seen;
+    REQUIRE(rig.connection_log.size() == 2);
+    const auto observed = others.observed;
     rig.net.partition(rig.client, rig.server);
     rig.world.run_for(1min);
     rig.net.heal(rig.client, rig.server);
@@ -377,7 +378,7 @@ TEST_CASE("Network's faults touch only the hosts they name", "[sim][network][uni
     rig.net.half_open(rig.client, rig.server);
     rig.world.kill(rig.client);
     rig.world.run_for(1min);
-    CHECK(others.seen == seen);
+    CHECK(others.observed == observed);
     CHECK(rig.net.sockets(other) == 1);
     CHECK(rig.net.sockets(rig.server) == 1);
 }

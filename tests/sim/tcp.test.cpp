@@ -22,7 +22,8 @@ struct ConnectionRig {
     explicit ConnectionRig(PeerOptions o = {}, Seed seed = Seed{5})
         : world{seed},
           server{world.host(
-              "server", [this, o](sim::Host& h) { return std::make_unique<Server>(h, book, o); })},
+              "server",
+              [this, o](sim::Host& h) { return std::make_unique<Server>(h, connection_log, o); })},
           client{world.host("client", [this, o](sim::Host& h) {
               return std::make_unique<Client>(h, notes, o);
           })} {}
@@ -33,12 +34,12 @@ struct ConnectionRig {
         return client.process<Client>() != nullptr && link().status().state == LinkState::connected;
     }
     void connect() {
-        REQUIRE(world.run_until([&] { return connected() && !book.empty(); }, 10s));
+        REQUIRE(world.run_until([&] { return connected() && !connection_log.empty(); }, 10s));
         world.run_for(100ms);
     }
-    Notes& there() { return *book.back(); }
+    Notes& there() { return *connection_log.back(); }
 
-    Server::Book book;
+    Server::ConnectionLog connection_log;
     Notes notes;
     sim::World world;
     sim::Host& server;
@@ -73,16 +74,16 @@ namespace {
 
 /// For check::transport: an echo in a simulated world.
 struct CheckedRig {
-    Server::Book book{};
+    Server::ConnectionLog connection_log{};
     sim::World world{Seed{7}};
     sim::Host& server{world.host("server", [this](sim::Host& h) {
-        return std::make_unique<Server>(h, book, PeerOptions{});
+        return std::make_unique<Server>(h, connection_log, PeerOptions{});
     })};
     sim::Host& client{world.host("client", [](sim::Host&) { return std::make_unique<int>(0); })};
     sim::Tcp transport{client, "server", 9000};
 
     void run_once() {
-        for (const auto& notes : book) notes->echo = true;
+        for (const auto& notes : connection_log) notes->echo = true;
         world.run_for(1ms);
     }
     void hang_up() { world.restart(server); }
@@ -132,12 +133,12 @@ TEST_CASE("Tcp is refused without a listener or without a host", "[sim][tcp][uni
     sim::Host& client = world.host("client");
     const auto dial = [&](std::string_view peer, std::uint16_t port) {
         Supervisor link{
-            sim::Tcp{client, peer, port}, Policy{MaxAttempts{1}}, {}, NoteTaker{&notes}};
+            sim::Tcp{client, peer, port}, Policy{MaxAttempts{1}}, {}, NotesObserver{&notes}};
         client.attach(link);
         link.start();
         world.run_for(1s);
-        REQUIRE(notes.seen.size() == 2);
-        CHECK(notes.seen.back() == "failed refused");
+        REQUIRE(notes.observed.size() == 2);
+        CHECK(notes.observed.back() == "failed refused");
         return notes.when[1] - notes.when[0];
     };
     SECTION("no such port") {
@@ -156,22 +157,22 @@ TEST_CASE("Tcp is refused without a listener or without a host", "[sim][tcp][uni
 }
 
 TEST_CASE("Tcp reaches its own host", "[sim][tcp][unit]") {
-    Server::Book book;
+    Server::ConnectionLog connection_log;
     Notes notes;
     sim::World world{Seed{1}};
     struct Both {
-        Both(sim::Host& h, Server::Book& b, Notes& n) : server{h, b}, client{h, n} {}
+        Both(sim::Host& h, Server::ConnectionLog& b, Notes& n) : server{h, b}, client{h, n} {}
         Server server;
         Client client;
     };
-    sim::Host& host =
-        world.host("server", [&](sim::Host& h) { return std::make_unique<Both>(h, book, notes); });
+    sim::Host& host = world.host(
+        "server", [&](sim::Host& h) { return std::make_unique<Both>(h, connection_log, notes); });
     world.run_for(1s);
-    CHECK(notes.seen.back() == "connected");
+    CHECK(notes.observed.back() == "connected");
     CHECK(world.network().sockets(host) == 2);
     world.restart(host);
     world.run_for(1s);
-    CHECK(notes.seen.back() == "connected");
+    CHECK(notes.observed.back() == "connected");
     CHECK(world.network().sockets(host) == 2);
 }
 
@@ -236,7 +237,7 @@ TEST_CASE("Tcp resumes reading after its machine was full", "[sim][tcp][unit]") 
         rig.link().stop();
         rig.world.run_for(1s);
         CHECK(rig.there().messages() == numbers(1, 900));
-        CHECK(rig.there().seen.back().ends_with(" lost"));
+        CHECK(rig.there().observed.back().ends_with(" lost"));
     }
 }
 
@@ -290,19 +291,19 @@ TEST_CASE("Tcp that is destroyed or killed delivers a prefix of the messages in 
                 REQUIRE(rig.link().send(to_bytes(std::to_string(i))) == SendResult::sent);
             }
             rig.world.run_for(100us);  // the round is over: they are on their way
-            const std::size_t old = rig.book.size();
+            const std::size_t old = rig.connection_log.size();
             if (killed) {
                 rig.world.restart(rig.client);
             } else {
                 rig.link().reconnect_now();
             }
             rig.world.run_for(1s);
-            REQUIRE(rig.book.size() == old + 1);
-            REQUIRE(rig.book[old]->messages().empty());
-            const Notes& n = *rig.book[old - 1];
+            REQUIRE(rig.connection_log.size() == old + 1);
+            REQUIRE(rig.connection_log[old]->messages().empty());
+            const Notes& n = *rig.connection_log[old - 1];
             const auto got = n.messages();
             REQUIRE(got == numbers(1, static_cast<int>(got.size())));
-            REQUIRE(n.seen.back().ends_with(" lost"));
+            REQUIRE(n.observed.back().ends_with(" lost"));
             (got.empty() ? none : got.size() == 20 ? all : some) += 1;
         },
         200);
@@ -322,15 +323,16 @@ TEST_CASE("Tcp of a dead connection may deliver while the next one is open",
             rig.connect();
             rig.world.network().latency(1ms, 50ms);
             bool open = false;
-            const std::size_t old = rig.book.size() - 1;
-            rig.book[old]->hook = [&](const std::string&) {
+            const std::size_t old = rig.connection_log.size() - 1;
+            rig.connection_log[old]->hook = [&](const std::string&) {
                 if (open) ++overlaps;
             };
             for (int i = 1; i <= 20; ++i) {
                 REQUIRE(rig.link().send(to_bytes(std::to_string(i))) == SendResult::sent);
             }
             rig.world.restart(rig.client);
-            static_cast<void>(rig.world.run_until([&] { return rig.book.size() > old + 1; }, 1s));
+            static_cast<void>(
+                rig.world.run_until([&] { return rig.connection_log.size() > old + 1; }, 1s));
             open = true;
             rig.world.run_for(1s);
         },
@@ -341,27 +343,27 @@ TEST_CASE("Tcp of a dead connection may deliver while the next one is open",
 namespace {
 
 /// Both sides send numbered messages on every connection they have; the script breaks everything.
-struct Storm {
-    explicit Storm(Seed seed)
+struct FaultyTransfer {
+    explicit FaultyTransfer(Seed seed)
         : world{seed},
           server{world.host("server",
                             [this](sim::Host& h) {
-                                auto s = std::make_unique<Server>(h, book, options);
-                                talk_back(h, *s);
+                                auto s = std::make_unique<Server>(h, connection_log, options);
+                                reply_to_messages(h, *s);
                                 return s;
                             })},
           client{world.host("client", [this](sim::Host& h) {
               auto c = std::make_unique<Client>(h, notes, options);
-              talk(h, *c);
+              exchange(h, *c);
               return c;
           })} {
         notes.hook = [this](const std::string& what) {
             if (what == "connected") {
                 ++epoch;
                 next = 0;
-                heard = 0;
+                received = 0;
             }
-            if (what.starts_with("message ")) hear(what.substr(8));
+            if (what.starts_with("message ")) check_message(what.substr(8));
         };
         if ((world.bits()() & 1) != 0) world.network().cut_one_in(40);
         if ((world.bits()() & 1) != 0) world.network().window_bytes(300);
@@ -376,22 +378,22 @@ struct Storm {
         return Duration{static_cast<std::int64_t>(
             uniform_upto(world.bits(), static_cast<std::uint64_t>(most.count())))};
     }
-    void talk(sim::Host& h, Client& c) {
+    void exchange(sim::Host& h, Client& c) {
         const std::string text = std::to_string(epoch) + " " + std::to_string(next);
         if (c.link.send(to_bytes(text)) == SendResult::sent) ++next;
-        h.after(draw(60ms), [this, &h, &c] { talk(h, c); });
+        h.after(draw(60ms), [this, &h, &c] { exchange(h, c); });
     }
-    void talk_back(sim::Host& h, Server& s) {
+    void reply_to_messages(sim::Host& h, Server& s) {
         for (auto& p : s.peers) {
             const std::string text = std::to_string(p->notes.sent);
             if (p->link.send(to_bytes(text)) == SendResult::sent) ++p->notes.sent;
         }
-        h.after(draw(60ms), [this, &h, &s] { talk_back(h, s); });
+        h.after(draw(60ms), [this, &h, &s] { reply_to_messages(h, s); });
     }
     /// What the server says on one connection is 0, 1, 2, ...
-    void hear(const std::string& text) {
-        REQUIRE(text == std::to_string(heard));
-        ++heard;
+    void check_message(const std::string& text) {
+        REQUIRE(text == std::to_string(received));
+        ++received;
     }
     void strike(std::uint64_t kind) {
         sim::Network& net = world.network();
@@ -415,7 +417,7 @@ struct Storm {
     }
     /// On each connection the server got n messages of one epoch: 0, 1, ... n-1.
     void check() const {
-        for (const auto& n : book) {
+        for (const auto& n : connection_log) {
             const auto got = n->messages();
             const std::string prefix = got.empty() ? "" : got[0].substr(0, got[0].find(' ') + 1);
             for (std::size_t i = 0; i < got.size(); ++i) {
@@ -427,11 +429,11 @@ struct Storm {
     }
 
     const PeerOptions options{.heartbeat = {.every = 1s, .dead_after = 3s}, .messages_max = 8};
-    Server::Book book;
+    Server::ConnectionLog connection_log;
     Notes notes;
     int epoch = 0;
     std::uint64_t next = 0;
-    std::uint64_t heard = 0;
+    std::uint64_t received = 0;
     sim::World world;
     sim::Host& server;
     sim::Host& client;
@@ -442,7 +444,7 @@ struct Storm {
 TEST_CASE("Tcp delivers in order and once, or breaks, through all faults", "[sim][tcp][property]") {
     std::uint64_t connections = 0, messages = 0;
     for_each_seed([&](Seed seed) {
-        Storm s{seed};
+        FaultyTransfer s{seed};
         s.world.run_for(30s);
         s.check();
         // When all is well again, one connection is up, and carries everything.
@@ -462,12 +464,12 @@ TEST_CASE("Tcp delivers in order and once, or breaks, through all faults", "[sim
         s.world.pause(s.client);
         s.world.run_for(1s);
         // The live one need not be the last to be accepted: a dead dialling may arrive late.
-        const auto live =
-            std::find_if(s.book.begin(), s.book.end(), [](const auto& n) { return n->live == 1; });
-        REQUIRE(live != s.book.end());
+        const auto live = std::find_if(s.connection_log.begin(), s.connection_log.end(),
+                                       [](const auto& n) { return n->live == 1; });
+        REQUIRE(live != s.connection_log.end());
         REQUIRE((*live)->messages().size() == s.next);
-        connections += s.book.size();
-        for (const auto& n : s.book) messages += n->messages().size();
+        connections += s.connection_log.size();
+        for (const auto& n : s.connection_log) messages += n->messages().size();
     });
     std::printf("storms: %llu connections, %llu messages\n",
                 static_cast<unsigned long long>(connections),

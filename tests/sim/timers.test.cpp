@@ -52,28 +52,28 @@ TEST_CASE("Timers keeps machines by deadline, then by order, however they move",
 
 TEST_CASE("Function keeps small and large callables, and destroys them once",
           "[sim][function][unit]") {
-    const auto life = std::make_shared<int>(7);
+    const auto lifetime = std::make_shared<int>(7);
     struct Large {
-        std::shared_ptr<int> life;
+        std::shared_ptr<int> lifetime;
         std::byte more[100]{};
-        int operator()(int x) const { return *life + x; }
+        int operator()(int x) const { return *lifetime + x; }
     };
     using Function = belay::detail::Function<int(int)>;
     {
-        Function small{[life](int x) { return *life + x; }};
-        Function large{Large{life}};
-        CHECK(life.use_count() == 3);
+        Function small{[lifetime](int x) { return *lifetime + x; }};
+        Function large{Large{lifetime}};
+        CHECK(lifetime.use_count() == 3);
         CHECK(small(1) == 8);
         CHECK(large(2) == 9);
         Function moved{std::move(small)};
         CHECK_FALSE(static_cast<bool>(small));
         CHECK(moved(1) == 8);
         moved = std::move(large);
-        CHECK(life.use_count() == 2);
+        CHECK(lifetime.use_count() == 2);
         CHECK(moved(3) == 10);
         moved.reset();
-        CHECK(life.use_count() == 1);
+        CHECK(lifetime.use_count() == 1);
         CHECK_FALSE(static_cast<bool>(moved));
     }
-    CHECK(life.use_count() == 1);
+    CHECK(lifetime.use_count() == 1);
 }

@@ -45,24 +45,24 @@ struct Alarm {
 Instant at(Duration d) { return Instant{d}; }
 
 /// A client and an echoing server, whose network and processes fail at random times.
-struct Trouble {
-    explicit Trouble(Seed seed, sim::WorldOptions options = {})
+struct RandomFaults {
+    explicit RandomFaults(Seed seed, sim::WorldOptions options = {})
         : world{seed, options},
           server{world.host("server",
                             [this](sim::Host& h) {
-                                auto s = std::make_unique<Server>(h, book);
+                                auto s = std::make_unique<Server>(h, connection_log);
                                 s->echo = true;
                                 return s;
                             })},
           client{world.host("client", [this](sim::Host& h) {
               auto c = std::make_unique<Client>(h, notes);
-              talk(h, c->link);
+              exchange(h, c->link);
               return c;
           })} {}
 
-    void talk(sim::Host& h, auto& link) {
-        static_cast<void>(link.send(to_bytes(std::to_string(said++))));
-        h.after(250ms, [this, &h, &link] { talk(h, link); });
+    void exchange(sim::Host& h, auto& link) {
+        static_cast<void>(link.send(to_bytes(std::to_string(output++))));
+        h.after(250ms, [this, &h, &link] { exchange(h, link); });
     }
     /// Plans `count` faults, each taken back after a while, within `span`.
     void plan(int count, Duration span) {
@@ -97,16 +97,16 @@ struct Trouble {
         if (kind == 8) world.restart(client);
     }
 
-    Server::Book book;
+    Server::ConnectionLog connection_log;
     Notes notes;
-    int said = 0;
+    int output = 0;
     sim::World world;
     sim::Host& server;
     sim::Host& client;
 };
 
 std::uint64_t history(Seed seed, sim::WorldOptions options = {}) {
-    Trouble t{seed, options};
+    RandomFaults t{seed, options};
     t.plan(6, 2min);
     t.world.run_for(3min);
     return t.world.trace_hash();
@@ -379,7 +379,7 @@ TEST_CASE("World's history is the same when machines run more often than they ne
 
 TEST_CASE("World's extra turns expose a machine with a wrong deadline", "[sim][world][unit]") {
     // It claims to be due at 2 s, and acts whenever it is asked.
-    struct Liar : Alarm {
+    struct WrongDeadline : Alarm {
         using Alarm::Alarm;
         void advance(Instant now) {
             due = never;
@@ -389,11 +389,11 @@ TEST_CASE("World's extra turns expose a machine with a wrong deadline", "[sim][w
     const auto ran_at = [](sim::WorldOptions options) {
         sim::World world{Seed{1}, options};
         Log log;
-        Liar liar{log};
-        world.host("a").attach(liar);
-        liar.set(at(2s));
+        WrongDeadline wrong{log};
+        world.host("a").attach(wrong);
+        wrong.set(at(2s));
         world.run_for(2s);
-        return liar.when;
+        return wrong.when;
     };
     CHECK(ran_at({}) == at(2s));
     CHECK(ran_at({.extra_turns_one_in = 1}) < at(2s));
@@ -407,13 +407,13 @@ TEST_CASE("World's histories are the same on every compiler", "[sim][world][gold
 }
 
 TEST_CASE("World runs an hour of outages in a moment", "[sim][world][sim]") {
-    Trouble t{Seed{7}};
+    RandomFaults t{Seed{7}};
     t.plan(20, 1h);
     t.world.run_for(1h);
     std::printf("an hour of outages: %llu events, %zu connections, hash %016llx\n",
-                static_cast<unsigned long long>(t.world.events()), t.book.size(),
+                static_cast<unsigned long long>(t.world.events()), t.connection_log.size(),
                 static_cast<unsigned long long>(t.world.trace_hash()));
-    CHECK(t.book.size() >= 10);
+    CHECK(t.connection_log.size() >= 10);
     CHECK(t.world.events() > 10'000);
     // Its limit is the test's timeout; the figure is the benchmark's.
     CHECK(t.world.now() == at(1h));

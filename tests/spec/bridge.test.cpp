@@ -19,7 +19,7 @@ namespace {
 
 using SpecLines = std::vector<std::string>;
 using Shown = Connectivity::Kind;
-using Mood = Server::Mood;
+using Behaviour = Server::Behaviour;
 
 /// Nothing is pulled by itself within a test.
 BridgeOptions seldom() { return {.pull = {.interval = std::chrono::hours{1}}}; }
@@ -43,21 +43,21 @@ struct TurnsOf {
 
 TEST_CASE("bridge 1: push fails, then succeeds", "[spec][bridge]") {
     BridgeRig rig{seldom()};
-    rig.server.mood = Mood::fails;
+    rig.server.behaviour = Behaviour::fails;
     rig.start();
     rig.edit("s", "drawn", 1);
     rig.run_for(700ms);  // a first attempt, and some of the others
     CHECK(rig.server.fetches.size() > 1);
-    rig.server.mood = Mood::works;
+    rig.server.behaviour = Behaviour::works;
     rig.run_for(10s);
     CHECK(rig.server.scenes["s"].content == "drawn");
     CHECK(rig.server.pushes == SpecLines{"s=drawn"});
     CHECK(rig.kind() == Shown::connected);
     // The push itself, too.
-    rig.server.moods.emplace("t", Mood::works);
+    rig.server.moods.emplace("t", Behaviour::works);
     rig.edit("t", "new", 2);
     rig.server.on_push = [&, n = 0]() mutable {
-        rig.server.moods["t"] = ++n < 3 ? Mood::fails : Mood::works;
+        rig.server.moods["t"] = ++n < 3 ? Behaviour::fails : Behaviour::works;
     };
     rig.run_for(10s);
     CHECK(rig.server.pushes == SpecLines{"s=drawn", "t=new", "t=new", "t=new"});
@@ -70,7 +70,7 @@ TEST_CASE("bridge 2: push fails permanently and keeps retrying", "[spec][bridge]
     rig.edit("s", "1", 1);
     rig.run_for(10s);
     REQUIRE(rig.kind() == Shown::connected);
-    rig.server.mood = Mood::fails;
+    rig.server.behaviour = Behaviour::fails;
     rig.edit("s", "2", 2);
     rig.run_for(5s);
     CHECK(rig.kind() != Shown::connected);
@@ -83,7 +83,7 @@ TEST_CASE("bridge 2: push fails permanently and keeps retrying", "[spec][bridge]
     CHECK(tries < 1000);
     rig.run_for(24h);
     CHECK(rig.server.fetches.size() > tries + 1000);
-    rig.server.mood = Mood::works;
+    rig.server.behaviour = Behaviour::works;
     rig.run_for(70s);  // no further local change
     CHECK(rig.server.scenes["s"].content == "2");
     CHECK(rig.kind() == Shown::connected);
@@ -138,7 +138,7 @@ TEST_CASE("bridge 5: state query", "[spec][bridge]") {
     rig.edit("s", "1", 1);
     rig.run_for(1s);
     CHECK(handle.connectivity().kind == Shown::connected);
-    rig.server.mood = Mood::fails;
+    rig.server.behaviour = Behaviour::fails;
     rig.server.failure = {Cause::timed_out};
     rig.edit("s", "2", 2);
     CHECK(rig.world.run_until([&] { return rig.kind() == Shown::disconnected; }, 10s));
@@ -148,7 +148,7 @@ TEST_CASE("bridge 5: state query", "[spec][bridge]") {
     const std::uint32_t attempt = handle.connectivity().attempt;
     CHECK(attempt >= 1);
     CHECK(rig.world.run_until([&] { return handle.connectivity().attempt > attempt; }, 2min));
-    rig.server.mood = Mood::works;
+    rig.server.behaviour = Behaviour::works;
     CHECK(
         rig.world.run_until([&] { return handle.connectivity().kind == Shown::connected; }, 2min));
     handle.stop();
@@ -163,7 +163,7 @@ TEST_CASE("bridge task 1: a call has five attempts, and transport failures only 
           "[spec][bridge]") {
     for (const Cause cause : {Cause::lost, Cause::refused, Cause::timed_out, Cause::overloaded}) {
         BridgeRig rig{seldom()};
-        rig.server.mood = Mood::fails;
+        rig.server.behaviour = Behaviour::fails;
         rig.server.failure = {cause};
         rig.start();
         rig.edit("s", "1", 1);
@@ -173,7 +173,7 @@ TEST_CASE("bridge task 1: a call has five attempts, and transport failures only 
     for (const Cause cause : {Cause::protocol, Cause::permanent, Cause::forbidden}) {
         BridgeRig rig{seldom()};
         rig.server.network = &rig.host;
-        rig.server.mood = Mood::fails;
+        rig.server.behaviour = Behaviour::fails;
         rig.server.failure = {cause};
         rig.start();
         rig.edit("s", "1", 1);
@@ -189,7 +189,7 @@ TEST_CASE("bridge task 1: each retry is a line in a log", "[spec][bridge]") {
     sim::Host& host = world.host("here");
     Board board;
     Server server;
-    server.mood = Mood::fails;
+    server.behaviour = Behaviour::fails;
     board.scenes = {{"s", {"a", ms(1)}}};
     Push push{std::ref(board), std::ref(server), policies::bridge(), BridgePushOptions{},
               Tee{RetryLog{[&](std::string_view line) { lines.emplace_back(line); }, "push"},
@@ -198,7 +198,7 @@ TEST_CASE("bridge task 1: each retry is a line in a log", "[spec][bridge]") {
     push.start();
     push.changed("s");
     world.run_for(600ms);
-    server.mood = Mood::works;
+    server.behaviour = Behaviour::works;
     world.run_for(10s);
     REQUIRE(lines.size() >= 3);
     CHECK(lines[0].starts_with("push: attempt 1 failed (lost"));
@@ -212,7 +212,7 @@ TEST_CASE("bridge task 2: a push that failed needs no further local change", "[s
     sim::Host& host = world.host("here");
     Board board;
     Server server;
-    server.mood = Mood::fails;
+    server.behaviour = Behaviour::fails;
     board.scenes = {{"s", {"a", ms(1)}}};
     Push push{std::ref(board), std::ref(server), policies::bridge()};
     host.attach(push);
@@ -223,7 +223,7 @@ TEST_CASE("bridge task 2: a push that failed needs no further local change", "[s
     push.changed("s");
     world.run_for(1h);
     CHECK(server.scenes.empty());
-    server.mood = Mood::works;
+    server.behaviour = Behaviour::works;
     const std::size_t before = server.pushes.size();
     world.run_for(61s);
     CHECK(server.scenes["s"].content == "b");
@@ -277,7 +277,7 @@ TEST_CASE("bridge task 3: a fetch that fails is told, and the others go on", "[s
     BridgeRig rig;
     rig.board.empty = {"bad", "good"};
     rig.server.scenes = {{"bad", {"1", ms(1)}}, {"good", {"1", ms(1)}}};
-    rig.server.moods = {{"bad", Mood::fails}};
+    rig.server.moods = {{"bad", Behaviour::fails}};
     rig.server.failure = {Cause::permanent};
     rig.start();
     rig.run_for(30s);

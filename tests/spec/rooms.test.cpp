@@ -49,7 +49,7 @@ TEST_CASE("rooms truth 3: permission is checked before the connection is allowed
 
 TEST_CASE("rooms truth 4: the document syncs between several clients", "[spec][rooms]") {
     RoomWorld w;
-    const auto editors = crowd(w, 10);
+    const auto editors = joined_editors(w, 10);
     w.run(1s);
     for (const auto& e : editors) e->type("by each");
     w.run(1s);
@@ -114,8 +114,8 @@ TEST_CASE_METHOD(RoomOfOne,
     w.rooms().stop();
     w.run(5s);
     CHECK(alice.closed_with == 1001);
-    REQUIRE(w.told.size() >= 1);
-    CHECK(w.told.back() == "stopped: ");
+    REQUIRE(w.reported.size() >= 1);
+    CHECK(w.reported.back() == "stopped: ");
     CHECK(w.disk.saves == 1);
 }
 

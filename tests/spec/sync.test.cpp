@@ -36,9 +36,9 @@ TEST_CASE("test_process_single_add", "[spec][sync]") {
     auto processor = processor_of(store, LastWriteWins{});
     const SyncResult result = processor.process_batch("s", Ops{add("e", "x", stamp(1))});
     CHECK(sums(result, 1) == "1 0 0");
-    CHECK(result.timestamp == WallByHand{}.time);
-    CHECK(seen(store, "e") == "live 1 x");
-    CHECK(seen(store, "e", "another session") == "absent");
+    CHECK(result.timestamp == ManualWallTime{}.time);
+    CHECK(state_text(store, "e") == "live 1 x");
+    CHECK(state_text(store, "e", "another session") == "absent");
 }
 
 TEST_CASE("test_process_mixed_operations", "[spec][sync]") {
@@ -48,8 +48,8 @@ TEST_CASE("test_process_mixed_operations", "[spec][sync]") {
         "s", Ops{add("a", "1", stamp(1)), add("b", "1", stamp(2)), update("a", "2", stamp(3)),
                  interaction("tapped", stamp(4)), removal("b", stamp(5))});
     CHECK(sums(result, 5) == "5 0 0");
-    CHECK(seen(store, "a") == "live 3 2");
-    CHECK(seen(store, "b") == "removed 5");
+    CHECK(state_text(store, "a") == "live 3 2");
+    CHECK(state_text(store, "b") == "removed 5");
 }
 
 TEST_CASE("test_detect_element_not_found", "[spec][sync]") {
@@ -79,7 +79,7 @@ TEST_CASE("test_resolve_last_write_wins", "[spec][sync]") {
               .process_batch("s", Ops{add("e", "first", stamp(5)), add("e", "later", stamp(7)),
                                       add("e", "earlier", stamp(6))})
               .conflict_count == 1);
-    CHECK(seen(store, "e") == "live 7 later");
+    CHECK(state_text(store, "e") == "live 7 later");
 }
 
 TEST_CASE("test_resolve_local_wins", "[spec][sync]") {
@@ -88,7 +88,7 @@ TEST_CASE("test_resolve_local_wins", "[spec][sync]") {
     CHECK(
         processor.process_batch("s", Ops{add("e", "first", stamp(5)), add("e", "later", stamp(7))})
             .conflict_count == 1);
-    CHECK(seen(store, "e") == "live 5 first");
+    CHECK(state_text(store, "e") == "live 5 first");
 }
 
 TEST_CASE("test_resolve_remote_wins", "[spec][sync]") {
@@ -98,7 +98,7 @@ TEST_CASE("test_resolve_remote_wins", "[spec][sync]") {
               .process_batch("s", Ops{add("e", "first", stamp(5)), add("e", "earlier", stamp(3))})
               .synced_count == 2);
     // The stamp does not go back, or the next stale operation would be a newer one.
-    CHECK(seen(store, "e") == "live 5 earlier");
+    CHECK(state_text(store, "e") == "live 5 earlier");
 }
 
 TEST_CASE("test_retry_on_transient_failure", "[spec][sync]") {
@@ -212,8 +212,8 @@ TEST_CASE("test_client_queues_offline_then_syncs", "[spec][sync]") {
     Ops batch;
     while (auto op = offline.pop()) batch.push_back(*op);
     CHECK(processor.process_batch("s", batch).success);
-    CHECK(seen(store, "e") == "live 2 edited");
-    CHECK(seen(store, "f") == "live 3 other");
+    CHECK(state_text(store, "e") == "live 2 edited");
+    CHECK(state_text(store, "f") == "live 3 other");
 }
 
 TEST_CASE("test_concurrent_clients_conflict_resolution", "[spec][sync]") {
@@ -226,7 +226,7 @@ TEST_CASE("test_concurrent_clients_conflict_resolution", "[spec][sync]") {
         const SyncResult first = processor.process_batch("s", first_client_first ? one : two);
         const SyncResult second = processor.process_batch("s", first_client_first ? two : one);
         CHECK(first.conflict_count + second.conflict_count == (first_client_first ? 0 : 1));
-        CHECK(seen(store, "e") == "live 6 two");
+        CHECK(state_text(store, "e") == "live 6 two");
     }
 }
 
@@ -242,7 +242,7 @@ TEST_CASE("test_sync_survives_restart", "[spec][sync]") {
         };
         const Ops queued{add("a", "1", stamp(1)), update("a", "2", stamp(2)),
                          removal("a", stamp(3)), add("b", "1", stamp(4))};
-        const auto life = [&]() -> bool {
+        const auto incarnation = [&]() -> bool {
             auto journal = open(client);
             if (!journal) return false;
             Queue queue{std::move(*journal), {.limit = 100}};
@@ -254,7 +254,7 @@ TEST_CASE("test_sync_survives_restart", "[spec][sync]") {
             LogStore store{*log, Random{Seed{dies_at}}, SyncBug::none};
             SyncProcessor processor{std::ref(store), LastWriteWins{},
                                     SyncOptions{.transaction_operations = 1}, NoObserver{},
-                                    WallByHand{}};
+                                    ManualWallTime{}};
             AsyncSleeper sleeper;
             const DrainReport drained = queue.drain([&](BytesView bytes) {
                 return processor
@@ -265,7 +265,7 @@ TEST_CASE("test_sync_survives_restart", "[spec][sync]") {
         };
         client.halt_at(dies_at);
         server.halt_at(dies_at);
-        for (int lives = 0; lives < 20 && !life(); ++lives) {
+        for (int incarnations = 0; incarnations < 20 && !incarnation(); ++incarnations) {
             client.crash(Random{Seed{dies_at}});
             server.crash(Random{Seed{dies_at}});
         }
@@ -276,8 +276,8 @@ TEST_CASE("test_sync_survives_restart", "[spec][sync]") {
         for (const LogStore::Write& one : LogStore::all_of(*log)) writes.push_back(one.element);
         CHECK(writes == Names{"a", "a", "a", "b"});
         LogStore store{*log, Random{Seed{1}}, SyncBug::none};
-        CHECK(seen(store.memory(), "a") == "removed 3");
-        CHECK(seen(store.memory(), "b") == "live 4 1");
+        CHECK(state_text(store.memory(), "a") == "removed 3");
+        CHECK(state_text(store.memory(), "b") == "live 4 1");
     }
 }
 
@@ -304,10 +304,10 @@ TEST_CASE("test_sync_interrupted_at_every_operation", "[spec][sync]") {
         auto sorted = store.writes;
         std::sort(sorted.begin(), sorted.end());
         CHECK(sorted == Names{"a", "a", "a", "b", "d"});
-        CHECK(seen(store, "a") == "removed 4");
-        CHECK(seen(store, "b") == "live 3 1");
-        CHECK(seen(store, "c") == "absent");
-        CHECK(seen(store, "d") == "removed 7");
+        CHECK(state_text(store, "a") == "removed 4");
+        CHECK(state_text(store, "b") == "live 3 1");
+        CHECK(state_text(store, "c") == "absent");
+        CHECK(state_text(store, "d") == "removed 7");
     }
 }
 
@@ -340,7 +340,7 @@ TEST_CASE("test_two_batches_race_on_one_key", "[spec][sync]") {
         REQUIRE(second.done());
         CHECK(first.take().failed_count == 0);
         CHECK(second.take().failed_count == 0);
-        CHECK(seen(store, "e") == "live 4 one more");
+        CHECK(state_text(store, "e") == "live 4 one more");
         // No write was made twice.
         CHECK(store.writes.size() <= 4);
     }
@@ -369,7 +369,7 @@ TEST_CASE("test_resolution_decisions_are_told", "[spec][sync]") {
     Memory store;
     SyncNotes notes;
     SyncProcessor processor{std::ref(store), LastWriteWins{}, SyncOptions{}, std::ref(notes),
-                            WallByHand{}};
+                            ManualWallTime{}};
     const SyncResult result = processor.process_batch(
         "s", Ops{add("e", "1", stamp(5)), update("e", "2", stamp(4)), add("e", "3", stamp(6))});
     // Also of the conflict that ended with the operation being applied.

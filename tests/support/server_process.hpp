@@ -47,7 +47,7 @@ public:
             if (line.starts_with(begin)) return line;
         }
     }
-    void tell(std::string line) const {
+    void send_command(std::string line) const {
         line += '\n';
         REQUIRE(::write(in_, line.data(), line.size()) == static_cast<ssize_t>(line.size()));
     }

@@ -28,40 +28,53 @@ struct WireOperation {
 };
 
 /// A MemoryStore of which one answer is a lie, from some call on.
-struct LyingStore {
+struct ContradictingStore {
     using operation_type = Op;
-    enum class Lie { none, find, nothing_to_read, add, update, remove, remember, applied, expire };
+    enum class Fault {
+        none,
+        find,
+        nothing_to_read,
+        add,
+        update,
+        remove,
+        remember,
+        applied,
+        expire
+    };
 
     Result<part::ElementState> find(const part::ElementKey& key) {
-        if (lie == Lie::find) return part::ElementState{part::Presence::live, belay_test::stamp(1)};
+        if (fault == Fault::find)
+            return part::ElementState{part::Presence::live, belay_test::stamp(1)};
         return store.find(key);
     }
     Result<std::optional<std::string>> read(const part::ElementKey& key) {
-        if (lie == Lie::nothing_to_read) return std::optional<std::string>{};
+        if (fault == Fault::nothing_to_read) return std::optional<std::string>{};
         return store.read(key);
     }
     std::error_code add(const part::ElementKey& key, const std::string& value,
                         const part::WriteMark& mark) {
-        return lie == Lie::add ? answer : store.add(key, value, mark);
+        return fault == Fault::add ? answer : store.add(key, value, mark);
     }
     std::error_code update(const part::ElementKey& key, const std::string& value,
                            const part::WriteMark& mark) {
-        return lie == Lie::update ? answer : store.update(key, value, mark);
+        return fault == Fault::update ? answer : store.update(key, value, mark);
     }
     std::error_code remove(const part::ElementKey& key, const part::WriteMark& mark) {
-        return lie == Lie::remove ? answer : store.remove(key, mark);
+        return fault == Fault::remove ? answer : store.remove(key, mark);
     }
     std::error_code remember(const part::WriteMark& mark) {
-        return lie == Lie::remember ? answer : store.remember(mark);
+        return fault == Fault::remember ? answer : store.remember(mark);
     }
     Result<std::optional<std::uint64_t>> applied(const Id& id) {
-        if (lie == Lie::applied) return std::optional<std::uint64_t>{42};
+        if (fault == Fault::applied) return std::optional<std::uint64_t>{42};
         return store.applied(id);
     }
-    std::error_code expire(WallTime now) { return lie == Lie::expire ? answer : store.expire(now); }
+    std::error_code expire(WallTime now) {
+        return fault == Fault::expire ? answer : store.expire(now);
+    }
     [[nodiscard]] WallTime horizon() const noexcept { return horizon_is; }
 
-    Lie lie = Lie::none;
+    Fault fault = Fault::none;
     std::error_code answer{};
     WallTime horizon_is = WallTime::min();
     Memory store{};
@@ -83,7 +96,7 @@ Ops each_kind() {
 TEST_CASE("operations of an unknown kind are rejected", "[sync][bad_input]") {
     MemoryStore<std::string, WireOperation> store;
     SyncProcessor processor{std::ref(store), LastWriteWins{}, SyncOptions{}, NoObserver{},
-                            WallByHand{}};
+                            ManualWallTime{}};
     std::vector<WireOperation> batch;
     for (const int code : {0, 4, 255, 3}) batch.push_back({fresh_id(), stamp(1), code, "1"});
     const auto result = processor.process_batch("s", batch);
@@ -99,7 +112,8 @@ TEST_CASE("stamps of any time are ordered, or rejected as from the future", "[sy
     auto processor = processor_of(store, merges);
     constexpr auto counts = std::numeric_limits<std::uint32_t>::max();
     Ops batch;
-    for (const WallTime at : {WallTime::min(), WallTime{}, WallByHand{}.time, WallTime::max()}) {
+    for (const WallTime at :
+         {WallTime::min(), WallTime{}, ManualWallTime{}.time, WallTime::max()}) {
         for (const std::uint32_t counter : {std::uint32_t{0}, counts}) {
             Op op = add("e", "x", {at, counter, id_of(1)});
             batch.push_back(op);
@@ -114,7 +128,7 @@ TEST_CASE("stamps of any time are ordered, or rejected as from the future", "[sy
         CHECK(failed.operation.stamp.wall == WallTime::max());
         CHECK(failed.error == SyncErrc::bad_operation);
     }
-    CHECK(store.find({"s", "e"})->stamp.wall > WallByHand{}.time);
+    CHECK(store.find({"s", "e"})->stamp.wall > ManualWallTime{}.time);
 }
 
 TEST_CASE("sessions and elements may have any name that is not empty", "[sync][bad_input]") {
@@ -151,27 +165,27 @@ TEST_CASE("an id of zeros is rejected, and an id of ones is valid", "[sync][bad_
     const SyncResult result = processor.process_batch("s", Ops{zero, huge, huge});
     REQUIRE(sums(result, 3) == "2 0 1");
     CHECK(result.failed_operations[0].operation == zero);
-    CHECK(seen(store, "b") == "live 1 1");
+    CHECK(state_text(store, "b") == "live 1 1");
 }
 
 TEST_CASE("every operation is counted in the result, whatever a store returns",
           "[sync][bad_input]") {
-    using Lie = LyingStore::Lie;
+    using Fault = ContradictingStore::Fault;
     std::size_t failures = 0;
-    for (const Lie lie : {Lie::find, Lie::nothing_to_read, Lie::add, Lie::update, Lie::remove,
-                          Lie::remember, Lie::applied, Lie::expire}) {
+    for (const Fault fault : {Fault::find, Fault::nothing_to_read, Fault::add, Fault::update,
+                              Fault::remove, Fault::remember, Fault::applied, Fault::expire}) {
         for (const std::error_code& answer :
              {std::error_code{}, make_error_code(SyncErrc::store_busy),
               make_error_code(SyncErrc::store_full), make_error_code(SyncErrc::store_disagrees),
               std::make_error_code(std::errc::no_space_on_device)}) {
-            LyingStore store;
-            store.lie = lie;
+            ContradictingStore store;
+            store.fault = fault;
             store.answer = answer;
             const Ops batch = each_kind();
             SyncProcessor processor{std::ref(store), merges, SyncOptions{.upsert_updates = true},
-                                    NoObserver{}, WallByHand{}};
+                                    NoObserver{}, ManualWallTime{}};
             const SyncResult result = processor.process_batch("s", batch);
-            INFO("lie " << static_cast<int>(lie) << ": " << answer.message());
+            INFO("lie " << static_cast<int>(fault) << ": " << answer.message());
             REQUIRE(sums(result, batch.size()).find(' ') != std::string::npos);
             failures += result.failed_count;
             for (const auto& failed : result.failed_operations) {
@@ -179,7 +193,7 @@ TEST_CASE("every operation is counted in the result, whatever a store returns",
                 CHECK(failed.retryable == detail::may_heal(failed.error));
             }
             // Honest again, it takes what was not decided; what was, it knows.
-            store.lie = Lie::none;
+            store.fault = Fault::none;
             const SyncResult again = processor.process_batch("s", batch);
             REQUIRE(sums(again, batch.size()).find(' ') != std::string::npos);
         }
@@ -189,10 +203,10 @@ TEST_CASE("every operation is counted in the result, whatever a store returns",
 
 TEST_CASE("a store that reports an element as live and cannot read it is detected",
           "[sync][bad_input]") {
-    LyingStore store;
-    SyncProcessor processor{std::ref(store), merges, SyncOptions{}, NoObserver{}, WallByHand{}};
+    ContradictingStore store;
+    SyncProcessor processor{std::ref(store), merges, SyncOptions{}, NoObserver{}, ManualWallTime{}};
     REQUIRE(processor.process_batch("s", Ops{add("e", "1", stamp(1, 2))}).success);
-    store.lie = LyingStore::Lie::nothing_to_read;
+    store.fault = ContradictingStore::Fault::nothing_to_read;
     const SyncResult result = processor.process_batch("s", Ops{update("e", "2", stamp(1, 1))});
     REQUIRE(sums(result, 1) == "0 0 1");
     CHECK(result.failed_operations[0].error == SyncErrc::store_disagrees);
@@ -200,10 +214,10 @@ TEST_CASE("a store that reports an element as live and cannot read it is detecte
 
 TEST_CASE("a store whose horizon is in the future makes each change fail as too_old",
           "[sync][bad_input]") {
-    LyingStore store;
+    ContradictingStore store;
     store.horizon_is = WallTime::max();
     SyncProcessor processor{std::ref(store), LastWriteWins{}, SyncOptions{}, NoObserver{},
-                            WallByHand{}};
+                            ManualWallTime{}};
     const Ops batch = each_kind();
     const SyncResult result = processor.process_batch("s", batch);
     // An interaction changes nothing, so no tombstone tells against it.

@@ -21,7 +21,7 @@ namespace {
 
 using Recorded = std::vector<std::string>;
 using Shown = Connectivity::Kind;
-using Mood = Server::Mood;
+using Behaviour = Server::Behaviour;
 
 BridgeOptions hourly() { return {.pull = {.interval = 1h}}; }
 
@@ -43,7 +43,7 @@ void begin(auto& rig) {
     rig.run_for(6s);
     REQUIRE(rig.kind() == Shown::connected);
     REQUIRE(rig.server.pushes.empty());
-    rig.told.clear();
+    rig.reported.clear();
     rig.server.fetches.clear();
 }
 
@@ -98,14 +98,16 @@ TEST_CASE("Bridge: a push whose answer was lost is not treated as another writer
           "[sync][bridge][unit]") {
     BridgeRig rig{hourly()};
     begin(rig);
-    rig.server.on_push = [&] { rig.server.mood = Mood::forgets; };  // done, and never said so
+    rig.server.on_push = [&] {
+        rig.server.behaviour = Behaviour::forgets;
+    };  // done, and never said so
     rig.edit("s", "1", 2);
     rig.run_for(3min);
     REQUIRE(rig.server.scenes["s"].content == "1");
     REQUIRE(rig.count("pushed") == 0);
     rig.edit("s", "2", 3);
     rig.server.on_push = {};
-    rig.server.mood = Mood::works;
+    rig.server.behaviour = Behaviour::works;
     rig.run_for(70s);
     CHECK(rig.server.scenes["s"].content == "2");
     CHECK(rig.board.applied.empty());
@@ -117,14 +119,14 @@ TEST_CASE("Bridge: a scene that the remote lost is no edit, also if restoring it
           "[sync][bridge][unit]") {
     BridgeRig rig{{.pull = {.interval = 10s}}};
     rig.board.scenes["s"] = {"1", ms(1)};  // of before a restart, from another client
-    rig.server.mood = Mood::works;
-    rig.server.on_push = [&] { rig.server.mood = Mood::fails; };
+    rig.server.behaviour = Behaviour::works;
+    rig.server.on_push = [&] { rig.server.behaviour = Behaviour::fails; };
     rig.start();
     rig.run_for(1min);
     REQUIRE_FALSE(rig.server.pushes.empty());
     REQUIRE(rig.server.scenes.empty());
     rig.server.scenes["s"] = {"2", ms(2)};  // by that client
-    rig.server.mood = Mood::works;
+    rig.server.behaviour = Behaviour::works;
     rig.run_for(70s);
     CHECK(rig.board.scenes == rig.server.scenes);
     CHECK(rig.board.applied == Recorded{"s=2 remote"});
@@ -135,7 +137,7 @@ TEST_CASE("Bridge: a scene that the remote lost is no edit, also if restoring it
     rig.run_for(1min);
     REQUIRE(rig.server.pushes.size() > before);
     rig.server.scenes["s"] = {"3", ms(3)};
-    rig.server.mood = Mood::works;
+    rig.server.behaviour = Behaviour::works;
     rig.run_for(70s);
     CHECK(rig.board.applied == Recorded{"s=2 remote", "s=3 remote"});
     CHECK(rig.count("conflict") == 0);
@@ -144,13 +146,13 @@ TEST_CASE("Bridge: a scene that the remote lost is no edit, also if restoring it
 TEST_CASE("Bridge: an edit whose push failed stays an edit, so its loss is reported",
           "[sync][bridge][unit]") {
     BridgeRig rig{{.pull = {.interval = 10s}}};
-    rig.server.on_push = [&] { rig.server.mood = Mood::fails; };
+    rig.server.on_push = [&] { rig.server.behaviour = Behaviour::fails; };
     rig.start();
     rig.edit("s", "1", 1);
     rig.run_for(1min);
     REQUIRE_FALSE(rig.server.pushes.empty());
     rig.server.scenes["s"] = {"2", ms(2)};
-    rig.server.mood = Mood::works;
+    rig.server.behaviour = Behaviour::works;
     rig.run_for(70s);
     CHECK(rig.board.applied == Recorded{"s=2 remote"});
     CHECK(rig.count("conflict s here 1 there 2 kept remote") == 1);
@@ -185,11 +187,11 @@ TEST_CASE("Bridge: an edit that is newer than the running pull stays, and is pus
           "[sync][bridge][unit]") {
     BridgeRig rig{{.pull = {.interval = 30s}, .push = {.debounce = 5s}}};
     begin(rig);
-    rig.server.mood = Mood::hangs;
+    rig.server.behaviour = Behaviour::hangs;
     REQUIRE(rig.world.run_until([&] { return rig.server.kept_fetches.size() == 1; }, 31s));
     rig.edit("s", "mine", 10);
     rig.run_for(1s);
-    rig.server.mood = Mood::works;
+    rig.server.behaviour = Behaviour::works;
     rig.server.kept_fetches[0](std::optional<Drawing>{Drawing{"theirs", ms(9)}});
     rig.run_for(6s);
     CHECK(rig.board.applied.empty());
@@ -201,17 +203,17 @@ TEST_CASE("Bridge: an edit that is older than the pulled scene is lost, and repo
           "[sync][bridge][unit]") {
     BridgeRig rig{{.push = {.debounce = 5s}}};
     begin(rig);
-    rig.server.mood = Mood::hangs;
+    rig.server.behaviour = Behaviour::hangs;
     REQUIRE(rig.world.run_until([&] { return rig.server.kept_fetches.size() == 1; }, 31s));
     rig.edit("s", "mine", 10);
     rig.run_for(1s);
-    rig.server.mood = Mood::works;
+    rig.server.behaviour = Behaviour::works;
     rig.server.scenes["s"] = {"theirs", ms(11)};
     rig.server.kept_fetches[0](std::optional<Drawing>{Drawing{"theirs", ms(11)}});
     rig.run_for(10min);
     CHECK(rig.board.scenes["s"].content == "theirs");
     CHECK(rig.server.pushes.empty());  // the push of it is dropped
-    CHECK(rig.told == Recorded{"conflict s here mine there theirs kept remote"});
+    CHECK(rig.reported == Recorded{"conflict s here mine there theirs kept remote"});
 }
 
 TEST_CASE("Bridge: an observer may merge a conflict", "[sync][bridge][unit]") {
@@ -237,7 +239,7 @@ TEST_CASE("Bridge: an observer may merge a conflict", "[sync][bridge][unit]") {
 TEST_CASE("Bridge: edits made during a push are pushed after it", "[sync][bridge][unit]") {
     BridgeRig rig{hourly()};
     begin(rig);
-    rig.server.on_push = [&] { rig.server.mood = Mood::hangs; };
+    rig.server.on_push = [&] { rig.server.behaviour = Behaviour::hangs; };
     rig.edit("s", "1", 2);
     REQUIRE(rig.world.run_until([&] { return rig.server.kept_pushes.size() == 1; }, 1s));
     rig.edit("s", "2", 3);
@@ -245,12 +247,12 @@ TEST_CASE("Bridge: edits made during a push are pushed after it", "[sync][bridge
     rig.run_for(3s);
     CHECK(rig.server.pushes == Recorded{"s=1"});
     rig.server.on_push = {};
-    rig.server.mood = Mood::works;
+    rig.server.behaviour = Behaviour::works;
     rig.server.scenes["s"] = {"1", ms(2)};
     rig.server.kept_pushes[0](Failure{});
     rig.run_for(1s);
     CHECK(rig.server.pushes == Recorded{"s=1", "s=3"});
-    CHECK(rig.told == Recorded{"pushed s", "pushed s"});
+    CHECK(rig.reported == Recorded{"pushed s", "pushed s"});
 }
 
 // ---- pushes --------------------------------------------------------------------------------------
@@ -272,14 +274,14 @@ TEST_CASE("Bridge: changes are collected, and continuous changes do not postpone
 TEST_CASE("Bridge: only the newest edit of an outage is pushed, once", "[sync][bridge][unit]") {
     BridgeRig rig{hourly()};
     begin(rig);
-    rig.server.mood = Mood::fails;
+    rig.server.behaviour = Behaviour::fails;
     for (int i = 0; i < 100; ++i) {
         rig.edit("s", std::to_string(i), 10 + i);
         rig.edit("t", std::to_string(i), 10 + i);
         rig.run_for(17s);
     }
     CHECK(rig.server.pushes.empty());
-    rig.server.mood = Mood::works;
+    rig.server.behaviour = Behaviour::works;
     rig.run_for(61s);
     std::sort(rig.server.pushes.begin(), rig.server.pushes.end());
     CHECK(rig.server.pushes == Recorded{"s=99", "t=99"});
@@ -324,11 +326,11 @@ TEST_CASE("Bridge: changed() before start() counts", "[sync][bridge][unit]") {
 TEST_CASE("Bridge: pulls of a remote that hangs do not accumulate", "[sync][bridge][unit]") {
     BridgeRig rig{{.pull = {.interval = 1s}, .answer_within = 1h, .calls_max = 3}};
     for (const char* name : {"a", "b", "c", "d", "e"}) rig.board.empty.push_back(name);
-    rig.server.mood = Mood::hangs;
+    rig.server.behaviour = Behaviour::hangs;
     rig.start();
     rig.run_for(10min);
     CHECK(rig.server.fetches == Recorded{"a", "b", "c"});
-    rig.server.mood = Mood::works;
+    rig.server.behaviour = Behaviour::works;
     for (auto& kept : rig.server.kept_fetches) kept(std::optional<Drawing>{});
     rig.run_for(1s);
     // What was missed is made up for once.
@@ -386,7 +388,7 @@ TEST_CASE("Bridge: while the remote is unreachable one call at a time probes it,
     rig.start();
     rig.run_for(10s);
     REQUIRE(rig.kind() == Shown::connected);
-    rig.server.mood = Mood::fails;
+    rig.server.behaviour = Behaviour::fails;
     REQUIRE(rig.world.run_until([&] { return rig.kind() != Shown::connected; }, 20s));
     rig.server.fetches.clear();
     const Instant since = rig.world.now();
@@ -401,7 +403,7 @@ TEST_CASE("Bridge: while the remote is unreachable one call at a time probes it,
     CHECK(rig.kind() == Shown::reconnecting);
     CHECK(rig.bridge->connectivity().attempt == 100);
     CHECK(rig.bridge->connectivity().since <= since);
-    rig.server.mood = Mood::works;
+    rig.server.behaviour = Behaviour::works;
     REQUIRE(rig.world.run_until([&] { return rig.kind() == Shown::connected; }, 9s));
     rig.run_for(0s);
     CHECK(rig.server.fetches.size() == 100 + 50);
@@ -414,7 +416,7 @@ TEST_CASE("Bridge: a server's retry_after is waited, and shown as an outage",
         BridgeRig rig{hourly(),
                       Policy{Backoff{FullJitter{}, Cap{10s}, 100ms}, MaxAttempts{attempts}}};
         begin(rig);
-        rig.server.mood = Mood::fails;
+        rig.server.behaviour = Behaviour::fails;
         rig.server.failure = {.cause = Cause::overloaded, .retry_after = 10min};
         rig.edit("s", "1", 2);
         REQUIRE(rig.world.run_until([&] { return rig.kind() != Shown::connected; }, 1s));
@@ -431,7 +433,7 @@ TEST_CASE(
     "[sync][bridge][unit]") {
     BridgeRig rig{hourly(), Policy{MaxAttempts{2}}};
     begin(rig);
-    rig.server.mood = Mood::hangs;
+    rig.server.behaviour = Behaviour::hangs;
     rig.edit("s", "1", 2);
     rig.run_for(10s);
     REQUIRE(rig.server.kept_fetches.size() == 1);
@@ -443,10 +445,10 @@ TEST_CASE(
     CHECK(rig.kind() == Shown::disconnected);
     CHECK(rig.bridge->connectivity().reason.cause == Cause::timed_out);
     // Answers that come too late change nothing.
-    const std::size_t lines = rig.told.size();
+    const std::size_t lines = rig.reported.size();
     rig.server.kept_fetches[0](std::optional<Drawing>{Drawing{"late", ms(99)}});
     rig.run_for(0s);
-    CHECK(rig.told.size() == lines);
+    CHECK(rig.reported.size() == lines);
     CHECK(rig.board.applied.empty());
 }
 
@@ -454,7 +456,7 @@ TEST_CASE("Bridge: an AttemptTimeout of the policy applies if it is shorter",
           "[sync][bridge][unit]") {
     BridgeRig rig{hourly(), Policy{MaxAttempts{1}, AttemptTimeout{2s}}};
     begin(rig);
-    rig.server.mood = Mood::hangs;
+    rig.server.behaviour = Behaviour::hangs;
     rig.edit("s", "1", 2);
     rig.run_for(2400ms);
     CHECK(rig.kind() == Shown::connected);
@@ -465,7 +467,7 @@ TEST_CASE("Bridge: an AttemptTimeout of the policy applies if it is shorter",
 TEST_CASE("Bridge: a session that crashes the remote does not stop the others",
           "[sync][bridge][unit]") {
     BridgeRig rig{{.answer_within = 1s}};
-    rig.server.moods["poison"] = Mood::hangs;
+    rig.server.moods["poison"] = Behaviour::hangs;
     for (const char* name : {"a", "b", "c"}) rig.server.scenes[name] = {"0", ms(1)};
     rig.board.empty = {"a", "b", "c"};
     rig.start();
@@ -491,7 +493,7 @@ TEST_CASE("Bridge: a session with its own error waits longer and longer; the oth
           "[sync][bridge][unit]") {
     BridgeRig rig{hourly()};
     begin(rig);
-    rig.server.moods["bad"] = Mood::fails;
+    rig.server.moods["bad"] = Behaviour::fails;
     rig.server.failure = {Cause::permanent};
     rig.edit("bad", "x", 1);
     rig.run_for(1h);
@@ -510,7 +512,7 @@ TEST_CASE("Bridge: a session with its own error waits longer and longer; the oth
 TEST_CASE("Bridge: an error inside the call itself is no answer of the remote",
           "[sync][bridge][regression]") {
     BridgeRig rig{hourly()};
-    rig.server.mood = Mood::fails;
+    rig.server.behaviour = Behaviour::fails;
     rig.server.failure = {Cause::permanent};
     rig.start();
     // As a remote that cannot write this scene as JSON, and says so inside of the call.
@@ -519,7 +521,7 @@ TEST_CASE("Bridge: an error inside the call itself is no answer of the remote",
     CHECK(rig.count("error bad fetch permanent") > 0);
     CHECK(rig.kind() == Shown::disconnected);
     // Nobody is kept from asking, and one who is heard is enough.
-    rig.server.moods["s"] = Mood::works;
+    rig.server.moods["s"] = Behaviour::works;
     rig.edit("s", "1", 2);
     rig.run_for(1s);
     CHECK(rig.server.scenes["s"].content == "1");
@@ -533,15 +535,15 @@ TEST_CASE("Bridge: a session that failed and was deleted locally is not fetched 
     BridgeRig rig;
     begin(rig);
     rig.board.empty = {"gone"};
-    rig.server.moods["gone"] = Mood::fails;
+    rig.server.moods["gone"] = Behaviour::fails;
     rig.server.failure = {Cause::permanent};
     rig.run_for(5min);
     REQUIRE(rig.count("error gone fetch permanent") >= 2);
     rig.board.empty.clear();
     rig.run_for(2min);
-    rig.told.clear();
+    rig.reported.clear();
     rig.run_for(1h);
-    CHECK(rig.told.empty());
+    CHECK(rig.reported.empty());
 }
 
 // ---- bad sides -----------------------------------------------------------------------------------
@@ -558,19 +560,19 @@ TEST_CASE("Bridge: a local side that throws or fails is reported, and retried",
     CHECK(rig.count("error s read lost") >= 3);
     rig.board.throws = false;
     rig.board.error = make_error_code(std::errc::io_error);
-    rig.told.clear();
+    rig.reported.clear();
     rig.run_for(5min);
     CHECK(rig.count("error s read") >= 3);
     rig.board.error = {};
     rig.board.refuses = make_error_code(std::errc::io_error);
-    rig.told.clear();
+    rig.reported.clear();
     rig.run_for(5min);
     CHECK(rig.count("error s apply") >= 3);
     CHECK(rig.count("conflict") == 0);
     rig.board.refuses = {};
-    rig.told.clear();
+    rig.reported.clear();
     rig.run_for(61s);
-    CHECK(rig.told == Recorded{"conflict s here mine there theirs kept remote"});
+    CHECK(rig.reported == Recorded{"conflict s here mine there theirs kept remote"});
     CHECK(rig.board.scenes["s"].content == "theirs");
 }
 
@@ -579,7 +581,7 @@ TEST_CASE("Bridge: a local side that fails between two attempts of a push loses 
     for (const bool pulls : {true, false}) {
         BridgeRig rig{{.pull = {.interval = 1h, .enabled = pulls}}};
         rig.server.on_push = [&] {
-            rig.server.mood = Mood::fails;
+            rig.server.behaviour = Behaviour::fails;
             rig.board.error = make_error_code(std::errc::io_error);
         };
         rig.start();
@@ -588,7 +590,7 @@ TEST_CASE("Bridge: a local side that fails between two attempts of a push loses 
         REQUIRE(rig.server.pushes == Recorded{"s=1"});
         REQUIRE(rig.count("error s read") > 0);
         rig.server.on_push = {};
-        rig.server.mood = Mood::works;
+        rig.server.behaviour = Behaviour::works;
         rig.board.error = {};
         rig.run_for(5min);
         CHECK(rig.server.scenes == rig.board.scenes);
@@ -650,13 +652,13 @@ TEST_CASE("Bridge: an edit is not lost if it cannot be read for the second attem
         rig.run_for(1s);
         REQUIRE(rig.server.scenes["s"].content == "1");
         rig.server.on_push = [&] {
-            rig.server.mood = Mood::fails;
+            rig.server.behaviour = Behaviour::fails;
             rig.board.error = make_error_code(std::errc::io_error);
         };
         rig.edit("s", "2", 3);
         REQUIRE(rig.world.run_until([&] { return rig.count("error s read") == 1; }, 10s));
         rig.server.on_push = {};
-        rig.server.mood = Mood::works;
+        rig.server.behaviour = Behaviour::works;
         rig.board.error = {};
         rig.run_for(2h);
         CHECK(rig.server.scenes["s"].content == "2");
@@ -665,15 +667,15 @@ TEST_CASE("Bridge: an edit is not lost if it cannot be read for the second attem
 
 TEST_CASE("Bridge: a remote that throws, or drops completions, counts as unreachable",
           "[sync][bridge][unit]") {
-    for (const Mood mood : {Mood::throws, Mood::drops}) {
+    for (const Behaviour behaviour : {Behaviour::throws, Behaviour::drops}) {
         BridgeRig rig{hourly()};
         begin(rig);
-        rig.server.mood = mood;
+        rig.server.behaviour = behaviour;
         rig.edit("s", "1", 2);
         rig.run_for(10min);
         CHECK(rig.kind() == Shown::reconnecting);
         CHECK(rig.bridge->connectivity().reason.cause == Cause::lost);
-        rig.server.mood = Mood::works;
+        rig.server.behaviour = Behaviour::works;
         rig.run_for(61s);
         CHECK(rig.server.scenes["s"].content == "1");
     }
@@ -682,7 +684,7 @@ TEST_CASE("Bridge: a remote that throws, or drops completions, counts as unreach
 TEST_CASE("Bridge: a fetch that fails without a cause counts as failed", "[sync][bridge][unit]") {
     BridgeRig rig{hourly()};
     begin(rig);
-    rig.server.mood = Mood::fails;
+    rig.server.behaviour = Behaviour::fails;
     rig.server.failure = {};
     rig.edit("s", "1", 2);
     rig.run_for(1min);

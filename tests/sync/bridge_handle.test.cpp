@@ -21,7 +21,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-using Mood = Server::Mood;
+using Behaviour = Server::Behaviour;
 using Shown = Connectivity::Kind;
 using Recorded = std::vector<std::string>;
 
@@ -36,10 +36,10 @@ Duration end_of(auto& rig) {
 void stays_silent(auto& rig) {
     const auto fetches = rig.server.fetches.size();
     const auto pushes = rig.server.pushes.size();
-    const auto lines = rig.told.size();
+    const auto lines = rig.reported.size();
     const int reads = rig.board.reads;
     rig.edit("s", "after the end", 1'000'000);
-    rig.server.mood = Mood::works;
+    rig.server.behaviour = Behaviour::works;
     for (auto& kept : rig.server.kept_fetches) {
         CHECK_FALSE(kept.wanted());
         kept(std::optional<Drawing>{Drawing{"late", ms(2'000'000)}});
@@ -52,7 +52,7 @@ void stays_silent(auto& rig) {
     CHECK(rig.server.fetches.size() == fetches);
     CHECK(rig.server.pushes.size() == pushes);
     CHECK(rig.board.reads == reads);
-    CHECK(rig.told.size() == lines);
+    CHECK(rig.reported.size() == lines);
     CHECK(rig.board.applied.empty());
     CHECK(rig.bridge->deadline() == never);
 }
@@ -98,7 +98,7 @@ TEST_CASE("Bridge::stop ends at once when there is nothing to do", "[sync][bridg
     rig.start();
     rig.run_for(31s);
     CHECK(end_of(rig) == 0s);
-    CHECK(rig.told.back() == "disconnected planned");
+    CHECK(rig.reported.back() == "disconnected planned");
     stays_silent(rig);
 }
 
@@ -106,7 +106,7 @@ TEST_CASE("Bridge::stop ends a wait of an outage, and one between two attempts",
           "[sync][bridge][unit]") {
     BridgeRig rig;
     rig.start();
-    rig.server.mood = Mood::fails;
+    rig.server.behaviour = Behaviour::fails;
     rig.edit("s", "1", 2);
     rig.run_for(10min);
     CHECK(rig.kind() == Shown::reconnecting);
@@ -115,7 +115,7 @@ TEST_CASE("Bridge::stop ends a wait of an outage, and one between two attempts",
 
     BridgeRig second{{}, Policy{MaxAttempts{2}, Backoff{NoJitter{}, Cap{9s}, 9s}}};
     second.start();
-    second.server.mood = Mood::fails;
+    second.server.behaviour = Behaviour::fails;
     second.edit("s", "1", 2);
     second.run_for(5s);
     CHECK(second.server.fetches.size() == 1);
@@ -128,14 +128,14 @@ TEST_CASE("Bridge::stop ends a hanging request, a pull at once and a push within
     BridgeRig rig;
     rig.board.scenes["s"] = rig.server.scenes["s"] = {"0", ms(1)};
     rig.start();
-    rig.server.mood = Mood::hangs;
+    rig.server.behaviour = Behaviour::hangs;
     rig.run_for(31s);
     REQUIRE(rig.server.fetches.size() >= 1);
     CHECK(end_of(rig) <= 1s);
     stays_silent(rig);
 
     BridgeRig second{{.pull = {.enabled = false}}};
-    second.server.mood = Mood::hangs;
+    second.server.behaviour = Behaviour::hangs;
     second.start();
     second.edit("s", "1", 2);
     second.run_for(1s);
@@ -179,10 +179,10 @@ TEST_CASE("Bridge::stop before start, and twice", "[sync][bridge][unit]") {
     rig.bridge->stop();
     rig.run_for(0s);
     CHECK(rig.bridge->ended());
-    CHECK(rig.told == Recorded{"disconnected planned"});
+    CHECK(rig.reported == Recorded{"disconnected planned"});
     stays_silent(rig);
-    const std::string said = aborts_with([&] { rig.bridge->start(); });
-    CHECK(said.find("Bridge::start: must be called once") != std::string::npos);
+    const std::string output = aborts_with([&] { rig.bridge->start(); });
+    CHECK(output.find("Bridge::start: must be called once") != std::string::npos);
 }
 
 TEST_CASE("Bridge::stop may be called by both sides, in the middle of a round",
@@ -219,9 +219,9 @@ TEST_CASE("Bridge::stop calls close() of a remote, and waits for it for at most 
         sim::Host& host = world.host("here");
         Board board;
         ClosingServer server;
-        Recorded told;
+        Recorded reported;
         Bridge bridge{std::ref(board), std::ref(server), policies::bridge(),
-                      BridgeOptions{.push = {.debounce = 10s}}, BridgeRecorder{&told}};
+                      BridgeOptions{.push = {.debounce = 10s}}, BridgeRecorder{&reported}};
         host.attach(bridge);
         bridge.start();
         board.scenes["s"] = {"1", ms(1)};
@@ -229,7 +229,7 @@ TEST_CASE("Bridge::stop calls close() of a remote, and waits for it for at most 
         if (way == Way::fails) server.close_failure = {Cause::permanent};
         server.hangs_at_close = way == Way::hangs;
         server.throws_at_close = way == Way::throws;
-        if (way == Way::away) server.mood = Mood::fails;
+        if (way == Way::away) server.behaviour = Behaviour::fails;
         world.run_for(way == Way::away ? 5min : 1s);
         bridge.stop();
         const Instant since = world.now();
@@ -238,11 +238,11 @@ TEST_CASE("Bridge::stop calls close() of a remote, and waits for it for at most 
         CHECK(server.closes == (way == Way::away ? 0 : 1));
         if (way != Way::away) CHECK(server.pushes == Recorded{"s=1"});
         world.run_for(1h);
-        const auto errors = std::count_if(told.begin(), told.end(), [](const std::string& line) {
-            return line.starts_with("error  close");
-        });
+        const auto errors =
+            std::count_if(reported.begin(), reported.end(),
+                          [](const std::string& line) { return line.starts_with("error  close"); });
         CHECK(errors == (way == Way::answers || way == Way::away ? 0 : 1));
-        CHECK(told.back() == "disconnected planned");
+        CHECK(reported.back() == "disconnected planned");
         CHECK(server.closes <= 1);
     }
 }
@@ -255,7 +255,7 @@ TEST_CASE("Bridge runs a remote that is a machine", "[sync][bridge][unit]") {
     Board board;
     board.empty = {"s"};
     RunServer mine{{}, &given_up, &turns};
-    mine.mood = Mood::hangs;
+    mine.behaviour = Behaviour::hangs;
     Bridge bridge{std::ref(board), std::move(mine), Policy{MaxAttempts{1}}};
     host.attach(bridge);
     CHECK(bridge.deadline() == never);
@@ -279,7 +279,7 @@ TEST_CASE("Bridge: its destructor drops running calls, and later answers have no
           "[sync][bridge][unit]") {
     BridgeRig rig;
     rig.board.empty = {"s"};
-    rig.server.mood = Mood::hangs;
+    rig.server.behaviour = Behaviour::hangs;
     rig.start();
     rig.run_for(31s);
     REQUIRE(rig.server.kept_fetches.size() >= 1);

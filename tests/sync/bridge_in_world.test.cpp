@@ -16,7 +16,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-using Mood = Server::Mood;
+using Behaviour = Server::Behaviour;
 
 /// What a world of bridges is to show.
 struct Script {
@@ -41,18 +41,18 @@ struct Client {
                                                     .outage_wait = {FullJitter{}, Cap{8s}, 500ms},
                                                     .answer_within = 2s,
                                                     .calls_max = 2},
-                                      BridgeRecorder{&told});
+                                      BridgeRecorder{&reported});
         host.attach(*bridge);
         bridge->start();
     }
     [[nodiscard]] std::size_t count(std::string_view beginning) const {
         return static_cast<std::size_t>(
-            std::count_if(told.begin(), told.end(),
+            std::count_if(reported.begin(), reported.end(),
                           [&](const std::string& line) { return line.starts_with(beginning); }));
     }
 
     Board board{};
-    std::vector<std::string> told{};
+    std::vector<std::string> reported{};
     std::unique_ptr<Machine> bridge{};
 };
 
@@ -83,7 +83,7 @@ public:
             }
             world_.run_for(within(20s));
         }
-        server_.mood = Server::Mood::works;
+        server_.behaviour = Server::Behaviour::works;
         server_.moods.clear();
         slow_ = false;
         world_.run_for(5min);
@@ -128,11 +128,12 @@ private:
     }
 
     void trouble() {
-        constexpr Mood moods[] = {Mood::works, Mood::works,   Mood::fails, Mood::hangs,
-                                  Mood::drops, Mood::forgets, Mood::throws};
+        constexpr Behaviour moods[] = {Behaviour::works, Behaviour::works, Behaviour::fails,
+                                       Behaviour::hangs, Behaviour::drops, Behaviour::forgets,
+                                       Behaviour::throws};
         constexpr Cause causes[] = {Cause::lost, Cause::overloaded, Cause::permanent,
                                     Cause::unauthorized};
-        server_.mood = moods[draw(7)];
+        server_.behaviour = moods[draw(7)];
         server_.failure = {.cause = causes[draw(4)]};
         if (draw(4) == 0) server_.failure.retry_after = within(20s);
         server_.moods.clear();

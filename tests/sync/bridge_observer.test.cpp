@@ -21,19 +21,19 @@ namespace {
 struct Acting {
     int at;
     std::function<void(int)>* act;
-    int* heard;
+    int* received;
 
-    void hear() {
-        if (++*heard == at) (*act)(*heard);
+    void receive() {
+        if (++*received == at) (*act)(*received);
     }
-    void on_state(const Connectivity&) { hear(); }
-    void on_pushed(std::string_view, const Stamp&) { hear(); }
-    void on_conflict(const BridgeConflict<std::string>&) { hear(); }
-    void on_error(const BridgeError&) { hear(); }
-    void on_attempt(const Attempt&) { hear(); }
-    void on_retry(const RetryPlanned&) { hear(); }
-    void on_success(const Attempt&) { hear(); }
-    void on_give_up(const RetryEnded&) { hear(); }
+    void on_state(const Connectivity&) { receive(); }
+    void on_pushed(std::string_view, const Stamp&) { receive(); }
+    void on_conflict(const BridgeConflict<std::string>&) { receive(); }
+    void on_error(const BridgeError&) { receive(); }
+    void on_attempt(const Attempt&) { receive(); }
+    void on_retry(const RetryPlanned&) { receive(); }
+    void on_success(const Attempt&) { receive(); }
+    void on_give_up(const RetryEnded&) { receive(); }
 };
 
 /// With the bridge in front.
@@ -59,7 +59,7 @@ struct History {
         bridge = std::make_unique<Machine>(
             std::ref(board), std::ref(server), policies::bridge(),
             BridgeOptions{.pull = {.interval = 5s}},
-            Tee<Acting, RetryCounters>{Acting{at, &doing, &heard}, RetryCounters{}});
+            Tee<Acting, RetryCounters>{Acting{at, &doing, &received}, RetryCounters{}});
         host.attach(*bridge);
         bridge->start();
     }
@@ -75,9 +75,9 @@ struct History {
                 server.scenes["b"] = {"theirs", ms(9)};
                 edit("b", "mine", 8);
             }
-            server.mood = step == 3 ? Server::Mood::fails : Server::Mood::works;
+            server.behaviour = step == 3 ? Server::Behaviour::fails : Server::Behaviour::works;
             if (step == 3) edit("a", "2", 10);
-            if (step == 4) server.moods["b"] = Server::Mood::fails;
+            if (step == 4) server.moods["b"] = Server::Behaviour::fails;
             if (step == 4) server.failure = {Cause::permanent};
             if (step == 5) server.failure = {Cause::lost};
             if (step == 5) server.moods.clear();
@@ -94,7 +94,7 @@ struct History {
     Board board{};
     Server server{};
     std::function<void(int)> doing;
-    int heard = 0;
+    int received = 0;
     int step = 0;
     std::unique_ptr<Machine> bridge{};
 };
@@ -108,7 +108,7 @@ int hooks() {
     const RetryCounters& counted = plain.bridge->observer().get<1>();
     REQUIRE(counted.retries >= 1);
     REQUIRE(counted.give_ups >= 1);
-    return plain.heard;
+    return plain.received;
 }
 
 }  // namespace
@@ -119,7 +119,7 @@ TEST_CASE("Bridge: the bridge may be destroyed in each hook", "[sync][bridge_obs
     for (int at = 1; at <= all; ++at) {
         History history{at, [](History& h) { h.bridge.reset(); }};
         history.run();
-        CHECK(history.heard == at);
+        CHECK(history.received == at);
         CHECK_FALSE(history.bridge);
     }
 }
@@ -134,9 +134,9 @@ TEST_CASE("Bridge: it may be stopped in each hook", "[sync][bridge_observer][uni
                         }};
         history.run();
         CHECK(history.bridge->ended());
-        const int heard = history.heard;
+        const int received = history.received;
         history.world.run_for(1h);
-        CHECK(history.heard == heard);
+        CHECK(history.received == received);
     }
 }
 
@@ -177,16 +177,16 @@ TEST_CASE("Bridge: observers in all forms, with and without the bridge as first 
     Board board;
     Server server;
     board.scenes = {{"s", {"0", ms(1)}}};
-    std::vector<std::string> told;
+    std::vector<std::string> reported;
     WithBridge second{};
     Bridge none{std::ref(board), std::ref(server), policies::bridge(), BridgeOptions{},
                 NoObserver{}};
     Bridge by_value{std::ref(board), std::ref(server), policies::bridge(), BridgeOptions{},
-                    BridgeRecorder{&told}};
+                    BridgeRecorder{&reported}};
     Bridge by_reference{std::ref(board), std::ref(server), policies::bridge(), BridgeOptions{},
                         std::ref(second)};
     Bridge several{std::ref(board), std::ref(server), policies::bridge(), BridgeOptions{},
-                   Tee{std::ref(second), BridgeRecorder{&told}}};
+                   Tee{std::ref(second), BridgeRecorder{&reported}}};
     Push push{std::ref(board), std::ref(server), policies::bridge(), BridgePushOptions{},
               std::ref(second)};
     Pull pull{std::ref(board), std::ref(server), policies::bridge(), BridgePullOptions{},
@@ -205,7 +205,7 @@ TEST_CASE("Bridge: observers in all forms, with and without the bridge as first 
     push.changed("s");
     pull.start();
     world.run_for(1min);
-    CHECK(told == std::vector<std::string>{"connected", "connected"});
+    CHECK(reported == std::vector<std::string>{"connected", "connected"});
     CHECK(second.states == 4);
     CHECK(second.pushes == 1);
 }

@@ -41,7 +41,7 @@ std::string outcome(Was was, const Op& op, Strategy strategy) {
     } else {
         text = sums(result, 1);
     }
-    return text + seen(store, "e");
+    return text + state_text(store, "e");
 }
 
 void row(Was was, const Op& op, const std::string& last, const std::string& local,

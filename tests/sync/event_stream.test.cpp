@@ -21,51 +21,52 @@ using Event = EventStream::Event;
 using Events = std::vector<Event>;
 
 /// All that comes of a stream.
-struct Heard {
+struct ReceivedStream {
     Events events;
     std::string last_id;
     std::optional<Duration> retry;
     bool too_long = false;
-    friend bool operator==(const Heard&, const Heard&) = default;
+    friend bool operator==(const ReceivedStream&, const ReceivedStream&) = default;
 };
 
 /// Reads pieces of which the lengths are those, round and round.
-Heard read(std::string_view text, const std::vector<std::size_t>& lengths = {std::string::npos},
-           std::size_t bytes_max = EventStream::default_bytes_max) {
+ReceivedStream read(std::string_view text,
+                    const std::vector<std::size_t>& lengths = {std::string::npos},
+                    std::size_t bytes_max = EventStream::default_bytes_max) {
     EventStream stream{bytes_max};
-    Heard heard;
+    ReceivedStream received;
     for (std::size_t i = 0; !text.empty(); ++i) {
         std::string_view piece = text.substr(0, lengths[i % lengths.size()]);
         text.remove_prefix(piece.size());
-        while (auto event = stream.next(piece)) heard.events.push_back(std::move(*event));
+        while (auto event = stream.next(piece)) received.events.push_back(std::move(*event));
         REQUIRE(piece.empty());
     }
-    heard.last_id = stream.last_event_id();
-    heard.retry = stream.retry();
-    heard.too_long = stream.too_long();
-    return heard;
+    received.last_id = stream.last_event_id();
+    received.retry = stream.retry();
+    received.too_long = stream.too_long();
+    return received;
 }
 
 /// The standard's grammar over a whole text, by lines; of limits it knows nothing.
-Heard oracle(std::string text) {
+ReceivedStream oracle(std::string text) {
     if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);
     std::string lines;
     for (std::size_t i = 0; i < text.size(); ++i) {
         if (text[i] == '\r' && i + 1 < text.size() && text[i + 1] == '\n') continue;
         lines += text[i] == '\r' ? '\n' : text[i];
     }
-    Heard heard;
+    ReceivedStream received;
     std::vector<std::string> data;
     std::string type;
     std::string id;
     for (std::size_t end = 0; (end = lines.find('\n')) != lines.npos; lines.erase(0, end + 1)) {
         const std::string line = lines.substr(0, end);
         if (line.empty()) {
-            heard.last_id = id;
+            received.last_id = id;
             std::string joined;
             for (const std::string& d : data) joined += d + "\n";
             if (!data.empty())
-                heard.events.push_back(
+                received.events.push_back(
                     {type.empty() ? "message" : type, joined.substr(0, joined.size() - 1), id});
             data.clear();
             type.clear();
@@ -82,10 +83,11 @@ Heard oracle(std::string text) {
         if (name == "retry" && digits) {
             const std::string shortest = value.erase(0, value.find_first_not_of('0'));
             const bool huge = shortest.size() > 10 || std::stoll("0" + shortest) > 0xFFFFFFFF;
-            heard.retry = std::chrono::milliseconds{huge ? 0xFFFFFFFF : std::stoll("0" + shortest)};
+            received.retry =
+                std::chrono::milliseconds{huge ? 0xFFFFFFFF : std::stoll("0" + shortest)};
         }
     }
-    return heard;
+    return received;
 }
 
 const std::vector<std::string> parts{"data",
@@ -138,7 +140,7 @@ TEST_CASE("EventStream reads the standard's examples", "[sync][event_stream][gol
                                 {.type = "add", .data = "113411"}});
     CHECK(read("data: YHOO\ndata: +2\ndata: 10\n\n").events == Events{{.data = "YHOO\n+2\n10"}});
     // The second has an id without a value, which takes the id back; the last is not complete.
-    const Heard ids = read(
+    const ReceivedStream ids = read(
         ": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event");
     CHECK(ids.events == Events{{.data = "first event", .id = "1"}, {.data = "second event"}});
     CHECK(ids.last_id.empty());
@@ -211,7 +213,7 @@ TEST_CASE("EventStream reads no event beyond its limit, nor anything after it",
     // Seven bytes of "data: x", of which a line break is kept with the value.
     CHECK(read("data: x\n\n", {1}, 7).events == Events{{.data = "x"}});
     for (const std::size_t piece : {std::size_t{1}, std::size_t{3}, std::string::npos}) {
-        const Heard over = read("data: x\n\ndata: xy\n\ndata: z\n\n", {piece}, 7);
+        const ReceivedStream over = read("data: x\n\ndata: xy\n\ndata: z\n\n", {piece}, 7);
         CHECK(over.events == Events{{.data = "x"}});
         CHECK(over.too_long);
     }
@@ -243,21 +245,22 @@ TEST_CASE("EventStream agrees with a simple parser of whole texts, however the b
                         std::vector<std::size_t> lengths;
                         for (const std::uint8_t cut : cuts) lengths.push_back(1U + cut % 9U);
                         if (lengths.empty()) lengths.push_back(1);
-                        const Heard expected = oracle(text);
+                        const ReceivedStream expected = oracle(text);
                         RC_ASSERT(read(text) == expected);
                         RC_ASSERT(read(text, lengths) == expected);
                     }));
     CHECK(rc::check("a cut at every byte", [](const std::vector<unsigned>& picks) {
         const std::string text = some_stream(picks);
-        const Heard expected = oracle(text);
+        const ReceivedStream expected = oracle(text);
         for (std::size_t at = 0; at <= text.size(); ++at) {
             EventStream stream;
-            Heard heard;
+            ReceivedStream received;
             for (std::string_view piece :
                  {std::string_view{text}.substr(0, at), std::string_view{text}.substr(at)}) {
-                while (auto event = stream.next(piece)) heard.events.push_back(std::move(*event));
+                while (auto event = stream.next(piece))
+                    received.events.push_back(std::move(*event));
             }
-            RC_ASSERT(heard.events == expected.events);
+            RC_ASSERT(received.events == expected.events);
             RC_ASSERT(stream.last_event_id() == expected.last_id);
             RC_ASSERT(stream.retry() == expected.retry);
         }
@@ -269,7 +272,7 @@ TEST_CASE("EventStream stops at its limit at the same event, however the bytes a
     CHECK(rc::check("any limit, any cuts", [](const std::vector<unsigned>& picks,
                                               std::uint8_t limit, std::uint8_t cut) {
         const std::string text = some_stream(picks);
-        const Heard whole = read(text, {std::string::npos}, limit % 40U);
+        const ReceivedStream whole = read(text, {std::string::npos}, limit % 40U);
         RC_ASSERT(read(text, {1U + cut % 9U}, limit % 40U) == whole);
         // A limit takes events from the end, and changes none.
         const Events all = oracle(text).events;
@@ -306,7 +309,7 @@ TEST_CASE("EventStream survives bytes that are no event stream", "[sync][event_s
         }
         REQUIRE(read(text, {1U + uniform_upto(random, 30)}) == oracle(text));
         const std::size_t limit = uniform_upto(random, 200);
-        const Heard limited = read(text, {1}, limit);
+        const ReceivedStream limited = read(text, {1}, limit);
         for (const Event& event : limited.events) REQUIRE(event.data.size() <= limit);
     });
 }

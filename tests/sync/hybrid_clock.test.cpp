@@ -13,7 +13,7 @@ using namespace belay;
 
 namespace {
 
-struct HandWall {
+struct ManualWallClock {
     const WallTime* time;
     [[nodiscard]] WallTime now() const noexcept { return *time; }
 };
@@ -27,7 +27,7 @@ constexpr WallTime at(std::int64_t ticks) { return WallTime{Duration{ticks}}; }
 TEST_CASE("HybridClock::stamp follows the wall clock, and counts while it stands still",
           "[sync][hybrid_clock]") {
     WallTime now = at(100);
-    HybridClock clock{me, HandWall{&now}};
+    HybridClock clock{me, ManualWallClock{&now}};
     CHECK(clock.stamp() == Stamp{at(100), 0, me});
     CHECK(clock.stamp() == Stamp{at(100), 1, me});
     now = at(50);
@@ -40,7 +40,7 @@ TEST_CASE("HybridClock::stamp follows the wall clock, and counts while it stands
 
 TEST_CASE("HybridClock::stamp is above seen stamps, within skew_max", "[sync][hybrid_clock]") {
     WallTime now = at(100);
-    HybridClock clock{me, HandWall{&now}, {.skew_max = Duration{1000}}};
+    HybridClock clock{me, ManualWallClock{&now}, {.skew_max = Duration{1000}}};
     clock.saw({at(500), 7, other_id});
     CHECK(clock.stamp() == Stamp{at(500), 8, me});
     clock.saw({at(5000), 3, other_id});
@@ -56,14 +56,14 @@ TEST_CASE("HybridClock::stamp is above seen stamps, within skew_max", "[sync][hy
 TEST_CASE("HybridClock continues at the next moment when the counter ends",
           "[sync][hybrid_clock]") {
     WallTime now = at(100);
-    HybridClock clock{me, HandWall{&now}, {.skew_max = Duration{1000}}};
+    HybridClock clock{me, ManualWallClock{&now}, {.skew_max = Duration{1000}}};
     clock.saw({at(100), 0xFFFFFFFF, other_id});
     CHECK(clock.stamp() == Stamp{at(101), 0, me});
 }
 
 TEST_CASE("HybridClock::note has its golden bytes", "[sync][hybrid_clock][golden]") {
     WallTime now = at(0x0102030405060708);
-    HybridClock clock{me, HandWall{&now}, {.note_covers = Duration{0}}};
+    HybridClock clock{me, ManualWallClock{&now}, {.note_covers = Duration{0}}};
     CHECK(clock.stamp().counter == 0);
     CHECK(clock.stamp().counter == 1);
     CHECK(belay_test::to_hex(clock.note()) == "c1080706050403020101000000");
@@ -73,19 +73,19 @@ TEST_CASE("HybridClock::note covers seen stamps, and not only issued ones",
           "[sync][hybrid_clock]") {
     WallTime now = at(100);
     const HybridClockOptions options{.skew_max = Duration{1000}, .note_covers = Duration{10}};
-    HybridClock clock{me, HandWall{&now}, options};
+    HybridClock clock{me, ManualWallClock{&now}, options};
     CHECK(clock.note_is_due());
     static_cast<void>(clock.note());
     clock.saw({at(500), 7, other_id});
     CHECK(clock.note_is_due());
-    HybridClock again{me, HandWall{&now}, options};
+    HybridClock again{me, ManualWallClock{&now}, options};
     REQUIRE_FALSE(again.restore(clock.note()));
     CHECK_FALSE(clock.note_is_due());
     // Edited after a restart, what somebody whose clock is ahead had made.
     CHECK(Stamp{at(500), 7, other_id} < again.stamp());
     // What is too far ahead is covered as far as it draws.
     clock.saw({at(5000), 0, other_id});
-    HybridClock third{me, HandWall{&now}, options};
+    HybridClock third{me, ManualWallClock{&now}, options};
     REQUIRE_FALSE(third.restore(clock.note()));
     CHECK(third.stamp() == Stamp{at(1101), 1, me});
     CHECK_FALSE(clock.note_is_due());
@@ -97,11 +97,11 @@ TEST_CASE("HybridClock is not further ahead after many restarts than after one",
           "[sync][hybrid_clock]") {
     // A program that is started for each edit, a thousand times in a second.
     WallTime now = at(0);
-    HybridClock<HandWall>::Note note{};
+    HybridClock<ManualWallClock>::Note note{};
     std::optional<Stamp> last;
     for (int start = 0; start < 1000; ++start) {
         now = at(std::int64_t{start} * 1'000'000);
-        HybridClock clock{me, HandWall{&now}};
+        HybridClock clock{me, ManualWallClock{&now}};
         if (last) REQUIRE_FALSE(clock.restore(note));
         const Stamp next = clock.stamp();
         if (last) CHECK(*last < next);
@@ -113,7 +113,7 @@ TEST_CASE("HybridClock is not further ahead after many restarts than after one",
 
 TEST_CASE("HybridClock::restore rejects bytes that are no note", "[sync][hybrid_clock]") {
     WallTime now = at(100);
-    HybridClock clock{me, HandWall{&now}};
+    HybridClock clock{me, ManualWallClock{&now}};
     CHECK_FALSE(clock.restore({}));
     const auto first = clock.stamp();
     auto note = clock.note();
@@ -132,8 +132,8 @@ TEST_CASE("HybridClock rises over jumps, foreign stamps and restarts",
                                          .note_covers = Duration{covers}};
         WallTime now = at(1000);
         WallTime latest = now;
-        HybridClock clock{me, HandWall{&now}, options};
-        HybridClock<HandWall>::Note kept{};
+        HybridClock clock{me, ManualWallClock{&now}, options};
+        HybridClock<ManualWallClock>::Note kept{};
         bool has_note = false;
         Stamp last{WallTime::min(), 0, me};
         for (const int what : *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 8))) {
@@ -141,7 +141,7 @@ TEST_CASE("HybridClock rises over jumps, foreign stamps and restarts",
             if (what == 1) clock.saw({at(*rc::gen::inRange(0, 9000)), 3, other_id});
             if (what == 2) {
                 // The process dies: what is left is the note.
-                clock = HybridClock{me, HandWall{&now}, options};
+                clock = HybridClock{me, ManualWallClock{&now}, options};
                 if (has_note) RC_ASSERT(!clock.restore(kept));
             }
             if (latest < now) latest = now;

@@ -31,11 +31,11 @@ TEST_CASE("MemoryStore::expire forgets tombstones older than tombstones_kept",
     CHECK(store.horizon() == WallTime::min());
     CHECK_FALSE(store.expire(WallTime{Duration{120}}));
     CHECK(store.horizon() == WallTime{Duration{20}});
-    CHECK(seen(store, "live") == "live 1 1");
-    CHECK(seen(store, "old") == "absent");
-    CHECK(seen(store, "newer") == "removed 20");
-    CHECK(seen(store, "again") == "removed 30");
-    CHECK(seen(store, "back") == "live 11 2");
+    CHECK(state_text(store, "live") == "live 1 1");
+    CHECK(state_text(store, "old") == "absent");
+    CHECK(state_text(store, "newer") == "removed 20");
+    CHECK(state_text(store, "again") == "removed 30");
+    CHECK(state_text(store, "back") == "live 11 2");
     CHECK(store.size() == 4);
     // It does not go back, and what was removed late goes in its turn.
     CHECK_FALSE(store.expire(WallTime{Duration{1}}));
@@ -43,7 +43,7 @@ TEST_CASE("MemoryStore::expire forgets tombstones older than tombstones_kept",
     CHECK_FALSE(store.remove({"s", "back"}, mark_at(21)));
     CHECK_FALSE(store.expire(WallTime{Duration{131}}));
     CHECK(store.size() == 1);
-    CHECK(seen(store, "back") == "absent");
+    CHECK(state_text(store, "back") == "absent");
 }
 
 TEST_CASE("MemoryStore with tombstones_kept = forever keeps all tombstones",
@@ -51,7 +51,7 @@ TEST_CASE("MemoryStore with tombstones_kept = forever keeps all tombstones",
     Memory store{MemoryStoreOptions{.tombstones_kept = forever}};
     CHECK_FALSE(store.remove({"s", "e"}, mark_at(1)));
     CHECK_FALSE(store.expire(WallTime::max()));
-    CHECK(seen(store, "e") == "removed 1");
+    CHECK(state_text(store, "e") == "removed 1");
     CHECK(store.horizon() == WallTime::min());
 }
 
@@ -90,12 +90,12 @@ TEST_CASE("MemoryStore moves with its whole state", "[sync][memory_store]") {
     CHECK_FALSE(store.add({"s", "a"}, "1", mark));
     CHECK_FALSE(store.remove({"s", "b"}, mark_at(1)));
     Memory moved{std::move(store)};
-    CHECK(seen(moved, "a") == "live 1 1");
+    CHECK(state_text(moved, "a") == "live 1 1");
     store = Memory{};
-    CHECK(seen(store, "a") == "absent");
+    CHECK(state_text(store, "a") == "absent");
     CHECK_FALSE(store.add({"s", "a"}, "other", mark_at(5)));
     store = std::move(moved);
-    CHECK(seen(store, "a") == "live 1 1");
+    CHECK(state_text(store, "a") == "live 1 1");
     CHECK(store.applied(mark.operation).value() == 7);
     CHECK_FALSE(store.expire(WallTime{Duration{1000}}));
     CHECK(store.size() == 1);
@@ -176,11 +176,11 @@ TEST_CASE("ElementTable keeps its values at stable places, as a plain map does",
                 model.erase(name);
             }
         }
-        std::size_t seen_by_all = 0;
+        std::size_t observed_by_all = 0;
         table.for_each([&](const Table::Node& node) {
             RC_ASSERT(model.at(node.name) == &node);
-            ++seen_by_all;
+            ++observed_by_all;
         });
-        RC_ASSERT(seen_by_all == model.size());
+        RC_ASSERT(observed_by_all == model.size());
     }));
 }

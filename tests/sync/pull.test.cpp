@@ -15,11 +15,11 @@ TEST_CASE("Pull applies newer scenes, and changes nothing on the remote", "[sync
     sim::Host& host = world.host("here");
     Board board;
     Server server;
-    std::vector<std::string> told;
+    std::vector<std::string> reported;
     server.scenes["s"] = {"1", ms(5)};
     board.empty = {"s"};
     Pull pull{std::ref(board), std::ref(server), policies::bridge(),
-              BridgePullOptions{.interval = 10s}, BridgeRecorder{&told}};
+              BridgePullOptions{.interval = 10s}, BridgeRecorder{&reported}};
     static_assert(MachineLike<decltype(pull)>);
     host.attach(pull);
     pull.start();
@@ -31,7 +31,7 @@ TEST_CASE("Pull applies newer scenes, and changes nothing on the remote", "[sync
     server.scenes["s"] = {"2", ms(7)};
     world.run_for(10s);
     CHECK(board.scenes["s"].content == "2");
-    CHECK(told ==
+    CHECK(reported ==
           std::vector<std::string>{
               "connected", "conflict s here an edit that goes nowhere there 2 kept remote"});
     CHECK(server.pushes.empty());

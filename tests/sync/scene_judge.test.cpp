@@ -143,12 +143,12 @@ TEST_CASE("judge_scenes: two bridges at one remote converge", "[sync][scene_judg
                     int moves = 0;
                     for (int round = 0; round < 8; ++round) {
                         for (Client& c : clients) {
-                            const SceneVerdict said =
+                            const SceneVerdict decision =
                                 judge_scenes({.base = c.base, .local = c.local, .remote = remote});
-                            if (said.rebase) c.base = remote;
-                            if (said.move == Move::apply) c.local = remote;
-                            if (said.move == Move::push) c.base = remote = c.local;
-                            if (said.move != Move::none) ++moves;
+                            if (decision.rebase) c.base = remote;
+                            if (decision.move == Move::apply) c.local = remote;
+                            if (decision.move == Move::push) c.base = remote = c.local;
+                            if (decision.move != Move::none) ++moves;
                         }
                     }
                     CHECK(moves <= 4);

@@ -23,7 +23,7 @@ const std::vector<std::string> names{"a", "b", "c"};
 template <class Store>
 std::string all_of(Store& store) {
     std::string text;
-    for (const std::string& name : names) text += seen(store, name) + "; ";
+    for (const std::string& name : names) text += state_text(store, name) + "; ";
     return text;
 }
 std::string said_by(const SyncOracle& oracle) {
@@ -326,12 +326,12 @@ std::size_t disagreements(const Ops& all, Strategy strategy, std::size_t column)
                     }
                     if (result.failed_count != 0) became = "failed";
                     wrong += static_cast<std::size_t>(became != oracle.take(op));
-                    wrong += static_cast<std::size_t>(seen(store, "a") != oracle.text());
+                    wrong += static_cast<std::size_t>(state_text(store, "a") != oracle.text());
                 }
                 Memory whole;
                 auto at_once = processor_of(whole, strategy);
                 static_cast<void>(at_once.process_batch("s", three_of_them));
-                wrong += static_cast<std::size_t>(seen(whole, "a") != oracle.text());
+                wrong += static_cast<std::size_t>(state_text(whole, "a") != oracle.text());
             }
         }
     }

@@ -19,7 +19,7 @@ TEST_CASE("SyncProcessor reports every operation, every decision and the progres
     SyncNotes notes;
     SyncProcessor processor{std::ref(store), LastWriteWins{},
                             SyncOptions{.transaction_operations = 3}, std::ref(notes),
-                            WallByHand{}};
+                            ManualWallTime{}};
     store.fail("c", SyncErrc::store_busy);
     store.fail("d", SyncErrc::store_full);
     const Op first = add("a", "1", stamp(1));
@@ -44,12 +44,12 @@ TEST_CASE("SyncProcessor notifies all observers of a Tee", "[sync][sync_observer
     Memory store;
     SyncNotes one;
     struct OnlyConflicts {
-        int heard = 0;
-        void on_conflict(const ConflictReport<Op>&) { ++heard; }
+        int received = 0;
+        void on_conflict(const ConflictReport<Op>&) { ++received; }
     } other;
     SyncProcessor processor{std::ref(store), LocalWins{}, SyncOptions{},
-                            Tee{std::ref(one), std::ref(other)}, WallByHand{}};
+                            Tee{std::ref(one), std::ref(other)}, ManualWallTime{}};
     CHECK(processor.process_batch("s", Ops{update("a", "1", stamp(1))}).conflict_count == 1);
     CHECK(one.lines.size() == 3);
-    CHECK(other.heard == 1);
+    CHECK(other.received == 1);
 }

@@ -22,7 +22,7 @@ TEST_CASE("SyncProcessor: an older Add does not overwrite a newer one", "[sync][
     auto processor = processor_of(store, LastWriteWins{});
     CHECK(processor.process_batch("s", Ops{add("e", "new", stamp(9)), add("e", "old", stamp(3))})
               .conflict_count == 1);
-    CHECK(seen(store, "e") == "live 9 new");
+    CHECK(state_text(store, "e") == "live 9 new");
 }
 
 TEST_CASE("SyncProcessor: a late older Add or Update does not restore a removed element",
@@ -33,7 +33,7 @@ TEST_CASE("SyncProcessor: a late older Add or Update does not restore a removed 
         processor.process_batch("s", Ops{add("e", "1", stamp(1)), removal("e", stamp(5)),
                                          add("e", "2", stamp(3)), update("e", "3", stamp(4))});
     CHECK(sums(result, 4) == "2 2 0");
-    CHECK(seen(store, "e") == "removed 5");
+    CHECK(state_text(store, "e") == "removed 5");
 }
 
 TEST_CASE("SyncProcessor: stamps are kept in the store, so a new processor knows them",
@@ -44,14 +44,14 @@ TEST_CASE("SyncProcessor: stamps are kept in the store, so a new processor knows
               .success);
     auto restarted = processor_of(store, LastWriteWins{});
     CHECK(restarted.process_batch("s", Ops{update("e", "old", stamp(3))}).conflict_count == 1);
-    CHECK(seen(store, "e") == "live 9 new");
+    CHECK(state_text(store, "e") == "live 9 new");
 }
 
 TEST_CASE("SyncProcessor: a decided conflict is not retried", "[sync][sync_processor]") {
     FaultyStore store;
     SyncNotes notes;
     SyncProcessor processor{std::ref(store), LastWriteWins{}, SyncOptions{}, std::ref(notes),
-                            WallByHand{}};
+                            ManualWallTime{}};
     AsyncSleeper sleeper;
     store.fail("f", SyncErrc::store_busy, 2);
     const SyncResult result = processor.process_with_retry(
@@ -75,7 +75,7 @@ TEST_CASE("SyncProcessor: an operation that waits for a retry holds back later o
     CHECK(sums(result, 4) == "4 0 0");
     CHECK(result.retry_attempts == 1);
     CHECK(store.writes == Names{"b", "a", "a", "a"});
-    CHECK(seen(store, "a") == "removed 4");
+    CHECK(state_text(store, "a") == "removed 4");
 }
 
 TEST_CASE("SyncProcessor: delays have jitter within the cap", "[sync][sync_processor]") {
@@ -107,7 +107,7 @@ TEST_CASE("SyncProcessor: stamps of the far future are rejected, equal moments h
     CHECK(sums(result, 2) == "1 0 1");
     CHECK(result.failed_operations[0].error == SyncErrc::bad_operation);
     CHECK_FALSE(result.failed_operations[0].retryable);
-    CHECK(seen(store, "f") == "absent");
+    CHECK(state_text(store, "f") == "absent");
 }
 
 TEST_CASE("process_batch without retry fails operations after a failure on their element",
@@ -133,7 +133,7 @@ TEST_CASE("a permanent failure holds nothing back", "[sync][sync_processor]") {
     store.fail("a", SyncErrc::store_full);
     CHECK(sums(processor.process_batch("s", Ops{add("a", "1", stamp(1)), add("a", "2", stamp(2))}),
                2) == "1 0 1");
-    CHECK(seen(store.store, "a") == "live 2 2");
+    CHECK(state_text(store.store, "a") == "live 2 2");
 }
 
 TEST_CASE("a retry ends at a stop request, and reports the waiting operations",
@@ -182,7 +182,7 @@ TEST_CASE("one id with two contents is reported", "[sync][sync_processor]") {
     CHECK(sums(result, 3) == "2 0 1");
     CHECK(result.failed_operations[0].error == SyncErrc::id_reused);
     CHECK_FALSE(result.failed_operations[0].retryable);
-    CHECK(seen(store, "a") == "live 1 1");
+    CHECK(state_text(store, "a") == "live 1 1");
 }
 
 TEST_CASE("one operation in two sessions is reported, and not marked as applied in both",
@@ -194,7 +194,7 @@ TEST_CASE("one operation in two sessions is reported, and not marked as applied 
     const SyncResult result = processor.process_batch("t", batch);
     REQUIRE(sums(result, 1) == "0 0 1");
     CHECK(result.failed_operations[0].error == SyncErrc::id_reused);
-    CHECK(seen(store, "a", "t") == "absent");
+    CHECK(state_text(store, "a", "t") == "absent");
     const auto found = processor.detect_conflict("s", batch[0]);
     REQUIRE(found);
     CHECK_FALSE(found->has_value());
@@ -248,7 +248,7 @@ TEST_CASE("the id of a pending operation has one meaning, too", "[sync][sync_pro
     CHECK(processor.drop_pending("s", first));
     CHECK(processor.process_batch("s", Ops{others[0]}).conflict_count == 1);
     CHECK(processor.process_batch("s", Ops{add("e", "0", stamp(0))}).success);
-    CHECK(seen(store, "e") == "live 1 b");
+    CHECK(state_text(store, "e") == "live 1 b");
     CHECK(sums(processor.process_batch("s", Ops{others[0]}), 1) == "1 0 0");
 }
 
@@ -258,7 +258,7 @@ TEST_CASE(
     Memory store;
     SyncNotes notes;
     SyncProcessor processor{std::ref(store), LastWriteWins{}, SyncOptions{.upsert_updates = true},
-                            std::ref(notes), WallByHand{}};
+                            std::ref(notes), ManualWallTime{}};
     const Op first = update("e", "a", stamp(1));
     const Op second{first.id, stamp(1), AddElement<std::string>{"e", "b"}};
     CHECK(processor.process_batch("s", Ops{first}).conflict_count == 1);
@@ -303,16 +303,16 @@ namespace {
 /// Undoes what is not kept, by doing the rest again; lies or fails as it is told.
 struct TransactingStore : FaultyStore {
     std::error_code expire(WallTime now) {
-        if (lie == "swallows its error") return SyncErrc::store_failed;
+        if (fault == "swallows its error") return SyncErrc::store_failed;
         return FaultyStore::expire(now);
     }
     std::error_code transaction(auto& body) {
-        if (lie == "never runs it") return {};
+        if (fault == "never runs it") return {};
         const std::size_t before = log.size();
         std::error_code error = body();
-        if (lie == "runs it twice") error = body();
-        if (lie == "swallows its error") return {};
-        if (lie == "runs it twice, and swallows that") return static_cast<void>(body()), error;
+        if (fault == "runs it twice") error = body();
+        if (fault == "swallows its error") return {};
+        if (fault == "runs it twice, and swallows that") return static_cast<void>(body()), error;
         if (!error && !commit_fails.empty()) {
             error = commit_fails.back();
             commit_fails.pop_back();
@@ -324,7 +324,7 @@ struct TransactingStore : FaultyStore {
         }
         return error;
     }
-    std::string lie{};
+    std::string fault{};
     std::vector<std::error_code> commit_fails{};
 };
 
@@ -336,7 +336,7 @@ TEST_CASE("an operation of a failed transaction is not reported as synced",
     SyncNotes notes;
     SyncProcessor processor{std::ref(store), LastWriteWins{},
                             SyncOptions{.transaction_operations = 2}, std::ref(notes),
-                            WallByHand{}};
+                            ManualWallTime{}};
     const Ops batch{add("a", "1", stamp(1)), update("b", "1", stamp(2)), add("a", "3", stamp(3)),
                     add("c", "1", stamp(4))};
     store.commit_fails = {SyncErrc::store_failed};
@@ -358,10 +358,10 @@ TEST_CASE("an operation of a failed transaction is not reported as synced",
 
 TEST_CASE("a store that reports wrong results of transactions is detected",
           "[sync][sync_processor]") {
-    for (const std::string lie : {"never runs it", "runs it twice", "swallows its error",
-                                  "runs it twice, and swallows that"}) {
+    for (const std::string fault : {"never runs it", "runs it twice", "swallows its error",
+                                    "runs it twice, and swallows that"}) {
         TransactingStore store;
-        store.lie = lie;
+        store.fault = fault;
         auto processor = processor_of(store, LastWriteWins{});
         const SyncResult result = processor.process_batch("s", Ops{add("a", "1", stamp(1))});
         REQUIRE(sums(result, 1) == "0 0 1");
@@ -380,10 +380,10 @@ TEST_CASE("an exception of a strategy or observer is propagated, and the batch c
     auto processor = processor_of(store, strategy);
     const Ops batch{add("a", "1", stamp(2)), add("a", "2", stamp(1))};
     CHECK_THROWS_WITH(processor.process_batch("s", batch), "mine");
-    CHECK(seen(store, "a") == "absent");
+    CHECK(state_text(store, "a") == "absent");
     throws = false;
     CHECK(sums(processor.process_batch("s", batch), 2) == "2 0 0");
-    CHECK(seen(store, "a") == "live 2 2");
+    CHECK(state_text(store, "a") == "live 2 2");
 }
 
 TEST_CASE("a callable merges three ways, and the merged value is newer than both",
@@ -401,13 +401,13 @@ TEST_CASE("a callable merges three ways, and the merged value is newer than both
     older.action = UpdateElement<std::string>{"e", "remote", "base"};
     CHECK(sums(processor.process_batch("s", Ops{add("e", "local", stamp(5, 2)), older}), 2) ==
           "2 0 0");
-    CHECK(seen(store, "e") == "live 5 base+local+remote");
+    CHECK(state_text(store, "e") == "live 5 base+local+remote");
     const Stamp merged = store.find({"s", "e"})->stamp;
     CHECK(merged > stamp(5, 2));
     CHECK(merged > stamp(5, 3));
     // Sent again it is known, and merged no second time.
     CHECK(processor.process_batch("s", Ops{older}).synced_count == 1);
-    CHECK(seen(store, "e") == "live 5 base+local+remote");
+    CHECK(state_text(store, "e") == "live 5 base+local+remote");
 }
 
 TEST_CASE("an operation that a strategy leaves open is pending until it is sent again",
@@ -430,7 +430,7 @@ TEST_CASE("an operation that a strategy leaves open is pending until it is sent 
     open = false;
     CHECK(processor.process_batch("s", Ops{late}).synced_count == 1);
     CHECK(processor.pending("s").empty());
-    CHECK(seen(store, "e") == "live 5 late");
+    CHECK(state_text(store, "e") == "live 5 late");
     CHECK_FALSE(processor.drop_pending("s", late));
 }
 
@@ -438,7 +438,7 @@ TEST_CASE("upsert_updates keeps an Update until its Add arrives", "[sync][sync_p
     FaultyStore store;
     SyncNotes notes;
     SyncProcessor processor{std::ref(store), LastWriteWins{}, SyncOptions{.upsert_updates = true},
-                            std::ref(notes), WallByHand{}};
+                            std::ref(notes), ManualWallTime{}};
     const SyncResult early =
         processor.process_batch("s", Ops{update("e", "7", stamp(7)), update("e", "5", stamp(5))});
     REQUIRE(sums(early, 2) == "0 2 0");
@@ -446,7 +446,7 @@ TEST_CASE("upsert_updates keeps an Update until its Add arrives", "[sync][sync_p
     CHECK(processor.pending("s").size() == 2);
     notes.lines.clear();
     CHECK(sums(processor.process_batch("s", Ops{add("e", "3", stamp(3))}), 1) == "1 0 0");
-    CHECK(seen(store, "e") == "live 7 7");
+    CHECK(state_text(store, "e") == "live 7 7");
     CHECK(processor.pending("s").empty());
     CHECK(notes.lines == Names{"applied e", "applied e", "applied e", "1 of 1"});
 
@@ -454,7 +454,7 @@ TEST_CASE("upsert_updates keeps an Update until its Add arrives", "[sync][sync_p
     CHECK(processor.process_batch("s", Ops{update("g", "7", stamp(7))}).conflict_count == 1);
     notes.lines.clear();
     CHECK(processor.process_batch("s", Ops{removal("g", stamp(3))}).conflict_count == 1);
-    CHECK(seen(store, "g") == "removed 3");
+    CHECK(state_text(store, "g") == "removed 3");
     CHECK(processor.pending("s").empty());
     CHECK(notes.lines == Names{"ElementNotFound keep_local", "skipped g",
                                "ElementNotFound keep_local", "skipped g", "1 of 1"});
@@ -468,10 +468,10 @@ TEST_CASE("an Update that waited for its Add is retried with the next batch",
     store.pass("e");
     store.fail("e", SyncErrc::store_busy);
     CHECK(processor.process_batch("s", Ops{add("e", "3", stamp(3))}).success);
-    CHECK(seen(store, "e") == "live 3 3");
+    CHECK(state_text(store, "e") == "live 3 3");
     CHECK(processor.pending("s").size() == 1);
     CHECK(processor.process_batch("t", Ops{}).success);
-    CHECK(seen(store, "e") == "live 7 7");
+    CHECK(state_text(store, "e") == "live 7 7");
     CHECK(processor.pending("s").empty());
 }
 
@@ -488,13 +488,13 @@ TEST_CASE("an Update finds its Add also if the observer threw at the Add",
     };
     bool throws = true;
     SyncProcessor processor{std::ref(store), LastWriteWins{}, SyncOptions{.upsert_updates = true},
-                            ThrowsOfAdds{&throws}, WallByHand{}};
+                            ThrowsOfAdds{&throws}, ManualWallTime{}};
     const Ops adds{add("d", "3", stamp(3)), add("e", "3", stamp(3))};
     CHECK(processor.process_batch("s", Ops{update("e", "7", stamp(7))}).conflict_count == 1);
     CHECK_THROWS_WITH(processor.process_batch("s", adds), "mine");
     throws = false;
     CHECK(processor.process_batch("s", adds).success);
-    CHECK(seen(store, "e") == "live 7 7");
+    CHECK(state_text(store, "e") == "live 7 7");
     CHECK(processor.pending("s").empty());
 }
 
@@ -502,11 +502,11 @@ TEST_CASE(
     "after an exception of a strategy, its remaining conflicts are decided with the next batch",
     "[sync][sync_processor]") {
     TransactingStore store;
-    enum class Mood { open, throws, decides } mood = Mood::open;
+    enum class Behaviour { open, throws, decides } behaviour = Behaviour::open;
     const auto strategy = [&](const ConflictSides<Op>& sides) {
-        if (mood == Mood::open) return Resolution<std::string>::pending();
+        if (behaviour == Behaviour::open) return Resolution<std::string>::pending();
         const bool first = sides.operation.element() == "a";
-        if (mood == Mood::throws && first) throw std::runtime_error{"mine"};
+        if (behaviour == Behaviour::throws && first) throw std::runtime_error{"mine"};
         return Resolution<std::string>::keep_remote();
     };
     auto processor = processor_of(store, strategy);
@@ -514,17 +514,17 @@ TEST_CASE(
               .process_batch("s", Ops{add("a", "1", stamp(5)), add("b", "1", stamp(5)),
                                       add("a", "2", stamp(5, 2)), add("b", "2", stamp(5, 2))})
               .conflict_count == 2);
-    mood = Mood::throws;
+    behaviour = Behaviour::throws;
     CHECK_THROWS_WITH(
         processor.process_batch("s", Ops{removal("a", stamp(6)), removal("b", stamp(6))}), "mine");
     // Whatever it is of; what it throws of waits for a batch of its own session.
     CHECK(processor.process_batch("t", Ops{}).success);
-    CHECK(seen(store, "b") == "live 6 2");
+    CHECK(state_text(store, "b") == "live 6 2");
     CHECK(processor.pending("s").size() == 1);
     CHECK_THROWS_WITH(processor.process_batch("s", Ops{}), "mine");
-    mood = Mood::decides;
+    behaviour = Behaviour::decides;
     CHECK(processor.process_batch("s", Ops{}).success);
-    CHECK(seen(store, "a") == "live 6 2");
+    CHECK(state_text(store, "a") == "live 6 2");
     CHECK(processor.pending("s").empty());
 }
 
@@ -545,7 +545,7 @@ TEST_CASE("a pending Add that takes effect resolves pending operations of its el
               .conflict_count == 2);
     open = false;
     CHECK(processor.process_batch("s", Ops{add("e", "8", stamp(8))}).success);
-    CHECK(seen(store, "e") == "live 8 last");
+    CHECK(state_text(store, "e") == "live 8 last");
     CHECK(processor.pending("s").empty());
 }
 
@@ -578,7 +578,7 @@ TEST_CASE("detect_conflict and resolve_conflict change nothing", "[sync][sync_pr
     const auto twice = processor.detect_conflict("s", add("e", "2", stamp(6)));
     REQUIRE(twice->has_value());
     CHECK(processor.resolve_conflict("s", **twice).kind() == Kind::keep_remote);
-    CHECK(seen(store, "e") == "live 5 1");
+    CHECK(state_text(store, "e") == "live 5 1");
 }
 
 TEST_CASE(
@@ -591,7 +591,7 @@ TEST_CASE(
               .success);
     // Forgotten by id, known by the stamp.
     CHECK(sums(processor.process_batch("s", Ops{old}), 1) == "0 0 1");
-    CHECK(seen(store, "a") == "absent");
+    CHECK(state_text(store, "a") == "absent");
     const SyncResult result =
         processor.process_batch("s", Ops{add("c", "1", stamp(399)), add("c", "1", stamp(400))});
     REQUIRE(sums(result, 2) == "1 0 1");
@@ -602,7 +602,7 @@ TEST_CASE(
 TEST_CASE("a jump of the wall clock makes no operation too old", "[sync][sync_processor]") {
     Memory store{MemoryStoreOptions{.tombstones_kept = Duration{100}}};
     SyncProcessor processor{std::ref(store), LastWriteWins{}, SyncOptions{}, NoObserver{},
-                            WallByHand{WallTime::max()}};
+                            ManualWallTime{WallTime::max()}};
     CHECK(processor.process_batch("s", Ops{add("a", "1", stamp(500))}).success);
     CHECK(processor.process_batch("s", Ops{add("b", "1", stamp(450))}).success);
     CHECK(store.horizon() == WallTime{Duration{400}});

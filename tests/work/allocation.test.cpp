@@ -15,7 +15,7 @@
 #include "support/counting_new.hpp"
 #include "support/held.hpp"
 #include "support/temporary_directory.hpp"
-#include "support/work/moments.hpp"
+#include "support/work/start_times.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
@@ -37,7 +37,7 @@ std::unique_ptr<WorkInFiles> open_in_files(const std::string& path, const WorkOp
 }
 
 /// Counts deaths, and wants the bodies.
-struct Coroner {
+struct DeadWorkCounter {
     void on_dead(const DeadWork&) { ++deaths; }
     int deaths = 0;
 };
@@ -159,11 +159,11 @@ TEST_CASE("WorkQueue allocates for the body of a dead letter only if it is used"
 
     auto journal = posix::Journal::open(directory / "heard", {.flush = Flush::none});
     REQUIRE(journal);
-    auto heard = WorkQueue<posix::Journal, KeepDead, Coroner>::open(std::move(*journal),
-                                                                    {.deliveries_max = 1}, when);
-    REQUIRE(heard);
-    CHECK(allocations_of_deaths(*heard) == deaths);
-    CHECK(heard->observer().deaths == 2 * deaths);
+    auto received = WorkQueue<posix::Journal, KeepDead, DeadWorkCounter>::open(
+        std::move(*journal), {.deliveries_max = 1}, when);
+    REQUIRE(received);
+    CHECK(allocations_of_deaths(*received) == deaths);
+    CHECK(received->observer().deaths == 2 * deaths);
 }
 
 TEST_CASE("WorkQueue holds as much memory as its page states, and no more in later rounds",
@@ -175,7 +175,7 @@ TEST_CASE("WorkQueue holds as much memory as its page states, and no more in lat
     // So that there are many files.
     const JournalOptions files_of_1_mib{
         .flush = Flush::none, .segment_bytes = 1 << 20, .record_bytes_max = 1000};
-    Held seen;
+    Held observed;
     std::int64_t with_loans = 0;
     std::int64_t reopened = 0;
     std::vector<Lease> leases;
@@ -185,55 +185,56 @@ TEST_CASE("WorkQueue holds as much memory as its page states, and no more in lat
         auto work = open_in_files(directory / "w", {.keys = 1000, .record_bytes_max = 1000},
                                   files_of_1_mib);
         // With the buffer to read files.
-        seen.worked = work && work->push(body, when) && !work->commit() &&
-                      !work->ack(work->lease(when).value_or(Lease{}));
-        seen.fixed = counting.held();
-        for (int round = 0; seen.worked && round < 3; ++round) {
+        observed.worked = work && work->push(body, when) && !work->commit() &&
+                          !work->ack(work->lease(when).value_or(Lease{}));
+        observed.fixed = counting.held();
+        for (int round = 0; observed.worked && round < 3; ++round) {
             for (std::int64_t i = 0; i < many; ++i) {
-                seen.worked = seen.worked && work->push(body, when);
+                observed.worked = observed.worked && work->push(body, when);
             }
-            if (round == 0) seen.filled = counting.held() - seen.fixed;
-            while (!work->empty() && seen.worked) {
+            if (round == 0) observed.filled = counting.held() - observed.fixed;
+            while (!work->empty() && observed.worked) {
                 leases.clear();
                 for (std::int64_t i = 0; i < lent; ++i) {
                     const auto lease = work->lease(when);
-                    seen.worked = seen.worked && lease;
+                    observed.worked = observed.worked && lease;
                     if (lease) leases.push_back(*lease);
                 }
-                if (with_loans == 0) with_loans = counting.held() - seen.fixed - seen.filled;
+                if (with_loans == 0)
+                    with_loans = counting.held() - observed.fixed - observed.filled;
                 // Every second one first.
                 for (std::size_t from : {1U, 0U}) {
                     for (std::size_t i = from; i < leases.size(); i += 2) {
-                        seen.worked = seen.worked && !work->ack(leases[i]);
+                        observed.worked = observed.worked && !work->ack(leases[i]);
                     }
                 }
-                seen.worked = seen.worked && !work->commit();
+                observed.worked = observed.worked && !work->commit();
             }
-            if (round == 0) seen.first_peak = counting.peak();
-            seen.last_peak = counting.peak();
+            if (round == 0) observed.first_peak = counting.peak();
+            observed.last_peak = counting.peak();
         }
-        seen.drained = counting.held() - seen.fixed;
+        observed.drained = counting.held() - observed.fixed;
         work.reset();
         work = open_in_files(directory / "w", {.keys = 1000, .record_bytes_max = 1000},
                              files_of_1_mib);
-        seen.worked = seen.worked && work && work->empty();
-        reopened = counting.held() - seen.fixed;
+        observed.worked = observed.worked && work && work->empty();
+        reopened = counting.held() - observed.fixed;
     }
-    REQUIRE(seen.worked);
-    INFO("fixed " << seen.fixed << ", filled " << seen.filled << ", with loans " << with_loans
-                  << ", drained " << seen.drained << ", reopened " << reopened << ", peaks "
-                  << seen.first_peak << ' ' << seen.last_peak);
+    REQUIRE(observed.worked);
+    INFO("fixed " << observed.fixed << ", filled " << observed.filled << ", with loans "
+                  << with_loans << ", drained " << observed.drained << ", reopened " << reopened
+                  << ", peaks " << observed.first_peak << ' ' << observed.last_peak);
     const auto rounded_up = [](std::int64_t n) {
         return static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(n)));
     };
     // 4.25 bytes for each entry, and what the journal holds.
-    CHECK(seen.filled > 4 * many);
-    CHECK(seen.filled <= rounded_up(many) * 17 / 4 + many);
+    CHECK(observed.filled > 4 * many);
+    CHECK(observed.filled <= rounded_up(many) * 17 / 4 + many);
     CHECK(with_loans > 60 * lent);
     CHECK(with_loans <= 64 * rounded_up(lent) + 4 * page_size);
     // Nothing is given back but by an opening, and nothing is added.
-    CHECK(seen.drained <= seen.filled + with_loans);
-    CHECK(seen.last_peak <= seen.first_peak + page_size);
+    CHECK(observed.drained <= observed.filled + with_loans);
+    CHECK(observed.last_peak <= observed.first_peak + page_size);
     CHECK(reopened <= 8 * page_size);
 }
 

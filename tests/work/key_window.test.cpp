@@ -84,11 +84,11 @@ TEST_CASE("KeyHash gives the values of its description", "[work][key_window][gol
 TEST_CASE("KeyHash distinguishes texts that differ in a bit, in trailing zeros, or in words only",
           "[work][key_window][unit]") {
     const detail::KeyHash hash{counted_key()};
-    std::set<std::pair<std::uint64_t, std::uint32_t>> seen;
+    std::set<std::pair<std::uint64_t, std::uint32_t>> observed;
     std::size_t texts = 0;
     const auto see = [&](BytesView text) {
         const detail::Hash96 value = hash(text);
-        seen.insert({value.low, value.high});
+        observed.insert({value.low, value.high});
         ++texts;
     };
     for (std::size_t size = 0; size <= 80; ++size) {
@@ -105,7 +105,7 @@ TEST_CASE("KeyHash distinguishes texts that differ in a bit, in trailing zeros, 
     see(as_bytes("bbbbaaaaccccdddd"));
     see(as_bytes("ccccbbbbaaaadddd"));
     see(as_bytes("ccccddddaaaabbbb"));
-    CHECK(seen.size() == texts);
+    CHECK(observed.size() == texts);
 }
 
 TEST_CASE("KeyHash: 32 bits of two texts agree under as many secrets as they should",

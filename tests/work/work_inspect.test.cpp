@@ -11,7 +11,7 @@
 #include <functional>
 
 #include "support/journal/journal_model.hpp"
-#include "support/work/moments.hpp"
+#include "support/work/start_times.hpp"
 
 using namespace belay;
 using namespace belay_test;
@@ -44,12 +44,12 @@ void fill_for_inspection(sim::Disk& disk) {
     REQUIRE_FALSE(work.commit());
 }
 
-struct Seen {
+struct Observed {
     tool::WorkReport found;
     std::string items;  // id, body, state, cause
 };
 
-std::optional<Seen> look(sim::Disk& disk, const char* path) {
+std::optional<Observed> look(sim::Disk& disk, const char* path) {
     std::string items;
     auto found = tool::inspect_work_queue(disk, path, start, [&items](const WorkItem& item) {
         items += std::to_string(item.id) + ' ' + std::string{as_text(item.body)} + ' ' +
@@ -57,7 +57,7 @@ std::optional<Seen> look(sim::Disk& disk, const char* path) {
                  std::to_string(static_cast<int>(item.cause)) + '\n';
     });
     if (!found) return std::nullopt;
-    return Seen{std::move(*found), std::move(items)};
+    return Observed{std::move(*found), std::move(items)};
 }
 
 const std::string first_file = "w/" + journal_format::segment_name(1);
@@ -71,15 +71,15 @@ TEST_CASE("tool::inspect_work_queue shows the existing items, and changes nothin
     sim::Disk disk;
     fill_for_inspection(disk);
     const sim::Disk::Image before = disk.image();
-    const auto seen = look(disk, "w");
-    REQUIRE(seen);
+    const auto observed = look(disk, "w");
+    REQUIRE(observed);
     CHECK(disk.image() == before);
-    CHECK(seen->items == all_items);
-    CHECK(seen->found.living == 4);
-    CHECK(seen->found.delayed == 1);
-    CHECK(seen->found.dead == 1);
-    CHECK(seen->found.unreadable == 0);
-    CHECK(seen->found.journal.is_whole());
+    CHECK(observed->items == all_items);
+    CHECK(observed->found.living == 4);
+    CHECK(observed->found.delayed == 1);
+    CHECK(observed->found.dead == 1);
+    CHECK(observed->found.unreadable == 0);
+    CHECK(observed->found.journal.is_whole());
 
     // While it is open: what is lent there has not ended here.
     SimWork work = open_at_start(disk, "w", 2);
@@ -96,13 +96,13 @@ TEST_CASE("tool::inspect_work_queue shows a damaged entry as an item without a b
     const std::string_view text = as_text(bytes);
     bytes[text.find("item 5")] ^= std::byte{1};
     disk.put(first_file, bytes);
-    const auto seen = look(disk, "w");
-    REQUIRE(seen);
-    CHECK(seen->items == "1 item 1 0 0\n4 item 4 1 0\n6 item 6 0 0\n3 item 3 3 1\n5  3 3\n");
-    CHECK(seen->found.living == 3);
-    CHECK(seen->found.dead == 1);
-    CHECK(seen->found.unreadable == 1);
-    CHECK_FALSE(seen->found.journal.is_whole());
+    const auto observed = look(disk, "w");
+    REQUIRE(observed);
+    CHECK(observed->items == "1 item 1 0 0\n4 item 4 1 0\n6 item 6 0 0\n3 item 3 3 1\n5  3 3\n");
+    CHECK(observed->found.living == 3);
+    CHECK(observed->found.dead == 1);
+    CHECK(observed->found.unreadable == 1);
+    CHECK_FALSE(observed->found.journal.is_whole());
 }
 
 TEST_CASE("tool::inspect_work_queue shows an item that was copied forward once, under its id",
@@ -127,11 +127,11 @@ TEST_CASE("tool::inspect_work_queue shows an item that was copied forward once, 
     }
     REQUIRE(work->log().base() > *old);
     CHECK(*tool::is_work_queue(disk, "w"));
-    const auto seen = look(disk, "w");
-    REQUIRE(seen);
-    CHECK(seen->items == std::to_string(*old) + " old 0 0\n");
-    CHECK(seen->found.living == 1);
-    CHECK(seen->found.journal.acked + 1 >= work->log().base());
+    const auto observed = look(disk, "w");
+    REQUIRE(observed);
+    CHECK(observed->items == std::to_string(*old) + " old 0 0\n");
+    CHECK(observed->found.living == 1);
+    CHECK(observed->found.journal.acked + 1 >= work->log().base());
 }
 
 TEST_CASE("tool::inspect_work_queue reports why it cannot inspect", "[work][work_inspect][unit]") {
@@ -164,9 +164,9 @@ TEST_CASE("tool::inspect_work_queue and tool::salvage_work_queue need no header 
     disk.put(first_file, bytes);
     REQUIRE(tool::inspect_journal(disk, "w", [](std::uint64_t, BytesView) {})->journal == no_id);
     CHECK(*tool::is_work_queue(disk, "w"));
-    const auto seen = look(disk, "w");
-    REQUIRE(seen);
-    CHECK(seen->items == all_items);
+    const auto observed = look(disk, "w");
+    REQUIRE(observed);
+    CHECK(observed->items == all_items);
     const auto done = tool::salvage_work_queue(disk, "w", "new", start, small_journal(2));
     REQUIRE(done);
     CHECK(done->copied == 5);
@@ -237,13 +237,14 @@ TEST_CASE(
         disk.put(first_file, bytes);
         INFO("byte " << at);
         REQUIRE(*tool::is_work_queue(disk, "w"));
-        const auto seen = look(disk, "w");
-        REQUIRE(seen);
-        const std::uint64_t all = seen->found.living + seen->found.dead + seen->found.unreadable;
+        const auto observed = look(disk, "w");
+        REQUIRE(observed);
+        const std::uint64_t all =
+            observed->found.living + observed->found.dead + observed->found.unreadable;
         // An end that is lost brings an item back; an entry that is lost may have been one.
         REQUIRE(all >= 5);
         REQUIRE(all <= 7);
-        fewer += seen->found.unreadable;
+        fewer += observed->found.unreadable;
     }
     CHECK(fewer > 100);
 }
@@ -279,16 +280,17 @@ TEST_CASE("tool::inspect_work_queue reports no damage for files that are deleted
         REQUIRE_FALSE(work->commit());
     };
     std::uint64_t first = 0;
-    const auto seen = tool::inspect_work_queue(disk, "w", start, [&first](const WorkItem& item) {
-        if (first == 0) first = item.id;
-    });
-    REQUIRE(seen);
+    const auto observed =
+        tool::inspect_work_queue(disk, "w", start, [&first](const WorkItem& item) {
+            if (first == 0) first = item.id;
+        });
+    REQUIRE(observed);
     CHECK(disk.lists == 4);
     CHECK(work->log().base() == 201);
     CHECK(first == 201);
-    CHECK(seen->living == 100);
-    CHECK(seen->unreadable == 0);
-    CHECK(seen->journal.acked == 200);
+    CHECK(observed->living == 100);
+    CHECK(observed->unreadable == 0);
+    CHECK(observed->journal.acked == 200);
 }
 
 TEST_CASE("Entries after a lost header begin with the first readable one",

@@ -10,10 +10,10 @@ using belay_test::MinimalSequenced;
 
 namespace {
 
-struct HearsOfTheDead {
+struct ObservesDeadLetters {
     void on_dead(const DeadWork&) {}
 };
-struct HearsOfDrops {
+struct ObservesDrops {
     void on_dropped(const DeadWork&) {}
 };
 /// A storage for dead letters that answers bool, and cannot flush.
@@ -46,8 +46,8 @@ concept KeepsSomehow =
 }  // namespace
 
 template class belay::WorkQueue<MinimalSequenced>;
-template class belay::WorkQueue<MinimalSequenced, Letters, HearsOfTheDead>;
-template class belay::WorkQueue<MinimalSequenced, KeepDead, HearsOfDrops>;
+template class belay::WorkQueue<MinimalSequenced, Letters, ObservesDeadLetters>;
+template class belay::WorkQueue<MinimalSequenced, KeepDead, ObservesDrops>;
 
 static_assert(std::is_nothrow_move_constructible_v<Plain>);
 static_assert(std::is_nothrow_move_assignable_v<Plain>);

@@ -446,9 +446,9 @@ TEST_CASE("WorkQueue counts deliveries before leasing, for items that kill their
 TEST_CASE("WorkQueue skips a damaged item, and reports it", "[work][work_queue][fault]") {
     const Moment now{Instant{}, WallTime{1'700'000'000s}};
     belay_test::MemoryMedium medium;
-    WorkNotes told;
+    WorkNotes reported;
     auto opened =
-        WorkQueue<belay_test::MemoryLog>::open(belay_test::MemoryLog{medium}, {}, now, told);
+        WorkQueue<belay_test::MemoryLog>::open(belay_test::MemoryLog{medium}, {}, now, reported);
     REQUIRE(opened);
     using Work = std::remove_cvref_t<decltype(*opened)>;
     static_assert(std::is_same_v<Work, WorkQueue<belay_test::MemoryLog, KeepDead, WorkNotes>>);
@@ -459,7 +459,7 @@ TEST_CASE("WorkQueue skips a damaged item, and reports it", "[work][work_queue][
     const auto lease = opened->lease(now);
     REQUIRE(lease);
     CHECK(as_text(lease->body) == "second");
-    CHECK(*told.deaths == std::vector<std::string>{"1  3 0"});
+    CHECK(*reported.deaths == std::vector<std::string>{"1  3 0"});
     CHECK(opened->dead() == 1);
     CHECK_FALSE(opened->for_each_dead([](const WorkItem& item) {
         CHECK(item.body.empty());

@@ -12,8 +12,8 @@
 #include "support/catch.hpp"
 #include "support/failing_new.hpp"
 #include "support/seeds.hpp"
-#include "support/work/moments.hpp"
-#include "support/work/work_turns.hpp"
+#include "support/work/start_times.hpp"
+#include "support/work/work_queue_steps.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;

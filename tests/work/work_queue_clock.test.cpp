@@ -21,20 +21,20 @@ namespace {
 
 constexpr auto a_year = 365 * 24h;
 
-struct DeathNotes {
+struct DeadLetterLog {
     void on_dead(const DeadWork& work) {
-        heard.push_back("dead " + std::string{as_text(work.body)});
+        received.push_back("dead " + std::string{as_text(work.body)});
         CHECK(work.cause == DeathCause::expired);
     }
     void on_dropped(const DeadWork& work) {
-        heard.push_back("dropped " + std::string{as_text(work.body)});
+        received.push_back("dropped " + std::string{as_text(work.body)});
     }
-    std::vector<std::string> heard;
+    std::vector<std::string> received;
 };
 
 template <class DeadLetters = KeepDead>
 struct ClockRig {
-    using Work = WorkQueue<MemoryLog, DeadLetters, DeathNotes>;
+    using Work = WorkQueue<MemoryLog, DeadLetters, DeadLetterLog>;
 
     explicit ClockRig(const WorkOptions& with = {}) : options{with} { open(); }
 
@@ -56,7 +56,9 @@ struct ClockRig {
         last = *lease;
         return std::string{as_text(lease->body)};
     }
-    [[nodiscard]] const std::vector<std::string>& heard() const { return work->observer().heard; }
+    [[nodiscard]] const std::vector<std::string>& received() const {
+        return work->observer().received;
+    }
 
     MemoryMedium medium;
     WorkOptions options;
@@ -83,7 +85,7 @@ TEST_CASE(
     CHECK(rig.work->deadline() == rig.last.deadline);
     CHECK(rig.work->delayed() == 1);
     CHECK(rig.work->dead() == 1);
-    CHECK(rig.heard() == Lines{"dead expires"});
+    CHECK(rig.received() == Lines{"dead expires"});
 
     // Set right again, the clock brings nothing back: that is for who looks at dead letters.
     rig.now.wall -= a_year;
@@ -110,7 +112,7 @@ TEST_CASE("WorkQueue: a wall clock that jumps ahead deletes expiring items only 
     rig.push("stays");
     rig.now.wall += a_year;
     CHECK(rig.lend() == "stays");
-    CHECK(rig.heard() == Lines{"dropped expires"});
+    CHECK(rig.received() == Lines{"dropped expires"});
     CHECK(rig.work->dead() == 0);
     CHECK(rig.work->size() == 1);
     // For good, also where the clock is set right.
@@ -148,9 +150,9 @@ TEST_CASE("WorkQueue: an item that is leased when the wall clock jumps can be ac
     CHECK(rig.work->leased() == 2);
     CHECK_FALSE(rig.work->ack(done));
     CHECK_FALSE(rig.work->nack(rig.last, rig.now));
-    CHECK(rig.heard().empty());
+    CHECK(rig.received().empty());
     CHECK(rig.lend().empty());
-    CHECK(rig.heard() == Lines{"dead given back"});
+    CHECK(rig.received() == Lines{"dead given back"});
 }
 
 TEST_CASE("WorkQueue: a wall clock that steps back delays expiry by the same time",

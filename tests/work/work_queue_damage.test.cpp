@@ -6,8 +6,8 @@
 
 #include <vector>
 
-#include "support/work/moments.hpp"
-#include "support/work/work_turns.hpp"
+#include "support/work/start_times.hpp"
+#include "support/work/work_queue_steps.hpp"
 
 using namespace belay;
 using namespace belay_test;
@@ -76,7 +76,7 @@ TEST_CASE("WorkQueue: a damaged item is a dead letter, whatever was recorded for
 
 TEST_CASE("WorkQueue counts items that an opening finds damaged, and forgets their keys",
           "[work][work_queue][fault]") {
-    struct DeathCounter {
+    struct DeadLetterCounter {
         void on_dead(const DeadWork&) noexcept { ++*deaths; }
         int* deaths;
     };
@@ -91,8 +91,8 @@ TEST_CASE("WorkQueue counts items that an opening finds damaged, and forgets the
     }
     medium.damaged.insert(1);
     int deaths = 0;
-    auto work = WorkQueue<MemoryLog, KeepDead, DeathCounter>::open(
-        MemoryLog{medium}, KeepDead{}, options, when, DeathCounter{&deaths});
+    auto work = WorkQueue<MemoryLog, KeepDead, DeadLetterCounter>::open(
+        MemoryLog{medium}, KeepDead{}, options, when, DeadLetterCounter{&deaths});
     REQUIRE(work);
     CHECK(work->dead() == 1);
     CHECK(deaths == 0);

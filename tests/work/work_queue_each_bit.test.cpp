@@ -9,7 +9,7 @@
 #include <belay/journal/journal.hpp>
 
 #include "support/journal/each_bit.hpp"
-#include "support/work/moments.hpp"
+#include "support/work/start_times.hpp"
 
 using namespace belay;
 using namespace belay_test;

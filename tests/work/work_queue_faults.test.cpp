@@ -6,9 +6,9 @@
 #include <belay/queue/deque.hpp>
 #include <belay/work/work_queue.hpp>
 
-#include "support/work/moments.hpp"
+#include "support/work/start_times.hpp"
 #include "support/work/work_model.hpp"
-#include "support/work/work_turns.hpp"
+#include "support/work/work_queue_steps.hpp"
 
 using namespace belay;
 using namespace belay_test;

@@ -67,8 +67,8 @@ struct Confirmation {
 };
 
 /// The child: pushes, lends, ends, gives back, forgets what it was lent.   Returns: what is wrong.
-template <class Tell>
-int work_until_killed(const std::string& path, std::uint64_t round, Tell tell) {
+template <class Report>
+int work_until_killed(const std::string& path, std::uint64_t round, Report report) {
     Moment now = start_of(round);
     auto work = open_for_round(path, round, now);
     if (!work) return 1;
@@ -76,11 +76,11 @@ int work_until_killed(const std::string& path, std::uint64_t round, Tell tell) {
     std::uint64_t next = (round + 1) << 20;
     std::vector<std::uint64_t> pushed, ended;
     if (round % 8 == 7) {
-        const auto tell_end = [&](const WorkItem& item) {
+        const auto report_end = [&](const WorkItem& item) {
             ended.push_back(number_in(item.body));
-            tell(Confirmation{Fact::ending, ended.back(), 0});
+            report(Confirmation{Fact::ending, ended.back(), 0});
         };
-        if (work->for_each_dead(tell_end) || work->purge_dead()) return 2;
+        if (work->for_each_dead(report_end) || work->purge_dead()) return 2;
     }
     for (;;) {
         now = {now.now + 5s, now.wall + 5s};
@@ -95,10 +95,10 @@ int work_until_killed(const std::string& path, std::uint64_t round, Tell tell) {
             if (!lease && lease.error() == QueueErrc::queue_empty) break;
             if (!lease) return 4;
             const std::uint64_t n = number_in(lease->body);
-            if (round % 2 == 0) tell(Confirmation{Fact::lent, n, lease->delivery});
+            if (round % 2 == 0) report(Confirmation{Fact::lent, n, lease->delivery});
             const std::uint64_t draw = bits() % 10;
             if (draw < 6) {
-                tell(Confirmation{Fact::ending, n, 0});
+                report(Confirmation{Fact::ending, n, 0});
                 if (work->ack(*lease)) return 5;
                 ended.push_back(n);
             } else if (draw < 8) {
@@ -106,8 +106,8 @@ int work_until_killed(const std::string& path, std::uint64_t round, Tell tell) {
             }
         }
         if (work->commit()) return 7;
-        for (const std::uint64_t n : pushed) tell(Confirmation{Fact::pushed, n, 0});
-        for (const std::uint64_t n : ended) tell(Confirmation{Fact::ended, n, 0});
+        for (const std::uint64_t n : pushed) report(Confirmation{Fact::pushed, n, 0});
+        for (const std::uint64_t n : ended) report(Confirmation{Fact::ended, n, 0});
         pushed.clear();
         ended.clear();
     }
@@ -116,14 +116,14 @@ int work_until_killed(const std::string& path, std::uint64_t round, Tell tell) {
 /// The parent: what it knows of each item that was ever pushed durably.
 class ConfirmedState {
 public:
-    void hear(const Confirmation& told) {
-        Item& item = items_[told.n];
-        switch (told.fact) {
+    void receive(const Confirmation& confirmed) {
+        Item& item = items_[confirmed.n];
+        switch (confirmed.fact) {
             case Fact::pushed:
                 item.is_durable = true;
                 break;
             case Fact::lent:
-                item.deliveries = std::max(item.deliveries, told.detail);
+                item.deliveries = std::max(item.deliveries, confirmed.detail);
                 break;
             case Fact::ending:
                 item.end = item.end == End::none ? End::maybe : item.end;
@@ -193,19 +193,20 @@ TEST_CASE("WorkQueue keeps through SIGKILL everything that it confirmed as durab
     const belay_test::TemporaryDirectory dir;
     const std::uint64_t rounds =
         std::clamp<std::uint64_t>(belay_test::from_environment("BELAY_SEEDS", 2000) / 100, 8, 1000);
-    ConfirmedState witness;
+    ConfirmedState confirmed_state;
     Random bits{Seed{7}};
     for (std::uint64_t round = 0; round < rounds; ++round) {
         INFO("round " << round);
         belay_test::kill_at_work<Confirmation>(
-            1 + bits() % 200, [&](auto tell) { return work_until_killed(dir / "w", round, tell); },
-            [&](const Confirmation& told) { witness.hear(told); });
+            1 + bits() % 200,
+            [&](auto report) { return work_until_killed(dir / "w", round, report); },
+            [&](const Confirmation& confirmed) { confirmed_state.receive(confirmed); });
         auto work = open_for_round(dir / "w", round, start_of(round + 1));
         REQUIRE(work);
-        witness.check(*work, start_of(round + 1));
+        confirmed_state.check(*work, start_of(round + 1));
     }
-    CHECK(witness.pushed() > 10 * rounds);
-    CHECK(witness.ended() > 5 * rounds);
+    CHECK(confirmed_state.pushed() > 10 * rounds);
+    CHECK(confirmed_state.ended() > 5 * rounds);
     // Or nothing was given up, and nothing copied.
     auto work = open_for_round(dir / "w", rounds, start_of(rounds));
     REQUIRE(work);

@@ -8,8 +8,8 @@
 #include <belay/journal/journal.hpp>
 #include <belay/sim/disk.hpp>
 
-#include "support/work/moments.hpp"
-#include "support/work/work_turns.hpp"
+#include "support/work/start_times.hpp"
+#include "support/work/work_queue_steps.hpp"
 
 using namespace belay;
 using namespace belay_test;

@@ -57,16 +57,16 @@ Bytes sized_body(std::uint64_t n, std::size_t size = 16) {
 }
 
 /// Pushes numbered items and works them off, and knows of each what may still become of it.
-class Hands {
+class LoadWorker {
 public:
-    enum class Is : std::uint8_t {
+    enum class ItemState : std::uint8_t {
         waiting,       // durable, and lent to nobody
         lent,          // in this life; it waits again in the next one
         acknowledged,  // not durably: gone in this life, and may wait again in the next one
         over           // never again
     };
 
-    Hands(LoadRig& rig, std::size_t items) : rig_{&rig} { items_.reserve(items); }
+    LoadWorker(LoadRig& rig, std::size_t items) : rig_{&rig} { items_.reserve(items); }
 
     [[nodiscard]] std::uint64_t pushed() const { return items_.size(); }
     [[nodiscard]] std::uint64_t over() const { return over_; }
@@ -76,12 +76,12 @@ public:
     void push(std::uint64_t count) {
         for (; count != 0; --count) {
             REQUIRE(rig_->work->push(sized_body(pushed()), rig_->now));
-            items_.push_back(Is::waiting);
+            items_.push_back(ItemState::waiting);
         }
     }
     void commit() {
         REQUIRE_FALSE(rig_->work->commit());
-        for (const std::uint64_t n : acknowledged_) items_[n] = Is::over;
+        for (const std::uint64_t n : acknowledged_) items_[n] = ItemState::over;
         over_ += acknowledged_.size();
         acknowledged_.clear();
     }
@@ -96,8 +96,8 @@ public:
             const std::uint64_t n = load_le<std::uint64_t>(lease->body.data());
             REQUIRE(n < pushed());
             REQUIRE(load_le<std::uint64_t>(lease->body.data() + 8) == detail::mix64(n));
-            REQUIRE(items_[n] == Is::waiting);
-            items_[n] = Is::lent;
+            REQUIRE(items_[n] == ItemState::waiting);
+            items_[n] = ItemState::lent;
             loans_.push_back({*lease, n});
         }
     }
@@ -107,7 +107,7 @@ public:
             std::swap(loans_[bits() % loans_.size()], loans_.back());
             const Loan& loan = loans_.back();
             REQUIRE_FALSE(rig_->work->ack(loan.lease));
-            items_[loan.number] = Is::acknowledged;
+            items_[loan.number] = ItemState::acknowledged;
             acknowledged_.push_back(loan.number);
             loans_.pop_back();
         }
@@ -115,7 +115,7 @@ public:
     /// What is there in a new life: all that waited or was lent, once each and in order, and what
     /// was acknowledged or not. Pre: every push was durable.
     void come_back() {
-        for (const Loan& loan : loans_) items_[loan.number] = Is::waiting;
+        for (const Loan& loan : loans_) items_[loan.number] = ItemState::waiting;
         loans_.clear();
         std::uint64_t next = 0;
         const std::error_code error = rig_->work->for_each([&](const WorkItem& item) {
@@ -123,14 +123,15 @@ public:
             REQUIRE(n >= next);
             REQUIRE(n < pushed());
             next = n + 1;
-            if (items_[n] == Is::acknowledged) {
-                items_[n] = Is::waiting;
+            if (items_[n] == ItemState::acknowledged) {
+                items_[n] = ItemState::waiting;
                 ++repeated_;
             }
-            REQUIRE(items_[n] == Is::waiting);
+            REQUIRE(items_[n] == ItemState::waiting);
         });
         REQUIRE_FALSE(error);
-        std::erase_if(acknowledged_, [&](std::uint64_t n) { return items_[n] == Is::waiting; });
+        std::erase_if(acknowledged_,
+                      [&](std::uint64_t n) { return items_[n] == ItemState::waiting; });
         REQUIRE(rig_->work->size() == pushed() - over_ - acknowledged_.size());
     }
 
@@ -141,7 +142,7 @@ private:
     };
 
     LoadRig* rig_;
-    std::vector<Is> items_;  // by number
+    std::vector<ItemState> items_;  // by number
     std::vector<std::uint64_t> acknowledged_;
     std::vector<Loan> loans_;
     std::uint64_t over_ = 0;
@@ -163,19 +164,19 @@ TEST_CASE("WorkQueue completes a million operations once each, killed again and 
     rig.options = {.record_bytes_max = 4096, .slack_bytes = 1 << 20};
     rig.open();
     Random bits{Seed{1}};
-    Hands hands{rig, count};
+    LoadWorker worker{rig, count};
     const int round = static_cast<int>(count / 2000);
     // Seven times as many as are done, so that most of them wait before the last one is pushed.
     const std::uint64_t pushes = 7 * count / 2000;
     std::size_t waiting_max = 0;
-    for (int step = 1; hands.over() < count; ++step) {
-        hands.push(std::min(pushes, count - hands.pushed()));
+    for (int step = 1; worker.over() < count; ++step) {
+        worker.push(std::min(pushes, count - worker.pushed()));
         waiting_max = std::max(waiting_max, rig.work->size());
-        hands.commit();
+        worker.commit();
         // Twice, so that what is acknowledged and not durable could be lent again.
         for (int half = 0; half < 2; ++half) {
-            hands.borrow(round / 2);
-            hands.finish(rig.work->size() > 300 ? 300 : 0, bits);
+            worker.borrow(round / 2);
+            worker.finish(rig.work->size() > 300 ? 300 : 0, bits);
         }
         REQUIRE(rig.disk.used_bytes() <
                 2 * rig.work->bytes() + rig.options.slack_bytes + 3 * segment_bytes);
@@ -187,11 +188,11 @@ TEST_CASE("WorkQueue completes a million operations once each, killed again and 
             rig.disk.crash(bits);
         }
         rig.open();
-        hands.come_back();
+        worker.come_back();
     }
-    CHECK(hands.pushed() == count);
+    CHECK(worker.pushed() == count);
     CHECK(waiting_max > count / 4 * 3);
-    CHECK(hands.repeated() > 0);
+    CHECK(worker.repeated() > 0);
     CHECK(rig.work->empty());
 }
 

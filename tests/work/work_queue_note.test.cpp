@@ -15,7 +15,7 @@
 #include <belay/work/work_salvage.hpp>
 
 #include "support/journal/journal_model.hpp"
-#include "support/work/moments.hpp"
+#include "support/work/start_times.hpp"
 
 using namespace belay;
 using namespace belay_test;
@@ -183,9 +183,9 @@ TEST_CASE("tool::inspect_work_queue shows the note, and tool::salvage_work_queue
         REQUIRE(work->push(as_bytes("item"), start));
         REQUIRE_FALSE(work->keep(as_bytes("breaker open")));
     }
-    const auto seen = tool::inspect_work_queue(disk, "w", start, [](const WorkItem&) {});
-    REQUIRE(seen);
-    CHECK(as_text(seen->journal.note) == "breaker open");
+    const auto observed = tool::inspect_work_queue(disk, "w", start, [](const WorkItem&) {});
+    REQUIRE(observed);
+    CHECK(as_text(observed->journal.note) == "breaker open");
     REQUIRE(tool::salvage_work_queue(disk, "w", "new", start, small_journal(2)));
     const auto work = open_to_note(disk, 3, "new");
     REQUIRE(work);
@@ -203,12 +203,12 @@ int attempts_in_ten_minutes(bool remembers) {
     sim::Disk disk;
     Random bits{Seed{1}};
     int attempts = 0;
-    for (std::uint64_t life = 1; life <= 300; ++life) {
+    for (std::uint64_t incarnation = 1; incarnation <= 300; ++incarnation) {
         // The steady clock begins again, the wall clock goes on.
-        const Moment now{Instant{1h}, start.wall + 2s * static_cast<std::int64_t>(life)};
-        auto work = open_to_note(disk, life, "w", now);
+        const Moment now{Instant{1h}, start.wall + 2s * static_cast<std::int64_t>(incarnation)};
+        auto work = open_to_note(disk, incarnation, "w", now);
         REQUIRE(work);
-        REQUIRE(pass_one_through(*work, life));
+        REQUIRE(pass_one_through(*work, incarnation));
         PolicyHistory history;
         if (remembers) REQUIRE(history.restore(work->kept(), now.now, now.wall));
         Turn turn{now.now, bits};

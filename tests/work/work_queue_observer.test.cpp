@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-const auto a_life_of_a_work_queue = [](auto observer) {
+const auto lifecycle_of_a_work_queue = [](auto observer) {
     belay_test::MemoryMedium medium;
     Moment now{Instant{1s}, WallTime{1'700'000'000s}};
     auto work = WorkQueue<belay_test::MemoryLog>::open(
@@ -32,21 +32,21 @@ const auto a_life_of_a_work_queue = [](auto observer) {
 };
 
 struct WorkRecorder {
-    belay_test::Recorded& told;
+    belay_test::Recorded& reported;
     void on_dead(const DeadWork& dead) {
-        told.push_back("dead " + std::string{as_text(dead.body)});
+        reported.push_back("dead " + std::string{as_text(dead.body)});
     }
     void on_dropped(const DeadWork& dead) {
-        told.push_back("dropped " + std::string{as_text(dead.body)});
+        reported.push_back("dropped " + std::string{as_text(dead.body)});
     }
 };
 struct WorkRecorderWithMachine {
-    belay_test::Recorded& told;
+    belay_test::Recorded& reported;
     void on_dead(const auto& work, const DeadWork& dead) {
-        if (work.dead() == 1) WorkRecorder{told}.on_dead(dead);
+        if (work.dead() == 1) WorkRecorder{reported}.on_dead(dead);
     }
     void on_dropped(auto& work, const DeadWork& dead) {
-        if (work.empty()) WorkRecorder{told}.on_dropped(dead);
+        if (work.empty()) WorkRecorder{reported}.on_dropped(dead);
     }
 };
 using AnyWork = WorkQueue<belay_test::MemoryLog>;
@@ -63,14 +63,14 @@ static_assert(!OfWork::Dead::right<WorkAllWrong> && !OfWork::Dropped::right<Work
 TEST_CASE("WorkQueue calls each hook, in every form of observer",
           "[work][work_queue_observer][unit]") {
     const belay_test::Recorded all{"dead fails", "dropped expires"};
-    belay_test::observed_in_every_form<WorkRecorder>(a_life_of_a_work_queue, all);
-    belay_test::observed_in_every_form<WorkRecorderWithMachine>(a_life_of_a_work_queue, all);
+    belay_test::observed_in_every_form<WorkRecorder>(lifecycle_of_a_work_queue, all);
+    belay_test::observed_in_every_form<WorkRecorderWithMachine>(lifecycle_of_a_work_queue, all);
 }
 
 TEST_CASE("Observers of a WorkQueue may declare that they have no hooks",
           "[work][work_queue_observer][unit]") {
-    struct Silent : NoObserver {};
-    a_life_of_a_work_queue(Silent{});
-    Silent silent;
-    a_life_of_a_work_queue(std::ref(silent));
+    struct WithoutHooks : NoObserver {};
+    lifecycle_of_a_work_queue(WithoutHooks{});
+    WithoutHooks silent;
+    lifecycle_of_a_work_queue(std::ref(silent));
 }

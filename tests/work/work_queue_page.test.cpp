@@ -8,9 +8,9 @@
 #include <string>
 
 #include "support/seeds.hpp"
-#include "support/work/moments.hpp"
 #include "support/work/page_work_reader.hpp"
-#include "support/work/work_turns.hpp"
+#include "support/work/start_times.hpp"
+#include "support/work/work_queue_steps.hpp"
 
 using namespace belay;
 using namespace belay_test;

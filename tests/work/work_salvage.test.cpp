@@ -10,7 +10,7 @@
 #include <memory>
 
 #include "support/journal/journal_model.hpp"
-#include "support/work/moments.hpp"
+#include "support/work/start_times.hpp"
 
 using namespace belay;
 using namespace belay_test;

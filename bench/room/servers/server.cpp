@@ -22,7 +22,7 @@ using namespace belay;
 namespace {
 
 /// Of limits by address and room: all load comes from one.
-beast::ListenerOptions doors() {
+beast::ListenerOptions listener_options() {
     beast::ListenerOptions options;
     options.waiting_per_ip_max = 1'000;
     options.connections_per_ip_max = 20'000;
@@ -47,7 +47,7 @@ int serve(Persistence persistence) {
                                  RoomRequest request = room_request(client.request(), "/");
                                  rooms.accept(std::move(client), YjsProtocol{}, std::move(request));
                              },
-                             doors()};
+                             listener_options()};
     if (const auto error = listener.listen({"127.0.0.1", 0})) {
         return std::fprintf(stderr, "127.0.0.1: %s\n", error.message().c_str()), 1;
     }
@@ -55,9 +55,9 @@ int serve(Persistence persistence) {
     std::fflush(stdout);
 
     boost::asio::posix::stream_descriptor in{context, 0};
-    std::array<char, 64> said{};
+    std::array<char, 64> output{};
     const auto read = [&](const auto& again) -> void {
-        in.async_read_some(boost::asio::buffer(said), [&, again](const auto& error, std::size_t) {
+        in.async_read_some(boost::asio::buffer(output), [&, again](const auto& error, std::size_t) {
             if (error) return context.stop();
             ::malloc_trim(0);
             std::puts("tidied");

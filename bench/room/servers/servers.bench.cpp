@@ -14,10 +14,10 @@
 #include <memory>
 #include <optional>
 
-#include "crowd.hpp"
+#include "load_clients.hpp"
 #include "process.hpp"
-#include "queue/peers.hpp"
-#include "typist.hpp"
+#include "queue/compared_queues.hpp"
+#include "yjs_writer.hpp"
 
 namespace {
 
@@ -65,8 +65,9 @@ std::vector<Kind> with_others(std::initializer_list<Kind> some) {
 }
 
 /// A server, and its clients.
-struct Stage {
-    explicit Stage(const Kind& k) : kind{k}, process{words()}, crowd{process.port(), k.dialect} {}
+struct ServerFixture {
+    explicit ServerFixture(const Kind& k)
+        : kind{k}, process{words()}, load_clients{process.port(), k.dialect} {}
 
     [[nodiscard]] std::vector<std::string> words() const {
         std::vector<std::string> all = kind.words;
@@ -77,13 +78,13 @@ struct Stage {
     Kind kind;
     Scratch scratch;
     Process process;
-    Crowd crowd;
+    LoadClients load_clients;
 };
-using Stages = std::vector<std::unique_ptr<Stage>>;
+using Stages = std::vector<std::unique_ptr<ServerFixture>>;
 
 Stages stages_of(const std::vector<Kind>& kinds) {
     Stages stages;
-    for (const Kind& kind : kinds) stages.push_back(std::make_unique<Stage>(kind));
+    for (const Kind& kind : kinds) stages.push_back(std::make_unique<ServerFixture>(kind));
     return stages;
 }
 
@@ -130,24 +131,28 @@ private:
 /// From an edit to the last of 20 peers.
 class Edits {
 public:
-    explicit Edits(Stage& stage) : crowd_{&stage.crowd} { crowd_->fill("edits", peers + 1); }
+    explicit Edits(ServerFixture& fixture) : load_clients_{&fixture.load_clients} {
+        load_clients_->fill("edits", peers + 1);
+    }
 
     [[nodiscard]] double one() {
-        Client& writer = (*crowd_)[0];
-        const Bytes update = typist_.type("x");
+        Client& writer = (*load_clients_)[0];
+        const Bytes update = yjs_writer_.type("x");
         // Some servers tell the author, too.
-        const auto seen = [&] { return crowd_->counts().updates - writer.counts().updates; };
-        const std::uint64_t enough = seen() + peers;
+        const auto delivered_now = [&] {
+            return load_clients_->counts().updates - writer.counts().updates;
+        };
+        const std::uint64_t enough = delivered_now() + peers;
         const auto begin = Steady::now();
         writer.update(update);
-        crowd_->until([&] { return seen() >= enough; });
+        load_clients_->until([&] { return delivered_now() >= enough; });
         return milliseconds_since(begin);
     }
 
 private:
     static constexpr std::size_t peers = 20;
-    Crowd* crowd_;
-    Typist typist_{1'000};
+    LoadClients* load_clients_;
+    YjsWriter yjs_writer_{1'000};
 };
 
 /// Servers that wait for no disk, beside ours that does not either; and with a flush after each edit,
@@ -157,7 +162,7 @@ Figures edits() {
     const int each = quick ? 5 : 50;
     Stages stages = stages_of(with_others({synced, unsynced, in_memory}));
     std::vector<Edits> all;
-    for (const auto& stage : stages) all.emplace_back(*stage);
+    for (const auto& fixture : stages) all.emplace_back(*fixture);
     std::map<std::string, std::vector<double>> with_disk;
     std::map<std::string, std::vector<double>> without;
     Disk disk;
@@ -189,29 +194,31 @@ Figures edits() {
 
 /// Of so many clients so many say something at the same time, again and again.
 struct Load {
-    Load(Stage& s, const std::string& room, std::size_t all, std::size_t writers)
-        : stage{&s}, clients{all} {
-        s.crowd.fill(room, all);
-        for (std::size_t i = 0; i < writers; ++i) typists.emplace_back(2'000 + i);
+    Load(ServerFixture& s, const std::string& room, std::size_t all, std::size_t writers)
+        : fixture{&s}, clients{all} {
+        s.load_clients.fill(room, all);
+        for (std::size_t i = 0; i < writers; ++i) yjs_writers.emplace_back(2'000 + i);
     }
     void run(int rounds) {
-        Crowd& crowd = stage->crowd;
-        const double cpu = stage->process.cpu_seconds();
-        const std::uint64_t before = crowd.counts().updates;
-        const std::size_t each = typists.size() * (stage->kind.echoes ? clients : clients - 1);
+        LoadClients& load_clients = fixture->load_clients;
+        const double cpu = fixture->process.cpu_seconds();
+        const std::uint64_t before = load_clients.counts().updates;
+        const std::size_t each =
+            yjs_writers.size() * (fixture->kind.echoes ? clients : clients - 1);
         for (int n = 0; n < rounds; ++n) {
-            const std::uint64_t enough = crowd.counts().updates + each;
-            for (std::size_t i = 0; i < typists.size(); ++i) crowd[i].update(typists[i].type("x"));
-            crowd.until([&] { return crowd.counts().updates >= enough; });
+            const std::uint64_t enough = load_clients.counts().updates + each;
+            for (std::size_t i = 0; i < yjs_writers.size(); ++i)
+                load_clients[i].update(yjs_writers[i].type("x"));
+            load_clients.until([&] { return load_clients.counts().updates >= enough; });
         }
-        seconds += stage->process.cpu_seconds() - cpu;
-        delivered += static_cast<double>(crowd.counts().updates - before);
+        seconds += fixture->process.cpu_seconds() - cpu;
+        delivered += static_cast<double>(load_clients.counts().updates - before);
     }
     [[nodiscard]] double microseconds_each() const { return seconds / delivered * 1e6; }
 
-    Stage* stage;
+    ServerFixture* fixture;
     std::size_t clients;
-    std::vector<Typist> typists{};
+    std::vector<YjsWriter> yjs_writers{};
     double seconds = 0;
     double delivered = 0;
 };
@@ -224,9 +231,9 @@ Figures hundred() {
     for (const std::size_t writers : {std::size_t{1}, std::size_t{10}}) {
         const int rounds = quick ? 1 : writers == 1 ? 50 : 10;
         std::vector<Load> loads;
-        for (const auto& stage : stages) {
-            stage->crowd.keep(0);
-            loads.emplace_back(*stage, "room" + std::to_string(writers), clients, writers);
+        for (const auto& fixture : stages) {
+            fixture->load_clients.keep(0);
+            loads.emplace_back(*fixture, "room" + std::to_string(writers), clients, writers);
             loads.back().run(rounds);  // node compiles what is hot
             loads.back().seconds = loads.back().delivered = 0;
         }
@@ -235,7 +242,7 @@ Figures hundred() {
         }
         for (const Load& load : loads) {
             found["cpu_per_delivery_" + std::to_string(writers) + "_writing/" +
-                  load.stage->kind.name] = load.microseconds_each();
+                  load.fixture->kind.name] = load.microseconds_each();
         }
     }
     return found;
@@ -245,20 +252,21 @@ Figures hundred() {
 
 double grown_by(const Kind& kind, bool stalls) {
     const int updates = quick ? 20 : 1'500;
-    Stage stage{kind};
-    stage.crowd.fill("stalled", stalls ? 3 : 2);
-    if (stalls) stage.crowd.stall(stage.crowd[2]);
-    Typist typist{3'000};
+    ServerFixture fixture{kind};
+    fixture.load_clients.fill("stalled", stalls ? 3 : 2);
+    if (stalls) fixture.load_clients.stall(fixture.load_clients[2]);
+    YjsWriter yjs_writer{3'000};
     const std::string value(20'000, 'v');
-    const double before = stage.process.resident_bytes();
+    const double before = fixture.process.resident_bytes();
     for (int i = 0; i < updates; ++i) {
-        const std::uint64_t enough = stage.crowd[1].counts().updates + 1;
-        stage.crowd[0].update(typist.set(value));
-        stage.crowd.until([&] { return stage.crowd[1].counts().updates >= enough; });
+        const std::uint64_t enough = fixture.load_clients[1].counts().updates + 1;
+        fixture.load_clients[0].update(yjs_writer.set(value));
+        fixture.load_clients.until(
+            [&] { return fixture.load_clients[1].counts().updates >= enough; });
     }
     // Has everything merged that waits to be: what that takes is no client's.
-    stage.crowd.fill("stalled", 1);
-    return stage.process.resident_bytes() - before;
+    fixture.load_clients.fill("stalled", 1);
+    return fixture.process.resident_bytes() - before;
 }
 /// One key is set to 20 kB, 1,500 times: 30 MB that one client does not take, of a small document.
 Figures stalled() {
@@ -276,33 +284,38 @@ Figures stalled() {
 /// in all of them, over one connection. Elsewhere they are visited, and left.
 class Visits {
 public:
-    explicit Visits(Stage& stage) : stage_{&stage} { stage.crowd.fill("first", 1); }
+    explicit Visits(ServerFixture& fixture) : fixture_{&fixture} {
+        fixture.load_clients.fill("first", 1);
+    }
 
     void make(std::size_t first, std::size_t count) {
-        Crowd& crowd = stage_->crowd;
+        LoadClients& load_clients = fixture_->load_clients;
         await(count, [&](std::size_t i) {
-            shares() ? crowd[0].join(name(first + i)) : void(crowd.dial(name(first + i)));
+            shares() ? load_clients[0].join(name(first + i))
+                     : void(load_clients.dial(name(first + i)));
         });
         for (std::size_t i = 0; i < count; ++i)
-            client(i).update_of(name(first + i), Typist{4'000 + first + i}.type(letters_));
+            client(i).update_of(name(first + i), YjsWriter{4'000 + first + i}.type(letters_));
         // The answer says that the update was read.
-        await(count, [&](std::size_t i) { client(i).ask(name(first + i)); });
-        crowd.keep(1);
+        await(count, [&](std::size_t i) { client(i).request_state(name(first + i)); });
+        load_clients.keep(1);
     }
 
 private:
-    [[nodiscard]] bool shares() const { return stage_->kind.dialect == Dialect::hocuspocus; }
-    [[nodiscard]] Client& client(std::size_t i) { return stage_->crowd[shares() ? 0 : i + 1]; }
+    [[nodiscard]] bool shares() const { return fixture_->kind.dialect == Dialect::hocuspocus; }
+    [[nodiscard]] Client& client(std::size_t i) {
+        return fixture_->load_clients[shares() ? 0 : i + 1];
+    }
     [[nodiscard]] static std::string name(std::size_t i) { return "room" + std::to_string(i); }
     template <class F>
     void await(std::size_t count, F each) {
-        const ClientCounts& counts = stage_->crowd.counts();
+        const ClientCounts& counts = fixture_->load_clients.counts();
         const std::uint64_t enough = counts.synced + count;
         for (std::size_t i = 0; i < count; ++i) each(i);
-        stage_->crowd.until([&] { return counts.synced >= enough; });
+        fixture_->load_clients.until([&] { return counts.synced >= enough; });
     }
 
-    Stage* stage_;
+    ServerFixture* fixture_;
     std::string letters_ = std::string(100, 'x');
 };
 
@@ -311,13 +324,13 @@ Figures idle() {
     const std::size_t rooms = quick ? at_once : 9'950;
     Figures found;
     for (const Kind& kind : with_others({ours("belay", "unsynced")})) {
-        Stage stage{kind};
-        Visits visits{stage};
-        const double before = stage.process.resident_bytes();
+        ServerFixture fixture{kind};
+        Visits visits{fixture};
+        const double before = fixture.process.resident_bytes();
         for (std::size_t i = 0; i < rooms; i += at_once) visits.make(i, at_once);
-        stage.crowd.until_quiet(100);
+        fixture.load_clients.until_quiet(100);
         found[std::string{"idle_room/"} + kind.name] =
-            (stage.process.resident_bytes() - before) / static_cast<double>(rooms);
+            (fixture.process.resident_bytes() - before) / static_cast<double>(rooms);
     }
     return found;
 }
@@ -326,18 +339,18 @@ Figures idle() {
 
 /// A text of 1 MB, 1,000 letters of which were deleted, of a client that has all of it.
 Figures reconnect() {
-    Typist typist{5'000};
+    YjsWriter yjs_writer{5'000};
     ClientDocument document;
-    document.update = typist.text_with_holes(1'000'000, 1'000);
+    document.update = yjs_writer.text_with_holes(1'000'000, 1'000);
     document.vector = belay::yjs::state_vector(document.update).value();
     Figures found;
     for (const Kind& kind : with_others({ours("belay", "unsynced")})) {
-        Stage stage{kind};
-        Crowd& crowd = stage.crowd;
+        ServerFixture fixture{kind};
+        LoadClients& load_clients = fixture.load_clients;
         const auto join = [&](const ClientDocument& has) {
-            const ClientCounts& counts = crowd.dial("large", has).counts();
-            crowd.until([&] { return counts.synced != 0 && counts.answered != 0; });
-            crowd.until_quiet(50);
+            const ClientCounts& counts = load_clients.dial("large", has).counts();
+            load_clients.until([&] { return counts.synced != 0 && counts.answered != 0; });
+            load_clients.until_quiet(50);
             return static_cast<double>(counts.bytes);
         };
         const ClientDocument nothing;
@@ -356,31 +369,33 @@ Figures thousand() {
     const std::size_t speakers = quick ? 5 : 50;
     Figures found;
     for (const Kind& kind : with_others({synced})) {
-        Stage stage{kind};
-        Crowd& crowd = stage.crowd;
+        ServerFixture fixture{kind};
+        LoadClients& load_clients = fixture.load_clients;
         const auto note = [&](const char* what, double value) {
             found["thousand_clients/" + std::string{what} + "/" + kind.name] = value;
         };
-        const double before = stage.process.resident_bytes();
+        const double before = fixture.process.resident_bytes();
         const auto begin = Steady::now();
-        Load load{stage, "crowd", clients, 1};
+        Load load{fixture, "thousand", clients, 1};
         note("join", milliseconds_since(begin));
         note("memory_of_each",
-             (stage.process.resident_bytes() - before) / static_cast<double>(clients));
+             (fixture.process.resident_bytes() - before) / static_cast<double>(clients));
         load.run(quick ? 1 : 5);
         load.seconds = load.delivered = 0;
         load.run(quick ? 1 : 20);
         note("cpu_per_delivery", load.microseconds_each());
 
         // All speak at the same time, and everybody hears of all.
-        const double cpu = stage.process.cpu_seconds();
+        const double cpu = fixture.process.cpu_seconds();
         for (std::size_t i = 0; i < speakers; ++i)
-            crowd[i].awareness(Typist{6'000 + i}.awareness(R"({"cursor":{"x":100,"y":200}})"));
-        crowd.until([&] { return crowd.counts().awareness_states >= clients * speakers; });
-        const double told = static_cast<double>(clients * speakers);
-        note("frames_of_50_speakers",
-             static_cast<double>(crowd.counts().awareness_frames) / static_cast<double>(clients));
-        note("cpu_per_told_state", (stage.process.cpu_seconds() - cpu) / told * 1e6);
+            load_clients[i].awareness(
+                YjsWriter{6'000 + i}.awareness(R"({"cursor":{"x":100,"y":200}})"));
+        load_clients.until(
+            [&] { return load_clients.counts().awareness_states >= clients * speakers; });
+        const double expected = static_cast<double>(clients * speakers);
+        note("frames_of_50_speakers", static_cast<double>(load_clients.counts().awareness_frames) /
+                                          static_cast<double>(clients));
+        note("cpu_per_told_state", (fixture.process.cpu_seconds() - cpu) / expected * 1e6);
     }
     return found;
 }
@@ -429,16 +444,16 @@ void rows(Scenario& scenario, const std::string& operation, const char* counter,
 }
 
 const bool registered = [] {
-    static Scenario seen{edits};
+    static Scenario delivered_now{edits};
     static Scenario cost{hundred};
     static Scenario slow{stalled};
     static Scenario quiet{idle};
     static Scenario back{reconnect};
     static Scenario many{thousand};
     for (const char* share : {"p50", "p99"}) {
-        rows(seen, std::string{"edit_to_20_"} + share, "milliseconds", {"belay", "fsync_alone"},
-             "_and_fsync");
-        rows(seen, std::string{"edit_to_20_unsynced_"} + share, "milliseconds",
+        rows(delivered_now, std::string{"edit_to_20_"} + share, "milliseconds",
+             {"belay", "fsync_alone"}, "_and_fsync");
+        rows(delivered_now, std::string{"edit_to_20_unsynced_"} + share, "milliseconds",
              {"belay", "in_memory"});
     }
     for (const char* writers : {"1", "10"}) {

@@ -24,14 +24,14 @@ const port = await new Promise(resolve => {
   })
 })
 let server = null
-let said = ''
+let output = ''
 const start = () => new Promise((resolve, reject) => {
-  said = ''
+  output = ''
   server = spawn(program, [String(port), web, data], { stdio: ['ignore', 'pipe', 'inherit'] })
   server.once('exit', code => reject(new Error(`the server ended with ${code}`)))
   server.stdout.on('data', text => {
-    said += text
-    const links = said.match(/http:\S+\n/g)
+    output += text
+    const links = output.match(/http:\S+\n/g)
     if (links?.length === 3) resolve(links.map(link => link.trim()))
   })
 })
@@ -263,7 +263,7 @@ try {
   await onPhone(ada)
 
   check(await end('SIGTERM') === 0, 'SIGTERM did not end it well')
-  check(said.includes('everything is saved'), 'nothing was said of saving')
+  check(output.includes('everything is saved'), 'nothing was said of saving')
   console.log('drawn, through an outage, a reload, and changes of rights')
 } catch (error) {
   console.error(error)

@@ -56,7 +56,7 @@ const turn = () => new Promise(resolve => setTimeout(resolve, 1))
 
 export const cases = {
   converge: {
-    async play (server) {
+    async run (server) {
       const all = await editors(server, 2)
       for (let i = 0; i < 300; ++i) {
         all[i % 2].type(String(i))
@@ -68,15 +68,15 @@ export const cases = {
       await late.settled()
       check(late.text.toString() === all[0].text.toString(), 'who comes late has all of it at once')
       all[0].provider.setAwarenessField('name', 'ada')
-      const seen = () => [...late.provider.awareness.getStates().values()].some(state => state.name === 'ada')
-      await until(seen, 'who comes late sees who is here')
+      const visible = () => [...late.provider.awareness.getStates().values()].some(state => state.name === 'ada')
+      await until(visible, 'who comes late sees who is here')
       all[0].socket.destroy()
-      await until(() => !seen(), 'who has gone is not seen')
+      await until(() => !visible(), 'who has gone is not seen')
     }
   },
 
   offline: {
-    async play (server) {
+    async run (server) {
       const [ada, bob] = await editors(server, 2)
       ada.offline()
       bob.offline()
@@ -93,7 +93,7 @@ export const cases = {
   },
 
   many_documents: {
-    async play (server) {
+    async run (server) {
       const socket = socketTo(server)
       const mine = Array.from({ length: 20 }, (unused, i) => new Editor(server, 'ada', { board: `board${i}`, socket }))
       await Promise.all(mine.map(editor => editor.settled()))
@@ -116,7 +116,7 @@ export const cases = {
   },
 
   sessions: {
-    async play (server) {
+    async run (server) {
       const socket = socketTo(server)
       const two = ['a', 'b'].map(user => new Editor(server, user, { socket, sessionAwareness: true }))
       await Promise.all(two.map(editor => editor.settled()))
@@ -128,7 +128,7 @@ export const cases = {
   },
 
   both_protocols: {
-    async play (server) {
+    async run (server) {
       const [ada] = await editors(server, 1)
       const doc = new Y.Doc()
       const provider = new WebsocketProvider(`ws://127.0.0.1:${server.port}/ws/canvas`, 'board', doc, {
@@ -139,14 +139,14 @@ export const cases = {
       await agree([ada.doc, doc], 'both protocols agree')
       provider.awareness.setLocalStateField('name', 'bob')
       ada.provider.setAwarenessField('name', 'ada')
-      const seen = awareness => [...awareness.getStates().values()].map(state => state.name).sort().join()
-      await until(() => seen(provider.awareness) === 'ada,bob' && seen(ada.provider.awareness) === 'ada,bob', 'they see each other')
+      const visible = awareness => [...awareness.getStates().values()].map(state => state.name).sort().join()
+      await until(() => visible(provider.awareness) === 'ada,bob' && visible(ada.provider.awareness) === 'ada,bob', 'they see each other')
       await ada.settled()
     }
   },
 
   denied: {
-    async play (server) {
+    async run (server) {
       const socket = socketTo(server)
       const ada = new Editor(server, 'ada', { socket })
       const nobody = new Editor(server, 'ada', { socket, board: 'other', access: null })
@@ -164,7 +164,7 @@ export const cases = {
   },
 
   read_only: {
-    async play (server) {
+    async run (server) {
       const [ada] = await editors(server, 1)
       ada.type('of an editor')
       const vera = new Editor(server, 'vera', { access: 'view' })
@@ -187,7 +187,7 @@ export const cases = {
   },
 
   restart: {
-    async play (server) {
+    async run (server) {
       const [ada, bob] = await editors(server, 2)
       ada.type('before')
       await agree(docs([ada, bob]), 'they agree')
@@ -206,8 +206,8 @@ export const cases = {
   },
 
   killed: {
-    async play (server) {
-      let told = 0
+    async run (server) {
+      let durableCount = 0
       for (let life = 0; life < 5; ++life) {
         const [ada] = await editors(server, 1, { board: `board${life}` })
         let over = false
@@ -223,12 +223,12 @@ export const cases = {
         await typing
         ada.socket.destroy()
         const claimed = ada.durable
-        told += claimed.length
+        durableCount += claimed.length
         await server.start()
         const [late] = await editors(server, 1, { board: `board${life}` })
         check(late.text.toString().startsWith(claimed), `of what was durable is lost: ${claimed.length - late.text.length}`)
       }
-      return `${told} characters were durable at the kill`
+      return `${durableCount} characters were durable at the kill`
     }
   }
 }

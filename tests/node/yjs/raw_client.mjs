@@ -60,12 +60,12 @@ export class RawClient {
 
   /// Its state, as who is here.
   say (id, clock, state) {
-    const said = encoding.createEncoder()
-    for (const number of [1, id, clock]) encoding.writeVarUint(said, number)
-    encoding.writeVarString(said, JSON.stringify(state))
+    const message = encoding.createEncoder()
+    for (const number of [1, id, clock]) encoding.writeVarUint(message, number)
+    encoding.writeVarString(message, JSON.stringify(state))
     const out = encoding.createEncoder()
     encoding.writeVarUint(out, 1)
-    encoding.writeVarUint8Array(out, encoding.toUint8Array(said))
+    encoding.writeVarUint8Array(out, encoding.toUint8Array(message))
     return this.send(encoding.toUint8Array(out))
   }
 
@@ -101,21 +101,21 @@ export class RawClient {
       this.closed = payload.readUInt16BE(0)
     } else if (opcode === 2) {
       ++this.frames
-      this.#hear(decoding.createDecoder(payload))
+      this.#receive(decoding.createDecoder(payload))
     }
     this.#upgraded.resolve()
   }
 
-  #hear (said) {
-    const type = decoding.readVarUint(said)
+  #receive (message) {
+    const type = decoding.readVarUint(message)
     if (type === 0) {
-      const step = decoding.readVarUint(said)
-      const payload = decoding.readVarUint8Array(said)
+      const step = decoding.readVarUint(message)
+      const payload = decoding.readVarUint8Array(message)
       if (step > 0) ++this.updates
       if (step > 0 && this.doc !== null) Y.applyUpdate(this.doc, payload)
     } else if (type === 1) {
       ++this.awareness
-      const states = decoding.createDecoder(decoding.readVarUint8Array(said))
+      const states = decoding.createDecoder(decoding.readVarUint8Array(message))
       for (let left = decoding.readVarUint(states); left > 0; --left) {
         const id = decoding.readVarUint(states)
         decoding.readVarUint(states)

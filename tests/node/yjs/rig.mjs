@@ -41,13 +41,13 @@ export class Server {
     // What it refuses it says on the other stream.
     const child = spawn(this.program, words, { stdio: ['ignore', 'pipe', process.env.BELAY_VERBOSE ? 'inherit' : 'ignore'] })
     this.#process = child
-    this.said = ''
+    this.output = ''
     await within(new Promise((resolve, reject) => {
       child.once('exit', code => reject(new Error(`the server ended with ${code}`)))
       child.once('error', reject)
       child.stdout.on('data', text => {
-        this.said += text
-        const port = this.said.match(/^port (\d+)$/m)
+        this.output += text
+        const port = this.output.match(/^port (\d+)$/m)
         if (!port) return
         this.port = Number(port[1])
         resolve()
@@ -77,7 +77,7 @@ export class Server {
   /// All is saved.
   async stop () {
     check(await this.end('SIGTERM') === 0, 'the server did not stop well')
-    check(this.said.includes('saved'), 'the server did not say that all is saved')
+    check(this.output.includes('saved'), 'the server did not say that all is saved')
   }
 
   async page (path) {
@@ -121,12 +121,12 @@ export const run = async (cases, argv) => {
   let failed = 0
   for (const name of names.length > 0 ? names : Object.keys(cases)) {
     const begin = performance.now()
-    const { options, folder, play } = cases[name]
+    const { options, folder, run } = cases[name]
     const server = new Server(program, options, folder)
     try {
       await server.start()
-      const said = await play(server)
-      console.log(`${name}: ok, ${Math.round(performance.now() - begin)} ms${said === undefined ? '' : `: ${said}`}`)
+      const output = await run(server)
+      console.log(`${name}: ok, ${Math.round(performance.now() - begin)} ms${output === undefined ? '' : `: ${output}`}`)
     } catch (error) {
       ++failed
       console.error(`${name}: FAILED`, error)

@@ -19,7 +19,7 @@ class Editor {
   map = this.doc.getMap('map')
   array = this.doc.getArray('array')
   closed = null  // the code at which it stopped to dial
-  heard = []  // all updates that came from the server
+  received = []  // all updates that came from the server
 
   constructor (server, user, { access = 'edit', board = 'board' } = {}) {
     this.provider = new WebsocketProvider(`ws://127.0.0.1:${server.port}/ws/canvas`, board, this.doc, {
@@ -34,7 +34,7 @@ class Editor {
     const [sync] = this.provider.messageHandlers
     this.provider.messageHandlers[0] = (encoder, decoder, ...more) => {
       const message = decoding.clone(decoder)
-      if (decoding.readVarUint(message) !== 0) this.heard.push(decoding.readVarUint8Array(message))
+      if (decoding.readVarUint(message) !== 0) this.received.push(decoding.readVarUint8Array(message))
       sync(encoder, decoder, ...more)
     }
   }
@@ -74,7 +74,7 @@ const editors = async (server, count, options) => {
 }
 const docs = all => all.map(editor => editor.doc)
 /// What somebody sees who comes now.
-const newcomer = async (server, options) => {
+const lateEditor = async (server, options) => {
   const [editor] = await editors(server, 1, options)
   return editor
 }
@@ -120,7 +120,7 @@ const descriptors = () => Number(readFileSync('/proc/self/limits', 'utf8').match
 
 export const cases = {
   endpoint_accepts: {
-    async play (server) {
+    async run (server) {
       const at = async path => {
         const client = await RawClient.open(server, 'ada', { path })
         await until(() => client.closed !== null || client.frames > 0, 'it is greeted or closed')
@@ -140,30 +140,30 @@ export const cases = {
   },
 
   two_converge: {
-    async play (server) {
+    async run (server) {
       const [ada, bob] = await editors(server, 2)
       const random = randomOf(1)
-      await typing([ada, bob], random, () => ada.heard.length + bob.heard.length >= 300, 'they see each other')
+      await typing([ada, bob], random, () => ada.received.length + bob.received.length >= 300, 'they see each other')
       await agree(docs([ada, bob]), 'two editors agree')
       check((await server.stats('board')).gaps === 0, 'the server misses something')
     }
   },
 
   twenty_converge: {
-    async play (server) {
+    async run (server) {
       const all = await editors(server, 20)
-      await typing(all, randomOf(2), () => sum(all.map(editor => editor.heard.length)) >= 4000, 'they see each other')
+      await typing(all, randomOf(2), () => sum(all.map(editor => editor.received.length)) >= 4000, 'they see each other')
       await agree(docs(all), 'twenty editors agree')
       check((await server.stats('board')).gaps === 0, 'the server misses something')
     }
   },
 
   late_join: {
-    async play (server) {
+    async run (server) {
       const [ada, bob] = await editors(server, 2)
-      await typing([ada, bob], randomOf(3), () => bob.heard.length >= 50, 'bob sees ada')
+      await typing([ada, bob], randomOf(3), () => bob.received.length >= 50, 'bob sees ada')
       await agree(docs([ada, bob]), 'two editors agree')
-      const late = await newcomer(server)
+      const late = await lateEditor(server)
       // It is synced by a state, which comes behind all of it.
       check(has(late.doc, [Y.encodeStateAsUpdate(ada.doc)]), 'synced, and does not have what was there')
       await agree(docs([ada, bob, late]), 'the late one has more')
@@ -171,7 +171,7 @@ export const cases = {
   },
 
   offline_edits: {
-    async play (server) {
+    async run (server) {
       const [ada, bob] = await editors(server, 2)
       const random = randomOf(4)
       for (let round = 0; round < 5; ++round) {
@@ -182,21 +182,21 @@ export const cases = {
         bob.online()
         await agree(docs([ada, bob]), 'what both did offline is there')
       }
-      const eve = await newcomer(server)
+      const eve = await lateEditor(server)
       await agree(docs([ada, eve]), 'a newcomer has it')
     }
   },
 
   killed_mid_edit: {
-    async play (server) {
+    async run (server) {
       const all = await editors(server, 5)
       const random = randomOf(5)
       for (let round = 0; round < 4; ++round) {
-        const heard = () => sum(all.map(editor => editor.heard.length))
-        const goal = heard() + 100 + random(200)
+        const received = () => sum(all.map(editor => editor.received.length))
+        const goal = received() + 100 + random(200)
         let killed = null
         await typing(all, random, async () => {
-          if (heard() < goal) return false
+          if (received() < goal) return false
           killed ??= server.kill()
           await killed
           return true
@@ -204,8 +204,8 @@ export const cases = {
         // Nobody says again what the server has lost.
         for (const editor of all) editor.offline()
         await server.start()
-        const late = await newcomer(server)
-        for (const editor of all) check(has(late.doc, editor.heard), `round ${round}: what a client has seen is lost`)
+        const late = await lateEditor(server)
+        for (const editor of all) check(has(late.doc, editor.received), `round ${round}: what a client has seen is lost`)
         late.leave()
         for (const editor of all) editor.online()
         await agree(docs(all), `round ${round}: all agree after the restart`)
@@ -213,43 +213,43 @@ export const cases = {
       await server.stop()
       for (const editor of all) editor.offline()
       await server.start()
-      const late = await newcomer(server)
+      const late = await lateEditor(server)
       await agree(docs([all[0], late]), 'what was saved at the end is all')
     }
   },
 
   cold_start: {
-    async play (server) {
+    async run (server) {
       const [ada, bob] = await editors(server, 2)
-      await typing([ada, bob], randomOf(6), () => bob.heard.length >= 50, 'bob sees ada')
+      await typing([ada, bob], randomOf(6), () => bob.received.length >= 50, 'bob sees ada')
       await agree(docs([ada, bob]), 'two editors agree')
       ada.offline()
       bob.offline()
       await server.stop()
       await server.start()
       check((await server.stats()).rooms === 0, 'it starts with rooms')
-      const eve = await newcomer(server)
+      const eve = await lateEditor(server)
       check(has(eve.doc, [Y.encodeStateAsUpdate(ada.doc)]), 'a cold server serves less')
       await agree(docs([ada, eve]), 'a cold server serves more')
     }
   },
 
-  let_go: {
+  evicted: {
     options: { 'save-after': 20, 'unload-after': 20, 'sweep-every': 20 },
-    async play (server) {
+    async run (server) {
       const [ada] = await editors(server, 1)
       ada.edit(randomOf(7))
       await until(async () => (await server.stats('board'))?.dirty === 0, 'the room is saved')
       ada.offline()
-      await until(async () => await server.stats('board') === null, 'the room is let go')
-      const bob = await newcomer(server)
-      check(has(bob.doc, [Y.encodeStateAsUpdate(ada.doc)]), 'a room that was let go is another')
+      await until(async () => await server.stats('board') === null, 'the room is evicted')
+      const bob = await lateEditor(server)
+      check(has(bob.doc, [Y.encodeStateAsUpdate(ada.doc)]), 'the document differs after the eviction')
       check(await count(server, 'loads') === 2, 'loaded once for each life')
     }
   },
 
   view_only: {
-    async play (server) {
+    async run (server) {
       const random = randomOf(8)
       const [ada] = await editors(server, 1)
       const eve = new Editor(server, 'eve', { access: 'view' })
@@ -271,7 +271,7 @@ export const cases = {
       ada.edit(random)
       await until(() => has(eve.doc, [Y.encodeStateAsUpdate(ada.doc)]), 'who may only look sees no more')
       check(await count(server, 'updates') === before + 1, 'an edit of who may only look was taken')
-      const late = await newcomer(server)
+      const late = await lateEditor(server)
       await agree(docs([ada, late]), 'somebody has seen what a viewer wrote')
       check(!ada.text.toString().includes('vandal'), 'a viewer wrote')
       // Now eve may: what she wrote before is asked for.
@@ -280,15 +280,15 @@ export const cases = {
     }
   },
 
-  refused: {
-    async play (server) {
+  rejected: {
+    async run (server) {
       const [ada] = await editors(server, 1)
       const nobody = new Editor(server, '', { access: null })
       const stranger = new Editor(server, 'sam', { access: 'none' })
       const bob = new Editor(server, 'bob')
       await bob.synced()
       await until(() => nobody.closed === 4401 && stranger.closed === 4403, 'who may not come in stops to dial')
-      check(nobody.heard.length + stranger.heard.length === 0, 'refused, and told something')
+      check(nobody.received.length + stranger.received.length === 0, 'refused, and told something')
       await server.page('/reload/bob/none/board')
       await until(() => bob.closed === 4403, 'whose right was taken away is closed')
       ada.text.insert(0, 'in private')
@@ -298,7 +298,7 @@ export const cases = {
   },
 
   awareness: {
-    async play (server) {
+    async run (server) {
       const [ada, bob] = await editors(server, 2)
       const eve = new Editor(server, 'eve', { access: 'view' })
       const sees = (who, whom, name) => until(() => who.awareness.getStates().get(whom.doc.clientID)?.name === name,
@@ -306,7 +306,7 @@ export const cases = {
       const misses = (who, whom) => until(() => !who.awareness.getStates().has(whom.doc.clientID), 'who has gone is gone')
       for (const [editor, name] of [[ada, 'ada'], [bob, 'bob'], [eve, 'eve']]) editor.awareness.setLocalStateField('name', name)
       for (const [who, whom, name] of [[ada, bob, 'bob'], [bob, ada, 'ada'], [ada, eve, 'eve'], [eve, ada, 'ada']]) await sees(who, whom, name)
-      const late = await newcomer(server)
+      const late = await lateEditor(server)
       for (const [whom, name] of [[ada, 'ada'], [bob, 'bob'], [eve, 'eve']]) await sees(late, whom, name)
       // One says goodbye, one is cut off, one only says that it is not there.
       bob.leave()
@@ -325,7 +325,7 @@ export const cases = {
 
   slow_reader_resynced: {
     options: { 'client-bytes': 32 << 20 },
-    async play (server) {
+    async run (server) {
       const [ada, bob] = await editors(server, 2)
       const slow = await RawClient.open(server, 'slow')
       slow.stall()
@@ -342,7 +342,7 @@ export const cases = {
   },
 
   slow_reader_closed: {
-    async play (server) {
+    async run (server) {
       const budget = 1 << 20
       const grown = async (board, readers) => {
         const [ada, bob] = await editors(server, 2, { board })
@@ -367,7 +367,7 @@ export const cases = {
   },
 
   thousand_clients: {
-    async play (server) {
+    async run (server) {
       const all = await editors(server, 20)
       const raw = []
       while (raw.length < 980) {
@@ -380,7 +380,7 @@ export const cases = {
       await until(() => more.closed === 1013, 'one too many is let in')
 
       // All at once, for a server that has just looked away.
-      const told = async change => {
+      const receivedDuring = async change => {
         const before = raw.map(one => one.awareness)
         server.freeze()
         await change()
@@ -388,17 +388,17 @@ export const cases = {
         return () => Math.max(...raw.map((one, i) => one.awareness - before[i]))
       }
       all.forEach((editor, i) => editor.awareness.setLocalStateField('name', `user${i}`))
-      const came = await told(() => Promise.all(raw.map((one, i) => one.say(1_000_000 + i, 1, { name: `raw${i}` }))))
+      const came = await receivedDuring(() => Promise.all(raw.map((one, i) => one.say(1_000_000 + i, 1, { name: `raw${i}` }))))
       await until(() => all.every(editor => editor.awareness.getStates().size === 1000), 'all see all')
       await until(() => raw.every(one => one.knows.size === 1000), 'all are told of all')
       const frames = came()
       check(frames <= 50, `${frames} frames tell one client of a thousand`)
-      const seen = raw.map(one => one.updates)
+      const visible = raw.map(one => one.updates)
       all[0].text.insert(0, 'to all')
-      await until(() => raw.every((one, i) => one.updates === seen[i] + 1), 'an edit reaches all')
+      await until(() => raw.every((one, i) => one.updates === visible[i] + 1), 'an edit reaches all')
       await agree(docs(all), 'twenty editors agree')
       const half = raw.splice(0, 490)
-      const gone = await told(() => { for (const one of half) one.cut() })
+      const gone = await receivedDuring(() => { for (const one of half) one.cut() })
       await until(() => all.every(editor => editor.awareness.getStates().size === 510), 'half of them are gone')
       await until(() => raw.every(one => one.knows.size === 510), 'all are told who is gone')
       check(gone() <= 50, `${gone()} frames tell one client that half of them are gone`)
@@ -410,7 +410,7 @@ export const cases = {
     // Ten thousand snapshots are the disk's business, and not what is tried here.
     folder: existsSync('/dev/shm') ? '/dev/shm' : tmpdir(),
     options: { 'unload-after': 20, 'sweep-every': 500 },
-    async play (server) {
+    async run (server) {
       const rooms = Math.min(10_000, descriptors() - 500)
       const idle = await server.stats()
       const update = board => {
@@ -437,7 +437,7 @@ export const cases = {
       const after = await server.stats()
       check(after.loads === rooms && after.storage_failures === 0, 'loads failed')
       for (let i = 0; i < rooms; i += Math.floor(rooms / 20)) {
-        const editor = await newcomer(server, { board: `board${i}` })
+        const editor = await lateEditor(server, { board: `board${i}` })
         check(editor.text.toString() === `of board${i}`, `board${i} is another`)
         editor.leave()
       }

@@ -70,21 +70,21 @@ struct AsioLoopSuite {
     static void timer_comes_once() {
         Context context;
         detail::AsioEvents<Context> events{context};
-        std::string told;
+        std::string reported;
         const Instant soon = after(events.now(), 1ms);
         typename detail::AsioOf<Context>::Timer earlier{context};
         earlier.expires_at(soon);
         // Both have expired when the context looks: the second one's handler is queued behind the
         // first one's, and cannot be cancelled any more.
         earlier.async_wait([&](const auto&) {
-            told += "asked again, ";
-            events.call_at(events.now(), [&] { told += "second"; });
+            reported += "asked again, ";
+            events.call_at(events.now(), [&] { reported += "second"; });
         });
-        events.call_at(after(soon, 1us), [&] { told += "first, "; });
+        events.call_at(after(soon, 1us), [&] { reported += "first, "; });
         while (events.now() <= after(soon, 1us)) {
         }
         context.run();
-        CHECK(told == "asked again, second");
+        CHECK(reported == "asked again, second");
     }
     static void loop_may_end() {
         Context context;

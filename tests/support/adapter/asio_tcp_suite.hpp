@@ -148,7 +148,7 @@ struct AsioTcpSuite {
         Supervisor<Transport, OneAttempt, std::reference_wrapper<AsioApp>> link;
     };
 
-    static void nobody_listens() {
+    static void no_listener() {
         std::uint16_t free = RawSocket::listen().port();
         CHECK(Supervised{{"127.0.0.1", free}}.failure().cause == Cause::refused);
         Supervised unknown{{"no-such-host.invalid", 1}};
@@ -261,7 +261,7 @@ struct AsioTcpSuite {
         posix::Loop<> loop;
         EchoServer<Lines> server{loop};
         Proxy proxy{server.port()};
-        using Then = Fate::Then;
+        using Then = ConnectionFault::Then;
         for (std::size_t bytes = 0; bytes <= wire_bytes; ++bytes) {
             for (const Then then : {Then::cut, Then::end, Then::reset, Then::pass}) {
                 INFO("after " << bytes << " bytes");

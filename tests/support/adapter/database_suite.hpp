@@ -264,11 +264,11 @@ struct Done {
 };
 template <class Db>
 int push_and_ack(const std::string& path, typename Db::Options options, std::uint64_t seed,
-                 Done done, ReportPipe<Done> tell) {
+                 Done done, ReportPipe<Done> report) {
     auto storage = Db::Storage::open(path, options);
     if (!storage) return 1;
     belay::Random chance{belay::Seed{seed}};
-    for (;; tell(done)) {
+    for (;; report(done)) {
         if (chance() % 5 < 3 || storage->size() == 0) {
             if (push(*storage, text_for(done.pushed + 1))) return 2;
             ++done.pushed;
@@ -283,31 +283,31 @@ template <class Db>
 void check_kills() {
     const TemporaryDirectory dir;
     belay::Random bits{belay::Seed{1}};
-    Done told;
+    Done reported_done;
     for (std::uint64_t round = 0; round < 24; ++round) {
         INFO("round " << round);
         const auto options = round % 2 == 0 ? Db::full : Db::fast;
-        const Done before = told;
+        const Done before = reported_done;
         kill_at_work<Done>(
             1 + bits() % 60,
-            [&](ReportPipe<Done> tell) {
-                return push_and_ack<Db>(dir / "q", options, round + 100, before, tell);
+            [&](ReportPipe<Done> report) {
+                return push_and_ack<Db>(dir / "q", options, round + 100, before, report);
             },
-            [&](const Done& done) { told = done; });
+            [&](const Done& done) { reported_done = done; });
 
         auto storage = opened<Db>(dir / "q");
         // At most one call was answered to nobody: a push, or an ack.
-        if (storage.size() == told.pushed - told.removed + 1) {
-            ++told.pushed;
-        } else if (storage.size() + 1 == told.pushed - told.removed) {
-            ++told.removed;
+        if (storage.size() == reported_done.pushed - reported_done.removed + 1) {
+            ++reported_done.pushed;
+        } else if (storage.size() + 1 == reported_done.pushed - reported_done.removed) {
+            ++reported_done.removed;
         }
-        REQUIRE(storage.size() == told.pushed - told.removed);
-        if (storage.size() > 0) REQUIRE(first_of(storage) == text_for(told.removed + 1));
+        REQUIRE(storage.size() == reported_done.pushed - reported_done.removed);
+        if (storage.size() > 0) REQUIRE(first_of(storage) == text_for(reported_done.removed + 1));
     }
-    CHECK(told.pushed > 100);
+    CHECK(reported_done.pushed > 100);
     auto storage = opened<Db>(dir / "q");
-    for (std::uint64_t n = told.removed + 1; n <= told.pushed; ++n) {
+    for (std::uint64_t n = reported_done.removed + 1; n <= reported_done.pushed; ++n) {
         REQUIRE(belay::as_text(*storage.try_pop()) == text_for(n));
     }
     CHECK(storage.size() == 0);

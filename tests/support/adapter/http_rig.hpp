@@ -49,7 +49,7 @@ public:
     }
     /// Nobody listens any more.
     void stop() {
-        tell("stop");
+        send_command("stop");
         line_with("stopped");
     }
 
@@ -65,15 +65,15 @@ private:
 };
 
 /// What became of a request.
-struct Asked {
-    bool told = false;
+struct RequestRecord {
+    bool reported = false;
     std::optional<belay::HttpResponse> response;  ///< none if told no
     std::vector<std::string> pieces;              ///< each with its status in front
 
     [[nodiscard]] auto completion() {
         return belay::Completion<belay::HttpResponse>{
             [this](std::optional<belay::HttpResponse> r) noexcept {
-                told = true;
+                reported = true;
                 response = std::move(r);
             }};
     }
@@ -82,7 +82,7 @@ struct Asked {
             pieces.push_back(std::to_string(head.status) + ":" + std::string{piece});
         };
     }
-    [[nodiscard]] bool ended() const noexcept { return told; }
+    [[nodiscard]] bool ended() const noexcept { return reported; }
 };
 
 /// A loop, and a client on it.
@@ -96,16 +96,16 @@ struct HttpRig {
     void until(F done) {
         REQUIRE(loop.run_until(done, std::chrono::seconds{40}));
     }
-    belay::HttpResponse ask(belay::HttpRequest request) {
-        Asked asked;
-        const auto handle = http.request(std::move(request), asked.completion());
-        until([&] { return asked.told; });
-        REQUIRE(asked.response);
-        return *asked.response;
+    belay::HttpResponse fetch(belay::HttpRequest request) {
+        RequestRecord record;
+        const auto handle = http.request(std::move(request), record.completion());
+        until([&] { return record.reported; });
+        REQUIRE(record.response);
+        return *record.response;
     }
-    belay::HttpResponse get(std::string url) { return ask({.url = std::move(url)}); }
+    belay::HttpResponse get(std::string url) { return fetch({.url = std::move(url)}); }
     /// How often the server saw a line of its log, without the connection's number.
-    long seen(const HttpServer& server, const std::string& request) {
+    long requests_received(const HttpServer& server, const std::string& request) {
         const std::string log = get(server.url("/log")).body;
         long count = 0;
         for (std::size_t at = 0; (at = log.find(request + " ", at)) != log.npos; ++at) ++count;

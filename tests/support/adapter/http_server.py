@@ -214,8 +214,8 @@ if len(sys.argv) > 1:
 ports = [listener.getsockname()[1] for listener in listeners] + [0]
 print("ready", *ports[:3], flush=True)
 
-for told in sys.stdin:
-    word, _, text = told.rstrip("\n").partition(" ")
+for received_line in sys.stdin:
+    word, _, text = received_line.rstrip("\n").partition(" ")
     if word == "stop":
         for listener in listeners:
             listener.shutdown(socket.SHUT_RDWR)

@@ -35,9 +35,9 @@ struct Refusals {
 
 /// A client that was let in: a machine that keeps what it says, and sends it back.
 template <class Stream>
-class Guest {
+class ServedConnection {
 public:
-    explicit Guest(belay::beast::Accepted<Stream> client) : client_{std::move(client)} {}
+    explicit ServedConnection(belay::beast::Accepted<Stream> client) : client_{std::move(client)} {}
     void attach(belay::Waker waker) {
         waker_ = std::move(waker);
         link_.emplace(std::move(*client_), 64, waker_, 1);
@@ -76,10 +76,10 @@ struct ListenerRig {
         port = listener->port();
     }
     /// Opens it, and sends back what it says.
-    Guest<Stream>& serve(Accepted client) {
-        guests.emplace_back(std::move(client));
-        loop.attach(guests.back());
-        return guests.back();
+    ServedConnection<Stream>& serve(Accepted client) {
+        served_connections.emplace_back(std::move(client));
+        loop.attach(served_connections.back());
+        return served_connections.back();
     }
     void turn() {
         context.restart();
@@ -109,7 +109,7 @@ struct ListenerRig {
     boost::asio::io_context context{};
     belay::AsioLoop<boost::asio::io_context> loop{context};
     std::vector<belay::beast::RefusedUpgrade> refused{};
-    std::list<Guest<Stream>> guests{};
+    std::list<ServedConnection<Stream>> served_connections{};
     std::function<void(Accepted)> on_accept = [this](Accepted client) { serve(std::move(client)); };
     std::uint16_t port = 0;
     std::optional<Listener> listener{};
@@ -146,7 +146,7 @@ public:
     }
     /// All that they say, while `rig` runs.
     template <class Rig>
-    std::string said(Rig& rig) {
+    std::string output(Rig& rig) {
         std::string text;
         bool over = false;
         rig.until([&] {

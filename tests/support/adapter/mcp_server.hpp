@@ -43,12 +43,12 @@ public:
     }
     /// Tells it something, and waits until that holds. What it said before is not heard any more.
     void order(const std::string& command) {
-        tell(command);
+        send_command(command);
         line_with("done");
     }
     /// What requests have come since the last line that was heard.
     std::vector<std::string> requests() {
-        tell("mark");
+        send_command("mark");
         std::vector<std::string> all;
         for (;;) {
             const std::string line = line_with("");

@@ -38,9 +38,9 @@ public:
         REQUIRE(std::sscanf(ready.c_str(), "ready %hu %hu", &port, &proxy_port) == 2);
     }
 
-    void hang_up() const { tell("hang up"); }
+    void hang_up() const { send_command("hang up"); }
     /// Sends a text message to all.
-    void send_text() const { tell("text"); }
+    void send_text() const { send_command("text"); }
 
     unsigned short port = 0;
     unsigned short proxy_port = 0;

@@ -54,8 +54,8 @@ template <class V, class Ask>
     return awaited<PersistenceError>(
         [&](auto done) { rooms.save("board", parts, covers, std::move(done)); });
 }
-[[nodiscard]] inline Result<part::FanoutNews, PersistenceError> hear(redis::Rooms& rooms,
-                                                                     std::uint64_t from) {
+[[nodiscard]] inline Result<part::FanoutNews, PersistenceError> receive(redis::Rooms& rooms,
+                                                                        std::uint64_t from) {
     return awaited<Result<part::FanoutNews, PersistenceError>>(
         [&](auto done) { rooms.subscribe("board", from, std::move(done)); });
 }
@@ -125,10 +125,10 @@ inline void back(redis::Rooms& rooms) {
     for (int i = 0; i < 2'000 && !load(rooms, "elsewhere"); ++i) ::poll(nullptr, 0, 1);
 }
 inline void lose_last_entry(const RedisServer& server) {
-    server.ask({"EVAL",
-                "local all = redis.call('XRANGE', KEYS[1], '-', '+') "
-                "return redis.call('XDEL', KEYS[1], all[#all][1])",
-                "1", updates_key});
+    server.command({"EVAL",
+                    "local all = redis.call('XRANGE', KEYS[1], '-', '+') "
+                    "return redis.call('XDEL', KEYS[1], all[#all][1])",
+                    "1", updates_key});
 }
 
 /// Two servers of rooms, and the Redis that they share.
@@ -145,7 +145,7 @@ struct TwoRedisRooms {
         ::poll(nullptr, 0, 5);
         append(one, "lost");
         const std::uint64_t read = (*load(two))->position;
-        server.ask(
+        server.command(
             {"EVAL",
              "local all = redis.call('XRANGE', KEYS[1], '-', '+') "
              "redis.call('DEL', KEYS[1]) "

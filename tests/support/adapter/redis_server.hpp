@@ -68,7 +68,7 @@ public:
             "for _, p in ipairs(redis.call('XPENDING', 'jobs', 'belay', '-', '+', 99, ARGV[1])) do "
             "redis.call('XCLAIM', 'jobs', 'belay', ARGV[1], 0, p[1], 'IDLE', 3600000, 'JUSTID') "
             "end";
-        ask({"EVAL", script, "0", consumer});
+        command({"EVAL", script, "0", consumer});
     }
 
     /// Starts it again, with the data that it saved.
@@ -105,16 +105,16 @@ public:
 
     /// The reply to a command of another program, as text; numbers in decimal, arrays with commas.
     /// Any thread.
-    std::string ask(std::initializer_list<std::string> words) const {
+    std::string command(std::initializer_list<std::string> words) const {
         const Context context{redisConnectUnix(socket().c_str()), &redisFree};
         if (context == nullptr || context->err != 0) return "no connection";
-        return ask(context.get(), words);
+        return command(context.get(), words);
     }
 
 private:
     using Context = std::unique_ptr<redisContext, void (*)(redisContext*)>;
 
-    static std::string ask(redisContext* context, std::initializer_list<std::string> words) {
+    static std::string command(redisContext* context, std::initializer_list<std::string> words) {
         std::vector<const char*> texts;
         std::vector<std::size_t> lengths;
         for (const std::string& word : words) {
@@ -142,7 +142,7 @@ private:
     [[nodiscard]] bool answers() const {
         const Context context{redisConnectUnix(socket().c_str()), &redisFree};
         if (context == nullptr || context->err != 0) return false;
-        const std::string answer = ask(context.get(), {"PING"});
+        const std::string answer = command(context.get(), {"PING"});
         return answer == "PONG" || answer.starts_with("NOAUTH");
     }
 

@@ -48,7 +48,7 @@ private:
             answer({"somebody", Access::edit, forever});
         }
     };
-    [[noreturn]] static void serve(const redis::RoomsOptions& redis, int tell) {
+    [[noreturn]] static void serve(const redis::RoomsOptions& redis, int report) {
         RoomOptions options;
         options.save_after = std::chrono::milliseconds{200};
         options.save_within = std::chrono::milliseconds{500};
@@ -63,7 +63,7 @@ private:
                                  }};
         if (listener.listen({"127.0.0.1", 0})) ::_exit(1);
         const std::uint16_t port = listener.port();
-        if (::write(tell, &port, sizeof port) != sizeof port) ::_exit(1);
+        if (::write(report, &port, sizeof port) != sizeof port) ::_exit(1);
         loop.run();
         ::_exit(0);
     }
@@ -103,7 +103,7 @@ private:
         }
         [[nodiscard]] Instant deadline() const noexcept { return link->deadline(); }
         void advance(Instant now) {
-            link->advance(now, 64, [&](const Bytes& coded, Lane) { editor->hear(coded); });
+            link->advance(now, 64, [&](const Bytes& coded, Lane) { editor->receive(coded); });
             if (link->opened() && !std::exchange(greeted, true))
                 editor->say({Kind::state_vector, editor->state_vector()});
         }
@@ -114,11 +114,11 @@ private:
         std::optional<ServedLink<posix::Tcp<>>> link{};
     };
 
-    void hear(const Bytes& coded) {
-        if (coded.front() == std::byte{1}) return hear_goodbye(coded);
+    void receive(const Bytes& coded) {
+        if (coded.front() == std::byte{1}) return receive_goodbye(coded);
         const auto message = YjsProtocol{}.read(BytesView{coded}.subspan(1));
         if (!message) throw std::runtime_error{"the server has sent a bad frame"};
-        hear_message(*message, [this](const part::RoomMessage& answer) { say(answer); });
+        receive_message(*message, [this](const part::RoomMessage& answer) { say(answer); });
     }
 
     posix::Loop<>* loop_;

@@ -54,18 +54,18 @@ template <class Backoff>
 WaitSamples wait_samples(const Backoff& backoff, int failures, int draws, std::uint64_t seed = 11) {
     belay::Random bits{belay::Seed{seed}};
     const auto n = static_cast<std::uint64_t>(failures);
-    WaitSamples seen;
+    WaitSamples observed;
     for (int i = 0; i < draws; ++i) {
         Backoff fresh = backoff;
         for (int k = 0; k < failures; ++k) static_cast<void>(fresh.next(bits));
         const belay::Duration wait = fresh.next(bits);
-        if (wait < seen.least) seen.least = wait;
-        if (wait > seen.most) seen.most = wait;
-        seen.mean += static_cast<double>(wait.count()) / draws;
-        if (wait == backoff.min_delay(n)) ++seen.on_floor;
-        if (wait == backoff.max_delay(n)) ++seen.on_top;
+        if (wait < observed.least) observed.least = wait;
+        if (wait > observed.most) observed.most = wait;
+        observed.mean += static_cast<double>(wait.count()) / draws;
+        if (wait == backoff.min_delay(n)) ++observed.on_floor;
+        if (wait == backoff.max_delay(n)) ++observed.on_top;
     }
-    return seen;
+    return observed;
 }
 
 }  // namespace belay_test

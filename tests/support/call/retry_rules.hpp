@@ -19,17 +19,17 @@ constexpr auto steady(belay::Duration base, std::uint64_t most) {
 
 /// A user's rule in a few lines: what it saw.
 struct Counts {
-    struct Seen {
+    struct Observed {
         int begun = 0, failed = 0, succeeded = 0, abandoned = 0;
-        friend bool operator==(const Seen&, const Seen&) = default;
+        friend bool operator==(const Observed&, const Observed&) = default;
     };
-    Seen* seen;
-    void begin(belay::Turn&) noexcept { ++seen->begun; }
+    Observed* observed;
+    void begin(belay::Turn&) noexcept { ++observed->begun; }
     belay::Advice failed(const belay::Failure&, belay::Turn&) noexcept {
-        return ++seen->failed, belay::Advice::go();
+        return ++observed->failed, belay::Advice::go();
     }
-    void succeeded(belay::Turn&) noexcept { ++seen->succeeded; }
-    void abandoned(belay::Turn&) noexcept { ++seen->abandoned; }
+    void succeeded(belay::Turn&) noexcept { ++observed->succeeded; }
+    void abandoned(belay::Turn&) noexcept { ++observed->abandoned; }
 };
 
 }  // namespace belay_test

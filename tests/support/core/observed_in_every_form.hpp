@@ -20,20 +20,20 @@ using Recorded = std::vector<std::string>;
 /// records its calls there.
 template <class Observer>
 void observed_in_every_form(const auto& run, const Recorded& all) {
-    Recorded told;
+    Recorded reported;
     const auto is_all = [&](const char* way) {
         INFO(way);
-        CHECK(told == all);
-        told.clear();
+        CHECK(reported == all);
+        reported.clear();
     };
-    run(Observer{told});
+    run(Observer{reported});
     is_all("by value");
 
-    Observer elsewhere{told};
+    Observer elsewhere{reported};
     run(std::ref(elsewhere));
     is_all("by std::ref");
 
-    run(belay::Tee{belay::NoObserver{}, Observer{told}});
+    run(belay::Tee{belay::NoObserver{}, Observer{reported}});
     is_all("in a Tee");
 
     belay::Tee tee{belay::Tee{std::ref(elsewhere), belay::NoObserver{}}, belay::NoObserver{}};
@@ -41,7 +41,7 @@ void observed_in_every_form(const auto& run, const Recorded& all) {
     is_all("by std::ref, in Tees, by std::ref");
 
     Recorded second;
-    run(belay::Tee{Observer{told}, Observer{second}});
+    run(belay::Tee{Observer{reported}, Observer{second}});
     CHECK(second == all);
     is_all("one of two");
 }

@@ -21,11 +21,11 @@ enum class DriverMistake {
     knows_no_time,
     one_seed_for_all,
     time_goes_back,
-    tells_the_future,
+    reports_the_future,
     forgets_the_first,
     reads_deadline_once,
-    deaf_to_touch,
-    deaf_to_wake,
+    ignores_touch,
+    ignores_wake,
     clears_wakes_after_reading,
     never_rests,
     runs_the_busy_first,
@@ -121,7 +121,7 @@ private:
         if (n.due > now_ && !is(M::never_rests)) return;
         do {
             n.advance(n.machine,
-                      is(M::tells_the_future) ? belay::after(now_, std::chrono::hours{1}) : now_);
+                      is(M::reports_the_future) ? belay::after(now_, std::chrono::hours{1}) : now_);
             if (is(M::reads_deadline_once)) {
                 n.due = belay::never;
                 continue;
@@ -159,10 +159,10 @@ private:
 template <DriverMistake mistake>
 constinit const belay::driver::WakeOps BrokenDriver<mistake>::Node::ops{
     [](belay::driver::WakeNode& n) noexcept {
-        if (!is(M::deaf_to_wake)) mark(n);
+        if (!is(M::ignores_wake)) mark(n);
     },
     [](belay::driver::WakeNode& n) noexcept {
-        if (!is(M::deaf_to_touch)) mark(n);
+        if (!is(M::ignores_touch)) mark(n);
     },
     [](belay::driver::WakeNode& n) noexcept {
         const bool known = of(n).driver != nullptr && !is(M::knows_no_time);

@@ -26,25 +26,25 @@ struct RecordedEvents {
 
 /// A rule that writes down what it hears, and asks for a second after each failure.
 struct Recorder {
-    RecordedEvents* heard;
+    RecordedEvents* recorded;
 
-    void begin(belay::Turn&) noexcept { ++heard->begun; }
+    void begin(belay::Turn&) noexcept { ++recorded->begun; }
     belay::Advice failed(const belay::Failure&, belay::Turn& turn) noexcept {
-        ++heard->failed;
-        heard->failed_at = turn.now;
+        ++recorded->failed;
+        recorded->failed_at = turn.now;
         return belay::Advice::wait_at_least(belay::after(turn.now, std::chrono::seconds{1}));
     }
     belay::Advice lost(const belay::Failure&, belay::Turn& turn) noexcept {
-        ++heard->lost;
-        heard->failed_at = turn.now;
+        ++recorded->lost;
+        recorded->failed_at = turn.now;
         return belay::Advice::wait_at_least(belay::after(turn.now, std::chrono::seconds{1}));
     }
-    void succeeded(belay::Turn&) noexcept { ++heard->succeeded; }
-    void abandoned(belay::Turn&) noexcept { ++heard->abandoned; }
+    void succeeded(belay::Turn&) noexcept { ++recorded->succeeded; }
+    void abandoned(belay::Turn&) noexcept { ++recorded->abandoned; }
 };
 
 /// Writes down what its service tells.
-struct Seen {
+struct Observed {
     std::vector<std::string>* all;
     std::string name;
 
@@ -65,16 +65,16 @@ struct FleetRig {
         fleet.attach(belay::Waker{});
     }
 
-    /// Adds services of numbers as names, which write into `seen`.
+    /// Adds services of numbers as names, which write into `observed`.
     void add(int count, std::uint8_t priority = 0) {
         for (int i = 0; i < count; ++i) {
             const std::string name = std::to_string(wires.size());
             wires.emplace_back();
-            heard.emplace_back();
+            recorded.emplace_back();
             belay::ServiceOptions options;
             options.priority = priority;
-            fleet.add(name, FakeTransport<>{wires.back()}, Recorder{&heard.back()},
-                      std::move(options), Seen{&seen, name});
+            fleet.add(name, FakeTransport<>{wires.back()}, Recorder{&recorded.back()},
+                      std::move(options), Observed{&observed, name});
         }
     }
     /// Runs what is due until then, at its time.
@@ -129,8 +129,8 @@ struct FleetRig {
     }
 
     std::deque<Wire> wires{};  // outlive the fleet
-    std::deque<RecordedEvents> heard{};
-    std::vector<std::string> seen{};
+    std::deque<RecordedEvents> recorded{};
+    std::vector<std::string> observed{};
     belay::Instant now{};
     belay::Fleet<Suspicions> fleet;
 };

@@ -84,7 +84,7 @@ struct PoolRig {
 
     explicit PoolRig(std::size_t size)
         : pool{std::make_unique<Tested>(ScriptedPoolTransport{&connections}, a_second(),
-                                        belay::PoolOptions{.size = size}, PoolNotes{&seen})} {
+                                        belay::PoolOptions{.size = size}, PoolNotes{&observed})} {
         pool->attach(belay::Waker{});
     }
     void run(belay::Duration until) {
@@ -102,11 +102,11 @@ struct PoolRig {
         run(when);
         REQUIRE(pool->status().connected == pool->status().size);
         connections.opens = false;
-        seen.clear();
+        observed.clear();
     }
 
     ScriptedConnections connections{};
-    std::vector<std::string> seen{};
+    std::vector<std::string> observed{};
     belay::Instant now{};
     std::unique_ptr<Tested> pool;
 };

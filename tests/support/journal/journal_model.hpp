@@ -207,8 +207,8 @@ private:
             check = belay::journal_format::next_check(check, expected, salt);
             // Others are a walk from a mark each; a few will do.
             if (n != j.last() && n % 5 != 0) continue;
-            const auto told = j.check(n);
-            if (!told || *told != check) return wrong("a wrong check");
+            const auto reported = j.check(n);
+            if (!reported || *reported != check) return wrong("a wrong check");
         }
         return true;
     }

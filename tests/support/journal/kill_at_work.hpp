@@ -39,14 +39,14 @@ private:
 };
 
 /// Runs `work(ReportPipe<Report>)` in a forked child, and kills it once it has sent `reports` reports,
-/// wherever it is then. `hear(report)` gets all that it told, in order, also what it told before it
+/// wherever it is then. `receive(report)` gets all that it told, in order, also what it told before it
 /// died.
 ///
 /// What is told cannot be taken back by any kill: the parent is a witness of what the child was
 /// promised. `work` never returns, but with an exit code when something is wrong. To end in any
 /// other way than by this kill is a failure: by itself, by another signal, by hanging.
-template <class Report, class Work, class Hear>
-void kill_at_work(std::uint64_t reports, Work work, Hear hear) {
+template <class Report, class Work, class Receive>
+void kill_at_work(std::uint64_t reports, Work work, Receive receive) {
     int ends[2];
     REQUIRE(::pipe(ends) == 0);
     const pid_t child = ::fork();
@@ -58,14 +58,14 @@ void kill_at_work(std::uint64_t reports, Work work, Hear hear) {
     ::close(ends[1]);
     Report report{};
     const auto next = [&] { return ::read(ends[0], &report, sizeof report) == sizeof report; };
-    for (std::uint64_t i = 0; i < reports && next(); ++i) hear(report);
+    for (std::uint64_t i = 0; i < reports && next(); ++i) receive(report);
     ::kill(child, SIGKILL);
     int status = 0;
     REQUIRE(::waitpid(child, &status, 0) == child);
     INFO(end_of_child(status));
     const bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
     REQUIRE(killed);
-    while (next()) hear(report);
+    while (next()) receive(report);
     ::close(ends[0]);
 }
 

@@ -19,7 +19,7 @@ enum class TransportMistake {
     opens_twice,
     opens_late,
     reports_closed_inside_open,
-    speaks_before_it_opens,
+    sends_before_it_opens,
     takes_before_it_opens,
     loses_one,
     sends_one_twice,
@@ -27,17 +27,17 @@ enum class TransportMistake {
     cuts_one_short,
     takes_without_end,
     stalls_after_busy,
-    tells_room_twice,
-    tells_room_unasked,
-    lies_about_room,
+    reports_space_twice,
+    reports_space_unrequested,
+    misreports_space,
     floods_on_full,
     offers_the_refused_last,
-    deaf_to_ping,
+    ignores_ping,
     ignores_the_limit,
     delivers_beyond_the_limit,
-    never_tells_the_end,
+    never_reports_the_end,
     closes_twice,
-    speaks_after_the_end,
+    sends_after_the_end,
     takes_after_the_end,
     opens_once_only,
     never_ends_its_close,
@@ -62,7 +62,7 @@ public:
             const bool again = owner.opens++ > 0;
             if (is(M::opens_once_only) && again) state_ = State::cut_off;
             if (is(M::reports_closed_inside_open)) link.closed();
-            if (is(M::speaks_before_it_opens)) link.pong();
+            if (is(M::sends_before_it_opens)) link.pong();
         }
         Connection(const Connection&) = delete;
         Connection& operator=(const Connection&) = delete;
@@ -77,7 +77,7 @@ public:
             using enum belay::SendResult;
             if (state_ == State::dialling && !is(M::takes_before_it_opens)) return down;
             if (state_ == State::over) return is(M::takes_after_the_end) ? sent : down;
-            if (lie_ > 0 && --lie_ >= 0) return busy_once();
+            if (false_busy_ > 0 && --false_busy_ >= 0) return busy_once();
             if (way_.size() >= 8 && !is(M::takes_without_end)) return busy_once();
             ++count_;
             if (is(M::loses_one) && count_ == 7) return sent;
@@ -102,7 +102,7 @@ public:
         void step() {
             if (state_ == State::over) {
                 if (is(M::opens_late) && ++steps_over_ == 3) link_.opened();
-                if (is(M::speaks_after_the_end) && ++steps_over_ == 3) link_.pong();
+                if (is(M::sends_after_the_end) && ++steps_over_ == 3) link_.pong();
                 return;
             }
             if (state_ == State::cut_off || is(M::never_opens)) return;
@@ -118,18 +118,18 @@ public:
                 if (is(M::closes_twice)) link_.closed();
                 return;
             }
-            if (std::exchange(pinged_, false) && !is(M::deaf_to_ping)) link_.pong();
-            if (is(M::tells_room_unasked) && ++steps_ == 5) link_.writable();
+            if (std::exchange(pinged_, false) && !is(M::ignores_ping)) link_.pong();
+            if (is(M::reports_space_unrequested) && ++steps_ == 5) link_.writable();
             if (!held_ && !way_.empty()) deliver();
             if (!busy_ || way_.size() > 4 || is(M::stalls_after_busy)) return;
             busy_ = false;
-            if (is(M::lies_about_room)) lie_ = 2;
+            if (is(M::misreports_space)) false_busy_ = 2;
             link_.writable();
-            if (is(M::tells_room_twice)) link_.writable();
+            if (is(M::reports_space_twice)) link_.writable();
         }
         /// The peer ends it.
         void hang_up() noexcept {
-            if (is(M::never_tells_the_end)) {
+            if (is(M::never_reports_the_end)) {
                 state_ = State::over;
             } else {
                 ends_ = true;
@@ -172,7 +172,7 @@ public:
         int count_ = 0;
         int steps_ = 0;
         int steps_over_ = 0;
-        int lie_ = 0;
+        int false_busy_ = 0;
         bool busy_ = false;
         bool pinged_ = false;
         bool ends_ = false;

@@ -82,30 +82,30 @@ void check_framing(const F& framing, const std::function<std::string(belay::Rand
     belay::Random bits{seed};
     F sender = framing;
     belay::Bytes bytes;
-    Findings said;
+    Findings findings;
     for (int i = 0; i < 12; ++i) {
         if constexpr (belay::detail::PutsPing<F>) {
             if (belay::uniform_upto(bits, 3) == 0) {
                 sender.put_ping(bytes);
-                said.emplace_back("alive");
+                findings.emplace_back("alive");
             }
         }
         const std::string message = any(bits);
         say(sender, message, bytes);
-        said.push_back("\"" + message + "\"");
+        findings.push_back("\"" + message + "\"");
     }
     const std::string stream{belay::as_text(bytes)};
 
     // Any segmentation.
-    CHECK(find_in(framing, stream, bits, 0) == said);
-    CHECK(find_in(framing, stream, bits, 1) == said);
-    CHECK(find_in(framing, stream, bits, 1 + belay::uniform_upto(bits, 40)) == said);
+    CHECK(find_in(framing, stream, bits, 0) == findings);
+    CHECK(find_in(framing, stream, bits, 1) == findings);
+    CHECK(find_in(framing, stream, bits, 1 + belay::uniform_upto(bits, 40)) == findings);
     // part::Cut anywhere: what had come whole, and no more.
     for (int i = 0; i < 20; ++i) {
         const std::size_t end = belay::uniform_upto(bits, stream.size());
         const Findings found = find_in(framing, stream.substr(0, end), bits, 7);
-        REQUIRE(found.size() <= said.size());
-        CHECK(std::equal(found.begin(), found.end(), said.begin()));
+        REQUIRE(found.size() <= findings.size());
+        CHECK(std::equal(found.begin(), found.end(), findings.begin()));
     }
     // A flipped bit, and noise: messages, signs of life, or a failure, the same in any pieces.
     for (int i = 0; i < 40; ++i) {

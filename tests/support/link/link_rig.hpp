@@ -19,18 +19,18 @@
 
 namespace belay_test {
 
-using Seen = std::vector<std::string>;
+using Observed = std::vector<std::string>;
 
 /// Writes down what it sees.
 struct Notes {
-    Seen seen;
+    Observed observed;
 
-    void on_state(const belay::Transition& t) { seen.emplace_back(to_string(t.to.state)); }
+    void on_state(const belay::Transition& t) { observed.emplace_back(to_string(t.to.state)); }
     void on_message(const std::string& m, belay::Lane lane) {
-        seen.push_back("message " + m + " on " + std::to_string(lane));
+        observed.push_back("message " + m + " on " + std::to_string(lane));
     }
-    void on_writable(belay::Lane lane) { seen.push_back("writable " + std::to_string(lane)); }
-    void on_unsent(const std::string& m, belay::Lane) { seen.push_back("unsent " + m); }
+    void on_writable(belay::Lane lane) { observed.push_back("writable " + std::to_string(lane)); }
+    void on_unsent(const std::string& m, belay::Lane) { observed.push_back("unsent " + m); }
 };
 
 /// Waits of 1, 2, 4, 8, 8 s.

@@ -16,7 +16,7 @@
 #include <belay/link/with_token.hpp>
 
 #include "support/failing_new.hpp"
-#include "support/link/link_states.hpp"
+#include "support/link/link_transitions.hpp"
 
 namespace belay_test {
 
@@ -28,7 +28,7 @@ struct ScriptedLink {
     std::vector<belay::Link<std::string>> links{};  ///< of all dials
     int live = 0;                                   ///< connections that exist
     belay::SendResult answer = belay::SendResult::sent;
-    belay::LinkState told = belay::LinkState::stopped;
+    belay::LinkState reported = belay::LinkState::stopped;
     std::string wrong{};  ///< the first rule that was broken
     belay::ManualClock clock{belay::Instant{std::chrono::hours{1}}};
     belay::ManualLoop<belay::ManualClock::View> loop{clock.view()};
@@ -162,9 +162,9 @@ struct ScriptedApp {
     void on_state(const belay::Transition& t) {
         const SpareMemory spare;
         ScriptedLink& s = *script;
-        s.expect(t.from == s.told, "the path of states has a gap");
+        s.expect(t.from == s.reported, "the path of states has a gap");
         s.expect(is_legal(t.from, t.to.state), "a transition that is not in the table");
-        s.told = t.to.state;
+        s.reported = t.to.state;
         s.at("on_state");
     }
     void on_message(const std::string&, belay::Lane) { script->at("on_message"); }
@@ -192,7 +192,7 @@ void play(ScriptedLink& script, F&& link) {
         if (auto* const l = link()) f(*l);
         script.run({});
         if (auto* const l = link()) {
-            script.expect(script.told == l->status().state, "was not told of the last state");
+            script.expect(script.reported == l->status().state, "was not told of the last state");
         }
     };
     step([](auto& l) { l.start(); });
@@ -255,10 +255,11 @@ void prove_alive(ScriptedLink& script, L& link) {
         script.run(std::chrono::seconds{1});
     }
     script.expect(link.status().state == LinkState::connected, "does not connect any more");
-    script.expect(script.told == LinkState::connected, "does not say that it has connected");
+    script.expect(script.reported == LinkState::connected, "does not say that it has connected");
     script.expect(link.send("x") == SendResult::sent, "does not send any more");
     link.stop();
-    script.expect(script.told == LinkState::stopped, "does not say at once that it has stopped");
+    script.expect(script.reported == LinkState::stopped,
+                  "does not say at once that it has stopped");
     script.run(std::chrono::seconds{10});
 }
 

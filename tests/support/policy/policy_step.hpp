@@ -13,17 +13,17 @@ namespace belay_test {
 /// how long the names of the rules were that said something.
 template <class P>
 std::size_t policy_step(P& policy, belay::Turn& turn, int i) {
-    std::size_t said = 0;
+    std::size_t output = 0;
     const bool allowed = policy.admit(turn.now).allows(turn.now);
     if (allowed && policy.begin(turn).verb == belay::Advice::Verb::go) {
         if (i % 3 == 0) {
             policy.succeeded(turn);
         } else {
-            said +=
+            output +=
                 policy.failed(belay::Failure{.cause = belay::Cause::overloaded}, turn).by.size();
         }
     }
-    return said + policy.lost(belay::Failure{.cause = belay::Cause::lost}, turn).by.size();
+    return output + policy.lost(belay::Failure{.cause = belay::Cause::lost}, turn).by.size();
 }
 
 }  // namespace belay_test

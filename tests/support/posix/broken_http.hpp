@@ -43,10 +43,10 @@ enum class HttpMistake {
     calls_inside_of_request,
     skips_the_head,
     keeps_the_body,
-    tells_at_the_end,
+    reports_at_the_end,
     drops_in_silence,
     answers_who_dropped,
-    tells_who_dropped,
+    reports_the_dropping_client,
     ends_in_silence
 };
 
@@ -82,7 +82,7 @@ class BrokenHttp {
             if (!is(M::drops_in_silence)) done.reset();
         }
         [[nodiscard]] bool over() const {
-            return !done && !(is(M::tells_who_dropped) && gone && socket);
+            return !done && !(is(M::reports_the_dropping_client) && gone && socket);
         }
     };
     using Ptr = std::shared_ptr<Transfer>;
@@ -154,7 +154,7 @@ private:
     }
 
     void run(Transfer& t) {
-        if (t.over() || (t.gone && !is(M::tells_who_dropped))) return;
+        if (t.over() || (t.gone && !is(M::reports_the_dropping_client))) return;
         if (now_ >= t.due) return t.answer(belay::Failure::from(belay::HttpErrc::timed_out));
         if (!t.socket) return begin(t);
         if (!t.output.empty()) send(t);
@@ -248,8 +248,8 @@ private:
         }
         t.has_head = true;
         if (leads_on(t)) return;
-        const bool tells = !is(M::skips_the_head) && !is(M::tells_at_the_end);
-        if (t.request.on_chunk && tells) t.request.on_chunk(t.response, "");
+        const bool reports_head = !is(M::skips_the_head) && !is(M::reports_at_the_end);
+        if (t.request.on_chunk && reports_head) t.request.on_chunk(t.response, "");
     }
     /// A redirection that is followed begins anew.
     bool leads_on(Transfer& t) {
@@ -297,14 +297,14 @@ private:
         }
         if (!t.request.on_chunk || is(M::keeps_the_body)) t.response.body += piece;
         if (!t.request.on_chunk) return;
-        if (is(M::tells_at_the_end)) {
+        if (is(M::reports_at_the_end)) {
             t.undelivered += piece;
         } else {
             t.request.on_chunk(t.response, piece);
         }
     }
     void end(Transfer& t) {
-        if (is(M::tells_at_the_end) && t.request.on_chunk) {
+        if (is(M::reports_at_the_end) && t.request.on_chunk) {
             t.request.on_chunk(t.response, "");
             t.request.on_chunk(t.response, t.undelivered);
         }

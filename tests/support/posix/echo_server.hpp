@@ -46,23 +46,23 @@ public:
         REQUIRE_FALSE(listener_.listen({"127.0.0.1", 0}));
     }
     [[nodiscard]] std::uint16_t port() const { return listener_.port(); }
-    void hang_up() { guests_.clear(); }
+    void hang_up() { served_connections_.clear(); }
 
 private:
-    using Guest = belay::Supervisor<belay::posix::Accepted<Framing>, OneAttempt, Echo>;
+    using ServedConnection = belay::Supervisor<belay::posix::Accepted<Framing>, OneAttempt, Echo>;
     struct OnAccept {
         EchoServer* server;
         void operator()(belay::posix::Accepted<Framing> accepted) const {
-            Guest& guest =
-                server->guests_.emplace_back(std::move(accepted), OneAttempt{belay::MaxAttempts{1}},
-                                             belay::SupervisorOptions{}, Echo{});
-            server->loop_.attach(guest);
-            guest.start();
+            ServedConnection& served = server->served_connections_.emplace_back(
+                std::move(accepted), OneAttempt{belay::MaxAttempts{1}}, belay::SupervisorOptions{},
+                Echo{});
+            server->loop_.attach(served);
+            served.start();
         }
     };
 
     belay::posix::Loop<>& loop_;
-    std::list<Guest> guests_;
+    std::list<ServedConnection> served_connections_;
     belay::posix::Listener<OnAccept, Framing> listener_;
 };
 

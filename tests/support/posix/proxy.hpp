@@ -21,7 +21,7 @@
 namespace belay_test {
 
 /// What becomes of one direction of a connection.
-struct Fate {
+struct ConnectionFault {
     enum class Then {
         pass,     ///< nothing happens
         hold,     ///< bytes wait, as long as it stays so: a delay
@@ -39,8 +39,8 @@ struct Fate {
 
 /// Both directions.
 struct Script {
-    Fate to_server{};
-    Fate to_client{};
+    ConnectionFault to_server{};
+    ConnectionFault to_client{};
 };
 
 /// Passes bytes on, on a thread of its own. What happens is said by scripts and commands, never by
@@ -68,10 +68,10 @@ public:
     }
     /// For both directions of all that it has, at once: not of one that its client alone believes
     /// to be there, see connections().
-    void now(Fate::Then then) {
+    void now(ConnectionFault::Then then) {
         change([&] {
             for (Connection& c : connections_) {
-                for (Flow& flow : c.flows) flow.fate = {0, then, false};
+                for (Flow& flow : c.flows) flow.fault = {0, then, false};
             }
         });
     }
@@ -85,22 +85,22 @@ public:
     [[nodiscard]] std::size_t swallowed() const { return look(swallowed_); }
 
 private:
-    using Then = Fate::Then;
+    using Then = ConnectionFault::Then;
     static constexpr std::size_t waiting_max = 1 << 16;
 
     struct Flow {
         int from;
         int to;
-        Fate fate;
+        ConnectionFault fault;
         std::size_t& passed;
         std::string waiting{};
-        bool heard_end = false;  ///< of `from`
-        bool told_end = false;   ///< to `to`
+        bool received_end = false;  ///< of `from`
+        bool reported_end = false;  ///< to `to`
 
-        [[nodiscard]] bool is_over() const { return fate.then != Then::pass && fate.bytes == 0; }
+        [[nodiscard]] bool is_over() const { return fault.then != Then::pass && fault.bytes == 0; }
         [[nodiscard]] bool reads() const {
-            if (heard_end) return false;
-            return is_over() ? fate.then != Then::hold : waiting.size() < waiting_max;
+            if (received_end) return false;
+            return is_over() ? fault.then != Then::hold : waiting.size() < waiting_max;
         }
         [[nodiscard]] bool writes() const { return !waiting.empty() && !is_over(); }
     };
@@ -121,8 +121,8 @@ private:
             server.reset();
         }
         [[nodiscard]] bool is_gone() const {
-            return client.fd() < 0 || (flows[0].told_end && flows[1].told_end &&
-                                       flows[0].heard_end && flows[1].heard_end);
+            return client.fd() < 0 || (flows[0].reported_end && flows[1].reported_end &&
+                                       flows[0].received_end && flows[1].received_end);
         }
     };
 
@@ -187,22 +187,22 @@ private:
         if (flow.reads() && !read(flow)) return c.reset();
         if (flow.writes() && !write(flow)) return c.reset();
         if (flow.is_over() && !act(c, flow)) return;
-        if (flow.heard_end && flow.waiting.empty() && !flow.is_over()) tell_end(flow);
+        if (flow.received_end && flow.waiting.empty() && !flow.is_over()) report_end(flow);
     }
     /// Returns: false if the connection is gone.
     bool act(Connection& c, Flow& flow) {
-        switch (flow.fate.then) {
+        switch (flow.fault.then) {
             case Then::reset:
                 c.reset();
                 return false;
             case Then::cut:
                 for (Flow& f : c.flows) {
-                    f.fate = {0, Then::swallow, false};
-                    tell_end(f);
+                    f.fault = {0, Then::swallow, false};
+                    report_end(f);
                 }
                 return true;
             case Then::end:
-                tell_end(flow);
+                report_end(flow);
                 [[fallthrough]];
             case Then::swallow:
                 swallowed_ += flow.waiting.size();
@@ -212,26 +212,26 @@ private:
                 return true;
         }
     }
-    static void tell_end(Flow& flow) {
-        if (!flow.told_end) ::shutdown(flow.to, SHUT_WR);
-        flow.told_end = true;
+    static void report_end(Flow& flow) {
+        if (!flow.reported_end) ::shutdown(flow.to, SHUT_WR);
+        flow.reported_end = true;
     }
     bool read(Flow& flow) {
         char buffer[4096];
         const ssize_t n = ::recv(flow.from, buffer, sizeof buffer, 0);
         if (n < 0) return errno == EAGAIN;
-        if (n == 0) flow.heard_end = true;
+        if (n == 0) flow.received_end = true;
         flow.waiting.append(buffer, static_cast<std::size_t>(n));
         return true;
     }
     bool write(Flow& flow) {
-        std::size_t size = flow.fate.trickle ? 1 : flow.waiting.size();
-        if (flow.fate.then != Then::pass) size = std::min(size, flow.fate.bytes);
+        std::size_t size = flow.fault.trickle ? 1 : flow.waiting.size();
+        if (flow.fault.then != Then::pass) size = std::min(size, flow.fault.bytes);
         const ssize_t n = ::send(flow.to, flow.waiting.data(), size, MSG_NOSIGNAL);
         if (n < 0) return errno == EAGAIN;
         const auto sent = static_cast<std::size_t>(n);
         flow.waiting.erase(0, sent);
-        if (flow.fate.then != Then::pass) flow.fate.bytes -= sent;
+        if (flow.fault.then != Then::pass) flow.fault.bytes -= sent;
         flow.passed += sent;
         return true;
     }

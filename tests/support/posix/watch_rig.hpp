@@ -40,10 +40,10 @@ struct Handler {
     explicit Handler(belay::posix::Poller& poller)
         : watch{poller, this, [](void* self, short revents) {
                     auto& h = *static_cast<Handler*>(self);
-                    h.seen.push_back(revents);
+                    h.observed.push_back(revents);
                     if (h.action) h.action();
                 }} {}
-    std::vector<short> seen;
+    std::vector<short> observed;
     std::function<void()> action;
     belay::posix::Watch watch;
 };

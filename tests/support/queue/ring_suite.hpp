@@ -146,10 +146,10 @@ void check_alignment() {
 
 template <template <class> class Ring>
 void check_bad_capacities() {
-    const std::string said = "the capacity must be from 1 to 2^48";
-    CHECK(aborts_with([] { Ring<int>{0}; }).find(said) != std::string::npos);
-    CHECK(aborts_with([] { Ring<int>{~std::size_t{0}}; }).find(said) != std::string::npos);
-    CHECK(aborts_with([] { Ring<int>{(std::size_t{1} << 48) + 1}; }).find(said) !=
+    const std::string output = "the capacity must be from 1 to 2^48";
+    CHECK(aborts_with([] { Ring<int>{0}; }).find(output) != std::string::npos);
+    CHECK(aborts_with([] { Ring<int>{~std::size_t{0}}; }).find(output) != std::string::npos);
+    CHECK(aborts_with([] { Ring<int>{(std::size_t{1} << 48) + 1}; }).find(output) !=
           std::string::npos);
 }
 
@@ -180,9 +180,9 @@ void check_ring() {
 }
 
 /// What threads hand over: who made it, and its how manieth it is. The rest shows torn values.
-struct Parcel {
-    Parcel() = default;
-    Parcel(std::uint32_t p, std::uint32_t n) : producer{p}, number{n}, echo{n}, sum{p + n} {}
+struct NumberedItem {
+    NumberedItem() = default;
+    NumberedItem(std::uint32_t p, std::uint32_t n) : producer{p}, number{n}, echo{n}, sum{p + n} {}
     [[nodiscard]] bool whole() const { return echo == number && sum == producer + number; }
     std::uint32_t producer = 0;
     std::uint32_t number = 0;
@@ -195,13 +195,13 @@ class Received {
 public:
     explicit Received(std::size_t producers) : last_(producers, -1) {}
 
-    void add(const Parcel& parcel) {
-        if (!parcel.whole()) mistake = "a torn value";
-        auto& last = last_[parcel.producer];
-        if (static_cast<std::int64_t>(parcel.number) <= last) mistake = "a producer's order broke";
-        last = parcel.number;
+    void add(const NumberedItem& item) {
+        if (!item.whole()) mistake = "a torn value";
+        auto& last = last_[item.producer];
+        if (static_cast<std::int64_t>(item.number) <= last) mistake = "a producer's order broke";
+        last = item.number;
         ++count;
-        sum += parcel.number;
+        sum += item.number;
     }
 
     std::string mistake;
@@ -239,9 +239,10 @@ void check_under_load(std::size_t capacity, std::uint32_t producers, std::uint32
             for (std::uint32_t n = 0; n < each;) {
                 const std::uint32_t before = n;
                 if (n % 5 == 0 && n + 3 <= each) {
-                    std::array<Parcel, 3> batch{Parcel{p, n}, Parcel{p, n + 1}, Parcel{p, n + 2}};
+                    std::array<NumberedItem, 3> batch{NumberedItem{p, n}, NumberedItem{p, n + 1},
+                                                      NumberedItem{p, n + 2}};
                     n += static_cast<std::uint32_t>(ring.push_some(batch));
-                } else if (ring.try_push(Parcel{p, n})) {
+                } else if (ring.try_push(NumberedItem{p, n})) {
                     ++n;
                 }
                 if (n == before) std::this_thread::yield();
@@ -253,7 +254,7 @@ void check_under_load(std::size_t capacity, std::uint32_t producers, std::uint32
         threads.emplace_back([&, c] {
             for (;;) {
                 const bool last_look = producing.load() == 0;
-                std::array<Parcel, 4> batch;
+                std::array<NumberedItem, 4> batch;
                 const std::size_t n = ring.pop_some(batch);
                 for (std::size_t i = 0; i < n; ++i) received[c].add(batch[i]);
                 const auto one = ring.try_pop();

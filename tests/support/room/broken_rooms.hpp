@@ -12,7 +12,7 @@
 #include <belay/room/memory_rooms.hpp>
 #include <belay/room/persistence_rule.hpp>
 
-#include "support/room/rooms.hpp"
+#include "support/room/persistence_calls.hpp"
 
 namespace belay_test {
 
@@ -29,7 +29,7 @@ enum class Mistake {
     cuts_an_update,
     shows_unflushed,
     forgets_the_epoch,
-    tells_an_old_position,
+    reports_an_old_position,
     forgets_the_snapshot,
     covers_everything,
     saves_what_is_not_stored,
@@ -126,7 +126,7 @@ public:
             loaded(rooms_, id);
         if (found && *found) {
             if (is(Mistake::forgets_the_epoch)) (*found)->epoch[3] ^= std::byte{1};
-            if (is(Mistake::tells_an_old_position)) (*found)->position = 0;
+            if (is(Mistake::reports_an_old_position)) (*found)->position = 0;
             if (is(Mistake::forgets_the_snapshot)) (*found)->snapshot.clear();
         }
         done(std::move(found));

@@ -11,7 +11,7 @@
 #include <belay/sim/disk.hpp>
 
 #include "support/catch.hpp"
-#include "support/room/rooms.hpp"
+#include "support/room/persistence_calls.hpp"
 
 namespace belay_test {
 

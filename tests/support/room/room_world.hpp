@@ -147,7 +147,7 @@ struct RoomRights {
     std::map<std::string, Grant> grants{};
     Duration takes{};
     bool drops = false;
-    int asked = 0;
+    int checks = 0;
     std::string hangs_for{};  ///< a board of which no answer comes
     bool hangs = false;       ///< likewise, of any
     std::vector<Completion<Grant>> hung{};
@@ -156,7 +156,7 @@ struct ListedRights {
     RoomRights* rights;
     sim::Host* host;
     void check(const RoomRequest& request, Completion<Grant> answer) const {
-        ++rights->asked;
+        ++rights->checks;
         if (rights->drops) return;
         if (rights->hangs || (!rights->hangs_for.empty() && request.board == rights->hangs_for))
             return rights->hung.push_back(std::move(answer));
@@ -248,11 +248,11 @@ struct CountingYjs : YjsProtocol {
 
 /// Hears everything.
 struct RoomRecorder {
-    std::vector<std::string>* told;
+    std::vector<std::string>* reported;
     std::vector<std::string>* events = nullptr;
     RoomClientId last_joined{};
     void on_refused(const RoomRefusal& r) {
-        told->push_back("refused " + r.board + " " + r.user + ": " + r.error.message());
+        reported->push_back("refused " + r.board + " " + r.user + ": " + r.error.message());
     }
     void on_room_event(const RoomEvent& e) {
         if (events == nullptr) return;
@@ -260,11 +260,13 @@ struct RoomRecorder {
                           (e.user.empty() ? "" : " " + e.user) + " " + std::to_string(e.clients));
         if (e.kind == RoomEvent::Kind::joined) last_joined = e.client;
     }
-    void on_divergence(const RoomDivergence& d) { told->push_back("divergence " + d.user); }
+    void on_divergence(const RoomDivergence& d) { reported->push_back("divergence " + d.user); }
     void on_room_failed(const RoomFailure& f) {
-        told->push_back("failed " + f.board + ": " + f.error.code.message());
+        reported->push_back("failed " + f.board + ": " + f.error.code.message());
     }
-    void on_stopped(std::error_code e) { told->push_back("stopped: " + (e ? e.message() : "")); }
+    void on_stopped(std::error_code e) {
+        reported->push_back("stopped: " + (e ? e.message() : ""));
+    }
 };
 
 using TestRooms = RoomManager<ScriptedRooms, ListedRights, RoomRecorder>;
@@ -275,7 +277,7 @@ struct RoomWorld {
         : options{o}, world{seed}, server{world.host("server", [this](sim::Host& h) {
               auto rooms =
                   std::make_unique<TestRooms>(ScriptedRooms{disk, h}, ListedRights{&rights, &h},
-                                              options, RoomRecorder{&told, &events});
+                                              options, RoomRecorder{&reported, &events});
               h.attach(*rooms);
               rooms->start();
               h.listen(1, [this, r = rooms.get()](sim::Accepted a) {
@@ -309,7 +311,7 @@ struct RoomWorld {
     RoomOptions options;
     RoomScript disk{};
     RoomRights rights{};
-    std::vector<std::string> told{};
+    std::vector<std::string> reported{};
     std::vector<std::string> events{};
     std::map<std::string, RoomRequest> requests{};
     std::set<std::string> in_band{};  ///< hosts that speak hocuspocus
@@ -412,7 +414,7 @@ private:
         void advance(Instant now) {
             if (editor->stalled_) return;
             const bool was = link->opened();
-            link->advance(now, 64, [&](const Bytes& coded, Lane) { editor->hear(coded); });
+            link->advance(now, 64, [&](const Bytes& coded, Lane) { editor->receive(coded); });
             if (link->take_writable()) drain();
             if (!was && link->opened()) editor->begin();
         }
@@ -431,12 +433,12 @@ private:
         unsynced = 1;
         say({Kind::state_vector, state_vector()});
     }
-    void hear(const Bytes& coded) {
+    void receive(const Bytes& coded) {
         heard_at_ = host_->now();
-        if (coded.front() == std::byte{1}) return hear_goodbye(coded);
+        if (coded.front() == std::byte{1}) return receive_goodbye(coded);
         ++frames;
         const Bytes frame(coded.begin() + 1, coded.end());
-        if (!address_.empty()) return hear_addressed(frame);
+        if (!address_.empty()) return receive_addressed(frame);
         if (frame.front() == std::byte{2}) {
             yjs::Lib0Reader in{BytesView{frame}.subspan(2)};
             denials.emplace_back(in.varstring());
@@ -446,7 +448,7 @@ private:
         if (!message) throw std::runtime_error{"the server has sent a bad frame"};
         on_message(*message);
     }
-    void hear_addressed(const Bytes& frame) {
+    void receive_addressed(const Bytes& frame) {
         if (frame == Bytes{std::byte{9}}) {
             ++pings;
             return raw(Bytes{std::byte{10}});
@@ -478,7 +480,7 @@ private:
         }
     }
     void on_message(const part::RoomMessage& message) {
-        hear_message(message, [this](const part::RoomMessage& answer) { say(answer); });
+        receive_message(message, [this](const part::RoomMessage& answer) { say(answer); });
     }
 
     sim::Host* host_;

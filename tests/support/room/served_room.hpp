@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/room/persistence_calls.hpp"
 #include "support/room/room_world.hpp"
-#include "support/room/rooms.hpp"
 
 namespace belay_test {
 
@@ -34,7 +34,7 @@ struct RoomOfTwo {
 };
 
 /// So many editors at hosts "e1", "e2", ..., who have dialled: author i is at host i.
-inline std::vector<std::unique_ptr<RoomEditor>> crowd(RoomWorld& w, std::uint64_t count) {
+inline std::vector<std::unique_ptr<RoomEditor>> joined_editors(RoomWorld& w, std::uint64_t count) {
     std::vector<std::unique_ptr<RoomEditor>> editors;
     for (std::uint64_t i = 1; i <= count; ++i) {
         editors.push_back(std::make_unique<RoomEditor>(w, "e" + std::to_string(i), i));

@@ -56,10 +56,10 @@ struct SharedStore {
         std::optional<Completion<Result<part::FanoutNews, PersistenceError>>> done{};
     };
     struct Server {
-        bool away = false;    ///< nothing gets through
-        bool deaf = false;    ///< it is told nothing
-        bool unsure = false;  ///< flushes are carried out, and fail
-        bool slow = false;    ///< loads are carried out, and nobody waits for them any more
+        bool away = false;          ///< nothing gets through
+        bool unsubscribed = false;  ///< it is told nothing
+        bool unsure = false;        ///< flushes are carried out, and fail
+        bool slow = false;          ///< loads are carried out, and nobody waits for them any more
         std::uint64_t last_own = 0;
         std::uint64_t mark = 0;   ///< of the store, as the server knows it
         std::size_t longest = 0;  ///< of the answers to it, in entries
@@ -86,7 +86,7 @@ struct SharedStore {
     void write(const std::string& id, Bytes update) {
         rooms.at(id).entries.push_back({++last, 0, 0, std::move(update)});
         change(id);
-        tell_all();
+        report_all();
     }
     void away(int server, bool is) {
         const bool was = std::exchange(servers[server].away, is);
@@ -98,14 +98,14 @@ struct SharedStore {
         }
         if (was && !is) reconnect(server);
     }
-    void deaf(int server, bool is) {
-        servers[server].deaf = is;
-        tell_all();
+    void unsubscribed(int server, bool is) {
+        servers[server].unsubscribed = is;
+        report_all();
     }
     /// Who connects again compares all.
     void reconnect(int server) {
         for (auto& [id, line] : servers[server].lines) line.changed = true;
-        tell_all();
+        report_all();
     }
     /// What every server does from time to time.
     void look(int server) {
@@ -126,7 +126,7 @@ struct SharedStore {
             if (at != server.lines.end()) at->second.changed = true;
         }
     }
-    void tell_all() {
+    void report_all() {
         for (auto& [number, server] : servers) {
             for (auto& [id, line] : server.lines) tell(number, id);
         }
@@ -134,7 +134,7 @@ struct SharedStore {
     void tell(int number, const std::string& id) {
         Server& server = servers[number];
         Line& line = server.lines[id];
-        if (server.away || server.deaf || !line.done) return;
+        if (server.away || server.unsubscribed || !line.done) return;
         part::FanoutNews news;
         if (line.changed) {
             ++server.calls;
@@ -336,7 +336,7 @@ public:
             line(change.id).changed = true;
         }
         done(me().unsure ? SharedStore::lost() : error);
-        store_->tell_all();
+        store_->report_all();
     }
     void save(std::string_view id, std::span<const Bytes> snapshot, std::uint64_t covers,
               Completion<PersistenceError> done) {

@@ -17,7 +17,7 @@
 
 namespace belay_test {
 
-using Seen = std::vector<std::string>;
+using Observed = std::vector<std::string>;
 
 /// An id that is `n` and zeros.
 inline belay::Id id(unsigned n) { return belay::Id{static_cast<std::byte>(n)}; }
@@ -77,13 +77,13 @@ inline std::string describe(const belay::session_format::Frame& f) {
 }
 
 /// The frames of a message, described.
-inline Seen describe(belay::BytesView message) {
-    Seen seen;
+inline Observed describe(belay::BytesView message) {
+    Observed observed;
     belay::session_format::FrameReader reader{message,
                                               belay::session_format::payload_bytes_ceiling};
-    for (auto f = reader.next(); f && *f; f = reader.next()) seen.push_back(describe(**f));
-    if (reader.bad_type() != 0) seen.emplace_back("garbage");
-    return seen;
+    for (auto f = reader.next(); f && *f; f = reader.next()) observed.push_back(describe(**f));
+    if (reader.bad_type() != 0) observed.emplace_back("garbage");
+    return observed;
 }
 
 // ---- messages -----------------------------------------------------------------------------------
@@ -144,7 +144,7 @@ inline belay::Bytes patched(belay::Bytes frame, std::size_t at, unsigned value) 
 // ---- the transport ------------------------------------------------------------------------------
 
 /// One connection, as the test sees it from the other end.
-struct RawLine {
+struct RawLink {
     belay::Link<belay::Bytes> link;
     std::vector<belay::Bytes> messages;  ///< what belay has sent, and nobody has heard yet
     belay::SendResult answer = belay::SendResult::sent;
@@ -158,13 +158,13 @@ struct RawLine {
     /// Hands belay a message.
     belay::driver::Post say(belay::Bytes message) { return link.received(std::move(message)); }
     /// What belay has said since the last time.
-    Seen heard() {
-        Seen seen;
+    Observed sent_frames() {
+        Observed observed;
         for (const belay::Bytes& m : messages) {
-            for (std::string& s : describe(m)) seen.push_back(std::move(s));
+            for (std::string& s : describe(m)) observed.push_back(std::move(s));
         }
         messages.clear();
-        return seen;
+        return observed;
     }
     /// The whole of the only message that belay has said since the last time.
     belay::Bytes take() {
@@ -176,7 +176,7 @@ struct RawLine {
 
 class RawConnection {
 public:
-    explicit RawConnection(std::shared_ptr<RawLine> line) : line_{std::move(line)} {}
+    explicit RawConnection(std::shared_ptr<RawLink> line) : line_{std::move(line)} {}
     RawConnection(const RawConnection&) = delete;
     RawConnection& operator=(const RawConnection&) = delete;
     ~RawConnection() { line_->live = false; }
@@ -192,7 +192,7 @@ public:
     void limit_messages(std::size_t bytes) noexcept { line_->limit = bytes; }
 
 protected:
-    std::shared_ptr<RawLine> line_;
+    std::shared_ptr<RawLink> line_;
 };
 class RawPingedConnection : public RawConnection {
 public:
@@ -201,21 +201,21 @@ public:
 };
 
 /// The lines of all connections that were opened, the newest last.
-using RawLines = std::vector<std::shared_ptr<RawLine>>;
+using RawLinks = std::vector<std::shared_ptr<RawLink>>;
 
 /// Opens at once; each connection is a new line.
 template <class Connection = RawConnection>
 struct RawTransport {
     using message_type = belay::Bytes;
-    explicit RawTransport(RawLines& l) : lines{&l} {}
+    explicit RawTransport(RawLinks& l) : lines{&l} {}
     Connection open(belay::Link<belay::Bytes> link) {
-        auto line = std::make_shared<RawLine>();
+        auto line = std::make_shared<RawLink>();
         line->link = link;
         lines->push_back(line);
         link.opened();
         return Connection{line};
     }
-    RawLines* lines;
+    RawLinks* lines;
 };
 
 }  // namespace belay_test

@@ -15,24 +15,24 @@ namespace belay_test {
 
 /// Writes down what a receiver tells.
 struct ReceiverNotes {
-    Seen seen;
+    Observed observed;
 
     void on_attached(const belay::Id& s, const belay::Progress& p) {
-        seen.push_back("attached " + name(s) + " at " + std::to_string(p.applied));
+        observed.push_back("attached " + name(s) + " at " + std::to_string(p.applied));
     }
     void on_committed(const belay::Id& s, const belay::Progress& p) {
-        seen.push_back("committed " + name(s) + " at " + std::to_string(p.applied));
+        observed.push_back("committed " + name(s) + " at " + std::to_string(p.applied));
     }
     void on_journal_replaced(const belay::Id& s, const belay::Progress& old) {
-        seen.push_back("replaced " + name(s) + " at " + std::to_string(old.applied));
+        observed.push_back("replaced " + name(s) + " at " + std::to_string(old.applied));
     }
     void on_refused(belay::SessionErrc e, const belay::Id& s) {
-        seen.push_back("refused " + name(s) + ": " + std::to_string(static_cast<int>(e)));
+        observed.push_back("refused " + name(s) + ": " + std::to_string(static_cast<int>(e)));
     }
     void on_ledger_failed(std::error_code e) {
-        seen.push_back("failed: " + std::to_string(e.value()));
+        observed.push_back("failed: " + std::to_string(e.value()));
     }
-    Seen take() { return std::exchange(seen, {}); }
+    Observed take() { return std::exchange(observed, {}); }
 
 private:
     static std::string name(const belay::Id& s) { return std::to_string(static_cast<int>(s[0])); }
@@ -51,7 +51,7 @@ template <class Authorize = belay::AllowAll, class Transport = RawTransport<>>
 struct ReceiverRig {
     MemoryLedger ledger;
     ReceiverNotes notes;
-    RawLines lines;
+    RawLinks lines;
     belay::Duration now{};
     belay::Receiver<Transport, LedgerView, Authorize, std::reference_wrapper<ReceiverNotes>>
         receiver;
@@ -71,24 +71,24 @@ struct ReceiverRig {
     void run() { run(now); }
 
     /// A connection that has said nothing yet.
-    std::shared_ptr<RawLine> connect() {
+    std::shared_ptr<RawLink> connect() {
         receiver.accept(Transport{lines});
         run();
         return lines.back();
     }
     /// What the receiver answers to a message.
-    Seen ask(const std::shared_ptr<RawLine>& line, belay::Bytes message) {
+    Observed exchange(const std::shared_ptr<RawLink>& line, belay::Bytes message) {
         line->say(std::move(message));
         run();
-        return line->heard();
+        return line->sent_frames();
     }
     /// A connection of a sender whose journal the receiver knows already, or gets to know now.
-    std::shared_ptr<RawLine> attached(const belay::session_format::Hello& hello) {
+    std::shared_ptr<RawLink> attached(const belay::session_format::Hello& hello) {
         auto line = connect();
-        const Seen answer = ask(line, bytes_of(hello));
+        const Observed answer = exchange(line, bytes_of(hello));
         REQUIRE(answer.size() == 1);
         REQUIRE(answer[0].substr(0, 7) == "welcome");
-        ask(line, start(hello.attach));
+        exchange(line, start(hello.attach));
         notes.take();
         return line;
     }

@@ -23,21 +23,23 @@ using DiskJournal = belay::Journal<belay::sim::Disk>;
 
 /// Writes down what a session tells.
 struct SessionNotes {
-    Seen seen;
+    Observed observed;
 
-    void on_state(const belay::Transition& t) { seen.emplace_back(to_string(t.to.state)); }
-    void on_accepted(std::uint64_t up_to) { seen.push_back("accepted " + std::to_string(up_to)); }
+    void on_state(const belay::Transition& t) { observed.emplace_back(to_string(t.to.state)); }
+    void on_accepted(std::uint64_t up_to) {
+        observed.push_back("accepted " + std::to_string(up_to));
+    }
     void on_acknowledged(std::uint64_t up_to) {
-        seen.push_back("acknowledged " + std::to_string(up_to));
+        observed.push_back("acknowledged " + std::to_string(up_to));
     }
     void on_blocked(belay::Blocked b, const belay::BlockedDetails&) {
-        seen.push_back("blocked " + std::string{to_string(b)});
+        observed.push_back("blocked " + std::string{to_string(b)});
     }
     void on_journal_replaced(const belay::BlockedDetails& f) {
-        seen.push_back("replaced at " + std::to_string(f.replaced_applied));
+        observed.push_back("replaced at " + std::to_string(f.replaced_applied));
     }
-    void on_stalled() { seen.emplace_back("stalled"); }
-    Seen take() { return std::exchange(seen, {}); }
+    void on_stalled() { observed.emplace_back("stalled"); }
+    Observed take() { return std::exchange(observed, {}); }
 };
 
 inline DiskJournal open_journal(belay::sim::Disk& disk) {
@@ -63,7 +65,7 @@ struct SessionRig {
     static constexpr belay::Id store{std::byte{0x5A}};
 
     belay::sim::Disk disk;
-    RawLines lines;
+    RawLinks lines;
     Observer notes;
     belay::Duration now{};
     std::unique_ptr<S> session;  ///< on the heap, where sanitizers see its end
@@ -91,12 +93,12 @@ struct SessionRig {
         run();
     }
     void send(std::string_view text) { REQUIRE(session->send(belay::as_bytes(text)).has_value()); }
-    RawLine& line() { return *lines.back(); }
+    RawLink& line() { return *lines.back(); }
     /// What the session answers to a message.
-    Seen ask(belay::Bytes message) {
+    Observed exchange(belay::Bytes message) {
         line().say(std::move(message));
         run();
-        return line().heard();
+        return line().sent_frames();
     }
     [[nodiscard]] std::uint64_t attach() const { return (std::uint64_t{1} << 32U) + lines.size(); }
     /// A receiver that knows the journal up to `applied`.
@@ -119,11 +121,11 @@ struct SessionRig {
     /// Starts, and is adopted.
     void connect() {
         start();
-        ask(fresh());
-        ask(ack(0));
+        exchange(fresh());
+        exchange(ack(0));
         REQUIRE(session->status().link.state == belay::LinkState::connected);
         notes.take();
-        line().heard();
+        line().sent_frames();
     }
     [[nodiscard]] belay::LinkState state() const { return session->status().link.state; }
     [[nodiscard]] belay::Blocked blocked() const { return session->status().blocked; }

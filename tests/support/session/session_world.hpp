@@ -184,7 +184,7 @@ public:
             : world{w},
               receiver{SimLedger{h.disk(), w.world.bits(), w.options.ledger}, w.options.receiver,
                        std::ref(*this)} {
-            witness();
+            record_state();
             h.attach(receiver);
             h.listen(1, [this](belay::sim::Accepted connection) {
                 receiver.accept(
@@ -192,22 +192,22 @@ public:
             });
         }
         /// Every effect that is on the disk has happened, whatever becomes of the disk later.
-        void witness() {
+        void record_state() {
             const SimLedger& ledger = receiver.ledger();
-            for (; seen < ledger.effects().size(); ++seen) {
-                const Effect& e = ledger.effects()[seen];
+            for (; observed < ledger.effects().size(); ++observed) {
+                const Effect& e = ledger.effects()[observed];
                 world.happened[{e.journal, e.number}].insert(ledger.store_id());
             }
         }
         void on_attached(const belay::Id&, const belay::Progress& p) {
             world.adopted.insert(p.journal);
         }
-        void on_committed(const belay::Id&, const belay::Progress&) { witness(); }
+        void on_committed(const belay::Id&, const belay::Progress&) { record_state(); }
         void on_journal_replaced(const belay::Id&, const belay::Progress&) { ++world.replaced; }
         void on_ledger_failed(std::error_code) { world.complain("the ledger failed"); }
 
         SessionWorld& world;
-        std::size_t seen = 0;
+        std::size_t observed = 0;
         R receiver;
     };
 
@@ -352,10 +352,10 @@ public:
         belay::Random bits{belay::Seed{1}};
         const SimLedger ledger{server.disk(), bits};
         std::map<belay::Id, std::uint64_t> next;
-        std::set<Key> seen;
+        std::set<Key> observed;
         for (const Effect& e : ledger.effects()) {
             const Key key{e.journal, e.number};
-            if (!seen.insert(key).second) return "took effect twice: " + e.text;
+            if (!observed.insert(key).second) return "took effect twice: " + e.text;
             if (e.number != ++next[e.journal]) return "out of order: " + e.text;
             if (sent[key].count(e.text) == 0) return "nobody sent: " + e.text;
             // What a process accepted that never connected, and then lost, leaves no trace either.
@@ -372,7 +372,7 @@ public:
         for (const auto& [key, text] : accepted) {
             // A journal that is lost before the receiver has heard of it leaves no trace to find.
             if (losses != 0 && adopted.count(key.first) == 0) continue;
-            if (!reported && seen.count(key) == 0) return "lost: " + text;
+            if (!reported && observed.count(key) == 0) return "lost: " + text;
         }
         for (const auto& [journal, up_to] : acknowledged) {
             if (!reported && next[journal] < up_to) {

@@ -22,10 +22,10 @@ struct Effect {
 
 /// How a ledger can be wrong; the tests plant these.
 struct LedgerFaults {
-    bool commit_lies = false;   ///< commit() makes nothing durable
-    bool record_first = false;  ///< the progress is durable before the effect
-    bool effect_first = false;  ///< the effect is durable before the progress
-    bool no_store_id = false;   ///< a recreated store has the old id
+    bool commit_is_not_durable = false;  ///< commit() makes nothing durable
+    bool record_first = false;           ///< the progress is durable before the effect
+    bool effect_first = false;           ///< the effect is durable before the progress
+    bool no_store_id = false;            ///< a recreated store has the old id
 };
 
 /// An append-only file of checksummed records: u32 crc, u32 length, kind, sender, progress, text.
@@ -72,7 +72,7 @@ public:
         effects_.push_back({p.journal, p.applied, text});
         return {};
     }
-    std::error_code commit() { return faults_.commit_lies ? write_only() : flush(); }
+    std::error_code commit() { return faults_.commit_is_not_durable ? write_only() : flush(); }
 
     /// Everything that took effect, as far as this process knows.
     [[nodiscard]] const std::vector<Effect>& effects() const noexcept { return effects_; }

@@ -21,7 +21,7 @@ namespace belay_test {
 
 /// What one side of one connection saw, in order; times beside it.
 struct Notes {
-    std::vector<std::string> seen;
+    std::vector<std::string> observed;
     std::vector<belay::Duration> when;
     int live = 0;  ///< connections that exist
     int most_live = 0;
@@ -31,24 +31,24 @@ struct Notes {
 
     void add(belay::Instant now, std::string what) {
         when.push_back(now.time_since_epoch());
-        seen.push_back(std::move(what));
-        if (hook) hook(seen.back());
+        observed.push_back(std::move(what));
+        if (hook) hook(observed.back());
     }
     /// When `what` was last seen; -1ns if never.
     [[nodiscard]] belay::Duration last(std::string_view what) const {
-        for (std::size_t i = seen.size(); i-- != 0;) {
-            if (seen[i] == what) return when[i];
+        for (std::size_t i = observed.size(); i-- != 0;) {
+            if (observed[i] == what) return when[i];
         }
         return belay::Duration{-1};
     }
     [[nodiscard]] std::size_t count(std::string_view what) const {
         std::size_t n = 0;
-        for (const std::string& s : seen) n += s == what ? 1U : 0U;
+        for (const std::string& s : observed) n += s == what ? 1U : 0U;
         return n;
     }
     [[nodiscard]] std::vector<std::string> messages() const {
         std::vector<std::string> all;
-        for (const std::string& s : seen) {
+        for (const std::string& s : observed) {
             if (s.starts_with("message ")) all.push_back(s.substr(8));
         }
         return all;
@@ -56,7 +56,7 @@ struct Notes {
 };
 
 /// An observer that writes into Notes.
-struct NoteTaker {
+struct NotesObserver {
     Notes* notes;
 
     void on_state(auto& link, const belay::Transition& t) {
@@ -123,12 +123,12 @@ struct Client {
         : link{Transport{Counting{belay::sim::Tcp{h, "server", 9000}, notes}, o.heartbeat},
                retry_for_ever(o),
                {.messages_max = o.messages_max},
-               NoteTaker{&notes}} {
+               NotesObserver{&notes}} {
         h.attach(link);
         link.start();
     }
 
-    belay::Supervisor<Transport, decltype(retry_for_ever({})), NoteTaker> link;
+    belay::Supervisor<Transport, decltype(retry_for_ever({})), NotesObserver> link;
 };
 
 /// A process that serves every connection to port 9000, each with Notes of its own.
@@ -142,31 +142,31 @@ struct Server {
               link{Transport{Counting{std::move(a), n}, o.heartbeat},
                    Policy{belay::MaxAttempts{1}},
                    {.messages_max = o.messages_max},
-                   NoteTaker{&n}} {
+                   NotesObserver{&n}} {
             h.attach(link);
             link.start();
         }
         Notes& notes;
-        belay::Supervisor<Transport, Policy, NoteTaker> link;
+        belay::Supervisor<Transport, Policy, NotesObserver> link;
     };
 
-    /// `book` outlives the process: the notes of all connections that there ever were.
-    using Book = std::vector<std::unique_ptr<Notes>>;
+    /// `connection_log` outlives the process: the notes of all connections that there ever were.
+    using ConnectionLog = std::vector<std::unique_ptr<Notes>>;
 
-    Server(belay::sim::Host& h, Book& to, PeerOptions o = {}) : book{to} {
+    Server(belay::sim::Host& h, ConnectionLog& to, PeerOptions o = {}) : connection_log{to} {
         h.listen(9000, [this, &h, o](belay::sim::Accepted a) {
             // The dead are cleared away by the next to arrive.
             std::erase_if(peers, [](const auto& p) {
                 return p->link.status().state == belay::LinkState::failed ||
                        p->link.status().state == belay::LinkState::cooldown;
             });
-            book.push_back(std::make_unique<Notes>());
-            book.back()->echo = echo;
-            peers.push_back(std::make_unique<Peer>(h, std::move(a), *book.back(), o));
+            connection_log.push_back(std::make_unique<Notes>());
+            connection_log.back()->echo = echo;
+            peers.push_back(std::make_unique<Peer>(h, std::move(a), *connection_log.back(), o));
         });
     }
 
-    Book& book;
+    ConnectionLog& connection_log;
     bool echo = false;
     std::vector<std::unique_ptr<Peer>> peers;
 };

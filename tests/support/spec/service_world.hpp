@@ -35,7 +35,7 @@ static_assert(belay::timeline::reconnects_within(belay::policies::reconnection()
 using ServicePolicy = decltype(belay::policies::reconnection());
 
 /// Asks "hello", and passes when the service answers: a frozen one accepts, too.
-struct SaysHello {
+struct HelloCheck {
     belay::Verdict begin(const auto& say) {
         const belay::BytesView hello = belay::as_bytes("hello");
         return say(belay::to_bytes(hello)) == belay::SendResult::sent ? belay::Verdict::pending()
@@ -52,17 +52,17 @@ struct EchoService {
     struct Echo {
         void on_message(auto& link, const belay::Bytes& m) { static_cast<void>(link.send(m)); }
     };
-    using Guest = belay::Supervisor<belay::sim::Accepted, belay::MaxAttempts, Echo>;
+    using ServedConnection = belay::Supervisor<belay::sim::Accepted, belay::MaxAttempts, Echo>;
 
     explicit EchoService(belay::sim::Host& host) {
         host.listen(1, [this, &host](belay::sim::Accepted connection) {
-            guests.push_back(std::make_unique<Guest>(std::move(connection), belay::MaxAttempts{1},
-                                                     belay::SupervisorOptions{}, Echo{}));
-            host.attach(*guests.back());
-            guests.back()->start();
+            served_connections.push_back(std::make_unique<ServedConnection>(
+                std::move(connection), belay::MaxAttempts{1}, belay::SupervisorOptions{}, Echo{}));
+            host.attach(*served_connections.back());
+            served_connections.back()->start();
         });
     }
-    std::vector<std::unique_ptr<Guest>> guests;
+    std::vector<std::unique_ptr<ServedConnection>> served_connections;
 };
 
 /// One transition of a client.
@@ -72,20 +72,20 @@ struct Step {
 };
 
 struct ServiceWorld {
-    using Transport = belay::Heartbeat<belay::Validated<belay::sim::Tcp, SaysHello>>;
+    using Transport = belay::Heartbeat<belay::Validated<belay::sim::Tcp, HelloCheck>>;
     struct Watch {
         std::vector<Step>* steps;
-        std::vector<std::string>* heard;
+        std::vector<std::string>* received;
         void on_state(auto& link, const belay::Transition& t) { steps->push_back({t, link.now()}); }
-        void on_message(const belay::Bytes& m) { heard->emplace_back(belay::as_text(m)); }
+        void on_message(const belay::Bytes& m) { received->emplace_back(belay::as_text(m)); }
     };
     struct Client {
         Client(belay::sim::Host& host, ServiceWorld& world)
-            : link{Transport{belay::Validated{belay::sim::Tcp{host, "service", 1}, SaysHello{}},
+            : link{Transport{belay::Validated{belay::sim::Tcp{host, "service", 1}, HelloCheck{}},
                              service_beats},
                    belay::policies::reconnection(),
                    {},
-                   Watch{&world.steps, &world.heard}} {
+                   Watch{&world.steps, &world.received}} {
             host.attach(link);
             link.start();
         }
@@ -136,7 +136,7 @@ struct ServiceWorld {
     }
 
     std::vector<Step> steps;  // lives longer than the world
-    std::vector<std::string> heard;
+    std::vector<std::string> received;
     belay::sim::World world;
     belay::sim::Host& service;
     belay::sim::Host& client;

@@ -71,7 +71,7 @@ struct Server {
     using Got = belay::Result<std::optional<belay::Scene<std::string>>, belay::Failure>;
 
     /// How it treats a call.
-    enum class Mood {
+    enum class Behaviour {
         works,
         fails,    ///< with `failure`
         hangs,    ///< keeps the question
@@ -110,9 +110,9 @@ struct Server {
     }
 
     Drawings scenes{};
-    Mood mood = Mood::works;
+    Behaviour behaviour = Behaviour::works;
     /// Of one session, if it has its own.
-    std::map<std::string, Mood, std::less<>> moods{};
+    std::map<std::string, Behaviour, std::less<>> moods{};
     belay::Failure failure{belay::Cause::lost};
     std::function<belay::Stamp()> restamp{};
     /// Before it is treated.
@@ -131,13 +131,13 @@ private:
     void treat(std::string_view session, belay::Completion<V> done, Answer answer, Fail fail,
                std::vector<belay::Completion<V>>& kept) {
         const auto own = moods.find(session);
-        const Mood now = own != moods.end() ? own->second : mood;
-        if (now == Mood::throws) throw std::runtime_error{"server"};
-        if (now == Mood::hangs) return kept.push_back(std::move(done));
+        const Behaviour now = own != moods.end() ? own->second : behaviour;
+        if (now == Behaviour::throws) throw std::runtime_error{"server"};
+        if (now == Behaviour::hangs) return kept.push_back(std::move(done));
         auto does = [now, answer, fail, why = failure](belay::Completion<V> to) mutable {
-            if (now == Mood::works) answer(std::move(to));
-            if (now == Mood::fails) fail(std::move(to), why);
-            if (now == Mood::forgets) {
+            if (now == Behaviour::works) answer(std::move(to));
+            if (now == Behaviour::fails) fail(std::move(to), why);
+            if (now == Behaviour::forgets) {
                 answer(belay::Completion<V>{[](const std::optional<V>&) noexcept {}});
             }
         };
@@ -181,7 +181,8 @@ struct BridgeRig {
     explicit BridgeRig(const belay::BridgeOptions& options = {},
                        Policy policy = belay::policies::bridge(), belay::Seed seed = belay::Seed{7})
         : world{seed}, host{world.host("here")} {
-        bridge.emplace(std::ref(board), std::ref(server), policy, options, BridgeRecorder{&told});
+        bridge.emplace(std::ref(board), std::ref(server), policy, options,
+                       BridgeRecorder{&reported});
         host.attach(*bridge);
     }
 
@@ -203,7 +204,7 @@ struct BridgeRig {
     /// How often it was told a line that begins so.
     [[nodiscard]] std::size_t count(std::string_view beginning) const {
         std::size_t n = 0;
-        for (const std::string& line : told)
+        for (const std::string& line : reported)
             if (line.starts_with(beginning)) ++n;
         return n;
     }
@@ -212,7 +213,7 @@ struct BridgeRig {
     belay::sim::Host& host;
     Board board{};
     Server server{};
-    std::vector<std::string> told{};
+    std::vector<std::string> reported{};
     std::optional<Machine> bridge{};
 };
 

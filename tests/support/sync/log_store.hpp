@@ -50,7 +50,7 @@ inline void put_stamp(belay::Bytes& into, const belay::Stamp& at) {
     put_id(into, at.origin);
 }
 /// Takes bytes apart; what is not there is zeros.
-struct Taker {
+struct ByteReader {
     belay::BytesView left;
 
     belay::BytesView bytes(std::size_t count) {
@@ -91,7 +91,7 @@ inline belay::Bytes bytes_of(const Op& op) {
     return bytes;
 }
 inline Op op_of(belay::BytesView bytes) {
-    Taker from{bytes};
+    ByteReader from{bytes};
     const auto kind = static_cast<belay::OperationKind>(from.byte());
     Op op{from.id(), from.stamp(), {}};
     const std::string element = from.text(), value = from.text();
@@ -191,7 +191,7 @@ public:
         std::vector<Write> all;
         for (std::uint64_t n = log.base(); n <= log.last(); ++n) {
             const auto record = log.read(n);
-            Taker from{record.value()};
+            ByteReader from{record.value()};
             if (from.byte() != 'W') continue;
             while (!from.left.empty()) {
                 Write one{static_cast<char>(from.byte()), from.text(), from.text(), {}};

@@ -35,7 +35,7 @@ struct SyncOracle {
             element.value = op.value();
         }
     }
-    /// As `seen` says it.
+    /// As `state_text` writes it.
     [[nodiscard]] std::string text(const std::string& name) const {
         const auto at = elements.find(name);
         if (at == elements.end()) return "absent";

@@ -20,7 +20,7 @@ using Ops = std::vector<Op>;
 using Memory = belay::MemoryStore<std::string>;
 using Reason = belay::ConflictReason;
 
-struct WallByHand {
+struct ManualWallTime {
     belay::WallTime time{belay::Duration{1'000'000}};
     [[nodiscard]] belay::WallTime now() const noexcept { return time; }
 };
@@ -53,7 +53,7 @@ inline Op interaction(const std::string& what, const belay::Stamp& at) {
 
 /// "live 5 x", "removed 5" or "absent" of an element of the session "s".
 template <class Store>
-std::string seen(Store& store, const std::string& element, const std::string& session = "s") {
+std::string state_text(Store& store, const std::string& element, const std::string& session = "s") {
     const belay::part::ElementKey key{session, element};
     const auto found = store.find(key);
     if (!found || found->presence == belay::part::Presence::absent) return "absent";
@@ -159,7 +159,7 @@ struct SyncNotes {
 template <class Store, class Strategy>
 auto processor_of(Store& store, Strategy strategy, belay::SyncOptions options = {}) {
     return belay::SyncProcessor{std::ref(store), strategy, options, belay::NoObserver{},
-                                WallByHand{}};
+                                ManualWallTime{}};
 }
 
 /// The same counts as in the result, or what is wrong with it.

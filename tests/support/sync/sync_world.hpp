@@ -141,7 +141,7 @@ public:
                          belay::NoObserver{},
                          {&host, &world.wrong[clients]}} {
             for (std::uint64_t n = log.base(); n <= log.last(); ++n) {
-                Taker from{log.read(n).value()};
+                ByteReader from{log.read(n).value()};
                 if (from.byte() != 'P') continue;
                 const belay::Id sender = from.id();
                 progress_[sender] = {from.id(), from.number(), from.number(), from.number()};
@@ -268,7 +268,7 @@ public:
         world.run_for(faults_for + 2s);
         world.network().cut_one_in(0);
         world.network().heal_all();
-        calm = true;
+        without_faults = true;
         for (belay::sim::Host* h : everybody()) {
             h->disk().limit_bytes(~std::uint64_t{0});
             world.network().accept(*h);
@@ -356,7 +356,7 @@ public:
     std::string complaints{};
     std::size_t synced = 0, conflicts = 0, restarts = 0, ledger_failures = 0;
     std::uint64_t retries = 0;
-    bool calm = false;
+    bool without_faults = false;
 
 private:
     std::optional<SimJournal> open(belay::sim::Host& h) {
@@ -364,7 +364,7 @@ private:
             h.disk(), "journal",
             {.segment_bytes = 8192, .record_bytes_max = 2048, .seed = belay::Seed{world.bits()()}});
         if (opened) return std::move(*opened);
-        if (calm) complain("the journal does not open: " + opened.error().message());
+        if (without_faults) complain("the journal does not open: " + opened.error().message());
         restart_soon(h);
         return std::nullopt;
     }
@@ -478,7 +478,7 @@ inline std::string SyncWorld::verdict() {
         for (const char group : {'r', 'u', 'm'}) {
             for (const char number : {'0', '1', '2'}) {
                 const std::string name{group, number};
-                text += name + ": " + seen(store.memory(), name) + "; ";
+                text += name + ": " + state_text(store.memory(), name) + "; ";
             }
         }
         return text;

@@ -114,8 +114,8 @@ private:
             return value;
         };
         const std::uint64_t kind = entry.at(0), flags = entry.at(1);
-        PageItem said;
-        said.position = number;
+        PageItem stated;
+        stated.position = number;
         if (kind == 2 || kind == 3 || kind == 4) next(4);  // the mark
         const std::uint64_t id = kind == 2 || kind == 4 ? next(8) : number;
         if (kind == 2) next(8);
@@ -125,21 +125,21 @@ private:
         for (int i = 0; (flags & 1) != 0 && i < 12; ++i) {
             key.push_back(static_cast<std::uint8_t>(next(1)));
         }
-        if ((flags & 2) != 0) said.delay_ns = next(8);
+        if ((flags & 2) != 0) stated.delay_ns = next(8);
         if ((flags & 4) != 0) next(8);
-        if ((flags & 8) != 0) said.delivered = next(4), said.state = next(4);
+        if ((flags & 8) != 0) stated.delivered = next(4), stated.state = next(4);
         const PageBytes rest(entry.begin() + static_cast<std::ptrdiff_t>(at), entry.end());
         if (kind == 1 || kind == 2) {
-            said.body = rest;
-            items[id] = said;
+            stated.body = rest;
+            items[id] = stated;
             if (!key.empty()) see(key);
         } else if (kind == 3) {
             below_ = std::max(below_, below);
             for (std::size_t i = 0; i < rest.size(); i += 8) items.erase(page_integer(rest, i, 8));
         } else if (kind == 4 && items.contains(id)) {
-            said.position = items[id].position;
-            said.body = items[id].body;
-            items[id] = said;
+            stated.position = items[id].position;
+            stated.body = items[id].body;
+            items[id] = stated;
         } else if (kind == 5) {
             take_part(part, parts, rest);
         }

@@ -36,12 +36,12 @@ inline Bytes typed(std::uint64_t author, std::uint64_t clock, std::string_view t
     return update;
 }
 inline Bytes awareness_of(std::uint64_t id, std::uint64_t clock, std::string_view state) {
-    Bytes said;
-    yjs::append_varuint(said, 1);
-    yjs::append_varuint(said, id);
-    yjs::append_varuint(said, clock);
-    yjs::append_varbytes(said, as_bytes(state));
-    return said;
+    Bytes payload;
+    yjs::append_varuint(payload, 1);
+    yjs::append_varuint(payload, id);
+    yjs::append_varuint(payload, clock);
+    yjs::append_varbytes(payload, as_bytes(state));
+    return payload;
 }
 
 /// An editor of one document; who derives from it has the connection.
@@ -83,12 +83,12 @@ protected:
         return awareness_of(author_, ++awareness_clock_, state);
     }
     /// The code with which it is sent away, in a frame of a Coded transport.
-    void hear_goodbye(BytesView coded) {
+    void receive_goodbye(BytesView coded) {
         closed_with = static_cast<int>(coded[1]) | static_cast<int>(coded[2]) << 8;
     }
     /// A message of the server, which it answers by `say(message)`.
     template <class Say>
-    void hear_message(const part::RoomMessage& message, Say say) {
+    void receive_message(const part::RoomMessage& message, Say say) {
         switch (message.kind) {
             case Kind::state_vector: {
                 ++questions;
@@ -116,8 +116,8 @@ private:
     void take(BytesView update) {
         if (document_.check(update).value_or(false)) static_cast<void>(document_.apply(update));
     }
-    void see(BytesView said) {
-        yjs::Lib0Reader in{said};
+    void see(BytesView payload) {
+        yjs::Lib0Reader in{payload};
         for (std::uint64_t left = in.varuint(); left != 0 && !in.failed(); --left) {
             const std::uint64_t id = in.varuint();
             static_cast<void>(in.varuint());

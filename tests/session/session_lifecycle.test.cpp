@@ -25,14 +25,14 @@ void stays_failed(Rig& r) {
     const auto is_failed = [&r] {
         CHECK(r.blocked() == Blocked::journal_failed);
         CHECK(r.state() == LinkState::failed);
-        CHECK(r.line().heard().empty());
+        CHECK(r.line().sent_frames().empty());
         CHECK(r.session->status().accepted == 1);
         CHECK(r.session->commit() == eio);
     };
     is_failed();
-    Seen told = r.notes.take();
-    std::sort(told.begin(), told.end());
-    CHECK(told == Seen{"blocked journal_failed", "failed"});
+    Observed reported = r.notes.take();
+    std::sort(reported.begin(), reported.end());
+    CHECK(reported == Observed{"blocked journal_failed", "failed"});
     CHECK(r.session->send(as_bytes("more")).error() == SessionErrc::journal_failed);
     // Not even HELLO.
     CHECK(r.session->reconnect_now().granted);
@@ -60,13 +60,13 @@ TEST_CASE("Session is connected when the receiver has adopted its journal",
           "[session][session][unit]") {
     Rig r;
     r.start();
-    CHECK(r.line().heard() == Seen{"hello 4294967297 base 1 last 0"});
+    CHECK(r.line().sent_frames() == Observed{"hello 4294967297 base 1 last 0"});
     CHECK(r.state() == LinkState::connecting);
-    CHECK(r.ask(r.fresh()) == Seen{"start 4294967297"});
+    CHECK(r.exchange(r.fresh()) == Observed{"start 4294967297"});
     CHECK(r.state() == LinkState::connecting);
-    CHECK(r.ask(ack(0)).empty());
+    CHECK(r.exchange(ack(0)).empty());
     CHECK(r.state() == LinkState::connected);
-    CHECK(r.notes.take() == Seen{"connecting", "connected"});
+    CHECK(r.notes.take() == Observed{"connecting", "connected"});
 }
 
 TEST_CASE("Session is connected at once when the receiver knows its journal",
@@ -75,11 +75,11 @@ TEST_CASE("Session is connected at once when the receiver knows its journal",
     r.send("a");
     r.send("b");
     r.run();
-    CHECK(r.notes.take() == Seen{"accepted 2"});  // before there is any connection
+    CHECK(r.notes.take() == Observed{"accepted 2"});  // before there is any connection
     r.start();
-    CHECK(r.line().heard() == Seen{"hello 4294967297 base 1 last 2"});
-    CHECK(r.ask(r.known(1)) == Seen{"start 4294967297", "data 2 b"});
-    CHECK(r.notes.take() == Seen{"connecting", "connected", "acknowledged 1"});
+    CHECK(r.line().sent_frames() == Observed{"hello 4294967297 base 1 last 2"});
+    CHECK(r.exchange(r.known(1)) == Observed{"start 4294967297", "data 2 b"});
+    CHECK(r.notes.take() == Observed{"connecting", "connected", "acknowledged 1"});
 }
 
 TEST_CASE("Session reports accepted before it sends, and acknowledged after delivery",
@@ -93,16 +93,16 @@ TEST_CASE("Session reports accepted before it sends, and acknowledged after deli
     CHECK(r.session->status().taken == 2);
     CHECK(r.session->status().accepted == 0);
     CHECK(r.session->depth() == 2);
-    CHECK(r.line().heard().empty());  // nothing leaves before it is durable
+    CHECK(r.line().sent_frames().empty());  // nothing leaves before it is durable
     const std::uint64_t before = r.disk.operations();
     r.run();
-    CHECK(r.notes.take() == Seen{"accepted 2"});  // one flush for both
-    CHECK(r.disk.operations() == before + 2);     // a write and a sync
-    CHECK(r.line().heard() == Seen{"data 1 a", "data 2 b"});
-    r.ask(ack(1));
-    CHECK(r.notes.take() == Seen{"acknowledged 1"});
-    r.ask(ack(2));
-    CHECK(r.notes.take() == Seen{"acknowledged 2"});
+    CHECK(r.notes.take() == Observed{"accepted 2"});  // one flush for both
+    CHECK(r.disk.operations() == before + 2);         // a write and a sync
+    CHECK(r.line().sent_frames() == Observed{"data 1 a", "data 2 b"});
+    r.exchange(ack(1));
+    CHECK(r.notes.take() == Observed{"acknowledged 1"});
+    r.exchange(ack(2));
+    CHECK(r.notes.take() == Observed{"acknowledged 2"});
     CHECK(r.session->depth() == 0);
     CHECK(r.session->status().acknowledged == 2);
 }
@@ -117,8 +117,8 @@ TEST_CASE("Session::commit makes queued operations durable, and they are sent la
     CHECK(r.notes.take().empty());
     CHECK(r.session->deadline() == always);
     r.run();
-    CHECK(r.notes.take() == Seen{"accepted 1"});
-    CHECK(r.line().heard() == Seen{"data 1 a"});
+    CHECK(r.notes.take() == Observed{"accepted 1"});
+    CHECK(r.line().sent_frames() == Observed{"data 1 a"});
     const std::uint64_t before = r.disk.operations();
     CHECK_FALSE(r.session->commit());
     CHECK(r.disk.operations() == before);  // there is nothing to do
@@ -132,16 +132,16 @@ TEST_CASE("Session::send returns the errors of the queue", "[session][session][u
     CHECK(r.session->send(Bytes(600)).error() == QueueErrc::queue_full);
     r.connect();
     r.run();
-    r.ask(ack(1));
+    r.exchange(ack(1));
     CHECK(r.session->send(Bytes(600)).error() == QueueErrc::too_large);
     r.session->queue().suspend();
     CHECK(r.session->send(as_bytes("c")).error() == QueueErrc::queue_suspended);
-    r.ask(ack(2));  // what was taken is delivered meanwhile
+    r.exchange(ack(2));  // what was taken is delivered meanwhile
     CHECK(r.session->depth() == 0);
     r.session->queue().resume();
     r.send("c");
     r.run();
-    CHECK(r.line().heard() == Seen{"data 3 c"});
+    CHECK(r.line().sent_frames() == Observed{"data 3 c"});
 }
 
 TEST_CASE("Session keeps its operations over stop and start", "[session][session][unit]") {
@@ -154,13 +154,13 @@ TEST_CASE("Session keeps its operations over stop and start", "[session][session
     CHECK(r.state() == LinkState::stopped);
     r.send("c");
     r.run();
-    CHECK(r.notes.take() == Seen{"accepted 1", "stopped", "accepted 3"});
+    CHECK(r.notes.take() == Observed{"accepted 1", "stopped", "accepted 3"});
     CHECK(r.session->depth() == 3);
     const std::size_t connections = r.lines.size();
     r.start();
     CHECK(r.lines.size() == connections + 1);
-    CHECK(r.line().heard() == Seen{"hello 4294967298 base 1 last 3"});
-    CHECK(r.ask(r.known(1)) == Seen{"start 4294967298", "data 2 b", "data 3 c"});
+    CHECK(r.line().sent_frames() == Observed{"hello 4294967298 base 1 last 3"});
+    CHECK(r.exchange(r.known(1)) == Observed{"start 4294967298", "data 2 b", "data 3 c"});
 }
 
 TEST_CASE("Session::drain stops when all operations are acknowledged, or the time is over",
@@ -170,7 +170,7 @@ TEST_CASE("Session::drain stops when all operations are acknowledged, or the tim
     r.send("a");
     r.send("b");
     r.run();
-    r.line().heard();
+    r.line().sent_frames();
     r.session->drain(10s);
     r.run();
     CHECK(r.session->send(as_bytes("c")).error() == SessionErrc::takes_no_more);
@@ -181,14 +181,14 @@ TEST_CASE("Session::drain stops when all operations are acknowledged, or the tim
     SECTION("all operations are acknowledged") {
         r.line().say(ack(2));
         r.run();
-        CHECK(r.notes.take() == Seen{"acknowledged 2", "stopped"});
+        CHECK(r.notes.take() == Observed{"acknowledged 2", "stopped"});
         CHECK(r.session->depth() == 0);
     }
     SECTION("over another connection") {
         r.line().link.closed();
         r.run();
         r.run(2s);
-        r.ask(r.known(1));
+        r.exchange(r.known(1));
         CHECK(r.state() == LinkState::connected);
         r.line().say(ack(2));
         r.run();
@@ -247,14 +247,14 @@ TEST_CASE("Session keeps a message that the transport did not accept", "[session
     SECTION("until the transport is writable") {
         r.line().link.writable();
         r.run();
-        CHECK(r.line().heard() == Seen{"data 1 a", "data 2 b"});
+        CHECK(r.line().sent_frames() == Observed{"data 1 a", "data 2 b"});
     }
     SECTION("until the connection ends") {
         r.line().link.closed();
         r.run();
         r.run(1s);
-        r.ask(r.known(0));
-        CHECK(r.line().heard().empty());
+        r.exchange(r.known(0));
+        CHECK(r.line().sent_frames().empty());
         CHECK(r.session->status().accepted == 2);
     }
 }
@@ -264,13 +264,13 @@ TEST_CASE("Session continues from the receiver's number after a loss", "[session
     r.connect();
     for (const char* text : {"a", "b", "c"}) r.send(text);
     r.run();
-    CHECK(r.line().heard() == Seen{"data 1 a", "data 2 b", "data 3 c"});
+    CHECK(r.line().sent_frames() == Observed{"data 1 a", "data 2 b", "data 3 c"});
     r.line().link.closed();
     r.run();
     CHECK(r.state() == LinkState::cooldown);
     r.run(1s);
-    CHECK(r.line().heard() == Seen{"hello 4294967298 base 1 last 3"});
-    CHECK(r.ask(r.known(2)) == Seen{"start 4294967298", "data 3 c"});
+    CHECK(r.line().sent_frames() == Observed{"hello 4294967298 base 1 last 3"});
+    CHECK(r.exchange(r.known(2)) == Observed{"start 4294967298", "data 3 c"});
     CHECK(r.session->status().acknowledged == 2);
 }
 
@@ -280,20 +280,20 @@ TEST_CASE("Session limits its messages to about batch_bytes", "[session][session
     for (int i = 0; i < 5; ++i) r.send("0123456789");
     r.run();
     CHECK(r.line().messages.size() == 3);
-    CHECK(r.line().heard().size() == 5);
+    CHECK(r.line().sent_frames().size() == 5);
 }
 
 TEST_CASE("Session reports that its journal replaces another", "[session][session][unit]") {
     Rig r;
     r.start();
-    r.ask(bytes_of(Welcome{.attach = r.attach(),
-                           .payload_bytes_max = 100,
-                           .replaces = true,
-                           .store = Rig::store,
-                           .replaced_journal = id(77),
-                           .replaced_applied = 12}));
-    r.ask(ack(0));
-    CHECK(r.notes.take() == Seen{"connecting", "replaced at 12", "connected"});
+    r.exchange(bytes_of(Welcome{.attach = r.attach(),
+                                .payload_bytes_max = 100,
+                                .replaces = true,
+                                .store = Rig::store,
+                                .replaced_journal = id(77),
+                                .replaced_applied = 12}));
+    r.exchange(ack(0));
+    CHECK(r.notes.take() == Observed{"connecting", "replaced at 12", "connected"});
     CHECK(r.blocked() == Blocked::none);
 }
 
@@ -304,7 +304,7 @@ TEST_CASE("Session closes the connection to a receiver that does not answer HELL
     Rig r{{.greeting_max = 3s}};
     r.start();
     const bool welcomed = GENERATE(true, false);
-    if (welcomed) r.ask(r.fresh());
+    if (welcomed) r.exchange(r.fresh());
     r.run(2999ms);
     CHECK(r.state() == LinkState::connecting);
     r.run(3s);
@@ -323,30 +323,30 @@ TEST_CASE("Session reports once that it is stalled, and again after progress",
     r.send("a");
     r.send("b");
     r.run();
-    CHECK(r.notes.take() == Seen{"accepted 2"});  // nor has it waited long
-    r.ask(ack(0));
+    CHECK(r.notes.take() == Observed{"accepted 2"});  // nor has it waited long
+    r.exchange(ack(0));
     r.run(159s);
     CHECK(r.notes.take().empty());
     r.run(160s);
-    CHECK(r.notes.take() == Seen{"stalled"});
+    CHECK(r.notes.take() == Observed{"stalled"});
     r.run(1000s);
     CHECK(r.notes.take().empty());
     SECTION("by an ACK") {
-        r.ask(ack(1));
-        CHECK(r.notes.take() == Seen{"acknowledged 1"});
+        r.exchange(ack(1));
+        CHECK(r.notes.take() == Observed{"acknowledged 1"});
         r.run(1060s);
-        CHECK(r.notes.take() == Seen{"stalled"});
+        CHECK(r.notes.take() == Observed{"stalled"});
     }
     SECTION("by a WELCOME") {
         r.line().link.closed();
         r.run();
         r.run(1001s);
-        r.ask(r.known(1));
+        r.exchange(r.known(1));
         r.notes.take();
         r.run(1060s);
         CHECK(r.notes.take().empty());
         r.run(1061s);
-        CHECK(r.notes.take() == Seen{"stalled"});
+        CHECK(r.notes.take() == Observed{"stalled"});
     }
 }
 
@@ -356,15 +356,15 @@ TEMPLATE_TEST_CASE("Session monitors its receiver, over any transport", "[sessio
     r.connect();
     CHECK(r.session->deadline() == at(10s));
     r.run(10s);
-    CHECK(r.line().heard() == Seen{"ping 1"});
+    CHECK(r.line().sent_frames() == Observed{"ping 1"});
     r.run(12s);
-    r.ask(bytes_of(Frame{.type = FrameType::pong, .number = 1}));
+    r.exchange(bytes_of(Frame{.type = FrameType::pong, .number = 1}));
     r.run(21s);
-    CHECK(r.line().heard().empty());
+    CHECK(r.line().sent_frames().empty());
     r.run(22s);
-    CHECK(r.line().heard() == Seen{"ping 2"});
+    CHECK(r.line().sent_frames() == Observed{"ping 2"});
     r.run(32s);
-    CHECK(r.line().heard() == Seen{"ping 3"});
+    CHECK(r.line().sent_frames() == Observed{"ping 3"});
     r.run(36s);
     CHECK(r.state() == LinkState::connected);
     r.run(37s);
@@ -379,10 +379,10 @@ TEMPLATE_TEST_CASE("Session::probe_now closes a connection whose receiver does n
     r.connect();
     r.run(5s);
     r.session->advance(at(5s));  // no driver says what time it is
-    CHECK(r.line().heard().empty());
+    CHECK(r.line().sent_frames().empty());
     r.session->probe_now(2s);
     r.run();
-    CHECK(r.line().heard() == Seen{"ping 1"});
+    CHECK(r.line().sent_frames() == Observed{"ping 1"});
     SECTION("no answer") {
         r.run(6999ms);
         CHECK(r.state() == LinkState::connected);
@@ -392,7 +392,7 @@ TEMPLATE_TEST_CASE("Session::probe_now closes a connection whose receiver does n
     }
     SECTION("a pong") {
         r.run(6s);
-        r.ask(bytes_of(Frame{.type = FrameType::pong, .number = 1}));
+        r.exchange(bytes_of(Frame{.type = FrameType::pong, .number = 1}));
         r.run(15s);
         CHECK(r.state() == LinkState::connected);
         CHECK(r.session->deadline() == at(16s));
@@ -409,7 +409,7 @@ TEST_CASE("Session treats a part of a message as a sign of life",
     }
     r.run(100s);
     CHECK(r.state() == LinkState::connected);
-    CHECK(r.line().heard().empty());
+    CHECK(r.line().sent_frames().empty());
 }
 
 TEST_CASE("Session does not treat a writable transport as a sign of life",
@@ -433,7 +433,7 @@ TEST_CASE("Session sends its ERROR, also when many bad messages arrive at once",
     CHECK(r.state() == LinkState::cooldown);
     CHECK(r.line().goodbye);
     CHECK(r.line().live);
-    CHECK(r.line().heard().front() == "error protocol 4");
+    CHECK(r.line().sent_frames().front() == "error protocol 4");
 }
 
 // ---- what blocks --------------------------------------------------------------------------------
@@ -445,11 +445,11 @@ TEST_CASE("Session reports that it is blocked, and still accepts operations",
     r.send("a");
     r.send("b");
     r.run();
-    r.ask(ack(1));
+    r.exchange(ack(1));
     r.line().link.closed();
     r.run();
     r.run(1s);
-    r.line().heard();
+    r.line().sent_frames();
     r.notes.take();
     const auto [message, blocked] =
         GENERATE(table<int, Blocked>({{0, Blocked::receiver_lost_state},
@@ -479,10 +479,10 @@ TEST_CASE("Session reports that it is blocked, and still accepts operations",
         error(SessionErrc::fenced, 99),
         error(SessionErrc::too_large, 1),
     };
-    CHECK(r.ask(messages[message]).empty());  // no DATA
+    CHECK(r.exchange(messages[message]).empty());  // no DATA
     CHECK(r.state() == LinkState::failed);
     CHECK(r.blocked() == blocked);
-    CHECK(r.notes.take() == Seen{"failed", "blocked " + std::string{to_string(blocked)}});
+    CHECK(r.notes.take() == Observed{"failed", "blocked " + std::string{to_string(blocked)}});
     const BlockedDetails details = r.session->status().details;
     CHECK(details.acked == 1);
     CHECK(details.last == 2);
@@ -493,7 +493,7 @@ TEST_CASE("Session reports that it is blocked, and still accepts operations",
     // It takes operations, and tries nothing by itself.
     r.send("c");
     r.run(1h);
-    CHECK(r.notes.take() == Seen{"accepted 3"});
+    CHECK(r.notes.take() == Observed{"accepted 3"});
     CHECK(r.state() == LinkState::failed);
     CHECK(r.session->depth() == 2);
 
@@ -506,8 +506,9 @@ TEST_CASE("Session reports that it is blocked, and still accepts operations",
         r.session->start();
     }
     r.run();
-    CHECK(r.ask(r.known(1)) == Seen{"hello " + std::to_string(r.attach()) + " base 2 last 3",
-                                    "start " + std::to_string(r.attach()), "data 2 b", "data 3 c"});
+    CHECK(r.exchange(r.known(1)) ==
+          Observed{"hello " + std::to_string(r.attach()) + " base 2 last 3",
+                   "start " + std::to_string(r.attach()), "data 2 b", "data 3 c"});
     CHECK(r.blocked() == Blocked::none);
     CHECK(r.state() == LinkState::connected);
 }
@@ -519,12 +520,12 @@ TEST_CASE("Session blocks again after reconnect_now if the cause is still there"
     r.line().link.closed();
     r.run();
     r.run(1s);
-    r.ask(error(SessionErrc::fenced, 99));
+    r.exchange(error(SessionErrc::fenced, 99));
     CHECK(r.session->reconnect_now().granted);
     r.run();
     r.notes.take();
-    r.ask(error(SessionErrc::fenced, 99));
-    CHECK(r.notes.take() == Seen{"failed", "blocked fenced"});
+    r.exchange(error(SessionErrc::fenced, 99));
+    CHECK(r.notes.take() == Observed{"failed", "blocked fenced"});
 }
 
 TEST_CASE("Session blocks at an operation that is too large for this receiver",
@@ -541,7 +542,7 @@ TEST_CASE("Session blocks at an operation that is too large for this receiver",
 TEST_CASE("Session waits as long as an overloaded receiver requests", "[session][session][unit]") {
     Rig r;
     r.start();
-    r.ask(error(SessionErrc::overloaded, 5000));
+    r.exchange(error(SessionErrc::overloaded, 5000));
     CHECK(r.state() == LinkState::cooldown);
     CHECK(r.session->status().link.retry_at == at(5s));
     CHECK(r.session->status().link.failure.cause == Cause::overloaded);
@@ -552,14 +553,14 @@ TEST_CASE("Session blocks when its credentials are rejected, and continues with 
     Rig r;
     r.start();
     SECTION("unauthorized") {
-        r.ask(error(SessionErrc::unauthorized));
+        r.exchange(error(SessionErrc::unauthorized));
         CHECK(r.state() == LinkState::blocked_auth);
         r.session->credentials();
         r.run();
         CHECK(r.state() == LinkState::connecting);
     }
     SECTION("forbidden") {
-        r.ask(error(SessionErrc::forbidden));
+        r.exchange(error(SessionErrc::forbidden));
         CHECK(r.state() == LinkState::blocked_auth);
     }
     CHECK(r.blocked() == Blocked::none);
@@ -569,7 +570,7 @@ TEST_CASE("Session sends ERROR after garbage, closes, and reconnects",
           "[session][session][fault]") {
     Rig r;
     r.connect();
-    CHECK(r.ask(Bytes(40, std::byte{'G'})) == Seen{"error protocol 71"});
+    CHECK(r.exchange(Bytes(40, std::byte{'G'})) == Observed{"error protocol 71"});
     CHECK(r.state() == LinkState::cooldown);
     CHECK(r.session->status().link.failure.cause == Cause::protocol);
 }
@@ -582,7 +583,7 @@ TEST_CASE("Session accepts and sends nothing more after its journal has failed",
     r.connect();
     r.send("a");
     r.run();
-    r.line().heard();
+    r.line().sent_frames();
     r.notes.take();
     r.send("b");
     // The write succeeds, the sync does not.
@@ -606,17 +607,17 @@ TEST_CASE("Session::commit reports the operations that a full disk rejected as n
     r.run();
     CHECK(r.blocked() == Blocked::journal_failed);
     CHECK(r.session->status().accepted == 0);
-    CHECK(r.notes.take() == Seen{"failed", "blocked journal_failed"});
+    CHECK(r.notes.take() == Observed{"failed", "blocked journal_failed"});
     CHECK(r.session->send(as_bytes("b")).error() == SessionErrc::journal_failed);
     // The journal itself has lost nothing: with room again, all goes on.
     CHECK(r.session->reconnect_now().granted);
     r.run();
-    r.ask(r.known(0));
+    r.exchange(r.known(0));
     CHECK(r.session->status().accepted == 1);
     CHECK(r.blocked() == Blocked::none);
     r.send("b");
     r.run();
-    r.ask(ack(2));
+    r.exchange(ack(2));
     CHECK(r.session->status().acknowledged == 2);
 }
 
@@ -627,8 +628,8 @@ TEST_CASE("Session over a journal in Flush::each accepts nothing after a send th
     r.connect();
     r.send("a");
     r.run();
-    CHECK(r.line().heard() == Seen{"data 1 a"});
-    CHECK(r.notes.take() == Seen{"accepted 1"});
+    CHECK(r.line().sent_frames() == Observed{"data 1 a"});
+    CHECK(r.notes.take() == Observed{"accepted 1"});
     // The write succeeds, the sync does not.
     r.disk.fail_at(r.disk.operations() + 2, eio);
     CHECK(r.session->send(as_bytes("b")).error() == eio);
@@ -656,8 +657,8 @@ TEST_CASE("Session wakes its driver when a send has broken the journal",
     loop.run_until([] { return true; }, 0s);  // and the loop would look at it never again
     r.disk.fail_at(r.disk.operations() + 2, eio);
     CHECK(r.session->send(as_bytes("a")).error() == eio);
-    CHECK(loop.run_until([&] { return !r.notes.seen.empty(); }, 10s));
-    CHECK(r.notes.take() == Seen{"blocked journal_failed"});
+    CHECK(loop.run_until([&] { return !r.notes.observed.empty(); }, 10s));
+    CHECK(r.notes.take() == Observed{"blocked journal_failed"});
 }
 
 TEST_CASE("Session over a journal in Flush::each continues after a full disk rejected an operation",
@@ -674,9 +675,9 @@ TEST_CASE("Session over a journal in Flush::each continues after a full disk rej
     r.send("b");
     CHECK(r.session->status().accepted == 1);  // there is nothing to wait for
     r.run();
-    CHECK(r.line().heard() == Seen{"data 1 b"});
-    r.ask(ack(1));
-    CHECK(r.notes.take() == Seen{"accepted 1", "acknowledged 1"});
+    CHECK(r.line().sent_frames() == Observed{"data 1 b"});
+    r.exchange(ack(1));
+    CHECK(r.notes.take() == Observed{"accepted 1", "acknowledged 1"});
 }
 
 TEST_CASE("Session blocks when it cannot read an operation from its journal",
@@ -696,11 +697,11 @@ TEST_CASE("Session blocks when it cannot read an operation from its journal",
         REQUIRE_FALSE(file->write(at, as_bytes("b")));
     }
     r.start();
-    r.ask(r.fresh());
-    r.ask(ack(0));
+    r.exchange(r.fresh());
+    r.exchange(ack(0));
     CHECK(r.blocked() == Blocked::journal_failed);
     CHECK(r.state() == LinkState::failed);
-    for (const std::string& s : r.line().heard()) CHECK(s.substr(0, 4) != "data");
+    for (const std::string& s : r.line().sent_frames()) CHECK(s.substr(0, 4) != "data");
 }
 
 // ---- hooks --------------------------------------------------------------------------------------
@@ -733,11 +734,11 @@ struct SessionDestroyer {
     }
     void on_stalled(auto&) { hook("stalled"); }
     std::uint64_t acked = 99;
-    Seen take() { return {}; }
+    Observed take() { return {}; }
 };
 
 /// Does what it may in its hooks.
-struct Eager {
+struct ReentrantObserver {
     int accepted = 0;
     bool stopped = false;
     void on_accepted(auto& session, std::uint64_t up_to) {
@@ -752,7 +753,7 @@ struct Eager {
         stopped = session.status().link.state == LinkState::stopped;
         session.start();
     }
-    Seen take() { return {}; }
+    Observed take() { return {}; }
 };
 
 }  // namespace
@@ -792,13 +793,13 @@ TEST_CASE("Session may be destroyed in every hook", "[session][session][unit]") 
 }
 
 TEST_CASE("Session's hooks may send, flush, stop and start", "[session][session][unit]") {
-    SessionRig<RawPingedConnection, Eager> r;
+    SessionRig<RawPingedConnection, ReentrantObserver> r;
     r.connect();
     r.send("a");
     r.run();
     CHECK(r.notes.accepted == 3);
-    CHECK(r.line().heard() == Seen{"data 1 a", "data 2 more", "data 3 more"});
-    r.ask(ack(1));
+    CHECK(r.line().sent_frames() == Observed{"data 1 a", "data 2 more", "data 3 more"});
+    r.exchange(ack(1));
     CHECK(r.notes.stopped);
     CHECK(r.lines.size() == 2);
     CHECK(r.line().messages.empty());
@@ -825,16 +826,16 @@ namespace {
 
 /// Stops the session in on_accepted, and notes where that hook ends.
 struct Stopper {
-    Seen seen;
+    Observed observed;
     bool done = false;
-    void on_state(const Transition& t) { seen.emplace_back(to_string(t.to.state)); }
+    void on_state(const Transition& t) { observed.emplace_back(to_string(t.to.state)); }
     void on_accepted(auto& session, std::uint64_t) {
         if (std::exchange(done, true)) return;
         session.stop();
         CHECK(session.status().link.state == LinkState::stopped);
-        seen.emplace_back("end of on_accepted");
+        observed.emplace_back("end of on_accepted");
     }
-    Seen take() { return std::exchange(seen, {}); }
+    Observed take() { return std::exchange(observed, {}); }
 };
 
 }  // namespace
@@ -845,7 +846,7 @@ TEST_CASE("Session::stop in a hook is reported when that hook has returned",
     r.connect();
     r.send("a");
     r.run();
-    CHECK(r.notes.seen == Seen{"end of on_accepted", "stopped"});
+    CHECK(r.notes.observed == Observed{"end of on_accepted", "stopped"});
 }
 
 TEST_CASE("Session delivers the operations before one that is too large",
@@ -855,6 +856,6 @@ TEST_CASE("Session delivers the operations before one that is too large",
     r.send("a");
     REQUIRE(r.session->send(Bytes(101)).has_value());
     r.run();
-    CHECK(r.line().heard() == Seen{"data 1 a"});
+    CHECK(r.line().sent_frames() == Observed{"data 1 a"});
     CHECK(r.blocked() == Blocked::too_large);
 }

@@ -79,17 +79,17 @@ public:
     [[nodiscard]] int socket() const noexcept { return socket_; }
     [[nodiscard]] const ClientCounts& counts() const noexcept { return counts_; }
 
-    void update(BytesView bytes) { say(room_, {0, 2}, bytes); }
-    void awareness(BytesView bytes) { say(room_, {1}, bytes); }
+    void update(BytesView bytes) { send(room_, {0, 2}, bytes); }
+    void awareness(BytesView bytes) { send(room_, {1}, bytes); }
     /// Another document over the same connection.
     void join(const std::string& room) {
-        if (dialect_ == Dialect::hocuspocus) say(room, {2, 0}, belay::as_bytes("token"));
-        ask(room);
+        if (dialect_ == Dialect::hocuspocus) send(room, {2, 0}, belay::as_bytes("token"));
+        request_state(room);
     }
     /// Asks for the state of a document, which answers all that was said before.
-    void ask(const std::string& room) { say(room, {0, 0}, document_->vector); }
+    void request_state(const std::string& room) { send(room, {0, 0}, document_->vector); }
     /// Of another document.
-    void update_of(const std::string& room, BytesView bytes) { say(room, {0, 2}, bytes); }
+    void update_of(const std::string& room, BytesView bytes) { send(room, {0, 2}, bytes); }
 
     /// Takes what has come.
     void read() {
@@ -136,7 +136,7 @@ private:
         out.insert(out.end(), payload.begin(), payload.end());
         write(out);
     }
-    void say(const std::string& room, std::initializer_list<std::uint64_t> kinds, BytesView body) {
+    void send(const std::string& room, std::initializer_list<std::uint64_t> kinds, BytesView body) {
         Bytes out;
         if (dialect_ == Dialect::hocuspocus)
             belay::yjs::append_varbytes(out, belay::as_bytes(room));
@@ -171,7 +171,7 @@ private:
         const BytesView payload{p + 2 + width, size};
         switch (static_cast<unsigned>(p[0]) & 0xf) {
             case 2:
-                hear(payload);
+                receive(payload);
                 break;
             case 8:
                 throw std::runtime_error{"a server says goodbye to a client"};
@@ -183,7 +183,7 @@ private:
         }
         return true;
     }
-    void hear(BytesView message) {
+    void receive(BytesView message) {
         belay::yjs::Lib0Reader in{message};
         std::string room = room_;
         if (dialect_ == Dialect::hocuspocus) room = in.varstring();
@@ -191,7 +191,7 @@ private:
             case 0:
             case 4: {
                 const std::uint64_t step = in.varuint();
-                return hear_sync(room, step, in.varbytes());
+                return receive_sync(room, step, in.varbytes());
             }
             case 1: {
                 belay::yjs::Lib0Reader states{in.varbytes()};
@@ -199,17 +199,17 @@ private:
                 return count(&ClientCounts::awareness_states, states.varuint());
             }
             case 3:
-                return say(room, {1}, Bytes(1));
+                return send(room, {1}, Bytes(1));
             default:
                 return;
         }
     }
-    void hear_sync(const std::string& room, std::uint64_t step, BytesView payload) {
+    void receive_sync(const std::string& room, std::uint64_t step, BytesView payload) {
         if (step == 2) return count(&ClientCounts::updates);
         if (step == 1) return count(&ClientCounts::synced);
         const auto missing = belay::yjs::diff_update(document_->update, payload);
         if (!missing) throw std::runtime_error{"a server has no state vector"};
-        say(room, {0, 1}, *missing);
+        send(room, {0, 1}, *missing);
         count(&ClientCounts::answered);
     }
 
@@ -227,13 +227,13 @@ private:
 /// The clients of one server.
 ///
 /// Throws: std::runtime_error, when a client's server is not as it should be, or takes too long.
-class Crowd {
+class LoadClients {
 public:
-    Crowd(std::uint16_t port, Dialect dialect)
+    LoadClients(std::uint16_t port, Dialect dialect)
         : port_{port}, dialect_{dialect}, epoll_{::epoll_create1(EPOLL_CLOEXEC)} {}
-    Crowd(const Crowd&) = delete;
-    Crowd& operator=(const Crowd&) = delete;
-    ~Crowd() {
+    LoadClients(const LoadClients&) = delete;
+    LoadClients& operator=(const LoadClients&) = delete;
+    ~LoadClients() {
         clients_.clear();
         ::close(epoll_);
     }

@@ -33,16 +33,16 @@ inline bool contains(const std::string& text, const std::string& part) {
 }
 
 /// A fresh directory; removed at the end of the scope.
-class Workshop {
+class TestDirectory {
 public:
-    Workshop() {
+    TestDirectory() {
         std::string pattern = std::filesystem::temp_directory_path() / "belay-e2e-XXXXXX";
         if (::mkdtemp(pattern.data()) == nullptr) std::abort();
         path_ = pattern;
     }
-    Workshop(const Workshop&) = delete;
-    Workshop& operator=(const Workshop&) = delete;
-    ~Workshop() {
+    TestDirectory(const TestDirectory&) = delete;
+    TestDirectory& operator=(const TestDirectory&) = delete;
+    ~TestDirectory() {
         std::error_code ignored;
         std::filesystem::remove_all(path_, ignored);
     }
@@ -122,7 +122,7 @@ class LedgerServer {
 public:
     explicit LedgerServer(const std::string& dir, const std::string& port = "0")
         : process{{outage, "server", "--port", port, "--dir", dir}, keep_no_freed_memory} {
-        if (!process.says("listens on 127.0.0.1:")) return;
+        if (!process.prints("listens on 127.0.0.1:")) return;
         const std::string& text = process.text();
         const std::size_t colon = text.find("listens on 127.0.0.1:") + 21;
         number = text.substr(colon, text.find(',', colon) - colon);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file tests/support/room/hocus_wire.hpp
-/// HocusWire: a client of many documents in a RoomWorld, frame by frame.
+/// \file tests/support/room/hocuspocus_client.hpp
+/// HocuspocusClient: a client of many documents in a RoomWorld, frame by frame.
 #pragma once
 
 #include <algorithm>
@@ -33,13 +33,13 @@ inline long count_of(const Frames& frames, const std::string& frame) {
 }
 
 /// A socket at a host of its own, for frames by hand, as hexadecimal text.
-class HocusWire {
+class HocuspocusClient {
 public:
-    HocusWire(RoomWorld& rooms, const std::string& name)
+    HocuspocusClient(RoomWorld& rooms, const std::string& name)
         : rooms_{&rooms}, host_{&rooms.world.host(name)} {
         rooms.in_band.insert(name);
     }
-    HocusWire& dial() {
+    HocuspocusClient& dial() {
         closed_with = 0;
         line_ = std::make_unique<Line>(*this);
         host_->attach(*line_);
@@ -50,29 +50,29 @@ public:
         dial();
         for (const std::string_view document : documents) token(document, host_->name());
         rooms_->run(std::chrono::seconds{1});
-        static_cast<void>(heard());
+        static_cast<void>(received());
     }
-    void say(std::string_view hex) { say(from_hex(hex)); }
-    void say(const Bytes& frame) {
+    void send(std::string_view hex) { send(from_hex(hex)); }
+    void send(const Bytes& frame) {
         line_->waiting.push_back(frame);
         if (line_->link->opened()) line_->drain();
     }
     /// A frame of the document of that name.
-    void say(std::string_view name, std::string_view hex) {
+    void send(std::string_view name, std::string_view hex) {
         Bytes frame;
         yjs::append_varbytes(frame, as_bytes(name));
         const Bytes body = from_hex(hex);
         frame.insert(frame.end(), body.begin(), body.end());
-        say(frame);
+        send(frame);
     }
     void token(std::string_view name, std::string_view token, bool version = true) {
         Bytes body{std::byte{2}, std::byte{0}};
         yjs::append_varbytes(body, as_bytes(token));
         if (version) yjs::append_varbytes(body, as_bytes("4.8.0"));
-        say(name, to_hex(body));
+        send(name, to_hex(body));
     }
     /// What has come since.
-    Frames heard() { return std::exchange(heard_, {}); }
+    Frames received() { return std::exchange(received_, {}); }
     /// Frames that the server has left here.
     [[nodiscard]] std::size_t unsent() const { return line_->waiting.size(); }
     [[nodiscard]] bool open() const { return line_ && !line_->link->ended(); }
@@ -86,7 +86,7 @@ public:
 
 private:
     struct Line {
-        explicit Line(HocusWire& w) : wire{&w} {}
+        explicit Line(HocuspocusClient& w) : wire{&w} {}
         void attach(Waker w) {
             waker = std::move(w);
             link.emplace(sim::Tcp{*wire->host_, "server", 1}, 8, waker, 0);
@@ -101,7 +101,7 @@ private:
                     wire->closed_with = static_cast<int>(coded[1]) | static_cast<int>(coded[2])
                                                                          << 8;
                 } else {
-                    wire->heard_.push_back(to_hex(BytesView{coded}.subspan(1)));
+                    wire->received_.push_back(to_hex(BytesView{coded}.subspan(1)));
                 }
             });
             if (link->opened()) drain();
@@ -110,7 +110,7 @@ private:
             while (!waiting.empty() && link->send(waiting.front()) != SendResult::busy)
                 waiting.pop_front();
         }
-        HocusWire* wire;
+        HocuspocusClient* wire;
         Waker waker{};
         std::deque<Bytes> waiting{};
         std::optional<ServedLink<sim::Tcp>> link{};
@@ -118,7 +118,7 @@ private:
 
     RoomWorld* rooms_;
     sim::Host* host_;
-    Frames heard_{};
+    Frames received_{};
     bool stalled_ = false;
     std::unique_ptr<Line> line_;
 };

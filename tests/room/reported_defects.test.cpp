@@ -24,7 +24,7 @@ RoomOptions hasty() {
     return options;
 }
 
-struct HastyRoom {
+struct QuicklyEvictedRoom {
     /// Alice writes this; it is saved, and the room let go.
     void alice_wrote(std::string_view text) {
         alice.type(text);
@@ -40,8 +40,9 @@ struct HastyRoom {
 
 }  // namespace
 
-TEST_CASE_METHOD(HastyRoom, "RoomManager evicts a room only when its latest change is saved",
-                 "[room][peer_defects][sim]") {
+TEST_CASE_METHOD(QuicklyEvictedRoom,
+                 "RoomManager evicts a room only when its latest change is saved",
+                 "[room][reported_defects][sim]") {
     w.disk.save_takes = 10s;
     w.dial(alice);
     alice.type("one");
@@ -61,9 +62,9 @@ TEST_CASE_METHOD(HastyRoom, "RoomManager evicts a room only when its latest chan
     CHECK(w.disk.saves == 2);
 }
 
-TEST_CASE_METHOD(HastyRoom,
+TEST_CASE_METHOD(QuicklyEvictedRoom,
                  "RoomManager saves at stop, and coalesces changes while a save is running",
-                 "[room][peer_defects][sim]") {
+                 "[room][reported_defects][sim]") {
     w.disk.save_takes = 20s;  // slower than changes come
     w.dial(alice);
     for (int i = 0; i < 100; ++i) {
@@ -75,7 +76,7 @@ TEST_CASE_METHOD(HastyRoom,
     w.disk.save_takes = 1s;
     w.rooms().stop();
     w.run(30s);
-    CHECK(w.told.back() == "stopped: ");
+    CHECK(w.reported.back() == "stopped: ");
     const auto stored = stored_of(w.disk);
     REQUIRE(stored);
     CHECK(stored->updates.empty());
@@ -83,9 +84,9 @@ TEST_CASE_METHOD(HastyRoom,
 }
 
 TEST_CASE_METHOD(
-    HastyRoom,
+    QuicklyEvictedRoom,
     "RoomManager closes clients of a room that fails to load, and never saves it as empty",
-    "[room][peer_defects][sim]") {
+    "[room][reported_defects][sim]") {
     alice_wrote("of worth");
     REQUIRE(w.rooms().rooms() == 0);
     const int saves = w.disk.saves;
@@ -101,8 +102,9 @@ TEST_CASE_METHOD(
     CHECK(bob.document() == alice.document());
 }
 
-TEST_CASE_METHOD(HastyRoom, "RoomManager never has two copies of a room while the first is evicted",
-                 "[room][peer_defects][sim]") {
+TEST_CASE_METHOD(QuicklyEvictedRoom,
+                 "RoomManager never has two copies of a room while the first is evicted",
+                 "[room][reported_defects][sim]") {
     w.disk.save_takes = w.disk.load_takes = 3s;
     RoomEditor bob{w, "bob", 2};
     for (int i = 0; i < 40; ++i) {
@@ -127,9 +129,9 @@ TEST_CASE_METHOD(HastyRoom, "RoomManager never has two copies of a room while th
 }
 
 TEST_CASE_METHOD(
-    HastyRoom,
+    QuicklyEvictedRoom,
     "RoomManager sends no frame before the document is loaded, and evicts an unused room",
-    "[room][peer_defects][sim]") {
+    "[room][reported_defects][sim]") {
     alice_wrote("a");
     w.disk.load_takes = 5s;
     RoomEditor bob{w, "bob", 2};
@@ -145,8 +147,9 @@ TEST_CASE_METHOD(
     CHECK(w.rooms().clients() == 0);
 }
 
-TEST_CASE_METHOD(HastyRoom, "RoomManager does not save a room for a client that only reads",
-                 "[room][peer_defects][sim]") {
+TEST_CASE_METHOD(QuicklyEvictedRoom,
+                 "RoomManager does not save a room for a client that only reads",
+                 "[room][reported_defects][sim]") {
     alice_wrote("a");
     const int saves = w.disk.saves;
     const int flushes = w.disk.flushes;
@@ -162,7 +165,7 @@ TEST_CASE_METHOD(HastyRoom, "RoomManager does not save a room for a client that 
 }
 
 TEST_CASE_METHOD(RoomOfOne, "RoomManager requests and stores only the difference after a restart",
-                 "[room][peer_defects][sim]") {
+                 "[room][reported_defects][sim]") {
     for (int i = 0; i < 100; ++i) alice.type(std::string(100, 'x'));
     w.run(1min);
     for (int i = 0; i < 5; ++i) {
@@ -186,7 +189,7 @@ TEST_CASE_METHOD(RoomOfOne, "RoomManager requests and stores only the difference
 }
 
 TEST_CASE("YjsDocument merges 5000 small changes ten times, not at each change",
-          "[room][peer_defects][unit]") {
+          "[room][reported_defects][unit]") {
     YjsDocument document;
     std::size_t merges = 0;
     std::size_t before = 0;
@@ -202,7 +205,7 @@ TEST_CASE("YjsDocument merges 5000 small changes ten times, not at each change",
 }
 
 TEST_CASE("RoomManager bounds the log and the snapshot of a room with 3000 small changes",
-          "[room][peer_defects][sim]") {
+          "[room][reported_defects][sim]") {
     sim::World world{Seed{1}};
     using Rooms = RoomManager<JournalRoomsOnDisk, EveryoneEdits>;
     sim::Host& server = world.host("server", [&](sim::Host& h) {
@@ -233,8 +236,9 @@ TEST_CASE("RoomManager bounds the log and the snapshot of a room with 3000 small
 }
 
 TEST_CASE_METHOD(
-    HastyRoom, "RoomManager keeps the epoch over evictions and restarts, so content is not doubled",
-    "[room][peer_defects][sim]") {
+    QuicklyEvictedRoom,
+    "RoomManager keeps the epoch over evictions and restarts, so content is not doubled",
+    "[room][reported_defects][sim]") {
     w.dial(alice);
     alice.type("once");
     w.run(5s);
@@ -252,16 +256,16 @@ TEST_CASE_METHOD(
         REQUIRE(alice.document() == before);
         REQUIRE(state_of(w.rooms()) == before);
     }
-    CHECK(std::count(w.told.begin(), w.told.end(), "divergence alice") == 0);
+    CHECK(std::count(w.reported.begin(), w.reported.end(), "divergence alice") == 0);
     // One that was begun elsewhere is told of.
     RoomEditor bob{w, "bob", 2};
     bob.type("elsewhere");
     w.dial(bob);
-    CHECK(std::count(w.told.begin(), w.told.end(), "divergence bob") == 1);
+    CHECK(std::count(w.reported.begin(), w.reported.end(), "divergence bob") == 1);
 }
 
 TEST_CASE("RoomManager enforces expired, downgraded and revoked grants of open connections",
-          "[room][peer_defects][sim]") {
+          "[room][reported_defects][sim]") {
     RoomWorld w;
     w.rights.grants["alice"] = Grant{"alice", Access::edit, 60s};
     RoomEditor alice{w, "alice", 1};
@@ -287,7 +291,7 @@ TEST_CASE("RoomManager enforces expired, downgraded and revoked grants of open c
 
 TEST_CASE(
     "RoomManager sends pieces of piece_bytes_max, and closes a client with 1009 for a larger frame",
-    "[room][peer_defects][sim]") {
+    "[room][reported_defects][sim]") {
     RoomWorld w{Seed{1}, {.frame_bytes_max = 2000, .piece_bytes_max = 1024}};
     w.world.network().window_bytes(1 << 20);
     RoomEditor alice{w, "alice", 1};
@@ -312,7 +316,7 @@ TEST_CASE(
 }
 
 TEST_CASE("RoomManager bounds the bytes that it holds for a slow client",
-          "[room][peer_defects][sim]") {
+          "[room][reported_defects][sim]") {
     RoomWorld w{Seed{1}, {.client_bytes_max = 5000}};
     w.world.network().window_bytes(1000);
     RoomEditor alice{w, "alice", 1};
@@ -332,7 +336,7 @@ TEST_CASE("RoomManager bounds the bytes that it holds for a slow client",
 }
 
 TEST_CASE("RoomManager keeps a room open when one of its clients sends invalid frames",
-          "[room][peer_defects][sim]") {
+          "[room][reported_defects][sim]") {
     RoomWorld w;
     RoomEditor alice{w, "alice", 1};
     RoomEditor bob{w, "bob", 2};
@@ -354,7 +358,7 @@ TEST_CASE("RoomManager keeps a room open when one of its clients sends invalid f
 }
 
 TEST_CASE_METHOD(RoomOfTwo, "RoomManager removes the cursors of a client that has left",
-                 "[room][peer_defects][sim]") {
+                 "[room][reported_defects][sim]") {
     // Several of one socket.
     for (const std::uint64_t id : {11U, 12U, 13U})
         bob.say({part::RoomMessage::Kind::awareness, awareness_of(id, 5, "{}")});

@@ -60,9 +60,9 @@ std::vector<ScriptedCommand<L>> staged_commands() {
 
 /// One life, in which `command` is given where `place` is reached for the nth time.
 template <bool Full>
-std::string staged_life(const std::function<void(const std::string&)>& look,
-                        const ScriptedCommand<StagedLink<Full>>* command = nullptr,
-                        const std::string& place = {}, int nth = 0) {
+std::string staged_lifecycle(const std::function<void(const std::string&)>& look,
+                             const ScriptedCommand<StagedLink<Full>>* command = nullptr,
+                             const std::string& place = {}, int nth = 0) {
     ScriptedLink script;
     auto link = std::make_unique<StagedLink<Full>>(
         scripted_transport<Full>(script), ScriptedRule{&script},
@@ -82,7 +82,7 @@ std::string staged_life(const std::function<void(const std::string&)>& look,
 
 template <bool Full>
 void all_commands_in_all_places() {
-    const auto reached = places([](auto look) { CHECK(staged_life<Full>(look) == ""); });
+    const auto reached = places([](auto look) { CHECK(staged_lifecycle<Full>(look) == ""); });
     CHECK(reached.size() == (Full ? 20 : 19));
     for (const auto& [place, times] : reached) {
         const bool is_hook = place.starts_with("on_");
@@ -90,7 +90,7 @@ void all_commands_in_all_places() {
             if (command.name == std::string{"end"} && !is_hook) continue;
             for (int nth = 1; nth <= times && nth <= 6; ++nth) {
                 INFO(command.name << " in " << place << ", call " << nth);
-                CHECK(staged_life<Full>({}, &command, place, nth) == "");
+                CHECK(staged_lifecycle<Full>({}, &command, place, nth) == "");
             }
         }
     }
@@ -99,13 +99,13 @@ void all_commands_in_all_places() {
 }  // namespace
 
 TEST_CASE("Supervisor accepts every command in all user code that it runs",
-          "[link][reentry][fault]") {
+          "[link][reentrancy][fault]") {
     SECTION("with connections that close gracefully") { all_commands_in_all_places<true>(); }
     SECTION("with connections that do not") { all_commands_in_all_places<false>(); }
 }
 
 TEST_CASE("Supervisor::stop in an observer of a breaker is the next decision",
-          "[link][reentry][fault]") {
+          "[link][reentrancy][fault]") {
     struct BreakerAction {
         std::function<void()>* act;
         void on_breaker(const BreakerEvent&) noexcept { (*act)(); }
@@ -122,7 +122,7 @@ TEST_CASE("Supervisor::stop in an observer of a breaker is the next decision",
     link.advance(at(0s));
     wire.link.closed({.cause = Cause::refused});
     for (int i = 0; i < 10 && link.deadline() <= at(0s); ++i) link.advance(at(0s));
-    CHECK(notes.seen == Seen{"connecting", "suspended", "stopped"});
+    CHECK(notes.observed == Observed{"connecting", "suspended", "stopped"});
     CHECK(link.status().state == LinkState::stopped);
     CHECK(link.handle().status() == link.status());
     CHECK(wire.live == 0);
@@ -130,7 +130,7 @@ TEST_CASE("Supervisor::stop in an observer of a breaker is the next decision",
 }
 
 TEST_CASE("Supervisor::stop before a dial lets the graceful close of the last connection continue",
-          "[link][reentry][fault]") {
+          "[link][reentrancy][fault]") {
     ScriptedLink script;
     Wire wire;
     Notes notes;
@@ -152,7 +152,7 @@ TEST_CASE("Supervisor::stop before a dial lets the graceful close of the last co
     }
     CHECK(link.reconnect_now().granted);
     run(0s);
-    CHECK(notes.seen == Seen{"connecting", "connected", "connecting", "stopped"});
+    CHECK(notes.observed == Observed{"connecting", "connected", "connecting", "stopped"});
     CHECK(wire.dials == 1);
     CHECK(wire.live == 1);
     run(10s);
@@ -160,7 +160,7 @@ TEST_CASE("Supervisor::stop before a dial lets the graceful close of the last co
 }
 
 TEST_CASE("Supervisor::stop in a send outside of a turn is reported when the send has returned",
-          "[link][reentry][fault]") {
+          "[link][reentrancy][fault]") {
     ScriptedLink script;
     Wire wire;
     struct Ends {
@@ -189,7 +189,7 @@ TEST_CASE("Supervisor::stop in a send outside of a turn is reported when the sen
 }
 
 TEST_CASE("Supervisor::stop whose hook throws still ends the graceful close in time",
-          "[link][reentry][fault]") {
+          "[link][reentrancy][fault]") {
     ScriptedLink script;
     Wire wire;
     struct Throws {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "villain.hpp"
+#include "fault_injector.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -50,7 +50,8 @@ constexpr Duration ending_max = seconds{3};
 
 }  // namespace
 
-Villain::Villain(belay::posix::Loop<>& loop, Screen& screen, VillainOptions options)
+FaultInjector::FaultInjector(belay::posix::Loop<>& loop, Screen& screen,
+                             FaultInjectorOptions options)
     : loop_{loop},
       screen_{screen},
       options_{std::move(options)},
@@ -76,12 +77,12 @@ Villain::Villain(belay::posix::Loop<>& loop, Screen& screen, VillainOptions opti
 
 // ---- the machine -------------------------------------------------------------------------------
 
-bool Villain::plan_due() const noexcept {
+bool FaultInjector::plan_due() const noexcept {
     return phase_ == Phase::steady && next_plan_ < options_.plans.size() &&
            view_.state == "connected" && view_.delivered >= options_.plans[next_plan_].at_line;
 }
 
-Instant Villain::deadline() const noexcept {
+Instant FaultInjector::deadline() const noexcept {
     if (plan_due()) return belay::always;
     if (phase_ == Phase::ending) {
         return server_.running() || client_.running() ? due_ : belay::always;
@@ -89,7 +90,7 @@ Instant Villain::deadline() const noexcept {
     return std::min({screen_.next(), due_, after(last_turn_, seconds{1})});
 }
 
-void Villain::advance(Instant now) {
+void FaultInjector::advance(Instant now) {
     if (phase_ == Phase::ending) {
         if (now >= due_) {
             server_.kill();
@@ -100,7 +101,7 @@ void Villain::advance(Instant now) {
         return loop_.stop();
     }
     if (plan_due()) {
-        strike(now);
+        inject(now);
     } else if (now >= due_) {
         undo(now);
     }
@@ -108,33 +109,33 @@ void Villain::advance(Instant now) {
     if (screen_.next() <= now) show(now);
 }
 
-void Villain::show(Instant now) {
+void FaultInjector::show(Instant now) {
     view_.longest = timeline_.longest_outage(now);
     screen_.show(view_, now);
 }
 
-// ---- deeds -------------------------------------------------------------------------------------
+// ---- faults -------------------------------------------------------------------------------------
 
-void Villain::strike(Instant now) {
-    const Deed deed = options_.plans[next_plan_].deed;
-    const unsigned count = ++view_.done.of(deed);
+void FaultInjector::inject(Instant now) {
+    const Fault fault = options_.plans[next_plan_].fault;
+    const unsigned count = ++view_.done.of(fault);
     Counts wanted = options_.wanted;
-    event(std::string{to_string(deed)} + " (" + std::to_string(count) + " of " +
-          std::to_string(wanted.of(deed)) + ")");
-    timeline_.blow(deed, now);
-    switch (deed) {
-        case Deed::kill_server:
+    event(std::string{to_string(fault)} + " (" + std::to_string(count) + " of " +
+          std::to_string(wanted.of(fault)) + ")");
+    timeline_.record_fault(fault, now);
+    switch (fault) {
+        case Fault::kill_server:
             server_.kill();
             view_.server = "killed";
             phase_ = Phase::server_down;
             due_ = after(now, pause(200, 900));
             break;
-        case Deed::freeze_server:
+        case Fault::freeze_server:
             server_.signal(SIGSTOP);
             view_.server = "frozen";
             phase_ = Phase::freezing;
             break;
-        case Deed::kill_client:
+        case Fault::kill_client:
             client_.kill();
             view_.client = "killed";
             view_.state = "down";
@@ -145,10 +146,10 @@ void Villain::strike(Instant now) {
             due_ = after(now, pause(100, 600));
             break;
     }
-    options_.on_deed(view_.done);
+    options_.on_fault(view_.done);
 }
 
-void Villain::undo(Instant now) {
+void FaultInjector::undo(Instant now) {
     due_ = belay::never;
     switch (phase_) {
         case Phase::server_down:
@@ -173,17 +174,17 @@ void Villain::undo(Instant now) {
     }
 }
 
-Duration Villain::pause(int least_ms, int most_ms) {
+Duration FaultInjector::pause(int least_ms, int most_ms) {
     const auto spread = static_cast<std::uint64_t>(most_ms - least_ms);
     return milliseconds{least_ms + static_cast<int>(belay::uniform_upto(bits_, spread))};
 }
 
-void Villain::start_server() {
+void FaultInjector::start_server() {
     view_.server = "starting";
     server_.start({"server", "--dir", options_.dir, "--port", std::to_string(port_)});
 }
 
-void Villain::start_client() {
+void FaultInjector::start_client() {
     view_.client = "running";
     char rate[32];
     std::snprintf(rate, sizeof rate, "%.6f", options_.rate);
@@ -195,8 +196,8 @@ void Villain::start_client() {
     event("client started");
 }
 
-/// The last line waits for the last deed, so that there is always a client to do it to.
-void Villain::allow_lines() {
+/// The last line waits for the last fault, so that there is always a client to do it to.
+void FaultInjector::allow_lines() {
     const std::size_t after_next = next_plan_ + 1;
     std::uint64_t upto = options_.lines;
     if (next_plan_ < options_.plans.size()) {
@@ -210,7 +211,7 @@ void Villain::allow_lines() {
 
 /// Gives up when nothing moves for a long time, with something to deliver. Time in which the whole
 /// demo was stopped (Ctrl-Z) counts as one turn.
-void Villain::watch(Instant now) {
+void FaultInjector::watch(Instant now) {
     quiet_ += std::min<Duration>(elapsed(last_turn_, now), seconds{1});
     last_turn_ = now;
     const bool slow = options_.rate != 0 && options_.rate < 1;
@@ -222,7 +223,7 @@ void Villain::watch(Instant now) {
 
 // ---- the end -----------------------------------------------------------------------------------
 
-void Villain::stop() {
+void FaultInjector::stop() {
     if (phase_ == Phase::ending) {
         due_ = belay::always;
         return waker_.touch();
@@ -230,13 +231,13 @@ void Villain::stop() {
     conclude(End::interrupted);
 }
 
-void Villain::give_up(const std::string& why, int code) {
+void FaultInjector::give_up(const std::string& why, int code) {
     trouble_ = why;
     trouble_code_ = code;
     conclude(End::broken);
 }
 
-void Villain::conclude(End end) {
+void FaultInjector::conclude(End end) {
     if (end_ != End::running) return;
     end_ = end;
     phase_ = Phase::ending;
@@ -249,7 +250,7 @@ void Villain::conclude(End end) {
     waker_.touch();
 }
 
-void Villain::on_end(const char* who, int status) {
+void FaultInjector::on_end(const char* who, int status) {
     waker_.touch();
     const bool is_client = who == std::string_view{"client"};
     (is_client ? view_.client : view_.server) = "ended";
@@ -263,7 +264,7 @@ void Villain::on_end(const char* who, int status) {
 
 // ---- reports -----------------------------------------------------------------------------------
 
-void Villain::on_server(std::string_view report) {
+void FaultInjector::on_server(std::string_view report) {
     quiet_ = {};
     waker_.touch();
     const std::string_view kind = word(report);
@@ -280,7 +281,7 @@ void Villain::on_server(std::string_view report) {
     }
 }
 
-void Villain::on_client(std::string_view report) {
+void FaultInjector::on_client(std::string_view report) {
     quiet_ = {};
     const std::string_view kind = word(report);
     if (kind == "state") return on_state(report);
@@ -292,7 +293,7 @@ void Villain::on_client(std::string_view report) {
     timeline_.queue(at, view_.waiting, acknowledged);
 }
 
-void Villain::on_state(std::string_view words) {
+void FaultInjector::on_state(std::string_view words) {
     waker_.touch();
     const Instant at = moment(word(words));
     view_.since = at;
@@ -322,14 +323,14 @@ void Villain::on_state(std::string_view words) {
         give_up("the client said connected while the server was frozen", exit_wrong);
     } else if (phase_ == Phase::recovering && connected) {
         const bool was_deed =
-            !timeline_.blows().empty() && timeline_.blows().back().recovered == at;
+            !timeline_.timed_faults().empty() && timeline_.timed_faults().back().recovered == at;
         if (was_deed) ++next_plan_;
         phase_ = Phase::steady;
         allow_lines();
     }
 }
 
-void Villain::event(const std::string& text) {
+void FaultInjector::event(const std::string& text) {
     if (phase_ != Phase::ending) screen_.event(view_, loop_.now(), text);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file outage/villain.hpp
-/// The villain: starts server and client, and does its deeds to them until all is delivered.
+/// \file outage/fault_injector.hpp
+/// FaultInjector: starts server and client, and injects faults until all is delivered.
 #pragma once
 
 #include <functional>
@@ -17,8 +17,8 @@
 
 namespace outage {
 
-/// What a villain works with.
-struct VillainOptions {
+/// The options of a FaultInjector.
+struct FaultInjectorOptions {
     std::string dir;
     std::string file;
     std::uint64_t lines = 0;
@@ -27,17 +27,17 @@ struct VillainOptions {
     std::vector<Plan> plans;
     Counts done;    ///< in the runs that this one resumes
     Counts wanted;  ///< over all
-    std::function<void(const Counts&)> on_deed;
+    std::function<void(const Counts&)> on_fault;
 };
 
 /// Runs one server and one client, and kills, freezes and restarts them by the plans.
 ///
-/// A plan is due when so many lines are delivered, the client is connected, and the deed before is
+/// A plan is due when so many lines are delivered, the client is connected, and the fault before is
 /// over, which is when the client has connected again. The client may read up to the line of the
-/// plan after the next only, so that lines flow during each deed, and none comes too late.
+/// plan after the next only, so that lines flow during each fault, and none comes too late.
 ///
 /// Models: belay::MachineLike; attaches itself to the loop, and stops it at the end.
-class Villain {
+class FaultInjector {
 public:
     enum class End : std::uint8_t {
         running,
@@ -46,9 +46,9 @@ public:
         broken        ///< a part ended by itself, or nothing moved; see trouble()
     };
 
-    Villain(belay::posix::Loop<>& loop, Screen& screen, VillainOptions options);
-    Villain(const Villain&) = delete;
-    Villain& operator=(const Villain&) = delete;
+    FaultInjector(belay::posix::Loop<>& loop, Screen& screen, FaultInjectorOptions options);
+    FaultInjector(const FaultInjector&) = delete;
+    FaultInjector& operator=(const FaultInjector&) = delete;
 
     void attach(belay::Waker waker) { waker_ = std::move(waker); }
     [[nodiscard]] belay::Instant deadline() const noexcept;
@@ -80,7 +80,7 @@ private:
     [[nodiscard]] bool plan_due() const noexcept;
     void start_server();
     void start_client();
-    void strike(belay::Instant now);
+    void inject(belay::Instant now);
     void undo(belay::Instant now);
     void allow_lines();
     void watch(belay::Instant now);
@@ -97,7 +97,7 @@ private:
 
     belay::posix::Loop<>& loop_;
     Screen& screen_;
-    const VillainOptions options_;
+    const FaultInjectorOptions options_;
     belay::Waker waker_;
     belay::Random bits_;
     View view_;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Inside another project belay is a guest: it brings no targets, tests, flags or definitions.
+# As part of another project, belay brings no targets, tests, flags or definitions.
 foreach(target IN ITEMS belay_dev belay_test_main)
     if(TARGET ${target})
         message(FATAL_ERROR "belay built ${target} inside another project")

@@ -14,9 +14,9 @@ using belay::Bytes;
 using belay::BytesView;
 
 /// One editor, who writes a text, or sets one key again and again.
-class Typist {
+class YjsWriter {
 public:
-    explicit Typist(std::uint64_t id) noexcept : id_{id} {}
+    explicit YjsWriter(std::uint64_t id) noexcept : id_{id} {}
 
     [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
     /// The update that appends so much, of ASCII.

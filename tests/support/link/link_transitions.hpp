@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// \file tests/support/link/link_states.hpp
+/// \file tests/support/link/link_transitions.hpp
 /// The table of legal transitions of docs/link.md, for the tests that explore.
 #pragma once
 

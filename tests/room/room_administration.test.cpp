@@ -21,14 +21,14 @@ namespace {
 
 /// What calls were answered, in their order.
 struct Answered {
-    Recorded said{};
+    Recorded answers{};
     std::optional<Result<std::optional<StoredRoom>, PersistenceError>> room{};
     std::optional<Result<std::vector<std::string>, PersistenceError>> rooms{};
 
     [[nodiscard]] Completion<PersistenceError> error(std::string call) {
         return Completion<PersistenceError>{
             [this, c = std::move(call)](std::optional<PersistenceError> e) noexcept {
-                said.push_back(c + ": " + (!e ? "dropped" : *e ? e->code.message() : "done"));
+                answers.push_back(c + ": " + (!e ? "dropped" : *e ? e->code.message() : "done"));
             }};
     }
     [[nodiscard]] Completion<Result<std::optional<StoredRoom>, PersistenceError>> content() {
@@ -71,27 +71,27 @@ std::string epoch_of(TestRooms& rooms) { return rooms.stats("board")->epoch; }
 TEST_CASE_METHOD(
     RoomOfTwoWithCalls,
     "RoomManager::erase deletes a room and its storage, and closes its clients with 4410",
-    "[room][room_office][sim]") {
-    const Bytes said = alice.type("secret");
+    "[room][room_administration][sim]") {
+    const Bytes answers = alice.type("secret");
     w.run(10s);
     REQUIRE(w.disk.saves == 1);
     alice.type("more");
     w.run(1s);
     w.rooms().erase("board", calls.error("erase"));
     w.run(1s);
-    CHECK(calls.said == Recorded{"erase: done"});
+    CHECK(calls.answers == Recorded{"erase: done"});
     CHECK(alice.closed_with == 4410);
     CHECK(bob.closed_with == 4410);
     CHECK_FALSE(stored_of(w.disk));
     CHECK(w.rooms().rooms() == 0);
     CHECK(w.rooms().clients() == 0);
-    CHECK(w.told == Recorded{});
+    CHECK(w.reported == Recorded{});
     w.run(1min);
     CHECK(w.disk.saves == 1);
     RoomEditor carol{w, "carol", 3};
     w.dial(carol);
     CHECK(carol.synced);
-    CHECK_FALSE(carol.has(said));
+    CHECK_FALSE(carol.has(answers));
     w.world.restart(w.server);
     CHECK_FALSE(stored_of(w.disk));
 }
@@ -99,30 +99,30 @@ TEST_CASE_METHOD(
 TEST_CASE_METHOD(
     RoomOfOneWithCalls,
     "RoomManager::erase: a missing room, two calls at once, a bad id, a stopped manager",
-    "[room][room_office][sim]") {
+    "[room][room_administration][sim]") {
     alice.type("x");
     w.run(1s);
     w.rooms().erase("nowhere", calls.error("nowhere"));
     w.rooms().erase("board", calls.error("once"));
     w.rooms().erase("board", calls.error("twice"));
     w.rooms().erase("", calls.error("empty"));
-    CHECK(calls.said == Recorded{});  // never inside of the call
+    CHECK(calls.answers == Recorded{});  // never inside of the call
     w.run(1s);
-    CHECK(calls.said.size() == 4);
-    CHECK(calls.said.front().starts_with("empty: the id of the room is not"));
-    CHECK(calls.said.back() == "twice: done");
+    CHECK(calls.answers.size() == 4);
+    CHECK(calls.answers.front().starts_with("empty: the id of the room is not"));
+    CHECK(calls.answers.back() == "twice: done");
     CHECK_FALSE(stored_of(w.disk));
     w.rooms().stop();
     w.rooms().erase("board", calls.error("stopping"));
     w.run(1s);
     w.rooms().erase("board", calls.error("stopped"));
     w.run(1s);
-    CHECK(calls.said.size() == 6);
-    CHECK(calls.said[4] == "stopping: the rooms are stopped");
-    CHECK(calls.said[5] == "stopped: the rooms are stopped");
+    CHECK(calls.answers.size() == 6);
+    CHECK(calls.answers[4] == "stopping: the rooms are stopped");
+    CHECK(calls.answers[5] == "stopped: the rooms are stopped");
 }
 
-TEST_CASE("RoomManager::erase during a load", "[room][room_office][sim]") {
+TEST_CASE("RoomManager::erase during a load", "[room][room_administration][sim]") {
     RoomWorld w;
     Answered calls;
     RoomEditor alice{w, "alice", 1};
@@ -134,7 +134,7 @@ TEST_CASE("RoomManager::erase during a load", "[room][room_office][sim]") {
     w.dial(bob);
     w.rooms().erase("board", calls.error("erase"));
     w.run(1s);
-    CHECK(calls.said == Recorded{"erase: done"});
+    CHECK(calls.answers == Recorded{"erase: done"});
     CHECK(bob.closed_with == 4410);
     CHECK_FALSE(stored_of(w.disk));
     w.run(1min);
@@ -144,22 +144,22 @@ TEST_CASE("RoomManager::erase during a load", "[room][room_office][sim]") {
 
 TEST_CASE_METHOD(RoomOfOneWithCalls,
                  "RoomManager::erase during a save: the late answer of the save restores nothing",
-                 "[room][room_office][sim]") {
+                 "[room][room_administration][sim]") {
     w.disk.save_takes = 10s;
     alice.type("x");
     w.run(6s);
     REQUIRE(w.disk.saving == 1);
     w.rooms().erase("board", calls.error("erase"));
     w.run(1s);
-    CHECK(calls.said == Recorded{"erase: done"});
+    CHECK(calls.answers == Recorded{"erase: done"});
     w.run(1min);
     CHECK(w.disk.saving == 0);
     CHECK_FALSE(stored_of(w.disk));
-    CHECK(w.told == Recorded{});
+    CHECK(w.reported == Recorded{});
 }
 
 TEST_CASE("RoomManager::erase of a room that is saved before its eviction",
-          "[room][room_office][sim]") {
+          "[room][room_administration][sim]") {
     RoomOptions options;
     options.save_after = options.save_within = 2h;
     RoomWorld w{Seed{1}, options};
@@ -174,13 +174,13 @@ TEST_CASE("RoomManager::erase of a room that is saved before its eviction",
     REQUIRE(w.disk.saving == 1);
     w.rooms().erase("board", calls.error("erase"));
     w.run(1min);
-    CHECK(calls.said == Recorded{"erase: done"});
+    CHECK(calls.answers == Recorded{"erase: done"});
     CHECK(w.rooms().rooms() == 0);
     CHECK_FALSE(stored_of(w.disk));
 }
 
 TEST_CASE_METHOD(RoomOfOneWithCalls, "RoomManager::erase with changes that are being flushed",
-                 "[room][room_office][sim]") {
+                 "[room][room_administration][sim]") {
     w.disk.flush_takes = 3s;
     alice.type("under way");
     w.run(1s);
@@ -189,18 +189,18 @@ TEST_CASE_METHOD(RoomOfOneWithCalls, "RoomManager::erase with changes that are b
     w.rooms().import_room("board", {.updates = {typed(9, 0, "import")}}, calls.error("import"));
     w.rooms().erase("board", calls.error("erase"));
     w.run(1s);
-    CHECK(calls.said == Recorded{"import: the room was erased"});
+    CHECK(calls.answers == Recorded{"import: the room was erased"});
     CHECK(alice.closed_with == 4410);
     w.run(10s);
-    CHECK(calls.said.back() == "erase: done");
+    CHECK(calls.answers.back() == "erase: done");
     CHECK_FALSE(stored_of(w.disk));
 }
 
 TEST_CASE_METHOD(
     RoomOfOneWithCalls,
     "RoomManager::erase: a client that arrives before it is durable waits, then gets an empty room",
-    "[room][room_office][sim]") {
-    const Bytes said = alice.type("secret");
+    "[room][room_administration][sim]") {
+    const Bytes answers = alice.type("secret");
     w.run(1s);
     w.disk.flush_takes = 5s;
     w.rooms().erase("board", calls.error("erase"));
@@ -210,9 +210,9 @@ TEST_CASE_METHOD(
     CHECK_FALSE(bob.synced);
     CHECK(w.disk.loads == 1);
     w.run(5s);
-    CHECK(calls.said == Recorded{"erase: done"});
+    CHECK(calls.answers == Recorded{"erase: done"});
     CHECK(bob.synced);
-    CHECK_FALSE(bob.has(said));
+    CHECK_FALSE(bob.has(answers));
     // Another one, meanwhile, ends those who wait, too.
     bob.type("mine");
     w.run(10s);
@@ -224,14 +224,14 @@ TEST_CASE_METHOD(
     w.run(1s);
     CHECK(carol.closed_with == 4410);
     w.run(20s);
-    CHECK(calls.said == Recorded{"erase: done", "again: done", "and again: done"});
+    CHECK(calls.answers == Recorded{"erase: done", "again: done", "and again: done"});
     CHECK_FALSE(stored_of(w.disk));
 }
 
 TEST_CASE_METHOD(RoomOfOneWithCalls,
                  "RoomManager::erase that fails or is rejected leaves the room as it is stored",
-                 "[room][room_office][sim]") {
-    const Bytes said = alice.type("x");
+                 "[room][room_administration][sim]") {
+    const Bytes answers = alice.type("x");
     w.run(1s);
     w.disk.full = true;
     w.rooms().erase("board", calls.error("full"));
@@ -243,18 +243,18 @@ TEST_CASE_METHOD(RoomOfOneWithCalls,
     w.rooms().erase("board", calls.error("fails"));
     w.run(1s);
     CHECK(alice.closed_with == 4410);
-    REQUIRE(calls.said.size() == 3);
-    CHECK(calls.said[0].starts_with("full: No space"));
-    CHECK(calls.said[1].starts_with("reset: No space"));
-    CHECK(calls.said[2].starts_with("fails: Input"));
-    CHECK(w.told.size() == 3);
+    REQUIRE(calls.answers.size() == 3);
+    CHECK(calls.answers[0].starts_with("full: No space"));
+    CHECK(calls.answers[1].starts_with("reset: No space"));
+    CHECK(calls.answers[2].starts_with("fails: Input"));
+    CHECK(w.reported.size() == 3);
     RoomEditor bob{w, "bob", 2};
     w.dial(bob);
-    CHECK(bob.has(said));
+    CHECK(bob.has(answers));
 }
 
 TEST_CASE("RoomManager::stop answers pending calls before it reports that it has stopped",
-          "[room][room_office][sim]") {
+          "[room][room_administration][sim]") {
     RoomWorld w;
     w.disk.flush_takes = 2s;
     Answered calls;
@@ -263,13 +263,14 @@ TEST_CASE("RoomManager::stop answers pending calls before it reports that it has
     w.run(100ms);
     w.rooms().stop();
     w.run(1s);
-    CHECK(w.told == Recorded{});
+    CHECK(w.reported == Recorded{});
     w.run(10s);
-    CHECK(calls.said == Recorded{"import: done", "erase: done"});
-    CHECK(w.told == Recorded{"stopped: "});
+    CHECK(calls.answers == Recorded{"import: done", "erase: done"});
+    CHECK(w.reported == Recorded{"stopped: "});
 }
 
-TEST_CASE("RoomManager::stop ends calls that are never answered", "[room][room_office][sim]") {
+TEST_CASE("RoomManager::stop ends calls that are never answered",
+          "[room][room_administration][sim]") {
     RoomWorld w;
     Answered calls;
     w.disk.hang_lists = true;
@@ -281,26 +282,26 @@ TEST_CASE("RoomManager::stop ends calls that are never answered", "[room][room_o
     w.run(1s);
     w.rooms().stop();
     w.run(19s);
-    CHECK(w.told == Recorded{});
+    CHECK(w.reported == Recorded{});
     w.run(2s);
-    CHECK(calls.said == Recorded{"erase: there was no answer in time"});
+    CHECK(calls.answers == Recorded{"erase: there was no answer in time"});
     REQUIRE((calls.rooms && calls.room));
     CHECK(calls.rooms->error().code == RoomErrc::no_answer);
     CHECK(calls.room->error().code == RoomErrc::no_answer);
-    CHECK(w.told == Recorded{"stopped: "});
+    CHECK(w.reported == Recorded{"stopped: "});
 }
 
 // ---- reset -------------------------------------------------------------------------------------
 
 TEST_CASE_METHOD(RoomOfOneWithCalls,
                  "RoomManager::reset closes clients with 4409, also one that sends the old epoch",
-                 "[room][room_office][sim]") {
-    const Bytes said = alice.type("old");
+                 "[room][room_administration][sim]") {
+    const Bytes answers = alice.type("old");
     w.run(10s);
     const std::string first = epoch_of(w.rooms());
     w.rooms().reset("board", calls.error("reset"));
     w.run(1s);
-    CHECK(calls.said == Recorded{"reset: done"});
+    CHECK(calls.answers == Recorded{"reset: done"});
     CHECK(alice.closed_with == 4409);
     CHECK(w.rooms().rooms() == 0);
     REQUIRE(stored_of(w.disk));
@@ -316,17 +317,17 @@ TEST_CASE_METHOD(RoomOfOneWithCalls,
     w.requests["bob"].epoch = second;
     w.dial(bob);
     CHECK(bob.synced);
-    CHECK_FALSE(bob.has(said));
+    CHECK_FALSE(bob.has(answers));
     bob.type("new");
     w.run(1s);
     // One that says no epoch is joined; that it began apart is told.
     w.dial(alice);
-    CHECK(bob.has(said));
+    CHECK(bob.has(answers));
     CHECK(w.rooms().counters().divergences == 1);
 }
 
 TEST_CASE("RoomManager::reset: a client that waits for a load is closed with 1013, and may return",
-          "[room][room_office][sim]") {
+          "[room][room_administration][sim]") {
     RoomWorld w;
     Answered calls;
     w.disk.load_takes = 5s;
@@ -338,13 +339,14 @@ TEST_CASE("RoomManager::reset: a client that waits for a load is closed with 101
     alice.dial();
     w.run(10s);
     CHECK(alice.synced);
-    CHECK(calls.said == Recorded{"reset: done"});
+    CHECK(calls.answers == Recorded{"reset: done"});
     CHECK_FALSE(epoch_of(w.rooms()).empty());
 }
 
 // ---- list --------------------------------------------------------------------------------------
 
-TEST_CASE("RoomManager::list returns the stored rooms page by page", "[room][room_office][sim]") {
+TEST_CASE("RoomManager::list returns the stored rooms page by page",
+          "[room][room_administration][sim]") {
     RoomWorld w;
     Answered calls;
     for (int i = 0; i < 2500; ++i)
@@ -369,7 +371,7 @@ TEST_CASE("RoomManager::list returns the stored rooms page by page", "[room][roo
 }
 
 TEST_CASE("RoomManager::list: a storage that hangs, and more calls than the limit",
-          "[room][room_office][sim]") {
+          "[room][room_administration][sim]") {
     RoomOptions options;
     options.calls_max = 2;
     RoomWorld w{Seed{1}, options};
@@ -382,13 +384,13 @@ TEST_CASE("RoomManager::list: a storage that hangs, and more calls than the limi
     CHECK_FALSE(calls.rooms);
     w.rooms().erase("a", calls.error("third"));
     w.run(100ms);
-    CHECK(calls.said == Recorded{"third: there are too many rooms or clients"});
+    CHECK(calls.answers == Recorded{"third: there are too many rooms or clients"});
     w.run(2s);
     REQUIRE(calls.rooms);
     CHECK(calls.rooms->error().code == RoomErrc::no_answer);
     w.rooms().erase("a", calls.error("then"));
     w.run(1s);
-    CHECK(calls.said.back() == "then: done");
+    CHECK(calls.answers.back() == "then: done");
     w.disk.hung_lists.clear();
     w.run(1s);
 }
@@ -397,7 +399,7 @@ TEST_CASE("RoomManager::list: a storage that hangs, and more calls than the limi
 
 TEST_CASE_METHOD(RoomOfOneWithCalls,
                  "RoomManager::export_room: a loaded, an unloaded, a missing and a damaged room",
-                 "[room][room_office][sim]") {
+                 "[room][room_administration][sim]") {
     alice.type("one ");
     alice.type("two");
     w.run(1s);
@@ -434,7 +436,7 @@ TEST_CASE_METHOD(RoomOfOneWithCalls,
 
 TEST_CASE_METHOD(RoomOfOneWithCalls,
                  "RoomManager::import_room restores an exported room with its epoch",
-                 "[room][room_office][sim]") {
+                 "[room][room_administration][sim]") {
     alice.type("to keep");
     w.run(1s);
     const std::string epoch = epoch_of(w.rooms());
@@ -445,9 +447,9 @@ TEST_CASE_METHOD(RoomOfOneWithCalls,
     w.disk.flush_takes = 3s;
     w.rooms().import_room("board", ***calls.room, calls.error("import"));
     w.run(2s);
-    CHECK(calls.said == Recorded{"erase: done"});  // durable first
+    CHECK(calls.answers == Recorded{"erase: done"});  // durable first
     w.run(2s);
-    CHECK(calls.said.back() == "import: done");
+    CHECK(calls.answers.back() == "import: done");
     CHECK(epoch_of(w.rooms()) == epoch);
     CHECK(state_of(w.rooms()) == alice.document());
     w.world.restart(w.server);
@@ -460,7 +462,7 @@ TEST_CASE_METHOD(RoomOfOneWithCalls,
 TEST_CASE_METHOD(
     RoomOfOneWithCalls,
     "RoomManager::import_room into an existing room merges, and sends the changes to its clients",
-    "[room][room_office][sim]") {
+    "[room][room_administration][sim]") {
     const Bytes mine = alice.type("mine");
     w.run(1s);
     const std::string epoch = epoch_of(w.rooms());
@@ -470,7 +472,7 @@ TEST_CASE_METHOD(
                        .updates = {typed(8, 0, "others'")}};
     w.rooms().import_room("board", content, calls.error("import"));
     w.run(1s);
-    CHECK(calls.said == Recorded{"import: done"});
+    CHECK(calls.answers == Recorded{"import: done"});
     CHECK(alice.has(typed(7, 0, "theirs")));
     CHECK(alice.has(typed(8, 0, "others'")));
     CHECK(alice.has(mine));
@@ -480,12 +482,12 @@ TEST_CASE_METHOD(
     const int flushes = w.disk.flushes;
     w.rooms().import_room("board", content, calls.error("again"));
     w.run(1s);
-    CHECK(calls.said.back() == "again: done");
+    CHECK(calls.answers.back() == "again: done");
     CHECK(w.disk.flushes == flushes);
 }
 
 TEST_CASE("RoomManager::import_room stores no part of a rejected import",
-          "[room][room_office][sim]") {
+          "[room][room_administration][sim]") {
     RoomOptions options;
     options.unflushed_bytes_max = 4000;
     RoomWorld w{Seed{1}, options};
@@ -500,25 +502,25 @@ TEST_CASE("RoomManager::import_room stores no part of a rejected import",
                           calls.error("second"));
     CHECK(w.disk.flushes == 0);
     w.run(1s);
-    CHECK(calls.said == Recorded{"long: the update is beyond a limit",
-                                 "second: the update is beyond a limit",
-                                 "malformed: the update is malformed", "first: done"});
+    CHECK(calls.answers == Recorded{"long: the update is beyond a limit",
+                                    "second: the update is beyond a limit",
+                                    "malformed: the update is malformed", "first: done"});
     REQUIRE(stored_of(w.disk));
     CHECK_FALSE(has(*stored_of(w.disk), typed(5, 0, "good")));
     w.disk.refuses = true;
     w.rooms().import_room("board", {.updates = {typed(3, 0, "x")}}, calls.error("full"));
     w.run(1s);
-    CHECK(calls.said.back() == "full: the change could not be made durable");
+    CHECK(calls.answers.back() == "full: the change could not be made durable");
     w.disk.refuses = false;
     w.disk.fail_flushes = 1;
     w.rooms().import_room("board", {.updates = {typed(3, 0, "x")}}, calls.error("fails"));
     w.run(1s);
-    CHECK(calls.said.back().starts_with("fails: Input"));
+    CHECK(calls.answers.back().starts_with("fails: Input"));
     CHECK_FALSE(has(*stored_of(w.disk), typed(3, 0, "x")));
 }
 
 TEST_CASE("RoomManager::import_room into a document that would be too large",
-          "[room][room_office][unit]") {
+          "[room][room_administration][unit]") {
     ManualLoop loop;
     Answered calls;
     YjsDocumentOptions small;
@@ -531,18 +533,18 @@ TEST_CASE("RoomManager::import_room into a document that would be too large",
         "a", {.updates = {typed(1, 0, std::string(60, 'x')), typed(2, 0, std::string(60, 'y'))}},
         calls.error("import"));
     loop.poll();
-    CHECK(calls.said == Recorded{"import: the document is full"});
+    CHECK(calls.answers == Recorded{"import: the document is full"});
     CHECK(rooms.get_state("a")->empty());
 }
 
 TEST_CASE("RoomManager::import_room: the room cannot be loaded, or is erased meanwhile",
-          "[room][room_office][sim]") {
+          "[room][room_administration][sim]") {
     RoomWorld w;
     Answered calls;
     w.disk.fail_loads = 1;
     w.rooms().import_room("board", {.updates = {typed(1, 0, "x")}}, calls.error("damaged"));
     w.run(1s);
-    CHECK(calls.said == Recorded{"damaged: the stored snapshot is damaged"});
+    CHECK(calls.answers == Recorded{"damaged: the stored snapshot is damaged"});
     CHECK(w.rooms().rooms() == 0);
     w.disk.load_takes = 5s;
     w.rooms().import_room("board", {.updates = {typed(1, 0, "x")}}, calls.error("import"));
@@ -550,13 +552,14 @@ TEST_CASE("RoomManager::import_room: the room cannot be loaded, or is erased mea
     w.rooms().erase("board", calls.error("erase"));
     w.rooms().import_room("board", {.updates = {typed(2, 0, "y")}}, calls.error("after"));
     w.run(10s);
-    CHECK(calls.said == Recorded{"damaged: the stored snapshot is damaged",
-                                 "import: the room was erased", "erase: done", "after: done"});
+    CHECK(calls.answers == Recorded{"damaged: the stored snapshot is damaged",
+                                    "import: the room was erased", "erase: done", "after: done"});
     CHECK(has(*stored_of(w.disk), typed(2, 0, "y")));
     CHECK_FALSE(has(*stored_of(w.disk), typed(1, 0, "x")));
 }
 
-TEST_CASE("RoomManager over opaque documents: export and import", "[room][room_office][unit]") {
+TEST_CASE("RoomManager over opaque documents: export and import",
+          "[room][room_administration][unit]") {
     ManualLoop loop;
     Answered calls;
     RoomManager rooms{MemoryRooms{}, EveryoneEdits{}, RoomOptions{}, NoObserver{},
@@ -567,14 +570,14 @@ TEST_CASE("RoomManager over opaque documents: export and import", "[room][room_o
     for (int i = 0; i < 3; ++i) loop.poll();
     rooms.export_room("a", calls.content());
     loop.poll();
-    CHECK(calls.said == Recorded{"import: done"});
+    CHECK(calls.answers == Recorded{"import: done"});
     CHECK((***calls.room).snapshot == std::vector<Bytes>{Bytes(3), Bytes(4)});
 }
 
 // ---- answers -----------------------------------------------------------------------------------
 
 TEST_CASE("RoomManager: a completion may call the manager, and destroy it",
-          "[room][room_office][unit]") {
+          "[room][room_administration][unit]") {
     ManualLoop loop;
     Answered calls;
     using Rooms = RoomManager<MemoryRooms, EveryoneEdits>;
@@ -590,7 +593,7 @@ TEST_CASE("RoomManager: a completion may call the manager, and destroy it",
 }
 
 TEST_CASE("RoomManager: its destructor drops calls that were not answered",
-          "[room][room_office][unit]") {
+          "[room][room_administration][unit]") {
     Answered calls;
     ManualLoop loop;
     {
@@ -600,13 +603,13 @@ TEST_CASE("RoomManager: its destructor drops calls that were not answered",
         rooms.erase("a", calls.error("erase"));
         rooms.import_room("b", {}, calls.error("import"));
     }
-    CHECK(calls.said.size() == 2);
+    CHECK(calls.answers.size() == 2);
 }
 
 // ---- under faults ------------------------------------------------------------------------------
 
 TEST_CASE("RoomManager: under all faults each call is answered once, and erased rooms stay erased",
-          "[room][room_office][sim]") {
+          "[room][room_administration][sim]") {
     for_each_seed(
         [](Seed seed) {
             RoomOptions options;
@@ -690,7 +693,7 @@ TEST_CASE("RoomManager: under all faults each call is answered once, and erased 
             CHECK(wrong == 0);
             w.rooms().stop();
             w.run(1min);
-            CHECK(w.told.back() == "stopped: ");
+            CHECK(w.reported.back() == "stopped: ");
         },
         300);
 }
@@ -749,14 +752,14 @@ std::string found_after(sim::Disk& disk) {
 }  // namespace
 
 TEST_CASE("RoomManager over a log: after an erase or reset fails to flush, memory and log agree",
-          "[room][room_office][fault]") {
+          "[room][room_administration][fault]") {
     const bool erases = GENERATE(true, false);
     CAPTURE(erases);
     const Bytes one = typed(1, 0, "one");
     const Bytes two = typed(2, 0, "two");
     sim::Disk disk;
     Answered calls;
-    StoredRoom told;
+    StoredRoom reported;
     {
         auto opened = open_rooms(disk);
         REQUIRE(opened);
@@ -775,24 +778,24 @@ TEST_CASE("RoomManager over a log: after an erase or reset fails to flush, memor
         polls();
         rooms.import_room("a", {.updates = {two}}, calls.error("two"));
         polls();
-        CHECK(calls.said == Recorded{"one: done", "end: No space left on device", "two: done"});
+        CHECK(calls.answers == Recorded{"one: done", "end: No space left on device", "two: done"});
         rooms.export_room("a", calls.content());
         polls();
         REQUIRE((calls.room && *calls.room && **calls.room));
-        told = ***calls.room;
+        reported = ***calls.room;
     }
     auto opened = open_rooms(disk, {}, 2);
     REQUIRE(opened);
     const Result<std::optional<StoredRoom>, PersistenceError> found = loaded(*opened, "a");
     REQUIRE((found && *found));
-    CHECK((*found)->epoch == told.epoch);
-    CHECK(has(**found, one) == has(told, one));
+    CHECK((*found)->epoch == reported.epoch);
+    CHECK(has(**found, one) == has(reported, one));
     CHECK(has(**found, two));
-    CHECK(has(told, two));
+    CHECK(has(reported, two));
 }
 
 TEST_CASE("RoomManager: a client that waits for an erase that fails is closed with 1013",
-          "[room][room_office][sim]") {
+          "[room][room_administration][sim]") {
     RoomWorld w;
     Answered calls;
     w.disk.flush_takes = 2s;
@@ -804,7 +807,7 @@ TEST_CASE("RoomManager: a client that waits for an erase that fails is closed wi
     w.run(500ms);
     CHECK(alice.closed_with == 0);
     w.run(1s);
-    CHECK(calls.said == Recorded{"erase: Input/output error"});
+    CHECK(calls.answers == Recorded{"erase: Input/output error"});
     CHECK(alice.closed_with == 1013);
     for (const bool comes_in : {false, true}) {
         alice.dial();
@@ -814,15 +817,15 @@ TEST_CASE("RoomManager: a client that waits for an erase that fails is closed wi
     }
     w.rooms().stop();
     w.run(5s);
-    CHECK(w.told.back() == "stopped: ");
+    CHECK(w.reported.back() == "stopped: ");
 }
 
 TEST_CASE("RoomManager over a log: a crash at every operation keeps the result of answered calls",
-          "[room][room_office][fault]") {
+          "[room][room_administration][fault]") {
     sim::Disk whole;
     {
-        const CallScript life{whole};
-        CHECK(life.may_be == std::vector<std::string>{"none"});
+        const CallScript incarnation{whole};
+        CHECK(incarnation.may_be == std::vector<std::string>{"none"});
     }
     CHECK(found_after(whole) == "none");
     const std::uint64_t operations = whole.operations();
@@ -831,7 +834,7 @@ TEST_CASE("RoomManager over a log: a crash at every operation keeps the result o
         for (std::uint64_t loss = 0; loss < 4; ++loss) {
             sim::Disk disk;
             disk.halt_at(halt);
-            const CallScript life{disk};
+            const CallScript incarnation{disk};
             Random bits{Seed{halt * 10 + loss}};
             if (loss == 0) {
                 disk.kill();
@@ -840,7 +843,8 @@ TEST_CASE("RoomManager over a log: a crash at every operation keeps the result o
             }
             const std::string found = found_after(disk);
             INFO("operation " << halt << ", loss " << loss << ": " << found);
-            CHECK(std::find(life.may_be.begin(), life.may_be.end(), found) != life.may_be.end());
+            CHECK(std::find(incarnation.may_be.begin(), incarnation.may_be.end(), found) !=
+                  incarnation.may_be.end());
         }
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// \file tests/support/room/rooms.hpp
+/// \file tests/support/room/persistence_calls.hpp
 /// The calls of a PersistenceLike that answers inside of them, as functions.
 #pragma once
 

@@ -2,7 +2,7 @@
 // A thousand clients lose their server for a minute. How many dial at the same time while it is
 // away, and when it is back? One simulated minute and a half for each jitter.
 //
-//     storm [--svg FILE] [SEED]
+//     reconnect_jitters [--svg FILE] [SEED]
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -88,7 +88,7 @@ struct Client {
 };
 
 template <class P>
-Tally storm(const P& policy, Seed seed) {
+Tally run(const P& policy, Seed seed) {
     Tally tally;
     sim::World world{seed};
     tally.world = &world;
@@ -116,7 +116,7 @@ public:
 
     template <class P>
     void row(const char* name, const P& policy) {
-        const Tally t = storm(policy, seed_);
+        const Tally t = run(policy, seed_);
         const int late = t.peak(server_dies + 5s, server_returns);
         std::printf("%-26s %9d %12d %14d %7.1f s %7.1f s\n", name,
                     t.sum(server_dies, server_returns), late, t.peak(server_returns, end),
@@ -130,7 +130,7 @@ public:
         peaks_.push_back(late);
     }
 
-    /// Full jitter must keep a crowd below 5 % per 100 ms, and no jitter must not.
+    /// Full jitter must keep the peak below 5 % per 100 ms, and no jitter must not.
     [[nodiscard]] bool as_expected() const {
         return peaks_[0] > clients / 2 && peaks_[1] < clients / 20;
     }

@@ -49,14 +49,14 @@ public:
     std::string url{};
 
 private:
-    struct Guest {
-        Guest(PageServer& s, int fd)
-            : server{s},
-              socket{fd},
-              watch{s.loop_, this, [](void* self, short) { static_cast<Guest*>(self)->read(); }} {
+    struct ServedConnection {
+        ServedConnection(PageServer& s, int fd)
+            : server{s}, socket{fd}, watch{s.loop_, this, [](void* self, short) {
+                                               static_cast<ServedConnection*>(self)->read();
+                                           }} {
             watch.start(fd, POLLIN);
         }
-        ~Guest() {
+        ~ServedConnection() {
             watch.stop();
             ::close(socket);
         }
@@ -77,16 +77,16 @@ private:
 
     void accept() {
         const int fd = ::accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0) guests_.push_back(std::make_unique<Guest>(*this, fd));
+        if (fd >= 0) served_connections_.push_back(std::make_unique<ServedConnection>(*this, fd));
     }
-    void leave(Guest& guest) {
-        std::erase_if(guests_, [&](const auto& g) { return g.get() == &guest; });
+    void leave(ServedConnection& served) {
+        std::erase_if(served_connections_, [&](const auto& g) { return g.get() == &served; });
     }
 
     belay::posix::Loop<>& loop_;
     int listener_;
     belay::posix::Watch watch_;
-    std::vector<std::unique_ptr<Guest>> guests_;
+    std::vector<std::unique_ptr<ServedConnection>> served_connections_;
 };
 
 /// As libcurl's examples do it: an easy handle for each request, descriptors and one timer.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-/// \file tests/support/link/herd.hpp
-/// herd: thousands of supervisors lose their server at one instant, and it comes back; in virtual
-/// time. And the rules by which known clients wait, each from its published source.
+/// \file tests/support/link/mass_reconnect.hpp
+/// mass_reconnect: thousands of supervisors lose their server at one instant, and connect again
+/// when it is back; in virtual time. And the rules by which known clients wait, each from its
+/// published source.
 #pragma once
 
 #include <algorithm>
@@ -17,7 +18,7 @@
 namespace belay_test {
 
 /// What happened from the loss on.
-struct HerdTally {
+struct ReconnectTally {
     static constexpr belay::Duration slot = std::chrono::milliseconds{100};
 
     std::size_t clients = 0;
@@ -47,11 +48,11 @@ struct HerdTally {
     }
 };
 
-namespace herd_parts {
+namespace mass_reconnect_parts {
 
 /// Accepts or refuses at once, and counts.
-struct HerdServer {
-    HerdTally tally;
+struct ReconnectServer {
+    ReconnectTally tally;
     belay::Instant now{std::chrono::hours{1}};
     belay::Instant lost = belay::never;
     std::vector<belay::Link<int>> links{};
@@ -63,7 +64,7 @@ struct HerdServer {
             return;
         }
         const belay::Duration since = belay::elapsed(lost, now);
-        const auto i = static_cast<std::size_t>(since / HerdTally::slot);
+        const auto i = static_cast<std::size_t>(since / ReconnectTally::slot);
         if (tally.dials.size() <= i) tally.dials.resize(i + 1);
         ++tally.dials[i];
         if (since < tally.away) {
@@ -74,35 +75,36 @@ struct HerdServer {
         }
     }
 };
-struct HerdTransport {
+struct ReconnectTransport {
     using message_type = int;
     struct Connection {
         [[nodiscard]] belay::SendResult send(const int&) noexcept {
             return belay::SendResult::sent;
         }
     };
-    HerdServer* server;
+    ReconnectServer* server;
     Connection open(const belay::Link<int>& link) {
         server->dialled(link);
         return {};
     }
 };
 
-}  // namespace herd_parts
+}  // namespace mass_reconnect_parts
 
 /// All are connected for a minute, lose the server at one instant, and it is away for so long. Ends
 /// when all are back.
 template <class P>
-HerdTally herd(const P& policy, std::size_t clients, belay::Duration away, belay::Seed seed) {
-    using Client = belay::Supervisor<herd_parts::HerdTransport, P>;
-    herd_parts::HerdServer server{{clients, away}};
-    std::vector<std::unique_ptr<Client>> herd;
+ReconnectTally mass_reconnect(const P& policy, std::size_t clients, belay::Duration away,
+                              belay::Seed seed) {
+    using Client = belay::Supervisor<mass_reconnect_parts::ReconnectTransport, P>;
+    mass_reconnect_parts::ReconnectServer server{{clients, away}};
+    std::vector<std::unique_ptr<Client>> all;
     belay::Random seeds{seed};
     using Due = std::pair<belay::Instant, std::size_t>;
     std::priority_queue<Due, std::vector<Due>, std::greater<>> due;
     const auto run = [&](std::size_t i) {
-        while (herd[i]->deadline() <= server.now) herd[i]->advance(server.now);
-        if (herd[i]->deadline() != belay::never) due.emplace(herd[i]->deadline(), i);
+        while (all[i]->deadline() <= server.now) all[i]->advance(server.now);
+        if (all[i]->deadline() != belay::never) due.emplace(all[i]->deadline(), i);
     };
     const auto run_until = [&](belay::Instant end) {
         while (!due.empty() && due.top().first <= end) {
@@ -113,9 +115,10 @@ HerdTally herd(const P& policy, std::size_t clients, belay::Duration away, belay
         }
     };
     for (std::size_t i = 0; i < clients; ++i) {
-        herd.push_back(std::make_unique<Client>(herd_parts::HerdTransport{&server}, policy));
-        herd[i]->attach(belay::Waker{belay::driver::WakeHandle{}, belay::Seed{seeds()}});
-        herd[i]->start();
+        all.push_back(
+            std::make_unique<Client>(mass_reconnect_parts::ReconnectTransport{&server}, policy));
+        all[i]->attach(belay::Waker{belay::driver::WakeHandle{}, belay::Seed{seeds()}});
+        all[i]->start();
         run(i);
     }
     run_until(belay::after(server.now, std::chrono::minutes{1}));

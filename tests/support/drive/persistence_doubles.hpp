@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// \file tests/support/drive/waiting_rooms.hpp
+/// \file tests/support/drive/persistence_doubles.hpp
 /// Persistences for OnThread, and functions that wait for its answers.
 #pragma once
 

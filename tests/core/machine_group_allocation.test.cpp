@@ -26,15 +26,15 @@ struct SmallChild {
 }  // namespace
 
 TEST_CASE("A child costs at most 96 bytes more than itself; turns allocate nothing",
-          "[core][nest][unit]") {
+          "[core][machine_group_allocation][unit]") {
     constexpr std::size_t count = 10'000;
-    driver::MachineGroup nest;
-    nest.attach(Waker{});
+    driver::MachineGroup group;
+    group.attach(Waker{});
     std::vector<driver::GroupedMachine<SmallChild>> all;
     all.reserve(count);
     bytes_held = 0;
     is_counting = true;
-    for (std::size_t i = 0; i < count; ++i) all.push_back(nest.make<SmallChild>());
+    for (std::size_t i = 0; i < count; ++i) all.push_back(group.make<SmallChild>());
     is_counting = false;
     CHECK(bytes_held <= static_cast<std::int64_t>(count * (sizeof(SmallChild) + 96)));
     if constexpr (sizeof(void*) == 8) CHECK(sizeof(detail::MachineGroupNode) == 40);
@@ -44,7 +44,7 @@ TEST_CASE("A child costs at most 96 bytes more than itself; turns allocate nothi
     bool stayed = true;
     for (int turn = 0; turn < 100; ++turn) {
         for (std::size_t i = 0; i < 50; ++i) all[i * 7]->waker.handle().wake();
-        stayed = nest.advance(Instant{Duration{turn}}) && stayed;
+        stayed = group.advance(Instant{Duration{turn}}) && stayed;
     }
     is_counting = false;
     CHECK(stayed);

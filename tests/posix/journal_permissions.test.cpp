@@ -93,22 +93,24 @@ bool can_be_inspected(const std::string& path) {
     posix::Files files;
     std::uint64_t next = 1;
     bool right = true;
-    const auto seen = tool::inspect_journal(files, path, [&](std::uint64_t number, BytesView body) {
-        right = right && number == next++ && as_text(body) == text_for(number);
-    });
-    return seen && right && next == count + 1 && seen->operations == count && seen->damages.empty();
+    const auto observed =
+        tool::inspect_journal(files, path, [&](std::uint64_t number, BytesView body) {
+            right = right && number == next++ && as_text(body) == text_for(number);
+        });
+    return observed && right && next == count + 1 && observed->operations == count &&
+           observed->damages.empty();
 }
 
 /// Whether the inspection names this file and goes on with the others.
 bool is_called_unreadable(const std::string& journal, const std::string& file) {
     posix::Files files;
     std::uint64_t read = 0;
-    const auto seen =
+    const auto observed =
         tool::inspect_journal(files, journal, [&](std::uint64_t number, BytesView body) {
             read += as_text(body) == text_for(number) ? 1U : 0U;
         });
-    return seen && read > count / 3 && read < count && seen->damages.front().path == file &&
-           seen->damages.front().what.starts_with("cannot be read: ");
+    return observed && read > count / 3 && read < count && observed->damages.front().path == file &&
+           observed->damages.front().what.starts_with("cannot be read: ");
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-/// \file tests/support/call/ways.hpp
+/// \file tests/support/call/retry_forms.hpp
 /// The four ways to repeat a call: retry and Pipeline, blocking and in a coroutine.
-/// TEMPLATE_TEST_CASE("...", "...", BELAY_TEST_WAYS) runs a test for all of them.
+/// TEMPLATE_TEST_CASE("...", "...", BELAY_TEST_RETRY_FORMS) runs a test for all of them.
 #pragma once
 
 #include <belay/call/pipeline.hpp>
@@ -58,6 +58,6 @@ struct AwaitingPipeline {
 
 }  // namespace belay_test
 
-#define BELAY_TEST_WAYS                                                                 \
+#define BELAY_TEST_RETRY_FORMS                                                          \
     belay_test::BlockingRetry, belay_test::AwaitingRetry, belay_test::BlockingPipeline, \
         belay_test::AwaitingPipeline

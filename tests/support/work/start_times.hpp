@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// \file tests/support/work/moments.hpp
+/// \file tests/support/work/start_times.hpp
 /// When histories of work queues begin.
 #pragma once
 

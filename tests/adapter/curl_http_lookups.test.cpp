@@ -40,25 +40,25 @@ using namespace belay;
 using namespace std::chrono_literals;
 
 TEST_CASE("curl::Http does not block on a name lookup that hangs",
-          "[adapter][curl_http_names][fault]") {
+          "[adapter][curl_http_lookups][fault]") {
     if (curl_version_info(CURLVERSION_NOW)->version_num < 0x075700) {
         std::puts("SKIP: before 7.87 libcurl waits for its look-ups");
         return;
     }
     belay_test::HttpServer server;
     belay_test::HttpRig<curl::Http> rig;
-    belay_test::Asked dropped;
-    belay_test::Asked ended;
+    belay_test::RequestRecord dropped;
+    belay_test::RequestRecord ended;
     auto handle =
         std::optional{rig.http.request({.url = "http://hangs.invalid/"}, dropped.completion())};
     rig.until([&] { return lookups_hanging == 1; });
     // The others go on.
     CHECK(rig.get(server.url("/hello")).body == "hello");
     handle.reset();
-    CHECK(dropped.told);
+    CHECK(dropped.reported);
     CHECK(lookups_hanging == 1);
 
-    const HttpResponse late = rig.ask({.url = "http://hangs.invalid/", .deadline = 1ms});
+    const HttpResponse late = rig.fetch({.url = "http://hangs.invalid/", .deadline = 1ms});
     CHECK(late == HttpResponse{.failure = Failure::from(HttpErrc::timed_out), .sent = false});
     CHECK(lookups_hanging >= 1);
 
@@ -67,7 +67,7 @@ TEST_CASE("curl::Http does not block on a name lookup that hangs",
     handle.emplace(client->request({.url = "http://hangs.invalid/"}, ended.completion()));
     rig.until([&] { return lookups_hanging > before; });
     client.reset();
-    CHECK(ended.told);
+    CHECK(ended.reported);
     CHECK(lookups_hanging > before);
 
     lookups_let_go = true;

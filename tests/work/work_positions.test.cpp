@@ -44,7 +44,7 @@ TEST_CASE("WorkSlots finds by id, and keeps both orders", "[work][work_queue][pr
             Random bits{seed};
             WorkSlots slots;
             std::map<std::uint64_t, Known> model;
-            // Ids that follow each other, or that crowd in the index.
+            // Ids that follow each other, or that cluster in the index.
             const std::uint64_t stride = bits() % 2 == 0 ? 1 : std::uint64_t{1} << 40;
             const auto some = [&] {
                 auto i = model.begin();

@@ -60,7 +60,7 @@ void check_closed(const Bytes& update, BytesView other) {
 }  // namespace
 
 TEST_CASE("yjs: of 20,000 mutated updates each is rejected, or is valid",
-          "[room][yjs_abuse][fault]") {
+          "[room][yjs_bad_input][fault]") {
     const std::vector<Bytes> honest = honest_updates();
     Random bits{Seed{20'000}};
     std::size_t accepted = 0;
@@ -86,7 +86,8 @@ TEST_CASE("yjs: of 20,000 mutated updates each is rejected, or is valid",
     CHECK(accepted < 15'000);
 }
 
-TEST_CASE("yjs: each mutated state vector is rejected, or is valid", "[room][yjs_abuse][fault]") {
+TEST_CASE("yjs: each mutated state vector is rejected, or is valid",
+          "[room][yjs_bad_input][fault]") {
     const std::vector<Bytes> honest = honest_updates();
     Random bits{Seed{7}};
     for (const Bytes& update : honest) {
@@ -102,7 +103,7 @@ TEST_CASE("yjs: each mutated state vector is rejected, or is valid", "[room][yjs
 }
 
 TEST_CASE("yjs: counts up to 2^53 without contents are rejected at once",
-          "[room][yjs_abuse][fault]") {
+          "[room][yjs_bad_input][fault]") {
     for (const char* const hex :
          {"ffffffffffffff0f", "01ffffffffffffff0f0100", "0101010004010174ffffffffffffff0f",
           "01010100080101"
@@ -135,7 +136,7 @@ TEST_CASE("yjs: counts up to 2^53 without contents are rejected at once",
 }
 
 TEST_CASE("yjs: many overlapping pieces of one text are compared once each",
-          "[room][yjs_abuse][fault]") {
+          "[room][yjs_bad_input][fault]") {
     // Compared from its beginning each time, this would be 10^10 characters.
     constexpr std::size_t letters = 200'000;
     Bytes text = from_hex("0101070004010174");
@@ -160,7 +161,7 @@ TEST_CASE("yjs: many overlapping pieces of one text are compared once each",
 }
 
 TEST_CASE("yjs: an update that is cut into many pieces is read once, not once per piece",
-          "[room][yjs_abuse][fault]") {
+          "[room][yjs_bad_input][fault]") {
     // Copied and read from each cut to its end, this would be 10^11 values, and as many letters.
     constexpr std::size_t count = 4'000'000;
     Bytes list = from_hex("0101070008010174");

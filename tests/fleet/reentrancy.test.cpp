@@ -81,9 +81,9 @@ std::vector<FleetCommand<F>> fleet_commands() {
 }
 
 template <bool Full>
-std::string fleet_life(const std::function<void(const std::string&)>& look,
-                       const FleetCommand<ScriptedFleet<Full>>* command = nullptr,
-                       const std::string& place = {}, int nth = 0) {
+std::string fleet_lifecycle(const std::function<void(const std::string&)>& look,
+                            const FleetCommand<ScriptedFleet<Full>>* command = nullptr,
+                            const std::string& place = {}, int nth = 0) {
     ScriptedFleet<Full> f;
     f.script.reach = [&](const std::string& reached) {
         if (look) look(reached);
@@ -103,7 +103,7 @@ std::string fleet_life(const std::function<void(const std::string&)>& look,
 
 template <bool Full>
 void all_fleet_commands_in_all_places() {
-    const auto reached = places([](auto look) { CHECK(fleet_life<Full>(look) == ""); });
+    const auto reached = places([](auto look) { CHECK(fleet_lifecycle<Full>(look) == ""); });
     CHECK(reached.size() == (Full ? 20 : 19));
     for (const auto& [place, times] : reached) {
         const bool is_hook = place.starts_with("on_");
@@ -111,7 +111,7 @@ void all_fleet_commands_in_all_places() {
             if (command.name == std::string{"end"} && !is_hook) continue;
             for (int nth = 1; nth <= times && nth <= 6; ++nth) {
                 INFO(command.name << " in " << place << ", call " << nth);
-                CHECK(fleet_life<Full>({}, &command, place, nth) == "");
+                CHECK(fleet_lifecycle<Full>({}, &command, place, nth) == "");
             }
         }
     }
@@ -148,9 +148,9 @@ std::vector<PoolCommand> pool_commands() {
     };
 }
 
-std::string pool_life(const std::function<void(const std::string&)>& look,
-                      const PoolCommand* command = nullptr, const std::string& place = {},
-                      int nth = 0) {
+std::string pool_lifecycle(const std::function<void(const std::string&)>& look,
+                           const PoolCommand* command = nullptr, const std::string& place = {},
+                           int nth = 0) {
     ScriptedLink script;
     auto pool =
         std::make_unique<ScriptedPool>(scripted_transport<true>(script), ScriptedRule{&script},
@@ -214,14 +214,14 @@ std::string pool_life(const std::function<void(const std::string&)>& look,
 }  // namespace
 
 TEST_CASE("Fleet accepts every command in all user code of its services",
-          "[fleet][reentry][fault]") {
+          "[fleet][reentrancy][fault]") {
     SECTION("with connections that close gracefully") { all_fleet_commands_in_all_places<true>(); }
     SECTION("with connections that do not") { all_fleet_commands_in_all_places<false>(); }
 }
 
 TEST_CASE("Pool accepts every command in all user code of its connections",
-          "[fleet][reentry][fault]") {
-    const auto reached = places([](auto look) { CHECK(pool_life(look) == ""); });
+          "[fleet][reentrancy][fault]") {
+    const auto reached = places([](auto look) { CHECK(pool_lifecycle(look) == ""); });
     CHECK(reached.size() == 16);
     for (const auto& [place, times] : reached) {
         const bool is_hook = place.starts_with("on_");
@@ -229,7 +229,7 @@ TEST_CASE("Pool accepts every command in all user code of its connections",
             if (command.name == std::string{"end"} && !is_hook) continue;
             for (int nth = 1; nth <= times && nth <= 6; ++nth) {
                 INFO(command.name << " in " << place << ", call " << nth);
-                CHECK(pool_life({}, &command, place, nth) == "");
+                CHECK(pool_lifecycle({}, &command, place, nth) == "");
             }
         }
     }

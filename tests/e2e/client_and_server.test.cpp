@@ -6,13 +6,13 @@
 #include <belay/link/length_prefixed.hpp>
 #include <belay/session/greeting.hpp>
 
+#include "e2e/demo_fixture.hpp"
 #include "e2e/socket.hpp"
-#include "e2e/workshop.hpp"
 
 using e2e::LedgerServer;
 using e2e::Process;
 using e2e::Socket;
-using e2e::Workshop;
+using e2e::TestDirectory;
 
 namespace {
 
@@ -22,7 +22,7 @@ std::vector<std::string> client(const LedgerServer& server, const std::string& f
 }
 
 /// The server is as good as new: a client delivers everything.
-void delivers(LedgerServer& server, const Workshop& w) {
+void delivers(LedgerServer& server, const TestDirectory& w) {
     const std::string input = e2e::sample_text(500);
     e2e::write(w / "input", input);
     Process c{client(server, w / "input", w / "client")};
@@ -57,8 +57,8 @@ belay::Bytes hello() {
 }  // namespace
 
 TEST_CASE("outage server closes a connection that sends garbage, and continues",
-          "[e2e][parts][fault]") {
-    const Workshop w;
+          "[e2e][client_and_server][fault]") {
+    const TestDirectory w;
     LedgerServer server{w / "server"};
     REQUIRE(server.port() != 0);
     const std::string garbage =
@@ -80,20 +80,21 @@ TEST_CASE("outage server closes a connection that sends garbage, and continues",
 }
 
 TEST_CASE("outage server closes a connection that falls silent in the middle of a frame",
-          "[e2e][parts][fault]") {
-    const Workshop w;
+          "[e2e][client_and_server][fault]") {
+    const TestDirectory w;
     LedgerServer server{w / "server"};
     REQUIRE(server.port() != 0);
-    Socket half{server.port()}, mute{server.port()};
+    Socket half{server.port()}, silent{server.port()};
     const std::string frame = transport_frame(hello());
     half.say(frame.substr(0, frame.size() / 2));
     CHECK(half.is_closed());
-    CHECK(mute.is_closed());
+    CHECK(silent.is_closed());
     delivers(server, w);
 }
 
-TEST_CASE("outage server holds nothing for a client that reads nothing", "[e2e][parts][fault]") {
-    const Workshop w;
+TEST_CASE("outage server holds nothing for a client that reads nothing",
+          "[e2e][client_and_server][fault]") {
+    const TestDirectory w;
     LedgerServer server{w / "server"};
     REQUIRE(server.port() != 0);
     const auto resident_pages = [&] {
@@ -101,8 +102,8 @@ TEST_CASE("outage server holds nothing for a client that reads nothing", "[e2e][
             e2e::read("/proc/" + std::to_string(server.process.pid()) + "/statm");
         return std::stoul(statm.substr(statm.find(' ') + 1));
     };
-    Socket deaf{server.port()};
-    deaf.say(transport_frame(hello()));
+    Socket unresponsive{server.port()};
+    unresponsive.say(transport_frame(hello()));
     const unsigned long before = resident_pages();
     // Each of these wants an answer; a hundred times more than the server may keep for one peer. A
     // peer that has only said hello may not send more than 8 KiB in one message.
@@ -113,12 +114,12 @@ TEST_CASE("outage server holds nothing for a client that reads nothing", "[e2e][
     }
     const std::string message = transport_frame(pings);
     const std::size_t wanted = std::size_t{128} << 20U;
-    std::size_t said = 0;
-    for (std::size_t n = 1; n != 0 && said < wanted; said += n) {
-        n = deaf.say(message, std::chrono::seconds{2});
+    std::size_t written = 0;
+    for (std::size_t n = 1; n != 0 && written < wanted; written += n) {
+        n = unresponsive.say(message, std::chrono::seconds{2});
     }
-    INFO("the server took " << said << " bytes");
-    CHECK(said > std::size_t{1} << 20U);
+    INFO("the server took " << written << " bytes");
+    CHECK(written > std::size_t{1} << 20U);
     const unsigned long now = resident_pages();
     const auto page_bytes = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
     CHECK((now > before ? now - before : 0) * page_bytes < (std::size_t{32} << 20U));
@@ -126,14 +127,14 @@ TEST_CASE("outage server holds nothing for a client that reads nothing", "[e2e][
 }
 
 TEST_CASE("outage server exits cleanly on SIGTERM and SIGINT, also with a client connected",
-          "[e2e][parts][unit]") {
-    const Workshop w;
+          "[e2e][client_and_server][unit]") {
+    const TestDirectory w;
     LedgerServer server{w / "server"};
     e2e::write(w / "input", e2e::sample_text(100));
     std::vector<std::string> words = client(server, w / "input", w / "client");
     words.insert(words.end(), {"--rate", "20"});
     Process c{words};
-    REQUIRE(c.says("connected"));
+    REQUIRE(c.prints("connected"));
     const int signal = GENERATE(SIGTERM, SIGINT);
     server.process.signal(signal);
     CHECK(server.process.wait() == 0);
@@ -141,8 +142,8 @@ TEST_CASE("outage server exits cleanly on SIGTERM and SIGINT, also with a client
 }
 
 TEST_CASE("outage client exits cleanly on SIGTERM, and continues where it stopped",
-          "[e2e][parts][unit]") {
-    const Workshop w;
+          "[e2e][client_and_server][unit]") {
+    const TestDirectory w;
     LedgerServer server{w / "server"};
     const std::string input = e2e::sample_text(300);
     e2e::write(w / "input", input);
@@ -170,8 +171,9 @@ TEST_CASE("outage client exits cleanly on SIGTERM, and continues where it stoppe
     CHECK(c.wait() == 0);
 }
 
-TEST_CASE("outage client waits for a server that has not started yet", "[e2e][parts][fault]") {
-    const Workshop w;
+TEST_CASE("outage client waits for a server that has not started yet",
+          "[e2e][client_and_server][fault]") {
+    const TestDirectory w;
     std::string port;
     {
         LedgerServer server{w / "server"};
@@ -181,29 +183,30 @@ TEST_CASE("outage client waits for a server that has not started yet", "[e2e][pa
     e2e::write(w / "input", input);
     Process c{{e2e::outage, "client", "--connect", "127.0.0.1:" + port, "--file", w / "input",
                "--dir", w / "client"}};
-    REQUIRE(c.says("cannot connect"));
+    REQUIRE(c.prints("cannot connect"));
     LedgerServer server{w / "server", port};
     CHECK(c.wait() == 0);
     CHECK(e2e::ledger_equals(w / "server/ledger.txt", input));
 }
 
-TEST_CASE("outage server rejects a second client, and both sides print why", "[e2e][parts][unit]") {
-    const Workshop w;
+TEST_CASE("outage server rejects a second client, and both sides print why",
+          "[e2e][client_and_server][unit]") {
+    const TestDirectory w;
     LedgerServer server{w / "server"};
     e2e::write(w / "input", "one\ntwo\n");
     Process first{client(server, w / "input", w / "first")};
     REQUIRE(first.wait() == 0);
     Process second{client(server, w / "input", w / "second")};
     CHECK(second.wait() == 1);
-    CHECK(second.says("the server's ledger is another client's"));
-    CHECK(server.process.says("refused sender"));
+    CHECK(second.prints("the server's ledger is another client's"));
+    CHECK(server.process.prints("refused sender"));
     CHECK(e2e::ledger_equals(w / "server/ledger.txt", "one\ntwo\n"));
 }
 
-TEST_CASE("outage server reports a port that is in use", "[e2e][parts][unit]") {
-    const Workshop w;
+TEST_CASE("outage server reports a port that is in use", "[e2e][client_and_server][unit]") {
+    const TestDirectory w;
     const LedgerServer first{w / "first"};
     Process second{{e2e::outage, "server", "--port", first.number, "--dir", w / "second"}};
     CHECK(second.wait() == 2);
-    CHECK(second.says("cannot listen on " + first.address() + ": another program listens there"));
+    CHECK(second.prints("cannot listen on " + first.address() + ": another program listens there"));
 }

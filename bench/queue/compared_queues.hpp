@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// \file bench/queue/peers.hpp
+/// \file bench/queue/compared_queues.hpp
 /// Queues on a disk behind one interface: ours, those of other projects, and the disk's own limit.
 ///
 /// A store is made from a Scratch and a Mode, and has

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
-/// \file tests/support/queue/round.hpp
-/// round: a loop goes round once.
+/// \file tests/support/queue/poll_once.hpp
+/// poll_once: runs what is due in a loop, without waiting.
 #pragma once
 
 #include "support/catch.hpp"
 
 namespace belay_test {
 
-/// One round that does not wait.
+/// Runs the work of `loop` that is due.
 template <class L>
-void round(L& loop) {
+void poll_once(L& loop) {
     REQUIRE(loop.run_until([] { return true; }));
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// \file tests/support/work/work_turns.hpp
+/// \file tests/support/work/work_queue_steps.hpp
 /// Steps that tests of a WorkQueue over a MemoryLog repeat.
 #pragma once
 
