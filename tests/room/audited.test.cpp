@@ -249,7 +249,7 @@ TEST_CASE("Audited::refusals aborts with a message when the Audited was moved fr
         auto door = audited.refusals();  // NOLINT(bugprone-use-after-move): that is it
         static_cast<void>(door);
     });
-    CHECK(said.find("Audited::refusals: must be taken before it is moved") != said.npos);
+    CHECK(said.find("Audited::refusals: call it before you move the object") != said.npos);
 }
 
 TEST_CASE("Audited records no rejections when they are disabled", "[room][audited][unit]") {
