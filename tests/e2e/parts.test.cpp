@@ -195,7 +195,7 @@ TEST_CASE("outage server rejects a second client, and both sides print why", "[e
     REQUIRE(first.wait() == 0);
     Process second{client(server, w / "input", w / "second")};
     CHECK(second.wait() == 1);
-    CHECK(second.says("the server's ledger is another client's"));
+    CHECK(second.says("the server's ledger belongs to another client"));
     CHECK(server.process.says("refused sender"));
     CHECK(e2e::ledger_equals(w / "server/ledger.txt", "one\ntwo\n"));
 }
