@@ -69,7 +69,7 @@ void use(belay_test::MinimalSleeper& sleeper) {
 }
 }  // namespace fails_if_in_function
 
-// expect-error: fails_if: the predicate must take what fn returns, or the value in it
+// expect-error: fails_if: the predicate must take the result of fn, or the value in it
 namespace fails_if_mutable {
 struct Response {
     int status;
@@ -87,7 +87,7 @@ void use(belay_test::MinimalSleeper& sleeper) {
 }
 }  // namespace fails_if_mutable
 
-// expect-error: fails_if: the predicate must take what fn returns, or the value in it
+// expect-error: fails_if: the predicate must take the result of fn, or the value in it
 namespace fails_if_other_type {
 struct Response {
     int status;
@@ -120,7 +120,7 @@ void use(belay_test::MinimalSleeper& sleeper) {
 }
 }  // namespace fails_if_predicate
 
-// expect-error: fails_if: the predicate must take what fn returns, or the value in it
+// expect-error: fails_if: the predicate must take the result of fn, or the value in it
 namespace fails_if_takes_away {
 // What can only be moved would have to be taken from the caller.
 #if defined(BELAY_CONTROL)

@@ -92,7 +92,7 @@ private:
             return say(detail::ask(judge, *result));
         } else {
             static_assert(!sizeof(Result),
-                          "fails_if: the predicate must take what fn returns, or the value in it, "
+                          "fails_if: the predicate must take the result of fn, or the value in it, "
                           "by const reference");
         }
     }

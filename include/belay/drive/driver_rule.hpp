@@ -35,7 +35,7 @@ enum class DriverRule : std::uint8_t {
         case DriverRule::gives_each_its_own_seed:
             return "the driver gives each machine its own seed";
         case DriverRule::tells_the_time:
-            return "now() never goes back, and no machine receives a time after now()";
+            return "now() never decreases, and no machine receives a time after now()";
         case DriverRule::runs_what_is_due:
             return "the driver advances every machine whose deadline has passed";
         case DriverRule::reads_the_deadline_after_each_turn:
