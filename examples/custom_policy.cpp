@@ -60,7 +60,7 @@ struct PrintingObserver {
         std::printf("%6.2f s  attempt %llu\n", at(), static_cast<unsigned long long>(a.number));
     }
     void on_retry(const RetryPlanned& r) const {
-        std::printf("%6.2f s  failed, wait %.2f s, says %.*s\n", at(),
+        std::printf("%6.2f s  failed, wait %.2f s, rule %.*s\n", at(),
                     std::chrono::duration<double>(r.wait).count(),
                     static_cast<int>(r.advice.by.size()), r.advice.by.data());
     }

@@ -18,16 +18,18 @@ namespace {
 constexpr const char* usage =
     "usage: journal_inspect [--operations] [--salvage NEW] DIR\n"
     "\n"
-    "Prints what the journal in directory DIR holds, and whether every byte of it is what was\n"
-    "written. It changes nothing there, and may look while a program has it open.\n"
+    "Prints the content of the journal in directory DIR, and whether every byte is as it was\n"
+    "written. It changes nothing, and works while a program has the journal open.\n"
     "\n"
-    "  --operations    also each operation that waits: its number, its length and its beginning;\n"
-    "                  of a work queue each item, with its state\n"
-    "  --salvage NEW   copies the operations that wait and can be read, and the kept note, into a\n"
-    "                  new journal in directory NEW; of a work queue the items that are not gone\n"
+    "  --operations    also prints each waiting operation: its number, its length and its\n"
+    "                  beginning. For a work queue it prints each item with its state.\n"
+    "  --salvage NEW   copies the waiting operations that can be read, and the stored note, into "
+    "a\n"
+    "                  new journal in directory NEW. For a work queue it copies the remaining "
+    "items.\n"
     "\n"
-    "Exit code: 0 whole, 1 damaged (also when the rest was salvaged), 2 could not look or "
-    "salvage.\n";
+    "Exit code: 0 whole, 1 damaged (also if the rest was salvaged), 2 reading or salvaging "
+    "failed.\n";
 
 struct Options {
     bool operations = false;
@@ -63,10 +65,10 @@ void print(const tool::JournalReport& found) {
                 static_cast<unsigned long>(found.run), static_cast<unsigned long long>(found.acked),
                 static_cast<unsigned long long>(found.operations), found.note.size());
     if (found.unfinished_roll) {
-        std::puts("the last file was being made when the program ended; opening removes it");
+        std::puts("the program ended while it created the last file; opening removes the file");
     }
     if (found.unfinished_bytes != 0) {
-        std::printf("%llu bytes at the end are an unfinished write; opening clears them away\n",
+        std::printf("%llu bytes at the end are an unfinished write; opening clears them\n",
                     static_cast<unsigned long long>(found.unfinished_bytes));
     }
     for (const tool::JournalReport::Damage& damage : found.damages) {
@@ -81,9 +83,9 @@ void print(const tool::JournalReport& found) {
 }
 
 void print_item(const WorkItem& item) {
-    static constexpr const char* states[] = {"ready", "delayed", "lent", "dead"};
+    static constexpr const char* states[] = {"ready", "delayed", "leased", "dead"};
     static constexpr const char* causes[] = {"", ", failed", ", expired", ", unreadable"};
-    std::printf("%llu: %zu bytes, %s%s, lent %lu times: %s\n",
+    std::printf("%llu: %zu bytes, %s%s, leased %lu times: %s\n",
                 static_cast<unsigned long long>(item.id), item.body.size(),
                 states[static_cast<std::size_t>(item.state)],
                 causes[static_cast<std::size_t>(item.cause)],
@@ -172,11 +174,13 @@ int main(int argc, char** argv) {
         } else if (word.size() > 1 && word[0] == '-') {
             return refuse("unknown option '" + word + "'; see journal_inspect --help");
         } else if (!options.directory.empty()) {
-            return refuse("one journal at a time: '" + options.directory + "' or '" + word + "'");
+            return refuse("pass one directory, not two: '" + options.directory + "' and '" + word +
+                          "'");
         } else {
             options.directory = word;
         }
     }
-    if (options.directory.empty()) return refuse("which journal? See journal_inspect --help");
+    if (options.directory.empty())
+        return refuse("a directory is missing; see journal_inspect --help");
     return run(options);
 }

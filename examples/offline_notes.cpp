@@ -21,11 +21,10 @@ using Edit = Operation<std::string>;
 namespace {
 
 constexpr const char* usage =
-    "usage: offline_notes edit FILE...         each FILE is a client; its new lines are its "
-    "edits:\n"
-    "                                          add ID TEXT, update ID TEXT, remove ID\n"
-    "       offline_notes sync STORE FILE...   brings what these clients did into STORE\n"
-    "       offline_notes                      shows both with two clients of its own\n";
+    "usage: offline_notes edit FILE...         records the new lines of each FILE as edits of one\n"
+    "                                          client: add ID TEXT, update ID TEXT, remove ID\n"
+    "       offline_notes sync STORE FILE...   applies the edits of these clients to STORE\n"
+    "       offline_notes                      shows both with two clients\n";
 
 std::sig_atomic_t volatile interrupted = 0;
 struct Interrupted {
@@ -38,7 +37,7 @@ int ends(const std::string& why) {
     return interrupted != 0 ? 130 : 2;
 }
 const std::string stopped =
-    "interrupted; what was taken is kept, and the same words go on from there";
+    "interrupted; accepted edits are stored, and the same command continues from there";
 
 struct TextCodec {
     bool encode(const std::string& text, Bytes& into) const {
@@ -87,7 +86,9 @@ int edit(const std::string& file) {
         if (interrupted != 0) return ends(stopped);
         const std::string place = file + ":" + std::to_string(number) + ": ";
         const std::optional<Edit::Action> action = parse(line);
-        if (!action) return ends(place + "add ID TEXT, update ID TEXT or remove ID, not: " + line);
+        if (!action)
+            return ends(place +
+                        "the line must be add ID TEXT, update ID TEXT or remove ID, not: " + line);
         const auto bytes = nlohmann::json::to_cbor(Edit{make_id(bits), clock.stamp(), *action});
         std::error_code error;
         if (clock.note_is_due()) error = journal->keep(clock.note());
@@ -130,8 +131,10 @@ int sync(sqlite::Store<TextCodec>& store, const std::string& file) {
         }
         for (const auto& failed : result.failed_operations) {
             // It stays in the journal, and all of the batch with it: what was done of it is known.
-            if (failed.retryable) return ends("not synced: " + failed.error.message());
-            std::printf("%s: never to be: %s\n", file.c_str(), failed.error.message().c_str());
+            if (failed.retryable)
+                return ends("the edits were not synced: " + failed.error.message());
+            std::printf("%s: rejected for good: %s\n", file.c_str(),
+                        failed.error.message().c_str());
         }
         std::printf("%s: %s\n", file.c_str(), to_string(result).c_str());
         // Killed before this is durable, the client sends all of it again, to no effect.

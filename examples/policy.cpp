@@ -38,10 +38,10 @@ int main() {
                     std::chrono::duration<double>(now.time_since_epoch()).count(),
                     to_string(cause).data());
         if (advice.verb == Advice::Verb::stop) {
-            std::printf("stop, says %s\n", advice.by.data());
+            std::printf("stop, rule %s\n", advice.by.data());
             return cause == Cause::corrupt ? 0 : 1;
         }
-        std::printf("wait %.1f s, says %s\n",
+        std::printf("wait %.1f s, rule %s\n",
                     std::chrono::duration<double>(elapsed(now, advice.until)).count(),
                     advice.by.data());
         now = advice.until;

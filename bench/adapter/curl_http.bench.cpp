@@ -30,7 +30,7 @@ void rounds(benchmark::State& state, posix::Loop<>& loop, Ask ask) {
         loop.run_until([&] { return ended == at_once; });
     }
     state.SetItemsProcessed(state.iterations() * state.range(0));
-    if (!all_right) state.SkipWithError("not the page");
+    if (!all_right) state.SkipWithError("the answer is not the page");
 }
 
 void requests(benchmark::State& state) {

@@ -41,7 +41,7 @@ void idle_service(benchmark::State& state) {
         }
         while (fleet.deadline() <= Instant{}) fleet.advance(Instant{});
         state.counters["bytes_each"] = each(counting.held());
-        if (fleet.deadline() != never) state.SkipWithError("an idle fleet wakes");
+        if (fleet.deadline() != never) state.SkipWithError("an idle fleet woke up");
     }
 }
 BENCHMARK(idle_service)->Name("fleet/fleet/idle/belay")->Iterations(1);

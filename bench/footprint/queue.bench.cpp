@@ -51,7 +51,7 @@ void journal_index(benchmark::State& state) {
         const Bytes payload(16);
         for (std::uint64_t i = 0; i < many; ++i) static_cast<void>(journal->append(payload));
         state.counters["bytes_each"] = each(counting.held() - empty, many);
-        if (journal->size() != many) state.SkipWithError("not all are there");
+        if (journal->size() != many) state.SkipWithError("some values are missing");
     }
 }
 BENCHMARK(journal_index)->Name("journal/journal/index_in_memory/belay")->Iterations(1);
@@ -73,7 +73,7 @@ void journal_framing(benchmark::State& state) {
             static_cast<void>(journal->append(payload));
         }
         if (journal->commit() || journal->size() != operations) {
-            return state.SkipWithError("not all are there");
+            return state.SkipWithError("some values are missing");
         }
         const std::uint64_t used = disk_bytes(scratch / "journal");
         state.counters["bytes_each"] =

@@ -72,7 +72,7 @@ void time_openings(benchmark::State& state, std::uint64_t each, Open open) {
     for (auto _ : state) {
         auto opened = open();
         if (!opened) {
-            state.SkipWithError("not all are there");
+            state.SkipWithError("some values are missing");
             break;
         }
         state.PauseTiming();

@@ -96,7 +96,7 @@ std::optional<posix::JournalRooms> make_rooms(const Scratch& scratch) {
 void load_room(benchmark::State& state) {
     static const Scratch scratch;
     static std::optional<posix::JournalRooms> rooms = make_rooms(scratch);
-    if (!rooms) return state.SkipWithError("the rooms could not be made");
+    if (!rooms) return state.SkipWithError("the rooms could not be created");
     int next = 0;
     for (auto _ : state) {
         driver::Question<Result<std::optional<StoredRoom>, PersistenceError>> loaded;

@@ -117,7 +117,7 @@ void change(benchmark::State& state) {
         loop.run(std::chrono::milliseconds{600});
     }
     sessions(state);
-    if (loop.server.scenes != loop.board.scenes) state.SkipWithError("not in step");
+    if (loop.server.scenes != loop.board.scenes) state.SkipWithError("the two sides differ");
 }
 void change_by_hand(benchmark::State& state) {
     Board board;
@@ -134,7 +134,7 @@ void change_by_hand(benchmark::State& state) {
         marked.clear();
     }
     sessions(state);
-    if (server.scenes != board.scenes) state.SkipWithError("not in step");
+    if (server.scenes != board.scenes) state.SkipWithError("the two sides differ");
 }
 BENCHMARK(idle)->Name("sync/bridge/idle_interval_of_1000/belay");
 BENCHMARK(idle_by_hand)->Name("sync/bridge/idle_interval_of_1000/by_hand");

@@ -33,7 +33,7 @@ struct App {
     void on_pushed(std::string_view, const Stamp&) const { say("pushed"); }
     void on_conflict(const BridgeConflict<nlohmann::json>& c) const {
         const auto& lost = c.kept == Origin::remote ? c.local : c.remote;
-        say("both sides changed it; lost: " + lost.content.dump());
+        say("both sides changed the scene; this version was lost: " + lost.content.dump());
     }
     void on_error(const BridgeError& error) const {
         say(std::string{to_string(error.step)} + ": " + error.failure.message());
@@ -53,10 +53,10 @@ int main(int count, char** words) {
     }
     SceneFile local{words[2], count > 3 ? words[3] : "scene"};
     if (!std::filesystem::is_directory(std::filesystem::absolute(local.path).parent_path())) {
-        return refuse(local.path + ": no such directory");
+        return refuse(local.path + ": the directory does not exist");
     }
     if (!local.edited() && !local.scene && std::filesystem::exists(local.path)) {
-        return refuse(local.path + ": not JSON with a \"content\", or not to be written");
+        return refuse(local.path + ": the file must be JSON with a \"content\", and writable");
     }
 
     posix::Loop loop;

@@ -96,7 +96,7 @@ private:
         if (report.truncated_bytes != 0) {
             std::cerr << "outage client: " << report.truncated_path
                       << " ended in an unfinished write: cut " << report.truncated_bytes
-                      << " bytes, which nobody was promised" << std::endl;
+                      << " bytes that were not confirmed" << std::endl;
         }
         return std::move(*journal);
     }
@@ -121,14 +121,14 @@ private:
         if (taken > lines_.count()) {
             throw Refusal{options.dir + "/journal holds " + std::to_string(taken) + " lines, but " +
                           options.file + " has only " + std::to_string(lines_.count()) +
-                          "; give the --file that this --dir was used with, or another --dir"};
+                          "; use the --file of the earlier run in this --dir, or another --dir"};
         }
         loop_.attach(session_);
         loop_.attach(feed_);
         report_queue();
         if (!report_.on()) {
             Say{}("client: " + std::to_string(session_.status().acknowledged) + " of " +
-                  std::to_string(lines_.count()) + " lines are delivered, " +
+                  std::to_string(lines_.count()) + " lines delivered, " +
                   std::to_string(session_.depth()) + " wait in the journal");
         }
     }
@@ -148,7 +148,8 @@ private:
         if (!hopeless || exit_ != exit_ok) return;
         std::cerr << "outage client: cannot deliver: " << s.failure.message()
                   << (s.failure.error() == belay::SessionErrc::forbidden
-                          ? "; the server's ledger is another client's: use another --dir there"
+                          ? "; the server's ledger belongs to another client: use another --dir "
+                            "for the server"
                           : "")
                   << std::endl;
         end(exit_wrong);
@@ -169,7 +170,7 @@ private:
     }
 
     void on_blocked(belay::Blocked why, const belay::BlockedDetails& f) {
-        std::cerr << "outage client: stopped, nothing more is sent: " << to_string(why)
+        std::cerr << "outage client: stopped, and sends nothing more: " << to_string(why)
                   << " (acknowledged " << f.acked << ", last in the journal " << f.last
                   << ", the server has " << f.applied << "); " << advice(why) << std::endl;
         end(exit_wrong);
@@ -178,13 +179,14 @@ private:
         switch (why) {
             case belay::Blocked::receiver_lost_state:
             case belay::Blocked::receiver_rolled_back:
-                return "put the server's ledger back, or begin anew with other directories";
+                return "restore the server's ledger, or start again with other directories";
             case belay::Blocked::journal_failed:
-                return "see to the disk of --dir and run it again; what was delivered stays so";
+                return "check the disk of --dir and run the client again; delivered lines stay "
+                       "delivered";
             case belay::Blocked::fenced:
-                return "another client with this sender id took over; end one of them";
+                return "another client with this sender id has taken over; end one of them";
             default:
-                return "journal and ledger do not belong together; begin anew with other "
+                return "the journal and the ledger do not match; start again with other "
                        "directories";
         }
     }

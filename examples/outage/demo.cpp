@@ -66,8 +66,9 @@ private:
 
     void begin(bool after_a_finished_one) {
         if (!after_a_finished_one && exists(path("ledger.txt"))) {
-            throw Refusal{path("ledger.txt") +
-                          " is not of this demo, which would replace it; choose another --dir"};
+            throw Refusal{
+                path("ledger.txt") +
+                " was not made by this demo, which would replace it; choose another --dir"};
         }
         state_.file = options_.file;
         if (state_.file.empty()) {
@@ -94,7 +95,7 @@ private:
             throw Refusal{options_.dir + " holds an unfinished run of " + last.file + ", and " +
                           state_.file +
                           " has other lines; give that file with --file, choose "
-                          "another --dir, or delete the directory to begin anew"};
+                          "another --dir, or delete the directory to start again"};
         }
         if (options_.seed) state_.seed = *options_.seed;
         resumed_ = true;
@@ -210,8 +211,8 @@ int run_demo(const DemoOptions& options) {
     loop.run();
     screen.close();
     if (injector.end() == FaultInjector::End::interrupted) {
-        std::cout << "interrupted: what was delivered stays delivered, what waits is in the "
-                     "journal; run it again to resume"
+        std::cout << "interrupted: delivered lines stay delivered, and waiting lines are in the "
+                     "journal; run the demo again to resume"
                   << std::endl;
         return exit_interrupted;
     }

@@ -217,7 +217,7 @@ void FaultInjector::watch(Instant now) {
     const bool slow = options_.rate != 0 && options_.rate < 1;
     const Duration patience{static_cast<Duration::rep>(slow ? 6e10 / options_.rate : 6e10)};
     if (quiet_ > patience) {
-        give_up("nothing has moved for " + in_seconds(patience), exit_wrong);
+        give_up("there was no progress for " + in_seconds(patience), exit_wrong);
     }
 }
 
@@ -258,7 +258,7 @@ void FaultInjector::on_end(const char* who, int status) {
     if (is_client && WIFEXITED(status) && WEXITSTATUS(status) == exit_ok) {
         return conclude(End::delivered);
     }
-    give_up("the " + std::string{who} + " ended by itself, " + ending(status),
+    give_up("the " + std::string{who} + " ended unexpectedly, " + ending(status),
             WIFEXITED(status) && WEXITSTATUS(status) == exit_refused ? exit_refused : exit_wrong);
 }
 
@@ -320,7 +320,7 @@ void FaultInjector::on_state(std::string_view words) {
         // Long enough for attempts that a frozen server takes and never answers.
         due_ = after(loop_.now(), pause(300, 1500));
     } else if (phase_ == Phase::frozen && connected) {
-        give_up("the client said connected while the server was frozen", exit_wrong);
+        give_up("the client reported connected while the server was frozen", exit_wrong);
     } else if (phase_ == Phase::recovering && connected) {
         const bool was_deed =
             !timeline_.timed_faults().empty() && timeline_.timed_faults().back().recovered == at;

@@ -72,8 +72,8 @@ public:
             ++line_;
             if (const char* const wrong = judge(take(text, '\n'))) {
                 throw Refusal{state_.path + ", line " + std::to_string(line_) + ": " + wrong +
-                              "; put the file back from a copy, or move it away together with the "
-                              "client's journal to begin anew"};
+                              "; restore the file from a backup, or move it away together with the "
+                              "client's journal to start again"};
             }
         }
         return whole - text.size();
@@ -100,22 +100,23 @@ private:
                           parse(take(line, ' '), p.attach) && parse(take(line, ' '), p.applied) &&
                           parse(line, p.check, 16);
         if (!good) return "damaged adoption of a journal";
-        if (state_.sender != belay::no_id && sender != state_.sender) return "a second sender";
+        if (state_.sender != belay::no_id && sender != state_.sender)
+            return "damaged: the ledger has a second sender";
         state_.sender = sender;
         state_.progress = p;
         return nullptr;
     }
 
     const char* operation(std::string_view line) {
-        if (!state_.progress) return "an operation before any journal was adopted";
+        if (!state_.progress) return "damaged: an operation comes before the adoption of a journal";
         Progress& p = *state_.progress;
         std::uint64_t number = 0, attach = 0, check = 0;
         const bool good = parse(take(line, ' '), number) && parse(take(line, ' '), attach) &&
                           parse(take(line, '\t'), check, 16);
-        if (!good) return "damaged: it does not begin with number, attach and check";
-        if (number != p.applied + 1) return "damaged: its number does not follow the one before";
+        if (!good) return "damaged: the line does not start with number, attach and check";
+        if (number != p.applied + 1) return "damaged: the number does not follow the previous one";
         if (!follows(p.check, check, belay::as_bytes(line))) {
-            return "damaged: its check does not match this line and the one before";
+            return "damaged: the check does not match this line and the previous one";
         }
         p.applied = number;
         p.attach = attach;

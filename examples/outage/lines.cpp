@@ -17,9 +17,9 @@ Lines::Lines(const std::string& path) : text_{read_file(path)} {
         const std::string_view line = rest.substr(0, rest.find('\n'));
         if (line.size() > line_bytes_max) {
             throw Refusal{path + ", line " + std::to_string(lines_.size() + 1) + ": " +
-                          std::to_string(line.size()) + " bytes are too long, " +
+                          std::to_string(line.size()) + " bytes are too long; the limit is " +
                           std::to_string(line_bytes_max) +
-                          " is the limit; break the line or choose another file"};
+                          "; break the line or choose another file"};
         }
         lines_.push_back(line);
         rest.remove_prefix(std::min(rest.size(), line.size() + 1));

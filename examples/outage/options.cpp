@@ -16,14 +16,14 @@ constexpr std::string_view demo_help =
 
 constexpr std::string_view server_help = R"(usage: outage server --port P --dir D [--host H]
 
-The ledger server alone: appends each operation that is delivered to D/ledger.txt.
+The ledger server alone: appends each delivered operation to D/ledger.txt.
 
   --port P    the TCP port; 0 lets the system pick one, which is printed
-  --dir D     for the ledger; made if it is missing
+  --dir D     for the ledger; created if it is missing
   --host H    the address to listen on (default 127.0.0.1: this machine only)
   --help      this text
 
-It runs until SIGTERM or SIGINT. Exit code: 0, or 2 if it could not start or go on.
+It runs until SIGTERM or SIGINT. Exit code: 0, or 2 if it could not start or continue.
 )";
 
 constexpr std::string_view client_help =
@@ -31,15 +31,15 @@ constexpr std::string_view client_help =
 
 The client alone: delivers each line of F to the server, exactly once and in order.
 
-  --connect HOST:PORT   the server; it need not be there yet
-  --file F              whose lines are delivered, each at most 64 KiB
-  --dir D               for the journal; made if it is missing. Started again with the same
-                        directory and file, it goes on where it was, whatever had ended it
+  --connect HOST:PORT   the server; it may start later
+  --file F              the file to deliver; each line has at most 64 KiB
+  --dir D               for the journal; created if it is missing. If the client is started again
+                        with the same directory and file, it continues where it ended
   --rate LINES          lines per second (default 0: no limit)
   --help                this text
 
-Exit code: 0 everything is acknowledged, 1 it cannot be delivered, 2 it could not start or go on,
-130 stopped by SIGTERM or SIGINT before the end.
+Exit code: 0 everything is acknowledged, 1 delivery is impossible, 2 the client could not start or
+continue, 130 stopped by SIGTERM or SIGINT before the end.
 )";
 
 /// The words of a command line, taken one option at a time.
@@ -210,7 +210,7 @@ Options parse_options(const std::vector<std::string_view>& words, const std::str
     if (first == "client") return parse_client(Words{words, 1, "outage client"});
     if (!first.empty() && first.front() != '-') {
         throw Refusal{"unknown command '" + std::string{first} +
-                      "': there are server, client, or none for the demo; see outage --help"};
+                      "': use server, client, or no command for the demo; see outage --help"};
     }
     return parse_demo(Words{words, 0, "outage"}, default_dir);
 }

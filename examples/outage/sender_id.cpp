@@ -15,8 +15,8 @@ belay::Id sender_id(const std::string& directory) {
         if (!text.empty() && text.back() == '\n') text.pop_back();
         if (from_hex(text, id) && id != belay::no_id) return id;
         throw Refusal{path +
-                      ": this is not a sender id (32 hexadecimal digits); put the file back "
-                      "from a copy, or choose another --dir"};
+                      ": this is not a sender id (32 hexadecimal digits); restore the file "
+                      "from a backup, or choose another --dir"};
     }
     belay::Random bits{belay::Seed{belay::entropy()}};
     id = belay::make_id(bits);

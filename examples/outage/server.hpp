@@ -63,8 +63,8 @@ private:
             me->refused(why, sender);
         }
         void on_journal_replaced(const belay::Id&, const belay::Progress& old) {
-            me->say("the client has a new journal; of the old one " + std::to_string(old.applied) +
-                    " lines are here");
+            me->say("the client has a new journal; the ledger has " + std::to_string(old.applied) +
+                    " lines of the old one");
         }
         void on_ledger_failed(std::error_code error) { me->ledger_failed(error); }
     };
@@ -104,7 +104,7 @@ private:
         loop_.attach(receiver_);
         if (const std::size_t cut = receiver_.ledger().cut_bytes()) {
             std::cerr << "outage server: " << ledger_path_ << " ended in the middle of a line: cut "
-                      << cut << " bytes, which were never acknowledged" << std::endl;
+                      << cut << " bytes that were not acknowledged" << std::endl;
         }
         if (const std::error_code error = listener_.listen(options.listen)) {
             const std::string where = options.listen.to_string();

@@ -26,7 +26,7 @@ std::string Verdict::words() const {
     std::string text = counted(lines, "line") + ", " + std::to_string(lost) + " lost, " +
                        std::to_string(duplicated) + " duplicated, " + std::to_string(out_of_order) +
                        " out of order";
-    if (foreign != 0) text += ", " + std::to_string(foreign) + " that are not in the file";
+    if (foreign != 0) text += ", " + std::to_string(foreign) + " not in the file";
     return text;
 }
 
@@ -53,7 +53,7 @@ Verdict judge(const Lines& lines, const std::string& ledger_path) {
         const std::size_t tab = line.find('\t');
         if (number == 0 || number > lines.count() || tab == line.npos ||
             line.substr(tab + 1) != lines.at(number)) {
-            wrong(v.foreign, number, "of the ledger is not that line of the file");
+            wrong(v.foreign, number, "of the ledger differs from that line of the file");
             continue;
         }
         if (seen[number]) wrong(v.duplicated, number, "is in the ledger twice");

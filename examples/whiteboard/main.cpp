@@ -37,14 +37,15 @@ namespace {
 struct Audit {
     sqlite::Boards* boards;
     void record(AuditRow row, Completion<std::error_code> answer) {
-        auto written =
-            [answer = std::move(answer)](std::optional<std::error_code> error) mutable noexcept {
-                if (error && *error) {
-                    std::fprintf(stderr, "nobody is let in, since it cannot be written down: %s\n",
-                                 error->message().c_str());
-                }
-                if (error) answer(*error);
-            };
+        auto written = [answer = std::move(answer)](
+                           std::optional<std::error_code> error) mutable noexcept {
+            if (error && *error) {
+                std::fprintf(stderr,
+                             "no client is admitted, because the audit log cannot be written: %s\n",
+                             error->message().c_str());
+            }
+            if (error) answer(*error);
+        };
         boards->record(std::move(row), Completion<std::error_code>{std::move(written)});
     }
 };
@@ -65,8 +66,8 @@ struct App {
         saved = !error;
         if (error) {
             std::fprintf(stderr,
-                         "not every board was saved: %s; what others have seen is in the log, and "
-                         "is saved after the next start\n",
+                         "not every board was saved: %s; shared changes are in the log, and are "
+                         "saved after the next start\n",
                          error.message().c_str());
         }
         context->stop();
@@ -172,7 +173,7 @@ HttpResponse access_answer(const HttpRequest& request, sqlite::Boards& boards,
 std::string permit(const std::string& line, sqlite::Boards& boards, auto& rooms) {
     const std::size_t first = line.find('\t');
     const std::size_t second = first == std::string::npos ? first : line.find('\t', first + 1);
-    if (second == std::string::npos) return "it takes a user, a board and a level";
+    if (second == std::string::npos) return "the command needs a user, a board and a level";
     const std::string user = line.substr(0, first);
     const std::string board = line.substr(first + 1, second - first - 1);
     const std::string level = line.substr(second + 1);
@@ -180,10 +181,11 @@ std::string permit(const std::string& line, sqlite::Boards& boards, auto& rooms)
         if (level != to_string(access)) continue;
         if (const auto error = boards.permit({.board = board, .user = user}, access)) {
             const bool unknown = error == RoomErrc::unknown_room;
-            return unknown ? "there is no board " + board + "; there is demo" : error.message();
+            return unknown ? "there is no board " + board + "; use the board demo"
+                           : error.message();
         }
         if (access_of(boards, board, user) != access) {
-            return user + " owns " + board + ", and an owner may always edit";
+            return user + " owns " + board + ", and an owner can always edit";
         }
         // Their pages ask what they may now, and show their tools or not.
         constexpr std::byte rights_changed[]{std::byte{100}};
@@ -192,11 +194,12 @@ std::string permit(const std::string& line, sqlite::Boards& boards, auto& rooms)
         return "ok: " + user + (access == Access::none ? " may not see " : " may " + level + " ") +
                board + " from now on";
     }
-    return "'" + level + "' is no level: edit, comment, view or none";
+    return "'" + level + "' is not a level; use edit, comment, view or none";
 }
 
 void print_addresses(std::uint16_t port, const std::string& secret) {
-    std::printf("the board, for ada who owns it, bob who may edit, and eve who may look:\n");
+    std::printf(
+        "the board for ada, who owns it, for bob, who may edit, and for eve, who may view:\n");
     for (const char* user : {"ada", "bob", "eve"}) {
         std::printf("  http://127.0.0.1:%d/?board=demo#token=%s\n", port,
                     token_of(user, secret).c_str());
@@ -208,7 +211,7 @@ void print_addresses(std::uint16_t port, const std::string& secret) {
 int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
           const std::string& data, sqlite::Boards& boards, posix::JournalRooms stored) {
     const std::string secret = secret_in(data + "/secret");
-    if (secret.empty()) return fails(data + "/secret: could not be read or made");
+    if (secret.empty()) return fails(data + "/secret: the file can be neither read nor created");
     // One for the rooms, and one for the pages.
     auto verifier = jwt::Verifier::make({}, {{.material = secret}});
     const auto at_pages = jwt::Verifier::make({}, {{.material = secret}});
@@ -249,7 +252,7 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
     if (const auto error = listener.listen({"127.0.0.1", port})) {
         const bool taken = error == std::errc::address_in_use;
         return fails("127.0.0.1:" + std::to_string(port) + ": " + error.message() +
-                     (taken ? ": another program serves there; give another port" : ""));
+                     (taken ? ": another program uses this port; choose another one" : ""));
     }
     Control control{context, [&](const std::string& line) {
                         std::string answer = permit(line, boards, rooms);
@@ -279,7 +282,7 @@ int ask(const std::string& data, const std::string& line) {
     const std::string answer = ask_control(data + "/control", error, line);
     if (error) {
         return fails("no whiteboard serves " + data + " (" + error.message() +
-                     "): start it first, by examples/whiteboard/run");
+                     "): start it first with examples/whiteboard/run");
     }
     if (!answer.starts_with("ok: ")) return fails(answer);
     std::printf("%s\n", answer.substr(4).c_str());

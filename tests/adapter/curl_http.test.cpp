@@ -154,8 +154,8 @@ TEST_CASE("curl::Http rejects invalid requests without sending them",
     CHECK(with("content-length", "3") == bad);
     CHECK(with("Transfer-Encoding", "chunked") == bad);
     CHECK(bad.failure.message() ==
-          "permanent: a method or header that may not be sent: a control character in it, too "
-          "long, or one that says where the request ends");
+          "permanent: the method or a header is not allowed: it is too long, contains a control "
+          "character, or sets the length of the request");
     CHECK(rig.requests_received(server, "GET /hello") == 0);
 }
 

@@ -91,5 +91,5 @@ TEST_CASE("jwt::Authorizer reports why a token is rejected, in every form of obs
         authorizer.check({.token = "a.b.c"}, Completion<Grant>{ignore});
     };
     belay_test::observed_in_every_form<WritesErrors>(
-        run, {"there is no token", "the token is malformed, or too long"});
+        run, {"there is no token", "the token is malformed or too long"});
 }

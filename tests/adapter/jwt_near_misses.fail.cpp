@@ -47,7 +47,7 @@ using Use = belay::jwt::Authorizer<AnyRights, Observer>;
 static_assert(sizeof(Use) > 0);
 }  // namespace observer_of_texts
 
-// expect-error: jwt::Authorizer: the observer hears nothing
+// expect-error: jwt::Authorizer: the observer has no hook
 namespace observer_misspelt {
 struct Observer {
 #if defined(BELAY_CONTROL)

@@ -129,23 +129,24 @@ TEST_CASE("jwt::Verifier rejects keys that are weak, unreadable or ambiguous",
     };
     // Which key, what it is, what is wanted, and what to do; nothing of the key itself.
     CHECK(text(hs256, {{secret, "a"}, {std::string(16, 'q'), "b"}}) ==
-          "key 2 of 2, \"b\": it has 16 bytes, HS256 needs 32 at least: take what 'openssl rand "
-          "-base64 48' prints, here and where tokens are signed");
+          "key 2 of 2, \"b\": it has 16 bytes, but HS256 needs at least 32 bytes: generate a "
+          "secret with 'openssl rand -base64 48', and use it here and where tokens are signed");
     CHECK(text(hs256, {{pem}}) ==
-          "key 1 of 1: it is a PEM text, which is no secret: of tokens that are signed by RS256 "
-          "choose jwt::Algorithm::rs256");
-    CHECK(
-        text(by_rsa, {{RsaPair{1024}.public_pem(), "a"}, {pem, "b"}}) ==
-        "key 1 of 2, \"a\": it has 1024 bits, RS256 needs 2048 to 16384: let the issuer sign with "
-        "a new pair, 'openssl genrsa 2048'");
+          "key 1 of 1: it is a PEM text and not a secret: choose jwt::Algorithm::rs256 for tokens "
+          "that are signed by RS256");
+    CHECK(text(by_rsa, {{RsaPair{1024}.public_pem(), "a"}, {pem, "b"}}) ==
+          "key 1 of 2, \"a\": it has 1024 bits, but RS256 needs 2048 to 16384 bits: let the issuer "
+          "sign with a new key, 'openssl genrsa 2048'");
     CHECK(text(by_rsa, {{secret}}) ==
-          "key 1 of 1: it is no public RSA key as PEM (-----BEGIN PUBLIC KEY-----): 'openssl rsa "
-          "-pubout' prints that of a private one");
+          "key 1 of 1: it is not a public RSA key as PEM (-----BEGIN PUBLIC KEY-----): print one "
+          "from a private key with 'openssl rsa -pubout'");
     CHECK(text(hs256, {{secret, "a"}, {secret + "x"}}) ==
-          "key 2 of 2: it has no id: of several each needs the 'kid' of its tokens, jwt::Key::id");
+          "key 2 of 2: it has no id: if there are several keys, set jwt::Key::id to the 'kid' of "
+          "the tokens that it signs");
     CHECK(text(hs256, {{secret, "a"}, {secret + "x", "a"}}) ==
-          "key 2 of 2, \"a\": another has this id: give each its own, and sign with that as 'kid'");
-    CHECK(text(hs256, {}) == "there is no key: give jwt::Verifier::make one jwt::Key at least");
+          "key 2 of 2, \"a\": another key has this id: give each key its own id, and sign with "
+          "that id as 'kid'");
+    CHECK(text(hs256, {}) == "there is no key: pass at least one jwt::Key to jwt::Verifier::make");
     for (const Duration leeway : {Duration{-1}, Duration{10min} + Duration{1}}) {
         const auto made = jwt::Verifier::make({.leeway = leeway}, {{secret}});
         REQUIRE_FALSE(made);

@@ -30,7 +30,7 @@ TEST_CASE("lmdb::Error::message has the reason, the place and the advice",
     CHECK(error);
     CHECK(std::error_code{error} == QueueErrc::foreign_file);
     CHECK(error.message() == "a.mdb: " + error.code.message() +
-                                 " (not an LMDB file): choose a file of the queue's own.");
+                                 " (not an LMDB file): choose a file that only this queue uses.");
     CHECK(lmdb::Error{error.code, "a.mdb", ""}.message().find("()") == std::string::npos);
     CHECK_FALSE(lmdb::Error{});
 }

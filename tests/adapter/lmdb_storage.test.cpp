@@ -240,7 +240,7 @@ TEST_CASE("lmdb::Storage::open rejects files of other programs, and does not cha
     holding("long", key_of(0), std::string{"belayq\x01\0 and more", 17});
     for (const char* const name : {"text", "short", "theirs", "zero", "long"}) {
         const lmdb::Error error = belay_test::check_foreign<Lmdb>(dir / name);
-        CHECK(error.message().find("choose a file of the queue's own") != std::string::npos);
+        CHECK(error.message().find("choose a file that only this queue uses") != std::string::npos);
     }
     holding("later", key_of(0), std::string{"belayq\x02\0", 8});
     CHECK(refused<Lmdb>(dir / "later").code == QueueErrc::future_version);
@@ -333,7 +333,7 @@ TEST_CASE("lmdb::Storage::open detects missing operations", "[adapter][lmdb_stor
     });
     const lmdb::Error error = refused<Lmdb>(dir / "q");
     CHECK(error.code == QueueErrc::corrupt);
-    CHECK(error.message().find("from a copy") != std::string::npos);
+    CHECK(error.message().find("from a backup") != std::string::npos);
     fill<Lmdb>(dir / "r", 1);
     as_another_program(dir / "r", [](MDB_txn* txn, MDB_dbi table) { put(txn, table, "a", "b"); });
     CHECK(refused<Lmdb>(dir / "r").code == QueueErrc::corrupt);

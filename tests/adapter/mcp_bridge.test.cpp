@@ -84,6 +84,7 @@ TEST_CASE("The MCP bridge reports invalid arguments", "[adapter][mcp_bridge][int
     refused({"ftp://127.0.0.1/mcp", file}, "usage: ");
     refused({"http://127.0.0.1:1/mcp", file, "board", "more"}, "usage: ");
     write_scene(file, "{half");
-    refused({"http://127.0.0.1:1/mcp", file}, R"(not JSON with a "content")");
-    refused({"http://127.0.0.1:1/mcp", directory.path() + "/none/scene.json"}, "no such directory");
+    refused({"http://127.0.0.1:1/mcp", file}, R"(must be JSON with a "content")");
+    refused({"http://127.0.0.1:1/mcp", directory.path() + "/none/scene.json"},
+            "the directory does not exist");
 }

@@ -4,7 +4,7 @@
 // them compile.
 #include <belay/adapter/mcp_options.hpp>
 
-// expect-error: mcp::Options: the source of tokens needs 'token_type'
+// expect-error: mcp::Options: the source of tokens needs a 'token_type'
 namespace source_of_what {
 struct Source {
 #if defined(BELAY_CONTROL)
@@ -28,7 +28,7 @@ struct Source {
 belay::mcp::Options use() { return {.token = Source{}}; }
 }  // namespace source_of_numbers
 
-// expect-error: mcp::Options: the source needs 'void operator
+// expect-error: mcp::Options: the source of tokens needs 'void operator
 namespace source_that_returns {
 struct Source {
     using token_type = std::string;

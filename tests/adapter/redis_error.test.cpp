@@ -111,8 +111,8 @@ TEST_CASE("redis::Error::message has the reason, the place and the advice",
     CHECK(error);
     CHECK(std::error_code{error} == redis::Errc::wrong_type);
     CHECK(error.message() ==
-          "there: the key does not hold a stream (WRONGTYPE it is): choose a "
-          "key of the queue's own.");
+          "there: the key does not hold a stream (WRONGTYPE it is): choose a key that only this "
+          "queue uses.");
     CHECK(redis::Error{error.code, "there", ""}.message().find("()") == std::string::npos);
     CHECK_FALSE(redis::Error{});
 }

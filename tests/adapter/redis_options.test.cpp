@@ -37,7 +37,7 @@ TEST_CASE("redis::Options: the defaults need a stream and a consumer only",
 }
 
 TEST_CASE("redis::Options: a server is required", "[adapter][redis_options][unit]") {
-    const std::string_view none = "there is neither host and port nor socket";
+    const std::string_view none = "set host and port, or socket";
     CHECK(message_after([](auto& o) { o.host = ""; }) == none);
     CHECK(message_after([](auto& o) { o.port = 0; }) == none);
     CHECK(message_after([](auto& o) { o = {"s", "c", "", 0, "/run/redis"}; }) == "");

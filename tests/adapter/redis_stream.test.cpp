@@ -168,7 +168,7 @@ TEST_CASE("redis::Stream::front returns an error for an entry without body, and 
     CHECK(queue.front().error() == QueueErrc::bad_encoding);
     CHECK_FALSE(queue.try_pop());
     CHECK(queue.front().error() == QueueErrc::bad_encoding);
-    CHECK(queue.explain(queue.front().error()).message().find("ack() gives the entry up") !=
+    CHECK(queue.explain(queue.front().error()).message().find("ack() deletes the entry") !=
           std::string::npos);
     CHECK(queue.size() == 2);
     CHECK_FALSE(queue.ack());

@@ -50,7 +50,7 @@ TEST_CASE("redis::Stream::open reports what is wrong with a key",
     const redis::Error wrong = refused(server.options("one"));
     CHECK(wrong.code == redis::Errc::wrong_type);
     CHECK(wrong.message() == server.socket() + ", stream jobs: the key does not hold a stream (" +
-                                 wrong.what + "): choose a key of the queue's own.");
+                                 wrong.what + "): choose a key that only this queue uses.");
     CHECK(wrong.what.starts_with("WRONGTYPE "));
     CHECK(server.command({"GET", "jobs"}) == "text");
 
@@ -241,7 +241,7 @@ TEST_CASE("redis::Stream::try_push that was not sent, or not answered",
     proxy.next(Fault::lose_reply);
     const std::error_code error = queue.try_push(as_bytes("b"));
     CHECK(error == redis::Errc::connection_lost);
-    CHECK(queue.explain(error).message().find("may have been taken") != std::string::npos);
+    CHECK(queue.explain(error).message().find("may have been stored") != std::string::npos);
     push(queue, "c");
     // In the middle of writing, which must not end the process.
     proxy.next(Fault::lose_command);
@@ -445,7 +445,7 @@ TEST_CASE("redis::Stream::open through a connection that breaks off",
     proxy.next(Fault::garbled_reply);
     const redis::Error garbled = refused(options);
     CHECK(garbled.code == redis::Errc::bad_reply);
-    CHECK(garbled.message().find("whether it is Redis") != std::string::npos);
+    CHECK(garbled.message().find("server at this address is Redis") != std::string::npos);
     // While logging in nothing was asked for: nothing is unknown.
     options.password = "secret";
     proxy.next(Fault::lose_reply);

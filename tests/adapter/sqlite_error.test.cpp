@@ -33,7 +33,7 @@ TEST_CASE("sqlite::Error::message has the reason, the place and the advice",
     CHECK(error);
     CHECK(std::error_code{error} == QueueErrc::foreign_file);
     CHECK(error.message() == "a.db: " + error.code.message() +
-                                 " (file is not a db): choose a file of the queue's own.");
+                                 " (file is not a db): choose a file that only this queue uses.");
     CHECK(sqlite::Error{error.code, "a.db", ""}.message().find("()") == std::string::npos);
     CHECK_FALSE(sqlite::Error{});
 }

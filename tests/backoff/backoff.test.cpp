@@ -476,13 +476,13 @@ TEST_CASE("Backoff aborts on invalid arguments with a message", "[backoff][backo
         [] {
             return Backoff{FullJitter{}, Cap{1s}, Exponential{1s, no_number}};
         },
-        "the factor must be a finite number >= 1");
+        "the factor must be finite and >= 1");
     says([] { return Backoff{FullJitter{}, Cap{1s}, Delays{1s, 0s}}; }, "the last one > 0ns");
     says([] { return Backoff{FullJitter{}, Cap{-1s}, 1s}; }, "the cap must be > 0ns");
     says([] { return Backoff{FullJitter{}, Cap{1s}, 30s}; }, ">= the first wait");
     says([] { return Backoff{FullJitter{}, Cap{std::chrono::years{400}}, 30s}; }, "<= 292 years");
     says([] { return Backoff{FullJitter{}, Floor{2s, Cap{3s}}, 1s}; }, "the floor must be >= 0ns");
-    says([] { return Backoff{FullJitter{}, Floor{1s, Cap{3s}}, 1s}; }, "leave the jitter a choice");
+    says([] { return Backoff{FullJitter{}, Floor{1s, Cap{3s}}, 1s}; }, "leave the jitter a range");
     says(
         [] {
             return Backoff{ProportionalJitter::plus_percent(101), Cap{1s}, 1s};

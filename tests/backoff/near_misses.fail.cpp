@@ -26,7 +26,7 @@ struct Limit {
 belay::Backoff backoff{belay::FullJitter{}, Limit{}, belay::Duration{1}};
 }  // namespace cap_floor_in_seconds
 
-// expect-error: Floor: the cap has a floor already; there can be only one
+// expect-error: Floor: the cap already has a floor; remove one of the two
 namespace floor_around_floor {
 constexpr belay::Floor inner{belay::Duration{2}, belay::Cap{belay::Duration{9}}};
 
@@ -37,7 +37,7 @@ constexpr belay::Floor<belay::Floor<belay::Cap>> both{belay::Duration{1}, inner}
 #endif
 }  // namespace floor_around_floor
 
-// expect-error: Backoff: this jitter grows by itself: give it a base, no growth
+// expect-error: Backoff: this jitter grows by itself; give it a base and no growth
 namespace growth_beside_growing_jitter {
 #if defined(BELAY_CONTROL)
 using Growth = belay::Constant;
@@ -95,7 +95,7 @@ struct Jitter {
 belay::Backoff backoff{Jitter{}, belay::Cap{belay::forever}, belay::Duration{1}};
 }  // namespace jitter_that_throws
 
-// expect-error: Backoff: this jitter grows by itself: only a hard cap bounds it
+// expect-error: Backoff: this jitter grows by itself; bound it with Cap
 namespace soft_cap_on_growing_jitter {
 #if defined(BELAY_CONTROL)
 using Limit = belay::Cap;
@@ -106,7 +106,7 @@ using Limit = belay::PreJitterCap;
 belay::Backoff backoff{belay::SmoothJitter{}, Limit{belay::forever}, belay::Duration{1}};
 }  // namespace soft_cap_on_growing_jitter
 
-// expect-error: Backoff: a cap and a base, or a growth, follow the jitter
+// expect-error: Backoff: after the jitter pass a cap, and then a base or a growth
 namespace backoff_without_base {
 using namespace std::chrono_literals;
 #if defined(BELAY_CONTROL)
@@ -116,7 +116,7 @@ belay::Backoff backoff{belay::FullJitter{}, 1s};
 #endif
 }  // namespace backoff_without_base
 
-// expect-error: Backoff: the cap comes before the base
+// expect-error: Backoff: pass the cap before the base
 namespace backoff_base_before_cap {
 using namespace std::chrono_literals;
 #if defined(BELAY_CONTROL)

@@ -253,7 +253,7 @@ TEST_CASE("CircuitBreaker that its observer destroys is detected in a checked bu
                                          HalfOpenOptions{}, DestroyingHook{&owner});
                    owner.breaker->set_mode(BreakerMode::forced_open);
                }),
-               Catch::Matchers::Contains("it must outlive its observer's calls"));
+               Catch::Matchers::Contains("the breaker must outlive its observer's calls"));
 }
 
 namespace {

@@ -488,7 +488,7 @@ TEST_CASE("CircuitBreaker that is destroyed before its permits is detected in a 
                    Breaking breaker{ConsecutiveFailures{1}, OpenFor{60s}, clock.view()};
                    survivor = breaker.acquire();
                }),
-               Catch::Matchers::Contains("it must outlive its permits"));
+               Catch::Matchers::Contains("the breaker must outlive its permits"));
 }
 
 TEST_CASE("CircuitBreaker survives a clock that goes back or jumps",

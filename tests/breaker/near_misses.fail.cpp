@@ -8,7 +8,7 @@
 #include <belay/breaker/consecutive_failures.hpp>
 #include <belay/breaker/count_only.hpp>
 
-// expect-error: AnyTrip, AllTrips: what counts is said around them
+// expect-error: AnyTrip, AllTrips: a trip must not be a CountOnly
 namespace any_trip_count_only {
 #if defined(BELAY_CONTROL)
 belay::AnyTrip trip{belay::ConsecutiveFailures{5}};
@@ -34,7 +34,7 @@ belay::CircuitBreaker breaker{belay::ConsecutiveFailures{5},
                               Observer{}};
 }  // namespace breaker_observer
 
-// expect-error: CircuitBreaker: the observer hears nothing
+// expect-error: CircuitBreaker: the observer has no hook
 namespace breaker_observer_misspelt {
 struct Observer {
 #if defined(BELAY_CONTROL)
@@ -132,7 +132,7 @@ struct Trip {
 belay::Breaker breaker{Trip{}, belay::OpenFor{belay::Duration{1}}};
 }  // namespace trip_that_throws
 
-// expect-error: TripLike: T::too_slow needs 'bool record
+// expect-error: TripLike: T with too_slow needs 'bool record
 namespace trip_too_slow_untimed {
 struct Trip {
 #if defined(BELAY_CONTROL)
@@ -161,7 +161,7 @@ struct Trip {
 belay::CircuitBreaker breaker{Trip{}, belay::OpenFor{belay::Duration{1}}};
 }  // namespace trip_without_record
 
-// expect-error: CircuitBreaker: the observer follows a clock and HalfOpenOptions
+// expect-error: CircuitBreaker: pass a clock and HalfOpenOptions before the observer
 namespace breaker_observer_without_clock {
 struct Observer {
     void on_breaker(const belay::BreakerEvent&) noexcept {}

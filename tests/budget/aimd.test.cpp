@@ -104,17 +104,17 @@ TEST_CASE("Aimd never leaves its bounds", "[budget][aimd][property]") {
 TEST_CASE("Aimd aborts on invalid options", "[budget][aimd][unit]") {
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(Aimd{{.least = 0}});
-          }).find("must be 1 <= least <= initial <= most") != std::string::npos);
+          }).find("1 <= least <= initial <= most must hold") != std::string::npos);
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(Aimd{{.initial = 5, .least = 6}});
-          }).find("must be 1 <= least") != std::string::npos);
+          }).find("1 <= least") != std::string::npos);
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(Aimd{{.initial = 1001}});
-          }).find("must be 1 <= least") != std::string::npos);
+          }).find("1 <= least") != std::string::npos);
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(Aimd{{.shrink_to_per_thousand = 0}});
-          }).find("must shrink to [1, 999]") != std::string::npos);
+          }).find("must leave 1 to 999") != std::string::npos);
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(Aimd{{.shrink_to_per_thousand = 1000}});
-          }).find("must shrink to [1, 999]") != std::string::npos);
+          }).find("must leave 1 to 999") != std::string::npos);
 }

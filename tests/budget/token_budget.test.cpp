@@ -332,10 +332,10 @@ TEST_CASE("TokenBudget counts every gain and cost of threads", "[budget][token_b
 TEST_CASE("TokenBudget aborts on invalid options", "[budget][token_budget][unit]") {
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(TokenBudgetOptions::grpc(0, 1));
-          }).find("1 to 1000 tokens") != std::string::npos);
+          }).find("tokens must be in [1, 1000]") != std::string::npos);
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(TokenBudgetOptions::grpc(1001, 1));
-          }).find("1 to 1000 tokens") != std::string::npos);
+          }).find("tokens must be in [1, 1000]") != std::string::npos);
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(TokenBudgetOptions::grpc(10, 0));
           }).find("the ratio must be > 0") != std::string::npos);
@@ -347,8 +347,8 @@ TEST_CASE("TokenBudget aborts on invalid options", "[budget][token_budget][unit]
           }).find("the threshold must be below the capacity") != std::string::npos);
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(TokenBudget{TokenBudgetOptions{.retry_cost_milli = 500'001}});
-          }).find("a retry must not cost more than the capacity") != std::string::npos);
+          }).find("the cost of a retry must be <= the capacity") != std::string::npos);
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(TokenBudget{TokenBudgetOptions{.timeout_cost_milli = 500'001}});
-          }).find("a retry must not cost more than the capacity") != std::string::npos);
+          }).find("the cost of a retry must be <= the capacity") != std::string::npos);
 }

@@ -13,7 +13,7 @@ TEST_CASE("CallErrc has fixed numbers, and a text and a cause for each",
     const std::error_code gave_up = CallErrc::gave_up;
     CHECK(gave_up.value() == 1);
     CHECK(std::string{gave_up.category().name()} == "belay.call");
-    CHECK(gave_up.message() == "gave up: a rule of the policy said stop");
+    CHECK(gave_up.message() == "a rule of the policy stopped the retries");
     CHECK(cause_of(gave_up) == Cause::lost);
     const std::error_code stopped = CallErrc::stopped;
     CHECK(stopped.value() == 2);

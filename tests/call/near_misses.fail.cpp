@@ -30,7 +30,7 @@
 #include "support/archetypes.hpp"
 #include "support/call/async_sleeper.hpp"
 
-// expect-error: AnswerTraits: needs 'static bool failed
+// expect-error: AnswerTraits: the specialization needs 'static bool failed
 namespace answer_traits_misspelt {
 struct Reply {};
 }  // namespace answer_traits_misspelt
@@ -50,7 +50,7 @@ void use(belay_test::MinimalSleeper& sleeper) {
 }
 }  // namespace answer_traits_misspelt
 
-// expect-error: fails_if: what is judged cannot be called by itself
+// expect-error: fails_if: this function cannot be called directly
 namespace fails_if_in_function {
 struct Response {
     int status;
@@ -69,7 +69,7 @@ void use(belay_test::MinimalSleeper& sleeper) {
 }
 }  // namespace fails_if_in_function
 
-// expect-error: fails_if: the predicate must take what fn returns, or the value in it
+// expect-error: fails_if: the predicate must take the result of fn, or the value in it
 namespace fails_if_mutable {
 struct Response {
     int status;
@@ -87,7 +87,7 @@ void use(belay_test::MinimalSleeper& sleeper) {
 }
 }  // namespace fails_if_mutable
 
-// expect-error: fails_if: the predicate must take what fn returns, or the value in it
+// expect-error: fails_if: the predicate must take the result of fn, or the value in it
 namespace fails_if_other_type {
 struct Response {
     int status;
@@ -120,7 +120,7 @@ void use(belay_test::MinimalSleeper& sleeper) {
 }
 }  // namespace fails_if_predicate
 
-// expect-error: fails_if: the predicate must take what fn returns, or the value in it
+// expect-error: fails_if: the predicate must take the result of fn, or the value in it
 namespace fails_if_takes_away {
 // What can only be moved would have to be taken from the caller.
 #if defined(BELAY_CONTROL)
@@ -136,7 +136,7 @@ void use(belay_test::AsyncSleeper& sleeper) {
 }
 }  // namespace fails_if_takes_away
 
-// expect-error: fails_if: fn is judged by another fails_if already
+// expect-error: fails_if: fn already has a predicate of another fails_if
 namespace fails_if_twice {
 bool is_odd(int n) { return n % 2 != 0; }
 bool is_low(int n) { return n < 3; }
@@ -154,7 +154,7 @@ void use(belay_test::MinimalSleeper& sleeper) {
 }
 }  // namespace fails_if_twice
 
-// expect-error: within: what is judged cannot be called by itself
+// expect-error: within: this function cannot be called directly
 namespace fails_on_in_lambda {
 // Nobody could see what the lambda calls: any exception would be a failure.
 void use(belay_test::MinimalSleeper& sleeper) {
@@ -168,7 +168,7 @@ void use(belay_test::MinimalSleeper& sleeper) {
 }
 }  // namespace fails_on_in_lambda
 
-// expect-error: Fallback: what fn returns must become what the call returns by itself
+// expect-error: Fallback: the result of fn must convert to the result of the call
 namespace fallback_converts {
 // Five zeros are not what anybody meant.
 void use(belay_test::MinimalSleeper& sleeper) {
@@ -181,7 +181,7 @@ void use(belay_test::MinimalSleeper& sleeper) {
 }
 }  // namespace fallback_converts
 
-// expect-error: Fallback: what chooses failures must be causes
+// expect-error: Fallback: the filter must be causes
 namespace fallback_predicate {
 #if defined(BELAY_CONTROL)
 constexpr auto chooses = [](const belay::Failure& why) { return why.code == 404; };
@@ -192,7 +192,7 @@ constexpr auto chooses = [](int status) { return status == 404; };
 const belay::Fallback fallback{[] { return 0; }, chooses};
 }  // namespace fallback_predicate
 
-// expect-error: Fallback: what fn returns must become what the call returns by itself
+// expect-error: Fallback: the result of fn must convert to the result of the call
 namespace fallback_text_as_bool {
 // Any text is true.
 void use(belay_test::MinimalSleeper& sleeper) {
@@ -205,7 +205,7 @@ void use(belay_test::MinimalSleeper& sleeper) {
 }
 }  // namespace fallback_text_as_bool
 
-// expect-error: Fallback: fn must answer in place of the call
+// expect-error: Fallback: fn must return a value, because it replaces a call
 namespace fallback_without_answer {
 using namespace belay;
 
@@ -219,7 +219,7 @@ auto run(belay_test::MinimalSleeper& sleeper) {
 }
 }  // namespace fallback_without_answer
 
-// expect-error: Hedge: only for coroutines, blocking calls need threads
+// expect-error: Hedge: blocking calls cannot be hedged without threads
 namespace hedge_blocking {
 using namespace belay;
 
@@ -233,7 +233,7 @@ void use(belay_test::MinimalSleeper& sleeper) {
 }
 }  // namespace hedge_blocking
 
-// expect-error: Hedge: what pays for calls must be a budget of retries
+// expect-error: Hedge: the third argument must be a budget of retries
 namespace hedge_without_budget {
 belay::TokenBudget budget;
 belay::Bulkhead bulkhead{{.limit = 1}};
@@ -245,7 +245,7 @@ belay::Hedge hedge{belay::Duration{1}, 1, belay::Shared{bulkhead}};
 #endif
 }  // namespace hedge_without_budget
 
-// expect-error: goes in as Shared{object}
+// expect-error: share as Shared{object}
 namespace pipeline_breaker_layer {
 void use() {
     belay::CircuitBreaker<> breaker{belay::ConsecutiveFailures{5},
@@ -258,7 +258,7 @@ void use() {
 }
 }  // namespace pipeline_breaker_layer
 
-// expect-error: Pipeline: a budget pays for retries
+// expect-error: Pipeline: a budget cannot be a layer, because it pays for retries
 namespace pipeline_budget_layer {
 using namespace belay;
 
@@ -322,7 +322,7 @@ void use(belay_test::MinimalSleeper& sleeper) {
 }
 }  // namespace pipeline_layer_form
 
-// expect-error: Pipeline: the observer hears nothing
+// expect-error: Pipeline: the observer has no hook
 namespace pipeline_observer {
 struct Sleeper {
     belay::Random random{belay::Seed{1}};
@@ -367,7 +367,7 @@ void call(Sleeper& sleeper, Observer& observer) {
 }
 }  // namespace pipeline_observer_hook
 
-// expect-error: Pipeline: a policy, or a rule, is no layer: write Retrying{policy}
+// expect-error: Pipeline: a policy or a rule is not a layer; write Retrying{policy}
 namespace pipeline_policy_layer {
 void use(belay_test::MinimalSleeper& sleeper) {
     const belay::Policy policy{belay::MaxAttempts{3}};
@@ -418,7 +418,7 @@ void use(belay_test::MinimalSleeper& sleeper) {
 }
 }  // namespace retry_error_type
 
-// expect-error: retry: the observer hears nothing
+// expect-error: retry: the observer has no hook
 namespace retry_observer {
 struct Observer {
 #if defined(BELAY_CONTROL)
@@ -453,7 +453,7 @@ void use(belay_test::MinimalSleeper& sleeper, Observer& observer) {
 }
 }  // namespace retry_observer_hook
 
-// expect-error: retry: the policy comes first
+// expect-error: retry: pass the policy first
 namespace retry_policy_last {
 void use(belay_test::MinimalSleeper& sleeper) {
     const auto fn = [] { return true; };
@@ -465,7 +465,7 @@ void use(belay_test::MinimalSleeper& sleeper) {
 }
 }  // namespace retry_policy_last
 
-// expect-error: say with fails_if, or by specialising belay::AnswerTraits
+// expect-error: use fails_if or specialize belay::AnswerTraits
 namespace retry_return_bool_like {
 // Does true mean success, or an error?
 struct Reply {
@@ -482,7 +482,7 @@ void use(belay_test::AsyncSleeper& sleeper) {
 }
 }  // namespace retry_return_bool_like
 
-// expect-error: say with fails_if, or by specialising belay::AnswerTraits
+// expect-error: use fails_if or specialize belay::AnswerTraits
 namespace retry_return_enum {
 // As libcurl's: 0 is success, and any number could be.
 enum Code { ok, couldnt_connect };
@@ -501,7 +501,7 @@ void use(belay_test::MinimalSleeper& sleeper) {
 }
 }  // namespace retry_return_enum
 
-// expect-error: say with fails_if, or by specialising belay::AnswerTraits
+// expect-error: use fails_if or specialize belay::AnswerTraits
 namespace retry_return_static_ok {
 // ok() makes a good one: it says nothing of this one.
 struct Status {
@@ -522,7 +522,7 @@ void use(belay_test::MinimalSleeper& sleeper) {
 }
 }  // namespace retry_return_static_ok
 
-// expect-error: retry: fn must return bool, optional, error_code, .* say with fails_if, or by specialising
+// expect-error: retry: fn must return bool, optional, error_code, .* use fails_if or specialize
 namespace retry_return_tuple {
 // As asio's as_tuple: each failure would be a success.
 std::tuple<std::error_code, int> receive() {
@@ -569,7 +569,7 @@ void use(Sleeper& sleeper) {
 }
 }  // namespace retry_sleeper
 
-// expect-error: retry: the sleeper comes before the function
+// expect-error: retry: pass the sleeper before the function
 namespace retry_sleeper_last {
 void use(belay_test::MinimalSleeper& sleeper) {
     const auto fn = [] { return true; };
@@ -619,7 +619,7 @@ void use(Sleeper& sleeper) {
 }
 }  // namespace retry_sleeper_throws
 
-// expect-error: retry: a stop token comes before the observer
+// expect-error: retry: pass a stop token before the observer
 namespace retry_observer_without_stop {
 void use(belay_test::MinimalSleeper& sleeper) {
     belay::RetryCounters counters;
@@ -633,7 +633,7 @@ void use(belay_test::MinimalSleeper& sleeper) {
 }
 }  // namespace retry_observer_without_stop
 
-// expect-error: retry: a stop token comes before the observer
+// expect-error: retry: pass a stop token before the observer
 namespace retry_without_sleeper_observer_without_stop {
 void use() {
     belay::RetryCounters counters;
@@ -646,7 +646,7 @@ void use() {
 }
 }  // namespace retry_without_sleeper_observer_without_stop
 
-// expect-error: Pipeline: a stop token comes before the observer
+// expect-error: Pipeline: pass a stop token before the observer
 namespace pipeline_observer_without_stop {
 struct Observer {
     void on_refusal(const belay::CallRefused&) {}
@@ -663,7 +663,7 @@ void use(belay_test::MinimalSleeper& sleeper) {
 }
 }  // namespace pipeline_observer_without_stop
 
-// expect-error: fails_on: this type takes the exceptions of one inside, which would never be
+// expect-error: fails_on: an inner fails_on takes these exceptions first
 namespace fails_on_base_outside {
 bool heals(const std::runtime_error&) { return false; }
 const auto call = [] { return true; };
@@ -674,7 +674,7 @@ auto judged = belay::fails_on<std::exception>(belay::fails_on<std::runtime_error
 #endif
 }  // namespace fails_on_base_outside
 
-// expect-error: fails_on: this type takes the exceptions of one inside, which would never be
+// expect-error: fails_on: an inner fails_on takes these exceptions first
 namespace fails_on_twice {
 // Also where others are between them.
 const auto is_bad = [](int n) { return n < 0; };
@@ -686,7 +686,7 @@ auto judged = belay::fails_on<std::runtime_error>(inner);
 #endif
 }  // namespace fails_on_twice
 
-// expect-error: retry: fn returns a future
+// expect-error: retry: fn must not return a future
 namespace retry_return_future {
 // Each would be a success, before anything has happened.
 void use(belay_test::MinimalSleeper& sleeper) {

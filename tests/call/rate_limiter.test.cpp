@@ -208,7 +208,7 @@ TEST_CASE("RateLimiter saturates with extreme rates and bursts", "[call][rate_li
     // Beyond the end of time it would be no limit.
     CHECK(aborts_with([] {
               const RateLimiter unlimited{Rate{1, forever}, Burst{2}};
-          }).find("RateLimiter: the whole burst must be earned within 146 years") !=
+          }).find("RateLimiter: the rate must refill the whole burst within 146 years") !=
           std::string::npos);
     RateLimiter rarest{Rate{1, forever}, Burst{1}};
     CHECK(granted(rarest.acquire(at(0s))));

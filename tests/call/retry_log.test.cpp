@@ -98,6 +98,6 @@ TEST_CASE("RetryLog logs hedged calls, and rejections without an end", "[call][r
     RetryLog log{LogSink{&lines}};
     log.on_hedge({.number = 2});
     log.on_refusal({.attempt = {}, .advice = Advice::suspend(never), .wait = forever});
-    CHECK(lines == LogLines{"call: attempt 2 starts beside one that has not been answered",
+    CHECK(lines == LogLines{"call: attempt 2 starts while another one is unanswered",
                             "call: attempt 1 may not start"});
 }

@@ -198,7 +198,8 @@ TEST_CASE("An observer is notified of the reason why retry gave up",
     };
     const RetryLines most = run(MaxAttempts{2}, NeverStops{});
     CHECK(most.lines.back() ==
-          "gave up after 2: gave up: a rule of the policy said stop by MaxAttempts");
+          "gave up after 2: a rule of the policy stopped the retries by "
+          "MaxAttempts");
     CHECK(most.last.failure == Failure::from(timed_out));
     const RetryLines cause = run(Policy{MaxAttempts{5}, StopOn{Cause::timed_out}}, NeverStops{});
     CHECK(cause.last.attempts == 1);

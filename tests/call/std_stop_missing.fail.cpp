@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// expect-error: needs std::stop_token: libc.. has it by -fexperimental-library
+// expect-error: std::stop_token is missing; with libc.. use -fexperimental-library
 #include <version>
 #if !defined(BELAY_CONTROL)
 #    undef __cpp_lib_jthread

@@ -138,7 +138,7 @@ TEST_CASE("Completion rejects a second answer", "[core][completion][unit]") {
         asked(nullptr);
         asked(nullptr);
     });
-    CHECK(text.find("Completion: must be answered once only") != std::string::npos);
+    CHECK(text.find("Completion: the completion must be answered only once") != std::string::npos);
 }
 
 TEST_CASE("Question::take needs an answer", "[core][completion][unit]") {
@@ -147,7 +147,7 @@ TEST_CASE("Question::take needs an answer", "[core][completion][unit]") {
         const Completion<Box> asked = question.ask();
         static_cast<void>(question.take());
     });
-    CHECK(text.find("Question::take: there must be an answer") != std::string::npos);
+    CHECK(text.find("Question::take: the answer must have arrived") != std::string::npos);
 }
 
 TEST_CASE("Completion answers no if its value cannot be moved", "[core][completion][fault]") {

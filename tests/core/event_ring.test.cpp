@@ -61,5 +61,5 @@ TEST_CASE("EventRing destroys the values that it still holds", "[core][event_rin
 TEST_CASE("EventRing::pop of an empty ring violates an invariant", "[core][event_ring][unit]") {
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(belay::detail::EventRing<int>{}.pop());
-          }).find("EventRing::pop: must not be empty") != std::string::npos);
+          }).find("EventRing::pop: the ring must not be empty") != std::string::npos);
 }

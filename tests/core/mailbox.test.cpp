@@ -79,7 +79,7 @@ TEST_CASE("Mailbox has no home thread before its first turn, and one for ever af
     elsewhere([&] { CHECK_FALSE(rig.mailbox.is_home()); });
     CHECK(belay_test::aborts_with([&] {
               elsewhere([&] { rig.mailbox.begin_turn(); });
-          }).find("must be called on one thread only") != std::string::npos);
+          }).find("only the thread of its first call may call it") != std::string::npos);
 }
 
 TEST_CASE(

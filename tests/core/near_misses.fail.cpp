@@ -23,7 +23,7 @@ struct Clock {
 static_assert(belay::explain::clock_like<Clock>());
 }  // namespace clock_without_now
 
-// expect-error: DriverLike: D needs .driver::Post post.f.., any thread
+// expect-error: DriverLike: D needs .driver::Post post.f.., which any thread may call
 namespace driver_without_post {
 struct Driver {
     template <class M>
@@ -53,7 +53,7 @@ struct Machine {
 static_assert(belay::explain::machine_like<Machine>());
 }  // namespace machine_without_advance
 
-// expect-error: Tee: what is handed over cannot be copied
+// expect-error: Tee: the argument of this hook cannot be copied
 namespace tee_takes_away {
 // Two that want the one value.
 struct Keeper {

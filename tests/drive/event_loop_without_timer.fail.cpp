@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// expect-error: EventLoopLike: L needs .call_at.belay::Instant, f.., its one timer
+// expect-error: EventLoopLike: L needs .call_at.belay::Instant, f.., which sets its one timer
 #include <belay/drive/on_event_loop.hpp>
 
 struct EventLoop {

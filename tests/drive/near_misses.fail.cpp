@@ -12,7 +12,7 @@ namespace {
 struct Coroutine {};
 }  // namespace
 
-// expect-error: post: the function must return void: nobody reads its answer, and a coroutine
+// expect-error: post: the function must return void, because a result would be ignored and a coroutine
 namespace posted_coroutine {
 void use(belay::Loop<>& loop) {
 #if defined(BELAY_CONTROL)
@@ -23,7 +23,7 @@ void use(belay::Loop<>& loop) {
 }
 }  // namespace posted_coroutine
 
-// expect-error: post: the function must return void: nobody reads its answer, and a coroutine
+// expect-error: post: the function must return void, because a result would be ignored and a coroutine
 namespace coroutine_posted_to_an_event_loop {
 struct EventLoop {
     template <class F>
@@ -41,7 +41,7 @@ void use(belay::OnEventLoop<EventLoop>& loop) {
 }
 }  // namespace coroutine_posted_to_an_event_loop
 
-// expect-error: a function that is called later must return void: nobody reads its answer, and
+// expect-error: a function that is called later must return void, because a result would be ignored
 namespace timed_coroutine {
 void use(belay::Loop<>& loop) {
 #if defined(BELAY_CONTROL)

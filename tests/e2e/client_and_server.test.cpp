@@ -198,7 +198,7 @@ TEST_CASE("outage server rejects a second client, and both sides print why",
     REQUIRE(first.wait() == 0);
     Process second{client(server, w / "input", w / "second")};
     CHECK(second.wait() == 1);
-    CHECK(second.prints("the server's ledger is another client's"));
+    CHECK(second.prints("the server's ledger belongs to another client"));
     CHECK(server.process.prints("refused sender"));
     CHECK(e2e::ledger_equals(w / "server/ledger.txt", "one\ntwo\n"));
 }

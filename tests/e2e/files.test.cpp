@@ -98,12 +98,12 @@ TEST_CASE("outage server rejects a ledger that is damaged before its end, and ch
     std::string message = "ledger.txt, line ";
     SECTION("a byte of a line's text") {
         damaged[line_51 - 2] ^= 1;
-        message = "ledger.txt, line 53: damaged: its check";
+        message = "ledger.txt, line 53: damaged: the check";
     }
     SECTION("a byte of a number") { damaged[line_50] = '6'; }
     SECTION("a line is missing") {
         damaged.erase(line_50, line_51 - line_50);
-        message = "ledger.txt, line 53: damaged: its number does not follow";
+        message = "ledger.txt, line 53: damaged: the number does not follow";
     }
     SECTION("a line is there twice") {
         damaged.insert(line_50, whole.substr(line_50, line_51 - line_50));
@@ -118,7 +118,7 @@ TEST_CASE("outage server rejects a ledger that is damaged before its end, and ch
     CHECK(p.wait() == 2);
     INFO(p.text());
     CHECK(contains(p.text(), message));
-    CHECK(contains(p.text(), "put the file back from a copy"));
+    CHECK(contains(p.text(), "restore the file from a backup"));
     CHECK((e2e::read(path) == damaged));
 }
 
@@ -140,7 +140,7 @@ TEST_CASE("outage client locks its journal against a second client", "[e2e][file
     REQUIRE(first.prints("connected"));
     Process second{words};
     CHECK(second.wait() == 2);
-    CHECK(contains(second.text(), "the journal is open already"));
+    CHECK(contains(second.text(), "the journal is already open"));
 }
 
 TEST_CASE("outage client rejects a journal that is foreign or truncated, and changes nothing",
@@ -210,7 +210,7 @@ TEST_CASE("outage client stops and reports that the server has lost its ledger",
         CHECK(c.wait() == 1);
         INFO(c.text());
         CHECK(contains(c.text(), message));
-        CHECK(contains(c.text(), "put the server's ledger back"));
+        CHECK(contains(c.text(), "restore the server's ledger"));
     }
     e2e::write(path, whole);
     is_delivered(w, input);

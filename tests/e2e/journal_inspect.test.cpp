@@ -134,7 +134,7 @@ TEST_CASE("journal_inspect reports damage, and salvages the rest",
 
     const Answer again = run_tool({"--salvage", dir / "new", dir / "q"});
     CHECK(again.code == 2);
-    CHECK(again.has("there is a journal in it"));
+    CHECK(again.has("the directory already has a journal"));
 }
 
 TEST_CASE("journal_inspect shows the items of a work queue", "[e2e][journal_inspect][unit]") {
@@ -147,11 +147,11 @@ TEST_CASE("journal_inspect shows the items of a work queue", "[e2e][journal_insp
     CHECK(answer.has("verdict: whole"));
     const Answer all = run_tool({"--operations", dir / "w"});
     INFO(all.text);
-    CHECK(all.has("\n1: 6 bytes, ready, lent 0 times: item 1\n"));
+    CHECK(all.has("\n1: 6 bytes, ready, leased 0 times: item 1\n"));
     CHECK_FALSE(all.has("item 2\n"));
-    CHECK(all.has("\n3: 6 bytes, dead, failed, lent 1 times: item 3\n"));
-    CHECK(all.has("\n4: 6 bytes, delayed, lent 0 times: item 4\n"));
-    CHECK(all.has("\n60: 7 bytes, ready, lent 0 times: item 60\n"));
+    CHECK(all.has("\n3: 6 bytes, dead, failed, leased 1 times: item 3\n"));
+    CHECK(all.has("\n4: 6 bytes, delayed, leased 0 times: item 4\n"));
+    CHECK(all.has("\n60: 7 bytes, ready, leased 0 times: item 60\n"));
 }
 
 TEST_CASE("journal_inspect salvages a damaged work queue into one that opens",
@@ -215,10 +215,10 @@ TEST_CASE("journal_inspect reports invalid arguments and directories",
         CHECK(answer.text.substr(0, 17) == "journal_inspect: ");
         CHECK(answer.has(why));
     };
-    refuses({}, "which journal?");
+    refuses({}, "a directory is missing");
     refuses({dir / "nothing"}, "No such file or directory");
-    refuses({dir / "empty"}, "there is no journal in it");
+    refuses({dir / "empty"}, "the directory has no journal");
     refuses({"--loud", dir / "empty"}, "unknown option '--loud'");
     refuses({"--salvage"}, "--salvage needs a directory");
-    refuses({"a", "b"}, "one journal at a time: 'a' or 'b'");
+    refuses({"a", "b"}, "pass one directory, not two: 'a' and 'b'");
 }

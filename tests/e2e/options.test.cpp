@@ -71,14 +71,14 @@ TEST_CASE("outage rejects files that it cannot read or write", "[e2e][options][u
     refused({{"--file", w / "", "--dir", w / "d"}, "Is a directory; name a file"});
     refused({{"--file", w / "file", "--dir", w / "file"}, "name a directory"});
     refused({{"--file", w / "long", "--dir", w / "d"},
-             "/long, line 3: 65537 bytes are too long, 65536 is the limit"});
+             "/long, line 3: 65537 bytes are too long; the limit is 65536"});
     // Nothing of it was begun.
     CHECK_FALSE(std::filesystem::exists(w / "d/ledger.txt"));
 
     // A ledger that is not the demo's own is not touched.
     std::filesystem::create_directory(w / "foreign");
     e2e::write(w / "foreign/ledger.txt", "my own book\n");
-    refused({{"--file", w / "file", "--dir", w / "foreign"}, "is not of this demo"});
+    refused({{"--file", w / "file", "--dir", w / "foreign"}, "was not made by this demo"});
     CHECK(e2e::read(w / "foreign/ledger.txt") == "my own book\n");
 }
 

@@ -97,7 +97,7 @@ TEST_CASE("Fleet::add aborts with a message when a name is in use", "[fleet][fle
         fleet.add("a", Numbers{}, MaxAttempts{3});
         fleet.add("a", Numbers{}, MaxAttempts{3});
     });
-    CHECK(output.find("Fleet::add: there is a service of this name already") != std::string::npos);
+    CHECK(output.find("Fleet::add: the name of a service must be unique") != std::string::npos);
 }
 
 TEST_CASE("Fleet: calls with an unknown name report it", "[fleet][fleet][unit]") {

@@ -19,7 +19,7 @@ struct App {
 void use() { belay::Fleet fleet{belay::FleetOptions{}, App{}}; }
 }  // namespace hook_with_wrong_parameters
 
-// expect-error: Fleet: the observer hears nothing
+// expect-error: Fleet: the observer has no hook
 namespace observer_without_hooks {
 struct App {
 #if defined(BELAY_CONTROL)
@@ -32,7 +32,7 @@ struct App {
 void use() { belay::Fleet fleet{belay::FleetOptions{}, App{}}; }
 }  // namespace observer_without_hooks
 
-// expect-error: Supervisor: the observer hears nothing
+// expect-error: Supervisor: the observer has no hook
 namespace service_observer_without_hooks {
 struct Transport {
     using message_type = int;
@@ -104,7 +104,7 @@ struct Transport {
 void use() { belay::Pool pool{Transport{}, belay::MaxAttempts{3}}; }
 }  // namespace pool_of_one_time_transport
 
-// expect-error: Fleet: the first argument is belay::FleetOptions
+// expect-error: Fleet: the first argument must be belay::FleetOptions
 namespace fleet_observer_without_options {
 struct App {
     void on_network_suspect(const belay::NetworkSuspect&) {}
@@ -119,7 +119,7 @@ void use() {
 }
 }  // namespace fleet_observer_without_options
 
-// expect-error: Fleet::add: belay::ServiceOptions come before the observer
+// expect-error: Fleet::add: pass belay::ServiceOptions before the observer
 namespace service_observer_before_options {
 struct Transport {
     using message_type = int;
@@ -141,7 +141,7 @@ void use(belay::Fleet<>& fleet) {
 }
 }  // namespace service_observer_before_options
 
-// expect-error: Pool: the third argument is belay::PoolOptions
+// expect-error: Pool: the third argument must be belay::PoolOptions
 namespace pool_observer_without_options {
 struct Transport {
     using message_type = int;

@@ -35,7 +35,7 @@ struct Http {
 static_assert(belay::explain::http_like<Http>());
 }  // namespace http_without_handle
 
-// expect-error: check::http: make must be callable and give a pointer
+// expect-error: check::http: make must be callable and return a pointer
 namespace check_of_a_rig_that_never_runs {
 struct Http {
     struct Handle {};

@@ -814,7 +814,7 @@ TEST_CASE("Journal::open rejects a segment that is larger than possible",
         const auto journal = SimJournal::open(disk, "q", small_journal(1));
         REQUIRE_FALSE(journal);
         CHECK(journal.error().code == QueueErrc::corrupt);
-        CHECK(journal.error().what == "it is larger than a segment can be");
+        CHECK(journal.error().what == "the file is larger than a segment can be");
     }
 }
 

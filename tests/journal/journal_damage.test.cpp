@@ -224,7 +224,7 @@ TEST_CASE("Journal::open reports the place of damage in the middle", "[journal][
     CHECK(journal.error().code == QueueErrc::corrupt);
     CHECK(journal.error().path == segment_file(1));
     CHECK(journal.error().offset == journal_format::segment_header_bytes);
-    CHECK(journal.error().message().find("put the directory back") != std::string::npos);
+    CHECK(journal.error().message().find("restore the directory") != std::string::npos);
 }
 
 TEST_CASE("Journal::open reports the place and length of the tail that it cuts off",

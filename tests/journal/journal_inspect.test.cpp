@@ -106,7 +106,7 @@ TEST_CASE("tool::inspect_journal reports why it cannot inspect",
     REQUIRE_FALSE(disk.create_directory("empty"));
     const auto empty = tool::inspect_journal(disk, "empty", [](std::uint64_t, BytesView) {});
     REQUIRE_FALSE(empty);
-    CHECK(empty.error().what == "there is no journal in it");
+    CHECK(empty.error().what == "the directory has no journal");
     CHECK(empty.error().message().find("files that end in .journal") != std::string::npos);
 
     fill_segments(disk);
@@ -486,7 +486,7 @@ TEST_CASE(
     CHECK_FALSE(observed->inspection.is_whole());
     REQUIRE(observed->inspection.damages.size() >= 1);
     CHECK(observed->inspection.damages[0].offset == (again ? end : operations[2]));
-    CHECK(observed->inspection.damages[0].what == "an operation that is not the next one");
+    CHECK(observed->inspection.damages[0].what == "the operation does not have the next number");
     if (again) CHECK(observed->bodies.size() == operations.size());
     const auto opened = SimJournal::open(disk, "q", small_journal(1));
     REQUIRE_FALSE(opened);

@@ -7,7 +7,7 @@
 
 #include "support/queue/queue_archetypes.hpp"
 
-// expect-error: FileSystemLike: 'yield
+// expect-error: FileSystemLike: S needs both 'yield
 namespace yield_without_now {
 struct Files : belay_test::MinimalFileSystem {
     void yield() noexcept {}
@@ -18,7 +18,7 @@ struct Files : belay_test::MinimalFileSystem {
 static_assert(belay::explain::file_system_like<Files>());
 }  // namespace yield_without_now
 
-// expect-error: FileSystemLike: 'yield
+// expect-error: FileSystemLike: S needs both 'yield
 namespace yield_that_throws {
 struct Files : belay_test::MinimalFileSystem {
 #if defined(BELAY_CONTROL)
@@ -31,7 +31,7 @@ struct Files : belay_test::MinimalFileSystem {
 static_assert(belay::explain::file_system_like<Files>());
 }  // namespace yield_that_throws
 
-// expect-error: FileSystemLike: 'yield
+// expect-error: FileSystemLike: S needs both 'yield
 namespace now_of_another_kind {
 struct Files : belay_test::MinimalFileSystem {
     void yield() noexcept {}
@@ -47,7 +47,7 @@ struct Files : belay_test::MinimalFileSystem {
 static_assert(belay::explain::file_system_like<Files>());
 }  // namespace now_of_another_kind
 
-// expect-error: FileSystemLike: 'yield
+// expect-error: FileSystemLike: S needs both 'yield
 namespace yield_that_is_private {
 class Files : public belay_test::MinimalFileSystem {
 #if defined(BELAY_CONTROL)
@@ -61,7 +61,7 @@ public:
 static_assert(belay::explain::file_system_like<Files>());
 }  // namespace yield_that_is_private
 
-// expect-error: FileSystemLike: 'yield
+// expect-error: FileSystemLike: S needs both 'yield
 namespace now_alone {
 struct Files : belay_test::MinimalFileSystem {
 #if defined(BELAY_CONTROL)
@@ -72,7 +72,7 @@ struct Files : belay_test::MinimalFileSystem {
 static_assert(belay::explain::file_system_like<Files>());
 }  // namespace now_alone
 
-// expect-error: LogLike: where they are, 'acked_durable.. const noexcept
+// expect-error: LogLike: optional members must be 'acked_durable.. const noexcept
 namespace log_whose_acknowledgements_nobody_asks_for {
 // What has no space would be taken for durable.
 struct Log : belay_test::MinimalSequenced {

@@ -147,5 +147,5 @@ TEST_CASE("Countdown aborts on a step of 0, and when it is not attached",
     CHECK(aborts_with([&] {
               Countdown single{1s, ShownWaits{&shown}};
               single.on_state(Transition{});
-          }).find("Countdown: must be attached") != std::string::npos);
+          }).find("Countdown: attach it") != std::string::npos);
 }

@@ -39,7 +39,7 @@ using Second = Transport<long>;
 void use() { belay::Bundle both{Transport<int>{}, Second{}}; }
 }  // namespace bundle_of_two_messages
 
-// expect-error: Validated: the check needs .Verdict begin
+// expect-error: Validated: the check must be copyable, and needs .Verdict begin
 namespace check_without_judge {
 struct Transport {
     using message_type = int;
@@ -79,7 +79,7 @@ struct Transport {
 void use() { belay::Supervisor link{Transport{}, belay::MaxAttempts{1}}; }
 }  // namespace connection_that_may_not_resume
 
-// expect-error: check::transport: make must be callable and give a pointer
+// expect-error: check::transport: make must be callable and return a pointer
 namespace check_of_a_rig_that_never_hangs_up {
 struct Transport {
     using message_type = int;
@@ -229,7 +229,7 @@ struct App {
 void use() { belay::Supervisor link{Transport{}, belay::MaxAttempts{3}, {}, App{}}; }
 }  // namespace hook_with_wrong_parameters
 
-// expect-error: Supervisor: the observer hears nothing
+// expect-error: Supervisor: the observer has no hook
 namespace observer_without_hooks {
 struct Transport {
     using message_type = int;
@@ -250,7 +250,7 @@ struct App {
 void use() { belay::Supervisor link{Transport{}, belay::MaxAttempts{3}, {}, App{}}; }
 }  // namespace observer_without_hooks
 
-// expect-error: WithToken: the source needs .token_type.
+// expect-error: WithToken: the source of tokens needs a .token_type.
 namespace source_without_token_type {
 struct Transport {
     using message_type = int;
@@ -270,7 +270,7 @@ struct Source {
 void use() { belay::WithToken asks{Transport{}, Source{}}; }
 }  // namespace source_without_token_type
 
-// expect-error: Supervisor: the observer hears nothing
+// expect-error: Supervisor: the observer has no hook
 namespace tee_of_deaf_observer {
 struct Transport {
     using message_type = int;
@@ -325,7 +325,7 @@ void use() {
 }
 }  // namespace tee_of_wrong_hook
 
-// expect-error: Supervisor::probe_now: nobody would ask: put a Heartbeat around the transport
+// expect-error: Supervisor::probe_now: the transport must send pings; put a Heartbeat around it
 namespace probe_without_heartbeat {
 struct Transport {
     using message_type = int;
@@ -384,7 +384,7 @@ auto use(belay::Endpoints<Transport, int>& endpoints, const belay::Link<int>& li
 }
 }  // namespace endpoints_transport
 
-// expect-error: longest_wait: this rule cannot say how long it may make an attempt wait
+// expect-error: longest_wait: the rule needs 'Duration longest_wait
 namespace unbounded_rule {
 struct UnboundedWait {
     belay::Advice admit(belay::Instant) const noexcept { return belay::Advice::go(); }
@@ -401,7 +401,7 @@ bool use() {
 }
 }  // namespace unbounded_rule
 
-// expect-error: Supervisor: SupervisorOptions come before the observer
+// expect-error: Supervisor: pass SupervisorOptions before the observer
 namespace supervisor_observer_without_options {
 struct App {
     void on_state(auto&, const belay::Transition&) {}
@@ -416,7 +416,7 @@ void use() {
 }
 }  // namespace supervisor_observer_without_options
 
-// expect-error: Supervisor::send: a message must be of the transport's message_type; of text or a
+// expect-error: Supervisor::send: the message must be of the transport's message_type; convert text
 namespace text_as_message {
 struct Transport {
     using message_type = belay::Bytes;
@@ -593,7 +593,7 @@ constexpr auto show = [](const char*) {};
 belay::Countdown countdown{belay::Duration{1}, show};
 }  // namespace countdown_in_text
 
-// expect-error: observer: a hook must return void: nobody reads its answer, and a coroutine
+// expect-error: observer: a hook must return void, because a result would be ignored and a coroutine
 namespace hook_that_is_a_coroutine {
 struct Transport {
     using message_type = int;
@@ -677,7 +677,7 @@ void use(const belay::Link<int>& link) {
 #pragma GCC diagnostic pop
 }  // namespace received_message_that_is_lost
 
-// expect-error: WithToken: the source needs 'void operator
+// expect-error: WithToken: the source of tokens needs 'void operator
 namespace source_that_is_a_coroutine {
 struct Transport {
     using message_type = int;

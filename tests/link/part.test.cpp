@@ -58,7 +58,7 @@ TEST_CASE("Slot constructs in place a type that can be neither copied nor moved"
         CHECK(p.self == slot.get());
         CHECK(aborts_with([&] {
                   slot.emplace_from([&] { return Pinned{&deaths}; });
-              }).find("Slot::emplace_from: must be empty") != std::string::npos);
+              }).find("Slot::emplace_from: the slot must be empty") != std::string::npos);
         slot.reset();
         slot.reset();
         CHECK(deaths == 1);

@@ -10,7 +10,7 @@
 
 #include "support/archetypes.hpp"
 
-// expect-error: goes in as Shared{object}
+// expect-error: share as Shared{object}
 namespace policy_of_shared_object {
 /// A rule that many share, and that is not copied.
 struct Common {
@@ -44,7 +44,7 @@ struct Rule {
 belay::Policy policy{Rule{}};
 }  // namespace rule_hook_misspelt
 
-// expect-error: RuleLike: R advises or wishes, and says that it only listens
+// expect-error: RuleLike: R must not set 'listens' to true, because one of its hooks affects the policy
 namespace rule_listens_and_says {
 struct Counts {
 #if !defined(BELAY_CONTROL)
@@ -121,7 +121,7 @@ struct Rule {
 belay::Policy policy{belay::MaxAttempts{3}, Rule{}};
 }  // namespace rule_without_hook
 
-// expect-error: RuleLike: R neither advises nor wishes
+// expect-error: RuleLike: R has no hook that affects the policy
 namespace rule_without_say {
 // `fail` would never be called, and the rule do nothing.
 struct Counts {
@@ -139,7 +139,7 @@ int successes = 0;
 belay::Policy policy{Counts{&successes}};
 }  // namespace rule_without_say
 
-// expect-error: Shared: what many use is a variable that outlives it
+// expect-error: Shared: the shared object must be a variable that outlives it
 namespace shared_temporary {
 belay::TokenBudget budget;
 #if defined(BELAY_CONTROL)
@@ -149,7 +149,7 @@ belay::Shared rule{belay::TokenBudget{}};
 #endif
 }  // namespace shared_temporary
 
-// expect-error: Shared: what many use is a variable that outlives it
+// expect-error: Shared: the shared object must be a variable that outlives it
 namespace shared_temporary_asked_again {
 belay::RatioBudget budget;
 #if defined(BELAY_CONTROL)

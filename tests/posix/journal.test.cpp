@@ -141,11 +141,11 @@ TEST_CASE("Journal::open reports a path that is a file, or has no parent",
     CHECK(below.error().message().find("choose a path that is a directory") != std::string::npos);
     const auto orphan = posix::Journal::open(dir / "no/q");
     REQUIRE_FALSE(orphan);
-    CHECK(orphan.error().message().find("make the directory above it") != std::string::npos);
+    CHECK(orphan.error().message().find("create the parent directory") != std::string::npos);
     const auto empty = posix::Journal::open("");
     REQUIRE_FALSE(empty);
     CHECK(empty.error().message().find("an empty path: ") == 0);
-    CHECK(empty.error().message().find("give the path of a directory") != std::string::npos);
+    CHECK(empty.error().message().find("pass the path of a directory") != std::string::npos);
     CHECK(in_child([&] {
         const rlimit limit{0, 0};
         if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) return false;

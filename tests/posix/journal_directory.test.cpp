@@ -234,7 +234,7 @@ TEST_CASE("Journal whose directory is replaced by a copy of itself confirms noth
         CHECK(contents(dir / "q") == before);
         const std::string message = journal->explain(QueueErrc::displaced).message();
         CHECK(message.find(dir / "q") == 0);
-        CHECK(message.find("put the directory back") != std::string::npos);
+        CHECK(message.find("move the directory back") != std::string::npos);
     }
     for (const char* const name : {"q", "away"}) {
         auto journal = posix::Journal::open(dir / name, files_of_4k);

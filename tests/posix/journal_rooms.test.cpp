@@ -42,5 +42,5 @@ TEST_CASE("posix::JournalRooms::open reports the file that it cannot open",
         posix::JournalRooms::open(directory.path() + "/missing/rooms", std::move(*log));
     CHECK(rooms.error().code == std::errc::no_such_file_or_directory);
     CHECK(rooms.error().message().find("missing/rooms") != std::string::npos);
-    CHECK(rooms.error().message().find("make the directory above it first") != std::string::npos);
+    CHECK(rooms.error().message().find("create the parent directory first") != std::string::npos);
 }

@@ -4,7 +4,7 @@
 // them compile.
 #include <belay/posix/listener.hpp>
 
-// expect-error: Listener: on_accept must return void: nobody reads its answer, and a coroutine
+// expect-error: Listener: on_accept must return void, because a result would be ignored and a coroutine
 namespace accepted_by_a_coroutine {
 // It would be made, dropped, and never run.
 struct Coroutine {};

@@ -130,7 +130,7 @@ TEST_CASE("BlockingRing::pop_some_wait requires space in its output",
     BlockingRing<SpscRing<int>> ring{1};
     CHECK(belay_test::aborts_with([&] {
               static_cast<void>(ring.pop_some_wait({}));
-          }).find("needs room for a value") != std::string::npos);
+          }).find("the span must not be empty") != std::string::npos);
 }
 
 #if !defined(BELAY_TEST_NO_FIBERS)

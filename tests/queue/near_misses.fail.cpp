@@ -52,7 +52,7 @@ struct Letters {
 template class belay::Encoded<belay::Ring<belay::Bytes, 4>, encoded_dead_letters::Codec,
                               encoded_dead_letters::Letters>;
 
-// expect-error: Encoded: the storage must take belay::BytesView or keep belay::Bytes
+// expect-error: Encoded: the storage must take belay::BytesView or store belay::Bytes
 namespace encoded_storage {
 struct Codec {
     bool encode(const int&, belay::Bytes& into);
@@ -140,7 +140,7 @@ struct Observer {
 belay::Queue queue{belay::Deque<int>{}, belay::Reject{}, {}, Observer{}};
 }  // namespace queue_observer_drain_throws
 
-// expect-error: Queue: the observer hears nothing
+// expect-error: Queue: the observer has no hook
 namespace queue_observer_misspelt {
 struct Observer {
 #ifdef BELAY_CONTROL
@@ -194,7 +194,7 @@ struct Value {
 void make() { belay::SpscRing<Value> ring{1}; }
 }  // namespace spsc_ring_throwing_move
 
-// expect-error: check::storage: values need ==
+// expect-error: check::storage: values must be comparable by ==
 namespace storage_check_value {
 struct Task {
     std::uint64_t number = 0;
@@ -237,7 +237,7 @@ struct BytesOf {
 belay::Weighed weighed{belay::Deque<int>{}, BytesOf{}};
 }  // namespace weighed_bytes_of
 
-// expect-error: FlushEvery: there must be something to flush
+// expect-error: FlushEvery: the queue must have flush.., as a Journal or a Queue over one
 namespace flush_every_of_memory {
 using namespace std::chrono_literals;
 #if defined(BELAY_CONTROL)
@@ -277,7 +277,7 @@ void use(belay::Queue<belay::Deque<int>>& queue) {
 #pragma GCC diagnostic pop
 }  // namespace drain_whose_error_is_lost
 
-// expect-error: Queue: the third argument is belay::QueueOptions
+// expect-error: Queue: the third argument must be belay::QueueOptions
 namespace queue_observer_in_the_place_of_options {
 struct Observer {
     void on_pushed(std::size_t size);

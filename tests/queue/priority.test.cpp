@@ -725,12 +725,12 @@ TEST_CASE("Priority aborts on a lane_of that names no lane, and on ack without a
         INFO(text);
         CHECK(text.find(what) != std::string::npos);
     };
-    stops_with("lane_of must name a lane", [] {
+    stops_with("lane_of must return the number of a lane", [] {
         Three storage{three_lanes()};
         static_cast<void>(storage.try_push(Task{3, 0}));
     });
-    stops_with("Priority::ack: there must be a loan", [] { Three{three_lanes()}.ack(); });
-    stops_with("Priority::nack: there must be a loan", [] {
+    stops_with("Priority::ack: a value must be leased", [] { Three{three_lanes()}.ack(); });
+    stops_with("Priority::nack: a value must be leased", [] {
         Three storage{three_lanes()};
         push(storage, 0, 1);
         static_cast<void>(storage.front());
@@ -738,6 +738,5 @@ TEST_CASE("Priority aborts on a lane_of that names no lane, and on ack without a
         storage.nack();
     });
     stops_with("in_a_row must be > 0", [] { Three{three_lanes(), ByLane{}, {.in_a_row = 0}}; });
-    stops_with("there must be such a lane",
-               [] { static_cast<void>(Three{three_lanes()}.lane(3)); });
+    stops_with("the lane must exist", [] { static_cast<void>(Three{three_lanes()}.lane(3)); });
 }

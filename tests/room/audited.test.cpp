@@ -251,7 +251,7 @@ TEST_CASE("Audited::refusals aborts with a message when the Audited was moved fr
         auto refusals = audited.refusals();  // NOLINT(bugprone-use-after-move): that is it
         static_cast<void>(refusals);
     });
-    CHECK(output.find("Audited::refusals: must be taken before it is moved") != output.npos);
+    CHECK(output.find("Audited::refusals: call it before you move the object") != output.npos);
 }
 
 TEST_CASE("Audited records no rejections when they are disabled", "[room][audited][unit]") {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// expect-error: DocumentLike: 'belay::Bytes state_vector..' and 'belay::Result<belay::Bytes> diff
+// expect-error: DocumentLike: D needs both 'belay::Bytes state_vector..' and 'belay::Result<belay::Bytes> diff
 #include <belay/room/document_like.hpp>
 
 #include "support/room/room_archetypes.hpp"

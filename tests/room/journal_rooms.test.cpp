@@ -191,17 +191,17 @@ TEST_CASE("JournalRooms returns an error for a missing, foreign or outdated snap
         const PersistenceError error = loaded(*rooms, "a").error();
         CHECK(error.code == RoomErrc::snapshot_misplaced);
         CHECK(error.what == why);
-        CHECK(error.message().find("put the file back") != std::string::npos);
+        CHECK(error.message().find("restore the file") != std::string::npos);
     };
-    wrong(disk.contents(rooms.file("b")), "it is of another room");
-    wrong(elsewhere.contents(others.file("a")), "it was saved beside another log");
+    wrong(disk.contents(rooms.file("b")), "the snapshot belongs to another room");
+    wrong(elsewhere.contents(others.file("a")), "the snapshot was saved with another log");
     disk.put(rooms.file("a"), old);
     REQUIRE(!saved(*rooms, "a", parts({"12"}), rooms.room("a").position));
     const Bytes fresh = disk.contents(rooms.file("a"));
-    wrong(old, "it is an older copy");
+    wrong(old, "the snapshot is an older copy");
     REQUIRE(!flushed(*rooms));
     rooms.reopen();
-    wrong(old, "it is an older copy");
+    wrong(old, "the snapshot is an older copy");
     REQUIRE(!disk.remove(rooms.file("a")));
     CHECK(loaded(*rooms, "a").error().code == RoomErrc::snapshot_missing);
     rooms.reopen();
@@ -211,7 +211,7 @@ TEST_CASE("JournalRooms returns an error for a missing, foreign or outdated snap
     REQUIRE((rooms->reset("a", second_epoch) && !flushed(*rooms)));
     REQUIRE(!saved(*rooms, "a", parts({"3"}), rooms.room("a").position));
     REQUIRE(!flushed(*rooms));
-    wrong(fresh, "it is of another history of the room");
+    wrong(fresh, "the snapshot belongs to another history of the room");
     CHECK(text_of(rooms.room("b")) == "1|2");
 }
 
@@ -308,7 +308,7 @@ TEST_CASE("JournalRooms::open rejects a log with other records, and a second ope
     }
     const PersistenceError error = opening_error(disk);
     CHECK(error.code == RoomErrc::log_misplaced);
-    CHECK(error.what == "operation 1 is none of rooms");
+    CHECK(error.what == "operation 1 is not a record of rooms");
     sim::Disk other;
     DiskRooms rooms{other};
     auto journal = DiskJournal::open(other, "log2", small_log(2));

@@ -26,7 +26,7 @@ void use() {
 }
 }  // namespace room_observer_hook
 
-// expect-error: RoomManager: the observer hears nothing
+// expect-error: RoomManager: the observer has no hook
 namespace room_observer_deaf {
 struct App {
 #if defined(BELAY_CONTROL)
@@ -57,7 +57,7 @@ void use() {
 }
 }  // namespace room_event_hook
 
-// expect-error: RoomManager: the third argument is belay::RoomOptions
+// expect-error: RoomManager: the third argument must be belay::RoomOptions
 namespace room_observer_in_the_place_of_options {
 struct App {
     void on_refused(const belay::RoomRefusal&) {}
@@ -71,7 +71,7 @@ void use() {
 }
 }  // namespace room_observer_in_the_place_of_options
 
-// expect-error: RoomManager: a named persistence is not copied: std::move
+// expect-error: RoomManager: the persistence must be moved in: std::move
 namespace room_persistence_copied {
 void use(belay::MemoryRooms& stored) {
 #if defined(BELAY_CONTROL)
@@ -120,7 +120,7 @@ struct Protocol {
 static_assert(belay::explain::room_protocol_like<Protocol>());
 }  // namespace protocol_disjoint
 
-// expect-error: RoomProtocolLike: 'belay::Result<belay::BytesView> address
+// expect-error: RoomProtocolLike: P needs both 'belay::Result<belay::BytesView> address
 namespace protocol_address_without_board {
 struct Protocol {
     belay::Result<belay::part::RoomMessage> read(belay::BytesView) const {
@@ -159,7 +159,7 @@ struct Audit {
 static_assert(belay::explain::audit_like<Audit>());
 }  // namespace audit_says_nothing
 
-// expect-error: RoomManager: a persistence that has publish or subscribe must be
+// expect-error: RoomManager: a persistence with publish or subscribe must be
 namespace fanout_in_part {
 struct Rooms : belay::MemoryRooms {
 #if !defined(BELAY_CONTROL)

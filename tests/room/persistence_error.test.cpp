@@ -10,8 +10,8 @@ TEST_CASE("PersistenceError::message has the reason, the place and the advice",
           "[room][persistence_error][unit]") {
     const PersistenceError damaged{RoomErrc::snapshot_damaged, "boards/61.room", "of 3 bytes"};
     CHECK(damaged.message() ==
-          "boards/61.room: the stored snapshot is damaged (of 3 bytes): put the file back from a "
-          "copy, of the same log and not older; or give the room up with `erase`.");
+          "boards/61.room: the stored snapshot is damaged (of 3 bytes): restore the file from a "
+          "backup of the same log that is not older; or delete the room with `erase`.");
     CHECK(damaged);
     CHECK(std::error_code{damaged} == Cause::corrupt);
     CHECK(!PersistenceError{});

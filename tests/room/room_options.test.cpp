@@ -31,10 +31,10 @@ TEST_CASE("RoomOptions: close codes must be valid WebSocket codes", "[room][room
         });
     };
     // It would be 1000: all is well.
-    CHECK(output({401, 4403}).find("not of HTTP") != std::string::npos);
-    CHECK(output({4401, 403}).find("not of HTTP") != std::string::npos);
-    CHECK(output({4401, 5000}).find("not of HTTP") != std::string::npos);
-    CHECK(output({1005, 1005}).find("not of HTTP") != std::string::npos);
+    CHECK(output({401, 4403}).find("instead of the HTTP status") != std::string::npos);
+    CHECK(output({4401, 403}).find("instead of the HTTP status") != std::string::npos);
+    CHECK(output({4401, 5000}).find("instead of the HTTP status") != std::string::npos);
+    CHECK(output({1005, 1005}).find("instead of the HTTP status") != std::string::npos);
     CHECK(output({1008, 1008}) == "did not abort");
     CHECK(output(yjs_close_codes()) == "did not abort");
 }

@@ -52,7 +52,7 @@ install_needed() {
         fi
         as_root=(sudo)
         [[ -t 2 ]] || as_root+=(-n)
-        echo "installing with sudo: packages are the system's"
+        echo "installing system packages with sudo"
     fi
     local log
     log=$(mktemp) || return 2
@@ -96,7 +96,7 @@ need_node() {
 
 # Without them the tests that need them are left out, and say so.
 node_packages() {
-    npm_packages "tests/node/$1" --omit=dev --omit=optional || echo "its tests are left out" >&2
+    npm_packages "tests/node/$1" --omit=dev --omit=optional || echo "the tests that need $1 are left out" >&2
 }
 
 # npm_packages FOLDER [OPTION...]
@@ -105,7 +105,7 @@ npm_packages() {
     shift
     cmp -s "$folder/package-lock.json" "$folder/node_modules/.installed-lock.json" && return
     if ! (cd "$folder" && npm ci "$@" --no-audit --no-fund --loglevel=error </dev/null); then
-        echo "npm could not install what $folder/package-lock.json names" >&2
+        echo "npm could not install the packages of $folder/package-lock.json" >&2
         return 1
     fi
     cp "$folder/package-lock.json" "$folder/node_modules/.installed-lock.json"

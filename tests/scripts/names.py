@@ -189,7 +189,7 @@ class Names:
     def complaints(self):
         for (space, name), (component, header, sentence) in self.found.items():
             if not sentence:
-                yield f"include/belay/{component}/{header}: {name} has no comment that says what it is"
+                yield f"include/belay/{component}/{header}: {name} needs a comment that states what it is"
         rows = len(self.counted())
         if rows > ROWS_MAX:
             yield f"docs/names.md: {rows} rows in belay::, the limit is {ROWS_MAX}: hide, merge or move names"

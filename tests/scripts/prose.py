@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Checks what people read: README, the pages in docs/, the docstrings of public headers, and commit subjects.
+"""Checks what people read: README, the pages in docs/, the docstrings of public headers, the messages of static_assert,
+#error and the precondition macros in all headers, and commit subjects.
 
     prose.py [--root DIR] [--long] [PATH...]   prints "path:line: rule: what is wrong: what to write"; exits with 1 if
                                                it printed any; --long also lists sentences of 25 to 30 words
@@ -63,6 +64,9 @@ IDIOMS = [(re.compile(r"\b" + form, re.IGNORECASE), instead) for form, instead i
 SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]*]*\s+(?=[\"'(\[*]*[A-Z0-9`])")
 ITEM = re.compile(r"\s*(?:[-*+]|\d+[.)])\s+")
 FIELD = re.compile(r"[A-Z][a-z]+(?: [a-z]+)?:\s")
+CALL = re.compile(r"\b(?:static_assert|BELAY_PRECONDITION|BELAY_INVARIANT)\(|#\s*error\b")
+TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|//[^\n]*|[()]')
+LITERALS = re.compile(r'(?:"(?:[^"\\\n]|\\.)*"[\s\\]*)+$')
 EXCUSE_PAGE = re.compile(r"\s*<!-- prose: (.+?) -->\s*$")
 EXCUSE_HEADER = re.compile(r"\s*// prose: (.+)$")
 
@@ -151,6 +155,26 @@ def docstring_blocks(lines):
     yield from done()
 
 
+def messages(text):
+    """(line, text) of each message that a compiler or a violated precondition prints, without "Type::function: "."""
+    for call in CALL.finditer(text):
+        depth, end = 1, call.end()
+        if call[0].startswith("#"):
+            end = re.compile(r"(?:\\\n|.)*").match(text, end).end()
+        else:
+            for token in TOKEN.finditer(text, end):
+                depth += {"(": 1, ")": -1}.get(token[0], 0)
+                end = token.start()
+                if depth == 0:
+                    break
+        found = LITERALS.search(text, call.end(), end)
+        if found:
+            words = "".join(literal[0][1:-1] for literal in TOKEN.finditer(found[0]))
+            words = re.sub(r"(?<!\w)'[^']*'(?!\w)", "code", words)
+            words = re.sub(r"^\S+(?:, \S+)*: ", "", words)
+            yield text.count("\n", 0, call.start()) + 1, words[:1].upper() + words[1:]
+
+
 def sentences(text):
     return [s for s in SENTENCE_END.split(plain(text)) if s]
 
@@ -181,6 +205,11 @@ class Prose:
             if not excused:
                 for sentence in sentences(text):
                     self.sentence(path, number, sentence)
+
+    def read_messages(self, path):
+        for number, text in messages((self.root / path).read_text(encoding="utf-8")):
+            for sentence in sentences(text):
+                self.sentence(path, number, sentence)
 
     def sentence(self, path, number, sentence):
         shown = sentence if len(sentence) <= 70 else sentence[:67] + "..."
@@ -222,13 +251,15 @@ class Prose:
         pages = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
         pages = [page for page in pages if (self.root / page).is_file()]
         pages += sorted(str(path.relative_to(self.root)) for path in (self.root / "docs").glob("*.md"))
-        headers = sorted(str(path.relative_to(self.root)) for path in (self.root / "include").rglob("*.hpp")
-                         if "detail" not in path.parts)
+        headers = sorted(str(path.relative_to(self.root)) for path in (self.root / "include").rglob("*.hpp"))
         chosen = [path for path in pages + headers if path not in NOT_READ]
         if paths:
             chosen = [path for path in chosen if any(path == p or path.startswith(p.rstrip("/") + "/") for p in paths)]
         for path in chosen:
-            self.read(path)
+            if "detail" not in pathlib.Path(path).parts:
+                self.read(path)
+            if path.endswith(".hpp"):
+                self.read_messages(path)
         if not paths:
             self.subjects()
         if self.excuses > EXCUSES_MAX:

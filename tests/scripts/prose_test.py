@@ -65,6 +65,19 @@ class ProseTest(unittest.TestCase):
         self.assertEqual(self.rules(f"// {LONG}\nint f();  // nobody is told\n", header), [])
         self.assertEqual(self.rules(f"/// {LONG}\n", "include/belay/core/detail/a.hpp"), [])
 
+    def test_messages(self):
+        for header in "include/belay/core/a.hpp", "include/belay/core/detail/a.hpp":
+            for call in ('static_assert(Is<T>(), "Part: {}");', 'BELAY_PRECONDITION(n != 0 && f(")"),\n"Part::f: "\n  "{}");',
+                         'BELAY_INVARIANT(n, "{}");', '#  error "a.hpp: {}"', '#error \\\n    "{}"'):
+                self.assertEqual(self.rules(call.format("what many use is a variable"), header), ["subject"], call)
+                self.assertEqual(self.rules(call.format("the observer hears of it"), header), ["idiom"], call)
+                self.assertEqual(self.rules(call.format(LONG), header), ["length"], call)
+                self.assertEqual(self.rules(call.format(FITTING), header), [], call)
+                self.assertEqual(self.rules(call.format("T's a must be 'void hears(" + "int, " * 40 + ")'"), header), [], call)
+        self.assertEqual(self.rules(f'static_assert(Is<T>());\nput("{LONG}");\n'), [])
+        self.assertEqual(self.found('int a;\nstatic_assert(a,\n"it is told");', "include/belay/core/a.hpp"),
+                         [["include/belay/core/a.hpp:2", "idiom"]])
+
     def test_excuses(self):
         excused = f"<!-- prose: a citation -->\n{LONG}\n"
         self.assertEqual(self.rules(excused), [])

@@ -36,7 +36,7 @@ def differences(root):
     for path, read in COPIES.items():
         found = read(root) if (root / path).is_file() else None
         if found != wanted:
-            yield f"{path}: version {found}, but version.hpp says {wanted}"
+            yield f"{path}: version {found}, but version.hpp has {wanted}"
 
 
 def main():

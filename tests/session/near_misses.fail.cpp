@@ -41,7 +41,7 @@ void use() {
 }
 }  // namespace receiver_observer_hook
 
-// expect-error: Receiver: the observer hears nothing
+// expect-error: Receiver: the observer has no hook
 namespace receiver_observer_without_hooks {
 struct App {
 #if defined(BELAY_CONTROL)
@@ -94,7 +94,7 @@ void use(belay_test::MinimalSessionQueue queue) {
 }
 }  // namespace session_observer_hook
 
-// expect-error: Session: the observer hears nothing
+// expect-error: Session: the observer has no hook
 namespace session_observer_without_hooks {
 struct App {
 #if defined(BELAY_CONTROL)
@@ -110,7 +110,7 @@ void use(belay_test::MinimalSessionQueue queue) {
 }
 }  // namespace session_observer_without_hooks
 
-// expect-error: Session: a queue that drops operations cannot deliver each exactly once
+// expect-error: Session: the queue must not drop operations
 namespace session_over_drop_oldest {
 #if defined(BELAY_CONTROL)
 using Overflow = belay::Reject;
@@ -146,7 +146,7 @@ using Session = belay::Session<Transport, belay::MaxAttempts, belay_test::Minima
 std::size_t use() { return sizeof(Session); }
 }  // namespace session_over_other_messages
 
-// expect-error: Session: SessionOptions follow the queue
+// expect-error: Session: pass SessionOptions after the queue
 namespace session_without_options {
 void use(belay_test::MinimalSessionQueue queue) {
 #if defined(BELAY_CONTROL)
@@ -159,7 +159,7 @@ void use(belay_test::MinimalSessionQueue queue) {
 }
 }  // namespace session_without_options
 
-// expect-error: Session: SessionOptions follow the queue
+// expect-error: Session: pass SessionOptions after the queue
 namespace session_observer_without_options {
 struct App {
     void on_accepted(std::uint64_t) {}

@@ -4,7 +4,7 @@
 // them compile.
 #include <belay/sim/world.hpp>
 
-// expect-error: World: its seed is written World.Seed.7..
+// expect-error: World: write the seed as World.Seed.7..
 namespace world_of_a_number {
 void use() {
 #if defined(BELAY_CONTROL)

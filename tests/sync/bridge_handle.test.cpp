@@ -182,7 +182,7 @@ TEST_CASE("Bridge::stop before start, and twice", "[sync][bridge][unit]") {
     CHECK(rig.reported == Recorded{"disconnected planned"});
     stays_silent(rig);
     const std::string output = aborts_with([&] { rig.bridge->start(); });
-    CHECK(output.find("Bridge::start: must be called once") != std::string::npos);
+    CHECK(output.find("Bridge::start: call it only once") != std::string::npos);
 }
 
 TEST_CASE("Bridge::stop may be called by both sides, in the middle of a round",

@@ -13,7 +13,7 @@
 #include "support/sync/bridge_archetypes.hpp"
 #include "support/sync/sync_archetypes.hpp"
 
-// expect-error: SyncProcessor: a named store is not copied: std::ref
+// expect-error: SyncProcessor: a store that is a variable must be passed as std::ref
 namespace processor_copies_a_store {
 struct CopyableStore : belay_test::MinimalStore {
     CopyableStore() = default;
@@ -60,7 +60,7 @@ void use(belay_test::MinimalStore& store) {
 }
 }  // namespace strategy_without_resolution
 
-// expect-error: Bridge: a named side is not copied: std::ref
+// expect-error: Bridge: a side that is a variable must be passed as std::ref
 namespace bridge_copies_a_side {
 struct CopyableLocal : belay_test::MinimalLocal {
     CopyableLocal() = default;
@@ -75,7 +75,7 @@ void use(CopyableLocal& local, belay_test::MinimalRemote& remote) {
 }
 }  // namespace bridge_copies_a_side
 
-// expect-error: Bridge: the fourth argument is belay::BridgeOptions
+// expect-error: Bridge: the fourth argument must be belay::BridgeOptions
 namespace bridge_observer_in_the_place_of_options {
 struct App {
     void on_state(const belay::Connectivity&) {}
@@ -145,7 +145,7 @@ void use(belay_test::MinimalLocal& local, belay_test::MinimalRemote& remote) {
 }
 }  // namespace bridge_observer_of_retry
 
-// expect-error: Bridge: the observer hears nothing
+// expect-error: Bridge: the observer has no hook
 namespace bridge_observer_without_hooks {
 #if defined(BELAY_CONTROL)
 struct App : belay::NoObserver {};
@@ -174,7 +174,7 @@ void use(belay_test::MinimalLocal& local, Remote& remote) {
 }
 }  // namespace remote_closed_without_answer
 
-// expect-error: Push: the fourth argument is belay::BridgePushOptions
+// expect-error: Push: the fourth argument must be belay::BridgePushOptions
 namespace push_observer_in_the_place_of_options {
 struct App {
     void on_state(const belay::Connectivity&) {}
@@ -188,7 +188,7 @@ void use(belay_test::MinimalLocal& local, belay_test::MinimalRemote& remote) {
 }
 }  // namespace push_observer_in_the_place_of_options
 
-// expect-error: Pull: the fourth argument is belay::BridgePullOptions
+// expect-error: Pull: the fourth argument must be belay::BridgePullOptions
 namespace pull_observer_in_the_place_of_options {
 struct App {
     void on_state(const belay::Connectivity&) {}
@@ -202,7 +202,7 @@ void use(belay_test::MinimalLocal& local, belay_test::MinimalRemote& remote) {
 }
 }  // namespace pull_observer_in_the_place_of_options
 
-// expect-error: SyncProcessor: the third argument is belay::SyncOptions
+// expect-error: SyncProcessor: the third argument must be belay::SyncOptions
 namespace sync_observer_in_the_place_of_options {
 struct App {
     void on_progress(const belay::SyncProgress&) {}

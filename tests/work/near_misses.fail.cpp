@@ -17,7 +17,7 @@ struct NoLetters {
 }  // namespace work_queue_dead_letters
 template class belay::WorkQueue<belay_test::MinimalSequenced, work_queue_dead_letters::NoLetters>;
 
-// expect-error: answers bool or std::error_code
+// expect-error: returns bool or std::error_code
 namespace work_queue_dead_letters_answer {
 // A Result says with true that it took the letter, an error_code that it did not.
 struct Letters {
@@ -32,7 +32,7 @@ struct Letters {
 template class belay::WorkQueue<belay_test::MinimalSequenced,
                                 work_queue_dead_letters_answer::Letters>;
 
-// expect-error: WorkQueue: the observer hears nothing
+// expect-error: WorkQueue: the observer has no hook
 namespace work_queue_observer {
 struct Observer {
 #if defined(BELAY_CONTROL)
@@ -61,7 +61,7 @@ struct Observer {
 template class belay::WorkQueue<belay_test::MinimalSequenced, belay::KeepDead,
                                 work_queue_observer_hook::Observer>;
 
-// expect-error: WorkQueue::open: the moment comes after the options
+// expect-error: WorkQueue::open: pass the moment after the options
 namespace work_queue_without_moment {
 using Work = belay::WorkQueue<belay_test::MinimalSequenced>;
 void use(belay_test::MinimalSequenced log) {

@@ -603,7 +603,7 @@ TEST_CASE("WorkQueue::open rejects impossible options", "[work][work_queue][unit
         REQUIRE_FALSE(opened);
         CHECK(opened.error() == code(QueueErrc::bad_options));
         CHECK(opened.error().message() ==
-              "the options of the journal are not possible (see WorkOptions)");
+              "the options of the journal are not allowed (see WorkOptions)");
     }
 }
 
@@ -802,8 +802,7 @@ TEST_CASE("WorkQueue::open reports the entry that it cannot decode", "[work][wor
     CHECK(opened.error().number == 2);
     CHECK(opened.error() == code(QueueErrc::future_version));
     CHECK(opened.error().message() ==
-          "entry 2: the journal was written by a newer version (a kind of entry that is not "
-          "known)");
+          "entry 2: the journal was written by a newer version (the kind of the entry is unknown)");
 }
 
 // ---- preconditions ------------------------------------------------------------------------------

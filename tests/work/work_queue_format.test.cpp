@@ -163,29 +163,30 @@ TEST_CASE("WorkDecoder returns the entry that was encoded", "[work][work_queue][
 }
 
 TEST_CASE("WorkDecoder returns the reason why bytes are no entry", "[work][work_queue][unit]") {
-    CHECK(why_not("01000000000000") == "it is shorter than its header"sv);
-    CHECK(why_not("0000000000000000") == "it is no entry of a work queue"sv);
-    CHECK(why_not("0600000000000000") == "a kind of entry that is not known"sv);
-    CHECK(why_not("0108000000000000") == "a flag that is not known"sv);
-    CHECK(why_not("0301000000000000") == "a flag that is not known"sv);
-    CHECK(why_not("0101000000000000ffff") == "it is shorter than its fields"sv);
+    CHECK(why_not("01000000000000") == "the entry is shorter than its header"sv);
+    CHECK(why_not("0000000000000000") == "the record is not an entry of a work queue"sv);
+    CHECK(why_not("0600000000000000") == "the kind of the entry is unknown"sv);
+    CHECK(why_not("0108000000000000") == "a flag of the entry is unknown"sv);
+    CHECK(why_not("0301000000000000") == "a flag of the entry is unknown"sv);
+    CHECK(why_not("0101000000000000ffff") == "the entry is shorter than its fields"sv);
     CHECK(why_not("0408000000000000c1c2c3c40000000000000000"
-                  "0000000000000000") == "it is about an item that was not there yet"sv);
+                  "0000000000000000") == "the entry refers to an item that did not exist yet"sv);
     CHECK(why_not("0408000000000000c1c2c3c4e803000000000000"
-                  "0000000000000000") == "it is about an item that was not there yet"sv);
+                  "0000000000000000") == "the entry refers to an item that did not exist yet"sv);
     CHECK(why_not("0408000000000000c1c2c3c4e703000000000000"
-                  "0000000005000000") == "a cause of death that is not known"sv);
+                  "0000000005000000") == "the cause of death is unknown"sv);
     CHECK(why_not("0408000000000000c1c2c3c4e703000000000000"
-                  "000000000400000000") == "it is longer than its fields"sv);
-    CHECK(why_not("0300000000000000c1c2c3c4e80300000000000000") ==
-          "a list of ids that is cut off"sv);
+                  "000000000400000000") == "the entry is longer than its fields"sv);
+    CHECK(why_not("0300000000000000c1c2c3c4e80300000000000000") == "a list of ids is cut off"sv);
     CHECK(why_not("0300000000000000c1c2c3c4e903000000000000") ==
-          "it is about entries that come later"sv);
+          "the entry refers to later entries"sv);
     CHECK(why_not("0500000000000000000000000100000000") == "a list of keys is cut off"sv);
-    CHECK(why_not("05000000000000000100000001000000") == "a part of fewer parts"sv);
+    CHECK(why_not("05000000000000000100000001000000") ==
+          "the number of the part is not below the number of parts"sv);
     CHECK(why_not("0408000000000000c1c2c3c4e7030000000000000000000004000000") == ""sv);
-    CHECK(why_not("0300000000000000c1c2c3c50500000000000000") ==
-          "salvaged as a journal: its numbers are others; use tool::salvage_work_queue"sv);
+    CHECK(
+        why_not("0300000000000000c1c2c3c50500000000000000") ==
+        "the queue was salvaged as a journal, which changes its numbers; use tool::salvage_work_queue"sv);
     WorkEntry entry;
     CHECK(decode_hex("06", entry) == make_error_code(QueueErrc::corrupt));
     CHECK(decode_hex("0600000000000000", entry) == make_error_code(QueueErrc::future_version));

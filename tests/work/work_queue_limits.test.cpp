@@ -52,8 +52,9 @@ TEST_CASE("WorkQueue::open rejects a log with shorter records, and reports which
     REQUIRE_FALSE(opened);
     CHECK(opened.error() == make_error_code(QueueErrc::bad_options));
     CHECK(opened.error().message() ==
-          "the options of the journal are not possible (WorkOptions::record_bytes_max is 1048576, "
-          "and the log takes 65536: open the log with as much, or lower that of the queue)");
+          "the options of the journal are not allowed (WorkOptions::record_bytes_max is 1048576, "
+          "but the log accepts only 65536: open the log with at least as much, or lower the value "
+          "of the queue)");
     // What it says helps, both ways.
     CHECK(open_over(disk, 1 << 16, {.keys = keys, .record_bytes_max = 1 << 16}));
     CHECK(open_over(disk, 1 << 16, {.keys = keys, .record_bytes_max = 1 << 15}));

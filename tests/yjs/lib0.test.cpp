@@ -51,8 +51,8 @@ TEST_CASE("Lib0Reader reads numbers up to 2^53 - 1", "[room][lib0][golden]") {
     CHECK(number_in("ffffffffffffff0f") == "9007199254740991 +0");
     CHECK(number_in("ffffffffffffff10") == "a number is larger than 2^53 - 1");
     CHECK(number_in("808080808080808000") == "a number is larger than 2^53 - 1");
-    CHECK(number_in("") == "it ends too early");
-    CHECK(number_in("ffff") == "it ends too early");
+    CHECK(number_in("") == "the bytes end too early");
+    CHECK(number_in("ffff") == "the bytes end too early");
     for (const std::uint64_t n : {std::uint64_t{0}, std::uint64_t{127}, std::uint64_t{128},
                                   std::uint64_t{1} << 32, yjs::varuint_max}) {
         Bytes bytes;
@@ -122,13 +122,13 @@ TEST_CASE("Lib0Reader keeps its first error, and reads nothing after it", "[room
     CHECK(in.varbytes().empty());
     CHECK(in.failed());
     CHECK(in.offset() == 0);
-    CHECK(std::string{in.what()} == "a length is beyond the end");
+    CHECK(std::string{in.what()} == "a length goes beyond the end");
     CHECK(in.byte() == 0);
     CHECK(in.varuint() == 0);
     CHECK(in.varstring().empty());
     in.skip_any();
     CHECK(in.rest().empty());
-    CHECK(std::string{in.what()} == "a length is beyond the end");
+    CHECK(std::string{in.what()} == "a length goes beyond the end");
     CHECK(in.offset() == 0);
 }
 

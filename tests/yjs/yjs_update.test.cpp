@@ -183,33 +183,33 @@ TEST_CASE("yjs::validate rejects the golden invalid updates", "[room][yjs_update
 }
 
 TEST_CASE("yjs::validate returns the reason and the place", "[room][yjs_update][unit]") {
-    CHECK(refused("") == "0: it ends too early");
-    CHECK(refused("000000") == "2: bytes behind the end of the update");
-    CHECK(refused("0101010000") == "5: it ends too early");
-    CHECK(refused("010101000b0000") == "4: its number is unknown");
-    CHECK(refused("01010100000000") == "4: a struct without length");
+    CHECK(refused("") == "0: the bytes end too early");
+    CHECK(refused("000000") == "2: there are bytes after the end of the update");
+    CHECK(refused("0101010000") == "5: the bytes end too early");
+    CHECK(refused("010101000b0000") == "4: the number of the kind is unknown");
+    CHECK(refused("01010100000000") == "4: a struct has no length");
     CHECK(refused("010101000401017401ff00") == "8: a text is not UTF-8");
-    CHECK(refused("01010100040101740500") == "8: a length is beyond the end");
+    CHECK(refused("01010100040101740500") == "8: a length goes beyond the end");
     CHECK(refused("010101000401017403eda08000") == "8: a text is not UTF-8");
     CHECK(refused("01ffffffffffffffff7f") == "1: a number is larger than 2^53 - 1");
-    CHECK(refused("0201010004010174016101010004010174016100") == "0: a client that is there twice");
+    CHECK(refused("0201010004010174016101010004010174016100") == "0: a client occurs twice");
     CHECK(refused("020102000401017401610101000401017401610101000401017401610000") != "accepted");
     CHECK(refused("01010105000100") == "accepted");
     CHECK(refused("01010105"
                   "84"
                   "0105"
                   "0161"
-                  "00") == "5: an item that refers to itself, or to a later one of its client");
+                  "00") == "5: an item refers to itself, or to a later item of its client");
     CHECK(refused("01010105"
                   "44"
                   "0106"
                   "0161"
-                  "00") == "5: an item that refers to itself, or to a later one of its client");
+                  "00") == "5: an item refers to itself, or to a later item of its client");
     CHECK(refused("01010105"
                   "04"
                   "000105"
                   "0161"
-                  "00") == "6: an item that refers to itself, or to a later one of its client");
+                  "00") == "6: an item refers to itself, or to a later item of its client");
     CHECK(refused("01010100"
                   "05010174"
                   "027b7d"
@@ -231,7 +231,7 @@ TEST_CASE("yjs::validate returns the reason and the place", "[room][yjs_update][
     CHECK(refused("01010100"
                   "07010174"
                   "07"
-                  "00") == "8: a shared type of an unknown number");
+                  "00") == "8: the number of a shared type is unknown");
     CHECK(refused("01010100"
                   "08010174"
                   "0173"
@@ -240,14 +240,14 @@ TEST_CASE("yjs::validate returns the reason and the place", "[room][yjs_update][
                   "09010174"
                   "0167"
                   "7e"
-                  "00") == "10: a subdocument without options");
+                  "00") == "10: a subdocument has no options");
     CHECK(refused("01010100"
                   "09010174"
                   "0167"
                   "7601"
                   "0467756964"
                   "770178"
-                  "00") == "10: a subdocument whose options replace its guid or its code");
+                  "00") == "10: the options of a subdocument replace its guid or its code");
     CHECK(refused("01020100"
                   "0001"
                   "0a01"
@@ -255,11 +255,11 @@ TEST_CASE("yjs::validate returns the reason and the place", "[room][yjs_update][
     CHECK(refused("01020100"
                   "0001"
                   "4a01"
-                  "00") == "6: its number is unknown");
+                  "00") == "6: the number of the kind is unknown");
     CHECK(refused("0001010100"
-                  "00") == "4: a deleted range without length");
+                  "00") == "4: a deleted range has no length");
     CHECK(refused("0001010100ffffffffffffff0f") == "accepted");
-    CHECK(refused("0001010101ffffffffffffff0f") == "4: a clock beyond 2^53 - 1");
+    CHECK(refused("0001010101ffffffffffffff0f") == "4: a clock is beyond 2^53 - 1");
 }
 
 TEST_CASE("yjs::validate keeps each limit", "[room][yjs_update][unit]") {
@@ -299,7 +299,7 @@ TEST_CASE("yjs::validate keeps each limit", "[room][yjs_update][unit]") {
                   "01"
                   "75017500"
                   "00",
-                  {.nesting_max = 1}) == "12: values are nested too deep");
+                  {.nesting_max = 1}) == "12: values are nested too deeply");
     CHECK(refused("01010100"
                   "05010174"
                   "045b5b5d5d"
@@ -309,7 +309,7 @@ TEST_CASE("yjs::validate keeps each limit", "[room][yjs_update][unit]") {
                   "05010174"
                   "045b5b5d5d"
                   "00",
-                  {.nesting_max = 1}) == "8: values are nested too deep");
+                  {.nesting_max = 1}) == "8: values are nested too deeply");
 }
 
 TEST_CASE("yjs::validate recognizes an update of version 2", "[room][yjs_update][unit]") {

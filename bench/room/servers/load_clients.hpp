@@ -67,7 +67,7 @@ public:
         to.sin_port = htons(port);
         to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
         if (::connect(socket_, reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0)
-            throw std::runtime_error{"a server takes no connection"};
+            throw std::runtime_error{"a server accepts no connection"};
         write("GET /" + room_ +
               " HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
               "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n");
@@ -174,7 +174,7 @@ private:
                 receive(payload);
                 break;
             case 8:
-                throw std::runtime_error{"a server says goodbye to a client"};
+                throw std::runtime_error{"a server closed a client with a goodbye"};
             case 9:
                 write_frame(10, payload);
                 break;

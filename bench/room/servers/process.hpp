@@ -83,7 +83,7 @@ private:
             pollfd due{out_, POLLIN, 0};
             char c = 0;
             if (::poll(&due, 1, patience_ms) != 1 || ::read(out_, &c, 1) != 1)
-                throw std::runtime_error{"a server did not say " + begin};
+                throw std::runtime_error{"a server did not print " + begin};
             if (c != '\n') {
                 line += c;
             } else if (line.starts_with(begin)) {

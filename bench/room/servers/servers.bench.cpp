@@ -356,7 +356,7 @@ Figures reconnect() {
         const ClientDocument nothing;
         join(document);
         const double all = join(nothing);
-        if (all < 990'000) throw std::runtime_error{"a server has not kept the document"};
+        if (all < 990'000) throw std::runtime_error{"a server has lost the document"};
         found[std::string{"reconnect_1_mb/"} + kind.name] = join(document);
     }
     return found;
@@ -428,7 +428,7 @@ void row(Scenario& scenario, const std::string& name, const char* counter) {
         for (auto _ : state) {
         }
         if (at == figures.end()) {
-            return state.SkipWithError(scenario.error.empty() ? "no such figure"
+            return state.SkipWithError(scenario.error.empty() ? "there is no such figure"
                                                               : scenario.error.c_str());
         }
         // A brief run may measure nothing, and ratios are of something.

@@ -109,8 +109,8 @@ struct ListenerHooks {
                       "beast::Listener: the observer's on_refused must be 'on_refused(const "
                       "belay::beast::RefusedUpgrade&)'");
         static_assert(hears_any_of<O, Refused>,
-                      "beast::Listener: the observer hears nothing: it needs on_refused; one that "
-                      "may hear nothing derives from belay::NoObserver");
+                      "beast::Listener: the observer has no hook: it needs on_refused. Derive an "
+                      "observer without hooks from belay::NoObserver");
         return true;
     }
 };
@@ -176,8 +176,8 @@ class Listener {
         std::invocable<F&, Accepted<Stream>>,
         "beast::Listener: on_accept must be callable with a belay::beast::Accepted<Stream>");
     static_assert(std::is_void_v<std::invoke_result_t<F&, Accepted<Stream>>>,
-                  "beast::Listener: on_accept must return void: nobody reads its answer, and a "
-                  "coroutine would never run");
+                  "beast::Listener: on_accept must return void, because a result would be ignored "
+                  "and a coroutine would never run");
     static_assert(detail::explain_observer<detail::ListenerHooks, Observer>());
     using Loop = AsioLoop<boost::asio::io_context>;
     using Tcp = boost::asio::ip::tcp;

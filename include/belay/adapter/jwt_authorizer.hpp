@@ -28,8 +28,8 @@ struct JwtHooks {
                       "jwt::Authorizer: the observer's on_refused must be 'on_refused(const "
                       "std::error_code&)'");
         static_assert(hears_any_of<O, Refused>,
-                      "jwt::Authorizer: the observer hears nothing: it needs on_refused; one that "
-                      "may hear nothing derives from belay::NoObserver");
+                      "jwt::Authorizer: the observer has no hook: it needs on_refused. Derive an "
+                      "observer without hooks from belay::NoObserver");
         return true;
     }
 };

@@ -33,18 +33,18 @@ enum class Errc {
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 inline constexpr ErrorText jwt_error_texts[] = {
-    {"the token is malformed, or too long", Cause::unauthorized},
-    {"the token is not signed by the algorithm that is asked for", Cause::unauthorized},
-    {"the token needs an extension that nobody knows", Cause::unauthorized},
-    {"the token is of an unknown key", Cause::unauthorized},
+    {"the token is malformed or too long", Cause::unauthorized},
+    {"the token is not signed by the configured algorithm", Cause::unauthorized},
+    {"the token requires an extension that belay does not support", Cause::unauthorized},
+    {"the token's key is unknown", Cause::unauthorized},
     {"the token's signature is wrong", Cause::unauthorized},
-    {"the token has expired, or never does", Cause::unauthorized},
+    {"the token has expired, or has no expiry", Cause::unauthorized},
     {"the token is not valid yet", Cause::unauthorized},
-    {"the token is of another issuer", Cause::unauthorized},
-    {"the token is for somebody else", Cause::unauthorized},
-    {"the token's subject is missing, or of another form", Cause::unauthorized},
-    {"a key is too weak, unreadable, or named twice", Cause::permanent},
-    {"jwt::Options::leeway is below 0, or above 10 minutes", Cause::permanent},
+    {"the token has another issuer", Cause::unauthorized},
+    {"the token has another audience", Cause::unauthorized},
+    {"the token's subject is missing or malformed", Cause::unauthorized},
+    {"a key is too weak, unreadable, or configured twice", Cause::permanent},
+    {"jwt::Options::leeway must be from 0 to 10 minutes", Cause::permanent},
     {"there is no token", Cause::unauthorized},
     {"the token could not be verified", Cause::overloaded},
 };

@@ -90,7 +90,8 @@ public:
             return detail::JwtSetupError{Errc::bad_options, {}};
         if (keys.empty()) {
             return detail::JwtSetupError{
-                Errc::bad_key, "there is no key: give jwt::Verifier::make one jwt::Key at least"};
+                Errc::bad_key,
+                "there is no key: pass at least one jwt::Key to jwt::Verifier::make"};
         }
         Verifier out{std::move(options)};
         for (Key& key : keys) {
@@ -134,9 +135,11 @@ private:
     /// Returns: what is wrong with the key, and what to do; empty if nothing is wrong.
     [[nodiscard]] std::string add(Key key, bool only) {
         if (key.id.empty() && !only)
-            return "it has no id: of several each needs the 'kid' of its tokens, jwt::Key::id";
+            return "it has no id: if there are several keys, set jwt::Key::id to the 'kid' of the "
+                   "tokens that it signs";
         if (find(key.id) != nullptr)
-            return "another has this id: give each its own, and sign with that as 'kid'";
+            return "another key has this id: give each key its own id, and sign with that id as "
+                   "'kid'";
         std::string wrong;
         if (options_.algorithm == Algorithm::hs256) {
             wrong = detail::HmacKey::why_not(key.material);

@@ -51,12 +51,12 @@ struct Error {
     /// Returns advice as a sentence without its full stop.   Complexity: O(1).
     [[nodiscard]] const char* advice() const noexcept {
         if (code == QueueErrc::corrupt) {
-            return "put the file back from a copy; or keep it for inspection, and open a new one";
+            return "restore the file from a backup, or keep it for inspection and open a new one";
         }
         if (code == QueueErrc::future_version) {
-            return "open it with the versions of belay and LMDB that wrote it, or newer ones";
+            return "open it with the versions of belay and LMDB that wrote it, or with newer ones";
         }
-        if (code == QueueErrc::bad_options) return "see lmdb::Options for what is possible";
+        if (code == QueueErrc::bad_options) return "see lmdb::Options for the allowed values";
         if (code == std::errc::not_enough_memory) {
             return "allow the process more address space: LMDB maps the whole file";
         }

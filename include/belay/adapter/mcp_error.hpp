@@ -35,19 +35,19 @@ enum class Errc {
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 inline constexpr ErrorText mcp_error_texts[] = {
     {"the answer is not JSON", Cause::protocol},
-    {"the answer is no message of JSON-RPC", Cause::protocol},
-    {"the answer is nested too deep", Cause::permanent},
-    {"there are two answers to one request", Cause::protocol},
-    {"the answer ended before it came to what was asked", Cause::lost},
+    {"the answer is not a JSON-RPC message", Cause::protocol},
+    {"the answer is nested too deeply", Cause::permanent},
+    {"the server sent two answers to one request", Cause::protocol},
+    {"the stream of the answer ended before the result", Cause::lost},
     {"the answer is neither JSON nor an event stream", Cause::protocol},
     {"the server refuses the call", Cause::permanent},
     {"the tool failed", Cause::permanent},
-    {"the tool's result holds no scene", Cause::protocol},
-    {"no version of the protocol is common", Cause::permanent},
-    {"the id of the server's session is none", Cause::protocol},
-    {"the server asks too much at once", Cause::protocol},
-    {"the server refuses the credentials, and there are no others", Cause::unauthorized},
-    {"the scene, or the name of its session, cannot be written as JSON", Cause::permanent},
+    {"the tool's result has no readable scene", Cause::protocol},
+    {"the server supports no version of the protocol that belay supports", Cause::permanent},
+    {"the id of the server's session is malformed", Cause::protocol},
+    {"the server sent too many requests at once", Cause::protocol},
+    {"the server refuses the credentials, and there are no others yet", Cause::unauthorized},
+    {"the scene or the name of its session cannot be written as JSON", Cause::permanent},
 };
 
 /// Returns the category of mcp::Errc.

@@ -33,13 +33,14 @@ private:
     template <class Source>
     [[nodiscard]] static Function<void(Completion<std::string>)> wrapped(Source&& source) {
         using Kept = std::decay_t<Source>;
-        static_assert(HasTokenType<Kept>, "mcp::Options: the source of tokens needs 'token_type'");
+        static_assert(HasTokenType<Kept>,
+                      "mcp::Options: the source of tokens needs a 'token_type'");
         if constexpr (HasTokenType<Kept>) {
             static_assert(std::same_as<typename Kept::token_type, std::string>,
                           "mcp::Options: the source's token_type must be std::string");
-            static_assert(
-                AnswersTokens<Kept>,
-                "mcp::Options: the source needs 'void operator()(Completion<token_type>)'");
+            static_assert(AnswersTokens<Kept>,
+                          "mcp::Options: the source of tokens needs 'void "
+                          "operator()(Completion<token_type>)'");
             return Function<void(Completion<std::string>)>{
                 [kept = Kept{std::forward<Source>(source)}](Completion<std::string> c) mutable {
                     kept(std::move(c));

@@ -106,7 +106,7 @@ template <class T>
 }
 [[nodiscard]] inline Id id_of_json(const Json& json) {
     const auto& text = json.get_ref<const std::string&>();
-    if (text.size() != 2 * Id{}.size()) refuse_json("an id has 32 hexadecimal digits", json);
+    if (text.size() != 2 * Id{}.size()) refuse_json("an id must have 32 hexadecimal digits", json);
     Id id{};
     for (std::size_t i = 0; i < text.size(); ++i) {
         const char c = text[i];
@@ -116,7 +116,7 @@ template <class T>
         } else if (c >= 'a' && c <= 'f') {
             digit = static_cast<unsigned>(c - 'a') + 10;
         } else {
-            refuse_json("an id has 32 hexadecimal digits", json);
+            refuse_json("an id must have 32 hexadecimal digits", json);
         }
         id[i / 2] = static_cast<std::byte>(std::to_integer<unsigned>(id[i / 2]) << 4U | digit);
     }
@@ -130,7 +130,7 @@ template <class T>
 [[nodiscard]] inline std::error_code code_of_json(const Json& json) {
     const auto& category = json.at("category").get_ref<const std::string&>();
     const int value = number_of<int>(json.at("value"), "value");
-    if (value == 0) refuse_json("a failed operation has an error", json);
+    if (value == 0) refuse_json("a failed operation must have an error", json);
     if (category == sync_category().name()) return {value, sync_category()};
     if (category == queue_category().name()) return {value, queue_category()};
     if (category == std::generic_category().name()) return {value, std::generic_category()};
@@ -220,7 +220,7 @@ void from_json(const nlohmann::json& json, Operation<Value>& operation) {
         operation.action =
             Interaction{id(*interaction), interaction->at("what").get<std::string>()};
     }
-    if (actions != 1) detail::refuse_json("an operation has one action", json);
+    if (actions != 1) detail::refuse_json("an operation must have exactly one action", json);
 }
 
 template <OperationLike Op>
@@ -254,7 +254,7 @@ void from_json(const nlohmann::json& json, Conflict<Op>& conflict) {
             return;
         }
     }
-    detail::refuse_json("no reason of a conflict", reason);
+    detail::refuse_json("the reason of a conflict is unknown", reason);
 }
 
 template <OperationLike Op>
@@ -303,7 +303,7 @@ void from_json(const nlohmann::json& json, SyncResult<Op>& result) {
     if (result.conflicts.size() != result.conflict_count ||
         result.failed_operations.size() != result.failed_count ||
         result.success != (result.failed_count == 0)) {
-        detail::refuse_json("the counts of a result are not those of its lists", json);
+        detail::refuse_json("the counts of a result must match its lists", json);
     }
 }
 

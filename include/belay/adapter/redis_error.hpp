@@ -40,18 +40,19 @@ enum class Errc {
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 inline constexpr ErrorText redis_error_texts[] = {
-    {"the connection to Redis broke off", Cause::lost},
+    {"the connection to Redis was lost", Cause::lost},
     {"Redis did not answer in time", Cause::timed_out},
-    {"Redis gave an answer that is none", Cause::protocol},
+    {"Redis sent a malformed reply", Cause::protocol},
     {"the key does not hold a stream", Cause::permanent},
     {"Redis does not accept the user or the password", Cause::unauthorized},
-    {"Redis does not allow this to the user", Cause::forbidden},
+    {"Redis does not allow this command to the user", Cause::forbidden},
     {"Redis is not ready", Cause::overloaded},
-    {"Redis has used up its memory", Cause::overloaded},
-    {"this Redis only reads: it is a replica", Cause::refused},
-    {"Redis cannot make its data safe, and takes nothing", Cause::overloaded},
-    {"the stream or its group is gone", Cause::permanent},
-    {"another group reads the stream", Cause::permanent},
+    {"Redis is out of memory", Cause::overloaded},
+    {"this Redis server is a read-only replica", Cause::refused},
+    {"Redis cannot write its data to disk or to its replicas, and refuses writes",
+     Cause::overloaded},
+    {"the stream or its group was deleted", Cause::permanent},
+    {"another group already reads the stream", Cause::permanent},
     {"the stream is on another node of the cluster", Cause::permanent},
     {"this Redis lacks a command", Cause::permanent},
     {"Redis refused the command", Cause::permanent},
@@ -139,29 +140,29 @@ struct Error {
     [[nodiscard]] const char* advice() const noexcept {
         if (code.category() == detail::redis_category())
             return advice(static_cast<Errc>(code.value()));
-        if (code == QueueErrc::bad_options) return "see redis::Options for what is possible";
+        if (code == QueueErrc::bad_options) return "see redis::Options for the allowed values";
         if (code == QueueErrc::queue_empty) {
-            return "wait until somebody pushes, gives back what is lent, or loses it with its "
-                   "lease";
+            return "wait until a client pushes or returns an operation, or a lease ends";
         }
-        if (code == QueueErrc::too_large) return "raise record_bytes_max, or push less at a time";
+        if (code == QueueErrc::too_large)
+            return "raise record_bytes_max, or push smaller operations";
         if (code == QueueErrc::bad_encoding) {
-            return "some other program pushed it: find out which; ack() gives the entry up";
+            return "another program pushed this entry: find that program; ack() deletes the entry";
         }
         if (code == QueueErrc::lease_ended) {
-            return "make the lease longer than the work, or renew() it meanwhile";
+            return "make the lease longer than the work, or call renew() during the work";
         }
         if (code == std::errc::permission_denied) return "allow this user to write to the socket";
         if (code == std::errc::timed_out) {
-            return "see whether host and port are right, and no firewall is between";
+            return "check the host and the port, and that no firewall blocks them";
         }
         if (code == std::errc::too_many_files_open ||
             code == std::errc::too_many_files_open_in_system) {
             return "close some files, or raise the limit of open files (ulimit -n)";
         }
         if (code == std::errc::host_unreachable) return "correct the name of the host";
-        return "start Redis, or correct the host and port, or the path of the socket; the next "
-               "call connects again";
+        return "start Redis, or correct the host and port or the path of the socket; the next call "
+               "connects again";
     }
 
     /// Returns a message such as "127.0.0.1:6379, stream outbox: Redis is not ready (LOADING Redis
@@ -179,42 +180,44 @@ private:
     [[nodiscard]] static const char* advice(Errc code) noexcept {
         switch (code) {
             case Errc::connection_lost:
-                return "call again, which connects again; a push may have been taken, and taken "
-                       "twice then";
+                return "call again, which connects again; a push may have been stored, and would "
+                       "then be stored twice";
             case Errc::no_answer:
                 return "call again, or raise command_timeout if the server is slow; a push may "
-                       "have been taken, and taken twice then";
+                       "have been stored, and would then be stored twice";
             case Errc::bad_reply:
-                return "see whether it is Redis that listens there";
+                return "check that the server at this address is Redis";
             case Errc::wrong_type:
-                return "choose a key of the queue's own";
+                return "choose a key that only this queue uses";
             case Errc::unauthorized:
-                return "set user and password to what the server expects";
+                return "set user and password to the values that the server expects";
             case Errc::forbidden:
                 return "allow the user EVAL, XADD, XLEN, XGROUP, XINFO, XREADGROUP, XPENDING, "
                        "XCLAIM, XAUTOCLAIM, XACK and XDEL on this key";
             case Errc::not_ready:
                 return "wait, and call again; nothing is lost";
             case Errc::out_of_memory:
-                return "take from the queue, or raise maxmemory; nothing is lost, unless "
-                       "maxmemory-policy is another than noeviction";
+                return "take operations from the queue, or raise maxmemory; nothing is lost if "
+                       "maxmemory-policy is noeviction";
             case Errc::read_only:
                 return "connect to the master";
             case Errc::cannot_persist:
-                return "see to the disk of the server, or to its replicas; nothing is lost";
+                return "check the disk of the server and its replicas; nothing is lost";
             case Errc::no_group:
-                return "open again, which makes them anew; but find out who removed them: the "
-                       "server may have lost its data";
+                return "open again, which creates them again; find out why they were deleted, "
+                       "because the server may have lost its data";
             case Errc::other_group:
-                return "use one group for a stream: what one acknowledges is gone for all";
+                return "use one group for each stream, because an acknowledgement removes the "
+                       "entry for all groups";
             case Errc::moved:
-                return "connect to the node that has the key; clusters are not followed";
+                return "connect to the node that has the key; belay does not follow redirections "
+                       "of a cluster";
             case Errc::too_old:
                 return "use Redis 6.2 or later, and do not rename its commands";
             case Errc::refused:
                 break;
         }
-        return "see what it says";
+        return "read the reply of Redis in this message";
     }
 };
 

@@ -65,15 +65,17 @@ inline constexpr std::chrono::milliseconds redis_longest{86'400'000};
     if (options.consumer.empty()) return "consumer is empty";
     if (options.group.empty()) return "group is empty";
     if (options.socket.empty() && (options.host.empty() || options.port == 0)) {
-        return "there is neither host and port nor socket";
+        return "set host and port, or socket";
     }
-    if (has_end(options.host) || has_end(options.socket)) return "a name with a zero in it";
+    if (has_end(options.host) || has_end(options.socket))
+        return "host or socket contains a zero byte";
     if (options.socket.size() >= sizeof sockaddr_un{}.sun_path) return "socket is too long";
     if (!possible(options.lease) || !possible(options.connect_timeout) ||
         !possible(options.command_timeout)) {
-        return "a time below a millisecond or above a day";
+        return "lease, connect_timeout and command_timeout must be from 1 ms to 1 day";
     }
-    if (options.record_bytes_max > std::size_t{512} << 20) return "record_bytes_max is too large";
+    if (options.record_bytes_max > std::size_t{512} << 20)
+        return "record_bytes_max must be at most 512 MiB";
     return nullptr;
 }
 

@@ -153,7 +153,8 @@ private:
 
     [[nodiscard]] static const RoomsOptions& checked(const RoomsOptions& options) {
         const char* const wrong = detail::what_is_wrong(options);
-        BELAY_PRECONDITION(wrong == nullptr, "redis::Rooms: the options must be possible");
+        BELAY_PRECONDITION(wrong == nullptr,
+                           "redis::Rooms: the options must be valid; see redis::RoomsOptions");
         static_cast<void>(wrong);
         return options;
     }

@@ -71,11 +71,11 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// Returns why rooms cannot be reached with these options; null if they can.
 [[nodiscard]] inline const char* what_is_wrong(const redis::RoomsOptions& options) {
     if (options.prefix.empty() || options.prefix.find_first_of("{}") != std::string::npos) {
-        return "redis::RoomsOptions: prefix is empty, or has a brace in it";
+        return "redis::RoomsOptions: prefix must not be empty or contain a brace";
     }
     if (what_is_wrong(connection_of(options)) != nullptr) {
-        return "redis::RoomsOptions: neither host and port nor socket, a name with a zero in it, a "
-               "socket too long, or a time below a millisecond or above a day";
+        return "redis::RoomsOptions: set host and port or a socket, without zero bytes and not too "
+               "long, and timeouts from 1 ms to 1 day";
     }
     if (options.retry_after.count() < 1 || options.retry_after > redis_longest ||
         options.end_is_known.count() < 1) {

@@ -152,7 +152,7 @@ public:
     ///         lease has ended. After those of Redis and the system, it is still leased: call
     ///         again.
     [[nodiscard]] std::error_code ack() noexcept {
-        BELAY_PRECONDITION(is_lent(), "redis::Stream::ack: something must be lent");
+        BELAY_PRECONDITION(is_lent(), "redis::Stream::ack: an operation must be leased");
         return remove();
     }
     /// Gives the leased operation back, in front of all others.   Pre: it is leased.
@@ -160,7 +160,7 @@ public:
     /// Errors: those of Redis and the system. The lease of this consumer has ended nevertheless.
     ///         Other consumers get the operation after the time of the lease.
     [[nodiscard]] std::error_code nack() noexcept {
-        BELAY_PRECONDITION(is_lent(), "redis::Stream::nack: something must be lent");
+        BELAY_PRECONDITION(is_lent(), "redis::Stream::nack: an operation must be leased");
         // Older than any lease, also that of other consumers.
         const std::error_code error = set_age(detail::redis_longest);
         end_loan();
@@ -170,14 +170,14 @@ public:
     ///
     /// Errors: lease_ended: another consumer has it, or had it; those of Redis and the system.
     [[nodiscard]] std::error_code renew() noexcept {
-        BELAY_PRECONDITION(is_lent(), "redis::Stream::renew: something must be lent");
+        BELAY_PRECONDITION(is_lent(), "redis::Stream::renew: an operation must be leased");
         return set_age(Milliseconds{0});
     }
     /// Returns how often the leased operation was leased, this time included.   Pre: it is leased.
     ///
     /// The result is 1 unless a consumer gave it back, died with it, or was too slow.
     [[nodiscard]] std::uint64_t deliveries() const noexcept {
-        BELAY_PRECONDITION(is_lent(), "redis::Stream::deliveries: something must be lent");
+        BELAY_PRECONDITION(is_lent(), "redis::Stream::deliveries: an operation must be leased");
         return deliveries_;
     }
 

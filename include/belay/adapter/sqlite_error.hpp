@@ -58,14 +58,14 @@ struct Error {
     /// Returns advice as a sentence without its full stop.   Complexity: O(1).
     [[nodiscard]] const char* advice() const noexcept {
         if (code == QueueErrc::corrupt) {
-            return "put the file back from a copy; or save what '.recover' of the sqlite3 program "
-                   "finds in it, and open a new one";
+            return "restore the file from a backup; or save the output of '.recover' of the "
+                   "sqlite3 program, and open a new file";
         }
-        if (code == QueueErrc::bad_options) return "see sqlite::Options for what is possible";
+        if (code == QueueErrc::bad_options) return "see sqlite::Options for the allowed values";
         return detail::file_advice(code);
     }
 
-    /// Returns a message such as "outbox.db: the journal is open already (database is locked): end
+    /// Returns a message such as "outbox.db: the journal is already open (database is locked): end
     /// the other …".
     ///
     /// Allocates; throws std::bad_alloc.

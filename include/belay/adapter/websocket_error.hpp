@@ -26,18 +26,18 @@ enum class WebSocketErrc {
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 inline constexpr ErrorText websocket_error_texts[] = {
-    {"a token is sent over TLS, or to this machine itself: use wss", Cause::forbidden},
-    {"a header, token, target or host holds a character that it may not, or is too long",
+    {"a token is sent only over TLS or to this machine: use wss", Cause::forbidden},
+    {"a header, token, target or host is too long or contains a character that is not allowed",
      Cause::permanent},
-    {"the server did not take the subprotocol that was asked for", Cause::protocol},
-    {"the server's certificate is not for its name, or not trusted", Cause::refused},
-    {"the two sides do not agree on TLS", Cause::refused},
-    {"the request to upgrade is malformed", Cause::protocol},
-    {"the header of the request to upgrade is too long", Cause::protocol},
-    {"the request to upgrade did not come in time", Cause::timed_out},
-    {"the request asks for no WebSocket of version 13", Cause::protocol},
-    {"the page of this origin may not connect", Cause::forbidden},
-    {"there are too many connections, or requests", Cause::overloaded},
+    {"the server did not accept the requested subprotocol", Cause::protocol},
+    {"the server's certificate is not trusted or has another name", Cause::refused},
+    {"TLS negotiation failed", Cause::refused},
+    {"the upgrade request is malformed", Cause::protocol},
+    {"the header of the upgrade request is too long", Cause::protocol},
+    {"the upgrade request did not arrive in time", Cause::timed_out},
+    {"the request does not ask for a WebSocket of version 13", Cause::protocol},
+    {"pages of this origin must not connect", Cause::forbidden},
+    {"there are too many connections or requests", Cause::overloaded},
 };
 
 /// Returns the category of beast::WebSocketErrc.

@@ -61,9 +61,10 @@ class Backoff {
     static_assert(explain::jitter_like<Jitter>() && explain::cap_like<Limit>() &&
                   explain::growth_like<Growth>());
     static_assert(!detail::GrowsByItself<Jitter> || std::same_as<Growth, Constant>,
-                  "Backoff: this jitter grows by itself: give it a base, no growth");
-    static_assert(!detail::GrowsByItself<Jitter> || !detail::CapsBeforeJitter<Limit>,
-                  "Backoff: this jitter grows by itself: only a hard cap bounds it");
+                  "Backoff: this jitter grows by itself; give it a base and no growth");
+    static_assert(
+        !detail::GrowsByItself<Jitter> || !detail::CapsBeforeJitter<Limit>,
+        "Backoff: this jitter grows by itself; bound it with Cap, because no other cap applies");
 
 public:
     static constexpr std::string_view name = "Backoff";
@@ -199,16 +200,17 @@ private:
         BELAY_PRECONDITION(wrong != BackoffErrc::bad_base,
                            "Backoff: the base must be > 0ns, and at most 292 years");
         BELAY_PRECONDITION(wrong != BackoffErrc::bad_factor,
-                           "Backoff: the factor must be a finite number >= 1");
-        BELAY_PRECONDITION(wrong != BackoffErrc::bad_delays,
-                           "Backoff: the delays must be in [0ns, 292 years], the last one > 0ns");
+                           "Backoff: the factor must be finite and >= 1");
+        BELAY_PRECONDITION(
+            wrong != BackoffErrc::bad_delays,
+            "Backoff: the delays must be in [0ns, 292 years], and the last one > 0ns");
         BELAY_PRECONDITION(wrong != BackoffErrc::bad_jitter,
                            "Backoff: the percentages of the jitter must be <= 100");
         BELAY_PRECONDITION(wrong != BackoffErrc::bad_cap,
-                           "Backoff: the cap must be > 0ns, <= 292 years, >= the first wait");
+                           "Backoff: the cap must be > 0ns, <= 292 years and >= the first wait");
         BELAY_PRECONDITION(wrong != BackoffErrc::bad_floor,
-                           "Backoff: the floor must be >= 0ns, and leave the jitter a choice");
-        BELAY_PRECONDITION(wrong == BackoffErrc{}, "Backoff: check() must find nothing wrong");
+                           "Backoff: the floor must be >= 0ns, and leave the jitter a range");
+        BELAY_PRECONDITION(wrong == BackoffErrc{}, "Backoff: check() must report no error");
     }
 
     // After this number of waits, a growth no longer falls; see GrowthLike.
@@ -229,7 +231,7 @@ private:
             part::NominalWait{.wait = cap.limit(grown), .most = most, .failures = failures});
         BELAY_PRECONDITION(
             range.least.count() >= 0 && range.least <= range.most && range.most <= most,
-            "JitterLike::range: must be in [0ns, nominal.most]");
+            "JitterLike::range: the range must be in [0ns, nominal.most]");
         return range;
     }
     /// Returns the range, raised by the floor.
@@ -253,7 +255,7 @@ private:
         if constexpr (detail::HasDelay<Jitter>) {
             const Duration wait = jitter.delay(chosen, failures, bits);
             BELAY_PRECONDITION(chosen.least <= wait && wait <= chosen.most,
-                               "JitterLike::delay: must be in the range");
+                               "JitterLike::delay: the delay must be in the range");
             return wait;
         } else {
             return part::uniform_wait(chosen, bits);
@@ -284,10 +286,9 @@ Backoff(Jitter, Limit, Third, Seed) -> Backoff<Jitter, Limit, detail::GrowthOf<J
 // The forms that Backoff does not have, so that a mistake results in a sentence.
 template <class Jitter, class Limit>
 class Backoff<Jitter, Limit, detail::NoBase> {
-    static_assert(
-        !sizeof(Jitter),
-        "Backoff: a cap and a base, or a growth, follow the jitter: Backoff{FullJitter{}, "
-        "Cap{30s}, 1s}, without a limit Backoff{FullJitter{}, NoCap{}, 1s}");
+    static_assert(!sizeof(Jitter),
+                  "Backoff: after the jitter pass a cap, and then a base or a growth: "
+                  "Backoff{FullJitter{}, Cap{30s}, 1s}. Without a limit write NoCap{}");
 
 public:
     constexpr Backoff(Jitter, Limit) noexcept {}
@@ -295,7 +296,7 @@ public:
 template <class Jitter, class Limit>
 class Backoff<Jitter, Limit, detail::CapAfterBase> {
     static_assert(!sizeof(Jitter),
-                  "Backoff: the cap comes before the base: Backoff{FullJitter{}, Cap{30s}, 1s}");
+                  "Backoff: pass the cap before the base: Backoff{FullJitter{}, Cap{30s}, 1s}");
 
 public:
     template <class Base>

@@ -21,15 +21,16 @@ enum class BackoffErrc {
 
 namespace detail {
 inline constexpr ErrorText backoff_error_texts[] = {
-    {"the base of a backoff must be > 0ns, and at most 292 years", Cause::permanent},
-    {"the factor of a backoff must be a finite number >= 1", Cause::permanent},
-    {"the cap of a backoff must be > 0ns, at most 292 years, and not below the first wait",
+    {"the base of a backoff must be > 0ns and at most 292 years", Cause::permanent},
+    {"the factor of a backoff must be finite and >= 1", Cause::permanent},
+    {"the cap of a backoff must be > 0ns, at most 292 years and not below the first wait",
      Cause::permanent},
-    {"the floor of a backoff must be >= 0ns, and so far below the first wait and the cap that the "
-     "jitter can choose",
+    {"the floor of a backoff must be >= 0ns, and far enough below the first wait and the cap that "
+     "the jitter has a range",
      Cause::permanent},
     {"the percentages of a jitter must be <= 100", Cause::permanent},
-    {"the delays of a backoff must be in [0ns, 292 years], the last one > 0ns", Cause::permanent},
+    {"the delays of a backoff must be in [0ns, 292 years], and the last one > 0ns",
+     Cause::permanent},
 };
 
 /// Returns the category "belay.backoff".

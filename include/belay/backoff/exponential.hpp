@@ -72,7 +72,8 @@ private:
     static constexpr std::uint32_t rounded = std::uint32_t{1} << 31;
 
     [[nodiscard]] static constexpr std::uint32_t code_of(double factor) noexcept {
-        static_assert(sizeof(double) == 8, "Exponential: needs IEEE numbers of 64 bits");
+        static_assert(sizeof(double) == 8,
+                      "Exponential: double must be an IEEE 754 number of 64 bits");
         constexpr std::uint64_t one = std::uint64_t{0x3FF} << 52;
         constexpr std::uint64_t infinite = std::uint64_t{0x7FF} << 52;
         const auto bits = std::bit_cast<std::uint64_t>(factor);
@@ -160,7 +161,8 @@ public:
 
     /// Errors: none; saturates.   Complexity: O(log failures).
     [[nodiscard]] constexpr Duration operator()(std::uint64_t failures) const noexcept {
-        BELAY_PRECONDITION(check() == BackoffErrc{}, "Exponential: base > 0ns and factor >= 1");
+        BELAY_PRECONDITION(check() == BackoffErrc{},
+                           "Exponential: the base must be > 0ns, and the factor >= 1");
         // Repeated squaring, which ends as soon as the wait does not fit.
         if (factor_.is_one()) return base_;
         auto wait = detail::BigNumber::of(static_cast<std::uint64_t>(base_.count()));

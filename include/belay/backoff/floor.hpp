@@ -23,7 +23,7 @@ template <class Limit>
 class Floor {
     static_assert(explain::cap_like<Limit>());
     static_assert(!detail::HasLeast<Limit>,
-                  "Floor: the cap has a floor already; there can be only one");
+                  "Floor: the cap already has a floor; remove one of the two");
 
 public:
     static constexpr bool before_jitter = detail::CapsBeforeJitter<Limit>;

@@ -45,7 +45,7 @@ namespace explain {
 template <class G>
 consteval bool growth_like() {
     static_assert(std::copyable<G>,
-                  "GrowthLike: G must be copyable; a lambda with captures is not");
+                  "GrowthLike: G must be copyable; use a struct instead of a lambda with captures");
     static_assert(
         detail::HasGrowth<G>,
         "GrowthLike: G needs 'Duration operator()(std::uint64_t) const', see docs/backoff.md");

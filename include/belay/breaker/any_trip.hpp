@@ -47,11 +47,11 @@ struct TooSlowHook<Self, true> {
 template <std::size_t least, class... Trips>
 class TripQuorum
     : public TooSlowHook<TripQuorum<least, Trips...>, (RecordsTimedCalls<Trips> || ...)> {
-    static_assert(sizeof...(Trips) >= 1, "AnyTrip, AllTrips: at least one trip");
+    static_assert(sizeof...(Trips) >= 1, "AnyTrip, AllTrips: pass at least one trip");
     static_assert((explain::trip_like<Trips>() && ...));
     static_assert(!(HasCounts<Trips> || ...),
-                  "AnyTrip, AllTrips: what counts is said around them, as in "
-                  "CountOnly{AnyTrip{...}, ...}");
+                  "AnyTrip, AllTrips: a trip must not be a CountOnly; write the filter around "
+                  "them, as in CountOnly{AnyTrip{...}, ...}");
 
     static constexpr bool times_calls = (RecordsTimedCalls<Trips> || ...);
     static constexpr bool reads_clock = times_calls || (RecordsAtInstants<Trips> || ...);

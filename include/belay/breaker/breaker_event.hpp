@@ -76,8 +76,8 @@ struct BreakerHooks {
                       "CircuitBreaker: the observer's on_breaker must be 'on_breaker(const "
                       "belay::BreakerEvent&) noexcept', or have 'auto& breaker' in front of that");
         static_assert(hears_any_of<O, Event>,
-                      "CircuitBreaker: the observer hears nothing: it needs on_breaker; one that "
-                      "may hear nothing derives from belay::NoObserver");
+                      "CircuitBreaker: the observer has no hook: it needs on_breaker. Derive an "
+                      "observer without hooks from belay::NoObserver");
         return true;
     }
 };

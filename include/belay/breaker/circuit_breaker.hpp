@@ -19,7 +19,7 @@ template <class Clock>
     if constexpr (has_hook<OnBreaker, Clock>() && !requires(const Clock& clock) { clock.now(); }) {
         static_assert(
             !sizeof(Clock),
-            "CircuitBreaker: the observer follows a clock and HalfOpenOptions: "
+            "CircuitBreaker: pass a clock and HalfOpenOptions before the observer: "
             "CircuitBreaker{trip, open_wait, SteadyClock{}, HalfOpenOptions{}, observer}");
         return false;
     } else {
@@ -192,10 +192,11 @@ public:
     /// Pre: every permit has had its verdict, or was dropped; no call is in progress, so the
     ///      observer does not destroy the breaker.
     ~CircuitBreaker() {
-        BELAY_PRECONDITION(!engine_.is_telling(),
-                           "CircuitBreaker::~CircuitBreaker: it must outlive its observer's calls");
+        BELAY_PRECONDITION(
+            !engine_.is_telling(),
+            "CircuitBreaker::~CircuitBreaker: the breaker must outlive its observer's calls");
         BELAY_PRECONDITION(permits_.all_back(),
-                           "CircuitBreaker::~CircuitBreaker: it must outlive its permits");
+                           "CircuitBreaker::~CircuitBreaker: the breaker must outlive its permits");
     }
 
     /// Requests a permit for a call now, by the breaker's own clock.   Errors: a refused permit.

@@ -46,10 +46,12 @@ concept JudgesFailure = std::copyable<F> && requires(const F& filter, const Fail
 template <class Trip, class Filter>
 class CountOnly : public Trip {
     static_assert(explain::trip_like<Trip>());
-    static_assert(!detail::HasCounts<Trip>, "CountOnly: the trip says itself what counts");
+    static_assert(!detail::HasCounts<Trip>,
+                  "CountOnly: the trip already filters failures by its own 'counts'; use one of "
+                  "the two filters");
     static_assert(detail::JudgesFailure<Filter>,
                   "CountOnly: the filter must be causes, or a copyable 'bool operator()(const "
-                  "belay::Failure&) const noexcept', which may also return a belay::Cause");
+                  "belay::Failure&) const noexcept', which may return belay::Cause instead");
 
 public:
     constexpr CountOnly(Trip trip, Filter filter) noexcept : Trip{trip}, filter_{filter} {}

@@ -15,7 +15,8 @@ namespace belay { inline namespace BELAY_ABI {
 /// Thread safety: a plain value.   Complexity: O(1) for every function except reset.
 template <std::size_t Calls>
 class CountWindow {
-    static_assert(Calls >= 1 && Calls <= 65536, "CountWindow: must hold 1 to 65536 calls");
+    static_assert(Calls >= 1 && Calls <= 65536,
+                  "CountWindow: the window must hold 1 to 65536 calls");
 
 public:
     /// Counts one more call; the oldest leaves a full window.

@@ -80,8 +80,8 @@ consteval bool open_wait_like() {
         static_assert(detail::NextIsNoexcept<W>, "OpenWaitLike: W::next must be noexcept");
     }
     static_assert(detail::HeedsFailureSoundly<W>,
-                  "OpenWaitLike: W::next must be 'Duration next(Random&, const belay::Failure&) "
-                  "noexcept' where it takes the failure");
+                  "OpenWaitLike: W::next with the failure must be 'Duration next(Random&, const "
+                  "belay::Failure&) noexcept'");
     static_assert(detail::GrowsSoundly<W>,
                   "OpenWaitLike: W::reset must be 'void reset() noexcept'");
     return OpenWaitLike<W>;

@@ -139,21 +139,21 @@ template <class T>
 consteval bool trip_like() {
     static_assert(std::copyable<T>, "TripLike: T must be copyable");
     static_assert(detail::Records<T>,
-                  "TripLike: T needs 'bool record(bool failed)', with further parameters "
-                  "'Instant now' and 'Duration took' as it likes, see docs/breaker.md");
+                  "TripLike: T needs 'bool record(bool failed)', which may also take 'Instant now' "
+                  "and 'Duration took'; see docs/breaker.md");
     if constexpr (detail::Records<T>) {
         static_assert(detail::RecordIsBool<T>, "TripLike: T::record must return bool");
         static_assert(detail::RecordIsNoexcept<T>, "TripLike: T::record must be noexcept");
     }
     static_assert(detail::StartsAfresh<T>, "TripLike: T needs 'void reset() noexcept'");
     static_assert(detail::TooSlowIsTimed<T>,
-                  "TripLike: T::too_slow needs 'bool record(bool failed, Instant now, Duration "
-                  "took)': else no call is timed, and no probe would ever be slow");
+                  "TripLike: T with too_slow needs 'bool record(bool failed, Instant now, Duration "
+                  "took)', because otherwise no call is timed");
     static_assert(detail::TooSlowIsSound<T>,
                   "TripLike: T::too_slow must be 'bool too_slow(Duration) const noexcept'");
     static_assert(detail::CountsIsSound<T>,
                   "TripLike: T::counts must be 'bool counts(const belay::Failure&) const "
-                  "noexcept', or return a belay::Cause");
+                  "noexcept', which may return belay::Cause instead");
     return TripLike<T>;
 }
 

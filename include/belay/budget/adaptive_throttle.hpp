@@ -62,11 +62,11 @@ public:
         : options_{options}, attempts_{TimeWindow<>{options.window}} {
         BELAY_PRECONDITION(
             options.attempts_per_thousand >= 1000 && options.attempts_per_thousand <= 1'000'000,
-            "AdaptiveThrottle: K must be in [1, 1000]");
+            "AdaptiveThrottle: attempts_per_thousand must be in [1000, 1000000]");
         BELAY_PRECONDITION(options.refused_per_thousand_max < 1000,
-                           "AdaptiveThrottle: some attempts must be let through");
+                           "AdaptiveThrottle: refused_per_thousand_max must be < 1000");
         BELAY_PRECONDITION(options.ask_again.count() > 0,
-                           "AdaptiveThrottle: the wait must be > 0ns");
+                           "AdaptiveThrottle: ask_again must be > 0ns");
     }
 
     /// Returns `go` always, because the draw is made when an attempt begins.

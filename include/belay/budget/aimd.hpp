@@ -34,10 +34,10 @@ public:
         : limit_milli_{std::uint64_t{options.initial} * 1000}, options_{options} {
         BELAY_PRECONDITION(options.least >= 1 && options.least <= options.initial &&
                                options.initial <= options.most,
-                           "Aimd: must be 1 <= least <= initial <= most");
+                           "Aimd: 1 <= least <= initial <= most must hold");
         BELAY_PRECONDITION(
             options.shrink_to_per_thousand >= 1 && options.shrink_to_per_thousand <= 999,
-            "Aimd: must shrink to [1, 999] thousandths");
+            "Aimd: a decrease must leave 1 to 999 thousandths");
     }
 
     [[nodiscard]] constexpr std::uint32_t limit() const noexcept {

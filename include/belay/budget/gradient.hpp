@@ -45,7 +45,7 @@ public:
         : limit_milli_{std::uint64_t{options.initial} * 1000}, options_{options} {
         BELAY_PRECONDITION(options.least >= 1 && options.least <= options.initial &&
                                options.initial <= options.most,
-                           "Gradient: must be 1 <= least <= initial <= most");
+                           "Gradient: 1 <= least <= initial <= most must hold");
         BELAY_PRECONDITION(options.queue >= 1, "Gradient: the queue must be >= 1");
         BELAY_PRECONDITION(
             options.tolerance_per_thousand >= 1000 && options.tolerance_per_thousand <= 8000,
@@ -55,7 +55,7 @@ public:
             "Gradient: the smoothing must be in [1, 1000] thousandths");
         BELAY_PRECONDITION(
             options.shrink_to_per_thousand >= 1 && options.shrink_to_per_thousand <= 999,
-            "Gradient: must shrink to [1, 999] thousandths");
+            "Gradient: a decrease must leave 1 to 999 thousandths");
     }
 
     [[nodiscard]] constexpr std::uint32_t limit() const noexcept {

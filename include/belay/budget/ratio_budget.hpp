@@ -83,11 +83,11 @@ public:
         BELAY_PRECONDITION(options.retries_per_thousand >= 1 || options.at_least >= 1,
                            "RatioBudget: the share or the floor must be > 0");
         BELAY_PRECONDITION(options.at_once_per_thousand >= 1 || options.at_once_at_least >= 1,
-                           "RatioBudget: the share or the floor at once must be > 0");
+                           "RatioBudget: the share at once or the floor at once must be > 0");
         BELAY_PRECONDITION(options.at_once_per_thousand == 0 ||
                                options.at_once_at_least != RatioBudgetOptions::unlimited,
-                           "RatioBudget: a share at once needs a floor at once: without one there "
-                           "is no limit");
+                           "RatioBudget: a share at once needs a floor at once, because otherwise "
+                           "there is no limit");
     }
 
     /// Returns `go` always, because first attempts are free.

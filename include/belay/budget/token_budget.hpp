@@ -48,7 +48,7 @@ struct TokenBudgetOptions {
     [[nodiscard]] static constexpr TokenBudgetOptions grpc(std::uint32_t tokens,
                                                            std::uint32_t ratio_milli) noexcept {
         BELAY_PRECONDITION(tokens >= 1 && tokens <= 1000,
-                           "TokenBudgetOptions::grpc: there must be 1 to 1000 tokens");
+                           "TokenBudgetOptions::grpc: tokens must be in [1, 1000]");
         BELAY_PRECONDITION(ratio_milli >= 1, "TokenBudgetOptions::grpc: the ratio must be > 0");
         return {.capacity_milli = tokens * 1000,
                 .threshold_milli = tokens * 500,
@@ -98,7 +98,7 @@ public:
                            "TokenBudget: the threshold must be below the capacity");
         BELAY_PRECONDITION(options.retry_cost_milli <= options.capacity_milli &&
                                options.timeout_cost_milli <= options.capacity_milli,
-                           "TokenBudget: a retry must not cost more than the capacity");
+                           "TokenBudget: the cost of a retry must be <= the capacity");
     }
     TokenBudget(const TokenBudget&) = delete;
     TokenBudget& operator=(const TokenBudget&) = delete;

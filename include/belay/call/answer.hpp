@@ -87,9 +87,9 @@ concept AnswersFor = Becomes<Said, Returned> || requires {
 template <class Answer, class Said>
 [[nodiscard]] Answer answer_instead(Said&& said) {
     using Returned = typename decltype(Answer::returned)::value_type;
-    static_assert(AnswersFor<Said, Returned>,
-                  "Fallback: what fn returns must become what the call returns by itself, or the "
-                  "value in it");
+    static_assert(
+        AnswersFor<Said, Returned>,
+        "Fallback: the result of fn must convert to the result of the call, or to the value in it");
     Answer answer = Answer::success(std::forward<Said>(said));
     if constexpr (std::same_as<Returned, bool>) {
         answer.failure = RetryOutcome<bool>::judge(*answer.returned);
@@ -108,12 +108,12 @@ consteval auto outcome_of_call() {
             PredicateOutcome<Returned, Unwrapped<F>::template judges_value<Returned>>>{};
     } else {
         static_assert(!Future<Returned>,
-                      "retry: fn returns a future, which does not know yet what becomes of it: "
-                      "wait in fn, and return what its get() gives");
+                      "retry: fn must not return a future, whose result is not known yet; wait in "
+                      "fn, and return the result of get()");
         static_assert(!Unsupported<Returned>,
                       "retry: fn must return bool, optional, error_code, an expected-like type, "
-                      "one with ok(), a plain value or void; for any other say with fails_if, or "
-                      "by specialising belay::AnswerTraits, what a failure is; see docs/call.md");
+                      "one with ok(), a plain value or void. For another type use fails_if or "
+                      "specialize belay::AnswerTraits; see docs/call.md");
         return std::type_identity<RetryOutcome<Returned>>{};
     }
 }

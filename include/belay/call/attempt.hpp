@@ -159,9 +159,8 @@ struct Within : CallAdapter<F> {
         requires Attemptable<F>
     {
         static_assert(!Judges<F>,
-                      "within: what is judged cannot be called by itself: give it to retry or a "
-                      "Pipeline as it is, since a lambda or std::function around it hides who "
-                      "judges");
+                      "within: this function cannot be called directly. Pass it to retry or a "
+                      "Pipeline without a lambda or std::function around it");
         return make_call(attempt);
     }
 

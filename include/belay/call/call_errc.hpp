@@ -20,7 +20,7 @@ enum class CallErrc {
 
 namespace detail {
 inline constexpr ErrorText call_error_texts[] = {
-    {"gave up: a rule of the policy said stop", Cause::lost},
+    {"a rule of the policy stopped the retries", Cause::lost},
     {"stopped on request", Cause::planned},
     {"the circuit breaker is open", Cause::overloaded},
     {"the call failed", Cause::lost},

@@ -47,9 +47,8 @@ struct FailsIf : CallAdapter<F> {
     template <class... Args>
     auto operator()(Args&&...) const {
         static_assert(!sizeof(F),
-                      "fails_if: what is judged cannot be called by itself: give it to retry or a "
-                      "Pipeline as it is, since a lambda or std::function around it hides who "
-                      "judges");
+                      "fails_if: this function cannot be called directly. Pass it to retry or a "
+                      "Pipeline without a lambda or std::function around it");
     }
 
     template <class J, class Result>
@@ -72,9 +71,10 @@ struct FailsIf : CallAdapter<F> {
     }
     template <class Result>
     std::optional<Failure> judge_result(const Result& result) const {
-        static_assert(Asks<const Judge, Result> == Asks<Judge, Result> &&
-                          asks_value<const Judge, Result> == asks_value<Judge, Result>,
-                      "fails_if: the predicate of a const one must be callable as const");
+        static_assert(
+            Asks<const Judge, Result> == Asks<Judge, Result> &&
+                asks_value<const Judge, Result> == asks_value<Judge, Result>,
+            "fails_if: the predicate must be callable as const, because fails_if is const here");
         return judged_by(judge, result);
     }
 
@@ -82,9 +82,9 @@ private:
     template <class J, class Result>
     static std::optional<Failure> judged_by(J& judge, const Result& result) {
         static_assert(!std::same_as<Result, VoidOutcome>,
-                      "fails_if: fn returns void, so there is nothing to judge");
+                      "fails_if: fn must return a value, because the predicate takes it");
         static_assert(!JudgesResult<F, Result>,
-                      "fails_if: fn is judged by another fails_if already");
+                      "fails_if: fn already has a predicate of another fails_if; use one");
         if constexpr (Asks<J, Result>) {
             return say(detail::ask(judge, result));
         } else if constexpr (asks_value<J, Result>) {
@@ -92,7 +92,7 @@ private:
             return say(detail::ask(judge, *result));
         } else {
             static_assert(!sizeof(Result),
-                          "fails_if: the predicate must take what fn returns, or the value in it, "
+                          "fails_if: the predicate must take the result of fn, or the value in it, "
                           "by const reference");
         }
     }
@@ -145,8 +145,8 @@ struct AnyOfType {
 template <class E, class F, class Judge>
 struct FailsOn : CallAdapter<F> {
     static_assert(!CallAdapter<F>::template hidden_behind<E>,
-                  "fails_on: this type takes the exceptions of one inside, which would never be "
-                  "asked: the more derived type goes outside");
+                  "fails_on: an inner fails_on takes these exceptions first; write the more "
+                  "derived type outside");
 
     static constexpr bool judges = true;
     template <class Outer>
@@ -160,9 +160,8 @@ struct FailsOn : CallAdapter<F> {
     template <class... Args>
     auto operator()(Args&&...) const {
         static_assert(!sizeof(F),
-                      "fails_on: what is judged cannot be called by itself: give it to retry or a "
-                      "Pipeline as it is, since a lambda or std::function around it hides who "
-                      "judges");
+                      "fails_on: this function cannot be called directly. Pass it to retry or a "
+                      "Pipeline without a lambda or std::function around it");
     }
 
     // Pre: an exception is being handled.

@@ -42,17 +42,18 @@ concept ChoosesFailures = requires(const P& chooses, const Failure& why) {
 /// Thread safety: that of `fn` and the predicate.
 template <class F, class Chosen = detail::EveryFailure>
 class Fallback {
-    static_assert(detail::ChoosesFailures<Chosen>,
-                  "Fallback: what chooses failures must be causes, or a 'bool operator()(const "
-                  "belay::Failure&) const'");
+    static_assert(
+        detail::ChoosesFailures<Chosen>,
+        "Fallback: the filter must be causes, or a 'bool operator()(const belay::Failure&) const'");
 
 public:
     static constexpr bool hides_failures = true;
 
     constexpr explicit Fallback(F fn, Chosen chosen = {})
         : fn_{std::move(fn)}, chosen_{std::move(chosen)} {
-        static_assert(std::invocable<const F&, const Failure&> || std::invocable<const F&>,
-                      "Fallback: fn must be callable as const, with a belay::Failure or nothing");
+        static_assert(
+            std::invocable<const F&, const Failure&> || std::invocable<const F&>,
+            "Fallback: fn must be callable as const, with a belay::Failure or without arguments");
     }
     constexpr Fallback(F fn, Cause first, std::same_as<Cause> auto... more)
         requires std::same_as<Chosen, detail::CauseSet>
@@ -66,8 +67,9 @@ public:
             static_cast<void>(ask(*answer.failure));
             return Next::Answer::success();
         } else {
-            static_assert(!std::is_void_v<decltype(ask(*answer.failure))>,
-                          "Fallback: fn must answer in place of the call, which returns a value");
+            static_assert(
+                !std::is_void_v<decltype(ask(*answer.failure))>,
+                "Fallback: fn must return a value, because it replaces a call that returns one");
             return detail::answer_instead<typename Next::Answer>(ask(*answer.failure));
         }
     }
@@ -86,17 +88,18 @@ public:
                 co_await awaiter;
                 co_return Next::Answer::success();
             } else {
-                static_assert(
-                    !std::is_void_v<detail::AwaitResult<Said>>,
-                    "Fallback: fn must answer in place of the call, which returns a value");
+                static_assert(!std::is_void_v<detail::AwaitResult<Said>>,
+                              "Fallback: fn must return a value, because it replaces a call that "
+                              "returns one");
                 co_return detail::answer_instead<typename Next::Answer>(co_await awaiter);
             }
         } else if constexpr (no_value) {
             static_cast<void>(ask(*answer.failure));
             co_return Next::Answer::success();
         } else {
-            static_assert(!std::is_void_v<Said>,
-                          "Fallback: fn must answer in place of the call, which returns a value");
+            static_assert(
+                !std::is_void_v<Said>,
+                "Fallback: fn must return a value, because it replaces a call that returns one");
             co_return detail::answer_instead<typename Next::Answer>(ask(*answer.failure));
         }
     }

@@ -64,13 +64,14 @@ public:
     constexpr Hedge(Duration delay, std::size_t further, Shared<Budget> budget) noexcept
         : Hedge{detail::HedgePlan<Budget>{delay, further, budget}} {
         static_assert(ReservableLike<Budget>,
-                      "Hedge: what pays for calls must be a budget of retries; write any other "
-                      "Shared as a layer of its own");
+                      "Hedge: the third argument must be a budget of retries; write another Shared "
+                      "as a layer of its own");
     }
 
     template <class Next, class Context>
     typename Next::Answer call(const Next&, Context&, const Attempt&) const {
-        static_assert(!sizeof(Next), "Hedge: only for coroutines, blocking calls need threads");
+        static_assert(!sizeof(Next),
+                      "Hedge: blocking calls cannot be hedged without threads; use a coroutine");
     }
 
     template <class Next, class Context>
@@ -111,7 +112,7 @@ private:
     constexpr explicit Hedge(const detail::HedgePlan<Budget>& plan) noexcept : plan_{plan} {
         BELAY_PRECONDITION(plan.delay.count() >= 0, "Hedge: the delay must be >= 0ns");
         BELAY_PRECONDITION(plan.further >= 1 && plan.further <= further_max,
-                           "Hedge: there must be 1 to 7 further calls");
+                           "Hedge: the number of further calls must be in [1, 7]");
     }
 
     detail::HedgePlan<Budget> plan_;

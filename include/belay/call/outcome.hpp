@@ -119,7 +119,7 @@ public:
 
 private:
     void checked() const noexcept {
-        BELAY_PRECONDITION(has_value(), "Outcome::value: there must be a success, see last()");
+        BELAY_PRECONDITION(has_value(), "Outcome::value: the call must have succeeded; see last()");
     }
 
     std::optional<T> last_;

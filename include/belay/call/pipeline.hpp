@@ -71,12 +71,12 @@ struct Layered<> {
 template <class First, class... Inner>
 struct Layered<First, Inner...> {
     static_assert(!Retries<First> || !(Retries<Inner> || ...),
-                  "Pipeline: a Retrying inside a Retrying multiplies their attempts; use one");
+                  "Pipeline: a Retrying inside a Retrying multiplies their attempts; use only one");
     static_assert(!Hedges<First> || !(Hedges<Inner> || ...),
-                  "Pipeline: a Hedge inside a Hedge multiplies their calls; use one");
+                  "Pipeline: a Hedge inside a Hedge multiplies their calls; use only one");
     static_assert(!Repeats<First> || !(HidesFailures<Inner> || ...),
                   "Pipeline: a Fallback inside a Retrying or Hedge hides the failures from it; "
-                  "write the Fallback first");
+                  "write the Fallback before it");
 
     template <class Answer, class Context, class F>
     Answer run(Context& context, F& fn, const Attempt& attempt) const {
@@ -99,20 +99,20 @@ private:
     template <bool fits>
     static consteval void explain_layer() {
         static_assert(fits || !RuleLike<First>,
-                      "Pipeline: a policy, or a rule, is no layer: write Retrying{policy}");
+                      "Pipeline: a policy or a rule is not a layer; write Retrying{policy}");
         static_assert(
             fits || RuleLike<First>,
             "Pipeline: a layer of a blocking call needs 'auto call(const auto& next, auto& "
-            "context, const belay::Attempt&) const', which returns what next(attempt) does");
+            "context, const belay::Attempt&) const', which returns the result of next(attempt)");
     }
     template <bool fits>
     static consteval void explain_awaiting_layer() {
         static_assert(fits || !RuleLike<First>,
-                      "Pipeline: a policy, or a rule, is no layer: write Retrying{policy}");
+                      "Pipeline: a policy or a rule is not a layer; write Retrying{policy}");
         static_assert(
             fits || RuleLike<First>,
             "Pipeline: a layer of a coroutine needs 'auto await(auto next, auto& context, "
-            "belay::Attempt) const', which returns a Task of what next(attempt) does");
+            "belay::Attempt) const', which returns a Task of the result of next(attempt)");
     }
 };
 
@@ -194,8 +194,8 @@ struct CallContext {
 template <class... Layers>
 class Pipeline {
     static_assert((std::copy_constructible<Layers> && ...),
-                  "Pipeline: layers are copied; what many share (a breaker, a limiter, a bulkhead) "
-                  "goes in as Shared{object}");
+                  "Pipeline: a layer must be copyable; pass a breaker, limiter or bulkhead that "
+                  "several callers share as Shared{object}");
 
 public:
     constexpr explicit Pipeline(Layers... layers)
@@ -244,7 +244,7 @@ public:
         requires(!StopTokenLike<std::remove_reference_t<Observer>>)
     Result<void> operator()(Sleeper&, F&&, Observer&&) const {
         static_assert(StopTokenLike<std::remove_reference_t<Observer>>,
-                      "Pipeline: a stop token comes before the observer: pipeline(sleeper, fn, "
+                      "Pipeline: pass a stop token before the observer: pipeline(sleeper, fn, "
                       "NeverStops{}, observer)");
         return {};
     }

@@ -40,7 +40,7 @@ template <class Object>
 class Queued {
     static constexpr bool is_limiter = std::same_as<Object, RateLimiter>;
     static_assert(is_limiter || std::same_as<Object, Bulkhead>,
-                  "Queued: callers wait in line for a Bulkhead or a RateLimiter");
+                  "Queued: the object must be a Bulkhead or a RateLimiter");
 
 public:
     /// Pre: the object has a queue: its `queue` is > 0.
@@ -51,7 +51,7 @@ public:
     constexpr Queued(Object& object, std::uint64_t permits) noexcept
         requires is_limiter
         : object_{&object}, permits_{permits} {
-        BELAY_PRECONDITION(permits >= 1, "Queued: there must be >= 1 permits for each call");
+        BELAY_PRECONDITION(permits >= 1, "Queued: the permits of each call must be >= 1");
         BELAY_PRECONDITION(has_line(object), nobody_waits);
     }
 
@@ -81,8 +81,8 @@ private:
     using WaitState = detail::WaitAnswer::WaitState;
 
     static constexpr const char* nobody_waits =
-        "Queued: the bulkhead or limiter must have a queue > 0, or nobody could wait; without one "
-        "it is Shared{object}";
+        "Queued: the bulkhead or limiter must have a queue > 0; without a queue write "
+        "Shared{object}";
     [[nodiscard]] static constexpr bool has_line(const Object& object) noexcept {
         if constexpr (is_limiter) {
             return object.queue_ > 0;

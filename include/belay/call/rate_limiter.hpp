@@ -89,7 +89,7 @@ public:
           tolerance_{part::saturating_multiply(interval_, burst_ - 1)},
           queue_{queue} {
         BELAY_PRECONDITION(burst_ == burst.calls(),
-                           "RateLimiter: the whole burst must be earned within 146 years");
+                           "RateLimiter: the rate must refill the whole burst within 146 years");
     }
     RateLimiter(const RateLimiter&) = delete;
     RateLimiter& operator=(const RateLimiter&) = delete;

@@ -271,7 +271,7 @@ template <class First, class... Rest>
              (detail::PolicyShaped<Rest> || ...))
 Result<void> retry(First&&, Rest&&...) {
     static_assert(detail::PolicyShaped<First>,
-                  "retry: the policy comes first: retry(policy, sleeper, fn), or retry(policy, fn) "
+                  "retry: pass the policy first: retry(policy, sleeper, fn), or retry(policy, fn) "
                   "of <belay/drive.hpp>");
     return {};
 }
@@ -280,7 +280,7 @@ template <detail::PolicyShaped P, detail::FunctionShaped F, detail::SleeperShape
     requires(!detail::SleeperShaped<F>)
 Result<void> retry(const P&, F&&, S&&, Rest&&...) {
     static_assert(detail::SleeperShaped<F>,
-                  "retry: the sleeper comes before the function: retry(policy, sleeper, fn)");
+                  "retry: pass the sleeper before the function: retry(policy, sleeper, fn)");
     return {};
 }
 /// Does not compile, because the observer comes after a stop token.
@@ -288,7 +288,7 @@ template <detail::PolicyShaped P, detail::SleeperShaped S, detail::FunctionShape
     requires(!StopTokenLike<std::remove_reference_t<Observer>>)
 Result<void> retry(const P&, S&, F&&, Observer&&) {
     static_assert(StopTokenLike<std::remove_reference_t<Observer>>,
-                  "retry: a stop token comes before the observer: retry(policy, sleeper, fn, "
+                  "retry: pass a stop token before the observer: retry(policy, sleeper, fn, "
                   "NeverStops{}, observer)");
     return {};
 }
@@ -297,9 +297,9 @@ template <detail::PolicyShaped P, detail::FunctionShaped F, class Observer>
     requires(!detail::SleeperShaped<F> && !StopTokenLike<std::remove_reference_t<Observer>> &&
              !detail::SleeperShaped<Observer> && !detail::FunctionShaped<Observer>)
 Result<void> retry(const P&, F&&, Observer&&) {
-    static_assert(StopTokenLike<std::remove_reference_t<Observer>>,
-                  "retry: a stop token comes before the observer: retry(policy, fn, NeverStops{}, "
-                  "observer)");
+    static_assert(
+        StopTokenLike<std::remove_reference_t<Observer>>,
+        "retry: pass a stop token before the observer: retry(policy, fn, NeverStops{}, observer)");
     return {};
 }
 /// Does not compile, because the sleeper lacks something, or is a temporary.
@@ -307,7 +307,7 @@ template <detail::PolicyShaped P, detail::SleeperShaped S, detail::FunctionShape
     requires(!detail::SleeperFits<S> || !std::is_lvalue_reference_v<S>)
 Result<void> retry(const P&, S&&, F&&, Rest&&...) {
     static_assert(!detail::SleeperFits<S> || std::is_lvalue_reference_v<S>,
-                  "retry: the sleeper must be a variable, not const and no temporary");
+                  "retry: the sleeper must be a variable that is not const");
     if constexpr (!detail::SleeperFits<S>) {
         static_assert(explain::sleeper_like<std::remove_reference_t<S>>());
     }

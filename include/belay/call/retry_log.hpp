@@ -42,7 +42,7 @@ public:
         line(number(refusal.attempt) + " may not start" + wait + in_brackets(refusal.advice));
     }
     void on_hedge(const Attempt& attempt) {
-        line(number(attempt) + " starts beside one that has not been answered");
+        line(number(attempt) + " starts while another one is unanswered");
     }
     void on_success(const Attempt& attempt) {
         if (attempt.number > 1) line(number(attempt) + " succeeded");

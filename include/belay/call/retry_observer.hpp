@@ -81,10 +81,10 @@ struct RetryRunHooks {
         static_assert(GaveUp::template right<O>,
                       "retry: the observer's on_give_up must be 'on_give_up(const "
                       "belay::RetryEnded&)'");
-        static_assert(hears_any_of<O, Begun, Planned, Refusal, Success, GaveUp>,
-                      "retry: the observer hears nothing: it needs one of on_attempt, on_retry, "
-                      "on_refusal, on_success, on_give_up; one that may hear nothing derives from "
-                      "belay::NoObserver");
+        static_assert(
+            hears_any_of<O, Begun, Planned, Refusal, Success, GaveUp>,
+            "retry: the observer has no hook: it needs one of on_attempt, on_retry, on_refusal, "
+            "on_success, on_give_up. Derive an observer without hooks from belay::NoObserver");
         return true;
     }
 };
@@ -103,8 +103,8 @@ struct PipelineHooks {
                       "Pipeline: the observer's on_hedge must be 'on_hedge(const "
                       "belay::Attempt&)'");
         static_assert(hears_any_of<O, Refusal, Hedged>,
-                      "Pipeline: the observer hears nothing: it needs on_refusal or on_hedge; one "
-                      "that may hear nothing derives from belay::NoObserver");
+                      "Pipeline: the observer has no hook: it needs on_refusal or on_hedge. Derive "
+                      "an observer without hooks from belay::NoObserver");
         return true;
     }
 };

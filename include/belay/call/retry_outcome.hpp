@@ -109,10 +109,10 @@ struct CodeOutcome {
 
 template <ExpectedLike R>
 struct ExpectedOutcome {
-    static_assert(ErrorFromCode<ErrorOf<R>>,
-                  "retry: the error type of fn's result must be constructible from "
-                  "std::error_code or belay::Failure, to report a stop before the first attempt; "
-                  "for any other specialise belay::AnswerTraits, see docs/call.md");
+    static_assert(
+        ErrorFromCode<ErrorOf<R>>,
+        "retry: the error type of fn's result must be constructible from std::error_code or "
+        "belay::Failure. For another type specialize belay::AnswerTraits; see docs/call.md");
     using type = R;
     static std::optional<Failure> judge(const R& result) {
         if (result.has_value()) return std::nullopt;
@@ -228,8 +228,8 @@ template <class R>
 consteval auto outcome_of_type() {
     if constexpr (HasAnswerTraits<R>) {
         static_assert(TraitsAreSound<R>,
-                      "AnswerTraits: needs 'static bool failed(const R&)', which may also return "
-                      "belay::Cause or belay::Failure");
+                      "AnswerTraits: the specialization needs 'static bool failed(const R&)', "
+                      "which may return belay::Cause or belay::Failure instead");
         return std::type_identity<JudgedOutcome<R>>{};
     } else if constexpr (std::same_as<R, bool>) {
         return std::type_identity<BoolOutcome>{};

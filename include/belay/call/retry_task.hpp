@@ -19,8 +19,8 @@ namespace detail {
 template <class A, class T>
 struct CoroutineFor {
     static_assert(AwaitableAnywhere<A>,
-                  "retry: fn's awaitable can only be awaited in coroutines of its own kind, and "
-                  "its type is no template that belay could give another result");
+                  "retry: fn's awaitable must be usable in any coroutine, or be a template whose "
+                  "first argument is its result");
     using type = belay::Task<T>;
 };
 template <template <class, class...> class Own, class Result, class... Rest, class T>

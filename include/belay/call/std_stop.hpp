@@ -6,7 +6,7 @@
 
 #include <version>  // __cpp_lib_jthread
 #if !defined(__cpp_lib_jthread)
-#    error "call/std_stop.hpp needs std::stop_token: libc++ has it by -fexperimental-library"
+#    error "call/std_stop.hpp: std::stop_token is missing; with libc++ use -fexperimental-library"
 #endif
 
 #include <stop_token>  // std::stop_token, std::stop_callback

@@ -99,7 +99,7 @@ private:
 template <class T>
 class [[nodiscard]] Task {
     static_assert(!std::is_void_v<T> && !std::is_reference_v<T>,
-                  "Task: T must be a value; for void use belay::Result<void>");
+                  "Task: T must be a value; instead of void use belay::Result<void>");
 
 public:
     using promise_type = detail::TaskPromise<T>;
@@ -119,7 +119,8 @@ public:
 
     /// Awaits the result.   Pre: not moved from, not started.   Throws: what the coroutine threw.
     [[nodiscard]] auto operator co_await() && noexcept {
-        BELAY_PRECONDITION(handle_ && !begun_, "Task::operator co_await: must not have begun");
+        BELAY_PRECONDITION(handle_ && !begun_,
+                           "Task::operator co_await: the task must not have begun");
         begun_ = true;
         return Awaiter{handle_};
     }
@@ -127,7 +128,7 @@ public:
     /// Starts the coroutine without awaiting it, for code that is not a coroutine.
     /// Pre: not moved from, not started.
     void start() {
-        BELAY_PRECONDITION(handle_ && !begun_, "Task::start: must not have begun");
+        BELAY_PRECONDITION(handle_ && !begun_, "Task::start: the task must not have begun");
         begun_ = true;
         handle_.promise().start(handle_);
     }
@@ -135,7 +136,7 @@ public:
     [[nodiscard]] bool done() const noexcept { return handle_ && handle_.done(); }
     /// Takes the result.   Pre: done(), and not taken yet.   Throws: what the coroutine threw.
     [[nodiscard]] T take() {
-        BELAY_PRECONDITION(done(), "Task::take: must be done");
+        BELAY_PRECONDITION(done(), "Task::take: the task must be done");
         return Awaiter{handle_}.await_resume();
     }
 

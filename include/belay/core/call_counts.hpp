@@ -65,7 +65,8 @@ constexpr void check(const part::RateThreshold& threshold, const W& window) noex
                        "RateThreshold: percent must be in [1, 100]");
     BELAY_PRECONDITION(threshold.min_calls >= 1, "RateThreshold: min_calls must be >= 1");
     BELAY_PRECONDITION(threshold.min_calls <= window.capacity(),
-                       "RateThreshold: min_calls must fit into the window, else nothing trips");
+                       "RateThreshold: min_calls must be <= the calls of the window, because "
+                       "otherwise it never trips");
     static_cast<void>(threshold), static_cast<void>(window);
 }
 

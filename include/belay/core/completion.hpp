@@ -174,7 +174,7 @@ public:
     [[nodiscard]] bool answered() const noexcept { return answer_ && answer_->settled(); }
     [[nodiscard]] Instant deadline() const noexcept { return answered() ? always : never; }
     [[nodiscard]] std::optional<V> take() {
-        BELAY_PRECONDITION(answered(), "Question::take: there must be an answer");
+        BELAY_PRECONDITION(answered(), "Question::take: the answer must have arrived");
         const Ref<ToldAnswer<V, Told>> answer = std::move(answer_);
         return answer->take();
     }
@@ -223,7 +223,8 @@ public:
         : answer_{adopt(detail::Ref<Calling<F>>::make(
               detail::ToldByCall<std::decay_t<F>>{std::forward<F>(f)}))} {
         static_assert(std::is_nothrow_invocable_v<std::decay_t<F>&, std::optional<V>>,
-                      "Completion: the function must be noexcept: dropping a Completion calls it");
+                      "Completion: the function must be noexcept, because the destructor of a "
+                      "Completion calls it");
     }
     Completion(Completion&&) noexcept = default;
     /// Drops the completion that is replaced.
@@ -241,7 +242,8 @@ public:
     /// Gives the answer.   Pre: not answered yet.
     /// Throws: what moving the value throws; the answer is then no.
     void operator()(V value) {
-        BELAY_PRECONDITION(static_cast<bool>(answer_), "Completion: must be answered once only");
+        BELAY_PRECONDITION(static_cast<bool>(answer_),
+                           "Completion: the completion must be answered only once");
         const detail::Ref<detail::Answer<V>> answer = std::move(answer_);
         answer->settle(std::move(value));
     }

@@ -71,7 +71,8 @@ template <class D>
 consteval bool driver_like() {
     static_assert(detail::HasAttachMachine<D>,
                   "DriverLike: D needs 'attach(machine)' for every MachineLike");
-    static_assert(detail::HasPost<D>, "DriverLike: D needs 'driver::Post post(f)', any thread");
+    static_assert(detail::HasPost<D>,
+                  "DriverLike: D needs 'driver::Post post(f)', which any thread may call");
     static_assert(detail::TellsTime<D>, "DriverLike: D needs 'Instant now() const noexcept'");
     return DriverLike<D>;
 }
@@ -80,10 +81,10 @@ consteval bool driver_like() {
 template <class L>
 consteval bool event_loop_like() {
     static_assert(detail::HasCall<L>,
-                  "EventLoopLike: L needs 'call(f)', which any thread may call; f() runs later, on "
-                  "the loop's thread");
+                  "EventLoopLike: L needs 'call(f)', which any thread may call and which runs f() "
+                  "later on the loop's thread");
     static_assert(detail::HasCallAt<L>,
-                  "EventLoopLike: L needs 'call_at(belay::Instant, f)', its one timer");
+                  "EventLoopLike: L needs 'call_at(belay::Instant, f)', which sets its one timer");
     static_assert(detail::TellsTime<L>, "EventLoopLike: L needs 'Instant now() const noexcept'");
     return EventLoopLike<L>;
 }

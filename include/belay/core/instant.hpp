@@ -68,7 +68,8 @@ namespace part {
 ///
 /// Pre: a, b >= 0ns.   Errors: none.   Complexity: O(1).
 [[nodiscard]] constexpr Duration saturating_add(Duration a, Duration b) noexcept {
-    BELAY_PRECONDITION(a.count() >= 0 && b.count() >= 0, "saturating_add: operands must be >= 0ns");
+    BELAY_PRECONDITION(a.count() >= 0 && b.count() >= 0,
+                       "saturating_add: the operands must be >= 0ns");
     return a > Duration::max() - b ? forever : a + b;
 }
 

@@ -59,7 +59,7 @@ public:
     /// The parent passes `waker.nested(key)`.
     /// Pre: not attached.   Throws: what a child's attach() throws.
     void attach(Waker waker) {
-        BELAY_PRECONDITION(!attached_, "MachineGroup::attach: must be attached once");
+        BELAY_PRECONDITION(!attached_, "MachineGroup::attach: the group must not be attached yet");
         attached_ = true;
         waker_ = std::move(waker);
         state_->parent = waker_.handle();
@@ -80,8 +80,9 @@ public:
     ///
     /// Returns: false if the group is gone, and its parent with it.   Pre: not in a child's turn.
     bool advance(Instant now, std::size_t most = turns_max) {
-        BELAY_PRECONDITION(!line_.in_turn(),
-                           "MachineGroup::advance: must not be called in a child's turn");
+        BELAY_PRECONDITION(
+            !line_.in_turn(),
+            "MachineGroup::advance: the function must not be called in a child's turn");
         const TurnGuard guard{line_};
         state_->take([this](Node& node) { mark(node); });
         if (!has_rest()) take_due_out(now);
@@ -114,7 +115,7 @@ public:
     template <class M>
     void add(M& machine) {
         static_assert(explain::machine_like<M>());
-        BELAY_PRECONDITION(attached_, "MachineGroup::add: the group must be attached before");
+        BELAY_PRECONDITION(attached_, "MachineGroup::add: the group must be attached first");
         auto* const node = new Borrowed<M>(state_, machine);
         const WakeHandle keep = WakeHandle::adopt(node);
         enter(*node);

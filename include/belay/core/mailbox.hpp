@@ -101,7 +101,8 @@ public:
         if (home_.load(std::memory_order_relaxed) == nullptr) {
             home_.store(detail::this_thread(), std::memory_order_relaxed);
         }
-        BELAY_PRECONDITION(is_home(), "Machine::advance: must be called on one thread only");
+        BELAY_PRECONDITION(is_home(),
+                           "Machine::advance: only the thread of its first call may call it");
         splice();
     }
 

@@ -128,8 +128,8 @@ struct Hook {
         constexpr bool fits =
             takes_machine<O>() ? Callable<Name, O, Machine&, B...> : Callable<Name, O, B...>;
         static_assert(fits,
-                      "Tee: what is handed over cannot be copied: only the last observer that "
-                      "hears of it may take it away, the others must take it as const&");
+                      "Tee: the argument of this hook cannot be copied; only the last observer may "
+                      "take it by value, and the others must take it as const&");
         if constexpr (takes_machine<O>() && fits) {
             explain_result<decltype(Name::call(o, machine, static_cast<B&&>(b)...))>();
             static_cast<void>(Name::call(o, machine, static_cast<B&&>(b)...));
@@ -141,8 +141,8 @@ struct Hook {
     template <class Answer>
     static consteval void explain_result() {
         static_assert(std::is_void_v<Answer>,
-                      "observer: a hook must return void: nobody reads its answer, and a coroutine "
-                      "would never run");
+                      "observer: a hook must return void, because a result would be ignored and a "
+                      "coroutine would never run");
     }
     template <class O>
     [[nodiscard]] static consteval bool never_throws() {

@@ -34,7 +34,8 @@ public:
         requires std::convertible_to<F, E> && (!std::convertible_to<F, T>)
     Result(F&& error) : error_{std::forward<F>(error)} {
         if constexpr (std::constructible_from<bool, const E&>) {
-            BELAY_PRECONDITION(static_cast<bool>(error_), "Result::Result: the error must be one");
+            BELAY_PRECONDITION(static_cast<bool>(error_),
+                               "Result::Result: the error must not be 0");
         }
     }
 
@@ -69,11 +70,12 @@ public:
 private:
     Result(std::nullopt_t, E&& error) : error_{std::move(error)} {
         if constexpr (std::constructible_from<bool, const E&>) {
-            BELAY_PRECONDITION(static_cast<bool>(error_), "Result::failure: the error must be one");
+            BELAY_PRECONDITION(static_cast<bool>(error_),
+                               "Result::failure: the error must not be 0");
         }
     }
     void checked() const noexcept {
-        BELAY_PRECONDITION(has_value(), "Result::value: there must be a value, see error()");
+        BELAY_PRECONDITION(has_value(), "Result::value: the result must have a value; see error()");
     }
 
     std::optional<T> value_;
@@ -99,7 +101,8 @@ public:
 
     /// Pre: has_value().
     void value() const noexcept {
-        BELAY_PRECONDITION(has_value(), "Result::value: there must be no error, see error()");
+        BELAY_PRECONDITION(has_value(),
+                           "Result::value: the result must not have an error; see error()");
     }
     [[nodiscard]] const E& error() const noexcept { return error_; }
 

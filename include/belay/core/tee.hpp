@@ -27,7 +27,7 @@ namespace belay { inline namespace BELAY_ABI {
 /// Thread safety: that of its observers; their hooks run where the object notifies.
 template <class... Os>
 class Tee final {
-    static_assert(sizeof...(Os) != 0, "Tee: needs an observer");
+    static_assert(sizeof...(Os) != 0, "Tee: pass at least one observer");
 
 public:
     explicit Tee(Os... observers) : observers_{std::move(observers)...} {}

@@ -25,7 +25,8 @@ namespace belay { inline namespace BELAY_ABI {
 /// Complexity:    O(1) while calls keep coming; at most O(Buckets) after a gap of any length.
 template <std::size_t Buckets = 10>
 class TimeWindow {
-    static_assert(Buckets >= 1 && Buckets <= 1000, "TimeWindow: must have 1 to 1000 buckets");
+    static_assert(Buckets >= 1 && Buckets <= 1000,
+                  "TimeWindow: the number of buckets must be in [1, 1000]");
 
 public:
     /// Pre: length > 0ns.

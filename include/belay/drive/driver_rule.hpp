@@ -31,33 +31,35 @@ enum class DriverRule : std::uint8_t {
 [[nodiscard]] constexpr const char* to_string(DriverRule rule) noexcept {
     switch (rule) {
         case DriverRule::introduces_itself:
-            return "attach() gives the machine, once, a Waker that knows the driver's time";
+            return "attach() gives the machine exactly one Waker, whose now() is the driver's time";
         case DriverRule::gives_each_its_own_seed:
-            return "each machine has a seed of its own";
+            return "the driver gives each machine its own seed";
         case DriverRule::tells_the_time:
-            return "now() does not go back, and no machine is told a later time";
+            return "now() never decreases, and no machine receives a time after now()";
         case DriverRule::runs_what_is_due:
-            return "a machine whose deadline has come is advanced, each of them";
+            return "the driver advances every machine whose deadline has passed";
         case DriverRule::reads_the_deadline_after_each_turn:
-            return "after a machine's turn its deadline is read again";
+            return "the driver reads a machine's deadline again after each of its turns";
         case DriverRule::hears_touch:
-            return "after Waker::touch the deadline is read again";
+            return "the driver reads the deadline again after Waker::touch";
         case DriverRule::hears_wake:
-            return "after a wake by another thread the deadline is read again";
+            return "the driver reads the deadline again after another thread called Waker::wake";
         case DriverRule::hears_wake_behind_a_reading:
-            return "a wake that comes while the deadline is read has it read once more";
+            return "the driver reads the deadline once more if a wake arrives during a reading";
         case DriverRule::lets_machines_rest:
-            return "a machine that wants no turn is not advanced over and over";
+            return "the driver does not keep advancing a machine whose deadline is in the future";
         case DriverRule::starves_nobody:
-            return "a machine that is always due keeps neither machines nor posts from running";
+            return "a machine that is always due does not stop other machines or posts from "
+                   "running";
         case DriverRule::posts_run_at_home_later_once:
-            return "post(f) calls f() once, on the home thread, and not before it has returned";
+            return "post(f) calls f() once, on the home thread, after post() has returned";
         case DriverRule::forgets_who_left:
-            return "a machine whose Waker is gone is not called again, not even in the same turn";
+            return "the driver never calls a machine again after its Waker was destroyed, not even "
+                   "in the same turn";
         case DriverRule::hands_over:
-            return "a machine that is attached to another driver is run by that one only";
+            return "only the new driver runs a machine that was attached to another driver";
         case DriverRule::ends_before_machines:
-            return "after the driver's end Wakers do nothing, and tell no time";
+            return "Wakers do nothing after the end of their driver, and report no time";
     }
     return "unknown";
 }

@@ -54,8 +54,8 @@ public:
     template <std::invocable F>
     driver::Post post(F&& f) {
         static_assert(std::is_void_v<std::invoke_result_t<std::decay_t<F>&>>,
-                      "post: the function must return void: nobody reads its answer, and a "
-                      "coroutine would never run");
+                      "post: the function must return void, because a result would be ignored and "
+                      "a coroutine would never run");
         loop_.call(std::decay_t<F>(std::forward<F>(f)));
         return driver::Post::taken;
     }

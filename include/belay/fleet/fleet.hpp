@@ -53,9 +53,9 @@ public:
     template <class O>
         requires(!std::convertible_to<O, FleetOptions> && !std::same_as<O, Fleet>)
     explicit Fleet(const O&) : Fleet{FleetOptions{}} {
-        static_assert(std::convertible_to<O, FleetOptions>,
-                      "Fleet: the first argument is belay::FleetOptions, the observer comes behind "
-                      "it");
+        static_assert(
+            std::convertible_to<O, FleetOptions>,
+            "Fleet: the first argument must be belay::FleetOptions; pass the observer after it");
     }
     Fleet(const Fleet&) = delete;
     Fleet& operator=(const Fleet&) = delete;
@@ -82,7 +82,7 @@ public:
     /// Runs one turn. The services run first, so that all services that ask to dial in this turn
     /// are ranked together.
     void advance(Instant now) {
-        BELAY_PRECONDITION(!line_.in_turn(), "Fleet::advance: must not be called in a hook");
+        BELAY_PRECONDITION(!line_.in_turn(), "Fleet::advance: a hook must not call it");
         now_ = detail::larger(now_, now);
         const driver::TurnGuard guard{line_};
         end_leaving();
@@ -103,7 +103,7 @@ public:
                                        ServiceOptions options, O observer = {}) {
         static_assert(explain::transport_like<Transport>());
         static_assert(explain::rule_like<Policy>());
-        BELAY_PRECONDITION(!contains(name), "Fleet::add: there is a service of this name already");
+        BELAY_PRECONDITION(!contains(name), "Fleet::add: the name of a service must be unique");
         using S = Service<Transport, Policy, O>;
         auto child = group_.template make<S>(scheduler_, std::move(name), std::move(transport),
                                              std::move(policy), options, std::move(observer));
@@ -126,7 +126,7 @@ public:
     Service<Transport, Policy, O>& add(std::string name, Transport transport, Policy policy,
                                        O observer, const ServiceOptions&) {
         static_assert(std::same_as<O, ServiceOptions>,
-                      "Fleet::add: belay::ServiceOptions come before the observer");
+                      "Fleet::add: pass belay::ServiceOptions before the observer");
         return add(std::move(name), std::move(transport), std::move(policy), std::move(observer));
     }
 

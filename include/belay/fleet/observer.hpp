@@ -24,8 +24,8 @@ struct FleetHooks {
                       "Fleet: the observer's on_network_suspect must be 'on_network_suspect(const "
                       "belay::NetworkSuspect&)', or have 'auto& fleet' in front of that");
         static_assert(hears_any_of<O, Suspect>,
-                      "Fleet: the observer hears nothing: it needs on_network_suspect; one that "
-                      "may hear nothing derives from belay::NoObserver");
+                      "Fleet: the observer has no hook: it needs on_network_suspect. Derive an "
+                      "observer without hooks from belay::NoObserver");
         return true;
     }
 };

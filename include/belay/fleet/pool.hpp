@@ -31,7 +31,7 @@ class Pool {
     static_assert(explain::transport_like<Transport>());
     static_assert(explain::rule_like<Policy>());
     static_assert(std::copy_constructible<Transport>,
-                  "Pool: the transport must be copyable: each connection has its own");
+                  "Pool: the transport must be copyable, because each connection has its own");
 
 public:
     using message_type = typename Transport::message_type;
@@ -51,9 +51,9 @@ public:
         requires(!std::convertible_to<O, PoolOptions>)
     Pool(Transport transport, Policy policy, const O&)
         : Pool{std::move(transport), std::move(policy)} {
-        static_assert(std::convertible_to<O, PoolOptions>,
-                      "Pool: the third argument is belay::PoolOptions, the observer comes behind "
-                      "it");
+        static_assert(
+            std::convertible_to<O, PoolOptions>,
+            "Pool: the third argument must be belay::PoolOptions; pass the observer after it");
     }
     Pool(const Pool&) = delete;
     Pool& operator=(const Pool&) = delete;
@@ -73,7 +73,7 @@ public:
         return !leaving_.empty() || (asked_ && find_idle() != none) ? always : group_.deadline();
     }
     void advance(Instant now) {
-        BELAY_PRECONDITION(!line_.in_turn(), "Pool::advance: must not be called in a hook");
+        BELAY_PRECONDITION(!line_.in_turn(), "Pool::advance: a hook must not call it");
         const driver::TurnGuard guard{line_};
         leaving_.clear();
         if (!group_.advance(now)) return;

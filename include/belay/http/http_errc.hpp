@@ -27,19 +27,19 @@ enum class HttpErrc {
 
 namespace detail {
 inline constexpr ErrorText http_error_texts[] = {
-    {"the URL is not one of http or https without credentials", Cause::permanent},
-    {"a method or header that may not be sent: a control character in it, too long, or one that "
-     "says where the request ends",
+    {"the URL is not an http or https URL without credentials", Cause::permanent},
+    {"the method or a header is not allowed: it is too long, contains a control character, or sets "
+     "the length of the request",
      Cause::permanent},
-    {"the server's name is not known", Cause::refused},
-    {"no connection to the server", Cause::refused},
-    {"the server's certificate is not for its name, or not trusted", Cause::refused},
-    {"the server and this program do not agree on TLS", Cause::refused},
-    {"the response did not come in time", Cause::timed_out},
+    {"the server's name was not found", Cause::refused},
+    {"the connection to the server failed", Cause::refused},
+    {"the server's certificate is not trusted or has another name", Cause::refused},
+    {"TLS negotiation with the server failed", Cause::refused},
+    {"the response did not arrive in time", Cause::timed_out},
     {"the connection ended before the response did", Cause::lost},
-    {"what the server sent is not HTTP", Cause::protocol},
+    {"the response is not HTTP", Cause::protocol},
     {"the response is longer than allowed", Cause::permanent},
-    {"this program lacks what a request needs", Cause::overloaded},
+    {"the HTTP library of this program lacks a feature that the request needs", Cause::overloaded},
 };
 
 /// Returns the category of HttpErrc.

@@ -60,8 +60,8 @@ consteval bool http_like() {
                   "belay::Completion<belay::HttpResponse>)', see docs/http.md");
     if constexpr (detail::TakesHttpRequests<H>) {
         static_assert(detail::HasHttpHandle<H>,
-                      "HttpLike: request() must return a handle, a class that moves without "
-                      "throwing, whose end aborts the request");
+                      "HttpLike: request() must return a handle: a class that moves without "
+                      "throwing, and whose destructor aborts the request");
     }
     return HttpLike<H>;
 }

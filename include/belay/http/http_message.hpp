@@ -115,7 +115,7 @@ public:
     OnChunk(F&& f) : function_{std::forward<F>(f)} {
         static_assert(
             std::is_nothrow_invocable_v<std::decay_t<F>&, const HttpResponse&, std::string_view>,
-            "HttpRequest: on_chunk must be noexcept: it is called out of foreign code");
+            "HttpRequest: on_chunk must be noexcept, because C code calls it");
     }
     /// Pre: not empty.
     void operator()(const HttpResponse& head, std::string_view piece) { function_(head, piece); }

@@ -35,28 +35,32 @@ enum class HttpRule : std::uint8_t {
 /// Returns the rule as a sentence.
 [[nodiscard]] constexpr const char* to_string(HttpRule rule) noexcept {
     constexpr const char* sentences[] = {
-        "each request is answered, also where nobody listens",
-        "the answer is the status, the headers and the body that the server sent, decompressed, "
-        "and no failure whatever its status",
-        "the server gets the method, the target, the headers and the body that were asked for",
-        "a URL that is not of http or https, or has credentials or blanks in it, is answered "
-        "bad_url, not sent",
-        "a method or header that would make another request is answered bad_text, not sent",
-        "a response that ends too early, or is none, is a failure",
-        "sent is false only of a request of which the server has seen nothing",
-        "a body beyond body_bytes_max, once decompressed, is a failure; one of that length is not",
-        "a response that is not whole at the deadline is a failure of Cause::timed_out, and "
-        "nothing is earlier",
-        "no redirection is followed unless the request says so",
-        "three redirections are followed at the most, and the next one is the response",
-        "a redirection to another origin is the response",
-        "on_chunk is called on the thread that runs the client, and never out of request()",
-        "on_chunk has the status and the headers first, with an empty piece",
-        "the pieces together are the body, come before the answer, and leave its body empty",
-        "a piece is told as soon as it is there, not when the response is whole",
-        "the end of a handle says no",
-        "nothing is told once the handle is gone, also if it went inside of on_chunk",
-        "the end of a client says no to what is under way, and handles may outlive it"};
+        "the client answers each request, even if no server listens",
+        "the answer has the status, the headers and the decompressed body that the server sent, "
+        "and is not a failure, whatever its status is",
+        "the server receives the method, the target, the headers and the body of the request",
+        "the client answers bad_url without sending, if a URL is not http or https, or contains "
+        "credentials or spaces",
+        "the client answers bad_text without sending, if a method or header would change the "
+        "request",
+        "a response that is cut short or malformed is a failure",
+        "sent is false only if the server received nothing of the request",
+        "a body longer than body_bytes_max after decompression is a failure; a body of that length "
+        "is not",
+        "a response that is incomplete at the deadline fails with Cause::timed_out, and no request "
+        "times out before its deadline",
+        "the client follows a redirection only if the request allows it",
+        "the client follows at most three redirections, and returns the next one as the response",
+        "the client returns a redirection to another origin as the response",
+        "the client calls on_chunk on its own thread, and never inside request()",
+        "the first call of on_chunk has the status and the headers, and an empty piece",
+        "the pieces together are the body; they arrive before the answer, whose body is empty",
+        "the client calls on_chunk as soon as a piece arrives, and does not wait for the whole "
+        "response",
+        "the destructor of a handle ends its request without a response",
+        "the client reports nothing after a handle was destroyed, even if on_chunk destroyed it",
+        "the destructor of a client ends its requests without responses, and a handle may outlive "
+        "the client"};
     const auto i = static_cast<std::size_t>(rule);
     return i < sizeof sentences / sizeof sentences[0] ? sentences[i] : "unknown";
 }

@@ -42,7 +42,8 @@ namespace belay { inline namespace BELAY_ABI { namespace journal_format {
 /// Pre: the body is shorter than 4 GiB.
 [[nodiscard]] inline std::uint64_t next_check(std::uint64_t previous, BytesView body,
                                               std::uint32_t salt) noexcept {
-    BELAY_PRECONDITION(body.size() <= 0xFFFFFFFFU, "next_check: the body must be under 4 GiB");
+    BELAY_PRECONDITION(body.size() <= 0xFFFFFFFFU,
+                       "next_check: the body must be smaller than 4 GiB");
     return next_check(previous, part::crc32c(body), static_cast<std::uint32_t>(body.size()), salt);
 }
 

@@ -143,7 +143,7 @@ consteval bool file_system_like() {
     static_assert(detail::HasFile<S>, "FileSystemLike: S needs a movable type 'File'");
     if constexpr (detail::HasFile<S>) {
         static_assert(detail::FileCanReadAndWrite<typename S::File>,
-                      "FileSystemLike: S::File needs 'read', 'write' and 'size', all noexcept, see "
+                      "FileSystemLike: S::File needs 'read', 'write' and 'size', all noexcept; see "
                       "docs/journal.md");
         static_assert(detail::FileCanSync<typename S::File>,
                       "FileSystemLike: S::File needs 'sync() noexcept -> std::error_code'");
@@ -166,8 +166,8 @@ consteval bool file_system_like() {
                   "FileSystemLike: S needs 'create_directory' and 'sync_directory', both noexcept "
                   "-> std::error_code");
     static_assert(detail::GivingWayIsSound<S>,
-                  "FileSystemLike: 'yield() noexcept -> void' and 'now() noexcept -> Instant' go "
-                  "together, or leave both away");
+                  "FileSystemLike: S needs both 'yield() noexcept -> void' and 'now() noexcept -> "
+                  "Instant', or neither");
     return FileSystemLike<S>;
 }
 

@@ -167,7 +167,7 @@ public:
     /// Returns the salt of the run that appended `number`.   Pre: base() <= number <= last().
     [[nodiscard]] std::uint32_t salt_of(std::uint64_t number) const noexcept {
         BELAY_PRECONDITION(number >= base() && number <= last(),
-                           "Journal::salt_of: the journal must hold the number");
+                           "Journal::salt_of: the journal must hold this number");
         return reader_.run_of(number).salt;
     }
 
@@ -237,7 +237,7 @@ public:
     }
     /// Acknowledges the oldest operation.   Pre: there is one.
     [[nodiscard]] std::error_code ack() noexcept {
-        BELAY_PRECONDITION(size() != 0, "Journal::ack: there must be an operation");
+        BELAY_PRECONDITION(size() != 0, "Journal::ack: the journal must not be empty");
         return ack(base());
     }
     /// Has no effect: an operation stays first until it is acknowledged.

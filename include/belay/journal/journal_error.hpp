@@ -27,35 +27,37 @@ struct JournalError {
 
     /// Returns what the reader can do, as a sentence without its full stop.   Complexity: O(1).
     [[nodiscard]] const char* advice() const noexcept {
-        if (path.empty()) return "give the path of a directory";
+        if (path.empty()) return "pass the path of a directory";
         // A journal that must not be made was not found.
         if (code == std::errc::no_such_file_or_directory && !what.empty()) {
-            return "give the path of a journal: a directory with files that end in .journal";
+            return "pass the path of a journal: a directory with files that end in .journal";
         }
         if (code == QueueErrc::already_locked) {
-            return "end the other process that has it open, or open it once only in this one; the "
-                   "lock ends with its process, so do not delete the lock file";
+            return "end the other process that has it open, or open it only once in this process; "
+                   "the lock ends with its process, so do not delete the lock file";
         }
         if (code == QueueErrc::corrupt) {
-            return "put the directory back from a copy; or copy what can be read of it into a new "
-                   "journal with tool::salvage_journal: what is lost is named";
+            return "restore the directory from a backup, or copy the readable operations into a "
+                   "new journal with tool::salvage_journal, which reports what is lost";
         }
         if (code == QueueErrc::foreign_file) {
-            return "move the file out of the directory, or choose a directory of the journal's own";
+            return "move the file out of the directory, or choose a directory that only this "
+                   "journal uses";
         }
         if (code == QueueErrc::displaced) {
-            return "put the directory back where it was, and call again; or end this program, and "
-                   "open the journal where it is now: what was not confirmed is there, too";
+            return "move the directory back, and call again; or restart the program and open the "
+                   "journal at its new path, which also has the unconfirmed operations";
         }
         if (code == QueueErrc::queue_full) {
-            return "send what is in it, and open a new journal in another directory";
+            return "send the operations in it, and open a new journal in another directory";
         }
-        if (code == QueueErrc::bad_options) return "see JournalOptions for what is possible";
+        if (code == QueueErrc::bad_options) return "see JournalOptions for the allowed values";
         if (code == std::errc::is_a_directory) {
-            return "move that directory away: a journal's has only its own files";
+            return "move that directory away, because a journal's directory contains only its own "
+                   "files";
         }
         if (code == std::errc::not_a_directory || code == std::errc::file_exists) {
-            return "choose a path that is a directory, or does not exist yet";
+            return "choose a path that is a directory or does not exist yet";
         }
         return detail::file_advice(code);
     }

@@ -92,7 +92,7 @@ public:
         for (std::size_t i = 0; i < indices_.size(); ++i) {
             if (i != 0 && indices_[i] - indices_[i - 1] != 1) {
                 missing_.push_back({path_of(indices_[i - 1] + 1), 0, 0,
-                                    "files are missing from here on, as many as " +
+                                    "files are missing from this one on; their number is " +
                                         std::to_string(indices_[i] - indices_[i - 1] - 1)});
                 behind_gap_ = indices_[i];
             }
@@ -117,7 +117,7 @@ private:
         const Result<std::vector<std::string>> names = fs_.list(path_);
         if (!names) {
             const bool none = names.error() == std::errc::no_such_file_or_directory;
-            return {names.error(), path_, 0, none ? "there is no such directory" : ""};
+            return {names.error(), path_, 0, none ? "the directory does not exist" : ""};
         }
         for (const std::string& name : *names) {
             const std::uint64_t index = journal_format::segment_index(name);
@@ -126,7 +126,7 @@ private:
         std::sort(indices_.begin(), indices_.end());
         if (!indices_.empty()) return {};
         return {make_error_code(std::errc::no_such_file_or_directory), path_, 0,
-                "there is no journal in it"};
+                "the directory has no journal"};
     }
 
     JournalError look_at(std::size_t i) {
@@ -190,7 +190,7 @@ private:
         if (outline_.first > outline_.acked + 1) {
             outline_.gaps.insert(outline_.gaps.begin(), {outline_.acked + 1, outline_.first - 1});
             if (found_.damages.empty()) {
-                damage_file(indices_.front() - 1, "files are missing up to this one");
+                damage_file(indices_.front() - 1, "the files before this one are missing");
             }
         }
         found_.journal = outline_.journal;

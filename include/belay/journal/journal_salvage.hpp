@@ -37,7 +37,7 @@ template <FileSystemLike FileSystem>
         for (const std::string& name : *names) {
             if (journal_format::segment_index(name) == 0) continue;
             return JournalError{make_error_code(std::errc::file_exists), to, 0,
-                                "there is a journal in it"};
+                                "the directory already has a journal"};
         }
     }
     options.create = true;

@@ -109,8 +109,8 @@ template <class S>
 consteval bool log_like() {
     static_assert(std::movable<S>, "LogLike: S must be movable");
     static_assert(detail::HasJournalIdentity<S>,
-                  "LogLike: S needs 'journal_id() const noexcept -> const Id&', and 'run()' "
-                  "and 'salt()', both 'const noexcept -> std::uint32_t', see docs/journal.md");
+                  "LogLike: S needs 'journal_id() const noexcept -> const Id&', and 'run()' and "
+                  "'salt()', both 'const noexcept -> std::uint32_t'; see docs/journal.md");
     static_assert(detail::HasStorePin<S>,
                   "LogLike: S needs 'store_pin() const noexcept -> const Id&' and "
                   "'pin_store(const Id&) noexcept -> std::error_code'");
@@ -130,8 +130,8 @@ consteval bool log_like() {
     static_assert(detail::HasMediumFailure<S>,
                   "LogLike: S needs 'failed() const noexcept -> std::error_code'");
     static_assert(detail::TellsSoundly<S>,
-                  "LogLike: where they are, 'acked_durable() const noexcept -> std::uint64_t' and "
-                  "'record_bytes_max() const noexcept -> std::size_t' must be so");
+                  "LogLike: optional members must be 'acked_durable() const noexcept -> "
+                  "std::uint64_t' and 'record_bytes_max() const noexcept -> std::size_t'");
     return LogLike<S>;
 }
 

@@ -63,7 +63,7 @@ public:
     }
     LinkAwaits(LinkAwaits&& other) noexcept : messages_max_{other.messages_max_} {
         BELAY_PRECONDITION(other.connections_.empty() && other.receivers_.empty(),
-                           "LinkAwaits: must not move while somebody waits");
+                           "LinkAwaits: the observer must not be moved while a coroutine waits");
     }
     LinkAwaits& operator=(LinkAwaits&&) = delete;
     ~LinkAwaits() = default;
@@ -194,7 +194,7 @@ struct LinkAwaitsOf {
         using Found = decltype(in(link.observer()));
         static_assert(!std::is_same_v<Found, std::nullptr_t>,
                       "co_await connected(link), receive(link): the link's observer must be a "
-                      "belay::LinkAwaits of its messages, or a Tee with one");
+                      "belay::LinkAwaits of its messages, or a Tee that contains one");
         return *in(link.observer());
     }
 

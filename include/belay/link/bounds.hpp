@@ -53,7 +53,7 @@ namespace belay { inline namespace BELAY_ABI { namespace timeline {
 template <class... Rules>
 [[nodiscard]] constexpr bool reconnects_within(const Policy<Rules...>& policy,
                                                std::uint64_t attempts, Duration within) noexcept {
-    BELAY_PRECONDITION(attempts > 0, "reconnects_within: at least one attempt");
+    BELAY_PRECONDITION(attempts > 0, "reconnects_within: the number of attempts must be >= 1");
     Duration total{};
     for (std::uint64_t failures = 0; failures < attempts && total <= within; ++failures) {
         const Duration wait = policy.longest_wait(failures);

@@ -51,7 +51,7 @@ struct BundleLeaf {
 /// Source:        Erlang/OTP supervisors, one_for_all.
 template <class... Ts>
 class Bundle {
-    static_assert(sizeof...(Ts) > 0, "Bundle: needs at least one transport");
+    static_assert(sizeof...(Ts) > 0, "Bundle: pass at least one transport");
     static_assert((explain::transport_like<Ts>() && ...));
 
     template <std::size_t I>
@@ -69,7 +69,9 @@ public:
         ((most = most < detail::lane_bits_of<Ts>() ? detail::lane_bits_of<Ts>() : most), ...);
         return most;
     }();
-    static_assert(lane_bits <= 16, "Bundle: too many transports: a lane has 16 bits");
+    static_assert(
+        lane_bits <= 16,
+        "Bundle: the lanes of all transports must fit into 16 bits; use fewer transports");
 
 private:
     template <class Is>

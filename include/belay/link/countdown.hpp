@@ -40,7 +40,8 @@ public:
     Countdown& operator=(const Countdown&) = delete;
 
     void on_state(const Transition& change) {
-        BELAY_PRECONDITION(attached_, "Countdown: must be attached to a driver before it is told");
+        BELAY_PRECONDITION(attached_,
+                           "Countdown: attach it to a driver before its supervisor starts");
         const LinkStatus& s = change.to;
         ends_ = s.retry_at;
         next_ = never;

@@ -59,7 +59,7 @@ private:
     struct Opened {
         static_assert(detail::OpensWith<Transport, Endpoint, A...>,
                       "Endpoints: the transport needs 'open(Link<message_type>, const Endpoint&)', "
-                      "and with a WithToken around it a token behind that");
+                      "and inside a WithToken also the token as third argument");
         using Inner = decltype(std::declval<Transport&>().open(
             std::declval<const Link<message_type>&>(), std::declval<const Endpoint&>(),
             std::declval<const A&>()...));

@@ -115,7 +115,8 @@ namespace explain {
 /// Names every requirement of FramingLike that F lacks.
 template <class F>
 consteval bool framing_like() {
-    static_assert(std::copyable<F>, "FramingLike: F must be copyable, each connection has one");
+    static_assert(std::copyable<F>,
+                  "FramingLike: F must be copyable, because each connection has its own");
     static_assert(detail::CutsStream<F>,
                   "FramingLike: F needs 'belay::part::Cut cut(belay::BytesView, const "
                   "belay::part::CutHints&) noexcept'");

@@ -37,8 +37,8 @@ template <class Transport>
 class Heartbeat : public part::Around<Transport> {
     static_assert(explain::transport_like<Transport>());
     static_assert(!TransportLike<Transport> || detail::HasPing<part::ConnectionOf<Transport>>,
-                  "Heartbeat: the connection needs 'void ping() noexcept' whose answer is "
-                  "Link::pong");
+                  "Heartbeat: the connection needs 'void ping() noexcept', to which the peer "
+                  "replies and which reports Link::pong");
 
 public:
     using message_type = typename Transport::message_type;

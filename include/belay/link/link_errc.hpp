@@ -24,15 +24,15 @@ enum class LinkErrc {
 namespace detail {
 inline constexpr ErrorText link_error_texts[] = {
     {"the attempt did not end in time", Cause::timed_out},
-    {"nothing was heard from the peer in time", Cause::timed_out},
+    {"the peer sent nothing in time", Cause::timed_out},
     {"the peer closed the connection", Cause::lost},
-    {"no credentials to connect with", Cause::refused},
+    {"there are no credentials to connect with", Cause::refused},
     {"the connection was not validated", Cause::refused},
     {"the transport threw while opening", Cause::lost},
-    {"the connection was given up by its owner", Cause::lost},
-    {"a message is longer than the transport carries", Cause::permanent},
-    {"the peer was pinged too often for its taste", Cause::overloaded},
-    {"not everything that was sent has left in time", Cause::timed_out},
+    {"the owner of the connection ended it", Cause::lost},
+    {"a message is longer than the transport can carry", Cause::permanent},
+    {"the peer refuses pings at this rate", Cause::overloaded},
+    {"sent messages did not leave in time", Cause::timed_out},
 };
 
 /// Returns the category of LinkErrc.

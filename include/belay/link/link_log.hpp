@@ -54,11 +54,11 @@ public:
                 if (level_ == LogLevel::retry) line("offline: a gate is shut");
                 return;
             case LinkState::draining:
-                if (level_ == LogLevel::retry) line("sends no more; what was sent leaves");
+                if (level_ == LogLevel::retry) line("draining: accepts no more messages");
                 return;
             case LinkState::stopped:
                 if (change.from == LinkState::draining && s.failure.cause != Cause::none)
-                    line("stopped before all that was sent had left (" + s.failure.message() + ")");
+                    line("stopped before all messages were sent (" + s.failure.message() + ")");
                 up_ = ever_up_ = said_down_ = false;
                 return;
         }

@@ -55,7 +55,7 @@ struct SupervisorHooks {
                       "belay::Transition&)', or have 'auto& link' in front of that");
         static_assert(Message::template right<O>,
                       "Supervisor: the observer's on_message must be 'on_message(message_type)', "
-                      "or have 'auto& link' in front of that, a 'belay::Lane' behind it, or both");
+                      "or have 'auto& link' in front of that, a 'belay::Lane' after it, or both");
         static_assert(Writable::template right<O>,
                       "Supervisor: the observer's on_writable must be 'on_writable(belay::Lane)', "
                       "or have 'auto& link' in front of that");
@@ -70,11 +70,10 @@ struct SupervisorHooks {
                       "Supervisor: the observer's on_policy_conflict must be "
                       "'on_policy_conflict(belay::Duration, belay::Lane)', or have 'auto& link' "
                       "in front of that");
-        static_assert(
-            hears_any_of<O, State, Message, Writable, Unsent, RoundTrip, PolicyConflict>,
-            "Supervisor: the observer hears nothing: it needs one of on_state, on_message, "
-            "on_writable, on_unsent, on_round_trip, on_policy_conflict; one that may hear "
-            "nothing derives from belay::NoObserver");
+        static_assert(hears_any_of<O, State, Message, Writable, Unsent, RoundTrip, PolicyConflict>,
+                      "Supervisor: the observer has no hook: it needs one of on_state, on_message, "
+                      "on_writable, on_unsent, on_round_trip, on_policy_conflict. Derive an "
+                      "observer without hooks from belay::NoObserver");
         return true;
     }
 };

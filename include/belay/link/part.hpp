@@ -108,7 +108,7 @@ public:
     /// Builds the object that `make` returns, at its final address.   Pre: empty.
     template <class F>
     T& emplace_from(F&& make) {
-        BELAY_PRECONDITION(!full_, "Slot::emplace_from: must be empty");
+        BELAY_PRECONDITION(!full_, "Slot::emplace_from: the slot must be empty");
         T* const t = ::new (static_cast<void*>(storage_)) T(std::forward<F>(make)());
         full_ = true;
         return *t;

@@ -39,7 +39,7 @@ public:
     ServedLink(const ServedLink&) = delete;
     ServedLink& operator=(const ServedLink&) = delete;
     ~ServedLink() {
-        BELAY_PRECONDITION(!in_part_, "~ServedLink: must not run inside a transport or a check");
+        BELAY_PRECONDITION(!in_part_, "~ServedLink: a transport or a check must not destroy it");
         box_->epoch.store(0, std::memory_order_release);
         box_->lingering.store(0, std::memory_order_release);
         connection_.reset();

@@ -61,7 +61,7 @@ public:
     Supervisor& operator=(const Supervisor&) = delete;
     ~Supervisor() {
         BELAY_PRECONDITION(!live_.in_part() && !decides_,
-                           "~Supervisor: must not run inside a transport or a check, nor a rule");
+                           "~Supervisor: a transport, a check or a rule must not destroy it");
         live_.abort();
         decides_ = true;
         // The observer is not notified, but the policy gets its permits back.
@@ -84,7 +84,7 @@ public:
 
     /// Runs one turn: events first, then timers; see docs/link.md for the order.
     void advance(Instant now) {
-        BELAY_PRECONDITION(!line_.in_turn(), "Supervisor::advance: must not be called in a hook");
+        BELAY_PRECONDITION(!line_.in_turn(), "Supervisor::advance: a hook must not call it");
         box().begin_turn();
         now_ = detail::larger(now_, now);
         driver::TurnGuard guard{line_};
@@ -148,9 +148,9 @@ public:
     /// Pre: within > 0ns; the transport contains a Heartbeat.
     template <class T = Transport>
     void probe_now(Duration within = std::chrono::seconds{5}) {
-        static_assert(detail::HasProbe<part::ConnectionOf<T>>,
-                      "Supervisor::probe_now: nobody would ask: put a Heartbeat around the "
-                      "transport");
+        static_assert(
+            detail::HasProbe<part::ConnectionOf<T>>,
+            "Supervisor::probe_now: the transport must send pings; put a Heartbeat around it");
         handle().probe_now(within);
     }
 

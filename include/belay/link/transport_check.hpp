@@ -44,10 +44,10 @@ template <class Make, class Message>
                   }) {
         return detail::TransportChecker<Make, Message>{make, message}.run();
     } else {
-        static_assert(!sizeof(Make),
-                      "check::transport: make must be callable and give a pointer to what has "
-                      "'transport', 'run_once()' and 'hang_up()': [] { return "
-                      "std::make_unique<Rig>(); }");
+        static_assert(
+            !sizeof(Make),
+            "check::transport: make must be callable and return a pointer to an object with "
+            "'transport', 'run_once()' and 'hang_up()': [] { return std::make_unique<Rig>(); }");
         return std::nullopt;
     }
 }

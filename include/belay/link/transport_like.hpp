@@ -58,8 +58,8 @@ consteval bool transport_like() {
                   "TransportLike: T needs 'message_type', which moves without throwing");
     if constexpr (detail::HasMessageType<T>) {
         static_assert(detail::OpensLink<T>,
-                      "TransportLike: T needs 'open(belay::Link<message_type>)' that returns its "
-                      "connection, see docs/link.md");
+                      "TransportLike: T needs 'open(belay::Link<message_type>)', which returns its "
+                      "connection; see docs/link.md");
         if constexpr (detail::OpensLink<T>) {
             static_cast<void>(connection_like<part::ConnectionOf<T>, typename T::message_type>());
         }

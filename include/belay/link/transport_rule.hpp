@@ -35,42 +35,43 @@ enum class TransportRule : std::uint8_t {
 [[nodiscard]] constexpr const char* to_string(TransportRule rule) noexcept {
     switch (rule) {
         case TransportRule::opens:
-            return "Link::opened comes when the peer is there";
+            return "the transport calls Link::opened when it has connected to the peer";
         case TransportRule::opens_once:
-            return "Link::opened comes once";
+            return "the transport calls Link::opened once";
         case TransportRule::opened_comes_first:
-            return "no message, pong or room is told before Link::opened";
+            return "the transport reports no message, pong or writable before Link::opened";
         case TransportRule::sends_nothing_before_it_is_open:
-            return "send() takes nothing before Link::opened";
+            return "send() accepts no message before Link::opened";
         case TransportRule::carries_each_once_in_order:
-            return "each message arrives whole, once, in the order of sending";
+            return "each message arrives whole, once, and in the order of sending";
         case TransportRule::output_is_bounded:
-            return "send() answers busy when the peer does not keep up";
+            return "send() returns busy if the peer does not keep up";
         case TransportRule::room_follows_busy:
-            return "after busy Link::writable comes when there is room";
+            return "the transport calls Link::writable after busy, when it can accept a message";
         case TransportRule::room_is_told_once:
-            return "Link::writable comes once for a busy, and not without one";
+            return "the transport calls Link::writable once for each busy, and not without one";
         case TransportRule::room_is_no_lie:
-            return "after Link::writable send() takes what it answered busy to";
+            return "send() accepts a message after Link::writable that it rejected as busy before";
         case TransportRule::keeps_what_was_refused:
-            return "a message that Link::received answers full to is kept, and offered again after "
-                   "resume_reading()";
+            return "the connection keeps a message if Link::received returns full, and delivers it "
+                   "again after resume_reading()";
         case TransportRule::ping_is_answered:
-            return "ping() is followed by Link::pong while the peer lives";
+            return "ping() leads to Link::pong while the peer lives";
         case TransportRule::limit_holds:
-            return "a message beyond limit_messages() ends the connection, and is not delivered";
+            return "a message longer than limit_messages() ends the connection, and is not "
+                   "delivered";
         case TransportRule::end_is_told:
-            return "Link::closed comes when the peer ends the connection";
+            return "the transport calls Link::closed when the peer ends the connection";
         case TransportRule::end_is_final:
-            return "Link::closed comes once, and nothing after it";
+            return "the transport calls Link::closed once, and reports nothing after it";
         case TransportRule::sends_nothing_after_its_end:
-            return "send() takes nothing after Link::closed";
+            return "send() accepts no message after Link::closed";
         case TransportRule::opens_again:
-            return "open() after the end of a connection makes a new one";
+            return "open() makes a new connection after the end of the old one";
         case TransportRule::close_ends:
-            return "close() is followed by Link::closed, where the peer answers";
+            return "close() leads to Link::closed if the peer answers";
         case TransportRule::destructor_calls_nobody:
-            return "the connection's destructor reports nothing, nor its end later";
+            return "the connection reports nothing during or after its destructor";
     }
     return "unknown";
 }

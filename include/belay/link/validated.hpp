@@ -91,8 +91,8 @@ public:
         using Base = part::Wrapped<part::ConnectionOf<Transport>, message_type>;
         using Voice = part::Say<part::ConnectionOf<Transport>, message_type>;
         static_assert(detail::CheckLike<Check, Voice, message_type>,
-                      "Validated: the check needs 'Verdict begin(const auto& say)' and "
-                      "'Verdict judge(const message_type&, const auto& say)', and to be copyable");
+                      "Validated: the check must be copyable, and needs 'Verdict begin(const auto& "
+                      "say)' and 'Verdict judge(const message_type&, const auto& say)'");
 
     public:
         template <class... A>

@@ -28,13 +28,15 @@ namespace belay { inline namespace BELAY_ABI {
 /// Thread safety: as the transport inside; the source is called on the home thread.
 template <class Transport, class Source>
 class WithToken : public part::Around<Transport> {
-    static_assert(detail::HasTokenType<Source>, "WithToken: the source needs 'token_type'");
+    static_assert(detail::HasTokenType<Source>,
+                  "WithToken: the source of tokens needs a 'token_type'");
     using Token = typename Source::token_type;
 
 public:
     using message_type = typename Transport::message_type;
-    static_assert(detail::AnswersTokens<Source>,
-                  "WithToken: the source needs 'void operator()(Completion<token_type>)'");
+    static_assert(
+        detail::AnswersTokens<Source>,
+        "WithToken: the source of tokens needs 'void operator()(Completion<token_type>)'");
 
     /// A connection that is opened when the token has arrived; `A` are the types that a surrounding
     /// Endpoints passes on.

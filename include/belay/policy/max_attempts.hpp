@@ -22,7 +22,7 @@ public:
 
     /// Pre: most >= 1.
     constexpr explicit MaxAttempts(std::uint64_t most) noexcept : most_{most} {
-        BELAY_PRECONDITION(most >= 1, "MaxAttempts: must allow at least one attempt");
+        BELAY_PRECONDITION(most >= 1, "MaxAttempts: the limit must be >= 1");
     }
 
     [[nodiscard]] constexpr Advice admit(Instant) const noexcept {

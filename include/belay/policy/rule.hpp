@@ -300,18 +300,17 @@ namespace explain {
 /// Names every requirement of RuleLike that R lacks.
 template <class R>
 consteval bool rule_like() {
-    static_assert(
-        std::copyable<R>,
-        "RuleLike: R must be copyable; what many share (a breaker, a budget, a limit) goes "
-        "in as Shared{object}");
-    static_assert(detail::HasAnyHook<R>, "RuleLike: R needs at least one hook, see docs/policy.md");
+    static_assert(std::copyable<R>,
+                  "RuleLike: R must be copyable; pass a breaker, budget or limiter that several "
+                  "callers share as Shared{object}");
+    static_assert(detail::HasAnyHook<R>, "RuleLike: R needs at least one hook; see docs/policy.md");
     static_assert(detail::WantedIsSound<R>,
                   "RuleLike: wanted must be 'void wanted(Turn&) noexcept', and public");
     static_assert(detail::AdmitIsSound<R>,
                   "RuleLike: admit must be 'Advice admit(Instant) const noexcept', and public");
-    static_assert(
-        detail::BeginIsSound<R>,
-        "RuleLike: begin must be 'void begin(Turn&) noexcept', or return Advice, and public");
+    static_assert(detail::BeginIsSound<R>,
+                  "RuleLike: begin must be 'void begin(Turn&) noexcept' or 'Advice begin(Turn&) "
+                  "noexcept', and public");
     static_assert(
         detail::FailedIsSound<R>,
         "RuleLike: failed must be 'Advice failed(const Failure&, Turn&) noexcept', and public");
@@ -342,11 +341,13 @@ consteval bool rule_like() {
                   "RuleLike: listens must be 'static constexpr bool listens', and public");
     static_assert(detail::IsSharedIsSound<R>,
                   "RuleLike: is_shared must be 'static constexpr bool is_shared', and public");
-    static_assert(!detail::HasSay<R> || !detail::Listens<R>,
-                  "RuleLike: R advises or wishes, and says that it only listens");
-    static_assert(!detail::HasAnyHook<R> || detail::HasSay<R> || detail::Listens<R>,
-                  "RuleLike: R neither advises nor wishes, so it would do nothing: is a hook "
-                  "misspelt? A rule that only listens says 'static constexpr bool listens = true'");
+    static_assert(
+        !detail::HasSay<R> || !detail::Listens<R>,
+        "RuleLike: R must not set 'listens' to true, because one of its hooks affects the policy");
+    static_assert(
+        !detail::HasAnyHook<R> || detail::HasSay<R> || detail::Listens<R>,
+        "RuleLike: R has no hook that affects the policy, so it would do nothing; check the names "
+        "of its hooks. A rule that only observes needs 'static constexpr bool listens = true'");
     return RuleLike<R>;
 }
 
@@ -354,8 +355,8 @@ consteval bool rule_like() {
 template <class R>
 consteval bool bounded_rule() {
     static_assert(detail::SaysLongestWait<R>,
-                  "longest_wait: this rule cannot say how long it may make an attempt wait: it "
-                  "needs 'Duration longest_wait(std::uint64_t failures) const noexcept'");
+                  "longest_wait: the rule needs 'Duration longest_wait(std::uint64_t failures) "
+                  "const noexcept', a bound of the waits that it adds");
     return detail::SaysLongestWait<R>;
 }
 

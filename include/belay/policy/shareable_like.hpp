@@ -89,7 +89,7 @@ namespace explain {
 template <class S>
 consteval bool shareable_like() {
     static_assert(detail::HasPermit<S>,
-                  "ShareableLike: S needs a nothrow default-constructible, movable S::Permit");
+                  "ShareableLike: S needs a movable S::Permit with a noexcept default constructor");
     static_assert(detail::GivesPermits<S>,
                   "ShareableLike: S needs 'Advice admit(Instant) const noexcept' and "
                   "'Permit acquire(Turn&) noexcept'");
@@ -101,11 +101,11 @@ consteval bool shareable_like() {
                   "ShareableLike: name must be 'static constexpr std::string_view name'");
     if constexpr (detail::HasPermit<S>) {
         static_assert(detail::TakesVerdicts<typename S::Permit>,
-                      "ShareableLike: S::Permit needs advice, failure, success and neutral, "
-                      "see docs/policy.md");
+                      "ShareableLike: S::Permit needs advice, failure, success and neutral; see "
+                      "docs/policy.md");
         static_assert(detail::TakesFailuresSoundly<typename S::Permit>,
-                      "ShareableLike: S::Permit::failure must be 'Advice failure(const "
-                      "belay::Failure&, Turn&) noexcept' where it takes the failure");
+                      "ShareableLike: S::Permit::failure with the failure must be 'Advice "
+                      "failure(const belay::Failure&, Turn&) noexcept'");
     }
     return ShareableLike<S>;
 }

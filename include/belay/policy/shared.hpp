@@ -97,10 +97,14 @@ public:
     }
     /// Does not compile, because a temporary would be destroyed at once.
     constexpr explicit Shared(Object&& object) noexcept : Shared{object} {
-        static_assert(!sizeof(Object), "Shared: what many use is a variable that outlives it");
+        static_assert(
+            !sizeof(Object),
+            "Shared: the shared object must be a variable that outlives it, and not a temporary");
     }
     constexpr Shared(Object&& object, AskAgain) noexcept : Shared{object} {
-        static_assert(!sizeof(Object), "Shared: what many use is a variable that outlives it");
+        static_assert(
+            !sizeof(Object),
+            "Shared: the shared object must be a variable that outlives it, and not a temporary");
     }
     constexpr Shared(const Shared& other) noexcept
         : object_{other.object_}, memory_{other.memory_} {}

@@ -41,10 +41,9 @@ template <class Make>
                   }) {
         return posix::detail::HttpChecker<Make>{make}.run();
     } else {
-        static_assert(
-            !sizeof(Make),
-            "check::http: make must be callable and give a pointer to what has 'http' and "
-            "'run_once()': [] { return std::make_unique<Rig>(); }");
+        static_assert(!sizeof(Make),
+                      "check::http: make must be callable and return a pointer to an object with "
+                      "'http' and 'run_once()': [] { return std::make_unique<Rig>(); }");
         return std::nullopt;
     }
 }

@@ -76,8 +76,8 @@ class Listener {
     static_assert(std::invocable<F&, Accepted<Framing>>,
                   "Listener: on_accept must be callable with a belay::posix::Accepted<Framing>");
     static_assert(std::is_void_v<std::invoke_result_t<F&, Accepted<Framing>>>,
-                  "Listener: on_accept must return void: nobody reads its answer, and a coroutine "
-                  "would never run");
+                  "Listener: on_accept must return void, because a result would be ignored and a "
+                  "coroutine would never run");
 
 public:
     template <ClockLike Clock>

@@ -86,7 +86,7 @@ public:
     /// not keep the loop busy.
     /// Pre: not active().   Throws: std::bad_alloc.
     void start(int fd, short events) {
-        BELAY_PRECONDITION(!active(), "Watch::start: must not be active");
+        BELAY_PRECONDITION(!active(), "Watch::start: the watch must not be active");
         if (poller_ != nullptr) poller_->add(*this, fd, events);
     }
     /// Changes the events; does nothing unless active().

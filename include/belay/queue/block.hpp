@@ -34,7 +34,7 @@ public:
     explicit Block(Sleeper& sleeper, BlockOptions options = {}) noexcept
         : sleeper_{&sleeper}, options_{options} {
         BELAY_PRECONDITION(options.timeout.count() >= 0 && options.interval.count() > 0,
-                           "Block::Block: the timeout must be >= 0ns, the interval > 0ns");
+                           "Block::Block: the timeout must be >= 0ns, and the interval > 0ns");
     }
 
     /// Waits for capacity.

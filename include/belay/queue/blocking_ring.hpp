@@ -68,7 +68,8 @@ public:
     /// the ring is closed and empty.
     /// Pre: !into.empty().   Blocks: until there is a value, or close().
     [[nodiscard]] std::size_t pop_some_wait(std::span<value_type> into) noexcept {
-        BELAY_PRECONDITION(!into.empty(), "BlockingRing::pop_some_wait: needs room for a value");
+        BELAY_PRECONDITION(!into.empty(),
+                           "BlockingRing::pop_some_wait: the span must not be empty");
         std::size_t count = 0;
         values_.wait(spins_, [&] {
             const bool last_look = closed();

@@ -64,7 +64,8 @@ consteval bool codec_like() {
                       "CodecLike: C::decode must return std::optional of the value");
     }
     if constexpr (detail::DecodeGivesOptional<C>) {
-        static_assert(detail::DecodesMovable<C>, "CodecLike: what C decodes must be movable");
+        static_assert(detail::DecodesMovable<C>,
+                      "CodecLike: the result of C::decode must be movable");
         static_assert(detail::HasEncode<C>,
                       "CodecLike: C needs 'encode(const T&, Bytes& into) -> bool'");
     }

@@ -84,7 +84,7 @@ public:
     [[nodiscard]] T* front() noexcept { return size() == 0 ? nullptr : first_->at(place(popped_)); }
     /// Removes the oldest value.   Pre: there is one.
     void ack() noexcept {
-        BELAY_PRECONDITION(size() != 0, "Deque::ack: there must be a value");
+        BELAY_PRECONDITION(size() != 0, "Deque::ack: the deque must not be empty");
         std::destroy_at(first_->at(place(popped_)));
         leave(popped_);
     }

@@ -43,10 +43,10 @@ class Encoded {
     static_assert(explain::codec_like<Codec>());
     static_assert(detail::TakesDead<DeadLetters>,
                   "Encoded: DeadLetters must be KeepDead or have 'try_push(Bytes&&)', which "
-                  "answers bool or std::error_code");
+                  "returns bool or std::error_code");
     static constexpr bool takes_views = detail::TakesPush<Storage, BytesView>;
     static_assert(takes_views || std::same_as<typename Storage::value_type, Bytes>,
-                  "Encoded: the storage must take belay::BytesView or keep belay::Bytes");
+                  "Encoded: the storage must take belay::BytesView or store belay::Bytes");
 
 public:
     using value_type = detail::DecodedBy<Codec>;

@@ -40,7 +40,7 @@ template <class Log>
 class FlushEvery {
     // Not a constraint, because the compiler's message for a failed one would hide the sentence.
     static_assert(FlushableLike<Log>,
-                  "FlushEvery: there must be something to flush: a Journal, or a Queue over one; a "
+                  "FlushEvery: the queue must have flush(), as a Journal or a Queue over one; a "
                   "storage in memory is never durable");
 
 public:

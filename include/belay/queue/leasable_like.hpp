@@ -54,11 +54,11 @@ template <class S>
 consteval bool leasable_like() {
     static_assert(storage_like<S>());
     static_assert(detail::HasFront<S>,
-                  "LeasableLike: S needs 'front()', a pointer, optional or result");
+                  "LeasableLike: S needs 'front()', which returns a pointer, optional or result");
     static_assert(detail::HasAck<S>,
-                  "LeasableLike: S needs 'ack() noexcept', void or std::error_code");
+                  "LeasableLike: S needs 'ack() noexcept', which returns void or std::error_code");
     static_assert(detail::HasNack<S>,
-                  "LeasableLike: S needs 'nack() noexcept', void or std::error_code");
+                  "LeasableLike: S needs 'nack() noexcept', which returns void or std::error_code");
     return LeasableLike<S>;
 }
 

@@ -85,7 +85,7 @@ public:
     void ack() noexcept {
         const std::size_t head = own_head();
         BELAY_PRECONDITION(slots_.ready(head, Phase::pop, 1) != 0,
-                           "MpscRing::ack: there must be a value");
+                           "MpscRing::ack: the ring must not be empty");
         slots_.empty(head);
         publish_head(slots_.after(head));
     }

@@ -33,7 +33,7 @@ namespace belay { inline namespace BELAY_ABI {
 /// Errors:        none.                Complexity: O(Marks) for a sample, O(1) for an age.
 template <std::size_t Marks = 32>
 class OldestAge {
-    static_assert(Marks >= 4, "OldestAge: there must be at least 4 marks");
+    static_assert(Marks >= 4, "OldestAge: the number of marks must be >= 4");
 
 public:
     /// Records the state of the queue: how many values were ever pushed, and how many wait.
@@ -42,7 +42,7 @@ public:
     constexpr void sample(Instant now, std::uint64_t pushed, std::size_t size) noexcept {
         BELAY_PRECONDITION(
             count_ == 0 || (now >= marks_[count_ - 1].at && pushed >= marks_[count_ - 1].pushed),
-            "OldestAge::sample: time and the count of pushes must not go back");
+            "OldestAge::sample: the time and the count of pushes must not decrease");
         waits_ = size != 0;
         // The first mark at which the oldest value was there already.
         std::size_t there = 0;

@@ -57,8 +57,9 @@ class Priority {
 public:
     using value_type = typename Storage::value_type;
 
-    static_assert(Lanes > 0, "Priority: there must be a lane");
-    static_assert(std::movable<LaneOf>, "Priority: lane_of must be movable, a struct for example");
+    static_assert(Lanes > 0, "Priority: pass at least one lane");
+    static_assert(std::movable<LaneOf>,
+                  "Priority: lane_of must be movable; use for example a struct");
     static_assert(
         requires(const LaneOf& lane_of, const value_type& value) {
             { lane_of(value) } noexcept -> std::same_as<std::size_t>;
@@ -79,7 +80,8 @@ public:
     [[nodiscard]] auto try_push(V&& value) noexcept(
         noexcept(std::declval<Storage&>().try_push(std::forward<V>(value)))) {
         const std::size_t lane = lane_of_(value);
-        BELAY_PRECONDITION(lane < Lanes, "Priority::try_push: lane_of must name a lane");
+        BELAY_PRECONDITION(lane < Lanes,
+                           "Priority::try_push: lane_of must return the number of a lane");
         return lanes_[lane].try_push(std::forward<V>(value));
     }
 
@@ -121,7 +123,7 @@ public:
     decltype(auto) ack() noexcept
         requires LeasableLike<Storage>
     {
-        BELAY_PRECONDITION(lent_ < Lanes, "Priority::ack: there must be a loan");
+        BELAY_PRECONDITION(lent_ < Lanes, "Priority::ack: a value must be leased");
         const std::size_t lane = std::exchange(lent_, Lanes);
         end_turn(lane);
         return lanes_[lane].ack();
@@ -130,7 +132,7 @@ public:
     decltype(auto) nack() noexcept
         requires LeasableLike<Storage>
     {
-        BELAY_PRECONDITION(lent_ < Lanes, "Priority::nack: there must be a loan");
+        BELAY_PRECONDITION(lent_ < Lanes, "Priority::nack: a value must be leased");
         const std::size_t lane = std::exchange(lent_, Lanes);
         end_turn(lane);
         return lanes_[lane].nack();
@@ -189,7 +191,7 @@ public:
     static constexpr std::size_t lane_count = Lanes;
     /// Returns one lane, for calls to it alone. Do not change its values.   Pre: i < Lanes.
     [[nodiscard]] Storage& lane(std::size_t i) noexcept {
-        BELAY_PRECONDITION(i < Lanes, "Priority::lane: there must be such a lane");
+        BELAY_PRECONDITION(i < Lanes, "Priority::lane: the lane must exist");
         return lanes_[i];
     }
 

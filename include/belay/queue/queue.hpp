@@ -63,16 +63,16 @@ public:
         BELAY_PRECONDITION(limit_ > 0, "Queue::Queue: the limit must be > 0");
         BELAY_PRECONDITION(bytes_limit_ > 0, "Queue::Queue: the limit of bytes must be > 0");
         BELAY_PRECONDITION(counts_bytes || bytes_limit_ == no_limit,
-                           "Queue::Queue: a limit of bytes needs a storage that has 'bytes()'");
+                           "Queue::Queue: a limit of bytes needs a storage with 'bytes()'");
         static_assert(detail::explain_observer<Hooks, Observer>());
     }
     template <class O>
         requires(!std::convertible_to<O, QueueOptions>)
     Queue(Storage storage, Overflow overflow, const O&)
         : Queue{std::move(storage), std::move(overflow)} {
-        static_assert(std::convertible_to<O, QueueOptions>,
-                      "Queue: the third argument is belay::QueueOptions, the observer comes behind "
-                      "it");
+        static_assert(
+            std::convertible_to<O, QueueOptions>,
+            "Queue: the third argument must be belay::QueueOptions; pass the observer after it");
     }
     // Templates, so that Clang 14 ignores them if they are not possible.
     template <class O = Overflow>

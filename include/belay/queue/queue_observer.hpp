@@ -94,9 +94,9 @@ struct QueueHooks {
                       "Queue: the observer's on_released must be 'on_released(std::size_t count, "
                       "std::size_t size)', or have 'const auto& queue' in front of that");
         static_assert(hears_any_of<O, Pushed, Refused, Dropped, Popped, Drained, Released>,
-                      "Queue: the observer hears nothing: it needs one of on_pushed, on_refused, "
-                      "on_dropped, on_popped, on_drained, on_released; one that may hear nothing "
-                      "derives from belay::NoObserver");
+                      "Queue: the observer has no hook: it needs one of on_pushed, on_refused, "
+                      "on_dropped, on_popped, on_drained, on_released. Derive an observer without "
+                      "hooks from belay::NoObserver");
         return true;
     }
 };

@@ -100,7 +100,7 @@ public:
     [[nodiscard]] T* front() noexcept { return head_ == tail_ ? nullptr : slots_.at(head_); }
     /// Removes the oldest value.   Pre: there is one.
     void ack() noexcept {
-        BELAY_PRECONDITION(head_ != tail_, "Ring::ack: there must be a value");
+        BELAY_PRECONDITION(head_ != tail_, "Ring::ack: the ring must not be empty");
         std::destroy_at(slots_.at(head_));
         ++head_;
     }

@@ -107,7 +107,7 @@ public:
     /// Removes the oldest value.   Pre: front() has returned one.
     void ack() noexcept {
         const std::size_t head = consumer_.mine;
-        BELAY_PRECONDITION(head != consumer_.theirs, "SpscRing::ack: there must be a value");
+        BELAY_PRECONDITION(head != consumer_.theirs, "SpscRing::ack: the ring must not be empty");
         std::destroy_at(slots_.at(head));
         publish_head(head + 1);
     }

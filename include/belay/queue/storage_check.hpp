@@ -43,40 +43,40 @@ enum class StorageRule : std::uint8_t {
         case StorageRule::starts_empty:
             return "a new storage is empty";
         case StorageRule::has_capacity:
-            return "capacity() is above 0, and stays what it is";
+            return "capacity() is above 0 and does not change";
         case StorageRule::counts_its_values:
-            return "size() counts the values that wait";
+            return "size() returns the number of stored values";
         case StorageRule::takes_while_there_is_room:
-            return "try_push takes a value while size() is below capacity()";
+            return "try_push accepts a value while size() is below capacity()";
         case StorageRule::refuses_when_full:
-            return "try_push refuses when size() is capacity()";
+            return "try_push refuses a value when size() equals capacity()";
         case StorageRule::refusal_changes_nothing:
             return "a refused try_push changes neither the value nor the storage";
         case StorageRule::pops_the_oldest:
-            return "try_pop gives each value once, the oldest first, and nothing when there is "
-                   "none";
+            return "try_pop returns each value once, the oldest first, and nothing if the storage "
+                   "is empty";
         case StorageRule::move_keeps_everything:
-            return "moving a storage keeps everything";
+            return "a moved storage keeps all values";
         case StorageRule::reopening_keeps_everything:
-            return "closing and opening a storage keeps what waits, and nothing else";
+            return "a storage that is closed and opened again has the stored values, and no others";
         case StorageRule::lends_the_oldest:
-            return "front() lends the oldest value, and nothing when there is none";
+            return "front() leases the oldest value, and returns nothing if the storage is empty";
         case StorageRule::push_keeps_the_loan:
-            return "what front() lent outlives a try_push";
+            return "a leased value stays valid after try_push";
         case StorageRule::lends_the_same_again:
-            return "while a value is lent, front() lends the same again";
+            return "front() returns the leased value again while the lease lasts";
         case StorageRule::counts_what_it_lends:
-            return "size() counts what is lent";
+            return "size() counts a leased value";
         case StorageRule::ack_removes_what_was_lent:
-            return "ack() removes what was lent, only";
+            return "ack() removes the leased value and no other";
         case StorageRule::pop_takes_what_was_lent:
-            return "try_pop takes what is lent, only, and ends the loan";
+            return "try_pop takes the leased value and no other, and ends the lease";
         case StorageRule::nack_keeps_everything:
-            return "after nack() what was lent is first again";
+            return "the leased value is the first one again after nack()";
         case StorageRule::nack_in_unwinding_keeps_everything:
-            return "nack() while an exception passes does what it does without";
+            return "nack() does the same during stack unwinding as at other times";
         case StorageRule::reopening_ends_the_loan:
-            return "a storage that is closed while it lends has that value first when opened again";
+            return "a leased value is the first one again after the storage was closed and opened";
     }
     return "unknown";
 }
@@ -128,8 +128,8 @@ template <class A, class B>
         return true;
     } else {
         static_assert(!sizeof(A),
-                      "check::storage: what front() lends needs == with a value, or elements that "
-                      "have");
+                      "check::storage: the result of front() must be comparable with a value by "
+                      "==, or have elements that are");
     }
 }
 
@@ -189,8 +189,8 @@ private:
     using Given = std::remove_cvref_t<std::invoke_result_t<Value&, std::uint64_t>>;
     static_assert(EqualAsOne<typename Storage::value_type, Given> ||
                       EqualByElements<typename Storage::value_type, Given>,
-                  "check::storage: values need ==, or elements that have: a struct of yours says "
-                  "'friend bool operator==(const Task&, const Task&) = default'");
+                  "check::storage: values must be comparable by ==, or have elements that are; "
+                  "write 'friend bool operator==(const Task&, const Task&) = default'");
     static constexpr bool reopens = !std::same_as<Reopen, NeverReopened>;
 
     void step(Random& bits) {

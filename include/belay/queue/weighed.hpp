@@ -48,7 +48,8 @@ class Weighed {
 public:
     using value_type = typename Storage::value_type;
 
-    static_assert(std::movable<BytesOf>, "Weighed: bytes_of must be movable, a struct for example");
+    static_assert(std::movable<BytesOf>,
+                  "Weighed: bytes_of must be movable; use for example a struct");
     static_assert(
         requires(const BytesOf& bytes_of, const value_type& value) {
             { bytes_of(value) } noexcept -> std::same_as<std::size_t>;

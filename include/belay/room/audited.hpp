@@ -75,7 +75,8 @@ public:
     /// Thread safety: the observer calls the audit and the clock on the listener's thread. If the
     /// authorizer answers on another thread, both must be safe to call from both threads.
     [[nodiscard]] auto refusals() const {
-        BELAY_PRECONDITION(book_ != nullptr, "Audited::refusals: must be taken before it is moved");
+        BELAY_PRECONDITION(book_ != nullptr,
+                           "Audited::refusals: call it before you move the object");
         return Refusals{book_};
     }
 

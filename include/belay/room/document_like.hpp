@@ -93,7 +93,8 @@ namespace explain {
 /// Names every requirement of DocumentLike that D lacks.
 template <class D>
 consteval bool document_like() {
-    static_assert(std::copyable<D>, "DocumentLike: D must be copyable, each room begins with one");
+    static_assert(std::copyable<D>,
+                  "DocumentLike: D must be copyable, because each room starts with a copy");
     static_assert(detail::ChecksUpdate<D>,
                   "DocumentLike: D needs 'belay::Result<bool> check(belay::BytesView)'");
     static_assert(detail::AppliesUpdate<D>,
@@ -103,8 +104,8 @@ consteval bool document_like() {
     static_assert(detail::CountsDocumentBytes<D>,
                   "DocumentLike: D needs 'std::size_t bytes() const noexcept'");
     static_assert(detail::ComparisonIsSound<D>,
-                  "DocumentLike: 'belay::Bytes state_vector()' and 'belay::Result<belay::Bytes> "
-                  "diff(belay::BytesView)' need each other");
+                  "DocumentLike: D needs both 'belay::Bytes state_vector()' and "
+                  "'belay::Result<belay::Bytes> diff(belay::BytesView)', or neither");
     return DocumentLike<D>;
 }
 

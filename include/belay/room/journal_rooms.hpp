@@ -153,7 +153,7 @@ private:
         const bool other = !beside || (*beside && **beside != log_.id());
         if (other && !adopt) {
             PersistenceError error = beside.error();
-            if (!error) error.what = "they were saved beside another";
+            if (!error) error.what = "the snapshots were saved with another log";
             if (!error || error.code == RoomErrc::snapshot_damaged) {
                 error.code = RoomErrc::log_misplaced;
             }
@@ -173,14 +173,13 @@ private:
     [[nodiscard]] PersistenceError take_over(const std::string& id, bool adopt) {
         const std::string path = directory_.file_of(id);
         if (!adopt) {
-            return {RoomErrc::log_misplaced, path, "the log knows nothing of this room"};
+            return {RoomErrc::log_misplaced, path, "the log has no record of this room"};
         }
         const auto file = directory_.load(id);
         if (!file) return file.error();
         // An older copy of the log would give numbers that were already used to other updates.
         if (file->state.journal == log_.id()) {
-            return {RoomErrc::log_misplaced, path,
-                    "the log is an older copy of the one that was there: begin a new one"};
+            return {RoomErrc::log_misplaced, path, "the log is an older copy; open a new log"};
         }
         if (const std::error_code error = log_.state(id, file->state))
             return {error, "the log", {}};
@@ -204,7 +203,7 @@ private:
         }
         found.position = std::max(found.position, covered);
         if (const std::error_code error = log_.read(*room, covered, found.updates)) {
-            return PersistenceError{error, "the log", "updates of a room"};
+            return PersistenceError{error, "the log", "the updates of a room"};
         }
         return std::optional{std::move(found)};
     }
@@ -212,21 +211,23 @@ private:
     /// null if it is one of them.
     [[nodiscard]] const char* misplaced(const detail::LoggedRoom& room,
                                         const detail::HistoryState& file) const noexcept {
-        if (file.epoch != room.state.epoch) return "it is of another history of the room";
+        if (file.epoch != room.state.epoch)
+            return "the snapshot belongs to another history of the room";
         if (file.journal != log_.id()) {
             if (file == room.state) return nullptr;
-            return "it was saved beside another log";
+            return "the snapshot was saved with another log";
         }
         if (file.covers > log_.last()) return "the log is an older copy";
         const std::uint64_t known = std::max(room.covered, room.saved);
-        return file.covers < known ? "it is an older copy" : nullptr;
+        return file.covers < known ? "the snapshot is an older copy" : nullptr;
     }
 
     [[nodiscard]] PersistenceError saved(std::string_view id, std::span<const Bytes> snapshot,
                                          std::uint64_t covers) {
         if (!detail::is_room_id(id)) return {RoomErrc::bad_room_id, {}, {}};
         detail::LoggedRoom* const room = log_.index().find(id);
-        if (log_.turns(id)) return {RoomErrc::stale_snapshot, {}, "its history ends"};
+        if (log_.turns(id))
+            return {RoomErrc::stale_snapshot, {}, "the history of the room is ending"};
         if (room == nullptr) return {RoomErrc::unknown_room, {}, {}};
         if (covers > room->last) return {RoomErrc::bad_position, {}, {}};
         if (covers < std::max(room->covered, room->saved)) {

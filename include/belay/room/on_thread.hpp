@@ -58,8 +58,8 @@ class OnThread {
     // hide the sentence.
     static_assert(explain::persistence_like<P>());
     static_assert(!FanoutLike<P>,
-                  "OnThread: P is a FanoutLike, which takes no call's time by itself; behind an "
-                  "OnThread its servers would not hear of each other");
+                  "OnThread: P must not be a FanoutLike, because OnThread would hide its fan-out "
+                  "from the manager; pass P to RoomManager directly");
 
 public:
     /// P must answer inside its calls: a later answer is ignored.
@@ -303,7 +303,7 @@ private:
         void add_refused(PersistenceError& error) {
             const bool others = error && error.rooms.empty();
             if (!error && !refused_.empty())
-                error = PersistenceError{first_refusal_, {}, "a change was refused"};
+                error = PersistenceError{first_refusal_, {}, "the persistence refused a change"};
             for (auto& [id, why] : std::exchange(refused_, {})) {
                 if (!others) error.rooms.emplace_back(id, why);
             }

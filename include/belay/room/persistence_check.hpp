@@ -73,8 +73,8 @@ template <class Make>
         return persistence(std::move(make), detail::NeverReopenedRooms{}, options);
     } else {
         static_assert(!sizeof(Make),
-                      "check::persistence: make must be callable and give a new persistence: [] { "
-                      "return Mine{}; }");
+                      "check::persistence: make must be callable and return a new persistence: [] "
+                      "{ return Mine{}; }");
         return std::nullopt;
     }
 }

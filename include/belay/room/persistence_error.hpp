@@ -34,28 +34,30 @@ struct PersistenceError {
     /// Returns what the reader can do, as a sentence without its full stop.   Complexity: O(1).
     [[nodiscard]] const char* advice() const noexcept {
         if (cure != nullptr) return cure;
-        if (code == RoomErrc::bad_room_id) return "refuse the room: its id has 1 to 100 bytes";
-        if (code == RoomErrc::unknown_room) return "begin its history with `reset` first";
-        if (code == RoomErrc::stale_snapshot) return "go on: what is stored has more";
+        if (code == RoomErrc::bad_room_id) return "use a room id of 1 to 100 bytes";
+        if (code == RoomErrc::unknown_room)
+            return "start the history of the room with `reset` first";
+        if (code == RoomErrc::stale_snapshot)
+            return "ignore the error, because the stored snapshot is newer";
         if (code == RoomErrc::bad_position) {
-            return "save what a load answered, or what was flushed since, with its own position";
+            return "save the content of a load or a flush, with its own position";
         }
         if (code == RoomErrc::snapshot_damaged || code == RoomErrc::snapshot_missing ||
             code == RoomErrc::snapshot_misplaced) {
-            return "put the file back from a copy, of the same log and not older; or give the room "
-                   "up with `erase`";
+            return "restore the file from a backup of the same log that is not older; or delete "
+                   "the room with `erase`";
         }
         if (code == RoomErrc::log_misplaced) {
-            return "put the log and the snapshots back from the same copy; or, if the log is lost, "
-                   "open with `adopt`: what it had and no snapshot has is lost";
+            return "restore the log and the snapshots from the same backup. If the log is lost, "
+                   "open with `adopt`, and changes that only the log had are lost";
         }
-        if (code == RoomErrc::storage_busy) return "try again when less is under way";
+        if (code == RoomErrc::storage_busy) return "try again when fewer calls are running";
         if (code == RoomErrc::history_reset || code == RoomErrc::room_erased)
-            return "let its clients come again: somebody has ended its history";
+            return "let the clients connect again, because the history of the room was ended";
         if (code.category() == detail::room_category()) return by_cause();
         const Cause cause = cause_of(code);
         const bool far = cause == Cause::refused || cause == Cause::timed_out;
-        return far ? "see to the storage, and to the way there" : detail::file_advice(code);
+        return far ? "check the storage and the connection to it" : detail::file_advice(code);
     }
 
     /// Returns the error as a sentence, such as "boards/6162.room: the stored snapshot is damaged
@@ -72,9 +74,10 @@ struct PersistenceError {
 private:
     [[nodiscard]] const char* by_cause() const noexcept {
         if (code == Cause::overloaded) return "try again later, or raise the limits of RoomOptions";
-        if (code == Cause::timed_out) return "see to the storage, which was asked and said nothing";
-        if (code == Cause::planned) return "start them again";
-        if (code == Cause::protocol) return "see who has written it: this version reads no such";
+        if (code == Cause::timed_out) return "check the storage, which did not answer in time";
+        if (code == Cause::planned) return "start the rooms again";
+        if (code == Cause::protocol)
+            return "find the program that wrote it, because this version cannot read it";
         return "make it smaller, or raise the limits of the document and of RoomOptions";
     }
 };

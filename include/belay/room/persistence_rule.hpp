@@ -42,27 +42,29 @@ enum class PersistenceRule : std::uint8_t {
 [[nodiscard]] constexpr const char* to_string(PersistenceRule rule) noexcept {
     constexpr const char* sentences[] = {
         "a new persistence has no room",
-        "every call is answered, and no Completion dropped",
-        "reset, append, erase, flush and save take what is as it should be",
-        "ids of no byte and of more than 100 are refused as bad_room_id",
-        "an append to a room without a history is unknown_room, at once or by the next flush",
-        "what was refused changes nothing",
-        "positions of a room grow, over its histories, too",
-        "load finds every update that was flushed, whole and in order",
-        "load shows nothing that a reopening can lose, and nothing that nobody appended",
-        "load answers the epoch that was given to reset",
-        "load answers the position of the last change, or a later one",
-        "load finds the parts of the snapshot that was saved last",
-        "save keeps every update behind what it covers",
-        "save refuses to cover what is not stored, as bad_position",
-        "save refuses a snapshot older than the stored one or the history, as stale_snapshot",
-        "save refuses a room that is not there, as unknown_room",
-        "reset leaves nothing of the history before",
-        "erase leaves nothing of the room",
-        "list answers the stored ids behind `after`, in the order of their bytes, up to `count`",
-        "moving a persistence keeps everything",
-        "closing and opening a persistence keeps everything that was flushed",
-        "a flush that fails for some rooms names them, and has stored the changes of all others"};
+        "the persistence answers every call, and drops no Completion",
+        "reset, append, erase, flush and save accept valid arguments",
+        "the persistence refuses ids of no byte or of more than 100 bytes with bad_room_id",
+        "append to a room without a history fails with unknown_room, at once or at the next flush",
+        "a refused call changes nothing",
+        "the positions of a room grow, also across its histories",
+        "load returns every flushed update, complete and in order",
+        "load returns nothing that reopening can lose, and nothing that was not appended",
+        "load returns the epoch that was passed to reset",
+        "load returns the position of the last change, or a later one",
+        "load returns the parts of the last saved snapshot",
+        "save keeps every update after the position that it covers",
+        "save refuses to cover a position that is not stored, with bad_position",
+        "save refuses a snapshot that is older than the stored one or than the history, with "
+        "stale_snapshot",
+        "save refuses an unknown room, with unknown_room",
+        "reset removes everything of the previous history",
+        "erase removes everything of the room",
+        "list returns at most `count` stored ids after `after`, in the order of their bytes",
+        "a moved persistence keeps everything",
+        "a persistence that is closed and opened again has everything that was flushed",
+        "a flush that fails for some rooms names them, and has stored the changes of all other "
+        "rooms"};
     const auto i = static_cast<std::size_t>(rule);
     return i < sizeof sentences / sizeof sentences[0] ? sentences[i] : "unknown";
 }

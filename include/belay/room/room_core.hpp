@@ -64,7 +64,7 @@ public:
 
     /// Processes an event, and returns what must be done.
     [[nodiscard]] constexpr Actions step(Event event, Turn& turn) noexcept {
-        BELAY_PRECONDITION(phase_ != Phase::over, "RoomCore::step: it must not be over");
+        BELAY_PRECONDITION(phase_ != Phase::over, "RoomCore::step: the room must not be over");
         switch (event) {
             case Event::loaded:
                 return on_loaded(turn.now);
@@ -141,7 +141,7 @@ private:
     }
 
     constexpr Actions on_loaded(Instant now) noexcept {
-        BELAY_PRECONDITION(phase_ == Phase::loading, "RoomCore::step: it must be loading");
+        BELAY_PRECONDITION(phase_ == Phase::loading, "RoomCore::step: the room must be loading");
         phase_ = Phase::live;
         last_activity_ = detail::larger(last_activity_, now);
         return decide(now);

@@ -73,11 +73,12 @@ public:
           hub_{Persistence{std::forward<P>(persistence)}, std::move(authorizer), checked(options),
                empty} {
         static_assert(!std::is_lvalue_reference_v<P>,
-                      "RoomManager: a named persistence is not copied: std::move(persistence)");
+                      "RoomManager: the persistence must be moved in: std::move(persistence)");
         static_assert(detail::explain_observer<Hooks, Observer>());
-        static_assert(detail::FanoutIsSound<Persistence>,
-                      "RoomManager: a persistence that has publish or subscribe must be a "
-                      "belay::FanoutLike, or servers that share it would not hear of each other");
+        static_assert(
+            detail::FanoutIsSound<Persistence>,
+            "RoomManager: a persistence with publish or subscribe must be a belay::FanoutLike, "
+            "because otherwise its servers would not exchange changes");
         hub_.tells_events_ = detail::hears<typename Hooks::Event, Observer>;
     }
     template <class P, class O>
@@ -85,8 +86,8 @@ public:
     RoomManager(P&& persistence, Authorizer authorizer, const O&)
         : RoomManager{std::forward<P>(persistence), std::move(authorizer)} {
         static_assert(std::convertible_to<O, RoomOptions>,
-                      "RoomManager: the third argument is belay::RoomOptions, the observer comes "
-                      "behind it");
+                      "RoomManager: the third argument must be belay::RoomOptions; pass the "
+                      "observer after it");
     }
     RoomManager(const RoomManager&) = delete;
     RoomManager& operator=(const RoomManager&) = delete;
@@ -104,7 +105,7 @@ public:
         return hub_.notices_.empty() ? hub_.deadline() : always;
     }
     void advance(Instant now) {
-        BELAY_PRECONDITION(!line_.in_turn(), "RoomManager::advance: must not be called in a hook");
+        BELAY_PRECONDITION(!line_.in_turn(), "RoomManager::advance: a hook must not call it");
         const driver::TurnGuard guard{line_};
         hub_.turn(now);
         tell(guard);
@@ -291,11 +292,11 @@ private:
                                o.token_within > zero,
                            "RoomOptions: durations must be > 0ns");
         BELAY_PRECONDITION(o.save_after <= o.save_within,
-                           "RoomOptions: save_after <= save_within must hold: a change is saved "
-                           "within save_within, whatever follows it");
+                           "RoomOptions: save_after <= save_within must hold, because a change is "
+                           "saved within save_within");
         BELAY_PRECONDITION(closes(o.close_codes.unauthorized) && closes(o.close_codes.forbidden),
-                           "RoomOptions: close_codes must be 1008, or 3000 to 4999, not "
-                           "of HTTP: 4401 for 401");
+                           "RoomOptions: close_codes must be 1008 or from 3000 to 4999; instead of "
+                           "the HTTP status 401 use 4401");
         BELAY_PRECONDITION(zero < o.save_retry_min && o.save_retry_min <= o.save_retry_max,
                            "RoomOptions: 0ns < save_retry_min <= save_retry_max must hold");
         BELAY_PRECONDITION(o.rooms_max > 0 && o.clients_max > 0 && o.clients_per_room_max > 0 &&

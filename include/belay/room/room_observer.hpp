@@ -120,9 +120,9 @@ struct RoomHooks {
                       "RoomManager: the observer's on_stopped must be 'on_stopped("
                       "std::error_code)', or have 'auto& rooms' in front of that");
         static_assert(hears_any_of<O, Refused, Divergence, Failed, Event, Stopped>,
-                      "RoomManager: the observer hears nothing: it needs one of on_refused, "
-                      "on_divergence, on_room_failed, on_room_event, on_stopped; one that may "
-                      "hear nothing derives from belay::NoObserver");
+                      "RoomManager: the observer has no hook: it needs one of on_refused, "
+                      "on_divergence, on_room_failed, on_room_event, on_stopped. Derive an "
+                      "observer without hooks from belay::NoObserver");
         return true;
     }
 };

@@ -143,9 +143,10 @@ consteval bool room_protocol_like() {
     static_assert(detail::TellsDisjoint<P> || !detail::has_disjoint<P>(),
                   "RoomProtocolLike: 'disjoint' must be 'bool disjoint(belay::BytesView, "
                   "belay::BytesView) const'");
-    static_assert(detail::AddressIsSound<P>,
-                  "RoomProtocolLike: 'belay::Result<belay::BytesView> address(belay::BytesView) "
-                  "const' and 'std::string_view board(belay::BytesView) const' need each other");
+    static_assert(
+        detail::AddressIsSound<P>,
+        "RoomProtocolLike: P needs both 'belay::Result<belay::BytesView> address(belay::BytesView) "
+        "const' and 'std::string_view board(belay::BytesView) const', or neither");
     return RoomProtocolLike<P>;
 }
 

@@ -78,7 +78,7 @@ namespace explain {
 template <class L>
 consteval bool ledger_like() {
     static_assert(detail::HasStoreId<L>,
-                  "LedgerLike: L needs 'const Id& store_id() const noexcept', see docs/session.md");
+                  "LedgerLike: L needs 'const Id& store_id() const noexcept'; see docs/session.md");
     static_assert(detail::HasProgress<L>,
                   "LedgerLike: L needs 'std::optional<Progress> progress(const Id&) const'");
     static_assert(detail::HasAdopt<L>,

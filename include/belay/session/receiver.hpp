@@ -76,7 +76,7 @@ public:
     }
 
     void advance(Instant now) {
-        BELAY_PRECONDITION(!line_.in_turn(), "Receiver::advance: must not be called in a hook");
+        BELAY_PRECONDITION(!line_.in_turn(), "Receiver::advance: a hook must not call it");
         const driver::TurnGuard guard{line_};
         now_ = detail::larger(now_, now);
         peers_.advance(now_);
@@ -105,7 +105,7 @@ public:
     /// Continues with a new ledger after the old one has failed.   Pre: failed().
     void resume(Ledger ledger) {
         BELAY_PRECONDITION(static_cast<bool>(failed_),
-                           "Receiver::resume: the ledger in use must have failed");
+                           "Receiver::resume: the current ledger must have failed");
         ledger_ = std::move(ledger);
         failed_.clear();
         senders_.clear();

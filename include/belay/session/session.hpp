@@ -75,8 +75,8 @@ public:
     Session(Transport transport, Policy policy, Queue queue, Other&&...)
         : Session{std::move(transport), std::move(policy), std::move(queue), SessionOptions{}} {
         static_assert(sizeof...(Other) > 1,
-                      "Session: SessionOptions follow the queue, for a session needs an id: "
-                      "Session{transport, policy, queue, SessionOptions{.id = id}}");
+                      "Session: pass SessionOptions after the queue, because a session needs an "
+                      "id: Session{transport, policy, queue, SessionOptions{.id = id}}");
     }
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;

@@ -38,27 +38,29 @@ enum class SessionErrc {
 namespace detail {
 inline constexpr ErrorText session_error_texts[] = {
     {"the peer broke the session protocol, or the data was damaged", Cause::protocol},
-    {"no common version of the session protocol", Cause::permanent},
+    {"there is no common version of the session protocol", Cause::permanent},
     {"the credentials were not accepted", Cause::unauthorized},
     {"the credentials do not own this sender id", Cause::unauthorized},
     {"another process took over this sender's identity", Cause::permanent},
-    {"the receiver's store was replaced: it lost what it had received", Cause::permanent},
-    {"the receiver does not know this journal any more", Cause::permanent},
+    {"the receiver's store was replaced, and the operations that it had received are lost",
+     Cause::permanent},
+    {"the receiver no longer knows this journal", Cause::permanent},
     {"an operation is missing before this one", Cause::protocol},
     {"the operation is larger than the receiver accepts", Cause::permanent},
     {"the receiver is overloaded", Cause::overloaded},
     {"the receiver is draining", Cause::overloaded},
     {"a newer connection of the same sender took over", Cause::lost},
-    {"the receiver could not store what it was sent", Cause::lost},
+    {"the receiver could not store an operation", Cause::lost},
     {"the receiver lost operations that it had acknowledged", Cause::permanent},
     {"the receiver has operations that this journal never had", Cause::permanent},
-    {"both sides mean different operations by the same number", Cause::permanent},
+    {"the sender and the receiver have different operations with the same number",
+     Cause::permanent},
     {"the sender's own journal failed", Cause::permanent},
     {"the peer did not answer in time", Cause::timed_out},
-    {"the receiver does not believe that this sender was started so often: authorize it there, or "
+    {"the receiver rejects the number of starts of this sender: authorize the sender there, or "
      "move to a new journal",
      Cause::refused},
-    {"the session is being drained, and takes nothing more", Cause::refused},
+    {"the session is draining, and accepts no more operations", Cause::refused},
 };
 
 /// Returns the category of SessionErrc.

@@ -64,9 +64,9 @@ struct SessionHooks {
                       "'on_stalled(auto& session)'");
         static_assert(
             hears_any_of<O, State, Accepted, Acknowledged, IsBlocked, JournalReplaced, Stalled>,
-            "Session: the observer hears nothing: it needs one of on_state, on_accepted, "
-            "on_acknowledged, on_blocked, on_journal_replaced, on_stalled; one that may hear "
-            "nothing derives from belay::NoObserver");
+            "Session: the observer has no hook: it needs one of on_state, on_accepted, "
+            "on_acknowledged, on_blocked, on_journal_replaced, on_stalled. Derive an observer "
+            "without hooks from belay::NoObserver");
         return true;
     }
 };
@@ -99,11 +99,10 @@ struct ReceiverHooks {
         static_assert(LedgerFailed::template right<O>,
                       "Receiver: the observer's on_ledger_failed must be 'on_ledger_failed("
                       "std::error_code)', or have 'auto& receiver' in front of that");
-        static_assert(
-            hears_any_of<O, Attached, Committed, JournalReplaced, Refused, LedgerFailed>,
-            "Receiver: the observer hears nothing: it needs one of on_attached, on_committed, "
-            "on_journal_replaced, on_refused, on_ledger_failed; one that may hear nothing derives "
-            "from belay::NoObserver");
+        static_assert(hears_any_of<O, Attached, Committed, JournalReplaced, Refused, LedgerFailed>,
+                      "Receiver: the observer has no hook: it needs one of on_attached, "
+                      "on_committed, on_journal_replaced, on_refused, on_ledger_failed. Derive an "
+                      "observer without hooks from belay::NoObserver");
         return true;
     }
 };

@@ -40,9 +40,10 @@ namespace explain {
 template <class Q>
 consteval bool session_queue() {
     static_assert(detail::HasJournal<Q>,
-                  "Session: needs a Queue over a LogLike storage, such as Journal");
-    static_assert(detail::NeverDrops<Q>,
-                  "Session: a queue that drops operations cannot deliver each exactly once");
+                  "Session: the queue must be a Queue over a LogLike storage, such as Journal");
+    static_assert(
+        detail::NeverDrops<Q>,
+        "Session: the queue must not drop operations, because each must be delivered exactly once");
     static_assert(detail::PushesBytes<Q>, "Session: the queue must take belay::BytesView");
     return detail::SessionQueueLike<Q>;
 }

@@ -99,7 +99,8 @@ public:
 
     /// Returns the name of the host that has dialled.   Pre: not opened yet.
     [[nodiscard]] std::string_view peer() const noexcept {
-        BELAY_PRECONDITION(static_cast<bool>(channel_), "Accepted::peer: must not be opened yet");
+        BELAY_PRECONDITION(static_cast<bool>(channel_),
+                           "Accepted::peer: the connection must not be opened yet");
         return channel_->end(0).station->name;
     }
 

@@ -32,7 +32,7 @@ public:
     /// Sets how many bytes one end may have sent that the other has not read; 64 KiB by default. A
     /// single message may be larger.   Pre: bytes > 0.
     void window_bytes(std::size_t bytes) noexcept {
-        BELAY_PRECONDITION(bytes != 0, "Network::window_bytes: must be > 0");
+        BELAY_PRECONDITION(bytes != 0, "Network::window_bytes: the window must be > 0");
         fabric_.window_bytes = bytes;
     }
 
@@ -44,7 +44,7 @@ public:
     /// partition heals, because a kernel sends them again and again. They are lost if the sending
     /// process has died or has ended the connection.
     void partition(const Host& a, const Host& b) {
-        BELAY_PRECONDITION(&a != &b, "Network::partition: must be two hosts");
+        BELAY_PRECONDITION(&a != &b, "Network::partition: the two hosts must differ");
         if (partitioned(a, b)) return;
         fabric_.engine.note(detail::Mark::block, a.station_.index, b.station_.index);
         fabric_.partitions.emplace_back(a.station_.index, b.station_.index);

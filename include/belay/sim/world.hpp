@@ -39,7 +39,7 @@ public:
     /// Does not compile, because a plain number does not show that it is a seed.
     template <std::integral Number>
     explicit World(Number, WorldOptions options = {}) : World{Seed{0}, options} {
-        static_assert(!sizeof(Number), "World: its seed is written World{Seed{7}}");
+        static_assert(!sizeof(Number), "World: write the seed as World{Seed{7}}");
     }
     World(const World&) = delete;
     World& operator=(const World&) = delete;
@@ -171,7 +171,8 @@ private:
         }
     }
     bool step(Instant end) {
-        BELAY_PRECONDITION(!engine_.inside(), "World::run: must not be called from inside");
+        BELAY_PRECONDITION(!engine_.inside(),
+                           "World::run: the function must not be called from inside a run");
         if (!deferred_.empty()) carry_out();
         const bool ran = engine_.step(end);
         if (!deferred_.empty()) carry_out();

@@ -53,9 +53,9 @@ public:
         requires(!std::convertible_to<O, BridgeOptions>)
     Bridge(L&& local, R&& remote, Policy policy, const O&)
         : Bridge{std::forward<L>(local), std::forward<R>(remote), std::move(policy)} {
-        static_assert(std::convertible_to<O, BridgeOptions>,
-                      "Bridge: the fourth argument is belay::BridgeOptions, the observer comes "
-                      "behind it");
+        static_assert(
+            std::convertible_to<O, BridgeOptions>,
+            "Bridge: the fourth argument must be belay::BridgeOptions; pass the observer after it");
     }
 
     /// Reports that the local side has a new scene of this session.

@@ -88,7 +88,8 @@ public:
     [[nodiscard]] Kind kind() const noexcept { return kind_; }
     /// Returns the merged value.   Pre: kind() is Kind::merged.
     [[nodiscard]] const Value& value() const noexcept {
-        BELAY_PRECONDITION(kind_ == Kind::merged, "Resolution::value: it must be merged");
+        BELAY_PRECONDITION(kind_ == Kind::merged,
+                           "Resolution::value: the resolution must be merged");
         return *value_;
     }
 

@@ -50,10 +50,10 @@ class MemoryStore {
 public:
     using operation_type = Op;
     static_assert(std::same_as<Value, typename Op::value_type>,
-                  "MemoryStore: the operation must have its value_type");
+                  "MemoryStore: the operation must have the value_type of the store");
     static_assert(std::is_nothrow_move_constructible_v<Value> &&
                       std::is_nothrow_move_assignable_v<Value>,
-                  "MemoryStore: values must not throw when they are moved");
+                  "MemoryStore: values must move without throwing");
 
     explicit MemoryStore(MemoryStoreOptions options = {})
         : options_{options}, ids_{options.ids_remembered} {

@@ -99,7 +99,7 @@ struct Operation {
     [[nodiscard]] const Value& value() const noexcept {
         if (const auto* add = std::get_if<AddElement<Value>>(&action)) return add->element;
         const auto* update = std::get_if<UpdateElement<Value>>(&action);
-        BELAY_PRECONDITION(update != nullptr, "Operation::value: it must add or update");
+        BELAY_PRECONDITION(update != nullptr, "Operation::value: the operation must add or update");
         return update->changes;
     }
     /// Returns the value before the change; null if it is not known.

@@ -34,8 +34,8 @@ public:
     Pull(L&& local, R&& remote, Policy policy, const O&)
         : Pull{std::forward<L>(local), std::forward<R>(remote), std::move(policy)} {
         static_assert(std::convertible_to<O, BridgePullOptions>,
-                      "Pull: the fourth argument is belay::BridgePullOptions, the observer comes "
-                      "behind it");
+                      "Pull: the fourth argument must be belay::BridgePullOptions; pass the "
+                      "observer after it");
     }
 };
 

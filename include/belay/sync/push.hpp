@@ -36,8 +36,8 @@ public:
     Push(L&& local, R&& remote, Policy policy, const O&)
         : Push{std::forward<L>(local), std::forward<R>(remote), std::move(policy)} {
         static_assert(std::convertible_to<O, BridgePushOptions>,
-                      "Push: the fourth argument is belay::BridgePushOptions, the observer comes "
-                      "behind it");
+                      "Push: the fourth argument must be belay::BridgePushOptions; pass the "
+                      "observer after it");
     }
 
     /// Reports a local change, like Bridge::changed.   Throws: std::bad_alloc.

@@ -89,7 +89,7 @@ namespace explain {
 template <class R>
 consteval bool remote_like() {
     static_assert(detail::HasContentType<R>,
-                  "RemoteLike: R needs a content_type, see docs/bridge.md");
+                  "RemoteLike: R needs a content_type; see docs/bridge.md");
     if constexpr (detail::HasContentType<R>) {
         static_assert(detail::ContentIsRight<R>,
                       "RemoteLike: the content_type must be copyable, and needs 'std::uint64_t "
@@ -105,8 +105,8 @@ consteval bool remote_like() {
     static_assert(detail::CloseIsRight<R>,
                   "RemoteLike: R's close must be 'void close(belay::Completion<belay::Failure>)'");
     static_assert(detail::IsNoHalfMachine<R>,
-                  "RemoteLike: R has one of attach, deadline, advance: it needs all of a "
-                  "MachineLike");
+                  "RemoteLike: R has only a part of attach, deadline and advance; it must have all "
+                  "of a MachineLike or none");
     return RemoteLike<R>;
 }
 

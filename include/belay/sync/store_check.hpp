@@ -42,24 +42,26 @@ enum class StoreRule : std::uint8_t {
 /// Returns the rule as a sentence.
 [[nodiscard]] constexpr const char* to_string(StoreRule rule) noexcept {
     constexpr const char* sentences[] = {
-        "a new store has no element, and knows no operation",
-        "add, remove and remember take everything, update what is live",
-        "find answers what was written last of the element in its session, and its stamp",
-        "read answers the value that was written last",
-        "read answers nothing of what is absent or removed",
-        "update refuses what is absent or removed",
-        "a refused update changes nothing, and remembers nothing",
-        "applied answers the hash that came with the operation, also of those that changed nothing",
-        "applied answers nothing of an operation that never came",
-        "expire changes nothing that is live",
-        "expire keeps the tombstones of the horizon and later",
-        "the horizon never goes back",
+        "a new store has no element and no remembered operation",
+        "add, remove and remember accept everything, and update accepts an element that exists",
+        "find returns the last write of the element in its session, and its stamp",
+        "read returns the last value that was written",
+        "read returns nothing for an absent or removed element",
+        "update refuses an absent or removed element",
+        "a refused update changes and remembers nothing",
+        "applied returns the hash that came with the operation, even if the operation changed "
+        "nothing",
+        "applied returns nothing for an operation that never came",
+        "expire changes no element that exists",
+        "expire keeps the tombstones at the horizon and after it",
+        "the horizon never decreases",
         "transaction runs its body once",
-        "transaction answers the body's error, and lets what it throws leave",
-        "what a transaction did is there after it",
-        "a transaction whose body answers an error, or throws, leaves nothing, no operation either",
-        "moving a store keeps everything",
-        "closing and opening a store keeps everything"};
+        "transaction returns the error of its body, and passes its exceptions on",
+        "a transaction keeps all changes of its body",
+        "a transaction whose body returns an error or throws changes nothing, and remembers no "
+        "operation",
+        "a moved store keeps everything",
+        "a store that is closed and opened again keeps everything"};
     const auto i = static_cast<std::size_t>(rule);
     return i < sizeof sentences / sizeof sentences[0] ? sentences[i] : "unknown";
 }
@@ -139,7 +141,7 @@ private:
     using Store = std::remove_cvref_t<decltype(std::declval<Make&>()())>;
     static_assert(explain::store_like<Store>());
     using Given = ValueOfStore<Store>;
-    static_assert(std::equality_comparable<Given>, "check::store: values need ==");
+    static_assert(std::equality_comparable<Given>, "check::store: values must be comparable by ==");
     static constexpr const char* sessions[] = {"one", "two", ""};
     static constexpr const char* elements[] = {"a", "b", "ab", "a b"};
 

@@ -90,10 +90,10 @@ struct SyncHooks {
         static_assert(Progress::template right<O>,
                       "SyncProcessor: the observer's on_progress must be 'on_progress(const "
                       "belay::SyncProgress&)'");
-        static_assert(hears_any_of<O, OfOperation, OfConflict, Progress>,
-                      "SyncProcessor: the observer hears nothing: it needs one of on_operation, "
-                      "on_conflict, on_progress; one that may hear nothing derives from "
-                      "belay::NoObserver");
+        static_assert(
+            hears_any_of<O, OfOperation, OfConflict, Progress>,
+            "SyncProcessor: the observer has no hook: it needs one of on_operation, on_conflict, "
+            "on_progress. Derive an observer without hooks from belay::NoObserver");
         return true;
     }
 };

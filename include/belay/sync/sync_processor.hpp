@@ -76,8 +76,8 @@ public:
           observer_{std::move(observer)},
           clock_{std::move(clock)} {
         static_assert(!detail::copies_a_store<S>,
-                      "SyncProcessor: a named store is not copied: std::ref(store), or "
-                      "std::move(store)");
+                      "SyncProcessor: a store that is a variable must be passed as std::ref(store) "
+                      "or std::move(store)");
         static_assert(explain::strategy_like<Strategy, operation_type>());
         static_assert(detail::explain_observer<detail::SyncHooks<operation_type>, Observer>());
         BELAY_PRECONDITION(options.transaction_operations > 0,
@@ -90,8 +90,8 @@ public:
     SyncProcessor(S&& store, Strategy strategy, const O&)
         : SyncProcessor{std::forward<S>(store), std::move(strategy)} {
         static_assert(std::convertible_to<O, SyncOptions>,
-                      "SyncProcessor: the third argument is belay::SyncOptions, the observer comes "
-                      "behind it");
+                      "SyncProcessor: the third argument must be belay::SyncOptions; pass the "
+                      "observer after it");
     }
 
     /// Tries each operation once.

@@ -35,9 +35,9 @@ struct WorkError {
         text += code.message();
         if (record_bytes_wanted != 0) {
             return text + " (WorkOptions::record_bytes_max is " +
-                   std::to_string(record_bytes_wanted) + ", and the log takes " +
+                   std::to_string(record_bytes_wanted) + ", but the log accepts only " +
                    std::to_string(record_bytes_taken) +
-                   ": open the log with as much, or lower that of the queue)";
+                   ": open the log with at least as much, or lower the value of the queue)";
         }
         if (*what != '\0') text += std::string{" ("} + what + ")";
         return text;

@@ -97,7 +97,7 @@ public:
         requires(sizeof...(Without) == 0)
     static Result<WorkQueue, WorkError> open(Log, const WorkOptions&, Without...) {
         static_assert(sizeof...(Without) != 0,
-                      "WorkQueue::open: the moment comes after the options: open(log, options, "
+                      "WorkQueue::open: pass the moment after the options: open(log, options, "
                       "Moment{now, wall})");
         return WorkError{};
     }
@@ -113,7 +113,7 @@ public:
     [[nodiscard]] Result<std::uint64_t> push(BytesView body, Moment moment,
                                              const PushOptions& with = {}) {
         BELAY_PRECONDITION(with.delay.count() >= 0 && with.expires_after.count() > 0,
-                           "WorkQueue::push: delay must be >= 0ns, expires_after > 0ns");
+                           "WorkQueue::push: delay must be >= 0ns, and expires_after > 0ns");
         BELAY_PRECONDITION(with.key.empty() || items().options().keys != 0,
                            "WorkQueue::push: keys need WorkOptions::keys");
         return work().push(body, moment, with);
@@ -316,7 +316,8 @@ private:
     }
 
     [[nodiscard]] Work& work() const noexcept {
-        BELAY_PRECONDITION(work_ != nullptr, "WorkQueue: must not be used after it was moved from");
+        BELAY_PRECONDITION(work_ != nullptr,
+                           "WorkQueue: the queue must not be used after it was moved from");
         return *work_;
     }
     [[nodiscard]] detail::WorkItems<Log>& items() const noexcept { return work().items(); }

@@ -20,7 +20,7 @@ inline constexpr std::size_t nesting_ceiling = 512;
 
 /// Appends a number, 7 bits to a byte, the low bits first.   Pre: value <= varuint_max.
 inline void append_varuint(Bytes& out, std::uint64_t value) {
-    BELAY_PRECONDITION(value <= varuint_max, "append_varuint: value must be <= 2^53 - 1");
+    BELAY_PRECONDITION(value <= varuint_max, "append_varuint: the value must be <= 2^53 - 1");
     for (; value >= 0x80; value >>= 7) out.push_back(static_cast<std::byte>(value | 0x80));
     out.push_back(static_cast<std::byte>(value));
 }
@@ -76,7 +76,7 @@ public:
 
     /// Reads one byte.
     std::uint8_t byte() noexcept {
-        if (at_ == end_) return fail("it ends too early", at_), std::uint8_t{0};
+        if (at_ == end_) return fail("the bytes end too early", at_), std::uint8_t{0};
         return static_cast<std::uint8_t>(*at_++);
     }
 
@@ -92,7 +92,7 @@ public:
     BytesView varbytes() noexcept {
         const std::byte* const start = at_;
         const std::uint64_t n = varuint();
-        if (n > left()) return fail("a length is beyond the end", start), BytesView{};
+        if (n > left()) return fail("a length goes beyond the end", start), BytesView{};
         const BytesView bytes{at_, static_cast<std::size_t>(n)};
         at_ += n;
         return bytes;
@@ -145,7 +145,7 @@ private:
         const std::byte* const start = at_;
         std::uint64_t value = 0;
         for (unsigned shift = 0; shift < 56; shift += 7) {
-            if (at_ == end_) return fail("it ends too early", at_), 0;
+            if (at_ == end_) return fail("the bytes end too early", at_), 0;
             const auto b = static_cast<std::uint8_t>(*at_++);
             value |= static_cast<std::uint64_t>(b & 0x7F) << shift;
             if (b < 0x80) {
@@ -161,7 +161,7 @@ private:
         const std::byte* const start = at_;
         std::uint64_t value = 0;
         for (unsigned shift = 0; shift < 56; shift += shift == 0 ? 6 : 7) {
-            if (at_ == end_) return fail("it ends too early", at_);
+            if (at_ == end_) return fail("the bytes end too early", at_);
             const auto b = static_cast<std::uint8_t>(*at_++);
             value |= static_cast<std::uint64_t>(b & (shift == 0 ? 0x3F : 0x7F)) << shift;
             if (b < 0x80) {
@@ -173,14 +173,14 @@ private:
     }
 
     void skip(std::size_t bytes) noexcept {
-        if (bytes > left()) return fail("it ends too early", end_);
+        if (bytes > left()) return fail("the bytes end too early", end_);
         at_ += bytes;
     }
 
     void skip_members(std::size_t nesting_max, bool named) noexcept {
         const std::byte* const start = at_;
         if (nesting_max == 0) {
-            return fail("values are nested too deep", start, YjsErrc::update_too_large);
+            return fail("values are nested too deeply", start, YjsErrc::update_too_large);
         }
         const std::uint64_t count = varuint();
         for (std::uint64_t i = 0; i < count && !failed(); ++i) {

@@ -63,7 +63,7 @@ public:
         BELAY_PRECONDITION(options.limits.nesting_max <= yjs::nesting_ceiling,
                            "YjsDocument: limits.nesting_max must be <= yjs::nesting_ceiling");
         BELAY_PRECONDITION(options.pending_updates_max > 0 && options.pending_bytes_max > 0,
-                           "YjsDocument: the list of pending updates must have room for one");
+                           "YjsDocument: pending_updates_max and pending_bytes_max must be > 0");
     }
 
     /// Returns whether an update of a peer adds anything to what was merged last, or why it is
@@ -150,7 +150,7 @@ private:
     [[nodiscard]] static yjs::detail::Sources read(const BytesView& update) {
         yjs::detail::Sources sources{{&update, 1}};
         const auto error = yjs::detail::read_sources<false>(yjs::Limits::none(), sources);
-        BELAY_INVARIANT(!error, "YjsDocument: the bytes were checked");
+        BELAY_INVARIANT(!error, "YjsDocument: the bytes must have been checked");
         return sources;
     }
 
@@ -162,7 +162,7 @@ private:
         updates.insert(updates.end(), pending_.begin(), pending_.end());
         yjs::detail::Sources sources{updates};
         const auto error = yjs::detail::read_sources<false>(yjs::Limits::none(), sources);
-        BELAY_INVARIANT(!error, "YjsDocument: the bytes were checked");
+        BELAY_INVARIANT(!error, "YjsDocument: the bytes must have been checked");
         yjs::detail::Merger merger{sources, options_.compaction == Compaction::coalesce};
         yjs::Merged merged = merger.run();
         merged_ = compacted(std::move(merged.update));

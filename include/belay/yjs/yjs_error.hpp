@@ -26,25 +26,24 @@ struct UpdateError {
     /// Returns what the reader can do, as a sentence without its full stop.   Complexity: O(1).
     [[nodiscard]] const char* advice() const noexcept {
         if (code == YjsErrc::unknown_content) {
-            return "the peer's Yjs is newer than this reader: refuse the update, and look for a "
-                   "newer belay";
+            return "refuse the update, and use a newer belay that can read the peer's Yjs";
         }
         if (code == YjsErrc::version_2_update) {
-            return "let the peer send what doc.on('update') and encodeStateAsUpdate give, not "
-                   "'updateV2' and encodeStateAsUpdateV2";
+            return "let the peer send the updates of doc.on('update') and encodeStateAsUpdate, and "
+                   "not of 'updateV2' and encodeStateAsUpdateV2";
         }
         if (code == YjsErrc::malformed_state_vector) {
-            return "refuse the message; the peer can begin anew with the empty state vector, 00";
+            return "refuse the message; the peer can start again with the empty state vector, 00";
         }
         if (code == YjsErrc::update_too_large) {
-            return "refuse the update; or raise that member of yjs::Limits, if it is an honest "
-                   "peer's";
+            return "refuse the update, or raise the exceeded member of yjs::Limits if you trust "
+                   "the peer";
         }
         if (code == YjsErrc::document_full) {
-            return "raise YjsDocumentOptions::bytes_max, or let the users begin another document";
+            return "raise YjsDocumentOptions::bytes_max, or let the users start another document";
         }
         return "refuse the update, and neither store it nor send it to others: Yjs would stop "
-               "reading there, or lose what follows";
+               "reading it here or lose later parts";
     }
 
     /// Returns the error as a sentence, such as "update 0 at byte 17: the update is malformed (a

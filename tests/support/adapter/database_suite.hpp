@@ -185,9 +185,9 @@ void check_bad_paths() {
         return refused<Db>(path).message().find(what) != std::string::npos;
     };
     CHECK(advises(dir.path(), "choose the path of a file"));
-    CHECK(advises(dir / "no/q", "make the directory above it first"));
+    CHECK(advises(dir / "no/q", "create the parent directory first"));
     std::ofstream{dir / "file"} << "x";
-    CHECK(advises(dir / "file/q", "in this one a file stands where a directory must be"));
+    CHECK(advises(dir / "file/q", "a component of this path is a file and not a directory"));
     CHECK(refused<Db>(dir / std::string(300, 'x')).code == std::errc::filename_too_long);
     CHECK(refused<Db>("").code == belay::QueueErrc::bad_options);
     CHECK(refused<Db>(std::string{"a\0b", 3}).code == belay::QueueErrc::bad_options);

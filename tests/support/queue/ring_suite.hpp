@@ -156,7 +156,7 @@ void check_bad_capacities() {
 template <template <class> class Ring>
 void check_ack_asks_for_a_value() {
     Ring<int> ring{2};
-    CHECK(aborts_with([&] { ring.ack(); }).find("there must be a value") != std::string::npos);
+    CHECK(aborts_with([&] { ring.ack(); }).find("the ring must not be empty") != std::string::npos);
 }
 
 /// What every ring between threads promises to one thread.

@@ -20,10 +20,10 @@ concept KnownAsio = requires { typename AsioOf<Context>::Context; };
 
 template <class Context>
 consteval bool known_asio() {
-    static_assert(KnownAsio<Context>,
-                  "AsioLoop, AsioTcp: include <belay/adapter/boost_asio.hpp> for a "
-                  "boost::asio::io_context, <belay/adapter/standalone_asio.hpp> for an "
-                  "asio::io_context");
+    static_assert(
+        KnownAsio<Context>,
+        "AsioLoop, AsioTcp: include <belay/adapter/boost_asio.hpp> for boost::asio::io_context, or "
+        "<belay/adapter/standalone_asio.hpp> for asio::io_context");
     return KnownAsio<Context>;
 }
 

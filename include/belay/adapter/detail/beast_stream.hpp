@@ -42,7 +42,8 @@ struct TlsContextOf {
 };
 template <NeedsTls Stream>
 struct TlsContextOf<Stream> {
-    static_assert(KnowsTls<Stream>, "include <belay/adapter/beast_tls.hpp> for a stream with TLS");
+    static_assert(KnowsTls<Stream>,
+                  "beast: a stream with TLS needs <belay/adapter/beast_tls.hpp>; include it");
     using Type = typename BeastTls<Stream>::Context;
 };
 

@@ -223,7 +223,8 @@ private:
             const CURLcode code = message->data.result;
             char* self = nullptr;
             curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &self);
-            BELAY_INVARIANT(self != nullptr, "CurlCore::answer_ended: the handle must be ours");
+            BELAY_INVARIANT(self != nullptr,
+                            "CurlCore::answer_ended: the handle must be of this client");
             const auto transfer =
                 Ref<CurlTransfer>::share(static_cast<CurlTransfer*>(static_cast<void*>(self)));
             if (code == CURLE_OK && transfer->prepare_redirect()) {

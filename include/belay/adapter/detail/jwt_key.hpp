@@ -39,14 +39,14 @@ public:
     [[nodiscard]] static std::string why_not(std::string_view secret) {
         // The PEM text of another kind of key is not a secret.
         if (secret.find("-----BEGIN") != std::string_view::npos) {
-            return "it is a PEM text, which is no secret: of tokens that are signed by RS256 "
-                   "choose jwt::Algorithm::rs256";
+            return "it is a PEM text and not a secret: choose jwt::Algorithm::rs256 for tokens "
+                   "that are signed by RS256";
         }
         if (secret.size() >= least_bytes) return {};
-        return "it has " + std::to_string(secret.size()) + " bytes, HS256 needs " +
+        return "it has " + std::to_string(secret.size()) + " bytes, but HS256 needs at least " +
                std::to_string(least_bytes) +
-               " at least: take what 'openssl rand -base64 48' prints, here and where tokens are "
-               "signed";
+               " bytes: generate a secret with 'openssl rand -base64 48', and use it here and "
+               "where tokens are signed";
     }
     explicit HmacKey(std::string secret) : secret_{std::move(secret)} {}
 
@@ -83,15 +83,15 @@ public:
         if (out.key_ && EVP_PKEY_base_id(out.key_.get()) != EVP_PKEY_RSA) out.key_.reset();
         if (!out.key_) {
             wrong =
-                "it is no public RSA key as PEM (-----BEGIN PUBLIC KEY-----): 'openssl rsa "
-                "-pubout' prints that of a private one";
+                "it is not a public RSA key as PEM (-----BEGIN PUBLIC KEY-----): print one from a "
+                "private key with 'openssl rsa -pubout'";
             return out;
         }
         const int bits = EVP_PKEY_bits(out.key_.get());
         if (bits >= least_bits && bits <= most_bits) return out;
-        wrong = "it has " + std::to_string(bits) + " bits, RS256 needs " +
+        wrong = "it has " + std::to_string(bits) + " bits, but RS256 needs " +
                 std::to_string(least_bits) + " to " + std::to_string(most_bits) +
-                ": let the issuer sign with a new pair, 'openssl genrsa 2048'";
+                " bits: let the issuer sign with a new key, 'openssl genrsa 2048'";
         out.key_.reset();
         return out;
     }

@@ -42,7 +42,7 @@ public:
 
     /// Starts a call of a tool. next_done() returns its result, once.   Pre: not closed.
     std::uint64_t call(std::string tool, McpJson arguments) {
-        BELAY_PRECONDITION(!closed_, "McpCore::call: must not be closed");
+        BELAY_PRECONDITION(!closed_, "McpCore::call: the client must not be closed");
         calls_.push_back({++last_, std::move(tool), std::move(arguments)});
         const std::uint64_t number = last_;
         pump();

@@ -226,25 +226,28 @@ private:
     /// Overrides the advice for queues in Redis where rooms need another one.
     [[nodiscard]] static const char* advice_for(const std::error_code& code) {
         if (code == redis::Errc::connection_lost || code == redis::Errc::no_answer)
-            return "see to Redis, and to the way there; it is tried again by itself";
+            return "check that Redis runs and can be reached; belay tries again by itself";
         if (code == redis::Errc::forbidden)
-            return "let this user do on the keys of the prefix what docs/several-servers.md lists";
+            return "allow this user the commands that docs/several-servers.md lists, on the keys "
+                   "of the prefix";
         if (code == redis::Errc::out_of_memory)
-            return "give Redis more memory; until then rooms can be read, and edits are refused";
+            return "give Redis more memory; until then clients can read rooms, and their edits are "
+                   "refused";
         if (code == redis::Errc::refused || code == redis::Errc::wrong_type)
-            return "see who else writes to the keys of the prefix, and whether Redis is 6.2 or "
-                   "later";
+            return "check that no other program writes to the keys of the prefix, and that Redis "
+                   "is 6.2 or later";
         return redis::Error{code, {}, {}}.advice();
     }
     [[nodiscard]] static PersistenceError foreign(const std::string& key) {
         return {make_error_code(redis::Errc::bad_reply), key, "another program has written it",
-                "see which; `erase` gives the room up"};
+                "find that program; `erase` deletes the room"};
     }
     /// The room has another history by now, or none.
     [[nodiscard]] static PersistenceError gone(const std::string& key, std::string_view answer) {
         if (answer == "over") return {RoomErrc::history_reset, key, {}};
-        return {RoomErrc::unknown_room, key, "it has another history, or none, by now",
-                "wait: the room is compared with what is there, and given back"};
+        return {RoomErrc::unknown_room, key, "it has another history, or has none any more",
+                "wait: the manager compares the room with the stored one, and stores again what is "
+                "missing"};
     }
     [[nodiscard]] std::string index() const { return options_.prefix + ":rooms"; }
     /// Returns 32 random digits, unique in practice.

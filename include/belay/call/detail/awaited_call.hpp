@@ -38,7 +38,7 @@ concept AwaitableAnywhere =
 template <AwaitingCall F>
 belay::Task<belay::Answer<AwaitedValue<F>>> awaited_call(F& fn, Attempt attempt) {
     static_assert(AwaitableAnywhere<CallResult<F>>,
-                  "Pipeline: fn's awaitable can only be awaited in coroutines of its own kind");
+                  "Pipeline: fn's awaitable must not be restricted to coroutines of its own kind");
     using Callee = AwaitedCallee<F>;
     typename Callee::Answer answer;
 #if defined(__cpp_exceptions)
@@ -83,7 +83,7 @@ public:
 
     template <class T>
     void add(belay::Task<T>& task) noexcept {
-        BELAY_INVARIANT(count_ < tasks_max, "AnyDone::add: there must be room");
+        BELAY_INVARIANT(count_ < tasks_max, "AnyDone::add: a slot must be free");
         done_ = done_ || task.done();
         then_[count_++] = &task.handle_.promise().then;
     }

@@ -92,8 +92,8 @@ template <class L>
 template <class Object>
 [[nodiscard]] constexpr PermitLayer<Shared<Object>> layer_of(const Shared<Object>& rule) noexcept {
     static_assert(!ReservableLike<Object>,
-                  "Pipeline: a budget pays for retries, so it belongs into Retrying's policy, or "
-                  "into a Hedge");
+                  "Pipeline: a budget cannot be a layer, because it pays for retries; put it into "
+                  "Retrying's policy or into a Hedge");
     return {rule};
 }
 

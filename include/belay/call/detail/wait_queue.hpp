@@ -34,7 +34,7 @@ public:
     [[nodiscard]] constexpr WaitTicket* first() const noexcept { return first_; }
 
     void join(WaitTicket& ticket) noexcept {
-        BELAY_INVARIANT(!ticket.is_queued, "WaitQueue::join: nobody waits twice");
+        BELAY_INVARIANT(!ticket.is_queued, "WaitQueue::join: the waiter must not be in the queue");
         ticket.previous = last_;
         ticket.next = nullptr;
         (last_ != nullptr ? last_->next : first_) = &ticket;
@@ -42,7 +42,7 @@ public:
         ticket.is_queued = true;
     }
     void leave(WaitTicket& ticket) noexcept {
-        BELAY_INVARIANT(ticket.is_queued, "WaitQueue::leave: it must be in the line");
+        BELAY_INVARIANT(ticket.is_queued, "WaitQueue::leave: the waiter must be in the queue");
         (ticket.previous != nullptr ? ticket.previous->next : first_) = ticket.next;
         (ticket.next != nullptr ? ticket.next->previous : last_) = ticket.previous;
         ticket.is_queued = false;

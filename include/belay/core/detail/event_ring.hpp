@@ -59,7 +59,7 @@ public:
 
     /// Removes and returns the front.   Pre: !empty().
     [[nodiscard]] E pop() noexcept {
-        BELAY_INVARIANT(size_ != 0, "EventRing::pop: must not be empty");
+        BELAY_INVARIANT(size_ != 0, "EventRing::pop: the ring must not be empty");
         struct Leave {
             EventRing& ring;
             ~Leave() {

@@ -62,8 +62,8 @@ public:
     Function(F&& f) {
         using Kept = std::decay_t<F>;
         static_assert(!std::is_void_v<R> || std::is_void_v<std::invoke_result_t<Kept&, A...>>,
-                      "a function that is called later must return void: nobody reads its answer, "
-                      "and a coroutine would never run");
+                      "Function: a function that is called later must return void, because a "
+                      "result would be ignored and a coroutine would never run");
         if constexpr (fits<Kept>) {
             ::new (static_cast<void*>(storage_)) Kept(std::forward<F>(f));
             ops_ = &Inside<Kept>::ops;
@@ -84,7 +84,7 @@ public:
 
     /// Pre: not empty.
     R operator()(A... a) {
-        BELAY_PRECONDITION(ops_ != nullptr, "Function::operator(): must not be empty");
+        BELAY_PRECONDITION(ops_ != nullptr, "Function::operator(): the function must not be empty");
         return ops_->call(storage_, std::forward<A>(a)...);
     }
     [[nodiscard]] explicit operator bool() const noexcept { return ops_ != nullptr; }

@@ -84,7 +84,7 @@ public:
     /// Pre: not called from inside a round.   Throws: as run(); what `done` throws.
     template <std::predicate F>
     bool run_until(F&& done, Duration limit = forever) {
-        BELAY_PRECONDITION(!running_, "Loop::run: must not be called from inside a round");
+        BELAY_PRECONDITION(!running_, "Loop::run: a machine or a posted function must not call it");
         const Running running{running_};
         const Instant end = limit == forever ? never : belay::after(now(), limit);
         for (Instant until = always;; until = end) {
@@ -141,7 +141,8 @@ protected:
     explicit BasicLoop(Clock clock)
         : BasicLoop{std::move(clock), detail::Ref<Inbox>::make(posted_max)} {}
     ~BasicLoop() {
-        BELAY_PRECONDITION(!running_, "~Loop: must not run inside a round");
+        BELAY_PRECONDITION(!running_,
+                           "~Loop: a machine or a posted function must not destroy the loop");
         if (timers_) timers_->close();
         inbox_->close();
         while (LoopNode* const node = pop_touched()) node->release();

@@ -25,8 +25,8 @@ struct Task {
 template <class F>
 struct TaskOf final : Task {
     static_assert(std::is_void_v<std::invoke_result_t<F&>>,
-                  "post: the function must return void: nobody reads its answer, and a coroutine "
-                  "would never run");
+                  "post: the function must return void, because a result would be ignored and a "
+                  "coroutine would never run");
 
     template <class G>
     explicit TaskOf(G&& g) : Task{&TaskOf::done, nullptr}, f(std::forward<G>(g)) {}

@@ -47,7 +47,8 @@ public:
     }
     /// Pre: capacity was reserved; the node is in no heap.   Complexity: O(log n).
     void push(LoopNode& node) noexcept {
-        BELAY_INVARIANT(nodes_.size() < nodes_.capacity(), "TimerHeap::push: no room reserved");
+        BELAY_INVARIANT(nodes_.size() < nodes_.capacity(),
+                        "TimerHeap::push: space must be reserved");
         nodes_.push_back(&node);
         node.place = nodes_.size() - 1;
         rise(node);

@@ -35,10 +35,10 @@ struct PoolHooks {
                       "connection, belay::Lane)', or have 'auto& pool' in front of that");
         static_assert(Idle::template right<O>,
                       "Pool: the observer's on_idle must be 'on_idle()', or 'on_idle(auto& pool)'");
-        static_assert(hears_any_of<O, State, Message, Writable, Idle>,
-                      "Pool: the observer hears nothing: it needs one of on_state, on_message, "
-                      "on_writable, on_idle; one that may hear nothing derives from "
-                      "belay::NoObserver");
+        static_assert(
+            hears_any_of<O, State, Message, Writable, Idle>,
+            "Pool: the observer has no hook: it needs one of on_state, on_message, on_writable, "
+            "on_idle. Derive an observer without hooks from belay::NoObserver");
         return true;
     }
 };

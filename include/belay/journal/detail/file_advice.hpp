@@ -29,16 +29,16 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
                "nothing is lost";
     }
     if (code == QueueErrc::already_locked) {
-        return "end the other program that has it open, or open it once only in this one; the "
+        return "end the other program that has it open, or open it only once in this program; the "
                "lock ends with its process";
     }
-    if (code == QueueErrc::foreign_file) return "choose a file of the queue's own";
+    if (code == QueueErrc::foreign_file) return "choose a file that only this queue uses";
     if (code == QueueErrc::future_version) {
         return "open it with the version of belay that wrote it, or a newer one";
     }
     if (code == std::errc::permission_denied || code == std::errc::operation_not_permitted ||
         code == std::errc::read_only_file_system) {
-        return "allow this user to write it and the directory above it, or choose another path";
+        return "allow this user to write the file and its directory, or choose another path";
     }
     if (code == std::errc::too_many_files_open ||
         code == std::errc::too_many_files_open_in_system) {
@@ -47,17 +47,17 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
     if (code == std::errc::not_enough_memory) {
         return "free some memory, or raise its limit, and open again";
     }
-    if (code == std::errc::no_such_file_or_directory) return "make the directory above it first";
+    if (code == std::errc::no_such_file_or_directory) return "create the parent directory first";
     if (code == std::errc::not_a_directory) {
-        return "choose another path: in this one a file stands where a directory must be";
+        return "choose another path: a component of this path is a file and not a directory";
     }
     if (code == std::errc::too_many_symbolic_link_levels) {
-        return "put the file itself in the place of the link: no link is followed there";
+        return "replace the link by the file: belay does not follow a link there";
     }
     if (code == std::errc::is_a_directory) {
-        return "choose the path of a file, in that directory for example";
+        return "choose the path of a file, for example in that directory";
     }
-    return "see to the disk, and open again";
+    return "check the disk, and open again";
 }
 
 /// Returns "<where>: <message of the code> (<what>): <advice>."; without the parentheses if `what`

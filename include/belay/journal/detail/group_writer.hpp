@@ -138,7 +138,7 @@ public:
     /// and may be written later. After any other error, also no space in the sync, the content of
     /// the medium is unknown, and the writer has failed.
     std::error_code flush(bool to_disk) {
-        BELAY_INVARIANT(!writing_, "GroupWriter::flush: one writer at a time");
+        BELAY_INVARIANT(!writing_, "GroupWriter::flush: only one writer may run at a time");
         begin_writing();
         const std::uint32_t served = to_disk ? group_.begin_flush() : 0;
         const BytesView bytes = buffer_.bytes();
@@ -233,7 +233,8 @@ public:
     ///
     /// Pre: !writing().
     void begin_exclusive() noexcept {
-        BELAY_INVARIANT(!writing_, "GroupWriter::begin_exclusive: one writer at a time");
+        BELAY_INVARIANT(!writing_,
+                        "GroupWriter::begin_exclusive: only one writer may run at a time");
         begin_writing();
         exclusive_ = true;
     }

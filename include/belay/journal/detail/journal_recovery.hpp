@@ -150,7 +150,7 @@ private:
                 if (behind != 1 || !is_unfinished_roll(next)) {
                     return fail(make_error_code(QueueErrc::corrupt), path_of(indices_[i]),
                                 segments_.back().end,
-                                "a later file goes on where this one cannot be read");
+                                "a later file continues where this file cannot be read");
                 }
                 stale_ = indices_.back();
                 break;
@@ -159,7 +159,7 @@ private:
         const std::uint64_t first = segments_.front().header.first;
         if (first > gathered.acked + 1) {
             return fail(make_error_code(QueueErrc::corrupt), path_of(indices_.front() - 1), 0,
-                        "the file is missing, and not all in it was acknowledged");
+                        "the file is missing, and it had operations that were not acknowledged");
         }
         for (const std::uint64_t index : remains_) {
             const std::error_code code =
@@ -210,11 +210,11 @@ private:
         }
         if (header->index != index) {
             return fail(make_error_code(QueueErrc::corrupt), path, 0,
-                        "the file has another file's name");
+                        "the file has the name of another file");
         }
         if (header->segment_bytes > segment_bytes_max) {
             return fail(make_error_code(QueueErrc::corrupt), path, 0,
-                        "it is larger than a segment can be");
+                        "the file is larger than a segment can be");
         }
         if (header->segment_bytes > *size) {
             return fail(make_error_code(QueueErrc::corrupt), path, *size, "the file is cut short");
@@ -230,18 +230,18 @@ private:
     bool follows(const Segment& s) {
         if (s.header.first <= s.header.acked) {
             return fail(make_error_code(QueueErrc::corrupt), path_of(s.header.index), 0,
-                        "acknowledges what does not exist");
+                        "the header acknowledges operations that do not exist");
         }
         if (!segments_.empty()) {
             const Segment& previous = segments_.back();
             if (s.header.journal != previous.header.journal) {
                 return fail(make_error_code(QueueErrc::foreign_file), path_of(s.header.index), 0,
-                            "it belongs to another journal");
+                            "the file belongs to another journal");
             }
             if (s.header.first != previous.last + 1 || s.header.check != previous.check ||
                 s.header.run < gathered.run) {
                 return fail(make_error_code(QueueErrc::corrupt), path_of(s.header.index), 0,
-                            "it does not go on where the file before it ends");
+                            "the file does not continue where the previous file ends");
             }
         }
         gathered.enter(s.header);
@@ -280,7 +280,7 @@ private:
         unused_ = end.empty;
         if (!end.error && end.sealed && is_last) {
             return fail(make_error_code(QueueErrc::corrupt), path_of(index + 1), 0,
-                        "the file is missing, and the one before it says that it was there");
+                        "the file is missing, and the previous file refers to it");
         }
         if (end.error) {
             return fail(end.error, path_of(index), current.segment.end, end.what);
@@ -353,13 +353,15 @@ private:
             bits_ = Random{Seed{mix64(seed() + gathered.run)}};
         }
         if (gathered.run == ~std::uint32_t{0}) {
-            fail(make_error_code(QueueErrc::queue_full), path, 0, "it was opened 2^32 times");
+            fail(make_error_code(QueueErrc::queue_full), path, 0,
+                 "the journal was opened 2^32 times");
             return {};
         }
         std::error_code code;
         if (!report.created) code = Files::write_again(*file_, segments_.back(), window_);
         if (code) {
-            fail(code, path, segments_.back().durable, "what it holds could not be written");
+            fail(code, path, segments_.back().durable,
+                 "the last operations could not be written to the new file");
             return {};
         }
         const std::uint32_t run = gathered.run + 1;
@@ -371,7 +373,7 @@ private:
         if (!report.created) {
             code = log->begin_run({.number = run, .salt = salt}, garbage_end_);
             if (code) {
-                fail(code, path, end, "the new run could not be noted");
+                fail(code, path, end, "the number of the new run could not be written");
                 return {};
             }
             gathered.begin_run({last + 1, run, salt});

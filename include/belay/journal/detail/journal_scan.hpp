@@ -78,7 +78,8 @@ public:
         }
         end.empty = s_.end <= s_.header.made_bytes;
         if (!end.error && s_.end < s_.header.made_bytes) {
-            refuse(end, QueueErrc::corrupt, "what the file was made with is damaged");
+            refuse(end, QueueErrc::corrupt,
+                   "the part that was written when the file was created is damaged");
         }
         return end;
     }
@@ -130,7 +131,8 @@ public:
             for (const std::uint32_t run : runs_) evidence.add_run(run);
             evidence.add_number(s_.last, s_.end);
             if (proven_after(records, std::move(evidence), s_.end) > s_.end) {
-                refuse(end, QueueErrc::corrupt, "what follows was written after it");
+                refuse(end, QueueErrc::corrupt,
+                       "a later record proves that this place was written");
             }
         }
         if (tail.error()) end.error = tail.error();
@@ -239,7 +241,7 @@ private:
         using journal_format::Kind;
         const journal_format::RecordHeader& h = record.header;
         if (is_of_a_later_version(h)) {
-            return refuse(end, QueueErrc::future_version, "a record of an unknown kind");
+            return refuse(end, QueueErrc::future_version, "a record has an unknown kind");
         }
         s_.durable = larger(s_.durable, h.durable);
         const bool opens = h.kind == Kind::opening;
@@ -248,7 +250,8 @@ private:
         switch (h.kind) {
             case Kind::operation: {
                 if (h.number != s_.last + 1 || h.number > journal_format::number_max) {
-                    return refuse(end, QueueErrc::corrupt, "the numbers have a gap");
+                    return refuse(end, QueueErrc::corrupt,
+                                  "a number is missing between two records");
                 }
                 s_.add(h.number, s_.end);
                 s_.check =
@@ -257,7 +260,7 @@ private:
             }
             case Kind::opening: {
                 if (h.length != opening_payload_bytes)
-                    return refuse(end, QueueErrc::corrupt, "a bad opening");
+                    return refuse(end, QueueErrc::corrupt, "an opening record is malformed");
                 const auto run = static_cast<std::uint32_t>(h.number);
                 s_.open_run(run, load_le<std::uint32_t>(record.payload().data()));
                 g_.begin_run(s_.openings.back());
@@ -266,21 +269,22 @@ private:
             }
             case Kind::ack: {
                 if (h.number > s_.last) {
-                    return refuse(end, QueueErrc::corrupt, "acknowledges what does not exist");
+                    return refuse(end, QueueErrc::corrupt,
+                                  "a record acknowledges operations that do not exist");
                 }
                 g_.acked = larger(g_.acked, h.number);
                 break;
             }
             case Kind::pin: {
                 if (h.length != g_.pin.size()) {
-                    return refuse(end, QueueErrc::corrupt, "a bad pin");
+                    return refuse(end, QueueErrc::corrupt, "a pin record is malformed");
                 }
                 std::memcpy(g_.pin.data(), record.payload().data(), g_.pin.size());
                 break;
             }
             case Kind::note: {
                 if (h.length > journal_format::note_bytes_max) {
-                    return refuse(end, QueueErrc::corrupt, "a bad note");
+                    return refuse(end, QueueErrc::corrupt, "a note record is malformed");
                 }
                 g_.note.assign(record.payload().begin(), record.payload().end());
                 break;
@@ -289,7 +293,7 @@ private:
                 const Bytes seal = journal_format::encode_seal(s_.check, s_.openings, s_.marks);
                 if (h.number != s_.last || h.length != seal.size() ||
                     std::memcmp(seal.data(), record.payload().data(), seal.size()) != 0) {
-                    return refuse(end, QueueErrc::corrupt, "the seal does not match");
+                    return refuse(end, QueueErrc::corrupt, "the seal does not match the records");
                 }
                 s_.openings = {};
                 end.sealed = true;

@@ -55,7 +55,7 @@ public:
     [[nodiscard]] std::uint32_t of(Part part) {
         const auto [from, length] = part;
         BELAY_PRECONDITION(from <= bytes_.size() && length <= bytes_.size() - from,
-                           "PartCrcs::of: must be a part of the bytes");
+                           "PartCrcs::of: the range must be inside the bytes");
         if (length <= direct_bytes) {
             return part::crc32c(bytes_.peek(from, static_cast<std::size_t>(length)));
         }

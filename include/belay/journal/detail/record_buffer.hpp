@@ -28,7 +28,8 @@ public:
              std::uint32_t seed) noexcept {
         using namespace journal_format;
         const std::size_t bytes = record_bytes(payload.size());
-        BELAY_PRECONDITION(fits(bytes), "RecordBuffer::put: there must be room");
+        BELAY_PRECONDITION(fits(bytes),
+                           "RecordBuffer::put: the buffer must have space for the record");
         std::byte* const p = bytes_ + size_;
         header.length = static_cast<std::uint32_t>(payload.size());
         encode(header, p);
@@ -44,14 +45,16 @@ public:
 
     /// Removes the first `count` bytes.   Complexity: O(bytes after them).
     void drop_front(std::size_t count) noexcept {
-        BELAY_PRECONDITION(count <= size_, "RecordBuffer::drop_front: must be there");
+        BELAY_PRECONDITION(count <= size_,
+                           "RecordBuffer::drop_front: the buffer must hold the records");
         std::memmove(bytes_, bytes_ + count, size_ - count);
         size_ -= count;
     }
 
     /// Removes the last `count` bytes.
     void drop_back(std::size_t count) noexcept {
-        BELAY_PRECONDITION(count <= size_, "RecordBuffer::drop_back: must be there");
+        BELAY_PRECONDITION(count <= size_,
+                           "RecordBuffer::drop_back: the buffer must hold the records");
         size_ -= count;
     }
 

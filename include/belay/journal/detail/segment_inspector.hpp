@@ -63,15 +63,16 @@ private:
                 error_ = make_error_code(QueueErrc::future_version);
                 return false;
             }
-            damages_.push_back({8, 4, "the version is not what was written"});
+            damages_.push_back({8, 4, "the version field was changed after it was written"});
         }
         if (!header || header->index != index_) {
             damages_.push_back({0, smaller<std::uint64_t>(segment_header_bytes, bytes_.size()),
-                                header ? "the header of another file" : "no header of a segment"});
+                                header ? "the file has the header of another file"
+                                       : "the file has no segment header"});
             return find_runs_without_header();
         }
         if (outline_.id_known && header->journal != outline_.journal) {
-            damages_.push_back({0, bytes_.size(), "a file of another journal"});
+            damages_.push_back({0, bytes_.size(), "the file belongs to another journal"});
             return false;
         }
         if (header->segment_bytes > bytes_.size()) {
@@ -139,14 +140,15 @@ private:
                 // A complete record at a wrong position is not the trace of a crash.
                 const bool is_whole = record && evidence_.run_of(*record) == run_;
                 if (record && is_of_another_run(*record)) {
-                    damages_.push_back({at, record->end() - at, "a record of another run"});
+                    damages_.push_back(
+                        {at, record->end() - at, "the record belongs to another run"});
                 } else {
                     record = records_.behind({at, due_}, [&](const FoundRecord& found) {
                         return evidence_.accepts(found, found.offset - at) &&
                                (evidence_.run_of(found) >= run_ || is_proven(found.offset));
                     });
                     if (!record || !(is_whole || is_proven(at))) return;
-                    damages_.push_back({at, record->offset - at, "these bytes are no record"});
+                    damages_.push_back({at, record->offset - at, "these bytes are not a record"});
                 }
             }
             const bool follows = record->offset == at;
@@ -233,7 +235,7 @@ private:
         const std::uint64_t to = record.end();
         for (const std::byte b : bytes_.view(from, static_cast<std::size_t>(to - from))) {
             if (b == std::byte{0}) continue;
-            damages_.push_back({from, to - from, "not zero between two records"});
+            damages_.push_back({from, to - from, "the bytes between two records are not zero"});
             return;
         }
     }
@@ -276,7 +278,7 @@ private:
         const bool is_next = number == due_ || due_ == 0;
         if (!is_next && (is_in_a_row_ || number < due_)) {
             damages_.push_back({record.offset, record.end() - record.offset,
-                                "an operation that is not the next one"});
+                                "the operation does not have the next number"});
         }
         if (is_in_a_row_ && is_next && !stretches_.empty()) {
             stretches_.back().last = number;
@@ -338,9 +340,9 @@ private:
         if (is_last_ && !sealed_) {
             unfinished_ = rest + (torn_opening_ ? journal_format::record_bytes(4) : 0);
         } else if (!sealed_) {
-            damages_.push_back({end_, rest, "its end, and the seal, are missing"});
+            damages_.push_back({end_, rest, "the end of the file and its seal are missing"});
         } else if (rest != 0) {
-            damages_.push_back({end_, rest, "something follows the seal"});
+            damages_.push_back({end_, rest, "there are bytes after the seal"});
         }
     }
 

@@ -32,8 +32,9 @@ public:
             has_first_ = true;
             return;
         }
-        BELAY_INVARIANT(!has_last_ && change.to.state == LinkState::stopped,
-                        "PendingEvents::add: only a stop comes before the observer is told");
+        BELAY_INVARIANT(
+            !has_last_ && change.to.state == LinkState::stopped,
+            "PendingEvents::add: a second change before the observer is notified must be a stop");
         last_from_ = change.from;
         has_last_ = true;
     }

@@ -113,7 +113,7 @@ public:
     Peer& add(Transport transport, std::size_t messages_max, const HeartbeatOptions& heartbeat,
               const Waker& driver) {
         BELAY_PRECONDITION(group_.attached(),
-                           "accept: the machine must be attached to a driver before");
+                           "accept: the machine must be attached to a driver first");
         const std::uint32_t id = ++last_id_ != 0 ? last_id_ : ++last_id_;
         if (ended_.capacity() <= all_.size()) ended_.reserve(2 * (all_.size() + 1));
         all_.push_back(

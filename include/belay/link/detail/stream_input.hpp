@@ -71,8 +71,8 @@ public:
         if (cut.kind == part::Cut::Kind::failed) return cut;
         const bool sound = cut.bytes != 0 && cut.bytes <= bytes.size();
         BELAY_PRECONDITION(sound,
-                           "FramingLike::cut: of what it was given it must use up 1 byte at "
-                           "least, and no more than there are");
+                           "FramingLike::cut: the function must use at least 1 byte, and at most "
+                           "the bytes that it received");
         if (!sound) return part::Cut::garbage();
         begin_ += cut.bytes;
         return cut;

@@ -22,10 +22,10 @@ concept NoMessage = !std::convertible_to<const T&, const M&>;
 
 template <class T>
 SendResult accepts_message_type() noexcept {
-    static_assert(!std::same_as<T, T>,
-                  "Supervisor::send: a message must be of the transport's message_type; of text or "
-                  "a view make Bytes: 'const auto b = belay::as_bytes(text); link.send({b.begin(), "
-                  "b.end()})'");
+    static_assert(
+        !std::same_as<T, T>,
+        "Supervisor::send: the message must be of the transport's message_type; convert text to "
+        "Bytes: 'const auto b = belay::as_bytes(text); link.send({b.begin(), b.end()})'");
     return SendResult::refused;
 }
 }  // namespace detail
@@ -36,7 +36,7 @@ class Supervisor;
 template <TransportLike Transport, RuleLike Policy>
 class Supervisor<Transport, Policy, detail::ObserverWithoutOptions> {
     static_assert(!sizeof(Transport),
-                  "Supervisor: SupervisorOptions come before the observer: Supervisor{transport, "
+                  "Supervisor: pass SupervisorOptions before the observer: Supervisor{transport, "
                   "policy, SupervisorOptions{}, observer}");
 
 public:

@@ -37,8 +37,8 @@ template <class Answer>
                 answer.has_value();
                 answer.error();
             },
-            "Queue::drain: the executor must return void, bool, std::error_code, or what "
-            "has has_value() and error()");
+            "Queue::drain: the executor must return void, bool, std::error_code, or a type with "
+            "has_value() and error()");
         return answer.has_value() ? std::error_code{} : std::error_code{answer.error()};
     }
 }

@@ -49,7 +49,7 @@ public:
     template <class Transport, class Protocol>
     std::uint64_t accept(Transport transport, Protocol protocol, RoomRequest request, Instant now) {
         BELAY_PRECONDITION(nest_.attached(),
-                           "RoomManager::accept: must be attached to a driver before");
+                           "RoomManager::accept: the manager must be attached to a driver first");
         now_ = larger(now_, now);
         if (crowded()) {
             refused(request, {}, make_error_code(RoomErrc::too_many));

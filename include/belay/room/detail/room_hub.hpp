@@ -223,7 +223,7 @@ private:
     void on_load(Room& room, PersistenceError& error, std::optional<StoredRoom>& found) {
         if (room.core.live()) return network_.found(room, error, found);
         if (!error && !take_stored(room, found)) {
-            error = {RoomErrc::malformed_update, {}, "what is stored is no document"};
+            error = {RoomErrc::malformed_update, {}, "the stored data is not a document"};
             failed(room.id, error);
         }
         if (error) {
@@ -307,7 +307,8 @@ private:
     void put(RoomState<Document>& room, BytesView update, std::uint64_t author) {
         delivery_.send_update(room, update, author, now_);
         const std::error_code error{room.document.apply(update)};
-        BELAY_INVARIANT(!error, "RoomManager: a document must apply what it has checked");
+        BELAY_INVARIANT(!error,
+                        "RoomManager: the document must apply a change that it has checked");
         room.news = true;
         ++counters_.updates;
     }

@@ -93,7 +93,7 @@ public:
             Document theirs{hub_->empty_};
             const std::error_code wrong = error ? error.code : take_parts(room, theirs, stored);
             if (wrong) {
-                if (!error) fail(room, {wrong, {}, "what is stored by another server"});
+                if (!error) fail(room, {wrong, {}, "the data that another server stored"});
                 // The fan-out may have taken the room for loaded, and tell of no gap any more.
                 if (!error || wrong == RoomErrc::no_answer) room.others->lacks = true;
                 return ask_later(room, wrong);
@@ -119,7 +119,7 @@ public:
             if (!error) continue;
             // Who else may write there must not be able to end the room.
             if (alone || !is_malformed_update(error)) return error;
-            hub_->failed(room.id, {error, {}, "a change by another server"});
+            hub_->failed(room.id, {error, {}, "a change from another server"});
         }
         return {};
     }
@@ -212,7 +212,8 @@ private:
         if (!told) {
             const PersistenceError error =
                 heard ? heard->error()
-                      : PersistenceError{RoomErrc::no_answer, {}, "nobody subscribed"};
+                      : PersistenceError{
+                            RoomErrc::no_answer, {}, "the fan-out dropped the subscription"};
             fail(room, error);
             return ask_later(room, error.code);
         }
@@ -273,7 +274,7 @@ private:
         }
         const auto error = static_cast<std::error_code>(adds.error());
         if (!is_malformed_update(error)) room.others->frozen = true;
-        fail(room, {error, {}, "a change by another server"});
+        fail(room, {error, {}, "a change from another server"});
     }
     /// After a loss: each gets what the other one has. Where another history is there, the one that
     /// the room had may have been ended on purpose: nothing of the two is mixed before the storage
@@ -322,7 +323,7 @@ private:
             wrong = error;
             room.awareness.close(word->speaker(), hub_->now_);
         }
-        if (wrong) fail(room, {wrong, {}, "a word of another server on who is here"});
+        if (wrong) fail(room, {wrong, {}, "a presence message from another server"});
         if (asked) {
             for (const RoomSeat* const seat : room.members) says(room, *seat);
         }

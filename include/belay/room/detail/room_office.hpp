@@ -269,8 +269,8 @@ private:
         if (!found || !*found) return;
         Room room{{}, hub_->empty_, always, hub_->options_, hub_->now_};
         if (!hub_->take_stored(room, *found))
-            found =
-                PersistenceError{RoomErrc::malformed_update, {}, "what is stored is no document"};
+            found = PersistenceError{
+                RoomErrc::malformed_update, {}, "the stored data is not a document"};
         else
             found = document_of(room, room.document);
     }

@@ -68,7 +68,7 @@ public:
             std::optional<Result<std::optional<StoredRoom>, PersistenceError>> answer =
                 room.load.take();
             if (!answer) {
-                error = {RoomErrc::no_answer, {}, "the load was dropped"};
+                error = {RoomErrc::no_answer, {}, "the persistence dropped the load"};
             } else if (!answer->has_value()) {
                 error = answer->error();
             } else {
@@ -76,7 +76,7 @@ public:
             }
         } else if (room.load_ends <= now) {
             room.load.drop();
-            error = {RoomErrc::no_answer, {}, "the load took too long"};
+            error = {RoomErrc::no_answer, {}, "the load took longer than allowed"};
         } else {
             return false;
         }
@@ -181,12 +181,13 @@ public:
         if (room.save.answered()) {
             std::optional<PersistenceError> answer = room.save.take();
             error = answer ? std::move(*answer)
-                           : PersistenceError{RoomErrc::no_answer, {}, "the save was dropped"};
+                           : PersistenceError{
+                                 RoomErrc::no_answer, {}, "the persistence dropped the save"};
             // What is stored has more: all is well.
             if (error.code == RoomErrc::stale_snapshot) error = {};
         } else if (room.save_ends <= now) {
             room.save.drop();
-            error = {RoomErrc::no_answer, {}, "the save took too long"};
+            error = {RoomErrc::no_answer, {}, "the save took longer than allowed"};
         } else {
             return false;
         }
@@ -215,10 +216,11 @@ private:
         if (flush_.answered()) {
             std::optional<PersistenceError> answer = flush_.take();
             error = answer ? std::move(*answer)
-                           : PersistenceError{RoomErrc::no_answer, {}, "the flush was dropped"};
+                           : PersistenceError{
+                                 RoomErrc::no_answer, {}, "the persistence dropped the flush"};
         } else if (flush_ends_ <= now) {
             flush_.drop();
-            error = {RoomErrc::no_answer, {}, "the flush took too long"};
+            error = {RoomErrc::no_answer, {}, "the flush took longer than allowed"};
         } else {
             return false;
         }

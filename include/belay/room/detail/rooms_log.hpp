@@ -33,22 +33,22 @@ public:
     [[nodiscard]] PersistenceError replay() {
         if (record_bytes_max() < record_bytes_min) {
             return {make_error_code(QueueErrc::bad_options), "the log",
-                    "its record_bytes_max must be 256 or more"};
+                    "its record_bytes_max must be at least 256"};
         }
         for (std::uint64_t number = log_.base(); number <= log_.last(); ++number) {
             const Result<BytesView> body = log_.read(number);
             const auto where = [&] { return "operation " + std::to_string(number); };
             if (!body) return {body.error(), "the log", where()};
             const Result<RoomRecord> record = decode_room_record(*body);
-            if (!record) return {record.error(), "the log", where() + " is none of rooms"};
+            if (!record) return {record.error(), "the log", where() + " is not a record of rooms"};
             held_.add({number, logged_bytes(body->size())});
             take(*record, number);
         }
         joining_.reset();
         if (const std::string* const id = index_.unknown()) {
             return {make_error_code(QueueErrc::corrupt), "the log",
-                    "it has updates of a room that never began, of " + std::to_string(id->size()) +
-                        " bytes of id"};
+                    "it has updates of a room without a start, whose id has " +
+                        std::to_string(id->size()) + " bytes"};
         }
         return {};
     }

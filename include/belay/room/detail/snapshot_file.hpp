@@ -154,8 +154,9 @@ template <class File>
         return input.error() ? wrong(input.error(), "") : wrong(RoomErrc::snapshot_damaged, what);
     };
     std::array<std::byte, snapshot_head_bytes> head{};
-    if (!input.get(head)) return damaged("it is too short");
-    if (as_text(head).substr(0, 8) != snapshot_mark) return damaged("it does not begin as one");
+    if (!input.get(head)) return damaged("the file is too short");
+    if (as_text(head).substr(0, 8) != snapshot_mark)
+        return damaged("the file does not start as a snapshot");
     if (load_le<std::uint32_t>(head.data() + 8) > snapshot_version) {
         return wrong(make_error_code(QueueErrc::future_version), "");
     }
@@ -165,29 +166,30 @@ template <class File>
     const std::uint64_t most = *length;
     if (id_bytes > part::room_id_bytes_max || bytes > most || parts > most / 8 ||
         head.size() + id_bytes + 8 * parts + bytes + 4 != most) {
-        return damaged("its length is not what it says");
+        return damaged("the length of the file differs from its header");
     }
     std::array<std::byte, part::room_id_bytes_max> own{};
     const std::span<std::byte> own_id = std::span{own}.first(static_cast<std::size_t>(id_bytes));
-    if (!input.get(own_id)) return damaged("it ends too early");
+    if (!input.get(own_id)) return damaged("the file ends too early");
     SnapshotFile found{load_state(head.data() + 32), {}};
     std::uint64_t left = bytes;
     for (std::uint64_t i = 0; i < parts; ++i) {
         std::array<std::byte, 8> size{};
-        if (!input.get(size)) return damaged("it ends too early");
+        if (!input.get(size)) return damaged("the file ends too early");
         const auto count = load_le<std::uint64_t>(size.data());
         if (count > left) return damaged("the length of a part is wrong");
         left -= count;
         Bytes& part = found.parts.emplace_back(static_cast<std::size_t>(count));
-        if (!input.get(part)) return damaged("it ends too early");
+        if (!input.get(part)) return damaged("the file ends too early");
     }
     const std::uint32_t crc = input.crc();
     std::array<std::byte, 4> sum{};
-    if (!input.get(sum)) return damaged("it ends too early");
+    if (!input.get(sum)) return damaged("the file ends too early");
     if (left != 0 || load_le<std::uint32_t>(sum.data()) != crc) {
-        return damaged("its checksum is wrong");
+        return damaged("the checksum is wrong");
     }
-    if (as_text(own_id) != id) return wrong(RoomErrc::snapshot_misplaced, "it is of another room");
+    if (as_text(own_id) != id)
+        return wrong(RoomErrc::snapshot_misplaced, "the snapshot belongs to another room");
     return found;
 }
 

@@ -113,7 +113,8 @@ public:
         }
         ++events_;
         BELAY_PRECONDITION(++at_this_instant_ <= events_per_instant_max,
-                           "World: time must go on; a deadline must move after advance");
+                           "World: a machine must move its deadline after advance; the time of the "
+                           "world does not pass");
         if (event <= timer) {
             const ScheduledEvent first = event_queue_.pop();
             first.run(first.object);

@@ -44,7 +44,7 @@ public:
     }
     /// Pre: not empty.
     [[nodiscard]] ScheduledEvent pop() noexcept {
-        BELAY_INVARIANT(!heap_.empty(), "EventQueue::pop: must not be empty");
+        BELAY_INVARIANT(!heap_.empty(), "EventQueue::pop: the queue must not be empty");
         const ScheduledEvent first = heap_.front();
         const std::size_t last = heap_.size() - 1;
         std::size_t at = 0;

@@ -74,7 +74,7 @@ public:
     /// Runs one turn: commands, then answers, then the sessions that are ready. Hooks run at its
     /// beginning and its end.
     void advance(Instant now) {
-        BELAY_PRECONDITION(!line_.in_turn(), "Bridge::advance: must not be called in a hook");
+        BELAY_PRECONDITION(!line_.in_turn(), "Bridge::advance: a hook must not call it");
         box_->begin_turn();
         now_ = larger(now_, now);
         const driver::TurnGuard guard{line_};
@@ -104,7 +104,7 @@ public:
 
     /// Starts the bridge. Call it once: a bridge cannot start again after stop().
     void start() {
-        BELAY_PRECONDITION(phase_ == Phase::idle, "Bridge::start: must be called once");
+        BELAY_PRECONDITION(phase_ == Phase::idle, "Bridge::start: call it only once");
         phase_ = Phase::starting;
         box_->waker().touch();
     }
@@ -143,12 +143,13 @@ protected:
                   checked_options(options),
                   box_->waker()} {
         static_assert(!copies_a_side<L> && !copies_a_side<R>,
-                      "Bridge: a named side is not copied: std::ref(side), or std::move(side)");
+                      "Bridge: a side that is a variable must be passed as std::ref(side) or "
+                      "std::move(side)");
         static_assert(explain_observer<BridgeHooks<Self, content_type>, Observer>());
     }
     ~BasicBridge() {
         BELAY_PRECONDITION(!engine_.sides().inside(),
-                           "~Bridge: must not run inside its local side or its remote");
+                           "~Bridge: its local side or its remote side must not destroy it");
         box_->locked([this] { box_->ended = true; });
         box_->close();
     }

@@ -45,7 +45,7 @@ public:
     }
     /// Adds a row for a name that has none.   Throws: std::bad_alloc; nothing has changed then.
     [[nodiscard]] Node& insert(std::string_view name) {
-        BELAY_PRECONDITION(count_ < most, "ElementTable::insert: there must be room");
+        BELAY_PRECONDITION(count_ < most, "ElementTable::insert: the table must have a free slot");
         std::string kept{name};
         index_.prepare(count_);
         if (free_ == 0) add_node();

@@ -120,7 +120,7 @@ public:
 
     /// Returns the i-th oldest.   Pre: i < size().
     [[nodiscard]] const KeyFingerprint& at(std::size_t i) const noexcept {
-        BELAY_PRECONDITION(i < size(), "KeyWindow::at: must be there");
+        BELAY_PRECONDITION(i < size(), "KeyWindow::at: the key must exist");
         const std::size_t oldest = size_ == ring_.size() ? next_slot_ : 0;
         const std::size_t slot = oldest + i;
         return ring_[slot < ring_.size() ? slot : slot - ring_.size()];

@@ -28,8 +28,8 @@ struct WorkHooks {
                       "WorkQueue: the observer's on_dropped must be 'on_dropped(const "
                       "belay::DeadWork&)', or have 'const auto& work' in front of that");
         static_assert(hears_any_of<O, Dead, Dropped>,
-                      "WorkQueue: the observer hears nothing: it needs on_dead or on_dropped; one "
-                      "that may hear nothing derives from belay::NoObserver");
+                      "WorkQueue: the observer has no hook: it needs on_dead or on_dropped. Derive "
+                      "an observer without hooks from belay::NoObserver");
         return true;
     }
 };
@@ -39,7 +39,7 @@ template <class DeadLetters, class Observer>
 class WorkDeadLetters {
     static_assert(TakesDead<DeadLetters>,
                   "WorkQueue: DeadLetters must be KeepDead or have 'try_push(Bytes&&)', which "
-                  "answers bool or std::error_code");
+                  "returns bool or std::error_code");
 
 public:
     WorkDeadLetters(DeadLetters storage, Observer observer)

@@ -141,13 +141,13 @@ public:
         const auto kind = static_cast<unsigned>(head & 0xFFU);
         const auto flags = static_cast<unsigned>((head >> 8) & 0xFFU);
         e.written = head >> 16;
-        if (short_) return corrupt("it is shorter than its header");
-        if (kind == 0) return corrupt("it is no entry of a work queue");
-        if (kind > 5) return future("a kind of entry that is not known");
+        if (short_) return corrupt("the entry is shorter than its header");
+        if (kind == 0) return corrupt("the record is not an entry of a work queue");
+        if (kind > 5) return future("the kind of the entry is unknown");
         e.kind = static_cast<WorkKind>(kind);
         static constexpr unsigned known[] = {0, key | delay | expires, delay | expires | state,
                                              0, delay | state,         0};
-        if ((flags & ~known[kind]) != 0) return future("a flag that is not known");
+        if ((flags & ~known[kind]) != 0) return future("a flag of the entry is unknown");
         const bool of_item = e.kind == WorkKind::moved || e.kind == WorkKind::note;
         const bool is_marked = of_item || e.kind == WorkKind::done;
         const bool is_foreign = is_marked && take32() != mark_;
@@ -169,18 +169,19 @@ public:
             e.deliveries = take32();
             e.cause = take32();
         }
-        if (short_) return corrupt("it is shorter than its fields");
+        if (short_) return corrupt("the entry is shorter than its fields");
         if (is_foreign) {
             return {make_error_code(QueueErrc::foreign_file), number_,
-                    "salvaged as a journal: its numbers are others; use tool::salvage_work_queue"};
+                    "the queue was salvaged as a journal, which changes its numbers; use "
+                    "tool::salvage_work_queue"};
         }
         e.delay = delay_ns > static_cast<std::uint64_t>(forever.count())
                       ? forever
                       : Duration{static_cast<std::int64_t>(delay_ns)};
         e.tail = left_;
-        if (e.cause > cause_revived) return future("a cause of death that is not known");
+        if (e.cause > cause_revived) return future("the cause of death is unknown");
         if (of_item && (e.id == 0 || e.id >= number_)) {
-            return corrupt("it is about an item that was not there yet");
+            return corrupt("the entry refers to an item that did not exist yet");
         }
         return check_tail(e);
     }
@@ -189,15 +190,16 @@ private:
     [[nodiscard]] WorkError check_tail(const WorkEntry& e) const noexcept {
         switch (e.kind) {
             case WorkKind::note:
-                if (!e.tail.empty()) return corrupt("it is longer than its fields");
+                if (!e.tail.empty()) return corrupt("the entry is longer than its fields");
                 break;
             case WorkKind::done:
-                if (e.tail.size() % 8 != 0) return corrupt("a list of ids that is cut off");
-                if (e.below > number_) return corrupt("it is about entries that come later");
+                if (e.tail.size() % 8 != 0) return corrupt("a list of ids is cut off");
+                if (e.below > number_) return corrupt("the entry refers to later entries");
                 break;
             case WorkKind::keys:
                 if (e.tail.size() % print_bytes != 0) return corrupt("a list of keys is cut off");
-                if (e.part >= e.parts) return corrupt("a part of fewer parts");
+                if (e.part >= e.parts)
+                    return corrupt("the number of the part is not below the number of parts");
                 break;
             default:
                 break;

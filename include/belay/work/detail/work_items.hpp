@@ -82,7 +82,8 @@ public:
         table_.reserve_entry();
         const Result<std::uint64_t> number = log_.append(scratch_);
         if (!number) return number;
-        BELAY_INVARIANT(*number == positions().end(), "WorkItems::append: nobody else may append");
+        BELAY_INVARIANT(*number == positions().end(),
+                        "WorkItems::append: no other writer may append to the log");
         table_.add_entry(WorkPositions::framed(scratch_.size()), holds);
         return number;
     }

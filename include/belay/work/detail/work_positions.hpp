@@ -48,7 +48,7 @@ public:
 
     /// Adds entry `end()`, which takes `bytes`.   Pre: capacity is reserved.
     void add(std::size_t bytes, bool held, bool ready) noexcept {
-        BELAY_INVARIANT(has_space(), "WorkPositions::add: no room");
+        BELAY_INVARIANT(has_space(), "WorkPositions::add: a slot must be free");
         Block& b = block(end_ / 64);
         if (end_ % 64 == 0) b = Block{};
         b.bytes[end_ % 64] = static_cast<std::uint32_t>(bytes);
@@ -65,7 +65,7 @@ public:
 
     /// Marks an entry that no longer holds an item.
     void release(std::uint64_t position) noexcept {
-        BELAY_INVARIANT(holds(position), "WorkPositions::release: must hold an item");
+        BELAY_INVARIANT(holds(position), "WorkPositions::release: the position must hold an item");
         if (is_ready(position)) clear_ready(position);
         Block& b = block(position / 64);
         b.held &= ~bit(position);
@@ -85,7 +85,8 @@ public:
 
     /// Removes the entries before `position`.   Pre: position <= first_held().
     void drop_before(std::uint64_t position) noexcept {
-        BELAY_INVARIANT(position <= first_held_, "WorkPositions::drop_before: holds an item");
+        BELAY_INVARIANT(position <= first_held_,
+                        "WorkPositions::drop_before: the positions must not hold an item");
         for (; base_ < position; ++base_) idle_bytes_ -= bytes_at(base_);
         first_block_ = base_ / 64;
     }

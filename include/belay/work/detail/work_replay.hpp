@@ -28,7 +28,7 @@ public:
             slots_.reserve();
             if (!bytes) {
                 if (bytes.error() != QueueErrc::corrupt) {
-                    return {bytes.error(), number, "it cannot be read"};
+                    return {bytes.error(), number, "the entry cannot be read"};
                 }
                 take_unreadable(number);
                 continue;

@@ -64,7 +64,7 @@ public:
     /// Adds a slot for a ready item and returns it.
     /// Pre: capacity is reserved; the item has no slot.
     std::uint32_t add(ItemPosition item) noexcept {
-        BELAY_INVARIANT(free_ != none && item.id != 0, "WorkSlots::add: there must be room");
+        BELAY_INVARIANT(free_ != none && item.id != 0, "WorkSlots::add: a slot must be free");
         const std::uint32_t i = free_;
         free_ = slots_[i].place;
         slots_[i] = WorkSlot{};

@@ -54,7 +54,8 @@ private:
         clocks.add(id);
     }
     if (in.failed()) return refused(in.offset(), in.what());
-    if (!in.at_end()) return refused(in.offset(), "bytes behind the end");
+    if (!in.at_end())
+        return refused(in.offset(), "there are bytes after the end of the state vector");
     clocks.sort();
     return {};
 }

@@ -29,7 +29,7 @@ struct Sources {
     [[nodiscard]] Struct take(Block& block) const noexcept {
         Lib0Reader in{BytesView{block.at, end_of(block)}};
         const Struct s = StructReader<false>{in, nesting_ceiling}.read({block.client, block.clock});
-        BELAY_INVARIANT(!in.failed(), "Sources::take: the bytes were checked");
+        BELAY_INVARIANT(!in.failed(), "Sources::take: the bytes must have been checked");
         block.at = s.end;
         block.clock = s.clock_end();
         --block.structs;

@@ -65,7 +65,7 @@ public:
     /// Pre: other.clock lies within the kept struct, and not before the one compared last.
     [[nodiscard]] bool differs_from(const Struct& other) noexcept {
         BELAY_INVARIANT(other.clock >= kept_.clock + passed_,
-                        "Overlap: structs must come by rising clock");
+                        "Overlap: the structs must have rising clocks");
         if (is_gone(kept_) || is_gone(other)) return false;
         if (kept_.kind() != other.kind()) return true;
         if (other.clock == kept_.clock && !same_place(other)) return true;

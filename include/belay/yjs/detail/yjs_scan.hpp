@@ -76,13 +76,14 @@ public:
         read_deletes(scan.summary);
         if constexpr (checked) {
             if (!in_.failed() && !in_.at_end()) {
-                in_.fail("bytes behind the end of the update", in_.position());
+                in_.fail("there are bytes after the end of the update", in_.position());
             }
             if (!in_.failed()) return {};
             const bool other =
                 in_.error() == YjsErrc::malformed_update || in_.error() == YjsErrc::unknown_content;
             if (other && has_frame_of_version_2(update_)) {
-                return {YjsErrc::version_2_update, update, 0, "it has the frame of one"};
+                return {YjsErrc::version_2_update, update, 0,
+                        "the bytes have the structure of a version 2 update"};
             }
             return {in_.error(), update, in_.offset(), in_.what()};
         }
@@ -149,7 +150,7 @@ private:
         for (auto b = begin; b != blocks_.end(); ++b) clients.push_back(b->client);
         std::sort(clients.begin(), clients.end());
         if (std::adjacent_find(clients.begin(), clients.end()) != clients.end()) {
-            in_.fail("a client that is there twice", start);
+            in_.fail("a client occurs twice", start);
         }
     }
 
@@ -166,8 +167,8 @@ private:
                 const std::byte* const range = in_.position();
                 const std::uint64_t clock = in_.varuint();
                 const std::uint64_t len = in_.varuint();
-                if (len == 0) in_.fail("a deleted range without length", range);
-                if (len > varuint_max - clock) in_.fail("a clock beyond 2^53 - 1", range);
+                if (len == 0) in_.fail("a deleted range has no length", range);
+                if (len > varuint_max - clock) in_.fail("a clock is beyond 2^53 - 1", range);
                 ++summary.delete_ranges;
             }
         }
@@ -198,7 +199,7 @@ template <bool checked>
             static_cast<void>(in.varuint());
         }
     }
-    BELAY_INVARIANT(!in.failed(), "count_delete_ranges: the bytes were checked");
+    BELAY_INVARIANT(!in.failed(), "count_delete_ranges: the bytes must have been checked");
     return count;
 }
 
@@ -213,7 +214,7 @@ inline void read_delete_ranges(BytesView delete_set, std::vector<DeleteRange>& r
             ranges.push_back(range);
         }
     }
-    BELAY_INVARIANT(!in.failed(), "read_delete_ranges: the bytes were checked");
+    BELAY_INVARIANT(!in.failed(), "read_delete_ranges: the bytes must have been checked");
 }
 
 }}}  // namespace belay::yjs::detail

@@ -36,7 +36,7 @@ public:
 private:
     /// Processes a struct, a part of one, the head of a block, or the end.
     void step() {
-        BELAY_INVARIANT(!in_.failed(), "Splitter: the bytes were checked");
+        BELAY_INVARIANT(!in_.failed(), "Splitter: the bytes must have been checked");
         if (cut_) return put_part();
         if (structs_ != 0) {
             --structs_;

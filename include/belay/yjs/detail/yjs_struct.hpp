@@ -89,7 +89,7 @@ public:
         s.info = in_.byte();
         // Yjs recognizes a gap by all bits in one place, and by these bits in another.
         if (s.kind() > ref::skip || (s.kind() == ref::skip && s.info != ref::skip)) {
-            in_.fail("its number is unknown", s.begin, YjsErrc::unknown_content);
+            in_.fail("the number of the kind is unknown", s.begin, YjsErrc::unknown_content);
             return s;
         }
         if (s.is_item()) read_head(s);
@@ -99,8 +99,8 @@ public:
         s.end = in_.position();
         if constexpr (checked) {
             if (in_.failed()) return s;
-            if (s.len == 0) in_.fail("a struct without length", s.begin);
-            if (s.len > varuint_max - s.clock) in_.fail("a clock beyond 2^53 - 1", s.begin);
+            if (s.len == 0) in_.fail("a struct has no length", s.begin);
+            if (s.len > varuint_max - s.clock) in_.fail("a clock is beyond 2^53 - 1", s.begin);
         }
         return s;
     }
@@ -120,7 +120,7 @@ private:
         other.clock = in_.varuint();
         if constexpr (checked) {
             if (other.client == s.client && other.clock >= s.clock) {
-                in_.fail("an item that refers to itself, or to a later one of its client", start);
+                in_.fail("an item refers to itself, or to a later item of its client", start);
             }
         }
         return other;
@@ -202,7 +202,8 @@ private:
                 case JsonText::Verdict::other:
                     return in_.fail("a text is not JSON", start);
                 case JsonText::Verdict::too_deep:
-                    return in_.fail("values are nested too deep", start, YjsErrc::update_too_large);
+                    return in_.fail("values are nested too deeply", start,
+                                    YjsErrc::update_too_large);
             }
         }
     }
@@ -210,7 +211,8 @@ private:
     void read_type() noexcept {
         const std::byte* const start = in_.position();
         const std::uint64_t t = in_.varuint();
-        if (t > 6) in_.fail("a shared type of an unknown number", start, YjsErrc::unknown_content);
+        if (t > 6)
+            in_.fail("the number of a shared type is unknown", start, YjsErrc::unknown_content);
         if (t == 3 || t == 5) text();  // XmlElement, XmlHook: their names
     }
 
@@ -220,15 +222,15 @@ private:
         guid_ = text();
         const std::byte* const start = in_.position();
         if constexpr (!checked) return in_.skip_any(nesting_max_);
-        if (in_.byte() != 118) return in_.fail("a subdocument without options", start);
+        if (in_.byte() != 118) return in_.fail("a subdocument has no options", start);
         if (nesting_max_ == 0) {
-            return in_.fail("values are nested too deep", start, YjsErrc::update_too_large);
+            return in_.fail("values are nested too deeply", start, YjsErrc::update_too_large);
         }
         const std::uint64_t count = in_.varuint();
         for (std::uint64_t i = 0; i < count && !in_.failed(); ++i) {
             const std::string_view key = text();
             if (key == "guid" || key == "gcFilter") {
-                in_.fail("a subdocument whose options replace its guid or its code", start);
+                in_.fail("the options of a subdocument replace its guid or its code", start);
             }
             in_.skip_any(nesting_max_ - 1);
         }

@@ -36,7 +36,7 @@ inline void insert_varuints(Bytes& out, std::size_t place,
             in.varbytes();
         }
     }
-    BELAY_INVARIANT(!in.failed(), "after_values: the bytes were checked");
+    BELAY_INVARIANT(!in.failed(), "after_values: the bytes must have been checked");
     return {in.position(), values.data() + values.size()};
 }
 
