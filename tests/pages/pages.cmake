@@ -44,6 +44,13 @@ foreach(name IN LISTS belay_page_names)
         belay_page(${name})
     endif()
 endforeach()
+# The ledger of the page of sessions, with crashes.
+add_executable(page_session_check pages/session_check.cpp)
+target_link_libraries(page_session_check PRIVATE belay_dev Threads::Threads)
+target_compile_definitions(page_session_check PRIVATE
+    BELAY_ASSERTIONS=1 BELAY_SESSION_PAGE="${CMAKE_CURRENT_BINARY_DIR}/pages/session.cpp")
+add_test(NAME pages/session_check COMMAND page_session_check)
+set_tests_properties(pages/session_check PROPERTIES TIMEOUT ${BELAY_TEST_TIMEOUT})
 if(SQLite3_FOUND)
     belay_page(adapter LIBRARIES SQLite::SQLite3)
 endif()
