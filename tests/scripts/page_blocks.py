@@ -9,7 +9,7 @@
 
 A block that has a main is a whole program. pages.cmake builds and runs it, and compares what it prints with the text
 block that follows it. Its name is that of the page, with the heading that it is below: docs/core.md: core-Randomness.
-An excerpt (readme_excerpts.py) is compiled with its example. All other blocks are fragments. A fragment is compiled
+An excerpt in README (readme_excerpts.py) is compiled with its example. All other blocks are fragments. Each is compiled
 with every header of include/belay/*.hpp and "using namespace belay", and with what the line before it states:
 
     <!-- frame: NAME -->        what tests/pages/frames/NAME.hpp declares in namespace frames::NAME
@@ -47,7 +47,7 @@ class Block:
         self.page, self.line, self.code, self.heading = page, line, code, heading  # line: of the first line of code
         frame = FRAME.match(before)
         self.frame = frame[1] if frame else None
-        self.is_excerpt = bool(EXCERPT.match(before))
+        self.is_excerpt = page == "README.md" and bool(EXCERPT.match(before))
         self.is_program = any(MAIN.match(text) for text in code)
         self.previous = None
         self.output = ""

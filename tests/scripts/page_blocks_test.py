@@ -46,10 +46,10 @@ class PageBlocksTest(unittest.TestCase):
         (self.root / path).parent.mkdir(parents=True, exist_ok=True)
         (self.root / path).write_text(text, encoding="utf-8")
 
-    def complaints(self, page, compiler=COMPILERS[0]):
-        self.write("docs/a.md", page)
+    def complaints(self, text, compiler=COMPILERS[0], page="docs/a.md"):
+        self.write(page, text)
         command = [compiler, "-std=c++20", f"-I{self.root / 'include'}", f"-I{self.root / 'tests/pages/frames'}"]
-        return list(page_blocks.judge(self.root, command, page_blocks.blocks_of(self.root, "docs/a.md")))
+        return list(page_blocks.judge(self.root, command, page_blocks.blocks_of(self.root, page)))
 
     def right(self, page, compilers=COMPILERS[:1]):
         for compiler in compilers:
@@ -111,6 +111,12 @@ class PageBlocksTest(unittest.TestCase):
         self.assertEqual(len(found), 2, found)
         self.assertTrue(found[0].startswith("docs/a.md:3: "), found)
         self.assertRegex(found[1], "tests/pages/frames/queue.hpp:1:.*: correct the frame")
+
+    def test_an_excerpt_is_left_to_its_example_in_readme_only(self):
+        excerpt = "<!-- excerpt: examples/one.cpp -->\n```cpp\nnonsense;\n```\n"
+        self.assertEqual(self.complaints(excerpt, page="README.md"), [])
+        self.assertEqual(len(self.complaints(excerpt)), 1)
+        self.assertEqual(len(self.complaints(fragment("nonsense;"), page="README.md")), 1)
 
     def test_a_block_of_another_word_for_cpp(self):
         for fence in ("```c++", "  ```cpp", "```hpp", "```"):
