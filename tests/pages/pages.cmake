@@ -1,89 +1,78 @@
 # SPDX-License-Identifier: MIT
-# Each page begins with one complete program. Here it is cut out, compiled as a user would, and run in an empty
-# directory; what it prints must be what the page says: the ```text block that follows the program, if there is one.
-#   BELOW     the heading that the program is below, where the page has several
+# The whole programs of the pages, which page_blocks.py cuts out and names. Each is compiled as a user would, and run in
+# an empty directory; what it prints must be what the page says: the text block that follows the program, if there is
+# one.
+execute_process(COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/scripts/page_blocks.py
+                        --programs ${CMAKE_CURRENT_BINARY_DIR}/pages
+                OUTPUT_VARIABLE belay_programs OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+string(REPLACE "\n" ";" belay_programs "${belay_programs}")
+set(belay_page_names)
+foreach(program IN LISTS belay_programs)
+    string(REGEX MATCH "^([^ ]+) (.+)$" matched "${program}")
+    list(APPEND belay_page_names ${CMAKE_MATCH_1})
+    set(belay_page_of_${CMAKE_MATCH_1} ${CMAKE_MATCH_2})
+endforeach()
+file(GLOB belay_pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/docs/*.md)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS
+             ${belay_pages} ${CMAKE_CURRENT_SOURCE_DIR}/scripts/page_blocks.py)
+
+# belay_page(NAME [LIBRARIES ...] [THROUGH ...])
 #   THROUGH   what runs it, with the program as the last argument
-function(belay_page page)
-    cmake_parse_arguments(PARSE_ARGV 1 arg "" "BELOW" "THROUGH;LIBRARIES")
-    get_filename_component(name ${page} NAME_WE)
-    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${page})
-    file(READ ${PROJECT_SOURCE_DIR}/${page} text)
-    if(arg_BELOW)
-        string(REPLACE " " "-" below "${arg_BELOW}")
-        string(APPEND name "-${below}")
-        string(FIND "${text}" "\n## ${arg_BELOW}\n" begin)
-        if(begin EQUAL -1)
-            message(FATAL_ERROR "${page} has no heading ${arg_BELOW}")
-        endif()
-        string(SUBSTRING "${text}" ${begin} -1 text)
-    endif()
-    string(FIND "${text}" "```cpp\n" begin)
-    string(FIND "${text}" "```cpp\n#include" program_begin)
-    if(begin EQUAL -1 OR NOT begin EQUAL program_begin)
-        message(FATAL_ERROR "${page}: its first ```cpp block must be a whole program, from #include to main")
-    endif()
-    math(EXPR begin "${begin} + 7")
-    string(SUBSTRING "${text}" ${begin} -1 text)
-    string(FIND "${text}" "```\n" end)
-    string(SUBSTRING "${text}" 0 ${end} program)
-    math(EXPR end "${end} + 4")
-    string(SUBSTRING "${text}" ${end} -1 text)
-    set(output "")
-    string(FIND "${text}" "\n```text\n" begin)
-    if(begin EQUAL 0)
-        string(SUBSTRING "${text}" 9 -1 text)
-        string(FIND "${text}" "```\n" end)
-        string(SUBSTRING "${text}" 0 ${end} output)
+function(belay_page name)
+    cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "THROUGH;LIBRARIES")
+    if(NOT name IN_LIST belay_page_names)
+        message(FATAL_ERROR "no page has the program ${name}: see tests/scripts/page_blocks.py for the names")
     endif()
     set(directory ${CMAKE_CURRENT_BINARY_DIR}/pages)
-    file(CONFIGURE OUTPUT ${directory}/${name}.cpp CONTENT [[@program@]] @ONLY)
-    file(CONFIGURE OUTPUT ${directory}/${name}.expected CONTENT [[@output@]] @ONLY)
-
     add_executable(page_${name} ${directory}/${name}.cpp)
     target_link_libraries(page_${name} PRIVATE belay::belay Threads::Threads ${arg_LIBRARIES})
     target_compile_options(page_${name} PRIVATE -Wall -Wextra -Werror -O0
                            $<$<CXX_COMPILER_ID:Clang,AppleClang>:-Wno-unused-const-variable>)
     set(command ${arg_THROUGH} $<TARGET_FILE:page_${name}>)
-    add_test(NAME pages/${name} COMMAND ${CMAKE_COMMAND} "-DCOMMAND=${command}" -DPAGE=${page}
+    add_test(NAME pages/${name} COMMAND ${CMAKE_COMMAND} "-DCOMMAND=${command}" -DPAGE=${belay_page_of_${name}}
              -DEXPECTED=${directory}/${name}.expected -DDIRECTORY=${directory}/${name}
              -P ${CMAKE_CURRENT_SOURCE_DIR}/pages/run_page.cmake)
     set_tests_properties(pages/${name} PROPERTIES TIMEOUT ${BELAY_TEST_TIMEOUT})
 endfunction()
 
 find_package(Threads REQUIRED)
-foreach(page IN ITEMS backoff breaker bridge bring-your-own-socket budget call check choosing-a-policy choosing-a-storage core
-        drive fleet http journal link offline-first policy posix queue room room-storage session sim work yjs-updates)
-    belay_page(docs/${page}.md)
+# The others need nothing but belay.
+set(belay_special_pages adapter adapter-HTTP adapter-Serving-WebSockets bridge-Over-MCP collaboration-server
+                        recipes-libcurl recipes-cpp-httplib recipes-gRPC several-servers webhooks)
+foreach(name IN LISTS belay_page_names)
+    if(NOT name IN_LIST belay_special_pages)
+        belay_page(${name})
+    endif()
 endforeach()
-belay_page(docs/core.md BELOW Randomness)
-belay_page(docs/policy.md BELOW "A rule of your own")
-belay_page(docs/call.md BELOW Coroutines)
-belay_page(docs/link.md BELOW Serving)
-belay_page(docs/link.md BELOW Coroutines)
-belay_page(docs/fleet.md BELOW "When the network fails")
-belay_page(docs/drive.md BELOW "A machine of your own")
+# The ledger of the page of sessions, with crashes.
+add_executable(page_session_check pages/session_check.cpp)
+target_link_libraries(page_session_check PRIVATE belay_dev Threads::Threads)
+target_compile_definitions(page_session_check PRIVATE
+    BELAY_ASSERTIONS=1 BELAY_SESSION_PAGE="${CMAKE_CURRENT_BINARY_DIR}/pages/session.cpp")
+add_test(NAME pages/session_check COMMAND page_session_check)
+set_tests_properties(pages/session_check PROPERTIES TIMEOUT ${BELAY_TEST_TIMEOUT})
 if(SQLite3_FOUND)
-    belay_page(docs/adapter.md LIBRARIES SQLite::SQLite3)
+    belay_page(adapter LIBRARIES SQLite::SQLite3)
 endif()
 if(BELAY_HIREDIS_INCLUDE AND BELAY_HIREDIS AND BELAY_REDIS_SERVER)
-    belay_page(docs/several-servers.md LIBRARIES ${BELAY_HIREDIS}
+    belay_page(several-servers LIBRARIES ${BELAY_HIREDIS}
                THROUGH ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/pages/redis_server.py)
 endif()
 if(BELAY_BOOST_INCLUDE)
-    belay_page(docs/adapter.md BELOW "Serving WebSockets")
+    belay_page(adapter-Serving-WebSockets)
 endif()
 
 if(belay_has_jwt AND BELAY_BOOST_INCLUDE)
-    belay_page(docs/collaboration-server.md LIBRARIES OpenSSL::Crypto
+    belay_page(collaboration-server LIBRARIES OpenSSL::Crypto
                THROUGH ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/pages/collaboration_server.py)
 endif()
 
 # Recipes run against a real server, with the real libraries where they are installed.
 set(belay_http_server ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/pages/http_server.py)
 if(CURL_FOUND)
-    belay_page(docs/recipes.md BELOW libcurl THROUGH ${belay_http_server} LIBRARIES CURL::libcurl)
-    belay_page(docs/webhooks.md THROUGH ${belay_http_server} LIBRARIES CURL::libcurl)
-    belay_page(docs/adapter.md BELOW HTTP THROUGH ${belay_http_server} LIBRARIES CURL::libcurl)
+    belay_page(recipes-libcurl THROUGH ${belay_http_server} LIBRARIES CURL::libcurl)
+    belay_page(webhooks THROUGH ${belay_http_server} LIBRARIES CURL::libcurl)
+    belay_page(adapter-HTTP THROUGH ${belay_http_server} LIBRARIES CURL::libcurl)
     # The client of the page of HTTP, judged over calls that do something.
     add_executable(page_http_check pages/http_check.cpp)
     target_link_libraries(page_http_check PRIVATE belay_dev Threads::Threads CURL::libcurl)
@@ -91,7 +80,7 @@ if(CURL_FOUND)
     add_test(NAME pages/http_check COMMAND page_http_check)
     set_tests_properties(pages/http_check PROPERTIES TIMEOUT ${BELAY_TEST_TIMEOUT})
     if(BELAY_NLOHMANN_INCLUDE)
-        belay_page(docs/bridge.md BELOW "Over MCP" LIBRARIES CURL::libcurl
+        belay_page(bridge-Over-MCP LIBRARIES CURL::libcurl
                    THROUGH ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/pages/mcp_server.py)
         set_tests_properties(pages/bridge-Over-MCP PROPERTIES SKIP_REGULAR_EXPRESSION "SKIP: ")
     endif()
@@ -103,9 +92,9 @@ if(PkgConfig_FOUND)
     pkg_check_modules(belay_httplib QUIET IMPORTED_TARGET cpp-httplib)
 endif()
 if(belay_httplib_FOUND)
-    belay_page(docs/recipes.md BELOW cpp-httplib THROUGH ${belay_http_server} LIBRARIES PkgConfig::belay_httplib)
+    belay_page(recipes-cpp-httplib THROUGH ${belay_http_server} LIBRARIES PkgConfig::belay_httplib)
 else()
     message(STATUS "belay: no libcpp-httplib-dev: its recipe is left out")
 endif()
-belay_page(docs/recipes.md BELOW gRPC)
+belay_page(recipes-gRPC)
 target_include_directories(page_recipes-gRPC PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/pages/stubs)

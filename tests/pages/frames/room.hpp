@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+// Of the pages on rooms: a manager, and what you bring for it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <belay/posix/journal_rooms.hpp>
+#include <belay/room.hpp>
+#include <belay/yjs.hpp>
+
+#include "usual.hpp"
+
+namespace frames::room {
+
+using MyRights = EveryoneEdits;
+using Mine = MemoryRooms;  // a persistence
+extern RoomManager<MemoryRooms, MyRights> rooms;
+extern posix::JournalRooms journal_rooms;
+extern std::string public_key_pem;
+std::string owner_of(std::string_view board);
+std::error_code write_down(const AuditRow& row);
+void write_file(const std::string& board, const StoredRoom& room);
+
+struct Log {
+    void append(BytesView update);
+};
+extern Log log;
+extern const Bytes update, their_vector;
+void refuse(const yjs::UpdateError& error);
+void save(const Bytes& part);
+
+}  // namespace frames::room

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT
+// Of the pages on WebSockets: a context of Boost.Asio and its loop, and rooms.
+#pragma once
+
+#include <belay/adapter/asio_loop.hpp>
+#include <belay/adapter/beast_listener.hpp>
+
+#include "room.hpp"
+
+namespace frames::websocket {
+
+using namespace room;
+extern boost::asio::io_context context;
+extern AsioLoop<boost::asio::io_context> loop;
+extern belay::beast::ListenerOptions options;
+
+}  // namespace frames::websocket

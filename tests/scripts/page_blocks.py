@@ -1,0 +1,281 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Checks that every cpp block of README and of the pages in docs/ compiles, and cuts out those that are whole programs.
+
+    page_blocks.py [--root DIR] --compiler CXX [--flags FLAGS]
+        compiles the fragments; prints "page:line: what: what to do", and exits with 1 if it printed any
+    page_blocks.py [--root DIR] --programs DIRECTORY
+        writes each whole program to DIRECTORY/<name>.cpp, its output to <name>.expected, and prints "name page" for it
+
+A block that has a main is a whole program. pages.cmake builds and runs it, and compares what it prints with the text
+block that follows it. Its name is that of the page, with the heading that it is below: docs/core.md: core-Randomness.
+An excerpt in README (readme_excerpts.py) is compiled with its example. All other blocks are fragments. Each is compiled
+with every header of include/belay/*.hpp and "using namespace belay", and with what the line before it states:
+
+    <!-- frame: NAME -->        what tests/pages/frames/NAME.hpp declares in namespace frames::NAME
+    <!-- frame: usual -->       what usual.hpp declares in namespace frames, which the other frames include
+    <!-- frame: continues -->   what the block before it on the page declares, too
+
+The declarations with which a fragment begins are at file scope; all after them is the body of a function.
+"""
+
+import argparse
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from expect_error import errors_of  # noqa: E402
+
+MAIN = re.compile(r"^int main\(")
+FRAME = re.compile(r"<!-- frame: (.+) -->$")
+EXCERPT = re.compile(r"<!-- excerpt: ")
+INCLUDE = re.compile(r'^#include [<"]([^>"]+)[>"]')
+# What may stand in no function, or need not.
+DECLARATION = re.compile(r"(template|struct|class|enum|namespace|consteval|concept|static_assert)\b|"
+                         r"(?!return\b|else\b)[\w:<>,&*\[\] ]+ [\w:]+\([^;]*\)[\w ]* \{")
+WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-return-type", *(f"-Wno-unused-{what}" for what in (
+    "variable", "but-set-variable", "function", "parameter", "local-typedefs"))]
+ADVICE = ("correct the block, or state what it takes for granted in the line before it, <!-- frame: NAME -->: "
+          "see tests/scripts/page_blocks.py")
+
+
+class Block:
+    def __init__(self, page, line, code, before, heading):
+        self.page, self.line, self.code, self.heading = page, line, code, heading  # line: of the first line of code
+        frame = FRAME.match(before)
+        self.frame = frame[1] if frame else None
+        self.is_excerpt = page == "README.md" and bool(EXCERPT.match(before))
+        self.is_program = any(MAIN.match(text) for text in code)
+        self.previous = None
+        self.output = ""
+
+    @property
+    def name(self):
+        """Of its namespace."""
+        return f"block_{self.line}_of_" + re.sub(r"\W", "_", self.page)
+
+    def includes(self):
+        return [text for text in self.code if INCLUDE.match(text)]
+
+    def split(self):
+        """Its lines with their numbers, without the includes: the declarations with which it begins, and the rest."""
+        lines = [(self.line + i, text) for i, text in enumerate(self.code) if not INCLUDE.match(text)]
+        if self.is_program:
+            return [(number, MAIN.sub("inline int program(", text)) for number, text in lines], []
+        end = 0
+        while end < len(lines):
+            text = lines[end][1]
+            if text.strip() and not text.startswith("//"):
+                if not DECLARATION.match(text):
+                    break
+                end = end_of_declaration(lines, end)
+            end += 1
+        return lines[:end], lines[end:]
+
+
+def end_of_declaration(lines, begin):
+    """The line where the brackets that begin there are closed, at a semicolon or at the brace of a function."""
+    depth = 0
+    for i in range(begin, len(lines)):
+        text = re.sub(r"//.*|\"(\\.|[^\"\\])*\"|'[^']'", "", lines[i][1]).rstrip()
+        depth += sum(text.count(c) for c in "({[") - sum(text.count(c) for c in ")}]")
+        if depth == 0 and text.endswith((";", "}")):
+            return i
+    return len(lines) - 1
+
+
+def blocks_of(root, page):
+    """The cpp blocks of a page, in their order."""
+    lines = (root / page).read_text(encoding="utf-8").splitlines()
+    blocks, heading, i = [], "", 0
+    while i < len(lines):
+        if lines[i].startswith("## "):
+            heading = lines[i][3:]
+        if lines[i].lstrip().startswith("```"):
+            end = lines.index("```", i + 1)
+            if lines[i] == "```cpp":
+                blocks.append(Block(page, i + 2, lines[i + 1:end], lines[i - 1] if i else "", heading))
+                blocks[-1].previous = blocks[-2] if len(blocks) > 1 else None
+            elif lines[i] == "```text":
+                between = lines[blocks[-1].line - 1 + len(blocks[-1].code):i] if blocks else []
+                if between in (["```"], ["```", ""]):
+                    blocks[-1].output = "".join(text + "\n" for text in lines[i + 1:end])
+            elif not re.match(r"```\w+$", lines[i]) or lines[i][3:] in ("c++", "cc", "hpp"):
+                raise SystemExit(f"{page}:{i + 1}: a block of {lines[i]}: write ```cpp, ```text or another language")
+            i = end
+        i += 1
+    return blocks
+
+
+def pages_of(root):
+    return [name for name in ["README.md"] if (root / name).is_file()] + sorted(
+        str(path.relative_to(root)) for path in (root / "docs").glob("*.md"))
+
+
+def programs(blocks):
+    """The name of each whole program, and its block."""
+    named = {}
+    for block in blocks:
+        if block.is_program:
+            page = pathlib.Path(block.page).stem
+            first = page not in (pathlib.Path(other.page).stem for other in named.values())
+            name = page if first and not block.heading else f"{page}-{block.heading}".replace(" ", "-")
+            if name in named:
+                raise SystemExit(f"{block.page}:{block.line}: a second program below {block.heading}: "
+                                 "give it a heading of its own")
+            named[name] = block
+    return named
+
+
+def write_programs(blocks, directory):
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, block in programs(blocks).items():
+        for suffix, text in ((".cpp", "".join(line + "\n" for line in block.code)), (".expected", block.output)):
+            path = directory / (name + suffix)
+            if not path.is_file() or path.read_text(encoding="utf-8") != text:
+                path.write_text(text, encoding="utf-8")
+        print(name, block.page)
+
+
+class Source:
+    """The text of one translation unit, of fragments."""
+
+    def __init__(self, root, blocks):
+        self.frames = root / "tests" / "pages" / "frames"
+        includes, self.text = [], []
+        for block in blocks:
+            for each in self.chain(block):
+                includes += each.includes()
+                if each.frame not in (None, "continues"):
+                    includes.append(f'#include "{each.frame}.hpp"')
+        umbrellas = [f"#include <belay/{path.name}>" for path in sorted((root / "include" / "belay").glob("*.hpp"))]
+        self.head = list(dict.fromkeys([*umbrellas, '#include "usual.hpp"', *includes]))
+        for block in blocks:
+            self.add(block)
+
+    def chain(self, block):
+        """The blocks that it continues, and it."""
+        before = self.chain(block.previous) if block.frame == "continues" and block.previous else []
+        return [*before, block]
+
+    def lines(self, page, lines):
+        for number, text in lines:
+            self.text += [f'#line {number} "{page}"', text]
+
+    def add(self, block):
+        chain = self.chain(block)
+        frame = chain[0].frame
+        scopes = [] if frame is None else ["frames"] if frame == "usual" else ["frames", frame]
+        scopes.append(block.name)
+        # A specialization may stand in no namespace of another.
+        opened = "namespace " + "::".join(scopes) + " {"
+        body = []
+        for each in chain:
+            declared, rest = each.split()
+            specializes = any(text.startswith("template <>") for _, text in declared)
+            self.text += [] if specializes else [opened]
+            self.lines(each.page, declared)
+            self.text += [] if specializes else ["}"]
+            body.append((each.page, rest))
+        coroutine = any("co_await" in text for _, rest in body for _, text in rest)
+        self.text.append(f"{opened} inline {'frames::Coroutine' if coroutine else 'auto'} fragment() {{")
+        for page, rest in body:
+            self.text.append("{")
+            self.lines(page, rest)
+        self.text += ["}" * len(body), "}", "}"]
+
+    def __str__(self):
+        using = ["using namespace belay;", "using namespace std::chrono_literals;"]
+        return "\n".join([*self.head, *using, *self.text, ""])
+
+
+def libraries(root, source):
+    """The headers of other libraries that a source includes, of which the adapters need some."""
+    found, seen, left = set(), set(), list(source.head)
+    while left:
+        match = INCLUDE.match(left.pop())
+        name = match[1] if match else ""
+        if not name or name in seen:
+            continue
+        seen.add(name)
+        path = next((p for p in (root / "include" / name, source.frames / name) if p.is_file()), None)
+        if path:
+            left += path.read_text(encoding="utf-8").splitlines()
+        elif "/" in name or name.endswith(".h"):
+            found.add(name)
+    return found
+
+
+def missing(command, names):
+    text = "".join(f"#if !__has_include(<{name}>)\n{name}\n#endif\n" for name in sorted(names))
+    run = subprocess.run([*command, "-E", "-P", "-x", "c++", "-"], input=text, capture_output=True, text=True,
+                         check=False)
+    return run.stdout.split()
+
+
+def complaints_about(root, command, blocks):
+    """What the compiler says of each block, the first error only."""
+    run = subprocess.run([*command, *WARNINGS, "-fsyntax-only", "-x", "c++", "-"], input=str(Source(root, blocks)),
+                         capture_output=True, text=True, errors="replace", check=False)
+    if not run.returncode:
+        return
+    found, elsewhere = {}, dict(errors_of(run.stdout + run.stderr, ""))
+    for page in dict.fromkeys(block.page for block in blocks):
+        for error, lines in errors_of(run.stdout + run.stderr, page):
+            if lines:
+                elsewhere.pop(error, None)
+            for block in blocks:
+                end = block.line + len(block.code)
+                inside = sorted(n for n in lines if block.page == page and block.line <= n < end)
+                if inside:
+                    found.setdefault(block, (inside[0], re.sub(r"^.*?: (fatal )?error: ", "", error)))
+    for block, (line, error) in sorted(found.items(), key=lambda item: (item[0].page, item[0].line)):
+        yield f"{block.page}:{line}: {error}: {ADVICE}"
+    for error in elsewhere:
+        yield f"{error}: correct the frame"
+
+
+def judge(root, command, blocks):
+    fragments = [block for block in blocks if not block.is_program and not block.is_excerpt]
+    groups = {}
+    for block in fragments:
+        if block.frame == "continues" and not block.previous:
+            yield f"{block.page}:{block.line - 2}: no block is before it: state a frame by its name"
+            continue
+        if block.frame not in (None, "continues") and not (root / f"tests/pages/frames/{block.frame}.hpp").is_file():
+            yield f"{block.page}:{block.line - 2}: there is no such frame: see tests/pages/frames/"
+            continue
+        needed = libraries(root, Source(root, [block]))
+        absent = missing(command, needed)
+        if absent:
+            print(f"left out: {block.page}:{block.line}: no {absent[0]}")
+            continue
+        groups.setdefault("adapter" if any("belay/adapter/" in line for line in Source(root, [block]).head) else "", []
+                          ).append(block)
+    for group in groups.values():
+        yield from complaints_about(root, command, group)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--root", type=pathlib.Path, default=pathlib.Path(__file__).resolve().parents[2])
+    parser.add_argument("--programs", type=pathlib.Path, metavar="DIRECTORY", help="write the whole programs there")
+    parser.add_argument("--compiler", help="that of the build")
+    parser.add_argument("--flags", default="", help="of the build, as one word")
+    options = parser.parse_args()
+    blocks = [block for page in pages_of(options.root) for block in blocks_of(options.root, page)]
+    if options.programs:
+        write_programs(blocks, options.programs)
+        return 0
+    command = [options.compiler, *shlex.split(options.flags), "-std=c++20", "-ftemplate-backtrace-limit=0",
+               f"-I{options.root / 'include'}", f"-I{options.root / 'tests/pages/frames'}"]
+    complaints = list(judge(options.root, command, blocks))
+    print(*complaints, sep="\n" if complaints else "", end="\n" if complaints else "")
+    return 1 if complaints else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
