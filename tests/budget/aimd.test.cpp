@@ -107,7 +107,9 @@ TEST_CASE("Aimd aborts on invalid options", "[budget][aimd][unit]") {
           }).find("1 <= least <= initial <= most must hold") != std::string::npos);
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(Aimd{{.initial = 5, .least = 6}});
-          }).find("1 <= least") != std::string::npos);
+          }).find("least is 6, initial is 5") != std::string::npos);
+    STATIC_REQUIRE(AimdOptions{}.check().empty());
+    STATIC_REQUIRE_FALSE(AimdOptions{.initial = 5, .least = 6}.check().empty());
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(Aimd{{.initial = 1001}});
           }).find("1 <= least") != std::string::npos);

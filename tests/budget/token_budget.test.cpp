@@ -345,6 +345,8 @@ TEST_CASE("TokenBudget aborts on invalid options", "[budget][token_budget][unit]
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(TokenBudget{TokenBudgetOptions{.threshold_milli = 500'000}});
           }).find("the threshold must be below the capacity") != std::string::npos);
+    STATIC_REQUIRE(TokenBudgetOptions::aws().check().empty());
+    STATIC_REQUIRE_FALSE(TokenBudgetOptions{.threshold_milli = 500'000}.check().empty());
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(TokenBudget{TokenBudgetOptions{.retry_cost_milli = 500'001}});
           }).find("the cost of a retry must be <= the capacity") != std::string::npos);

@@ -181,6 +181,22 @@ TEST_CASE("Heartbeat aborts on an interval of 0", "[link][heartbeat][unit]") {
     Wire wire;
     const auto text = aborts_with([&] { Heartbeat h(FakeTransport<>{wire}, {.every = 0s}); });
     CHECK(text.find("0ns < every < dead_after must hold") != std::string::npos);
+    const std::string both =
+        aborts_with([&] { Heartbeat h(FakeTransport<>{wire}, {.every = 30s, .dead_after = 10s}); });
+    CHECK(both.find("every is 30000000000ns, dead_after is 10000000000ns") != std::string::npos);
+}
+
+TEST_CASE("Heartbeat::make gives the sentence on wrong options, as check() does",
+          "[link][heartbeat][unit]") {
+    Wire wire;
+    using Beats = Heartbeat<FakeTransport<>>;
+    CHECK(Beats::make(FakeTransport<>{wire}, {.every = 10s, .dead_after = 25s}));
+    constexpr HeartbeatOptions wrong{.every = 30s, .dead_after = 10s};
+    static_assert(!wrong.check().empty());
+    static_assert(HeartbeatOptions{}.check().empty());
+    const auto none = Beats::make(FakeTransport<>{wire}, wrong);
+    REQUIRE_FALSE(none);
+    CHECK(none.error() == wrong.check());
 }
 
 TEST_CASE("Supervisor::probe_now reaches each Heartbeat, however deeply it is nested",

@@ -3,9 +3,10 @@
 /// Aimd: a concurrency limit that grows by one and shrinks by a share.
 #pragma once
 
-#include <cstdint>  // std::uint32_t, std::uint64_t
+#include <cstdint>      // std::uint32_t, std::uint64_t
+#include <string_view>  // std::string_view
 
-#include <belay/core/instant.hpp>
+#include <belay/core/detail/expect_options.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
@@ -17,6 +18,18 @@ struct AimdOptions {
     std::uint32_t most = 1000;
     /// The share of the limit that is left, in thousandths, when attempts fail.
     std::uint32_t shrink_to_per_thousand = 900;
+
+    /// Returns the sentence on what is wrong with these options; it is empty if nothing is. It also
+    /// serves a static_assert.   Complexity: O(1).
+    [[nodiscard]] constexpr std::string_view check() const noexcept {
+        if (least < 1 || least > initial || initial > most) {
+            return "AimdOptions: 1 <= least <= initial <= most must hold";
+        }
+        if (shrink_to_per_thousand < 1 || shrink_to_per_thousand > 999) {
+            return "AimdOptions: a decrease must leave 1 to 999 thousandths";
+        }
+        return {};
+    }
 };
 
 /// A concurrency limit with additive increase and multiplicative decrease.
@@ -29,15 +42,15 @@ struct AimdOptions {
 ///                Congestion Avoidance in Computer Networks" (1989); TCP's congestion avoidance.
 class Aimd {
 public:
-    /// Pre: 1 <= least <= initial <= most; shrink_to_per_thousand in [1, 999].
+    /// Pre: options.check() is empty: 1 <= least <= initial <= most; shrink_to_per_thousand in [1,
+    ///      999].
     constexpr explicit Aimd(AimdOptions options = {}) noexcept
         : limit_milli_{std::uint64_t{options.initial} * 1000}, options_{options} {
-        BELAY_PRECONDITION(options.least >= 1 && options.least <= options.initial &&
-                               options.initial <= options.most,
-                           "Aimd: 1 <= least <= initial <= most must hold");
-        BELAY_PRECONDITION(
-            options.shrink_to_per_thousand >= 1 && options.shrink_to_per_thousand <= 999,
-            "Aimd: a decrease must leave 1 to 999 thousandths");
+        detail::expect_options(options.check(),
+                               {{"least", options.least},
+                                {"initial", options.initial},
+                                {"most", options.most},
+                                {"shrink_to_per_thousand", options.shrink_to_per_thousand}});
     }
 
     [[nodiscard]] constexpr std::uint32_t limit() const noexcept {

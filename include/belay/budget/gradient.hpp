@@ -3,9 +3,10 @@
 /// Gradient: a concurrency limit that shrinks when attempts begin to take longer than usual.
 #pragma once
 
-#include <cstdint>  // std::int64_t, std::uint32_t, std::uint64_t
+#include <cstdint>      // std::int64_t, std::uint32_t, std::uint64_t
+#include <string_view>  // std::string_view
 
-#include <belay/core/instant.hpp>
+#include <belay/core/detail/expect_options.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
@@ -24,6 +25,25 @@ struct GradientOptions {
     std::uint32_t smoothing_per_thousand = 200;
     /// The share of the limit that is left, in thousandths, when attempts fail.
     std::uint32_t shrink_to_per_thousand = 900;
+
+    /// Returns the sentence on what is wrong with these options; it is empty if nothing is. It also
+    /// serves a static_assert.   Complexity: O(1).
+    [[nodiscard]] constexpr std::string_view check() const noexcept {
+        if (least < 1 || least > initial || initial > most) {
+            return "GradientOptions: 1 <= least <= initial <= most must hold";
+        }
+        if (queue < 1) return "GradientOptions: the queue must be >= 1";
+        if (tolerance_per_thousand < 1000 || tolerance_per_thousand > 8000) {
+            return "GradientOptions: the tolerance must be in [1000, 8000] thousandths";
+        }
+        if (smoothing_per_thousand < 1 || smoothing_per_thousand > 1000) {
+            return "GradientOptions: the smoothing must be in [1, 1000] thousandths";
+        }
+        if (shrink_to_per_thousand < 1 || shrink_to_per_thousand > 999) {
+            return "GradientOptions: a decrease must leave 1 to 999 thousandths";
+        }
+        return {};
+    }
 };
 
 /// A concurrency limit that compares how long each attempt took with the long-run mean.
@@ -39,23 +59,19 @@ struct GradientOptions {
 ///                integer arithmetic. Shrinking after failures is an addition of belay.
 class Gradient {
 public:
-    /// Pre: 1 <= least <= initial <= most; queue >= 1; tolerance_per_thousand in [1000, 8000];
-    ///      smoothing_per_thousand in [1, 1000]; shrink_to_per_thousand in [1, 999].
+    /// Pre: options.check() is empty: 1 <= least <= initial <= most; queue >= 1;
+    ///      tolerance_per_thousand in [1000, 8000]; smoothing_per_thousand in [1, 1000];
+    ///      shrink_to_per_thousand in [1, 999].
     constexpr explicit Gradient(GradientOptions options = {}) noexcept
         : limit_milli_{std::uint64_t{options.initial} * 1000}, options_{options} {
-        BELAY_PRECONDITION(options.least >= 1 && options.least <= options.initial &&
-                               options.initial <= options.most,
-                           "Gradient: 1 <= least <= initial <= most must hold");
-        BELAY_PRECONDITION(options.queue >= 1, "Gradient: the queue must be >= 1");
-        BELAY_PRECONDITION(
-            options.tolerance_per_thousand >= 1000 && options.tolerance_per_thousand <= 8000,
-            "Gradient: the tolerance must be in [1000, 8000] thousandths");
-        BELAY_PRECONDITION(
-            options.smoothing_per_thousand >= 1 && options.smoothing_per_thousand <= 1000,
-            "Gradient: the smoothing must be in [1, 1000] thousandths");
-        BELAY_PRECONDITION(
-            options.shrink_to_per_thousand >= 1 && options.shrink_to_per_thousand <= 999,
-            "Gradient: a decrease must leave 1 to 999 thousandths");
+        detail::expect_options(options.check(),
+                               {{"least", options.least},
+                                {"initial", options.initial},
+                                {"most", options.most},
+                                {"queue", options.queue},
+                                {"tolerance_per_thousand", options.tolerance_per_thousand},
+                                {"smoothing_per_thousand", options.smoothing_per_thousand},
+                                {"shrink_to_per_thousand", options.shrink_to_per_thousand}});
     }
 
     [[nodiscard]] constexpr std::uint32_t limit() const noexcept {

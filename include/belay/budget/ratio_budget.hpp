@@ -7,6 +7,7 @@
 #include <string_view>  // std::string_view
 
 #include <belay/budget/detail/budget_permit.hpp>
+#include <belay/core/detail/expect_options.hpp>
 #include <belay/core/time_window.hpp>
 #include <belay/policy/detail/guarded.hpp>
 #include <belay/policy/shareable_like.hpp>
@@ -43,6 +44,23 @@ struct RatioBudgetOptions {
                 .at_once_per_thousand = per_thousand,
                 .at_once_at_least = in_any_case};
     }
+
+    /// Returns the sentence on what is wrong with these options; it is empty if nothing is. It also
+    /// serves a static_assert.   Complexity: O(1).
+    [[nodiscard]] constexpr std::string_view check() const noexcept {
+        if (window.count() <= 0) return "RatioBudgetOptions: the window must be > 0ns";
+        if (retries_per_thousand < 1 && at_least < 1) {
+            return "RatioBudgetOptions: the share or the floor must be > 0";
+        }
+        if (at_once_per_thousand < 1 && at_once_at_least < 1) {
+            return "RatioBudgetOptions: the share at once or the floor at once must be > 0";
+        }
+        if (at_once_per_thousand != 0 && at_once_at_least == unlimited) {
+            return "RatioBudgetOptions: a share at once needs a floor at once, because otherwise "
+                   "there is no limit";
+        }
+        return {};
+    }
 };
 
 /// A shared budget that limits retries to a share of the calls within a window.
@@ -77,17 +95,15 @@ public:
     /// The right to make one attempt; its destructor gives back what it holds.
     using Permit = detail::BudgetPermit<RatioBudget, Stake>;
 
-    /// Pre: window > 0ns; something is allowed.
+    /// Pre: options.check() is empty: window > 0ns; something is allowed.
     constexpr explicit RatioBudget(RatioBudgetOptions options = {}) noexcept
         : options_{options}, state_{State{TimeWindow<>{options.window}}} {
-        BELAY_PRECONDITION(options.retries_per_thousand >= 1 || options.at_least >= 1,
-                           "RatioBudget: the share or the floor must be > 0");
-        BELAY_PRECONDITION(options.at_once_per_thousand >= 1 || options.at_once_at_least >= 1,
-                           "RatioBudget: the share at once or the floor at once must be > 0");
-        BELAY_PRECONDITION(options.at_once_per_thousand == 0 ||
-                               options.at_once_at_least != RatioBudgetOptions::unlimited,
-                           "RatioBudget: a share at once needs a floor at once, because otherwise "
-                           "there is no limit");
+        detail::expect_options(options.check(),
+                               {{"window", options.window},
+                                {"retries_per_thousand", options.retries_per_thousand},
+                                {"at_least", options.at_least},
+                                {"at_once_per_thousand", options.at_once_per_thousand},
+                                {"at_once_at_least", options.at_once_at_least}});
     }
 
     /// Returns `go` always, because first attempts are free.

@@ -8,6 +8,7 @@
 #include <string_view>  // std::string_view
 
 #include <belay/budget/detail/budget_permit.hpp>
+#include <belay/core/detail/expect_options.hpp>
 #include <belay/policy/shareable_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -58,6 +59,19 @@ struct TokenBudgetOptions {
                 .success_gain_milli = ratio_milli};
     }
 
+    /// Returns the sentence on what is wrong with these options; it is empty if nothing is. It also
+    /// serves a static_assert.   Complexity: O(1).
+    [[nodiscard]] constexpr std::string_view check() const noexcept {
+        if (capacity_milli < 1) return "TokenBudgetOptions: the capacity must be > 0";
+        if (threshold_milli >= capacity_milli) {
+            return "TokenBudgetOptions: the threshold must be below the capacity";
+        }
+        if (retry_cost_milli > capacity_milli || timeout_cost_milli > capacity_milli) {
+            return "TokenBudgetOptions: the cost of a retry must be <= the capacity";
+        }
+        return {};
+    }
+
     friend constexpr bool operator==(const TokenBudgetOptions&,
                                      const TokenBudgetOptions&) noexcept = default;
 };
@@ -90,15 +104,14 @@ public:
     /// The right to make one attempt; its destructor gives back what it holds.
     using Permit = detail::BudgetPermit<TokenBudget, Stake>;
 
-    /// Pre: each cost and the threshold fit the capacity, which is >= 1.
+    /// Pre: options.check() is empty: each cost and the threshold fit the capacity, which is >= 1.
     constexpr explicit TokenBudget(TokenBudgetOptions options = TokenBudgetOptions::aws()) noexcept
         : tokens_milli_{options.capacity_milli}, options_{options} {
-        BELAY_PRECONDITION(options.capacity_milli >= 1, "TokenBudget: the capacity must be > 0");
-        BELAY_PRECONDITION(options.threshold_milli < options.capacity_milli,
-                           "TokenBudget: the threshold must be below the capacity");
-        BELAY_PRECONDITION(options.retry_cost_milli <= options.capacity_milli &&
-                               options.timeout_cost_milli <= options.capacity_milli,
-                           "TokenBudget: the cost of a retry must be <= the capacity");
+        detail::expect_options(options.check(),
+                               {{"capacity_milli", options.capacity_milli},
+                                {"threshold_milli", options.threshold_milli},
+                                {"retry_cost_milli", options.retry_cost_milli},
+                                {"timeout_cost_milli", options.timeout_cost_milli}});
     }
     TokenBudget(const TokenBudget&) = delete;
     TokenBudget& operator=(const TokenBudget&) = delete;

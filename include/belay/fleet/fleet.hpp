@@ -10,6 +10,7 @@
 #include <utility>      // std::move
 #include <vector>       // std::vector
 
+#include <belay/core/detail/expect_options.hpp>
 #include <belay/fleet/fleet_service.hpp>
 #include <belay/fleet/fleet_status.hpp>
 #include <belay/fleet/observer.hpp>
@@ -35,19 +36,26 @@ class Fleet {
     using Entry = detail::ServiceEntry;
     using Scheduler = detail::DialScheduler;
 
+    [[nodiscard]] static const FleetOptions& checked(const FleetOptions& options) noexcept {
+        detail::expect_options(options.check(), {{"dials_max", options.dials_max},
+                                                 {"suspects_min", options.suspects_min},
+                                                 {"dial_gap", options.dial_gap},
+                                                 {"head_start", options.head_start},
+                                                 {"hold", options.hold},
+                                                 {"suspect_wait", options.suspect_wait},
+                                                 {"suspect_wait_max", options.suspect_wait_max}});
+        return options;
+    }
+
 public:
     template <class Transport, class Policy, class O = NoObserver>
     using Service = FleetService<Transport, Policy, O>;
 
-    /// Pre: `dials_max` and `suspects_min` > 0, durations >= 0, `suspect_wait` is in (0,
-    /// `suspect_wait_max`].
+    /// Pre: options.check() is empty: `dials_max` and `suspects_min` > 0, durations >= 0, and 1ns <
+    ///      `suspect_wait` <= `suspect_wait_max`.
     explicit Fleet(FleetOptions options = {}, Observer observer = {})
-        : scheduler_{detail::Ref<Scheduler>::make(options)}, observer_{std::move(observer)} {
-        BELAY_PRECONDITION(options.dials_max > 0, "Fleet::Fleet: dials_max must be > 0");
-        BELAY_PRECONDITION(options.suspects_min > 0, "Fleet::Fleet: suspects_min must be > 0");
-        BELAY_PRECONDITION(options.dial_gap.count() >= 0 && options.head_start.count() >= 0 &&
-                               options.hold.count() >= 0,
-                           "Fleet::Fleet: dial_gap, head_start and hold must be >= 0ns");
+        : scheduler_{detail::Ref<Scheduler>::make(checked(options))},
+          observer_{std::move(observer)} {
         static_assert(detail::explain_observer<Hooks, Observer>());
     }
     template <class O>

@@ -3,6 +3,9 @@
 /// FleetOptions, ServiceOptions: the options of a Fleet and of each of its services.
 #pragma once
 
+#include <cstddef>      // std::size_t
+#include <string_view>  // std::string_view
+
 #include <belay/core/detail/function.hpp>
 #include <belay/link/supervisor_options.hpp>
 
@@ -28,6 +31,20 @@ struct FleetOptions {
     Duration suspect_wait = std::chrono::seconds{1};
     /// The maximum of that wait, which doubles each time.
     Duration suspect_wait_max = std::chrono::seconds{30};
+
+    /// Returns the sentence on what is wrong with these options; it is empty if nothing is. It also
+    /// serves a static_assert.   Complexity: O(1).
+    [[nodiscard]] constexpr std::string_view check() const noexcept {
+        if (dials_max < 1) return "FleetOptions: dials_max must be > 0";
+        if (dial_gap.count() < 0 || head_start.count() < 0 || hold.count() < 0) {
+            return "FleetOptions: dial_gap, head_start and hold must be >= 0ns";
+        }
+        if (suspects_min < 1) return "FleetOptions: suspects_min must be > 0";
+        if (suspect_wait.count() <= 1 || suspect_wait > suspect_wait_max) {
+            return "FleetOptions: 1ns < suspect_wait <= suspect_wait_max must hold";
+        }
+        return {};
+    }
 };
 
 /// The options of one service of a Fleet. They can only be moved, because they may hold a function.

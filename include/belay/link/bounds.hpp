@@ -25,8 +25,7 @@ namespace belay { inline namespace BELAY_ABI { namespace timeline {
 /// Errors: none.   Complexity: O(1).
 [[nodiscard]] constexpr bool detects_within(const HeartbeatOptions& options,
                                             Duration within) noexcept {
-    const bool sound = options.every.count() > 0 && options.every < options.dead_after;
-    return sound && options.dead_after <= within;
+    return options.check().empty() && options.dead_after <= within;
 }
 
 /// Returns whether `attempts` attempts begin and end within a given time after a connection is
@@ -73,8 +72,9 @@ template <class... Rules>
 /// - the limit of an attempt that began just before the return;
 /// - the longest wait of the policy;
 /// - the limit of the attempt that succeeds.
-/// It is valid while the policy still makes attempts. The rules must be as for reconnects_within, and the result leaves out the same
-/// things.
+///
+/// It is valid while the policy still makes attempts. The rules must be as for reconnects_within,
+/// and the result leaves out the same things.
 ///
 /// Errors: none; saturates.   Complexity: O(rules).
 template <class... Rules>
@@ -168,9 +168,7 @@ template <class... Rules>
                   "timeline::check: a Shared rule cannot be played, because others use its object "
                   "too; check a policy that owns such a rule instead");
     constexpr std::uint64_t played = 16;
-    if (beats.every.count() <= 0 || beats.every >= beats.dead_after) {
-        return "HeartbeatOptions: 0ns < every < dead_after must hold";
-    }
+    if (const std::string_view wrong = beats.check(); !wrong.empty()) return wrong;
     if (policy.stable_by_age() && policy.stable_window() <= beats.dead_after) {
         return "ResetWhenStable::by_age: the window must be longer than dead_after, because a "
                "frozen peer would count as a success";

@@ -3,10 +3,12 @@
 /// Heartbeat: pings a silent peer, and closes the connection if nothing comes back.
 #pragma once
 
-#include <cstdint>  // std::uint32_t
-#include <utility>  // std::exchange, std::move
+#include <cstdint>      // std::uint32_t
+#include <string_view>  // std::string_view
+#include <utility>      // std::exchange, std::move
 
 #include <belay/core/order.hpp>
+#include <belay/core/result.hpp>
 #include <belay/link/detail/pulse.hpp>
 #include <belay/link/link_errc.hpp>
 #include <belay/link/part.hpp>
@@ -145,9 +147,18 @@ public:
         bool suspect_ = false;
     };
 
-    /// Pre: 0ns < every < dead_after.
+    /// Pre: options.check() is empty; use make() for options that may be wrong.
     Heartbeat(Transport transport, HeartbeatOptions options)
         : part::Around<Transport>{std::move(transport)}, pulse_{options} {}
+
+    /// Makes a Heartbeat from options that may be wrong, for example those of a configuration file.
+    ///
+    /// Errors: the sentence of HeartbeatOptions::check().
+    [[nodiscard]] static Result<Heartbeat, std::string_view> make(Transport transport,
+                                                                  HeartbeatOptions options) {
+        if (const std::string_view wrong = options.check(); !wrong.empty()) return wrong;
+        return Heartbeat{std::move(transport), options};
+    }
 
     template <class... A>
     [[nodiscard]] Connection open(const Link<message_type>& link, const A&... args) {

@@ -3,6 +3,8 @@
 /// HeartbeatOptions: when a silent peer is pinged, and when its connection is given up.
 #pragma once
 
+#include <string_view>  // std::string_view
+
 #include <belay/core/instant.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -21,6 +23,14 @@ struct HeartbeatOptions {
     /// or for `dead_after - every` if that is shorter. If `dead_after` is over by then, as after a
     /// sleep, it waits at most 5 s.
     Duration dead_after = std::chrono::seconds{25};
+
+    /// Returns the sentence on what is wrong with these options; it is empty if nothing is. It also
+    /// serves a static_assert.   Complexity: O(1).
+    [[nodiscard]] constexpr std::string_view check() const noexcept {
+        return Duration::zero() < every && every < dead_after
+                   ? std::string_view{}
+                   : "HeartbeatOptions: 0ns < every < dead_after must hold";
+    }
 };
 
 }}  // namespace belay

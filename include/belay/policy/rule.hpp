@@ -331,7 +331,7 @@ consteval bool rule_like() {
         "RuleLike: stable_window must be 'Duration stable_window() const noexcept', and public");
     static_assert(detail::StableByAgeIsSound<R>,
                   "RuleLike: stable_by_age must be 'bool stable_by_age() const noexcept', and "
-                  "public, beside a stable_window");
+                  "public; a rule that has it needs stable_window, too");
     static_assert(
         detail::AttemptLimitIsSound<R>,
         "RuleLike: attempt_limit must be 'Duration attempt_limit() const noexcept', and public");

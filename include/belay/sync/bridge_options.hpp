@@ -4,7 +4,8 @@
 /// how long it waits.
 #pragma once
 
-#include <cstddef>  // std::size_t
+#include <cstddef>      // std::size_t
+#include <string_view>  // std::string_view
 
 #include <belay/backoff/backoff.hpp>
 
@@ -42,6 +43,19 @@ struct BridgeOptions {
     Duration answer_within = std::chrono::seconds{10};
     /// The most calls that are under way at once; > 0.
     std::size_t calls_max = 8;
+
+    /// Returns the sentence on what is wrong with these options; it is empty if nothing is. It also
+    /// serves a static_assert.   Complexity: O(1).
+    [[nodiscard]] constexpr std::string_view check() const noexcept {
+        if (!pull.enabled && !push.enabled) {
+            return "BridgeOptions: push or pull must be enabled";
+        }
+        if (pull.interval.count() <= 0) return "BridgeOptions: pull.interval must be > 0ns";
+        if (push.debounce.count() < 0) return "BridgeOptions: push.debounce must be >= 0ns";
+        if (answer_within.count() <= 0) return "BridgeOptions: answer_within must be > 0ns";
+        if (calls_max < 1) return "BridgeOptions: calls_max must be > 0";
+        return {};
+    }
 };
 
 }}  // namespace belay

@@ -3,7 +3,7 @@
 /// Pulse: when a silent peer gets a ping, and when it is given up.
 #pragma once
 
-#include <belay/core/assert.hpp>
+#include <belay/core/detail/expect_options.hpp>
 #include <belay/core/order.hpp>
 #include <belay/link/heartbeat_options.hpp>
 
@@ -24,8 +24,8 @@ public:
 
     /// Pre: 0ns < every < dead_after.
     constexpr explicit Pulse(const HeartbeatOptions& options) : options_{options} {
-        BELAY_PRECONDITION(Duration::zero() < options.every && options.every < options.dead_after,
-                           "HeartbeatOptions: 0ns < every < dead_after must hold");
+        expect_options(options.check(),
+                       {{"every", options.every}, {"dead_after", options.dead_after}});
     }
 
     /// Records a sign of life from the peer, including the opening of the connection.

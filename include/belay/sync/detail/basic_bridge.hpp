@@ -7,6 +7,7 @@
 #include <string_view>  // std::string_view
 #include <utility>      // std::forward, std::move
 
+#include <belay/core/detail/expect_options.hpp>
 #include <belay/core/machine_like.hpp>
 #include <belay/sync/bridge_handle.hpp>
 #include <belay/sync/detail/bridge_engine.hpp>
@@ -20,12 +21,10 @@ inline constexpr bool copies_a_side =
 
 /// Returns the options after checking them.
 [[nodiscard]] inline const BridgeOptions& checked_options(const BridgeOptions& options) noexcept {
-    BELAY_PRECONDITION(options.pull.enabled || options.push.enabled,
-                       "Bridge: push or pull must be enabled");
-    BELAY_PRECONDITION(options.pull.interval.count() > 0, "Bridge: pull.interval must be > 0ns");
-    BELAY_PRECONDITION(options.push.debounce.count() >= 0, "Bridge: push.debounce must be >= 0ns");
-    BELAY_PRECONDITION(options.answer_within.count() > 0, "Bridge: answer_within must be > 0ns");
-    BELAY_PRECONDITION(options.calls_max > 0, "Bridge: calls_max must be > 0");
+    expect_options(options.check(), {{"pull.interval", options.pull.interval},
+                                     {"push.debounce", options.push.debounce},
+                                     {"answer_within", options.answer_within},
+                                     {"calls_max", options.calls_max}});
     return options;
 }
 

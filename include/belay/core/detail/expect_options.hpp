@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/core/detail/expect_options.hpp
+/// expect_options: ends the program at options that contradict each other, and prints their values.
+#pragma once
+
+#include <cstdint>           // std::int64_t
+#include <cstdio>            // std::fprintf
+#include <cstdlib>           // std::abort
+#include <initializer_list>  // std::initializer_list
+#include <string_view>       // std::string_view
+
+#include <belay/core/instant.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// One field of an options struct, as it is printed.
+struct OptionField {
+    constexpr OptionField(const char* n, Duration d) noexcept
+        : name{n}, value{d.count()}, unit{"ns"} {}
+    constexpr OptionField(const char* n, std::uint64_t v) noexcept
+        : name{n}, value{static_cast<std::int64_t>(v)} {}
+
+    const char* name;
+    std::int64_t value;
+    const char* unit = "";
+};
+
+// This function is not constexpr, so that wrong options in a constant expression do not compile.
+[[noreturn]] inline void options_failed(std::string_view wrong,
+                                        std::initializer_list<OptionField> fields) noexcept {
+    std::fprintf(stderr, "belay: precondition violated: %.*s (", static_cast<int>(wrong.size()),
+                 wrong.data());
+    const char* separator = "";
+    for (const OptionField& field : fields) {
+        std::fprintf(stderr, "%s%s is %lld%s", separator, field.name,
+                     static_cast<long long>(field.value), field.unit);
+        separator = ", ";
+    }
+    std::fprintf(stderr, ")\n");
+    std::abort();
+}
+
+/// Ends the program if `wrong`, the result of an options struct's check(), is not empty. Like a
+/// precondition, it does nothing if BELAY_ASSERTIONS is 0.
+constexpr void expect_options([[maybe_unused]] std::string_view wrong,
+                              [[maybe_unused]] std::initializer_list<OptionField> fields) noexcept {
+#if BELAY_ASSERTIONS
+    if (!wrong.empty()) options_failed(wrong, fields);
+#endif
+}
+
+}}}  // namespace belay::detail
