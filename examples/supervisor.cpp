@@ -70,7 +70,7 @@ int main() {
     const Policy policy{Backoff{FullJitter{}, Cap{100ms}, 5ms}, ResetWhenStable{1s}};
     const HeartbeatOptions heartbeat{.every = 10s, .dead_after = 25s};
     // App is the observer: it has on_message(link, message) and on_state(transition).
-    Supervisor link{Heartbeat{posix::Tcp{loop, peer}, heartbeat}, policy, {}, App{loop}};
+    Supervisor link{Heartbeat{posix::Tcp{loop, peer}, heartbeat}, policy, App{loop}};
     loop.attach(link);
     link.start();
     // excerpt: end

@@ -3,6 +3,7 @@
 // receives no event. Method: scripted connections and time.
 #include <belay/fleet/fleet.hpp>
 
+#include <concepts>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -13,6 +14,7 @@
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/breaker/consecutive_failures.hpp>
 #include <belay/breaker/open_for.hpp>
+#include <belay/fleet/pool.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/policy/max_attempts.hpp>
 #include <belay/policy/shared.hpp>
@@ -364,4 +366,20 @@ TEST_CASE("Fleet counts a service that is drained, and lets it be probed", "[fle
     CHECK(fleet.status().count(LinkState::stopped) == 1);
     CHECK(observed ==
           std::vector<std::string>{"b connecting", "b connected", "b draining", "b stopped"});
+}
+
+TEST_CASE("Fleet and Pool take an observer without options", "[fleet][unit]") {
+    struct Alarms {
+        void on_network_suspect(const NetworkSuspect&) {}
+    };
+    struct Idle {
+        void on_idle() {}
+    };
+    Alarms alarms;
+    Fleet fleet{Alarms{}};
+    Fleet referring{std::ref(alarms)};
+    STATIC_REQUIRE(std::same_as<decltype(fleet), Fleet<Alarms>>);
+    STATIC_REQUIRE(std::same_as<decltype(referring), Fleet<std::reference_wrapper<Alarms>>>);
+    Pool pool{Numbers{}, MaxAttempts{3}, Idle{}};
+    STATIC_REQUIRE(std::same_as<decltype(pool), Pool<Numbers, MaxAttempts, Idle>>);
 }

@@ -104,21 +104,6 @@ struct Transport {
 void use() { belay::Pool pool{Transport{}, belay::MaxAttempts{3}}; }
 }  // namespace pool_of_one_time_transport
 
-// expect-error: Fleet: the first argument must be belay::FleetOptions
-namespace fleet_observer_without_options {
-struct App {
-    void on_network_suspect(const belay::NetworkSuspect&) {}
-};
-
-void use() {
-#if defined(BELAY_CONTROL)
-    belay::Fleet fleet{belay::FleetOptions{}, App{}};
-#else
-    belay::Fleet fleet{App{}};
-#endif
-}
-}  // namespace fleet_observer_without_options
-
 // expect-error: Fleet::add: pass belay::ServiceOptions before the observer
 namespace service_observer_before_options {
 struct Transport {
@@ -140,25 +125,3 @@ void use(belay::Fleet<>& fleet) {
 #endif
 }
 }  // namespace service_observer_before_options
-
-// expect-error: Pool: the third argument must be belay::PoolOptions
-namespace pool_observer_without_options {
-struct Transport {
-    using message_type = int;
-    struct Connection {
-        belay::SendResult send(int) noexcept { return belay::SendResult::sent; }
-    };
-    Connection open(const belay::Link<int>&) { return {}; }
-};
-struct App {
-    void on_message(std::size_t, int) {}
-};
-
-void use() {
-#if defined(BELAY_CONTROL)
-    belay::Pool pool{Transport{}, belay::MaxAttempts{3}, belay::PoolOptions{}, App{}};
-#else
-    belay::Pool pool{Transport{}, belay::MaxAttempts{3}, App{}};
-#endif
-}
-}  // namespace pool_observer_without_options

@@ -401,23 +401,8 @@ bool use() {
 }
 }  // namespace unbounded_rule
 
-// expect-error: Supervisor: pass SupervisorOptions before the observer
-namespace supervisor_observer_without_options {
-struct App {
-    void on_state(auto&, const belay::Transition&) {}
-};
-void use() {
-#if defined(BELAY_CONTROL)
-    belay::Supervisor link{belay_test::MinimalTransport{0}, belay::MaxAttempts{3},
-                           belay::SupervisorOptions{}, App{}};
-#else
-    belay::Supervisor link{belay_test::MinimalTransport{0}, belay::MaxAttempts{3}, App{}};
-#endif
-}
-}  // namespace supervisor_observer_without_options
-
-// expect-error: Supervisor::send: the message must be of the transport's message_type; convert text
-namespace text_as_message {
+// expect-error: Supervisor::send: the message must be of the transport's message_type; convert a
+namespace view_as_message {
 struct Transport {
     using message_type = belay::Bytes;
     struct Connection {
@@ -429,10 +414,10 @@ auto use(belay::Supervisor<Transport, belay::MaxAttempts>& link) {
 #if defined(BELAY_CONTROL)
     return link.send({std::byte{1}, std::byte{2}});
 #else
-    return link.send("text");
+    return link.send(belay::as_bytes("text"));
 #endif
 }
-}  // namespace text_as_message
+}  // namespace view_as_message
 
 // expect-error: co_await connected.link., receive.link.: the link's observer must be a
 namespace awaited_without_observer {

@@ -3,13 +3,17 @@
 // whatever user code does. Method: scripted transports.
 #include <belay/link/supervisor.hpp>
 
+#include <concepts>
+#include <functional>
 #include <memory>
 #include <stdexcept>
+#include <string>
 
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/cap.hpp>
 #include <belay/backoff/no_jitter.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
+#include <belay/policy/max_attempts.hpp>
 #include <belay/policy/max_elapsed.hpp>
 #include <belay/policy/shared.hpp>
 
@@ -675,4 +679,41 @@ TEST_CASE("Supervisor aborts when it is destroyed inside a transport",
               link->start();
               link->advance(at(0s));
           }).find("a transport, a check or a rule must not destroy it") != std::string::npos);
+}
+
+TEST_CASE("Supervisor takes an observer without options, and texts where bytes are sent",
+          "[link][supervisor][unit]") {
+    struct Bytewise {
+        using message_type = Bytes;
+        struct Connection {
+            SendResult send(const Bytes& bytes) noexcept {
+                *sent = bytes;
+                return SendResult::sent;
+            }
+            Bytes* sent;
+        };
+        Connection open(const Link<Bytes>& link) {
+            link.opened();
+            return {sent};
+        }
+        Bytes* sent;
+    };
+    struct Counter {
+        int states = 0;
+        void on_state(const Transition&) { ++states; }
+    };
+    Bytes sent;
+    Counter counter;
+    Supervisor copied{Bytewise{&sent}, MaxAttempts{1}, Counter{}};
+    Supervisor link{Bytewise{&sent}, MaxAttempts{1}, std::ref(counter)};
+    STATIC_REQUIRE(std::same_as<decltype(copied), Supervisor<Bytewise, MaxAttempts, Counter>>);
+    link.start();
+    for (int i = 0; i < 3; ++i) link.advance(at(0s));
+    REQUIRE(counter.states == 2);
+    CHECK(link.send("a literal") == SendResult::sent);
+    CHECK(as_text(sent) == "a literal");
+    CHECK(link.send(std::string{"a string"}) == SendResult::sent);
+    CHECK(as_text(sent) == "a string");
+    CHECK(link.send({std::byte{1}, std::byte{2}}) == SendResult::sent);
+    CHECK(sent.size() == 2);
 }

@@ -7,8 +7,13 @@
 #include <sys/socket.h>
 
 #include <belay/link/bundle.hpp>
+#include <belay/link/endpoints.hpp>
+#include <belay/link/heartbeat.hpp>
 #include <belay/link/lines.hpp>
+#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/reset_when_stable.hpp>
 #include <belay/posix/journal.hpp>
+#include <belay/posix/listener.hpp>
 #include <belay/queue/queue.hpp>
 #include <belay/session/session.hpp>
 
@@ -866,4 +871,28 @@ TEST_CASE("A session's ERROR leaves before its connection ends", "[posix][posix_
     rig.until_end();
     CHECK(last_frame(rig.received) == std::pair{10, 1});  // ERROR, protocol
     CHECK(rig.session.status().link.state == LinkState::cooldown);
+}
+
+TEST_CASE("A link leaves a server whose kernel accepts for a frozen process",
+          "[posix][tcp][regression]") {
+    posix::Loop loop;
+    const RawSocket frozen = RawSocket::listen();  // never accepts, never reads
+    std::optional<Supervisor<posix::Accepted<>, MaxAttempts>> served;
+    posix::Listener listener{loop, [&](posix::Accepted<> accepted) {
+                                 served.emplace(std::move(accepted), MaxAttempts{1});
+                                 loop.attach(*served);
+                                 served->start();
+                             }};
+    REQUIRE_FALSE(listener.listen({"127.0.0.1", 0}));
+    const std::vector<posix::Endpoint> servers{{"127.0.0.1", frozen.port()},
+                                               {"127.0.0.1", listener.port()}};
+    // As in the README, 400 times faster: the window is shorter than dead_after.
+    Supervisor link{Heartbeat{Endpoints{Tcp{loop}, servers}, {.every = 25ms, .dead_after = 60ms}},
+                    Policy{Backoff{NoJitter{}, Cap{10ms}, 1ms}, ResetWhenStable{25ms}}};
+    loop.attach(link);
+    link.start();
+    REQUIRE(loop.run_until(
+        [&] { return link.status().state == LinkState::connected && link.status().attempt == 0; },
+        10s));
+    CHECK(link.transport().inner().place() == 1);
 }

@@ -277,19 +277,6 @@ void use(belay::Queue<belay::Deque<int>>& queue) {
 #pragma GCC diagnostic pop
 }  // namespace drain_whose_error_is_lost
 
-// expect-error: Queue: the third argument must be belay::QueueOptions
-namespace queue_observer_in_the_place_of_options {
-struct Observer {
-    void on_pushed(std::size_t size);
-};
-
-#ifdef BELAY_CONTROL
-belay::Queue queue{belay::Deque<int>{}, belay::Reject{}, belay::QueueOptions{}, Observer{}};
-#else
-belay::Queue queue{belay::Deque<int>{}, belay::Reject{}, Observer{}};
-#endif
-}  // namespace queue_observer_in_the_place_of_options
-
 // expect-error: Weighed: bytes_of needs 'operator...const value_type&. const noexcept ->
 namespace weighed_texts {
 // Of each text so many bytes as of an empty one: a limit would be none.

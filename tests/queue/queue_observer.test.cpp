@@ -9,6 +9,7 @@
 #include <belay/queue/queue.hpp>
 #include <belay/queue/queue_counters.hpp>
 #include <belay/queue/ring.hpp>
+#include <concepts>
 #include <functional>
 #include <memory>
 #include <string>
@@ -297,4 +298,17 @@ TEST_CASE("A hook may keep a dropped value", "[queue][queue_observer][unit]") {
     CHECK_FALSE(queue.push(std::make_unique<int>(2)));
     REQUIRE(queue.observer().last != nullptr);
     CHECK(*queue.observer().last == 1);
+}
+
+TEST_CASE("Queue takes an observer without options", "[queue][observer][unit]") {
+    struct Sizes {
+        std::size_t last = 0;
+        void on_pushed(std::size_t size) { last = size; }
+    };
+    Sizes sizes;
+    Queue queue{Deque<int>{}, Reject{}, std::ref(sizes)};
+    STATIC_REQUIRE(
+        std::same_as<decltype(queue), Queue<Deque<int>, Reject, std::reference_wrapper<Sizes>>>);
+    CHECK_FALSE(queue.push(1));
+    CHECK(sizes.last == 1);
 }

@@ -75,20 +75,6 @@ void use(CopyableLocal& local, belay_test::MinimalRemote& remote) {
 }
 }  // namespace bridge_copies_a_side
 
-// expect-error: Bridge: the fourth argument must be belay::BridgeOptions
-namespace bridge_observer_in_the_place_of_options {
-struct App {
-    void on_state(const belay::Connectivity&) {}
-};
-void use(belay_test::MinimalLocal& local, belay_test::MinimalRemote& remote) {
-#if defined(BELAY_CONTROL)
-    belay::Bridge bridge{std::ref(local), std::ref(remote), belay::policies::bridge(), {}, App{}};
-#else
-    belay::Bridge bridge{std::ref(local), std::ref(remote), belay::policies::bridge(), App{}};
-#endif
-}
-}  // namespace bridge_observer_in_the_place_of_options
-
 // expect-error: Bridge: both sides must have one content_type
 namespace bridge_between_two_contents {
 struct OtherContent {
@@ -173,34 +159,6 @@ void use(belay_test::MinimalLocal& local, Remote& remote) {
     belay::Bridge bridge{std::ref(local), std::ref(remote), belay::policies::bridge()};
 }
 }  // namespace remote_closed_without_answer
-
-// expect-error: Push: the fourth argument must be belay::BridgePushOptions
-namespace push_observer_in_the_place_of_options {
-struct App {
-    void on_state(const belay::Connectivity&) {}
-};
-void use(belay_test::MinimalLocal& local, belay_test::MinimalRemote& remote) {
-#if defined(BELAY_CONTROL)
-    belay::Push half{std::ref(local), std::ref(remote), belay::policies::bridge(), {}, App{}};
-#else
-    belay::Push half{std::ref(local), std::ref(remote), belay::policies::bridge(), App{}};
-#endif
-}
-}  // namespace push_observer_in_the_place_of_options
-
-// expect-error: Pull: the fourth argument must be belay::BridgePullOptions
-namespace pull_observer_in_the_place_of_options {
-struct App {
-    void on_state(const belay::Connectivity&) {}
-};
-void use(belay_test::MinimalLocal& local, belay_test::MinimalRemote& remote) {
-#if defined(BELAY_CONTROL)
-    belay::Pull half{std::ref(local), std::ref(remote), belay::policies::bridge(), {}, App{}};
-#else
-    belay::Pull half{std::ref(local), std::ref(remote), belay::policies::bridge(), App{}};
-#endif
-}
-}  // namespace pull_observer_in_the_place_of_options
 
 // expect-error: SyncProcessor: the third argument must be belay::SyncOptions
 namespace sync_observer_in_the_place_of_options {

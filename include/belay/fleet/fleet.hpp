@@ -4,6 +4,7 @@
 /// failure.
 #pragma once
 
+#include <concepts>     // std::convertible_to, std::same_as
 #include <set>          // std::set
 #include <string>       // std::string
 #include <string_view>  // std::string_view
@@ -58,13 +59,10 @@ public:
           observer_{std::move(observer)} {
         static_assert(detail::explain_observer<Hooks, Observer>());
     }
-    template <class O>
-        requires(!std::convertible_to<O, FleetOptions> && !std::same_as<O, Fleet>)
-    explicit Fleet(const O&) : Fleet{FleetOptions{}} {
-        static_assert(
-            std::convertible_to<O, FleetOptions>,
-            "Fleet: the first argument must be belay::FleetOptions; pass the observer after it");
-    }
+    /// With the usual options.
+    template <std::same_as<Observer> O>
+        requires(!std::convertible_to<O, FleetOptions>)
+    explicit Fleet(O observer) : Fleet{FleetOptions{}, std::move(observer)} {}
     Fleet(const Fleet&) = delete;
     Fleet& operator=(const Fleet&) = delete;
     /// Notifies no observer, as the destructor of a Supervisor.
@@ -254,8 +252,8 @@ private:
     Instant now_ = always;
 };
 
-template <class O>
-    requires(!std::convertible_to<O, FleetOptions>)
-Fleet(const O&) -> Fleet<>;
+template <class Observer>
+    requires(!std::convertible_to<Observer, FleetOptions>)
+Fleet(Observer) -> Fleet<Observer>;
 
 }}  // namespace belay

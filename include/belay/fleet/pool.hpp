@@ -3,7 +3,7 @@
 /// Pool: several connections to one service, for borrowers.
 #pragma once
 
-#include <concepts>  // std::copy_constructible
+#include <concepts>  // std::convertible_to, std::copy_constructible, std::same_as
 #include <utility>   // std::move
 #include <vector>    // std::vector
 
@@ -47,14 +47,11 @@ public:
         static_assert(detail::explain_observer<Hooks, Observer>());
         resize(options.size);
     }
-    template <class O>
+    /// With the usual options.
+    template <std::same_as<Observer> O>
         requires(!std::convertible_to<O, PoolOptions>)
-    Pool(Transport transport, Policy policy, const O&)
-        : Pool{std::move(transport), std::move(policy)} {
-        static_assert(
-            std::convertible_to<O, PoolOptions>,
-            "Pool: the third argument must be belay::PoolOptions; pass the observer after it");
-    }
+    Pool(Transport transport, Policy policy, O observer)
+        : Pool{std::move(transport), std::move(policy), PoolOptions{}, std::move(observer)} {}
     Pool(const Pool&) = delete;
     Pool& operator=(const Pool&) = delete;
     /// Notifies no observer. Leases become stale.
@@ -323,9 +320,9 @@ private:
 
 template <class Transport, class Policy>
 Pool(Transport, Policy) -> Pool<Transport, Policy, NoObserver>;
-template <class Transport, class Policy, class O>
-    requires(!std::convertible_to<O, PoolOptions>)
-Pool(Transport, Policy, const O&) -> Pool<Transport, Policy, NoObserver>;
+template <class Transport, class Policy, class Observer>
+    requires(!std::convertible_to<Observer, PoolOptions>)
+Pool(Transport, Policy, Observer) -> Pool<Transport, Policy, Observer>;
 template <class Transport, class Policy>
 Pool(Transport, Policy, PoolOptions) -> Pool<Transport, Policy, NoObserver>;
 template <class Transport, class Policy, class Observer>

@@ -3,8 +3,10 @@
 /// Supervisor: keeps one connection open through all outages, as its policy decides.
 #pragma once
 
-#include <cstddef>  // std::size_t
-#include <utility>  // std::move, std::exchange
+#include <concepts>     // std::convertible_to, std::same_as
+#include <cstddef>      // std::size_t
+#include <string_view>  // std::string_view
+#include <utility>      // std::move, std::exchange
 
 #include <belay/core/machine_like.hpp>
 #include <belay/core/order.hpp>
@@ -57,6 +59,12 @@ public:
           live_{std::move(transport), options.messages_max} {
         static_assert(detail::explain_observer<Hooks, Observer>());
     }
+    /// With the usual options.
+    template <std::same_as<Observer> O>
+        requires(!std::convertible_to<O, SupervisorOptions>)
+    Supervisor(Transport transport, Policy policy, O observer)
+        : Supervisor{std::move(transport), std::move(policy), SupervisorOptions{},
+                     std::move(observer)} {}
     Supervisor(const Supervisor&) = delete;
     Supervisor& operator=(const Supervisor&) = delete;
     ~Supervisor() {
@@ -187,6 +195,11 @@ public:
     [[nodiscard]] SendResult send(const message_type& message, Lane lane = 0) noexcept {
         if (core_.status().state != LinkState::connected) return SendResult::down;
         return live_.send(message, lane);
+    }
+    /// Sends a text as bytes.   Throws: std::bad_alloc.
+    template <detail::TextForBytes<message_type> T>
+    [[nodiscard]] SendResult send(const T& text, Lane lane = 0) {
+        return send(to_bytes(std::string_view{text}), lane);
     }
     template <detail::NoMessage<message_type> T>
     SendResult send(const T&, Lane = 0) noexcept {
@@ -409,6 +422,9 @@ template <class Transport, class Policy>
 Supervisor(Transport, Policy) -> Supervisor<Transport, Policy, NoObserver>;
 template <class Transport, class Policy>
 Supervisor(Transport, Policy, SupervisorOptions) -> Supervisor<Transport, Policy, NoObserver>;
+template <class Transport, class Policy, class Observer>
+    requires(!std::convertible_to<Observer, SupervisorOptions>)
+Supervisor(Transport, Policy, Observer) -> Supervisor<Transport, Policy, Observer>;
 template <class Transport, class Policy, class Observer>
 Supervisor(Transport, Policy, SupervisorOptions, Observer)
     -> Supervisor<Transport, Policy, Observer>;

@@ -3,7 +3,7 @@
 /// Queue: work that waits, in any storage, within a limit.
 #pragma once
 
-#include <concepts>     // std::default_initializable
+#include <concepts>     // std::convertible_to, std::default_initializable, std::same_as
 #include <cstdint>      // std::uint64_t
 #include <optional>     // std::optional
 #include <type_traits>  // std::remove_reference_t
@@ -66,14 +66,11 @@ public:
                            "Queue::Queue: a limit of bytes needs a storage with 'bytes()'");
         static_assert(detail::explain_observer<Hooks, Observer>());
     }
-    template <class O>
+    /// With the usual options.
+    template <std::same_as<Observer> O>
         requires(!std::convertible_to<O, QueueOptions>)
-    Queue(Storage storage, Overflow overflow, const O&)
-        : Queue{std::move(storage), std::move(overflow)} {
-        static_assert(
-            std::convertible_to<O, QueueOptions>,
-            "Queue: the third argument must be belay::QueueOptions; pass the observer after it");
-    }
+    Queue(Storage storage, Overflow overflow, O observer)
+        : Queue{std::move(storage), std::move(overflow), QueueOptions{}, std::move(observer)} {}
     // Templates, so that Clang 14 ignores them if they are not possible.
     template <class O = Overflow>
         requires std::default_initializable<O> && std::default_initializable<Observer>
@@ -318,9 +315,9 @@ template <class Storage, class Overflow>
 Queue(Storage, Overflow) -> Queue<Storage, Overflow>;
 template <class Storage, class Overflow>
 Queue(Storage, Overflow, QueueOptions) -> Queue<Storage, Overflow>;
-template <class Storage, class Overflow, class O>
-    requires(!std::convertible_to<O, QueueOptions>)
-Queue(Storage, Overflow, const O&) -> Queue<Storage, Overflow>;
+template <class Storage, class Overflow, class Observer>
+    requires(!std::convertible_to<Observer, QueueOptions>)
+Queue(Storage, Overflow, Observer) -> Queue<Storage, Overflow, Observer>;
 template <class Storage, class Overflow, class Observer>
 Queue(Storage, Overflow, QueueOptions, Observer) -> Queue<Storage, Overflow, Observer>;
 

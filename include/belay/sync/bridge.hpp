@@ -3,7 +3,7 @@
 /// Bridge: keeps local scenes and those of a remote server equal, through all outages.
 #pragma once
 
-#include <concepts>     // std::convertible_to
+#include <concepts>     // std::constructible_from, std::convertible_to, std::same_as
 #include <string_view>  // std::string_view
 #include <utility>      // std::forward, std::move
 
@@ -49,14 +49,12 @@ public:
            Observer observer = {})
         : Base{std::forward<L>(local), std::forward<R>(remote), std::move(policy), options,
                std::move(observer)} {}
-    template <class L, class R, class O>
+    /// With the usual options.
+    template <class L, class R, std::same_as<Observer> O>
         requires(!std::convertible_to<O, BridgeOptions>)
-    Bridge(L&& local, R&& remote, Policy policy, const O&)
-        : Bridge{std::forward<L>(local), std::forward<R>(remote), std::move(policy)} {
-        static_assert(
-            std::convertible_to<O, BridgeOptions>,
-            "Bridge: the fourth argument must be belay::BridgeOptions; pass the observer after it");
-    }
+    Bridge(L&& local, R&& remote, Policy policy, O observer)
+        : Bridge{std::forward<L>(local), std::forward<R>(remote), std::move(policy),
+                 BridgeOptions{}, std::move(observer)} {}
 
     /// Reports that the local side has a new scene of this session.
     ///
@@ -73,10 +71,10 @@ Bridge(L&&, R&&, Policy) -> Bridge<std::remove_cvref_t<L>, std::remove_cvref_t<R
 template <class L, class R, class Policy>
 Bridge(L&&, R&&, Policy, BridgeOptions)
     -> Bridge<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy>;
-template <class L, class R, class Policy, class O>
-    requires(!std::convertible_to<O, BridgeOptions>)
-Bridge(L&&, R&&, Policy, const O&)
-    -> Bridge<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy>;
+template <class L, class R, class Policy, class Observer>
+    requires(!std::convertible_to<Observer, BridgeOptions>)
+Bridge(L&&, R&&, Policy, Observer)
+    -> Bridge<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy, Observer>;
 template <class L, class R, class Policy, class Observer>
 Bridge(L&&, R&&, Policy, BridgeOptions, Observer)
     -> Bridge<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy, Observer>;

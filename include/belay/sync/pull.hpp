@@ -3,7 +3,8 @@
 /// Pull: the half of a Bridge that brings new scenes from a remote server.
 #pragma once
 
-#include <utility>  // std::forward, std::move
+#include <concepts>  // std::constructible_from, std::convertible_to, std::same_as
+#include <utility>   // std::forward, std::move
 
 #include <belay/sync/detail/basic_bridge.hpp>
 
@@ -29,14 +30,12 @@ public:
          Observer observer = {})
         : Base{std::forward<L>(local), std::forward<R>(remote), std::move(policy),
                BridgeOptions{.pull = options, .push = {.enabled = false}}, std::move(observer)} {}
-    template <class L, class R, class O>
+    /// With the usual options.
+    template <class L, class R, std::same_as<Observer> O>
         requires(!std::convertible_to<O, BridgePullOptions>)
-    Pull(L&& local, R&& remote, Policy policy, const O&)
-        : Pull{std::forward<L>(local), std::forward<R>(remote), std::move(policy)} {
-        static_assert(std::convertible_to<O, BridgePullOptions>,
-                      "Pull: the fourth argument must be belay::BridgePullOptions; pass the "
-                      "observer after it");
-    }
+    Pull(L&& local, R&& remote, Policy policy, O observer)
+        : Pull{std::forward<L>(local), std::forward<R>(remote), std::move(policy),
+               BridgePullOptions{}, std::move(observer)} {}
 };
 
 template <class L, class R, class Policy>
@@ -44,9 +43,10 @@ Pull(L&&, R&&, Policy) -> Pull<std::remove_cvref_t<L>, std::remove_cvref_t<R>, P
 template <class L, class R, class Policy>
 Pull(L&&, R&&, Policy, BridgePullOptions)
     -> Pull<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy>;
-template <class L, class R, class Policy, class O>
-    requires(!std::convertible_to<O, BridgePullOptions>)
-Pull(L&&, R&&, Policy, const O&) -> Pull<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy>;
+template <class L, class R, class Policy, class Observer>
+    requires(!std::convertible_to<Observer, BridgePullOptions>)
+Pull(L&&, R&&, Policy, Observer)
+    -> Pull<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy, Observer>;
 template <class L, class R, class Policy, class Observer>
 Pull(L&&, R&&, Policy, BridgePullOptions, Observer)
     -> Pull<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy, Observer>;

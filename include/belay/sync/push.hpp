@@ -3,6 +3,7 @@
 /// Push: the half of a Bridge that brings local changes to a remote server.
 #pragma once
 
+#include <concepts>     // std::constructible_from, std::convertible_to, std::same_as
 #include <string_view>  // std::string_view
 #include <utility>      // std::forward, std::move
 
@@ -31,14 +32,12 @@ public:
          Observer observer = {})
         : Base{std::forward<L>(local), std::forward<R>(remote), std::move(policy),
                BridgeOptions{.pull = {.enabled = false}, .push = options}, std::move(observer)} {}
-    template <class L, class R, class O>
+    /// With the usual options.
+    template <class L, class R, std::same_as<Observer> O>
         requires(!std::convertible_to<O, BridgePushOptions>)
-    Push(L&& local, R&& remote, Policy policy, const O&)
-        : Push{std::forward<L>(local), std::forward<R>(remote), std::move(policy)} {
-        static_assert(std::convertible_to<O, BridgePushOptions>,
-                      "Push: the fourth argument must be belay::BridgePushOptions; pass the "
-                      "observer after it");
-    }
+    Push(L&& local, R&& remote, Policy policy, O observer)
+        : Push{std::forward<L>(local), std::forward<R>(remote), std::move(policy),
+               BridgePushOptions{}, std::move(observer)} {}
 
     /// Reports a local change, like Bridge::changed.   Throws: std::bad_alloc.
     void changed(std::string_view session, Origin origin = Origin::local) {
@@ -51,9 +50,10 @@ Push(L&&, R&&, Policy) -> Push<std::remove_cvref_t<L>, std::remove_cvref_t<R>, P
 template <class L, class R, class Policy>
 Push(L&&, R&&, Policy, BridgePushOptions)
     -> Push<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy>;
-template <class L, class R, class Policy, class O>
-    requires(!std::convertible_to<O, BridgePushOptions>)
-Push(L&&, R&&, Policy, const O&) -> Push<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy>;
+template <class L, class R, class Policy, class Observer>
+    requires(!std::convertible_to<Observer, BridgePushOptions>)
+Push(L&&, R&&, Policy, Observer)
+    -> Push<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy, Observer>;
 template <class L, class R, class Policy, class Observer>
 Push(L&&, R&&, Policy, BridgePushOptions, Observer)
     -> Push<std::remove_cvref_t<L>, std::remove_cvref_t<R>, Policy, Observer>;

@@ -1,53 +1,30 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/detail/supervisor_mistakes.hpp
-/// What Supervisor says of arguments that it cannot take.
+/// NoMessage, accepts_message_type: the error for a message of another type.
 #pragma once
 
-#include <concepts>  // std::convertible_to, std::same_as
+#include <concepts>     // std::convertible_to, std::same_as
+#include <string_view>  // std::string_view
 
-#include <belay/core/observer.hpp>
-#include <belay/link/supervisor_options.hpp>
-#include <belay/link/transport_like.hpp>
-#include <belay/policy/rule.hpp>
+#include <belay/core/bytes.hpp>
+#include <belay/link/event.hpp>
 
-namespace belay { inline namespace BELAY_ABI {
-
-namespace detail {
-/// In place of an observer, where one stands in the place of the options.
-struct ObserverWithoutOptions {};
-
-/// What no message of type M can be made of by itself: text where bytes are sent.
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+/// A text where bytes are sent.
 template <class T, class M>
-concept NoMessage = !std::convertible_to<const T&, const M&>;
+concept TextForBytes = std::same_as<M, Bytes> && std::convertible_to<const T&, std::string_view>;
+/// Neither a message of type M, nor a text for one.
+template <class T, class M>
+concept NoMessage = !std::convertible_to<const T&, const M&> && !TextForBytes<T, M>;
 
 template <class T>
 SendResult accepts_message_type() noexcept {
     static_assert(
         !std::same_as<T, T>,
-        "Supervisor::send: the message must be of the transport's message_type; convert text to "
-        "Bytes: 'const auto b = belay::as_bytes(text); link.send({b.begin(), b.end()})'");
+        "Supervisor::send: the message must be of the transport's message_type; convert a view "
+        "of bytes with belay::to_bytes(view)");
     return SendResult::refused;
 }
 }  // namespace detail
-
-template <class Transport, class Policy, class Observer>
-class Supervisor;
-
-template <TransportLike Transport, RuleLike Policy>
-class Supervisor<Transport, Policy, detail::ObserverWithoutOptions> {
-    static_assert(!sizeof(Transport),
-                  "Supervisor: pass SupervisorOptions before the observer: Supervisor{transport, "
-                  "policy, SupervisorOptions{}, observer}");
-
-public:
-    template <class... A>
-    explicit Supervisor(A&&...) {}
-    void start() {}
-    void stop() {}
-};
-
-template <class Transport, class Policy, class Observer>
-Supervisor(Transport, Policy, Observer)
-    -> Supervisor<Transport, Policy, detail::ObserverWithoutOptions>;
 
 }}  // namespace belay
