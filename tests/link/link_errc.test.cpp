@@ -18,6 +18,7 @@ TEST_CASE("LinkErrc has a text and a cause for each value", "[link][link_errc][g
     CHECK(cause_of(LinkErrc::message_refused) == Cause::permanent);
     CHECK(cause_of(LinkErrc::too_many_pings) == Cause::overloaded);
     CHECK(cause_of(LinkErrc::not_drained) == Cause::timed_out);
+    CHECK(cause_of(LinkErrc::check_threw) == Cause::lost);
     for (int i = 1; i <= 10; ++i)
         CHECK(belay::detail::link_category().message(i) != "unknown error");
     CHECK(belay::detail::link_category().message(11) == "unknown error");

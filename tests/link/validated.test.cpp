@@ -3,6 +3,8 @@
 // none is lost afterwards. Method: scripted checks.
 #include <belay/link/validated.hpp>
 
+#include <stdexcept>
+
 #include <belay/link/bundle.hpp>
 #include <belay/link/heartbeat.hpp>
 
@@ -34,6 +36,15 @@ struct Asks {
         static_cast<void>(say("again?"));
         return Verdict::pending();
     }
+};
+
+struct ThrowingCheck {
+    bool in_begin;
+    Verdict begin(const auto&) {
+        if (in_begin) throw std::runtime_error{"begin"};
+        return Verdict::pending();
+    }
+    Verdict judge(const std::string&, const auto&) { throw std::runtime_error{"judge"}; }
 };
 
 struct Checked {
@@ -153,6 +164,31 @@ TEST_CASE("Validated over a bundle waits for every lane, also when the peer send
     b.link.opened();
     rig.run(0s);
     CHECK(rig.notes.observed == Observed{"connecting", "connected", "message first on 0"});
+}
+
+TEST_CASE("A check that throws fails the attempt at once, and the link goes on",
+          "[link][validated][regression]") {
+    const bool in_begin = GENERATE(true, false);
+    Wire wire;
+    LinkRig rig{Validated{FakeTransport<>{wire}, ThrowingCheck{in_begin}}};
+    rig.start();
+    for (unsigned attempt = 1; attempt <= 3; ++attempt) {
+        const Instant now = rig.link.now();
+        wire.link.opened();
+        if (!in_begin) REQUIRE(receive(wire.link, "me") == driver::Post::taken);
+        CHECK_THROWS_AS(
+            [&] {
+                for (int i = 0; i < 3; ++i) rig.link.advance(now);
+            }(),
+            std::runtime_error);
+        rig.run(elapsed(Instant{}, now));
+        CHECK(wire.live == 0);
+        CHECK(rig.state() == LinkState::cooldown);
+        CHECK(rig.link.status().attempt == attempt);
+        CHECK(rig.link.status().failure.error() == LinkErrc::check_threw);
+        rig.run(elapsed(Instant{}, rig.link.status().retry_at));
+        CHECK(wire.dials == static_cast<int>(attempt) + 1);
+    }
 }
 
 TEST_CASE("A check may stop its supervisor", "[link][validated][fault]") {

@@ -18,7 +18,8 @@ enum class LinkErrc {
     reported_unhealthy = 7,  ///< the owner gave the connection up because of evidence from outside
     message_refused = 8,     ///< the transport cannot carry a required message: it is too long
     too_many_pings = 9,      ///< the peer wants fewer pings
-    not_drained = 10         ///< sent messages have not left within the time given to drain()
+    not_drained = 10,        ///< sent messages have not left within the time given to drain()
+    check_threw = 11         ///< the check of the connection threw
 };
 
 namespace detail {

@@ -74,7 +74,8 @@ concept CheckLike = std::copyable<Check> && requires(Check& check, const M& mess
 /// opened. `judge(message, say)` is called with every message until it returns passed or refused.
 /// The attempt's limit runs meanwhile, so a peer that never answers makes the attempt fail. This
 /// distinguishes working servers from servers that accept and then drop a connection, and from
-/// frozen ones.
+/// frozen ones. If the check throws, the attempt has failed (LinkErrc::check_threw), and the
+/// exception leaves the call that ran it.
 ///
 /// The check may call every function of the supervisor, but must not destroy it.
 ///
@@ -97,7 +98,9 @@ public:
     public:
         template <class... A>
         Connection(Validated& owner, const Link<message_type>& own, const A&... args)
-            : Base{[&] { return owner.inner_.open(own.child(), args...); }}, check_{owner.check_} {}
+            : Base{[&] { return owner.inner_.open(own.child(), args...); }},
+              own_{own},
+              check_{owner.check_} {}
 
         [[nodiscard]] bool sift(part::Event<message_type>& event, Turn& turn) {
             if (!Base::sift(event, turn)) return false;
@@ -113,13 +116,27 @@ public:
             if (event.kind == part::EventKind::opened) {
                 // A transport that reports `opened` twice does not make the check begin twice.
                 if (std::exchange(asked_, true)) return false;
-                return settle(check_.begin(Voice{this->inner_}), event);
+                const Unwind unwind{own_};
+                const Verdict verdict = check_.begin(Voice{this->inner_});
+                return unwind.disarm(), settle(verdict, event);
             }
             if (event.kind == part::EventKind::received) {
-                return settle(check_.judge(*event.message, Voice{this->inner_}), event);
+                const Unwind unwind{own_};
+                const Verdict verdict = check_.judge(*event.message, Voice{this->inner_});
+                return unwind.disarm(), settle(verdict, event);
             }
             return false;
         }
+        /// Ends the attempt if the check throws.
+        struct Unwind {
+            ~Unwind() {
+                if (armed) own.closed(failure_of(LinkErrc::check_threw));
+            }
+            void disarm() const noexcept { armed = false; }
+
+            const Link<message_type>& own;
+            mutable bool armed = true;
+        };
         bool settle(const Verdict& verdict, part::Event<message_type>& event) {
             if (verdict.kind() == Verdict::Kind::pending) return false;
             // A check that passes before the peer has sent anything proves nothing.
@@ -135,6 +152,7 @@ public:
             return true;
         }
 
+        Link<message_type> own_;
         Check check_;
         bool asked_ = false;
         bool passed_ = false;
