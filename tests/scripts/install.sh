@@ -94,6 +94,12 @@ need_libcxx() {
     need libc++abi-16-dev "file:/usr/lib/llvm-16/lib/libc++abi.so*" "what it is built on"
 }
 
+# The preset mingw.
+need_mingw() {
+    need g++-mingw-w64-x86-64-posix x86_64-w64-mingw32-g++-posix "the compiler for Windows"
+    need wine64 file:/usr/lib/wine/wine64 "runs what was built for Windows"
+}
+
 # What runs the real Yjs and other peers of the tests.
 need_node() {
     need nodejs node "runs the real peers of the tests"
