@@ -21,6 +21,26 @@ ADAPTERS = {
     "with_nlohmann_json": "nlohmann_json/[>=3.9 <4]",
     "with_libcurl": "libcurl/[>=7.66 <9]",
 }
+# The component of belay that an option defines, and the library that this component links.
+COMPONENTS = {
+    "with_sqlite3": ("sqlite3", "sqlite3::sqlite3"),
+    "with_lmdb": ("lmdb", "lmdb::lmdb"),
+    "with_hiredis": ("hiredis", "hiredis::hiredis"),
+    "with_boost": ("boost", "boost::headers"),
+    "with_asio": ("asio", "asio::asio"),
+    "with_openssl": ("openssl", "openssl::openssl"),
+    "with_nlohmann_json": ("nlohmann_json", "nlohmann_json::nlohmann_json"),
+    "with_libcurl": ("curl", "libcurl::libcurl"),
+}
+
+
+def define_component(cpp_info, name, pkg_config_name):
+    component = cpp_info.components[name]
+    component.bindirs = []
+    component.libdirs = []
+    component.set_property("cmake_target_name", f"belay::{name}")
+    component.set_property("pkg_config_name", pkg_config_name)
+    return component
 
 
 class BelayConan(ConanFile):
@@ -61,11 +81,14 @@ class BelayConan(ConanFile):
              dst=os.path.join(self.package_folder, "include"))
 
     def package_info(self):
-        self.cpp_info.bindirs = []
-        self.cpp_info.libdirs = []
         self.cpp_info.set_property("cmake_file_name", "belay")
-        self.cpp_info.set_property("cmake_target_name", "belay::belay")
-        self.cpp_info.set_property("pkg_config_name", "belay")
+        # All components at once.
+        self.cpp_info.set_property("cmake_target_name", "belay::all")
+        self.cpp_info.set_property("pkg_config_name", "belay-all")
+        headers = define_component(self.cpp_info, "belay", "belay")
         if self.settings.os in ("Linux", "FreeBSD"):
             # Threads are in the C library only since glibc 2.34.
-            self.cpp_info.system_libs = ["pthread"]
+            headers.system_libs = ["pthread"]
+        for option, (name, library) in COMPONENTS.items():
+            if self.options.get_safe(option):
+                define_component(self.cpp_info, name, f"belay-{name}").requires = ["belay", library]

@@ -2,6 +2,7 @@
 #include "options.hpp"
 
 #include <charconv>
+#include <cstdlib>
 
 #include "refusal.hpp"
 
@@ -83,14 +84,16 @@ public:
         return n;
     }
     [[nodiscard]] Rate rate() {
-        const std::string_view text = value();
-        Rate r = -1;
-        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), r);
-        const bool good = error == std::errc{} && end == text.data() + text.size() &&
-                          (r == 0 || (r >= 0.01 && r <= 1e9));
+        const std::string text{value()};
+        char* end = nullptr;
+        // Not std::from_chars, which reads only whole numbers with libc++ 16.
+        const Rate r = std::strtod(text.c_str(), &end);
+        const bool good = text.find_first_of("0123456789.") == 0 &&
+                          text.find_first_not_of("0123456789.eE+-") == std::string::npos &&
+                          end == text.c_str() + text.size() && (r == 0 || (r >= 0.01 && r <= 1e9));
         if (!good) {
             refuse("needs lines per second, from 0.01 to 1000000000, or 0 for no limit; not '" +
-                   std::string{text} + "'");
+                   text + "'");
         }
         return r;
     }

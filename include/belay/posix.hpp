@@ -3,6 +3,12 @@
 /// Includes the component posix, which needs a POSIX system: descriptors, sockets and files.
 #pragma once
 
+#if defined(_WIN32)
+#    error \
+        "belay/posix.hpp needs POSIX. On Windows use belay/adapter/asio_tcp.hpp, asio_loop.hpp\
+, and give Journal a FileSystemLike of your own; see docs/platforms.md."
+#endif
+
 #include <belay/posix/boot_clock.hpp>
 #include <belay/posix/endpoint.hpp>
 #include <belay/posix/files.hpp>

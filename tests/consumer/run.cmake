@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 # Builds and runs one consumer of belay in WORK, which is emptied first.
-#   CONSUMER          install, old_cmake, pkg_config, meson, meson_subproject, subdirectory, fetch, conan, vcpkg,
-#                     vcpkg_port (the port by a stub of vcpkg); or no_catch2, which must not configure
+#   CONSUMER          install, components, old_cmake, pkg_config, meson, meson_subproject, meson_components, subdirectory,
+#                     fetch, conan, vcpkg, vcpkg_port (the port by a stub of vcpkg); or no_catch2 and unknown_component, which
+#                     must not configure
 #   BELAY_SOURCE_DIR  the checkout;  COMPILER, GENERATOR  those of the build that runs the test
 #   INSTALLED         where the consumer install has left what it installed
 function(run)
@@ -30,7 +31,7 @@ endfunction()
 # The same by Meson, of a copy of SOURCE, into which the caller may have put more.
 function(build_and_run_by_meson source)
     file(COPY ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/${source}/meson.build ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/main.cpp
-         DESTINATION ${WORK}/source)
+              ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/components DESTINATION ${WORK}/source)
     run(${CMAKE_COMMAND} -E env CXX=${COMPILER} PKG_CONFIG_PATH=${INSTALLED}/share/pkgconfig ${MESON} setup ${WORK}/build ${WORK}/source ${ARGN})
     run(${MESON} compile -C ${WORK}/build)
     run(${WORK}/build/app)
@@ -88,6 +89,26 @@ if(CONSUMER STREQUAL "install")
     run_refused("not accepted:.*version: 0[.]1[.]"
         ${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR}/install -B ${WORK}/refused -G ${GENERATOR}
         -DCMAKE_CXX_COMPILER=${COMPILER} -DCMAKE_PREFIX_PATH=${INSTALLED} -DWANTED=0.2)
+elseif(CONSUMER STREQUAL "components")
+    build_and_run(components -DCMAKE_PREFIX_PATH=${INSTALLED})
+    # The sources give the same targets.
+    run(${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR}/components -B ${WORK}/sources -G ${GENERATOR}
+        -DCMAKE_CXX_COMPILER=${COMPILER} -DBELAY_SOURCE=${BELAY_SOURCE_DIR})
+    run(${CMAKE_COMMAND} --build ${WORK}/sources --target app_sqlite3 app_lmdb app_boost)
+elseif(CONSUMER STREQUAL "unknown_component")
+    # Errors name the component.
+    set(configure ${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR}/components -B ${WORK}/build -G ${GENERATOR}
+        -DCMAKE_CXX_COMPILER=${COMPILER} -DCMAKE_PREFIX_PATH=${INSTALLED})
+    run_refused("no component \"nonsense\"" ${configure} -DWANTED=nonsense)
+    # The same for one whose library is missing.
+    run_refused("CURL" ${configure} -DCMAKE_DISABLE_FIND_PACKAGE_CURL=ON)
+    run_refused("component \"asio\".*not[ \n]+found" ${configure} -DBELAY_asio_FOLDER=BELAY_asio_FOLDER-NOTFOUND
+        -DCMAKE_IGNORE_PATH=/usr/include)
+    run_refused("BELAY_COMPONENTS: .*\"nonsense\"" ${CMAKE_COMMAND} -S ${BELAY_SOURCE_DIR} -B ${WORK}/sources -G ${GENERATOR}
+        -DCMAKE_CXX_COMPILER=${COMPILER} -DBELAY_COMPONENTS=nonsense)
+    need_program(PKG_CONFIG pkg-config)
+    run_refused("belay-nonsense" ${CMAKE_COMMAND} -E env PKG_CONFIG_PATH=${INSTALLED}/share/pkgconfig
+        ${PKG_CONFIG} --cflags belay-nonsense)
 elseif(CONSUMER STREQUAL "old_cmake")
     build_and_run(old_cmake -DCMAKE_PREFIX_PATH=${INSTALLED})
 elseif(CONSUMER STREQUAL "pkg_config")
@@ -97,14 +118,22 @@ elseif(CONSUMER STREQUAL "pkg_config")
         sh -ec "flags=$(${PKG_CONFIG} --cflags --libs 'belay >= 0.1') && eval \"${COMPILER} -std=c++20 $flags -o app \
                 '${CMAKE_CURRENT_LIST_DIR}/main.cpp'\"")
     run(${WORK}/app)
+    # Two adapters, whose libraries the files of their components name.
+    run(${CMAKE_COMMAND} -E env PKG_CONFIG_PATH=${INSTALLED}/share/pkgconfig
+        sh -ec "flags=$(${PKG_CONFIG} --cflags --libs belay-sqlite3 belay-lmdb) && eval \"${COMPILER} -std=c++20 -o app_of_components \
+                '${CMAKE_CURRENT_LIST_DIR}/components/main.cpp' $flags\"")
+    run(${WORK}/app_of_components)
+    # Each of the others.
+    run(${CMAKE_COMMAND} -E env PKG_CONFIG_PATH=${INSTALLED}/share/pkgconfig
+        ${PKG_CONFIG} --exists --print-errors belay-asio belay-boost belay-curl belay-hiredis belay-nlohmann_json belay-openssl)
 elseif(CONSUMER STREQUAL "meson")
     need_program(MESON meson)
     need_program(PKG_CONFIG pkg-config)
     build_and_run_by_meson(meson --cmake-prefix-path=${INSTALLED})
-elseif(CONSUMER STREQUAL "meson_subproject")
+elseif(CONSUMER MATCHES "^meson_(subproject|components)$")
     need_program(MESON meson)
     copy_belay(${WORK}/source/subprojects/belay)
-    build_and_run_by_meson(meson_subproject)
+    build_and_run_by_meson(${CONSUMER})
 elseif(CONSUMER STREQUAL "subdirectory" OR CONSUMER STREQUAL "fetch")
     build_and_run(${CONSUMER})
 elseif(CONSUMER STREQUAL "no_catch2")
@@ -119,6 +148,23 @@ elseif(CONSUMER STREQUAL "conan")
     copy_belay(${WORK}/source)
     run(${CONAN} profile detect)
     run(${CONAN} create ${WORK}/source -s compiler.cppstd=20 --no-remote)
+    # With all options, over the libraries of this machine.
+    set(options)
+    foreach(library IN ITEMS sqlite3/3.40.0 lmdb/0.9.24 hiredis/1.0.0 boost/1.74.0 asio/1.22.0 openssl/3.0.0
+                             nlohmann_json/3.11.0 libcurl/7.88.0)
+        string(REPLACE "/" ";" library ${library})
+        list(GET library 0 name)
+        list(GET library 1 version)
+        run(${CONAN} export ${CMAKE_CURRENT_LIST_DIR}/conan --name ${name} --version ${version})
+        list(APPEND options -o "belay/*:with_${name}=True")
+    endforeach()
+    run(${CONAN} create ${WORK}/source -s compiler.cppstd=20 --no-remote --build missing ${options})
+    file(STRINGS ${BELAY_SOURCE_DIR}/include/belay/version.hpp version REGEX "^#define BELAY_VERSION_[A-Z]+ [0-9]+$")
+    list(TRANSFORM version REPLACE "[^0-9]+" "")
+    list(JOIN version "." version)
+    run(${CONAN} install --requires belay/${version} -s compiler.cppstd=20 -s build_type=Release --no-remote
+        --build missing -g CMakeDeps -g CMakeToolchain -of ${WORK}/conan ${options})
+    build_and_run(components -DCMAKE_TOOLCHAIN_FILE=${WORK}/conan/conan_toolchain.cmake -DBY_CONAN=ON)
 elseif(CONSUMER STREQUAL "vcpkg_port")
     set(PORT belay)
     set(CURRENT_PORT_DIR ${BELAY_SOURCE_DIR}/packaging/vcpkg)
@@ -128,12 +174,18 @@ elseif(CONSUMER STREQUAL "vcpkg_port")
     # What vcpkg wants in a package of headers, and nothing else.
     file(GLOB_RECURSE found RELATIVE ${CURRENT_PACKAGES_DIR} LIST_DIRECTORIES FALSE ${CURRENT_PACKAGES_DIR}/*)
     list(FILTER found EXCLUDE REGEX "^include/belay/.*[.]hpp$")
-    set(wanted share/belay/belay-config-version.cmake share/belay/belay-config.cmake share/belay/copyright
-        share/pkgconfig/belay.pc)
+    set(wanted share/belay/belay-components.cmake share/belay/belay-config-version.cmake share/belay/belay-config.cmake
+        share/belay/belay-targets.cmake share/belay/copyright)
+    foreach(component IN ITEMS asio boost curl hiredis lmdb nlohmann_json openssl sqlite3)
+        list(APPEND wanted share/pkgconfig/belay-${component}.pc)
+    endforeach()
+    list(APPEND wanted share/pkgconfig/belay.pc)
     if(NOT found STREQUAL wanted)
         message(FATAL_ERROR "beside headers the package has ${found}; wanted: ${wanted}")
     endif()
     build_and_run(install -DCMAKE_PREFIX_PATH=${CURRENT_PACKAGES_DIR})
+    run_refused("no component \"nonsense\"" ${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR}/components -B ${WORK}/refused
+        -G ${GENERATOR} -DCMAKE_CXX_COMPILER=${COMPILER} -DCMAKE_PREFIX_PATH=${CURRENT_PACKAGES_DIR} -DWANTED=nonsense)
 elseif(CONSUMER STREQUAL "vcpkg")
     need_program(VCPKG vcpkg HINTS ENV VCPKG_ROOT)
     run(${VCPKG} install belay --classic --overlay-ports=${BELAY_SOURCE_DIR}/packaging/vcpkg

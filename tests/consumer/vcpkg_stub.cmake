@@ -16,9 +16,9 @@ function(vcpkg_cmake_config_fixup)
     cmake_parse_arguments(PARSE_ARGV 0 arg "" "CONFIG_PATH" "")
     file(RENAME ${CURRENT_PACKAGES_DIR}/${arg_CONFIG_PATH} ${CURRENT_PACKAGES_DIR}/share/${PORT})
     # What it says of its prefix, three folders up, holds in share/belay after vcpkg has taken one away.
-    file(READ ${CURRENT_PACKAGES_DIR}/share/${PORT}/${PORT}-config.cmake text)
+    file(READ ${CURRENT_PACKAGES_DIR}/share/${PORT}/${PORT}-targets.cmake text)
     string(REPLACE "get_filename_component(_IMPORT_PREFIX \"\${_IMPORT_PREFIX}\" PATH)\nif" "if" text "${text}")
-    file(WRITE ${CURRENT_PACKAGES_DIR}/share/${PORT}/${PORT}-config.cmake "${text}")
+    file(WRITE ${CURRENT_PACKAGES_DIR}/share/${PORT}/${PORT}-targets.cmake "${text}")
 endfunction()
 
 function(vcpkg_fixup_pkgconfig)

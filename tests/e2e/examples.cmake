@@ -28,11 +28,3 @@ target_compile_definitions(tests_e2e PRIVATE
     OUTAGE_SKIP_ACK_BINARY="$<TARGET_FILE:outage_skip_ack>" OUTAGE_NO_FENCE_BINARY="$<TARGET_FILE:outage_no_fence>"
     JOURNAL_INSPECT_BINARY="$<TARGET_FILE:journal_inspect>")
 add_dependencies(tests_e2e outage outage_planted outage_skip_ack outage_no_fence journal_inspect)
-
-get_property(small_examples GLOBAL PROPERTY belay_small_examples)
-foreach(name IN LISTS small_examples)
-    # Where README shows an excerpt of an example, the example must print the output that README shows.
-    add_test(NAME examples/${name} COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/scripts/readme_excerpts.py
-             --run examples/${name}.cpp -- $<TARGET_FILE:example_${name}>)
-    set_tests_properties(examples/${name} PROPERTIES TIMEOUT ${BELAY_TEST_TIMEOUT})
-endforeach()

@@ -2,6 +2,8 @@
 // Goal: ConnectionLike accepts its minimal models, and reject each near miss.
 #include <belay/link/connection_like.hpp>
 
+#include <belay/core/bytes.hpp>
+
 #include "support/link/link_archetypes.hpp"
 
 using namespace belay;
@@ -9,6 +11,15 @@ using namespace belay_test;
 
 namespace {
 
+struct ConnectionThatSendsViews {
+    SendResult send(BytesView) noexcept;
+};
+struct ConnectionThatSendsViewsOnLanes {
+    SendResult send(Lane, BytesView) noexcept;
+};
+struct ConnectionThatSendsViewsAndThrows {
+    SendResult send(BytesView);
+};
 struct ConnectionWithoutSend {};
 struct ConnectionWhoseSendThrows {
     SendResult send(const MinimalMessage&);
@@ -49,6 +60,10 @@ struct ConnectionWhoseOutputLimitThrows : MinimalConnection {
 static_assert(ConnectionLike<MinimalConnection, MinimalMessage>);
 static_assert(explain::connection_like<MinimalConnection, MinimalMessage>());
 static_assert(ConnectionLike<MinimalLaneConnection, MinimalMessage>);
+// With libc++, the conversion of Bytes to a view is not noexcept.
+static_assert(ConnectionLike<ConnectionThatSendsViews, Bytes>);
+static_assert(ConnectionLike<ConnectionThatSendsViewsOnLanes, Bytes>);
+static_assert(!ConnectionLike<ConnectionThatSendsViewsAndThrows, Bytes>);
 static_assert(!ConnectionLike<ConnectionWithoutSend, MinimalMessage>);
 static_assert(!ConnectionLike<ConnectionWhoseSendThrows, MinimalMessage>);
 static_assert(!ConnectionLike<ConnectionThatSendsVoid, MinimalMessage>);

@@ -76,10 +76,14 @@ struct BehindProxy {
 };
 
 const std::vector<std::string> three{"one", "", "twenty-two"};
-constexpr std::size_t three_bytes = 3 * 5 + 3 + 0 + 10;
+// The answer to the ping at the opening comes first.
+constexpr std::size_t pong_bytes = 5;
+constexpr std::size_t three_bytes = pong_bytes + 3 * 5 + 3 + 0 + 10;
 
 std::vector<std::string> whole_in(std::size_t bytes) {
     std::vector<std::string> whole;
+    if (bytes < pong_bytes) return whole;
+    bytes -= pong_bytes;
     for (const std::string& m : three) {
         if (bytes < 5 + m.size()) break;
         bytes -= 5 + m.size();

@@ -2,6 +2,8 @@
 // Goal: StorageLike holds for the archetype, and for nothing that lacks one of its requirements.
 #include <belay/queue/storage_like.hpp>
 
+#include <belay/queue/priority.hpp>
+
 #include "support/queue/queue_archetypes.hpp"
 
 using namespace belay;
@@ -17,6 +19,19 @@ struct NoValueType {
     std::optional<int> try_pop();
     std::size_t size() const noexcept;
     std::size_t capacity() const noexcept;
+};
+struct StorageOfViews {
+    using value_type = Bytes;
+    std::error_code try_push(BytesView) noexcept { return {}; }
+    std::optional<Bytes> try_pop();
+    std::size_t size() const noexcept;
+    std::size_t capacity() const noexcept;
+};
+struct StorageOfViewsThatThrows : StorageOfViews {
+    std::error_code try_push(BytesView) { return {}; }
+};
+struct FirstLane {
+    std::size_t operator()(const Bytes&) const noexcept { return 0; }
 };
 struct NoTryPop : MinimalStorage {
     std::optional<MoveOnly> try_pop() = delete;
@@ -40,11 +55,15 @@ struct Immovable : MinimalStorage {
     Immovable(Immovable&&) = delete;
 };
 
+// With libc++, the conversion of Bytes to a view is not noexcept.
+static_assert(StorageLike<StorageOfViews>);
+static_assert(StorageLike<Priority<StorageOfViews, 2, FirstLane>>);
 static_assert(!StorageLike<int>);
 static_assert(!StorageLike<NoValueType>);
 static_assert(!StorageLike<NoTryPop>);
 static_assert(!StorageLike<NoTryPush>);
 static_assert(!StorageLike<TryPushThatThrows>);
+static_assert(!StorageLike<StorageOfViewsThatThrows>);
 static_assert(!StorageLike<TryPushOfInt>);
 static_assert(!StorageLike<TryPopOfPointer>);
 static_assert(!StorageLike<SizeThatThrows>);

@@ -7,6 +7,7 @@ Conan that the recipes use, takes no attribute that Conan does not know, and cop
 planted in copies of the recipe, and found.
 """
 
+import collections
 import contextlib
 import importlib.util
 import json
@@ -53,7 +54,7 @@ class Options(Strict):
 class CppInfo(Strict):
     def __init__(self):
         super().__init__(bindirs=["bin"], libdirs=["lib"], includedirs=["include"], system_libs=[], requires=[],
-                         properties={})
+                         properties={}, components=collections.defaultdict(CppInfo))
 
     def set_property(self, name, value):
         known = ("cmake_file_name", "cmake_target_name", "pkg_config_name")
@@ -204,6 +205,11 @@ def included_by_adapters(root):
     return found
 
 
+def cmake_components(root):
+    text = (root / "packaging" / "belay-components.cmake").read_text()
+    return re.search(r"^set\(belay_components ([^)]*)\)", text, re.MULTILINE)[1].split()
+
+
 class ConanRecipeTest(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
@@ -224,9 +230,27 @@ class ConanRecipeTest(unittest.TestCase):
 
     def test_its_names(self):
         recipe, _ = inspect(ROOT, self.folder)
-        names = {"cmake_file_name": "belay", "cmake_target_name": "belay::belay", "pkg_config_name": "belay"}
-        self.assertEqual(recipe.cpp_info.properties, names)
-        self.assertEqual((recipe.cpp_info.includedirs, recipe.cpp_info.libdirs), (["include"], []))
+        self.assertEqual(recipe.cpp_info.properties["cmake_file_name"], "belay")
+        self.assertEqual(list(recipe.cpp_info.components), ["belay"])
+        component = recipe.cpp_info.components["belay"]
+        self.assertEqual(component.properties, {"cmake_target_name": "belay::belay", "pkg_config_name": "belay"})
+        self.assertEqual((component.includedirs, component.libdirs, component.requires), (["include"], [], []))
+
+    def test_an_option_defines_a_component(self):
+        chosen = load(ROOT / "conanfile.py").options
+        recipe = made(ROOT / "conanfile.py", **{name: True for name in chosen})
+        recipe.requirements()
+        recipe.package_info()
+        components = dict(recipe.cpp_info.components)
+        del components["belay"]
+        self.assertEqual(sorted(components), cmake_components(ROOT))
+        for name, component in components.items():
+            names = {"cmake_target_name": f"belay::{name}", "pkg_config_name": f"belay-{name}"}
+            self.assertEqual(component.properties, names)
+        # Conan rejects a package that requires what no component links.
+        linked = sorted(library.split("::")[0] for component in components.values()
+                        for library in component.requires if library != "belay")
+        self.assertEqual(linked, sorted(reference.split("/")[0] for reference, _ in recipe.required))
 
     def test_the_standard(self):
         made(ROOT / "conanfile.py", cppstd="gnu20").validate()
@@ -238,7 +262,7 @@ class ConanRecipeTest(unittest.TestCase):
         for system in ("Linux", "FreeBSD", "Windows", "Macos"):
             recipe = made(ROOT / "conanfile.py", system=system)
             recipe.package_info()
-            libraries[system] = recipe.cpp_info.system_libs
+            libraries[system] = recipe.cpp_info.components["belay"].system_libs
         self.assertEqual(libraries, {"Linux": ["pthread"], "FreeBSD": ["pthread"], "Windows": [], "Macos": []})
 
     def test_adapters_bring_what_they_adapt(self):
@@ -257,6 +281,8 @@ class ConanRecipeTest(unittest.TestCase):
     def test_the_port_has_a_feature_for_each(self):
         port = json.loads((ROOT / "packaging" / "vcpkg" / "vcpkg.json").read_text())
         self.assertEqual(sorted(port["features"]), sorted(feature for _, _, feature in included_by_adapters(ROOT)))
+        # A port's name has no underscore.
+        self.assertEqual(sorted(port["features"]), [name.replace("_", "-") for name in cmake_components(ROOT)])
         for name, feature in port["features"].items():
             # Boost is many ports.
             self.assertTrue(all(each == name or each.startswith(f"{name}-") for each in feature["dependencies"]), name)
@@ -286,7 +312,7 @@ class ConanRecipeTest(unittest.TestCase):
             ("conanfile.py", '    license = "MIT"\n', '    license = "MIT"\n    homepage = url\n', NameError),
             ("conanfile.py", "    license =", "    licence =", AttributeError),
             ("conanfile.py", "import copy, load", "import copy, lode", ImportError),
-            ("conanfile.py", "self.cpp_info.bindirs", "self.cpp_info.bindir", AttributeError),
+            ("conanfile.py", "component.bindirs", "component.bindir", AttributeError),
             ("conanfile.py", '"cmake_file_name"', '"cmake_filename"', AttributeError),
             ("conanfile.py", '"version.hpp"', '"versions.hpp"', FileNotFoundError),
             ("conanfile.py", "self.info.clear()", "self.information.clear()", AttributeError),

@@ -87,6 +87,19 @@ need_adapter_libraries() {
     need libcurl4-openssl-dev include:curl/curl.h "the HTTP client under the curl adapter, and of a recipe"
 }
 
+# The preset libcxx.
+need_libcxx() {
+    need clang-16 clang++-16 "the compiler beside another standard library"
+    need libc++-16-dev file:/usr/lib/llvm-16/include/c++/v1/version "that standard library"
+    need libc++abi-16-dev "file:/usr/lib/llvm-16/lib/libc++abi.so*" "what it is built on"
+}
+
+# The preset mingw.
+need_mingw() {
+    need g++-mingw-w64-x86-64-posix x86_64-w64-mingw32-g++-posix "the compiler for Windows"
+    need wine64 file:/usr/lib/wine/wine64 "runs what was built for Windows"
+}
+
 # What runs the real Yjs and other peers of the tests.
 need_node() {
     need nodejs node "runs the real peers of the tests"

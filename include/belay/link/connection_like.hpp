@@ -7,6 +7,7 @@
 #include <cstddef>      // std::size_t
 #include <type_traits>  // std::is_nothrow_destructible_v
 
+#include <belay/core/bytes.hpp>
 #include <belay/core/turn.hpp>
 #include <belay/link/event.hpp>
 
@@ -14,13 +15,20 @@ namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 template <class C, class M>
-concept SendsPlain = requires(C& c, const M& m) {
+concept SendsValue = requires(C& c, const M& m) {
     { c.send(m) } noexcept -> std::same_as<SendResult>;
 };
 template <class C, class M>
-concept SendsOnLane = requires(C& c, Lane lane, const M& m) {
+concept SendsValueOnLane = requires(C& c, Lane lane, const M& m) {
     { c.send(lane, m) } noexcept -> std::same_as<SendResult>;
 };
+// The conversion of Bytes to a BytesView never throws, but only some standard libraries declare it
+// noexcept. So a `send(BytesView)` counts without the conversion.
+template <class C, class M>
+concept SendsPlain = SendsValue<C, M> || (std::same_as<M, Bytes> && SendsValue<C, BytesView>);
+template <class C, class M>
+concept SendsOnLane =
+    SendsValueOnLane<C, M> || (std::same_as<M, Bytes> && SendsValueOnLane<C, BytesView>);
 template <class C>
 concept HasClose = requires(C& c, const Failure& why) {
     { c.close(why) } noexcept;

@@ -78,6 +78,7 @@ public:
     template <class V = value_type>
         requires detail::TakesPush<Storage, V>
     [[nodiscard]] auto try_push(V&& value) noexcept(
+        (std::same_as<V, value_type> && detail::TryPushIsNoexcept<Storage>) ||
         noexcept(std::declval<Storage&>().try_push(std::forward<V>(value)))) {
         const std::size_t lane = lane_of_(value);
         BELAY_PRECONDITION(lane < Lanes,

@@ -10,6 +10,7 @@
 #include <utility>       // std::declval
 
 #include <belay/core/assert.hpp>
+#include <belay/core/bytes.hpp>
 #include <belay/core/no_limit.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -30,9 +31,18 @@ concept TryPushAnswers = HasTryPush<S> && requires(S& s, typename S::value_type&
                               std::error_code>;
 };
 template <class S>
-concept TryPushIsNoexcept = requires(S& s, typename S::value_type&& value) {
+concept PushesValuesNoexcept = requires(S& s, typename S::value_type&& value) {
     { s.try_push(static_cast<typename S::value_type&&>(value)) } noexcept;
 };
+template <class S>
+concept PushesViewsNoexcept =
+    std::same_as<typename S::value_type, Bytes> && requires(S& s, BytesView value) {
+        { s.try_push(value) } noexcept;
+    };
+// The conversion of Bytes to a BytesView never throws, but only some standard libraries declare it
+// noexcept. So a `try_push(BytesView)` counts without the conversion.
+template <class S>
+concept TryPushIsNoexcept = PushesValuesNoexcept<S> || PushesViewsNoexcept<S>;
 template <class S>
 concept HasTryPop = requires(S& s) { s.try_pop(); };
 template <class S>

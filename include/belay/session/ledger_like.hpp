@@ -3,8 +3,9 @@
 /// LedgerLike: makes a receiver's effects and its progress durable together.
 #pragma once
 
-#include <concepts>  // std::same_as
-#include <optional>  // std::optional
+#include <concepts>      // std::same_as
+#include <optional>      // std::optional
+#include <system_error>  // std::error_code
 
 #include <belay/core/bytes.hpp>
 #include <belay/journal/id.hpp>

@@ -35,7 +35,9 @@ namespace detail {
 /// Compares two stamps without their origins. Equal means that only the origin decides.
 [[nodiscard]] constexpr std::strong_ordering compare_moments(const Stamp& a,
                                                              const Stamp& b) noexcept {
-    if (const auto order = a.wall <=> b.wall; order != 0) return order;
+    // libc++ 16 has no <=> of time points.
+    const auto time = [](const Stamp& stamp) { return stamp.wall.time_since_epoch().count(); };
+    if (const auto order = time(a) <=> time(b); order != 0) return order;
     return a.counter <=> b.counter;
 }
 

@@ -248,8 +248,13 @@ public:
             return belay::Duration{
                 static_cast<std::int64_t>(belay::uniform_upto(world.bits(), 1'500'000'000))};
         };
-        for (int i = 0; i < a.server_kills; ++i) bounce(server, some_time(), pause());
-        for (int i = 0; i < a.client_kills; ++i) bounce(client, some_time(), pause());
+        // One draw at a time: compilers evaluate arguments in different orders.
+        const auto bounce_some_time = [&](belay::sim::Host& h) {
+            const belay::Duration at = some_time();
+            bounce(h, at, pause());
+        };
+        for (int i = 0; i < a.server_kills; ++i) bounce_some_time(server);
+        for (int i = 0; i < a.client_kills; ++i) bounce_some_time(client);
         for (int i = 0; i < a.partitions; ++i) {
             const belay::Duration from = some_time();
             world.at(from, [this] { world.network().partition(client, server); });

@@ -3,11 +3,12 @@
 /// State vectors, and the part of an update that is beyond one.
 #pragma once
 
-#include <algorithm>  // std::stable_sort, std::upper_bound, std::min
+#include <algorithm>  // std::upper_bound, std::min
 #include <cstdint>    // std::uint64_t
 #include <vector>     // std::vector
 
 #include <belay/yjs/detail/yjs_merge.hpp>
+#include <belay/yjs/detail/yjs_write.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace yjs::detail {
 
@@ -19,8 +20,7 @@ public:
     [[nodiscard]] bool empty() const noexcept { return clocks_.empty(); }
     /// Sorts the clocks. Call it once, when all were added.
     void sort() {
-        std::stable_sort(clocks_.begin(), clocks_.end(),
-                         [](const Id& a, const Id& b) { return a.client < b.client; });
+        sort_stably(clocks_, [](const Id& a, const Id& b) { return a.client < b.client; });
     }
     /// Returns the clock of a client, or 0 if the client is unknown. If a client is there twice,
     /// the last one counts, as in Yjs.

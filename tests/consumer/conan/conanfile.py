@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: MIT
+# Stands for the package of a library that this machine has: nothing is downloaded. Its name is that of the package:
+#     conan export tests/consumer/conan --name sqlite3 --version 3.40.0
+from conan import ConanFile
+
+LIBRARIES = {"sqlite3": ["sqlite3"], "lmdb": ["lmdb"], "hiredis": ["hiredis"], "openssl": ["ssl", "crypto"],
+             "libcurl": ["curl"]}
+
+
+class LibraryOfThisMachine(ConanFile):
+    package_type = "header-library"
+
+    def package_info(self):
+        self.cpp_info.bindirs = []
+        self.cpp_info.libdirs = []
+        self.cpp_info.includedirs = []
+        if self.name == "boost":
+            self.cpp_info.components["headers"].includedirs = []
+        else:
+            self.cpp_info.system_libs = LIBRARIES.get(self.name, [])

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT
+# What runs on Windows: every umbrella but that of POSIX compiles alone, a program of each component runs, and examples
+# print what they print here. Wine runs them.
+find_program(BELAY_REFERENCE_COMPILER NAMES g++ REQUIRED)
+mark_as_advanced(BELAY_REFERENCE_COMPILER)
+set(wine WINEPREFIX=${CMAKE_CURRENT_BINARY_DIR}/wine WINEDEBUG=-all)
+# Wine fills the folder that stands for the disk once.
+add_test(NAME wine COMMAND ${CMAKE_COMMAND} -DWINE=${CMAKE_CROSSCOMPILING_EMULATOR}
+         -P ${CMAKE_CURRENT_SOURCE_DIR}/prepare_wine.cmake)
+set_tests_properties(wine PROPERTIES FIXTURES_SETUP wine)
+set(tests wine)
+
+# Without optimization, the program of one component takes a minute to link, and all as one takes minutes.
+foreach(program IN LISTS component_programs)
+    get_filename_component(component ${program} DIRECTORY)
+    get_filename_component(component ${component} NAME)
+    if(component STREQUAL "posix")
+        continue()
+    endif()
+    add_executable(no_exceptions_${component} ${program})
+    target_link_libraries(no_exceptions_${component} PRIVATE belay_dev)
+    target_include_directories(no_exceptions_${component} PRIVATE ${belay_tests})
+    target_compile_options(no_exceptions_${component} PRIVATE ${belay_no_exceptions})
+    target_compile_definitions(no_exceptions_${component} PRIVATE BELAY_ASSERTIONS=1)
+    add_test(NAME ${component}/no_exceptions COMMAND no_exceptions_${component})
+    list(APPEND tests ${component}/no_exceptions)
+endforeach()
+
+# What is drawn and computed must be the same.
+add_executable(golden_backoff ${belay_tests}/backoff/golden.cpp)
+target_link_libraries(golden_backoff PRIVATE belay_dev)
+target_compile_definitions(golden_backoff PRIVATE BELAY_ASSERTIONS=1)
+add_test(NAME backoff/golden COMMAND golden_backoff)
+list(APPEND tests backoff/golden)
+
+get_property(small_examples GLOBAL PROPERTY belay_small_examples)
+set(references)
+foreach(name IN LISTS small_examples)
+    list(APPEND tests examples/${name})
+    if(name MATCHES "^(backoff|breaker)$")
+        # They draw new waits in each run.
+        add_test(NAME examples/${name} COMMAND example_${name})
+        continue()
+    endif()
+    set(reference ${CMAKE_CURRENT_BINARY_DIR}/${name}_reference)
+    add_custom_command(OUTPUT ${reference}
+        COMMAND ${BELAY_REFERENCE_COMPILER} -std=c++20 -O0 -I ${PROJECT_SOURCE_DIR}/include -MD -MF ${reference}.d
+                -MT ${reference} ${PROJECT_SOURCE_DIR}/examples/${name}.cpp -o ${reference}
+        DEPENDS ${PROJECT_SOURCE_DIR}/examples/${name}.cpp DEPFILE ${reference}.d VERBATIM)
+    list(APPEND references ${reference})
+    add_test(NAME examples/${name} COMMAND ${CMAKE_COMMAND} "-DPROGRAM=${CMAKE_CROSSCOMPILING_EMULATOR};$<TARGET_FILE:example_${name}>"
+             -DREFERENCE=${reference} -P ${CMAKE_CURRENT_SOURCE_DIR}/same_output.cmake)
+endforeach()
+add_custom_target(examples_of_reference ALL DEPENDS ${references})
+
+list(REMOVE_ITEM umbrellas belay/posix.hpp)
+belay_compile_alone("${umbrellas}")
+# The umbrella of POSIX names what to use instead.
+file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/posix.cpp CONTENT "#include <belay/posix.hpp>\n")
+add_test(NAME posix/rejected COMMAND ${CMAKE_CXX_COMPILER} -std=c++20 -fsyntax-only -I ${PROJECT_SOURCE_DIR}/include
+         ${CMAKE_CURRENT_BINARY_DIR}/posix.cpp)
+set_tests_properties(posix/rejected PROPERTIES PASS_REGULAR_EXPRESSION "error: .*belay/adapter/asio_tcp[.]hpp")
+
+set_tests_properties(${tests} PROPERTIES TIMEOUT ${BELAY_TEST_TIMEOUT} ENVIRONMENT "${wine}")
+list(REMOVE_ITEM tests wine)
+set_tests_properties(${tests} PROPERTIES FIXTURES_REQUIRED wine)

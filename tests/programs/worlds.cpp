@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+// Goal: a seed gives the same world with every standard library. Method: a program without
+// framework, which prints the trace hash of sessions, of a sync server and of rooms.
+#include "support/room/room_world.hpp"
+#include "support/session/session_world.hpp"
+#include "support/sync/sync_world.hpp"
+
+#include <cstdio>
+
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr std::uint64_t seeds = 20;
+
+void print(const char* what, std::uint64_t seed, const belay::sim::World& world) {
+    std::printf("%s, seed %llu: %llu events, trace %016llx\n", what,
+                static_cast<unsigned long long>(seed),
+                static_cast<unsigned long long>(world.events()),
+                static_cast<unsigned long long>(world.trace_hash()));
+}
+
+bool session(std::uint64_t seed) {
+    SessionWorld<> w{belay::Seed{seed}};
+    const bool finished = w.run();
+    print("session", seed, w.world);
+    return finished && w.verdict().empty();
+}
+
+bool sync(std::uint64_t seed) {
+    SyncWorld w{belay::Seed{seed}};
+    const bool finished = w.run();
+    print("sync", seed, w.world);
+    return finished && w.verdict().empty();
+}
+
+bool rooms(std::uint64_t seed) {
+    RoomWorld w{belay::Seed{seed}};
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor bob{w, "bob", 2};
+    for (int day = 0; day < 5; ++day) {
+        alice.type("from the train");
+        bob.type("from the plane");
+        w.dial(alice, bob);
+        alice.type("at the station");
+        w.run(10s);
+        w.world.restart(w.server);
+    }
+    w.dial(alice, bob);
+    print("rooms", seed, w.world);
+    return alice.document() == bob.document();
+}
+
+}  // namespace
+
+int main() {
+    bool right = true;
+    for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+        right = session(seed) && right;
+        right = sync(seed) && right;
+        right = rooms(seed) && right;
+    }
+    if (!right) std::printf("a world did not end as it must\n");
+    return right ? 0 : 1;
+}
