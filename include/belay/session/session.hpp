@@ -135,9 +135,12 @@ public:
 
     /// Makes all operations that send() has taken durable, as the journal's mode promises.
     ///
-    /// Errors: of the medium. After one the session is blocked and promises nothing more.
+    /// Errors: of the medium. After one the session is blocked and promises nothing more, except
+    /// after QueueErrc::displaced: the session reconnects, and continues when the journal's files
+    /// are at their path again.
     /// Blocks: for one flush of the medium.
     [[nodiscard]] std::error_code commit() {
+        dirty_ = dirty_ || displaced_;
         std::error_code error = make_durable();
         waker_.touch();
         if (error || sender_.blocked() != Blocked::journal_failed) return error;
@@ -231,6 +234,11 @@ private:
         unsent_.clear();
         core_.greeting(now_);
         if (const std::error_code e = sender_.hello(hello)) return Verdict::refused(failure(e));
+        // Nothing is sent before, so the wait for the next attempt grows until the files are back.
+        if (displaced_) {
+            if (const std::error_code e = journal().commit()) return Verdict::refused(failure(e));
+            displaced_ = false;
+        }
         // A disk that was full may have space again.
         dirty_ = journal().durable() != journal().last();
         return say(hello) == SendResult::sent ? Verdict::pending() : Verdict::refused();
@@ -269,6 +277,8 @@ private:
     }
 
     Failure failure(const std::error_code& e) {
+        // The journal has lost nothing, and continues when its files are at their path again.
+        if (e == QueueErrc::displaced) return Failure::from(e);
         if (e.category() != detail::session_category()) {
             sender_.journal_failed();
             Failure f = Failure::from(e);
@@ -303,6 +313,7 @@ private:
     std::error_code make_durable() {
         if (!std::exchange(dirty_, false)) return {};
         const std::error_code e = journal().commit();
+        displaced_ = e == QueueErrc::displaced;
         if (e) link_.report_unhealthy(failure(e));
         return e;
     }
@@ -410,6 +421,7 @@ private:
     Waker waker_;
     Bytes unsent_;
     bool dirty_ = false;
+    bool displaced_ = false;  // the last flush found other files, or none, at the journal's path
     bool busy_ = false;
     bool notifying_ = false;
     detail::EventRing<Transition> deferred_;  // of the connection, while a hook runs
