@@ -206,6 +206,11 @@ TEST_CASE("Session::drain stops when all operations are acknowledged, or the tim
         r.run(2s);
         CHECK(r.session->depth() == 1);
     }
+    SECTION("the rest of a deadline that has passed") {
+        r.session->drain(-1s);
+        r.run();
+        CHECK(r.session->depth() == 1);
+    }
     CHECK(r.state() == LinkState::stopped);
     // Stopped, it is a session as any: it takes, and there is nothing to drain.
     r.session->drain(1s);

@@ -155,12 +155,14 @@ public:
     /// Takes no more operations, and stops when all operations are acknowledged, or after `within`.
     ///
     /// Until then the session reconnects as usual. Operations that are left at the end (`depth()`)
-    /// stay in the queue. If drain() is called several times, the earliest end counts.
+    /// stay in the queue. If drain() is called several times, the earliest end counts. A time below
+    /// 0ns, the rest of a deadline that has passed, counts as 0ns.
     void drain(Duration within) {
         // A start() that waits for the next turn is drained, too.
         const bool waits = link_.deadline() == always;
         if (link_.status().state == LinkState::stopped && !waits) return;
-        const Instant ends = after(detail::larger(now_, waker_.now()), within);
+        const Instant ends =
+            after(detail::larger(now_, waker_.now()), detail::larger(within, Duration::zero()));
         drain_ends_ =
             detail::smaller(drain_ends_, detail::smaller(ends, before(never, Duration{1})));
         waker_.touch();
