@@ -202,7 +202,9 @@ TEST_CASE("redis::Stream::front_wait returns a value that is there, or arrives",
     const RedisServer server;
     redis::Stream queue = server.open("one");
     CHECK(queue.front_wait(1ms).error() == QueueErrc::queue_empty);
+    CHECK(queue.front_wait(-1ms).error() == QueueErrc::queue_empty);
     REQUIRE_FALSE(queue.try_push(as_bytes("there")));
+    CHECK(as_text(*queue.front_wait(0ms)) == "there");
     CHECK(as_text(*queue.front_wait(1ms)) == "there");
     CHECK(as_text(*queue.front_wait(1ms)) == "there");
     CHECK_FALSE(queue.ack());

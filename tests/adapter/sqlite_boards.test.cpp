@@ -8,6 +8,7 @@
 #include <csignal>
 
 #include "support/catch.hpp"
+#include "support/displacer.hpp"
 #include "support/temporary_directory.hpp"
 
 using namespace belay;
@@ -44,6 +45,31 @@ void alter_boards(const std::string& path, const std::string& sql) {
 }
 
 }  // namespace
+
+TEST_CASE("sqlite::Boards confirms nothing while its file is not at its path",
+          "[adapter][boards][regression]") {
+    const TemporaryDirectory dir;
+    for (const Meanwhile meanwhile : {Meanwhile::nothing, Meanwhile::copy}) {
+        const std::string path = dir / std::to_string(static_cast<int>(meanwhile));
+        const Displacer displace{[&] { return path; }, meanwhile};
+        {
+            sqlite::Boards boards = boards_in(path);
+            REQUIRE_FALSE(boards.add_user("ada"));
+            REQUIRE_FALSE(boards.set_owner({"plan", "ada"}));
+            displace(true);
+            CHECK(boards.add_user("bob") == QueueErrc::displaced);
+            CHECK(boards.set_owner({"other", "ada"}) == QueueErrc::displaced);
+            CHECK(boards.remove_board("plan") == QueueErrc::displaced);
+            displace(false);
+            CHECK_FALSE(boards.add_user("eve"));
+        }
+        sqlite::Boards boards = boards_in(path);
+        const auto none = boards.access({"never", "ada"});
+        REQUIRE(none);
+        CHECK(*boards.access({"plan", "ada"}) != *none);
+        CHECK(*boards.access({"other", "ada"}) == *none);
+    }
+}
 
 TEST_CASE("sqlite::Boards: the owner, then permissions, then public access", "[adapter][boards]") {
     const TemporaryDirectory dir;

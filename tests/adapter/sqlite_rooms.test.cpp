@@ -17,6 +17,7 @@
 #include <belay/room/persistence_check.hpp>
 
 #include "support/catch.hpp"
+#include "support/displacer.hpp"
 #include "support/room/persistence_calls.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -83,6 +84,11 @@ TEST_CASE("check::persistence finds no fault in sqlite::Rooms, also on a thread"
     const auto on_thread = check::persistence([&] { return OnThread{make()}; },
                                               [&] { return OnThread{reopen()}; }, {.histories = 3});
     if (on_thread) FAIL(to_string(on_thread->rule) << " in history " << on_thread->history);
+    for (const Meanwhile meanwhile : {Meanwhile::nothing, Meanwhile::copy}) {
+        const Displacer displace{[&] { return dir / std::to_string(count); }, meanwhile};
+        const auto displaced = check::persistence(make, reopen, [] {}, displace, {.histories = 0});
+        if (displaced) FAIL(to_string(displaced->rule));
+    }
 }
 
 TEST_CASE("sqlite::Rooms behaves as MemoryRooms, over restarts", "[adapter][sqlite_rooms]") {

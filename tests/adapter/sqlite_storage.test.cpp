@@ -115,6 +115,19 @@ TEST_CASE("sqlite::Storage passes the tests of all databases", "[adapter][sqlite
     belay_test::check_database<Sqlite>();
 }
 
+TEST_CASE("sqlite::Storage confirms nothing while its log is not at its path",
+          "[adapter][sqlite_storage][regression]") {
+    const TemporaryDirectory dir;
+    const Displacer displace{[&] { return (dir / "q") + "-wal"; }, Meanwhile::nothing};
+    auto storage = opened<Sqlite>(dir / "q", Sqlite::full);
+    REQUIRE_FALSE(push(storage, "a"));
+    displace(true);
+    CHECK(push(storage, "b") == QueueErrc::displaced);
+    displace(false);
+    CHECK_FALSE(push(storage, "c"));
+    CHECK(storage.size() == 2);
+}
+
 TEST_CASE("sqlite::Storage::open rejects a file that another program reads",
           "[adapter][sqlite_storage][fault]") {
     const TemporaryDirectory dir;

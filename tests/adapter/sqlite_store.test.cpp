@@ -15,6 +15,7 @@
 
 #include "support/adapter/text_codec.hpp"
 #include "support/catch.hpp"
+#include "support/displacer.hpp"
 #include "support/sync/sync_rig.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -56,6 +57,11 @@ TEST_CASE("check::store finds no fault in sqlite::Store", "[adapter][sqlite_stor
     };
     const auto fault = check::store(make, value, reopen, {.histories = 10, .steps = 150});
     if (fault) FAIL(to_string(fault->rule) << " in history " << fault->history);
+    for (const Meanwhile meanwhile : {Meanwhile::nothing, Meanwhile::copy}) {
+        const Displacer displace{[&] { return dir / std::to_string(count); }, meanwhile};
+        const auto displaced = check::store(make, value, reopen, displace, {.histories = 0});
+        if (displaced) FAIL(to_string(displaced->rule));
+    }
 }
 
 TEST_CASE("sqlite::Store remembers a limited number of ids", "[adapter][sqlite_store]") {

@@ -6,6 +6,7 @@
 #include <belay/room/persistence_check.hpp>
 
 #include "support/catch.hpp"
+#include "support/displacer.hpp"
 #include "support/room/persistence_calls.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -31,6 +32,18 @@ TEST_CASE("check::persistence finds no fault in posix::JournalRooms",
     };
     const auto fault = check::persistence(make, open, {.histories = 2, .steps = 100});
     CHECK(!fault);
+    for (const auto meanwhile : {belay_test::Meanwhile::nothing, belay_test::Meanwhile::copy}) {
+        const auto path = [&] { return directory.path() + '/' + std::to_string(made); };
+        const belay_test::Displacer log{[&] { return path() + "-log"; }, meanwhile};
+        const belay_test::Displacer snapshots{path, meanwhile};
+        const auto displace = [&](bool away) {
+            log(away);
+            snapshots(away);
+        };
+        const auto displaced = check::persistence(make, open, [] {}, displace, {.histories = 0});
+        INFO((displaced ? to_string(displaced->rule) : ""));
+        CHECK(!displaced);
+    }
 }
 
 TEST_CASE("posix::JournalRooms::open reports the file that it cannot open",

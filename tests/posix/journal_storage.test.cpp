@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "support/catch.hpp"
+#include "support/displacer.hpp"
 #include "support/queue/storage_conformance.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -46,6 +47,13 @@ TEST_CASE("check::storage finds no fault in Journal on files", "[posix][journal]
                                                   {.histories = waits ? 2U : 5U,
                                                    .steps = waits ? 50U : 100U,
                                                    .fill = waits ? 50U : 200U});
+            for (const auto meanwhile :
+                 {belay_test::Meanwhile::nothing, belay_test::Meanwhile::copy}) {
+                const belay_test::Displacer displace{[&] { return dir / std::to_string(journals); },
+                                                     meanwhile};
+                belay_test::check_storage_conformance(make, bytes_for, open, displace,
+                                                      {.histories = 0, .steps = 0, .fill = 2});
+            }
             belay_test::check_under_queue(make());
         }
     }

@@ -7,6 +7,7 @@
 #include <belay/queue/mpsc_ring.hpp>
 #include <belay/queue/spsc_ring.hpp>
 
+#include <memory>
 #include <thread>
 
 #include "support/queue/ring_model.hpp"
@@ -66,6 +67,64 @@ void check_waits(std::size_t capacity, std::uint32_t producers, std::uint32_t co
     }
     for (std::thread& thread : threads) thread.join();
     belay_test::check_received(received, producers, each);
+}
+
+/// Producers push until they are rejected, consumers run a worker loop, and one thread closes: what
+/// was accepted is what was taken.
+template <class Ring>
+void check_overlapping_close(std::uint32_t producers, std::uint32_t consumers, int round) {
+    BlockingRing<Ring> ring{1U << round % 7, {.spins = round % 2 == 0 ? 0U : 64U}};
+    std::atomic<std::uint64_t> pushed{0}, taken{0};
+    std::vector<std::thread> threads;
+    for (std::uint32_t p = 0; p < producers; ++p) {
+        threads.emplace_back([&, p] {
+            std::uint32_t n = 0;
+            while (ring.push_wait(Parcel{p, n})) ++n;
+            pushed += n;
+        });
+    }
+    for (std::uint32_t c = 0; c < consumers; ++c) {
+        threads.emplace_back([&] {
+            std::uint64_t n = 0;
+            while (ring.pop_wait()) ++n;
+            taken += n;
+        });
+    }
+    for (int i = 0; i < round * 20; ++i) std::this_thread::yield();
+    ring.close();
+    for (std::thread& thread : threads) thread.join();
+    CHECK(pushed == taken);
+    CHECK(ring.size() == 0);
+}
+
+/// The value that a push returns in the end is the one that it got.
+template <class Value>
+void check_rejected_is_unchanged() {
+    for (int round = 0; round < 60; ++round) {
+        BlockingRing<SpscRing<Value>> ring{64};
+        bool unchanged = false;
+        int pushed = 0;
+        std::thread producer{[&] {
+            for (;; ++pushed) {
+                Value value{std::make_unique<int>(pushed)};
+                if (ring.push_wait(std::move(value))) continue;
+                unchanged = *value == pushed;
+                return;
+            }
+        }};
+        int next = 0;
+        for (; next < round * 5; ++next) {
+            const auto got = ring.pop_wait();
+            if (**got != next) FAIL("out of order");
+        }
+        ring.close();
+        while (const auto got = ring.pop_wait()) {
+            if (**got != next++) FAIL("out of order");
+        }
+        producer.join();
+        CHECK(unchanged);
+        CHECK(next == pushed);
+    }
 }
 
 }  // namespace
@@ -151,6 +210,17 @@ TEST_CASE("BlockingRing wakes a waiting thread, in every order of its accesses",
     CHECK(blocking_mistake<MpmcRing, ModelAtomic>(1, {"c", "t", "t"}) == "");
 }
 
+TEST_CASE("BlockingRing takes a value that is pushed beside a close, or rejects it",
+          "[queue][blocking_ring][property][regression]") {
+    CHECK(blocking_mistake<SpscRing, ModelAtomic>(1, {"w", "ct"}) == "");
+    CHECK(blocking_mistake<SpscRing, ModelAtomic>(2, {"P", "cT"}) == "");
+    CHECK(blocking_mistake<SpscRing, ModelAtomic>(1, {"w", "t", "c"}) == "");
+    CHECK(blocking_mistake<MpscRing, ModelAtomic>(1, {"w", "ct"}) == "");
+    CHECK(blocking_mistake<MpscRing, ModelAtomic>(2, {"P", "cT"}) == "");
+    CHECK(blocking_mistake<MpmcRing, ModelAtomic>(1, {"w", "ct"}) == "");
+    CHECK(blocking_mistake<MpmcRing, ModelAtomic>(1, {"p", "cT"}) == "");
+}
+
 TEST_CASE("BlockingRing must wake all, and announce its waits by an exchange",
           "[queue][blocking_ring][property]") {
     const std::string hangs = "a thread waits for ever";
@@ -181,6 +251,30 @@ TEST_CASE("BlockingRing passes every value on between threads that wait",
         check_waits<MpmcRing<NumberedItem>>(2, 2, 2, 2'000, spins);
         check_waits<MpmcRing<NumberedItem>>(64, 3, 3, 5'000, spins);
     }
+}
+
+TEST_CASE("BlockingRing gives a worker loop every value that a push has accepted beside a close",
+          "[queue][blocking_ring][regression]") {
+    for (int round = 0; round < 60; ++round) {
+        check_overlapping_close<SpscRing<Parcel>>(1, 1, round);
+        check_overlapping_close<MpscRing<Parcel>>(3, 1, round);
+        check_overlapping_close<MpmcRing<Parcel>>(3, 2, round);
+    }
+}
+
+TEST_CASE("BlockingRing leaves a value that it rejects beside a close as it was",
+          "[queue][blocking_ring][regression]") {
+    // Values that can be assigned, and values that cannot.
+    check_rejected_is_unchanged<std::unique_ptr<int>>();
+    struct Fixed {
+        explicit Fixed(std::unique_ptr<int> n) : number{std::move(n)} {}
+        Fixed(Fixed&&) noexcept = default;
+        int& operator*() const { return *number; }
+        const int fixed = 0;
+        std::unique_ptr<int> number;
+    };
+    static_assert(!std::is_move_assignable_v<Fixed>);
+    check_rejected_is_unchanged<Fixed>();
 }
 
 TEST_CASE("BlockingRing::close ends the waits of both sides", "[queue][blocking_ring][unit]") {

@@ -143,6 +143,15 @@ TEST_CASE("check::storage detects wrong leases", "[queue][storage_check][unit]")
           rule(check::StorageRule::nack_in_unwinding_keeps_everything));
 }
 
+TEST_CASE("check::storage detects confirmations of a storage whose file is elsewhere",
+          "[queue][storage_check][unit]") {
+    const std::string confirms = to_string(check::StorageRule::confirms_nothing_when_displaced);
+    CHECK(broken_by<Mistake::confirms_pushes_when_displaced>() == confirms);
+    CHECK(broken_by<Mistake::confirms_acks_when_displaced>() == confirms);
+    CHECK(broken_by<Mistake::stays_displaced>() ==
+          to_string(check::StorageRule::continues_when_its_file_is_back));
+}
+
 TEST_CASE("check::storage checks storages without leases", "[queue][storage_check][unit]") {
     CHECK(text_of(check::storage([] { return PlainStorage{}; }, owned_value)) == "");
     const auto fault = check::storage([] { return PlainStorage{{}, 2}; }, owned_value);
@@ -204,7 +213,8 @@ TEST_CASE("check::storage opens a journal again and again", "[queue][storage_che
 
 TEST_CASE("Every check::StorageRule has its own sentence", "[queue][storage_check][unit]") {
     std::vector<std::string> sentences;
-    for (int i = 0; i <= static_cast<int>(check::StorageRule::reopening_ends_the_loan); ++i) {
+    for (int i = 0; i <= static_cast<int>(check::StorageRule::continues_when_its_file_is_back);
+         ++i) {
         const std::string sentence = to_string(static_cast<check::StorageRule>(i));
         CHECK(std::find(sentences.begin(), sentences.end(), sentence) == sentences.end());
         CHECK(sentence != "unknown");

@@ -73,6 +73,7 @@ TEST_CASE("check::persistence reports the rule that each planted mistake breaks"
             [&] {
                 return BrokenRooms{mistake, medium, false};
             },
+            [] {}, [&](bool away) { medium.displace(away); },
             {.histories = 30, .answer_timeout = std::chrono::milliseconds{1}});
         INFO("mistake " << i);
         REQUIRE(fault);
@@ -86,7 +87,8 @@ TEST_CASE("check::persistence reports the rule that each planted mistake breaks"
                   },
                   [&] {
                       return BrokenRooms{none, medium, false};
-                  })) == "right");
+                  },
+                  [] {}, [&](bool away) { medium.displace(away); })) == "right");
     }
 }
 

@@ -206,6 +206,11 @@ TEST_CASE("Session::drain stops when all operations are acknowledged, or the tim
         r.run(2s);
         CHECK(r.session->depth() == 1);
     }
+    SECTION("the rest of a deadline that has passed") {
+        r.session->drain(-1s);
+        r.run();
+        CHECK(r.session->depth() == 1);
+    }
     CHECK(r.state() == LinkState::stopped);
     // Stopped, it is a session as any: it takes, and there is nothing to drain.
     r.session->drain(1s);
@@ -618,6 +623,47 @@ TEST_CASE("Session::commit reports the operations that a full disk rejected as n
     r.send("b");
     r.run();
     r.exchange(ack(2));
+    CHECK(r.session->status().acknowledged == 2);
+}
+
+TEST_CASE("Session continues when the files of its journal are at their path again",
+          "[session][session][regression]") {
+    const bool copied = GENERATE(false, true);
+    Rig r;
+    r.connect();
+    r.send("a");
+    r.run();
+    r.ask(ack(0));
+    REQUIRE(r.notes.take() == Seen{"accepted 1"});
+    const sim::Disk::Image before = r.disk.image();
+    for (const auto& [path, bytes] : before) {
+        REQUIRE_FALSE(r.disk.rename(path, "away/" + path));
+        if (copied) r.disk.put(path, bytes);
+    }
+    r.send("b");
+    for (int i = 0; i < 3; ++i) {
+        CHECK(r.session->commit() == QueueErrc::displaced);
+        CHECK(r.session->status().accepted == 1);
+    }
+    // It tries again, and does not even greet.
+    for (const Duration passed : {0s, 1s, 3s, 7s}) {
+        r.run(passed);
+        CHECK(r.state() != LinkState::connected);
+        CHECK(r.state() != LinkState::failed);
+        CHECK(r.session->status().accepted == 1);
+        for (const std::string& heard : r.line().heard()) CHECK(heard.substr(0, 5) != "hello");
+    }
+    CHECK(r.blocked() == Blocked::none);
+    CHECK(r.session->commit() == QueueErrc::displaced);
+    for (const std::string& told : r.notes.take()) CHECK(told.substr(0, 8) != "accepted");
+    for (const auto& [path, bytes] : before) {
+        REQUIRE_FALSE(r.disk.rename("away/" + path, path));
+    }
+    r.run(15s);
+    r.ask(r.known(1));
+    CHECK(r.state() == LinkState::connected);
+    CHECK(r.session->status().accepted == 2);
+    r.ask(ack(2));
     CHECK(r.session->status().acknowledged == 2);
 }
 

@@ -309,9 +309,89 @@ TEST_CASE("check::store reports the rule that each broken store breaks", "[sync]
     CHECK(found_in<ForgetsOldIdsTooSoon>() == check::StoreRule::knows_applied_operations);
 }
 
+namespace {
+
+/// The mistake of a store whose file was moved away.
+enum class Displaced { right, confirms, stays };
+
+/// A store in a file that may be moved away. Its contents outlive it.
+template <Displaced mistake>
+struct StoreInFile : PlainStore {
+    struct File {
+        Contents contents{};
+        bool away = false;
+        bool was_away = false;
+    };
+    explicit StoreInFile(File& opened) : file{&opened} { in = opened.contents; }
+
+    [[nodiscard]] bool refuses() const {
+        if (mistake == Displaced::confirms) return false;
+        return file->away || (mistake == Displaced::stays && file->was_away);
+    }
+    template <class Write>
+    std::error_code confirm(Write&& write) {
+        if (refuses()) return std::make_error_code(std::errc::no_such_file_or_directory);
+        struct Keep {
+            ~Keep() { store.file->contents = store.in; }
+            StoreInFile& store;
+        } const keep{*this};
+        return write();
+    }
+    std::error_code add(const part::ElementKey& key, const std::string& value,
+                        const part::WriteMark& mark) {
+        return confirm([&] { return PlainStore::add(key, value, mark); });
+    }
+    std::error_code update(const part::ElementKey& key, const std::string& value,
+                           const part::WriteMark& mark) {
+        return confirm([&] { return PlainStore::update(key, value, mark); });
+    }
+    std::error_code remove(const part::ElementKey& key, const part::WriteMark& mark) {
+        return confirm([&] { return PlainStore::remove(key, mark); });
+    }
+    std::error_code remember(const part::WriteMark& mark) {
+        return confirm([&] { return PlainStore::remember(mark); });
+    }
+    std::error_code expire(WallTime now) {
+        return confirm([&] { return PlainStore::expire(now); });
+    }
+    std::error_code transaction(auto& body) {
+        return confirm([&] { return PlainStore::transaction(body); });
+    }
+
+    File* file;
+};
+
+template <Displaced mistake>
+std::optional<check::StoreRule> found_when_displaced() {
+    using Store = StoreInFile<mistake>;
+    typename Store::File file;
+    const auto make = [&] {
+        file = {};
+        return Store{file};
+    };
+    const auto displace = [&](bool away) {
+        file.away = away;
+        file.was_away = true;
+    };
+    const auto reopen = [&] { return Store{file}; };
+    const auto fault = check::store(make, numbered, reopen, displace, {.histories = 2});
+    return fault ? std::optional{fault->rule} : std::nullopt;
+}
+
+}  // namespace
+
+TEST_CASE("check::store detects confirmations of a store whose file is elsewhere",
+          "[sync][store_check]") {
+    CHECK_FALSE(found_when_displaced<Displaced::right>());
+    CHECK(found_when_displaced<Displaced::confirms>() ==
+          check::StoreRule::confirms_nothing_when_displaced);
+    CHECK(found_when_displaced<Displaced::stays>() ==
+          check::StoreRule::continues_when_its_file_is_back);
+}
+
 TEST_CASE("every check::StoreRule has its own sentence", "[sync][store_check]") {
     std::set<std::string> sentences;
-    for (int i = 0; i <= static_cast<int>(check::StoreRule::reopening_keeps_everything); ++i) {
+    for (int i = 0; i <= static_cast<int>(check::StoreRule::continues_when_its_file_is_back); ++i) {
         CHECK(sentences.insert(to_string(static_cast<check::StoreRule>(i))).second);
     }
     CHECK(std::string{to_string(static_cast<check::StoreRule>(99))} == "unknown");

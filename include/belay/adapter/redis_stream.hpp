@@ -113,17 +113,17 @@ public:
         return borrow(detail::reply_at(reply.get(), 0), times->integer,
                       detail::reply_at(reply.get(), 2));
     }
-    /// Leases like `front`, but waits for a push, at most for `timeout` or a day.
+    /// Leases like `front`, but waits for a push, at most for `timeout` or a day. With a timeout of
+    /// 0ms or less, the rest of a deadline that has passed, it does not wait.
     ///
     /// An operation that another consumer gives back, or leaves when it dies, does not end the
     /// wait. The next call finds it.
     ///
-    /// Pre:    timeout > 0ms.
     /// Errors: those of `front`; queue_empty after the timeout.   Throws: std::bad_alloc.
     [[nodiscard]] Result<BytesView> front_wait(Milliseconds timeout) {
-        BELAY_PRECONDITION(timeout.count() > 0, "redis::Stream::front_wait: timeout must be > 0ms");
         Result<BytesView> first = front();
         if (first || first.error() != QueueErrc::queue_empty) return first;
+        if (timeout.count() <= 0) return first;
         if (timeout > detail::redis_longest) timeout = detail::redis_longest;
         Reply reply;
         const std::error_code error =

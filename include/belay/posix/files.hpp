@@ -13,6 +13,9 @@
 #include <sched.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#if defined(__linux__)
+#    include <sys/sysmacros.h>
+#endif
 #include <unistd.h>
 
 #include <belay/journal/file_system_like.hpp>
@@ -75,8 +78,39 @@ template <class Call>
     return errno_code();
 }
 
-[[nodiscard]] inline std::array<std::uint64_t, 2> identity_of(const struct stat& status) noexcept {
-    return {static_cast<std::uint64_t>(status.st_dev), static_cast<std::uint64_t>(status.st_ino)};
+/// Returns the device and the inode of the file `path` in the directory `fd`, or of `fd` itself if
+/// the flags contain AT_EMPTY_PATH and the path is empty. It follows no link at the end of the
+/// path.
+///
+/// It asks for no timestamp. Since Linux 6.13, a stat(2) of a file makes the next write to that
+/// file take a timestamp of its own, and then fdatasync(2) also writes the inode.
+[[nodiscard]] inline Result<std::array<std::uint64_t, 2>> identity_at(int fd, const char* path,
+                                                                      int flags) noexcept {
+    flags |= AT_SYMLINK_NOFOLLOW;
+#if defined(STATX_INO)
+    struct statx found {};
+    if (::statx(fd, path, flags, STATX_TYPE | STATX_INO, &found) == 0) {
+        return std::array<std::uint64_t, 2>{makedev(found.stx_dev_major, found.stx_dev_minor),
+                                            found.stx_ino};
+    }
+    // A kernel from before 2017, or a sandbox.
+    if (errno != ENOSYS && errno != EPERM) return errno_code();
+#endif
+    struct stat status {};
+    const bool is_open = *path == '\0';
+    if ((is_open ? ::fstat(fd, &status) : ::fstatat(fd, path, &status, flags)) == -1) {
+        return errno_code();
+    }
+    return std::array<std::uint64_t, 2>{static_cast<std::uint64_t>(status.st_dev),
+                                        static_cast<std::uint64_t>(status.st_ino)};
+}
+/// Returns the device and the inode of an open file.
+[[nodiscard]] inline Result<std::array<std::uint64_t, 2>> identity_of(int fd) noexcept {
+#if defined(STATX_INO)
+    return identity_at(fd, "", AT_EMPTY_PATH);
+#else
+    return identity_at(fd, "", 0);
+#endif
 }
 
 }  // namespace detail
@@ -148,9 +182,7 @@ public:
     [[nodiscard]] std::error_code lock() noexcept { return detail::lock_file(descriptor_.get()); }
 
     [[nodiscard]] Result<std::array<std::uint64_t, 2>> identity() const noexcept {
-        struct stat status {};
-        if (::fstat(descriptor_.get(), &status) == -1) return detail::errno_code();
-        return detail::identity_of(status);
+        return detail::identity_of(descriptor_.get());
     }
 
     /// Reserves the first `bytes` bytes of the file, which read as zero until they are written.
@@ -216,9 +248,8 @@ struct Files {
 
     [[nodiscard]] Result<std::array<std::uint64_t, 2>> identity(
         const std::string& path) const noexcept {
-        struct stat status {};
-        if (::lstat(path.c_str(), &status) == -1) return detail::errno_code();
-        return detail::identity_of(status);
+        if (path.empty()) return std::make_error_code(std::errc::no_such_file_or_directory);
+        return detail::identity_at(AT_FDCWD, path.c_str(), 0);
     }
 
     /// Returns the path from the root on; links in it stay.   Throws: std::bad_alloc.

@@ -45,22 +45,28 @@ public:
     /// Waits for space, and adds a value at the back. If the ring is closed, returns false and does
     /// not change `value`.   Blocks: until there is space, or close().
     [[nodiscard]] bool push_wait(value_type&& value) noexcept {
+        // The first look is here, so that callers inline only what a ring with space needs.
+        if (try_push(std::move(value))) return true;
         bool taken = false;
-        space_.wait(spins_, [&] { return closed() || (taken = ring_.try_push(std::move(value))); });
-        if (taken) values_.wake();
+        // Relaxed: the wake of the close makes it visible.
+        const auto look = [&] {
+            return (taken = push(value)) || ring_.pushes_closed(std::memory_order_relaxed);
+        };
+        space_.wait(spins_, look, [] {});
+        if (taken) wake_consumers();
         return taken;
     }
     /// Waits for a value, and takes the oldest. Returns std::nullopt if the ring is closed and
     /// empty.   Blocks: until there is a value, or close().
     [[nodiscard]] std::optional<value_type> pop_wait() noexcept {
-        std::optional<value_type> value;
-        values_.wait(spins_, [&] {
-            // Read before the ring: then this look sees all values that were pushed before close().
-            const bool last_look = closed();
-            // Not assigned: a value need not be assignable.
-            if (auto taken = ring_.try_pop()) value.emplace(std::move(*taken));
-            return value.has_value() || last_look;
-        });
+        std::optional<value_type> value = ring_.try_pop();
+        if (!value) {
+            wait_for_values([&] {
+                // Not assigned: a value need not be assignable.
+                if (auto taken = ring_.try_pop()) value.emplace(std::move(*taken));
+                return value.has_value();
+            });
+        }
         if (value) space_.wake();
         return value;
     }
@@ -71,11 +77,7 @@ public:
         BELAY_PRECONDITION(!into.empty(),
                            "BlockingRing::pop_some_wait: the span must not be empty");
         std::size_t count = 0;
-        values_.wait(spins_, [&] {
-            const bool last_look = closed();
-            count = ring_.pop_some(into);
-            return count != 0 || last_look;
-        });
+        wait_for_values([&] { return (count = ring_.pop_some(into)) != 0; });
         if (count != 0) space_.wake();
         return count;
     }
@@ -83,15 +85,15 @@ public:
     /// Adds a value without waiting, and wakes the waiting consumers. Returns false if the ring is
     /// full or closed.
     [[nodiscard]] bool try_push(value_type&& value) noexcept {
-        const bool taken = !closed() && ring_.try_push(std::move(value));
-        if (taken) values_.wake();
+        const bool taken = push(value);
+        if (taken) wake_consumers();
         return taken;
     }
     /// Adds as many of `values` as fit, from the first on, and returns how many: 0 if the ring is
     /// closed. Wakes the waiting consumers.
     [[nodiscard]] std::size_t push_some(std::span<value_type> values) noexcept {
-        const std::size_t count = closed() ? 0 : ring_.push_some(values);
-        if (count != 0) values_.wake();
+        const std::size_t count = push_batch(values);
+        if (count != 0) wake_consumers();
         return count;
     }
     /// Takes the oldest value without waiting, and wakes the waiting producers.
@@ -111,17 +113,18 @@ public:
     /// Ends all waits, now and later. A push then returns false. A pop returns the values that are
     /// left, and after them std::nullopt.
     ///
-    /// A push that runs at the same time may still succeed after the last wait has ended. If no
-    /// value may be missed, call close() after the last push, or call try_pop() at the end.
+    /// A push that runs at the same time is either before the close or rejected. The waits of the
+    /// consumers end after they have taken the values of all pushes before the close. They wait for
+    /// a thread that is in the middle of such a push.
     void close() noexcept {
-        // Release, with the acquire of closed(): a thread that sees the close also sees the values
-        // that this thread pushed before it.
-        closed_.store(true, std::memory_order_release);
+        ring_.close_pushes();
         values_.wake();
         space_.wake();
     }
     /// Returns whether close() was called.
-    [[nodiscard]] bool closed() const noexcept { return closed_.load(std::memory_order_acquire); }
+    [[nodiscard]] bool closed() const noexcept {
+        return ring_.pushes_closed(std::memory_order_acquire);
+    }
 
     /// Returns how many values are in the ring, as the ring's own size().
     [[nodiscard]] std::size_t size() const noexcept { return ring_.size(); }
@@ -129,11 +132,36 @@ public:
     [[nodiscard]] std::size_t capacity() const noexcept { return ring_.capacity(); }
 
 private:
+    // The producer of an SpscRing publishes by an exchange. A consumer that goes to sleep changes
+    // the same variable, so a push needs no second exchange to see it. A producer of the other
+    // rings publishes by a store into the slot, and then exchanges.
+    static constexpr bool announced = Ring::publishes_by_exchange;
+
+    /// Adds a value, unless the ring is full or closed.
+    [[nodiscard]] bool push(value_type& value) noexcept {
+        if constexpr (announced) return ring_.push_unless_closed({&value, 1}) != 0;
+        return ring_.try_push(std::move(value));
+    }
+    [[nodiscard]] std::size_t push_batch(std::span<value_type> values) noexcept {
+        if constexpr (announced) return ring_.push_unless_closed(values);
+        return ring_.push_some(values);
+    }
+    void wake_consumers() noexcept {
+        if constexpr (announced) return values_.wake_announced();
+        values_.wake();
+    }
+    /// Waits until `pop()` returns true, or the ring is closed and empty.
+    template <class Pop>
+    void wait_for_values(Pop pop) noexcept {
+        const auto look = [&] { return pop() || ring_.drained(); };
+        if constexpr (announced) return values_.wait(spins_, look, [&] { ring_.announce_wait(); });
+        values_.wait(spins_, look, [] {});
+    }
+
     Ring ring_;
     alignas(detail::side_bytes) detail::RingWaiters<value_type> values_;  // consumers wait
     alignas(detail::side_bytes) detail::RingWaiters<value_type> space_;   // producers wait
-    alignas(detail::side_bytes) detail::RingAtomic<value_type, bool> closed_{false};
-    unsigned spins_;
+    alignas(detail::side_bytes) unsigned spins_;
 };
 
 }}  // namespace belay

@@ -57,17 +57,17 @@ public:
 
     /// Takes the oldest value; returns std::nullopt if there is none.
     [[nodiscard]] std::optional<T> try_pop() noexcept {
-        std::size_t position = 0;
-        if (slots_.claim(head_, Phase::pop, 1, position) == 0) return std::nullopt;
-        return slots_.take(position);
+        std::size_t turn = 0;
+        if (slots_.claim(head_, 1, turn) == 0) return std::nullopt;
+        return slots_.take(turn);
     }
     /// Takes the oldest values, as many as fit into `into`, and returns how many.
     [[nodiscard]] std::size_t pop_some(std::span<T> into) noexcept
         requires std::is_nothrow_move_assignable_v<T>
     {
-        std::size_t position = 0;
-        const std::size_t count = slots_.claim(head_, Phase::pop, into.size(), position);
-        slots_.take_some(position, into.first(count));
+        std::size_t turn = 0;
+        const std::size_t count = slots_.claim(head_, into.size(), turn);
+        slots_.take_some(turn, into.first(count));
         return count;
     }
 
@@ -78,8 +78,11 @@ public:
     [[nodiscard]] std::size_t capacity() const noexcept { return slots_.capacity(); }
 
 private:
+    // It ends the pushes, and waits until their values were taken.
+    template <class Ring>
+    friend class BlockingRing;
+
     using Base = detail::NumberedRing<T>;
-    using Phase = typename Base::Slots::Phase;
     using Base::head_;
     using Base::slots_;
 };

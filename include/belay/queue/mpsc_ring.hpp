@@ -59,7 +59,7 @@ public:
     /// Takes the oldest value; returns std::nullopt if there is none.
     [[nodiscard]] std::optional<T> try_pop() noexcept {
         const std::size_t head = own_head();
-        if (slots_.ready(head, Phase::pop, 1) == 0) return std::nullopt;
+        if (slots_.ready(head, 1) == 0) return std::nullopt;
         std::optional<T> value = slots_.take(head);
         publish_head(slots_.after(head));
         return value;
@@ -69,7 +69,7 @@ public:
         requires std::is_nothrow_move_assignable_v<T>
     {
         const std::size_t head = own_head();
-        const std::size_t count = slots_.ready(head, Phase::pop, into.size());
+        const std::size_t count = slots_.ready(head, into.size());
         slots_.take_some(head, into.first(count));
         publish_head(slots_.after(head, count));
         return count;
@@ -79,13 +79,12 @@ public:
     /// taken.
     [[nodiscard]] T* front() noexcept {
         const std::size_t head = own_head();
-        return slots_.ready(head, Phase::pop, 1) == 0 ? nullptr : &slots_.value(head);
+        return slots_.ready(head, 1) == 0 ? nullptr : &slots_.value(head);
     }
     /// Removes the oldest value.   Pre: front() has returned one.
     void ack() noexcept {
         const std::size_t head = own_head();
-        BELAY_PRECONDITION(slots_.ready(head, Phase::pop, 1) != 0,
-                           "MpscRing::ack: the ring must not be empty");
+        BELAY_PRECONDITION(slots_.ready(head, 1) != 0, "MpscRing::ack: the ring must not be empty");
         slots_.empty(head);
         publish_head(slots_.after(head));
     }
@@ -99,8 +98,11 @@ public:
     [[nodiscard]] std::size_t capacity() const noexcept { return slots_.capacity(); }
 
 private:
+    // It ends the pushes, and waits until their values were taken.
+    template <class Ring>
+    friend class BlockingRing;
+
     using Base = detail::NumberedRing<T>;
-    using Phase = typename Base::Slots::Phase;
     using Base::head_;
     using Base::slots_;
 

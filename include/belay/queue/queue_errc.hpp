@@ -30,7 +30,8 @@ enum class QueueErrc {
     key_conflict = 15,    ///< the key was taken before, with another content; nothing was added
     lease_ended = 16,     ///< the lease ended: acknowledged, returned, or leased again
     bad_encoding = 17,    ///< the codec could not make bytes of the value, or a value of the bytes
-    displaced = 18        ///< an open journal's files are no longer at its path
+    displaced = 18,       ///< the files of an open storage are no longer at its path
+    bad_argument = 19     ///< a value in the call is out of its range; the call did nothing
 };
 
 namespace detail {
@@ -53,7 +54,8 @@ inline constexpr ErrorText queue_error_texts[] = {
     {"an operation with this key and another content was already accepted", Cause::permanent},
     {"the lease has ended", Cause::refused},
     {"the codec refused the value", Cause::permanent},
-    {"the journal's files were moved, deleted or replaced while it was open", Cause::refused},
+    {"the storage's files were moved, deleted or replaced while it was open", Cause::refused},
+    {"a value in the call is out of its range", Cause::permanent},
 };
 
 /// Returns the category "belay.queue".

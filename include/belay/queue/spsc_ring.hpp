@@ -118,13 +118,18 @@ public:
     /// within the capacity.
     [[nodiscard]] std::size_t size() const noexcept {
         // Relaxed: a caller may conclude no more from it than the approximate number.
-        const std::size_t head = head_.load(std::memory_order_relaxed);
-        return detail::held_between({head, tail_.load(std::memory_order_relaxed)}, capacity());
+        const std::size_t head = 2 * head_.load(std::memory_order_relaxed);
+        return detail::held_between({head, tail_.load(std::memory_order_relaxed)}, 2 * capacity()) /
+               2;
     }
     /// Returns the capacity given to the constructor; 0 after a move from this ring.
     [[nodiscard]] std::size_t capacity() const noexcept { return slots_.capacity(); }
 
 private:
+    // It ends the pushes, and waits until their values were taken.
+    template <class Ring>
+    friend class BlockingRing;
+
     // The own index of one side, and the other side's index as last read. Indices only grow. The
     // slot is the remainder of the index, so that full and empty differ.
     struct Side {
@@ -162,13 +167,14 @@ private:
         const std::size_t known = consumer_.theirs - head;
         if (known >= wanted) return known;
         // Acquire, with the release of publish_tail: the values below are constructed.
-        consumer_.theirs = tail_.load(std::memory_order_acquire);
-        return consumer_.theirs - head;
+        const std::size_t count = (tail_.load(std::memory_order_acquire) - 2 * head) / 2;
+        consumer_.theirs = head + count;
+        return count;
     }
     void publish_tail(std::size_t tail) noexcept {
         producer_.mine = tail;
         // Release: a thread that reads the index sees the values below it.
-        tail_.store(tail, std::memory_order_release);
+        tail_.store(2 * tail, std::memory_order_release);
     }
     void publish_head(std::size_t head) noexcept {
         consumer_.mine = head;
@@ -176,11 +182,65 @@ private:
         head_.store(head, std::memory_order_release);
     }
 
+    // ---- for BlockingRing -----------------------------------------------------------------------
+
+    static constexpr bool publishes_by_exchange = true;
+    /// Adds the values that fit, in one exchange, unless the pushes have ended. Those that it does
+    /// not add are as they were.
+    [[nodiscard]] std::size_t push_unless_closed(std::span<T> values) noexcept {
+        // Relaxed: the exchange finds a close that this does not see yet.
+        if (pushes_closed(std::memory_order_relaxed)) return 0;
+        const std::size_t tail = producer_.mine;
+        const std::size_t count = smaller(space(values.size()), values.size());
+        if (count == 0) return 0;
+        for (std::size_t i = 0; i < count; ++i) {
+            std::construct_at(slots_.at(tail + i), std::move(values[i]));
+        }
+        // Release, as in publish_tail. Acquire, with announce_wait: see BlockingRing.
+        std::size_t expected = 2 * tail;
+        if (tail_.compare_exchange_strong(expected, 2 * (tail + count), std::memory_order_acq_rel,
+                                          std::memory_order_relaxed)) {
+            producer_.mine = tail + count;
+            return count;
+        }
+        for (std::size_t i = 0; i < count; ++i) give_back(*slots_.at(tail + i), values[i]);
+        return 0;
+    }
+    /// Moves a value that was not added back to its owner.
+    static void give_back(T& slot, T& owner) noexcept {
+        if constexpr (std::is_nothrow_move_assignable_v<T>) {
+            owner = std::move(slot);
+        } else {
+            std::destroy_at(std::addressof(owner));
+            std::construct_at(std::addressof(owner), std::move(slot));
+        }
+        std::destroy_at(std::addressof(slot));
+    }
+    /// Ends the pushes: each was published before, or is rejected.
+    void close_pushes() noexcept {
+        // Release: a thread that sees the close also sees what this thread did before.
+        tail_.fetch_or(1, std::memory_order_release);
+    }
+    [[nodiscard]] bool pushes_closed(std::memory_order order) const noexcept {
+        return tail_.load(order) % 2 != 0;
+    }
+    /// The consumer's: returns whether the pushes have ended, and all their values were taken.
+    [[nodiscard]] bool drained() const noexcept {
+        // Relaxed: equal only after the close, and then the consumer has taken all values itself.
+        return tail_.load(std::memory_order_relaxed) == 2 * consumer_.mine + 1;
+    }
+    /// The consumer's: what it did before is visible to the producer after the next exchange; or
+    /// that exchange was made, and the consumer sees it.
+    void announce_wait() noexcept {
+        // Release, with the acquire of push_unless_closed.
+        tail_.fetch_add(0, std::memory_order_release);
+    }
+
     void take_indices(SpscRing& other) noexcept {
         // Relaxed: no other thread uses the ring now. Handing it over orders the stores.
         producer_ = std::exchange(other.producer_, Side{});
         consumer_ = std::exchange(other.consumer_, Side{});
-        tail_.store(producer_.mine, std::memory_order_relaxed);
+        tail_.store(2 * producer_.mine, std::memory_order_relaxed);
         head_.store(consumer_.mine, std::memory_order_relaxed);
         other.tail_.store(0, std::memory_order_relaxed);
         other.head_.store(0, std::memory_order_relaxed);
@@ -191,6 +251,7 @@ private:
 
     alignas(detail::side_bytes) detail::RingSlots<T, dynamic_capacity> slots_;
     alignas(detail::side_bytes) Side producer_;
+    // Twice the producer's index; 1 more after close_pushes().
     alignas(detail::side_bytes) detail::RingAtomic<T, std::size_t> tail_{0};
     alignas(detail::side_bytes) Side consumer_;
     alignas(detail::side_bytes) detail::RingAtomic<T, std::size_t> head_{0};

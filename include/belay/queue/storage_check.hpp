@@ -11,6 +11,7 @@
 
 #include <belay/core/order.hpp>
 #include <belay/core/random.hpp>
+#include <belay/queue/flushable_like.hpp>
 #include <belay/queue/queue.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace check {
@@ -34,7 +35,9 @@ enum class StorageRule : std::uint8_t {
     pop_takes_what_was_lent,
     nack_keeps_everything,
     nack_in_unwinding_keeps_everything,
-    reopening_ends_the_loan
+    reopening_ends_the_loan,
+    confirms_nothing_when_displaced,
+    continues_when_its_file_is_back
 };
 
 /// Returns the rule as a sentence.
@@ -77,6 +80,10 @@ enum class StorageRule : std::uint8_t {
             return "nack() does the same during stack unwinding as at other times";
         case StorageRule::reopening_ends_the_loan:
             return "a leased value is the first one again after the storage was closed and opened";
+        case StorageRule::confirms_nothing_when_displaced:
+            return "a storage whose path leads to another file, or to none, confirms nothing";
+        case StorageRule::continues_when_its_file_is_back:
+            return "a storage whose file is at its path again continues, with all its values";
     }
     return "unknown";
 }
@@ -137,6 +144,10 @@ struct NeverReopened {
     void operator()() const noexcept {}
 };
 
+struct NeverDisplaced {
+    void operator()(bool /*away*/) const noexcept {}
+};
+
 /// One storage, with a model of all that a right one would hold: the values `first_` to `next_`.
 template <class Make, class Value, class Reopen>
 class StorageChecker {
@@ -180,6 +191,24 @@ public:
         if (right()) pop();
     }
 
+    /// Moves the storage's file away and back. Everything confirmed before must then be there.
+    template <class Displace>
+    void displace(Displace& displace) {
+        while (right() && held() < 2 && held() < capacity_) push();
+        expect(confirms(), Rule::counts_its_values);
+        displace(true);
+        change_while_displaced();
+        displace(false);
+        expect(confirms(), Rule::continues_when_its_file_is_back);
+        if (right()) unchanged(Rule::continues_when_its_file_is_back);
+        if (right() && held() < capacity_) {
+            push(Rule::continues_when_its_file_is_back);
+            expect(confirms(), Rule::continues_when_its_file_is_back);
+        }
+        if (right()) reopen(Rule::continues_when_its_file_is_back);
+        while (right() && held() > 0) pop();
+    }
+
     [[nodiscard]] const std::optional<Rule>& broken() const noexcept { return broken_; }
     [[nodiscard]] std::uint64_t pushed() const noexcept { return next_; }
 
@@ -205,11 +234,9 @@ private:
         if constexpr (LeasableLike<Storage>) borrow(chance);
     }
 
-    void push() {
+    void push(Rule rule = Rule::takes_while_there_is_room) {
         typename Storage::value_type offered = value_(next_);
-        if (!taken(storage_->try_push(std::move(offered)))) {
-            return expect(false, Rule::takes_while_there_is_room);
-        }
+        if (!taken(storage_->try_push(std::move(offered)))) return expect(false, rule);
         ++next_;
         count(Rule::counts_its_values);
     }
@@ -235,6 +262,31 @@ private:
         storage_.reset();
         storage_.emplace(reopen_());
         unchanged(rule);
+    }
+
+    /// Neither a push nor an acknowledgement may be confirmed. A storage that writes only in
+    /// `commit` or `flush` may accept them.
+    void change_while_displaced() {
+        typename Storage::value_type offered = value_(next_);
+        const bool accepts = taken(storage_->try_push(std::move(offered)));
+        if (accepts) ++next_;
+        expect(!accepts || !confirms(), Rule::confirms_nothing_when_displaced);
+        if constexpr (LeasableLike<Storage>) {
+            if (!storage_->front()) return;
+            const bool acknowledges = done([&] { return storage_->ack(); });
+            expect(!acknowledges || !confirms(), Rule::confirms_nothing_when_displaced);
+            // An acknowledgement may take effect although it is not durable yet.
+            if (storage_->size() + 1 == held()) ++first_;
+        }
+    }
+    /// Whether the storage reports that everything is durable.
+    [[nodiscard]] bool confirms() {
+        bool all = true;
+        if constexpr (requires { storage_->commit(); }) {
+            all = done([&] { return storage_->commit(); });
+        }
+        if constexpr (FlushableLike<Storage>) all = !storage_->flush() && all;
+        return all;
     }
 
     void borrow(std::uint64_t chance) {
@@ -357,13 +409,17 @@ namespace belay { inline namespace BELAY_ABI { namespace check {
 /// - `reopen()`, for a storage that outlives its object: returns the storage that `make` returned
 ///   last again, after it was destroyed.
 ///
+/// - `displace(away)`, for a storage in a file: with `true`, moves away the file of the storage
+///   that `make` returned last, which is open, or puts another file in its place. With `false`, it
+///   puts that file back. This comes in a history of its own, the last one.
+///
 /// The same arguments give the same histories. Leases are checked if the storage has them.
-/// Errors:     the fault.   Throws: what the storage, `make`, `value` and `reopen` throw.
+/// Errors:     the fault.   Throws: what the storage and the other arguments throw.
 /// Complexity: `histories` times `steps`.
 /// Source:     a model next to the implementation, as in QuickCheck (K. Claessen, J. Hughes, 2000).
-template <class Make, class Value, std::invocable Reopen>
+template <class Make, class Value, std::invocable Reopen, std::invocable<bool> Displace>
 [[nodiscard]] std::optional<StorageFault> storage(Make make, Value value, Reopen reopen,
-                                                  StorageOptions options = {}) {
+                                                  Displace displace, StorageOptions options = {}) {
     for (std::uint64_t history = 0; history <= options.histories; ++history) {
         detail::StorageChecker<Make, Value, Reopen> checker{make, value, reopen};
         if (history == 0) {
@@ -374,7 +430,22 @@ template <class Make, class Value, std::invocable Reopen>
         }
         if (checker.broken()) return StorageFault{*checker.broken(), history, checker.pushed()};
     }
+    if constexpr (!std::same_as<Displace, detail::NeverDisplaced>) {
+        detail::StorageChecker<Make, Value, Reopen> checker{make, value, reopen};
+        checker.displace(displace);
+        if (checker.broken()) {
+            return StorageFault{*checker.broken(), options.histories + 1, checker.pushed()};
+        }
+    }
     return std::nullopt;
+}
+
+/// Checks a storage in the same way, without moving its file.
+template <class Make, class Value, std::invocable Reopen>
+[[nodiscard]] std::optional<StorageFault> storage(Make make, Value value, Reopen reopen,
+                                                  StorageOptions options = {}) {
+    return storage(std::move(make), std::move(value), std::move(reopen), detail::NeverDisplaced{},
+                   options);
 }
 
 /// Checks a storage that ends with its object, in the same way.

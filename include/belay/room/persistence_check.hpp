@@ -4,6 +4,7 @@
 /// it.
 #pragma once
 
+#include <concepts>  // std::invocable, std::same_as
 #include <cstdint>   // std::uint64_t
 #include <optional>  // std::optional
 #include <thread>    // std::this_thread::yield
@@ -40,11 +41,16 @@ struct PersistenceOptions {
 /// - `pump()` is called again and again while an answer is awaited. It runs the loop that brings
 ///   the answer.
 ///
+/// - `displace(away)` is for a persistence in files. With `true`, it moves away the files of the
+///   persistence that `make` returned last, which are open, or puts others in their place. With
+///   `false`, it puts those files back. This comes in a history of its own, the last one.
+///
 /// The same arguments give the same histories.
-/// Errors:     the fault.   Throws: what the persistence, `make`, `reopen` and `pump` throw.
+/// Errors:     the fault.   Throws: what the persistence and the other arguments throw.
 /// Complexity: `histories` times `steps`, times a few rooms.
-template <class Make, std::invocable Reopen, std::invocable Pump>
+template <class Make, std::invocable Reopen, std::invocable Pump, std::invocable<bool> Displace>
 [[nodiscard]] std::optional<PersistenceFault> persistence(Make make, Reopen reopen, Pump pump,
+                                                          Displace displace,
                                                           const PersistenceOptions& options = {}) {
     for (std::uint64_t history = 0; history < options.histories; ++history) {
         detail::PersistenceChecker<Make, Reopen, Pump> checker{
@@ -54,7 +60,22 @@ template <class Make, std::invocable Reopen, std::invocable Pump>
             if (step < options.steps) checker.step();
         }
     }
+    if constexpr (!std::same_as<Displace, detail::NeverDisplacedRooms>) {
+        const std::uint64_t history = options.histories;
+        detail::PersistenceChecker<Make, Reopen, Pump> checker{
+            make, reopen, {pump, options.answer_timeout}, {history, options.update_bytes_max}};
+        checker.displace(displace);
+        if (checker.broken()) return PersistenceFault{*checker.broken(), history, 0};
+    }
     return std::nullopt;
+}
+
+/// Tests a persistence without moving its files.
+template <class Make, std::invocable Reopen, std::invocable Pump>
+[[nodiscard]] std::optional<PersistenceFault> persistence(Make make, Reopen reopen, Pump pump,
+                                                          const PersistenceOptions& options = {}) {
+    return persistence(std::move(make), std::move(reopen), std::move(pump),
+                       detail::NeverDisplacedRooms{}, options);
 }
 
 /// Tests a persistence that answers inside its calls, or from a thread of its own.

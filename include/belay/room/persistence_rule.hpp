@@ -35,7 +35,9 @@ enum class PersistenceRule : std::uint8_t {
     list_has_what_is_stored,
     move_keeps_everything,
     reopening_keeps_everything,
-    failed_flush_names_what_it_refuses
+    failed_flush_names_what_it_refuses,
+    confirms_nothing_when_displaced,
+    continues_when_its_files_are_back
 };
 
 /// Returns the rule as a sentence.
@@ -64,7 +66,9 @@ enum class PersistenceRule : std::uint8_t {
         "a moved persistence keeps everything",
         "a persistence that is closed and opened again has everything that was flushed",
         "a flush that fails for some rooms names them, and has stored the changes of all other "
-        "rooms"};
+        "rooms",
+        "a persistence whose paths lead to other files, or to none, confirms nothing",
+        "a persistence whose files are at their paths again continues, with everything it had"};
     const auto i = static_cast<std::size_t>(rule);
     return i < sizeof sentences / sizeof sentences[0] ? sentences[i] : "unknown";
 }

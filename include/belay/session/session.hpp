@@ -135,9 +135,12 @@ public:
 
     /// Makes all operations that send() has taken durable, as the journal's mode promises.
     ///
-    /// Errors: of the medium. After one the session is blocked and promises nothing more.
+    /// Errors: of the medium. After one the session is blocked and promises nothing more, except
+    /// after QueueErrc::displaced: the session reconnects, and continues when the journal's files
+    /// are at their path again.
     /// Blocks: for one flush of the medium.
     [[nodiscard]] std::error_code commit() {
+        dirty_ = dirty_ || displaced_;
         std::error_code error = make_durable();
         waker_.touch();
         if (error || sender_.blocked() != Blocked::journal_failed) return error;
@@ -152,12 +155,14 @@ public:
     /// Takes no more operations, and stops when all operations are acknowledged, or after `within`.
     ///
     /// Until then the session reconnects as usual. Operations that are left at the end (`depth()`)
-    /// stay in the queue. If drain() is called several times, the earliest end counts.
+    /// stay in the queue. If drain() is called several times, the earliest end counts. A time below
+    /// 0ns, the rest of a deadline that has passed, counts as 0ns.
     void drain(Duration within) {
         // A start() that waits for the next turn is drained, too.
         const bool waits = link_.deadline() == always;
         if (link_.status().state == LinkState::stopped && !waits) return;
-        const Instant ends = after(detail::larger(now_, waker_.now()), within);
+        const Instant ends =
+            after(detail::larger(now_, waker_.now()), detail::larger(within, Duration::zero()));
         drain_ends_ =
             detail::smaller(drain_ends_, detail::smaller(ends, before(never, Duration{1})));
         waker_.touch();
@@ -231,6 +236,11 @@ private:
         unsent_.clear();
         core_.greeting(now_);
         if (const std::error_code e = sender_.hello(hello)) return Verdict::refused(failure(e));
+        // Nothing is sent before, so the wait for the next attempt grows until the files are back.
+        if (displaced_) {
+            if (const std::error_code e = journal().commit()) return Verdict::refused(failure(e));
+            displaced_ = false;
+        }
         // A disk that was full may have space again.
         dirty_ = journal().durable() != journal().last();
         return say(hello) == SendResult::sent ? Verdict::pending() : Verdict::refused();
@@ -269,6 +279,8 @@ private:
     }
 
     Failure failure(const std::error_code& e) {
+        // The journal has lost nothing, and continues when its files are at their path again.
+        if (e == QueueErrc::displaced) return Failure::from(e);
         if (e.category() != detail::session_category()) {
             sender_.journal_failed();
             Failure f = Failure::from(e);
@@ -303,6 +315,7 @@ private:
     std::error_code make_durable() {
         if (!std::exchange(dirty_, false)) return {};
         const std::error_code e = journal().commit();
+        displaced_ = e == QueueErrc::displaced;
         if (e) link_.report_unhealthy(failure(e));
         return e;
     }
@@ -410,6 +423,7 @@ private:
     Waker waker_;
     Bytes unsent_;
     bool dirty_ = false;
+    bool displaced_ = false;  // the last flush found other files, or none, at the journal's path
     bool busy_ = false;
     bool notifying_ = false;
     detail::EventRing<Transition> deferred_;  // of the connection, while a hook runs

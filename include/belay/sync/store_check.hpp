@@ -36,7 +36,9 @@ enum class StoreRule : std::uint8_t {
     transaction_keeps_everything,
     transaction_undoes_everything,
     move_keeps_everything,
-    reopening_keeps_everything
+    reopening_keeps_everything,
+    confirms_nothing_when_displaced,
+    continues_when_its_file_is_back
 };
 
 /// Returns the rule as a sentence.
@@ -61,7 +63,9 @@ enum class StoreRule : std::uint8_t {
         "a transaction whose body returns an error or throws changes nothing, and remembers no "
         "operation",
         "a moved store keeps everything",
-        "a store that is closed and opened again keeps everything"};
+        "a store that is closed and opened again keeps everything",
+        "a store whose path leads to another file, or to none, confirms nothing",
+        "a store whose file is at its path again continues, with everything it had"};
     const auto i = static_cast<std::size_t>(rule);
     return i < sizeof sentences / sizeof sentences[0] ? sentences[i] : "unknown";
 }
@@ -92,6 +96,9 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 struct NeverReopenedStore {
     void operator()() const noexcept {}
+};
+struct NeverDisplacedStore {
+    void operator()(bool /*away*/) const noexcept {}
 };
 
 /// A store, and a model of everything that a correct one would contain.
@@ -134,6 +141,37 @@ public:
         } else if constexpr (HasTransaction<Store>) {
             transact(static_cast<BodyEnd>(what % 3));
         }
+    }
+    /// Moves the store's file away and back. Nothing is confirmed meanwhile.
+    template <class Displace>
+    void displace(Displace& displace) {
+        for (int i = 0; i < 5; ++i) write(Rule::takes_what_it_should);
+        displace(true);
+        const Name name = any_name();
+        const part::ElementKey key{name.first, name.second};
+        const auto refused = [&](auto&& change) {
+            const part::WriteMark mark = new_mark();
+            expect(static_cast<bool>(change(mark)), Rule::confirms_nothing_when_displaced);
+            return mark.operation;
+        };
+        const Id ids[] = {
+            refused([&](const auto& mark) { return store_->add(key, value_(last_), mark); }),
+            refused([&](const auto& mark) { return store_->remove(key, mark); }),
+            refused([&](const auto& mark) { return store_->remember(mark); })};
+        if constexpr (HasTransaction<Store>) {
+            auto body = [&] { return store_->remember(new_mark()); };
+            expect(static_cast<bool>(store_->transaction(body)),
+                   Rule::confirms_nothing_when_displaced);
+        }
+        displace(false);
+        same_as_before(Rule::continues_when_its_file_is_back);
+        for (const Id& id : ids) {
+            knows(id, std::nullopt, Rule::continues_when_its_file_is_back);
+        }
+        for (int i = 0; i < 5; ++i) write(Rule::continues_when_its_file_is_back);
+        store_.reset();
+        store_.emplace(reopen_());
+        same_as_before(Rule::continues_when_its_file_is_back);
     }
     [[nodiscard]] const std::optional<Rule>& broken() const noexcept { return broken_; }
 
@@ -341,13 +379,17 @@ namespace belay { inline namespace BELAY_ABI { namespace check {
 /// - `reopen()`, for a store that outlives its object: opens the store that `make` returned last
 ///   again, after that object was destroyed.
 ///
+/// - `displace(away)`, for a store in a file: with `true`, moves away the file of the store that
+///   `make` returned last, which is open, or puts another file in its place. With `false`, it puts
+///   that file back. This comes in a history of its own, the last one.
+///
 /// The same arguments give the same histories. Transactions are checked if the store has them. Some
 /// of their bodies throw, if exceptions are enabled.
-/// Errors:     the fault.   Throws: what the store, `make`, `value` and `reopen` throw.
+/// Errors:     the fault.   Throws: what the store and the other arguments throw.
 /// Complexity: `histories` times `steps`, times a few elements.
-template <class Make, class Value, std::invocable Reopen>
+template <class Make, class Value, std::invocable Reopen, std::invocable<bool> Displace>
 [[nodiscard]] std::optional<StoreFault> store(Make make, Value value, Reopen reopen,
-                                              StoreOptions options = {}) {
+                                              Displace displace, StoreOptions options = {}) {
     for (std::uint64_t history = 0; history < options.histories; ++history) {
         detail::StoreChecker<Make, Value, Reopen> checker{
             make, value, reopen, options.ids_remembered, Random{Seed{history}}};
@@ -356,7 +398,21 @@ template <class Make, class Value, std::invocable Reopen>
             if (step < options.steps) checker.step();
         }
     }
+    if constexpr (!std::same_as<Displace, detail::NeverDisplacedStore>) {
+        detail::StoreChecker<Make, Value, Reopen> checker{
+            make, value, reopen, options.ids_remembered, Random{Seed{options.histories}}};
+        checker.displace(displace);
+        if (checker.broken()) return StoreFault{*checker.broken(), options.histories, 0};
+    }
     return std::nullopt;
+}
+
+/// Checks a store in the same way, without moving its file.
+template <class Make, class Value, std::invocable Reopen>
+[[nodiscard]] std::optional<StoreFault> store(Make make, Value value, Reopen reopen,
+                                              StoreOptions options = {}) {
+    return store(std::move(make), std::move(value), std::move(reopen),
+                 detail::NeverDisplacedStore{}, options);
 }
 
 /// Checks a store that ends with its object, in the same way.

@@ -106,16 +106,17 @@ public:
 
     /// Adds an item and returns its id; ids increase. The item is durable after the next `commit`.
     ///
-    /// Errors:     duplicate, key_conflict: of the key; queue_full: items_max or bytes_max is
-    ///             reached; too_large; those of the log. Nothing was added then.
-    /// Pre:        delay >= 0ns, expires_after > 0ns; a key only if the queue has a window of keys.
+    /// Errors:     bad_argument: delay < 0ns, expires_after <= 0ns, or a key although the queue has
+    ///             no window of keys; duplicate, key_conflict: of the key; queue_full: items_max or
+    ///             bytes_max is reached; too_large; those of the log. Nothing was added then.
     /// Complexity: O(length), amortized.
     [[nodiscard]] Result<std::uint64_t> push(BytesView body, Moment moment,
                                              const PushOptions& with = {}) {
-        BELAY_PRECONDITION(with.delay.count() >= 0 && with.expires_after.count() > 0,
-                           "WorkQueue::push: delay must be >= 0ns, and expires_after > 0ns");
-        BELAY_PRECONDITION(with.key.empty() || items().options().keys != 0,
-                           "WorkQueue::push: keys need WorkOptions::keys");
+        const bool keyed = !with.key.empty();
+        if (with.delay.count() < 0 || with.expires_after.count() <= 0 ||
+            (keyed && items().options().keys == 0)) {
+            return make_error_code(QueueErrc::bad_argument);
+        }
         return work().push(body, moment, with);
     }
 
@@ -170,10 +171,11 @@ public:
     /// The item can be leased again after `delay`, at its old place. If it was leased as often as
     /// allowed, it becomes a dead letter instead, which stays here if `DeadLetters` refuses it.
     ///
-    /// Errors: lease_ended; those of the log: the lease then continues.   Pre: delay >= 0ns.
+    /// Errors: bad_argument: delay < 0ns; lease_ended; those of the log. The lease then continues,
+    /// unless it had ended.
     [[nodiscard]] std::error_code nack(const Lease& lease, Moment moment,
                                        Duration delay = Duration::zero()) {
-        BELAY_PRECONDITION(delay.count() >= 0, "WorkQueue::nack: delay must be >= 0ns");
+        if (delay.count() < 0) return make_error_code(QueueErrc::bad_argument);
         auto letters = dead_letters_.of(*this);
         return work().nack(lease, moment, delay, letters);
     }
@@ -181,9 +183,10 @@ public:
     /// Extends a lease until `duration` from now.
     ///
     /// It is also valid after the deadline, until the item is leased again or dead.
-    /// Errors: lease_ended; the error of `failed`.   Pre: duration > 0ns.
+    /// Errors: bad_argument: duration <= 0ns, and the lease is as it was; lease_ended; the error of
+    /// `failed`.
     [[nodiscard]] std::error_code extend(Lease& lease, Moment moment, Duration duration) {
-        BELAY_PRECONDITION(duration.count() > 0, "WorkQueue::extend: duration must be > 0ns");
+        if (duration.count() <= 0) return make_error_code(QueueErrc::bad_argument);
         return work().extend(lease, after(moment.now, duration));
     }
 

@@ -15,6 +15,7 @@
 
 #include "support/aborts.hpp"
 #include "support/catch.hpp"
+#include "support/displacer.hpp"
 #include "support/journal/kill_at_work.hpp"
 #include "support/queue/storage_conformance.hpp"
 #include "support/temporary_directory.hpp"
@@ -71,13 +72,51 @@ void check_database_conforms() {
         const auto open = [&] {
             return opened<Db>(dir / std::to_string(made), full ? Db::full : Db::fast);
         };
-        check_storage_conformance(
-            [&] {
-                ++made;
-                return open();
-            },
-            [](std::uint64_t i) { return belay::Bytes(i % 500, std::byte(i)); }, open,
-            {.histories = full ? 1U : 5U, .steps = 150, .fill = 10});
+        const auto make = [&] {
+            ++made;
+            return open();
+        };
+        const auto value = [](std::uint64_t i) { return belay::Bytes(i % 500, std::byte(i)); };
+        check_storage_conformance(make, value, open,
+                                  {.histories = full ? 1U : 5U, .steps = 150, .fill = 10});
+        for (const Meanwhile meanwhile : {Meanwhile::nothing, Meanwhile::copy}) {
+            const Displacer displace{[&] { return dir / std::to_string(made); }, meanwhile};
+            check_storage_conformance(make, value, open, displace,
+                                      {.histories = 0, .steps = 0, .fill = 2});
+        }
+    }
+}
+
+/// Nothing is confirmed while the file is not at its path, and everything confirmed is found.
+template <class Db>
+void check_displaced() {
+    const TemporaryDirectory dir;
+    for (const bool full : {true, false}) {
+        const std::string path = dir / (full ? "full" : "fast");
+        const Displacer displace{[&] { return path; }, Meanwhile::copy};
+        {
+            auto storage = opened<Db>(path, full ? Db::full : Db::fast);
+            for (std::uint64_t n = 1; n <= 5; ++n) REQUIRE_FALSE(push(storage, text_for(n)));
+            REQUIRE_FALSE(storage.commit());
+            displace(true);
+            for (int i = 0; i < 5; ++i) {
+                CHECK(push(storage, "lost") == belay::QueueErrc::displaced);
+                CHECK(storage.ack() == belay::QueueErrc::displaced);
+                CHECK_FALSE(storage.try_pop());
+            }
+            CHECK(storage.commit() == (full ? std::error_code{} : belay::QueueErrc::displaced));
+            CHECK_FALSE(storage.failed());
+            CHECK(first_of(storage) == text_for(1));
+            displace(false);
+            REQUIRE_FALSE(push(storage, text_for(6)));
+            REQUIRE_FALSE(storage.commit());
+        }
+        auto storage = opened<Db>(path);
+        REQUIRE(storage.size() == 6);
+        for (std::uint64_t n = 1; n <= 6; ++n) {
+            CHECK(first_of(storage) == text_for(n));
+            REQUIRE_FALSE(storage.ack());
+        }
     }
 }
 
@@ -321,6 +360,7 @@ void check_database() {
                   std::is_nothrow_move_assignable_v<Storage> &&
                   !std::is_copy_constructible_v<Storage>);
     SECTION("conforms, opened again and again") { check_database_conforms<Db>(); }
+    SECTION("confirms nothing while its file is not at its path") { check_displaced<Db>(); }
     SECTION("keeps operations in order, over openings") { check_order<Db>(); }
     SECTION("under a Queue") {
         const TemporaryDirectory dir;

@@ -48,7 +48,10 @@ enum class Mistake : std::uint8_t {
     doubles_on_nack,
     nack_puts_last,
     loses_in_unwinding,
-    forgets_what_is_lent
+    forgets_what_is_lent,
+    confirms_pushes_when_displaced,
+    confirms_acks_when_displaced,
+    stays_displaced
 };
 
 /// At most four strings, written through to `disk`, which outlives it.
@@ -61,12 +64,15 @@ public:
     using Disk = std::deque<std::string>;
     static constexpr std::size_t space = 4;
 
-    explicit BrokenStorage(std::shared_ptr<Disk> disk) : disk_{std::move(disk)}, held_{*disk_} {
+    /// `path` leads to the disk that the next opening finds.
+    BrokenStorage(std::shared_ptr<Disk> disk, const std::shared_ptr<Disk>& path)
+        : disk_{std::move(disk)}, path_{&path}, held_{*disk_} {
         if (is(Mistake::forgets_on_reopening) && !held_.empty()) held_.pop_back();
         if (is(Mistake::not_empty_at_first) && held_.empty()) held_.emplace_back("left over");
     }
     BrokenStorage(BrokenStorage&& other) noexcept
         : disk_{is(Mistake::copies_on_move) ? other.disk_ : std::move(other.disk_)},
+          path_{other.path_},
           held_{is(Mistake::copies_on_move) ? other.held_ : std::move(other.held_)},
           shown_{std::move(other.shown_)},
           lent_{other.lent_},
@@ -90,6 +96,7 @@ public:
     }
 
     bool try_push(std::string&& value) noexcept {
+        if (displaced() && !is(Mistake::confirms_pushes_when_displaced)) return false;
         if (held_.size() >= (is(Mistake::refuses_one_early) ? space - 1 : space)) {
             if (is(Mistake::drops_oldest_when_full)) {
                 held_.pop_front();
@@ -131,6 +138,9 @@ public:
         return &shown_;
     }
     std::error_code ack() noexcept {
+        if (displaced() && !is(Mistake::confirms_acks_when_displaced)) {
+            return make_error_code(belay::QueueErrc::displaced);
+        }
         lent_ = false;
         if (is(Mistake::ack_fails)) return make_error_code(belay::QueueErrc::corrupt);
         if (is(Mistake::keeps_on_ack)) return {};
@@ -165,8 +175,14 @@ private:
         return true;
     }
     void save() noexcept { *disk_ = held_; }
+    [[nodiscard]] bool displaced() noexcept {
+        if (*path_ != disk_) was_displaced_ = true;
+        return *path_ != disk_ || (is(Mistake::stays_displaced) && was_displaced_);
+    }
 
     std::shared_ptr<Disk> disk_;
+    const std::shared_ptr<Disk>* path_;
+    bool was_displaced_ = false;
     Disk held_;
     std::string shown_;
     bool lent_ = false;
@@ -177,13 +193,22 @@ private:
 template <Mistake mistake>
 std::optional<belay::check::StorageFault> fault_of(belay::check::StorageOptions options = {}) {
     using Storage = BrokenStorage<mistake>;
-    std::shared_ptr<typename Storage::Disk> disk;
+    using Disk = typename Storage::Disk;
+    std::shared_ptr<Disk> disk, away;
     return belay::check::storage(
         [&] {
-            disk = std::make_shared<typename Storage::Disk>();
-            return Storage{disk};
+            disk = std::make_shared<Disk>();
+            return Storage{disk, disk};
         },
-        [](std::uint64_t i) { return std::to_string(i); }, [&] { return Storage{disk}; }, options);
+        [](std::uint64_t i) { return std::to_string(i); },
+        [&] {
+            return Storage{disk, disk};
+        },
+        [&](bool goes) {
+            if (goes) away = disk;
+            disk = goes ? std::make_shared<Disk>(*away) : away;
+        },
+        options);
 }
 
 }  // namespace belay_test

@@ -40,13 +40,16 @@ public:
             return old == wanted;
         });
     }
+    bool compare_exchange_strong(T& expected, T desired, std::memory_order o,
+                                 std::memory_order failure) {
+        // Spurious failure is not modelled.
+        return compare_exchange_weak(expected, desired, o, failure);
+    }
     T fetch_add(T n, std::memory_order o) {
-        T old{};
-        change(o, o, old, [&](std::uint64_t was, std::uint64_t& next) {
-            next = static_cast<T>(static_cast<T>(was) + n);
-            return true;
-        });
-        return old;
+        return fetch_change(o, [n](T was) { return static_cast<T>(was + n); });
+    }
+    T fetch_or(T bits, std::memory_order o) {
+        return fetch_change(o, [bits](T was) { return static_cast<T>(was | bits); });
     }
     T fetch_sub(T n, std::memory_order o) { return fetch_add(static_cast<T>(-n), o); }
     void wait(T old, std::memory_order) const { e().wait(at_, static_cast<std::uint64_t>(old)); }
@@ -57,6 +60,15 @@ private:
     static Explorer& e() { return *Explorer::current; }
     void tell(bool all) {
         if (e().in_thread()) e().notify(at_, all);
+    }
+    template <class Change>
+    T fetch_change(std::memory_order o, Change&& how) {
+        T old{};
+        change(o, o, old, [&](std::uint64_t was, std::uint64_t& next) {
+            next = static_cast<std::uint64_t>(how(static_cast<T>(was)));
+            return true;
+        });
+        return old;
     }
     template <class Change>
     bool change(std::memory_order o, std::memory_order failure, T& read, Change&& how) {
@@ -145,6 +157,12 @@ public:
     T fetch_add(T n, std::memory_order o, const char* file = __builtin_FILE(),
                 int line = __builtin_LINE()) {
         return Base::fetch_add(n, Orders::rest_of(o, file, line));
+    }
+    bool compare_exchange_strong(T& expected, T desired, std::memory_order o,
+                                 std::memory_order failure, const char* file = __builtin_FILE(),
+                                 int line = __builtin_LINE()) {
+        return Base::compare_exchange_strong(expected, desired, Orders::rest_of(o, file, line),
+                                             failure);
     }
 };
 

@@ -29,21 +29,11 @@ struct RingCall {
 };
 
 /// Why a wait for a value may not have ended with nothing, as `ended` did; "" if it may.
-inline std::string close_mistake(const std::vector<RingCall>& calls, const RingCall& ended,
-                                 bool hides) {
-    for (const RingCall& close : calls) {
-        if (!close.closes) continue;
-        for (const RingCall& push : calls) {
-            // What is pushed beside the close may hide what was pushed before.
-            if (hides && push.push && push.done && !push.before(close)) return "";
-        }
-        for (const RingCall& push : calls) {
-            if (!push.push || !push.done || !push.before(close)) continue;
-            for (const RingCall& pop : calls) {
-                const bool its = !pop.push && pop.done && pop.value == push.value;
-                if (its && ended.before(pop)) return "the close hid a value";
-            }
-        }
+inline std::string close_mistake(const std::vector<RingCall>& calls, const RingCall& ended) {
+    for (const RingCall& pop : calls) {
+        // Taken later, or by nobody until the end of all threads.
+        if (!pop.push && pop.done && !pop.closes && ended.before(pop))
+            return "the close hid a value";
     }
     return "";
 }
@@ -69,8 +59,11 @@ inline std::string history_mistake(const std::vector<RingCall>& calls, std::size
         if (c.done && find(!c.push, c.value) == nullptr)
             return c.push ? "a value was lost" : "a value came from nowhere";
         if (!c.done && c.waits && !c.push) {
-            const std::string mistake = close_mistake(calls, c, hides);
+            const std::string mistake = close_mistake(calls, c);
             if (!mistake.empty()) return mistake;
+        }
+        for (const RingCall& d : calls) {
+            if (c.push && c.done && d.closes && d.before(c)) return "pushed into a closed ring";
         }
         if (c.done || c.waits) continue;
         // Refused: how many values were in it, at least or at most?
@@ -141,8 +134,9 @@ private:
                 break;
             case 'P': {
                 const std::size_t n = ring_.push_some(two);
-                pushed(n > 0);
-                pushed(n > 1);
+                constexpr bool closes = requires { ring_.close(); };
+                pushed(n > 0, closes);
+                pushed(n > 1, closes);
                 break;
             }
             case 'o': {

@@ -31,6 +31,12 @@ void check_storage_conformance(Make make, Value value, Reopen reopen,
                                belay::check::StorageOptions options = {}) {
     CHECK(text_of(belay::check::storage(make, value, reopen, options)) == "");
 }
+/// The same for a storage whose file `displace` moves away and back.
+template <class Make, class Value, std::invocable Reopen, std::invocable<bool> Displace>
+void check_storage_conformance(Make make, Value value, Reopen reopen, Displace displace,
+                               belay::check::StorageOptions options = {}) {
+    CHECK(text_of(belay::check::storage(make, value, reopen, displace, options)) == "");
+}
 
 /// A Queue of at most 3 operations over an empty one: refuses, drains up to an operation that
 /// fails, and goes on.

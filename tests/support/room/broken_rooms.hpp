@@ -45,6 +45,9 @@ enum class Mistake {
     names_another_room,
     names_another_reason,
     loses_what_it_does_not_name,
+    flushes_when_displaced,
+    saves_when_displaced,
+    stays_displaced,
     count,
     none = count,
     answers_late,
@@ -80,7 +83,10 @@ enum class Mistake {
                               Rule::reopening_keeps_everything,
                               Rule::failed_flush_names_what_it_refuses,
                               Rule::failed_flush_names_what_it_refuses,
-                              Rule::failed_flush_names_what_it_refuses};
+                              Rule::failed_flush_names_what_it_refuses,
+                              Rule::confirms_nothing_when_displaced,
+                              Rule::confirms_nothing_when_displaced,
+                              Rule::continues_when_its_files_are_back};
     static_assert(std::size(rules) == static_cast<std::size_t>(Mistake::count));
     return rules[static_cast<std::size_t>(mistake)];
 }
@@ -92,7 +98,13 @@ public:
         belay::MemoryRooms stored{};
         std::string erased{};
         std::vector<belay::Completion<belay::PersistenceError>> later{};
+        bool away = false;      // moved from its path
+        bool was_away = false;  // once
 
+        void displace(bool goes) {
+            away = goes;
+            was_away = true;
+        }
         void answer_later() {
             for (auto& done : std::exchange(later, {})) done(belay::PersistenceError{});
         }
@@ -172,6 +184,10 @@ public:
     void flush(belay::Completion<belay::PersistenceError> done) {
         if (is(Mistake::drops_completions)) return;
         if (!refused_.empty()) return done(refusal());
+        if (displaced() && !is(Mistake::flushes_when_displaced)) {
+            rooms_ = medium_->stored;
+            return done({belay::QueueErrc::displaced, {}, {}});
+        }
         static_cast<void>(flushed(rooms_));
         medium_->stored = rooms_;
         if (is(Mistake::never_answers) || is(Mistake::answers_late)) {
@@ -181,6 +197,9 @@ public:
     }
     void save(std::string_view id, std::span<const belay::Bytes> parts, std::uint64_t covers,
               belay::Completion<belay::PersistenceError> done) {
+        if (displaced() && !is(Mistake::saves_when_displaced)) {
+            return done({belay::QueueErrc::displaced, {}, {}});
+        }
         const std::vector<belay::Bytes> snapshot{parts.begin(), parts.end()};
         const auto found = loaded(rooms_, id);
         std::uint64_t& covered = covered_[std::string{id}];
@@ -210,6 +229,9 @@ public:
 
 private:
     [[nodiscard]] bool is(Mistake mistake) const noexcept { return mistake_ == mistake; }
+    [[nodiscard]] bool displaced() const noexcept {
+        return medium_->away || (is(Mistake::stays_displaced) && medium_->was_away);
+    }
     /// Whether a flush says that an append has no history.
     [[nodiscard]] bool refuses_late() const noexcept {
         return is(Mistake::refuses_late) || is(Mistake::names_another_room) ||

@@ -15,6 +15,7 @@
 #include <string>    // std::string
 #include <utility>   // std::move, std::exchange
 
+#include <belay/adapter/detail/database_place.hpp>
 #include <belay/adapter/lmdb_error.hpp>
 #include <belay/core/bytes.hpp>
 #include <belay/posix/files.hpp>
@@ -96,7 +97,16 @@ public:
             // If the truncation fails, the next opening reports it so.
             if (answer_ != 0 && is_empty) static_cast<void>(!::truncate(path.c_str(), 0));
         }
-        if (answer_ == 0) answer_ = reach_the_end();
+        if (answer_ == 0) {
+            // The path may lead to another file since.
+            std::error_code error = place_.remember(path);
+            if (!error && !has_open(place_.file())) error = make_error_code(QueueErrc::displaced);
+            if (error) {
+                env_.reset();
+                return error;
+            }
+            answer_ = reach_the_end();
+        }
         if (answer_ == 0) {
             LmdbRun run{env, 0, LmdbAccess::write};
             answer_ = run.begun();
@@ -109,6 +119,12 @@ public:
         }
         return {};
     }
+
+    /// Returns no error if the path leads to the file that is open. If it does not, the next
+    /// opening would not find what is written. Call it before each change and flush.
+    ///
+    /// Errors: displaced; those of looking.
+    [[nodiscard]] std::error_code look() const noexcept { return place_.look(); }
 
     /// Runs `change(run)`, which returns an error of LMDB, in a transaction that writes. If the map
     /// is too small, it first frees the pages that dead readers still hold. Otherwise it enlarges
@@ -163,6 +179,13 @@ public:
     }
 
 private:
+    /// Whether this is the file that LMDB has open.
+    [[nodiscard]] bool has_open(const FileIdentity& file) const noexcept {
+        int fd = -1;
+        mdb_env_get_fd(env_.get(), &fd);
+        const Result<FileIdentity> open = posix::detail::identity_of(fd);
+        return open && *open == file;
+    }
     static constexpr std::size_t first_map_bytes = 1 << 20;
 
     /// Whether a reader had died without releasing its slot and the pages that it saw.
@@ -193,6 +216,7 @@ private:
     }
 
     std::unique_ptr<MDB_env, LmdbClose> env_;
+    DatabasePlace place_;
     MDB_dbi table_ = 0;
     mutable int answer_ = 0;
     bool is_unmapped_ = false;

@@ -36,6 +36,7 @@ public:
     }
 
     [[nodiscard]] std::error_code insert(std::uint64_t number, BytesView body) noexcept {
+        if (const std::error_code error = db_.look()) return error;
         bool full = false;
         const int answer = db_.write([&](const LmdbRun& run) {
             full = LmdbDatabase::live_bytes(run) + body.size() > bytes_max_;
@@ -50,6 +51,7 @@ public:
         return answer == 0 ? std::error_code{} : code_of_lmdb(answer);
     }
     [[nodiscard]] std::error_code remove(std::uint64_t number) noexcept {
+        if (const std::error_code error = db_.look()) return error;
         const int answer = db_.write([&](const LmdbRun& run) {
             LmdbKey key{number};
             MDB_val name = key.value();
@@ -59,6 +61,7 @@ public:
     }
     [[nodiscard]] std::error_code flush() noexcept {
         if (flushes_each_) return {};
+        if (const std::error_code error = db_.look()) return error;
         // Systems discard unwritten data after a failed flush.
         if (const int answer = db_.flush(); answer != 0) failed_ = code_of_lmdb(answer);
         return failed_;

@@ -11,6 +11,7 @@
 #include <string>       // std::string
 #include <string_view>  // std::string_view
 
+#include <belay/adapter/detail/database_place.hpp>
 #include <belay/adapter/sqlite_error.hpp>
 #include <belay/core/bytes.hpp>
 
@@ -105,6 +106,10 @@ public:
         }
         // SQLite also opens a file that may only be read.
         if (sqlite3_db_readonly(db, "main") == 1) return code_of(SQLITE_READONLY);
+        path_ = path;
+        // The files of a VFS need not be files of the machine: then SQLite alone looks for them.
+        static_cast<void>(place_.remember(path));
+        if (has_moved()) return make_error_code(QueueErrc::displaced);
         // The first transaction takes the lock, and the connection keeps it.
         return execute(
             "PRAGMA locking_mode=EXCLUSIVE; PRAGMA cell_size_check=ON; BEGIN EXCLUSIVE; COMMIT");
@@ -127,14 +132,30 @@ public:
         return found[1] == format.version ? std::error_code{} : make_error_code(QueueErrc::corrupt);
     }
     /// Sets a write-ahead log. With `flushes_each`, each commit is on the medium when it returns.
-    [[nodiscard]] std::error_code configure(bool flushes_each) noexcept {
+    [[nodiscard]] std::error_code configure(bool flushes_each) {
         // fullfsync: for systems on which a flush alone does not reach the medium.
         std::error_code error = execute("PRAGMA journal_mode=WAL; PRAGMA fullfsync=ON");
         std::int64_t found[1] = {0};
         if (!error) error = ask("SELECT journal_mode = 'wal' FROM pragma_journal_mode", found);
         if (!error && found[0] != 1) return std::make_error_code(std::errc::not_supported);
+        // The first read creates the log.
+        if (!error) error = ask("SELECT count(*) FROM sqlite_schema", found);
         if (error) return error;
+        static_cast<void>(log_.remember(path_ + "-wal"));
         return execute(flushes_each ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL");
+    }
+
+    /// Returns no error if the paths of the database and of its log lead to the files that are
+    /// open. If they do not, the next opening would not find what is written. Call it before each
+    /// commit.
+    ///
+    /// Errors: displaced; those of looking.
+    [[nodiscard]] std::error_code look() const noexcept {
+        if (!place_.is_known()) {
+            return has_moved() ? make_error_code(QueueErrc::displaced) : std::error_code{};
+        }
+        const std::error_code error = place_.look();
+        return error ? error : log_.look();
     }
 
     [[nodiscard]] std::error_code execute(const char* sql) noexcept {
@@ -160,14 +181,15 @@ public:
     }
 
     /// Runs a statement that writes, with these values bound in their order.
+    ///
+    /// Errors: outside a transaction, also those of `look`.
     template <class... V>
     [[nodiscard]] std::error_code write(const SqliteStatement& statement,
                                         const V&... values) noexcept {
-        const SqliteRun run{statement};
-        int at = 0;
-        (run.bind(++at, values), ...);
-        const int answer = run.step();
-        return answer == SQLITE_DONE ? std::error_code{} : code_of_write(answer);
+        if (!in_transaction()) {
+            if (const std::error_code error = look()) return error;
+        }
+        return write_unlooked(statement, values...);
     }
     /// Runs `body`, which returns its error, in a transaction: either all of its changes are
     /// stored, or none.   Pre: none is under way.
@@ -184,9 +206,10 @@ public:
             if (const std::error_code error = prepare("COMMIT", commit_)) return error;
         }
         const Undo undo{*this};
-        if (const std::error_code error = write(begin_)) return error;
+        if (const std::error_code error = write_unlooked(begin_)) return error;
         if (const std::error_code error = body()) return error;
-        return write(commit_);
+        if (const std::error_code error = look()) return error;
+        return write_unlooked(commit_);
     }
 
     /// Whether a transaction is under way. An error may have ended it.
@@ -243,6 +266,22 @@ public:
     }
 
 private:
+    template <class... V>
+    [[nodiscard]] std::error_code write_unlooked(const SqliteStatement& statement,
+                                                 const V&... values) noexcept {
+        const SqliteRun run{statement};
+        int at = 0;
+        (run.bind(++at, values), ...);
+        const int answer = run.step();
+        return answer == SQLITE_DONE ? std::error_code{} : code_of_write(answer);
+    }
+    /// Asks SQLite, which compares the inode of the path with that of its file.
+    [[nodiscard]] bool has_moved() const noexcept {
+        int moved = 0;
+        return sqlite3_file_control(db_.get(), "main", SQLITE_FCNTL_HAS_MOVED, &moved) ==
+                   SQLITE_OK &&
+               moved != 0;
+    }
     [[nodiscard]] static std::string directory_of(const std::string& path) {
         const std::size_t end = path.rfind('/');
         return end == path.npos ? "." : path.substr(0, end + 1);
@@ -269,6 +308,9 @@ private:
     }
 
     std::unique_ptr<sqlite3, SqliteClose> db_;
+    std::string path_;
+    DatabasePlace place_;
+    DatabasePlace log_;
     // Prepared by the first transaction.
     SqliteStatement begin_;
     SqliteStatement commit_;

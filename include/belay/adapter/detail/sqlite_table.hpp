@@ -30,6 +30,7 @@ public:
     }
 
     [[nodiscard]] std::error_code insert(std::uint64_t number, BytesView body) noexcept {
+        if (const std::error_code error = db_.look()) return error;
         const SqliteRun run{insert_};
         run.bind(1, static_cast<std::int64_t>(number));
         run.bind(2, std::int64_t{record_check(number, body)});
@@ -49,6 +50,7 @@ public:
         return {};
     }
     [[nodiscard]] std::error_code remove(std::uint64_t number) noexcept {
+        if (const std::error_code error = db_.look()) return error;
         const SqliteRun run{remove_};
         run.bind(1, static_cast<std::int64_t>(number));
         if (const int answer = run.step(); answer != SQLITE_DONE) return failure(answer);
@@ -56,6 +58,7 @@ public:
     }
     [[nodiscard]] std::error_code flush() noexcept {
         if (flushes_each_) return {};
+        if (const std::error_code error = db_.look()) return error;
         const int answer = db_.checkpoint();
         return answer == SQLITE_OK ? std::error_code{}
                                    : failure(answer, db_.code_of_checkpoint(answer));

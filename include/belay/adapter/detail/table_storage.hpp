@@ -48,8 +48,8 @@ public:
 
     /// Adds an operation at the back.
     ///
-    /// Errors: too_large; queue_full, if the options have a limit for it; no space; the error of
-    /// `failed`. The queue has not accepted the operation then.
+    /// Errors: too_large; queue_full, if the options have a limit for it; no space; displaced: see
+    /// `commit`; the error of `failed`. The queue has not accepted the operation then.
     [[nodiscard]] std::error_code try_push(BytesView body) noexcept {
         if (failed()) return failed();
         if (body.size() > record_bytes_max_) return make_error_code(QueueErrc::too_large);
@@ -59,9 +59,9 @@ public:
     }
 
     /// Takes the oldest operation. Returns nothing if there is none, or if it could not be read or
-    /// removed. Then `front` or `failed` returns the reason, except for lack of space, and the
-    /// operation is still there. If the storage fails while it removes the operation, that
-    /// operation may be returned again after the next opening.
+    /// removed. Then `front` or `failed` returns the reason, except for lack of space and for
+    /// displaced, and the operation is still there. If the storage fails while it removes the
+    /// operation, that operation may be returned again after the next opening.
     /// Throws: std::bad_alloc.
     [[nodiscard]] std::optional<Bytes> try_pop() {
         if (!front()) return std::nullopt;
@@ -87,7 +87,8 @@ public:
     }
     /// Removes the oldest operation, also one that cannot be read.   Pre: there is one.
     ///
-    /// Errors: the error of `failed`, or no space. The operation is then still the first.
+    /// Errors: the error of `failed`, no space, or displaced. The operation is then still the
+    /// first.
     [[nodiscard]] std::error_code ack() noexcept {
         BELAY_PRECONDITION(size() != 0, "TableStorage::ack: there must be an operation");
         if (failed()) return failed();
@@ -102,7 +103,8 @@ public:
     /// Makes all pushes and removals durable. With `full` they already are.
     ///
     /// Errors: the error of `failed`; no space, after which you may call it again unless `failed`
-    /// also returns an error.
+    /// also returns an error; displaced: the file is not at its path any more. Nothing is written
+    /// then. The queue continues when that file is at its path again.
     /// Blocks: on the disk, without `full`.
     [[nodiscard]] std::error_code commit() noexcept { return failed() ? failed() : table_.flush(); }
 

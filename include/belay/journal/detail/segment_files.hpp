@@ -8,6 +8,7 @@
 #include <utility>  // std::move
 
 #include <belay/journal/detail/file_advice.hpp>
+#include <belay/journal/detail/file_place.hpp>
 #include <belay/journal/detail/file_window.hpp>
 #include <belay/journal/detail/record_buffer.hpp>
 #include <belay/journal/detail/segment_index.hpp>
@@ -15,25 +16,6 @@
 #include <belay/queue/queue_errc.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
-
-/// Converts the error of a missing file: for a journal it means that its files were moved.
-[[nodiscard]] inline std::error_code displaced_if_gone(const std::error_code& error) noexcept {
-    const bool gone =
-        error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory;
-    return gone ? make_error_code(QueueErrc::displaced) : error;
-}
-
-/// Returns no error if a path leads to a file. If it does not, the next opening would not find what
-/// is written to that file.
-///
-/// Errors: displaced; those of looking.
-template <class FileSystem>
-[[nodiscard]] std::error_code look_for(FileSystem& fs, const std::string& path,
-                                       const FileIdentity& file) noexcept {
-    const Result<FileIdentity> there = fs.identity(path);
-    if (!there) return displaced_if_gone(there.error());
-    return *there == file ? std::error_code{} : make_error_code(QueueErrc::displaced);
-}
 
 /// An open file, and the name by which the next opening must find it.
 template <class S>

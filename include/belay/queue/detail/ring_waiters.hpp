@@ -43,14 +43,17 @@ template <class T>
 class RingWaiters {
 public:
     /// Calls `look()` until it returns true. It sleeps between two calls, after `spins` calls.
-    template <class Look>
-    void wait(unsigned spins, Look&& look) noexcept {
+    ///
+    /// It calls `announce()` after it has registered: see `wake_announced`.
+    template <class Look, class Announce>
+    void wait(unsigned spins, Look&& look, Announce&& announce) noexcept {
         if (look()) return;
         for (unsigned i = 0; i < spins; ++i) {
             pause_briefly();
             if (look()) return;
         }
         waiting_.fetch_add(1, std::memory_order_acquire);
+        announce();
         for (;;) {
             const std::uint32_t seen = changes_.load(std::memory_order_acquire);
             if (look()) break;
@@ -64,12 +67,22 @@ public:
     /// Wakes all waiters.   Pre: the change was made.
     void wake() noexcept {
         // Adds nothing. The read-modify-write puts it into the order of all changes of `waiting_`.
-        if (waiting_.fetch_add(0, std::memory_order_release) == 0) return;
+        if (waiting_.fetch_add(0, std::memory_order_release) != 0) wake_all();
+    }
+    /// The same, for a change that is an atomic read-modify-write (acquire, release) of a variable
+    /// that `announce()` also changes (release). So that variable has the order of the two, and the
+    /// wake needs no exchange of its own.
+    void wake_announced() noexcept {
+        // Relaxed: the change has read what a waiter announced, or the waiter sees the change.
+        if (waiting_.load(std::memory_order_relaxed) != 0) wake_all();
+    }
+
+private:
+    void wake_all() noexcept {
         changes_.fetch_add(1, std::memory_order_release);
         changes_.notify_all();
     }
 
-private:
     RingAtomic<T, std::uint32_t> waiting_{0};
     RingAtomic<T, std::uint32_t> changes_{0};
 };

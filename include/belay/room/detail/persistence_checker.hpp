@@ -24,6 +24,9 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 struct NeverReopenedRooms {
     void operator()() const noexcept {}
 };
+struct NeverDisplacedRooms {
+    void operator()(bool /*away*/) const noexcept {}
+};
 
 /// Waits for answers.
 template <class Pump>
@@ -91,6 +94,35 @@ public:
             return look_at(room, Rule::move_keeps_everything);
         }
         reopen();
+    }
+    /// Moves the persistence's files away and back. Nothing is confirmed meanwhile.
+    template <class Displace>
+    void displace(Displace& displace) {
+        const Rule confirms = Rule::confirms_nothing_when_displaced;
+        const Rule continues = Rule::continues_when_its_files_are_back;
+        ModelRoom& kept = model_[0];
+        ModelRoom& changed = model_[1];
+        for (ModelRoom* const room : {&kept, &changed}) {
+            reset(*room);
+            for (int i = 0; i < 3; ++i) append(*room);
+        }
+        flush();
+        const std::uint64_t last = kept.states.front().last;
+        displace(true);
+        const Result<std::uint64_t> position = rooms_->append(changed.id, Bytes(3));
+        expect(!position || static_cast<bool>(flushed()), confirms);
+        expect(static_cast<bool>(saved(kept.id, {Bytes(5)}, last)), confirms);
+        displace(false);
+        look_at(kept, continues);
+        // It is unknown whether this change is stored, now or later.
+        if (position) changed.given = std::max(changed.given, *position);
+        erase(changed);
+        append(kept);
+        expect(!flushed(), continues);
+        for (ModelRoom& room : model_) room.settle(room.states.size() - 1);
+        for (ModelRoom& room : model_) look_at(room, continues);
+        reopen();
+        look_at(kept, continues);
     }
     [[nodiscard]] const std::optional<Rule>& broken() const noexcept { return broken_; }
 

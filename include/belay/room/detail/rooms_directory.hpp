@@ -11,6 +11,7 @@
 #include <utility>       // std::move
 #include <vector>        // std::vector
 
+#include <belay/journal/detail/file_place.hpp>
 #include <belay/room/detail/snapshot_file.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -80,19 +81,31 @@ public:
     [[nodiscard]] std::vector<std::string>& found() noexcept { return ids_; }
 
     /// The id of the log that the snapshots are beside; nothing in a new directory.
-    [[nodiscard]] Result<std::optional<Id>, PersistenceError> log() const {
+    [[nodiscard]] Result<std::optional<Id>, PersistenceError> log() {
         if (!has_log_) return std::optional<Id>{};
         const auto file = load({});
         if (!file) return file.error();
+        remember_place();
         return std::optional{file->state.journal};
     }
     [[nodiscard]] PersistenceError set_log(const Id& journal) {
-        return save({}, {{}, journal, 0}, {});
+        PersistenceError error = save({}, {{}, journal, 0}, {});
+        if (!error) remember_place();
+        return error;
+    }
+
+    /// Returns no error if the path leads to this directory. The file that names the log shows it:
+    /// a copy of the directory has another one.
+    ///
+    /// Errors: displaced; those of looking.
+    [[nodiscard]] std::error_code look() const noexcept {
+        return log_file_ ? look_for(*fs_, log_path_, *log_file_) : std::error_code{};
     }
 
     /// Of no id: the file that names the log.   Errors: those of the disk; what was there is there.
     [[nodiscard]] PersistenceError save(std::string_view id, const HistoryState& state,
                                         std::span<const Bytes> snapshot) {
+        if (const std::error_code error = look()) return at(path_, error);
         const std::string path = file_of(id);
         const std::string fresh = path + std::string{unfinished};
         Result<typename FileSystem::File> file = fs_->open(fresh, OpenMode::replace);
@@ -107,6 +120,7 @@ public:
     }
     /// Likewise.   Errors: snapshot_missing; as read_snapshot.
     [[nodiscard]] Result<SnapshotFile, PersistenceError> load(std::string_view id) const {
+        if (const std::error_code error = look()) return PersistenceError{error, path_, {}};
         const std::string path = file_of(id);
         const Result<typename FileSystem::File> file = fs_->open(path, OpenMode::read);
         if (file.error() == std::errc::no_such_file_or_directory) {
@@ -121,6 +135,7 @@ public:
     }
     /// To be made durable by `sync`.   Errors: those of the disk; none if there was none.
     [[nodiscard]] std::error_code remove(std::string_view id) {
+        if (const std::error_code displaced = look()) return displaced;
         const std::error_code error = fs_->remove(file_of(id));
         return error == std::errc::no_such_file_or_directory ? std::error_code{} : error;
     }
@@ -148,8 +163,16 @@ private:
         return slash == 0 ? "/" : path_.substr(0, slash);
     }
 
+    void remember_place() {
+        log_path_ = file_of({});
+        const Result<FileIdentity> found = fs_->identity(log_path_);
+        log_file_ = found ? std::optional{*found} : std::nullopt;
+    }
+
     FileSystem* fs_;
     std::string path_;
+    std::string log_path_;
+    std::optional<FileIdentity> log_file_{};  // once it is known
     std::optional<typename FileSystem::Lock> lock_{};
     std::vector<std::string> ids_{};
     bool has_log_ = false;
