@@ -34,7 +34,9 @@ using BytesView = std::span<const std::byte>;
 }
 
 /// Returns a copy of bytes that another object owns.   Throws: std::bad_alloc.
-[[nodiscard]] inline Bytes to_bytes(BytesView bytes) { return {bytes.begin(), bytes.end()}; }
+[[nodiscard]] inline Bytes to_bytes(BytesView bytes) {
+    return Bytes(bytes.data(), bytes.data() + bytes.size());
+}
 
 /// Returns a copy of the bytes of a text.   Throws: std::bad_alloc.
 [[nodiscard]] inline Bytes to_bytes(std::string_view text) { return to_bytes(as_bytes(text)); }

@@ -199,7 +199,8 @@ public:
     /// Sends a text as bytes.   Throws: std::bad_alloc.
     template <detail::TextForBytes<message_type> T>
     [[nodiscard]] SendResult send(const T& text, Lane lane = 0) {
-        return send(to_bytes(std::string_view{text}), lane);
+        const BytesView bytes = as_bytes(std::string_view{text});
+        return send(to_bytes(bytes), lane);
     }
     template <detail::NoMessage<message_type> T>
     SendResult send(const T&, Lane = 0) noexcept {
