@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: each failure leads to the next endpoint, a stable connection back to the first, and a
-// planned close to the same one; the policy decides the waits. In a bundle all pairs of
-// endpoints are tried. Method: scripted transports.
+// Goal: each failure leads to the next endpoint, a stable connection back to the first, and an end
+// that this side decides to the same one; the policy decides the waits. In a bundle all pairs of
+// endpoints are tried. A list can be replaced. Method: scripted transports.
 #include <belay/link/endpoints.hpp>
 
 #include <algorithm>
@@ -398,4 +398,58 @@ TEST_CASE("Endpoints is deduced from a list in braces", "[link][endpoints][unit]
     const Endpoints listed{Dialler{&wire, &dialled}, {a, b}, {.order = EndpointOrder::listed}};
     static_assert(std::is_same_v<decltype(listed), const Endpoints<Dialler, std::string>>);
     CHECK(listed.endpoints() == Places{"a", "b"});
+}
+
+TEST_CASE("Endpoints::replace begins with the new list at the next attempt",
+          "[link][endpoints][unit]") {
+    EndpointsRig r;
+    auto& endpoints = r.rig.link.transport();
+    r.rig.start();
+    r.fail(0s);
+    REQUIRE(r.dialled == Places{"a", "b"});
+    SECTION("while an attempt is under way") {
+        REQUIRE_FALSE(endpoints.replace({"x", "y"}));
+        CHECK(r.dialled.size() == 2);
+        r.fail(1s);
+        r.fail(r.now());
+        r.fail(r.now());
+        CHECK(r.dialled == Places{"a", "b", "x", "y", "x"});
+    }
+    SECTION("while a connection is open, which stays") {
+        r.wire.link.opened();
+        r.wire.link.pong();
+        r.rig.run(1s);
+        REQUIRE_FALSE(endpoints.replace({"x"}));
+        r.rig.run(1h);
+        CHECK(r.rig.state() == LinkState::connected);
+        CHECK(r.dialled.size() == 2);
+        r.fail(1h);
+        r.fail(r.now());
+        CHECK(r.dialled == Places{"a", "b", "x", "x"});
+    }
+    SECTION("an empty list is an error, and the old one stays") {
+        CHECK(endpoints.replace({}) == std::errc::invalid_argument);
+        CHECK(endpoints.endpoints() == abc);
+        r.fail(1s);
+        CHECK(r.dialled == Places{"a", "b", "c"});
+    }
+}
+
+TEST_CASE("Endpoints::replace shuffles a new list, if the old one was shuffled",
+          "[link][endpoints][unit]") {
+    std::set<Places> orders;
+    for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+        Wire wire;
+        Places dialled;
+        LinkRig rig{Endpoints{Dialler{&wire, &dialled}, abc, {.order = EndpointOrder::shuffled}}};
+        rig.link.attach(Waker{driver::WakeHandle{}, Seed{seed}});
+        rig.start();
+        REQUIRE_FALSE(rig.link.transport().replace({"x", "y", "z"}));
+        wire.link.closed();
+        rig.run(0s);
+        rig.run(1s);
+        orders.insert(rig.link.transport().endpoints());
+        CHECK(dialled.back() == rig.link.transport().endpoints().front());
+    }
+    CHECK(orders.size() == 6);
 }

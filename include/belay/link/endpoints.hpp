@@ -6,7 +6,8 @@
 #include <concepts>          // std::copyable
 #include <cstdint>           // std::uint8_t
 #include <initializer_list>  // std::initializer_list
-#include <utility>           // std::move, std::swap
+#include <system_error>      // std::error_code, std::make_error_code
+#include <utility>           // std::exchange, std::move, std::swap
 #include <vector>            // std::vector
 
 #include <belay/core/random.hpp>
@@ -100,7 +101,8 @@ public:
     Endpoints(Transport transport, std::vector<Endpoint> list, EndpointsOptions options = {})
         : part::Around<Transport>{std::move(transport)},
           list_{std::move(list)},
-          shuffle_{options.order == EndpointOrder::shuffled} {
+          shuffles_{options.order == EndpointOrder::shuffled},
+          shuffle_{shuffles_} {
         BELAY_PRECONDITION(!list_.empty(), "Endpoints: the list must not be empty");
     }
     Endpoints(Transport transport, std::initializer_list<Endpoint> list,
@@ -116,6 +118,21 @@ public:
         return Endpoints{std::move(transport), std::move(list), options};
     }
 
+    /// Replaces the list, for example by one that a server has sent, or after a new lookup. An open
+    /// connection stays open. The next attempt begins with the first endpoint of the new list, in
+    /// the order of the options.
+    ///
+    /// Errors: std::errc::invalid_argument if the list is empty; the old list is then kept.
+    /// Thread safety: home thread of the supervisor.
+    [[nodiscard]] std::error_code replace(std::vector<Endpoint> list) {
+        if (list.empty()) return std::make_error_code(std::errc::invalid_argument);
+        list_ = std::move(list);
+        place_ = 0;
+        shuffle_ = shuffles_;
+        replaced_ = true;
+        return {};
+    }
+
     /// Opens a connection to the endpoint of this attempt.
     ///
     /// `rest` is what a surrounding WithToken passes on.   Throws: what the transport inside
@@ -128,7 +145,7 @@ public:
 
     /// Returns the endpoints in the order in which they are tried; the first attempt shuffles them.
     [[nodiscard]] const std::vector<Endpoint>& endpoints() const noexcept { return list_; }
-    /// Returns the index in endpoints() that the last attempt used.
+    /// Returns the index in endpoints() that the last attempt used; 0 after replace().
     [[nodiscard]] std::size_t place() const noexcept { return place_; }
 
 private:
@@ -140,7 +157,8 @@ private:
         // The attempt with number 1 may have ended in a surrounding WithToken, without a call of
         // open().
         const std::uint32_t firsts = link.first_attempts();
-        if (std::exchange(firsts_, firsts) != firsts || attempt <= 1) {
+        const bool replaced = std::exchange(replaced_, false);
+        if (std::exchange(firsts_, firsts) != firsts || attempt <= 1 || replaced) {
             place_ = 0;
         } else if (has_failed && is_to_blame(link)) {
             place_ = place_ + 1 < list_.size() ? place_ + 1 : 0;
@@ -164,7 +182,9 @@ private:
     std::size_t place_ = 0;
     std::uint32_t attempt_ = 0;  // the number of the last attempt
     std::uint32_t firsts_ = 0;   // the supervisor's count of first attempts, at the last attempt
-    bool shuffle_;
+    bool shuffles_;              // as the options say
+    bool shuffle_;               // before the next attempt
+    bool replaced_ = false;      // since the last attempt
     bool ended_itself_ = false;  // the last connection ended by itself, or could not be opened
 };
 
