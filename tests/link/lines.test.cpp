@@ -3,6 +3,9 @@
 // costs more than the limit. Method: streams cut everywhere.
 #include <belay/link/lines.hpp>
 
+#include <belay/link/heartbeat.hpp>
+
+#include "support/aborts.hpp"
 #include "support/link/framing_suite.hpp"
 #include "support/seeds.hpp"
 
@@ -79,4 +82,18 @@ TEST_CASE("CutHints::seen counts only bytes that the framing has examined", "[li
     Random bits{Seed{1}};
     CHECK(find_in(TwoLineFraming{}, "a\nb\nc", bits, 0) == Findings{"\"a\nb\""});
     CHECK(find_in(TwoLineFraming{}, "a\nb\nc", bits, 1) == Findings{"\"a\nb\""});
+}
+
+TEST_CASE("Lines::WithPing frames as Lines, and pings with a line", "[link][lines][unit]") {
+    const Lines::WithPing lines{"PING", {.bytes_max = 80, .carriage_return = true}};
+    static_assert(FramingLike<Lines::WithPing>);
+    Bytes out;
+    lines.put_ping(out);
+    CHECK(as_text(out) == "PING\r\n");
+    Random bits{Seed{1}};
+    const Findings found{"\"a\"", "\"PING\"", "\"b\""};
+    CHECK(find_in(lines, "a\n" + std::string{as_text(out)} + "b\n", bits, 1) == found);
+    CHECK(aborts_with([] {
+              static_cast<void>(Lines::WithPing{"PI\nNG"});
+          }).find("the ping must be one line") != std::string::npos);
 }

@@ -40,7 +40,7 @@ class Heartbeat : public part::Around<Transport> {
     static_assert(explain::transport_like<Transport>());
     static_assert(!TransportLike<Transport> || detail::HasPing<part::ConnectionOf<Transport>>,
                   "Heartbeat: the connection needs 'void ping() noexcept', to which the peer "
-                  "replies and which reports Link::pong");
+                  "replies; a framing needs put_ping, as LengthPrefixed and Lines::WithPing have");
 
 public:
     using message_type = typename Transport::message_type;

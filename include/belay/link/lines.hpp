@@ -3,8 +3,11 @@
 /// Lines: a framing in which each line of text is a message.
 #pragma once
 
-#include <cstring>  // std::memchr
+#include <cstring>      // std::memchr
+#include <string>       // std::string
+#include <string_view>  // std::string_view
 
+#include <belay/core/assert.hpp>
 #include <belay/core/order.hpp>
 #include <belay/link/framing_like.hpp>
 
@@ -16,9 +19,13 @@ namespace belay { inline namespace BELAY_ABI {
 /// message. `put` refuses a message that contains "\n" or ends with "\r", because it is not a line.
 /// The rest of the stream after the last line end is not a message.
 ///
+/// It has no ping of its own. For a Heartbeat use Lines::WithPing.
+///
 /// Models:        FramingLike, without state.   Thread safety: distinct objects safe.
 /// Complexity:    looks at each byte once.
 struct Lines {
+    class WithPing;
+
     /// The maximum length of a line, without its end; a longer one is a protocol error.
     std::size_t bytes_max = std::size_t{64} << 10U;
     /// Whether lines are sent with "\r\n". Both line ends are always understood.
@@ -57,6 +64,31 @@ private:
                    ? bytes.size()
                    : static_cast<std::size_t>(static_cast<const std::byte*>(at) - bytes.data());
     }
+};
+
+/// Lines with a ping, which is a line that the peer answers with any line.
+///
+///     Heartbeat{posix::Tcp{loop, server, Lines::WithPing{"PING"}}, beats}
+///
+/// The answers are messages like any other line.
+///
+/// Models:        FramingLike.   Thread safety: distinct objects safe.
+class Lines::WithPing : public Lines {
+public:
+    /// Pre: `ping` is a line: it has no "\n", no "\r" at its end, and at most `lines.bytes_max`
+    ///      bytes.
+    /// Throws: std::bad_alloc.
+    explicit WithPing(std::string_view ping, Lines lines = {}) : Lines{lines}, ping_{ping} {
+        Bytes line;
+        const bool is_line = put(as_bytes(ping_), line);
+        BELAY_PRECONDITION(is_line, "Lines::WithPing: the ping must be one line, without its end");
+        static_cast<void>(is_line);
+    }
+
+    void put_ping(Bytes& out) const { static_cast<void>(put(as_bytes(ping_), out)); }
+
+private:
+    std::string ping_;
 };
 
 }}  // namespace belay
