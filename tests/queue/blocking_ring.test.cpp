@@ -79,7 +79,7 @@ void check_overlapping_close(std::uint32_t producers, std::uint32_t consumers, i
     for (std::uint32_t p = 0; p < producers; ++p) {
         threads.emplace_back([&, p] {
             std::uint32_t n = 0;
-            while (ring.push_wait(Parcel{p, n})) ++n;
+            while (ring.push_wait(NumberedItem{p, n})) ++n;
             pushed += n;
         });
     }
@@ -256,9 +256,9 @@ TEST_CASE("BlockingRing passes every value on between threads that wait",
 TEST_CASE("BlockingRing gives a worker loop every value that a push has accepted beside a close",
           "[queue][blocking_ring][regression]") {
     for (int round = 0; round < 60; ++round) {
-        check_overlapping_close<SpscRing<Parcel>>(1, 1, round);
-        check_overlapping_close<MpscRing<Parcel>>(3, 1, round);
-        check_overlapping_close<MpmcRing<Parcel>>(3, 2, round);
+        check_overlapping_close<SpscRing<NumberedItem>>(1, 1, round);
+        check_overlapping_close<MpscRing<NumberedItem>>(3, 1, round);
+        check_overlapping_close<MpmcRing<NumberedItem>>(3, 2, round);
     }
 }
 

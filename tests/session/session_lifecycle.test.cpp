@@ -633,8 +633,8 @@ TEST_CASE("Session continues when the files of its journal are at their path aga
     r.connect();
     r.send("a");
     r.run();
-    r.ask(ack(0));
-    REQUIRE(r.notes.take() == Seen{"accepted 1"});
+    r.exchange(ack(0));
+    REQUIRE(r.notes.take() == Observed{"accepted 1"});
     const sim::Disk::Image before = r.disk.image();
     for (const auto& [path, bytes] : before) {
         REQUIRE_FALSE(r.disk.rename(path, "away/" + path));
@@ -651,19 +651,20 @@ TEST_CASE("Session continues when the files of its journal are at their path aga
         CHECK(r.state() != LinkState::connected);
         CHECK(r.state() != LinkState::failed);
         CHECK(r.session->status().accepted == 1);
-        for (const std::string& heard : r.line().heard()) CHECK(heard.substr(0, 5) != "hello");
+        for (const std::string& frame : r.line().sent_frames())
+            CHECK(frame.substr(0, 5) != "hello");
     }
     CHECK(r.blocked() == Blocked::none);
     CHECK(r.session->commit() == QueueErrc::displaced);
-    for (const std::string& told : r.notes.take()) CHECK(told.substr(0, 8) != "accepted");
+    for (const std::string& note : r.notes.take()) CHECK(note.substr(0, 8) != "accepted");
     for (const auto& [path, bytes] : before) {
         REQUIRE_FALSE(r.disk.rename("away/" + path, path));
     }
     r.run(15s);
-    r.ask(r.known(1));
+    r.exchange(r.known(1));
     CHECK(r.state() == LinkState::connected);
     CHECK(r.session->status().accepted == 2);
-    r.ask(ack(2));
+    r.exchange(ack(2));
     CHECK(r.session->status().acknowledged == 2);
 }
 
