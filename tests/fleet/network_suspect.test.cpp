@@ -375,3 +375,9 @@ TEST_CASE("Fleet: a reconnect_now that an open connection rejects has no later e
         CHECK(rig.status(i).retry_at >= rig.fleet.observer().all[0].retry_at);
     }
 }
+
+TEST_CASE("Fleet: a check that throws is the service's own failure",
+          "[fleet][network_suspect][regression]") {
+    CHECK_FALSE(belay::detail::may_be_network(failure_of(LinkErrc::check_threw)));
+    CHECK(belay::detail::may_be_network(failure_of(LinkErrc::closed_by_peer)));
+}

@@ -3,6 +3,7 @@
 #include <belay/link/bounds.hpp>
 
 #include <belay/backoff/decorrelated_jitter.hpp>
+#include <belay/backoff/linear.hpp>
 #include <belay/backoff/no_jitter.hpp>
 #include <belay/breaker/count_window.hpp>
 #include <belay/breaker/failure_rate.hpp>
@@ -33,6 +34,15 @@ static_assert(!timeline::returns_within(Policy{Backoff{NoJitter{}, Cap{60s}, 1s}
 static_assert(!timeline::returns_within(Policy{Backoff{NoJitter{}, Cap{60s}, 1s},
                                                AttemptTimeout{forever}},
                                         forever));
+
+// Waits that grow slowly reach their cap after many failures, and breakers may open late.
+constexpr Policy slow_growth{Backoff{NoJitter{}, Cap{1h}, Linear{1s}}, AttemptTimeout{5s}};
+static_assert(!timeline::returns_within(slow_growth, 1h + 10s - 1ns));
+static_assert(timeline::returns_within(slow_growth, 1h + 10s));
+constexpr Policy late_breaker{Backoff{NoJitter{}, Cap{1s}, 1s},
+                              Breaker{ConsecutiveFailures{100}, OpenFor{1h}}, AttemptTimeout{5s}};
+static_assert(!timeline::returns_within(late_breaker, 1h + 10s - 1ns));
+static_assert(timeline::returns_within(late_breaker, 1h + 10s));
 
 // ---- heartbeat, window, limit and breaker as a whole --------------------------------------------
 

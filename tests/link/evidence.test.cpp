@@ -13,6 +13,7 @@
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/validated.hpp>
 #include <belay/policy/max_attempts.hpp>
+#include <belay/policy/max_elapsed.hpp>
 #include <belay/policy/reset_when_stable.hpp>
 #include <belay/policy/shared.hpp>
 
@@ -50,6 +51,13 @@ struct Accepts {
         served = wire.dials;
         wire.link.opened();
     }
+};
+
+/// Calls `act` when an attempt has succeeded.
+struct ActsOnSuccess {
+    static constexpr bool listens = true;
+    std::function<void()>* act;
+    void succeeded(Turn&) noexcept { (*act)(); }
 };
 
 /// Opens `place`, which the test reads.
@@ -245,4 +253,67 @@ TEST_CASE("A peer that closes each new connection as planned does not choose the
     CHECK(dials_in_an_hour(ten_tries) == 10);
     CHECK(dials_in_an_hour(policies::reconnection()) == 10);
     CHECK(dials_in_an_hour(Policy{Backoff{NoJitter{}, Cap{60s}, 1s}}) <= 66);
+}
+
+TEST_CASE("A message whose evidence makes a rule stop the link is not delivered later",
+          "[link][evidence][regression]") {
+    Wire wire;
+    std::function<void()> act = [] {};
+    Notes notes;
+    Supervisor link{FakeTransport<>{wire},
+                    Policy{ActsOnSuccess{&act}, ResetWhenStable{10s}},
+                    {},
+                    std::ref(notes)};
+    act = [&] { link.stop(); };
+    link.start();
+    link.advance(at(0s));
+    wire.link.opened();
+    link.advance(at(0s));
+    REQUIRE(link.status().state == LinkState::connected);
+    REQUIRE(receive(wire.link, "old") == driver::Post::taken);
+    link.advance(at(11s));
+    CHECK(link.status().state == LinkState::stopped);
+    act = [] {};
+    link.start();
+    link.advance(at(12s));
+    wire.link.opened();
+    for (int i = 0; i < 3; ++i) link.advance(at(12s));
+    CHECK(link.status().state == LinkState::connected);
+    for (const std::string& note : notes.observed) CHECK(note.find("message") == note.npos);
+}
+
+TEST_CASE("MaxElapsed counts from the loss of a connection, also if its peer sent nothing",
+          "[link][evidence][regression]") {
+    Wire wire;
+    Supervisor link{FakeTransport<>{wire},
+                    Policy{Backoff{NoJitter{}, Cap{60s}, 1s}, MaxElapsed{10min}}};
+    link.start();
+    Instant now{};
+    Accepts accepts{wire};
+    play(link, now, at(1h), accepts);
+    REQUIRE(link.send("a line") == SendResult::sent);
+    wire.link.closed();
+    play(link, now, at(2h), accepts);
+    CHECK(link.status().state == LinkState::connected);
+    CHECK(wire.dials == 2);
+}
+
+TEST_CASE("A check over a bundle does not replace the evidence of each heartbeat",
+          "[link][evidence][regression]") {
+    Wire alive, frozen;
+    Supervisor link{Validated{Bundle{Heartbeat{FakeTransport<>{alive}, readme_beats},
+                                     Heartbeat{FakeTransport<>{frozen}, readme_beats}},
+                              NamesItself{}},
+                    ten_tries};
+    link.start();
+    Instant now{};
+    Accepts all[] = {{alive}, {frozen}};
+    play(link, now, at(1h), [&, dials = 0, pings = 0]() mutable {
+        for (Accepts& one : all) one();
+        const bool dialled = std::exchange(dials, alive.dials) != alive.dials;
+        if (dialled) static_cast<void>(receive(alive.link, "me"));
+        if (std::exchange(pings, alive.pings) != alive.pings) alive.link.pong();
+    });
+    CHECK(link.status().state == LinkState::failed);
+    CHECK(link.status().attempt == 10);
 }

@@ -3,6 +3,8 @@
 // Method: all values.
 #include <belay/link/link_errc.hpp>
 
+#include <iterator>
+
 #include "support/catch.hpp"
 
 using namespace belay;
@@ -19,9 +21,11 @@ TEST_CASE("LinkErrc has a text and a cause for each value", "[link][link_errc][g
     CHECK(cause_of(LinkErrc::too_many_pings) == Cause::overloaded);
     CHECK(cause_of(LinkErrc::not_drained) == Cause::timed_out);
     CHECK(cause_of(LinkErrc::check_threw) == Cause::lost);
-    for (int i = 1; i <= 10; ++i)
+    for (int i = 1; i <= 11; ++i)
         CHECK(belay::detail::link_category().message(i) != "unknown error");
-    CHECK(belay::detail::link_category().message(11) == "unknown error");
+    CHECK(belay::detail::link_category().message(12) == "unknown error");
+    CHECK(std::size(belay::detail::link_error_texts) ==
+          static_cast<std::size_t>(LinkErrc::check_threw));
     CHECK(failure_of(LinkErrc::token_refused, Cause::unauthorized).cause == Cause::unauthorized);
     CHECK(failure_of(LinkErrc::token_refused).error() == LinkErrc::token_refused);
 }

@@ -76,7 +76,9 @@ public:
         std::uint64_t opens_at = 1;
         if constexpr (std::same_as<Trip, ConsecutiveFailures>) opens_at = core_.trip().limit();
         Duration longest{};
+        constexpr std::uint64_t settled = 64;  // from there on, an open wait no longer falls
         for (std::uint64_t n = opens_at; n <= failures; ++n) {
+            if (n - opens_at > settled) n = failures;
             const Duration wait = core_.open_wait().longest_wait(n - opens_at);
             if (wait > longest) longest = wait;
         }

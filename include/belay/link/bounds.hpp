@@ -74,16 +74,18 @@ template <class... Rules>
 /// - the limit of the attempt that succeeds.
 ///
 /// It is valid while the policy still makes attempts. The rules must be as for reconnects_within,
-/// and the result leaves out the same things.
+/// and the result leaves out the same things. Waits after the 64th failure must not fall again,
+/// which only a list of Delays with more than 64 entries can do. If the peer may accept while it is
+/// frozen, add `dead_after` of the Heartbeat: the connection to it ends only then.
 ///
 /// Errors: none; saturates.   Complexity: O(rules).
 template <class... Rules>
 [[nodiscard]] constexpr bool returns_within(const Policy<Rules...>& policy,
                                             Duration within) noexcept {
-    constexpr std::uint64_t settled = 64;  // waits have stopped growing: a doubling one saturates
+    constexpr std::uint64_t settled = 64, most = ~std::uint32_t{0};
     Duration longest{};
-    for (std::uint64_t failures = 0; failures < settled; ++failures) {
-        const Duration wait = policy.longest_wait(failures);
+    for (std::uint64_t failures = 0; failures <= settled + 1; ++failures) {
+        const Duration wait = policy.longest_wait(failures <= settled ? failures : most);
         if (wait == forever) break;
         if (wait > longest) longest = wait;
     }

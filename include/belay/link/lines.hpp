@@ -70,7 +70,8 @@ private:
 ///
 ///     Heartbeat{posix::Tcp{loop, server, Lines::WithPing{"PING"}}, beats}
 ///
-/// The answers are messages like any other line.
+/// The answers are messages like any other line. Put the Heartbeat outside a Validated, whose check
+/// would otherwise judge the answer to the ping at the opening.
 ///
 /// Models:        FramingLike.   Thread safety: distinct objects safe.
 class Lines::WithPing : public Lines {

@@ -34,6 +34,7 @@ inline constexpr ErrorText link_error_texts[] = {
     {"a message is longer than the transport can carry", Cause::permanent},
     {"the peer refuses pings at this rate", Cause::overloaded},
     {"sent messages did not leave in time", Cause::timed_out},
+    {"the check of the connection threw", Cause::lost},
 };
 
 /// Returns the category of LinkErrc.

@@ -45,11 +45,11 @@ public:
                 return waiting(change);
             case LinkState::blocked_auth:
                 begin_outage(s);
-                return line("needs new credentials (" + s.failure.message() + ")");
+                return line("needs new credentials (" + reason(s) + ")");
             case LinkState::failed:
                 begin_outage(s);
                 return line("gave up after attempt " + std::to_string(s.attempt) + " (" +
-                            s.failure.message() + by(s) + ")");
+                            reason(s) + by(s) + ")");
             case LinkState::offline:
                 if (level_ == LogLevel::retry) line("offline: a gate is shut");
                 return;

@@ -41,7 +41,8 @@ public:
         std::uint64_t connections = 0;
         /// Connections that ended although they were wanted; planned closes do not count.
         std::uint64_t losses = 0;
-        /// Attempts and connections that this side ended by its own decision.
+        /// Attempts and connections that this side ended in order to dial again: by
+        /// reconnect_now(), new credentials or a fleet. Gates and stops do not count.
         std::uint64_t withdrawn = 0;
         /// Failed attempts and ended connections, by Cause.
         std::array<std::uint64_t, 11> failures{};
@@ -238,7 +239,7 @@ inline void to_prometheus(std::string& out, std::span<const LinkMetrics* const> 
           &Counters::connections);
     count({"belay_link_losses_total", "counter", "Connections that were lost."}, &Counters::losses);
     count({"belay_link_withdrawn_total", "counter",
-           "Attempts and connections that this side ended by its own decision."},
+           "Attempts and connections that this side ended in order to dial again."},
           &Counters::withdrawn);
     count({"belay_link_policy_conflicts_total", "counter",
            "Wishes of the peer that beat the own bounds."},

@@ -51,6 +51,7 @@ struct LinkStatus {
     bool withdrawn = false;
     /// The attempts since the last success or start, including the one in flight. Stops, gates,
     /// planned closes of a stable connection, and attempts that this side withdrew do not count.
+    /// Nor does the loss of an old connection that was used without evidence; see ResetWhenStable.
     std::uint32_t attempt = 0;
     /// When this state was entered.
     Instant since = always;

@@ -265,7 +265,10 @@ private:
         const bool heard =
             event.kind == part::EventKind::received || event.kind == part::EventKind::pong;
         if (heard) heard_at_ = now_;
-        if (heard && event.proof && !core_.alive()) step({.input = timeline::Input::alive});
+        if (heard && event.proof && !core_.alive()) {
+            step({.input = timeline::Input::alive});
+            if (event.epoch != live_.epoch()) return;  // a rule's `succeeded` called stop()
+        }
         switch (event.kind) {
             case part::EventKind::opened:
                 return step({.input = timeline::Input::opened, .proof = event.proof});

@@ -252,7 +252,7 @@ private:
         if (begun_ && s.wrote && state == LinkState::connected && turn.now >= stable_at()) {
             abandon(turn);
         }
-        status_.failure = failure;
+        if (!s.withdrawn || failure.cause != Cause::none) status_.failure = failure;
         status_.withdrawn = s.withdrawn;
         status_.decided_by = {};
         actions_->teardown = true;

@@ -22,7 +22,7 @@ struct SupervisorCoreOptions {
     /// which is at most as long as the first wait and at most 30 s.
     Duration overslept_after = std::chrono::seconds{10};
     /// Whether new credentials also end a connection that was made with the old ones. It is closed
-    /// as planned, gracefully, and the next attempt waits uniformly up to `settle_within`. An
+    /// gracefully, and the next attempt waits uniformly up to `settle_within`. An
     /// attempt in flight is finished first, and then its connection is closed.
     bool recycle = false;
 };

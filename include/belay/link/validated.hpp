@@ -148,7 +148,7 @@ public:
             event.kind = passed_ ? part::EventKind::opened : part::EventKind::closed;
             event.failure = verdict.failure();
             event.goodbye = !passed_;
-            event.proof = judged;
+            event.proof = event.proof && judged;
             return true;
         }
 

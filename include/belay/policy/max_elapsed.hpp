@@ -43,6 +43,8 @@ public:
     constexpr void wanted(Turn& turn) noexcept { run_from(turn.now); }
     constexpr void begin(Turn& turn) noexcept { run_from(turn.now); }
     [[nodiscard]] constexpr Advice lost(const Failure&, Turn& turn) noexcept {
+        // Also after `abandoned`, which counts the life of a connection without evidence.
+        reset();
         run_from(turn.now);
         return Advice::go();
     }

@@ -260,7 +260,8 @@ template <class R>
 ///   that may refuse are called before those that return void, for which the attempt is certain.
 /// - `failed(const Failure&, Turn&) -> Advice`: the attempt failed.
 /// - `succeeded(Turn&)`: the attempt succeeded.
-/// - `lost(const Failure&, Turn&) -> Advice`: a connection that had succeeded has ended.
+/// - `lost(const Failure&, Turn&) -> Advice`: a connection that had succeeded, or was abandoned for
+///   lack of evidence, has ended.
 /// - `review(const Advice& planned, Turn&) -> Advice`: called after `failed` or `lost`, with the
 ///   combined advice of all rules. It may make the plan stronger (stop, or lengthen it). It takes
 ///   what the coming attempt needs and must hold during the wait. A plan to stop is not reviewed. A

@@ -32,8 +32,13 @@ struct OptionField {
                  wrong.data());
     const char* separator = "";
     for (const OptionField& field : fields) {
-        std::fprintf(stderr, "%s%s is %lld%s", separator, field.name,
-                     static_cast<long long>(field.value), field.unit);
+        if (*field.unit == '\0') {
+            std::fprintf(stderr, "%s%s is %llu", separator, field.name,
+                         static_cast<unsigned long long>(field.value));
+        } else {
+            std::fprintf(stderr, "%s%s is %lld%s", separator, field.name,
+                         static_cast<long long>(field.value), field.unit);
+        }
         separator = ", ";
     }
     std::fprintf(stderr, ")\n");

@@ -17,6 +17,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// excluded.
 [[nodiscard]] inline bool may_be_network(const Failure& failure) noexcept {
     if (failure.category != nullptr && is_our_own(failure)) return false;
+    if (failure.error() == LinkErrc::check_threw) return false;
     return failure.cause == Cause::lost || failure.cause == Cause::refused ||
            failure.cause == Cause::timed_out;
 }

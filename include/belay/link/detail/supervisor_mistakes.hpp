@@ -12,7 +12,8 @@
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// A text where bytes are sent.
 template <class T, class M>
-concept TextForBytes = std::same_as<M, Bytes> && std::convertible_to<const T&, std::string_view>;
+concept TextForBytes = std::same_as<M, Bytes> && std::convertible_to<const T&, std::string_view> &&
+                       !std::convertible_to<const T&, const M&>;
 /// Neither a message of type M, nor a text for one.
 template <class T, class M>
 concept NoMessage = !std::convertible_to<const T&, const M&> && !TextForBytes<T, M>;
