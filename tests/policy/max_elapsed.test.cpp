@@ -358,6 +358,7 @@ TEST_CASE("MaxElapsed never lets an attempt start too late", "[policy][max_elaps
                 running = under_way = false;
             } else if (event == 4 && !under_way) {
                 static_cast<void>(rule.lost(lost, turn));
+                tried = Duration{0};  // trying begins with the loss
                 running = true;
             } else if (event == 5 && !under_way) {
                 rule.reset();

@@ -255,7 +255,8 @@ TEST_CASE("BlockingRing passes every value on between threads that wait",
 
 TEST_CASE("BlockingRing gives a worker loop every value that a push has accepted beside a close",
           "[queue][blocking_ring][regression]") {
-    for (int round = 0; round < 60; ++round) {
+    // Threads that spin take long on a busy machine. The explorer tries every order; see above.
+    for (int round = 0; round < 15; ++round) {
         check_overlapping_close<SpscRing<NumberedItem>>(1, 1, round);
         check_overlapping_close<MpscRing<NumberedItem>>(3, 1, round);
         check_overlapping_close<MpmcRing<NumberedItem>>(3, 2, round);

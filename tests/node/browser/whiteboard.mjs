@@ -168,7 +168,7 @@ const rights = async (ada, bob) => {
 const refusesToStart = async () => {
   const other = mkdtempSync(`${tmpdir()}/belay-whiteboard-`)
   for (const [args, why] of [
-    [[String(port), web, other], 'another program serves there'],
+    [[String(port), web, other], 'another program uses this port'],
     [['0', other, other], `${other}/index.html of the page is missing`],
     [['0', web, data], data],
     [['--permit', other, 'bob', 'demo', 'view'], 'start it first'],
