@@ -158,7 +158,7 @@ const rights = async (ada, bob) => {
   await agree([ada, bob], 'who is back sees another board')
   await beside.close()
 
-  for (const [asked, why] of [[['ada', 'demo', 'view'], 'owns'], [['bob', 'none', 'view'], 'no board'], [['bob', 'demo', 'x'], 'no level']]) {
+  for (const [asked, why] of [[['ada', 'demo', 'view'], 'owns'], [['bob', 'none', 'view'], 'no board'], [['bob', 'demo', 'x'], 'is not a level']]) {
     const answered = await permit(...asked)
     check(answered.startsWith('2: ') && answered.includes(why), `${asked}: ${answered}`)
   }
