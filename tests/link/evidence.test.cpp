@@ -123,10 +123,9 @@ TEST_CASE("A frozen peer opens a breaker, and a peer that answers the first ping
 TEST_CASE("Endpoints leaves a place that accepts and is frozen", "[link][evidence][regression]") {
     Wire wire;
     std::string place;
-    using Places = std::vector<std::string>;
-    Supervisor link{
-        Heartbeat{Endpoints{PlaceDialler{&wire, &place}, Places{"frozen", "a", "b"}}, readme_beats},
-        policies::reconnection()};
+    const std::vector<std::string> places{"frozen", "a", "b"};
+    Supervisor link{Heartbeat{Endpoints{PlaceDialler{&wire, &place}, places}, readme_beats},
+                    policies::reconnection()};
     link.start();
     Instant now{};
     Accepts accepts{wire};
