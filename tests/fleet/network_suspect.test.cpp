@@ -4,6 +4,10 @@
 // time. Method: scripted connections and time.
 #include <belay/fleet/network_suspect.hpp>
 
+#include <stdexcept>
+
+#include <belay/backoff/no_jitter.hpp>
+#include <belay/link/validated.hpp>
 #include <belay/policy/max_attempts.hpp>
 
 #include "support/fleet/fleet_rig.hpp"
@@ -17,6 +21,11 @@ namespace {
 Failure unreachable() {
     return Failure::from(std::make_error_code(std::errc::network_unreachable));
 }
+
+struct FailingCheck {
+    Verdict begin(const auto&) { throw std::runtime_error{"the check"}; }
+    Verdict judge(const std::string&, const auto&) { return Verdict::passed(); }
+};
 
 }  // namespace
 
@@ -376,8 +385,29 @@ TEST_CASE("Fleet: a reconnect_now that an open connection rejects has no later e
     }
 }
 
-TEST_CASE("Fleet: a check that throws is the service's own failure",
+TEST_CASE("Fleet: a check that throws is the service's own failure, also of all services",
           "[fleet][network_suspect][regression]") {
-    CHECK_FALSE(belay::detail::may_be_network(failure_of(LinkErrc::check_threw)));
-    CHECK(belay::detail::may_be_network(failure_of(LinkErrc::closed_by_peer)));
+    Wire wires[3];
+    Fleet fleet;
+    fleet.attach(Waker{});
+    for (Wire& wire : wires) {
+        fleet.add(std::to_string(&wire - wires), Validated{FakeTransport<>{wire}, FailingCheck{}},
+                  Policy{Backoff{NoJitter{}, Cap{1s}, 1s}, MaxAttempts{2}});
+    }
+    fleet.start();
+    int dials = 0;
+    for (int turn = 0; turn < 1000 && fleet.status().count(LinkState::failed) < 3; ++turn) {
+        int sum = 0;
+        for (Wire& wire : wires) sum += wire.dials;
+        if (std::exchange(dials, sum) != sum) {
+            for (Wire& wire : wires) static_cast<void>(wire.link.opened());
+        }
+        try {
+            fleet.advance(at(turn * 10ms));
+        } catch (const std::runtime_error&) {
+        }
+        CHECK_FALSE(fleet.status().network_suspect);
+    }
+    CHECK(fleet.status().count(LinkState::failed) == 3);
+    CHECK(dials == 6);
 }
