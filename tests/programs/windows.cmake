@@ -7,8 +7,11 @@ set(wine WINEPREFIX=${CMAKE_CURRENT_BINARY_DIR}/wine WINEDEBUG=-all)
 # Wine fills the folder that stands for the disk once.
 add_test(NAME wine COMMAND ${CMAKE_COMMAND} -DWINE=${CMAKE_CROSSCOMPILING_EMULATOR}
          -P ${CMAKE_CURRENT_SOURCE_DIR}/prepare_wine.cmake)
+add_test(NAME wine_ends COMMAND ${CMAKE_COMMAND} -DWINE=${CMAKE_CROSSCOMPILING_EMULATOR} -DEND=1
+         -P ${CMAKE_CURRENT_SOURCE_DIR}/prepare_wine.cmake)
 set_tests_properties(wine PROPERTIES FIXTURES_SETUP wine)
-set(tests wine)
+set_tests_properties(wine_ends PROPERTIES FIXTURES_CLEANUP wine)
+set(tests wine wine_ends)
 
 # Without optimization, the program of one component takes a minute to link, and all as one takes minutes.
 foreach(program IN LISTS component_programs)
@@ -62,5 +65,5 @@ add_test(NAME posix/rejected COMMAND ${CMAKE_CXX_COMPILER} -std=c++20 -fsyntax-o
 set_tests_properties(posix/rejected PROPERTIES PASS_REGULAR_EXPRESSION "error: .*belay/adapter/asio_tcp[.]hpp")
 
 set_tests_properties(${tests} PROPERTIES TIMEOUT ${BELAY_TEST_TIMEOUT} ENVIRONMENT "${wine}")
-list(REMOVE_ITEM tests wine)
+list(REMOVE_ITEM tests wine wine_ends)
 set_tests_properties(${tests} PROPERTIES FIXTURES_REQUIRED wine)

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: queue/ works under -fno-exceptions -fno-rtti. Method: each part once, without a framework.
+#include <thread>
+
 #include <belay/queue/block.hpp>
 #include <belay/queue/blocking_ring.hpp>
 #include <belay/queue/deque.hpp>
@@ -41,6 +43,29 @@ bool rings_work() {
            passes_on(MpmcRing<int>{2}) && taken && blocking.pop_wait() == 1 && !blocking.pop_wait();
 }
 
+/// Each of two threads sleeps until the other has answered: a wake that is lost stops both.
+bool no_wake_is_lost() {
+    BlockingRing<SpscRing<int>> questions{1, {.spins = 0}};
+    BlockingRing<SpscRing<int>> answers{1, {.spins = 0}};
+    std::thread other{[&] {
+        while (const std::optional<int> n = questions.pop_wait()) {
+            if (!answers.push_wait(-*n)) return;
+        }
+    }};
+#ifdef _WIN32
+    const int rounds = 100000;  // of MinGW-w64's own wait, one wake in about 100,000 is lost
+#else
+    const int rounds = 5000;
+#endif
+    bool good = true;
+    for (int n = 1; n <= rounds; ++n) {
+        good = good && questions.push_wait(int{n}) && answers.pop_wait() == -n;
+    }
+    questions.close();
+    other.join();
+    return good;
+}
+
 bool encoded_works() {
     Queue queue{Encoded{Deque<Bytes>{}, NumberCodec{}}, DropNewest{}, {}, QueueCounters{}};
     if (queue.push(7u) || queue.push(0u) != QueueErrc::bad_encoding) return false;
@@ -63,5 +88,6 @@ int main() {
     if (!rings_work()) return 2;
     if (!encoded_works()) return 3;
     if (!limits_of_bytes_work()) return 4;
+    if (!no_wake_is_lost()) return 5;
     return 0;
 }

@@ -2,7 +2,7 @@
 // Goal: updates are read, merged, cut, kept and stored in a program built without exceptions and
 // RTTI.
 #include <cstdio>
-#include <latch>
+#include <future>
 #include <span>
 
 #include <belay/drive/manual_loop.hpp>
@@ -71,16 +71,16 @@ bool stores_rooms() {
             if (!persistence.reset("a", Id{}) || !persistence.append("a", Bytes(3))) return false;
             persistence.flush(Completion<PersistenceError>{[](auto) noexcept {}});
         }
-        std::latch answered{1};
+        std::promise<void> answered;
         bool found = false;
         persistence.load("a",
                          Completion<Result<std::optional<StoredRoom>, PersistenceError>>{
                              [&](std::optional<Result<std::optional<StoredRoom>, PersistenceError>>
                                      room) noexcept {
                                  found = room && *room && **room;
-                                 answered.count_down();
+                                 answered.set_value();
                              }});
-        answered.wait();
+        answered.get_future().wait();
         if (!found) return false;
     }
     return true;

@@ -6,6 +6,7 @@
 #include <atomic>  // std::atomic
 
 #include <belay/core/assert.hpp>
+#include <belay/core/detail/wait_while.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -23,7 +24,7 @@ public:
         // 2 means "a thread sleeps": the holder must wake one. Taking the lock as 2 keeps that true
         // for other threads that still sleep. Source: U. Drepper, "Futexes Are Tricky" (2011).
         while (state_.exchange(2, std::memory_order_acquire) != 0) {
-            state_.wait(2, std::memory_order_relaxed);
+            wait_while(state_, static_cast<unsigned char>(2), std::memory_order_relaxed);
         }
     }
     [[nodiscard]] bool try_lock() noexcept {

@@ -9,6 +9,7 @@
 #include <utility>  // std::exchange
 
 #include <belay/core/detail/spin_mutex.hpp>
+#include <belay/core/detail/wait_while.hpp>
 #include <belay/core/order.hpp>
 #include <belay/journal/detail/file_advice.hpp>
 #include <belay/journal/detail/flush_group.hpp>
@@ -213,7 +214,7 @@ public:
     void wait_for_writer() noexcept {
         const std::uint32_t turn = turns_.load(std::memory_order_relaxed);
         unlock();
-        turns_.wait(turn, std::memory_order_acquire);
+        wait_while(turns_, turn, std::memory_order_acquire);
         mutex_.lock();
     }
 

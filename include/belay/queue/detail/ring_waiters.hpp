@@ -6,6 +6,7 @@
 #include <atomic>   // std::memory_order_acquire
 #include <cstdint>  // std::uint32_t
 
+#include <belay/core/detail/wait_while.hpp>
 #include <belay/queue/detail/ring_atomics.hpp>
 #include <belay/queue/detail/ring_slots.hpp>
 
@@ -58,7 +59,7 @@ public:
             const std::uint32_t seen = changes_.load(std::memory_order_acquire);
             if (look()) break;
             // Relaxed: the load above, or that of the next iteration, makes the change visible.
-            changes_.wait(seen, std::memory_order_relaxed);
+            wait_while(changes_, seen, std::memory_order_relaxed);
         }
         // Relaxed: a wake that counts a thread that has left is harmless.
         waiting_.fetch_sub(1, std::memory_order_relaxed);
