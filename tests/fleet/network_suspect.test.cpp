@@ -182,7 +182,7 @@ TEST_CASE("Fleet: the common wait grows until a peer answers", "[fleet][network_
         CHECK(reported.back().times == static_cast<std::size_t>(round) + 1);
         CHECK(reported.back().retry_at > last);
         const Duration wait = reported.back().retry_at - rig.now;
-        const Duration most = round < 5 ? (1 << round) * Duration{1s} : Duration{30s};
+        const Duration most = round < 3 ? (1 << round) * Duration{1s} : Duration{8s};
         CHECK(wait >= most / 2);
         CHECK(wait <= most);
         last = reported.back().retry_at;
@@ -357,13 +357,12 @@ TEST_CASE("Fleet::reconnect_all during a suspect network does not wait with the 
     for (std::size_t i = 0; i < 3; ++i) rig.fail(i);
     rig.run(20200ms);
     rig.fleet.reconnect_all();
-    rig.run(50199ms);
+    rig.run(20200ms);
     REQUIRE(rig.dials() == 4);  // one hangs, two are in line
-    rig.run(50400ms);
-    REQUIRE(rig.dials() == 5);
-    REQUIRE(rig.fleet.observer().all.size() == 2);
-    REQUIRE(rig.state(2) == LinkState::cooldown);
-    CHECK(rig.status(2).retry_at < rig.fleet.observer().all[1].retry_at);
+    // A scout takes the place of the dial that hangs; the services in line go first.
+    rig.run(22s);
+    CHECK(rig.live() == 1);
+    CHECK(rig.dials() > 4);
 }
 
 TEST_CASE("Fleet: a reconnect_now that an open connection rejects has no later effect",

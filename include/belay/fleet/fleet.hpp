@@ -8,7 +8,7 @@
 #include <set>          // std::set
 #include <string>       // std::string
 #include <string_view>  // std::string_view
-#include <utility>      // std::move
+#include <utility>      // std::exchange, std::move
 #include <vector>       // std::vector
 
 #include <belay/core/detail/expect_options.hpp>
@@ -40,6 +40,7 @@ class Fleet {
     [[nodiscard]] static const FleetOptions& checked(const FleetOptions& options) noexcept {
         detail::expect_options(options.check(), {{"dials_max", options.dials_max},
                                                  {"suspects_min", options.suspects_min},
+                                                 {"suspect_rounds_max", options.suspect_rounds_max},
                                                  {"dial_gap", options.dial_gap},
                                                  {"head_start", options.head_start},
                                                  {"hold", options.hold},
@@ -93,8 +94,16 @@ public:
         const driver::TurnGuard guard{line_};
         end_leaving();
         if (!group_.advance(now_)) return;
-        const auto suspect = scheduler_->decide(now_, bits_);
-        scheduler_->let_dial(now_);
+        auto suspect = scheduler_->decide(now_, bits_);
+        if (scheduler_->scout_due(now_)) {
+            suspect = scheduler_->send_scout(longest_waiting(), now_, bits_);
+        }
+        if (std::exchange(scheduler_->released, false)) {
+            // The connections that this ends are closed before the next turn dials.
+            resume_waiting();
+        } else {
+            scheduler_->let_dial(now_);
+        }
         if (suspect) detail::notify<typename Hooks::Suspect>(observer_, *this, *suspect);
     }
 
@@ -230,6 +239,23 @@ private:
     [[nodiscard]] Entry* find(std::string_view name) const noexcept {
         const auto found = services_.find(name);
         return found != services_.end() ? *found : nullptr;
+    }
+    /// Returns, of the services that wait for the network, the one whose last attempt began first;
+    /// null if there is none.   Complexity: O(n).
+    [[nodiscard]] Entry* longest_waiting() const noexcept {
+        Entry* longest = nullptr;
+        for (Entry* const entry : services_) {
+            if (!detail::NetworkWait::holds(entry->ops->status(*entry))) continue;
+            if (longest == nullptr || entry->asked_at < longest->asked_at) longest = entry;
+        }
+        return longest;
+    }
+    /// The network is no longer suspect.   Complexity: O(n).
+    void resume_waiting() {
+        scheduler_->end_old_dials();
+        for (Entry* const entry : services_) {
+            if (detail::NetworkWait::holds(entry->ops->status(*entry))) entry->ops->resume(*entry);
+        }
     }
     /// Stops notifying the observer of a service.
     static void retire(Entry& entry) noexcept { entry.removed = true; }

@@ -26,11 +26,15 @@ struct FleetOptions {
     Duration hold = std::chrono::milliseconds{200};
     /// The minimum number of services that must fail together before the network is suspect.
     std::size_t suspects_min = 3;
-    /// The first common wait of all services while the network is suspect. It is random: at least
-    /// half of this, and at most all of it.
+    /// While the network is suspect, one service at a time dials, as a scout. This is the wait for
+    /// the first scout. It is random: at least half of this, and at most all of it.
     Duration suspect_wait = std::chrono::seconds{1};
-    /// The maximum of that wait, which doubles each time.
-    Duration suspect_wait_max = std::chrono::seconds{30};
+    /// The maximum of the wait for the next scout, which doubles each time.
+    Duration suspect_wait_max = std::chrono::seconds{8};
+    /// The maximum number of these waits without evidence that the network works. After that, each
+    /// service's failures are its own again. With the default waits, that is after 66 minutes at
+    /// the earliest.
+    std::size_t suspect_rounds_max = 1000;
 
     /// Returns the sentence on what is wrong with these options; it is empty if nothing is. It also
     /// serves a static_assert.   Complexity: O(1).
@@ -39,7 +43,9 @@ struct FleetOptions {
         if (dial_gap.count() < 0 || head_start.count() < 0 || hold.count() < 0) {
             return "FleetOptions: dial_gap, head_start and hold must be >= 0ns";
         }
-        if (suspects_min < 1) return "FleetOptions: suspects_min must be > 0";
+        if (suspects_min < 1 || suspect_rounds_max < 1) {
+            return "FleetOptions: suspects_min and suspect_rounds_max must be > 0";
+        }
         if (suspect_wait.count() <= 1 || suspect_wait > suspect_wait_max) {
             return "FleetOptions: 1ns < suspect_wait <= suspect_wait_max must hold";
         }

@@ -35,9 +35,10 @@ struct FleetStatus {
     std::size_t queued = 0;
     /// The number of connections that are being opened; at most FleetOptions::dials_max.
     std::size_t dialling = 0;
-    /// Whether all services failed at once, and no peer has given a sign of life since.
+    /// Whether all services failed at once, and no connection has opened since.
     bool network_suspect = false;
-    /// Until when the services wait because of that; `never` if they do not wait.
+    /// When the next service dials, as a scout, while the others wait because of that; `never` if
+    /// they do not wait.
     Instant retry_at = never;
 
     /// Returns how many services are in a state.   Complexity: O(1).

@@ -17,15 +17,15 @@ namespace belay { inline namespace BELAY_ABI {
 struct NetworkSuspect {
     /// When the first service failed.
     Instant since = never;
-    /// Until when all services wait before they try again.
+    /// When the next service dials, as a scout. All others wait for its result.
     Instant retry_at = never;
-    /// How many services failed together. The first time, that is all of them; later, services try
-    /// one by one.
+    /// How many services have failed since the last such notification. The first time, that is all
+    /// of them; later, services try one by one.
     std::size_t services = 0;
-    /// How often this has happened in a row, this time included, since the last sign of life of a
-    /// peer.
+    /// How many waits for a scout there have been, this one included, since a peer last gave
+    /// evidence that the network works.
     std::size_t times = 0;
-    /// The failure of the first service.
+    /// The failure of the service that failed first.
     Failure failure{};
 };
 

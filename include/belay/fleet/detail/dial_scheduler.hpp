@@ -32,17 +32,19 @@ struct DialScheduler : Counted {
         // Priority is a head start and not an absolute rank, so a waiting service eventually
         // precedes all services that ask later.
         const auto steps = static_cast<std::uint64_t>(entry.priority);
-        entry.at = before(entry.asked_at, part::saturating_multiply(options.head_start, steps));
+        entry.at = entry.is_scout ? always
+                                  : before(entry.asked_at,
+                                           part::saturating_multiply(options.head_start, steps));
         queue.push(entry);
         entry.phase = ServicePhase::queued;
         touch();
     }
     void connected(ServiceEntry& entry, Instant now) noexcept {
         if (entry.phase != ServicePhase::dialling) return;
+        end_suspicion(entry, now);
         leave(entry);
         entry.phase = ServicePhase::connected;
         ++up;
-        prove(now);
     }
     /// Holds a connection whose failure the network may have caused, until decide() is called.
     void hold(ServiceEntry& entry, const Failure& failure, Instant now) noexcept {
@@ -76,12 +78,17 @@ struct DialScheduler : Counted {
         }
         entry.phase = ServicePhase::idle;
     }
-    /// Records a sign of life from a peer: the network works.
-    void prove(Instant now) noexcept {
-        proven_at = larger(proven_at, now);
-        suspect = false;
-        wait_until = always;
+    /// Records evidence that the network works: a peer has answered.
+    void prove(const ServiceEntry& entry, Instant now) noexcept {
+        end_suspicion(entry, now);
+        rounds = 0;
         waits.reset();
+    }
+    /// Ends the waits for the network. A connection that opens proves less than an answer: a
+    /// balancer or a proxy nearby may have accepted it. So the rounds are still counted.
+    void end_suspicion(const ServiceEntry& entry, Instant now) noexcept {
+        proven_at = larger(proven_at, now);
+        if (suspect) release(entry.phase == ServicePhase::dialling ? entry.at : now);
     }
     /// Counts a service that has changed its state.
     void moved(ServiceEntry& entry, LinkState to) noexcept {
@@ -101,38 +108,86 @@ struct DialScheduler : Counted {
     // ---- a turn of the fleet -------------------------------------------------------------------
 
     [[nodiscard]] Instant deadline() const noexcept {
-        Instant due = never;
-        if (!queue.empty() && dialling.size() < options.dials_max) due = next_dial;
+        if (released) return always;
+        Instant due = suspect ? wait_until : never;
+        if (!queue.empty() && (dialling.size() < options.dials_max || is_scout_next())) {
+            due = smaller(due, next_dial);
+        }
         if (held.size() != 0) due = smaller(due, after(held.front()->at, options.hold));
         return due;
     }
     /// Starts the dials that are due.
     void let_dial(Instant now) {
-        while (!queue.empty() && dialling.size() < options.dials_max && next_dial <= now) {
+        while (!queue.empty() && next_dial <= now) {
+            if (dialling.size() >= options.dials_max) {
+                if (!is_scout_next()) return;
+                // Dials that hang must not hide that the network is back. The scout dials in the
+                // next turn, when the other connection is closed.
+                return pass_on(*dialling.front(), {}, true);
+            }
             ServiceEntry& entry = queue.front();
             // This comes first: if there is no memory, the service stays in the queue.
             entry.ops->dial(entry);
             queue.remove(entry);
             entry.phase = ServicePhase::dialling;
-            entry.passes = false;
+            entry.passes = entry.is_scout = false;
             entry.at = now;
             dialling.push(entry);
             next_dial = after(now, options.dial_gap);
         }
     }
     /// Decides about the failures that were held long enough.
-    /// Returns: the event to report, if the network is suspect.
+    /// Returns: the event to report, if the network is suspect from now on.
     std::optional<NetworkSuspect> decide(Instant now, Random& bits) {
         std::optional<NetworkSuspect> found;
         while (held.size() != 0 && after(held.front()->at, options.hold) <= now) {
             if (all_failed()) {
-                if (auto what = declare_suspect(now, bits)) found = what;
+                if (auto what = withdraw_all(now, bits)) found = what;
             } else {
                 ServiceEntry& entry = *held.front();
                 pass_on(entry, entry.failure, false);
             }
         }
         return found;
+    }
+    /// Ends the dials that were begun while the network may still have lost what they sent: they
+    /// may hang although it is back.
+    void end_old_dials() {
+        while (dialling.size() != 0 && dialling.front()->at < redial_before) {
+            pass_on(*dialling.front(), {}, true);
+        }
+        redial_before = always;
+    }
+    /// Returns whether a service must find out now whether the network is back.
+    [[nodiscard]] bool scout_due(Instant now) const noexcept {
+        return suspect && wait_until <= now;
+    }
+    /// Sends a service to dial while the others wait. Null: none waits for the network.
+    /// Returns: the event to report, unless the suspicion has ended.
+    std::optional<NetworkSuspect> send_scout(ServiceEntry* scout, Instant now, Random& bits) {
+        if (seeking() < options.suspects_min) {
+            // Too few are left to blame the network.
+            release(always);
+            return std::nullopt;
+        }
+        if (scout == nullptr) {
+            wait_until = after(now, waits.next(bits));
+            // Those in line were told not to wait for the network.
+            if (!queue.empty() && dialling.size() >= options.dials_max) {
+                pass_on(*dialling.front(), {}, true);
+            }
+            return std::nullopt;
+        }
+        if (rounds >= options.suspect_rounds_max) {
+            ++rounds;
+            release(always);
+            return std::nullopt;
+        }
+        begin_round(now, bits);
+        scout->passes = scout->is_scout = true;
+        scout->keeps_rank = false;
+        scout->ops->reconnect(*scout, false);
+        return std::exchange(report, NetworkSuspect{report.since, never, 0, 0, report.failure});
     }
 
     const FleetOptions options;
@@ -144,8 +199,11 @@ struct DialScheduler : Counted {
     std::array<std::size_t, link_states> counts{};
     Instant next_dial = always;
     Instant proven_at = always;   ///< when a peer last gave a sign of life
-    Instant wait_until = always;  ///< no attempt before this, while the network is suspect
+    Instant wait_until = always;  ///< suspect: when the next scout dials
+    Instant redial_before = always;
     bool suspect = false;
+    bool released = false;   ///< the suspicion has ended; the services that wait do not know yet
+    std::size_t rounds = 0;  ///< scouts since the last evidence that the network works
 
 private:
     using Waits = decltype(Backoff{EqualJitter{}, Cap{forever}, Duration{1}});
@@ -155,15 +213,22 @@ private:
     [[nodiscard]] bool all_failed() noexcept {
         const Instant first = held.front()->at;
         if (up != 0 || proven_at >= first) return false;
+        if (rounds > options.suspect_rounds_max) return false;
         // In a known outage connections fail one by one, and a dial under way is no evidence either
         // way.
         if (suspect && seeking() >= options.suspects_min) return true;
         return held.size() >= options.suspects_min &&
                (dialling.size() == 0 || dialling.front()->at >= first);
     }
-    /// Declares the network suspect: the failures count against no service, and all share one wait.
-    std::optional<NetworkSuspect> declare_suspect(Instant now, Random& bits) {
-        NetworkSuspect what{held.front()->at, never, held.size(), 0, held.front()->failure};
+    /// Lets the held failures count against no service, and lets all services wait for the scouts.
+    std::optional<NetworkSuspect> withdraw_all(Instant now, Random& bits) {
+        const bool is_new = !suspect;
+        if (is_new) {
+            report = {held.front()->at, never, 0, 0, held.front()->failure};
+            suspect = true;
+            begin_round(now, bits);
+        }
+        report.services += held.size();
         while (held.size() != 0) {
             Failure failure = held.front()->failure;
             // A network that is down delivered no request of a server to wait.
@@ -174,14 +239,24 @@ private:
             // Otherwise the services whose dials hang would take all dials: they ask first after
             // each common wait.
             queue.front().keeps_rank = true;
+            queue.front().passes = queue.front().is_scout = false;
             pass_on(queue.front(), {}, true);
         }
-        // Services that fail later join the wait of the others.
-        if (std::exchange(suspect, true) && wait_until > now) return std::nullopt;
-        what.retry_at = wait_until = after(now, waits.next(bits));
-        what.times = static_cast<std::size_t>(waits.attempts());
-        return what;
+        if (!is_new) return std::nullopt;
+        return std::exchange(report, NetworkSuspect{report.since, never, 0, 0, report.failure});
     }
+    void release(Instant dials_before) noexcept {
+        suspect = false;
+        released = true;
+        wait_until = always;
+        redial_before = dials_before;
+        touch();
+    }
+    void begin_round(Instant now, Random& bits) {
+        report.retry_at = wait_until = after(now, waits.next(bits));
+        report.times = ++rounds;
+    }
+    [[nodiscard]] bool is_scout_next() const noexcept { return suspect && queue.front().is_scout; }
     void pass_on(ServiceEntry& entry, const Failure& failure, bool withdrawn) {
         leave(entry);
         entry.phase = ServicePhase::ended;
@@ -192,6 +267,7 @@ private:
     }
 
     Waits waits;
+    NetworkSuspect report;  // what has happened since the last event
 };
 
 inline ServiceEntry::ServiceEntry(const ServiceOps& o, Ref<DialScheduler> h, std::string n) noexcept

@@ -10,13 +10,21 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Permits no attempt while the network is suspect.
+/// Permits no attempt while the network is suspect, except those of scouts.
 struct NetworkWait {
     static constexpr std::string_view name = "network suspect";
 
     [[nodiscard]] Advice admit(Instant now) const noexcept {
-        const Instant until = entry->scheduler->wait_until;
-        return until > now && !entry->passes ? Advice::wait_at_least(until) : Advice::go();
+        const DialScheduler& scheduler = *entry->scheduler;
+        if (!scheduler.suspect || entry->passes) return Advice::go();
+        // The scout dials at `wait_until`. The others ask again when its result may be known; if it
+        // is good, the fleet resumes them sooner.
+        return Advice::wait_at_least(
+            after(larger(scheduler.wait_until, now), scheduler.options.suspect_wait));
+    }
+    /// Returns whether a service waits for nothing but the network.
+    [[nodiscard]] static bool holds(const LinkStatus& status) noexcept {
+        return status.state == LinkState::cooldown && status.decided_by == name;
     }
     ServiceEntry* entry;
 };

@@ -4,7 +4,8 @@
 /// decision on failures.
 #pragma once
 
-#include <utility>  // std::exchange, std::move
+#include <string_view>  // std::string_view
+#include <utility>      // std::exchange, std::move
 
 #include <belay/fleet/detail/dial_scheduler.hpp>
 #include <belay/link/link_errc.hpp>
@@ -21,11 +22,34 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
     return failure.cause == Cause::lost || failure.cause == Cause::refused ||
            failure.cause == Cause::timed_out;
 }
-/// Returns whether a failure came from the peer. A local lack of descriptors, for example, is
-/// excluded.
-[[nodiscard]] inline bool is_from_peer(const Failure& failure) noexcept {
-    return failure.category != &std::system_category() &&
-           failure.category != &std::generic_category();
+/// Returns whether a failure proves that the network works, because a peer, or something on the way
+/// to it, has answered: a refusal, a status of HTTP, an alert of TLS, or any answer beyond "not
+/// now". An unreachable or silent peer proves nothing, and neither does this process.
+[[nodiscard]] inline bool is_answer(const Failure& failure) noexcept {
+    if (failure.category == nullptr) return !may_be_network(failure);
+    const std::string_view category{failure.category->name()};
+    if (category == "http") return failure.code >= 100;
+    // OpenSSL's own errors, by Asio. A stream that merely ends has another category.
+    if (category == "asio.ssl") return true;
+    if (category == "belay.link") return failure.error() == LinkErrc::too_many_pings;
+    if (failure.error() == std::errc::connection_refused) return true;
+    const std::error_condition condition = failure.error().default_error_condition();
+    if (std::string_view{condition.category().name()} == "generic") return false;
+    return !may_be_network(failure);
+}
+
+/// Returns whether a transport dials this very machine, as far as its endpoint says so. A refusal
+/// of this machine proves nothing about a network.
+template <class Transport>
+[[nodiscard]] bool dials_this_machine(Transport& transport) noexcept {
+    if constexpr (requires { std::string_view{transport.endpoint().host}; }) {
+        const std::string_view host = transport.endpoint().host;
+        return host == "localhost" || host == "::1" || host.substr(0, 4) == "127.";
+    } else if constexpr (requires { transport.inner(); }) {
+        return dials_this_machine(transport.inner());
+    } else {
+        return false;
+    }
 }
 
 /// The outermost decorator of a service's transport.
@@ -85,6 +109,7 @@ public:
                 scheduler().connected(entry(), turn.now);
                 limit_ends_ = never;
             }
+            if (event.proof && scheduler().rounds != 0) scheduler().prove(entry(), turn.now);
             return event.kind != part::EventKind::closed || ends(event, turn);
         }
         [[nodiscard]] Instant deadline() const noexcept {
@@ -140,11 +165,15 @@ public:
         }
         /// Returns: whether the supervisor receives the event now.
         bool ends(const part::Event<message_type>& event, Turn& turn) {
-            // A connection that this end gives up is open, so the network works.
-            if (event.goodbye || !may_be_network(event.failure)) {
-                if (event.goodbye || is_from_peer(event.failure)) scheduler().prove(turn.now);
+            if (event.withdrawn) return true;
+            const bool is_refusal = event.failure.error() == std::errc::connection_refused;
+            if (event.proof ||
+                (is_answer(event.failure) && !(is_refusal && dials_this_machine(owner_.inner())))) {
+                scheduler().prove(entry(), turn.now);
                 return true;
             }
+            // What this end gives up is open, and what is local has not left this machine.
+            if (event.goodbye || !may_be_network(event.failure)) return true;
             if (scheduler().options.hold == Duration::zero()) return true;
             hold(event.failure, turn);
             return false;

@@ -29,6 +29,8 @@ struct ServiceOps {
     void (*start)(ServiceEntry&);
     void (*stop)(ServiceEntry&);
     Reconnect (*reconnect)(ServiceEntry&, bool force);
+    /// Attempts, if it only waits for the network.
+    void (*resume)(ServiceEntry&);
     void (*unhealthy)(ServiceEntry&, const Failure&);
     /// Permits its connection to open.
     void (*dial)(ServiceEntry&);
@@ -78,7 +80,8 @@ struct ServiceEntry {
     LinkState counted = LinkState::stopped;  ///< the state it is counted in
     bool removed = false;                    ///< its observer is not notified any more
     bool keeps_rank = false;  ///< removed from the queue: it is in front when it asks again
-    bool passes = false;      ///< by command, the next dial does not wait for the network
+    bool passes = false;      ///< the next dial does not wait for the network
+    bool is_scout = false;    ///< that dial also waits for no other dial
     bool was_held = false;    ///< its connection ended at `at`, not when that was reported
 };
 

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: MIT
+// Goal: while the network is suspect, one service at a time dials; soon after its return all are
+// connected; and a suspicion that nothing confirms ends. Method: scripted connections and time.
+#include <optional>
+#include <vector>
+
+#include <belay/core/http_failure.hpp>
+#include <belay/fleet/fleet.hpp>
+#include <belay/link/heartbeat.hpp>
+#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/reset_when_stable.hpp>
+
+#include "support/fleet/fleet_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+Failure code(std::errc error) { return Failure::from(std::make_error_code(error)); }
+
+enum class Dials { fail_at_once, hang };
+
+/// Services whose network goes down at 20 s, all at once. A dial that was begun during the outage
+/// never opens: its packets are lost.
+struct Outage {
+    explicit Outage(Dials d, int services, FleetOptions options = {}) : dials{d}, rig{options} {
+        rig.add(services);
+        rig.up();
+        rig.run(now);
+        counted.resize(rig.wires.size());
+        dialled_at.resize(rig.wires.size());
+        dials_before = rig.dials();
+        for (std::size_t i = 0; i < rig.wires.size(); ++i) rig.fail(i);
+    }
+    /// Passes time; from `back_at` on the network works.
+    void run_until(Duration end) {
+        for (; now < end; now += 50ms) {
+            rig.run(now);
+            for (std::size_t i = 0; i < rig.wires.size(); ++i) {
+                if (std::exchange(counted[i], rig.wires[i].dials) != rig.wires[i].dials) {
+                    dialled_at[i] = now;
+                }
+                if (rig.wires[i].live == 0 || rig.state(i) != LinkState::connecting) continue;
+                if (dialled_at[i] >= back_at) {
+                    rig.open(i);
+                } else if (dials == Dials::fail_at_once && now < back_at) {
+                    rig.fail(i, code(std::errc::network_unreachable));
+                }
+            }
+            most_live = std::max(most_live, rig.live());
+        }
+    }
+    [[nodiscard]] int dials_since() const { return rig.dials() - dials_before; }
+
+    Dials dials;
+    FleetRig rig;
+    Duration now = 20s;
+    Duration back_at = Duration::max();
+    std::vector<int> counted{};
+    std::vector<Duration> dialled_at{};
+    int dials_before = 0;
+    int most_live = 0;
+};
+
+}  // namespace
+
+TEST_CASE("Fleet: in an outage of an hour, 50 services dial less often than without scouts",
+          "[fleet][outage][unit]") {
+    // Without scouts, all waited for common instants: 6480 dials that fail at once, 960 that hang.
+    const auto dials = GENERATE(Dials::fail_at_once, Dials::hang);
+    Outage outage{dials, 50};
+    outage.run_until(20s + 1h);
+    CHECK(outage.dials_since() <= 1.2 * (dials == Dials::hang ? 960 : 6480));
+    CHECK(outage.dials_since() <= 3600 / 4);  // at least 4 s apart, once the waits have grown
+    CHECK(outage.most_live <= 8);
+    for (const RecordedEvents& recorded : outage.rig.recorded) {
+        CHECK(recorded.failed + recorded.lost == 0);
+    }
+}
+
+TEST_CASE("Fleet: 10 s after the network's return, all services are connected",
+          "[fleet][outage][unit]") {
+    const auto dials = GENERATE(Dials::fail_at_once, Dials::hang);
+    for (int i = 0; i < 40; ++i) {
+        CAPTURE(static_cast<int>(dials), i);
+        Outage outage{dials, 50};
+        const Duration lasts = i * 3700ms + 300ms;
+        outage.back_at = 20s + lasts;
+        outage.run_until(20s + lasts + 10s);
+        REQUIRE(outage.rig.all_up());
+        REQUIRE_FALSE(outage.rig.fleet.status().network_suspect);
+    }
+}
+
+TEST_CASE("Fleet: while the network is suspect, services dial in turn, one at a time",
+          "[fleet][outage][unit]") {
+    Outage outage{Dials::fail_at_once, 5};
+    std::vector<int> before(5);
+    Instant last = always;
+    for (std::size_t round = 0; round < 20; ++round) {
+        const auto& reported = outage.rig.fleet.observer().all;
+        const std::size_t times = reported.size();
+        while (reported.size() == times) outage.run_until(outage.now + 50ms);
+        CHECK(reported.back().times == times + 1);
+        CHECK(reported.back().since == at(20s));
+        CHECK(reported.back().retry_at - outage.rig.now <= 8s);
+        CHECK(outage.rig.fleet.status().retry_at == reported.back().retry_at);
+        CHECK(reported.back().retry_at > std::exchange(last, reported.back().retry_at));
+        if (times == 0) continue;
+        CHECK(outage.dials_since() == static_cast<int>(times));
+        // No service dials again before each of the others has.
+        int least = 1000, most = 0;
+        for (const Wire& wire : outage.rig.wires) {
+            least = std::min(least, wire.dials);
+            most = std::max(most, wire.dials);
+        }
+        CHECK(most - least <= 1);
+    }
+    outage.run_until(outage.now + 1s);
+    for (std::size_t i = 0; i < 5; ++i) {
+        const LinkStatus status = outage.rig.status(i);
+        CHECK(status.state == LinkState::cooldown);
+        CHECK(status.withdrawn);
+        CHECK(status.decided_by == "network suspect");
+        CHECK(status.failure.cause != Cause::none);
+    }
+}
+
+TEST_CASE("Fleet: dials that hang in all places do not hide that the network is back",
+          "[fleet][outage][unit]") {
+    Outage outage{Dials::hang, 12, {.dials_max = 1}};
+    outage.back_at = 20s + 5min;
+    outage.run_until(20s + 5min + 10s);
+    CHECK(outage.rig.all_up());
+    CHECK(outage.most_live <= 12);
+}
+
+TEST_CASE("Fleet: services whose hosts refuse fail on their own", "[fleet][outage][regression]") {
+    FleetRig rig;
+    rig.add(4);
+    rig.fleet.start();
+    rig.run(0s);
+    for (std::size_t i = 0; i < 4; ++i) rig.fail(i, code(std::errc::connection_refused));
+    rig.run(0s);
+    for (const RecordedEvents& recorded : rig.recorded) CHECK(recorded.failed == 1);  // not held
+    CHECK(rig.fleet.observer().all.empty());
+}
+
+TEST_CASE("Fleet: an answer ends a suspicion, and silence does not", "[fleet][outage][unit]") {
+    struct Case {
+        Failure failure;
+        bool ends;
+    };
+    const Case one = GENERATE(
+        Case{code(std::errc::connection_refused), true}, Case{http_failure(503), true},
+        Case{http_failure(403), true}, Case{{.cause = Cause::overloaded}, true},
+        Case{code(std::errc::host_unreachable), false},
+        Case{code(std::errc::network_unreachable), false}, Case{code(std::errc::timed_out), false},
+        Case{code(std::errc::connection_reset), false},
+        Case{code(std::errc::not_enough_memory), false},
+        Case{failure_of(LinkErrc::closed_by_peer), false},
+        Case{failure_of(LinkErrc::heartbeat_lost), false}, Case{http_failure(0), false});
+    CAPTURE(one.failure.message());
+    FleetRig rig;
+    rig.add(4);
+    rig.up();
+    rig.run(20s);
+    for (std::size_t i = 0; i < 4; ++i) rig.fail(i);
+    rig.run(20200ms);
+    REQUIRE(rig.fleet.status().network_suspect);
+    rig.run(21500ms);
+    REQUIRE(rig.live() == 1);
+    for (std::size_t i = 0; i < 4; ++i) {
+        if (rig.wires[i].live != 0) rig.fail(i, one.failure);
+    }
+    rig.run(21500ms);
+    CHECK(rig.fleet.status().network_suspect != one.ends);
+    rig.run(21900ms);
+    CHECK((rig.live() >= 3) == one.ends);
+}
+
+TEST_CASE("Fleet: a suspicion ends after a number of rounds, and failures count again",
+          "[fleet][outage][unit]") {
+    Outage outage{Dials::fail_at_once, 4, {.suspect_rounds_max = 10}};
+    FleetRig& rig = outage.rig;
+    while (rig.fleet.status().network_suspect || outage.dials_since() == 0) {
+        outage.run_until(outage.now + 50ms);
+        REQUIRE(outage.now < 20s + 10 * 8s);
+    }
+    // Nine scouts, since the first round begins with the failures; then all four at once.
+    CHECK(outage.dials_since() == 9 + 4);
+    for (const RecordedEvents& recorded : rig.recorded) CHECK(recorded.failed == 0);
+    outage.run_until(outage.now + 1min);
+    CHECK_FALSE(rig.fleet.status().network_suspect);
+    for (const RecordedEvents& recorded : rig.recorded) CHECK(recorded.failed > 10);
+    // Evidence of a network makes the next suspicion possible.
+    outage.back_at = outage.now;
+    outage.run_until(outage.now + 20s);
+    REQUIRE(rig.all_up());
+    for (std::size_t i = 0; i < 4; ++i) rig.fail(i);
+    rig.run(outage.now + 300ms);
+    CHECK(rig.fleet.status().network_suspect);
+}
+
+TEST_CASE("Fleet: peers that accept and are frozen fail on their own in the end",
+          "[fleet][outage][regression]") {
+    Wire wires[3];
+    Fleet fleet{FleetOptions{.suspect_rounds_max = 20}};
+    fleet.attach(Waker{});
+    for (Wire& wire : wires) {
+        fleet.add(std::to_string(&wire - wires),
+                  Heartbeat{FakeTransport<>{wire}, {.every = 10s, .dead_after = 25s}},
+                  Policy{Backoff{NoJitter{}, Cap{30s}, 1s}, ResetWhenStable{10s}, MaxAttempts{5}});
+    }
+    fleet.start();
+    int opened[3] = {};
+    Instant t = at(0s);
+    for (; fleet.status().count(LinkState::failed) < 3 && t < at(2h); t = after(t, 100ms)) {
+        for (int turns = 0; fleet.deadline() <= t; ++turns) {
+            REQUIRE(turns < 1000);
+            fleet.advance(t);
+        }
+        for (std::size_t i = 0; i < 3; ++i) {
+            // It accepts, and that is all.
+            if (std::exchange(opened[i], wires[i].dials) != wires[i].dials) {
+                static_cast<void>(wires[i].link.opened());
+            }
+        }
+    }
+    CHECK(fleet.status().count(LinkState::failed) == 3);
+}
+
+TEST_CASE("Fleet: where peers never send, an opened connection ends the waits",
+          "[fleet][outage][unit]") {
+    FleetRig rig;
+    rig.add(10);
+    rig.up();
+    rig.run(20s);
+    for (std::size_t i = 0; i < 10; ++i) rig.fail(i);
+    rig.run(20200ms);
+    REQUIRE(rig.fleet.status().network_suspect);
+    rig.run(21500ms);
+    for (Duration t = 21500ms; t <= 25s; t += 50ms) {
+        for (Wire& wire : rig.wires) {
+            if (wire.live != 0) static_cast<void>(wire.link.opened());
+        }
+        rig.run(t);
+    }
+    CHECK(rig.all_up());
+}
+
+TEST_CASE("Fleet: a suspicion ends if too few services are left", "[fleet][outage][unit]") {
+    FleetRig rig;
+    rig.add(3);
+    rig.up();
+    rig.run(20s);
+    for (std::size_t i = 0; i < 3; ++i) rig.fail(i);
+    rig.run(20200ms);
+    REQUIRE(rig.fleet.status().network_suspect);
+    rig.fleet.remove("0");
+    rig.run(25s);
+    CHECK_FALSE(rig.fleet.status().network_suspect);
+    CHECK(rig.live() == 2);
+    rig.fleet.remove("1");
+    rig.fleet.remove("2");
+    CHECK(rig.fleet.deadline() == never);
+}
+
+TEST_CASE("Fleet: a refusal by this machine proves nothing about the network",
+          "[fleet][outage][unit]") {
+    struct Local : FakeTransport<> {
+        struct Where {
+            std::string host;
+        };
+        explicit Local(Wire& w, std::string host) : FakeTransport<>{w}, where{std::move(host)} {}
+        [[nodiscard]] const Where& endpoint() const noexcept { return where; }
+        Where where;
+    };
+    const auto [host, is_answer] =
+        GENERATE(std::pair{"127.0.0.2", false}, std::pair{"localhost", false},
+                 std::pair{"::1", false}, std::pair{"10.1.2.3", true}, std::pair{"a.test", true});
+    Wire wires[3];
+    Fleet fleet;
+    fleet.attach(Waker{});
+    for (Wire& wire : wires) {
+        fleet.add(std::to_string(&wire - wires),
+                  Heartbeat{Local{wire, host}, {.every = 10s, .dead_after = 25s}}, MaxAttempts{9});
+    }
+    fleet.start();
+    while (fleet.deadline() <= at(0s)) fleet.advance(at(0s));
+    for (Wire& wire : wires) {
+        REQUIRE(wire.live == 1);
+        static_cast<void>(wire.link.closed(code(std::errc::connection_refused)));
+    }
+    for (const Duration t : {0ms, 200ms}) {
+        while (fleet.deadline() <= at(t)) fleet.advance(at(t));
+    }
+    CHECK(fleet.status().network_suspect != is_answer);
+}
