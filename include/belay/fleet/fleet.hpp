@@ -94,16 +94,13 @@ public:
         const driver::TurnGuard guard{line_};
         end_leaving();
         if (!group_.advance(now_)) return;
+        scheduler_->dial_ended = false;
         auto suspect = scheduler_->decide(now_, bits_);
         if (scheduler_->scout_due(now_)) {
             suspect = scheduler_->send_scout(longest_waiting(), now_, bits_);
         }
-        if (std::exchange(scheduler_->released, false)) {
-            // The connections that this ends are closed before the next turn dials.
-            resume_waiting();
-        } else {
-            scheduler_->let_dial(now_);
-        }
+        if (std::exchange(scheduler_->released, false)) resume_waiting();
+        scheduler_->let_dial(now_);
         if (suspect) detail::notify<typename Hooks::Suspect>(observer_, *this, *suspect);
     }
 

@@ -116,14 +116,14 @@ struct DialScheduler : Counted {
         if (held.size() != 0) due = smaller(due, after(held.front()->at, options.hold));
         return due;
     }
-    /// Starts the dials that are due.
+    /// Starts the dials that are due. If this turn has ended a dial, its connection is still open,
+    /// so the next turn dials.
     void let_dial(Instant now) {
-        while (!queue.empty() && next_dial <= now) {
+        while (!queue.empty() && next_dial <= now && !dial_ended) {
             if (dialling.size() >= options.dials_max) {
-                if (!is_scout_next()) return;
-                // Dials that hang must not hide that the network is back. The scout dials in the
-                // next turn, when the other connection is closed.
-                return pass_on(*dialling.front(), {}, true);
+                // Dials that hang must not hide that the network is back.
+                if (is_scout_next()) end_dial();
+                return;
             }
             ServiceEntry& entry = queue.front();
             // This comes first: if there is no memory, the service stays in the queue.
@@ -153,9 +153,7 @@ struct DialScheduler : Counted {
     /// Ends the dials that were begun while the network may still have lost what they sent: they
     /// may hang although it is back.
     void end_old_dials() {
-        while (dialling.size() != 0 && dialling.front()->at < redial_before) {
-            pass_on(*dialling.front(), {}, true);
-        }
+        while (dialling.size() != 0 && dialling.front()->at < redial_before) end_dial();
         redial_before = always;
     }
     /// Returns whether a service must find out now whether the network is back.
@@ -173,9 +171,7 @@ struct DialScheduler : Counted {
         if (scout == nullptr) {
             wait_until = after(now, waits.next(bits));
             // Those in line were told not to wait for the network.
-            if (!queue.empty() && dialling.size() >= options.dials_max) {
-                pass_on(*dialling.front(), {}, true);
-            }
+            if (!queue.empty() && dialling.size() >= options.dials_max) end_dial();
             return std::nullopt;
         }
         if (rounds >= options.suspect_rounds_max) {
@@ -202,8 +198,9 @@ struct DialScheduler : Counted {
     Instant wait_until = always;  ///< suspect: when the next scout dials
     Instant redial_before = always;
     bool suspect = false;
-    bool released = false;   ///< the suspicion has ended; the services that wait do not know yet
-    std::size_t rounds = 0;  ///< scouts since the last evidence that the network works
+    bool dial_ended = false;  ///< in this turn
+    bool released = false;    ///< the suspicion has ended; the services that wait do not know yet
+    std::size_t rounds = 0;   ///< scouts since the last evidence that the network works
 
 private:
     using Waits = decltype(Backoff{EqualJitter{}, Cap{forever}, Duration{1}});
@@ -257,6 +254,11 @@ private:
         report.times = ++rounds;
     }
     [[nodiscard]] bool is_scout_next() const noexcept { return suspect && queue.front().is_scout; }
+    /// Ends the oldest dial, which counts against no service.
+    void end_dial() {
+        dial_ended = true;
+        pass_on(*dialling.front(), {}, true);
+    }
     void pass_on(ServiceEntry& entry, const Failure& failure, bool withdrawn) {
         leave(entry);
         entry.phase = ServicePhase::ended;
