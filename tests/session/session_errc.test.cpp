@@ -28,11 +28,12 @@ TEST_CASE("SessionErrc has the codes of ERROR frames, and texts", "[session][ses
     std::set<std::string> texts;
     CHECK(static_cast<int>(SessionErrc::far_ahead) == 19);
     CHECK(static_cast<int>(SessionErrc::takes_no_more) == 20);
-    for (int i = 1; i <= 20; ++i) texts.insert(belay::detail::session_category().message(i));
-    CHECK(texts.size() == 20);
+    CHECK(static_cast<int>(SessionErrc::token_too_long) == 21);
+    for (int i = 1; i <= 21; ++i) texts.insert(belay::detail::session_category().message(i));
+    CHECK(texts.size() == 21);
     CHECK(texts.count("unknown error") == 0);
     CHECK(belay::detail::session_category().message(0) == "unknown error");
-    CHECK(belay::detail::session_category().message(21) == "unknown error");
+    CHECK(belay::detail::session_category().message(22) == "unknown error");
 }
 
 TEST_CASE("SessionErrc has the cause that its reaction needs", "[session][session_errc][unit]") {
@@ -53,7 +54,8 @@ TEST_CASE("SessionErrc has the cause that its reaction needs", "[session][sessio
     for (const SessionErrc e :
          {SessionErrc::version, SessionErrc::fenced, SessionErrc::store_changed,
           SessionErrc::unknown_journal, SessionErrc::too_large, SessionErrc::rolled_back_receiver,
-          SessionErrc::rolled_back_sender, SessionErrc::diverged, SessionErrc::journal_failed}) {
+          SessionErrc::rolled_back_sender, SessionErrc::diverged, SessionErrc::journal_failed,
+          SessionErrc::token_too_long}) {
         CHECK(cause(e) == Cause::permanent);
     }
     CHECK(failure_of(SessionErrc::overloaded, std::chrono::seconds{2}).retry_after ==

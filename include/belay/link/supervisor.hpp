@@ -139,21 +139,24 @@ public:
     }
 
     /// Shuts a gate, at once or after a grace. If the gate is opened again within the grace,
-    /// nothing happens. If several calls shut the same gate, the grace that ends first counts.
+    /// nothing happens. If several calls shut the same gate, the grace that ends first counts. A
+    /// grace below 0ns counts as 0ns.
     void shut(Gate gate, Duration grace = {}) { handle().shut(gate, grace); }
     void open(Gate gate) { handle().open(gate); }
 
     /// Stops sending, and stops the supervisor when everything that was sent has left. The state
     /// becomes `stopped` when the graceful close or the connection ends, or after `within`. Until
     /// then messages are still received, send() returns `down`, and start() does nothing. If no
-    /// connection is open, this is stop(). A second call can only shorten the time. The status'
-    /// failure then has Cause::none if all was sent. It is LinkErrc::not_drained if the time was
-    /// over, else what ended the connection.
+    /// connection is open, this is stop(). A second call can only shorten the time. A time below
+    /// 0ns, the rest of a deadline that has passed, counts as 0ns. The status' failure
+    /// then has Cause::none if all was sent. It is LinkErrc::not_drained if the time was over, else
+    /// what ended the connection.
     void drain(Duration within) { handle().drain(within); }
 
     /// Requests a sign of life now, for example after a change of networks. The connection has
-    /// failed if none arrives within `within`. Does nothing if no connection is open.
-    /// Pre: within > 0ns; the transport contains a Heartbeat.
+    /// failed if none arrives within `within`. Does nothing if no connection is open, or if
+    /// `within` is 0ns or less, because no answer could arrive in time.
+    /// Pre: the transport contains a Heartbeat.
     template <class T = Transport>
     void probe_now(Duration within = std::chrono::seconds{5}) {
         static_assert(
@@ -352,6 +355,8 @@ private:
             case detail::Command::drain:
                 return step({.input = timeline::Input::drain, .within = within});
             case detail::Command::probe: {
+                // The rest of a deadline that has passed is no evidence against the peer.
+                if (within <= Duration::zero()) return;
                 Turn turn{now_, bits_};
                 return live_.probe(turn, within);
             }

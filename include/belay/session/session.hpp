@@ -53,7 +53,7 @@ public:
 
     /// Opens nothing: attach the session to a driver, then call start().
     ///
-    /// Pre: options.id is not no_id; greeting_max and stalled_after are > 0ns; token is <= 4 KiB.
+    /// Pre: options.id is not no_id; greeting_max and stalled_after are > 0ns.
     Session(Transport transport, Policy policy, Queue queue, SessionOptions options,
             Observer observer = {})
         : options_{detail::checked(std::move(options))},
@@ -181,10 +181,10 @@ public:
     Reconnect reconnect_now(bool force = false) { return link_.reconnect_now(force); }
 
     /// Pings the receiver now, for example after a change of networks. If nothing arrives within
-    /// `within`, the connection has failed. Does nothing unless the session is connected.
-    /// Pre: within > 0ns.
+    /// `within`, the connection has failed. Does nothing unless the session is connected, or if
+    /// `within` is 0ns or less, because no answer could arrive in time.
     void probe_now(Duration within = std::chrono::seconds{5}) {
-        BELAY_PRECONDITION(within > Duration::zero(), "Session::probe_now: within must be > 0ns");
+        if (within <= Duration::zero()) return;
         if (core_.probe(detail::larger(now_, waker_.now()), within)) ping();
         waker_.touch();
     }

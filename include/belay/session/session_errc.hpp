@@ -32,7 +32,8 @@ enum class SessionErrc {
     /// The sender was started so often since its last recorded operation that the receiver refuses
     /// it: authorize it there, or move to a new journal.
     far_ahead = 19,
-    takes_no_more = 20  ///< drain() was called: nothing is accepted until the session has stopped
+    takes_no_more = 20,  ///< drain() was called: nothing is accepted until the session has stopped
+    token_too_long = 21  ///< SessionOptions::token is longer than 4 KiB; nothing was sent
 };
 
 namespace detail {
@@ -61,6 +62,7 @@ inline constexpr ErrorText session_error_texts[] = {
      "move to a new journal",
      Cause::refused},
     {"the session is draining, and accepts no more operations", Cause::refused},
+    {"the session's token is longer than 4 KiB: shorten SessionOptions::token", Cause::permanent},
 };
 
 /// Returns the category of SessionErrc.
