@@ -434,6 +434,27 @@ TEST_CASE("Session with a token above 4 KiB fails each attempt, and sends nothin
     CHECK(r.session->send(as_bytes("a")).has_value());
 }
 
+namespace {
+
+/// As a framing of text that does not state so: it refuses each message of bytes.
+class RefusingConnection : public RawConnection {
+public:
+    explicit RefusingConnection(std::shared_ptr<RawLink> link) : RawConnection{std::move(link)} {
+        line_->answer = SendResult::refused;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("Session over a transport that refuses its first message reports the reason",
+          "[session][session][unit]") {
+    SessionRig<RefusingConnection> r;
+    r.start();
+    CHECK(r.state() == LinkState::failed);
+    CHECK(r.session->status().link.failure.error() == SessionErrc::hello_refused);
+    CHECK(r.session->status().blocked == Blocked::none);
+}
+
 TEST_CASE("Session treats a part of a message as a sign of life",
           "[session][session][regression]") {
     Rig r{{.heartbeat = {.every = 10s, .dead_after = 25s}}};

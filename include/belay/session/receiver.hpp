@@ -9,6 +9,7 @@
 
 #include <belay/core/machine_like.hpp>
 #include <belay/core/order.hpp>
+#include <belay/link/detail/carries_any_bytes.hpp>
 #include <belay/session/detail/receiver_core.hpp>
 #include <belay/session/detail/receiver_event.hpp>
 #include <belay/session/detail/receiver_peers.hpp>
@@ -37,6 +38,10 @@ class Receiver {
         "-> std::error_code");
     static_assert(std::is_same_v<typename Transport::message_type, Bytes>,
                   "Receiver: the transport must carry belay::Bytes");
+    static_assert(
+        detail::carries_any_bytes<Transport>,
+        "Receiver: the framing of the transport must carry any bytes, and Lines carries only "
+        "text; use LengthPrefixed");
     using Core = detail::ReceiverCore;
     using Sender = detail::SenderTable::Sender;
     using Notice = detail::ReceiverEvent;

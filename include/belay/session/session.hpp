@@ -8,6 +8,7 @@
 #include <utility>      // std::move, std::exchange
 
 #include <belay/core/order.hpp>
+#include <belay/link/detail/carries_any_bytes.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/link/validated.hpp>
 #include <belay/session/detail/sender_core.hpp>
@@ -42,6 +43,10 @@ class Session {
     static_assert(explain::session_queue<Queue>());
     static_assert(std::is_same_v<typename Transport::message_type, Bytes>,
                   "Session: the transport must carry belay::Bytes");
+    static_assert(
+        detail::carries_any_bytes<Transport>,
+        "Session: the framing of the transport must carry any bytes, and Lines carries only "
+        "text; use LengthPrefixed");
 
     using Journal = detail::JournalOf<Queue>;
     using Sender = detail::SenderCore<Journal>;
@@ -243,7 +248,11 @@ private:
         }
         // A disk that was full may have space again.
         dirty_ = journal().durable() != journal().last();
-        return say(hello) == SendResult::sent ? Verdict::pending() : Verdict::refused();
+        const SendResult said = say(hello);
+        if (said == SendResult::refused) {
+            return Verdict::refused(failure(SessionErrc::hello_refused));
+        }
+        return said == SendResult::sent ? Verdict::pending() : Verdict::refused();
     }
 
     Verdict judge(const Bytes& message, const auto& say) {
