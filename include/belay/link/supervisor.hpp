@@ -8,6 +8,7 @@
 #include <string_view>  // std::string_view
 #include <utility>      // std::move, std::exchange
 
+#include <belay/core/detail/report_misuse.hpp>
 #include <belay/core/machine_like.hpp>
 #include <belay/core/order.hpp>
 #include <belay/link/detail/live_connection.hpp>
@@ -39,7 +40,8 @@ public:
 /// thread, and take effect in the next turn, except stop(). Other threads use a handle().
 ///
 /// The observer sees every transition, in order, and the end of each attempt that it saw begin. Its
-/// hooks may call everything, and destroy the supervisor. The destructor is silent.
+/// hooks may call everything, and destroy the supervisor. The destructor is silent. In a checked
+/// build it prints a line if commands were given, and the supervisor was never attached.
 ///
 /// Models:        MachineLike.
 /// Thread safety: home thread only, which is the thread of the first advance(); see handle().
@@ -70,6 +72,10 @@ public:
     ~Supervisor() {
         BELAY_PRECONDITION(!live_.in_part() && !decides_,
                            "~Supervisor: a transport, a check or a rule must not destroy it");
+        // Not a precondition: a program may give up between start() and attach().
+        detail::report_misuse(!box().was_driven() && !box().empty(),
+                              "~Supervisor: start() or another command was given, and no driver "
+                              "ever carried it out; call 'loop.attach(supervisor)'");
         live_.abort();
         decides_ = true;
         // The observer is not notified, but the policy gets its permits back.

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/core/detail/report_misuse.hpp
+/// report_misuse: prints a line about a mistake that is too late to stop the program.
+#pragma once
+
+#include <cstdio>  // std::fprintf
+
+#include <belay/core/assert.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// Prints `what` to stderr if `wrong`. Like a precondition, it does nothing if BELAY_ASSERTIONS is
+/// 0.   Pre: `wrong` costs nothing to compute, and has no effects.
+inline void report_misuse([[maybe_unused]] bool wrong, [[maybe_unused]] const char* what) noexcept {
+#if BELAY_ASSERTIONS
+    if (wrong) std::fprintf(stderr, "belay: misuse: %s\n", what);
+#endif
+}
+
+}}}  // namespace belay::detail
