@@ -321,11 +321,25 @@ private:
         // Before apply(): if it throws, nothing may be acknowledged before the next commit.
         senders_.begin(*sender);
         commit_at_ = detail::smaller(commit_at_, after(now_, options_.commit_within));
-        if (const std::error_code e = ledger_.apply(sender->id, after_it, frame.payload))
-            return fail(e);
+        const AbortIfThrown guard{peer};
+        const std::error_code e = ledger_.apply(sender->id, after_it, frame.payload);
+        guard.disarm();
+        if (e) return fail(e);
         sender->core.applied(after_it);
         acks_.owe(peer);
     }
+
+    /// Ends the connection whose operation threw. The sender sends an operation again only on a new
+    /// connection, and none may follow that would show the gap.
+    struct AbortIfThrown {
+        ~AbortIfThrown() {
+            if (armed) peer.link.abort();
+        }
+        void disarm() const noexcept { armed = false; }
+
+        Peer& peer;
+        mutable bool armed = true;
+    };
 
     /// Closes all other connections of this sender. Frames that they sent and that are not yet
     /// applied are dropped.
