@@ -9,11 +9,12 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Prints `what` to stderr if `wrong`. Like a precondition, it does nothing if BELAY_ASSERTIONS is
-/// 0.   Pre: `wrong` costs nothing to compute, and has no effects.
-inline void report_misuse([[maybe_unused]] bool wrong, [[maybe_unused]] const char* what) noexcept {
+/// Prints `what` to stderr if `is_wrong()` returns true. Like a precondition, it evaluates nothing
+/// if BELAY_ASSERTIONS is 0.
+template <class F>
+void report_misuse([[maybe_unused]] const F& is_wrong, [[maybe_unused]] const char* what) noexcept {
 #if BELAY_ASSERTIONS
-    if (wrong) std::fprintf(stderr, "belay: misuse: %s\n", what);
+    if (is_wrong()) std::fprintf(stderr, "belay: misuse: %s\n", what);
 #endif
 }
 
