@@ -686,9 +686,7 @@ TEST_CASE("Supervisor prints a line at its end if it got commands, and was never
                text.find("call 'loop.attach(supervisor)'") != std::string::npos;
     };
     CHECK(found(printed([](S& link, auto&) { link.start(); })));
-    CHECK(found(printed([](S& link, auto&) {
-        static_cast<void>(link.handle().post("message"));
-    })));
+    CHECK(found(printed([](S& link, auto&) { static_cast<void>(link.handle().post("message")); })));
     // No mistake, or none that can be told from a supervisor that was not needed.
     CHECK(printed([](S&, auto&) {}) == "");
     CHECK(printed([](S& link, auto&) { static_cast<void>(link.send("message")); }) == "");
