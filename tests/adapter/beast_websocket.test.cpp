@@ -4,7 +4,9 @@
 #include <belay/adapter/beast_websocket.hpp>
 
 #include <memory>
+#include <stdexcept>
 #include <string>
+#include <thread>
 
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/transport_check.hpp>
@@ -31,9 +33,50 @@ std::string nth_line(std::uint64_t i) {
 /// Against `target` of the server.
 struct PlainRig : belay_test::WebSocketRig<Plain> {
     PlainRig(const NodeServer& server, beast::WebSocketOptions options)
+        : PlainRig{static_cast<std::uint16_t>(server.port), std::move(options)} {}
+    PlainRig(std::uint16_t port, beast::WebSocketOptions options)
         : belay_test::WebSocketRig<Plain>{[&](auto& io) {
-              return Plain{io, {"127.0.0.1", server.port}, std::move(options)};
+              return Plain{io, {"127.0.0.1", port}, std::move(options)};
           }} {}
+};
+
+/// A server of Beast on loopback. It accepts one connection, and closes it at once with a code and
+/// a reason.
+class ClosingServer {
+    using tcp = boost::asio::ip::tcp;
+
+public:
+    static constexpr int no_frame = -1;
+
+    ClosingServer(int code, std::string reason)
+        : acceptor_{context_, {boost::asio::ip::make_address("127.0.0.1"), 0}},
+          port{acceptor_.local_endpoint().port()},
+          thread_{[this, code, reason = std::move(reason)] { serve(code, reason); }} {}
+    ClosingServer(const ClosingServer&) = delete;
+    ClosingServer& operator=(const ClosingServer&) = delete;
+    ~ClosingServer() { thread_.join(); }
+
+private:
+    void serve(int code, const std::string& reason) {
+        namespace websocket = boost::beast::websocket;
+        boost::system::error_code error;
+        websocket::stream<tcp::socket> stream{acceptor_.accept(error)};
+        if (!error) stream.accept(error);
+        if (error || code == no_frame) return;
+        websocket::close_reason why;
+        why.code = static_cast<std::uint16_t>(code);
+        why.reason = reason;
+        stream.close(why, error);
+    }
+
+    boost::asio::io_context context_{};
+    tcp::acceptor acceptor_;
+
+public:
+    const std::uint16_t port;
+
+private:
+    std::thread thread_;
 };
 
 /// For check::transport.
@@ -93,6 +136,53 @@ TEST_CASE("A close code of the server maps to the cause of websocket_failure",
     CHECK(PlainRig{server, {.target = "/close?code=4003"}}.failure().cause == Cause::forbidden);
     CHECK(PlainRig{server, {.target = "/close?code=1013"}}.failure().cause == Cause::overloaded);
     CHECK(PlainRig{server, {.target = "/close?code=1000"}}.failure().cause == Cause::lost);
+}
+
+TEST_CASE("WebSocketOptions::classify decides what a close code means",
+          "[adapter][beast_websocket][unit]") {
+    std::string seen;
+    const auto classify = [&seen](int code, std::string_view reason) -> Failure {
+        seen = std::to_string(code) + " " + std::string{reason};
+        if (code == 4009) throw std::runtime_error{"as a parser of reasons may"};
+        if (code == 4010) return {};
+        Failure failure = websocket_failure(code, 7s);
+        failure.cause = reason == "token expired" ? Cause::unauthorized : Cause::overloaded;
+        return failure;
+    };
+    const auto failure_of_close = [&](int code, const char* reason, bool classified = true) {
+        seen.clear();
+        const ClosingServer server{code, reason};
+        return PlainRig{server.port, classified ? beast::WebSocketOptions{.classify = classify}
+                                                : beast::WebSocketOptions{}}
+            .failure();
+    };
+    const Failure expired = failure_of_close(3501, "token expired");
+    CHECK(expired.cause == Cause::unauthorized);
+    CHECK(expired.code == 3501);
+    CHECK(expired.retry_after == 7s);
+    CHECK(seen == "3501 token expired");
+    CHECK(failure_of_close(4001, "slow down").cause == Cause::overloaded);
+    // The usual meaning: without a function, if it throws, and if it returns none.
+    CHECK(failure_of_close(4001, "slow down", false) == websocket_failure(4001));
+    CHECK(failure_of_close(4009, "") == websocket_failure(4009));
+    CHECK(seen == "4009 ");
+    CHECK(failure_of_close(4010, "bye") == websocket_failure(4010));
+    CHECK(seen == "4010 bye");
+    // A close frame without a code.
+    CHECK(failure_of_close(0, "").code == 1005);
+    CHECK(seen == "1005 ");
+}
+
+TEST_CASE("WebSocketOptions::classify is not called for a stream without a close frame",
+          "[adapter][beast_websocket][fault]") {
+    int calls = 0;
+    const ClosingServer server{ClosingServer::no_frame, ""};
+    PlainRig rig{server.port, {.classify = [&](int, std::string_view) {
+                     ++calls;
+                     return Failure{.cause = Cause::permanent};
+                 }}};
+    CHECK(rig.failure() == websocket_failure(1006));
+    CHECK(calls == 0);
 }
 
 TEST_CASE("A close code counts also if the stream does not end, or not in order",

@@ -155,7 +155,8 @@ TEST_CASE("curl::Http rejects invalid requests without sending them",
     CHECK(with("Transfer-Encoding", "chunked") == bad);
     CHECK(bad.failure.message() ==
           "permanent: the method or a header is not allowed: it is too long, contains a control "
-          "character, or sets the length of the request");
+          "character, or sets the length of the request; or a HEAD request has a body");
+    CHECK(refused({.url = url, .method = "HEAD", .body = "a"}) == bad);
     CHECK(rig.requests_received(server, "GET /hello") == 0);
 }
 
@@ -247,6 +248,16 @@ TEST_CASE("curl::Http ends a request at its deadline, wherever it hangs",
         CHECK(record.response->failure == failure_by(HttpErrc::timed_out));
         CHECK(record.response->status == 200);
     }
+}
+
+TEST_CASE("curl::Http does not send a request whose deadline has passed",
+          "[adapter][curl_http][fault]") {
+    HttpServer server;
+    CurlRig rig;
+    const Duration rest = GENERATE(as<Duration>{}, 0s, -1ns, Duration::min());
+    CHECK(rig.fetch({.url = server.url("/hello"), .deadline = rest}) ==
+          ended_by(HttpErrc::timed_out, false));
+    CHECK(rig.requests_received(server, "GET /hello") == 0);
 }
 
 TEST_CASE("curl::Http ends a request to a frozen server", "[adapter][curl_http][fault]") {

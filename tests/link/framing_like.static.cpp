@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Goal: the smallest framing is one; each omission, and each call of another form, is none.
 #include <belay/link/framing_like.hpp>
+
+#include <belay/link/detail/carries_any_bytes.hpp>
 #include <belay/link/length_prefixed.hpp>
 #include <belay/link/lines.hpp>
 
@@ -34,6 +36,39 @@ static_assert(FramingLike<LengthPrefixed> && FramingLike<Lines>);
 static_assert(!FramingLike<ThrowsInCut> && !FramingLike<ReportsNothingOfPut>);
 static_assert(!FramingLike<OtherPing> && !FramingLike<OtherHeader> && !FramingLike<Pinned>);
 static_assert(detail::PutsPing<LengthPrefixed> && !detail::PutsPing<Lines>);
+
+// ---- whether a transport carries any bytes ------------------------------------------------------
+
+template <class Framing, class Where = int>
+struct StreamOver {
+    using message_type = Bytes;
+};
+template <class Inner>
+struct Wrapping {
+    using message_type = Bytes;
+    Inner inner;
+};
+struct SaysNothing {
+    using message_type = Bytes;
+};
+/// Makes text of any bytes.
+template <class Inner>
+struct Base64 : Wrapping<Inner> {
+    static constexpr bool carries_any_bytes = true;
+};
+/// An argument that is no part of the transport.
+template <class F>
+struct Unrelated {};
+
+static_assert(!detail::carries_any_bytes<Lines> && !detail::carries_any_bytes<Lines::WithPing>);
+static_assert(detail::carries_any_bytes<LengthPrefixed>);
+static_assert(detail::carries_any_bytes<Smallest> && detail::carries_any_bytes<SaysNothing>);
+static_assert(!detail::carries_any_bytes<StreamOver<Lines>>);
+static_assert(!detail::carries_any_bytes<StreamOver<Lines::WithPing, SaysNothing>>);
+static_assert(detail::carries_any_bytes<StreamOver<LengthPrefixed>>);
+static_assert(!detail::carries_any_bytes<Wrapping<Wrapping<StreamOver<Lines>>>>);
+static_assert(detail::carries_any_bytes<Wrapping<Base64<StreamOver<Lines>>>>);
+static_assert(detail::carries_any_bytes<Wrapping<Unrelated<Lines>>>);
 
 // In whatever form it is: overloaded, private, a template.
 class PrivatePing : public Smallest {

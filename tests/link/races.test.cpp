@@ -515,13 +515,47 @@ TEST_CASE("Other overload failures do not change the ping interval", "[link][rac
     CHECK(b.wire.pings == 1);
 }
 
-TEST_CASE("Commands abort on invalid durations in the call itself", "[link][race]") {
+TEST_CASE("probe_now with the rest of a deadline that has passed does nothing", "[link][race]") {
     Beaten b{beaten};
-    const auto refused = [](auto&& f) {
-        return aborts_with(f).find("Supervisor::") != std::string::npos;
-    };
-    CHECK(refused([&] { b.rig.link.probe_now(0s); }));
-    CHECK(refused([&] { b.rig.link.handle().probe_now(-1s); }));
-    CHECK(refused([&] { b.rig.link.drain(-1ns); }));
-    CHECK(refused([&] { b.rig.link.shut(Gate::hidden, -1ns); }));
+    b.connect();
+    b.wire.link.pong();
+    b.rig.run(0s);
+    const int pings = b.wire.pings;
+    const Instant due = b.rig.link.deadline();
+    const Duration rest = GENERATE(as<Duration>{}, 0s, -1ns, Duration::min());
+    SECTION("from the same thread") { b.rig.link.probe_now(rest); }
+    SECTION("from another thread") {
+        CHECK(b.rig.link.handle().probe_now(rest) == driver::Post::taken);
+    }
+    b.rig.run(0s);
+    CHECK(b.wire.pings == pings);
+    CHECK(b.rig.state() == LinkState::connected);
+    CHECK(b.rig.link.deadline() == due);
+}
+
+TEST_CASE("drain and shut with the rest of a deadline that has passed take effect at once",
+          "[link][race]") {
+    Beaten b{beaten};
+    b.connect();
+    const Duration rest = GENERATE(as<Duration>{}, -1ns, Duration::min());
+    SECTION("drain") {
+        b.rig.link.drain(rest);
+        b.rig.run(0s);
+        CHECK(b.rig.state() == LinkState::stopped);
+    }
+    SECTION("drain of another thread") {
+        CHECK(b.rig.link.handle().drain(rest) == driver::Post::taken);
+        b.rig.run(0s);
+        CHECK(b.rig.state() == LinkState::stopped);
+    }
+    SECTION("shut") {
+        b.rig.link.shut(Gate::hidden, rest);
+        b.rig.run(0s);
+        CHECK(b.rig.state() == LinkState::offline);
+    }
+    SECTION("shut of another thread") {
+        CHECK(b.rig.link.handle().shut(Gate::hidden, rest) == driver::Post::taken);
+        b.rig.run(0s);
+        CHECK(b.rig.state() == LinkState::offline);
+    }
 }

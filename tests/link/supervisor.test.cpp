@@ -13,6 +13,7 @@
 #include <belay/backoff/cap.hpp>
 #include <belay/backoff/no_jitter.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
+#include <belay/drive/manual_loop.hpp>
 #include <belay/policy/max_attempts.hpp>
 #include <belay/policy/max_elapsed.hpp>
 #include <belay/policy/shared.hpp>
@@ -667,6 +668,43 @@ TEST_CASE("Supervisor aborts on a budget of 0 events, and on advance() in a hook
               rig.link.start();
               rig.link.advance(at(0s));
           }).find("a hook must not call it") != std::string::npos);
+}
+
+TEST_CASE("Supervisor prints a line at its end if it got commands, and was never attached",
+          "[link][supervisor][unit]") {
+    using S = Supervisor<FakeTransport<>, decltype(policy()), NoObserver>;
+    const auto printed = [](auto use) {
+        return belay_test::prints_to_stderr([&] {
+            Wire wire;
+            ManualLoop loop;
+            S link{FakeTransport<>{wire}, policy()};
+            use(link, loop);
+        });
+    };
+    const auto found = [](const std::string& text) {
+        return text.find("belay: misuse: ~Supervisor: ") == 0 &&
+               text.find("call 'loop.attach(supervisor)'") != std::string::npos;
+    };
+    CHECK(found(printed([](S& link, auto&) { link.start(); })));
+    CHECK(found(printed([](S& link, auto&) { static_cast<void>(link.handle().post("message")); })));
+    // No mistake, or none that can be told from a supervisor that was not needed.
+    CHECK(printed([](S&, auto&) {}) == "");
+    CHECK(printed([](S& link, auto&) { static_cast<void>(link.send("message")); }) == "");
+    CHECK(printed([](S& link, auto& loop) {
+              link.start();
+              loop.attach(link);
+          }) == "");
+    CHECK(printed([](S& link, auto& loop) { loop.attach(link); }) == "");
+    CHECK(printed([](S& link, auto&) {
+              link.start();
+              link.stop();
+          }) == "");
+    // A driver by hand.
+    CHECK(printed([](S& link, auto&) {
+              link.start();
+              link.advance(at(0s));
+              link.shut(Gate::hidden);
+          }) == "");
 }
 
 TEST_CASE("Supervisor aborts when it is destroyed inside a transport",

@@ -67,6 +67,39 @@ constexpr TokenBudgetOptions one_each{.capacity_milli = 2'000,
 
 }  // namespace
 
+TEST_CASE("SupervisorCore: a status that is connected has no failure",
+          "[link][supervisor_core][regression]") {
+    timeline::SupervisorCore core{Policy{Backoff{NoJitter{}, Cap{8s}, 4s}, ResetWhenStable{10s}},
+                                  timeline::SupervisorCoreOptions{.settle_within = 0s}};
+    Random bits{Seed{1}};
+    Turn turn{start_of_time, bits};
+    const auto step = [&](const timeline::Step& s) {
+        turn.now += 4s;
+        const timeline::Actions actions = core.step(s, turn);
+        CHECK(actions.change.to == core.status());
+        return core.status();
+    };
+    step({.input = Input::start});
+    CHECK(step({.input = Input::closed, .failure = {.cause = Cause::refused}}).failure.cause ==
+          Cause::refused);
+    CHECK(step({.input = Input::tick}).failure.cause == Cause::refused);
+    const LinkStatus connected = step({.input = Input::opened});
+    CHECK(connected.state == LinkState::connected);
+    CHECK(connected.failure == Failure{});
+    // It is not stable yet, so the attempts still count.
+    CHECK(connected.attempt == 2);
+    // An end by this side has no failure of its own, and brings no old one back.
+    const LinkStatus shut = step({.input = Input::gates, .gates = 1});
+    CHECK(shut.withdrawn);
+    CHECK(shut.failure == Failure{});
+    turn.now += 4s;
+    core.step({.input = Input::gates}, turn);
+    core.step({.input = Input::tick}, turn);
+    REQUIRE(core.status().state == LinkState::connecting);
+    CHECK(core.status().withdrawn);
+    CHECK_FALSE(step({.input = Input::opened}).withdrawn);
+}
+
 TEST_CASE("SupervisorCore holds the token of a retry during the wait, and returns it on every path",
           "[link][supervisor_core][unit]") {
     TokenBudget budget{one_each};

@@ -190,6 +190,21 @@ TEST_CASE("WithToken ends an attempt whose inner open throws", "[link][with_toke
     CHECK(r.rig.link.status().failure.error() == LinkErrc::open_threw);
 }
 
+TEST_CASE("WithToken ends an attempt whose source of tokens throws", "[link][with_token][fault]") {
+    struct Throwing {
+        using token_type = std::string;
+        void operator()(Completion<std::string>) { throw std::runtime_error{"source"}; }
+    };
+    Wire wire;
+    LinkRig rig{WithToken{TokenTransport{&wire}, Throwing{}}};
+    rig.link.start();
+    CHECK_THROWS_AS(rig.run(0s), std::runtime_error);
+    rig.run(0s);
+    CHECK(rig.state() == LinkState::cooldown);
+    CHECK(rig.link.status().failure.error() == LinkErrc::open_threw);
+    CHECK(wire.dials == 0);
+}
+
 TEST_CASE("WithToken in a bundle keeps its lane", "[link][with_token][unit]") {
     Wire a, b;
     PendingRequests requests;

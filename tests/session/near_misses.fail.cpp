@@ -3,6 +3,8 @@
 // case, from one expect-error to the next, has an error of that text; with BELAY_CONTROL all of
 // them compile.
 #include <belay/journal/journal.hpp>
+#include <belay/link/length_prefixed.hpp>
+#include <belay/link/lines.hpp>
 #include <belay/policy/max_attempts.hpp>
 #include <belay/queue/drop_oldest.hpp>
 #include <belay/session/receiver.hpp>
@@ -228,3 +230,33 @@ struct Transport {
 
 std::size_t use() { return sizeof(belay::Receiver<Transport, belay_test::MinimalLedger>); }
 }  // namespace receiver_over_what_does_not_open
+
+// expect-error: Session: the framing of the transport must carry any bytes
+namespace session_over_lines {
+// As posix::Tcp: the framing is an argument of the transport's template.
+template <class Framing>
+struct Stream : belay_test::MinimalBytesTransport {
+    using MinimalBytesTransport::MinimalBytesTransport;
+};
+#if defined(BELAY_CONTROL)
+using Transport = Stream<belay::LengthPrefixed>;
+#else
+using Transport = Stream<belay::Lines>;
+#endif
+
+std::size_t use() {
+    return sizeof(belay::Session<Transport, belay::MaxAttempts, belay_test::MinimalSessionQueue>);
+}
+}  // namespace session_over_lines
+
+// expect-error: Receiver: the framing of the transport must carry any bytes
+namespace receiver_over_own_text {
+struct Transport : belay_test::MinimalBytesTransport {
+    using MinimalBytesTransport::MinimalBytesTransport;
+#if !defined(BELAY_CONTROL)
+    static constexpr bool carries_any_bytes = false;
+#endif
+};
+
+std::size_t use() { return sizeof(belay::Receiver<Transport, belay_test::MinimalLedger>); }
+}  // namespace receiver_over_own_text

@@ -721,6 +721,44 @@ TEST_CASE("Receiver acknowledges nothing after a commit that threw",
     CHECK(a->sent_frames() == Observed{"ack 1"});
 }
 
+TEST_CASE("Receiver ends a connection whose operation threw, so that it is sent again",
+          "[session][receiver][regression]") {
+    ReceiverRig<> r;
+    auto a = r.attached(hello_of(1, 1));
+    r.ledger.apply_throws = true;
+    a->say(data(1, "x"));
+    CHECK_THROWS_AS(r.receiver.advance(at(r.now)), std::runtime_error);
+    r.run();
+    // No later operation may come that would show the gap.
+    CHECK_FALSE(a->live);
+    CHECK(a->sent_frames().empty());
+    r.ledger.apply_throws = false;
+    auto b = r.attached(pinned_hello_of(1, 2));
+    CHECK(r.exchange(b, data(1, "x")) == Observed{"ack 1"});
+    CHECK(r.ledger.effects == std::vector<std::string>{"x"});
+}
+
+namespace {
+struct ThrowingAuthorizer {
+    std::error_code operator()(const Id&, BytesView) const {
+        throw std::runtime_error{"authorize"};
+    }
+};
+}  // namespace
+
+TEST_CASE("Receiver closes a connection whose authorizer threw when the greeting is over",
+          "[session][receiver][fault]") {
+    ReceiverRig<ThrowingAuthorizer> r{{.greeting_max = 10s}};
+    auto a = r.connect();
+    a->say(bytes_of(hello_of(1, 1)));
+    CHECK_THROWS_AS(r.receiver.advance(at(r.now)), std::runtime_error);
+    r.run();
+    CHECK(a->live);
+    CHECK(a->sent_frames().empty());
+    r.run(10s);
+    CHECK_FALSE(a->live);
+}
+
 TEST_CASE("Receiver::stop removes the deadline of a connection that never sent HELLO",
           "[session][receiver][regression]") {
     ReceiverRig<> r{{.greeting_max = 1s}};

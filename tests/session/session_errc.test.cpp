@@ -28,11 +28,13 @@ TEST_CASE("SessionErrc has the codes of ERROR frames, and texts", "[session][ses
     std::set<std::string> texts;
     CHECK(static_cast<int>(SessionErrc::far_ahead) == 19);
     CHECK(static_cast<int>(SessionErrc::takes_no_more) == 20);
-    for (int i = 1; i <= 20; ++i) texts.insert(belay::detail::session_category().message(i));
-    CHECK(texts.size() == 20);
+    CHECK(static_cast<int>(SessionErrc::token_too_long) == 21);
+    CHECK(static_cast<int>(SessionErrc::hello_refused) == 22);
+    for (int i = 1; i <= 22; ++i) texts.insert(belay::detail::session_category().message(i));
+    CHECK(texts.size() == 22);
     CHECK(texts.count("unknown error") == 0);
     CHECK(belay::detail::session_category().message(0) == "unknown error");
-    CHECK(belay::detail::session_category().message(21) == "unknown error");
+    CHECK(belay::detail::session_category().message(23) == "unknown error");
 }
 
 TEST_CASE("SessionErrc has the cause that its reaction needs", "[session][session_errc][unit]") {
@@ -53,7 +55,8 @@ TEST_CASE("SessionErrc has the cause that its reaction needs", "[session][sessio
     for (const SessionErrc e :
          {SessionErrc::version, SessionErrc::fenced, SessionErrc::store_changed,
           SessionErrc::unknown_journal, SessionErrc::too_large, SessionErrc::rolled_back_receiver,
-          SessionErrc::rolled_back_sender, SessionErrc::diverged, SessionErrc::journal_failed}) {
+          SessionErrc::rolled_back_sender, SessionErrc::diverged, SessionErrc::journal_failed,
+          SessionErrc::token_too_long, SessionErrc::hello_refused}) {
         CHECK(cause(e) == Cause::permanent);
     }
     CHECK(failure_of(SessionErrc::overloaded, std::chrono::seconds{2}).retry_after ==

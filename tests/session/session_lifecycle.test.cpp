@@ -404,6 +404,57 @@ TEMPLATE_TEST_CASE("Session::probe_now closes a connection whose receiver does n
     }
 }
 
+TEST_CASE("Session::probe_now with the rest of a deadline that has passed does nothing",
+          "[session][session][unit]") {
+    Rig r{{.heartbeat = {.every = 10s, .dead_after = 25s}}};
+    r.connect();
+    r.run(5s);
+    const Duration rest = GENERATE(as<Duration>{}, 0s, -1ns, Duration::min());
+    r.session->probe_now(rest);
+    r.run(6s);
+    CHECK(r.line().sent_frames().empty());
+    CHECK(r.state() == LinkState::connected);
+}
+
+TEST_CASE("Session with a token above 4 KiB fails each attempt, and sends nothing",
+          "[session][session][unit]") {
+    const std::size_t above = GENERATE(as<std::size_t>{}, 0, 1, 65'536);
+    Rig r{{.token = Bytes(session_format::token_bytes_max + above)}};
+    r.start();
+    REQUIRE(!r.lines.empty());
+    r.line().link.opened();
+    r.run();
+    const bool fits = above == 0;
+    CHECK(r.line().messages.empty() != fits);
+    const Failure failure = r.session->status().link.failure;
+    CHECK((failure.error() == SessionErrc::token_too_long) != fits);
+    CHECK((failure.cause == Cause::permanent) != fits);
+    CHECK(r.session->status().blocked == Blocked::none);
+    // The queue continues to take operations.
+    CHECK(r.session->send(as_bytes("a")).has_value());
+}
+
+namespace {
+
+/// As a framing of text that does not state so: it refuses each message of bytes.
+class RefusingConnection : public RawConnection {
+public:
+    explicit RefusingConnection(std::shared_ptr<RawLink> link) : RawConnection{std::move(link)} {
+        line_->answer = SendResult::refused;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("Session over a transport that refuses its first message reports the reason",
+          "[session][session][unit]") {
+    SessionRig<RefusingConnection> r;
+    r.start();
+    CHECK(r.state() == LinkState::failed);
+    CHECK(r.session->status().link.failure.error() == SessionErrc::hello_refused);
+    CHECK(r.session->status().blocked == Blocked::none);
+}
+
 TEST_CASE("Session treats a part of a message as a sign of life",
           "[session][session][regression]") {
     Rig r{{.heartbeat = {.every = 10s, .dead_after = 25s}}};

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <csignal>
+#include <cstdlib>
 #include <string>
 
 #include <sys/wait.h>
@@ -36,6 +37,15 @@ std::string aborts_with(F&& f) {
     int status = 0;
     waitpid(child, &status, 0);
     return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT ? text : "did not abort";
+}
+
+/// Runs `f` in a child; returns what it wrote to stderr.   Pre: `f` does not abort.
+template <class F>
+std::string prints_to_stderr(F&& f) {
+    return aborts_with([&] {
+        f();
+        std::abort();
+    });
 }
 
 }  // namespace belay_test

@@ -93,15 +93,10 @@ public:
 
     /// Starts a request; see HttpLike.
     ///
-    /// Pre: the deadline is above 0; a HEAD has no body.
     /// Throws: std::bad_alloc, and what `configure` throws; the Completion then reports a failure.
     [[nodiscard]] Handle request(HttpRequest request, Completion<HttpResponse> completion) {
         BELAY_PRECONDITION(static_cast<bool>(core_),
                            "curl::Http::request: the client must not be moved from");
-        BELAY_PRECONDITION(request.deadline > Duration::zero(),
-                           "curl::Http::request: the deadline must be above 0");
-        BELAY_PRECONDITION(request.method != "HEAD" || request.body.empty(),
-                           "curl::Http::request: a HEAD request must not have a body");
         return {core_, core_->begin(std::move(request), std::move(completion))};
     }
 

@@ -3,11 +3,14 @@
 /// beast::WebSocketOptions: the options of a WebSocket transport for its connections.
 #pragma once
 
-#include <string>   // std::string
-#include <utility>  // std::pair
-#include <vector>   // std::vector
+#include <functional>   // std::function
+#include <string>       // std::string
+#include <string_view>  // std::string_view
+#include <utility>      // std::pair
+#include <vector>       // std::vector
 
 #include <belay/core/bytes.hpp>
+#include <belay/core/failure.hpp>
 #include <belay/posix/endpoint.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace beast {
@@ -46,6 +49,14 @@ struct WebSocketOptions {
     std::string proxy_authorization{};
     /// Whether TLS accepts any certificate, of any server, without verification. For tests.
     bool insecure_no_verify = false;
+    /// Classifies the server's close frame: `(int code, std::string_view reason) -> Failure`. Use
+    /// it for a server with codes of its own. The code is 1005 if the frame has none. If this
+    /// function is empty, throws, or returns Cause::none, the failure is websocket_failure(code).
+    ///
+    /// The connection calls it once, on the thread of the context, and not for a stream that ends
+    /// without a close frame. It must call nothing of the supervisor. A Failure has no text, so
+    /// copy the reason if you need it later.
+    std::function<Failure(int code, std::string_view reason)> classify{};
 };
 
 }}}  // namespace belay::beast

@@ -95,6 +95,12 @@ public:
         waker_ = std::move(waker);
     }
     [[nodiscard]] const Waker& waker() const noexcept { return waker_; }
+    /// Returns whether it was ever attached to a driver, or a turn was begun by hand. After close()
+    /// only a turn counts.
+    [[nodiscard]] bool was_driven() const noexcept {
+        return waker_.handle().node() != nullptr ||
+               home_.load(std::memory_order_relaxed) != nullptr;
+    }
 
     /// Starts a turn and collects what other threads posted. The first call fixes the home thread.
     void begin_turn() {

@@ -12,7 +12,7 @@ namespace belay { inline namespace BELAY_ABI {
 enum class HttpErrc {
     bad_url = 1,   ///< the URL is malformed, not of http or https, or has credentials in it
     bad_text = 2,  ///< a method or header that may not be sent: it has a control character, is too
-                   ///< long, or is one of those that define where a request ends
+                   ///< long, or defines where a request ends; or a HEAD that has a body
     name_not_found = 3,       ///< the name of the server, or of the proxy, is not known
     not_connected = 4,        ///< no connection to the server, or to the proxy
     certificate_refused = 5,  ///< the server's certificate is not for its name, or not trusted
@@ -29,7 +29,7 @@ namespace detail {
 inline constexpr ErrorText http_error_texts[] = {
     {"the URL is not an http or https URL without credentials", Cause::permanent},
     {"the method or a header is not allowed: it is too long, contains a control character, or sets "
-     "the length of the request",
+     "the length of the request; or a HEAD request has a body",
      Cause::permanent},
     {"the server's name was not found", Cause::refused},
     {"the connection to the server failed", Cause::refused},

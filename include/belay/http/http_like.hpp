@@ -41,7 +41,8 @@ concept HasHttpHandle = TakesHttpRequests<H> && std::is_class_v<HttpHandleOf<H>>
 /// - Destroying the client aborts the requests in progress: their Completions answer "no". Handles
 ///   may outlive the client.
 /// - Limits, the deadline and on_chunk hold as HttpRequest specifies. A request that cannot be sent
-///   as it is fails with HttpErrc::bad_url or bad_text, and is never sent in another form.
+///   as it is fails with HttpErrc::bad_url or bad_text, and is never sent in another form. A
+///   HEAD with a body fails with bad_text.
 /// - `HttpResponse::sent` is false only if no byte of the request has left.
 ///
 /// Thread safety: request(), handles and on_chunk belong to one thread, the one that runs the

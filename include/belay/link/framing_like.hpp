@@ -102,6 +102,9 @@ concept HeaderIsSound = PutsHeader<F> || !has_put_header<F>();
 /// - optional `put_header(std::size_t message_bytes, Bytes& out) -> bool`: appends only the header,
 ///   if `put` appends a header and then the unchanged message. Long messages are then sent without
 ///   a copy.
+/// - optional `static constexpr bool carries_any_bytes`: whether a message may have any content. If
+///   it is false, as in a format of text, a Session or a Receiver over it does not compile. A
+///   framing without it counts as one that carries any bytes, and so does a transport.
 ///
 /// None of these functions may call the owner of the connection.
 ///

@@ -25,6 +25,7 @@ struct LengthPrefixed {
     std::size_t bytes_max = (std::size_t{16} << 20U) + 4096;
 
     static constexpr std::size_t header_bytes = 5;
+    static constexpr bool carries_any_bytes = true;
 
     [[nodiscard]] part::Cut cut(BytesView bytes, const part::CutHints& hints) const noexcept {
         if (bytes.size() < header_bytes) return part::Cut::more(header_bytes);

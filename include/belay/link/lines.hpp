@@ -26,6 +26,9 @@ namespace belay { inline namespace BELAY_ABI {
 struct Lines {
     class WithPing;
 
+    /// A message must be a line, so a Session over it does not compile.
+    static constexpr bool carries_any_bytes = false;
+
     /// The maximum length of a line, without its end; a longer one is a protocol error.
     std::size_t bytes_max = std::size_t{64} << 10U;
     /// Whether lines are sent with "\r\n". Both line ends are always understood.

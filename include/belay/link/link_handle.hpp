@@ -5,6 +5,7 @@
 
 #include <utility>  // std::move
 
+#include <belay/core/order.hpp>
 #include <belay/link/link.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -54,11 +55,8 @@ public:
     driver::Post start() const { return command(detail::Command::start); }
     driver::Post stop() const { return command(detail::Command::stop); }
     /// Shuts a gate, with a grace in which opening it again undoes that; see Supervisor::shut.
-    ///
-    /// Pre: grace >= 0ns.
     driver::Post shut(Gate gate, Duration grace = {}) const {
-        BELAY_PRECONDITION(grace >= Duration::zero(), "Supervisor::shut: grace must be >= 0ns");
-        return command(detail::Command::shut, {gate, grace});
+        return command(detail::Command::shut, {gate, larger(grace, Duration::zero())});
     }
     driver::Post open(Gate gate) const { return command(detail::Command::open, {gate}); }
     /// Reports that there are new credentials, so that the supervisor leaves blocked_auth.
@@ -114,10 +112,10 @@ public:
     using detail::LinkCommands<M>::LinkCommands;
 
     /// Stops the supervisor after the messages posted before have been sent and have left; see
-    /// Supervisor::drain.   Pre: within >= 0ns.
+    /// Supervisor::drain.
     driver::Post drain(Duration within) const {
-        BELAY_PRECONDITION(within >= Duration::zero(), "Supervisor::drain: within must be >= 0ns");
-        return this->command(detail::Command::drain, {.within = within});
+        return this->command(detail::Command::drain,
+                             {.within = detail::larger(within, Duration::zero())});
     }
 
     /// Sends a message in the supervisor's next turn. The queue is bounded: after `full`, try again
@@ -136,9 +134,8 @@ class LinkHandle<M, true> : public LinkHandle<M> {
 public:
     using LinkHandle<M>::LinkHandle;
 
-    /// Requests a sign of life from the peer; see Supervisor::probe_now.   Pre: within > 0ns.
+    /// Requests a sign of life from the peer; see Supervisor::probe_now.
     driver::Post probe_now(Duration within = std::chrono::seconds{5}) const {
-        BELAY_PRECONDITION(within > Duration::zero(), "Supervisor::probe_now: within must be > 0");
         return this->command(detail::Command::probe, {.within = within});
     }
 };

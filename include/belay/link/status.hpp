@@ -47,7 +47,7 @@ struct LinkStatus {
     /// Whether a retry has failed since `down_since`.
     bool retry_failed = false;
     /// Whether this side decided to end the last attempt or connection: by a command, a gate, new
-    /// credentials, or a fleet. It then counts as no failure.
+    /// credentials, or a fleet. It then counts as no failure. False while connected.
     bool withdrawn = false;
     /// The attempts since the last success or start, including the one in flight. Stops, gates,
     /// planned closes of a stable connection, and attempts that this side withdrew do not count.
@@ -59,7 +59,7 @@ struct LinkStatus {
     Instant retry_at = never;
     /// When the connection was last lost or first wanted; `never` while connected.
     Instant down_since = never;
-    /// Why the last attempt failed or the last connection ended.
+    /// Why the last attempt failed or the last connection ended; none while connected.
     Failure failure{};
     /// The rule that decided the wait or the stop; empty if none did. It has static storage.
     std::string_view decided_by{};

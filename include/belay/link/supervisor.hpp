@@ -8,6 +8,7 @@
 #include <string_view>  // std::string_view
 #include <utility>      // std::move, std::exchange
 
+#include <belay/core/detail/report_misuse.hpp>
 #include <belay/core/machine_like.hpp>
 #include <belay/core/order.hpp>
 #include <belay/link/detail/live_connection.hpp>
@@ -39,7 +40,8 @@ public:
 /// thread, and take effect in the next turn, except stop(). Other threads use a handle().
 ///
 /// The observer sees every transition, in order, and the end of each attempt that it saw begin. Its
-/// hooks may call everything, and destroy the supervisor. The destructor is silent.
+/// hooks may call everything, and destroy the supervisor. The destructor is silent. In a checked
+/// build it prints a line if commands were given, and the supervisor was never attached.
 ///
 /// Models:        MachineLike.
 /// Thread safety: home thread only, which is the thread of the first advance(); see handle().
@@ -70,6 +72,10 @@ public:
     ~Supervisor() {
         BELAY_PRECONDITION(!live_.in_part() && !decides_,
                            "~Supervisor: a transport, a check or a rule must not destroy it");
+        // Not a precondition: a program may give up between start() and attach().
+        detail::report_misuse([this] { return !box().was_driven() && !box().empty(); },
+                              "~Supervisor: start() or another command was given, and no driver "
+                              "ever carried it out; call 'loop.attach(supervisor)'");
         live_.abort();
         decides_ = true;
         // The observer is not notified, but the policy gets its permits back.
@@ -139,21 +145,24 @@ public:
     }
 
     /// Shuts a gate, at once or after a grace. If the gate is opened again within the grace,
-    /// nothing happens. If several calls shut the same gate, the grace that ends first counts.
+    /// nothing happens. If several calls shut the same gate, the grace that ends first counts. A
+    /// grace below 0ns counts as 0ns.
     void shut(Gate gate, Duration grace = {}) { handle().shut(gate, grace); }
     void open(Gate gate) { handle().open(gate); }
 
     /// Stops sending, and stops the supervisor when everything that was sent has left. The state
     /// becomes `stopped` when the graceful close or the connection ends, or after `within`. Until
     /// then messages are still received, send() returns `down`, and start() does nothing. If no
-    /// connection is open, this is stop(). A second call can only shorten the time. The status'
-    /// failure then has Cause::none if all was sent. It is LinkErrc::not_drained if the time was
-    /// over, else what ended the connection.
+    /// connection is open, this is stop(). A second call can only shorten the time. A time below
+    /// 0ns, the rest of a deadline that has passed, counts as 0ns. The status' failure
+    /// then has Cause::none if all was sent. It is LinkErrc::not_drained if the time was over, else
+    /// what ended the connection.
     void drain(Duration within) { handle().drain(within); }
 
     /// Requests a sign of life now, for example after a change of networks. The connection has
-    /// failed if none arrives within `within`. Does nothing if no connection is open.
-    /// Pre: within > 0ns; the transport contains a Heartbeat.
+    /// failed if none arrives within `within`. Does nothing if no connection is open, or if
+    /// `within` is 0ns or less, because no answer could arrive in time.
+    /// Pre: the transport contains a Heartbeat.
     template <class T = Transport>
     void probe_now(Duration within = std::chrono::seconds{5}) {
         static_assert(
@@ -352,6 +361,8 @@ private:
             case detail::Command::drain:
                 return step({.input = timeline::Input::drain, .within = within});
             case detail::Command::probe: {
+                // The rest of a deadline that has passed is no evidence against the peer.
+                if (within <= Duration::zero()) return;
                 Turn turn{now_, bits_};
                 return live_.probe(turn, within);
             }

@@ -218,6 +218,8 @@ private:
         if (status_.state != LinkState::connecting) return;
         alive_ = proof || policy_.stable_by_age();
         floor_ = not_before_ = always;
+        status_.failure = {};
+        status_.withdrawn = false;
         status_.decided_by = {};
         status_.down_since = never;
         status_.retry_failed = false;

@@ -23,7 +23,8 @@ struct PriorityOptions {
 
 /// Combines several storages into one, as lanes of which the first has priority.
 ///
-/// A value goes into the lane that `lane_of(value)` returns; lane 0 is the first.
+/// A value goes into the lane that `lane_of(value)` returns; lane 0 is the first. If there is no
+/// such lane, it goes into the last one, and `misplaced()` counts it.
 ///
 ///     struct ByKind { std::size_t operator()(const Task& t) const noexcept { return t.bulk; } };
 ///     Queue queue{Priority{std::array{Deque<Task>{100}, Deque<Task>{900}}, ByKind{}}};
@@ -74,15 +75,18 @@ public:
 
     /// Adds a value at the back of its lane. A value that was not taken is unchanged.
     ///
-    /// Pre: lane_of(value) < Lanes.   Throws: what the lane throws, if V is not value_type&&.
+    /// Throws: what the lane throws, if V is not value_type&&.
     template <class V = value_type>
         requires detail::TakesPush<Storage, V>
     [[nodiscard]] auto try_push(V&& value) noexcept(
         (std::same_as<V, value_type> && detail::TryPushIsNoexcept<Storage>) ||
         noexcept(std::declval<Storage&>().try_push(std::forward<V>(value)))) {
-        const std::size_t lane = lane_of_(value);
-        BELAY_PRECONDITION(lane < Lanes,
-                           "Priority::try_push: lane_of must return the number of a lane");
+        std::size_t lane = lane_of_(value);
+        // A lane may be a field of data that arrived, so a wrong one is no mistake in the program.
+        if (lane >= Lanes) {
+            lane = Lanes - 1;
+            ++misplaced_;
+        }
         return lanes_[lane].try_push(std::forward<V>(value));
     }
 
@@ -189,6 +193,10 @@ public:
         return false;
     }
 
+    /// Returns how many pushes went to the last lane because `lane_of` returned no lane; rejected
+    /// pushes count, too.
+    [[nodiscard]] std::uint64_t misplaced() const noexcept { return misplaced_; }
+
     static constexpr std::size_t lane_count = Lanes;
     /// Returns one lane, for calls to it alone. Do not change its values.   Pre: i < Lanes.
     [[nodiscard]] Storage& lane(std::size_t i) noexcept {
@@ -237,6 +245,7 @@ private:
     std::size_t in_a_row_;
     std::size_t lent_ = Lanes;  // the lane that leases; Lanes if none does
     bool readable_ = true;      // whether its leased value is readable
+    std::uint64_t misplaced_ = 0;
     std::array<std::size_t, Lanes> passed_{};
 };
 

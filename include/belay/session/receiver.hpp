@@ -9,6 +9,7 @@
 
 #include <belay/core/machine_like.hpp>
 #include <belay/core/order.hpp>
+#include <belay/link/detail/carries_any_bytes.hpp>
 #include <belay/session/detail/receiver_core.hpp>
 #include <belay/session/detail/receiver_event.hpp>
 #include <belay/session/detail/receiver_peers.hpp>
@@ -37,6 +38,10 @@ class Receiver {
         "-> std::error_code");
     static_assert(std::is_same_v<typename Transport::message_type, Bytes>,
                   "Receiver: the transport must carry belay::Bytes");
+    static_assert(
+        detail::carries_any_bytes<Transport>,
+        "Receiver: the framing of the transport must carry any bytes, and Lines carries only "
+        "text; use LengthPrefixed");
     using Core = detail::ReceiverCore;
     using Sender = detail::SenderTable::Sender;
     using Notice = detail::ReceiverEvent;
@@ -316,11 +321,25 @@ private:
         // Before apply(): if it throws, nothing may be acknowledged before the next commit.
         senders_.begin(*sender);
         commit_at_ = detail::smaller(commit_at_, after(now_, options_.commit_within));
-        if (const std::error_code e = ledger_.apply(sender->id, after_it, frame.payload))
-            return fail(e);
+        const AbortIfThrown guard{peer};
+        const std::error_code e = ledger_.apply(sender->id, after_it, frame.payload);
+        guard.disarm();
+        if (e) return fail(e);
         sender->core.applied(after_it);
         acks_.owe(peer);
     }
+
+    /// Ends the connection whose operation threw. The sender sends an operation again only on a new
+    /// connection, and none may follow that would show the gap.
+    struct AbortIfThrown {
+        ~AbortIfThrown() {
+            if (armed) peer.link.abort();
+        }
+        void disarm() const noexcept { armed = false; }
+
+        Peer& peer;
+        mutable bool armed = true;
+    };
 
     /// Closes all other connections of this sender. Frames that they sent and that are not yet
     /// applied are dropped.

@@ -8,6 +8,7 @@
 #include <utility>      // std::move, std::exchange
 
 #include <belay/core/order.hpp>
+#include <belay/link/detail/carries_any_bytes.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/link/validated.hpp>
 #include <belay/session/detail/sender_core.hpp>
@@ -42,6 +43,10 @@ class Session {
     static_assert(explain::session_queue<Queue>());
     static_assert(std::is_same_v<typename Transport::message_type, Bytes>,
                   "Session: the transport must carry belay::Bytes");
+    static_assert(
+        detail::carries_any_bytes<Transport>,
+        "Session: the framing of the transport must carry any bytes, and Lines carries only "
+        "text; use LengthPrefixed");
 
     using Journal = detail::JournalOf<Queue>;
     using Sender = detail::SenderCore<Journal>;
@@ -53,7 +58,7 @@ public:
 
     /// Opens nothing: attach the session to a driver, then call start().
     ///
-    /// Pre: options.id is not no_id; greeting_max and stalled_after are > 0ns; token is <= 4 KiB.
+    /// Pre: options.id is not no_id; greeting_max and stalled_after are > 0ns.
     Session(Transport transport, Policy policy, Queue queue, SessionOptions options,
             Observer observer = {})
         : options_{detail::checked(std::move(options))},
@@ -181,10 +186,10 @@ public:
     Reconnect reconnect_now(bool force = false) { return link_.reconnect_now(force); }
 
     /// Pings the receiver now, for example after a change of networks. If nothing arrives within
-    /// `within`, the connection has failed. Does nothing unless the session is connected.
-    /// Pre: within > 0ns.
+    /// `within`, the connection has failed. Does nothing unless the session is connected, or if
+    /// `within` is 0ns or less, because no answer could arrive in time.
     void probe_now(Duration within = std::chrono::seconds{5}) {
-        BELAY_PRECONDITION(within > Duration::zero(), "Session::probe_now: within must be > 0ns");
+        if (within <= Duration::zero()) return;
         if (core_.probe(detail::larger(now_, waker_.now()), within)) ping();
         waker_.touch();
     }
@@ -243,7 +248,11 @@ private:
         }
         // A disk that was full may have space again.
         dirty_ = journal().durable() != journal().last();
-        return say(hello) == SendResult::sent ? Verdict::pending() : Verdict::refused();
+        const SendResult said = say(hello);
+        if (said == SendResult::refused) {
+            return Verdict::refused(failure(SessionErrc::hello_refused));
+        }
+        return said == SendResult::sent ? Verdict::pending() : Verdict::refused();
     }
 
     Verdict judge(const Bytes& message, const auto& say) {

@@ -32,7 +32,9 @@ enum class SessionErrc {
     /// The sender was started so often since its last recorded operation that the receiver refuses
     /// it: authorize it there, or move to a new journal.
     far_ahead = 19,
-    takes_no_more = 20  ///< drain() was called: nothing is accepted until the session has stopped
+    takes_no_more = 20,   ///< drain() was called: nothing is accepted until the session has stopped
+    token_too_long = 21,  ///< SessionOptions::token is longer than 4 KiB; nothing was sent
+    hello_refused = 22    ///< the transport can never carry the first message of a session
 };
 
 namespace detail {
@@ -61,6 +63,11 @@ inline constexpr ErrorText session_error_texts[] = {
      "move to a new journal",
      Cause::refused},
     {"the session is draining, and accepts no more operations", Cause::refused},
+    {"the session's token is longer than 4 KiB: shorten SessionOptions::token", Cause::permanent},
+    {"the transport refused the session's first message: it must carry any bytes, not only text, "
+     "and "
+     "messages of 8 KiB",
+     Cause::permanent},
 };
 
 /// Returns the category of SessionErrc.

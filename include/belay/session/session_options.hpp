@@ -17,8 +17,9 @@ struct SessionOptions {
     Id id{};
     /// The maximum size of a payload that is accepted from the receiver.
     std::uint32_t payload_bytes_max = 1U << 20U;
-    /// A token that is sent in HELLO, if the transport has not authenticated already; at most 4
-    /// KiB.
+    /// A token that is sent in HELLO, if the transport has not authenticated already. It has at
+    /// most 4 KiB (session_format::token_bytes_max). With a longer one, each attempt fails with
+    /// SessionErrc::token_too_long, and sends nothing.
     Bytes token{};
     /// The time within which HELLO and START must be answered.
     Duration greeting_max = std::chrono::seconds{10};

@@ -22,6 +22,7 @@ struct MemoryLedger {
     std::error_code adopt_fails;
     std::error_code apply_fails;
     std::error_code commit_fails;
+    bool apply_throws = false;
     bool commit_throws = false;
 };
 
@@ -44,6 +45,7 @@ public:
     std::error_code apply(const belay::Id& sender, const belay::Progress& p,
                           belay::BytesView operation) {
         ledger_->log.push_back("apply " + std::to_string(p.applied));
+        if (ledger_->apply_throws) throw std::runtime_error{"apply"};
         if (ledger_->apply_fails) return ledger_->apply_fails;
         ledger_->applied[sender] = p;
         ledger_->effects.emplace_back(belay::as_text(operation));

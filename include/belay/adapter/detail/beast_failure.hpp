@@ -3,7 +3,8 @@
 /// BeastFailure: maps the errors of asio and Beast to failures of a WebSocket connection.
 #pragma once
 
-#include <utility>  // std::exchange; before asio, which in Boost 1.74 uses it without
+#include <string_view>  // std::string_view
+#include <utility>      // std::exchange; before asio, which in Boost 1.74 uses it without
 
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/websocket/error.hpp>
@@ -43,10 +44,21 @@ struct BeastFailure {
         if (!of_system && !is_of_beast(error)) return websocket_failure(1006);
         return with_protocol(error);
     }
-    [[nodiscard]] static Failure of_goodbye(
-        const boost::beast::websocket::close_reason& reason) noexcept {
-        const auto code = static_cast<int>(reason.code);
-        return websocket_failure(code == 0 ? 1005 : code);
+    /// The failure of a close frame, as `classify` decides; see beast::WebSocketOptions.
+    template <class Classify>
+    [[nodiscard]] static Failure of_goodbye(const boost::beast::websocket::close_reason& reason,
+                                            const Classify& classify) noexcept {
+        const int code = reason.code == 0 ? 1005 : static_cast<int>(reason.code);
+        const Failure usual = websocket_failure(code);
+        if (!classify) return usual;
+        // An exception would leave the run of the context, and the connection would never end.
+        try {
+            const Failure failure =
+                classify(code, std::string_view{reason.reason.data(), reason.reason.size()});
+            return failure.cause == Cause::none ? usual : failure;
+        } catch (...) {
+            return usual;
+        }
     }
     [[nodiscard]] static constexpr bool is_sendable(int code) noexcept {
         return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) ||

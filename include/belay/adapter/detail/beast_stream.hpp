@@ -281,7 +281,7 @@ protected:
         soon();
     }
     [[nodiscard]] Failure end_of_input(const Error& error) const noexcept {
-        if (has_goodbye_) return BeastFailure::of_goodbye(ws_.reason());
+        if (has_goodbye_) return BeastFailure::of_goodbye(ws_.reason(), options_->classify);
         return broken_ ? Failure::from(broken_) : BeastFailure::of_stream(error);
     }
     /// Passes a message to the link.   Returns: false if the link is busy; the message is kept.

@@ -186,6 +186,9 @@ inline bool CurlTransfer::put_lines() {
 inline std::optional<HttpErrc> CurlTransfer::prepare(CurlConfigure& configure) {
     if (!CurlUrl{request_.url}.is_http()) return HttpErrc::bad_url;
     if (!is_sendable()) return HttpErrc::bad_text;
+    // libcurl would send another method.
+    if (request_.method == "HEAD" && !request_.body.empty()) return HttpErrc::bad_text;
+    if (request_.deadline <= Duration::zero()) return HttpErrc::timed_out;
     easy_ = curl_easy_init();
     if (easy_ == nullptr || !put_lines()) return HttpErrc::client_failed;
     CURLcode code = set_defaults();

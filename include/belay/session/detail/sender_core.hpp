@@ -20,7 +20,8 @@ struct SenderOptions {
     Id id{};
     /// The largest payload that is accepted from the peer.
     std::uint32_t payload_bytes_max = 1U << 20U;
-    /// Sent in HELLO, when the transport has not authenticated already; at most 4 KiB.
+    /// Sent in HELLO, when the transport has not authenticated already. With more than 4 KiB,
+    /// hello() fails.
     Bytes token{};
 };
 
@@ -40,8 +41,6 @@ public:
     SenderCore(Log& journal, SenderOptions options)
         : journal_{&journal}, options_{std::move(options)} {
         BELAY_PRECONDITION(options_.id != no_id, "SenderCore: options.id must be set");
-        BELAY_PRECONDITION(options_.token.size() <= session_format::token_bytes_max,
-                           "SenderCore: the token must be <= 4 KiB");
     }
 
     /// Forgets the connection, and nothing else.
@@ -49,8 +48,13 @@ public:
 
     /// A new connection is open: appends HELLO to `out`. It also forgets why it was blocked: what
     /// is still wrong is found again. Errors: of the journal; a journal that has failed greets
-    /// nobody.
+    /// nobody; SessionErrc::token_too_long.
     [[nodiscard]] std::error_code hello(Bytes& out) {
+        // A token comes from a configuration or a server, so a long one is no mistake in the
+        // program.
+        if (options_.token.size() > session_format::token_bytes_max) {
+            return SessionErrc::token_too_long;
+        }
         if (const std::error_code e = journal_->failed()) return e;
         blocked_ = Blocked::none;
         const auto check = journal_->check(journal_->base() - 1);
