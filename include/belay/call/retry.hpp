@@ -68,7 +68,7 @@ public:
         if (then.verb == Advice::Verb::stop) return end(CallErrc::gave_up, then);
         if constexpr (hears<RetryRunHooks::Refusal, Observer>) {
             if (!planned_wait) {
-                tell<RetryRunHooks::Refusal>(
+                notify<RetryRunHooks::Refusal>(
                     CallRefused{following(), advice, elapsed(turn.now, advice.until)});
             }
         }
@@ -86,7 +86,7 @@ public:
         if (!failure) {
             policy_.succeeded(turn);
             finished_ = true;
-            tell<RetryRunHooks::Success>(attempt_);
+            notify<RetryRunHooks::Success>(attempt_);
             return;
         }
         standing_ = policy_.failed(*failure, turn);
@@ -99,7 +99,7 @@ public:
             const Duration wait = standing_.verb == Advice::Verb::go
                                       ? Duration{}
                                       : elapsed(turn.now, standing_.until);
-            tell<RetryRunHooks::Planned>(RetryPlanned{attempt_, *failure, standing_, wait});
+            notify<RetryRunHooks::Planned>(RetryPlanned{attempt_, *failure, standing_, wait});
         }
     }
 
@@ -130,7 +130,7 @@ private:
         attempt_ = following();
         const Instant end = after(now, policy_.attempt_limit(forever));
         if (end < attempt_.deadline) attempt_.deadline = end;
-        tell<RetryRunHooks::Begun>(attempt_);
+        notify<RetryRunHooks::Begun>(attempt_);
         return RetryStep::call;
     }
 
@@ -145,13 +145,13 @@ private:
         }
         if constexpr (hears<RetryRunHooks::GaveUp, Observer>) {
             const Failure failure = attempt_.number != 0 ? *answer_->failure : Failure{};
-            tell<RetryRunHooks::GaveUp>(RetryEnded{attempt_.number, failure, why, advice});
+            notify<RetryRunHooks::GaveUp>(RetryEnded{attempt_.number, failure, why, advice});
         }
         return RetryStep::finished;
     }
 
     template <class H, class Event>
-    void tell(const Event& event) {
+    void notify(const Event& event) {
         detail::notify<H>(observer_, no_machine, event);
     }
 
