@@ -210,8 +210,8 @@ private:
                                         : failure_of(LinkErrc::closed_by_peer);
     }
 
-    /// Handles the bytes that have arrived. If that notifies the supervisor of nothing (`notified`),
-    /// reports a sign of life instead.   Returns: whether to read on.
+    /// Handles the bytes that have arrived. If that notifies the supervisor of nothing
+    /// (`notified`), reports a sign of life instead.   Returns: whether to read on.
     bool take_input(bool notified) noexcept {
         bool answered = false;
         for (;;) {
