@@ -3,6 +3,7 @@
 /// retry: repeats a call until it works, or until the policy stops. Blocking.
 #pragma once
 
+#include <concepts>      // std::same_as
 #include <cstdint>       // std::uint8_t
 #include <optional>      // std::optional
 #include <system_error>  // std::error_code
@@ -260,6 +261,12 @@ concept PolicyShaped = RuleLike<std::remove_cvref_t<A>>;
 template <class A>
 concept FunctionShaped = Attemptable<std::remove_reference_t<A>>;
 
+/// Takes a function by a conversion, so that an overload that takes the function itself is better.
+struct AnyFunction {
+    template <FunctionShaped F>
+    AnyFunction(F&&) noexcept {}
+};
+
 }  // namespace detail
 
 // The forms that retry does not have, so that a mistake results in a sentence.
@@ -300,6 +307,15 @@ Result<void> retry(const P&, F&&, Observer&&) {
     static_assert(
         StopTokenLike<std::remove_reference_t<Observer>>,
         "retry: pass a stop token before the observer: retry(policy, fn, NeverStops{}, observer)");
+    return {};
+}
+/// Does not compile, because the overload without a sleeper is in another header.
+template <detail::PolicyShaped P, StopTokenLike Stop = NeverStops,
+          class Observer = const NoObserver>
+Result<void> retry(const P&, detail::AnyFunction, const Stop& = {}, Observer&& = {}) {
+    static_assert(!std::same_as<P, P>,
+                  "retry: include <belay/drive.hpp> for retry(policy, fn), or pass a sleeper: "
+                  "retry(policy, sleeper, fn)");
     return {};
 }
 /// Does not compile, because the sleeper lacks something, or is a temporary.
