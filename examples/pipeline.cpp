@@ -22,7 +22,7 @@ struct Response {
 };
 
 // What a failure is: only the caller knows.
-Failure judge(const Response& response) {
+Failure classify(const Response& response) {
     if (response.status == 429) return {.cause = Cause::overloaded, .retry_after = 5s};
     if (response.status >= 500) return {.cause = Cause::lost};
     return {};
@@ -48,8 +48,8 @@ bool blocking() {
     int calls = 0;
     const auto busy_twice = [&] { return ++calls < 3 ? Response{429, ""} : Response{200, "news"}; };
     const auto broken = [] { return Response{503, ""}; };
-    const Result<Response> first = pipeline(sleeper, fails_if(busy_twice, judge));
-    const Result<Response> second = pipeline(sleeper, fails_if(broken, judge));
+    const Result<Response> first = pipeline(sleeper, fails_if(busy_twice, classify));
+    const Result<Response> second = pipeline(sleeper, fails_if(broken, classify));
     std::printf("blocking: %s, then %s; %u attempts, %u retries\n", first.value().text.c_str(),
                 second.value().text.c_str(), static_cast<unsigned>(counters.attempts),
                 static_cast<unsigned>(counters.retries));

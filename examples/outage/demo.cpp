@@ -158,13 +158,13 @@ FaultInjectorOptions fault_injector_options(const DemoOptions& options, Run& run
 /// How many lines of the input are in the ledger.
 std::uint64_t delivered_lines(const Run& run) {
     if (!exists(run.path("ledger.txt"))) return 0;
-    return run.lines().count() - judge(run.lines(), run.path("ledger.txt")).lost;
+    return run.lines().count() - compare(run.lines(), run.path("ledger.txt")).lost;
 }
 
 int report_end(const FaultInjector& injector, Run& run) {
     const Timeline& t = injector.timeline();
     const std::string ledger = run.path("ledger.txt"), picture = run.path("outage.svg");
-    const Verdict v = judge(run.lines(), ledger);
+    const Verdict v = compare(run.lines(), ledger);
     const bool good = v.good() && injector.end() == FaultInjector::End::delivered;
     const std::string words = v.words() + ", " + through(injector.done());
     const std::error_code not_drawn = replace_file(picture, draw_svg(t, words));

@@ -70,7 +70,7 @@ public:
         const std::size_t whole = text.size();
         while (text.find('\n') != text.npos) {
             ++line_;
-            if (const char* const wrong = judge(take(text, '\n'))) {
+            if (const char* const wrong = check(take(text, '\n'))) {
                 throw Refusal{state_.path + ", line " + std::to_string(line_) + ": " + wrong +
                               "; restore the file from a backup, or move it away together with the "
                               "client's journal to start again"};
@@ -81,7 +81,7 @@ public:
 
 private:
     /// Returns: what is wrong; null if nothing is.
-    const char* judge(std::string_view line) {
+    const char* check(std::string_view line) {
         if (line_ == 1) {
             return line == first_line ? nullptr : "this is not a ledger of the outage demo";
         }

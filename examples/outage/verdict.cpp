@@ -30,7 +30,7 @@ std::string Verdict::words() const {
     return text;
 }
 
-Verdict judge(const Lines& lines, const std::string& ledger_path) {
+Verdict compare(const Lines& lines, const std::string& ledger_path) {
     const std::string text = read_file(ledger_path);
     Verdict v;
     v.lines = lines.count();

@@ -120,8 +120,8 @@ struct Unwritable {};
 /// A source that does what it is told to.
 struct FunctionSource {
     using token_type = std::string;
-    std::function<void(Completion<std::string>)>* tell;
-    void operator()(Completion<std::string> completion) const { (*tell)(std::move(completion)); }
+    std::function<void(Completion<std::string>)>* supply;
+    void operator()(Completion<std::string> completion) const { (*supply)(std::move(completion)); }
 };
 using TokenFunction = std::function<void(Completion<std::string>)>;
 
@@ -259,8 +259,8 @@ TEST_CASE("mcp::Remote limits the streams of a server that does not end them",
 
 TEST_CASE("mcp::Remote handles token sources that throw, never answer, or fail",
           "[adapter][mcp_client][unit]") {
-    TokenFunction tell = [](Completion<std::string>) { throw std::runtime_error{"no vault"}; };
-    Rig rig{{.token = FunctionSource{&tell}}};
+    TokenFunction supply = [](Completion<std::string>) { throw std::runtime_error{"no vault"}; };
+    Rig rig{{.token = FunctionSource{&supply}}};
     driver::Question<Failure> question;
     rig.remote->push("a", {1, {}}, question.ask());
     CHECK_THROWS_AS(rig.turn(), std::runtime_error);
@@ -270,7 +270,7 @@ TEST_CASE("mcp::Remote handles token sources that throw, never answer, or fail",
     CHECK(rig.wires.all.empty());
 
     std::optional<Completion<std::string>> kept;
-    tell = [&kept](Completion<std::string> c) { kept.emplace(std::move(c)); };
+    supply = [&kept](Completion<std::string> c) { kept.emplace(std::move(c)); };
     rig.remote->push("a", {1, {}}, question.ask());
     rig.turn();
     CHECK(rig.wires.all.empty());
@@ -289,13 +289,13 @@ TEST_CASE("mcp::Remote handles token sources that throw, never answer, or fail",
 TEST_CASE("mcp::Remote holds little memory for abandoned calls while no token arrives",
           "[adapter][mcp_client][unit]") {
     std::vector<Completion<std::string>> kept;
-    TokenFunction tell = [](Completion<std::string> c) { c("token"); };
-    Rig rig{{.token = FunctionSource{&tell}}};
+    TokenFunction supply = [](Completion<std::string> c) { c("token"); };
+    Rig rig{{.token = FunctionSource{&supply}}};
     driver::Question<Failure> question;
     rig.remote->push("a", {1, {}}, question.ask());
     rig.serve();
     REQUIRE(question.answered());
-    tell = [&kept](Completion<std::string> c) { kept.push_back(std::move(c)); };
+    supply = [&kept](Completion<std::string> c) { kept.push_back(std::move(c)); };
     for (int i = 0; i < 1000; ++i) {
         rig.remote->push("a", {1, {}}, question.ask());
         rig.turn();
@@ -308,9 +308,9 @@ TEST_CASE("mcp::Remote holds little memory for abandoned calls while no token ar
 }
 
 TEST_CASE("mcp::Remote may be destroyed by its token source", "[adapter][mcp_client][unit]") {
-    TokenFunction tell;
-    Rig rig{{.token = FunctionSource{&tell}}};
-    tell = [&rig](Completion<std::string> completion) {
+    TokenFunction supply;
+    Rig rig{{.token = FunctionSource{&supply}}};
+    supply = [&rig](Completion<std::string> completion) {
         rig.remote.reset();
         completion("token");
     };

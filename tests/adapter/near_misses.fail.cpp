@@ -42,7 +42,7 @@ belay::mcp::Options use() { return {.token = Source{}}; }
 }  // namespace source_that_returns
 
 // expect-error: mcp::Options: is_retryable and is_missing must be 'bool.const belay::mcp::Error&. noexcept'
-namespace judge_that_throws {
+namespace predicate_that_throws {
 #if defined(BELAY_CONTROL)
 belay::mcp::Options use() {
     return {.is_retryable = [](const belay::mcp::Error&) noexcept { return true; }};
@@ -55,7 +55,7 @@ belay::mcp::Options use() {
 }  // namespace judge_that_throws
 
 // expect-error: mcp::Options: is_retryable and is_missing must be 'bool.const belay::mcp::Error&. noexcept'
-namespace judge_of_something_else {
+namespace predicate_of_something_else {
 #if defined(BELAY_CONTROL)
 belay::mcp::Options use() {
     return {.is_missing = [](const belay::mcp::Error&) noexcept { return true; }};

@@ -96,12 +96,12 @@ TEST_CASE("BreakerEvents notifies of events in order, each once",
     SomeBreaker breaker;
     detail::BreakerEvents<SomeBreaker, Listener> events{breaker, Listener{&received}};
     belay::detail::SpinMutex mutex;
-    events.tell(mutex);
+    events.notify(mutex);
     CHECK(received.empty());
     events.push({opened});
     events.push({half_opened});
-    events.tell(mutex);
-    events.tell(mutex);
+    events.notify(mutex);
+    events.notify(mutex);
     CHECK(changes(received) == std::vector{opened, half_opened});
     CHECK(received[0].number == 1);
     CHECK(received[1].number == 2);
@@ -114,14 +114,14 @@ TEST_CASE("BreakerEvents drops the oldest events when they are not read, and the
     detail::BreakerEvents<SomeBreaker, Listener> events{breaker, Listener{&received}};
     belay::detail::SpinMutex mutex;
     for (int i = 0; i < 20; ++i) events.push({opened});
-    events.tell(mutex);
+    events.notify(mutex);
     REQUIRE(received.size() == 8);
     for (std::uint64_t i = 0; i < 8; ++i) CHECK(received[i].number == 13 + i);
     events.push({reopened});
-    events.tell(mutex);
+    events.notify(mutex);
     CHECK(received.back().number == 21);
     for (int i = 0; i < 8; ++i) events.push({opened});
-    events.tell(mutex);
+    events.notify(mutex);
     CHECK(received.size() == 17);
 }
 

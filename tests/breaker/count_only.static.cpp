@@ -28,10 +28,10 @@ struct FilterReturnsInt {
 struct FilterReturnsCause {
     Cause operator()(const Failure&) const noexcept;
 };
-static_assert(detail::JudgesFailure<Filter> && detail::JudgesFailure<FilterReturnsCause>);
-static_assert(detail::JudgesFailure<detail::CauseSet>);
-static_assert(!detail::JudgesFailure<FilterThrows> && !detail::JudgesFailure<FilterMutable>);
-static_assert(!detail::JudgesFailure<FilterOfCauses> && !detail::JudgesFailure<FilterReturnsInt>);
+static_assert(detail::FailureFilter<Filter> && detail::FailureFilter<FilterReturnsCause>);
+static_assert(detail::FailureFilter<detail::CauseSet>);
+static_assert(!detail::FailureFilter<FilterThrows> && !detail::FailureFilter<FilterMutable>);
+static_assert(!detail::FailureFilter<FilterOfCauses> && !detail::FailureFilter<FilterReturnsInt>);
 
 using Filtered = CountOnly<ConsecutiveFailures, Filter>;
 static_assert(TripLike<Filtered> && sizeof(Breaker<Filtered>) <= 56);

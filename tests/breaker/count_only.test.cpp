@@ -67,11 +67,11 @@ TEST_CASE("CountOnly calls a function with the whole failure", "[breaker][count_
 
 TEST_CASE("CountOnly's function may exclude a call from the count", "[breaker][count_only][unit]") {
     STATIC_REQUIRE([] {
-        const auto judge = [](const Failure& why) noexcept {
+        const auto filter = [](const Failure& why) noexcept {
             if (why.code == 1) return Cause::planned;
             return why.code == 404 ? Cause::none : Cause::lost;
         };
-        BreakerBench b{Breaker{CountOnly{ConsecutiveFailures{2}, judge}, OpenFor{60s}}};
+        BreakerBench b{Breaker{CountOnly{ConsecutiveFailures{2}, filter}, OpenFor{60s}}};
         bool ok = b.fail(status(500)) == Advice::go() && b.fail(status(404)) == Advice::go();
         ok = ok && b.fail(status(500)) == Advice::go() && b.fail(status(1)) == Advice::go();
         return ok && b.fail(status(500)).verb == Advice::Verb::suspend;
@@ -94,7 +94,7 @@ TEST_CASE("CountOnly works in a shared breaker, with any trip", "[breaker][count
     CircuitBreaker rate{
         CountOnly{FailureRate{CountWindow<4>{}, {.percent = 60, .min_calls = 3}}, FiveHundreds{}},
         OpenFor{60s}, clock.view()};
-    const auto tell = [&](auto& breaker) {
+    const auto report = [&](auto& breaker) {
         breaker.acquire().failure(status(500));
         for (int i = 0; i < 3; ++i) breaker.acquire().failure(status(404));
         breaker.acquire().failure(status(500));
@@ -104,8 +104,8 @@ TEST_CASE("CountOnly works in a shared breaker, with any trip", "[breaker][count
         breaker.acquire().failure(status(503));
         CHECK(breaker.state() == BreakerState::open);
     };
-    tell(in_row);
-    tell(rate);
+    report(in_row);
+    report(rate);
     clock.advance(60s);
     // A neutral end of a probe frees its place at once.
     for (int i = 0; i < 5; ++i) in_row.acquire().failure(Failure{Cause::planned});

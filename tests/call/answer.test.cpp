@@ -99,9 +99,9 @@ TEST_CASE("A failure set by a layer is a failure for the caller", "[call][answer
     const auto five = late(sleeper, fails_if([] { return 5; }, [](int) { return false; }));
     CHECK(five.error() == timed_out);
     CHECK(*five.last() == 5);
-    const auto judged = late(sleeper, [] { return Outcome<int>::success(5); });
-    CHECK(judged.error() == timed_out);
-    CHECK(*judged.last() == 5);
+    const auto classified = late(sleeper, [] { return Outcome<int>::success(5); });
+    CHECK(classified.error() == timed_out);
+    CHECK(*classified.last() == 5);
     // One that only knows a cause leaves the error to the library.
     for (const bool leaves_why : {true, false}) {
         const Pipeline lost{Overrules{Failure{Cause::lost}, leaves_why}};

@@ -292,8 +292,8 @@ TEMPLATE_TEST_CASE("AnswerTraits defines the failures of a type, and their cause
     CHECK_FALSE(TestType::run(steady(1s, 3), sleeper, box, as_it_is));
     CHECK(calls == 3);
     const auto fine = [](const Box<int>&) { return false; };
-    const auto judged = [&](auto fn) { return fails_if(fn, fine); };
-    CHECK(TestType::run(steady(1s, 3), sleeper, box, judged).has_value());
+    const auto classified = [&](auto fn) { return fails_if(fn, fine); };
+    CHECK(TestType::run(steady(1s, 3), sleeper, box, classified).has_value());
     CHECK(calls == 4);
 }
 

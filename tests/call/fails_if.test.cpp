@@ -91,10 +91,13 @@ TEMPLATE_TEST_CASE("After the last failure there is no value, and the last one i
                    "[call][fails_if][unit]", BELAY_TEST_RETRY_FORMS) {
     AsyncSleeper sleeper;
     int calls = 0;
-    const auto judged = [](auto judge) { return [judge](auto fn) { return fails_if(fn, judge); }; };
+    const auto classified = [](auto classify) {
+        return [classify](auto fn) { return fails_if(fn, classify); };
+    };
     const auto fetch = [&] { return Response{++calls + 500}; };
-    const auto result = TestType::run(steady(1s, 3), sleeper, fetch,
-                                      judged([](const Response& r) { return r.status >= 500; }));
+    const auto result =
+        TestType::run(steady(1s, 3), sleeper, fetch,
+                      classified([](const Response& r) { return r.status >= 500; }));
     CHECK_FALSE(result.has_value());
     CHECK_FALSE(result);
     CHECK(result.error() == CallErrc::gave_up);
@@ -103,7 +106,7 @@ TEMPLATE_TEST_CASE("After the last failure there is no value, and the last one i
 
     // A predicate that knows the error has it told, not only that there are no more attempts.
     const auto knows = [](const Response&) { return Failure::from(timed_out); };
-    CHECK(TestType::run(steady(1s, 3), sleeper, fetch, judged(knows)).error() == timed_out);
+    CHECK(TestType::run(steady(1s, 3), sleeper, fetch, classified(knows)).error() == timed_out);
 
     // What can only be moved comes out.
     const auto make = [&] { return std::make_unique<int>(++calls); };
@@ -111,11 +114,11 @@ TEMPLATE_TEST_CASE("After the last failure there is no value, and the last one i
         return [least](const std::unique_ptr<int>& p) { return *p < least; };
     };
     calls = 0;
-    auto made = TestType::run(steady(1s, 3), sleeper, make, judged(at_least(9)));
+    auto made = TestType::run(steady(1s, 3), sleeper, make, classified(at_least(9)));
     CHECK_FALSE(made);
     const std::unique_ptr<int> last = std::move(*made.last());
     CHECK(*last == 3);
-    made = TestType::run(steady(1s, 3), sleeper, make, judged(at_least(5)));
+    made = TestType::run(steady(1s, 3), sleeper, make, classified(at_least(5)));
     CHECK(*std::move(made).value() == 5);
 }
 
@@ -135,7 +138,7 @@ TEST_CASE("Without a call there is no last value", "[call][fails_if][unit]") {
 TEMPLATE_TEST_CASE("A predicate of the value tests the value in a Result or an optional",
                    "[call][fails_if][unit]", BELAY_TEST_RETRY_FORMS) {
     AsyncSleeper sleeper;
-    const auto judged = [](auto fn) {
+    const auto classified = [](auto fn) {
         return fails_if(fn, [](const Response& r) { return r.status >= 500; });
     };
     int calls = 0;
@@ -145,16 +148,16 @@ TEMPLATE_TEST_CASE("A predicate of the value tests the value in a Result or an o
             return Response{calls == works_at ? 200 : 503};
         };
     };
-    CHECK(TestType::run(steady(1s, 3), sleeper, result(3), judged).value().status == 200);
+    CHECK(TestType::run(steady(1s, 3), sleeper, result(3), classified).value().status == 200);
     CHECK(calls == 3);
     calls = 0;
-    const auto failed = TestType::run(steady(1s, 3), sleeper, result(9), judged);
+    const auto failed = TestType::run(steady(1s, 3), sleeper, result(9), classified);
     CHECK_FALSE(failed);
     CHECK(failed.error() == CallErrc::gave_up);
     CHECK(failed.last()->status == 503);
     // Where there is no value the predicate is not asked, and the error stays.
     calls = 0;
-    const auto without = TestType::run(steady(1s, 1), sleeper, result(9), judged);
+    const auto without = TestType::run(steady(1s, 1), sleeper, result(9), classified);
     CHECK(without.error() == timed_out);
     CHECK(without.last() == nullptr);
 
@@ -165,12 +168,12 @@ TEMPLATE_TEST_CASE("A predicate of the value tests the value in a Result or an o
         };
     };
     calls = 0;
-    CHECK(TestType::run(steady(1s, 3), sleeper, maybe(3), judged).value().status == 200);
+    CHECK(TestType::run(steady(1s, 3), sleeper, maybe(3), classified).value().status == 200);
     calls = 0;
-    const auto unwell = TestType::run(steady(1s, 3), sleeper, maybe(9), judged);
+    const auto unwell = TestType::run(steady(1s, 3), sleeper, maybe(9), classified);
     CHECK(unwell.last()->status == 503);
     calls = 0;
-    const auto nothing = TestType::run(steady(1s, 1), sleeper, maybe(9), judged);
+    const auto nothing = TestType::run(steady(1s, 1), sleeper, maybe(9), classified);
     CHECK(nothing.error() == CallErrc::gave_up);
     CHECK(nothing.last() == nullptr);
 }
@@ -180,8 +183,8 @@ TEST_CASE("fails_if replaces the type's own test, and accepts types that retry r
     Rig rig;
     const auto never_bad = [](const auto&) { return false; };
     const auto always_bad = [](const auto&) { return true; };
-    const auto run = [&](auto fn, auto judge) {
-        return retry(rig.policy(), rig.sleeper, fails_if(fn, judge));
+    const auto run = [&](auto fn, auto classify) {
+        return retry(rig.policy(), rig.sleeper, fails_if(fn, classify));
     };
     CHECK(run([] { return false; }, never_bad).value() == false);
     CHECK(run([] { return std::optional<int>{}; }, never_bad).value() == std::nullopt);
@@ -234,10 +237,10 @@ TEMPLATE_TEST_CASE("A predicate that throws abandons the attempt, and its except
     Rig rig;
     AsyncSleeper sleeper;
     const auto fetch = [] { return Response{200}; };
-    const auto judged = [](auto fn) {
+    const auto classified = [](auto fn) {
         return fails_if(fn, [](const Response&) -> bool { throw std::logic_error{"judge"}; });
     };
-    CHECK_THROWS_WITH(TestType::run(rig.policy(), sleeper, fetch, judged), "judge");
+    CHECK_THROWS_WITH(TestType::run(rig.policy(), sleeper, fetch, classified), "judge");
     CHECK(rig.observed == CountsFailures::Observed{.begun = 1, .abandoned = 1});
 }
 
@@ -248,12 +251,12 @@ TEMPLATE_TEST_CASE("The Cause that a predicate returns is the Outcome's, and out
     const auto busy = [](const Response& r) {
         return r.status == 503 ? Cause::overloaded : Cause::none;
     };
-    const auto judged = [&](auto fn) { return fails_if(fn, busy); };
-    const auto result = TestType::run(steady(1s, 3), sleeper, fetch, judged);
+    const auto classified = [&](auto fn) { return fails_if(fn, busy); };
+    const auto result = TestType::run(steady(1s, 3), sleeper, fetch, classified);
     CHECK(result.error() == CallErrc::gave_up);
     CHECK(result.cause() == Cause::overloaded);
     const auto fine = [] { return Response{200}; };
-    CHECK(TestType::run(steady(1s, 3), sleeper, fine, judged).cause() == Cause::none);
+    CHECK(TestType::run(steady(1s, 3), sleeper, fine, classified).cause() == Cause::none);
 
     int calls = 0;
     const auto inner = [&] {
@@ -328,12 +331,13 @@ TEMPLATE_TEST_CASE("A std::ref of a fails_if works as the fails_if itself",
         };
     };
     const auto is_bad = [](const Response& r) { return r.status >= 500; };
-    const auto judged = [&](auto fn) { return fails_if(fn, is_bad); };
-    CHECK(TestType::run(steady(1s, 3), sleeper, fetch, by_reference(judged)).value().status == 200);
+    const auto classified = [&](auto fn) { return fails_if(fn, is_bad); };
+    CHECK(TestType::run(steady(1s, 3), sleeper, fetch, by_reference(classified)).value().status ==
+          200);
     CHECK(calls == 3);
     // One in another, too.
     calls = 0;
-    const auto inner = by_reference(judged);
+    const auto inner = by_reference(classified);
     const auto around = [&](auto fn) { return within(Attempt{}, inner(fn)); };
     CHECK(TestType::run(steady(1s, 3), sleeper, fetch, around).value().status == 200);
     CHECK(calls == 3);
@@ -346,14 +350,14 @@ TEMPLATE_TEST_CASE("A std::ref of a fails_if works as the fails_if itself",
 TEST_CASE("A const fails_if works as any other", "[call][fails_if][regression]") {
     Rig rig;
     const auto is_bad = [](const Response& r) { return r.status >= 500; };
-    const auto judged = fails_if([] { return Response{503}; }, is_bad);
-    CHECK_FALSE(retry(rig.policy(), rig.sleeper, judged));
+    const auto classified = fails_if([] { return Response{503}; }, is_bad);
+    CHECK_FALSE(retry(rig.policy(), rig.sleeper, classified));
     CHECK(rig.observed.failed == 3);
-    CHECK_FALSE(Pipeline{Retrying{rig.policy()}}(rig.sleeper, judged));
+    CHECK_FALSE(Pipeline{Retrying{rig.policy()}}(rig.sleeper, classified));
     CHECK(rig.observed.failed == 6);
-    CHECK_FALSE(retry(rig.policy(), rig.sleeper, std::cref(judged)));
+    CHECK_FALSE(retry(rig.policy(), rig.sleeper, std::cref(classified)));
     CHECK(rig.observed.failed == 9);
-    const auto through = within(Attempt{}, judged);
+    const auto through = within(Attempt{}, classified);
     CHECK_FALSE(retry(rig.policy(), rig.sleeper, through));
     CHECK(rig.observed.failed == 12);
     const auto other = fails_on<NetworkError>([]() -> int { throw 5; });
@@ -400,20 +404,20 @@ TEMPLATE_TEST_CASE("fails_on retries exceptions of its type, and propagates othe
                    "[call][fails_if][unit]", BELAY_TEST_RETRY_FORMS) {
     Rig rig;
     AsyncSleeper sleeper;
-    const auto judged = [](auto fn) { return fails_on<NetworkError>(fn); };
+    const auto classified = [](auto fn) { return fails_on<NetworkError>(fn); };
     int calls = 0;
     const auto fails = [&]() -> int {
         if (++calls == 1) throw Refused{"derived"};
         if (calls == 2) throw NetworkError{"itself"};
         throw std::runtime_error{"base"};
     };
-    CHECK_THROWS_WITH(TestType::run(rig.policy(9), sleeper, fails, judged), "base");
+    CHECK_THROWS_WITH(TestType::run(rig.policy(9), sleeper, fails, classified), "base");
     CHECK(calls == 3);
     CHECK(rig.observed.failed == 2);
     CHECK(rig.observed.abandoned == 1);
     // The last one of its type leaves when the policy gives up.
     const auto each = []() -> int { throw Refused{"last"}; };
-    CHECK_THROWS_AS(TestType::run(rig.policy(2), sleeper, each, judged), Refused);
+    CHECK_THROWS_AS(TestType::run(rig.policy(2), sleeper, each, classified), Refused);
 }
 
 TEST_CASE("fails_on classifies by a predicate, and nests", "[call][fails_if][unit]") {
@@ -439,9 +443,9 @@ TEST_CASE("fails_on classifies by a predicate, and nests", "[call][fails_if][uni
     CHECK(failures(both(Refused{"r"})) == std::vector<Failure>(2, Failure{Cause::refused}));
     CHECK(failures(both(NetworkError{"n"})) == std::vector<Failure>(2, Failure{Cause::timed_out}));
     CHECK(failures(both(5)).empty());
-    const auto judge_throws = [](const Refused&) -> bool { throw std::logic_error{"judge"}; };
+    const auto classify_throws = [](const Refused&) -> bool { throw std::logic_error{"judge"}; };
     CHECK_THROWS_WITH(
-        retry(rig.policy(), rig.sleeper, fails_on<Refused>(throws(Refused{"r"}), judge_throws)),
+        retry(rig.policy(), rig.sleeper, fails_on<Refused>(throws(Refused{"r"}), classify_throws)),
         "judge");
 }
 

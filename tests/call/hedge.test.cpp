@@ -118,8 +118,8 @@ TEST_CASE("Hedge keeps exceptions as failures, unless they are none", "[call][he
     auto task = pipeline(sleeper, throws);
     task.start();
     CHECK(task.take().value() == 5);
-    const auto judged = [&](int) -> bool { throw std::logic_error{"judge"}; };
-    auto leaves = pipeline(sleeper, fails_if(throws, judged));
+    const auto classified = [&](int) -> bool { throw std::logic_error{"judge"}; };
+    auto leaves = pipeline(sleeper, fails_if(throws, classified));
     leaves.start();
     CHECK_THROWS_WITH(leaves.take(), "judge");
 }

@@ -61,11 +61,11 @@ void use(belay_test::MinimalSleeper& sleeper) {
     const std::function<Response()> fetch = [] { return Response{500}; };
     const auto is_bad = [](const Response& r) { return r.status >= 500; };
 #if defined(BELAY_CONTROL)
-    const auto judged = belay::fails_if(fetch, is_bad);
+    const auto classified = belay::fails_if(fetch, is_bad);
 #else
-    const std::function<Response(belay::Attempt)> judged = belay::fails_if(fetch, is_bad);
+    const std::function<Response(belay::Attempt)> classified = belay::fails_if(fetch, is_bad);
 #endif
-    static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper, judged));
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper, classified));
 }
 }  // namespace fails_if_in_function
 
@@ -145,8 +145,9 @@ bool is_low(int n) { return n < 3; }
 void use(belay_test::MinimalSleeper& sleeper) {
     const auto fn = [] { return 1; };
 #if defined(BELAY_CONTROL)
-    const auto judged = [](int n) { return is_odd(n) || is_low(n); };
-    static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper, belay::fails_if(fn, judged)));
+    const auto classified = [](int n) { return is_odd(n) || is_low(n); };
+    static_cast<void>(
+        belay::retry(belay::MaxAttempts{3}, sleeper, belay::fails_if(fn, classified)));
 #else
     static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper,
                                    belay::fails_if(belay::fails_if(fn, is_odd), is_low)));
@@ -159,11 +160,11 @@ namespace fails_on_in_lambda {
 // Nobody could see what the lambda calls: any exception would be a failure.
 void use(belay_test::MinimalSleeper& sleeper) {
     const belay::Pipeline pipeline{belay::Timeout{belay::Duration{1}}};
-    auto judged = belay::within(belay::Attempt{}, belay::fails_on<int>([] { return 5; }));
+    auto classified = belay::within(belay::Attempt{}, belay::fails_on<int>([] { return 5; }));
 #if defined(BELAY_CONTROL)
-    static_cast<void>(pipeline(sleeper, judged));
+    static_cast<void>(pipeline(sleeper, classified));
 #else
-    static_cast<void>(pipeline(sleeper, [&](belay::Attempt a) { return judged(a); }));
+    static_cast<void>(pipeline(sleeper, [&](belay::Attempt a) { return classified(a); }));
 #endif
 }
 }  // namespace fails_on_in_lambda
@@ -668,9 +669,9 @@ namespace fails_on_base_outside {
 bool heals(const std::runtime_error&) { return false; }
 const auto call = [] { return true; };
 #if defined(BELAY_CONTROL)
-auto judged = belay::fails_on<std::runtime_error>(belay::fails_on<std::exception>(call), heals);
+auto classified = belay::fails_on<std::runtime_error>(belay::fails_on<std::exception>(call), heals);
 #else
-auto judged = belay::fails_on<std::exception>(belay::fails_on<std::runtime_error>(call, heals));
+auto classified = belay::fails_on<std::exception>(belay::fails_on<std::runtime_error>(call, heals));
 #endif
 }  // namespace fails_on_base_outside
 
@@ -680,9 +681,9 @@ namespace fails_on_twice {
 const auto is_bad = [](int n) { return n < 0; };
 const auto inner = belay::fails_if(belay::fails_on<std::runtime_error>([] { return 1; }), is_bad);
 #if defined(BELAY_CONTROL)
-auto judged = belay::fails_on<std::logic_error>(inner);
+auto classified = belay::fails_on<std::logic_error>(inner);
 #else
-auto judged = belay::fails_on<std::runtime_error>(inner);
+auto classified = belay::fails_on<std::runtime_error>(inner);
 #endif
 }  // namespace fails_on_twice
 

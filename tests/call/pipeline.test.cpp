@@ -228,10 +228,10 @@ TEMPLATE_TEST_CASE("Permits are returned on every path through a Pipeline",
                     int);
     CHECK(bulkhead.running() == 0);
     // An exception that is no failure was no verdict: the probe is free at once.
-    const auto judge = [](bool) -> bool { throw std::logic_error{"judge"}; };
+    const auto classify = [](bool) -> bool { throw std::logic_error{"judge"}; };
     CHECK_THROWS_AS(TestType::run(
                         pipeline, sleeper, [](Attempt) { return true; },
-                        [&](auto fn) { return fails_if(fn, judge); }),
+                        [&](auto fn) { return fails_if(fn, classify); }),
                     std::logic_error);
     CHECK(bulkhead.running() == 0);
     CHECK(TestType::run(pipeline, sleeper, [](Attempt) { return true; }));

@@ -61,7 +61,7 @@ struct RefusalRecorder {
 };
 
 // What stands in a policy while our own side refuses its attempts: it learns nothing of the peer.
-struct Judges {
+struct Classifies {
     CircuitBreaker<> breaker{ConsecutiveFailures{1}, OpenFor{1h}};
     AdaptiveThrottle throttle{};
 
@@ -385,7 +385,7 @@ TEST_CASE("A rejection by a full queue is no verdict on the peer, and is retried
 
     Bulkhead bulkhead{{.limit = 1, .queue = 3}};
     std::optional held{bulkhead.acquire(at(0s))};
-    Judges late;
+    Classifies late;
     const Pipeline hasty{Retrying{late.policy()}, Timeout{10ms}, Queued{bulkhead}};
     CHECK(hasty(sleeper, ask, NeverStops{}, refusals).error() == std::errc::timed_out);
     CHECK(refusals.by == std::vector<std::string_view>{"Bulkhead", "Bulkhead", "Bulkhead"});
@@ -393,7 +393,7 @@ TEST_CASE("A rejection by a full queue is no verdict on the peer, and is retried
     // Three attempts of 10 ms each: no rule took the first refusal for a reason to stop.
     CHECK(sleeper.now() == at(30ms));
 
-    Judges awaited;
+    Classifies awaited;
     const Pipeline hasty_too{Retrying{awaited.policy()}, Timeout{10ms}, Queued{bulkhead}};
     bool asked_to_stop = false;
     refusals.by.clear();
@@ -406,7 +406,7 @@ TEST_CASE("A rejection by a full queue is no verdict on the peer, and is retried
     CHECK(awaited.unimpressed(sleeper.now()));
 
     RateLimiter limiter{Rate{1, 10ms}, Burst{3}, 10};
-    Judges greedy;
+    Classifies greedy;
     const Pipeline too_many{Retrying{greedy.policy()}, Queued{limiter, 4}};
     CHECK(too_many(sleeper, ask).error() == std::errc::invalid_argument);
     CHECK(greedy.unimpressed(sleeper.now()));
@@ -414,7 +414,7 @@ TEST_CASE("A rejection by a full queue is no verdict on the peer, and is retried
 
     // What the peer does is heard as ever.
     held.reset();
-    Judges received;
+    Classifies received;
     const Pipeline fails{Retrying{received.policy()}, Timeout{10ms}, Queued{bulkhead}};
     CHECK_FALSE(fails(sleeper, [] { return false; }));
     CHECK(received.breaker.state(sleeper.now()) == BreakerState::open);

@@ -400,8 +400,9 @@ TEST_CASE("retry returns a shared probe when user code throws", "[call][retry][u
     const Policy policy{Shared{breaker}, MaxAttempts{1}};
     CHECK_FALSE(retry(policy, sleeper, [] { return false; }));
     sleeper.time += 1s;
-    const auto judge = [](bool) -> bool { throw std::logic_error{"judge"}; };
-    CHECK_THROWS_AS(retry(policy, sleeper, fails_if([] { return true; }, judge)), std::logic_error);
+    const auto classify = [](bool) -> bool { throw std::logic_error{"judge"}; };
+    CHECK_THROWS_AS(retry(policy, sleeper, fails_if([] { return true; }, classify)),
+                    std::logic_error);
     CHECK(breaker.admit(sleeper.now()) == Advice::go());
     CHECK(retry(policy, sleeper, [] { return true; }));
 }

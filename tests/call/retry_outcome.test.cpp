@@ -73,21 +73,21 @@ static_assert(detail::Unsupported<std::error_condition> && detail::Unsupported<A
 static_assert(!detail::Unsupported<int> && !detail::Unsupported<std::string>);
 
 TEST_CASE("RetryOutcome distinguishes failures from successes", "[call][retry_outcome][unit]") {
-    CHECK(detail::RetryOutcome<bool>::judge(false));
-    CHECK_FALSE(detail::RetryOutcome<bool>::judge(true));
-    CHECK(detail::RetryOutcome<std::optional<int>>::judge(std::nullopt));
-    CHECK_FALSE(detail::RetryOutcome<std::optional<int>>::judge(0));
-    CHECK(detail::RetryOutcome<std::error_code>::judge(timed_out));
-    CHECK_FALSE(detail::RetryOutcome<std::error_code>::judge({}));
-    CHECK(detail::RetryOutcome<Result<int>>::judge(Result<int>{timed_out}));
-    CHECK_FALSE(detail::RetryOutcome<Result<int>>::judge(Result<int>{0}));
-    CHECK_FALSE(detail::RetryOutcome<int>::judge(0));
+    CHECK(detail::RetryOutcome<bool>::classify(false));
+    CHECK_FALSE(detail::RetryOutcome<bool>::classify(true));
+    CHECK(detail::RetryOutcome<std::optional<int>>::classify(std::nullopt));
+    CHECK_FALSE(detail::RetryOutcome<std::optional<int>>::classify(0));
+    CHECK(detail::RetryOutcome<std::error_code>::classify(timed_out));
+    CHECK_FALSE(detail::RetryOutcome<std::error_code>::classify({}));
+    CHECK(detail::RetryOutcome<Result<int>>::classify(Result<int>{timed_out}));
+    CHECK_FALSE(detail::RetryOutcome<Result<int>>::classify(Result<int>{0}));
+    CHECK_FALSE(detail::RetryOutcome<int>::classify(0));
 }
 
 TEST_CASE("RetryOutcome finds the cause of a failure", "[call][retry_outcome][unit]") {
-    CHECK(detail::RetryOutcome<bool>::judge(false)->cause == Cause::lost);
-    CHECK(detail::RetryOutcome<std::error_code>::judge(timed_out) == Failure::from(timed_out));
-    CHECK(detail::RetryOutcome<Result<int>>::judge(timed_out)->cause == Cause::timed_out);
+    CHECK(detail::RetryOutcome<bool>::classify(false)->cause == Cause::lost);
+    CHECK(detail::RetryOutcome<std::error_code>::classify(timed_out) == Failure::from(timed_out));
+    CHECK(detail::RetryOutcome<Result<int>>::classify(timed_out)->cause == Cause::timed_out);
     CHECK(detail::failure_of(Error{std::error_code{503, std::generic_category()}}).cause ==
           Cause::overloaded);
     CHECK(detail::failure_of(std::string{"?"}).cause == Cause::lost);

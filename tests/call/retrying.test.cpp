@@ -67,7 +67,7 @@ TEST_CASE("retry and Retrying do the same, blocking and awaiting", "[call][retry
             return attempt.number == works_at;
         };
         const auto awaited = [&](Attempt attempt) -> Task<bool> { co_return outcome(attempt); };
-        const auto tell = [&](auto&& run) {
+        const auto record = [&](auto&& run) {
             AsyncSleeper sleeper;
             sleeper.random = Random{Seed{seed}};
             RunRecord events;
@@ -78,17 +78,17 @@ TEST_CASE("retry and Retrying do the same, blocking and awaiting", "[call][retry
             events.sleeps = sleeper.sleeps;
             return events;
         };
-        const RunRecord alone = tell([&](const auto& policy, auto& sleeper, auto& counters) {
+        const RunRecord alone = record([&](const auto& policy, auto& sleeper, auto& counters) {
             return retry(policy, sleeper, outcome, NeverStops{}, counters);
         });
-        RC_ASSERT(alone == tell([&](const auto& policy, auto& sleeper, auto& counters) {
+        RC_ASSERT(alone == record([&](const auto& policy, auto& sleeper, auto& counters) {
                       return finish(retry(policy, sleeper, awaited, NeverStops{}, counters),
                                     sleeper);
                   }));
-        RC_ASSERT(alone == tell([&](const auto& policy, auto& sleeper, auto& counters) {
+        RC_ASSERT(alone == record([&](const auto& policy, auto& sleeper, auto& counters) {
                       return Pipeline{Retrying{policy, counters}}(sleeper, outcome);
                   }));
-        RC_ASSERT(alone == tell([&](const auto& policy, auto& sleeper, auto& counters) {
+        RC_ASSERT(alone == record([&](const auto& policy, auto& sleeper, auto& counters) {
                       const Pipeline pipeline{Retrying{policy, counters}};
                       return finish(pipeline(sleeper, awaited), sleeper);
                   }));

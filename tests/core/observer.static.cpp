@@ -21,11 +21,11 @@ struct SomeMachine {};
 using StateHook = detail::Hook<detail::OnState, SomeMachine, const int&>;
 
 template <class O>
-constexpr bool is_notified = StateHook::heard<O> && StateHook::right<O>;
+constexpr bool is_notified = StateHook::callable_on<O> && StateHook::right<O>;
 template <class O>
-constexpr bool is_wrong = !StateHook::heard<O> && !StateHook::right<O>;
+constexpr bool is_wrong = !StateHook::callable_on<O> && !StateHook::right<O>;
 template <class O>
-constexpr bool has_none = !StateHook::heard<O> && StateHook::right<O>;
+constexpr bool has_none = !StateHook::callable_on<O> && StateHook::right<O>;
 
 // ---- heard
 struct ObservesAlone {

@@ -380,7 +380,7 @@ Observed without_repeats(Observed observed) {
     return observed;
 }
 
-void hears_as_an_observer(Seed seed) {
+void receives_as_an_observer(Seed seed) {
     Random chance{seed};
     const auto pick = [&](std::uint64_t n) { return uniform_upto(chance, n - 1); };
     Wire wire;
@@ -450,5 +450,5 @@ void hears_as_an_observer(Seed seed) {
 
 TEST_CASE("A coroutine sees the same events as an observer, however late it waits",
           "[link][awaitable][property]") {
-    for_each_seed(hears_as_an_observer, 500);
+    for_each_seed(receives_as_an_observer, 500);
 }

@@ -51,7 +51,7 @@ struct Probe {
     Instant advised = always;
 
     Advice admit(Instant now) const noexcept {
-        if (now == asks_counts) return tell(open + 10 * fails + 1000 * planned + 10000 * faults);
+        if (now == asks_counts) return encode(open + 10 * fails + 1000 * planned + 10000 * faults);
         if (now == asks_advised) return Advice::suspend(advised);
         if (behaviour.advice.verb != Advice::Verb::go && !behaviour.advice.allows(now))
             return behaviour.advice;
@@ -91,7 +91,7 @@ struct Probe {
     Duration stable_window() const noexcept { return 3s; }
     Duration attempt_limit() const noexcept { return 5s; }
 
-    static Advice tell(int count) noexcept { return Advice::suspend(Instant{Duration{count}}); }
+    static Advice encode(int count) noexcept { return Advice::suspend(Instant{Duration{count}}); }
     static bool is_stable(const Turn& turn) noexcept {
         return connected_since != never && proved && elapsed(connected_since, turn.now) >= 3s;
     }

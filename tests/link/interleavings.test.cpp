@@ -196,9 +196,9 @@ struct World {
     // Asked for, and not known to be obeyed yet: when the first of these drains may end, at most.
     Duration drain_asked = Duration::max();
     Instant drain_ends_min = never, drain_ends_max = never;
-    bool cut_short = false;  // by a stop()
-    bool untold = false;     // an exception left before all was told
-    bool refused = false;    // by a peer, when a check asked
+    bool cut_short = false;   // by a stop()
+    bool unreported = false;  // an exception left before all was told
+    bool refused = false;     // by a peer, when a check asked
     std::deque<Act> hooks;
     std::array<std::deque<int>, leaves> in_open;
     int stop_in_check = 0;
@@ -243,7 +243,7 @@ struct World {
             link->advance(now);
         } catch (const Thrown&) {
             note("caught");
-            untold = true;
+            unreported = true;
         }
         advancing = false;
     }
@@ -273,7 +273,7 @@ struct World {
     void stop() {
         const bool pending = link->status().state != LinkState::stopped;
         voided = cut_short = true;
-        starts_left = untold && notified == LinkState::stopped ? 1 : 0;
+        starts_left = unreported && notified == LinkState::stopped ? 1 : 0;
         link->stop();
         if (!link) return;
         expect(link->status().state == LinkState::stopped, "stop: status must say so at once");
@@ -446,7 +446,7 @@ struct World {
     bool alive() const { return leaf[0].link.alive(); }
 
     /// What a drain is over with: no state but `stopped`, nothing lost, and a failure that says why.
-    void judge_drained(const Transition& t) {
+    void check_drained(const Transition& t) {
         if (std::exchange(cut_short, false)) return;
         const Failure& f = t.to.failure;
         const bool late = f == failure_of(LinkErrc::not_drained);
@@ -508,7 +508,7 @@ struct World {
                 break;
         }
         drain_asked = Duration::max();  // all commands have been obeyed
-        cut_short = untold = false;
+        cut_short = unreported = false;
         if (s.state != LinkState::draining) drain_ends_min = drain_ends_max = never;
         expect(!recycles || s.state != LinkState::connected || credentials_of < epochs,
                "a connection outlives its credentials");
@@ -762,7 +762,7 @@ void App::on_state(auto& link, const Transition& t) {
         if (w.expect_stopped)
             w.expect(t.to.state == LinkState::stopped, "something came between stop and stopped");
         if (t.to.state == LinkState::stopped) w.expect_stopped = w.stop_in_part = false;
-    } else if (!w.untold) {
+    } else if (!w.unreported) {
         w.expect(t.to == link.status(), "the status is ahead of what was told");
         w.expect(w.handle->status() == link.status(), "the published status differs in a hook");
     }
@@ -770,7 +770,7 @@ void App::on_state(auto& link, const Transition& t) {
         w.expect(w.starts_left > 0, "left stopped without a start");
         --w.starts_left;
     }
-    if (t.from == LinkState::draining) w.judge_drained(t);
+    if (t.from == LinkState::draining) w.check_drained(t);
     w.notified = t.to.state;
     if (w.recycles && w.credentials_of == w.epochs && t.from == LinkState::connected &&
         t.to.state == LinkState::cooldown && t.to.withdrawn) {
@@ -1033,7 +1033,7 @@ void one_step(World& w) {
         script_step(w);
     } catch (const Thrown&) {
         w.note("caught");
-        w.untold = true;
+        w.unreported = true;
     }
 }
 

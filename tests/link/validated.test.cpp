@@ -21,14 +21,14 @@ namespace {
 /// Asks "who?"; "me" passes, "no" is refused as unauthorized, "odd" with the default, all else
 /// waits.
 struct Asks {
-    std::vector<std::string>* judged = nullptr;
+    std::vector<std::string>* checked = nullptr;
     std::function<void()>* inside = nullptr;
 
     Verdict begin(const auto& say) {
         return say("who?") == SendResult::sent ? Verdict::pending() : Verdict::refused();
     }
     Verdict judge(const std::string& m, const auto& say) {
-        if (judged != nullptr) judged->push_back(m);
+        if (checked != nullptr) checked->push_back(m);
         if (inside != nullptr && *inside) (*inside)();
         if (m == "me") return Verdict::passed();
         if (m == "no") return Verdict::refused({.cause = Cause::unauthorized});
@@ -49,10 +49,10 @@ struct ThrowingCheck {
 
 struct Checked {
     Wire wire;
-    std::vector<std::string> judged;
+    std::vector<std::string> checked;
     std::function<void()> inside;
     LinkRig<Validated<FakeTransport<>, Asks>> rig{
-        Validated{FakeTransport<>{wire}, Asks{&judged, &inside}}};
+        Validated{FakeTransport<>{wire}, Asks{&checked, &inside}}};
 
     Checked() {
         rig.start();
@@ -74,7 +74,7 @@ TEST_CASE("Validated connects when the check has passed", "[link][validated][uni
     receive(c.wire.link, "me");
     c.rig.run(0s);
     CHECK(c.rig.state() == LinkState::connected);
-    CHECK(c.judged == Observed{"what?", "me"});
+    CHECK(c.checked == Observed{"what?", "me"});
     CHECK(c.rig.notes.observed == Observed{"connecting", "connected"});
 }
 
@@ -83,7 +83,7 @@ TEST_CASE("Validated delivers messages that follow the answer, after connected",
     Checked c;
     for (const char* m : {"hm", "me", "one", "two"}) receive(c.wire.link, m);
     c.rig.run(0s);
-    CHECK(c.judged == Observed{"hm", "me"});
+    CHECK(c.checked == Observed{"hm", "me"});
     CHECK(c.rig.notes.observed ==
           Observed{"connecting", "connected", "message one on 0", "message two on 0"});
 }

@@ -20,7 +20,7 @@ using namespace std::chrono_literals;
 /// What libcurl's functions are given.
 struct Curled {
     const HttpRequest& request;
-    const Tell& tell;
+    const Deliver& deliver;
     Instant due;
     HttpResponse head{};
     std::size_t taken = 0;
@@ -33,10 +33,10 @@ struct Curled {
     /// Whether it goes on.
     bool take(std::string_view piece) {
         if (!reported && leads_on()) return false;
-        if (!std::exchange(reported, true) && !tell(head, "")) return false;
+        if (!std::exchange(reported, true) && !deliver(head, "")) return false;
         taken += piece.size();
         too_long = taken > request.body_bytes_max;
-        return !too_long && (piece.empty() || tell(head, piece));
+        return !too_long && (piece.empty() || deliver(head, piece));
     }
     bool leads_on() {
         const std::string* const to = follows ? head.headers.find("Location") : nullptr;
@@ -122,7 +122,7 @@ bool is_plain(const HttpRequest& request) {
 }
 
 /// What stands for blocking_call of the page.
-HttpResponse curl_call(const HttpRequest& request, const Tell& tell) {
+HttpResponse curl_call(const HttpRequest& request, const Deliver& deliver) {
     const std::string& asked = request.url;
     if (!(asked.starts_with("http://") || asked.starts_with("https://")) ||
         asked.find_first_of("@ \r\n") != asked.npos) {
@@ -134,7 +134,7 @@ HttpResponse curl_call(const HttpRequest& request, const Tell& tell) {
     const Instant due = after(SteadyClock{}.now(), request.deadline);
     std::string url = asked;
     for (int hops = 0;; ++hops) {
-        Curled curled{request, tell, due};
+        Curled curled{request, deliver, due};
         // Only the last head is told.
         curled.follows = request.redirects && hops < 3;
         curled.origin = origin_of(url);

@@ -61,7 +61,7 @@ struct Tampered : Journal<sim::Disk> {
 };
 
 /// What is wrong with one world; nothing if all is well.
-std::string judged(Seed seed, const SessionWorldOptions& options) {
+std::string verdict_of(Seed seed, const SessionWorldOptions& options) {
     SessionWorld<Tampered> w{seed, options};
     const bool finished = w.run();
     const std::string verdict = w.verdict();
@@ -75,11 +75,11 @@ bool found(std::initializer_list<bool*> rules, SessionWorldOptions options) {
         std::string verdict;
         {
             const PlantedFault plant{rules};
-            verdict = judged(Seed{seed}, options);
+            verdict = verdict_of(Seed{seed}, options);
         }
         if (verdict.empty()) continue;
         options.ledger = {};
-        const std::string sound = judged(Seed{seed}, options);
+        const std::string sound = verdict_of(Seed{seed}, options);
         INFO("world " << seed << " with the fault: " << verdict << "; without: " << sound);
         CHECK(sound.empty());
         return sound.empty();
@@ -124,7 +124,7 @@ SessionWorldOptions with_slow_network() {
 void check_worlds(const SessionWorldOptions& options) {
     const std::uint64_t most =
         std::max<std::uint64_t>(1, belay_test::from_environment("BELAY_SEEDS", 2000) / 5);
-    for_each_seed([&](Seed seed) { REQUIRE(judged(seed, options) == ""); }, most);
+    for_each_seed([&](Seed seed) { REQUIRE(verdict_of(seed, options) == ""); }, most);
 }
 
 }  // namespace

@@ -60,7 +60,7 @@ TEST_CASE("ReceiverCore::judge follows steps 1 to 3 of the protocol, in order",
         {based, record(0), Greeting::attach, {}, 0},
     };
     for (const Row& row : rows) {
-        const auto answer = core.judge(row.h, row.record);
+        const auto answer = core.check_hello(row.h, row.record);
         CHECK(answer.greeting == row.greeting);
         if (row.greeting != Greeting::refuse) continue;
         CHECK(answer.error == row.error);
@@ -72,19 +72,19 @@ TEST_CASE("ReceiverCore remembers an attach number that is not recorded yet",
           "[session][receiver_core][unit]") {
     Core core{store, {}};
     core.attach(1, hello(8), record(2));
-    CHECK(core.judge(hello(8), record(2)).error == SessionErrc::fenced);
-    CHECK(core.judge(hello(8), record(2)).detail == 8);
-    CHECK(core.judge(hello(9), record(2)).greeting == Greeting::attach);
+    CHECK(core.check_hello(hello(8), record(2)).error == SessionErrc::fenced);
+    CHECK(core.check_hello(hello(8), record(2)).detail == 8);
+    CHECK(core.check_hello(hello(9), record(2)).greeting == Greeting::attach);
     // Of this journal only: another counts on its own.
     Progress replaced = record(1);
     replaced.journal = other;
-    CHECK(core.judge(hello(2, other), replaced).greeting == Greeting::attach);
+    CHECK(core.check_hello(hello(2, other), replaced).greeting == Greeting::attach);
     CHECK(core.attached() == 1);
     core.ended(7);
     CHECK(core.attached() == 1);
     core.ended(1);
     CHECK(core.attached() == 0);
-    CHECK(core.judge(hello(8), record(2)).error == SessionErrc::fenced);
+    CHECK(core.check_hello(hello(8), record(2)).error == SessionErrc::fenced);
 }
 
 TEST_CASE("ReceiverCore::progress_after carries journal, attach, number and check",
@@ -96,7 +96,7 @@ TEST_CASE("ReceiverCore::progress_after carries journal, attach, number and chec
                                       .check = belay::journal_format::first_check(own_journal)});
     static_cast<void>(core.grant());
     const Frame f = data_frame(1, as_bytes("x"));
-    CHECK(core.judge_data(1, f) == Core::Data::apply);
+    CHECK(core.check_data(1, f) == Core::Data::apply);
     CHECK(core.progress_after(f) ==
           Progress{.journal = own_journal,
                    .attach = 8,
@@ -104,7 +104,7 @@ TEST_CASE("ReceiverCore::progress_after carries journal, attach, number and chec
                    .check = belay::journal_format::next_check(
                        belay::journal_format::first_check(own_journal), as_bytes("x"), 4)});
     CHECK(core.progress().applied == 0);  // not before the owner says so
-    CHECK(core.judge_data(2, f) == Core::Data::protocol);
+    CHECK(core.check_data(2, f) == Core::Data::protocol);
 }
 
 TEST_CASE("ReceiverCore's credit never shrinks, covers one payload, and is exact",
@@ -136,7 +136,7 @@ TEST_CASE("ReceiverCore's credit never shrinks, covers one payload, and is exact
             const std::uint64_t next = core.progress().applied + 1;
             const std::uint64_t number = bits() % 4 == 0 && next > 1 ? next - 1 : next;
             const bool allowed = number <= number_limit && sent_bytes + body.size() <= byte_limit;
-            const auto verdict = core.judge_data(1, data_frame(number, body));
+            const auto verdict = core.check_data(1, data_frame(number, body));
             if (!allowed) {
                 RC_ASSERT(verdict == Core::Data::protocol);
                 return;
@@ -158,7 +158,7 @@ TEST_CASE("ReceiverCore grants a new credit to every connection",
     CHECK(g.number_limit == 8);
     CHECK(g.byte_limit == 10);
     const Bytes body(4);
-    CHECK(core.judge_data(1, data_frame(6, body)) == Core::Data::apply);
+    CHECK(core.check_data(1, data_frame(6, body)) == Core::Data::apply);
     core.applied(core.progress_after(data_frame(6, body)));
     g = core.attach(2, hello(3), core.progress());
     CHECK(g.number_limit == 9);

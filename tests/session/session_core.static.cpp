@@ -36,10 +36,10 @@ struct Scenario {
     }
     /// Whether a turn tells exactly this, in this order.
     template <class... N>
-    constexpr bool tells(Instant now, N... wanted) {
+    constexpr bool reports(Instant now, N... wanted) {
         Notice last = Notice::none;
-        const bool right = ((last = core.tell(last, now, facts), last == wanted) && ...);
-        return right && core.tell(last, now, facts) == Notice::none;
+        const bool right = ((last = core.take_notice(last, now, facts), last == wanted) && ...);
+        return right && core.take_notice(last, now, facts) == Notice::none;
     }
     constexpr bool sleeps_until(Instant at) const { return core.deadline(facts) == at; }
 };
@@ -51,9 +51,9 @@ consteval bool an_unanswered_hello_ends() {
     scenario.facts.link = LinkState::connecting;
     scenario.core.disconnected(LinkState::connecting);
     scenario.core.greeting(t0);
-    bool ok =
-        scenario.sleeps_until(t0 + 10s) && scenario.core.judge(t0 + 10s - 1ns) == Due::nothing;
-    ok = ok && scenario.core.judge(t0 + 10s) == Due::silent;
+    bool ok = scenario.sleeps_until(t0 + 10s) &&
+              scenario.core.check_timers(t0 + 10s - 1ns) == Due::nothing;
+    ok = ok && scenario.core.check_timers(t0 + 10s) == Due::silent;
     return ok && scenario.sleeps_until(never);  // said once
 }
 static_assert(an_unanswered_hello_ends());
@@ -62,7 +62,7 @@ consteval bool a_lost_connection_ends_its_greeting() {
     Scenario scenario;
     scenario.core.greeting(t0);
     scenario.lose();
-    return scenario.sleeps_until(never) && scenario.core.judge(t0 + 1h) == Due::nothing;
+    return scenario.sleeps_until(never) && scenario.core.check_timers(t0 + 1h) == Due::nothing;
 }
 static_assert(a_lost_connection_ends_its_greeting());
 
@@ -71,22 +71,23 @@ static_assert(a_lost_connection_ends_its_greeting());
 consteval bool a_silent_receiver_is_asked_and_then_given_up() {
     Scenario scenario;
     scenario.connect(t0);
-    bool ok = scenario.sleeps_until(t0 + 10s) && scenario.core.judge(t0 + 10s) == Due::ping;
-    ok = ok && scenario.core.judge(t0 + 20s) == Due::ping;
-    return ok && scenario.sleeps_until(t0 + 25s) && scenario.core.judge(t0 + 25s) == Due::lost;
+    bool ok = scenario.sleeps_until(t0 + 10s) && scenario.core.check_timers(t0 + 10s) == Due::ping;
+    ok = ok && scenario.core.check_timers(t0 + 20s) == Due::ping;
+    return ok && scenario.sleeps_until(t0 + 25s) &&
+           scenario.core.check_timers(t0 + 25s) == Due::lost;
 }
 static_assert(a_silent_receiver_is_asked_and_then_given_up());
 
 consteval bool a_sign_of_life_is_counted_once() {
     Scenario scenario;
     scenario.connect(t0);
-    bool ok = scenario.core.judge(t0 + 10s) == Due::ping;
-    scenario.core.heard(t0 + 11s);
-    ok = ok && scenario.sleeps_until(t0 + 21s) && scenario.core.judge(t0 + 21s) == Due::ping;
+    bool ok = scenario.core.check_timers(t0 + 10s) == Due::ping;
+    scenario.core.sign_of_life(t0 + 11s);
+    ok = ok && scenario.sleeps_until(t0 + 21s) && scenario.core.check_timers(t0 + 21s) == Due::ping;
     // The same instant again is no news; the peer is given up after its own last sign.
-    scenario.core.heard(t0 + 11s);
-    ok = ok && scenario.core.judge(t0 + 31s) == Due::ping;
-    return ok && scenario.core.judge(t0 + 36s) == Due::lost;
+    scenario.core.sign_of_life(t0 + 11s);
+    ok = ok && scenario.core.check_timers(t0 + 31s) == Due::ping;
+    return ok && scenario.core.check_timers(t0 + 36s) == Due::lost;
 }
 static_assert(a_sign_of_life_is_counted_once());
 
@@ -94,8 +95,8 @@ consteval bool nobody_is_watched_between_connections() {
     Scenario scenario;
     scenario.connect(t0);
     scenario.lose();
-    scenario.core.heard(t0 + 1s);  // of the connection that was
-    return scenario.sleeps_until(never) && scenario.core.judge(t0 + 1h) == Due::nothing;
+    scenario.core.sign_of_life(t0 + 1s);  // of the connection that was
+    return scenario.sleeps_until(never) && scenario.core.check_timers(t0 + 1h) == Due::nothing;
 }
 static_assert(nobody_is_watched_between_connections());
 
@@ -105,12 +106,12 @@ consteval bool waiting_work_without_progress_is_a_stall() {
     Scenario scenario;
     scenario.connect(t0);
     scenario.facts.durable = 3;
-    bool ok = scenario.tells(t0 + 50s, Notice::accepted);  // waits since then
-    for (Instant t = t0 + 60s; t < t0 + 110s; t += 10s) scenario.core.heard(t);
-    scenario.core.heard(t0 + 105s);
-    ok = ok && scenario.sleeps_until(t0 + 110s) && scenario.tells(t0 + 110s - 1ns);
-    ok = ok && scenario.tells(t0 + 110s, Notice::stalled);
-    return ok && scenario.tells(t0 + 500s);  // once
+    bool ok = scenario.reports(t0 + 50s, Notice::accepted);  // waits since then
+    for (Instant t = t0 + 60s; t < t0 + 110s; t += 10s) scenario.core.sign_of_life(t);
+    scenario.core.sign_of_life(t0 + 105s);
+    ok = ok && scenario.sleeps_until(t0 + 110s) && scenario.reports(t0 + 110s - 1ns);
+    ok = ok && scenario.reports(t0 + 110s, Notice::stalled);
+    return ok && scenario.reports(t0 + 500s);  // once
 }
 static_assert(waiting_work_without_progress_is_a_stall());
 
@@ -118,10 +119,11 @@ consteval bool progress_puts_a_stall_off_and_another_one_may_come() {
     Scenario scenario;
     scenario.connect(t0);
     scenario.facts.durable = 3;
-    bool ok = scenario.tells(t0, Notice::accepted) && scenario.tells(t0 + 60s, Notice::stalled);
+    bool ok = scenario.reports(t0, Notice::accepted) && scenario.reports(t0 + 60s, Notice::stalled);
     scenario.facts.acked = 1;
-    ok = ok && scenario.tells(t0 + 70s, Notice::acknowledged) && scenario.tells(t0 + 130s - 1ns);
-    return ok && scenario.tells(t0 + 130s, Notice::stalled);
+    ok =
+        ok && scenario.reports(t0 + 70s, Notice::acknowledged) && scenario.reports(t0 + 130s - 1ns);
+    return ok && scenario.reports(t0 + 130s, Notice::stalled);
 }
 static_assert(progress_puts_a_stall_off_and_another_one_may_come());
 
@@ -129,11 +131,12 @@ consteval bool an_outage_is_no_stall() {
     Scenario scenario;
     scenario.connect(t0);
     scenario.facts.durable = 3;
-    bool ok = scenario.tells(t0, Notice::accepted);
+    bool ok = scenario.reports(t0, Notice::accepted);
     scenario.lose();
-    ok = ok && scenario.tells(t0 + 1h) && scenario.sleeps_until(never);
+    ok = ok && scenario.reports(t0 + 1h) && scenario.sleeps_until(never);
     scenario.connect(t0 + 2h);
-    return ok && scenario.tells(t0 + 2h + 59s) && scenario.tells(t0 + 2h + 60s, Notice::stalled);
+    return ok && scenario.reports(t0 + 2h + 59s) &&
+           scenario.reports(t0 + 2h + 60s, Notice::stalled);
 }
 static_assert(an_outage_is_no_stall());
 
@@ -148,9 +151,9 @@ consteval bool a_turn_tells_in_order_and_each_once() {
                       .replacements = 1,
                       .blocked = Blocked::too_large};
     bool ok = scenario.sleeps_until(always);
-    ok = ok && scenario.tells(t0, Notice::accepted, Notice::acknowledged, Notice::journal_replaced,
-                              Notice::blocked);
-    return ok && scenario.tells(t0);
+    ok = ok && scenario.reports(t0, Notice::accepted, Notice::acknowledged,
+                                Notice::journal_replaced, Notice::blocked);
+    return ok && scenario.reports(t0);
 }
 static_assert(a_turn_tells_in_order_and_each_once());
 
@@ -158,11 +161,12 @@ consteval bool what_a_hook_causes_is_told_in_the_next_turn() {
     Scenario scenario;
     scenario.facts.durable = 1;
     scenario.facts.acked = 1;
-    bool ok = scenario.core.tell(Notice::none, t0, scenario.facts) == Notice::accepted;
-    ok = ok && scenario.core.tell(Notice::accepted, t0, scenario.facts) == Notice::acknowledged;
+    bool ok = scenario.core.take_notice(Notice::none, t0, scenario.facts) == Notice::accepted;
+    ok = ok &&
+         scenario.core.take_notice(Notice::accepted, t0, scenario.facts) == Notice::acknowledged;
     scenario.facts.durable = 2;  // a hook has sent, and made it durable
-    ok = ok && scenario.core.tell(Notice::acknowledged, t0, scenario.facts) == Notice::none;
-    return ok && scenario.sleeps_until(always) && scenario.tells(t0, Notice::accepted);
+    ok = ok && scenario.core.take_notice(Notice::acknowledged, t0, scenario.facts) == Notice::none;
+    return ok && scenario.sleeps_until(always) && scenario.reports(t0, Notice::accepted);
 }
 static_assert(what_a_hook_causes_is_told_in_the_next_turn());
 
@@ -170,9 +174,9 @@ consteval bool a_block_that_is_found_again_is_told_again() {
     Scenario scenario;
     scenario.connect(t0);
     scenario.facts.blocked = Blocked::fenced;
-    bool ok = scenario.tells(t0, Notice::blocked) && scenario.tells(t0 + 1s);
+    bool ok = scenario.reports(t0, Notice::blocked) && scenario.reports(t0 + 1s);
     scenario.core.greeting(t0 + 2s);
-    return ok && scenario.tells(t0 + 3s, Notice::blocked);
+    return ok && scenario.reports(t0 + 3s, Notice::blocked);
 }
 static_assert(a_block_that_is_found_again_is_told_again());
 

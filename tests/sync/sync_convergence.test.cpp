@@ -26,7 +26,7 @@ std::string all_of(Store& store) {
     for (const std::string& name : names) text += state_text(store, name) + "; ";
     return text;
 }
-std::string said_by(const SyncOracle& oracle) {
+std::string expected_by(const SyncOracle& oracle) {
     std::string text;
     for (const std::string& name : names) text += oracle.text(name) + "; ";
     return text;
@@ -164,7 +164,7 @@ TEST_CASE("Adds and Removes converge in any order and batching", "[sync][converg
         Memory store;
         auto processor = processor_of(store, LastWriteWins{});
         RC_ASSERT(in_batches(processor, shuffled(all)));
-        RC_ASSERT(all_of(store) == said_by(oracle));
+        RC_ASSERT(all_of(store) == expected_by(oracle));
     }));
 }
 
@@ -181,7 +181,7 @@ TEST_CASE("Updates of live elements converge in any order and batching",
         auto processor = processor_of(store, LastWriteWins{});
         RC_ASSERT(processor.process_batch("s", first).success);
         RC_ASSERT(in_batches(processor, shuffled(all)));
-        RC_ASSERT(all_of(store) == said_by(oracle));
+        RC_ASSERT(all_of(store) == expected_by(oracle));
     }));
 }
 
@@ -197,7 +197,7 @@ TEST_CASE("upsert_updates makes Adds and Updates converge in any order",
         Memory store;
         auto processor = processor_of(store, LastWriteWins{}, {.upsert_updates = true});
         RC_ASSERT(in_batches(processor, mixed));
-        RC_ASSERT(all_of(store) == said_by(oracle));
+        RC_ASSERT(all_of(store) == expected_by(oracle));
         // What is still pending is of elements that never came.
         for (const Op& op : processor.pending("s")) {
             RC_ASSERT(oracle.text(std::string{op.element()}) == "absent");
@@ -226,7 +226,7 @@ TEST_CASE("every order of every small set of operations ends as the oracle predi
                 auto processor = processor_of(store, LastWriteWins{});
                 const SyncResult result = processor.process_batch("s", Ops{one, two, three});
                 wrong += static_cast<std::size_t>(sums(result, 3).substr(4) != "0");
-                wrong += static_cast<std::size_t>(all_of(store) != said_by(oracle));
+                wrong += static_cast<std::size_t>(all_of(store) != expected_by(oracle));
             }
         }
     }

@@ -115,7 +115,7 @@ public:
         if (const auto error = check_signature(*parts)) return error;
         const auto claims = detail::jwt_object(parts->payload);
         if (!claims) return make_error_code(Errc::malformed);
-        return judge(*claims, now);
+        return check_claims(*claims, now);
     }
 
     /// Returns how long a token that is valid now stays valid.
@@ -193,7 +193,7 @@ private:
 
     // ---- what a signed token claims ------------------------------------------------------------
 
-    [[nodiscard]] Result<Claims> judge(const nlohmann::json& claims, WallTime now) const {
+    [[nodiscard]] Result<Claims> check_claims(const nlohmann::json& claims, WallTime now) const {
         const auto exp = claims.find("exp");
         const auto expires = exp == claims.end() ? std::nullopt : detail::jwt_time(*exp);
         if (!expires || now - options_.leeway >= *expires) {

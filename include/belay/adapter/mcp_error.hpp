@@ -78,10 +78,10 @@ struct Error {
     /// Returns a message such as "permanent: the tool failed (no scene board-1)".   Allocates;
     /// throws std::bad_alloc.
     [[nodiscard]] std::string message() const {
-        std::string said = failure.message();
-        if (rpc_code != 0) said += ", " + std::to_string(rpc_code);
-        if (!text.empty()) said += " (" + text + ")";
-        return said;
+        std::string line = failure.message();
+        if (rpc_code != 0) line += ", " + std::to_string(rpc_code);
+        if (!text.empty()) line += " (" + text + ")";
+        return line;
     }
 };
 

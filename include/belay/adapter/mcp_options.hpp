@@ -54,24 +54,26 @@ private:
 };
 
 /// A function that classifies errors; it must be noexcept.
-class McpJudge {
+class McpErrorPredicate {
 public:
-    McpJudge() noexcept = default;
+    McpErrorPredicate() noexcept = default;
     template <class F>
-        requires(!std::same_as<std::decay_t<F>, McpJudge>)
-    McpJudge(F&& f) {
+        requires(!std::same_as<std::decay_t<F>, McpErrorPredicate>)
+    McpErrorPredicate(F&& f) {
         constexpr bool right =
             std::is_nothrow_invocable_r_v<bool, std::decay_t<F>&, const mcp::Error&>;
         static_assert(right,
                       "mcp::Options: is_retryable and is_missing must be 'bool(const "
                       "belay::mcp::Error&) noexcept'");
-        if constexpr (right) judge_ = Function<bool(const mcp::Error&)>{std::forward<F>(f)};
+        if constexpr (right) predicate_ = Function<bool(const mcp::Error&)>{std::forward<F>(f)};
     }
 
-    [[nodiscard]] bool operator()(const mcp::Error& error) { return judge_ && judge_(error); }
+    [[nodiscard]] bool operator()(const mcp::Error& error) {
+        return predicate_ && predicate_(error);
+    }
 
 private:
-    Function<bool(const mcp::Error&)> judge_;
+    Function<bool(const mcp::Error&)> predicate_;
 };
 
 }}}  // namespace belay::detail
@@ -96,11 +98,11 @@ struct Options {
     /// A function that returns whether an error of JSON-RPC, or a failure of a tool, may pass with
     /// time. Its form is `bool(const Error&) noexcept`. It receives the text of the server. Without
     /// this function, no such error counts as retryable.
-    detail::McpJudge is_retryable{};
+    detail::McpErrorPredicate is_retryable{};
     /// A function, of the same form, that returns whether a failure of the fetch tool means that
     /// there is no such session. Without it only the result `null` means that. A bridge does not
     /// push a scene if it could not fetch the remote one first.
-    detail::McpJudge is_missing{};
+    detail::McpErrorPredicate is_missing{};
 
     /// The longest time for a request, from its connection to the end of the answer.
     Duration timeout = std::chrono::seconds{30};

@@ -50,7 +50,7 @@ public:
         if constexpr (times_calls) began_ = turn.now;
     }
     [[nodiscard]] constexpr Advice failed(const Failure& failure, Turn& turn) noexcept {
-        switch (detail::says_to(core_.trip(), failure)) {
+        switch (detail::evidence_of(core_.trip(), failure)) {
             case detail::PeerEvidence::unwell:
                 core_.verdict(true, core_.generation(), turn, took(turn.now), failure);
                 break;

@@ -100,23 +100,23 @@ public:
     /// Call it without the lock. It returns at once if another call is already notifying, on
     /// another thread or further up on this thread's stack. That call passes on what was pushed
     /// before it ends.
-    void tell(detail::SpinMutex& mutex) noexcept {
-        for (bool telling = false;; telling = true) {
+    void notify(detail::SpinMutex& mutex) noexcept {
+        for (bool notifying = false;; notifying = true) {
             BreakerEvent next;
             {
                 const detail::SpinLock lock{mutex};
-                if (!telling && telling_) return;
-                telling_ = told_ != last_;
-                if (!telling_) return;
-                told_ = last_ - told_ > capacity ? last_ - capacity + 1 : told_ + 1;
-                next = ring_[told_ % capacity];
+                if (!notifying && notifying_) return;
+                notifying_ = notified_ != last_;
+                if (!notifying_) return;
+                notified_ = last_ - notified_ > capacity ? last_ - capacity + 1 : notified_ + 1;
+                next = ring_[notified_ % capacity];
             }
             detail::notify<typename BreakerHooks<Breaker>::Event>(observer_, breaker_, next);
         }
     }
 
     /// Call it under the lock.
-    [[nodiscard]] constexpr bool is_telling() const noexcept { return telling_; }
+    [[nodiscard]] constexpr bool is_notifying() const noexcept { return notifying_; }
 
 private:
     static constexpr std::size_t capacity = 8;
@@ -125,8 +125,8 @@ private:
     [[no_unique_address]] Observer observer_;
     BreakerEvent ring_[capacity]{};
     std::uint64_t last_ = 0;
-    std::uint64_t told_ = 0;
-    bool telling_ = false;
+    std::uint64_t notified_ = 0;
+    bool notifying_ = false;
 };
 template <class Breaker, std::derived_from<NoObserver> Observer>
     requires(!has_hook<OnBreaker, Observer>())
@@ -134,8 +134,8 @@ class BreakerEvents<Breaker, Observer> {
 public:
     constexpr BreakerEvents(Breaker&, const Observer&) noexcept {}
     constexpr void push(const BreakerEvent&) noexcept {}
-    void tell(detail::SpinMutex&) noexcept {}
-    [[nodiscard]] constexpr bool is_telling() const noexcept { return false; }
+    void notify(detail::SpinMutex&) noexcept {}
+    [[nodiscard]] constexpr bool is_notifying() const noexcept { return false; }
 };
 
 }  // namespace detail

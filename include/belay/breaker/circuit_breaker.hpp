@@ -131,7 +131,7 @@ public:
         /// means for the peer; see CountOnly.
         void failure(const Failure& why) noexcept {
             if (auto* const breaker = std::exchange(breaker_, nullptr)) {
-                breaker->judge(why, generation_, at_, OwnTime{*breaker});
+                breaker->record(why, generation_, at_, OwnTime{*breaker});
                 breaker->permits_.give_back();
             }
         }
@@ -150,7 +150,7 @@ public:
         Advice failure(const Failure& why, Turn& turn) noexcept {
             auto* const breaker = std::exchange(breaker_, nullptr);
             if (breaker == nullptr) return Advice::go();
-            breaker->judge(why, generation_, at_, TurnTime{turn});
+            breaker->record(why, generation_, at_, TurnTime{turn});
             const Advice next = breaker->admit(turn.now);
             breaker->permits_.give_back();
             return next;
@@ -193,7 +193,7 @@ public:
     ///      observer does not destroy the breaker.
     ~CircuitBreaker() {
         BELAY_PRECONDITION(
-            !engine_.is_telling(),
+            !engine_.is_notifying(),
             "CircuitBreaker::~CircuitBreaker: the breaker must outlive its observer's calls");
         BELAY_PRECONDITION(permits_.all_back(),
                            "CircuitBreaker::~CircuitBreaker: the breaker must outlive its permits");
@@ -252,8 +252,8 @@ private:
     };
 
     template <class Time>
-    void judge(const Failure& why, std::uint32_t generation, Instant began, Time time) noexcept {
-        switch (engine_.says(why)) {
+    void record(const Failure& why, std::uint32_t generation, Instant began, Time time) noexcept {
+        switch (engine_.evidence_of(why)) {
             case detail::PeerEvidence::unwell:
                 return engine_.failure(generation, began, time, why);
             case detail::PeerEvidence::well:

@@ -14,7 +14,7 @@ namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 template <class F>
-concept JudgesFailure = std::copyable<F> && requires(const F& filter, const Failure& why) {
+concept FailureFilter = std::copyable<F> && requires(const F& filter, const Failure& why) {
     { filter(why) } noexcept -> BoolOrCause;
 };
 }  // namespace detail
@@ -49,7 +49,7 @@ class CountOnly : public Trip {
     static_assert(!detail::HasCounts<Trip>,
                   "CountOnly: the trip already filters failures by its own 'counts'; use one of "
                   "the two filters");
-    static_assert(detail::JudgesFailure<Filter>,
+    static_assert(detail::FailureFilter<Filter>,
                   "CountOnly: the filter must be causes, or a copyable 'bool operator()(const "
                   "belay::Failure&) const noexcept', which may return belay::Cause instead");
 

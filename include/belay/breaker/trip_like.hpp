@@ -91,20 +91,20 @@ template <class T>
 }
 /// Returns what a failure means for the peer, according to this trip.
 template <class T>
-[[nodiscard]] constexpr PeerEvidence says_to([[maybe_unused]] const T& trip,
-                                             const Failure& why) noexcept {
-    const PeerEvidence says = peer_evidence(why);
+[[nodiscard]] constexpr PeerEvidence evidence_of([[maybe_unused]] const T& trip,
+                                                 const Failure& why) noexcept {
+    const PeerEvidence evidence = peer_evidence(why);
     if constexpr (HasCounts<T>) {
-        if (says == PeerEvidence::nothing) return says;
-        const auto said = trip.counts(why);
+        if (evidence == PeerEvidence::nothing) return evidence;
+        const auto counted = trip.counts(why);
         if constexpr (std::same_as<decltype(trip.counts(why)), bool>) {
-            return said ? PeerEvidence::unwell : PeerEvidence::well;
+            return counted ? PeerEvidence::unwell : PeerEvidence::well;
         } else {
-            if (said == Cause::planned) return PeerEvidence::nothing;
-            return said == Cause::none ? PeerEvidence::well : PeerEvidence::unwell;
+            if (counted == Cause::planned) return PeerEvidence::nothing;
+            return counted == Cause::none ? PeerEvidence::well : PeerEvidence::unwell;
         }
     } else {
-        return says;
+        return evidence;
     }
 }
 }  // namespace detail

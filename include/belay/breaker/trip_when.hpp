@@ -12,7 +12,7 @@ namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 template <class P>
-concept JudgesCounts = std::copyable<P> && requires(const P& predicate, const CallCounts& seen) {
+concept CountsPredicate = std::copyable<P> && requires(const P& predicate, const CallCounts& seen) {
     { predicate(seen) } noexcept -> std::same_as<bool>;
 };
 }  // namespace detail
@@ -30,7 +30,7 @@ template <class Window, class Predicate>
 class TripWhen {
     static_assert(detail::CallWindow<Window>,
                   "TripWhen: the window must be a CountWindow or a TimeWindow");
-    static_assert(detail::JudgesCounts<Predicate>,
+    static_assert(detail::CountsPredicate<Predicate>,
                   "TripWhen: the predicate must be a copyable 'bool operator()(const "
                   "belay::CallCounts&) const noexcept'");
 

@@ -73,26 +73,27 @@ namespace detail {
 
 // The result of a Fallback may stand for what the call returns, or for the value in it. It must
 // convert by itself, but not in the way in which text or numbers become bool.
-template <class Said, class Returned>
-concept Becomes = std::convertible_to<Said, Returned> &&
-                  (!std::same_as<Returned, bool> || std::same_as<std::remove_cvref_t<Said>, bool> ||
-                   std::is_class_v<std::remove_cvref_t<Said>>);
-template <class Said, class Returned>
-concept AnswersFor = Becomes<Said, Returned> || requires {
-    requires Becomes<Said, typename Returned::value_type>;
+template <class Replacement, class Returned>
+concept Becomes =
+    std::convertible_to<Replacement, Returned> &&
+    (!std::same_as<Returned, bool> || std::same_as<std::remove_cvref_t<Replacement>, bool> ||
+     std::is_class_v<std::remove_cvref_t<Replacement>>);
+template <class Replacement, class Returned>
+concept AnswersFor = Becomes<Replacement, Returned> || requires {
+    requires Becomes<Replacement, typename Returned::value_type>;
     requires OptionalLike<Returned> || ExpectedLike<Returned>;
 };
 
 /// Makes the answer from a result that replaces a call.
-template <class Answer, class Said>
-[[nodiscard]] Answer answer_instead(Said&& said) {
+template <class Answer, class Replacement>
+[[nodiscard]] Answer answer_instead(Replacement&& replacement) {
     using Returned = typename decltype(Answer::returned)::value_type;
     static_assert(
-        AnswersFor<Said, Returned>,
+        AnswersFor<Replacement, Returned>,
         "Fallback: the result of fn must convert to the result of the call, or to the value in it");
-    Answer answer = Answer::success(std::forward<Said>(said));
+    Answer answer = Answer::success(std::forward<Replacement>(replacement));
     if constexpr (std::same_as<Returned, bool>) {
-        answer.failure = RetryOutcome<bool>::judge(*answer.returned);
+        answer.failure = RetryOutcome<bool>::classify(*answer.returned);
     }
     return answer;
 }
@@ -103,9 +104,9 @@ concept BlockingCall = Attemptable<F> && !Awaitable<CallResult<F>>;
 
 template <class F, class Returned>
 consteval auto outcome_of_call() {
-    if constexpr (JudgesResult<F, Returned>) {
+    if constexpr (ClassifiesResult<F, Returned>) {
         return std::type_identity<
-            PredicateOutcome<Returned, Unwrapped<F>::template judges_value<Returned>>>{};
+            PredicateOutcome<Returned, Unwrapped<F>::template classifies_value<Returned>>>{};
     } else {
         static_assert(!Future<Returned>,
                       "retry: fn must not return a future, whose result is not known yet; wait in "
@@ -140,20 +141,20 @@ struct Callee {
     using Answer = belay::Answer<Returned>;
     using Result = typename Outcome::type;
 
-    static void judge(F& fn, Answer& answer) {
+    static void classify(F& fn, Answer& answer) {
         if (!answer.returned) return;
-        if constexpr (JudgesResult<F, Returned>) {
-            answer.failure = detail::unwrap(fn).judge_result(*answer.returned);
+        if constexpr (ClassifiesResult<F, Returned>) {
+            answer.failure = detail::unwrap(fn).classify_result(*answer.returned);
         } else {
-            answer.failure = Outcome::judge(*answer.returned);
+            answer.failure = Outcome::classify(*answer.returned);
         }
     }
 
 #if defined(__cpp_exceptions)
     /// Stores the exception that is being handled, or rethrows it if it is not a failure.
     static void keep_exception(F& fn, Answer& answer) {
-        if constexpr (JudgesExceptions<F>) {
-            answer.failure = detail::unwrap(fn).judge_exception();
+        if constexpr (ClassifiesExceptions<F>) {
+            answer.failure = detail::unwrap(fn).classify_exception();
             if (!answer.failure) throw;
         } else {
             answer.failure = failure_of_exception();
@@ -175,7 +176,7 @@ struct Callee {
 #else
         answer.returned.emplace(detail::call(fn, attempt));
 #endif
-        judge(fn, answer);
+        classify(fn, answer);
         return answer;
     }
 

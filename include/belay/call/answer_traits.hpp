@@ -39,13 +39,13 @@ concept VerdictLike = std::same_as<V, bool> || std::same_as<V, Cause> || std::sa
 
 /// Returns the failure that a user's predicate reported, or none.
 template <VerdictLike V>
-[[nodiscard]] std::optional<Failure> verdict(const V& said) noexcept {
+[[nodiscard]] std::optional<Failure> verdict(const V& returned) noexcept {
     if constexpr (std::same_as<V, bool>) {
-        return said ? std::optional{Failure{Cause::lost}} : std::nullopt;
+        return returned ? std::optional{Failure{Cause::lost}} : std::nullopt;
     } else if constexpr (std::same_as<V, Cause>) {
-        return said != Cause::none ? std::optional{Failure{said}} : std::nullopt;
+        return returned != Cause::none ? std::optional{Failure{returned}} : std::nullopt;
     } else {
-        return said.cause != Cause::none ? std::optional{said} : std::nullopt;
+        return returned.cause != Cause::none ? std::optional{returned} : std::nullopt;
     }
 }
 

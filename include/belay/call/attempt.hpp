@@ -76,18 +76,18 @@ using CallResult = std::remove_cv_t<decltype(detail::call(std::declval<F&>(), At
 
 // Also inside a std::reference_wrapper.
 template <class F, class Result>
-concept JudgesResult =
-    requires(F& fn, const Result& result) { detail::unwrap(fn).judge_result(result); };
+concept ClassifiesResult =
+    requires(F& fn, const Result& result) { detail::unwrap(fn).classify_result(result); };
 template <class F>
-concept JudgesExceptions = requires(F& fn) { detail::unwrap(fn).judge_exception(); };
+concept ClassifiesExceptions = requires(F& fn) { detail::unwrap(fn).classify_exception(); };
 template <class F>
-concept Judges = requires { requires Unwrapped<F>::judges; };
+concept Classifies = requires { requires Unwrapped<F>::classifies; };
 
 /// A callable that wraps another; it declares only what it changes.
 template <class F>
 struct CallAdapter {
     using Adapted = F;
-    static constexpr bool judges = Judges<F>;
+    static constexpr bool classifies = Classifies<F>;
     /// Whether a fails_on in this callable would never be used inside a fails_on<Outer>.
     template <class Outer>
     static constexpr bool hidden_behind = [] {
@@ -112,26 +112,26 @@ struct CallAdapter {
     }
 
     template <class Result>
-    static constexpr bool judges_value = Unwrapped<F>::template judges_value<Result>;
+    static constexpr bool classifies_value = Unwrapped<F>::template classifies_value<Result>;
     template <class Result>
-        requires JudgesResult<F, Result>
-    auto judge_result(const Result& result) {
-        return detail::unwrap(fn).judge_result(result);
+        requires ClassifiesResult<F, Result>
+    auto classify_result(const Result& result) {
+        return detail::unwrap(fn).classify_result(result);
     }
     template <class Result>
-        requires JudgesResult<const F, Result>
-    auto judge_result(const Result& result) const {
-        return detail::unwrap(fn).judge_result(result);
+        requires ClassifiesResult<const F, Result>
+    auto classify_result(const Result& result) const {
+        return detail::unwrap(fn).classify_result(result);
     }
-    auto judge_exception()
-        requires JudgesExceptions<F>
+    auto classify_exception()
+        requires ClassifiesExceptions<F>
     {
-        return detail::unwrap(fn).judge_exception();
+        return detail::unwrap(fn).classify_exception();
     }
-    auto judge_exception() const
-        requires JudgesExceptions<const F>
+    auto classify_exception() const
+        requires ClassifiesExceptions<const F>
     {
-        return detail::unwrap(fn).judge_exception();
+        return detail::unwrap(fn).classify_exception();
     }
 };
 
@@ -158,7 +158,7 @@ struct Within : CallAdapter<F> {
     decltype(auto) operator()(const Attempt& attempt)
         requires Attemptable<F>
     {
-        static_assert(!Judges<F>,
+        static_assert(!Classifies<F>,
                       "within: this function cannot be called directly. Pass it to retry or a "
                       "Pipeline without a lambda or std::function around it");
         return make_call(attempt);

@@ -18,31 +18,31 @@ namespace detail {
 
 // A pointer to a member is applied to the object itself, because a pointer to an object may be
 // null.
-template <class Judge, class Value>
-concept AsksMember = requires(Judge& judge, const Value& value) { value.*judge; } ||
-                     requires(Judge& judge, const Value& value) { (value.*judge)(); };
-template <class Judge, class Value>
-concept Asks = AsksMember<Judge, Value> ||
-               (!std::is_member_pointer_v<Judge> && std::invocable<Judge&, const Value&>);
-template <class Judge, class Value>
-    requires Asks<Judge, Value>
-decltype(auto) ask(Judge& judge, const Value& value) {
-    if constexpr (std::is_member_object_pointer_v<Judge>) {
-        return value.*judge;
-    } else if constexpr (std::is_member_function_pointer_v<Judge>) {
-        return (value.*judge)();
+template <class Predicate, class Value>
+concept AsksMember = requires(Predicate& predicate, const Value& value) { value.*predicate; } ||
+                     requires(Predicate& predicate, const Value& value) { (value.*predicate)(); };
+template <class Predicate, class Value>
+concept Asks = AsksMember<Predicate, Value> ||
+               (!std::is_member_pointer_v<Predicate> && std::invocable<Predicate&, const Value&>);
+template <class Predicate, class Value>
+    requires Asks<Predicate, Value>
+decltype(auto) ask(Predicate& predicate, const Value& value) {
+    if constexpr (std::is_member_object_pointer_v<Predicate>) {
+        return value.*predicate;
+    } else if constexpr (std::is_member_function_pointer_v<Predicate>) {
+        return (value.*predicate)();
     } else {
-        return judge(value);
+        return predicate(value);
     }
 }
 
-template <class F, class Judge>
+template <class F, class Predicate>
 struct FailsIf : CallAdapter<F> {
-    static constexpr bool judges = true;
+    static constexpr bool classifies = true;
 
-    Judge judge;
+    Predicate predicate;
 
-    constexpr FailsIf(F f, Judge j) : CallAdapter<F>{std::move(f)}, judge{std::move(j)} {}
+    constexpr FailsIf(F f, Predicate p) : CallAdapter<F>{std::move(f)}, predicate{std::move(p)} {}
 
     template <class... Args>
     auto operator()(Args&&...) const {
@@ -62,34 +62,35 @@ struct FailsIf : CallAdapter<F> {
 
     /// Whether the predicate takes the value in a Result, and not the whole Result.
     template <class Result>
-    static constexpr bool judges_value = !Asks<Judge, Result> && asks_value<Judge, Result>;
+    static constexpr bool classifies_value =
+        !Asks<Predicate, Result> && asks_value<Predicate, Result>;
 
     // Not constrained: if a predicate did not fit, the type would be used instead, silently.
     template <class Result>
-    std::optional<Failure> judge_result(const Result& result) {
-        return judged_by(judge, result);
+    std::optional<Failure> classify_result(const Result& result) {
+        return classify_by(predicate, result);
     }
     template <class Result>
-    std::optional<Failure> judge_result(const Result& result) const {
+    std::optional<Failure> classify_result(const Result& result) const {
         static_assert(
-            Asks<const Judge, Result> == Asks<Judge, Result> &&
-                asks_value<const Judge, Result> == asks_value<Judge, Result>,
+            Asks<const Predicate, Result> == Asks<Predicate, Result> &&
+                asks_value<const Predicate, Result> == asks_value<Predicate, Result>,
             "fails_if: the predicate must be callable as const, because fails_if is const here");
-        return judged_by(judge, result);
+        return classify_by(predicate, result);
     }
 
 private:
     template <class J, class Result>
-    static std::optional<Failure> judged_by(J& judge, const Result& result) {
+    static std::optional<Failure> classify_by(J& predicate, const Result& result) {
         static_assert(!std::same_as<Result, VoidOutcome>,
                       "fails_if: fn must return a value, because the predicate takes it");
-        static_assert(!JudgesResult<F, Result>,
+        static_assert(!ClassifiesResult<F, Result>,
                       "fails_if: fn already has a predicate of another fails_if; use one");
         if constexpr (Asks<J, Result>) {
-            return say(detail::ask(judge, result));
+            return to_failure(detail::ask(predicate, result));
         } else if constexpr (asks_value<J, Result>) {
-            if (!result.has_value()) return RetryOutcome<Result>::judge(result);
-            return say(detail::ask(judge, *result));
+            if (!result.has_value()) return RetryOutcome<Result>::classify(result);
+            return to_failure(detail::ask(predicate, *result));
         } else {
             static_assert(!sizeof(Result),
                           "fails_if: the predicate must take the result of fn, or the value in it, "
@@ -97,11 +98,11 @@ private:
         }
     }
 
-    template <class Said>
-    static std::optional<Failure> say(const Said& said) {
-        static_assert(VerdictLike<Said>,
+    template <class Returned>
+    static std::optional<Failure> to_failure(const Returned& returned) {
+        static_assert(VerdictLike<Returned>,
                       "fails_if: the predicate must return bool, belay::Cause or belay::Failure");
-        return detail::verdict(said);
+        return detail::verdict(returned);
     }
 };
 
@@ -142,20 +143,20 @@ struct AnyOfType {
     }
 };
 
-template <class E, class F, class Judge>
+template <class E, class F, class Predicate>
 struct FailsOn : CallAdapter<F> {
     static_assert(!CallAdapter<F>::template hidden_behind<E>,
                   "fails_on: an inner fails_on takes these exceptions first; write the more "
                   "derived type outside");
 
-    static constexpr bool judges = true;
+    static constexpr bool classifies = true;
     template <class Outer>
     static constexpr bool hidden_behind = std::same_as<Outer, E> || std::is_base_of_v<Outer, E> ||
                                           CallAdapter<F>::template hidden_behind<Outer>;
 
-    Judge judge;
+    Predicate predicate;
 
-    constexpr FailsOn(F f, Judge j) : CallAdapter<F>{std::move(f)}, judge{std::move(j)} {}
+    constexpr FailsOn(F f, Predicate p) : CallAdapter<F>{std::move(f)}, predicate{std::move(p)} {}
 
     template <class... Args>
     auto operator()(Args&&...) const {
@@ -165,26 +166,26 @@ struct FailsOn : CallAdapter<F> {
     }
 
     // Pre: an exception is being handled.
-    std::optional<Failure> judge_exception() { return judged_by(judge, this->fn); }
-    std::optional<Failure> judge_exception() const { return judged_by(judge, this->fn); }
+    std::optional<Failure> classify_exception() { return classify_by(predicate, this->fn); }
+    std::optional<Failure> classify_exception() const { return classify_by(predicate, this->fn); }
 
 private:
     template <class J, class Inner>
-    static std::optional<Failure> judged_by(J& judge, Inner& inner) {
+    static std::optional<Failure> classify_by(J& predicate, Inner& inner) {
         static_assert(Asks<J, E>,
                       "fails_on: the predicate must take the exception, by const "
                       "reference");
         try {
             throw;
         } catch (const E& error) {
-            using Said = std::remove_cvref_t<decltype(detail::ask(judge, error))>;
-            static_assert(VerdictLike<Said>,
+            using Returned = std::remove_cvref_t<decltype(detail::ask(predicate, error))>;
+            static_assert(VerdictLike<Returned>,
                           "fails_on: the predicate must return bool, belay::Cause or "
                           "belay::Failure");
-            return detail::verdict<Said>(detail::ask(judge, error));
+            return detail::verdict<Returned>(detail::ask(predicate, error));
         } catch (...) {
-            if constexpr (JudgesExceptions<Inner>) {
-                return detail::unwrap(inner).judge_exception();
+            if constexpr (ClassifiesExceptions<Inner>) {
+                return detail::unwrap(inner).classify_exception();
             } else {
                 return std::nullopt;
             }

@@ -79,16 +79,16 @@ public:
         auto answering = next(attempt);
         typename Next::Answer answer = co_await std::move(answering);
         if (answer.worked() || !chosen_(*answer.failure)) co_return answer;
-        using Said = decltype(ask(*answer.failure));
+        using Replacement = decltype(ask(*answer.failure));
         constexpr bool no_value = has_no_value<typename Next::Answer>;
-        if constexpr (detail::Awaitable<Said>) {
+        if constexpr (detail::Awaitable<Replacement>) {
             decltype(auto) asked = ask(*answer.failure);
             decltype(auto) awaiter = detail::awaiter_of(std::forward<decltype(asked)>(asked));
             if constexpr (no_value) {
                 co_await awaiter;
                 co_return Next::Answer::success();
             } else {
-                static_assert(!std::is_void_v<detail::AwaitResult<Said>>,
+                static_assert(!std::is_void_v<detail::AwaitResult<Replacement>>,
                               "Fallback: fn must return a value, because it replaces a call that "
                               "returns one");
                 co_return detail::answer_instead<typename Next::Answer>(co_await awaiter);
@@ -98,7 +98,7 @@ public:
             co_return Next::Answer::success();
         } else {
             static_assert(
-                !std::is_void_v<Said>,
+                !std::is_void_v<Replacement>,
                 "Fallback: fn must return a value, because it replaces a call that returns one");
             co_return detail::answer_instead<typename Next::Answer>(ask(*answer.failure));
         }

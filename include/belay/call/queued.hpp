@@ -107,13 +107,13 @@ private:
                 return false;
             }
             const Instant now = context_.sleeper.now();
-            const detail::WaitAnswer said = place_.ask(now, permit);
-            switch (said.state) {
+            const detail::WaitAnswer answer = place_.ask(now, permit);
+            switch (answer.state) {
                 case WaitState::granted:
                     return false;
                 case WaitState::refused:
-                    return refuse(Advice::suspend(said.wake_at), CallErrc::call_refused,
-                                  elapsed(now, said.wake_at));
+                    return refuse(Advice::suspend(answer.wake_at), CallErrc::call_refused,
+                                  elapsed(now, answer.wake_at));
                 case WaitState::hopeless:
                     return refuse(Advice::stop(), std::make_error_code(std::errc::invalid_argument),
                                   {});
@@ -121,16 +121,16 @@ private:
                 case WaitState::first:
                     break;
             }
-            if (said.earliest > attempt_.deadline || now >= attempt_.deadline) {
-                return refuse(Advice::suspend(said.earliest > now ? said.earliest : now),
+            if (answer.earliest > attempt_.deadline || now >= attempt_.deadline) {
+                return refuse(Advice::suspend(answer.earliest > now ? answer.earliest : now),
                               std::make_error_code(std::errc::timed_out), {});
             }
             if (!stop_) stop_.emplace(context_.stop, place_.wake());
             // The first caller has been woken for the last time: only a stop wakes it after that.
-            token_ = said.state == WaitState::waits ? place_.wake().token()
-                                                    : Stop::token_of(context_.stop);
+            token_ = answer.state == WaitState::waits ? place_.wake().token()
+                                                      : Stop::token_of(context_.stop);
             until_ = Stop::slice(
-                now, said.wake_at < attempt_.deadline ? said.wake_at : attempt_.deadline);
+                now, answer.wake_at < attempt_.deadline ? answer.wake_at : attempt_.deadline);
             return true;
         }
         [[nodiscard]] Instant until() const noexcept { return until_; }

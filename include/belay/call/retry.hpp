@@ -3,6 +3,7 @@
 /// retry: repeats a call until it works, or until the policy stops. Blocking.
 #pragma once
 
+#include <concepts>      // std::same_as
 #include <cstdint>       // std::uint8_t
 #include <optional>      // std::optional
 #include <system_error>  // std::error_code
@@ -68,7 +69,7 @@ public:
         if (then.verb == Advice::Verb::stop) return end(CallErrc::gave_up, then);
         if constexpr (hears<RetryRunHooks::Refusal, Observer>) {
             if (!planned_wait) {
-                tell<RetryRunHooks::Refusal>(
+                notify<RetryRunHooks::Refusal>(
                     CallRefused{following(), advice, elapsed(turn.now, advice.until)});
             }
         }
@@ -86,7 +87,7 @@ public:
         if (!failure) {
             policy_.succeeded(turn);
             finished_ = true;
-            tell<RetryRunHooks::Success>(attempt_);
+            notify<RetryRunHooks::Success>(attempt_);
             return;
         }
         standing_ = policy_.failed(*failure, turn);
@@ -99,7 +100,7 @@ public:
             const Duration wait = standing_.verb == Advice::Verb::go
                                       ? Duration{}
                                       : elapsed(turn.now, standing_.until);
-            tell<RetryRunHooks::Planned>(RetryPlanned{attempt_, *failure, standing_, wait});
+            notify<RetryRunHooks::Planned>(RetryPlanned{attempt_, *failure, standing_, wait});
         }
     }
 
@@ -130,7 +131,7 @@ private:
         attempt_ = following();
         const Instant end = after(now, policy_.attempt_limit(forever));
         if (end < attempt_.deadline) attempt_.deadline = end;
-        tell<RetryRunHooks::Begun>(attempt_);
+        notify<RetryRunHooks::Begun>(attempt_);
         return RetryStep::call;
     }
 
@@ -145,13 +146,13 @@ private:
         }
         if constexpr (hears<RetryRunHooks::GaveUp, Observer>) {
             const Failure failure = attempt_.number != 0 ? *answer_->failure : Failure{};
-            tell<RetryRunHooks::GaveUp>(RetryEnded{attempt_.number, failure, why, advice});
+            notify<RetryRunHooks::GaveUp>(RetryEnded{attempt_.number, failure, why, advice});
         }
         return RetryStep::finished;
     }
 
     template <class H, class Event>
-    void tell(const Event& event) {
+    void notify(const Event& event) {
         detail::notify<H>(observer_, no_machine, event);
     }
 
@@ -260,6 +261,12 @@ concept PolicyShaped = RuleLike<std::remove_cvref_t<A>>;
 template <class A>
 concept FunctionShaped = Attemptable<std::remove_reference_t<A>>;
 
+/// Takes a function by a conversion, so that an overload that takes the function itself is better.
+struct AnyFunction {
+    template <FunctionShaped F>
+    AnyFunction(F&&) noexcept {}
+};
+
 }  // namespace detail
 
 // The forms that retry does not have, so that a mistake results in a sentence.
@@ -300,6 +307,15 @@ Result<void> retry(const P&, F&&, Observer&&) {
     static_assert(
         StopTokenLike<std::remove_reference_t<Observer>>,
         "retry: pass a stop token before the observer: retry(policy, fn, NeverStops{}, observer)");
+    return {};
+}
+/// Does not compile, because the overload without a sleeper is in another header.
+template <detail::PolicyShaped P, StopTokenLike Stop = NeverStops,
+          class Observer = const NoObserver>
+Result<void> retry(const P&, detail::AnyFunction, const Stop& = {}, Observer&& = {}) {
+    static_assert(!std::same_as<P, P>,
+                  "retry: include <belay/drive.hpp> for retry(policy, fn), or pass a sleeper: "
+                  "retry(policy, sleeper, fn)");
     return {};
 }
 /// Does not compile, because the sleeper lacks something, or is a temporary.

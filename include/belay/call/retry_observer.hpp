@@ -113,11 +113,10 @@ inline constexpr NoObserver nobody{};
 /// Returns the observer, or `nobody`, so that all observers without hooks share the same code.
 template <class O>
 [[nodiscard]] constexpr auto& watching(O& observer) noexcept {
-    constexpr bool hears_something =
-        hears<RetryRunHooks::Begun, O> || hears<RetryRunHooks::Planned, O> ||
-        hears<RetryRunHooks::Refusal, O> || hears<RetryRunHooks::Success, O> ||
-        hears<RetryRunHooks::GaveUp, O>;
-    if constexpr (hears_something) {
+    constexpr bool has_hooks = hears<RetryRunHooks::Begun, O> || hears<RetryRunHooks::Planned, O> ||
+                               hears<RetryRunHooks::Refusal, O> ||
+                               hears<RetryRunHooks::Success, O> || hears<RetryRunHooks::GaveUp, O>;
+    if constexpr (has_hooks) {
         return unwrap(observer);
     } else {
         return nobody;

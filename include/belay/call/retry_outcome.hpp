@@ -29,23 +29,23 @@ template <class E>
 template <class E>
 [[nodiscard]] E error_of(const std::optional<Failure>& failure, const std::error_code& why) {
     if constexpr (std::constructible_from<E, std::error_code>) {
-        const std::error_code said = failure ? failure->error() : std::error_code{};
-        if (said) return E(said);
+        const std::error_code error = failure ? failure->error() : std::error_code{};
+        if (error) return E(error);
         return E(why ? why : make_error_code(CallErrc::call_failed));
     } else {
         return E(failure ? *failure : Failure::from(why));
     }
 }
 
-// How a return type of the user's callable is interpreted. `type` is what the caller gets. `judge`
-// returns why the call failed, if it did. `finish` turns the last value into the result, and
-// `failure` is the verdict on that value. `without` makes a result if no call was made.
+// How a return type of the user's callable is interpreted. `type` is what the caller gets.
+// `classify` returns why the call failed, if it did. `finish` turns the last value into the result,
+// and `failure` is the verdict on that value. `without` makes a result if no call was made.
 
 /// A value that is always a success.
 template <class R>
 struct PlainOutcome {
     using type = Result<R>;
-    static std::optional<Failure> judge(const R&) noexcept { return std::nullopt; }
+    static std::optional<Failure> classify(const R&) noexcept { return std::nullopt; }
     static type finish(R&& value, const std::optional<Failure>& failure,
                        const std::error_code& why) {
         return failure ? type::failure(error_of<std::error_code>(failure, why))
@@ -56,7 +56,7 @@ struct PlainOutcome {
 
 struct NothingOutcome {
     using type = Result<void>;
-    static std::optional<Failure> judge(VoidOutcome) noexcept { return std::nullopt; }
+    static std::optional<Failure> classify(VoidOutcome) noexcept { return std::nullopt; }
     static type finish(VoidOutcome, const std::optional<Failure>& failure,
                        const std::error_code& why) {
         return failure ? type{error_of<std::error_code>(failure, why)} : type{};
@@ -66,7 +66,9 @@ struct NothingOutcome {
 
 struct BoolOutcome {
     using type = Result<void>;
-    static std::optional<Failure> judge(bool worked) noexcept { return detail::verdict(!worked); }
+    static std::optional<Failure> classify(bool worked) noexcept {
+        return detail::verdict(!worked);
+    }
     static type finish(bool, const std::optional<Failure>& failure, const std::error_code& why) {
         return failure ? type{error_of<std::error_code>(failure, why)} : type{};
     }
@@ -76,7 +78,7 @@ struct BoolOutcome {
 template <OptionalLike R>
 struct OptionalOutcome {
     using type = Result<typename R::value_type>;
-    static std::optional<Failure> judge(const R& value) {
+    static std::optional<Failure> classify(const R& value) {
         return detail::verdict(!value.has_value());
     }
     static type finish(R&& value, const std::optional<Failure>& failure,
@@ -93,7 +95,7 @@ struct OptionalOutcome {
 template <class R>
 struct CodeOutcome {
     using type = std::error_code;
-    static std::optional<Failure> judge(const R& code) {
+    static std::optional<Failure> classify(const R& code) {
         if (!static_cast<bool>(code)) return std::nullopt;
         return failure_of(type{code});
     }
@@ -114,7 +116,7 @@ struct ExpectedOutcome {
         "retry: the error type of fn's result must be constructible from std::error_code or "
         "belay::Failure. For another type specialize belay::AnswerTraits; see docs/call.md");
     using type = R;
-    static std::optional<Failure> judge(const R& result) {
+    static std::optional<Failure> classify(const R& result) {
         if (result.has_value()) return std::nullopt;
         Failure failure = failure_of(result.error());
         if constexpr (is_outcome<R>) failure.cause = result.cause();
@@ -148,10 +150,10 @@ private:
 
 /// A value that is classified, and returned as it was.
 template <class R>
-struct JudgedOutcome {
+struct ClassifiedOutcome {
     static_assert(!std::is_reference_v<R>, "fails_if: fn must not return a reference");
     using type = belay::Outcome<R>;
-    static std::optional<Failure> judge(const R& value) {
+    static std::optional<Failure> classify(const R& value) {
         if constexpr (HasAnswerTraits<R>) {
             return detail::verdict(AnswerTraits<R>::failed(value));
         } else if constexpr (CodeLike<R>) {
@@ -230,7 +232,7 @@ consteval auto outcome_of_type() {
         static_assert(TraitsAreSound<R>,
                       "AnswerTraits: the specialization needs 'static bool failed(const R&)', "
                       "which may return belay::Cause or belay::Failure instead");
-        return std::type_identity<JudgedOutcome<R>>{};
+        return std::type_identity<ClassifiedOutcome<R>>{};
     } else if constexpr (std::same_as<R, bool>) {
         return std::type_identity<BoolOutcome>{};
     } else if constexpr (std::same_as<R, VoidOutcome>) {
@@ -241,8 +243,8 @@ consteval auto outcome_of_type() {
         return std::type_identity<OptionalOutcome<R>>{};
     } else if constexpr (CodeLike<R> && std::convertible_to<const R&, std::error_code>) {
         return std::type_identity<CodeOutcome<R>>{};
-    } else if constexpr (JudgesItself<R>) {
-        return std::type_identity<JudgedOutcome<R>>{};
+    } else if constexpr (SelfClassifying<R>) {
+        return std::type_identity<ClassifiedOutcome<R>>{};
     } else {
         return std::type_identity<PlainOutcome<R>>{};
     }
@@ -261,7 +263,7 @@ consteval auto outcome_of_predicate() {
     } else if constexpr (CodeLike<R> && std::convertible_to<const R&, std::error_code>) {
         return std::type_identity<CodeOutcome<R>>{};
     } else {
-        return std::type_identity<JudgedOutcome<R>>{};
+        return std::type_identity<ClassifiedOutcome<R>>{};
     }
 }
 template <class R, bool by_value>

@@ -77,7 +77,7 @@ Coroutine retry_coroutine(P policy, Sleeper& sleeper, F fn, Stop stop, Observer 
             Callee::keep_exception(fn, answer);
         }
 #endif
-        Callee::judge(fn, answer);
+        Callee::classify(fn, answer);
         core.took(std::move(answer));
     }
     co_return Callee::unwrap(std::move(core.answer()));

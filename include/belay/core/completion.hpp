@@ -44,7 +44,7 @@ public:
     /// For the answering side: refuses the question.
     void refuse() noexcept {
         State expected = State::waiting;
-        if (state_.compare_exchange_strong(expected, State::refused)) tell_(*this);
+        if (state_.compare_exchange_strong(expected, State::refused)) notify_(*this);
     }
 
     /// For the answering side: returns whether the answer is still wanted.
@@ -81,9 +81,9 @@ public:
     void end() noexcept { destroy_(this); }
 
 protected:
-    using Tell = void (*)(Answer&) noexcept;
+    using Notify = void (*)(Answer&) noexcept;
     using Destroy = void (*)(Answer*) noexcept;
-    Answer(Tell tell, Destroy destroy) noexcept : tell_{tell}, destroy_{destroy} {}
+    Answer(Notify notify, Destroy destroy) noexcept : notify_{notify}, destroy_{destroy} {}
     ~Answer() = default;
 
 private:
@@ -92,34 +92,34 @@ private:
     void publish(State to) noexcept {
         State expected = State::writing;
         if (state_.compare_exchange_strong(expected, to)) {
-            tell_(*this);
+            notify_(*this);
         } else {
             value_.reset();
         }
     }
 
-    const Tell tell_;
+    const Notify notify_;
     const Destroy destroy_;
     std::atomic<State> state_{State::waiting};
     std::optional<V> value_;
 };
 
-/// An Answer that notifies by calling `told(answer)` on the thread that answers.
-template <class V, class Told>
-class ToldAnswer final : public Answer<V> {
+/// An Answer that notifies by calling `notifier(answer)` on the thread that answers.
+template <class V, class Notifier>
+class NotifyingAnswer final : public Answer<V> {
 public:
     template <class... A>
-    explicit ToldAnswer(A&&... args)
-        : Answer<V>{[](Answer<V>& a) noexcept { static_cast<ToldAnswer&>(a).told(a); },
-                    [](Answer<V>* a) noexcept { delete static_cast<ToldAnswer*>(a); }},
-          told{std::forward<A>(args)...} {}
+    explicit NotifyingAnswer(A&&... args)
+        : Answer<V>{[](Answer<V>& a) noexcept { static_cast<NotifyingAnswer&>(a).notifier(a); },
+                    [](Answer<V>* a) noexcept { delete static_cast<NotifyingAnswer*>(a); }},
+          notifier{std::forward<A>(args)...} {}
 
-    Told told;
+    Notifier notifier;
 };
 
 /// Calls a function with the answer.
 template <class F>
-struct ToldByCall {
+struct NotifyByCall {
     F f;
     template <class V>
     void operator()(Answer<V>& answer) noexcept {
@@ -128,9 +128,9 @@ struct ToldByCall {
 };
 
 /// Wakes the machine that asked, through the driver that it has when the answer arrives.
-class ToldByWaking {
+class NotifyByWaking {
 public:
-    explicit ToldByWaking(const driver::WakeHandle& wake) noexcept : wake_{wake} {}
+    explicit NotifyByWaking(const driver::WakeHandle& wake) noexcept : wake_{wake} {}
 
     void attach(const driver::WakeHandle& wake) noexcept {
         // The replaced handle is destroyed outside the lock.
@@ -154,7 +154,7 @@ private:
 };
 
 /// The asking side, independent of how it is woken; see driver::Question.
-template <class V, class Told>
+template <class V, class Notifier>
 class Asking {
 public:
     Asking() noexcept = default;
@@ -163,9 +163,10 @@ public:
     ~Asking() { drop(); }
 
     template <class... A>
-    [[nodiscard]] Completion<V> ask(A&&... told) {
+    [[nodiscard]] Completion<V> ask(A&&... args) {
         // The new question is made first, so that the older one stays valid if there is no memory.
-        Ref<ToldAnswer<V, Told>> fresh = Ref<ToldAnswer<V, Told>>::make(std::forward<A>(told)...);
+        Ref<NotifyingAnswer<V, Notifier>> fresh =
+            Ref<NotifyingAnswer<V, Notifier>>::make(std::forward<A>(args)...);
         drop();
         answer_ = fresh;
         return Completion<V>{Ref<Answer<V>>::adopt(fresh.release())};
@@ -175,7 +176,7 @@ public:
     [[nodiscard]] Instant deadline() const noexcept { return answered() ? always : never; }
     [[nodiscard]] std::optional<V> take() {
         BELAY_PRECONDITION(answered(), "Question::take: the answer must have arrived");
-        const Ref<ToldAnswer<V, Told>> answer = std::move(answer_);
+        const Ref<NotifyingAnswer<V, Notifier>> answer = std::move(answer_);
         return answer->take();
     }
     void drop() noexcept {
@@ -184,7 +185,7 @@ public:
     }
 
 protected:
-    Ref<ToldAnswer<V, Told>> answer_;
+    Ref<NotifyingAnswer<V, Notifier>> answer_;
 };
 
 }  // namespace detail
@@ -221,7 +222,7 @@ public:
                  std::is_invocable_v<std::decay_t<F>&, std::optional<V>>)
     explicit Completion(F&& f)
         : answer_{adopt(detail::Ref<Calling<F>>::make(
-              detail::ToldByCall<std::decay_t<F>>{std::forward<F>(f)}))} {
+              detail::NotifyByCall<std::decay_t<F>>{std::forward<F>(f)}))} {
         static_assert(std::is_nothrow_invocable_v<std::decay_t<F>&, std::optional<V>>,
                       "Completion: the function must be noexcept, because the destructor of a "
                       "Completion calls it");
@@ -253,7 +254,7 @@ public:
 
 private:
     template <class F>
-    using Calling = detail::ToldAnswer<V, detail::ToldByCall<std::decay_t<F>>>;
+    using Calling = detail::NotifyingAnswer<V, detail::NotifyByCall<std::decay_t<F>>>;
     template <class A>
     [[nodiscard]] static detail::Ref<detail::Answer<V>> adopt(detail::Ref<A> answer) noexcept {
         return detail::Ref<detail::Answer<V>>::adopt(answer.release());
@@ -280,8 +281,8 @@ namespace driver {
 ///
 /// Thread safety: home thread, except for the Completions.   Allocates: once for each question.
 template <class V>
-class Question : private detail::Asking<V, detail::ToldByWaking> {
-    using Base = detail::Asking<V, detail::ToldByWaking>;
+class Question : private detail::Asking<V, detail::NotifyByWaking> {
+    using Base = detail::Asking<V, detail::NotifyByWaking>;
 
 public:
     Question() noexcept = default;
@@ -290,7 +291,7 @@ public:
     /// already waits.
     void attach(const Waker& waker) noexcept {
         wake_ = waker.handle();
-        if (this->answer_) this->answer_->told.attach(wake_);
+        if (this->answer_) this->answer_->notifier.attach(wake_);
     }
     /// Starts a question and makes an older one void.   Throws: std::bad_alloc.
     [[nodiscard]] Completion<V> ask() { return Base::ask(wake_); }

@@ -29,7 +29,7 @@ concept HasPost = requires(D& d, CallArchetype f) {
     { d.post(f) } -> std::same_as<driver::Post>;
 };
 template <class D>
-concept TellsTime = requires(const D& d) {
+concept ReportsTime = requires(const D& d) {
     { d.now() } noexcept -> std::convertible_to<Instant>;
 };
 template <class L>
@@ -48,7 +48,7 @@ concept HasCallAt = requires(L& l, Instant t, CallArchetype f) { l.call_at(t, f)
 /// - `post(f) -> driver::Post`: calls `f()` later, on the home thread. Any thread.
 /// - `now() const noexcept -> Instant`: returns the driver's time.
 template <class D>
-concept DriverLike = detail::HasAttachMachine<D> && detail::HasPost<D> && detail::TellsTime<D>;
+concept DriverLike = detail::HasAttachMachine<D> && detail::HasPost<D> && detail::ReportsTime<D>;
 
 /// An event loop that an OnEventLoop can use as its driver.
 ///
@@ -62,7 +62,7 @@ concept DriverLike = detail::HasAttachMachine<D> && detail::HasPost<D> && detail
 /// may call `f` after the end of its driver. An exception from these functions ends the program,
 /// except in post().
 template <class L>
-concept EventLoopLike = detail::HasCall<L> && detail::HasCallAt<L> && detail::TellsTime<L>;
+concept EventLoopLike = detail::HasCall<L> && detail::HasCallAt<L> && detail::ReportsTime<L>;
 
 namespace explain {
 
@@ -73,7 +73,7 @@ consteval bool driver_like() {
                   "DriverLike: D needs 'attach(machine)' for every MachineLike");
     static_assert(detail::HasPost<D>,
                   "DriverLike: D needs 'driver::Post post(f)', which any thread may call");
-    static_assert(detail::TellsTime<D>, "DriverLike: D needs 'Instant now() const noexcept'");
+    static_assert(detail::ReportsTime<D>, "DriverLike: D needs 'Instant now() const noexcept'");
     return DriverLike<D>;
 }
 
@@ -85,7 +85,7 @@ consteval bool event_loop_like() {
                   "later on the loop's thread");
     static_assert(detail::HasCallAt<L>,
                   "EventLoopLike: L needs 'call_at(belay::Instant, f)', which sets its one timer");
-    static_assert(detail::TellsTime<L>, "EventLoopLike: L needs 'Instant now() const noexcept'");
+    static_assert(detail::ReportsTime<L>, "EventLoopLike: L needs 'Instant now() const noexcept'");
     return EventLoopLike<L>;
 }
 

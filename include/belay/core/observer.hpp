@@ -118,10 +118,10 @@ struct Hook {
         }
     }
     template <class O>
-    static constexpr bool heard = takes_machine<O>() || Callable<Name, O, A...>;
+    static constexpr bool callable_on = takes_machine<O>() || Callable<Name, O, A...>;
     /// False for a hook that has this name but fits no call, because it would never be called.
     template <class O>
-    static constexpr bool right = heard<O> || !has_hook<Name, O>();
+    static constexpr bool right = callable_on<O> || !has_hook<Name, O>();
 
     template <class O, class... B>
     static constexpr void call(O& o, Machine& machine, B&&... b) {
@@ -149,7 +149,7 @@ struct Hook {
         if constexpr (takes_machine<O>()) {
             return noexcept(
                 Name::call(std::declval<O&>(), std::declval<Machine&>(), std::declval<A>()...));
-        } else if constexpr (heard<O>) {
+        } else if constexpr (callable_on<O>) {
             return noexcept(Name::call(std::declval<O&>(), std::declval<A>()...));
         } else {
             return true;
@@ -160,7 +160,7 @@ struct Hook {
 /// False for an observer without hooks that does not derive from NoObserver: a hook is misspelt.
 template <class O, class... Hooks>
 inline constexpr bool hears_any_of =
-    std::is_base_of_v<NoObserver, O> || (Hooks::template heard<O> || ...);
+    std::is_base_of_v<NoObserver, O> || (Hooks::template callable_on<O> || ...);
 
 // ---- one, or several in a Tee ------------------------------------------------------------------
 
@@ -168,7 +168,7 @@ template <class O>
 struct ObserverTraits {
     static constexpr bool is_tee = false;
     template <class H>
-    static constexpr bool hears = H::template heard<O>;
+    static constexpr bool hears = H::template callable_on<O>;
     template <class Hooks>
     [[nodiscard]] static consteval bool explain() {
         return Hooks::template explain<O>();

@@ -51,10 +51,10 @@ private:
 
     template <class H, class Machine, class... A>
     void tell(Machine& machine, A&&... a) {
-        tell_each<H>(std::index_sequence_for<Os...>{}, machine, static_cast<A&&>(a)...);
+        notify_each<H>(std::index_sequence_for<Os...>{}, machine, static_cast<A&&>(a)...);
     }
     template <class H, std::size_t... I, class Machine, class... A>
-    void tell_each(std::index_sequence<I...>, Machine& machine, A&&... a) {
+    void notify_each(std::index_sequence<I...>, Machine& machine, A&&... a) {
         constexpr std::size_t last = last_that_hears<H>();
         // A hook may destroy the machine, with or without this Tee: the others are not notified
         // then.
@@ -62,12 +62,12 @@ private:
         const auto of_machine = detail::LifelineOf::guard(machine);
         const auto ends = [&] { return of_tee.gone() || of_machine.gone(); };
         static_cast<void>(
-            ((tell_one<H, I == last>(std::get<I>(observers_), machine, static_cast<A&&>(a)...),
+            ((notify_one<H, I == last>(std::get<I>(observers_), machine, static_cast<A&&>(a)...),
               !ends()) &&
              ...));
     }
     template <class H, bool is_last, class O, class Machine, class... A>
-    static void tell_one(O& observer, Machine& machine, A&&... a) {
+    static void notify_one(O& observer, Machine& machine, A&&... a) {
         if constexpr (is_last) {
             detail::notify<H>(observer, machine, static_cast<A&&>(a)...);
         } else if constexpr (detail::hears<H, O>) {

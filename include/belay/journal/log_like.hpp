@@ -52,7 +52,7 @@ concept HasNumberedAck = requires(S& s, std::uint64_t up_to) {
     { s.ack(up_to) } noexcept -> std::same_as<std::error_code>;
 };
 template <class S>
-concept TellsDurableAck = requires(const S& s) {
+concept HasDurableAck = requires(const S& s) {
     { s.acked_durable() } noexcept -> std::same_as<std::uint64_t>;
 };
 template <class S>
@@ -61,8 +61,8 @@ concept TellsRecordLimit = requires(const S& s) {
 };
 // Members of these names with other signatures would be ignored without a diagnostic.
 template <class S>
-concept TellsSoundly = (TellsDurableAck<S> || !requires { &S::acked_durable; }) &&
-                       (TellsRecordLimit<S> || !requires { &S::record_bytes_max; });
+concept ReportsSoundly = (HasDurableAck<S> || !requires { &S::acked_durable; }) &&
+                         (TellsRecordLimit<S> || !requires { &S::record_bytes_max; });
 template <class S>
 concept HasMediumFailure = requires(const S& s) {
     { s.failed() } noexcept -> std::same_as<std::error_code>;
@@ -100,7 +100,7 @@ concept LogLike =
     std::movable<S> && detail::HasJournalIdentity<S> && detail::HasStorePin<S> &&
     detail::HasNumbers<S> && detail::HasAppendAndCommit<S> && detail::HasNumberedRead<S> &&
     detail::HasCheckOf<S> && detail::HasNumberedAck<S> && detail::HasMediumFailure<S> &&
-    detail::TellsSoundly<S>;
+    detail::ReportsSoundly<S>;
 
 namespace explain {
 
@@ -129,7 +129,7 @@ consteval bool log_like() {
                   "LogLike: S needs 'ack(std::uint64_t) noexcept -> std::error_code'");
     static_assert(detail::HasMediumFailure<S>,
                   "LogLike: S needs 'failed() const noexcept -> std::error_code'");
-    static_assert(detail::TellsSoundly<S>,
+    static_assert(detail::ReportsSoundly<S>,
                   "LogLike: optional members must be 'acked_durable() const noexcept -> "
                   "std::uint64_t' and 'record_bytes_max() const noexcept -> std::size_t'");
     return LogLike<S>;

@@ -199,13 +199,13 @@ struct LinkAwaitsOf {
     }
 
     template <class Link, class Handler>
-    static void tell_connection(Link& link, Handler handler) {
+    static void wait_for_connection(Link& link, Handler handler) {
         auto& awaits = of(link);
         wait_with<ConnectionWaiter>(awaits.connections_, std::move(handler), awaits.cancelled_,
                                     look_at(link));
     }
     template <class Link, class Handler>
-    static void tell_message(Link& link, Handler handler) {
+    static void wait_for_message(Link& link, Handler handler) {
         using Waiter = MessageWaiter<typename Link::message_type>;
         auto& awaits = of(link);
         wait_with<Waiter>(awaits.receivers_, std::move(handler), awaits.cancelled_, look_at(link));
@@ -321,7 +321,7 @@ auto connected(Link& link, Token&& token) {
     using Answer = Result<LinkStatus, Failure>;
     return async_initiate<Token, void(Answer)>(
         [at = &link](auto handler) {
-            detail::LinkAwaitsOf::tell_connection(*at, std::move(handler));
+            detail::LinkAwaitsOf::wait_for_connection(*at, std::move(handler));
         },
         token);
 }
@@ -329,7 +329,9 @@ template <detail::Supervised Link, class Token>
 auto receive(Link& link, Token&& token) {
     using Answer = Result<typename Link::message_type, Failure>;
     return async_initiate<Token, void(Answer)>(
-        [at = &link](auto handler) { detail::LinkAwaitsOf::tell_message(*at, std::move(handler)); },
+        [at = &link](auto handler) {
+            detail::LinkAwaitsOf::wait_for_message(*at, std::move(handler));
+        },
         token);
 }
 

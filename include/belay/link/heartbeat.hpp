@@ -101,7 +101,7 @@ public:
                 case part::EventKind::opened:
                     pulse_.heard(turn.now);
                     own_.note(first_ping);
-                    owner_.tell_conflict(own_);
+                    owner_.report_conflict(own_);
                     break;
                 case part::EventKind::pong:
                     if (event.code == 0) answered(turn.now);
@@ -116,7 +116,7 @@ public:
             return true;
         }
         [[nodiscard]] bool take_note(part::Event<message_type>& event, const Turn& turn) noexcept {
-            if (event.code == silence) return judge(event, turn);
+            if (event.code == silence) return check_silence(event, turn);
             ask(turn.now);
             return false;
         }
@@ -131,7 +131,7 @@ public:
             asked_at_ = never;
         }
         /// Handles the note to itself: every event that arrived before the note has been handled.
-        bool judge(part::Event<message_type>& event, const Turn& turn) noexcept {
+        bool check_silence(part::Event<message_type>& event, const Turn& turn) noexcept {
             suspect_ = false;
             if (!pulse_.lost(turn.now)) return false;
             pulse_.rest();
@@ -167,7 +167,7 @@ public:
 
 private:
     void penalize() noexcept { conflict_ = pulse_.penalize() || conflict_; }
-    void tell_conflict(const Link<message_type>& link) {
+    void report_conflict(const Link<message_type>& link) {
         if (!std::exchange(conflict_, false)) return;
         link.report(part::Report::policy_conflict, pulse_.options().dead_after);
     }

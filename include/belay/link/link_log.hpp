@@ -59,27 +59,27 @@ public:
             case LinkState::stopped:
                 if (change.from == LinkState::draining && s.failure.cause != Cause::none)
                     line("stopped before all messages were sent (" + s.failure.message() + ")");
-                up_ = ever_up_ = said_down_ = false;
+                up_ = ever_up_ = reported_down_ = false;
                 return;
         }
     }
 
 private:
     void connected(const LinkStatus& s) {
-        if (said_down_) {
+        if (reported_down_) {
             line("connected again after " + detail::duration_text(elapsed(down_since_, s.since)));
         } else if (!ever_up_ || level_ == LogLevel::retry) {
             line("connected");
         }
         up_ = ever_up_ = true;
-        said_down_ = false;
+        reported_down_ = false;
     }
 
     void waiting(const Transition& change) {
         const LinkStatus& s = change.to;
         const bool failed =
             change.from == LinkState::connected || change.from == LinkState::connecting;
-        if (failed && !said_down_ && !s.withdrawn && s.failure.cause != Cause::planned) {
+        if (failed && !reported_down_ && !s.withdrawn && s.failure.cause != Cause::planned) {
             line((up_ ? "lost (" : "cannot connect (") + s.failure.message() + ")");
             begin_outage(s);
         }
@@ -92,8 +92,8 @@ private:
     }
 
     void begin_outage(const LinkStatus& s) noexcept {
-        if (!said_down_) down_since_ = s.down_since;
-        said_down_ = true;
+        if (!reported_down_) down_since_ = s.down_since;
+        reported_down_ = true;
     }
 
     static std::string reason(const LinkStatus& s) {
@@ -110,7 +110,7 @@ private:
     LogLevel level_;
     bool up_ = false;
     bool ever_up_ = false;
-    bool said_down_ = false;
+    bool reported_down_ = false;
     Instant down_since_ = never;
 };
 

@@ -24,12 +24,13 @@ struct MessageHook {
     using Long = Hook<OnMessage, S, M, Lane>;
     using Short = Hook<OnMessage, S, M>;
     template <class O>
-    static constexpr bool heard = Long::template heard<O> || Short::template heard<O>;
+    static constexpr bool callable_on =
+        Long::template callable_on<O> || Short::template callable_on<O>;
     template <class O>
-    static constexpr bool right = heard<O> || Long::template right<O>;
+    static constexpr bool right = callable_on<O> || Long::template right<O>;
     template <class O, class B>
     static constexpr void call(O& o, S& link, B&& message, Lane lane) {
-        if constexpr (Long::template heard<O>) {
+        if constexpr (Long::template callable_on<O>) {
             Long::call(o, link, static_cast<B&&>(message), Lane{lane});
         } else {
             Short::call(o, link, static_cast<B&&>(message));

@@ -70,7 +70,7 @@ public:
                 if (!closing_) failure_ = event.failure;
                 return abort();
             }
-            heard_ = heard_ || event.kind == part::EventKind::received ||
+            alive_ = alive_ || event.kind == part::EventKind::received ||
                      event.kind == part::EventKind::pong;
             if (closing_) continue;
             if (event.kind == part::EventKind::opened) opened_ = true;
@@ -106,7 +106,7 @@ public:
     [[nodiscard]] bool take_writable() noexcept { return std::exchange(writable_, false); }
     /// Returns whether the peer has given a sign of life since the last call: a message, a part of
     /// one, or an answered ping of the transport.
-    [[nodiscard]] bool take_heard() noexcept { return std::exchange(heard_, false); }
+    [[nodiscard]] bool take_heard() noexcept { return std::exchange(alive_, false); }
     /// Returns whether an event of this connection has arrived and waits for a turn.
     [[nodiscard]] bool has_arrived() const noexcept { return !ended() && !box_->empty(); }
 
@@ -202,7 +202,7 @@ private:
     bool opened_ = false;
     bool closing_ = false;
     bool writable_ = false;
-    bool heard_ = false;
+    bool alive_ = false;
     bool ended_ = false;
     bool in_part_ = false;  // a call of the connection is on the stack
     Transport transport_;

@@ -92,7 +92,7 @@ public:
     }
 
     [[nodiscard]] Instant deadline() const noexcept {
-        if (has_untold() || !box().empty() || box().refused()) return always;
+        if (has_pending() || !box().empty() || box().refused()) return always;
         return detail::smaller(core_.deadline(), live_.deadline());
     }
 
@@ -102,7 +102,7 @@ public:
         box().begin_turn();
         now_ = detail::larger(now_, now);
         driver::TurnGuard guard{line_};
-        if (!tell(guard)) return;
+        if (!notify_pending(guard)) return;
         unsigned left = events_per_turn_max_;
         if (!run_events(left, guard)) return;
         Turn turn{now_, bits_};
@@ -112,7 +112,7 @@ public:
         // flood of events cannot starve the timer, because it cuts the turn short.
         if (core_.deadline() <= now_) {
             step({.input = timeline::Input::tick});
-            if (!tell(guard)) return;
+            if (!notify_pending(guard)) return;
         }
         if (box().take_refusal()) live_.resume_reading();
     }
@@ -141,7 +141,7 @@ public:
         // Before the hooks, because one may throw.
         box().waker().touch();
         // A hook may destroy the supervisor, so none runs while a send() is on the stack.
-        if (!live_.in_part()) static_cast<void>(tell(guard));
+        if (!live_.in_part()) static_cast<void>(notify_pending(guard));
     }
 
     /// Shuts a gate, at once or after a grace. If the gate is opened again within the grace,
@@ -248,11 +248,11 @@ private:
 
     /// Returns: false if the supervisor is gone.
     bool run_events(unsigned& left, const driver::TurnGuard& guard) {
-        if (guard.gone() || !tell(guard)) return false;
+        if (guard.gone() || !notify_pending(guard)) return false;
         while (left != 0 && box().size() != 0) {
             --left;
             dispatch(box().pop());
-            if (guard.gone() || !tell(guard)) return false;
+            if (guard.gone() || !notify_pending(guard)) return false;
         }
         return true;
     }
@@ -271,10 +271,10 @@ private:
         if (!live_.sift(event, turn)) return;
         if (event.epoch != live_.epoch()) return;  // a check called stop()
         // `writable` is about our own sending and proves nothing about the peer.
-        const bool heard =
+        const bool sign_of_life =
             event.kind == part::EventKind::received || event.kind == part::EventKind::pong;
-        if (heard) heard_at_ = now_;
-        if (heard && event.proof && !core_.alive()) {
+        if (sign_of_life) heard_at_ = now_;
+        if (sign_of_life && event.proof && !core_.alive()) {
             step({.input = timeline::Input::alive});
             if (event.epoch != live_.epoch()) return;  // a rule's `succeeded` called stop()
         }
@@ -294,7 +294,7 @@ private:
                 if (core_.status().state != LinkState::connected) return;
                 return detail::notify<typename Hooks::Writable>(observer_, *this, Lane{event.lane});
             case part::EventKind::report:
-                return tell_report(event);
+                return notify_report(event);
             default:
                 return;
         }
@@ -306,7 +306,7 @@ private:
         return end.goodbye || end.failure.error() == LinkErrc::heartbeat_lost;
     }
 
-    void tell_report(const part::Event<message_type>& event) {
+    void notify_report(const part::Event<message_type>& event) {
         const Duration time = event.failure.retry_after;
         switch (static_cast<part::Report>(event.code)) {
             case part::Report::round_trip:
@@ -398,14 +398,14 @@ private:
         }
     }
 
-    [[nodiscard]] bool has_untold() const noexcept {
+    [[nodiscard]] bool has_pending() const noexcept {
         return pending_events_.has_change() ||
                (pending_events_.early_count() != 0 && core_.status().state == LinkState::connected);
     }
     /// Notifies the observer of what has happened.   Returns: false if the supervisor is gone.
-    bool tell(const driver::TurnGuard& guard) {
+    bool notify_pending(const driver::TurnGuard& guard) {
         live_.reap();
-        while (has_untold()) {
+        while (has_pending()) {
             if (pending_events_.has_change()) {
                 const Transition change = pending_events_.take_change(core_.status());
                 detail::notify<typename Hooks::State>(observer_, *this, change);

@@ -140,7 +140,7 @@ public:
         bool settle(const Verdict& verdict, part::Event<message_type>& event) {
             if (verdict.kind() == Verdict::Kind::pending) return false;
             // A check that passes before the peer has sent anything proves nothing.
-            const bool judged = event.kind == part::EventKind::received;
+            const bool from_message = event.kind == part::EventKind::received;
             event.message.reset();
             passed_ = verdict.kind() == Verdict::Kind::passed;
             // A peer that sends first may pass before the last lane of a bundle is open.
@@ -148,7 +148,7 @@ public:
             event.kind = passed_ ? part::EventKind::opened : part::EventKind::closed;
             event.failure = verdict.failure();
             event.goodbye = !passed_;
-            event.proof = event.proof && judged;
+            event.proof = event.proof && from_message;
             return true;
         }
 

@@ -107,7 +107,7 @@ public:
             if (event.depth == 0) return true;
             Inner* const c = inner_.get();
             if (c == nullptr || !part::rise<message_type>(*c, event, turn)) return false;
-            owner_.judge(event);
+            owner_.check_forbidden(event);
             return true;
         }
         [[nodiscard]] Instant deadline() const noexcept {
@@ -174,7 +174,7 @@ public:
 
 private:
     /// Blames the token for a second 403 in a row, because the token was fresh.
-    void judge(part::Event<message_type>& event) noexcept {
+    void check_forbidden(part::Event<message_type>& event) noexcept {
         const bool forbidden = event.kind == part::EventKind::closed && event.failure.code == 403 &&
                                event.failure.category == &http_category();
         if (forbidden && ++forbidden_ >= 2) event.failure.cause = Cause::unauthorized;

@@ -177,7 +177,7 @@ private:
     /// started moves over that gap.
     void drop_oldest() noexcept {
         const std::size_t first = opens(events_[0]) ? 1 : 0;
-        if (first == 0 || is(1, detail::Outcome::failed)) tell_with_next(first);
+        if (first == 0 || is(1, detail::Outcome::failed)) merge_into_next(first);
         std::size_t end = first + 1;
         if (first == 1) {
             // The event that opens stands for what follows it.
@@ -198,7 +198,7 @@ private:
     [[nodiscard]] bool is(std::size_t i, detail::Outcome what) const noexcept {
         return i < size_ && events_[i].what == what;
     }
-    void tell_with_next(std::size_t i) noexcept {
+    void merge_into_next(std::size_t i) noexcept {
         if (!is(i, detail::Outcome::failed)) return;
         for (std::size_t k = i + 1; k < size_ && !is(k, detail::Outcome::succeeded); ++k) {
             if (!is(k, detail::Outcome::failed)) continue;

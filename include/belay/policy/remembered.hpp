@@ -47,7 +47,7 @@ public:
     /// Continues where the history ends.   Complexity: O(attempts that it holds).
     Remembered(PolicyHistory& history, P policy, Turn turn) noexcept
         : policy_{detail::as_policy(std::move(policy))}, history_{&history} {
-        tell(turn);
+        replay(turn);
     }
 
     [[nodiscard]] Advice admit(Instant now) const noexcept {
@@ -136,7 +136,7 @@ private:
         return advice;
     }
 
-    void tell(Turn turn) noexcept {
+    void replay(Turn turn) noexcept {
         bool planned = false;
         for (const PolicyHistory::Event& event : history_->events()) {
             const Failure failure{.cause = event.cause, .retry_after = event.retry_after};

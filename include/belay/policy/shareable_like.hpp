@@ -38,9 +38,9 @@ concept TakesFailuresSoundly =
         { permit.failure(why, turn) } noexcept -> std::same_as<Advice>;
     };
 template <class S>
-concept HearsWanted = has_wanted<S>() || requires(S& object, Turn& t) { object.wanted(t); };
+concept TakesWanted = has_wanted<S>() || requires(S& object, Turn& t) { object.wanted(t); };
 template <class S>
-concept SharedWantedIsSound = !HearsWanted<S> || requires(S& object, Turn& turn) {
+concept SharedWantedIsSound = !TakesWanted<S> || requires(S& object, Turn& turn) {
     { object.wanted(turn) } noexcept -> std::same_as<void>;
 };
 template <class S>

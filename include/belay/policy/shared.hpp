@@ -72,7 +72,7 @@ struct RetryHooks<S, true> {
 /// Thread safety: distinct objects safe, also when they refer to one object.
 template <class Object>
 class Shared : public detail::RetryHooks<Shared<Object>, ReservableLike<Object>>,
-               public detail::WantedHook<Shared<Object>, detail::HearsWanted<Object>> {
+               public detail::WantedHook<Shared<Object>, detail::TakesWanted<Object>> {
     static_assert(explain::shareable_like<Object>());
     static constexpr bool reserves = ReservableLike<Object>;
     using Memory = std::conditional_t<reserves, detail::RetryMemory, detail::NoRetryMemory>;

@@ -46,7 +46,7 @@ struct DroppedHook : Hook<OnDropped, Q, V> {
     template <class O, class B>
     static constexpr void call(O& o, Q& queue, B&& dropped) {
         using AsPushed = Hook<OnDropped, Q, B>;
-        if constexpr (AsPushed::template heard<O>) {
+        if constexpr (AsPushed::template callable_on<O>) {
             AsPushed::call(o, queue, static_cast<B&&>(dropped));
         } else if constexpr (std::constructible_from<V, B>) {
             Stored::call(o, queue, V(dropped));

@@ -159,7 +159,7 @@ private:
     }
     void watch(Peer& peer) {
         if (peer.greeting_ends <= now_) return refuse(peer, SessionErrc::protocol, 0);
-        const detail::Pulse::Due due = peer.judge(now_, peer.greeted());
+        const detail::Pulse::Due due = peer.check_pulse(now_, peer.greeted());
         if (due == detail::Pulse::Due::lost) peer.give_up();
         if (due == detail::Pulse::Due::ping)
             say(peer, session_format::FrameType::ping, ++pings_, now_);
@@ -227,7 +227,7 @@ private:
         const Core fresh = fresh_core();
         const Sender* const known = senders_.find(h.sender);
         const Core& core = known != nullptr ? known->core : fresh;
-        const auto answer = core.judge(h, ledger_.progress(h.sender));
+        const auto answer = core.check_hello(h, ledger_.progress(h.sender));
         if (answer.greeting == Core::Greeting::refuse)
             return refuse(peer, answer.error, answer.detail);
         if (answer.greeting == Core::Greeting::pend) {
@@ -257,7 +257,8 @@ private:
             senders_.find_or_add(peer.hello.sender, options_.senders_max, fresh_core());
         if (sender == nullptr) return refuse(peer, SessionErrc::overloaded, 1000);
         // Between HELLO and START a newer connection may have been attached.
-        const auto answer = sender->core.judge(peer.hello, ledger_.progress(peer.hello.sender));
+        const auto answer =
+            sender->core.check_hello(peer.hello, ledger_.progress(peer.hello.sender));
         if (answer.greeting == Core::Greeting::refuse)
             return refuse(peer, answer.error, answer.detail);
         if (answer.greeting == Core::Greeting::attach)
@@ -306,7 +307,7 @@ private:
     void on_data(Peer& peer, const session_format::Frame& frame) {
         if (failed_) return refuse(peer, SessionErrc::storage, 0);
         Sender* const sender = senders_.find(peer.hello.sender);
-        switch (sender->core.judge_data(peer.id, frame)) {
+        switch (sender->core.check_data(peer.id, frame)) {
             case Core::Data::skip:
                 acks_.owe(peer);
                 return;
@@ -415,7 +416,7 @@ private:
     void notify_all(const driver::TurnGuard& guard) {
         while (!notices_.empty()) {
             const Notice n = notices_.pop();
-            detail::tell(observer_, *this, n);
+            detail::notify_of(observer_, *this, n);
             if (guard.gone()) return;
         }
     }

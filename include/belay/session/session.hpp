@@ -220,7 +220,9 @@ private:
     struct Check {
         Session* me;
         Verdict begin(const auto& say) { return me->greet(say); }
-        Verdict judge(const Bytes& message, const auto& say) { return me->judge(message, say); }
+        Verdict judge(const Bytes& message, const auto& say) {
+            return me->check_reply(message, say);
+        }
     };
     /// Receives the supervisor's events. The user's observer is notified later, when the session
     /// is consistent.
@@ -255,12 +257,12 @@ private:
         return said == SendResult::sent ? Verdict::pending() : Verdict::refused();
     }
 
-    Verdict judge(const Bytes& message, const auto& say) {
+    Verdict check_reply(const Bytes& message, const auto& say) {
         Bytes reply;
         const std::error_code e = sender_.take(message, reply);
-        const bool said = reply.empty() || say(reply) == SendResult::sent;
+        const bool sent = reply.empty() || say(reply) == SendResult::sent;
         if (e) return Verdict::refused(failure(e));
-        if (!said) return Verdict::refused();
+        if (!sent) return Verdict::refused();
         if (sender_.phase() != Sender::Phase::flowing) return Verdict::pending();
         core_.resumed(now_);
         return Verdict::passed();
@@ -300,8 +302,8 @@ private:
     }
 
     void run_timers() {
-        core_.heard(link_.heard_at());
-        switch (core_.judge(now_)) {
+        core_.sign_of_life(link_.heard_at());
+        switch (core_.check_timers(now_)) {
             case Core::Due::nothing:
                 return;
             case Core::Due::silent:
@@ -397,7 +399,7 @@ private:
         notify_queue();
         if (guard.gone()) return;
         for (Notice notice = Notice::none;;) {
-            notice = core_.tell(notice, now_, facts());
+            notice = core_.take_notice(notice, now_, facts());
             if (notice == Notice::none || !notify_of(notice, guard)) return;
         }
     }

@@ -124,7 +124,7 @@ concept HasBase = NamesItsValue<O> && requires(const O& operation) {
 };
 // Operation has it: its Interactions have a text, and no value.
 template <class O>
-concept TellsWhatHappened = requires(const O& operation) {
+concept HasWhatHappened = requires(const O& operation) {
     { what_happened(operation) } noexcept -> std::same_as<std::string_view>;
 };
 // Without this check, a `base` with another signature would be ignored without an error.
@@ -201,7 +201,7 @@ template <OperationLike O>
         const auto* base = kind == OperationKind::update ? operation.base() : nullptr;
         if (base != nullptr) hash = hash_of_value(*base, mix64(hash));
     }
-    if constexpr (TellsWhatHappened<O>) {
+    if constexpr (HasWhatHappened<O>) {
         if (kind == OperationKind::interaction) {
             hash = hash_bytes(as_bytes(what_happened(operation)), hash);
         }

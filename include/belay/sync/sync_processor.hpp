@@ -136,7 +136,7 @@ public:
     /// as malformed, as too old, or because another operation has its id.   Errors: the store's.
     [[nodiscard]] Result<std::optional<Conflict<operation_type>>> detect_conflict(
         std::string_view session, const operation_type& operation) {
-        const auto reason = engine().judge().reason_of(session, operation);
+        const auto reason = engine().processor().reason_of(session, operation);
         if (!reason) return reason.error();
         std::optional<Conflict<operation_type>> found;
         if (*reason) found.emplace(Conflict<operation_type>{operation, **reason, false});
@@ -146,7 +146,7 @@ public:
     /// if the store returns an error.
     [[nodiscard]] Resolution<value_type> resolve_conflict(
         std::string_view session, const Conflict<operation_type>& conflict) {
-        return engine().judge().decide(session, conflict.operation, conflict.reason);
+        return engine().processor().decide(session, conflict.operation, conflict.reason);
     }
 
     /// Returns copies of the pending operations of a session, ordered by element.

@@ -213,7 +213,7 @@ public:
     ///
     /// Errors: unknown_number: no dead letter has this id; those of the log.
     [[nodiscard]] std::error_code revive(std::uint64_t id, Moment moment) {
-        items().tell(moment);
+        items().set_clock(moment);
         return detail::revive(items(), id);
     }
     /// Removes all dead letters.   Errors: the error of `failed`.   Complexity: O(slots).

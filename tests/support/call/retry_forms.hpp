@@ -34,25 +34,25 @@ T finish(belay::Task<T> task, AsyncSleeper& sleeper) {
 inline constexpr auto as_it_is = [](auto fn) { return fn; };
 
 struct BlockingRetry {
-    static auto run(const auto& policy, AsyncSleeper& sleeper, auto fn, auto judged) {
-        return belay::retry(policy, sleeper, judged(fn));
+    static auto run(const auto& policy, AsyncSleeper& sleeper, auto fn, auto classified) {
+        return belay::retry(policy, sleeper, classified(fn));
     }
 };
 struct AwaitingRetry {
-    static auto run(const auto& policy, AsyncSleeper& sleeper, auto fn, auto judged) {
-        return finish(belay::retry(policy, sleeper, judged(awaitable(fn))), sleeper);
+    static auto run(const auto& policy, AsyncSleeper& sleeper, auto fn, auto classified) {
+        return finish(belay::retry(policy, sleeper, classified(awaitable(fn))), sleeper);
     }
 };
 struct BlockingPipeline {
-    static auto run(const auto& policy, AsyncSleeper& sleeper, auto fn, auto judged) {
+    static auto run(const auto& policy, AsyncSleeper& sleeper, auto fn, auto classified) {
         const belay::Pipeline pipeline{belay::Retrying{policy}};
-        return pipeline(sleeper, judged(fn));
+        return pipeline(sleeper, classified(fn));
     }
 };
 struct AwaitingPipeline {
-    static auto run(const auto& policy, AsyncSleeper& sleeper, auto fn, auto judged) {
+    static auto run(const auto& policy, AsyncSleeper& sleeper, auto fn, auto classified) {
         const belay::Pipeline pipeline{belay::Retrying{policy}};
-        return finish(pipeline(sleeper, judged(awaitable(fn))), sleeper);
+        return finish(pipeline(sleeper, classified(awaitable(fn))), sleeper);
     }
 };
 

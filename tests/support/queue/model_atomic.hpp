@@ -53,12 +53,12 @@ public:
     }
     T fetch_sub(T n, std::memory_order o) { return fetch_add(static_cast<T>(-n), o); }
     void wait(T old, std::memory_order) const { e().wait(at_, static_cast<std::uint64_t>(old)); }
-    void notify_one() { tell(false); }
-    void notify_all() { tell(true); }
+    void notify_one() { notify(false); }
+    void notify_all() { notify(true); }
 
 private:
     static Explorer& e() { return *Explorer::current; }
-    void tell(bool all) {
+    void notify(bool all) {
         if (e().in_thread()) e().notify(at_, all);
     }
     template <class Change>

@@ -172,7 +172,7 @@ public:
             if (world_->bug == SyncBug::clamps_stamps) clamp();
             const auto result = processor_.process_with_retry(
                 "s", batch_, belay::Policy{belay::MaxAttempts{3}}, sleeper_);
-            world_->judge(result, batch_.size());
+            world_->check_result(result, batch_.size());
             batch_.clear();
             for (const auto& failed : result.failed_operations) {
                 if (failed.retryable && world_->bug != SyncBug::swallows_failures) {
@@ -295,7 +295,7 @@ public:
         if (complaints.find(what) == std::string::npos) complaints += what + "; ";
     }
     template <class Result>
-    void judge(const Result& result, std::size_t given) {
+    void check_result(const Result& result, std::size_t given) {
         if (result.synced_count + result.conflict_count + result.failed_count != given ||
             result.conflicts.size() != result.conflict_count ||
             result.failed_operations.size() != result.failed_count) {

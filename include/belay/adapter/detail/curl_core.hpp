@@ -120,13 +120,13 @@ private:
         if (multi_ != nullptr) return true;
         if (global_init() != CURLE_OK) return false;
         multi_ = curl_multi_init();
-        const bool told =
+        const bool configured =
             multi_ != nullptr && curl_multi_setopt(multi_, CURLMOPT_SOCKETDATA, this) == CURLM_OK &&
             curl_multi_setopt(multi_, CURLMOPT_SOCKETFUNCTION, OnSocket{&on_socket}) == CURLM_OK &&
             curl_multi_setopt(multi_, CURLMOPT_TIMERDATA, this) == CURLM_OK &&
             curl_multi_setopt(multi_, CURLMOPT_TIMERFUNCTION, OnTimer{&on_timer}) == CURLM_OK;
-        if (!told) end_multi();
-        return told;
+        if (!configured) end_multi();
+        return configured;
     }
     void end_multi() noexcept {
         if (multi_ != nullptr) curl_multi_cleanup(std::exchange(multi_, nullptr));

@@ -22,7 +22,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// The limits of an answer, and the function that decides whether an error can be retried.
 struct McpCoreOptions {
     McpLimits limits{};
-    McpJudge is_retryable{};
+    McpErrorPredicate is_retryable{};
 };
 
 /// One client of one server: its session, its calls, and its requests under way.
@@ -292,7 +292,7 @@ private:
         if (message->kind == McpMessage::Kind::error) {
             // Before `wire` is moved, because the order in which arguments are evaluated is
             // unspecified.
-            mcp::Error error = judged(error_of(message->body, McpWords{wire.secret}));
+            mcp::Error error = classified(error_of(message->body, McpWords{wire.secret}));
             return fail(std::move(wire), std::move(error));
         }
         const auto version = message->body.find("protocolVersion");
@@ -320,14 +320,14 @@ private:
         if (message->kind == McpMessage::Kind::error) {
             // Before `wire` is moved, because the order in which arguments are evaluated is
             // unspecified.
-            mcp::Error error = judged(error_of(message->body, McpWords{wire.secret}));
+            mcp::Error error = classified(error_of(message->body, McpWords{wire.secret}));
             return fail(std::move(wire), std::move(error));
         }
         const auto is_error = message->body.find("isError");
         if (is_error != message->body.end() && *is_error != false) {
             std::string words = McpWords{wire.secret}(text_of_result(message->body));
             return fail(std::move(wire),
-                        judged({Failure::from(mcp::Errc::tool_failed), 0, std::move(words)}));
+                        classified({Failure::from(mcp::Errc::tool_failed), 0, std::move(words)}));
         }
         over({wire.call, {}, std::move(message->body)});
     }
@@ -364,7 +364,7 @@ private:
         session_.clear();
         version_.clear();
     }
-    [[nodiscard]] mcp::Error judged(mcp::Error error) {
+    [[nodiscard]] mcp::Error classified(mcp::Error error) {
         if (options_.is_retryable(error)) {
             error.failure.cause = Cause::overloaded;
         }

@@ -45,18 +45,18 @@ class McpWords {
 public:
     explicit McpWords(std::string secret) : secret_{std::move(secret)} {}
 
-    [[nodiscard]] std::string operator()(std::string_view said) const {
+    [[nodiscard]] std::string operator()(std::string_view rest) const {
         constexpr std::size_t bytes_max = 256;
         // Searches only the part that is kept: a server may send a long text that repeats the
         // token.
         std::string text;
-        while (text.size() < bytes_max && !said.empty()) {
-            const std::string_view near = said.substr(0, bytes_max + secret_.size());
+        while (text.size() < bytes_max && !rest.empty()) {
+            const std::string_view near = rest.substr(0, bytes_max + secret_.size());
             const std::size_t at = secret_.empty() ? near.npos : near.find(secret_);
             text += near.substr(0, std::min(at, bytes_max));
             if (at == near.npos) break;
             text += "***";
-            said.remove_prefix(at + secret_.size());
+            rest.remove_prefix(at + secret_.size());
         }
         text.resize(std::min(text.size(), bytes_max));
         for (char& c : text) {

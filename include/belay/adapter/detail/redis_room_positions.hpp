@@ -128,7 +128,7 @@ public:
         room.given = std::max(room.given, began);
     }
     /// Records the log that a room has after `from`, if none was known.
-    void heard(std::string_view id, std::uint64_t from, std::string_view log) {
+    void discovered(std::string_view id, std::uint64_t from, std::string_view log) {
         const std::lock_guard lock{mutex_};
         Room& room = at(id);
         if (!room.state.log.empty()) return;

@@ -202,7 +202,7 @@ public:
             return foreign(keys.room);
         log = reply_text(reply_at(reply.get(), 2));
         // Changes from now on are appended to this history, and to none that follows it.
-        positions_->heard(id, from, log);
+        positions_->discovered(id, from, log);
         if (!news.entries.empty()) positions_->read(id, news.entries.back().position);
         return news;
     }

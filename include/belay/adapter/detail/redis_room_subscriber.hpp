@@ -165,10 +165,10 @@ private:
             sub.outage_reported = false;
         }
         if (kind != "message") return;
-        const std::string_view said = reply_text(reply_at(&reply, 2));
-        if (said == "e") sub.changed = true;
-        if (!said.starts_with('m')) return;
-        const BytesView message = as_bytes(said.substr(1));
+        const std::string_view payload = reply_text(reply_at(&reply, 2));
+        if (payload == "e") sub.changed = true;
+        if (!payload.starts_with('m')) return;
+        const BytesView message = as_bytes(payload.substr(1));
         sub.messages.emplace_back(message.begin(), message.end());
         sub.message_bytes += message.size();
         while (sub.messages.size() > options_.messages_max ||

@@ -106,7 +106,7 @@ public:
             return record(failed, turn.now, took) ? trip_now(turn, why) : BreakerChange::none;
         }
         if (out_ == 0) return BreakerChange::none;
-        return judge(failed || too_slow(trip_, took), turn, why);
+        return record_probe(failed || too_slow(trip_, took), turn, why);
     }
     /// Records that a call of `generation` was not made, or shows nothing about the peer.
     constexpr void neutral(std::uint32_t generation) noexcept {
@@ -170,7 +170,7 @@ public:
     [[nodiscard]] constexpr Instant open_until() const noexcept { return until_; }
 
 private:
-    constexpr BreakerChange judge(bool failed, Turn& turn, const Failure& why) noexcept {
+    constexpr BreakerChange record_probe(bool failed, Turn& turn, const Failure& why) noexcept {
         const bool forced = state_ == BreakerState::open;
         if (forced) begin_probing(turn.now);
         if (out_ > 0) --out_;

@@ -60,7 +60,7 @@ public:
                 if (word_.replace(word, {0, generation, Gate::closed})) return;
             }
         }
-        judge(false, word, generation, began, time, Failure{});
+        record(false, word, generation, began, time, Failure{});
     }
     template <class Time>
     void failure(std::uint32_t generation, Instant began, Time time, const Failure& why) noexcept {
@@ -73,11 +73,11 @@ public:
                 }
             }
         }
-        judge(true, word, generation, began, time, why);
+        record(true, word, generation, began, time, why);
     }
     /// Returns what such a failure shows about the peer. The result for a failure never changes.
-    [[nodiscard]] PeerEvidence says(const Failure& why) const noexcept {
-        return says_to(core_.trip(), why);
+    [[nodiscard]] PeerEvidence evidence_of(const Failure& why) const noexcept {
+        return detail::evidence_of(core_.trip(), why);
     }
     void neutral(std::uint32_t generation) noexcept {
         if (!word_.load().is(Gate::guarded, generation)) return;
@@ -108,9 +108,9 @@ public:
         return all;
     }
 
-    [[nodiscard]] bool is_telling() const noexcept {
+    [[nodiscard]] bool is_notifying() const noexcept {
         const detail::SpinLock lock{mutex_};
-        return events_.is_telling();
+        return events_.is_notifying();
     }
 
     void set_mode(BreakerMode mode, Instant now) noexcept {
@@ -118,7 +118,7 @@ public:
             const detail::SpinLock lock{mutex_};
             settle(core_.set_mode(mode), now);
         }
-        events_.tell(mutex_);
+        events_.notify(mutex_);
     }
     [[nodiscard]] BreakerSnapshot snapshot(Instant now) const noexcept {
         const detail::SpinLock lock{mutex_};
@@ -130,7 +130,7 @@ public:
             if (!core_.restore(snapshot, turn)) return false;
             settle(BreakerChange::mode_set, turn.now);
         }
-        events_.tell(mutex_);
+        events_.notify(mutex_);
         return true;
     }
 
@@ -163,14 +163,14 @@ private:
             changed = settle(answer.change, now);
             grant.generation = core_.generation();
         }
-        if (changed) events_.tell(mutex_);
+        if (changed) events_.notify(mutex_);
         return grant;
     }
 
     // Handles a verdict that may change more than a count in the word.
     template <class Time>
-    void judge(bool failed, Word word, std::uint32_t generation, Instant began, Time time,
-               const Failure& why) noexcept {
+    void record(bool failed, Word word, std::uint32_t generation, Instant began, Time time,
+                const Failure& why) noexcept {
         if (word.generation != generation) {
             stale_.fetch_add(1, std::memory_order_relaxed);
             return;
@@ -178,14 +178,14 @@ private:
         if (word.gate == Gate::ignored) return;
         if constexpr (needs_no_time) {
             if (word.gate == Gate::closed) {
-                if (decide(failed, generation, began, time, why)) events_.tell(mutex_);
+                if (decide(failed, generation, began, time, why)) events_.notify(mutex_);
                 return;
             }
         }
         // Reads the clock before taking the lock, because a clock may be slow.
         auto&& turn = time();
         const auto read = [&turn]() -> Turn& { return turn; };
-        if (decide(failed, generation, began, read, why)) events_.tell(mutex_);
+        if (decide(failed, generation, began, read, why)) events_.notify(mutex_);
     }
     template <class Time>
     [[nodiscard]] bool decide(bool failed, std::uint32_t generation, Instant began, Time time,

@@ -64,9 +64,9 @@ public:
     /// The same for a known failure. A failure that shows nothing about the peer is neutral. If the
     /// peer is well because it rejected the request, the owner's `on_rejected` decides.
     constexpr Advice failure(const Failure& why, Turn& turn) noexcept {
-        const PeerEvidence says = peer_evidence(why);
-        if (says == PeerEvidence::unwell) return failure(turn);
-        if (says == PeerEvidence::nothing) neutral();
+        const PeerEvidence evidence = peer_evidence(why);
+        if (evidence == PeerEvidence::unwell) return failure(turn);
+        if (evidence == PeerEvidence::nothing) neutral();
         if (auto* const owner = std::exchange(owner_, nullptr))
             owner->on_rejected(stake_, turn.now);
         return Advice::go();

@@ -65,8 +65,9 @@ concept SaysByError = std::is_class_v<R> && requires(const R& r) {
 };
 
 template <class R>
-concept JudgesItself = std::same_as<R, bool> || std::same_as<R, VoidOutcome> || OptionalLike<R> ||
-                       ExpectedLike<R> || CodeLike<R> || SaysOk<R> || SaysByError<R>;
+concept SelfClassifying =
+    std::same_as<R, bool> || std::same_as<R, VoidOutcome> || OptionalLike<R> || ExpectedLike<R> ||
+    CodeLike<R> || SaysOk<R> || SaysByError<R>;
 
 template <class R>
 concept SmartPointer = requires(const R& r) {
@@ -151,10 +152,10 @@ consteval bool says_failed() {
 // A type that may report a failure in a form that belay could only guess, or a type that belay
 // cannot store.
 template <class R>
-concept Unsupported =
-    std::is_reference_v<R> || Awaitable<R> ||
-    (!HasAnswerTraits<R> && (std::is_pointer_v<R> || std::is_enum_v<R> ||
-                             std::same_as<R, Failure> || std::same_as<R, std::error_condition> ||
-                             (!JudgesItself<R> && MayBeFailure<R>) || detail::holds_failed<R>()));
+concept Unsupported = std::is_reference_v<R> || Awaitable<R> ||
+                      (!HasAnswerTraits<R> &&
+                       (std::is_pointer_v<R> || std::is_enum_v<R> || std::same_as<R, Failure> ||
+                        std::same_as<R, std::error_condition> ||
+                        (!SelfClassifying<R> && MayBeFailure<R>) || detail::holds_failed<R>()));
 
 }}}  // namespace belay::detail

@@ -58,7 +58,7 @@ belay::Task<belay::Answer<AwaitedValue<F>>> awaited_call(F& fn, Attempt attempt)
         Callee::keep_exception(fn, answer);
     }
 #endif
-    Callee::judge(fn, answer);
+    Callee::classify(fn, answer);
     co_return answer;
 }
 

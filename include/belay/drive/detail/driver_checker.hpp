@@ -104,8 +104,8 @@ private:
         rig_->driver.attach(b);
         expect(a.attached == 1 && a.waker.handle().node() != nullptr, Rule::introduces_itself);
         const Instant before = rig_->driver.now();
-        const Instant told = a.waker.now();
-        expect(before <= told && told <= rig_->driver.now(), Rule::introduces_itself);
+        const Instant reported = a.waker.now();
+        expect(before <= reported && reported <= rig_->driver.now(), Rule::introduces_itself);
         expect(a.waker.seed().value != b.waker.seed().value, Rule::gives_each_its_own_seed);
         rest();
         expect(a.attached == 1, Rule::introduces_itself);

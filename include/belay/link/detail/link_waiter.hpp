@@ -199,9 +199,9 @@ private:
     void call() {
         leave_slot();
         Handler handler = std::move(handler_);
-        auto told = std::move(*this->answer);
+        auto result = std::move(*this->answer);
         delete this;
-        std::move(handler)(std::move(told));
+        std::move(handler)(std::move(result));
     }
 
     Handler handler_;

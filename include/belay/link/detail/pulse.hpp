@@ -31,7 +31,7 @@ public:
     /// Records a sign of life from the peer, including the opening of the connection.
     constexpr void heard(Instant now) noexcept {
         // Several messages of one turn are one sign of life.
-        if (now != heard_at_ || asked_) begin(now);
+        if (now != last_sign_at_ || asked_) begin(now);
     }
     /// Requests a ping at once, before it is due. The peer is lost if it gives no sign of life
     /// within `within`. Does nothing at rest.
@@ -60,7 +60,7 @@ public:
     [[nodiscard]] constexpr const HeartbeatOptions& options() const noexcept { return options_; }
 
     /// Records that there is no connection to watch.
-    constexpr void rest() noexcept { heard_at_ = ask_at_ = lost_at_ = never; }
+    constexpr void rest() noexcept { last_sign_at_ = ask_at_ = lost_at_ = never; }
 
     /// Returns when to call judge().
     [[nodiscard]] constexpr Instant deadline() const noexcept { return smaller(ask_at_, lost_at_); }
@@ -86,7 +86,7 @@ public:
 private:
     /// Begins a new period of silence.
     constexpr void begin(Instant now) noexcept {
-        heard_at_ = now;
+        last_sign_at_ = now;
         ask_at_ = after(now, options_.every);
         lost_at_ = after(now, options_.dead_after);
         asked_ = spared_ = false;
@@ -103,7 +103,7 @@ private:
     }
 
     HeartbeatOptions options_;
-    Instant heard_at_ = never;  // in this connection, while it is not at rest
+    Instant last_sign_at_ = never;  // in this connection, while it is not at rest
     Instant ask_at_ = never;
     Instant lost_at_ = never;
     bool asked_ = false;   // since the last sign of life

@@ -59,9 +59,9 @@ struct ServedPeer : State {
         return sent;
     }
     /// Call it after the events. Returns whether the peer lives, needs a ping, or is lost.
-    [[nodiscard]] Pulse::Due judge(Instant now, bool greeted) noexcept {
-        const bool heard = link.take_heard() && greeted;
-        if (heard && !link.closing()) pulse.heard(now);
+    [[nodiscard]] Pulse::Due check_pulse(Instant now, bool greeted) noexcept {
+        const bool alive = link.take_heard() && greeted;
+        if (alive && !link.closing()) pulse.heard(now);
         if (link.take_writable()) room_ends = never;
         return room_ends <= now ? Pulse::Due::lost : pulse.judge(now);
     }

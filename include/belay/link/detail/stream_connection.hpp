@@ -62,16 +62,16 @@ public:
         const std::size_t before = output_.size();
         // A message that does not fit is not copied if its header gives its length.
         std::size_t left_out = 0;
-        bool said = false;
-        const auto say = [&] {
+        bool framed = false;
+        const auto put_frame = [&] {
             if constexpr (PutsHeader<Framing>) {
                 if (!fits(before, message.size())) left_out = message.size();
                 if (left_out != 0) return input_.framing().put_header(left_out, output_.end());
             }
             return input_.framing().put(message, output_.end());
         };
-        if (!put([&] { said = say(); })) return SendResult::down;
-        if (!said) return SendResult::refused;
+        if (!put([&] { framed = put_frame(); })) return SendResult::down;
+        if (!framed) return SendResult::refused;
         const std::size_t size = output_.size() - before;
         if (!fits(before, size + left_out)) {
             output_.take_back(size);
@@ -210,20 +210,20 @@ private:
                                         : failure_of(LinkErrc::closed_by_peer);
     }
 
-    /// Handles the bytes that have arrived. If that notifies the supervisor of nothing (`told`),
-    /// reports a sign of life instead.   Returns: whether to read on.
-    bool take_input(bool told) noexcept {
+    /// Handles the bytes that have arrived. If that notifies the supervisor of nothing
+    /// (`notified`), reports a sign of life instead.   Returns: whether to read on.
+    bool take_input(bool notified) noexcept {
         bool answered = false;
         for (;;) {
             const part::Cut cut = input_.next();
             switch (cut.kind) {
                 case part::Cut::Kind::more:
-                    return (told && !answered) || guarded([&] { link_.pong(answered); });
+                    return (notified && !answered) || guarded([&] { link_.pong(answered); });
                 case part::Cut::Kind::message:
                     if (!guarded([&] { held_.assign(cut.body.begin(), cut.body.end()); }))
                         return false;
                     if (!offer()) return false;
-                    told = true;
+                    notified = true;
                     break;
                 case part::Cut::Kind::alive:
                     // One without a body is the reply to a ping; one with a body is the peer's
@@ -297,7 +297,7 @@ private:
             if (holds_) return end(why_);  // the peer has ended its stream already
             self().say_goodbye();
         }
-        tell_room();
+        report_space();
         watch();
     }
     /// Stops writing after an error. Bytes that the peer sent before are still read: they may give
@@ -312,11 +312,11 @@ private:
     /// not accept.
     /// Pre: the output is empty.
     SendResult send_direct(const Bytes& message) noexcept {
-        bool said = false;
-        if (!put([&] { said = input_.framing().put_header(message.size(), output_.end()); })) {
+        bool framed = false;
+        if (!put([&] { framed = input_.framing().put_header(message.size(), output_.end()); })) {
             return SendResult::down;
         }
-        if (!said) return SendResult::refused;
+        if (!framed) return SendResult::refused;
         const BytesView header = output_.pending();
         // The next call of write() handles errors.
         const StreamAnswer wrote = self().write_both(header, message);
@@ -332,7 +332,7 @@ private:
     /// Reports space once after send() returned busy: when half the buffer is free and the refused
     /// message fits. Half the buffer, so that writer and reader do not alternate message by
     /// message.
-    void tell_room() noexcept {
+    void report_space() noexcept {
         if (refused_bytes_ == 0 || state_ != State::open) return;
         if (output_.size() > output_limit_ / 2) return;
         if (!fits(output_.size(), refused_bytes_)) return;

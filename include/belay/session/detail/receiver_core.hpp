@@ -51,8 +51,8 @@ public:
         : store_{store}, limits_{limits}, authorized_{authorized} {}
 
     /// Steps 1 to 3: looks at a HELLO, changes nothing.   `record`: the store's, for this sender.
-    [[nodiscard]] HelloAnswer judge(const session_format::Hello& h,
-                                    const std::optional<Progress>& record) const {
+    [[nodiscard]] HelloAnswer check_hello(const session_format::Hello& h,
+                                          const std::optional<Progress>& record) const {
         if (h.pinned_store != no_id && h.pinned_store != store_) {
             return {Greeting::refuse, SessionErrc::store_changed, 0};
         }
@@ -126,7 +126,7 @@ public:
     }
 
     /// Step 6: what to do with an operation.
-    [[nodiscard]] Data judge_data(std::uint32_t connection,
+    [[nodiscard]] Data check_data(std::uint32_t connection,
                                   const session_format::Frame& f) noexcept {
         if (!serves(connection) || f.flags != 0 || f.number == 0) return Data::protocol;
         bytes_received_ += f.payload.size();

@@ -18,7 +18,7 @@ struct ReceiverEvent {
 
 /// Calls the hook for an event.   Throws: what the hook throws.
 template <class O, class R>
-void tell(O& observer, R& receiver, const ReceiverEvent& n) {
+void notify_of(O& observer, R& receiver, const ReceiverEvent& n) {
     using Kind = ReceiverEvent::Kind;
     using Hooks = ReceiverHooks<R>;
     switch (n.kind) {

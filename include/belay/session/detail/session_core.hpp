@@ -55,7 +55,7 @@ public:
     constexpr SessionCore(const SessionTimes& times, const SessionFacts& start)
         : greeting_max_{times.greeting_max},
           stalled_after_{times.stalled_after},
-          told_{start},
+          reported_{start},
           pulse_{times.heartbeat} {}
 
     // ---- inputs ---------------------------------------------------------------------------------
@@ -63,19 +63,19 @@ public:
     /// A HELLO was sent. A blocked session is reported again if it still is blocked.
     constexpr void greeting(Instant now) noexcept {
         greeting_ends_ = after(now, greeting_max_);
-        told_.blocked = Blocked::none;
+        reported_.blocked = Blocked::none;
     }
     /// The receiver has resumed this session.
     constexpr void resumed(Instant now) noexcept {
         greeting_ends_ = never;
         progress_at_ = now;
-        heard_at_ = now;
+        last_sign_at_ = now;
         pulse_.heard(now);
     }
     /// Records the time of the last sign of life of this connection. It may be called repeatedly.
-    constexpr void heard(Instant at) noexcept {
-        if (at <= heard_at_ || pulse_.deadline() == never) return;
-        heard_at_ = at;
+    constexpr void sign_of_life(Instant at) noexcept {
+        if (at <= last_sign_at_ || pulse_.deadline() == never) return;
+        last_sign_at_ = at;
         pulse_.heard(at);
     }
     /// Pings at once.   Returns: whether to send a ping.
@@ -95,7 +95,7 @@ public:
         return smaller(smaller(greeting_ends_, pulse_.deadline()), stalled_at(facts));
     }
 
-    [[nodiscard]] constexpr Due judge(Instant now) noexcept {
+    [[nodiscard]] constexpr Due check_timers(Instant now) noexcept {
         if (greeting_ends_ <= now) {
             greeting_ends_ = never;
             return Due::silent;
@@ -114,28 +114,28 @@ public:
     /// Returns the next notification of a turn, to be reported at once.   `last`: the one before it
     /// in this turn, none at first. Each occurs once in a turn, so the turn ends even if hooks
     /// cause more.
-    [[nodiscard]] constexpr Notice tell(Notice last, Instant now,
-                                        const SessionFacts& facts) noexcept {
+    [[nodiscard]] constexpr Notice take_notice(Notice last, Instant now,
+                                               const SessionFacts& facts) noexcept {
         const Notice notice = next(last, now, facts);
         switch (notice) {
             case Notice::accepted:
                 // No operation waited until now: an idle session has not stalled.
-                if (told_.durable <= facts.acked) progress_at_ = now;
-                told_.durable = facts.durable;
+                if (reported_.durable <= facts.acked) progress_at_ = now;
+                reported_.durable = facts.durable;
                 break;
             case Notice::acknowledged:
-                told_.acked = facts.acked;
+                reported_.acked = facts.acked;
                 progress_at_ = now;
-                stall_told_ = false;
+                stall_reported_ = false;
                 break;
             case Notice::journal_replaced:
-                told_.replacements = facts.replacements;
+                reported_.replacements = facts.replacements;
                 break;
             case Notice::blocked:
-                told_.blocked = facts.blocked;
+                reported_.blocked = facts.blocked;
                 break;
             case Notice::stalled:
-                stall_told_ = true;
+                stall_reported_ = true;
                 break;
             case Notice::none:
                 break;
@@ -146,13 +146,14 @@ public:
 private:
     [[nodiscard]] constexpr Notice next(Notice last, Instant now,
                                         const SessionFacts& facts) const noexcept {
-        if (last < Notice::accepted && told_.durable != facts.durable) return Notice::accepted;
-        if (last < Notice::acknowledged && told_.acked != facts.acked) return Notice::acknowledged;
-        if (last < Notice::journal_replaced && told_.replacements != facts.replacements) {
+        if (last < Notice::accepted && reported_.durable != facts.durable) return Notice::accepted;
+        if (last < Notice::acknowledged && reported_.acked != facts.acked)
+            return Notice::acknowledged;
+        if (last < Notice::journal_replaced && reported_.replacements != facts.replacements) {
             return Notice::journal_replaced;
         }
         if (last < Notice::blocked && facts.blocked != Blocked::none &&
-            told_.blocked != facts.blocked) {
+            reported_.blocked != facts.blocked) {
             return Notice::blocked;
         }
         if (last < Notice::stalled && stalled_at(facts) <= now) return Notice::stalled;
@@ -161,17 +162,17 @@ private:
 
     [[nodiscard]] constexpr Instant stalled_at(const SessionFacts& facts) const noexcept {
         const bool waiting =
-            facts.link == LinkState::connected && !stall_told_ && facts.durable > facts.acked;
+            facts.link == LinkState::connected && !stall_reported_ && facts.durable > facts.acked;
         return waiting ? after(progress_at_, stalled_after_) : never;
     }
 
     Duration greeting_max_;
     Duration stalled_after_;
-    SessionFacts told_;  // all except the link
-    bool stall_told_ = false;
+    SessionFacts reported_;  // all except the link
+    bool stall_reported_ = false;
     Instant greeting_ends_ = never;
     Instant progress_at_ = always;
-    Instant heard_at_ = always;
+    Instant last_sign_at_ = always;
     Pulse pulse_;
 };
 

@@ -48,7 +48,7 @@ public:
     /// The local side reported a change.
     void changed(std::string_view name, Instant now) {
         BridgeSession& s = sessions_.at(name);
-        s.edited = s.told = true;
+        s.edited = s.reported = true;
         if (s.due != never || s.line == Line::edits) return;
         sessions_.set_due(s, after(now, options_.push.debounce));
     }
@@ -114,7 +114,7 @@ public:
     [[nodiscard]] bool take_dropped() noexcept { return std::exchange(dropped_, false); }
 
 private:
-    using Move = SceneVerdict::Move;
+    using Move = SceneDecision::Move;
     using Step = BridgeError::Step;
     using Marked = typename Sides::Marked;
 
@@ -172,7 +172,7 @@ private:
                 const auto local = sides_.read(s.name);
                 if (!local) return fail_here(s, Step::read, local.error());
                 if (!*local || (*local)->mark.hash == s.base->hash) {
-                    s.edited = s.told = false;
+                    s.edited = s.reported = false;
                     return finish(s);
                 }
             }
@@ -288,10 +288,10 @@ private:
         release(call);
         if (reply.failure) return fail(s, kind, reply, probe);
         remote_answered();
-        if (kind == Call::Kind::fetch) return judge(s, *std::move(reply.returned));
+        if (kind == Call::Kind::fetch) return reconcile(s, *std::move(reply.returned));
         s.base = pushed;
         s.sent.clear();
-        s.told = s.edited;  // an edit during the push
+        s.reported = s.edited;  // an edit during the push
         pending_events_.pushed(s.name, pushed.stamp);
         finish(s);
     }
@@ -318,7 +318,7 @@ private:
         if (!stopping_) sessions_.ready(s, Line::pulls);
     }
 
-    void judge(BridgeSession& s, std::optional<Scene<Content>>&& got) {
+    void reconcile(BridgeSession& s, std::optional<Scene<Content>>&& got) {
         s.wanted = false;
         auto remote = Sides::marked(std::move(got));
         if (!remote) return fail_here(s, Step::fetch, remote.error());
@@ -328,40 +328,40 @@ private:
         }
         auto local = sides_.read(s.name);
         if (!local) return fail_here(s, Step::read, local.error());
-        SceneSides sides{.base = s.base, .edited = s.told};
+        SceneSides sides{.base = s.base, .edited = s.reported};
         if (*local) sides.local = (*local)->mark;
         if (*remote) {
             sides.remote = (*remote)->mark;
             sides.sent = s.sent.has((*remote)->mark.hash);
         }
-        carry_out(s, judge_scenes(sides), std::move(*local), std::move(*remote));
+        carry_out(s, reconcile_scenes(sides), std::move(*local), std::move(*remote));
     }
-    void carry_out(BridgeSession& s, const SceneVerdict& verdict, std::optional<Marked>&& local,
+    void carry_out(BridgeSession& s, const SceneDecision& decision, std::optional<Marked>&& local,
                    std::optional<Marked>&& remote) {
         const auto rebase = [&, mark = remote ? remote->mark : SceneMark{}] {
-            if (verdict.rebase) s.base = mark;
+            if (decision.rebase) s.base = mark;
         };
-        if (verdict.move == Move::apply) {
-            if (!apply(s, verdict.conflict, std::move(local), std::move(*remote))) return;
+        if (decision.move == Move::apply) {
+            if (!apply(s, decision.conflict, std::move(local), std::move(*remote))) return;
             rebase();
             s.sent.clear();
             return finish(s);
         }
         rebase();
-        if (verdict.move == Move::push && options_.push.enabled) {
-            if (verdict.conflict)
+        if (decision.move == Move::push && options_.push.enabled) {
+            if (decision.conflict)
                 report_conflict(s, std::move(local), std::move(remote), Origin::local);
             return call(s, Call::Kind::push);
         }
-        s.edited = s.told = false;
-        if (verdict.rebase) s.sent.clear();
+        s.edited = s.reported = false;
+        if (decision.rebase) s.sent.clear();
         finish(s);
     }
     [[nodiscard]] bool apply(BridgeSession& s, bool conflict, std::optional<Marked>&& local,
                              Marked&& remote) {
-        std::optional<Marked> told;
+        std::optional<Marked> reported;
         if constexpr (PendingEvents::has_conflict_hook) {
-            if (conflict) told.emplace(remote);
+            if (conflict) reported.emplace(remote);
         }
         // Before the call, because a merged edit may be made during the call.
         const bool was_edited = std::exchange(s.edited, false);
@@ -371,8 +371,8 @@ private:
             fail_here(s, Step::apply, error);
             return false;
         }
-        s.told = s.edited;
-        if (conflict) report_conflict(s, std::move(local), std::move(told), Origin::remote);
+        s.reported = s.edited;
+        if (conflict) report_conflict(s, std::move(local), std::move(reported), Origin::remote);
         return true;
     }
     void report_conflict(BridgeSession& s, std::optional<Marked>&& local,

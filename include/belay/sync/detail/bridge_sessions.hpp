@@ -13,7 +13,7 @@
 #include <utility>      // std::exchange
 
 #include <belay/sync/detail/remote_health.hpp>
-#include <belay/sync/detail/scene_judge.hpp>
+#include <belay/sync/detail/scene_reconciliation.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -33,7 +33,7 @@ struct BridgeSession {
     bool edited = false;
     /// The local side reported a change, and the remote has not confirmed it. A scene that is
     /// pushed to a remote which has lost it is not an edit, even if that push fails.
-    bool told = false;
+    bool reported = false;
     /// The session must be pulled.
     bool wanted = false;
     /// A round is under way.

@@ -8,7 +8,7 @@
 #include <system_error>  // std::error_code
 #include <utility>       // std::move
 
-#include <belay/sync/detail/scene_judge.hpp>
+#include <belay/sync/detail/scene_reconciliation.hpp>
 #include <belay/sync/remote_like.hpp>
 #include <belay/sync/sync_errc.hpp>
 

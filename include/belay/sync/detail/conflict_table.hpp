@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/detail/conflict_table.hpp
-/// judge: the table of conflicts in docs/offline-first.md, as a function.
+/// find_conflict: the table of conflicts in docs/offline-first.md, as a function.
 #pragma once
 
 #include <cstdint>   // std::uint8_t
@@ -12,7 +12,7 @@
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// The result of the table for an operation.
-enum class Ruling : std::uint8_t {
+enum class ConflictAction : std::uint8_t {
     apply,                    ///< no conflict
     log,                      ///< changes nothing
     skip,                     ///< under every strategy
@@ -21,52 +21,57 @@ enum class Ruling : std::uint8_t {
     strategy_decides,         ///< the columns differ
 };
 
-struct Judgement {
-    Ruling ruling = Ruling::apply;
+struct ConflictEntry {
+    ConflictAction action = ConflictAction::apply;
     /// None if there is no conflict.
     std::optional<ConflictReason> reason{};
 };
 
 /// Rows 1 to 6: Add.
-[[nodiscard]] constexpr Judgement judge_add(const part::ElementState& local,
-                                            const Stamp& remote) noexcept {
+[[nodiscard]] constexpr ConflictEntry find_add_conflict(const part::ElementState& local,
+                                                        const Stamp& remote) noexcept {
     if (local.presence == part::Presence::absent) return {};
     if (local.presence == part::Presence::live) {
         if (compare_moments(remote, local.stamp) < 0) {
-            return {Ruling::strategy_decides, StaleTimestamp{local.stamp, remote}};
+            return {ConflictAction::strategy_decides, StaleTimestamp{local.stamp, remote}};
         }
-        return {Ruling::strategy_decides, ElementAlreadyExists{}};
+        return {ConflictAction::strategy_decides, ElementAlreadyExists{}};
     }
     // By the whole stamp. Otherwise the result of an Add and a Remove of one moment would depend on
     // their order of arrival.
-    if (local.stamp < remote) return {Ruling::strategy_decides, ConcurrentModification{}};
-    return {Ruling::strategy_decides, StaleTimestamp{local.stamp, remote}};
+    if (local.stamp < remote) return {ConflictAction::strategy_decides, ConcurrentModification{}};
+    return {ConflictAction::strategy_decides, StaleTimestamp{local.stamp, remote}};
 }
 
 /// Rows 8 to 10, and 13 to 15: an Update or Remove of a live element.
-[[nodiscard]] constexpr Judgement judge_change(const Stamp& local, const Stamp& remote) noexcept {
+[[nodiscard]] constexpr ConflictEntry find_change_conflict(const Stamp& local,
+                                                           const Stamp& remote) noexcept {
     const auto order = compare_moments(remote, local);
     if (order > 0) return {};
-    if (order == 0) return {Ruling::strategy_decides, ConcurrentModification{}};
-    return {Ruling::strategy_decides, StaleTimestamp{local, remote}};
+    if (order == 0) return {ConflictAction::strategy_decides, ConcurrentModification{}};
+    return {ConflictAction::strategy_decides, StaleTimestamp{local, remote}};
 }
 
-[[nodiscard]] constexpr Judgement judge(OperationKind kind, const part::ElementState& local,
-                                        const Stamp& remote) noexcept {
+[[nodiscard]] constexpr ConflictEntry find_conflict(OperationKind kind,
+                                                    const part::ElementState& local,
+                                                    const Stamp& remote) noexcept {
     switch (kind) {
         case OperationKind::add:
-            return judge_add(local, remote);
+            return find_add_conflict(local, remote);
         case OperationKind::update:
-            if (local.presence == part::Presence::live) return judge_change(local.stamp, remote);
-            return {Ruling::skip, ElementNotFound{}};
+            if (local.presence == part::Presence::live)
+                return find_change_conflict(local.stamp, remote);
+            return {ConflictAction::skip, ElementNotFound{}};
         case OperationKind::remove:
-            if (local.presence == part::Presence::live) return judge_change(local.stamp, remote);
-            if (local.presence == part::Presence::removed) return {Ruling::raise_tombstone, {}};
-            return {Ruling::skip_and_keep_tombstone, ElementNotFound{}};
+            if (local.presence == part::Presence::live)
+                return find_change_conflict(local.stamp, remote);
+            if (local.presence == part::Presence::removed)
+                return {ConflictAction::raise_tombstone, {}};
+            return {ConflictAction::skip_and_keep_tombstone, ElementNotFound{}};
         case OperationKind::interaction:
             break;
     }
-    return {Ruling::log, {}};
+    return {ConflictAction::log, {}};
 }
 
 }}}  // namespace belay::detail

@@ -52,18 +52,18 @@ public:
         return all;
     }
 
-    /// The element has changed: its operations, if any, must be judged again.
+    /// The element has changed: its operations, if any, must be processed again.
     void changed(const part::ElementKey& key) {
         if (!hashes_.empty() && find(key) != nullptr) {
             due_.try_emplace({std::string{key.session}, std::string{key.id}}, false);
         }
     }
     using Name = std::pair<std::string, std::string>;
-    /// The elements whose operations must be judged again, and whether judging them threw.
+    /// The elements whose operations must be processed again, and whether processing them threw.
     using Due = std::map<Name, bool>;
     [[nodiscard]] const Due& due() const noexcept { return due_; }
     void judging(const Name& name) { due_[name] = true; }
-    void judged(const Name& name, bool again) {
+    void processed(const Name& name, bool again) {
         if (again) {
             due_[name] = false;
         } else {

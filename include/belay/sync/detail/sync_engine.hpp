@@ -14,9 +14,9 @@
 #include <utility>        // std::exchange
 #include <vector>         // std::vector
 
+#include <belay/sync/detail/operation_processor.hpp>
 #include <belay/sync/detail/pending_operations.hpp>
 #include <belay/sync/detail/sync_batch.hpp>
-#include <belay/sync/detail/sync_judge.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -35,25 +35,25 @@ struct SyncParts {
 template <StoreLike Store, class Strategy, class Observer>
 class SyncEngine {
 public:
-    using Judge = OperationJudge<Store, Strategy>;
-    using Op = typename Judge::Op;
+    using Processor = OperationProcessor<Store, Strategy>;
+    using Op = typename Processor::Op;
     using Batch = SyncBatch<Op>;
     using Parts = SyncParts<Store, Strategy, Observer, Op>;
 
     explicit SyncEngine(const Parts& parts) noexcept
-        : parts_{parts}, judge_{parts.store, parts.strategy, parts.options} {}
+        : parts_{parts}, processor_{parts.store, parts.strategy, parts.options} {}
 
     /// Tries the waiting operations once, in their order.   Errors: why some of them still wait.
     [[nodiscard]] std::error_code attempt(Batch& batch, WallTime now) {
         std::vector<typename Batch::Waiting> tries = std::exchange(batch.waiting, {});
         blocked_.clear();
-        judge_pending(batch.session, now);
+        process_pending(batch.session, now);
         const Tries all{tries};
         for (std::size_t from = 0; from < all.size();) {
             const std::size_t count =
                 std::min(parts_.options.transaction_operations, all.size() - from);
             transact(batch, all.subspan(from, count), now);
-            judge_pending(batch.session, now);
+            process_pending(batch.session, now);
             from += count;
             notify<typename Hooks::Progress>(
                 parts_.observer, no_machine,
@@ -61,10 +61,10 @@ public:
         }
         return batch.why_waiting();
     }
-    [[nodiscard]] Judge& judge() noexcept { return judge_; }
+    [[nodiscard]] Processor& processor() noexcept { return processor_; }
 
 private:
-    using Outcome = typename Judge::Outcome;
+    using Outcome = typename Processor::Outcome;
     using Hooks = SyncHooks<Op>;
     using Tries = std::span<typename Batch::Waiting>;
 
@@ -104,7 +104,7 @@ private:
         const Op& op = batch.operations[index];
         if (is_blocked(op)) return Outcome::error_of(SyncErrc::held_back);
         const std::optional<std::uint64_t> known = pending_hash(op.id);
-        Outcome outcome = judge_.process(batch.session, op, now, known);
+        Outcome outcome = processor_.process(batch.session, op, now, known);
         if (outcome.outcome == OperationOutcome::pending && !known) {
             if (parts_.pending.size() + pending_now_.size() >= parts_.options.pending_max) {
                 outcome = Outcome::error_of(SyncErrc::pending_full);
@@ -188,8 +188,8 @@ private:
         return decided && op.kind() != OperationKind::update;
     }
 
-    /// Judges the operations again that wait for changed elements.
-    void judge_pending(std::string_view session, WallTime now) {
+    /// Processes the operations again that wait for changed elements.
+    void process_pending(std::string_view session, WallTime now) {
         if (parts_.pending.due().empty()) return;
         for (const auto& [name, threw] :
              typename PendingOperations<Op>::Due{parts_.pending.due()}) {
@@ -198,13 +198,13 @@ private:
             if (threw && name.first != session) continue;
             parts_.pending.judging(name);
             // Operations that must be tried again are tried with the next attempt of any batch.
-            parts_.pending.judged(name, judge_again({name.first, name.second}, now));
+            parts_.pending.processed(name, process_again({name.first, name.second}, now));
         }
     }
-    /// Judges all operations of one element, and again while that wakes others. Each time there are
-    /// fewer.
+    /// Processes all operations of one element, and again while that wakes others. Each time there
+    /// are fewer.
     /// Returns: whether some must be tried again.
-    [[nodiscard]] bool judge_again(const part::ElementKey& key, WallTime now) {
+    [[nodiscard]] bool process_again(const part::ElementKey& key, WallTime now) {
         bool again = false;
         for (bool woken = true; woken && !again;) {
             woken = false;
@@ -214,7 +214,7 @@ private:
             const std::error_code error = in_transaction([&]() -> std::error_code {
                 for (const Op& op : operations) {
                     const auto pending = parts_.pending.hash_of(op.id);
-                    outcomes_.push_back(judge_.process(key.session, op, now, pending));
+                    outcomes_.push_back(processor_.process(key.session, op, now, pending));
                 }
                 return {};
             });
@@ -261,7 +261,7 @@ private:
     }
 
     Parts parts_;
-    Judge judge_;
+    Processor processor_;
     std::vector<Outcome> outcomes_{};
     std::unordered_set<std::string_view> blocked_{};
     std::vector<std::string_view> blocked_now_{};  // by the current transaction

@@ -54,9 +54,9 @@ public:
     [[nodiscard]] WorkSlots& slots() noexcept { return table_.slots(); }
     [[nodiscard]] std::size_t living() const noexcept { return table_.living(); }
 
-    /// Returns the time that was last passed to tell().
+    /// Returns the time that was last passed to set_clock().
     [[nodiscard]] const Moment& clock() const noexcept { return clock_; }
-    void tell(Moment moment) noexcept { clock_ = moment; }
+    void set_clock(Moment moment) noexcept { clock_ = moment; }
 
     // ---- reading --------------------------------------------------------------------------------
 
@@ -116,7 +116,7 @@ public:
         });
         const std::uint64_t base = log_.base();
         if (const std::error_code error = log_.commit()) return error;
-        if constexpr (TellsDurableAck<Log>) {
+        if constexpr (HasDurableAck<Log>) {
             if (!unnoted && log_.acked_durable() + 1 < base) {
                 unnoted = std::make_error_code(std::errc::no_space_on_device);
             }
@@ -137,7 +137,7 @@ public:
     /// Returns whether some state is only in memory until a `commit`. This includes
     /// acknowledgements of the log that are not durable, if the log reports that.
     [[nodiscard]] bool has_unnoted() const noexcept {
-        if constexpr (TellsDurableAck<Log>) {
+        if constexpr (HasDurableAck<Log>) {
             if (log_.acked_durable() + 1 < log_.base()) return true;
         }
         return some_unnoted_ || !gone_.empty();

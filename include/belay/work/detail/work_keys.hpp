@@ -29,7 +29,7 @@ public:
     }
 
     /// Computes the fingerprint of a key and its content.   Errors: duplicate, key_conflict.
-    [[nodiscard]] std::error_code judge(std::string_view key, BytesView body,
+    [[nodiscard]] std::error_code check(std::string_view key, BytesView body,
                                         KeyFingerprint& print) const noexcept {
         print = print_of(key, hash_);
         window_.prefetch(print);

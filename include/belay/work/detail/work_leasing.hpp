@@ -26,7 +26,7 @@ public:
     [[nodiscard]] Result<std::uint64_t> push(BytesView body, Moment moment,
                                              const PushOptions& with) {
         if (const std::error_code error = items_.failed()) return error;
-        items_.tell(moment);
+        items_.set_clock(moment);
         WorkEntry entry{.written = stamp_of(moment.wall), .delay = with.delay, .tail = body};
         if (with.expires_after != forever) {
             const Instant wall{moment.wall.time_since_epoch()};
@@ -34,7 +34,7 @@ public:
         }
         if (!with.key.empty()) {
             entry.has_key = true;
-            const std::error_code known = items_.keys().judge(with.key, body, entry.print);
+            const std::error_code known = items_.keys().check(with.key, body, entry.print);
             if (known) return known;
         }
         // The limit leaves space to copy the item later with its state.
@@ -59,7 +59,7 @@ public:
     /// See WorkQueue::lease.
     template <class DeadLetters>
     [[nodiscard]] Result<Lease> lease(Moment moment, DeadLetters& dead_letters) {
-        items_.tell(moment);
+        items_.set_clock(moment);
         items_.tidy();
         release_due_items();
         for (;;) {
@@ -89,7 +89,7 @@ public:
     [[nodiscard]] std::error_code nack(const Lease& lease, Moment moment, Duration delay,
                                        DeadLetters& dead_letters) {
         if (const std::error_code error = check(lease)) return error;
-        items_.tell(moment);
+        items_.set_clock(moment);
         items_.tidy();
         WorkSlot& slot = slots()[lease.slot];
         if (is_spent(slot)) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/sync/detail/sync_judge.hpp
-/// OperationJudge: one operation, from its checks to its effect in the store.
+/// \file belay/sync/detail/operation_processor.hpp
+/// OperationProcessor: one operation, from its checks to its effect in the store.
 #pragma once
 
 #include <cstdint>      // std::uint64_t
@@ -55,19 +55,19 @@ template <OperationLike Op>
     return hash_bytes(as_bytes(session), hash_of_operation(op));
 }
 
-/// Judges operations one by one. The store may be in a transaction meanwhile.
+/// Processes operations one by one. The store may be in a transaction meanwhile.
 template <StoreLike Store, class Strategy>
-class OperationJudge {
+class OperationProcessor {
 public:
     using Op = typename Store::operation_type;
     using Value = typename Op::value_type;
     using Answer = Resolution<Value>;
     using Outcome = Decided<Value>;
 
-    OperationJudge(Store& store, Strategy& strategy, const SyncOptions& options) noexcept
+    OperationProcessor(Store& store, Strategy& strategy, const SyncOptions& options) noexcept
         : store_{store}, strategy_{strategy}, options_{options} {}
 
-    /// Judges an operation, and applies it to the store. `pending` is the hash of the pending
+    /// Checks an operation, and applies it to the store. `pending` is the hash of the pending
     /// operation with its id.
     ///
     /// Throws: what the strategy throws.
@@ -102,7 +102,7 @@ public:
         const part::ElementKey key{session, op.element()};
         const auto local = ask_store([&] { return store_.find(key); });
         if (!local) return local.error();
-        return judge(op.kind(), *local, op.stamp).reason;
+        return find_conflict(op.kind(), *local, op.stamp).reason;
     }
     /// Returns the decision of the strategy, or of the table.
     [[nodiscard]] Answer decide(std::string_view session, const Op& op,
@@ -110,9 +110,9 @@ public:
         const part::ElementKey key{session, op.element()};
         const auto local = ask_store([&] { return store_.find(key); });
         if (!local) return Answer::pending();
-        const Judgement judgement = judge(op.kind(), *local, op.stamp);
-        if (!judgement.reason) return Answer::keep_remote();
-        if (judgement.ruling != Ruling::strategy_decides) {
+        const ConflictEntry entry = find_conflict(op.kind(), *local, op.stamp);
+        if (!entry.reason) return Answer::keep_remote();
+        if (entry.action != ConflictAction::strategy_decides) {
             return waits_for_add(op, *local) ? Answer::pending() : Answer::keep_local();
         }
         std::error_code error;
@@ -137,30 +137,30 @@ private:
 
     [[nodiscard]] Outcome rule(const part::ElementKey& key, const Op& op,
                                const part::ElementState& local, part::WriteMark& mark) {
-        Judgement judgement = judge(op.kind(), local, op.stamp);
+        ConflictEntry entry = find_conflict(op.kind(), local, op.stamp);
         if (local.presence != part::Presence::absent && mark.stamp < local.stamp) {
             // If an older operation is applied, the element must not get an older stamp.
             mark.stamp = local.stamp;
         }
-        switch (judgement.ruling) {
-            case Ruling::apply:
+        switch (entry.action) {
+            case ConflictAction::apply:
                 return apply(key, op, mark);
-            case Ruling::log:
+            case ConflictAction::log:
                 return write_or(mark, OperationOutcome::logged);
-            case Ruling::raise_tombstone:
+            case ConflictAction::raise_tombstone:
                 return done(ask_store([&] { return store_.remove(key, mark); }),
                             OperationOutcome::applied);
-            case Ruling::skip_and_keep_tombstone:
+            case ConflictAction::skip_and_keep_tombstone:
                 return skipped(done(ask_store([&] { return store_.remove(key, mark); }),
                                     OperationOutcome::skipped),
-                               *judgement.reason);
-            case Ruling::skip:
-                if (waits_for_add(op, local)) return pending(*judgement.reason);
-                return skipped(write_or(mark, OperationOutcome::skipped), *judgement.reason);
-            case Ruling::strategy_decides:
+                               *entry.reason);
+            case ConflictAction::skip:
+                if (waits_for_add(op, local)) return pending(*entry.reason);
+                return skipped(write_or(mark, OperationOutcome::skipped), *entry.reason);
+            case ConflictAction::strategy_decides:
                 break;
         }
-        return resolve(key, op, local, mark, *judgement.reason);
+        return resolve(key, op, local, mark, *entry.reason);
     }
 
     [[nodiscard]] Outcome resolve(const part::ElementKey& key, const Op& op,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/sync/detail/scene_judge.hpp
-/// judge_scenes: decides what to do with a session, from the state of its two sides. It makes all
-/// decisions of a bridge.
+/// \file belay/sync/detail/scene_reconciliation.hpp
+/// reconcile_scenes: decides what to do with a session, from the state of its two sides. It makes
+/// all decisions of a bridge.
 #pragma once
 
 #include <array>     // std::array
@@ -60,7 +60,7 @@ struct SceneSides {
 };
 
 /// The decision.
-struct SceneVerdict {
+struct SceneDecision {
     enum class Move : std::uint8_t {
         none,   ///< nothing
         apply,  ///< apply the remote scene to the local side
@@ -72,14 +72,14 @@ struct SceneVerdict {
     /// The remote's scene becomes the new base, once the move is done.
     bool rebase = false;
 
-    friend constexpr bool operator==(const SceneVerdict&, const SceneVerdict&) noexcept = default;
+    friend constexpr bool operator==(const SceneDecision&, const SceneDecision&) noexcept = default;
 };
 
 /// The last writer wins.
 ///
 /// Complexity: O(1).
-[[nodiscard]] constexpr SceneVerdict judge_scenes(const SceneSides& sides) noexcept {
-    using Move = SceneVerdict::Move;
+[[nodiscard]] constexpr SceneDecision reconcile_scenes(const SceneSides& sides) noexcept {
+    using Move = SceneDecision::Move;
     const auto& [base, local, remote, sent, edited] = sides;
     if (!remote) return {local ? Move::push : Move::none, false, false};
     if (!local) return {Move::apply, false, true};
