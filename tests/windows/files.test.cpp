@@ -193,7 +193,7 @@ int hold_lock(const std::string& path) {
     const auto held = files.lock(path);
     if (!held) return held.error() == QueueErrc::already_locked ? 2 : 3;
     report_to_parent('y');
-    ::Sleep(INFINITE);
+    ::Sleep(20'000);
     return 4;
 }
 
