@@ -8,6 +8,7 @@
 #include <belay/journal/journal_salvage.hpp>
 #include <belay/session.hpp>
 #include <belay/sim.hpp>
+#include <belay/work.hpp>
 
 #include <algorithm>
 #include <memory>
@@ -186,6 +187,31 @@ void its_errors_give_advice(const WindowsDirectory& dir) {
     expect(!in_a_file && !in_a_file.error().message().empty());
 }
 
+void a_work_queue_keeps_its_items(const WindowsDirectory& dir) {
+    const auto moment = [](std::int64_t seconds) {
+        const Duration passed{seconds * 1'000'000'000};
+        return Moment{Instant{passed}, WallTime{passed}};
+    };
+    const auto open_at = [&](std::int64_t seconds) {
+        auto work =
+            WorkQueue<windows::Journal>::open(opened(dir / "work", {}), {}, moment(seconds));
+        demand(work.has_value());
+        return std::move(*work);
+    };
+    {
+        auto work = open_at(0);
+        expect(work.push(as_bytes("done"), moment(0)).has_value());
+        expect(work.push(as_bytes("waits"), moment(0)).has_value());
+        expect(work.push(as_bytes("delayed"), moment(0), {.delay = 9s}).has_value());
+        const auto done = work.lease(moment(0));
+        expect(done && as_text(done->body) == "done" && !work.ack(*done) && !work.commit());
+    }
+    auto work = open_at(3);
+    expect(work.size() == 2 && work.delayed() == 1);
+    const auto waits = work.lease(moment(3));
+    expect(waits && as_text(waits->body) == "waits");
+}
+
 auto patience() { return Policy{Backoff{FullJitter{}, Cap{1s}, 100ms}}; }
 
 /// The process on the client. Its journal is on the real disk.
@@ -252,6 +278,7 @@ int main(int count, char** words) {
         a_displaced_directory_is_reported(dir);
         an_open_journal_can_be_inspected_and_salvaged(dir);
         its_errors_give_advice(dir);
+        a_work_queue_keeps_its_items(dir);
         a_session_delivers_each_operation_once(dir);
     }
     return exit_code();
