@@ -6,7 +6,7 @@
 #if defined(_WIN32)
 #    error \
         "belay/posix.hpp needs POSIX. On Windows use belay/adapter/asio_tcp.hpp, asio_loop.hpp\
-, and give Journal a FileSystemLike of your own; see docs/platforms.md."
+, and belay/windows/journal.hpp; see docs/platforms.md."
 #endif
 
 #include <belay/posix/boot_clock.hpp>

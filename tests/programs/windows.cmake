@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# What runs on Windows: every umbrella but that of POSIX compiles alone, a program of each component runs, and examples
-# print what they print here. Wine runs them.
+# What runs on Windows: every umbrella but that of POSIX compiles alone, a program of each component runs, the files of
+# Windows keep their promises, and examples print what they print here. Wine runs them.
 find_program(BELAY_REFERENCE_COMPILER NAMES g++ REQUIRED)
 mark_as_advanced(BELAY_REFERENCE_COMPILER)
 set(wine WINEPREFIX=${CMAKE_CURRENT_BINARY_DIR}/wine WINEDEBUG=-all)
@@ -27,6 +27,19 @@ foreach(program IN LISTS component_programs)
     target_compile_definitions(no_exceptions_${component} PRIVATE BELAY_ASSERTIONS=1)
     add_test(NAME ${component}/no_exceptions COMMAND no_exceptions_${component})
     list(APPEND tests ${component}/no_exceptions)
+endforeach()
+
+# The files of Windows, and a journal and a session on them. Two of the programs have neither exceptions nor RTTI.
+foreach(name IN ITEMS files journal journal_kill)
+    add_executable(windows_${name} ${belay_tests}/windows/${name}.test.cpp)
+    target_link_libraries(windows_${name} PRIVATE belay_dev)
+    target_include_directories(windows_${name} PRIVATE ${belay_tests})
+    target_compile_definitions(windows_${name} PRIVATE BELAY_ASSERTIONS=1)
+    add_test(NAME windows/${name} COMMAND windows_${name})
+    list(APPEND tests windows/${name})
+endforeach()
+foreach(name IN ITEMS files journal_kill)
+    target_compile_options(windows_${name} PRIVATE ${belay_no_exceptions})
 endforeach()
 
 # What is drawn and computed must be the same.
@@ -57,7 +70,13 @@ endforeach()
 add_custom_target(examples_of_reference ALL DEPENDS ${references})
 
 list(REMOVE_ITEM umbrellas belay/posix.hpp)
-belay_compile_alone("${umbrellas}")
+# <windows.h> defines macros such as far. No header uses their names.
+file(GLOB_RECURSE headers CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/include/belay/*.hpp)
+list(FILTER headers EXCLUDE REGEX "^belay/(adapter/|posix)")
+list(JOIN headers ">\n#include <" includes)
+set(after_windows ${CMAKE_CURRENT_BINARY_DIR}/after_windows.cpp)
+file(CONFIGURE OUTPUT ${after_windows} CONTENT "#include <belay/windows/files.hpp>\n#include <${includes}>\n")
+belay_compile_alone("${umbrellas};belay/windows/files.hpp;belay/windows/journal.hpp" ${after_windows})
 # The umbrella of POSIX names what to use instead.
 file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/posix.cpp CONTENT "#include <belay/posix.hpp>\n")
 add_test(NAME posix/rejected COMMAND ${CMAKE_CXX_COMPILER} -std=c++20 -fsyntax-only -I ${PROJECT_SOURCE_DIR}/include

@@ -24,7 +24,7 @@ LIBRARIES = {
     "sync": ("http", "sync"),
     "rooms": ("yjs", "room"),
     "testing": ("sim",),
-    "bindings": ("posix", "adapter"),
+    "bindings": ("posix", "windows", "adapter"),
 }
 STANDS_ON = {
     "belay": (),
@@ -55,12 +55,15 @@ ARROWS = {
     "room": ("core", "link", "queue", "journal", "yjs"),
     "sim": ("core", "link", "queue", "journal"),
     "posix": ("core", "link", "drive", "queue", "journal", "http", "room"),
+    "windows": ("core", "queue", "journal"),
     "adapter": ("core", "link", "drive", "queue", "journal", "http", "sync", "room", "posix"),
 }
 LIBRARY_OF = {component: library for library, components in LIBRARIES.items() for component in components}
 # Headers outside the components: what a user includes to get many at once. Each public header of a component is in
-# exactly one of its umbrellas, or left out with a reason. Adapters have none: each needs a library of its own.
-UMBRELLAS = {f"{component}.hpp": component for component in ARROWS if component != "adapter"} | {"call_coroutines.hpp": "call"}
+# exactly one of its umbrellas, or left out with a reason. Adapters have none: each needs a library of its own. Nor has
+# windows, which no other system compiles.
+UMBRELLAS = {f"{component}.hpp": component for component in ARROWS if component not in ("windows", "adapter")} \
+    | {"call_coroutines.hpp": "call"}
 LEFT_OUT = {
     "call/policies.hpp": "few programs take a policy as it is, and it brings all that the ready-made ones use",
     "call/retry_log.hpp": "few programs need it, include it by name",
@@ -104,10 +107,12 @@ FORBIDDEN |= {component: HEAVY | THREADS for component in ("core", "policy", "ba
 FORBIDDEN_ANYWHERE = {"iostream"}
 
 # The only places where system headers and other libraries may be included.
-FOREIGN_ALLOWED = ("include/belay/posix/", "include/belay/adapter/")
+FOREIGN_ALLOWED = ("include/belay/posix/", "include/belay/windows/", "include/belay/adapter/")
 # Macros for users; a header's own BELAY_DETAIL_ macros end with the header.
 MACROS_ALLOWED = ("include/belay/core/assert.hpp", "include/belay/core/detail/member_names.hpp",
                   "include/belay/core/observer.hpp", "include/belay/version.hpp")
+# Macros of a system header that are defined around its #include, and undefined again.
+MACROS_OF_SYSTEM = {"include/belay/windows/detail/win32.hpp": ("NOMINMAX", "WIN32_LEAN_AND_MEAN")}
 
 INDEX = "docs/README.md"
 HEADER_LINES_MAX = 600
@@ -249,7 +254,7 @@ class Layout:
                 self.report(path, number, "namespace-assert",
                             "instantiated by every user's file: its place is the mirrored .static.cpp")
             macro = DEFINE.match(line)
-            if macro and not macro[1].startswith("BELAY_"):
+            if macro and not macro[1].startswith("BELAY_") and macro[1] not in MACROS_OF_SYSTEM.get(path, ()):
                 self.report(path, number, "macro", f"{macro[1]} does not begin with BELAY_")
             elif macro and path not in MACROS_ALLOWED and f"#undef {macro[1]}" not in lines:
                 self.report(path, number, "macro", f"{macro[1]} stays defined: #undef it at the end of the header")

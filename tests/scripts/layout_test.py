@@ -112,6 +112,11 @@ class LayoutTest(unittest.TestCase):
         self.finds("macro", {"include/belay/core/a.hpp": a + "#define BELAY_DETAIL_X 1\n"})
         self.finds("macro", {"include/belay/core/a.hpp": a + "#    define X 1\n#undef X\n"})
         self.finds("macro", {"include/belay/version.hpp": header("version.hpp", "#define VERSION 1\n")})
+        system = "windows/detail/win32.hpp"
+        self.finds("macro", {f"include/belay/{system}": header(system, "#define NOMINMAX\n")})
+        self.finds("macro", {f"include/belay/{system}": header(system, "#define UNICODE\n#undef UNICODE\n")})
+        whole = "#define NOMINMAX\n#include <windows.h>\n#undef NOMINMAX\n"
+        self.assertEqual(violations({f"include/belay/{system}": header(system, whole)}), [])
         passing = {"include/belay/core/a.hpp": a + "#define BELAY_DETAIL_X 1\n#undef BELAY_DETAIL_X\n"}
         self.assertEqual(violations(passing), [])
 

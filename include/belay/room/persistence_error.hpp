@@ -56,8 +56,8 @@ struct PersistenceError {
             return "let the clients connect again, because the history of the room was ended";
         if (code.category() == detail::room_category()) return by_cause();
         const Cause cause = cause_of(code);
-        const bool far = cause == Cause::refused || cause == Cause::timed_out;
-        return far ? "check the storage and the connection to it" : detail::file_advice(code);
+        const bool is_remote = cause == Cause::refused || cause == Cause::timed_out;
+        return is_remote ? "check the storage and the connection to it" : detail::file_advice(code);
     }
 
     /// Returns the error as a sentence, such as "boards/6162.room: the stored snapshot is damaged

@@ -72,7 +72,7 @@ public:
     }
     /// Returns whether the next record is of the same run and continues its numbers.
     [[nodiscard]] bool is_confirmed(const FoundRecord& found) const {
-        const std::optional<FoundRecord> next = records_->far(found.end());
+        const std::optional<FoundRecord> next = records_->peek(found.end());
         return next && found.is_followed_by(*next);
     }
     /// Returns whether that many operations fit between the last one and the record.
@@ -94,7 +94,7 @@ private:
     /// Returns whether the next record is of another, known run. One flipped bit may change a
     /// record's run into another.
     [[nodiscard]] bool is_contradicted(const FoundRecord& found) const {
-        const std::optional<FoundRecord> next = records_->far(found.end());
+        const std::optional<FoundRecord> next = records_->peek(found.end());
         return next && next->seed != found.seed && has_run(run_of(*next)) &&
                next->header.kind != journal_format::Kind::opening;
     }

@@ -113,10 +113,10 @@ public:
         // Moves the window along, for a caller that reads record after record.
         if (has_header(offset))
             static_cast<void>(bytes_.view(offset - bytes_.begin(), header_bytes));
-        return far(offset);
+        return peek(offset);
     }
     /// The same for a position that a damaged length may give: keeps the window where it is.
-    [[nodiscard]] std::optional<FoundRecord> far(std::uint64_t offset) {
+    [[nodiscard]] std::optional<FoundRecord> peek(std::uint64_t offset) {
         const Header header = header_at(offset);
         const RecordHeader h = journal_format::decode_record_header(header.data());
         // No record has a `durable` after itself, so such a record was copied to here.
@@ -145,7 +145,7 @@ public:
         if (next != 0 && has_header(from)) {
             const RecordHeader h = decode_record_header(header_at(from).data());
             const bool was_operation = h.kind == Kind::operation || h.number == next;
-            const std::optional<FoundRecord> found = far(from + record_bytes(h.length));
+            const std::optional<FoundRecord> found = peek(from + record_bytes(h.length));
             if (found && found->is_operation(next + (was_operation ? 1 : 0)) && is_one(*found)) {
                 return found;
             }

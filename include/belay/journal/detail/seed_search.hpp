@@ -32,7 +32,7 @@ template <class Source>
         }
         end = record.end();
         // Reading there is worthwhile only if the first two agree.
-        next = row.records == 0 ? records.far(end) : records.at(end);
+        next = row.records == 0 ? records.peek(end) : records.at(end);
         if (!next || !record.is_followed_by(*next)) return row;
         ++row.records;
     }
@@ -77,19 +77,19 @@ template <class Source>
 template <class Source>
 [[nodiscard]] std::optional<RecordEvidence<Source>> find_runs(RecordSearch<Source>& records,
                                                               bool& is_counted) {
-    constexpr std::uint32_t near = journal_format::runs_in_a_row_max;
+    constexpr std::uint32_t window = journal_format::runs_in_a_row_max;
     const std::vector<SeededRows> rows = all_rows(records);
     if (rows.empty()) return std::nullopt;
     const SeededRows& most = *std::max_element(
         rows.begin(), rows.end(),
         [](const SeededRows& a, const SeededRows& b) { return a.records < b.records; });
-    std::uint32_t run = near;
+    std::uint32_t run = window;
     is_counted = most.run.has_value();
     if (is_counted) run = *most.run;
     for (const SeededRows& row : rows) {
         // A seed is nonce plus run, so two seeds of one segment differ as their runs do.
         const std::uint32_t other = row.run ? *row.run - (row.seed - most.seed) : 0;
-        if (is_counted || other == 0 || *row.run - other > near) continue;
+        if (is_counted || other == 0 || *row.run - other > window) continue;
         run = other;
         is_counted = true;
     }
@@ -97,7 +97,7 @@ template <class Source>
     evidence.add_run(run);
     for (const SeededRows& row : rows) {
         const std::uint32_t other = row.seed - evidence.nonce();
-        if (other != 0 && other + near - run <= 2 * near) evidence.add_run(other);
+        if (other != 0 && other + window - run <= 2 * window) evidence.add_run(other);
     }
     return evidence;
 }
