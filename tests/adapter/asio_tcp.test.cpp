@@ -48,3 +48,22 @@ TEST_CASE("AsioTcp delivers the complete messages of an answer that is cut anywh
           "[adapter][asio_tcp][fault]") {
     TcpSuite::behind_a_bad_network();
 }
+
+TEST_CASE("AsioTcp connects to a name whose first addresses swallow packets, 250 ms after each",
+          "[adapter][asio_tcp][regression]") {
+    TcpSuite::dials_past_silent_addresses();
+}
+
+TEST_CASE("AsioTcp reports each address of a name that refuses, with its own cause",
+          "[adapter][asio_tcp][fault]") {
+    TcpSuite::dials_that_fail();
+}
+
+TEST_CASE("AsioTcp dials both families of a name", "[adapter][asio_tcp][unit]") {
+    TcpSuite::names_of_both_families();
+}
+
+TEST_CASE("AsioTcp may end at any time of a dial of several addresses",
+          "[adapter][asio_tcp][fault]") {
+    TcpSuite::ends_in_a_race();
+}

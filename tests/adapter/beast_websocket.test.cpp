@@ -3,6 +3,7 @@
 // proxies, and peers that break the rules. Method: node's `ws`, see tests/node/ws/server.js.
 #include <belay/adapter/beast_websocket.hpp>
 
+#include <deque>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -13,9 +14,11 @@
 #include <belay/link/with_token.hpp>
 #include <belay/policy/attempt_timeout.hpp>
 
+#include "support/adapter/listener_rig.hpp"
 #include "support/adapter/node_server.hpp"
 #include "support/adapter/websocket_rig.hpp"
 #include "support/catch.hpp"
+#include "support/posix/black_hole.hpp"
 #include "support/posix/proxy.hpp"
 
 using namespace belay;
@@ -447,5 +450,110 @@ TEST_CASE("beast::WebSocket may be destroyed at any time, and its handlers run l
         }
         context.restart();
         context.run();
+    }
+}
+
+// ---- names with several addresses ---------------------------------------------------------------
+
+namespace {
+
+using TcpStream = boost::beast::tcp_stream;
+
+/// A connector whose name has the addresses of these hosts.
+class ListedConnector : public belay::detail::BeastConnector<TcpStream> {
+    using Base = belay::detail::BeastConnector<TcpStream>;
+
+public:
+    using Base::Base;
+    void dial_hosts(const std::vector<std::string>& hosts, std::uint16_t port,
+                    const Link<Bytes>& link, belay::detail::OwnDialMemory& memory) {
+        dial({"localhost", port}, nullptr, link, memory);
+        std::vector<boost::asio::ip::tcp::endpoint> found;
+        for (const std::string& host : hosts) {
+            found.emplace_back(boost::asio::ip::make_address(host), port);
+        }
+        dial_->found({}, std::move(found));
+    }
+};
+struct ListedWebSocket {
+    using message_type = Bytes;
+    using Connection = belay::detail::BeastConnection<TcpStream, ListedConnector>;
+    Connection open(const Link<Bytes>& link) {
+        auto wire = std::make_shared<ListedConnector>(
+            *context, std::make_shared<const beast::WebSocketOptions>(), link);
+        wire->dial_hosts(hosts, port, link, *memory);
+        return Connection{std::move(wire)};
+    }
+    boost::asio::io_context* context;
+    std::vector<std::string> hosts;
+    std::uint16_t port;
+    belay::detail::OwnDialMemory* memory;
+};
+
+/// A client of hosts at one port.
+struct ListedRig : belay_test::WebSocketRig<ListedWebSocket> {
+    ListedRig(std::vector<std::string> hosts, std::uint16_t port,
+              belay::detail::OwnDialMemory& memory)
+        : belay_test::WebSocketRig<ListedWebSocket>{[&](auto& io) {
+              return ListedWebSocket{&io, std::move(hosts), port, &memory};
+          }} {}
+};
+
+}  // namespace
+
+TEST_CASE("beast::WebSocket connects to a name whose first addresses swallow packets",
+          "[adapter][beast_websocket][regression]") {
+    belay_test::ListenerRig<> server;
+    std::vector<std::string> hosts{"127.0.0.2", "127.0.0.1"};
+    std::deque<belay_test::BlackHole> holes;
+    holes.emplace_back(hosts.front(), server.port);
+    if (belay_test::has_ipv6()) {
+        hosts.insert(hosts.begin() + 1, "::1");
+        holes.emplace_back("::1", server.port);
+    }
+    belay::detail::OwnDialMemory memory;
+    ListedRig client{hosts, server.port, memory};
+    client.until([&] {
+        server.turn();
+        return client.app.state == LinkState::connected;
+    });
+    CHECK(memory.get()->size() == holes.size());
+    CHECK(client.link.send(to_bytes("hello")) == SendResult::sent);
+    client.until([&] {
+        server.turn();
+        return !client.app.messages.empty();
+    });
+    CHECK(client.app.messages.front() == "hello");
+}
+
+TEST_CASE("beast::WebSocket reports each address of a name that refuses, with its own cause",
+          "[adapter][beast_websocket][fault]") {
+    const std::uint16_t free = belay_test::RawSocket::listen().port();
+    const std::string refused = ":" + std::to_string(free) + " refused: " +
+                                std::make_error_code(std::errc::connection_refused).message();
+    belay::detail::OwnDialMemory memory;
+    ListedRig client{{"127.0.0.2", "127.0.0.1"}, free, memory};
+    CHECK(client.failure().error() == std::errc::connection_refused);
+    CHECK(memory.text() == "127.0.0.2" + refused + "; 127.0.0.1" + refused);
+    // A numeric address has no report: its failure is complete.
+    belay_test::WebSocketRig<Plain> numeric{[&](auto& io) {
+        return Plain{io, {"127.0.0.1", free}};
+    }};
+    CHECK(numeric.failure().cause == Cause::refused);
+    CHECK(numeric.link.transport().dial_report().empty());
+}
+
+TEST_CASE("beast::WebSocket may end at any time of a dial of several addresses",
+          "[adapter][beast_websocket][fault]") {
+    const belay_test::BlackHole first{"127.0.0.2"};
+    const belay_test::BlackHole second{"127.0.0.3", first.port()};
+    for (int steps = 0; steps < 10; ++steps) {
+        belay::detail::OwnDialMemory memory;
+        ListedRig client{{"127.0.0.2", "127.0.0.3"}, first.port(), memory};
+        for (int i = 0; i < steps; ++i) {
+            client.context.restart();
+            client.context.run_one_for(50ms);
+        }
+        if (steps % 2 == 0) client.link.stop();
     }
 }

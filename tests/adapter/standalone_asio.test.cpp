@@ -34,4 +34,8 @@ TEST_CASE("AsioTcp over the sockets of the standalone asio", "[adapter][standalo
     SECTION("a slow peer in a drain") { Suite::slow_peer_in_a_drain(); }
     SECTION("half-closed in a drain") { Suite::half_closed_in_a_drain(); }
     SECTION("behind a bad network") { Suite::behind_a_bad_network(); }
+    SECTION("silent addresses of a name") { Suite::dials_past_silent_addresses(); }
+    SECTION("a name that refuses") { Suite::dials_that_fail(); }
+    SECTION("a name of both families") { Suite::names_of_both_families(); }
+    SECTION("the end of a race") { Suite::ends_in_a_race(); }
 }

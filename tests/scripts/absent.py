@@ -29,7 +29,6 @@ ABSENT = {
         "call/*metrics*", "breaker/*metrics*", "queue/*metrics*", "journal/*metrics*", "work/*metrics*", "room/*metrics*"],
     "TLS over plain TCP": ["posix/*tls*", "adapter/asio_tls*"],
     "TCP over Unix domain sockets": ["posix/*unix*", "posix/*local*"],
-    "race between the addresses of a name": ["*/*happy*", "*/race*", "posix/dial*", "link/dial*"],
     "discovery of servers at run time": ["link/*discover*", "link/*srv*"],
     "request and answer over a link": ["link/*request*", "link/*rpc*", "link/*question*"],
     "client of NATS, MQTT or AMQP": ["adapter/nats*", "adapter/mqtt*", "adapter/amqp*"],

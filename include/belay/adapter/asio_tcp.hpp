@@ -3,9 +3,10 @@
 /// AsioTcp: a transport over TCP sockets of asio that carries whole messages.
 #pragma once
 
-#include <concepts>  // std::same_as
-#include <memory>    // std::make_shared
-#include <utility>   // std::move
+#include <concepts>     // std::same_as
+#include <memory>       // std::make_shared
+#include <string_view>  // std::string_view
+#include <utility>      // std::move
 
 #include <belay/adapter/detail/asio_tcp_wire.hpp>
 #include <belay/link/length_prefixed.hpp>
@@ -18,6 +19,8 @@ struct AsioTcpOptions {
     /// The most output that may wait for the kernel before send() returns busy. If none waits, a
     /// message of any legal length is accepted.
     std::size_t output_bytes_max = std::size_t{1} << 20;
+    /// How long an address of a name that did not answer is tried last. 0 ns: not at all.
+    Duration silent_for = detail::DialMemory::default_time;
 };
 
 /// Connects to an endpoint through an io_context of Boost.Asio or of the standalone asio.
@@ -26,9 +29,9 @@ struct AsioTcpOptions {
 ///
 /// It does for an io_context what posix::Tcp does for a posix::Loop. It has the same framings
 /// (`AsioTcp{context, server, Lines{}}`) and sends the same bytes. Names are looked up without
-/// blocking. It neither reconnects nor queues: the Supervisor does that. Wrap it in a Heartbeat:
-/// TCP alone does not notice a peer that is frozen or cut off. For TLS and WebSockets see
-/// beast_websocket.hpp.
+/// blocking, and their addresses race (RFC 8305). It neither reconnects nor queues: the Supervisor
+/// does that. Wrap it in a Heartbeat: TCP alone does not notice a peer that is frozen or cut off.
+/// For TLS and WebSockets see beast_websocket.hpp.
 ///
 /// Models:        TransportLike; its connections have close(), resume_reading(), limit_messages(),
 ///                limit_output(), and ping() where the framing has one.
@@ -45,10 +48,10 @@ public:
         using Wire = detail::AsioTcpWire<Context, Framing>;
 
     public:
-        Connection(const AsioTcp& owner, const posix::Endpoint& endpoint, const Link<Bytes>& link)
+        Connection(AsioTcp& owner, const posix::Endpoint& endpoint, const Link<Bytes>& link)
             : wire_{std::make_shared<Wire>(*owner.context_, owner.framing_,
                                            owner.options_.output_bytes_max, link)} {
-            wire_->dial(endpoint);
+            wire_->dial(endpoint, link, owner.memory_, owner.options_.silent_for);
         }
         Connection(const Connection&) = delete;
         Connection& operator=(const Connection&) = delete;
@@ -66,6 +69,9 @@ public:
         void limit_messages(std::size_t bytes) noexcept { wire_->limit_messages(bytes); }
         void limit_output(std::size_t bytes) noexcept { wire_->limit_output(bytes); }
         void resume_reading() noexcept { wire_->resume_reading(); }
+        [[nodiscard]] Instant deadline() const noexcept { return wire_->deadline(); }
+        /// Continues the dial of a name.
+        void advance(Turn& turn) { wire_->advance(turn.now); }
         /// Writes what waits, ends the sending side, and reports Link::closed when the peer has
         /// ended, too.
         void close(const Failure& why) noexcept { wire_->close(why); }
@@ -95,12 +101,16 @@ public:
     [[nodiscard]] const posix::Endpoint& endpoint() const noexcept { return endpoint_; }
     /// Sets the endpoint of the next attempt.
     void set_endpoint(posix::Endpoint endpoint) noexcept { endpoint_ = std::move(endpoint); }
+    /// Returns the addresses that the last dial of a name tried in vain, each with its own cause,
+    /// as posix::Tcp::dial_report does.
+    [[nodiscard]] std::string_view dial_report() const noexcept { return memory_.text(); }
 
 private:
     Context* context_;
     posix::Endpoint endpoint_;
     Framing framing_;
     AsioTcpOptions options_;
+    detail::OwnDialMemory memory_{};
 };
 
 template <class Context>

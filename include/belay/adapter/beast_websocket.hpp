@@ -3,9 +3,10 @@
 /// beast::WebSocket: a transport over WebSockets of Boost.Beast; needs Boost 1.74 or later.
 #pragma once
 
-#include <memory>   // std::make_shared
-#include <string>   // std::string
-#include <utility>  // std::move; before asio, which in Boost 1.74 uses std::exchange without
+#include <memory>       // std::make_shared
+#include <string>       // std::string
+#include <string_view>  // std::string_view
+#include <utility>      // std::move; before asio, which in Boost 1.74 uses std::exchange without
 
 #include <belay/adapter/detail/beast_connection.hpp>
 #include <belay/adapter/detail/beast_connector.hpp>
@@ -26,6 +27,8 @@ namespace belay { inline namespace BELAY_ABI { namespace beast {
 /// http_failure, with the wait of its Retry-After. The function close(failure) sends the code of a
 /// failure of websocket_category, and 1000 for any other.
 ///
+/// If a name has several addresses, they race (RFC 8305), also those of a proxy.
+///
 /// It neither reconnects nor queues. It uses none of the pings and timeouts of Beast, except the
 /// timeout for a close that this end began. Wrap it in a Heartbeat, whose pings are control frames.
 ///
@@ -45,7 +48,7 @@ class WebSocket {
 public:
     using message_type = Bytes;
 
-    using Connection = detail::BeastConnection<Stream>;
+    using Connection = detail::BeastConnection<Stream, detail::BeastConnector<Stream>>;
 
     WebSocket(Context& context, posix::Endpoint server, WebSocketOptions options = {})
         requires(!detail::NeedsTls<Stream>)
@@ -77,11 +80,15 @@ public:
         return dial(link, server, &token);
     }
 
+    /// Returns the addresses that the last dial of a name, that of the proxy if there is one, tried
+    /// in vain, each with its own cause, as posix::Tcp::dial_report does.
+    [[nodiscard]] std::string_view dial_report() const noexcept { return memory_.text(); }
+
 private:
     [[nodiscard]] Connection dial(const Link<Bytes>& link, const posix::Endpoint& server,
-                                  const std::string* token) const {
+                                  const std::string* token) {
         auto wire = make_wire(link);
-        wire->dial(server, token);
+        wire->dial(server, token, link, memory_);
         return Connection{std::move(wire)};
     }
     [[nodiscard]] auto make_wire(const Link<Bytes>& link) const {
@@ -98,6 +105,7 @@ private:
     posix::Endpoint server_;
     /// Shared, because asio may hold a connection longer than the transport lives.
     std::shared_ptr<const WebSocketOptions> options_;
+    detail::OwnDialMemory memory_{};
 };
 
 }}}  // namespace belay::beast

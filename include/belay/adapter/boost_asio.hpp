@@ -7,7 +7,6 @@
 #include <type_traits>  // std::decay_t
 #include <utility>      // std::forward; before asio, which in Boost 1.74 uses std::exchange without
 
-#include <boost/asio/connect.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -29,10 +28,6 @@ struct AsioOf<boost::asio::io_context> {
     template <class F>
     static void post(Context& context, F&& f) {
         boost::asio::post(context, std::decay_t<F>(std::forward<F>(f)));
-    }
-    template <class F>
-    static void connect(Tcp::socket& socket, const Tcp::resolver::results_type& to, F&& f) {
-        boost::asio::async_connect(socket, to, std::forward<F>(f));
     }
     template <class Bytes>
     [[nodiscard]] static auto buffer(Bytes bytes) noexcept {

@@ -11,6 +11,7 @@
 
 #include <belay/core/bytes.hpp>
 #include <belay/core/failure.hpp>
+#include <belay/link/detail/dial_memory.hpp>
 #include <belay/posix/endpoint.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace beast {
@@ -47,6 +48,8 @@ struct WebSocketOptions {
     posix::Endpoint proxy{};
     /// The `Proxy-Authorization` for the proxy, if not empty.
     std::string proxy_authorization{};
+    /// How long an address of a name that did not answer is tried last. 0 ns: not at all.
+    Duration silent_for = detail::DialMemory::default_time;
     /// Whether TLS accepts any certificate, of any server, without verification. For tests.
     bool insecure_no_verify = false;
     /// Classifies the server's close frame: `(int code, std::string_view reason) -> Failure`. Use

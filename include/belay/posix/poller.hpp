@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>  // std::size_t
+#include <cstdint>  // std::uint32_t
 #include <vector>   // std::vector
 
 #include <poll.h>
@@ -127,7 +128,7 @@ private:
     Ready ready_;
     int fd_ = -1;
     /// The index in the poller's vectors; 0, which belongs to the wakeup descriptor, means none.
-    std::size_t place_ = 0;
+    std::uint32_t place_ = 0;
     /// Links of the list of watches that want a call soon; previous_ is null outside of the list.
     Watch** previous_ = nullptr;
     Watch* next_ = nullptr;
@@ -145,7 +146,7 @@ inline void Poller::add(Watch& watch, int fd, short events) {
     polled_.push_back({events != 0 ? fd : -1, events, 0});
     watches_.push_back(&watch);
     watch.fd_ = fd;
-    watch.place_ = watches_.size() - 1;
+    watch.place_ = static_cast<std::uint32_t>(watches_.size() - 1);
     ++watched_;
 }
 
@@ -195,7 +196,7 @@ inline void Poller::dispatch(std::size_t ready) {
 inline void Poller::compact() noexcept {
     if (!holes_) return;
     holes_ = false;
-    std::size_t to = 1;
+    std::uint32_t to = 1;
     for (std::size_t from = 1; from < watches_.size(); ++from) {
         if (watches_[from] == nullptr) continue;
         watches_[from]->place_ = to;

@@ -3,8 +3,9 @@
 /// posix::Tcp: a transport over TCP that carries whole messages.
 #pragma once
 
-#include <concepts>  // std::same_as, std::derived_from
-#include <utility>   // std::move
+#include <concepts>     // std::same_as, std::derived_from
+#include <string_view>  // std::string_view
+#include <utility>      // std::move
 
 #include <belay/link/transport_like.hpp>
 #include <belay/posix/detail/tcp_connection.hpp>
@@ -23,9 +24,8 @@ struct Anywhere {};
 /// `Tcp{loop, server, Lines{.bytes_max = 4096}}`.
 ///
 /// Calls do not block, except for the lookup of names. To look names up without blocking, add a
-/// Resolver: `Tcp{loop, resolver, server}`. If a name has several addresses, they are tried one
-/// after the other within the time limit of the attempt. The system chooses the order. Two are
-/// never tried at once (no "happy eyeballs"). Without an endpoint, `Tcp{loop}` or
+/// Resolver: `Tcp{loop, resolver, server}`. If a name has several addresses, they race (RFC 8305,
+/// "happy eyeballs"); see docs/posix.md. Without an endpoint, `Tcp{loop}` or
 /// `Tcp{loop, resolver}` is the transport of an Endpoints.
 ///
 /// Limits apply in both directions. A peer that sends too much in one message, or garbage, is
@@ -68,13 +68,13 @@ public:
     [[nodiscard]] TcpConnection<Framing> open(const Link<Bytes>& link)
         requires is_fixed
     {
-        return {*poller_, endpoint_, framing_, options_, link, resolver_};
+        return {*poller_, endpoint_, framing_, options_, link, resolver_, &memory_};
     }
     /// Starts to connect to the endpoint that an Endpoints has chosen.
     [[nodiscard]] TcpConnection<Framing> open(const Link<Bytes>& link, const Endpoint& endpoint)
         requires(!is_fixed)
     {
-        return {*poller_, endpoint, framing_, options_, link, resolver_};
+        return {*poller_, endpoint, framing_, options_, link, resolver_, &memory_};
     }
 
     [[nodiscard]] const Endpoint& endpoint() const noexcept
@@ -88,6 +88,11 @@ public:
     {
         endpoint_ = std::move(endpoint);
     }
+
+    /// Returns the addresses that the last dial of a name tried in vain, each with its own cause:
+    /// "[2001:db8::1]:80 no answer; 192.0.2.1:80 refused: Connection refused". It is empty after a
+    /// success, and while a dial goes on. A dial of a numeric address does not change it.
+    [[nodiscard]] std::string_view dial_report() const noexcept { return memory_.text(); }
 
 private:
     Tcp(Poller& loop, detail::BasicResolver* resolver, Where where, Framing framing,
@@ -103,6 +108,7 @@ private:
     [[no_unique_address]] Where endpoint_;
     Framing framing_;
     TcpOptions options_;
+    belay::detail::OwnDialMemory memory_{};
 };
 
 namespace detail {

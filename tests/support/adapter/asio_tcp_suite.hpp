@@ -15,6 +15,7 @@
 
 #include "support/adapter/run_until.hpp"
 #include "support/catch.hpp"
+#include "support/posix/black_hole.hpp"
 #include "support/posix/echo_server.hpp"
 #include "support/posix/proxy.hpp"
 #include "support/posix/raw_socket.hpp"
@@ -286,6 +287,167 @@ struct AsioTcpSuite {
                 if (wanted == 3) continue;
                 CHECK(rig.app.failure.cause == Cause::lost);
             }
+        }
+    }
+
+    // ---- names with several addresses ----------------------------------------------------------
+
+    /// A dial whose time is the test's, of hosts at one port.
+    struct TimedDial {
+        using Dial = belay::detail::AsioDial<Context>;
+        using Address = typename belay::detail::AsioOf<Context>::Tcp::endpoint;
+
+        TimedDial(const std::vector<std::string>& hosts, std::uint16_t port) {
+            events->epoch = 1;
+            std::vector<Address> found;
+            for (const std::string& host : hosts) {
+                typename belay::detail::AsioOf<Context>::Error error;
+                found.emplace_back(belay::detail::AsioOf<Context>::address(host, error), port);
+            }
+            dial->found({}, std::move(found));
+        }
+        ~TimedDial() { end(); }
+        /// Runs what is ready.   Returns: whether the dial is over.
+        bool step() {
+            context.restart();
+            context.run_one_for(1ms);
+            return dial->advance(now);
+        }
+        bool steps() {
+            for (int i = 0; i < 20; ++i) {
+                if (step()) return true;
+            }
+            return false;
+        }
+        void until_over() {
+            while (!step()) continue;
+        }
+        void end() {
+            dial->cancel();
+            context.restart();
+            context.run();
+        }
+
+        Context context{};
+        belay::detail::Ref<belay::detail::LinkBox<Bytes>> events =
+            belay::detail::Ref<belay::detail::LinkBox<Bytes>>::make(std::size_t{8});
+        belay::detail::OwnDialMemory memory{};
+        std::shared_ptr<Dial> dial =
+            std::make_shared<Dial>(context, Link<Bytes>{events, 1}, memory.get(), 10min);
+        Instant now{1h};
+    };
+
+    static std::uint16_t port_of(const RawSocket& server) {
+        return posix::detail::SocketAddress::local(posix::detail::Socket{::dup(server.fd())})
+            .port();
+    }
+    static void dials_past_silent_addresses() {
+        const RawSocket server = listen_at("127.0.0.1");
+        const BlackHole first{"127.0.0.2", port_of(server)}, second{"127.0.0.3", port_of(server)};
+        TimedDial rig{{"127.0.0.2", "127.0.0.3", "127.0.0.1"}, port_of(server)};
+        CHECK_FALSE(rig.steps());
+        CHECK(rig.dial->deadline() == Instant{1h + 250ms});
+        rig.now += 250ms;
+        CHECK_FALSE(rig.steps());
+        rig.now += 249ms;
+        CHECK_FALSE(rig.steps());
+        rig.now += 1ms;
+        rig.until_over();
+        REQUIRE(rig.dial->socket().has_value());
+        CHECK(rig.dial->socket()->remote_endpoint().address().to_string() == "127.0.0.1");
+        rig.end();
+        CHECK(rig.memory.get()->size() == 2);
+        CHECK(rig.memory.text().empty());
+    }
+    static void dials_that_fail() {
+        const std::uint16_t free = RawSocket::listen().port();
+        const std::string at = ":" + std::to_string(free);
+        const std::string refused =
+            " refused: " + std::make_error_code(std::errc::connection_refused).message();
+        {
+            TimedDial rig{{"127.0.0.2", "::ffff:127.0.0.3", "127.0.0.4"}, free};
+            rig.until_over();
+            CHECK_FALSE(rig.dial->socket().has_value());
+            CHECK(rig.dial->failure().error() == std::errc::connection_refused);
+            rig.end();
+            CHECK(rig.memory.text() == "127.0.0.2" + at + refused + "; [::ffff:127.0.0.3]" + at +
+                                           refused + "; 127.0.0.4" + at + refused);
+        }
+        {
+            TimedDial rig{{}, free};
+            rig.until_over();
+            CHECK(rig.dial->failure().cause == Cause::refused);
+        }
+        {
+            TimedDial rig{std::vector<std::string>(200, "127.0.0.2"), free};
+            rig.until_over();
+            rig.end();
+            const std::string_view text = rig.memory.text();
+            CHECK(std::count(text.begin(), text.end(), ';') == 15);
+        }
+    }
+    /// The empty name has the addresses of the loopback, in both families.
+    static void names_of_both_families() {
+        if (!has_ipv6()) {
+            WARN("skipped: this machine has no IPv6 loopback");
+            return;
+        }
+        SECTION("IPv6 is silent") {
+            const BlackHole hole{"::1"};
+            const RawSocket server = listen_at("127.0.0.1", hole.port());
+            Supervised rig{{"", hole.port()}};
+            rig.until([&] { return rig.app.state == LinkState::connected; });
+            CHECK(rig.link.transport().dial_report().empty());
+            const RawSocket peer = server.accept();
+            CHECK(rig.link.send(to_bytes("hello")) == SendResult::sent);
+            rig.until([&] { return peer.read_some() == "hello\n"; });
+        }
+        SECTION("only IPv6 listens") {
+            const RawSocket server = listen_at("::1");
+            Supervised rig{{"", port_of(server)}};
+            rig.until([&] { return rig.app.state == LinkState::connected; });
+        }
+        SECTION("only IPv4 listens") {
+            const RawSocket server = listen_at("127.0.0.1");
+            Supervised rig{{"", port_of(server)}};
+            rig.until([&] { return rig.app.state == LinkState::connected; });
+        }
+        SECTION("none listens") {
+            const std::uint16_t free = RawSocket::listen().port();
+            Supervised rig{{"", free}};
+            CHECK(rig.failure().error() == std::errc::connection_refused);
+            const std::string at = ":" + std::to_string(free) + " refused: ";
+            const std::string_view report = rig.link.transport().dial_report();
+            CHECK(report.find("[::1]" + at) != std::string_view::npos);
+            CHECK(report.find("127.0.0.1" + at) != std::string_view::npos);
+        }
+    }
+    static void ends_in_a_race() {
+        if (!has_ipv6()) {
+            WARN("skipped: this machine has no IPv6 loopback");
+            return;
+        }
+        const BlackHole hole{"::1"};
+        const BlackHole other{"127.0.0.1", hole.port()};
+        for (int steps = 0; steps < 12; ++steps) {
+            Context context;
+            {
+                AsioLoop loop{context};
+                AsioApp app;
+                Supervisor link{AsioTcp{context, {"", hole.port()}},
+                                OneAttempt{MaxAttempts{1}},
+                                {},
+                                std::ref(app)};
+                loop.attach(link);
+                link.start();
+                for (int i = 0; i < steps; ++i) {
+                    context.restart();
+                    context.run_one_for(50ms);
+                }
+                if (steps % 2 == 0) link.stop();
+            }
+            context.restart();
+            context.run();
         }
     }
 };

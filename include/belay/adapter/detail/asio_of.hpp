@@ -10,7 +10,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// Maps an io_context to its asio. boost_asio.hpp and standalone_asio.hpp specialize it.
 ///
 /// Types: Context, Timer, Tcp (its `ip::tcp`), Error (the error type of its calls). Functions:
-/// post(), connect(), buffer(), address(). Functions that classify errors: ended(), would_block(),
+/// post(), buffer(), address(). Functions that classify errors: ended(), would_block(),
 /// unresolved(), standard().
 template <class Context>
 struct AsioOf;

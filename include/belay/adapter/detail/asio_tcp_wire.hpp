@@ -5,9 +5,9 @@
 
 #include <array>    // std::array
 #include <memory>   // std::enable_shared_from_this
-#include <string>   // std::to_string
-#include <utility>  // std::move
+#include <utility>  // std::exchange, std::move
 
+#include <belay/adapter/detail/asio_dial.hpp>
 #include <belay/adapter/detail/asio_of.hpp>
 #include <belay/link/detail/stream_connection.hpp>
 #include <belay/posix/endpoint.hpp>
@@ -30,60 +30,57 @@ class AsioTcpWire : public StreamConnection<AsioTcpWire<Context, Framing>, Frami
     using Tcp = typename Asio::Tcp;
     using Error = typename Asio::Error;
     using Kind = StreamAnswer::Kind;
+    using Dial = AsioDial<Context>;
 
 public:
     AsioTcpWire(Context& context, const Framing& framing, std::size_t output_bytes_max,
                 const Link<Bytes>& link)
-        : Stream{framing, output_bytes_max, link},
-          context_{context},
-          resolver_{context},
-          socket_{context} {}
+        : Stream{framing, output_bytes_max, link}, context_{context}, socket_{context} {}
 
-    void dial(const posix::Endpoint& endpoint) {
+    /// `memory` is that of the transport.
+    void dial(const posix::Endpoint& endpoint, const Link<Bytes>& link, OwnDialMemory& memory,
+              Duration silent_for) {
         Error error;
         const auto address = Asio::address(endpoint.host, error);
-        if (!error) {
-            // An address needs no look-up, and no thread for it.
-            const typename Tcp::endpoint one{address, endpoint.port};
-            using Found = typename Tcp::resolver::results_type;
-            return connect(Found::create(one, endpoint.host, std::to_string(endpoint.port)));
+        if (error) {
+            dial_ = std::make_shared<Dial>(context_, link, memory.get(), silent_for);
+            return dial_->begin(endpoint);
         }
-        resolver_.async_resolve(
-            endpoint.host, std::to_string(endpoint.port), Tcp::resolver::numeric_service,
-            [self = this->shared_from_this()](const Error& e, const auto& found) {
-                if (self->over()) return;
-                e ? self->end(self->failure_of_dial(e)) : self->connect(found);
-            });
+        // An address needs no look-up, and no thread for it.
+        socket_.async_connect(typename Tcp::endpoint{address, endpoint.port},
+                              [self = this->shared_from_this()](const Error& e) {
+                                  if (!self->over()) self->connected(e);
+                              });
+    }
+    [[nodiscard]] Instant deadline() const noexcept { return dial_ ? dial_->deadline() : never; }
+    /// Continues the dial of a name.
+    void advance(Instant now) {
+        if (!dial_ || !dial_->advance(now)) return;
+        if (!dial_->socket()) return this->end(Failure{dial_->failure()});
+        socket_ = std::move(*dial_->socket());
+        end_dial();
+        connected({});
     }
     using Stream::abandon;
 
 private:
     // ---- dialling ------------------------------------------------------------------------------
 
-    void connect(const typename Tcp::resolver::results_type& found) {
-        Asio::connect(socket_, found,
-                      [self = this->shared_from_this()](const Error& e, const auto&) {
-                          if (!self->over()) self->connected(e);
-                      });
+    void end_dial() noexcept {
+        if (const std::shared_ptr<Dial> dial = std::exchange(dial_, nullptr)) dial->cancel();
     }
     void connected(const Error& error) {
-        if (error) return this->end(failure_of_dial(error));
-        Error ignored;
-        if (socket_.local_endpoint(ignored) == socket_.remote_endpoint(ignored)) {
-            // A connection to a free port of the local machine can connect to itself.
+        if (error) return this->end(Dial::failure_of(error));
+        if (Dial::is_connected_to_itself(socket_)) {
             return this->end(Failure::from(std::make_error_code(std::errc::connection_refused)));
         }
         Error failed;
         socket_.non_blocking(true, failed);
         if (failed) return this->end(Failure::from(Asio::standard(failed)));
+        Error ignored;
         // Without no_delay, small messages would wait for the peer's acknowledgement.
         socket_.set_option(typename Tcp::no_delay{true}, ignored);
         this->begin();
-    }
-    [[nodiscard]] static Failure failure_of_dial(const Error& error) noexcept {
-        Failure failure = Failure::from(Asio::standard(error));
-        if (Asio::unresolved(error)) failure.cause = Cause::refused;
-        return failure;
     }
 
     // ---- what StreamConnection requires ---------------------------------------------------------
@@ -119,7 +116,7 @@ private:
         socket_.shutdown(Tcp::socket::shutdown_send, ignored);
     }
     void hang_up() noexcept {
-        resolver_.cancel();
+        end_dial();
         Error ignored;
         socket_.close(ignored);
     }
@@ -150,8 +147,8 @@ private:
     bool awaits_input_ = false;
     bool awaits_output_ = false;
     bool awaits_flush_ = false;
-    typename Tcp::resolver resolver_;
     typename Tcp::socket socket_;
+    std::shared_ptr<Dial> dial_;  // of a name, until it is connected
 };
 
 }}}  // namespace belay::detail

@@ -7,16 +7,18 @@
 #include <utility>  // std::move
 
 #include <belay/adapter/detail/beast_stream.hpp>
+#include <belay/core/turn.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// One connection, dialled or accepted. Its destructor closes the socket without a callback.
-template <class Stream>
+template <class Stream, class Wire = BeastStream<Stream>>
 class BeastConnection {
+    static constexpr bool dials = requires(Wire& wire) { wire.advance(Instant{}); };
+
 public:
     /// `wire` is nullptr if there never was a stream. Its link has been notified in that case.
-    explicit BeastConnection(std::shared_ptr<BeastStream<Stream>> wire) noexcept
-        : wire_{std::move(wire)} {}
+    explicit BeastConnection(std::shared_ptr<Wire> wire) noexcept : wire_{std::move(wire)} {}
     BeastConnection(const BeastConnection&) = delete;
     BeastConnection& operator=(const BeastConnection&) = delete;
     ~BeastConnection() {
@@ -43,6 +45,17 @@ public:
     void resume_reading() noexcept {
         if (wire_) wire_->resume_reading();
     }
+    [[nodiscard]] Instant deadline() const noexcept
+        requires dials
+    {
+        return wire_->deadline();
+    }
+    /// Continues the dial of a name.
+    void advance(Turn& turn)
+        requires dials
+    {
+        wire_->advance(turn.now);
+    }
     /// Writes the queued messages, sends a close frame, and reports Link::closed when the peer has
     /// answered it.
     void close(const Failure& why) noexcept {
@@ -50,7 +63,7 @@ public:
     }
 
 private:
-    std::shared_ptr<BeastStream<Stream>> wire_;
+    std::shared_ptr<Wire> wire_;
 };
 
 }}}  // namespace belay::detail

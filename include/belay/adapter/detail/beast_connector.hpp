@@ -5,7 +5,7 @@
 
 #include <memory>    // std::make_shared
 #include <optional>  // std::optional
-#include <string>    // std::to_string
+#include <string>    // std::string
 #include <utility>   // std::move; before asio, which in Boost 1.74 uses std::exchange without
 
 #include <boost/asio/write.hpp>
@@ -25,6 +25,7 @@ class BeastConnector : public BeastStream<Stream> {
     using Asio = AsioOf<boost::asio::io_context>;
     using Error = Asio::Error;
     using Tcp = Asio::Tcp;
+    using Dial = typename Wire::Dial;
     using Wire::is_tls;
 
 public:
@@ -34,7 +35,9 @@ public:
                    A&... stream)
         : Wire{runs_in, std::move(options), link, runs_in, stream...} {}
 
-    void dial(const posix::Endpoint& server, const std::string* token) {
+    /// `memory` is that of the transport.
+    void dial(const posix::Endpoint& server, const std::string* token, const Link<Bytes>& link,
+              OwnDialMemory& memory) {
         server_ = server;
         has_token_ = token != nullptr;
         if (const auto wrong = request_.make(server, *this->options_, token, is_tls ? 443 : 80)) {
@@ -43,17 +46,26 @@ public:
         const posix::Endpoint& next = has_proxy() ? this->options_->proxy : server_;
         Error error;
         const auto address = Asio::address(next.host, error);
-        const std::string port = std::to_string(next.port);
-        if (!error) {
-            const Tcp::endpoint one{address, next.port};
-            return connect(Tcp::resolver::results_type::create(one, next.host, port));
+        if (error) {
+            this->dial_ = std::make_shared<Dial>(this->context_, link, memory.get(),
+                                                 this->options_->silent_for);
+            return this->dial_->begin(next);
         }
-        this->resolver_.emplace(this->context_);
-        this->resolver_->async_resolve(next.host, port, Tcp::resolver::numeric_service,
-                                       on([](auto& self, const Error& e, const auto& found) {
-                                           e ? self.end(BeastFailure::of_dial(e))
-                                             : self.connect(found);
-                                       }));
+        this->socket().async_connect(Tcp::endpoint{address, next.port},
+                                     on([](auto& self, const Error& e) {
+                                         e ? self.end(BeastFailure::of_dial(e)) : self.connected();
+                                     }));
+    }
+    [[nodiscard]] Instant deadline() const noexcept {
+        return this->dial_ ? this->dial_->deadline() : never;
+    }
+    /// Continues the dial of a name.
+    void advance(Instant now) {
+        if (!this->dial_ || !this->dial_->advance(now)) return;
+        if (!this->dial_->socket()) return this->end(Failure{this->dial_->failure()});
+        this->socket() = std::move(*this->dial_->socket());
+        this->end_dial();
+        connected();
     }
 
 private:
@@ -63,11 +75,6 @@ private:
     }
     [[nodiscard]] bool has_proxy() const noexcept { return !this->options_->proxy.host.empty(); }
 
-    void connect(const Tcp::resolver::results_type& found) {
-        Asio::connect(this->socket(), found, on([](auto& self, const Error& e, const auto&) {
-                          e ? self.end(BeastFailure::of_dial(e)) : self.connected();
-                      }));
-    }
     void connected() {
         Error error;
         this->socket().set_option(Tcp::no_delay{true}, error);

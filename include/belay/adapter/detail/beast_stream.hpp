@@ -3,18 +3,18 @@
 /// BeastStream: the stream of one WebSocket connection. The handlers of asio keep it alive.
 #pragma once
 
-#include <chrono>    // std::chrono::seconds
-#include <deque>     // std::deque
-#include <memory>    // std::enable_shared_from_this
-#include <new>       // std::bad_alloc
-#include <optional>  // std::optional
-#include <utility>   // std::move; before asio, which in Boost 1.74 uses std::exchange without
+#include <chrono>   // std::chrono::seconds
+#include <deque>    // std::deque
+#include <memory>   // std::enable_shared_from_this
+#include <new>      // std::bad_alloc
+#include <utility>  // std::move; before asio, which in Boost 1.74 uses std::exchange without
 
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/websocket.hpp>
 
 #include <belay/adapter/boost_asio.hpp>
+#include <belay/adapter/detail/asio_dial.hpp>
 #include <belay/adapter/detail/beast_failure.hpp>
 #include <belay/adapter/detail/beast_gathered.hpp>
 #include <belay/adapter/detail/ip_limiter.hpp>
@@ -72,6 +72,7 @@ protected:
     using Error = Asio::Error;
     using Options = beast::WebSocketOptions;
     using Code = boost::beast::websocket::close_code;
+    using Dial = AsioDial<Context>;
     static constexpr bool is_tls = NeedsTls<Stream>;
 
 public:
@@ -205,12 +206,16 @@ protected:
     /// from.
     void end(const Failure& why) noexcept {
         state_ = State::over;
-        if (resolver_) resolver_->cancel();
+        end_dial();
         goodbye_.cancel();
         Error ignored;
         socket().close(ignored);
         permit_.leave();
         link_.closed(why);
+    }
+
+    void end_dial() noexcept {
+        if (const std::shared_ptr<Dial> dial = std::exchange(dial_, nullptr)) dial->cancel();
     }
 
     // ---- closing --------------------------------------------------------------------------------
@@ -402,7 +407,7 @@ protected:
     Bytes held_;
     boost::beast::flat_buffer input_;
     Context& context_;
-    std::optional<Tcp::resolver> resolver_;  ///< while a name is looked up
+    std::shared_ptr<Dial> dial_;  ///< of a name, until it is connected
     Asio::Timer goodbye_;
     IpPermit permit_;  ///< of an accepted connection
     boost::beast::websocket::stream<BeastGathered<Stream>> ws_;

@@ -343,12 +343,6 @@ private:
     const std::size_t output_bytes_max_;
     std::size_t output_limit_ = output_bytes_max_;
     Link<Bytes> link_;
-    State state_ = State::connecting;
-    /// No input is read, because held_ was refused; while closing: because the peer has ended its
-    /// stream.
-    bool holds_ = false;
-    /// The socket accepts no output now. It calls writable() when it does again.
-    bool blocked_ = false;
     std::error_code broken_;
     Failure why_{};
     /// The size of the message for which send() last returned busy; 0 for none.
@@ -361,6 +355,13 @@ private:
     Input input_;
     StreamOutput output_;
     Bytes held_;
+    // Last, so that a small first member of the socket fits behind them.
+    State state_ = State::connecting;
+    /// No input is read, because held_ was refused; while closing: because the peer has ended its
+    /// stream.
+    bool holds_ = false;
+    /// The socket accepts no output now. It calls writable() when it does again.
+    bool blocked_ = false;
 };
 
 }}}  // namespace belay::detail

@@ -26,8 +26,8 @@ struct Found {
     std::error_code error{};
 };
 
-/// The most addresses of a name that are tried. The others are ignored.
-inline constexpr std::size_t addresses_max = 64;
+/// The most addresses of a name that are used. The others are ignored.
+inline constexpr std::size_t addresses_max = 256;
 
 /// Copies a list of addresses of the system.   Throws: std::bad_alloc.
 [[nodiscard]] inline std::vector<SocketAddress> copy_of(const addrinfo* first) {

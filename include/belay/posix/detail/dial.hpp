@@ -1,71 +1,189 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/posix/detail/dial.hpp
-/// Dial: the steps from an endpoint to a connecting socket.
+/// Dial: the steps from the name of a host to a connected socket.
 #pragma once
 
+#include <array>     // std::array
 #include <optional>  // std::optional
 #include <utility>   // std::move
 
+#include <belay/link/detail/dial_memory.hpp>
 #include <belay/link/detail/link_wake.hpp>
 #include <belay/posix/detail/basic_resolver.hpp>
+#include <belay/posix/poller.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace posix::detail {
 
-/// The state of an attempt until it is connected: the addresses, and the pending look-up.
+/// Starts to connect a socket. If that fails at once, the socket is empty, and `error` is the
+/// reason.
+[[nodiscard]] inline Socket start_to_connect(SocketAddress& address,
+                                             std::error_code& error) noexcept {
+    Socket socket = Socket::tcp(address.storage.ss_family);
+    if (socket) {
+        const int answer = ::connect(socket.get(), address.as_sockaddr(), address.size);
+        if (answer == 0 || errno == EINPROGRESS || errno == EINTR) return socket;
+    }
+    error = errno_code();
+    return Socket{};
+}
+/// Returns the result of an attempt whose socket has become writable.
+[[nodiscard]] inline std::error_code result_of_connect(const Socket& socket) noexcept {
+    const std::error_code error = socket.take_error();
+    if (error || !connected_to_itself(socket)) return error;
+    return std::make_error_code(std::errc::connection_refused);
+}
+
+/// Dials a name: the pending look-up, and then the race between its addresses. It lives until the
+/// connection is open.
 ///
 /// Thread safety: the loop's thread.
 class Dial : public belay::detail::Counted {
+    using Race = belay::detail::DialRace;
+    using Memory = belay::detail::DialMemory;
+    static_assert(Race::open_max == 4, "Dial: each open attempt needs a line");
+
 public:
-    /// Finds the addresses: at once if the host is numeric, otherwise by the resolver. Without a
-    /// resolver it blocks.
-    /// Returns: nullopt if the look-up is pending.   Throws: std::bad_alloc.
-    [[nodiscard]] std::optional<std::error_code> begin(const Endpoint& endpoint,
-                                                       BasicResolver* resolver,
-                                                       const Link<Bytes>& link) {
-        port_ = endpoint.port;
-        Addresses addresses;
-        std::error_code error = addresses.resolve_numeric(endpoint, false);
-        if (error == std::error_code{EAI_NONAME, resolve_category()}) {
-            if (resolver != nullptr) {
-                resolver->look_up(endpoint.host,
-                                  question_.ask(belay::detail::LinkWake<Bytes>{link}));
-                return std::nullopt;
-            }
-            error = addresses.resolve(endpoint, false);
-        }
-        found_ = copy_of(addresses.first());
-        return error;
-    }
-    [[nodiscard]] Instant deadline() const noexcept { return question_.deadline(); }
-    [[nodiscard]] bool answered() const noexcept { return question_.answered(); }
-    /// Takes the result of the resolver.   Pre: answered().
-    [[nodiscard]] std::error_code take() {
-        std::optional<Found> found = question_.take();
-        if (!found) return std::make_error_code(std::errc::operation_canceled);
-        found_ = std::move(found->addresses);
-        for (SocketAddress& address : found_) address.set_port(port_);
-        return found->error;
-    }
-    /// Returns a socket that starts to connect to the next address. If there is none left, it is
-    /// empty, and `error` is the reason.
-    [[nodiscard]] Socket next(std::error_code& error) noexcept {
-        while (tried_ < found_.size()) {
-            SocketAddress& address = found_[tried_++];
-            Socket socket = Socket::tcp(address.storage.ss_family);
-            if (socket) {
-                const int answer = ::connect(socket.get(), address.as_sockaddr(), address.size);
-                if (answer == 0 || errno == EINPROGRESS || errno == EINTR) return socket;
-            }
-            error = errno_code();
-        }
-        return Socket{};
+    Dial(Poller& poller, const Link<Bytes>& link, belay::detail::Ref<Memory> memory,
+         Duration silent_for) noexcept
+        : link_{link},
+          plan_{std::move(memory), silent_for},
+          lines_{Line{*this, poller}, Line{*this, poller}, Line{*this, poller},
+                 Line{*this, poller}} {}
+    ~Dial() {
+        plan_.learn([](const SocketAddress& address) { return address.text(); });
     }
 
+    /// Looks the name up. Without a resolver it blocks.   Throws: std::bad_alloc.
+    void begin(const Endpoint& endpoint, BasicResolver* resolver) {
+        port_ = endpoint.port;
+        if (resolver == nullptr) {
+            found_.emplace(look_up_by_system(endpoint.host));
+        } else {
+            resolver->look_up(endpoint.host, question_.ask(belay::detail::LinkWake<Bytes>{link_}));
+        }
+    }
+    [[nodiscard]] Instant deadline() const noexcept {
+        if (found_ || ready_) return always;
+        return plan_.begun() ? plan_.deadline() : question_.deadline();
+    }
+    /// Continues.   Returns: whether the dial is over: with socket() if it is not empty, else with
+    /// failure().   Throws: std::bad_alloc.
+    [[nodiscard]] bool advance(Instant now) {
+        if (question_.answered()) take_answer();
+        if (found_) start_race(now);
+        if (!plan_.begun()) return false;
+        ready_ = false;
+        for (Line& line : lines_) line.finish();
+        for (;;) {
+            const Race::Step step = plan_.race().next(now);
+            switch (step.kind) {
+                case Race::Kind::wait:
+                    return false;
+                case Race::Kind::start:
+                    start(step.attempt);
+                    break;
+                case Race::Kind::close:
+                    line_of(step.attempt).close();
+                    break;
+                case Race::Kind::won:
+                    socket_ = line_of(step.attempt).release();
+                    return true;
+                case Race::Kind::failed:
+                    if (!plan_.empty()) failure_ = plan_.race().failure();
+                    return true;
+            }
+        }
+    }
+    [[nodiscard]] Socket& socket() noexcept { return socket_; }
+    [[nodiscard]] const Failure& failure() const noexcept { return failure_; }
+
 private:
-    std::vector<SocketAddress> found_;
-    std::size_t tried_ = 0;
+    /// The place of an open attempt.
+    class Line {
+    public:
+        Line(Dial& owner, Poller& poller) noexcept
+            : owner_{owner},
+              watch_{poller, this, [](void* self, short) { static_cast<Line*>(self)->ready(); }} {}
+        [[nodiscard]] bool is_for(std::size_t attempt) const noexcept {
+            return socket_ && attempt_ == attempt;
+        }
+        [[nodiscard]] bool is_free() const noexcept { return !socket_; }
+        /// Throws: std::bad_alloc.
+        void open(std::size_t attempt, Socket socket) {
+            watch_.start(socket.get(), POLLOUT);
+            socket_ = std::move(socket);
+            attempt_ = attempt;
+            ready_ = false;
+        }
+        void close() noexcept { static_cast<void>(release()); }
+        [[nodiscard]] Socket release() noexcept {
+            watch_.stop();
+            return std::move(socket_);
+        }
+        /// Reports the result of the attempt, if there is one.
+        void finish() noexcept {
+            if (!socket_ || !std::exchange(ready_, false)) return;
+            const std::error_code error = result_of_connect(socket_);
+            if (!error) return owner_.plan_.race().connected(attempt_);
+            close();
+            owner_.plan_.race().failed(attempt_, Failure::from(error));
+        }
+
+    private:
+        /// Results are handled in a turn, which has the time.
+        void ready() noexcept {
+            watch_.modify(0);
+            ready_ = owner_.ready_ = true;
+            owner_.link_.wake();
+        }
+
+        Dial& owner_;
+        std::size_t attempt_ = 0;
+        bool ready_ = false;
+        Socket socket_;
+        /// Last, so that it ends before the descriptor is closed.
+        Watch watch_;
+    };
+
+    [[nodiscard]] Line& line_of(std::size_t attempt) noexcept {
+        for (Line& line : lines_) {
+            if (line.is_for(attempt)) return line;
+        }
+        BELAY_INVARIANT(false, "Dial: an open attempt must have a socket");
+        return lines_.front();
+    }
+    void take_answer() {
+        found_ = question_.take();
+        if (!found_) found_ = Found{{}, std::make_error_code(std::errc::operation_canceled)};
+    }
+    void start_race(Instant now) {
+        Found found = std::move(*found_);
+        found_.reset();
+        const bool none = found.addresses.empty();
+        failure_ = Failure::from(found.error || !none
+                                     ? found.error
+                                     : std::make_error_code(std::errc::address_not_available));
+        for (SocketAddress& address : found.addresses) address.set_port(port_);
+        plan_.begin(found.addresses, now, [](const SocketAddress& a) { return a.key(); });
+    }
+    void start(std::size_t attempt) {
+        std::error_code error;
+        Socket socket = start_to_connect(plan_.address_of(attempt), error);
+        if (!socket) return plan_.race().failed(attempt, Failure::from(error));
+        for (Line& line : lines_) {
+            if (line.is_free()) return line.open(attempt, std::move(socket));
+        }
+        BELAY_INVARIANT(false, "Dial: at most open_max attempts may be open");
+    }
+    const Link<Bytes> link_;
+    belay::detail::DialPlan<SocketAddress> plan_;
     std::uint16_t port_ = 0;
+    bool ready_ = false;  // a line has a result
     belay::detail::AskingByLink<Found, Bytes> question_;
+    std::optional<Found> found_;
+    std::array<Line, Race::open_max> lines_;
+    Socket socket_;
+    Failure failure_{};
 };
 
 }}}  // namespace belay::posix::detail

@@ -4,13 +4,17 @@
 #pragma once
 
 #include <cerrno>        // errno
+#include <cstring>       // std::memcpy
+#include <string>        // std::string, std::to_string
 #include <system_error>  // std::error_code
 
+#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <belay/core/bytes.hpp>
+#include <belay/link/detail/dial_memory.hpp>
 #include <belay/posix/detail/descriptor.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace posix::detail {
@@ -80,6 +84,28 @@ struct SocketAddress {
         }
     }
     [[nodiscard]] sockaddr* as_sockaddr() noexcept { return reinterpret_cast<sockaddr*>(&storage); }
+    [[nodiscard]] belay::detail::DialAddress key() const noexcept {
+        belay::detail::DialAddress key;
+        key.port = port();
+        if (storage.ss_family == AF_INET6) {
+            const auto& v6 = reinterpret_cast<const sockaddr_in6&>(storage);
+            std::memcpy(key.bytes.data(), &v6.sin6_addr, sizeof v6.sin6_addr);
+            key.scope = v6.sin6_scope_id;
+            key.is_v6 = true;
+        } else if (storage.ss_family == AF_INET) {
+            const auto& v4 = reinterpret_cast<const sockaddr_in&>(storage);
+            std::memcpy(key.bytes.data(), &v4.sin_addr, sizeof v4.sin_addr);
+        }
+        return key;
+    }
+    /// Returns the address for people, "[::1]:80".   Throws: std::bad_alloc.
+    [[nodiscard]] std::string text() const {
+        char host[INET6_ADDRSTRLEN] = "?";
+        const belay::detail::DialAddress of = key();
+        ::inet_ntop(storage.ss_family, of.bytes.data(), host, sizeof host);
+        const std::string name = of.is_v6 ? "[" + std::string{host} + "]" : std::string{host};
+        return name + ":" + std::to_string(of.port);
+    }
 };
 
 /// Whether a socket is connected to itself. TCP may dial a port of its own machine at which nothing

@@ -21,6 +21,8 @@ struct TcpOptions {
     /// The most output that may wait for the kernel, before send() returns busy. When none waits, a
     /// message of any permitted length is accepted.
     std::size_t output_bytes_max = std::size_t{1} << 20;
+    /// How long an address of a name that did not answer is tried last. 0 ns: not at all.
+    Duration silent_for = belay::detail::DialMemory::default_time;
 };
 
 /// A TCP connection that carries whole messages. The framing defines a message.
@@ -40,13 +42,22 @@ class TcpConnection : private belay::detail::StreamConnection<TcpConnection<Fram
 
 public:
     /// Dials.   Blocks: without a resolver, while a name is looked up.   Throws: std::bad_alloc.
+    /// `memory` is that of the transport, and is used only here.
     TcpConnection(Poller& poller, const Endpoint& endpoint, const Framing& framing,
                   const TcpOptions& options, const Link<Bytes>& link,
-                  detail::BasicResolver* resolver = nullptr)
+                  detail::BasicResolver* resolver = nullptr,
+                  belay::detail::OwnDialMemory* memory = nullptr)
         : TcpConnection{poller, framing, options, link} {
-        dial_ = belay::detail::Ref<detail::Dial>::make();
-        const auto error = dial_->begin(endpoint, resolver, link);
-        if (error) dial(*error);
+        detail::Addresses addresses;
+        const std::error_code error = addresses.resolve_numeric(endpoint, false);
+        if (error != std::error_code{EAI_NONAME, detail::resolve_category()}) {
+            error ? this->end(Failure::from(error)) : dial(addresses);
+            return;
+        }
+        belay::detail::OwnDialMemory unshared;
+        dial_ = belay::detail::Ref<detail::Dial>::make(
+            poller, link, (memory != nullptr ? *memory : unshared).get(), options.silent_for);
+        dial_->begin(endpoint, resolver);
     }
     /// Takes over a connected socket.   Throws: std::bad_alloc.
     TcpConnection(Poller& poller, detail::Socket socket, const Framing& framing,
@@ -75,9 +86,13 @@ public:
     using Stream::send;
 
     [[nodiscard]] Instant deadline() const noexcept { return dial_ ? dial_->deadline() : never; }
-    /// Continues the dial if the resolver has answered.
-    void advance(Turn&) {
-        if (dial_ && dial_->answered()) dial(dial_->take());
+    /// Continues the dial of a name.
+    void advance(Turn& turn) {
+        if (!dial_ || !dial_->advance(turn.now)) return;
+        if (!dial_->socket()) return this->end(Failure{dial_->failure()});
+        socket_ = std::move(dial_->socket());
+        watch_.start(socket_.get(), POLLOUT);
+        connected();
     }
 
 private:
@@ -90,19 +105,17 @@ private:
 
     // ---- dialling ------------------------------------------------------------------------------
 
-    /// Tries addresses until one does not fail at once. `error` is the failure if there is none
-    /// left.
-    void dial(std::error_code error) {
-        watch_.stop();
-        socket_ = dial_->next(error);
+    /// Dials a numeric address. It needs no turn.
+    void dial(const detail::Addresses& addresses) {
+        std::error_code error;
+        std::vector<detail::SocketAddress> found = detail::copy_of(addresses.first());
+        if (!found.empty()) socket_ = detail::start_to_connect(found.front(), error);
         if (!socket_) return this->end(Failure::from(error));
         watch_.start(socket_.get(), POLLOUT);
     }
     void finish_dial() {
-        std::error_code error = socket_.take_error();
-        if (!error && detail::connected_to_itself(socket_))
-            error = std::make_error_code(std::errc::connection_refused);
-        return error ? dial(error) : connected();
+        const std::error_code error = detail::result_of_connect(socket_);
+        return error ? this->end(Failure::from(error)) : connected();
     }
     void connected() {
         dial_.reset();
@@ -155,8 +168,8 @@ private:
         }
     }
 
-    belay::detail::Ref<detail::Dial> dial_;  // until it is connected
     detail::Socket socket_;
+    belay::detail::Ref<detail::Dial> dial_;  // of a name, until it is connected
     /// Last, so that it ends before the descriptor is closed.
     Watch watch_;
 };
