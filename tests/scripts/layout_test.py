@@ -69,7 +69,7 @@ def umbrella(folder, *names):
     """The umbrella of a component with what the clean tree has in it, and `names`."""
     text = CLEAN.get(f"include/belay/{folder}.hpp", header(f"{folder}.hpp"))
     lines = "".join(f"#include <belay/{folder}/{name}.hpp>\n" for name in names)
-    return {} if folder == "adapter" else {f"include/belay/{folder}.hpp": text + lines}
+    return {} if folder in ("windows", "adapter") else {f"include/belay/{folder}.hpp": text + lines}
 
 
 def including(path, *targets):

@@ -68,13 +68,13 @@ public:
     [[nodiscard]] TcpConnection<Framing> open(const Link<Bytes>& link)
         requires is_fixed
     {
-        return {*poller_, endpoint_, framing_, options_, link, resolver_, &memory_};
+        return {*poller_, endpoint_, framing_, options_, link, {resolver_, &memory_}};
     }
     /// Starts to connect to the endpoint that an Endpoints has chosen.
     [[nodiscard]] TcpConnection<Framing> open(const Link<Bytes>& link, const Endpoint& endpoint)
         requires(!is_fixed)
     {
-        return {*poller_, endpoint, framing_, options_, link, resolver_, &memory_};
+        return {*poller_, endpoint, framing_, options_, link, {resolver_, &memory_}};
     }
 
     [[nodiscard]] const Endpoint& endpoint() const noexcept

@@ -33,6 +33,12 @@ namespace belay { inline namespace BELAY_ABI { namespace posix::detail {
     return std::make_error_code(std::errc::connection_refused);
 }
 
+/// What a transport has for the dials of names.
+struct DialNames {
+    BasicResolver* resolver = nullptr;               ///< null: a look-up blocks
+    belay::detail::OwnDialMemory* memory = nullptr;  ///< null: nothing is remembered
+};
+
 /// Dials a name: the pending look-up, and then the race between its addresses. It lives until the
 /// connection is open.
 ///

@@ -42,11 +42,9 @@ class TcpConnection : private belay::detail::StreamConnection<TcpConnection<Fram
 
 public:
     /// Dials.   Blocks: without a resolver, while a name is looked up.   Throws: std::bad_alloc.
-    /// `memory` is that of the transport, and is used only here.
     TcpConnection(Poller& poller, const Endpoint& endpoint, const Framing& framing,
                   const TcpOptions& options, const Link<Bytes>& link,
-                  detail::BasicResolver* resolver = nullptr,
-                  belay::detail::OwnDialMemory* memory = nullptr)
+                  const detail::DialNames& names = {})
         : TcpConnection{poller, framing, options, link} {
         detail::Addresses addresses;
         const std::error_code error = addresses.resolve_numeric(endpoint, false);
@@ -56,8 +54,9 @@ public:
         }
         belay::detail::OwnDialMemory unshared;
         dial_ = belay::detail::Ref<detail::Dial>::make(
-            poller, link, (memory != nullptr ? *memory : unshared).get(), options.silent_for);
-        dial_->begin(endpoint, resolver);
+            poller, link, (names.memory != nullptr ? *names.memory : unshared).get(),
+            options.silent_for);
+        dial_->begin(endpoint, names.resolver);
     }
     /// Takes over a connected socket.   Throws: std::bad_alloc.
     TcpConnection(Poller& poller, detail::Socket socket, const Framing& framing,
