@@ -52,7 +52,7 @@ struct DialScheduler : Counted {
         entry.phase = ServicePhase::held;
         entry.at = now;
         entry.was_held = true;
-        entry.told_at = always;
+        entry.span = forever;
         entry.failure = failure;
         held.push(entry);
         touch();
@@ -170,7 +170,7 @@ struct DialScheduler : Counted {
         }
         if (scout == nullptr) {
             wait_until = after(now, waits.next(bits));
-            // Those in line were told not to wait for the network.
+            // Those in line need not wait for the network.
             if (!queue.empty() && dialling.size() >= options.dials_max) end_dial();
             return std::nullopt;
         }

@@ -41,7 +41,7 @@ public:
     [[nodiscard]] Advice admit(Instant now) const noexcept { return policy_.admit(now); }
     Advice begin(Turn& turn) noexcept {
         if (!std::exchange(entry_->keeps_rank, false)) entry_->asked_at = turn.now;
-        entry_->limit = policy_.attempt_limit();
+        entry_->span = policy_.attempt_limit();
         return policy_.begin(turn);
     }
     [[nodiscard]] Advice failed(const Failure& failure, Turn& turn) noexcept {
@@ -65,9 +65,7 @@ public:
     /// A connection that has ended must not become stable while the fleet decides.
     [[nodiscard]] Duration stable_window() const noexcept {
         const Duration window = policy_.stable_window();
-        if (!entry_->was_held) return window;
-        if (entry_->told_at == always) return forever;
-        return part::saturating_add(window, elapsed(entry_->at, entry_->told_at));
+        return entry_->was_held ? part::saturating_add(window, entry_->span) : window;
     }
     [[nodiscard]] bool stable_by_age() const noexcept { return policy_.stable_by_age(); }
     /// Returns no limit: ScheduledTransport enforces it, from the dial on.

@@ -145,12 +145,14 @@ public:
                 open(turn);
                 return false;
             }
-            if (event.kind == part::EventKind::closed) entry().told_at = turn.now;
+            if (event.kind == part::EventKind::closed && entry().was_held) {
+                entry().span = elapsed(entry().at, turn.now);
+            }
             return true;
         }
         void open(Turn& turn) {
             if (entry().phase != ServicePhase::dialling || inner_.get() != nullptr) return;
-            limit_ends_ = after(turn.now, entry().limit);
+            limit_ends_ = after(turn.now, entry().span);
             const Link<message_type> below = own_.child();
             // An attempt whose open() throws ends like any other attempt.
             struct Unwind {

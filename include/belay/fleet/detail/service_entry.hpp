@@ -70,10 +70,11 @@ struct ServiceEntry {
     /// Queued: its rank, as a time. Dialling: the time of the dial. Held: the time of the failure.
     Instant at = always;
     Instant asked_at = always;  ///< when the attempt began that is queued to dial
-    Instant told_at = always;   ///< ended: when its supervisor was notified
-    Duration limit{};           ///< of the attempt, from the dial on
-    Failure failure{};          ///< held: the failure
-    std::uint64_t ticket = 0;   ///< queued: the order of asking
+    /// Queued and dialling: the limit of the attempt, from the dial on. After a hold: how late its
+    /// supervisor is notified of the end; `forever` until then.
+    Duration span{};
+    Failure failure{};         ///< held: the failure
+    std::uint32_t ticket = 0;  ///< queued: the order of asking
     std::uint32_t place = nowhere;
     ServicePhase phase = ServicePhase::idle;
     std::uint8_t priority = 0;
@@ -140,7 +141,9 @@ public:
 
 private:
     static bool before(const ServiceEntry& a, const ServiceEntry& b) noexcept {
-        return a.at != b.at ? a.at < b.at : a.ticket < b.ticket;
+        if (a.at != b.at) return a.at < b.at;
+        // By their distance, because the count of tickets may begin again.
+        return static_cast<std::int32_t>(a.ticket - b.ticket) < 0;
     }
     void put(std::size_t place, ServiceEntry& entry) noexcept {
         heap_[place] = &entry;
@@ -163,7 +166,7 @@ private:
     }
 
     std::vector<ServiceEntry*> heap_;
-    std::uint64_t tickets_ = 0;
+    std::uint32_t tickets_ = 0;
 };
 
 }}}  // namespace belay::detail
