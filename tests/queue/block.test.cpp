@@ -6,7 +6,6 @@
 #include <belay/queue/queue.hpp>
 #include <functional>
 
-#include "support/aborts.hpp"
 #include "support/archetypes.hpp"
 #include "support/catch.hpp"
 
@@ -31,18 +30,6 @@ struct FakeSleeper {
 };
 
 }  // namespace
-
-TEST_CASE("BlockOptions::check names a negative timeout and an interval of 0, and Block aborts",
-          "[queue][block][unit]") {
-    STATIC_REQUIRE(BlockOptions{}.check().empty());
-    STATIC_REQUIRE(BlockOptions{.timeout = 0s}.check().empty());
-    STATIC_REQUIRE(!BlockOptions{.timeout = -1ns}.check().empty());
-    STATIC_REQUIRE(!BlockOptions{.interval = 0s}.check().empty());
-    FakeSleeper sleeper;
-    CHECK(belay_test::aborts_with([&] {
-              Block<FakeSleeper>{sleeper, {.timeout = 1s, .interval = 0s}};
-          }).find("must hold (timeout is 1000000000ns, interval is 0ns)") != std::string::npos);
-}
 
 TEST_CASE("Block::make_space waits until a value is popped", "[queue][block][unit]") {
     FakeSleeper sleeper;

@@ -73,9 +73,11 @@ public:
         BELAY_PRECONDITION(!live_.in_part() && !decides_,
                            "~Supervisor: a transport, a check or a rule must not destroy it");
         // Not a precondition: a program may give up between start() and attach().
-        detail::report_misuse([this] { return !box().was_driven() && !box().empty(); },
-                              "~Supervisor: start() or another command was given, and no driver "
-                              "ever carried it out; call 'loop.attach(supervisor)'");
+        if (BELAY_ASSERTIONS && !box().was_driven() && !box().empty()) {
+            detail::report_misuse(
+                "~Supervisor: start() or another command was given, and no driver ever carried it "
+                "out; call 'loop.attach(supervisor)'");
+        }
         live_.abort();
         decides_ = true;
         // The observer is not notified, but the policy gets its permits back.

@@ -3,9 +3,6 @@
 /// Block: a push into a full queue waits for capacity, up to a deadline.
 #pragma once
 
-#include <string_view>  // std::string_view
-
-#include <belay/core/detail/expect_options.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/core/order.hpp>
 #include <belay/core/sleeper_like.hpp>
@@ -19,14 +16,6 @@ struct BlockOptions {
     Duration timeout = std::chrono::seconds{1};
     /// The time between two checks.
     Duration interval = std::chrono::milliseconds{1};
-
-    /// Returns the sentence on what is wrong with these options; it is empty if nothing is. It also
-    /// serves a static_assert.   Complexity: O(1).
-    [[nodiscard]] constexpr std::string_view check() const noexcept {
-        return timeout >= Duration::zero() && interval > Duration::zero()
-                   ? std::string_view{}
-                   : "BlockOptions: timeout >= 0ns and interval > 0ns must hold";
-    }
 };
 
 /// Waits, through a sleeper, until the queue has capacity.
@@ -41,11 +30,11 @@ public:
     static constexpr bool drops = false;
 
     /// Makes a policy that waits through `sleeper`, which must outlive the queue.
-    /// Pre: options.check().empty().
+    /// Pre: timeout >= 0ns, interval > 0ns.
     explicit Block(Sleeper& sleeper, BlockOptions options = {}) noexcept
         : sleeper_{&sleeper}, options_{options} {
-        detail::expect_options(options.check(),
-                               {{"timeout", options.timeout}, {"interval", options.interval}});
+        BELAY_PRECONDITION(options.timeout.count() >= 0 && options.interval.count() > 0,
+                           "Block::Block: the timeout must be >= 0ns, and the interval > 0ns");
     }
 
     /// Waits for capacity.

@@ -6,11 +6,9 @@
 #include <concepts>     // std::convertible_to, std::default_initializable, std::same_as
 #include <cstdint>      // std::uint64_t
 #include <optional>     // std::optional
-#include <string_view>  // std::string_view
 #include <type_traits>  // std::remove_reference_t
 #include <utility>      // std::forward, std::move
 
-#include <belay/core/detail/expect_options.hpp>
 #include <belay/core/order.hpp>
 #include <belay/queue/detail/storage_calls.hpp>
 #include <belay/queue/flushable_like.hpp>
@@ -29,13 +27,6 @@ struct QueueOptions {
     /// is a push into an empty queue. A journal frees bytes by whole files, so allow it some
     /// segments.
     std::size_t bytes_limit = no_limit;
-
-    /// Returns the sentence on what is wrong with these options; it is empty if nothing is. It also
-    /// serves a static_assert.   Complexity: O(1).
-    [[nodiscard]] constexpr std::string_view check() const noexcept {
-        return limit > 0 && bytes_limit > 0 ? std::string_view{}
-                                            : "QueueOptions: limit and bytes_limit must be > 0";
-    }
 };
 
 /// A bounded queue over any storage.
@@ -60,8 +51,8 @@ public:
     /// queues.
     static constexpr bool drops = Overflow::drops;
 
-    /// Pre: options.check().empty(); the capacity of the storage is > 0; options.bytes_limit is
-    ///      no_limit if the storage counts no bytes.
+    /// Pre: options.limit > 0; options.bytes_limit > 0, and no_limit if the storage counts no
+    ///      bytes.
     Queue(Storage storage, Overflow overflow, QueueOptions options = {},
           Observer observer = Observer())
         : storage_{std::move(storage)},
@@ -69,9 +60,8 @@ public:
           observer_{std::move(observer)},
           limit_{detail::smaller(options.limit, storage_.capacity())},
           bytes_limit_{options.bytes_limit} {
-        detail::expect_options(options.check(), {{"limit", std::uint64_t{options.limit}},
-                                                 {"bytes_limit", std::uint64_t{bytes_limit_}}});
-        BELAY_PRECONDITION(limit_ > 0, "Queue::Queue: the capacity of the storage must be > 0");
+        BELAY_PRECONDITION(limit_ > 0, "Queue::Queue: the limit must be > 0");
+        BELAY_PRECONDITION(bytes_limit_ > 0, "Queue::Queue: the limit of bytes must be > 0");
         BELAY_PRECONDITION(counts_bytes || bytes_limit_ == no_limit,
                            "Queue::Queue: a limit of bytes needs a storage with 'bytes()'");
         static_assert(detail::explain_observer<Hooks, Observer>());

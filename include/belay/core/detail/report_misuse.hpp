@@ -9,13 +9,9 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Prints `what` to stderr if `is_wrong()` returns true. Like a precondition, it evaluates nothing
-/// if BELAY_ASSERTIONS is 0.
-template <class F>
-void report_misuse([[maybe_unused]] const F& is_wrong, [[maybe_unused]] const char* what) noexcept {
-#if BELAY_ASSERTIONS
-    if (is_wrong()) std::fprintf(stderr, "belay: misuse: %s\n", what);
-#endif
+/// Prints `what` to stderr. Call it only if BELAY_ASSERTIONS is not 0.
+inline void report_misuse(const char* what) noexcept {
+    std::fprintf(stderr, "belay: misuse: %s\n", what);
 }
 
 }}}  // namespace belay::detail

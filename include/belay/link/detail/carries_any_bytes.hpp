@@ -3,16 +3,12 @@
 /// carries_any_bytes: whether a transport can carry a message of any bytes.
 #pragma once
 
-#include <concepts>  // std::convertible_to
-
 #include <belay/core/assert.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 template <class T>
-concept StatesBytes = requires {
-    { T::carries_any_bytes } -> std::convertible_to<bool>;
-};
+concept StatesBytes = requires { T::carries_any_bytes; };
 template <class T>
 concept HasMessages = requires { typename T::message_type; };
 
