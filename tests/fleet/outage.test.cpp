@@ -25,8 +25,9 @@ enum class Dials { fail_at_once, hang };
 /// Services whose network goes down at 20 s, all at once. A dial that was begun during the outage
 /// never opens: its packets are lost.
 struct Outage {
-    explicit Outage(Dials d, int services, FleetOptions options = {}) : dials{d}, rig{options} {
-        rig.add(services);
+    explicit Outage(Dials d, int services, FleetOptions options = {}, Duration settle_within = 1s)
+        : dials{d}, rig{options} {
+        rig.add(services, 0, settle_within);
         rig.up();
         rig.run(now);
         counted.resize(rig.wires.size());
@@ -83,9 +84,12 @@ TEST_CASE("Fleet: in an outage of an hour, 50 services dial less often than with
 TEST_CASE("Fleet: 10 s after the network's return, all services are connected",
           "[fleet][outage][unit]") {
     const auto dials = GENERATE(Dials::fail_at_once, Dials::hang);
+    // Few services may all hang in a dial at once, and then none waits.
+    const int services = GENERATE(3, 4, 9, 50);
+    const Duration settle_within = GENERATE(1s, 20s);
     for (int i = 0; i < 40; ++i) {
-        CAPTURE(static_cast<int>(dials), i);
-        Outage outage{dials, 50};
+        CAPTURE(static_cast<int>(dials), services, settle_within.count(), i);
+        Outage outage{dials, services, {}, settle_within};
         const Duration lasts = i * 3700ms + 300ms;
         outage.back_at = 20s + lasts;
         outage.run_until(20s + lasts + 10s);
@@ -135,6 +139,74 @@ TEST_CASE("Fleet: dials that hang in all places do not hide that the network is 
     outage.run_until(20s + 5min + 10s);
     CHECK(outage.rig.all_up());
     CHECK(outage.most_live <= 12);
+}
+
+TEST_CASE("Fleet: a service whose server asked it to wait is not the scout for ever",
+          "[fleet][outage][regression]") {
+    Outage outage{GENERATE(Dials::fail_at_once, Dials::hang), 5};
+    FleetRig& rig = outage.rig;
+    // Its server is overloaded; then a command dials in spite of that, during the outage.
+    outage.back_at = 0s;
+    outage.run_until(40s);
+    REQUIRE(rig.all_up());
+    rig.fail(0, {.cause = Cause::overloaded, .retry_after = 1h});
+    outage.run_until(60s);
+    outage.back_at = 180s;
+    for (std::size_t i = 1; i < 5; ++i) rig.fail(i);
+    outage.run_until(70s);
+    rig.fleet.reconnect_all(true);
+    outage.run_until(190s);
+    for (std::size_t i = 1; i < 5; ++i) CHECK(rig.state(i) == LinkState::connected);
+}
+
+TEST_CASE("Fleet: a command to reconnect dials although scouts hang in all places",
+          "[fleet][outage][regression]") {
+    Outage outage{Dials::hang, 20, {.dials_max = 1}};
+    outage.run_until(2min);
+    while (!outage.rig.fleet.reconnect_now("7").granted) {
+        outage.run_until(outage.now + 50ms);
+        REQUIRE(outage.now < 3min);
+    }
+    const int before = outage.rig.wires[7].dials;
+    outage.run_until(outage.now + 20s);
+    CHECK(outage.rig.wires[7].dials > before);
+}
+
+TEST_CASE("Fleet: a dial under way does not hide an outage in which dials hang",
+          "[fleet][outage][regression]") {
+    FleetRig rig;
+    rig.add(10);
+    rig.up();
+    rig.run(19s);
+    rig.fail(9);
+    rig.run(20s);  // the peer was well, and its service dials again
+    rig.run(20200ms);
+    REQUIRE(rig.state(9) == LinkState::connecting);
+    for (std::size_t i = 0; i < 9; ++i) rig.fail(i);
+    rig.run(60s);
+    CHECK(rig.fleet.status().network_suspect);
+}
+
+TEST_CASE("Fleet: a scout that is stopped does not keep its privileges",
+          "[fleet][outage][regression]") {
+    Outage outage{Dials::fail_at_once, 5};
+    FleetRig& rig = outage.rig;
+    auto& one = rig.fleet.add("5", FakeTransport<>{rig.wires.emplace_back()}, MaxAttempts{99});
+    one.start();
+    outage.counted.resize(6);
+    outage.dialled_at.resize(6);
+    outage.run_until(30s);
+    while (!one.reconnect_now().granted) {  // passes the wait for the network
+        outage.run_until(outage.now + 50ms);
+        REQUIRE(outage.now < 1min);
+    }
+    one.stop();
+    outage.run_until(outage.now + 10s);
+    const int before = rig.wires[5].dials;
+    const auto times = rig.fleet.observer().all.size();
+    one.start();
+    outage.run_until(outage.now + 100ms);
+    if (rig.fleet.observer().all.size() == times) CHECK(rig.wires[5].dials == before);
 }
 
 TEST_CASE("Fleet: services whose hosts refuse fail on their own", "[fleet][outage][regression]") {
@@ -207,7 +279,7 @@ TEST_CASE("Fleet: a suspicion ends after a number of rounds, and failures count 
 TEST_CASE("Fleet: peers that accept and are frozen fail on their own in the end",
           "[fleet][outage][regression]") {
     Wire wires[3];
-    Fleet fleet{FleetOptions{.suspect_rounds_max = 20}};
+    Fleet fleet{FleetOptions{.suspect_rounds_max = 20}, Suspicions{}};
     fleet.attach(Waker{});
     for (Wire& wire : wires) {
         fleet.add(std::to_string(&wire - wires),
@@ -230,6 +302,7 @@ TEST_CASE("Fleet: peers that accept and are frozen fail on their own in the end"
         }
     }
     CHECK(fleet.status().count(LinkState::failed) == 3);
+    CHECK(fleet.observer().all.back().times == 20);  // never more than suspect_rounds_max
 }
 
 TEST_CASE("Fleet: where peers never send, an opened connection ends the waits",

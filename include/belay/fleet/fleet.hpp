@@ -97,7 +97,8 @@ public:
         scheduler_->dial_ended = false;
         auto suspect = scheduler_->decide(now_, bits_);
         if (scheduler_->scout_due(now_)) {
-            suspect = scheduler_->send_scout(longest_waiting(), now_, bits_);
+            Entry* const scout = scheduler_->queue.empty() ? next_scout() : nullptr;
+            suspect = scheduler_->send_scout(scout, now_, bits_);
         }
         if (std::exchange(scheduler_->released, false)) resume_waiting();
         scheduler_->let_dial(now_);
@@ -237,15 +238,21 @@ private:
         const auto found = services_.find(name);
         return found != services_.end() ? *found : nullptr;
     }
-    /// Returns, of the services that wait for the network, the one whose last attempt began first;
-    /// null if there is none.   Complexity: O(n).
-    [[nodiscard]] Entry* longest_waiting() const noexcept {
-        Entry* longest = nullptr;
+    /// Returns, of the services that wait for the network, the one whose last attempt began first,
+    /// preferably one that no server asked to wait; null if there is none.   Complexity: O(n).
+    [[nodiscard]] Entry* next_scout() const noexcept {
+        Entry* next = nullptr;
+        bool next_may = false;
         for (Entry* const entry : services_) {
             if (!detail::NetworkWait::holds(entry->ops->status(*entry))) continue;
-            if (longest == nullptr || entry->asked_at < longest->asked_at) longest = entry;
+            const bool may = entry->ops->may_attempt(*entry, now_);
+            const bool earlier = next != nullptr && entry->asked_at < next->asked_at;
+            if (next == nullptr || (may != next_may ? may : earlier)) {
+                next = entry;
+                next_may = may;
+            }
         }
-        return longest;
+        return next;
     }
     /// The network is no longer suspect.   Complexity: O(n).
     void resume_waiting() {

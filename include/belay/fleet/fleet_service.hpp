@@ -83,6 +83,10 @@ private:
             .start = [](Entry& s) { of(s).start(); },
             .stop = [](Entry& s) { of(s).stop(); },
             .reconnect = [](Entry& s, bool force) { return of(s).reconnect_now(force); },
+            .may_attempt =
+                [](const Entry& s, Instant now) noexcept {
+                    return of(s).core().manual_attempt_at(now, false) <= now;
+                },
             .resume = [](Entry& s) { of(s).Base::reconnect_now(); },
             .unhealthy = [](Entry& s, const Failure& why) { of(s).report_unhealthy(why); },
             .dial =

@@ -19,8 +19,8 @@ struct NetworkSuspect {
     Instant since = never;
     /// When the next service dials, as a scout. All others wait for its result.
     Instant retry_at = never;
-    /// How many services have failed since the last such notification. The first time, that is all
-    /// of them; later, services try one by one.
+    /// The number of failures since the last such notification. The first time, that is one of each
+    /// service that was live; later, services try one by one.
     std::size_t services = 0;
     /// How many waits for a scout there have been, this one included, since a peer last gave
     /// evidence that the network works.

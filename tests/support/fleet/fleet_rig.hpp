@@ -66,13 +66,15 @@ struct FleetRig {
     }
 
     /// Adds services of numbers as names, which write into `observed`.
-    void add(int count, std::uint8_t priority = 0) {
+    void add(int count, std::uint8_t priority = 0,
+             belay::Duration settle_within = std::chrono::seconds{1}) {
         for (int i = 0; i < count; ++i) {
             const std::string name = std::to_string(wires.size());
             wires.emplace_back();
             recorded.emplace_back();
             belay::ServiceOptions options;
             options.priority = priority;
+            options.supervisor.core.settle_within = settle_within;
             fleet.add(name, FakeTransport<>{wires.back()}, Recorder{&recorded.back()},
                       std::move(options), Observed{&observed, name});
         }

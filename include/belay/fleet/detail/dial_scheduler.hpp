@@ -95,6 +95,10 @@ struct DialScheduler : Counted {
         --count(entry.counted);
         entry.counted = to;
         ++count(to);
+        // A command to dial in spite of the network is over with the attempt that it was for.
+        if (to == LinkState::stopped || to == LinkState::offline) {
+            entry.passes = entry.is_scout = false;
+        }
     }
     [[nodiscard]] std::size_t& count(LinkState state) noexcept {
         return counts[static_cast<std::size_t>(state)];
@@ -141,7 +145,7 @@ struct DialScheduler : Counted {
     std::optional<NetworkSuspect> decide(Instant now, Random& bits) {
         std::optional<NetworkSuspect> found;
         while (held.size() != 0 && after(held.front()->at, options.hold) <= now) {
-            if (all_failed()) {
+            if (all_failed(now)) {
                 if (auto what = withdraw_all(now, bits)) found = what;
             } else {
                 ServiceEntry& entry = *held.front();
@@ -153,14 +157,19 @@ struct DialScheduler : Counted {
     /// Ends the dials that were begun while the network may still have lost what they sent: they
     /// may hang although it is back.
     void end_old_dials() {
-        while (dialling.size() != 0 && dialling.front()->at < redial_before) end_dial();
+        while (dialling.size() != 0 && dialling.front()->at < redial_before) {
+            ServiceEntry& entry = *dialling.front();
+            end_dial();
+            entry.ops->resume(entry);
+        }
         redial_before = always;
     }
     /// Returns whether a service must find out now whether the network is back.
     [[nodiscard]] bool scout_due(Instant now) const noexcept {
         return suspect && wait_until <= now;
     }
-    /// Sends a service to dial while the others wait. Null: none waits for the network.
+    /// Sends a service to dial while the others wait. Null: none waits for the network, or services
+    /// in line, which need not wait for it, dial instead.
     /// Returns: the event to report, unless the suspicion has ended.
     std::optional<NetworkSuspect> send_scout(ServiceEntry* scout, Instant now, Random& bits) {
         if (seeking() < options.suspects_min) {
@@ -168,9 +177,13 @@ struct DialScheduler : Counted {
             release(always);
             return std::nullopt;
         }
+        if (scout == nullptr && queue.empty() && dialling.size() != 0) {
+            // All dials hang. The service of the oldest is the scout of the next turn.
+            end_dial();
+            return std::nullopt;
+        }
         if (scout == nullptr) {
             wait_until = after(now, waits.next(bits));
-            // Those in line need not wait for the network.
             if (!queue.empty() && dialling.size() >= options.dials_max) end_dial();
             return std::nullopt;
         }
@@ -182,6 +195,8 @@ struct DialScheduler : Counted {
         begin_round(now, bits);
         scout->passes = scout->is_scout = true;
         scout->keeps_rank = false;
+        // Also if it may not dial yet: the next scout is another one.
+        scout->asked_at = now;
         scout->ops->reconnect(*scout, false);
         return std::exchange(report, NetworkSuspect{report.since, never, 0, 0, report.failure});
     }
@@ -207,15 +222,21 @@ private:
 
     /// Returns whether all services that were connected at the first held failure have failed
     /// since.
-    [[nodiscard]] bool all_failed() noexcept {
+    [[nodiscard]] bool all_failed(Instant now) noexcept {
         const Instant first = held.front()->at;
         if (up != 0 || proven_at >= first) return false;
         if (rounds > options.suspect_rounds_max) return false;
+        if (!suspect && rounds == options.suspect_rounds_max) return false;
         // In a known outage connections fail one by one, and a dial under way is no evidence either
         // way.
         if (suspect && seeking() >= options.suspects_min) return true;
-        return held.size() >= options.suspects_min &&
-               (dialling.size() == 0 || dialling.front()->at >= first);
+        // A dial that has been silent for long is a failure to come. A younger one may connect.
+        std::size_t silent = 0;
+        for (const ServiceEntry* e = dialling.front(); e != nullptr && e->at < first; e = e->next) {
+            if (after(e->at, options.suspect_wait) > now) return false;
+            ++silent;
+        }
+        return held.size() + silent >= options.suspects_min;
     }
     /// Lets the held failures count against no service, and lets all services wait for the scouts.
     std::optional<NetworkSuspect> withdraw_all(Instant now, Random& bits) {

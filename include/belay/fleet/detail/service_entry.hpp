@@ -29,6 +29,8 @@ struct ServiceOps {
     void (*start)(ServiceEntry&);
     void (*stop)(ServiceEntry&);
     Reconnect (*reconnect)(ServiceEntry&, bool force);
+    /// Returns whether reconnect() would attempt now.
+    bool (*may_attempt)(const ServiceEntry&, Instant now) noexcept;
     /// Attempts, if it only waits for the network.
     void (*resume)(ServiceEntry&);
     void (*unhealthy)(ServiceEntry&, const Failure&);
