@@ -172,6 +172,16 @@ TEST_CASE("Fleet: a command to reconnect dials although scouts hang in all place
     CHECK(outage.rig.wires[7].dials > before);
 }
 
+TEST_CASE("Fleet: commands to reconnect do not prolong a suspicion without end",
+          "[fleet][outage][regression]") {
+    Outage outage{Dials::hang, 4, {.dials_max = 1, .suspect_rounds_max = 10}};
+    while (outage.now < 10min) {
+        outage.run_until(outage.now + 2s);
+        outage.rig.fleet.reconnect_all(true);
+    }
+    CHECK_FALSE(outage.rig.fleet.status().network_suspect);
+}
+
 TEST_CASE("Fleet: a dial under way does not hide an outage in which dials hang",
           "[fleet][outage][regression]") {
     FleetRig rig;

@@ -22,8 +22,8 @@ namespace belay { inline namespace BELAY_ABI {
 ///
 /// Together, the services dial at most FleetOptions::dials_max connections at once, and services
 /// with a higher priority dial first. If all services fail at the same moment, the local network is
-/// suspect. Then no policy counts the failure, all services wait for the same time, and the
-/// observer is notified once for all of them.
+/// suspect. Then no policy counts the failure, and the observer is notified. One service at a time
+/// dials, as a scout, and the others wait for its result.
 ///
 /// It is a machine: attach it to a driver, which runs it on one thread, its home thread. You may
 /// add and remove services at any time, also in all hooks. A hook may destroy the fleet.

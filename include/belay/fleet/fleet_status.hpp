@@ -35,7 +35,8 @@ struct FleetStatus {
     std::size_t queued = 0;
     /// The number of connections that are being opened; at most FleetOptions::dials_max.
     std::size_t dialling = 0;
-    /// Whether all services failed at once, and no connection has opened since.
+    /// Whether all services failed at once, and nothing has ended that suspicion; see
+    /// docs/fleet.md.
     bool network_suspect = false;
     /// When the next service dials, as a scout, while the others wait because of that; `never` if
     /// they do not wait.

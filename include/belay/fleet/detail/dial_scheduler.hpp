@@ -182,21 +182,17 @@ struct DialScheduler : Counted {
             end_dial();
             return std::nullopt;
         }
-        if (scout == nullptr) {
-            wait_until = after(now, waits.next(bits));
-            if (!queue.empty() && dialling.size() >= options.dials_max) end_dial();
-            return std::nullopt;
-        }
         if (rounds >= options.suspect_rounds_max) {
-            ++rounds;
             release(always);
             return std::nullopt;
         }
         begin_round(now, bits);
+        if (scout == nullptr) {
+            if (!queue.empty() && dialling.size() >= options.dials_max) end_dial();
+            return std::nullopt;
+        }
         scout->passes = scout->is_scout = true;
         scout->keeps_rank = false;
-        // Also if it may not dial yet: the next scout is another one.
-        scout->asked_at = now;
         scout->ops->reconnect(*scout, false);
         return std::exchange(report, NetworkSuspect{report.since, never, 0, 0, report.failure});
     }
@@ -215,7 +211,7 @@ struct DialScheduler : Counted {
     bool suspect = false;
     bool dial_ended = false;  ///< in this turn
     bool released = false;    ///< the suspicion has ended; the services that wait do not know yet
-    std::size_t rounds = 0;   ///< scouts since the last evidence that the network works
+    std::size_t rounds = 0;   ///< waits for scouts since the last evidence of a network
 
 private:
     using Waits = decltype(Backoff{EqualJitter{}, Cap{forever}, Duration{1}});
@@ -225,8 +221,7 @@ private:
     [[nodiscard]] bool all_failed(Instant now) noexcept {
         const Instant first = held.front()->at;
         if (up != 0 || proven_at >= first) return false;
-        if (rounds > options.suspect_rounds_max) return false;
-        if (!suspect && rounds == options.suspect_rounds_max) return false;
+        if (!suspect && rounds >= options.suspect_rounds_max) return false;
         // In a known outage connections fail one by one, and a dial under way is no evidence either
         // way.
         if (suspect && seeking() >= options.suspects_min) return true;
@@ -254,8 +249,8 @@ private:
             pass_on(*held.front(), failure, true);
         }
         while (!queue.empty()) {
-            // Otherwise the services whose dials hang would take all dials: they ask first after
-            // each common wait.
+            // Otherwise the services whose dials hang would take all dials: they ask first when the
+            // network is back.
             queue.front().keeps_rank = true;
             queue.front().passes = queue.front().is_scout = false;
             pass_on(queue.front(), {}, true);

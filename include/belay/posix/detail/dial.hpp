@@ -33,7 +33,7 @@ namespace belay { inline namespace BELAY_ABI { namespace posix::detail {
     return std::make_error_code(std::errc::connection_refused);
 }
 
-/// What a transport has for the dials of names.
+/// The resolver and the memory with which a transport dials names.
 struct DialNames {
     BasicResolver* resolver = nullptr;               ///< null: a look-up blocks
     belay::detail::OwnDialMemory* memory = nullptr;  ///< null: nothing is remembered
