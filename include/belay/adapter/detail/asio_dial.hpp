@@ -84,26 +84,18 @@ public:
         for (auto& line : lines_) {
             if (line && line->ready) finish(line);
         }
-        for (;;) {
-            const Race::Step step = plan_.race().next(now);
-            switch (step.kind) {
-                case Race::Kind::wait:
-                    return false;
-                case Race::Kind::start:
-                    start(step.attempt);
-                    break;
-                case Race::Kind::close:
-                    line_of(step.attempt).reset();
-                    break;
-                case Race::Kind::won:
-                    socket_.emplace(std::move(line_of(step.attempt)->socket));
-                    line_of(step.attempt).reset();
-                    return true;
-                case Race::Kind::failed:
-                    if (!plan_.empty()) failure_ = plan_.race().failure();
-                    return true;
-            }
+        const bool is_over = plan_.run(
+            now, [this](std::size_t attempt) { start(attempt); },
+            [this](std::size_t attempt) { line_of(attempt).reset(); });
+        if (!is_over) return false;
+        if (plan_.race().has_won()) {
+            auto& line = line_of(plan_.race().winner());
+            socket_.emplace(std::move(line->socket));
+            line.reset();
+        } else if (!plan_.empty()) {
+            failure_ = plan_.race().failure();
         }
+        return true;
     }
     /// The connected socket.
     [[nodiscard]] std::optional<Socket>& socket() noexcept { return socket_; }

@@ -197,6 +197,27 @@ public:
         race_.emplace(addresses_.size());
     }
     [[nodiscard]] bool begun() const noexcept { return race_.has_value(); }
+    /// Carries out the steps of the race that are due, by `start(attempt)` and `close(attempt)`.
+    /// Returns: whether it is over.   Pre: begun().   Throws: what the two throw.
+    template <class Start, class Close>
+    [[nodiscard]] bool run(Instant now, Start&& start, Close&& close) {
+        for (;;) {
+            const DialRace::Step step = race_->next(now);
+            switch (step.kind) {
+                case DialRace::Kind::wait:
+                    return false;
+                case DialRace::Kind::start:
+                    start(step.attempt);
+                    break;
+                case DialRace::Kind::close:
+                    close(step.attempt);
+                    break;
+                case DialRace::Kind::won:
+                case DialRace::Kind::failed:
+                    return true;
+            }
+        }
+    }
     /// Pre: begun().
     [[nodiscard]] DialRace& race() noexcept { return *race_; }
     [[nodiscard]] Instant deadline() const noexcept { return race_ ? race_->deadline() : never; }

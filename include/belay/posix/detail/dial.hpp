@@ -80,25 +80,16 @@ public:
         if (!plan_.begun()) return false;
         ready_ = false;
         for (Line& line : lines_) line.finish();
-        for (;;) {
-            const Race::Step step = plan_.race().next(now);
-            switch (step.kind) {
-                case Race::Kind::wait:
-                    return false;
-                case Race::Kind::start:
-                    start(step.attempt);
-                    break;
-                case Race::Kind::close:
-                    line_of(step.attempt).close();
-                    break;
-                case Race::Kind::won:
-                    socket_ = line_of(step.attempt).release();
-                    return true;
-                case Race::Kind::failed:
-                    if (!plan_.empty()) failure_ = plan_.race().failure();
-                    return true;
-            }
+        const bool is_over = plan_.run(
+            now, [this](std::size_t attempt) { start(attempt); },
+            [this](std::size_t attempt) { line_of(attempt).close(); });
+        if (!is_over) return false;
+        if (plan_.race().has_won()) {
+            socket_ = line_of(plan_.race().winner()).release();
+        } else if (!plan_.empty()) {
+            failure_ = plan_.race().failure();
         }
+        return true;
     }
     [[nodiscard]] Socket& socket() noexcept { return socket_; }
     [[nodiscard]] const Failure& failure() const noexcept { return failure_; }
