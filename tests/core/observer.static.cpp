@@ -114,10 +114,10 @@ static_assert(has_none<IsUnion> && has_none<int> && has_none<void (*)()>);
 // ---- an observer hears something, or derives from NoObserver
 struct WithoutHooks : NoObserver {};
 class SilentPrivately : NoObserver {};
-static_assert(detail::hears_any_of<ObservesAlone, StateHook>);
-static_assert(detail::hears_any_of<WithoutHooks, StateHook>);
-static_assert(detail::hears_any_of<SilentPrivately, StateHook>);
-static_assert(!detail::hears_any_of<HasOther, StateHook>);
+static_assert(detail::has_any_hook_of<ObservesAlone, StateHook>);
+static_assert(detail::has_any_hook_of<WithoutHooks, StateHook>);
+static_assert(detail::has_any_hook_of<SilentPrivately, StateHook>);
+static_assert(!detail::has_any_hook_of<HasOther, StateHook>);
 
 // ---- noexcept is that of the form that is called
 struct NoexceptWithMachine {

@@ -57,9 +57,9 @@ struct Takes {
 
 }  // namespace
 
-static_assert(detail::hears<Changed, Tee<Unrelated, std::reference_wrapper<Plain>>>);
-static_assert(detail::hears<Changed, std::reference_wrapper<Tee<Tee<Plain>>>>);
-static_assert(!detail::hears<Changed, Tee<Unrelated, NoObserver>>);
+static_assert(detail::has_hook_of<Changed, Tee<Unrelated, std::reference_wrapper<Plain>>>);
+static_assert(detail::has_hook_of<Changed, std::reference_wrapper<Tee<Tee<Plain>>>>);
+static_assert(!detail::has_hook_of<Changed, Tee<Unrelated, NoObserver>>);
 static_assert(std::is_move_assignable_v<Tee<Plain>>, "so that a queue with a Tee is");
 
 TEST_CASE("Tee notifies each observer, in order, in the form that it has", "[core][tee][unit]") {

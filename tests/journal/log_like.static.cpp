@@ -55,10 +55,10 @@ struct DurableAckThatThrows : MinimalSequenced {
     std::uint64_t acked_durable() const;
 };
 
-static_assert(LogLike<ReportsItsLimit> && detail::TellsRecordLimit<ReportsItsLimit>);
+static_assert(LogLike<ReportsItsLimit> && detail::HasRecordLimit<ReportsItsLimit>);
 static_assert(!LogLike<LimitThatThrows> && !LogLike<DurableAckThatThrows>);
-static_assert(!detail::TellsRecordLimit<MinimalSequenced>);
-static_assert(detail::TellsRecordLimit<Journal<sim::Disk>>);
+static_assert(!detail::HasRecordLimit<MinimalSequenced>);
+static_assert(detail::HasRecordLimit<Journal<sim::Disk>>);
 static_assert(!LogLike<IdByValue>);
 static_assert(!LogLike<RunOf64Bits>);
 static_assert(!LogLike<NoPin>);

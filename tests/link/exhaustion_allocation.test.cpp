@@ -78,7 +78,7 @@ private:
     }
     void watch(bool, bool) {}
     void write_soon() {}
-    void say_goodbye() noexcept {}
+    void end_output() noexcept {}
     void hang_up() noexcept {}
 
     std::string& text_;

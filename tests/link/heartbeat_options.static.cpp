@@ -17,58 +17,58 @@ using Due = Pulse::Due;
 using belay_test::at;
 constexpr Pulse heard_at(Duration since, HeartbeatOptions options = {}) {
     Pulse pulse{options};
-    pulse.heard(at(since));
+    pulse.sign_of_life(at(since));
     return pulse;
 }
 
 // At rest nothing is due.
 static_assert(Pulse{HeartbeatOptions{}}.deadline() == never);
-static_assert(Pulse{HeartbeatOptions{}}.judge(at(1000h)) == Due::nothing);
+static_assert(Pulse{HeartbeatOptions{}}.check(at(1000h)) == Due::nothing);
 
 // Silence: asked at 10 and 20 s, given up at 25 s.
 consteval bool silence() {
     Pulse p = heard_at(0s);
-    if (p.deadline() != at(10s) || p.judge(at(9s)) != Due::nothing) return false;
-    if (p.judge(at(10s)) != Due::ping || p.deadline() != at(20s)) return false;
-    if (p.judge(at(20s)) != Due::ping || p.deadline() != at(25s)) return false;
-    return p.judge(at(25s)) == Due::lost && p.lost(at(25s));
+    if (p.deadline() != at(10s) || p.check(at(9s)) != Due::nothing) return false;
+    if (p.check(at(10s)) != Due::ping || p.deadline() != at(20s)) return false;
+    if (p.check(at(20s)) != Due::ping || p.deadline() != at(25s)) return false;
+    return p.check(at(25s)) == Due::lost && p.lost(at(25s));
 }
 static_assert(silence());
 
 // A turn that is late by less than `every` judges as it would have; the ping was out.
 consteval bool a_late_turn() {
     Pulse p = heard_at(0s);
-    return p.judge(at(10s)) == Due::ping && p.judge(at(29s)) == Due::lost;
+    return p.check(at(10s)) == Due::ping && p.check(at(29s)) == Due::lost;
 }
 static_assert(a_late_turn());
 
 // Asleep from 12 s on for eight hours: asked once, and given up 5 s after that.
 consteval bool a_sleep() {
     Pulse p = heard_at(0s);
-    if (p.judge(at(10s)) != Due::ping) return false;
+    if (p.check(at(10s)) != Due::ping) return false;
     const Duration woken = 8h;
-    if (p.judge(at(woken)) != Due::ping || p.lost(at(woken))) return false;
+    if (p.check(at(woken)) != Due::ping || p.lost(at(woken))) return false;
     if (p.deadline() != at(woken + 5s)) return false;
     Pulse silent = p;
-    p.heard(at(woken + 50ms));
-    return silent.judge(at(woken + 5s)) == Due::lost && p.judge(at(woken + 5s)) == Due::nothing;
+    p.sign_of_life(at(woken + 50ms));
+    return silent.check(at(woken + 5s)) == Due::lost && p.check(at(woken + 5s)) == Due::nothing;
 }
 static_assert(a_sleep());
 
 // Woken just before the end: the answer has as long as it always has.
 consteval bool a_sleep_until_just_before_the_end() {
     Pulse p = heard_at(0s);
-    if (p.judge(at(24999ms)) != Due::ping) return false;
-    return p.judge(at(25s)) == Due::nothing && p.deadline() == at(34999ms) &&
-           p.judge(at(34999ms)) == Due::lost;
+    if (p.check(at(24999ms)) != Due::ping) return false;
+    return p.check(at(25s)) == Due::nothing && p.deadline() == at(34999ms) &&
+           p.check(at(34999ms)) == Due::lost;
 }
 static_assert(a_sleep_until_just_before_the_end());
 
 // Nobody is given up who was not asked.
 consteval bool never_asked() {
     Pulse p = heard_at(0s, {.every = 10s, .dead_after = 15s});
-    return p.judge(at(15s)) == Due::ping && p.deadline() == at(20s) &&
-           p.judge(at(20s)) == Due::lost;
+    return p.check(at(15s)) == Due::ping && p.deadline() == at(20s) &&
+           p.check(at(20s)) == Due::lost;
 }
 static_assert(never_asked());
 
@@ -76,10 +76,10 @@ static_assert(never_asked());
 consteval bool probed() {
     Pulse p = heard_at(0s);
     if (!p.probe(at(3s), 5s) || p.deadline() != at(8s)) return false;
-    if (!p.probe(at(4s), 1h) || p.judge(at(7s)) != Due::nothing) return false;
+    if (!p.probe(at(4s), 1h) || p.check(at(7s)) != Due::nothing) return false;
     Pulse answered = p;
-    answered.heard(at(7s));
-    return p.judge(at(8s)) == Due::lost && answered.deadline() == at(17s) &&
+    answered.sign_of_life(at(7s));
+    return p.check(at(8s)) == Due::lost && answered.deadline() == at(17s) &&
            !Pulse{HeartbeatOptions{}}.probe(at(1s), 5s);
 }
 static_assert(probed());
@@ -104,7 +104,7 @@ static_assert(rare());
 consteval bool always_late(Duration turn, HeartbeatOptions options) {
     Pulse p = heard_at(0s, options);
     for (int i = 1; i <= 10; ++i) {
-        if (p.judge(at(i * turn)) == Due::lost) return i * turn <= options.dead_after + 2 * turn;
+        if (p.check(at(i * turn)) == Due::lost) return i * turn <= options.dead_after + 2 * turn;
     }
     return false;
 }

@@ -108,7 +108,7 @@ struct ListenerHooks {
         static_assert(Refused::template right<O>,
                       "beast::Listener: the observer's on_refused must be 'on_refused(const "
                       "belay::beast::RefusedUpgrade&)'");
-        static_assert(hears_any_of<O, Refused>,
+        static_assert(has_any_hook_of<O, Refused>,
                       "beast::Listener: the observer has no hook: it needs on_refused. Derive an "
                       "observer without hooks from belay::NoObserver");
         return true;

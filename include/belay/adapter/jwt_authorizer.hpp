@@ -27,7 +27,7 @@ struct JwtHooks {
         static_assert(Refused::template right<O>,
                       "jwt::Authorizer: the observer's on_refused must be 'on_refused(const "
                       "std::error_code&)'");
-        static_assert(hears_any_of<O, Refused>,
+        static_assert(has_any_hook_of<O, Refused>,
                       "jwt::Authorizer: the observer has no hook: it needs on_refused. Derive an "
                       "observer without hooks from belay::NoObserver");
         return true;

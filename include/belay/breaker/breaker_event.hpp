@@ -75,7 +75,7 @@ struct BreakerHooks {
         static_assert(Event::template right<O> && Event::template never_throws<O>(),
                       "CircuitBreaker: the observer's on_breaker must be 'on_breaker(const "
                       "belay::BreakerEvent&) noexcept', or have 'auto& breaker' in front of that");
-        static_assert(hears_any_of<O, Event>,
+        static_assert(has_any_hook_of<O, Event>,
                       "CircuitBreaker: the observer has no hook: it needs on_breaker. Derive an "
                       "observer without hooks from belay::NoObserver");
         return true;

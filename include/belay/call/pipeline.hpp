@@ -151,7 +151,7 @@ struct CallContext {
     /// Reports that a layer lets no call through; `advice.by` names the layer.
     void refused([[maybe_unused]] const Attempt& attempt,
                  [[maybe_unused]] const Advice& advice) const {
-        if constexpr (detail::hears<detail::RetryRunHooks::Refusal, Observer>) {
+        if constexpr (detail::has_hook_of<detail::RetryRunHooks::Refusal, Observer>) {
             detail::notify<detail::RetryRunHooks::Refusal>(
                 observer, detail::no_machine,
                 CallRefused{attempt, advice, elapsed(sleeper.now(), advice.until)});

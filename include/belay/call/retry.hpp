@@ -67,7 +67,7 @@ public:
         // Do not sleep for an attempt that a rule will not allow when it is due.
         const Advice then = policy_.admit(advice.until);
         if (then.verb == Advice::Verb::stop) return end(CallErrc::gave_up, then);
-        if constexpr (hears<RetryRunHooks::Refusal, Observer>) {
+        if constexpr (has_hook_of<RetryRunHooks::Refusal, Observer>) {
             if (!planned_wait) {
                 notify<RetryRunHooks::Refusal>(
                     CallRefused{following(), advice, elapsed(turn.now, advice.until)});
@@ -96,7 +96,7 @@ public:
             return;
         }
         held_ = true;
-        if constexpr (hears<RetryRunHooks::Planned, Observer>) {
+        if constexpr (has_hook_of<RetryRunHooks::Planned, Observer>) {
             const Duration wait = standing_.verb == Advice::Verb::go
                                       ? Duration{}
                                       : elapsed(turn.now, standing_.until);
@@ -144,7 +144,7 @@ private:
         } else {
             answer_.emplace(Answer::refuse(why, Duration{}));
         }
-        if constexpr (hears<RetryRunHooks::GaveUp, Observer>) {
+        if constexpr (has_hook_of<RetryRunHooks::GaveUp, Observer>) {
             const Failure failure = attempt_.number != 0 ? *answer_->failure : Failure{};
             notify<RetryRunHooks::GaveUp>(RetryEnded{attempt_.number, failure, why, advice});
         }

@@ -82,7 +82,7 @@ struct RetryRunHooks {
                       "retry: the observer's on_give_up must be 'on_give_up(const "
                       "belay::RetryEnded&)'");
         static_assert(
-            hears_any_of<O, Begun, Planned, Refusal, Success, GaveUp>,
+            has_any_hook_of<O, Begun, Planned, Refusal, Success, GaveUp>,
             "retry: the observer has no hook: it needs one of on_attempt, on_retry, on_refusal, "
             "on_success, on_give_up. Derive an observer without hooks from belay::NoObserver");
         return true;
@@ -102,7 +102,7 @@ struct PipelineHooks {
         static_assert(Hedged::right<O>,
                       "Pipeline: the observer's on_hedge must be 'on_hedge(const "
                       "belay::Attempt&)'");
-        static_assert(hears_any_of<O, Refusal, Hedged>,
+        static_assert(has_any_hook_of<O, Refusal, Hedged>,
                       "Pipeline: the observer has no hook: it needs on_refusal or on_hedge. Derive "
                       "an observer without hooks from belay::NoObserver");
         return true;
@@ -113,9 +113,10 @@ inline constexpr NoObserver nobody{};
 /// Returns the observer, or `nobody`, so that all observers without hooks share the same code.
 template <class O>
 [[nodiscard]] constexpr auto& watching(O& observer) noexcept {
-    constexpr bool has_hooks = hears<RetryRunHooks::Begun, O> || hears<RetryRunHooks::Planned, O> ||
-                               hears<RetryRunHooks::Refusal, O> ||
-                               hears<RetryRunHooks::Success, O> || hears<RetryRunHooks::GaveUp, O>;
+    constexpr bool has_hooks =
+        has_hook_of<RetryRunHooks::Begun, O> || has_hook_of<RetryRunHooks::Planned, O> ||
+        has_hook_of<RetryRunHooks::Refusal, O> || has_hook_of<RetryRunHooks::Success, O> ||
+        has_hook_of<RetryRunHooks::GaveUp, O>;
     if constexpr (has_hooks) {
         return unwrap(observer);
     } else {

@@ -159,7 +159,7 @@ struct Hook {
 
 /// False for an observer without hooks that does not derive from NoObserver: a hook is misspelt.
 template <class O, class... Hooks>
-inline constexpr bool hears_any_of =
+inline constexpr bool has_any_hook_of =
     std::is_base_of_v<NoObserver, O> || (Hooks::template callable_on<O> || ...);
 
 // ---- one, or several in a Tee ------------------------------------------------------------------
@@ -168,7 +168,7 @@ template <class O>
 struct ObserverTraits {
     static constexpr bool is_tee = false;
     template <class H>
-    static constexpr bool hears = H::template callable_on<O>;
+    static constexpr bool has_hook_of = H::template callable_on<O>;
     template <class Hooks>
     [[nodiscard]] static consteval bool explain() {
         return Hooks::template explain<O>();
@@ -178,7 +178,8 @@ template <class... Os>
 struct ObserverTraits<Tee<Os...>> {
     static constexpr bool is_tee = true;
     template <class H>
-    static constexpr bool hears = (ObserverTraits<Unwrapped<Os>>::template hears<H> || ...);
+    static constexpr bool has_hook_of =
+        (ObserverTraits<Unwrapped<Os>>::template has_hook_of<H> || ...);
     template <class Hooks>
     [[nodiscard]] static consteval bool explain() {
         return (ObserverTraits<Unwrapped<Os>>::template explain<Hooks>() && ...);
@@ -187,7 +188,7 @@ struct ObserverTraits<Tee<Os...>> {
 
 /// Whether an observer, or any observer of a Tee, has a hook.
 template <class H, class O>
-inline constexpr bool hears = ObserverTraits<Unwrapped<O>>::template hears<H>;
+inline constexpr bool has_hook_of = ObserverTraits<Unwrapped<O>>::template has_hook_of<H>;
 
 /// Returns whether an observer is right for these hooks. If not, compile errors give the reasons.
 template <class Hooks, class O>
@@ -199,10 +200,10 @@ template <class Hooks, class O>
 /// Throws: what the hook throws.
 template <class H, class O, class Machine, class... A>
 constexpr void notify(O& wrapped, Machine& machine, A&&... a) {
-    if constexpr (hears<H, O>) {
+    if constexpr (has_hook_of<H, O>) {
         auto& observer = unwrap(wrapped);
         if constexpr (ObserverTraits<Unwrapped<O>>::is_tee) {
-            observer.template tell<H>(machine, static_cast<A&&>(a)...);
+            observer.template notify_of<H>(machine, static_cast<A&&>(a)...);
         } else {
             H::call(observer, machine, static_cast<A&&>(a)...);
         }

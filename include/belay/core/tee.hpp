@@ -50,12 +50,12 @@ private:
     };
 
     template <class H, class Machine, class... A>
-    void tell(Machine& machine, A&&... a) {
+    void notify_of(Machine& machine, A&&... a) {
         notify_each<H>(std::index_sequence_for<Os...>{}, machine, static_cast<A&&>(a)...);
     }
     template <class H, std::size_t... I, class Machine, class... A>
     void notify_each(std::index_sequence<I...>, Machine& machine, A&&... a) {
-        constexpr std::size_t last = last_that_hears<H>();
+        constexpr std::size_t last = last_with<H>();
         // A hook may destroy the machine, with or without this Tee: the others are not notified
         // then.
         const driver::TurnGuard of_tee{life_};
@@ -70,7 +70,7 @@ private:
     static void notify_one(O& observer, Machine& machine, A&&... a) {
         if constexpr (is_last) {
             detail::notify<H>(observer, machine, static_cast<A&&>(a)...);
-        } else if constexpr (detail::hears<H, O>) {
+        } else if constexpr (detail::has_hook_of<H, O>) {
             detail::notify<H>(observer, machine, spare<A>(a)...);
         }
     }
@@ -89,10 +89,10 @@ private:
         }
     }
     template <class H>
-    [[nodiscard]] static consteval std::size_t last_that_hears() {
+    [[nodiscard]] static consteval std::size_t last_with() {
         std::size_t last = 0;
         std::size_t i = 0;
-        ((detail::hears<H, Os> ? last = i++ : i++), ...);
+        ((detail::has_hook_of<H, Os> ? last = i++ : i++), ...);
         return last;
     }
 

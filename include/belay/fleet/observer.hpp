@@ -23,7 +23,7 @@ struct FleetHooks {
         static_assert(Suspect::template right<O>,
                       "Fleet: the observer's on_network_suspect must be 'on_network_suspect(const "
                       "belay::NetworkSuspect&)', or have 'auto& fleet' in front of that");
-        static_assert(hears_any_of<O, Suspect>,
+        static_assert(has_any_hook_of<O, Suspect>,
                       "Fleet: the observer has no hook: it needs on_network_suspect. Derive an "
                       "observer without hooks from belay::NoObserver");
         return true;

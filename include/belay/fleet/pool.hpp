@@ -243,15 +243,17 @@ private:
             if (failed && scout_ == none) scout_ = i;
         }
         arrange();
-        tell<typename Hooks::State>(i, change);
+        notify<typename Hooks::State>(i, change);
     }
     void take_message(std::size_t i, message_type message) {
-        tell<typename Hooks::Message>(i, std::move(message));
+        notify<typename Hooks::Message>(i, std::move(message));
     }
-    void take_writable(std::size_t i, Lane lane) { tell<typename Hooks::Writable>(i, Lane{lane}); }
+    void take_writable(std::size_t i, Lane lane) {
+        notify<typename Hooks::Writable>(i, Lane{lane});
+    }
 
     template <class Hook, class... A>
-    void tell(std::size_t i, A&&... what) {
+    void notify(std::size_t i, A&&... what) {
         detail::notify<Hook>(observer_, *this, std::size_t{i}, static_cast<A&&>(what)...);
     }
 

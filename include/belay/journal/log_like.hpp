@@ -56,13 +56,13 @@ concept HasDurableAck = requires(const S& s) {
     { s.acked_durable() } noexcept -> std::same_as<std::uint64_t>;
 };
 template <class S>
-concept TellsRecordLimit = requires(const S& s) {
+concept HasRecordLimit = requires(const S& s) {
     { s.record_bytes_max() } noexcept -> std::same_as<std::size_t>;
 };
 // Members of these names with other signatures would be ignored without a diagnostic.
 template <class S>
 concept ReportsSoundly = (HasDurableAck<S> || !requires { &S::acked_durable; }) &&
-                         (TellsRecordLimit<S> || !requires { &S::record_bytes_max; });
+                         (HasRecordLimit<S> || !requires { &S::record_bytes_max; });
 template <class S>
 concept HasMediumFailure = requires(const S& s) {
     { s.failed() } noexcept -> std::same_as<std::error_code>;

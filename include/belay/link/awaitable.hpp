@@ -75,7 +75,7 @@ public:
         // A coroutine that begins to wait now waits for a later transition.
         const Going going{connected_, connections_, guard};
         if (settles(change.to)) connected_.add_all(connections_);
-        if (hears(change.from) && !hears(change.to.state)) {
+        if (may_receive(change.from) && !may_receive(change.to.state)) {
             full_ = false;
             end(detail::why_not(change.to), guard);
         }
@@ -99,7 +99,7 @@ public:
         const Going going{connected_, connections_, guard};
         if (settles(status)) connected_.add_all(connections_);
         while (!guard.gone() && !receivers_.empty() && !kept_.empty()) give(take());
-        if (!guard.gone() && !receivers_.empty() && !hears(status.state)) {
+        if (!guard.gone() && !receivers_.empty() && !may_receive(status.state)) {
             end(detail::why_not(status), guard);
         }
         connected_.go_each<Connection>(detail::connection_or_why(status), guard);
@@ -129,7 +129,7 @@ private:
         Failure why;
     };
 
-    [[nodiscard]] static bool hears(LinkState state) noexcept {
+    [[nodiscard]] static bool may_receive(LinkState state) noexcept {
         return state == LinkState::connected || state == LinkState::draining;
     }
     /// Returns whether there is a connection, or a state that only a command leaves.
@@ -261,7 +261,7 @@ public:
         if (!awaits.receivers_.empty()) return false;
         if (!awaits.kept_.empty()) {
             this->answer.emplace(awaits.take());
-        } else if (!awaits.hears(link_.status().state)) {
+        } else if (!awaits.may_receive(link_.status().state)) {
             this->answer.emplace(why_not(link_.status()));
         }
         return this->answer.has_value();

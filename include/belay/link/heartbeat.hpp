@@ -59,7 +59,7 @@ public:
         [[nodiscard]] bool sift(part::Event<message_type>& event, Turn& turn) {
             if (!Base::sift(event, turn)) return false;
             if (event.kind != part::EventKind::received) return sift_control(event, turn);
-            pulse_.heard(turn.now);
+            pulse_.sign_of_life(turn.now);
             return true;
         }
         /// Requests a sign of life now. If none arrives within `within`, the peer is given up.
@@ -74,7 +74,7 @@ public:
         void advance(Turn& turn) {
             Base::advance(turn);
             if (suspect_) return;
-            switch (pulse_.judge(turn.now)) {
+            switch (pulse_.check(turn.now)) {
                 case detail::Pulse::Due::nothing:
                     return;
                 case detail::Pulse::Due::ping:
@@ -99,13 +99,13 @@ public:
             if (event.depth == 0) return true;
             switch (event.kind) {
                 case part::EventKind::opened:
-                    pulse_.heard(turn.now);
+                    pulse_.sign_of_life(turn.now);
                     own_.note(first_ping);
                     owner_.report_conflict(own_);
                     break;
                 case part::EventKind::pong:
                     if (event.code == 0) answered(turn.now);
-                    pulse_.heard(turn.now);
+                    pulse_.sign_of_life(turn.now);
                     break;
                 case part::EventKind::closed:
                     if (event.failure.error() == LinkErrc::too_many_pings) owner_.penalize();

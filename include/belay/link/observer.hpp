@@ -71,10 +71,11 @@ struct SupervisorHooks {
                       "Supervisor: the observer's on_policy_conflict must be "
                       "'on_policy_conflict(belay::Duration, belay::Lane)', or have 'auto& link' "
                       "in front of that");
-        static_assert(hears_any_of<O, State, Message, Writable, Unsent, RoundTrip, PolicyConflict>,
-                      "Supervisor: the observer has no hook: it needs one of on_state, on_message, "
-                      "on_writable, on_unsent, on_round_trip, on_policy_conflict. Derive an "
-                      "observer without hooks from belay::NoObserver");
+        static_assert(
+            has_any_hook_of<O, State, Message, Writable, Unsent, RoundTrip, PolicyConflict>,
+            "Supervisor: the observer has no hook: it needs one of on_state, on_message, "
+            "on_writable, on_unsent, on_round_trip, on_policy_conflict. Derive an "
+            "observer without hooks from belay::NoObserver");
         return true;
     }
 };

@@ -269,7 +269,7 @@ private:
     template <class, bool>
     friend struct detail::WantedHook;
 
-    constexpr void hear_wanted(Turn& turn) noexcept {
+    constexpr void notify_wanted(Turn& turn) noexcept {
         visit([&](auto& rule) {
             if constexpr (requires { rule.wanted(turn); }) rule.wanted(turn);
         });

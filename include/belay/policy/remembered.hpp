@@ -104,7 +104,7 @@ private:
     template <class, bool>
     friend struct detail::WantedHook;
 
-    void hear_wanted(Turn& turn) noexcept {
+    void notify_wanted(Turn& turn) noexcept {
         policy_.wanted(turn);
         history_->wanted(turn.now);
     }

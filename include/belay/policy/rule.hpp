@@ -94,14 +94,14 @@ concept WantedIsSound = !HasWanted<R> || requires(R& r, Turn& t) {
 };
 // A base holds the hook of a rule that has it only on a condition, because a member that cannot be
 // called would be a hook of another form.
-template <class Self, bool hears>
+template <class Self, bool has_hook>
 struct WantedHook {};
 template <class Self>
 struct WantedHook<Self, true> {
     /// Reports that an attempt is wanted from now on. It exists if a rule has this hook.
     ///
     /// Pre: no attempt is wanted, planned or under way.   Errors: none.   Complexity: O(rules).
-    constexpr void wanted(Turn& turn) noexcept { static_cast<Self&>(*this).hear_wanted(turn); }
+    constexpr void wanted(Turn& turn) noexcept { static_cast<Self&>(*this).notify_wanted(turn); }
 };
 
 template <class R>

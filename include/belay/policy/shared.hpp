@@ -155,7 +155,7 @@ private:
     template <class, bool>
     friend struct detail::WantedHook;
 
-    constexpr void hear_wanted(Turn& turn) noexcept { object_->wanted(turn); }
+    constexpr void notify_wanted(Turn& turn) noexcept { object_->wanted(turn); }
 
     [[nodiscard]] constexpr Advice reserve(Turn& turn) noexcept
         requires reserves

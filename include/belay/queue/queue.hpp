@@ -101,7 +101,7 @@ public:
             detail::error_of(storage_.try_push(std::forward<V>(value)), QueueErrc::queue_full);
         if (error) return refused(error);
         if (draining_) ++pushed_meanwhile_;
-        if constexpr (hears<typename Hooks::Pushed>) {
+        if constexpr (has_hook<typename Hooks::Pushed>) {
             detail::notify<typename Hooks::Pushed>(observer_, *this, size());
         }
         return error;
@@ -109,7 +109,7 @@ public:
 
     /// Takes the oldest value; nothing if there is none, or while the queue is drained.
     [[nodiscard]] std::optional<value_type> pop() {
-        if constexpr (hears<typename Hooks::Popped>) {
+        if constexpr (has_hook<typename Hooks::Popped>) {
             std::optional<value_type> value = take();
             if (value) detail::notify<typename Hooks::Popped>(observer_, *this, size());
             return value;
@@ -152,7 +152,7 @@ public:
     /// For code that acknowledges in the storage itself, as a Session does.
     /// Throws: what the observer throws.
     void tell_released(std::size_t count) {
-        if constexpr (hears<typename Hooks::Released>) {
+        if constexpr (has_hook<typename Hooks::Released>) {
             detail::notify<typename Hooks::Released>(observer_, *this, count, size());
         }
     }
@@ -212,7 +212,7 @@ public:
 private:
     using Hooks = detail::QueueHooks<const Queue, value_type>;
     template <class Hook>
-    static constexpr bool hears = detail::hears<Hook, Observer>;
+    static constexpr bool has_hook = detail::has_hook_of<Hook, Observer>;
 
     /// A push that found the queue full, as the overflow policy sees it.
     template <class V>
@@ -251,7 +251,7 @@ private:
         Draining& operator=(const Draining&) = delete;
         ~Draining() {
             queue.draining_ = false;
-            if constexpr (hears<typename Hooks::Drained>) {
+            if constexpr (has_hook<typename Hooks::Drained>) {
                 if (executing) result.error = make_error_code(QueueErrc::executor_failed);
                 detail::notify<typename Hooks::Drained>(queue.observer_, queue, result);
             }

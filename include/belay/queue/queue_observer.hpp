@@ -93,7 +93,7 @@ struct QueueHooks {
         static_assert(Released::template right<O>,
                       "Queue: the observer's on_released must be 'on_released(std::size_t count, "
                       "std::size_t size)', or have 'const auto& queue' in front of that");
-        static_assert(hears_any_of<O, Pushed, Refused, Dropped, Popped, Drained, Released>,
+        static_assert(has_any_hook_of<O, Pushed, Refused, Dropped, Popped, Drained, Released>,
                       "Queue: the observer has no hook: it needs one of on_pushed, on_refused, "
                       "on_dropped, on_popped, on_drained, on_released. Derive an observer without "
                       "hooks from belay::NoObserver");

@@ -79,7 +79,7 @@ public:
             detail::FanoutIsSound<Persistence>,
             "RoomManager: a persistence with publish or subscribe must be a belay::FanoutLike, "
             "because otherwise its servers would not exchange changes");
-        hub_.tells_events_ = detail::hears<typename Hooks::Event, Observer>;
+        hub_.tells_events_ = detail::has_hook_of<typename Hooks::Event, Observer>;
     }
     template <class P, class O>
         requires(!std::convertible_to<O, RoomOptions>)

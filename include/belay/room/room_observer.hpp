@@ -119,7 +119,7 @@ struct RoomHooks {
         static_assert(Stopped::template right<O>,
                       "RoomManager: the observer's on_stopped must be 'on_stopped("
                       "std::error_code)', or have 'auto& rooms' in front of that");
-        static_assert(hears_any_of<O, Refused, Divergence, Failed, Event, Stopped>,
+        static_assert(has_any_hook_of<O, Refused, Divergence, Failed, Event, Stopped>,
                       "RoomManager: the observer has no hook: it needs one of on_refused, "
                       "on_divergence, on_room_failed, on_room_event, on_stopped. Derive an "
                       "observer without hooks from belay::NoObserver");

@@ -121,7 +121,7 @@ public:
     void stop() {
         if (commit_at_ != never) commit();
         acknowledge();
-        peers_.for_each([this](Peer& peer) { peer.say_goodbye(options_.linger_max); });
+        peers_.for_each([this](Peer& peer) { peer.close(options_.linger_max); });
         waker_.touch();
     }
 
@@ -234,7 +234,7 @@ private:
             if (!may_pend(peer)) return;
             peer.phase = Phase::pending;
             peer.greeting_ends = after(now_, options_.greeting_max);
-            peer.pulse.heard(now_);
+            peer.pulse.sign_of_life(now_);
             return welcome(peer, core.pend(h, ledger_.progress(h.sender)));
         }
         Sender* const sender = senders_.find_or_add(h.sender, options_.senders_max, fresh);
@@ -287,7 +287,7 @@ private:
     void admit(Peer& peer) noexcept {
         peer.phase = Phase::attached;
         peer.greeting_ends = never;
-        peer.pulse.heard(now_);
+        peer.pulse.sign_of_life(now_);
         peer.link.limit_messages(~std::size_t{0});
     }
 

@@ -63,7 +63,7 @@ struct SessionHooks {
                       "Session: the observer's on_stalled must be 'on_stalled()', or "
                       "'on_stalled(auto& session)'");
         static_assert(
-            hears_any_of<O, State, Accepted, Acknowledged, IsBlocked, JournalReplaced, Stalled>,
+            has_any_hook_of<O, State, Accepted, Acknowledged, IsBlocked, JournalReplaced, Stalled>,
             "Session: the observer has no hook: it needs one of on_state, on_accepted, "
             "on_acknowledged, on_blocked, on_journal_replaced, on_stalled. Derive an observer "
             "without hooks from belay::NoObserver");
@@ -99,10 +99,11 @@ struct ReceiverHooks {
         static_assert(LedgerFailed::template right<O>,
                       "Receiver: the observer's on_ledger_failed must be 'on_ledger_failed("
                       "std::error_code)', or have 'auto& receiver' in front of that");
-        static_assert(hears_any_of<O, Attached, Committed, JournalReplaced, Refused, LedgerFailed>,
-                      "Receiver: the observer has no hook: it needs one of on_attached, "
-                      "on_committed, on_journal_replaced, on_refused, on_ledger_failed. Derive an "
-                      "observer without hooks from belay::NoObserver");
+        static_assert(
+            has_any_hook_of<O, Attached, Committed, JournalReplaced, Refused, LedgerFailed>,
+            "Receiver: the observer has no hook: it needs one of on_attached, "
+            "on_committed, on_journal_replaced, on_refused, on_ledger_failed. Derive an "
+            "observer without hooks from belay::NoObserver");
         return true;
     }
 };

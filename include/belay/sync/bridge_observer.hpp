@@ -94,11 +94,12 @@ struct BridgeHooks {
                           Retry::GaveUp::template right<O>,
                       "Bridge: the observer's on_attempt, on_retry, on_refusal, on_success and "
                       "on_give_up must have the signatures of an observer of retry");
-        static_assert(hears_any_of<O, State, Pushed, OfConflict, Error, Retry::Begun,
-                                   Retry::Planned, Retry::Refusal, Retry::Success, Retry::GaveUp>,
-                      "Bridge: the observer has no hook: it needs one of on_state, on_pushed, "
-                      "on_conflict, on_error, or a hook of retry. Derive an observer without hooks "
-                      "from belay::NoObserver");
+        static_assert(
+            has_any_hook_of<O, State, Pushed, OfConflict, Error, Retry::Begun, Retry::Planned,
+                            Retry::Refusal, Retry::Success, Retry::GaveUp>,
+            "Bridge: the observer has no hook: it needs one of on_state, on_pushed, "
+            "on_conflict, on_error, or a hook of retry. Derive an observer without hooks "
+            "from belay::NoObserver");
         return true;
     }
 };

@@ -91,7 +91,7 @@ struct SyncHooks {
                       "SyncProcessor: the observer's on_progress must be 'on_progress(const "
                       "belay::SyncProgress&)'");
         static_assert(
-            hears_any_of<O, OfOperation, OfConflict, Progress>,
+            has_any_hook_of<O, OfOperation, OfConflict, Progress>,
             "SyncProcessor: the observer has no hook: it needs one of on_operation, on_conflict, "
             "on_progress. Derive an observer without hooks from belay::NoObserver");
         return true;

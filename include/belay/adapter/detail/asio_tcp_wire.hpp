@@ -111,7 +111,7 @@ private:
         });
         awaits_flush_ = true;
     }
-    void say_goodbye() noexcept {
+    void end_output() noexcept {
         Error ignored;
         socket_.shutdown(Tcp::socket::shutdown_send, ignored);
     }

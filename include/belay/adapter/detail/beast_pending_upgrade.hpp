@@ -200,7 +200,7 @@ private:
         if (has_more) return turn_down({beast::WebSocketErrc::upgrade_malformed, 400});
         const beast::ListenerOptions& options = listener_->limiter->options();
         const bool is_page = options.pages && Upgrade::asks_for_page(request_);
-        const auto verdict = is_page ? std::nullopt : Upgrade::judge(request_, options);
+        const auto verdict = is_page ? std::nullopt : Upgrade::check(request_, options);
         if (verdict) return turn_down(*verdict);
         if (is_page) return serve(options.pages);
         forget();

@@ -31,7 +31,7 @@ struct Upgrade {
     };
 
     /// Returns: nothing if the request is valid.
-    [[nodiscard]] static std::optional<Verdict> judge(const Request& request,
+    [[nodiscard]] static std::optional<Verdict> check(const Request& request,
                                                       const beast::ListenerOptions& options) {
         const Verdict malformed{beast::WebSocketErrc::upgrade_malformed, 400};
         for (const Field field : {Field::host, Field::origin, Field::upgrade,

@@ -74,7 +74,7 @@ public:
 private:
     template <class, bool>
     friend struct WantedHook;
-    void hear_wanted(Turn& turn) noexcept { policy_.wanted(turn); }
+    void notify_wanted(Turn& turn) noexcept { policy_.wanted(turn); }
 
     [[nodiscard]] Turn at_its_time(Turn& turn) const noexcept {
         return {entry_->was_held ? entry_->at : turn.now, turn.bits};

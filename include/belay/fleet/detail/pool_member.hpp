@@ -36,7 +36,7 @@ struct PoolHooks {
         static_assert(Idle::template right<O>,
                       "Pool: the observer's on_idle must be 'on_idle()', or 'on_idle(auto& pool)'");
         static_assert(
-            hears_any_of<O, State, Message, Writable, Idle>,
+            has_any_hook_of<O, State, Message, Writable, Idle>,
             "Pool: the observer has no hook: it needs one of on_state, on_message, on_writable, "
             "on_idle. Derive an observer without hooks from belay::NoObserver");
         return true;

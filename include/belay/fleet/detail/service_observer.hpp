@@ -14,7 +14,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 template <class O>
 struct ServiceObserver {
     template <class H, class Machine, class... A>
-    void tell(Machine& machine, A&&... a) {
+    void notify_of(Machine& machine, A&&... a) {
         if (entry->removed) return;
         if constexpr (requires(const Transition& t) { take_state(a...); }) take_state(a...);
         notify<H>(user, machine, static_cast<A&&>(a)...);
@@ -34,7 +34,7 @@ template <class O>
 struct ObserverTraits<ServiceObserver<O>> {
     static constexpr bool is_tee = true;
     template <class H>
-    static constexpr bool hears = is_state_hook<H> || detail::hears<H, O>;
+    static constexpr bool has_hook_of = is_state_hook<H> || detail::has_hook_of<H, O>;
     template <class Hooks>
     [[nodiscard]] static consteval bool explain() {
         return explain_observer<Hooks, O>();

@@ -100,7 +100,7 @@ public:
     [[nodiscard]] bool drain() noexcept {
         if constexpr (HasClose<Connection>) {
             if (exists()) {
-                say_goodbye();
+                begin_close();
                 return true;
             }
         }
@@ -149,7 +149,7 @@ public:
             if (goodbye && exists()) {
                 box_->lingering.store(old, std::memory_order_release);
                 linger_ends_ = linger_ends;
-                return say_goodbye();
+                return begin_close();
             }
         }
         if (in_send_) {
@@ -184,7 +184,7 @@ private:
     };
 
     /// Closes at most once: a drain that is given up at this end has already called close().
-    void say_goodbye() noexcept
+    void begin_close() noexcept
         requires HasClose<Connection>
     {
         const InPart in{in_part_};

@@ -29,7 +29,7 @@ public:
     }
 
     /// Records a sign of life from the peer, including the opening of the connection.
-    constexpr void heard(Instant now) noexcept {
+    constexpr void sign_of_life(Instant now) noexcept {
         // Several messages of one turn are one sign of life.
         if (now != last_sign_at_ || asked_) begin(now);
     }
@@ -62,12 +62,12 @@ public:
     /// Records that there is no connection to watch.
     constexpr void rest() noexcept { last_sign_at_ = ask_at_ = lost_at_ = never; }
 
-    /// Returns when to call judge().
+    /// Returns when to call check().
     [[nodiscard]] constexpr Instant deadline() const noexcept { return smaller(ask_at_, lost_at_); }
     /// Returns whether the peer has been silent for too long.
     [[nodiscard]] constexpr bool lost(Instant now) const noexcept { return lost_at_ <= now; }
 
-    [[nodiscard]] constexpr Due judge(Instant now) noexcept {
+    [[nodiscard]] constexpr Due check(Instant now) noexcept {
         if (now < deadline()) return Due::nothing;
         // A process that slept cannot have received a reply either. The peer is spared only once: a
         // process that is always late would otherwise never give it up.

@@ -61,16 +61,16 @@ struct ServedPeer : State {
     /// Call it after the events. Returns whether the peer lives, needs a ping, or is lost.
     [[nodiscard]] Pulse::Due check_pulse(Instant now, bool greeted) noexcept {
         const bool alive = link.take_heard() && greeted;
-        if (alive && !link.closing()) pulse.heard(now);
+        if (alive && !link.closing()) pulse.sign_of_life(now);
         if (link.take_writable()) room_ends = never;
-        return room_ends <= now ? Pulse::Due::lost : pulse.judge(now);
+        return room_ends <= now ? Pulse::Due::lost : pulse.check(now);
     }
     /// Ends a lost peer without a close, because a frozen peer does not react to one.
     void give_up() noexcept {
         stop_limits();
         link.abort();
     }
-    void say_goodbye(Duration linger_max) noexcept {
+    void close(Duration linger_max) noexcept {
         stop_limits();
         link.close(Failure{.cause = Cause::planned}, linger_max);
     }

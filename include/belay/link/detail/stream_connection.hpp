@@ -37,7 +37,7 @@ struct StreamAnswer {
 ///  watch(bool input, bool output)`: from now on, call readable() when input is possible, and
 ///  writable() when output is possible. It may throw std::bad_alloc, which ends the connection. -
 ///  `void write_soon()`: call flush() once after this turn. It may throw std::bad_alloc. - `void
-///  say_goodbye() noexcept`: end the output, so that the peer sees the end of the stream. - `void
+///  end_output() noexcept`: end the output, so that the peer sees the end of the stream. - `void
 ///  hang_up() noexcept`: stop reading, writing and watching.
 ///
 /// Thread safety: that of the socket.
@@ -295,7 +295,7 @@ private:
         }
         if (state_ == State::closing && output_.empty()) {
             if (holds_) return end(why_);  // the peer has ended its stream already
-            self().say_goodbye();
+            self().end_output();
         }
         report_space();
         watch();

@@ -136,7 +136,7 @@ private:
         watch_.modify(static_cast<short>((input ? POLLIN : 0) | (output ? POLLOUT : 0)));
     }
     void write_soon() noexcept { watch_.soon(); }
-    void say_goodbye() noexcept { ::shutdown(socket_.get(), SHUT_WR); }
+    void end_output() noexcept { ::shutdown(socket_.get(), SHUT_WR); }
     void hang_up() noexcept {
         dial_.reset();
         watch_.stop();

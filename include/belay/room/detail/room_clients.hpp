@@ -46,7 +46,8 @@ public:
             });
             if (seat.stage == SeatStage::member) pay(peer, frames);
             if (seat.link->opened()) on_opened(seat);
-            if (seat.link->take_heard() && seat.stage == SeatStage::member) peer.pulse.heard(now_);
+            if (seat.link->take_heard() && seat.stage == SeatStage::member)
+                peer.pulse.sign_of_life(now_);
             if (seat.link->take_writable() && seat.stage == SeatStage::member) {
                 peer.output_ends = never;
                 delivery_.catch_up(peer, now_);
@@ -115,7 +116,7 @@ protected:
         this->set_stage(seat, SeatStage::member);
         // One that is asked for again meanwhile is waited for no longer than others.
         if (!seat.check.waits()) seat.wait_ends = never;
-        seat.peer->pulse.heard(now_);
+        seat.peer->pulse.sign_of_life(now_);
         seat.peer->said(now_);
         seat.room->members.push_back(&seat);
         ++counters_.joined;
@@ -287,7 +288,7 @@ protected:
     /// Of one that is not read for a while: what has arrived since it was looked at last.
     template <class Link>
     void look_for_signs(RoomPeer& peer, Link& link) {
-        if (link.has_signs()) peer.pulse.heard(peer.looked_at);
+        if (link.has_signs()) peer.pulse.sign_of_life(peer.looked_at);
     }
     void watch(RoomSeat& seat) {
         if (seat.wait_ends <= now_) {
@@ -306,7 +307,7 @@ protected:
     void watch_alone(RoomSeat& seat) {
         RoomPeer& peer = *seat.peer;
         if (peer.output_ends <= now_) return fail(seat, make_error_code(RoomErrc::too_slow));
-        const Pulse::Due due = peer.pulse.judge(now_);
+        const Pulse::Due due = peer.pulse.check(now_);
         // A frozen peer takes no goodbye.
         if (due == Pulse::Due::lost) return lose(seat);
         if (due == Pulse::Due::ping || peer.say_at <= now_) ask_for_sign(seat);

@@ -54,7 +54,7 @@ public:
             this->pay(trunk, frames);
             trunk.looked_at = now_;
             if (trunk.link->opened()) on_opened(trunk);
-            if (trunk.link->take_heard() && !trunk.ends) trunk.pulse.heard(now_);
+            if (trunk.link->take_heard() && !trunk.ends) trunk.pulse.sign_of_life(now_);
             if (trunk.link->take_writable() && !trunk.ends) {
                 trunk.output_ends = never;
                 delivery_.catch_up(trunk, now_);
@@ -148,7 +148,7 @@ private:
         if (trunk.ends || trunk.wait_ends == never) return;
         trunk.wait_ends = never;
         trunk.token_ends = after(now_, options_.token_within);
-        trunk.pulse.heard(now_);
+        trunk.pulse.sign_of_life(now_);
     }
     template <class Trunk>
     void watch_trunk(Trunk& trunk) {
@@ -158,7 +158,7 @@ private:
             return this->fail_peer(trunk, make_error_code(RoomErrc::unauthorized));
         if (trunk.output_ends <= now_)
             return this->fail_peer(trunk, make_error_code(RoomErrc::too_slow));
-        const Pulse::Due due = trunk.pulse.judge(now_);
+        const Pulse::Due due = trunk.pulse.check(now_);
         if (due == Pulse::Due::lost) return abort(trunk);
         if (due == Pulse::Due::ping || trunk.say_at <= now_) ask_for_sign(trunk);
     }

@@ -195,7 +195,7 @@ private:
     static constexpr std::size_t states_in_a_call = 256;
 
     [[nodiscard]] std::size_t record_bytes_max() const noexcept {
-        if constexpr (TellsRecordLimit<Log>) {
+        if constexpr (HasRecordLimit<Log>) {
             return log_.record_bytes_max();
         } else {
             return ~std::size_t{0};

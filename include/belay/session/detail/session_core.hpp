@@ -70,13 +70,13 @@ public:
         greeting_ends_ = never;
         progress_at_ = now;
         last_sign_at_ = now;
-        pulse_.heard(now);
+        pulse_.sign_of_life(now);
     }
     /// Records the time of the last sign of life of this connection. It may be called repeatedly.
     constexpr void sign_of_life(Instant at) noexcept {
         if (at <= last_sign_at_ || pulse_.deadline() == never) return;
         last_sign_at_ = at;
-        pulse_.heard(at);
+        pulse_.sign_of_life(at);
     }
     /// Pings at once.   Returns: whether to send a ping.
     constexpr bool probe(Instant now, Duration within) noexcept {
@@ -100,7 +100,7 @@ public:
             greeting_ends_ = never;
             return Due::silent;
         }
-        switch (pulse_.judge(now)) {
+        switch (pulse_.check(now)) {
             case Pulse::Due::ping:
                 return Due::ping;
             case Pulse::Due::lost:

@@ -180,12 +180,12 @@ private:
         const bool there = !engine_.health().away() && now_ < stop_by_;
         engine_.drop_all();
         if constexpr (HasCloseRemote<TheRemote>) {
-            if (there) return say_goodbye();
+            if (there) return close_remote();
         }
         static_cast<void>(there);
         end();
     }
-    void say_goodbye() {
+    void close_remote() {
         const typename Engine::Sides::Inside inside{engine_.sides()};
         goodbye_.attach(box_->waker());
 #if defined(__cpp_exceptions)

@@ -46,7 +46,7 @@ class BridgePendingEvents {
                              CallRefused, RetryEnded>;
 
 public:
-    static constexpr bool has_conflict_hook = hears<typename Hooks::OfConflict, Observer>;
+    static constexpr bool has_conflict_hook = has_hook_of<typename Hooks::OfConflict, Observer>;
 
     // ---- events ---------------------------------------------------------------------------------
 
@@ -81,7 +81,7 @@ public:
 private:
     template <class H, class What = void, class... A>
     void add(A&&... a) {
-        if constexpr (!hears<H, Observer>) {
+        if constexpr (!has_hook_of<H, Observer>) {
             (static_cast<void>(a), ...);
         } else if constexpr (std::is_void_v<What>) {
             all_.push_back(One{std::forward<A>(a)...});

@@ -27,7 +27,7 @@ struct WorkHooks {
         static_assert(Dropped::template right<O>,
                       "WorkQueue: the observer's on_dropped must be 'on_dropped(const "
                       "belay::DeadWork&)', or have 'const auto& work' in front of that");
-        static_assert(hears_any_of<O, Dead, Dropped>,
+        static_assert(has_any_hook_of<O, Dead, Dropped>,
                       "WorkQueue: the observer has no hook: it needs on_dead or on_dropped. Derive "
                       "an observer without hooks from belay::NoObserver");
         return true;
@@ -75,8 +75,8 @@ private:
                                        DeathCause cause, bool must_note) {
         using Hooks = WorkHooks<const W>;
         constexpr bool body_is_wanted = !std::same_as<DeadLetters, KeepDead> ||
-                                        hears<typename Hooks::Dead, Observer> ||
-                                        hears<typename Hooks::Dropped, Observer>;
+                                        has_hook_of<typename Hooks::Dead, Observer> ||
+                                        has_hook_of<typename Hooks::Dropped, Observer>;
         Bytes body;
         if (cause != DeathCause::unreadable && body_is_wanted) {
             WorkEntry entry;

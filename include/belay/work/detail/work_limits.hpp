@@ -16,7 +16,7 @@ template <LogLike Log>
 [[nodiscard]] WorkError why_not_possible(const WorkOptions& o, const Log& log) noexcept {
     const std::error_code bad = make_error_code(QueueErrc::bad_options);
     if (!possible(o)) return {bad, 0, "see WorkOptions"};
-    if constexpr (TellsRecordLimit<Log>) {
+    if constexpr (HasRecordLimit<Log>) {
         const std::size_t most = log.record_bytes_max();
         if (o.record_bytes_max > most) return {bad, 0, "", o.record_bytes_max, most};
     }
