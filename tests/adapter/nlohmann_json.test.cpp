@@ -76,6 +76,7 @@ Op any_operation() {
         default:
             op.action = Interaction{plain(), plain()};
     }
+    if (*rc::gen::arbitrary<bool>()) op.saw = Stamp{op.stamp.wall, 3, id_of(number())};
     return op;
 }
 
@@ -104,6 +105,40 @@ TEST_CASE("a SyncResult has the documented names in JSON", "[adapter][nlohmann_j
     CHECK(document["failed_operations"][0]["code"].dump() ==
           R"({"category":"belay.sync","value":1})");
     CHECK(document.size() == 9);
+}
+
+TEST_CASE("what an operation saw and replaced is in its JSON only if it is known",
+          "[adapter][nlohmann_json][golden]") {
+    Op op{id_of(1), stamp(5), RemoveElement{"e"}, stamp(4)};
+    CHECK(json(op)["saw"] == json(stamp(4)));
+    op.saw.reset();
+    CHECK_FALSE(json(op).contains("saw"));
+    SyncResult<Op> result = a_result();
+    CHECK_FALSE(json(result).contains("overwrote"));
+    result.overwrote.push_back({op, ConcurrentModification{}, {stamp(4), "old"}});
+    result.overwrote.push_back({op, StaleTimestamp{stamp(6), stamp(5)}, {stamp(6), {}}});
+    const json document = result;
+    CHECK(document["overwrote"][0]["reason"] == "ConcurrentModification");
+    CHECK(document["overwrote"][0]["replaced"].dump() ==
+          R"({"stamp":{"counter":0,"origin":"01000000000000000000000000000000","wall":"4"},)"
+          R"("value":"old"})");
+    CHECK_FALSE(document["overwrote"][1]["replaced"].contains("value"));
+    CHECK(json::parse(document.dump()).get<SyncResult<Op>>() == result);
+    // An object that was in use keeps nothing of what it had.
+    json without = document;
+    without.erase("overwrote");
+    SyncResult<Op> used = result;
+    without.get_to(used);
+    CHECK(used.overwrote.empty());
+    for (const char* const bad :
+         {"/overwrote", "/overwrote/0/replaced", "/overwrote/0/reason", "/overwrote/1/operation"}) {
+        json wrong = document;
+        wrong[json::json_pointer{bad}] = 7;
+        CHECK(refused_json(wrong));
+    }
+    json more = document;
+    more["synced_count"] = 1;
+    CHECK(refused_json(more));
 }
 
 TEST_CASE("a SyncResult is restored from JSON", "[adapter][nlohmann_json]") {

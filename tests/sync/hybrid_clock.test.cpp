@@ -53,6 +53,27 @@ TEST_CASE("HybridClock::stamp is above seen stamps, within skew_max", "[sync][hy
     CHECK(clock.stamp() == Stamp{at(5500), 0, me});
 }
 
+TEST_CASE("HybridClock::stamp_above is above what it changes, and the clock stays",
+          "[sync][hybrid_clock]") {
+    WallTime now = at(100);
+    HybridClock clock{me, ManualWallClock{&now}, {.skew_max = Duration{10}}};
+    CHECK(*clock.stamp_above(Stamp{}) == Stamp{at(100), 0, me});
+    CHECK(*clock.stamp_above({at(99), 7, other_id}) == Stamp{at(100), 1, me});
+    // Of the same moment: the higher origin would win, so the counter decides.
+    CHECK(*clock.stamp_above({at(100), 2, other_id}) == Stamp{at(100), 3, me});
+    // A year ahead, which saw() does not follow.
+    const Stamp far{at(1'000'000), 4, other_id};
+    CHECK(*clock.stamp_above(far) == Stamp{at(1'000'000), 5, me});
+    CHECK(clock.stamp() == Stamp{at(100), 4, me});
+    CHECK(clock.ahead() == Duration{0});
+    CHECK(*clock.stamp_above({at(500), 0xFFFFFFFF, other_id}) == Stamp{at(501), 0, me});
+    // Nothing is above the end of time.
+    const auto last = clock.stamp_above({WallTime::max(), 0xFFFFFFFF, other_id});
+    CHECK(last.error() == SyncErrc::end_of_time);
+    CHECK(*clock.stamp_above({WallTime::max(), 0xFFFFFFFE, other_id}) ==
+          Stamp{WallTime::max(), 0xFFFFFFFF, me});
+}
+
 TEST_CASE("HybridClock continues at the next moment when the counter ends",
           "[sync][hybrid_clock]") {
     WallTime now = at(100);

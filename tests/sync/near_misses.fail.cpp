@@ -44,6 +44,18 @@ void use(belay_test::MinimalStore& store) {
 }
 }  // namespace sync_observer_hook
 
+// expect-error: OperationLike: O's saw must be 'std::optional<belay::Stamp> saw'
+namespace operation_with_another_saw {
+struct Mine : belay_test::MinimalOperation {
+#if defined(BELAY_CONTROL)
+    std::optional<belay::Stamp> saw{};
+#else
+    belay::Stamp saw{};
+#endif
+};
+static_assert(belay::explain::operation_like<Mine>());
+}  // namespace operation_with_another_saw
+
 // expect-error: StrategyLike: the strategy must return belay::Resolution
 namespace strategy_without_resolution {
 struct Mine {

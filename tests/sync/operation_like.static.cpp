@@ -41,6 +41,16 @@ struct BaseThatChanges : MinimalOperation {
 struct NoBase : MinimalOperation {
     const value_type* base() const { return nullptr; }
 };
+// It would be ignored.
+struct SawByCall : MinimalOperation {
+    std::optional<belay::Stamp> saw() const { return {}; }
+};
+struct SawWithoutAbsence : MinimalOperation {
+    belay::Stamp saw{};
+};
+struct SaysWhatItSaw : MinimalOperation {
+    std::optional<belay::Stamp> saw{};
+};
 struct ValueByCopy : MinimalOperation {
     value_type value() const { return value_type{0}; }
 };
@@ -62,6 +72,9 @@ static_assert(belay::OperationLike<ElementByReference>);
 static_assert(!belay::OperationLike<BaseByCopy>);
 static_assert(!belay::OperationLike<BaseThatChanges>);
 static_assert(belay::OperationLike<NoBase>);
+static_assert(!belay::OperationLike<SawByCall>);
+static_assert(!belay::OperationLike<SawWithoutAbsence>);
+static_assert(belay::OperationLike<SaysWhatItSaw>);
 static_assert(!belay::OperationLike<ValueByCopy>);
 static_assert(!belay::OperationLike<UnhashableValue>);
 static_assert(!belay::OperationLike<NotCopyable>);

@@ -9,17 +9,20 @@
 /// - Stamp: {"wall": nanoseconds since 1970 as a text, "counter", "origin"}. A program that reads
 ///   numbers as doubles, such as JavaScript, would round such a number. A number is read, too.
 /// - Scene: {"content", "stamp"}.
-/// - Operation: {"id", "stamp"} and one of "AddElement": {"id", "element"}, "UpdateElement": {"id",
-///   "changes", "base"}, "RemoveElement": {"id"}, "Interaction": {"id", "what"}.
+/// - Operation: {"id", "stamp", "saw"} and one of "AddElement": {"id", "element"},
+///   "UpdateElement": {"id", "changes", "base"}, "RemoveElement": {"id"}, "Interaction": {"id",
+///   "what"}.
 /// - The reason of a conflict: "ElementNotFound", "ElementAlreadyExists", "ConcurrentModification",
 ///   or {"StaleTimestamp": {"local", "remote"}}.
 /// - Conflict: {"operation", "reason", "resolved"}.
 /// - FailedOperation: {"operation", "error": text, "code": {"category", "value"}, "retryable"}.
 /// - SyncResult: {"success", "synced_count", "conflict_count", "failed_count", "conflicts",
-///   "failed_operations", "duration_ms", "timestamp", "retry_attempts"}.
+///   "failed_operations", "overwrote", "duration_ms", "timestamp", "retry_attempts"}.
+/// - A member of "overwrote": {"operation", "reason", "replaced": {"stamp", "value"}}.
 ///
-/// `base` is left out if there is none. `duration_ms` and `timestamp` (since 1970) are whole
-/// milliseconds. Values have the form of their own to_json and from_json.
+/// `base`, `saw`, `overwrote` and `value` are left out if there is none. `duration_ms` and
+/// `timestamp` (since 1970) are whole milliseconds. Values have the form of their own to_json and
+/// from_json.
 ///
 /// Errors: from_json throws nlohmann::json::exception for a document that it cannot read, as is
 ///         usual with that library. The reasons are
@@ -178,6 +181,7 @@ void from_json(const nlohmann::json& json, Scene<Content>& scene) {
 template <class Value>
 void to_json(nlohmann::json& json, const Operation<Value>& operation) {
     json = {{"id", detail::json_of_id(operation.id)}, {"stamp", operation.stamp}};
+    if (operation.saw) json["saw"] = *operation.saw;
     if (const auto* add = std::get_if<AddElement<Value>>(&operation.action)) {
         json["AddElement"] = {{"id", add->id}, {"element", add->element}};
     } else if (const auto* update = std::get_if<UpdateElement<Value>>(&operation.action)) {
@@ -194,6 +198,8 @@ void from_json(const nlohmann::json& json, Operation<Value>& operation) {
     detail::object_of(json, "an operation");
     operation.id = detail::id_of_json(json.at("id"));
     operation.stamp = json.at("stamp").get<Stamp>();
+    operation.saw.reset();
+    if (const auto saw = json.find("saw"); saw != json.end()) operation.saw = saw->get<Stamp>();
     int actions = 0;
     const auto action = [&](const char* name) -> const nlohmann::json* {
         const auto at = json.find(name);
@@ -223,14 +229,34 @@ void from_json(const nlohmann::json& json, Operation<Value>& operation) {
     if (actions != 1) detail::refuse_json("an operation must have exactly one action", json);
 }
 
+namespace detail {
+
+[[nodiscard]] inline Json json_of_reason(const ConflictReason& reason) {
+    if (const auto* stale = std::get_if<StaleTimestamp>(&reason)) {
+        return {{"StaleTimestamp", {{"local", stale->local}, {"remote", stale->remote}}}};
+    }
+    return std::string{to_string(reason)};
+}
+[[nodiscard]] inline ConflictReason reason_of_json(const Json& json) {
+    if (json.is_object()) {
+        const Json& stale = json.at("StaleTimestamp");
+        return StaleTimestamp{stale.at("local").get<Stamp>(), stale.at("remote").get<Stamp>()};
+    }
+    const auto& name = json.get_ref<const std::string&>();
+    for (const ConflictReason& one :
+         {ConflictReason{ElementNotFound{}}, ConflictReason{ElementAlreadyExists{}},
+          ConflictReason{ConcurrentModification{}}}) {
+        if (name == to_string(one)) return one;
+    }
+    refuse_json("the reason of a conflict is unknown", json);
+}
+
+}  // namespace detail
+
 template <OperationLike Op>
 void to_json(nlohmann::json& json, const Conflict<Op>& conflict) {
-    nlohmann::json reason = std::string{to_string(conflict.reason)};
-    if (const auto* stale = std::get_if<StaleTimestamp>(&conflict.reason)) {
-        reason = {{"StaleTimestamp", {{"local", stale->local}, {"remote", stale->remote}}}};
-    }
     json = {{"operation", conflict.operation},
-            {"reason", std::move(reason)},
+            {"reason", detail::json_of_reason(conflict.reason)},
             {"resolved", conflict.resolved}};
 }
 template <OperationLike Op>
@@ -238,24 +264,39 @@ void from_json(const nlohmann::json& json, Conflict<Op>& conflict) {
     detail::object_of(json, "a conflict");
     conflict.operation = json.at("operation").get<Op>();
     conflict.resolved = json.at("resolved").get<bool>();
-    const nlohmann::json& reason = json.at("reason");
-    if (reason.is_object()) {
-        const nlohmann::json& stale = reason.at("StaleTimestamp");
-        conflict.reason =
-            StaleTimestamp{stale.at("local").get<Stamp>(), stale.at("remote").get<Stamp>()};
-        return;
+    conflict.reason = detail::reason_of_json(json.at("reason"));
+}
+
+namespace detail {
+
+template <OperationLike Op>
+[[nodiscard]] Json json_of_overwrites(const SyncResult<Op>& result) {
+    Json all = Json::array();
+    for (const auto& one : result.overwrote) {
+        Json replaced{{"stamp", one.replaced.stamp}};
+        if (one.replaced.value) replaced["value"] = *one.replaced.value;
+        all.push_back({{"operation", one.operation},
+                       {"reason", json_of_reason(one.reason)},
+                       {"replaced", std::move(replaced)}});
     }
-    const auto& name = reason.get_ref<const std::string&>();
-    for (const ConflictReason& one :
-         {ConflictReason{ElementNotFound{}}, ConflictReason{ElementAlreadyExists{}},
-          ConflictReason{ConcurrentModification{}}}) {
-        if (name == to_string(one)) {
-            conflict.reason = one;
-            return;
+    return all;
+}
+template <OperationLike Op>
+void read_overwrites(const Json& json, SyncResult<Op>& result) {
+    if (!json.is_array()) refuse_json("overwrote must be an array", json);
+    for (const Json& one : json) {
+        const Json& of = object_of(object_of(one, "an overwrite").at("replaced"), "replaced");
+        auto& made = result.overwrote.emplace_back();
+        made.operation = one.at("operation").get<Op>();
+        made.reason = reason_of_json(one.at("reason"));
+        made.replaced.stamp = of.at("stamp").get<Stamp>();
+        if (const auto value = of.find("value"); value != of.end()) {
+            made.replaced.value.emplace(value->get<typename Op::value_type>());
         }
     }
-    detail::refuse_json("the reason of a conflict is unknown", reason);
 }
+
+}  // namespace detail
 
 template <OperationLike Op>
 void to_json(nlohmann::json& json, const FailedOperation<Op>& failed) {
@@ -283,6 +324,7 @@ void to_json(nlohmann::json& json, const SyncResult<Op>& result) {
             {"duration_ms", detail::milliseconds_of(result.duration)},
             {"timestamp", detail::milliseconds_of(result.timestamp.time_since_epoch())},
             {"retry_attempts", result.retry_attempts}};
+    if (!result.overwrote.empty()) json["overwrote"] = detail::json_of_overwrites(result);
 }
 template <OperationLike Op>
 void from_json(const nlohmann::json& json, SyncResult<Op>& result) {
@@ -300,7 +342,12 @@ void from_json(const nlohmann::json& json, SyncResult<Op>& result) {
     result.timestamp = WallTime{detail::duration_of(json.at("timestamp"), "timestamp")};
     result.retry_attempts =
         detail::number_of<std::uint64_t>(json.at("retry_attempts"), "retry_attempts");
-    if (result.conflicts.size() != result.conflict_count ||
+    result.overwrote.clear();
+    if (const auto all = json.find("overwrote"); all != json.end()) {
+        detail::read_overwrites(*all, result);
+    }
+    if (result.overwrote.size() > result.synced_count ||
+        result.conflicts.size() != result.conflict_count ||
         result.failed_operations.size() != result.failed_count ||
         result.success != (result.failed_count == 0)) {
         detail::refuse_json("the counts of a result must match its lists", json);

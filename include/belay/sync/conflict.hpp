@@ -63,6 +63,22 @@ struct Conflict {
     friend bool operator==(const Conflict&, const Conflict&) = default;
 };
 
+namespace part {
+
+/// The version of an element that an applied operation replaced although its author had not seen
+/// it.
+template <class Value>
+struct ReplacedVersion {
+    /// Its stamp, which names its author.
+    Stamp stamp{};
+    /// Its value; empty if it was a removal.
+    std::optional<Value> value{};
+
+    friend bool operator==(const ReplacedVersion&, const ReplacedVersion&) = default;
+};
+
+}  // namespace part
+
 /// The decision about a conflict.
 ///
 /// Thread safety: a plain value.

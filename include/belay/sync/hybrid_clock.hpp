@@ -89,6 +89,20 @@ public:
         return last_;
     }
 
+    /// Returns a stamp for an edit of the version `seen`: above `seen`, however far that is ahead.
+    ///
+    /// Use it for each edit of an element that exists, with the stamp of the newest version that
+    /// the author knows, own edits included. The clock itself stays where it is, so the edits of
+    /// other elements keep the time of its wall clock. The stamps of edits of two elements may be
+    /// equal then. Errors: end_of_time if no stamp is above `seen`.   Complexity: O(1).
+    [[nodiscard]] Result<Stamp> stamp_above(const Stamp& seen) noexcept {
+        const Stamp next = stamp();
+        if (seen < next) return next;
+        const Stamp lifted = detail::stamp_above(seen, origin());
+        if (!(seen < lifted)) return SyncErrc::end_of_time;
+        return lifted;
+    }
+
     /// Records a stamp of another client. From now on the stamps of this clock are above it, as far
     /// as `skew_max` allows.   Complexity: O(1).
     void saw(const Stamp& stamp) noexcept {

@@ -68,7 +68,8 @@ struct Interaction {
 
 /// One change of one element, with an id of its own and the stamp of the change.
 ///
-///     Operation<Note> edit{make_id(bits), clock.stamp(), UpdateElement{"note-1", note}};
+///     Operation<Note> edit{make_id(bits), clock.stamp_above(seen).value(),
+///                          UpdateElement{"note-1", note}, seen};
 ///
 /// Models:        OperationLike.
 /// Thread safety: a plain value.
@@ -84,6 +85,10 @@ struct Operation {
     Stamp stamp{};
     /// The change itself.
     Action action{};
+    /// The stamp of the version that the author saw and changed; Stamp{} if the element was absent.
+    /// With it the processor detects concurrent changes, independent of the clocks. An Interaction
+    /// needs none.
+    std::optional<Stamp> saw{};
 
     [[nodiscard]] OperationKind kind() const noexcept {
         return static_cast<OperationKind>(action.index());

@@ -5,6 +5,7 @@
 
 #include <concepts>     // std::convertible_to, std::copyable
 #include <cstdint>      // std::uint8_t, std::uint64_t
+#include <optional>     // std::optional
 #include <string_view>  // std::string_view
 #include <type_traits>  // std::is_enum_v, std::is_integral_v, std::is_lvalue_reference_v
 
@@ -41,6 +42,7 @@ enum class OperationKind : std::uint8_t {
 namespace detail {
 
 BELAY_DETAIL_MEMBER(base);
+BELAY_DETAIL_MEMBER(saw);
 
 /// Returns a hash that is the same on every machine, to recognise bytes that were seen before.
 ///
@@ -122,6 +124,10 @@ template <class O>
 concept HasBase = NamesItsValue<O> && requires(const O& operation) {
     { operation.base() } -> std::same_as<const typename O::value_type*>;
 };
+template <class O>
+concept HasSaw = requires(const O& operation) {
+    { (operation.saw) } -> std::same_as<const std::optional<Stamp>&>;
+};
 // Operation has it: its Interactions have a text, and no value.
 template <class O>
 concept HasWhatHappened = requires(const O& operation) {
@@ -130,6 +136,8 @@ concept HasWhatHappened = requires(const O& operation) {
 // Without this check, a `base` with another signature would be ignored without an error.
 template <class O>
 concept BaseIsRight = HasBase<O> || !has_base<O>();
+template <class O>
+concept SawIsRight = HasSaw<O> || !has_saw<O>();
 template <class O>
 concept ValueHashable = NamesItsValue<O> && ContentHashable<typename O::value_type>;
 
@@ -150,10 +158,13 @@ concept ValueHashable = NamesItsValue<O> && ContentHashable<typename O::value_ty
 ///   for other kinds.
 /// - optional: `base() const -> const value_type*`: the value that the client changed, or null;
 ///   used by strategies that merge. It is hashed, too.
+/// - optional: `saw`: a std::optional<Stamp>, the stamp of the version of the element that its
+///   author changed; Stamp{} if the element was absent. It is hashed, too.
 template <class O>
-concept OperationLike = std::copyable<O> && detail::NamesItsValue<O> && detail::HasId<O> &&
-                        detail::HasStamp<O> && detail::HasKind<O> && detail::HasElement<O> &&
-                        detail::HasValue<O> && detail::ValueHashable<O> && detail::BaseIsRight<O>;
+concept OperationLike =
+    std::copyable<O> && detail::NamesItsValue<O> && detail::HasId<O> && detail::HasStamp<O> &&
+    detail::HasKind<O> && detail::HasElement<O> && detail::HasValue<O> &&
+    detail::ValueHashable<O> && detail::BaseIsRight<O> && detail::SawIsRight<O>;
 
 namespace explain {
 
@@ -170,6 +181,8 @@ consteval bool operation_like() {
                   "OperationLike: O needs 'std::string_view element() const noexcept'");
     static_assert(detail::BaseIsRight<O>,
                   "OperationLike: O's base must be 'const value_type* base() const'");
+    static_assert(detail::SawIsRight<O>,
+                  "OperationLike: O's saw must be 'std::optional<belay::Stamp> saw'");
     if constexpr (detail::NamesItsValue<O>) {
         static_assert(detail::HasValue<O>,
                       "OperationLike: O needs 'const value_type& value() const'");
@@ -183,6 +196,15 @@ consteval bool operation_like() {
 }  // namespace explain
 
 namespace detail {
+
+/// Returns the version that the author of an operation changed; none if it is not known.
+template <OperationLike O>
+[[nodiscard]] std::optional<Stamp> version_seen_by(const O& operation) {
+    if constexpr (HasSaw<O>) {
+        if (operation.kind() != OperationKind::interaction) return operation.saw;
+    }
+    return std::nullopt;
+}
 
 /// Returns a hash that distinguishes the contents of an operation from other contents.
 template <OperationLike O>
@@ -200,6 +222,10 @@ template <OperationLike O>
     if constexpr (HasBase<O>) {
         const auto* base = kind == OperationKind::update ? operation.base() : nullptr;
         if (base != nullptr) hash = hash_of_value(*base, mix64(hash));
+    }
+    if (const std::optional<Stamp> saw = version_seen_by(operation)) {
+        hash = mix64(hash ^ static_cast<std::uint64_t>(saw->wall.time_since_epoch().count()));
+        hash = hash_bytes(saw->origin, hash ^ saw->counter);
     }
     if constexpr (HasWhatHappened<O>) {
         if (kind == OperationKind::interaction) {

@@ -50,6 +50,13 @@ namespace detail {
     return stamp;
 }
 
+/// Returns the least stamp of an origin above `stamp`; there is one, except at the end of time.
+[[nodiscard]] constexpr Stamp stamp_above(const Stamp& stamp, const Id& origin) noexcept {
+    Stamp next = next_stamp(stamp);
+    next.origin = origin;
+    return next;
+}
+
 /// Returns a stamp above both, the same whichever of the two is given first.
 [[nodiscard]] constexpr Stamp above(const Stamp& a, const Stamp& b) noexcept {
     return next_stamp(a < b ? b : a);

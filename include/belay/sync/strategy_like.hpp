@@ -15,6 +15,12 @@ struct ConflictSides {
     using value_type = typename Op::value_type;
     using Answer = Resolution<value_type>;
 
+    /// One side: its stamp, and its value; null as `local_value` and `remote_value` are.
+    struct Side {
+        Stamp stamp{};
+        const value_type* value = nullptr;
+    };
+
     /// The operation that came.
     const Op& operation;
     /// The reason of the conflict.
@@ -27,6 +33,19 @@ struct ConflictSides {
     const value_type* remote_value = nullptr;
     /// The value that the client changed, if it is known; else null.
     const value_type* base_value = nullptr;
+
+    /// Returns the side with the lower stamp. A strategy that uses only `earlier`, `later` and
+    /// `base_value` returns the same for two edits, whichever came first.
+    [[nodiscard]] Side earlier() const noexcept {
+        return is_later() ? local_side() : remote_side();
+    }
+    /// Returns the side with the higher stamp.
+    [[nodiscard]] Side later() const noexcept { return is_later() ? remote_side() : local_side(); }
+
+private:
+    [[nodiscard]] bool is_later() const noexcept { return local < operation.stamp; }
+    [[nodiscard]] Side local_side() const noexcept { return {local, local_value}; }
+    [[nodiscard]] Side remote_side() const noexcept { return {operation.stamp, remote_value}; }
 };
 
 /// Keeps the later change, or that of the higher origin if both are of the same moment.
@@ -50,7 +69,7 @@ struct LocalWins {
     }
 };
 
-/// Applies what comes, even if it is older; the element keeps the higher stamp.
+/// Applies what comes, even if it is older; its version gets a stamp above what it replaces.
 struct RemoteWins {
     static constexpr bool needs_values = false;
     template <class Op>

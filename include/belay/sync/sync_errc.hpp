@@ -25,7 +25,8 @@ enum class SyncErrc {
     store_disagrees = 11,  ///< the store contradicts what it returned before
     pending_full = 12,     ///< as many operations are pending as are allowed
     local_threw = 13,      ///< the local side of a bridge threw an exception
-    unanswered = 14        ///< the remote side of a bridge dropped a request
+    unanswered = 14,       ///< the remote side of a bridge dropped a request
+    end_of_time = 15       ///< no stamp is above the one that is there
 };
 
 namespace detail {
@@ -44,6 +45,7 @@ inline constexpr ErrorText sync_error_texts[] = {
     {"too many operations are pending", Cause::overloaded},
     {"the local side of the bridge threw an exception", Cause::lost},
     {"the remote side of the bridge gave no answer", Cause::lost},
+    {"the stamp is at the end of time, and no stamp is above it", Cause::permanent},
 };
 
 /// Returns the category of SyncErrc.

@@ -57,6 +57,8 @@ struct ConflictReport {
     const Op& operation;
     ConflictReason reason{};
     typename Resolution<typename Op::value_type>::Kind decision{};
+    /// The version that the operation replaced; null if it was not applied.
+    const part::ReplacedVersion<typename Op::value_type>* replaced = nullptr;
 };
 
 /// The progress of a batch; passed to `on_progress`.

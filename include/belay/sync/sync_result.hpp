@@ -31,6 +31,15 @@ struct FailedOperation {
 /// Thread safety: a plain value.
 template <OperationLike Op>
 struct SyncResult {
+    /// An operation that was applied in spite of a conflict.
+    struct Overwrite {
+        Op operation;
+        ConflictReason reason{};
+        part::ReplacedVersion<typename Op::value_type> replaced{};
+
+        friend bool operator==(const Overwrite&, const Overwrite&) = default;
+    };
+
     /// Whether no operation failed; a conflict is not a failure.
     bool success = true;
     /// The operations that were applied, known from before, or logged.
@@ -43,6 +52,9 @@ struct SyncResult {
     std::vector<Conflict<Op>> conflicts{};
     /// In the order of the batch, as `conflicts` are.
     std::vector<FailedOperation<Op>> failed_operations{};
+    /// The operations that were applied in spite of a conflict, each with the version that it
+    /// replaced. They are in `synced_count`. An operation that is sent again is not listed again.
+    std::vector<Overwrite> overwrote{};
     /// The time of all tries and waits, by the sleeper; without a sleeper, by the wall clock.
     Duration duration{};
     /// The time at which the batch ended.

@@ -26,7 +26,7 @@ struct MemberNames {
     int delay, check, grows, least, before_jitter;
     int too_slow, counts;
     int put_ping, put_header;
-    int transaction, base;
+    int transaction, base, saw;
     int state_vector, diff;
     int close, attach, deadline, advance;
     int lagging;

@@ -52,9 +52,27 @@ struct ConflictEntry {
     return {ConflictAction::strategy_decides, StaleTimestamp{local, remote}};
 }
 
+/// Rows 18 to 20: an operation whose author named the version that it changes.
+[[nodiscard]] constexpr ConflictEntry find_causal_conflict(OperationKind kind,
+                                                           const part::ElementState& local,
+                                                           const Stamp& saw) noexcept {
+    // A `saw` later than the version here is a conflict, too: the store may lack that version, or
+    // have decided against it, and in neither case has the author seen what is here.
+    if (local.presence == part::Presence::absent || local.stamp == saw) return {};
+    if (kind == OperationKind::remove && local.presence == part::Presence::removed) {
+        return {ConflictAction::raise_tombstone, {}};
+    }
+    return {ConflictAction::strategy_decides, ConcurrentModification{}};
+}
+
+/// Returns the row of an operation with this stamp. `saw` is the version that its author changed.
 [[nodiscard]] constexpr ConflictEntry find_conflict(OperationKind kind,
                                                     const part::ElementState& local,
-                                                    const Stamp& remote) noexcept {
+                                                    const Stamp& remote,
+                                                    const std::optional<Stamp>& saw) noexcept {
+    if (saw && kind != OperationKind::interaction) {
+        return find_causal_conflict(kind, local, *saw);
+    }
     switch (kind) {
         case OperationKind::add:
             return find_add_conflict(local, remote);

@@ -8,6 +8,7 @@
 #include <string_view>  // std::string_view
 #include <utility>      // std::move
 
+#include <belay/core/order.hpp>
 #include <belay/sync/detail/conflict_table.hpp>
 #include <belay/sync/store_like.hpp>
 #include <belay/sync/strategy_like.hpp>
@@ -39,12 +40,19 @@ struct Decided {
     std::optional<ConflictReason> reason{};
     /// Set if there is a reason.
     typename Resolution<Value>::Kind decision{};
+    /// Set if the operation was applied and there is a reason.
+    std::optional<part::ReplacedVersion<Value>> replaced{};
 
-    [[nodiscard]] static Decided of(OperationOutcome outcome) { return {outcome, {}, {}, {}}; }
+    [[nodiscard]] static Decided of(OperationOutcome outcome) {
+        Decided made;
+        made.outcome = outcome;
+        return made;
+    }
     /// The operation waits if it may succeed later.
     [[nodiscard]] static Decided error_of(const std::error_code& error) {
-        return {
-            may_heal(error) ? OperationOutcome::waiting : OperationOutcome::failed, error, {}, {}};
+        Decided made = of(may_heal(error) ? OperationOutcome::waiting : OperationOutcome::failed);
+        made.error = error;
+        return made;
     }
 };
 
@@ -102,7 +110,7 @@ public:
         const part::ElementKey key{session, op.element()};
         const auto local = ask_store([&] { return store_.find(key); });
         if (!local) return local.error();
-        return find_conflict(op.kind(), *local, op.stamp).reason;
+        return find_conflict(op.kind(), *local, op.stamp, version_seen_by(op)).reason;
     }
     /// Returns the decision of the strategy, or of the table.
     [[nodiscard]] Answer decide(std::string_view session, const Op& op,
@@ -110,13 +118,14 @@ public:
         const part::ElementKey key{session, op.element()};
         const auto local = ask_store([&] { return store_.find(key); });
         if (!local) return Answer::pending();
-        const ConflictEntry entry = find_conflict(op.kind(), *local, op.stamp);
+        const ConflictEntry entry = find_conflict(op.kind(), *local, op.stamp, version_seen_by(op));
         if (!entry.reason) return Answer::keep_remote();
         if (entry.action != ConflictAction::strategy_decides) {
             return waits_for_add(op, *local) ? Answer::pending() : Answer::keep_local();
         }
         std::error_code error;
-        return ask_strategy(key, op, *local, reason, error);
+        std::optional<Value> there;
+        return ask_strategy(key, op, *local, reason, there, error);
     }
 
 private:
@@ -132,22 +141,19 @@ private:
     }
     [[nodiscard]] bool waits_for_add(const Op& op, const part::ElementState& local) const noexcept {
         return options_.upsert_updates && local.presence == part::Presence::absent &&
-               op.kind() == OperationKind::update;
+               op.kind() == OperationKind::update && !version_seen_by(op);
     }
 
     [[nodiscard]] Outcome rule(const part::ElementKey& key, const Op& op,
                                const part::ElementState& local, part::WriteMark& mark) {
-        ConflictEntry entry = find_conflict(op.kind(), local, op.stamp);
-        if (local.presence != part::Presence::absent && mark.stamp < local.stamp) {
-            // If an older operation is applied, the element must not get an older stamp.
-            mark.stamp = local.stamp;
-        }
+        const ConflictEntry entry = find_conflict(op.kind(), local, op.stamp, version_seen_by(op));
         switch (entry.action) {
             case ConflictAction::apply:
-                return apply(key, op, mark);
+                return apply(key, op, local, mark);
             case ConflictAction::log:
                 return write_or(mark, OperationOutcome::logged);
             case ConflictAction::raise_tombstone:
+                mark.stamp = larger(mark.stamp, local.stamp);
                 return done(ask_store([&] { return store_.remove(key, mark); }),
                             OperationOutcome::applied);
             case ConflictAction::skip_and_keep_tombstone:
@@ -167,7 +173,12 @@ private:
                                   const part::ElementState& local, part::WriteMark& mark,
                                   const ConflictReason& reason) {
         std::error_code error;
-        const Answer answer = ask_strategy(key, op, local, reason, error);
+        std::optional<Value> there;
+        const Answer answer = ask_strategy(key, op, local, reason, there, error);
+        if (!error &&
+            (answer.kind() == Answer::Kind::keep_remote || answer.kind() == Answer::Kind::merged)) {
+            error = read_live(key, local, there);
+        }
         if (error) return Outcome::error_of(error);
         Outcome outcome;
         switch (answer.kind()) {
@@ -177,34 +188,42 @@ private:
                 outcome = write_or(mark, OperationOutcome::skipped);
                 break;
             case Answer::Kind::keep_remote:
-                outcome = apply(key, op, mark);
+                outcome = apply(key, op, local, mark);
                 break;
             case Answer::Kind::merged:
                 mark.stamp = above(local.stamp, op.stamp);
+                if (!(local.stamp < mark.stamp)) return Outcome::error_of(SyncErrc::end_of_time);
                 outcome = done(ask_store([&] { return store_.add(key, answer.value(), mark); }),
                                OperationOutcome::applied);
                 break;
         }
-        if (!outcome.error) {
-            outcome.reason = reason;
-            outcome.decision = answer.kind();
+        if (outcome.error) return outcome;
+        outcome.reason = reason;
+        outcome.decision = answer.kind();
+        if (outcome.outcome == OperationOutcome::applied) {
+            outcome.replaced.emplace(part::ReplacedVersion<Value>{local.stamp, std::move(there)});
         }
         return outcome;
     }
+    /// Reads the value of a live element, once.
+    [[nodiscard]] std::error_code read_live(const part::ElementKey& key,
+                                            const part::ElementState& local,
+                                            std::optional<Value>& there) {
+        if (there || local.presence != part::Presence::live) return {};
+        auto read = ask_store([&] { return store_.read(key); });
+        if (!read) return read.error();
+        if (!*read) return SyncErrc::store_disagrees;
+        there = std::move(*read);
+        return {};
+    }
     [[nodiscard]] Answer ask_strategy(const part::ElementKey& key, const Op& op,
                                       const part::ElementState& local, const ConflictReason& reason,
-                                      std::error_code& error) {
+                                      std::optional<Value>& there, std::error_code& error) {
         ConflictSides<Op> sides{op, reason, local.stamp};
-        std::optional<Value> there;
         if constexpr (needs_values<Strategy>()) {
-            if (local.presence == part::Presence::live) {
-                auto read = ask_store([&] { return store_.read(key); });
-                if (read && !*read) error = SyncErrc::store_disagrees;
-                if (!read) error = read.error();
-                if (error) return Answer::pending();
-                there = std::move(*read);
-                sides.local_value = &*there;
-            }
+            error = read_live(key, local, there);
+            if (error) return Answer::pending();
+            if (there) sides.local_value = &*there;
             const OperationKind kind = op.kind();
             if (kind == OperationKind::add || kind == OperationKind::update) {
                 sides.remote_value = &op.value();
@@ -215,13 +234,21 @@ private:
     }
 
     [[nodiscard]] Outcome apply(const part::ElementKey& key, const Op& op,
-                                const part::WriteMark& mark) {
+                                const part::ElementState& local, part::WriteMark& mark) {
+        if (local.presence != part::Presence::absent && mark.stamp <= local.stamp) {
+            // Each write makes a version of its own. With an equal stamp, an author who saw what is
+            // replaced here would seem to have seen this version.
+            mark.stamp = stamp_above(local.stamp, op.stamp.origin);
+            if (!(local.stamp < mark.stamp)) return Outcome::error_of(SyncErrc::end_of_time);
+        }
+        const bool is_live = local.presence == part::Presence::live;
         return done(ask_store([&]() -> std::error_code {
                         switch (op.kind()) {
                             case OperationKind::add:
                                 return store_.add(key, op.value(), mark);
                             case OperationKind::update:
-                                return store_.update(key, op.value(), mark);
+                                return is_live ? store_.update(key, op.value(), mark)
+                                               : store_.add(key, op.value(), mark);
                             default:
                                 return store_.remove(key, mark);
                         }
@@ -241,7 +268,10 @@ private:
         return outcome;
     }
     [[nodiscard]] static Outcome pending(const ConflictReason& reason) {
-        return {OperationOutcome::pending, {}, reason, Answer::Kind::pending};
+        Outcome outcome = Outcome::of(OperationOutcome::pending);
+        outcome.reason = reason;
+        outcome.decision = Answer::Kind::pending;
+        return outcome;
     }
 
     Store& store_;

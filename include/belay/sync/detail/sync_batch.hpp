@@ -34,6 +34,10 @@ struct SyncBatch {
         ++result.failed_count;
         failures.push_back({index, why, retryable});
     }
+    void overwrite(std::size_t index, const ConflictReason& reason,
+                   part::ReplacedVersion<typename Op::value_type> replaced) {
+        overwrites.push_back({index, reason, std::move(replaced)});
+    }
     void conflict(std::size_t index, const ConflictReason& reason, bool resolved) {
         ++result.conflict_count;
         conflicts.push_back({index, reason, resolved});
@@ -55,6 +59,7 @@ struct SyncBatch {
         const auto by_index = [](const auto& a, const auto& b) { return a.index < b.index; };
         std::sort(conflicts.begin(), conflicts.end(), by_index);
         std::sort(failures.begin(), failures.end(), by_index);
+        std::sort(overwrites.begin(), overwrites.end(), by_index);
         result.conflicts.reserve(conflicts.size());
         for (const Contradicted& one : conflicts) {
             result.conflicts.push_back({operations[one.index], one.reason, one.resolved});
@@ -62,6 +67,11 @@ struct SyncBatch {
         result.failed_operations.reserve(failures.size());
         for (const Failed& one : failures) {
             result.failed_operations.push_back({operations[one.index], one.why, one.retryable});
+        }
+        result.overwrote.reserve(overwrites.size());
+        for (Overwritten& one : overwrites) {
+            result.overwrote.push_back(
+                {operations[one.index], one.reason, std::move(one.replaced)});
         }
         result.success = result.failed_count == 0;
         return std::move(result);
@@ -71,6 +81,11 @@ struct SyncBatch {
         std::size_t index;
         ConflictReason reason;
         bool resolved;
+    };
+    struct Overwritten {
+        std::size_t index;
+        ConflictReason reason;
+        part::ReplacedVersion<typename Op::value_type> replaced;
     };
     struct Failed {
         std::size_t index;
@@ -83,6 +98,7 @@ struct SyncBatch {
     std::vector<Waiting> waiting;  // in the order of the batch
     std::vector<Contradicted> conflicts{};
     std::vector<Failed> failures{};
+    std::vector<Overwritten> overwrites{};
     SyncResult<Op> result{};
 };
 

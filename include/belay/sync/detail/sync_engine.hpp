@@ -11,7 +11,7 @@
 #include <span>           // std::span
 #include <string_view>    // std::string_view
 #include <unordered_set>  // std::unordered_set
-#include <utility>        // std::exchange
+#include <utility>        // std::exchange, std::move
 #include <vector>         // std::vector
 
 #include <belay/sync/detail/operation_processor.hpp>
@@ -134,7 +134,7 @@ private:
 
     /// Counts and stores the result of an operation after its transaction, and notifies the
     /// observer.
-    void settle(Batch& batch, std::size_t index, const Outcome& outcome) {
+    void settle(Batch& batch, std::size_t index, Outcome& outcome) {
         const Op& op = batch.operations[index];
         switch (outcome.outcome) {
             case OperationOutcome::applied:
@@ -155,6 +155,9 @@ private:
                 break;
         }
         follow(batch.session, op, outcome);
+        if (outcome.replaced) {
+            batch.overwrite(index, *outcome.reason, std::move(*outcome.replaced));
+        }
     }
     void follow(std::string_view session, const Op& op, const Outcome& outcome) {
         const std::string_view element = op.element();
@@ -172,7 +175,8 @@ private:
         if (outcome.reason) {
             notify<typename Hooks::OfConflict>(
                 parts_.observer, no_machine,
-                ConflictReport<Op>{session, op, *outcome.reason, outcome.decision});
+                ConflictReport<Op>{session, op, *outcome.reason, outcome.decision,
+                                   outcome.replaced ? &*outcome.replaced : nullptr});
         }
         notify<typename Hooks::OfOperation>(
             parts_.observer, no_machine,

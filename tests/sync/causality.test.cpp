@@ -1,0 +1,424 @@
+// SPDX-License-Identifier: MIT
+// Goal: an operation that names the version which its author saw never replaces another version
+// unseen, whatever the clocks say and in whatever order operations come. Method: the rows of the
+// page, and an oracle over all interleavings of clients that edit, send and read.
+#include <belay/sync/hybrid_clock.hpp>
+#include <belay/sync/sync_processor.hpp>
+
+#include <set>
+
+#include "support/catch.hpp"
+#include "support/sync/sync_rig.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// A version of the element "e": its stamp, its value unless it is a removal, and whose edits it is.
+struct Version {
+    Stamp stamp{};
+    std::optional<std::string> value{};
+    std::set<Id> edits{};
+};
+template <class Store>
+Version version_in(Store& store) {
+    const part::ElementKey key{"s", "e"};
+    return {store.find(key)->stamp, store.read(key).value()};
+}
+
+Op seen(Op op, const Stamp& version) {
+    op.saw = version;
+    return op;
+}
+constexpr Stamp absent{};
+
+/// Joins both values. It uses only what is the same in both orders.
+struct Join {
+    auto operator()(const ConflictSides<Op>& sides) const {
+        using Answer = Resolution<std::string>;
+        const auto earlier = sides.earlier();
+        const auto later = sides.later();
+        if (earlier.value != nullptr && later.value != nullptr) {
+            return Answer::merged(*earlier.value + "+" + *later.value);
+        }
+        return later.stamp == sides.local ? Answer::keep_local() : Answer::keep_remote();
+    }
+};
+
+/// What a strategy makes of two edits, in the order given: the state, and each report.
+template <class Strategy>
+std::string played(Strategy strategy, const Ops& edits) {
+    Memory store;
+    auto processor = processor_of(store, strategy);
+    REQUIRE(processor.process_batch("s", Ops{add("e", "v0", stamp(5, 5))}).success);
+    std::string text;
+    for (const Op& edit : edits) {
+        const SyncResult result = processor.process_batch("s", Ops{edit});
+        REQUIRE(result.success);
+        REQUIRE(result.synced_count + result.conflict_count == 1);
+        for (const auto& conflict : result.conflicts) {
+            text += "skipped by " + std::string{to_string(conflict.reason)} + "; ";
+        }
+        for (const auto& one : result.overwrote) {
+            REQUIRE(one.operation == edit);
+            text += "replaced " + one.replaced.value.value_or("a removal") + " by " +
+                    std::string{to_string(one.reason)} + "; ";
+        }
+    }
+    return text + state_text(store, "e");
+}
+
+}  // namespace
+
+TEST_CASE("Causality: two edits of one version are a conflict in both orders",
+          "[sync][causality]") {
+    const Op a = seen(update("e", "A", stamp(10, 1)), stamp(5, 5));
+    const Op b = seen(update("e", "B", stamp(12, 2)), stamp(5, 5));
+    const std::string concurrent = "by ConcurrentModification; ";
+    CHECK(played(LastWriteWins{}, {a, b}) == "replaced A " + concurrent + "live 12 B");
+    CHECK(played(LastWriteWins{}, {b, a}) == "skipped " + concurrent + "live 12 B");
+    CHECK(played(LocalWins{}, {a, b}) == "skipped " + concurrent + "live 10 A");
+    CHECK(played(LocalWins{}, {b, a}) == "skipped " + concurrent + "live 12 B");
+    CHECK(played(RemoteWins{}, {a, b}) == "replaced A " + concurrent + "live 12 B");
+    CHECK(played(RemoteWins{}, {b, a}) == "replaced B " + concurrent + "live 12 A");
+    CHECK(played(Join{}, {a, b}) == "replaced A " + concurrent + "live 12 A+B");
+    CHECK(played(Join{}, {b, a}) == "replaced B " + concurrent + "live 12 A+B");
+}
+
+TEST_CASE("Causality: an edit of the version that is there is no conflict, whatever its stamp",
+          "[sync][causality]") {
+    const auto check = [](auto strategy) {
+        CHECK(played(strategy, {seen(update("e", "A", stamp(10)), stamp(5, 5))}) == "live 10 A");
+        CHECK(played(strategy, {seen(removal("e", stamp(10)), stamp(5, 5))}) == "removed 10");
+        CHECK(played(strategy, {seen(add("e", "A", stamp(10)), stamp(5, 5))}) == "live 10 A");
+        // A clock that is behind. The new version is above the one that it replaces.
+        CHECK(played(strategy, {seen(update("e", "A", stamp(2)), stamp(5, 5))}) == "live 5 A");
+        // A chain of one author, by a clock that counts seconds.
+        const Stamp first = stamp(10, 1);
+        CHECK(played(strategy, {seen(update("e", "A", first), stamp(5, 5)),
+                                seen(update("e", "A2", stamp(11, 1)), first),
+                                seen(removal("e", stamp(11, 1, 1)), stamp(11, 1))}) ==
+              "removed 11");
+    };
+    check(LastWriteWins{});
+    check(LocalWins{});
+    check(RemoteWins{});
+    check(Join{});
+}
+
+TEST_CASE("Causality: a version that the store does not have proves nothing about what is there",
+          "[sync][causality]") {
+    const Op first = seen(update("e", "A", stamp(10, 1)), stamp(5, 5));
+    const Op second = seen(update("e", "B", stamp(12, 2)), stamp(10, 1));
+    const std::string concurrent = "by ConcurrentModification; ";
+    CHECK(played(LastWriteWins{}, {second, first}) ==
+          "replaced v0 " + concurrent + "skipped " + concurrent + "live 12 B");
+    // LocalWins has decided against A. So A's next edit does not replace B either.
+    const Ops chain{seen(update("e", "B", stamp(9, 2)), stamp(5, 5)), first,
+                    seen(removal("e", stamp(11, 1)), first.stamp)};
+    CHECK(played(LocalWins{}, chain) ==
+          "skipped " + concurrent + "skipped " + concurrent + "live 9 B");
+    // Nothing can be lost where the element is not there.
+    Memory store;
+    auto processor = processor_of(store, LastWriteWins{});
+    CHECK(sums(processor.process_batch("s", Ops{second}), 1) == "1 0 0");
+    CHECK(state_text(store, "e") == "live 12 B");
+    const Op made = seen(add("e", "v0", stamp(5, 5)), absent);
+    CHECK(sums(processor.process_batch("s", Ops{made}), 1) == "0 1 0");
+    CHECK(state_text(store, "e") == "live 12 B");
+    CHECK(processor.pending("s").empty());
+}
+
+TEST_CASE("Causality: an Update beside a Remove is decided by stamps, and may bring it back",
+          "[sync][causality]") {
+    const Op gone = seen(removal("e", stamp(10, 1)), stamp(5, 5));
+    const Op later = seen(update("e", "B", stamp(12, 2)), stamp(5, 5));
+    const Op earlier = seen(update("e", "B", stamp(8, 2)), stamp(5, 5));
+    const std::string concurrent = "by ConcurrentModification; ";
+    CHECK(played(LastWriteWins{}, {gone, later}) ==
+          "replaced a removal " + concurrent + "live 12 B");
+    CHECK(played(LastWriteWins{}, {later, gone}) == "skipped " + concurrent + "live 12 B");
+    CHECK(played(LastWriteWins{}, {gone, earlier}) == "skipped " + concurrent + "removed 10");
+    CHECK(played(LastWriteWins{}, {earlier, gone}) == "replaced B " + concurrent + "removed 10");
+    // Two removals agree.
+    CHECK(played(LastWriteWins{}, {gone, seen(removal("e", stamp(12, 2)), stamp(5, 5))}) ==
+          "removed 12");
+    CHECK(played(LocalWins{}, {gone, seen(removal("e", stamp(8, 2)), stamp(5, 5))}) ==
+          "removed 10");
+}
+
+TEST_CASE("Causality: each write makes a version of its own", "[sync][causality]") {
+    // RemoteWins applies an older edit. Its author's peer saw what it replaced, and not the edit.
+    Memory store;
+    auto processor = processor_of(store, RemoteWins{});
+    REQUIRE(processor.process_batch("s", Ops{add("e", "v0", stamp(5, 5))}).success);
+    REQUIRE(processor.process_batch("s", Ops{update("e", "old", stamp(3, 1))}).success);
+    const Version now = version_in(store);
+    CHECK(now.stamp == stamp(5, 1, 1));
+    const SyncResult result =
+        processor.process_batch("s", Ops{seen(update("e", "B", stamp(9, 2)), stamp(5, 5))});
+    REQUIRE(result.overwrote.size() == 1);
+    CHECK(result.overwrote[0].replaced.stamp == now.stamp);
+    CHECK(result.overwrote[0].replaced.value == "old");
+}
+
+TEST_CASE("Causality: what an operation saw is part of its contents", "[sync][causality]") {
+    Memory store;
+    auto processor = processor_of(store, LastWriteWins{});
+    Op op = seen(add("e", "v0", stamp(5, 5)), absent);
+    REQUIRE(processor.process_batch("s", Ops{op}).success);
+    CHECK(sums(processor.process_batch("s", Ops{op}), 1) == "1 0 0");
+    for (const std::optional<Stamp> other : {std::optional<Stamp>{}, std::optional{stamp(1)}}) {
+        op.saw = other;
+        const SyncResult result = processor.process_batch("s", Ops{op});
+        REQUIRE(result.failed_count == 1);
+        CHECK(result.failed_operations[0].error == SyncErrc::id_reused);
+    }
+    // An Interaction changes no version.
+    Op note = interaction("seen", stamp(7));
+    REQUIRE(processor.process_batch("s", Ops{note}).success);
+    note.saw = stamp(1);
+    CHECK(processor.process_batch("s", Ops{note}).success);
+}
+
+TEST_CASE("Causality: a version at the end of time is an error, and stays", "[sync][causality]") {
+    const Stamp last{WallTime::max(), ~std::uint32_t{0}, id_of(9)};
+    Memory store;
+    REQUIRE(!store.add({"s", "e"}, "v0", {last, fresh_id(), 1}));
+    const auto check = [&](auto strategy) {
+        auto processor = processor_of(store, strategy);
+        for (const Op& op : {update("e", "A", stamp(5)), seen(removal("e", stamp(5)), last),
+                             seen(update("e", "B", stamp(6)), stamp(1))}) {
+            const SyncResult result = processor.process_batch("s", Ops{op});
+            REQUIRE(result.failed_count == 1);
+            CHECK(result.failed_operations[0].error == SyncErrc::end_of_time);
+        }
+    };
+    check(RemoteWins{});
+    check(Join{});
+    CHECK(version_in(store).value == "v0");
+}
+
+TEST_CASE("Causality: an observer sees the version that was replaced", "[sync][causality]") {
+    struct Notes {
+        std::string text{};
+        void on_conflict(const ConflictReport<Op>& report) {
+            text += report.replaced != nullptr ? report.replaced->value.value_or("removed") : "-";
+        }
+    } notes;
+    Memory store;
+    SyncProcessor processor{std::ref(store), LastWriteWins{}, SyncOptions{}, std::ref(notes),
+                            ManualWallTime{}};
+    const Ops ops{add("e", "v0", stamp(5, 5)), seen(update("e", "A", stamp(10)), absent),
+                  seen(update("e", "B", stamp(7)), absent)};
+    REQUIRE(processor.process_batch("s", ops).success);
+    CHECK(notes.text == "v0-");
+}
+
+TEST_CASE("Causality: detect_conflict and resolve_conflict use the version", "[sync][causality]") {
+    Memory store;
+    auto processor = processor_of(store, LastWriteWins{});
+    REQUIRE(processor.process_batch("s", Ops{add("e", "v0", stamp(5, 5))}).success);
+    CHECK(!*processor.detect_conflict("s", seen(update("e", "A", stamp(2)), stamp(5, 5))));
+    const auto found = *processor.detect_conflict("s", seen(update("e", "A", stamp(9)), stamp(1)));
+    REQUIRE(found);
+    CHECK(to_string(found->reason) == "ConcurrentModification");
+    CHECK(processor.resolve_conflict("s", *found).kind() ==
+          Resolution<std::string>::Kind::keep_remote);
+}
+
+// ---- the oracle ---------------------------------------------------------------------------------
+
+namespace {
+
+/// A client, which has a clock that is wrong, and knows only what it read and did itself.
+struct Author {
+    HybridClock<ManualWallTime> clock;
+    Version view{};
+    Ops unsent{};
+};
+
+/// Authors who edit one element of one store, and each version that there has been.
+template <class Strategy>
+class Editors {
+public:
+    Editors(std::size_t count, std::uint64_t seed) : bits_{Seed{seed}}, processor_{make(store_)} {
+        for (std::size_t i = 0; i < count; ++i) {
+            static constexpr std::int64_t skews[] = {-240, 0, 240};
+            skews_.push_back(skews[below(3)] * 1'000'000'000);
+            authors_.push_back({HybridClock<ManualWallTime>{id_of(i + 1)}, {}, {}});
+        }
+    }
+
+    /// `step` is 2 * author for an edit, and one more for sending and reading.
+    void run(std::size_t step) {
+        const std::size_t i = step / 2;
+        Author& author = authors_[i];
+        now_ += 1'000'000'000;
+        if (step % 2 == 1) return synchronize(author);
+        // The clock is made anew, as after a restart: what it must be above is what it saw.
+        author.clock = HybridClock<ManualWallTime>{
+            id_of(i + 1), ManualWallTime{WallTime{Duration{now_ + skews_[i]}}}};
+        const Stamp at = author.clock.stamp_above(author.view.stamp).value();
+        const std::string value = "x" + std::to_string(edits_.size());
+        Op op = author.view.value ? below(3) == 0 ? removal("e", at) : update("e", value, at)
+                                  : add("e", value, at);
+        op.saw = author.view.stamp;
+        author.view = {at, std::nullopt, {op.id}};
+        if (op.kind() != OperationKind::remove) author.view.value = value;
+        versions_.push_back(author.view);
+        edits_.push_back(op);
+        author.unsent.push_back(op);
+    }
+    void synchronize_all() {
+        for (Author& author : authors_) synchronize(author);
+    }
+
+    /// Returns the first edit that is nowhere; empty if all are accounted for.
+    [[nodiscard]] std::string lost() {
+        std::set<Id> found = reported_;
+        found.insert(here_.edits.begin(), here_.edits.end());
+        // An author who saw an edit, alone or merged, replaced it.
+        for (const Op& edit : edits_) add_edits_of(*edit.saw, found);
+        for (const Op& edit : edits_) {
+            if (found.count(edit.id) == 0)
+                return edit.kind() == OperationKind::remove ? "a removal" : edit.value();
+        }
+        return {};
+    }
+    /// Returns whether all stores that get these operations in any order come to the same.
+    [[nodiscard]] bool converges() {
+        std::string first;
+        for (int turn = 0; turn < 4; ++turn) {
+            Memory store;
+            auto processor = make(store);
+            Ops ops = edits_;
+            for (std::size_t i = ops.size(); i > 1; --i) std::swap(ops[i - 1], ops[below(i)]);
+            for (const Op& op : ops) static_cast<void>(processor.process_batch("s", Ops{op}));
+            const std::string end = state_text(store, "e");
+            if (turn == 0) first = end;
+            if (end != first) return false;
+        }
+        return true;
+    }
+
+    bool says_what_it_saw = true;
+
+private:
+    static auto make(Memory& store) {
+        return SyncProcessor{std::ref(store), Strategy{}, SyncOptions{.skew_max = 24h},
+                             NoObserver{}, ManualWallTime{WallTime{Duration{hour}}}};
+    }
+    std::size_t below(std::size_t n) { return static_cast<std::size_t>(bits_() % n); }
+    void add_edits_of(const Stamp& version, std::set<Id>& to) const {
+        for (const Version& one : versions_) {
+            if (one.stamp == version) to.insert(one.edits.begin(), one.edits.end());
+        }
+    }
+    /// Returns the store's version after `op`. It has the edits of the one before if it is the same
+    /// removal, or a value that contains the other.
+    Version version_after(const Op& op, const Version& before) {
+        Version now = version_in(store_);
+        const bool agrees = !now.value && op.kind() == OperationKind::remove;
+        if (now.stamp == before.stamp && !agrees) return before;
+        now.edits = {op.id};
+        const bool joined = now.value && before.value && now.value != before.value &&
+                            now.value->find(*before.value) != std::string::npos;
+        if (joined || (agrees && !before.value)) {
+            now.edits.insert(before.edits.begin(), before.edits.end());
+        }
+        return now;
+    }
+    void synchronize(Author& author) {
+        for (Op op : std::exchange(author.unsent, {})) {
+            if (!says_what_it_saw) op.saw.reset();
+            const SyncResult result = processor_.process_batch("s", Ops{op});
+            for (const auto& conflict : result.conflicts) reported_.insert(conflict.operation.id);
+            for (const auto& one : result.overwrote) add_edits_of(one.replaced.stamp, reported_);
+            here_ = version_after(op, here_);
+            versions_.push_back(here_);
+        }
+        author.view = here_;
+    }
+
+    static constexpr std::int64_t hour = 3'600'000'000'000;
+    Random bits_;
+    std::int64_t now_ = hour;
+    std::vector<std::int64_t> skews_{};
+    std::vector<Author> authors_{};
+    Memory store_{};
+    decltype(make(std::declval<Memory&>())) processor_;
+    Ops edits_{};
+    std::vector<Version> versions_{};
+    Version here_{};
+    std::set<Id> reported_{};
+};
+
+/// Calls `body` with every way to interleave the programs, each a text of 'e' (edit) and 's' (send
+/// and read), as a list of steps.
+template <class Body>
+void each_interleaving(const std::vector<std::string>& programs, const Body& body) {
+    std::vector<std::size_t> at(programs.size());
+    std::vector<std::size_t> steps;
+    const auto go = [&](const auto& self) -> void {
+        bool done = true;
+        for (std::size_t i = 0; i < programs.size(); ++i) {
+            if (at[i] == programs[i].size()) continue;
+            done = false;
+            steps.push_back(2 * i + (programs[i][at[i]] == 's' ? 1 : 0));
+            ++at[i];
+            self(self);
+            --at[i];
+            steps.pop_back();
+        }
+        if (done) body(steps);
+    };
+    go(go);
+}
+
+/// Returns how many of the worlds lose an edit, or do not converge.
+template <class Strategy>
+std::size_t failures_of(const std::vector<std::vector<std::string>>& all, std::size_t one_in,
+                        bool says_what_it_saw, bool must_converge) {
+    std::size_t failures = 0;
+    std::uint64_t seed = 0;
+    for (const auto& programs : all) {
+        each_interleaving(programs, [&](const std::vector<std::size_t>& steps) {
+            if (++seed % one_in != 0) return;
+            Editors<Strategy> editors{programs.size(), seed};
+            editors.says_what_it_saw = says_what_it_saw;
+            for (const std::size_t step : steps) editors.run(step);
+            editors.synchronize_all();
+            if (!editors.lost().empty() || (must_converge && !editors.converges())) ++failures;
+        });
+    }
+    return failures;
+}
+
+const std::vector<std::vector<std::string>> two_authors{
+    {"eee", "eee"},     {"eees", "eees"},   {"eees", "esese"}, {"esese", "esese"},
+    {"sesese", "eese"}, {"eese", "sesese"}, {"sese", "esee"},  {"esees", "sesee"}};
+const std::vector<std::vector<std::string>> three_authors{
+    {"eee", "eee", "eee"}, {"eee", "ees", "ese"}, {"ese", "ese", "ese"}, {"see", "ese", "seses"}};
+
+}  // namespace
+
+TEST_CASE("Causality: of two authors no edit is lost unseen, in any interleaving",
+          "[sync][causality]") {
+    CHECK(failures_of<LastWriteWins>(two_authors, 1, true, true) == 0);
+    CHECK(failures_of<LocalWins>(two_authors, 1, true, false) == 0);
+    CHECK(failures_of<RemoteWins>(two_authors, 1, true, false) == 0);
+    CHECK(failures_of<Join>(two_authors, 1, true, false) == 0);
+    // The oracle sees what the clocks alone lose.
+    CHECK(failures_of<LastWriteWins>(two_authors, 1, false, false) > 0);
+}
+
+TEST_CASE("Causality: of three authors no edit is lost unseen", "[sync][causality]") {
+    CHECK(failures_of<LastWriteWins>(three_authors, 3, true, true) == 0);
+    CHECK(failures_of<LocalWins>(three_authors, 5, true, false) == 0);
+    CHECK(failures_of<RemoteWins>(three_authors, 5, true, false) == 0);
+    CHECK(failures_of<Join>(three_authors, 5, true, false) == 0);
+    CHECK(failures_of<LastWriteWins>(three_authors, 5, false, false) > 0);
+}
