@@ -144,6 +144,9 @@ TEST_CASE("what an operation saw and replaced is in its JSON only if it is known
 TEST_CASE("a SyncResult is restored from JSON", "[adapter][nlohmann_json]") {
     SyncResult<Op> result = a_result();
     CHECK(json::parse(json(result).dump()).get<SyncResult<Op>>() == result);
+    CHECK_FALSE(json(result)["failed_operations"][0].contains("wait_ms"));
+    result.failed_operations[0].wait = std::chrono::milliseconds{700};
+    CHECK(json(result)["failed_operations"][0]["wait_ms"] == 700);
     // Codes of others come back where their category is known.
     for (const std::error_code code :
          {make_error_code(QueueErrc::corrupt), std::make_error_code(std::errc::io_error),

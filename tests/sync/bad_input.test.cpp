@@ -126,8 +126,10 @@ TEST_CASE("stamps of any time are ordered, or rejected as from the future", "[sy
     REQUIRE(sums(result, batch.size()) == "12 0 4");
     for (const auto& failed : result.failed_operations) {
         CHECK(failed.operation.stamp.wall == WallTime::max());
-        CHECK(failed.error == SyncErrc::bad_operation);
+        CHECK(failed.retryable);
+        CHECK(failed.wait);
     }
+    CHECK(result.failed_operations[0].error == SyncErrc::from_the_future);
     CHECK(store.find({"s", "e"})->stamp.wall > ManualWallTime{}.time);
 }
 
@@ -212,7 +214,7 @@ TEST_CASE("a store that reports an element as live and cannot read it is detecte
     CHECK(result.failed_operations[0].error == SyncErrc::store_disagrees);
 }
 
-TEST_CASE("a store whose horizon is in the future makes each change fail as too_old",
+TEST_CASE("a store whose horizon is in the future keeps each change that may bring back an element",
           "[sync][bad_input]") {
     ContradictingStore store;
     store.horizon_is = WallTime::max();
@@ -220,7 +222,8 @@ TEST_CASE("a store whose horizon is in the future makes each change fail as too_
                             ManualWallTime{}};
     const Ops batch = each_kind();
     const SyncResult result = processor.process_batch("s", batch);
-    // An interaction changes nothing, so no tombstone tells against it.
-    REQUIRE(sums(result, batch.size()) == "1 0 6");
-    for (const auto& failed : result.failed_operations) CHECK(failed.error == SyncErrc::too_old);
+    // The Interaction changes nothing, and an Update without its element brings nothing back.
+    REQUIRE(sums(result, batch.size()) == "1 1 5");
+    CHECK(result.failed_operations[0].error == SyncErrc::too_old);
+    for (const auto& failed : result.failed_operations) CHECK(failed.retryable);
 }

@@ -98,16 +98,51 @@ TEST_CASE("SyncProcessor: delays have jitter within the cap", "[sync][sync_proce
     CHECK(differ);
 }
 
-TEST_CASE("SyncProcessor: stamps of the far future are rejected, equal moments have one winner",
+TEST_CASE("SyncProcessor keeps an operation from the future, and those after it on its element",
           "[sync][sync_processor]") {
     Memory store;
+    const Ops ops{add("e", "1", stamp(1'001'000)), add("f", "1", stamp(1'001'007)),
+                  update("f", "2", stamp(1)), add("g", "1", stamp(2)),
+                  interaction("f", stamp(1'002'000))};
+    // The clock of the processor, not the operation, is at fault. So no attempt is spent on it.
     auto processor = processor_of(store, LastWriteWins{}, {.skew_max = Duration{1000}});
-    const SyncResult result = processor.process_batch(
-        "s", Ops{add("e", "1", stamp(1'001'000)), add("f", "1", stamp(1'001'001))});
-    CHECK(sums(result, 2) == "1 0 1");
-    CHECK(result.failed_operations[0].error == SyncErrc::bad_operation);
-    CHECK_FALSE(result.failed_operations[0].retryable);
-    CHECK(state_text(store, "f") == "absent");
+    AsyncSleeper sleeper;
+    for (const bool with_retry : {false, true}) {
+        const SyncResult result =
+            with_retry ? processor.process_with_retry("s", ops, policies::sync(), sleeper)
+                       : processor.process_batch("s", ops);
+        REQUIRE(sums(result, 5) == "2 0 3");
+        CHECK(result.retry_attempts == 0);
+        CHECK(result.failed_operations[0].error == SyncErrc::from_the_future);
+        CHECK(result.failed_operations[0].wait == Duration{7});
+        CHECK(result.failed_operations[1].error == SyncErrc::held_back);
+        CHECK(result.failed_operations[1].wait == Duration{7});
+        CHECK(result.failed_operations[2].error == SyncErrc::from_the_future);
+        CHECK(result.failed_operations[2].wait == Duration{1000});
+        for (const auto& failed : result.failed_operations) CHECK(failed.retryable);
+        CHECK(state_text(store, "f") == "absent");
+        CHECK(state_text(store, "g") == "live 2 1");
+    }
+    CHECK(sleeper.sleeps.empty());
+    // After the wait, the same batch is applied.
+    SyncProcessor later{std::ref(store), LastWriteWins{}, SyncOptions{.skew_max = Duration{1000}},
+                        NoObserver{}, ManualWallTime{WallTime{Duration{1'001'000}}}};
+    CHECK(sums(later.process_batch("s", ops), 5) == "4 1 0");
+    CHECK(state_text(store, "f") == "live 1001007 1");
+}
+
+TEST_CASE("SyncProcessor keeps what it has kept while other operations are tried again",
+          "[sync][sync_processor]") {
+    FaultyStore store;
+    auto processor = processor_of(store, LastWriteWins{}, {.skew_max = Duration{1000}});
+    AsyncSleeper sleeper;
+    const Ops ops{add("f", "1", stamp(1'001'007)), add("a", "1", stamp(1)),
+                  update("f", "2", stamp(1))};
+    store.fail("a", SyncErrc::store_busy, 2);
+    const SyncResult result = processor.process_with_retry("s", ops, policies::sync(), sleeper);
+    REQUIRE(sums(result, 3) == "1 0 2");
+    CHECK(result.retry_attempts == 2);
+    CHECK(store.writes == std::vector<std::string>{"a"});
 }
 
 TEST_CASE("process_batch without retry fails operations after a failure on their element",
@@ -559,6 +594,10 @@ TEST_CASE("pending operations are bounded", "[sync][sync_processor]") {
     REQUIRE(sums(result, 4) == "0 2 2");
     CHECK(result.failed_operations[0].error == SyncErrc::pending_full);
     CHECK(result.failed_operations[1].error == SyncErrc::held_back);
+    for (const auto& failed : result.failed_operations) {
+        CHECK(failed.retryable);
+        CHECK_FALSE(failed.wait);
+    }
     CHECK(processor.drop_pending("s", processor.pending("s")[0]));
     CHECK(processor.process_batch("s", Ops{update("c", "1", stamp(1))}).conflict_count == 1);
 }
@@ -581,9 +620,8 @@ TEST_CASE("detect_conflict and resolve_conflict change nothing", "[sync][sync_pr
     CHECK(state_text(store, "e") == "live 5 1");
 }
 
-TEST_CASE(
-    "an operation older than the tombstones is rejected, an older repeat decided by its stamp",
-    "[sync][sync_processor]") {
+TEST_CASE("an Add older than the tombstones is kept, and so is an older repeat",
+          "[sync][sync_processor]") {
     Memory store{MemoryStoreOptions{.ids_remembered = 2, .tombstones_kept = Duration{100}}};
     auto processor = processor_of(store, LastWriteWins{});
     const Op old = add("a", "1", stamp(10));
@@ -593,10 +631,32 @@ TEST_CASE(
     CHECK(sums(processor.process_batch("s", Ops{old}), 1) == "0 0 1");
     CHECK(state_text(store, "a") == "absent");
     const SyncResult result =
-        processor.process_batch("s", Ops{add("c", "1", stamp(399)), add("c", "1", stamp(400))});
+        processor.process_batch("s", Ops{add("c", "1", stamp(399)), add("d", "1", stamp(400))});
     REQUIRE(sums(result, 2) == "1 0 1");
     CHECK(result.failed_operations[0].error == SyncErrc::too_old);
-    CHECK_FALSE(result.failed_operations[0].retryable);
+    CHECK(result.failed_operations[0].retryable);
+    CHECK_FALSE(result.failed_operations[0].wait);
+}
+
+TEST_CASE("an old operation is too old only if its element may have been removed and forgotten",
+          "[sync][sync_processor]") {
+    Memory store{MemoryStoreOptions{.tombstones_kept = Duration{100}}};
+    auto processor = processor_of(store, RemoteWins{});
+    REQUIRE(processor
+                .process_batch("s", Ops{add("a", "1", stamp(5)), add("b", "1", stamp(5)),
+                                        add("z", "1", stamp(500))})
+                .success);
+    REQUIRE(processor.process_batch("s", Ops{removal("b", stamp(450))}).success);
+    Op brings_back = update("c", "2", stamp(11));
+    brings_back.saw = stamp(7);
+    const SyncResult result = processor.process_batch(
+        "s", Ops{update("a", "2", stamp(10)), add("b", "2", stamp(10)), update("d", "2", stamp(10)),
+                 removal("e", stamp(10)), brings_back});
+    CHECK(sums(result, 5) == "2 2 1");
+    CHECK(state_text(store, "a") == "live 10 2");
+    CHECK(state_text(store, "b") == "live 450 2");
+    CHECK(result.failed_operations[0].error == SyncErrc::too_old);
+    CHECK(result.failed_operations[0].operation == brings_back);
 }
 
 TEST_CASE("a jump of the wall clock makes no operation too old", "[sync][sync_processor]") {

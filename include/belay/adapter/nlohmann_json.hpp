@@ -15,14 +15,15 @@
 /// - The reason of a conflict: "ElementNotFound", "ElementAlreadyExists", "ConcurrentModification",
 ///   or {"StaleTimestamp": {"local", "remote"}}.
 /// - Conflict: {"operation", "reason", "resolved"}.
-/// - FailedOperation: {"operation", "error": text, "code": {"category", "value"}, "retryable"}.
+/// - FailedOperation: {"operation", "error": text, "code": {"category", "value"}, "retryable",
+///   "wait_ms"}.
 /// - SyncResult: {"success", "synced_count", "conflict_count", "failed_count", "conflicts",
 ///   "failed_operations", "overwrote", "duration_ms", "timestamp", "retry_attempts"}.
 /// - A member of "overwrote": {"operation", "reason", "replaced": {"stamp", "value"}}.
 ///
-/// `base`, `saw`, `overwrote` and `value` are left out if there is none. `duration_ms` and
-/// `timestamp` (since 1970) are whole milliseconds. Values have the form of their own to_json and
-/// from_json.
+/// `base`, `saw`, `wait_ms`, `overwrote` and `value` are left out if there is none. `duration_ms`
+/// and `timestamp` (since 1970) are whole milliseconds. Values have the form of their own to_json
+/// and from_json.
 ///
 /// Errors: from_json throws nlohmann::json::exception for a document that it cannot read, as is
 ///         usual with that library. The reasons are
@@ -304,6 +305,7 @@ void to_json(nlohmann::json& json, const FailedOperation<Op>& failed) {
             {"error", failed.error.message()},
             {"code", detail::json_of_code(failed.error)},
             {"retryable", failed.retryable}};
+    if (failed.wait) json["wait_ms"] = detail::milliseconds_of(*failed.wait);
 }
 template <OperationLike Op>
 void from_json(const nlohmann::json& json, FailedOperation<Op>& failed) {
@@ -311,6 +313,10 @@ void from_json(const nlohmann::json& json, FailedOperation<Op>& failed) {
     failed.operation = json.at("operation").get<Op>();
     failed.error = detail::code_of_json(json.at("code"));
     failed.retryable = json.at("retryable").get<bool>();
+    failed.wait.reset();
+    if (const auto wait = json.find("wait_ms"); wait != json.end()) {
+        failed.wait = detail::duration_of(*wait, "wait_ms");
+    }
 }
 
 template <OperationLike Op>

@@ -14,9 +14,9 @@ namespace belay { inline namespace BELAY_ABI {
 enum class SyncErrc {
     store_busy = 1,        ///< the store accepts nothing now; try again
     store_failed = 2,      ///< the store could not read or write; try again
-    bad_operation = 3,     ///< no id, no origin, element id empty or too long, stamp too far ahead
+    bad_operation = 3,     ///< no id, no origin, element id empty or too long
     unknown_session = 4,   ///< the store has no such session, and does not create one
-    too_old = 5,           ///< older than the tombstones that are kept, so it cannot be decided
+    too_old = 5,           ///< the element may have been removed, and its tombstone forgotten
     id_reused = 6,         ///< another operation with other contents had this id
     held_back = 7,         ///< an earlier operation on the same element waits for its retry
     store_full = 8,        ///< the store has as many elements as it may have
@@ -26,16 +26,17 @@ enum class SyncErrc {
     pending_full = 12,     ///< as many operations are pending as are allowed
     local_threw = 13,      ///< the local side of a bridge threw an exception
     unanswered = 14,       ///< the remote side of a bridge dropped a request
-    end_of_time = 15       ///< no stamp is above the one that is there
+    end_of_time = 15,      ///< no stamp is above the one that is there
+    from_the_future = 16   ///< the stamp is too far ahead of this processor's wall clock
 };
 
 namespace detail {
 inline constexpr ErrorText sync_error_texts[] = {
     {"the store is busy", Cause::overloaded},
     {"the store could not read or write", Cause::lost},
-    {"the operation is malformed, or its stamp is of the far future", Cause::permanent},
+    {"the operation is malformed", Cause::permanent},
     {"there is no such session", Cause::permanent},
-    {"the operation is older than what the store remembers of removals", Cause::permanent},
+    {"the operation is older than the removals that the store remembers", Cause::permanent},
     {"another operation had this id", Cause::permanent},
     {"an earlier operation on the same element waits for its retry", Cause::overloaded},
     {"the store is full", Cause::permanent},
@@ -46,6 +47,8 @@ inline constexpr ErrorText sync_error_texts[] = {
     {"the local side of the bridge threw an exception", Cause::lost},
     {"the remote side of the bridge gave no answer", Cause::lost},
     {"the stamp is at the end of time, and no stamp is above it", Cause::permanent},
+    {"the stamp is too far ahead of the clock here; wait, or stamp the operation again",
+     Cause::overloaded},
 };
 
 /// Returns the category of SyncErrc.

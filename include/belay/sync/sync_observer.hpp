@@ -27,13 +27,14 @@ enum class OperationOutcome : std::uint8_t {
     skipped,    ///< a conflict that was decided against the operation
     pending,    ///< a conflict that is not decided
     waiting,    ///< not applied yet: it failed, or an earlier one did; it may be tried again
-    failed      ///< not applied, and never will be
+    failed,     ///< not applied, and never will be
+    kept        ///< not decided: the cause lies here, so the sender keeps it and sends it later
 };
 
 /// Returns the name of an outcome, as in the enumeration.   Complexity: O(1).
 [[nodiscard]] constexpr std::string_view to_string(OperationOutcome outcome) noexcept {
     constexpr std::string_view names[] = {"applied", "logged",  "duplicate", "skipped",
-                                          "pending", "waiting", "failed"};
+                                          "pending", "waiting", "failed",    "kept"};
     const auto i = static_cast<std::size_t>(outcome);
     return i < sizeof names / sizeof names[0] ? names[i] : std::string_view{"unknown"};
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>       // std::uint64_t
+#include <optional>      // std::optional
 #include <string>        // std::string
 #include <system_error>  // std::error_code
 #include <vector>        // std::vector
@@ -20,6 +21,9 @@ struct FailedOperation {
     std::error_code error;
     /// Whether it may succeed when it is sent again.
     bool retryable = false;
+    /// The time until it may succeed, if it is known. Without it, a retryable operation that is not
+    /// sent again by process_with_retry needs more than time; see `error`.
+    std::optional<Duration> wait{};
 
     friend bool operator==(const FailedOperation&, const FailedOperation&) = default;
 };

@@ -40,6 +40,8 @@ struct Decided {
     std::optional<ConflictReason> reason{};
     /// Set if there is a reason.
     typename Resolution<Value>::Kind decision{};
+    /// Set if the operation is kept, and only time is missing.
+    std::optional<Duration> wait{};
     /// Set if the operation was applied and there is a reason.
     std::optional<part::ReplacedVersion<Value>> replaced{};
 
@@ -52,6 +54,14 @@ struct Decided {
     [[nodiscard]] static Decided error_of(const std::error_code& error) {
         Decided made = of(may_heal(error) ? OperationOutcome::waiting : OperationOutcome::failed);
         made.error = error;
+        return made;
+    }
+    /// The cause lies in the processor or its store, so this is no decision about the operation.
+    [[nodiscard]] static Decided kept_for(const std::error_code& error,
+                                          std::optional<Duration> wait = {}) {
+        Decided made = of(OperationOutcome::kept);
+        made.error = error;
+        made.wait = wait;
         return made;
     }
 };
@@ -81,8 +91,12 @@ public:
     /// Throws: what the strategy throws.
     [[nodiscard]] Outcome process(std::string_view session, const Op& op, WallTime now,
                                   std::optional<std::uint64_t> pending) {
-        const OperationKind kind = op.kind();
-        if (const std::error_code error = malformed(op, kind, now)) return Outcome::error_of(error);
+        if (const std::error_code error = malformed(op)) return Outcome::error_of(error);
+        if (op.stamp.wall > later(now, options_.skew_max)) {
+            const Duration ahead =
+                elapsed(Instant{now.time_since_epoch()}, Instant{op.stamp.wall.time_since_epoch()});
+            return Outcome::kept_for(SyncErrc::from_the_future, ahead - options_.skew_max);
+        }
         part::WriteMark mark{op.stamp, op.id, hash_of_operation(session, op)};
         const auto known = ask_store([&] { return store_.applied(mark.operation); });
         if (!known) return Outcome::error_of(known.error());
@@ -91,12 +105,13 @@ public:
                                         : Outcome::error_of(SyncErrc::id_reused);
         }
         if (pending && *pending != mark.hash) return Outcome::error_of(SyncErrc::id_reused);
-        if (kind != OperationKind::interaction && op.stamp.wall < store_.horizon()) {
-            return Outcome::error_of(SyncErrc::too_old);
-        }
         const part::ElementKey key{session, op.element()};
         const auto local = ask_store([&] { return store_.find(key); });
         if (!local) return Outcome::error_of(local.error());
+        if (local->presence == part::Presence::absent && op.stamp.wall < store_.horizon() &&
+            creates(op)) {
+            return Outcome::kept_for(SyncErrc::too_old);
+        }
         return rule(key, op, *local, mark);
     }
 
@@ -129,15 +144,20 @@ public:
     }
 
 private:
-    [[nodiscard]] std::error_code malformed(const Op& op, OperationKind kind,
-                                            WallTime now) const noexcept {
+    [[nodiscard]] std::error_code malformed(const Op& op) const noexcept {
+        const OperationKind kind = op.kind();
         const std::string_view element = op.element();
         const bool of_element = kind != OperationKind::interaction;
         const bool right =
             op.id != no_id && op.stamp.origin != no_id && kind <= OperationKind::interaction &&
-            (!of_element || !element.empty()) && element.size() <= options_.element_id_bytes_max &&
-            op.stamp.wall <= later(now, options_.skew_max);
+            (!of_element || !element.empty()) && element.size() <= options_.element_id_bytes_max;
         return right ? std::error_code{} : make_error_code(SyncErrc::bad_operation);
+    }
+    /// Returns whether an operation may make an absent element live.
+    [[nodiscard]] bool creates(const Op& op) const noexcept {
+        const OperationKind kind = op.kind();
+        return kind == OperationKind::add ||
+               (kind == OperationKind::update && (options_.upsert_updates || version_seen_by(op)));
     }
     [[nodiscard]] bool waits_for_add(const Op& op, const part::ElementState& local) const noexcept {
         return options_.upsert_updates && local.presence == part::Presence::absent &&

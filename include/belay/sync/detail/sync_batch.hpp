@@ -3,11 +3,13 @@
 /// SyncBatch: a batch under way, over all its attempts.
 #pragma once
 
-#include <algorithm>    // std::sort
-#include <span>         // std::span
-#include <string_view>  // std::string_view
-#include <utility>      // std::move
-#include <vector>       // std::vector
+#include <algorithm>      // std::sort
+#include <optional>       // std::optional
+#include <span>           // std::span
+#include <string_view>    // std::string_view
+#include <unordered_map>  // std::unordered_map
+#include <utility>        // std::move
+#include <vector>         // std::vector
 
 #include <belay/sync/sync_errc.hpp>
 #include <belay/sync/sync_result.hpp>
@@ -30,9 +32,10 @@ struct SyncBatch {
     [[nodiscard]] std::size_t decided() const noexcept {
         return result.synced_count + result.conflict_count + result.failed_count;
     }
-    void fail(std::size_t index, const std::error_code& why, bool retryable) {
+    void fail(std::size_t index, const std::error_code& why, bool retryable,
+              std::optional<Duration> wait = {}) {
         ++result.failed_count;
-        failures.push_back({index, why, retryable});
+        failures.push_back({index, why, retryable, wait});
     }
     void overwrite(std::size_t index, const ConflictReason& reason,
                    part::ReplacedVersion<typename Op::value_type> replaced) {
@@ -66,7 +69,8 @@ struct SyncBatch {
         }
         result.failed_operations.reserve(failures.size());
         for (const Failed& one : failures) {
-            result.failed_operations.push_back({operations[one.index], one.why, one.retryable});
+            result.failed_operations.push_back(
+                {operations[one.index], one.why, one.retryable, one.wait});
         }
         result.overwrote.reserve(overwrites.size());
         for (Overwritten& one : overwrites) {
@@ -91,11 +95,15 @@ struct SyncBatch {
         std::size_t index;
         std::error_code why;
         bool retryable;
+        std::optional<Duration> wait;
     };
 
     std::string_view session;
     std::span<const Op> operations;
     std::vector<Waiting> waiting;  // in the order of the batch
+    /// The elements of kept operations, and how long those wait. Later operations on such an
+    /// element are kept, too.
+    std::unordered_map<std::string_view, std::optional<Duration>> kept{};
     std::vector<Contradicted> conflicts{};
     std::vector<Failed> failures{};
     std::vector<Overwritten> overwrites{};

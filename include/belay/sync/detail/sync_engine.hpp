@@ -70,6 +70,7 @@ private:
 
     void transact(Batch& batch, Tries tries, WallTime now) {
         blocked_now_.clear();
+        kept_now_.clear();
         outcomes_.clear();
         outcomes_.reserve(tries.size());
         pending_now_.clear();
@@ -87,11 +88,11 @@ private:
             // The transaction has had no effect, so operations that were held back before still
             // are.
             for (const std::string_view element : blocked_now_) blocked_.erase(element);
+            for (const std::string_view element : kept_now_) batch.kept.erase(element);
             outcomes_.clear();
             for (const auto& one : tries) {
-                const bool held = is_blocked(batch.operations[one.index]);
-                outcomes_.push_back(
-                    Outcome::error_of(held ? make_error_code(SyncErrc::held_back) : error));
+                auto held = held_back(batch, batch.operations[one.index]);
+                outcomes_.push_back(held ? std::move(*held) : Outcome::error_of(error));
             }
             if (may_heal(error)) {
                 for (const auto& one : tries) block(batch.operations[one.index]);
@@ -100,20 +101,36 @@ private:
         for (std::size_t i = 0; i < tries.size(); ++i) settle(batch, tries[i].index, outcomes_[i]);
     }
 
-    [[nodiscard]] Outcome process(const Batch& batch, std::size_t index, WallTime now) {
+    [[nodiscard]] Outcome process(Batch& batch, std::size_t index, WallTime now) {
         const Op& op = batch.operations[index];
-        if (is_blocked(op)) return Outcome::error_of(SyncErrc::held_back);
+        if (auto held = held_back(batch, op)) return std::move(*held);
         const std::optional<std::uint64_t> known = pending_hash(op.id);
         Outcome outcome = processor_.process(batch.session, op, now, known);
         if (outcome.outcome == OperationOutcome::pending && !known) {
             if (parts_.pending.size() + pending_now_.size() >= parts_.options.pending_max) {
-                outcome = Outcome::error_of(SyncErrc::pending_full);
+                outcome = Outcome::kept_for(SyncErrc::pending_full);
             } else {
                 pending_now_.try_emplace(op.id, hash_of_operation(batch.session, op));
             }
         }
         if (outcome.outcome == OperationOutcome::waiting) block(op);
+        if (outcome.outcome == OperationOutcome::kept) keep(batch, op, outcome.wait);
         return outcome;
+    }
+    /// Returns the outcome of an operation that must not go before an earlier one on its element.
+    [[nodiscard]] std::optional<Outcome> held_back(const Batch& batch, const Op& op) const {
+        if (op.kind() == OperationKind::interaction) return std::nullopt;
+        const std::string_view element = op.element();
+        const auto kept = batch.kept.find(element);
+        if (kept != batch.kept.end()) {
+            return Outcome::kept_for(SyncErrc::held_back, kept->second);
+        }
+        if (blocked_.find(element) == blocked_.end()) return std::nullopt;
+        return Outcome::error_of(SyncErrc::held_back);
+    }
+    void keep(Batch& batch, const Op& op, std::optional<Duration> wait) {
+        if (op.kind() == OperationKind::interaction) return;
+        if (batch.kept.try_emplace(op.element(), wait).second) kept_now_.push_back(op.element());
     }
     /// Returns the hash of the operation with this id that is pending, or will be after the current
     /// transaction.
@@ -121,11 +138,6 @@ private:
         if (pending_now_.empty()) return parts_.pending.hash_of(id);
         const auto now = pending_now_.find(id);
         return now != pending_now_.end() ? std::optional{now->second} : parts_.pending.hash_of(id);
-    }
-    // An operation waits for all earlier ones on its element.
-    [[nodiscard]] bool is_blocked(const Op& op) const {
-        return !blocked_.empty() && op.kind() != OperationKind::interaction &&
-               blocked_.find(op.element()) != blocked_.end();
     }
     void block(const Op& op) {
         if (op.kind() == OperationKind::interaction) return;
@@ -153,6 +165,9 @@ private:
             case OperationOutcome::failed:
                 batch.fail(index, outcome.error, false);
                 break;
+            case OperationOutcome::kept:
+                batch.fail(index, outcome.error, true, outcome.wait);
+                break;
         }
         follow(batch.session, op, outcome);
         if (outcome.replaced) {
@@ -163,7 +178,8 @@ private:
         const std::string_view element = op.element();
         if (outcome.outcome == OperationOutcome::pending) {
             parts_.pending.keep(session, op, hash_of_operation(session, op));
-        } else if (outcome.outcome != OperationOutcome::waiting) {
+        } else if (outcome.outcome != OperationOutcome::waiting &&
+                   outcome.outcome != OperationOutcome::kept) {
             // Another operation with the same id does not decide it.
             const auto pending = parts_.pending.hash_of(op.id);
             if (pending && *pending == hash_of_operation(session, op)) {
@@ -224,7 +240,8 @@ private:
             });
             if (error) return true;
             for (std::size_t i = 0; i < operations.size(); ++i) {
-                again = again || outcomes_[i].outcome == OperationOutcome::waiting;
+                again = again || outcomes_[i].outcome == OperationOutcome::waiting ||
+                        outcomes_[i].wait.has_value();
                 woken = woken || wakes(operations[i], outcomes_[i]);
                 follow(key.session, operations[i], outcomes_[i]);
             }
@@ -269,6 +286,7 @@ private:
     std::vector<Outcome> outcomes_{};
     std::unordered_set<std::string_view> blocked_{};
     std::vector<std::string_view> blocked_now_{};  // by the current transaction
+    std::vector<std::string_view> kept_now_{};     // by the current transaction
     std::map<Id, std::uint64_t> pending_now_{};    // the hashes of what it makes pending
 };
 
