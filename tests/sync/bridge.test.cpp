@@ -417,14 +417,35 @@ TEST_CASE("Bridge: a server's retry_after is waited, and shown as an outage",
                       Policy{Backoff{FullJitter{}, Cap{10s}, 100ms}, MaxAttempts{attempts}}};
         begin(rig);
         rig.server.behaviour = Behaviour::fails;
-        rig.server.failure = {.cause = Cause::overloaded, .retry_after = 10min};
+        rig.server.failure = {.cause = Cause::overloaded, .retry_after = 5min};
         rig.edit("s", "1", 2);
         REQUIRE(rig.world.run_until([&] { return rig.kind() != Shown::connected; }, 1s));
         CHECK(rig.bridge->connectivity().reason.cause == Cause::overloaded);
-        rig.run_for(599s);
+        rig.run_for(299s);
         CHECK(rig.server.fetches.size() == 1);
         rig.run_for(1s);
         CHECK(rig.server.fetches.size() == 2);
+    }
+}
+
+TEST_CASE("Bridge: a retry_after of a day counts as retry_after_max", "[sync][bridge][unit]") {
+    // An outage of the remote, and the refusal of one session.
+    for (const Cause cause : {Cause::overloaded, Cause::forbidden}) {
+        BridgeOptions options = hourly();
+        options.retry_after_max = 20min;
+        BridgeRig rig{options, Policy{MaxAttempts{1}}};
+        begin(rig);
+        rig.server.behaviour = Behaviour::fails;
+        rig.server.failure = {.cause = cause, .retry_after = 24h};
+        rig.edit("s", "1", 2);
+        rig.run_for(1s);
+        REQUIRE(rig.server.fetches.size() == 1);
+        rig.server.behaviour = Behaviour::works;
+        rig.run_for(19min);
+        CHECK(rig.server.fetches.size() == 1);
+        rig.run_for(1min);
+        CHECK(rig.server.fetches.size() == 2);
+        CHECK(rig.kind() == Shown::connected);
     }
 }
 

@@ -18,6 +18,7 @@ TEST_CASE("BridgeOptions have the defaults of the page", "[sync][bridge_options]
     CHECK(options.push.debounce == 500ms);
     CHECK(options.push.enabled);
     CHECK(options.answer_within == 10s);
+    CHECK(options.retry_after_max == 5min);
     CHECK(options.calls_max == 8);
     CHECK(options.outage_wait.max_delay(0) == 1s);
     CHECK(options.outage_wait.max_delay(1) == 2s);
@@ -33,6 +34,7 @@ TEST_CASE("Bridge rejects invalid options with a message", "[sync][bridge_option
     CHECK(says({.pull = {.interval = 0s}}).find("pull.interval must be > 0ns") != Text::npos);
     CHECK(says({.push = {.debounce = -1ns}}).find("push.debounce must be >= 0ns") != Text::npos);
     CHECK(says({.answer_within = 0s}).find("answer_within must be > 0ns") != Text::npos);
+    CHECK(says({.retry_after_max = -1ns}).find("retry_after_max must be >= 0ns") != Text::npos);
     CHECK(says({.calls_max = 0}).find("calls_max must be > 0") != Text::npos);
     CHECK(says({.pull = {.enabled = false}, .push = {.enabled = false}})
               .find("push or pull must be enabled") != Text::npos);

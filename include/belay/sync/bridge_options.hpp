@@ -41,6 +41,9 @@ struct BridgeOptions {
     /// shorter; > 0ns. It is also the longest wait between two attempts of a call that does not
     /// count as an outage.
     Duration answer_within = std::chrono::seconds{10};
+    /// The longest wait that a remote may ask for by a failure's `retry_after`; >= 0ns. A longer
+    /// wait counts as this, so one answer of a proxy cannot stop the bridge for a day.
+    Duration retry_after_max = std::chrono::minutes{5};
     /// The most calls that are under way at once; > 0.
     std::size_t calls_max = 8;
 
@@ -53,6 +56,7 @@ struct BridgeOptions {
         if (pull.interval.count() <= 0) return "BridgeOptions: pull.interval must be > 0ns";
         if (push.debounce.count() < 0) return "BridgeOptions: push.debounce must be >= 0ns";
         if (answer_within.count() <= 0) return "BridgeOptions: answer_within must be > 0ns";
+        if (retry_after_max.count() < 0) return "BridgeOptions: retry_after_max must be >= 0ns";
         if (calls_max < 1) return "BridgeOptions: calls_max must be > 0";
         return {};
     }

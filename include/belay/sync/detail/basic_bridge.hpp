@@ -24,6 +24,7 @@ inline constexpr bool copies_a_side =
     expect_options(options.check(), {{"pull.interval", options.pull.interval},
                                      {"push.debounce", options.push.debounce},
                                      {"answer_within", options.answer_within},
+                                     {"retry_after_max", options.retry_after_max},
                                      {"calls_max", options.calls_max}});
     return options;
 }

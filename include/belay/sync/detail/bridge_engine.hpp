@@ -190,7 +190,12 @@ private:
         if (stopping_) return;
         if (!s.wait) s.wait.emplace(options_.outage_wait);
         Turn turn{now_, bits_};
-        sessions_.set_due(s, s.wait->failed(failure, turn).until);
+        sessions_.set_due(s, s.wait->failed(bounded(failure), turn).until);
+    }
+    /// Returns a failure whose `retry_after` is within its limit.
+    [[nodiscard]] Failure bounded(Failure failure) const noexcept {
+        failure.retry_after = smaller(failure.retry_after, options_.retry_after_max);
+        return failure;
     }
     void fail_here(BridgeSession& s, Step step, const std::error_code& error) {
         const Failure failure = Failure::from(error);
@@ -312,7 +317,7 @@ private:
         s.busy = s.again = false;
         if (!health_.away() || probe) {
             Turn turn{now_, bits_};
-            if (health_.failed(failure, turn)) pending_events_.state(health_.view());
+            if (health_.failed(bounded(failure), turn)) pending_events_.state(health_.view());
         }
         // At the end of the pulls, because this session may be what makes the remote fail.
         if (!stopping_) sessions_.ready(s, Line::pulls);
