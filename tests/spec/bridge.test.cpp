@@ -162,12 +162,16 @@ TEST_CASE("bridge 5: state query", "[spec][bridge]") {
 TEST_CASE("bridge task 1: a call has five attempts, and transport failures only are retried",
           "[spec][bridge]") {
     for (const Cause cause : {Cause::lost, Cause::refused, Cause::timed_out, Cause::overloaded}) {
-        BridgeRig rig{seldom()};
+        BridgeOptions options = seldom();
+        options.outage_wait = {FullJitter{}, Cap{1000h}, 1000h};
+        BridgeRig rig{options};
         rig.server.behaviour = Behaviour::fails;
         rig.server.failure = {cause};
         rig.start();
         rig.edit("s", "1", 1);
-        CHECK(rig.world.run_until([&] { return rig.count("disconnected") != 0; }, 10s));
+        CHECK(rig.world.run_until([&] { return rig.count("reconnecting 4") != 0; }, 10s));
+        CHECK(rig.server.fetches.size() == 5);
+        rig.run_for(1min);  // of the wait of an outage
         CHECK(rig.server.fetches.size() == 5);
     }
     for (const Cause cause : {Cause::protocol, Cause::permanent, Cause::forbidden}) {

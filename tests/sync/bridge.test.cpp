@@ -428,6 +428,26 @@ TEST_CASE("Bridge: a server's retry_after is waited, and shown as an outage",
     }
 }
 
+TEST_CASE("Bridge: the first attempt that hangs is shown within answer_within",
+          "[sync][bridge][unit]") {
+    BridgeRig rig{hourly(), policies::bridge()};
+    begin(rig);
+    rig.server.behaviour = Behaviour::hangs;
+    rig.edit("s", "1", 2);
+    REQUIRE(rig.world.run_until([&] { return rig.server.fetches.size() == 1; }, 1s));
+    rig.run_for(10s);
+    CHECK(rig.kind() == Shown::disconnected);
+    CHECK(rig.bridge->connectivity().attempt == 0);
+    CHECK(rig.world.run_until([&] { return rig.kind() == Shown::reconnecting; }, 12s));
+    CHECK(rig.bridge->connectivity().attempt == 1);
+    // A retry of the same call that is answered shows that the remote is back.
+    rig.server.behaviour = Behaviour::works;
+    REQUIRE(rig.world.run_until([&] { return rig.kind() == Shown::connected; }, 12s));
+    CHECK(rig.bridge->connectivity().reason.cause == Cause::none);
+    rig.run_for(1s);
+    CHECK(rig.server.scenes["s"].content == "1");
+}
+
 TEST_CASE("Bridge: a retry_after of a day counts as retry_after_max", "[sync][bridge][unit]") {
     // An outage of the remote, and the refusal of one session.
     for (const Cause cause : {Cause::overloaded, Cause::forbidden}) {
@@ -461,9 +481,10 @@ TEST_CASE(
     CHECK(rig.server.kept_fetches[0].wanted());
     rig.run_for(1s);
     CHECK_FALSE(rig.server.kept_fetches[0].wanted());
-    CHECK(rig.kind() == Shown::connected);  // the second attempt is under way
+    CHECK(rig.kind() == Shown::disconnected);  // while the second attempt is under way
+    CHECK(rig.bridge->connectivity().reason.cause == Cause::timed_out);
     rig.run_for(10s);
-    CHECK(rig.kind() == Shown::disconnected);
+    CHECK(rig.kind() == Shown::reconnecting);
     CHECK(rig.bridge->connectivity().reason.cause == Cause::timed_out);
     // Answers that come too late change nothing.
     const std::size_t lines = rig.reported.size();

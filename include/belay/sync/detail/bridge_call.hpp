@@ -5,7 +5,7 @@
 
 #include <cstdint>   // std::uint8_t
 #include <optional>  // std::optional
-#include <utility>   // std::move
+#include <utility>   // std::exchange, std::move
 
 #include <belay/call/retry.hpp>
 #include <belay/sync/detail/bridge_sessions.hpp>
@@ -45,6 +45,7 @@ public:
         kind_ = kind;
         wake_ = always;
         failure_.reset();
+        ended_by_.reset();
         probe = false;
     }
     /// Ends the call: an answer is ignored, and the policy is notified of the end.
@@ -118,6 +119,10 @@ public:
         why.retry_after = larger(why.retry_after, elapsed(now, wake_));
         return why;
     }
+    /// Returns the failure of the attempt that collect() has ended, once; none if it succeeded.
+    [[nodiscard]] std::optional<Failure> take_attempt_failure() noexcept {
+        return std::exchange(ended_by_, std::nullopt);
+    }
     /// Returns the reply. It counts as refused if the last attempt ended inside of the call,
     /// because no server can have answered then.
     /// Pre: next() returned finished.
@@ -146,7 +151,7 @@ private:
         pushed_.drop();
         clock_.time = now;
         wake_ = always;
-        failure_ = reply.failure;
+        ended_by_ = failure_ = reply.failure;
         core_->took(std::move(reply));
     }
     static Reply unanswered() {
@@ -171,6 +176,7 @@ private:
     driver::Question<Failure> pushed_;
     std::optional<RetryCore<AsPolicy<Policy>, CallClock, Reply, Observer>> core_;
     std::optional<Failure> failure_{};
+    std::optional<Failure> ended_by_{};
     BridgeSession* session_ = nullptr;
     Instant wake_ = always;
     Instant answer_by_ = never;

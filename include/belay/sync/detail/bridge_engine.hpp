@@ -211,10 +211,7 @@ private:
         Call& call = free_call();
         call.begin(s, kind, policy_, pending_events_);
         ++busy_;
-        if (health_.away()) {
-            call.probe = true;
-            if (health_.probe()) pending_events_.state(health_.view());
-        }
+        call.probe = health_.away();
         run(call);
     }
     [[nodiscard]] Call& free_call() {
@@ -238,6 +235,11 @@ private:
     void run(Call& call) {
         while (call.session() != nullptr) {
             if (!call.collect(now_, dropped_)) return;
+            const auto failure = call.take_attempt_failure();
+            if (failure && !is_of_session(failure->cause)) {
+                health_.attempt_failed(*failure, now_);
+                pending_events_.state(health_.view());
+            }
             if (call.deadline() > now_ || left_ == 0) return;
             switch (call.next(now_)) {
                 case RetryStep::wait:
@@ -317,7 +319,7 @@ private:
         s.busy = s.again = false;
         if (!health_.away() || probe) {
             Turn turn{now_, bits_};
-            if (health_.failed(bounded(failure), turn)) pending_events_.state(health_.view());
+            health_.failed(bounded(failure), turn);
         }
         // At the end of the pulls, because this session may be what makes the remote fail.
         if (!stopping_) sessions_.ready(s, Line::pulls);

@@ -13,7 +13,7 @@ using OutageWait = decltype(BridgeOptions::outage_wait);
 
 /// A plain value that decides by the results of calls.
 ///
-/// Each member that changes the view returns true.
+/// The scheduling depends on calls, and the view on attempts.
 class RemoteHealth {
 public:
     using Kind = Connectivity::Kind;
@@ -21,7 +21,7 @@ public:
     explicit RemoteHealth(const OutageWait& wait) noexcept : wait_{wait} {}
 
     void start(Instant now) noexcept { view_.since = now; }
-    /// The remote has answered, possibly with a refusal.
+    /// The remote has answered, possibly with a refusal.   Returns: whether the view has changed.
     bool answered(Turn& turn) noexcept {
         away_ = false;
         if (view_.kind == Kind::connected) return false;
@@ -29,23 +29,23 @@ public:
         view_ = {Kind::connected, turn.now, {}, 0};
         return true;
     }
-    /// A call has failed because of the remote.
-    bool failed(const Failure& failure, Turn& turn) noexcept {
-        retry_at_ = wait_.failed(failure, turn).until;
-        const bool again = away_;
-        away_ = true;
+    /// An attempt of a call has failed because of the remote. The call may still succeed, but a
+    /// remote that hangs must not be shown as connected until all attempts of a call are over.
+    void attempt_failed(const Failure& failure, Instant now) noexcept {
         if (view_.kind == Kind::connected) {
-            view_ = {Kind::disconnected, turn.now, failure, 0};
-            return true;
+            view_ = {Kind::disconnected, now, failure, 0};
+            return;
         }
-        if (again) view_.kind = Kind::reconnecting;
+        if (view_.reason.cause != Cause::none) {
+            view_.kind = Kind::reconnecting;
+            if (view_.attempt != ~std::uint32_t{0}) ++view_.attempt;
+        }
         view_.reason = failure;
-        return true;
     }
-    /// A call begins while the remote is unavailable.
-    bool probe() noexcept {
-        if (view_.attempt != ~std::uint32_t{0}) ++view_.attempt;
-        return view_.kind == Kind::reconnecting;
+    /// The policy has given up a call because of the remote.
+    void failed(const Failure& failure, Turn& turn) noexcept {
+        retry_at_ = wait_.failed(failure, turn).until;
+        away_ = true;
     }
     /// The bridge has ended.
     void end(Instant now) noexcept { view_ = {Kind::disconnected, now, {Cause::planned}, 0}; }
