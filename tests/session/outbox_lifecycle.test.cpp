@@ -185,6 +185,42 @@ TEMPLATE_TEST_CASE("Outbox defers on_state while a hook runs, and goes on after 
     }
 }
 
+TEMPLATE_TEST_CASE("Outbox continues after any hook that throws",
+                   "[session][outbox_lifecycle][unit]", OutboxMemory, OutboxJournal) {
+    for (const OutboxOptions& options : {at_most_once, at_least_once}) {
+        for (const char* where : {"connecting", "connected", "sent", "unsent", "message"}) {
+            CAPTURE(where);
+            OutboxRig<TestType> rig{options};
+            rig.server.refuses = "bad";
+            int left = 1;
+            rig.notes.hook = [&](const std::string& what) {
+                if (what.starts_with(where) && left-- > 0) throw std::runtime_error{"a hook"};
+            };
+            const auto run = [&] {
+                try {
+                    rig.run();
+                } catch (const std::runtime_error&) {
+                    rig.run();
+                }
+            };
+            for (const char* text : {"a", "bad", "b"}) rig.push(text);
+            rig.box->start();
+            run();
+            rig.server.link.opened();
+            run();
+            static_cast<void>(rig.server.link.received(Bytes(1)));
+            run();
+            CHECK(left <= 0);
+            CHECK(rig.server.take() == Lines{"a", "b"});
+            CHECK(rig.box->status().unsent == 1);
+            if (options.promise == OutboxOptions::at_least_once) {
+                CHECK_FALSE(rig.box->acknowledge(3));
+            }
+            CHECK(rig.box->depth() == 0);
+        }
+    }
+}
+
 TEST_CASE("Outbox sends a message that a hook has pushed after the next flush",
           "[session][outbox_lifecycle][unit]") {
     for (const OutboxOptions& options : {at_most_once, at_least_once}) {
