@@ -3,6 +3,7 @@
 // Method: a scripted server, time by hand, and faults of a simulated disk.
 #include <belay/session/outbox.hpp>
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "support/session/outbox_rig.hpp"
@@ -315,6 +316,32 @@ TEST_CASE("Outbox with at_most_once sends nothing before the disk has space for 
     rig.connect();
     CHECK(rig.server.take() == Lines{"a", "b", "c"});
     CHECK(rig.box->depth() == 0);
+}
+
+TEST_CASE("Outbox sends what is before a damaged message, and reports the damage",
+          "[session][outbox_lifecycle][unit]") {
+    for (const OutboxOptions& options : {at_most_once, at_least_once}) {
+        OutboxRig<OutboxJournal> rig{options};
+        for (int i = 0; i < 40; ++i) rig.push(std::string(400, 'x'));
+        rig.run();
+        rig.box.reset();
+        // In the third message of the first file, which opening does not read.
+        auto names = rig.disk.list("data/outbox").value();
+        std::erase_if(names, [](const std::string& name) { return !name.ends_with(".journal"); });
+        std::sort(names.begin(), names.end());
+        REQUIRE(names.size() > 2);
+        const std::string path = "data/outbox/" + names.front();
+        Bytes bytes = rig.disk.contents(path);
+        bytes[1200] ^= std::byte{1};
+        rig.disk.put(path, bytes);
+        rig.open();
+        rig.connect_once();
+        CHECK(rig.server.take().size() == 2);
+        CHECK(rig.box->status().link.state == LinkState::failed);
+        CHECK(rig.box->status().error == QueueErrc::corrupt);
+        CHECK(rig.box->push("a") == QueueErrc::corrupt);
+        CHECK(rig.box->depth() == (options.promise == OutboxOptions::at_least_once ? 40 : 38));
+    }
 }
 
 TEST_CASE("Outbox in Flush::each finds a failure of its journal in the next turn",

@@ -19,6 +19,7 @@
 #include <belay/sim/disk.hpp>
 
 #include "support/catch.hpp"
+#include "support/failing_new.hpp"
 #include "support/shorthand.hpp"
 
 namespace belay_test {
@@ -42,6 +43,7 @@ struct OutboxTransport {
         OutboxServer& server;
 
         belay::SendResult send(belay::BytesView message) noexcept {
+            const SpareMemory spare;
             std::string text{belay::as_text(message)};
             if (text == server.refuses) return belay::SendResult::refused;
             if (server.busy_after == 0) return belay::SendResult::busy;
@@ -66,15 +68,21 @@ struct OutboxNotes {
     std::vector<std::string> observed;
     std::function<void(const std::string&)> hook;
 
-    void on_state(const belay::Transition& t) { add(std::string{to_string(t.to.state)}); }
-    void on_message(const belay::Bytes& m) { add("message " + std::string{belay::as_text(m)}); }
+    void on_state(const belay::Transition& t) { add({to_string(t.to.state)}); }
+    void on_message(const belay::Bytes& m) { add({"message ", belay::as_text(m)}); }
     void on_sent(std::uint64_t number, const belay::Bytes& m) {
-        add("sent " + std::to_string(number) + " " + std::string{belay::as_text(m)});
+        add({"sent ", belay::as_text(m)}, number);
     }
     void on_unsent(std::uint64_t number, const belay::Bytes& m) {
-        add("unsent " + std::to_string(number) + " " + std::string{belay::as_text(m)});
+        add({"unsent ", belay::as_text(m)}, number);
     }
-    void add(const std::string& what) {
+    void add(std::initializer_list<std::string_view> words, std::uint64_t number = 0) {
+        const SpareMemory spare;
+        std::string what;
+        for (const std::string_view word : words) {
+            if (number != 0 && !what.empty()) what += std::to_string(number) + ' ';
+            what += word;
+        }
         observed.push_back(what);
         if (hook) hook(what);
     }

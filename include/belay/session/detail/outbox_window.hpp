@@ -81,11 +81,15 @@ public:
 
     /// Takes messages, as many as may be in flight.
     ///
-    /// Errors: those of reading and acknowledging.   Throws: std::bad_alloc; no message is lost.
+    /// Errors: those of reading and acknowledging, if there is nothing to send.
+    /// Throws: std::bad_alloc; no message is lost.
     std::error_code fill() {
         while (can_fill()) {
             if constexpr (is_log) {
-                if (const std::error_code error = read_one()) return error;
+                // The messages before the one that cannot be read are sent first.
+                if (const std::error_code error = read_one()) {
+                    return next() != nullptr ? std::error_code{} : error;
+                }
             } else {
                 items_.emplace_back();
                 items_.back().message = queue_.pop();
