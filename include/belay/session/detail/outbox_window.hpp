@@ -225,7 +225,7 @@ private:
     /// Releases messages that the transport refused, as soon as they are the first.
     void release_refused() noexcept {
         while (!items_.empty() && items_.front().refused) {
-            if (release(items_.front().number)) return;
+            if (release(items_.front().number)) break;
         }
         skip_refused();
     }
