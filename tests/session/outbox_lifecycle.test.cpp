@@ -20,6 +20,15 @@ namespace {
 
 using Lines = std::vector<std::string>;
 
+/// A journal on a disk that has space for messages, and not for acknowledgements.
+struct LaggingJournal : OutboxJournal {
+    explicit LaggingJournal(OutboxJournal journal) : OutboxJournal{std::move(journal)} {}
+    [[nodiscard]] std::uint64_t acked_durable() const noexcept {
+        return lags ? 0 : OutboxJournal::acked_durable();
+    }
+    static inline bool lags = false;
+};
+
 }  // namespace
 
 TEMPLATE_TEST_CASE("Outbox::drain accepts nothing more, and stops when all messages are done",
@@ -316,6 +325,35 @@ TEST_CASE("Outbox with at_most_once sends nothing before the disk has space for 
     rig.connect();
     CHECK(rig.server.take() == Lines{"a", "b", "c"});
     CHECK(rig.box->depth() == 0);
+}
+
+TEST_CASE("Outbox with at_most_once sends nothing while its removal waits for space",
+          "[session][outbox_lifecycle][unit]") {
+    OutboxRig<LaggingJournal> rig{at_most_once};
+    rig.push("a");
+    LaggingJournal::lags = true;
+    rig.connect_once();
+    CHECK(rig.server.take().empty());
+    CHECK(rig.box->status().link.state == LinkState::cooldown);
+    CHECK(rig.box->status().link.failure.error() == std::errc::no_space_on_device);
+    LaggingJournal::lags = false;
+    rig.connect();
+    CHECK(rig.server.take() == Lines{"a"});
+}
+
+TEST_CASE("Outbox sends nothing after a failed flush, also if the connection's end is handled late",
+          "[session][outbox_lifecycle][unit]") {
+    OutboxRig<OutboxJournal> rig{at_most_once};
+    rig.connect();
+    rig.push("a");
+    for (int i = 0; i < 200; ++i) static_cast<void>(rig.server.link.received(Bytes(1)));
+    rig.disk.fail_at(rig.disk.operations() + 1,
+                     std::make_error_code(std::errc::no_space_on_device));
+    rig.run();
+    CHECK(rig.server.take().empty());
+    CHECK(rig.box->status().link.state == LinkState::cooldown);
+    rig.connect();
+    CHECK(rig.server.take() == Lines{"a"});
 }
 
 TEST_CASE("Outbox sends what is before a damaged message, and reports the damage",

@@ -123,14 +123,14 @@ struct OutboxRig {
         run();
     }
     Storage storage([[maybe_unused]] belay::Flush flush) {
-        if constexpr (std::same_as<Storage, OutboxJournal>) {
+        if constexpr (std::derived_from<Storage, OutboxJournal>) {
             auto opened = OutboxJournal::open(disk, "data/outbox",
                                               {.flush = flush,
                                                .segment_bytes = 4096,
                                                .record_bytes_max = 512,
                                                .seed = belay::Seed{7}});
             REQUIRE(opened.has_value());
-            return std::move(*opened);
+            return Storage{std::move(*opened)};
         } else {
             return Storage{1000};
         }
