@@ -92,7 +92,7 @@ private:
         make_directories(path);
         auto journal = belay::posix::Journal::open(path, {.segment_bytes = std::size_t{4} << 20U});
         if (!journal) throw Refusal{journal.error().message()};
-        const belay::RecoveryReport& report = journal->report();
+        const belay::JournalReport& report = journal->report();
         if (report.truncated_bytes != 0) {
             std::cerr << "outage client: " << report.truncated_path
                       << " ended in an unfinished write: cut " << report.truncated_bytes

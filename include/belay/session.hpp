@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/session.hpp
 /// Includes all of the component session: Session and Receiver, which deliver exactly once, in
-/// order, over any outages.
+/// order, over any outages, and Outbox, a queue in front of any server.
 #pragma once
 
 #include <belay/session/blocked.hpp>
 #include <belay/session/frame.hpp>
 #include <belay/session/greeting.hpp>
 #include <belay/session/ledger_like.hpp>
+#include <belay/session/outbox.hpp>
+#include <belay/session/outbox_observer.hpp>
+#include <belay/session/outbox_options.hpp>
 #include <belay/session/receiver.hpp>
 #include <belay/session/receiver_options.hpp>
 #include <belay/session/session.hpp>

@@ -71,6 +71,18 @@ TEST_CASE("Queue::suspend rejects pushes, and nothing else, until resume", "[que
     CHECK(queue.size() == 1);
 }
 
+TEST_CASE("Queue::hold_oldest keeps the oldest value from pop and from the overflow policy",
+          "[queue][queue][unit]") {
+    Queue queue{Deque<int>{}, DropOldest{}, {.limit = 2}};
+    for (const int value : {1, 2}) REQUIRE_FALSE(queue.push(value));
+    queue.hold_oldest(true);
+    CHECK(queue.push(3) == QueueErrc::queue_full);
+    CHECK_FALSE(queue.pop());
+    queue.hold_oldest(false);
+    CHECK_FALSE(queue.push(3));
+    CHECK(queue.pop() == 2);
+}
+
 TEST_CASE("Queue::drain executes in order, and reports how many", "[queue][queue][unit]") {
     auto queue = filled(5);
     std::vector<int> observed;

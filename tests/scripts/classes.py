@@ -60,6 +60,7 @@ LISTED = {
     "link/supervisor_core.hpp SupervisorCore": "the state of a supervised connection, as a value",
     "session/detail/sender_core.hpp SenderCore": "the state of the protocol at the sender, as a value",
     "session/receiver.hpp Receiver": "the ledger, the senders and their connections",
+    "session/outbox.hpp Outbox": "queue, window, supervisor, and the state of the storage and of a drain",
     "session/session.hpp Session": "queue, supervisor, core and what the observer has not been notified of",
     "sim/detail/channel.hpp Channel": "one function for each call of a simulated socket and its network",
     "sim/detail/engine.hpp Engine": "the clock, the events and the trace of one world",

@@ -6,7 +6,9 @@
 #include <belay/link/length_prefixed.hpp>
 #include <belay/link/lines.hpp>
 #include <belay/policy/max_attempts.hpp>
+#include <belay/queue/deque.hpp>
 #include <belay/queue/drop_oldest.hpp>
+#include <belay/session/outbox.hpp>
 #include <belay/session/receiver.hpp>
 #include <belay/session/session.hpp>
 #include <belay/sim/disk.hpp>
@@ -260,3 +262,69 @@ struct Transport : belay_test::MinimalBytesTransport {
 
 std::size_t use() { return sizeof(belay::Receiver<Transport, belay_test::MinimalLedger>); }
 }  // namespace receiver_over_own_text
+
+// expect-error: Outbox: the queue must be a Queue over a Journal, or over a storage in memory
+namespace outbox_over_other_durable_storage {
+struct Storage : belay::Deque<belay::Bytes> {
+    using Deque::Deque;
+#if !defined(BELAY_CONTROL)
+    std::error_code commit() noexcept { return {}; }
+#endif
+};
+
+std::size_t use() {
+    return sizeof(belay::Outbox<belay_test::MinimalBytesTransport, belay::MaxAttempts,
+                                belay::Queue<Storage>>);
+}
+}  // namespace outbox_over_other_durable_storage
+
+// expect-error: Outbox: the queue must hold what the transport carries
+namespace outbox_of_other_messages {
+#if defined(BELAY_CONTROL)
+using Message = belay::Bytes;
+#else
+using Message = int;
+#endif
+
+std::size_t use() {
+    return sizeof(belay::Outbox<belay_test::MinimalBytesTransport, belay::MaxAttempts,
+                                belay::Queue<belay::Deque<Message>>>);
+}
+}  // namespace outbox_of_other_messages
+
+// expect-error: Outbox: the observer's on_sent must be 'on_sent
+namespace outbox_observer_hook {
+struct App {
+#if defined(BELAY_CONTROL)
+    void on_sent(std::uint64_t, const belay::Bytes&) {}
+#else
+    void on_sent(const belay::Bytes&) {}
+#endif
+};
+
+void use() {
+    belay::Outbox outbox{belay_test::MinimalBytesTransport{0}, belay::MaxAttempts{3},
+                         belay::Queue{belay::Deque<belay::Bytes>{}},
+                         belay::OutboxOptions{.promise = belay::OutboxOptions::at_most_once},
+                         App{}};
+}
+}  // namespace outbox_observer_hook
+
+// expect-error: Outbox: pass OutboxOptions after the queue
+namespace outbox_without_a_promise {
+struct App : belay::NoObserver {};
+
+void use() {
+    belay::Outbox<belay_test::MinimalBytesTransport, belay::MaxAttempts,
+                  belay::Queue<belay::Deque<belay::Bytes>>, App>
+        outbox {
+        belay_test::MinimalBytesTransport{0}, belay::MaxAttempts{3},
+            belay::Queue{belay::Deque<belay::Bytes>{}},
+#if defined(BELAY_CONTROL)
+            belay::OutboxOptions{.promise = belay::OutboxOptions::at_most_once},
+#endif
+            App {
+        }
+    };
+}
+}  // namespace outbox_without_a_promise

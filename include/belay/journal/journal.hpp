@@ -204,7 +204,7 @@ public:
         return {error, log_->path(), 0, {}};
     }
     /// Returns what opening found.
-    [[nodiscard]] const RecoveryReport& report() const noexcept { return report_; }
+    [[nodiscard]] const JournalReport& report() const noexcept { return report_; }
 
     // ---- as a storage ---------------------------------------------------------------------------
 
@@ -252,7 +252,7 @@ public:
 private:
     using Log = detail::JournalLog<FileSystem>;
 
-    Journal(detail::Ref<Log> log, std::vector<detail::Opening> runs, RecoveryReport report)
+    Journal(detail::Ref<Log> log, std::vector<detail::Opening> runs, JournalReport report)
         : log_{std::move(log)}, reader_{std::move(runs)}, report_{std::move(report)} {}
 
     void close() noexcept {
@@ -262,7 +262,7 @@ private:
 
     detail::Ref<Log> log_;  // the only reference to it
     detail::JournalReader<FileSystem> reader_;
-    RecoveryReport report_;
+    JournalReport report_;
 };
 
 }}  // namespace belay

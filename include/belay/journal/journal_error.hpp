@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/journal/journal_error.hpp
-/// JournalError, RecoveryReport: the result of opening a journal, with place and advice.
+/// JournalError, JournalReport: the result of opening a journal, with place and advice.
 #pragma once
 
 #include <cstdint>       // std::uint64_t
@@ -76,7 +76,7 @@ struct JournalError {
 };
 
 /// A report of what opening a journal found and did.
-struct RecoveryReport {
+struct JournalReport {
     /// The number of operations that wait to be acknowledged.
     std::uint64_t operations = 0;
     /// The number of bytes of an unfinished write that were cleared from the end of the last

@@ -157,6 +157,11 @@ public:
         }
     }
 
+    /// While true, neither pop() nor the overflow policy takes the oldest value, as in a drain.
+    ///
+    /// For code that works with that value in the storage itself, as an Outbox does.
+    void hold_oldest(bool held) noexcept { held_ = held; }
+
     /// Refuses pushes from now on; waiting values can still be taken.
     void suspend() noexcept { suspended_ = true; }
     void resume() noexcept { suspended_ = false; }
@@ -285,7 +290,7 @@ private:
     }
 
     [[nodiscard]] std::optional<value_type> take() {
-        return draining_ ? std::nullopt : storage_.try_pop();
+        return draining_ || held_ ? std::nullopt : storage_.try_pop();
     }
 
     std::error_code refused(const std::error_code& why) {
@@ -304,6 +309,7 @@ private:
     std::size_t bytes_limit_;
     bool suspended_ = false;
     bool draining_ = false;
+    bool held_ = false;
     std::size_t pushed_meanwhile_ = 0;  // in a drain
 };
 

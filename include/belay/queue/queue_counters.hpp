@@ -32,7 +32,7 @@ struct QueueCounters {
     std::uint64_t popped = 0;
     /// Values that were executed.
     std::uint64_t drained = 0;
-    /// Values that a Session delivered.
+    /// Values that a Session delivered, or that an Outbox removed from a journal.
     std::uint64_t released = 0;
     /// Drains that ended with an error, or by an exception.
     std::uint64_t failed = 0;

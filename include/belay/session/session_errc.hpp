@@ -34,7 +34,8 @@ enum class SessionErrc {
     far_ahead = 19,
     takes_no_more = 20,   ///< drain() was called: nothing is accepted until the session has stopped
     token_too_long = 21,  ///< SessionOptions::token is longer than 4 KiB; nothing was sent
-    hello_refused = 22    ///< the transport can never carry the first message of a session
+    hello_refused = 22,   ///< the transport can never carry the first message of a session
+    not_sent = 23         ///< an acknowledgement of a message that the outbox has not sent
 };
 
 namespace detail {
@@ -68,6 +69,9 @@ inline constexpr ErrorText session_error_texts[] = {
      "and "
      "messages of 8 KiB",
      Cause::permanent},
+    {"the outbox has not sent the acknowledged message, or removes messages without "
+     "acknowledgements: pass a number that on_sent has reported, with at_least_once",
+     Cause::refused},
 };
 
 /// Returns the category of SessionErrc.

@@ -44,7 +44,7 @@ public:
     }
 
     JournalError error;
-    RecoveryReport report;
+    JournalReport report;
     Gathered gathered;
 
 private:

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: MIT
+/// \file tests/support/session/outbox_world.hpp
+/// OutboxWorld: an outbox over a journal and a server in a simulated world, random faults, and a
+/// verification.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/cap.hpp>
+#include <belay/backoff/full_jitter.hpp>
+#include <belay/journal/journal.hpp>
+#include <belay/link/heartbeat.hpp>
+#include <belay/policy/attempt_timeout.hpp>
+#include <belay/policy/max_attempts.hpp>
+#include <belay/session/outbox.hpp>
+#include <belay/sim/tcp.hpp>
+#include <belay/sim/world.hpp>
+
+namespace belay_test {
+
+inline auto outbox_world_policy() {
+    using namespace std::chrono_literals;
+    return belay::Policy{belay::Backoff{belay::FullJitter{}, belay::Cap{400ms}, 20ms},
+                         belay::AttemptTimeout{800ms}};
+}
+
+/// A client that pushes numbered lines, and a server that answers each line with its text.
+class OutboxWorld {
+public:
+    static constexpr int pushes = 40;
+
+    struct Client {
+        using Journal = belay::Journal<belay::sim::Disk>;
+        using Transport = belay::Heartbeat<belay::sim::Tcp>;
+        using Box = belay::Outbox<Transport, decltype(outbox_world_policy()), belay::Queue<Journal>,
+                                  std::reference_wrapper<Client>>;
+
+        Client(OutboxWorld& w, belay::sim::Host& h, Journal journal)
+            : world{w},
+              host{h},
+              box{Transport{belay::sim::Tcp{h, "server", 1},
+                            {.every = std::chrono::milliseconds{100},
+                             .dead_after = std::chrono::milliseconds{300}}},
+                  outbox_world_policy(),
+                  belay::Queue{std::move(journal)},
+                  {.promise = w.promise, .in_flight_max = w.in_flight_max},
+                  std::ref(*this)} {
+            h.attach(box);
+            box.start();
+            tick();
+        }
+        void tick() {
+            if (world.pushed < pushes) {
+                const std::string text = std::to_string(++world.pushed);
+                if (box.push(text)) world.complain("a push was refused");
+                unflushed.push_back(text);
+                // A flush of its own now and then; otherwise the turn's.
+                if (belay::uniform_upto(world.world.bits(), 3) == 0 && !box.commit()) durable();
+            }
+            host.after(world.some(std::chrono::milliseconds{300}), [this] { tick(); });
+        }
+        void durable() {
+            for (std::string& text : unflushed) world.accepted.push_back(std::move(text));
+            unflushed.clear();
+        }
+        void on_sent(std::uint64_t number, const belay::Bytes& message) {
+            const std::string text{belay::as_text(message)};
+            auto [at, is_new] = world.numbers.emplace(number, text);
+            if (!is_new && at->second != text) world.complain("a number of two messages");
+            // What was sent is durable, and so is what was pushed before it.
+            while (!unflushed.empty() && std::stoi(unflushed.front()) <= std::stoi(text)) {
+                world.accepted.push_back(unflushed.front());
+                unflushed.erase(unflushed.begin());
+            }
+        }
+        void on_message(const belay::Bytes&) {
+            if (world.promise == belay::OutboxOptions::at_most_once) return;
+            if (box.acknowledge()) world.complain("an answer without a message");
+        }
+
+        OutboxWorld& world;
+        belay::sim::Host& host;
+        std::vector<std::string> unflushed{};
+        Box box;
+    };
+
+    struct Server {
+        struct Peer {
+            using Transport = belay::Heartbeat<belay::sim::Accepted>;
+            struct App {
+                OutboxWorld* world;
+                void on_message(auto& peer, const belay::Bytes& message) {
+                    world->received.emplace_back(belay::as_text(message));
+                    static_cast<void>(peer.send(message));
+                }
+            };
+            Peer(OutboxWorld& w, belay::sim::Host& h, belay::sim::Accepted connection)
+                : link{Transport{std::move(connection),
+                                 {.every = std::chrono::milliseconds{100},
+                                  .dead_after = std::chrono::milliseconds{400}}},
+                       belay::Policy{belay::MaxAttempts{1}}, App{&w}} {
+                h.attach(link);
+                link.start();
+            }
+            belay::Supervisor<Transport, belay::Policy<belay::MaxAttempts>, App> link;
+        };
+        Server(OutboxWorld& w, belay::sim::Host& h) {
+            h.listen(1, [this, &w, &h](belay::sim::Accepted connection) {
+                peers.push_back(std::make_unique<Peer>(w, h, std::move(connection)));
+            });
+        }
+        std::vector<std::unique_ptr<Peer>> peers{};
+    };
+
+    OutboxWorld(belay::Seed seed, belay::OutboxOptions::Promise p)
+        : promise{p},
+          world{seed},
+          server{world.host(
+              "server",
+              [this](belay::sim::Host& h) { return std::make_unique<Server>(*this, h); })},
+          client{world.host("client", [this](belay::sim::Host& h) -> std::unique_ptr<Client> {
+              auto opened = Client::Journal::open(h.disk(), "outbox",
+                                                  {.segment_bytes = 4096,
+                                                   .record_bytes_max = 64,
+                                                   .seed = belay::Seed{world.bits()()}});
+              if (!opened) return complain("the journal does not open"), nullptr;
+              return std::make_unique<Client>(*this, h, std::move(*opened));
+          })} {
+        in_flight_max = 1 + belay::uniform_upto(world.bits(), 7);
+    }
+
+    [[nodiscard]] belay::Duration some(belay::Duration up_to) {
+        return belay::Duration{static_cast<std::int64_t>(
+            belay::uniform_upto(world.bits(), static_cast<std::uint64_t>(up_to.count())))};
+    }
+
+    /// Power cuts of both sides, partitions, pauses and cuts, within 8 s.
+    void unleash() {
+        using namespace std::chrono_literals;
+        world.network().cut_one_in(60);
+        world.network().latency(1ms, 20ms);
+        for (int i = 0; i < 3; ++i) {
+            for (belay::sim::Host* host : {&client, &server}) {
+                const belay::Duration from = some(8s);
+                world.at(from, [this, host] { world.kill(*host); });
+                world.at(from + some(1s), [this, host] {
+                    if (!host->alive()) world.restart(*host);
+                });
+            }
+            world.at(some(8s), [this] { world.network().drop_connections(client, server); });
+            world.at(some(8s), [this] { world.network().half_open(client, server); });
+            const belay::Duration from = some(8s);
+            world.at(from, [this] { world.network().partition(client, server); });
+            world.at(from + some(1s), [this] { world.network().heal(client, server); });
+        }
+    }
+    /// Lets everything happen, and heals the world.   Returns: whether all is done 10 s later.
+    bool run() {
+        using namespace std::chrono_literals;
+        unleash();
+        world.run_for(20s);
+        world.network().cut_one_in(0);
+        world.network().heal_all();
+        for (belay::sim::Host* host : {&server, &client}) {
+            if (!host->alive()) world.restart(*host);
+        }
+        return world.run_until(
+            [&] {
+                Client* const c = client.process<Client>();
+                return c != nullptr && pushed == pushes && c->box.depth() == 0 &&
+                       c->box.status().link.state == belay::LinkState::connected;
+            },
+            10s);
+    }
+    /// Returns what is wrong; an empty text if the promise was kept.
+    [[nodiscard]] std::string verdict() const {
+        if (!complaints.empty()) return complaints;
+        const std::set<std::string> there(received.begin(), received.end());
+        int last = 0;
+        if (promise == belay::OutboxOptions::at_most_once) {
+            if (there.size() != received.size()) return "a message arrived twice";
+            for (const std::string& text : received) {
+                if (std::stoi(text) <= last) return "out of order: " + text;
+                last = std::stoi(text);
+            }
+            return {};
+        }
+        for (const std::string& text : accepted) {
+            if (!there.contains(text)) return "lost: " + text;
+        }
+        // In the order of their first arrivals.
+        std::set<int> seen;
+        for (const std::string& text : received) {
+            if (!seen.insert(std::stoi(text)).second) continue;
+            if (std::stoi(text) < last) return "out of order: " + text;
+            last = std::stoi(text);
+        }
+        return {};
+    }
+    void complain(const std::string& what) { complaints += what + "; "; }
+
+    belay::OutboxOptions::Promise promise;
+    std::size_t in_flight_max = 1;
+    belay::sim::World world;
+    int pushed = 0;
+    std::vector<std::string> accepted{};  ///< durable
+    std::vector<std::string> received{};
+    std::map<std::uint64_t, std::string> numbers{};
+    std::string complaints{};
+    belay::sim::Host& server;
+    belay::sim::Host& client;
+};
+
+}  // namespace belay_test
