@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include <belay/adapter/tls_error.hpp>
 #include <belay/core/http_failure.hpp>
 #include <belay/fleet/fleet.hpp>
 #include <belay/link/heartbeat.hpp>
@@ -238,6 +239,8 @@ TEST_CASE("Fleet: an answer ends a suspicion, and silence does not", "[fleet][ou
     const Case one = GENERATE(
         Case{code(std::errc::connection_refused), true}, Case{http_failure(503), true},
         Case{http_failure(403), true}, Case{{.cause = Cause::overloaded}, true},
+        Case{Failure::from(tls::Errc::certificate_expired), true},
+        Case{Failure::from(tls::Errc::handshake_failed), true},
         Case{code(std::errc::host_unreachable), false},
         Case{code(std::errc::network_unreachable), false}, Case{code(std::errc::timed_out), false},
         Case{code(std::errc::connection_reset), false},

@@ -31,6 +31,8 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
     if (category == "http") return failure.code >= 100;
     // OpenSSL's own errors, by Asio. A stream that merely ends has another category.
     if (category == "asio.ssl") return true;
+    // The peer has sent a certificate or something else that is not accepted, or has closed.
+    if (category == "belay.tls") return true;
     if (category == "belay.link") return failure.error() == LinkErrc::too_many_pings;
     if (failure.error() == std::errc::connection_refused) return true;
     const std::error_condition condition = failure.error().default_error_condition();
