@@ -57,7 +57,7 @@ public:
         Connection& operator=(const Connection&) = delete;
         ~Connection() { wire_->abandon(); }
 
-        /// Sends a message, as posix::TcpConnection::send does.
+        /// Sends a message, as posix::SocketConnection::send does.
         [[nodiscard]] SendResult send(const Bytes& message) noexcept {
             return wire_->send(message);
         }

@@ -18,7 +18,7 @@ namespace belay { inline namespace BELAY_ABI { namespace posix::detail {
 /// reason.
 [[nodiscard]] inline Socket start_to_connect(SocketAddress& address,
                                              std::error_code& error) noexcept {
-    Socket socket = Socket::tcp(address.storage.ss_family);
+    Socket socket = Socket::stream(address.storage.ss_family);
     if (socket) {
         const int answer = ::connect(socket.get(), address.as_sockaddr(), address.size);
         if (answer == 0 || errno == EINPROGRESS || errno == EINTR) return socket;
