@@ -11,6 +11,7 @@
 #include <belay/adapter/detail/asio_tcp_wire.hpp>
 #include <belay/link/length_prefixed.hpp>
 #include <belay/link/transport_like.hpp>
+#include <belay/posix/unix_path.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
@@ -31,24 +32,27 @@ struct AsioTcpOptions {
 /// (`AsioTcp{context, server, Lines{}}`) and sends the same bytes. Names are looked up without
 /// blocking, and their addresses race (RFC 8305). It neither reconnects nor queues: the Supervisor
 /// does that. Wrap it in a Heartbeat: TCP alone does not notice a peer that is frozen or cut off.
-/// For TLS and WebSockets see beast_websocket.hpp.
+///
+/// With a path it connects to a Unix domain socket, as posix::Unix does:
+/// `AsioTcp{context, posix::UnixPath{"/run/app.sock"}}`. `Over` follows from the arguments.
 ///
 /// Models:        TransportLike; its connections have close(), resume_reading(), limit_messages(),
 ///                limit_output(), and ping() where the framing has one.
 /// Thread safety: the thread that runs the context. The context must outlive it.
-template <class Context, FramingLike Framing = LengthPrefixed>
+template <class Context, FramingLike Framing = LengthPrefixed, class Over = detail::OverTcp>
 class AsioTcp {
     static_assert(detail::known_asio<Context>());
+    using Where = typename Over::Where;
 
 public:
     using message_type = Bytes;
 
     /// One connection. Its destructor closes the socket and reports nothing.
     class Connection {
-        using Wire = detail::AsioTcpWire<Context, Framing>;
+        using Wire = detail::AsioTcpWire<Context, Framing, Over>;
 
     public:
-        Connection(AsioTcp& owner, const posix::Endpoint& endpoint, const Link<Bytes>& link)
+        Connection(AsioTcp& owner, const Where& endpoint, const Link<Bytes>& link)
             : wire_{std::make_shared<Wire>(*owner.context_, owner.framing_,
                                            owner.options_.output_bytes_max, link)} {
             wire_->dial(endpoint, link, owner.memory_, owner.options_.silent_for);
@@ -80,13 +84,12 @@ public:
         std::shared_ptr<Wire> wire_;
     };
 
-    AsioTcp(Context& context, posix::Endpoint endpoint, Framing framing = {},
-            AsioTcpOptions options = {})
+    AsioTcp(Context& context, Where endpoint, Framing framing = {}, AsioTcpOptions options = {})
         : context_{&context},
           endpoint_{std::move(endpoint)},
           framing_{std::move(framing)},
           options_{options} {}
-    AsioTcp(Context& context, posix::Endpoint endpoint, AsioTcpOptions options)
+    AsioTcp(Context& context, Where endpoint, AsioTcpOptions options)
         requires std::default_initializable<Framing>
         : AsioTcp{context, std::move(endpoint), Framing{}, options} {}
 
@@ -94,20 +97,20 @@ public:
     /// throws.
     [[nodiscard]] Connection open(const Link<Bytes>& link) { return open(link, endpoint_); }
     /// Starts to connect to another endpoint.
-    [[nodiscard]] Connection open(const Link<Bytes>& link, const posix::Endpoint& endpoint) {
+    [[nodiscard]] Connection open(const Link<Bytes>& link, const Where& endpoint) {
         return Connection{*this, endpoint, link};
     }
 
-    [[nodiscard]] const posix::Endpoint& endpoint() const noexcept { return endpoint_; }
+    [[nodiscard]] const Where& endpoint() const noexcept { return endpoint_; }
     /// Sets the endpoint of the next attempt.
-    void set_endpoint(posix::Endpoint endpoint) noexcept { endpoint_ = std::move(endpoint); }
+    void set_endpoint(Where endpoint) noexcept { endpoint_ = std::move(endpoint); }
     /// Returns the addresses that the last dial of a name tried in vain, each with its own cause,
     /// as posix::Tcp::dial_report does.
     [[nodiscard]] std::string_view dial_report() const noexcept { return memory_.text(); }
 
 private:
     Context* context_;
-    posix::Endpoint endpoint_;
+    Where endpoint_;
     Framing framing_;
     AsioTcpOptions options_;
     detail::OwnDialMemory memory_{};
@@ -122,5 +125,16 @@ template <class Context, class Framing>
 AsioTcp(Context&, posix::Endpoint, Framing) -> AsioTcp<Context, Framing>;
 template <class Context, class Framing>
 AsioTcp(Context&, posix::Endpoint, Framing, AsioTcpOptions) -> AsioTcp<Context, Framing>;
+template <class Context>
+AsioTcp(Context&, posix::UnixPath) -> AsioTcp<Context, LengthPrefixed, detail::OverUnix>;
+template <class Context>
+AsioTcp(Context&, posix::UnixPath, AsioTcpOptions)
+    -> AsioTcp<Context, LengthPrefixed, detail::OverUnix>;
+template <class Context, class Framing>
+    requires(!std::same_as<Framing, AsioTcpOptions>)
+AsioTcp(Context&, posix::UnixPath, Framing) -> AsioTcp<Context, Framing, detail::OverUnix>;
+template <class Context, class Framing>
+AsioTcp(Context&, posix::UnixPath, Framing, AsioTcpOptions)
+    -> AsioTcp<Context, Framing, detail::OverUnix>;
 
 }}  // namespace belay

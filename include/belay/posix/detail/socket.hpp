@@ -108,6 +108,19 @@ struct SocketAddress {
     }
 };
 
+/// Starts to connect a socket. If that fails at once, the socket is empty, and `error` is the
+/// reason.
+[[nodiscard]] inline Socket start_to_connect(SocketAddress& address,
+                                             std::error_code& error) noexcept {
+    Socket socket = Socket::stream(address.storage.ss_family);
+    if (socket) {
+        const int answer = ::connect(socket.get(), address.as_sockaddr(), address.size);
+        if (answer == 0 || errno == EINPROGRESS || errno == EINTR) return socket;
+    }
+    error = errno_code();
+    return Socket{};
+}
+
 /// Whether a socket is connected to itself. TCP may dial a port of its own machine at which nothing
 /// listens. If the kernel chooses that same port for the dialling end, the socket connects to
 /// itself at once.
