@@ -22,6 +22,8 @@ struct AsioTcpOptions {
     std::size_t output_bytes_max = std::size_t{1} << 20;
     /// How long an address of a name that did not answer is tried last. 0 ns: not at all.
     Duration silent_for = detail::DialMemory::default_time;
+    /// Whether TLS accepts any certificate, of any server, without verification. For tests.
+    bool insecure_no_verify = false;
 };
 
 /// Connects to an endpoint through an io_context of Boost.Asio or of the standalone asio.
@@ -34,7 +36,9 @@ struct AsioTcpOptions {
 /// does that. Wrap it in a Heartbeat: TCP alone does not notice a peer that is frozen or cut off.
 ///
 /// With a path it connects to a Unix domain socket, as posix::Unix does:
-/// `AsioTcp{context, posix::UnixPath{"/run/app.sock"}}`. `Over` follows from the arguments.
+/// `AsioTcp{context, posix::UnixPath{"/run/app.sock"}}`. With an ssl::context it uses TLS:
+/// `AsioTcp{context, tls, server}`; include <belay/adapter/asio_tls.hpp>. `Over` follows from the
+/// arguments.
 ///
 /// Models:        TransportLike; its connections have close(), resume_reading(), limit_messages(),
 ///                limit_output(), and ping() where the framing has one.
@@ -43,6 +47,7 @@ template <class Context, FramingLike Framing = LengthPrefixed, class Over = deta
 class AsioTcp {
     static_assert(detail::known_asio<Context>());
     using Where = typename Over::Where;
+    using Layer = typename Over::Layer;
 
 public:
     using message_type = Bytes;
@@ -53,8 +58,9 @@ public:
 
     public:
         Connection(AsioTcp& owner, const Where& endpoint, const Link<Bytes>& link)
-            : wire_{std::make_shared<Wire>(*owner.context_, owner.framing_,
-                                           owner.options_.output_bytes_max, link)} {
+            : wire_{std::make_shared<Wire>(
+                  *owner.context_, owner.framing_, owner.options_.output_bytes_max, link,
+                  Layer{owner.trust_, endpoint, owner.options_.insecure_no_verify})} {
             wire_->dial(endpoint, link, owner.memory_, owner.options_.silent_for);
         }
         Connection(const Connection&) = delete;
@@ -90,8 +96,22 @@ public:
           framing_{std::move(framing)},
           options_{options} {}
     AsioTcp(Context& context, Where endpoint, AsioTcpOptions options)
-        requires std::default_initializable<Framing>
+        requires(!Over::is_tls && std::default_initializable<Framing>)
         : AsioTcp{context, std::move(endpoint), Framing{}, options} {}
+    /// Connects with TLS; see asio_tls.hpp. `tls` must outlive the transport and its connections.
+    template <class Tls>
+        requires(Over::is_tls)
+    AsioTcp(Context& context, Tls& tls, Where endpoint, Framing framing = {},
+            AsioTcpOptions options = {})
+        : context_{&context},
+          trust_{tls.native_handle()},
+          endpoint_{std::move(endpoint)},
+          framing_{std::move(framing)},
+          options_{options} {}
+    template <class Tls>
+        requires(Over::is_tls && std::default_initializable<Framing>)
+    AsioTcp(Context& context, Tls& tls, Where endpoint, AsioTcpOptions options)
+        : AsioTcp{context, tls, std::move(endpoint), Framing{}, options} {}
 
     /// Starts to connect; reports the result by `link`.   Throws: std::bad_alloc, and what asio
     /// throws.
@@ -110,6 +130,7 @@ public:
 
 private:
     Context* context_;
+    [[no_unique_address]] typename Over::Trust trust_{};
     Where endpoint_;
     Framing framing_;
     AsioTcpOptions options_;

@@ -21,12 +21,9 @@ struct BeastTls<Stream> {
     /// Requires a certificate for this name that the context trusts.
     [[nodiscard]] static std::error_code prepare(Stream& stream, const std::string& host,
                                                  bool no_verify) {
-        boost::system::error_code error;
         boost::system::error_code no_address;
         boost::asio::ip::make_address(host, no_address);
-        prepare_tls<boost::asio::ssl::host_name_verification>(stream, host, !no_address, no_verify,
-                                                              error);
-        return error;
+        return prepare_tls(stream.native_handle(), host, !no_address, no_verify);
     }
     template <class F>
     static void handshake(Stream& stream, F&& f) {

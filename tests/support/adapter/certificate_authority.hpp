@@ -129,7 +129,7 @@ struct CertificateCases {
             {"revoked", revoked, with_list, certificate_revoked, "localhost", true},
             {"other purpose", authority.issue(name + "\nextendedKeyUsage=clientAuth"), trust,
              certificate_refused},
-            {"expired, and another name", both, trust, certificate_expired},
+            {"expired, and another name", both, trust, certificate_other_name},
             {"unknown issuer, expired, and another name", both, "", certificate_unknown_issuer},
         };
     }
@@ -154,11 +154,22 @@ private:
 /// Sends back over TLS what it receives: tls_server.py.
 class TlsServer : public ServerProcess {
 public:
-    explicit TlsServer(const CertificateFiles& files)
-        : ServerProcess{{BELAY_PYTHON, BELAY_TLS_SERVER, files.certificates, files.key}} {
+    /// With `trusted`, clients need a certificate of an issuer in that file.
+    explicit TlsServer(const CertificateFiles& files, const std::string& trusted = {})
+        : ServerProcess{words(files, trusted)} {
         REQUIRE(std::sscanf(line_with("ready ").c_str(), "ready %hu", &port) == 1);
     }
+    void hang_up() const { send_command("hang up"); }
+
     unsigned short port = 0;
+
+private:
+    static std::vector<std::string> words(const CertificateFiles& files,
+                                          const std::string& trusted) {
+        std::vector<std::string> all{BELAY_PYTHON, BELAY_TLS_SERVER, files.certificates, files.key};
+        if (!trusted.empty()) all.push_back(trusted);
+        return all;
+    }
 };
 
 }  // namespace belay_test

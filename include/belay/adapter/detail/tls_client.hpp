@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/adapter/detail/tls_client.hpp
-/// How a client verifies the server's certificate by OpenSSL, for streams of either asio.
+/// How a client verifies the server's certificate by OpenSSL.
 #pragma once
 
 #include <string>        // std::string
@@ -14,33 +14,25 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// A verification of a name by asio that also tells OpenSSL about another name. Otherwise the
-/// result of the verification would be "unspecified".
-template <class HostName>
-struct TlsVerification {
-    HostName name;
-
-    template <class Certificates>
-    bool operator()(bool is_trusted, Certificates& certificates) const {
-        if (!is_trusted || name(is_trusted, certificates)) return is_trusted;
-        X509_STORE_CTX_set_error(certificates.native_handle(), X509_V_ERR_HOSTNAME_MISMATCH);
-        return false;
-    }
-};
-
-/// Requires a certificate for this host that the stream's context trusts.
+/// Requires a certificate for this host that the context of `ssl` trusts.
 ///
-/// The name is also sent to the server (SNI), unless it is an address.   Throws: std::bad_alloc.
-template <class HostName, class Stream, class Error>
-void prepare_tls(Stream& stream, const std::string& host, bool is_address, bool no_verify,
-                 Error& error) {
+/// The name is also sent to the server (SNI), unless it is an address.
+[[nodiscard]] inline std::error_code prepare_tls(SSL* ssl, const std::string& host, bool is_address,
+                                                 bool no_verify) {
     if (!is_address) {
-        SSL_ctrl(stream.native_handle(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+        SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
                  const_cast<char*>(host.c_str()));
     }
-    stream.set_verify_mode(no_verify ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, error);
-    if (error || no_verify) return;
-    stream.set_verify_callback(TlsVerification<HostName>{HostName{host}}, error);
+    // Not nullptr, which would leave a callback of the context in effect.
+    const auto verdict_of_openssl = [](int is_right, X509_STORE_CTX*) { return is_right; };
+    SSL_set_verify(ssl, no_verify ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, verdict_of_openssl);
+    if (no_verify) return {};
+    // No certificate has the interface of an address, "fe80::1%eth0".
+    const std::string address = host.substr(0, host.find('%'));
+    const int is_set = is_address
+                           ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), address.c_str())
+                           : SSL_set1_host(ssl, host.c_str());
+    return is_set == 1 ? std::error_code{} : std::make_error_code(std::errc::invalid_argument);
 }
 
 /// Returns the error for a result of the verification of a certificate (X509_V_ERR_...).
@@ -74,7 +66,7 @@ void prepare_tls(Stream& stream, const std::string& host, bool is_address, bool 
     if (SSL_get_verify_mode(ssl) != SSL_VERIFY_NONE && result != X509_V_OK) {
         return Failure::from(certificate_error(result));
     }
-    if (error.category() == std::system_category()) return Failure::from(error);
+    if (error && error.category() == std::system_category()) return Failure::from(error);
     return Failure::from(tls::Errc::handshake_failed);
 }
 
