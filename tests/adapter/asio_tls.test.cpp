@@ -28,6 +28,11 @@ TEST_CASE("AsioTcp over TLS carries messages of any length, both ways at once",
     TlsSuite::long_messages();
 }
 
+TEST_CASE("AsioTcp over TLS writes the last byte of a message to a slow server",
+          "[adapter][asio_tls][fault]") {
+    TlsSuite::last_byte();
+}
+
 TEST_CASE("AsioTcp over TLS ends with a close_notify, and reports the server's end",
           "[adapter][asio_tls][fault]") {
     TlsSuite::ends();

@@ -12,6 +12,7 @@ TEST_CASE("AsioTcp over TLS with the standalone asio", "[adapter][standalone_asi
     SECTION("check::transport") { Suite::checked(); }
     SECTION("reasons of certificates") { Suite::reasons(); }
     SECTION("messages of any length") { Suite::long_messages(); }
+    SECTION("the last byte") { Suite::last_byte(); }
     SECTION("ends") { Suite::ends(); }
     SECTION("bad servers") { Suite::bad_servers(); }
     SECTION("destroyed at any time") { Suite::destroyed_at_any_time(); }

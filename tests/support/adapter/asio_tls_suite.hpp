@@ -119,6 +119,16 @@ struct AsioTlsSuite {
         rig.until([&] { return rig.app.ends > 0 || rig.app.messages.size() == 26; });
         CHECK(rig.app.messages.back() == std::string_view{text}.substr(0, 300'000));
     }
+    /// The server reads late, and sends nothing that would have the client look at the socket.
+    static void last_byte() {
+        CertificateAuthority authority;
+        constexpr std::size_t bytes = 9'000'000;
+        TlsServer server{authority.issue(localhost), "", bytes};
+        Supervised rig{{"localhost", server.port},
+                       authority.file(),
+                       {.output_bytes_max = std::size_t{64} << 20}};
+        CHECK(rig.echoes(Bytes(bytes)));
+    }
     static void ends() {
         CertificateAuthority authority;
         const CertificateFiles files = authority.issue(localhost);

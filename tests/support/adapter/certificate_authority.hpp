@@ -154,22 +154,17 @@ private:
 /// Sends back over TLS what it receives: tls_server.py.
 class TlsServer : public ServerProcess {
 public:
-    /// With `trusted`, clients need a certificate of an issuer in that file.
-    explicit TlsServer(const CertificateFiles& files, const std::string& trusted = {})
-        : ServerProcess{words(files, trusted)} {
+    /// With `trusted`, clients need a certificate of an issuer in that file. It sends nothing before
+    /// it has received `at_least` bytes.
+    explicit TlsServer(const CertificateFiles& files, const std::string& trusted = {},
+                       std::size_t at_least = 0)
+        : ServerProcess{{BELAY_PYTHON, BELAY_TLS_SERVER, files.certificates, files.key, trusted,
+                         std::to_string(at_least)}} {
         REQUIRE(std::sscanf(line_with("ready ").c_str(), "ready %hu", &port) == 1);
     }
     void hang_up() const { send_command("hang up"); }
 
     unsigned short port = 0;
-
-private:
-    static std::vector<std::string> words(const CertificateFiles& files,
-                                          const std::string& trusted) {
-        std::vector<std::string> all{BELAY_PYTHON, BELAY_TLS_SERVER, files.certificates, files.key};
-        if (!trusted.empty()) all.push_back(trusted);
-        return all;
-    }
 };
 
 }  // namespace belay_test
