@@ -19,3 +19,5 @@
 #include <belay/posix/resolver.hpp>
 #include <belay/posix/resolver_options.hpp>
 #include <belay/posix/tcp.hpp>
+#include <belay/posix/unix.hpp>
+#include <belay/posix/unix_path.hpp>

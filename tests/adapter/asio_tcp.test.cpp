@@ -67,3 +67,13 @@ TEST_CASE("AsioTcp may end at any time of a dial of several addresses",
           "[adapter][asio_tcp][fault]") {
     TcpSuite::ends_in_a_race();
 }
+
+TEST_CASE("check::transport finds no fault in AsioTcp over a Unix domain socket",
+          "[adapter][asio_tcp][unit]") {
+    TcpSuite::checked_over_unix();
+}
+
+TEST_CASE("AsioTcp reports each path without a server with its own reason",
+          "[adapter][asio_tcp][fault]") {
+    TcpSuite::bad_unix_paths();
+}

@@ -759,7 +759,7 @@ TEST_CASE("The TLS context decides the handshake, and garbage is reported",
     OwnCertificate certificate;
     ListenerRig<Tls> rig{{}, certificate.context};
     CHECK(rig.answer_to("GET / HTTP/1.1\r\n\r\n").find("HTTP") == std::string::npos);
-    CHECK(rig.refused.back().error == beast::WebSocketErrc::tls_failed);
+    CHECK(rig.refused.back().error == tls::Errc::handshake_failed);
     CHECK(rig.refused.back().status == 0);
     {
         const RawSocket gone = RawSocket::connect(rig.port);

@@ -7,9 +7,11 @@
 #include <string>
 
 #include "support/adapter/certificate.hpp"
+#include "support/adapter/certificate_authority.hpp"
 #include "support/adapter/node_server.hpp"
 #include "support/adapter/websocket_rig.hpp"
 #include "support/catch.hpp"
+#include "support/posix/raw_socket.hpp"
 
 using namespace belay;
 using belay_test::Certificate;
@@ -26,9 +28,11 @@ static_assert(explain::transport_like<Socketed>());
 template <class Transport = Secure>
 struct SecureRig {
     SecureRig(const std::string& host, std::uint16_t port, const std::string& trusted,
-              beast::WebSocketOptions options = {})
+              beast::WebSocketOptions options = {}, bool checks_revocation = false)
         : rig{[&](auto& io) {
               if (!trusted.empty()) tls.load_verify_file(trusted);
+              X509_VERIFY_PARAM* const rules = SSL_CTX_get0_param(tls.native_handle());
+              if (checks_revocation) X509_VERIFY_PARAM_set_flags(rules, X509_V_FLAG_CRL_CHECK);
               options.target = "/request";
               return Transport{io, tls, {host, port}, std::move(options)};
           }} {}
@@ -36,8 +40,8 @@ struct SecureRig {
     belay_test::WebSocketRig<Transport> rig;
 };
 
-const Failure not_trusted =
-    Failure::from(make_error_code(beast::WebSocketErrc::certificate_refused));
+const Failure other_name = Failure::from(tls::Errc::certificate_other_name);
+const Failure self_signed = Failure::from(tls::Errc::certificate_self_signed);
 
 }  // namespace
 
@@ -53,9 +57,9 @@ TEST_CASE("A server is verified by its certificate, for its name", "[adapter][be
     CHECK(other_stream.rig.message().starts_with("/request\n"));
 
     SecureRig<> wrong_name{"127.0.0.1", server.port, certificate.file()};
-    CHECK(wrong_name.rig.failure() == not_trusted);
+    CHECK(wrong_name.rig.failure() == other_name);
     SecureRig<> unknown_signer{"localhost", server.port, ""};
-    CHECK(unknown_signer.rig.failure() == not_trusted);
+    CHECK(unknown_signer.rig.failure() == self_signed);
     SecureRig<> is_stopped{"127.0.0.1", server.port, "", {.insecure_no_verify = true}};
     CHECK(is_stopped.rig.message().starts_with("/request\n"));
 }
@@ -68,11 +72,11 @@ TEST_CASE("A certificate for an address, another name, and no TLS at all",
     SecureRig<> by_address{"127.0.0.1", server.port, for_address.file()};
     CHECK(by_address.rig.message().starts_with("/request\n"));
     SecureRig<> by_name{"localhost", server.port, for_address.file()};
-    CHECK(by_name.rig.failure() == not_trusted);
+    CHECK(by_name.rig.failure() == other_name);
 
     NodeServer plain;
     SecureRig<> no_tls{"localhost", plain.port, for_address.file()};
-    CHECK(no_tls.rig.failure() == Failure::from(make_error_code(beast::WebSocketErrc::tls_failed)));
+    CHECK(no_tls.rig.failure() == Failure::from(tls::Errc::handshake_failed));
 }
 
 TEST_CASE("Through a proxy the server's certificate counts", "[adapter][beast_tls][unit]") {
@@ -84,5 +88,46 @@ TEST_CASE("Through a proxy the server's certificate counts", "[adapter][beast_tl
     SecureRig<> right{"localhost", server.port, certificate.file(), options};
     CHECK(right.rig.message().starts_with("/request\n"));
     SecureRig<> wrong{"other.example", server.port, certificate.file(), options};
-    CHECK(wrong.rig.failure() == not_trusted);
+    CHECK(wrong.rig.failure() == other_name);
+}
+
+TEST_CASE("The failure of a certificate gives the reason", "[adapter][beast_tls][fault]") {
+    const belay_test::CertificateCases cases;
+    for (const belay_test::CertificateCase& c : cases.all) {
+        INFO(c.what);
+        const belay_test::TlsServer server{c.server};
+        for (const bool no_verify : {false, true}) {
+            SecureRig<> secure{c.host,
+                               server.port,
+                               c.trusted,
+                               {.insecure_no_verify = no_verify},
+                               c.checks_revocation};
+            const Failure failure = secure.rig.failure();
+            if (c.error && !no_verify) {
+                CHECK(failure == Failure::from(c.error));
+            } else {
+                // The server sends the upgrade back, so TLS has succeeded.
+                CHECK(failure.cause == Cause::protocol);
+            }
+        }
+    }
+}
+
+TEST_CASE("A handshake that fails without verification is not the certificate's fault",
+          "[adapter][beast_tls][regression]") {
+    belay_test::CertificateAuthority authority;
+    const belay_test::TlsServer server{authority.issue("subjectAltName=DNS:other.example")};
+    SecureRig<> secure{"localhost", server.port, "", {.insecure_no_verify = true}};
+    SSL_CTX_set_max_proto_version(secure.tls.native_handle(), TLS1_1_VERSION);
+    CHECK(secure.rig.failure() == Failure::from(tls::Errc::handshake_failed));
+}
+
+TEST_CASE("A connection that is reset in the TLS handshake is lost, and not refused",
+          "[adapter][beast_tls][fault]") {
+    const belay_test::RawSocket server = belay_test::RawSocket::listen();
+    SecureRig<> secure{"127.0.0.1", server.port(), ""};
+    secure.rig.until([&] { return secure.rig.app.state == LinkState::connecting; });
+    secure.rig.context.poll();
+    server.accept().reset();
+    CHECK(secure.rig.failure().error() == std::errc::connection_reset);
 }

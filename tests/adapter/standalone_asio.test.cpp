@@ -38,4 +38,6 @@ TEST_CASE("AsioTcp over the sockets of the standalone asio", "[adapter][standalo
     SECTION("a name that refuses") { Suite::dials_that_fail(); }
     SECTION("a name of both families") { Suite::names_of_both_families(); }
     SECTION("the end of a race") { Suite::ends_in_a_race(); }
+    SECTION("check::transport over a Unix domain socket") { Suite::checked_over_unix(); }
+    SECTION("paths without a server") { Suite::bad_unix_paths(); }
 }

@@ -10,8 +10,6 @@ TEST_CASE("WebSocketErrc has a cause for every value", "[adapter][websocket_erro
     CHECK(cause_of(beast::WebSocketErrc::token_in_clear) == Cause::forbidden);
     CHECK(cause_of(beast::WebSocketErrc::bad_text) == Cause::permanent);
     CHECK(cause_of(beast::WebSocketErrc::subprotocol_refused) == Cause::protocol);
-    CHECK(cause_of(beast::WebSocketErrc::certificate_refused) == Cause::refused);
-    CHECK(cause_of(beast::WebSocketErrc::tls_failed) == Cause::refused);
     CHECK(cause_of(beast::WebSocketErrc::upgrade_malformed) == Cause::protocol);
     CHECK(cause_of(beast::WebSocketErrc::upgrade_too_large) == Cause::protocol);
     CHECK(cause_of(beast::WebSocketErrc::upgrade_timed_out) == Cause::timed_out);

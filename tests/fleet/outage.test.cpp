@@ -4,11 +4,13 @@
 #include <optional>
 #include <vector>
 
+#include <belay/adapter/tls_error.hpp>
 #include <belay/core/http_failure.hpp>
 #include <belay/fleet/fleet.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/policy/max_attempts.hpp>
 #include <belay/policy/reset_when_stable.hpp>
+#include <belay/posix/unix_path.hpp>
 
 #include "support/fleet/fleet_rig.hpp"
 
@@ -238,6 +240,8 @@ TEST_CASE("Fleet: an answer ends a suspicion, and silence does not", "[fleet][ou
     const Case one = GENERATE(
         Case{code(std::errc::connection_refused), true}, Case{http_failure(503), true},
         Case{http_failure(403), true}, Case{{.cause = Cause::overloaded}, true},
+        Case{Failure::from(tls::Errc::certificate_expired), true},
+        Case{Failure::from(tls::Errc::handshake_failed), true},
         Case{code(std::errc::host_unreachable), false},
         Case{code(std::errc::network_unreachable), false}, Case{code(std::errc::timed_out), false},
         Case{code(std::errc::connection_reset), false},
@@ -381,4 +385,32 @@ TEST_CASE("Fleet: a refusal by this machine proves nothing about the network",
         while (fleet.deadline() <= at(t)) fleet.advance(at(t));
     }
     CHECK(fleet.status().network_suspect != is_answer);
+}
+
+TEST_CASE("Fleet: a refusal at the path of a Unix socket proves nothing about the network",
+          "[fleet][outage][unit]") {
+    struct AtPath : FakeTransport<> {
+        using FakeTransport<>::FakeTransport;
+        [[nodiscard]] const posix::UnixPath& endpoint() const noexcept { return where; }
+        posix::UnixPath where{"/run/app.sock"};
+    };
+    Failure missing = code(std::errc::no_such_file_or_directory);
+    missing.cause = Cause::refused;
+    const Failure failure = GENERATE_COPY(code(std::errc::connection_refused), missing,
+                                          Failure::from(posix::UnixErrc::not_a_stream_socket));
+    CAPTURE(failure.message());
+    Wire wires[3];
+    Fleet fleet;
+    fleet.attach(Waker{});
+    for (Wire& wire : wires) {
+        fleet.add(std::to_string(&wire - wires),
+                  Heartbeat{AtPath{wire}, {.every = 10s, .dead_after = 25s}}, MaxAttempts{9});
+    }
+    fleet.start();
+    while (fleet.deadline() <= at(0s)) fleet.advance(at(0s));
+    for (Wire& wire : wires) static_cast<void>(wire.link.closed(failure));
+    for (const Duration t : {0ms, 200ms}) {
+        while (fleet.deadline() <= at(t)) fleet.advance(at(t));
+    }
+    CHECK(fleet.status().network_suspect);
 }

@@ -4,6 +4,7 @@
 // echo of the same kind.
 #include <belay/link/transport_check.hpp>
 
+#include <concepts>
 #include <list>
 #include <memory>
 #include <optional>
@@ -11,11 +12,13 @@
 
 #include <belay/link/lines.hpp>
 #include <belay/posix/tcp.hpp>
+#include <belay/posix/unix.hpp>
 #include <belay/sim.hpp>
 
 #include "support/catch.hpp"
 #include "support/link/broken_transport.hpp"
 #include "support/posix/echo_server.hpp"
+#include "support/temporary_directory.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
@@ -46,8 +49,22 @@ struct TcpEchoRig {
     void hang_up() { server.hang_up(); }
 };
 
-/// The other end: what was accepted is checked, and who has dialled sends back.
+template <class Framing>
+struct UnixEchoRig {
+    belay_test::TemporaryDirectory directory{};
+    posix::Loop<> loop{};
+    belay_test::EchoServer<Framing> server{loop, posix::UnixPath{directory / "echo.sock"}};
+    posix::Unix<Framing> transport{loop, {directory / "echo.sock"}, Framing{}};
+    void run_once() { belay_test::run_once(loop); }
+    void hang_up() { server.hang_up(); }
+};
+
+/// The other end: what was accepted is checked, and who has dialled sends back. `Dialled` is
+/// posix::Tcp<> or posix::Unix<>.
+template <class Dialled>
 struct AcceptedRig {
+    static constexpr bool is_unix = std::same_as<Dialled, posix::Unix<>>;
+    belay_test::TemporaryDirectory directory{};
     posix::Loop<> loop{};
     std::optional<posix::Accepted<>> arrived{};
     struct OnAccept {
@@ -57,19 +74,27 @@ struct AcceptedRig {
         }
     };
     posix::Listener<OnAccept> listener{loop, OnAccept{this}};
-    using Client = Supervisor<posix::Tcp<>, belay_test::OneAttempt, belay_test::Echo>;
+    using Client = Supervisor<Dialled, belay_test::OneAttempt, belay_test::Echo>;
     std::optional<Client> client{};
     posix::Accepted<> transport{accepted()};
 
     posix::Accepted<> accepted() {
-        REQUIRE_FALSE(listener.listen({"127.0.0.1", 0}));
-        client.emplace(posix::Tcp<>{loop, {"127.0.0.1", listener.port()}},
-                       belay_test::OneAttempt{MaxAttempts{1}}, SupervisorOptions{},
+        client.emplace(dialled(), belay_test::OneAttempt{MaxAttempts{1}}, SupervisorOptions{},
                        belay_test::Echo{});
         loop.attach(*client);
         client->start();
         REQUIRE(loop.run_until([&] { return arrived.has_value(); }));
         return std::move(*arrived);
+    }
+    Dialled dialled() {
+        if constexpr (is_unix) {
+            const posix::UnixPath path{directory / "accept.sock"};
+            REQUIRE_FALSE(listener.listen(path));
+            return Dialled{loop, path};
+        } else {
+            REQUIRE_FALSE(listener.listen({"127.0.0.1", 0}));
+            return Dialled{loop, {"127.0.0.1", listener.port()}};
+        }
     }
     void run_once() { belay_test::run_once(loop); }
     void hang_up() { client->stop(); }
@@ -140,6 +165,9 @@ TEST_CASE("check::transport finds no fault in belay's transports",
           "[link][transport_check][unit]") {
     CHECK(verdict_on<TcpEchoRig<LengthPrefixed>>() == "right");
     CHECK(verdict_on<TcpEchoRig<Lines>>() == "right");
-    CHECK(verdict_on<AcceptedRig>() == "right");
+    CHECK(verdict_on<AcceptedRig<posix::Tcp<>>>() == "right");
+    CHECK(verdict_on<UnixEchoRig<LengthPrefixed>>() == "right");
+    CHECK(verdict_on<UnixEchoRig<Lines>>() == "right");
+    CHECK(verdict_on<AcceptedRig<posix::Unix<>>>() == "right");
     CHECK(verdict_on<SimRig>() == "right");
 }

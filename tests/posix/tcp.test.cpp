@@ -394,13 +394,13 @@ TEST_CASE("Tcp pings, once until it is written, and answers pings", "[posix][pos
     CHECK(rig.peer_reads(5) == pong_frame);
 }
 
-TEST_CASE("TcpConnection::ping does nothing while an earlier ping waits",
+TEST_CASE("SocketConnection::ping does nothing while an earlier ping waits",
           "[posix][posix_tcp][unit]") {
     posix::Loop loop;
     const RawSocket server = RawSocket::listen();
     const auto events = belay::detail::Ref<detail::LinkBox<Bytes>>::make(std::size_t{8});
     events->epoch = 1;
-    posix::TcpConnection connection{
+    posix::SocketConnection connection{
         loop, {"127.0.0.1", server.port()}, LengthPrefixed{}, TcpOptions{}, Link<Bytes>{events, 1}};
     connection.ping();  // not open yet
     CHECK(loop.run_until([&] { return !events->empty(); }));

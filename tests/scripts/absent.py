@@ -27,8 +27,6 @@ ABSENT = {
     "exporter of OpenTelemetry": ["*/*telemetry*", "*/*otlp*"],
     "Prometheus text for calls, queues and rooms": [
         "call/*metrics*", "breaker/*metrics*", "queue/*metrics*", "journal/*metrics*", "work/*metrics*", "room/*metrics*"],
-    "TLS over plain TCP": ["posix/*tls*", "adapter/asio_tls*"],
-    "TCP over Unix domain sockets": ["posix/*unix*", "posix/*local*"],
     "discovery of servers at run time": ["link/*discover*", "link/*srv*"],
     "request and answer over a link": ["link/*request*", "link/*rpc*", "link/*question*"],
     "client of NATS, MQTT or AMQP": ["adapter/nats*", "adapter/mqtt*", "adapter/amqp*"],

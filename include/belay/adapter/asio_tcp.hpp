@@ -11,6 +11,7 @@
 #include <belay/adapter/detail/asio_tcp_wire.hpp>
 #include <belay/link/length_prefixed.hpp>
 #include <belay/link/transport_like.hpp>
+#include <belay/posix/unix_path.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
@@ -21,6 +22,8 @@ struct AsioTcpOptions {
     std::size_t output_bytes_max = std::size_t{1} << 20;
     /// How long an address of a name that did not answer is tried last. 0 ns: not at all.
     Duration silent_for = detail::DialMemory::default_time;
+    /// Whether TLS accepts any certificate, of any server, without verification. For tests.
+    bool insecure_no_verify = false;
 };
 
 /// Connects to an endpoint through an io_context of Boost.Asio or of the standalone asio.
@@ -31,33 +34,40 @@ struct AsioTcpOptions {
 /// (`AsioTcp{context, server, Lines{}}`) and sends the same bytes. Names are looked up without
 /// blocking, and their addresses race (RFC 8305). It neither reconnects nor queues: the Supervisor
 /// does that. Wrap it in a Heartbeat: TCP alone does not notice a peer that is frozen or cut off.
-/// For TLS and WebSockets see beast_websocket.hpp.
+///
+/// With a path it connects to a Unix domain socket, as posix::Unix does:
+/// `AsioTcp{context, posix::UnixPath{"/run/app.sock"}}`. With an ssl::context it uses TLS:
+/// `AsioTcp{context, tls, server}`; include <belay/adapter/asio_tls.hpp>. `Over` follows from the
+/// arguments.
 ///
 /// Models:        TransportLike; its connections have close(), resume_reading(), limit_messages(),
 ///                limit_output(), and ping() where the framing has one.
 /// Thread safety: the thread that runs the context. The context must outlive it.
-template <class Context, FramingLike Framing = LengthPrefixed>
+template <class Context, FramingLike Framing = LengthPrefixed, class Over = detail::OverTcp>
 class AsioTcp {
     static_assert(detail::known_asio<Context>());
+    using Where = typename Over::Where;
+    using Layer = typename Over::Layer;
 
 public:
     using message_type = Bytes;
 
     /// One connection. Its destructor closes the socket and reports nothing.
     class Connection {
-        using Wire = detail::AsioTcpWire<Context, Framing>;
+        using Wire = detail::AsioTcpWire<Context, Framing, Over>;
 
     public:
-        Connection(AsioTcp& owner, const posix::Endpoint& endpoint, const Link<Bytes>& link)
-            : wire_{std::make_shared<Wire>(*owner.context_, owner.framing_,
-                                           owner.options_.output_bytes_max, link)} {
+        Connection(AsioTcp& owner, const Where& endpoint, const Link<Bytes>& link)
+            : wire_{std::make_shared<Wire>(
+                  *owner.context_, owner.framing_, owner.options_.output_bytes_max, link,
+                  Layer{owner.trust_, endpoint, owner.options_.insecure_no_verify})} {
             wire_->dial(endpoint, link, owner.memory_, owner.options_.silent_for);
         }
         Connection(const Connection&) = delete;
         Connection& operator=(const Connection&) = delete;
         ~Connection() { wire_->abandon(); }
 
-        /// Sends a message, as posix::TcpConnection::send does.
+        /// Sends a message, as posix::SocketConnection::send does.
         [[nodiscard]] SendResult send(const Bytes& message) noexcept {
             return wire_->send(message);
         }
@@ -80,34 +90,48 @@ public:
         std::shared_ptr<Wire> wire_;
     };
 
-    AsioTcp(Context& context, posix::Endpoint endpoint, Framing framing = {},
-            AsioTcpOptions options = {})
+    AsioTcp(Context& context, Where endpoint, Framing framing = {}, AsioTcpOptions options = {})
         : context_{&context},
           endpoint_{std::move(endpoint)},
           framing_{std::move(framing)},
           options_{options} {}
-    AsioTcp(Context& context, posix::Endpoint endpoint, AsioTcpOptions options)
-        requires std::default_initializable<Framing>
+    AsioTcp(Context& context, Where endpoint, AsioTcpOptions options)
+        requires(!Over::is_tls && std::default_initializable<Framing>)
         : AsioTcp{context, std::move(endpoint), Framing{}, options} {}
+    /// Connects with TLS; see asio_tls.hpp. `tls` must outlive the transport and its connections.
+    template <class Tls>
+        requires(Over::is_tls)
+    AsioTcp(Context& context, Tls& tls, Where endpoint, Framing framing = {},
+            AsioTcpOptions options = {})
+        : context_{&context},
+          trust_{tls.native_handle()},
+          endpoint_{std::move(endpoint)},
+          framing_{std::move(framing)},
+          options_{options} {}
+    template <class Tls>
+        requires(Over::is_tls && std::default_initializable<Framing>)
+    AsioTcp(Context& context, Tls& tls, Where endpoint, AsioTcpOptions options)
+        : AsioTcp{context, tls, std::move(endpoint), Framing{}, options} {}
 
     /// Starts to connect; reports the result by `link`.   Throws: std::bad_alloc, and what asio
     /// throws.
     [[nodiscard]] Connection open(const Link<Bytes>& link) { return open(link, endpoint_); }
     /// Starts to connect to another endpoint.
-    [[nodiscard]] Connection open(const Link<Bytes>& link, const posix::Endpoint& endpoint) {
+    [[nodiscard]] Connection open(const Link<Bytes>& link, const Where& endpoint) {
         return Connection{*this, endpoint, link};
     }
 
-    [[nodiscard]] const posix::Endpoint& endpoint() const noexcept { return endpoint_; }
+    [[nodiscard]] const Where& endpoint() const noexcept { return endpoint_; }
     /// Sets the endpoint of the next attempt.
-    void set_endpoint(posix::Endpoint endpoint) noexcept { endpoint_ = std::move(endpoint); }
+    void set_endpoint(Where endpoint) noexcept { endpoint_ = std::move(endpoint); }
     /// Returns the addresses that the last dial of a name tried in vain, each with its own cause,
     /// as posix::Tcp::dial_report does.
     [[nodiscard]] std::string_view dial_report() const noexcept { return memory_.text(); }
 
 private:
     Context* context_;
-    posix::Endpoint endpoint_;
+    [[no_unique_address]] typename Over::Trust trust_{};
+    Where endpoint_;
     Framing framing_;
     AsioTcpOptions options_;
     detail::OwnDialMemory memory_{};
@@ -122,5 +146,16 @@ template <class Context, class Framing>
 AsioTcp(Context&, posix::Endpoint, Framing) -> AsioTcp<Context, Framing>;
 template <class Context, class Framing>
 AsioTcp(Context&, posix::Endpoint, Framing, AsioTcpOptions) -> AsioTcp<Context, Framing>;
+template <class Context>
+AsioTcp(Context&, posix::UnixPath) -> AsioTcp<Context, LengthPrefixed, detail::OverUnix>;
+template <class Context>
+AsioTcp(Context&, posix::UnixPath, AsioTcpOptions)
+    -> AsioTcp<Context, LengthPrefixed, detail::OverUnix>;
+template <class Context, class Framing>
+    requires(!std::same_as<Framing, AsioTcpOptions>)
+AsioTcp(Context&, posix::UnixPath, Framing) -> AsioTcp<Context, Framing, detail::OverUnix>;
+template <class Context, class Framing>
+AsioTcp(Context&, posix::UnixPath, Framing, AsioTcpOptions)
+    -> AsioTcp<Context, Framing, detail::OverUnix>;
 
 }}  // namespace belay

@@ -10,6 +10,7 @@
 #include <boost/beast/websocket/ssl.hpp>
 
 #include <belay/adapter/beast_websocket.hpp>
+#include <belay/adapter/detail/tls_client.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -18,23 +19,11 @@ struct BeastTls<Stream> {
     using Context = boost::asio::ssl::context;
 
     /// Requires a certificate for this name that the context trusts.
-    ///
-    /// The name is also sent to the server (SNI), unless it is an address.
     [[nodiscard]] static std::error_code prepare(Stream& stream, const std::string& host,
                                                  bool no_verify) {
-        namespace ssl = boost::asio::ssl;
-        boost::system::error_code error;
         boost::system::error_code no_address;
         boost::asio::ip::make_address(host, no_address);
-        if (no_address) {
-            SSL_ctrl(stream.native_handle(), SSL_CTRL_SET_TLSEXT_HOSTNAME,
-                     TLSEXT_NAMETYPE_host_name, const_cast<char*>(host.c_str()));
-        }
-        stream.set_verify_mode(no_verify ? ssl::verify_none : ssl::verify_peer, error);
-        if (!error && !no_verify) {
-            stream.set_verify_callback(ssl::host_name_verification{host}, error);
-        }
-        return error;
+        return prepare_tls(stream.native_handle(), host, !no_address, no_verify);
     }
     template <class F>
     static void handshake(Stream& stream, F&& f) {
@@ -55,10 +44,9 @@ struct BeastTls<Stream> {
     [[nodiscard]] static bool is_cut(const boost::system::error_code& error) noexcept {
         return error == boost::asio::ssl::error::stream_truncated;
     }
-    [[nodiscard]] static Failure failure(Stream& stream) noexcept {
-        const bool certificate = SSL_get_verify_result(stream.native_handle()) != X509_V_OK;
-        return Failure::from(make_error_code(certificate ? beast::WebSocketErrc::certificate_refused
-                                                         : beast::WebSocketErrc::tls_failed));
+    /// Returns the failure of a handshake as the client that has ended with `error`.
+    [[nodiscard]] static Failure failure(Stream& stream, const std::error_code& error) noexcept {
+        return tls_failure(stream.native_handle(), error);
     }
 };
 

@@ -10,6 +10,7 @@
 #include <boost/asio/error.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
@@ -23,6 +24,9 @@ struct AsioOf<boost::asio::io_context> {
     using Context = boost::asio::io_context;
     using Timer = boost::asio::steady_timer;
     using Tcp = boost::asio::ip::tcp;
+#if !defined(_WIN32)
+    using Local = boost::asio::local::stream_protocol;
+#endif
     using Error = boost::system::error_code;
 
     template <class F>

@@ -10,6 +10,7 @@
 #include <asio/error.hpp>
 #include <asio/io_context.hpp>
 #include <asio/ip/tcp.hpp>
+#include <asio/local/stream_protocol.hpp>
 #include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
 
@@ -23,6 +24,9 @@ struct AsioOf<asio::io_context> {
     using Context = asio::io_context;
     using Timer = asio::steady_timer;
     using Tcp = asio::ip::tcp;
+#if !defined(_WIN32)
+    using Local = asio::local::stream_protocol;
+#endif
     using Error = std::error_code;
 
     template <class F>

@@ -7,19 +7,19 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace beast {
 
-/// Errors of WebSockets other than close codes and HTTP statuses; category "belay.websocket".
+/// Errors of WebSockets other than close codes, HTTP statuses and tls::Errc; category
+/// "belay.websocket".
 enum class WebSocketErrc {
     token_in_clear = 1,  ///< a token would go over the network without TLS
     bad_text = 2,        ///< a control character in a header, token, target or host, or too long
     subprotocol_refused = 3,  ///< the server did not take the one that was asked for
-    certificate_refused = 4,  ///< the server's certificate is not for its name, or not trusted
-    tls_failed = 5,           ///< no agreement on TLS
-    upgrade_malformed = 6,    ///< a client's request does not follow HTTP and RFC 6455
-    upgrade_too_large = 7,    ///< a client's request has a header that is too long
-    upgrade_timed_out = 8,    ///< a client took too long to send its request
-    no_upgrade = 9,           ///< a client requested something else, or another version
-    origin_refused = 10,      ///< a client's page is not one whose scripts may connect
-    too_many_upgrades = 11    ///< there are too many connections, in all or from this ip
+    // 4 and 5 were errors of TLS, which tls::Errc has now.
+    upgrade_malformed = 6,  ///< a client's request does not follow HTTP and RFC 6455
+    upgrade_too_large = 7,  ///< a client's request has a header that is too long
+    upgrade_timed_out = 8,  ///< a client took too long to send its request
+    no_upgrade = 9,         ///< a client requested something else, or another version
+    origin_refused = 10,    ///< a client's page is not one whose scripts may connect
+    too_many_upgrades = 11  ///< there are too many connections, in all or from this ip
 };
 
 }}}  // namespace belay::beast
@@ -30,8 +30,8 @@ inline constexpr ErrorText websocket_error_texts[] = {
     {"a header, token, target or host is too long or contains a character that is not allowed",
      Cause::permanent},
     {"the server did not accept the requested subprotocol", Cause::protocol},
-    {"the server's certificate is not trusted or has another name", Cause::refused},
-    {"TLS negotiation failed", Cause::refused},
+    {"", Cause::refused},  // 4 and 5 are not used
+    {"", Cause::refused},
     {"the upgrade request is malformed", Cause::protocol},
     {"the header of the upgrade request is too long", Cause::protocol},
     {"the upgrade request did not arrive in time", Cause::timed_out},

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/posix/listener.hpp
-/// posix::Listener and posix::Accepted: the server side of posix::Tcp.
+/// posix::Listener and posix::Accepted: the server side of posix::Tcp and posix::Unix.
 #pragma once
 
 #include <concepts>     // std::invocable
@@ -9,7 +9,7 @@
 
 #include <belay/core/machine_like.hpp>
 #include <belay/link/transport_like.hpp>
-#include <belay/posix/detail/tcp_connection.hpp>
+#include <belay/posix/detail/socket_connection.hpp>
 #include <belay/posix/loop.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace posix {
@@ -36,7 +36,7 @@ public:
           options_{options} {}
 
     /// Passes the connection to `link`, and reports `opened` at once.   Throws: std::bad_alloc.
-    [[nodiscard]] TcpConnection<Framing> open(const Link<Bytes>& link) {
+    [[nodiscard]] SocketConnection<Framing> open(const Link<Bytes>& link) {
         return {*poller_, std::move(socket_), framing_, options_, link};
     }
 
@@ -60,7 +60,8 @@ struct ListenerOptions {
     Duration exhausted_pause = std::chrono::milliseconds{100};
 };
 
-/// Accepts TCP connections, and calls `on_accept(Accepted<Framing>)` for each in a turn of its own.
+/// Accepts connections over TCP or a Unix domain socket, and calls `on_accept(Accepted<Framing>)`
+/// for each in a turn of its own.
 ///
 /// Construct it as `Listener{loop, on_accept}`, or with a framing as
 /// `Listener{loop, on_accept, Lines{}, options}`.
@@ -111,7 +112,7 @@ public:
         if (const std::error_code error = addresses.resolve(endpoint, true)) return error;
         std::error_code error;
         for (const addrinfo* a = addresses.first(); a != nullptr; a = a->ai_next) {
-            detail::Socket socket = detail::Socket::tcp(a->ai_family);
+            detail::Socket socket = detail::Socket::stream(a->ai_family);
             // REUSEADDR: a restarted server need not wait until the kernel has forgotten its old
             // connections.
             if (socket && socket.enable(SOL_SOCKET, SO_REUSEADDR) &&
@@ -126,14 +127,32 @@ public:
         return error;
     }
 
+    /// Starts to listen at a Unix domain socket; a listener that listens already stops first.
+    ///
+    /// It replaces the socket file of a server that has ended, and no other file. close() removes
+    /// the file, if it is still this listener's. The process's umask decides who may connect.
+    ///
+    /// Errors: UnixErrc; std::errc::address_in_use if another server listens there; those of the
+    ///         system.
+    /// Blocks: at most 1 s, while another process locks the directory. Throws: std::bad_alloc.
+    [[nodiscard]] std::error_code listen(const UnixPath& path) {
+        close();
+        const std::error_code error = detail::listen_at(path, options_.backlog, socket_, file_);
+        if (!error) watch_.start(socket_.get(), POLLIN);
+        return error;
+    }
+
     /// Stops listening; accepted connections stay open.   Errors: none.
     void close() noexcept {
         watch_.stop();
+        // While the socket listens, no other server takes the file for a stale one.
+        file_.remove();
         socket_.reset();
         due_ = never;
     }
 
-    /// Returns the port on which it listens, also if port 0 was requested; 0 if it does not listen.
+    /// Returns the port on which it listens, also if port 0 was requested; 0 if it does not listen,
+    /// or at a path.
     [[nodiscard]] std::uint16_t port() const noexcept {
         return socket_ ? detail::SocketAddress::local(socket_).port() : std::uint16_t{0};
     }
@@ -204,6 +223,7 @@ private:
     belay::driver::Lifeline line_;
     Instant due_ = never;
     detail::Socket socket_;
+    detail::UnixFile file_;  ///< of a Unix domain socket
     /// The last member, so that it ends before the descriptor is closed.
     Watch watch_;
 };

@@ -8,7 +8,7 @@
 #include <utility>      // std::move
 
 #include <belay/link/transport_like.hpp>
-#include <belay/posix/detail/tcp_connection.hpp>
+#include <belay/posix/detail/socket_connection.hpp>
 #include <belay/posix/resolver.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace posix {
@@ -65,13 +65,13 @@ public:
         : Tcp{loop, &resolver, Where{}, std::move(framing), options} {}
 
     /// Starts to connect; reports the result by `link`.   Throws: std::bad_alloc.
-    [[nodiscard]] TcpConnection<Framing> open(const Link<Bytes>& link)
+    [[nodiscard]] SocketConnection<Framing> open(const Link<Bytes>& link)
         requires is_fixed
     {
         return {*poller_, endpoint_, framing_, options_, link, {resolver_, &memory_}};
     }
     /// Starts to connect to the endpoint that an Endpoints has chosen.
-    [[nodiscard]] TcpConnection<Framing> open(const Link<Bytes>& link, const Endpoint& endpoint)
+    [[nodiscard]] SocketConnection<Framing> open(const Link<Bytes>& link, const Endpoint& endpoint)
         requires(!is_fixed)
     {
         return {*poller_, endpoint, framing_, options_, link, {resolver_, &memory_}};

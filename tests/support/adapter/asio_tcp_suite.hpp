@@ -19,6 +19,7 @@
 #include "support/posix/echo_server.hpp"
 #include "support/posix/proxy.hpp"
 #include "support/posix/raw_socket.hpp"
+#include "support/temporary_directory.hpp"
 
 namespace belay_test {
 
@@ -449,6 +450,72 @@ struct AsioTcpSuite {
             context.restart();
             context.run();
         }
+    }
+
+    // ---- over Unix domain sockets ---------------------------------------------------------------
+
+    /// Against belay's own server at a path.
+    template <class Framing>
+    struct UnixRig {
+        TemporaryDirectory directory{};
+        posix::UnixPath path{directory / "echo.sock"};
+        posix::Loop<> loop{};
+        EchoServer<Framing> server{loop, path};
+        Context context{};
+        AsioTcp<Context, Framing, detail::OverUnix> transport{context, path, Framing{}};
+        void run_once() {
+            context.restart();
+            context.poll();
+            static_cast<void>(loop.run_until([] { return true; }));
+            context.run_one_for(200us);
+        }
+        void hang_up() { server.hang_up(); }
+    };
+    static void checked_over_unix() {
+        const auto verdict_on = [](auto make) {
+            const auto broken = check::transport(make, nth_bytes);
+            return broken ? to_string(*broken) : "right";
+        };
+        CHECK(verdict_on([] { return std::make_unique<UnixRig<LengthPrefixed>>(); }) == "right");
+        CHECK(verdict_on([] { return std::make_unique<UnixRig<Lines>>(); }) == "right");
+    }
+    /// The failure of one attempt, if it fails.
+    static Failure unix_failure_at(const std::string& path) {
+        Context context;
+        AsioLoop loop{context};
+        AsioApp app;
+        Supervisor link{AsioTcp{context, posix::UnixPath{path}, Lines{}},
+                        OneAttempt{MaxAttempts{1}},
+                        {},
+                        std::ref(app)};
+        loop.attach(link);
+        link.start();
+        run_until(context, [&] { return app.ends > 0 || app.state == LinkState::connected; });
+        return app.failure;
+    }
+    static void bad_unix_paths() {
+        const TemporaryDirectory directory;
+        const std::string path = directory / "app.sock";
+        const Failure missing = unix_failure_at(path);
+        CHECK(missing.cause == Cause::refused);
+        CHECK(missing.error() == std::errc::no_such_file_or_directory);
+        CHECK(unix_failure_at(directory.path()) ==
+              Failure::from(posix::UnixErrc::not_a_stream_socket));
+        CHECK(unix_failure_at(path + std::string(108, 'x')) ==
+              Failure::from(posix::UnixErrc::path_too_long));
+        CHECK(unix_failure_at("") == Failure::from(posix::UnixErrc::path_invalid));
+        posix::Loop loop;
+        posix::Listener server{loop, [](posix::Accepted<>) {}, {.backlog = 0}};
+        REQUIRE_FALSE(server.listen(posix::UnixPath{path}));
+        CHECK(unix_failure_at(path).cause == Cause::none);
+        // Nobody accepts: the queue fills up.
+        Failure full;
+        for (int i = 0; i < 10 && full.cause == Cause::none; ++i) full = unix_failure_at(path);
+        CHECK(full.cause == Cause::overloaded);
+        const std::string other = directory / "other.sock";
+        REQUIRE(::link(path.c_str(), other.c_str()) == 0);
+        server.close();
+        CHECK(unix_failure_at(other).error() == std::errc::connection_refused);
     }
 };
 

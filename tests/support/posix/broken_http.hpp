@@ -172,7 +172,7 @@ private:
         there.sin_port = htons(port);
         sockaddr_storage address{};
         std::memcpy(&address, &there, sizeof there);
-        t.socket = belay::posix::detail::Socket::tcp(AF_INET);
+        t.socket = belay::posix::detail::Socket::stream(AF_INET);
         static_cast<void>(
             ::connect(t.socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof there));
         const std::string target = url.size() > host.size() + 7 ? url.substr(host.size() + 7) : "/";

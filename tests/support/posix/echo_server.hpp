@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/posix/echo_server.hpp
-/// EchoServer: sends every message back over TCP, on a port of its own; for check::transport.
+/// EchoServer: sends every message back, on a port of its own or at a path; for check::transport.
 #pragma once
 
 #include <deque>
@@ -42,8 +42,13 @@ template <belay::FramingLike Framing>
 class EchoServer {
 public:
     explicit EchoServer(belay::posix::Loop<>& loop, Framing framing = {})
+        : EchoServer{loop, belay::posix::Endpoint{"127.0.0.1", 0}, framing} {}
+    /// Listens at an Endpoint or a UnixPath.
+    template <class Where>
+        requires(!belay::FramingLike<Where>)
+    EchoServer(belay::posix::Loop<>& loop, const Where& where, Framing framing = {})
         : loop_{loop}, listener_{loop, OnAccept{this}, framing} {
-        REQUIRE_FALSE(listener_.listen({"127.0.0.1", 0}));
+        REQUIRE_FALSE(listener_.listen(where));
     }
     [[nodiscard]] std::uint16_t port() const { return listener_.port(); }
     void hang_up() { served_connections_.clear(); }

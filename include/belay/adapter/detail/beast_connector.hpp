@@ -118,7 +118,8 @@ private:
                 return this->end(Failure::from(wrong));
             }
             Tls::handshake(stream, on([](auto& self, const Error& e) {
-                               e ? self.end(Tls::failure(self.ws_.next_layer().next_layer()))
+                               e ? self.end(Tls::failure(self.ws_.next_layer().next_layer(),
+                                                         Asio::standard(e)))
                                  : self.send_upgrade();
                            }));
         } else {

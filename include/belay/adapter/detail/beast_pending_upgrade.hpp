@@ -16,6 +16,7 @@
 
 #include <belay/adapter/detail/beast_server_handshake.hpp>
 #include <belay/adapter/detail/beast_upgrade.hpp>
+#include <belay/adapter/tls_error.hpp>
 #include <belay/adapter/websocket_error.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -90,7 +91,7 @@ public:
         if constexpr (NeedsTls<Stream>) {
             expect(smaller(until_, after(SteadyClock{}.now(), options.tls_within)));
             BeastTls<Stream>::accept(stream_, on([](auto& self, const Error& e) {
-                                         e ? self.failed(e, beast::WebSocketErrc::tls_failed, 0)
+                                         e ? self.failed(e, tls::Errc::handshake_failed, 0)
                                            : self.read();
                                      }));
         } else {
@@ -220,7 +221,7 @@ private:
         send(std::move(answer), until_);
     }
     /// The peer has closed the connection, or has broken the protocol.
-    void failed(const Error& error, beast::WebSocketErrc what, int status) {
+    void failed(const Error& error, const std::error_code& what, int status) {
         if (is_gone<Stream>(error)) {
             permit_.aborted();
             return end();

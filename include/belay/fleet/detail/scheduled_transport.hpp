@@ -31,6 +31,9 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
     if (category == "http") return failure.code >= 100;
     // OpenSSL's own errors, by Asio. A stream that merely ends has another category.
     if (category == "asio.ssl") return true;
+    // The peer has sent a certificate or something else that is not accepted, or has closed.
+    if (category == "belay.tls") return true;
+    if (category == "belay.unix") return false;
     if (category == "belay.link") return failure.error() == LinkErrc::too_many_pings;
     if (failure.error() == std::errc::connection_refused) return true;
     const std::error_condition condition = failure.error().default_error_condition();
@@ -42,7 +45,9 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// of this machine proves nothing about a network.
 template <class Transport>
 [[nodiscard]] bool dials_this_machine(Transport& transport) noexcept {
-    if constexpr (requires { std::string_view{transport.endpoint().host}; }) {
+    if constexpr (requires { std::string_view{transport.endpoint().path}; }) {
+        return true;  // a Unix domain socket
+    } else if constexpr (requires { std::string_view{transport.endpoint().host}; }) {
         const std::string_view host = transport.endpoint().host;
         return host == "localhost" || host == "::1" || host.substr(0, 4) == "127.";
     } else if constexpr (requires { transport.inner(); }) {

@@ -14,18 +14,6 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace posix::detail {
 
-/// Starts to connect a socket. If that fails at once, the socket is empty, and `error` is the
-/// reason.
-[[nodiscard]] inline Socket start_to_connect(SocketAddress& address,
-                                             std::error_code& error) noexcept {
-    Socket socket = Socket::tcp(address.storage.ss_family);
-    if (socket) {
-        const int answer = ::connect(socket.get(), address.as_sockaddr(), address.size);
-        if (answer == 0 || errno == EINPROGRESS || errno == EINTR) return socket;
-    }
-    error = errno_code();
-    return Socket{};
-}
 /// Returns the result of an attempt whose socket has become writable.
 [[nodiscard]] inline std::error_code result_of_connect(const Socket& socket) noexcept {
     const std::error_code error = socket.take_error();

@@ -28,7 +28,7 @@ struct ScriptedRequest {
 /// A socket bound to a port of 127.0.0.1. It listens only after listen().
 class ScriptedServerPort {
 public:
-    ScriptedServerPort() : socket_{Socket::tcp(AF_INET)} {
+    ScriptedServerPort() : socket_{Socket::stream(AF_INET)} {
         sockaddr_in here{};
         here.sin_family = AF_INET;
         here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/posix/detail/socket.hpp
-/// Socket: the descriptor of a socket, and the few system calls that both ends of TCP need.
+/// Socket: the descriptor of a socket, and the few system calls that both ends need.
 #pragma once
 
 #include <cerrno>        // errno
@@ -32,9 +32,9 @@ class Socket : public Descriptor {
 public:
     using Descriptor::Descriptor;
 
-    /// Returns a TCP socket that does not block, and that child processes do not inherit. If there
-    /// is none, it is empty, and errno is set.
-    [[nodiscard]] static Socket tcp(int family) noexcept {
+    /// Returns a socket for streams, which is TCP or a Unix domain socket. It does not block, and
+    /// child processes do not inherit it. If there is none, it is empty, and errno is set.
+    [[nodiscard]] static Socket stream(int family) noexcept {
         return Socket{::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
     }
 
@@ -108,6 +108,19 @@ struct SocketAddress {
     }
 };
 
+/// Starts to connect a socket. If that fails at once, the socket is empty, and `error` is the
+/// reason.
+[[nodiscard]] inline Socket start_to_connect(SocketAddress& address,
+                                             std::error_code& error) noexcept {
+    Socket socket = Socket::stream(address.storage.ss_family);
+    if (socket) {
+        const int answer = ::connect(socket.get(), address.as_sockaddr(), address.size);
+        if (answer == 0 || errno == EINPROGRESS || errno == EINTR) return socket;
+    }
+    error = errno_code();
+    return Socket{};
+}
+
 /// Whether a socket is connected to itself. TCP may dial a port of its own machine at which nothing
 /// listens. If the kernel chooses that same port for the dialling end, the socket connects to
 /// itself at once.
@@ -117,6 +130,7 @@ struct SocketAddress {
     if (here.storage.ss_family != there.storage.ss_family || here.port() != there.port()) {
         return false;
     }
+    if (here.storage.ss_family == AF_UNIX) return false;
     // Compares the address only, because flow label and padding may differ.
     if (here.storage.ss_family == AF_INET6) {
         return IN6_ARE_ADDR_EQUAL(&reinterpret_cast<const sockaddr_in6&>(here.storage).sin6_addr,

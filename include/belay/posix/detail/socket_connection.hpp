@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/posix/detail/tcp_connection.hpp
-/// TcpConnection: one connection of posix::Tcp or of posix::Listener.
+/// \file belay/posix/detail/socket_connection.hpp
+/// SocketConnection: one connection of posix::Tcp, posix::Unix or posix::Listener.
 #pragma once
 
 #include <utility>  // std::move
@@ -12,11 +12,12 @@
 #include <belay/link/length_prefixed.hpp>
 #include <belay/posix/detail/dial.hpp>
 #include <belay/posix/detail/socket.hpp>
+#include <belay/posix/detail/unix_address.hpp>
 #include <belay/posix/poller.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace posix {
 
-/// Limits of the connections of posix::Tcp and posix::Listener.
+/// Limits of the connections of posix::Tcp, posix::Unix and posix::Listener.
 struct TcpOptions {
     /// The most output that may wait for the kernel, before send() returns busy. When none waits, a
     /// message of any permitted length is accepted.
@@ -25,7 +26,8 @@ struct TcpOptions {
     Duration silent_for = belay::detail::DialMemory::default_time;
 };
 
-/// A TCP connection that carries whole messages. The framing defines a message.
+/// A connection over TCP or a Unix domain socket that carries whole messages. The framing defines a
+/// message.
 /// belay/link/detail/stream_connection.hpp describes how they are sent and received.
 ///
 /// Pinned. All messages that are sent in a turn are written together at the end of the loop's
@@ -35,17 +37,18 @@ struct TcpOptions {
 ///                and ping() if the framing has one.
 /// Thread safety: the loop's thread.
 template <FramingLike Framing = LengthPrefixed>
-class TcpConnection : private belay::detail::StreamConnection<TcpConnection<Framing>, Framing> {
-    using Stream = belay::detail::StreamConnection<TcpConnection, Framing>;
+class SocketConnection
+    : private belay::detail::StreamConnection<SocketConnection<Framing>, Framing> {
+    using Stream = belay::detail::StreamConnection<SocketConnection, Framing>;
     using Answer = belay::detail::StreamAnswer;
     friend Stream;
 
 public:
     /// Dials.   Blocks: without a resolver, while a name is looked up.   Throws: std::bad_alloc.
-    TcpConnection(Poller& poller, const Endpoint& endpoint, const Framing& framing,
-                  const TcpOptions& options, const Link<Bytes>& link,
-                  const detail::DialNames& names = {})
-        : TcpConnection{poller, framing, options, link} {
+    SocketConnection(Poller& poller, const Endpoint& endpoint, const Framing& framing,
+                     const TcpOptions& options, const Link<Bytes>& link,
+                     const detail::DialNames& names = {})
+        : SocketConnection{poller, framing, options, link} {
         detail::Addresses addresses;
         const std::error_code error = addresses.resolve_numeric(endpoint, false);
         if (error != std::error_code{EAI_NONAME, detail::resolve_category()}) {
@@ -58,10 +61,23 @@ public:
             options.silent_for);
         dial_->begin(endpoint, names.resolver);
     }
+    /// Connects to a Unix domain socket.   Throws: std::bad_alloc.
+    SocketConnection(Poller& poller, const UnixPath& path, const Framing& framing,
+                     const TcpOptions& options, const Link<Bytes>& link)
+        : SocketConnection{poller, framing, options, link} {
+        detail::SocketAddress address;
+        std::error_code error = detail::unix_address(path, address);
+        if (!error) socket_ = detail::start_to_connect(address, error);
+        if (socket_) {
+            watch_.start(socket_.get(), POLLOUT);
+        } else {
+            this->end(detail::unix_failure(path, error));
+        }
+    }
     /// Takes over a connected socket.   Throws: std::bad_alloc.
-    TcpConnection(Poller& poller, detail::Socket socket, const Framing& framing,
-                  const TcpOptions& options, const Link<Bytes>& link)
-        : TcpConnection{poller, framing, options, link} {
+    SocketConnection(Poller& poller, detail::Socket socket, const Framing& framing,
+                     const TcpOptions& options, const Link<Bytes>& link)
+        : SocketConnection{poller, framing, options, link} {
         socket_ = std::move(socket);
         if (socket_) {
             watch_.start(socket_.get(), POLLIN);
@@ -73,9 +89,9 @@ public:
             this->end(failure);
         }
     }
-    TcpConnection(const TcpConnection&) = delete;
-    TcpConnection& operator=(const TcpConnection&) = delete;
-    ~TcpConnection() = default;
+    SocketConnection(const SocketConnection&) = delete;
+    SocketConnection& operator=(const SocketConnection&) = delete;
+    ~SocketConnection() = default;
 
     using Stream::close;
     using Stream::limit_messages;
@@ -95,11 +111,11 @@ public:
     }
 
 private:
-    TcpConnection(Poller& poller, const Framing& framing, const TcpOptions& options,
-                  const Link<Bytes>& link)
+    SocketConnection(Poller& poller, const Framing& framing, const TcpOptions& options,
+                     const Link<Bytes>& link)
         : Stream{framing, options.output_bytes_max, link},
           watch_{poller, this, [](void* self, short revents) {
-                     static_cast<TcpConnection*>(self)->ready(revents);
+                     static_cast<SocketConnection*>(self)->ready(revents);
                  }} {}
 
     // ---- dialling ------------------------------------------------------------------------------
@@ -119,7 +135,7 @@ private:
     void connected() {
         dial_.reset();
         // Without TCP_NODELAY, small messages wait for acknowledgements. A failure only makes them
-        // late.
+        // late. A Unix domain socket has no such option.
         static_cast<void>(socket_.enable(IPPROTO_TCP, TCP_NODELAY));
         this->begin();
     }

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+// Goal: the types of unix.hpp satisfy their concepts. A framing decides what a session may run over.
+#include <belay/posix/unix.hpp>
+
+#include <belay/link/detail/carries_any_bytes.hpp>
+#include <belay/link/heartbeat.hpp>
+#include <belay/link/lines.hpp>
+
+using namespace belay;
+
+static_assert(TransportLike<posix::Unix<>>);
+static_assert(TransportLike<Heartbeat<posix::Unix<Lines::WithPing>>>);
+static_assert(detail::carries_any_bytes<Heartbeat<posix::Unix<>>>);
+static_assert(!detail::carries_any_bytes<posix::Unix<Lines>>);
