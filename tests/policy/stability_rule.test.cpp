@@ -11,7 +11,7 @@ using namespace belay;
 using check::StabilityRule;
 
 TEST_CASE("to_string returns a sentence for each StabilityRule", "[policy][stability_rule][unit]") {
-    for (int i = 0; i <= static_cast<int>(StabilityRule::brown_out_keeps_goodput); ++i) {
+    for (int i = 0; i <= static_cast<int>(StabilityRule::clients_return); ++i) {
         CHECK(std::string_view{to_string(static_cast<StabilityRule>(i))}.size() > 20);
     }
 }

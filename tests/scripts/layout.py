@@ -80,6 +80,7 @@ LEFT_OUT = {
     "link/link_metrics.hpp": "few programs need it, include it by name",
     "link/transport_check.hpp": "for the tests of transports",
     "link/transport_rule.hpp": "for the tests of transports",
+    "policy/reconnection_report.hpp": "for the tests of policies",
     "policy/stability_check.hpp": "for the tests of policies",
     "policy/stability_load.hpp": "for the tests of policies",
     "policy/stability_report.hpp": "for the tests of policies",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/policy/stability_rule.hpp
-/// check::StabilityRule: the rules that check::stability checks.
+/// check::StabilityRule: the rules that check::stability and check::reconnection check.
 #pragma once
 
 #include <cstdint>  // std::uint8_t
@@ -15,7 +15,9 @@ enum class StabilityRule : std::uint8_t {
     calls_stay_bounded_at_the_return,
     calls_stay_bounded_in_trouble,
     goodput_returns,
-    brown_out_keeps_goodput
+    brown_out_keeps_goodput,
+    dials_stay_spread,
+    clients_return
 };
 
 /// Returns the rule as a sentence.
@@ -36,6 +38,12 @@ enum class StabilityRule : std::uint8_t {
         case StabilityRule::brown_out_keeps_goodput:
             return "goodput in a brown-out is at least the required share of that of one attempt "
                    "per call";
+        case StabilityRule::dials_stay_spread:
+            return "after the longest wait, the clients dial no more often in a second than if "
+                   "each waited half of the longest wait";
+        case StabilityRule::clients_return:
+            return "99 % of the clients are connected when the longest wait has passed since the "
+                   "return of the server";
     }
     return "unknown";
 }

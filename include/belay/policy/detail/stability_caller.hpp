@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/policy/detail/stability_caller.hpp
-/// StabilityCaller: one call of check::stability, which runs a policy in the way that retry does.
+/// StabilityCaller: a call or a connection of a check, which runs a policy as retry does.
 #pragma once
 
 #include <algorithm>  // std::max, std::min
@@ -52,13 +52,12 @@ public:
             policy_.succeeded(turn);
             return StabilityStep::finished;
         }
-        standing_ = policy_.failed(Failure{.cause = cause}, turn);
-        if (standing_.verb == Advice::Verb::stop) return StabilityStep::finished;
-        if (standing_.verb != Advice::Verb::go) {
-            longest_wait_ = std::max(longest_wait_, elapsed(turn.now, standing_.until));
-        }
-        held_ = true;
-        return StabilityStep::wait;
+        return plan(policy_.failed(Failure{.cause = cause}, turn), turn);
+    }
+    /// Loses a connection that was stable. `wait` if there may be a dial.
+    [[nodiscard]] StabilityStep lost(Turn& turn) noexcept {
+        if (policy_.begin(turn).verb == Advice::Verb::go) policy_.succeeded(turn);
+        return plan(policy_.lost(Failure{.cause = Cause::lost}, turn), turn);
     }
     /// Ends the call without a verdict.
     StabilityStep abandon(Turn& turn) noexcept {
@@ -75,6 +74,16 @@ public:
     }
 
 private:
+    [[nodiscard]] StabilityStep plan(const Advice& advice, Turn& turn) noexcept {
+        standing_ = advice;
+        if (advice.verb == Advice::Verb::stop) return StabilityStep::finished;
+        if (advice.verb != Advice::Verb::go) {
+            longest_wait_ = std::max(longest_wait_, elapsed(turn.now, advice.until));
+        }
+        held_ = true;
+        return StabilityStep::wait;
+    }
+
     P policy_;
     Instant since_;
     Instant until_ = always;

@@ -16,6 +16,46 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
+/// The coming events of the calls or connections of a run, the earliest first.
+class StabilityEvents {
+public:
+    struct Event {
+        Instant at;
+        std::uint64_t order;  // its number, so that ties end as they began, and the call's index
+
+        [[nodiscard]] std::uint32_t index() const noexcept {
+            return static_cast<std::uint32_t>(order);
+        }
+        [[nodiscard]] bool operator<(const Event& other) const noexcept {
+            return at != other.at ? at > other.at : order > other.order;
+        }
+    };
+
+    void push(Instant at, std::uint32_t index) {
+        events_.push_back(Event{at, numbers_++ << 32 | index});
+        std::push_heap(events_.begin(), events_.end());
+    }
+    [[nodiscard]] bool due(Instant now) const noexcept {
+        return !events_.empty() && events_.front().at <= now;
+    }
+    /// Pre: an event is due.
+    [[nodiscard]] Event pop() {
+        std::pop_heap(events_.begin(), events_.end());
+        const Event event = events_.back();
+        events_.pop_back();
+        return event;
+    }
+
+private:
+    std::vector<Event> events_;
+    std::uint64_t numbers_ = 0;
+};
+
+/// Returns the number of the second that holds `t`.
+[[nodiscard]] inline std::int64_t second_of(Instant t) noexcept {
+    return t.time_since_epoch() / std::chrono::seconds{1};
+}
+
 /// Plays one run: the calls arrive, are sent, wait and end, in the order of time.
 ///
 /// Each call that is under way has exactly one event: its verdict, or the end of its wait.
@@ -38,9 +78,7 @@ public:
         Instant arrival{};
         while (!report_.ended_early) {
             arrival = after(arrival, gap());
-            while (!events_.empty() && events_.front().at <= arrival && !report_.ended_early) {
-                handle(pop());
-            }
+            while (events_.due(arrival) && !report_.ended_early) handle(events_.pop());
             if (report_.ended_early) break;
             if (arrival >= end()) break;
             begin(arrival);
@@ -50,13 +88,6 @@ public:
     }
 
 private:
-    struct Event {
-        Instant at;
-        std::uint64_t order;  // its number, so that ties end as they began, and the call's index
-        [[nodiscard]] bool operator<(const Event& other) const noexcept {
-            return at != other.at ? at > other.at : order > other.order;  // the earliest first
-        }
-    };
     struct Call {
         StabilityCaller<P> caller;
         Cause verdict = Cause::none;
@@ -65,9 +96,6 @@ private:
     };
 
     [[nodiscard]] Instant end() const noexcept { return times_.start(StabilityPhase::over); }
-    [[nodiscard]] static std::int64_t second_of(Instant t) noexcept {
-        return t.time_since_epoch() / std::chrono::seconds{1};
-    }
     // Gaps are uniform and not exponential, because that needs no logarithm.
     [[nodiscard]] Duration gap() noexcept {
         const std::uint64_t twice = 2'000'000'000U / report_.load.calls_per_second;
@@ -87,14 +115,14 @@ private:
         }
         advance(index, now);
     }
-    void handle(const Event& event) {
+    void handle(const StabilityEvents::Event& event) {
         const std::int64_t second = second_of(event.at);
         steps_ = second == step_second_ ? steps_ + 1 : 0;
         step_second_ = second;
         if (steps_ >= std::uint64_t{report_.load.calls_per_second} * 1000) {
             report_.ended_early = true;
         }
-        const auto index = static_cast<std::uint32_t>(event.order);
+        const std::uint32_t index = event.index();
         Call& call = calls_[index];
         if (call.sent) {
             call.sent = false;
@@ -182,15 +210,7 @@ private:
         return ++by_second[static_cast<std::size_t>(second_of(now))];
     }
     void push(std::uint32_t index, Instant at) {
-        if (at >= end()) return;  // the run ends before it
-        events_.push_back(Event{at, numbers_++ << 32 | index});
-        std::push_heap(events_.begin(), events_.end());
-    }
-    [[nodiscard]] Event pop() {
-        std::pop_heap(events_.begin(), events_.end());
-        const Event event = events_.back();
-        events_.pop_back();
-        return event;
+        if (at < end()) events_.push(at, index);
     }
 
     const std::vector<const P*> policies_;
@@ -199,10 +219,9 @@ private:
     Random arrivals_;
     Random draws_;
     check::StabilityReport report_{};
-    std::vector<Event> events_;
+    StabilityEvents events_;
     std::vector<Call> calls_;
     std::vector<std::uint32_t> free_;
-    std::uint64_t numbers_ = 0;
     std::uint64_t steps_ = 0;  // the events of this second
     std::int64_t step_second_ = 0;
 };
