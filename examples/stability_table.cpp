@@ -20,6 +20,11 @@ struct Objects {
     CircuitBreaker<> breaker{ConsecutiveFailures{5}, OpenFor{30s}};
     TokenBudget budget{TokenBudgetOptions::aws()};
     TokenBudget grpc_budget{TokenBudgetOptions::grpc(10, 100)};
+    CircuitBreaker<SteadyClock, FailureRate<TimeWindow<>>> rate_breaker{
+        FailureRate{TimeWindow<>{30s}, {.percent = 10, .min_calls = 100}}, OpenFor{5s}};
+    AdaptiveThrottle throttle{};
+    AdaptiveLimit<Aimd> aimd{};
+    AdaptiveLimit<Gradient> gradient{};
     RatioBudget envoy_budget{RatioBudgetOptions::envoy()};
     RatioBudget finagle_budget{{.window = 10s, .retries_per_thousand = 200, .at_least = 100}};
 };
@@ -131,6 +136,9 @@ void plots() {
     plot("a shared breaker whose callers wait for it",
          PLAYED(Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{breaker}, MaxAttempts{4},
                 MaxElapsed{30s}));
+    plot("a shared breaker with FailFast",
+         PLAYED(Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{breaker, FailFast{}}, MaxAttempts{4},
+                MaxElapsed{30s}));
     plot("four attempts and gRPC's budget",
          PLAYED(Backoff{FullJitter{}, Cap{1s}, 100ms}, Shared{grpc_budget}, MaxAttempts{4}));
 }
@@ -139,7 +147,9 @@ void calls_of_belay() {
     calls("", PLAYED(MaxAttempts{1}));
     calls("", PLAYED(policies::aws_standard(budget)));
     calls("", PLAYED(policies::bridge()));
+    calls("with a budget", PLAYED(policies::bridge(grpc_budget)));
     calls("", PLAYED(policies::sync()));
+    calls("with a budget", PLAYED(policies::sync(grpc_budget)));
     calls("", PLAYED(Backoff{FullJitter{}, Cap{10s}, 100ms}, MaxAttempts{4}));
     calls("", PLAYED(Backoff{FullJitter{}, Cap{10s}, 10ms}, MaxAttempts{5}));
     calls("", PLAYED(Backoff{FullJitter{}, Cap{10s}, 1s}, MaxAttempts{20}));
@@ -147,13 +157,29 @@ void calls_of_belay() {
     calls("", PLAYED(Backoff{FullJitter{}, Cap{5s}, 100ms},
                      StopOn{Cause::permanent, Cause::forbidden}, MaxAttempts{4}));
     calls("",
+          PLAYED(Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{breaker, FailFast{}},
+                 Shared{budget}, MaxAttempts{4}, MaxElapsed{30s}),
+          true);
+    calls("callers that wait",
           PLAYED(Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{breaker}, Shared{budget},
                  MaxAttempts{4}, MaxElapsed{30s}),
           true);
-    calls("", PLAYED(Backoff{FullJitter{}, Cap{30s}, 10ms}, Shared{breaker}, MaxAttempts{10}),
-          true);
-    calls("", PLAYED(Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{breaker}, MaxAttempts{5}),
-          true);
+    calls(
+        "",
+        PLAYED(Backoff{FullJitter{}, Cap{30s}, 10ms}, Shared{breaker, FailFast{}}, MaxAttempts{10}),
+        true);
+    calls(
+        "",
+        PLAYED(Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{breaker, FailFast{}}, MaxAttempts{5}),
+        true);
+    calls("", PLAYED(Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{throttle, FailFast{}},
+                     MaxAttempts{3}));
+    calls("callers that wait",
+          PLAYED(Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{throttle}, MaxAttempts{3}));
+    calls("",
+          PLAYED(Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{aimd, FailFast{}}, MaxAttempts{3}));
+    calls("", PLAYED(Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{gradient, FailFast{}},
+                     MaxAttempts{3}));
     calls("", PLAYED(Backoff{FullJitter{}, Cap{2ms}, 1ms}, Shared{budget}, MaxAttempts{4}));
     calls("",
           PLAYED(Backoff{FullJitter{}, Cap{5s}, 100ms},
@@ -176,6 +202,8 @@ void calls_of_peers() {
     calls("Finagle, with its retry budget", PLAYED(Shared{finagle_budget}, MaxAttempts{26}));
     calls("Polly v8", PLAYED(Backoff{NoJitter{}, Cap{2s}, 2s}, MaxAttempts{4}));
     calls("resilience4j", PLAYED(Backoff{NoJitter{}, Cap{500ms}, 500ms}, MaxAttempts{3}));
+    calls("Polly v8, circuit breaker", PLAYED(Shared{rate_breaker, FailFast{}}, MaxAttempts{1}),
+          true);
     calls("failsafe-go", PLAYED(MaxAttempts{3}));
 }
 

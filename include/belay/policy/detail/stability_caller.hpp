@@ -37,8 +37,8 @@ public:
                 return StabilityStep::call;
             }
         }
+        note(advice, turn.now);
         if (advice.verb == Advice::Verb::stop || advice.until == never) return abandon(turn);
-        longest_wait_ = std::max(longest_wait_, elapsed(turn.now, advice.until));
         if (policy_.admit(advice.until).verb == Advice::Verb::stop) return abandon(turn);
         // A rule that refuses until now would be asked for ever.
         until_ =
@@ -74,12 +74,15 @@ public:
     }
 
 private:
+    // The stop of a rule with FailFast has an instant, too: the next caller may begin then.
+    void note(const Advice& advice, Instant now) noexcept {
+        if (advice.verb == Advice::Verb::go || advice.until == never) return;
+        longest_wait_ = std::max(longest_wait_, elapsed(now, advice.until));
+    }
     [[nodiscard]] StabilityStep plan(const Advice& advice, Turn& turn) noexcept {
         standing_ = advice;
+        note(advice, turn.now);
         if (advice.verb == Advice::Verb::stop) return StabilityStep::finished;
-        if (advice.verb != Advice::Verb::go) {
-            longest_wait_ = std::max(longest_wait_, elapsed(turn.now, advice.until));
-        }
         held_ = true;
         return StabilityStep::wait;
     }
