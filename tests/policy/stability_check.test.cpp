@@ -28,6 +28,11 @@ namespace {
 constexpr StabilityLoad small_load{
     .calls_per_second = 200, .processes = 1, .server = {.capacity_per_second = 300}};
 
+// The usual load, for less time.
+constexpr StabilityLoad short_load{
+    .phases = {
+        .steady = 5s, .outage = 20s, .recovery = 10s, .errors = 10s, .slow = 5s, .brown_out = 10s}};
+
 [[nodiscard]] StabilityLoad without_bound(StabilityLoad load) {
     load.server.queue_wait_max = forever;
     return load;
@@ -102,21 +107,21 @@ TEST_CASE("check::stability has the same figures for the same seed on every plat
 
 TEST_CASE("check::stability breaks no rule with one attempt per call, on both forms of the server",
           "[policy][stability_check][unit]") {
-    CHECK(check::stability(MaxAttempts{1}, StabilityLoad{}).broken() == std::nullopt);
-    CHECK(check::stability(MaxAttempts{1}, without_bound({})).broken() == std::nullopt);
+    CHECK(check::stability(MaxAttempts{1}, short_load).broken() == std::nullopt);
+    CHECK(check::stability(MaxAttempts{1}, without_bound(short_load)).broken() == std::nullopt);
 }
 
 TEST_CASE("check::stability reports retries that multiply the load of an outage",
           "[policy][stability_check][fault]") {
-    const auto report = check::stability(Policy{usual_backoff, MaxAttempts{4}});
+    const auto report = check::stability(Policy{usual_backoff, MaxAttempts{4}}, short_load);
     CHECK(report.broken() == StabilityRule::calls_stay_bounded_in_the_outage);
     CHECK(report.outage_peak_per_thousand > 3900);
     CHECK(report.outage_peak_per_thousand < 4300);
     // The near miss: a budget of 20 % of the calls that are under way.
     const auto envoy =
         processes_with<RatioBudget>(RatioBudgetOptions::envoy(), usual_backoff, MaxAttempts{4});
-    CHECK(check::stability(envoy).broken() == std::nullopt);
-    StabilityLoad strict;
+    CHECK(check::stability(envoy, short_load).broken() == std::nullopt);
+    StabilityLoad strict = short_load;
     strict.peak_per_thousand_max = 1200;
     CHECK(check::stability(envoy, strict).broken() ==
           StabilityRule::calls_stay_bounded_in_the_outage);
@@ -146,11 +151,12 @@ TEST_CASE("check::stability reports a shared breaker whose waiting callers retur
 TEST_CASE("check::stability reports retries that multiply the load of a brown-out or of errors",
           "[policy][stability_check][fault]") {
     const Policy insists{usual_backoff, StopOn::all_but(Cause::overloaded), MaxAttempts{4}};
-    CHECK(check::stability(insists).broken() == StabilityRule::calls_stay_bounded_in_trouble);
+    CHECK(check::stability(insists, short_load).broken() ==
+          StabilityRule::calls_stay_bounded_in_trouble);
     // The near miss: errors of 10 % are repeated once.
     const Policy once_more{usual_backoff, StopOn::all_but(Cause::lost), MaxAttempts{2}};
-    CHECK(check::stability(once_more).broken() == std::nullopt);
-    StabilityLoad many_errors;
+    CHECK(check::stability(once_more, short_load).broken() == std::nullopt);
+    StabilityLoad many_errors = short_load;
     many_errors.server.errors_per_thousand = 500;
     CHECK(check::stability(once_more, many_errors).broken() ==
           StabilityRule::calls_stay_bounded_in_trouble);
@@ -168,6 +174,7 @@ TEST_CASE("check::stability reports goodput that does not return",
 
     SECTION("because of retries that keep a server without a bounded queue overloaded") {
         load.peak_per_thousand_max = 1'000'000;
+        load.phases.recovery = 20s;
         const auto storm = check::stability(usual_backoff, without_bound(load));
         CHECK(storm.broken() == StabilityRule::goodput_returns);
         CHECK(storm.back_after == forever);
