@@ -23,7 +23,8 @@ bool shared_by_callers() {
     VirtualSleeper sleeper;
     // In a program: CircuitBreaker<SteadyClock> breaker{ConsecutiveFailures{5}, OpenFor{300s}};
     CircuitBreaker breaker{ConsecutiveFailures{5}, OpenFor{300s}, sleeper.clock()};
-    const Policy calls{Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{breaker}, MaxAttempts{5}};
+    const Policy calls{Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{breaker, FailFast{}},
+                       MaxAttempts{5}};
 
     int asked = 0;
     const auto call = [&] {
@@ -37,10 +38,16 @@ bool shared_by_callers() {
     if (first || breaker.state() != BreakerState::open) return false;
 
     const auto second = retry(calls, sleeper, call);
-    std::printf("second caller: %s after %d calls in all, at %.0f s; the breaker is %s\n",
-                second ? "served" : "failed", asked, seconds(sleeper.now()),
+    std::printf("second caller: %s after %d calls in all, at %.0f s\n",
+                second.error().message().c_str(), asked, seconds(sleeper.now()));
+    if (second.error() != CallErrc::call_refused || asked != 5) return false;
+
+    sleeper.sleep_until(after(sleeper.now(), 300s), NeverStops{});
+    const auto third = retry(calls, sleeper, call);
+    std::printf("third caller:  %s after %d calls in all, at %.0f s; the breaker is %s\n",
+                third ? "served" : "failed", asked, seconds(sleeper.now()),
                 breaker.state() == BreakerState::open ? "open" : "not open");
-    return second && asked == 6;
+    return third && asked == 6;
 }
 
 struct Printer {

@@ -60,7 +60,7 @@ static_assert(std::same_as<decltype(AdaptiveLimit{}), AdaptiveLimit<Aimd>>);
 static_assert(detail::LimitAlgorithm<Fixed> && detail::LimitAlgorithm<Aimd>);
 static_assert(detail::LimitAlgorithm<Gradient>);
 static_assert(!detail::LimitAlgorithm<WithoutLimit> && !detail::LimitAlgorithm<LimitOfSize>);
-static_assert(!std::is_move_constructible_v<Limit> && !ReservableLike<Limit>);
+static_assert(!std::is_move_constructible_v<Limit> && !part::ReservableLike<Limit>);
 static_assert(sizeof(Limit::Permit) <= 32);
 
 TEST_CASE("AdaptiveLimit may be a constant-initialized static", "[budget][adaptive_limit][unit]") {

@@ -58,7 +58,7 @@ struct ThrottleBench {
 }  // namespace
 
 static_assert(!std::is_move_constructible_v<AdaptiveThrottle>);
-static_assert(!ReservableLike<AdaptiveThrottle>, "it judges all attempts, not only retries");
+static_assert(!part::ReservableLike<AdaptiveThrottle>, "it judges all attempts, not only retries");
 static_assert(!std::is_copy_constructible_v<ThrottlePermit> && sizeof(ThrottlePermit) <= 24);
 
 TEST_CASE("AdaptiveThrottle may be a constant-initialized static",

@@ -5,4 +5,4 @@
 
 using namespace belay;
 
-static_assert(ReservableLike<RatioBudget>);
+static_assert(part::ReservableLike<RatioBudget>);

@@ -5,4 +5,4 @@
 
 using namespace belay;
 
-static_assert(ReservableLike<TokenBudget>);
+static_assert(part::ReservableLike<TokenBudget>);

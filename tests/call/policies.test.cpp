@@ -122,6 +122,19 @@ TEST_CASE("policies::aws_standard makes no retries once the quota is spent",
     CHECK(quota.tokens_milli() == 5'000);
 }
 
+TEST_CASE("policies::bridge and policies::sync with a budget retry only while it lasts",
+          "[call][policies][unit]") {
+    const auto checks = [](auto make, int calls) {
+        TokenBudget plenty{TokenBudgetOptions::aws()};
+        CHECK(run(make(plenty), lost, 7).calls == calls);
+        CHECK(run(make(plenty), permanent, 7).calls == 1);
+        TokenBudget spent{{.capacity_milli = 10'000}};
+        CHECK(run(make(spent), lost, 7).calls == 3);
+    };
+    checks([](TokenBudget& budget) { return policies::bridge(budget); }, 5);
+    checks([](TokenBudget& budget) { return policies::sync(budget); }, 4);
+}
+
 TEST_CASE("policies::bridge makes 5 attempts, and waits at most 1.5 s", "[call][policies][unit]") {
     for (std::uint64_t seed = 1; seed <= 500; ++seed) {
         const Observed observed = run(policies::bridge(), lost, seed);

@@ -36,10 +36,10 @@ struct Budget : With<Permit> {
 
 static_assert(ShareableLike<With<Permit>> && explain::shareable_like<With<Permit>>());
 static_assert(ShareableLike<Budget> && explain::shareable_like<Budget>());
-static_assert(!ReservableLike<With<Permit>> && ReservableLike<Budget>);
+static_assert(!part::ReservableLike<With<Permit>> && part::ReservableLike<Budget>);
 static_assert(RuleLike<Shared<With<Permit>>> && RuleLike<Shared<Budget>>);
-static_assert(ShareableLike<CircuitBreaker<>> && !ReservableLike<CircuitBreaker<>>);
-static_assert(ReservableLike<TokenBudget> && ReservableLike<RatioBudget>);
+static_assert(ShareableLike<CircuitBreaker<>> && !part::ReservableLike<CircuitBreaker<>>);
+static_assert(part::ReservableLike<TokenBudget> && part::ReservableLike<RatioBudget>);
 static_assert(ShareableLike<AdaptiveThrottle> && ShareableLike<AdaptiveLimit<>>);
 
 static_assert(!ShareableLike<int>);
@@ -96,7 +96,7 @@ struct ReserveThrows : With<Permit> {
 struct ReserveReturnsBool : With<Permit> {
     bool reserve(Cause, Turn&) noexcept;
 };
-static_assert(!ShareableLike<ReserveWithoutCause> && !ReservableLike<ReserveWithoutCause>);
+static_assert(!ShareableLike<ReserveWithoutCause> && !part::ReservableLike<ReserveWithoutCause>);
 static_assert(!ShareableLike<ReserveThrows> && !ShareableLike<ReserveReturnsBool>);
 
 // It may hear each caller's want, and is a rule that hears it then.

@@ -79,7 +79,7 @@ struct RatioBudgetOptions {
 /// The window rolls in tenths, like a TimeWindow. The budget cannot be copied or moved, and must
 /// outlive its permits. There is no value form, because MaxAttempts is the budget of one run.
 ///
-/// Models:        ReservableLike.
+/// Models:        part::ReservableLike.
 /// Thread safety: any thread.   Blocks: for a few instructions of another caller.
 /// Complexity:    O(1).
 /// Source:        the retry budgets of Finagle (deposits per call, a floor) and of Envoy (retries

@@ -90,7 +90,7 @@ struct TokenBudgetOptions {
 ///
 /// There is no value form, because MaxAttempts is the budget of one run.
 ///
-/// Models:        ReservableLike.
+/// Models:        part::ReservableLike.
 /// Thread safety: any thread.   Blocks: never; lock-free.
 /// Complexity:    O(1). A success that finds the budget full writes nothing that is shared.
 class TokenBudget {

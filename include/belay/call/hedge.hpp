@@ -63,7 +63,7 @@ public:
     /// Makes a layer with a budget, which must outlive it.   Pre: as above.
     constexpr Hedge(Duration delay, std::size_t further, Shared<Budget> budget) noexcept
         : Hedge{detail::HedgePlan<Budget>{delay, further, budget}} {
-        static_assert(ReservableLike<Budget>,
+        static_assert(part::ReservableLike<Budget>,
                       "Hedge: the third argument must be a budget of retries; write another Shared "
                       "as a layer of its own");
     }

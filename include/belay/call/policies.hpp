@@ -70,6 +70,13 @@ namespace belay { inline namespace BELAY_ABI { namespace policies {
                   StopOn{Cause::protocol, Cause::permanent, Cause::forbidden, Cause::unauthorized},
                   MaxAttempts{5}};
 }
+/// Returns the same policy, which retries only while the budget lasts.
+///
+/// Many callers that share the budget do not multiply the load of an outage by five; see
+/// docs/stability.md. The budget must outlive the policy.
+[[nodiscard]] constexpr auto bridge(TokenBudget& budget) noexcept {
+    return Policy{bridge(), Shared{budget}};
+}
 
 /// Returns a policy for a batch of operations that is synchronised.
 ///
@@ -81,6 +88,13 @@ namespace belay { inline namespace BELAY_ABI { namespace policies {
     using std::chrono::milliseconds, std::chrono::seconds;
     return Policy{Backoff{FullJitter{}, Cap{seconds{5}}, milliseconds{100}},
                   StopOn{Cause::permanent, Cause::forbidden, Cause::unauthorized}, MaxAttempts{4}};
+}
+/// Returns the same policy, which retries only while the budget lasts.
+///
+/// Many callers that share the budget do not multiply the load of an outage by four; see
+/// docs/stability.md. The budget must outlive the policy.
+[[nodiscard]] constexpr auto sync(TokenBudget& budget) noexcept {
+    return Policy{sync(), Shared{budget}};
 }
 
 /// Returns a policy for a service that is reconnected.

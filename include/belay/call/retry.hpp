@@ -59,14 +59,14 @@ public:
             advice = policy_.begin(turn);
             if (advice.verb == Advice::Verb::go) return begun(turn.now);
         }
-        if (advice.verb == Advice::Verb::stop) return end(CallErrc::gave_up, advice);
+        if (advice.verb == Advice::Verb::stop) return end_by_rule(advice, turn.now);
         if (advice.until == never) return end(CallErrc::breaker_open, advice);
         if (advice.until > deadline_) {
             return end(std::make_error_code(std::errc::timed_out), advice);
         }
         // Do not sleep for an attempt that a rule will not allow when it is due.
         const Advice then = policy_.admit(advice.until);
-        if (then.verb == Advice::Verb::stop) return end(CallErrc::gave_up, then);
+        if (then.verb == Advice::Verb::stop) return end_by_rule(then, turn.now);
         if constexpr (has_hook_of<RetryRunHooks::Refusal, Observer>) {
             if (!planned_wait) {
                 notify<RetryRunHooks::Refusal>(
@@ -92,7 +92,7 @@ public:
         }
         standing_ = policy_.failed(*failure, turn);
         if (standing_.verb == Advice::Verb::stop) {
-            static_cast<void>(end(CallErrc::gave_up, standing_));
+            static_cast<void>(end_by_rule(standing_, turn.now));
             return;
         }
         held_ = true;
@@ -135,14 +135,21 @@ private:
         return RetryStep::call;
     }
 
-    RetryStep end(const std::error_code& why, [[maybe_unused]] const Advice& advice) {
+    // A stop with an instant is that of a rule with FailFast, which may be asked again then.
+    RetryStep end_by_rule(const Advice& advice, Instant now) {
+        if (advice.until == never || advice.until == always) return end(CallErrc::gave_up, advice);
+        return end(CallErrc::call_refused, advice, elapsed(now, advice.until));
+    }
+
+    RetryStep end(const std::error_code& why, [[maybe_unused]] const Advice& advice,
+                  Duration wait = {}) {
         abandon();
         finished_ = true;
         if (answer_) {
             // The reason from an inner layer stays: it timed out, or was refused.
             if (answer_->why == CallErrc::call_failed) answer_->why = why;
         } else {
-            answer_.emplace(Answer::refuse(why, Duration{}));
+            answer_.emplace(Answer::refuse(why, wait));
         }
         if constexpr (has_hook_of<RetryRunHooks::GaveUp, Observer>) {
             const Failure failure = attempt_.number != 0 ? *answer_->failure : Failure{};

@@ -30,7 +30,8 @@ struct Advice {
     };
 
     Verb verb = Verb::go;
-    /// When the next attempt may start; without meaning for `go` and `stop`.
+    /// When the next attempt may start; without meaning for `go`. A `stop` of a rule with FailFast
+    /// has the instant until which the rule refuses; any other `stop` has `never`.
     Instant until = always;
     /// The deciding rule, for logs; static storage. Policy sets it to the rule's `name`.
     std::string_view by{};

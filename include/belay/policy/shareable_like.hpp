@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/policy/shareable_like.hpp
-/// ShareableLike and ReservableLike: the objects to which a Shared rule can refer.
+/// ShareableLike and part::ReservableLike: the objects to which a Shared rule can refer.
 #pragma once
 
 #include <concepts>     // std::same_as
@@ -61,7 +61,7 @@ concept ReserveIsSound = !HasReserve<S> || GivesReservations<S>;
 /// - `admit(Instant) const -> Advice`: returns whether an attempt may begin, and takes nothing.
 /// - `acquire(Turn&) -> Permit`: takes a permit for an attempt that begins.
 /// - `reserve(Cause, Turn&) -> Permit`, optional, if retries have a cost: takes a permit for a
-///   retry that is planned after a failure of that cause. See ReservableLike.
+///   retry that is planned after a failure of that cause. See part::ReservableLike.
 /// - `Permit`: default-constructible (empty) and movable. It has `advice() const -> Advice` (not
 ///   `go`: refused, finished or empty), `failure(Turn&) -> Advice`, `success(Turn&)` and
 ///   `neutral()`. Its destructor is neutral. Optional: `failure(const Failure&, Turn&) -> Advice`,
@@ -76,12 +76,16 @@ concept ShareableLike =
     detail::TakesFailuresSoundly<typename S::Permit> && detail::SharedWantedIsSound<S> &&
     detail::ReserveIsSound<S> && detail::NameIsSound<S>;
 
+namespace part {
+
 /// A shareable object, such as a budget, from which a retry takes its permit when it is planned.
 ///
 /// The retry holds the permit during the wait. Semantics the compiler cannot check: a reservation
 /// that is refused for good advises `stop`, and has taken nothing.
 template <class S>
 concept ReservableLike = ShareableLike<S> && detail::GivesReservations<S>;
+
+}  // namespace part
 
 namespace explain {
 

@@ -22,6 +22,18 @@ struct AskAgain {
     Duration wait;
 };
 
+/// Makes a Shared rule refuse an attempt at once, instead of waiting until the object may admit it.
+///
+/// `retry` then ends with CallErrc::call_refused, and the wait is the `retry_after` of its failure.
+/// That is the same result as that of the layer `Shared{object}` of a Pipeline. If an attempt was
+/// made before, `retry` ends with the result of that attempt.
+///
+/// Use it for calls. Callers that wait for the same object all return when it admits them. Their
+/// load may make an outage worse; see docs/stability.md. Do not use it for a Supervisor, which
+/// would end.
+/// Thread safety: a plain value.
+struct FailFast {};
+
 namespace detail {
 
 // The state of a Shared rule, for an object that gives reservations, and for one that does not.
@@ -61,6 +73,11 @@ struct RetryHooks<S, true> {
 ///     Policy calls{Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{budget}, MaxAttempts{5}};
 ///     Policy link{Backoff{FullJitter{}, Cap{30s}, 1s}, Shared{budget, AskAgain{5s}}};
 ///
+/// A breaker, limiter or throttle that refuses makes the caller wait. With FailFast the policy
+/// stops instead:
+///
+///     Policy calls{Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{breaker, FailFast{}}};
+///
 /// The first attempt to restore a lost connection is not a retry. After a planned retry was
 /// abandoned (a gate shut), the attempt that replaces it reserves when it begins.
 ///
@@ -71,10 +88,10 @@ struct RetryHooks<S, true> {
 /// Models:        RuleLike.
 /// Thread safety: distinct objects safe, also when they refer to one object.
 template <class Object>
-class Shared : public detail::RetryHooks<Shared<Object>, ReservableLike<Object>>,
+class Shared : public detail::RetryHooks<Shared<Object>, part::ReservableLike<Object>>,
                public detail::WantedHook<Shared<Object>, detail::TakesWanted<Object>> {
     static_assert(explain::shareable_like<Object>());
-    static constexpr bool reserves = ReservableLike<Object>;
+    static constexpr bool reserves = part::ReservableLike<Object>;
     using Memory = std::conditional_t<reserves, detail::RetryMemory, detail::NoRetryMemory>;
 
 public:
@@ -95,6 +112,7 @@ public:
         : object_{&object} {
         memory_.ask_again = again.wait;
     }
+    constexpr Shared(Object& object, FailFast) noexcept : object_{&object}, fails_fast_{true} {}
     /// Does not compile, because a temporary would be destroyed at once.
     constexpr explicit Shared(Object&& object) noexcept : Shared{object} {
         static_assert(
@@ -106,14 +124,20 @@ public:
             !sizeof(Object),
             "Shared: the shared object must be a variable that outlives it, and not a temporary");
     }
+    constexpr Shared(Object&& object, FailFast) noexcept : Shared{object} {
+        static_assert(
+            !sizeof(Object),
+            "Shared: the shared object must be a variable that outlives it, and not a temporary");
+    }
     constexpr Shared(const Shared& other) noexcept
-        : object_{other.object_}, memory_{other.memory_} {}
+        : object_{other.object_}, memory_{other.memory_}, fails_fast_{other.fails_fast_} {}
     constexpr Shared(Shared&& other) noexcept = default;
     constexpr Shared& operator=(const Shared& other) noexcept {
         if (this != &other) {
             permit_ = typename Object::Permit{};
             object_ = other.object_;
             memory_ = other.memory_;
+            fails_fast_ = other.fails_fast_;
         }
         return *this;
     }
@@ -121,14 +145,14 @@ public:
     constexpr ~Shared() = default;
 
     [[nodiscard]] constexpr Advice admit(Instant now) const noexcept {
-        return static_cast<const Object*>(object_)->admit(now);
+        return refused(static_cast<const Object*>(object_)->admit(now));
     }
     [[nodiscard]] constexpr Advice begin(Turn& turn) noexcept {
         if constexpr (reserves) {
             if (memory_.why != Cause::none) return reserve(turn);
         }
         permit_ = object_->acquire(turn);
-        return permit_.advice();
+        return refused(permit_.advice());
     }
     [[nodiscard]] constexpr Advice failed(const Failure& failure, Turn& turn) noexcept {
         if (failure.cause == Cause::planned) {
@@ -139,9 +163,9 @@ public:
             memory_.why = failure.cause == Cause::none ? Cause::lost : failure.cause;
         }
         if constexpr (detail::TakesFailures<typename Object::Permit>) {
-            return permit_.failure(failure, turn);
+            return refused(permit_.failure(failure, turn));
         } else {
-            return permit_.failure(turn);
+            return refused(permit_.failure(turn));
         }
     }
     constexpr void succeeded(Turn& turn) noexcept {
@@ -168,14 +192,23 @@ private:
         return Advice::suspend(after(turn.now, memory_.ask_again));
     }
 
+    // The stop keeps the instant, from which retry computes the wait.
+    [[nodiscard]] constexpr Advice refused(Advice advice) const noexcept {
+        if (fails_fast_ && advice.verb == Advice::Verb::suspend) advice.verb = Advice::Verb::stop;
+        return advice;
+    }
+
     Object* object_;
     typename Object::Permit permit_{};
     [[no_unique_address]] Memory memory_{};
+    bool fails_fast_ = false;
 };
 
 template <class Object>
 Shared(Object&) -> Shared<Object>;
 template <class Object>
 Shared(Object&, AskAgain) -> Shared<Object>;
+template <class Object>
+Shared(Object&, FailFast) -> Shared<Object>;
 
 }}  // namespace belay

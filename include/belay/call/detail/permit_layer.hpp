@@ -22,7 +22,10 @@ public:
         advice_ = rule_.begin(turn);
         held_ = advice_.verb == Advice::Verb::go;
         advice_.by = Rule::name;
-        if (!held_ && advice_.verb != Advice::Verb::stop) wait_ = elapsed(turn.now, advice_.until);
+        // A stop with an instant is that of a rule with FailFast.
+        if (!held_ && (advice_.verb != Advice::Verb::stop || advice_.until != never)) {
+            wait_ = elapsed(turn.now, advice_.until);
+        }
     }
     HeldPermit(const HeldPermit&) = delete;
     HeldPermit& operator=(const HeldPermit&) = delete;
@@ -91,7 +94,7 @@ template <class L>
 }
 template <class Object>
 [[nodiscard]] constexpr PermitLayer<Shared<Object>> layer_of(const Shared<Object>& rule) noexcept {
-    static_assert(!ReservableLike<Object>,
+    static_assert(!part::ReservableLike<Object>,
                   "Pipeline: a budget cannot be a layer, because it pays for retries; put it into "
                   "Retrying's policy or into a Hedge");
     return {rule};
