@@ -183,7 +183,7 @@ TEST_CASE("An attempt that took too long does not end the retries after it",
     AsyncSleeper sleeper;
     int calls = 0;
     const Policy policy{Backoff{NoJitter{}, Cap{10s}, 10s}, AttemptTimeout{1s}, MaxAttempts{3}};
-    CHECK_FALSE(retry(policy, sleeper, [&] { return ++calls, false; }));
+    CHECK_FALSE(retry(policy, sleeper, [&](Attempt) { return ++calls, false; }));
     CHECK(calls == 3);
     CHECK(sleeper.now() == at(20s));
 }

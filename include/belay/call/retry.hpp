@@ -18,7 +18,18 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
+template <class P>
+class Remembered;
+
 namespace detail {
+
+/// Whether a rule or a policy may limit how long an attempt takes.
+template <class R>
+inline constexpr bool limits_attempts = HasAttemptLimit<R>;
+template <class... Rules>
+inline constexpr bool limits_attempts<Policy<Rules...>> = (limits_attempts<Rules> || ...);
+template <class P>
+inline constexpr bool limits_attempts<Remembered<P>> = limits_attempts<P>;
 
 /// The next step of a run of retry.
 enum class RetryStep : std::uint8_t { call, wait, finished };
@@ -237,7 +248,10 @@ auto retry(const P& policy, Sleeper& sleeper, F&& fn, const Stop& stop = {},
         detail::explain_observer<detail::RetryRunHooks, std::remove_reference_t<Observer>>());
     using Callable = std::remove_reference_t<F>;
     using Callee = detail::Callee<Callable, detail::CallResult<Callable>>;
-    const auto make = [&fn](const Attempt& attempt) { return Callee::make(fn, attempt); };
+    detail::explain_deadline<Callable, detail::limits_attempts<P>>();
+    const auto make = [&fn, &sleeper](const Attempt& attempt) {
+        return Callee::make(fn, attempt, sleeper);
+    };
     return Callee::unwrap(detail::run_retry<typename Callee::Answer>(
         policy, sleeper, make, stop, detail::watching(observer), Attempt{}));
 }

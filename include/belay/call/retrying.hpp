@@ -29,6 +29,7 @@ class Retrying {
 public:
     static constexpr bool repeats_calls = true;
     static constexpr bool retries_calls = true;
+    static constexpr bool limits_time = detail::limits_attempts<P>;
 
     constexpr explicit Retrying(P policy)
         : policy_{std::move(policy)}, observer_{&detail::nobody} {}
