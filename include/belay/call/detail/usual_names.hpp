@@ -17,7 +17,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
         requires(R& r) { requires std::is_lvalue_reference_v<decltype((r.name))>; })
 
 // Names that stand for a failure or a success, whatever the type of the member is. docs/call.md
-// lists them, too, and a test compares the two lists.
+// lists them, too, and tests/scripts/answer_table.py compares the lists.
 template <class R>
 concept NamesAFailure =
     BELAY_DETAIL_NAMED(ec) || BELAY_DETAIL_NAMED(err) || BELAY_DETAIL_NAMED(errc) ||
