@@ -249,6 +249,13 @@ struct Converts {
     operator std::error_code() const { return {}; }
 };
 static_assert(are_unsupported<Handle, CodeOnly, Converts, std::vector<Converts>>);
+// A result whose response cannot be read.
+struct Sealed {
+    using value_type = HttpResponse;
+    [[nodiscard]] bool has_value() const { return true; }
+    [[nodiscard]] std::error_code error() const { return {}; }
+};
+static_assert(are_unsupported<Sealed>);
 // As the value of a result, a handle is data.
 static_assert(gives<Result<Handle>, Result<Handle>>);
 
