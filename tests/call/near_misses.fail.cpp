@@ -13,6 +13,7 @@
 #include <variant>
 #include <vector>
 
+#include <belay/backoff/backoff.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/breaker/consecutive_failures.hpp>
 #include <belay/breaker/open_for.hpp>
@@ -22,6 +23,7 @@
 #include <belay/call/fallback.hpp>
 #include <belay/call/hedge.hpp>
 #include <belay/call/pipeline.hpp>
+#include <belay/call/rate_limiter.hpp>
 #include <belay/call/retry.hpp>
 #include <belay/call/retry_log.hpp>
 #include <belay/call/retry_task.hpp>
@@ -900,3 +902,51 @@ void use(belay_test::MinimalSleeper& sleeper) {
 #endif
 }
 }  // namespace retry_return_vector_of_named
+
+// expect-error: RateLimiter: write the rate and the burst: RateLimiter.Rate.10, 1s., Burst.10..
+namespace rate_limiter_of_numbers {
+#if defined(BELAY_CONTROL)
+belay::RateLimiter limiter{belay::Rate{10, std::chrono::seconds{1}}, belay::Burst{10}};
+#else
+belay::RateLimiter limiter{10, std::chrono::seconds{1}};
+#endif
+}  // namespace rate_limiter_of_numbers
+
+// expect-error: retry: write the rules into one policy
+namespace retry_rules_without_policy {
+void use() {
+    const auto fn = [] { return true; };
+    constexpr belay::Backoff backoff{belay::FullJitter{}, belay::Cap{belay::Duration{9}},
+                                     belay::Duration{1}};
+#if defined(BELAY_CONTROL)
+    static_cast<void>(belay::retry(belay::Policy{belay::MaxAttempts{3}, backoff}, fn));
+#else
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, backoff, fn));
+#endif
+}
+}  // namespace retry_rules_without_policy
+
+// expect-error: Pipeline: pass a sleeper before the function: pipeline.sleeper, fn.
+namespace pipeline_without_sleeper {
+void use([[maybe_unused]] belay_test::MinimalSleeper& sleeper) {
+    const belay::Pipeline pipeline{belay::Retrying{belay::MaxAttempts{3}}};
+    const auto fn = [] { return true; };
+#if defined(BELAY_CONTROL)
+    static_cast<void>(pipeline(sleeper, fn));
+#else
+    static_cast<void>(pipeline(fn));
+#endif
+}
+}  // namespace pipeline_without_sleeper
+
+// expect-error: retry: in a coroutine, pass a sleeper before the function
+namespace retry_awaiting_without_sleeper {
+void use([[maybe_unused]] belay_test::AsyncSleeper& sleeper) {
+    const auto fn = []() -> belay::Task<bool> { co_return true; };
+#if defined(BELAY_CONTROL)
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper, fn));
+#else
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, fn));
+#endif
+}
+}  // namespace retry_awaiting_without_sleeper

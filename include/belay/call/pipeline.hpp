@@ -242,6 +242,15 @@ public:
             sleeper, std::forward<F>(fn), std::move(stop), std::forward<Observer>(observer));
     }
 
+    /// Does not compile, because a sleeper is missing.
+    template <class F>
+    Result<void> operator()(F&&) const {
+        static_assert(!sizeof(std::remove_reference_t<F>*),
+                      "Pipeline: pass a sleeper before the function: pipeline(sleeper, fn). "
+                      "<belay/drive.hpp> has ThreadSleeper for blocking calls and LoopSleeper for "
+                      "coroutines");
+        return {};
+    }
     /// Does not compile, because the observer comes after a stop token.
     template <class Sleeper, class F, class Observer>
         requires(!StopTokenLike<std::remove_reference_t<Observer>>)

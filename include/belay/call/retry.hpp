@@ -296,6 +296,16 @@ Result<void> retry(First&&, Rest&&...) {
                   "of <belay/drive.hpp>");
     return {};
 }
+/// Does not compile, because several rules make one policy.
+template <detail::PolicyShaped First, class Second, class... Rest>
+    requires(!detail::SleeperShaped<Second> && !detail::FunctionShaped<Second> &&
+             detail::PolicyShaped<Second>)
+Result<void> retry(const First&, const Second&, Rest&&...) {
+    static_assert(!detail::PolicyShaped<Second>,
+                  "retry: write the rules into one policy: retry(Policy{MaxAttempts{3}, "
+                  "Backoff{...}}, fn)");
+    return {};
+}
 /// Does not compile, because the sleeper comes before the function.
 template <detail::PolicyShaped P, detail::FunctionShaped F, detail::SleeperShaped S, class... Rest>
     requires(!detail::SleeperShaped<F>)

@@ -126,4 +126,15 @@ template <RuleLike P, class Sleeper, class F, StopTokenLike Stop = NeverStops,
                                              std::forward<Observer>(observer));
 }
 
+/// Does not compile, because a coroutine needs a sleeper to wait.
+template <detail::PolicyShaped P, class F, StopTokenLike Stop = NeverStops,
+          class Observer = const NoObserver>
+    requires(!detail::SleeperShaped<F> && detail::AwaitingCall<std::decay_t<F>>)
+Result<void> retry(const P&, F&&, const Stop& = {}, Observer&& = {}) {
+    static_assert(!sizeof(std::remove_reference_t<F>*),
+                  "retry: in a coroutine, pass a sleeper before the function: co_await "
+                  "retry(policy, sleeper, fn). <belay/drive.hpp> has LoopSleeper");
+    return {};
+}
+
 }}  // namespace belay
