@@ -23,6 +23,7 @@
 #include <belay/call/fallback.hpp>
 #include <belay/call/hedge.hpp>
 #include <belay/call/pipeline.hpp>
+#include <belay/call/queued.hpp>
 #include <belay/call/rate_limiter.hpp>
 #include <belay/call/retry.hpp>
 #include <belay/call/retry_log.hpp>
@@ -950,3 +951,13 @@ void use([[maybe_unused]] belay_test::AsyncSleeper& sleeper) {
 #endif
 }
 }  // namespace retry_awaiting_without_sleeper
+
+// expect-error: RuleLike: R needs at least one hook; a layer such as Queued or Timeout goes into
+namespace queued_as_rule {
+belay::Bulkhead bulkhead{belay::BulkheadOptions{.limit = 8, .queue = 3}};
+#if defined(BELAY_CONTROL)
+belay::Pipeline pipeline{belay::Retrying{belay::MaxAttempts{3}}, belay::Queued{bulkhead}};
+#else
+belay::Policy policy{belay::MaxAttempts{3}, belay::Queued{bulkhead}};
+#endif
+}  // namespace queued_as_rule
