@@ -214,16 +214,21 @@ Answer run_retry(const P& policy, Sleeper& sleeper, Make&& make, const Stop& sto
 /// | expected-like (has_value, error, value_type) | no value | the last one |
 /// | with ok(); or with a test as bool, and error() | false | Outcome of it |
 /// | with category().message(value()), as Boost's codes | true | std::error_code, or Outcome |
-/// | another value, or void | an exception only | Result of it |
+/// | a pair, tuple, variant, container or smart pointer | a failure in it | Outcome of it |
+/// | a text, another class, or void | an exception only | Result of it |
 ///
-/// A type that may report a failure in a way that is not listed does not compile: use fails_if or
-/// AnswerTraits. Any exception is also a failure. The exception of the last attempt leaves retry
-/// after the policy has received the failure. With fails_if and fails_on, predicates and exception
-/// types decide instead. The last error is returned as it was. If there is none, CallErrc gives the
-/// reason why there was no (further) attempt.
+/// A type that may report a failure in a way that is not listed does not compile. Examples are an
+/// integer, an enum, and a class with a member such as `error` or `status_code`. Use fails_if,
+/// AnswerTraits or any_value; docs/call.md has the whole table.
+///
+/// Any exception is also a failure. The exception of the last attempt leaves retry after the policy
+/// has received the failure. With fails_if and fails_on, predicates and exception types decide
+/// instead. The last error is returned as it was. If there is none, CallErrc gives the reason why
+/// there was no (further) attempt.
 ///
 /// `fn` may take an Attempt. The policy may also be a single rule. An AttemptTimeout in it becomes
-/// the deadline in the Attempt; a running call is not interrupted.
+/// the deadline in the Attempt, which `fn` must then take; a running call is not interrupted. With
+/// fails_if(fn, Attempt::late), a late answer has failed.
 ///
 /// If a stop is requested from a StopToken, a wait ends at once; with any other token, it ends
 /// soon. No attempt begins after that. The observer has any of `on_attempt(Attempt)`,
