@@ -46,8 +46,10 @@ bool blocking() {
         Timeout{2s}};
 
     int calls = 0;
-    const auto busy_twice = [&] { return ++calls < 3 ? Response{429, ""} : Response{200, "news"}; };
-    const auto broken = [] { return Response{503, ""}; };
+    const auto busy_twice = [&](Attempt) {
+        return ++calls < 3 ? Response{429, ""} : Response{200, "news"};
+    };
+    const auto broken = [](Attempt) { return Response{503, ""}; };
     const Result<Response> first = pipeline(sleeper, fails_if(busy_twice, classify));
     const Result<Response> second = pipeline(sleeper, fails_if(broken, classify));
     std::printf("blocking: %s, then %s; %u attempts, %u retries\n", first.value().text.c_str(),

@@ -142,3 +142,12 @@ public:
 };
 belay::Backoff backoff{Jitter{}, belay::Cap{belay::Duration{2}}, belay::Duration{1}};
 }  // namespace jitter_hook_private
+
+// expect-error: Cap: write the unit of the limit: Cap.30s.
+namespace cap_without_unit {
+#if defined(BELAY_CONTROL)
+belay::Cap cap{std::chrono::seconds{30}};
+#else
+belay::Cap cap{30};
+#endif
+}  // namespace cap_without_unit

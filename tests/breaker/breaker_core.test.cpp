@@ -15,7 +15,7 @@
 
 using namespace belay;
 using namespace std::chrono_literals;
-using enum BreakerChange;
+using enum detail::BreakerChange;
 
 namespace {
 
@@ -33,12 +33,12 @@ struct CoreBench {
     constexpr bool admits() const { return core.admit(now).verb == Advice::Verb::go; }
     constexpr BreakerState state() const { return core.state(now); }
     constexpr auto acquire() { return core.acquire(now); }
-    constexpr BreakerChange verdict(bool failed, std::uint32_t generation) {
+    constexpr detail::BreakerChange verdict(bool failed, std::uint32_t generation) {
         Turn turn{now, bits};
         return core.verdict(failed, generation, turn, {});
     }
-    constexpr BreakerChange fail() { return verdict(true, core.generation()); }
-    constexpr BreakerChange succeed() { return verdict(false, core.generation()); }
+    constexpr detail::BreakerChange fail() { return verdict(true, core.generation()); }
+    constexpr detail::BreakerChange succeed() { return verdict(false, core.generation()); }
     constexpr bool restore(const BreakerSnapshot& snapshot) {
         Turn turn{now, bits};
         return core.restore(snapshot, turn);
@@ -74,7 +74,8 @@ TEST_CASE("BreakerCore reports each change once", "[breaker][breaker_core][unit]
         ok = ok && b.acquire().change == half_opened && b.acquire().change == none;
         ok = ok && b.fail() == reopened;
         b.now += 60s;
-        ok = ok && b.acquire().change == half_opened && b.succeed() == BreakerChange::closed;
+        ok =
+            ok && b.acquire().change == half_opened && b.succeed() == detail::BreakerChange::closed;
         // From the start: one failure is not two.
         return ok && b.fail() == none && b.fail() == opened;
     }());
@@ -117,7 +118,8 @@ TEST_CASE("BreakerCore has no more probes under way than could still be needed",
         static_cast<void>(b.acquire());
         bool ok = !b.admits() && b.acquire().advice.verb == Advice::Verb::suspend;
         // One more is needed, and one is under way.
-        return ok && b.succeed() == none && !b.admits() && b.succeed() == BreakerChange::closed;
+        return ok && b.succeed() == none && !b.admits() &&
+               b.succeed() == detail::BreakerChange::closed;
     }());
     // What is still allowed counts too: the second failure may have to be found.
     STATIC_REQUIRE([] {
@@ -125,7 +127,7 @@ TEST_CASE("BreakerCore has no more probes under way than could still be needed",
         static_cast<void>(b.acquire());
         static_cast<void>(b.acquire());
         bool ok = !b.admits() && b.fail() == none && !b.admits();
-        return ok && b.succeed() == BreakerChange::closed;
+        return ok && b.succeed() == detail::BreakerChange::closed;
     }());
     // One that is lost is found where that is the bound, too.
     STATIC_REQUIRE([] {
@@ -134,7 +136,7 @@ TEST_CASE("BreakerCore has no more probes under way than could still be needed",
         static_cast<void>(b.acquire());
         b.now += 10s;
         return b.acquire().change == probe_lost && b.succeed() == none &&
-               b.acquire().change == none && b.succeed() == BreakerChange::closed;
+               b.acquire().change == none && b.succeed() == detail::BreakerChange::closed;
     }());
 }
 
@@ -158,7 +160,7 @@ TEST_CASE("BreakerCore starts a new round of probes when the old one took too lo
         ok = ok && b.verdict(false, old) == none && b.verdict(true, old) == none;
         // The success of the old round is none of the new one.
         ok = ok && b.succeed() == none && b.acquire().change == none;
-        return ok && b.succeed() == BreakerChange::closed;
+        return ok && b.succeed() == detail::BreakerChange::closed;
     }());
     // Nobody was out: nothing was lost. And the new round has its whole time.
     STATIC_REQUIRE([] {
@@ -186,7 +188,7 @@ TEST_CASE("BreakerCore starts a new round of probes when the old one took too lo
         static_cast<void>(b.acquire());
         bool ok = b.succeed() == none;
         b.now += 24h * 365;
-        return ok && b.acquire().change == none && b.succeed() == BreakerChange::closed;
+        return ok && b.acquire().change == none && b.succeed() == detail::BreakerChange::closed;
     }());
 }
 
@@ -219,7 +221,7 @@ TEST_CASE("BreakerCore closes after so many successes, and reopens after so many
         all_out(b);
         bool ok = b.succeed() == none && b.fail() == none && b.succeed() == none;
         all_out(b);
-        ok = ok && b.succeed() == BreakerChange::closed;
+        ok = ok && b.succeed() == detail::BreakerChange::closed;
 
         b = due({.probes = 5, .successes = 3, .failures = 2});
         all_out(b);
@@ -237,7 +239,7 @@ TEST_CASE("BreakerCore closes after so many successes, and reopens after so many
     STATIC_REQUIRE([] {
         auto b = due({.successes = 2});
         bool ok = b.acquire().change == half_opened && b.succeed() == none && b.admits();
-        ok = ok && b.acquire().change == none && b.succeed() == BreakerChange::closed;
+        ok = ok && b.acquire().change == none && b.succeed() == detail::BreakerChange::closed;
         return ok;
     }());
 }
@@ -255,7 +257,7 @@ TEST_CASE("BreakerCore ignores verdicts of an earlier generation",
         bool ok = b.verdict(false, before_opening) == none;
         b.core.neutral(before_opening);
         ok = ok && b.verdict(true, before_opening) == none && !b.admits();
-        ok = ok && b.verdict(false, probe) == BreakerChange::closed;
+        ok = ok && b.verdict(false, probe) == detail::BreakerChange::closed;
         // Neither may a late probe open what another one closed.
         return ok && b.verdict(true, probe) == none && b.state() == BreakerState::closed;
     }());
@@ -291,7 +293,7 @@ TEST_CASE("BreakerCore gives a lost probe's permit to the next caller after its 
         ok = ok && b.admits() && b.acquire().change == probe_lost;
         ok = ok && b.verdict(false, lost) == none && b.verdict(true, lost) == none;
         b.core.neutral(lost);
-        return ok && !b.admits() && b.succeed() == BreakerChange::closed;
+        return ok && !b.admits() && b.succeed() == detail::BreakerChange::closed;
     }());
 }
 
@@ -301,7 +303,7 @@ TEST_CASE("BreakerCore accepts a late probe's verdict until its permit is given 
         auto b = due({.probe_timeout = 10s});
         static_cast<void>(b.acquire());
         b.now += 1h;
-        return b.succeed() == BreakerChange::closed;
+        return b.succeed() == detail::BreakerChange::closed;
     }());
 }
 
@@ -319,7 +321,7 @@ TEST_CASE("BreakerCore abandons probes when the last one's time is over",
         b.now += 5s;
         ok = ok && b.acquire().change == probe_lost && b.acquire().advice.verb == Advice::Verb::go;
         // The success from before still counts: it was no less true.
-        return ok && !b.admits() && b.succeed() == BreakerChange::closed;
+        return ok && !b.admits() && b.succeed() == detail::BreakerChange::closed;
     }());
 }
 
@@ -382,7 +384,7 @@ TEST_CASE("BreakerCore grows its wait from reopening to reopening, and forgets w
             b.now += wait;
         }
         static_cast<void>(b.acquire());
-        bool ok = b.succeed() == BreakerChange::closed && b.fail() == opened;
+        bool ok = b.succeed() == detail::BreakerChange::closed && b.fail() == opened;
         return ok && b.core.open_until() == b.now + 10s;
     }());
 }
@@ -452,7 +454,7 @@ TEST_CASE("BreakerCore opens again at one failure of a probe before the time",
         // A success is one of those it takes.
         b.core.force(b.now);
         ok = ok && b.succeed() == half_opened && b.state() == BreakerState::half_open;
-        return ok && b.acquire().change == none && b.succeed() == BreakerChange::closed;
+        return ok && b.acquire().change == none && b.succeed() == detail::BreakerChange::closed;
     }());
 }
 

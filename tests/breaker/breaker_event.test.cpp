@@ -24,7 +24,7 @@
 
 using namespace belay;
 using namespace std::chrono_literals;
-using enum BreakerChange;
+using enum detail::BreakerChange;
 
 namespace {
 
@@ -56,8 +56,8 @@ struct BreakerRecorderWithMachine {
     }
 };
 
-std::vector<BreakerChange> changes(const std::vector<BreakerEvent>& received) {
-    std::vector<BreakerChange> found;
+std::vector<detail::BreakerChange> changes(const std::vector<BreakerEvent>& received) {
+    std::vector<detail::BreakerChange> found;
     for (const BreakerEvent& event : received) found.push_back(event.change);
     return found;
 }
@@ -265,7 +265,7 @@ struct ReentrantHook {
     void on_breaker(const BreakerEvent& event) noexcept;
 };
 struct ReentrantState {
-    std::vector<BreakerChange> received;
+    std::vector<detail::BreakerChange> received;
     std::vector<BreakerState> observed;
     int depth = 0;
     int deepest = 0;

@@ -22,7 +22,7 @@ namespace {
 
 template <class F>
 auto answer_of(F fn) {
-    return detail::Callee<F, detail::CallResult<F>>::make(fn, Attempt{});
+    return detail::Callee<F, detail::CallResult<F>>::make(fn, Attempt{}, AsyncSleeper{});
 }
 template <class F, class A>
 auto unwrap(const F&, A answer) {
@@ -44,7 +44,7 @@ struct Overrules {
 }  // namespace
 
 TEST_CASE("Answer states whether the call worked, and its failure", "[call][answer][unit]") {
-    CHECK(answer_of([] { return 5; }).worked());
+    CHECK(answer_of([]() -> Result<int> { return 5; }).worked());
     CHECK(answer_of([] {}).worked());
     CHECK(answer_of([] { return true; }).worked());
     const auto failed = answer_of([] { return timed_out; });
@@ -56,12 +56,12 @@ TEST_CASE("Answer states whether the call worked, and its failure", "[call][answ
 }
 
 TEST_CASE("Answer keeps exceptions that are failures", "[call][answer][unit]") {
-    const auto throws = []() -> int { throw std::system_error{timed_out}; };
+    const auto throws = []() -> Result<int> { throw std::system_error{timed_out}; };
     const auto answer = answer_of(throws);
     CHECK(answer.failure->cause == Cause::timed_out);
     CHECK_FALSE(answer.returned);
     CHECK_THROWS_AS(unwrap(throws, answer), std::system_error);
-    const auto other = []() -> int { throw 5; };
+    const auto other = []() -> Result<int> { throw 5; };
     CHECK(answer_of(other).failure->cause == Cause::lost);
     CHECK_THROWS_AS(answer_of(fails_on<std::logic_error>(other)), int);
 }
@@ -89,7 +89,7 @@ TEST_CASE("An Answer can be made by a layer", "[call][answer][unit]") {
 TEST_CASE("A failure set by a layer is a failure for the caller", "[call][answer][regression]") {
     AsyncSleeper sleeper;
     const Pipeline late{Overrules{Failure::from(timed_out)}};
-    CHECK(late(sleeper, [] { return 5; }).error() == timed_out);
+    CHECK(late(sleeper, []() -> Result<int> { return 5; }).error() == timed_out);
     CHECK(late(sleeper, [] {}).error() == timed_out);
     CHECK(late(sleeper, [] { return true; }).error() == timed_out);
     CHECK(late(sleeper, [] { return std::optional{5}; }).error() == timed_out);
@@ -105,7 +105,7 @@ TEST_CASE("A failure set by a layer is a failure for the caller", "[call][answer
     // One that only knows a cause leaves the error to the library.
     for (const bool leaves_why : {true, false}) {
         const Pipeline lost{Overrules{Failure{Cause::lost}, leaves_why}};
-        CHECK(lost(sleeper, [] { return 5; }).error() == CallErrc::call_failed);
+        CHECK(lost(sleeper, []() -> Result<int> { return 5; }).error() == CallErrc::call_failed);
         CHECK(lost(sleeper, [] {}).error() == CallErrc::call_failed);
         CHECK(lost(sleeper, [] { return true; }).error() == CallErrc::call_failed);
         CHECK(lost(sleeper, [] { return std::optional{5}; }).error() == CallErrc::call_failed);

@@ -8,6 +8,7 @@
 #include <array>
 #include <fstream>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,6 +23,7 @@
 #include <belay/call/fallback.hpp>
 #include <belay/call/hedge.hpp>
 #include <belay/call/timeout.hpp>
+#include <belay/core/bytes.hpp>
 #include <belay/policy/shared.hpp>
 #include <belay/policy/stop_on.hpp>
 
@@ -137,29 +139,51 @@ static_assert(!detail::Unsupported<CurlCode> && !detail::Unsupported<Status>);
 static_assert(!detail::Unsupported<Reply> && !detail::Unsupported<Code>);
 static_assert(!detail::Unsupported<std::unique_ptr<int>> && detail::Unsupported<OkField>);
 static_assert(!detail::Unsupported<std::shared_ptr<void>> && !detail::Unsupported<double>);
+static_assert(!detail::Unsupported<Outcome<int>>);
 static_assert(!detail::Unsupported<std::vector<bool>>);
 static_assert(detail::Unsupported<Reading> && !detail::Unsupported<Sample>);
 static_assert(detail::Unsupported<CodeWithoutTest> && detail::Unsupported<OnlyNot>);
-// What holds something that says "failed" might be one, too.
+template <class R>
+constexpr auto kind = detail::answer_kind<R>();
+template <class R>
+constexpr bool is_plain = kind<R> == detail::AnswerKind::plain;
+template <class R>
+constexpr bool is_classified = kind<R> == detail::AnswerKind::classified;
+template <class R>
+constexpr bool is_number = kind<R> == detail::AnswerKind::number;
+template <class R>
+constexpr bool is_named = kind<R> == detail::AnswerKind::named;
+template <class R>
+constexpr bool is_unsupported = kind<R> == detail::AnswerKind::unsupported;
+
+// A type that reports failures is classified also inside of others.
 template <class E>
-constexpr bool held_is_refused =
-    detail::Unsupported<std::pair<E, int>> && detail::Unsupported<std::tuple<int, E>> &&
-    detail::Unsupported<std::array<E, 2>> && detail::Unsupported<std::variant<int, E>> &&
-    detail::Unsupported<std::optional<E>> && detail::Unsupported<Result<E>> &&
-    detail::Unsupported<std::optional<std::tuple<std::variant<E>>>>;
-static_assert(held_is_refused<std::error_code> && held_is_refused<std::error_condition>);
-static_assert(held_is_refused<std::errc> && held_is_refused<CallErrc> && held_is_refused<Cause>);
-static_assert(held_is_refused<Failure> && held_is_refused<std::exception_ptr>);
-static_assert(held_is_refused<Status> && held_is_refused<CurlCode> && held_is_refused<Reply>);
-static_assert(held_is_refused<Result<int>> && detail::Unsupported<std::pair<int, Result<void>>>);
-static_assert(!detail::Unsupported<std::pair<int, std::string>> &&
-              !detail::Unsupported<std::tuple<>>);
-static_assert(!detail::Unsupported<std::pair<bool, int*>> && !detail::Unsupported<Result<bool>>);
-static_assert(!detail::Unsupported<std::variant<std::monostate, std::string>>);
-static_assert(!detail::Unsupported<std::tuple<std::optional<int>, std::unique_ptr<int>>>);
-static_assert(!detail::Unsupported<std::optional<std::vector<int>>>);
+constexpr bool is_classified_inside =
+    is_classified<std::pair<E, std::string>> && is_classified<std::tuple<std::string, E>> &&
+    is_classified<std::array<E, 2>> && is_classified<std::variant<std::string, E>> &&
+    is_classified<std::optional<E>> && is_classified<Result<E>> && is_classified<std::vector<E>> &&
+    is_classified<std::map<int, E>> && is_classified<std::shared_ptr<E>> &&
+    is_classified<std::unique_ptr<std::vector<E>>> &&
+    is_classified<std::optional<std::tuple<std::variant<E>>>>;
+static_assert(is_classified_inside<std::error_code> && is_classified_inside<Status>);
+static_assert(is_classified_inside<CurlCode> && is_classified_inside<Result<int>>);
+static_assert(is_classified_inside<Result<void>>);
+// One that can only be moved.
+static_assert(is_classified<std::optional<Reply>>);
+// A type that does not compile alone does not compile inside of others.
+template <class E>
+constexpr bool is_refused_inside =
+    detail::Unsupported<std::pair<E, std::string>> &&
+    detail::Unsupported<std::tuple<std::string, E>> && detail::Unsupported<std::array<E, 2>> &&
+    detail::Unsupported<std::variant<std::string, E>> && detail::Unsupported<std::optional<E>> &&
+    detail::Unsupported<Result<E>> && detail::Unsupported<std::vector<E>> &&
+    detail::Unsupported<std::shared_ptr<E>>;
+static_assert(is_refused_inside<std::error_condition> && is_refused_inside<std::exception_ptr>);
+static_assert(is_refused_inside<std::errc> && is_refused_inside<CallErrc>);
+static_assert(is_refused_inside<Cause> && is_refused_inside<Failure>);
+static_assert(is_refused_inside<OkField> && is_refused_inside<OnlyHasValue>);
 // It was judged before it came into an Outcome.
-static_assert(!detail::Unsupported<Outcome<Status>> && !detail::Unsupported<Outcome<CurlCode>>);
+static_assert(is_classified<Outcome<Status>> && is_classified<Outcome<CurlCode>>);
 
 TEMPLATE_TEST_CASE("A type with ok() fails when ok() is false, and is returned unchanged",
                    "[call][answer_traits][unit]", BELAY_TEST_RETRY_FORMS) {
@@ -373,4 +397,89 @@ TEMPLATE_TEST_CASE("AnswerTraits of a type are used when it is returned as const
         as_it_is);
     CHECK(calls == 3);
     CHECK_FALSE(result.has_value());
+}
+
+namespace {
+
+// The last value of a run of three attempts, or of the first that is a success.
+template <class Form, class R>
+auto three_times(R value) {
+    AsyncSleeper sleeper;
+    int calls = 0;
+    auto result = Form::run(
+        steady(1s, 3), sleeper, [&calls, value] { return ++calls, value; }, as_it_is);
+    CHECK(calls == (result ? 1 : 3));
+    return result;
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("A failure inside a pair, tuple, variant, container or pointer fails the call",
+                   "[call][answer_traits][unit]", BELAY_TEST_RETRY_FORMS) {
+    const Result<int> lost = timed_out;
+    const Result<int> fine = 5;
+    const auto both = [](const auto& good, const auto& bad) {
+        CHECK(three_times<TestType>(good).has_value());
+        const auto result = three_times<TestType>(bad);
+        CHECK_FALSE(result.has_value());
+        CHECK(result.last() != nullptr);
+        return result.error();
+    };
+    CHECK(both(std::pair{fine, std::string{}}, std::pair{lost, std::string{}}) == timed_out);
+    CHECK(both(std::tuple{std::string{}, std::error_code{}},
+               std::tuple{std::string{}, timed_out}) == timed_out);
+    CHECK(both(std::pair{std::string{}, true}, std::pair{std::string{}, false}) ==
+          CallErrc::gave_up);
+    CHECK(both(std::variant<std::string, std::error_code>{"a"},
+               std::variant<std::string, std::error_code>{timed_out}) == timed_out);
+    CHECK(both(std::vector{fine, fine}, std::vector{fine, lost, fine}) == timed_out);
+    CHECK(both(std::array{fine}, std::array{lost}) == timed_out);
+    CHECK(both(std::map<int, Result<int>>{{1, fine}},
+               std::map<int, Result<int>>{{1, fine}, {2, lost}}) == timed_out);
+    CHECK(both(std::make_shared<Result<int>>(fine), std::make_shared<Result<int>>(lost)) ==
+          timed_out);
+    CHECK(both(std::optional{Status{}}, std::optional{Status{14}}) == CallErrc::gave_up);
+    CHECK(both(Result<Status>{Status{}}, Result<Status>{Status{14}}) == CallErrc::gave_up);
+    // A pointer without an object has nothing that could fail.
+    CHECK(three_times<TestType>(std::shared_ptr<Result<int>>{}).has_value());
+}
+
+TEMPLATE_TEST_CASE("Numbers, bools and empty optionals inside a result or a container are data",
+                   "[call][answer_traits][unit]", BELAY_TEST_RETRY_FORMS) {
+    CHECK(three_times<TestType>(Result<int>{-1}).value() == -1);
+    CHECK(three_times<TestType>(std::optional{503}).value() == 503);
+    CHECK(three_times<TestType>(Result<bool>{false}).value() == false);
+    CHECK(three_times<TestType>(Result<std::optional<int>>{std::optional<int>{}}).has_value());
+    CHECK(three_times<TestType>(std::vector{-1, 0}).has_value());
+    CHECK(three_times<TestType>(std::vector{false}).has_value());
+    CHECK(three_times<TestType>(Bytes{}).has_value());
+    CHECK(three_times<TestType>(std::map<std::string, int>{{"a", -1}}).has_value());
+    // Alone, an optional or a result reports a failure before its value does.
+    CHECK(three_times<TestType>(std::optional<Status>{}).error() == CallErrc::gave_up);
+    CHECK(three_times<TestType>(Result<Status>{timed_out}).error() == timed_out);
+}
+
+TEMPLATE_TEST_CASE("any_value makes every value a success, and no exception",
+                   "[call][answer_traits][unit]", BELAY_TEST_RETRY_FORMS) {
+    AsyncSleeper sleeper;
+    const auto any = [](auto fn) { return any_value(fn); };
+    const Result<int> number = TestType::run(
+        steady(1s, 3), sleeper, [] { return -1; }, any);
+    CHECK(number.value() == -1);
+    CHECK(TestType::run(
+              steady(1s, 3), sleeper, [] { return false; }, any)
+              .value() == false);
+    CHECK(TestType::run(
+              steady(1s, 3), sleeper, [] { return Status{14}; }, any)
+              .value()
+              .code == 14);
+    CHECK(TestType::run(
+              steady(1s, 3), sleeper, [] { return std::optional<int>{}; }, any)
+              .value() == std::nullopt);
+#if defined(__cpp_exceptions)
+    int calls = 0;
+    const auto throws = [&]() -> int { throw ++calls; };
+    CHECK_THROWS_AS(TestType::run(steady(1s, 3), sleeper, throws, any), int);
+    CHECK(calls == 3);
+#endif
 }

@@ -341,7 +341,7 @@ TEMPLATE_TEST_CASE("A std::ref of a fails_if works as the fails_if itself",
     const auto around = [&](auto fn) { return within(Attempt{}, inner(fn)); };
     CHECK(TestType::run(steady(1s, 3), sleeper, fetch, around).value().status == 200);
     CHECK(calls == 3);
-    const auto throws = [&]() -> int { throw ++calls; };
+    const auto throws = [&]() -> Result<int> { throw ++calls; };
     const auto others = by_reference([](auto fn) { return fails_on<NetworkError>(fn); });
     CHECK_THROWS_AS(TestType::run(steady(1s, 3), sleeper, throws, others), int);
     CHECK(calls == 4);
@@ -360,7 +360,7 @@ TEST_CASE("A const fails_if works as any other", "[call][fails_if][regression]")
     const auto through = within(Attempt{}, classified);
     CHECK_FALSE(retry(rig.policy(), rig.sleeper, through));
     CHECK(rig.observed.failed == 12);
-    const auto other = fails_on<NetworkError>([]() -> int { throw 5; });
+    const auto other = fails_on<NetworkError>([]() -> Result<int> { throw 5; });
     CHECK_THROWS_AS(retry(rig.policy(), rig.sleeper, other), int);
     CHECK(rig.observed.failed == 12);
 }
@@ -394,9 +394,10 @@ TEST_CASE("A predicate may be a pointer to a member", "[call][fails_if][unit]") 
     const auto full = [] { return Result<Page>{Page{503}}; };
     CHECK_FALSE(retry(rig.policy(), rig.sleeper, fails_if(full, &Page::is_bad)));
     CHECK(rig.observed.failed == 12);
-    CHECK_THROWS_AS(retry(rig.policy(), rig.sleeper,
-                          fails_on<Busy>([]() -> int { throw Busy{"busy"}; }, &Busy::cause)),
-                    Busy);
+    CHECK_THROWS_AS(
+        retry(rig.policy(), rig.sleeper,
+              fails_on<Busy>([]() -> Result<int> { throw Busy{"busy"}; }, &Busy::cause)),
+        Busy);
     CHECK(rig.observed.failures.back() == Failure{Cause::overloaded});
 }
 
@@ -406,7 +407,7 @@ TEMPLATE_TEST_CASE("fails_on retries exceptions of its type, and propagates othe
     AsyncSleeper sleeper;
     const auto classified = [](auto fn) { return fails_on<NetworkError>(fn); };
     int calls = 0;
-    const auto fails = [&]() -> int {
+    const auto fails = [&]() -> Result<int> {
         if (++calls == 1) throw Refused{"derived"};
         if (calls == 2) throw NetworkError{"itself"};
         throw std::runtime_error{"base"};
@@ -416,13 +417,13 @@ TEMPLATE_TEST_CASE("fails_on retries exceptions of its type, and propagates othe
     CHECK(rig.observed.failed == 2);
     CHECK(rig.observed.abandoned == 1);
     // The last one of its type leaves when the policy gives up.
-    const auto each = []() -> int { throw Refused{"last"}; };
+    const auto each = []() -> Result<int> { throw Refused{"last"}; };
     CHECK_THROWS_AS(TestType::run(rig.policy(2), sleeper, each, classified), Refused);
 }
 
 TEST_CASE("fails_on classifies by a predicate, and nests", "[call][fails_if][unit]") {
     Rig rig;
-    const auto throws = [](auto error) { return [error]() -> int { throw error; }; };
+    const auto throws = [](auto error) { return [error]() -> Result<int> { throw error; }; };
     const auto by_text = [](const std::exception& e) {
         return std::string_view{e.what()} == "busy" ? Cause::overloaded : Cause::none;
     };

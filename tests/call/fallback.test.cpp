@@ -35,9 +35,9 @@ Task<T> soon(AsyncSleeper& sleeper, T value) {
 TEST_CASE("Fallback answers in place of a failure", "[call][fallback][unit]") {
     AsyncSleeper sleeper;
     const Pipeline one{Fallback{[] { return 1; }}};
-    CHECK(one(sleeper, [] { return 5; }).value() == 5);
+    CHECK(one(sleeper, []() -> Result<int> { return 5; }).value() == 5);
     CHECK(one(sleeper, [] { return std::optional<int>{}; }).value() == 1);
-    CHECK(one(sleeper, []() -> int { throw std::runtime_error{"x"}; }).value() == 1);
+    CHECK(one(sleeper, []() -> Result<int> { throw std::runtime_error{"x"}; }).value() == 1);
     CHECK(one(sleeper, [] { return Result<int>{timed_out}; }).value() == 1);
     const Pipeline yes{Fallback{[] { return true; }}};
     CHECK(yes(sleeper, [] { return false; }).has_value());
@@ -49,8 +49,8 @@ TEST_CASE("Fallback is not called when the call worked", "[call][fallback][unit]
     AsyncSleeper sleeper;
     int calls = 0;
     const Pipeline counts{Fallback{[&calls] { return ++calls; }}};
-    CHECK(counts(sleeper, [] { return 5; }).value() == 5);
-    CHECK(await(counts, sleeper, [&] { return soon(sleeper, 5); }).value() == 5);
+    CHECK(counts(sleeper, []() -> Result<int> { return 5; }).value() == 5);
+    CHECK(await(counts, sleeper, [&] { return soon(sleeper, Result<int>{5}); }).value() == 5);
     CHECK(calls == 0);
 }
 
@@ -69,7 +69,7 @@ TEST_CASE("Fallback answers in place of chosen failures only", "[call][fallback]
         const Pipeline pipeline{Fallback{[] { return 1; }, Cause::timed_out, Cause::overloaded}};
         CHECK(blocking_and_awaited(pipeline, late).value() == 1);
         CHECK(blocking_and_awaited(pipeline, broken).error() == refused);
-        CHECK_THROWS_AS(pipeline(sleeper, []() -> int { throw std::runtime_error{"x"}; }),
+        CHECK_THROWS_AS(pipeline(sleeper, []() -> Result<int> { throw std::runtime_error{"x"}; }),
                         std::runtime_error);
     }
     SECTION("by one cause") {
@@ -87,16 +87,16 @@ TEST_CASE("Fallback answers in place of chosen failures only", "[call][fallback]
         CHECK(blocking_and_awaited(pipeline, late).value() == 1);
         CHECK(blocking_and_awaited(pipeline, broken).error() == refused);
         CHECK(calls == 4);
-        CHECK(pipeline(sleeper, [] { return 5; }).value() == 5);
+        CHECK(pipeline(sleeper, []() -> Result<int> { return 5; }).value() == 5);
         CHECK(calls == 4);
     }
     SECTION("a rejection is one of them, or is returned to the caller") {
         RateLimiter limiter{Rate{1, 10s}, Burst{1}};
         const Pipeline busy{Fallback{[] { return 1; }, Cause::overloaded}, Shared{limiter}};
         const Pipeline other{Fallback{[] { return 1; }, Cause::timed_out}, Shared{limiter}};
-        CHECK(busy(sleeper, [] { return 5; }).value() == 5);
-        CHECK(busy(sleeper, [] { return 5; }).value() == 1);
-        CHECK(other(sleeper, [] { return 5; }).error() == CallErrc::call_refused);
+        CHECK(busy(sleeper, []() -> Result<int> { return 5; }).value() == 5);
+        CHECK(busy(sleeper, []() -> Result<int> { return 5; }).value() == 1);
+        CHECK(other(sleeper, []() -> Result<int> { return 5; }).error() == CallErrc::call_refused);
     }
 }
 

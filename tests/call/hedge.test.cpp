@@ -110,7 +110,7 @@ TEST_CASE("Hedge with no delay starts all calls at once", "[call][hedge][unit]")
 TEST_CASE("Hedge keeps exceptions as failures, unless they are none", "[call][hedge][unit]") {
     AsyncSleeper sleeper;
     int calls = 0;
-    const auto throws = [&]() -> Task<int> {
+    const auto throws = [&]() -> Task<Result<int>> {
         if (++calls == 1) throw std::runtime_error{"first"};
         co_return 5;
     };

@@ -359,8 +359,8 @@ TEST_CASE("A further call that its observer prevents is not made, and not paid",
     Server server{sleeper, {works(1h)}};
     const Pipeline pipeline{Hedge{50ms, 1, Shared{ledger}}};
     Throws observer;
-    auto task = pipeline(
-        sleeper, [&](Attempt attempt) { return server(attempt); }, NeverStops{}, observer);
+    auto task = pipeline(sleeper, any_value([&](Attempt attempt) { return server(attempt); }),
+                         NeverStops{}, observer);
     task.start();
     sleeper.run();
     REQUIRE(task.done());

@@ -6,10 +6,14 @@
 #include <future>
 #include <memory>
 #include <stdexcept>
+#include <string>
 #include <system_error>
 #include <tuple>
+#include <utility>
+#include <variant>
 #include <vector>
 
+#include <belay/backoff/backoff.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/breaker/consecutive_failures.hpp>
 #include <belay/breaker/open_for.hpp>
@@ -19,12 +23,15 @@
 #include <belay/call/fallback.hpp>
 #include <belay/call/hedge.hpp>
 #include <belay/call/pipeline.hpp>
+#include <belay/call/queued.hpp>
+#include <belay/call/rate_limiter.hpp>
 #include <belay/call/retry.hpp>
 #include <belay/call/retry_log.hpp>
 #include <belay/call/retry_task.hpp>
 #include <belay/call/retrying.hpp>
 #include <belay/call/timeout.hpp>
 #include <belay/drive/thread_sleeper.hpp>
+#include <belay/policy/attempt_timeout.hpp>
 #include <belay/policy/max_attempts.hpp>
 
 #include "support/archetypes.hpp"
@@ -46,7 +53,7 @@ struct belay::AnswerTraits<answer_traits_misspelt::Reply> {
 namespace answer_traits_misspelt {
 void use(belay_test::MinimalSleeper& sleeper) {
     const belay::Pipeline pipeline{belay::Timeout{belay::Duration{1}}};
-    static_cast<void>(pipeline(sleeper, [] { return Reply{}; }));
+    static_cast<void>(pipeline(sleeper, [](belay::Attempt) { return Reply{}; }));
 }
 }  // namespace answer_traits_misspelt
 
@@ -83,7 +90,9 @@ bool is_bad(Response& r) { return r.status >= 500; }
 void use(belay_test::MinimalSleeper& sleeper) {
     const belay::Pipeline pipeline{belay::Timeout{belay::Duration{1}}};
     static_cast<void>(pipeline(
-        sleeper, belay::fails_if([] { return belay::Result<Response>{Response{500}}; }, is_bad)));
+        sleeper,
+        belay::fails_if([](belay::Attempt) { return belay::Result<Response>{Response{500}}; },
+                        is_bad)));
 }
 }  // namespace fails_if_mutable
 
@@ -160,7 +169,9 @@ namespace fails_on_in_lambda {
 // Nobody could see what the lambda calls: any exception would be a failure.
 void use(belay_test::MinimalSleeper& sleeper) {
     const belay::Pipeline pipeline{belay::Timeout{belay::Duration{1}}};
-    auto classified = belay::within(belay::Attempt{}, belay::fails_on<int>([] { return 5; }));
+    auto classified =
+        belay::within(belay::Attempt{},
+                      belay::fails_on<int>([](belay::Attempt) { return belay::Result<int>{5}; }));
 #if defined(BELAY_CONTROL)
     static_cast<void>(pipeline(sleeper, classified));
 #else
@@ -216,7 +227,7 @@ const Pipeline pipeline{Fallback{[] { return 0; }}};
 const Pipeline pipeline{Fallback{[] {}}};
 #endif
 auto run(belay_test::MinimalSleeper& sleeper) {
-    return pipeline(sleeper, [] { return 1; });
+    return pipeline(sleeper, []() -> belay::Result<int> { return 1; });
 }
 }  // namespace fallback_without_answer
 
@@ -230,7 +241,7 @@ void use(belay_test::MinimalSleeper& sleeper) {
 #else
     const Pipeline pipeline{Hedge{std::chrono::milliseconds{50}, 1}};
 #endif
-    static_cast<void>(pipeline(sleeper, [] { return 1; }));
+    static_cast<void>(pipeline(sleeper, [](belay::Attempt) -> belay::Result<int> { return 1; }));
 }
 }  // namespace hedge_blocking
 
@@ -301,7 +312,7 @@ struct Observer {
 void call(belay_test::MinimalSleeper& sleeper, Observer& observer) {
     const belay::Pipeline pipeline{belay::Timeout{belay::Duration{1}}};
     static_cast<void>(pipeline(
-        sleeper, [] { return true; }, belay::NeverStops{}, observer));
+        sleeper, [](belay::Attempt) { return true; }, belay::NeverStops{}, observer));
 }
 }  // namespace pipeline_hedge_hook
 
@@ -342,7 +353,7 @@ struct Observer {
 void call(Sleeper& sleeper, Observer& observer) {
     const belay::Pipeline pipeline{belay::Timeout{belay::Duration{1}}};
     static_cast<void>(pipeline(
-        sleeper, [] { return true; }, belay::NeverStops{}, observer));
+        sleeper, [](belay::Attempt) { return true; }, belay::NeverStops{}, observer));
 }
 }  // namespace pipeline_observer
 
@@ -364,7 +375,7 @@ public:
 void call(Sleeper& sleeper, Observer& observer) {
     const belay::Pipeline pipeline{belay::Timeout{belay::Duration{1}}};
     static_cast<void>(pipeline(
-        sleeper, [] { return true; }, belay::NeverStops{}, observer));
+        sleeper, [](belay::Attempt) { return true; }, belay::NeverStops{}, observer));
 }
 }  // namespace pipeline_observer_hook
 
@@ -523,7 +534,7 @@ void use(belay_test::MinimalSleeper& sleeper) {
 }
 }  // namespace retry_return_static_ok
 
-// expect-error: retry: fn must return bool, optional, error_code, .* use fails_if or specialize
+// expect-error: retry: fn must not return an integer or an enum, .* use fails_if or specialize
 namespace retry_return_tuple {
 // As asio's as_tuple: each failure would be a success.
 std::tuple<std::error_code, int> receive() {
@@ -655,7 +666,7 @@ struct Observer {
 void use(belay_test::MinimalSleeper& sleeper) {
     const belay::Pipeline pipeline{belay::Timeout{belay::Duration{1}}};
     Observer observer;
-    const auto call = [] { return true; };
+    const auto call = [](belay::Attempt) { return true; };
 #if defined(BELAY_CONTROL)
     static_cast<void>(pipeline(sleeper, call, belay::NeverStops{}, observer));
 #else
@@ -711,3 +722,242 @@ constexpr auto sink = [](const std::string&) {};
 
 belay::RetryLog log{sink};
 }  // namespace retry_log_into_a_string
+
+// expect-error: Timeout, AttemptTimeout: a blocking call cannot be interrupted, so fn must take
+namespace retry_attempt_timeout {
+// The call would succeed, however late.
+void use(belay_test::MinimalSleeper& sleeper) {
+    const belay::Policy policy{belay::AttemptTimeout{belay::Duration{1}}, belay::MaxAttempts{3}};
+#if defined(BELAY_CONTROL)
+    static_cast<void>(belay::retry(policy, sleeper, [](belay::Attempt) { return true; }));
+    static_cast<void>(belay::retry(policy, sleeper, belay::fails_if([] {}, belay::Attempt::late)));
+#else
+    static_cast<void>(belay::retry(policy, sleeper, [] { return true; }));
+#endif
+}
+}  // namespace retry_attempt_timeout
+
+// expect-error: Timeout, AttemptTimeout: .* or write fails_if.fn, Attempt::late.
+namespace pipeline_timeout_blind {
+// The call would succeed, however late.
+void use(belay_test::MinimalSleeper& sleeper) {
+    const belay::Pipeline pipeline{belay::Timeout{belay::Duration{1}}};
+#if defined(BELAY_CONTROL)
+    static_cast<void>(pipeline(sleeper, belay::fails_if([] {}, belay::Attempt::late)));
+#else
+    static_cast<void>(pipeline(sleeper, [] {}));
+#endif
+}
+}  // namespace pipeline_timeout_blind
+
+// expect-error: Timeout, AttemptTimeout: .* Or use the coroutine form
+namespace pipeline_retrying_blind {
+void use(belay_test::MinimalSleeper& sleeper) {
+    const belay::Pipeline pipeline{belay::Retrying{belay::AttemptTimeout{belay::Duration{1}}}};
+#if defined(BELAY_CONTROL)
+    static_cast<void>(pipeline(sleeper, [](belay::Attempt) {}));
+#else
+    static_cast<void>(pipeline(sleeper, [] {}));
+#endif
+}
+}  // namespace pipeline_retrying_blind
+
+// expect-error: retry: fn must not return an integer or an enum, .* or any_value
+namespace retry_return_int {
+void use(belay_test::MinimalSleeper& sleeper) {
+    const auto fn = [] { return -1; };
+#if defined(BELAY_CONTROL)
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper,
+                                   belay::fails_if(fn, [](int code) { return code != 0; })));
+#else
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper, fn));
+#endif
+}
+}  // namespace retry_return_int
+
+// expect-error: retry: fn must not return an integer or an enum, .* or any_value
+namespace retry_return_long {
+void use(belay_test::MinimalSleeper& sleeper) {
+    const auto fn = [] { return 503L; };
+#if defined(BELAY_CONTROL)
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper, belay::any_value(fn)));
+#else
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper, fn));
+#endif
+}
+}  // namespace retry_return_long
+
+// expect-error: retry: fn must not return an integer or an enum, .* or any_value
+namespace retry_return_pair_of_enum {
+enum class Status { ok, lost };
+void use(belay_test::MinimalSleeper& sleeper) {
+    const auto fn = [] { return std::pair{Status::lost, std::string{}}; };
+#if defined(BELAY_CONTROL)
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper, belay::any_value(fn)));
+#else
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper, fn));
+#endif
+}
+}  // namespace retry_return_pair_of_enum
+
+// expect-error: retry: fn must not return an integer or an enum, .* or any_value
+namespace retry_return_variant_of_int {
+void use(belay_test::MinimalSleeper& sleeper) {
+    const auto fn = [] { return std::variant<std::string, int>{}; };
+#if defined(BELAY_CONTROL)
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper, belay::any_value(fn)));
+#else
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper, fn));
+#endif
+}
+}  // namespace retry_return_variant_of_int
+
+// expect-error: retry: the result of fn has a member such as error, .* or any_value
+namespace retry_return_field_ec {
+struct Reply {
+    std::string text{};
+    std::error_code ec{};
+};
+void use(belay_test::MinimalSleeper& sleeper) {
+    const auto fn = [] { return Reply{}; };
+#if defined(BELAY_CONTROL)
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper, belay::any_value(fn)));
+#else
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper, fn));
+#endif
+}
+}  // namespace retry_return_field_ec
+
+// expect-error: retry: the result of fn has a member such as error, .* or any_value
+namespace retry_return_function_is_ok {
+struct Reply {
+    [[nodiscard]] bool isOk() const { return false; }
+};
+void use(belay_test::MinimalSleeper& sleeper) {
+    const auto fn = [] { return Reply{}; };
+#if defined(BELAY_CONTROL)
+    static_cast<void>(
+        belay::retry(belay::MaxAttempts{3}, sleeper,
+                     belay::fails_if(fn, [](const Reply& reply) { return !reply.isOk(); })));
+#else
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper, fn));
+#endif
+}
+}  // namespace retry_return_function_is_ok
+
+// expect-error: retry: the result of fn has a member such as error, .* or any_value
+namespace retry_return_status_code {
+// As cpr's.
+struct Error {
+    int code = 0;
+};
+struct Response {
+    long status_code = 503;
+    std::string text{};
+    Error error{};
+};
+void use(belay_test::MinimalSleeper& sleeper) {
+    const auto fn = [] { return Response{}; };
+#if defined(BELAY_CONTROL)
+    static_cast<void>(
+        belay::retry(belay::MaxAttempts{3}, sleeper,
+                     belay::fails_if(fn, [](const Response& r) { return r.status_code >= 500; })));
+#else
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper, fn));
+#endif
+}
+}  // namespace retry_return_status_code
+
+// expect-error: retry: the result of fn has a member such as error, .* or any_value
+namespace retry_return_beast {
+// As Beast's.
+enum class Status { ok = 200, service_unavailable = 503 };
+struct Header {
+    [[nodiscard]] Status result() const { return Status::service_unavailable; }
+};
+struct Response : Header {
+    std::string text{};
+    [[nodiscard]] const std::string& body() const { return text; }
+};
+void use(belay_test::MinimalSleeper& sleeper) {
+    const auto fn = [] { return Response{}; };
+#if defined(BELAY_CONTROL)
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper, belay::any_value(fn)));
+#else
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper, fn));
+#endif
+}
+}  // namespace retry_return_beast
+
+// expect-error: retry: the result of fn has a member such as error, .* or any_value
+namespace retry_return_vector_of_named {
+struct Row {
+    bool success = false;
+};
+void use(belay_test::MinimalSleeper& sleeper) {
+    const auto fn = [] { return std::vector<Row>{}; };
+#if defined(BELAY_CONTROL)
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper, belay::any_value(fn)));
+#else
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper, fn));
+#endif
+}
+}  // namespace retry_return_vector_of_named
+
+// expect-error: RateLimiter: write the rate and the burst: RateLimiter.Rate.10, 1s., Burst.10..
+namespace rate_limiter_of_numbers {
+#if defined(BELAY_CONTROL)
+belay::RateLimiter limiter{belay::Rate{10, std::chrono::seconds{1}}, belay::Burst{10}};
+#else
+belay::RateLimiter limiter{10, std::chrono::seconds{1}};
+#endif
+}  // namespace rate_limiter_of_numbers
+
+// expect-error: retry: write the rules into one policy
+namespace retry_rules_without_policy {
+void use() {
+    const auto fn = [] { return true; };
+    constexpr belay::Backoff backoff{belay::FullJitter{}, belay::Cap{belay::Duration{9}},
+                                     belay::Duration{1}};
+#if defined(BELAY_CONTROL)
+    static_cast<void>(belay::retry(belay::Policy{belay::MaxAttempts{3}, backoff}, fn));
+#else
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, backoff, fn));
+#endif
+}
+}  // namespace retry_rules_without_policy
+
+// expect-error: Pipeline: pass a sleeper before the function: pipeline.sleeper, fn.
+namespace pipeline_without_sleeper {
+void use([[maybe_unused]] belay_test::MinimalSleeper& sleeper) {
+    const belay::Pipeline pipeline{belay::Retrying{belay::MaxAttempts{3}}};
+    const auto fn = [] { return true; };
+#if defined(BELAY_CONTROL)
+    static_cast<void>(pipeline(sleeper, fn));
+#else
+    static_cast<void>(pipeline(fn));
+#endif
+}
+}  // namespace pipeline_without_sleeper
+
+// expect-error: retry: in a coroutine, pass a sleeper before the function
+namespace retry_awaiting_without_sleeper {
+void use([[maybe_unused]] belay_test::AsyncSleeper& sleeper) {
+    const auto fn = []() -> belay::Task<bool> { co_return true; };
+#if defined(BELAY_CONTROL)
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper, fn));
+#else
+    static_cast<void>(belay::retry(belay::MaxAttempts{3}, fn));
+#endif
+}
+}  // namespace retry_awaiting_without_sleeper
+
+// expect-error: RuleLike: R needs at least one hook; a layer such as Queued or Timeout goes into
+namespace queued_as_rule {
+belay::Bulkhead bulkhead{belay::BulkheadOptions{.limit = 8, .queue = 3}};
+#if defined(BELAY_CONTROL)
+belay::Pipeline pipeline{belay::Retrying{belay::MaxAttempts{3}}, belay::Queued{bulkhead}};
+#else
+belay::Policy policy{belay::MaxAttempts{3}, belay::Queued{bulkhead}};
+#endif
+}  // namespace queued_as_rule

@@ -54,16 +54,19 @@ void retries_until_it_works() {
                         ResetWhenStable{10s},
                         AttemptTimeout{5s}};
     int calls = 0;
-    check(retry(policy, sleeper, [&] { return ++calls == 4; }).has_value(), "retry of a bool");
+    check(retry(policy, sleeper, [&](Attempt) { return ++calls == 4; }).has_value(),
+          "retry of a bool");
     check(sleeper.now() == Instant{} + 7s, "the waits of retry");
-    check(retry(policy, sleeper, [] { return std::optional{5}; }).value() == 5, "optional");
+    check(retry(policy, sleeper, [](Attempt) { return std::optional{5}; }).value() == 5,
+          "optional");
     const auto error = std::make_error_code(std::errc::no_such_device);
-    check(retry(policy, sleeper, [&] { return error; }) == error, "retry of an error code");
-    check(retry(policy, sleeper, [] {}).has_value(), "retry of void");
+    check(retry(policy, sleeper, [&](Attempt) { return error; }) == error,
+          "retry of an error code");
+    check(retry(policy, sleeper, [](Attempt) {}).has_value(), "retry of void");
     const StopSource source;
     source.request_stop();
     check(retry(
-              policy, sleeper, [] { return 1; }, source.token())
+              policy, sleeper, [](Attempt) -> Result<int> { return 1; }, source.token())
                   .error() == CallErrc::stopped,
           "a stopped retry");
 }
@@ -82,7 +85,8 @@ void goes_through_a_pipeline() {
     const auto number = [](Attempt attempt) { return static_cast<int>(attempt.number); };
     check(pipeline(sleeper, fails_if(number, bad)).value() == 3, "a pipeline");
     check(sleeper.now() == Instant{} + 10s, "the wait for the limiter");
-    check(pipeline(sleeper, [] { return std::optional<int>{}; }).value() == -1, "a fallback");
+    check(pipeline(sleeper, [](Attempt) { return std::optional<int>{}; }).value() == -1,
+          "a fallback");
     check(counters.give_ups == 1, "the counters");
 }
 

@@ -116,7 +116,7 @@ TEMPLATE_TEST_CASE("A Pipeline returns the type that fits the call's return type
                    "[call][pipeline][unit]", Blocking, Awaiting) {
     AsyncSleeper sleeper;
     const Pipeline pipeline{Timeout{1s}};
-    CHECK(TestType::run(pipeline, sleeper, [](Attempt) { return 5; }).value() == 5);
+    CHECK(TestType::run(pipeline, sleeper, [](Attempt) -> Result<int> { return 5; }).value() == 5);
     CHECK(TestType::run(pipeline, sleeper, [](Attempt) { return timed_out; }) == timed_out);
     CHECK(TestType::run(pipeline, sleeper, [](Attempt) {
               return Result<int>{timed_out};
@@ -127,7 +127,7 @@ TEMPLATE_TEST_CASE("A Pipeline returns the type that fits the call's return type
           CallErrc::call_failed);
     CHECK(TestType::run(pipeline, sleeper, [](Attempt) { return std::string{"x"}; }).value() ==
           "x");
-    const auto throws = [](Attempt) -> int { throw std::runtime_error{"mine"}; };
+    const auto throws = [](Attempt) -> Result<int> { throw std::runtime_error{"mine"}; };
     CHECK_THROWS_WITH(TestType::run(pipeline, sleeper, throws), "mine");
 }
 
@@ -381,12 +381,12 @@ struct Refusals {
 template <class P>
 void ask(Blocking, const P& pipeline, AsyncSleeper& sleeper, Refusals& refusals) {
     static_cast<void>(pipeline(
-        sleeper, [] { return 1; }, NeverStops{}, refusals));
+        sleeper, []() -> Result<int> { return 1; }, NeverStops{}, refusals));
 }
 template <class P>
 void ask(Awaiting, const P& pipeline, AsyncSleeper& sleeper, Refusals& refusals) {
     auto task = pipeline(
-        sleeper, []() -> Task<int> { co_return 1; }, NeverStops{}, refusals);
+        sleeper, []() -> Task<Result<int>> { co_return 1; }, NeverStops{}, refusals);
     task.start();
     sleeper.run();
     REQUIRE(task.done());
@@ -457,7 +457,7 @@ TEMPLATE_TEST_CASE("A Pipeline reports to its observer which layer rejected a ca
     // Who counts retries can count these, too.
     RetryCounters counters;
     CHECK(pipeline(
-              sleeper, [] { return 1; }, NeverStops{}, counters)
+              sleeper, []() -> Result<int> { return 1; }, NeverStops{}, counters)
               .value() == 0);
     CHECK(counters.refusals == 1);
     CHECK(counters.attempts == 0);
@@ -490,7 +490,7 @@ TEST_CASE("A Pipeline's observer may be a temporary in a coroutine", "[call][pip
     const Pipeline pipeline{Shared{bulkhead}};
     const auto taken = bulkhead.acquire(sleeper.now());
     auto task = pipeline(
-        sleeper, []() -> Task<int> { co_return 1; }, NeverStops{}, Counts{&refused});
+        sleeper, []() -> Task<Result<int>> { co_return 1; }, NeverStops{}, Counts{&refused});
     task.start();
     REQUIRE(task.done());
     CHECK(task.take().error() == CallErrc::call_refused);

@@ -46,7 +46,7 @@ template <class P>
 Observed run(const P& policy, Failure failure, std::uint64_t seed, std::size_t most_waits = 1000) {
     StoppingSleeper sleeper{.random = Random{Seed{seed}}, .most = most_waits};
     Observed observed;
-    const auto call = [&]() -> std::error_code {
+    const auto call = [&](Attempt) -> std::error_code {
         ++observed.calls;
         return failure.cause == Cause::overloaded  ? make_error_code(CallErrc::breaker_open)
                : failure.cause == Cause::permanent ? make_error_code(BackoffErrc::bad_base)

@@ -143,7 +143,7 @@ TEST_CASE("Queued wakes a caller that blocks", "[call][queued][unit]") {
         [](void* permit) { static_cast<std::optional<Bulkhead::Permit>*>(permit)->reset(); },
         &other};
     const Pipeline pipeline{Queued{bulkhead}};
-    CHECK(pipeline(sleeper, [&] {
+    CHECK(pipeline(sleeper, [&]() -> Result<int> {
               CHECK(bulkhead.waiting() == 0);
               return 7;
           }).value() == 7);
@@ -180,7 +180,8 @@ TEST_CASE("A stop, a deadline and destruction end the wait in the queue", "[call
     CHECK(bulkhead.counters() == counted(1, 0, 3, 3));
     // Blocking: nobody frees the permit, so the deadline ends it.
     const Pipeline blocking{Timeout{10ms}, Queued{bulkhead}};
-    CHECK(blocking(sleeper, [] { return 1; }).error() == std::errc::timed_out);
+    CHECK(blocking(sleeper, [](Attempt) -> Result<int> { return 1; }).error() ==
+          std::errc::timed_out);
     CHECK(sleeper.now() == at(1010ms));
     CHECK(bulkhead.waiting() == 0);
 }
@@ -365,13 +366,13 @@ TEST_CASE("More permits than the burst end in an error, not in a wait", "[call][
     RateLimiter limiter{Rate{1, 10ms}, Burst{3}, 10};
     int called = 0;
     const Pipeline greedy{Queued{limiter, 4}};
-    const auto answer = greedy(sleeper, [&] { return ++called; });
+    const auto answer = greedy(sleeper, [&]() -> Result<int> { return ++called; });
     CHECK(answer.error() == std::errc::invalid_argument);
     CHECK(sleeper.sleeps.empty());
     CHECK(called == 0);
     const Pipeline just{Queued{limiter, 3}};
-    CHECK(just(sleeper, [&] { return ++called; }).value() == 1);
-    CHECK(just(sleeper, [&] { return ++called; }).value() == 2);
+    CHECK(just(sleeper, [&]() -> Result<int> { return ++called; }).value() == 1);
+    CHECK(just(sleeper, [&]() -> Result<int> { return ++called; }).value() == 2);
     CHECK(sleeper.now() == at(30ms));
 }
 
@@ -380,7 +381,7 @@ TEST_CASE("A rejection by a full queue is no verdict on the peer, and is retried
     AsyncSleeper sleeper;
     RefusalRecorder refusals;
     int called = 0;
-    const auto ask = [&] { return ++called; };
+    const auto ask = [&](Attempt) -> Result<int> { return ++called; };
     const auto await_ask = [&] { return takes(sleeper, 0ms, ++called); };
 
     Bulkhead bulkhead{{.limit = 1, .queue = 3}};
@@ -416,7 +417,7 @@ TEST_CASE("A rejection by a full queue is no verdict on the peer, and is retried
     held.reset();
     Classifies received;
     const Pipeline fails{Retrying{received.policy()}, Timeout{10ms}, Queued{bulkhead}};
-    CHECK_FALSE(fails(sleeper, [] { return false; }));
+    CHECK_FALSE(fails(sleeper, [](Attempt) { return false; }));
     CHECK(received.breaker.state(sleeper.now()) == BreakerState::open);
 }
 

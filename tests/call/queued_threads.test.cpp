@@ -148,7 +148,7 @@ TEST_CASE("Another thread's permit wakes a coroutine on its loop", "[call][queue
     auto held = bulkhead.acquire(loop.now());
     std::vector<int> begun;
     std::vector<Task<Result<int>>> tasks;
-    const auto call = [&](int i) -> Task<int> {
+    const auto call = [&](int i) -> Task<Result<int>> {
         begun.push_back(i);
         if (begun.size() == 3) loop.stop();
         co_return i;

@@ -120,7 +120,9 @@ TEST_CASE("retry passes the Attempt to a callable that takes one", "[call][retry
     CHECK(numbers == std::vector<std::uint64_t>{1, 2, 3});
     CHECK(retries == std::vector<bool>{false, true, true});
     // A parameter with a default is not mistaken for one that wants the number.
-    CHECK(retry(steady(1s, 3), sleeper, [](int port = 80) { return port; }).value() == 80);
+    CHECK(retry(steady(1s, 3), sleeper, [](int port = 80) -> Result<int> {
+              return port;
+          }).value() == 80);
 }
 
 TEMPLATE_TEST_CASE("retry counts an exception as a failure, and rethrows the last one",
@@ -129,12 +131,12 @@ TEMPLATE_TEST_CASE("retry counts an exception as a failure, and rethrows the las
     Counts::Observed observed;
     const Policy policy{steady(1s, 3), Counts{&observed}};
     int calls = 0;
-    const auto fails = [&]() -> int { throw std::runtime_error{std::to_string(++calls)}; };
+    const auto fails = [&]() -> Result<int> { throw std::runtime_error{std::to_string(++calls)}; };
     CHECK_THROWS_WITH(TestType::run(policy, sleeper, fails, as_it_is), "3");
     CHECK(observed == Counts::Observed{3, 3, 0, 0});
     CHECK(sleeper.sleeps == std::vector<Duration>{1s, 2s});
 
-    const auto fails_once = [&]() -> int {
+    const auto fails_once = [&]() -> Result<int> {
         if (++calls < 5) throw 5;
         return calls;
     };
@@ -157,7 +159,7 @@ TEST_CASE("retry reads the cause from a system_error", "[call][retry][unit]") {
     int calls = 0;
     const Policy policy{Backoff{NoJitter{}, Cap{1s}, 1s}, StopOn{Cause::timed_out}};
     CHECK_THROWS_AS(retry(policy, sleeper,
-                          [&]() -> int {
+                          [&]() -> Result<int> {
                               if (++calls == 1) throw 5;
                               throw std::system_error{timed_out};
                           }),
@@ -262,7 +264,7 @@ TEST_CASE("retry rethrows the last exception when it is stopped", "[call][retry]
     NotedSleeper sleeper;
     sleeper.stops = &source;
     sleeper.stop_in_sleep = 1;
-    const auto fails = []() -> int { throw std::runtime_error{"last"}; };
+    const auto fails = []() -> Result<int> { throw std::runtime_error{"last"}; };
     CHECK_THROWS_WITH(retry(steady(1s, 3), sleeper, fails, source.token()), "last");
     CHECK(sleeper.sleeps.size() == 1);
 }
@@ -271,7 +273,8 @@ TEST_CASE("retry finishes an attempt that succeeds after the stop", "[call][retr
     const StopSource source;
     NotedSleeper sleeper;
     const auto result = retry(
-        steady(1s, 3), sleeper, [&] { return source.request_stop(), 7; }, source.token());
+        steady(1s, 3), sleeper, [&]() -> Result<int> { return source.request_stop(), 7; },
+        source.token());
     CHECK(result.value() == 7);
 }
 

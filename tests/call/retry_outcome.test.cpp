@@ -70,7 +70,7 @@ static_assert(std::same_as<Returns<detail::VoidOutcome>, Result<void>>);
 static_assert(detail::Unsupported<int&> && detail::Unsupported<int*> && detail::Unsupported<Cause>);
 static_assert(detail::Unsupported<Failure> && detail::Unsupported<std::errc>);
 static_assert(detail::Unsupported<std::error_condition> && detail::Unsupported<Awaitable>);
-static_assert(!detail::Unsupported<int> && !detail::Unsupported<std::string>);
+static_assert(detail::Unsupported<int> && !detail::Unsupported<std::string>);
 
 TEST_CASE("RetryOutcome distinguishes failures from successes", "[call][retry_outcome][unit]") {
     CHECK(detail::RetryOutcome<bool>::classify(false));

@@ -2,6 +2,8 @@
 // Goal: Retrying in a Pipeline makes the same attempts, waits and reports as retry alone.
 #include <belay/call/retrying.hpp>
 
+#include <cstdint>
+#include <functional>
 #include <stdexcept>
 #include <vector>
 
@@ -183,7 +185,7 @@ TEST_CASE("An attempt that took too long does not end the retries after it",
     AsyncSleeper sleeper;
     int calls = 0;
     const Policy policy{Backoff{NoJitter{}, Cap{10s}, 10s}, AttemptTimeout{1s}, MaxAttempts{3}};
-    CHECK_FALSE(retry(policy, sleeper, [&] { return ++calls, false; }));
+    CHECK_FALSE(retry(policy, sleeper, [&](Attempt) { return ++calls, false; }));
     CHECK(calls == 3);
     CHECK(sleeper.now() == at(20s));
 }
@@ -196,4 +198,31 @@ TEST_CASE("Retrying an awaited call that never waits needs no stack for each att
     task.start();
     REQUIRE(task.done());
     CHECK(task.take().error() == CallErrc::gave_up);
+}
+
+namespace {
+// Notes attempts elsewhere, as an observer that prints.
+struct NotesAttempts {
+    std::vector<std::uint64_t>* noted;
+    std::uint64_t calls = 0;
+    void on_attempt(const Attempt&) { noted->push_back(++calls); }
+};
+}  // namespace
+
+TEST_CASE("Retrying stores a temporary observer, and each call notifies a copy of it",
+          "[call][retrying][unit]") {
+    AsyncSleeper sleeper;
+    std::vector<std::uint64_t> noted;
+    const auto make = [&] { return Pipeline{Retrying{MaxAttempts{2}, NotesAttempts{&noted}}}; };
+    const auto pipeline = make();
+    CHECK_FALSE(pipeline(sleeper, [] { return false; }));
+    CHECK_FALSE(pipeline(sleeper, [] { return false; }));
+    CHECK(noted == std::vector<std::uint64_t>{1, 2, 1, 2});
+    CHECK_FALSE(await(pipeline, sleeper, []() -> Task<bool> { co_return false; }));
+    CHECK(noted == std::vector<std::uint64_t>{1, 2, 1, 2, 1, 2});
+    NotesAttempts shared{&noted};
+    const Pipeline counts{Retrying{MaxAttempts{1}, std::ref(shared)}};
+    CHECK_FALSE(counts(sleeper, [] { return false; }));
+    CHECK_FALSE(counts(sleeper, [] { return false; }));
+    CHECK(shared.calls == 2);
 }

@@ -4,6 +4,7 @@
 #include <belay/call/timeout.hpp>
 
 #include <coroutine>
+#include <functional>
 #include <new>
 #include <optional>
 #include <vector>
@@ -11,12 +12,15 @@
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/no_jitter.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
+#include <belay/call/fails_if.hpp>
 #include <belay/call/hedge.hpp>
 #include <belay/call/pipeline.hpp>
 #include <belay/call/retrying.hpp>
+#include <belay/policy/attempt_timeout.hpp>
 #include <belay/policy/max_attempts.hpp>
 
 #include "support/call/async_sleeper.hpp"
+#include "support/call/retry_forms.hpp"
 #include "support/catch.hpp"
 #include "support/shorthand.hpp"
 
@@ -27,6 +31,7 @@ using belay_test::at;
 using belay_test::await;
 using belay_test::Event;
 using belay_test::takes;
+using belay_test::timed_out;
 
 TEST_CASE("Timeout lets a call finish that is in time", "[call][timeout][unit]") {
     AsyncSleeper sleeper;
@@ -43,7 +48,7 @@ TEST_CASE("Timeout stops waiting, and destroys the running call", "[call][timeou
     AsyncSleeper sleeper;
     Event event;
     const Pipeline pipeline{Timeout{2s}};
-    const auto result = await(pipeline, sleeper, [&]() -> Task<int> {
+    const auto result = await(pipeline, sleeper, [&]() -> Task<Result<int>> {
         co_await event;
         co_return 1;
     });
@@ -92,7 +97,8 @@ TEST_CASE("Retrying starts no wait that ends after the deadline", "[call][timeou
     const Pipeline pipeline{Timeout{10s}, Retrying{policy, counters}};
     int calls = 0;
     // Waits of 1, 2 and 4 s; the next would end at 15 s: the failure is told at once.
-    CHECK(pipeline(sleeper, [&] { return ++calls, false; }).error() == std::errc::timed_out);
+    CHECK(pipeline(sleeper, [&](Attempt) { return ++calls, false; }).error() ==
+          std::errc::timed_out);
     CHECK(calls == 4);
     CHECK(sleeper.now() == at(7s));
     CHECK(counters.give_ups == 1);
@@ -118,7 +124,7 @@ TEST_CASE("The earliest of nested deadlines counts, and the call can read it",
 
 TEST_CASE("A blocking call that ends too late still counts", "[call][timeout][unit]") {
     AsyncSleeper sleeper;
-    CHECK(Pipeline{Timeout{1s}}(sleeper, [&] {
+    CHECK(Pipeline{Timeout{1s}}(sleeper, [&](Attempt) -> Result<int> {
               sleeper.time += 1h;
               return 3;
           }).value() == 3);
@@ -130,7 +136,7 @@ TEST_CASE(
     AsyncSleeper sleeper;
     int calls = 0;
     const Pipeline pipeline{Timeout{1s}, Retrying{MaxAttempts{5}}};
-    const auto result = pipeline(sleeper, [&] {
+    const auto result = pipeline(sleeper, [&](Attempt) {
         ++calls;
         sleeper.time += 2s;
         return false;
@@ -154,18 +160,18 @@ TEST_CASE("Retrying does not start its first attempt after the deadline",
     AsyncSleeper sleeper;
     int calls = 0;
     const Pipeline pipeline{Timeout{1s}, TakesItsTime{}, Retrying{MaxAttempts{5}}};
-    const auto result = pipeline(sleeper, [&] { return ++calls; });
+    const auto result = pipeline(sleeper, [&](Attempt) -> Result<int> { return ++calls; });
     CHECK(calls == 0);
     CHECK(result.error() == std::errc::timed_out);
     const Pipeline just{Timeout{2s}, TakesItsTime{}, Retrying{MaxAttempts{5}}};
-    CHECK(just(sleeper, [&] { return ++calls; }).value() == 1);
+    CHECK(just(sleeper, [&](Attempt) -> Result<int> { return ++calls; }).value() == 1);
 }
 
 TEST_CASE("Retrying reports that its last attempt took too long", "[call][timeout][regression]") {
     AsyncSleeper sleeper;
     Event never_comes;
     const Pipeline pipeline{Retrying{MaxAttempts{2}}, Timeout{1s}};
-    const auto result = await(pipeline, sleeper, [&]() -> Task<int> {
+    const auto result = await(pipeline, sleeper, [&]() -> Task<Result<int>> {
         co_await never_comes;
         co_return 1;
     });
@@ -194,7 +200,7 @@ TEST_CASE("A timer that cannot wait is no timeout, and no reason to hedge",
     OutOfMemory sleeper;
     Event event;
     int calls = 0;
-    const auto call = [&]() -> Task<int> {
+    const auto call = [&]() -> Task<Result<int>> {
         ++calls;
         co_await event;
         co_return 1;
@@ -214,3 +220,47 @@ TEST_CASE("A timer that cannot wait is no timeout, and no reason to hedge",
     CHECK(calls == 1);
 }
 #endif
+
+TEMPLATE_TEST_CASE("fails_if(fn, Attempt::late) fails a call that returns after its deadline",
+                   "[call][timeout][unit]", belay_test::BlockingRetry, belay_test::AwaitingRetry,
+                   belay_test::BlockingPipeline) {
+    AsyncSleeper sleeper;
+    const auto late = [](auto fn) { return fails_if(fn, Attempt::late); };
+    const auto takes_long = [&](Duration time) {
+        return [&sleeper, time] {
+            sleeper.time = after(sleeper.time, time);
+            return std::optional{7};
+        };
+    };
+    const Policy policy{AttemptTimeout{100ms}, MaxAttempts{2}};
+    CHECK(TestType::run(policy, sleeper, takes_long(300ms), late).error() == timed_out);
+    CHECK(TestType::run(policy, sleeper, takes_long(100ms), late).value() == 7);
+    // Without the word, an answer is an answer. A failure keeps its own error.
+    const auto heeds = [&](Attempt) { return takes_long(300ms)(); };
+    CHECK(TestType::run(policy, sleeper, heeds, belay_test::as_it_is).value() == 7);
+    const auto fails = [&] {
+        return static_cast<void>(takes_long(300ms)()),
+               Result<int>{std::make_error_code(std::errc::broken_pipe)};
+    };
+    CHECK(TestType::run(policy, sleeper, fails, late).error() == std::errc::broken_pipe);
+}
+
+TEST_CASE("fails_if(fn, Attempt::late) keeps the last value, and works inside of other wrappers",
+          "[call][timeout][unit]") {
+    AsyncSleeper sleeper;
+    const auto slow = [&] {
+        sleeper.time = after(sleeper.time, 300ms);
+        return 7;
+    };
+    const auto odd = [](int value) { return value != 7; };
+    const Pipeline pipeline{Timeout{100ms}};
+    const auto inside = pipeline(sleeper, fails_if(fails_if(slow, Attempt::late), odd));
+    CHECK(inside.error() == timed_out);
+    CHECK(*inside.last() == 7);
+    CHECK(pipeline(sleeper, fails_if(fails_if(slow, odd), Attempt::late)).error() == timed_out);
+    CHECK(pipeline(sleeper, fails_if(any_value(slow), Attempt::late)).error() == timed_out);
+    CHECK(pipeline(sleeper, within(Attempt{}, fails_if(any_value(slow), Attempt::late))).error() ==
+          timed_out);
+    auto word = fails_if(any_value(slow), Attempt::late);
+    CHECK(pipeline(sleeper, std::ref(word)).error() == timed_out);
+}

@@ -6,6 +6,12 @@
 
 #include <string>
 
+#include <belay/call/retry.hpp>
+#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/policy.hpp>
+#include <belay/policy/stop_on.hpp>
+
+#include "support/archetypes.hpp"
 #include "support/catch.hpp"
 
 using namespace belay;
@@ -56,6 +62,27 @@ TEST_CASE("http_failure of a response has the wait of its Retry-After",
     CHECK(wait({{"Retry-After", "soon"}}) == 0s);
     CHECK(wait({{"Retry-After", "99999999999"}}) == 24h);
     CHECK(wait({}) == 0s);
+}
+
+TEST_CASE("retry repeats a request whose HttpResponse is a failure", "[http][http_message][unit]") {
+    Random bits{Seed{1}};
+    belay_test::MinimalSleeper sleeper{bits};
+    int calls = 0;
+    const auto busy = [&] { return HttpResponse{.status = ++calls < 3 ? 503 : 200}; };
+    const auto page = retry(MaxAttempts{5}, sleeper, busy);
+    CHECK(page->status == 200);
+    CHECK(calls == 3);
+
+    // Also inside a Result; the last response is not lost, and its cause stops a rule.
+    calls = 0;
+    const auto gone = [&]() -> Result<HttpResponse> {
+        return ++calls, HttpResponse{.status = 404};
+    };
+    const auto none = retry(Policy{StopOn{Cause::permanent}, MaxAttempts{5}}, sleeper, gone);
+    CHECK(calls == 1);
+    CHECK_FALSE(none);
+    CHECK(none.last()->status == 404);
+    CHECK(none.error() == std::error_code{404, http_category()});
 }
 
 TEST_CASE("HttpRequest::on_chunk accepts a function of its form, or none",

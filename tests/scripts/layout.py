@@ -49,7 +49,7 @@ ARROWS = {
     "journal": ("core", "queue"),
     "work": ("core", "queue", "journal"),
     "session": ("core", "link", "queue", "journal"),
-    "http": ("core",),
+    "http": ("core", "call"),  # AnswerTraits<HttpResponse>, so that a status of 503 fails a call
     "sync": ("core", "backoff", "call", "link", "journal", "http"),
     "yjs": ("core",),
     "room": ("core", "link", "queue", "journal", "yjs"),

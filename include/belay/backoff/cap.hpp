@@ -3,6 +3,8 @@
 /// Cap: no wait is longer, including jitter.
 #pragma once
 
+#include <concepts>  // std::integral
+
 #include <belay/backoff/cap_like.hpp>
 #include <belay/backoff/detail/any_unit.hpp>
 
@@ -20,6 +22,11 @@ public:
     /// Pre: most > 0ns, and at most 292 years, in any unit; not below the first wait. The Backoff
     ///      checks it.
     constexpr explicit Cap(detail::AnyUnit most) noexcept : most_{most} {}
+    /// Does not compile, because a number has no unit.
+    template <std::integral Number>
+    constexpr explicit Cap(Number) noexcept : most_{} {
+        static_assert(!std::integral<Number>, "Cap: write the unit of the limit: Cap{30s}");
+    }
 
     /// Returns the smaller of `wait` and the cap.   Errors: none.   Complexity: O(1).
     [[nodiscard]] constexpr Duration limit(Duration wait) const noexcept {

@@ -18,7 +18,10 @@ namespace belay { inline namespace BELAY_ABI {
 
 /// One change of a CircuitBreaker.
 struct BreakerEvent {
-    BreakerChange change = BreakerChange::none;
+    /// The kinds of changes: none, opened, half_opened, reopened, closed, probe_lost, would_open
+    /// and mode_set. `to_string` returns the name of one.
+    using Change = detail::BreakerChange;
+    Change change = Change::none;
     /// The state and the mode after the change.
     BreakerState state = BreakerState::closed;
     BreakerMode mode = BreakerMode::automatic;

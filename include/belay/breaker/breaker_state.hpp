@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/breaker/breaker_state.hpp
-/// BreakerState, BreakerMode, BreakerChange, HalfOpenOptions, BreakerSnapshot: the types of the
+/// BreakerState, BreakerMode, HalfOpenOptions, BreakerSnapshot: the types of the
 /// public interface of breakers.
 #pragma once
 
@@ -17,6 +17,19 @@ enum class BreakerState : std::uint8_t {
     half_open  ///< a few probes, whose verdicts close or open it again
 };
 
+/// Returns the text of an enumerator, "half_open".   Errors: "unknown" for other values.
+[[nodiscard]] constexpr const char* to_string(BreakerState state) noexcept {
+    switch (state) {
+        case BreakerState::closed:
+            return "closed";
+        case BreakerState::open:
+            return "open";
+        case BreakerState::half_open:
+            return "half_open";
+    }
+    return "unknown";
+}
+
 /// The source of decisions on a breaker's state.
 enum class BreakerMode : std::uint8_t {
     automatic,    ///< the calls' verdicts decide
@@ -24,6 +37,8 @@ enum class BreakerMode : std::uint8_t {
     disabled,     ///< set by a person: everything is let through, nothing is counted
     metrics_only  ///< everything is let through; it counts when it would have opened
 };
+
+namespace detail {
 
 /// A change that just happened to a breaker.
 enum class BreakerChange : std::uint8_t {
@@ -59,6 +74,8 @@ enum class BreakerChange : std::uint8_t {
     }
     return "unknown";
 }
+
+}  // namespace detail
 
 /// Options for how a half-open breaker finds out whether the peer is well again.
 ///

@@ -104,17 +104,34 @@ concept BlockingCall = Attemptable<F> && !Awaitable<CallResult<F>>;
 
 template <class F, class Returned>
 consteval auto outcome_of_call() {
-    if constexpr (ClassifiesResult<F, Returned>) {
+    if constexpr (AcceptsAny<F>) {
+        static_assert(!std::is_reference_v<Returned> && !Awaitable<Returned> && !Future<Returned>,
+                      "any_value: fn must return a value, not a reference or a future");
+        return std::type_identity<PlainOutcome<Returned>>{};
+    } else if constexpr (ClassifiesResult<F, Returned>) {
         return std::type_identity<
             PredicateOutcome<Returned, Unwrapped<F>::template classifies_value<Returned>>>{};
     } else {
         static_assert(!Future<Returned>,
                       "retry: fn must not return a future, whose result is not known yet; wait in "
                       "fn, and return the result of get()");
-        static_assert(!Unsupported<Returned>,
+        constexpr AnswerKind kind = detail::kind_of_result<Returned>();
+        static_assert(kind != AnswerKind::number,
+                      "retry: fn must not return an integer or an enum, alone or in a pair, tuple "
+                      "or variant, because any of its values may be a failure. Write fails_if(fn, "
+                      "[](int code) { return code != 0; }), or any_value(fn) if every value is a "
+                      "success. For all calls, use fails_if or specialize belay::AnswerTraits; see "
+                      "docs/call.md");
+        static_assert(kind != AnswerKind::named,
+                      "retry: the result of fn has a member such as error, status or success, "
+                      "which may report a failure. Write fails_if(fn, [](const auto& r) { return "
+                      "r.status >= 500; }), or any_value(fn) if every value is a success. For all "
+                      "calls, use fails_if or specialize belay::AnswerTraits; see docs/call.md");
+        static_assert(kind != AnswerKind::unsupported,
                       "retry: fn must return bool, optional, error_code, an expected-like type, "
                       "one with ok(), a plain value or void. For another type use fails_if or "
-                      "specialize belay::AnswerTraits; see docs/call.md");
+                      "specialize belay::AnswerTraits, or write any_value(fn) if every value is a "
+                      "success; see docs/call.md");
         return std::type_identity<RetryOutcome<Returned>>{};
     }
 }
@@ -133,6 +150,17 @@ inline Failure failure_of_exception() {
     }
 }
 #endif
+
+// A blocking call cannot be interrupted, so a limit that `fn` cannot see would do nothing.
+template <class F, bool limited>
+consteval void explain_deadline() {
+    static_assert(
+        !limited || detail::heeds_deadline<F>(),
+        "Timeout, AttemptTimeout: a blocking call cannot be interrupted, so fn must take "
+        "a belay::Attempt and heed its deadline. Or use the coroutine form of a Pipeline, "
+        "or write fails_if(fn, Attempt::late), which counts a late answer as timed out; "
+        "see docs/call.md");
+}
 
 /// How calls of F that return `Returned` are classified.
 template <class F, class Returned>
@@ -164,8 +192,19 @@ struct Callee {
     }
 #endif
 
+    /// Makes an answer that came after the deadline a failure, if `fn` asked for that.
+    template <class Sleeper>
+    static void check_time([[maybe_unused]] Answer& answer, [[maybe_unused]] const Attempt& attempt,
+                           [[maybe_unused]] const Sleeper& sleeper) {
+        if constexpr (FailsLate<F>) {
+            if (!answer.worked() || sleeper.now() <= attempt.deadline) return;
+            answer.failure = Failure::from(std::make_error_code(std::errc::timed_out));
+        }
+    }
+
     /// Makes the call.   Throws: an exception that is not a failure, and what a predicate throws.
-    static Answer make(F& fn, const Attempt& attempt) {
+    template <class Sleeper>
+    static Answer make(F& fn, const Attempt& attempt, const Sleeper& sleeper) {
         Answer answer;
 #if defined(__cpp_exceptions)
         try {
@@ -177,6 +216,7 @@ struct Callee {
         answer.returned.emplace(detail::call(fn, attempt));
 #endif
         classify(fn, answer);
+        check_time(answer, attempt, sleeper);
         return answer;
     }
 

@@ -28,6 +28,11 @@ struct Attempt {
     /// The time after which the answer is no longer awaited; from a Timeout around the call.
     Instant deadline = never;
 
+    /// The word for `fails_if(fn, Attempt::late)`, by which a call fails if it returns after its
+    /// deadline.
+    struct Late {};
+    static constexpr Late late{};
+
     /// Returns whether this call has been made before, by any of the retries around it.
     [[nodiscard]] constexpr bool is_retry() const noexcept { return number > 1 || repeats; }
 
@@ -82,12 +87,32 @@ template <class F>
 concept ClassifiesExceptions = requires(F& fn) { detail::unwrap(fn).classify_exception(); };
 template <class F>
 concept Classifies = requires { requires Unwrapped<F>::classifies; };
+// Inside a fails_if(fn, Attempt::late).
+template <class F>
+concept FailsLate = requires { requires Unwrapped<F>::fails_late; };
+// Inside an any_value.
+template <class F>
+concept AcceptsAny = requires { requires Unwrapped<F>::accepts_any; };
+
+// Takes an Attempt, and so can read the deadline, or fails if it is late.
+template <class F>
+consteval bool heeds_deadline() {
+    if constexpr (FailsLate<F>) {
+        return true;
+    } else if constexpr (Adapts<F>) {
+        return detail::heeds_deadline<typename Unwrapped<F>::Adapted>();
+    } else {
+        return std::invocable<F&, const Attempt&>;
+    }
+}
 
 /// A callable that wraps another; it declares only what it changes.
 template <class F>
 struct CallAdapter {
     using Adapted = F;
     static constexpr bool classifies = Classifies<F>;
+    static constexpr bool accepts_any = AcceptsAny<F>;
+    static constexpr bool fails_late = FailsLate<F>;
     /// Whether a fails_on in this callable would never be used inside a fails_on<Outer>.
     template <class Outer>
     static constexpr bool hidden_behind = [] {

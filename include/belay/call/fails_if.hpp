@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/call/fails_if.hpp
-/// fails_if and fails_on: define which results and which exceptions of a call are failures.
+/// fails_if, fails_on, any_value: define which results and exceptions of a call are failures.
 #pragma once
 
 #include <concepts>     // std::invocable, std::same_as
@@ -39,6 +39,7 @@ decltype(auto) ask(Predicate& predicate, const Value& value) {
 template <class F, class Predicate>
 struct FailsIf : CallAdapter<F> {
     static constexpr bool classifies = true;
+    static constexpr bool accepts_any = false;
 
     Predicate predicate;
 
@@ -130,6 +131,67 @@ private:
 template <class F, class Predicate>
 [[nodiscard]] constexpr auto fails_if(F&& fn, Predicate predicate) {
     return detail::FailsIf<std::decay_t<F>, Predicate>{std::forward<F>(fn), std::move(predicate)};
+}
+
+namespace detail {
+
+template <class F>
+struct FailsIfLate : CallAdapter<F> {
+    static constexpr bool classifies = true;
+    static constexpr bool fails_late = true;
+
+    template <class... Args>
+    auto operator()(Args&&...) const {
+        static_assert(!sizeof(F),
+                      "fails_if: this function cannot be called directly. Pass it to retry or a "
+                      "Pipeline without a lambda or std::function around it");
+    }
+};
+
+}  // namespace detail
+
+/// Wraps `fn` so that a call that returns after the deadline of its Attempt has failed with
+/// std::errc::timed_out.
+///
+/// Use it for a blocking call that cannot heed a deadline, inside a Timeout or with an
+/// AttemptTimeout in the policy. It does not interrupt the call.
+///
+///     retry(policy, fails_if(fetch, Attempt::late));
+///
+/// A call that fails in time, or throws, fails as without it.   Complexity: O(1).
+template <class F>
+[[nodiscard]] constexpr auto fails_if(F&& fn, Attempt::Late) {
+    return detail::FailsIfLate<std::decay_t<F>>{{std::forward<F>(fn)}};
+}
+
+namespace detail {
+
+template <class F>
+struct AnyValue : CallAdapter<F> {
+    static constexpr bool classifies = true;
+    static constexpr bool accepts_any = true;
+
+    template <class... Args>
+    auto operator()(Args&&...) const {
+        static_assert(!sizeof(F),
+                      "any_value: this function cannot be called directly. Pass it to retry or a "
+                      "Pipeline without a lambda or std::function around it");
+    }
+};
+
+}  // namespace detail
+
+/// Wraps `fn` so that every value it returns is a success. Only an exception is a failure.
+///
+/// Use it for a result that could report a failure by its type, but never does: a count, an enum
+/// without errors, a record with a field `status`. The caller gets a Result of the value.
+///
+///     const Result<int> sum = retry(policy, any_value(count_documents));
+///
+/// It cannot be called, so that no lambda or std::function hides it.   Complexity: O(1).
+template <class F>
+[[nodiscard]] constexpr auto any_value(F&& fn) {
+    return detail::AnyValue<std::decay_t<F>>{{std::forward<F>(fn)}};
 }
 
 #if defined(__cpp_exceptions)

@@ -26,6 +26,8 @@ concept Retries = Repeats<L> && requires { requires L::retries_calls; };
 template <class L>
 concept Hedges = Repeats<L> && requires { requires L::hedges_calls; };
 template <class L>
+concept LimitsTime = requires { requires L::limits_time; };
+template <class L>
 concept HidesFailures = requires { requires L::hides_failures; };
 
 /// The function that a layer calls in order to continue with the inner layers.
@@ -60,12 +62,12 @@ struct Layered<> {
     template <class Answer, class Context, class F>
     static Answer run(Context& context, F& fn, const Attempt& attempt) {
         ++context.asked;
-        return Callee<F, CallResult<F>>::make(fn, attempt);
+        return Callee<F, CallResult<F>>::make(fn, attempt, context.sleeper);
     }
     template <class Answer, bool, class Context, class F>
     static belay::Task<Answer> await(Context& context, F& fn, const Attempt& attempt) {
         ++context.asked;
-        return detail::awaited_call(fn, attempt);
+        return detail::awaited_call(fn, attempt, context.sleeper);
     }
 };
 template <class First, class... Inner>
@@ -165,7 +167,7 @@ struct CallContext {
 ///
 ///     Pipeline pipeline{Fallback{[] { return cached; }}, Retrying{policy}, Shared{breaker},
 ///                       Shared{limiter}, Queued{bulkhead}, Timeout{2s}};
-///     Result<Scene> scene = pipeline(sleeper, fetch);
+///     Result<Scene> scene = pipeline(sleeper, [](Attempt a) { return fetch(a.deadline); });
 ///     Result<Scene> scene = co_await pipeline(sleeper, async_fetch);
 ///
 /// The order decides what is counted. A breaker inside Retrying sees every attempt, and outside it
@@ -215,6 +217,7 @@ public:
             detail::explain_observer<detail::PipelineHooks, std::remove_reference_t<Observer>>());
         using Callable = std::remove_reference_t<F>;
         using Callee = detail::Callee<Callable, detail::CallResult<Callable>>;
+        detail::explain_deadline<Callable, (detail::LimitsTime<Layers> || ...)>();
         part::CallContext<Sleeper, Stop, std::remove_reference_t<Observer>> context{sleeper, stop,
                                                                                     observer};
         return Callee::unwrap(
@@ -239,6 +242,15 @@ public:
             sleeper, std::forward<F>(fn), std::move(stop), std::forward<Observer>(observer));
     }
 
+    /// Does not compile, because a sleeper is missing.
+    template <class F>
+    Result<void> operator()(F&&) const {
+        static_assert(!sizeof(std::remove_reference_t<F>*),
+                      "Pipeline: pass a sleeper before the function: pipeline(sleeper, fn). "
+                      "<belay/drive.hpp> has ThreadSleeper for blocking calls and LoopSleeper for "
+                      "coroutines");
+        return {};
+    }
     /// Does not compile, because the observer comes after a stop token.
     template <class Sleeper, class F, class Observer>
         requires(!StopTokenLike<std::remove_reference_t<Observer>>)

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>       // std::atomic
+#include <concepts>     // std::integral
 #include <cstdint>      // std::uint32_t, std::uint64_t
 #include <string_view>  // std::string_view
 
@@ -90,6 +91,13 @@ public:
           queue_{queue} {
         BELAY_PRECONDITION(burst_ == burst.calls(),
                            "RateLimiter: the rate must refill the whole burst within 146 years");
+    }
+    /// Does not compile, because a rate and a burst are two numbers.
+    template <std::integral Calls>
+    constexpr RateLimiter(Calls, Duration) noexcept : RateLimiter{Rate{1, Duration{1}}, Burst{1}} {
+        static_assert(!std::integral<Calls>,
+                      "RateLimiter: write the rate and the burst: RateLimiter{Rate{10, 1s}, "
+                      "Burst{10}}; see docs/call.md");
     }
     RateLimiter(const RateLimiter&) = delete;
     RateLimiter& operator=(const RateLimiter&) = delete;

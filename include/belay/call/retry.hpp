@@ -18,7 +18,18 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
+template <class P>
+class Remembered;
+
 namespace detail {
+
+/// Whether a rule or a policy may limit how long an attempt takes.
+template <class R>
+inline constexpr bool limits_attempts = HasAttemptLimit<R>;
+template <class... Rules>
+inline constexpr bool limits_attempts<Policy<Rules...>> = (limits_attempts<Rules> || ...);
+template <class P>
+inline constexpr bool limits_attempts<Remembered<P>> = limits_attempts<P>;
 
 /// The next step of a run of retry.
 enum class RetryStep : std::uint8_t { call, wait, finished };
@@ -210,16 +221,21 @@ Answer run_retry(const P& policy, Sleeper& sleeper, Make&& make, const Stop& sto
 /// | expected-like (has_value, error, value_type) | no value | the last one |
 /// | with ok(); or with a test as bool, and error() | false | Outcome of it |
 /// | with category().message(value()), as Boost's codes | true | std::error_code, or Outcome |
-/// | another value, or void | an exception only | Result of it |
+/// | a pair, tuple, variant, container or smart pointer | a failure in it | Outcome of it |
+/// | a text, another class, or void | an exception only | Result of it |
 ///
-/// A type that may report a failure in a way that is not listed does not compile: use fails_if or
-/// AnswerTraits. Any exception is also a failure. The exception of the last attempt leaves retry
-/// after the policy has received the failure. With fails_if and fails_on, predicates and exception
-/// types decide instead. The last error is returned as it was. If there is none, CallErrc gives the
-/// reason why there was no (further) attempt.
+/// A type that may report a failure in a way that is not listed does not compile. Examples are an
+/// integer, an enum, and a class with a member such as `error` or `status_code`. Use fails_if,
+/// AnswerTraits or any_value; docs/call.md has the whole table.
+///
+/// Any exception is also a failure. The exception of the last attempt leaves retry after the policy
+/// has received the failure. With fails_if and fails_on, predicates and exception types decide
+/// instead. The last error is returned as it was. If there is none, CallErrc gives the reason why
+/// there was no (further) attempt.
 ///
 /// `fn` may take an Attempt. The policy may also be a single rule. An AttemptTimeout in it becomes
-/// the deadline in the Attempt; a running call is not interrupted.
+/// the deadline in the Attempt, which `fn` must then take; a running call is not interrupted. With
+/// fails_if(fn, Attempt::late), a late answer has failed.
 ///
 /// If a stop is requested from a StopToken, a wait ends at once; with any other token, it ends
 /// soon. No attempt begins after that. The observer has any of `on_attempt(Attempt)`,
@@ -244,7 +260,10 @@ auto retry(const P& policy, Sleeper& sleeper, F&& fn, const Stop& stop = {},
         detail::explain_observer<detail::RetryRunHooks, std::remove_reference_t<Observer>>());
     using Callable = std::remove_reference_t<F>;
     using Callee = detail::Callee<Callable, detail::CallResult<Callable>>;
-    const auto make = [&fn](const Attempt& attempt) { return Callee::make(fn, attempt); };
+    detail::explain_deadline<Callable, detail::limits_attempts<P>>();
+    const auto make = [&fn, &sleeper](const Attempt& attempt) {
+        return Callee::make(fn, attempt, sleeper);
+    };
     return Callee::unwrap(detail::run_retry<typename Callee::Answer>(
         policy, sleeper, make, stop, detail::watching(observer), Attempt{}));
 }
@@ -287,6 +306,16 @@ Result<void> retry(First&&, Rest&&...) {
     static_assert(detail::PolicyShaped<First>,
                   "retry: pass the policy first: retry(policy, sleeper, fn), or retry(policy, fn) "
                   "of <belay/drive.hpp>");
+    return {};
+}
+/// Does not compile, because several rules make one policy.
+template <detail::PolicyShaped First, class Second, class... Rest>
+    requires(!detail::SleeperShaped<Second> && !detail::FunctionShaped<Second> &&
+             detail::PolicyShaped<Second>)
+Result<void> retry(const First&, const Second&, Rest&&...) {
+    static_assert(!detail::PolicyShaped<Second>,
+                  "retry: write the rules into one policy: retry(Policy{MaxAttempts{3}, "
+                  "Backoff{...}}, fn)");
     return {};
 }
 /// Does not compile, because the sleeper comes before the function.

@@ -4,10 +4,11 @@
 #pragma once
 
 #include <concepts>      // std::same_as, std::constructible_from
+#include <cstddef>       // std::size_t
 #include <optional>      // std::optional
 #include <system_error>  // std::error_code
 #include <type_traits>   // std::type_identity
-#include <utility>       // std::move
+#include <utility>       // std::move, std::index_sequence
 
 #include <belay/call/answer_traits.hpp>
 #include <belay/call/call_errc.hpp>
@@ -148,22 +149,93 @@ private:
     }
 };
 
+/// Returns the failure that a value reports, also by the values in it; none if it reports none.
+template <class R, Held held = Held::alone>
+[[nodiscard]] std::optional<Failure> classify_value(const R& value);
+
+// The failure of a value that reports one itself.
+template <class R>
+[[nodiscard]] std::optional<Failure> classify_itself(const R& value) {
+    if constexpr (HasAnswerTraits<R>) {
+        return detail::verdict(AnswerTraits<R>::failed(value));
+    } else if constexpr (std::same_as<R, bool>) {
+        return detail::verdict(!value);
+    } else if constexpr (CodeLike<R>) {
+        return static_cast<bool>(value) ? std::optional{failure_of(value)} : std::nullopt;
+    } else if constexpr (SaysOk<R>) {
+        return static_cast<bool>(value.ok()) ? std::nullopt : std::optional{failure_of(value)};
+    } else {
+        if (static_cast<bool>(value)) return std::nullopt;
+        return failure_of(value.error());
+    }
+}
+
+// The first failure of the values in a value.
+template <class R, Held held>
+[[nodiscard]] std::optional<Failure> classify_inside(const R& value) {
+    std::optional<Failure> failure;
+    if constexpr (PointsInside<R>) {
+        if (value == nullptr) return failure;
+        return detail::classify_value<std::remove_cv_t<typename R::element_type>, Held::as_data>(
+            *value);
+    } else if constexpr (ContainerLike<R>) {
+        for (auto at = value.begin(); at != value.end() && !failure; ++at) {
+            failure = detail::classify_value<ElementOf<R>, Held::as_data>(*at);
+        }
+    } else if constexpr (TupleLike<R>) {
+        using std::get;
+        [&]<std::size_t... I>(std::index_sequence<I...>) {
+            static_cast<void>(
+                ((failure =
+                      detail::classify_value<std::remove_cvref_t<std::tuple_element_t<I, R>>, held>(
+                          get<I>(value)))
+                     .has_value() ||
+                 ...));
+        }(std::make_index_sequence<std::tuple_size<R>::value>{});
+    } else {
+        if (value.valueless_by_exception()) return detail::verdict(true);
+        // Found by its argument.
+        visit([&]<class E>(
+                  const E& held_value) { failure = detail::classify_value<E, held>(held_value); },
+              value);
+    }
+    return failure;
+}
+
+template <class R, Held held>
+std::optional<Failure> classify_value(const R& value) {
+    if constexpr (detail::answer_kind<R, held>() != AnswerKind::classified) {
+        return std::nullopt;
+    } else if constexpr (!HasAnswerTraits<R> && (OptionalLike<R> || ExpectedLike<R>)) {
+        if (!value.has_value()) {
+            if constexpr (OptionalLike<R>) return detail::verdict(held == Held::alone);
+            if constexpr (ExpectedLike<R>) {
+                Failure failure = failure_of(value.error());
+                if constexpr (is_outcome<R>) failure.cause = value.cause();
+                return failure;
+            }
+        }
+        if constexpr (is_outcome<R> || std::is_void_v<typename R::value_type>) {
+            return std::nullopt;
+        } else {
+            return detail::classify_value<std::remove_cvref_t<typename R::value_type>,
+                                          Held::as_data>(*value);
+        }
+    } else if constexpr (HasAnswerTraits<R> || std::same_as<R, bool> || CodeLike<R> || SaysOk<R> ||
+                         SaysByError<R>) {
+        return detail::classify_itself(value);
+    } else {
+        return detail::classify_inside<R, held>(value);
+    }
+}
+
 /// A value that is classified, and returned as it was.
 template <class R>
 struct ClassifiedOutcome {
     static_assert(!std::is_reference_v<R>, "fails_if: fn must not return a reference");
     using type = belay::Outcome<R>;
     static std::optional<Failure> classify(const R& value) {
-        if constexpr (HasAnswerTraits<R>) {
-            return detail::verdict(AnswerTraits<R>::failed(value));
-        } else if constexpr (CodeLike<R>) {
-            return static_cast<bool>(value) ? std::optional{failure_of(value)} : std::nullopt;
-        } else if constexpr (SaysOk<R>) {
-            return static_cast<bool>(value.ok()) ? std::nullopt : std::optional{failure_of(value)};
-        } else {
-            if (static_cast<bool>(value)) return std::nullopt;
-            return failure_of(value.error());
-        }
+        return detail::classify_value<R>(value);
     }
     static type finish(R&& value, const std::optional<Failure>& failure,
                        const std::error_code& why) {
@@ -174,16 +246,7 @@ struct ClassifiedOutcome {
     static type without(const std::error_code& why) { return type{why}; }
 };
 
-// Has a value that can be classified by itself, and moved out.
-template <class R>
-concept Unwrappable =
-    (OptionalLike<R> || ExpectedLike<R>)&&!std::is_void_v<typename R::value_type> &&
-    requires(R&& r, const R& asked) {
-        *asked;
-        { *std::move(r) } -> std::convertible_to<typename R::value_type>;
-    };
-
-/// The value in an R, classified by a predicate.
+/// The value in an R, classified by a predicate or by itself.
 template <Unwrappable R>
 struct UnwrappedOutcome {
     using Error = typename decltype([] {
@@ -194,6 +257,9 @@ struct UnwrappedOutcome {
         }
     }())::type;
     using type = belay::Outcome<typename R::value_type, Error>;
+    static std::optional<Failure> classify(const R& result) {
+        return detail::classify_value<R>(result);
+    }
     static type finish(R&& result, const std::optional<Failure>& failure,
                        const std::error_code& why) {
         if (!result.has_value()) return valueless(std::move(result), failure, why);
@@ -226,6 +292,11 @@ private:
     }
 };
 
+// An optional or a result whose value may itself be a failure.
+template <class R>
+concept HoldsClassified =
+    !is_outcome<R> && Unwrappable<R> && detail::wrapped_kind<R, 0>() == AnswerKind::classified;
+
 template <class R>
 consteval auto outcome_of_type() {
     if constexpr (HasAnswerTraits<R>) {
@@ -237,13 +308,15 @@ consteval auto outcome_of_type() {
         return std::type_identity<BoolOutcome>{};
     } else if constexpr (std::same_as<R, VoidOutcome>) {
         return std::type_identity<NothingOutcome>{};
+    } else if constexpr (HoldsClassified<R>) {
+        return std::type_identity<UnwrappedOutcome<R>>{};
     } else if constexpr (ExpectedLike<R>) {
         return std::type_identity<ExpectedOutcome<R>>{};
     } else if constexpr (OptionalLike<R>) {
         return std::type_identity<OptionalOutcome<R>>{};
     } else if constexpr (CodeLike<R> && std::convertible_to<const R&, std::error_code>) {
         return std::type_identity<CodeOutcome<R>>{};
-    } else if constexpr (SelfClassifying<R>) {
+    } else if constexpr (detail::answer_kind<R>() == AnswerKind::classified) {
         return std::type_identity<ClassifiedOutcome<R>>{};
     } else {
         return std::type_identity<PlainOutcome<R>>{};

@@ -78,6 +78,7 @@ Coroutine retry_coroutine(P policy, Sleeper& sleeper, F fn, Stop stop, Observer 
         }
 #endif
         Callee::classify(fn, answer);
+        Callee::check_time(answer, core.attempt(), sleeper);
         core.took(std::move(answer));
     }
     co_return Callee::unwrap(std::move(core.answer()));
@@ -123,6 +124,17 @@ template <RuleLike P, class Sleeper, class F, StopTokenLike Stop = NeverStops,
                                    Observer>(detail::as_policy(policy), sleeper,
                                              std::forward<F>(fn), std::move(stop),
                                              std::forward<Observer>(observer));
+}
+
+/// Does not compile, because a coroutine needs a sleeper to wait.
+template <detail::PolicyShaped P, class F, StopTokenLike Stop = NeverStops,
+          class Observer = const NoObserver>
+    requires(!detail::SleeperShaped<F> && detail::AwaitingCall<std::decay_t<F>>)
+Result<void> retry(const P&, F&&, const Stop& = {}, Observer&& = {}) {
+    static_assert(!sizeof(std::remove_reference_t<F>*),
+                  "retry: in a coroutine, pass a sleeper before the function: co_await "
+                  "retry(policy, sleeper, fn). <belay/drive.hpp> has LoopSleeper");
+    return {};
 }
 
 }}  // namespace belay

@@ -3,6 +3,7 @@
 /// Retrying: a retry as a layer of a Pipeline.
 #pragma once
 
+#include <concepts>     // std::same_as
 #include <type_traits>  // std::type_identity_t
 #include <utility>      // std::move
 
@@ -12,13 +13,37 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
+namespace detail {
+
+// A temporary observer, which its Retrying stores; each call runs a copy of it.
+template <class O>
+struct StoredObserver {};
+template <class O>
+inline constexpr bool is_stored_observer = false;
+template <class O>
+inline constexpr bool is_stored_observer<StoredObserver<O>> = true;
+
+/// Gives a call its observer: the object of the caller, or a copy of the stored one.
+template <class O>
+struct ObserverOfCalls {
+    O* observer;
+    [[nodiscard]] constexpr O& get() const noexcept { return *observer; }
+};
+template <class O>
+struct ObserverOfCalls<StoredObserver<O>> {
+    O observer;
+    [[nodiscard]] constexpr O get() const { return observer; }
+};
+
+}  // namespace detail
+
 /// Repeats the inner layers of a Pipeline as its policy advises; each call runs a copy of the
 /// policy.
 ///
 /// An AttemptTimeout in the policy is a Timeout around each attempt.
 ///
-/// The observer, if there is one, is that of `retry`: an lvalue, or in a std::ref. It must outlive
-/// the pipeline.
+/// The observer, if there is one, is that of `retry`. An lvalue, or one in a std::ref, must outlive
+/// the pipeline. A temporary one is stored, and must be copyable: each call notifies a copy of it.
 ///
 /// Thread safety: that of the policy's copy; the observer is called on the thread of each call.
 template <class P, class Observer = const NoObserver>
@@ -29,29 +54,39 @@ class Retrying {
 public:
     static constexpr bool repeats_calls = true;
     static constexpr bool retries_calls = true;
+    static constexpr bool limits_time = detail::limits_attempts<P>;
 
     constexpr explicit Retrying(P policy)
         : policy_{std::move(policy)}, observer_{&detail::nobody} {}
     constexpr Retrying(P policy, std::type_identity_t<Observer>& observer)
+        requires(!detail::is_stored_observer<Observer>)
         : policy_{std::move(policy)}, observer_{&observer} {
         static_assert(detail::explain_observer<detail::RetryRunHooks, Observer>());
+    }
+    template <class O>
+        requires std::same_as<detail::StoredObserver<O>, Observer>
+    constexpr Retrying(P policy, O&& observer)
+        : policy_{std::move(policy)}, observer_{std::move(observer)} {
+        static_assert(detail::explain_observer<detail::RetryRunHooks, O>());
     }
 
     template <class Next, class Context>
     typename Next::Answer call(const Next& next, Context& context, const Attempt& around) const {
+        auto&& observer = observer_.get();
         return detail::run_retry<typename Next::Answer>(policy_, context.sleeper, next,
-                                                        context.stop, *observer_, around);
+                                                        context.stop, observer, around);
     }
 
     template <class Next, class Context>
     Task<typename Next::Answer> await(Next next, Context& context, Attempt around) const {
         using Answer = typename Next::Answer;
+        auto&& observer = observer_.get();
         const Duration wish = detail::as_policy(policy_).attempt_limit(forever);
         // A limit of 0ns means at once, which a Timeout does not accept.
         const Timeout timeout{wish.count() > 0 ? wish : Duration{1}};
         detail::RetryCore<detail::AsPolicy<P>, std::remove_reference_t<decltype(context.sleeper)>,
-                          Answer, Observer>
-            core{detail::as_policy(policy_), context.sleeper, *observer_, around};
+                          Answer, std::remove_reference_t<decltype(observer)>>
+            core{detail::as_policy(policy_), context.sleeper, observer, around};
         for (;;) {
             const detail::RetryStep step = core.next(context.stop.stop_requested());
             if (step == detail::RetryStep::finished) break;
@@ -72,13 +107,16 @@ public:
 
 private:
     P policy_;
-    Observer* observer_;
+    [[no_unique_address]] detail::ObserverOfCalls<Observer> observer_;
 };
 
 template <class P>
 Retrying(P) -> Retrying<P>;
 template <class P, class Observer>
 Retrying(P, Observer&) -> Retrying<P, detail::Unwrapped<Observer>>;
+template <class P, class Observer>
+    requires(!std::is_lvalue_reference_v<Observer> && !detail::Reference<Observer>)
+Retrying(P, Observer&&) -> Retrying<P, detail::StoredObserver<Observer>>;
 template <class P, detail::Reference Wrapper>
 Retrying(P, Wrapper&&) -> Retrying<P, detail::Unwrapped<Wrapper>>;
 

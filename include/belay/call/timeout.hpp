@@ -19,8 +19,9 @@ namespace belay { inline namespace BELAY_ABI {
 /// layers are destroyed during their call, so what `fn` awaits must make this safe.
 ///
 /// A blocking call cannot be interrupted. There, a Timeout only sets the deadline in the Attempt.
-/// Your `fn` can read the deadline and pass it to its sockets, and a Retrying inside begins no
-/// attempt after it. An answer that comes too late still counts as an answer.
+/// Your `fn` must take the Attempt, so that it can pass the deadline to its sockets. A Retrying
+/// inside begins no attempt after the deadline. An answer that comes too late still counts as an
+/// answer, except with fails_if(fn, Attempt::late), whose `fn` need not take an Attempt.
 ///
 /// The earliest of nested deadlines counts. If the time is over before `fn` was called at all, for
 /// example in a queue, that is a refusal. It is no verdict on the peer, and the pipeline's observer
@@ -30,6 +31,7 @@ namespace belay { inline namespace BELAY_ABI {
 class Timeout {
 public:
     static constexpr std::string_view name = "Timeout";
+    static constexpr bool limits_time = true;
 
     /// Pre: limit > 0ns.
     constexpr explicit Timeout(Duration limit) noexcept : limit_{limit} {

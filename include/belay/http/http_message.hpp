@@ -10,6 +10,7 @@
 #include <utility>           // std::move, std::forward
 #include <vector>            // std::vector
 
+#include <belay/call/answer_traits.hpp>
 #include <belay/core/detail/function.hpp>
 #include <belay/core/http_failure.hpp>
 #include <belay/http/detail/http_text.hpp>
@@ -65,7 +66,8 @@ private:
 /// The response of a server, or the reason why there is none.
 ///
 /// Every response that arrived whole is complete(), for any status. Look at the status first, then
-/// at the body. http_failure(response) treats both kinds of failure alike.
+/// at the body. http_failure(response) treats both kinds of failure alike. A `retry` and a Pipeline
+/// use it to decide whether a call that returns a response has failed.
 ///
 /// Thread safety: a plain value.
 struct HttpResponse {
@@ -102,6 +104,14 @@ struct HttpResponse {
     const detail::RetryAfter asked{*wait, date != nullptr ? std::string_view{*date} : ""};
     return http_failure(response.status, asked.wait());
 }
+
+/// Makes calls that return an HttpResponse fail as http_failure(response) defines.
+template <>
+struct AnswerTraits<HttpResponse> {
+    [[nodiscard]] static Failure failed(const HttpResponse& response) noexcept {
+        return http_failure(response);
+    }
+};
 
 namespace detail {
 

@@ -305,7 +305,10 @@ consteval bool rule_like() {
     static_assert(std::copyable<R>,
                   "RuleLike: R must be copyable; pass a breaker, budget or limiter that several "
                   "callers share as Shared{object}");
-    static_assert(detail::HasAnyHook<R>, "RuleLike: R needs at least one hook; see docs/policy.md");
+    static_assert(
+        detail::HasAnyHook<R>,
+        "RuleLike: R needs at least one hook; a layer such as Queued or Timeout goes into "
+        "a Pipeline; see docs/policy.md");
     static_assert(detail::WantedIsSound<R>,
                   "RuleLike: wanted must be 'void wanted(Turn&) noexcept', and public");
     static_assert(detail::AdmitIsSound<R>,

@@ -22,6 +22,7 @@ struct Response {
 Result<Response> fetch();
 using Scene = std::string;
 Result<Scene> fetch_scene();
+Result<Scene> fetch_before(Instant deadline);
 Task<Result<Scene>> async_fetch_scene();
 extern const Scene cached;
 

@@ -97,7 +97,8 @@ private:
 };
 
 /// A call that takes so long.
-inline belay::Task<int> takes(AsyncSleeper& sleeper, belay::Duration time, int value) {
+inline belay::Task<belay::Result<int>> takes(AsyncSleeper& sleeper, belay::Duration time,
+                                             int value) {
     co_await sleeper.async_sleep_until(belay::after(sleeper.now(), time));
     co_return value;
 }

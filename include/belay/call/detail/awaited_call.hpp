@@ -33,10 +33,11 @@ concept AwaitableAnywhere =
         detail::awaiter_of(std::forward<A>(a)).await_suspend(anybody);
     };
 
-/// Makes one call and awaits its answer. `fn` must outlive it.
+/// Makes one call and awaits its answer. `fn` and the sleeper must outlive it.
 /// Throws: an exception that is not a failure, and what a predicate throws.
-template <AwaitingCall F>
-belay::Task<belay::Answer<AwaitedValue<F>>> awaited_call(F& fn, Attempt attempt) {
+template <AwaitingCall F, class Sleeper>
+belay::Task<belay::Answer<AwaitedValue<F>>> awaited_call(F& fn, Attempt attempt,
+                                                         const Sleeper& sleeper) {
     static_assert(AwaitableAnywhere<CallResult<F>>,
                   "Pipeline: fn's awaitable must not be restricted to coroutines of its own kind");
     using Callee = AwaitedCallee<F>;
@@ -59,6 +60,7 @@ belay::Task<belay::Answer<AwaitedValue<F>>> awaited_call(F& fn, Attempt attempt)
     }
 #endif
     Callee::classify(fn, answer);
+    Callee::check_time(answer, attempt, sleeper);
     co_return answer;
 }
 
