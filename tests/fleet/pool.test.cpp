@@ -338,3 +338,76 @@ TEST_CASE("Pool leases a connection to one caller, an open one, and dials one at
         },
         300);
 }
+
+namespace {
+/// Records the numbers of a pool: connected, leased, idle, suspect, awaited.
+struct LeaseNotes {
+    std::vector<std::string>* all;
+    std::function<void()> then = {};
+    void on_leases(auto& pool, const PoolStatus& s) {
+        CHECK(s == pool.status());
+        all->push_back(std::to_string(s.connected) + " up, " + std::to_string(s.leased) +
+                       " leased, " + std::to_string(s.idle) + " idle, " +
+                       std::to_string(s.suspect) + " suspect, " + std::to_string(s.awaited) +
+                       " awaited");
+        if (then) then();
+    }
+};
+using NotedPool = Pool<ScriptedPoolTransport, decltype(a_second()), LeaseNotes>;
+void run_pool(std::unique_ptr<NotedPool>& pool, Duration until) {
+    for (int i = 0; i < 999 && pool != nullptr && pool->deadline() <= at(until); ++i) {
+        pool->advance(detail::larger(pool->deadline(), before(at(until), 10s)));
+    }
+    REQUIRE((pool == nullptr || pool->deadline() > at(until)));
+}
+}  // namespace
+
+TEST_CASE("Pool notifies of its leases once in a turn, after they have changed",
+          "[fleet][pool][unit]") {
+    ScriptedConnections connections;
+    connections.opens = true;
+    std::vector<std::string> all;
+    auto pool = std::make_unique<NotedPool>(ScriptedPoolTransport{&connections}, a_second(),
+                                            PoolOptions{.size = 2}, LeaseNotes{&all});
+    pool->attach(Waker{});
+    Duration now{};
+    const auto took = [&] {
+        run_pool(pool, now += 10s);
+        const std::vector<std::string> once = std::exchange(all, {});
+        REQUIRE(once.size() <= 9);
+        return once.empty() ? std::string{} : once.back();
+    };
+    CHECK(took() == "0 up, 0 leased, 0 idle, 0 suspect, 0 awaited");
+    pool->start();
+    CHECK(took() == "2 up, 0 leased, 2 idle, 0 suspect, 0 awaited");
+    auto first = pool->acquire();
+    auto second = pool->acquire();
+    CHECK_FALSE(pool->acquire());
+    CHECK_FALSE(pool->acquire());
+    CHECK(pool->status().awaited == 2);
+    CHECK(took() == "2 up, 2 leased, 0 idle, 0 suspect, 2 awaited");
+    CHECK(took() == "");
+    second.give_back();
+    CHECK(took() == "2 up, 1 leased, 1 idle, 0 suspect, 0 awaited");
+    connections.opens = false;
+    first.report_unhealthy();
+    // The idle connection was not heard of later than the dead one.
+    CHECK(took() == "1 up, 0 leased, 0 idle, 1 suspect, 0 awaited");
+    pool->resize(0);
+    CHECK(took() == "0 up, 0 leased, 0 idle, 0 suspect, 0 awaited");
+}
+
+TEST_CASE("Pool may be destroyed inside on_leases", "[fleet][pool][unit]") {
+    ScriptedConnections connections;
+    connections.opens = true;
+    std::vector<std::string> all;
+    auto pool = std::make_unique<NotedPool>(ScriptedPoolTransport{&connections}, a_second(),
+                                            PoolOptions{.size = 2}, LeaseNotes{&all});
+    pool->attach(Waker{});
+    run_pool(pool, 0s);
+    pool->observer().then = [&] { pool.reset(); };
+    pool->start();
+    run_pool(pool, 0s);
+    CHECK(pool == nullptr);
+    CHECK(connections.live() == 0);
+}

@@ -59,6 +59,11 @@ public:
         : scheduler_{detail::Ref<Scheduler>::make(checked(options))},
           observer_{std::move(observer)} {
         static_assert(detail::explain_observer<Hooks, Observer>());
+        if constexpr (detail::has_hook_of<typename Hooks::Service, Observer>) {
+            scheduler_->watch = {this, [](void* fleet, const Entry& entry, const Transition& t) {
+                                     static_cast<Fleet*>(fleet)->notify_service(entry, t);
+                                 }};
+        }
     }
     /// With the usual options.
     template <std::same_as<Observer> O>
@@ -219,6 +224,12 @@ public:
             all.retry_at = scheduler_->wait_until;
         return all;
     }
+    /// Returns the numbers that a monitor shows. In a hook they include the change that the hook
+    /// reports.   Complexity: O(1), without allocation.
+    [[nodiscard]] FleetCounters counters() const noexcept {
+        return {scheduler_->counts,      scheduler_->queue.size(), scheduler_->dialling.size(),
+                scheduler_->held.size(), scheduler_->rounds,       scheduler_->suspect};
+    }
     [[nodiscard]] auto& observer() noexcept { return detail::unwrap(observer_); }
 
 private:
@@ -234,6 +245,10 @@ private:
         }
     };
 
+    void notify_service(const Entry& entry, const Transition& change) {
+        detail::notify<typename Hooks::Service>(observer_, *this, std::string_view{entry.name},
+                                                change);
+    }
     [[nodiscard]] Entry* find(std::string_view name) const noexcept {
         const auto found = services_.find(name);
         return found != services_.end() ? *found : nullptr;

@@ -17,6 +17,13 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
+/// How a service notifies the observer of its fleet.
+struct FleetWatch {
+    void* fleet = nullptr;
+    /// Null if the observer has no hook for it.
+    void (*call)(void* fleet, const ServiceEntry&, const Transition&) = nullptr;
+};
+
 /// The state that the services of a fleet share. It outlives the fleet while there are services.
 ///
 /// Thread safety: the fleet's home thread.
@@ -199,6 +206,7 @@ struct DialScheduler : Counted {
 
     const FleetOptions options;
     const Waker* waker = nullptr;  ///< the fleet's; null if it has none
+    FleetWatch watch{};
     DialQueue queue;
     ServiceList dialling;  ///< in the order of their dials
     ServiceList held;      ///< in the order of their failures
