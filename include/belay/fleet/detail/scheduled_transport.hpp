@@ -38,6 +38,16 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
     return !may_be_network(failure);
 }
 
+/// Returns whether the owner of a connection has ended it because its peer was silent. Unlike other
+/// evidence from outside the connection, the network may be the cause.
+[[nodiscard]] inline bool is_silence(const Failure& failure) noexcept {
+    if (failure.category == nullptr) return false;
+    if (failure.error() == LinkErrc::heartbeat_lost) return true;
+    // The value is that of SessionErrc, whose component depends on this one.
+    constexpr std::int32_t silent = 18;
+    return failure.code == silent && std::string_view{failure.category->name()} == "belay.session";
+}
+
 /// Returns whether a transport dials this very machine, as far as its endpoint says so. A refusal
 /// of this machine proves nothing about a network.
 template <class Transport>
@@ -145,10 +155,13 @@ public:
                 open(turn);
                 return false;
             }
-            if (event.kind == part::EventKind::closed && entry().was_held) {
-                entry().span = elapsed(entry().at, turn.now);
-            }
-            return true;
+            if (event.kind != part::EventKind::closed) return true;
+            if (entry().was_held) entry().span = elapsed(entry().at, turn.now);
+            const bool is_open = owner_.live_ == this && inner_.get() != nullptr;
+            if (!is_open || event.withdrawn || !is_silence(event.failure)) return true;
+            if (scheduler().options.hold == Duration::zero()) return true;
+            hold(event.failure, turn);
+            return false;
         }
         void open(Turn& turn) {
             if (entry().phase != ServicePhase::dialling || inner_.get() != nullptr) return;
@@ -168,9 +181,11 @@ public:
         /// Returns: whether the supervisor receives the event now.
         bool ends(const part::Event<message_type>& event, Turn& turn) {
             if (event.withdrawn) return true;
+            // A check of this side that gives up before it has heard of the peer proves nothing.
+            const bool is_mute = event.goodbye && !event.proof;
             const bool is_refusal = event.failure.error() == std::errc::connection_refused;
-            if (event.proof ||
-                (is_answer(event.failure) && !(is_refusal && dials_this_machine(owner_.inner())))) {
+            if (event.proof || (is_answer(event.failure) && !is_mute &&
+                                !(is_refusal && dials_this_machine(owner_.inner())))) {
                 scheduler().prove(entry(), turn.now);
                 return true;
             }
@@ -213,6 +228,7 @@ public:
         return Connection{*this, link};
     }
 
+    [[nodiscard]] ServiceEntry& entry() const noexcept { return *entry_; }
     /// Returns the connection whose end is still to come, or null.
     [[nodiscard]] Connection* live() const noexcept { return live_; }
 
