@@ -80,8 +80,9 @@ struct FleetOfSessions {
         }
     }
     void run(Duration until) {
-        for (int turns = 0; fleet != nullptr && fleet->deadline() <= at(until); ++turns) {
-            REQUIRE(turns < 10'000);
+        const int before = turns;
+        while (fleet != nullptr && fleet->deadline() <= at(until)) {
+            REQUIRE(++turns < before + 10'000);
             now = detail::larger(now, fleet->deadline());
             fleet->advance(now);
         }
@@ -111,6 +112,7 @@ struct FleetOfSessions {
     std::deque<One> all;
     std::vector<std::string> changes;
     Instant now{};
+    int turns = 0;
     std::unique_ptr<F> fleet;
 };
 
@@ -251,6 +253,59 @@ TEST_CASE("A session whose files are displaced does not prove that the network w
     f.run();
     CHECK(f.session(0).status().link.failure.error() == QueueErrc::displaced);
     CHECK(f.fleet->counters().network_suspect);
+}
+
+TEST_CASE("A session that cannot greet does not prove that the network works",
+          "[session][session_service][unit]") {
+    RawLinks lines;
+    sim::Disk disk;
+    FleetOfSessions f{3};
+    f.up();
+    f.run(5s);
+    for (int i = 0; i < 3; ++i) static_cast<void>(f.line(i).link.closed(lost));
+    f.run(5300ms);
+    REQUIRE(f.fleet->counters().network_suspect);
+    auto& mute = f.fleet->add(
+        "mute", RawTransport<RawPingedConnection>{lines}, patient(), Queue{open_journal(disk)},
+        SessionOptions{.id = id(9), .token = Bytes(session_format::token_bytes_max + 1)});
+    mute.start();
+    f.run();
+    CHECK(mute.reconnect_now(true).granted);
+    f.run();
+    CHECK(mute.status().link.failure.error() == SessionErrc::token_too_long);
+    CHECK(f.fleet->counters().network_suspect);
+}
+
+TEST_CASE("A session does not read its journal for a connection whose failure is held",
+          "[session][session_service][unit]") {
+    FleetOfSessions f{3, {}, {.batch_bytes = 1}};
+    f.up();
+    f.run(5s);
+    static_cast<void>(f.line(0).link.closed(lost));
+    f.run();
+    REQUIRE(f.fleet->counters().held == 1);
+    REQUIRE(f.session(0).status().link.state == LinkState::connected);
+    for (int i = 0; i < 500; ++i) REQUIRE(f.session(0).send(as_bytes("x")).has_value());
+    f.turns = 0;
+    f.run();
+    CHECK(f.turns <= 3);
+    f.run(7s);
+    DiskJournal& journal = f.session(0).queue().storage();
+    // It greets anew, and then sends from the receiver's number on.
+    f.line(0).sent_frames();
+    f.line(0).say(bytes_of(session_format::Welcome{.attach = (std::uint64_t{1} << 32U) + 2,
+                                                   .payload_bytes_max = 100,
+                                                   .known = true,
+                                                   .store = FleetOfSessions::store,
+                                                   .byte_limit = 1U << 20U,
+                                                   .check = journal.check(0).value(),
+                                                   .number_limit = 1000}));
+    f.run();
+    Observed sent = f.line(0).sent_frames();
+    std::erase_if(sent, [](const std::string& frame) { return frame.substr(0, 4) != "data"; });
+    REQUIRE(sent.size() == 500);
+    CHECK(sent.front() == "data 1 x");
+    CHECK(sent.back() == "data 500 x");
 }
 
 TEST_CASE("A session may be removed, and its fleet destroyed, inside each of its hooks",
