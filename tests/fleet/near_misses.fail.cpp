@@ -80,6 +80,27 @@ struct Transport {
 void use(belay::Fleet<>& fleet) { fleet.add("a", Transport{}, belay::MaxAttempts{3}); }
 }  // namespace transport_without_open
 
+// expect-error: Fleet::add: to add a Session, include
+namespace options_without_the_header_of_their_service {
+struct Transport {
+    using message_type = int;
+    struct Connection {
+        belay::SendResult send(int) noexcept { return belay::SendResult::sent; }
+    };
+    Connection open(const belay::Link<int>&) { return {}; }
+};
+struct Queue {};
+struct Options {};
+
+void use(belay::Fleet<>& fleet) {
+#if defined(BELAY_CONTROL)
+    fleet.add("a", Transport{}, belay::MaxAttempts{3});
+#else
+    fleet.add("a", Transport{}, belay::MaxAttempts{3}, Queue{}, Options{});
+#endif
+}
+}  // namespace options_without_the_header_of_their_service
+
 // expect-error: Pool: the observer's on_leases must be
 namespace lease_hook_with_wrong_parameters {
 struct Transport {

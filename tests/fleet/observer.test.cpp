@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <stdexcept>
 
 #include <belay/core/tee.hpp>
 #include <belay/policy/max_attempts.hpp>
@@ -221,4 +222,61 @@ TEST_CASE(
     f.run();
     CHECK(f.all == std::vector<std::string>{"own: connecting"});
     CHECK(f.fleet == nullptr);
+}
+
+TEST_CASE("Fleet goes on after each of its hooks, or a service's, has thrown",
+          "[fleet][observer][fault]") {
+    struct Throws {
+        int* left;
+        int* calls;
+        void may_throw() {
+            ++*calls;
+            if (--*left == 0) throw std::runtime_error{"from a hook"};
+        }
+        void on_service(std::string_view, const Transition&) { may_throw(); }
+        void on_network_suspect(const NetworkSuspect&) { may_throw(); }
+        void on_state(const Transition&) { may_throw(); }
+    };
+    for (const bool in_fleet : {true, false}) {
+        for (int nth = 1; nth <= (in_fleet ? 13 : 12); ++nth) {
+            INFO((in_fleet ? "the fleet's " : "the services' ") << nth);
+            std::deque<Wire> wires(3);
+            int never_throws = 0;
+            int left = nth;
+            int fleets = 0;
+            int own = 0;
+            Fleet fleet{FleetOptions{}, Throws{in_fleet ? &left : &never_throws, &fleets}};
+            fleet.attach(Waker{});
+            int thrown = 0;
+            for (std::size_t i = 0; i < 3; ++i) {
+                fleet.add(std::to_string(i), FakeTransport<>{wires[i]}, MaxAttempts{9},
+                          Throws{in_fleet ? &never_throws : &left, &own});
+            }
+            const auto run = [&](Duration until) {
+                for (int i = 0; i < 999 && fleet.deadline() <= at(until); ++i) {
+                    try {
+                        fleet.advance(detail::larger(fleet.deadline(), at(until) - 100ms));
+                    } catch (const std::runtime_error&) {
+                        ++thrown;
+                    }
+                }
+            };
+            fleet.start();
+            run(0s);
+            for (Wire& wire : wires) static_cast<void>(wire.link.opened());
+            run(1s);
+            for (Wire& wire : wires) static_cast<void>(wire.link.closed(lost));
+            run(3s);
+            run(3400ms);
+            CHECK(fleet.counters().network_suspect);
+            fleet.reconnect_all();
+            run(3500ms);
+            for (Wire& wire : wires) static_cast<void>(wire.link.opened());
+            run(5s);
+            CHECK(thrown == 1);
+            CHECK(fleet.counters().count(LinkState::connected) == 3);
+            CHECK(own == 15);
+            CHECK(fleets == (in_fleet ? 16 : 15));
+        }
+    }
 }

@@ -4,6 +4,7 @@
 #include <belay/fleet/pool.hpp>
 
 #include <algorithm>
+#include <stdexcept>
 
 #include <belay/core/tee.hpp>
 #include <belay/policy/max_attempts.hpp>
@@ -410,4 +411,67 @@ TEST_CASE("Pool may be destroyed inside on_leases", "[fleet][pool][unit]") {
     run_pool(pool, 0s);
     CHECK(pool == nullptr);
     CHECK(connections.live() == 0);
+}
+
+TEST_CASE("Pool goes on after each of its hooks has thrown", "[fleet][pool][fault]") {
+    struct Throws {
+        int* left;
+        int* calls;
+        void may_throw() const {
+            ++*calls;
+            if (--*left == 0) throw std::runtime_error{"from a hook"};
+        }
+        void on_state(std::size_t, const Transition&) const { may_throw(); }
+        void on_message(std::size_t, const std::string&) const { may_throw(); }
+        void on_writable(std::size_t, Lane) const { may_throw(); }
+        void on_idle() const { may_throw(); }
+        void on_leases(const PoolStatus&) const { may_throw(); }
+    };
+    const auto play = [](int nth) {
+        ScriptedConnections connections;
+        connections.opens = true;
+        int left = nth;
+        int calls = 0;
+        int thrown = 0;
+        Pool pool{ScriptedPoolTransport{&connections}, a_second(), PoolOptions{.size = 2},
+                  Throws{&left, &calls}};
+        pool.attach(Waker{});
+        Duration now{};
+        const auto run = [&] {
+            const Instant from = at(now);
+            now += 10s;
+            for (int i = 0; i < 999 && pool.deadline() <= at(now); ++i) {
+                try {
+                    pool.advance(detail::larger(pool.deadline(), from));
+                } catch (const std::runtime_error&) {
+                    ++thrown;
+                }
+            }
+        };
+        pool.start();
+        run();
+        auto lease = pool.acquire();
+        auto other = pool.acquire();
+        CHECK_FALSE(pool.acquire());
+        run();
+        for (auto& connection : connections.all) {
+            static_cast<void>(connection.link.received("hello"));
+            static_cast<void>(connection.link.writable());
+        }
+        run();
+        lease.give_back();
+        run();
+        other.report_unhealthy();
+        run();
+        CHECK(thrown == (nth == 0 ? 0 : 1));
+        CHECK(pool.status().idle == 2);
+        CHECK(pool.acquire());
+        return calls;
+    };
+    const int all = play(0);
+    REQUIRE(all >= 12);
+    for (int nth = 1; nth <= all; ++nth) {
+        INFO("call " << nth);
+        CHECK(play(nth) >= all - 1);
+    }
 }
