@@ -155,12 +155,16 @@ public:
                 open(turn);
                 return false;
             }
-            if (event.kind != part::EventKind::closed) return true;
+            return event.kind != part::EventKind::closed ||
+                   ends_above(event.failure, turn, event.withdrawn);
+        }
+        /// Not inlined, because it is rare.   Returns: as ends().
+        [[gnu::noinline]] bool ends_above(const Failure& failure, Turn& turn, bool withdrawn) {
             if (entry().was_held) entry().span = elapsed(entry().at, turn.now);
             const bool is_open = owner_.live_ == this && inner_.get() != nullptr;
-            if (!is_open || event.withdrawn || !is_silence(event.failure)) return true;
+            if (!is_open || withdrawn || !is_silence(failure)) return true;
             if (scheduler().options.hold == Duration::zero()) return true;
-            hold(event.failure, turn);
+            hold(failure, turn);
             return false;
         }
         void open(Turn& turn) {
@@ -181,10 +185,8 @@ public:
         /// Returns: whether the supervisor receives the event now.
         bool ends(const part::Event<message_type>& event, Turn& turn) {
             if (event.withdrawn) return true;
-            // A check of this side that gives up before it has heard of the peer proves nothing.
-            const bool is_mute = event.goodbye && !event.proof;
             const bool is_refusal = event.failure.error() == std::errc::connection_refused;
-            if (event.proof || (is_answer(event.failure) && !is_mute &&
+            if (event.proof || (!event.goodbye && is_answer(event.failure) &&
                                 !(is_refusal && dials_this_machine(owner_.inner())))) {
                 scheduler().prove(entry(), turn.now);
                 return true;

@@ -18,13 +18,16 @@ struct ServiceObserver {
         if (entry->removed) return;
         if constexpr (requires(const Transition& t) { take_state(a...); }) {
             take_state(a...);
-            if (entry->scheduler->watch.call != nullptr) return notify_both<H>(machine, a...);
+            if (entry->scheduler->watch.call != nullptr) [[unlikely]] {
+                return notify_both<H>(machine, a...);
+            }
         }
         notify<H>(user, machine, static_cast<A&&>(a)...);
     }
-    /// Notifies the user's observer, and then the fleet's.
+    /// Notifies the user's observer, and then the fleet's. Not inlined, because a service whose
+    /// fleet has no hook would pay for its stack frame.
     template <class H, class Machine>
-    void notify_both(Machine& machine, const Transition& t) {
+    [[gnu::noinline]] void notify_both(Machine& machine, const Transition& t) {
         // The user's observer may remove the service, or destroy it together with the fleet.
         const auto of_machine = LifelineOf::guard(machine);
         notify<H>(user, machine, t);
