@@ -206,7 +206,6 @@ struct DialScheduler : Counted {
 
     const FleetOptions options;
     const Waker* waker = nullptr;  ///< the fleet's; null if it has none
-    FleetWatch watch{};
     DialQueue queue;
     ServiceList dialling;  ///< in the order of their dials
     ServiceList held;      ///< in the order of their failures
@@ -219,7 +218,8 @@ struct DialScheduler : Counted {
     bool suspect = false;
     bool dial_ended = false;  ///< in this turn
     bool released = false;    ///< the suspicion has ended; the services that wait do not know yet
-    std::size_t rounds = 0;   ///< waits for scouts since the last evidence of a network
+    FleetWatch watch{};
+    std::size_t rounds = 0;  ///< waits for scouts since the last evidence of a network
 
 private:
     using Waits = decltype(Backoff{EqualJitter{}, Cap{forever}, Duration{1}});
