@@ -5,6 +5,7 @@
 
 #include <stdexcept>
 
+#include <belay/link/bundle.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/with_token.hpp>
 #include <belay/policy/max_attempts.hpp>
@@ -173,4 +174,44 @@ TEST_CASE("FleetService: probes, graces of gates and drains are the Supervisor's
     CHECK(service.status().state == LinkState::stopped);
     CHECK(service.status().failure.cause == Cause::none);
     CHECK(fleet.status().count(LinkState::stopped) == 1);
+}
+
+TEST_CASE(
+    "A Bundle is a service of a Fleet: its connections count as one dial, and keep their lanes",
+    "[fleet][fleet_service][unit]") {
+    struct Lanes {
+        std::vector<std::string>* all;
+        void on_message(const std::string& m, Lane lane) {
+            all->push_back(std::to_string(lane) + " " + m);
+        }
+    };
+    Wire wires[3];
+    std::vector<std::string> received;
+    Fleet fleet{FleetOptions{.dials_max = 1}};
+    fleet.attach(Waker{});
+    auto& both = fleet.add("both", Bundle{FakeTransport<>{wires[0]}, FakeTransport<>{wires[1]}},
+                           MaxAttempts{9}, Lanes{&received});
+    fleet.add("other", FakeTransport<>{wires[2]}, MaxAttempts{9});
+    fleet.start();
+    run(fleet, 0s);
+    CHECK((wires[0].dials == 1 && wires[1].dials == 1 && wires[2].dials == 0));
+    CHECK(fleet.counters().dialling == 1);
+    static_cast<void>(wires[0].link.opened());
+    run(fleet, 0s);
+    CHECK(wires[2].dials == 0);
+    static_cast<void>(wires[1].link.opened());
+    run(fleet, 0s);
+    CHECK(both.status().state == LinkState::connected);
+    CHECK(wires[2].dials == 1);
+    CHECK(both.send("to the second", 1) == SendResult::sent);
+    CHECK(wires[1].sent == std::vector<std::string>{"to the second"});
+    static_cast<void>(wires[1].link.received("from the second"));
+    run(fleet, 0s);
+    CHECK(received == std::vector<std::string>{"1 from the second"});
+    static_cast<void>(wires[0].link.closed(lost));
+    run(fleet, 0s);     // held: the network may be the cause
+    run(fleet, 500ms);  // `other` still dials, so the policy dials again, in line
+    CHECK(both.status().attempt == 2);
+    CHECK(both.status().state == LinkState::connecting);
+    CHECK(wires[1].live == 0);
 }

@@ -59,3 +59,40 @@ TEST_CASE("Fleet::status has each service by name, with its queued messages, and
     CHECK(later.dialling == 1);
     CHECK(later.services[0].in_line != later.services[4].in_line);
 }
+
+TEST_CASE("Fleet::counters has the numbers of status(), and those of a suspicion",
+          "[fleet][fleet_status][unit]") {
+    FleetRig rig{{.dials_max = 1, .suspect_wait = 1s}};
+    CHECK(rig.fleet.counters() == FleetCounters{});
+    rig.add(3);
+    CHECK(rig.fleet.counters().count(LinkState::stopped) == 3);
+    rig.fleet.start();
+    rig.run(0s);
+    const auto agree = [&] {
+        const FleetCounters numbers = rig.fleet.counters();
+        const FleetStatus status = rig.fleet.status();
+        std::size_t in_line = 0;
+        for (const ServiceStatus& one : status.services) in_line += one.in_line ? 1 : 0;
+        CHECK(numbers.totals == status.totals);
+        CHECK(numbers.in_line == in_line);
+        CHECK(numbers.dialling == status.dialling);
+        CHECK(numbers.network_suspect == status.network_suspect);
+        return numbers;
+    };
+    CHECK(agree().in_line == 2);
+    CHECK(agree().dialling == 1);
+    rig.up();
+    CHECK(agree().count(LinkState::connected) == 3);
+    rig.run(5s);
+    for (std::size_t i = 0; i < 3; ++i) rig.fail(i);
+    rig.run(5100ms);
+    CHECK(agree().held == 3);
+    CHECK(agree().scouts == 0);
+    rig.run(5300ms);
+    CHECK(agree().held == 0);
+    CHECK(agree().network_suspect);
+    CHECK(agree().scouts == 1);
+    CHECK(agree().count(LinkState::cooldown) == 3);
+    CHECK(rig.fleet.remove("1"));
+    CHECK(agree().count(LinkState::cooldown) == 2);
+}

@@ -32,6 +32,19 @@ struct App {
 void use() { belay::Fleet fleet{belay::FleetOptions{}, App{}}; }
 }  // namespace observer_without_hooks
 
+// expect-error: Fleet: the observer's on_service must be
+namespace service_hook_with_wrong_parameters {
+struct App {
+#if defined(BELAY_CONTROL)
+    void on_service(std::string_view, const belay::Transition&) {}
+#else
+    void on_service(const belay::ServiceStatus&) {}
+#endif
+};
+
+void use() { belay::Fleet fleet{belay::FleetOptions{}, App{}}; }
+}  // namespace service_hook_with_wrong_parameters
+
 // expect-error: Supervisor: the observer has no hook
 namespace service_observer_without_hooks {
 struct Transport {
@@ -66,6 +79,49 @@ struct Transport {
 
 void use(belay::Fleet<>& fleet) { fleet.add("a", Transport{}, belay::MaxAttempts{3}); }
 }  // namespace transport_without_open
+
+// expect-error: Fleet::add: to add a Session, include
+namespace options_without_the_header_of_their_service {
+struct Transport {
+    using message_type = int;
+    struct Connection {
+        belay::SendResult send(int) noexcept { return belay::SendResult::sent; }
+    };
+    Connection open(const belay::Link<int>&) { return {}; }
+};
+struct Queue {};
+struct Options {};
+
+void use(belay::Fleet<>& fleet) {
+#if defined(BELAY_CONTROL)
+    fleet.add("a", Transport{}, belay::MaxAttempts{3});
+#else
+    fleet.add("a", Transport{}, belay::MaxAttempts{3}, Queue{}, Options{});
+#endif
+}
+}  // namespace options_without_the_header_of_their_service
+
+// expect-error: Pool: the observer's on_leases must be
+namespace lease_hook_with_wrong_parameters {
+struct Transport {
+    using message_type = int;
+    struct Connection {
+        belay::SendResult send(int) noexcept { return belay::SendResult::sent; }
+    };
+    Connection open(const belay::Link<int>&) { return {}; }
+};
+struct App {
+#if defined(BELAY_CONTROL)
+    void on_leases(const belay::PoolStatus&) {}
+#else
+    void on_leases(std::size_t idle, std::size_t leased) {}
+#endif
+};
+
+void use() {
+    belay::Pool pool{Transport{}, belay::MaxAttempts{3}, belay::PoolOptions{.size = 1}, App{}};
+}
+}  // namespace lease_hook_with_wrong_parameters
 
 // expect-error: Pool: the observer's on_message must be
 namespace pool_hook_with_wrong_parameters {

@@ -4,6 +4,7 @@
 #include <belay/fleet/pool.hpp>
 
 #include <algorithm>
+#include <stdexcept>
 
 #include <belay/core/tee.hpp>
 #include <belay/policy/max_attempts.hpp>
@@ -337,4 +338,140 @@ TEST_CASE("Pool leases a connection to one caller, an open one, and dials one at
             REQUIRE(rig.pool->status().idle == rig.pool->status().size);
         },
         300);
+}
+
+namespace {
+/// Records the numbers of a pool: connected, leased, idle, suspect, awaited.
+struct LeaseNotes {
+    std::vector<std::string>* all;
+    std::function<void()> then = {};
+    void on_leases(auto& pool, const PoolStatus& s) {
+        CHECK(s == pool.status());
+        all->push_back(std::to_string(s.connected) + " up, " + std::to_string(s.leased) +
+                       " leased, " + std::to_string(s.idle) + " idle, " +
+                       std::to_string(s.suspect) + " suspect, " + std::to_string(s.awaited) +
+                       " awaited");
+        if (then) then();
+    }
+};
+using NotedPool = Pool<ScriptedPoolTransport, decltype(a_second()), LeaseNotes>;
+void run_pool(std::unique_ptr<NotedPool>& pool, Duration until) {
+    for (int i = 0; i < 999 && pool != nullptr && pool->deadline() <= at(until); ++i) {
+        pool->advance(detail::larger(pool->deadline(), before(at(until), 10s)));
+    }
+    REQUIRE((pool == nullptr || pool->deadline() > at(until)));
+}
+}  // namespace
+
+TEST_CASE("Pool notifies of its leases once in a turn, after they have changed",
+          "[fleet][pool][unit]") {
+    ScriptedConnections connections;
+    connections.opens = true;
+    std::vector<std::string> all;
+    auto pool = std::make_unique<NotedPool>(ScriptedPoolTransport{&connections}, a_second(),
+                                            PoolOptions{.size = 2}, LeaseNotes{&all});
+    pool->attach(Waker{});
+    Duration now{};
+    const auto took = [&] {
+        run_pool(pool, now += 10s);
+        const std::vector<std::string> once = std::exchange(all, {});
+        REQUIRE(once.size() <= 9);
+        return once.empty() ? std::string{} : once.back();
+    };
+    CHECK(took() == "0 up, 0 leased, 0 idle, 0 suspect, 0 awaited");
+    pool->start();
+    CHECK(took() == "2 up, 0 leased, 2 idle, 0 suspect, 0 awaited");
+    auto first = pool->acquire();
+    auto second = pool->acquire();
+    CHECK_FALSE(pool->acquire());
+    CHECK_FALSE(pool->acquire());
+    CHECK(pool->status().awaited == 2);
+    CHECK(took() == "2 up, 2 leased, 0 idle, 0 suspect, 2 awaited");
+    CHECK(took() == "");
+    second.give_back();
+    CHECK(took() == "2 up, 1 leased, 1 idle, 0 suspect, 0 awaited");
+    connections.opens = false;
+    first.report_unhealthy();
+    // The idle connection was not heard of later than the dead one.
+    CHECK(took() == "1 up, 0 leased, 0 idle, 1 suspect, 0 awaited");
+    pool->resize(0);
+    CHECK(took() == "0 up, 0 leased, 0 idle, 0 suspect, 0 awaited");
+}
+
+TEST_CASE("Pool may be destroyed inside on_leases", "[fleet][pool][unit]") {
+    ScriptedConnections connections;
+    connections.opens = true;
+    std::vector<std::string> all;
+    auto pool = std::make_unique<NotedPool>(ScriptedPoolTransport{&connections}, a_second(),
+                                            PoolOptions{.size = 2}, LeaseNotes{&all});
+    pool->attach(Waker{});
+    run_pool(pool, 0s);
+    pool->observer().then = [&] { pool.reset(); };
+    pool->start();
+    run_pool(pool, 0s);
+    CHECK(pool == nullptr);
+    CHECK(connections.live() == 0);
+}
+
+TEST_CASE("Pool goes on after each of its hooks has thrown", "[fleet][pool][fault]") {
+    struct Throws {
+        int* left;
+        int* calls;
+        void may_throw() const {
+            ++*calls;
+            if (--*left == 0) throw std::runtime_error{"from a hook"};
+        }
+        void on_state(std::size_t, const Transition&) const { may_throw(); }
+        void on_message(std::size_t, const std::string&) const { may_throw(); }
+        void on_writable(std::size_t, Lane) const { may_throw(); }
+        void on_idle() const { may_throw(); }
+        void on_leases(const PoolStatus&) const { may_throw(); }
+    };
+    const auto play = [](int nth) {
+        ScriptedConnections connections;
+        connections.opens = true;
+        int left = nth;
+        int calls = 0;
+        int thrown = 0;
+        Pool pool{ScriptedPoolTransport{&connections}, a_second(), PoolOptions{.size = 2},
+                  Throws{&left, &calls}};
+        pool.attach(Waker{});
+        Duration now{};
+        const auto run = [&] {
+            const Instant from = at(now);
+            now += 10s;
+            for (int i = 0; i < 999 && pool.deadline() <= at(now); ++i) {
+                try {
+                    pool.advance(detail::larger(pool.deadline(), from));
+                } catch (const std::runtime_error&) {
+                    ++thrown;
+                }
+            }
+        };
+        pool.start();
+        run();
+        auto lease = pool.acquire();
+        auto other = pool.acquire();
+        CHECK_FALSE(pool.acquire());
+        run();
+        for (auto& connection : connections.all) {
+            static_cast<void>(connection.link.received("hello"));
+            static_cast<void>(connection.link.writable());
+        }
+        run();
+        lease.give_back();
+        run();
+        other.report_unhealthy();
+        run();
+        CHECK(thrown == (nth == 0 ? 0 : 1));
+        CHECK(pool.status().idle == 2);
+        CHECK(pool.acquire());
+        return calls;
+    };
+    const int all = play(0);
+    REQUIRE(all >= 12);
+    for (int nth = 1; nth <= all; ++nth) {
+        INFO("call " << nth);
+        CHECK(play(nth) >= all - 1);
+    }
 }

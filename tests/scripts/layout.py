@@ -48,7 +48,7 @@ ARROWS = {
     "queue": ("core",),
     "journal": ("core", "queue"),
     "work": ("core", "queue", "journal"),
-    "session": ("core", "link", "queue", "journal"),
+    "session": ("core", "link", "fleet", "queue", "journal"),
     "http": ("core", "call"),  # AnswerTraits<HttpResponse>, so that a status of 503 fails a call
     "sync": ("core", "backoff", "call", "link", "journal", "http"),
     "yjs": ("core",),
@@ -91,6 +91,7 @@ LEFT_OUT = {
     "room/on_thread.hpp": "<thread>; few programs need it, include it by name",
     "room/persistence_check.hpp": "for the tests of persistences",
     "room/persistence_rule.hpp": "for the tests of persistences",
+    "session/session_service.hpp": "few sessions are services of a fleet, which it brings",
     "sync/event_stream.hpp": "few programs need it, include it by name",
     "sync/store_check.hpp": "for the tests of stores",
     "sync/sync_task.hpp": "<coroutine>, which few programs pay for",

@@ -224,37 +224,64 @@ TEST_CASE("reconnections do not flood, whoever asks for them", "[spec][reconnect
     CHECK(w.state() == LinkState::suspended);
 }
 
-TEST_CASE("services recover one by one", "[spec][reconnection][sim]") {
-    sim::World world{Seed{3}};
-    const char* const names[] = {"image", "sound", "text"};
-    std::vector<sim::Host*> hosts;
-    for (const char* const name : names) {
-        hosts.push_back(
-            &world.host(name, [](sim::Host& h) { return std::make_unique<EchoService>(h); }));
-    }
-    sim::Host& client = world.host("client");
-    using Link = Supervisor<sim::Tcp, ServicePolicy>;
-    std::vector<std::unique_ptr<Link>> links;
-    for (const char* const name : names) {
-        links.push_back(
-            std::make_unique<Link>(sim::Tcp{client, name, 1}, policies::reconnection()));
-        client.attach(*links.back());
-        links.back()->start();
-    }
-    const auto connected = [&](std::size_t i) {
-        return links[i]->status().state == LinkState::connected;
-    };
-    world.run_for(15s);
-    for (sim::Host* const host : hosts) world.kill(*host);
-    world.run_for(2s);
-    world.restart(*hosts[0]);
-    world.restart(*hosts[2]);
-    CHECK(world.run_until([&] { return connected(0) && connected(2); }, 30s));
-    CHECK_FALSE(connected(1));
-    world.run_for(1min);
-    CHECK((connected(0) && connected(2) && !connected(1)));
-    for (auto& link : links) link->stop();
-    world.run_for(1s);
+TEST_CASE("services recover one by one, each with a queue of its own",
+          "[spec][reconnection][sim]") {
+    for_each_seed(
+        [](Seed seed) {
+            ManagerWorld w{seed};
+            w.world.run_for(15s);
+            for (std::size_t i = 0; i < 3; ++i) REQUIRE(w.state(i) == LinkState::connected);
+            for (sim::Host* const host : w.hosts) w.world.kill(*host);
+            w.world.run_for(2s);
+            for (std::size_t i = 0; i < 3; ++i) {
+                for (const std::string& text : named(1, 10 * static_cast<int>(i + 1))) {
+                    REQUIRE(w.send(i, text));
+                }
+                CHECK(w.status(i).queued == 10 * (i + 1));
+            }
+            CHECK(w.fleet().status().queued == 60);
+            w.world.restart(*w.hosts[0]);
+            w.world.restart(*w.hosts[2]);
+            CHECK(w.world.run_until(
+                [&] { return w.status(0).queued == 0 && w.status(2).queued == 0; }, 30s));
+            CHECK((w.state(0) == LinkState::connected && w.state(2) == LinkState::connected));
+            w.world.run_for(1min);
+            CHECK((w.state(0) == LinkState::connected && w.state(2) == LinkState::connected));
+            // The second is still away, and keeps its own.
+            CHECK(w.state(1) != LinkState::connected);
+            CHECK(w.status(1).queued == 20);
+            w.world.restart(*w.hosts[1]);
+            // The user's button; an open breaker lets it through as its probe.
+            CHECK(w.fleet().reconnect_now("sound", true).granted);
+            CHECK(w.world.run_until([&] { return w.fleet().status().queued == 0; }, 10s));
+            for (std::size_t i = 0; i < 3; ++i) {
+                CHECK(w.applied(i) == named(1, 10 * static_cast<int>(i + 1)));
+            }
+        },
+        20);
+}
+
+TEST_CASE("an outage of the network counts against no service of the manager",
+          "[spec][reconnection][sim]") {
+    for_each_seed(
+        [](Seed seed) {
+            ManagerWorld w{seed};
+            w.world.run_for(15s);
+            for (sim::Host* const host : w.hosts) {
+                w.world.network().drop_connections(*w.client, *host);
+                w.world.network().partition(*w.client, *host);
+            }
+            for (std::size_t i = 0; i < 3; ++i) REQUIRE(w.send(i, "operation 1"));
+            // Longer than ten attempts of one service, after which it would be given up.
+            w.world.run_for(1h);
+            CHECK(w.fleet().counters().network_suspect);
+            CHECK(w.fleet().counters().count(LinkState::failed) == 0);
+            CHECK(w.fleet().counters().count(LinkState::suspended) == 0);
+            w.world.network().heal_all();
+            CHECK(w.world.run_until([&] { return w.fleet().status().queued == 0; }, 90s));
+            for (std::size_t i = 0; i < 3; ++i) CHECK(w.applied(i) == named(1, 1));
+        },
+        5);
 }
 
 // ---- technical requirements --------------------------------------------------------------------

@@ -59,6 +59,11 @@ public:
         : scheduler_{detail::Ref<Scheduler>::make(checked(options))},
           observer_{std::move(observer)} {
         static_assert(detail::explain_observer<Hooks, Observer>());
+        if constexpr (detail::has_hook_of<typename Hooks::Service, Observer>) {
+            scheduler_->watch = {this, [](void* fleet, const Entry& entry, const Transition& t) {
+                                     static_cast<Fleet*>(fleet)->notify_service(entry, t);
+                                 }};
+        }
     }
     /// With the usual options.
     template <std::same_as<Observer> O>
@@ -118,13 +123,8 @@ public:
         static_assert(explain::rule_like<Policy>());
         BELAY_PRECONDITION(!contains(name), "Fleet::add: the name of a service must be unique");
         using S = Service<Transport, Policy, O>;
-        auto child = group_.template make<S>(scheduler_, std::move(name), std::move(transport),
-                                             std::move(policy), options, std::move(observer));
-        S& service = *child;
-        services_.insert(&service);
-        ++scheduler_->count(LinkState::stopped);
-        service.self_ = std::move(child);
-        return service;
+        return enter(group_.template make<S>(scheduler_, std::move(name), std::move(transport),
+                                             std::move(policy), options, std::move(observer)));
     }
     template <class Transport, class Policy, class O = NoObserver>
         requires(!std::same_as<O, ServiceOptions>)
@@ -141,6 +141,26 @@ public:
         static_assert(std::same_as<O, ServiceOptions>,
                       "Fleet::add: pass belay::ServiceOptions before the observer");
         return add(std::move(name), std::move(transport), std::move(policy), std::move(observer));
+    }
+
+    /// Adds a Session as a service, if <belay/session/session_service.hpp> is included:
+    /// `fleet.add("orders", transport, policy, queue, SessionOptions{.id = id}, observer)`.
+    ///
+    /// Returns: the service, with all functions of a Session. It is valid until remove().
+    /// Pre: no service has this name; see contains().   Throws: std::bad_alloc.
+    template <class Transport, class Policy, class Queue, class Options, class O = NoObserver>
+        requires(!std::same_as<Queue, ServiceOptions> && !std::same_as<Options, ServiceOptions>)
+    auto& add(std::string name, Transport transport, Policy policy, Queue queue, Options options,
+              O observer = {}) {
+        static_assert(detail::ServiceKind<Options>::is_known,
+                      "Fleet::add: to add a Session, include <belay/session/session_service.hpp> "
+                      "and pass belay::SessionOptions after the queue");
+        BELAY_PRECONDITION(!contains(name), "Fleet::add: the name of a service must be unique");
+        using S =
+            typename detail::ServiceKind<Options>::template Service<Transport, Policy, Queue, O>;
+        return enter(group_.template make<S>(scheduler_, std::move(name), std::move(transport),
+                                             std::move(policy), std::move(queue),
+                                             std::move(options), std::move(observer)));
     }
 
     /// Removes a service, whose observer is not notified from then on. Inside one of its own hooks,
@@ -219,6 +239,12 @@ public:
             all.retry_at = scheduler_->wait_until;
         return all;
     }
+    /// Returns the numbers that a monitor shows. In a hook they include the change that the hook
+    /// reports.   Complexity: O(1), without allocation.
+    [[nodiscard]] FleetCounters counters() const noexcept {
+        return {scheduler_->counts,      scheduler_->queue.size(), scheduler_->dialling.size(),
+                scheduler_->held.size(), scheduler_->rounds,       scheduler_->suspect};
+    }
     [[nodiscard]] auto& observer() noexcept { return detail::unwrap(observer_); }
 
 private:
@@ -234,6 +260,19 @@ private:
         }
     };
 
+    template <class S>
+    S& enter(driver::GroupedMachine<S> child) {
+        using Calls = detail::ServiceCalls<S>;
+        S& service = *child;
+        services_.insert(&Calls::entry_of(service));
+        ++scheduler_->count(LinkState::stopped);
+        Calls::keep(std::move(child));
+        return service;
+    }
+    void notify_service(const Entry& entry, const Transition& change) {
+        detail::notify<typename Hooks::Service>(observer_, *this, std::string_view{entry.name},
+                                                change);
+    }
     [[nodiscard]] Entry* find(std::string_view name) const noexcept {
         const auto found = services_.find(name);
         return found != services_.end() ? *found : nullptr;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/fleet/fleet_status.hpp
-/// FleetStatus, ServiceStatus: the state of all connections of a Fleet, as one consistent value.
+/// FleetStatus, ServiceStatus: the state of all connections of a Fleet, as one consistent value;
+/// FleetCounters: its numbers alone.
 #pragma once
 
 #include <array>    // std::array
@@ -46,6 +47,31 @@ struct FleetStatus {
     [[nodiscard]] std::size_t count(LinkState state) const noexcept {
         return totals[static_cast<std::size_t>(state)];
     }
+};
+
+/// The numbers of a Fleet, for a monitor.
+///
+/// Thread safety: a plain value.
+struct FleetCounters {
+    /// The number of services in each state; see count(). A service is counted in a state as soon
+    /// as its observer is notified of it.
+    std::array<std::size_t, detail::link_states> totals{};
+    /// The number of services that wait in line to dial.
+    std::size_t in_line = 0;
+    /// The number of connections that are being opened; at most FleetOptions::dials_max.
+    std::size_t dialling = 0;
+    /// The number of failures that are held until the fleet has decided about the network.
+    std::size_t held = 0;
+    /// The number of waits for a scout since a peer last gave evidence that the network works.
+    std::size_t scouts = 0;
+    /// Whether the network is suspect; see FleetStatus::network_suspect.
+    bool network_suspect = false;
+
+    /// Returns how many services are in a state.   Complexity: O(1).
+    [[nodiscard]] std::size_t count(LinkState state) const noexcept {
+        return totals[static_cast<std::size_t>(state)];
+    }
+    friend constexpr bool operator==(const FleetCounters&, const FleetCounters&) noexcept = default;
 };
 
 }}  // namespace belay

@@ -67,16 +67,23 @@ public:
         group_.attach(waker_.nested(0));
     }
     [[nodiscard]] Instant deadline() const noexcept {
-        return !leaving_.empty() || (asked_ && find_idle() != none) ? always : group_.deadline();
+        const bool is_due =
+            !leaving_.empty() || (awaited_ != 0 && find_idle() != none) || must_report();
+        return is_due ? always : group_.deadline();
     }
     void advance(Instant now) {
         BELAY_PRECONDITION(!line_.in_turn(), "Pool::advance: a hook must not call it");
         const driver::TurnGuard guard{line_};
         leaving_.clear();
         if (!group_.advance(now)) return;
-        if (!asked_ || find_idle() == none) return;
-        asked_ = false;
-        detail::notify<typename Hooks::Idle>(observer_, *this);
+        if (awaited_ != 0 && find_idle() != none) {
+            awaited_ = 0;
+            detail::notify<typename Hooks::Idle>(observer_, *this);
+            if (guard.gone()) return;
+        }
+        if (!must_report()) return;
+        reported_ = status();
+        detail::notify<typename Hooks::Leases>(observer_, *this, PoolStatus{reported_});
     }
 
     // ---- commands ------------------------------------------------------------------------------
@@ -165,11 +172,12 @@ public:
     }
     /// Leases the idle connection with the latest sign of life.
     /// Returns: an empty lease if no connection is idle. on_idle then follows once, when there is
-    /// one.
+    /// one. PoolStatus::awaited counts these calls until then.
     Lease acquire() {
         const std::size_t i = find_idle();
+        if (watches_leases()) waker_.touch();
         if (i == none) {
-            asked_ = true;
+            ++awaited_;
             return {};
         }
         members_[i]->ticket = ++tickets_;
@@ -178,8 +186,9 @@ public:
 
     // ---- observers -----------------------------------------------------------------------------
 
+    /// Returns the numbers of connections and leases.   Complexity: O(size), without allocation.
     [[nodiscard]] PoolStatus status() const noexcept {
-        PoolStatus all{.size = members_.size(), .scouting = scout_ != none};
+        PoolStatus all{.size = members_.size(), .awaited = awaited_, .scouting = scout_ != none};
         for (const auto& member : members_) {
             if (!member->is_up()) continue;
             ++all.connected;
@@ -257,6 +266,14 @@ private:
         detail::notify<Hook>(observer_, *this, std::size_t{i}, static_cast<A&&>(what)...);
     }
 
+    [[nodiscard]] static constexpr bool watches_leases() noexcept {
+        return detail::has_hook_of<typename Hooks::Leases, Observer>;
+    }
+    /// Returns whether the numbers differ from those that the observer was last notified of.
+    [[nodiscard]] bool must_report() const noexcept {
+        if constexpr (watches_leases()) return !(status() == reported_);
+        return false;
+    }
     [[nodiscard]] bool is_suspect(const Member& member) const noexcept {
         return member.proof() <= dead_proof_;
     }
@@ -316,8 +333,9 @@ private:
     std::size_t scout_ = none;
     std::uint64_t tickets_ = 0;
     Instant dead_proof_ = always;  ///< connections without a later sign of life are suspect
+    std::size_t awaited_ = 0;      ///< calls of acquire() that found no idle connection
+    PoolStatus reported_{};        ///< the numbers of which on_leases was last notified
     bool running_ = false;
-    bool asked_ = false;  ///< acquire() found no idle connection
 };
 
 template <class Transport, class Policy>

@@ -26,7 +26,10 @@ struct PoolStatus {
     std::size_t leased = 0;     ///< connected and leased
     std::size_t suspect = 0;    ///< connected, not leased, and perhaps dead
     std::size_t idle = 0;       ///< connected and ready to be leased
+    std::size_t awaited = 0;    ///< calls of acquire() that found none, since on_idle was due last
     bool scouting = false;      ///< one connection dials again, and the others wait for it
+
+    friend constexpr bool operator==(const PoolStatus&, const PoolStatus&) noexcept = default;
 };
 
 }}  // namespace belay

@@ -10,7 +10,7 @@
 #include <belay/core/order.hpp>
 #include <belay/link/detail/carries_any_bytes.hpp>
 #include <belay/link/supervisor.hpp>
-#include <belay/link/validated.hpp>
+#include <belay/session/detail/checked_transport.hpp>
 #include <belay/session/detail/sender_core.hpp>
 #include <belay/session/detail/session_core.hpp>
 #include <belay/session/session_observer.hpp>
@@ -18,6 +18,11 @@
 #include <belay/session/session_queue.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
+
+namespace detail {
+template <class Transport, class Policy, class Queue, class Observer>
+class SessionService;
+}  // namespace detail
 
 /// Sends operations to a Receiver, which applies each exactly once and in order, also after crashes
 /// of either side and failures of the network.
@@ -55,6 +60,8 @@ class Session {
 
 public:
     using Handle = detail::LinkCommands<Bytes>;
+    /// This session as a service of a Fleet; see session/session_service.hpp.
+    using Service = detail::SessionService<Transport, Policy, Queue, Observer>;
 
     /// Opens nothing: attach the session to a driver, then call start().
     ///
@@ -69,7 +76,7 @@ public:
           core_{{options_.greeting_max, options_.stalled_after, options_.heartbeat},
                 facts(LinkState::stopped)},
           released_{sender_.acked()},
-          link_{Validated{std::move(transport), Check{this}}, std::move(policy), options_.link,
+          link_{Checked::make(std::move(transport), Check{this}), std::move(policy), options_.link,
                 Tap{this}} {
         static_assert(detail::explain_observer<Hooks, Observer>());
     }
@@ -211,6 +218,15 @@ public:
     [[nodiscard]] Queue& queue() noexcept { return queue_; }
     [[nodiscard]] Instant now() const noexcept { return now_; }
 
+protected:
+    /// Returns the supervisor of the connection.
+    [[nodiscard]] auto& link() noexcept { return link_; }
+    [[nodiscard]] const auto& link() const noexcept { return link_; }
+    /// Returns whether one of its turns or hooks, or a call of its transport, is on the call stack.
+    [[nodiscard]] bool in_turn() const noexcept {
+        return line_.in_turn() || detail::LifelineOf::in_turn(link_);
+    }
+
 private:
     friend struct detail::LifelineOf;
     using Hooks = detail::SessionHooks<Session>;
@@ -232,7 +248,8 @@ private:
         void on_message(Bytes message) { me->on_message(message); }
         void on_writable(Lane) { me->busy_ = false; }
     };
-    using Link = Supervisor<Validated<Transport, Check>, Policy, Tap>;
+    using Checked = detail::CheckedTransport<Transport, Check>;
+    using Link = Supervisor<typename Checked::type, Policy, Tap>;
 
     [[nodiscard]] Journal& journal() noexcept { return queue_.storage(); }
     [[nodiscard]] const Journal& journal() const noexcept { return queue_.storage(); }
@@ -344,7 +361,8 @@ private:
             if (result == SendResult::refused) {
                 return link_.report_unhealthy(failure_of(LinkErrc::message_refused));
             }
-            busy_ = result == SendResult::busy;
+            // `down`: the connection has ended, and its end is reported later.
+            busy_ = result != SendResult::sent;
             if (!busy_) unsent_.clear();
         }
     }

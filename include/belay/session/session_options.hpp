@@ -3,6 +3,8 @@
 /// SessionOptions, SessionStatus: the options of a Session, and its state.
 #pragma once
 
+#include <cstdint>  // std::uint8_t, std::uint32_t, std::uint64_t
+
 #include <belay/journal/id.hpp>
 #include <belay/link/heartbeat_options.hpp>
 #include <belay/link/status.hpp>
@@ -31,6 +33,9 @@ struct SessionOptions {
     /// When a silent receiver is pinged and given up, over any transport.
     HeartbeatOptions heartbeat{};
     SupervisorOptions link{};
+    /// As a service of a Fleet: the priority among services that want to dial; see
+    /// ServiceOptions::priority.
+    std::uint8_t priority = 0;
 };
 
 namespace detail {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/spec/service_world.hpp
 /// ServiceWorld: a client of one service in a simulated world, by the ready-made policy, and a
-/// script of its outages; OperationWorld: the same with operations that must not be lost.
+/// script of its outages; OperationWorld: the same with operations that must not be lost;
+/// ManagerWorld: three services with operations, managed as one.
 #pragma once
 
 #include <memory>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include <belay/call/policies.hpp>
+#include <belay/fleet/fleet.hpp>
 #include <belay/journal/journal.hpp>
 #include <belay/link/bounds.hpp>
 #include <belay/link/heartbeat.hpp>
@@ -18,6 +20,7 @@
 #include <belay/queue/queue.hpp>
 #include <belay/session/receiver.hpp>
 #include <belay/session/session.hpp>
+#include <belay/session/session_service.hpp>
 #include <belay/sim/accepted.hpp>
 #include <belay/sim/tcp.hpp>
 #include <belay/sim/world.hpp>
@@ -202,6 +205,66 @@ struct OperationWorld {
     belay::sim::World world;
     belay::sim::Host& service;
     belay::sim::Host& client;
+};
+
+/// The specification's manager: a fleet of services, each with a queue of operations of its own.
+struct ManagerWorld {
+    using Outbox = belay::Journal<belay::sim::Disk>;
+    using Transport = belay::Heartbeat<belay::sim::Tcp>;
+    using Service = belay::Session<Transport, ServicePolicy, belay::Queue<Outbox>>::Service;
+    static constexpr const char* names[] = {"image", "sound", "text"};
+
+    struct Client {
+        Client(belay::sim::Host& host, belay::Random& bits) {
+            host.attach(fleet);
+            for (std::size_t i = 0; i < 3; ++i) {
+                auto outbox = Outbox::open(
+                    host.disk(), std::string{"data/"} + names[i],
+                    {.segment_bytes = 8192, .record_bytes_max = 512, .seed = belay::Seed{bits()}});
+                services[i] = &fleet.add(
+                    names[i], Transport{belay::sim::Tcp{host, names[i], 1}, service_beats},
+                    belay::policies::reconnection(), belay::Queue{std::move(outbox).value()},
+                    belay::SessionOptions{.id = belay::Id{static_cast<std::byte>(i + 1)}});
+            }
+            fleet.start();
+        }
+        Service* services[3] = {};
+        belay::Fleet<> fleet{};
+    };
+
+    explicit ManagerWorld(belay::Seed seed = belay::Seed{1}) : world{seed} {
+        for (const char* const name : names) {
+            hosts.push_back(&world.host(name, [this](belay::sim::Host& h) {
+                return std::make_unique<OperationWorld::Service>(h, world.bits());
+            }));
+        }
+        client = &world.host("client", [this](belay::sim::Host& h) {
+            return std::make_unique<Client>(h, world.bits());
+        });
+    }
+
+    auto& fleet() { return client->process<Client>()->fleet; }
+    Service& service(std::size_t i) { return *client->process<Client>()->services[i]; }
+    [[nodiscard]] belay::ServiceStatus status(std::size_t i) {
+        return fleet().status().services[i];
+    }
+    [[nodiscard]] belay::LinkState state(std::size_t i) { return status(i).link.state; }
+    /// Whether it was taken, and is durable here.
+    bool send(std::size_t i, const std::string& text) {
+        return service(i).send(belay::as_bytes(text)).has_value() && !service(i).commit();
+    }
+    /// What took effect at a service, in order; read from its disk.
+    std::vector<std::string> applied(std::size_t i) {
+        belay::Random bits{belay::Seed{1}};
+        const SimLedger ledger{hosts[i]->disk(), bits};
+        std::vector<std::string> all;
+        for (const Effect& effect : ledger.effects()) all.push_back(effect.text);
+        return all;
+    }
+
+    belay::sim::World world;
+    std::vector<belay::sim::Host*> hosts;
+    belay::sim::Host* client = nullptr;
 };
 
 }  // namespace belay_test

@@ -32,6 +32,7 @@ struct MemberNames {
     int lagging;
     int publish, subscribe;
     int split, disjoint, address, board;
+    int on_service, on_leases;
     int yield, now;
 };
 

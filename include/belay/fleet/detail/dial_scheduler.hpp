@@ -17,6 +17,13 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
+/// How a service notifies the observer of its fleet.
+struct FleetWatch {
+    void* fleet = nullptr;
+    /// Null if the observer has no hook for it.
+    void (*call)(void* fleet, const ServiceEntry&, const Transition&) = nullptr;
+};
+
 /// The state that the services of a fleet share. It outlives the fleet while there are services.
 ///
 /// Thread safety: the fleet's home thread.
@@ -211,7 +218,8 @@ struct DialScheduler : Counted {
     bool suspect = false;
     bool dial_ended = false;  ///< in this turn
     bool released = false;    ///< the suspicion has ended; the services that wait do not know yet
-    std::size_t rounds = 0;   ///< waits for scouts since the last evidence of a network
+    FleetWatch watch{};
+    std::size_t rounds = 0;  ///< waits for scouts since the last evidence of a network
 
 private:
     using Waits = decltype(Backoff{EqualJitter{}, Cap{forever}, Duration{1}});

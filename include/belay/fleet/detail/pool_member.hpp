@@ -8,11 +8,13 @@
 #include <utility>  // std::move
 
 #include <belay/core/observer.hpp>
+#include <belay/fleet/pool_status.hpp>
 #include <belay/link/supervisor.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 BELAY_DETAIL_HOOK(OnIdle, on_idle);
+BELAY_DETAIL_HOOK(OnLeases, on_leases);
 
 /// The hooks of a Pool P of messages M.
 template <class P, class M>
@@ -21,6 +23,7 @@ struct PoolHooks {
     using Message = Hook<OnMessage, P, std::size_t, M>;
     using Writable = Hook<OnWritable, P, std::size_t, Lane>;
     using Idle = Hook<OnIdle, P>;
+    using Leases = Hook<OnLeases, P, const PoolStatus&>;
 
     template <class O>
     [[nodiscard]] static consteval bool explain() {
@@ -35,10 +38,13 @@ struct PoolHooks {
                       "connection, belay::Lane)', or have 'auto& pool' in front of that");
         static_assert(Idle::template right<O>,
                       "Pool: the observer's on_idle must be 'on_idle()', or 'on_idle(auto& pool)'");
+        static_assert(Leases::template right<O>,
+                      "Pool: the observer's on_leases must be 'on_leases(const "
+                      "belay::PoolStatus&)', or have 'auto& pool' in front of that");
         static_assert(
-            has_any_hook_of<O, State, Message, Writable, Idle>,
+            has_any_hook_of<O, State, Message, Writable, Idle, Leases>,
             "Pool: the observer has no hook: it needs one of on_state, on_message, on_writable, "
-            "on_idle. Derive an observer without hooks from belay::NoObserver");
+            "on_idle, on_leases. Derive an observer without hooks from belay::NoObserver");
         return true;
     }
 };

@@ -41,6 +41,16 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
     return !may_be_network(failure);
 }
 
+/// Returns whether the owner of a connection has ended it because its peer was silent. Unlike other
+/// evidence from outside the connection, the network may be the cause.
+[[nodiscard]] inline bool is_silence(const Failure& failure) noexcept {
+    if (failure.category == nullptr) return false;
+    if (failure.error() == LinkErrc::heartbeat_lost) return true;
+    // The value is that of SessionErrc, whose component depends on this one.
+    constexpr std::int32_t silent = 18;
+    return failure.code == silent && std::string_view{failure.category->name()} == "belay.session";
+}
+
 /// Returns whether a transport dials this very machine, as far as its endpoint says so. A refusal
 /// of this machine proves nothing about a network.
 template <class Transport>
@@ -150,10 +160,17 @@ public:
                 open(turn);
                 return false;
             }
-            if (event.kind == part::EventKind::closed && entry().was_held) {
-                entry().span = elapsed(entry().at, turn.now);
-            }
-            return true;
+            return event.kind != part::EventKind::closed ||
+                   ends_above(event.failure, turn, event.withdrawn);
+        }
+        /// Not inlined, because it is rare.   Returns: as ends().
+        [[gnu::noinline]] bool ends_above(const Failure& failure, Turn& turn, bool withdrawn) {
+            if (entry().was_held) entry().span = elapsed(entry().at, turn.now);
+            const bool is_open = owner_.live_ == this && inner_.get() != nullptr;
+            if (!is_open || withdrawn || !is_silence(failure)) return true;
+            if (scheduler().options.hold == Duration::zero()) return true;
+            hold(failure, turn);
+            return false;
         }
         void open(Turn& turn) {
             if (entry().phase != ServicePhase::dialling || inner_.get() != nullptr) return;
@@ -174,8 +191,8 @@ public:
         bool ends(const part::Event<message_type>& event, Turn& turn) {
             if (event.withdrawn) return true;
             const bool is_refusal = event.failure.error() == std::errc::connection_refused;
-            if (event.proof ||
-                (is_answer(event.failure) && !(is_refusal && dials_this_machine(owner_.inner())))) {
+            if (event.proof || (!event.goodbye && is_answer(event.failure) &&
+                                !(is_refusal && dials_this_machine(owner_.inner())))) {
                 scheduler().prove(entry(), turn.now);
                 return true;
             }
@@ -218,6 +235,7 @@ public:
         return Connection{*this, link};
     }
 
+    [[nodiscard]] ServiceEntry& entry() const noexcept { return *entry_; }
     /// Returns the connection whose end is still to come, or null.
     [[nodiscard]] Connection* live() const noexcept { return live_; }
 

@@ -16,8 +16,24 @@ struct ServiceObserver {
     template <class H, class Machine, class... A>
     void notify_of(Machine& machine, A&&... a) {
         if (entry->removed) return;
-        if constexpr (requires(const Transition& t) { take_state(a...); }) take_state(a...);
+        if constexpr (requires(const Transition& t) { take_state(a...); }) {
+            take_state(a...);
+            if (entry->scheduler->watch.call != nullptr) [[unlikely]] {
+                return notify_both<H>(machine, a...);
+            }
+        }
         notify<H>(user, machine, static_cast<A&&>(a)...);
+    }
+    /// Notifies the user's observer, and then the fleet's. Not inlined, because a service whose
+    /// fleet has no hook would pay for its stack frame.
+    template <class H, class Machine>
+    [[gnu::noinline]] void notify_both(Machine& machine, const Transition& t) {
+        // The user's observer may remove the service, or destroy it together with the fleet.
+        const auto of_machine = LifelineOf::guard(machine);
+        notify<H>(user, machine, t);
+        if (of_machine.gone() || entry->removed) return;
+        const FleetWatch watch = entry->scheduler->watch;
+        watch.call(watch.fleet, *entry, t);
     }
     void take_state(const Transition& t) noexcept { entry->scheduler->moved(*entry, t.to.state); }
 

@@ -104,6 +104,8 @@ public:
             case Pulse::Due::ping:
                 return Due::ping;
             case Pulse::Due::lost:
+                // Once: a fleet may hold the end of the connection for a while.
+                pulse_.rest();
                 return Due::lost;
             case Pulse::Due::nothing:
                 break;
